@@ -1,0 +1,208 @@
+//! The only place where clocks are read.
+//!
+//! Everything else is told the time as a [`Moment`]: three clocks read together, because each is wrong for
+//! something. The wall clock can be stepped; the monotonic clock stops while the machine sleeps; the clock
+//! since boot does neither, but says nothing about the date.
+//!
+//! A [`Clock`] runs at the speed of the real one, faster (`demo --speed`, where the simulator and the program
+//! share one clock), or only when it is told to (tests).
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+
+/// A point in time as a calendar has it, in UTC.
+pub type Timestamp = DateTime<Utc>;
+
+/// One reading of the three clocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Serialize, Deserialize)]
+pub struct Moment {
+    /// What the machine believes the date is. May jump either way.
+    pub wall: Timestamp,
+    /// Since the clock was made, without the time the machine slept. Never goes back.
+    pub mono: Duration,
+    /// Since the clock was made, with the time the machine slept. Never goes back.
+    pub boot: Duration,
+}
+
+impl Moment {
+    /// The moment `by` later, had nothing stepped and nothing slept.
+    #[must_use]
+    pub fn after(self, by: Duration) -> Self {
+        Self { wall: later(self.wall, by), mono: self.mono.saturating_add(by), boot: self.boot.saturating_add(by) }
+    }
+
+    /// How long after `earlier` this is, with the time the machine slept; zero if it is not after it.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        self.boot.saturating_sub(earlier.boot)
+    }
+}
+
+/// `at + by`, staying at the end of the calendar where it would leave it.
+#[must_use]
+pub fn later(at: Timestamp, by: Duration) -> Timestamp {
+    TimeDelta::from_std(by).ok().and_then(|by| at.checked_add_signed(by)).unwrap_or(Timestamp::MAX_UTC)
+}
+
+/// Where the time comes from. Clones read the same clock.
+#[derive(Clone, Debug)]
+pub struct Clock(Source);
+
+#[derive(Clone, Debug)]
+enum Source {
+    /// The machine's clocks, counted from `start`.
+    System(Origin),
+    /// The machine's clocks, `speed` times as fast since `start`; the wall clock starts at the real one.
+    Scaled { origin: Origin, speed: u32 },
+    /// Stands still until a test moves it.
+    Scripted(Arc<Mutex<Moment>>),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Origin {
+    wall: SystemTime,
+    mono: Instant,
+    boot: Duration,
+}
+
+impl Clock {
+    /// The machine's clocks.
+    #[must_use]
+    pub fn system() -> Self {
+        Self(Source::System(Origin::now()))
+    }
+
+    /// The machine's clocks, `speed` times as fast from now on; a speed of 0 is taken as 1.
+    #[must_use]
+    pub fn scaled(speed: u32) -> Self {
+        Self(Source::Scaled { origin: Origin::now(), speed: speed.max(1) })
+    }
+
+    /// A clock that shows `at` until [`Clock::advance`] or [`Clock::set`] moves it.
+    #[must_use]
+    pub fn scripted(at: Moment) -> Self {
+        Self(Source::Scripted(Arc::new(Mutex::new(at))))
+    }
+
+    /// What the clocks show.
+    #[must_use]
+    pub fn now(&self) -> Moment {
+        match &self.0 {
+            Source::System(origin) => Moment { wall: wall().into(), mono: mono(origin), boot: boot(origin) },
+            Source::Scaled { origin, speed } => {
+                let mono = mono(origin).saturating_mul(*speed);
+                let boot = boot(origin).saturating_mul(*speed);
+                Moment { wall: later(origin.wall.into(), boot), mono, boot }
+            }
+            Source::Scripted(at) => *at.lock().unwrap_or_else(PoisonError::into_inner),
+        }
+    }
+
+    /// How many real seconds pass in `span` of this clock.
+    #[must_use]
+    pub fn real(&self, span: Duration) -> Duration {
+        match &self.0 {
+            Source::Scaled { speed, .. } => span.checked_div(*speed).unwrap_or(span),
+            Source::System(_) | Source::Scripted(_) => span,
+        }
+    }
+
+    /// Returns when the monotonic clock shows `mono` or later. A scripted clock never wakes anyone by itself.
+    pub async fn sleep_until(&self, mono: Duration) {
+        if let Source::Scripted(_) = self.0 {
+            if self.now().mono < mono {
+                std::future::pending::<()>().await;
+            }
+            return;
+        }
+        let left = mono.saturating_sub(self.now().mono);
+        if !left.is_zero() {
+            #[expect(clippy::disallowed_methods, reason = "this is the clock")]
+            tokio::time::sleep(self.real(left)).await;
+        }
+    }
+
+    /// Moves a scripted clock on, all three together. Nothing else can be moved.
+    pub fn advance(&self, by: Duration) {
+        self.set(self.now().after(by));
+    }
+
+    /// Sets a scripted clock, so that a test can step the wall clock or let the machine sleep.
+    pub fn set(&self, to: Moment) {
+        if let Source::Scripted(at) = &self.0 {
+            *at.lock().unwrap_or_else(PoisonError::into_inner) = to;
+        }
+    }
+}
+
+impl Origin {
+    fn now() -> Self {
+        #[expect(clippy::disallowed_methods, reason = "this is the clock")]
+        let mono = Instant::now();
+        Self { wall: wall(), mono, boot: since_boot() }
+    }
+}
+
+fn wall() -> SystemTime {
+    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
+    SystemTime::now()
+}
+
+fn mono(origin: &Origin) -> Duration {
+    origin.mono.elapsed()
+}
+
+fn boot(origin: &Origin) -> Duration {
+    since_boot().saturating_sub(origin.boot)
+}
+
+/// Time since the machine was started, with the time it slept.
+fn since_boot() -> Duration {
+    // Apple's CLOCK_MONOTONIC counts sleep as Linux's CLOCK_BOOTTIME does; std's Instant counts it on neither.
+    #[cfg(target_os = "linux")]
+    let id = rustix::time::ClockId::Boottime;
+    #[cfg(not(target_os = "linux"))]
+    let id = rustix::time::ClockId::Monotonic;
+    let time = rustix::time::clock_gettime(id);
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn noon() -> Moment {
+        Moment { wall: "2026-11-22T12:00:00Z".parse().unwrap(), mono: Duration::ZERO, boot: Duration::ZERO }
+    }
+
+    #[test]
+    fn a_scripted_clock_moves_only_when_told() {
+        let clock = Clock::scripted(noon());
+        let seen_by_another = clock.clone();
+        clock.advance(Duration::from_secs(90));
+        assert_eq!(seen_by_another.now(), noon().after(Duration::from_secs(90)));
+    }
+
+    #[test]
+    fn a_scaled_clock_runs_its_three_clocks_at_one_speed() {
+        let clock = Clock::scaled(1000);
+        let first = clock.now();
+        let mut second = clock.now();
+        while second.mono < first.mono + Duration::from_secs(1) {
+            second = clock.now();
+        }
+        let wall = (second.wall - first.wall).to_std().unwrap();
+        let mono = second.mono - first.mono;
+        assert!(wall.abs_diff(mono) < Duration::from_millis(500), "{wall:?} against {mono:?}");
+        assert_eq!(clock.real(Duration::from_secs(10)), Duration::from_millis(10));
+    }
+
+    #[test]
+    fn what_would_leave_the_calendar_stays_at_its_end() {
+        assert_eq!(later(Timestamp::MAX_UTC, Duration::from_secs(1)), Timestamp::MAX_UTC);
+        assert_eq!(later(noon().wall, Duration::MAX), Timestamp::MAX_UTC);
+    }
+}
