@@ -31,7 +31,11 @@ impl Moment {
     /// The moment `by` later, had nothing stepped and nothing slept.
     #[must_use]
     pub fn after(self, by: Duration) -> Self {
-        Self { wall: later(self.wall, by), mono: self.mono.saturating_add(by), boot: self.boot.saturating_add(by) }
+        Self {
+            wall: later(self.wall, by),
+            mono: self.mono.saturating_add(by),
+            boot: self.boot.saturating_add(by),
+        }
     }
 
     /// How long after `earlier` this is, with the time the machine slept; zero if it is not after it.

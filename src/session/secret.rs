@@ -1,4 +1,4 @@
-//! The domain: what a session is. No IO, no clock.
+//! What may not be shown.
 
 use std::fmt;
 
@@ -32,5 +32,11 @@ impl fmt::Debug for Secret {
 impl fmt::Display for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("••••")
+    }
+}
+
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        self.expose() == other.expose()
     }
 }

@@ -1,0 +1,286 @@
+//! The requests themselves.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use reqwest::header::{AGE, CONTENT_TYPE, DATE, HeaderValue};
+use reqwest::{Method, RequestBuilder, Response, redirect};
+use url::Url;
+
+use super::{fault, wire};
+use crate::clock::Timestamp;
+use crate::session::{ConnectUrls, Fault, FaultKind, List, Project, Secret, Session, SessionId};
+use crate::text::Untrusted;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// A whole answer about one session; for a list, the longest silence.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Bodies larger than this are dropped, in bytes after decoding.
+const LARGEST_SESSION: u64 = 1024 * 1024;
+const LARGEST_LIST: u64 = 32 * 1024 * 1024;
+/// From here on, decoding takes longer than a frame and is done on another thread.
+const DECODE_ELSEWHERE: usize = 64 * 1024;
+
+/// Where the API is, and how it may be reached. Checked by whoever makes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The base URL, without a trailing slash; `https`, unless it was allowed to be `http`.
+    pub base: Url,
+}
+
+/// What came back, when the server says it was, and how large it was.
+#[derive(Debug)]
+pub struct Answer<T> {
+    /// The value, or why there is none.
+    pub outcome: Result<T, Fault>,
+    /// The `Date` of the reply, if it has one and no cache aged it (`Age`).
+    pub date: Option<Timestamp>,
+    /// The size of the decoded body, in bytes.
+    pub bytes: u64,
+}
+
+/// The sessions of a list, and how many of its elements were none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// In the order of the reply.
+    pub sessions: Vec<Session>,
+    /// Elements that are no session by any reading.
+    pub malformed: u32,
+}
+
+/// A session together with its connect fields.
+#[derive(Debug)]
+pub struct Fresh {
+    /// The observation, without secrets.
+    pub session: Session,
+    /// The secrets.
+    pub urls: ConnectUrls,
+}
+
+/// Asks one API with one key. The HTTP client is built with the first request, because reading the system's
+/// certificates takes longer than drawing the first screen.
+#[derive(Debug)]
+pub struct Client {
+    endpoint: Endpoint,
+    key: Secret,
+    http: OnceLock<reqwest::Client>,
+}
+
+impl Endpoint {
+    /// Whether the API is on this machine: no proxy is asked, and plain HTTP harms nobody.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        match self.base.host() {
+            Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+            Some(url::Host::Ipv4(address)) => address.is_loopback(),
+            Some(url::Host::Ipv6(address)) => address.is_loopback(),
+            None => false,
+        }
+    }
+
+    /// The host, with its port where it is not the usual one.
+    #[must_use]
+    pub fn host(&self) -> String {
+        let host = self.base.host_str().unwrap_or_default();
+        self.base.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+    }
+
+    fn url(&self, segments: &[&str]) -> Url {
+        let mut url = self.base.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().push("v1").extend(segments);
+        }
+        url
+    }
+}
+
+impl Client {
+    /// Does nothing yet.
+    #[must_use]
+    pub fn new(endpoint: Endpoint, key: Secret) -> Self {
+        Self { endpoint, key, http: OnceLock::new() }
+    }
+
+    /// Where it asks.
+    #[must_use]
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// A client like this one with no connection open: after a sleep every open one may be dead without knowing.
+    #[must_use]
+    pub fn reconnected(&self) -> Self {
+        Self::new(self.endpoint.clone(), self.key.clone())
+    }
+
+    /// `GET /v1/sessions/{id}`, its connect fields skipped.
+    pub async fn session(&self, id: &SessionId) -> Answer<Session> {
+        let asked = id.clone();
+        self.get(&["sessions", id.raw()], &[], Shape::ONE, move |body| wire::session(body, &asked)).await
+    }
+
+    /// `GET /v1/sessions/{id}`, with its connect fields: a signing key is new with every reply, and ages.
+    pub async fn fresh(&self, id: &SessionId) -> Answer<Fresh> {
+        let asked = id.clone();
+        self.get(&["sessions", id.raw()], &[], Shape::ONE, move |body| {
+            wire::fresh(body, &asked).map(|(session, urls)| Fresh { session, urls })
+        })
+        .await
+    }
+
+    /// `GET /v1/sessions?status=…`
+    pub async fn sessions(&self, list: List) -> Answer<Listing> {
+        self.get(&["sessions"], &[("status", list.status().raw())], Shape::LIST, wire::sessions).await
+    }
+
+    /// `GET /v1/projects`
+    pub async fn projects(&self) -> Answer<Vec<Project>> {
+        self.get(&["projects"], &[], Shape::ONE, wire::projects).await
+    }
+
+    async fn get<T: Send + 'static>(
+        &self,
+        path: &[&str],
+        query: &[(&str, &str)],
+        shape: Shape,
+        decode: impl FnOnce(&[u8]) -> Result<T, Fault> + Send + 'static,
+    ) -> Answer<T> {
+        let mut url = self.endpoint.url(path);
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        let mut answer = Answer { outcome: Err(FaultKind::Timeout.into()), date: None, bytes: 0 };
+        answer.outcome = match self.send(Method::GET, url, shape).await {
+            Err(fault) => Err(fault),
+            Ok(response) => {
+                answer.date = date(&response);
+                self.read(response, shape, &mut answer, decode).await
+            }
+        };
+        answer
+    }
+
+    async fn send(&self, method: Method, url: Url, shape: Shape) -> Result<Response, Fault> {
+        let mut key =
+            HeaderValue::from_str(self.key.expose()).map_err(|_| Fault::from(FaultKind::KeyRefused))?;
+        key.set_sensitive(true); // masked in Debug, not indexed by HTTP/2's header compression
+        let request: RequestBuilder = self.http()?.request(method, url).header("X-BB-API-Key", key);
+        let request = match shape.deadline {
+            Some(deadline) => request.timeout(deadline),
+            None => request,
+        };
+        request.send().await.map_err(|error| fault::of_request(error, &self.endpoint.host()))
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        mut response: Response,
+        shape: Shape,
+        answer: &mut Answer<T>,
+        decode: impl FnOnce(&[u8]) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, Fault> {
+        let status = response.status();
+        let too_large = || Err(FaultKind::TooLarge(shape.largest).into());
+        if status.is_success() && response.content_length().is_some_and(|length| length > shape.largest) {
+            return too_large();
+        }
+        let mut body = Vec::new();
+        loop {
+            match response.chunk().await {
+                Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+                Ok(None) => break,
+                Err(_) if !status.is_success() => break, // the status says enough
+                Err(error) => return Err(fault::of_request(error, &self.endpoint.host())),
+            }
+            answer.bytes = u64::try_from(body.len()).unwrap_or(u64::MAX);
+            if answer.bytes > shape.largest {
+                if status.is_success() {
+                    return too_large();
+                }
+                break;
+            }
+        }
+        if !status.is_success() {
+            return Err(fault::of_status(status, response.headers(), &body, answer.date));
+        }
+        if is_html(&response, &body) {
+            return Err(FaultKind::Html.into());
+        }
+        let request_id = fault::header(response.headers(), "x-request-id").map(Untrusted::new);
+        let outcome = if body.len() < DECODE_ELSEWHERE {
+            decode(&body)
+        } else {
+            match tokio::task::spawn_blocking(move || decode(&body)).await {
+                Ok(outcome) => outcome,
+                Err(bug) => std::panic::resume_unwind(bug.into_panic()),
+            }
+        };
+        outcome.map_err(|fault| Fault { request_id, ..fault })
+    }
+
+    fn http(&self) -> Result<&reqwest::Client, Fault> {
+        if let Some(http) = self.http.get() {
+            return Ok(http);
+        }
+        // Only the first call installs it, and a second is told so: either way there is a provider.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let plain = self.endpoint.base.scheme() == "http";
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("keepwatch/", env!("CARGO_PKG_VERSION")))
+            .redirect(redirect::Policy::none()) // reqwest would send X-BB-API-Key to wherever a redirect points
+            .referer(false)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .read_timeout(ANSWER_TIMEOUT)
+            .http2_keep_alive_interval(Duration::from_secs(10)) // a dead HTTP/2 connection would be used for ever
+            .http2_keep_alive_timeout(Duration::from_secs(5))
+            .https_only(!plain);
+        if plain {
+            builder = builder.tls_certs_only([]); // no certificate is needed, so none need be installed
+        }
+        if self.endpoint.is_loopback() {
+            builder = builder.no_proxy();
+        }
+        let http = builder.build().map_err(fault::of_build)?;
+        Ok(self.http.get_or_init(|| http))
+    }
+}
+
+/// What kind of body is expected.
+#[derive(Clone, Copy)]
+struct Shape {
+    largest: u64,
+    deadline: Option<Duration>,
+}
+
+impl Shape {
+    const ONE: Self = Self { largest: LARGEST_SESSION, deadline: Some(ANSWER_TIMEOUT) };
+    const LIST: Self = Self { largest: LARGEST_LIST, deadline: None };
+}
+
+fn date(response: &Response) -> Option<Timestamp> {
+    let headers = response.headers();
+    if headers.contains_key(AGE) {
+        return None;
+    }
+    let date = fault::header(headers, DATE.as_str())?;
+    httpdate::parse_http_date(date).ok().map(Timestamp::from)
+}
+
+/// By its type, and by its looks where the type is missing or a lie.
+fn is_html(response: &Response, body: &[u8]) -> bool {
+    let by_type =
+        fault::header(response.headers(), CONTENT_TYPE.as_str()).is_some_and(|it| it.contains("html"));
+    let first = body.iter().find(|byte| !byte.is_ascii_whitespace());
+    by_type && first != Some(&b'{') && first != Some(&b'[') || first == Some(&b'<')
+}
+
+/// The last characters of a key, to tell keys apart; nothing of a key too short to spare them.
+#[must_use]
+pub fn key_tail(key: &Secret) -> String {
+    let key = key.expose();
+    let tail: Vec<char> = key.chars().rev().take(4).collect();
+    if key.chars().count() < 16 {
+        return "••••".into();
+    }
+    format!("…{}", tail.into_iter().rev().collect::<String>())
+}

@@ -1,0 +1,206 @@
+//! What reqwest, rustls and HTTP report → a [`Fault`]. Total: whatever comes has its sentence.
+
+use std::error::Error as _;
+use std::io;
+use std::time::Duration;
+
+use reqwest::StatusCode;
+use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
+
+use super::wire;
+use crate::clock::Timestamp;
+use crate::session::{Fault, FaultKind};
+use crate::text::Untrusted;
+
+/// The longest that a server may send us away for.
+const LONGEST_HOLD: Duration = Duration::from_secs(5 * 60);
+
+/// A request that got no whole answer. `host` is where it went. The error's own text is used without its URL.
+pub(super) fn of_request(error: reqwest::Error, host: &str) -> Fault {
+    let error = error.without_url();
+    let host = || Untrusted::new(host);
+    let chain = chain(&error);
+    let root = || Untrusted::new(chain.last().cloned().unwrap_or_default());
+    let mentions = |word: &str| chain.iter().any(|link| link.contains(word));
+    let io = io_kind(&error);
+    let kind = if error.is_connect() {
+        if error.is_timeout() || io == Some(io::ErrorKind::TimedOut) {
+            FaultKind::ConnectTimeout(host())
+        } else if error.is_dns() || mentions("dns error") {
+            FaultKind::Dns(host())
+        } else if mentions("tunnel") || mentions("proxy") || mentions("socks") {
+            FaultKind::Proxy(root())
+        } else if is_tls(&error) {
+            FaultKind::Tls(root())
+        } else if io == Some(io::ErrorKind::ConnectionRefused) {
+            FaultKind::Refused(host())
+        } else {
+            FaultKind::Unreachable(root())
+        }
+    } else if error.is_timeout() {
+        FaultKind::Timeout
+    } else if error.is_body() || error.is_decode() || mentions("before message completed") || is_cut(io) {
+        FaultKind::Cut
+    } else if error.is_builder() {
+        FaultKind::Unreachable(root())
+    } else {
+        FaultKind::Protocol(root())
+    };
+    kind.into()
+}
+
+/// A client that could not be built: in practice, a machine without a certificate store.
+pub(super) fn of_build(error: reqwest::Error) -> Fault {
+    let chain = chain(&error.without_url());
+    if chain.iter().any(|link| link.contains("certificates")) {
+        FaultKind::NoCertificates.into()
+    } else {
+        FaultKind::Tls(Untrusted::new(chain.last().cloned().unwrap_or_default())).into()
+    }
+}
+
+/// An answer whose status is not 2xx.
+pub(super) fn of_status(
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: &[u8],
+    date: Option<Timestamp>,
+) -> Fault {
+    let kind = match status.as_u16() {
+        300..=399 => FaultKind::Redirect(Untrusted::new(target(headers))),
+        401 => FaultKind::KeyRefused,
+        402 => FaultKind::Quota,
+        403 => FaultKind::Forbidden,
+        404 => FaultKind::NotFound,
+        410 => FaultKind::Gone,
+        429 => FaultKind::RateLimited,
+        code @ 500..=599 => FaultKind::Server(code),
+        code => FaultKind::Status(code),
+    };
+    Fault {
+        kind,
+        message: wire::error_message(body),
+        request_id: header(headers, "x-request-id").map(|id| Untrusted::new(id.get(..200).unwrap_or(id))),
+        retry_after: retry_after(headers, date),
+    }
+}
+
+/// Where a redirect would lead: the host alone, for a path may hold anything.
+fn target(headers: &HeaderMap) -> String {
+    let to = headers
+        .get(LOCATION)
+        .map(|to| String::from_utf8_lossy(to.as_bytes()).into_owned())
+        .unwrap_or_default();
+    match url::Url::parse(&to).ok().and_then(|url| url.host_str().map(str::to_owned)) {
+        Some(host) => host,
+        None => "another path of the same host".into(),
+    }
+}
+
+/// `retry-after-ms`, else `retry-after` as seconds or as a date; the date is read against the server's own `Date`.
+fn retry_after(headers: &HeaderMap, date: Option<Timestamp>) -> Option<Duration> {
+    let seconds = |text: &str, scale: f64| {
+        let number: f64 = text.trim().parse().ok()?;
+        Some(Duration::try_from_secs_f64(number * scale).unwrap_or(if number > 0.0 {
+            LONGEST_HOLD
+        } else {
+            Duration::ZERO
+        }))
+    };
+    let in_ms = header(headers, "retry-after-ms").and_then(|text| seconds(text, 0.001));
+    let plain = || {
+        let text = header(headers, RETRY_AFTER.as_str())?;
+        seconds(text, 1.0).or_else(|| {
+            let until: Timestamp = httpdate::parse_http_date(text.trim()).ok()?.into();
+            Some(until.signed_duration_since(date?).to_std().unwrap_or_default())
+        })
+    };
+    in_ms.or_else(plain).map(|hold| hold.min(LONGEST_HOLD))
+}
+
+pub(super) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+fn chain(error: &reqwest::Error) -> Vec<String> {
+    let mut chain = vec![error.to_string()];
+    let mut source = error.source();
+    while let Some(link) = source {
+        chain.push(link.to_string());
+        source = link.source();
+    }
+    chain
+}
+
+fn io_kind(error: &reqwest::Error) -> Option<io::ErrorKind> {
+    let mut source = error.source();
+    let mut found = None;
+    while let Some(link) = source {
+        if let Some(io) = link.downcast_ref::<io::Error>() {
+            found = Some(io.kind());
+        }
+        source = link.source();
+    }
+    found
+}
+
+fn is_tls(error: &reqwest::Error) -> bool {
+    let mut source = error.source();
+    while let Some(link) = source {
+        let inner = link.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        if link.is::<rustls::Error>() || inner.is_some_and(|inner| inner.is::<rustls::Error>()) {
+            return true;
+        }
+        source = link.source();
+    }
+    false
+}
+
+fn is_cut(io: Option<io::ErrorKind>) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    matches!(io, Some(ConnectionReset | ConnectionAborted | BrokenPipe | UnexpectedEof))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
+    }
+
+    #[test]
+    fn retry_after_is_read_in_each_of_its_forms_and_capped() {
+        let date = Some("2026-11-22T12:00:00Z".parse().unwrap());
+        let wait = |pairs: &[_]| retry_after(&headers(pairs), date);
+        assert_eq!(wait(&[("retry-after", "7")]), Some(Duration::from_secs(7)));
+        assert_eq!(wait(&[("retry-after", "1.5")]), Some(Duration::from_millis(1500)));
+        assert_eq!(
+            wait(&[("retry-after-ms", "250"), ("retry-after", "7")]),
+            Some(Duration::from_millis(250))
+        );
+        assert_eq!(wait(&[("retry-after", "Sun, 22 Nov 2026 12:00:45 GMT")]), Some(Duration::from_secs(45)));
+        assert_eq!(wait(&[("retry-after", "Sun, 22 Nov 2026 11:00:00 GMT")]), Some(Duration::ZERO));
+        assert_eq!(wait(&[("retry-after", "1e300")]), Some(LONGEST_HOLD));
+        assert_eq!(wait(&[("retry-after", "-4")]), Some(Duration::ZERO));
+        assert_eq!(wait(&[("retry-after", "soon")]), None);
+        assert_eq!(wait(&[]), None);
+    }
+
+    #[test]
+    fn a_redirect_names_the_host_and_nothing_of_its_path() {
+        let fault = of_status(
+            StatusCode::FOUND,
+            &headers(&[("location", "https://evil.example/?apiKey=bb_live_1")]),
+            b"",
+            None,
+        );
+        assert_eq!(fault.kind, FaultKind::Redirect(Untrusted::new("evil.example")));
+    }
+
+    #[test]
+    fn a_message_need_not_be_a_string() {
+        let fault = of_status(StatusCode::BAD_REQUEST, &headers(&[]), br#"{"message":["a","b"]}"#, None);
+        assert_eq!(fault.message, Some(Untrusted::new(r#"["a","b"]"#)));
+    }
+}

@@ -1,0 +1,15 @@
+//! The Browserbase API: one request, one `Result<_, Fault>`.
+//!
+//! ```text
+//!   Client::session(id) ──► HTTP ──► status, headers ──► fault::of_status
+//!                                    body, capped     ──► wire::session ──► Session
+//! ```
+//!
+//! The wire's shapes are private to this module; what leaves it is the domain's. It never retries, never follows a
+//! redirect and never reads a clock: when to ask again is the poller's.
+
+mod client;
+mod fault;
+mod wire;
+
+pub use client::{Answer, Client, Endpoint, Fresh, Listing, key_tail};

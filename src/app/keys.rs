@@ -1,0 +1,262 @@
+//! Every key, what it does, and how the help says it: one table, which the README is held against.
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+/// What a key asks for, on the table or the details.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// One row or line down.
+    Down,
+    /// One row or line up.
+    Up,
+    /// To the first.
+    First,
+    /// To the last.
+    Last,
+    /// A screen down.
+    PageDown,
+    /// A screen up.
+    PageUp,
+    /// Details at full height.
+    Open,
+    /// Back: from the details, the other pane, the filter.
+    Back,
+    /// To the other pane.
+    OtherPane,
+    /// Copy a fresh connect URL.
+    CopyConnect,
+    /// Choose what to copy.
+    CopyMenu,
+    /// Show a fresh connect URL, to be selected by hand.
+    Reveal,
+    /// Open the dashboard's page.
+    Dashboard,
+    /// Pause or go on polling.
+    Pause,
+    /// Poll now.
+    Refresh,
+    /// Edit the filter.
+    Filter,
+    /// Sort by the next column.
+    Sort,
+    /// Reverse the order.
+    Reverse,
+    /// Hide or show metadata.
+    HideMetadata,
+    /// Past failures.
+    Failures,
+    /// This help.
+    Help,
+    /// Repaint the screen.
+    Repaint,
+    /// Suspend the program.
+    Suspend,
+    /// Quit.
+    Quit,
+}
+
+/// A line of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Binding {
+    /// The keys, as the help writes them.
+    pub keys: &'static str,
+    /// The keys themselves, and what each does.
+    pub actions: &'static [(Key, Action)],
+    /// What they do, in the help.
+    pub help: &'static str,
+    /// What the footer calls it, where it is among the few that the footer has room for.
+    pub hint: Option<&'static str>,
+}
+
+/// A key without its event's other details.
+pub type Key = (KeyModifiers, KeyCode);
+
+const fn plain(code: KeyCode) -> Key {
+    (KeyModifiers::NONE, code)
+}
+
+const fn letter(letter: char) -> Key {
+    plain(KeyCode::Char(letter))
+}
+
+const fn ctrl(letter: char) -> Key {
+    (KeyModifiers::CONTROL, KeyCode::Char(letter))
+}
+
+/// All keys, in the order of the help.
+pub const BINDINGS: &[Binding] = &[
+    Binding {
+        keys: "c",
+        actions: &[(letter('c'), Action::CopyConnect)],
+        help: "copy a fresh connect URL",
+        hint: Some("copy connect URL"),
+    },
+    Binding {
+        keys: "y",
+        actions: &[(letter('y'), Action::CopyMenu)],
+        help: "copy…: id, connect, Selenium, dashboard",
+        hint: Some("copy…"),
+    },
+    Binding {
+        keys: "Y",
+        actions: &[(letter('Y'), Action::Reveal)],
+        help: "show the connect URL for 30 s, to select it by hand",
+        hint: None,
+    },
+    Binding {
+        keys: "o",
+        actions: &[(letter('o'), Action::Dashboard)],
+        help: "open the session's page of the dashboard",
+        hint: None,
+    },
+    Binding {
+        keys: "j k ↓ ↑",
+        actions: &[
+            (letter('j'), Action::Down),
+            (letter('k'), Action::Up),
+            (plain(KeyCode::Down), Action::Down),
+            (plain(KeyCode::Up), Action::Up),
+        ],
+        help: "move, or scroll",
+        hint: None,
+    },
+    Binding {
+        keys: "g G Home End",
+        actions: &[
+            (letter('g'), Action::First),
+            (letter('G'), Action::Last),
+            (plain(KeyCode::Home), Action::First),
+            (plain(KeyCode::End), Action::Last),
+        ],
+        help: "to the first, the last",
+        hint: None,
+    },
+    Binding {
+        keys: "PgUp PgDn",
+        actions: &[(plain(KeyCode::PageUp), Action::PageUp), (plain(KeyCode::PageDown), Action::PageDown)],
+        help: "a screen up, down",
+        hint: None,
+    },
+    Binding {
+        keys: "Enter",
+        actions: &[(plain(KeyCode::Enter), Action::Open)],
+        help: "details at full height",
+        hint: Some("details"),
+    },
+    Binding {
+        keys: "Esc",
+        actions: &[(plain(KeyCode::Esc), Action::Back)],
+        help: "back; never quits",
+        hint: None,
+    },
+    Binding {
+        keys: "Tab",
+        actions: &[(plain(KeyCode::Tab), Action::OtherPane)],
+        help: "to the other pane, to scroll it",
+        hint: None,
+    },
+    Binding {
+        keys: "/",
+        actions: &[(letter('/'), Action::Filter)],
+        help: "filter by words",
+        hint: Some("filter"),
+    },
+    Binding {
+        keys: "s S",
+        actions: &[(letter('s'), Action::Sort), (letter('S'), Action::Reverse)],
+        help: "sort by the next column; reverse",
+        hint: Some("sort"),
+    },
+    Binding {
+        keys: "p Space",
+        actions: &[(letter('p'), Action::Pause), (letter(' '), Action::Pause)],
+        help: "pause polling, go on",
+        hint: None,
+    },
+    Binding { keys: "r", actions: &[(letter('r'), Action::Refresh)], help: "refresh now", hint: None },
+    Binding {
+        keys: "H",
+        actions: &[(letter('H'), Action::HideMetadata)],
+        help: "hide metadata (on a shared screen), show it",
+        hint: None,
+    },
+    Binding { keys: "!", actions: &[(letter('!'), Action::Failures)], help: "past failures", hint: None },
+    Binding { keys: "?", actions: &[(letter('?'), Action::Help)], help: "this help", hint: Some("help") },
+    Binding {
+        keys: "Ctrl-L Ctrl-Z",
+        actions: &[(ctrl('l'), Action::Repaint), (ctrl('z'), Action::Suspend)],
+        help: "repaint; suspend",
+        hint: None,
+    },
+    Binding {
+        keys: "q Ctrl-C",
+        actions: &[(letter('q'), Action::Quit), (ctrl('c'), Action::Quit)],
+        help: "quit",
+        hint: Some("quit"),
+    },
+];
+
+/// What a key does; `None` for one that is bound to nothing.
+#[must_use]
+pub fn action(event: &KeyEvent) -> Option<Action> {
+    // Some terminals say SHIFT beside the capital letter, some do not: the letter says it all.
+    let modifiers = event.modifiers.difference(KeyModifiers::SHIFT);
+    let mut actions = BINDINGS.iter().flat_map(|binding| binding.actions);
+    actions.find(|((held, code), _)| *held == modifiers && *code == event.code).map(|(_, action)| *action)
+}
+
+/// An entry of the copy menu.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Copyable {
+    /// The session's id.
+    Id,
+    /// A fresh `connectUrl`.
+    Connect,
+    /// A fresh `seleniumRemoteUrl`.
+    Selenium,
+    /// The link to the dashboard's page.
+    Dashboard,
+}
+
+/// The copy menu: key, entry, what it is called.
+pub const COPY_MENU: [(char, Copyable, &str); 4] = [
+    ('i', Copyable::Id, "session id"),
+    ('c', Copyable::Connect, "connect URL (fresh)"),
+    ('s', Copyable::Selenium, "Selenium URL (fresh)"),
+    ('d', Copyable::Dashboard, "dashboard link"),
+];
+
+impl Copyable {
+    /// What it is called in a sentence.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Id => "session id",
+            Self::Connect => "connect URL",
+            Self::Selenium => "Selenium URL",
+            Self::Dashboard => "dashboard link",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn no_key_is_bound_twice() {
+        let mut seen = HashSet::new();
+        for (key, _) in BINDINGS.iter().flat_map(|binding| binding.actions) {
+            assert!(seen.insert(*key), "{key:?}");
+        }
+    }
+
+    #[test]
+    fn a_capital_letter_is_the_same_with_and_without_shift() {
+        let key = |modifiers| KeyEvent::new(KeyCode::Char('G'), modifiers);
+        assert_eq!(action(&key(KeyModifiers::NONE)), Some(Action::Last));
+        assert_eq!(action(&key(KeyModifiers::SHIFT)), Some(Action::Last));
+        assert_eq!(action(&key(KeyModifiers::CONTROL)), None);
+    }
+}

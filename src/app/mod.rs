@@ -1,0 +1,18 @@
+//! The program on the screen: its state, what changes it, and the loop that owns both.
+//!
+//! ```text
+//!   Message ──► Model::update ──► Vec<Effect>      pure; effects are data
+//!      ▲             │
+//!      │             ▼ &Model, now
+//!   run: the only select!, and the only place where effects happen
+//! ```
+
+pub mod keys;
+mod model;
+mod rows;
+mod run;
+mod update;
+
+pub use model::{Effect, Focus, Message, Model, Notice, Pane, Settings, Tone, Want, Zone};
+pub use rows::{Counts, Row, Rows, Sort, SortBy};
+pub use run::run;

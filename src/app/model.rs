@@ -1,0 +1,315 @@
+//! The state behind the screen, owned by the loop alone.
+
+use std::time::Duration;
+
+use crossterm::event::KeyEvent;
+use tui_input::Input as Line;
+
+use super::keys::Copyable;
+use super::rows::{Rows, Sort};
+use crate::clock::{Moment, Timestamp};
+use crate::poll::{Ask, Report, Targets};
+use crate::session::{Secret, SessionId};
+use crate::view;
+use crate::watch::{Fleet, Record};
+
+/// What does not change while the program runs.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// What is watched.
+    pub targets: Targets,
+    /// How often it is polled.
+    pub interval: Duration,
+    /// In which zone times are shown.
+    pub zone: Zone,
+    /// Colours and glyphs.
+    pub theme: view::Theme,
+    /// The API's host, where it is not the public one.
+    pub host: Option<String>,
+    /// The last characters of the key.
+    pub key_tail: String,
+    /// The proxy that requests go through, without its credentials.
+    pub proxy: Option<String>,
+    /// Whether a browser can be opened here; else the link is copied.
+    pub can_open: bool,
+    /// Whether this is the demo.
+    pub demo: bool,
+}
+
+/// In which zone times are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Zone {
+    /// As this machine's reader lives by.
+    Local,
+    /// UTC.
+    Utc,
+}
+
+impl Zone {
+    /// `21:04:09`
+    #[must_use]
+    pub fn time(self, at: Timestamp) -> String {
+        self.format(at, "%H:%M:%S")
+    }
+
+    /// `2026-11-22 21:04:09`
+    #[must_use]
+    pub fn date_time(self, at: Timestamp) -> String {
+        self.format(at, "%Y-%m-%d %H:%M:%S")
+    }
+
+    /// `21:04:09` for today's, with the date for others.
+    #[must_use]
+    pub fn short(self, at: Timestamp, now: Timestamp) -> String {
+        let day = |at| self.format(at, "%Y-%m-%d");
+        if day(at) == day(now) { self.time(at) } else { self.date_time(at) }
+    }
+
+    fn format(self, at: Timestamp, pattern: &str) -> String {
+        match self {
+            Self::Utc => at.format(pattern).to_string(),
+            Self::Local => at.with_timezone(&chrono::Local).format(pattern).to_string(),
+        }
+    }
+}
+
+/// The state.
+#[derive(Debug)]
+pub struct Model {
+    /// What was observed.
+    pub fleet: Fleet,
+    /// What does not change.
+    pub settings: Settings,
+    /// The table's rows, in order.
+    pub rows: Rows,
+    /// The session that the keys speak of. The selection follows it, not its row.
+    pub selected: Option<SessionId>,
+    /// The first row in view.
+    pub top: usize,
+    /// The first line of the lower pane in view.
+    pub scroll: usize,
+    /// What has the keyboard.
+    pub focus: Focus,
+    /// The order of the table.
+    pub sort: Sort,
+    /// The words that rows must have.
+    pub filter: String,
+    /// A line to the reader, for a while.
+    pub notice: Option<Notice>,
+    /// Whether polling rests because the reader said so.
+    pub paused: bool,
+    /// Whether metadata is hidden.
+    pub hide_metadata: bool,
+    /// The screen, in columns and rows.
+    pub size: (u16, u16),
+    /// What fresh URLs are on their way for.
+    pub(super) wants: Vec<Want>,
+    /// The window title, as it was last set.
+    pub(super) title: String,
+    /// Whether the reader was told that the clocks differ.
+    pub(super) told_of_skew: bool,
+}
+
+/// What has the keyboard.
+#[derive(Debug)]
+pub enum Focus {
+    /// The table or the details.
+    Pane(Pane),
+    /// The line in which the filter is edited, and the filter as it was.
+    Filter {
+        /// What is typed.
+        line: Line,
+        /// The filter to return to.
+        before: String,
+    },
+    /// The copy menu: which entry is marked, and for which session.
+    Copy {
+        /// The session, so that rows may move under the menu.
+        id: SessionId,
+        /// The marked entry.
+        marked: usize,
+        /// Where to return.
+        back: Pane,
+    },
+    /// A connect URL, shown to be selected by hand.
+    Reveal {
+        /// The session.
+        id: SessionId,
+        /// The URL.
+        url: Secret,
+        /// When it goes, by the clock since boot.
+        until: Duration,
+        /// Where to return.
+        back: Pane,
+    },
+    /// The help, scrolled.
+    Help {
+        /// The first line in view.
+        top: usize,
+        /// Where to return.
+        back: Pane,
+    },
+    /// Past failures, scrolled; the newest first.
+    Failures {
+        /// The first line in view.
+        top: usize,
+        /// Where to return.
+        back: Pane,
+    },
+}
+
+/// A part of the screen that stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pane {
+    /// The table, above the details.
+    Table,
+    /// The details, below the table.
+    Lower,
+    /// The details alone.
+    Full,
+}
+
+impl Focus {
+    /// The pane that has the keyboard, or gets it back.
+    #[must_use]
+    pub fn pane(&self) -> Pane {
+        match self {
+            Self::Pane(pane) => *pane,
+            Self::Copy { back, .. }
+            | Self::Reveal { back, .. }
+            | Self::Help { back, .. }
+            | Self::Failures { back, .. } => *back,
+            Self::Filter { .. } => Pane::Table,
+        }
+    }
+}
+
+/// A line to the reader, for a while.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// The sentence.
+    pub text: String,
+    /// How it is meant.
+    pub tone: Tone,
+    /// When it goes, by the clock since boot.
+    pub until: Duration,
+}
+
+/// How a notice is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tone {
+    /// It went well.
+    Good,
+    /// It is on its way.
+    Plain,
+    /// It did not go.
+    Bad,
+}
+
+/// What a fresh connect URL is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Want {
+    /// The session.
+    pub id: SessionId,
+    /// The entry that was chosen.
+    pub what: Copyable,
+    /// Whether it is to be shown instead of copied.
+    pub show: bool,
+}
+
+/// What comes into the model.
+#[derive(Debug)]
+pub enum Message {
+    /// The poller reports.
+    Report(Box<Report>),
+    /// A key was pressed.
+    Key(KeyEvent),
+    /// Text was pasted.
+    Paste(String),
+    /// The screen has this size now, in columns and rows.
+    Resize(u16, u16),
+    /// A copy was made, or not: what, and by which way or why not.
+    Copied(Copyable, Result<String, String>),
+    /// The machine slept from the first moment to the second.
+    Slept(Moment, Moment),
+    /// The browser could not be opened.
+    NotOpened(String),
+    /// The program was suspended and goes on.
+    Resumed,
+}
+
+/// What goes out of the model: what the loop is to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Pass this to the poller.
+    Ask(Ask),
+    /// Copy this.
+    Copy(Copyable, Secret),
+    /// Open this page; no secret is in it.
+    Open(String),
+    /// Set the window's title.
+    Title(String),
+    /// Take pasted text as one event (while a line is edited), or as keys.
+    TakePaste(bool),
+    /// Draw everything again.
+    Repaint,
+    /// Stop until the shell continues us.
+    Suspend,
+    /// End, all being well.
+    Quit,
+}
+
+impl Model {
+    /// A model that has seen nothing, for a screen of `size`.
+    #[must_use]
+    pub fn new(settings: Settings, size: (u16, u16)) -> Self {
+        Self {
+            fleet: Fleet::new(),
+            settings,
+            rows: Rows::default(),
+            selected: None,
+            top: 0,
+            scroll: 0,
+            focus: Focus::Pane(Pane::Table),
+            sort: Sort::default(),
+            filter: String::new(),
+            notice: None,
+            paused: false,
+            hide_metadata: false,
+            size,
+            wants: Vec::new(),
+            title: String::new(),
+            told_of_skew: false,
+        }
+    }
+
+    /// The record that the keys speak of.
+    #[must_use]
+    pub fn record(&self) -> Option<&Record> {
+        self.fleet.get(self.selected.as_ref()?)
+    }
+
+    /// What time it is at the server.
+    #[must_use]
+    pub fn server_time(&self, now: Moment) -> Timestamp {
+        self.fleet.clock().at(now)
+    }
+
+    /// How old the data is, once it is older than three intervals and nobody paused it; `None` while all is well.
+    #[must_use]
+    pub fn late(&self, now: Moment) -> Option<Duration> {
+        let age = now.since(self.fleet.health().last_good?.received);
+        (!self.paused && self.is_polling() && age > self.late_after()).then_some(age)
+    }
+
+    /// From which age on data is late: three intervals, and what a poll may take.
+    pub(super) fn late_after(&self) -> Duration {
+        self.settings.interval.saturating_mul(3)
+    }
+
+    /// Whether anything is still asked for: ended sessions that were named are not.
+    #[must_use]
+    pub fn is_polling(&self) -> bool {
+        self.settings.targets == Targets::All || self.fleet.records().any(|record| !record.is_over())
+    }
+}

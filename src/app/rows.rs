@@ -1,0 +1,244 @@
+//! Which sessions are shown, and in which order. Worked out when data or wishes change, never while drawing.
+
+use std::cmp::{Ordering, Reverse};
+use std::collections::HashMap;
+
+use crate::clock::Timestamp;
+use crate::session::{SessionId, Status};
+use crate::text;
+use crate::watch::{Fleet, Presence, Record};
+
+/// A column to sort by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SortBy {
+    /// What ends next comes first; what has ended, last, the newest end first.
+    #[default]
+    Left,
+    /// By the status' name.
+    Status,
+    /// By the id.
+    Session,
+    /// By the short name.
+    Label,
+    /// By the region.
+    Region,
+    /// The youngest first.
+    Age,
+    /// The most bytes first.
+    Proxy,
+}
+
+impl SortBy {
+    /// The column after this one, in the order of the screen.
+    #[must_use]
+    pub fn next(self) -> Self {
+        match self {
+            Self::Left => Self::Proxy,
+            Self::Proxy => Self::Status,
+            Self::Status => Self::Session,
+            Self::Session => Self::Label,
+            Self::Label => Self::Region,
+            Self::Region => Self::Age,
+            Self::Age => Self::Left,
+        }
+    }
+
+    /// What it is called in a sentence.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Left => "time left",
+            Self::Status => "status",
+            Self::Session => "session",
+            Self::Label => "label",
+            Self::Region => "region",
+            Self::Age => "age",
+            Self::Proxy => "proxy bytes",
+        }
+    }
+}
+
+/// The order of the table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sort {
+    /// By which column.
+    pub by: SortBy,
+    /// The other way round.
+    pub reversed: bool,
+}
+
+/// How many sessions there are of each status, whether shown or not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// `RUNNING`
+    pub running: usize,
+    /// `PENDING`
+    pub pending: usize,
+    /// `COMPLETED`
+    pub completed: usize,
+    /// `TIMED_OUT`
+    pub timed_out: usize,
+    /// `ERROR`
+    pub error: usize,
+    /// A status that is not known, or none.
+    pub other: usize,
+}
+
+impl Counts {
+    /// How many in all.
+    #[must_use]
+    pub fn all(&self) -> usize {
+        [self.running, self.pending, self.completed, self.timed_out, self.error, self.other].iter().sum()
+    }
+}
+
+/// A row of the table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// The session.
+    pub id: SessionId,
+    /// How many columns of its id tell it from all others, 8 at least.
+    pub id_columns: usize,
+}
+
+/// The rows of the table, in order.
+#[derive(Clone, Debug, Default)]
+pub struct Rows {
+    rows: Vec<Row>,
+    places: HashMap<SessionId, usize>,
+    counts: Counts,
+}
+
+impl Rows {
+    /// The sessions of `fleet` that match every word of `filter`, sorted.
+    #[must_use]
+    pub fn of(fleet: &Fleet, sort: Sort, filter: &str) -> Self {
+        let words: Vec<String> = filter.split_whitespace().map(str::to_lowercase).collect();
+        let mut counts = Counts::default();
+        let mut chosen: Vec<(&Record, Key<'_>)> = Vec::with_capacity(fleet.len());
+        for record in fleet.records() {
+            count(&mut counts, record);
+            if words.iter().all(|word| matches(record, word)) {
+                chosen.push((record, key(record, sort.by)));
+            }
+        }
+        chosen.sort_unstable_by(|(a, a_key), (b, b_key)| {
+            let order = a_key.compare(b_key);
+            let order = if sort.reversed { order.reverse() } else { order };
+            order.then_with(|| a.id.cmp(&b.id)) // ties stay where they are: rows never jump
+        });
+        let ids: Vec<&str> = chosen.iter().map(|(record, _)| record.id.raw()).collect();
+        let columns = text::shortest_unique(&ids);
+        let rows: Vec<Row> = chosen
+            .iter()
+            .zip(columns)
+            .map(|((record, _), id_columns)| Row { id: record.id.clone(), id_columns })
+            .collect();
+        let places = rows.iter().enumerate().map(|(place, row)| (row.id.clone(), place)).collect();
+        Self { rows, places, counts }
+    }
+
+    /// The row at `place`.
+    #[must_use]
+    pub fn get(&self, place: usize) -> Option<&Row> {
+        self.rows.get(place)
+    }
+
+    /// Where a session stands.
+    #[must_use]
+    pub fn place(&self, id: &SessionId) -> Option<usize> {
+        self.places.get(id).copied()
+    }
+
+    /// `count` rows from `top` on.
+    pub fn window(&self, top: usize, count: usize) -> impl Iterator<Item = &Row> {
+        self.rows.iter().skip(top).take(count)
+    }
+
+    /// How many rows there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// How many sessions of each status there are, shown or not.
+    #[must_use]
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+}
+
+fn count(counts: &mut Counts, record: &Record) {
+    let place = match record.status() {
+        Some(Status::Running) => &mut counts.running,
+        Some(Status::Pending) => &mut counts.pending,
+        Some(Status::Completed) => &mut counts.completed,
+        Some(Status::TimedOut) => &mut counts.timed_out,
+        Some(Status::Error) => &mut counts.error,
+        Some(Status::Other(_)) | None => &mut counts.other,
+    };
+    *place = place.saturating_add(1);
+}
+
+/// Whether a word stands anywhere in what the row shows. `word` is in lower case.
+fn matches(record: &Record, word: &str) -> bool {
+    let has = |text: &str| text.to_lowercase().contains(word);
+    has(record.id.raw())
+        || record.session.as_ref().is_some_and(|session| {
+            has(session.status.raw())
+                || session.region.as_ref().is_some_and(|region| has(region.raw()))
+                || session.context.as_ref().is_some_and(|context| has(context.raw()))
+                || session.metadata.as_ref().is_some_and(|metadata| has(metadata.json()))
+        })
+}
+
+/// What a row is sorted by. What does not depend on the time of day: the order of a countdown is that of its end.
+enum Key<'a> {
+    Left(u8, Option<Timestamp>, Reverse<Option<Timestamp>>),
+    Text(Option<&'a str>),
+    Newest(Reverse<Option<Timestamp>>),
+    Most(Reverse<Option<i64>>),
+}
+
+impl Key<'_> {
+    fn compare(&self, other: &Self) -> Ordering {
+        match (self, other) {
+            (Self::Left(a, b, c), Self::Left(x, y, z)) => a.cmp(x).then(b.cmp(y)).then(c.cmp(z)),
+            (Self::Text(a), Self::Text(b)) => a.is_none().cmp(&b.is_none()).then(a.cmp(b)),
+            (Self::Newest(a), Self::Newest(b)) => a.cmp(b),
+            (Self::Most(a), Self::Most(b)) => a.cmp(b),
+            _ => Ordering::Equal,
+        }
+    }
+}
+
+fn key(record: &Record, by: SortBy) -> Key<'_> {
+    let session = record.session.as_ref();
+    match by {
+        SortBy::Left => {
+            let over = record.is_over();
+            let group = match (&record.presence, session) {
+                _ if over => 3,
+                (Presence::NotFound { .. }, _) | (_, None) => 2,
+                (_, Some(session)) if session.status == Status::Pending || session.expires.is_none() => 1,
+                _ => 0,
+            };
+            let expires = session.and_then(|session| session.expires).filter(|_| group == 0);
+            Key::Left(group, expires, Reverse(record.ended_at().filter(|_| over)))
+        }
+        SortBy::Status => Key::Text(session.map(|session| session.status.raw())),
+        SortBy::Session => Key::Text(Some(record.id.raw())),
+        SortBy::Label => Key::Text(record.label.as_ref().map(text::Untrusted::raw)),
+        SortBy::Region => {
+            Key::Text(session.and_then(|session| session.region.as_ref()).map(|region| region.raw()))
+        }
+        SortBy::Age => Key::Newest(Reverse(session.and_then(|session| session.started.or(session.created)))),
+        SortBy::Proxy => Key::Most(Reverse(session.and_then(|session| session.proxy_bytes))),
+    }
+}

@@ -1,0 +1,16 @@
+//! When to ask what: the plan, the growing delays after failures, and the task that does the asking.
+//!
+//! ```text
+//!    Ask ──► Poller ── Plan::due ──► Request ──► api::Client
+//!              ▲                                     │
+//!              └───── Plan::answered ◄── Report ◄────┘──► the channel to the loop
+//! ```
+//!
+//! [`plan`] and [`backoff`] are pure. Nothing here knows what a reply means for the reader; that is `watch`.
+
+pub mod backoff;
+pub mod plan;
+mod poller;
+
+pub use plan::{Plan, Request, Targets};
+pub use poller::{Ask, Poller, Reply, Report};

@@ -1,0 +1,366 @@
+//! What is due, and which requests cover it. Pure: it is told the time and what came back.
+//!
+//! ```text
+//!                     ┌──────── answered, alive: the next point of the grid ───────┐
+//!                     ▼                                                            │
+//!   a target ──► waiting ── due, a place free, nothing holds ──► in flight ────────┤
+//!                     ▲                                                            │
+//!                     └──────── failed: interval·2ⁿ, by itself or for all ─────────┤
+//!                                                                                  ▼
+//!                                                     answered, ended ──► done, never asked again
+//! ```
+//!
+//! The grid is `start + k·interval`: what is due together is asked together, and the screen changes once.
+//!
+//! Failures that concern one session delay that session. Failures that concern all (no network, the key refused, a
+//! rate limit) hold everything, and then one request alone goes first: a server that comes back is not met by a burst.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::backoff;
+use crate::session::{Fault, List, SessionId};
+
+/// How many polls may be in flight at a time.
+pub const IN_FLIGHT: usize = 4;
+/// The list of pending sessions is asked every so many intervals: a session stays pending for seconds.
+const PENDING_EVERY: u32 = 3;
+/// How often the projects are read again, for their limits and defaults.
+const PROJECTS_EVERY: Duration = Duration::from_secs(60 * 60);
+/// A session that says RUNNING while the list lacks it is asked at doubling distances up to this.
+const LONGEST_UNLISTED: Duration = Duration::from_secs(5 * 60);
+/// An id that does not exist is asked at growing distances up to this: it may be created yet.
+const LONGEST_ABSENT: Duration = Duration::from_secs(60);
+
+/// What is watched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Targets {
+    /// These sessions, each by its id.
+    Ids(Vec<SessionId>),
+    /// Every session of the project that runs or is pending.
+    All,
+}
+
+/// One request, as the poller sends it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Request {
+    /// One session.
+    Session(SessionId),
+    /// One list.
+    List(List),
+    /// The projects that the key can see.
+    Projects,
+    /// One session with its connect fields, because the reader asked. Not of the plan: it waits for nothing.
+    Fresh(SessionId),
+}
+
+/// What an answer means for the plan.
+#[derive(Clone, Debug)]
+pub enum Outcome<'a> {
+    /// The session can still change.
+    Alive,
+    /// It can not.
+    Ended,
+    /// The list holds these.
+    Listed(Vec<SessionId>),
+    /// The projects came.
+    Projects,
+    /// Nothing came.
+    Failed(&'a Fault),
+}
+
+/// When the targets are asked. Times are the monotonic clock's.
+#[derive(Debug)]
+pub struct Plan {
+    interval: Duration,
+    /// Point zero of the grid.
+    epoch: Duration,
+    targets: HashMap<Request, Target>,
+    /// Ids of each list's last reply, by [`List::ALL`]'s order.
+    listed: [HashMap<SessionId, ()>; 2],
+    in_flight: usize,
+    /// Nothing is polled before this.
+    held_until: Duration,
+    /// Failures in a row that concerned all.
+    failures: u32,
+    paused: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Target {
+    state: State,
+    failures: u32,
+    /// For an unlisted or absent session: how far apart it is asked.
+    distance: Duration,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Waiting(Duration),
+    InFlight { sent: Duration },
+}
+
+impl Plan {
+    /// A plan whose first round is due at `now`.
+    #[must_use]
+    pub fn new(targets: &Targets, interval: Duration, now: Duration) -> Self {
+        let mut plan = Self {
+            interval,
+            epoch: now,
+            targets: HashMap::new(),
+            listed: [HashMap::new(), HashMap::new()],
+            in_flight: 0,
+            held_until: now,
+            failures: 0,
+            paused: false,
+        };
+        match targets {
+            Targets::Ids(ids) => ids.iter().for_each(|id| plan.add(Request::Session(id.clone()), now)),
+            Targets::All => List::ALL.into_iter().for_each(|list| plan.add(Request::List(list), now)),
+        }
+        plan.add(Request::Projects, now);
+        plan
+    }
+
+    fn add(&mut self, request: Request, due: Duration) {
+        self.targets.entry(request).or_insert(Target {
+            state: State::Waiting(due),
+            failures: 0,
+            distance: Duration::ZERO,
+        });
+    }
+
+    /// What to send now; it counts as in flight until [`Plan::answered`]. In the order of being due, what the reader
+    /// looks at before the projects.
+    pub fn due(&mut self, now: Duration) -> Vec<Request> {
+        let places = self.places();
+        if self.paused || now < self.held_until || places == 0 {
+            return Vec::new();
+        }
+        let mut due: Vec<Request> = Vec::new();
+        while due.len() < places {
+            let first = self
+                .targets
+                .iter()
+                .filter(|(request, _)| !due.contains(request))
+                .filter_map(|(request, target)| match target.state {
+                    State::Waiting(at) if at <= now => {
+                        Some((*request == Request::Projects, at, rank(request), request))
+                    }
+                    State::Waiting(_) | State::InFlight { .. } => None,
+                })
+                .min_by_key(|(last, at, rank, _)| (*last, *at, *rank));
+            match first {
+                Some((.., request)) => due.push(request.clone()),
+                None => break,
+            }
+        }
+        for request in &due {
+            if let Some(target) = self.targets.get_mut(request) {
+                target.state = State::InFlight { sent: now };
+                self.in_flight = self.in_flight.saturating_add(1);
+            }
+        }
+        due
+    }
+
+    /// How many more polls may start: after a failure that concerned all, one at a time.
+    fn places(&self) -> usize {
+        let most = if self.failures > 0 { 1 } else { IN_FLIGHT };
+        most.saturating_sub(self.in_flight)
+    }
+
+    /// When [`Plan::due`] will next have something; `None` while it is paused, full, or has nothing left to ask.
+    #[must_use]
+    pub fn next_due(&self) -> Option<Duration> {
+        if self.paused || self.places() == 0 {
+            return None;
+        }
+        let next = self.targets.values().filter_map(|target| match target.state {
+            State::Waiting(at) => Some(at),
+            State::InFlight { .. } => None,
+        });
+        next.min().map(|at| at.max(self.held_until))
+    }
+
+    /// What came back for `request` at `now`. `die` is 0 to 1. Returns when it will be asked again.
+    pub fn answered(
+        &mut self,
+        request: &Request,
+        outcome: Outcome<'_>,
+        now: Duration,
+        die: f64,
+    ) -> Option<Duration> {
+        let target = self.targets.get(request).copied()?;
+        let State::InFlight { sent } = target.state else { return None };
+        self.in_flight = self.in_flight.saturating_sub(1);
+        if !matches!(outcome, Outcome::Failed(fault) if fault.concerns_all()) {
+            self.failures = 0;
+        }
+        let again = match outcome {
+            Outcome::Ended => None,
+            Outcome::Alive => self.alive(request, &target, sent, now),
+            Outcome::Listed(ids) => {
+                if let Request::List(list) = request {
+                    self.take_list(*list, ids, now);
+                }
+                Some(self.grid(sent, self.every(request)))
+            }
+            Outcome::Projects => Some(now.saturating_add(PROJECTS_EVERY)),
+            Outcome::Failed(fault) => return self.failed(request, target, fault, sent, now, die),
+        };
+        match again {
+            Some(at) => {
+                let distance = self.targets.get(request).map_or(target.distance, |now| now.distance);
+                self.targets
+                    .insert(request.clone(), Target { state: State::Waiting(at), failures: 0, distance });
+            }
+            None => {
+                self.targets.remove(request);
+            }
+        }
+        again
+    }
+
+    /// A single session lives. If the lists are what is watched, it is asked only while they lack it.
+    fn alive(
+        &mut self,
+        request: &Request,
+        target: &Target,
+        sent: Duration,
+        now: Duration,
+    ) -> Option<Duration> {
+        let Request::Session(id) = request else { return None };
+        if !self.watches_lists() {
+            return Some(self.grid(sent, 1));
+        }
+        if self.listed.iter().any(|list| list.contains_key(id)) {
+            return None;
+        }
+        let distance =
+            target.distance.saturating_mul(2).clamp(self.interval, LONGEST_UNLISTED.max(self.interval));
+        if let Some(target) = self.targets.get_mut(request) {
+            target.distance = distance;
+        }
+        Some(now.saturating_add(distance))
+    }
+
+    /// What left the lists is asked singly, at once; what came back to them is not asked singly any more.
+    fn take_list(&mut self, list: List, ids: Vec<SessionId>, now: Duration) {
+        let new: HashMap<SessionId, ()> = ids.into_iter().map(|id| (id, ())).collect();
+        let [running, pending] = &mut self.listed;
+        let (own, other) = match list {
+            List::Running => (running, pending),
+            List::Pending => (pending, running),
+        };
+        let old = std::mem::replace(own, new);
+        let left: Vec<SessionId> =
+            old.into_keys().filter(|id| !own.contains_key(id) && !other.contains_key(id)).collect();
+        // A session in both lists has just started: the older list forgets it, so that its end is noticed.
+        let own: Vec<SessionId> = own.keys().cloned().collect();
+        if list == List::Running {
+            for id in &own {
+                self.listed[1].remove(id);
+            }
+        }
+        self.targets.retain(|request, target| match request {
+            Request::Session(id) => {
+                matches!(target.state, State::InFlight { .. })
+                    || !self.listed.iter().any(|list| list.contains_key(id))
+            }
+            Request::List(_) | Request::Projects | Request::Fresh(_) => true,
+        });
+        for id in left {
+            self.add(Request::Session(id), now);
+        }
+    }
+
+    fn failed(
+        &mut self,
+        request: &Request,
+        mut target: Target,
+        fault: &Fault,
+        sent: Duration,
+        now: Duration,
+        die: f64,
+    ) -> Option<Duration> {
+        target.failures = target.failures.saturating_add(1);
+        let at = if *request == Request::Projects && !fault.concerns_all() {
+            now.saturating_add(PROJECTS_EVERY) // a server without it: nothing is lost
+        } else if fault.is_absence() && matches!(request, Request::Session(_)) {
+            if self.watches_lists() {
+                self.targets.remove(request);
+                return None;
+            }
+            target.distance =
+                target.distance.saturating_mul(2).clamp(self.interval, LONGEST_ABSENT.max(self.interval));
+            now.saturating_add(target.distance)
+        } else if fault.concerns_all() {
+            // Requests that were under way together fail together: that is one failure, not four.
+            if sent >= self.held_until {
+                self.failures = self.failures.saturating_add(1);
+                let hold = match fault.retry_after {
+                    Some(asked) => asked,
+                    None if fault.is_refusal() => backoff::after_refusal(self.interval),
+                    None => backoff::delay(self.interval, self.failures, die),
+                };
+                self.held_until = now.saturating_add(hold);
+            }
+            self.held_until
+        } else if fault.is_refusal() {
+            now.saturating_add(backoff::after_refusal(self.interval))
+        } else {
+            now.saturating_add(backoff::delay(self.interval, target.failures, die))
+        };
+        target.state = State::Waiting(at);
+        self.targets.insert(request.clone(), target);
+        Some(at)
+    }
+
+    /// The reader asks for everything now: what waits, for whatever reason, is due.
+    pub fn refresh(&mut self, now: Duration) {
+        self.paused = false;
+        self.held_until = now;
+        self.failures = 0;
+        for (request, target) in &mut self.targets {
+            if matches!(target.state, State::Waiting(_)) && *request != Request::Projects {
+                target.state = State::Waiting(now);
+            }
+        }
+    }
+
+    /// Nothing more is asked until [`Plan::resume`] or [`Plan::refresh`].
+    pub fn pause(&mut self) {
+        self.paused = true;
+    }
+
+    /// Goes on where [`Plan::pause`] stopped it. What fell due meanwhile is due now, once.
+    pub fn resume(&mut self) {
+        self.paused = false;
+    }
+
+    fn watches_lists(&self) -> bool {
+        self.targets.contains_key(&Request::List(List::Running))
+    }
+
+    fn every(&self, request: &Request) -> u32 {
+        if *request == Request::List(List::Pending) { PENDING_EVERY } else { 1 }
+    }
+
+    /// The first point of the grid that is about `rounds` intervals after `sent`.
+    fn grid(&self, sent: Duration, rounds: u32) -> Duration {
+        let step = self.interval.as_nanos().max(1);
+        let since = sent.saturating_sub(self.epoch).as_nanos().saturating_add(step / 2);
+        let point = (since / step).saturating_add(u128::from(rounds)).saturating_mul(step);
+        self.epoch.saturating_add(Duration::from_nanos(u64::try_from(point).unwrap_or(u64::MAX)))
+    }
+}
+
+fn rank(request: &Request) -> &str {
+    match request {
+        Request::List(List::Running) => "",
+        Request::List(List::Pending) => " ",
+        Request::Session(id) | Request::Fresh(id) => id.raw(),
+        Request::Projects => "~",
+    }
+}

@@ -1,0 +1,199 @@
+//! What a session's creator attached to it: any JSON object.
+//!
+//! Kept as its JSON text, because that is compact, comparable and of any depth; it is read as a tree only where one
+//! session is looked at.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::text::{self, Untrusted};
+
+/// The longest metadata that is kept, in bytes. Browserbase takes less than 512 characters.
+const LONGEST: usize = 16 * 1024;
+
+/// Keys whose value names the work, best first.
+const LABELS: [&str; 7] = ["label", "name", "owner", "job", "task", "run", "title"];
+
+/// Stamps that known tools leave: the tool is the owner (see "The session object" in the API's documentation of them).
+const STAMPS: [&str; 3] = ["browse_cli", "mcp", "stagehand"];
+
+/// `userMetadata`, as its JSON text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Metadata(Arc<str>);
+
+/// A leaf of the tree, or a branch's heading, in the order of the text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// How deep it stands; 0 is the outermost.
+    pub depth: usize,
+    /// Its key, or its index in an array.
+    pub key: Untrusted,
+    /// Its value; `None` for the heading of an object or array that is not empty.
+    pub value: Option<Untrusted>,
+}
+
+impl Metadata {
+    /// Takes the JSON text of an object. What is too long is cut, and then shown as text.
+    #[must_use]
+    pub fn new(json: &str) -> Self {
+        let end = json.floor_char_boundary(LONGEST);
+        Self(json.get(..end).unwrap_or_default().into())
+    }
+
+    /// The JSON text.
+    #[must_use]
+    pub fn json(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether there is anything in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.bytes().all(|byte| b"{} \t\r\n".contains(&byte))
+    }
+
+    /// As a tree; `None` where it is too long or too deep to be read as one.
+    #[must_use]
+    pub fn tree(&self) -> Option<Value> {
+        serde_json::from_str(&self.0).ok()
+    }
+
+    /// Its entries as a reader wants them, at most `most`: one line each, nested ones under their heading.
+    #[must_use]
+    pub fn entries(&self, most: usize) -> Vec<Entry> {
+        let mut entries = Vec::new();
+        match self.tree() {
+            Some(Value::Object(map)) => {
+                for (key, value) in &map {
+                    walk(key, value, 0, most, &mut entries);
+                }
+            }
+            Some(_) | None => entries.push(Entry {
+                depth: 0,
+                key: Untrusted::new("(as text)"),
+                value: Some(Untrusted::new(self.0.as_ref())),
+            }),
+        }
+        entries
+    }
+
+    /// A short name for the session: the value of a key that names work, else a known tool's stamp, else the first
+    /// text. `None` where there is none.
+    #[must_use]
+    pub fn label(&self) -> Option<Untrusted> {
+        let Some(Value::Object(map)) = self.tree() else { return None };
+        let named = LABELS.iter().find_map(|key| map.get(*key).and_then(leaf));
+        let stamped = || {
+            STAMPS.iter().find_map(|stamp| {
+                map.iter()
+                    .find(|(key, value)| {
+                        key.starts_with(stamp) || value.as_str().is_some_and(|it| it.starts_with(stamp))
+                    })
+                    .map(|_| Untrusted::new(*stamp))
+            })
+        };
+        let first = || map.values().find_map(|value| value.as_str().map(Untrusted::new));
+        named.or_else(stamped).or_else(first).filter(|label| !label.is_empty())
+    }
+
+    /// All of it on one line, `key value  key value`, at most `columns` wide.
+    #[must_use]
+    pub fn line(&self, columns: usize) -> String {
+        let mut line = String::new();
+        for entry in self.entries(columns) {
+            if text::width(&line) > columns {
+                break;
+            }
+            if !line.is_empty() {
+                line.push_str("  ");
+            }
+            line.push_str(&entry.key.shown(columns));
+            match entry.value {
+                Some(value) => {
+                    line.push(' ');
+                    line.push_str(&value.shown(columns));
+                }
+                None => line.push(':'),
+            }
+        }
+        text::fit(&line, columns)
+    }
+}
+
+fn leaf(value: &Value) -> Option<Untrusted> {
+    match value {
+        Value::String(text) => Some(Untrusted::new(text.as_str())),
+        Value::Number(number) => Some(Untrusted::new(number.to_string())),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+fn walk(key: &str, value: &Value, depth: usize, most: usize, entries: &mut Vec<Entry>) {
+    if entries.len() >= most {
+        return;
+    }
+    let nested: Vec<(String, &Value)> = match value {
+        Value::Object(map) => map.iter().map(|(key, value)| (key.clone(), value)).collect(),
+        Value::Array(items) => items.iter().enumerate().map(|(at, value)| (at.to_string(), value)).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Vec::new(),
+    };
+    let shown = match value {
+        Value::String(text) => Some(text.clone()),
+        other if nested.is_empty() => Some(other.to_string()),
+        _ => None,
+    };
+    entries.push(Entry { depth, key: Untrusted::new(key), value: shown.map(Untrusted::new) });
+    for (key, value) in nested {
+        walk(&key, value, depth.saturating_add(1), most, entries);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tree_keeps_the_order_of_the_text_and_nests() {
+        let metadata = Metadata::new(r#"{"zeta":"1","run":{"id":"c-881","tags":["a","b"]},"empty":{}}"#);
+        let lines: Vec<String> = metadata
+            .entries(100)
+            .iter()
+            .map(|e| {
+                format!(
+                    "{}{}={}",
+                    " ".repeat(e.depth),
+                    e.key.line(),
+                    e.value.as_ref().map_or("".into(), |v| v.line())
+                )
+            })
+            .collect();
+        assert_eq!(lines, ["zeta=1", "run=", " id=c-881", " tags=", "  0=a", "  1=b", "empty={}"]);
+    }
+
+    #[test]
+    fn a_label_is_a_name_then_a_stamp_then_the_first_text() {
+        let label = |json| Metadata::new(json).label().map(|label| label.line());
+        assert_eq!(label(r#"{"env":"prod","name":"checkout"}"#).as_deref(), Some("checkout"));
+        assert_eq!(label(r#"{"env":"prod","mcp":"true"}"#).as_deref(), Some("mcp"));
+        assert_eq!(label(r#"{"env":"prod","n":7}"#).as_deref(), Some("prod"));
+        assert_eq!(label(r#"{"n":true}"#), None);
+        assert_eq!(label("{}"), None);
+    }
+
+    #[test]
+    fn what_is_too_deep_for_a_tree_is_shown_as_text() {
+        let deep = format!("{}1{}", r#"{"a":"#.repeat(1000), "}".repeat(1000));
+        let metadata = Metadata::new(&deep);
+        assert_eq!(metadata.entries(10).len(), 1);
+        assert_eq!(text::width(&metadata.line(40)), 40);
+    }
+
+    #[test]
+    fn nothing_but_braces_is_empty() {
+        assert!(Metadata::new("{ }").is_empty());
+        assert!(!Metadata::new(r#"{"":""}"#).is_empty());
+    }
+}

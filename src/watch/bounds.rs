@@ -1,0 +1,184 @@
+//! When, at the earliest and at the latest: the server's clock, and the time of what was not seen happening.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use serde::{Deserialize, Serialize};
+
+use super::input::Exchange;
+use crate::clock::{Moment, Timestamp, later};
+
+/// A `Date` header names the second in which it was written: it is up to this much in the past of the real time.
+const DATE_RESOLUTION: Duration = Duration::from_secs(1);
+
+/// What time it is at the server.
+///
+/// Each reply with a `Date` says that the server's clock, when ours since boot showed zero, was in
+/// `[Date - received, Date + 1 s - sent]`. Over replies these intersect, and soon leave less than the network's
+/// latency; when nothing is left, a clock was set or drifted, and it starts again. It is counted on the clock since
+/// boot, so neither a step of the wall clock nor a sleep moves it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ServerClock {
+    /// The server's time at our boot clock's zero: at the earliest, at the latest.
+    range: Option<(Timestamp, Timestamp)>,
+    /// The one that is used.
+    zero: Option<Timestamp>,
+    /// Server minus wall clock, at the last reply with a date.
+    skew: TimeDelta,
+}
+
+impl ServerClock {
+    /// Learns from a reply.
+    pub fn observe(&mut self, at: &Exchange) {
+        let Some(date) = at.date else { return };
+        let earliest = earlier(date, at.received.boot);
+        let latest = earlier(later(date, DATE_RESOLUTION), at.sent.boot);
+        let (low, high) = match self.range {
+            Some((low, high)) if low.max(earliest) <= high.min(latest) => {
+                (low.max(earliest), high.min(latest))
+            }
+            Some(_) | None => (earliest, latest),
+        };
+        self.range = Some((low, high));
+        // Our own clock is kept where nothing speaks against it: then the screen agrees with the reader's watch.
+        let ours = earlier(at.received.wall, at.received.boot);
+        let middle = low.checked_add_signed(high.signed_duration_since(low) / 2).unwrap_or(low);
+        let zero = if (low..=high).contains(&ours) { ours } else { middle };
+        self.zero = Some(zero);
+        self.skew = zero.signed_duration_since(ours);
+    }
+
+    /// The server's time at `moment`; our wall clock's, until a reply had a date.
+    #[must_use]
+    pub fn at(&self, moment: Moment) -> Timestamp {
+        self.zero.map_or(moment.wall, |zero| later(zero, moment.boot))
+    }
+
+    /// How far the server's clock is ahead of our wall clock, as of the last reply.
+    #[must_use]
+    pub fn skew(&self) -> TimeDelta {
+        self.skew
+    }
+}
+
+fn earlier(at: Timestamp, by: Duration) -> Timestamp {
+    TimeDelta::from_std(by).ok().and_then(|by| at.checked_sub_signed(by)).unwrap_or(Timestamp::MIN_UTC)
+}
+
+/// A time that is known to lie between two others, on the server's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct When {
+    /// Not before this; `None` if nobody knows.
+    pub earliest: Option<Timestamp>,
+    /// Not after this.
+    pub latest: Timestamp,
+}
+
+impl When {
+    /// A change: not before the last reply that said otherwise was sent, not after the first that says so came.
+    #[must_use]
+    pub fn between(clock: &ServerClock, before: Option<&Exchange>, after: &Exchange) -> Self {
+        let latest = clock.at(after.received);
+        let earliest = before.map(|before| clock.at(before.sent).min(latest));
+        Self { earliest, latest }
+    }
+
+    /// A moment of ours.
+    #[must_use]
+    pub fn at(clock: &ServerClock, moment: Moment) -> Self {
+        let at = clock.at(moment);
+        Self { earliest: Some(at), latest: at }
+    }
+
+    /// Narrowed to the time that the API gives, where that lies inside; the second value says whether it does.
+    #[must_use]
+    pub fn narrowed(self, said: Option<Timestamp>) -> (Self, bool) {
+        match said {
+            Some(said) if said <= self.latest && self.earliest.is_none_or(|earliest| earliest <= said) => {
+                (Self { earliest: Some(said), latest: said }, true)
+            }
+            Some(_) | None => (self, false),
+        }
+    }
+
+    /// How far apart its ends are.
+    #[must_use]
+    pub fn width(&self) -> Option<Duration> {
+        self.latest.signed_duration_since(self.earliest?).to_std().ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn t(text: &str) -> Timestamp {
+        format!("2026-11-22T{text}Z").parse().unwrap()
+    }
+
+    fn moment(wall: &str, boot_ms: u64) -> Moment {
+        Moment { wall: t(wall), mono: Duration::from_millis(boot_ms), boot: Duration::from_millis(boot_ms) }
+    }
+
+    fn exchange(sent: Moment, received: Moment, date: &str) -> Exchange {
+        Exchange { sent, received, date: Some(t(date)) }
+    }
+
+    #[test]
+    fn our_own_clock_is_kept_while_no_date_speaks_against_it() {
+        let mut clock = ServerClock::default();
+        clock.observe(&exchange(moment("12:00:00.400", 400), moment("12:00:00.500", 500), "12:00:00"));
+        assert_eq!(clock.at(moment("12:00:10.500", 10_500)), t("12:00:10.500"));
+        assert_eq!(clock.skew(), TimeDelta::zero());
+    }
+
+    #[test]
+    fn a_server_ten_minutes_ahead_is_believed_and_measured() {
+        let mut clock = ServerClock::default();
+        clock.observe(&exchange(moment("12:00:00.400", 400), moment("12:00:00.500", 500), "12:10:00"));
+        clock.observe(&exchange(moment("12:00:03.900", 3_900), moment("12:00:03.950", 3_950), "12:10:04"));
+        // first: zero in [12:09:59.5, 12:10:00.6]; second: [12:10:00.05, 12:10:01.1]; together [.05, .6]
+        assert_eq!(clock.at(moment("12:00:05", 5_000)), t("12:10:05.325"));
+        assert_eq!(clock.skew(), TimeDelta::milliseconds(600_325));
+    }
+
+    #[test]
+    fn dates_that_can_not_both_be_true_start_the_estimate_again() {
+        let mut clock = ServerClock::default();
+        clock.observe(&exchange(moment("12:00:00", 0), moment("12:00:00.1", 100), "12:00:00"));
+        clock.observe(&exchange(moment("12:00:03", 3_000), moment("12:00:03.1", 3_100), "12:05:03"));
+        let shown = clock.at(moment("12:00:04", 4_000));
+        assert!(shown >= t("12:05:03.900") && shown <= t("12:05:05"), "{shown}");
+    }
+
+    #[test]
+    fn a_stepped_wall_clock_moves_nothing() {
+        let mut clock = ServerClock::default();
+        clock.observe(&exchange(moment("12:00:00.400", 400), moment("12:00:00.500", 500), "12:00:00"));
+        let stepped = Moment { wall: t("13:00:10"), ..moment("12:00:10", 10_000) };
+        assert_eq!(clock.at(stepped), t("12:00:10"));
+    }
+
+    #[test]
+    fn without_a_date_the_wall_clock_is_all_there_is() {
+        assert_eq!(ServerClock::default().at(moment("12:00:00", 0)), t("12:00:00"));
+    }
+
+    #[test]
+    fn a_change_lies_between_the_last_reply_before_and_the_first_after() {
+        let clock = ServerClock::default();
+        let before =
+            Exchange { date: None, ..exchange(moment("12:00:00", 0), moment("12:00:01", 1_000), "12:00:00") };
+        let after = Exchange {
+            date: None,
+            ..exchange(moment("12:00:03", 3_000), moment("12:00:04", 4_000), "12:00:00")
+        };
+        let when = When::between(&clock, Some(&before), &after);
+        assert_eq!(when, When { earliest: Some(t("12:00:00")), latest: t("12:00:04") });
+        assert_eq!(when.width(), Some(Duration::from_secs(4)));
+        assert_eq!(when.narrowed(Some(t("12:00:02"))).0.width(), Some(Duration::ZERO));
+        assert_eq!(when.narrowed(Some(t("12:00:05"))), (when, false));
+        assert_eq!(when.narrowed(Some(t("11:59:59"))), (when, false));
+        assert_eq!(When::between(&clock, None, &after).earliest, None);
+    }
+}

@@ -1,0 +1,134 @@
+//! How much went through a session's proxy, lately. Bounded, and next to nothing for a session without a proxy.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// How many observations are kept.
+const MOST: usize = 24;
+
+/// The recent observations of `proxyBytes`, by our clock since boot.
+#[derive(Clone, Debug, Default)]
+pub struct Traffic {
+    samples: VecDeque<(Duration, i64)>,
+}
+
+impl Traffic {
+    /// Takes an observation. Several of the same number in a row are kept as the first and the last of them.
+    pub fn observe(&mut self, at: Duration, bytes: i64) {
+        let count = self.samples.len();
+        let still =
+            count >= 2 && self.samples.range(count.saturating_sub(2)..).all(|(_, seen)| *seen == bytes);
+        if still {
+            self.samples.pop_back();
+        } else if count >= MOST {
+            self.samples.pop_front();
+        }
+        self.samples.push_back((at, bytes));
+    }
+
+    /// Bytes per second between the last two observations; `None` before there are two, and where the number fell.
+    #[must_use]
+    pub fn rate(&self) -> Option<f64> {
+        let (newest, before) = (self.samples.back()?, self.samples.iter().rev().nth(1)?);
+        between(before, newest)
+    }
+
+    /// Whether bytes have moved among the observations that are kept.
+    #[must_use]
+    pub fn moved(&self) -> bool {
+        self.samples.front().map(|(_, bytes)| bytes) != self.samples.back().map(|(_, bytes)| bytes)
+    }
+
+    /// The rates of the last `count` slots of `slot` each, oldest first, in bytes per second. Slots before the first
+    /// observation are missing: the result is shorter then.
+    #[must_use]
+    pub fn rates(&self, slot: Duration, count: usize) -> Vec<f64> {
+        let (Some((first, _)), Some((last, _))) = (self.samples.front(), self.samples.back()) else {
+            return Vec::new();
+        };
+        let covered = last.saturating_sub(*first).as_secs_f64() / slot.as_secs_f64().max(0.001);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "rounded, not negative, and cut to count"
+        )]
+        let slots = (covered.round() as usize).min(count);
+        (0..slots)
+            .rev()
+            .map(|back| {
+                let back = u32::try_from(back).unwrap_or(u32::MAX);
+                let end = last.saturating_sub(slot.saturating_mul(back));
+                let start = end.saturating_sub(slot);
+                ((self.bytes_at(end) - self.bytes_at(start)) / slot.as_secs_f64().max(0.001)).max(0.0)
+            })
+            .collect()
+    }
+
+    /// The number at `at`, read off the line between the observations around it.
+    fn bytes_at(&self, at: Duration) -> f64 {
+        let after = self.samples.partition_point(|(seen, _)| *seen < at);
+        let right = self.samples.get(after).or(self.samples.back());
+        let left = after.checked_sub(1).and_then(|before| self.samples.get(before)).or(right);
+        let (Some((t0, b0)), Some((t1, b1))) = (left, right) else { return 0.0 };
+        let span = t1.saturating_sub(*t0).as_secs_f64();
+        let part = if span > 0.0 { (at.saturating_sub(*t0).as_secs_f64() / span).min(1.0) } else { 1.0 };
+        as_f64(*b0) + (as_f64(*b1) - as_f64(*b0)) * part
+    }
+}
+
+fn between((t0, b0): &(Duration, i64), (t1, b1): &(Duration, i64)) -> Option<f64> {
+    let seconds = t1.saturating_sub(*t0).as_secs_f64();
+    let bytes = as_f64(*b1) - as_f64(*b0);
+    (seconds > 0.0 && bytes >= 0.0).then(|| bytes / seconds)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a rate needs no more digits than f64 has")]
+fn as_f64(bytes: i64) -> f64 {
+    bytes as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const S: fn(u64) -> Duration = Duration::from_secs;
+
+    fn traffic(samples: &[(u64, i64)]) -> Traffic {
+        let mut traffic = Traffic::default();
+        samples.iter().for_each(|(at, bytes)| traffic.observe(S(*at), *bytes));
+        traffic
+    }
+
+    #[test]
+    fn a_rate_is_between_the_last_two_observations() {
+        assert_eq!(traffic(&[]).rate(), None);
+        assert_eq!(traffic(&[(0, 5)]).rate(), None);
+        assert_eq!(traffic(&[(0, 0), (2, 100), (4, 500)]).rate(), Some(200.0));
+        assert_eq!(traffic(&[(0, 500), (2, 100)]).rate(), None, "a number that falls is no traffic");
+        assert_eq!(traffic(&[(0, i64::MIN), (1, i64::MAX)]).rate().map(f64::is_finite), Some(true));
+    }
+
+    #[test]
+    fn a_number_that_stands_still_takes_two_places_for_ever() {
+        let still: Vec<(u64, i64)> = (0..1000).map(|at| (at, 7)).collect();
+        let traffic = traffic(&still);
+        assert_eq!(traffic.samples.len(), 2);
+        assert_eq!(traffic.rate(), Some(0.0));
+        assert!(!traffic.moved());
+    }
+
+    #[test]
+    fn a_number_that_grows_is_bounded() {
+        let grows: Vec<(u64, i64)> = (0..1000).map(|at| (at, i64::try_from(at).unwrap())).collect();
+        assert_eq!(traffic(&grows).samples.len(), MOST);
+        assert!(traffic(&grows).moved());
+    }
+
+    #[test]
+    fn slots_are_read_off_the_line_between_observations() {
+        let traffic = traffic(&[(0, 0), (4, 400), (6, 400), (8, 1400)]);
+        assert_eq!(traffic.rates(S(2), 8), [100.0, 100.0, 0.0, 500.0]);
+        assert_eq!(traffic.rates(S(2), 2), [0.0, 500.0]);
+        assert!(Traffic::default().rates(S(2), 8).is_empty());
+    }
+}

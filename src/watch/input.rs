@@ -1,0 +1,92 @@
+//! All that a [`Fleet`](super::Fleet) is ever told.
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::{Moment, Timestamp};
+use crate::session::{Fault, List, Project, Session, SessionId};
+
+/// The two times of a request, and the server's.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Exchange {
+    /// Just before it was sent: what the reply says was not true before this.
+    pub sent: Moment,
+    /// Just after the reply came: what it says was true at some time before this.
+    pub received: Moment,
+    /// The reply's `Date`, a whole second.
+    pub date: Option<Timestamp>,
+}
+
+/// What was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Scope {
+    /// This session. The reply may call itself otherwise; what was asked for is what counts.
+    One(SessionId),
+    /// All sessions of a list: those that it lacks are not in that state, or it has a cap.
+    List(List),
+    /// The projects.
+    Projects,
+}
+
+/// One thing that happened to us, with its times.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Input {
+    /// These sessions will be watched, whatever becomes of them.
+    Asked {
+        /// When.
+        at: Moment,
+        /// Which.
+        ids: Vec<SessionId>,
+    },
+    /// A reply with sessions came.
+    Seen {
+        /// When.
+        at: Exchange,
+        /// What was asked for.
+        scope: Scope,
+        /// What came, in the reply's order.
+        sessions: Vec<Session>,
+        /// How many elements of a list were no session.
+        malformed: u32,
+    },
+    /// The API says that the session is not there: 404 or 410.
+    Missing {
+        /// When.
+        at: Exchange,
+        /// Which.
+        id: SessionId,
+        /// Its words.
+        fault: Fault,
+        /// When it will be asked again.
+        next: Option<Moment>,
+    },
+    /// A request brought nothing.
+    Failed {
+        /// When.
+        at: Exchange,
+        /// What was asked for.
+        scope: Scope,
+        /// Why.
+        fault: Fault,
+        /// When it will be asked again.
+        next: Option<Moment>,
+    },
+    /// The projects came.
+    Projects {
+        /// When.
+        at: Exchange,
+        /// Which.
+        projects: Vec<Project>,
+    },
+    /// The machine slept.
+    Slept {
+        /// The last moment before.
+        from: Moment,
+        /// The first after.
+        to: Moment,
+    },
+    /// Time went by, and something that depends on it alone may now be true.
+    TimePassed {
+        /// Until then.
+        now: Moment,
+    },
+}

@@ -1,0 +1,200 @@
+//! What was observed of one session.
+
+use std::time::Duration;
+
+use super::bounds::{ServerClock, When};
+use super::history::Traffic;
+use super::input::Exchange;
+use crate::clock::{Moment, Timestamp};
+use crate::session::{Fault, Phase, Session, SessionId, Status};
+use crate::text::Untrusted;
+
+/// One session, from the first time that it was asked for or seen.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// What it was asked for by, or what a list called it.
+    pub id: SessionId,
+    /// Whether the reader named it: then it stays, whatever becomes of it.
+    pub asked_for: bool,
+    /// Where it stands with the API.
+    pub presence: Presence,
+    /// The newest reply about it.
+    pub session: Option<Session>,
+    /// The first reply about it.
+    pub first: Option<Exchange>,
+    /// The newest reply about it.
+    pub last: Option<Exchange>,
+    /// The newest reply that said it lives.
+    pub last_alive: Option<Exchange>,
+    /// Its end, once a reply said so.
+    pub ended: Option<Ended>,
+    /// The newest poll of it alone failed, like this.
+    pub failing: Option<Failing>,
+    /// Its proxy's bytes, lately.
+    pub traffic: Traffic,
+    /// How many replies about it came.
+    pub replies: u64,
+    /// Its short name, from its metadata.
+    pub label: Option<Untrusted>,
+}
+
+/// Where a session stands with the API.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Presence {
+    /// No reply yet.
+    Awaited,
+    /// Its newest reply holds.
+    Here,
+    /// The list lacks it; it is being asked for by its id.
+    Unlisted {
+        /// When the list came that lacked it.
+        since: Moment,
+        /// Whether a reply to its id has since said that it lives.
+        confirmed: bool,
+    },
+    /// The API does not know it.
+    NotFound {
+        /// The first reply that said so, in a row.
+        since: Exchange,
+        /// Its words.
+        fault: Fault,
+        /// When it will be asked again.
+        next: Option<Moment>,
+    },
+}
+
+/// An end, as far as it was seen.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ended {
+    /// Between when and when it ended, on the server's clock.
+    pub when: When,
+    /// Whether `endedAt` lies between the last reply before and the first after, and so narrows them.
+    pub said_fits: bool,
+    /// The first reply that said so.
+    pub seen: Exchange,
+}
+
+/// A poll of one session that failed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Failing {
+    /// The newest try.
+    pub at: Exchange,
+    /// Why.
+    pub fault: Fault,
+    /// How many in a row.
+    pub count: u32,
+    /// When it will be tried again.
+    pub next: Option<Moment>,
+}
+
+/// What is left of a session's life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Left {
+    /// Nobody knows: nothing seen yet, or no `expiresAt`.
+    Unknown,
+    /// It is pending.
+    Starting,
+    /// So much, in whole seconds, at least one.
+    For(Duration),
+    /// Nothing, and no reply since.
+    Expiring,
+    /// A reply *sent* after the expiry still says that it lives: it is over by so much now.
+    Overdue(Duration),
+    /// It has ended.
+    Over,
+}
+
+impl Record {
+    /// A record of which nothing is known but its id.
+    #[must_use]
+    pub fn new(id: SessionId, asked_for: bool) -> Self {
+        Self {
+            id,
+            asked_for,
+            presence: Presence::Awaited,
+            session: None,
+            first: None,
+            last: None,
+            last_alive: None,
+            ended: None,
+            failing: None,
+            traffic: Traffic::default(),
+            replies: 0,
+            label: None,
+        }
+    }
+
+    /// The newest status.
+    #[must_use]
+    pub fn status(&self) -> Option<&Status> {
+        self.session.as_ref().map(|session| &session.status)
+    }
+
+    /// Whether it can still change, as far as is known.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        self.status().map_or(Phase::Unknown, Status::phase)
+    }
+
+    /// Whether it will not be asked for again.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.phase() == Phase::Ended || matches!(self.presence, Presence::NotFound { .. }) && !self.asked_for
+    }
+
+    /// What is left at `now`, the server's time. All sessions floor on the same second, so that the texts of all
+    /// change together: what counts is the difference of whole seconds.
+    #[must_use]
+    pub fn left(&self, clock: &ServerClock, now: Timestamp) -> Left {
+        let Some(session) = &self.session else { return Left::Unknown };
+        match session.status.phase() {
+            Phase::Ended => return Left::Over,
+            Phase::Alive if session.status == Status::Pending => return Left::Starting,
+            Phase::Alive | Phase::Unknown => {}
+        }
+        let Some(expires) = session.expires else { return Left::Unknown };
+        let seconds = expires.timestamp().saturating_sub(now.timestamp());
+        match u64::try_from(seconds) {
+            Ok(seconds) if seconds > 0 => Left::For(Duration::from_secs(seconds)),
+            _ if self.last.is_some_and(|last| clock.at(last.sent) > expires) => {
+                Left::Overdue(Duration::from_secs(seconds.unsigned_abs()))
+            }
+            _ => Left::Expiring,
+        }
+    }
+
+    /// How long it has run at `now`, or ran; `None` where its times do not say.
+    #[must_use]
+    pub fn age(&self, now: Timestamp) -> Option<Duration> {
+        let session = self.session.as_ref()?;
+        let started = session.started.or(session.created)?;
+        let until = match session.status.phase() {
+            Phase::Ended => self.ended_at()?,
+            Phase::Alive | Phase::Unknown => now,
+        };
+        u64::try_from(until.timestamp().saturating_sub(started.timestamp())).ok().map(Duration::from_secs)
+    }
+
+    /// When it ended: as the API says, else as it was seen.
+    #[must_use]
+    pub fn ended_at(&self) -> Option<Timestamp> {
+        let said = self.session.as_ref().and_then(|session| session.ended);
+        said.or_else(|| {
+            self.ended.as_ref().filter(|_| self.last_alive.is_some()).map(|ended| ended.when.latest)
+        })
+    }
+
+    /// How long it ran before it ended, by the API's own times, else by what was seen.
+    #[must_use]
+    pub fn ran(&self) -> Option<Duration> {
+        let session = self.session.as_ref()?;
+        session.ran().or_else(|| self.ended_at()?.signed_duration_since(session.started?).to_std().ok())
+    }
+
+    /// What was left of its timeout when it ended.
+    #[must_use]
+    pub fn unused(&self) -> Option<Duration> {
+        let session = self.session.as_ref()?;
+        session.unused().or_else(|| session.expires?.signed_duration_since(self.ended_at()?).to_std().ok())
+    }
+}
