@@ -9,6 +9,7 @@ use url::Url;
 
 use super::{fault, wire};
 use crate::clock::Timestamp;
+use crate::config::Endpoint;
 use crate::session::{ConnectUrls, Fault, FaultKind, List, Project, Secret, Session, SessionId};
 use crate::text::Untrusted;
 
@@ -20,13 +21,6 @@ const LARGEST_SESSION: u64 = 1024 * 1024;
 const LARGEST_LIST: u64 = 32 * 1024 * 1024;
 /// From here on, decoding takes longer than a frame and is done on another thread.
 const DECODE_ELSEWHERE: usize = 64 * 1024;
-
-/// Where the API is, and how it may be reached. Checked by whoever makes it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoint {
-    /// The base URL, without a trailing slash; `https`, unless it was allowed to be `http`.
-    pub base: Url,
-}
 
 /// What came back, when the server says it was, and how large it was.
 #[derive(Debug)]
@@ -64,34 +58,6 @@ pub struct Client {
     endpoint: Endpoint,
     key: Secret,
     http: OnceLock<reqwest::Client>,
-}
-
-impl Endpoint {
-    /// Whether the API is on this machine: no proxy is asked, and plain HTTP harms nobody.
-    #[must_use]
-    pub fn is_loopback(&self) -> bool {
-        match self.base.host() {
-            Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-            Some(url::Host::Ipv4(address)) => address.is_loopback(),
-            Some(url::Host::Ipv6(address)) => address.is_loopback(),
-            None => false,
-        }
-    }
-
-    /// The host, with its port where it is not the usual one.
-    #[must_use]
-    pub fn host(&self) -> String {
-        let host = self.base.host_str().unwrap_or_default();
-        self.base.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
-    }
-
-    fn url(&self, segments: &[&str]) -> Url {
-        let mut url = self.base.clone();
-        if let Ok(mut path) = url.path_segments_mut() {
-            path.pop_if_empty().push("v1").extend(segments);
-        }
-        url
-    }
 }
 
 impl Client {
@@ -224,7 +190,7 @@ impl Client {
         }
         // Only the first call installs it, and a second is told so: either way there is a provider.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let plain = self.endpoint.base.scheme() == "http";
+        let plain = self.endpoint.is_plain();
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("keepwatch/", env!("CARGO_PKG_VERSION")))
             .redirect(redirect::Policy::none()) // reqwest would send X-BB-API-Key to wherever a redirect points

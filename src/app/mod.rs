@@ -13,6 +13,6 @@ mod rows;
 mod run;
 mod update;
 
-pub use model::{Effect, Focus, Message, Model, Notice, Pane, Settings, Tone, Want, Zone};
+pub use model::{Effect, Focus, Message, Model, Notice, Pane, Settings, Tone, Want};
 pub use rows::{Counts, Row, Rows, Sort, SortBy};
 pub use run::run;

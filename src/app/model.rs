@@ -8,9 +8,9 @@ use tui_input::Input as Line;
 use super::keys::Copyable;
 use super::rows::{Rows, Sort};
 use crate::clock::{Moment, Timestamp};
-use crate::poll::{Ask, Report, Targets};
+use crate::config::{Look, Targets, Zone};
+use crate::poll::{Ask, Report};
 use crate::session::{Secret, SessionId};
-use crate::view;
 use crate::watch::{Fleet, Record};
 
 /// What does not change while the program runs.
@@ -23,54 +23,15 @@ pub struct Settings {
     /// In which zone times are shown.
     pub zone: Zone,
     /// Colours and glyphs.
-    pub theme: view::Theme,
+    pub look: Look,
     /// The API's host, where it is not the public one.
     pub host: Option<String>,
     /// The last characters of the key.
     pub key_tail: String,
-    /// The proxy that requests go through, without its credentials.
-    pub proxy: Option<String>,
     /// Whether a browser can be opened here; else the link is copied.
     pub can_open: bool,
     /// Whether this is the demo.
     pub demo: bool,
-}
-
-/// In which zone times are shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Zone {
-    /// As this machine's reader lives by.
-    Local,
-    /// UTC.
-    Utc,
-}
-
-impl Zone {
-    /// `21:04:09`
-    #[must_use]
-    pub fn time(self, at: Timestamp) -> String {
-        self.format(at, "%H:%M:%S")
-    }
-
-    /// `2026-11-22 21:04:09`
-    #[must_use]
-    pub fn date_time(self, at: Timestamp) -> String {
-        self.format(at, "%Y-%m-%d %H:%M:%S")
-    }
-
-    /// `21:04:09` for today's, with the date for others.
-    #[must_use]
-    pub fn short(self, at: Timestamp, now: Timestamp) -> String {
-        let day = |at| self.format(at, "%Y-%m-%d");
-        if day(at) == day(now) { self.time(at) } else { self.date_time(at) }
-    }
-
-    fn format(self, at: Timestamp, pattern: &str) -> String {
-        match self {
-            Self::Utc => at.format(pattern).to_string(),
-            Self::Local => at.with_timezone(&chrono::Local).format(pattern).to_string(),
-        }
-    }
 }
 
 /// The state.
@@ -229,7 +190,7 @@ pub enum Message {
     /// The screen has this size now, in columns and rows.
     Resize(u16, u16),
     /// A copy was made, or not: what, and by which way or why not.
-    Copied(Copyable, Result<String, String>),
+    Copied(String, Result<String, String>),
     /// The machine slept from the first moment to the second.
     Slept(Moment, Moment),
     /// The browser could not be opened.

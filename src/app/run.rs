@@ -1,2 +1,156 @@
-//! stand-in
-pub fn run() {}
+//! The loop: the only `select!`, and the only place where effects happen.
+//!
+//! ```text
+//!   terminal ── TermEvent ──┐
+//!   poller ──── Report ─────┤──► Message ──► Model::update ──► Effect ──► done here
+//!   the clock ── a text ────┘                    │
+//!                changes                         └──► one frame, if anything came and the terminal takes it
+//! ```
+//!
+//! It awaits nothing else. What could block lives elsewhere: the writer, the clipboard and the browser on threads, big
+//! replies and names on tokio's.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::model::{Effect, Message, Model, Settings};
+use crate::api::Client;
+use crate::clock::{Clock, Moment};
+use crate::config::Exit;
+use crate::poll::{Poller, Report};
+use crate::terminal::{self, Clipboard, Env, Events, Screen, TermEvent};
+use crate::view;
+
+/// How many reports may wait. The loop is quicker than any poller; this is for the time that a frame takes.
+const WAITING_REPORTS: usize = 16;
+/// How many messages are taken before the screen is drawn: a paste, a storm of resizes.
+const AT_ONCE: usize = 512;
+/// The clock since boot runs ahead of the monotonic one by this only if the machine slept.
+const SLEPT: Duration = Duration::from_secs(2);
+
+/// Shows the screen until the reader quits or a signal ends it.
+///
+/// # Errors
+/// The terminal refuses screen mode, or no thread can be started.
+pub async fn run(settings: Settings, client: Client, clock: Clock, env: Env) -> io::Result<Exit> {
+    let (events, mut inbox) = terminal::channel();
+    let mut screen = Screen::enter("keepwatch", &events)?;
+    let (targets, interval) = (settings.targets.clone(), settings.interval);
+    let mut model = Model::new(settings, screen.size());
+    let mut now = clock.now();
+    let first = model.start(now);
+    screen.draw(|frame| view::draw(frame, &model, now));
+
+    // Only now what takes time: the first request sets up TLS, the first copy looks for a display.
+    let (reports, mut reported) = mpsc::channel(WAITING_REPORTS);
+    let poller = Poller::spawn(client, &targets, interval, clock.clone(), reports);
+    let clipboard = clipboard(&env, &screen, &events)?;
+    let mut hands = Hands { screen, poller, clipboard, env, events, exit: None };
+    hands.perform(first);
+    loop {
+        if let Some(exit) = hands.exit {
+            hands.screen.leave();
+            return Ok(exit);
+        }
+        // A terminal that is still busy with the last frame says when it is not: WriterReady brings us here again.
+        hands.screen.draw(|frame| view::draw(frame, &model, now));
+        let wake = model.next_change(now);
+        let first = tokio::select! {
+            Some(event) = inbox.recv() => Some(Arrival::Event(event)),
+            Some(report) = reported.recv() => Some(Arrival::Report(Box::new(report))),
+            () = clock.sleep_until(wake.unwrap_or_default()), if wake.is_some() => None,
+        };
+        let before = std::mem::replace(&mut now, clock.now());
+        if let Some(effects) = slept(before, now).map(|slept| model.update(slept, now)) {
+            hands.perform(effects);
+        }
+        let mut arrival = first;
+        for _ in 0..AT_ONCE {
+            match arrival {
+                Some(Arrival::Report(report)) => hands.perform(model.update(Message::Report(report), now)),
+                Some(Arrival::Event(event)) => {
+                    if let Some(message) = hands.take(event) {
+                        hands.perform(model.update(message, now));
+                    }
+                }
+                None => break,
+            }
+            let event = inbox.try_recv().map(Arrival::Event);
+            arrival = event.or_else(|_| reported.try_recv().map(|report| Arrival::Report(Box::new(report)))).ok();
+        }
+        model.expire(now);
+    }
+}
+
+enum Arrival {
+    Event(TermEvent),
+    Report(Box<Report>),
+}
+
+/// What effects are done with.
+struct Hands {
+    screen: Screen,
+    poller: Poller,
+    clipboard: Clipboard,
+    env: Env,
+    events: Events,
+    exit: Option<Exit>,
+}
+
+impl Hands {
+    /// What the terminal says, as the model's message; what only the screen needs is done here.
+    fn take(&mut self, event: TermEvent) -> Option<Message> {
+        match event {
+            TermEvent::Key(key) => Some(Message::Key(key)),
+            TermEvent::Paste(text) => Some(Message::Paste(text)),
+            TermEvent::Resize { columns, rows } => {
+                self.screen.resize(columns, rows);
+                Some(Message::Resize(columns, rows))
+            }
+            TermEvent::WriterReady => None,
+            TermEvent::Resumed => Some(Message::Resumed),
+            TermEvent::Signal(number) => {
+                self.exit = Some(Exit::Signal(u8::try_from(number).unwrap_or(u8::MAX)));
+                None
+            }
+            TermEvent::Copied(copied) => {
+                let outcome = copied.outcome.map(|route| route.to_string()).map_err(|why| why.to_string());
+                Some(Message::Copied(copied.what, outcome))
+            }
+            TermEvent::Opened(outcome) => outcome.err().map(Message::NotOpened),
+        }
+    }
+
+    fn perform(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Ask(ask) => self.poller.ask(ask),
+                Effect::Copy(what, text) => self.clipboard.copy(what.name().to_owned(), text),
+                Effect::Open(page) => terminal::open(&page, &self.env, &self.events),
+                Effect::Title(title) => self.screen.set_title(&title),
+                Effect::TakePaste(on) => self.screen.set_paste(on),
+                Effect::Repaint => self.screen.repaint(),
+                Effect::Suspend => {
+                    let _ = self.screen.suspend(); // no shell could continue us: then nothing happens
+                }
+                Effect::Quit => self.exit = Some(Exit::Fine),
+            }
+        }
+    }
+}
+
+fn clipboard(env: &Env, screen: &Screen, events: &Events) -> io::Result<Clipboard> {
+    let (sender, report) = (screen.sender(), events.clone());
+    Clipboard::new(env.clone(), move |bytes| sender.send(bytes), move |copied| {
+        terminal::tell(&report, TermEvent::Copied(copied));
+    })
+}
+
+/// Whether the machine slept between two readings of the clock.
+fn slept(before: Moment, now: Moment) -> Option<Message> {
+    let awake = now.mono.saturating_sub(before.mono);
+    let passed = now.boot.saturating_sub(before.boot);
+    (passed > awake.saturating_add(SLEPT)).then_some(Message::Slept(before, now))
+}

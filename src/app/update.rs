@@ -9,7 +9,8 @@ use super::keys::{self, Action, COPY_MENU, Copyable};
 use super::model::{Effect, Focus, Message, Model, Notice, Pane, Tone, Want};
 use super::rows::{Rows, Sort};
 use crate::clock::Moment;
-use crate::poll::{Ask, Reply, Report, Request, Targets};
+use crate::config::Targets;
+use crate::poll::{Ask, Reply, Report, Request};
 use crate::session::{Phase, Secret, SessionId, dashboard_page};
 use crate::view;
 use crate::watch::{Exchange, Input, Left, Scope};
@@ -59,11 +60,11 @@ impl Model {
                 Vec::new()
             }
             Message::Copied(what, Ok(route)) => {
-                self.say(now, Tone::Good, format!("{} {route}", what.name()));
+                self.say(now, Tone::Good, format!("{what} {route}"));
                 Vec::new()
             }
             Message::Copied(what, Err(why)) => {
-                self.say(now, Tone::Bad, format!("the {} was not copied: {why}", what.name()));
+                self.say(now, Tone::Bad, format!("{what} {why}"));
                 Vec::new()
             }
             Message::NotOpened(why) => {

@@ -12,5 +12,5 @@ pub mod backoff;
 pub mod plan;
 mod poller;
 
-pub use plan::{Plan, Request, Targets};
-pub use poller::{Ask, Poller, Reply, Report};
+pub use plan::{Outcome, Plan, Request};
+pub use poller::{Ask, Poller, Reply, Report, perform};

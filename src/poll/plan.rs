@@ -19,6 +19,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::backoff;
+use crate::config::Targets;
 use crate::session::{Fault, List, SessionId};
 
 /// How many polls may be in flight at a time.
@@ -31,15 +32,6 @@ const PROJECTS_EVERY: Duration = Duration::from_secs(60 * 60);
 const LONGEST_UNLISTED: Duration = Duration::from_secs(5 * 60);
 /// An id that does not exist is asked at growing distances up to this: it may be created yet.
 const LONGEST_ABSENT: Duration = Duration::from_secs(60);
-
-/// What is watched.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Targets {
-    /// These sessions, each by its id.
-    Ids(Vec<SessionId>),
-    /// Every session of the project that runs or is pending.
-    All,
-}
 
 /// One request, as the poller sends it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

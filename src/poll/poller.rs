@@ -6,9 +6,10 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::plan::{Outcome, Plan, Request, Targets};
+use super::plan::{Outcome, Plan, Request};
 use crate::api::{Client, Fresh, Listing};
 use crate::clock::{Clock, Moment, Timestamp};
+use crate::config::Targets;
 use crate::session::{Fault, Phase, Project, Session, SessionId};
 
 /// More than a person can press before the poller looks.
@@ -163,7 +164,20 @@ impl Task {
     }
 }
 
-async fn perform(client: &Client, request: &Request) -> (Result<Reply, Fault>, Option<Timestamp>, u64) {
+impl<'a> From<&'a Result<Reply, Fault>> for Outcome<'a> {
+    fn from(outcome: &'a Result<Reply, Fault>) -> Self {
+        match outcome {
+            Ok(Reply::Session(session)) if session.status.phase() == Phase::Ended => Self::Ended,
+            Ok(Reply::Session(_) | Reply::Fresh(_)) => Self::Alive,
+            Ok(Reply::List(listing)) => Self::Listed(listing.sessions.iter().map(|it| it.id.clone()).collect()),
+            Ok(Reply::Projects(_)) => Self::Projects,
+            Err(fault) => Self::Failed(fault),
+        }
+    }
+}
+
+/// Sends `request` and takes its answer: what came, the server's `Date`, and the body's size in bytes.
+pub async fn perform(client: &Client, request: &Request) -> (Result<Reply, Fault>, Option<Timestamp>, u64) {
     match request {
         Request::Session(id) => {
             let answer = client.session(id).await;

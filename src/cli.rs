@@ -1,0 +1,183 @@
+//! The command line as it is typed. What it means is `config`'s.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+
+/// Watch Browserbase sessions: are they alive, how long have they left, and how did they end.
+#[derive(Debug, Parser)]
+#[command(
+    name = "keepwatch",
+    version,
+    args_conflicts_with_subcommands = true,
+    disable_help_subcommand = true,
+    after_help = "Without a key: `keepwatch demo`. The key comes from BROWSERBASE_API_KEY or --api-key-file; \
+                  no option takes it, for `ps` would show it.\n\
+                  Exit codes: 0 fine, 1 failed, 2 usage, 3 key missing or refused, 4 a session does not exist, \
+                  5 the API cannot be reached."
+)]
+pub struct Cli {
+    /// What to do instead of watching.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// Watching.
+    #[command(flatten)]
+    pub watch: Watch,
+}
+
+/// `keepwatch [SESSION_ID]...`
+#[derive(Debug, Args)]
+pub struct Watch {
+    /// Sessions to watch; without any, all of the project that run or are pending
+    #[arg(value_name = "SESSION_ID")]
+    pub ids: Vec<String>,
+    /// How often to ask
+    #[arg(short, long, value_name = "DURATION", default_value = "3s", value_parser = interval)]
+    pub interval: Duration,
+    /// How the API is reached.
+    #[command(flatten)]
+    pub api: Api,
+    /// How the screen looks.
+    #[command(flatten)]
+    pub look: Look,
+}
+
+/// How the API is reached.
+#[derive(Debug, Args)]
+pub struct Api {
+    /// The API's address [default: BROWSERBASE_BASE_URL, else https://api.browserbase.com]
+    #[arg(long, value_name = "URL")]
+    pub base_url: Option<String>,
+    /// A file that holds the key; - reads standard input [default: BROWSERBASE_API_KEY]
+    #[arg(long, value_name = "PATH")]
+    pub api_key_file: Option<PathBuf>,
+    /// Send the key over plain http to another machine
+    #[arg(long)]
+    pub insecure_http: bool,
+}
+
+/// How the screen looks.
+#[derive(Debug, Args)]
+pub struct Look {
+    /// Show times in UTC
+    #[arg(long)]
+    pub utc: bool,
+    /// Use ASCII only (as where the locale has no UTF-8)
+    #[arg(long)]
+    pub ascii: bool,
+    /// Use colours: auto, always or never; auto obeys NO_COLOR
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t = Color::Auto, hide_possible_values = true)]
+    pub color: Color,
+}
+
+/// When to use colours: unless `NO_COLOR` is set, whatever it says, or not at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[expect(missing_docs, reason = "clap would print each variant's sentence below the option")]
+pub enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+/// What keepwatch can do beside watching.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Print sessions once
+    Get(Get),
+    /// Watch a simulated API: no key, no network
+    Demo(Demo),
+    /// Serve the simulated API to other programs
+    Simulate(Simulate),
+}
+
+/// `keepwatch get SESSION_ID...`
+#[derive(Debug, Args)]
+pub struct Get {
+    /// The sessions
+    #[arg(value_name = "SESSION_ID", required = true)]
+    pub ids: Vec<String>,
+    /// Print a JSON array, with the API's own field names
+    #[arg(long)]
+    pub json: bool,
+    /// Print the connect URLs and the signing key too: whoever reads them controls the browser
+    #[arg(long)]
+    pub reveal: bool,
+    /// How the API is reached.
+    #[command(flatten)]
+    pub api: Api,
+    /// Show times in UTC
+    #[arg(long)]
+    pub utc: bool,
+    /// Use ASCII only (as where the locale has no UTF-8)
+    #[arg(long)]
+    pub ascii: bool,
+}
+
+/// `keepwatch demo`
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// Which scenario to play
+    #[arg(long, value_name = "NAME|FILE", default_value = "default")]
+    pub scenario: String,
+    /// How many times as fast as real, 1 to 100
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub speed: u32,
+    /// How often to ask
+    #[arg(short, long, value_name = "DURATION", default_value = "1s", value_parser = interval)]
+    pub interval: Duration,
+    /// How the screen looks.
+    #[command(flatten)]
+    pub look: Look,
+}
+
+/// `keepwatch simulate`
+#[derive(Debug, Args)]
+pub struct Simulate {
+    /// The port on 127.0.0.1; 0 takes a free one
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub port: u16,
+    /// Which scenario to play
+    #[arg(long, value_name = "NAME|FILE", default_value = "default")]
+    pub scenario: String,
+    /// Add so many made-up sessions, at most 100000
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    pub sessions: u32,
+}
+
+/// The subcommands' names, in the order of the help.
+#[must_use]
+pub fn command_names() -> Vec<String> {
+    Cli::command().get_subcommands().map(|command| command.get_name().to_owned()).collect()
+}
+
+/// `5s`, `1m30s`, between a second and a day.
+fn interval(text: &str) -> Result<Duration, String> {
+    let interval = humantime::parse_duration(text).map_err(|_| format!("“{text}” is no duration; write 5s or 1m30s"))?;
+    if interval < Duration::from_secs(1) {
+        return Err("asking more often than each second (1s) helps nobody".into());
+    }
+    if interval > Duration::from_secs(24 * 60 * 60) {
+        return Err("a day (24h) is the longest".into());
+    }
+    Ok(interval)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn an_interval_is_between_a_second_and_a_day() {
+        assert_eq!(interval("1m30s"), Ok(Duration::from_secs(90)));
+        assert_eq!(interval("1s"), Ok(Duration::from_secs(1)));
+        for bad in ["999ms", "0s", "5", "soon", "", "25h", "-3s"] {
+            assert!(interval(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! `keepwatch demo`: the simulator and the screen in one program, over real HTTP on loopback.
+//!
+//! It needs no key and no network, writes nothing to disk, and is deaf to `BROWSERBASE_*` and proxy variables: the
+//! endpoint is a loopback address, which no proxy is asked for.
+
+use super::watch::screen;
+use super::{failed, script};
+use crate::api::{Client, key_tail};
+use crate::app::Settings;
+use crate::clock::Clock;
+use crate::config::{DemoConfig, Endpoint, Exit, Refusal, Targets};
+use crate::session::Secret;
+use crate::simulator::{Options, Simulator};
+use crate::terminal::{self, Env};
+
+/// The key that the demo's server takes.
+const KEY: &str = "bb_test_demo_0000000000f3a9";
+
+/// Shows the screen on a simulated API until the reader quits.
+///
+/// # Errors
+/// There is no terminal, or no loopback port.
+pub async fn demo(config: DemoConfig, env: Env) -> Result<Exit, Refusal> {
+    let script = script(&config.scenario)?;
+    let clock = Clock::scaled(config.speed);
+    let options = Options { key: Some(Secret::new(KEY.into())), ..Options::default() };
+    let simulator = Simulator::start(clock.clone(), script, options)
+        .map_err(|error| failed(&format!("the simulated API found no port on 127.0.0.1: {error}")))?;
+    let endpoint = Endpoint::new(Some(&simulator.base_url()), None, false)?;
+    let key = Secret::new(KEY.into());
+    let settings = Settings {
+        targets: Targets::All,
+        interval: config.interval,
+        zone: config.zone,
+        look: config.look,
+        host: None,
+        key_tail: key_tail(&key),
+        can_open: terminal::can_open(&env),
+        demo: true,
+    };
+    screen(settings, Client::new(endpoint, key), clock, env).await
+}

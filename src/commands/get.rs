@@ -1,0 +1,211 @@
+//! `keepwatch get SESSION_ID...`: sessions once, as a table or as JSON.
+
+use std::io::{IsTerminal as _, stdout};
+
+use serde_json::{Map, Value};
+
+use super::{complain, failed, print};
+use crate::api::{Client, Fresh};
+use crate::clock::{Clock, Timestamp};
+use crate::config::{Exit, GetConfig, Refusal, Zone};
+use crate::session::{ConnectUrls, Fault, FaultKind, Phase, Secret, Session, SessionId};
+use crate::text;
+
+/// How many requests are under way at a time.
+const IN_FLIGHT: usize = 4;
+/// The widest cell of the table, in columns.
+const WIDEST: usize = 64;
+
+/// Prints the sessions in the order of their ids. One that can not be had costs the exit code, not the others.
+///
+/// # Errors
+/// Standard output can not be written.
+pub async fn get(config: GetConfig) -> Result<Exit, Refusal> {
+    let client = Client::new(config.endpoint.clone(), config.key.clone());
+    let mut found = Vec::with_capacity(config.ids.len());
+    let mut exit = Exit::Fine;
+    for some in config.ids.chunks(IN_FLIGHT) {
+        for (id, outcome) in fetch(&client, some).await {
+            match outcome {
+                Ok(fresh) => found.push(fresh),
+                Err(fault) => {
+                    complain(&sentence(&id, &fault));
+                    exit = worse(exit, exit_of(&fault));
+                }
+            }
+        }
+    }
+    if config.json {
+        print(&json(&found, config.reveal, stdout().is_terminal())?)?;
+    } else if !found.is_empty() {
+        let text = table(&found, config.reveal, config.zone, Clock::system().now().wall);
+        print(&if config.ascii { text::to_ascii(&text) } else { text })?;
+    }
+    Ok(exit)
+}
+
+/// A few at a time, all at once; the answers in the order of the ids.
+async fn fetch(client: &Client, ids: &[SessionId]) -> Vec<(SessionId, Result<Fresh, Fault>)> {
+    let one = async |place: usize| match ids.get(place) {
+        Some(id) => Some((id.clone(), client.fresh(id).await.outcome)),
+        None => None,
+    };
+    let (a, b, c, d) = tokio::join!(one(0), one(1), one(2), one(3));
+    [a, b, c, d].into_iter().flatten().collect()
+}
+
+fn sentence(id: &SessionId, fault: &Fault) -> String {
+    let request = fault.request_id.as_ref().map(|id| format!(" [request {}]", id.line())).unwrap_or_default();
+    format!("session {}: {}{request}", id.line(), fault.sentence())
+}
+
+fn exit_of(fault: &Fault) -> Exit {
+    match fault.kind {
+        FaultKind::KeyRefused | FaultKind::Forbidden => Exit::Key,
+        FaultKind::NotFound | FaultKind::Gone => Exit::NoSuchSession,
+        FaultKind::Timeout | FaultKind::Cut => Exit::Unreachable,
+        _ if fault.is_unreached() => Exit::Unreachable,
+        _ => Exit::Failed,
+    }
+}
+
+/// The exit code that says more: a refused key and an API out of reach are why the rest failed, too.
+fn worse(a: Exit, b: Exit) -> Exit {
+    [Exit::Key, Exit::Unreachable, Exit::NoSuchSession, Exit::Failed]
+        .into_iter()
+        .find(|exit| *exit == a || *exit == b)
+        .unwrap_or(Exit::Fine)
+}
+
+fn json(found: &[Fresh], reveal: bool, to_terminal: bool) -> Result<String, Refusal> {
+    let sessions: Vec<Value> =
+        found.iter().map(|fresh| Value::Object(object(&fresh.session, reveal.then_some(&fresh.urls)))).collect();
+    let json = serde_json::to_string_pretty(&sessions)
+        .map_err(|error| failed(&format!("the JSON can not be written: {error}")))?;
+    Ok(if to_terminal { text::json_for_terminal(&json) } else { json } + "\n")
+}
+
+/// The session with the API's own field names, in the contract's order; fields that it lacks are left out.
+fn object(session: &Session, urls: Option<&ConnectUrls>) -> Map<String, Value> {
+    let mut object = Map::new();
+    let mut put = |name: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            object.insert(name.to_owned(), value);
+        }
+    };
+    let time = |at: Option<Timestamp>| at.map(|at| Value::from(at.to_rfc3339()));
+    put("id", Some(session.id.raw().into()));
+    put("createdAt", time(session.created));
+    put("updatedAt", time(session.updated));
+    put("projectId", session.project.as_ref().map(|id| id.raw().into()));
+    put("startedAt", time(session.started));
+    put("endedAt", time(session.ended));
+    put("expiresAt", time(session.expires));
+    put("status", Some(session.status.raw().into()));
+    put("proxyBytes", session.proxy_bytes.map(Value::from));
+    put("keepAlive", session.keep_alive.map(Value::from));
+    put("contextId", session.context.as_ref().map(|id| id.raw().into()));
+    put("region", session.region.as_ref().map(|region| region.raw().into()));
+    let metadata = session.metadata.as_ref();
+    put("userMetadata", metadata.map(|it| it.tree().unwrap_or_else(|| Value::from(it.json()))));
+    for (name, value) in &session.others {
+        let value = serde_json::from_str(value.raw()).unwrap_or_else(|_| Value::from(value.raw()));
+        put(name.raw(), Some(value));
+    }
+    let secret = |secret: &Option<Secret>| secret.as_ref().map(|it| Value::from(it.expose()));
+    if let Some(urls) = urls {
+        put("connectUrl", secret(&urls.connect));
+        put("seleniumRemoteUrl", secret(&urls.selenium));
+        put("signingKey", secret(&urls.signing_key));
+    }
+    object
+}
+
+fn table(found: &[Fresh], reveal: bool, zone: Zone, now: Timestamp) -> String {
+    let heading = ["SESSION", "STATUS", "REGION", "KEEP-ALIVE", "RAN", "LEFT", "PROXY", "METADATA"];
+    let mut lines: Vec<Vec<String>> = vec![heading.map(str::to_owned).to_vec()];
+    lines.extend(found.iter().map(|fresh| cells(&fresh.session, zone, now)));
+    let mut widths = vec![0; heading.len()];
+    for line in &lines {
+        for (width, cell) in widths.iter_mut().zip(line) {
+            *width = text::width(cell).max(*width);
+        }
+    }
+    let mut out = String::new();
+    for (place, line) in lines.iter().enumerate() {
+        let mut row = String::new();
+        for (width, cell) in widths.iter().zip(line) {
+            row.push_str(cell);
+            row.push_str(&" ".repeat(width.saturating_sub(text::width(cell)).saturating_add(2)));
+        }
+        out.push_str(row.trim_end());
+        out.push('\n');
+        let fresh = place.checked_sub(1).and_then(|place| found.get(place));
+        if let Some(fresh) = fresh.filter(|_| reveal) {
+            out.push_str(&revealed(&fresh.urls));
+        }
+    }
+    out
+}
+
+fn cells(session: &Session, zone: Zone, now: Timestamp) -> Vec<String> {
+    let none = || "-".to_owned();
+    let ended = session.status.phase() == Phase::Ended;
+    let until = if ended { session.ended } else { Some(now) };
+    let ran = session.started.zip(until).and_then(|(start, until)| until.signed_duration_since(start).to_std().ok());
+    let left = match (ended, session.expires) {
+        (true, _) => session.ended.map(|at| format!("ended {}", zone.date_time(at))),
+        (false, Some(expires)) => Some(match expires.signed_duration_since(now).to_std() {
+            Ok(left) => text::countdown(left),
+            Err(_) => format!("over since {}", zone.date_time(expires)),
+        }),
+        (false, None) => None,
+    };
+    vec![
+        session.id.shown(WIDEST),
+        session.status.shown(24),
+        session.region.as_ref().map_or_else(none, |region| region.shown(24)),
+        session.keep_alive.map_or_else(none, |keep| if keep { "yes" } else { "no" }.to_owned()),
+        ran.map_or_else(none, text::span),
+        left.unwrap_or_else(none),
+        session.proxy_bytes.map_or_else(none, text::bytes),
+        session.metadata.as_ref().filter(|it| !it.is_empty()).map_or_else(none, |it| it.line(WIDEST)),
+    ]
+}
+
+/// The secrets, each on a line of its own, whole: they are there to be used.
+fn revealed(urls: &ConnectUrls) -> String {
+    [("connectUrl", &urls.connect), ("seleniumRemoteUrl", &urls.selenium), ("signingKey", &urls.signing_key)]
+        .into_iter()
+        .map(|(name, secret)| match secret {
+            Some(secret) => format!("  {name:<17}  {}\n", text::shown(secret.expose(), usize::MAX)),
+            None => format!("  {name:<17}  -\n"),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_exit_code_tells_the_cause_that_lies_deepest() {
+        assert_eq!(worse(Exit::Fine, Exit::Failed), Exit::Failed);
+        assert_eq!(worse(Exit::NoSuchSession, Exit::Unreachable), Exit::Unreachable);
+        assert_eq!(worse(Exit::Unreachable, Exit::Key), Exit::Key);
+        assert_eq!(worse(Exit::Fine, Exit::Fine), Exit::Fine);
+    }
+
+    #[test]
+    fn secrets_are_left_out_of_json_unless_they_are_asked_for() {
+        let fresh = Fresh {
+            session: crate::session::running("s", "2026-11-22T12:00:00Z".parse().unwrap(), std::time::Duration::from_secs(60)),
+            urls: ConnectUrls { connect: Some(Secret::new("wss://CANARY".into())), ..ConnectUrls::default() },
+        };
+        let found = [fresh];
+        assert!(!json(&found, false, false).unwrap().contains("CANARY"));
+        assert!(json(&found, true, false).unwrap().contains(r#""connectUrl": "wss://CANARY""#));
+        assert!(!table(&found, false, Zone::Utc, Timestamp::MAX_UTC).contains("CANARY"));
+        assert!(table(&found, true, Zone::Utc, Timestamp::MAX_UTC).contains("wss://CANARY"));
+    }
+}

@@ -1,0 +1,52 @@
+//! The subcommands: one file each, and the writing that they share.
+
+pub mod demo;
+pub mod get;
+pub mod simulate;
+pub mod watch;
+
+use std::io::{self, Write as _};
+
+use crate::config::{Config, Exit, Refusal};
+use crate::simulator::Script;
+use crate::terminal::Env;
+
+/// Does what `config` says, and says how it went.
+///
+/// # Errors
+/// One sentence, and the exit code that goes with it.
+pub async fn perform(config: Config, env: Env) -> Result<Exit, Refusal> {
+    match config {
+        Config::Watch(config) => watch::watch(config, env).await,
+        Config::Demo(config) => demo::demo(config, env).await,
+        Config::Get(config) => get::get(config).await,
+        Config::Simulate(config) => simulate::simulate(config).await,
+    }
+}
+
+/// The refusal for what failed at run time.
+#[must_use]
+pub fn failed(sentence: &str) -> Refusal {
+    Refusal { exit: Exit::Failed, sentence: sentence.to_owned() }
+}
+
+/// The scenario that `word` names.
+fn script(word: &str) -> Result<Script, Refusal> {
+    Script::find(word).map_err(|error| Refusal { exit: Exit::Usage, sentence: error.to_string() })
+}
+
+/// Prints `text` on standard output. A reader that has gone, as `head` does, wants no more: that is fine.
+fn print(text: &str) -> Result<(), Refusal> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(failed(&format!("standard output can not be written: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Prints one sentence on standard error. Where nobody listens, nothing is to be done.
+pub fn complain(sentence: &str) {
+    let _ = writeln!(io::stderr(), "keepwatch: {sentence}");
+}

@@ -1,0 +1,178 @@
+//! A simulated Browserbase API on real HTTP, on a loopback address.
+//!
+//! ```text
+//!   assets/scenarios/*.toml ──► script::Script ──┐
+//!                  --sessions N ──► crowd ───────┤
+//!                                                ▼
+//!   Control (a test's hand) ─────────────► world::World + faults ◄── the clock's time since the start
+//!                                                │ JSON at a moment; pure
+//!                                                ▼
+//!   any client ◄──────── HTTP ─────────── server (axum): key, routes, faults, headers, log
+//! ```
+//!
+//! It knows the contract and not our client: of this crate it uses the clock and [`Secret`], and never more. `keepwatch
+//! demo`, `keepwatch simulate` and the whole-program tests run against it, and so can any other program.
+//!
+//! What it plays follows the given [`Clock`], so `demo --speed` and scripted clocks move it; delays of the network
+//! (`latency`, `slow`) are in real time, because the time limits of clients are.
+
+mod crowd;
+pub mod fault;
+pub mod offset;
+mod query;
+mod reply;
+pub mod script;
+mod server;
+pub mod session;
+mod world;
+
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+pub use fault::{Fault, On, Refusal, RetryAfter, What};
+pub use offset::{Offset, Span};
+pub use reply::SIGNING_KEY_HEAD;
+pub use script::{Project, Script, ScriptError};
+pub use server::{Counts, Hit};
+pub use session::{End, Ending, Say, Session, Status, Traffic, Window};
+pub use world::{Standing, World};
+
+use crate::clock::Clock;
+use crate::session::Secret;
+
+/// How to serve a scenario.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The port on 127.0.0.1; 0 takes a free one.
+    pub port: u16,
+    /// The only key that is let in; any if `None`.
+    pub key: Option<Secret>,
+    /// How many sessions there are beside the scenario's.
+    pub sessions: usize,
+}
+
+/// A running simulator. Dropping it stops it.
+#[derive(Debug)]
+pub struct Simulator {
+    addr: SocketAddr,
+    shared: Arc<server::Shared>,
+    alive: watch::Sender<bool>,
+    server: JoinHandle<()>,
+}
+
+impl Simulator {
+    /// Starts to serve `script` on the tokio runtime that this is called on. Its timeline begins now, as `clock` has it.
+    ///
+    /// # Errors
+    /// If the port cannot be had.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn start(clock: Clock, script: Script, options: Options) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port))?;
+        listener.set_nonblocking(true)?;
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        let addr = listener.local_addr()?;
+        let shared = Arc::new(server::Shared::new(clock, script, options));
+        let (alive, is_alive) = watch::channel(true);
+        let server = tokio::spawn(server::serve(listener, Arc::clone(&shared), is_alive));
+        Ok(Self { addr, shared, alive, server })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// What a client takes as its base URL: `http://127.0.0.1:PORT`, without a slash at the end.
+    #[must_use]
+    pub fn base_url(&self) -> String {
+        format!("http://{}", self.addr)
+    }
+
+    /// The hand that changes what it plays while it plays.
+    #[must_use]
+    pub fn control(&self) -> Control {
+        Control(Arc::clone(&self.shared))
+    }
+
+    /// The last requests, oldest first; it keeps 10,000.
+    #[must_use]
+    pub fn log(&self) -> Vec<Hit> {
+        self.shared.state().log.iter().cloned().collect()
+    }
+
+    /// How many requests there were.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.shared.state().counts
+    }
+
+    /// The last connect URLs that it handed out, oldest first; it keeps 1,000.
+    #[must_use]
+    pub fn connect_urls(&self) -> Vec<Secret> {
+        self.shared.state().connect_urls.iter().cloned().collect()
+    }
+
+    /// Closes the port and every connection, in the midst of replies too. The port is free when this returns.
+    pub async fn stop(mut self) {
+        self.alive.send_replace(false);
+        let second = Clock::system();
+        tokio::select! {
+            _ = &mut self.server => {}
+            // Somebody connected and never asked: nothing closes that but the end of the runtime.
+            () = second.sleep_until(Duration::from_secs(1)) => self.server.abort(),
+        }
+    }
+}
+
+/// Changes what a simulator plays, from now on. Clones hold the same simulator.
+#[derive(Clone, Debug)]
+pub struct Control(Arc<server::Shared>);
+
+impl Control {
+    /// Since the simulator's start, by its clock: where the timeline is now.
+    #[must_use]
+    pub fn now(&self) -> Offset {
+        self.0.now()
+    }
+
+    /// Ends the session `id` now. False if there is none.
+    pub fn end(&self, id: &str, status: Ending) -> bool {
+        let at = self.now();
+        self.alter(id, |session| {
+            session.ends = Some(End { at, status, ended_at: None, omit_ended_at: false });
+            session.overdue = true; // so that an end after the expiry holds, too
+        })
+    }
+
+    /// Changes anything of the session `id`'s plan, its times included. False if there is none.
+    pub fn alter(&self, id: &str, change: impl FnOnce(&mut Session)) -> bool {
+        self.0.state().world.alter(id, change)
+    }
+
+    /// Adds a session, whose times count from the simulator's start as ever (see [`Control::now`]); one with its id
+    /// gives way. Answers its id.
+    pub fn add_session(&self, session: Session) -> String {
+        self.0.state().world.add(session)
+    }
+
+    /// Adds a fault, before those that there are.
+    pub fn fault(&self, fault: Fault) {
+        self.0.state().arm(fault);
+    }
+
+    /// Ends all faults.
+    pub fn heal(&self) {
+        self.0.state().faults.clear();
+    }
+}

@@ -1,0 +1,385 @@
+//! One session of a scenario, as written: what it is, and what becomes of it.
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::fault::RESERVED;
+use super::offset::{Offset, Span};
+
+/// What the API says of a session, in the contract's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Created, not started yet.
+    Pending,
+    /// Alive.
+    Running,
+    /// Over.
+    Ended(Ending),
+}
+
+/// The ways in which a session ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Ending {
+    /// Orderly, for whatever cause.
+    #[default]
+    Completed,
+    /// It failed.
+    Error,
+    /// It ran into its timeout.
+    TimedOut,
+}
+
+impl Status {
+    /// Every status that the contract knows.
+    pub const ALL: [Self; 5] = [
+        Self::Pending,
+        Self::Running,
+        Self::Ended(Ending::Error),
+        Self::Ended(Ending::TimedOut),
+        Self::Ended(Ending::Completed),
+    ];
+
+    /// The contract's word for it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Pending => "PENDING",
+            Self::Running => "RUNNING",
+            Self::Ended(Ending::Error) => "ERROR",
+            Self::Ended(Ending::TimedOut) => "TIMED_OUT",
+            Self::Ended(Ending::Completed) => "COMPLETED",
+        }
+    }
+}
+
+/// A session as written. The module `script` says what each field means and what it is if left out.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Session {
+    /// What faults call it, and all its copies.
+    #[serde(deserialize_with = "name")]
+    pub name: Option<String>,
+    /// Its id in the API.
+    pub id: Option<String>,
+    /// When the API first knows it.
+    pub appears: Offset,
+    /// Its `createdAt` and `startedAt`, and what the timeout is counted from.
+    pub created: Option<Offset>,
+    /// When it turns from PENDING to RUNNING.
+    pub starts: Option<Offset>,
+    /// From its creation to its expiry.
+    pub timeout: Option<Span>,
+    /// Whether it outlives its last client.
+    pub keep_alive: bool,
+    /// Where it runs. Any word, so that unknown regions can be shown too.
+    pub region: Option<String>,
+    /// Its context's id.
+    pub context: Option<String>,
+    /// Its `userMetadata`.
+    pub metadata: Option<Map<String, Value>>,
+    /// What goes through its proxy.
+    pub proxy: Vec<Traffic>,
+    /// How it ends, if not by its timeout.
+    pub ends: Option<End>,
+    /// Whether it goes on after its expiry.
+    pub overdue: bool,
+    /// When the API forgets it.
+    pub vanishes: Option<Offset>,
+    /// While it is in no list.
+    pub unlisted: Vec<Window>,
+    /// What replies say of it that is not so.
+    pub says: Vec<Say>,
+    /// How often it comes again.
+    pub repeat: Option<Repeat>,
+}
+
+/// From a point on the timeline until just before another.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Window {
+    /// Its first moment.
+    pub from: Offset,
+    /// The first moment after it.
+    pub to: Offset,
+}
+
+impl Default for Window {
+    fn default() -> Self {
+        Self { from: Offset::START, to: Offset::NEVER }
+    }
+}
+
+impl Window {
+    /// Whether `at` is in it.
+    #[must_use]
+    pub fn has(self, at: Offset) -> bool {
+        self.from <= at && at < self.to
+    }
+
+    fn later(self, by: Offset) -> Self {
+        Self { from: self.from.plus(by), to: self.to.plus(by) }
+    }
+}
+
+/// Bytes through a proxy.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Traffic {
+    /// When it begins.
+    #[serde(default)]
+    pub from: Offset,
+    /// When it is over; with the session at the latest.
+    #[serde(default = "never")]
+    pub to: Offset,
+    /// How much, on average.
+    pub bytes_per_second: u32,
+    /// If given: the rate swings between nothing and twice the average, once in this time.
+    pub wave: Option<Span>,
+}
+
+impl Traffic {
+    /// The bytes that have passed at `at`.
+    #[must_use]
+    pub fn bytes_at(&self, at: Offset) -> f64 {
+        let seconds = at.min(self.to).minus(self.from).seconds().max(0.0);
+        let swing = match self.wave {
+            Some(wave) if !wave.0.is_zero() => {
+                let turns_per_second = std::f64::consts::TAU / wave.0.as_secs_f64();
+                (turns_per_second * seconds).sin() / turns_per_second
+            }
+            _ => 0.0,
+        };
+        f64::from(self.bytes_per_second) * (seconds - swing)
+    }
+}
+
+/// The end of a session before its timeout.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct End {
+    /// When replies first say so.
+    pub at: Offset,
+    /// What they say.
+    #[serde(default)]
+    pub status: Ending,
+    /// The `endedAt` that they state, if it is not `at`.
+    pub ended_at: Option<Offset>,
+    /// Whether they leave `endedAt` out.
+    #[serde(default)]
+    pub omit_ended_at: bool,
+}
+
+/// Fields that replies state otherwise than they are.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Say {
+    /// From when on.
+    pub from: Offset,
+    /// Until when; for good if left out.
+    pub to: Option<Offset>,
+    /// In which replies.
+    pub on: Replies,
+    /// Fields put in, or in place of what they were. Any name, any value.
+    pub set: Map<String, Value>,
+    /// Fields left out.
+    pub without: Vec<String>,
+}
+
+impl Say {
+    fn window(&self) -> Window {
+        Window { from: self.from, to: self.to.unwrap_or(Offset::NEVER) }
+    }
+
+    /// Whether it holds at `at` in replies of the kind `on`.
+    #[must_use]
+    pub fn holds(&self, at: Offset, on: Replies) -> bool {
+        self.window().has(at) && (self.on == Replies::All || self.on == on)
+    }
+}
+
+/// Which replies show a session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Replies {
+    /// Both.
+    #[default]
+    All,
+    /// `GET /v1/sessions`.
+    List,
+    /// `GET /v1/sessions/{id}`.
+    Retrieve,
+}
+
+/// Copies of a session, each later than the one before.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Repeat {
+    /// From one to the next.
+    pub every: Span,
+    /// How many there are, the first included.
+    pub count: usize,
+    /// Each begins, and lives, up to so much longer: how much is the same in every run.
+    #[serde(default)]
+    pub vary: Span,
+}
+
+impl Session {
+    /// Whether `word` is its name or its id.
+    #[must_use]
+    pub fn is_called(&self, word: &str) -> bool {
+        self.name.as_deref() == Some(word) || self.id.as_deref() == Some(word)
+    }
+
+    /// How many of it there are.
+    #[must_use]
+    pub fn copies(&self) -> usize {
+        self.repeat.map_or(1, |repeat| repeat.count)
+    }
+
+    /// Its copy number `number`, from 0. Only the first keeps an id that it was given.
+    #[must_use]
+    pub fn copy(&self, number: usize) -> Self {
+        let mut copy = self.clone();
+        let Some(Repeat { every, vary, .. }) = copy.repeat.take() else { return copy };
+        let nth = i64::try_from(number).unwrap_or(i64::MAX);
+        let mut chance = fastrand::Rng::with_seed(u64::try_from(number).unwrap_or(0));
+        let mut up_to = |span: Span| Offset::from_micros(chance.i64(0..=Offset::from(span).micros()));
+        let by = Offset::from_micros(nth.saturating_mul(Offset::from(every).micros())).plus(up_to(vary));
+        let longer = up_to(vary);
+
+        if number > 0 {
+            copy.id = None;
+        }
+        copy.appears = copy.appears.plus(by);
+        let lives = |at: Offset| at.plus(by).plus(longer);
+        for at in [&mut copy.created, &mut copy.starts].into_iter().flatten() {
+            *at = at.plus(by);
+        }
+        if let Some(at) = &mut copy.vanishes {
+            *at = lives(*at);
+        }
+        if let Some(end) = &mut copy.ends {
+            end.at = lives(end.at);
+            end.ended_at = end.ended_at.map(lives);
+        }
+        for traffic in &mut copy.proxy {
+            Window { from: traffic.from, to: traffic.to } =
+                Window { from: traffic.from, to: traffic.to }.later(by);
+        }
+        for window in &mut copy.unlisted {
+            *window = window.later(by);
+        }
+        for say in &mut copy.says {
+            say.from = say.from.plus(by);
+            say.to = say.to.map(|to| to.plus(by));
+        }
+        for value in copy.metadata.iter_mut().flat_map(Map::values_mut) {
+            put_number(value, number + 1);
+        }
+        copy
+    }
+}
+
+/// Puts `number` where a text in `value` says `{n}`.
+fn put_number(value: &mut Value, number: usize) {
+    match value {
+        Value::String(text) => *text = text.replace("{n}", &number.to_string()),
+        Value::Array(values) => values.iter_mut().for_each(|value| put_number(value, number)),
+        Value::Object(fields) => fields.values_mut().for_each(|value| put_number(value, number)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+fn never() -> Offset {
+    Offset::NEVER
+}
+
+/// A name that cannot be mistaken for a kind of request.
+fn name<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    if RESERVED.contains(&name.as_str()) {
+        let what = format!("“{name}” means requests, and cannot be a session's name");
+        return Err(serde::de::Error::custom(what));
+    }
+    Ok(Some(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn seconds(seconds: i64) -> Offset {
+        Offset::from_micros(seconds * 1_000_000)
+    }
+
+    fn traffic(from: i64, to: i64, wave: Option<u64>) -> Traffic {
+        let wave = wave.map(|wave| Span(std::time::Duration::from_secs(wave)));
+        Traffic { from: seconds(from), to: seconds(to), bytes_per_second: 1000, wave }
+    }
+
+    #[test]
+    fn proxy_bytes_are_the_sum_of_the_rate_up_to_the_moment() {
+        for (at, even, waving) in [
+            (-11, 0.0, 0.0),
+            (-10, 0.0, 0.0),
+            (0, 10_000.0, 10_000.0),
+            (10, 20_000.0, 20_000.0),
+            (99, 40_000.0, 40_000.0),
+        ] {
+            assert!((traffic(-10, 30, None).bytes_at(seconds(at)) - even).abs() < 0.01, "even at {at}");
+            assert!(
+                (traffic(-10, 30, Some(10)).bytes_at(seconds(at)) - waving).abs() < 0.01,
+                "waving at {at}"
+            );
+        }
+    }
+
+    #[test]
+    fn waving_traffic_never_flows_back() {
+        let traffic = traffic(0, 100, Some(7));
+        let counted: Vec<_> =
+            (0..2000).map(|tenth| traffic.bytes_at(Offset::from_micros(tenth * 100_000))).collect();
+        assert!(counted.windows(2).all(|pair| pair[0] <= pair[1] + 1e-6));
+    }
+
+    #[test]
+    fn a_copy_is_the_same_session_later() {
+        let script = super::super::Script::parse(
+            "[[session]]\nid = 'a'\nname = 'job'\nappears = '10s'\ncreated = '8s'\nends = { at = '20s' }\n\
+             proxy = [{ from = '10s', bytes_per_second = 1 }]\nmetadata = { run = { id = 'job-{n}' } }\n\
+             repeat = { every = '1m', count = 3 }",
+        )
+        .unwrap();
+        let [session] = script.sessions.as_slice() else { panic!("one session") };
+        assert_eq!(session.copies(), 3);
+        let third = session.copy(2);
+        assert_eq!(third.id, None);
+        assert_eq!((third.appears, third.created), (seconds(130), Some(seconds(128))));
+        assert_eq!(third.ends.map(|end| end.at), Some(seconds(140)));
+        assert_eq!(
+            third.proxy.first().map(|traffic| (traffic.from, traffic.to)),
+            Some((seconds(130), Offset::NEVER))
+        );
+        assert_eq!(Value::from(third.metadata.unwrap()), json!({ "run": { "id": "job-3" } }));
+    }
+
+    #[test]
+    fn copies_that_vary_do_so_alike_in_every_run() {
+        let script = super::super::Script::parse(
+            "[[session]]\nends = { at = '20s' }\nrepeat = { every = '1m', count = 3, vary = '30s' }",
+        )
+        .unwrap();
+        let [session] = script.sessions.as_slice() else { panic!("one session") };
+        for number in 0..3 {
+            let copy = session.copy(number);
+            assert_eq!(copy.appears, session.copy(number).appears);
+            let late = copy.appears.minus(seconds(60 * i64::try_from(number).unwrap()));
+            let lived = copy.ends.unwrap().at.minus(copy.appears);
+            assert!(Offset::START <= late && late <= seconds(30), "{late:?}");
+            assert!(seconds(20) <= lived && lived <= seconds(50), "{lived:?}");
+        }
+    }
+}

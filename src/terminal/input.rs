@@ -1,0 +1,91 @@
+//! What is typed, pasted and resized: crossterm's events, read by a thread of their own.
+//!
+//! crossterm reads standard input if that is a terminal, else `/dev/tty`. Only this thread may ask it anything: a
+//! second reader would steal bytes.
+
+use std::time::Duration;
+use std::{io, thread};
+
+use crossterm::event::{self, Event, KeyEventKind};
+
+use super::{Events, TermEvent};
+
+/// The least time between two sizes. A window that is dragged has hundreds a second.
+const SETTLE: Duration = Duration::from_millis(20);
+/// More characters of a paste than any filter has are not kept.
+const PASTE: usize = 4096;
+
+/// Starts to read. Stops by itself when nobody receives the events any more.
+pub(super) fn start(events: Events) -> io::Result<()> {
+    thread::Builder::new().name("input".into()).spawn(move || {
+        while let Ok(event) = event::read() {
+            if pass_on(event, &events).is_none() {
+                break;
+            }
+        }
+    })?;
+    Ok(())
+}
+
+/// Waits while the channel is full; `None` if it is closed or the terminal fails.
+fn pass_on(event: Event, events: &Events) -> Option<()> {
+    let Event::Resize(columns, rows) = event else {
+        return translate(event).map_or(Some(()), |event| events.blocking_send(event).ok());
+    };
+    settle();
+    let (mut columns, mut rows, mut next) = (columns, rows, None);
+    while next.is_none() && event::poll(Duration::ZERO).ok()? {
+        match event::read().ok()? {
+            Event::Resize(newer_columns, newer_rows) => (columns, rows) = (newer_columns, newer_rows),
+            other => next = translate(other),
+        }
+    }
+    events.blocking_send(TermEvent::Resize { columns, rows }).ok()?;
+    next.map_or(Some(()), |event| events.blocking_send(event).ok())
+}
+
+fn translate(event: Event) -> Option<TermEvent> {
+    match event {
+        Event::Key(key) if key.kind == KeyEventKind::Press => Some(TermEvent::Key(key)),
+        Event::Paste(text) => {
+            let line = text.chars().take(PASTE).map(|c| if c.is_control() { ' ' } else { c });
+            Some(TermEvent::Paste(line.collect()))
+        }
+        Event::Resize(columns, rows) => Some(TermEvent::Resize { columns, rows }),
+        Event::Key(_) | Event::FocusGained | Event::FocusLost | Event::Mouse(_) => None,
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is how long the eye waits, not how long a condition takes"
+)]
+fn settle() {
+    thread::sleep(SETTLE);
+}
+
+#[cfg(test)]
+mod tests {
+    use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+    use super::*;
+
+    #[test]
+    fn a_paste_is_one_bounded_line() {
+        let Some(TermEvent::Paste(text)) =
+            translate(Event::Paste("a\r\nb\x1b".to_owned() + &"é".repeat(1 << 20)))
+        else {
+            panic!("no paste");
+        };
+        assert!(text.starts_with("a  b é"));
+        assert_eq!(text.chars().count(), PASTE);
+    }
+
+    #[test]
+    fn a_released_key_is_not_a_key() {
+        let mut key = KeyEvent::new(KeyCode::Char('q'), KeyModifiers::NONE);
+        assert!(matches!(translate(Event::Key(key)), Some(TermEvent::Key(_))));
+        key.kind = KeyEventKind::Release;
+        assert!(translate(Event::Key(key)).is_none());
+    }
+}

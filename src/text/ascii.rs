@@ -1,0 +1,87 @@
+//! The look of `--ascii`: each character in as many columns as before, so that a layout stays as it was made.
+
+use unicode_segmentation::UnicodeSegmentation;
+use unicode_width::UnicodeWidthStr;
+
+/// `text` in ASCII: what the program prints by look-alikes, a letter without its marks, and '?' for each other column.
+#[must_use]
+pub fn to_ascii(text: &str) -> String {
+    let mut ascii = String::with_capacity(text.len());
+    for cluster in text.graphemes(true) {
+        if cluster.is_ascii() {
+            ascii.push_str(cluster);
+            continue;
+        }
+        let alike = cluster.chars().next().map_or('?', alike);
+        let columns = std::iter::once(alike).chain(std::iter::repeat('?'));
+        ascii.extend(columns.take(cluster.width()));
+    }
+    ascii
+}
+
+fn alike(c: char) -> char {
+    match c {
+        '\0'..='\x7f' => c,
+        '\u{A0}' | '\u{2002}'..='\u{200A}' | '\u{202F}' => ' ',
+        '·' => '.',
+        '…' | '⋯' | '≈' => '~',
+        '‐' | '‑' | '‒' | '–' | '—' | '―' | '−' => '-',
+        '“' | '”' | '„' | '″' => '"',
+        '‘' | '’' | '‚' | '′' => '\'',
+        '•' | '●' | '◆' | '★' | '⬤' => '*',
+        '○' | '◌' | '◯' | '◐' | '◑' | '◒' | '◓' | '◇' | '°' => 'o',
+        '✓' | '✔' => '+',
+        '✗' | '✘' | '✕' | '×' => 'x',
+        '⚑' | '⚐' | '⚠' => '!',
+        '↑' | '▲' | '△' | '▴' => '^',
+        '↓' | '▼' | '▽' | '▾' => 'v',
+        '→' | '▶' | '▸' | '▷' | '›' | '»' | '≥' | '▌' | '▐' => '>',
+        '←' | '◀' | '◂' | '◁' | '‹' | '«' | '≤' | '⏎' | '↵' => '<',
+        '⏸' => '=',
+        // A sparkline's ramp, from little ink to much.
+        '▁' | '░' => '.',
+        '▂' | '▒' => ':',
+        '▃' => '-',
+        '▄' => '=',
+        '▅' => '+',
+        '▆' => '*',
+        '▇' | '▓' => '%',
+        '█' | '■' | '▀' => '#',
+        '▏' | '▎' | '▍' | '▋' | '▊' | '▉' | '▕' => '|',
+        // Lines: light and dashed, heavy and double, upright; what is left of the block is corners and crossings.
+        '─' | '┄' | '┈' | '╌' | '╴' | '╶' => '-',
+        '━' | '┅' | '┉' | '╍' | '═' | '╸' | '╺' | '╼' | '╾' => '=',
+        '│' | '┃' | '┆' | '┇' | '┊' | '┋' | '╎' | '╏' | '║' | '╵' | '╷' | '╹' | '╻' | '╽' | '╿' => {
+            '|'
+        }
+        '\u{2500}'..='\u{257F}' => '+',
+        _ => '?',
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_we_print_becomes_what_looks_like_it() {
+        for (text, ascii) in [
+            ("● RUNNING ◌ PENDING ✓ COMPLETED ✗ ERROR ⚑ 2", "* RUNNING o PENDING + COMPLETED x ERROR ! 2"),
+            ("▌ LEFT ▲ ━━━── ▁▂▃▄▅▆▇█", "> LEFT ^ ===-- .:-=+*%#"),
+            ("┌─┬─┐│╭╯", "+-+-+|++"),
+            ("expiring… · “acme” — ••••", "expiring~ . \"acme\" - ****"),
+            ("plain\ttext\n", "plain\ttext\n"),
+        ] {
+            assert_eq!(to_ascii(text), ascii);
+        }
+    }
+
+    #[test]
+    fn anything_else_becomes_question_marks_as_wide() {
+        for (text, ascii) in
+            [("日本 x", "???? x"), ("für", "f?r"), ("fu\u{308}r", "fur"), ("👍🇩🇪", "????"), ("\u{FFFD}", "?")]
+        {
+            assert_eq!(to_ascii(text), ascii, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! Lengths of time and numbers of bytes, in few columns.
+//!
+//! All but [`length`] are floored: a countdown never promises a second that is not there, and texts that tick change together, on
+//! the whole second.
+
+use std::time::Duration;
+
+const MINUTE: u64 = 60;
+const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
+
+/// Time left: "59s", "1m 05s", "5h 08m" (no seconds from an hour on, so that few texts tick), "3d 04h".
+#[must_use]
+pub fn countdown(left: Duration) -> String {
+    match left.as_secs() {
+        secs @ ..MINUTE => format!("{secs}s"),
+        secs @ ..HOUR => format!("{}m {:02}s", secs / MINUTE, secs % MINUTE),
+        secs @ ..DAY => format!("{}h {:02}m", secs / HOUR, secs % HOUR / MINUTE),
+        secs => format!("{}d {:02}h", secs / DAY, secs % DAY / HOUR),
+    }
+}
+
+/// How old something is: "<1m", "12m", "3h 05m", "2d 04h".
+#[must_use]
+pub fn age(age: Duration) -> String {
+    match age.as_secs() {
+        ..MINUTE => "<1m".to_owned(),
+        secs @ ..HOUR => format!("{}m", secs / MINUTE),
+        _ => countdown(age),
+    }
+}
+
+/// A length as people write it: "45s", "15m", "1h 30m", "1m 30s"; all units that are not zero. To the next
+/// second, as the server's times are a little apart from whole ones; below 10 s to the millisecond ("1s 500ms").
+#[must_use]
+pub fn length(d: Duration) -> String {
+    let mut left = match d {
+        d if d < Duration::from_secs(10) => d.as_millis(),
+        d => d.saturating_add(Duration::from_millis(500)).as_millis() / 1000 * 1000,
+    };
+    let mut parts = Vec::new();
+    for (unit, name) in [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1000, "s"), (1, "ms")] {
+        if left >= unit {
+            parts.push(format!("{}{name}", left / unit));
+            left %= unit;
+        }
+    }
+    if parts.is_empty() { "0s".to_owned() } else { parts.join(" ") }
+}
+
+/// How long something took: "0.5 s", "2 s", "48 s", "2m 05s", "1h 04m"; "<0.1 s" for what is not nothing.
+#[must_use]
+pub fn span(d: Duration) -> String {
+    let tenths = d.subsec_millis() / 100;
+    match d.as_secs() {
+        0 if tenths == 0 && !d.is_zero() => "<0.1 s".to_owned(),
+        secs @ ..10 if tenths > 0 => format!("{secs}.{tenths} s"),
+        secs @ ..MINUTE => format!("{secs} s"),
+        _ => countdown(d),
+    }
+}
+
+/// How long a request took: "<1 ms", "84 ms", and from a second on as a [`span`].
+#[must_use]
+pub fn latency(d: Duration) -> String {
+    match d.as_millis() {
+        0 => "<1 ms".to_owned(),
+        millis @ ..1000 => format!("{millis} ms"),
+        _ => span(d),
+    }
+}
+
+/// Bytes in units of a thousand, at most 8 columns: "0 B", "31 kB", "1.1 MB", "18.2 MB", "182 MB", "1.25 GB".
+///
+/// Negative ones, which the API should never send, are shown as they are.
+#[must_use]
+pub fn bytes(n: i64) -> String {
+    let sign = if n < 0 { "-" } else { "" };
+    let n = n.unsigned_abs();
+    // The unit, and how many decimals it may have beside one digit; larger units are worth more of them.
+    let units: [(u64, &str, u32); 6] = [
+        (1_000_000_000_000_000_000, "EB", 2),
+        (1_000_000_000_000_000, "PB", 2),
+        (1_000_000_000_000, "TB", 2),
+        (1_000_000_000, "GB", 2),
+        (1_000_000, "MB", 1),
+        (1000, "kB", 1),
+    ];
+    let Some((unit, name, decimals)) = units.into_iter().find(|(unit, ..)| n >= *unit) else {
+        return format!("{sign}{n} B");
+    };
+    let whole = n / unit;
+    let decimals = match whole {
+        ..10 => decimals,
+        10..100 if unit > 1000 => 1,
+        _ => 0,
+    };
+    if decimals == 0 {
+        return format!("{sign}{whole} {name}");
+    }
+    let parts = 10_u64.pow(decimals);
+    let part = n % unit / (unit / parts);
+    format!("{sign}{whole}.{part:0>width$} {name}", width = decimals as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn millis(cases: &[(u64, &str)], format: fn(Duration) -> String) {
+        for (millis, text) in cases {
+            assert_eq!(format(Duration::from_millis(*millis)), *text, "{millis} ms");
+        }
+    }
+
+    #[test]
+    fn countdowns_are_floored_and_show_no_seconds_from_an_hour_on() {
+        let cases: &[(u64, &str)] = &[
+            (0, "0s"),
+            (999, "0s"),
+            (59_999, "59s"),
+            (60_000, "1m 00s"),
+            (65_000, "1m 05s"),
+            (2_876_000, "47m 56s"),
+            (3_599_999, "59m 59s"),
+            (3_600_000, "1h 00m"),
+            (18_480_000, "5h 08m"),
+            (19_080_000, "5h 18m"),
+            (86_399_999, "23h 59m"),
+            (273_600_000, "3d 04h"),
+        ];
+        millis(cases, countdown);
+    }
+
+    #[test]
+    fn ages_show_minutes() {
+        let cases: &[(u64, &str)] = &[
+            (0, "<1m"),
+            (59_999, "<1m"),
+            (60_000, "1m"),
+            (779_000, "12m"),
+            (11_100_000, "3h 05m"),
+            (187_200_000, "2d 04h"),
+        ];
+        millis(cases, age);
+    }
+
+    #[test]
+    fn lengths_are_written_as_people_write_timeouts() {
+        let cases: &[(u64, &str)] = &[
+            (0, "0s"),
+            (1500, "1s 500ms"),
+            (3000, "3s"),
+            (45_000, "45s"),
+            (90_000, "1m 30s"),
+            (899_999, "15m"),
+            (900_001, "15m"),
+            (5_400_000, "1h 30m"),
+            (21_600_000, "6h"),
+            (93_784_000, "1d 2h 3m 4s"),
+        ];
+        millis(cases, length);
+    }
+
+    #[test]
+    fn spans_have_a_decimal_below_ten_seconds() {
+        let cases: &[(u64, &str)] = &[
+            (0, "0 s"),
+            (40, "<0.1 s"),
+            (500, "0.5 s"),
+            (1299, "1.2 s"),
+            (2000, "2 s"),
+            (2099, "2 s"),
+            (9999, "9.9 s"),
+            (10_900, "10 s"),
+            (48_000, "48 s"),
+            (125_000, "2m 05s"),
+            (3_840_000, "1h 04m"),
+        ];
+        millis(cases, span);
+    }
+
+    #[test]
+    fn latencies_are_milliseconds_below_a_second() {
+        assert_eq!(latency(Duration::from_micros(999)), "<1 ms");
+        millis(
+            &[(0, "<1 ms"), (1, "1 ms"), (84, "84 ms"), (999, "999 ms"), (1399, "1.3 s"), (61_000, "1m 01s")],
+            latency,
+        );
+    }
+
+    #[test]
+    fn bytes_take_the_largest_unit_and_few_digits() {
+        for (n, text) in [
+            (0, "0 B"),
+            (412, "412 B"),
+            (999, "999 B"),
+            (1000, "1.0 kB"),
+            (1999, "1.9 kB"),
+            (31_900, "31 kB"),
+            (412_000, "412 kB"),
+            (999_999, "999 kB"),
+            (1_100_000, "1.1 MB"),
+            (18_200_000, "18.2 MB"),
+            (182_000_000, "182 MB"),
+            (1_250_000_000, "1.25 GB"),
+            (1_009_000_000, "1.00 GB"),
+            (12_590_000_000, "12.5 GB"),
+            (-1, "-1 B"),
+            (-18_200_000, "-18.2 MB"),
+            (i64::MAX, "9.22 EB"),
+            (i64::MIN, "-9.22 EB"),
+        ] {
+            assert_eq!(bytes(n), text);
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Secrets inside a text: in the parameters of a URL, and as keys wherever they stand.
+//!
+//! The last line of defence, for text whose origin is not known to be clean; a secret that is known to be one is a
+//! [`Secret`](crate::session::Secret) instead. It rather masks too much.
+
+const MASK: &str = "••••";
+
+/// `signingKey`, `apiKey`, `api_key`, `token` and `key`, and whatever else ends so; also inside another URL's parameter.
+const NAMES: [&str; 4] = ["key=", "token=", "key%3d", "token%3d"];
+const KEYS: [&str; 2] = ["bb_live_", "bb_test_"];
+
+/// `text` with '••••' in the place of each secret: the values of `signingKey=`, `apiKey=`, `api_key=`, `token=` and
+/// `key=`, up to `&`, `#`, a space or a quote, and whole API keys. Capital letters or small ones are the same.
+#[must_use]
+pub fn masked(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    let mut rest = text;
+    loop {
+        let (open, secret) = secret(rest);
+        let (Some(shown), Some(after)) = (rest.get(..open), rest.get(open + secret..)) else {
+            return safe; // unreachable: both ends are those of characters
+        };
+        safe.push_str(shown);
+        if secret > 0 {
+            safe.push_str(MASK);
+        }
+        if after.is_empty() {
+            return safe;
+        }
+        rest = after;
+    }
+}
+
+/// How many bytes of `rest` may be shown, and how many after them are a secret: of a secret if it begins with
+/// one, and else of one character.
+fn secret(rest: &str) -> (usize, usize) {
+    let starts = |with: &&&str| rest.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with));
+    if let Some(name) = NAMES.iter().find(starts) {
+        let value = rest.get(name.len()..).unwrap_or_default();
+        let bare = value.trim_start_matches(['"', '\'']);
+        return (name.len() + value.len() - bare.len(), end(bare));
+    }
+    match KEYS.iter().find(starts) {
+        Some(prefix) if end(rest) > prefix.len() => (0, end(rest)),
+        _ => (rest.chars().next().map_or(0, char::len_utf8), 0),
+    }
+}
+
+/// Where a secret that `text` begins with ends.
+fn end(text: &str) -> usize {
+    text.find(|c: char| matches!(c, '&' | '#' | '"' | '\'') || c.is_whitespace()).unwrap_or(text.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_values_of_secret_parameters_are_masked_and_the_rest_is_kept() {
+        for (text, safe) in [
+            ("", ""),
+            ("nothing of the kind, über alles", "nothing of the kind, über alles"),
+            (
+                "wss://connect.usw2.browserbase.com/?signingKey=eyJ.a-b_c",
+                "wss://connect.usw2.browserbase.com/?signingKey=••••",
+            ),
+            ("wss://c/?apiKey=abc&sessionId=1#x", "wss://c/?apiKey=••••&sessionId=1#x"),
+            ("?API_KEY=abc#top", "?API_KEY=••••#top"),
+            ("?a=1&Token=abc&key=def", "?a=1&Token=••••&key=••••"),
+            ("?access_token=abc", "?access_token=••••"),
+            ("?key=&token=", "?key=&token="),
+            ("said key=\"abc\", and token='def' then", "said key=\"••••\", and token='••••' then"),
+            ("?wss=c%2F%3FsigningKey%3Dabc%26x&debug=1", "?wss=c%2F%3FsigningKey%3D••••&debug=1"),
+            ("?key=…ü✓", "?key=••••"),
+        ] {
+            assert_eq!(masked(text), safe);
+        }
+    }
+
+    #[test]
+    fn whole_api_keys_are_masked_wherever_they_stand() {
+        for (text, safe) in [
+            ("X-BB-API-Key: bb_live_Ab-9_z and on", "X-BB-API-Key: •••• and on"),
+            ("\"BB_TEST_xyz\"", "\"••••\""),
+            ("?key=bb_live_abc&x", "?key=••••&x"),
+            ("bb_live_abckey=def", "••••"),
+            ("keys begin with bb_live_ or bb_test_", "keys begin with bb_live_ or bb_test_"),
+        ] {
+            assert_eq!(masked(text), safe);
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! What holds for every text and every number.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use unicode_properties::{GeneralCategory as Is, UnicodeGeneralCategory};
+use unicode_width::UnicodeWidthStr;
+
+use super::*;
+
+fn is_hostile(c: char) -> bool {
+    matches!(
+        c.general_category(),
+        Is::Control
+            | Is::Format
+            | Is::LineSeparator
+            | Is::ParagraphSeparator
+            | Is::PrivateUse
+            | Is::Unassigned
+    ) || matches!(c, '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}' | '\u{fe00}'..='\u{fe0f}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// Text in which the difficult neighbours are frequent: marks, joiners, conjuncts, ligatures, flags, jamo, prefixes.
+fn difficult() -> impl Strategy<Value = String> {
+    let c = prop_oneof![
+        4 => any::<char>(),
+        2 => proptest::char::range(' ', '~'),
+        1 => proptest::char::range('\0', '\u{9f}'),
+        2 => proptest::char::range('\u{300}', '\u{36f}'),
+        1 => proptest::char::range('\u{5d0}', '\u{6ff}'),
+        2 => proptest::char::range('\u{915}', '\u{94d}'),
+        2 => proptest::char::range('\u{1780}', '\u{17d8}'),
+        2 => proptest::char::range('\u{1100}', '\u{11ff}'),
+        1 => proptest::char::range('\u{a4f8}', '\u{a4fd}'),
+        1 => proptest::char::range('\u{2d31}', '\u{2d7f}'),
+        1 => proptest::char::range('\u{2000}', '\u{206f}'),
+        1 => proptest::char::range('\u{1f1e6}', '\u{1f1ff}'),
+        1 => proptest::char::range('\u{1f3f0}', '\u{1f450}'),
+        1 => proptest::char::range('\u{16d63}', '\u{16d6a}'),
+        4 => proptest::sample::select(vec![
+            '\u{200d}', '\u{fe0f}', '\u{94d}', '\u{17d2}', '\u{d4e}', '\u{ff9e}', 'ل', 'ا', '\u{1161}', '\u{11a8}',
+            '\u{1b}', '\u{202e}', '日', '👍', '\u{1f3fd}', '\u{e0041}', '…', 'क', 'ក', '\u{20e3}', '\u{110bd}',
+        ]),
+    ];
+    proptest::collection::vec(c, 0..80).prop_map(String::from_iter)
+}
+
+fn is_safe(raw: &str, columns: usize) {
+    let safe = shown(raw, columns);
+    assert!(!safe.contains(is_hostile), "{raw:?} gave {safe:?}");
+    assert!(width(&safe) <= columns, "{raw:?} gave {safe:?}");
+    assert!(safe.width() <= width(&safe), "{raw:?} gave {safe:?}, wider as a whole than in clusters");
+    assert_eq!(shown(&safe, columns), safe, "{raw:?}");
+    assert_eq!(fit(&safe, columns), safe, "{raw:?}");
+}
+
+#[test]
+fn every_character_is_safe_alone_and_on_a_base() {
+    // The planes in which something is assigned, and the one of tags; the rest is alike.
+    for c in ('\0'..='\u{3ffff}').chain('\u{dfff0}'..='\u{e0fff}').chain(['\u{f0000}', char::MAX]) {
+        is_safe(c.encode_utf8(&mut [0; 4]), 8);
+        is_safe(&String::from_iter(['a', c, c, 'b']), 3);
+    }
+}
+
+proptest! {
+    #[test]
+    fn every_text_is_safe_at_every_width(raw in difficult(), columns in 0_usize..100) {
+        is_safe(&raw, columns);
+    }
+
+    #[test]
+    fn what_is_not_cut_keeps_a_base_for_each_mark(raw in difficult()) {
+        let safe = shown(&raw, usize::MAX);
+        prop_assert!(!safe.starts_with(|c: char| c.general_category() == Is::NonspacingMark), "{:?}", safe);
+    }
+
+    #[test]
+    fn ascii_is_ascii_and_as_wide(raw in difficult()) {
+        let safe = shown(&raw, 60);
+        let ascii = to_ascii(&safe);
+        prop_assert!(ascii.is_ascii());
+        prop_assert_eq!(ascii.len(), width(&safe));
+    }
+
+    #[test]
+    fn wrapped_lines_fit_and_lose_no_word(raw in difficult(), columns in 2_usize..40) {
+        let safe = shown(&raw, usize::MAX);
+        let lines = wrap(&safe, columns);
+        prop_assert!(lines.iter().all(|line| width(line) <= columns), "{:?}", lines);
+        if !lines.concat().contains('…') {
+            prop_assert_eq!(lines.concat().replace(' ', ""), safe.replace(' ', ""));
+        }
+    }
+
+    #[test]
+    fn json_for_a_terminal_is_safe_and_the_same(raw in difficult()) {
+        let json = serde_json::to_string_pretty(&[&raw]).unwrap();
+        let safe = json_for_terminal(&json);
+        prop_assert!(!safe.contains(|c| c != '\n' && is_hostile(c)), "{:?}", safe);
+        prop_assert_eq!(serde_json::from_str::<Vec<String>>(&safe).unwrap(), [raw]);
+    }
+
+    #[test]
+    fn no_secret_is_left(
+        before in ".{0,40}",
+        name in proptest::sample::select(vec!["signingKey=", "apiKey=", "api_key=", "token=", "key=", "key%3D", "bb_live_", "bb_test_"]),
+        capitals: u16,
+        quote in "[\"']?",
+        secret in "[A-Za-z0-9._~%-]{16,60}",
+        after in "|[&#\"' ].{0,40}",
+    ) {
+        let quote = if name.ends_with('_') { "" } else { &quote };
+        let capital = |at: usize| capitals >> at & 1 == 1;
+        let name: String =
+            name.chars().enumerate().map(|(at, c)| if capital(at) { c.to_ascii_uppercase() } else { c }).collect();
+        let text = format!("{before}{name}{quote}{secret}{after}");
+        let safe = masked(&text);
+        prop_assert!(!safe.contains(&secret), "{:?} gave {:?}", text, safe);
+        prop_assert_eq!(masked(&safe), safe.clone());
+    }
+
+    #[test]
+    fn unique_lengths_tell_ids_apart(ids in proptest::collection::hash_set("[a-c]{0,14}", 0..12)) {
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        let lengths = shortest_unique(&ids);
+        for (one, length) in ids.iter().zip(&lengths) {
+            let start: String = one.chars().take(*length).collect();
+            let others = ids.iter().filter(|other| other.starts_with(&start)).count();
+            prop_assert!(others == 1 || start == *one, "{:?} of {:?}", start, ids);
+            prop_assert!(*length >= 8);
+        }
+    }
+
+    #[test]
+    fn every_number_has_a_text(n: i64, secs: u64, nanos in 0_u32..1_000_000_000) {
+        prop_assert!(width(&bytes(n)) <= 8, "{}", bytes(n));
+        for d in [Duration::new(secs, nanos), Duration::from_nanos(secs), Duration::MAX] {
+            for format in [countdown, age, length, span, latency] {
+                prop_assert!(!format(d).is_empty());
+            }
+        }
+    }
+}

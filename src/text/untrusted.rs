@@ -1,0 +1,292 @@
+//! Text from the network, and the only ways in which it reaches a terminal.
+//!
+//! A terminal obeys some characters (ESC, C1), lets others reorder a row (bidi), hide in it (zero width, tags, fillers)
+//! or pile up in one cell (combining marks). All of them are replaced, dropped or limited here, whatever they would
+//! have meant; letters of every script stay, right-to-left ones too.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use unicode_segmentation::UnicodeSegmentation;
+
+use super::class::{Class, class};
+use super::layout::cut;
+use super::mask::masked;
+
+/// The most columns that [`Untrusted::line`] gives.
+pub const LINE_COLUMNS: usize = 1000;
+
+/// Where a mark begins a text, it would fall on what we printed before.
+const NO_BASE: char = '◌';
+
+/// Marks that one base may carry. Vietnamese needs 2, Hebrew with its points 3.
+const MARKS: u8 = 4;
+/// Characters that one cluster may have: consonants joined by viramas are one cluster without end, and in Khmer one
+/// column wide at any length. A long one in a real word, कार्त्स्न्य, has 9.
+const CLUSTER: usize = 16;
+/// Characters read for each column asked for. What needs more is padding, and is cut. More than a cluster may have, so
+/// that what was shown once is always read whole.
+const PER_COLUMN: usize = 32;
+
+/// Text from the network.
+///
+/// It has no `Display`, so that it cannot be printed by mistake; its `Debug` is sanitised and masked.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Untrusted(Arc<str>);
+
+impl Untrusted {
+    /// Takes the text as it came.
+    #[must_use]
+    pub fn new(raw: impl Into<Arc<str>>) -> Self {
+        Self(raw.into())
+    }
+
+    /// The text as it came: for requests, comparison and JSON only, never for a terminal.
+    #[must_use]
+    pub fn raw(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether nothing came. (A text of invisible characters is not empty.)
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The text [`shown`] in at most `columns`.
+    #[must_use]
+    pub fn shown(&self, columns: usize) -> String {
+        shown(&self.0, columns)
+    }
+
+    /// The whole text on one line, for plain output and errors; cut at [`LINE_COLUMNS`].
+    #[must_use]
+    pub fn line(&self) -> String {
+        self.shown(LINE_COLUMNS)
+    }
+}
+
+impl fmt::Debug for Untrusted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Untrusted").field(&masked(&self.line())).finish()
+    }
+}
+
+/// `raw` as a terminal may be shown it: one line of at most `columns`, ending in '…' where it was cut.
+///
+/// Total, idempotent, and as quick for a megabyte as for a line: it reads no further than the columns can need.
+#[must_use]
+pub fn shown(raw: &str, columns: usize) -> String {
+    show(&mut raw.chars(), columns)
+}
+
+/// [`shown`], from an iterator whose rest says how far it was read.
+fn show(raw: &mut impl Iterator<Item = char>, columns: usize) -> String {
+    if columns == 0 {
+        return String::new();
+    }
+    let mut clean = String::new();
+    let mut marks = Marks::default();
+    for c in raw.take(columns.saturating_add(1).saturating_mul(PER_COLUMN)) {
+        match class(c) {
+            Class::Plain => clean.push(c),
+            Class::Stands(other) => clean.push(other),
+            Class::Mark(mark) => {
+                if clean.is_empty() {
+                    clean.push(NO_BASE);
+                }
+                if marks.fit_another() {
+                    clean.push(mark);
+                }
+                continue;
+            }
+            Class::Nothing => continue,
+        }
+        marks = Marks::default();
+    }
+    let bounded: String = clean.graphemes(true).flat_map(bounded).collect();
+    cut(&bounded, columns, raw.next().is_some())
+}
+
+/// A cluster, or as much of it as may be, with a sign that there was more. (Dropping the rest would let the next
+/// cluster grow onto it.)
+fn bounded(cluster: &str) -> [&str; 2] {
+    let end = cluster.char_indices().nth(CLUSTER).map(|(end, _)| end);
+    match end.and_then(|end| cluster.get(..end)) {
+        Some(start) => [start, "\u{FFFD}"],
+        None => [cluster, ""],
+    }
+}
+
+/// A JSON document, already serialised, for a terminal: the same document, with every character that [`shown`]
+/// would not show escaped. Line feeds stay, as pretty printing puts them between values.
+#[must_use]
+pub fn json_for_terminal(json: &str) -> String {
+    let mut safe = String::with_capacity(json.len());
+    let mut marks = Marks::default();
+    for c in json.chars() {
+        let keep = match class(c) {
+            Class::Plain => {
+                marks = Marks::default();
+                true
+            }
+            Class::Mark(mark) => mark == c && marks.fit_another(),
+            Class::Stands(_) | Class::Nothing => c == '\n',
+        };
+        if keep {
+            safe.push(c);
+        } else {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                safe.push_str(&format!("\\u{unit:04x}"));
+            }
+        }
+    }
+    safe
+}
+
+/// How many marks the last base carries.
+#[derive(Default)]
+struct Marks(u8);
+
+impl Marks {
+    fn fit_another(&mut self) -> bool {
+        let fits = self.0 < MARKS;
+        self.0 = self.0.saturating_add(1);
+        fits
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_a_terminal_obeys_or_hides_is_shown() {
+        for (raw, safe) in [
+            ("\u{1b}[31mRED", "·[31mRED"),
+            ("\u{1b}]52;c;AAAA\u{7}", "·]52;c;AAAA·"),
+            ("a\tb\rc\nd\r\n\0\u{7f}", "a·b·c·d····"),
+            ("\u{9b}31m\u{85}", "·31m·"),                                     // C1
+            ("a\u{202e}b\u{2066}c\u{200f}d\u{61c}", "a�b�c�d�"),              // bidi
+            ("a\u{200b}b\u{feff}c\u{ad}d\u{2060}", "a�b�c�d�"),               // zero width
+            ("a\u{2028}b\u{2029}c", "a�b�c"),                                 // separators
+            ("\u{115f}\u{1160}\u{3164}\u{ffa0}", "����"),                     // Hangul fillers
+            ("x\u{e0001}\u{e0041}\u{e007f}", "x���"),                         // tags
+            ("x\u{e0100}\u{e01ef}", "x��"),                                   // variation selector supplement
+            ("\u{378}\u{2065}\u{e000}\u{10fffd}\u{fffe}\u{1ffff}", "������"), // unassigned, private, noncharacters
+            ("\u{fff9}a\u{fffa}b\u{fffb}", "�a�b�"),                          // interlinear annotation
+            ("a\u{200d}b\u{200c}c\u{fe0e}d\u{fe0f}e\u{34f}f\u{180b}", "abcdef"), // joiners, invisible marks
+            ("a\u{a0}b\u{3000}c\u{2003}d\u{2800}", "a b c d "),               // spaces
+        ] {
+            assert_eq!(shown(raw, 80), safe, "{raw:?}");
+        }
+    }
+
+    #[test]
+    fn the_words_of_every_script_are_shown_as_they_are() {
+        for text in [
+            "plain ASCII, ~all of it!",
+            "Zürich, naïve, Việt Nam, ti\u{302}\u{301}ng",
+            "日本語 中文 한국어",
+            "\u{1112}\u{1161}\u{11ab}", // 한, written in parts
+            "שָׁלוֹם עולם",
+            "السَّلَامُ عَلَيْكُمْ",
+            "ภาษาไทย น้ำ ที่",
+            "नमस्ते क्षत्रिय र्त्स्न्य",
+            "ស្ត្រី ភាសាខ្មែរ",
+            "বাংলা தமிழ் മലയാളം",
+            "😀 👍 🇩🇪 🚀 ❤",
+            "“quoted” — … · •",
+        ] {
+            assert_eq!(shown(text, 80), text);
+        }
+    }
+
+    #[test]
+    fn emoji_lose_what_terminals_disagree_about() {
+        for (raw, safe) in [
+            ("👍🏽", "👍"),
+            ("👨\u{200d}👩\u{200d}👧", "👨👩👧"),
+            ("❤\u{fe0f}", "❤"),
+            ("1\u{fe0f}\u{20e3}", "1\u{20e3}"),
+        ] {
+            assert_eq!(shown(raw, 80), safe);
+        }
+        assert_eq!(shown("ｶ\u{ff9e}ﾊ\u{ff9f}", 2), "ｶ\u{3099}ﾊ\u{309a}");
+    }
+
+    #[test]
+    fn four_marks_are_carried_and_a_base_is_given_to_those_that_have_none() {
+        let pile = "\u{301}".repeat(2000);
+        assert_eq!(shown(&format!("a{}b", "\u{301}".repeat(50)), 80), format!("a{}b", "\u{301}".repeat(4)));
+        assert_eq!(shown(&format!("a{pile}b"), 80), format!("a{}b", "\u{301}".repeat(4)));
+        assert_eq!(shown(&pile, 80), format!("◌{}", "\u{301}".repeat(4)));
+        assert_eq!(shown("\u{200d}\u{301}a", 80), "◌\u{301}a");
+        assert_eq!(shown(&"\u{1161}".repeat(9), 80), format!("◌{}", "\u{1161}".repeat(4)));
+    }
+
+    #[test]
+    fn a_cluster_without_end_is_cut_with_a_sign() {
+        let chain = "ក\u{17d2}".repeat(20);
+        assert_eq!(shown(&format!("{chain} b"), 80), format!("{}� b", "ក\u{17d2}".repeat(8)));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_cut_with_a_mark() {
+        assert_eq!(shown("checkout-e2e", 8), "checkou…");
+        assert_eq!(shown("日本語", 4), "日…");
+        assert_eq!(shown("a\u{1b}", 1), "…");
+        assert_eq!(shown("a", 0), "");
+        assert_eq!(shown("", 5), "");
+        assert_eq!(shown("a", usize::MAX), "a");
+        assert_eq!(Untrusted::new("x".repeat(2000)).line().chars().count(), LINE_COLUMNS);
+    }
+
+    #[test]
+    fn a_megabyte_is_read_no_further_than_its_columns_need() {
+        for unit in ["a", "\u{301}", "\u{200d}", "ក\u{17d2}", "\u{1161}", "\u{d4e}", "日"] {
+            let raw = format!("a{}", unit.repeat((1 << 20) / unit.len()));
+            let mut rest = raw.chars();
+            let safe = show(&mut rest, 40);
+            assert!(safe.ends_with('…'), "{safe:?}");
+            assert!(raw.len() - rest.as_str().len() <= 41 * PER_COLUMN * 4 + 4, "{unit:?}");
+        }
+    }
+
+    #[test]
+    fn debug_is_sanitised_and_masked() {
+        let raw = Untrusted::new("\u{1b}]0;x\u{202e} wss://c/?signingKey=abc");
+        assert_eq!(format!("{raw:?}"), "Untrusted(\"·]0;x� wss://c/?signingKey=••••\")");
+    }
+
+    #[test]
+    fn it_is_a_plain_string_in_json_and_keeps_what_came() {
+        let raw: Untrusted = serde_json::from_str(r#""\u001b[1m\u202e""#).unwrap();
+        assert_eq!(raw.raw(), "\u{1b}[1m\u{202e}");
+        assert_eq!(serde_json::to_string(&raw).unwrap(), "\"\\u001b[1m\u{202e}\"");
+        assert!(!raw.is_empty() && Untrusted::new("").is_empty());
+    }
+
+    #[test]
+    fn json_for_a_terminal_is_the_same_document() {
+        let raw = format!(
+            "é日\u{7f}\u{9b}\u{202e}\u{e0041}\u{e000}\u{378}\u{200d}\u{a0}👍🏽\n\"a{}",
+            "\u{301}".repeat(6)
+        );
+        let json = serde_json::to_string_pretty(&serde_json::json!({ "k": raw })).unwrap();
+        let safe = json_for_terminal(&json);
+        assert_eq!(
+            safe,
+            format!(
+                "{{\n  \"k\": \"é日{}👍{}{}{}\"\n}}",
+                r"\u007f\u009b\u202e\udb40\udc41\ue000\u0378\u200d\u00a0",
+                r#"\ud83c\udffd\n\"a"#,
+                "\u{301}".repeat(4),
+                r"\u0301\u0301"
+            )
+        );
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&safe).unwrap()["k"], raw);
+    }
+}

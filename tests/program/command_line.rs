@@ -1,0 +1,178 @@
+//! The command line: what is printed, and the exit codes.
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use crate::harness::{Api, KEY, PROGRAM, clean_env};
+
+const TWO: &str = r#"
+[[session]]
+id = "s-1"
+created = "-2m"
+timeout = "1h"
+metadata = { name = "nätly 夜", note = "a\u001b[31mb" }
+[[session]]
+id = "s-2"
+created = "-10m"
+timeout = "15m"
+keep_alive = true
+ends = { at = "-9m", status = "COMPLETED" }
+"#;
+
+struct Run {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+fn run_with(args: &[&str], env: &[(&str, &str)], input: &str) -> Run {
+    let mut child = Command::new(PROGRAM)
+        .args(args)
+        .env_clear()
+        .envs(clean_env())
+        .envs(env.iter().copied())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A program that does not read its input may be gone already.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    let output = child.wait_with_output().unwrap();
+    let run = Run {
+        code: output.status.code().unwrap(),
+        out: String::from_utf8(output.stdout).unwrap(),
+        err: String::from_utf8(output.stderr).unwrap(),
+    };
+    assert!(!run.out.contains(KEY) && !run.err.contains(KEY), "the key was printed");
+    assert!(!run.err.contains("panicked") && !run.err.contains("BACKTRACE"), "{}", run.err);
+    run
+}
+
+fn run(api: &Api, args: &[&str]) -> Run {
+    run_with(args, &[("BROWSERBASE_BASE_URL", &format!("{}/", api.url)), ("BROWSERBASE_API_KEY", KEY)], "")
+}
+
+#[test]
+fn get_prints_an_aligned_table_without_secrets_or_control_characters() {
+    let api = Api::serve(TWO);
+    let run = run(&api, &["get", "--utc", "s-1", "s-2"]);
+    assert_eq!(run.code, 0, "{}", run.err);
+    let lines: Vec<&str> = run.out.lines().collect();
+    assert_eq!(lines.len(), 3, "{}", run.out);
+    assert!(lines[0].starts_with("SESSION") && lines[1].starts_with("s-1") && lines[2].starts_with("s-2"));
+    assert!(lines[2].contains("COMPLETED") && lines[2].contains("ended "));
+    assert_eq!(lines[0].find("STATUS"), lines[1].find("RUNNING"));
+    assert!(run.out.contains("nätly 夜"), "{}", run.out);
+    assert!(!run.out.contains("signingKey") && !run.out.chars().any(|it| it.is_control() && it != '\n'));
+}
+
+#[test]
+fn get_prints_json_with_the_apis_own_names() {
+    let api = Api::serve(TWO);
+    let run = run(&api, &["get", "--json", "s-1"]);
+    let sessions: Vec<Value> = serde_json::from_str(&run.out).unwrap();
+    assert_eq!(sessions.len(), 1, "an array, of one too");
+    assert_eq!(sessions[0]["id"], "s-1");
+    assert_eq!(sessions[0]["userMetadata"]["note"], "a\u{1b}[31mb");
+    assert!(sessions[0].get("connectUrl").is_none() && sessions[0].get("signingKey").is_none());
+}
+
+#[test]
+fn get_reveals_secrets_only_when_told_to() {
+    let api = Api::serve(TWO);
+    let revealed: Vec<Value> = serde_json::from_str(&run(&api, &["get", "--json", "--reveal", "s-1"]).out).unwrap();
+    assert!(api.connect_urls().contains(&revealed[0]["connectUrl"].as_str().unwrap().to_owned()));
+    assert!(run(&api, &["get", "--reveal", "s-1"]).out.contains("wss://"));
+}
+
+#[test]
+fn exit_codes_say_what_went_wrong() {
+    let api = Api::serve(TWO);
+    let missing = run(&api, &["get", "s-1", "no-such-1"]);
+    assert_eq!(missing.code, 4);
+    assert!(missing.out.contains("s-1") && missing.err.contains("no-such-1") && missing.err.contains("404"));
+    assert_eq!(missing.err.lines().count(), 1, "{}", missing.err);
+
+    let url = ("BROWSERBASE_BASE_URL", api.url.as_str());
+    let refused = run_with(&["get", "s-1"], &[url, ("BROWSERBASE_API_KEY", "wrong")], "");
+    assert_eq!(refused.code, 3);
+    let keyless = run_with(&["get", "s-1"], &[url], "");
+    assert_eq!(keyless.code, 3);
+    assert!(keyless.err.contains("BROWSERBASE_API_KEY") && keyless.err.contains("keepwatch demo"), "{}", keyless.err);
+
+    // A port that nobody listens on: it was ours a moment ago.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let nowhere = run_with(&["get", "s-1", "--base-url", &format!("http://{free}")], &[("BROWSERBASE_API_KEY", KEY)], "");
+    assert_eq!(nowhere.code, 5, "{}", nowhere.err);
+
+    for usage in [&["get"][..], &["--interval", "0s"], &["--no-such"], &["histroy"], &["demo", "--scenario", "nope"]] {
+        let run = run(&api, usage);
+        assert_eq!(run.code, 2, "{usage:?}: {}", run.err);
+        assert!(!run.err.is_empty());
+    }
+    assert_eq!(run(&api, &["--help"]).code, 0);
+    assert_eq!(run(&api, &["--version"]).out, concat!("keepwatch ", env!("CARGO_PKG_VERSION"), "\n"));
+}
+
+#[test]
+fn a_word_that_is_nearly_a_command_gets_a_suggestion_and_no_request() {
+    let api = Api::serve(TWO);
+    let run = run(&api, &["siumlate"]);
+    assert_eq!(run.code, 2);
+    assert!(run.err.contains("keepwatch simulate"), "{}", run.err);
+    assert!(api.log().is_empty());
+}
+
+#[test]
+fn the_key_is_read_from_a_file_or_from_standard_input() {
+    let api = Api::serve(TWO);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("key");
+    std::fs::write(&path, format!("{KEY}\n")).unwrap();
+    let url = ("BROWSERBASE_BASE_URL", api.url.as_str());
+    let from_file = run_with(&["get", "s-1", "--api-key-file", path.to_str().unwrap()], &[url], "");
+    assert_eq!(from_file.code, 0, "{}", from_file.err);
+    let piped = run_with(&["get", "s-1", "--api-key-file", "-"], &[url], KEY);
+    assert_eq!(piped.code, 0, "{}", piped.err);
+    assert_eq!(run_with(&["get", "s-1", "--api-key-file", "/no/such"], &[url], "").code, 3);
+    assert_eq!(run_with(&["get", "s-1", "--api-key-file", "-"], &[url], "").code, 3);
+}
+
+#[test]
+fn a_reader_that_wants_no_more_is_no_error() {
+    let api = Api::serve(TWO);
+    let script = format!("'{PROGRAM}' get s-1 s-2 --json; echo $? >&2");
+    let output = Command::new("/bin/sh")
+        .args(["-c", &format!("{{ {script}; }} | true")])
+        .env_clear()
+        .envs(clean_env())
+        .env("BROWSERBASE_BASE_URL", &api.url)
+        .env("BROWSERBASE_API_KEY", KEY)
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "0\n");
+}
+
+#[test]
+fn simulate_prints_its_address_and_serves_it_until_it_is_interrupted() {
+    use std::io::{BufRead as _, BufReader};
+    let mut child = Command::new(PROGRAM)
+        .args(["simulate", "--sessions", "3"])
+        .env_clear()
+        .envs(clean_env())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let export = lines.find(|line| line.starts_with("export BROWSERBASE_BASE_URL=")).unwrap();
+    let url = export.split('=').nth(1).unwrap();
+    assert!(lines.next().unwrap().starts_with("export BROWSERBASE_API_KEY="));
+    let nothing = run_with(&["get", "no-such-1"], &[("BROWSERBASE_BASE_URL", url), ("BROWSERBASE_API_KEY", KEY)], "");
+    assert_eq!(nothing.code, 4, "{}", nothing.err);
+    let pid = rustix::process::Pid::from_raw(child.id().try_into().unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}

@@ -1,0 +1,167 @@
+//! The contract, from both sides: the simulator's replies are held against its schema, and the program against a server
+//! that knows nothing but the schema and answers with whatever it allows.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::process::Command;
+use std::thread;
+
+use keepwatch::simulator::Script;
+use serde_json::{Value, json};
+
+use crate::harness::{Api, KEY, PROGRAM, Terminal, clean_env};
+
+fn schema() -> jsonschema::Validator {
+    let schema: Value = serde_json::from_str(include_str!("../contract/session.json")).unwrap();
+    jsonschema::options().should_validate_formats(true).build(&schema).unwrap()
+}
+
+/// `GET path`, as JSON.
+fn get(base: &str, path: &str) -> Value {
+    let address = base.trim_start_matches("http://");
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nX-BB-API-Key: {KEY}\r\nConnection: close\r\n\r\n").unwrap();
+    let reply = std::io::read_to_string(stream).unwrap();
+    let (head, body) = reply.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    serde_json::from_str(body).unwrap()
+}
+
+#[test]
+fn the_simulators_replies_keep_the_contract() {
+    let schema = schema();
+    let api = Api::play(Script::builtin("default").unwrap());
+    let listed = get(&api.url, "/v1/sessions");
+    let listed = listed.as_array().unwrap();
+    assert!(listed.len() >= 5);
+    for session in listed {
+        schema.validate(session).unwrap_or_else(|error| panic!("{error}: {session}"));
+        for secret in ["connectUrl", "seleniumRemoteUrl", "signingKey"] {
+            assert!(session.get(secret).is_none(), "a list has no {secret}");
+        }
+        let id = session["id"].as_str().unwrap();
+        let one = get(&api.url, &format!("/v1/sessions/{id}"));
+        schema.validate(&one).unwrap_or_else(|error| panic!("{error}: {one}"));
+        if one["status"] == "RUNNING" {
+            let again = get(&api.url, &format!("/v1/sessions/{id}"));
+            assert_ne!(one["signingKey"], again["signingKey"], "the signing key is new with every reply");
+        }
+    }
+}
+
+/// Everything odd that the schema allows, one session a row.
+fn odd_sessions() -> Vec<Value> {
+    let dates = ["1926-01-01T00:00:00Z", "2026-11-22T12:00:00.123456789+14:00", "9999-12-31T23:59:59Z", "0001-01-01T00:00:00-12:00"];
+    let texts = ["", "a b", "夜間バッチ", "\u{202e}\u{1b}[2J", "x/../?#%", &"long ".repeat(400)];
+    let numbers = [0, -1, i64::MIN, i64::MAX, 31_000];
+    let statuses = ["PENDING", "RUNNING", "ERROR", "TIMED_OUT", "COMPLETED"];
+    let mut dice = fastrand::Rng::with_seed(7);
+    (0..200)
+        .map(|_| {
+            let mut date = || dates[dice.usize(..dates.len())];
+            let mut session = json!({
+                "id": "", "createdAt": date(), "updatedAt": date(), "startedAt": date(), "expiresAt": date(),
+            });
+            if dice.bool() {
+                session["endedAt"] = dates[dice.usize(..dates.len())].into();
+            }
+            let mut text = || texts[dice.usize(..texts.len())];
+            session["id"] = text().into();
+            session["projectId"] = text().into();
+            session["contextId"] = text().into();
+            session["userMetadata"] = json!({ text(): text(), "nested": { text(): [text(), null, {}] } });
+            session["status"] = statuses[dice.usize(..statuses.len())].into();
+            session["proxyBytes"] = numbers[dice.usize(..numbers.len())].into();
+            session["keepAlive"] = dice.bool().into();
+            session["region"] = ["us-west-2", "us-east-1", "eu-central-1", "ap-southeast-1"][dice.usize(..4)].into();
+            if dice.bool() {
+                session["connectUrl"] = "wss://connect.example/?signingKey=abc".into();
+            }
+            session
+        })
+        .collect()
+}
+
+/// A server that implements `GET /v1/sessions/{id}` and nothing else: each request gets the next of `replies`.
+fn mock(replies: Vec<Value>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        let mut next = replies.iter().cycle();
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut request = String::new();
+            let mut lines = BufReader::new(stream.try_clone().unwrap());
+            lines.read_line(&mut request).unwrap();
+            let mut header = String::new();
+            while lines.read_line(&mut header).unwrap() > 2 {
+                header.clear();
+            }
+            let one = request.starts_with("GET /v1/sessions/");
+            let (status, body) =
+                if one { ("200 OK", next.next().unwrap().to_string()) } else { ("404 Not Found", "{}".to_owned()) };
+            let length = body.len();
+            // A client that went away is no concern of this server's.
+            let _ = write!(
+                stream,
+                "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+            );
+        }
+    });
+    url
+}
+
+#[test]
+fn whatever_the_contract_allows_is_printed() {
+    let replies = odd_sessions();
+    let schema = schema();
+    replies.iter().for_each(|it| schema.validate(it).unwrap());
+    let url = mock(replies.clone());
+    let ids: Vec<String> = (0..40).map(|place| format!("id {place}")).collect();
+    for format in [&["--json"][..], &[]] {
+        let output = Command::new(PROGRAM)
+            .arg("get")
+            .args(format)
+            .args(&ids)
+            .env_clear()
+            .envs(clean_env())
+            .env("BROWSERBASE_BASE_URL", &url)
+            .env("BROWSERBASE_API_KEY", KEY)
+            .output()
+            .unwrap();
+        let (out, err) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+        assert_eq!(output.status.code(), Some(0), "{err}");
+        if format.is_empty() {
+            assert_eq!(out.lines().count(), 41, "{out}");
+            assert!(!out.chars().any(|letter| letter.is_control() && letter != '\n'), "{out}");
+        } else {
+            let printed: Vec<Value> = serde_json::from_str(&out).unwrap();
+            assert_eq!(printed.len(), 40);
+            for session in printed {
+                assert!(replies.iter().any(|it| it["userMetadata"] == session["userMetadata"]), "{session}");
+                assert!(session.get("connectUrl").is_none());
+            }
+        }
+    }
+}
+
+#[test]
+fn whatever_the_contract_allows_is_shown_and_a_server_without_lists_is_enough() {
+    let url = mock(odd_sessions());
+    let env = [("BROWSERBASE_BASE_URL", url.as_str()), ("BROWSERBASE_API_KEY", KEY)];
+    let mut command = vec![PROGRAM, "-i", "1s"];
+    let ids: Vec<String> = (0..30).map(|place| format!("id {place}")).collect();
+    command.extend(ids.iter().map(String::as_str));
+    let mut terminal = Terminal::start(&command, &env, 120, 40);
+    for place in ["id 0", "id 1", "id 2"] {
+        terminal.wait_for(place);
+    }
+    for key in ["j", "\r", "G", "\x1b", "s", "s", "s", "s", "s", "s", "S", "H", "\t", "G"] {
+        terminal.press(key);
+    }
+    terminal.resize(40, 12);
+    terminal.resize(120, 40);
+    terminal.wait_for("reversed");
+    terminal.press("q");
+    assert_eq!(terminal.end_restored().exit_code(), 0);
+}

@@ -1,0 +1,87 @@
+//! Every way in which the program ends, and what it leaves of the terminal.
+
+use rustix::process::Signal;
+
+use crate::harness::{Api, PROGRAM, Terminal};
+
+fn demo() -> Terminal {
+    let terminal = Terminal::start(&[PROGRAM, "demo"], &[], 100, 30);
+    terminal.wait_for("RUNNING");
+    terminal
+}
+
+#[test]
+fn q_and_ctrl_c_give_the_terminal_back() {
+    for key in ["q", "\x03"] {
+        let mut terminal = demo();
+        terminal.press(key);
+        assert_eq!(terminal.end_restored().exit_code(), 0, "{key:?}");
+    }
+}
+
+#[test]
+fn signals_that_ask_for_the_end_give_the_terminal_back() {
+    for (signal, code) in [(Signal::TERM, 143), (Signal::INT, 130)] {
+        let mut terminal = demo();
+        terminal.signal(signal);
+        assert_eq!(terminal.end_restored().exit_code(), code, "{signal:?}");
+    }
+}
+
+#[test]
+fn a_terminal_that_goes_away_takes_the_program_with_it() {
+    let mut terminal = demo();
+    terminal.close();
+    let status = terminal.end();
+    assert!(status.signal().is_some_and(|it| it.contains("angup")) || status.exit_code() == 129, "{status:?}");
+}
+
+#[test]
+fn a_terminal_that_goes_away_while_sighup_is_ignored_takes_the_program_with_it_too() {
+    let script = format!("trap '' HUP; exec '{PROGRAM}' demo");
+    let mut terminal = Terminal::start(&["/bin/sh", "-c", &script], &[], 100, 30);
+    terminal.wait_for("RUNNING");
+    terminal.close();
+    assert_eq!(terminal.end().exit_code(), 129);
+}
+
+#[test]
+fn ctrl_z_suspends_and_fg_brings_the_screen_back() {
+    let mut terminal = Terminal::start(&["/bin/sh", "-i"], &[("PS1", "ready> ")], 100, 30);
+    terminal.wait_for("ready>");
+    terminal.press(&format!("set -m; '{PROGRAM}' demo\n"));
+    terminal.wait_until("the screen", |screen| screen.alternate_screen() && screen.contents().contains("RUNNING"));
+    terminal.press("\x1a");
+    terminal.wait_until("the shell", |screen| !screen.alternate_screen() && !screen.hide_cursor());
+    terminal.wait_for("topped"); // Stopped, stopped
+    terminal.press("fg\n");
+    terminal.wait_until("the screen again", |screen| screen.alternate_screen() && screen.contents().contains("RUNNING"));
+    terminal.press("q");
+    terminal.wait_until("the shell again", |screen| !screen.alternate_screen());
+    terminal.press("exit\n");
+    terminal.end();
+}
+
+#[test]
+fn a_poll_that_hangs_does_not_hold_up_the_end() {
+    let api = Api::serve("[[session]]\nid = \"s-1\"\n[[fault]]\non = \"all\"\nhang = true\n");
+    let mut terminal = Terminal::keepwatch(&api, &["s-1"], &[], 100, 30);
+    terminal.wait_for("s-1");
+    terminal.press("q");
+    assert_eq!(terminal.end_restored().exit_code(), 0);
+}
+
+#[test]
+fn without_a_terminal_it_says_so_and_fails() {
+    let output = std::process::Command::new(PROGRAM)
+        .arg("demo")
+        .env_clear()
+        .envs(crate::harness::clean_env())
+        .stdin(std::process::Stdio::null())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("not a terminal") && said.contains("keepwatch get"), "{said}");
+    assert!(output.stdout.is_empty());
+}

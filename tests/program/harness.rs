@@ -1,0 +1,322 @@
+//! What whole-program tests share: the program on a pseudo-terminal, the simulator beside it, and the canaries, secrets
+//! that are searched for in everything that came out.
+
+use std::io::{Read, Write};
+use std::num::NonZeroU16;
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use keepwatch::clock::Clock;
+use keepwatch::simulator::{Control, Hit, Options, Script, Simulator};
+use portable_pty::{Child, CommandBuilder, ExitStatus, MasterPty, PtySize, native_pty_system};
+
+/// The key that every test gives, and that no output may show.
+pub const KEY: &str = "bb_live_CANARYdoNotShowMe7c31";
+
+/// Longer than anything takes on a busy machine; reached only by a failure.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The program under test.
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_keepwatch");
+
+/// A deadline for conditions: tests wait for them, never for time.
+fn now() -> Instant {
+    #[expect(clippy::disallowed_methods, reason = "a deadline for a test that would hang")]
+    Instant::now()
+}
+
+/// A simulator on a thread of its own.
+pub struct Api {
+    pub url: String,
+    pub control: Control,
+    shared: Arc<Simulator>,
+    _end: tokio::sync::oneshot::Sender<()>,
+}
+
+impl Api {
+    /// Serves the scenario in `toml`; only [`KEY`] is let in.
+    pub fn serve(toml: &str) -> Self {
+        Self::play(Script::parse(toml).unwrap())
+    }
+
+    pub fn play(script: Script) -> Self {
+        let (end, ended) = tokio::sync::oneshot::channel::<()>();
+        let (tell, told) = channel();
+        thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async move {
+                let key = Some(keepwatch::session::Secret::new(KEY.into()));
+                let options = Options { key, ..Options::default() };
+                let simulator = Arc::new(Simulator::start(Clock::system(), script, options).unwrap());
+                tell.send(Arc::clone(&simulator)).unwrap();
+                let _ = ended.await;
+            });
+        });
+        let shared = told.recv().unwrap();
+        Self { url: shared.base_url(), control: shared.control(), shared, _end: end }
+    }
+
+    pub fn log(&self) -> Vec<Hit> {
+        self.shared.log()
+    }
+
+    /// The connect URLs that were handed out.
+    pub fn connect_urls(&self) -> Vec<String> {
+        self.shared.connect_urls().iter().map(|url| url.expose().to_owned()).collect()
+    }
+
+    /// Waits until a request that matches was answered.
+    pub fn wait_for_hit(&self, what: &str, matches: impl Fn(&Hit) -> bool) {
+        wait_until(what, || self.log().iter().any(&matches));
+    }
+}
+
+/// Waits until `holds`, looking often.
+pub fn wait_until(what: &str, holds: impl Fn() -> bool) {
+    let end = now() + PATIENCE;
+    while !holds() {
+        assert!(now() < end, "never: {what}");
+        thread::yield_now();
+        thread::park_timeout(Duration::from_millis(5));
+    }
+}
+
+/// The environment of every program that a test starts: nothing of the machine's but the way to its tools.
+pub fn clean_env() -> Vec<(String, String)> {
+    let path = std::env::var("PATH").unwrap_or_default();
+    let home = std::env::temp_dir().to_string_lossy().into_owned();
+    [("PATH", path.as_str()), ("HOME", &home), ("TERM", "xterm-256color"), ("LANG", "C.UTF-8"), ("TZ", "UTC")]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into()
+}
+
+/// What the terminal was told beside what it shows.
+#[derive(Clone, Debug, Default)]
+pub struct Told {
+    /// What was sent to its clipboard, base64.
+    pub clipboard: Vec<String>,
+    pub titles: Vec<String>,
+    /// Sequences that a terminal may not know.
+    pub unknown: Vec<String>,
+}
+
+impl vt100::Callbacks for Told {
+    fn set_window_title(&mut self, _: &mut vt100::Screen, title: &[u8]) {
+        self.titles.push(String::from_utf8_lossy(title).into_owned());
+    }
+
+    fn copy_to_clipboard(&mut self, _: &mut vt100::Screen, _: &[u8], data: &[u8]) {
+        self.clipboard.push(String::from_utf8_lossy(data).into_owned());
+    }
+
+    fn unhandled_osc(&mut self, _: &mut vt100::Screen, parts: &[&[u8]]) {
+        self.unknown.push(parts.iter().map(|part| String::from_utf8_lossy(part)).collect::<Vec<_>>().join(";"));
+    }
+}
+
+struct Seen {
+    parser: vt100::Parser<Told>,
+    raw: Vec<u8>,
+    closed: bool,
+    /// Read no more: the terminal goes away.
+    leave: bool,
+}
+
+/// A program on a pseudo-terminal.
+pub struct Terminal {
+    master: Option<Box<dyn MasterPty + Send>>,
+    input: Option<Box<dyn Write + Send>>,
+    child: Box<dyn Child + Send + Sync>,
+    seen: Arc<(Mutex<Seen>, Condvar)>,
+    modes_before: String,
+    /// Says that the thread that reads the terminal is gone.
+    reader: Receiver<()>,
+}
+
+fn size(columns: u16, rows: u16) -> PtySize {
+    PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 }
+}
+
+fn cells(count: u16) -> NonZeroU16 {
+    NonZeroU16::new(count).unwrap()
+}
+
+impl Terminal {
+    /// Starts `command` on a terminal of this size. `env` is added to [`clean_env`].
+    pub fn start(command: &[&str], env: &[(&str, &str)], columns: u16, rows: u16) -> Self {
+        let pair = native_pty_system().openpty(size(columns, rows)).unwrap();
+        let modes_before = format!("{:?}", pair.master.get_termios());
+        let mut builder = CommandBuilder::new(command[0]);
+        builder.args(&command[1..]);
+        builder.env_clear();
+        for (name, value) in clean_env() {
+            builder.env(name, value);
+        }
+        for (name, value) in env {
+            builder.env(name, value);
+        }
+        let child = pair.slave.spawn_command(builder).unwrap();
+        drop(pair.slave);
+        let parser = vt100::Parser::new_with_callbacks(cells(rows), cells(columns), 0, Told::default());
+        let seen = Arc::new((Mutex::new(Seen { parser, raw: Vec::new(), closed: false, leave: false }), Condvar::new()));
+        let mut output = pair.master.try_clone_reader().unwrap();
+        let input = pair.master.take_writer().unwrap();
+        let (done, reader) = channel();
+        let into = Arc::clone(&seen);
+        thread::spawn(move || {
+            let mut buffer = [0; 65536];
+            loop {
+                let count = output.read(&mut buffer).unwrap_or(0);
+                let mut seen = into.0.lock().unwrap();
+                seen.parser.process(&buffer[..count]);
+                seen.raw.extend_from_slice(&buffer[..count]);
+                seen.closed = count == 0;
+                into.1.notify_all();
+                if count == 0 || seen.leave {
+                    drop(output);
+                    let _ = done.send(());
+                    return;
+                }
+            }
+        });
+        Self { master: Some(pair.master), input: Some(input), child, seen, modes_before, reader }
+    }
+
+    /// `keepwatch ARGS`, pointed at `api`, with the canary key.
+    pub fn keepwatch(api: &Api, args: &[&str], env: &[(&str, &str)], columns: u16, rows: u16) -> Self {
+        let command: Vec<&str> = std::iter::once(PROGRAM).chain(args.iter().copied()).collect();
+        let mut all = vec![("BROWSERBASE_BASE_URL", api.url.as_str()), ("BROWSERBASE_API_KEY", KEY)];
+        all.extend_from_slice(env);
+        Self::start(&command, &all, columns, rows)
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.0.lock().unwrap()
+    }
+
+    /// Waits until the screen's text contains `text`, and returns all of it.
+    pub fn wait_for(&self, text: &str) -> String {
+        self.wait_until(text, |screen| screen.contents().contains(text))
+    }
+
+    /// Waits until the screen is as `holds` wants it.
+    pub fn wait_until(&self, what: &str, holds: impl Fn(&vt100::Screen) -> bool) -> String {
+        let end = now() + PATIENCE;
+        let mut seen = self.seen();
+        loop {
+            if holds(seen.parser.screen()) {
+                return seen.parser.screen().contents();
+            }
+            let left = end.saturating_duration_since(now());
+            assert!(
+                !left.is_zero() && !seen.closed,
+                "never on the screen: {what}\n{}",
+                seen.parser.screen().contents()
+            );
+            seen = self.seen.1.wait_timeout(seen, left).unwrap().0;
+        }
+    }
+
+    /// Waits until the terminal was told what `holds` wants.
+    pub fn wait_told(&self, what: &str, holds: impl Fn(&Told) -> bool) -> Told {
+        let end = now() + PATIENCE;
+        let mut seen = self.seen();
+        loop {
+            if holds(seen.parser.callbacks()) {
+                return seen.parser.callbacks().clone();
+            }
+            let left = end.saturating_duration_since(now());
+            assert!(!left.is_zero() && !seen.closed, "the terminal was never told: {what}");
+            seen = self.seen.1.wait_timeout(seen, left).unwrap().0;
+        }
+    }
+
+    pub fn press(&mut self, keys: &str) {
+        let input = self.input.as_mut().unwrap();
+        input.write_all(keys.as_bytes()).unwrap();
+        input.flush().unwrap();
+    }
+
+    pub fn resize(&self, columns: u16, rows: u16) {
+        self.seen().parser.set_size(cells(rows), cells(columns));
+        self.master.as_ref().unwrap().resize(size(columns, rows)).unwrap();
+    }
+
+    pub fn screen(&self) -> String {
+        self.seen().parser.screen().contents()
+    }
+
+    /// Every byte that the program wrote.
+    pub fn raw(&self) -> Vec<u8> {
+        self.seen().raw.clone()
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.process_id().unwrap()
+    }
+
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_raw(self.pid().try_into().unwrap()).unwrap();
+        rustix::process::kill_process(pid, signal).unwrap();
+    }
+
+    /// Closes the terminal under the program, which has to draw once more for it: the reader is in the way until then.
+    pub fn close(&mut self) {
+        self.seen().leave = true;
+        self.reader.recv_timeout(PATIENCE).unwrap();
+        self.input = None;
+        self.master = None;
+    }
+
+    /// Waits for the program's end.
+    pub fn end(&mut self) -> ExitStatus {
+        let end = now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(now() < end, "it never ended; the screen:\n{}", self.screen());
+            thread::park_timeout(Duration::from_millis(5));
+        }
+    }
+
+    /// Waits for the program's end and holds that the terminal is as it was.
+    pub fn end_restored(&mut self) -> ExitStatus {
+        let status = self.end();
+        let master = self.master.as_ref().unwrap();
+        assert_eq!(format!("{:?}", master.get_termios()), self.modes_before, "the line discipline is as it was");
+        // The last bytes may still be on their way from the pty to the reader.
+        self.wait_quiet(|screen| !screen.alternate_screen() && !screen.hide_cursor() && !screen.bracketed_paste());
+        status
+    }
+
+    fn wait_quiet(&self, holds: impl Fn(&vt100::Screen) -> bool) {
+        let end = now() + PATIENCE;
+        let mut seen = self.seen();
+        while !holds(seen.parser.screen()) {
+            let left = end.saturating_duration_since(now());
+            assert!(!left.is_zero(), "the terminal's modes were not given back");
+            seen = self.seen.1.wait_timeout(seen, left.min(Duration::from_millis(50))).unwrap().0;
+        }
+    }
+
+    /// Holds that no canary is in anything that the program wrote, but for what `allowed` says was meant to go out.
+    pub fn leaks_nothing(&self, api: &Api, allowed: &[&str]) {
+        let raw = String::from_utf8_lossy(&self.raw()).into_owned();
+        assert!(!raw.contains(KEY), "the key was shown");
+        for url in api.connect_urls() {
+            let key = url.split("signingKey=").nth(1).unwrap_or(&url);
+            let meant = allowed.iter().any(|it| it.contains(key));
+            assert!(meant || !raw.contains(key), "a signing key was shown: {url}");
+        }
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

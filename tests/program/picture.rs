@@ -1,0 +1,173 @@
+//! The README's pictures, drawn from the program's own screen: the default scenario on the simulator, asked over HTTP by
+//! the program's own client, shown by its own view. Only the clock is a script.
+//!
+//! `KEEPWATCH_PICTURES=write cargo test --test program picture` writes them; without it they are compared.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::time::Duration;
+
+use keepwatch::api::Client;
+use keepwatch::app::{Message, Model, Settings};
+use keepwatch::clock::{Clock, Moment};
+use keepwatch::config::{Endpoint, Look, Targets, Zone};
+use keepwatch::poll::{Outcome, Plan, Report, Request, perform};
+use keepwatch::session::Secret;
+use keepwatch::simulator::{Options, Script, Simulator};
+use keepwatch::view;
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+use ratatui::buffer::{Buffer, Cell};
+use ratatui::style::{Color, Modifier};
+
+const COLUMNS: u16 = 120;
+const ROWS: u16 = 30;
+/// How far into the scenario the picture is taken.
+const AT: u64 = 29;
+
+/// A palette: background, foreground, and the ANSI colours that the themes use.
+struct Paper {
+    name: &'static str,
+    ground: &'static str,
+    ink: &'static str,
+    faint: &'static str,
+    colours: [&'static str; 8],
+}
+
+const PAPERS: [Paper; 2] = [
+    Paper {
+        name: "dark",
+        ground: "#1d1f21",
+        ink: "#c5c8c6",
+        faint: "#7d8285",
+        colours: ["#1d1f21", "#cc6666", "#b5bd68", "#f0c674", "#81a2be", "#b294bb", "#8abeb7", "#c5c8c6"],
+    },
+    Paper {
+        name: "light",
+        ground: "#ffffff",
+        ink: "#2e3436",
+        faint: "#8a8f90",
+        colours: ["#2e3436", "#b3261e", "#3b7a1e", "#8a6500", "#1f5fa8", "#7b3f91", "#0b7285", "#d3d7cf"],
+    },
+];
+
+/// The model after [`AT`] seconds of the default scenario, polled each second, and the moment of the picture.
+async fn model() -> (Model, Moment) {
+    let start = Moment { wall: "2026-11-22T21:06:20Z".parse().unwrap(), mono: Duration::ZERO, boot: Duration::ZERO };
+    let clock = Clock::scripted(start);
+    let script = Script { latency: keepwatch::simulator::Span::default(), ..Script::builtin("default").unwrap() };
+    let simulator = Simulator::start(clock.clone(), script, Options::default()).unwrap();
+    let base = simulator.base_url().parse().unwrap();
+    let client = Client::new(Endpoint { base }, Secret::new("bb_test_picture_f3a9".into()));
+    let interval = Duration::from_secs(1);
+    let settings = Settings {
+        targets: Targets::All,
+        interval,
+        zone: Zone::Utc,
+        look: Look { color: true, ascii: false },
+        host: None,
+        key_tail: "…f3a9".into(),
+        can_open: true,
+        demo: true,
+    };
+    let mut model = Model::new(settings, (COLUMNS, ROWS));
+    let mut plan = Plan::new(&Targets::All, interval, clock.now().mono);
+    model.start(clock.now());
+    for _ in 0..=AT {
+        loop {
+            let due = plan.due(clock.now().mono);
+            if due.is_empty() {
+                break;
+            }
+            for request in due {
+                let report = ask(&client, &clock, request).await;
+                plan.answered(&report.request, Outcome::from(&report.outcome), report.received.mono, 0.0);
+                model.update(Message::Report(Box::new(report)), clock.now());
+            }
+        }
+        clock.advance(interval);
+    }
+    (model, clock.now())
+}
+
+/// One request, as if it took 84 ms.
+async fn ask(client: &Client, clock: &Clock, request: Request) -> Report {
+    let sent = clock.now();
+    let (outcome, date, bytes) = perform(client, &request).await;
+    Report { request, sent, received: sent.after(Duration::from_millis(84)), date, bytes, outcome, next: None }
+}
+
+fn svg(buffer: &Buffer, paper: &Paper) -> String {
+    let (cell_width, line, top) = (8.4, 18.0, 10.0);
+    let width = f64::from(COLUMNS) * cell_width + 2.0 * top;
+    let height = f64::from(ROWS) * line + 2.0 * top;
+    let mut svg = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {height:.0}\" font-family=\"'DejaVu Sans Mono', \
+         Menlo, Consolas, monospace\" font-size=\"14\">\n<rect width=\"100%\" height=\"100%\" rx=\"6\" fill=\"{}\"/>\n",
+        paper.ground
+    );
+    for row in 0..ROWS {
+        let mut column = 0;
+        while column < COLUMNS {
+            let first = &buffer[(column, row)];
+            let start = column;
+            let mut text = String::new();
+            while column < COLUMNS && same_look(first, &buffer[(column, row)]) {
+                text.push_str(buffer[(column, row)].symbol());
+                column += 1;
+            }
+            if text.trim().is_empty() {
+                continue;
+            }
+            let lead = u16::try_from(text.len() - text.trim_start().len()).unwrap();
+            let text = text.trim();
+            let x = f64::from(start + lead) * cell_width + top;
+            let y = f64::from(row) * line + line - 4.0 + top;
+            let length = f64::from(u16::try_from(keepwatch::text::width(text)).unwrap()) * cell_width;
+            let bold = if first.modifier.contains(Modifier::BOLD) { " font-weight=\"bold\"" } else { "" };
+            let text = text.replace('&', "&amp;").replace('<', "&lt;");
+            writeln!(
+                svg,
+                "<text x=\"{x:.1}\" y=\"{y:.1}\" textLength=\"{length:.1}\" fill=\"{}\"{bold} xml:space=\"preserve\">{text}</text>",
+                colour(first, paper)
+            )
+            .unwrap();
+        }
+    }
+    svg + "</svg>\n"
+}
+
+fn same_look(a: &Cell, b: &Cell) -> bool {
+    (a.fg, a.modifier) == (b.fg, b.modifier)
+}
+
+fn colour(cell: &Cell, paper: &Paper) -> &'static str {
+    let [_, red, green, yellow, blue, magenta, cyan, _] = paper.colours;
+    match cell.fg {
+        Color::Red | Color::LightRed => red,
+        Color::Green | Color::LightGreen => green,
+        Color::Yellow | Color::LightYellow => yellow,
+        Color::Blue | Color::LightBlue => blue,
+        Color::Magenta | Color::LightMagenta => magenta,
+        Color::Cyan | Color::LightCyan => cyan,
+        _ if cell.modifier.contains(Modifier::DIM) => paper.faint,
+        _ => paper.ink,
+    }
+}
+
+#[test]
+fn the_readmes_pictures_show_the_screen_as_it_is() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (model, now) = runtime.block_on(model());
+    let mut terminal = Terminal::new(TestBackend::new(COLUMNS, ROWS)).unwrap();
+    terminal.draw(|frame| view::draw(frame, &model, now)).unwrap();
+    for paper in &PAPERS {
+        let path = format!("{}/assets/screen-{}.svg", env!("CARGO_MANIFEST_DIR"), paper.name);
+        let drawn = svg(terminal.backend().buffer(), paper);
+        if std::env::var_os("KEEPWATCH_PICTURES").is_some_and(|it| it == "write") {
+            fs::write(&path, &drawn).unwrap();
+        }
+        let kept = fs::read_to_string(&path).unwrap_or_default();
+        assert!(kept == drawn, "{path} is out of date; the README says how to draw it anew");
+    }
+}

@@ -1,0 +1,182 @@
+//! The screen, as its reader uses it.
+
+use crate::harness::{Api, KEY, Terminal, wait_until};
+
+/// One session that runs for an hour, with a proxy and metadata.
+const ONE: &str = r#"
+[[session]]
+id = "45c48cce-2e2d-4fba-8f1a-2d7bcf1aa7ff"
+created = "-2m"
+timeout = "1h"
+keep_alive = true
+region = "eu-central-1"
+metadata = { name = "nightly-42", run = { id = "c-881" } }
+"#;
+
+const ID: &str = "45c48cce-2e2d-4fba-8f1a-2d7bcf1aa7ff";
+
+fn base64(text: &str) -> Vec<u8> {
+    let value = |letter: u8| match letter {
+        b'A'..=b'Z' => letter - b'A',
+        b'a'..=b'z' => letter - b'a' + 26,
+        b'0'..=b'9' => letter - b'0' + 52,
+        b'+' => 62,
+        b'/' => 63,
+        other => panic!("not base64: {other}"),
+    };
+    let mut bytes = Vec::new();
+    for four in text.trim_end_matches('=').as_bytes().chunks(4) {
+        let bits = four.iter().fold(0_u32, |bits, letter| bits << 6 | u32::from(value(*letter)));
+        let bits = bits << (6 * (4 - four.len()));
+        bytes.extend(&bits.to_be_bytes()[1..four.len()]);
+    }
+    bytes
+}
+
+#[test]
+fn it_starts_shows_a_session_and_copies_a_fresh_connect_url() {
+    let api = Api::serve(ONE);
+    let mut terminal = Terminal::keepwatch(&api, &[ID], &[], 120, 40);
+    terminal.wait_for("RUNNING");
+    let screen = terminal.wait_for("nightly-42");
+    assert!(screen.contains("45c48cce") && screen.contains("eu-central-1") && screen.contains("c-881"), "{screen}");
+    terminal.press("c");
+    terminal.wait_for("sent to the terminal");
+    let told = terminal.wait_told("a copy", |told| !told.clipboard.is_empty());
+    let copied = String::from_utf8(base64(&told.clipboard[0])).unwrap();
+    assert!(api.connect_urls().contains(&copied), "{copied} was never handed out");
+    assert!(copied.starts_with("wss://"));
+    terminal.leaks_nothing(&api, &[]);
+    terminal.press("q");
+    assert_eq!(terminal.end_restored().exit_code(), 0);
+}
+
+#[test]
+fn the_connect_url_is_shown_only_where_it_is_asked_for_and_goes_at_a_key() {
+    let api = Api::serve(ONE);
+    let mut terminal = Terminal::keepwatch(&api, &[ID], &[], 120, 40);
+    terminal.wait_for("RUNNING");
+    terminal.leaks_nothing(&api, &[]);
+    terminal.press("Y");
+    let screen = terminal.wait_for("signingKey=");
+    let flat: String = screen.split_whitespace().collect();
+    let urls = api.connect_urls();
+    let shown = urls.iter().find(|url| flat.contains(url.as_str())).expect("the whole URL is on the screen");
+    terminal.press("\x1b");
+    terminal.wait_until("the URL is gone", |screen| !screen.contents().contains("signingKey=ey"));
+    terminal.leaks_nothing(&api, &[shown]);
+}
+
+#[test]
+fn without_ids_new_sessions_come_in_and_those_that_leave_are_resolved() {
+    let api = Api::serve(ONE);
+    let terminal = Terminal::keepwatch(&api, &["-i", "1s"], &[], 120, 40);
+    terminal.wait_for("nightly-42");
+    api.control.end(ID, keepwatch::simulator::Ending::Completed);
+    terminal.wait_for("COMPLETED");
+    let asked = api.log();
+    assert!(asked.iter().any(|hit| hit.path.ends_with(ID)), "the end was asked for by its id");
+    api.control.add_session(toml::from_str("name = \"second\"\ntimeout = \"1h\"\nmetadata = { name = \"second\" }").unwrap());
+    terminal.wait_for("second");
+    terminal.leaks_nothing(&api, &[]);
+}
+
+#[test]
+fn a_session_that_does_not_exist_says_so_and_the_others_go_on() {
+    let api = Api::serve(ONE);
+    let terminal = Terminal::keepwatch(&api, &[ID, "no-such-1"], &[], 120, 40);
+    terminal.wait_for("not found");
+    terminal.wait_for("RUNNING");
+}
+
+#[test]
+fn a_refused_key_and_a_server_that_comes_back_are_told_apart() {
+    let api = Api::serve(ONE);
+    let refused = Terminal::keepwatch(&api, &[ID], &[("BROWSERBASE_API_KEY", "bb_live_wrong")], 120, 40);
+    refused.wait_for("refuses the key");
+    let before = api.log().len();
+    api.control.fault(keepwatch::simulator::Fault::status(
+        keepwatch::simulator::On::All,
+        keepwatch::simulator::StatusCode::SERVICE_UNAVAILABLE,
+    ));
+    let mut failing = Terminal::keepwatch(&api, &[ID, "-i", "1s"], &[], 120, 40);
+    failing.wait_for("503");
+    api.control.heal();
+    failing.press("r");
+    failing.wait_for("RUNNING");
+    assert!(api.log().len() > before);
+    refused.leaks_nothing(&api, &[]);
+}
+
+#[test]
+fn no_color_means_no_color_and_ascii_means_ascii() {
+    let api = Api::serve(ONE);
+    let mut terminal = Terminal::keepwatch(&api, &["--ascii", ID], &[("NO_COLOR", "1")], 120, 40);
+    terminal.wait_for("nightly-42");
+    terminal.press("?");
+    terminal.wait_for("quit");
+    terminal.press("q");
+    let raw = terminal.raw();
+    assert!(raw.is_ascii(), "only ASCII was written");
+    for sgr in String::from_utf8(raw).unwrap().split("\x1b[").filter_map(|it| it.split_once('m').map(|it| it.0)) {
+        let codes: Vec<&str> = sgr.split(';').collect();
+        if codes.iter().all(|code| !code.is_empty() && code.bytes().all(|byte| byte.is_ascii_digit())) {
+            let colour = codes.iter().any(|code| {
+                let code: u32 = code.parse().unwrap();
+                (30..39).contains(&code) || (40..49).contains(&code) || (90..108).contains(&code)
+            });
+            assert!(!colour, "a colour was set: {sgr}");
+        }
+    }
+}
+
+#[test]
+fn hostile_text_reaches_the_terminal_as_nothing_but_text() {
+    let api = Api::serve(
+        r#"
+[[session]]
+id = "h-1"
+timeout = "1h"
+region = "\u001b]52;c;QUFBQQ==\u0007"
+metadata = { name = "\u001b[2J\u001b]0;owned\u0007\u202Eevil\u0000", "\u009b31m" = "x" }
+"#,
+    );
+    let terminal = Terminal::keepwatch(&api, &["h-1"], &[], 120, 40);
+    terminal.wait_for("evil");
+    let raw = String::from_utf8_lossy(&terminal.raw()).into_owned();
+    for bad in ["]52;", "]0;owned", "\u{202e}", "\u{9b}", "\u{7}"] {
+        assert!(!raw.contains(bad), "{bad:?} was written");
+    }
+    let told = terminal.wait_told("a title", |told| !told.titles.is_empty());
+    assert!(told.clipboard.is_empty() && told.unknown.is_empty(), "{told:?}");
+    assert!(told.titles.iter().all(|title| !title.contains("owned")));
+}
+
+#[test]
+fn a_narrow_pane_and_a_resize_show_what_fits() {
+    let api = Api::serve(ONE);
+    let terminal = Terminal::keepwatch(&api, &[ID], &[], 40, 12);
+    terminal.wait_for("45c48cce");
+    terminal.resize(12, 3);
+    terminal.wait_until("one line", |screen| screen.size() == (3, 12) && screen.contents().contains('1'));
+    terminal.resize(1, 1);
+    terminal.resize(120, 40);
+    terminal.wait_for("eu-central-1");
+}
+
+#[test]
+fn polling_goes_on_while_nobody_presses_a_key_and_stops_while_paused() {
+    let api = Api::serve(ONE);
+    let mut terminal = Terminal::keepwatch(&api, &["-i", "1s", ID], &[], 120, 40);
+    let polls = |api: &Api| api.log().iter().filter(|hit| hit.path.ends_with(ID)).count();
+    wait_until("three polls", || polls(&api) >= 3);
+    terminal.press("p");
+    terminal.wait_for("PAUSED");
+    let paused_at = polls(&api);
+    terminal.press("c");
+    wait_until("a fresh reply while paused", || polls(&api) > paused_at);
+    terminal.press("p");
+    wait_until("polls again", || polls(&api) >= paused_at + 3);
+    terminal.leaks_nothing(&api, &[]);
+    assert!(!KEY.is_empty());
+}
