@@ -99,24 +99,20 @@ impl Metadata {
         named.or_else(stamped).or_else(first).filter(|label| !label.is_empty())
     }
 
-    /// All of it on one line, `key value  key value`, at most `columns` wide.
+    /// All of it on one line, `key value  path.to.key value`, at most `columns` wide.
     #[must_use]
     pub fn line(&self, columns: usize) -> String {
         let mut line = String::new();
+        let mut path: Vec<String> = Vec::new();
         for entry in self.entries(columns) {
             if text::width(&line) > columns {
                 break;
             }
-            if !line.is_empty() {
-                line.push_str("  ");
-            }
-            line.push_str(&entry.key.shown(columns));
-            match entry.value {
-                Some(value) => {
-                    line.push(' ');
-                    line.push_str(&value.shown(columns));
-                }
-                None => line.push(':'),
+            path.truncate(entry.depth);
+            path.push(entry.key.shown(columns));
+            if let Some(value) = entry.value {
+                let gap = if line.is_empty() { "" } else { "  " };
+                line.push_str(&format!("{gap}{} {}", path.join("."), value.shown(columns)));
             }
         }
         text::fit(&line, columns)
@@ -171,6 +167,13 @@ mod tests {
             })
             .collect();
         assert_eq!(lines, ["zeta=1", "run=", " id=c-881", " tags=", "  0=a", "  1=b", "empty={}"]);
+    }
+
+    #[test]
+    fn on_one_line_nested_keys_are_paths() {
+        let metadata = Metadata::new(r#"{"env":"staging","run":{"id":"c-881","tags":["a"]},"n":1}"#);
+        assert_eq!(metadata.line(80), "env staging  run.id c-881  run.tags.0 a  n 1");
+        assert_eq!(metadata.line(12), "env staging…");
     }
 
     #[test]

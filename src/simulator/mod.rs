@@ -20,10 +20,13 @@ mod crowd;
 pub mod fault;
 pub mod offset;
 mod query;
+pub mod repeat;
 mod reply;
+mod resident;
 pub mod script;
 mod server;
 pub mod session;
+mod state;
 mod world;
 
 #[cfg(test)]
@@ -40,10 +43,11 @@ use tokio::task::JoinHandle;
 pub use fault::{Fault, On, Refusal, RetryAfter, What};
 pub use offset::{Offset, Span};
 pub use reply::SIGNING_KEY_HEAD;
+pub use resident::Standing;
 pub use script::{Project, Script, ScriptError};
-pub use server::{Counts, Hit};
 pub use session::{End, Ending, Say, Session, Status, Traffic, Window};
-pub use world::{Standing, World};
+pub use state::{Counts, Hit};
+pub use world::World;
 
 use crate::clock::Clock;
 use crate::session::Secret;
@@ -146,13 +150,14 @@ impl Control {
         self.0.now()
     }
 
-    /// Ends the session `id` now. False if there is none.
+    /// Ends the session `id` now. False if it is not alive.
     pub fn end(&self, id: &str, status: Ending) -> bool {
         let at = self.now();
-        self.alter(id, |session| {
-            session.ends = Some(End { at, status, ended_at: None, omit_ended_at: false });
-            session.overdue = true; // so that an end after the expiry holds, too
-        })
+        let mut state = self.0.state();
+        let alive =
+            state.world.standing(id, at).is_some_and(|session| !matches!(session.status, Status::Ended(_)));
+        let end = End { at, status, ended_at: None, omit_ended_at: false };
+        alive && state.world.alter(id, |session| session.ends = Some(end))
     }
 
     /// Changes anything of the session `id`'s plan, its times included. False if there is none.
@@ -168,7 +173,7 @@ impl Control {
 
     /// Adds a fault, before those that there are.
     pub fn fault(&self, fault: Fault) {
-        self.0.state().arm(fault);
+        self.0.state().faults.insert(0, fault);
     }
 
     /// Ends all faults.

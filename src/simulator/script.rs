@@ -284,7 +284,7 @@ mod tests {
             ),
             (
                 "[[session]]\nname = 'list'",
-                "in line 1: “list” means requests, and cannot be a session's name",
+                "in line 2: “list” means requests, and cannot be a session's name",
             ),
             ("\n[[fault]]\nto = '3s'", "in line 2: a fault needs"),
             (

@@ -1,64 +1,27 @@
-//! The HTTP side: routes, the key, faults, and a log of what was asked.
+//! The HTTP side: routes, the key, and what is answered.
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Path, Request, State as Extract};
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use axum::routing::get;
 use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use super::fault::{Fault, On, Refusal, What};
+use super::fault::{Fault, Refusal, What};
 use super::offset::Offset;
 use super::query::Filter;
 use super::reply::{self, Reply};
 use super::script::Script;
+use super::state::{Hit, State, Wanted};
 use super::world::World;
 use super::{Options, crowd};
 use crate::clock::{Clock, Moment, Timestamp};
 use crate::session::Secret;
-
-/// So many requests the log keeps.
-const LOG: usize = 10_000;
-/// So many connect URLs it keeps.
-const CONNECT_URLS: usize = 1_000;
-
-/// One request, as the log has it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Hit {
-    /// When it came, since the simulator's start by its clock.
-    pub at: Duration,
-    /// Its method.
-    pub method: String,
-    /// Its path, as sent.
-    pub path: String,
-    /// Its query, as sent and without the `?`; empty if there is none.
-    pub query: String,
-    /// The status it was answered with; `None` while it is not, or if it never was.
-    pub status: Option<u16>,
-}
-
-/// How many requests there were, by what they asked for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// `GET /v1/sessions`.
-    pub list: u64,
-    /// `GET /v1/sessions/{id}`.
-    pub retrieve: u64,
-    /// `GET /v1/projects` and `/v1/projects/{id}`.
-    pub projects: u64,
-    /// Everything else.
-    pub other: u64,
-    /// How many are being answered.
-    pub in_flight: u64,
-    /// The most that were at once.
-    pub most_in_flight: u64,
-}
 
 /// What all requests share.
 #[derive(Debug)]
@@ -73,48 +36,17 @@ pub(super) struct Shared {
     state: Mutex<State>,
 }
 
-#[derive(Debug)]
-pub(super) struct State {
-    pub(super) world: World,
-    /// Each with how often it still holds.
-    pub(super) faults: Vec<(Fault, Option<u32>)>,
-    pub(super) log: VecDeque<Hit>,
-    pub(super) counts: Counts,
-    pub(super) connect_urls: VecDeque<Secret>,
-    /// How many requests there were: the number of the next one.
-    requests: u64,
-}
-
-/// What a request asks for.
-#[derive(Debug)]
-enum Wanted {
-    List,
-    Retrieve(String),
-    Projects,
-    Project(String),
-    /// Something that does not exist.
-    Other,
-}
-
 impl Shared {
     pub(super) fn new(clock: Clock, script: Script, options: Options) -> Self {
         let start = clock.now();
         let world = World::new(&script, crowd::sessions(options.sessions), script.skew.date(start.wall));
-        let state = State {
-            world,
-            faults: script.faults.into_iter().map(armed).collect(),
-            log: VecDeque::new(),
-            counts: Counts::default(),
-            connect_urls: VecDeque::new(),
-            requests: 0,
-        };
         Self {
             clock,
             start,
             skew: script.skew,
             key: options.key,
             latency: script.latency.0,
-            state: Mutex::new(state),
+            state: Mutex::new(State::new(world, script.faults)),
         }
     }
 
@@ -150,7 +82,7 @@ impl Shared {
         if pad > 0 {
             reply.body.insert_str(0, &" ".repeat(pad));
         }
-        flight.land(reply.status);
+        self.state().answered(flight.number, reply.status.as_u16());
         match what {
             What::Truncated => reply.cut(self.date(), flight.number),
             _ => reply.send(self.date(), flight.number),
@@ -161,8 +93,7 @@ impl Shared {
     fn truth(&self, request: &Request, wanted: &Wanted) -> Reply {
         let refuse =
             |status, message: String| Reply::refusal(&Refusal::new(status).saying(message), self.date());
-        let sent =
-            request.headers().get("x-bb-api-key").map(axum::http::HeaderValue::as_bytes).unwrap_or_default();
+        let sent = request.headers().get("x-bb-api-key").map(HeaderValue::as_bytes).unwrap_or_default();
         let let_in = !sent.is_empty() && self.key.as_ref().is_none_or(|key| key.expose().as_bytes() == sent);
         if !let_in && !matches!(wanted, Wanted::Other) {
             return Reply::refusal(&Refusal::new(StatusCode::UNAUTHORIZED), self.date());
@@ -172,11 +103,17 @@ impl Shared {
         let found = match wanted {
             Wanted::List => match Filter::parse(request.uri().query().unwrap_or_default()) {
                 Ok(filter) => Some(state.world.list(now, &filter)),
-                Err(message) => return refuse(StatusCode::BAD_REQUEST, message),
+                Err(message) => {
+                    let mut refusal = Refusal::new(StatusCode::BAD_REQUEST).saying(message);
+                    refusal.code = Some("FST_ERR_VALIDATION".into());
+                    return Reply::refusal(&refusal, self.date());
+                }
             },
             Wanted::Retrieve(id) => {
                 state.world.retrieve(id, now, &reply::signing_key()).map(|(body, connect_url)| {
-                    keep(&mut state.connect_urls, connect_url.map(Secret::new), CONNECT_URLS);
+                    if let Some(connect_url) = connect_url {
+                        state.handed_out(Secret::new(connect_url));
+                    }
                     body
                 })
             }
@@ -200,32 +137,6 @@ impl Shared {
     }
 }
 
-impl State {
-    /// Puts a fault before all others.
-    pub(super) fn arm(&mut self, fault: Fault) {
-        self.faults.insert(0, armed(fault));
-    }
-
-    /// The first fault that holds for a request, counted off.
-    fn fault(&mut self, wanted: &Wanted, at: Offset) -> Option<Fault> {
-        let world = &self.world;
-        let is_on = |on: &On| match (on, wanted) {
-            (On::All, _)
-            | (On::List, Wanted::List)
-            | (On::Retrieve, Wanted::Retrieve(_))
-            | (On::Projects, Wanted::Projects | Wanted::Project(_)) => true,
-            (On::Session(word), Wanted::Retrieve(id)) => world.is_called(id, word),
-            _ => false,
-        };
-        let (fault, left) = self
-            .faults
-            .iter_mut()
-            .find(|(fault, left)| fault.window.has(at) && *left != Some(0) && is_on(&fault.on))?;
-        *left = left.map(|left| left.saturating_sub(1));
-        Some(fault.clone())
-    }
-}
-
 /// A request between its arrival and its answer. A client may leave in between, and the future with it.
 struct Flight<'a> {
     shared: &'a Shared,
@@ -234,39 +145,15 @@ struct Flight<'a> {
 
 impl<'a> Flight<'a> {
     fn begin(shared: &'a Shared, request: &Request, wanted: &Wanted) -> (Self, Option<Fault>) {
-        let at = shared.elapsed();
-        let mut state = shared.state();
-        let counts = &mut state.counts;
-        *match wanted {
-            Wanted::List => &mut counts.list,
-            Wanted::Retrieve(_) => &mut counts.retrieve,
-            Wanted::Projects | Wanted::Project(_) => &mut counts.projects,
-            Wanted::Other => &mut counts.other,
-        } += 1;
-        counts.in_flight += 1;
-        counts.most_in_flight = counts.most_in_flight.max(counts.in_flight);
         let hit = Hit {
-            at,
+            at: shared.elapsed(),
             method: request.method().to_string(),
             path: request.uri().path().to_owned(),
             query: request.uri().query().unwrap_or_default().to_owned(),
             status: None,
         };
-        keep(&mut state.log, Some(hit), LOG);
-        let number = state.requests;
-        state.requests += 1;
-        let fault = state.fault(wanted, Offset::after(at));
-        drop(state);
+        let (number, fault) = shared.state().arrived(hit, wanted);
         (Self { shared, number }, fault)
-    }
-
-    /// Writes into the log how it was answered, if the log still has it.
-    fn land(&self, status: StatusCode) {
-        let mut state = self.shared.state();
-        let from_end = usize::try_from(state.requests.saturating_sub(self.number)).unwrap_or(usize::MAX);
-        if let Some(hit) = state.log.len().checked_sub(from_end).and_then(|place| state.log.get_mut(place)) {
-            hit.status = Some(status.as_u16());
-        }
     }
 }
 
@@ -274,19 +161,6 @@ impl Drop for Flight<'_> {
     fn drop(&mut self) {
         let counts = &mut self.shared.state().counts;
         counts.in_flight = counts.in_flight.saturating_sub(1);
-    }
-}
-
-fn armed(fault: Fault) -> (Fault, Option<u32>) {
-    let left = fault.count;
-    (fault, left)
-}
-
-/// Puts `item` at the end of `ring`, which holds `most`.
-fn keep<T>(ring: &mut VecDeque<T>, item: Option<T>, most: usize) {
-    ring.extend(item);
-    while ring.len() > most {
-        ring.pop_front();
     }
 }
 

@@ -251,6 +251,18 @@ async fn a_hang_is_in_flight_until_the_simulator_stops() {
 }
 
 #[tokio::test]
+async fn stopping_closes_idle_connections() {
+    let simulator = simulator(&clock(), "");
+    let mut stream = TcpStream::connect(simulator.addr()).await.unwrap();
+    stream.write_all(b"GET /v1/x HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    let mut answer = vec![0; 12];
+    stream.read_exact(&mut answer).await.unwrap();
+    assert_eq!(answer, b"HTTP/1.1 404");
+    simulator.stop().await;
+    stream.read_to_end(&mut answer).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_stopped_simulator_can_start_again_on_its_port() {
     let first = simulator(&clock(), "");
     ask(&first, "/v1/sessions").await;
@@ -280,6 +292,7 @@ async fn a_test_can_steer_what_happens_now() {
     assert!(control.alter("a", |session| session.overdue = true));
     assert_eq!(ask(&simulator, "/v1/sessions/a").await.json()["status"], "RUNNING");
     assert!(control.end("a", Ending::Error));
+    assert!(!control.end("a", Ending::Completed), "it ends once");
     let ended = ask(&simulator, "/v1/sessions/a").await.json();
     assert_eq!(
         (&ended["status"], &ended["endedAt"]),
@@ -336,4 +349,36 @@ async fn ten_thousand_sessions_are_listed() {
     let simulator = Simulator::start(clock(), Script::default(), options).unwrap();
     let all = ask(&simulator, "/v1/sessions").await.json();
     assert_eq!(all.as_array().unwrap().len(), 10_000);
+}
+
+#[tokio::test]
+#[ignore]
+async fn tmp_live() {
+    let clock = Clock::system();
+    let script = Script::builtin("default").unwrap();
+    let options = Options {
+        port: 9911,
+        sessions: std::env::var("N").map_or(0, |n| n.parse().unwrap()),
+        ..Options::default()
+    };
+    let simulator = Simulator::start(clock.clone(), script, options).unwrap();
+    clock.sleep_until(Duration::from_secs(70)).await;
+    println!("{:?}", simulator.counts());
+}
+
+#[test]
+#[ignore]
+fn tmp_time() {
+    let t = std::time::Instant::now();
+    let world = World::new(
+        &Script::default(),
+        crowd::sessions(10_000),
+        "2026-10-03T16:05:34.513867Z".parse().unwrap(),
+    );
+    println!("new {:?}", t.elapsed());
+    for _ in 0..5 {
+        let t = std::time::Instant::now();
+        let l = world.list(Offset::START, &query::Filter::parse("status=RUNNING").unwrap());
+        println!("list {:?} {}", t.elapsed(), l.len());
+    }
 }

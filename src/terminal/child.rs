@@ -91,6 +91,18 @@ impl Env {
     }
 }
 
+/// A program `name` in `dir` that runs `script`, in which `$d` is `dir`. Another process writes it: a test that forks
+/// meanwhile would inherit our file, and a program that is open for writing cannot be started.
+#[cfg(test)]
+pub(super) fn fake(dir: &std::path::Path, name: &str, script: &str) {
+    let mut install = Command::new("install");
+    install.args(["-m", "755", "/dev/stdin"]).arg(dir.join(name)).stdin(Stdio::piped());
+    let mut child = install.spawn().unwrap();
+    let script = format!("#!/bin/sh\nd={}\n{script}\n", dir.display());
+    child.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
+    assert!(child.wait().unwrap().success());
+}
+
 /// An environment may hold anything: its size is all that is shown.
 impl fmt::Debug for Env {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

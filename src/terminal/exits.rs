@@ -49,10 +49,13 @@ pub(super) fn watch(tty: &Arc<Tty>) -> io::Result<()> {
 
 /// Stops the program as Ctrl-Z does elsewhere; `false` if nobody could continue it.
 pub(super) fn suspend() -> bool {
-    // Who stops itself as its session's first job, as in `tmux new-window keepwatch`, has no shell above it and
-    // would stand still for ever.
-    let has_shell = getsid(None).is_ok_and(|session| session != getpgrp());
-    has_shell && kill_process(getpid(), Signal::TSTP).is_ok()
+    has_shell() && kill_process(getpid(), Signal::TSTP).is_ok()
+}
+
+/// Whether a shell above us runs its jobs apart. Who is its session's first job, as in `tmux new-window keepwatch`,
+/// would stand still for ever.
+fn has_shell() -> bool {
+    getsid(None).is_ok_and(|session| session != getpgrp())
 }
 
 fn heed(mut signals: Signals, tty: &Arc<Tty>) {
@@ -74,11 +77,11 @@ fn heed(mut signals: Signals, tty: &Arc<Tty>) {
                 end_with(signal, &deadline);
             });
         }
-        if ending {
-        } else if batch.contains(&SIGCONT) {
+        if !ending && batch.contains(&SIGCONT) {
             take_again(tty);
-        } else if batch.contains(&SIGTSTP) {
-            stop(tty);
+        } else if !ending && batch.contains(&SIGTSTP) && has_shell() {
+            tty.close();
+            stop_job();
         }
     }
 }
@@ -86,11 +89,6 @@ fn heed(mut signals: Signals, tty: &Arc<Tty>) {
 fn end_with(signal: i32, tty: &Tty) -> ! {
     tty.close();
     end(128_i32.saturating_add(signal))
-}
-
-fn stop(tty: &Tty) {
-    tty.close();
-    stop_job();
 }
 
 /// SIGSTOP and not SIGTSTP: a parent in the same job that handles that one, such as git, would hang with us.

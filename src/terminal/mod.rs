@@ -16,7 +16,7 @@
 //! Everything that can block has a thread of its own, so that a terminal that stands still, a clipboard helper
 //! that hangs or a browser that does not start never delays a poll. Nothing here knows what is shown.
 //!
-//! There is no screen without [`Screen::enter`], and every way out undoes it: see [`exits`].
+//! There is no screen without [`Screen::enter`], and every way out undoes it: `exits.rs` lists them.
 
 mod child;
 mod clipboard;

@@ -58,6 +58,19 @@ mod tests {
     }
 
     #[test]
+    fn a_launcher_that_fails_is_followed_by_the_next() {
+        let dir = tempfile::tempdir().unwrap();
+        child::fake(dir.path(), "xdg-open", "exit 3");
+        child::fake(dir.path(), "gio", "echo \"$*\" > $d/argv; env > $d/env");
+        let path = format!("{}:/usr/bin:/bin", dir.path().display());
+        let env = Env::new([("PATH", path.as_str()), ("BROWSERBASE_API_KEY", "bb_canary")]);
+        assert_eq!(launch("https://dashboard.example/a?b=c", &env), Ok(()));
+        let read = |name| std::fs::read_to_string(dir.path().join(name)).unwrap();
+        assert_eq!(read("argv"), "open https://dashboard.example/a?b=c\n");
+        assert!(!read("env").contains("canary"));
+    }
+
+    #[test]
     fn only_web_pages_are_opened() {
         for url in ["file:///etc/passwd", "--version", "https://x/\u{1b}[0m", ""] {
             assert!(launch(url, &Env::default()).is_err(), "{url:?}");

@@ -43,7 +43,7 @@ pub fn obstacle(env: &Env) -> Option<&'static str> {
 
 impl Screen {
     /// Takes the terminal: raw mode, the alternate screen, no cursor, `title` on its window. From here on signals,
-    /// panics and a terminal that goes away end the process as [`exits`] says.
+    /// panics and a terminal that goes away end the process as `exits.rs` says.
     ///
     /// # Errors
     ///

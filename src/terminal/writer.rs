@@ -22,8 +22,8 @@ use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
 use crossterm::queue;
 use crossterm::style::{Attribute, SetAttribute};
 use crossterm::terminal::{
-    Clear, ClearType, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen, SetTitle,
-    disable_raw_mode, enable_raw_mode,
+    EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen, SetTitle, disable_raw_mode,
+    enable_raw_mode,
 };
 use ratatui::layout::Size;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -108,7 +108,7 @@ impl Tty {
         enable_raw_mode()?;
         let Outbox { bytes, open, stale, paste, title, .. } = &mut *outbox;
         if !*open {
-            queue!(bytes, EnterAlternateScreen, Clear(ClearType::All))?;
+            queue!(bytes, EnterAlternateScreen)?; // cleared by the first frame
             bytes.extend_from_slice(b"\x1b[22;0t"); // keeps the title, for 23;0t
             queue!(bytes, SetTitle(&*title))?;
         }
