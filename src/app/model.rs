@@ -8,9 +8,10 @@ use tui_input::Input as Line;
 use super::keys::Copyable;
 use super::rows::{Rows, Sort};
 use crate::clock::{Moment, Timestamp};
-use crate::config::{Look, Targets, Zone};
+use crate::config::{Targets, Zone};
 use crate::poll::{Ask, Report};
 use crate::session::{Secret, SessionId};
+use crate::view::Theme;
 use crate::watch::{Fleet, Record};
 
 /// What does not change while the program runs.
@@ -23,7 +24,7 @@ pub struct Settings {
     /// In which zone times are shown.
     pub zone: Zone,
     /// Colours and glyphs.
-    pub look: Look,
+    pub theme: Theme,
     /// The API's host, where it is not the public one.
     pub host: Option<String>,
     /// The last characters of the key.

@@ -80,15 +80,19 @@ pub struct Counts {
     pub timed_out: usize,
     /// `ERROR`
     pub error: usize,
-    /// A status that is not known, or none.
+    /// A status that is not known, or a session that the API does not know.
     pub other: usize,
+    /// None yet: no reply about it came.
+    pub waiting: usize,
 }
 
 impl Counts {
     /// How many in all.
     #[must_use]
     pub fn all(&self) -> usize {
-        [self.running, self.pending, self.completed, self.timed_out, self.error, self.other].iter().sum()
+        let ended = self.completed.saturating_add(self.timed_out).saturating_add(self.error);
+        let others = self.other.saturating_add(self.waiting);
+        self.running.saturating_add(self.pending).saturating_add(ended).saturating_add(others)
     }
 }
 
@@ -181,7 +185,9 @@ fn count(counts: &mut Counts, record: &Record) {
         Some(Status::Completed) => &mut counts.completed,
         Some(Status::TimedOut) => &mut counts.timed_out,
         Some(Status::Error) => &mut counts.error,
-        Some(Status::Other(_)) | None => &mut counts.other,
+        Some(Status::Other(_)) => &mut counts.other,
+        None if matches!(record.presence, Presence::NotFound { .. }) => &mut counts.other,
+        None => &mut counts.waiting,
     };
     *place = place.saturating_add(1);
 }

@@ -32,7 +32,7 @@ pub async fn demo(config: DemoConfig, env: Env) -> Result<Exit, Refusal> {
         targets: Targets::All,
         interval: config.interval,
         zone: config.zone,
-        look: config.look,
+        theme: config.look.into(),
         host: None,
         key_tail: key_tail(&key),
         can_open: terminal::can_open(&env),

@@ -16,7 +16,7 @@ pub async fn watch(config: WatchConfig, env: Env) -> Result<Exit, Refusal> {
         targets: config.targets,
         interval: config.interval,
         zone: config.zone,
-        look: config.look,
+        theme: config.look.into(),
         host: (!config.endpoint.is_public()).then(|| config.endpoint.host()),
         key_tail: key_tail(&config.key),
         can_open: terminal::can_open(&env),

@@ -40,6 +40,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+pub use axum::http::StatusCode;
 pub use fault::{Fault, On, Refusal, RetryAfter, What};
 pub use offset::{Offset, Span};
 pub use reply::SIGNING_KEY_HEAD;
@@ -166,7 +167,7 @@ impl Control {
     }
 
     /// Adds a session, whose times count from the simulator's start as ever (see [`Control::now`]); one with its id
-    /// gives way. Answers its id.
+    /// gives way. It comes once, whatever its `repeat` says. Answers its id.
     pub fn add_session(&self, session: Session) -> String {
         self.0.state().world.add(session)
     }

@@ -130,16 +130,15 @@ impl Resident {
     /// `truth`, with what the scenario has replies of the kind `on` say instead.
     pub(super) fn said(&self, truth: String, at: Offset, on: Replies) -> String {
         let says: Vec<_> = self.plan.says.iter().filter(|say| say.holds(at, on)).collect();
-        match serde_json::from_str::<Map<String, Value>>(&truth) {
-            Ok(mut fields) if !says.is_empty() => {
-                for say in says {
-                    fields.extend(say.set.clone());
-                    fields.retain(|name, _| !say.without.contains(name));
-                }
-                Value::from(fields).to_string()
-            }
-            _ => truth,
+        if says.is_empty() {
+            return truth;
         }
+        let mut fields: Map<String, Value> = serde_json::from_str(&truth).unwrap_or_default();
+        for say in says {
+            fields.extend(say.set.clone());
+            fields.retain(|name, _| !say.without.contains(name));
+        }
+        Value::from(fields).to_string()
     }
 }
 

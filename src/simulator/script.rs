@@ -40,9 +40,15 @@
 //! count = 3                     # only the first requests of the window
 //! slow = "2s"                   # the answer comes later, in real time
 //! pad = 2_000_000               # the body has so many blanks before it, which JSON allows
-//! status = 429                  # with retry_after, retry_after_as, message, code, headers
-//! retry_after = "3s"            # retry_after_as = "seconds", "date" or "ms"
-//! reply = "hang"                # instead of a status: "html", "truncated" or "dropped" without any reply
+//! status = 429                  # if left out, the answer is the true one, only slow or padded
+//! message = "Slow down"         # any value; one that fits the status if left out
+//! code = "RATE_LIMITED"
+//! retry_after = "3s"
+//! retry_after_as = "seconds"    # or "date", or "ms" for retry-after-ms
+//! headers = { age = "7" }
+//!
+//! [[fault]]
+//! reply = "hang"                # instead of a status: also "html", "truncated", or "dropped" without any reply
 //!
 //! [[expect]]                    # kept as it is, for tests
 //! ```
@@ -266,10 +272,9 @@ mod tests {
             .skip(1)
             .take_while(|line| *line != "//! ```")
             .map(|line| line.trim_start_matches("//!").trim_start().to_owned() + "\n")
-            .filter(|line| !line.starts_with("reply"))
             .collect();
         let script = Script::parse(&header).unwrap_or_else(|error| panic!("{error}"));
-        assert_eq!((script.sessions.len(), script.faults.len(), script.expect.len()), (1, 1, 1));
+        assert_eq!((script.sessions.len(), script.faults.len(), script.expect.len()), (1, 2, 1));
     }
 
     #[test]

@@ -350,35 +350,3 @@ async fn ten_thousand_sessions_are_listed() {
     let all = ask(&simulator, "/v1/sessions").await.json();
     assert_eq!(all.as_array().unwrap().len(), 10_000);
 }
-
-#[tokio::test]
-#[ignore]
-async fn tmp_live() {
-    let clock = Clock::system();
-    let script = Script::builtin("default").unwrap();
-    let options = Options {
-        port: 9911,
-        sessions: std::env::var("N").map_or(0, |n| n.parse().unwrap()),
-        ..Options::default()
-    };
-    let simulator = Simulator::start(clock.clone(), script, options).unwrap();
-    clock.sleep_until(Duration::from_secs(70)).await;
-    println!("{:?}", simulator.counts());
-}
-
-#[test]
-#[ignore]
-fn tmp_time() {
-    let t = std::time::Instant::now();
-    let world = World::new(
-        &Script::default(),
-        crowd::sessions(10_000),
-        "2026-10-03T16:05:34.513867Z".parse().unwrap(),
-    );
-    println!("new {:?}", t.elapsed());
-    for _ in 0..5 {
-        let t = std::time::Instant::now();
-        let l = world.list(Offset::START, &query::Filter::parse("status=RUNNING").unwrap());
-        println!("list {:?} {}", t.elapsed(), l.len());
-    }
-}

@@ -54,8 +54,7 @@ impl World {
         id
     }
 
-    /// Changes what is planned for the session `id`; its id stays.
-    /// False if there is none.
+    /// Changes what is planned for the session `id`; its id stays. False if there is none.
     pub fn alter(&mut self, id: &str, change: impl FnOnce(&mut Session)) -> bool {
         let Some(resident) = self.places.get(id).and_then(|place| self.residents.get_mut(*place)) else {
             return false;
@@ -90,7 +89,7 @@ impl World {
         self.resident(id)?.standing(at)
     }
 
-    /// What `GET /v1/sessions/{id}` answers at `at`: the JSON, and the connect URL in it, if the session is alive.
+    /// What `GET /v1/sessions/{id}` answers at `at`: the JSON, and the connect URL in it, if there is one.
     /// `signing_key` is the one that this reply carries.
     #[must_use]
     pub fn retrieve(&self, id: &str, at: Offset, signing_key: &str) -> Option<(String, Option<String>)> {
@@ -111,7 +110,9 @@ impl World {
             );
             connect_url
         });
-        Some((resident.said(body, at, Replies::Retrieve), connect_url))
+        let body = resident.said(body, at, Replies::Retrieve);
+        let connect_url = connect_url.filter(|url| body.contains(url));
+        Some((body, connect_url))
     }
 
     /// What `GET /v1/sessions` answers at `at`.

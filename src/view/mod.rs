@@ -1,50 +1,124 @@
 //! The screen: `&Model` and a moment in, cells out. Never changes the model, never reads a clock, never waits.
+//!
+//! ```text
+//!   layout   where everything goes
+//!     ├─ header    is it alive: counts, the newest answer, alarms; the banner
+//!     ├─ table     columns and rows; cells: what each shows of a session
+//!     │    └─ empty     why there is no row
+//!     ├─ details   everything about one session
+//!     ├─ footer    keys, a line to the reader, the filter
+//!     └─ popup     help, copy menu, failures, a URL
+//!   theme    colours and glyphs          ink    writing into cells
+//! ```
+//!
+//! Only what is in view is built, so that a frame costs the same for ten sessions and for ten thousand.
+
+mod cells;
+mod details;
+mod empty;
+mod footer;
+mod header;
+mod ink;
+mod layout;
+mod popup;
+mod table;
+mod theme;
+
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
 use ratatui::Frame;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
 
-use crate::app::Model;
+use crate::app::{Counts, Model};
 use crate::clock::Moment;
+use crate::text;
+use layout::{Body, Layout, Whole};
+pub use theme::Theme;
 
 /// From here on a countdown shows minutes only.
 pub const MINUTES_FROM: Duration = Duration::from_secs(60 * 60);
 
-/// Colours and glyphs.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Theme {
-    pub ascii: bool,
-    pub color: bool,
-}
-
 /// How many rows of the table the screen has room for.
 #[must_use]
 pub fn table_height(model: &Model) -> usize {
-    usize::from(model.size.1).saturating_sub(2)
+    match Layout::of(model, screen(model)) {
+        Layout::Whole(Whole { body: Body::Table { table, .. }, .. }) => {
+            usize::from(layout::table_rows(table))
+        }
+        Layout::Whole(_) | Layout::Counts(_) => 0,
+    }
 }
 
 /// How many lines the details have, and how many of them are in view.
 #[must_use]
 pub fn details_extent(model: &Model) -> (usize, usize) {
-    let _ = model;
-    (0, 0)
+    layout::details_pane(model, screen(model)).map_or((0, 0), |pane| details::extent(model, pane))
 }
 
 /// How many lines the popup has, and how many of them are in view.
 #[must_use]
 pub fn popup_extent(model: &Model) -> (usize, usize) {
-    let _ = model;
-    (0, 0)
+    popup::extent(model, screen(model))
 }
 
-/// The window's title: counts only.
+/// The window's title: counts only, for it is seen by more people than the screen.
 #[must_use]
 pub fn title(model: &Model) -> String {
-    let _ = model;
-    String::new()
+    let Counts { running, pending, timed_out, error, .. } = *model.rows.counts();
+    let errors = if error == 1 { "error" } else { "errors" };
+    let counts: Vec<String> =
+        [(running, "running"), (pending, "pending"), (timed_out, "timed out"), (error, errors)]
+            .into_iter()
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, word)| format!("{count} {word}"))
+            .collect();
+    let title =
+        if counts.is_empty() { "keepwatch".into() } else { format!("{} — keepwatch", counts.join(" · ")) };
+    if model.settings.theme.ascii { text::to_ascii(&title) } else { title }
 }
 
 /// Draws everything.
 pub fn draw(frame: &mut Frame<'_>, model: &Model, now: Moment) {
-    let _ = (frame, model, now);
+    let area = frame.area();
+    draw_screen(frame.buffer_mut(), area, model, now);
+}
+
+fn draw_screen(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
+    match Layout::of(model, area) {
+        Layout::Counts(line) => {
+            header::draw_counts(buffer, line, model, now);
+            footer::draw_notice(buffer, ink::row(area, 1), model);
+        }
+        Layout::Whole(Whole { header, banner, body, footer }) => {
+            header::draw(buffer, header, model, now, banner.height > 0);
+            header::draw_banner(buffer, banner, model, now);
+            match body {
+                Body::Empty(area) => empty::draw(buffer, area, model, now),
+                Body::Details(area) => details::draw(buffer, area, model, now),
+                Body::Table { table, note, lower } => {
+                    table::draw(buffer, table, model, now);
+                    table::draw_note(buffer, note, model, layout::table_rows(table));
+                    if let Some(lower) = lower {
+                        details::draw(buffer, lower, model, now);
+                    }
+                }
+            }
+            footer::draw(buffer, footer, model);
+        }
+    }
+    popup::draw(buffer, area, model, now);
+    if model.settings.theme.ascii {
+        ink::to_ascii(buffer);
+    }
+}
+
+/// The screen, as the model was last told of it.
+fn screen(model: &Model) -> Rect {
+    Rect::new(0, 0, model.size.0, model.size.1)
 }

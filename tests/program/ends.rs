@@ -64,7 +64,7 @@ fn ctrl_z_suspends_and_fg_brings_the_screen_back() {
 
 #[test]
 fn a_poll_that_hangs_does_not_hold_up_the_end() {
-    let api = Api::serve("[[session]]\nid = \"s-1\"\n[[fault]]\non = \"all\"\nhang = true\n");
+    let api = Api::serve("[[session]]\nid = \"s-1\"\n[[fault]]\non = \"all\"\nreply = \"hang\"\n");
     let mut terminal = Terminal::keepwatch(&api, &["s-1"], &[], 100, 30);
     terminal.wait_for("s-1");
     terminal.press("q");

@@ -10,11 +10,11 @@ use std::time::Duration;
 use keepwatch::api::Client;
 use keepwatch::app::{Message, Model, Settings};
 use keepwatch::clock::{Clock, Moment};
-use keepwatch::config::{Endpoint, Look, Targets, Zone};
+use keepwatch::config::{Endpoint, Targets, Zone};
 use keepwatch::poll::{Outcome, Plan, Report, Request, perform};
 use keepwatch::session::Secret;
 use keepwatch::simulator::{Options, Script, Simulator};
-use keepwatch::view;
+use keepwatch::view::{self, Theme};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::{Buffer, Cell};
@@ -64,7 +64,7 @@ async fn model() -> (Model, Moment) {
         targets: Targets::All,
         interval,
         zone: Zone::Utc,
-        look: Look { color: true, ascii: false },
+        theme: Theme::colored(),
         host: None,
         key_tail: "…f3a9".into(),
         can_open: true,

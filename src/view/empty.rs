@@ -1,0 +1,92 @@
+//! Why there is no row: each reason looks different, and says what it means and what comes next.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::Line;
+
+use super::header;
+use super::ink::{self, Text};
+use crate::app::Model;
+use crate::clock::Moment;
+use crate::session::FaultKind;
+use crate::text;
+
+/// The public endpoint.
+const PUBLIC: &str = "api.browserbase.com";
+/// Lines are no longer than reads well.
+const LONGEST: u16 = 72;
+
+/// Draws the reason into the middle of `area`.
+pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
+    let (title, style, sentences) = reason(model, now);
+    let faint = model.settings.theme.faint();
+    let room = usize::from(area.width.saturating_sub(4).min(LONGEST));
+    let wrap = |sentence: &str, style: Style| -> Vec<Text> {
+        text::wrap(sentence, room).into_iter().map(|line| Line::styled(line, style)).collect()
+    };
+    let mut lines = wrap(&title, style);
+    if usize::from(area.height) > lines.len().saturating_add(2) {
+        lines.push(Line::default());
+    }
+    lines.extend(sentences.iter().filter(|sentence| !sentence.is_empty()).flat_map(|it| wrap(it, faint)));
+    let high = u16::try_from(lines.len()).unwrap_or(u16::MAX);
+    let area = ink::below(area, area.height.saturating_sub(high) / 3);
+    for (down, line) in lines.iter().enumerate().take(usize::from(area.height)) {
+        ink::write_middle(buffer, ink::row(area, down), line);
+    }
+}
+
+/// A title, its look, and sentences.
+fn reason(model: &Model, now: Moment) -> (String, Style, Vec<String>) {
+    let (settings, health) = (&model.settings, model.fleet.health());
+    let theme = settings.theme;
+    let host = settings.host.as_deref().map_or_else(|| PUBLIC.into(), |host| text::shown(host, 60));
+    if !model.filter.is_empty() && !model.fleet.is_empty() {
+        let count = model.fleet.len();
+        let hidden = if count == 1 {
+            "one session is hidden by it".into()
+        } else {
+            format!("{count} sessions are hidden by it")
+        };
+        let title = format!("no session matches “{}”", text::shown(&model.filter, 40));
+        return (title, theme.strong(), vec![format!("{hidden}; Esc clears the filter")]);
+    }
+    let next = header::next_try(model, now).unwrap_or_default();
+    if let Some(failing) = &health.failing {
+        let sentence = format!("{}.", failing.fault.sentence());
+        return match failing.fault.kind {
+            FaultKind::KeyRefused | FaultKind::Forbidden => {
+                let title = format!("the key …{} is refused by {host}", text::shown(&settings.key_tail, 8));
+                let advice = "Set BROWSERBASE_API_KEY to a key of the project (Browserbase, Settings) and start \
+                              keepwatch again; keepwatch demo needs none.";
+                (title, theme.bad(), vec![sentence, advice.into(), next])
+            }
+            FaultKind::RateLimited => {
+                let title = format!("{host} asks for a rest");
+                (title, theme.warn(), vec![sentence, next])
+            }
+            _ if failing.fault.is_unreached() => {
+                let title = format!("{host} is out of reach");
+                (title, theme.bad(), vec![sentence, next])
+            }
+            _ => (format!("no useful answer from {host}"), theme.bad(), vec![sentence, next]),
+        };
+    }
+    let Some(good) = health.last_good else {
+        if model.paused {
+            let sentence = "paused before the first answer; p goes on".into();
+            return ("PAUSED".into(), theme.resting(), vec![sentence]);
+        }
+        let title = format!("asking {host} for running and pending sessions…");
+        return (title, theme.coming(), Vec::new());
+    };
+    let at = settings.zone.time(model.server_time(good.received));
+    let every = format!("asked every {}, last at {at}", text::length(settings.interval));
+    let rest = if model.paused {
+        "paused: p goes on, and new ones appear".into()
+    } else {
+        "new ones appear here by themselves".into()
+    };
+    ("no session is running or pending".into(), theme.strong(), vec![rest, every])
+}

@@ -1,0 +1,335 @@
+//! Models as the tests of the screen want them, and what a screen shows, as text.
+
+use std::time::Duration;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::{Color, Modifier};
+
+use super::Theme;
+use crate::app::{Model, Rows, Settings};
+use crate::clock::{Moment, Timestamp};
+use crate::config::{Targets, Zone};
+use crate::session::{
+    ConnectFields, Fault, FaultKind, List, Metadata, Project, Region, Session, SessionId, Status, running,
+};
+use crate::text::Untrusted;
+use crate::watch::{Exchange, Input, Scope};
+
+/// The sizes at which every state is looked at.
+pub(super) const SIZES: [(u16, u16); 4] = [(120, 40), (80, 24), (40, 12), (20, 5)];
+
+const SELECTED: &str = "8f14e45f-ceea-467f-a0e6-a9f2e4f8b1c2";
+pub(super) const RELEASED: &str = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de";
+const INTERVAL: Duration = Duration::from_secs(3);
+
+/// 21:06:48 on a Sunday, two minutes after the program began.
+pub(super) fn now() -> Moment {
+    let since = Duration::from_secs(120);
+    Moment { wall: at("21:06:48"), mono: since, boot: since }
+}
+
+pub(super) fn at(time: &str) -> Timestamp {
+    format!("2026-11-22T{time}Z").parse().unwrap()
+}
+
+/// `seconds` before [`now`].
+pub(super) fn ago(seconds: u64) -> Moment {
+    let (now, by) = (now(), Duration::from_secs(seconds));
+    Moment { wall: now.wall - by, mono: now.mono - by, boot: now.boot - by }
+}
+
+pub(super) fn exchange(received: Moment) -> Exchange {
+    let took = Duration::from_millis(84);
+    let sent = Moment { wall: received.wall - took, mono: received.mono - took, boot: received.boot - took };
+    Exchange { sent, received, date: None }
+}
+
+/// Nothing seen yet.
+pub(super) fn blank(targets: Targets) -> Model {
+    let settings = Settings {
+        targets,
+        interval: INTERVAL,
+        zone: Zone::Utc,
+        theme: Theme::colored(),
+        host: None,
+        key_tail: "f3a9".into(),
+        can_open: true,
+        demo: false,
+    };
+    Model::new(settings, (120, 40))
+}
+
+/// Takes inputs, and arranges the rows as the loop would.
+pub(super) fn seen(model: &mut Model, inputs: impl IntoIterator<Item = Input>) {
+    for input in inputs {
+        model.fleet.apply(input);
+    }
+    model.rows = Rows::of(&model.fleet, model.sort, &model.filter);
+    let there = model.selected.as_ref().is_some_and(|id| model.rows.place(id).is_some());
+    if !there {
+        model.selected = model.rows.get(0).map(|row| row.id.clone());
+    }
+}
+
+pub(super) fn select(model: &mut Model, id: &str) {
+    model.selected = Some(SessionId::parse(id).unwrap());
+}
+
+fn session(id: &str, started: &str, timeout: u64, status: Status, name: &str) -> Session {
+    Session {
+        status,
+        project: Some(Untrusted::new("prj-7c9e")),
+        metadata: Some(Metadata::new(&format!(r#"{{"name":"{name}","env":"staging"}}"#))),
+        connect: Some(ConnectFields { connect_url: true, selenium_remote_url: true, signing_key: true }),
+        ..running(id, at(started), Duration::from_secs(timeout))
+    }
+}
+
+/// The sessions of a calm evening.
+fn evening(traffic: i64) -> Vec<Session> {
+    let keep = Some(true);
+    vec![
+        Session {
+            region: Some(Region::EuCentral1),
+            ..session("45c48cce-2e2d-4fbd-aa5f-1b3c5d7e9f01", "20:08:08", 3600, Status::Running, "growth")
+        },
+        Session {
+            keep_alive: keep,
+            proxy_bytes: Some(18_200_000 - 93_000 * traffic * (traffic + 1) / 4),
+            context: Some(Untrusted::new("ctx-1f0c")),
+            metadata: Some(Metadata::new(
+                r#"{"name":"nightly-42","env":"staging","run":{"id":"c-881","try":2,"tags":["prices","eu"]}}"#,
+            )),
+            others: vec![(Untrusted::new("viewport"), Untrusted::new(r#"{"width":1280,"height":720}"#))],
+            ..session(SELECTED, "20:54:44", 3600, Status::Running, "")
+        },
+        Session {
+            keep_alive: keep,
+            proxy_bytes: Some(17_900_000 - 84_000 * traffic),
+            ..session("c9f0f895-fb98-4ab9-9f51-c2d4e6f8a0b3", "20:54:47", 3600, Status::Running, "nightly-42")
+        },
+        Session {
+            region: Some(Region::UsEast1),
+            proxy_bytes: Some(412_000 - if traffic > 5 { 1 } else { 0 }),
+            ..session(
+                "1679091c-5a88-4faf-afb5-e6087eb1b2dc",
+                "21:03:36",
+                3600,
+                Status::Running,
+                "checkout-e2e",
+            )
+        },
+        Session {
+            region: Some(Region::ApSoutheast1),
+            keep_alive: keep,
+            ..session(
+                "e4da3b7f-bbce-4345-97d7-772b0674a318",
+                "20:25:00",
+                21_600,
+                Status::Running,
+                "browse_cli",
+            )
+        },
+        Session {
+            region: Some(Region::EuCentral1),
+            proxy_bytes: None,
+            ..session("a87ff679-a2f3-471d-9181-a67b7542122c", "21:06:40", 900, Status::Pending, "growth")
+        },
+        Session {
+            region: Some(Region::UsEast1),
+            ended: Some(at("21:02:37")),
+            proxy_bytes: Some(1_100_000),
+            ..session("d3d94468-02a4-4259-b55d-38e6d163e820", "21:00:20", 900, Status::Error, "mcp")
+        },
+        Session {
+            keep_alive: keep,
+            ended: Some(at("21:04:12")),
+            ..session(RELEASED, "21:04:02", 900, Status::Completed, "checkout-e2e")
+        },
+    ]
+}
+
+/// A calm evening after some rounds of polls, one busy session selected.
+pub(super) fn calm() -> Model {
+    let mut model = blank(Targets::All);
+    let project = Project {
+        id: Untrusted::new("prj-7c9e"),
+        name: Untrusted::new("acme-prod"),
+        default_timeout: Some(Duration::from_secs(300)),
+        concurrency: Some(25),
+    };
+    let projects = Input::Projects { at: exchange(ago(40)), projects: vec![project] };
+    let rounds = (0..9_u32).rev().flat_map(|round| {
+        let at = exchange(ago(u64::from(round) * 3 + 1));
+        evening(i64::from(round)).into_iter().map(move |session| Input::Seen {
+            at,
+            scope: Scope::One(session.id.clone()),
+            sessions: vec![session],
+            malformed: 0,
+        })
+    });
+    seen(&mut model, std::iter::once(projects).chain(rounds));
+    select(&mut model, SELECTED);
+    model
+}
+
+/// Everything that is not as it should be, and texts that nobody should have to show.
+pub(super) fn odd() -> Model {
+    let ids = ["never-answered", "gone", "two words and more", "unlisted", "failing"];
+    let mut model = blank(Targets::Ids(ids.iter().map(|id| SessionId::parse(id).unwrap()).collect()));
+    let id = |id: &str| SessionId::parse(id).unwrap();
+    let one = |session: Session| Input::Seen {
+        at: exchange(ago(2)),
+        scope: Scope::One(session.id.clone()),
+        sessions: vec![session],
+        malformed: 0,
+    };
+    let hostile = Session {
+        metadata: Some(Metadata::new(
+            r#"{"name":"\u001b]52;c;AAAA\u0007\u202egpj.exe","日本語":"東京のセッション","empty":"","nested":{"Ünï":"cødé"}}"#,
+        )),
+        region: Some(Region::named("moon-base-1\u{1b}[2J")),
+        status: Status::named("HIBERNATING"),
+        proxy_bytes: Some(-18_200_000),
+        ..session("two words and more", "21:00:00", 1200, Status::Running, "")
+    };
+    let reply = Session {
+        id: id("another-id"),
+        ..session("failing", "20:50:00", 1100, Status::Running, "東京 nightly")
+    };
+    let fault =
+        |kind: FaultKind, message: &str| Fault { message: Some(Untrusted::new(message)), ..kind.into() };
+    let inputs = [
+        Input::Asked { at: ago(60), ids: ids.iter().map(|it| id(it)).collect() },
+        one(hostile),
+        one(Session {
+            expires: Some(at("21:06:20")),
+            ..session("overdue", "20:50:00", 980, Status::Running, "late")
+        }),
+        one(Session {
+            ended: Some(at("21:05:00")),
+            ..session("timed-out", "20:50:00", 900, Status::TimedOut, "slow")
+        }),
+        one(Session {
+            ended: Some("2019-05-01T10:00:00Z".parse().unwrap()),
+            ..session("old", "20:50:00", 900, Status::Completed, "old")
+        }),
+        one(Session {
+            expires: None,
+            region: None,
+            keep_alive: None,
+            metadata: None,
+            ..session("bare", "21:06:30", 1, Status::Running, "")
+        }),
+        one(session("unlisted", "21:01:00", 600, Status::Running, "lost")),
+        one(session("soon", "21:02:28", 300, Status::Running, "soon")),
+        one(Session {
+            expires: Some(at("21:06:48")),
+            ..session("expiring", "21:02:28", 300, Status::Running, "soon")
+        }),
+        Input::Seen {
+            at: exchange(ago(3)),
+            scope: Scope::One(id("failing")),
+            sessions: vec![reply],
+            malformed: 0,
+        },
+        Input::Failed {
+            at: exchange(ago(1)),
+            scope: Scope::One(id("failing")),
+            fault: fault(FaultKind::Server(502), "Bad \u{1b}[31mGateway"),
+            next: Some(now().after(Duration::from_secs(8))),
+        },
+        Input::Missing {
+            at: exchange(ago(2)),
+            id: id("gone"),
+            fault: fault(FaultKind::NotFound, "Session not found"),
+            next: Some(now().after(Duration::from_secs(30))),
+        },
+        Input::Seen {
+            at: exchange(ago(1)),
+            scope: Scope::List(List::Running),
+            sessions: vec![],
+            malformed: 2,
+        },
+    ];
+    seen(&mut model, inputs);
+    select(&mut model, "two words and more");
+    model
+}
+
+/// A failure that concerns all, `seconds` ago.
+pub(super) fn failure(seconds: u64, kind: FaultKind, message: Option<&str>) -> Input {
+    let fault = Fault { message: message.map(Untrusted::new), ..kind.into() };
+    let next = Some(now().after(Duration::from_millis(7_400)));
+    Input::Failed { at: exchange(ago(seconds)), scope: Scope::List(List::Running), fault, next }
+}
+
+/// What a screen of this size shows.
+pub(super) fn drawn(model: &mut Model, size: (u16, u16), now: Moment) -> Buffer {
+    model.size = size;
+    let mut buffer = Buffer::empty(Rect::new(0, 0, size.0, size.1));
+    super::draw_screen(&mut buffer, Rect::new(0, 0, size.0, size.1), model, now);
+    buffer
+}
+
+/// The text of a screen, line by line, without the blanks at their ends.
+pub(super) fn text_of(buffer: &Buffer) -> String {
+    let mut text = String::new();
+    for y in 0..buffer.area.height {
+        let mut line = String::new();
+        let mut skip = 0;
+        for x in 0..buffer.area.width {
+            let symbol = buffer[(x, y)].symbol();
+            if skip == 0 {
+                line.push_str(symbol);
+                skip = crate::text::width(symbol).max(1);
+            }
+            skip -= 1;
+        }
+        text.push('|');
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// The look of a screen, line by line: what is not plain is followed by its look in braces.
+pub(super) fn look_of(buffer: &Buffer) -> String {
+    let mut text = String::new();
+    for y in 0..buffer.area.height {
+        let mut line = String::new();
+        let (mut run, mut look) = (String::new(), String::new());
+        for x in 0..buffer.area.width {
+            let cell = &buffer[(x, y)];
+            let next = name(cell.fg, cell.modifier);
+            if next != look && !run.is_empty() {
+                line.push_str(&close(&run, &look));
+                run.clear();
+            }
+            look = next;
+            run.push_str(cell.symbol());
+        }
+        line.push_str(&close(&run, &look));
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+fn close(run: &str, look: &str) -> String {
+    if look.is_empty() || run.trim().is_empty() {
+        return run.into();
+    }
+    let blanks = run.len() - run.trim_end().len();
+    format!("{}{{{look}}}{}", run.trim_end(), " ".repeat(blanks))
+}
+
+fn name(colour: Color, modifier: Modifier) -> String {
+    let mut names = Vec::new();
+    if colour != Color::Reset {
+        names.push(colour.to_string().to_lowercase());
+    }
+    names.extend(modifier.iter_names().map(|(name, _)| name.to_lowercase()));
+    names.join(" ")
+}

@@ -1,0 +1,190 @@
+//! The first lines: is it alive? Calm while it is; loud when answers are late or polling rests.
+//!
+//! It shows the *time* of the newest answer, which changes only when one comes; an age, which ticks, only when late.
+
+use std::time::Duration;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::Span;
+
+use super::ink::{self, Text, span};
+use crate::app::{Counts, Model};
+use crate::clock::Moment;
+use crate::session::Status;
+use crate::text;
+
+/// What the header can do without, the first one first.
+const DROPS: [Part; 7] =
+    [Part::Latency, Part::Key, Part::Project, Part::Name, Part::Words, Part::Cause, Part::Time];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    /// How long the newest answer took.
+    Latency,
+    /// The last characters of the key.
+    Key,
+    /// The project, the host, or that it is the demo.
+    Project,
+    /// The program's name.
+    Name,
+    /// The words of the counts; the glyphs stay.
+    Words,
+    /// Why answers are late, and when the next try is.
+    Cause,
+    /// The time of the newest answer.
+    Time,
+}
+
+/// Draws the header. A banner tells the cause of what is late, so that the header need not.
+pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment, banner: bool) {
+    let inner = Rect { width: area.width.saturating_sub(2), ..ink::indent(area, 1) };
+    let kept = |part: Part, drops: usize| {
+        !(banner && part == Part::Cause) && DROPS.iter().skip(drops).any(|stays| *stays == part)
+    };
+    for drops in 0..=DROPS.len() {
+        let (left, right) =
+            (left(model, |part| kept(part, drops)), right(model, now, |part| kept(part, drops)));
+        let wide = ink::columns(&left).saturating_add(ink::columns(&right)).saturating_add(3);
+        if wide <= inner.width || drops == DROPS.len() {
+            // An alarm is the last to go.
+            let room = inner.width.saturating_sub(ink::columns(&right)).saturating_sub(1);
+            ink::write(buffer, Rect { width: room, ..inner }, &left);
+            ink::write_right(buffer, inner, &right);
+            return;
+        }
+    }
+}
+
+/// The one line of a screen that is too small for more.
+pub(super) fn draw_counts(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
+    let theme = model.settings.theme;
+    let loud = if model.paused {
+        vec![span("PAUSED", theme.resting())]
+    } else if let Some(age) = model.late(now) {
+        vec![span(format!("late {}", text::span(age)), theme.alarm())]
+    } else {
+        Vec::new()
+    };
+    ink::write(buffer, area, &ink::spaced(std::iter::once(loud).chain(counts(model, false))));
+}
+
+/// What keeps all polls from succeeding: the fault's sentence, and when the next try is.
+pub(super) fn draw_banner(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
+    let Some(failing) = &model.fleet.health().failing else { return };
+    let next = next_try(model, now).map(|next| format!(" · {next}")).unwrap_or_default();
+    let inner = Rect { width: area.width.saturating_sub(2), ..ink::indent(area, 1) };
+    let style = model.settings.theme.bad();
+    let (room, lines) = (usize::from(inner.width), usize::from(area.height));
+    let mut sentence = failing.fault.sentence();
+    if lines < 2 {
+        // Of a sentence that is too long for one line the end of the line stays: when it goes on.
+        sentence = text::fit(&sentence, room.saturating_sub(text::width(&next)));
+    }
+    for (down, part) in text::wrap(&format!("{sentence}{next}"), room).into_iter().take(lines).enumerate() {
+        ink::write(buffer, ink::row(inner, down), &Text::styled(part, style));
+    }
+}
+
+/// "next try in 8 s"; `None` where nothing failed, or nothing will be tried.
+pub(super) fn next_try(model: &Model, now: Moment) -> Option<String> {
+    if model.paused {
+        return Some("no next try while paused".into());
+    }
+    let next = model.fleet.health().failing.as_ref()?.next?;
+    let wait = seconds_until(next.boot, now);
+    Some(if wait.is_zero() { "trying now".into() } else { format!("next try in {}", text::span(wait)) })
+}
+
+/// From now until then in whole seconds, a begun one counted, as countdowns to something that happens are.
+pub(super) fn seconds_until(then: Duration, now: Moment) -> Duration {
+    let left = then.saturating_sub(now.boot);
+    Duration::from_secs(left.as_secs().saturating_add(u64::from(left.subsec_nanos() > 0)))
+}
+
+fn left(model: &Model, kept: impl Fn(Part) -> bool) -> Text {
+    let name =
+        if kept(Part::Name) { vec![span("keepwatch", model.settings.theme.strong())] } else { Vec::new() };
+    ink::spaced(std::iter::once(name).chain(counts(model, kept(Part::Words))))
+}
+
+/// The counts that are not zero. Of nothing there is said nothing, but that nothing runs.
+fn counts(model: &Model, words: bool) -> Vec<Vec<Span<'static>>> {
+    let theme = model.settings.theme;
+    let Counts { running, pending, completed, timed_out, error, other, waiting } = *model.rows.counts();
+    let known = [
+        (Status::Running, running, "running"),
+        (Status::Pending, pending, "pending"),
+        (Status::Completed, completed, "ended"),
+        (Status::TimedOut, timed_out, "timed out"),
+        (Status::Error, error, if error == 1 { "error" } else { "errors" }),
+    ];
+    let mut shown: Vec<_> = known
+        .into_iter()
+        .map(|(status, count, word)| (theme.status(&status), count, word))
+        .chain([(("?", theme.odd()), other, "other"), (("…", theme.faint()), waiting, "awaited")])
+        .filter(|(_, count, _)| *count > 0)
+        .collect();
+    if shown.is_empty() {
+        shown.push(((theme.status(&Status::Running).0, theme.faint()), 0, "running"));
+    }
+    shown
+        .into_iter()
+        .map(|((glyph, style), count, word)| {
+            let word = if words { format!(" {word}") } else { String::new() };
+            vec![span(format!("{glyph} {count}{word}"), style)]
+        })
+        .collect()
+}
+
+fn right(model: &Model, now: Moment, kept: impl Fn(Part) -> bool) -> Text {
+    let settings = &model.settings;
+    let (theme, health) = (settings.theme, model.fleet.health());
+    let mut parts = Vec::new();
+    let mut whose = Vec::new();
+    if kept(Part::Project) {
+        whose.extend(whose_sessions(model).map(|text| span(text, theme.faint())));
+    }
+    if kept(Part::Key) && !settings.key_tail.is_empty() && !settings.demo {
+        let space = if whose.is_empty() { "" } else { " " };
+        whose.push(span(format!("{space}…{}", text::shown(&settings.key_tail, 8)), theme.faint()));
+    }
+    parts.push(whose);
+    if model.paused {
+        parts.push(vec![span("PAUSED", theme.resting())]);
+    }
+    if let Some(age) = model.late(now) {
+        let mut loud = vec![span(format!("no answer for {}", text::span(age)), theme.alarm())];
+        if kept(Part::Cause) {
+            let cause = health.cause().map(|fault| fault.brief().to_owned());
+            let parts = cause.into_iter().chain(next_try(model, now).filter(|_| health.failing.is_some()));
+            let why = parts.collect::<Vec<_>>().join(", ");
+            if !why.is_empty() {
+                loud.push(span(format!(": {why}"), theme.alarm()));
+            }
+        }
+        parts.push(loud);
+    } else if let Some(good) = health.last_good {
+        if kept(Part::Time) {
+            let at = settings.zone.time(model.server_time(good.received));
+            parts.push(vec![span(at, theme.faint())]);
+        }
+        if kept(Part::Latency) {
+            let took = good.received.mono.saturating_sub(good.sent.mono);
+            parts.push(vec![span(format!("{:>6}", text::latency(took)), theme.faint())]);
+        }
+    }
+    ink::spaced(parts)
+}
+
+/// The project's name, where the key has but one; else the host, where it is not the public one.
+fn whose_sessions(model: &Model) -> Option<String> {
+    let settings = &model.settings;
+    if settings.demo {
+        return Some("demo".into());
+    }
+    match model.fleet.projects() {
+        [only] if !only.name.is_empty() => Some(only.name.shown(24)),
+        _ => settings.host.as_ref().map(|host| text::shown(host, 32)),
+    }
+}

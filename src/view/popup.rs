@@ -1,0 +1,216 @@
+//! What stands in front of the screen for a while: help, the copy menu, past failures, and a URL to select by hand.
+
+use std::time::Duration;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::{Modifier, Style};
+use ratatui::text::Line;
+use ratatui::widgets::{Block, Clear, Widget};
+
+use super::header;
+use super::ink::{self, Text, span};
+use crate::app::keys::{BINDINGS, COPY_MENU};
+use crate::app::{Focus, Model};
+use crate::clock::{Moment, Timestamp};
+use crate::config::Targets;
+use crate::session::SessionId;
+use crate::text;
+use crate::watch::{Failure, Scope};
+
+/// How wide texts get.
+const WIDE: u16 = 76;
+/// The longest URL, in columns. Browserbase's have some 600.
+const LONGEST_URL: usize = 8000;
+
+/// Draws what is in front, if anything is.
+pub(super) fn draw(buffer: &mut Buffer, screen: Rect, model: &Model, now: Moment) {
+    match &model.focus {
+        Focus::Pane(_) | Focus::Filter { .. } => {}
+        Focus::Copy { id, marked, .. } => draw_menu(buffer, screen, model, id, *marked),
+        Focus::Help { top, .. } => draw_lines(buffer, screen, model, "Keys", help(model, room(screen)), *top),
+        Focus::Failures { top, .. } => {
+            let lines = failures(model, room(screen), model.server_time(now));
+            draw_lines(buffer, screen, model, "Past failures", lines, *top);
+        }
+        Focus::Reveal { id, url, until, .. } => {
+            let wait = header::seconds_until(*until, now);
+            draw_url(buffer, screen, model, id, url.expose(), wait);
+        }
+    }
+}
+
+/// How many lines the popup has, and how many of them are in view.
+pub(super) fn extent(model: &Model, screen: Rect) -> (usize, usize) {
+    let lines = match &model.focus {
+        Focus::Help { .. } => help(model, room(screen)),
+        Focus::Failures { .. } => failures(model, room(screen), Timestamp::UNIX_EPOCH),
+        Focus::Pane(_) | Focus::Filter { .. } | Focus::Copy { .. } | Focus::Reveal { .. } => return (0, 0),
+    };
+    (lines.len(), usize::from(frame(screen, lines.len()).height.saturating_sub(2)))
+}
+
+/// The columns that texts have in a popup: less the border and a blank at each side.
+fn room(screen: Rect) -> usize {
+    usize::from(screen.width.min(WIDE).saturating_sub(4))
+}
+
+/// A popup of so many lines, in the middle.
+fn frame(screen: Rect, lines: usize) -> Rect {
+    let height = u16::try_from(lines).unwrap_or(u16::MAX).saturating_add(2).min(screen.height);
+    centred(screen, screen.width.min(WIDE), height)
+}
+
+fn centred(screen: Rect, width: u16, height: u16) -> Rect {
+    let (width, height) = (width.min(screen.width), height.min(screen.height));
+    Rect {
+        x: screen.x.saturating_add(screen.width.saturating_sub(width) / 2),
+        y: screen.y.saturating_add(screen.height.saturating_sub(height) / 2),
+        width,
+        height,
+    }
+}
+
+/// Takes `area` from what is behind it, whole: half of a wide letter is none.
+fn clear(buffer: &mut Buffer, area: Rect) {
+    if let Some(left) = area.x.checked_sub(1) {
+        for y in area.top()..area.bottom() {
+            if let Some(cell) = buffer.cell_mut((left, y)).filter(|cell| text::width(cell.symbol()) > 1) {
+                cell.set_char(' ');
+            }
+        }
+    }
+    Clear.render(area, buffer);
+}
+
+/// A border with a title and what the keys do here; returns the room inside.
+fn open(buffer: &mut Buffer, area: Rect, model: &Model, title: &str, keys: &str) -> Rect {
+    let theme = model.settings.theme;
+    clear(buffer, area);
+    let title = Line::styled(format!(" {title} "), theme.strong());
+    let block = Block::bordered().border_style(theme.faint()).title(title);
+    let block = block.title_bottom(Line::styled(format!(" {keys} "), theme.faint()).right_aligned());
+    let inner = block.inner(area);
+    block.render(area, buffer);
+    Rect { width: inner.width.saturating_sub(2), ..ink::indent(inner, 1) }
+}
+
+fn draw_lines(buffer: &mut Buffer, screen: Rect, model: &Model, title: &str, lines: Vec<Text>, top: usize) {
+    let area = frame(screen, lines.len());
+    let height = usize::from(area.height.saturating_sub(2));
+    let top = top.min(lines.len().saturating_sub(height));
+    let under = lines.len().saturating_sub(top).saturating_sub(height);
+    let keys = match (top, under) {
+        (0, 0) => "any key closes".to_owned(),
+        (_, 0) => format!("↑ {top} more · Esc closes"),
+        (_, under) => format!("↓ {under} more · Esc closes"),
+    };
+    let inner = open(buffer, area, model, title, &keys);
+    for (down, line) in lines.iter().skip(top).take(height).enumerate() {
+        ink::write(buffer, ink::row(inner, down), line);
+    }
+}
+
+/// All keys, and what is being asked, where and how often.
+fn help(model: &Model, room: usize) -> Vec<Text> {
+    let theme = model.settings.theme;
+    let spoken = |keys: &str| if theme.ascii { keys.replace("↓ ↑", "Down Up") } else { keys.to_owned() };
+    let wide = BINDINGS.iter().map(|binding| text::width(&spoken(binding.keys))).max().unwrap_or(0);
+    let indent = wide.saturating_add(2);
+    let mut lines = Vec::new();
+    for binding in BINDINGS {
+        for (at, part) in text::wrap(binding.help, room.saturating_sub(indent).max(8)).into_iter().enumerate()
+        {
+            let keys = if at == 0 { spoken(binding.keys) } else { String::new() };
+            let keys = format!("{keys}{}", " ".repeat(indent.saturating_sub(text::width(&keys))));
+            lines.push(vec![span(keys, theme.strong()), span(part, Style::new())].into());
+        }
+    }
+    lines.push(Line::default());
+    lines.extend(
+        text::wrap(&about(model), room.max(8)).into_iter().map(|part| Line::styled(part, theme.faint())),
+    );
+    lines
+}
+
+fn about(model: &Model) -> String {
+    let settings = &model.settings;
+    let what = match &settings.targets {
+        Targets::All => "every running and pending session".into(),
+        Targets::Ids(ids) if ids.len() == 1 => "one session".into(),
+        Targets::Ids(ids) => format!("{} sessions", ids.len()),
+    };
+    let host =
+        settings.host.as_ref().map(|host| format!(" of {}", text::shown(host, 60))).unwrap_or_default();
+    let every = text::length(settings.interval);
+    format!("watching {what}{host}, asked every {every}")
+}
+
+/// The newest first: when, what was asked for, and why nothing came.
+fn failures(model: &Model, room: usize, now: Timestamp) -> Vec<Text> {
+    let theme = model.settings.theme;
+    let failures = &model.fleet.health().failures;
+    if failures.is_empty() {
+        return vec![Line::styled("no poll has failed so far", theme.faint())];
+    }
+    let mut lines = Vec::new();
+    for Failure { at, scope, fault } in failures.iter().rev() {
+        let time = model.settings.zone.short(model.server_time(at.received), now);
+        let asked = match scope {
+            Scope::One(id) => format!("session {}", id.shown(40)),
+            Scope::List(list) => list.to_string(),
+            Scope::Projects => "the projects".into(),
+        };
+        lines.push(vec![span(format!("{time}  "), theme.faint()), span(asked, Style::new())].into());
+        let parts = text::wrap(&fault.sentence(), room.saturating_sub(2).max(8));
+        lines.extend(parts.into_iter().map(|part| Line::styled(format!("  {part}"), theme.warn())));
+    }
+    lines
+}
+
+fn draw_menu(buffer: &mut Buffer, screen: Rect, model: &Model, id: &SessionId, marked: usize) {
+    let theme = model.settings.theme;
+    let lines = u16::try_from(COPY_MENU.len()).unwrap_or(u16::MAX);
+    let area = centred(screen, 38, lines.saturating_add(2));
+    let inner = open(
+        buffer,
+        area,
+        model,
+        &format!("Copy of {}", id.shown(8).trim_end_matches('…')),
+        "Enter copies · Esc",
+    );
+    for (at, (key, _, name)) in COPY_MENU.iter().enumerate() {
+        let (mark, style) = if at == marked { (theme.marker(), theme.strong()) } else { (" ", Style::new()) };
+        let spans = vec![
+            span(format!("{mark} "), theme.coming()),
+            span(format!("{key}  "), theme.strong()),
+            span(*name, style),
+        ];
+        ink::write(buffer, ink::row(inner, at), &spans.into());
+    }
+}
+
+/// Over the whole width, with nothing beside it: lines selected by hand are the URL and nothing else.
+fn draw_url(buffer: &mut Buffer, screen: Rect, model: &Model, id: &SessionId, url: &str, wait: Duration) {
+    let theme = model.settings.theme;
+    let url = text::wrap(&text::shown(url, LONGEST_URL), usize::from(screen.width));
+    let rules = if screen.height > 4 { 2 } else { 0 };
+    let height = u16::try_from(url.len()).unwrap_or(u16::MAX).saturating_add(rules);
+    let area = centred(screen, screen.width, height);
+    clear(buffer, area);
+    let faint = theme.faint();
+    let mut inner = area;
+    if rules > 0 {
+        let title = span(format!("connect URL of {}", id.line()), Style::new().add_modifier(Modifier::BOLD));
+        let note = format!("gone in {}, any key closes", text::span(wait));
+        let (title, last) =
+            if screen.width < 60 { (span("connect URL", title.style), note) } else { (title, note) };
+        ink::rule(buffer, ink::row(area, 0), faint, &title, "");
+        let bottom = ink::row(area, usize::from(area.height.saturating_sub(1)));
+        ink::rule(buffer, bottom, faint, &span("", faint), &last);
+        inner = Rect { height: area.height.saturating_sub(2), ..ink::below(area, 1) };
+    }
+    for (down, line) in url.into_iter().enumerate().take(usize::from(inner.height)) {
+        ink::write(buffer, ink::row(inner, down), &Line::raw(line));
+    }
+}

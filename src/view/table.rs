@@ -1,0 +1,250 @@
+//! The table: which columns a width has room for, and what each shows of a session. Only rows in view are built.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::{Modifier, Style};
+use ratatui::text::Line;
+
+use super::cells::{self, Cell};
+use super::ink::{self, span};
+use super::layout;
+use crate::app::{Model, Pane, Row, Sort, SortBy};
+use crate::clock::Moment;
+use crate::text;
+use crate::watch::Presence;
+
+/// What a column shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Column {
+    /// The status' glyph alone.
+    Glyph,
+    /// Glyph and word.
+    Status,
+    /// The shortest start of the id that tells it from the others.
+    Session,
+    /// The short name from the metadata.
+    Label,
+    /// Where it runs.
+    Region,
+    /// Whether it outlives its connection.
+    Keep,
+    /// How long it runs, or ran.
+    Age,
+    /// What is left of its time, as bar and countdown; of an ended one, how it ended.
+    Left,
+    /// Bytes through the proxy.
+    Proxy,
+    /// How they flow now.
+    Rate,
+    /// All of it on a line.
+    Metadata,
+}
+
+/// A column's place in the table.
+#[derive(Clone, Copy, Debug)]
+struct Spec {
+    column: Column,
+    heading: &'static str,
+    /// From which width of the screen on it is there, and up to which.
+    screen: (u16, u16),
+    /// Its own width, at least. None for a column that comes only where the others have grown.
+    least: u16,
+    /// Whether it stands at the right end of its place.
+    right: bool,
+    sort: Option<SortBy>,
+}
+
+const fn spec(column: Column, heading: &'static str, from: u16, least: u16) -> Spec {
+    Spec { column, heading, screen: (from, u16::MAX), least, right: false, sort: None }
+}
+
+/// All columns, from left to right.
+const COLUMNS: [Spec; 11] = [
+    Spec { screen: (0, 59), ..spec(Column::Glyph, "", 0, 1) },
+    Spec { sort: Some(SortBy::Status), ..spec(Column::Status, "STATUS", 60, 11) },
+    Spec { sort: Some(SortBy::Session), ..spec(Column::Session, "SESSION", 0, 8) },
+    Spec { sort: Some(SortBy::Label), ..spec(Column::Label, "LABEL", 100, 8) },
+    Spec { sort: Some(SortBy::Region), ..spec(Column::Region, "REGION", 100, 14) },
+    spec(Column::Keep, "KEEP", 60, 4),
+    Spec { sort: Some(SortBy::Age), right: true, ..spec(Column::Age, "AGE", 60, 6) },
+    Spec { sort: Some(SortBy::Left), ..spec(Column::Left, "LEFT", 0, 16) },
+    Spec { sort: Some(SortBy::Proxy), right: true, ..spec(Column::Proxy, "PROXY", 60, 8) },
+    spec(Column::Rate, "RATE/s", 100, 7),
+    spec(Column::Metadata, "METADATA", 60, 0),
+];
+
+/// What becomes of the room that the least widths leave.
+#[derive(Clone, Copy, Debug)]
+enum Growth {
+    /// A column that is there gets as wide as this, or as far as the room goes.
+    Widen(Column, u16),
+    /// Two blanks between columns instead of one.
+    Air,
+    /// A column comes, if it can be as wide as this.
+    Add(Column, u16),
+}
+
+/// In this order.
+const GROWTH: [Growth; 8] = [
+    Growth::Widen(Column::Left, 20),
+    Growth::Air,
+    Growth::Widen(Column::Session, LONGEST_ID),
+    Growth::Widen(Column::Label, 12),
+    Growth::Widen(Column::Rate, 16),
+    Growth::Widen(Column::Label, 14),
+    Growth::Add(Column::Metadata, 16),
+    Growth::Widen(Column::Metadata, u16::MAX),
+];
+
+/// The most columns for the start of an id; Browserbase's differ within 8.
+const LONGEST_ID: u16 = 24;
+/// The selection's mark, and a blank.
+const LEAD: u16 = 2;
+
+/// The columns of a screen of `screen` columns, each with its place and width. Ids take `id` columns.
+fn place(screen: u16, id: u16, metadata: bool) -> Vec<(Spec, u16, u16)> {
+    let mut chosen: Vec<(Spec, u16)> = COLUMNS
+        .iter()
+        .filter(|spec| (spec.screen.0..=spec.screen.1).contains(&screen))
+        .filter(|spec| metadata || !matches!(spec.column, Column::Label | Column::Metadata))
+        .map(|spec| (*spec, spec.least))
+        .collect();
+    let mut gap = 1_u16;
+    let gaps =
+        u16::try_from(chosen.iter().filter(|(_, width)| *width > 0).count()).unwrap_or(0).saturating_sub(1);
+    let least = chosen.iter().fold(LEAD.saturating_add(gaps), |sum, (_, width)| sum.saturating_add(*width));
+    let mut spare = screen.saturating_sub(least);
+    for growth in GROWTH {
+        let used = match growth {
+            Growth::Air if spare >= gaps => {
+                gap = 2;
+                gaps
+            }
+            Growth::Air => 0,
+            Growth::Widen(column, most) => {
+                let most = if column == Column::Session { most.min(id) } else { most };
+                let there = chosen.iter_mut().find(|(spec, width)| spec.column == column && *width > 0);
+                there.map_or(0, |(_, width)| {
+                    let more = most.saturating_sub(*width).min(spare);
+                    *width = width.saturating_add(more);
+                    more
+                })
+            }
+            Growth::Add(column, least) => {
+                let room = spare >= least.saturating_add(gap);
+                let comes = chosen.iter_mut().find(|(spec, _)| room && spec.column == column);
+                comes.map_or(0, |(_, width)| {
+                    *width = least;
+                    least.saturating_add(gap)
+                })
+            }
+        };
+        spare = spare.saturating_sub(used);
+    }
+    let mut next = LEAD;
+    chosen
+        .into_iter()
+        .filter(|(_, width)| *width > 0)
+        .map(|(spec, width)| {
+            let x = next;
+            next = x.saturating_add(width).saturating_add(gap);
+            (spec, x, width)
+        })
+        .collect()
+}
+
+/// Draws headings and rows.
+pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
+    let count = usize::from(layout::table_rows(area));
+    let id = model.rows.window(model.top, count).map(|row| row.id_columns).max().unwrap_or(0);
+    let columns = place(area.width, u16::try_from(id).unwrap_or(u16::MAX), !model.hide_metadata);
+    let headings = area.height.saturating_sub(layout::table_rows(area));
+    if headings > 0 {
+        draw_headings(buffer, ink::row(area, 0), &columns, model);
+    }
+    let (area, late) = (ink::below(area, headings), model.late(now).is_some());
+    for (down, row) in model.rows.window(model.top, count).enumerate() {
+        draw_row(buffer, ink::row(area, down), &columns, model, row, now, late);
+    }
+}
+
+fn draw_headings(buffer: &mut Buffer, area: Rect, columns: &[(Spec, u16, u16)], model: &Model) {
+    let theme = model.settings.theme;
+    for (spec, x, width) in columns {
+        let sorted = spec.sort == Some(model.sort.by);
+        let gap = if text::width(spec.heading).saturating_add(2) <= usize::from(*width) { " " } else { "" };
+        let heading = if sorted {
+            span(format!("{}{gap}{}", spec.heading, arrow(model.sort)), Style::new())
+        } else {
+            span(spec.heading, theme.faint())
+        };
+        put(buffer, Rect { width: *width, ..ink::indent(area, *x) }, spec.right, &heading.into());
+    }
+}
+
+/// Whether what the column says grows downwards.
+fn arrow(sort: Sort) -> &'static str {
+    let falls = sort.by == SortBy::Proxy;
+    if falls == sort.reversed { "▲" } else { "▼" }
+}
+
+fn draw_row(
+    buffer: &mut Buffer,
+    area: Rect,
+    columns: &[(Spec, u16, u16)],
+    model: &Model,
+    row: &Row,
+    now: Moment,
+    late: bool,
+) {
+    let Some(record) = model.fleet.get(&row.id) else { return };
+    let cell = Cell { model, record, row, server: model.server_time(now) };
+    for (spec, x, width) in columns {
+        let place = Rect { width: *width, ..ink::indent(area, *x) };
+        put(buffer, place, spec.right, &cells::content(spec.column, &cell, *width));
+    }
+    let theme = model.settings.theme;
+    let gone = matches!(record.presence, Presence::NotFound { .. });
+    if model.selected.as_ref() == Some(&row.id) {
+        let keyboard = model.focus.pane() == Pane::Table;
+        let mark = if keyboard { theme.coming() } else { theme.faint() };
+        // One look for the whole row: bold and faint together mean something else on every terminal.
+        buffer.set_style(area, Style::new().add_modifier(Modifier::BOLD).remove_modifier(Modifier::DIM));
+        ink::write(buffer, area, &Line::styled(theme.marker(), mark));
+    } else if late || gone || record.failing.is_some() {
+        buffer.set_style(area, Style::new().add_modifier(Modifier::DIM).remove_modifier(Modifier::BOLD));
+    }
+}
+
+fn put(buffer: &mut Buffer, place: Rect, right: bool, line: &ink::Text) {
+    if right {
+        ink::write_right(buffer, place, line);
+    } else {
+        ink::write(buffer, place, line);
+    }
+}
+
+/// The filter, and how many rows are out of view.
+pub(super) fn draw_note(buffer: &mut Buffer, area: Rect, model: &Model, rows: u16) {
+    let theme = model.settings.theme;
+    let mut parts = Vec::new();
+    if !model.filter.is_empty() {
+        let (shown, all) = (model.rows.len(), model.rows.counts().all());
+        parts.push(vec![
+            span("filter ", theme.faint()),
+            span(text::shown(&model.filter, 40), theme.coming()),
+            span(format!(" {shown} of {all} (Esc clears)"), theme.faint()),
+        ]);
+    }
+    let under = model.rows.len().saturating_sub(model.top).saturating_sub(usize::from(rows));
+    for (arrow, count) in [("↑", model.top), ("↓", under)] {
+        if count > 0 {
+            parts.push(vec![span(format!("{arrow} {count} more"), theme.faint())]);
+        }
+    }
+    let malformed = model.fleet.health().malformed;
+    if malformed > 0 {
+        parts.push(vec![span(format!("{malformed} of the list could not be read"), theme.warn())]);
+    }
+    ink::write(buffer, ink::indent(area, LEAD), &ink::spaced(parts));
+}

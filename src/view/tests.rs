@@ -1,0 +1,351 @@
+//! The screen as a whole: every state at every size, and what holds for all of them.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use ratatui::style::{Color, Modifier};
+
+use super::fixture::{
+    SIZES, ago, at, blank, calm, drawn, exchange, failure, look_of, now, odd, seen, text_of,
+};
+use super::*;
+use crate::app::{Focus, Notice, Pane, Sort, SortBy, Tone};
+use crate::config::Targets;
+use crate::session::{FaultKind, Secret, SessionId, Status};
+use crate::text::Untrusted;
+use crate::watch::Input;
+
+type State = (&'static str, fn() -> Model);
+
+/// Every state that looks different.
+const STATES: [State; 24] = [
+    ("calm", calm),
+    ("odd", odd),
+    ("ended", ended),
+    ("details", || with_focus(Focus::Pane(Pane::Full))),
+    ("lower", || Model { scroll: 3, ..with_focus(Focus::Pane(Pane::Lower)) }),
+    ("many", many),
+    ("paused", || Model { paused: true, ..calm() }),
+    ("late", late),
+    ("unreachable", unreachable),
+    ("limited", limited),
+    ("loading", || blank(Targets::All)),
+    ("waiting", waiting),
+    ("none", none),
+    ("refused", refused),
+    ("out_of_reach", out_of_reach),
+    ("filtered", filtered),
+    ("filter_without_match", no_match),
+    ("typing", typing),
+    ("hidden_metadata", || Model { hide_metadata: true, ..calm() }),
+    ("help", || with_focus(Focus::Help { top: 0, back: Pane::Table })),
+    ("copy_menu", || {
+        with_focus(Focus::Copy {
+            id: SessionId::parse(fixture::RELEASED).unwrap(),
+            marked: 1,
+            back: Pane::Table,
+        })
+    }),
+    ("reveal", reveal),
+    ("failures", failures),
+    ("notice", notice),
+];
+
+fn with_focus(focus: Focus) -> Model {
+    Model { focus, ..calm() }
+}
+
+fn ended() -> Model {
+    let mut model = calm();
+    fixture::select(&mut model, fixture::RELEASED);
+    model
+}
+
+fn many() -> Model {
+    let mut model = calm();
+    let started = at("21:00:00");
+    let sessions = (0..60)
+        .map(|n| crate::session::running(&format!("{n:08x}-many"), started, Duration::from_secs(700 + n)));
+    let scope = crate::watch::Scope::List(crate::session::List::Pending);
+    seen(
+        &mut model,
+        [Input::Seen { at: exchange(ago(1)), scope, sessions: sessions.collect(), malformed: 0 }],
+    );
+    model.top = 7;
+    model.sort = Sort { by: SortBy::Proxy, reversed: false };
+    model
+}
+
+fn late() -> Model {
+    let mut model = calm();
+    let id = model.selected.clone().unwrap();
+    let fault = FaultKind::Timeout.into();
+    let next = Some(now().after(Duration::from_secs(2)));
+    seen(
+        &mut model,
+        [Input::Failed { at: exchange(now()), scope: crate::watch::Scope::One(id), fault, next }],
+    );
+    model
+}
+
+fn unreachable() -> Model {
+    let mut model = calm();
+    seen(&mut model, [failure(0, FaultKind::Refused(Untrusted::new("api.browserbase.com")), None)]);
+    model
+}
+
+fn limited() -> Model {
+    let mut model = calm();
+    seen(&mut model, [failure(0, FaultKind::RateLimited, Some("Too many requests: slow down"))]);
+    model
+}
+
+fn waiting() -> Model {
+    let ids: Vec<_> = ["first", "second"].into_iter().map(|id| SessionId::parse(id).unwrap()).collect();
+    let mut model = blank(Targets::Ids(ids.clone()));
+    seen(&mut model, [Input::Asked { at: now(), ids }]);
+    model
+}
+
+fn none() -> Model {
+    let mut model = blank(Targets::All);
+    let scope = crate::watch::Scope::List(crate::session::List::Running);
+    seen(&mut model, [Input::Seen { at: exchange(ago(1)), scope, sessions: Vec::new(), malformed: 0 }]);
+    model
+}
+
+fn refused() -> Model {
+    let mut model = blank(Targets::All);
+    seen(&mut model, [failure(1, FaultKind::KeyRefused, Some("Invalid API key"))]);
+    model
+}
+
+fn out_of_reach() -> Model {
+    let mut model = blank(Targets::All);
+    model.settings.host = Some("bb.internal.example".into());
+    seen(&mut model, [failure(1, FaultKind::Dns(Untrusted::new("bb.internal.example")), None)]);
+    model
+}
+
+fn filtered() -> Model {
+    let mut model = calm();
+    model.filter = "us-west staging".into();
+    seen(&mut model, []);
+    model
+}
+
+fn no_match() -> Model {
+    let mut model = calm();
+    model.filter = "nowhere".into();
+    seen(&mut model, []);
+    model
+}
+
+fn typing() -> Model {
+    let mut model = filtered();
+    let line = tui_input::Input::new(model.filter.clone()).with_cursor(3);
+    model.focus = Focus::Filter { line, before: String::new() };
+    model
+}
+
+fn reveal() -> Model {
+    let url = format!(
+        "wss://connect.usw2.browserbase.com/?signingKey={}",
+        "eyJhbGciOiJBMjU2S1ciLCJlbmMi".repeat(12)
+    );
+    let model = calm();
+    let id = model.selected.clone().unwrap();
+    let until = now().boot + Duration::from_millis(26_300);
+    Model { focus: Focus::Reveal { id, url: Secret::new(url), until, back: Pane::Table }, ..model }
+}
+
+fn failures() -> Model {
+    let mut model = limited();
+    seen(&mut model, [failure(0, FaultKind::Html, None), failure(0, FaultKind::Server(500), Some("oops"))]);
+    model.focus = Focus::Failures { top: 0, back: Pane::Table };
+    model
+}
+
+fn notice() -> Model {
+    let text = "the session has ended (COMPLETED): it has no connect URL".into();
+    Model { notice: Some(Notice { text, tone: Tone::Bad, until: Duration::MAX }), ..calm() }
+}
+
+/// When a state is looked at: what is late is so after ten seconds.
+fn time(name: &str) -> Moment {
+    if name == "late" || name == "unreachable" { now().after(Duration::from_millis(11_300)) } else { now() }
+}
+
+#[test]
+fn every_state_looks_as_it_did_at_every_size() {
+    for (name, model) in STATES {
+        let mut screens = String::new();
+        for size in SIZES {
+            let buffer = drawn(&mut model(), size, time(name));
+            screens.push_str(&format!("{}x{}\n{}\n", size.0, size.1, text_of(&buffer)));
+        }
+        insta::assert_snapshot!(name, screens);
+    }
+}
+
+#[test]
+fn the_table_grows_its_columns_with_the_screen() {
+    let mut screens = String::new();
+    for width in [30, 45, 59, 60, 69, 99, 100, 110, 140, 180] {
+        let buffer = drawn(&mut calm(), (width, 14), now());
+        screens.push_str(&format!("{width}\n{}\n", text_of(&buffer)));
+    }
+    insta::assert_snapshot!("widths", screens);
+}
+
+#[test]
+fn colour_is_where_it_says_something() {
+    insta::assert_snapshot!("look_calm", look_of(&drawn(&mut calm(), (120, 24), now())));
+    insta::assert_snapshot!("look_late", look_of(&drawn(&mut unreachable(), (120, 24), time("late"))));
+    let mut mono = unreachable();
+    mono.settings.theme = Theme::mono();
+    insta::assert_snapshot!("look_mono", look_of(&drawn(&mut mono, (80, 24), time("late"))));
+}
+
+#[test]
+fn ascii_is_a_complete_look() {
+    let mut screens = String::new();
+    for model in [calm, odd, reveal, || with_focus(Focus::Help { top: 0, back: Pane::Table })] {
+        let mut model: Model = model();
+        model.settings.theme = Theme::mono().in_ascii();
+        screens.push_str(&text_of(&drawn(&mut model, (100, 30), now())));
+    }
+    insta::assert_snapshot!("ascii", screens);
+}
+
+#[test]
+fn no_state_shows_a_colour_without_colours_nor_a_letter_beyond_ascii_in_ascii() {
+    for (name, model) in STATES {
+        for size in SIZES {
+            let mut mono = model();
+            mono.settings.theme = Theme::mono().in_ascii();
+            for cell in drawn(&mut mono, size, time(name)).content() {
+                assert_eq!((cell.fg, cell.bg), (Color::Reset, Color::Reset), "{name} {size:?}");
+                assert!(cell.symbol().is_ascii(), "{name} {size:?}: {}", cell.symbol());
+            }
+        }
+    }
+}
+
+#[test]
+fn no_text_has_a_colour_that_vanishes_on_a_light_or_a_dark_background() {
+    let fine = [Color::Reset, Color::Red, Color::Green, Color::Yellow, Color::Cyan, Color::Magenta];
+    for (name, model) in STATES {
+        for cell in drawn(&mut model(), (120, 40), time(name)).content() {
+            assert!(fine.contains(&cell.fg) && cell.bg == Color::Reset, "{name}: {cell:?}");
+        }
+    }
+}
+
+#[test]
+fn the_selected_row_is_bold_as_a_whole_and_has_the_bar() {
+    let buffer = drawn(&mut calm(), (120, 24), now());
+    let row = (0..24).find(|y| buffer[(0, *y)].symbol() == "▌").unwrap();
+    for x in 0..120 {
+        let look = buffer[(x, row)].modifier;
+        assert!(look.contains(Modifier::BOLD) && !look.contains(Modifier::DIM), "column {x}");
+    }
+}
+
+#[test]
+fn data_that_is_late_is_faint() {
+    let buffer = drawn(&mut unreachable(), (120, 24), time("late"));
+    let cell = (4..12).map(|y| &buffer[(16, y)]).find(|cell| cell.symbol() == "4").unwrap();
+    assert!(cell.modifier.contains(Modifier::DIM), "{cell:?}");
+}
+
+#[test]
+fn connect_urls_are_shown_by_nothing_but_the_reveal() {
+    for (name, model) in STATES {
+        let shown = text_of(&drawn(&mut model(), (120, 40), now()));
+        assert_eq!(shown.contains("signingKey="), name == "reveal", "{name}");
+    }
+}
+
+#[test]
+fn lines_of_a_revealed_url_are_the_url_and_nothing_else() {
+    let mut model = reveal();
+    let Focus::Reveal { url, .. } = &model.focus else { panic!() };
+    let url = url.expose().to_owned();
+    for size in [(120, 40), (80, 24), (40, 12)] {
+        let shown = text_of(&drawn(&mut model, size, now()));
+        let lines: String = shown.lines().map(|line| line.trim_start_matches('|')).collect();
+        assert!(lines.contains(&url), "{size:?}:\n{shown}");
+    }
+}
+
+#[test]
+fn hidden_metadata_is_nowhere() {
+    let shown = text_of(&drawn(&mut Model { hide_metadata: true, ..calm() }, (180, 40), now()));
+    for secret in ["nightly-42", "staging", "growth", "c-881"] {
+        assert!(!shown.contains(secret), "{secret}:\n{shown}");
+    }
+}
+
+#[test]
+fn the_title_is_counts_and_nothing_else() {
+    assert_eq!(title(&calm()), "5 running · 1 pending · 1 error — keepwatch");
+    assert_eq!(title(&blank(Targets::All)), "keepwatch");
+}
+
+#[test]
+fn every_status_has_its_glyph_and_its_word() {
+    let looks: Vec<_> = Status::KNOWN.iter().map(|status| Theme::colored().status(status).0).collect();
+    let mut different = looks.clone();
+    different.dedup();
+    assert_eq!(looks, different);
+}
+
+#[test]
+fn the_details_have_as_many_lines_at_any_time() {
+    for (name, model) in STATES {
+        let mut model = model();
+        for size in SIZES {
+            model.size = size;
+            model.focus = Focus::Pane(Pane::Full);
+            let Some(pane) = layout::details_pane(&model, screen(&model)) else { continue };
+            let (lines, _) = details_extent(&model);
+            model.scroll = lines;
+            let buffer = drawn(&mut model, size, time(name));
+            let last = text_of(&buffer).lines().nth(usize::from(pane.bottom()) - 1).unwrap().to_owned();
+            assert!(
+                lines < usize::from(pane.height) || last.len() > 1,
+                "{name} {size:?}: the last line is in view"
+            );
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_size_and_no_state_is_too_much(
+        state in 0..STATES.len(),
+        width in 0_u16..200,
+        height in 0_u16..60,
+        told in (0_u16..200, 0_u16..60),
+        scroll in 0_usize..100,
+        top in 0_usize..100,
+        late in 0_u64..10_000_000,
+        ascii: bool,
+    ) {
+        let (_, model) = STATES[state];
+        let mut model = model();
+        if ascii {
+            model.settings.theme = Theme::mono().in_ascii();
+        }
+        model.scroll = scroll;
+        model.top = top;
+        // The screen can be another than the model was last told of.
+        model.size = told;
+        let _ = (table_height(&model), details_extent(&model), popup_extent(&model));
+        let area = Rect::new(0, 0, width, height);
+        draw_screen(&mut Buffer::empty(area), area, &model, now().after(Duration::from_secs(late)));
+    }
+}
