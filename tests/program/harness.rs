@@ -13,13 +13,13 @@ use keepwatch::simulator::{Control, Hit, Options, Script, Simulator};
 use portable_pty::{Child, CommandBuilder, ExitStatus, MasterPty, PtySize, native_pty_system};
 
 /// The key that every test gives, and that no output may show.
-pub const KEY: &str = "bb_live_CANARYdoNotShowMe7c31";
+pub(crate) const KEY: &str = "bb_live_CANARYdoNotShowMe7c31";
 
 /// Longer than anything takes on a busy machine; reached only by a failure.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The program under test.
-pub const PROGRAM: &str = env!("CARGO_BIN_EXE_keepwatch");
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_keepwatch");
 
 /// A deadline for conditions: tests wait for them, never for time.
 fn now() -> Instant {
@@ -28,20 +28,20 @@ fn now() -> Instant {
 }
 
 /// A simulator on a thread of its own.
-pub struct Api {
-    pub url: String,
-    pub control: Control,
+pub(crate) struct Api {
+    pub(crate) url: String,
+    pub(crate) control: Control,
     shared: Arc<Simulator>,
     _end: tokio::sync::oneshot::Sender<()>,
 }
 
 impl Api {
     /// Serves the scenario in `toml`; only [`KEY`] is let in.
-    pub fn serve(toml: &str) -> Self {
+    pub(crate) fn serve(toml: &str) -> Self {
         Self::play(Script::parse(toml).unwrap())
     }
 
-    pub fn play(script: Script) -> Self {
+    pub(crate) fn play(script: Script) -> Self {
         let (end, ended) = tokio::sync::oneshot::channel::<()>();
         let (tell, told) = channel();
         thread::spawn(move || {
@@ -58,23 +58,18 @@ impl Api {
         Self { url: shared.base_url(), control: shared.control(), shared, _end: end }
     }
 
-    pub fn log(&self) -> Vec<Hit> {
+    pub(crate) fn log(&self) -> Vec<Hit> {
         self.shared.log()
     }
 
     /// The connect URLs that were handed out.
-    pub fn connect_urls(&self) -> Vec<String> {
+    pub(crate) fn connect_urls(&self) -> Vec<String> {
         self.shared.connect_urls().iter().map(|url| url.expose().to_owned()).collect()
-    }
-
-    /// Waits until a request that matches was answered.
-    pub fn wait_for_hit(&self, what: &str, matches: impl Fn(&Hit) -> bool) {
-        wait_until(what, || self.log().iter().any(&matches));
     }
 }
 
 /// Waits until `holds`, looking often.
-pub fn wait_until(what: &str, holds: impl Fn() -> bool) {
+pub(crate) fn wait_until(what: &str, holds: impl Fn() -> bool) {
     let end = now() + PATIENCE;
     while !holds() {
         assert!(now() < end, "never: {what}");
@@ -84,7 +79,7 @@ pub fn wait_until(what: &str, holds: impl Fn() -> bool) {
 }
 
 /// The environment of every program that a test starts: nothing of the machine's but the way to its tools.
-pub fn clean_env() -> Vec<(String, String)> {
+pub(crate) fn clean_env() -> Vec<(String, String)> {
     let path = std::env::var("PATH").unwrap_or_default();
     let home = std::env::temp_dir().to_string_lossy().into_owned();
     [("PATH", path.as_str()), ("HOME", &home), ("TERM", "xterm-256color"), ("LANG", "C.UTF-8"), ("TZ", "UTC")]
@@ -94,12 +89,12 @@ pub fn clean_env() -> Vec<(String, String)> {
 
 /// What the terminal was told beside what it shows.
 #[derive(Clone, Debug, Default)]
-pub struct Told {
+pub(crate) struct Told {
     /// What was sent to its clipboard, base64.
-    pub clipboard: Vec<String>,
-    pub titles: Vec<String>,
+    pub(crate) clipboard: Vec<String>,
+    pub(crate) titles: Vec<String>,
     /// Sequences that a terminal may not know.
-    pub unknown: Vec<String>,
+    pub(crate) unknown: Vec<String>,
 }
 
 impl vt100::Callbacks for Told {
@@ -125,7 +120,7 @@ struct Seen {
 }
 
 /// A program on a pseudo-terminal.
-pub struct Terminal {
+pub(crate) struct Terminal {
     master: Option<Box<dyn MasterPty + Send>>,
     input: Option<Box<dyn Write + Send>>,
     child: Box<dyn Child + Send + Sync>,
@@ -145,7 +140,7 @@ fn cells(count: u16) -> NonZeroU16 {
 
 impl Terminal {
     /// Starts `command` on a terminal of this size. `env` is added to [`clean_env`].
-    pub fn start(command: &[&str], env: &[(&str, &str)], columns: u16, rows: u16) -> Self {
+    pub(crate) fn start(command: &[&str], env: &[(&str, &str)], columns: u16, rows: u16) -> Self {
         let pair = native_pty_system().openpty(size(columns, rows)).unwrap();
         let modes_before = format!("{:?}", pair.master.get_termios());
         let mut builder = CommandBuilder::new(command[0]);
@@ -185,7 +180,7 @@ impl Terminal {
     }
 
     /// `keepwatch ARGS`, pointed at `api`, with the canary key.
-    pub fn keepwatch(api: &Api, args: &[&str], env: &[(&str, &str)], columns: u16, rows: u16) -> Self {
+    pub(crate) fn keepwatch(api: &Api, args: &[&str], env: &[(&str, &str)], columns: u16, rows: u16) -> Self {
         let command: Vec<&str> = std::iter::once(PROGRAM).chain(args.iter().copied()).collect();
         let mut all = vec![("BROWSERBASE_BASE_URL", api.url.as_str()), ("BROWSERBASE_API_KEY", KEY)];
         all.extend_from_slice(env);
@@ -197,12 +192,12 @@ impl Terminal {
     }
 
     /// Waits until the screen's text contains `text`, and returns all of it.
-    pub fn wait_for(&self, text: &str) -> String {
+    pub(crate) fn wait_for(&self, text: &str) -> String {
         self.wait_until(text, |screen| screen.contents().contains(text))
     }
 
     /// Waits until the screen is as `holds` wants it.
-    pub fn wait_until(&self, what: &str, holds: impl Fn(&vt100::Screen) -> bool) -> String {
+    pub(crate) fn wait_until(&self, what: &str, holds: impl Fn(&vt100::Screen) -> bool) -> String {
         let end = now() + PATIENCE;
         let mut seen = self.seen();
         loop {
@@ -220,7 +215,7 @@ impl Terminal {
     }
 
     /// Waits until the terminal was told what `holds` wants.
-    pub fn wait_told(&self, what: &str, holds: impl Fn(&Told) -> bool) -> Told {
+    pub(crate) fn wait_told(&self, what: &str, holds: impl Fn(&Told) -> bool) -> Told {
         let end = now() + PATIENCE;
         let mut seen = self.seen();
         loop {
@@ -233,37 +228,37 @@ impl Terminal {
         }
     }
 
-    pub fn press(&mut self, keys: &str) {
+    pub(crate) fn press(&mut self, keys: &str) {
         let input = self.input.as_mut().unwrap();
         input.write_all(keys.as_bytes()).unwrap();
         input.flush().unwrap();
     }
 
-    pub fn resize(&self, columns: u16, rows: u16) {
+    pub(crate) fn resize(&self, columns: u16, rows: u16) {
         self.seen().parser.set_size(cells(rows), cells(columns));
         self.master.as_ref().unwrap().resize(size(columns, rows)).unwrap();
     }
 
-    pub fn screen(&self) -> String {
+    pub(crate) fn screen(&self) -> String {
         self.seen().parser.screen().contents()
     }
 
     /// Every byte that the program wrote.
-    pub fn raw(&self) -> Vec<u8> {
+    pub(crate) fn raw(&self) -> Vec<u8> {
         self.seen().raw.clone()
     }
 
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.process_id().unwrap()
     }
 
-    pub fn signal(&self, signal: rustix::process::Signal) {
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_raw(self.pid().try_into().unwrap()).unwrap();
         rustix::process::kill_process(pid, signal).unwrap();
     }
 
     /// Closes the terminal under the program, which has to draw once more for it: the reader is in the way until then.
-    pub fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         self.seen().leave = true;
         self.reader.recv_timeout(PATIENCE).unwrap();
         self.input = None;
@@ -271,7 +266,7 @@ impl Terminal {
     }
 
     /// Waits for the program's end.
-    pub fn end(&mut self) -> ExitStatus {
+    pub(crate) fn end(&mut self) -> ExitStatus {
         let end = now() + PATIENCE;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -283,7 +278,7 @@ impl Terminal {
     }
 
     /// Waits for the program's end and holds that the terminal is as it was.
-    pub fn end_restored(&mut self) -> ExitStatus {
+    pub(crate) fn end_restored(&mut self) -> ExitStatus {
         let status = self.end();
         let master = self.master.as_ref().unwrap();
         assert_eq!(format!("{:?}", master.get_termios()), self.modes_before, "the line discipline is as it was");
@@ -303,7 +298,7 @@ impl Terminal {
     }
 
     /// Holds that no canary is in anything that the program wrote, but for what `allowed` says was meant to go out.
-    pub fn leaks_nothing(&self, api: &Api, allowed: &[&str]) {
+    pub(crate) fn leaks_nothing(&self, api: &Api, allowed: &[&str]) {
         let raw = String::from_utf8_lossy(&self.raw()).into_owned();
         assert!(!raw.contains(KEY), "the key was shown");
         for url in api.connect_urls() {
