@@ -246,7 +246,7 @@ pub fn key_tail(key: &Secret) -> String {
     let key = key.expose();
     let tail: Vec<char> = key.chars().rev().take(4).collect();
     if key.chars().count() < 16 {
-        return "••••".into();
+        return String::new();
     }
-    format!("…{}", tail.into_iter().rev().collect::<String>())
+    tail.into_iter().rev().collect()
 }

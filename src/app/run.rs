@@ -106,7 +106,8 @@ impl Hands {
             TermEvent::Key(key) => Some(Message::Key(key)),
             TermEvent::Paste(text) => Some(Message::Paste(text)),
             TermEvent::Resize { columns, rows } => {
-                self.screen.resize(columns, rows);
+                // Even if the size is the same again: what a terminal made of its cells in between, nobody knows.
+                self.screen.repaint();
                 Some(Message::Resize(columns, rows))
             }
             TermEvent::WriterReady => None,

@@ -41,7 +41,7 @@ pub enum TermEvent {
     Key(KeyEvent),
     /// Text was pasted while [`Screen::set_paste`] was on: its beginning, on one line. It is as hostile as any other.
     Paste(String),
-    /// The terminal has this size now: hand it to [`Screen::resize`].
+    /// The terminal has this size now. What is on it may be anything: [`Screen::repaint`].
     Resize {
         /// Its width in cells.
         columns: u16,

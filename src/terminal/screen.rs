@@ -93,11 +93,6 @@ impl Screen {
         true
     }
 
-    /// The size that the next frame has, whatever the terminal said before.
-    pub fn resize(&mut self, columns: u16, rows: u16) {
-        self.terminal.backend_mut().size = writer::bounded(columns, rows);
-    }
-
     /// The next frame is drawn anew, on a cleared screen and with the size that the terminal has then.
     pub fn repaint(&mut self) {
         self.tty.set_stale();

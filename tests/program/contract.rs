@@ -156,7 +156,7 @@ fn whatever_the_contract_allows_is_shown_and_a_server_without_lists_is_enough() 
     for place in ["id 0", "id 1", "id 2"] {
         terminal.wait_for(place);
     }
-    for key in ["j", "\r", "G", "\x1b", "s", "s", "s", "s", "s", "s", "S", "H", "\t", "G"] {
+    for key in ["j", "\r", "G", "\x1b", "s", "s", "s", "s", "s", "s", "H", "\t", "G", "\t", "S"] {
         terminal.press(key);
     }
     terminal.resize(40, 12);

@@ -57,7 +57,9 @@ fn ctrl_z_suspends_and_fg_brings_the_screen_back() {
     terminal.press("fg\n");
     terminal.wait_until("the screen again", |screen| screen.alternate_screen() && screen.contents().contains("RUNNING"));
     terminal.press("q");
-    terminal.wait_until("the shell again", |screen| !screen.alternate_screen());
+    terminal.wait_until("the prompt again", |screen| {
+        !screen.alternate_screen() && screen.contents().trim_end().ends_with("ready>")
+    });
     terminal.press("exit\n");
     terminal.end();
 }

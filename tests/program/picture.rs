@@ -66,7 +66,7 @@ async fn model() -> (Model, Moment) {
         zone: Zone::Utc,
         theme: Theme::colored(),
         host: None,
-        key_tail: "…f3a9".into(),
+        key_tail: "f3a9".into(),
         can_open: true,
         demo: true,
     };

@@ -144,7 +144,7 @@ metadata = { name = "\u001b[2J\u001b]0;owned\u0007\u202Eevil\u0000", "\u009b31m"
     let terminal = Terminal::keepwatch(&api, &["h-1"], &[], 120, 40);
     terminal.wait_for("evil");
     let raw = String::from_utf8_lossy(&terminal.raw()).into_owned();
-    for bad in ["]52;", "]0;owned", "\u{202e}", "\u{9b}", "\u{7}"] {
+    for bad in ["\u{1b}]52;", "\u{1b}]0;owned", "\u{202e}", "\u{9b}", "\u{1b}[31m"] {
         assert!(!raw.contains(bad), "{bad:?} was written");
     }
     let told = terminal.wait_told("a title", |told| !told.titles.is_empty());
