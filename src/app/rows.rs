@@ -80,7 +80,7 @@ pub struct Counts {
     pub timed_out: usize,
     /// `ERROR`
     pub error: usize,
-    /// A status that is not known, or none.
+    /// A status that is not known, or none, or a session that the API does not know any more.
     pub other: usize,
 }
 
@@ -175,7 +175,8 @@ impl Rows {
 }
 
 fn count(counts: &mut Counts, record: &Record) {
-    let place = match record.status() {
+    let known = record.status().filter(|_| !record.is_absent() || record.is_over());
+    let place = match known {
         Some(Status::Running) => &mut counts.running,
         Some(Status::Pending) => &mut counts.pending,
         Some(Status::Completed) => &mut counts.completed,
@@ -242,3 +243,6 @@ fn key(record: &Record, by: SortBy) -> Key<'_> {
         SortBy::Proxy => Key::Most(Reverse(session.and_then(|session| session.proxy_bytes))),
     }
 }
+
+#[cfg(test)]
+mod tests;
