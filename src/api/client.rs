@@ -11,14 +11,7 @@ use super::{fault, wire};
 use crate::clock::Timestamp;
 use crate::config::Endpoint;
 use crate::session::{ConnectUrls, Fault, FaultKind, List, Project, Secret, Session, SessionId};
-use crate::text::Untrusted;
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// A whole answer about one session; for a list, the longest silence.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
-/// Bodies larger than this are dropped, in bytes after decoding.
-const LARGEST_SESSION: u64 = 1024 * 1024;
-const LARGEST_LIST: u64 = 32 * 1024 * 1024;
 /// From here on, decoding takes longer than a frame and is done on another thread.
 const DECODE_ELSEWHERE: usize = 64 * 1024;
 
@@ -51,12 +44,40 @@ pub struct Fresh {
     pub urls: ConnectUrls,
 }
 
+/// How long an answer may take, and how large it may be.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    /// Until there is a connection.
+    connect: Duration,
+    /// A whole answer about one session; for a list, the longest silence.
+    answer: Duration,
+    /// A whole list, so that one that trickles for ever ends.
+    list: Duration,
+    /// The largest answer about one session, in bytes after decoding.
+    session_bytes: u64,
+    /// The largest list, in bytes after decoding.
+    list_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(5),
+            answer: Duration::from_secs(10),
+            list: Duration::from_secs(5 * 60),
+            session_bytes: 1024 * 1024,
+            list_bytes: 32 * 1024 * 1024,
+        }
+    }
+}
+
 /// Asks one API with one key. The HTTP client is built with the first request, because reading the system's
 /// certificates takes longer than drawing the first screen.
 #[derive(Debug)]
 pub struct Client {
     endpoint: Endpoint,
     key: Secret,
+    limits: Limits,
     http: OnceLock<reqwest::Client>,
 }
 
@@ -64,7 +85,7 @@ impl Client {
     /// Does nothing yet.
     #[must_use]
     pub fn new(endpoint: Endpoint, key: Secret) -> Self {
-        Self { endpoint, key, http: OnceLock::new() }
+        Self { endpoint, key, limits: Limits::default(), http: OnceLock::new() }
     }
 
     /// Where it asks.
@@ -76,19 +97,19 @@ impl Client {
     /// A client like this one with no connection open: after a sleep every open one may be dead without knowing.
     #[must_use]
     pub fn reconnected(&self) -> Self {
-        Self::new(self.endpoint.clone(), self.key.clone())
+        Self { limits: self.limits, ..Self::new(self.endpoint.clone(), self.key.clone()) }
     }
 
     /// `GET /v1/sessions/{id}`, its connect fields skipped.
     pub async fn session(&self, id: &SessionId) -> Answer<Session> {
         let asked = id.clone();
-        self.get(&["sessions", id.raw()], &[], Shape::ONE, move |body| wire::session(body, &asked)).await
+        self.get(&["sessions", id.raw()], &[], self.one(), move |body| wire::session(body, &asked)).await
     }
 
     /// `GET /v1/sessions/{id}`, with its connect fields: a signing key is new with every reply, and ages.
     pub async fn fresh(&self, id: &SessionId) -> Answer<Fresh> {
         let asked = id.clone();
-        self.get(&["sessions", id.raw()], &[], Shape::ONE, move |body| {
+        self.get(&["sessions", id.raw()], &[], self.one(), move |body| {
             wire::fresh(body, &asked).map(|(session, urls)| Fresh { session, urls })
         })
         .await
@@ -96,12 +117,12 @@ impl Client {
 
     /// `GET /v1/sessions?status=…`
     pub async fn sessions(&self, list: List) -> Answer<Listing> {
-        self.get(&["sessions"], &[("status", list.status().raw())], Shape::LIST, wire::sessions).await
+        self.get(&["sessions"], &[("status", list.status().raw())], self.list(), wire::sessions).await
     }
 
     /// `GET /v1/projects`
     pub async fn projects(&self) -> Answer<Vec<Project>> {
-        self.get(&["projects"], &[], Shape::ONE, wire::projects).await
+        self.get(&["projects"], &[], self.one(), wire::projects).await
     }
 
     async fn get<T: Send + 'static>(
@@ -128,14 +149,14 @@ impl Client {
 
     async fn send(&self, method: Method, url: Url, shape: Shape) -> Result<Response, Fault> {
         let mut key =
-            HeaderValue::from_str(self.key.expose()).map_err(|_| Fault::from(FaultKind::KeyRefused))?;
+            HeaderValue::from_str(self.key.expose()).map_err(|_| Fault::from(FaultKind::KeyUnsendable))?;
         key.set_sensitive(true); // masked in Debug, not indexed by HTTP/2's header compression
         let request: RequestBuilder = self.http()?.request(method, url).header("X-BB-API-Key", key);
-        let request = match shape.deadline {
-            Some(deadline) => request.timeout(deadline),
-            None => request,
-        };
-        request.send().await.map_err(|error| fault::of_request(error, &self.endpoint.host()))
+        request
+            .timeout(shape.deadline)
+            .send()
+            .await
+            .map_err(|error| fault::of_request(error, &self.endpoint.host()))
     }
 
     async fn read<T: Send + 'static>(
@@ -167,12 +188,12 @@ impl Client {
             }
         }
         if !status.is_success() {
-            return Err(fault::of_status(status, response.headers(), &body, answer.date));
+            return Err(fault::of_status(response.url(), status, response.headers(), &body, answer.date));
         }
         if is_html(&response, &body) {
             return Err(FaultKind::Html.into());
         }
-        let request_id = fault::header(response.headers(), "x-request-id").map(Untrusted::new);
+        let request_id = fault::request_id(response.headers());
         let outcome = if body.len() < DECODE_ELSEWHERE {
             decode(&body)
         } else {
@@ -182,6 +203,14 @@ impl Client {
             }
         };
         outcome.map_err(|fault| Fault { request_id, ..fault })
+    }
+
+    fn one(&self) -> Shape {
+        Shape { largest: self.limits.session_bytes, deadline: self.limits.answer }
+    }
+
+    fn list(&self) -> Shape {
+        Shape { largest: self.limits.list_bytes, deadline: self.limits.list }
     }
 
     fn http(&self) -> Result<&reqwest::Client, Fault> {
@@ -195,8 +224,8 @@ impl Client {
             .user_agent(concat!("keepwatch/", env!("CARGO_PKG_VERSION")))
             .redirect(redirect::Policy::none()) // reqwest would send X-BB-API-Key to wherever a redirect points
             .referer(false)
-            .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(ANSWER_TIMEOUT)
+            .connect_timeout(self.limits.connect)
+            .read_timeout(self.limits.answer)
             .http2_keep_alive_interval(Duration::from_secs(10)) // a dead HTTP/2 connection would be used for ever
             .http2_keep_alive_timeout(Duration::from_secs(5))
             .https_only(!plain);
@@ -215,12 +244,7 @@ impl Client {
 #[derive(Clone, Copy)]
 struct Shape {
     largest: u64,
-    deadline: Option<Duration>,
-}
-
-impl Shape {
-    const ONE: Self = Self { largest: LARGEST_SESSION, deadline: Some(ANSWER_TIMEOUT) };
-    const LIST: Self = Self { largest: LARGEST_LIST, deadline: None };
+    deadline: Duration,
 }
 
 fn date(response: &Response) -> Option<Timestamp> {
@@ -250,3 +274,6 @@ pub fn key_tail(key: &Secret) -> String {
     }
     tail.into_iter().rev().collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
+use url::Url;
 
 use super::wire;
 use crate::clock::Timestamp;
@@ -59,15 +60,16 @@ pub(super) fn of_build(error: reqwest::Error) -> Fault {
     }
 }
 
-/// An answer whose status is not 2xx.
+/// An answer of `url` whose status is not 2xx.
 pub(super) fn of_status(
+    url: &Url,
     status: StatusCode,
     headers: &HeaderMap,
     body: &[u8],
     date: Option<Timestamp>,
 ) -> Fault {
     let kind = match status.as_u16() {
-        300..=399 => FaultKind::Redirect(Untrusted::new(target(headers))),
+        300..=399 => FaultKind::Redirect(Untrusted::new(target(url, headers))),
         401 => FaultKind::KeyRefused,
         402 => FaultKind::Quota,
         403 => FaultKind::Forbidden,
@@ -80,20 +82,19 @@ pub(super) fn of_status(
     Fault {
         kind,
         message: wire::error_message(body),
-        request_id: header(headers, "x-request-id").map(|id| Untrusted::new(id.get(..200).unwrap_or(id))),
+        request_id: request_id(headers),
         retry_after: retry_after(headers, date),
     }
 }
 
 /// Where a redirect would lead: the host alone, for a path may hold anything.
-fn target(headers: &HeaderMap) -> String {
-    let to = headers
-        .get(LOCATION)
-        .map(|to| String::from_utf8_lossy(to.as_bytes()).into_owned())
-        .unwrap_or_default();
-    match url::Url::parse(&to).ok().and_then(|url| url.host_str().map(str::to_owned)) {
+fn target(url: &Url, headers: &HeaderMap) -> String {
+    let Some(to) = headers.get(LOCATION) else { return "nowhere".into() };
+    let to = String::from_utf8_lossy(to.as_bytes());
+    match url.join(&to).ok().and_then(|to| to.host_str().map(str::to_owned)) {
+        Some(host) if Some(host.as_str()) == url.host_str() => "another path of the same host".into(),
         Some(host) => host,
-        None => "another path of the same host".into(),
+        None => "what is no address".into(),
     }
 }
 
@@ -116,6 +117,11 @@ fn retry_after(headers: &HeaderMap, date: Option<Timestamp>) -> Option<Duration>
         })
     };
     in_ms.or_else(plain).map(|hold| hold.min(LONGEST_HOLD))
+}
+
+/// `x-request-id`, for a support ticket.
+pub(super) fn request_id(headers: &HeaderMap) -> Option<Untrusted> {
+    header(headers, "x-request-id").map(|id| Untrusted::new(id.get(..200).unwrap_or(id)))
 }
 
 pub(super) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
@@ -187,20 +193,30 @@ mod tests {
         assert_eq!(wait(&[]), None);
     }
 
+    fn api() -> Url {
+        "https://api.example/v1/sessions/s".parse().unwrap()
+    }
+
     #[test]
     fn a_redirect_names_the_host_and_nothing_of_its_path() {
-        let fault = of_status(
-            StatusCode::FOUND,
-            &headers(&[("location", "https://evil.example/?apiKey=bb_live_1")]),
-            b"",
-            None,
-        );
-        assert_eq!(fault.kind, FaultKind::Redirect(Untrusted::new("evil.example")));
+        for (location, said) in [
+            ("https://evil.example/?apiKey=bb_live_1", "evil.example"),
+            ("//evil.example/login", "evil.example"),
+            ("/login?token=1", "another path of the same host"),
+            ("https://api.example/other", "another path of the same host"),
+            ("http://[", "what is no address"),
+        ] {
+            let fault = of_status(&api(), StatusCode::FOUND, &headers(&[("location", location)]), b"", None);
+            assert_eq!(fault.kind, FaultKind::Redirect(Untrusted::new(said)), "{location}");
+        }
+        let fault = of_status(&api(), StatusCode::NOT_MODIFIED, &headers(&[]), b"", None);
+        assert_eq!(fault.kind, FaultKind::Redirect(Untrusted::new("nowhere")));
     }
 
     #[test]
     fn a_message_need_not_be_a_string() {
-        let fault = of_status(StatusCode::BAD_REQUEST, &headers(&[]), br#"{"message":["a","b"]}"#, None);
+        let fault =
+            of_status(&api(), StatusCode::BAD_REQUEST, &headers(&[]), br#"{"message":["a","b"]}"#, None);
         assert_eq!(fault.message, Some(Untrusted::new(r#"["a","b"]"#)));
     }
 }

@@ -1,14 +1,15 @@
 //! JSON as the API sends it → the domain. Tolerant: one odd field costs that field, one odd element costs that element.
 //!
-//! The three connect fields are secrets. [`session`] skips them without ever holding their values; only [`fresh`]
+//! The three connect fields are secrets. [`session`] looks whether they are there and steps over them; only [`fresh`]
 //! takes them out.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
-use serde::Deserialize;
-use serde::de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeOwned, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::client::Listing;
@@ -17,7 +18,7 @@ use crate::session::{
     ConnectFields, ConnectUrls, Fault, FaultKind, Metadata, Project, Region, Secret, Session, SessionId,
     Status,
 };
-use crate::text::Untrusted;
+use crate::text::{Untrusted, masked};
 
 /// How many fields beyond the contract's are kept, and how much of each.
 const MOST_OTHERS: usize = 32;
@@ -27,7 +28,7 @@ const LONGEST_TEXT: usize = 4096;
 
 /// The reply to `GET /v1/sessions/{id}`.
 pub(super) fn session(body: &[u8], asked: &SessionId) -> Result<Session, Fault> {
-    let mut draft: Draft = parse(body)?;
+    let mut draft: Draft = parse(&read(body))?;
     let connect = draft.connect;
     draft.id.get_or_insert_with(|| asked.clone());
     let mut session = draft.finish().map_err(unexpected)?;
@@ -37,100 +38,85 @@ pub(super) fn session(body: &[u8], asked: &SessionId) -> Result<Session, Fault> 
 
 /// The same reply, with its secrets.
 pub(super) fn fresh(body: &[u8], asked: &SessionId) -> Result<(Session, ConnectUrls), Fault> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Urls<'a> {
-        #[serde(borrow)]
-        connect_url: Option<&'a RawValue>,
-        #[serde(borrow)]
-        selenium_remote_url: Option<&'a RawValue>,
-        #[serde(borrow)]
-        signing_key: Option<&'a RawValue>,
-    }
-    let secret = |raw: Option<&RawValue>| {
-        raw.and_then(|raw| serde_json::from_str::<String>(raw.get()).ok())
-            .filter(|it| !it.is_empty())
-            .map(Secret::new)
-    };
     let session = session(body, asked)?;
-    let urls: Urls<'_> = parse(body)?;
+    let text = read(body);
+    let fields: Fields<'_> = parse(&text)?;
+    let secret = |name| {
+        let value: String = typed(fields.get(name)?.get())?;
+        (!value.is_empty()).then(|| Secret::new(value))
+    };
     let urls = ConnectUrls {
-        connect: secret(urls.connect_url),
-        selenium: secret(urls.selenium_remote_url),
-        signing_key: secret(urls.signing_key),
+        connect: secret("connectUrl"),
+        selenium: secret("seleniumRemoteUrl"),
+        signing_key: secret("signingKey"),
     };
     Ok((session, urls))
 }
 
 /// The reply to `GET /v1/sessions`.
 pub(super) fn sessions(body: &[u8]) -> Result<Listing, Fault> {
-    let elements: Vec<&RawValue> = parse(body)?;
-    let mut listing = Listing { sessions: Vec::with_capacity(elements.len()), malformed: 0 };
-    for element in elements {
-        match serde_json::from_str::<Draft>(element.get()).ok().and_then(|draft| draft.finish().ok()) {
-            Some(session) => listing.sessions.push(session),
-            None => listing.malformed = listing.malformed.saturating_add(1),
-        }
-    }
-    Ok(listing)
+    parse(&read(body)).map(|Elements(listing)| listing)
 }
 
 /// The reply to `GET /v1/projects`.
 pub(super) fn projects(body: &[u8]) -> Result<Vec<Project>, Fault> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct WireProject {
-        id: String,
-        #[serde(default)]
-        name: Option<String>,
-        #[serde(default)]
-        default_timeout: Option<f64>,
-        #[serde(default)]
-        concurrency: Option<u64>,
-    }
-    let elements: Vec<&RawValue> = parse(body)?;
-    let read = |raw: &RawValue| serde_json::from_str::<WireProject>(raw.get()).ok();
-    Ok(elements
-        .into_iter()
-        .filter_map(read)
-        .map(|wire| Project {
-            name: Untrusted::new(wire.name.unwrap_or_else(|| wire.id.clone())),
-            id: Untrusted::new(wire.id),
-            default_timeout: wire
-                .default_timeout
-                .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
-            concurrency: wire.concurrency,
-        })
-        .collect())
+    let body = read(body);
+    let elements: Vec<&RawValue> = parse(&body)?;
+    Ok(elements.into_iter().filter_map(|element| project(element.get())).collect())
 }
 
-/// The message and code of an error's body, where it has them. `message` need not be a string.
-pub(super) fn error_message(body: &[u8]) -> Option<Untrusted> {
-    #[derive(Deserialize)]
-    struct WireError<'a> {
-        #[serde(borrow)]
-        message: Option<&'a RawValue>,
-        #[serde(borrow)]
-        error: Option<&'a RawValue>,
-    }
-    let wire: WireError<'_> = serde_json::from_slice(body).ok()?;
-    wire.message.or(wire.error).map(|raw| match serde_json::from_str::<String>(raw.get()) {
-        Ok(text) => Untrusted::new(cut(&text, LONGEST_TEXT)),
-        Err(_) => Untrusted::new(cut(raw.get(), LONGEST_TEXT)),
+fn project(element: &str) -> Option<Project> {
+    let fields: Fields<'_> = serde_json::from_str(element).ok()?;
+    let field = |name| fields.get(name).map(|raw| raw.get());
+    let named = |name| field(name).and_then(text).filter(|text| !text.is_empty());
+    let id = named("id")?;
+    let seconds = field("defaultTimeout").and_then(typed::<f64>);
+    Some(Project {
+        name: named("name").unwrap_or_else(|| id.clone()),
+        id,
+        default_timeout: seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
+        concurrency: field("concurrency").and_then(integer).and_then(|places| places.try_into().ok()),
     })
 }
 
-fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Fault> {
-    serde_json::from_slice(body).map_err(|error| {
-        use serde_json::error::Category;
-        match error.classify() {
-            Category::Data => unexpected(&error.to_string()),
-            Category::Eof if !body.is_empty() => FaultKind::Cut.into(),
-            Category::Eof | Category::Syntax | Category::Io => {
-                let start = String::from_utf8_lossy(body.get(..200).unwrap_or(body));
-                FaultKind::NotJson(Untrusted::new(start.trim())).into()
+/// The message of an error's body, where it has one. It need not be a string.
+pub(super) fn error_message(body: &[u8]) -> Option<Untrusted> {
+    let body = read(body);
+    let fields: Fields<'_> = serde_json::from_str(&body).ok()?;
+    let said = |name| fields.get(name).map(|raw| raw.get()).filter(|raw| *raw != "null");
+    let raw = said("message").or_else(|| said("error"))?;
+    let message: String = typed(raw).unwrap_or_else(|| raw.to_owned());
+    Some(Untrusted::new(cut(&masked(&message), LONGEST_TEXT)))
+}
+
+/// Fields of which the last of a name counts, as in JavaScript.
+type Fields<'a> = HashMap<String, &'a RawValue>;
+
+/// What came, as text: bytes that are no letter cost that letter and not the whole answer.
+fn read(body: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body))
+}
+
+/// What is JSON, or begins like it, is not quoted in the fault: connect fields may stand in it.
+fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Fault> {
+    serde_json::from_str(text).map_err(|error| {
+        let text = text.trim();
+        let kind = match text.chars().next() {
+            Some(_) if error.is_eof() => return FaultKind::Cut.into(),
+            Some('{') if error.is_data() => "an object",
+            Some('[') if error.is_data() => "a list",
+            Some('"') if error.is_data() => "a text",
+            Some(_) if error.is_data() => "a plain value",
+            Some('{' | '[' | '"') => {
+                return unexpected(&format!(
+                    "broken JSON at line {} column {}",
+                    error.line(),
+                    error.column()
+                ));
             }
-        }
+            Some(_) | None => return FaultKind::NotJson(Untrusted::new(masked(cut(text, 200)))).into(),
+        };
+        unexpected(&format!("it is {kind}"))
     })
 }
 
@@ -140,6 +126,34 @@ fn unexpected(why: &str) -> Fault {
 
 fn cut(text: &str, longest: usize) -> &str {
     text.get(..text.floor_char_boundary(longest)).unwrap_or_default()
+}
+
+/// A list while its elements come in, one at a time: a body of tiny ones would grow tenfold if they were all kept.
+struct Elements(Listing);
+
+impl<'de> Deserialize<'de> for Elements {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InOrder;
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Elements;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of sessions")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Elements, A::Error> {
+                let mut listing = Listing::default();
+                while let Some(element) = seq.next_element::<&RawValue>()? {
+                    match typed::<Draft>(element.get()).and_then(|draft| draft.finish().ok()) {
+                        Some(session) => listing.sessions.push(session),
+                        None => listing.malformed = listing.malformed.saturating_add(1),
+                    }
+                }
+                Ok(Elements(listing))
+            }
+        }
+        deserializer.deserialize_seq(InOrder)
+    }
 }
 
 /// A session while its fields come in.
@@ -189,7 +203,7 @@ impl Draft {
             return;
         }
         let taken = match name {
-            "id" => fill(&mut self.id, text(raw).map(SessionId::from_api)),
+            "id" => fill(&mut self.id, id(raw)),
             "projectId" => fill(&mut self.project, text(raw)),
             "status" => fill(&mut self.status, text(raw).map(|word| Status::named(word.raw()))),
             "createdAt" => fill(&mut self.created, time(raw)),
@@ -205,7 +219,8 @@ impl Draft {
             _ => false,
         };
         if !taken && self.others.len() < MOST_OTHERS {
-            self.others.push((Untrusted::new(cut(name, 256)), Untrusted::new(cut(raw, LONGEST_OTHER))));
+            let value = masked(cut(raw, LONGEST_OTHER));
+            self.others.push((Untrusted::new(cut(name, 256)), Untrusted::new(value)));
         }
     }
 }
@@ -222,8 +237,14 @@ fn typed<T: DeserializeOwned>(raw: &str) -> Option<T> {
     serde_json::from_str(raw).ok()
 }
 
+/// An id that a request can carry: URLs drop segments that are empty or dots, and breaks and tabs inside of one.
+fn id(raw: &str) -> Option<SessionId> {
+    let id = text(raw).filter(|id| !matches!(id.raw(), "" | "." | ".."))?;
+    (!id.raw().contains(['\t', '\n', '\r'])).then(|| SessionId::from_api(id))
+}
+
 fn text(raw: &str) -> Option<Untrusted> {
-    let text: Cow<'_, str> = serde_json::from_str(raw).ok()?;
+    let text: String = typed(raw)?;
     Some(Untrusted::new(cut(&text, LONGEST_TEXT)))
 }
 
@@ -246,7 +267,7 @@ fn integer(raw: &str) -> Option<i64> {
 }
 
 impl<'de> Deserialize<'de> for Draft {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Fields;
         impl<'de> Visitor<'de> for Fields {
             type Value = Draft;
@@ -257,20 +278,14 @@ impl<'de> Deserialize<'de> for Draft {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Draft, A::Error> {
                 let mut draft = Draft::default();
-                while let Some(name) = map.next_key::<Cow<'de, str>>()? {
-                    let connect = &mut draft.connect;
-                    let secret = match name.as_ref() {
-                        "connectUrl" => Some(&mut connect.connect_url),
-                        "seleniumRemoteUrl" => Some(&mut connect.selenium_remote_url),
-                        "signingKey" => Some(&mut connect.signing_key),
-                        _ => None,
-                    };
-                    match secret {
-                        Some(present) => *present = map.next_value::<Option<IgnoredAny>>()?.is_some(),
-                        None => {
-                            let raw = map.next_value::<&RawValue>()?;
-                            draft.take(&name, raw.get());
-                        }
+                while let Some(name) = map.next_key::<String>()? {
+                    let raw = map.next_value::<&RawValue>()?.get();
+                    let given = raw.starts_with('"') && raw != "\"\"";
+                    match name.as_str() {
+                        "connectUrl" => draft.connect.connect_url = given,
+                        "seleniumRemoteUrl" => draft.connect.selenium_remote_url = given,
+                        "signingKey" => draft.connect.signing_key = given,
+                        _ => draft.take(&name, raw),
                     }
                 }
                 Ok(draft)
@@ -279,3 +294,6 @@ impl<'de> Deserialize<'de> for Draft {
         deserializer.deserialize_map(Fields)
     }
 }
+
+#[cfg(test)]
+mod tests;

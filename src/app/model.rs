@@ -261,10 +261,16 @@ impl Model {
     #[must_use]
     pub fn late(&self, now: Moment) -> Option<Duration> {
         let age = now.since(self.fleet.health().last_good?.received);
-        (!self.paused && self.is_polling() && age > self.late_after()).then_some(age)
+        (!self.paused && self.expects_replies() && age > self.late_after()).then_some(age)
     }
 
-    /// From which age on data is late: three intervals, and what a poll may take.
+    /// Whether something is asked for in each interval: what does not exist is asked for more rarely.
+    pub(super) fn expects_replies(&self) -> bool {
+        self.settings.targets == Targets::All
+            || self.fleet.records().any(|record| !record.is_over() && !record.is_absent())
+    }
+
+    /// From which age on data is late.
     pub(super) fn late_after(&self) -> Duration {
         self.settings.interval.saturating_mul(3)
     }

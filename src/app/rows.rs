@@ -179,7 +179,8 @@ impl Rows {
 }
 
 fn count(counts: &mut Counts, record: &Record) {
-    let place = match record.status() {
+    let known = record.status().filter(|_| !record.is_absent() || record.is_over());
+    let place = match known {
         Some(Status::Running) => &mut counts.running,
         Some(Status::Pending) => &mut counts.pending,
         Some(Status::Completed) => &mut counts.completed,
@@ -248,3 +249,6 @@ fn key(record: &Record, by: SortBy) -> Key<'_> {
         SortBy::Proxy => Key::Most(Reverse(session.and_then(|session| session.proxy_bytes))),
     }
 }
+
+#[cfg(test)]
+mod tests;

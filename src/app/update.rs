@@ -73,7 +73,8 @@ impl Model {
             }
             Message::Slept(from, to) => {
                 self.fleet.apply(Input::Slept { from, to });
-                self.say(now, Tone::Plain, "this machine slept; asking again".into());
+                let then = if self.paused { "polling is still paused" } else { "asking again" };
+                self.say(now, Tone::Plain, format!("this machine slept; {then}"));
                 vec![Effect::Ask(Ask::Afresh)]
             }
             Message::Resumed => {
@@ -108,11 +109,14 @@ impl Model {
             1_000_000_000_u64.saturating_sub(u64::from(server.timestamp_subsec_nanos())),
         );
         let whole = |seconds: u64| second.saturating_add(Duration::from_secs(seconds.saturating_sub(1)));
-        if matches!(self.focus, Focus::Reveal { .. }) || self.late(now).is_some() || self.is_waiting() {
+        if let Focus::Reveal { until, .. } = self.focus {
+            sooner(in_boot(until).min(whole(1)));
+        }
+        if self.late(now).is_some() || self.is_waiting(now) {
             sooner(whole(1));
         } else if let Some(good) = self.fleet.health().last_good
             && !self.paused
-            && self.is_polling()
+            && self.expects_replies()
         {
             let due = good.received.boot.saturating_add(self.late_after());
             sooner(in_boot(due).max(Duration::from_millis(1)));
@@ -135,8 +139,9 @@ impl Model {
     }
 
     /// Whether a countdown to the next try is on the screen.
-    fn is_waiting(&self) -> bool {
-        !self.paused && self.fleet.health().failing.as_ref().is_some_and(|failing| failing.next.is_some())
+    fn is_waiting(&self, now: Moment) -> bool {
+        let next = self.fleet.health().failing.as_ref().and_then(|failing| failing.next);
+        !self.paused && next.is_some_and(|next| next.boot > now.boot)
     }
 
     fn say(&mut self, now: Moment, tone: Tone, text: String) {
@@ -218,7 +223,7 @@ impl Model {
                 malformed: listing.malformed,
             }),
             (Request::Projects, Ok(Reply::Projects(projects))) => Some(Input::Projects { at, projects }),
-            (Request::Projects, Err(fault)) if !fault.concerns_all() => None,
+            (Request::Projects, Err(fault)) if !fault.asks_for_rest() => None, // an extra, which nothing waits for
             (Request::Session(id), Err(fault)) if fault.is_absence() => {
                 Some(Input::Missing { at, id, fault, next: report.next })
             }
@@ -274,6 +279,11 @@ impl Model {
             self.say(now, Tone::Bad, why);
             return None;
         };
+        if want.show && matches!(self.focus, Focus::Filter { .. }) {
+            // The next letters that are typed must not become commands.
+            self.say(now, Tone::Plain, format!("the {} came while you typed; Y shows it", want.what.name()));
+            return None;
+        }
         if want.show {
             let until = now.boot.saturating_add(REVEAL);
             self.notice = None;
@@ -284,8 +294,14 @@ impl Model {
     }
 
     fn pressed(&mut self, key: KeyEvent, now: Moment) -> Vec<Effect> {
-        if key.modifiers == KeyModifiers::CONTROL && key.code == KeyCode::Char('c') {
-            return vec![Effect::Quit];
+        if key.modifiers.contains(KeyModifiers::CONTROL) {
+            // What has the keyboard does not matter to these.
+            match keys::action(&key) {
+                Some(Action::Quit) => return vec![Effect::Quit],
+                Some(Action::Repaint) => return vec![Effect::Repaint],
+                Some(Action::Suspend) => return vec![Effect::Suspend],
+                _ => {}
+            }
         }
         match &self.focus {
             Focus::Pane(pane) => match keys::action(&key) {
@@ -294,7 +310,10 @@ impl Model {
             },
             Focus::Filter { .. } => self.edit_filter(key),
             Focus::Copy { .. } => self.choose_copy(key, now),
-            Focus::Reveal { .. } => self.leave_on_any(key),
+            Focus::Reveal { back, .. } => {
+                self.focus = Focus::Pane(*back); // what a terminal's own selection sends is no key
+                Vec::new()
+            }
             Focus::Help { .. } | Focus::Failures { .. } => self.scroll_popup(key),
         }
     }
@@ -323,8 +342,13 @@ impl Model {
             Action::OtherPane => {
                 self.focus = Focus::Pane(if pane == Pane::Table { Pane::Lower } else { Pane::Table });
             }
-            Action::CopyConnect => return self.want(Copyable::Connect, false, now),
-            Action::Reveal => return self.want(Copyable::Connect, true, now),
+            Action::CopyConnect | Action::Reveal => {
+                let show = action == Action::Reveal;
+                match self.selected.clone() {
+                    Some(id) => return self.want(Want { id, what: Copyable::Connect, show }, now),
+                    None => self.say(now, Tone::Bad, "no session is selected".into()),
+                }
+            }
             Action::CopyMenu => {
                 if let Some(id) = self.selected.clone() {
                     self.focus = Focus::Copy { id, marked: 0, back: pane };
@@ -390,25 +414,24 @@ impl Model {
     }
 
     /// Asks for a fresh reply, because signing keys age.
-    fn want(&mut self, what: Copyable, show: bool, now: Moment) -> Vec<Effect> {
-        let Some(record) = self.record() else {
-            self.say(now, Tone::Bad, "no session is selected".into());
-            return Vec::new();
-        };
-        if let Some(status) = record.status().filter(|status| status.phase() == Phase::Ended) {
-            let text = format!("the session has ended ({}): it has no {}", status.shown(24), what.name());
+    fn want(&mut self, want: Want, now: Moment) -> Vec<Effect> {
+        let what = want.what.name();
+        let status = self.fleet.get(&want.id).and_then(|record| record.status());
+        if let Some(status) = status.filter(|status| status.phase() == Phase::Ended) {
+            let text = format!("the session has ended ({}): it has no {what}", status.shown(24));
             self.say(now, Tone::Bad, text);
             return Vec::new();
         }
-        let id = record.id.clone();
-        if self.wants.len() >= MOST_WANTS {
-            self.say(now, Tone::Bad, "too many URLs are on their way already; wait for one".into());
-            return Vec::new();
+        let asked = self.wants.iter().any(|other| other.id == want.id);
+        if !self.wants.contains(&want) {
+            if self.wants.len() >= MOST_WANTS {
+                self.say(now, Tone::Bad, "too many URLs are on their way already; wait for one".into());
+                return Vec::new();
+            }
+            self.wants.push(want.clone());
         }
-        self.say(now, Tone::Plain, format!("fetching a fresh {}…", what.name()));
-        let asked = self.wants.iter().any(|want| want.id == id);
-        self.wants.push(Want { id: id.clone(), what, show });
-        if asked { Vec::new() } else { vec![Effect::Ask(Ask::Fresh(id))] }
+        self.say(now, Tone::Plain, format!("fetching a fresh {what}…"));
+        if asked { Vec::new() } else { vec![Effect::Ask(Ask::Fresh(want.id))] }
     }
 
     fn open_dashboard(&mut self, now: Moment) -> Vec<Effect> {
@@ -428,12 +451,10 @@ impl Model {
             KeyCode::Enter => {}
             KeyCode::Esc => self.filter = std::mem::take(before),
             _ => {
-                let full = line.value().chars().count() >= LONGEST_FILTER;
-                if !(full
-                    && matches!(key.code, KeyCode::Char(_))
-                    && key.modifiers.difference(KeyModifiers::SHIFT).is_empty())
-                {
-                    line.handle_event(&TermEvent::Key(key));
+                let was = line.clone();
+                line.handle_event(&TermEvent::Key(key));
+                if line.value().chars().count() > LONGEST_FILTER {
+                    *line = was; // Ctrl-Y, too, makes it longer
                 }
                 self.filter = line.value().to_owned();
                 self.arrange();
@@ -472,18 +493,9 @@ impl Model {
                 vec![Effect::Copy(Copyable::Dashboard, Secret::new(dashboard_page(&id)))]
             }
             Some(what @ (Copyable::Connect | Copyable::Selenium)) => {
-                if self.fleet.get(&id).is_some() {
-                    self.selected = Some(id);
-                }
-                self.want(what, false, now)
+                self.want(Want { id, what, show: false }, now)
             }
         }
-    }
-
-    fn leave_on_any(&mut self, key: KeyEvent) -> Vec<Effect> {
-        // What a terminal's own selection sends are not keys; any key is a wish to go back.
-        self.focus = Focus::Pane(self.focus.pane());
-        if keys::action(&key) == Some(Action::Repaint) { vec![Effect::Repaint] } else { Vec::new() }
     }
 
     fn scroll_popup(&mut self, key: KeyEvent) -> Vec<Effect> {
@@ -501,8 +513,6 @@ impl Model {
                 | Action::PageDown
                 | Action::PageUp),
             ) => *top = moved(action, *top, height, most),
-            Some(Action::Repaint) => return vec![Effect::Repaint],
-            Some(Action::Suspend) => return vec![Effect::Suspend],
             _ => self.focus = Focus::Pane(*back),
         }
         Vec::new()
@@ -524,3 +534,6 @@ fn moved(action: Action, place: usize, page: usize, count: usize) -> usize {
     }
     .min(last)
 }
+
+#[cfg(test)]
+mod tests;

@@ -61,7 +61,7 @@ fn sentence(id: &SessionId, fault: &Fault) -> String {
 
 fn exit_of(fault: &Fault) -> Exit {
     match fault.kind {
-        FaultKind::KeyRefused | FaultKind::Forbidden => Exit::Key,
+        FaultKind::KeyUnsendable | FaultKind::KeyRefused | FaultKind::Forbidden => Exit::Key,
         FaultKind::NotFound | FaultKind::Gone => Exit::NoSuchSession,
         FaultKind::Timeout | FaultKind::Cut => Exit::Unreachable,
         _ if fault.is_unreached() => Exit::Unreachable,

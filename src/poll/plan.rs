@@ -15,7 +15,7 @@
 //! Failures that concern one session delay that session. Failures that concern all (no network, the key refused, a
 //! rate limit) hold everything, and then one request alone goes first: a server that comes back is not met by a burst.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use super::backoff;
@@ -69,12 +69,14 @@ pub struct Plan {
     epoch: Duration,
     targets: HashMap<Request, Target>,
     /// Ids of each list's last reply, by [`List::ALL`]'s order.
-    listed: [HashMap<SessionId, ()>; 2],
+    listed: [HashSet<SessionId>; 2],
     in_flight: usize,
     /// Nothing is polled before this.
     held_until: Duration,
     /// Failures in a row that concerned all.
     failures: u32,
+    /// Whether the projects were answered, in whatever way.
+    projects_tried: bool,
     paused: bool,
 }
 
@@ -100,10 +102,11 @@ impl Plan {
             interval,
             epoch: now,
             targets: HashMap::new(),
-            listed: [HashMap::new(), HashMap::new()],
+            listed: [HashSet::new(), HashSet::new()],
             in_flight: 0,
             held_until: now,
             failures: 0,
+            projects_tried: false,
             paused: false,
         };
         match targets {
@@ -134,7 +137,7 @@ impl Plan {
             let first = self
                 .targets
                 .iter()
-                .filter(|(request, _)| !due.contains(request))
+                .filter(|(request, _)| self.is_wanted(request) && !due.contains(request))
                 .filter_map(|(request, target)| match target.state {
                     State::Waiting(at) if at <= now => {
                         Some((*request == Request::Projects, at, rank(request), request))
@@ -162,13 +165,19 @@ impl Plan {
         most.saturating_sub(self.in_flight)
     }
 
+    /// The projects are read again for the sake of the sessions: once these are all over, nothing is asked at all.
+    fn is_wanted(&self, request: &Request) -> bool {
+        *request != Request::Projects || self.targets.len() > 1 || !self.projects_tried
+    }
+
     /// When [`Plan::due`] will next have something; `None` while it is paused, full, or has nothing left to ask.
     #[must_use]
     pub fn next_due(&self) -> Option<Duration> {
         if self.paused || self.places() == 0 {
             return None;
         }
-        let next = self.targets.values().filter_map(|target| match target.state {
+        let wanted = self.targets.iter().filter(|(request, _)| self.is_wanted(request));
+        let next = wanted.filter_map(|(_, target)| match target.state {
             State::Waiting(at) => Some(at),
             State::InFlight { .. } => None,
         });
@@ -196,9 +205,12 @@ impl Plan {
                 if let Request::List(list) = request {
                     self.take_list(*list, ids, now);
                 }
-                Some(self.grid(sent, self.every(request)))
+                Some(self.grid(sent, now, self.every(request)))
             }
-            Outcome::Projects => Some(now.saturating_add(PROJECTS_EVERY)),
+            Outcome::Projects => {
+                self.projects_tried = true;
+                Some(now.saturating_add(PROJECTS_EVERY))
+            }
             Outcome::Failed(fault) => return self.failed(request, target, fault, sent, now, die),
         };
         match again {
@@ -223,48 +235,47 @@ impl Plan {
         now: Duration,
     ) -> Option<Duration> {
         let Request::Session(id) = request else { return None };
-        if !self.watches_lists() {
-            return Some(self.grid(sent, 1));
-        }
-        if self.listed.iter().any(|list| list.contains_key(id)) {
+        let (distance, at) = if !self.watches_lists() {
+            (Duration::ZERO, self.grid(sent, now, 1))
+        } else if self.is_listed(id) {
             return None;
-        }
-        let distance =
-            target.distance.saturating_mul(2).clamp(self.interval, LONGEST_UNLISTED.max(self.interval));
+        } else {
+            let longest = LONGEST_UNLISTED.max(self.interval);
+            let distance = target.distance.saturating_mul(2).clamp(self.interval, longest);
+            (distance, now.saturating_add(distance))
+        };
         if let Some(target) = self.targets.get_mut(request) {
             target.distance = distance;
         }
-        Some(now.saturating_add(distance))
+        Some(at)
     }
 
     /// What left the lists is asked singly, at once; what came back to them is not asked singly any more.
     fn take_list(&mut self, list: List, ids: Vec<SessionId>, now: Duration) {
-        let new: HashMap<SessionId, ()> = ids.into_iter().map(|id| (id, ())).collect();
         let [running, pending] = &mut self.listed;
-        let (own, other) = match list {
-            List::Running => (running, pending),
-            List::Pending => (pending, running),
-        };
-        let old = std::mem::replace(own, new);
-        let left: Vec<SessionId> =
-            old.into_keys().filter(|id| !own.contains_key(id) && !other.contains_key(id)).collect();
-        // A session in both lists has just started: the older list forgets it, so that its end is noticed.
-        let own: Vec<SessionId> = own.keys().cloned().collect();
-        if list == List::Running {
-            for id in &own {
-                self.listed[1].remove(id);
-            }
-        }
+        let own = if list == List::Running { &mut *running } else { &mut *pending };
+        let old = std::mem::replace(own, ids.into_iter().collect());
+        // A session in both lists has just started: the list of pending ones forgets it, so that its end is noticed.
+        pending.retain(|id| !running.contains(id));
+        let left: Vec<SessionId> = old.into_iter().filter(|id| !self.is_listed(id)).collect();
+        let listed = &self.listed;
         self.targets.retain(|request, target| match request {
             Request::Session(id) => {
-                matches!(target.state, State::InFlight { .. })
-                    || !self.listed.iter().any(|list| list.contains_key(id))
+                matches!(target.state, State::InFlight { .. }) || !listed.iter().any(|list| list.contains(id))
             }
             Request::List(_) | Request::Projects | Request::Fresh(_) => true,
         });
+        // What is pending no more runs, in all likelihood: the list under way is about to say so.
+        let other = self.targets.get(&Request::List(List::Running)).map(|target| target.state);
+        let may_be_there = list == List::Pending && matches!(other, Some(State::InFlight { .. }));
+        let due = if may_be_there { self.grid(now, now, 1) } else { now };
         for id in left {
-            self.add(Request::Session(id), now);
+            self.add(Request::Session(id), due);
         }
+    }
+
+    fn is_listed(&self, id: &SessionId) -> bool {
+        self.listed.iter().any(|list| list.contains(id))
     }
 
     fn failed(
@@ -277,8 +288,11 @@ impl Plan {
         die: f64,
     ) -> Option<Duration> {
         target.failures = target.failures.saturating_add(1);
-        let at = if *request == Request::Projects && !fault.concerns_all() {
-            now.saturating_add(PROJECTS_EVERY) // a server without it: nothing is lost
+        let by_itself = now.saturating_add(backoff::delay(self.interval, target.failures, die));
+        let at = if *request == Request::Projects && !fault.asks_for_rest() {
+            // An extra that a server may lack; what its failure would say about all, the others find out.
+            self.projects_tried = true;
+            if fault.is_unreached() { by_itself } else { now.saturating_add(PROJECTS_EVERY) }
         } else if fault.is_absence() && matches!(request, Request::Session(_)) {
             if self.watches_lists() {
                 self.targets.remove(request);
@@ -288,40 +302,48 @@ impl Plan {
                 target.distance.saturating_mul(2).clamp(self.interval, LONGEST_ABSENT.max(self.interval));
             now.saturating_add(target.distance)
         } else if fault.concerns_all() {
-            // Requests that were under way together fail together: that is one failure, not four.
-            if sent >= self.held_until {
-                self.failures = self.failures.saturating_add(1);
-                let hold = match fault.retry_after {
-                    Some(asked) => asked,
-                    None if fault.is_refusal() => backoff::after_refusal(self.interval),
-                    None => backoff::delay(self.interval, self.failures, die),
-                };
-                self.held_until = now.saturating_add(hold);
-            }
+            self.hold(fault, sent, now, die);
             self.held_until
         } else if fault.is_refusal() {
             now.saturating_add(backoff::after_refusal(self.interval))
         } else {
-            now.saturating_add(backoff::delay(self.interval, target.failures, die))
+            by_itself
         };
         target.state = State::Waiting(at);
         self.targets.insert(request.clone(), target);
         Some(at)
     }
 
-    /// The reader asks for everything now: what waits, for whatever reason, is due.
+    /// Lets nothing be asked for a while. Requests that were under way together fail together: that is one failure,
+    /// not four, but what a server asks for counts each time.
+    fn hold(&mut self, fault: &Fault, sent: Duration, now: Duration, die: f64) {
+        let is_new = sent >= self.held_until;
+        if is_new {
+            self.failures = self.failures.saturating_add(1);
+        }
+        let rest = match fault.retry_after {
+            Some(asked) => asked.max(self.interval), // one that asks for no rest at all is not to be believed
+            None if !is_new => Duration::ZERO,
+            None if fault.is_refusal() => backoff::after_refusal(self.interval),
+            None => backoff::delay(self.interval, self.failures, die),
+        };
+        self.held_until = self.held_until.max(now.saturating_add(rest));
+    }
+
+    /// What waits, for whatever reason, is due now; if it is paused, as soon as it goes on.
     pub fn refresh(&mut self, now: Duration) {
-        self.paused = false;
         self.held_until = now;
         self.failures = 0;
         for (request, target) in &mut self.targets {
-            if matches!(target.state, State::Waiting(_)) && *request != Request::Projects {
-                target.state = State::Waiting(now);
+            if let State::Waiting(at) = &mut target.state
+                && *request != Request::Projects
+            {
+                *at = now.min(*at); // what is due already keeps its turn
             }
         }
     }
 
-    /// Nothing more is asked until [`Plan::resume`] or [`Plan::refresh`].
+    /// Nothing more is asked until [`Plan::resume`].
     pub fn pause(&mut self) {
         self.paused = true;
     }
@@ -339,11 +361,13 @@ impl Plan {
         if *request == Request::List(List::Pending) { PENDING_EVERY } else { 1 }
     }
 
-    /// The first point of the grid that is about `rounds` intervals after `sent`.
-    fn grid(&self, sent: Duration, rounds: u32) -> Duration {
+    /// The point of the grid that is `rounds` intervals after `sent`, or one that is not long past: an answer that took
+    /// longer than that skips rounds.
+    fn grid(&self, sent: Duration, now: Duration, rounds: u32) -> Duration {
         let step = self.interval.as_nanos().max(1);
-        let since = sent.saturating_sub(self.epoch).as_nanos().saturating_add(step / 2);
-        let point = (since / step).saturating_add(u128::from(rounds)).saturating_mul(step);
+        let nearest =
+            |at: Duration| (at.saturating_sub(self.epoch).as_nanos().saturating_add(step / 2)) / step;
+        let point = nearest(sent).saturating_add(u128::from(rounds)).max(nearest(now)).saturating_mul(step);
         self.epoch.saturating_add(Duration::from_nanos(u64::try_from(point).unwrap_or(u64::MAX)))
     }
 }
@@ -356,3 +380,6 @@ fn rank(request: &Request) -> &str {
         Request::Projects => "~",
     }
 }
+
+#[cfg(test)]
+mod tests;

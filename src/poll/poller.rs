@@ -18,9 +18,9 @@ const WAITING_ASKS: usize = 64;
 /// What the reader wants of the poller. It goes out at once, whatever the polls are waiting for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ask {
-    /// Poll everything now.
+    /// Poll everything now, and go on polling.
     Now,
-    /// Poll everything now over new connections, because the machine slept.
+    /// Poll everything over new connections, because the machine slept: now, or when a pause ends.
     Afresh,
     /// Poll no more.
     Pause,
@@ -127,7 +127,10 @@ impl Task {
 
     fn take(&mut self, ask: Ask) {
         match ask {
-            Ask::Now => self.plan.refresh(self.clock.now().mono),
+            Ask::Now => {
+                self.plan.resume();
+                self.plan.refresh(self.clock.now().mono);
+            }
             Ask::Afresh => {
                 self.client = Arc::new(self.client.reconnected());
                 self.plan.refresh(self.clock.now().mono);
@@ -169,7 +172,9 @@ impl<'a> From<&'a Result<Reply, Fault>> for Outcome<'a> {
         match outcome {
             Ok(Reply::Session(session)) if session.status.phase() == Phase::Ended => Self::Ended,
             Ok(Reply::Session(_) | Reply::Fresh(_)) => Self::Alive,
-            Ok(Reply::List(listing)) => Self::Listed(listing.sessions.iter().map(|it| it.id.clone()).collect()),
+            Ok(Reply::List(listing)) => {
+                Self::Listed(listing.sessions.iter().map(|it| it.id.clone()).collect())
+            }
             Ok(Reply::Projects(_)) => Self::Projects,
             Err(fault) => Self::Failed(fault),
         }

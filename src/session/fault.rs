@@ -52,6 +52,8 @@ pub enum FaultKind {
     Unexpected(Untrusted),
     /// 3xx: never followed, for the key would go along.
     Redirect(Untrusted),
+    /// The key has characters that no header can carry.
+    KeyUnsendable,
     /// 401
     KeyRefused,
     /// 402
@@ -111,6 +113,7 @@ impl Fault {
             FaultKind::Html => {
                 "got HTML instead of JSON: a captive portal or a proxy answers in the API's place".into()
             }
+            FaultKind::NotJson(start) if start.is_empty() => "the answer is empty".into(),
             FaultKind::NotJson(start) => format!("the answer is not JSON; it begins “{}”", start.shown(80)),
             FaultKind::Unexpected(why) => {
                 format!("the answer is not what the API documents: {}", why.shown(200))
@@ -120,6 +123,10 @@ impl Fault {
                     "the API redirects to {}; not followed, for the key would go there too",
                     to.shown(200)
                 )
+            }
+            FaultKind::KeyUnsendable => {
+                "the key has characters that no request can carry, so nothing was sent; check BROWSERBASE_API_KEY"
+                    .into()
             }
             FaultKind::KeyRefused => {
                 format!("the API refuses the key (401){said}; check BROWSERBASE_API_KEY")
@@ -150,6 +157,7 @@ impl Fault {
             FaultKind::TooLarge(_) => "answer too large",
             FaultKind::Html => "HTML answer",
             FaultKind::Redirect(_) => "redirected",
+            FaultKind::KeyUnsendable => "key unusable",
             FaultKind::KeyRefused => "key refused",
             FaultKind::Quota => "quota used up",
             FaultKind::Forbidden => "forbidden",
@@ -186,6 +194,7 @@ impl Fault {
             | FaultKind::NotJson(_)
             | FaultKind::Unexpected(_)
             | FaultKind::Redirect(_)
+            | FaultKind::KeyUnsendable
             | FaultKind::KeyRefused
             | FaultKind::Quota
             | FaultKind::Forbidden
@@ -201,17 +210,23 @@ impl Fault {
     #[must_use]
     pub fn concerns_all(&self) -> bool {
         self.is_unreached()
-            || self.retry_after.is_some()
+            || self.asks_for_rest()
             || matches!(
                 self.kind,
-                FaultKind::KeyRefused | FaultKind::RateLimited | FaultKind::Redirect(_) | FaultKind::Html
+                FaultKind::KeyUnsendable | FaultKind::KeyRefused | FaultKind::Redirect(_) | FaultKind::Html
             )
+    }
+
+    /// Whether the server asks for fewer requests, whatever they are for.
+    #[must_use]
+    pub fn asks_for_rest(&self) -> bool {
+        self.retry_after.is_some() || self.kind == FaultKind::RateLimited
     }
 
     /// Whether the key is the trouble: the next try waits, for it will hardly go better.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
-        matches!(self.kind, FaultKind::KeyRefused | FaultKind::Forbidden)
+        matches!(self.kind, FaultKind::KeyUnsendable | FaultKind::KeyRefused | FaultKind::Forbidden)
     }
 }
 

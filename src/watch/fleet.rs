@@ -34,8 +34,10 @@ pub struct Health {
     pub failing: Option<Failing>,
     /// Past failures, the newest last.
     pub failures: VecDeque<Failure>,
-    /// Elements of the newest list that were no session.
+    /// Elements of the newest lists that were no session.
     pub malformed: u32,
+    /// The same of each list, by [`List::ALL`]'s order.
+    malformed_in: [u32; 2],
     /// The scope of `failing`.
     failing_scope: Option<Scope>,
 }
@@ -68,23 +70,27 @@ impl Health {
             self.failures.pop_front();
         }
         self.failures.push_back(Failure { at, scope: scope.clone(), fault: fault.clone() });
+        // Polls that were under way together fail together: that is one failure.
+        let before = self.failing.as_ref();
+        let again = before.is_none_or(|before| at.sent.mono >= before.at.received.mono);
         if !fault.concerns_all() && !fault.is_refusal() && matches!(scope, Scope::One(_)) {
+            // It came further than what kept all from succeeding.
+            self.failing.take_if(|before| again && before.fault.concerns_all());
             return false;
         }
-        let new = self.failing.is_none();
-        let count = self.failing.as_ref().map_or(0, |failing| failing.count).saturating_add(1);
-        self.failing = Some(Failing { at, fault: fault.clone(), count, next });
+        let count = before.map_or(0, |before| before.count).saturating_add(u32::from(again));
+        let new = self.failing.replace(Failing { at, fault: fault.clone(), count, next }).is_none();
         self.failing_scope = Some(scope.clone());
         new
     }
 
-    /// A good reply. Returns whether that ends a row of failures.
+    /// A good reply. Returns whether that ends a row of failures: one to a request from before the failure does not.
     fn good(&mut self, at: Exchange, scope: &Scope) -> bool {
         if self.last_good.is_none_or(|last| last.received.mono <= at.received.mono) {
             self.last_good = Some(at);
         }
         let over = self.failing.as_ref().is_some_and(|failing| {
-            at.received.mono >= failing.at.sent.mono
+            at.sent.mono >= failing.at.received.mono
                 && (failing.fault.concerns_all() || self.failing_scope.as_ref() == Some(scope))
         });
         if over {
@@ -123,7 +129,9 @@ impl Fleet {
                         }
                     }
                     Scope::List(list) => {
-                        self.health.malformed = malformed;
+                        let [running, pending] = &mut self.health.malformed_in;
+                        *(if list == List::Running { &mut *running } else { &mut *pending }) = malformed;
+                        self.health.malformed = running.saturating_add(*pending);
                         self.listed(at, list, sessions, &mut events);
                     }
                     Scope::Projects => {}
@@ -175,10 +183,10 @@ impl Fleet {
     ) {
         let record = self.records.entry(id.clone()).or_insert_with(|| Record::new(id.clone(), false));
         record.replies = record.replies.saturating_add(1);
-        record.failing = None;
         if record.last.is_some_and(|last| at.sent.mono < last.sent.mono) {
             return;
         }
+        record.failing = None;
         let old = record.session.take();
         let (before, was) = (record.last_alive, old.as_ref().map(|old| old.status.clone()));
         let phase = session.status.phase();
@@ -191,7 +199,7 @@ impl Fleet {
                     kind: EventKind::FirstSeen(session.status.clone()),
                 });
             }
-            Some(was) if *was != session.status && phase != Phase::Ended => {
+            Some(was) if *was != session.status && (phase != Phase::Ended || record.ended.is_some()) => {
                 let when = When::between(&self.clock, record.last.as_ref(), &at);
                 let kind = EventKind::Changed { from: was.clone(), to: session.status.clone() };
                 events.push(Event { id: Some(id.clone()), when, kind });
@@ -208,7 +216,7 @@ impl Fleet {
                     events.push(Event { id: Some(id.clone()), when, kind });
                 }
                 if !record.asked_for {
-                    self.over.push_back(id.clone());
+                    lay_down(&mut self.over, &id);
                 }
             }
         } else {
@@ -216,7 +224,10 @@ impl Fleet {
             record.ended = None;
         }
         record.presence = match (&record.presence, from_list, phase) {
-            (Presence::Unlisted { since, confirmed }, false, Phase::Alive | Phase::Unknown) => {
+            // With another status it is another list that should have it, and that one was not asked since.
+            (Presence::Unlisted { since, confirmed }, false, Phase::Alive | Phase::Unknown)
+                if was.as_ref() == Some(&session.status) =>
+            {
                 if !confirmed {
                     let when = When::at(&self.clock, at.received);
                     events.push(Event { id: Some(id), when, kind: EventKind::Unlisted });
@@ -267,6 +278,9 @@ impl Fleet {
         events: &mut Vec<Event>,
     ) {
         let Some(record) = self.records.get_mut(id) else { return };
+        if record.last.is_some_and(|last| at.sent.mono < last.sent.mono) {
+            return;
+        }
         record.failing = None;
         let since = match &record.presence {
             Presence::NotFound { since, .. } => *since,
@@ -274,7 +288,7 @@ impl Fleet {
                 let when = When::between(&self.clock, record.last.as_ref(), &at);
                 events.push(Event { id: Some(id.clone()), when, kind: EventKind::NotFound(fault.clone()) });
                 if !record.asked_for {
-                    self.over.push_back(id.clone());
+                    lay_down(&mut self.over, id);
                 }
                 at
             }
@@ -339,3 +353,12 @@ impl Fleet {
         &self.projects
     }
 }
+
+/// Puts an id behind all others that are over; it may have been over before.
+fn lay_down(over: &mut VecDeque<SessionId>, id: &SessionId) {
+    over.retain(|known| known != id);
+    over.push_back(id.clone());
+}
+
+#[cfg(test)]
+mod tests;

@@ -90,7 +90,7 @@ pub struct Failing {
 /// What is left of a session's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Left {
-    /// Nobody knows: nothing seen yet, or no `expiresAt`.
+    /// Nobody knows: nothing seen yet, no `expiresAt`, or the API does not know the session any more.
     Unknown,
     /// It is pending.
     Starting,
@@ -98,7 +98,8 @@ pub enum Left {
     For(Duration),
     /// Nothing, and no reply since.
     Expiring,
-    /// A reply *sent* after the expiry still says that it lives: it is over by so much now.
+    /// A reply *sent* after the expiry still says that it lives: it is over by so many whole seconds now, at
+    /// least one.
     Overdue(Duration),
     /// It has ended.
     Over,
@@ -136,10 +137,16 @@ impl Record {
         self.status().map_or(Phase::Unknown, Status::phase)
     }
 
+    /// Whether the API does not know it, or no more.
+    #[must_use]
+    pub fn is_absent(&self) -> bool {
+        matches!(self.presence, Presence::NotFound { .. })
+    }
+
     /// Whether it will not be asked for again.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        self.phase() == Phase::Ended || matches!(self.presence, Presence::NotFound { .. }) && !self.asked_for
+        self.phase() == Phase::Ended || self.is_absent() && !self.asked_for
     }
 
     /// What is left at `now`, the server's time. All sessions floor on the same second, so that the texts of all
@@ -149,27 +156,27 @@ impl Record {
         let Some(session) = &self.session else { return Left::Unknown };
         match session.status.phase() {
             Phase::Ended => return Left::Over,
-            Phase::Alive if session.status == Status::Pending => return Left::Starting,
+            Phase::Alive if session.status == Status::Pending && !self.is_absent() => return Left::Starting,
             Phase::Alive | Phase::Unknown => {}
         }
-        let Some(expires) = session.expires else { return Left::Unknown };
+        let Some(expires) = session.expires.filter(|_| !self.is_absent()) else { return Left::Unknown };
         let seconds = expires.timestamp().saturating_sub(now.timestamp());
-        match u64::try_from(seconds) {
-            Ok(seconds) if seconds > 0 => Left::For(Duration::from_secs(seconds)),
-            _ if self.last.is_some_and(|last| clock.at(last.sent) > expires) => {
-                Left::Overdue(Duration::from_secs(seconds.unsigned_abs()))
-            }
+        let by = Duration::from_secs(seconds.unsigned_abs().max(1));
+        match seconds {
+            1.. => Left::For(by),
+            _ if self.last.is_some_and(|last| clock.at(last.sent) > expires) => Left::Overdue(by),
             _ => Left::Expiring,
         }
     }
 
-    /// How long it has run at `now`, or ran; `None` where its times do not say.
+    /// How long it has run at `now`, or ran; `None` where its times do not say, and while the API does not know it.
     #[must_use]
     pub fn age(&self, now: Timestamp) -> Option<Duration> {
         let session = self.session.as_ref()?;
         let started = session.started.or(session.created)?;
         let until = match session.status.phase() {
             Phase::Ended => self.ended_at()?,
+            Phase::Alive | Phase::Unknown if self.is_absent() => return None,
             Phase::Alive | Phase::Unknown => now,
         };
         u64::try_from(until.timestamp().saturating_sub(started.timestamp())).ok().map(Duration::from_secs)
@@ -198,3 +205,6 @@ impl Record {
         session.unused().or_else(|| session.expires?.signed_duration_since(self.ended_at()?).to_std().ok())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,370 @@
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::Command;
+use std::sync::mpsc;
+
+use super::*;
+use crate::text::Untrusted;
+
+const KEY: &str = "bb_test_cAnArY-key";
+const SESSION: &str =
+    r#"{"id":"s","status":"RUNNING","connectUrl":"wss://connect.example/?signingKey=cAnArY-url"}"#;
+/// For what never comes.
+const SOON: Duration = Duration::from_millis(80);
+
+/// What the server does after its reply.
+#[derive(Clone, Copy)]
+enum Then {
+    Close,
+    /// Says no more, until the client goes away.
+    Hang,
+    /// Sends letters until the client goes away.
+    GoOn,
+    /// Closes with the request unread, which resets the connection; it sends no reply either.
+    Reset,
+}
+
+/// One listener and what it was sent: the head of each request.
+struct Server {
+    port: u16,
+    heard: mpsc::Receiver<String>,
+}
+
+fn serve(reply: impl Into<Vec<u8>>, then: Then) -> Server {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (hears, heard) = mpsc::channel();
+    let reply = reply.into();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            answer(stream.unwrap(), &reply, then, &hears);
+        }
+    });
+    Server { port, heard }
+}
+
+fn answer(mut stream: TcpStream, reply: &[u8], then: Then, hears: &mpsc::Sender<String>) {
+    if let Then::Reset = then {
+        let _ = stream.peek(&mut [0]);
+        return;
+    }
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        if stream.read(&mut byte).unwrap_or(0) == 0 {
+            return;
+        }
+        head.extend(byte);
+    }
+    let _ = hears.send(String::from_utf8(head).unwrap());
+    let _ = stream.write_all(reply); // a client that has seen enough may be gone
+    match then {
+        Then::Close | Then::Reset => {}
+        Then::Hang => while stream.read(&mut [0]).unwrap_or(0) > 0 {},
+        Then::GoOn => while stream.write_all(&[b' '; 4096]).is_ok() {},
+    }
+}
+
+fn reply(status: &str, headers: &str, body: &str) -> String {
+    format!("HTTP/1.1 {status}\r\nconnection: close\r\n{headers}content-length: {}\r\n\r\n{body}", body.len())
+}
+
+fn at(base: &str) -> Client {
+    Client::new(Endpoint { base: base.parse().unwrap() }, Secret::new(KEY.into()))
+}
+
+impl Server {
+    fn client(&self) -> Client {
+        at(&format!("http://127.0.0.1:{}", self.port))
+    }
+
+    /// The kind of fault that asking for a session ends in.
+    async fn fault(&self) -> FaultKind {
+        self.client().session(&id("s")).await.outcome.unwrap_err().kind
+    }
+
+    async fn fault_within(&self, limits: Limits) -> FaultKind {
+        Client { limits, ..self.client() }.session(&id("s")).await.outcome.unwrap_err().kind
+    }
+}
+
+fn id(text: &str) -> SessionId {
+    SessionId::from_api(Untrusted::new(text))
+}
+
+fn hurried() -> Limits {
+    Limits { answer: SOON, ..Limits::default() }
+}
+
+#[tokio::test]
+async fn an_answer_is_read_whatever_its_type_is_called() {
+    for kind in ["application/json", "text/plain", "text/html; charset=utf-8"] {
+        let headers =
+            format!("content-type: {kind}\r\ndate: Sun, 22 Nov 2026 12:00:00 GMT\r\nx-request-id: r-1\r\n");
+        let server = serve(reply("200 OK", &headers, SESSION), Then::Close);
+        let answer = server.client().session(&id("s")).await;
+        assert_eq!(answer.outcome.unwrap().id, id("s"));
+        assert_eq!(answer.date, Some("2026-11-22T12:00:00Z".parse().unwrap()));
+        assert_eq!(answer.bytes, u64::try_from(SESSION.len()).unwrap());
+    }
+}
+
+#[tokio::test]
+async fn a_date_that_a_cache_has_aged_or_that_is_none_is_not_believed() {
+    for headers in ["date: Sun, 22 Nov 2026 12:00:00 GMT\r\nage: 7\r\n", "date: today\r\n", ""] {
+        let server = serve(reply("200 OK", headers, SESSION), Then::Close);
+        assert_eq!(server.client().session(&id("s")).await.date, None, "{headers}");
+    }
+}
+
+#[tokio::test]
+async fn a_fresh_answer_brings_the_url_and_shows_it_to_nobody() {
+    let server = serve(reply("200 OK", "", SESSION), Then::Close);
+    let client = server.client();
+    let fresh = client.fresh(&id("s")).await.outcome.unwrap();
+    assert_eq!(fresh.urls.connect.as_ref().unwrap().expose(), "wss://connect.example/?signingKey=cAnArY-url");
+    let shown = format!("{fresh:?} {client:?} {:?}", client.reconnected());
+    assert!(!shown.contains("cAnArY"), "{shown}");
+}
+
+#[tokio::test]
+async fn the_key_goes_along_by_its_name_and_nothing_says_where_we_come_from() {
+    let server = serve(reply("200 OK", "", "[]"), Then::Close);
+    server.client().sessions(List::Pending).await.outcome.unwrap();
+    let head = server.heard.recv().unwrap();
+    assert!(head.starts_with("GET /v1/sessions?status=PENDING HTTP/1.1\r\n"), "{head}");
+    let lines: Vec<&str> = head.lines().filter(|line| line.contains(KEY)).collect();
+    let (name, value) = lines[0].split_once(": ").unwrap();
+    assert_eq!((lines.len(), name.to_lowercase().as_str(), value), (1, "x-bb-api-key", KEY));
+    for unwanted in ["referer", "cookie", "authorization"] {
+        assert!(!head.to_lowercase().contains(unwanted), "{head}");
+    }
+    server.client().projects().await.outcome.unwrap();
+    assert!(server.heard.recv().unwrap().starts_with("GET /v1/projects HTTP/1.1\r\n"));
+}
+
+#[tokio::test]
+async fn any_id_is_one_segment_of_the_path() {
+    let server = serve(reply("200 OK", "", SESSION), Then::Close);
+    for base in ["/prefix", "/prefix/"] {
+        let client = at(&format!("http://127.0.0.1:{}{base}", server.port));
+        for (text, encoded) in [
+            ("6512bd43-d9ca-4e02-9a67-91f2c1a0b3de", "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de"),
+            (" two words ", "%20two%20words%20"),
+            ("../a/b?c#d", "..%2Fa%2Fb%3Fc%23d"),
+            ("50%2F%", "50%252F%25"),
+            ("größe🙂", "gr%C3%B6%C3%9Fe%F0%9F%99%82"),
+            ("a\u{7}\0", "a%07%00"),
+            ("a\\b;c=d&e+f", "a%5Cb;c=d&e+f"),
+        ] {
+            client.session(&id(text)).await.outcome.unwrap();
+            let head = server.heard.recv().unwrap();
+            assert!(head.starts_with(&format!("GET /prefix/v1/sessions/{encoded} HTTP/1.1\r\n")), "{head}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_no_header_can_carry_is_a_fault_of_its_own_and_nothing_is_sent() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    for key in ["bb_test_\ncAnArY", "bb_test_cAnArY\0", "\u{7f}cAnArY"] {
+        let client = Client::new(Endpoint { base: base.parse().unwrap() }, Secret::new(key.into()));
+        let fault = client.session(&id("s")).await.outcome.unwrap_err();
+        assert_eq!(fault.kind, FaultKind::KeyUnsendable, "{key:?}");
+        assert!(!fault.sentence().contains("cAnArY"));
+    }
+    nobody_came(&listener);
+}
+
+fn nobody_came(listener: &TcpListener) {
+    listener.set_nonblocking(true).unwrap();
+    assert_eq!(listener.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed() {
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    for status in ["301 Moved", "302 Found", "303 See Other", "307 Temporary", "308 Permanent"] {
+        let location = format!("location: http://{}/v1/sessions/s\r\n", other.local_addr().unwrap());
+        let server = serve(reply(status, &location, ""), Then::Close);
+        assert!(matches!(server.fault().await, FaultKind::Redirect(_)), "{status}");
+        assert_eq!(server.heard.try_iter().count(), 1);
+    }
+    nobody_came(&other);
+}
+
+#[tokio::test]
+async fn each_status_is_a_fault_of_its_own_with_the_servers_words() {
+    let headers = "retry-after: 7\r\nx-request-id: r-1\r\n";
+    let body = r#"{"statusCode":1,"error":"E","message":"the words"}"#;
+    for (status, kind) in [
+        ("400 Bad Request", FaultKind::Status(400)),
+        ("401 Unauthorized", FaultKind::KeyRefused),
+        ("402 Payment Required", FaultKind::Quota),
+        ("403 Forbidden", FaultKind::Forbidden),
+        ("404 Not Found", FaultKind::NotFound),
+        ("405 Method Not Allowed", FaultKind::Status(405)),
+        ("410 Gone", FaultKind::Gone),
+        ("429 Too Many Requests", FaultKind::RateLimited),
+        ("500 Oops", FaultKind::Server(500)),
+        ("503 Unavailable", FaultKind::Server(503)),
+        ("511 Network Authentication Required", FaultKind::Server(511)),
+        ("999 What", FaultKind::Status(999)),
+    ] {
+        let server = serve(reply(status, headers, body), Then::Close);
+        let fault = server.client().session(&id("s")).await.outcome.unwrap_err();
+        assert_eq!(fault.kind, kind);
+        assert_eq!(fault.message, Some(Untrusted::new("the words")));
+        assert_eq!(fault.request_id, Some(Untrusted::new("r-1")));
+        assert_eq!(fault.retry_after, Some(Duration::from_secs(7)));
+        assert!(fault.sentence().contains("the words"), "{}", fault.sentence());
+    }
+}
+
+#[tokio::test]
+async fn a_status_says_enough_whatever_becomes_of_its_body() {
+    let server = serve("HTTP/1.1 404 Not Found\r\ncontent-length: 100\r\n\r\n{", Then::Close);
+    assert_eq!(server.fault().await, FaultKind::NotFound);
+    let server = serve("HTTP/1.1 404 Not Found\r\ncontent-length: 100\r\n\r\n{", Then::Hang);
+    assert_eq!(server.fault_within(hurried()).await, FaultKind::NotFound);
+    let server = serve("HTTP/1.1 500 Oops\r\n\r\n<html>", Then::GoOn);
+    assert_eq!(server.fault().await, FaultKind::Server(500));
+}
+
+#[tokio::test]
+async fn what_is_no_json_is_called_what_it_is() {
+    for (body, kind) in [
+        ("<!doctype html><title>Sign in</title>", FaultKind::Html),
+        (" \n<Error/>", FaultKind::Html),
+        ("upstream error", FaultKind::NotJson(Untrusted::new("upstream error"))),
+        ("", FaultKind::NotJson(Untrusted::new(""))),
+        ("{\"id\":\"s\"", FaultKind::Cut),
+        ("[]", FaultKind::Unexpected(Untrusted::new("it is a list"))),
+    ] {
+        let server = serve(reply("200 OK", "x-request-id: r-1\r\n", body), Then::Close);
+        let fault = server.client().session(&id("s")).await.outcome.unwrap_err();
+        assert_eq!(fault.kind, kind, "{body}");
+        assert_eq!(fault.request_id.is_some(), kind != FaultKind::Html);
+    }
+    let typed = reply("200 OK", "content-type: text/html\r\n", "Please sign in");
+    assert_eq!(serve(typed, Then::Close).fault().await, FaultKind::Html);
+    let empty = "HTTP/1.1 204 No Content\r\n\r\n";
+    assert_eq!(serve(empty, Then::Close).fault().await, FaultKind::NotJson(Untrusted::new("")));
+}
+
+#[tokio::test]
+async fn nothing_listening_is_told_from_nobody_answering() {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let fault = at(&format!("http://127.0.0.1:{port}")).session(&id("s")).await.outcome.unwrap_err();
+    assert_eq!(fault.kind, FaultKind::Refused(Untrusted::new(format!("127.0.0.1:{port}"))));
+    assert_eq!(serve("", Then::Hang).fault_within(hurried()).await, FaultKind::Timeout);
+    let part = "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{";
+    assert_eq!(serve(part, Then::Hang).fault_within(hurried()).await, FaultKind::Timeout);
+}
+
+#[tokio::test]
+async fn a_list_that_never_ends_ends_with_its_time() {
+    let server = serve("HTTP/1.1 200 OK\r\n\r\n[", Then::GoOn);
+    let limits = Limits { list: SOON, list_bytes: u64::MAX, ..Limits::default() };
+    let client = Client { limits, ..server.client() };
+    assert_eq!(client.sessions(List::Running).await.outcome.unwrap_err().kind, FaultKind::Timeout);
+    let silent = Client { limits: hurried(), ..serve("", Then::Hang).client() };
+    assert_eq!(silent.sessions(List::Running).await.outcome.unwrap_err().kind, FaultKind::Timeout);
+}
+
+#[tokio::test]
+async fn a_connection_that_ends_too_soon_is_a_cut() {
+    for part in [
+        "",
+        "HTTP/1.1 200",
+        "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{",
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\n{\"a",
+    ] {
+        assert_eq!(serve(part, Then::Close).fault().await, FaultKind::Cut, "{part:?}");
+    }
+    assert_eq!(serve("", Then::Reset).fault().await, FaultKind::Cut);
+}
+
+#[tokio::test]
+async fn what_speaks_no_http_is_said_to() {
+    let many: String = (0..10_000).map(|at| format!("x-{at}: y\r\n")).collect();
+    for garbage in [
+        "SSH-2.0-OpenSSH_9.9\r\n\r\n".to_owned(),
+        "HTTP/9.9 200 OK\r\n\r\n".to_owned(),
+        "HTTP/1.1 abc OK\r\n\r\n".to_owned(),
+        "\0\0\0\0\0\0\0\0\r\n\r\n".to_owned(),
+        format!("HTTP/1.1 200 OK\r\n{many}\r\n"),
+        "HTTP/1.1 200 OK\r\ncontent-length: many\r\n\r\n".to_owned(),
+    ] {
+        let kind = serve(garbage.as_str(), Then::Hang).fault().await;
+        assert!(matches!(kind, FaultKind::Protocol(_)), "{kind:?} for {:.40}", garbage);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_too_large_is_dropped_by_what_it_says_and_by_what_it_sends() {
+    let says = "HTTP/1.1 200 OK\r\ncontent-length: 999999999999\r\n\r\n";
+    let limit = Limits::default().session_bytes;
+    assert_eq!(serve(says, Then::Hang).fault().await, FaultKind::TooLarge(limit));
+    let sends = "HTTP/1.1 200 OK\r\n\r\n{";
+    assert_eq!(serve(sends, Then::GoOn).fault().await, FaultKind::TooLarge(limit));
+    let list = serve(sends, Then::GoOn).client().sessions(List::Running).await;
+    assert_eq!(list.outcome.unwrap_err().kind, FaultKind::TooLarge(Limits::default().list_bytes));
+}
+
+#[tokio::test]
+async fn a_large_list_is_decoded_all_the_same() {
+    let elements: Vec<String> =
+        (0..3000).map(|at| format!(r#"{{"id":"s{at}","status":"RUNNING"}}"#)).collect();
+    let body = format!("[{}]", elements.join(","));
+    assert!(body.len() > DECODE_ELSEWHERE);
+    let listing = serve(reply("200 OK", "", &body), Then::Close).client().sessions(List::Running).await;
+    assert_eq!(listing.outcome.unwrap().sessions.len(), 3000);
+}
+
+/// Runs itself with the variables set, because a process can not safely set its own.
+#[tokio::test]
+async fn a_proxy_is_not_asked_for_a_loopback_address() {
+    const INNER: &str = "KEEPWATCH_TEST_BEHIND_PROXY";
+    if std::env::var_os(INNER).is_some() {
+        for base in ["http://127.0.0.1", "http://localhost"] {
+            let server = serve(reply("200 OK", "", SESSION), Then::Close);
+            at(&format!("{base}:{}", server.port)).session(&id("s")).await.outcome.unwrap();
+        }
+        return;
+    }
+    let name = "api::client::tests::a_proxy_is_not_asked_for_a_loopback_address";
+    let mut inner = Command::new(std::env::current_exe().unwrap());
+    inner.args(["--exact", name]).env(INNER, "1").env_remove("NO_PROXY").env_remove("no_proxy");
+    for variable in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
+        inner.env(variable, "http://127.0.0.1:1");
+    }
+    let output = inner.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+}
+
+#[test]
+fn the_tail_of_a_key_tells_keys_apart_and_gives_nothing_of_a_short_one() {
+    assert_eq!(key_tail(&Secret::new("bb_live_0123456789f3a9".into())), "…f3a9");
+    assert_eq!(key_tail(&Secret::new("short".into())), "••••");
+}
+
+#[test]
+fn loopback_is_told_by_the_address() {
+    for (base, is) in [
+        ("http://127.0.0.1:80", true),
+        ("http://127.9.9.9", true),
+        ("http://[::1]:7", true),
+        ("http://localhost", true),
+        ("http://demo.localhost", true),
+        ("http://localhost.evil.example", false),
+        ("http://10.0.0.1", false),
+        ("https://api.browserbase.com", false),
+    ] {
+        assert_eq!(Endpoint { base: base.parse().unwrap() }.is_loopback(), is, "{base}");
+    }
+    assert_eq!(at("https://api.browserbase.com").endpoint().host(), "api.browserbase.com");
+    assert_eq!(at("http://[::1]:7/x").endpoint().host(), "[::1]:7");
+}

@@ -1,0 +1,405 @@
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::session::Phase;
+
+const CANARY: &str = "cAnArY";
+
+fn asked() -> SessionId {
+    SessionId::parse("asked-for").unwrap()
+}
+
+fn whole() -> Value {
+    json!({
+        "id": "6512bd43", "projectId": "p-1", "status": "RUNNING", "region": "us-west-2",
+        "createdAt": "2026-10-03T16:05:34.513867+00:00", "updatedAt": "2026-10-03T16:05:34.6Z",
+        "startedAt": "2026-10-03T16:05:34.513867+00:00", "expiresAt": "2026-10-03T16:20:34.513867+00:00",
+        "endedAt": "2026-10-03T16:10:00Z", "proxyBytes": 12, "keepAlive": true, "contextId": "c-1",
+        "userMetadata": {"name": "checkout"},
+        "connectUrl": format!("wss://connect.example/?signingKey={CANARY}1"),
+        "seleniumRemoteUrl": format!("http://connect.example/{CANARY}2"), "signingKey": format!("{CANARY}3"),
+    })
+}
+
+/// The whole session with one field set to this JSON text, or left out.
+fn with(name: &str, raw: Option<&str>) -> Session {
+    let mut fields = whole();
+    fields.as_object_mut().unwrap().remove(name);
+    let body = match raw {
+        Some(raw) => format!("{{{}:{raw},{}", json!(name), &fields.to_string()[1..]),
+        None => fields.to_string(),
+    };
+    session(body.as_bytes(), &asked()).unwrap_or_else(|fault| panic!("{body}: {fault:?}"))
+}
+
+fn others(session: &Session) -> Vec<(&str, &str)> {
+    session.others.iter().map(|(name, value)| (name.raw(), value.raw())).collect()
+}
+
+fn at(text: &str) -> Option<Timestamp> {
+    Some(text.parse().unwrap())
+}
+
+#[test]
+fn every_field_of_the_contract_arrives() {
+    let session = session(whole().to_string().as_bytes(), &asked()).unwrap();
+    assert_eq!(session.id.raw(), "6512bd43");
+    assert_eq!(session.project.unwrap().raw(), "p-1");
+    assert_eq!(session.status, Status::Running);
+    assert_eq!(session.region, Some(Region::UsWest2));
+    assert_eq!(session.created, at("2026-10-03T16:05:34.513867Z"));
+    assert_eq!(session.updated, at("2026-10-03T16:05:34.600Z"));
+    assert_eq!(session.started, at("2026-10-03T16:05:34.513867Z"));
+    assert_eq!(session.expires, at("2026-10-03T16:20:34.513867Z"));
+    assert_eq!(session.ended, at("2026-10-03T16:10:00Z"));
+    assert_eq!(session.proxy_bytes, Some(12));
+    assert_eq!(session.keep_alive, Some(true));
+    assert_eq!(session.context.unwrap().raw(), "c-1");
+    assert_eq!(session.metadata.unwrap().json(), r#"{"name":"checkout"}"#);
+    let all = ConnectFields { connect_url: true, selenium_remote_url: true, signing_key: true };
+    assert_eq!(session.connect, Some(all));
+    assert!(session.others.is_empty());
+}
+
+#[test]
+fn a_time_may_have_any_number_of_digits_and_any_offset() {
+    for (text, same) in [
+        ("2026-10-03T16:05:34Z", "2026-10-03T16:05:34Z"),
+        ("2026-10-03T16:05:34.5Z", "2026-10-03T16:05:34.5Z"),
+        ("2026-10-03T16:05:34.513867+00:00", "2026-10-03T16:05:34.513867Z"),
+        ("2026-10-03T16:05:34.123456789-07:30", "2026-10-03T23:35:34.123456789Z"),
+        ("2026-10-03T16:05:34.1234567891234+14:00", "2026-10-03T02:05:34.123456789Z"),
+        ("2026-10-03t16:05:34.25z", "2026-10-03T16:05:34.25Z"),
+        (" 2026-10-03T16:05:34-00:00 ", "2026-10-03T16:05:34Z"),
+        ("1926-10-03T16:05:34Z", "1926-10-03T16:05:34Z"),
+        ("0000-01-01T00:00:00+23:59", "-0001-12-31T00:01:00Z"),
+        ("9999-12-31T23:59:59.999999999-23:59", "+10000-01-01T23:58:59.999999999Z"),
+    ] {
+        for name in ["createdAt", "updatedAt", "startedAt", "endedAt", "expiresAt"] {
+            let session = with(name, Some(&json!(text).to_string()));
+            let got = match name {
+                "createdAt" => session.created,
+                "updatedAt" => session.updated,
+                "startedAt" => session.started,
+                "endedAt" => session.ended,
+                _ => session.expires,
+            };
+            assert_eq!(got, at(same), "{name} {text}");
+            assert!(session.others.is_empty());
+        }
+    }
+    for digits in 0..=9 {
+        let text = format!("\"2026-10-03T16:05:34.{}Z\"", "1".repeat(digits));
+        let session = with("endedAt", Some(&text.replace(".Z", "Z")));
+        assert_eq!(
+            session.ended.unwrap().timestamp_subsec_nanos(),
+            111_111_111 / 10_u32.pow(9 - digits as u32) * 10_u32.pow(9 - digits as u32)
+        );
+    }
+}
+
+#[test]
+fn what_is_missing_or_null_is_absent_and_costs_nothing_else() {
+    for name in [
+        "projectId",
+        "createdAt",
+        "updatedAt",
+        "startedAt",
+        "endedAt",
+        "expiresAt",
+        "proxyBytes",
+        "keepAlive",
+        "contextId",
+        "region",
+        "userMetadata",
+        "somethingNew",
+    ] {
+        for raw in [None, Some("null"), Some(" null ")] {
+            let session = with(name, raw);
+            assert_eq!(session.status, Status::Running, "{name}");
+            assert!(session.others.is_empty(), "{name}: {:?}", session.others);
+            let missing = [
+                session.project.is_none(),
+                session.created.is_none(),
+                session.updated.is_none(),
+                session.started.is_none(),
+                session.ended.is_none(),
+                session.expires.is_none(),
+                session.proxy_bytes.is_none(),
+                session.keep_alive.is_none(),
+                session.context.is_none(),
+                session.region.is_none(),
+                session.metadata.is_none(),
+            ];
+            let expected = usize::from(name != "somethingNew");
+            assert_eq!(missing.iter().filter(|is| **is).count(), expected, "{name}");
+        }
+    }
+    assert_eq!(with("id", None).id, asked(), "the reply need not repeat what it was asked for");
+}
+
+#[test]
+fn a_value_of_the_wrong_type_is_kept_as_its_text() {
+    for (name, raw) in [
+        ("projectId", "7"),
+        ("createdAt", "1759507534"),
+        ("updatedAt", "\"yesterday\""),
+        ("startedAt", "\"\""),
+        ("endedAt", "false"),
+        ("expiresAt", "\"2026-10-03\""),
+        ("proxyBytes", "\"12\""),
+        ("proxyBytes", "1.5"),
+        ("proxyBytes", "9223372036854775808"),
+        ("proxyBytes", "1e400"),
+        ("keepAlive", "\"true\""),
+        ("keepAlive", "1"),
+        ("contextId", "[]"),
+        ("contextId", "\"\""),
+        ("region", "{}"),
+        ("userMetadata", "\"text\""),
+        ("userMetadata", "[1]"),
+        ("id", "\"\""),
+        ("id", "\"..\""),
+        ("id", "\"a\\tb\""),
+        ("id", "7"),
+        ("somethingNew", "{\"a\":[1, 2]}"),
+    ] {
+        let session = with(name, Some(raw));
+        assert_eq!(others(&session), [(name, raw)]);
+    }
+}
+
+#[test]
+fn odd_values_of_the_right_type_pass_as_they_are() {
+    assert_eq!(with("proxyBytes", Some("-5")).proxy_bytes, Some(-5));
+    assert_eq!(with("proxyBytes", Some("-0")).proxy_bytes, Some(0));
+    assert_eq!(with("proxyBytes", Some("2.0e3")).proxy_bytes, Some(2000));
+    assert_eq!(with("proxyBytes", Some("9223372036854775807")).proxy_bytes, Some(i64::MAX));
+    assert_eq!(with("status", Some("\"HIBERNATING\"")).status.phase(), Phase::Unknown);
+    assert_eq!(with("status", Some("\"\"")).status.raw(), "");
+    assert_eq!(with("region", Some("\"mars-north-1\"")).region.unwrap().raw(), "mars-north-1");
+    assert_eq!(with("id", Some("\" two words \"")).id.raw(), " two words ");
+    assert_eq!(with("projectId", Some("\"\"")).project.unwrap().raw(), "");
+    assert_eq!(with("userMetadata", Some("{ }")).metadata.unwrap().json(), "{ }");
+    let reversed = with("expiresAt", Some("\"1926-01-01T00:00:00Z\""));
+    assert_eq!((reversed.timeout(), reversed.unused()), (None, None));
+}
+
+#[test]
+fn escapes_in_names_and_values_are_read() {
+    let body = r#"{"\u0069d":"\u0061\"b","st\u0061tus":"RUNN\u0049NG","connect\u0055rl":"cAnArY"}"#;
+    let session = session(body.as_bytes(), &asked()).unwrap();
+    assert_eq!((session.id.raw(), &session.status), ("a\"b", &Status::Running));
+    assert!(session.connect.unwrap().connect_url);
+    assert!(!format!("{session:?}").contains(CANARY));
+    let (_, urls) = fresh(body.as_bytes(), &asked()).unwrap();
+    assert_eq!(urls.connect.unwrap().expose(), CANARY);
+}
+
+#[test]
+fn of_fields_with_one_name_the_last_counts() {
+    let body = r#"{"id":"a","status":"PENDING","status":"RUNNING","connectUrl":"x","connectUrl":"y","proxyBytes":1,"proxyBytes":"?"}"#;
+    let (session, urls) = fresh(body.as_bytes(), &asked()).unwrap();
+    assert_eq!(session.status, Status::Running);
+    assert_eq!(urls.connect.unwrap().expose(), "y");
+    assert_eq!(others(&session), [("proxyBytes", "\"?\"")]);
+}
+
+#[test]
+fn one_bad_element_of_a_list_costs_that_element() {
+    let body = br#"[{"id":"a","status":"RUNNING"}, 7, null, "x", [], {}, {"id":"","status":"RUNNING"},
+        {"id":".","status":"RUNNING"}, {"id":"b"}, {"id":"c","status":7}, {"id":"d e","status":"NEW"}]"#;
+    let listing = sessions(body).unwrap();
+    assert_eq!(listing.sessions.iter().map(|it| it.id.raw()).collect::<Vec<_>>(), ["a", "d e"]);
+    assert_eq!(listing.malformed, 9);
+    assert_eq!(listing.sessions[0].connect, None, "a list has no connect fields, so nothing is said of them");
+    assert_eq!(sessions(b" [ ] ").unwrap(), Listing::default());
+}
+
+#[test]
+fn depth_and_length_of_what_is_not_read_do_not_matter() {
+    let deep = format!("{}1{}", r#"{"a":["#.repeat(1000), "]}".repeat(1000));
+    let session = with("userMetadata", Some(&deep));
+    assert_eq!(session.metadata.unwrap().json(), deep);
+    assert_eq!(others(&with("new", Some(&deep)))[0].1, &deep[..LONGEST_OTHER]);
+    for name in ["connectUrl", "id", "createdAt", "proxyBytes", "keepAlive"] {
+        with(name, Some(&deep));
+    }
+    let long = format!(r#"{{"a":"{}"}}"#, "é".repeat(500_000));
+    assert!(with("userMetadata", Some(&long)).metadata.unwrap().json().len() <= 16 * 1024);
+    assert!(
+        with("projectId", Some(&json!("é".repeat(500_000)).to_string())).project.unwrap().raw().len()
+            <= LONGEST_TEXT
+    );
+    let many: String = (0..10_000).map(|at| format!("\"f{at}\":{at},")).collect();
+    let body = format!("{{{many}\"id\":\"a\",\"status\":\"RUNNING\"}}");
+    assert_eq!(super::session(body.as_bytes(), &asked()).unwrap().others.len(), MOST_OTHERS);
+    let list = format!("[{}1]", format!("{deep},").repeat(100));
+    assert_eq!(sessions(list.as_bytes()).unwrap().malformed, 101);
+}
+
+#[test]
+fn bytes_that_are_no_text_cost_only_themselves() {
+    let body =
+        b"\xEF\xBB\xBF[{\"id\":\"a\xFF\",\"status\":\"RUNNING\"},{\"id\":\"b\",\"status\":\"RUNNING\"}]";
+    let listing = sessions(body).unwrap();
+    assert_eq!(listing.sessions.iter().map(|it| it.id.raw()).collect::<Vec<_>>(), ["a\u{fffd}", "b"]);
+}
+
+#[test]
+fn each_body_that_is_no_answer_says_what_it_is_instead_and_quotes_no_json() {
+    let sentence = |body: &str| session(body.as_bytes(), &asked()).unwrap_err().sentence();
+    let documents = "the answer is not what the API documents: ";
+    for (body, said) in [
+        ("", "the answer is empty".to_owned()),
+        (" \n", "the answer is empty".to_owned()),
+        ("upstream error", "the answer is not JSON; it begins “upstream error”".to_owned()),
+        ("[]", format!("{documents}it is a list")),
+        ("\"cAnArY\"", format!("{documents}it is a text")),
+        ("null", format!("{documents}it is a plain value")),
+        ("{\"status\":\"RUNNING\"", "the connection was cut in the middle of the answer".to_owned()),
+        ("{\"connectUrl\":\"cAnArY\"} garbage", format!("{documents}broken JSON at line 1 column 25")),
+        ("{\"signingKey\":\"cAnArY\",}", format!("{documents}broken JSON at line 1 column 24")),
+        ("\"cAnArY\" \"", format!("{documents}it is a text")),
+        ("{}", format!("{documents}`status` is missing")),
+        ("{\"status\":null}", format!("{documents}`status` is missing")),
+    ] {
+        assert_eq!(sentence(body), said, "{body}");
+        assert!(!format!("{:?}", fresh(body.as_bytes(), &asked())).contains(CANARY), "{body}");
+    }
+    assert!(sessions(b"{}").unwrap_err().sentence().ends_with("it is an object"));
+    assert!(projects(b"{}").unwrap_err().sentence().ends_with("it is an object"));
+}
+
+#[test]
+fn no_secret_stands_in_the_debug_text_of_anything() {
+    let body = whole().to_string();
+    let list = format!("[{body}]");
+    let (seen, urls) = fresh(body.as_bytes(), &asked()).unwrap();
+    assert!(urls.connect.as_ref().unwrap().expose().ends_with(&format!("{CANARY}1")));
+    assert!(urls.selenium.as_ref().unwrap().expose().ends_with(&format!("{CANARY}2")));
+    assert_eq!(urls.signing_key.as_ref().unwrap().expose(), format!("{CANARY}3"));
+    let all =
+        format!("{seen:?} {urls:?} {:?} {:?}", session(body.as_bytes(), &asked()), sessions(list.as_bytes()));
+    assert!(!all.contains(CANARY), "{all}");
+    assert!(!serde_json::to_string(&seen).unwrap().contains(CANARY));
+}
+
+#[test]
+fn a_connect_field_that_holds_nothing_is_not_there() {
+    for raw in ["\"\"", "null", "7", "{}"] {
+        let body = format!(r#"{{"status":"RUNNING","connectUrl":{raw}}}"#);
+        let (session, urls) = fresh(body.as_bytes(), &asked()).unwrap();
+        assert!(!session.connect.unwrap().connect_url && urls.connect.is_none(), "{raw}");
+        assert!(session.others.is_empty(), "a secret of the wrong type is a secret still");
+    }
+}
+
+#[test]
+fn an_error_may_have_any_shape() {
+    let message = |body: &str| error_message(body.as_bytes()).map(|message| message.raw().to_owned());
+    for (body, said) in [
+        (r#"{"statusCode":429,"error":"Too Many Requests","message":"slow"}"#, Some("slow")),
+        (r#"{"error":"Not Found"}"#, Some("Not Found")),
+        (r#"{"message":null,"error":"E"}"#, Some("E")),
+        (r#"{"message":{"a":1}}"#, Some(r#"{"a":1}"#)),
+        (r#"{"message":"a","message":"b"}"#, Some("b")),
+        (r#"{"code":7}"#, None),
+        ("[]", None),
+        ("<html>", None),
+        ("", None),
+    ] {
+        assert_eq!(message(body).as_deref(), said, "{body}");
+    }
+    assert!(message(&json!({"message": "x".repeat(100_000)}).to_string()).unwrap().len() <= LONGEST_TEXT);
+}
+
+#[test]
+fn an_odd_field_of_a_project_costs_that_field() {
+    let body = br#"[{"id":"p","name":"acme","defaultTimeout":900,"concurrency":25,"x":1},
+        {"id":"q","name":null,"defaultTimeout":-1,"concurrency":"many"}, {"name":"none"}, 7]"#;
+    let projects = projects(body).unwrap();
+    assert_eq!(projects.len(), 2);
+    assert_eq!(projects[0].default_timeout, Some(Duration::from_secs(900)));
+    assert_eq!(projects[0].concurrency, Some(25));
+    assert_eq!(
+        (projects[1].name.raw(), projects[1].default_timeout, projects[1].concurrency),
+        ("q", None, None)
+    );
+}
+
+/// A time as any conforming server may write it.
+fn time_text() -> impl Strategy<Value = String> {
+    let date = (1..=9998_i32, 1..=12_u32, 1..=28_u32, 0..24_u32, 0..60_u32, 0..60_u32);
+    let offset = prop_oneof![
+        Just("Z".to_owned()),
+        (any::<bool>(), 0..24_u32, 0..60_u32)
+            .prop_map(|(west, h, m)| { format!("{}{h:02}:{m:02}", if west { '-' } else { '+' }) })
+    ];
+    (date, "[0-9]{0,9}", offset).prop_map(|((year, month, day, h, m, s), digits, offset)| {
+        let fraction = if digits.is_empty() { digits } else { format!(".{digits}") };
+        format!("{year:04}-{month:02}-{day:02}T{h:02}:{m:02}:{s:02}{fraction}{offset}")
+    })
+}
+
+proptest! {
+    #[test]
+    fn every_session_that_the_contract_allows_arrives_whole(
+        id in "\\PC{0,20}", project in any::<String>(), context in proptest::option::of("\\PC{1,20}"),
+        status in prop_oneof!["PENDING|RUNNING|ERROR|TIMED_OUT|COMPLETED", "[A-Z_]{1,12}"],
+        region in prop_oneof!["us-west-2|us-east-1|eu-central-1|ap-southeast-1", "[a-z0-9-]{1,14}"],
+        times in proptest::collection::vec(time_text(), 4), ended in proptest::option::of(time_text()),
+        bytes in any::<i64>(), keep_alive in any::<bool>(),
+        metadata in proptest::option::of(proptest::collection::hash_map(any::<String>(), any::<String>(), 0..4)),
+        extra in any::<u32>(),
+    ) {
+        let mut fields = json!({
+            "id": id, "projectId": project, "status": status, "region": region, "proxyBytes": bytes,
+            "keepAlive": keep_alive, "createdAt": times[0], "updatedAt": times[1], "startedAt": times[2],
+            "expiresAt": times[3], "addedLater": extra,
+        });
+        let map = fields.as_object_mut().unwrap();
+        context.iter().for_each(|it| { map.insert("contextId".into(), json!(it)); });
+        ended.iter().for_each(|it| { map.insert("endedAt".into(), json!(it)); });
+        metadata.iter().for_each(|it| { map.insert("userMetadata".into(), json!(it)); });
+        let session = session(fields.to_string().as_bytes(), &asked()).unwrap();
+        let time = |text: &String| Some(chrono::DateTime::parse_from_rfc3339(text).unwrap().to_utc());
+        if matches!(id.as_str(), "" | "." | "..") {
+            prop_assert_eq!(&session.id, &asked());
+        } else {
+            prop_assert_eq!(session.id.raw(), &id);
+            let extra = extra.to_string();
+            prop_assert_eq!(others(&session), [("addedLater", extra.as_str())]);
+        }
+        prop_assert_eq!(session.project.as_ref().unwrap().raw(), &project);
+        prop_assert_eq!(session.status.raw(), &status);
+        prop_assert_eq!(session.region.as_ref().unwrap().raw(), &region);
+        prop_assert_eq!(session.proxy_bytes, Some(bytes));
+        prop_assert_eq!(session.keep_alive, Some(keep_alive));
+        prop_assert_eq!(session.created, time(&times[0]));
+        prop_assert_eq!(session.updated, time(&times[1]));
+        prop_assert_eq!(session.started, time(&times[2]));
+        prop_assert_eq!(session.expires, time(&times[3]));
+        prop_assert_eq!(session.ended, ended.as_ref().and_then(time));
+        prop_assert_eq!(session.context.as_ref().map(Untrusted::raw), context.as_deref());
+        let kept: Option<Value> = session.metadata.as_ref().map(|it| serde_json::from_str(it.json()).unwrap());
+        prop_assert_eq!(kept, metadata.map(|it| json!(it)));
+        // And it survives being recorded.
+        let again: Session = serde_json::from_str(&serde_json::to_string(&session).unwrap()).unwrap();
+        prop_assert_eq!(again, session);
+    }
+
+    #[test]
+    fn no_bytes_whatever_end_in_a_panic(
+        noise in proptest::collection::vec(any::<u8>(), 0..200), cut in 0..600_usize, splice in any::<bool>(),
+    ) {
+        let mut body = if splice { whole().to_string().into_bytes() } else { noise.clone() };
+        if splice {
+            let at = cut.min(body.len());
+            body.splice(at..(at + 3).min(body.len()), noise);
+        }
+        let list = [b"[", body.as_slice(), b"]"].concat();
+        let _ = (fresh(&body, &asked()), sessions(&list), projects(&list), error_message(&body));
+    }
+}

@@ -1,0 +1,145 @@
+use std::time::Duration;
+
+use super::*;
+use crate::clock::{Moment, later};
+use crate::session::{FaultKind, Metadata, Region, Session, running};
+use crate::watch::{Exchange, Input, Scope};
+
+fn t(seconds: u64) -> Timestamp {
+    later("2026-11-22T12:00:00Z".parse().unwrap(), Duration::from_secs(seconds))
+}
+
+fn exchange(seconds: u64) -> Exchange {
+    let since = Duration::from_secs(seconds);
+    let moment = Moment { wall: t(seconds), mono: since, boot: since };
+    Exchange { sent: moment, received: moment, date: None }
+}
+
+fn id(text: &str) -> SessionId {
+    SessionId::parse(text).unwrap()
+}
+
+/// A session that starts and expires so many seconds after noon.
+fn session(text: &str, started: u64, expires: u64) -> Session {
+    Session { expires: Some(t(expires)), ..running(text, t(started), Duration::ZERO) }
+}
+
+fn ended(text: &str, status: Status, at: u64) -> Session {
+    Session { status, ended: Some(t(at)), ..session(text, 0, 900) }
+}
+
+fn fleet(sessions: Vec<Session>) -> Fleet {
+    let mut fleet = Fleet::new();
+    for session in sessions {
+        let scope = Scope::One(session.id.clone());
+        fleet.apply(Input::Seen { at: exchange(1), scope, sessions: vec![session], malformed: 0 });
+    }
+    fleet
+}
+
+fn order(fleet: &Fleet, by: SortBy, reversed: bool) -> Vec<String> {
+    let rows = Rows::of(fleet, Sort { by, reversed }, "");
+    rows.window(0, usize::MAX).map(|row| row.id.raw().to_owned()).collect()
+}
+
+fn missing(fleet: &mut Fleet, text: &str) {
+    fleet.apply(Input::Missing {
+        at: exchange(2),
+        id: id(text),
+        fault: FaultKind::NotFound.into(),
+        next: None,
+    });
+}
+
+#[test]
+fn what_ends_next_comes_first_and_what_has_ended_comes_last_the_newest_end_first() {
+    let mut fleet = fleet(vec![
+        ended("old", Status::Completed, 10),
+        session("late", 0, 900),
+        Session { expires: None, ..session("endless", 0, 0) },
+        ended("new", Status::Error, 20),
+        session("soon", 0, 100),
+        Session { status: Status::Pending, ..session("pending", 0, 50) },
+        session("overdue", 0, 0),
+        Session { ended: None, ..ended("when", Status::Completed, 0) },
+    ]);
+    fleet.apply(Input::Asked { at: exchange(0).sent, ids: vec![id("awaited"), id("absent")] });
+    missing(&mut fleet, "absent");
+    let expected =
+        ["overdue", "soon", "late", "endless", "pending", "absent", "awaited", "new", "old", "when"];
+    assert_eq!(order(&fleet, SortBy::Left, false), expected);
+}
+
+#[test]
+fn ties_go_by_the_id_in_both_directions_so_that_rows_never_jump() {
+    let fleet = fleet(["d", "b", "a", "c"].map(|text| session(text, 0, 900)).to_vec());
+    for by in [SortBy::Left, SortBy::Status, SortBy::Label, SortBy::Region, SortBy::Age, SortBy::Proxy] {
+        for reversed in [false, true] {
+            assert_eq!(order(&fleet, by, reversed), ["a", "b", "c", "d"], "{by:?}");
+        }
+    }
+    assert_eq!(order(&fleet, SortBy::Session, true), ["d", "c", "b", "a"]);
+}
+
+#[test]
+fn each_column_sorts_as_it_reads() {
+    let label = |name: &str| Some(Metadata::new(&format!(r#"{{"name":"{name}"}}"#)));
+    let fleet = fleet(vec![
+        Session { proxy_bytes: Some(5), metadata: label("z"), ..session("a", 30, 900) },
+        Session { proxy_bytes: None, region: None, ..session("b", 10, 900) },
+        Session {
+            proxy_bytes: Some(-7),
+            region: Some(Region::EuCentral1),
+            metadata: label("y"),
+            ..session("c", 20, 900)
+        },
+    ]);
+    assert_eq!(order(&fleet, SortBy::Proxy, false), ["a", "c", "b"]);
+    assert_eq!(order(&fleet, SortBy::Label, false), ["c", "a", "b"]);
+    assert_eq!(order(&fleet, SortBy::Region, false), ["c", "a", "b"]);
+    assert_eq!(order(&fleet, SortBy::Age, false), ["a", "c", "b"]);
+    assert_eq!(order(&fleet, SortBy::Age, true), ["b", "c", "a"]);
+}
+
+#[test]
+fn every_word_of_the_filter_must_be_there_in_any_case_and_counts_are_of_all() {
+    let metadata = Some(Metadata::new(r#"{"env":"Staging"}"#));
+    let mut fleet = fleet(vec![
+        Session { metadata, ..session("AbC", 0, 900) },
+        session("abd", 0, 900),
+        ended("abe", Status::Completed, 1),
+        ended("abf", Status::TimedOut, 1),
+        ended("abg", Status::Error, 1),
+        Session { status: Status::named("NEW"), ..session("abh", 0, 900) },
+        Session { status: Status::Pending, ..session("abi", 0, 900) },
+    ]);
+    let found = |fleet: &Fleet, filter: &str| Rows::of(fleet, Sort::default(), filter).len();
+    for (filter, count) in [
+        ("", 7),
+        ("  ", 7),
+        ("ab", 7),
+        ("ABC", 1),
+        ("ab staging", 1),
+        ("run us-west", 2),
+        ("running", 2),
+        ("zzz", 0),
+    ] {
+        assert_eq!(found(&fleet, filter), count, "{filter}");
+        let counts = Rows::of(&fleet, Sort::default(), filter).counts().clone();
+        let of =
+            [counts.running, counts.pending, counts.completed, counts.timed_out, counts.error, counts.other];
+        assert_eq!((of, counts.all()), ([2, 1, 1, 1, 1, 1], 7));
+    }
+    fleet.apply(Input::Asked { at: exchange(0).sent, ids: vec![id("abd")] });
+    missing(&mut fleet, "abd");
+    let counts = Rows::of(&fleet, Sort::default(), "").counts().clone();
+    assert_eq!((counts.running, counts.other), (1, 2), "what the API does not know does not run");
+}
+
+#[test]
+fn rows_are_found_by_place_and_by_session() {
+    let rows = Rows::of(&fleet(vec![session("a", 0, 100), session("b", 0, 200)]), Sort::default(), "");
+    assert_eq!((rows.place(&id("b")), rows.place(&id("z"))), (Some(1), None));
+    assert_eq!((rows.get(1).map(|row| row.id.raw()), rows.get(2)), (Some("b"), None));
+    assert_eq!((rows.len(), rows.is_empty(), rows.window(1, 9).count()), (2, false, 1));
+}

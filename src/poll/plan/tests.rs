@@ -1,0 +1,582 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::session::FaultKind;
+use crate::text::Untrusted;
+
+const INTERVAL: Duration = Duration::from_secs(3);
+
+fn s(seconds: f64) -> Duration {
+    Duration::from_secs_f64(seconds)
+}
+
+fn id(text: &str) -> SessionId {
+    SessionId::parse(text).unwrap()
+}
+
+fn ids(texts: &[&str]) -> Vec<SessionId> {
+    texts.iter().map(|text| id(text)).collect()
+}
+
+fn refused() -> Fault {
+    FaultKind::Refused(Untrusted::new("h")).into()
+}
+
+fn fault(kind: FaultKind) -> Fault {
+    kind.into()
+}
+
+fn resting(seconds: f64) -> Fault {
+    Fault { retry_after: Some(s(seconds)), ..FaultKind::RateLimited.into() }
+}
+
+/// A plan with a clock, and with words for its requests: an id, `RUNNING`, `PENDING`, `projects`.
+struct Sim {
+    plan: Plan,
+    now: Duration,
+}
+
+impl Sim {
+    /// Watches these ids; the projects have been answered.
+    fn of(texts: &[&str]) -> Self {
+        let mut sim = Self::new(&Targets::Ids(ids(texts)));
+        sim.know_projects();
+        sim
+    }
+
+    /// Watches the lists; the projects have been answered.
+    fn of_all() -> Self {
+        let mut sim = Self::new(&Targets::All);
+        sim.know_projects();
+        sim
+    }
+
+    fn new(targets: &Targets) -> Self {
+        let now = s(1000.0);
+        Self { plan: Plan::new(targets, INTERVAL, now), now }
+    }
+
+    /// As if the projects had been asked and answered a moment ago.
+    fn know_projects(&mut self) {
+        let target = self.plan.targets.get_mut(&Request::Projects).unwrap();
+        target.state = State::Waiting(self.now + PROJECTS_EVERY);
+        self.plan.projects_tried = true;
+    }
+
+    /// Goes to so many seconds after the start.
+    fn at(&mut self, seconds: f64) -> &mut Self {
+        self.now = s(1000.0) + s(seconds);
+        self
+    }
+
+    fn due(&mut self) -> Vec<String> {
+        self.plan.due(self.now).iter().map(word).collect()
+    }
+
+    /// When there is something to send next, in seconds since the start.
+    fn next(&self) -> Option<f64> {
+        self.plan.next_due().map(|at| at.as_secs_f64() - 1000.0)
+    }
+
+    fn answer(&mut self, word: &str, outcome: Outcome<'_>) -> Option<f64> {
+        let request = match word {
+            "RUNNING" => Request::List(List::Running),
+            "PENDING" => Request::List(List::Pending),
+            "projects" => Request::Projects,
+            text => Request::Session(id(text)),
+        };
+        let at = self.plan.answered(&request, outcome, self.now, 0.0);
+        at.map(|at| at.as_secs_f64() - 1000.0)
+    }
+
+    fn alive(&mut self, texts: &[&str]) {
+        texts.iter().for_each(|text| {
+            self.answer(text, Outcome::Alive);
+        });
+    }
+
+    fn listed(&mut self, list: &str, texts: &[&str]) {
+        self.answer(list, Outcome::Listed(ids(texts)));
+    }
+
+    fn failed(&mut self, text: &str, fault: &Fault) -> Option<f64> {
+        self.answer(text, Outcome::Failed(fault))
+    }
+}
+
+fn word(request: &Request) -> String {
+    match request {
+        Request::Session(id) => id.raw().into(),
+        Request::List(list) => list.status().raw().into(),
+        Request::Projects => "projects".into(),
+        Request::Fresh(id) => format!("fresh {}", id.raw()),
+    }
+}
+
+const NOTHING: [&str; 0] = [];
+
+#[test]
+fn at_most_four_are_in_flight_and_the_sessions_come_before_the_projects() {
+    let mut sim = Sim::new(&Targets::Ids(ids(&["a", "b", "c", "d", "e", "a"])));
+    assert_eq!(sim.due(), ["a", "b", "c", "d"]);
+    assert_eq!((sim.due(), sim.next()), (vec![], None), "full: only an answer can make room");
+    sim.alive(&["c"]);
+    assert_eq!(sim.due(), ["e"], "a session named twice is asked once");
+    sim.alive(&["a", "b"]);
+    assert_eq!(sim.due(), ["projects"]);
+    assert_eq!(sim.due(), NOTHING);
+}
+
+#[test]
+fn a_session_is_never_asked_while_it_is_being_asked() {
+    let mut sim = Sim::of(&["a"]);
+    assert_eq!(sim.due(), ["a"]);
+    for later in [3.0, 6.0, 60.0] {
+        assert_eq!(sim.at(later).due(), NOTHING);
+        sim.plan.refresh(sim.now);
+        assert_eq!(sim.due(), NOTHING);
+    }
+    assert_eq!(sim.answer("a", Outcome::Alive), Some(60.0));
+    assert_eq!(sim.due(), ["a"]);
+}
+
+#[test]
+fn one_slow_session_never_delays_the_others() {
+    let mut sim = Sim::of(&["a", "b", "c"]);
+    sim.due();
+    sim.alive(&["b", "c"]);
+    for round in 1..100 {
+        let at = f64::from(round) * 3.0;
+        assert_eq!(sim.next(), Some(at));
+        assert_eq!(sim.at(at).due(), ["b", "c"]);
+        sim.at(at + 0.2).alive(&["b", "c"]);
+    }
+}
+
+#[test]
+fn rounds_stay_on_the_grid_whatever_the_answers_take() {
+    let mut sim = Sim::of(&["a", "b"]);
+    sim.due();
+    sim.at(0.7).alive(&["a"]);
+    sim.at(1.9).alive(&["b"]);
+    assert_eq!(sim.next(), Some(3.0));
+    assert_eq!(sim.at(3.1).due(), ["a", "b"], "woken a little late");
+    sim.at(3.3).alive(&["a", "b"]);
+    assert_eq!(sim.next(), Some(6.0), "and there is no drift");
+}
+
+#[test]
+fn an_answer_that_takes_longer_than_the_interval_skips_rounds() {
+    for (took, next) in [(2.9, 3.0), (3.2, 3.0), (4.4, 3.0), (4.6, 6.0), (10.0, 9.0), (10.6, 12.0)] {
+        let mut sim = Sim::of(&["a"]);
+        sim.due();
+        assert_eq!(sim.at(took).answer("a", Outcome::Alive), Some(next), "{took}");
+    }
+}
+
+#[test]
+fn pending_sessions_are_listed_every_third_round() {
+    let mut sim = Sim::of_all();
+    for round in 0..12 {
+        let due = sim.at(f64::from(round) * 3.0).due();
+        assert_eq!(due.contains(&"PENDING".into()), round % 3 == 0, "{round}");
+        assert!(due.contains(&"RUNNING".into()));
+        due.iter().for_each(|list| sim.listed(list, &["a"]));
+    }
+}
+
+#[test]
+fn what_ends_is_not_asked_again_and_with_the_last_end_everything_rests() {
+    let mut sim = Sim::new(&Targets::Ids(ids(&["a", "b"])));
+    assert_eq!(sim.due(), ["a", "b", "projects"]);
+    sim.answer("projects", Outcome::Projects);
+    assert_eq!(sim.answer("a", Outcome::Ended), None);
+    sim.alive(&["b"]);
+    assert_eq!(sim.at(3.0).due(), ["b"]);
+    assert_eq!(sim.answer("b", Outcome::Ended), None);
+    assert_eq!(sim.next(), None, "not even the projects are read again");
+    sim.plan.refresh(sim.now);
+    assert_eq!(sim.at(1e6).due(), NOTHING);
+}
+
+#[test]
+fn the_projects_are_read_once_even_if_everything_ended_before() {
+    let mut sim = Sim::new(&Targets::Ids(ids(&["a", "b", "c", "d"])));
+    sim.due().iter().for_each(|text| {
+        sim.answer(text, Outcome::Ended);
+    });
+    assert_eq!(sim.due(), ["projects"]);
+    sim.failed("projects", &refused());
+    assert_eq!(sim.next(), None, "and not for ever, if they can not be had");
+}
+
+#[test]
+fn the_projects_are_read_hourly_and_their_failure_is_nobody_elses() {
+    for (kind, again) in [
+        (FaultKind::NotFound, 3600.0),
+        (FaultKind::Html, 3600.0),
+        (FaultKind::KeyRefused, 3600.0),
+        (FaultKind::Redirect(Untrusted::new("h")), 3600.0),
+        (FaultKind::Server(500), 3600.0),
+        (FaultKind::Dns(Untrusted::new("h")), 6.0),
+    ] {
+        let mut sim = Sim::new(&Targets::Ids(ids(&["a"])));
+        assert_eq!(sim.due(), ["a", "projects"]);
+        assert_eq!(sim.failed("projects", &fault(kind)), Some(again));
+        sim.alive(&["a"]);
+        assert_eq!(sim.at(3.0).due(), ["a"], "nothing is held");
+    }
+    let mut sim = Sim::new(&Targets::Ids(ids(&["a"])));
+    sim.due();
+    sim.alive(&["a"]);
+    assert_eq!(sim.failed("projects", &resting(20.0)), Some(20.0));
+    assert_eq!(sim.next(), Some(20.0), "but a server that asks for rest gets it");
+}
+
+#[test]
+fn what_left_a_list_is_asked_once_singly_then_at_doubling_distances_until_it_is_back() {
+    let mut sim = Sim::of_all();
+    sim.due();
+    sim.listed("RUNNING", &["a", "b"]);
+    sim.listed("PENDING", &[]);
+    sim.at(3.0).due();
+    sim.at(3.2).listed("RUNNING", &["a"]);
+    assert_eq!(sim.due(), ["b"]);
+    let mut distances = Vec::new();
+    let mut last = 3.2;
+    for _ in 0..9 {
+        let next = sim.at(last).answer("b", Outcome::Alive).unwrap();
+        distances.push((next - last).round());
+        sim.at(next).due().iter().filter(|word| *word != "b").for_each(|list| sim.listed(list, &["a"]));
+        last = next;
+    }
+    assert_eq!(distances, [3.0, 6.0, 12.0, 24.0, 48.0, 96.0, 192.0, 300.0, 300.0]);
+    sim.alive(&["b"]);
+    let round = sim.next().unwrap();
+    assert_eq!(sim.at(round).due(), ["RUNNING"]);
+    sim.listed("RUNNING", &["a", "b"]);
+    let asked: Vec<String> = (1..400)
+        .flat_map(|at| {
+            let due = sim.at(round + f64::from(at) * 3.0).due();
+            due.iter().for_each(|list| sim.listed(list, if list == "RUNNING" { &["a", "b"] } else { &[] }));
+            due
+        })
+        .filter(|word| word == "b")
+        .collect();
+    assert_eq!(asked, NOTHING);
+}
+
+#[test]
+fn what_left_a_list_and_is_over_or_absent_is_not_asked_again() {
+    let mut sim = Sim::of_all();
+    sim.due();
+    sim.listed("RUNNING", &["a", "b"]);
+    sim.listed("PENDING", &[]);
+    sim.at(3.0).due();
+    sim.listed("RUNNING", &[]);
+    assert_eq!(sim.due(), ["a", "b"]);
+    assert_eq!(sim.answer("a", Outcome::Ended), None);
+    assert_eq!(sim.failed("b", &fault(FaultKind::NotFound)), None);
+    assert_eq!(sim.next(), Some(6.0));
+    assert_eq!(sim.at(6.0).due(), ["RUNNING"]);
+}
+
+#[test]
+fn a_session_that_is_back_in_a_list_while_it_is_asked_singly_is_asked_no_more() {
+    let mut sim = Sim::of_all();
+    sim.due();
+    sim.listed("RUNNING", &["a"]);
+    sim.listed("PENDING", &[]);
+    sim.at(3.0).due();
+    sim.listed("RUNNING", &[]);
+    assert_eq!(sim.due(), ["a"]);
+    assert_eq!(sim.at(6.0).due(), ["RUNNING"]);
+    sim.listed("RUNNING", &["a"]);
+    assert_eq!(sim.answer("a", Outcome::Alive), None);
+}
+
+#[test]
+fn a_session_that_starts_between_the_two_lists_is_not_asked_singly() {
+    // It is pending in the first round, and runs when both are asked again: whichever answers first.
+    for order in [["PENDING", "RUNNING"], ["RUNNING", "PENDING"]] {
+        let mut sim = Sim::of_all();
+        sim.due();
+        sim.listed("RUNNING", &[]);
+        sim.listed("PENDING", &["a"]);
+        for round in [3.0, 6.0] {
+            assert_eq!(sim.at(round).due(), ["RUNNING"]);
+            sim.listed("RUNNING", &[]);
+        }
+        sim.at(9.0).due();
+        for list in order {
+            sim.listed(list, if list == "RUNNING" { &["a"] } else { &[] });
+            assert_eq!(sim.due(), NOTHING, "{order:?}");
+        }
+        assert_eq!(sim.at(12.0).due(), ["RUNNING"]);
+        // Its end is noticed, although it is in the last list of pending ones that was seen.
+        sim.listed("RUNNING", &[]);
+        assert_eq!(sim.due(), ["a"]);
+    }
+}
+
+#[test]
+fn a_session_that_runs_and_is_in_a_stale_list_of_pending_ones_is_still_noticed_when_it_goes() {
+    let mut sim = Sim::of_all();
+    sim.due();
+    sim.listed("RUNNING", &["a"]);
+    sim.listed("PENDING", &["a"]);
+    sim.at(3.0).due();
+    sim.listed("RUNNING", &[]);
+    assert_eq!(sim.due(), ["a"]);
+}
+
+#[test]
+fn a_pending_session_that_no_list_has_is_asked_in_the_next_round() {
+    let mut sim = Sim::of_all();
+    sim.due();
+    sim.listed("RUNNING", &[]);
+    sim.listed("PENDING", &["a"]);
+    for round in [3.0, 6.0] {
+        sim.at(round).due();
+        sim.listed("RUNNING", &[]);
+    }
+    assert_eq!(sim.at(9.0).due(), ["RUNNING", "PENDING"]);
+    sim.listed("PENDING", &[]);
+    assert_eq!(sim.due(), NOTHING);
+    sim.listed("RUNNING", &[]);
+    assert_eq!(sim.at(12.0).due(), ["RUNNING", "a"]);
+}
+
+#[test]
+fn an_id_that_does_not_exist_is_asked_at_growing_distances_and_at_every_round_once_it_does() {
+    let mut sim = Sim::of(&["a"]);
+    let mut last = 0.0;
+    let mut distances = Vec::new();
+    for _ in 0..7 {
+        assert_eq!(sim.due(), ["a"]);
+        let next = sim.failed("a", &fault(FaultKind::NotFound)).unwrap();
+        distances.push(next - last);
+        last = next;
+        sim.at(next);
+    }
+    assert_eq!(distances, [3.0, 6.0, 12.0, 24.0, 48.0, 60.0, 60.0]);
+    sim.due();
+    let next = sim.answer("a", Outcome::Alive).unwrap();
+    assert!(next - last <= 4.5);
+    sim.at(next).due();
+    assert_eq!(sim.failed("a", &fault(FaultKind::Gone)), Some(next + 3.0), "and then it begins anew");
+}
+
+#[test]
+fn a_failure_of_one_session_slows_that_one_and_a_success_brings_it_back_at_once() {
+    let mut sim = Sim::of(&["a", "b"]);
+    let mut delays = Vec::new();
+    for _ in 0..6 {
+        assert!(sim.due().contains(&"a".into()));
+        sim.alive(&["b"]);
+        let next = sim.failed("a", &fault(FaultKind::Timeout)).unwrap();
+        delays.push(next - (sim.now - s(1000.0)).as_secs_f64());
+        assert!(sim.next().unwrap() < next, "b goes on");
+        sim.at(next);
+    }
+    assert_eq!(delays, [6.0, 12.0, 24.0, 48.0, 60.0, 60.0]);
+    sim.due();
+    let now = (sim.now - s(1000.0)).as_secs_f64();
+    assert_eq!(sim.answer("a", Outcome::Alive), Some(now + 3.0));
+}
+
+#[test]
+fn the_die_takes_off_up_to_a_quarter() {
+    let mut sim = Sim::of(&["a"]);
+    sim.due();
+    let request = Request::Session(id("a"));
+    let at = sim.plan.answered(&request, Outcome::Failed(&fault(FaultKind::Cut)), sim.now, 1.0);
+    assert_eq!(at, Some(sim.now + s(4.5)));
+}
+
+#[test]
+fn a_failure_of_all_holds_all_and_one_alone_goes_first_afterwards() {
+    let mut sim = Sim::of(&["a", "b", "c", "d", "e"]);
+    assert_eq!(sim.due(), ["a", "b", "c", "d"]);
+    for text in ["a", "b", "c", "d"] {
+        assert_eq!(sim.failed(text, &refused()), Some(6.0), "four that fail together are one failure");
+    }
+    assert_eq!((sim.due(), sim.next()), (vec![], Some(6.0)), "not even what was never asked");
+    assert_eq!(sim.at(6.0).due(), ["e"]);
+    assert_eq!((sim.at(7.0).due(), sim.next()), (vec![], None));
+    assert_eq!(sim.failed("e", &refused()), Some(19.0));
+    assert_eq!(sim.at(19.0).due(), ["a"]);
+    sim.alive(&["a"]);
+    assert_eq!(sim.due(), ["b", "c", "d", "e"]);
+}
+
+#[test]
+fn a_failure_that_comes_late_from_before_a_hold_neither_lengthens_nor_shortens_it() {
+    let mut sim = Sim::of(&["a", "b"]);
+    sim.due();
+    sim.failed("a", &refused());
+    assert_eq!(sim.at(5.0).failed("b", &refused()), Some(6.0));
+    assert_eq!(sim.plan.failures, 1);
+}
+
+#[test]
+fn retry_after_holds_all_whenever_it_comes_and_the_longest_counts() {
+    let mut sim = Sim::of(&["a", "b", "c"]);
+    sim.due();
+    sim.failed("a", &refused());
+    assert_eq!(sim.failed("b", &resting(40.0)), Some(40.0));
+    assert_eq!(sim.failed("c", &resting(20.0)), Some(40.0));
+    assert_eq!((sim.at(39.9).due(), sim.next()), (vec![], Some(40.0)));
+    assert_eq!(sim.at(40.0).due().len(), 1);
+}
+
+#[test]
+fn a_retry_after_of_nothing_is_no_leave_to_ask_without_pause() {
+    let mut sim = Sim::of(&["a"]);
+    for round in 0..5 {
+        let at = f64::from(round) * 3.0;
+        assert_eq!(sim.at(at).due(), ["a"]);
+        assert_eq!(sim.failed("a", &resting(0.0)), Some(at + 3.0));
+    }
+}
+
+#[test]
+fn a_refused_key_waits_a_minute_for_all_and_a_forbidden_session_for_itself() {
+    let mut sim = Sim::of(&["a", "b"]);
+    sim.due();
+    assert_eq!(sim.failed("a", &fault(FaultKind::Forbidden)), Some(60.0));
+    sim.alive(&["b"]);
+    assert_eq!(sim.at(3.0).due(), ["b"]);
+    assert_eq!(sim.failed("b", &fault(FaultKind::KeyRefused)), Some(63.0));
+    assert_eq!(sim.at(60.0).due(), NOTHING);
+    assert_eq!(sim.at(63.0).due(), ["a"]);
+}
+
+#[test]
+fn a_refresh_overrides_every_wait_but_not_what_is_in_flight_and_not_the_places() {
+    let mut sim = Sim::of(&["a", "b", "c", "d", "e", "f"]);
+    sim.due();
+    sim.failed("a", &resting(300.0));
+    sim.failed("b", &fault(FaultKind::NotFound));
+    sim.at(1.0).plan.refresh(s(1001.0));
+    assert_eq!(sim.due(), ["e", "f"], "two are still in flight; what waited longest first");
+    // Answers to what was sent before the refresh, and fail, are asked again, and then it counts.
+    assert_eq!(sim.failed("c", &refused()), Some(1.0));
+    sim.alive(&["d", "e", "f"]);
+    assert_eq!(sim.due(), ["a", "b", "c"]);
+    assert_eq!(sim.failed("c", &refused()), Some(7.0));
+}
+
+#[test]
+fn a_pause_stops_what_is_to_come_and_what_fell_due_meanwhile_is_asked_once() {
+    let mut sim = Sim::of(&["a"]);
+    sim.due();
+    sim.plan.pause();
+    sim.alive(&["a"]);
+    assert_eq!((sim.at(30.0).due(), sim.next()), (vec![], None));
+    sim.plan.refresh(sim.now);
+    assert_eq!((sim.due(), sim.next()), (vec![], None), "a machine that wakes up does not end a pause");
+    sim.at(31.0).plan.resume();
+    assert_eq!(sim.due(), ["a"]);
+    sim.alive(&["a"]);
+    assert_eq!(sim.next(), Some(33.0));
+}
+
+#[test]
+fn a_server_without_lists_is_asked_for_them_ever_more_rarely_and_serves_ids() {
+    let mut sim = Sim::of_all();
+    sim.due();
+    assert_eq!(sim.failed("RUNNING", &fault(FaultKind::NotFound)), Some(6.0));
+    assert_eq!(sim.failed("PENDING", &fault(FaultKind::Status(405))), Some(6.0));
+    assert_eq!(sim.at(6.0).due(), ["RUNNING", "PENDING"]);
+    assert_eq!(sim.failed("RUNNING", &fault(FaultKind::NotFound)), Some(18.0));
+}
+
+#[test]
+fn an_answer_to_what_was_not_asked_changes_nothing() {
+    let mut sim = Sim::of(&["a"]);
+    assert_eq!(sim.answer("a", Outcome::Alive), None);
+    assert_eq!(sim.answer("z", Outcome::Ended), None);
+    let fresh = Request::Fresh(id("a"));
+    assert_eq!(sim.plan.answered(&fresh, Outcome::Alive, sim.now, 0.0), None);
+    assert_eq!(sim.due(), ["a"]);
+    assert_eq!(sim.plan.in_flight, 1);
+}
+
+/// One thing that happens in a random run.
+#[derive(Clone, Debug)]
+enum Step {
+    /// So many milliseconds pass, or as many as until the next request is due.
+    Wait(u16),
+    Sleep,
+    /// One that is in flight is answered, in this way.
+    Answer(prop::sample::Index, u8, u8),
+    Refresh,
+    Pause,
+    Resume,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        3 => any::<u16>().prop_map(Step::Wait),
+        4 => Just(Step::Sleep),
+        9 => (any::<prop::sample::Index>(), any::<u8>(), any::<u8>()).prop_map(|(which, how, more)| Step::Answer(which, how, more)),
+        1 => Just(Step::Refresh),
+        1 => Just(Step::Pause),
+        2 => Just(Step::Resume),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn nothing_that_a_server_does_breaks_the_plan(
+        all in any::<bool>(), steps in proptest::collection::vec(step(), 1..120),
+    ) {
+        let names = ["a", "b", "c", "d", "e", "f"];
+        let targets = if all { Targets::All } else { Targets::Ids(ids(&names)) };
+        let mut sim = Sim::new(&targets);
+        let mut flying: Vec<Request> = Vec::new();
+        for step in steps {
+            match step {
+                Step::Wait(ms) => sim.now += Duration::from_millis(ms.into()),
+                Step::Sleep => sim.now = sim.now.max(sim.plan.next_due().unwrap_or_default()),
+                Step::Refresh => sim.plan.refresh(sim.now),
+                Step::Pause => sim.plan.pause(),
+                Step::Resume => sim.plan.resume(),
+                Step::Answer(which, how, more) if !flying.is_empty() => {
+                    let request = flying.swap_remove(which.index(flying.len()));
+                    let faults = [
+                        refused(), fault(FaultKind::Timeout), fault(FaultKind::NotFound), fault(FaultKind::KeyRefused),
+                        fault(FaultKind::Html), resting(f64::from(more)), fault(FaultKind::Server(500)), fault(FaultKind::Forbidden),
+                    ];
+                    let members = names.iter().enumerate().filter(|(bit, _)| more & (1 << bit) != 0);
+                    let good = match &request {
+                        Request::List(_) => Outcome::Listed(members.map(|(_, name)| id(name)).collect()),
+                        Request::Projects => Outcome::Projects,
+                        Request::Session(_) | Request::Fresh(_) if how & 1 == 0 => Outcome::Ended,
+                        Request::Session(_) | Request::Fresh(_) => Outcome::Alive,
+                    };
+                    let outcome = faults.get(usize::from(how) / 2).map_or(good, Outcome::Failed);
+                    let die = f64::from(more) / 255.0;
+                    if let Some(again) = sim.plan.answered(&request, outcome, sim.now, die) {
+                        prop_assert!(again + INTERVAL > sim.now, "it is asked again within reason");
+                        prop_assert!(again <= sim.now + PROJECTS_EVERY);
+                    }
+                }
+                Step::Answer(..) => {}
+            }
+            let promised = sim.plan.next_due();
+            let due = sim.plan.due(sim.now);
+            // Woken at the time that it said, there is something to do; woken before, there is not.
+            prop_assert_eq!(promised.is_some_and(|at| at <= sim.now), !due.is_empty());
+            for request in due {
+                prop_assert!(!flying.contains(&request), "{request:?} twice");
+                flying.push(request);
+            }
+            prop_assert!(flying.len() <= IN_FLIGHT);
+            prop_assert_eq!(sim.plan.in_flight, flying.len());
+            prop_assert!(sim.plan.next_due().is_none_or(|at| at > sim.now), "nothing due was left, or there is no place");
+            prop_assert!(!flying.is_empty() || sim.plan.paused || sim.plan.next_due().is_some() || !all, "the lists are for ever");
+        }
+    }
+}

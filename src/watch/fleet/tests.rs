@@ -1,0 +1,434 @@
+use std::time::Duration;
+
+use super::*;
+use crate::clock::{Timestamp, later};
+use crate::session::{FaultKind, Status, running};
+use crate::text::Untrusted;
+use crate::watch::Left;
+
+const QUARTER: Duration = Duration::from_secs(15 * 60);
+
+/// So many seconds after noon.
+fn t(seconds: f64) -> Timestamp {
+    later("2026-11-22T12:00:00Z".parse().unwrap(), Duration::from_secs_f64(seconds))
+}
+
+fn moment(seconds: f64) -> Moment {
+    let since = Duration::from_secs_f64(seconds);
+    Moment { wall: t(seconds), mono: since, boot: since }
+}
+
+fn exchange(sent: f64, received: f64) -> Exchange {
+    Exchange { sent: moment(sent), received: moment(received), date: None }
+}
+
+fn id(text: &str) -> SessionId {
+    SessionId::parse(text).unwrap()
+}
+
+/// A session that runs from noon on, for a quarter of an hour.
+fn session(text: &str, status: Status) -> Session {
+    Session { status, ..running(text, t(0.0), QUARTER) }
+}
+
+fn ended_at(text: &str, status: Status, seconds: f64) -> Session {
+    Session { ended: Some(t(seconds)), ..session(text, status) }
+}
+
+fn one(sent: f64, received: f64, session: Session) -> Input {
+    let scope = Scope::One(session.id.clone());
+    Input::Seen { at: exchange(sent, received), scope, sessions: vec![session], malformed: 0 }
+}
+
+fn list(list: List, sent: f64, received: f64, sessions: &[&str]) -> Input {
+    let sessions = sessions.iter().map(|text| session(text, list.status())).collect();
+    Input::Seen { at: exchange(sent, received), scope: Scope::List(list), sessions, malformed: 0 }
+}
+
+fn missing(text: &str, sent: f64, received: f64) -> Input {
+    Input::Missing {
+        at: exchange(sent, received),
+        id: id(text),
+        fault: FaultKind::NotFound.into(),
+        next: None,
+    }
+}
+
+fn failed(scope: Scope, sent: f64, received: f64, kind: FaultKind) -> Input {
+    Input::Failed { at: exchange(sent, received), scope, fault: kind.into(), next: None }
+}
+
+fn refused() -> FaultKind {
+    FaultKind::Refused(Untrusted::new("h"))
+}
+
+fn asked(texts: &[&str]) -> Fleet {
+    let mut fleet = Fleet::new();
+    fleet.apply(Input::Asked { at: moment(0.0), ids: texts.iter().map(|text| id(text)).collect() });
+    fleet
+}
+
+fn apply(fleet: &mut Fleet, input: Input) -> Vec<EventKind> {
+    fleet.apply(input).into_iter().map(|event| event.kind).collect()
+}
+
+fn presence<'a>(fleet: &'a Fleet, text: &str) -> &'a Presence {
+    &fleet.get(&id(text)).unwrap().presence
+}
+
+#[test]
+fn a_named_session_is_awaited_then_first_seen_once() {
+    let mut fleet = asked(&["a"]);
+    assert_eq!(presence(&fleet, "a"), &Presence::Awaited);
+    let first = apply(&mut fleet, one(1.0, 1.2, session("a", Status::Running)));
+    assert_eq!(first, [EventKind::FirstSeen(Status::Running)]);
+    assert_eq!(apply(&mut fleet, one(4.0, 4.2, session("a", Status::Running))), []);
+    let record = fleet.get(&id("a")).unwrap();
+    assert_eq!(
+        (record.first, record.last, record.replies),
+        (Some(exchange(1.0, 1.2)), Some(exchange(4.0, 4.2)), 2)
+    );
+}
+
+#[test]
+fn a_reply_that_was_sent_before_the_newest_one_says_nothing_new() {
+    let mut fleet = asked(&["a"]);
+    fleet.apply(one(4.0, 4.2, ended_at("a", Status::Completed, 4.1)));
+    fleet.apply(failed(Scope::One(id("a")), 4.5, 4.6, FaultKind::Timeout));
+    assert_eq!(apply(&mut fleet, one(3.0, 9.0, session("a", Status::Running))), []);
+    assert_eq!(apply(&mut fleet, missing("a", 3.0, 9.0)), []);
+    let record = fleet.get(&id("a")).unwrap();
+    assert_eq!((record.status(), record.ended.is_some()), (Some(&Status::Completed), true));
+    assert_eq!(record.last, Some(exchange(4.0, 4.2)));
+    assert!(record.failing.is_some(), "nor does it end a failure that came after it was sent");
+}
+
+#[test]
+fn an_end_lies_between_the_last_reply_that_said_otherwise_and_the_first_that_says_so() {
+    for (said, when, fits) in [
+        (None, (Some(4.0), 7.5), false),
+        (Some(6.0), (Some(6.0), 6.0), true),
+        (Some(4.0), (Some(4.0), 4.0), true),
+        (Some(7.5), (Some(7.5), 7.5), true),
+        (Some(3.0), (Some(4.0), 7.5), false),
+        (Some(8.0), (Some(4.0), 7.5), false),
+    ] {
+        let mut fleet = asked(&["a"]);
+        fleet.apply(one(1.0, 1.2, session("a", Status::Running)));
+        fleet.apply(one(4.0, 4.2, session("a", Status::Running)));
+        let end = Session { ended: said.map(t), ..session("a", Status::TimedOut) };
+        let events = fleet.apply(one(7.0, 7.5, end));
+        assert_eq!(events.len(), 1);
+        assert_eq!(events[0].kind, EventKind::Ended(Status::TimedOut));
+        let expected = When { earliest: when.0.map(t), latest: t(when.1) };
+        assert_eq!(events[0].when, expected, "{said:?}");
+        let ended = fleet.get(&id("a")).unwrap().ended.clone().unwrap();
+        assert_eq!((ended.when, ended.said_fits, ended.seen), (expected, fits, exchange(7.0, 7.5)));
+    }
+}
+
+#[test]
+fn what_is_first_seen_ended_has_no_times_of_ours() {
+    let mut fleet = asked(&["a", "b"]);
+    let events = apply(&mut fleet, one(4.0, 4.2, ended_at("a", Status::Error, 2.0)));
+    assert_eq!(events, [EventKind::FirstSeen(Status::Error)], "its end was not seen");
+    fleet.apply(one(4.0, 4.2, session("b", Status::Completed)));
+    let (a, b) = (fleet.get(&id("a")).unwrap(), fleet.get(&id("b")).unwrap());
+    assert_eq!(a.ended.as_ref().unwrap().when, When { earliest: Some(t(2.0)), latest: t(2.0) });
+    assert_eq!((a.ran(), a.unused()), (Some(Duration::from_secs(2)), Some(QUARTER - Duration::from_secs(2))));
+    assert_eq!(b.ended.as_ref().unwrap().when.earliest, None);
+    assert_eq!((b.ended_at(), b.ran(), b.unused(), b.age(t(9.0))), (None, None, None, None));
+}
+
+#[test]
+fn without_an_ended_at_the_end_is_when_it_was_seen() {
+    let mut fleet = asked(&["a"]);
+    fleet.apply(one(1.0, 1.2, session("a", Status::Running)));
+    fleet.apply(one(4.0, 4.2, session("a", Status::Completed)));
+    let record = fleet.get(&id("a")).unwrap();
+    assert_eq!(record.ended_at(), Some(t(4.2)));
+    assert_eq!(record.ran(), Some(Duration::from_secs_f64(4.2)));
+}
+
+#[test]
+fn a_session_that_lives_again_is_shown_as_what_it_is() {
+    let mut fleet = asked(&["a"]);
+    fleet.apply(one(1.0, 1.2, session("a", Status::Running)));
+    fleet.apply(one(4.0, 4.2, session("a", Status::Completed)));
+    let back = apply(&mut fleet, one(7.0, 7.2, session("a", Status::Running)));
+    assert_eq!(back, [EventKind::Changed { from: Status::Completed, to: Status::Running }]);
+    let record = fleet.get(&id("a")).unwrap();
+    assert_eq!((record.ended.is_none(), record.is_over()), (true, false));
+    assert_eq!(record.left(fleet.clock(), t(10.0)), Left::For(QUARTER - Duration::from_secs(10)));
+    let over = apply(&mut fleet, one(9.0, 9.2, session("a", Status::Error)));
+    assert_eq!(over, [EventKind::Ended(Status::Error)]);
+    let changed = apply(&mut fleet, one(9.5, 9.6, session("a", Status::TimedOut)));
+    assert_eq!(
+        changed,
+        [EventKind::Changed { from: Status::Error, to: Status::TimedOut }],
+        "two kinds of end"
+    );
+    assert_eq!(fleet.get(&id("a")).unwrap().ended.as_ref().unwrap().seen, exchange(9.0, 9.2));
+}
+
+#[test]
+fn what_a_list_lacks_is_unlisted_then_confirmed_then_back() {
+    let mut fleet = Fleet::new();
+    fleet.apply(list(List::Running, 1.0, 1.2, &["a", "b"]));
+    assert_eq!(
+        apply(&mut fleet, list(List::Running, 4.0, 4.2, &["b"])),
+        [],
+        "nothing is said before it was asked"
+    );
+    assert_eq!(presence(&fleet, "a"), &Presence::Unlisted { since: moment(4.2), confirmed: false });
+    assert_eq!(presence(&fleet, "b"), &Presence::Here);
+    assert_eq!(apply(&mut fleet, one(4.3, 4.5, session("a", Status::Running))), [EventKind::Unlisted]);
+    assert_eq!(presence(&fleet, "a"), &Presence::Unlisted { since: moment(4.2), confirmed: true });
+    assert_eq!(apply(&mut fleet, list(List::Running, 7.0, 7.2, &["b"])), []);
+    assert_eq!(apply(&mut fleet, one(7.5, 7.6, session("a", Status::Running))), [], "it is said once");
+    assert_eq!(apply(&mut fleet, list(List::Running, 10.0, 10.2, &["a", "b"])), []);
+    assert_eq!(presence(&fleet, "a"), &Presence::Here);
+}
+
+#[test]
+fn what_a_list_lacks_and_has_ended_is_resolved_to_its_end() {
+    let mut fleet = Fleet::new();
+    fleet.apply(list(List::Running, 1.0, 1.2, &["a", "b"]));
+    fleet.apply(list(List::Running, 4.0, 4.2, &[]));
+    let ended = apply(&mut fleet, one(4.3, 4.5, ended_at("a", Status::Completed, 3.0)));
+    assert_eq!(ended, [EventKind::Ended(Status::Completed)]);
+    assert_eq!(presence(&fleet, "a"), &Presence::Here);
+    let gone = apply(&mut fleet, missing("b", 4.3, 4.5));
+    assert_eq!(gone, [EventKind::NotFound(FaultKind::NotFound.into())]);
+    assert!(fleet.get(&id("b")).unwrap().is_over());
+}
+
+#[test]
+fn a_session_that_starts_between_two_lists_is_never_said_to_be_unlisted() {
+    let mut fleet = Fleet::new();
+    fleet.apply(list(List::Pending, 1.0, 1.2, &["a"]));
+    fleet.apply(list(List::Running, 1.0, 1.3, &[]));
+    assert_eq!(presence(&fleet, "a"), &Presence::Here, "the running list need not have what is pending");
+    let started = apply(&mut fleet, list(List::Running, 4.0, 4.2, &["a"]));
+    assert_eq!(started, [EventKind::Changed { from: Status::Pending, to: Status::Running }]);
+    assert_eq!(apply(&mut fleet, list(List::Pending, 10.0, 10.2, &[])), []);
+    assert_eq!(presence(&fleet, "a"), &Presence::Here);
+    // And where neither list of a round has it, because it started just then.
+    let mut fleet = Fleet::new();
+    fleet.apply(list(List::Pending, 1.0, 1.2, &["a"]));
+    fleet.apply(list(List::Running, 10.0, 10.1, &[]));
+    fleet.apply(list(List::Pending, 10.0, 10.2, &[]));
+    let started = apply(&mut fleet, one(10.3, 10.4, session("a", Status::Running)));
+    assert_eq!(started, [EventKind::Changed { from: Status::Pending, to: Status::Running }]);
+    assert_eq!(presence(&fleet, "a"), &Presence::Here, "no list of running ones was asked since it runs");
+    fleet.apply(list(List::Running, 13.0, 13.2, &[]));
+    assert_eq!(apply(&mut fleet, one(13.3, 13.4, session("a", Status::Running))), [EventKind::Unlisted]);
+}
+
+#[test]
+fn a_list_that_was_sent_before_the_newest_reply_about_a_session_does_not_miss_it() {
+    let mut fleet = Fleet::new();
+    fleet.apply(one(4.0, 4.2, session("a", Status::Running)));
+    fleet.apply(list(List::Running, 3.0, 9.0, &[]));
+    assert_eq!(presence(&fleet, "a"), &Presence::Here);
+}
+
+#[test]
+fn an_absent_session_is_said_to_be_so_once_and_has_nothing_left() {
+    let mut fleet = asked(&["a", "never"]);
+    fleet.apply(one(1.0, 1.2, session("a", Status::Running)));
+    assert_eq!(apply(&mut fleet, missing("a", 4.0, 4.2)).len(), 1);
+    assert_eq!(apply(&mut fleet, missing("a", 7.0, 7.2)).len(), 0);
+    assert!(
+        matches!(presence(&fleet, "a"), Presence::NotFound { since, .. } if *since == exchange(4.0, 4.2))
+    );
+    let record = fleet.get(&id("a")).unwrap();
+    assert_eq!((record.left(fleet.clock(), t(8.0)), record.age(t(8.0))), (Left::Unknown, None));
+    assert!(!record.is_over(), "the reader named it: it may come yet");
+    fleet.apply(one(9.0, 9.2, session("a", Status::Running)));
+    assert_eq!(presence(&fleet, "a"), &Presence::Here);
+    assert_eq!(apply(&mut fleet, missing("never", 4.0, 4.2)).len(), 1);
+    assert_eq!(apply(&mut fleet, missing("nobody asked", 4.0, 4.2)), []);
+    assert_eq!(fleet.len(), 2);
+}
+
+#[test]
+fn a_failure_of_one_session_is_its_own() {
+    let mut fleet = asked(&["a", "b"]);
+    for count in 1..=3 {
+        let at = f64::from(count) * 3.0;
+        assert_eq!(apply(&mut fleet, failed(Scope::One(id("a")), at, at + 0.1, FaultKind::Timeout)), []);
+        assert_eq!(fleet.get(&id("a")).unwrap().failing.as_ref().unwrap().count, count);
+    }
+    assert!(fleet.get(&id("b")).unwrap().failing.is_none());
+    assert!(fleet.health().failing.is_none());
+    assert_eq!(fleet.health().cause(), Some(&FaultKind::Timeout.into()), "yet it is why nothing came so far");
+    fleet.apply(one(9.5, 9.6, session("b", Status::Running)));
+    assert_eq!(fleet.health().cause(), None);
+    fleet.apply(one(12.0, 12.1, session("a", Status::Running)));
+    assert!(fleet.get(&id("a")).unwrap().failing.is_none());
+}
+
+#[test]
+fn a_failure_of_all_begins_once_and_ends_with_the_first_success_of_anything() {
+    let mut fleet = asked(&["a", "b", "c"]);
+    assert_eq!(apply(&mut fleet, failed(Scope::One(id("a")), 0.0, 1.0, refused())).len(), 1);
+    assert_eq!(apply(&mut fleet, failed(Scope::One(id("b")), 0.0, 1.1, refused())), []);
+    assert_eq!(fleet.health().failing.as_ref().unwrap().count, 1, "they failed together");
+    assert_eq!(apply(&mut fleet, failed(Scope::One(id("b")), 7.0, 7.1, refused())), []);
+    assert_eq!(fleet.health().failing.as_ref().unwrap().count, 2);
+    let early = apply(&mut fleet, one(6.9, 7.5, session("c", Status::Running)));
+    assert_eq!(early, [EventKind::FirstSeen(Status::Running)], "it was sent before the failure");
+    assert_eq!(fleet.health().cause(), Some(&refused().into()));
+    let good = apply(&mut fleet, one(19.0, 19.1, session("c", Status::Running)));
+    assert_eq!(good, [EventKind::Recovered]);
+    assert!(fleet.health().failing.is_none() && fleet.health().cause().is_none());
+    assert_eq!(fleet.health().last_good, Some(exchange(19.0, 19.1)));
+}
+
+#[test]
+fn a_session_that_answers_oddly_shows_that_the_api_is_reached_again() {
+    let mut fleet = asked(&["a", "b"]);
+    fleet.apply(failed(Scope::One(id("a")), 0.0, 1.0, refused()));
+    fleet.apply(failed(Scope::One(id("b")), 0.0, 2.0, FaultKind::Server(500)));
+    assert!(fleet.health().failing.is_some(), "not if it was asked before");
+    fleet.apply(failed(Scope::One(id("b")), 7.0, 7.1, FaultKind::Server(500)));
+    assert!(fleet.health().failing.is_none());
+    fleet.apply(failed(Scope::One(id("a")), 8.0, 8.1, refused()));
+    assert_eq!(apply(&mut fleet, missing("b", 9.0, 9.1)).len(), 1);
+    assert!(fleet.health().failing.is_none(), "a 404 is an answer");
+}
+
+#[test]
+fn a_failure_of_one_list_ends_with_the_success_of_that_list() {
+    let mut fleet = Fleet::new();
+    let scope = Scope::List(List::Running);
+    assert_eq!(apply(&mut fleet, failed(scope, 0.0, 0.1, FaultKind::Server(500))).len(), 1);
+    assert_eq!(apply(&mut fleet, list(List::Pending, 3.0, 3.1, &[])), []);
+    assert!(fleet.health().failing.is_some());
+    assert_eq!(apply(&mut fleet, list(List::Running, 6.0, 6.1, &[])), [EventKind::Recovered]);
+}
+
+#[test]
+fn what_a_list_could_not_be_read_of_is_counted_over_both_lists() {
+    let mut fleet = Fleet::new();
+    for (list, malformed, sum) in
+        [(List::Running, 2, 2), (List::Pending, 1, 3), (List::Running, 0, 1), (List::Pending, 0, 0)]
+    {
+        let scope = Scope::List(list);
+        fleet.apply(Input::Seen { at: exchange(0.0, 0.1), scope, sessions: vec![], malformed });
+        assert_eq!(fleet.health().malformed, sum);
+    }
+}
+
+#[test]
+fn of_ten_thousand_that_ended_the_last_five_hundred_stay_and_those_that_were_named() {
+    let mut fleet = asked(&["named-a", "named-b"]);
+    fleet.apply(one(0.0, 0.1, session("named-a", Status::Completed)));
+    for number in 0..10_000_u32 {
+        let at = f64::from(number);
+        fleet.apply(one(at, at + 0.1, session(&format!("s{number}"), Status::Completed)));
+    }
+    fleet.apply(one(10_000.0, 10_000.1, session("named-b", Status::Completed)));
+    assert_eq!(fleet.len(), MOST_OVER + 2);
+    assert_eq!(fleet.over.len(), MOST_OVER);
+    for stays in ["named-a", "named-b", "s9999", "s9500"] {
+        assert!(fleet.get(&id(stays)).is_some(), "{stays}");
+    }
+    assert!(fleet.get(&id("s9499")).is_none());
+}
+
+#[test]
+fn one_that_ends_again_and_again_pushes_no_other_out() {
+    let mut fleet = Fleet::new();
+    fleet.apply(one(0.0, 0.1, ended_at("quiet", Status::Error, 0.0)));
+    for round in 1..2_000_u32 {
+        let at = f64::from(round);
+        fleet.apply(one(at, at + 0.1, session("loud", Status::Running)));
+        fleet.apply(one(at + 0.5, at + 0.6, session("loud", Status::Completed)));
+    }
+    assert_eq!((fleet.len(), fleet.over.len()), (2, 2));
+}
+
+#[test]
+fn past_failures_are_bounded() {
+    let mut fleet = asked(&["a"]);
+    for number in 0..10_000_u32 {
+        let at = f64::from(number);
+        fleet.apply(failed(Scope::One(id("a")), at, at + 0.1, FaultKind::Timeout));
+    }
+    assert_eq!(fleet.health().failures.len(), MOST_FAILURES);
+    assert_eq!(fleet.health().failures.back().unwrap().at, exchange(9999.0, 9999.1));
+}
+
+#[test]
+fn what_a_list_leaves_out_stays_as_a_single_reply_said_it() {
+    let mut fleet = Fleet::new();
+    let connect = Some(crate::session::ConnectFields { connect_url: true, ..Default::default() });
+    let metadata = Some(Metadata::new(r#"{"name":"checkout"}"#));
+    fleet.apply(one(0.0, 0.1, Session { connect, metadata, ..session("a", Status::Running) }));
+    assert_eq!(fleet.get(&id("a")).unwrap().label, Some(Untrusted::new("checkout")));
+    fleet.apply(list(List::Running, 1.0, 1.1, &["a"]));
+    let record = fleet.get(&id("a")).unwrap();
+    assert_eq!(record.session.as_ref().unwrap().connect, connect);
+    assert_eq!(record.label, None, "metadata that is taken away is gone");
+}
+
+#[test]
+fn a_reply_is_filed_under_what_was_asked_for() {
+    let mut fleet = asked(&["a"]);
+    let input = Input::Seen {
+        at: exchange(0.0, 0.1),
+        scope: Scope::One(id("a")),
+        sessions: vec![session("another", Status::Running)],
+        malformed: 0,
+    };
+    fleet.apply(input);
+    assert_eq!(fleet.len(), 1);
+    assert_eq!(fleet.get(&id("a")).unwrap().status(), Some(&Status::Running));
+}
+
+#[test]
+fn a_sleep_is_an_event_with_both_its_ends() {
+    let mut fleet = Fleet::new();
+    let events = fleet.apply(Input::Slept { from: moment(5.0), to: moment(3605.0) });
+    assert_eq!(events[0].kind, EventKind::Slept);
+    assert_eq!(events[0].when.width(), Some(Duration::from_secs(3600)));
+    assert_eq!(fleet.apply(Input::TimePassed { now: moment(1.0) }), []);
+}
+
+#[test]
+fn every_input_survives_being_written_down() {
+    let odd = Session {
+        others: vec![(Untrusted::new("new\u{1b}"), Untrusted::new("{}"))],
+        metadata: Some(Metadata::new(r#"{"a":[1]}"#)),
+        status: Status::Other(Untrusted::new("HIBERNATING")),
+        connect: Some(Default::default()),
+        proxy_bytes: Some(i64::MIN),
+        expires: Some(Timestamp::MAX_UTC),
+        started: Some(Timestamp::MIN_UTC),
+        ..session("a b", Status::Running)
+    };
+    let fault = Fault { retry_after: Some(Duration::from_millis(7)), ..FaultKind::Server(503).into() };
+    let at = Exchange { date: Some(t(3.0)), ..exchange(1.0, 1.25) };
+    let project = Project {
+        id: Untrusted::new("p"),
+        name: Untrusted::new("acme"),
+        default_timeout: Some(QUARTER),
+        concurrency: None,
+    };
+    let inputs = [
+        Input::Asked { at: moment(0.5), ids: vec![id("a b")] },
+        Input::Seen { at, scope: Scope::One(id("a b")), sessions: vec![odd], malformed: 0 },
+        Input::Seen { at, scope: Scope::List(List::Pending), sessions: vec![], malformed: 3 },
+        Input::Missing { at, id: id("a"), fault: FaultKind::Gone.into(), next: Some(moment(9.0)) },
+        Input::Failed { at, scope: Scope::Projects, fault, next: None },
+        Input::Projects { at, projects: vec![project] },
+        Input::Slept { from: moment(1.0), to: moment(2.0) },
+        Input::TimePassed { now: moment(1.0) },
+    ];
+    for input in inputs {
+        let text = serde_json::to_string(&input).unwrap();
+        assert_eq!(serde_json::from_str::<Input>(&text).unwrap(), input, "{text}");
+    }
+}
