@@ -4,7 +4,7 @@ use std::cmp::{Ordering, Reverse};
 use std::collections::HashMap;
 
 use crate::clock::Timestamp;
-use crate::session::{SessionId, Status};
+use crate::session::{Phase, SessionId, Status};
 use crate::text;
 use crate::watch::{Fleet, Presence, Record};
 
@@ -179,7 +179,7 @@ impl Rows {
 }
 
 fn count(counts: &mut Counts, record: &Record) {
-    let known = record.status().filter(|_| !record.is_absent() || record.is_over());
+    let known = record.status().filter(|_| !record.is_absent() || record.phase() == Phase::Ended);
     let place = match known {
         Some(Status::Running) => &mut counts.running,
         Some(Status::Pending) => &mut counts.pending,
@@ -187,7 +187,7 @@ fn count(counts: &mut Counts, record: &Record) {
         Some(Status::TimedOut) => &mut counts.timed_out,
         Some(Status::Error) => &mut counts.error,
         Some(Status::Other(_)) => &mut counts.other,
-        None if matches!(record.presence, Presence::NotFound { .. }) => &mut counts.other,
+        None if record.is_absent() => &mut counts.other,
         None => &mut counts.waiting,
     };
     *place = place.saturating_add(1);

@@ -347,8 +347,8 @@ async fn a_proxy_is_not_asked_for_a_loopback_address() {
 
 #[test]
 fn the_tail_of_a_key_tells_keys_apart_and_gives_nothing_of_a_short_one() {
-    assert_eq!(key_tail(&Secret::new("bb_live_0123456789f3a9".into())), "…f3a9");
-    assert_eq!(key_tail(&Secret::new("short".into())), "••••");
+    assert_eq!(key_tail(&Secret::new("bb_live_0123456789f3a9".into())), "f3a9");
+    assert_eq!(key_tail(&Secret::new("short".into())), "");
 }
 
 #[test]

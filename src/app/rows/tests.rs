@@ -130,10 +130,11 @@ fn every_word_of_the_filter_must_be_there_in_any_case_and_counts_are_of_all() {
             [counts.running, counts.pending, counts.completed, counts.timed_out, counts.error, counts.other];
         assert_eq!((of, counts.all()), ([2, 1, 1, 1, 1, 1], 7));
     }
-    fleet.apply(Input::Asked { at: exchange(0).sent, ids: vec![id("abd")] });
-    missing(&mut fleet, "abd");
+    fleet.apply(Input::Asked { at: exchange(0).sent, ids: vec![id("abd"), id("awaited")] });
+    ["abc", "abd", "AbC"].into_iter().for_each(|text| missing(&mut fleet, text));
     let counts = Rows::of(&fleet, Sort::default(), "").counts().clone();
-    assert_eq!((counts.running, counts.other), (1, 2), "what the API does not know does not run");
+    let what_the_api_does_not_know_does_not_run = (counts.running, counts.other, counts.waiting);
+    assert_eq!(what_the_api_does_not_know_does_not_run, (0, 3, 1));
 }
 
 #[test]
