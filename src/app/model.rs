@@ -65,11 +65,11 @@ pub struct Model {
     /// The screen, in columns and rows.
     pub size: (u16, u16),
     /// What fresh URLs are on their way for.
-    pub(super) wants: Vec<Want>,
+    pub(crate) wants: Vec<Want>,
     /// The window title, as it was last set.
-    pub(super) title: String,
+    pub(crate) title: String,
     /// Whether the reader was told that the clocks differ.
-    pub(super) told_of_skew: bool,
+    pub(crate) told_of_skew: bool,
 }
 
 /// What has the keyboard.

@@ -10,7 +10,7 @@ use super::table::Column;
 use super::{MINUTES_FROM, Theme};
 use crate::app::{Model, Row};
 use crate::clock::Timestamp;
-use crate::session::{Fault, FaultKind, Region, Status};
+use crate::session::{Fault, FaultKind, Phase, Region, Status};
 use crate::text;
 use crate::watch::{Left, Presence, Record};
 
@@ -149,8 +149,8 @@ fn ended(cell: &Cell<'_>) -> Text {
     let (record, zone) = (cell.record, cell.model.settings.zone);
     let theme = cell.model.settings.theme;
     let kept = record.session.as_ref().is_some_and(|session| session.keep_alive == Some(true));
-    let unused = record.unused().filter(|unused| unused.as_secs() > 0);
-    if let (true, Some(Status::Completed), Some(unused)) = (kept, record.status(), unused) {
+    let early = unused(record).filter(|_| kept && record.status() == Some(&Status::Completed));
+    if let Some(unused) = early {
         return Line::styled(format!("{} unused", text::countdown(unused)), theme.warn());
     }
     let Some(at) = record.ended_at() else { return Line::styled("ended", theme.faint()) };
@@ -158,6 +158,13 @@ fn ended(cell: &Cell<'_>) -> Text {
     // With the date there is no room for the time; the details have both.
     let when = short.split_once(' ').map_or(short.as_str(), |(date, _)| date);
     Line::styled(format!("ended {when}"), theme.faint())
+}
+
+/// What was left when it ended, where that makes sense: an end before the start does not.
+pub(super) fn unused(record: &Record) -> Option<Duration> {
+    let timeout = record.session.as_ref().and_then(|session| session.timeout());
+    let unused = record.unused().filter(|_| record.phase() == Phase::Ended);
+    unused.filter(|unused| unused.as_secs() > 0 && timeout.is_none_or(|timeout| *unused <= timeout))
 }
 
 /// The newest rates as a line of blocks, and the newest as a number.
@@ -186,12 +193,13 @@ fn rate(cell: &Cell<'_>, width: u16) -> Text {
 
 /// The block for `rate`, where the tallest is `most`; `None` for no rate.
 fn block(rate: f64, most: f64) -> Option<&'static str> {
-    const BLOCKS: [&str; 8] = ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
+    // Not the full block: it would touch the row above.
+    const BLOCKS: [&str; 7] = ["▁", "▂", "▃", "▄", "▅", "▆", "▇"];
     if rate < 1.0 {
         return None;
     }
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 8")]
-    let height = (rate / most.max(1.0) * 8.0).clamp(1.0, 8.0).ceil() as usize;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 1 to 7")]
+    let height = (rate / most.max(1.0) * 7.0).clamp(1.0, 7.0).ceil() as usize;
     BLOCKS.get(height.saturating_sub(1)).copied()
 }
 

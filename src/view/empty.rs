@@ -14,6 +14,8 @@ use crate::text;
 
 /// The public endpoint.
 const PUBLIC: &str = "api.browserbase.com";
+/// From this height on there are blank lines between sentences.
+const AIRY: u16 = 14;
 /// Lines are no longer than reads well.
 const LONGEST: u16 = 72;
 
@@ -29,7 +31,11 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) 
     if usize::from(area.height) > lines.len().saturating_add(2) {
         lines.push(Line::default());
     }
-    lines.extend(sentences.iter().filter(|sentence| !sentence.is_empty()).flat_map(|it| wrap(it, faint)));
+    let airy = area.height >= AIRY;
+    for sentence in sentences.iter().filter(|sentence| !sentence.is_empty()) {
+        lines.extend(wrap(sentence, faint));
+        lines.extend(airy.then(Line::default));
+    }
     let high = u16::try_from(lines.len()).unwrap_or(u16::MAX);
     let area = ink::below(area, area.height.saturating_sub(high) / 3);
     for (down, line) in lines.iter().enumerate().take(usize::from(area.height)) {
@@ -54,13 +60,13 @@ fn reason(model: &Model, now: Moment) -> (String, Style, Vec<String>) {
     }
     let next = header::next_try(model, now).unwrap_or_default();
     if let Some(failing) = &health.failing {
-        let sentence = format!("{}.", failing.fault.sentence());
+        let sentence = failing.fault.sentence();
         return match failing.fault.kind {
             FaultKind::KeyRefused | FaultKind::Forbidden => {
                 let title = format!("the key …{} is refused by {host}", text::shown(&settings.key_tail, 8));
-                let advice = "Set BROWSERBASE_API_KEY to a key of the project (Browserbase, Settings) and start \
-                              keepwatch again; keepwatch demo needs none.";
-                (title, theme.bad(), vec![sentence, advice.into(), next])
+                let advice =
+                    "keys are shown in Browserbase's dashboard, under Settings; keepwatch demo needs none";
+                (title, theme.bad(), vec![sentence, next, advice.into()])
             }
             FaultKind::RateLimited => {
                 let title = format!("{host} asks for a rest");

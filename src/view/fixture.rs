@@ -86,8 +86,11 @@ fn session(id: &str, started: &str, timeout: u64, status: Status, name: &str) ->
     }
 }
 
-/// The sessions of a calm evening.
-fn evening(traffic: i64) -> Vec<Session> {
+/// Bytes of each of the last rounds, the newest first.
+const FLOW: [i64; 10] = [93_000, 40_000, 55_000, 120_000, 180_000, 150_000, 80_000, 30_000, 21_000, 60_000];
+
+/// The sessions of a calm evening, as they were `traffic` rounds ago.
+fn evening(traffic: usize) -> Vec<Session> {
     let keep = Some(true);
     vec![
         Session {
@@ -96,7 +99,7 @@ fn evening(traffic: i64) -> Vec<Session> {
         },
         Session {
             keep_alive: keep,
-            proxy_bytes: Some(18_200_000 - 93_000 * traffic * (traffic + 1) / 4),
+            proxy_bytes: Some(18_200_000 - FLOW.iter().take(traffic).sum::<i64>()),
             context: Some(Untrusted::new("ctx-1f0c")),
             metadata: Some(Metadata::new(
                 r#"{"name":"nightly-42","env":"staging","run":{"id":"c-881","try":2,"tags":["prices","eu"]}}"#,
@@ -106,7 +109,9 @@ fn evening(traffic: i64) -> Vec<Session> {
         },
         Session {
             keep_alive: keep,
-            proxy_bytes: Some(17_900_000 - 84_000 * traffic),
+            proxy_bytes: Some(
+                17_900_000 - FLOW.iter().skip(1).take(traffic).map(|bytes| bytes / 2).sum::<i64>(),
+            ),
             ..session("c9f0f895-fb98-4ab9-9f51-c2d4e6f8a0b3", "20:54:47", 3600, Status::Running, "nightly-42")
         },
         Session {
@@ -150,6 +155,17 @@ fn evening(traffic: i64) -> Vec<Session> {
     ]
 }
 
+/// A reply about one session.
+pub(super) fn one(at: Moment, asked: &str, session: Session) -> Input {
+    let scope = Scope::One(SessionId::parse(asked).unwrap());
+    Input::Seen { at: exchange(at), scope, sessions: vec![session], malformed: 0 }
+}
+
+/// A list.
+pub(super) fn listed(at: Moment, list: List, sessions: Vec<Session>, malformed: u32) -> Input {
+    Input::Seen { at: exchange(at), scope: Scope::List(list), sessions, malformed }
+}
+
 /// A calm evening after some rounds of polls, one busy session selected.
 pub(super) fn calm() -> Model {
     let mut model = blank(Targets::All);
@@ -160,14 +176,9 @@ pub(super) fn calm() -> Model {
         concurrency: Some(25),
     };
     let projects = Input::Projects { at: exchange(ago(40)), projects: vec![project] };
-    let rounds = (0..9_u32).rev().flat_map(|round| {
-        let at = exchange(ago(u64::from(round) * 3 + 1));
-        evening(i64::from(round)).into_iter().map(move |session| Input::Seen {
-            at,
-            scope: Scope::One(session.id.clone()),
-            sessions: vec![session],
-            malformed: 0,
-        })
+    let rounds = (0..9_u8).rev().flat_map(|round| {
+        let at = ago(u64::from(round) * 3 + 1);
+        evening(usize::from(round)).into_iter().map(move |session| one(at, session.id.clone().raw(), session))
     });
     seen(&mut model, std::iter::once(projects).chain(rounds));
     select(&mut model, SELECTED);
@@ -177,14 +188,8 @@ pub(super) fn calm() -> Model {
 /// Everything that is not as it should be, and texts that nobody should have to show.
 pub(super) fn odd() -> Model {
     let ids = ["never-answered", "gone", "two words and more", "unlisted", "failing"];
-    let mut model = blank(Targets::Ids(ids.iter().map(|id| SessionId::parse(id).unwrap()).collect()));
-    let id = |id: &str| SessionId::parse(id).unwrap();
-    let one = |session: Session| Input::Seen {
-        at: exchange(ago(2)),
-        scope: Scope::One(session.id.clone()),
-        sessions: vec![session],
-        malformed: 0,
-    };
+    let ids: Vec<_> = ids.iter().map(|id| SessionId::parse(id).unwrap()).collect();
+    let mut model = blank(Targets::Ids(ids.clone()));
     let hostile = Session {
         metadata: Some(Metadata::new(
             r#"{"name":"\u001b]52;c;AAAA\u0007\u202egpj.exe","日本語":"東京のセッション","empty":"","nested":{"Ünï":"cødé"}}"#,
@@ -194,66 +199,51 @@ pub(super) fn odd() -> Model {
         proxy_bytes: Some(-18_200_000),
         ..session("two words and more", "21:00:00", 1200, Status::Running, "")
     };
-    let reply = Session {
-        id: id("another-id"),
-        ..session("failing", "20:50:00", 1100, Status::Running, "東京 nightly")
+    let bare = Session {
+        expires: None,
+        region: None,
+        keep_alive: None,
+        metadata: None,
+        connect: Some(ConnectFields::default()),
+        ..session("bare", "21:06:30", 1, Status::Running, "")
     };
-    let fault =
-        |kind: FaultKind, message: &str| Fault { message: Some(Untrusted::new(message)), ..kind.into() };
-    let inputs = [
-        Input::Asked { at: ago(60), ids: ids.iter().map(|it| id(it)).collect() },
-        one(hostile),
-        one(Session {
-            expires: Some(at("21:06:20")),
-            ..session("overdue", "20:50:00", 980, Status::Running, "late")
-        }),
-        one(Session {
-            ended: Some(at("21:05:00")),
-            ..session("timed-out", "20:50:00", 900, Status::TimedOut, "slow")
-        }),
-        one(Session {
-            ended: Some("2019-05-01T10:00:00Z".parse().unwrap()),
-            ..session("old", "20:50:00", 900, Status::Completed, "old")
-        }),
-        one(Session {
-            expires: None,
-            region: None,
-            keep_alive: None,
-            metadata: None,
-            ..session("bare", "21:06:30", 1, Status::Running, "")
-        }),
-        one(session("unlisted", "21:01:00", 600, Status::Running, "lost")),
-        one(session("soon", "21:02:28", 300, Status::Running, "soon")),
-        one(Session {
-            expires: Some(at("21:06:48")),
-            ..session("expiring", "21:02:28", 300, Status::Running, "soon")
-        }),
-        Input::Seen {
-            at: exchange(ago(3)),
-            scope: Scope::One(id("failing")),
-            sessions: vec![reply],
-            malformed: 0,
-        },
+    let ended = |at: &str, session: Session| Session { ended: Some(at.parse().unwrap()), ..session };
+    let sessions = [
+        hostile,
+        bare,
+        session("overdue", "20:50:00", 980, Status::Running, "late"),
+        session("expiring", "21:02:28", 260, Status::Running, "soon"),
+        session("soon", "21:02:28", 300, Status::Running, "soon"),
+        ended("2026-11-22T21:05:00Z", session("timed-out", "20:50:00", 900, Status::TimedOut, "slow")),
+        ended("2019-05-01T10:00:00Z", session("old", "20:50:00", 900, Status::Completed, "old")),
+        session("unseen-end", "20:50:00", 900, Status::Error, "no endedAt"),
+    ];
+    let reply = session("another-id", "20:50:00", 1100, Status::Running, "東京 nightly");
+    let says =
+        |message: &str, kind: FaultKind| Fault { message: Some(Untrusted::new(message)), ..kind.into() };
+    let before = [
+        Input::Asked { at: ago(60), ids },
+        one(ago(5), "unlisted", session("unlisted", "21:01:00", 600, Status::Running, "lost")),
+        listed(ago(4), List::Running, Vec::new(), 0),
+        one(ago(3), "failing", reply),
+    ];
+    let after = [
         Input::Failed {
             at: exchange(ago(1)),
-            scope: Scope::One(id("failing")),
-            fault: fault(FaultKind::Server(502), "Bad \u{1b}[31mGateway"),
+            scope: Scope::One(SessionId::parse("failing").unwrap()),
+            fault: says("Bad \u{1b}[31mGateway", FaultKind::Server(502)),
             next: Some(now().after(Duration::from_secs(8))),
         },
         Input::Missing {
             at: exchange(ago(2)),
-            id: id("gone"),
-            fault: fault(FaultKind::NotFound, "Session not found"),
+            id: SessionId::parse("gone").unwrap(),
+            fault: says("Session not found", FaultKind::NotFound),
             next: Some(now().after(Duration::from_secs(30))),
         },
-        Input::Seen {
-            at: exchange(ago(1)),
-            scope: Scope::List(List::Running),
-            sessions: vec![],
-            malformed: 2,
-        },
+        listed(ago(1), List::Pending, Vec::new(), 2),
     ];
-    seen(&mut model, inputs);
+    let replies = sessions.into_iter().map(|session| one(ago(2), session.id.clone().raw(), session));
+    seen(&mut model, before.into_iter().chain(replies).chain(after));
     select(&mut model, "two words and more");
     model
 }

@@ -12,6 +12,8 @@ use crate::text;
 
 /// The last hints to go: what leads to all others, and the way out.
 const LAST: [Action; 2] = [Action::Quit, Action::Help];
+/// What is of no use while the table is out of view.
+const OF_THE_TABLE: [Action; 3] = [Action::Open, Action::Filter, Action::Sort];
 /// More of a filter than any screen shows.
 const LONGEST: usize = 1000;
 
@@ -24,7 +26,10 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model) {
     if model.notice.is_some() {
         return draw_notice(buffer, inner, model);
     }
-    draw_hints(buffer, inner, model);
+    // What stands in front says itself what its keys do.
+    if let Focus::Pane(pane) = &model.focus {
+        draw_hints(buffer, inner, model, model.selected.is_some().then_some(*pane));
+    }
 }
 
 /// The line to the reader, if there is one.
@@ -69,44 +74,32 @@ fn draw_filter(buffer: &mut Buffer, area: Rect, line: &tui_input::Input, model: 
     ink::write_right(buffer, area, &Line::styled(note, theme.faint()));
 }
 
-fn draw_hints(buffer: &mut Buffer, area: Rect, model: &Model) {
-    let theme = model.settings.theme;
-    let does = |binding: &Binding, action| binding.actions.iter().any(|(_, does)| *does == action);
-    let pane = model.focus.pane();
-    let back = BINDINGS.iter().filter(|binding| pane != Pane::Table && does(binding, Action::Back));
-    let others = BINDINGS.iter().filter(|binding| binding.hint.is_some());
-    let others = others.filter(|binding| !(pane == Pane::Full && does(binding, Action::Open)));
-    let hints: Vec<(bool, Vec<Span<'static>>)> = back
-        .chain(others)
-        .map(|binding| {
-            let key = binding.keys.split(' ').next().unwrap_or_default();
-            let hint =
-                vec![span(key, theme.strong()), Span::raw(" "), Span::raw(binding.hint.unwrap_or("back"))];
-            (LAST.iter().any(|last| does(binding, *last)), hint)
-        })
-        .collect();
-    // Three blanks between hints; what stays longest is counted first.
-    let wide = |hint: &[Span<'_>]| {
-        hint.iter().map(|span| text::width(&span.content)).sum::<usize>().saturating_add(3)
+/// Hints for `pane`; `None` where there is no session that keys could speak of.
+fn draw_hints(buffer: &mut Buffer, area: Rect, model: &Model, pane: Option<Pane>) {
+    let does = |binding: &Binding, of: &[Action]| binding.actions.iter().any(|(_, does)| of.contains(does));
+    let back = pane.is_some_and(|pane| pane != Pane::Table) || pane.is_none() && !model.filter.is_empty();
+    let fits = |binding: &&Binding| match pane {
+        None => does(binding, &LAST),
+        Some(Pane::Full) => binding.hint.is_some() && !does(binding, &OF_THE_TABLE),
+        Some(Pane::Table | Pane::Lower) => binding.hint.is_some(),
     };
-    let mut room = usize::from(area.width).saturating_add(3);
-    for (_, hint) in hints.iter().filter(|(last, _)| *last) {
-        room = room.saturating_sub(wide(hint));
-    }
+    let (last, first): (Vec<&Binding>, Vec<&Binding>) =
+        BINDINGS.iter().filter(fits).partition(|binding| does(binding, &LAST));
+    let back = BINDINGS.iter().filter(|binding| back && does(binding, &[Action::Back]));
+    let hint = |binding: &Binding| {
+        let key = binding.keys.split(' ').next().unwrap_or_default();
+        let what = format!(" {}   ", binding.hint.unwrap_or("back"));
+        vec![span(key, model.settings.theme.strong()), Span::raw(what)]
+    };
+    let wide = |hint: &[Span<'_>]| hint.iter().map(|span| text::width(&span.content)).sum::<usize>();
+    let last: Vec<Span<'static>> = last.into_iter().flat_map(hint).collect();
+    let mut room = usize::from(area.width).saturating_add(3).saturating_sub(wide(&last));
     let mut spans = Vec::new();
-    let mut full = false;
-    for (last, hint) in hints {
-        full = full || !last && wide(&hint) > room;
-        if !last && full {
-            continue;
-        }
-        if !last {
-            room = room.saturating_sub(wide(&hint));
-        }
-        if !spans.is_empty() {
-            spans.push(Span::raw("   "));
-        }
+    for hint in back.chain(first).map(hint) {
+        let Some(less) = room.checked_sub(wide(&hint)) else { break };
+        room = less;
         spans.extend(hint);
     }
+    spans.extend(last);
     ink::write(buffer, area, &spans.into());
 }

@@ -11,12 +11,15 @@ use ratatui::text::Span;
 use super::ink::{self, Text, span};
 use crate::app::{Counts, Model};
 use crate::clock::Moment;
-use crate::session::Status;
+use crate::session::{FaultKind, Status};
 use crate::text;
 
 /// What the header can do without, the first one first.
 const DROPS: [Part; 7] =
     [Part::Latency, Part::Key, Part::Project, Part::Name, Part::Words, Part::Cause, Part::Time];
+
+/// A blank at which no line is broken.
+const KEPT: &str = "\u{a0}";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part {
@@ -56,17 +59,26 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment, 
     }
 }
 
-/// The one line of a screen that is too small for more.
-pub(super) fn draw_counts(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
+/// All that a very small screen shows: one line of counts, and what is loud above it or, in one row, before it.
+/// Returns how many rows that took.
+pub(super) fn draw_counts(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) -> u16 {
     let theme = model.settings.theme;
-    let loud = if model.paused {
-        vec![span("PAUSED", theme.resting())]
-    } else if let Some(age) = model.late(now) {
-        vec![span(format!("late {}", text::span(age)), theme.alarm())]
-    } else {
-        Vec::new()
+    let health = model.fleet.health();
+    let loud = match (late(model, now), health.failing.as_ref()) {
+        _ if model.paused => vec![span("PAUSED", theme.resting())],
+        (Some(age), _) => vec![span(format!("late {}", text::span(age)), theme.alarm())],
+        (None, Some(failing)) => vec![span(failing.fault.brief(), theme.alarm())],
+        (None, None) if health.last_good.is_none() => vec![span("asking…", theme.coming())],
+        (None, None) => Vec::new(),
     };
-    ink::write(buffer, area, &ink::spaced(std::iter::once(loud).chain(counts(model, false))));
+    let counts = counts(model, false);
+    if loud.is_empty() || counts.is_empty() || area.height < 2 {
+        ink::write(buffer, area, &ink::spaced(std::iter::once(loud).chain(counts)));
+        return 1;
+    }
+    ink::write(buffer, area, &loud.into());
+    ink::write(buffer, ink::row(area, 1), &ink::spaced(counts));
+    2
 }
 
 /// What keeps all polls from succeeding: the fault's sentence, and when the next try is.
@@ -74,32 +86,41 @@ pub(super) fn draw_banner(buffer: &mut Buffer, area: Rect, model: &Model, now: M
     let Some(failing) = &model.fleet.health().failing else { return };
     let next = next_try(model, now).map(|next| format!(" · {next}")).unwrap_or_default();
     let inner = Rect { width: area.width.saturating_sub(2), ..ink::indent(area, 1) };
-    let style = model.settings.theme.bad();
+    let theme = model.settings.theme;
+    let mild = matches!(failing.fault.kind, FaultKind::RateLimited);
+    let style = if mild { theme.resting() } else { theme.alarm() };
     let (room, lines) = (usize::from(inner.width), usize::from(area.height));
     let mut sentence = failing.fault.sentence();
     if lines < 2 {
         // Of a sentence that is too long for one line the end of the line stays: when it goes on.
         sentence = text::fit(&sentence, room.saturating_sub(text::width(&next)));
     }
-    for (down, part) in text::wrap(&format!("{sentence}{next}"), room).into_iter().take(lines).enumerate() {
-        ink::write(buffer, ink::row(inner, down), &Text::styled(part, style));
+    let whole = format!("{sentence}{}", next.replace(' ', KEPT).replacen(KEPT, " ", 1));
+    for (down, part) in text::wrap(&whole, room).into_iter().take(lines).enumerate() {
+        ink::write(buffer, ink::row(inner, down), &Text::styled(part.replace(KEPT, " "), style));
     }
 }
 
 /// "next try in 8 s"; `None` where nothing failed, or nothing will be tried.
 pub(super) fn next_try(model: &Model, now: Moment) -> Option<String> {
     if model.paused {
-        return Some("no next try while paused".into());
+        return Some("no try while paused".into());
     }
     let next = model.fleet.health().failing.as_ref()?.next?;
-    let wait = seconds_until(next.boot, now);
+    let wait = seconds(model, now, next);
     Some(if wait.is_zero() { "trying now".into() } else { format!("next try in {}", text::span(wait)) })
 }
 
-/// From now until then in whole seconds, a begun one counted, as countdowns to something that happens are.
-pub(super) fn seconds_until(then: Duration, now: Moment) -> Duration {
-    let left = then.saturating_sub(now.boot);
-    Duration::from_secs(left.as_secs().saturating_add(u64::from(left.subsec_nanos() > 0)))
+/// From one moment to another in whole seconds of the server's clock, on which all texts tick together.
+pub(super) fn seconds(model: &Model, from: Moment, to: Moment) -> Duration {
+    let whole = |moment| model.server_time(moment).timestamp();
+    Duration::from_secs(u64::try_from(whole(to).saturating_sub(whole(from))).unwrap_or(0))
+}
+
+/// For how long answers have been missing, if that is too long.
+fn late(model: &Model, now: Moment) -> Option<Duration> {
+    let good = model.fleet.health().last_good?;
+    model.late(now).map(|_| seconds(model, good.received, now))
 }
 
 fn left(model: &Model, kept: impl Fn(Part) -> bool) -> Text {
@@ -125,7 +146,7 @@ fn counts(model: &Model, words: bool) -> Vec<Vec<Span<'static>>> {
         .chain([(("?", theme.odd()), other, "other"), (("…", theme.faint()), waiting, "awaited")])
         .filter(|(_, count, _)| *count > 0)
         .collect();
-    if shown.is_empty() {
+    if shown.is_empty() && model.fleet.health().last_good.is_some() {
         shown.push(((theme.status(&Status::Running).0, theme.faint()), 0, "running"));
     }
     shown
@@ -153,10 +174,11 @@ fn right(model: &Model, now: Moment, kept: impl Fn(Part) -> bool) -> Text {
     if model.paused {
         parts.push(vec![span("PAUSED", theme.resting())]);
     }
-    if let Some(age) = model.late(now) {
+    if let Some(age) = late(model, now) {
         let mut loud = vec![span(format!("no answer for {}", text::span(age)), theme.alarm())];
         if kept(Part::Cause) {
             let cause = health.cause().map(|fault| fault.brief().to_owned());
+            let cause = cause.filter(|cause| cause != "no answer"); // that has been said
             let parts = cause.into_iter().chain(next_try(model, now).filter(|_| health.failing.is_some()));
             let why = parts.collect::<Vec<_>>().join(", ");
             if !why.is_empty() {

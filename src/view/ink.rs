@@ -93,6 +93,12 @@ pub(super) fn rule(buffer: &mut Buffer, area: Rect, style: Style, title: &Span<'
     write(buffer, area, &spans.into());
 }
 
+/// The spans of `line`, each with the line's look.
+pub(super) fn spans(line: Text) -> Vec<Span<'static>> {
+    let style = line.style;
+    line.spans.into_iter().map(|span| Span { style: style.patch(span.style), ..span }).collect()
+}
+
 /// `parts` with two spaces between each two.
 pub(super) fn spaced(parts: impl IntoIterator<Item = Vec<Span<'static>>>) -> Text {
     let mut spans = Vec::new();

@@ -6,7 +6,7 @@
 //!
 //!     STATUS      SESSION   …                                   table
 //!   ▌ ● RUNNING   6512bd43  …
-//!     filter: eu (Esc clears) · 3 of 9      ↓ 12 more           note
+//!     filter eu 30 of 90 (Esc clears)  ↓ 12 more                note
 //!   ─ 6512bd43-d9ca-… ───────────  ─ Metadata ────────────      lower pane, from 60×16 on; two halves from 100 on
 //!    status     RUNNING, 47m 56s left of 1h
 //!
@@ -27,6 +27,8 @@ const LEAST: (u16, u16) = (30, 4);
 const WITH_LOWER: (u16, u16) = (60, 16);
 /// From here on the details stand in two halves.
 const TWO_HALVES: u16 = 100;
+/// The left half is at least so wide that two short fields share a line.
+const WHOLE_PAIRS: u16 = 56;
 /// From this height on there is a blank line below the header.
 const AIRY: u16 = 12;
 /// From this height on there are blank lines below the table and above the footer.
@@ -34,12 +36,12 @@ const AIRIER: u16 = 20;
 /// No details are that long: what is above goes to the table.
 const TALLEST_LOWER: u16 = 20;
 /// What "next try in 4m 59s" may take at the end of a banner.
-const BANNER_END: u16 = 24;
+const BANNER_END: u16 = 22;
 
 /// The parts of the screen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Layout {
-    /// Too small for more than a line of counts.
+    /// Too small for more than counts, and what is loud.
     Counts(Rect),
     /// The whole.
     Whole(Whole),
@@ -76,7 +78,7 @@ impl Layout {
     /// Of a screen.
     pub(super) fn of(model: &Model, screen: Rect) -> Self {
         if screen.width < LEAST.0 || screen.height < LEAST.1 {
-            return Self::Counts(Rect { height: screen.height.min(1), ..screen });
+            return Self::Counts(screen);
         }
         let header = row(screen, 0);
         let banner = Rect { height: banner_height(model, screen), ..below(screen, 1) };
@@ -115,7 +117,7 @@ fn body(model: &Model, screen: Rect, inner: Rect) -> Body {
     let lower_most = inner.height.saturating_sub(TALLEST_LOWER);
     let most = if room_for_lower { (inner.height / 2).max(lower_most) } else { inner.height };
     let rows = u16::try_from(model.rows.len()).unwrap_or(u16::MAX).saturating_add(1);
-    let told = rows > most || !model.filter.is_empty();
+    let told = rows > most || !model.filter.is_empty() || model.fleet.health().malformed > 0;
     let note = u16::from(inner.height > 3 && (told || room_for_lower && screen.height >= AIRIER));
     // The note takes its line from the lower pane, where there is one.
     let most = if room_for_lower { most } else { most.saturating_sub(note) };
@@ -136,7 +138,7 @@ pub(super) fn halves(pane: Rect) -> (Rect, Option<Rect>) {
     if pane.width < TWO_HALVES {
         return (pane, None);
     }
-    let half = pane.width / 2;
+    let half = (pane.width / 2).max(WHOLE_PAIRS);
     (Rect { width: half.saturating_sub(1), ..pane }, Some(indent(pane, half.saturating_add(1))))
 }
 

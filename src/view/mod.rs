@@ -5,7 +5,7 @@
 //!     ├─ header    is it alive: counts, the newest answer, alarms; the banner
 //!     ├─ table     columns and rows; cells: what each shows of a session
 //!     │    └─ empty     why there is no row
-//!     ├─ details   everything about one session
+//!     ├─ details   everything about one session: fields, written on a page
 //!     ├─ footer    keys, a line to the reader, the filter
 //!     └─ popup     help, copy menu, failures, a URL
 //!   theme    colours and glyphs          ink    writing into cells
@@ -16,10 +16,12 @@
 mod cells;
 mod details;
 mod empty;
+mod fields;
 mod footer;
 mod header;
 mod ink;
 mod layout;
+mod page;
 mod popup;
 mod table;
 mod theme;
@@ -91,9 +93,9 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, now: Moment) {
 
 fn draw_screen(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
     match Layout::of(model, area) {
-        Layout::Counts(line) => {
-            header::draw_counts(buffer, line, model, now);
-            footer::draw_notice(buffer, ink::row(area, 1), model);
+        Layout::Counts(area) => {
+            let used = header::draw_counts(buffer, area, model, now);
+            footer::draw_notice(buffer, ink::below(area, used), model);
         }
         Layout::Whole(Whole { header, banner, body, footer }) => {
             header::draw(buffer, header, model, now, banner.height > 0);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::style::{Modifier, Style};
+use ratatui::style::Style;
 use ratatui::text::Line;
 use ratatui::widgets::{Block, Clear, Widget};
 
@@ -34,7 +34,8 @@ pub(super) fn draw(buffer: &mut Buffer, screen: Rect, model: &Model, now: Moment
             draw_lines(buffer, screen, model, "Past failures", lines, *top);
         }
         Focus::Reveal { id, url, until, .. } => {
-            let wait = header::seconds_until(*until, now);
+            let then = now.after(until.saturating_sub(now.boot));
+            let wait = header::seconds(model, now, then).max(Duration::from_secs(1));
             draw_url(buffer, screen, model, id, url.expose(), wait);
         }
     }
@@ -50,15 +51,20 @@ pub(super) fn extent(model: &Model, screen: Rect) -> (usize, usize) {
     (lines.len(), usize::from(frame(screen, lines.len()).height.saturating_sub(2)))
 }
 
+/// How wide a popup is: where a strip beside it would show nothing of use, the whole width.
+fn width(screen: Rect) -> u16 {
+    if screen.width < WIDE.saturating_add(12) { screen.width } else { WIDE }
+}
+
 /// The columns that texts have in a popup: less the border and a blank at each side.
 fn room(screen: Rect) -> usize {
-    usize::from(screen.width.min(WIDE).saturating_sub(4))
+    usize::from(width(screen).saturating_sub(4))
 }
 
 /// A popup of so many lines, in the middle.
 fn frame(screen: Rect, lines: usize) -> Rect {
     let height = u16::try_from(lines).unwrap_or(u16::MAX).saturating_add(2).min(screen.height);
-    centred(screen, screen.width.min(WIDE), height)
+    centred(screen, width(screen), height)
 }
 
 fn centred(screen: Rect, width: u16, height: u16) -> Rect {
@@ -71,16 +77,18 @@ fn centred(screen: Rect, width: u16, height: u16) -> Rect {
     }
 }
 
-/// Takes `area` from what is behind it, whole: half of a wide letter is none.
+/// Takes `area`, and a column beside it, from what is behind; whole letters only.
 fn clear(buffer: &mut Buffer, area: Rect) {
-    if let Some(left) = area.x.checked_sub(1) {
+    let left = area.x.saturating_sub(1);
+    let wider = Rect { x: left, width: area.right().saturating_add(1).saturating_sub(left), ..area };
+    if let Some(before) = left.checked_sub(1) {
         for y in area.top()..area.bottom() {
-            if let Some(cell) = buffer.cell_mut((left, y)).filter(|cell| text::width(cell.symbol()) > 1) {
+            if let Some(cell) = buffer.cell_mut((before, y)).filter(|cell| text::width(cell.symbol()) > 1) {
                 cell.set_char(' ');
             }
         }
     }
-    Clear.render(area, buffer);
+    Clear.render(wider.intersection(buffer.area), buffer);
 }
 
 /// A border with a title and what the keys do here; returns the room inside.
@@ -101,7 +109,7 @@ fn draw_lines(buffer: &mut Buffer, screen: Rect, model: &Model, title: &str, lin
     let top = top.min(lines.len().saturating_sub(height));
     let under = lines.len().saturating_sub(top).saturating_sub(height);
     let keys = match (top, under) {
-        (0, 0) => "any key closes".to_owned(),
+        (0, 0) => "Esc closes".to_owned(),
         (_, 0) => format!("↑ {top} more · Esc closes"),
         (_, under) => format!("↓ {under} more · Esc closes"),
     };
@@ -116,14 +124,19 @@ fn help(model: &Model, room: usize) -> Vec<Text> {
     let theme = model.settings.theme;
     let spoken = |keys: &str| if theme.ascii { keys.replace("↓ ↑", "Down Up") } else { keys.to_owned() };
     let wide = BINDINGS.iter().map(|binding| text::width(&spoken(binding.keys))).max().unwrap_or(0);
-    let indent = wide.saturating_add(2);
+    // In a narrow popup the keys stand above what they do.
+    let beside = room >= wide.saturating_add(24);
+    let indent = if beside { wide.saturating_add(2) } else { 2 };
     let mut lines = Vec::new();
     for binding in BINDINGS {
-        for (at, part) in text::wrap(binding.help, room.saturating_sub(indent).max(8)).into_iter().enumerate()
-        {
-            let keys = if at == 0 { spoken(binding.keys) } else { String::new() };
-            let keys = format!("{keys}{}", " ".repeat(indent.saturating_sub(text::width(&keys))));
-            lines.push(vec![span(keys, theme.strong()), span(part, Style::new())].into());
+        let mut keys = spoken(binding.keys);
+        if !beside {
+            lines.push(Line::styled(std::mem::take(&mut keys), theme.strong()));
+        }
+        for part in text::wrap(binding.help, room.saturating_sub(indent).max(8)) {
+            let before = format!("{keys}{}", " ".repeat(indent.saturating_sub(text::width(&keys))));
+            lines.push(vec![span(before, theme.strong()), span(part, Style::new())].into());
+            keys.clear();
         }
     }
     lines.push(Line::default());
@@ -172,13 +185,11 @@ fn draw_menu(buffer: &mut Buffer, screen: Rect, model: &Model, id: &SessionId, m
     let theme = model.settings.theme;
     let lines = u16::try_from(COPY_MENU.len()).unwrap_or(u16::MAX);
     let area = centred(screen, 38, lines.saturating_add(2));
-    let inner = open(
-        buffer,
-        area,
-        model,
-        &format!("Copy of {}", id.shown(8).trim_end_matches('…')),
-        "Enter copies · Esc",
-    );
+    let columns =
+        model.rows.place(id).and_then(|place| model.rows.get(place)).map_or(8, |row| row.id_columns);
+    let start: String = id.raw().chars().take(columns).collect();
+    let inner =
+        open(buffer, area, model, &format!("Copy of {}", text::shown(&start, 20)), "Enter copies · Esc");
     for (at, (key, _, name)) in COPY_MENU.iter().enumerate() {
         let (mark, style) = if at == marked { (theme.marker(), theme.strong()) } else { (" ", Style::new()) };
         let spans = vec![
@@ -201,13 +212,15 @@ fn draw_url(buffer: &mut Buffer, screen: Rect, model: &Model, id: &SessionId, ur
     let faint = theme.faint();
     let mut inner = area;
     if rules > 0 {
-        let title = span(format!("connect URL of {}", id.line()), Style::new().add_modifier(Modifier::BOLD));
-        let note = format!("gone in {}, any key closes", text::span(wait));
-        let (title, last) =
-            if screen.width < 60 { (span("connect URL", title.style), note) } else { (title, note) };
-        ink::rule(buffer, ink::row(area, 0), faint, &title, "");
+        let whose = if screen.width < 60 { String::new() } else { format!(" of {}", id.line()) };
+        let missing = url.len().saturating_sub(usize::from(area.height.saturating_sub(rules)));
+        let note = match missing {
+            0 => format!("gone in {}, any key closes", text::span(wait)),
+            _ => format!("{missing} lines more: the screen is too small"),
+        };
+        ink::rule(buffer, ink::row(area, 0), faint, &span(format!("connect URL{whose}"), theme.strong()), "");
         let bottom = ink::row(area, usize::from(area.height.saturating_sub(1)));
-        ink::rule(buffer, bottom, faint, &span("", faint), &last);
+        ink::rule(buffer, bottom, faint, &span("", faint), &note);
         inner = Rect { height: area.height.saturating_sub(2), ..ink::below(area, 1) };
     }
     for (down, line) in url.into_iter().enumerate().take(usize::from(inner.height)) {

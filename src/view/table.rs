@@ -233,7 +233,10 @@ pub(super) fn draw_note(buffer: &mut Buffer, area: Rect, model: &Model, rows: u1
         parts.push(vec![
             span("filter ", theme.faint()),
             span(text::shown(&model.filter, 40), theme.coming()),
-            span(format!(" {shown} of {all} (Esc clears)"), theme.faint()),
+            span(
+                format!(" {shown} of {all}{}", if area.width < 60 { "" } else { " (Esc clears)" }),
+                theme.faint(),
+            ),
         ]);
     }
     let under = model.rows.len().saturating_sub(model.top).saturating_sub(usize::from(rows));
@@ -244,7 +247,7 @@ pub(super) fn draw_note(buffer: &mut Buffer, area: Rect, model: &Model, rows: u1
     }
     let malformed = model.fleet.health().malformed;
     if malformed > 0 {
-        parts.push(vec![span(format!("{malformed} of the list could not be read"), theme.warn())]);
+        parts.push(vec![span(format!("{malformed} in the list unreadable"), theme.warn())]);
     }
     ink::write(buffer, ink::indent(area, LEAD), &ink::spaced(parts));
 }

@@ -6,14 +6,15 @@ use proptest::prelude::*;
 use ratatui::style::{Color, Modifier};
 
 use super::fixture::{
-    SIZES, ago, at, blank, calm, drawn, exchange, failure, look_of, now, odd, seen, text_of,
+    RELEASED, SIZES, ago, at, blank, calm, drawn, exchange, failure, listed, look_of, now, odd, seen, select,
+    text_of,
 };
 use super::*;
 use crate::app::{Focus, Notice, Pane, Sort, SortBy, Tone};
 use crate::config::Targets;
-use crate::session::{FaultKind, Secret, SessionId, Status};
+use crate::session::{FaultKind, List, Secret, SessionId, Status, running};
 use crate::text::Untrusted;
-use crate::watch::Input;
+use crate::watch::{Input, Scope};
 
 type State = (&'static str, fn() -> Model);
 
@@ -23,9 +24,9 @@ const STATES: [State; 24] = [
     ("odd", odd),
     ("ended", ended),
     ("details", || with_focus(Focus::Pane(Pane::Full))),
-    ("lower", || Model { scroll: 3, ..with_focus(Focus::Pane(Pane::Lower)) }),
+    ("lower", || but(with_focus(Focus::Pane(Pane::Lower)), |model| model.scroll = 3)),
     ("many", many),
-    ("paused", || Model { paused: true, ..calm() }),
+    ("paused", || but(calm(), |model| model.paused = true)),
     ("late", late),
     ("unreachable", unreachable),
     ("limited", limited),
@@ -37,40 +38,36 @@ const STATES: [State; 24] = [
     ("filtered", filtered),
     ("filter_without_match", no_match),
     ("typing", typing),
-    ("hidden_metadata", || Model { hide_metadata: true, ..calm() }),
+    ("hidden_metadata", || but(calm(), |model| model.hide_metadata = true)),
     ("help", || with_focus(Focus::Help { top: 0, back: Pane::Table })),
     ("copy_menu", || {
-        with_focus(Focus::Copy {
-            id: SessionId::parse(fixture::RELEASED).unwrap(),
-            marked: 1,
-            back: Pane::Table,
-        })
+        with_focus(Focus::Copy { id: SessionId::parse(RELEASED).unwrap(), marked: 1, back: Pane::Table })
     }),
     ("reveal", reveal),
     ("failures", failures),
     ("notice", notice),
 ];
 
+fn but(mut model: Model, change: impl FnOnce(&mut Model)) -> Model {
+    change(&mut model);
+    model
+}
+
 fn with_focus(focus: Focus) -> Model {
-    Model { focus, ..calm() }
+    but(calm(), |model| model.focus = focus)
 }
 
 fn ended() -> Model {
     let mut model = calm();
-    fixture::select(&mut model, fixture::RELEASED);
+    select(&mut model, RELEASED);
     model
 }
 
 fn many() -> Model {
     let mut model = calm();
     let started = at("21:00:00");
-    let sessions = (0..60)
-        .map(|n| crate::session::running(&format!("{n:08x}-many"), started, Duration::from_secs(700 + n)));
-    let scope = crate::watch::Scope::List(crate::session::List::Pending);
-    seen(
-        &mut model,
-        [Input::Seen { at: exchange(ago(1)), scope, sessions: sessions.collect(), malformed: 0 }],
-    );
+    let sessions = (0..60).map(|n| running(&format!("{n:08x}-many"), started, Duration::from_secs(700 + n)));
+    seen(&mut model, [listed(ago(1), List::Pending, sessions.collect(), 0)]);
     model.top = 7;
     model.sort = Sort { by: SortBy::Proxy, reversed: false };
     model
@@ -81,10 +78,7 @@ fn late() -> Model {
     let id = model.selected.clone().unwrap();
     let fault = FaultKind::Timeout.into();
     let next = Some(now().after(Duration::from_secs(2)));
-    seen(
-        &mut model,
-        [Input::Failed { at: exchange(now()), scope: crate::watch::Scope::One(id), fault, next }],
-    );
+    seen(&mut model, [Input::Failed { at: exchange(now()), scope: Scope::One(id), fault, next }]);
     model
 }
 
@@ -109,8 +103,7 @@ fn waiting() -> Model {
 
 fn none() -> Model {
     let mut model = blank(Targets::All);
-    let scope = crate::watch::Scope::List(crate::session::List::Running);
-    seen(&mut model, [Input::Seen { at: exchange(ago(1)), scope, sessions: Vec::new(), malformed: 0 }]);
+    seen(&mut model, [listed(ago(1), List::Running, Vec::new(), 0)]);
     model
 }
 
@@ -156,7 +149,7 @@ fn reveal() -> Model {
     let model = calm();
     let id = model.selected.clone().unwrap();
     let until = now().boot + Duration::from_millis(26_300);
-    Model { focus: Focus::Reveal { id, url: Secret::new(url), until, back: Pane::Table }, ..model }
+    but(model, |model| model.focus = Focus::Reveal { id, url: Secret::new(url), until, back: Pane::Table })
 }
 
 fn failures() -> Model {
@@ -168,7 +161,7 @@ fn failures() -> Model {
 
 fn notice() -> Model {
     let text = "the session has ended (COMPLETED): it has no connect URL".into();
-    Model { notice: Some(Notice { text, tone: Tone::Bad, until: Duration::MAX }), ..calm() }
+    but(calm(), |model| model.notice = Some(Notice { text, tone: Tone::Bad, until: Duration::MAX }))
 }
 
 /// When a state is looked at: what is late is so after ten seconds.
@@ -186,6 +179,20 @@ fn every_state_looks_as_it_did_at_every_size() {
         }
         insta::assert_snapshot!(name, screens);
     }
+}
+
+#[test]
+fn the_details_say_what_is_not_as_it_should_be() {
+    let mut screens = String::new();
+    for id in
+        ["failing", "gone", "unlisted", "overdue", "expiring", "never-answered", "bare", "old", "unseen-end"]
+    {
+        let mut model = odd();
+        select(&mut model, id);
+        model.focus = Focus::Pane(Pane::Full);
+        screens.push_str(&text_of(&drawn(&mut model, (100, 23), now())));
+    }
+    insta::assert_snapshot!("troubles", screens);
 }
 
 #[test]
@@ -281,7 +288,7 @@ fn lines_of_a_revealed_url_are_the_url_and_nothing_else() {
 
 #[test]
 fn hidden_metadata_is_nowhere() {
-    let shown = text_of(&drawn(&mut Model { hide_metadata: true, ..calm() }, (180, 40), now()));
+    let shown = text_of(&drawn(&mut but(calm(), |model| model.hide_metadata = true), (180, 40), now()));
     for secret in ["nightly-42", "staging", "growth", "c-881"] {
         assert!(!shown.contains(secret), "{secret}:\n{shown}");
     }
@@ -299,6 +306,21 @@ fn every_status_has_its_glyph_and_its_word() {
     let mut different = looks.clone();
     different.dedup();
     assert_eq!(looks, different);
+}
+
+#[test]
+fn nothing_changes_before_the_model_says_so() {
+    for (name, model) in STATES {
+        let mut model = model();
+        for millis in [0, 1, 300, 999] {
+            let now = time(name).after(Duration::from_millis(millis));
+            let shown = drawn(&mut model, (120, 40), now);
+            let next = model.next_change(now).unwrap_or(now.mono + Duration::from_secs(600));
+            let before = now.after(next.saturating_sub(now.mono).saturating_sub(Duration::from_millis(1)));
+            let later = drawn(&mut model, (120, 40), before);
+            assert_eq!(text_of(&shown), text_of(&later), "{name} at {millis} ms until {next:?}");
+        }
+    }
 }
 
 #[test]

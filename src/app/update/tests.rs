@@ -2,7 +2,7 @@ use super::*;
 use crate::api::{Fresh, Listing};
 use crate::app::{Settings, SortBy};
 use crate::clock::{Timestamp, later};
-use crate::config::{Look, Zone};
+use crate::config::{Zone};
 use crate::session::{ConnectUrls, Fault, FaultKind, List, Project, Session, Status, running};
 use crate::text::Untrusted;
 
@@ -30,7 +30,7 @@ fn settings(targets: Targets) -> Settings {
         targets,
         interval: secs(3.0),
         zone: Zone::Utc,
-        look: Look { color: true, ascii: false },
+        theme: view::Theme::colored(),
         host: None,
         key_tail: "…f3a9".into(),
         can_open: true,

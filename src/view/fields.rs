@@ -1,0 +1,298 @@
+//! One session in labels and values: every field of the contract and those beyond it, and how it is being watched.
+
+use std::time::Duration;
+
+use ratatui::style::{Modifier, Style};
+use ratatui::text::Line;
+
+use super::cells;
+use super::ink::{Text, span};
+use super::page::{Page, pad};
+use crate::app::Model;
+use crate::config::Zone;
+use crate::clock::{Moment, Timestamp};
+use crate::session::{Metadata, Phase, Region, Session, Status};
+use crate::text::{self, Untrusted};
+use crate::watch::{Left, Presence, Record};
+
+/// How many lines of metadata, and of fields beyond the contract, are shown.
+const MOST_LINES: usize = 400;
+/// The longest value, in columns.
+const LONGEST: usize = 4000;
+
+/// What the API says, and how it is being watched.
+pub(super) fn about(page: &mut Page, model: &Model, record: &Record, now: Moment) {
+    let mut fields = Fields { model, record, server: model.server_time(now), page };
+    fields.standing();
+    fields.session();
+    fields.page.pause();
+    fields.watching();
+}
+
+/// One session, being described.
+struct Fields<'a> {
+    model: &'a Model,
+    record: &'a Record,
+    server: Timestamp,
+    page: &'a mut Page,
+}
+
+impl Fields<'_> {
+    fn zone(&self) -> Zone {
+        self.model.settings.zone
+    }
+
+    fn at(&self, moment: Moment) -> String {
+        self.zone().short(self.model.server_time(moment), self.server)
+    }
+
+    fn time(&self, at: Option<Timestamp>) -> Text {
+        match at {
+            Some(at) => self.zone().short(at, self.server).into(),
+            None => self.dash(),
+        }
+    }
+
+    fn dash(&self) -> Text {
+        Line::styled("–", self.page.theme.faint())
+    }
+
+    /// Where it stands: its status in words, and what is not as it should be.
+    fn standing(&mut self) {
+        let theme = self.page.theme;
+        let record = self.record;
+        match (&record.session, &record.presence) {
+            (Some(session), _) => {
+                let (_, style) = theme.status(&session.status);
+                let word = span(
+                    session.status.shown(24),
+                    style.remove_modifier(Modifier::DIM).add_modifier(Modifier::BOLD),
+                );
+                let rest = span(self.rest_of_status(session), Style::new());
+                self.page.field("status", vec![word, rest]);
+            }
+            (None, Presence::NotFound { .. }) => {
+                self.page.field("status", Line::styled("not found", theme.warn()))
+            }
+            (None, _) => self.page.field("status", Line::styled("no reply yet", theme.faint())),
+        }
+        match &record.presence {
+            Presence::NotFound { since, fault, next } => {
+                self.page.wrapped("trouble", &fault.sentence(), theme.warn());
+                let next = next.map(|next| format!(", asked again at {}", self.at(next))).unwrap_or_default();
+                let since = format!("since {}{next}", self.at(since.received));
+                self.page.field("", Line::styled(since, theme.faint()));
+            }
+            Presence::Unlisted { since, confirmed } => {
+                let answer =
+                    if *confirmed { "asked for by its id, it lives" } else { "asking for it by its id" };
+                let since = self.zone().time(self.model.server_time(*since));
+                let text = format!("missing from the list since {since}; {answer}");
+                self.page.wrapped("trouble", &text, theme.warn());
+            }
+            Presence::Awaited | Presence::Here => {}
+        }
+        if let Some(failing) = &record.failing {
+            self.page.wrapped("trouble", &failing.fault.sentence(), theme.bad());
+            let next =
+                failing.next.map(|next| format!(", next try at {}", self.at(next))).unwrap_or_default();
+            let times =
+                if failing.count == 1 { String::new() } else { format!(" ({} in a row)", failing.count) };
+            let text = format!("at {}{times}{next}", self.at(failing.at.received));
+            self.page.field("", Line::styled(text, theme.faint()));
+        }
+        if let Some(session) = record.session.as_ref().filter(|session| session.id != record.id) {
+            let text = format!("the reply calls it {}", session.id.line());
+            self.page.wrapped("other id", &text, theme.warn());
+        }
+    }
+
+    /// What follows the status on its line.
+    fn rest_of_status(&self, session: &Session) -> String {
+        let of = |timeout: Option<Duration>, word: &str| {
+            timeout.map(|timeout| format!(" {word} {}", text::length(timeout))).unwrap_or_default()
+        };
+        let timeout = session.timeout();
+        match self.record.left(self.model.fleet.clock(), self.server) {
+            Left::For(left) => format!(", {} left{}", text::countdown(left), of(timeout, "of")),
+            Left::Starting => ", starting".into(),
+            Left::Expiring => ", its time is over: expiring…".into(),
+            Left::Overdue(by) => format!(" still, {} after its expiry", text::countdown(by)),
+            Left::Over => match self.record.ran() {
+                Some(ran) => format!(" after {}{}", text::span(ran), of(timeout, "of its")),
+                None => String::new(),
+            },
+            Left::Unknown if matches!(session.status, Status::Other(_)) => {
+                ", which this version does not know".into()
+            }
+            Left::Unknown => ", without an expiry".into(),
+        }
+    }
+
+    /// The fields of the contract, and those beyond it.
+    fn session(&mut self) {
+        let Some(session) = &self.record.session else { return };
+        let theme = self.page.theme;
+        let project = self.model.fleet.project_of(session);
+        let timeout = match session.timeout() {
+            Some(timeout) => span(text::length(timeout), Style::new()),
+            None => span("–", theme.faint()),
+        };
+        let default = project.and_then(|project| project.default_timeout);
+        let default = default.map(|d| format!(" (the project's default is {})", text::length(d)));
+        self.page.field("timeout", vec![timeout, span(default.unwrap_or_default(), theme.faint())]);
+        self.page.pause();
+        let other = ("expires", self.time(session.expires));
+        self.page.pair(("started", self.time(session.started)), other);
+        let other = ("updated", self.time(session.updated));
+        self.page.pair(("created", self.time(session.created)), other);
+        if session.status.phase() == Phase::Ended || session.ended.is_some() {
+            let unused = cells::unused(self.record);
+            let unused = unused.map_or_else(|| self.dash(), |unused| text::countdown(unused).into());
+            self.page.pair(("ended", self.ended(session)), ("unused", unused));
+        }
+        self.page.pause();
+        let keep = match session.keep_alive {
+            Some(true) => Line::styled("yes", theme.coming()),
+            Some(false) => "no".into(),
+            None => self.dash(),
+        };
+        let region = session.region.as_ref().map_or_else(
+            || self.dash(),
+            |region| {
+                let style = if matches!(region, Region::Other(_)) { theme.odd() } else { Style::new() };
+                Line::styled(region.shown(24), style)
+            },
+        );
+        self.page.pair(("keep-alive", keep), ("region", region));
+        let bytes = session.proxy_bytes.map(|bytes| format!("{}{}", text::bytes(bytes), self.rate()));
+        let bytes = bytes.map_or_else(|| self.dash(), Line::from);
+        self.page.field("proxy", bytes);
+        self.connect(session);
+        self.page.pause();
+        let id = session.project.as_ref().filter(|id| !id.is_empty()).map(Untrusted::line);
+        match (project.map(|project| project.name.shown(40)), id) {
+            (Some(name), Some(id)) if text::width(&name) + text::width(&id) < self.page.room() => {
+                let id = span(format!(" {id}"), theme.faint());
+                self.page.field("project", vec![span(name, Style::new()), id]);
+            }
+            (Some(name), Some(id)) => {
+                self.page.field("project", name);
+                self.page.wrapped("", &id, theme.faint());
+            }
+            (_, id) => self.page.wrapped("project", &id.unwrap_or_else(|| "–".into()), Style::new()),
+        }
+        let context = session.context.as_ref().filter(|context| !context.is_empty());
+        match context {
+            Some(context) => self.page.wrapped("context", &context.line(), Style::new()),
+            None => self.page.field("context", self.dash()),
+        }
+        self.others(session);
+    }
+
+    /// What flows through the proxy now, if anything does.
+    fn rate(&self) -> String {
+        let rate = self.record.traffic.rate().filter(|rate| *rate >= 1.0);
+        #[expect(clippy::cast_possible_truncation, reason = "a cast to an integer stays within it")]
+        let rate = rate.map(|rate| format!(", {}/s", text::bytes(rate as i64)));
+        rate.unwrap_or_default()
+    }
+
+    fn ended(&self, session: &Session) -> Text {
+        match (session.ended, &self.record.ended) {
+            (Some(at), _) => self.time(Some(at)),
+            // No endedAt: what was seen is all there is.
+            (None, Some(ended)) => format!("by {}", self.zone().short(ended.when.latest, self.server)).into(),
+            (None, None) => self.dash(),
+        }
+    }
+
+    /// Connect URLs carry a signing key: only whether there were any is ever shown here.
+    fn connect(&mut self, session: &Session) {
+        let theme = self.page.theme;
+        let alive = session.status.phase() != Phase::Ended;
+        let copy = |before: &str| if alive { format!("{before}c copies a fresh one") } else { String::new() };
+        let Some(fields) = session.connect else {
+            return self
+                .page
+                .field("connect", Line::styled(format!("a list does not say{}", copy("; ")), theme.faint()));
+        };
+        let fields = [
+            ("connectUrl", fields.connect_url),
+            ("seleniumRemoteUrl", fields.selenium_remote_url),
+            ("signingKey", fields.signing_key),
+        ];
+        if fields.iter().all(|(_, there)| !there) {
+            let none = "absent: connectUrl, seleniumRemoteUrl, signingKey";
+            return self.page.wrapped("connect", none, theme.faint());
+        }
+        for (at, (name, there)) in fields.into_iter().enumerate() {
+            let (label, after) = if at == 0 { ("connect", copy(" · ")) } else { ("", String::new()) };
+            let (said, style) = if there { ("present", Style::new()) } else { ("absent", theme.faint()) };
+            let value = vec![span(format!("{name} {said}"), style), span(after, theme.faint())];
+            self.page.field(label, value);
+        }
+    }
+
+    fn others(&mut self, session: &Session) {
+        if session.others.is_empty() {
+            return;
+        }
+        let theme = self.page.theme;
+        self.page.pause();
+        self.page.lines.push(Line::styled(" also in the reply, not documented:", theme.faint()));
+        let names = session.others.iter().take(MOST_LINES);
+        let wide = names.clone().map(|(name, _)| text::width(&name.shown(24))).max().unwrap_or(0);
+        for (name, value) in names {
+            self.page.named(1, &pad(&name.shown(24), wide), &value.shown(LONGEST), theme.odd());
+        }
+        let more = session.others.len().saturating_sub(MOST_LINES);
+        if more > 0 {
+            self.page.lines.push(Line::styled(format!("  and {more} more"), theme.faint()));
+        }
+    }
+
+    /// How it is being watched.
+    fn watching(&mut self) {
+        let replies = match self.record.replies {
+            0 => "no reply".into(),
+            1 => "1 reply".into(),
+            many => format!("{many} replies"),
+        };
+        let last = self.record.last.map(|last| {
+            let took = last.received.mono.saturating_sub(last.sent.mono);
+            format!(", the last at {} after {}", self.at(last.received), text::latency(took))
+        });
+        self.page.field("polled", format!("{replies}{}", last.unwrap_or_default()));
+    }
+}
+
+/// What the session's creator attached, as a tree.
+pub(super) fn metadata(page: &mut Page, model: &Model, record: &Record) {
+    let theme = page.theme;
+    let say = |page: &mut Page, text: &str| page.lines.push(Line::styled(format!(" {text}"), theme.faint()));
+    let metadata = record.session.as_ref().and_then(|session| session.metadata.as_ref());
+    let Some(metadata) = metadata.filter(|metadata| !Metadata::is_empty(metadata)) else {
+        return say(page, "none");
+    };
+    if model.hide_metadata {
+        return say(page, "hidden; H shows it");
+    }
+    let entries = metadata.entries(MOST_LINES);
+    let leaves = entries.iter().filter(|entry| entry.value.is_some());
+    let wide =
+        leaves.map(|entry| entry.depth.saturating_mul(2).saturating_add(text::width(&entry.key.shown(20))));
+    let wide = wide.filter(|wide| *wide <= 22).max().unwrap_or(0);
+    for entry in &entries {
+        let indent = entry.depth.min(12).saturating_mul(2);
+        let key = entry.key.shown(40);
+        match &entry.value {
+            None => page.lines.push(Line::styled(format!(" {}{key}", " ".repeat(indent)), theme.faint())),
+            Some(value) => {
+                let key = pad(&key, wide.saturating_sub(indent));
+                let value = if value.is_empty() { "\"\"".into() } else { value.shown(LONGEST) };
+                page.named(indent, &key, &value, Style::new());
+            }
+        }
+    }
+}
