@@ -153,7 +153,8 @@ pub fn command_names() -> Vec<String> {
 
 /// `5s`, `1m30s`, between a second and a day.
 fn interval(text: &str) -> Result<Duration, String> {
-    let interval = humantime::parse_duration(text).map_err(|_| format!("“{text}” is no duration; write 5s or 1m30s"))?;
+    let interval =
+        humantime::parse_duration(text).map_err(|_| format!("“{text}” is no duration; write 5s or 1m30s"))?;
     if interval < Duration::from_secs(1) {
         return Err("asking more often than each second (1s) helps nobody".into());
     }

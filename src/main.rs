@@ -14,7 +14,11 @@ fn main() -> ExitCode {
         Err(error) => {
             // Help and version come this way too. Where nobody reads them, nothing is lost.
             let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { u8::from(Exit::Usage) } else { u8::from(Exit::Fine) });
+            return ExitCode::from(if error.use_stderr() {
+                u8::from(Exit::Usage)
+            } else {
+                u8::from(Exit::Fine)
+            });
         }
     };
     // Only a bug gets here; a second installation, which would fail, there is none.
@@ -23,7 +27,8 @@ fn main() -> ExitCode {
     let verbatim = std::env::args_os().any(|argument| argument == "--");
     let outcome = Config::new(cli.command, cli.watch, &env, verbatim).and_then(|config| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|error| commands::failed(&format!("the runtime can not start: {error}")))?;
+        let runtime =
+            runtime.map_err(|error| commands::failed(&format!("the runtime can not start: {error}")))?;
         let outcome = runtime.block_on(commands::perform(config, Env::new(std::env::vars_os())));
         // A name that is still being looked up must not hold up the end.
         runtime.shutdown_background();

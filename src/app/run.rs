@@ -78,7 +78,8 @@ pub async fn run(settings: Settings, client: Client, clock: Clock, env: Env) -> 
                 None => break,
             }
             let event = inbox.try_recv().map(Arrival::Event);
-            arrival = event.or_else(|_| reported.try_recv().map(|report| Arrival::Report(Box::new(report)))).ok();
+            arrival =
+                event.or_else(|_| reported.try_recv().map(|report| Arrival::Report(Box::new(report)))).ok();
         }
         model.expire(now);
     }
@@ -144,9 +145,13 @@ impl Hands {
 
 fn clipboard(env: &Env, screen: &Screen, events: &Events) -> io::Result<Clipboard> {
     let (sender, report) = (screen.sender(), events.clone());
-    Clipboard::new(env.clone(), move |bytes| sender.send(bytes), move |copied| {
-        terminal::tell(&report, TermEvent::Copied(copied));
-    })
+    Clipboard::new(
+        env.clone(),
+        move |bytes| sender.send(bytes),
+        move |copied| {
+            terminal::tell(&report, TermEvent::Copied(copied));
+        },
+    )
 }
 
 /// Whether the machine slept between two readings of the clock.

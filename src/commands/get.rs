@@ -78,8 +78,10 @@ fn worse(a: Exit, b: Exit) -> Exit {
 }
 
 fn json(found: &[Fresh], reveal: bool, to_terminal: bool) -> Result<String, Refusal> {
-    let sessions: Vec<Value> =
-        found.iter().map(|fresh| Value::Object(object(&fresh.session, reveal.then_some(&fresh.urls)))).collect();
+    let sessions: Vec<Value> = found
+        .iter()
+        .map(|fresh| Value::Object(object(&fresh.session, reveal.then_some(&fresh.urls))))
+        .collect();
     let json = serde_json::to_string_pretty(&sessions)
         .map_err(|error| failed(&format!("the JSON can not be written: {error}")))?;
     Ok(if to_terminal { text::json_for_terminal(&json) } else { json } + "\n")
@@ -152,7 +154,10 @@ fn cells(session: &Session, zone: Zone, now: Timestamp) -> Vec<String> {
     let none = || "-".to_owned();
     let ended = session.status.phase() == Phase::Ended;
     let until = if ended { session.ended } else { Some(now) };
-    let ran = session.started.zip(until).and_then(|(start, until)| until.signed_duration_since(start).to_std().ok());
+    let ran = session
+        .started
+        .zip(until)
+        .and_then(|(start, until)| until.signed_duration_since(start).to_std().ok());
     let left = match (ended, session.expires) {
         (true, _) => session.ended.map(|at| format!("ended {}", zone.date_time(at))),
         (false, Some(expires)) => Some(match expires.signed_duration_since(now).to_std() {
@@ -199,7 +204,11 @@ mod tests {
     #[test]
     fn secrets_are_left_out_of_json_unless_they_are_asked_for() {
         let fresh = Fresh {
-            session: crate::session::running("s", "2026-11-22T12:00:00Z".parse().unwrap(), std::time::Duration::from_secs(60)),
+            session: crate::session::running(
+                "s",
+                "2026-11-22T12:00:00Z".parse().unwrap(),
+                std::time::Duration::from_secs(60),
+            ),
             urls: ConnectUrls { connect: Some(Secret::new("wss://CANARY".into())), ..ConnectUrls::default() },
         };
         let found = [fresh];

@@ -14,12 +14,16 @@ use crate::simulator::{Options, Simulator};
 /// # Errors
 /// The port can not be had.
 pub async fn simulate(config: SimulateConfig) -> Result<Exit, Refusal> {
-    let interrupted = interruption().map_err(|error| failed(&format!("signals can not be heard: {error}")))?;
+    let interrupted =
+        interruption().map_err(|error| failed(&format!("signals can not be heard: {error}")))?;
     let script = script(&config.scenario)?;
     let (name, about) = (script.name.clone(), script.about.clone());
     let options = Options { port: config.port, key: None, sessions: config.sessions };
     let simulator = Simulator::start(Clock::system(), script, options).map_err(|error| {
-        failed(&format!("port {} of 127.0.0.1 can not be had: {error}; --port 0 takes a free one", config.port))
+        failed(&format!(
+            "port {} of 127.0.0.1 can not be had: {error}; --port 0 takes a free one",
+            config.port
+        ))
     })?;
     let url = simulator.base_url();
     print(&format!(

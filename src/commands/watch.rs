@@ -26,7 +26,12 @@ pub async fn watch(config: WatchConfig, env: Env) -> Result<Exit, Refusal> {
 }
 
 /// The screen, with what it needs. Shared with the demo, which differs in nothing else.
-pub(super) async fn screen(settings: Settings, client: Client, clock: Clock, env: Env) -> Result<Exit, Refusal> {
+pub(super) async fn screen(
+    settings: Settings,
+    client: Client,
+    clock: Clock,
+    env: Env,
+) -> Result<Exit, Refusal> {
     if let Some(obstacle) = terminal::obstacle(&env) {
         let ids = match &settings.targets {
             Targets::Ids(_) => "`keepwatch get SESSION_ID...` prints sessions without one",

@@ -121,7 +121,14 @@ mod tests {
 
     #[test]
     fn what_is_no_url_of_an_api_is_refused_without_showing_a_password() {
-        for bad in ["api.example", "ftp://api.example", "https://", "", "https://a.example/?x=1", "https://a.example/#x"] {
+        for bad in [
+            "api.example",
+            "ftp://api.example",
+            "https://",
+            "",
+            "https://a.example/?x=1",
+            "https://a.example/#x",
+        ] {
             assert!(Endpoint::new(Some(bad), None, false).is_err(), "{bad}");
         }
         let refusal = Endpoint::new(Some("https://u:hunter2@api.example"), None, false).unwrap_err();

@@ -20,8 +20,23 @@ pub use endpoint::Endpoint;
 const LARGEST_KEY: u64 = 4096;
 /// Words that are, or could be taken for, subcommands of a program like this one: never sessions by accident.
 const COMMAND_WORDS: [&str; 17] = [
-    "get", "demo", "simulate", "help", "version", "watch", "list", "events", "explain", "wait", "release", "history",
-    "replay", "journal", "export", "config", "completions",
+    "get",
+    "demo",
+    "simulate",
+    "help",
+    "version",
+    "watch",
+    "list",
+    "events",
+    "explain",
+    "wait",
+    "release",
+    "history",
+    "replay",
+    "journal",
+    "export",
+    "config",
+    "completions",
 ];
 
 /// What to do, all of it valid.
@@ -235,7 +250,12 @@ impl Config {
     ///
     /// # Errors
     /// One sentence for the first thing that is wrong.
-    pub fn new(command: Option<Command>, watch: Watch, env: &Environment, verbatim: bool) -> Result<Self, Refusal> {
+    pub fn new(
+        command: Option<Command>,
+        watch: Watch,
+        env: &Environment,
+        verbatim: bool,
+    ) -> Result<Self, Refusal> {
         match command {
             None => {
                 let targets = if watch.ids.is_empty() {
@@ -321,13 +341,16 @@ fn key(file: Option<&Path>, env: &Environment) -> Result<Secret, Refusal> {
     let refuse = |sentence: String| Refusal { exit: Exit::Key, sentence };
     let (key, source) = match file {
         Some(path) => {
-            let name = if path == Path::new("-") { "standard input".into() } else { text::shown(&path.to_string_lossy(), 200) };
-            let key = read_key(path).map_err(|error| refuse(format!("the key can not be read from {name}: {error}")))?;
+            let name = if path == Path::new("-") {
+                "standard input".into()
+            } else {
+                text::shown(&path.to_string_lossy(), 200)
+            };
+            let key = read_key(path)
+                .map_err(|error| refuse(format!("the key can not be read from {name}: {error}")))?;
             (key, name)
         }
-        None => {
-            (env.get("BROWSERBASE_API_KEY").unwrap_or_default(), "BROWSERBASE_API_KEY".to_owned())
-        }
+        None => (env.get("BROWSERBASE_API_KEY").unwrap_or_default(), "BROWSERBASE_API_KEY".to_owned()),
     };
     let trimmed = key.trim();
     if trimmed.is_empty() {
@@ -385,7 +408,8 @@ mod tests {
     }
 
     fn watch(args: &[&str], vars: &[(&str, &str)]) -> WatchConfig {
-        let vars: Vec<(&str, &str)> = vars.iter().copied().chain([("BROWSERBASE_API_KEY", "bb_test_1")]).collect();
+        let vars: Vec<(&str, &str)> =
+            vars.iter().copied().chain([("BROWSERBASE_API_KEY", "bb_test_1")]).collect();
         match config(args, &vars) {
             Ok(Config::Watch(watch)) => watch,
             other => panic!("{other:?}"),
@@ -408,13 +432,18 @@ mod tests {
     fn a_missing_key_names_the_variable_and_the_demo() {
         let (code, sentence) = refused(&[], &[("BROWSERBASE_API_KEY", " ")]);
         assert_eq!(code, 3);
-        assert!(sentence.contains("BROWSERBASE_API_KEY") && sentence.contains("keepwatch demo"), "{sentence}");
+        assert!(
+            sentence.contains("BROWSERBASE_API_KEY") && sentence.contains("keepwatch demo"),
+            "{sentence}"
+        );
         assert_eq!(refused(&[], &[("BROWSERBASE_API_KEY", "two words")]).0, 3);
     }
 
     #[test]
     fn a_word_that_is_nearly_a_command_is_not_asked_for_as_a_session() {
-        for (word, meant) in [("siumlate", "keepwatch simulate"), ("dmeo", "keepwatch demo"), ("gt", "keepwatch get")] {
+        for (word, meant) in
+            [("siumlate", "keepwatch simulate"), ("dmeo", "keepwatch demo"), ("gt", "keepwatch get")]
+        {
             let (code, sentence) = refused(&[word], &[("BROWSERBASE_API_KEY", "k")]);
             assert_eq!(code, 2);
             assert!(sentence.contains(meant), "{sentence}");

@@ -83,7 +83,8 @@ fn get_prints_json_with_the_apis_own_names() {
 #[test]
 fn get_reveals_secrets_only_when_told_to() {
     let api = Api::serve(TWO);
-    let revealed: Vec<Value> = serde_json::from_str(&run(&api, &["get", "--json", "--reveal", "s-1"]).out).unwrap();
+    let revealed: Vec<Value> =
+        serde_json::from_str(&run(&api, &["get", "--json", "--reveal", "s-1"]).out).unwrap();
     assert!(api.connect_urls().contains(&revealed[0]["connectUrl"].as_str().unwrap().to_owned()));
     assert!(run(&api, &["get", "--reveal", "s-1"]).out.contains("wss://"));
 }
@@ -101,14 +102,24 @@ fn exit_codes_say_what_went_wrong() {
     assert_eq!(refused.code, 3);
     let keyless = run_with(&["get", "s-1"], &[url], "");
     assert_eq!(keyless.code, 3);
-    assert!(keyless.err.contains("BROWSERBASE_API_KEY") && keyless.err.contains("keepwatch demo"), "{}", keyless.err);
+    assert!(
+        keyless.err.contains("BROWSERBASE_API_KEY") && keyless.err.contains("keepwatch demo"),
+        "{}",
+        keyless.err
+    );
 
     // A port that nobody listens on: it was ours a moment ago.
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let nowhere = run_with(&["get", "s-1", "--base-url", &format!("http://{free}")], &[("BROWSERBASE_API_KEY", KEY)], "");
+    let nowhere = run_with(
+        &["get", "s-1", "--base-url", &format!("http://{free}")],
+        &[("BROWSERBASE_API_KEY", KEY)],
+        "",
+    );
     assert_eq!(nowhere.code, 5, "{}", nowhere.err);
 
-    for usage in [&["get"][..], &["--interval", "0s"], &["--no-such"], &["histroy"], &["demo", "--scenario", "nope"]] {
+    for usage in
+        [&["get"][..], &["--interval", "0s"], &["--no-such"], &["histroy"], &["demo", "--scenario", "nope"]]
+    {
         let run = run(&api, usage);
         assert_eq!(run.code, 2, "{usage:?}: {}", run.err);
         assert!(!run.err.is_empty());
@@ -170,7 +181,8 @@ fn simulate_prints_its_address_and_serves_it_until_it_is_interrupted() {
     let export = lines.find(|line| line.starts_with("export BROWSERBASE_BASE_URL=")).unwrap();
     let url = export.split('=').nth(1).unwrap();
     assert!(lines.next().unwrap().starts_with("export BROWSERBASE_API_KEY="));
-    let nothing = run_with(&["get", "no-such-1"], &[("BROWSERBASE_BASE_URL", url), ("BROWSERBASE_API_KEY", KEY)], "");
+    let nothing =
+        run_with(&["get", "no-such-1"], &[("BROWSERBASE_BASE_URL", url), ("BROWSERBASE_API_KEY", KEY)], "");
     assert_eq!(nothing.code, 4, "{}", nothing.err);
     let pid = rustix::process::Pid::from_raw(child.id().try_into().unwrap()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();

@@ -20,7 +20,11 @@ fn schema() -> jsonschema::Validator {
 fn get(base: &str, path: &str) -> Value {
     let address = base.trim_start_matches("http://");
     let mut stream = TcpStream::connect(address).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nX-BB-API-Key: {KEY}\r\nConnection: close\r\n\r\n").unwrap();
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: {address}\r\nX-BB-API-Key: {KEY}\r\nConnection: close\r\n\r\n"
+    )
+    .unwrap();
     let reply = std::io::read_to_string(stream).unwrap();
     let (head, body) = reply.split_once("\r\n\r\n").unwrap();
     assert!(head.starts_with("HTTP/1.1 200"), "{head}");
@@ -51,7 +55,12 @@ fn the_simulators_replies_keep_the_contract() {
 
 /// Everything odd that the schema allows, one session a row.
 fn odd_sessions() -> Vec<Value> {
-    let dates = ["1926-01-01T00:00:00Z", "2026-11-22T12:00:00.123456789+14:00", "9999-12-31T23:59:59Z", "0001-01-01T00:00:00-12:00"];
+    let dates = [
+        "1926-01-01T00:00:00Z",
+        "2026-11-22T12:00:00.123456789+14:00",
+        "9999-12-31T23:59:59Z",
+        "0001-01-01T00:00:00-12:00",
+    ];
     let texts = ["", "a b", "夜間バッチ", "\u{202e}\u{1b}[2J", "x/../?#%", &"long ".repeat(400)];
     let numbers = [0, -1, i64::MIN, i64::MAX, 31_000];
     let statuses = ["PENDING", "RUNNING", "ERROR", "TIMED_OUT", "COMPLETED"];
@@ -73,7 +82,8 @@ fn odd_sessions() -> Vec<Value> {
             session["status"] = statuses[dice.usize(..statuses.len())].into();
             session["proxyBytes"] = numbers[dice.usize(..numbers.len())].into();
             session["keepAlive"] = dice.bool().into();
-            session["region"] = ["us-west-2", "us-east-1", "eu-central-1", "ap-southeast-1"][dice.usize(..4)].into();
+            session["region"] =
+                ["us-west-2", "us-east-1", "eu-central-1", "ap-southeast-1"][dice.usize(..4)].into();
             if dice.bool() {
                 session["connectUrl"] = "wss://connect.example/?signingKey=abc".into();
             }
@@ -98,8 +108,11 @@ fn mock(replies: Vec<Value>) -> String {
                 header.clear();
             }
             let one = request.starts_with("GET /v1/sessions/");
-            let (status, body) =
-                if one { ("200 OK", next.next().unwrap().to_string()) } else { ("404 Not Found", "{}".to_owned()) };
+            let (status, body) = if one {
+                ("200 OK", next.next().unwrap().to_string())
+            } else {
+                ("404 Not Found", "{}".to_owned())
+            };
             let length = body.len();
             // A client that went away is no concern of this server's.
             let _ = write!(
@@ -129,7 +142,8 @@ fn whatever_the_contract_allows_is_printed() {
             .env("BROWSERBASE_API_KEY", KEY)
             .output()
             .unwrap();
-        let (out, err) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+        let (out, err) =
+            (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
         assert_eq!(output.status.code(), Some(0), "{err}");
         if format.is_empty() {
             assert_eq!(out.lines().count(), 41, "{out}");

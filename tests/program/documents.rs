@@ -28,7 +28,13 @@ fn the_readme_lists_every_key_as_the_program_has_it() {
 
 #[test]
 fn the_readme_shows_the_help_as_the_program_prints_it() {
-    let output = Command::new(PROGRAM).arg("--help").env_clear().envs(clean_env()).env("COLUMNS", "110").output().unwrap();
+    let output = Command::new(PROGRAM)
+        .arg("--help")
+        .env_clear()
+        .envs(clean_env())
+        .env("COLUMNS", "110")
+        .output()
+        .unwrap();
     let help = String::from_utf8(output.stdout).unwrap();
     let shown = readme().split("```text\n").nth(1).unwrap().split("\n```").next().unwrap().to_owned();
     assert_eq!(shown.trim_end(), help.trim_end());
@@ -46,7 +52,10 @@ fn the_readme_names_each_exit_code_that_the_help_names() {
 fn the_test_command_of_the_readme_is_what_runs_before_a_change_lands() {
     let readme = readme();
     let commands = readme.split("```sh\n").nth(1).unwrap().split("```").next().unwrap();
-    assert_eq!(commands.lines().collect::<Vec<_>>(), ["cargo run --release --locked -- demo", "cargo test --locked"]);
+    assert_eq!(
+        commands.lines().collect::<Vec<_>>(),
+        ["cargo run --release --locked -- demo", "cargo test --locked"]
+    );
     let ci = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/.ci/run")).unwrap();
     assert!(ci.lines().any(|line| line == "cargo test --locked"));
 }

@@ -33,7 +33,10 @@ fn a_terminal_that_goes_away_takes_the_program_with_it() {
     let mut terminal = demo();
     terminal.close();
     let status = terminal.end();
-    assert!(status.signal().is_some_and(|it| it.contains("angup")) || status.exit_code() == 129, "{status:?}");
+    assert!(
+        status.signal().is_some_and(|it| it.contains("angup")) || status.exit_code() == 129,
+        "{status:?}"
+    );
 }
 
 #[test]
@@ -50,12 +53,16 @@ fn ctrl_z_suspends_and_fg_brings_the_screen_back() {
     let mut terminal = Terminal::start(&["/bin/sh", "-i"], &[("PS1", "ready> ")], 100, 30);
     terminal.wait_for("ready>");
     terminal.press(&format!("set -m; '{PROGRAM}' demo\n"));
-    terminal.wait_until("the screen", |screen| screen.alternate_screen() && screen.contents().contains("RUNNING"));
+    terminal.wait_until("the screen", |screen| {
+        screen.alternate_screen() && screen.contents().contains("RUNNING")
+    });
     terminal.press("\x1a");
     terminal.wait_until("the shell", |screen| !screen.alternate_screen() && !screen.hide_cursor());
     terminal.wait_for("topped"); // Stopped, stopped
     terminal.press("fg\n");
-    terminal.wait_until("the screen again", |screen| screen.alternate_screen() && screen.contents().contains("RUNNING"));
+    terminal.wait_until("the screen again", |screen| {
+        screen.alternate_screen() && screen.contents().contains("RUNNING")
+    });
     terminal.press("q");
     terminal.wait_until("the prompt again", |screen| {
         !screen.alternate_screen() && screen.contents().trim_end().ends_with("ready>")

@@ -107,7 +107,8 @@ impl vt100::Callbacks for Told {
     }
 
     fn unhandled_osc(&mut self, _: &mut vt100::Screen, parts: &[&[u8]]) {
-        self.unknown.push(parts.iter().map(|part| String::from_utf8_lossy(part)).collect::<Vec<_>>().join(";"));
+        self.unknown
+            .push(parts.iter().map(|part| String::from_utf8_lossy(part)).collect::<Vec<_>>().join(";"));
     }
 }
 
@@ -155,7 +156,10 @@ impl Terminal {
         let child = pair.slave.spawn_command(builder).unwrap();
         drop(pair.slave);
         let parser = vt100::Parser::new_with_callbacks(cells(rows), cells(columns), 0, Told::default());
-        let seen = Arc::new((Mutex::new(Seen { parser, raw: Vec::new(), closed: false, leave: false }), Condvar::new()));
+        let seen = Arc::new((
+            Mutex::new(Seen { parser, raw: Vec::new(), closed: false, leave: false }),
+            Condvar::new(),
+        ));
         let mut output = pair.master.try_clone_reader().unwrap();
         let input = pair.master.take_writer().unwrap();
         let (done, reader) = channel();
@@ -281,9 +285,15 @@ impl Terminal {
     pub(crate) fn end_restored(&mut self) -> ExitStatus {
         let status = self.end();
         let master = self.master.as_ref().unwrap();
-        assert_eq!(format!("{:?}", master.get_termios()), self.modes_before, "the line discipline is as it was");
+        assert_eq!(
+            format!("{:?}", master.get_termios()),
+            self.modes_before,
+            "the line discipline is as it was"
+        );
         // The last bytes may still be on their way from the pty to the reader.
-        self.wait_quiet(|screen| !screen.alternate_screen() && !screen.hide_cursor() && !screen.bracketed_paste());
+        self.wait_quiet(|screen| {
+            !screen.alternate_screen() && !screen.hide_cursor() && !screen.bracketed_paste()
+        });
         status
     }
 

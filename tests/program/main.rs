@@ -1,5 +1,13 @@
 //! The whole program: as it is typed, on a terminal, against servers.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that can not go on should stop where it is"
+)]
+
+mod architecture;
 mod command_line;
 mod contract;
 mod documents;

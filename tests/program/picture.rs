@@ -53,9 +53,11 @@ const PAPERS: [Paper; 2] = [
 
 /// The model after [`AT`] seconds of the default scenario, polled each second, and the moment of the picture.
 async fn model() -> (Model, Moment) {
-    let start = Moment { wall: "2026-11-22T21:06:20Z".parse().unwrap(), mono: Duration::ZERO, boot: Duration::ZERO };
+    let start =
+        Moment { wall: "2026-11-22T21:06:20Z".parse().unwrap(), mono: Duration::ZERO, boot: Duration::ZERO };
     let clock = Clock::scripted(start);
-    let script = Script { latency: keepwatch::simulator::Span::default(), ..Script::builtin("default").unwrap() };
+    let script =
+        Script { latency: keepwatch::simulator::Span::default(), ..Script::builtin("default").unwrap() };
     let simulator = Simulator::start(clock.clone(), script, Options::default()).unwrap();
     let base = simulator.base_url().parse().unwrap();
     let client = Client::new(Endpoint { base }, Secret::new("bb_test_picture_f3a9".into()));
@@ -94,7 +96,15 @@ async fn model() -> (Model, Moment) {
 async fn ask(client: &Client, clock: &Clock, request: Request) -> Report {
     let sent = clock.now();
     let (outcome, date, bytes) = perform(client, &request).await;
-    Report { request, sent, received: sent.after(Duration::from_millis(84)), date, bytes, outcome, next: None }
+    Report {
+        request,
+        sent,
+        received: sent.after(Duration::from_millis(84)),
+        date,
+        bytes,
+        outcome,
+        next: None,
+    }
 }
 
 fn svg(buffer: &Buffer, paper: &Paper) -> String {

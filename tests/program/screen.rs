@@ -39,7 +39,10 @@ fn it_starts_shows_a_session_and_copies_a_fresh_connect_url() {
     let mut terminal = Terminal::keepwatch(&api, &[ID], &[], 120, 40);
     terminal.wait_for("RUNNING");
     let screen = terminal.wait_for("nightly-42");
-    assert!(screen.contains("45c48cce") && screen.contains("eu-central-1") && screen.contains("c-881"), "{screen}");
+    assert!(
+        screen.contains("45c48cce") && screen.contains("eu-central-1") && screen.contains("c-881"),
+        "{screen}"
+    );
     terminal.press("c");
     terminal.wait_for("sent to the terminal");
     let told = terminal.wait_told("a copy", |told| !told.clipboard.is_empty());
@@ -76,7 +79,9 @@ fn without_ids_new_sessions_come_in_and_those_that_leave_are_resolved() {
     terminal.wait_for("COMPLETED");
     let asked = api.log();
     assert!(asked.iter().any(|hit| hit.path.ends_with(ID)), "the end was asked for by its id");
-    api.control.add_session(toml::from_str("name = \"second\"\ntimeout = \"1h\"\nmetadata = { name = \"second\" }").unwrap());
+    api.control.add_session(
+        toml::from_str("name = \"second\"\ntimeout = \"1h\"\nmetadata = { name = \"second\" }").unwrap(),
+    );
     terminal.wait_for("second");
     terminal.leaks_nothing(&api, &[]);
 }
@@ -118,7 +123,9 @@ fn no_color_means_no_color_and_ascii_means_ascii() {
     terminal.press("q");
     let raw = terminal.raw();
     assert!(raw.is_ascii(), "only ASCII was written");
-    for sgr in String::from_utf8(raw).unwrap().split("\x1b[").filter_map(|it| it.split_once('m').map(|it| it.0)) {
+    for sgr in
+        String::from_utf8(raw).unwrap().split("\x1b[").filter_map(|it| it.split_once('m').map(|it| it.0))
+    {
         let codes: Vec<&str> = sgr.split(';').collect();
         if codes.iter().all(|code| !code.is_empty() && code.bytes().all(|byte| byte.is_ascii_digit())) {
             let colour = codes.iter().any(|code| {
@@ -158,7 +165,8 @@ fn a_narrow_pane_and_a_resize_show_what_fits() {
     let terminal = Terminal::keepwatch(&api, &[ID], &[], 40, 12);
     terminal.wait_for("45c48cce");
     terminal.resize(12, 3);
-    terminal.wait_until("one line", |screen| screen.rows(0, 12).count() == 3 && screen.contents().contains('1'));
+    terminal
+        .wait_until("one line", |screen| screen.rows(0, 12).count() == 3 && screen.contents().contains('1'));
     terminal.resize(1, 1);
     terminal.resize(120, 40);
     terminal.wait_for("eu-central-1");

@@ -2,7 +2,7 @@ use super::*;
 use crate::api::{Fresh, Listing};
 use crate::app::{Settings, SortBy};
 use crate::clock::{Timestamp, later};
-use crate::config::{Zone};
+use crate::config::Zone;
 use crate::session::{ConnectUrls, Fault, FaultKind, List, Project, Session, Status, running};
 use crate::text::Untrusted;
 

@@ -22,7 +22,10 @@ fn rules() -> BTreeMap<String, Rule> {
     let page = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
     let table = page.split("## Who may import whom").nth(1).unwrap().split("\n## ").next().unwrap();
     let words = |cell: &str| -> BTreeSet<String> {
-        cell.split(',').map(|word| word.trim().trim_matches('`').to_owned()).filter(|word| !word.is_empty()).collect()
+        cell.split(',')
+            .map(|word| word.trim().trim_matches('`').to_owned())
+            .filter(|word| !word.is_empty())
+            .collect()
     };
     table
         .lines()
@@ -78,13 +81,17 @@ impl Paths {
 
     fn add(&mut self, prefix: &[String], last: &str) {
         let mut names = prefix.iter().map(String::as_str).chain([last]);
-        self.0.insert((names.next().unwrap_or_default().to_owned(), names.next().unwrap_or_default().to_owned()));
+        self.0.insert((
+            names.next().unwrap_or_default().to_owned(),
+            names.next().unwrap_or_default().to_owned(),
+        ));
     }
 }
 
 fn is_test(attributes: &[syn::Attribute]) -> bool {
     attributes.iter().any(|it| {
-        it.path().is_ident("cfg") && it.meta.require_list().is_ok_and(|list| list.tokens.to_string().contains("test"))
+        it.path().is_ident("cfg")
+            && it.meta.require_list().is_ok_and(|list| list.tokens.to_string().contains("test"))
     })
 }
 
@@ -121,7 +128,10 @@ impl<'ast> Visit<'ast> for Paths {
 /// Files that exist for tests alone: `mod x;` of them stands under `cfg(test)`.
 fn is_test_file(path: &Path) -> bool {
     let name = path.file_stem().unwrap().to_string_lossy().into_owned();
-    name == "tests" || name == "fixture" || name.ends_with("_tests") || path.components().any(|it| it.as_os_str() == "tests")
+    name == "tests"
+        || name == "fixture"
+        || name.ends_with("_tests")
+        || path.components().any(|it| it.as_os_str() == "tests")
 }
 
 #[test]
