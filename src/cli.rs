@@ -46,7 +46,7 @@ pub struct Watch {
 /// How the API is reached.
 #[derive(Debug, Args)]
 pub struct Api {
-    /// The API's address [default: BROWSERBASE_BASE_URL, else https://api.browserbase.com]
+    /// The API's base URL [default: BROWSERBASE_BASE_URL, else the public one]
     #[arg(long, value_name = "URL")]
     pub base_url: Option<String>,
     /// A file that holds the key; - reads standard input [default: BROWSERBASE_API_KEY]

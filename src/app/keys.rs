@@ -95,7 +95,7 @@ pub const BINDINGS: &[Binding] = &[
         keys: "y",
         actions: &[(letter('y'), Action::CopyMenu)],
         help: "copy…: id, connect, Selenium, dashboard",
-        hint: Some("copy…"),
+        hint: Some("copy menu"),
     },
     Binding {
         keys: "Y",

@@ -80,15 +80,16 @@ fn region_look(region: &Region, theme: Theme) -> Style {
 
 /// Glyph and word of a status, or of having none.
 fn status(record: &Record, theme: Theme) -> (Span<'static>, Span<'static>) {
-    match (record.status(), &record.presence) {
-        (Some(status), _) => {
+    match record.status() {
+        // What it last said of itself holds no more, unless that was its end.
+        _ if record.is_absent() && record.phase() != Phase::Ended => {
+            (span("?", theme.warn()), span("NOT FOUND", theme.warn()))
+        }
+        Some(status) => {
             let (glyph, style) = theme.status(status);
             (span(glyph, style), span(status.shown(9), style))
         }
-        (None, Presence::NotFound { .. }) => (span("?", theme.warn()), span("NOT FOUND", theme.warn())),
-        (None, Presence::Awaited | Presence::Here | Presence::Unlisted { .. }) => {
-            (span("·", theme.faint()), span("–", theme.faint()))
-        }
+        None => (span("·", theme.faint()), span("–", theme.faint())),
     }
 }
 

@@ -11,7 +11,6 @@ use super::layout;
 use crate::app::{Model, Pane, Row, Sort, SortBy};
 use crate::clock::Moment;
 use crate::text;
-use crate::watch::Presence;
 
 /// What a column shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -204,14 +203,13 @@ fn draw_row(
         put(buffer, place, spec.right, &cells::content(spec.column, &cell, *width));
     }
     let theme = model.settings.theme;
-    let gone = matches!(record.presence, Presence::NotFound { .. });
     if model.selected.as_ref() == Some(&row.id) {
         let keyboard = model.focus.pane() == Pane::Table;
         let mark = if keyboard { theme.coming() } else { theme.faint() };
         // One look for the whole row: bold and faint together mean something else on every terminal.
         buffer.set_style(area, Style::new().add_modifier(Modifier::BOLD).remove_modifier(Modifier::DIM));
         ink::write(buffer, area, &Line::styled(theme.marker(), mark));
-    } else if late || gone || record.failing.is_some() {
+    } else if late || record.is_absent() || record.failing.is_some() {
         buffer.set_style(area, Style::new().add_modifier(Modifier::DIM).remove_modifier(Modifier::BOLD));
     }
 }
