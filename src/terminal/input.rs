@@ -12,6 +12,8 @@ use super::{Events, TermEvent};
 
 /// The least time between two sizes. A window that is dragged has hundreds a second.
 const SETTLE: Duration = Duration::from_millis(20);
+/// How long to look for what has come already; crossterm does not look at all for less.
+const AT_HAND: Duration = Duration::from_millis(1);
 /// More characters of a paste than any filter has are not kept.
 const PASTE: usize = 4096;
 
@@ -34,7 +36,7 @@ fn pass_on(event: Event, events: &Events) -> Option<()> {
     };
     settle();
     let (mut columns, mut rows, mut next) = (columns, rows, None);
-    while next.is_none() && event::poll(Duration::ZERO).ok()? {
+    while next.is_none() && event::poll(AT_HAND).ok()? {
         match event::read().ok()? {
             Event::Resize(newer_columns, newer_rows) => (columns, rows) = (newer_columns, newer_rows),
             other => next = translate(other),

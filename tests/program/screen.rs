@@ -188,3 +188,18 @@ fn polling_goes_on_while_nobody_presses_a_key_and_stops_while_paused() {
     terminal.leaks_nothing(&api, &[]);
     assert!(!KEY.is_empty());
 }
+
+#[test]
+fn a_key_that_comes_together_with_a_resize_is_not_lost() {
+    let api = Api::serve(ONE);
+    let mut terminal = Terminal::keepwatch(&api, &[ID], &[], 100, 30);
+    terminal.wait_for("RUNNING");
+    for round in 0..10 {
+        terminal.press("?");
+        terminal.resize(100 + round, 30);
+        terminal.wait_for("to the other pane");
+        terminal.resize(100, 30);
+        terminal.press("?");
+        terminal.wait_until("no help", |screen| !screen.contents().contains("to the other pane"));
+    }
+}
