@@ -99,7 +99,7 @@ impl Fault {
                 "this machine has no certificate store, so no server can be trusted; install ca-certificates"
                     .into()
             }
-            FaultKind::Timeout => "the API did not answer within 10 s".into(),
+            FaultKind::Timeout => "the API did not answer in time".into(),
             FaultKind::Cut => "the connection was cut in the middle of the answer".into(),
             FaultKind::Protocol(why) => {
                 format!("what answers there does not speak HTTP properly: {}", why.line())

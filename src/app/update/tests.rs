@@ -391,7 +391,7 @@ fn what_stands_in_the_way_of_a_copy_is_said() {
     // The fetch fails.
     world.press("c");
     assert_eq!(world.report(Request::Fresh(id("a")), Err(timeout())), []);
-    assert_eq!(world.notice(), "the connect URL could not be fetched: the API did not answer within 10 s");
+    assert_eq!(world.notice(), "the connect URL could not be fetched: the API did not answer in time");
     assert_eq!(world.model.notice.as_ref().unwrap().tone, Tone::Bad);
     assert!(world.model.fleet.health().failing.is_none(), "that is no failure of the polls");
     // It ended between the key and the answer.
