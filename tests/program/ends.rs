@@ -94,3 +94,35 @@ fn without_a_terminal_it_says_so_and_fails() {
     assert!(said.contains("not a terminal") && said.contains("keepwatch get"), "{said}");
     assert!(output.stdout.is_empty());
 }
+
+/// Not a test by itself: what the next one starts, on a terminal of its own. It takes the screen and panics.
+#[test]
+fn a_child_that_panics() {
+    use keepwatch::terminal::{Screen, channel};
+    let Ok(place) = std::env::var("KEEPWATCH_PANIC_IN") else { return };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (events, _inbox) = channel();
+    let mut screen = Screen::enter("panic", &events).unwrap();
+    screen.draw(|frame| frame.buffer_mut().set_string(0, 0, "about to panic", ratatui::style::Style::new()));
+    let panics = || panic!("on purpose");
+    runtime.block_on(async {
+        match place.as_str() {
+            "thread" => drop(std::thread::spawn(panics)),
+            "task" => drop(tokio::spawn(async move { panics() })),
+            _ => panics(),
+        }
+        std::future::pending::<()>().await;
+    });
+}
+
+#[test]
+fn a_panic_anywhere_gives_the_terminal_back_and_is_fatal() {
+    let this = std::env::current_exe().unwrap();
+    for place in ["thread", "task", "loop"] {
+        let command = [this.to_str().unwrap(), "--exact", "ends::a_child_that_panics", "--nocapture"];
+        let mut terminal = Terminal::start(&command, &[("KEEPWATCH_PANIC_IN", place)], 100, 30);
+        assert_eq!(terminal.end_restored().exit_code(), 101, "{place}");
+        let screen = terminal.wait_for("on purpose");
+        assert!(!screen.contains("about to panic"), "the report is on the main screen: {screen}");
+    }
+}

@@ -203,3 +203,36 @@ fn a_key_that_comes_together_with_a_resize_is_not_lost() {
         terminal.wait_until("no help", |screen| !screen.contents().contains("to the other pane"));
     }
 }
+
+#[test]
+fn inside_tmux_with_its_default_settings_a_copy_reaches_its_buffer_and_the_terminal() {
+    let tmux = |socket: &str, args: &[&str]| {
+        let mut command = std::process::Command::new("tmux");
+        command
+            .args(["-L", socket, "-f", "/dev/null"])
+            .args(args)
+            .env_clear()
+            .envs(crate::harness::clean_env());
+        command.output()
+    };
+    if tmux("none", &["-V"]).is_err() {
+        eprintln!("SKIPPED: there is no tmux on this machine");
+        return;
+    }
+    let api = Api::serve(ONE);
+    let socket = format!("keepwatch-test-{}", std::process::id());
+    let env = [("BROWSERBASE_BASE_URL", api.url.as_str()), ("BROWSERBASE_API_KEY", KEY)];
+    let command = ["tmux", "-L", &socket, "-f", "/dev/null", "new-session", crate::harness::PROGRAM, ID];
+    let mut terminal = Terminal::start(&command, &env, 120, 40);
+    terminal.wait_for("RUNNING");
+    terminal.press("c");
+    terminal.wait_for("tmux");
+    let told = terminal.wait_told("a copy", |told| !told.clipboard.is_empty());
+    let copied = String::from_utf8(base64(&told.clipboard[0])).unwrap();
+    assert!(api.connect_urls().contains(&copied), "{copied} was never handed out");
+    let buffer = tmux(&socket, &["show-buffer", "-b", "keepwatch"]).unwrap();
+    assert_eq!(String::from_utf8(buffer.stdout).unwrap(), copied);
+    terminal.leaks_nothing(&api, &[]);
+    terminal.press("q");
+    terminal.end();
+}
