@@ -4,8 +4,12 @@ use rustix::process::Signal;
 
 use crate::harness::{Api, PROGRAM, Terminal};
 
+/// The demo, which is deaf to all that would lead it elsewhere.
 fn demo() -> Terminal {
-    let terminal = Terminal::start(&[PROGRAM, "demo"], &[], 100, 30);
+    let nowhere = "http://127.0.0.1:1";
+    let names = ["BROWSERBASE_BASE_URL", "HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY"];
+    let env = names.map(|name| (name, nowhere));
+    let terminal = Terminal::start(&[PROGRAM, "demo"], &env, 100, 30);
     terminal.wait_for("RUNNING");
     terminal
 }
