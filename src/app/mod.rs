@@ -9,6 +9,7 @@
 
 pub mod keys;
 mod model;
+mod press;
 mod rows;
 mod run;
 mod update;

@@ -1,17 +1,14 @@
-//! What each message does to the state, and what it asks the loop to do. Pure.
+//! What each message does to the state, and what it asks the loop to do. Pure. Keys are `press`'s.
 
 use std::time::Duration;
 
-use crossterm::event::{Event as TermEvent, KeyCode, KeyEvent, KeyModifiers};
-use tui_input::{Input as Line, backend::crossterm::EventHandler as _};
-
-use super::keys::{self, Action, COPY_MENU, Copyable};
-use super::model::{Effect, Focus, Message, Model, Notice, Pane, Tone, Want};
-use super::rows::{Rows, Sort};
+use super::keys::Copyable;
+use super::model::{Effect, Focus, Message, Model, Notice, Tone, Want};
+use super::rows::Rows;
 use crate::clock::Moment;
 use crate::config::Targets;
 use crate::poll::{Ask, Reply, Report, Request};
-use crate::session::{Phase, Secret, SessionId, dashboard_page};
+use crate::session::{Phase, Secret, SessionId};
 use crate::view;
 use crate::watch::{Exchange, Input, Left, Scope};
 
@@ -21,10 +18,6 @@ const NOTICE: Duration = Duration::from_secs(5);
 const BAD_NOTICE: Duration = Duration::from_secs(10);
 /// How long a URL is shown.
 const REVEAL: Duration = Duration::from_secs(30);
-/// How many fresh URLs may be on their way.
-const MOST_WANTS: usize = 8;
-/// The longest filter, in characters.
-const LONGEST_FILTER: usize = 200;
 /// Clocks that differ by more than this are worth a word, in seconds.
 const SKEW: i64 = 30;
 
@@ -44,14 +37,7 @@ impl Model {
             Message::Report(report) => self.reported(*report, now),
             Message::Key(key) => self.pressed(key, now),
             Message::Paste(text) => {
-                if let Focus::Filter { line, .. } = &mut self.focus {
-                    let room = LONGEST_FILTER.saturating_sub(line.value().chars().count());
-                    for letter in text.chars().filter(|letter| !letter.is_control()).take(room) {
-                        line.handle(tui_input::InputRequest::InsertChar(letter));
-                    }
-                    self.filter = line.value().to_owned();
-                    self.arrange();
-                }
+                self.pasted(&text);
                 Vec::new()
             }
             Message::Resize(columns, rows) => {
@@ -144,13 +130,13 @@ impl Model {
         !self.paused && next.is_some_and(|next| next.boot > now.boot)
     }
 
-    fn say(&mut self, now: Moment, tone: Tone, text: String) {
+    pub(super) fn say(&mut self, now: Moment, tone: Tone, text: String) {
         let stay = if tone == Tone::Bad { BAD_NOTICE } else { NOTICE };
         self.notice = Some(Notice { text, tone, until: now.boot.saturating_add(stay) });
     }
 
     /// The rows anew, the selection kept on its session.
-    fn arrange(&mut self) {
+    pub(super) fn arrange(&mut self) {
         let before = self.selected.as_ref().and_then(|id| self.rows.place(id)).unwrap_or(0);
         self.rows = Rows::of(&self.fleet, self.sort, &self.filter);
         if self.selected.as_ref().and_then(|id| self.rows.place(id)).is_none() {
@@ -160,7 +146,7 @@ impl Model {
         self.show_selected();
     }
 
-    fn select(&mut self, place: usize) {
+    pub(super) fn select(&mut self, place: usize) {
         let selected = self.rows.get(place).map(|row| row.id.clone());
         if selected != self.selected {
             self.scroll = 0;
@@ -170,7 +156,7 @@ impl Model {
     }
 
     /// Scrolls the table so that the selection is in view, and no further.
-    fn show_selected(&mut self) {
+    pub(super) fn show_selected(&mut self) {
         let height = view::table_height(self).max(1);
         let place = self.selected.as_ref().and_then(|id| self.rows.place(id)).unwrap_or(0);
         let lowest = place.saturating_add(1).saturating_sub(height);
@@ -292,247 +278,6 @@ impl Model {
         }
         Some(Effect::Copy(want.what, url))
     }
-
-    fn pressed(&mut self, key: KeyEvent, now: Moment) -> Vec<Effect> {
-        if key.modifiers.contains(KeyModifiers::CONTROL) {
-            // What has the keyboard does not matter to these.
-            match keys::action(&key) {
-                Some(Action::Quit) => return vec![Effect::Quit],
-                Some(Action::Repaint) => return vec![Effect::Repaint],
-                Some(Action::Suspend) => return vec![Effect::Suspend],
-                _ => {}
-            }
-        }
-        match &self.focus {
-            Focus::Pane(pane) => match keys::action(&key) {
-                Some(action) => self.act(action, *pane, now),
-                None => Vec::new(),
-            },
-            Focus::Filter { .. } => self.edit_filter(key),
-            Focus::Copy { .. } => self.choose_copy(key, now),
-            Focus::Reveal { back, .. } => {
-                self.focus = Focus::Pane(*back); // what a terminal's own selection sends is no key
-                Vec::new()
-            }
-            Focus::Help { .. } | Focus::Failures { .. } => self.scroll_popup(key),
-        }
-    }
-
-    fn act(&mut self, action: Action, pane: Pane, now: Moment) -> Vec<Effect> {
-        match action {
-            Action::Down | Action::Up | Action::First | Action::Last | Action::PageDown | Action::PageUp => {
-                self.travel(action, pane);
-            }
-            Action::Open if self.selected.is_some() => {
-                self.scroll = 0;
-                self.focus = Focus::Pane(Pane::Full);
-            }
-            Action::Back => match pane {
-                Pane::Table if !self.filter.is_empty() => {
-                    self.filter.clear();
-                    self.arrange();
-                }
-                Pane::Table => {}
-                Pane::Lower | Pane::Full => {
-                    self.scroll = 0;
-                    self.focus = Focus::Pane(Pane::Table);
-                    self.show_selected();
-                }
-            },
-            Action::OtherPane => {
-                self.focus = Focus::Pane(if pane == Pane::Table { Pane::Lower } else { Pane::Table });
-            }
-            Action::CopyConnect | Action::Reveal => {
-                let show = action == Action::Reveal;
-                match self.selected.clone() {
-                    Some(id) => return self.want(Want { id, what: Copyable::Connect, show }, now),
-                    None => self.say(now, Tone::Bad, "no session is selected".into()),
-                }
-            }
-            Action::CopyMenu => {
-                if let Some(id) = self.selected.clone() {
-                    self.focus = Focus::Copy { id, marked: 0, back: pane };
-                }
-            }
-            Action::Dashboard => return self.open_dashboard(now),
-            Action::Pause => {
-                self.paused = !self.paused;
-                return vec![Effect::Ask(if self.paused { Ask::Pause } else { Ask::Resume })];
-            }
-            Action::Refresh => {
-                self.paused = false;
-                let text = if self.is_polling() {
-                    "asking again"
-                } else {
-                    "nothing left to ask: every session has ended"
-                };
-                self.say(now, Tone::Plain, text.into());
-                return vec![Effect::Ask(Ask::Now)];
-            }
-            Action::Filter => {
-                self.focus =
-                    Focus::Filter { line: Line::new(self.filter.clone()), before: self.filter.clone() };
-                self.show_selected();
-                return vec![Effect::TakePaste(true)];
-            }
-            Action::Sort => self.sort_by(Sort { by: self.sort.by.next(), reversed: false }, now),
-            Action::Reverse => self.sort_by(Sort { reversed: !self.sort.reversed, ..self.sort }, now),
-            Action::HideMetadata => {
-                self.hide_metadata = !self.hide_metadata;
-                let text =
-                    if self.hide_metadata { "metadata is hidden; H shows it" } else { "metadata is shown" };
-                self.say(now, Tone::Plain, text.into());
-            }
-            Action::Failures => self.focus = Focus::Failures { top: 0, back: pane },
-            Action::Help => self.focus = Focus::Help { top: 0, back: pane },
-            Action::Repaint => return vec![Effect::Repaint],
-            Action::Suspend => return vec![Effect::Suspend],
-            Action::Quit => return vec![Effect::Quit],
-            Action::Open => {}
-        }
-        Vec::new()
-    }
-
-    fn sort_by(&mut self, sort: Sort, now: Moment) {
-        self.sort = sort;
-        self.arrange();
-        let way = if sort.reversed { ", reversed" } else { "" };
-        self.say(now, Tone::Plain, format!("sorted by {}{way}", sort.by.name()));
-    }
-
-    /// Moves the selection, or scrolls the details if they have the keyboard.
-    fn travel(&mut self, action: Action, pane: Pane) {
-        if pane == Pane::Table {
-            let place = self.selected.as_ref().and_then(|id| self.rows.place(id)).unwrap_or(0);
-            let place = moved(action, place, view::table_height(self), self.rows.len());
-            self.select(place);
-        } else {
-            let (lines, height) = view::details_extent(self);
-            let most = lines.saturating_sub(height).saturating_add(1);
-            self.scroll = moved(action, self.scroll, height, most);
-        }
-    }
-
-    /// Asks for a fresh reply, because signing keys age.
-    fn want(&mut self, want: Want, now: Moment) -> Vec<Effect> {
-        let what = want.what.name();
-        let status = self.fleet.get(&want.id).and_then(|record| record.status());
-        if let Some(status) = status.filter(|status| status.phase() == Phase::Ended) {
-            let text = format!("the session has ended ({}): it has no {what}", status.shown(24));
-            self.say(now, Tone::Bad, text);
-            return Vec::new();
-        }
-        let asked = self.wants.iter().any(|other| other.id == want.id);
-        if !self.wants.contains(&want) {
-            if self.wants.len() >= MOST_WANTS {
-                self.say(now, Tone::Bad, "too many URLs are on their way already; wait for one".into());
-                return Vec::new();
-            }
-            self.wants.push(want.clone());
-        }
-        self.say(now, Tone::Plain, format!("fetching a fresh {what}…"));
-        if asked { Vec::new() } else { vec![Effect::Ask(Ask::Fresh(want.id))] }
-    }
-
-    fn open_dashboard(&mut self, now: Moment) -> Vec<Effect> {
-        let Some(id) = &self.selected else { return Vec::new() };
-        let page = dashboard_page(id);
-        if self.settings.can_open {
-            self.say(now, Tone::Plain, "opening the session's page in the browser".into());
-            vec![Effect::Open(page)]
-        } else {
-            vec![Effect::Copy(Copyable::Dashboard, Secret::new(page))]
-        }
-    }
-
-    fn edit_filter(&mut self, key: KeyEvent) -> Vec<Effect> {
-        let Focus::Filter { line, before } = &mut self.focus else { return Vec::new() };
-        match key.code {
-            KeyCode::Enter => {}
-            KeyCode::Esc => self.filter = std::mem::take(before),
-            _ => {
-                let was = line.clone();
-                line.handle_event(&TermEvent::Key(key));
-                if line.value().chars().count() > LONGEST_FILTER {
-                    *line = was; // Ctrl-Y, too, makes it longer
-                }
-                self.filter = line.value().to_owned();
-                self.arrange();
-                return Vec::new();
-            }
-        }
-        self.focus = Focus::Pane(Pane::Table);
-        self.arrange();
-        vec![Effect::TakePaste(false)]
-    }
-
-    fn choose_copy(&mut self, key: KeyEvent, now: Moment) -> Vec<Effect> {
-        let Focus::Copy { id, marked, back } = &mut self.focus else { return Vec::new() };
-        let last = COPY_MENU.len().saturating_sub(1);
-        let chosen = match (key.code, keys::action(&key)) {
-            (KeyCode::Enter, _) => COPY_MENU.get(*marked),
-            (KeyCode::Char(letter), _) if COPY_MENU.iter().any(|(key, ..)| *key == letter) => {
-                COPY_MENU.iter().find(|(key, ..)| *key == letter)
-            }
-            (_, Some(Action::Down)) => {
-                *marked = marked.saturating_add(1).min(last);
-                return Vec::new();
-            }
-            (_, Some(Action::Up)) => {
-                *marked = marked.saturating_sub(1);
-                return Vec::new();
-            }
-            _ => None,
-        };
-        let (id, back) = (id.clone(), *back);
-        self.focus = Focus::Pane(back);
-        match chosen.map(|(_, what, _)| *what) {
-            None => Vec::new(),
-            Some(Copyable::Id) => vec![Effect::Copy(Copyable::Id, Secret::new(id.raw().to_owned()))],
-            Some(Copyable::Dashboard) => {
-                vec![Effect::Copy(Copyable::Dashboard, Secret::new(dashboard_page(&id)))]
-            }
-            Some(what @ (Copyable::Connect | Copyable::Selenium)) => {
-                self.want(Want { id, what, show: false }, now)
-            }
-        }
-    }
-
-    fn scroll_popup(&mut self, key: KeyEvent) -> Vec<Effect> {
-        let (lines, height) = view::popup_extent(self);
-        let most = lines.saturating_sub(height).saturating_add(1);
-        let (Focus::Help { top, back } | Focus::Failures { top, back }) = &mut self.focus else {
-            return Vec::new();
-        };
-        match keys::action(&key) {
-            Some(
-                action @ (Action::Down
-                | Action::Up
-                | Action::First
-                | Action::Last
-                | Action::PageDown
-                | Action::PageUp),
-            ) => *top = moved(action, *top, height, most),
-            _ => self.focus = Focus::Pane(*back),
-        }
-        Vec::new()
-    }
-}
-
-/// Where a move leads among `count` places.
-fn moved(action: Action, place: usize, page: usize, count: usize) -> usize {
-    let last = count.saturating_sub(1);
-    let page = page.saturating_sub(1).max(1);
-    match action {
-        Action::Down => place.saturating_add(1),
-        Action::Up => place.saturating_sub(1),
-        Action::PageDown => place.saturating_add(page),
-        Action::PageUp => place.saturating_sub(page),
-        Action::First => 0,
-        Action::Last => last,
-        _ => place,
-    }
-    .min(last)
 }
 
 #[cfg(test)]

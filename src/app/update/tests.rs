@@ -1,6 +1,9 @@
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+use super::super::press::{LONGEST_FILTER, MOST_WANTS};
 use super::*;
 use crate::api::{Fresh, Listing};
-use crate::app::{Settings, SortBy};
+use crate::app::{Pane, Settings, SortBy};
 use crate::clock::{Timestamp, later};
 use crate::config::Zone;
 use crate::session::{ConnectUrls, Fault, FaultKind, List, Project, Session, Status, running};

@@ -1,0 +1,280 @@
+//! What each key does to the state, and what it asks the loop to do. Pure.
+//!
+//! ```text
+//!   KeyEvent ──► focus ─┬─ table, details ──► keys::action ──► act
+//!                       ├─ filter ──────────► edit_filter
+//!                       ├─ copy menu ───────► choose_copy
+//!                       ├─ help, failures ──► scroll_popup
+//!                       └─ a shown URL ─────► any key hides it
+//! ```
+
+use crossterm::event::{Event as TermEvent, KeyCode, KeyEvent, KeyModifiers};
+use tui_input::backend::crossterm::EventHandler as _;
+use tui_input::{Input as Line, InputRequest};
+
+use super::keys::{self, Action, COPY_MENU, Copyable};
+use super::model::{Effect, Focus, Model, Pane, Tone, Want};
+use super::rows::Sort;
+use crate::clock::Moment;
+use crate::poll::Ask;
+use crate::session::{Phase, Secret, dashboard_page};
+use crate::view;
+
+/// How many fresh URLs may be on their way.
+pub(super) const MOST_WANTS: usize = 8;
+/// The longest filter, in characters.
+pub(super) const LONGEST_FILTER: usize = 200;
+
+impl Model {
+    pub(super) fn pressed(&mut self, key: KeyEvent, now: Moment) -> Vec<Effect> {
+        if key.modifiers.contains(KeyModifiers::CONTROL) {
+            // What has the keyboard does not matter to these.
+            match keys::action(&key) {
+                Some(Action::Quit) => return vec![Effect::Quit],
+                Some(Action::Repaint) => return vec![Effect::Repaint],
+                Some(Action::Suspend) => return vec![Effect::Suspend],
+                _ => {}
+            }
+        }
+        match &self.focus {
+            Focus::Pane(pane) => match keys::action(&key) {
+                Some(action) => self.act(action, *pane, now),
+                None => Vec::new(),
+            },
+            Focus::Filter { .. } => self.edit_filter(key),
+            Focus::Copy { .. } => self.choose_copy(key, now),
+            Focus::Reveal { back, .. } => {
+                self.focus = Focus::Pane(*back); // what a terminal's own selection sends is no key
+                Vec::new()
+            }
+            Focus::Help { .. } | Focus::Failures { .. } => self.scroll_popup(key),
+        }
+    }
+
+    fn act(&mut self, action: Action, pane: Pane, now: Moment) -> Vec<Effect> {
+        match action {
+            Action::Down | Action::Up | Action::First | Action::Last | Action::PageDown | Action::PageUp => {
+                self.travel(action, pane);
+            }
+            Action::Open if self.selected.is_some() => {
+                self.scroll = 0;
+                self.focus = Focus::Pane(Pane::Full);
+            }
+            Action::Back => match pane {
+                Pane::Table if !self.filter.is_empty() => {
+                    self.filter.clear();
+                    self.arrange();
+                }
+                Pane::Table => {}
+                Pane::Lower | Pane::Full => {
+                    self.scroll = 0;
+                    self.focus = Focus::Pane(Pane::Table);
+                    self.show_selected();
+                }
+            },
+            Action::OtherPane => {
+                self.focus = Focus::Pane(if pane == Pane::Table { Pane::Lower } else { Pane::Table });
+            }
+            Action::CopyConnect | Action::Reveal => {
+                let show = action == Action::Reveal;
+                match self.selected.clone() {
+                    Some(id) => return self.want(Want { id, what: Copyable::Connect, show }, now),
+                    None => self.say(now, Tone::Bad, "no session is selected".into()),
+                }
+            }
+            Action::CopyMenu => {
+                if let Some(id) = self.selected.clone() {
+                    self.focus = Focus::Copy { id, marked: 0, back: pane };
+                }
+            }
+            Action::Dashboard => return self.open_dashboard(now),
+            Action::Pause => {
+                self.paused = !self.paused;
+                return vec![Effect::Ask(if self.paused { Ask::Pause } else { Ask::Resume })];
+            }
+            Action::Refresh => {
+                self.paused = false;
+                let text = if self.is_polling() {
+                    "asking again"
+                } else {
+                    "nothing left to ask: every session has ended"
+                };
+                self.say(now, Tone::Plain, text.into());
+                return vec![Effect::Ask(Ask::Now)];
+            }
+            Action::Filter => {
+                self.focus =
+                    Focus::Filter { line: Line::new(self.filter.clone()), before: self.filter.clone() };
+                self.show_selected();
+                return vec![Effect::TakePaste(true)];
+            }
+            Action::Sort => self.sort_by(Sort { by: self.sort.by.next(), reversed: false }, now),
+            Action::Reverse => self.sort_by(Sort { reversed: !self.sort.reversed, ..self.sort }, now),
+            Action::HideMetadata => {
+                self.hide_metadata = !self.hide_metadata;
+                let text =
+                    if self.hide_metadata { "metadata is hidden; H shows it" } else { "metadata is shown" };
+                self.say(now, Tone::Plain, text.into());
+            }
+            Action::Failures => self.focus = Focus::Failures { top: 0, back: pane },
+            Action::Help => self.focus = Focus::Help { top: 0, back: pane },
+            Action::Repaint => return vec![Effect::Repaint],
+            Action::Suspend => return vec![Effect::Suspend],
+            Action::Quit => return vec![Effect::Quit],
+            Action::Open => {}
+        }
+        Vec::new()
+    }
+
+    fn sort_by(&mut self, sort: Sort, now: Moment) {
+        self.sort = sort;
+        self.arrange();
+        let way = if sort.reversed { ", reversed" } else { "" };
+        self.say(now, Tone::Plain, format!("sorted by {}{way}", sort.by.name()));
+    }
+
+    /// Moves the selection, or scrolls the details if they have the keyboard.
+    fn travel(&mut self, action: Action, pane: Pane) {
+        if pane == Pane::Table {
+            let place = self.selected.as_ref().and_then(|id| self.rows.place(id)).unwrap_or(0);
+            let place = moved(action, place, view::table_height(self), self.rows.len());
+            self.select(place);
+        } else {
+            let (lines, height) = view::details_extent(self);
+            let most = lines.saturating_sub(height).saturating_add(1);
+            self.scroll = moved(action, self.scroll, height, most);
+        }
+    }
+
+    /// Asks for a fresh reply, because signing keys age.
+    fn want(&mut self, want: Want, now: Moment) -> Vec<Effect> {
+        let what = want.what.name();
+        let status = self.fleet.get(&want.id).and_then(|record| record.status());
+        if let Some(status) = status.filter(|status| status.phase() == Phase::Ended) {
+            let text = format!("the session has ended ({}): it has no {what}", status.shown(24));
+            self.say(now, Tone::Bad, text);
+            return Vec::new();
+        }
+        let asked = self.wants.iter().any(|other| other.id == want.id);
+        if !self.wants.contains(&want) {
+            if self.wants.len() >= MOST_WANTS {
+                self.say(now, Tone::Bad, "too many URLs are on their way already; wait for one".into());
+                return Vec::new();
+            }
+            self.wants.push(want.clone());
+        }
+        self.say(now, Tone::Plain, format!("fetching a fresh {what}…"));
+        if asked { Vec::new() } else { vec![Effect::Ask(Ask::Fresh(want.id))] }
+    }
+
+    fn open_dashboard(&mut self, now: Moment) -> Vec<Effect> {
+        let Some(id) = &self.selected else { return Vec::new() };
+        let page = dashboard_page(id);
+        if self.settings.can_open {
+            self.say(now, Tone::Plain, "opening the session's page in the browser".into());
+            vec![Effect::Open(page)]
+        } else {
+            vec![Effect::Copy(Copyable::Dashboard, Secret::new(page))]
+        }
+    }
+
+    fn edit_filter(&mut self, key: KeyEvent) -> Vec<Effect> {
+        let Focus::Filter { line, before } = &mut self.focus else { return Vec::new() };
+        match key.code {
+            KeyCode::Enter => {}
+            KeyCode::Esc => self.filter = std::mem::take(before),
+            _ => {
+                let was = line.clone();
+                line.handle_event(&TermEvent::Key(key));
+                if line.value().chars().count() > LONGEST_FILTER {
+                    *line = was; // Ctrl-Y, too, makes it longer
+                }
+                self.filter = line.value().to_owned();
+                self.arrange();
+                return Vec::new();
+            }
+        }
+        self.focus = Focus::Pane(Pane::Table);
+        self.arrange();
+        vec![Effect::TakePaste(false)]
+    }
+
+    /// Pasted text goes into the filter, where one is typed; anywhere else it would be a row of commands.
+    pub(super) fn pasted(&mut self, text: &str) {
+        let Focus::Filter { line, .. } = &mut self.focus else { return };
+        let room = LONGEST_FILTER.saturating_sub(line.value().chars().count());
+        for letter in text.chars().filter(|letter| !letter.is_control()).take(room) {
+            line.handle(InputRequest::InsertChar(letter));
+        }
+        self.filter = line.value().to_owned();
+        self.arrange();
+    }
+
+    fn choose_copy(&mut self, key: KeyEvent, now: Moment) -> Vec<Effect> {
+        let Focus::Copy { id, marked, back } = &mut self.focus else { return Vec::new() };
+        let last = COPY_MENU.len().saturating_sub(1);
+        let chosen = match (key.code, keys::action(&key)) {
+            (KeyCode::Enter, _) => COPY_MENU.get(*marked),
+            (KeyCode::Char(letter), _) if COPY_MENU.iter().any(|(key, ..)| *key == letter) => {
+                COPY_MENU.iter().find(|(key, ..)| *key == letter)
+            }
+            (_, Some(Action::Down)) => {
+                *marked = marked.saturating_add(1).min(last);
+                return Vec::new();
+            }
+            (_, Some(Action::Up)) => {
+                *marked = marked.saturating_sub(1);
+                return Vec::new();
+            }
+            _ => None,
+        };
+        let (id, back) = (id.clone(), *back);
+        self.focus = Focus::Pane(back);
+        match chosen.map(|(_, what, _)| *what) {
+            None => Vec::new(),
+            Some(Copyable::Id) => vec![Effect::Copy(Copyable::Id, Secret::new(id.raw().to_owned()))],
+            Some(Copyable::Dashboard) => {
+                vec![Effect::Copy(Copyable::Dashboard, Secret::new(dashboard_page(&id)))]
+            }
+            Some(what @ (Copyable::Connect | Copyable::Selenium)) => {
+                self.want(Want { id, what, show: false }, now)
+            }
+        }
+    }
+
+    fn scroll_popup(&mut self, key: KeyEvent) -> Vec<Effect> {
+        let (lines, height) = view::popup_extent(self);
+        let most = lines.saturating_sub(height).saturating_add(1);
+        let (Focus::Help { top, back } | Focus::Failures { top, back }) = &mut self.focus else {
+            return Vec::new();
+        };
+        match keys::action(&key) {
+            Some(
+                action @ (Action::Down
+                | Action::Up
+                | Action::First
+                | Action::Last
+                | Action::PageDown
+                | Action::PageUp),
+            ) => *top = moved(action, *top, height, most),
+            _ => self.focus = Focus::Pane(*back),
+        }
+        Vec::new()
+    }
+}
+
+/// Where a move leads among `count` places.
+fn moved(action: Action, place: usize, page: usize, count: usize) -> usize {
+    let last = count.saturating_sub(1);
+    let page = page.saturating_sub(1).max(1);
+    match action {
+        Action::Down => place.saturating_add(1),
+        Action::Up => place.saturating_sub(1),
+        Action::PageDown => place.saturating_add(page),
+        Action::PageUp => place.saturating_sub(page),
+        Action::First => 0,
+        Action::Last => last,
+        _ => place,
+    }
+    .min(last)
+}
