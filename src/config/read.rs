@@ -1,0 +1,262 @@
+//! What was typed, and what the environment says → a [`Config`], or one sentence about the first thing that is wrong.
+
+use std::io::Read as _;
+use std::path::Path;
+
+use super::{
+    Config, DemoConfig, Endpoint, Environment, Exit, GetConfig, Look, Refusal, SimulateConfig, Targets,
+    WatchConfig, Zone, usage,
+};
+use crate::cli::{self, Api, Color, Command, Demo, Get, Simulate, Watch};
+use crate::session::{Secret, SessionId};
+use crate::text;
+
+/// The largest key file that is read, in bytes.
+const LARGEST_KEY: u64 = 4096;
+/// Words that are, or could be taken for, subcommands of a program like this one: never sessions by accident.
+const COMMAND_WORDS: [&str; 17] = [
+    "get",
+    "demo",
+    "simulate",
+    "help",
+    "version",
+    "watch",
+    "list",
+    "events",
+    "explain",
+    "wait",
+    "release",
+    "history",
+    "replay",
+    "journal",
+    "export",
+    "config",
+    "completions",
+];
+
+impl Config {
+    /// What `command` and `watch` mean in `env`. `verbatim` says that a `--` stood before the ids.
+    ///
+    /// # Errors
+    /// One sentence for the first thing that is wrong.
+    pub fn new(
+        command: Option<Command>,
+        watch: Watch,
+        env: &Environment,
+        verbatim: bool,
+    ) -> Result<Self, Refusal> {
+        match command {
+            None => {
+                let targets = if watch.ids.is_empty() {
+                    Targets::All
+                } else {
+                    Targets::Ids(session_ids(&watch.ids, verbatim)?)
+                };
+                let endpoint = endpoint(&watch.api, env)?;
+                let (zone, look) = look(&watch.look, env);
+                let key = key(watch.api.api_key_file.as_deref(), env)?;
+                Ok(Self::Watch(WatchConfig { targets, interval: watch.interval, endpoint, key, zone, look }))
+            }
+            Some(Command::Get(get)) => get_config(&get, env).map(Self::Get),
+            Some(Command::Demo(Demo { scenario, speed, interval, look: wanted })) => {
+                let (zone, look) = look(&wanted, env);
+                Ok(Self::Demo(DemoConfig { scenario, speed, interval, zone, look }))
+            }
+            Some(Command::Simulate(Simulate { port, scenario, sessions })) => {
+                let sessions = usize::try_from(sessions).unwrap_or(usize::MAX);
+                Ok(Self::Simulate(SimulateConfig { port, scenario, sessions }))
+            }
+        }
+    }
+}
+
+fn get_config(get: &Get, env: &Environment) -> Result<GetConfig, Refusal> {
+    Ok(GetConfig {
+        ids: session_ids(&get.ids, true)?,
+        endpoint: endpoint(&get.api, env)?,
+        key: key(get.api.api_key_file.as_deref(), env)?,
+        json: get.json,
+        reveal: get.reveal,
+        zone: zone(get.utc),
+        ascii: get.ascii || !has_utf8(env),
+    })
+}
+
+fn endpoint(api: &Api, env: &Environment) -> Result<Endpoint, Refusal> {
+    Endpoint::new(api.base_url.as_deref(), env.get("BROWSERBASE_BASE_URL").as_deref(), api.insecure_http)
+}
+
+/// The ids, each once, in the order given.
+fn session_ids(words: &[String], verbatim: bool) -> Result<Vec<SessionId>, Refusal> {
+    let mut ids = Vec::with_capacity(words.len());
+    for word in words {
+        if let Some(near) = near_command(word).filter(|_| !verbatim) {
+            let names = cli::command_names();
+            let hint = if word == near {
+                format!("a command comes first, and its options after it: `keepwatch {near} …`.")
+            } else if names.iter().any(|name| name == near) {
+                format!("did you mean `keepwatch {near}`?")
+            } else {
+                format!("keepwatch has the commands {}.", names.join(", "))
+            };
+            let word = text::shown(word, 40);
+            return Err(usage(format!(
+                "“{word}” is not taken for a session id: {hint} If it is one: `keepwatch -- {word}`"
+            )));
+        }
+        let id = SessionId::parse(word).map_err(usage)?;
+        if !ids.contains(&id) {
+            ids.push(id);
+        }
+    }
+    Ok(ids)
+}
+
+/// The command that a word nearly is. Session ids have digits or dashes, and are longer.
+fn near_command(word: &str) -> Option<&'static str> {
+    let lower = word.to_lowercase();
+    if word.chars().any(|letter| letter.is_ascii_digit()) {
+        return None;
+    }
+    COMMAND_WORDS
+        .into_iter()
+        .map(|command| (strsim::osa_distance(command, &lower), command))
+        .filter(|(distance, command)| *distance <= command.len() / 3)
+        .min()
+        .map(|(_, command)| command)
+}
+
+fn key(file: Option<&Path>, env: &Environment) -> Result<Secret, Refusal> {
+    let refuse = |sentence: String| Refusal { exit: Exit::Key, sentence };
+    let (key, source) = match file {
+        Some(path) => {
+            let name = if path == Path::new("-") {
+                "standard input".into()
+            } else {
+                text::shown(&path.to_string_lossy(), 200)
+            };
+            let key = read_key(path)
+                .map_err(|error| refuse(format!("the key can not be read from {name}: {error}")))?;
+            (key, name)
+        }
+        None => (env.get("BROWSERBASE_API_KEY").unwrap_or_default(), "BROWSERBASE_API_KEY".to_owned()),
+    };
+    let trimmed = key.trim();
+    if trimmed.is_empty() {
+        let what = if file.is_some() { format!("{source} holds no key") } else { "no API key".into() };
+        return Err(refuse(format!(
+            "{what}: set BROWSERBASE_API_KEY or give --api-key-file; `keepwatch demo` needs none"
+        )));
+    }
+    if !trimmed.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(refuse(format!("{source} holds characters that no API key has; is it the right one?")));
+    }
+    Ok(Secret::new(trimmed.to_owned()))
+}
+
+fn read_key(path: &Path) -> std::io::Result<String> {
+    let mut key = String::new();
+    if path == Path::new("-") {
+        std::io::stdin().lock().take(LARGEST_KEY).read_to_string(&mut key)?;
+    } else {
+        std::fs::File::open(path)?.take(LARGEST_KEY).read_to_string(&mut key)?;
+    }
+    Ok(key)
+}
+
+fn zone(utc: bool) -> Zone {
+    if utc { Zone::Utc } else { Zone::Local }
+}
+
+fn look(look: &cli::Look, env: &Environment) -> (Zone, Look) {
+    let color = match look.color {
+        Color::Always => true,
+        Color::Never => false,
+        Color::Auto => env.get("NO_COLOR").is_none(),
+    };
+    (zone(look.utc), Look { color, ascii: look.ascii || !has_utf8(env) })
+}
+
+/// Whether the locale's characters are UTF-8: the first of the three that is set decides.
+fn has_utf8(env: &Environment) -> bool {
+    ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(|name| env.get(name)).is_some_and(|locale| {
+        let locale = locale.to_lowercase();
+        locale.contains("utf-8") || locale.contains("utf8")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::Cli;
+    use clap::Parser as _;
+
+    fn config(args: &[&str], vars: &[(&str, &str)]) -> Result<Config, Refusal> {
+        let cli = Cli::try_parse_from(std::iter::once(&"keepwatch").chain(args)).unwrap();
+        Config::new(cli.command, cli.watch, &Environment::new(vars.iter().copied()), args.contains(&"--"))
+    }
+
+    fn watch(args: &[&str], vars: &[(&str, &str)]) -> WatchConfig {
+        let vars: Vec<(&str, &str)> =
+            vars.iter().copied().chain([("BROWSERBASE_API_KEY", "bb_test_1")]).collect();
+        match config(args, &vars) {
+            Ok(Config::Watch(watch)) => watch,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn refused(args: &[&str], vars: &[(&str, &str)]) -> (u8, String) {
+        let refusal = config(args, vars).unwrap_err();
+        (refusal.exit.into(), refusal.sentence)
+    }
+
+    #[test]
+    fn without_ids_all_sessions_are_watched_and_each_id_counts_once() {
+        assert_eq!(watch(&[], &[]).targets, Targets::All);
+        let Targets::Ids(ids) = watch(&["a-1", "b-2", "a-1"], &[]).targets else { panic!() };
+        assert_eq!(ids.iter().map(SessionId::raw).collect::<Vec<_>>(), ["a-1", "b-2"]);
+    }
+
+    #[test]
+    fn a_missing_key_names_the_variable_and_the_demo() {
+        let (code, sentence) = refused(&[], &[("BROWSERBASE_API_KEY", " ")]);
+        assert_eq!(code, 3);
+        assert!(
+            sentence.contains("BROWSERBASE_API_KEY") && sentence.contains("keepwatch demo"),
+            "{sentence}"
+        );
+        assert_eq!(refused(&[], &[("BROWSERBASE_API_KEY", "two words")]).0, 3);
+    }
+
+    #[test]
+    fn a_word_that_is_nearly_a_command_is_not_asked_for_as_a_session() {
+        for (word, meant) in
+            [("siumlate", "keepwatch simulate"), ("dmeo", "keepwatch demo"), ("gt", "keepwatch get")]
+        {
+            let (code, sentence) = refused(&[word], &[("BROWSERBASE_API_KEY", "k")]);
+            assert_eq!(code, 2);
+            assert!(sentence.contains(meant), "{sentence}");
+        }
+        assert_eq!(refused(&["histroy"], &[("BROWSERBASE_API_KEY", "k")]).0, 2);
+        watch(&["--", "histroy"], &[]);
+        watch(&["6512bd43-d9ca-4e02-9a67-91f2c1a0b3de"], &[]);
+        watch(&["s-0001"], &[]);
+        watch(&["string"], &[]);
+    }
+
+    #[test]
+    fn the_look_follows_the_options_then_the_environment() {
+        let look = |args: &[&str], vars: &[(&str, &str)]| {
+            let look = watch(args, vars).look;
+            (look.color, look.ascii)
+        };
+        let utf8 = ("LANG", "de_DE.UTF-8");
+        assert_eq!(look(&[], &[utf8]), (true, false));
+        assert_eq!(look(&[], &[utf8, ("NO_COLOR", "1")]), (false, false));
+        assert_eq!(look(&["--color", "always"], &[utf8, ("NO_COLOR", "1")]), (true, false));
+        assert_eq!(look(&["--color", "never"], &[utf8]), (false, false));
+        assert_eq!(look(&[], &[("LC_ALL", "C"), utf8]), (true, true));
+        assert_eq!(look(&["--ascii"], &[utf8]), (true, true));
+        assert_eq!(look(&[], &[]), (true, true));
+    }
+}
