@@ -123,8 +123,10 @@ fn svg(buffer: &Buffer, paper: &Paper) -> String {
             let start = column;
             let mut text = String::new();
             while column < COLUMNS && same_look(first, &buffer[(column, row)]) {
-                text.push_str(buffer[(column, row)].symbol());
-                column += 1;
+                let symbol = buffer[(column, row)].symbol();
+                text.push_str(symbol);
+                // The cell behind a wide letter is the letter's, too.
+                column += u16::try_from(keepwatch::text::width(symbol).max(1)).unwrap();
             }
             if text.trim().is_empty() {
                 continue;
