@@ -122,7 +122,8 @@ fn svg(buffer: &Buffer, paper: &Paper) -> String {
             let first = &buffer[(column, row)];
             let start = column;
             let mut text = String::new();
-            while column < COLUMNS && same_look(first, &buffer[(column, row)]) {
+            // A gap ends it: fonts that draw wide letters narrower shift nothing behind them.
+            while column < COLUMNS && same_look(first, &buffer[(column, row)]) && !text.ends_with("  ") {
                 let symbol = buffer[(column, row)].symbol();
                 text.push_str(symbol);
                 // The cell behind a wide letter is the letter's, too.
