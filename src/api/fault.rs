@@ -69,7 +69,7 @@ pub(super) fn of_status(
     date: Option<Timestamp>,
 ) -> Fault {
     let kind = match status.as_u16() {
-        300..=399 => FaultKind::Redirect(Untrusted::new(target(url, headers))),
+        301 | 302 | 303 | 307 | 308 => FaultKind::Redirect(Untrusted::new(target(url, headers))),
         401 => FaultKind::KeyRefused,
         402 => FaultKind::Quota,
         403 => FaultKind::Forbidden,
@@ -91,22 +91,19 @@ pub(super) fn of_status(
 fn target(url: &Url, headers: &HeaderMap) -> String {
     let Some(to) = headers.get(LOCATION) else { return "nowhere".into() };
     let to = String::from_utf8_lossy(to.as_bytes());
-    match url.join(&to).ok().and_then(|to| to.host_str().map(str::to_owned)) {
-        Some(host) if Some(host.as_str()) == url.host_str() => "another path of the same host".into(),
-        Some(host) => host,
-        None => "what is no address".into(),
+    match url.join(&to) {
+        Ok(to) if to.origin() == url.origin() => "another path of the same host".into(),
+        Ok(to) if to.has_host() => to.origin().ascii_serialization(),
+        Ok(_) | Err(_) => "what is no address".into(),
     }
 }
 
-/// `retry-after-ms`, else `retry-after` as seconds or as a date; the date is read against the server's own `Date`.
+/// `retry-after-ms`, else `retry-after` as seconds or as a date, which is read against `date`. Less than nothing is no
+/// answer.
 fn retry_after(headers: &HeaderMap, date: Option<Timestamp>) -> Option<Duration> {
     let seconds = |text: &str, scale: f64| {
-        let number: f64 = text.trim().parse().ok()?;
-        Some(Duration::try_from_secs_f64(number * scale).unwrap_or(if number > 0.0 {
-            LONGEST_HOLD
-        } else {
-            Duration::ZERO
-        }))
+        let number: f64 = text.trim().parse().ok().filter(|number| *number >= 0.0)?;
+        Some(Duration::try_from_secs_f64(number * scale).unwrap_or(LONGEST_HOLD))
     };
     let in_ms = header(headers, "retry-after-ms").and_then(|text| seconds(text, 0.001));
     let plain = || {
@@ -188,7 +185,9 @@ mod tests {
         assert_eq!(wait(&[("retry-after", "Sun, 22 Nov 2026 12:00:45 GMT")]), Some(Duration::from_secs(45)));
         assert_eq!(wait(&[("retry-after", "Sun, 22 Nov 2026 11:00:00 GMT")]), Some(Duration::ZERO));
         assert_eq!(wait(&[("retry-after", "1e300")]), Some(LONGEST_HOLD));
-        assert_eq!(wait(&[("retry-after", "-4")]), Some(Duration::ZERO));
+        for nothing in ["-4", "nan", "-inf"] {
+            assert_eq!(wait(&[("retry-after", nothing)]), None, "{nothing}");
+        }
         assert_eq!(wait(&[("retry-after", "soon")]), None);
         assert_eq!(wait(&[]), None);
     }
@@ -200,8 +199,10 @@ mod tests {
     #[test]
     fn a_redirect_names_the_host_and_nothing_of_its_path() {
         for (location, said) in [
-            ("https://evil.example/?apiKey=bb_live_1", "evil.example"),
-            ("//evil.example/login", "evil.example"),
+            ("https://evil.example/?apiKey=bb_live_1", "https://evil.example"),
+            ("http://api.example/v1", "http://api.example"),
+            ("https://api.example:8443/v1", "https://api.example:8443"),
+            ("//evil.example/login", "https://evil.example"),
             ("/login?token=1", "another path of the same host"),
             ("https://api.example/other", "another path of the same host"),
             ("http://[", "what is no address"),
@@ -210,7 +211,7 @@ mod tests {
             assert_eq!(fault.kind, FaultKind::Redirect(Untrusted::new(said)), "{location}");
         }
         let fault = of_status(&api(), StatusCode::NOT_MODIFIED, &headers(&[]), b"", None);
-        assert_eq!(fault.kind, FaultKind::Redirect(Untrusted::new("nowhere")));
+        assert_eq!(fault.kind, FaultKind::Status(304), "nothing is redirected");
     }
 
     #[test]

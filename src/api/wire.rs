@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde::de::{DeserializeOwned, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::client::Listing;
@@ -18,7 +19,7 @@ use crate::session::{
     ConnectFields, ConnectUrls, Fault, FaultKind, Metadata, Project, Region, Secret, Session, SessionId,
     Status,
 };
-use crate::text::{Untrusted, masked};
+use crate::text::{Untrusted, is_secret_name, mask_values, masked};
 
 /// How many fields beyond the contract's are kept, and how much of each.
 const MOST_OTHERS: usize = 32;
@@ -219,9 +220,29 @@ impl Draft {
             _ => false,
         };
         if !taken && self.others.len() < MOST_OTHERS {
-            let value = masked(cut(raw, LONGEST_OTHER));
+            let value = other(name, raw);
             self.others.push((Untrusted::new(cut(name, 256)), Untrusted::new(value)));
         }
+    }
+}
+
+/// The JSON text of a field that is kept as it came, but for its secrets: these are looked for in the decoded texts, for
+/// an escape may hide one.
+fn other(name: &str, raw: &str) -> String {
+    if is_secret_name(name) {
+        return "\"••••\"".to_owned();
+    }
+    match typed::<Value>(raw) {
+        Some(value) => {
+            let mut safe = value.clone();
+            mask_values(&mut safe);
+            if safe == value {
+                cut(raw, LONGEST_OTHER).to_owned()
+            } else {
+                cut(&safe.to_string(), LONGEST_OTHER).to_owned()
+            }
+        }
+        None => masked(cut(raw, LONGEST_OTHER)),
     }
 }
 

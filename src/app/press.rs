@@ -18,6 +18,7 @@ use super::rows::Sort;
 use crate::clock::Moment;
 use crate::poll::Ask;
 use crate::session::{Phase, Secret, dashboard_page};
+use crate::text;
 use crate::view;
 
 /// How many fresh URLs may be on their way.
@@ -232,6 +233,10 @@ impl Model {
         self.focus = Focus::Pane(back);
         match chosen.map(|(_, what, _)| *what) {
             None => Vec::new(),
+            Some(Copyable::Id) if !text::is_plain(id.raw()) => {
+                self.say(now, Tone::Bad, "the id has characters that are not shown; it is not copied".into());
+                Vec::new()
+            }
             Some(Copyable::Id) => vec![Effect::Copy(Copyable::Id, Secret::new(id.raw().to_owned()))],
             Some(Copyable::Dashboard) => {
                 vec![Effect::Copy(Copyable::Dashboard, Secret::new(dashboard_page(&id)))]

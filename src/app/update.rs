@@ -9,6 +9,7 @@ use crate::clock::Moment;
 use crate::config::Targets;
 use crate::poll::{Ask, Reply, Report, Request};
 use crate::session::{Phase, Secret, SessionId};
+use crate::text;
 use crate::view;
 use crate::watch::{Exchange, Input, Left, Scope};
 
@@ -240,7 +241,7 @@ impl Model {
             return;
         }
         self.told_of_skew = true;
-        let by = crate::text::length(Duration::from_secs(skew.num_seconds().unsigned_abs()));
+        let by = text::length(Duration::from_secs(skew.num_seconds().unsigned_abs()));
         let way = if skew.num_seconds() > 0 { "behind" } else { "ahead of" };
         let text = format!("this machine's clock is {by} {way} the API's; times are shown by the API's");
         self.say(now, Tone::Bad, text);
@@ -265,6 +266,14 @@ impl Model {
             self.say(now, Tone::Bad, why);
             return None;
         };
+        if !text::is_plain(url.expose()) || url.expose().contains(char::is_whitespace) {
+            self.say(
+                now,
+                Tone::Bad,
+                format!("the {} has characters that no URL has; it is not passed on", want.what.name()),
+            );
+            return None;
+        }
         if want.show && matches!(self.focus, Focus::Filter { .. }) {
             // The next letters that are typed must not become commands.
             self.say(now, Tone::Plain, format!("the {} came while you typed; Y shows it", want.what.name()));

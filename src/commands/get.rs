@@ -24,15 +24,24 @@ pub async fn get(config: GetConfig) -> Result<Exit, Refusal> {
     let client = Client::new(config.endpoint.clone(), config.key.clone());
     let mut found = Vec::with_capacity(config.ids.len());
     let mut exit = Exit::Fine;
+    let mut asked: usize = 0;
     for some in config.ids.chunks(IN_FLIGHT) {
-        for (id, outcome) in fetch(&client, some).await {
+        let mut trouble = None;
+        for (id, outcome) in fetch(&client, some, config.reveal).await {
             match outcome {
                 Ok(fresh) => found.push(fresh),
                 Err(fault) => {
                     complain(&sentence(&id, &fault));
                     exit = worse(exit, exit_of(&fault));
+                    trouble = trouble.or(fault.concerns_all().then_some(fault));
                 }
             }
+        }
+        asked = asked.saturating_add(some.len());
+        let left = config.ids.len().saturating_sub(asked);
+        if trouble.is_some() && left > 0 {
+            complain(&format!("{left} more were not asked for: it would go no better"));
+            break;
         }
     }
     if config.json {
@@ -45,9 +54,15 @@ pub async fn get(config: GetConfig) -> Result<Exit, Refusal> {
 }
 
 /// A few at a time, all at once; the answers in the order of the ids.
-async fn fetch(client: &Client, ids: &[SessionId]) -> Vec<(SessionId, Result<Fresh, Fault>)> {
+///
+/// Without `reveal` the connect fields are skipped while decoding, as polling does.
+async fn fetch(client: &Client, ids: &[SessionId], reveal: bool) -> Vec<(SessionId, Result<Fresh, Fault>)> {
     let one = async |place: usize| match ids.get(place) {
-        Some(id) => Some((id.clone(), client.fresh(id).await.outcome)),
+        Some(id) if reveal => Some((id.clone(), client.fresh(id).await.outcome)),
+        Some(id) => {
+            let outcome = client.session(id).await.outcome;
+            Some((id.clone(), outcome.map(|session| Fresh { session, urls: ConnectUrls::default() })))
+        }
         None => None,
     };
     let (a, b, c, d) = tokio::join!(one(0), one(1), one(2), one(3));
@@ -80,7 +95,13 @@ fn worse(a: Exit, b: Exit) -> Exit {
 fn json(found: &[Fresh], reveal: bool, to_terminal: bool) -> Result<String, Refusal> {
     let sessions: Vec<Value> = found
         .iter()
-        .map(|fresh| Value::Object(object(&fresh.session, reveal.then_some(&fresh.urls))))
+        .map(|fresh| {
+            let mut value = Value::Object(object(&fresh.session, reveal.then_some(&fresh.urls)));
+            if !reveal {
+                text::mask_values(&mut value); // people put connect URLs into their metadata
+            }
+            value
+        })
         .collect();
     let json = serde_json::to_string_pretty(&sessions)
         .map_err(|error| failed(&format!("the JSON can not be written: {error}")))?;

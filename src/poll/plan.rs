@@ -71,6 +71,8 @@ pub struct Plan {
     /// Ids of each list's last reply, by [`List::ALL`]'s order.
     listed: [HashSet<SessionId>; 2],
     in_flight: usize,
+    /// Of these, how many do not count, because the reader asked for everything while they were under way.
+    passed_over: usize,
     /// Nothing is polled before this.
     held_until: Duration,
     /// Failures in a row that concerned all.
@@ -104,6 +106,7 @@ impl Plan {
             targets: HashMap::new(),
             listed: [HashSet::new(), HashSet::new()],
             in_flight: 0,
+            passed_over: 0,
             held_until: now,
             failures: 0,
             projects_tried: false,
@@ -132,23 +135,26 @@ impl Plan {
         if self.paused || now < self.held_until || places == 0 {
             return Vec::new();
         }
+        let mut for_failing = self.places_for_failing(places);
         let mut due: Vec<Request> = Vec::new();
         while due.len() < places {
             let first = self
                 .targets
                 .iter()
-                .filter(|(request, _)| self.is_wanted(request) && !due.contains(request))
+                .filter(|(request, target)| {
+                    let has_place = target.failures == 0 || for_failing > 0;
+                    has_place && self.is_wanted(request) && !due.contains(request)
+                })
                 .filter_map(|(request, target)| match target.state {
                     State::Waiting(at) if at <= now => {
-                        Some((*request == Request::Projects, at, rank(request), request))
+                        Some((*request == Request::Projects, at, rank(request), request, target.failures))
                     }
                     State::Waiting(_) | State::InFlight { .. } => None,
                 })
-                .min_by_key(|(last, at, rank, _)| (*last, *at, *rank));
-            match first {
-                Some((.., request)) => due.push(request.clone()),
-                None => break,
-            }
+                .min_by_key(|(last, at, rank, ..)| (*last, *at, *rank));
+            let Some((.., request, failures)) = first else { break };
+            for_failing = for_failing.saturating_sub(usize::from(failures > 0));
+            due.push(request.clone());
         }
         for request in &due {
             if let Some(target) = self.targets.get_mut(request) {
@@ -162,7 +168,17 @@ impl Plan {
     /// How many more polls may start: after a failure that concerned all, one at a time.
     fn places(&self) -> usize {
         let most = if self.failures > 0 { 1 } else { IN_FLIGHT };
-        most.saturating_sub(self.in_flight)
+        most.saturating_sub(self.in_flight.saturating_sub(self.passed_over))
+    }
+
+    /// How many of `places` are for sessions whose last poll failed: all but one, so that those that hang never hold up
+    /// those that answer.
+    fn places_for_failing(&self, places: usize) -> usize {
+        let failing =
+            |target: &&Target| target.failures > 0 && matches!(target.state, State::InFlight { .. });
+        let under_way = self.targets.values().filter(failing).count().saturating_sub(self.passed_over);
+        let spare = usize::from(self.failures == 0);
+        places.min(IN_FLIGHT.saturating_sub(spare).saturating_sub(under_way))
     }
 
     /// The projects are read again for the sake of the sessions: once these are all over, nothing is asked at all.
@@ -173,10 +189,15 @@ impl Plan {
     /// When [`Plan::due`] will next have something; `None` while it is paused, full, or has nothing left to ask.
     #[must_use]
     pub fn next_due(&self) -> Option<Duration> {
-        if self.paused || self.places() == 0 {
+        let places = self.places();
+        if self.paused || places == 0 {
             return None;
         }
-        let wanted = self.targets.iter().filter(|(request, _)| self.is_wanted(request));
+        let for_failing = self.places_for_failing(places);
+        let wanted = self
+            .targets
+            .iter()
+            .filter(|(request, target)| (target.failures == 0 || for_failing > 0) && self.is_wanted(request));
         let next = wanted.filter_map(|(_, target)| match target.state {
             State::Waiting(at) => Some(at),
             State::InFlight { .. } => None,
@@ -195,6 +216,7 @@ impl Plan {
         let target = self.targets.get(request).copied()?;
         let State::InFlight { sent } = target.state else { return None };
         self.in_flight = self.in_flight.saturating_sub(1);
+        self.passed_over = self.passed_over.min(self.in_flight);
         if !matches!(outcome, Outcome::Failed(fault) if fault.concerns_all()) {
             self.failures = 0;
         }
@@ -287,7 +309,10 @@ impl Plan {
         now: Duration,
         die: f64,
     ) -> Option<Duration> {
-        target.failures = target.failures.saturating_add(1);
+        // What concerns all is not this one's failure; the projects, which nothing waits for, count their own.
+        if !fault.concerns_all() || *request == Request::Projects {
+            target.failures = target.failures.saturating_add(1);
+        }
         let by_itself = now.saturating_add(backoff::delay(self.interval, target.failures, die));
         let at = if *request == Request::Projects && !fault.asks_for_rest() {
             // An extra that a server may lack; what its failure would say about all, the others find out.
@@ -321,11 +346,17 @@ impl Plan {
         if is_new {
             self.failures = self.failures.saturating_add(1);
         }
+        let own = if fault.is_refusal() {
+            backoff::after_refusal(self.interval)
+        } else {
+            backoff::delay(self.interval, self.failures, die)
+        };
         let rest = match fault.retry_after {
-            Some(asked) => asked.max(self.interval), // one that asks for no rest at all is not to be believed
-            None if !is_new => Duration::ZERO,
-            None if fault.is_refusal() => backoff::after_refusal(self.interval),
-            None => backoff::delay(self.interval, self.failures, die),
+            // One that asks for next to no rest, again and again, gets what it would get without asking.
+            Some(asked) if asked > self.interval && !fault.is_refusal() => asked,
+            Some(asked) => asked.max(own),
+            None if is_new => own,
+            None => Duration::ZERO,
         };
         self.held_until = self.held_until.max(now.saturating_add(rest));
     }
@@ -334,6 +365,7 @@ impl Plan {
     pub fn refresh(&mut self, now: Duration) {
         self.held_until = now;
         self.failures = 0;
+        self.passed_over = self.in_flight.min(IN_FLIGHT);
         for (request, target) in &mut self.targets {
             if let State::Waiting(at) = &mut target.state
                 && *request != Request::Projects

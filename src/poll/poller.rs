@@ -151,17 +151,9 @@ impl Task {
     }
 
     fn answered(&mut self, mut report: Report) -> Report {
-        let outcome = match &report.outcome {
-            Ok(Reply::Session(session)) if session.status.phase() == Phase::Ended => Outcome::Ended,
-            Ok(Reply::Session(_) | Reply::Fresh(_)) => Outcome::Alive,
-            Ok(Reply::List(listing)) => {
-                Outcome::Listed(listing.sessions.iter().map(|it| it.id.clone()).collect())
-            }
-            Ok(Reply::Projects(_)) => Outcome::Projects,
-            Err(fault) => Outcome::Failed(fault),
-        };
         let now = self.clock.now();
-        let again = self.plan.answered(&report.request, outcome, now.mono, fastrand::f64());
+        let again =
+            self.plan.answered(&report.request, Outcome::from(&report.outcome), now.mono, fastrand::f64());
         report.next = again.map(|at| now.after(at.saturating_sub(now.mono)));
         report
     }

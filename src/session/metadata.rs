@@ -16,7 +16,7 @@ const LONGEST: usize = 16 * 1024;
 /// Keys whose value names the work, best first.
 const LABELS: [&str; 7] = ["label", "name", "owner", "job", "task", "run", "title"];
 
-/// Stamps that known tools leave: the tool is the owner (see "The session object" in the API's documentation of them).
+/// Stamps that known tools leave: the tool is the owner.
 const STAMPS: [&str; 3] = ["browse_cli", "mcp", "stagehand"];
 
 /// `userMetadata`, as its JSON text.
@@ -95,7 +95,8 @@ impl Metadata {
                     .map(|_| Untrusted::new(*stamp))
             })
         };
-        let first = || map.values().find_map(|value| value.as_str().map(Untrusted::new));
+        let open = || map.iter().filter(|(key, _)| !text::is_secret_name(key));
+        let first = || open().find_map(|(_, value)| value.as_str().map(Untrusted::new));
         named.or_else(stamped).or_else(first).filter(|label| !label.is_empty())
     }
 
@@ -141,6 +142,10 @@ fn walk(key: &str, value: &Value, depth: usize, most: usize, entries: &mut Vec<E
         other if nested.is_empty() => Some(other.to_string()),
         _ => None,
     };
+    if text::is_secret_name(key) {
+        entries.push(Entry { depth, key: Untrusted::new(key), value: Some(Untrusted::new("••••")) });
+        return;
+    }
     entries.push(Entry { depth, key: Untrusted::new(key), value: shown.map(Untrusted::new) });
     for (key, value) in nested {
         walk(&key, value, depth.saturating_add(1), most, entries);
@@ -184,6 +189,16 @@ mod tests {
         assert_eq!(label(r#"{"env":"prod","n":7}"#).as_deref(), Some("prod"));
         assert_eq!(label(r#"{"n":true}"#), None);
         assert_eq!(label("{}"), None);
+    }
+
+    #[test]
+    fn a_secret_in_metadata_is_shown_neither_by_its_name_nor_by_its_looks() {
+        let metadata = Metadata::new(
+            r#"{"signing_key":"cAnArY","url":"wss://c/?signingKey=cAnArY","n":{"token":["cAnArY"]}}"#,
+        );
+        let label = metadata.label().map(|label| label.line()).unwrap_or_default();
+        let shown = format!("{} {label}", metadata.line(400));
+        assert!(!shown.contains("cAnArY"), "{shown}");
     }
 
     #[test]

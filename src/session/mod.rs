@@ -134,7 +134,10 @@ impl Status {
     /// The word of the API, as a terminal may show it.
     #[must_use]
     pub fn shown(&self, columns: usize) -> String {
-        crate::text::shown(self.raw(), columns)
+        match self {
+            Self::Other(word) => word.shown(columns),
+            known => crate::text::fit(known.raw(), columns),
+        }
     }
 
     /// Whether the session lives.
@@ -191,7 +194,10 @@ impl Region {
     /// The word of the API, as a terminal may show it.
     #[must_use]
     pub fn shown(&self, columns: usize) -> String {
-        crate::text::shown(self.raw(), columns)
+        match self {
+            Self::Other(word) => word.shown(columns),
+            known => crate::text::fit(known.raw(), columns),
+        }
     }
 }
 

@@ -3,10 +3,12 @@
 //! The last line of defence, for text whose origin is not known to be clean; a secret that is known to be one is a
 //! [`Secret`](crate::session::Secret) instead. It rather masks too much.
 
+use serde_json::Value;
+
 const MASK: &str = "••••";
 
 /// `signingKey`, `apiKey`, `api_key`, `token` and `key`, and whatever else ends so; also inside another URL's parameter.
-const NAMES: [&str; 4] = ["key=", "token=", "key%3d", "token%3d"];
+const NAMES: [&str; 6] = ["key=", "token=", "key%3d", "token%3d", "key\":", "token\":"];
 const KEYS: [&str; 2] = ["bb_live_", "bb_test_"];
 
 /// `text` with '••••' in the place of each secret: the values of `signingKey=`, `apiKey=`, `api_key=`, `token=` and
@@ -37,7 +39,8 @@ fn secret(rest: &str) -> (usize, usize) {
     let starts = |with: &&&str| rest.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with));
     if let Some(name) = NAMES.iter().find(starts) {
         let value = rest.get(name.len()..).unwrap_or_default();
-        let bare = value.trim_start_matches(['"', '\'']);
+        let member = name.ends_with(':');
+        let bare = value.trim_start_matches(|c| matches!(c, '"' | '\'') || member && c == ' ');
         return (name.len() + value.len() - bare.len(), end(bare));
     }
     match KEYS.iter().find(starts) {
@@ -51,9 +54,48 @@ fn end(text: &str) -> usize {
     text.find(|c: char| matches!(c, '&' | '#' | '"' | '\'') || c.is_whitespace()).unwrap_or(text.len())
 }
 
+/// Whether a field of this name holds a secret, whatever its value looks like: `signing_key`, `apiKey`, `token`.
+#[must_use]
+pub fn is_secret_name(name: &str) -> bool {
+    let bare: String = name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_lowercase();
+    ["signingkey", "apikey", "token", "secret", "password"].iter().any(|end| bare.ends_with(end))
+}
+
+/// Masks every text in `value`, and all that stands below a [secret name](is_secret_name).
+pub fn mask_values(value: &mut Value) {
+    match value {
+        Value::String(text) => *text = masked(text),
+        Value::Array(items) => items.iter_mut().for_each(mask_values),
+        Value::Object(map) => {
+            for (name, value) in map {
+                if is_secret_name(name) && !value.is_null() {
+                    *value = Value::from(MASK);
+                } else {
+                    mask_values(value);
+                }
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_member_of_a_json_text_is_masked_as_a_parameter_is() {
+        assert_eq!(masked(r#"{"signingKey": "abc","b":1}"#), r#"{"signingKey": "••••","b":1}"#);
+    }
+
+    #[test]
+    fn values_are_masked_by_their_names_and_by_their_looks() {
+        let json = r#"{"url":"wss://c/?signing\u004bey=abc","signing_key":"abc","run":{"apiKey":{"a":"abc"}},"env":"prod"}"#;
+        let mut value: Value = serde_json::from_str(json).unwrap();
+        mask_values(&mut value);
+        let masked = value.to_string();
+        assert!(!masked.contains("abc") && masked.contains("prod"), "{masked}");
+    }
 
     #[test]
     fn the_values_of_secret_parameters_are_masked_and_the_rest_is_kept() {

@@ -55,10 +55,13 @@ impl Untrusted {
         self.0.is_empty()
     }
 
-    /// The text [`shown`] in at most `columns`.
+    /// The text [`shown`] in at most `columns`, with what looks like a secret [`masked`]: people do put connect URLs
+    /// into their metadata.
     #[must_use]
     pub fn shown(&self, columns: usize) -> String {
-        shown(&self.0, columns)
+        let read = columns.saturating_add(2).saturating_mul(PER_COLUMN);
+        let end = self.0.char_indices().nth(read).map_or(self.0.len(), |(end, _)| end);
+        shown(&masked(self.0.get(..end).unwrap_or_default()), columns)
     }
 
     /// The whole text on one line, for plain output and errors; cut at [`LINE_COLUMNS`].
@@ -68,9 +71,16 @@ impl Untrusted {
     }
 }
 
+/// Whether `raw` would be shown as it is, in whatever width: it has nothing that a terminal or a shell, into which it
+/// may be pasted, could take for more than text.
+#[must_use]
+pub fn is_plain(raw: &str) -> bool {
+    shown(raw, usize::MAX) == raw
+}
+
 impl fmt::Debug for Untrusted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Untrusted").field(&masked(&self.line())).finish()
+        f.debug_tuple("Untrusted").field(&self.line()).finish()
     }
 }
 

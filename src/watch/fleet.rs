@@ -86,13 +86,16 @@ impl Health {
 
     /// A good reply. Returns whether that ends a row of failures: one to a request from before the failure does not.
     fn good(&mut self, at: Exchange, scope: &Scope) -> bool {
-        if self.last_good.is_none_or(|last| last.received.mono <= at.received.mono) {
-            self.last_good = Some(at);
-        }
         let over = self.failing.as_ref().is_some_and(|failing| {
             at.sent.mono >= failing.at.received.mono
                 && (failing.fault.concerns_all() || self.failing_scope.as_ref() == Some(scope))
         });
+        // While a list fails, what else succeeds does not make its sessions any fresher.
+        if (over || self.failing.is_none())
+            && self.last_good.is_none_or(|last| last.received.mono <= at.received.mono)
+        {
+            self.last_good = Some(at);
+        }
         if over {
             self.failing = None;
             self.failing_scope = None;

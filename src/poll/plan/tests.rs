@@ -433,11 +433,35 @@ fn retry_after_holds_all_whenever_it_comes_and_the_longest_counts() {
 #[test]
 fn a_retry_after_of_nothing_is_no_leave_to_ask_without_pause() {
     let mut sim = Sim::of(&["a"]);
-    for round in 0..5 {
-        let at = f64::from(round) * 3.0;
+    let mut at = 0.0;
+    for rest in [6.0, 12.0, 24.0, 48.0, 60.0] {
         assert_eq!(sim.at(at).due(), ["a"]);
-        assert_eq!(sim.failed("a", &resting(0.0)), Some(at + 3.0));
+        at += rest;
+        assert_eq!(sim.failed("a", &resting(0.0)), Some(at), "as after any other failure");
     }
+}
+
+#[test]
+fn a_refresh_goes_out_at_once_while_every_place_hangs_but_not_twice() {
+    let mut sim = Sim::of(&["a", "b", "c", "d", "e", "f"]);
+    assert_eq!(sim.due().len(), IN_FLIGHT);
+    sim.at(1.0).plan.refresh(s(1001.0));
+    assert_eq!(sim.due(), ["e", "f"], "what hangs holds up nobody who asks");
+    sim.plan.refresh(s(1001.0));
+    assert_eq!(sim.due(), NOTHING, "never two polls of one session");
+}
+
+#[test]
+fn sessions_that_fail_leave_a_place_to_those_that_answer() {
+    let mut sim = Sim::of(&["a", "b", "c", "d", "e"]);
+    sim.due();
+    for hangs in ["a", "b", "c", "d"] {
+        sim.failed(hangs, &fault(FaultKind::Timeout));
+    }
+    assert_eq!(sim.due(), ["e"]);
+    sim.alive(&["e"]);
+    let due = sim.at(20.0).due();
+    assert!(due.len() == IN_FLIGHT && due.contains(&"e".to_owned()), "{due:?}");
 }
 
 #[test]
@@ -453,17 +477,17 @@ fn a_refused_key_waits_a_minute_for_all_and_a_forbidden_session_for_itself() {
 }
 
 #[test]
-fn a_refresh_overrides_every_wait_but_not_what_is_in_flight_and_not_the_places() {
+fn a_refresh_overrides_every_wait_and_passes_over_what_is_in_flight() {
     let mut sim = Sim::of(&["a", "b", "c", "d", "e", "f"]);
     sim.due();
     sim.failed("a", &resting(300.0));
     sim.failed("b", &fault(FaultKind::NotFound));
     sim.at(1.0).plan.refresh(s(1001.0));
-    assert_eq!(sim.due(), ["e", "f"], "two are still in flight; what waited longest first");
+    assert_eq!(sim.due(), ["e", "f", "a", "b"], "what waited longest first");
     // Answers to what was sent before the refresh, and fail, are asked again, and then it counts.
     assert_eq!(sim.failed("c", &refused()), Some(1.0));
-    sim.alive(&["d", "e", "f"]);
-    assert_eq!(sim.due(), ["a", "b", "c"]);
+    sim.alive(&["d", "e", "f", "a", "b"]);
+    assert_eq!(sim.due(), ["c"]);
     assert_eq!(sim.failed("c", &refused()), Some(7.0));
 }
 
@@ -573,7 +597,7 @@ proptest! {
                 prop_assert!(!flying.contains(&request), "{request:?} twice");
                 flying.push(request);
             }
-            prop_assert!(flying.len() <= IN_FLIGHT);
+            prop_assert!(flying.len() <= 2 * IN_FLIGHT);
             prop_assert_eq!(sim.plan.in_flight, flying.len());
             prop_assert!(sim.plan.next_due().is_none_or(|at| at > sim.now), "nothing due was left, or there is no place");
             prop_assert!(!flying.is_empty() || sim.plan.paused || sim.plan.next_due().is_some() || !all, "the lists are for ever");
