@@ -188,3 +188,28 @@ fn simulate_prints_its_address_and_serves_it_until_it_is_interrupted() {
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
+
+#[test]
+fn a_refused_key_is_tried_for_four_sessions_and_not_for_forty() {
+    let api = Api::serve(TWO);
+    let ids: Vec<String> = (0..40).map(|place| format!("s-{place}")).collect();
+    let args: Vec<&str> = std::iter::once("get").chain(ids.iter().map(String::as_str)).collect();
+    let url = ("BROWSERBASE_BASE_URL", api.url.as_str());
+    let refused = run_with(&args, &[url, ("BROWSERBASE_API_KEY", "wrong")], "");
+    assert_eq!((refused.code, api.log().len()), (3, 4), "{}", refused.err);
+    assert!(refused.err.contains("36 more were not asked for"), "{}", refused.err);
+}
+
+#[test]
+fn a_connect_url_in_metadata_is_masked_unless_secrets_are_asked_for() {
+    let canary = "cAnArY77";
+    let api = Api::serve(&format!(
+        "[[session]]\nid = \"s-1\"\nmetadata = {{ url = \"wss://c/?signingKey={canary}\", api_key = \"{canary}\" }}\n"
+    ));
+    for args in [&["get", "s-1"][..], &["get", "--json", "s-1"]] {
+        let run = run(&api, args);
+        assert_eq!(run.code, 0);
+        assert!(!run.out.contains(canary), "{}", run.out);
+    }
+    assert!(run(&api, &["get", "--json", "--reveal", "s-1"]).out.contains(canary));
+}

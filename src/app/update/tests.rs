@@ -370,6 +370,22 @@ fn a_copy_menu_whose_session_ended_meanwhile_says_so() {
 }
 
 #[test]
+fn a_url_or_an_id_that_a_shell_could_take_for_more_is_not_copied() {
+    for bad in [
+        "wss://c/?signingKey=K\u{1b}]52;c;SE9T\u{7}",
+        "wss://c/?k=1\nrm -rf ~\n",
+        "wss://c/ x",
+        "wss://c/\u{202e}",
+    ] {
+        let mut world = World::of(&[("a", 100)]);
+        world.key(KeyCode::Char('c'));
+        let urls = ConnectUrls { connect: Some(Secret::new(bad.into())), ..ConnectUrls::default() };
+        assert_eq!(world.fresh("a", urls), [], "{bad:?}");
+        assert!(world.notice().contains("no URL has"), "{}", world.notice());
+    }
+}
+
+#[test]
 fn a_connect_url_is_fetched_fresh_and_then_copied() {
     let mut world = World::of(&[("a", 100)]);
     assert_eq!(world.press("c"), ask("a"));

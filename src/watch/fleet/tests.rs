@@ -310,6 +310,18 @@ fn a_failure_of_one_list_ends_with_the_success_of_that_list() {
 }
 
 #[test]
+fn while_one_list_fails_the_other_does_not_make_the_data_fresh() {
+    let mut fleet = Fleet::new();
+    let last_good = |fleet: &Fleet| fleet.health().last_good.map(|good| good.received);
+    fleet.apply(list(List::Running, 0.0, 0.1, &["a"]));
+    fleet.apply(failed(Scope::List(List::Running), 3.0, 3.1, FaultKind::Server(500)));
+    fleet.apply(list(List::Pending, 4.0, 4.1, &[]));
+    assert_eq!(last_good(&fleet), Some(moment(0.1)));
+    fleet.apply(list(List::Running, 6.0, 6.1, &["a"]));
+    assert_eq!(last_good(&fleet), Some(moment(6.1)));
+}
+
+#[test]
 fn what_a_list_could_not_be_read_of_is_counted_over_both_lists() {
     let mut fleet = Fleet::new();
     for (list, malformed, sum) in
