@@ -117,7 +117,14 @@ impl Client {
 
     /// `GET /v1/sessions?status=…`
     pub async fn sessions(&self, list: List) -> Answer<Listing> {
-        self.get(&["sessions"], &[("status", list.status().raw())], self.list(), wire::sessions).await
+        let status = list.status();
+        let mut answer =
+            self.get(&["sessions"], &[("status", status.raw())], self.list(), wire::sessions).await;
+        answer.outcome = answer.outcome.map_err(|fault| match fault.kind {
+            FaultKind::NotFound | FaultKind::Status(405) => Fault { kind: FaultKind::NoList, ..fault },
+            _ => fault,
+        });
+        answer
     }
 
     /// `GET /v1/projects`

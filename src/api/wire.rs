@@ -175,6 +175,7 @@ struct Draft {
     metadata: Option<Metadata>,
     connect: ConnectFields,
     others: Vec<(Untrusted, Untrusted)>,
+    others_left_out: u32,
 }
 
 impl Draft {
@@ -195,6 +196,7 @@ impl Draft {
             metadata: self.metadata,
             connect: None,
             others: self.others,
+            others_left_out: self.others_left_out,
         })
     }
 
@@ -219,7 +221,9 @@ impl Draft {
             "userMetadata" => fill(&mut self.metadata, raw.starts_with('{').then(|| Metadata::new(raw))),
             _ => false,
         };
-        if !taken && self.others.len() < MOST_OTHERS {
+        if !taken && self.others.len() >= MOST_OTHERS {
+            self.others_left_out = self.others_left_out.saturating_add(1);
+        } else if !taken {
             let value = other(name, raw);
             self.others.push((Untrusted::new(cut(name, 256)), Untrusted::new(value)));
         }

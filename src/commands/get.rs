@@ -29,7 +29,16 @@ pub async fn get(config: GetConfig) -> Result<Exit, Refusal> {
         let mut trouble = None;
         for (id, outcome) in fetch(&client, some, config.reveal).await {
             match outcome {
-                Ok(fresh) => found.push(fresh),
+                Ok(fresh) => {
+                    let more = fresh.session.others_left_out;
+                    if more > 0 {
+                        complain(&format!(
+                            "session {}: {more} fields more than are kept are left out",
+                            id.line()
+                        ));
+                    }
+                    found.push(fresh);
+                }
                 Err(fault) => {
                     complain(&sentence(&id, &fault));
                     exit = worse(exit, exit_of(&fault));

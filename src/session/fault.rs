@@ -62,6 +62,8 @@ pub enum FaultKind {
     Forbidden,
     /// 404
     NotFound,
+    /// 404 or 405 to a list: the server has none.
+    NoList,
     /// 410
     Gone,
     /// 429
@@ -134,6 +136,9 @@ impl Fault {
             FaultKind::Quota => format!("the account's quota is used up (402){said}"),
             FaultKind::Forbidden => format!("the key may not do this (403){said}"),
             FaultKind::NotFound => format!("not found (404){said}: an unknown id, or another project's key"),
+            FaultKind::NoList => {
+                "this server has no list of sessions; name the sessions to watch: keepwatch SESSION_ID...".into()
+            }
             FaultKind::Gone => format!("gone (410){said}: the API no longer keeps it"),
             FaultKind::RateLimited => format!("rate limited by the API (429){said}"),
             FaultKind::Server(code) => format!("the API failed ({code}){said}"),
@@ -162,6 +167,7 @@ impl Fault {
             FaultKind::Quota => "quota used up",
             FaultKind::Forbidden => "forbidden",
             FaultKind::NotFound => "not found",
+            FaultKind::NoList => "no list",
             FaultKind::Gone => "gone",
             FaultKind::RateLimited => "rate limited",
             FaultKind::Server(_) => "API failed",
@@ -199,6 +205,7 @@ impl Fault {
             | FaultKind::Quota
             | FaultKind::Forbidden
             | FaultKind::NotFound
+            | FaultKind::NoList
             | FaultKind::Gone
             | FaultKind::RateLimited
             | FaultKind::Server(_)

@@ -234,6 +234,9 @@ pub struct Session {
     pub connect: Option<ConnectFields>,
     /// Fields that the contract does not have, or whose value is not of the documented type: name and JSON text.
     pub others: Vec<(Untrusted, Untrusted)>,
+    /// How many more such fields there were than are kept.
+    #[serde(default)]
+    pub others_left_out: u32,
 }
 
 /// Which connect fields a reply had. Their values are secrets, and not kept.
@@ -356,6 +359,7 @@ pub(crate) fn running(id: &str, started: Timestamp, timeout: Duration) -> Sessio
         metadata: None,
         connect: None,
         others: Vec::new(),
+        others_left_out: 0,
     }
 }
 

@@ -241,14 +241,14 @@ impl Fields<'_> {
         let theme = self.page.theme;
         self.page.pause();
         self.page.lines.push(Line::styled(" also in the reply, not documented:", theme.faint()));
-        let names = session.others.iter().take(MOST_LINES);
+        let names = session.others.iter();
         let wide = names.clone().map(|(name, _)| text::width(&name.shown(24))).max().unwrap_or(0);
         for (name, value) in names {
             self.page.named(1, &pad(&name.shown(24), wide), &value.shown(LONGEST), theme.odd());
         }
-        let more = session.others.len().saturating_sub(MOST_LINES);
-        if more > 0 {
-            self.page.lines.push(Line::styled(format!("  and {more} more"), theme.faint()));
+        if session.others_left_out > 0 {
+            let more = format!("  and {} more, which are not kept", session.others_left_out);
+            self.page.lines.push(Line::styled(more, theme.faint()));
         }
     }
 

@@ -105,6 +105,7 @@ fn evening(traffic: usize) -> Vec<Session> {
                 r#"{"name":"nightly-42","env":"staging","run":{"id":"c-881","try":2,"tags":["prices","eu"]}}"#,
             )),
             others: vec![(Untrusted::new("viewport"), Untrusted::new(r#"{"width":1280,"height":720}"#))],
+            others_left_out: 0,
             ..session(SELECTED, "20:54:44", 3600, Status::Running, "")
         },
         Session {

@@ -236,3 +236,27 @@ fn inside_tmux_with_its_default_settings_a_copy_reaches_its_buffer_and_the_termi
     terminal.press("q");
     terminal.end();
 }
+
+#[test]
+fn a_server_without_lists_says_so_where_no_session_was_named() {
+    let api = Api::serve("[[fault]]\non = \"list\"\nstatus = 404\n");
+    let terminal = Terminal::keepwatch(&api, &[], &[], 120, 40);
+    let screen = terminal.wait_for("this server has no list of sessions");
+    assert!(!screen.contains("unknown id"), "{screen}");
+}
+
+#[test]
+fn a_refresh_goes_out_at_once_while_four_sessions_hang() {
+    let hanging = (1..=4).map(|place| {
+        format!("[[session]]\nid = \"h-{place}\"\n[[fault]]\non = \"h-{place}\"\nreply = \"hang\"\n")
+    });
+    let api = Api::serve(&format!("{}[[session]]\nid = \"ok-1\"\n", hanging.collect::<String>()));
+    let ids = ["h-1", "h-2", "h-3", "h-4", "ok-1"];
+    let mut terminal = Terminal::keepwatch(&api, &ids, &[], 120, 40);
+    let asked = |what: &str| api.log().iter().filter(|hit| hit.path.ends_with(what)).count();
+    wait_until("all four places hang", || ["h-1", "h-2", "h-3", "h-4"].iter().all(|id| asked(id) == 1));
+    let before = asked("ok-1");
+    terminal.press("r");
+    wait_until("the healthy one is asked", || asked("ok-1") > before);
+    assert!(["h-1", "h-2", "h-3", "h-4"].iter().all(|id| asked(id) == 1), "before any of them timed out");
+}

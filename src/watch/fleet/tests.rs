@@ -413,6 +413,7 @@ fn a_sleep_is_an_event_with_both_its_ends() {
 fn every_input_survives_being_written_down() {
     let odd = Session {
         others: vec![(Untrusted::new("new\u{1b}"), Untrusted::new("{}"))],
+        others_left_out: 3,
         metadata: Some(Metadata::new(r#"{"a":[1]}"#)),
         status: Status::Other(Untrusted::new("HIBERNATING")),
         connect: Some(Default::default()),
