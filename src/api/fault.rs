@@ -13,9 +13,6 @@ use crate::clock::Timestamp;
 use crate::session::{Fault, FaultKind};
 use crate::text::Untrusted;
 
-/// The longest that a server may send us away for.
-const LONGEST_HOLD: Duration = Duration::from_secs(5 * 60);
-
 /// A request that got no whole answer. `host` is where it went. The error's own text is used without its URL.
 pub(super) fn of_request(error: reqwest::Error, host: &str) -> Fault {
     let error = error.without_url();
@@ -84,6 +81,7 @@ pub(super) fn of_status(
         message: wire::error_message(body),
         request_id: request_id(headers),
         retry_after: retry_after(headers, date),
+        retry_at: if date.is_none() { retry_date(headers) } else { None },
     }
 }
 
@@ -98,22 +96,28 @@ fn target(url: &Url, headers: &HeaderMap) -> String {
     }
 }
 
+/// `retry-after` as a date.
+fn retry_date(headers: &HeaderMap) -> Option<Timestamp> {
+    let text = header(headers, RETRY_AFTER.as_str())?;
+    httpdate::parse_http_date(text.trim()).ok().map(Timestamp::from)
+}
+
 /// `retry-after-ms`, else `retry-after` as seconds or as a date, which is read against `date`. Less than nothing is no
 /// answer.
 fn retry_after(headers: &HeaderMap, date: Option<Timestamp>) -> Option<Duration> {
     let seconds = |text: &str, scale: f64| {
         let number: f64 = text.trim().parse().ok().filter(|number| *number >= 0.0)?;
-        Some(Duration::try_from_secs_f64(number * scale).unwrap_or(LONGEST_HOLD))
+        Some(Duration::try_from_secs_f64(number * scale).unwrap_or(Fault::LONGEST_REST))
     };
     let in_ms = header(headers, "retry-after-ms").and_then(|text| seconds(text, 0.001));
     let plain = || {
         let text = header(headers, RETRY_AFTER.as_str())?;
         seconds(text, 1.0).or_else(|| {
-            let until: Timestamp = httpdate::parse_http_date(text.trim()).ok()?.into();
+            let until = retry_date(headers)?;
             Some(until.signed_duration_since(date?).to_std().unwrap_or_default())
         })
     };
-    in_ms.or_else(plain).map(|hold| hold.min(LONGEST_HOLD))
+    in_ms.or_else(plain).map(|hold| hold.min(Fault::LONGEST_REST))
 }
 
 /// `x-request-id`, for a support ticket.
@@ -150,13 +154,18 @@ fn io_kind(error: &reqwest::Error) -> Option<io::ErrorKind> {
 fn is_tls(error: &reqwest::Error) -> bool {
     let mut source = error.source();
     while let Some(link) = source {
-        let inner = link.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        if link.is::<rustls::Error>() || inner.is_some_and(|inner| inner.is::<rustls::Error>()) {
+        if holds_tls(link) {
             return true;
         }
         source = link.source();
     }
     false
+}
+
+/// Whether it is rustls' error, in however many wrappings of IO.
+fn holds_tls(error: &(dyn std::error::Error + 'static)) -> bool {
+    let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    error.is::<rustls::Error>() || inner.is_some_and(|inner| holds_tls(inner))
 }
 
 fn is_cut(io: Option<io::ErrorKind>) -> bool {
@@ -184,7 +193,7 @@ mod tests {
         );
         assert_eq!(wait(&[("retry-after", "Sun, 22 Nov 2026 12:00:45 GMT")]), Some(Duration::from_secs(45)));
         assert_eq!(wait(&[("retry-after", "Sun, 22 Nov 2026 11:00:00 GMT")]), Some(Duration::ZERO));
-        assert_eq!(wait(&[("retry-after", "1e300")]), Some(LONGEST_HOLD));
+        assert_eq!(wait(&[("retry-after", "1e300")]), Some(Fault::LONGEST_REST));
         for nothing in ["-4", "nan", "-inf"] {
             assert_eq!(wait(&[("retry-after", nothing)]), None, "{nothing}");
         }

@@ -146,7 +146,9 @@ impl Task {
         self.in_flight.spawn(async move {
             let sent = clock.now();
             let (outcome, date, bytes) = perform(&client, &request).await;
-            Report { request, sent, received: clock.now(), date, bytes, outcome, next: None }
+            let received = clock.now();
+            let outcome = outcome.map_err(|fault| fault.timed(received.wall));
+            Report { request, sent, received, date, bytes, outcome, next: None }
         });
     }
 

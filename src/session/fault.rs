@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::clock::Timestamp;
 use crate::text::{self, Untrusted};
 
 /// Why a request gave nothing. Its texts are the network's, its sentence is fit for a terminal.
@@ -17,6 +18,10 @@ pub struct Fault {
     pub request_id: Option<Untrusted>,
     /// How long the server asks to be left alone (`retry-after`, `retry-after-ms`).
     pub retry_after: Option<Duration>,
+    /// The same as a date, where the reply did not say what time it is there; whoever knows the time makes it
+    /// `retry_after`.
+    #[serde(default)]
+    pub retry_at: Option<Timestamp>,
 }
 
 /// What can go wrong between here and the API.
@@ -76,11 +81,22 @@ pub enum FaultKind {
 
 impl From<FaultKind> for Fault {
     fn from(kind: FaultKind) -> Self {
-        Self { kind, message: None, request_id: None, retry_after: None }
+        Self { kind, message: None, request_id: None, retry_after: None, retry_at: None }
     }
 }
 
 impl Fault {
+    /// The longest that a server may send us away for.
+    pub const LONGEST_REST: Duration = Duration::from_secs(5 * 60);
+
+    /// The fault with [`retry_at`](Self::retry_at) counted from `now`.
+    #[must_use]
+    pub fn timed(mut self, now: Timestamp) -> Self {
+        let rest = self.retry_at.take().map(|at| at.signed_duration_since(now).to_std().unwrap_or_default());
+        self.retry_after = self.retry_after.or(rest.map(|rest| rest.min(Self::LONGEST_REST)));
+        self
+    }
+
     /// What happened, to what, and what to do or expect. Without the time of the next try, which only the poller knows.
     #[must_use]
     pub fn sentence(&self) -> String {
@@ -249,6 +265,18 @@ mod tests {
             fault.sentence(),
             "the API refuses the key (401): “Invalid API key”; check BROWSERBASE_API_KEY"
         );
+    }
+
+    #[test]
+    fn a_date_to_wait_for_is_counted_from_the_time_that_is_given_and_capped() {
+        let now: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
+        let rest = |seconds: i64| {
+            let retry_at = now.checked_add_signed(chrono::TimeDelta::seconds(seconds));
+            Fault { retry_at, ..FaultKind::RateLimited.into() }.timed(now).retry_after
+        };
+        assert_eq!(rest(45), Some(Duration::from_secs(45)));
+        assert_eq!(rest(-45), Some(Duration::ZERO));
+        assert_eq!(rest(9999), Some(Fault::LONGEST_REST));
     }
 
     #[test]

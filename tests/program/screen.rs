@@ -258,5 +258,7 @@ fn a_refresh_goes_out_at_once_while_four_sessions_hang() {
     let before = asked("ok-1");
     terminal.press("r");
     wait_until("the healthy one is asked", || asked("ok-1") > before);
-    assert!(["h-1", "h-2", "h-3", "h-4"].iter().all(|id| asked(id) == 1), "before any of them timed out");
+    let at = |what: &str| api.log().iter().find(|hit| hit.path.ends_with(what)).map(|hit| hit.at).unwrap();
+    let limit = std::time::Duration::from_secs(9);
+    assert!(at("ok-1") < at("h-1") + limit, "before the first of them times out, after 10 s");
 }
