@@ -20,13 +20,15 @@ pub fn countdown(left: Duration) -> String {
     }
 }
 
-/// How old something is: "<1m", "12m", "3h 05m", "2d 04h".
+/// How old something is: "<1m", "12m", "3h 05m", "2d 04h", "731d", "4230y".
 #[must_use]
 pub fn age(age: Duration) -> String {
     match age.as_secs() {
         ..MINUTE => "<1m".to_owned(),
         secs @ ..HOUR => format!("{}m", secs / MINUTE),
-        _ => countdown(age),
+        secs if secs < 100 * DAY => countdown(age),
+        secs if secs < 100_000 * DAY => format!("{}d", secs / DAY),
+        secs => format!("{}y", secs / (365 * DAY)),
     }
 }
 
@@ -110,6 +112,13 @@ mod tests {
     fn millis(cases: &[(u64, &str)], format: fn(Duration) -> String) {
         for (millis, text) in cases {
             assert_eq!(format(Duration::from_millis(*millis)), *text, "{millis} ms");
+        }
+    }
+
+    #[test]
+    fn an_age_fits_its_column_even_of_centuries() {
+        for (days, shown) in [(99, "99d 00h"), (100, "100d"), (37_216, "37216d"), (703_090, "1926y")] {
+            assert_eq!(age(Duration::from_secs(days * DAY)), shown);
         }
     }
 
