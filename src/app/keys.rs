@@ -173,11 +173,16 @@ pub const BINDINGS: &[Binding] = &[
         help: "pause polling, go on",
         hint: None,
     },
-    Binding { keys: "r", actions: &[(letter('r'), Action::Refresh)], help: "refresh now", hint: None },
+    Binding {
+        keys: "r",
+        actions: &[(letter('r'), Action::Refresh)],
+        help: "refresh now; ends a pause",
+        hint: None,
+    },
     Binding {
         keys: "H",
         actions: &[(letter('H'), Action::HideMetadata)],
-        help: "hide metadata (on a shared screen), show it",
+        help: "hide metadata and labels (on a shared screen), show them",
         hint: None,
     },
     Binding { keys: "!", actions: &[(letter('!'), Action::Failures)], help: "past failures", hint: None },

@@ -48,6 +48,8 @@ pub struct Model {
     pub selected: Option<SessionId>,
     /// The first row in view.
     pub top: usize,
+    /// Whether a key was pressed. Until then the table stays at its top, whatever becomes of the selected session.
+    pub(crate) touched: bool,
     /// The first line of the lower pane in view.
     pub scroll: usize,
     /// What has the keyboard.
@@ -231,6 +233,7 @@ impl Model {
             rows: Rows::default(),
             selected: None,
             top: 0,
+            touched: false,
             scroll: 0,
             focus: Focus::Pane(Pane::Table),
             sort: Sort::default(),

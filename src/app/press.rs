@@ -28,6 +28,10 @@ pub(super) const LONGEST_FILTER: usize = 200;
 
 impl Model {
     pub(super) fn pressed(&mut self, key: KeyEvent, now: Moment) -> Vec<Effect> {
+        if !self.touched {
+            self.touched = true;
+            self.show_selected();
+        }
         if key.modifiers.contains(KeyModifiers::CONTROL) {
             // What has the keyboard does not matter to these.
             match keys::action(&key) {

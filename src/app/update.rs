@@ -158,6 +158,10 @@ impl Model {
 
     /// Scrolls the table so that the selection is in view, and no further.
     pub(super) fn show_selected(&mut self) {
+        if !self.touched {
+            self.top = 0;
+            return;
+        }
         let height = view::table_height(self).max(1);
         let place = self.selected.as_ref().and_then(|id| self.rows.place(id)).unwrap_or(0);
         let lowest = place.saturating_add(1).saturating_sub(height);

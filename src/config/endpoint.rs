@@ -39,7 +39,8 @@ impl Endpoint {
         if base.query().is_some() || base.fragment().is_some() {
             return Err(wrong("has a query or fragment"));
         }
-        let path = base.path().trim_end_matches('/').to_owned();
+        let path = base.path().trim_end_matches('/');
+        let path = path.strip_suffix("/v1").unwrap_or(path).to_owned(); // the version is ours to add
         base.set_path(&path);
         let endpoint = Self { base };
         if endpoint.is_plain() && !endpoint.is_loopback() && !insecure_http {
@@ -138,6 +139,8 @@ mod tests {
     #[test]
     fn a_path_is_kept_and_every_id_is_one_segment() {
         let endpoint = Endpoint::new(Some("http://127.0.0.1:1/api//"), None, false).unwrap();
+        let versioned = Endpoint::new(Some("http://127.0.0.1:1/api/v1/"), None, false).unwrap();
+        assert_eq!(versioned, endpoint, "a version that was given is not given twice");
         let url = endpoint.url(&["sessions", "a b/../c?d#%"]);
         assert_eq!(url.as_str(), "http://127.0.0.1:1/api/v1/sessions/a%20b%2F..%2Fc%3Fd%23%25");
     }

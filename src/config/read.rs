@@ -92,7 +92,7 @@ fn session_ids(words: &[String], verbatim: bool) -> Result<Vec<SessionId>, Refus
     for word in words {
         if let Some(near) = near_command(word).filter(|_| !verbatim) {
             let names = cli::command_names();
-            let hint = if word == near {
+            let hint = if names.iter().any(|name| name == word) {
                 format!("a command comes first, and its options after it: `keepwatch {near} …`.")
             } else if names.iter().any(|name| name == near) {
                 format!("did you mean `keepwatch {near}`?")

@@ -47,7 +47,11 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) 
 fn reason(model: &Model, now: Moment) -> (String, Style, Vec<String>) {
     let (settings, health) = (&model.settings, model.fleet.health());
     let theme = settings.theme;
-    let host = settings.host.as_deref().map_or_else(|| PUBLIC.into(), |host| text::shown(host, 60));
+    let host = match &settings.host {
+        _ if settings.demo => "the simulated API".into(),
+        Some(host) => text::shown(host, 60),
+        None => PUBLIC.into(),
+    };
     if !model.filter.is_empty() && !model.fleet.is_empty() {
         let count = model.fleet.len();
         let hidden = if count == 1 {

@@ -168,7 +168,7 @@ fn right(model: &Model, now: Moment, kept: impl Fn(Part) -> bool) -> Text {
     }
     if kept(Part::Key) && !settings.key_tail.is_empty() && !settings.demo {
         let space = if whose.is_empty() { "" } else { " " };
-        whose.push(span(format!("{space}…{}", text::shown(&settings.key_tail, 8)), theme.faint()));
+        whose.push(span(format!("{space}key …{}", text::shown(&settings.key_tail, 8)), theme.faint()));
     }
     parts.push(whose);
     if model.paused {

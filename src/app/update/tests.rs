@@ -370,6 +370,19 @@ fn a_copy_menu_whose_session_ended_meanwhile_says_so() {
 }
 
 #[test]
+fn until_a_key_is_pressed_the_table_stays_at_its_top() {
+    let ids: Vec<String> = (0..60).map(|place| format!("s-{place:02}")).collect();
+    let sessions: Vec<(&str, u64)> = ids.iter().zip(100..).map(|(id, left)| (id.as_str(), left)).collect();
+    let mut world = World::of(&sessions);
+    world.model.selected = Some(id("s-59"));
+    world.model.touched = false;
+    world.tell(Message::Resize(100, 30));
+    assert_eq!(world.model.top, 0);
+    world.press("j");
+    assert!(world.model.top > 0, "then the selection comes into view");
+}
+
+#[test]
 fn a_url_or_an_id_that_a_shell_could_take_for_more_is_not_copied() {
     for bad in [
         "wss://c/?signingKey=K\u{1b}]52;c;SE9T\u{7}",
