@@ -11,16 +11,28 @@ use crate::clock::{Moment, Timestamp, later};
 /// A `Date` header names the second in which it was written: it is up to this much in the past of the real time.
 const DATE_RESOLUTION: Duration = Duration::from_secs(1);
 
+/// How many replies in a row must contradict what was known, and agree with each other, to be believed.
+const AGREED: u8 = 3;
+
+/// The earliest and the latest.
+type Range = (Timestamp, Timestamp);
+
 /// What time it is at the server.
 ///
 /// Each reply with a `Date` says that the server's clock, when ours since boot showed zero, was in
 /// `[Date - received, Date + 1 s - sent]`. Over replies these intersect, and soon leave less than the network's
 /// latency; when nothing is left, a clock was set or drifted, and it starts again. It is counted on the clock since
 /// boot, so neither a step of the wall clock nor a sleep moves it.
+///
+/// One reply that contradicts the others may come from another machine behind the same name, whose clock differs. So
+/// it starts again only from replies that agree with each other [`AGREED`] times without one that agrees with what was
+/// known: times on the screen do not jump to and fro between two machines.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ServerClock {
     /// The server's time at our boot clock's zero: at the earliest, at the latest.
-    range: Option<(Timestamp, Timestamp)>,
+    range: Option<Range>,
+    /// The same by the newest replies, where they contradict `range`, and how many they are.
+    other: Option<(Range, u8)>,
     /// The one that is used.
     zero: Option<Timestamp>,
     /// Server minus wall clock, at the last reply with a date.
@@ -31,13 +43,22 @@ impl ServerClock {
     /// Learns from a reply.
     pub fn observe(&mut self, at: &Exchange) {
         let Some(date) = at.date else { return };
-        let earliest = earlier(date, at.received.boot);
-        let latest = earlier(later(date, DATE_RESOLUTION), at.sent.boot);
-        let (low, high) = match self.range {
-            Some((low, high)) if low.max(earliest) <= high.min(latest) => {
-                (low.max(earliest), high.min(latest))
+        let said = (earlier(date, at.received.boot), earlier(later(date, DATE_RESOLUTION), at.sent.boot));
+        let (low, high) = match self.range.map(|range| (range, meet(range, said))) {
+            None => said,
+            Some((_, Some(both))) => {
+                self.other = None;
+                both
             }
-            Some(_) | None => (earliest, latest),
+            Some((range, None)) => {
+                let (other, count) =
+                    match self.other.and_then(|(other, count)| Some((meet(other, said)?, count))) {
+                        Some((both, count)) => (both, count.saturating_add(1)),
+                        None => (said, 1),
+                    };
+                self.other = (count < AGREED).then_some((other, count));
+                if count < AGREED { range } else { other }
+            }
         };
         self.range = Some((low, high));
         // Our own clock is kept where nothing speaks against it: then the screen agrees with the reader's watch.
@@ -59,6 +80,12 @@ impl ServerClock {
     pub fn skew(&self) -> TimeDelta {
         self.skew
     }
+}
+
+/// What both ranges have in common.
+fn meet(one: Range, other: Range) -> Option<Range> {
+    let both = (one.0.max(other.0), one.1.min(other.1));
+    (both.0 <= both.1).then_some(both)
 }
 
 fn earlier(at: Timestamp, by: Duration) -> Timestamp {
@@ -143,12 +170,29 @@ mod tests {
     }
 
     #[test]
-    fn dates_that_can_not_both_be_true_start_the_estimate_again() {
+    fn three_dates_in_a_row_that_contradict_what_was_known_start_the_estimate_again() {
         let mut clock = ServerClock::default();
         clock.observe(&exchange(moment("12:00:00", 0), moment("12:00:00.1", 100), "12:00:00"));
-        clock.observe(&exchange(moment("12:00:03", 3_000), moment("12:00:03.1", 3_100), "12:05:03"));
-        let shown = clock.at(moment("12:00:04", 4_000));
-        assert!(shown >= t("12:05:03.900") && shown <= t("12:05:05"), "{shown}");
+        for (sent, received, date) in [(3_000, 3_100, "12:05:03"), (6_000, 6_100, "12:05:06")] {
+            let (a, b) = (format!("12:00:0{}", sent / 1000), format!("12:00:0{}.1", received / 1000));
+            clock.observe(&exchange(moment(&a, sent), moment(&b, received), date));
+            assert_eq!(clock.at(moment(&a, sent)), t(&a), "one or two may be another machine's");
+        }
+        clock.observe(&exchange(moment("12:00:09", 9_000), moment("12:00:09.1", 9_100), "12:05:09"));
+        let shown = clock.at(moment("12:00:10", 10_000));
+        assert!(shown >= t("12:05:09.900") && shown <= t("12:05:11"), "{shown}");
+    }
+
+    #[test]
+    fn two_machines_whose_clocks_differ_do_not_make_the_time_jump() {
+        let mut clock = ServerClock::default();
+        for round in 0..40_u64 {
+            let (sent, ahead) = (round * 1000, if round % 3 == 2 { 5 } else { 0 });
+            let at = |ms: u64| moment("12:00:00", 0).after(Duration::from_millis(ms));
+            let date = later(t("12:00:00"), Duration::from_secs(round + ahead));
+            clock.observe(&Exchange { sent: at(sent), received: at(sent + 80), date: Some(date) });
+            assert_eq!(clock.at(at(sent)), at(sent).wall, "round {round}");
+        }
     }
 
     #[test]
