@@ -35,12 +35,43 @@ pub struct Watch {
     /// How often to ask
     #[arg(short, long, value_name = "DURATION", default_value = "3s", value_parser = interval)]
     pub interval: Duration,
+    /// What is flagged, and what is estimated.
+    #[command(flatten)]
+    pub attention: Attention,
+    /// What things cost.
+    #[command(flatten)]
+    pub rates: Rates,
+    /// Ring the terminal's bell with each new flag
+    #[arg(long)]
+    pub bell: bool,
     /// How the API is reached.
     #[command(flatten)]
     pub api: Api,
     /// How the screen looks.
     #[command(flatten)]
     pub look: Look,
+}
+
+/// When a session is flagged.
+#[derive(Debug, Args)]
+pub struct Attention {
+    /// Flag sessions with so much time left; several by commas, 0s for never
+    #[arg(long, value_name = "DURATIONS", default_value = "5m,1m", value_delimiter = ',', value_parser = duration)]
+    pub warn: Vec<Duration>,
+    /// Flag sessions whose proxy carried nothing for so long, if it had carried something
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = duration)]
+    pub idle: Duration,
+}
+
+/// What things cost, in dollars: all sums are estimates.
+#[derive(Debug, Args)]
+pub struct Rates {
+    /// Dollars for an hour of running time, for the estimates
+    #[arg(long, value_name = "DOLLARS", default_value_t = 0.12, value_parser = dollars)]
+    pub rate_hour: f64,
+    /// Dollars for a GB through the proxy, for the estimates
+    #[arg(long, value_name = "DOLLARS", default_value_t = 12.0, value_parser = dollars)]
+    pub rate_gb: f64,
 }
 
 /// How the API is reached.
@@ -126,6 +157,15 @@ pub struct Demo {
     /// How often to ask
     #[arg(short, long, value_name = "DURATION", default_value = "1s", value_parser = interval)]
     pub interval: Duration,
+    /// What is flagged.
+    #[command(flatten)]
+    pub attention: Attention,
+    /// What things cost.
+    #[command(flatten)]
+    pub rates: Rates,
+    /// Ring the terminal's bell with each new flag
+    #[arg(long)]
+    pub bell: bool,
     /// How the screen looks.
     #[command(flatten)]
     pub look: Look,
@@ -151,10 +191,22 @@ pub fn command_names() -> Vec<String> {
     Cli::command().get_subcommands().map(|command| command.get_name().to_owned()).collect()
 }
 
-/// `5s`, `1m30s`, between a second and a day.
+/// `5s`, `1m30s`.
+fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text.trim()).map_err(|_| format!("“{text}” is no duration; write 5s or 1m30s"))
+}
+
+/// `0.12`
+fn dollars(text: &str) -> Result<f64, String> {
+    let dollars: Option<f64> = text.trim().trim_start_matches('$').parse().ok();
+    dollars
+        .filter(|dollars| (0.0..1e6).contains(dollars))
+        .ok_or_else(|| format!("“{text}” is no price in dollars; write 0.12"))
+}
+
+/// A [`duration`] between a second and a day.
 fn interval(text: &str) -> Result<Duration, String> {
-    let interval =
-        humantime::parse_duration(text).map_err(|_| format!("“{text}” is no duration; write 5s or 1m30s"))?;
+    let interval = duration(text)?;
     if interval < Duration::from_secs(1) {
         return Err("asking more often than each second (1s) helps nobody".into());
     }

@@ -51,6 +51,54 @@ pub fn later(at: Timestamp, by: Duration) -> Timestamp {
     TimeDelta::from_std(by).ok().and_then(|by| at.checked_add_signed(by)).unwrap_or(Timestamp::MAX_UTC)
 }
 
+/// In which zone times are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Zone {
+    /// As this machine's reader lives by.
+    Local,
+    /// UTC.
+    Utc,
+}
+
+impl Zone {
+    /// `21:04:09`
+    #[must_use]
+    pub fn time(self, at: Timestamp) -> String {
+        self.format(at, "%H:%M:%S")
+    }
+
+    /// `21:04:09.6`
+    #[must_use]
+    pub fn tenths(self, at: Timestamp) -> String {
+        format!("{}.{}", self.time(at), at.timestamp_subsec_millis() / 100)
+    }
+
+    /// `2026-11-22 21:04:09`
+    #[must_use]
+    pub fn date_time(self, at: Timestamp) -> String {
+        self.format(at, "%Y-%m-%d %H:%M:%S")
+    }
+
+    /// `2026-11-22`
+    #[must_use]
+    pub fn date(self, at: Timestamp) -> String {
+        self.format(at, "%Y-%m-%d")
+    }
+
+    /// `21:04:09` for today's, with the date for others.
+    #[must_use]
+    pub fn short(self, at: Timestamp, now: Timestamp) -> String {
+        if self.date(at) == self.date(now) { self.time(at) } else { self.date_time(at) }
+    }
+
+    fn format(self, at: Timestamp, pattern: &str) -> String {
+        match self {
+            Self::Utc => at.format(pattern).to_string(),
+            Self::Local => at.with_timezone(&chrono::Local).format(pattern).to_string(),
+        }
+    }
+}
+
 /// Where the time comes from. Clones read the same clock.
 #[derive(Clone, Debug)]
 pub struct Clock(Source);

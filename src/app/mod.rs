@@ -9,11 +9,13 @@
 
 pub mod keys;
 mod model;
+mod observe;
 mod press;
 mod rows;
 mod run;
 mod update;
 
 pub use model::{Effect, Focus, Message, Model, Notice, Pane, Settings, Tone, Want};
+pub use observe::Observed;
 pub use rows::{Counts, Row, Rows, Sort, SortBy};
 pub use run::run;

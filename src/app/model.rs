@@ -12,7 +12,8 @@ use crate::config::{Targets, Zone};
 use crate::poll::{Ask, Report};
 use crate::session::{Secret, SessionId};
 use crate::view::Theme;
-use crate::watch::{Fleet, Record};
+use crate::watch::cost::Rates;
+use crate::watch::{Fleet, Record, Thresholds};
 
 /// What does not change while the program runs.
 #[derive(Clone, Debug)]
@@ -21,6 +22,12 @@ pub struct Settings {
     pub targets: Targets,
     /// How often it is polled.
     pub interval: Duration,
+    /// When a session is flagged.
+    pub thresholds: Thresholds,
+    /// What things cost.
+    pub rates: Rates,
+    /// Whether a new flag rings the bell.
+    pub bell: bool,
     /// In which zone times are shown.
     pub zone: Zone,
     /// Colours and glyphs.
@@ -211,6 +218,8 @@ pub enum Effect {
     Copy(Copyable, Secret),
     /// Open this page; no secret is in it.
     Open(String),
+    /// Ring the terminal's bell.
+    Ring,
     /// Set the window's title.
     Title(String),
     /// Take pasted text as one event (while a line is edited), or as keys.
@@ -228,7 +237,7 @@ impl Model {
     #[must_use]
     pub fn new(settings: Settings, size: (u16, u16)) -> Self {
         Self {
-            fleet: Fleet::new(),
+            fleet: Fleet::new(settings.thresholds.clone()),
             settings,
             rows: Rows::default(),
             selected: None,

@@ -81,7 +81,7 @@ pub async fn run(settings: Settings, client: Client, clock: Clock, env: Env) -> 
             arrival =
                 event.or_else(|_| reported.try_recv().map(|report| Arrival::Report(Box::new(report)))).ok();
         }
-        model.expire(now);
+        hands.perform(model.expire(now));
     }
 }
 
@@ -131,6 +131,7 @@ impl Hands {
                 Effect::Ask(ask) => self.poller.ask(ask),
                 Effect::Copy(what, text) => self.clipboard.copy(what.name().to_owned(), text),
                 Effect::Open(page) => terminal::open(&page, &self.env, &self.events),
+                Effect::Ring => self.screen.ring(),
                 Effect::Title(title) => self.screen.set_title(&title),
                 Effect::TakePaste(on) => self.screen.set_paste(on),
                 Effect::Repaint => self.screen.repaint(),

@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use super::keys::Copyable;
 use super::model::{Effect, Focus, Message, Model, Notice, Tone, Want};
+use super::observe::Observed;
 use super::rows::Rows;
 use crate::clock::Moment;
 use crate::config::Targets;
-use crate::poll::{Ask, Reply, Report, Request};
-use crate::session::{Phase, Secret, SessionId};
+use crate::poll::{Ask, Report};
+use crate::session::{ConnectUrls, Fault, Phase, Secret, SessionId};
 use crate::text;
 use crate::view;
-use crate::watch::{Exchange, Input, Left, Scope};
+use crate::watch::{EventKind, Input, Left};
 
 /// How long a notice stays.
 const NOTICE: Duration = Duration::from_secs(5);
@@ -59,10 +60,11 @@ impl Model {
                 Vec::new()
             }
             Message::Slept(from, to) => {
-                self.fleet.apply(Input::Slept { from, to });
+                let mut effects = self.observe(Input::Slept { from, to });
                 let then = if self.paused { "polling is still paused" } else { "asking again" };
                 self.say(now, Tone::Plain, format!("this machine slept; {then}"));
-                vec![Effect::Ask(Ask::Afresh)]
+                effects.push(Effect::Ask(Ask::Afresh));
+                effects
             }
             Message::Resumed => {
                 vec![Effect::Repaint, Effect::Ask(if self.paused { Ask::Pause } else { Ask::Now })]
@@ -70,8 +72,8 @@ impl Model {
         }
     }
 
-    /// Time went by: what was shown for a while goes.
-    pub fn expire(&mut self, now: Moment) {
+    /// Time went by: what was shown for a while goes, and what depends on time alone may now be true.
+    pub fn expire(&mut self, now: Moment) -> Vec<Effect> {
         if self.notice.as_ref().is_some_and(|notice| notice.until <= now.boot) {
             self.notice = None;
         }
@@ -79,6 +81,10 @@ impl Model {
             && *until <= now.boot
         {
             self.focus = Focus::Pane(*back);
+        }
+        match self.fleet.next_deadline(now) {
+            Some(wait) if wait.is_zero() => self.observe(Input::TimePassed { now }),
+            Some(_) | None => Vec::new(),
         }
     }
 
@@ -91,6 +97,9 @@ impl Model {
         let mut wait: Option<Duration> = self.notice.as_ref().map(|notice| in_boot(notice.until));
         let mut sooner =
             |candidate: Duration| wait = Some(wait.map_or(candidate, |wait| wait.min(candidate)));
+        if let Some(wait) = self.fleet.next_deadline(now) {
+            sooner(wait.max(Duration::from_millis(1)));
+        }
         let server = self.server_time(now);
         let second = Duration::from_nanos(
             1_000_000_000_u64.saturating_sub(u64::from(server.timestamp_subsec_nanos())),
@@ -177,65 +186,45 @@ impl Model {
     }
 
     fn reported(&mut self, report: Report, now: Moment) -> Vec<Effect> {
+        let Observed { input, fresh } = Observed::from(report);
         let mut effects = Vec::new();
-        let at = Exchange { sent: report.sent, received: report.received, date: report.date };
-        let input = match (report.request, report.outcome) {
-            (Request::Fresh(id), Ok(Reply::Fresh(fresh))) => {
-                let input = Input::Seen {
-                    at,
-                    scope: Scope::One(id.clone()),
-                    sessions: vec![fresh.session],
-                    malformed: 0,
-                };
-                self.fleet.apply(input);
-                for want in self.take_wants(&id) {
-                    let url = match want.what {
-                        Copyable::Selenium => fresh.urls.selenium.clone(),
-                        Copyable::Id | Copyable::Connect | Copyable::Dashboard => fresh.urls.connect.clone(),
-                    };
-                    effects.extend(self.fetched(&want, url, now));
-                }
-                None
-            }
-            (Request::Fresh(id), Err(fault)) => {
-                for want in self.take_wants(&id) {
-                    let text = format!("the {} could not be fetched: {}", want.what.name(), fault.sentence());
-                    self.say(now, Tone::Bad, text);
-                }
-                None
-            }
-            (Request::Session(id), Ok(Reply::Session(session))) => {
-                Some(Input::Seen { at, scope: Scope::One(id), sessions: vec![session], malformed: 0 })
-            }
-            (Request::List(list), Ok(Reply::List(listing))) => Some(Input::Seen {
-                at,
-                scope: Scope::List(list),
-                sessions: listing.sessions,
-                malformed: listing.malformed,
-            }),
-            (Request::Projects, Ok(Reply::Projects(projects))) => Some(Input::Projects { at, projects }),
-            (Request::Projects, Err(fault)) if !fault.asks_for_rest() => None, // an extra, which nothing waits for
-            (Request::Session(id), Err(fault)) if fault.is_absence() => {
-                Some(Input::Missing { at, id, fault, next: report.next })
-            }
-            (request, Err(fault)) => {
-                let scope = match request {
-                    Request::Session(id) | Request::Fresh(id) => Scope::One(id),
-                    Request::List(list) => Scope::List(list),
-                    Request::Projects => Scope::Projects,
-                };
-                Some(Input::Failed { at, scope, fault, next: report.next })
-            }
-            // The poller pairs each request with its own reply.
-            (_, Ok(_)) => None,
-        };
         if let Some(input) = input {
-            self.fleet.apply(input);
+            effects.extend(self.observe(input));
         }
-        self.arrange();
-        effects.extend(self.retitle());
+        if let Some((id, outcome)) = fresh {
+            for want in self.take_wants(&id) {
+                effects.extend(self.arrived(&want, &outcome, now));
+            }
+        }
         self.tell_of_skew(now);
         effects
+    }
+
+    /// Tells the fleet, and the reader of what it is flagged for by that.
+    fn observe(&mut self, input: Input) -> Vec<Effect> {
+        let events = self.fleet.apply(input);
+        self.arrange();
+        let rings =
+            self.settings.bell && events.iter().any(|event| matches!(event.kind, EventKind::Flagged(_)));
+        rings.then_some(Effect::Ring).into_iter().chain(self.retitle()).collect()
+    }
+
+    /// What a fresh ask brought for one of the reader's wants.
+    fn arrived(&mut self, want: &Want, outcome: &Result<ConnectUrls, Fault>, now: Moment) -> Option<Effect> {
+        match outcome {
+            Ok(urls) => {
+                let url = match want.what {
+                    Copyable::Selenium => urls.selenium.clone(),
+                    Copyable::Id | Copyable::Connect | Copyable::Dashboard => urls.connect.clone(),
+                };
+                self.fetched(want, url, now)
+            }
+            Err(fault) => {
+                let text = format!("the {} could not be fetched: {}", want.what.name(), fault.sentence());
+                self.say(now, Tone::Bad, text);
+                None
+            }
+        }
     }
 
     /// Clocks that differ are said once.

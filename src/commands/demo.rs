@@ -31,8 +31,11 @@ pub async fn demo(config: DemoConfig, env: Env) -> Result<Exit, Refusal> {
     let settings = Settings {
         targets: Targets::All,
         interval: config.interval,
-        zone: config.zone,
-        theme: config.look.into(),
+        thresholds: config.screen.thresholds,
+        rates: config.screen.rates,
+        bell: config.screen.bell,
+        zone: config.screen.zone,
+        theme: config.screen.look.into(),
         host: None,
         key_tail: key_tail(&key),
         can_open: terminal::can_open(&env),

@@ -15,8 +15,11 @@ pub async fn watch(config: WatchConfig, env: Env) -> Result<Exit, Refusal> {
     let settings = Settings {
         targets: config.targets,
         interval: config.interval,
-        zone: config.zone,
-        theme: config.look.into(),
+        thresholds: config.screen.thresholds,
+        rates: config.screen.rates,
+        bell: config.screen.bell,
+        zone: config.screen.zone,
+        theme: config.screen.look.into(),
         host: (!config.endpoint.is_public()).then(|| config.endpoint.host()),
         key_tail: key_tail(&config.key),
         can_open: terminal::can_open(&env),

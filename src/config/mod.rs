@@ -8,8 +8,10 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::time::Duration;
 
-use crate::clock::Timestamp;
+pub use crate::clock::Zone;
 use crate::session::{Secret, SessionId};
+use crate::watch::Thresholds;
+use crate::watch::cost::Rates;
 
 pub use endpoint::Endpoint;
 
@@ -37,6 +39,19 @@ pub struct WatchConfig {
     pub endpoint: Endpoint,
     /// With which key.
     pub key: Secret,
+    /// How the screen is to be.
+    pub screen: ScreenConfig,
+}
+
+/// How the screen is to be, whatever it shows.
+#[derive(Clone, Debug)]
+pub struct ScreenConfig {
+    /// When a session is flagged.
+    pub thresholds: Thresholds,
+    /// What things cost.
+    pub rates: Rates,
+    /// Whether a new flag rings the bell.
+    pub bell: bool,
     /// Times in which zone.
     pub zone: Zone,
     /// Colours and glyphs.
@@ -52,10 +67,8 @@ pub struct DemoConfig {
     pub speed: u32,
     /// How often to ask, in simulated time.
     pub interval: Duration,
-    /// Times in which zone.
-    pub zone: Zone,
-    /// Colours and glyphs.
-    pub look: Look,
+    /// How the screen is to be.
+    pub screen: ScreenConfig,
 }
 
 /// What to print once.
@@ -95,43 +108,6 @@ pub enum Targets {
     Ids(Vec<SessionId>),
     /// Every session of the project that runs or is pending.
     All,
-}
-
-/// In which zone times are shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Zone {
-    /// As this machine's reader lives by.
-    Local,
-    /// UTC.
-    Utc,
-}
-
-impl Zone {
-    /// `21:04:09`
-    #[must_use]
-    pub fn time(self, at: Timestamp) -> String {
-        self.format(at, "%H:%M:%S")
-    }
-
-    /// `2026-11-22 21:04:09`
-    #[must_use]
-    pub fn date_time(self, at: Timestamp) -> String {
-        self.format(at, "%Y-%m-%d %H:%M:%S")
-    }
-
-    /// `21:04:09` for today's, with the date for others.
-    #[must_use]
-    pub fn short(self, at: Timestamp, now: Timestamp) -> String {
-        let day = |at| self.format(at, "%Y-%m-%d");
-        if day(at) == day(now) { self.time(at) } else { self.date_time(at) }
-    }
-
-    fn format(self, at: Timestamp, pattern: &str) -> String {
-        match self {
-            Self::Utc => at.format(pattern).to_string(),
-            Self::Local => at.with_timezone(&chrono::Local).format(pattern).to_string(),
-        }
-    }
 }
 
 /// What the terminal can show, or the reader wants of it.

@@ -4,12 +4,14 @@ use std::io::Read as _;
 use std::path::Path;
 
 use super::{
-    Config, DemoConfig, Endpoint, Environment, Exit, GetConfig, Look, Refusal, SimulateConfig, Targets,
-    WatchConfig, Zone, usage,
+    Config, DemoConfig, Endpoint, Environment, Exit, GetConfig, Look, Refusal, ScreenConfig, SimulateConfig,
+    Targets, WatchConfig, Zone, usage,
 };
 use crate::cli::{self, Api, Color, Command, Demo, Get, Simulate, Watch};
 use crate::session::{Secret, SessionId};
 use crate::text;
+use crate::watch::Thresholds;
+use crate::watch::cost::Rates;
 
 /// The largest key file that is read, in bytes.
 const LARGEST_KEY: u64 = 4096;
@@ -53,14 +55,14 @@ impl Config {
                     Targets::Ids(session_ids(&watch.ids, verbatim)?)
                 };
                 let endpoint = endpoint(&watch.api, env)?;
-                let (zone, look) = look(&watch.look, env);
                 let key = key(watch.api.api_key_file.as_deref(), env)?;
-                Ok(Self::Watch(WatchConfig { targets, interval: watch.interval, endpoint, key, zone, look }))
+                let screen = screen(&watch.attention, &watch.rates, watch.bell, &watch.look, env);
+                Ok(Self::Watch(WatchConfig { targets, interval: watch.interval, endpoint, key, screen }))
             }
             Some(Command::Get(get)) => get_config(&get, env).map(Self::Get),
-            Some(Command::Demo(Demo { scenario, speed, interval, look: wanted })) => {
-                let (zone, look) = look(&wanted, env);
-                Ok(Self::Demo(DemoConfig { scenario, speed, interval, zone, look }))
+            Some(Command::Demo(Demo { scenario, speed, interval, attention, rates, bell, look })) => {
+                let screen = screen(&attention, &rates, bell, &look, env);
+                Ok(Self::Demo(DemoConfig { scenario, speed, interval, screen }))
             }
             Some(Command::Simulate(Simulate { port, scenario, sessions })) => {
                 let sessions = usize::try_from(sessions).unwrap_or(usize::MAX);
@@ -168,13 +170,29 @@ fn zone(utc: bool) -> Zone {
     if utc { Zone::Utc } else { Zone::Local }
 }
 
-fn look(look: &cli::Look, env: &Environment) -> (Zone, Look) {
+fn screen(
+    attention: &cli::Attention,
+    rates: &cli::Rates,
+    bell: bool,
+    look: &cli::Look,
+    env: &Environment,
+) -> ScreenConfig {
+    let zone = zone(look.utc);
+    let rates = Rates { hour: rates.rate_hour, gb: rates.rate_gb };
+    ScreenConfig { thresholds: thresholds(attention), rates, bell, zone, look: self::look(look, env) }
+}
+
+fn thresholds(attention: &cli::Attention) -> Thresholds {
+    Thresholds::new(attention.warn.iter().copied().filter(|left| !left.is_zero()).collect(), attention.idle)
+}
+
+fn look(look: &cli::Look, env: &Environment) -> Look {
     let color = match look.color {
         Color::Always => true,
         Color::Never => false,
         Color::Auto => env.get("NO_COLOR").is_none(),
     };
-    (zone(look.utc), Look { color, ascii: look.ascii || !has_utf8(env) })
+    Look { color, ascii: look.ascii || !has_utf8(env) }
 }
 
 /// Whether the locale's characters are UTF-8: the first of the three that is set decides.
@@ -247,7 +265,7 @@ mod tests {
     #[test]
     fn the_look_follows_the_options_then_the_environment() {
         let look = |args: &[&str], vars: &[(&str, &str)]| {
-            let look = watch(args, vars).look;
+            let look = watch(args, vars).screen.look;
             (look.color, look.ascii)
         };
         let utf8 = ("LANG", "de_DE.UTF-8");

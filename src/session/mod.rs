@@ -140,6 +140,12 @@ impl Status {
         }
     }
 
+    /// Whether it is an end.
+    #[must_use]
+    pub fn is_end(&self) -> bool {
+        self.phase() == Phase::Ended
+    }
+
     /// Whether the session lives.
     #[must_use]
     pub fn phase(&self) -> Phase {

@@ -62,6 +62,12 @@ pub fn span(d: Duration) -> String {
     }
 }
 
+/// How far apart two times are, always with a tenth below a minute: "0.0 s", "1.2 s", "14.0 s"; then as a [`span`].
+#[must_use]
+pub fn tenths(d: Duration) -> String {
+    if d.as_secs() < MINUTE { format!("{}.{} s", d.as_secs(), d.subsec_millis() / 100) } else { span(d) }
+}
+
 /// How long a request took: "<1 ms", "84 ms", and from a second on as a [`span`].
 #[must_use]
 pub fn latency(d: Duration) -> String {

@@ -14,7 +14,8 @@ use crate::session::{
     ConnectFields, Fault, FaultKind, List, Metadata, Project, Region, Session, SessionId, Status, running,
 };
 use crate::text::Untrusted;
-use crate::watch::{Exchange, Input, Scope};
+use crate::watch::cost::Rates;
+use crate::watch::{Exchange, Input, Scope, Thresholds};
 
 /// The sizes at which every state is looked at.
 pub(super) const SIZES: [(u16, u16); 4] = [(120, 40), (80, 24), (40, 12), (20, 5)];
@@ -50,6 +51,9 @@ pub(super) fn blank(targets: Targets) -> Model {
     let settings = Settings {
         targets,
         interval: INTERVAL,
+        thresholds: Thresholds::default(),
+        rates: Rates::default(),
+        bell: false,
         zone: Zone::Utc,
         theme: Theme::colored(),
         host: None,

@@ -75,6 +75,14 @@ impl ServerClock {
         self.zero.map_or(moment.wall, |zero| later(zero, moment.boot))
     }
 
+    /// How far [`ServerClock::at`] may be off, as far as the replies' dates say.
+    #[must_use]
+    pub fn slack(&self) -> Duration {
+        let (Some((low, high)), Some(zero)) = (self.range, self.zero) else { return Duration::ZERO };
+        let off = zero.signed_duration_since(low).max(high.signed_duration_since(zero));
+        off.to_std().unwrap_or_default()
+    }
+
     /// How far the server's clock is ahead of our wall clock, as of the last reply.
     #[must_use]
     pub fn skew(&self) -> TimeDelta {
@@ -126,6 +134,12 @@ impl When {
             }
             Some(_) | None => (self, false),
         }
+    }
+
+    /// By so much more at either end.
+    #[must_use]
+    pub fn widened(self, by: Duration) -> Self {
+        Self { earliest: self.earliest.map(|at| earlier(at, by)), latest: later(self.latest, by) }
     }
 
     /// How far apart its ends are.

@@ -1,9 +1,22 @@
 //! What happened, as one sentence each.
+//!
+//! Every event says *when* as an interval on the server's clock ([`When`]), and when this program learned of it. Its
+//! sentence claims what was observed and no more; what probably lies behind an end is [`verdict`](super::verdict)'s.
+
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::bounds::When;
-use crate::session::{Fault, SessionId, Status};
+use super::flag::Flag;
+use crate::clock::{Timestamp, Zone};
+use crate::session::{Fault, FaultKind, Region, SessionId, Status};
+use crate::text::{self, Untrusted};
+
+/// How many sessions a sentence names; the others are counted.
+const NAMED: usize = 4;
+/// The columns of an id in a sentence.
+const SHORT_ID: usize = 8;
 
 /// Something that happened to a session, or between the API and us.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -12,6 +25,8 @@ pub struct Event {
     pub id: Option<SessionId>,
     /// Between when and when, on the server's clock.
     pub when: When,
+    /// When it was learned, on the server's clock: events are in this order.
+    pub seen: Timestamp,
     /// What.
     pub kind: EventKind,
 }
@@ -20,8 +35,15 @@ pub struct Event {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum EventKind {
     /// The first reply about it.
-    FirstSeen(Status),
-    /// Another status, and it lives on.
+    FirstSeen {
+        /// What it said.
+        status: Status,
+        /// What was left then of its time.
+        left: Option<Duration>,
+        /// Its `endedAt`, where it had ended before.
+        ended: Option<Timestamp>,
+    },
+    /// Another status, and nothing ended by it.
     Changed {
         /// The last that was seen before.
         from: Status,
@@ -29,32 +51,213 @@ pub enum EventKind {
         to: Status,
     },
     /// It ended while it was watched.
-    Ended(Status),
-    /// The API says RUNNING or PENDING, but the list lacks it.
+    Ended {
+        /// As what.
+        status: Status,
+        /// Its `endedAt`.
+        said: Option<Timestamp>,
+        /// Whether `endedAt` lies between the last reply before and the first after.
+        fits: bool,
+        /// When the last reply that said otherwise came.
+        last_alive: Option<Timestamp>,
+    },
+    /// The API says that it lives, after it said that it had ended.
+    Contradicted {
+        /// As what it had ended.
+        from: Status,
+        /// What the API says now.
+        to: Status,
+    },
+    /// Its `expiresAt` changed.
+    ExpiryMoved {
+        /// The last that was seen before.
+        from: Timestamp,
+        /// The first that was seen after.
+        to: Timestamp,
+    },
+    /// Its `keepAlive` changed to this.
+    KeepAlive(bool),
+    /// Its `region` changed.
+    Region {
+        /// The last that was seen before.
+        from: Region,
+        /// The first that was seen after.
+        to: Region,
+    },
+    /// Its `contextId` changed to this; `None` if it went.
+    Context(Option<Untrusted>),
+    /// Its `userMetadata` changed. What is in it is not told: events leave the program.
+    Metadata,
+    /// Its proxy's bytes began to grow.
+    TrafficStarted,
+    /// Its proxy's bytes have stood still for a while.
+    TrafficStopped {
+        /// At this number.
+        bytes: i64,
+    },
+    /// The API says that it lives, but its list lacks it.
     Unlisted,
     /// The API does not know it (any more).
     NotFound(Fault),
-    /// Polls began to fail.
-    Failing(Fault),
+    /// The API knows it again.
+    FoundAgain(Status),
+    /// A reply that was sent after the expiry says that it lives.
+    Overdue {
+        /// Its `expiresAt`.
+        expires: Timestamp,
+    },
+    /// It wants attention.
+    Flagged(Flag),
+    /// After its end a session with the same metadata appeared.
+    Successor(SessionId),
+    /// Several sessions ended at about the same time, none of them by its timeout.
+    Together {
+        /// Which, in the order of their ends.
+        ids: Vec<SessionId>,
+        /// How far apart the first and the last end are, by `endedAt`.
+        spread: Duration,
+    },
+    /// Polls began to fail, or fail otherwise than before; of one session, if the event has an id.
+    Failing {
+        /// Why.
+        fault: Fault,
+        /// How long until the next try.
+        wait: Option<Duration>,
+    },
     /// Polls succeed again.
-    Recovered,
-    /// The machine slept.
-    Slept,
+    Recovered {
+        /// How long nothing came.
+        after: Duration,
+    },
+    /// The machine slept for so long.
+    Slept(Duration),
+    /// This machine's wall clock was set by so many milliseconds; negative if it was set back.
+    ClockSet {
+        /// By how much.
+        by_ms: i64,
+    },
 }
 
 impl EventKind {
-    /// One sentence, fit for a terminal.
+    /// Its name in `keepwatch events`: part of the schema.
     #[must_use]
-    pub fn sentence(&self) -> String {
+    pub fn name(&self) -> &'static str {
         match self {
-            Self::FirstSeen(status) => format!("first seen {}", status.shown(24)),
+            Self::FirstSeen { .. } => "first_seen",
+            Self::Changed { .. } => "status_changed",
+            Self::Ended { .. } => "ended",
+            Self::Contradicted { .. } => "contradicted",
+            Self::ExpiryMoved { .. } => "expiry_moved",
+            Self::KeepAlive(_) => "keep_alive_changed",
+            Self::Region { .. } => "region_changed",
+            Self::Context(_) => "context_changed",
+            Self::Metadata => "metadata_changed",
+            Self::TrafficStarted => "traffic_started",
+            Self::TrafficStopped { .. } => "traffic_stopped",
+            Self::Unlisted => "unlisted",
+            Self::NotFound(_) => "not_found",
+            Self::FoundAgain(_) => "found_again",
+            Self::Overdue { .. } => "overdue",
+            Self::Flagged(_) => "flagged",
+            Self::Successor(_) => "successor",
+            Self::Together { .. } => "ended_together",
+            Self::Failing { fault, .. } if fault.kind == FaultKind::RateLimited => "rate_limited",
+            Self::Failing { .. } => "polls_failing",
+            Self::Recovered { .. } => "polls_recovered",
+            Self::Slept(_) => "slept",
+            Self::ClockSet { .. } => "clock_set",
+        }
+    }
+
+    /// Whether it is the first or the last thing known of a session: no other event pushes it out.
+    #[must_use]
+    pub fn is_kept(&self) -> bool {
+        matches!(self, Self::FirstSeen { .. } | Self::Ended { .. })
+    }
+
+    /// One sentence, fit for a terminal. Times of day are written in `zone`, those of another day than `today`'s with
+    /// their date.
+    #[must_use]
+    pub fn sentence(&self, zone: Zone, today: Timestamp) -> String {
+        match self {
+            Self::FirstSeen { status, left, ended } => {
+                let rest = match (left, ended) {
+                    (_, Some(at)) => format!(", ended at {}", zone.short(*at, today)),
+                    (Some(left), None) => format!(", {} left", text::countdown(*left)),
+                    (None, None) => String::new(),
+                };
+                let already = if status.is_end() { "already " } else { "" };
+                format!("first seen {already}{}{rest}", status.shown(24))
+            }
             Self::Changed { from, to } => format!("{} → {}", from.shown(24), to.shown(24)),
-            Self::Ended(status) => format!("{}, seen ended", status.shown(24)),
+            Self::Ended { status, said, fits, .. } => match said {
+                Some(at) if *fits => format!("{} (endedAt {})", status.shown(24), zone.tenths(*at)),
+                Some(at) => format!(
+                    "{} (endedAt {}, which is not when it was seen to end)",
+                    status.shown(24),
+                    zone.short(*at, today)
+                ),
+                None => format!("{} (the API gives no endedAt)", status.shown(24)),
+            },
+            Self::Contradicted { from, to } => {
+                format!("the API says {} after it said {}", to.shown(24), from.shown(24))
+            }
+            Self::ExpiryMoved { from, to } => {
+                format!("expiry moved from {} to {}", zone.short(*from, today), zone.short(*to, today))
+            }
+            Self::KeepAlive(true) => "keep-alive was switched on".into(),
+            Self::KeepAlive(false) => "keep-alive was switched off".into(),
+            Self::Region { from, to } => format!("region {} → {}", from.shown(24), to.shown(24)),
+            Self::Context(Some(to)) => format!("context changed to {}", to.shown(60)),
+            Self::Context(None) => "context removed".into(),
+            Self::Metadata => "metadata changed".into(),
+            Self::TrafficStarted => "proxy traffic started".into(),
+            Self::TrafficStopped { bytes } => format!("proxy traffic stopped at {}", text::bytes(*bytes)),
             Self::Unlisted => "the API says it lives, but its list lacks it".into(),
             Self::NotFound(fault) => fault.sentence(),
-            Self::Failing(fault) => format!("polls fail: {}", fault.sentence()),
-            Self::Recovered => "polls succeed again".into(),
-            Self::Slept => "this machine slept; what happened meanwhile was not seen".into(),
+            Self::FoundAgain(status) => format!("found again, {}", status.shown(24)),
+            Self::Overdue { expires } => {
+                format!("overdue: the API still says it lives, after its expiry at {}", zone.tenths(*expires))
+            }
+            Self::Flagged(flag) => flag.sentence(),
+            Self::Successor(id) => {
+                format!("a new session with the same metadata appeared: {}", id.shown(SHORT_ID))
+            }
+            Self::Together { ids, spread } => {
+                let named: Vec<String> = ids.iter().take(NAMED).map(|id| id.shown(SHORT_ID)).collect();
+                let more = ids.len().saturating_sub(NAMED);
+                let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+                format!(
+                    "{} sessions ended within {} of each other: {}{more}",
+                    ids.len(),
+                    text::tenths(*spread),
+                    named.join(", ")
+                )
+            }
+            Self::Failing { fault, wait } => {
+                let wait = wait.filter(|wait| !wait.is_zero());
+                let wait = wait.map(|wait| format!("; next try in {}", text::span(wait))).unwrap_or_default();
+                let fails = if fault.kind == FaultKind::RateLimited { "" } else { "polls fail: " };
+                format!("{fails}{}{wait}", fault.sentence())
+            }
+            Self::Recovered { after } => format!("polls succeed again, after {}", text::span(*after)),
+            Self::Slept(for_) => {
+                format!("this machine slept for {}; what happened meanwhile was not seen", text::span(*for_))
+            }
+            Self::ClockSet { by_ms } => {
+                let by = text::span(Duration::from_millis(by_ms.unsigned_abs()));
+                let way = if *by_ms < 0 { "back" } else { "forward" };
+                format!("this machine's clock was set {way} by {by}; times here do not follow it")
+            }
+        }
+    }
+
+    /// The request of the API that it speaks of, for a support ticket.
+    #[must_use]
+    pub fn request_id(&self) -> Option<&Untrusted> {
+        match self {
+            Self::NotFound(fault) | Self::Failing { fault, .. } => fault.request_id.as_ref(),
+            _ => None,
         }
     }
 }

@@ -1,119 +1,65 @@
-//! All sessions that are watched, and how the polling goes.
+//! All sessions that are watched, and what happened to them.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use super::bounds::{ServerClock, When};
+use super::compare;
+use super::cost::Short;
 use super::event::{Event, EventKind};
+use super::flag::Thresholds;
+use super::health::Health;
 use super::input::{Exchange, Input, Scope};
-use super::record::{Ended, Failing, Presence, Record};
-use crate::clock::Moment;
-use crate::session::{Fault, List, Metadata, Phase, Project, Session, SessionId};
+use super::record::{Failing, Presence, Record};
+use super::timeline::{Seq, Timeline};
+use super::together::Ends;
+use super::verdict::{Evidence, Verdict};
+use crate::clock::{Moment, Timestamp};
+use crate::session::{Fault, List, Metadata, Project, Session, SessionId};
 
 /// How many sessions that are over stay, beside those that the reader named.
 const MOST_OVER: usize = 500;
-/// How many past failures stay.
-const MOST_FAILURES: usize = 200;
+/// How many of the newest ends a new session is compared with.
+const MOST_RECENT: usize = 64;
+/// A session that appears later than this after an end has nothing to do with it, in seconds.
+const SUCCEEDS_WITHIN: i64 = 5 * 60;
+/// The wall clock was set if it moved by more than this against the clock since boot, in milliseconds.
+const CLOCK_SET: i64 = 2000;
 
 /// The record of everything that was observed. It learns only through [`Fleet::apply`].
 #[derive(Debug, Default)]
 pub struct Fleet {
-    records: HashMap<SessionId, Record>,
+    pub(super) records: HashMap<SessionId, Record>,
     /// Over and not named by the reader, the oldest first.
     over: VecDeque<SessionId>,
-    clock: ServerClock,
+    pub(super) clock: ServerClock,
     health: Health,
     projects: Vec<Project>,
-}
-
-/// How the polling goes.
-#[derive(Debug, Default)]
-pub struct Health {
-    /// The newest poll that brought something.
-    pub last_good: Option<Exchange>,
-    /// What keeps all polls, or a list, from succeeding now.
-    pub failing: Option<Failing>,
-    /// Past failures, the newest last.
-    pub failures: VecDeque<Failure>,
-    /// Elements of the newest lists that were no session.
-    pub malformed: u32,
-    /// The same of each list, by [`List::ALL`]'s order.
-    malformed_in: [u32; 2],
-    /// The scope of `failing`.
-    failing_scope: Option<Scope>,
-}
-
-/// A poll that failed.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Failure {
-    /// When.
-    pub at: Exchange,
-    /// What was asked for.
-    pub scope: Scope,
-    /// Why it failed.
-    pub fault: Fault,
-}
-
-impl Health {
-    /// Why the newest try brought nothing, if it was after the newest that did.
-    #[must_use]
-    pub fn cause(&self) -> Option<&Fault> {
-        let failing = self.failing.as_ref().map(|failing| &failing.fault);
-        failing.or_else(|| {
-            let newest = self.failures.back()?;
-            let later = self.last_good.is_none_or(|good| good.received.mono < newest.at.received.mono);
-            later.then_some(&newest.fault)
-        })
-    }
-
-    fn failed(&mut self, at: Exchange, scope: &Scope, fault: &Fault, next: Option<Moment>) -> bool {
-        if self.failures.len() >= MOST_FAILURES {
-            self.failures.pop_front();
-        }
-        self.failures.push_back(Failure { at, scope: scope.clone(), fault: fault.clone() });
-        // Polls that were under way together fail together: that is one failure.
-        let before = self.failing.as_ref();
-        let again = before.is_none_or(|before| at.sent.mono >= before.at.received.mono);
-        if !fault.concerns_all() && !fault.is_refusal() && matches!(scope, Scope::One(_)) {
-            // It came further than what kept all from succeeding.
-            self.failing.take_if(|before| again && before.fault.concerns_all());
-            return false;
-        }
-        let count = before.map_or(0, |before| before.count).saturating_add(u32::from(again));
-        let new = self.failing.replace(Failing { at, fault: fault.clone(), count, next }).is_none();
-        self.failing_scope = Some(scope.clone());
-        new
-    }
-
-    /// A good reply. Returns whether that ends a row of failures: one to a request from before the failure does not.
-    fn good(&mut self, at: Exchange, scope: &Scope) -> bool {
-        let over = self.failing.as_ref().is_some_and(|failing| {
-            at.sent.mono >= failing.at.received.mono
-                && (failing.fault.concerns_all() || self.failing_scope.as_ref() == Some(scope))
-        });
-        // While a list fails, what else succeeds does not make its sessions any fresher.
-        if (over || self.failing.is_none())
-            && self.last_good.is_none_or(|last| last.received.mono <= at.received.mono)
-        {
-            self.last_good = Some(at);
-        }
-        if over {
-            self.failing = None;
-            self.failing_scope = None;
-        }
-        over
-    }
+    timeline: Timeline,
+    pub(super) thresholds: Thresholds,
+    /// When which session will next be flagged, if nothing happens.
+    pub(super) deadlines: BTreeSet<(Timestamp, SessionId)>,
+    pub(super) ends: Ends,
+    /// The newest ends of sessions with metadata.
+    recent: VecDeque<(SessionId, Metadata, Timestamp)>,
+    short: Short,
+    /// How many lists came.
+    lists: u64,
+    /// The newest moment that an input told of.
+    latest: Option<Moment>,
 }
 
 impl Fleet {
-    /// A fleet that has seen nothing.
+    /// A fleet that has seen nothing, and flags sessions at these thresholds.
     #[must_use]
-    pub fn new() -> Self {
-        Self::default()
+    pub fn new(thresholds: Thresholds) -> Self {
+        Self { thresholds, ..Self::default() }
     }
 
     /// Takes one input, and says what happened by it.
     pub fn apply(&mut self, input: Input) -> Vec<Event> {
         let mut events = Vec::new();
+        let now = input.moment();
+        self.watch_clock(now, &mut events);
         match input {
             Input::Asked { ids, .. } => {
                 for id in ids {
@@ -122,19 +68,15 @@ impl Fleet {
             }
             Input::Seen { at, scope, sessions, malformed } => {
                 self.clock.observe(&at);
-                if self.health.good(at, &scope) {
-                    events.push(self.event(None, When::at(&self.clock, at.received), EventKind::Recovered));
-                }
+                self.good(at, &scope, &mut events);
                 match scope {
                     Scope::One(id) => {
                         if let Some(session) = sessions.into_iter().next() {
-                            self.seen(at, id, session, false, &mut events);
+                            self.seen(at, id, session, None, &mut events);
                         }
                     }
                     Scope::List(list) => {
-                        let [running, pending] = &mut self.health.malformed_in;
-                        *(if list == List::Running { &mut *running } else { &mut *pending }) = malformed;
-                        self.health.malformed = running.saturating_add(*pending);
+                        self.health.malformed(list, malformed);
                         self.listed(at, list, sessions, &mut events);
                     }
                     Scope::Projects => {}
@@ -142,129 +84,172 @@ impl Fleet {
             }
             Input::Missing { at, id, fault, next } => {
                 self.clock.observe(&at);
-                self.health.good(at, &Scope::One(id.clone()));
+                self.good(at, &Scope::One(id.clone()), &mut events);
                 self.missing(at, &id, fault, next, &mut events);
             }
-            Input::Failed { at, scope, fault, next } => {
-                if let Scope::One(id) = &scope
-                    && let Some(record) = self.records.get_mut(id)
-                {
-                    let count = record.failing.as_ref().map_or(0, |failing| failing.count).saturating_add(1);
-                    record.failing = Some(Failing { at, fault: fault.clone(), count, next });
-                }
-                if self.health.failed(at, &scope, &fault, next) {
-                    let when = When::at(&self.clock, at.received);
-                    events.push(self.event(None, when, EventKind::Failing(fault)));
-                }
-            }
+            Input::Failed { at, scope, fault, next } => self.failed(at, &scope, fault, next, &mut events),
             Input::Projects { at, projects } => {
                 self.clock.observe(&at);
                 self.projects = projects;
             }
             Input::Slept { from, to } => {
                 let when = When { earliest: Some(self.clock.at(from)), latest: self.clock.at(to) };
-                events.push(self.event(None, when, EventKind::Slept));
+                let asleep = to.since(from).saturating_sub(to.mono.saturating_sub(from.mono));
+                self.tell(None, when, to, EventKind::Slept(asleep), &mut events);
             }
             Input::TimePassed { .. } => {}
         }
+        self.pass(now, &mut events);
         self.bound();
         events
     }
 
-    fn event(&self, id: Option<&SessionId>, when: When, kind: EventKind) -> Event {
-        Event { id: id.cloned(), when, kind }
+    /// Puts an event on record.
+    pub(super) fn tell(
+        &mut self,
+        id: Option<&SessionId>,
+        when: When,
+        now: Moment,
+        kind: EventKind,
+        out: &mut Vec<Event>,
+    ) -> Seq {
+        let event = Event { id: id.cloned(), when, seen: self.clock.at(now), kind };
+        out.push(event.clone());
+        self.timeline.push(event)
     }
 
-    /// A reply about one session. One that was sent before the newest we have says nothing new.
+    /// A wall clock that moves otherwise than the clock since boot was set.
+    fn watch_clock(&mut self, now: Moment, out: &mut Vec<Event>) {
+        let before = self.latest.replace(now);
+        let Some(before) = before else { return };
+        let against_boot = |moment: Moment| {
+            let boot = i64::try_from(moment.boot.as_millis()).unwrap_or(i64::MAX);
+            moment.wall.timestamp_millis().saturating_sub(boot)
+        };
+        let by_ms = against_boot(now).saturating_sub(against_boot(before));
+        if by_ms.abs() >= CLOCK_SET {
+            self.tell(None, When::at(&self.clock, now), now, EventKind::ClockSet { by_ms }, out);
+        }
+    }
+
+    fn good(&mut self, at: Exchange, scope: &Scope, out: &mut Vec<Event>) {
+        if let Some(over) = self.health.good(at, scope) {
+            let after = at.received.since(over.since.sent);
+            let when = When::at(&self.clock, at.received);
+            self.tell(None, when, at.received, EventKind::Recovered { after }, out);
+        }
+    }
+
+    fn failed(
+        &mut self,
+        at: Exchange,
+        scope: &Scope,
+        fault: Fault,
+        next: Option<Moment>,
+        out: &mut Vec<Event>,
+    ) {
+        let (when, wait) = (When::at(&self.clock, at.received), next.map(|next| next.since(at.received)));
+        let of_all = self.health.failed(at, scope, &fault, next);
+        let mut of_one = None;
+        if let Scope::One(id) = scope
+            && let Some(record) = self.records.get_mut(id)
+        {
+            let before = record.failing.as_ref();
+            let count = before.map_or(0, |failing| failing.count).saturating_add(1);
+            let since = before.map_or(at, |failing| failing.since);
+            let told = before.is_some_and(|failing| !failing.fault.concerns_all());
+            of_one = (!told && !fault.concerns_all()).then_some(id);
+            record.failing = Some(Failing { since, at, fault: fault.clone(), count, next });
+        }
+        if of_all {
+            self.tell(None, when, at.received, EventKind::Failing { fault, wait }, out);
+        } else if let Some(id) = of_one {
+            self.tell(Some(id), when, at.received, EventKind::Failing { fault, wait }, out);
+        }
+    }
+
+    /// A reply about one session; of a list, if it has a number.
     fn seen(
         &mut self,
         at: Exchange,
         id: SessionId,
-        mut session: Session,
-        from_list: bool,
-        events: &mut Vec<Event>,
+        session: Session,
+        list: Option<u64>,
+        out: &mut Vec<Event>,
     ) {
-        let record = self.records.entry(id.clone()).or_insert_with(|| Record::new(id.clone(), false));
-        record.replies = record.replies.saturating_add(1);
-        if record.last.is_some_and(|last| at.sent.mono < last.sent.mono) {
-            return;
+        if !self.records.contains_key(&id) {
+            self.records.insert(id.clone(), Record::new(id.clone(), false));
         }
-        record.failing = None;
-        let old = record.session.take();
-        let (before, was) = (record.last_alive, old.as_ref().map(|old| old.status.clone()));
-        let phase = session.status.phase();
-        match &was {
-            None => {
-                let when = When::between(&self.clock, None, &at);
-                events.push(Event {
-                    id: Some(id.clone()),
-                    when,
-                    kind: EventKind::FirstSeen(session.status.clone()),
-                });
+        let Some(record) = self.records.get_mut(&id) else { return };
+        record.listed = list.unwrap_or(record.listed);
+        let is_first = record.session.is_none();
+        let Some(taken) = record.take(at, session, list.is_some(), &self.clock) else { return };
+        for (when, kind) in taken.news {
+            self.tell(Some(&id), when, at.received, kind, out);
+        }
+        if let Some(Some(ended)) = taken.revived {
+            self.ends.remove(&id, ended);
+        }
+        if taken.ended {
+            self.take_end(&id, at.received);
+        } else if is_first {
+            self.succeed(&id, at, out);
+        }
+        self.attend(&id, at.received, out);
+    }
+
+    /// What follows for the others from an end.
+    fn take_end(&mut self, id: &SessionId, now: Moment) {
+        let counts = self.evidence(id).is_some_and(|evidence| evidence.counts_together());
+        let Some(record) = self.records.get(id) else { return };
+        let Some(session) = &record.session else { return };
+        if let Some(ended) = session.ended.filter(|_| counts) {
+            self.ends.add(id, ended, now.boot);
+        }
+        if let Some(ran) = record.ran() {
+            self.short.add(ran);
+        }
+        if let (Some(metadata), Some(at)) = (compare::attached(session), record.ended_at()) {
+            if self.recent.len() >= MOST_RECENT {
+                self.recent.pop_front();
             }
-            Some(was) if *was != session.status && (phase != Phase::Ended || record.ended.is_some()) => {
-                let when = When::between(&self.clock, record.last.as_ref(), &at);
-                let kind = EventKind::Changed { from: was.clone(), to: session.status.clone() };
-                events.push(Event { id: Some(id.clone()), when, kind });
-            }
-            Some(_) => {}
+            self.recent.push_back((id.clone(), metadata.clone(), at));
         }
-        if phase == Phase::Ended {
-            if record.ended.is_none() {
-                let (when, said_fits) =
-                    When::between(&self.clock, before.as_ref(), &at).narrowed(session.ended);
-                record.ended = Some(Ended { when, said_fits, seen: at });
-                if was.is_some() {
-                    let kind = EventKind::Ended(session.status.clone());
-                    events.push(Event { id: Some(id.clone()), when, kind });
-                }
-                if !record.asked_for {
-                    lay_down(&mut self.over, &id);
-                }
-            }
-        } else {
-            record.last_alive = Some(at);
-            record.ended = None;
+        if !record.asked_for {
+            lay_down(&mut self.over, id);
         }
-        record.presence = match (&record.presence, from_list, phase) {
-            // With another status it is another list that should have it, and that one was not asked since.
-            (Presence::Unlisted { since, confirmed }, false, Phase::Alive | Phase::Unknown)
-                if was.as_ref() == Some(&session.status) =>
-            {
-                if !confirmed {
-                    let when = When::at(&self.clock, at.received);
-                    events.push(Event { id: Some(id), when, kind: EventKind::Unlisted });
-                }
-                Presence::Unlisted { since: *since, confirmed: true }
-            }
-            _ => Presence::Here,
-        };
-        if let Some(bytes) = session.proxy_bytes {
-            record.traffic.observe(at.received.boot, bytes);
+    }
+
+    /// A session that is new: where it has the metadata of one that has just ended, that one is told.
+    fn succeed(&mut self, id: &SessionId, at: Exchange, out: &mut Vec<Event>) {
+        let Some(session) = self.records.get(id).and_then(|record| record.session.as_ref()) else { return };
+        let Some(metadata) = compare::attached(session) else { return };
+        let Some(born) = session.created.or(session.started) else { return };
+        let place = self.recent.iter().rposition(|(_, of, ended)| {
+            let after = born.signed_duration_since(*ended).num_seconds();
+            of == metadata && (0..=SUCCEEDS_WITHIN).contains(&after) && born >= *ended
+        });
+        let Some((before, ..)) = place.and_then(|place| self.recent.remove(place)) else { return };
+        if let Some(record) = self.records.get_mut(&before) {
+            record.successor = Some(id.clone());
+            let when = When { earliest: Some(born), latest: self.clock.at(at.received) };
+            self.tell(Some(&before), when, at.received, EventKind::Successor(id.clone()), out);
         }
-        // What a list leaves out stays as a single reply said it; equal texts are kept once.
-        session.connect = session.connect.or(old.as_ref().and_then(|old| old.connect));
-        match old {
-            Some(old) if old.metadata == session.metadata => session.metadata = old.metadata,
-            Some(_) | None => record.label = session.metadata.as_ref().and_then(Metadata::label),
-        }
-        record.first.get_or_insert(at);
-        record.last = Some(at);
-        record.session = Some(session);
     }
 
     /// A list holds all sessions of its status, or should: what it lacks is asked for singly before anything is said.
-    fn listed(&mut self, at: Exchange, list: List, sessions: Vec<Session>, events: &mut Vec<Event>) {
+    fn listed(&mut self, at: Exchange, list: List, sessions: Vec<Session>, out: &mut Vec<Event>) {
         let status = list.status();
-        let here: HashSet<SessionId> = sessions.iter().map(|session| session.id.clone()).collect();
+        self.lists = self.lists.saturating_add(1);
+        let number = self.lists;
         for session in sessions {
             let id = session.id.clone();
-            self.seen(at, id, session, true, events);
+            self.seen(at, id, session, Some(number), out);
         }
         for record in self.records.values_mut() {
-            let lacking = record.status() == Some(&status)
+            let lacking = record.listed != number
+                && record.status() == Some(&status)
                 && record.presence == Presence::Here
-                && !here.contains(&record.id)
                 && record.last.is_some_and(|last| last.sent.mono < at.sent.mono);
             if lacking {
                 record.presence = Presence::Unlisted { since: at.received, confirmed: false };
@@ -278,35 +263,95 @@ impl Fleet {
         id: &SessionId,
         fault: Fault,
         next: Option<Moment>,
-        events: &mut Vec<Event>,
+        out: &mut Vec<Event>,
     ) {
         let Some(record) = self.records.get_mut(id) else { return };
         if record.last.is_some_and(|last| at.sent.mono < last.sent.mono) {
             return;
         }
         record.failing = None;
-        let since = match &record.presence {
-            Presence::NotFound { since, .. } => *since,
-            Presence::Awaited | Presence::Here | Presence::Unlisted { .. } => {
-                let when = When::between(&self.clock, record.last.as_ref(), &at);
-                events.push(Event { id: Some(id.clone()), when, kind: EventKind::NotFound(fault.clone()) });
-                if !record.asked_for {
-                    lay_down(&mut self.over, id);
-                }
-                at
-            }
+        let (since, is_new) = match &record.presence {
+            Presence::NotFound { since, .. } => (*since, false),
+            Presence::Awaited | Presence::Here | Presence::Unlisted { .. } => (at, true),
         };
-        record.presence = Presence::NotFound { since, fault, next };
+        let when = When::between(&self.clock, record.last.as_ref(), &at);
+        record.presence = Presence::NotFound { since, fault: fault.clone(), next };
+        if is_new {
+            if !record.asked_for {
+                lay_down(&mut self.over, id);
+            }
+            self.tell(Some(id), when, at.received, EventKind::NotFound(fault), out);
+            self.attend(id, at.received, out);
+        }
     }
 
     /// Forgets the oldest of what is over.
     fn bound(&mut self) {
         while self.over.len() > MOST_OVER {
             let Some(oldest) = self.over.pop_front() else { return };
-            if self.records.get(&oldest).is_some_and(|record| record.is_over() && !record.asked_for) {
-                self.records.remove(&oldest);
+            let forgotten = |record: &Record| record.is_over() && !record.asked_for;
+            if !self.records.get(&oldest).is_some_and(forgotten) {
+                continue;
+            }
+            let Some(record) = self.records.remove(&oldest) else { continue };
+            self.timeline.forget(&oldest);
+            if let Some(ended) = record.session.and_then(|session| session.ended) {
+                self.ends.remove(&oldest, ended);
+            }
+            if let Some(deadline) = record.deadline {
+                self.deadlines.remove(&(deadline, oldest));
             }
         }
+    }
+
+    /// What is known of a session's end, or of what is odd about it.
+    fn evidence(&self, id: &SessionId) -> Option<Evidence> {
+        let record = self.records.get(id)?;
+        let session = record.session.as_ref()?;
+        let absent = match &record.presence {
+            Presence::NotFound { fault, .. } => Some(fault.clone()),
+            Presence::Awaited | Presence::Here | Presence::Unlisted { .. } => None,
+        };
+        let together = session.ended.and_then(|ended| self.ends.window(id, ended));
+        Some(Evidence {
+            status: Some(session.status.clone()),
+            created: session.created,
+            started: session.started,
+            expires: session.expires,
+            ended: session.ended,
+            keep_alive: session.keep_alive,
+            proxy_bytes: session.proxy_bytes,
+            watched: record.ended.as_ref().and_then(|ended| ended.watched),
+            released: None,
+            default_timeout: self.project_of(session).and_then(|project| project.default_timeout),
+            absent,
+            last_alive: record.last_alive.filter(|_| record.overdue).map(|last| self.clock.at(last.sent)),
+            together,
+        })
+    }
+
+    /// Why it ended, or what is odd about it; `None` while there is nothing to explain.
+    #[must_use]
+    pub fn verdict(&self, id: &SessionId) -> Option<Verdict> {
+        self.evidence(id)?.verdict()
+    }
+
+    /// What happened, in the order in which it was learned.
+    #[must_use]
+    pub fn timeline(&self) -> &Timeline {
+        &self.timeline
+    }
+
+    /// The sessions that ran for less than a minute.
+    #[must_use]
+    pub fn short(&self) -> Short {
+        self.short
+    }
+
+    /// The newest moment that is on record: the record is as of then.
+    #[must_use]
+    pub fn latest(&self) -> Option<Moment> {
+        self.latest
     }
 
     /// Every record, in no order.

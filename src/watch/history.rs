@@ -1,7 +1,13 @@
-//! How much went through a session's proxy, lately. Bounded, and next to nothing for a session without a proxy.
+//! How much went through a session's proxy, lately, and whether anything does. Bounded, and next to nothing for a session
+//! without a proxy.
 
 use std::collections::VecDeque;
 use std::time::Duration;
+
+use super::input::Exchange;
+
+/// Traffic has stopped once nothing moved for so long: a browser that reads a page is not news.
+const STOPPED: Duration = Duration::from_secs(60);
 
 /// How many observations are kept.
 const MOST: usize = 24;
@@ -76,6 +82,46 @@ impl Traffic {
     }
 }
 
+/// Whether bytes move through a session's proxy, and since when not.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Flow {
+    /// The newest reply that had more bytes than the one before it, or the first that had any.
+    grew: Option<Exchange>,
+    /// The first reply after it that had no more.
+    still: Option<Exchange>,
+    moving: bool,
+}
+
+/// Bytes began or ceased to move between two replies.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Turn {
+    Started,
+    Stopped { grew: Exchange, still: Exchange },
+}
+
+impl Flow {
+    /// Takes the reply of `at` with its bytes, and those of the reply before it.
+    pub(super) fn observe(&mut self, before: Option<i64>, bytes: i64, at: Exchange) -> Option<Turn> {
+        if before.map_or(bytes > 0, |before| bytes > before) {
+            (self.grew, self.still) = (Some(at), None);
+            let starts = before.is_some() && !self.moving;
+            self.moving |= starts;
+            return starts.then_some(Turn::Started);
+        }
+        let (grew, still) = (self.grew?, *self.still.get_or_insert(at));
+        let stops = self.moving && at.sent.since(grew.received) >= STOPPED;
+        self.moving &= !stops;
+        stops.then_some(Turn::Stopped { grew, still })
+    }
+
+    /// For how long, up to the reply of `last`, certainly nothing moved on a session whose bytes had moved before.
+    #[must_use]
+    pub fn quiet(&self, last: Exchange) -> Option<Duration> {
+        self.still?;
+        Some(last.sent.since(self.grew?.received))
+    }
+}
+
 fn between((t0, b0): &(Duration, i64), (t1, b1): &(Duration, i64)) -> Option<f64> {
     let seconds = t1.saturating_sub(*t0).as_secs_f64();
     let bytes = as_f64(*b1) - as_f64(*b0);
@@ -122,6 +168,38 @@ mod tests {
         let grows: Vec<(u64, i64)> = (0..1000).map(|at| (at, i64::try_from(at).unwrap())).collect();
         assert_eq!(traffic(&grows).samples.len(), MOST);
         assert!(traffic(&grows).moved());
+    }
+
+    fn reply(second: u64) -> Exchange {
+        let since = S(second);
+        let wall = crate::clock::later("2026-11-22T12:00:00Z".parse().unwrap(), since);
+        let moment = crate::clock::Moment { wall, mono: since, boot: since };
+        Exchange { sent: moment, received: moment, date: None }
+    }
+
+    #[test]
+    fn traffic_starts_with_the_first_byte_more_and_stops_after_a_minute_without() {
+        let mut flow = Flow::default();
+        assert_eq!(flow.observe(None, 500, reply(0)), None, "when those moved, nobody saw");
+        assert_eq!(flow.observe(Some(500), 500, reply(3)), None);
+        assert_eq!(flow.quiet(reply(3)), Some(S(3)));
+        assert_eq!(flow.observe(Some(500), 501, reply(6)), Some(Turn::Started));
+        assert_eq!(flow.quiet(reply(6)), None);
+        assert_eq!(flow.observe(Some(501), 501, reply(9)), None);
+        assert_eq!(flow.observe(Some(501), 501, reply(65)), None);
+        let stopped = Turn::Stopped { grew: reply(6), still: reply(9) };
+        assert_eq!(flow.observe(Some(501), 501, reply(66)), Some(stopped));
+        assert_eq!(flow.observe(Some(501), 501, reply(69)), None, "once");
+        assert_eq!(flow.quiet(reply(666)), Some(S(660)));
+        assert_eq!(flow.observe(Some(501), 900, reply(700)), Some(Turn::Started));
+    }
+
+    #[test]
+    fn a_session_without_any_bytes_is_never_called_quiet() {
+        let mut flow = Flow::default();
+        assert_eq!(flow.observe(None, 0, reply(0)), None);
+        assert_eq!(flow.observe(Some(0), 0, reply(900)), None);
+        assert_eq!(flow.quiet(reply(900)), None);
     }
 
     #[test]

@@ -90,3 +90,17 @@ pub enum Input {
         now: Moment,
     },
 }
+
+impl Input {
+    /// The newest moment that it tells of.
+    #[must_use]
+    pub fn moment(&self) -> Moment {
+        match self {
+            Self::Asked { at, .. } | Self::Slept { to: at, .. } | Self::TimePassed { now: at } => *at,
+            Self::Seen { at, .. }
+            | Self::Missing { at, .. }
+            | Self::Failed { at, .. }
+            | Self::Projects { at, .. } => at.received,
+        }
+    }
+}

@@ -4,21 +4,37 @@
 //!   Input ──► Fleet::apply ──► Vec<Event>
 //!               │
 //!               ├─ bounds::ServerClock   what time it is there
-//!               └─ Record, one a session
-//!                    └─ history::Traffic the proxy's bytes, bounded
+//!               ├─ Record, one a session: take a reply, compare it with the one before
+//!               │    └─ history          the proxy's bytes, bounded
+//!               ├─ health                how the polling goes
+//!               ├─ attention, flag       what a reader must not miss; together: ends that belong together
+//!               ├─ timeline              the events, bounded
+//!               └─ verdict               why a session ended, by the evidence; cost: what it cost, estimated
 //! ```
 //!
 //! The stream of [`Input`]s is all that a [`Fleet`] ever learns, so a recording of it is enough to see everything again.
 
+mod attention;
 pub mod bounds;
+mod compare;
+pub mod cost;
 mod event;
+mod flag;
 mod fleet;
+mod health;
 mod history;
 mod input;
 mod record;
+mod timeline;
+pub mod together;
+pub mod verdict;
 
 pub use event::{Event, EventKind};
-pub use fleet::{Failure, Fleet, Health};
-pub use history::Traffic;
+pub use flag::{Flag, Thresholds};
+pub use fleet::Fleet;
+pub use health::{Failure, Health};
+pub use history::{Flow, Traffic};
 pub use input::{Exchange, Input, Scope};
 pub use record::{Ended, Failing, Left, Presence, Record};
+pub use timeline::{Seq, Timeline};
+pub use verdict::Verdict;

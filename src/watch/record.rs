@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use super::bounds::{ServerClock, When};
-use super::history::Traffic;
+use super::flag::Flag;
+use super::history::{Flow, Traffic};
 use super::input::Exchange;
+use super::timeline::Seq;
 use crate::clock::{Moment, Timestamp};
 use crate::session::{Fault, Phase, Session, SessionId, Status};
 use crate::text::Untrusted;
@@ -32,10 +34,26 @@ pub struct Record {
     pub failing: Option<Failing>,
     /// Its proxy's bytes, lately.
     pub traffic: Traffic,
+    /// Whether they move.
+    pub flow: Flow,
     /// How many replies about it came.
     pub replies: u64,
+    /// The longest time between two of them, from the sending of the one to the coming of the next.
+    pub longest_gap: Duration,
+    /// What it is flagged for, and the event of each.
+    pub flags: Vec<(Flag, Seq)>,
+    /// The session with the same metadata that appeared after its end.
+    pub successor: Option<SessionId>,
     /// Its short name, from its metadata.
     pub label: Option<Untrusted>,
+    /// Whether its newest reply was of a list.
+    pub(super) from_list: bool,
+    /// The newest list that had it, by its number.
+    pub(super) listed: u64,
+    /// Whether its being overdue was told.
+    pub(super) overdue: bool,
+    /// When it will next be flagged if nothing happens, on the server's clock.
+    pub(super) deadline: Option<Timestamp>,
 }
 
 /// Where a session stands with the API.
@@ -70,13 +88,18 @@ pub struct Ended {
     pub when: When,
     /// Whether `endedAt` lies between the last reply before and the first after, and so narrows them.
     pub said_fits: bool,
+    /// The two replies around it, as wide as the server's clock is uncertain; `None` if it had ended before it was first
+    /// seen.
+    pub watched: Option<When>,
     /// The first reply that said so.
     pub seen: Exchange,
 }
 
-/// A poll of one session that failed.
+/// Polls that fail, of one session or of all.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Failing {
+    /// The first try of the row.
+    pub since: Exchange,
     /// The newest try.
     pub at: Exchange,
     /// Why.
@@ -120,8 +143,16 @@ impl Record {
             ended: None,
             failing: None,
             traffic: Traffic::default(),
+            flow: Flow::default(),
             replies: 0,
+            longest_gap: Duration::ZERO,
+            flags: Vec::new(),
+            successor: None,
             label: None,
+            from_list: false,
+            listed: 0,
+            overdue: false,
+            deadline: None,
         }
     }
 
@@ -169,6 +200,12 @@ impl Record {
         }
     }
 
+    /// For how long certainly no byte went through its proxy, if any did before, and it lives.
+    #[must_use]
+    pub fn quiet(&self) -> Option<Duration> {
+        self.flow.quiet(self.last?).filter(|_| self.phase() == Phase::Alive && !self.is_absent())
+    }
+
     /// How long it has run at `now`, or ran; `None` where its times do not say, and while the API does not know it.
     #[must_use]
     pub fn age(&self, now: Timestamp) -> Option<Duration> {
@@ -206,5 +243,6 @@ impl Record {
     }
 }
 
+mod take;
 #[cfg(test)]
 mod tests;

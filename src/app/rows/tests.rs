@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::*;
 use crate::clock::{Moment, later};
 use crate::session::{FaultKind, Metadata, Region, Session, running};
-use crate::watch::{Exchange, Input, Scope};
+use crate::watch::{Exchange, Input, Scope, Thresholds};
 
 fn t(seconds: u64) -> Timestamp {
     later("2026-11-22T12:00:00Z".parse().unwrap(), Duration::from_secs(seconds))
@@ -29,7 +29,7 @@ fn ended(text: &str, status: Status, at: u64) -> Session {
 }
 
 fn fleet(sessions: Vec<Session>) -> Fleet {
-    let mut fleet = Fleet::new();
+    let mut fleet = Fleet::new(Thresholds::default());
     for session in sessions {
         let scope = Scope::One(session.id.clone());
         fleet.apply(Input::Seen { at: exchange(1), scope, sessions: vec![session], malformed: 0 });

@@ -6,8 +6,11 @@ use crate::api::{Fresh, Listing};
 use crate::app::{Pane, Settings, SortBy};
 use crate::clock::{Timestamp, later};
 use crate::config::Zone;
+use crate::poll::{Reply, Request};
 use crate::session::{ConnectUrls, Fault, FaultKind, List, Project, Session, Status, running};
 use crate::text::Untrusted;
+use crate::watch::Thresholds;
+use crate::watch::cost::Rates;
 
 const CANARY: &str = "wss://connect.example/?signingKey=cAnArY";
 
@@ -32,6 +35,9 @@ fn settings(targets: Targets) -> Settings {
     Settings {
         targets,
         interval: secs(3.0),
+        thresholds: Thresholds::default(),
+        rates: Rates::default(),
+        bell: false,
         zone: Zone::Utc,
         theme: view::Theme::colored(),
         host: None,

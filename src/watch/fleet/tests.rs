@@ -5,6 +5,7 @@ use crate::clock::{Timestamp, later};
 use crate::session::{FaultKind, Status, running};
 use crate::text::Untrusted;
 use crate::watch::Left;
+use crate::watch::health::MOST_FAILURES;
 
 const QUARTER: Duration = Duration::from_secs(15 * 60);
 
@@ -63,13 +64,23 @@ fn refused() -> FaultKind {
 }
 
 fn asked(texts: &[&str]) -> Fleet {
-    let mut fleet = Fleet::new();
+    let mut fleet = Fleet::new(Thresholds::default());
     fleet.apply(Input::Asked { at: moment(0.0), ids: texts.iter().map(|text| id(text)).collect() });
     fleet
 }
 
 fn apply(fleet: &mut Fleet, input: Input) -> Vec<EventKind> {
     fleet.apply(input).into_iter().map(|event| event.kind).collect()
+}
+
+fn first_seen(status: Status, left: f64) -> EventKind {
+    let left = (status == Status::Running).then_some(Duration::from_secs_f64(left));
+    EventKind::FirstSeen { status, left, ended: None }
+}
+
+/// Names of what happened.
+fn names(events: &[EventKind]) -> Vec<&'static str> {
+    events.iter().map(EventKind::name).collect()
 }
 
 fn presence<'a>(fleet: &'a Fleet, text: &str) -> &'a Presence {
@@ -81,7 +92,7 @@ fn a_named_session_is_awaited_then_first_seen_once() {
     let mut fleet = asked(&["a"]);
     assert_eq!(presence(&fleet, "a"), &Presence::Awaited);
     let first = apply(&mut fleet, one(1.0, 1.2, session("a", Status::Running)));
-    assert_eq!(first, [EventKind::FirstSeen(Status::Running)]);
+    assert_eq!(first, [first_seen(Status::Running, 898.8)]);
     assert_eq!(apply(&mut fleet, one(4.0, 4.2, session("a", Status::Running))), []);
     let record = fleet.get(&id("a")).unwrap();
     assert_eq!(
@@ -119,7 +130,7 @@ fn an_end_lies_between_the_last_reply_that_said_otherwise_and_the_first_that_say
         let end = Session { ended: said.map(t), ..session("a", Status::TimedOut) };
         let events = fleet.apply(one(7.0, 7.5, end));
         assert_eq!(events.len(), 1);
-        assert_eq!(events[0].kind, EventKind::Ended(Status::TimedOut));
+        assert_eq!(events[0].kind.name(), "ended");
         let expected = When { earliest: when.0.map(t), latest: t(when.1) };
         assert_eq!(events[0].when, expected, "{said:?}");
         let ended = fleet.get(&id("a")).unwrap().ended.clone().unwrap();
@@ -131,7 +142,7 @@ fn an_end_lies_between_the_last_reply_that_said_otherwise_and_the_first_that_say
 fn what_is_first_seen_ended_has_no_times_of_ours() {
     let mut fleet = asked(&["a", "b"]);
     let events = apply(&mut fleet, one(4.0, 4.2, ended_at("a", Status::Error, 2.0)));
-    assert_eq!(events, [EventKind::FirstSeen(Status::Error)], "its end was not seen");
+    assert_eq!(names(&events), ["first_seen", "flagged"], "its end was not seen");
     fleet.apply(one(4.0, 4.2, session("b", Status::Completed)));
     let (a, b) = (fleet.get(&id("a")).unwrap(), fleet.get(&id("b")).unwrap());
     assert_eq!(a.ended.as_ref().unwrap().when, When { earliest: Some(t(2.0)), latest: t(2.0) });
@@ -156,12 +167,12 @@ fn a_session_that_lives_again_is_shown_as_what_it_is() {
     fleet.apply(one(1.0, 1.2, session("a", Status::Running)));
     fleet.apply(one(4.0, 4.2, session("a", Status::Completed)));
     let back = apply(&mut fleet, one(7.0, 7.2, session("a", Status::Running)));
-    assert_eq!(back, [EventKind::Changed { from: Status::Completed, to: Status::Running }]);
+    assert_eq!(back, [EventKind::Contradicted { from: Status::Completed, to: Status::Running }]);
     let record = fleet.get(&id("a")).unwrap();
     assert_eq!((record.ended.is_none(), record.is_over()), (true, false));
     assert_eq!(record.left(fleet.clock(), t(10.0)), Left::For(QUARTER - Duration::from_secs(10)));
     let over = apply(&mut fleet, one(9.0, 9.2, session("a", Status::Error)));
-    assert_eq!(over, [EventKind::Ended(Status::Error)]);
+    assert_eq!(names(&over), ["ended", "flagged"]);
     let changed = apply(&mut fleet, one(9.5, 9.6, session("a", Status::TimedOut)));
     assert_eq!(
         changed,
@@ -173,7 +184,7 @@ fn a_session_that_lives_again_is_shown_as_what_it_is() {
 
 #[test]
 fn what_a_list_lacks_is_unlisted_then_confirmed_then_back() {
-    let mut fleet = Fleet::new();
+    let mut fleet = Fleet::new(Thresholds::default());
     fleet.apply(list(List::Running, 1.0, 1.2, &["a", "b"]));
     assert_eq!(
         apply(&mut fleet, list(List::Running, 4.0, 4.2, &["b"])),
@@ -192,11 +203,11 @@ fn what_a_list_lacks_is_unlisted_then_confirmed_then_back() {
 
 #[test]
 fn what_a_list_lacks_and_has_ended_is_resolved_to_its_end() {
-    let mut fleet = Fleet::new();
+    let mut fleet = Fleet::new(Thresholds::default());
     fleet.apply(list(List::Running, 1.0, 1.2, &["a", "b"]));
     fleet.apply(list(List::Running, 4.0, 4.2, &[]));
     let ended = apply(&mut fleet, one(4.3, 4.5, ended_at("a", Status::Completed, 3.0)));
-    assert_eq!(ended, [EventKind::Ended(Status::Completed)]);
+    assert_eq!(names(&ended), ["ended"]);
     assert_eq!(presence(&fleet, "a"), &Presence::Here);
     let gone = apply(&mut fleet, missing("b", 4.3, 4.5));
     assert_eq!(gone, [EventKind::NotFound(FaultKind::NotFound.into())]);
@@ -205,7 +216,7 @@ fn what_a_list_lacks_and_has_ended_is_resolved_to_its_end() {
 
 #[test]
 fn a_session_that_starts_between_two_lists_is_never_said_to_be_unlisted() {
-    let mut fleet = Fleet::new();
+    let mut fleet = Fleet::new(Thresholds::default());
     fleet.apply(list(List::Pending, 1.0, 1.2, &["a"]));
     fleet.apply(list(List::Running, 1.0, 1.3, &[]));
     assert_eq!(presence(&fleet, "a"), &Presence::Here, "the running list need not have what is pending");
@@ -214,7 +225,7 @@ fn a_session_that_starts_between_two_lists_is_never_said_to_be_unlisted() {
     assert_eq!(apply(&mut fleet, list(List::Pending, 10.0, 10.2, &[])), []);
     assert_eq!(presence(&fleet, "a"), &Presence::Here);
     // And where neither list of a round has it, because it started just then.
-    let mut fleet = Fleet::new();
+    let mut fleet = Fleet::new(Thresholds::default());
     fleet.apply(list(List::Pending, 1.0, 1.2, &["a"]));
     fleet.apply(list(List::Running, 10.0, 10.1, &[]));
     fleet.apply(list(List::Pending, 10.0, 10.2, &[]));
@@ -227,7 +238,7 @@ fn a_session_that_starts_between_two_lists_is_never_said_to_be_unlisted() {
 
 #[test]
 fn a_list_that_was_sent_before_the_newest_reply_about_a_session_does_not_miss_it() {
-    let mut fleet = Fleet::new();
+    let mut fleet = Fleet::new(Thresholds::default());
     fleet.apply(one(4.0, 4.2, session("a", Status::Running)));
     fleet.apply(list(List::Running, 3.0, 9.0, &[]));
     assert_eq!(presence(&fleet, "a"), &Presence::Here);
@@ -257,7 +268,8 @@ fn a_failure_of_one_session_is_its_own() {
     let mut fleet = asked(&["a", "b"]);
     for count in 1..=3 {
         let at = f64::from(count) * 3.0;
-        assert_eq!(apply(&mut fleet, failed(Scope::One(id("a")), at, at + 0.1, FaultKind::Timeout)), []);
+        let told = apply(&mut fleet, failed(Scope::One(id("a")), at, at + 0.1, FaultKind::Timeout));
+        assert_eq!(told.len(), usize::from(count == 1), "once in a row");
         assert_eq!(fleet.get(&id("a")).unwrap().failing.as_ref().unwrap().count, count);
     }
     assert!(fleet.get(&id("b")).unwrap().failing.is_none());
@@ -265,7 +277,8 @@ fn a_failure_of_one_session_is_its_own() {
     assert_eq!(fleet.health().cause(), Some(&FaultKind::Timeout.into()), "yet it is why nothing came so far");
     fleet.apply(one(9.5, 9.6, session("b", Status::Running)));
     assert_eq!(fleet.health().cause(), None);
-    fleet.apply(one(12.0, 12.1, session("a", Status::Running)));
+    let back = apply(&mut fleet, one(12.0, 12.1, session("a", Status::Running)));
+    assert_eq!(names(&back), ["polls_recovered", "first_seen"]);
     assert!(fleet.get(&id("a")).unwrap().failing.is_none());
 }
 
@@ -278,10 +291,10 @@ fn a_failure_of_all_begins_once_and_ends_with_the_first_success_of_anything() {
     assert_eq!(apply(&mut fleet, failed(Scope::One(id("b")), 7.0, 7.1, refused())), []);
     assert_eq!(fleet.health().failing.as_ref().unwrap().count, 2);
     let early = apply(&mut fleet, one(6.9, 7.5, session("c", Status::Running)));
-    assert_eq!(early, [EventKind::FirstSeen(Status::Running)], "it was sent before the failure");
+    assert_eq!(names(&early), ["first_seen"], "it was sent before the failure");
     assert_eq!(fleet.health().cause(), Some(&refused().into()));
     let good = apply(&mut fleet, one(19.0, 19.1, session("c", Status::Running)));
-    assert_eq!(good, [EventKind::Recovered]);
+    assert_eq!(names(&good), ["polls_recovered"]);
     assert!(fleet.health().failing.is_none() && fleet.health().cause().is_none());
     assert_eq!(fleet.health().last_good, Some(exchange(19.0, 19.1)));
 }
@@ -295,23 +308,23 @@ fn a_session_that_answers_oddly_shows_that_the_api_is_reached_again() {
     fleet.apply(failed(Scope::One(id("b")), 7.0, 7.1, FaultKind::Server(500)));
     assert!(fleet.health().failing.is_none());
     fleet.apply(failed(Scope::One(id("a")), 8.0, 8.1, refused()));
-    assert_eq!(apply(&mut fleet, missing("b", 9.0, 9.1)).len(), 1);
+    assert_eq!(names(&apply(&mut fleet, missing("b", 9.0, 9.1))), ["polls_recovered", "not_found"]);
     assert!(fleet.health().failing.is_none(), "a 404 is an answer");
 }
 
 #[test]
 fn a_failure_of_one_list_ends_with_the_success_of_that_list() {
-    let mut fleet = Fleet::new();
+    let mut fleet = Fleet::new(Thresholds::default());
     let scope = Scope::List(List::Running);
     assert_eq!(apply(&mut fleet, failed(scope, 0.0, 0.1, FaultKind::Server(500))).len(), 1);
     assert_eq!(apply(&mut fleet, list(List::Pending, 3.0, 3.1, &[])), []);
     assert!(fleet.health().failing.is_some());
-    assert_eq!(apply(&mut fleet, list(List::Running, 6.0, 6.1, &[])), [EventKind::Recovered]);
+    assert_eq!(names(&apply(&mut fleet, list(List::Running, 6.0, 6.1, &[]))), ["polls_recovered"]);
 }
 
 #[test]
 fn while_one_list_fails_the_other_does_not_make_the_data_fresh() {
-    let mut fleet = Fleet::new();
+    let mut fleet = Fleet::new(Thresholds::default());
     let last_good = |fleet: &Fleet| fleet.health().last_good.map(|good| good.received);
     fleet.apply(list(List::Running, 0.0, 0.1, &["a"]));
     fleet.apply(failed(Scope::List(List::Running), 3.0, 3.1, FaultKind::Server(500)));
@@ -323,7 +336,7 @@ fn while_one_list_fails_the_other_does_not_make_the_data_fresh() {
 
 #[test]
 fn what_a_list_could_not_be_read_of_is_counted_over_both_lists() {
-    let mut fleet = Fleet::new();
+    let mut fleet = Fleet::new(Thresholds::default());
     for (list, malformed, sum) in
         [(List::Running, 2, 2), (List::Pending, 1, 3), (List::Running, 0, 1), (List::Pending, 0, 0)]
     {
@@ -352,7 +365,7 @@ fn of_ten_thousand_that_ended_the_last_five_hundred_stay_and_those_that_were_nam
 
 #[test]
 fn one_that_ends_again_and_again_pushes_no_other_out() {
-    let mut fleet = Fleet::new();
+    let mut fleet = Fleet::new(Thresholds::default());
     fleet.apply(one(0.0, 0.1, ended_at("quiet", Status::Error, 0.0)));
     for round in 1..2_000_u32 {
         let at = f64::from(round);
@@ -375,7 +388,7 @@ fn past_failures_are_bounded() {
 
 #[test]
 fn what_a_list_leaves_out_stays_as_a_single_reply_said_it() {
-    let mut fleet = Fleet::new();
+    let mut fleet = Fleet::new(Thresholds::default());
     let connect = Some(crate::session::ConnectFields { connect_url: true, ..Default::default() });
     let metadata = Some(Metadata::new(r#"{"name":"checkout"}"#));
     fleet.apply(one(0.0, 0.1, Session { connect, metadata, ..session("a", Status::Running) }));
@@ -402,9 +415,9 @@ fn a_reply_is_filed_under_what_was_asked_for() {
 
 #[test]
 fn a_sleep_is_an_event_with_both_its_ends() {
-    let mut fleet = Fleet::new();
+    let mut fleet = Fleet::new(Thresholds::default());
     let events = fleet.apply(Input::Slept { from: moment(5.0), to: moment(3605.0) });
-    assert_eq!(events[0].kind, EventKind::Slept);
+    assert_eq!(events[0].kind.name(), "slept");
     assert_eq!(events[0].when.width(), Some(Duration::from_secs(3600)));
     assert_eq!(fleet.apply(Input::TimePassed { now: moment(1.0) }), []);
 }

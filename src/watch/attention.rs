@@ -1,0 +1,105 @@
+//! Which sessions are flagged, and when the next one will be. What depends on time alone is found in an ordered set of
+//! deadlines: the work does not grow with the number of sessions.
+
+use std::time::Duration;
+
+use super::bounds::When;
+use super::event::{Event, EventKind};
+use super::flag::Flag;
+use super::fleet::Fleet;
+use super::verdict::Cause;
+use crate::clock::{Moment, Timestamp};
+use crate::session::{SessionId, Status};
+
+impl Fleet {
+    /// How long from `now` until something happens that depends on time alone; `None` if nothing will.
+    #[must_use]
+    pub fn next_deadline(&self, now: Moment) -> Option<Duration> {
+        let server = self.clock.at(now);
+        let flag = self.deadlines.first().map(|(at, _)| at.signed_duration_since(server));
+        let flag = flag.map(|left| left.to_std().unwrap_or_default());
+        let ends = self.ends.due().map(|due| due.saturating_sub(now.boot));
+        flag.into_iter().chain(ends).min()
+    }
+
+    /// Time has come to `now`: flags those whose deadline is over, and tells of ends that belong together.
+    pub(super) fn pass(&mut self, now: Moment, out: &mut Vec<Event>) {
+        let server = self.clock.at(now);
+        while let Some((at, id)) = self.deadlines.first().cloned().filter(|(at, _)| *at <= server) {
+            self.deadlines.remove(&(at, id.clone()));
+            if let Some(record) = self.records.get_mut(&id) {
+                record.deadline = None;
+            }
+            self.attend(&id, now, out);
+        }
+        for together in self.ends.settled(now.boot) {
+            let times = together.ids.iter().filter_map(|id| self.records.get(id)?.session.as_ref()?.ended);
+            let when = When { earliest: times.clone().min(), latest: times.max().unwrap_or(server) };
+            let kind = EventKind::Together { ids: together.ids, spread: together.spread };
+            self.tell(None, when, now, kind, out);
+        }
+    }
+
+    /// Flags a session anew, after a reply about it or at its deadline.
+    pub(super) fn attend(&mut self, id: &SessionId, now: Moment, out: &mut Vec<Event>) {
+        let server = self.clock.at(now);
+        let Some(record) = self.records.get_mut(id) else { return };
+        let lives = record.status() == Some(&Status::Running) && !record.is_absent();
+        let left = record.session.as_ref().and_then(|session| seconds_left(session.expires?, server));
+        let timeout = record.session.as_ref().and_then(|session| session.timeout());
+        let (left, thresholds) = (left.filter(|_| lives), &self.thresholds);
+        let mut flags: Vec<Flag> = Vec::new();
+        if let Some(left) = left {
+            flags.extend(thresholds.reached(left, timeout).map(Flag::Left));
+        }
+        flags.extend(record.overdue.then_some(Flag::Overdue));
+        let quiet = record.quiet().filter(|quiet| lives && *quiet >= thresholds.idle);
+        flags.extend(quiet.map(|_| Flag::Idle(thresholds.idle)));
+        let deadline = left.and_then(|left| {
+            let next = thresholds.next(left, timeout)?;
+            let expires = record.session.as_ref()?.expires?;
+            let seconds = i64::try_from(next.as_secs()).ok()?;
+            Timestamp::from_timestamp(expires.timestamp().checked_sub(seconds)?, 0)
+        });
+        if record.deadline != deadline {
+            if let Some(old) = record.deadline {
+                self.deadlines.remove(&(old, id.clone()));
+            }
+            self.deadlines.extend(deadline.map(|at| (at, id.clone())));
+            record.deadline = deadline;
+        }
+        let ended = record.ended.is_some();
+        if ended {
+            match self.verdict(id).map(|verdict| verdict.cause) {
+                Some(Cause::Failed) => flags.push(Flag::Error),
+                Some(Cause::KeptAlive { .. }) => flags.push(Flag::EndedEarly),
+                _ => {}
+            }
+        }
+        self.raise(id, &flags, now, out);
+    }
+
+    /// Makes `flags` those of a session, and tells of those that are new. A time left gives way to a shorter one.
+    fn raise(&mut self, id: &SessionId, flags: &[Flag], now: Moment, out: &mut Vec<Event>) {
+        let Some(record) = self.records.get_mut(id) else { return };
+        record.flags.retain(|(flag, _)| flags.contains(flag));
+        let new: Vec<Flag> = flags
+            .iter()
+            .copied()
+            .filter(|flag| !record.flags.iter().any(|(there, _)| there == flag))
+            .collect();
+        for flag in new {
+            let when = When::at(&self.clock, now);
+            let seq = self.tell(Some(id), when, now, EventKind::Flagged(flag), out);
+            if let Some(record) = self.records.get_mut(id) {
+                record.flags.push((flag, seq));
+            }
+        }
+    }
+}
+
+/// What is left in whole seconds, as the screen counts down.
+fn seconds_left(expires: Timestamp, now: Timestamp) -> Option<Duration> {
+    let left = expires.timestamp().saturating_sub(now.timestamp());
+    u64::try_from(left).ok().map(Duration::from_secs)
+}

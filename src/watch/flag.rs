@@ -1,0 +1,131 @@
+//! What a session is flagged for (⚑): that which a reader who looks away must not miss.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::text;
+
+/// A reason to look at a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Flag {
+    /// This much of its time is left: one of [`Thresholds::left`].
+    Left(Duration),
+    /// With keep-alive on it ended, and not by its timeout.
+    EndedEarly,
+    /// It ended as `ERROR`.
+    Error,
+    /// A reply that was sent after its expiry says that it lives.
+    Overdue,
+    /// No bytes went through its proxy for at least this long, on a session whose bytes had moved.
+    Idle(Duration),
+}
+
+impl Flag {
+    /// Its name in `keepwatch events`: part of the schema.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Left(_) => "time_left",
+            Self::EndedEarly => "ended_early",
+            Self::Error => "error",
+            Self::Overdue => "overdue",
+            Self::Idle(_) => "idle",
+        }
+    }
+
+    /// One sentence.
+    #[must_use]
+    pub fn sentence(self) -> String {
+        match self {
+            Self::Left(left) => format!("{} left until it expires", text::length(left)),
+            Self::EndedEarly => "keep-alive session ended early".into(),
+            Self::Error => "session ended in ERROR".into(),
+            Self::Overdue => "session is overdue: it runs past its expiry".into(),
+            Self::Idle(for_) => format!("no bytes through its proxy for {}", text::length(for_)),
+        }
+    }
+
+    /// Whether it can only be true of a session that lives.
+    #[must_use]
+    pub fn is_of_the_living(self) -> bool {
+        matches!(self, Self::Left(_) | Self::Overdue | Self::Idle(_))
+    }
+}
+
+/// When a living session is flagged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Thresholds {
+    /// With so much of its time left; the longest first.
+    left: Vec<Duration>,
+    /// After so long without a byte through its proxy, if there were bytes before.
+    pub idle: Duration,
+}
+
+impl Thresholds {
+    /// Of these times left, in any order.
+    #[must_use]
+    pub fn new(mut left: Vec<Duration>, idle: Duration) -> Self {
+        left.sort_unstable_by(|one, other| other.cmp(one));
+        left.dedup();
+        Self { left, idle }
+    }
+
+    /// The shortest that `left` has reached, for a session of this timeout: one that starts with less than a threshold
+    /// is not flagged for it from its first second on.
+    #[must_use]
+    pub fn reached(&self, left: Duration, timeout: Option<Duration>) -> Option<Duration> {
+        self.of(timeout).filter(|threshold| left <= *threshold).last()
+    }
+
+    /// The longest that `left` has not reached yet.
+    #[must_use]
+    pub fn next(&self, left: Duration, timeout: Option<Duration>) -> Option<Duration> {
+        self.of(timeout).find(|threshold| *threshold < left)
+    }
+
+    fn of(&self, timeout: Option<Duration>) -> impl Iterator<Item = Duration> {
+        self.left.iter().copied().filter(move |threshold| timeout.is_none_or(|timeout| *threshold < timeout))
+    }
+}
+
+impl Default for Thresholds {
+    /// 5 min and 1 min left, 10 min idle.
+    fn default() -> Self {
+        Self::new(vec![Duration::from_secs(300), Duration::from_secs(60)], Duration::from_secs(600))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const S: fn(u64) -> Duration = Duration::from_secs;
+
+    #[test]
+    fn the_shortest_threshold_that_is_reached_counts_and_the_next_is_the_longest_that_is_not() {
+        let warn = Thresholds::new(vec![S(60), S(300), S(60)], S(600));
+        let quarter = Some(S(900));
+        for (left, reached, next) in [
+            (301, None, Some(300)),
+            (300, Some(300), Some(60)),
+            (61, Some(300), Some(60)),
+            (60, Some(60), None),
+            (0, Some(60), None),
+        ] {
+            assert_eq!(
+                (warn.reached(S(left), quarter), warn.next(S(left), quarter)),
+                (reached.map(S), next.map(S)),
+                "{left} s left"
+            );
+        }
+    }
+
+    #[test]
+    fn a_session_is_not_flagged_from_birth_for_a_timeout_that_is_short() {
+        let warn = Thresholds::default();
+        assert_eq!(warn.reached(S(299), Some(S(300))), None);
+        assert_eq!(warn.reached(S(59), Some(S(300))), Some(S(60)));
+        assert_eq!(warn.reached(S(299), None), Some(S(300)), "of an unknown timeout nothing is assumed");
+    }
+}

@@ -1,0 +1,186 @@
+//! A reply into the record, and what is new by it.
+
+use super::{Ended, Presence, Record};
+use crate::clock::Timestamp;
+use crate::session::{Metadata, Phase, Session, Status};
+use crate::watch::bounds::{ServerClock, When};
+use crate::watch::compare;
+use crate::watch::event::EventKind;
+use crate::watch::history::Turn;
+use crate::watch::input::Exchange;
+
+/// What a reply changed.
+#[derive(Debug, Default)]
+pub(in crate::watch) struct Taken {
+    /// What happened, each with its time.
+    pub(in crate::watch) news: Vec<(When, EventKind)>,
+    /// Whether it is the first reply that says it has ended.
+    pub(in crate::watch) ended: bool,
+    /// Its `endedAt` before, if it lives after all.
+    pub(in crate::watch) revived: Option<Option<Timestamp>>,
+}
+
+impl Record {
+    /// Takes a reply. One that was sent before the newest we have says nothing new: `None`.
+    pub(in crate::watch) fn take(
+        &mut self,
+        at: Exchange,
+        mut session: Session,
+        from_list: bool,
+        clock: &ServerClock,
+    ) -> Option<Taken> {
+        self.replies = self.replies.saturating_add(1);
+        if self.last.is_some_and(|last| at.sent.mono < last.sent.mono) {
+            return None;
+        }
+        let mut taken = Taken::default();
+        let change = When::between(clock, self.last.as_ref(), &at);
+        if let Some(last) = self.last {
+            self.longest_gap = self.longest_gap.max(at.received.since(last.sent));
+        }
+        // What concerned all is told of once, for all.
+        if let Some(failing) = self.failing.take().filter(|failing| !failing.fault.concerns_all()) {
+            let after = at.received.since(failing.since.sent);
+            taken.news.push((When::at(clock, at.received), EventKind::Recovered { after }));
+        }
+        let old = self.session.take();
+        match &old {
+            None => taken.news.push((When::between(clock, None, &at), first_seen(&session, at, clock))),
+            Some(old) => self.changed(old, &session, at, from_list, change, clock, &mut taken),
+        }
+        if session.status.phase() == Phase::Ended {
+            self.take_end(&session, at, old.is_some(), clock, &mut taken);
+        } else {
+            if self.ended.take().is_some() {
+                taken.revived = Some(old.as_ref().and_then(|old| old.ended));
+            }
+            self.last_alive = Some(at);
+            self.take_overdue(&session, at, clock, &mut taken);
+        }
+        self.take_presence(&session.status, old.as_ref(), at, from_list, clock, &mut taken);
+        if let Some(bytes) = session.proxy_bytes {
+            self.traffic.observe(at.received.boot, bytes);
+            let before = old.as_ref().and_then(|old| old.proxy_bytes);
+            match self.flow.observe(before, bytes, at) {
+                Some(Turn::Started) => taken.news.push((change, EventKind::TrafficStarted)),
+                Some(Turn::Stopped { grew, still }) => {
+                    let when = When::between(clock, Some(&grew), &still);
+                    taken.news.push((when, EventKind::TrafficStopped { bytes }));
+                }
+                None => {}
+            }
+        }
+        // What a list leaves out stays as a single reply said it; equal texts are kept once.
+        session.connect = session.connect.or(old.as_ref().and_then(|old| old.connect));
+        match old {
+            Some(old) if old.metadata == session.metadata => session.metadata = old.metadata,
+            Some(_) | None => self.label = session.metadata.as_ref().and_then(Metadata::label),
+        }
+        self.first.get_or_insert(at);
+        (self.last, self.session, self.from_list) = (Some(at), Some(session), from_list);
+        Some(taken)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "two replies and what is known of them")]
+    fn changed(
+        &self,
+        old: &Session,
+        new: &Session,
+        at: Exchange,
+        from_list: bool,
+        change: When,
+        clock: &ServerClock,
+        taken: &mut Taken,
+    ) {
+        let (from, to) = (&old.status, &new.status);
+        if self.is_absent() {
+            taken.news.push((When::at(clock, at.received), EventKind::FoundAgain(to.clone())));
+        }
+        if from != to {
+            let (from, to) = (from.clone(), to.clone());
+            match (from.phase(), to.phase()) {
+                (Phase::Ended, Phase::Alive | Phase::Unknown) => {
+                    taken.news.push((change, EventKind::Contradicted { from, to }));
+                }
+                (Phase::Alive | Phase::Unknown, Phase::Ended) => {} // take_end tells it
+                _ => taken.news.push((change, EventKind::Changed { from, to })),
+            }
+        }
+        let changes = compare::changes(old, new, self.from_list == from_list);
+        taken.news.extend(changes.into_iter().map(|kind| (change, kind)));
+    }
+
+    fn take_end(
+        &mut self,
+        session: &Session,
+        at: Exchange,
+        was_seen: bool,
+        clock: &ServerClock,
+        taken: &mut Taken,
+    ) {
+        self.overdue = false;
+        if self.ended.is_some() {
+            return;
+        }
+        let between = When::between(clock, self.last_alive.as_ref(), &at);
+        let watched = self.last_alive.map(|_| between.widened(clock.slack()));
+        let said_fits = between.widened(clock.slack()).narrowed(session.ended).1;
+        let when = if said_fits { between.widened(clock.slack()).narrowed(session.ended).0 } else { between };
+        self.ended = Some(Ended { when, said_fits, watched, seen: at });
+        taken.ended = true;
+        if was_seen {
+            let kind = EventKind::Ended {
+                status: session.status.clone(),
+                said: session.ended,
+                fits: said_fits,
+                last_alive: self.last_alive.map(|last| clock.at(last.received)),
+            };
+            taken.news.push((when, kind));
+        }
+    }
+
+    fn take_overdue(&mut self, session: &Session, at: Exchange, clock: &ServerClock, taken: &mut Taken) {
+        let expires = session.expires.filter(|expires| clock.at(at.sent) > *expires);
+        if let Some(expires) = expires
+            && !self.overdue
+            && session.status != Status::Pending
+        {
+            taken.news.push((When::at(clock, at.received), EventKind::Overdue { expires }));
+        }
+        self.overdue = expires.is_some() && session.status != Status::Pending;
+    }
+
+    fn take_presence(
+        &mut self,
+        status: &Status,
+        old: Option<&Session>,
+        at: Exchange,
+        from_list: bool,
+        clock: &ServerClock,
+        taken: &mut Taken,
+    ) {
+        self.presence = match (&self.presence, from_list, status.phase()) {
+            // With another status it is another list that should have it, and that one was not asked since.
+            (Presence::Unlisted { since, confirmed }, false, Phase::Alive | Phase::Unknown)
+                if old.map(|old| &old.status) == Some(status) =>
+            {
+                if !confirmed {
+                    taken.news.push((When::at(clock, at.received), EventKind::Unlisted));
+                }
+                Presence::Unlisted { since: *since, confirmed: true }
+            }
+            _ => Presence::Here,
+        };
+    }
+}
+
+fn first_seen(session: &Session, at: Exchange, clock: &ServerClock) -> EventKind {
+    let now = clock.at(at.received);
+    let lives = session.status == Status::Running;
+    let left = session.expires.filter(|_| lives);
+    EventKind::FirstSeen {
+        status: session.status.clone(),
+        left: left.and_then(|expires| expires.signed_duration_since(now).to_std().ok()),
+        ended: session.ended.filter(|_| session.status.is_end()),
+    }
+}

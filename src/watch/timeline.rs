@@ -1,0 +1,223 @@
+//! The events, in the order in which they were learned. Bounded: chatter pushes out chatter, never a beginning or an
+//! end.
+//!
+//! ```text
+//!   events       seq ──► Event                          all of them, in order
+//!   chatter      seqs that may go, the oldest first     (those that have gone already are skipped)
+//!   of           session ──► its seqs; None: what concerns all
+//! ```
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use super::event::Event;
+use crate::session::SessionId;
+
+/// The most events of one session, beginnings and ends apart; also the most that concern all.
+pub(super) const MOST_OF_ONE: usize = 500;
+/// The most events in all, beginnings and ends of sessions on record apart.
+pub(super) const MOST: usize = 20_000;
+
+/// An event's place in the order. Never given twice.
+pub type Seq = u64;
+
+/// What happened, bounded.
+#[derive(Debug, Default)]
+pub struct Timeline {
+    events: BTreeMap<Seq, Event>,
+    chatter: VecDeque<Seq>,
+    of: HashMap<Option<SessionId>, Own>,
+    next: Seq,
+}
+
+#[derive(Debug, Default)]
+struct Own {
+    seqs: VecDeque<Seq>,
+    /// How many of them may go.
+    chatter: usize,
+}
+
+impl Timeline {
+    /// Adds an event behind all others.
+    pub(super) fn push(&mut self, event: Event) -> Seq {
+        let seq = self.next;
+        self.next = self.next.saturating_add(1);
+        let own = self.of.entry(event.id.clone()).or_default();
+        own.seqs.push_back(seq);
+        let mut gone = None;
+        if !event.kind.is_kept() {
+            own.chatter = own.chatter.saturating_add(1);
+            self.chatter.push_back(seq);
+            if own.chatter > MOST_OF_ONE {
+                let events = &self.events;
+                gone = own
+                    .seqs
+                    .iter()
+                    .copied()
+                    .find(|seq| events.get(seq).is_some_and(|event| !event.kind.is_kept()));
+            }
+        }
+        self.events.insert(seq, event);
+        if let Some(gone) = gone {
+            self.remove(gone);
+        }
+        while self.events.len() > MOST {
+            let Some(oldest) = self.chatter.pop_front() else { break };
+            self.remove(oldest);
+        }
+        // Those that went by another way are still queued: no more of them than of those that stay.
+        if self.chatter.len() > MOST.saturating_mul(2) {
+            let events = &self.events;
+            self.chatter.retain(|seq| events.contains_key(seq));
+        }
+        seq
+    }
+
+    fn remove(&mut self, seq: Seq) {
+        let Some(event) = self.events.remove(&seq) else { return };
+        let Some(own) = self.of.get_mut(&event.id) else { return };
+        own.seqs.retain(|own| *own != seq);
+        if !event.kind.is_kept() {
+            own.chatter = own.chatter.saturating_sub(1);
+        }
+        if own.seqs.is_empty() {
+            self.of.remove(&event.id);
+        }
+    }
+
+    /// Forgets all of a session that is no longer on record.
+    pub(super) fn forget(&mut self, id: &SessionId) {
+        let Some(own) = self.of.remove(&Some(id.clone())) else { return };
+        for seq in own.seqs {
+            self.events.remove(&seq);
+        }
+    }
+
+    /// The events of a session and those that concern all since the session's first, in order.
+    pub fn of(&self, id: &SessionId) -> impl Iterator<Item = (Seq, &Event)> {
+        let seqs = |key: Option<SessionId>| self.of.get(&key).map(|own| &own.seqs);
+        let own = seqs(Some(id.clone()));
+        let first = own.and_then(|seqs| seqs.front().copied());
+        let general = seqs(None).filter(|_| first.is_some());
+        let from = general.map_or(0, |seqs| seqs.partition_point(|seq| Some(*seq) < first));
+        let mut left = own.into_iter().flatten().copied().peekable();
+        let mut right = general.into_iter().flat_map(move |seqs| seqs.iter().skip(from)).copied().peekable();
+        let merged = std::iter::from_fn(move || match (left.peek(), right.peek()) {
+            (Some(one), Some(other)) if other < one => right.next(),
+            (Some(_), _) => left.next(),
+            (None, _) => right.next(),
+        });
+        merged.filter_map(|seq| Some((seq, self.events.get(&seq)?)))
+    }
+
+    /// All events, in order.
+    pub fn all(&self) -> impl DoubleEndedIterator<Item = (Seq, &Event)> {
+        self.events.iter().map(|(seq, event)| (*seq, event))
+    }
+
+    /// How many there are after `seq`.
+    #[must_use]
+    pub fn since(&self, seq: Seq) -> usize {
+        self.events.range(seq..).count()
+    }
+
+    /// What the next event's place will be: all that are here come before it.
+    #[must_use]
+    pub fn end(&self) -> Seq {
+        self.next
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.events.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::bounds::When;
+    use super::super::event::EventKind;
+    use super::*;
+    use crate::clock::Timestamp;
+    use crate::session::Status;
+
+    fn id(text: &str) -> SessionId {
+        SessionId::parse(text).unwrap()
+    }
+
+    fn event(of: Option<&str>, kind: EventKind) -> Event {
+        let at = Timestamp::UNIX_EPOCH;
+        Event { id: of.map(id), when: When { earliest: None, latest: at }, seen: at, kind }
+    }
+
+    fn first(of: &str) -> Event {
+        event(Some(of), EventKind::FirstSeen { status: Status::Running, left: None, ended: None })
+    }
+
+    fn ended(of: &str) -> Event {
+        let kind = EventKind::Ended { status: Status::Completed, said: None, fits: false, last_alive: None };
+        event(Some(of), kind)
+    }
+
+    #[test]
+    fn a_session_keeps_its_beginning_and_its_end_whatever_else_happens_to_it() {
+        let mut timeline = Timeline::default();
+        timeline.push(first("a"));
+        timeline.push(ended("a"));
+        for _ in 0..MOST_OF_ONE * 3 {
+            timeline.push(event(Some("a"), EventKind::Metadata));
+        }
+        let kinds: Vec<_> = timeline.of(&id("a")).map(|(_, event)| event.kind.name()).collect();
+        assert_eq!(kinds.len(), MOST_OF_ONE + 2);
+        assert_eq!(kinds[..3], ["first_seen", "ended", "metadata_changed"]);
+    }
+
+    #[test]
+    fn all_together_are_bounded_and_the_oldest_chatter_goes_first() {
+        let mut timeline = Timeline::default();
+        for number in 0..60 {
+            timeline.push(first(&format!("s{number}")));
+            for _ in 0..MOST_OF_ONE {
+                timeline.push(event(Some(&format!("s{number}")), EventKind::Metadata));
+            }
+        }
+        assert_eq!(timeline.len(), MOST);
+        assert!(timeline.chatter.len() <= 2 * MOST);
+        let of = |text: &str| timeline.of(&id(text)).count();
+        assert_eq!((of("s0"), of("s59")), (1, MOST_OF_ONE + 1));
+    }
+
+    #[test]
+    fn beginnings_of_many_sessions_stay_even_where_they_are_more_than_the_bound() {
+        let mut timeline = Timeline::default();
+        for number in 0..MOST + 10 {
+            timeline.push(first(&format!("s{number}")));
+        }
+        timeline.push(event(None, EventKind::Recovered { after: std::time::Duration::ZERO }));
+        assert_eq!(timeline.len(), MOST + 10);
+        timeline.forget(&id("s0"));
+        assert_eq!(timeline.len(), MOST + 9);
+    }
+
+    #[test]
+    fn a_sessions_timeline_has_what_concerned_all_since_its_first_event() {
+        let mut timeline = Timeline::default();
+        let slept = || event(None, EventKind::Slept(std::time::Duration::from_secs(9)));
+        timeline.push(slept());
+        timeline.push(first("a"));
+        timeline.push(slept());
+        timeline.push(first("b"));
+        timeline.push(ended("a"));
+        let names = |of: &str| timeline.of(&id(of)).map(|(_, it)| it.kind.name()).collect::<Vec<_>>();
+        assert_eq!(names("a"), ["first_seen", "slept", "ended"]);
+        assert_eq!(names("b"), ["first_seen"]);
+        assert_eq!(names("unknown"), [""; 0]);
+        assert_eq!(timeline.since(3), 2);
+    }
+}

@@ -1,0 +1,170 @@
+//! Ends that belong together: sessions that ended within [`WINDOW`] of each other, by their own `endedAt`. One job that
+//! finished, a bulk release or an outage looks like that, and is otherwise a dozen rows that say nothing of each other.
+//!
+//! Windows are cut from the ends as they are sorted by time: each begins at the first end that is in no window yet. So
+//! the same ends give the same windows, in whatever order they were learned.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::verdict::Together;
+use crate::clock::{Timestamp, later};
+use crate::session::SessionId;
+
+/// Ends in one window are at most so far apart.
+pub const WINDOW: Duration = Duration::from_secs(3);
+/// Ends are told of once no more of them came for so long: those of one moment are learned one by one.
+const SETTLED: Duration = Duration::from_secs(5);
+/// But not later than this after the first of them.
+const LONGEST: Duration = Duration::from_secs(20);
+
+/// The ends that can belong together.
+#[derive(Debug, Default)]
+pub(super) struct Ends {
+    ends: BTreeSet<(Timestamp, SessionId)>,
+    /// Those that were not told of yet.
+    fresh: Vec<(Timestamp, SessionId)>,
+    /// When the first and the newest of `fresh` were learned, by the clock since boot.
+    learned: Option<(Duration, Duration)>,
+}
+
+impl Ends {
+    /// Takes an end, learned at `now`.
+    pub(super) fn add(&mut self, id: &SessionId, at: Timestamp, now: Duration) {
+        if self.ends.insert((at, id.clone())) && self.window(id, at).is_some() {
+            self.fresh.push((at, id.clone()));
+            self.learned = Some((self.learned.map_or(now, |(first, _)| first), now));
+        }
+    }
+
+    /// Forgets the end of a session that lives after all, or is no longer on record.
+    pub(super) fn remove(&mut self, id: &SessionId, at: Timestamp) {
+        let end = (at, id.clone());
+        self.ends.remove(&end);
+        self.fresh.retain(|fresh| *fresh != end);
+    }
+
+    /// When [`Ends::settled`] will have something to say, by the clock since boot.
+    pub(super) fn due(&self) -> Option<Duration> {
+        let (first, newest) = self.learned?;
+        Some(newest.saturating_add(SETTLED).min(first.saturating_add(LONGEST)))
+    }
+
+    /// The windows with an end that was not told of yet, once that is due; each once.
+    pub(super) fn settled(&mut self, now: Duration) -> Vec<Together> {
+        if self.due().is_none_or(|due| now < due) {
+            return Vec::new();
+        }
+        self.learned = None;
+        let mut told: Vec<Together> = Vec::new();
+        for (at, id) in std::mem::take(&mut self.fresh) {
+            if told.iter().any(|window| window.ids.contains(&id)) {
+                continue;
+            }
+            told.extend(self.window(&id, at));
+        }
+        told
+    }
+
+    /// The window that the end of `id` at `at` is in, if others are in it too.
+    pub(super) fn window(&self, id: &SessionId, at: Timestamp) -> Option<Together> {
+        let own = (at, id.clone());
+        if !self.ends.contains(&own) {
+            return None;
+        }
+        // No window reaches over a gap of its own length: the row of ends without one begins the first window.
+        let mut first = &own;
+        for before in self.ends.range(..&own).rev() {
+            if later(before.0, WINDOW) < first.0 {
+                break;
+            }
+            first = before;
+        }
+        let mut window: Vec<&(Timestamp, SessionId)> = Vec::new();
+        for end in self.ends.range(first..) {
+            if window.first().is_some_and(|first| later(first.0, WINDOW) < end.0) {
+                if window.contains(&&own) {
+                    break;
+                }
+                window.clear();
+            }
+            window.push(end);
+        }
+        let (first, last) = (window.first()?, window.last()?);
+        let spread = last.0.signed_duration_since(first.0).to_std().ok()?;
+        let ids: Vec<SessionId> = window.iter().map(|(_, id)| id.clone()).collect();
+        (ids.len() > 1).then_some(Together { ids, spread })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: fn(u64) -> Duration = Duration::from_millis;
+
+    fn at(ms: u64) -> Timestamp {
+        later("2026-11-22T12:00:00Z".parse().unwrap(), MS(ms))
+    }
+
+    fn id(number: u64) -> SessionId {
+        SessionId::parse(&format!("s{number}")).unwrap()
+    }
+
+    fn ends(times: &[u64]) -> Ends {
+        let mut ends = Ends::default();
+        for (number, time) in (0..).zip(times) {
+            ends.add(&id(number), at(*time), MS(0));
+        }
+        ends
+    }
+
+    fn window(ends: &Ends, number: u64, time: u64) -> Option<(usize, Duration)> {
+        ends.window(&id(number), at(time)).map(|window| (window.ids.len(), window.spread))
+    }
+
+    #[test]
+    fn three_seconds_are_together_and_a_millisecond_more_is_not() {
+        assert_eq!(window(&ends(&[0, 3000]), 0, 0), Some((2, MS(3000))));
+        assert_eq!(window(&ends(&[0, 3001]), 0, 0), None);
+        assert_eq!(window(&ends(&[0]), 0, 0), None);
+        assert_eq!(window(&ends(&[0, 0]), 1, 0), Some((2, MS(0))));
+    }
+
+    #[test]
+    fn no_window_is_longer_than_three_seconds_and_every_end_is_in_one() {
+        let row = ends(&[0, 2000, 4000, 6000, 8000]);
+        assert_eq!(window(&row, 0, 0), Some((2, MS(2000))));
+        assert_eq!(window(&row, 1, 2000), window(&row, 0, 0));
+        assert_eq!(window(&row, 2, 4000), Some((2, MS(2000))));
+        assert_eq!(window(&row, 4, 8000), None);
+    }
+
+    #[test]
+    fn they_are_told_of_once_no_more_of_them_come() {
+        let mut ends = ends(&[0, 1200, 900]);
+        assert_eq!(ends.due(), Some(SETTLED));
+        assert_eq!(ends.settled(MS(4999)), []);
+        ends.add(&id(9), at(60_000), MS(4999)); // alone: nobody waits for it
+        let told = ends.settled(MS(5000));
+        assert_eq!(told, [Together { ids: vec![id(0), id(2), id(1)], spread: MS(1200) }]);
+        assert_eq!((ends.due(), ends.settled(MS(99_999))), (None, vec![]));
+    }
+
+    #[test]
+    fn ends_that_keep_coming_do_not_keep_the_others_untold() {
+        let mut ends = Ends::default();
+        for second in 0..19 {
+            ends.add(&id(second), at(second * 10), MS(second * 1000 + 1000));
+        }
+        assert_eq!(ends.due(), Some(MS(2000) + LONGEST));
+    }
+
+    #[test]
+    fn what_lives_after_all_is_forgotten() {
+        let mut ends = ends(&[0, 1000]);
+        ends.remove(&id(1), at(1000));
+        assert_eq!(window(&ends, 0, 0), None);
+        assert_eq!(ends.settled(LONGEST), []);
+    }
+}

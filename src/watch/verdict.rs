@@ -1,0 +1,383 @@
+//! Why a session ended, as far as the evidence goes. Pure.
+//!
+//! The API gives no reason: `COMPLETED` is every end but a failure and a timeout. The rules by which sessions end are
+//! documented, though, and exclude most causes. The first row that fits is the verdict:
+//!
+//! ```text
+//!   ERROR                                              Failed
+//!   TIMED_OUT                                          TimedOut
+//!   a release was asked for from here                  ReleasedHere
+//!   COMPLETED, endedAt within 5 s of expiresAt         AtExpiry
+//!   COMPLETED, keep-alive on,  time left               KeptAlive        not a disconnect, not a timeout
+//!   COMPLETED, keep-alive off, 300 s ± 15 after it
+//!              was created, no bytes                   NeverConnected   perhaps
+//!   COMPLETED, keep-alive off, time left               Disconnected     or closed, or released
+//!   COMPLETED after its expiry                         PastExpiry
+//!   COMPLETED, and less is known                       Unexplained
+//!   404 or 410 after it was seen                       Gone
+//!   RUNNING in a reply sent after its expiry           Overdue
+//! ```
+//!
+//! A verdict never stands without what it rests on: each names its [`Fact`]s, and with one fact less it says less.
+//! Several sessions that ended together are named [beside](Verdict::together) each one's own verdict.
+
+mod words;
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::bounds::When;
+use crate::clock::{Timestamp, later};
+use crate::session::{Fault, Phase, SessionId, Status};
+
+pub use words::Words;
+
+/// An `endedAt` this near to `expiresAt` is its timeout, whatever the status says.
+pub const NEAR_EXPIRY: Duration = Duration::from_secs(5);
+/// A session to which nobody connects ends so long after it was created.
+pub const NEVER_CONNECTED: Duration = Duration::from_secs(300);
+/// Give or take.
+pub const NEVER_CONNECTED_SLACK: Duration = Duration::from_secs(15);
+
+/// All that a verdict is made from. What is not known is `None`.
+#[derive(Clone, Debug, Default)]
+pub struct Evidence {
+    /// The newest `status`.
+    pub status: Option<Status>,
+    /// `createdAt`
+    pub created: Option<Timestamp>,
+    /// `startedAt`
+    pub started: Option<Timestamp>,
+    /// `expiresAt`
+    pub expires: Option<Timestamp>,
+    /// `endedAt`
+    pub ended: Option<Timestamp>,
+    /// `keepAlive`
+    pub keep_alive: Option<bool>,
+    /// `proxyBytes`
+    pub proxy_bytes: Option<i64>,
+    /// Between when and when it was seen to end: from the last reply that said it lives to the first that says it has
+    /// ended. `None` if it was first seen when it had ended.
+    pub watched: Option<When>,
+    /// When its release was asked for from here.
+    pub released: Option<Timestamp>,
+    /// The project's default timeout, as it is now.
+    pub default_timeout: Option<Duration>,
+    /// The API does not know it any more, in these words.
+    pub absent: Option<Fault>,
+    /// When the newest reply that says it lives was sent.
+    pub last_alive: Option<Timestamp>,
+    /// With which others it ended.
+    pub together: Option<Together>,
+}
+
+/// Sessions that ended at about the same time: within [`super::together::WINDOW`], by `endedAt`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Together {
+    /// All of them, in the order of their ends.
+    pub ids: Vec<SessionId>,
+    /// How far apart the first and the last end are.
+    pub spread: Duration,
+}
+
+/// What probably lies behind an end, or behind what is odd.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Verdict {
+    /// The row that fits.
+    pub cause: Cause,
+    /// How sure it is.
+    pub sure: Sure,
+    /// What it rests on.
+    pub facts: Vec<Fact>,
+    /// How long it ran.
+    pub ran: Option<Duration>,
+    /// The sessions that ended at about the same time, this one among them.
+    pub together: Option<Together>,
+}
+
+/// The rows of the table above.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// `ERROR`, however near to the expiry.
+    Failed,
+    /// `TIMED_OUT`
+    TimedOut {
+        /// Its own timeout.
+        timeout: Option<Duration>,
+        /// The project's default.
+        default: Option<Duration>,
+    },
+    /// Its release was asked for from here. The asking is certain, the cause is not.
+    ReleasedHere {
+        /// When.
+        asked: Timestamp,
+        /// How long after that it ended.
+        after: Option<Duration>,
+    },
+    /// `COMPLETED` at its expiry, give or take [`NEAR_EXPIRY`].
+    AtExpiry {
+        /// How far from it.
+        off: Duration,
+    },
+    /// With keep-alive on, and before its expiry.
+    KeptAlive {
+        /// What was left of its time; `None` where it is not known that anything was.
+        unused: Option<Duration>,
+    },
+    /// With keep-alive off, at the age at which a session ends that nobody connects to.
+    NeverConnected {
+        /// Its age.
+        age: Duration,
+    },
+    /// With keep-alive off, and before its expiry.
+    Disconnected {
+        /// What was left of its time; `None` where it is not known that anything was.
+        unused: Option<Duration>,
+    },
+    /// `COMPLETED` after its expiry.
+    PastExpiry {
+        /// How long after.
+        by: Duration,
+    },
+    /// `COMPLETED`, and the fields do not say enough for more.
+    Unexplained,
+    /// 404 or 410 after it was seen.
+    Gone {
+        /// The API's words.
+        fault: Fault,
+    },
+    /// A reply that was sent after the expiry says that it lives.
+    Overdue {
+        /// How long after the expiry the newest such reply was sent.
+        by: Duration,
+    },
+}
+
+/// How sure a verdict is, from little to much.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Sure {
+    /// The evidence allows no more.
+    Unknown,
+    /// One of several, and none stands out; or a fact is missing.
+    Perhaps,
+    /// By the documented rules.
+    Likely,
+    /// The API's own word.
+    Said,
+}
+
+/// What a verdict can rest on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fact {
+    /// `status`
+    Status,
+    /// `endedAt`, and nothing that was seen speaks against it.
+    EndedAt,
+    /// The replies before and after the end.
+    SeenToEnd,
+    /// `expiresAt`
+    ExpiresAt,
+    /// `startedAt`
+    StartedAt,
+    /// `createdAt`
+    CreatedAt,
+    /// `keepAlive`
+    KeepAlive,
+    /// `proxyBytes`, of which there were none.
+    NoBytes,
+    /// The project's default timeout.
+    DefaultTimeout,
+    /// This program's own doing.
+    AskedFromHere,
+    /// The API's 404 or 410.
+    NotFound,
+    /// A reply that was sent after the expiry.
+    LateReply,
+}
+
+/// Where an end lies against the expiry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Against {
+    Before(Duration),
+    Near(Duration),
+    After(Duration),
+    /// It may lie on either side.
+    Either,
+}
+
+/// When it ended, as far as is known.
+#[derive(Clone, Copy, Debug)]
+struct End {
+    earliest: Option<Timestamp>,
+    latest: Timestamp,
+    /// What says so; `None` where `endedAt` and what was seen contradict each other.
+    fact: Option<Fact>,
+}
+
+impl Evidence {
+    /// The verdict; `None` while there is nothing to explain.
+    #[must_use]
+    pub fn verdict(&self) -> Option<Verdict> {
+        let status = self.status.as_ref();
+        let ended = status.is_some_and(|status| status.phase() == Phase::Ended);
+        let mut facts = vec![Fact::Status];
+        let (cause, sure) = match status {
+            Some(_) if self.absent.is_some() && !ended => self.gone(&mut facts)?,
+            Some(Status::Error) => (Cause::Failed, Sure::Said),
+            Some(Status::TimedOut) => (self.timed_out(&mut facts), Sure::Said),
+            Some(Status::Completed) => self.completed(&mut facts),
+            Some(Status::Running | Status::Pending | Status::Other(_)) => self.overdue(&mut facts)?,
+            None => return None,
+        };
+        let ran = self.ran(&mut facts).filter(|_| ended);
+        facts.sort_unstable();
+        facts.dedup();
+        let together = self.together.clone().filter(|_| self.counts_together());
+        Some(Verdict { cause, sure, facts, ran, together })
+    }
+
+    /// Whether its end can be one of several that belong together: `COMPLETED`, not at its timeout, and not released
+    /// from here.
+    #[must_use]
+    pub fn counts_together(&self) -> bool {
+        let near = self.end().zip(self.expires).map(|(end, expires)| end.against(expires));
+        self.status == Some(Status::Completed)
+            && self.released.is_none()
+            && self.ended.is_some()
+            && !matches!(near, Some(Against::Near(_)))
+    }
+
+    fn gone(&self, facts: &mut Vec<Fact>) -> Option<(Cause, Sure)> {
+        facts.push(Fact::NotFound);
+        Some((Cause::Gone { fault: self.absent.clone()? }, Sure::Perhaps))
+    }
+
+    fn overdue(&self, facts: &mut Vec<Fact>) -> Option<(Cause, Sure)> {
+        let by = self.last_alive?.signed_duration_since(self.expires?).to_std().ok()?;
+        facts.extend([Fact::ExpiresAt, Fact::LateReply]);
+        (!by.is_zero()).then_some((Cause::Overdue { by }, Sure::Perhaps))
+    }
+
+    fn timed_out(&self, facts: &mut Vec<Fact>) -> Cause {
+        let timeout = self.timeout();
+        let default = self.default_timeout.filter(|_| timeout.is_some());
+        if timeout.is_some() {
+            facts.extend([Fact::StartedAt, Fact::ExpiresAt]);
+        }
+        if default.is_some() {
+            facts.push(Fact::DefaultTimeout);
+        }
+        Cause::TimedOut { timeout, default }
+    }
+
+    fn completed(&self, facts: &mut Vec<Fact>) -> (Cause, Sure) {
+        let end = self.end();
+        let contradicted = end.is_some_and(|end| end.fact.is_none());
+        // What was seen says less than `endedAt`, and two that contradict each other say little.
+        let most = match end.and_then(|end| end.fact) {
+            Some(Fact::EndedAt) => Sure::Likely,
+            _ => Sure::Perhaps,
+        };
+        facts.extend(end.and_then(|end| end.fact));
+        if let Some(asked) = self.released {
+            facts.push(Fact::AskedFromHere);
+            let after = end.and_then(|end| end.latest.signed_duration_since(asked).to_std().ok());
+            return (Cause::ReleasedHere { asked, after }, most);
+        }
+        let against = end.zip(self.expires).map(|(end, expires)| end.against(expires));
+        if against.is_some() {
+            facts.push(Fact::ExpiresAt);
+        }
+        if self.keep_alive.is_some() {
+            facts.push(Fact::KeepAlive);
+        }
+        let most = if contradicted { Sure::Perhaps } else { most };
+        match (against, self.keep_alive) {
+            (Some(Against::Near(off)), _) => (Cause::AtExpiry { off }, most),
+            (Some(Against::After(by)), _) => (Cause::PastExpiry { by }, Sure::Perhaps),
+            (Some(Against::Before(unused)), Some(true)) => (Cause::KeptAlive { unused: Some(unused) }, most),
+            (Some(Against::Either) | None, Some(true)) => (Cause::KeptAlive { unused: None }, Sure::Perhaps),
+            (against, Some(false)) => {
+                let unused = match against {
+                    Some(Against::Before(unused)) => Some(unused),
+                    _ => None,
+                };
+                if let Some(age) = self.never_connected(end) {
+                    facts.push(Fact::CreatedAt);
+                    facts.extend(self.proxy_bytes.map(|_| Fact::NoBytes));
+                    return (Cause::NeverConnected { age }, Sure::Perhaps);
+                }
+                (Cause::Disconnected { unused }, if unused.is_some() { most } else { Sure::Perhaps })
+            }
+            (_, None) => (Cause::Unexplained, Sure::Unknown),
+        }
+    }
+
+    /// Its age at its end, if that is the age at which a session ends that nobody connects to. Bytes through its proxy
+    /// speak against it: somebody was there.
+    fn never_connected(&self, end: Option<End>) -> Option<Duration> {
+        let end = end.filter(|end| end.fact == Some(Fact::EndedAt))?;
+        let age = end.latest.signed_duration_since(self.created?).to_std().ok()?;
+        let fits = age.abs_diff(NEVER_CONNECTED) <= NEVER_CONNECTED_SLACK;
+        (fits && self.proxy_bytes.is_none_or(|bytes| bytes <= 0)).then_some(age)
+    }
+
+    /// `expiresAt - startedAt`
+    fn timeout(&self) -> Option<Duration> {
+        self.expires?.signed_duration_since(self.started?).to_std().ok()
+    }
+
+    fn ran(&self, facts: &mut Vec<Fact>) -> Option<Duration> {
+        let end = self.end()?;
+        let ran = end.latest.signed_duration_since(self.started?).to_std().ok()?;
+        facts.push(Fact::StartedAt);
+        facts.extend(end.fact);
+        Some(ran)
+    }
+
+    fn end(&self) -> Option<End> {
+        match (self.ended, self.watched) {
+            (Some(at), watched) => {
+                let fits = watched.is_none_or(|watched| watched.narrowed(Some(at)).1);
+                let fact = fits.then_some(Fact::EndedAt);
+                Some(End { earliest: Some(at), latest: at, fact })
+            }
+            (None, Some(When { earliest, latest })) => {
+                Some(End { earliest, latest, fact: Some(Fact::SeenToEnd) })
+            }
+            (None, None) => None,
+        }
+    }
+}
+
+impl End {
+    fn against(self, expires: Timestamp) -> Against {
+        let after = |at: Timestamp| at.signed_duration_since(expires).to_std().ok();
+        let before = |at: Timestamp| expires.signed_duration_since(at).to_std().ok();
+        // The end that is nearest to the expiry decides: what is claimed holds for the whole interval.
+        let near = |at: Timestamp| {
+            let off = before(at).or(after(at)).unwrap_or_default();
+            (off <= NEAR_EXPIRY).then_some(off)
+        };
+        let Some(earliest) = self.earliest else {
+            return match before(self.latest).filter(|left| *left > NEAR_EXPIRY) {
+                Some(left) => Against::Before(left),
+                None => Against::Either,
+            };
+        };
+        match (near(earliest), near(self.latest)) {
+            (Some(one), Some(other)) => Against::Near(one.max(other)),
+            _ if later(self.latest, NEAR_EXPIRY) < expires => {
+                Against::Before(before(self.latest).unwrap_or_default())
+            }
+            _ if earliest > later(expires, NEAR_EXPIRY) => {
+                Against::After(after(earliest).unwrap_or_default())
+            }
+            _ => Against::Either,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,213 @@
+//! The verdict in the words of a tired engineer: what it was, what it was not, how sure, what to do about it.
+
+use super::{Cause, Fact, Sure, Verdict};
+use crate::clock::{Timestamp, Zone};
+use crate::session::{FaultKind, Status};
+use crate::text;
+
+/// A verdict, said. Each is a sentence or less, without a full stop at its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Words {
+    /// What it comes to.
+    pub headline: String,
+    /// What it was, or may have been.
+    pub was: String,
+    /// What it was not, where anything is excluded.
+    pub was_not: Option<&'static str>,
+    /// How sure that is, and why not surer.
+    pub sure: &'static str,
+    /// What to do about it.
+    pub advice: &'static str,
+    /// The ends that belong together with this one.
+    pub together: Option<String>,
+}
+
+impl Verdict {
+    /// Its name in `keepwatch events`: part of the schema.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self.cause {
+            Cause::Failed => "error",
+            Cause::TimedOut { .. } => "timed_out",
+            Cause::ReleasedHere { .. } => "released_here",
+            Cause::AtExpiry { .. } => "completed_at_expiry",
+            Cause::KeptAlive { .. } => "keep_alive_ended_early",
+            Cause::NeverConnected { .. } => "never_connected",
+            Cause::Disconnected { .. } => "disconnected_or_closed",
+            Cause::PastExpiry { .. } => "ended_past_expiry",
+            Cause::Unexplained => "unexplained",
+            Cause::Gone { .. } => "gone",
+            Cause::Overdue { .. } => "overdue",
+        }
+    }
+
+    /// Said to a reader, times of day in `zone`.
+    #[must_use]
+    pub fn words(&self, zone: Zone, today: Timestamp) -> Words {
+        Words {
+            headline: self.headline(zone, today),
+            was: self.was(),
+            was_not: self.was_not(),
+            sure: self.how_sure(),
+            advice: self.advice(),
+            together: self.together.as_ref().map(|together| {
+                format!(
+                    "{} sessions ended within {} of each other: one job that finished, a bulk release, or an outage",
+                    together.ids.len(),
+                    text::tenths(together.spread)
+                )
+            }),
+        }
+    }
+
+    /// The verdict with the status and the lengths before it: a line that stands by itself.
+    #[must_use]
+    pub fn line(&self, status: &Status, zone: Zone, today: Timestamp) -> String {
+        let ran = self.ran.map(|ran| format!(" after {}", text::span(ran))).unwrap_or_default();
+        let unused = match self.cause {
+            Cause::KeptAlive { unused: Some(unused) } | Cause::Disconnected { unused: Some(unused) } => {
+                format!(", {} unused", text::countdown(unused))
+            }
+            _ => String::new(),
+        };
+        let keep = match self.cause {
+            Cause::KeptAlive { .. } => ", keep-alive on",
+            Cause::NeverConnected { .. } | Cause::Disconnected { .. } => ", keep-alive off",
+            _ => "",
+        };
+        format!("{}{ran}{unused}{keep}: {}", status.shown(24), self.headline(zone, today))
+    }
+
+    fn headline(&self, zone: Zone, today: Timestamp) -> String {
+        match &self.cause {
+            Cause::Failed => "browser or platform error".into(),
+            Cause::TimedOut { timeout: Some(timeout), default } => {
+                let timeout_text = text::length(*timeout);
+                match default {
+                    Some(default) if text::length(*default) == timeout_text => {
+                        format!(
+                            "ran into its timeout of {timeout_text}, equal to the project's current default"
+                        )
+                    }
+                    Some(default) => format!(
+                        "ran into its own timeout of {timeout_text} (the project's default is {})",
+                        text::length(*default)
+                    ),
+                    None => format!("ran into its own timeout of {timeout_text}"),
+                }
+            }
+            Cause::TimedOut { timeout: None, .. } => "ran into its own timeout".into(),
+            Cause::ReleasedHere { asked, after } => {
+                let after =
+                    after.map(|after| format!(", ended {} later", text::span(after))).unwrap_or_default();
+                format!("release asked from here at {}{after}", zone.short(*asked, today))
+            }
+            Cause::AtExpiry { .. } => "probably its timeout, though the status says COMPLETED".into(),
+            Cause::KeptAlive { unused: Some(_) } => "by the rules no disconnect and no timeout".into(),
+            Cause::KeptAlive { unused: None } => "by the rules no disconnect".into(),
+            Cause::NeverConnected { .. } => "perhaps nobody connected within 5 min".into(),
+            Cause::Disconnected { .. } => {
+                "the client disconnected or closed the browser, or someone released it".into()
+            }
+            Cause::PastExpiry { by } => format!("ended {} after its expiry", text::span(*by)),
+            Cause::Unexplained => "an orderly end; the reply does not say enough for more".into(),
+            Cause::Gone { fault } if fault.kind == FaultKind::Gone => {
+                "aged out: the API no longer keeps it".into()
+            }
+            Cause::Gone { .. } => "aged out, or it is another project's and the key changed".into(),
+            Cause::Overdue { by } => format!("overdue: alive {} after its expiry", text::span(*by)),
+        }
+    }
+
+    fn was(&self) -> String {
+        match &self.cause {
+            Cause::Failed => "the session failed: the browser crashed, or the platform did".into(),
+            Cause::TimedOut { .. } => "its time was up; keep-alive does not extend it".into(),
+            Cause::ReleasedHere { .. } => "the asking is certain, that it was the cause is not".into(),
+            Cause::AtExpiry { off } => format!("it ended {} from its expiry", text::tenths(*off)),
+            Cause::KeptAlive { unused: Some(_) } => {
+                "released through the API, browser closed, or a platform fault".into()
+            }
+            Cause::KeptAlive { unused: None } => {
+                "released through the API, browser closed, a platform fault, or its timeout".into()
+            }
+            Cause::NeverConnected { age } => format!(
+                "it ended {} after it was created, when sessions end that nobody connects to; else the client \
+                 disconnected or closed the browser, or someone released it",
+                text::span(*age)
+            ),
+            Cause::Disconnected { unused } => {
+                let timeout = if unused.is_some() { "" } else { ", or its timeout" };
+                format!(
+                    "without keep-alive a session ends with its last client; 10 min of CDP silence look the same{timeout}"
+                )
+            }
+            Cause::PastExpiry { .. } => {
+                "its timeout, noticed late by the platform, or something is wrong".into()
+            }
+            Cause::Unexplained => {
+                "a disconnect, a closed browser, a release, a timeout or a platform fault".into()
+            }
+            Cause::Gone { .. } => "the API answered for it before, and does not any more".into(),
+            Cause::Overdue { .. } => "the API has not caught up, or something is wrong".into(),
+        }
+    }
+
+    fn was_not(&self) -> Option<&'static str> {
+        match &self.cause {
+            Cause::Failed => Some("a timeout, a release or a disconnect, by its status"),
+            Cause::TimedOut { .. } => Some("a release, a disconnect or a crash, by its status"),
+            Cause::AtExpiry { .. } => Some("a failure, by its status"),
+            Cause::KeptAlive { unused: Some(_) } => {
+                Some("a client's disconnect, which keep-alive survives, nor its timeout, which had not come")
+            }
+            Cause::KeptAlive { unused: None } => Some("a client's disconnect, which keep-alive survives"),
+            Cause::NeverConnected { .. } | Cause::Disconnected { unused: Some(_) } => {
+                Some("its timeout, which had not come")
+            }
+            Cause::ReleasedHere { .. }
+            | Cause::Disconnected { unused: None }
+            | Cause::PastExpiry { .. }
+            | Cause::Unexplained
+            | Cause::Gone { .. }
+            | Cause::Overdue { .. } => None,
+        }
+    }
+
+    fn how_sure(&self) -> &'static str {
+        match self.sure {
+            Sure::Said => "the API says so",
+            Sure::Likely => "likely, by the documented rules; the API gives no reason",
+            Sure::Perhaps if self.facts.contains(&Fact::SeenToEnd) => {
+                "perhaps: the API gives no endedAt, so only what was seen counts"
+            }
+            Sure::Perhaps => "perhaps: the evidence allows more than one cause",
+            Sure::Unknown => "unknown: the evidence allows no more",
+        }
+    }
+
+    fn advice(&self) -> &'static str {
+        match self.cause {
+            Cause::Failed => "try again; if it recurs, send this evidence to Browserbase's support",
+            Cause::TimedOut { .. } | Cause::AtExpiry { .. } => {
+                "ask for a longer timeout when the session is created (60 s to 6 h)"
+            }
+            Cause::ReleasedHere { .. } => "nothing, if that was meant",
+            Cause::KeptAlive { .. } => {
+                "ask who else holds the project's key and releases sessions; look for browser.close() in the client; \
+                 else send this evidence to Browserbase's support"
+            }
+            Cause::NeverConnected { .. } => {
+                "connect within 5 min of creating it; check that the client got the connect URL"
+            }
+            Cause::Disconnected { .. } => {
+                "look at the client's log for this time; keep-alive would let the session outlive a disconnect"
+            }
+            Cause::PastExpiry { .. } | Cause::Overdue { .. } => {
+                "if it recurs, send this evidence to Browserbase's support"
+            }
+            Cause::Unexplained => "look at the client's log for this time",
+            Cause::Gone { .. } => "check that the key is of the project that the session belongs to",
+        }
+    }
+}
