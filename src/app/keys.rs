@@ -21,7 +21,7 @@ pub enum Action {
     Open,
     /// Back: from the details, the other pane, the filter.
     Back,
-    /// To the other pane.
+    /// To the next pane.
     OtherPane,
     /// Copy a fresh connect URL.
     CopyConnect,
@@ -37,6 +37,12 @@ pub enum Action {
     Refresh,
     /// Edit the filter.
     Filter,
+    /// Show flagged sessions only, or all again.
+    Flagged,
+    /// All flags are known.
+    Acknowledge,
+    /// The events of all sessions.
+    Events,
     /// Sort by the next column.
     Sort,
     /// Reverse the order.
@@ -152,7 +158,7 @@ pub const BINDINGS: &[Binding] = &[
     Binding {
         keys: "Tab",
         actions: &[(plain(KeyCode::Tab), Action::OtherPane)],
-        help: "to the other pane, to scroll it",
+        help: "to the next pane, to scroll it",
         hint: None,
     },
     Binding {
@@ -160,6 +166,18 @@ pub const BINDINGS: &[Binding] = &[
         actions: &[(letter('/'), Action::Filter)],
         help: "filter by words",
         hint: Some("filter"),
+    },
+    Binding {
+        keys: "e",
+        actions: &[(letter('e'), Action::Events)],
+        help: "events of all sessions",
+        hint: Some("events"),
+    },
+    Binding {
+        keys: "f A",
+        actions: &[(letter('f'), Action::Flagged), (letter('A'), Action::Acknowledge)],
+        help: "show flagged sessions only; acknowledge all flags",
+        hint: None,
     },
     Binding {
         keys: "s S",
