@@ -103,5 +103,8 @@ fn draw_hints(buffer: &mut Buffer, area: Rect, model: &Model, pane: Option<Pane>
         spans.extend(hint);
     }
     spans.extend(last);
+    if let Some(end) = spans.last_mut() {
+        end.content = end.content.trim_end().to_owned().into(); // or the blanks would be cut with a sign
+    }
     ink::write(buffer, area, &spans.into());
 }
