@@ -100,7 +100,7 @@ pub const BINDINGS: &[Binding] = &[
     Binding {
         keys: "y",
         actions: &[(letter('y'), Action::CopyMenu)],
-        help: "copy…: id, connect, Selenium, dashboard",
+        help: "copy…: id, connect, Selenium, dashboard, evidence",
         hint: Some("copy menu"),
     },
     Binding {
@@ -239,14 +239,17 @@ pub enum Copyable {
     Selenium,
     /// The link to the dashboard's page.
     Dashboard,
+    /// What was observed of the session, as text for a ticket.
+    Evidence,
 }
 
 /// The copy menu: key, entry, what it is called.
-pub const COPY_MENU: [(char, Copyable, &str); 4] = [
+pub const COPY_MENU: [(char, Copyable, &str); 5] = [
     ('i', Copyable::Id, "session id"),
     ('c', Copyable::Connect, "connect URL (fresh)"),
     ('s', Copyable::Selenium, "Selenium URL (fresh)"),
     ('d', Copyable::Dashboard, "dashboard link"),
+    ('e', Copyable::Evidence, "evidence, for a ticket"),
 ];
 
 impl Copyable {
@@ -258,6 +261,7 @@ impl Copyable {
             Self::Connect => "connect URL",
             Self::Selenium => "Selenium URL",
             Self::Dashboard => "dashboard link",
+            Self::Evidence => "evidence",
         }
     }
 }

@@ -20,6 +20,7 @@ use crate::poll::Ask;
 use crate::session::{Phase, Secret, dashboard_page};
 use crate::text;
 use crate::view;
+use crate::watch::evidence;
 
 /// How many fresh URLs may be on their way.
 pub(super) const MOST_WANTS: usize = 8;
@@ -306,6 +307,11 @@ impl Model {
             Some(Copyable::Id) => vec![Effect::Copy(Copyable::Id, Secret::new(id.raw().to_owned()))],
             Some(Copyable::Dashboard) => {
                 vec![Effect::Copy(Copyable::Dashboard, Secret::new(dashboard_page(&id)))]
+            }
+            Some(Copyable::Evidence) => {
+                let options = evidence::Options { with_metadata: false, rates: self.settings.rates };
+                let text = evidence::text(&self.fleet, &id, options);
+                text.map(|text| Effect::Copy(Copyable::Evidence, Secret::new(text))).into_iter().collect()
             }
             Some(what @ (Copyable::Connect | Copyable::Selenium)) => {
                 self.want(Want { id, what, show: false }, now)

@@ -222,7 +222,9 @@ impl Model {
             Ok(urls) => {
                 let url = match want.what {
                     Copyable::Selenium => urls.selenium.clone(),
-                    Copyable::Id | Copyable::Connect | Copyable::Dashboard => urls.connect.clone(),
+                    Copyable::Id | Copyable::Connect | Copyable::Dashboard | Copyable::Evidence => {
+                        urls.connect.clone()
+                    }
                 };
                 self.fetched(want, url, now)
             }

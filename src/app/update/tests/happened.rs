@@ -113,3 +113,17 @@ fn what_came_since_the_last_key_is_new() {
     world.press("j");
     assert_eq!(world.model.fleet.timeline().since(world.model.read_until), 0);
 }
+
+#[test]
+fn y_e_copies_the_evidence_without_metadata() {
+    let mut world = flagged();
+    let metadata = Some(crate::session::Metadata::new(r#"{"customer":"ACME"}"#));
+    let ended = Session { keep_alive: Some(true), ..over("b", Status::Completed) };
+    world.one(Session { metadata, ..ended });
+    world.model.selected = Some(id("b"));
+    world.press("y");
+    let effects = world.press("e");
+    let [Effect::Copy(Copyable::Evidence, text)] = &effects[..] else { panic!("{effects:?}") };
+    assert!(text.expose().contains("keep-alive on: by the rules no disconnect and no timeout"));
+    assert!(!text.expose().contains("ACME"));
+}
