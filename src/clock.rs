@@ -83,6 +83,12 @@ impl Zone {
         format!("{}.{}", self.time(at), at.timestamp_subsec_millis() / 100)
     }
 
+    /// As [`Zone::short`], to the tenth of a second.
+    #[must_use]
+    pub fn short_tenths(self, at: Timestamp, now: Timestamp) -> String {
+        format!("{}.{}", self.short(at, now), at.timestamp_subsec_millis() / 100)
+    }
+
     /// `2026-11-22 21:04:09`
     #[must_use]
     pub fn date_time(self, at: Timestamp) -> String {

@@ -17,6 +17,7 @@
 //! (`latency`, `slow`) are in real time, because the time limits of clients are.
 
 mod crowd;
+pub mod expect;
 pub mod fault;
 pub mod offset;
 mod query;
@@ -41,6 +42,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 pub use axum::http::StatusCode;
+pub use expect::{Expect, NO_VERDICT};
 pub use fault::{Fault, On, Refusal, RetryAfter, What};
 pub use offset::{Offset, Span};
 pub use reply::SIGNING_KEY_HEAD;

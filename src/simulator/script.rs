@@ -50,7 +50,17 @@
 //! [[fault]]
 //! reply = "hang"                # instead of a status: also "html", "truncated", or "dropped" without any reply
 //!
-//! [[expect]]                    # kept as it is, for tests
+//! [[expect]]                    # of whoever watches all that runs or is pending
+//! session = "checkout"          # the name or id of a session with an id; else of what concerns all
+//! within = "20s"                # from the start: by then all of this holds
+//! copied = false                # true: the reader copies its connect URL, several times
+//! status = "COMPLETED"          # the last that is seen
+//! events = ["first_seen", "ended", "flagged"] # in this order; others may lie between
+//! never = ["metadata_changed"]  # up to `within`
+//! verdict = "keep_alive_ended_early" # or "none"
+//! phrases = ["14m 50s unused"]  # what the sentences of its events and its verdict say, word for word
+//! unsaid = ["connected"]        # what they do not say
+//! screen = ["COMPLETED"]        # what the screen shows at 120×40, with the session selected
 //! ```
 
 use std::fmt;
@@ -60,12 +70,27 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::expect::Expect;
 use super::fault::{Fault, On};
 use super::offset::{Offset, Span};
 use super::session::Session;
 
 /// The scenarios that the program carries: name and text.
-const BUILTIN: &[(&str, &str)] = &[("default", include_str!("../../assets/scenarios/default.toml"))];
+/// Those that are called by a number play an incident that users had.
+const BUILTIN: &[(&str, &str)] = &[
+    ("default", include_str!("../../assets/scenarios/default.toml")),
+    ("I01", include_str!("../../assets/scenarios/I01.toml")),
+    ("I05", include_str!("../../assets/scenarios/I05.toml")),
+    ("I06", include_str!("../../assets/scenarios/I06.toml")),
+    ("I07", include_str!("../../assets/scenarios/I07.toml")),
+    ("I08", include_str!("../../assets/scenarios/I08.toml")),
+    ("I09", include_str!("../../assets/scenarios/I09.toml")),
+    ("I11", include_str!("../../assets/scenarios/I11.toml")),
+    ("I12", include_str!("../../assets/scenarios/I12.toml")),
+    ("I14", include_str!("../../assets/scenarios/I14.toml")),
+    ("I15", include_str!("../../assets/scenarios/I15.toml")),
+    ("I17", include_str!("../../assets/scenarios/I17.toml")),
+];
 
 /// The most sessions that a script may make, copies included.
 const MOST_SESSIONS: usize = 100_000;
@@ -90,8 +115,8 @@ pub struct Script {
     /// What goes wrong. For each request the first that fits holds.
     #[serde(rename = "fault")]
     pub faults: Vec<Fault>,
-    /// What a test expects of a program that watches this. Nothing here reads it.
-    pub expect: Vec<toml::Table>,
+    /// What is expected of a program that watches this.
+    pub expect: Vec<Expect>,
 }
 
 /// The project, as `GET /v1/projects` shows it.
@@ -192,7 +217,22 @@ impl Script {
                 ));
             }
         }
+        for expect in &self.expect {
+            expect.check()?;
+            if let Some(word) = expect.session.as_deref().filter(|word| self.id_of(word).is_none()) {
+                return Err(format!("what is expected of “{word}” is of no session that has an id"));
+            }
+        }
         Ok(())
+    }
+
+    /// The id of the first session that is called `word` and was given one.
+    #[must_use]
+    pub fn id_of(&self, word: &str) -> Option<&str> {
+        self.sessions
+            .iter()
+            .filter(|session| session.is_called(word))
+            .find_map(|session| session.id.as_deref())
     }
 }
 
@@ -252,77 +292,4 @@ impl std::error::Error for ScriptError {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_builtin_scenario_can_be_read_and_is_about_something() {
-        for (name, text) in BUILTIN {
-            let script = Script::read(text, name, Path::new(name)).unwrap_or_else(|error| panic!("{error}"));
-            assert_eq!(&script.name, name);
-            assert!(!script.about.is_empty(), "{name}");
-        }
-    }
-
-    #[test]
-    fn the_scenario_in_this_modules_header_can_be_read() {
-        let header: String = include_str!("script.rs")
-            .lines()
-            .skip_while(|line| *line != "//! ```toml")
-            .skip(1)
-            .take_while(|line| *line != "//! ```")
-            .map(|line| line.trim_start_matches("//!").trim_start().to_owned() + "\n")
-            .collect();
-        let script = Script::parse(&header).unwrap_or_else(|error| panic!("{error}"));
-        assert_eq!((script.sessions.len(), script.faults.len(), script.expect.len()), (1, 2, 1));
-    }
-
-    #[test]
-    fn what_is_wrong_is_said_in_one_sentence_with_its_line() {
-        for (text, said) in [
-            ("about = 'x'\nlatency = '4 parsecs'", "in line 2: “4 parsecs” is not a length of time"),
-            ("[[session]]\ncreated = '-12 moons'", "in line 2: “-12 moons” is not a time"),
-            ("[[session]]\nname = 'a'\ncolour = 'red'", "in line 3: unknown field `colour`"),
-            (
-                "[[session]]\n\n[[session]]\nends = { at = '1s', status = 'RUNNING' }",
-                "in line 4: unknown variant",
-            ),
-            (
-                "[[session]]\nname = 'list'",
-                "in line 2: “list” means requests, and cannot be a session's name",
-            ),
-            ("\n[[fault]]\nto = '3s'", "in line 2: a fault needs"),
-            (
-                "\n[[fault]]\nstatus = 429\nreply = 'hang'",
-                "in line 2: a fault has either a `status` or a `reply`",
-            ),
-            ("\n[[fault]]\nstatus = 42", "in line 2: 42 is not an HTTP status"),
-            (
-                "[[fault]]\non = 'list'\nstatus = 500\nheaders = { 'a b' = '1' }",
-                "in line 1: “a b: 1” is not a header",
-            ),
-            ("[[fault]]\non = 'nobody'\nstatus = 500", "is wrong: a fault is on “nobody”"),
-            ("[[session]]\nid = 'a'\n[[session]]\nid = 'a'", "two sessions have the id “a”"),
-            ("[[session]]\nrepeat = { every = '1s', count = 200000 }", "more than 100000"),
-            ("name = ", "in line 1: "),
-        ] {
-            let error = Script::parse(text).expect_err(text).to_string();
-            assert!(error.contains(said), "{error}\n{text}");
-            assert!(!error.contains('\n'), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_scenario_is_found_by_name_or_by_file() {
-        assert_eq!(Script::find("default").unwrap().name, "default");
-        let unknown = Script::find("foo").unwrap_err().to_string();
-        assert!(unknown.starts_with("no scenario is named “foo”; there are: default"), "{unknown}");
-        let unreadable = Script::find("nowhere/foo.toml").unwrap_err().to_string();
-        assert!(unreadable.starts_with("the scenario nowhere/foo.toml cannot be read: "), "{unreadable}");
-
-        let file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
-        std::fs::write(file.path(), "[[session]]\n").unwrap();
-        let script = Script::find(file.path().to_str().unwrap()).unwrap();
-        assert_eq!(script.name, file.path().file_stem().unwrap().to_str().unwrap());
-    }
-}
+mod tests;

@@ -7,10 +7,10 @@ use ratatui::style::{Color, Modifier};
 
 use super::fixture::{
     RELEASED, SIZES, ago, at, blank, calm, drawn, exchange, failure, listed, look_of, now, odd, seen, select,
-    text_of,
+    story, text_of,
 };
 use super::*;
-use crate::app::{Focus, Notice, Pane, Sort, SortBy, Tone};
+use crate::app::{Focus, Notice, Pane, Part, Sort, SortBy, Tone};
 use crate::config::Targets;
 use crate::session::{FaultKind, List, Secret, SessionId, Status, running};
 use crate::text::Untrusted;
@@ -19,12 +19,22 @@ use crate::watch::{Input, Scope};
 type State = (&'static str, fn() -> Model);
 
 /// Every state that looks different.
-const STATES: [State; 24] = [
+const STATES: [State; 29] = [
     ("calm", calm),
     ("odd", odd),
     ("ended", ended),
-    ("details", || with_focus(Focus::Pane(Pane::Full))),
-    ("lower", || but(with_focus(Focus::Pane(Pane::Lower)), |model| model.scroll = 3)),
+    ("details", || with_focus(Focus::Pane(Pane::Full(Part::Facts)))),
+    ("lower", || but(with_focus(Focus::Pane(Pane::Lower(Part::Facts))), |model| model.scroll = 3)),
+    ("story", story),
+    ("story_details", || but(story(), |model| model.focus = Focus::Pane(Pane::Full(Part::Facts)))),
+    ("events", || but(story(), |model| model.focus = Focus::Pane(Pane::Events))),
+    ("events_back", || {
+        but(story(), |model| {
+            model.focus = Focus::Pane(Pane::Events);
+            (model.touched, model.anchor, model.read_until) = (true, Some(8), 14);
+        })
+    }),
+    ("flagged", || but(story(), |model| model.flagged_only = true)),
     ("many", many),
     ("paused", || but(calm(), |model| model.paused = true)),
     ("late", late),
@@ -189,7 +199,7 @@ fn the_details_say_what_is_not_as_it_should_be() {
     {
         let mut model = odd();
         select(&mut model, id);
-        model.focus = Focus::Pane(Pane::Full);
+        model.focus = Focus::Pane(Pane::Full(Part::Facts));
         screens.push_str(&text_of(&drawn(&mut model, (100, 23), now())));
     }
     insta::assert_snapshot!("troubles", screens);
@@ -296,7 +306,7 @@ fn hidden_metadata_is_nowhere() {
 
 #[test]
 fn the_title_is_counts_and_nothing_else() {
-    assert_eq!(title(&calm()), "5 running · 1 pending · 1 error — keepwatch");
+    assert_eq!(title(&calm()), "3 flagged · 5 running · 1 pending · 1 error — keepwatch");
     assert_eq!(title(&blank(Targets::All)), "keepwatch");
 }
 
@@ -329,7 +339,7 @@ fn the_details_have_as_many_lines_at_any_time() {
         let mut model = model();
         for size in SIZES {
             model.size = size;
-            model.focus = Focus::Pane(Pane::Full);
+            model.focus = Focus::Pane(Pane::Full(Part::Facts));
             let Some(pane) = layout::details_pane(&model, screen(&model)) else { continue };
             let (lines, _) = details_extent(&model);
             model.scroll = lines;

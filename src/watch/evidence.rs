@@ -88,12 +88,7 @@ fn headline(fleet: &Fleet, record: &Record, verdict: Option<&Verdict>, as_of: Op
         };
     };
     if let Some(verdict) = verdict {
-        let line = verdict.line(&session.status, Zone::Utc, as_of.unwrap_or_default());
-        return if record.is_absent() && !session.status.is_end() {
-            format!("Last seen {line}")
-        } else {
-            line
-        };
+        return verdict.line(&session.status, Zone::Utc, as_of.unwrap_or_default());
     }
     let last = record.last.map(|last| fleet.clock().at(last.received));
     let left = session.expires.zip(last).and_then(|(at, last)| at.signed_duration_since(last).to_std().ok());

@@ -38,7 +38,7 @@ impl Flag {
     #[must_use]
     pub fn sentence(self) -> String {
         match self {
-            Self::Left(left) => format!("{} left until it expires", text::length(left)),
+            Self::Left(left) => format!("{} or less left until it expires", text::length(left)),
             Self::EndedEarly => "keep-alive session ended early".into(),
             Self::Error => "session ended in ERROR".into(),
             Self::Overdue => "session is overdue: it runs past its expiry".into(),

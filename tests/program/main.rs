@@ -14,4 +14,5 @@ mod documents;
 mod ends;
 mod harness;
 mod picture;
+mod scenarios;
 mod screen;

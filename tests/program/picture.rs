@@ -15,6 +15,8 @@ use keepwatch::poll::{Outcome, Plan, Report, Request, perform};
 use keepwatch::session::Secret;
 use keepwatch::simulator::{Options, Script, Simulator};
 use keepwatch::view::{self, Theme};
+use keepwatch::watch::Thresholds;
+use keepwatch::watch::cost::Rates;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::{Buffer, Cell};
@@ -65,6 +67,9 @@ async fn model() -> (Model, Moment) {
     let settings = Settings {
         targets: Targets::All,
         interval,
+        thresholds: Thresholds::default(),
+        rates: Rates::default(),
+        bell: false,
         zone: Zone::Utc,
         theme: Theme::colored(),
         host: None,

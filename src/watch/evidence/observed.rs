@@ -69,6 +69,7 @@ pub(super) fn events(sheet: &mut Sheet, fleet: &Fleet, record: &Record) {
     let mut events: Vec<&Event> = fleet
         .timeline()
         .of(&record.id)
+        .into_iter()
         .map(|(_, event)| event)
         .filter(|event| concerns(event, &record.id, over.map(|over| fleet.clock().at(over))))
         .collect();

@@ -49,7 +49,7 @@ impl Record {
             Some(old) => self.changed(old, &session, at, from_list, change, clock, &mut taken),
         }
         if session.status.phase() == Phase::Ended {
-            self.take_end(&session, at, old.is_some(), clock, &mut taken);
+            self.take_end(&session, at, old.as_ref(), clock, &mut taken);
         } else {
             if self.ended.take().is_some() {
                 taken.revived = Some(old.as_ref().and_then(|old| old.ended));
@@ -114,7 +114,7 @@ impl Record {
         &mut self,
         session: &Session,
         at: Exchange,
-        was_seen: bool,
+        old: Option<&Session>,
         clock: &ServerClock,
         taken: &mut Taken,
     ) {
@@ -128,12 +128,13 @@ impl Record {
         let when = if said_fits { between.widened(clock.slack()).narrowed(session.ended).0 } else { between };
         self.ended = Some(Ended { when, said_fits, watched, seen: at });
         taken.ended = true;
-        if was_seen {
+        if let Some(old) = old {
+            let was = old.status.clone();
             let kind = EventKind::Ended {
                 status: session.status.clone(),
                 said: session.ended,
                 fits: said_fits,
-                last_alive: self.last_alive.map(|last| clock.at(last.received)),
+                last_alive: self.last_alive.map(|last| (clock.at(last.received), was)),
             };
             taken.news.push((when, kind));
         }

@@ -1,0 +1,62 @@
+//! What a scenario expects of whoever watches it, as written. Nothing here reads it but the check that it can be met at
+//! all; the whole-program tests hold a program against it.
+
+use serde::Deserialize;
+
+use super::offset::Span;
+
+/// What is expected of one session, or of what concerns all.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Expect {
+    /// The name or the id of a session with an id of its own; all that concerns no session alone, if left out.
+    pub session: Option<String>,
+    /// From the start: by then all of it holds. What must not be is held against all of that time.
+    pub within: Span,
+    /// Whether the reader copies its connect URL, several times.
+    pub copied: bool,
+    /// The status that is seen last.
+    pub status: Option<String>,
+    /// Names of events that come in this order; others may lie between.
+    pub events: Vec<String>,
+    /// Names of events that do not come.
+    pub never: Vec<String>,
+    /// The name of the verdict; `none` if there must not be one.
+    pub verdict: Option<String>,
+    /// What the events' sentences and the verdict's words say, word for word.
+    pub phrases: Vec<String>,
+    /// What they do not say.
+    pub unsaid: Vec<String>,
+    /// What is on the screen, 120 columns by 40 rows, with this session selected.
+    pub screen: Vec<String>,
+}
+
+/// The verdict of what must not have one.
+pub const NO_VERDICT: &str = "none";
+
+impl Expect {
+    /// Whether it holds only if something does not come: then it is known only when the time is over.
+    #[must_use]
+    pub fn excludes(&self) -> bool {
+        !self.never.is_empty() || !self.unsaid.is_empty() || self.verdict.as_deref() == Some(NO_VERDICT)
+    }
+
+    /// What is wrong with it, whatever the sessions are.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let of = self.session.as_deref().unwrap_or("all sessions");
+        if self.within.0.is_zero() {
+            return Err(format!("what is expected of {of} needs a `within`, such as 20s"));
+        }
+        let of_one =
+            self.copied || self.status.is_some() || self.verdict.is_some() || !self.screen.is_empty();
+        if self.session.is_none() && of_one {
+            return Err(
+                "what is expected has `copied`, `status`, `verdict` or `screen` only with a `session`".into(),
+            );
+        }
+        if let Some(twice) = self.events.iter().find(|event| self.never.contains(event)) {
+            return Err(format!("“{twice}” of {of} is expected, and is not to come"));
+        }
+        Ok(())
+    }
+}

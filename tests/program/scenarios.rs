@@ -1,0 +1,260 @@
+//! Every scenario that plays an incident, end to end: the simulator plays it over HTTP on a clock that runs quicker, the
+//! program's own client, poller and fleet watch it as `keepwatch demo --scenario` does, and what they make of it is held
+//! against what the scenario's file expects.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use keepwatch::api::Client;
+use keepwatch::app::Observed;
+use keepwatch::clock::{Clock, Moment, Zone};
+use keepwatch::config::{Endpoint, Targets};
+use keepwatch::poll::{Ask, Poller, Report};
+use keepwatch::session::{Secret, SessionId};
+use keepwatch::simulator::{Expect, NO_VERDICT, Options, Script, Simulator};
+use keepwatch::watch::{Event, EventKind, Fleet, Input, Thresholds};
+use tokio::sync::mpsc;
+
+/// As `keepwatch demo` asks.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// Quick, and yet a tenth of a second that the machine is busy elsewhere is but a second of the scenario.
+const SPEED: u32 = 10;
+/// For scenarios of many minutes.
+const TOP_SPEED: u32 = 100;
+/// What takes longer than this is played at the higher one: nobody would wait for it.
+const LONG: Duration = Duration::from_secs(60);
+/// How often the reader copies a connect URL, where a scenario wants it.
+const COPIES: usize = 3;
+
+/// Every name that an event can have: a misspelt one in a file would never come, and `never` would hold.
+const EVENTS: [&str; 23] = [
+    "first_seen",
+    "status_changed",
+    "ended",
+    "contradicted",
+    "expiry_moved",
+    "keep_alive_changed",
+    "region_changed",
+    "context_changed",
+    "metadata_changed",
+    "traffic_started",
+    "traffic_stopped",
+    "unlisted",
+    "not_found",
+    "found_again",
+    "overdue",
+    "flagged",
+    "successor",
+    "ended_together",
+    "rate_limited",
+    "polls_failing",
+    "polls_recovered",
+    "slept",
+    "clock_set",
+];
+
+/// One test a scenario, so that they run beside each other.
+macro_rules! played {
+    ($($test:ident: $scenario:literal,)*) => {
+        const PLAYED: &[&str] = &[$($scenario),*];
+        $(#[test] fn $test() { play($scenario); })*
+    };
+}
+
+played! {
+    i01_a_keep_alive_session_that_ends_early_was_no_disconnect_and_no_timeout: "I01",
+    i05_the_apis_own_message_is_told_word_for_word: "I05",
+    i06_a_session_ran_into_the_projects_default_timeout: "I06",
+    i07_a_session_that_was_closed_runs_on_until_its_timeout: "I07",
+    i08_a_timeout_is_warned_of_twice_before_it_comes: "I08",
+    i09_a_keep_alive_session_through_whose_proxy_nothing_goes_any_more_is_flagged: "I09",
+    i11_a_signing_key_that_rotates_is_no_event: "I11",
+    i12_of_a_clients_dropped_socket_nothing_is_claimed: "I12",
+    i14_an_expired_session_stays_ended: "I14",
+    i15_a_session_that_runs_past_its_expiry_is_overdue: "I15",
+    i17_a_new_session_with_the_metadata_of_one_that_ended_is_told_of: "I17",
+}
+
+#[test]
+fn every_scenario_that_expects_something_is_played() {
+    let expects = |name: &&str| !Script::builtin(name).unwrap().expect.is_empty();
+    assert_eq!(Script::builtin_names().filter(expects).collect::<Vec<_>>(), PLAYED);
+}
+
+#[test]
+fn scenarios_name_only_events_that_there_are_and_last_half_a_minute() {
+    for name in PLAYED {
+        let script = Script::builtin(name).unwrap();
+        for expect in &script.expect {
+            let unknown = expect.events.iter().chain(&expect.never).find(|it| !EVENTS.contains(&it.as_str()));
+            assert_eq!(unknown, None, "{name}");
+            assert!(expect.within.0 <= Duration::from_secs(30) || *name == "I09", "{name}");
+        }
+        assert!(script.expect.iter().any(|expect| !expect.screen.is_empty()), "{name} shows nothing");
+    }
+}
+
+fn play(name: &str) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(Watcher::watch(name, Script::builtin(name).unwrap()));
+}
+
+/// Who watches a scenario, and what it made of it.
+struct Watcher {
+    scenario: String,
+    script: Script,
+    clock: Clock,
+    start: Moment,
+    fleet: Fleet,
+    events: Vec<Event>,
+    /// How many fresh connect URLs were asked for.
+    copies: usize,
+}
+
+impl Watcher {
+    async fn watch(name: &str, script: Script) {
+        let longest = script.expect.iter().map(|expect| expect.within.0).max().unwrap();
+        let clock = Clock::scaled(if longest > LONG { TOP_SPEED } else { SPEED });
+        let simulator = Simulator::start(clock.clone(), script.clone(), Options::default()).unwrap();
+        let base = simulator.base_url().parse().unwrap();
+        let client = Client::new(Endpoint { base }, Secret::new("bb_test_scenario_f3a9".into()));
+        let (reports, mut reported) = mpsc::channel::<Report>(16);
+        let mut watcher = Self {
+            scenario: name.to_owned(),
+            script,
+            start: clock.now(),
+            fleet: Fleet::new(Thresholds::default()),
+            events: Vec::new(),
+            copies: 0,
+            clock: clock.clone(),
+        };
+        let poller = Poller::spawn(client, &Targets::All, INTERVAL, clock.clone(), reports);
+        while let Some(wake) = watcher.open() {
+            tokio::select! {
+                Some(report) = reported.recv() => {
+                    let input = Observed::from(report).input;
+                    watcher.apply(input);
+                    watcher.copy(&poller);
+                }
+                () = clock.sleep_until(wake) => watcher.apply(Some(Input::TimePassed { now: clock.now() })),
+            }
+        }
+        let urls: BTreeSet<String> =
+            simulator.connect_urls().iter().map(|url| url.expose().to_owned()).collect();
+        assert_eq!(urls.len(), watcher.copies, "each reply had a connect URL of its own");
+    }
+
+    fn apply(&mut self, input: Option<Input>) {
+        self.events.extend(input.into_iter().flat_map(|input| self.fleet.apply(input)));
+    }
+
+    /// Copies what the scenario wants copied, once for each reply that came.
+    fn copy(&mut self, poller: &Poller) {
+        let copied = self.script.expect.iter().find(|expect| expect.copied);
+        if let Some(id) = copied.and_then(|expect| self.id(expect))
+            && self.copies < COPIES
+            && self.fleet.get(&id).is_some()
+        {
+            self.copies += 1;
+            poller.ask(Ask::Fresh(id));
+        }
+    }
+
+    /// When to look again at the latest, by the monotonic clock; `None` once all is known and as it should be.
+    fn open(&self) -> Option<Duration> {
+        let now = self.clock.now();
+        let passed = now.since(self.start);
+        let mut next: Option<Duration> = None;
+        for expect in &self.script.expect {
+            let over = expect.within.0 <= passed;
+            if let Err(missing) = self.holds(expect) {
+                assert!(!over, "{missing}\n{}", self.account(expect));
+            } else if over || !expect.excludes() {
+                continue;
+            }
+            let left = expect.within.0.saturating_sub(passed);
+            next = Some(next.map_or(left, |next| next.min(left)));
+        }
+        let flag = self.fleet.next_deadline(now);
+        let wait = flag.map_or(next?, |flag| flag.min(next.unwrap_or(flag)));
+        Some(now.mono + wait.max(Duration::from_millis(10)))
+    }
+
+    fn id(&self, expect: &Expect) -> Option<SessionId> {
+        let word = expect.session.as_deref()?;
+        Some(SessionId::parse(self.script.id_of(word).unwrap()).unwrap())
+    }
+
+    /// Whether it holds as of now; else what is missing. What must not be stops the test at once.
+    fn holds(&self, expect: &Expect) -> Result<(), String> {
+        let id = self.id(expect);
+        let own: Vec<&EventKind> =
+            self.events.iter().filter(|event| event.id == id).map(|event| &event.kind).collect();
+        let named: Vec<&str> = own.iter().map(|kind| kind.name()).collect();
+        let verdict = id.as_ref().and_then(|id| self.fleet.verdict(id));
+        let said = self.said(expect);
+        if let Some(came) = named.iter().find(|name| expect.never.iter().any(|never| never == *name)) {
+            panic!("“{came}” was not to come\n{}", self.account(expect));
+        }
+        if let Some(phrase) = expect.unsaid.iter().find(|phrase| said.iter().any(|it| it.contains(*phrase))) {
+            panic!("“{phrase}” was not to be said\n{}", self.account(expect));
+        }
+        let mut rest = named.iter();
+        if let Some(missing) = expect.events.iter().find(|wanted| !rest.any(|name| name == wanted)) {
+            return Err(format!("the event “{missing}” did not come, or not in this order"));
+        }
+        let status = id.as_ref().and_then(|id| self.fleet.get(id)?.status());
+        if let Some(wanted) = &expect.status
+            && status.map(keepwatch::session::Status::raw) != Some(wanted)
+        {
+            return Err(format!("the status is not {wanted}"));
+        }
+        let name = verdict.as_ref().map_or(NO_VERDICT, |verdict| verdict.name());
+        match expect.verdict.as_deref() {
+            Some(NO_VERDICT) if verdict.is_some() => {
+                panic!("no verdict was to be\n{}", self.account(expect))
+            }
+            Some(wanted) if wanted != name => return Err(format!("the verdict is not {wanted}")),
+            _ => {}
+        }
+        match expect.phrases.iter().find(|phrase| !said.iter().any(|it| it.contains(*phrase))) {
+            Some(missing) => Err(format!("nothing says “{missing}”")),
+            None => Ok(()),
+        }
+    }
+
+    /// The sentences of its events and the words of its verdict.
+    fn said(&self, expect: &Expect) -> Vec<String> {
+        let id = self.id(expect);
+        let today = self.clock.now().wall;
+        let own = self.events.iter().filter(|event| event.id == id);
+        let mut said: Vec<String> = own.map(|event| event.kind.sentence(Zone::Utc, today)).collect();
+        if let Some(id) = id
+            && let Some(verdict) = self.fleet.verdict(&id)
+        {
+            let words = verdict.words(Zone::Utc, today);
+            let status = self.fleet.get(&id).unwrap().status().unwrap();
+            said.push(verdict.line(status, Zone::Utc, today));
+            said.push(words.was);
+            said.extend(words.was_not.map(str::to_owned));
+            said.extend([words.sure, words.advice].map(str::to_owned));
+            said.extend(words.together);
+        }
+        said
+    }
+
+    /// What there was instead.
+    fn account(&self, expect: &Expect) -> String {
+        let id = self.id(expect);
+        let named = self.events.iter().filter(|event| event.id == id).map(|event| event.kind.name());
+        format!(
+            "in {}, of {}, {} s after the start\nevents: {}\nverdict: {}\nsaid:\n  {}",
+            self.scenario,
+            expect.session.as_deref().unwrap_or("what concerns all"),
+            self.clock.now().since(self.start).as_secs(),
+            named.collect::<Vec<_>>().join(", "),
+            id.and_then(|id| self.fleet.verdict(&id)).map_or(NO_VERDICT, |verdict| verdict.name()),
+            self.said(expect).join("\n  "),
+        )
+    }
+}
