@@ -71,6 +71,12 @@ impl Thresholds {
         Self { left, idle }
     }
 
+    /// Those of who looks at no flags: time alone never makes any.
+    #[must_use]
+    pub fn none() -> Self {
+        Self::new(Vec::new(), Duration::MAX)
+    }
+
     /// The shortest that `left` has reached, for a session of this timeout: one that starts with less than a threshold
     /// is not flagged for it from its first second on.
     #[must_use]

@@ -90,7 +90,7 @@ fn fleet(inputs: impl IntoIterator<Item = Input>) -> Fleet {
 fn of(inputs: impl IntoIterator<Item = Input>) -> String {
     let text = text(&fleet(inputs), &id(), Options::default()).unwrap();
     assert!(text.lines().all(|line| text::width(line) <= 100 && line == line.trim_end()), "{text}");
-    text
+    text.replacen(env!("CARGO_PKG_VERSION"), "0.1.0", 1)
 }
 
 /// Replies that say RUNNING, each three seconds.
