@@ -184,7 +184,7 @@ fn a_session_that_ends_again_and_again_does_not_grow_its_timeline() {
         fleet.apply(clocks.reply("a", status));
     }
     let id = SessionId::parse("a").unwrap();
-    let of_one: Vec<_> = fleet.timeline().of(&id).map(|(_, event)| event.kind.name()).collect();
+    let of_one: Vec<_> = fleet.timeline().of(&id).iter().map(|(_, event)| event.kind.name()).collect();
     assert_eq!(of_one.len(), MOST_OF_ONE + 2);
     assert_eq!((of_one.first(), of_one.last()), (Some(&"first_seen"), Some(&"ended")));
 }

@@ -57,7 +57,7 @@ fn every_kind() -> Vec<Event> {
             status: Status::Completed,
             said: Some(t(11_630)),
             fits: true,
-            last_alive: Some(t(9_084)),
+            last_alive: Some((t(9_084), Status::Running)),
         },
         EventKind::Contradicted { from: Status::Completed, to: Status::Running },
         EventKind::ExpiryMoved { from: t(902_000), to: t(1_802_000) },
