@@ -104,7 +104,7 @@ fn json_line(event: &Event, why: Option<&(Status, Verdict)>, to_terminal: bool) 
 
 /// `2026-11-22 21:04:12  6512bd43  COMPLETED (endedAt …)`, and the verdict on a line of its own.
 fn text_lines(event: &Event, why: Option<&(Status, Verdict)>, zone: Zone, ascii: bool) -> String {
-    let id = event.id.as_ref().map_or_else(|| "all".to_owned(), |id| id.shown(SHORT_ID));
+    let id = event.id.as_ref().map_or_else(|| "all".to_owned(), |id| id.start(SHORT_ID));
     let gap = " ".repeat(SHORT_ID.saturating_sub(text::width(&id)));
     let start = format!("{}  {id}{gap}  ", zone.date_time(event.seen));
     let mut lines = format!("{start}{}\n", event.kind.sentence(zone, event.seen));

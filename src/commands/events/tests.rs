@@ -19,7 +19,7 @@ fn a_line_for_people_has_the_time_the_session_and_what_happened() {
     let of_one = event(Some("6512bd43-d9ca-4e02-9a67-91f2c1a0b3de"), first);
     assert_eq!(
         text_lines(&of_one, None, Zone::Utc, false),
-        "2026-11-22 21:04:12  6512bd4…  first seen RUNNING\n"
+        "2026-11-22 21:04:12  6512bd43  first seen RUNNING\n"
     );
     let of_all = event(None, EventKind::Slept(std::time::Duration::from_secs(90)));
     assert_eq!(
