@@ -12,7 +12,7 @@ use super::fixture::{
 use super::*;
 use crate::app::{Focus, Notice, Pane, Part, Sort, SortBy, Tone};
 use crate::config::Targets;
-use crate::session::{FaultKind, List, Secret, SessionId, Status, running};
+use crate::session::{FaultKind, List, Secret, Session, SessionId, Status, running};
 use crate::text::Untrusted;
 use crate::watch::{Input, Scope};
 
@@ -380,4 +380,46 @@ proptest! {
         let area = Rect::new(0, 0, width, height);
         draw_screen(&mut Buffer::empty(area), area, &model, now().after(Duration::from_secs(late)));
     }
+}
+
+/// All of the screen's text.
+fn shown(model: &mut Model, size: (u16, u16), now: Moment) -> String {
+    text_of(&drawn(model, size, now))
+}
+
+#[test]
+fn the_verdict_is_in_the_first_frame_that_shows_the_end() {
+    for size in [(120, 40), (80, 24)] {
+        let mut model = blank(Targets::All);
+        let started = at("21:05:00");
+        let alive = Session { keep_alive: Some(true), ..running("kept", started, Duration::from_secs(900)) };
+        seen(&mut model, [listed(ago(4), List::Running, vec![alive.clone()], 0)]);
+        assert!(!shown(&mut model, size, ago(4)).contains("likely"));
+        let ended = Session { status: Status::Completed, ended: Some(at("21:06:45")), ..alive };
+        seen(&mut model, [fixture::one(ago(1), "kept", ended)]);
+        let screen = shown(&mut model, size, ago(1));
+        assert!(screen.contains("by the rules no disconnect and no timeout"), "{screen}");
+        assert!(screen.contains("keep-alive session ended early"), "{screen}");
+    }
+}
+
+#[test]
+fn the_days_of_a_timeline_are_told_apart() {
+    let mut model = blank(Targets::All);
+    let yesterday = |seconds: u64| {
+        let moment = ago(seconds);
+        Moment { wall: moment.wall - Duration::from_secs(86_400), ..moment }
+    };
+    let started = yesterday(110).wall;
+    let session = running("a", started, Duration::from_secs(100_000));
+    let later = Session { keep_alive: Some(true), ..session.clone() };
+    seen(&mut model, [fixture::one(yesterday(110), "a", session)]);
+    let mut events = shown(&mut model, (120, 40), yesterday(100));
+    assert!(!events.contains("─ 2026"), "of one day nothing is said: {events}");
+    seen(&mut model, [fixture::one(ago(1), "a", later)]);
+    model.focus = Focus::Pane(Pane::Events);
+    events = shown(&mut model, (80, 24), now());
+    let lines: Vec<&str> = events.lines().skip(3).take(5).collect();
+    assert!(lines[0].contains("─ 2026-11-21 ─") && lines[1].contains("first seen"), "{events}");
+    assert!(lines[2].contains("─ 2026-11-22 ─"), "{events}");
 }

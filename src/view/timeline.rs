@@ -31,6 +31,8 @@ const TIME: usize = 10;
 const ID: usize = 10;
 /// Below this width, ids and sentences are not side by side.
 const WITH_IDS: usize = 50;
+/// More events than this are not counted: a frame costs the same after a week.
+const MANY: usize = 999;
 /// An event whose time is less certain than this says so.
 const UNCERTAIN: Duration = Duration::from_secs(10);
 
@@ -98,14 +100,18 @@ fn draw_pane(
 /// What the reader does not see of it: what came since, and that there is more below.
 fn note(model: &Model, of: Of<'_>, anchor: Option<Seq>) -> String {
     let timeline = model.fleet.timeline();
-    let since = |seq: Seq| of.newest(timeline, None).take_while(|(newer, _)| *newer >= seq).count();
+    let since = |seq: Seq| {
+        let newer = of.newest(timeline, None).take_while(|(newer, _)| *newer >= seq);
+        newer.take(MANY.saturating_add(1)).count()
+    };
+    let counted = |count: usize| if count > MANY { format!("over {MANY}") } else { count.to_string() };
     let new = if model.touched { since(model.read_until) } else { 0 };
     let under = anchor.map_or(0, |anchor| since(anchor.saturating_add(1)));
     match (new, under) {
         (0, 0) => String::new(),
-        (0, under) => format!("↓ {under} more"),
-        (new, 0) => format!("{new} new since your last key"),
-        (new, under) => format!("↓ {under} more, {new} new since your last key"),
+        (0, under) => format!("↓ {} more", counted(under)),
+        (new, 0) => format!("{} new since your last key", counted(new)),
+        (new, under) => format!("↓ {} more, {} new since your last key", counted(under), counted(new)),
     }
 }
 

@@ -52,7 +52,7 @@ impl Fleet {
         if let Some(left) = left {
             flags.extend(thresholds.reached(left, timeout).map(Flag::Left));
         }
-        flags.extend(record.overdue.then_some(Flag::Overdue));
+        flags.extend((lives && record.overdue).then_some(Flag::Overdue));
         let quiet = record.quiet().filter(|quiet| lives && *quiet >= thresholds.idle);
         flags.extend(quiet.map(|_| Flag::Idle(thresholds.idle)));
         let deadline = left.and_then(|left| {

@@ -10,18 +10,15 @@ use super::flag::Thresholds;
 use super::health::Health;
 use super::input::{Exchange, Input, Scope};
 use super::record::{Failing, Presence, Record};
+use super::succession::Succession;
 use super::timeline::{Seq, Timeline};
 use super::together::Ends;
 use super::verdict::{Evidence, Verdict};
 use crate::clock::{Moment, Timestamp};
-use crate::session::{Fault, List, Metadata, Project, Session, SessionId};
+use crate::session::{Fault, List, Project, Session, SessionId};
 
 /// How many sessions that are over stay, beside those that the reader named.
-const MOST_OVER: usize = 500;
-/// How many of the newest ends a new session is compared with.
-const MOST_RECENT: usize = 64;
-/// A session that appears later than this after an end has nothing to do with it, in seconds.
-const SUCCEEDS_WITHIN: i64 = 5 * 60;
+pub(super) const MOST_OVER: usize = 500;
 /// The wall clock was set if it moved by more than this against the clock since boot, in milliseconds.
 const CLOCK_SET: i64 = 2000;
 
@@ -39,8 +36,7 @@ pub struct Fleet {
     /// When which session will next be flagged, if nothing happens.
     pub(super) deadlines: BTreeSet<(Timestamp, SessionId)>,
     pub(super) ends: Ends,
-    /// The newest ends of sessions with metadata.
-    recent: VecDeque<(SessionId, Metadata, Timestamp)>,
+    succession: Succession,
     short: Short,
     /// How many lists came.
     lists: u64,
@@ -93,7 +89,8 @@ impl Fleet {
                 self.projects = projects;
             }
             Input::Slept { from, to } => {
-                let when = When { earliest: Some(self.clock.at(from)), latest: self.clock.at(to) };
+                let latest = self.clock.at(to);
+                let when = When { earliest: Some(self.clock.at(from).min(latest)), latest };
                 let asleep = to.since(from).saturating_sub(to.mono.saturating_sub(from.mono));
                 self.tell(None, when, to, EventKind::Slept(asleep), &mut events);
             }
@@ -184,57 +181,75 @@ impl Fleet {
         record.listed = list.unwrap_or(record.listed);
         let is_first = record.session.is_none();
         let Some(taken) = record.take(at, session, list.is_some(), &self.clock) else { return };
+        let has_ended = record.ended.is_some();
         for (when, kind) in taken.news {
             self.tell(Some(&id), when, at.received, kind, out);
         }
-        if let Some(Some(ended)) = taken.revived {
-            self.ends.remove(&id, ended);
+        if taken.revived {
+            self.ends.remove(&id);
+            self.succession.forget_end(&id);
+        }
+        if has_ended {
+            self.count_end(&id, at.received);
         }
         if taken.ended {
-            self.take_end(&id, at.received);
+            self.take_end(&id, at.received, out);
         } else if is_first {
-            self.succeed(&id, at, out);
+            self.take_birth(&id, at.received, out);
         }
         self.attend(&id, at.received, out);
     }
 
-    /// What follows for the others from an end.
-    fn take_end(&mut self, id: &SessionId, now: Moment) {
+    /// An end counts among those that belong together as long as the newest reply says that it is such a one.
+    fn count_end(&mut self, id: &SessionId, now: Moment) {
         let counts = self.evidence(id).is_some_and(|evidence| evidence.counts_together());
-        let Some(record) = self.records.get(id) else { return };
-        let Some(session) = &record.session else { return };
-        if let Some(ended) = session.ended.filter(|_| counts) {
-            self.ends.add(id, ended, now.boot);
+        let session = self.records.get(id).and_then(|record| record.session.as_ref());
+        match session.and_then(|session| session.ended).filter(|_| counts) {
+            Some(ended) => self.ends.add(id, ended, now.boot),
+            None => self.ends.remove(id),
         }
+    }
+
+    /// What follows for the others from an end.
+    fn take_end(&mut self, id: &SessionId, now: Moment, out: &mut Vec<Event>) {
+        let Some(record) = self.records.get(id) else { return };
         if let Some(ran) = record.ran() {
             self.short.add(ran);
-        }
-        if let (Some(metadata), Some(at)) = (compare::attached(session), record.ended_at()) {
-            if self.recent.len() >= MOST_RECENT {
-                self.recent.pop_front();
-            }
-            self.recent.push_back((id.clone(), metadata.clone(), at));
         }
         if !record.asked_for {
             lay_down(&mut self.over, id);
         }
+        let metadata = record.session.as_ref().and_then(compare::attached);
+        let follows = metadata.zip(record.ended_at()).and_then(|(it, at)| self.succession.ended(id, it, at));
+        if let Some((new, born)) = follows {
+            self.tell_successor(id, new, born, now, out);
+        }
     }
 
     /// A session that is new: where it has the metadata of one that has just ended, that one is told.
-    fn succeed(&mut self, id: &SessionId, at: Exchange, out: &mut Vec<Event>) {
+    fn take_birth(&mut self, id: &SessionId, now: Moment, out: &mut Vec<Event>) {
         let Some(session) = self.records.get(id).and_then(|record| record.session.as_ref()) else { return };
-        let Some(metadata) = compare::attached(session) else { return };
-        let Some(born) = session.created.or(session.started) else { return };
-        let place = self.recent.iter().rposition(|(_, of, ended)| {
-            let after = born.signed_duration_since(*ended).num_seconds();
-            of == metadata && (0..=SUCCEEDS_WITHIN).contains(&after) && born >= *ended
-        });
-        let Some((before, ..)) = place.and_then(|place| self.recent.remove(place)) else { return };
-        if let Some(record) = self.records.get_mut(&before) {
-            record.successor = Some(id.clone());
-            let when = When { earliest: Some(born), latest: self.clock.at(at.received) };
-            self.tell(Some(&before), when, at.received, EventKind::Successor(id.clone()), out);
+        let Some((metadata, born)) = compare::attached(session).zip(session.created.or(session.started)) else {
+            return;
+        };
+        if let Some(old) = self.succession.born(id, metadata, born) {
+            self.tell_successor(&old, id.clone(), born, now, out);
         }
+    }
+
+    fn tell_successor(
+        &mut self,
+        old: &SessionId,
+        new: SessionId,
+        born: Timestamp,
+        now: Moment,
+        out: &mut Vec<Event>,
+    ) {
+        let Some(record) = self.records.get_mut(old) else { return };
+        record.successor = Some(new.clone());
+        let latest = self.clock.at(now);
+        let when = When { earliest: Some(born.min(latest)), latest };
+        self.tell(Some(old), when, now, EventKind::Successor(new), out);
     }
 
     /// A list holds all sessions of its status, or should: what it lacks is asked for singly before anything is said.
@@ -295,9 +310,7 @@ impl Fleet {
             }
             let Some(record) = self.records.remove(&oldest) else { continue };
             self.timeline.forget(&oldest);
-            if let Some(ended) = record.session.and_then(|session| session.ended) {
-                self.ends.remove(&oldest, ended);
-            }
+            self.ends.remove(&oldest);
             if let Some(deadline) = record.deadline {
                 self.deadlines.remove(&(deadline, oldest));
             }

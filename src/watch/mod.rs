@@ -8,6 +8,7 @@
 //!               │    └─ history          the proxy's bytes, bounded
 //!               ├─ health                how the polling goes
 //!               ├─ attention, flag       what a reader must not miss; together: ends that belong together
+//!               ├─ succession            a session that follows one that ended
 //!               ├─ timeline              the events, bounded
 //!               ├─ verdict               why a session ended, by the evidence; cost: what it cost, estimated
 //!               └─ evidence              all of that of one session, as text for a support ticket
@@ -27,9 +28,13 @@ mod health;
 mod history;
 mod input;
 mod record;
+mod succession;
 mod timeline;
 pub mod together;
 pub mod verdict;
+
+#[cfg(test)]
+mod properties;
 
 pub use event::{Event, EventKind};
 pub use flag::{Flag, Thresholds};

@@ -1,5 +1,5 @@
 //! The events, in the order in which they were learned. Bounded: chatter pushes out chatter, never a beginning or an
-//! end.
+//! end. Of a session that lives again after its end, the newest end is meant.
 //!
 //! ```text
 //!   events       seq ──► Event                          all of them, in order
@@ -9,7 +9,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use super::event::Event;
+use super::event::{Event, EventKind};
 use crate::session::SessionId;
 
 /// The most events of one session, beginnings and ends apart; also the most that concern all.
@@ -34,6 +34,14 @@ struct Own {
     seqs: VecDeque<Seq>,
     /// How many of them may go.
     chatter: usize,
+    /// The newest end. One before it, of a session that lived again, may go.
+    end: Option<Seq>,
+}
+
+impl Own {
+    fn may_go(&self, seq: Seq, kind: &EventKind) -> bool {
+        !kind.is_kept() || self.end.is_some_and(|end| end != seq && matches!(kind, EventKind::Ended { .. }))
+    }
 }
 
 impl Timeline {
@@ -43,17 +51,16 @@ impl Timeline {
         self.next = self.next.saturating_add(1);
         let own = self.of.entry(event.id.clone()).or_default();
         own.seqs.push_back(seq);
+        let is_end = matches!(event.kind, EventKind::Ended { .. });
+        let chatter = if is_end { own.end.replace(seq) } else { (!event.kind.is_kept()).then_some(seq) };
         let mut gone = None;
-        if !event.kind.is_kept() {
+        if let Some(chatter) = chatter {
             own.chatter = own.chatter.saturating_add(1);
-            self.chatter.push_back(seq);
+            self.chatter.push_back(chatter);
             if own.chatter > MOST_OF_ONE {
-                let events = &self.events;
-                gone = own
-                    .seqs
-                    .iter()
-                    .copied()
-                    .find(|seq| events.get(seq).is_some_and(|event| !event.kind.is_kept()));
+                let may_go =
+                    |seq: &Seq| self.events.get(seq).is_some_and(|event| own.may_go(*seq, &event.kind));
+                gone = own.seqs.iter().copied().find(may_go);
             }
         }
         self.events.insert(seq, event);
@@ -76,7 +83,7 @@ impl Timeline {
         let Some(event) = self.events.remove(&seq) else { return };
         let Some(own) = self.of.get_mut(&event.id) else { return };
         own.seqs.retain(|own| *own != seq);
-        if !event.kind.is_kept() {
+        if own.may_go(seq, &event.kind) {
             own.chatter = own.chatter.saturating_sub(1);
         }
         if own.seqs.is_empty() {
@@ -152,7 +159,6 @@ impl Timeline {
 #[cfg(test)]
 mod tests {
     use super::super::bounds::When;
-    use super::super::event::EventKind;
     use super::*;
     use crate::clock::Timestamp;
     use crate::session::Status;

@@ -4,7 +4,7 @@
 //! Windows are cut from the ends as they are sorted by time: each begins at the first end that is in no window yet. So
 //! the same ends give the same windows, in whatever order they were learned.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use super::verdict::Together;
@@ -22,6 +22,8 @@ const LONGEST: Duration = Duration::from_secs(20);
 #[derive(Debug, Default)]
 pub(super) struct Ends {
     ends: BTreeSet<(Timestamp, SessionId)>,
+    /// When each of them was.
+    of: HashMap<SessionId, Timestamp>,
     /// Those that were not told of yet.
     fresh: Vec<(Timestamp, SessionId)>,
     /// When the first and the newest of `fresh` were learned, by the clock since boot.
@@ -29,19 +31,32 @@ pub(super) struct Ends {
 }
 
 impl Ends {
-    /// Takes an end, learned at `now`.
+    /// Takes an end, learned at `now`; one of the same session gives way.
     pub(super) fn add(&mut self, id: &SessionId, at: Timestamp, now: Duration) {
-        if self.ends.insert((at, id.clone())) && self.window(id, at).is_some() {
+        if self.of.get(id) == Some(&at) {
+            return;
+        }
+        self.remove(id);
+        self.of.insert(id.clone(), at);
+        self.ends.insert((at, id.clone()));
+        if self.window(id, at).is_some() {
             self.fresh.push((at, id.clone()));
             self.learned = Some((self.learned.map_or(now, |(first, _)| first), now));
         }
     }
 
-    /// Forgets the end of a session that lives after all, or is no longer on record.
-    pub(super) fn remove(&mut self, id: &SessionId, at: Timestamp) {
+    /// Forgets the end of a session that lives after all, ended otherwise, or is no longer on record.
+    pub(super) fn remove(&mut self, id: &SessionId) {
+        let Some(at) = self.of.remove(id) else { return };
         let end = (at, id.clone());
         self.ends.remove(&end);
         self.fresh.retain(|fresh| *fresh != end);
+    }
+
+    /// How many are kept.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.ends.len()
     }
 
     /// When [`Ends::settled`] will have something to say, by the clock since boot.
@@ -163,8 +178,17 @@ mod tests {
     #[test]
     fn what_lives_after_all_is_forgotten() {
         let mut ends = ends(&[0, 1000]);
-        ends.remove(&id(1), at(1000));
+        ends.remove(&id(1));
         assert_eq!(window(&ends, 0, 0), None);
         assert_eq!(ends.settled(LONGEST), []);
+    }
+
+    #[test]
+    fn a_session_has_one_end_however_often_it_is_told_another() {
+        let mut ends = ends(&[0, 60_000]);
+        ends.add(&id(1), at(120_000), MS(0));
+        ends.add(&id(1), at(2_000), MS(0));
+        assert_eq!(ends.len(), 2);
+        assert_eq!((window(&ends, 1, 60_000), window(&ends, 1, 2_000)), (None, Some((2, MS(2000)))));
     }
 }

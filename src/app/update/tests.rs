@@ -351,7 +351,8 @@ fn the_copy_menu_acts_on_the_session_it_was_opened_for() {
         (vec![KeyCode::Down, KeyCode::Char('j'), KeyCode::Enter], ask("b")),
         (vec![KeyCode::Down, KeyCode::Up, KeyCode::Char('k'), KeyCode::Enter], copy(Copyable::Id, "b")),
         (
-            vec![KeyCode::Down; 9].into_iter().chain([KeyCode::Enter]).collect(),
+            // To the last, the evidence, and back by one.
+            vec![KeyCode::Down; 9].into_iter().chain([KeyCode::Up, KeyCode::Enter]).collect(),
             copy(Copyable::Dashboard, dashboard),
         ),
         (vec![KeyCode::Esc], vec![]),

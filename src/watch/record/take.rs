@@ -1,7 +1,6 @@
 //! A reply into the record, and what is new by it.
 
 use super::{Ended, Presence, Record};
-use crate::clock::Timestamp;
 use crate::session::{Metadata, Phase, Session, Status};
 use crate::watch::bounds::{ServerClock, When};
 use crate::watch::compare;
@@ -16,8 +15,8 @@ pub(in crate::watch) struct Taken {
     pub(in crate::watch) news: Vec<(When, EventKind)>,
     /// Whether it is the first reply that says it has ended.
     pub(in crate::watch) ended: bool,
-    /// Its `endedAt` before, if it lives after all.
-    pub(in crate::watch) revived: Option<Option<Timestamp>>,
+    /// Whether it lives after all.
+    pub(in crate::watch) revived: bool,
 }
 
 impl Record {
@@ -51,9 +50,7 @@ impl Record {
         if session.status.phase() == Phase::Ended {
             self.take_end(&session, at, old.as_ref(), clock, &mut taken);
         } else {
-            if self.ended.take().is_some() {
-                taken.revived = Some(old.as_ref().and_then(|old| old.ended));
-            }
+            taken.revived = self.ended.take().is_some();
             self.last_alive = Some(at);
             self.take_overdue(&session, at, clock, &mut taken);
         }
@@ -141,14 +138,13 @@ impl Record {
     }
 
     fn take_overdue(&mut self, session: &Session, at: Exchange, clock: &ServerClock, taken: &mut Taken) {
-        let expires = session.expires.filter(|expires| clock.at(at.sent) > *expires);
-        if let Some(expires) = expires
-            && !self.overdue
-            && session.status != Status::Pending
-        {
+        // What a status means that is not known here, nobody can say.
+        let lives = session.status == Status::Running;
+        let expires = session.expires.filter(|expires| lives && clock.at(at.sent) > *expires);
+        if let Some(expires) = expires.filter(|_| !self.overdue) {
             taken.news.push((When::at(clock, at.received), EventKind::Overdue { expires }));
         }
-        self.overdue = expires.is_some() && session.status != Status::Pending;
+        self.overdue = expires.is_some();
     }
 
     fn take_presence(

@@ -1,0 +1,136 @@
+//! Sessions that follow others: a client whose session is dead often makes a new one, silently, and stamps it alike. So
+//! one that was created within [`SOON`] after an end, with the same metadata, is told of beside that end.
+//!
+//! Which of the two is learned first depends on the polls: a list shows the new one before the old one, which it lacks,
+//! was asked for singly. Both are kept, bounded, and each is matched once.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::clock::{Timestamp, later};
+use crate::session::{Metadata, SessionId};
+
+/// How many of the newest ends, and of the newest sessions, are kept.
+const MOST: usize = 64;
+/// A session that was created later than this after an end has nothing to do with it.
+const SOON: Duration = Duration::from_secs(5 * 60);
+
+/// The newest ends and the newest sessions, of those with metadata.
+#[derive(Debug, Default)]
+pub(super) struct Succession {
+    ends: VecDeque<Turn>,
+    births: VecDeque<Turn>,
+}
+
+/// A beginning or an end.
+#[derive(Debug)]
+struct Turn {
+    id: SessionId,
+    metadata: Metadata,
+    at: Timestamp,
+}
+
+impl Succession {
+    /// A session was seen for the first time, alive, and was created at `at`. Returns the one that it follows.
+    pub(super) fn born(&mut self, id: &SessionId, metadata: &Metadata, at: Timestamp) -> Option<SessionId> {
+        let place = self.ends.iter().rposition(|end| end.is_followed_by(id, metadata, at));
+        match place.and_then(|place| self.ends.remove(place)) {
+            Some(end) => Some(end.id),
+            None => {
+                keep(&mut self.births, id, metadata, at);
+                None
+            }
+        }
+    }
+
+    /// A session was learned to have ended at `at`. Returns the one that follows it, and when that was created.
+    pub(super) fn ended(
+        &mut self,
+        id: &SessionId,
+        metadata: &Metadata,
+        at: Timestamp,
+    ) -> Option<(SessionId, Timestamp)> {
+        let end = Turn { id: id.clone(), metadata: metadata.clone(), at };
+        let place = self.births.iter().position(|one| end.is_followed_by(&one.id, &one.metadata, one.at));
+        match place.and_then(|place| self.births.remove(place)) {
+            Some(birth) => Some((birth.id, birth.at)),
+            None => {
+                self.forget_end(id);
+                keep(&mut self.ends, id, metadata, at);
+                None
+            }
+        }
+    }
+
+    /// Forgets the end of a session that lives after all.
+    pub(super) fn forget_end(&mut self, id: &SessionId) {
+        self.ends.retain(|end| end.id != *id);
+    }
+}
+
+impl Turn {
+    fn is_followed_by(&self, id: &SessionId, metadata: &Metadata, born: Timestamp) -> bool {
+        (self.at..=later(self.at, SOON)).contains(&born) && self.metadata == *metadata && self.id != *id
+    }
+}
+
+fn keep(turns: &mut VecDeque<Turn>, id: &SessionId, metadata: &Metadata, at: Timestamp) {
+    if turns.len() >= MOST {
+        turns.pop_front();
+    }
+    turns.push_back(Turn { id: id.clone(), metadata: metadata.clone(), at });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Timestamp {
+        later("2026-11-22T12:00:00Z".parse().unwrap(), Duration::from_secs(seconds))
+    }
+
+    fn id(text: &str) -> SessionId {
+        SessionId::parse(text).unwrap()
+    }
+
+    fn owner(name: &str) -> Metadata {
+        Metadata::new(&format!(r#"{{"owner":"{name}"}}"#))
+    }
+
+    #[test]
+    fn whichever_is_learned_first_a_new_session_follows_the_one_that_ended_before_it() {
+        for (born, follows) in [(9, false), (10, true), (310, true), (311, false)] {
+            let mut end_first = Succession::default();
+            assert_eq!(end_first.ended(&id("old"), &owner("a"), at(10)), None);
+            assert_eq!(end_first.born(&id("new"), &owner("a"), at(born)), follows.then(|| id("old")));
+            let mut birth_first = Succession::default();
+            assert_eq!(birth_first.born(&id("new"), &owner("a"), at(born)), None);
+            let found = birth_first.ended(&id("old"), &owner("a"), at(10));
+            assert_eq!(found, follows.then(|| (id("new"), at(born))), "created {born} s after noon");
+        }
+    }
+
+    #[test]
+    fn only_one_of_the_same_metadata_follows_and_each_is_matched_once() {
+        let mut both = Succession::default();
+        both.ended(&id("a"), &owner("a"), at(10));
+        both.ended(&id("b"), &owner("b"), at(10));
+        assert_eq!(both.born(&id("c"), &owner("c"), at(11)), None);
+        assert_eq!(both.born(&id("b2"), &owner("b"), at(11)), Some(id("b")));
+        assert_eq!(both.born(&id("b3"), &owner("b"), at(12)), None);
+        both.forget_end(&id("a"));
+        assert_eq!(both.born(&id("a2"), &owner("a"), at(12)), None, "it lives after all");
+        assert_eq!(both.ended(&id("b2"), &owner("b"), at(11)), Some((id("b3"), at(12))), "not itself");
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded() {
+        let mut both = Succession::default();
+        for number in 0..1_000 {
+            both.born(&id(&format!("n{number}")), &owner("n"), at(0));
+            both.ended(&id(&format!("e{number}")), &owner("e"), at(0));
+            both.ended(&id("again"), &owner("again"), at(0));
+        }
+        assert_eq!((both.births.len(), both.ends.len()), (MOST, MOST));
+    }
+}
