@@ -68,9 +68,8 @@ pub fn text(fleet: &Fleet, id: &SessionId, options: Options) -> Option<String> {
 fn preamble(fleet: &Fleet, as_of: Option<Timestamp>) -> String {
     let as_of = as_of.map(|at| format!("As of {}. ", time(at))).unwrap_or_default();
     let slack = fleet.clock().slack();
-    let slack =
-        if slack.is_zero() { String::new() } else { format!(", known to within {}", text::tenths(slack)) };
-    format!("{as_of}Times are UTC, on the API's clock{slack}. Observed by polling.")
+    let slack = if slack.is_zero() { String::new() } else { format!(", to within {}", text::tenths(slack)) };
+    format!("{as_of}Times are UTC, on the API's clock{slack}.")
 }
 
 /// What it comes to, in a line.

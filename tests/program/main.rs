@@ -13,6 +13,7 @@ mod contract;
 mod documents;
 mod ends;
 mod harness;
+mod headless;
 mod picture;
 mod scenarios;
 mod screen;

@@ -110,13 +110,11 @@ fn every_kind_is_written_as_the_documentation_shows_it() {
         .collect();
     let written: Vec<String> = every_kind().iter().map(line).collect();
     assert_eq!(shown, written, "docs/events.md should show:\n{}", written.join("\n"));
-    for event in every_kind() {
-        let named = format!("| `{}` |", event.kind.name());
-        assert!(page.contains(&named), "docs/events.md has no row for {named}");
-    }
     let names: BTreeSet<&str> = every_kind().iter().map(|event| event.kind.name()).collect();
-    let rows = page.lines().filter(|line| line.starts_with("| `") && !line.contains(" | — |")).count();
-    assert_eq!(names.len(), 24, "a new kind of event belongs here and into docs/events.md ({rows} rows)");
+    for name in &names {
+        assert!(page.contains(&format!("\n| `{name}` |")), "docs/events.md has no row for {name}");
+    }
+    assert_eq!(names.len(), 23, "a new kind of event belongs here and into docs/events.md");
 }
 
 #[test]
