@@ -15,7 +15,7 @@ use crate::text::{self, Untrusted};
 
 /// How many sessions a sentence names; the others are counted.
 const NAMED: usize = 4;
-/// The columns of an id in a sentence.
+/// How many characters of an id a sentence has: as many as a row of the table, unless others begin alike.
 const SHORT_ID: usize = 8;
 
 /// Something that happened to a session, or between the API and us.
@@ -275,4 +275,9 @@ impl EventKind {
             _ => None,
         }
     }
+}
+
+fn short(id: &SessionId) -> String {
+    let start: String = id.raw().chars().take(SHORT_ID).collect();
+    text::shown(&start, SHORT_ID.saturating_mul(2))
 }

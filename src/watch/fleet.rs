@@ -1,6 +1,6 @@
 //! All sessions that are watched, and what happened to them.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap};
 
 use super::bounds::{ServerClock, When};
 use super::compare;
@@ -9,6 +9,7 @@ use super::event::{Event, EventKind};
 use super::flag::Thresholds;
 use super::health::Health;
 use super::input::{Exchange, Input, Scope};
+use super::over::Over;
 use super::record::{Failing, Presence, Record};
 use super::succession::Succession;
 use super::timeline::{Seq, Timeline};
@@ -27,7 +28,7 @@ const CLOCK_SET: i64 = 2000;
 pub struct Fleet {
     pub(super) records: HashMap<SessionId, Record>,
     /// Over and not named by the reader, the oldest first.
-    over: VecDeque<SessionId>,
+    over: Over,
     pub(super) clock: ServerClock,
     health: Health,
     projects: Vec<Project>,
@@ -217,7 +218,7 @@ impl Fleet {
             self.short.add(ran);
         }
         if !record.asked_for {
-            lay_down(&mut self.over, id);
+            self.over.put(id);
         }
         let metadata = record.session.as_ref().and_then(compare::attached);
         let follows = metadata.zip(record.ended_at()).and_then(|(it, at)| self.succession.ended(id, it, at));
@@ -293,7 +294,7 @@ impl Fleet {
         record.presence = Presence::NotFound { since, fault: fault.clone(), next };
         if is_new {
             if !record.asked_for {
-                lay_down(&mut self.over, id);
+                self.over.put(id);
             }
             self.tell(Some(id), when, at.received, EventKind::NotFound(fault), out);
             self.attend(id, at.received, out);
@@ -303,7 +304,7 @@ impl Fleet {
     /// Forgets the oldest of what is over.
     fn bound(&mut self) {
         while self.over.len() > MOST_OVER {
-            let Some(oldest) = self.over.pop_front() else { return };
+            let Some(oldest) = self.over.take() else { return };
             let forgotten = |record: &Record| record.is_over() && !record.asked_for;
             if !self.records.get(&oldest).is_some_and(forgotten) {
                 continue;
@@ -338,7 +339,7 @@ impl Fleet {
             released: None,
             default_timeout: self.project_of(session).and_then(|project| project.default_timeout),
             absent,
-            last_alive: record.last_alive.filter(|_| record.overdue).map(|last| self.clock.at(last.sent)),
+            last_alive: record.last_alive.filter(|_| record.overdue).map(|last| self.clock.earliest(last.sent)),
             together,
         })
     }
@@ -413,12 +414,6 @@ impl Fleet {
     pub fn projects(&self) -> &[Project] {
         &self.projects
     }
-}
-
-/// Puts an id behind all others that are over; it may have been over before.
-fn lay_down(over: &mut VecDeque<SessionId>, id: &SessionId) {
-    over.retain(|known| known != id);
-    over.push_back(id.clone());
 }
 
 #[cfg(test)]

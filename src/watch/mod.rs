@@ -27,6 +27,7 @@ mod fleet;
 mod health;
 mod history;
 mod input;
+mod over;
 mod record;
 mod succession;
 mod timeline;

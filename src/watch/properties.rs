@@ -22,6 +22,9 @@ use inputs::{Clocks, step};
 /// All that a session can be flagged for at once: a time left, overdue, idle; or how it ended.
 const MOST_FLAGS: usize = 3;
 
+/// More sessions than this in a reply are a burst.
+const FEW: usize = 4;
+
 /// A fleet, and what is counted beside it.
 #[derive(Default)]
 struct Watched {
@@ -50,7 +53,9 @@ impl Watched {
         self.first.retain(|id, _| self.fleet.get(id).is_some());
         assert!(self.first.values().all(|times| *times == 1), "{:?}", self.first);
         bounded(&self.fleet);
-        for record in self.fleet.records() {
+        let many = matches!(&before, Input::Seen { sessions, .. } if sessions.len() > FEW);
+        // Of hundreds that a burst left, only the burst changes anything.
+        for record in self.fleet.records().filter(|record| many || record.id.raw().len() == 1) {
             flagged(record);
             if let Some(verdict) = self.fleet.verdict(&record.id) {
                 evident(&self.fleet, record, &verdict);

@@ -1,10 +1,10 @@
 use std::time::Duration;
 
 use super::*;
-use crate::clock::{Timestamp, later};
+use crate::clock::{Timestamp, Zone, later};
 use crate::session::{FaultKind, Metadata, Status, running};
 use crate::text::Untrusted;
-use crate::watch::Left;
+use crate::watch::{Flag, Left};
 use crate::watch::health::MOST_FAILURES;
 
 const QUARTER: Duration = Duration::from_secs(15 * 60);
@@ -457,4 +457,85 @@ fn every_input_survives_being_written_down() {
         let text = serde_json::to_string(&input).unwrap();
         assert_eq!(serde_json::from_str::<Input>(&text).unwrap(), input, "{text}");
     }
+}
+
+fn stamped(text: &str, status: Status, created: f64) -> Session {
+    let metadata = Some(Metadata::new(r#"{"owner":"crew"}"#));
+    Session { metadata, created: Some(t(created)), ..session(text, status) }
+}
+
+#[test]
+fn a_successor_that_the_list_shows_before_the_end_is_known_is_told_of() {
+    let mut fleet = Fleet::new(Thresholds::default());
+    let listed = |sent: f64, sessions: Vec<Session>| Input::Seen {
+        at: exchange(sent, sent + 0.1),
+        scope: Scope::List(List::Running),
+        sessions,
+        malformed: 0,
+    };
+    fleet.apply(listed(1.0, vec![stamped("old", Status::Running, 0.0)]));
+    let new = apply(&mut fleet, listed(4.0, vec![stamped("new", Status::Running, 3.5)]));
+    assert_eq!(names(&new), ["first_seen"]);
+    let end = Session { ended: Some(t(3.0)), ..stamped("old", Status::Completed, 0.0) };
+    let ended = fleet.apply(one(4.2, 4.3, end));
+    let last = ended.last().unwrap();
+    assert_eq!((&last.kind, &last.id), (&EventKind::Successor(id("new")), &Some(id("old"))));
+    assert_eq!(last.when, When { earliest: Some(t(3.5)), latest: t(4.3) });
+    assert_eq!(fleet.get(&id("old")).unwrap().successor, Some(id("new")));
+}
+
+#[test]
+fn a_successor_whose_creation_is_said_to_lie_ahead_appeared_by_now() {
+    let mut fleet = Fleet::new(Thresholds::default());
+    fleet.apply(one(1.0, 1.1, Session { ended: Some(t(60.0)), ..stamped("old", Status::Completed, 0.0) }));
+    let new = fleet.apply(one(4.0, 4.1, stamped("new", Status::Running, 90.0)));
+    assert_eq!(names(&[new[1].kind.clone()]), ["successor"]);
+    assert_eq!(new[1].when, When { earliest: Some(t(4.1)), latest: t(4.1) });
+}
+
+#[test]
+fn an_overdue_session_that_the_api_forgets_is_not_flagged_as_one_that_lives() {
+    let mut fleet = asked(&["a"]);
+    fleet.apply(one(901.0, 901.1, session("a", Status::Running)));
+    assert!(fleet.get(&id("a")).unwrap().flags.iter().any(|(flag, _)| *flag == Flag::Overdue));
+    fleet.apply(missing("a", 904.0, 904.1));
+    assert_eq!(fleet.get(&id("a")).unwrap().flags, []);
+}
+
+#[test]
+fn of_a_status_that_is_not_known_nobody_can_say_that_it_is_overdue() {
+    let mut fleet = asked(&["a"]);
+    let odd = session("a", Status::Other(Untrusted::new("HIBERNATING")));
+    assert_eq!(names(&apply(&mut fleet, one(901.0, 901.1, odd))), ["first_seen"]);
+    assert_eq!((fleet.verdict(&id("a")), fleet.get(&id("a")).unwrap().flags.len()), (None, 0));
+}
+
+#[test]
+fn an_end_that_turns_out_to_be_another_no_longer_belongs_with_others() {
+    for other in [ended_at("b", Status::Error, 5.0), ended_at("b", Status::Completed, 500.0)] {
+        let mut fleet = asked(&["a", "b"]);
+        fleet.apply(one(6.0, 6.1, ended_at("a", Status::Completed, 5.0)));
+        fleet.apply(one(6.0, 6.2, ended_at("b", Status::Completed, 5.0)));
+        let together = |fleet: &Fleet| fleet.verdict(&id("a")).unwrap().together.map(|it| it.ids.len());
+        assert_eq!(together(&fleet), Some(2));
+        fleet.apply(one(7.0, 7.1, other));
+        assert_eq!(together(&fleet), None);
+        assert_eq!(names(&apply(&mut fleet, Input::TimePassed { now: moment(60.0) })), [""; 0]);
+    }
+}
+
+#[test]
+fn a_sleep_over_which_the_wall_clock_was_set_back_ends_not_before_it_began() {
+    let mut fleet = Fleet::new(Thresholds::default());
+    let to = Moment { wall: "2026-11-22T11:59:00Z".parse().unwrap(), ..moment(3605.0) };
+    let events = fleet.apply(Input::Slept { from: moment(5.0), to });
+    let slept = events.iter().find(|event| event.kind.name() == "slept").unwrap();
+    assert_eq!(slept.when.width(), Some(Duration::ZERO));
+}
+
+#[test]
+fn a_sentence_names_a_session_as_the_table_does() {
+    let long = id("6512bd43-d9ca-4e02-9a67-91f2c1a0b3de");
+    let sentence = EventKind::Successor(long).sentence(Zone::Utc, t(0.0));
+    assert_eq!(sentence, "a new session with the same metadata appeared: 6512bd43");
 }

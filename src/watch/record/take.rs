@@ -140,7 +140,7 @@ impl Record {
     fn take_overdue(&mut self, session: &Session, at: Exchange, clock: &ServerClock, taken: &mut Taken) {
         // What a status means that is not known here, nobody can say.
         let lives = session.status == Status::Running;
-        let expires = session.expires.filter(|expires| lives && clock.at(at.sent) > *expires);
+        let expires = session.expires.filter(|expires| lives && clock.earliest(at.sent) > *expires);
         if let Some(expires) = expires.filter(|_| !self.overdue) {
             taken.news.push((When::at(clock, at.received), EventKind::Overdue { expires }));
         }
