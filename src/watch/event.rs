@@ -276,8 +276,3 @@ impl EventKind {
         }
     }
 }
-
-fn short(id: &SessionId) -> String {
-    let start: String = id.raw().chars().take(SHORT_ID).collect();
-    text::shown(&start, SHORT_ID.saturating_mul(2))
-}

@@ -94,6 +94,7 @@ pub struct Flow {
 
 /// Bytes began or ceased to move between two replies.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "it is looked at and dropped, never kept")]
 pub(super) enum Turn {
     Started,
     Stopped { grew: Exchange, still: Exchange },
