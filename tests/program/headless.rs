@@ -299,10 +299,11 @@ fn a_reader_that_stands_still_does_not_keep_a_signal_from_ending_the_stream() {
         .spawn()
         .unwrap();
     let out = child.stdout.take().unwrap();
-    wait_until("a full pipe", || rustix::io::ioctl_fionread(&out).unwrap() >= 65_536);
+    // 64 KiB, less what no line fitted into.
+    wait_until("a full pipe", || rustix::io::ioctl_fionread(&out).unwrap() >= 56_000);
     kill_process(Pid::from_raw(child.id().try_into().unwrap()).unwrap(), Signal::INT).unwrap();
     let status = child.wait().unwrap();
-    assert_eq!(status.signal(), Some(Signal::INT.as_raw()), "{status:?}");
+    assert!(status.signal() == Some(Signal::INT.as_raw()) || status.code() == Some(130), "{status:?}");
 }
 
 #[test]
