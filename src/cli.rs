@@ -15,7 +15,8 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
     after_help = "Without a key: `keepwatch demo`. The key comes from BROWSERBASE_API_KEY or --api-key-file; \
                   no option takes it, for `ps` would show it.\n\
                   Exit codes: 0 fine, 1 failed, 2 usage, 3 key missing or refused, 4 a session does not exist, \
-                  5 the API cannot be reached."
+                  5 the API cannot be reached; of `keepwatch wait`: 6 a session ended in ERROR or TIMED_OUT, 7 timed \
+                  out."
 )]
 pub struct Cli {
     /// What to do instead of watching.
@@ -116,6 +117,12 @@ pub enum Color {
 pub enum Command {
     /// Print sessions once
     Get(Get),
+    /// Print what happens, as it happens: no terminal needed
+    Events(Events),
+    /// Wait until sessions have ended, or run
+    Wait(Wait),
+    /// Print the evidence of what happened to a session, for a support ticket
+    Explain(Explain),
     /// Watch a simulated API: no key, no network
     Demo(Demo),
     /// Serve the simulated API to other programs
@@ -140,6 +147,100 @@ pub struct Get {
     /// Show times in UTC
     #[arg(long)]
     pub utc: bool,
+    /// Use ASCII only (as where the locale has no UTF-8)
+    #[arg(long)]
+    pub ascii: bool,
+}
+
+/// `keepwatch events [SESSION_ID]...`
+#[derive(Debug, Args)]
+pub struct Events {
+    /// Sessions to watch, until all of them have ended; without any, all of the project that run or are pending
+    #[arg(value_name = "SESSION_ID")]
+    pub ids: Vec<String>,
+    /// As NDJSON, one object a line, or as text for people
+    #[arg(long, value_enum, value_name = "json|text", default_value_t = Format::Json, hide_possible_values = true)]
+    pub format: Format,
+    /// How often to ask
+    #[arg(short, long, value_name = "DURATION", default_value = "3s", value_parser = interval)]
+    pub interval: Duration,
+    /// What is flagged.
+    #[command(flatten)]
+    pub attention: Attention,
+    /// How the API is reached.
+    #[command(flatten)]
+    pub api: Api,
+    /// Show times in UTC (as text; JSON always has UTC)
+    #[arg(long)]
+    pub utc: bool,
+    /// Use ASCII only, as text (as where the locale has no UTF-8)
+    #[arg(long)]
+    pub ascii: bool,
+}
+
+/// How events are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[expect(missing_docs, reason = "clap would print each variant's sentence below the option")]
+pub enum Format {
+    Json,
+    Text,
+}
+
+/// `keepwatch wait SESSION_ID...`
+#[derive(Debug, Args)]
+pub struct Wait {
+    /// The sessions
+    #[arg(value_name = "SESSION_ID", required = true)]
+    pub ids: Vec<String>,
+    /// What is waited for
+    #[arg(long = "for", value_enum, value_name = "ended|running", default_value_t = Goal::Ended, hide_possible_values = true)]
+    pub goal: Goal,
+    /// Wait for one of them, not for all
+    #[arg(long)]
+    pub any: bool,
+    /// Wait no longer than this, and exit with 7 then
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub timeout: Option<Duration>,
+    /// Exit with 6 if one ended in ERROR or TIMED_OUT
+    #[arg(long)]
+    pub exit_status: bool,
+    /// Take a 404 for “not there yet” for so long
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration)]
+    pub grace: Duration,
+    /// How often to ask
+    #[arg(short, long, value_name = "DURATION", default_value = "3s", value_parser = interval)]
+    pub interval: Duration,
+    /// How the API is reached.
+    #[command(flatten)]
+    pub api: Api,
+    /// Use ASCII only (as where the locale has no UTF-8)
+    #[arg(long)]
+    pub ascii: bool,
+}
+
+/// What is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[expect(missing_docs, reason = "clap would print each variant's sentence below the option")]
+pub enum Goal {
+    Ended,
+    Running,
+}
+
+/// `keepwatch explain SESSION_ID`
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// The session
+    #[arg(value_name = "SESSION_ID")]
+    pub id: String,
+    /// Print its metadata too; what looks like a secret is masked
+    #[arg(long)]
+    pub with_metadata: bool,
+    /// What things cost.
+    #[command(flatten)]
+    pub rates: Rates,
+    /// How the API is reached.
+    #[command(flatten)]
+    pub api: Api,
     /// Use ASCII only (as where the locale has no UTF-8)
     #[arg(long)]
     pub ascii: bool,

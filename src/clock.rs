@@ -16,6 +16,9 @@ use serde::{Deserialize, Serialize};
 /// A point in time as a calendar has it, in UTC.
 pub type Timestamp = DateTime<Utc>;
 
+/// The clock since boot runs ahead of the monotonic one by this only if the machine slept.
+const SLEPT: Duration = Duration::from_secs(2);
+
 /// One reading of the three clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Serialize, Deserialize)]
 pub struct Moment {
@@ -42,6 +45,13 @@ impl Moment {
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         self.boot.saturating_sub(earlier.boot)
+    }
+
+    /// Whether the machine slept since `earlier`. A wall clock that was set is no sleep.
+    #[must_use]
+    pub fn slept_since(self, earlier: Self) -> bool {
+        let awake = self.mono.saturating_sub(earlier.mono);
+        self.since(earlier) > awake.saturating_add(SLEPT)
     }
 }
 
@@ -71,6 +81,12 @@ impl Zone {
     #[must_use]
     pub fn tenths(self, at: Timestamp) -> String {
         format!("{}.{}", self.time(at), at.timestamp_subsec_millis() / 100)
+    }
+
+    /// As [`Zone::short`], to the tenth of a second.
+    #[must_use]
+    pub fn short_tenths(self, at: Timestamp, now: Timestamp) -> String {
+        format!("{}.{}", self.short(at, now), at.timestamp_subsec_millis() / 100)
     }
 
     /// `2026-11-22 21:04:09`
@@ -236,6 +252,16 @@ mod tests {
         let seen_by_another = clock.clone();
         clock.advance(Duration::from_secs(90));
         assert_eq!(seen_by_another.now(), noon().after(Duration::from_secs(90)));
+    }
+
+    #[test]
+    fn only_the_clock_since_boot_tells_a_sleep() {
+        let awake = noon().after(Duration::from_secs(60));
+        assert!(!awake.slept_since(noon()));
+        let stepped = Moment { wall: later(awake.wall, Duration::from_secs(3600)), ..awake };
+        assert!(!stepped.slept_since(noon()));
+        let slept = Moment { boot: Duration::from_secs(63), ..awake };
+        assert!(slept.slept_since(noon()) && !noon().slept_since(slept));
     }
 
     #[test]

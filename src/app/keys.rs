@@ -21,7 +21,7 @@ pub enum Action {
     Open,
     /// Back: from the details, the other pane, the filter.
     Back,
-    /// To the other pane.
+    /// To the next pane.
     OtherPane,
     /// Copy a fresh connect URL.
     CopyConnect,
@@ -37,6 +37,12 @@ pub enum Action {
     Refresh,
     /// Edit the filter.
     Filter,
+    /// Show flagged sessions only, or all again.
+    Flagged,
+    /// All flags are known.
+    Acknowledge,
+    /// The events of all sessions.
+    Events,
     /// Sort by the next column.
     Sort,
     /// Reverse the order.
@@ -94,7 +100,7 @@ pub const BINDINGS: &[Binding] = &[
     Binding {
         keys: "y",
         actions: &[(letter('y'), Action::CopyMenu)],
-        help: "copy…: id, connect, Selenium, dashboard",
+        help: "copy…: id, connect, Selenium, dashboard, evidence",
         hint: Some("copy menu"),
     },
     Binding {
@@ -152,7 +158,7 @@ pub const BINDINGS: &[Binding] = &[
     Binding {
         keys: "Tab",
         actions: &[(plain(KeyCode::Tab), Action::OtherPane)],
-        help: "to the other pane, to scroll it",
+        help: "to the next pane, to scroll it",
         hint: None,
     },
     Binding {
@@ -160,6 +166,18 @@ pub const BINDINGS: &[Binding] = &[
         actions: &[(letter('/'), Action::Filter)],
         help: "filter by words",
         hint: Some("filter"),
+    },
+    Binding {
+        keys: "e",
+        actions: &[(letter('e'), Action::Events)],
+        help: "events of all sessions",
+        hint: Some("events"),
+    },
+    Binding {
+        keys: "f A",
+        actions: &[(letter('f'), Action::Flagged), (letter('A'), Action::Acknowledge)],
+        help: "show flagged sessions only; acknowledge all flags",
+        hint: None,
     },
     Binding {
         keys: "s S",
@@ -221,14 +239,17 @@ pub enum Copyable {
     Selenium,
     /// The link to the dashboard's page.
     Dashboard,
+    /// What was observed of the session, as text for a ticket.
+    Evidence,
 }
 
 /// The copy menu: key, entry, what it is called.
-pub const COPY_MENU: [(char, Copyable, &str); 4] = [
+pub const COPY_MENU: [(char, Copyable, &str); 5] = [
     ('i', Copyable::Id, "session id"),
     ('c', Copyable::Connect, "connect URL (fresh)"),
     ('s', Copyable::Selenium, "Selenium URL (fresh)"),
     ('d', Copyable::Dashboard, "dashboard link"),
+    ('e', Copyable::Evidence, "evidence, for a ticket"),
 ];
 
 impl Copyable {
@@ -240,6 +261,7 @@ impl Copyable {
             Self::Connect => "connect URL",
             Self::Selenium => "Selenium URL",
             Self::Dashboard => "dashboard link",
+            Self::Evidence => "evidence",
         }
     }
 }

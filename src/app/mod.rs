@@ -7,6 +7,7 @@
 //!   run: the only select!, and the only place where effects happen
 //! ```
 
+mod flags;
 pub mod keys;
 mod model;
 mod observe;
@@ -15,7 +16,8 @@ mod rows;
 mod run;
 mod update;
 
-pub use model::{Effect, Focus, Message, Model, Notice, Pane, Settings, Tone, Want};
+pub use flags::KnownFlags;
+pub use model::{Effect, Focus, Message, Model, Notice, Pane, Part, Settings, Tone, Want};
 pub use observe::Observed;
-pub use rows::{Counts, Row, Rows, Sort, SortBy};
+pub use rows::{Choice, Counts, Row, Rows, Sort, SortBy};
 pub use run::run;

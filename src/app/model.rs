@@ -5,6 +5,7 @@ use std::time::Duration;
 use crossterm::event::KeyEvent;
 use tui_input::Input as Line;
 
+use super::flags::KnownFlags;
 use super::keys::Copyable;
 use super::rows::{Rows, Sort};
 use crate::clock::{Moment, Timestamp};
@@ -13,7 +14,7 @@ use crate::poll::{Ask, Report};
 use crate::session::{Secret, SessionId};
 use crate::view::Theme;
 use crate::watch::cost::Rates;
-use crate::watch::{Fleet, Record, Thresholds};
+use crate::watch::{Fleet, Record, Seq, Thresholds};
 
 /// What does not change while the program runs.
 #[derive(Clone, Debug)]
@@ -57,8 +58,16 @@ pub struct Model {
     pub top: usize,
     /// Whether a key was pressed. Until then the table stays at its top, whatever becomes of the selected session.
     pub(crate) touched: bool,
-    /// The first line of the lower pane in view.
+    /// The first line of the facts in view.
     pub scroll: usize,
+    /// The last event in view, where the reader scrolled back from the newest.
+    pub anchor: Option<Seq>,
+    /// What had happened at the last key: what came since is new.
+    pub read_until: Seq,
+    /// Which flags the reader knows of.
+    pub known: KnownFlags,
+    /// Whether only rows with new flags are shown.
+    pub flagged_only: bool,
     /// What has the keyboard.
     pub focus: Focus,
     /// The order of the table.
@@ -135,9 +144,20 @@ pub enum Pane {
     /// The table, above the details.
     Table,
     /// The details, below the table.
-    Lower,
+    Lower(Part),
     /// The details alone.
-    Full,
+    Full(Part),
+    /// The events of all sessions.
+    Events,
+}
+
+/// A part of the details.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// What the API says, and what it comes to; where there is but one column, the events too.
+    Facts,
+    /// What happened.
+    Timeline,
 }
 
 impl Focus {
@@ -244,6 +264,10 @@ impl Model {
             top: 0,
             touched: false,
             scroll: 0,
+            anchor: None,
+            read_until: 0,
+            known: KnownFlags::default(),
+            flagged_only: false,
             focus: Focus::Pane(Pane::Table),
             sort: Sort::default(),
             filter: String::new(),

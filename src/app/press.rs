@@ -13,13 +13,14 @@ use tui_input::backend::crossterm::EventHandler as _;
 use tui_input::{Input as Line, InputRequest};
 
 use super::keys::{self, Action, COPY_MENU, Copyable};
-use super::model::{Effect, Focus, Model, Pane, Tone, Want};
+use super::model::{Effect, Focus, Model, Pane, Part, Tone, Want};
 use super::rows::Sort;
 use crate::clock::Moment;
 use crate::poll::Ask;
 use crate::session::{Phase, Secret, dashboard_page};
 use crate::text;
 use crate::view;
+use crate::watch::evidence;
 
 /// How many fresh URLs may be on their way.
 pub(super) const MOST_WANTS: usize = 8;
@@ -32,6 +33,7 @@ impl Model {
             self.touched = true;
             self.show_selected();
         }
+        self.read_until = self.fleet.timeline().end();
         if key.modifiers.contains(KeyModifiers::CONTROL) {
             // What has the keyboard does not matter to these.
             match keys::action(&key) {
@@ -62,23 +64,55 @@ impl Model {
                 self.travel(action, pane);
             }
             Action::Open if self.selected.is_some() => {
-                self.scroll = 0;
-                self.focus = Focus::Pane(Pane::Full);
+                self.enter(Pane::Full(Part::Facts));
+                return self.read_flags();
             }
             Action::Back => match pane {
                 Pane::Table if !self.filter.is_empty() => {
                     self.filter.clear();
                     self.arrange();
                 }
+                Pane::Table if self.flagged_only => return self.act(Action::Flagged, pane, now),
                 Pane::Table => {}
-                Pane::Lower | Pane::Full => {
-                    self.scroll = 0;
-                    self.focus = Focus::Pane(Pane::Table);
-                    self.show_selected();
+                Pane::Lower(_) | Pane::Full(_) | Pane::Events => {
+                    self.enter(Pane::Table);
+                    self.arrange();
                 }
             },
             Action::OtherPane => {
-                self.focus = Focus::Pane(if pane == Pane::Table { Pane::Lower } else { Pane::Table });
+                let two = view::has_timeline(self);
+                let next = match pane {
+                    Pane::Table => Pane::Lower(Part::Facts),
+                    Pane::Lower(Part::Facts) if two => Pane::Lower(Part::Timeline),
+                    Pane::Lower(_) | Pane::Events => Pane::Table,
+                    Pane::Full(Part::Facts) if two => Pane::Full(Part::Timeline),
+                    Pane::Full(_) => Pane::Full(Part::Facts),
+                };
+                self.anchor = None;
+                self.focus = Focus::Pane(next);
+                if matches!(next, Pane::Lower(_)) {
+                    return self.read_flags();
+                }
+            }
+            Action::Events => self.enter(if pane == Pane::Events { Pane::Table } else { Pane::Events }),
+            Action::Flagged => {
+                self.flagged_only = !self.flagged_only;
+                self.arrange();
+                let text =
+                    if self.flagged_only { "flagged sessions only; f shows all" } else { "all sessions" };
+                self.say(now, Tone::Plain, text.into());
+            }
+            Action::Acknowledge => {
+                let count = self.rows.counts().flagged;
+                self.known.read_all(&self.fleet);
+                self.arrange();
+                let text = match count {
+                    0 => "there is no flag to acknowledge".into(),
+                    1 => "the flags of one session are acknowledged".into(),
+                    many => format!("the flags of {many} sessions are acknowledged"),
+                };
+                self.say(now, Tone::Plain, text);
+                return self.retitle().into_iter().collect();
             }
             Action::CopyConnect | Action::Reveal => {
                 let show = action == Action::Reveal;
@@ -131,6 +165,24 @@ impl Model {
         Vec::new()
     }
 
+    /// Gives the keyboard to `pane`, as it is at first.
+    fn enter(&mut self, pane: Pane) {
+        (self.scroll, self.anchor) = (0, None);
+        self.focus = Focus::Pane(pane);
+        self.show_selected();
+    }
+
+    /// The selected session is being read: its flags are known then.
+    fn read_flags(&mut self) -> Vec<Effect> {
+        let Some(id) = self.selected.clone() else { return Vec::new() };
+        if !self.record().is_some_and(|record| self.known.has_news(record)) {
+            return Vec::new();
+        }
+        self.known.read(&id, &self.fleet);
+        self.arrange();
+        self.retitle().into_iter().collect()
+    }
+
     fn sort_by(&mut self, sort: Sort, now: Moment) {
         self.sort = sort;
         self.arrange();
@@ -140,7 +192,9 @@ impl Model {
 
     /// Moves the selection, or scrolls the details if they have the keyboard.
     fn travel(&mut self, action: Action, pane: Pane) {
-        if pane == Pane::Table {
+        if matches!(pane, Pane::Events | Pane::Lower(Part::Timeline) | Pane::Full(Part::Timeline)) {
+            self.travel_in_time(action);
+        } else if pane == Pane::Table {
             let place = self.selected.as_ref().and_then(|id| self.rows.place(id)).unwrap_or(0);
             let place = moved(action, place, view::table_height(self), self.rows.len());
             self.select(place);
@@ -149,6 +203,15 @@ impl Model {
             let most = lines.saturating_sub(height).saturating_add(1);
             self.scroll = moved(action, self.scroll, height, most);
         }
+    }
+
+    /// Scrolls events, one by one: the anchor is the last one in view, and none where that is the newest.
+    fn travel_in_time(&mut self, action: Action) {
+        let (seqs, least, height) = view::events_extent(self);
+        let last = seqs.len().saturating_sub(1);
+        let place = self.anchor.and_then(|anchor| seqs.binary_search(&anchor).ok()).unwrap_or(last);
+        let place = moved(action, place, height, seqs.len()).max(least.min(last));
+        self.anchor = seqs.get(place).copied().filter(|_| place < last);
     }
 
     /// Asks for a fresh reply, because signing keys age.
@@ -244,6 +307,11 @@ impl Model {
             Some(Copyable::Id) => vec![Effect::Copy(Copyable::Id, Secret::new(id.raw().to_owned()))],
             Some(Copyable::Dashboard) => {
                 vec![Effect::Copy(Copyable::Dashboard, Secret::new(dashboard_page(&id)))]
+            }
+            Some(Copyable::Evidence) => {
+                let options = evidence::Options { with_metadata: false, rates: self.settings.rates };
+                let text = evidence::text(&self.fleet, &id, options);
+                text.map(|text| Effect::Copy(Copyable::Evidence, Secret::new(text))).into_iter().collect()
             }
             Some(what @ (Copyable::Connect | Copyable::Selenium)) => {
                 self.want(Want { id, what, show: false }, now)

@@ -3,6 +3,7 @@
 use std::cmp::{Ordering, Reverse};
 use std::collections::HashMap;
 
+use super::flags::KnownFlags;
 use crate::clock::Timestamp;
 use crate::session::{Phase, SessionId, Status};
 use crate::text;
@@ -84,10 +85,12 @@ pub struct Counts {
     pub other: usize,
     /// None yet: no reply about it came.
     pub waiting: usize,
+    /// Of all of them, those with a flag that the reader does not know of.
+    pub flagged: usize,
 }
 
 impl Counts {
-    /// How many in all.
+    /// How many sessions in all.
     #[must_use]
     pub fn all(&self) -> usize {
         let ended = self.completed.saturating_add(self.timed_out).saturating_add(self.error);
@@ -105,6 +108,19 @@ pub struct Row {
     pub id_columns: usize,
 }
 
+/// Which sessions the table shows.
+#[derive(Clone, Copy, Debug)]
+pub struct Choice<'a> {
+    /// Words that each must have.
+    pub words: &'a str,
+    /// Only those with flags that are not known.
+    pub flagged_only: bool,
+    /// The flags that are.
+    pub known: &'a KnownFlags,
+    /// The one that is being read, which stays while it is.
+    pub read: Option<&'a SessionId>,
+}
+
 /// The rows of the table, in order.
 #[derive(Clone, Debug, Default)]
 pub struct Rows {
@@ -114,15 +130,18 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// The sessions of `fleet` that match every word of `filter`, sorted.
+    /// The sessions of `fleet` that are chosen, sorted.
     #[must_use]
-    pub fn of(fleet: &Fleet, sort: Sort, filter: &str) -> Self {
-        let words: Vec<String> = filter.split_whitespace().map(str::to_lowercase).collect();
+    pub fn of(fleet: &Fleet, sort: Sort, choice: &Choice<'_>) -> Self {
+        let words: Vec<String> = choice.words.split_whitespace().map(str::to_lowercase).collect();
         let mut counts = Counts::default();
         let mut chosen: Vec<(&Record, Key<'_>)> = Vec::with_capacity(fleet.len());
         for record in fleet.records() {
             count(&mut counts, record);
-            if words.iter().all(|word| matches(record, word)) {
+            let flagged = !record.flags.is_empty() && choice.known.has_news(record);
+            counts.flagged = counts.flagged.saturating_add(usize::from(flagged));
+            let wanted = flagged || !choice.flagged_only || choice.read == Some(&record.id);
+            if wanted && words.iter().all(|word| matches(record, word)) {
                 chosen.push((record, key(record, sort.by)));
             }
         }

@@ -11,13 +11,12 @@
 //! replies and names on tokio's.
 
 use std::io;
-use std::time::Duration;
 
 use tokio::sync::mpsc;
 
 use super::model::{Effect, Message, Model, Settings};
 use crate::api::Client;
-use crate::clock::{Clock, Moment};
+use crate::clock::Clock;
 use crate::config::Exit;
 use crate::poll::{Poller, Report};
 use crate::terminal::{self, Clipboard, Env, Events, Screen, TermEvent};
@@ -27,9 +26,6 @@ use crate::view;
 const WAITING_REPORTS: usize = 16;
 /// How many messages are taken before the screen is drawn: a paste, a storm of resizes.
 const AT_ONCE: usize = 512;
-/// The clock since boot runs ahead of the monotonic one by this only if the machine slept.
-const SLEPT: Duration = Duration::from_secs(2);
-
 /// Shows the screen until the reader quits or a signal ends it.
 ///
 /// # Errors
@@ -63,8 +59,8 @@ pub async fn run(settings: Settings, client: Client, clock: Clock, env: Env) -> 
             () = clock.sleep_until(wake.unwrap_or_default()), if wake.is_some() => None,
         };
         let before = std::mem::replace(&mut now, clock.now());
-        if let Some(effects) = slept(before, now).map(|slept| model.update(slept, now)) {
-            hands.perform(effects);
+        if now.slept_since(before) {
+            hands.perform(model.update(Message::Slept(before, now), now));
         }
         let mut arrival = first;
         for _ in 0..AT_ONCE {
@@ -153,11 +149,4 @@ fn clipboard(env: &Env, screen: &Screen, events: &Events) -> io::Result<Clipboar
             terminal::tell(&report, TermEvent::Copied(copied));
         },
     )
-}
-
-/// Whether the machine slept between two readings of the clock.
-fn slept(before: Moment, now: Moment) -> Option<Message> {
-    let awake = now.mono.saturating_sub(before.mono);
-    let passed = now.boot.saturating_sub(before.boot);
-    (passed > awake.saturating_add(SLEPT)).then_some(Message::Slept(before, now))
 }

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::keys::Copyable;
-use super::model::{Effect, Focus, Message, Model, Notice, Tone, Want};
+use super::model::{Effect, Focus, Message, Model, Notice, Pane, Tone, Want};
 use super::observe::Observed;
-use super::rows::Rows;
+use super::rows::{Choice, Rows};
 use crate::clock::Moment;
 use crate::config::Targets;
 use crate::poll::{Ask, Report};
@@ -148,7 +148,7 @@ impl Model {
     /// The rows anew, the selection kept on its session.
     pub(super) fn arrange(&mut self) {
         let before = self.selected.as_ref().and_then(|id| self.rows.place(id)).unwrap_or(0);
-        self.rows = Rows::of(&self.fleet, self.sort, &self.filter);
+        self.rows = Rows::of(&self.fleet, self.sort, &self.choice());
         if self.selected.as_ref().and_then(|id| self.rows.place(id)).is_none() {
             let nearest = before.min(self.rows.len().saturating_sub(1));
             self.select(nearest);
@@ -156,10 +156,17 @@ impl Model {
         self.show_selected();
     }
 
+    /// Which sessions are to be shown.
+    pub(crate) fn choice(&self) -> Choice<'_> {
+        let reads = matches!(self.focus.pane(), Pane::Lower(_) | Pane::Full(_));
+        let read = self.selected.as_ref().filter(|_| reads);
+        Choice { words: &self.filter, flagged_only: self.flagged_only, known: &self.known, read }
+    }
+
     pub(super) fn select(&mut self, place: usize) {
         let selected = self.rows.get(place).map(|row| row.id.clone());
         if selected != self.selected {
-            self.scroll = 0;
+            (self.scroll, self.anchor) = (0, None);
         }
         self.selected = selected;
         self.show_selected();
@@ -177,7 +184,7 @@ impl Model {
         self.top = self.top.clamp(lowest, place).min(self.rows.len().saturating_sub(height).max(lowest));
     }
 
-    fn retitle(&mut self) -> Option<Effect> {
+    pub(super) fn retitle(&mut self) -> Option<Effect> {
         let title = view::title(self);
         (title != self.title).then(|| {
             self.title.clone_from(&title);
@@ -215,7 +222,9 @@ impl Model {
             Ok(urls) => {
                 let url = match want.what {
                     Copyable::Selenium => urls.selenium.clone(),
-                    Copyable::Id | Copyable::Connect | Copyable::Dashboard => urls.connect.clone(),
+                    Copyable::Id | Copyable::Connect | Copyable::Dashboard | Copyable::Evidence => {
+                        urls.connect.clone()
+                    }
                 };
                 self.fetched(want, url, now)
             }

@@ -19,7 +19,7 @@ const KEY: &str = "bb_test_demo_0000000000f3a9";
 /// Shows the screen on a simulated API until the reader quits.
 ///
 /// # Errors
-/// There is no terminal, or no loopback port.
+/// The terminal refuses, or there is no loopback port.
 pub async fn demo(config: DemoConfig, env: Env) -> Result<Exit, Refusal> {
     let script = script(&config.scenario)?;
     let clock = Clock::scaled(config.speed);

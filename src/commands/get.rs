@@ -78,12 +78,19 @@ async fn fetch(client: &Client, ids: &[SessionId], reveal: bool) -> Vec<(Session
     [a, b, c, d].into_iter().flatten().collect()
 }
 
-fn sentence(id: &SessionId, fault: &Fault) -> String {
-    let request = fault.request_id.as_ref().map(|id| format!(" [request {}]", id.line())).unwrap_or_default();
-    format!("session {}: {}{request}", id.line(), fault.sentence())
+/// Why a session could not be had.
+pub(super) fn sentence(id: &SessionId, fault: &Fault) -> String {
+    format!("session {}: {}", id.line(), sentence_of(fault))
 }
 
-fn exit_of(fault: &Fault) -> Exit {
+/// A fault's sentence, with the API's request id.
+pub(super) fn sentence_of(fault: &Fault) -> String {
+    let request = fault.request_id.as_ref().map(|id| format!(" [request {}]", id.line())).unwrap_or_default();
+    format!("{}{request}", fault.sentence())
+}
+
+/// How the program ends that could not have a session because of this.
+pub(super) fn exit_of(fault: &Fault) -> Exit {
     match fault.kind {
         FaultKind::KeyUnsendable | FaultKind::KeyRefused | FaultKind::Forbidden => Exit::Key,
         FaultKind::NotFound | FaultKind::Gone => Exit::NoSuchSession,

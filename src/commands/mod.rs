@@ -1,8 +1,13 @@
-//! The subcommands: one file each, and the writing that they share.
+//! The subcommands: one file each, and what they share: the writing, the signals, watching without a screen.
 
 pub mod demo;
+pub mod events;
+pub mod explain;
+mod follow;
 pub mod get;
+mod interruption;
 pub mod simulate;
+pub mod wait;
 pub mod watch;
 
 use std::io::{self, Write as _};
@@ -20,6 +25,9 @@ pub async fn perform(config: Config, env: Env) -> Result<Exit, Refusal> {
         Config::Watch(config) => watch::watch(config, env).await,
         Config::Demo(config) => demo::demo(config, env).await,
         Config::Get(config) => get::get(config).await,
+        Config::Events(config) => events::events(config).await,
+        Config::Wait(config) => wait::wait(config).await,
+        Config::Explain(config) => explain::explain(config).await,
         Config::Simulate(config) => simulate::simulate(config).await,
     }
 }
@@ -37,12 +45,16 @@ fn script(word: &str) -> Result<Script, Refusal> {
 
 /// Prints `text` on standard output. A reader that has gone, as `head` does, wants no more: that is fine.
 fn print(text: &str) -> Result<(), Refusal> {
+    is_read(text).map(|_| ())
+}
+
+/// Prints `text` on standard output, at once, and says whether anybody was there to read it.
+fn is_read(text: &str) -> Result<bool, Refusal> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(failed(&format!("standard output can not be written: {error}")))
-        }
-        _ => Ok(()),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(failed(&format!("standard output can not be written: {error}"))),
     }
 }
 

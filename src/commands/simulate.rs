@@ -1,9 +1,6 @@
 //! `keepwatch simulate`: the simulated API for other programs.
 
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
-use tokio::sync::oneshot;
-
+use super::interruption::Interruption;
 use super::{failed, print, script};
 use crate::clock::Clock;
 use crate::config::{Exit, Refusal, SimulateConfig};
@@ -14,8 +11,7 @@ use crate::simulator::{Options, Simulator};
 /// # Errors
 /// The port can not be had.
 pub async fn simulate(config: SimulateConfig) -> Result<Exit, Refusal> {
-    let interrupted =
-        interruption().map_err(|error| failed(&format!("signals can not be heard: {error}")))?;
+    let mut interruption = Interruption::new()?;
     let script = script(&config.scenario)?;
     let (name, about) = (script.name.clone(), script.about.clone());
     let options = Options { port: config.port, key: None, sessions: config.sessions };
@@ -32,20 +28,8 @@ pub async fn simulate(config: SimulateConfig) -> Result<Exit, Refusal> {
          export BROWSERBASE_BASE_URL={url}\n\
          export BROWSERBASE_API_KEY=bb_test_simulated\n"
     ))?;
-    // The thread that sends it lives as long as the program.
-    let _ = interrupted.await;
+    interruption.heard().await;
+    drop(interruption);
     simulator.stop().await;
     Ok(Exit::Fine)
-}
-
-/// Becomes ready with the first SIGINT or SIGTERM. A thread waits for it: tokio's own signals would add a driver.
-fn interruption() -> std::io::Result<oneshot::Receiver<()>> {
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
-    let (tell, told) = oneshot::channel();
-    std::thread::Builder::new().name("signals".into()).spawn(move || {
-        if signals.forever().next().is_some() {
-            let _ = tell.send(());
-        }
-    })?;
-    Ok(told)
 }

@@ -1,16 +1,18 @@
-//! `keepwatch [SESSION_ID]...`: the screen, on the real API.
+//! `keepwatch [SESSION_ID]...`: the screen, on the real API; where there can be none, events as text.
 
-use super::failed;
+use super::events::stream;
+use super::follow::Watching;
+use super::{complain, failed};
 use crate::api::{Client, key_tail};
 use crate::app::{self, Settings};
 use crate::clock::Clock;
-use crate::config::{Exit, Refusal, Targets, WatchConfig};
+use crate::config::{Exit, Form, Refusal, WatchConfig};
 use crate::terminal::{self, Env};
 
 /// Shows the screen until the reader quits.
 ///
 /// # Errors
-/// There is no terminal to show it on.
+/// The terminal refuses, or signals can not be heard.
 pub async fn watch(config: WatchConfig, env: Env) -> Result<Exit, Refusal> {
     let settings = Settings {
         targets: config.targets,
@@ -36,11 +38,12 @@ pub(super) async fn screen(
     env: Env,
 ) -> Result<Exit, Refusal> {
     if let Some(obstacle) = terminal::obstacle(&env) {
-        let ids = match &settings.targets {
-            Targets::Ids(_) => "`keepwatch get SESSION_ID...` prints sessions without one",
-            Targets::All => "run it in a terminal; `keepwatch get SESSION_ID...` prints sessions without one",
-        };
-        return Err(failed(&format!("no screen can be shown here: {obstacle}; {ids}")));
+        complain(&format!(
+            "no screen can be shown here: {obstacle}; events are streamed as text, as `keepwatch events` does"
+        ));
+        let Settings { targets, interval, thresholds, zone, theme, .. } = settings;
+        let form = Form::Text { zone, ascii: theme.ascii };
+        return stream(client, clock, Watching { targets, interval, thresholds }, form).await;
     }
     app::run(settings, client, clock, env)
         .await

@@ -12,7 +12,9 @@ pub use crate::clock::Zone;
 use crate::session::{Secret, SessionId};
 use crate::watch::Thresholds;
 use crate::watch::cost::Rates;
+use crate::watch::evidence;
 
+pub use crate::cli::Goal;
 pub use endpoint::Endpoint;
 
 /// What to do, all of it valid.
@@ -24,6 +26,12 @@ pub enum Config {
     Demo(DemoConfig),
     /// `keepwatch get`
     Get(GetConfig),
+    /// `keepwatch events`
+    Events(EventsConfig),
+    /// `keepwatch wait`
+    Wait(WaitConfig),
+    /// `keepwatch explain`
+    Explain(ExplainConfig),
     /// `keepwatch simulate`
     Simulate(SimulateConfig),
 }
@@ -90,6 +98,77 @@ pub struct GetConfig {
     pub ascii: bool,
 }
 
+/// Which events to print.
+#[derive(Debug)]
+pub struct EventsConfig {
+    /// Of which sessions.
+    pub targets: Targets,
+    /// How often to ask.
+    pub interval: Duration,
+    /// When a session is flagged.
+    pub thresholds: Thresholds,
+    /// Where.
+    pub endpoint: Endpoint,
+    /// With which key.
+    pub key: Secret,
+    /// How they are printed.
+    pub form: Form,
+}
+
+/// How events are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// One JSON object a line; times are UTC.
+    Json,
+    /// A line for people.
+    Text {
+        /// Times in which zone.
+        zone: Zone,
+        /// ASCII only.
+        ascii: bool,
+    },
+}
+
+/// What to wait for.
+#[derive(Debug)]
+pub struct WaitConfig {
+    /// Of which sessions.
+    pub ids: Vec<SessionId>,
+    /// What.
+    pub goal: Goal,
+    /// Of one of them; else of all.
+    pub any: bool,
+    /// How long at most.
+    pub timeout: Option<Duration>,
+    /// Whether an end as `ERROR` or `TIMED_OUT` is told by the exit code.
+    pub exit_status: bool,
+    /// For how long a session may be unknown to the API.
+    pub grace: Duration,
+    /// How often to ask.
+    pub interval: Duration,
+    /// Where.
+    pub endpoint: Endpoint,
+    /// With which key.
+    pub key: Secret,
+    /// ASCII only.
+    pub ascii: bool,
+}
+
+/// What to explain.
+#[derive(Debug)]
+pub struct ExplainConfig {
+    /// Which session.
+    pub id: SessionId,
+    /// What is told of it.
+    pub options: evidence::Options,
+    /// Where.
+    pub endpoint: Endpoint,
+    /// With which key.
+    pub key: Secret,
+    /// ASCII only.
+    pub ascii: bool,
+}
+
 /// What to serve.
 #[derive(Debug)]
 pub struct SimulateConfig {
@@ -138,6 +217,10 @@ pub enum Exit {
     NoSuchSession,
     /// 5
     Unreachable,
+    /// 6: a session that was waited for ended in `ERROR` or `TIMED_OUT`.
+    EndedBadly,
+    /// 7: what was waited for did not come in time.
+    TimedOut,
     /// 128 and the signal's number.
     Signal(u8),
 }
@@ -151,6 +234,8 @@ impl From<Exit> for u8 {
             Exit::Key => 3,
             Exit::NoSuchSession => 4,
             Exit::Unreachable => 5,
+            Exit::EndedBadly => 6,
+            Exit::TimedOut => 7,
             Exit::Signal(number) => 128_u8.saturating_add(number),
         }
     }

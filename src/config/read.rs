@@ -4,14 +4,14 @@ use std::io::Read as _;
 use std::path::Path;
 
 use super::{
-    Config, DemoConfig, Endpoint, Environment, Exit, GetConfig, Look, Refusal, ScreenConfig, SimulateConfig,
-    Targets, WatchConfig, Zone, usage,
+    Config, DemoConfig, Endpoint, Environment, EventsConfig, Exit, ExplainConfig, Form, GetConfig, Look,
+    Refusal, ScreenConfig, SimulateConfig, Targets, WaitConfig, WatchConfig, Zone, usage,
 };
-use crate::cli::{self, Api, Color, Command, Demo, Get, Simulate, Watch};
+use crate::cli::{self, Api, Color, Command, Demo, Events, Explain, Format, Get, Simulate, Wait, Watch};
 use crate::session::{Secret, SessionId};
 use crate::text;
-use crate::watch::Thresholds;
 use crate::watch::cost::Rates;
+use crate::watch::{Thresholds, evidence};
 
 /// The largest key file that is read, in bytes.
 const LARGEST_KEY: u64 = 4096;
@@ -49,17 +49,16 @@ impl Config {
     ) -> Result<Self, Refusal> {
         match command {
             None => {
-                let targets = if watch.ids.is_empty() {
-                    Targets::All
-                } else {
-                    Targets::Ids(session_ids(&watch.ids, verbatim)?)
-                };
+                let targets = targets(&watch.ids, verbatim)?;
                 let endpoint = endpoint(&watch.api, env)?;
                 let key = key(watch.api.api_key_file.as_deref(), env)?;
                 let screen = screen(&watch.attention, &watch.rates, watch.bell, &watch.look, env);
                 Ok(Self::Watch(WatchConfig { targets, interval: watch.interval, endpoint, key, screen }))
             }
             Some(Command::Get(get)) => get_config(&get, env).map(Self::Get),
+            Some(Command::Events(events)) => events_config(&events, env).map(Self::Events),
+            Some(Command::Wait(wait)) => wait_config(&wait, env).map(Self::Wait),
+            Some(Command::Explain(explain)) => explain_config(&explain, env).map(Self::Explain),
             Some(Command::Demo(Demo { scenario, speed, interval, attention, rates, bell, look })) => {
                 let screen = screen(&attention, &rates, bell, &look, env);
                 Ok(Self::Demo(DemoConfig { scenario, speed, interval, screen }))
@@ -82,6 +81,50 @@ fn get_config(get: &Get, env: &Environment) -> Result<GetConfig, Refusal> {
         zone: zone(get.utc),
         ascii: get.ascii || !has_utf8(env),
     })
+}
+
+fn events_config(events: &Events, env: &Environment) -> Result<EventsConfig, Refusal> {
+    Ok(EventsConfig {
+        targets: targets(&events.ids, true)?,
+        interval: events.interval,
+        thresholds: thresholds(&events.attention),
+        endpoint: endpoint(&events.api, env)?,
+        key: key(events.api.api_key_file.as_deref(), env)?,
+        form: match events.format {
+            Format::Json => Form::Json,
+            Format::Text => Form::Text { zone: zone(events.utc), ascii: events.ascii || !has_utf8(env) },
+        },
+    })
+}
+
+fn wait_config(wait: &Wait, env: &Environment) -> Result<WaitConfig, Refusal> {
+    Ok(WaitConfig {
+        ids: session_ids(&wait.ids, true)?,
+        goal: wait.goal,
+        any: wait.any,
+        timeout: wait.timeout,
+        exit_status: wait.exit_status,
+        grace: wait.grace,
+        interval: wait.interval,
+        endpoint: endpoint(&wait.api, env)?,
+        key: key(wait.api.api_key_file.as_deref(), env)?,
+        ascii: wait.ascii || !has_utf8(env),
+    })
+}
+
+fn explain_config(explain: &Explain, env: &Environment) -> Result<ExplainConfig, Refusal> {
+    let rates = rates(&explain.rates);
+    Ok(ExplainConfig {
+        id: SessionId::parse(&explain.id).map_err(usage)?,
+        options: evidence::Options { with_metadata: explain.with_metadata, rates },
+        endpoint: endpoint(&explain.api, env)?,
+        key: key(explain.api.api_key_file.as_deref(), env)?,
+        ascii: explain.ascii || !has_utf8(env),
+    })
+}
+
+fn targets(words: &[String], verbatim: bool) -> Result<Targets, Refusal> {
+    Ok(if words.is_empty() { Targets::All } else { Targets::Ids(session_ids(words, verbatim)?) })
 }
 
 fn endpoint(api: &Api, env: &Environment) -> Result<Endpoint, Refusal> {
@@ -178,8 +221,17 @@ fn screen(
     env: &Environment,
 ) -> ScreenConfig {
     let zone = zone(look.utc);
-    let rates = Rates { hour: rates.rate_hour, gb: rates.rate_gb };
-    ScreenConfig { thresholds: thresholds(attention), rates, bell, zone, look: self::look(look, env) }
+    ScreenConfig {
+        thresholds: thresholds(attention),
+        rates: self::rates(rates),
+        bell,
+        zone,
+        look: self::look(look, env),
+    }
+}
+
+fn rates(rates: &cli::Rates) -> Rates {
+    Rates { hour: rates.rate_hour, gb: rates.rate_gb }
 }
 
 fn thresholds(attention: &cli::Attention) -> Thresholds {

@@ -70,6 +70,14 @@ impl SessionId {
         self.0.shown(columns)
     }
 
+    /// Its first `columns` characters, as a terminal may show them: enough to tell it from others, without a sign that
+    /// there is more.
+    #[must_use]
+    pub fn start(&self, columns: usize) -> String {
+        let start: String = self.raw().chars().take(columns).collect();
+        crate::text::shown(&start, columns)
+    }
+
     /// The whole id as a terminal may show it.
     #[must_use]
     pub fn line(&self) -> String {

@@ -47,9 +47,12 @@ impl Expect {
         if self.within.0.is_zero() {
             return Err(format!("what is expected of {of} needs a `within`, such as 20s"));
         }
-        let of_one = self.copied || self.status.is_some() || self.verdict.is_some() || !self.screen.is_empty();
+        let of_one =
+            self.copied || self.status.is_some() || self.verdict.is_some() || !self.screen.is_empty();
         if self.session.is_none() && of_one {
-            return Err("what is expected has `copied`, `status`, `verdict` or `screen` only with a `session`".into());
+            return Err(
+                "what is expected has `copied`, `status`, `verdict` or `screen` only with a `session`".into(),
+            );
         }
         if let Some(twice) = self.events.iter().find(|event| self.never.contains(event)) {
             return Err(format!("“{twice}” of {of} is expected, and is not to come"));

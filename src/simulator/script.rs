@@ -229,7 +229,10 @@ impl Script {
     /// The id of the first session that is called `word` and was given one.
     #[must_use]
     pub fn id_of(&self, word: &str) -> Option<&str> {
-        self.sessions.iter().filter(|session| session.is_called(word)).find_map(|session| session.id.as_deref())
+        self.sessions
+            .iter()
+            .filter(|session| session.is_called(word))
+            .find_map(|session| session.id.as_deref())
     }
 }
 

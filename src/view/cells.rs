@@ -44,10 +44,7 @@ pub(super) fn content(column: Column, cell: &Cell<'_>, width: u16) -> Text {
             let (glyph, word) = status(cell.record, theme);
             Line::from(vec![glyph, Span::raw(" "), word])
         }
-        Column::Session => {
-            let start: String = cell.record.id.raw().chars().take(cell.row.id_columns).collect();
-            text::shown(&start, room).into()
-        }
+        Column::Session => text::fit(&cell.record.id.start(cell.row.id_columns), room).into(),
         Column::Label => cell.record.label.as_ref().map_or_else(nothing, |label| label.shown(room).into()),
         Column::Region => {
             let region = session.and_then(|session| session.region.as_ref());
@@ -60,6 +57,10 @@ pub(super) fn content(column: Column, cell: &Cell<'_>, width: u16) -> Text {
         },
         Column::Age => cell.record.age(cell.server).map_or_else(nothing, |age| text::age(age).into()),
         Column::Left => left(cell, width),
+        Column::Flag if !cell.record.flags.is_empty() && cell.model.known.has_news(cell.record) => {
+            Line::styled(theme.flag(), theme.alert())
+        }
+        Column::Flag => Line::default(),
         Column::Proxy => match session.and_then(|session| session.proxy_bytes) {
             Some(0) => Line::styled(text::bytes(0), theme.faint()),
             Some(bytes) => text::bytes(bytes).into(),
@@ -172,6 +173,11 @@ pub(super) fn unused(record: &Record) -> Option<Duration> {
 fn rate(cell: &Cell<'_>, width: u16) -> Text {
     let theme = cell.model.settings.theme;
     let traffic = &cell.record.traffic;
+    let idle = cell.record.quiet().filter(|quiet| *quiet >= cell.model.settings.thresholds.idle);
+    if let Some(idle) = idle {
+        let text = format!("idle {}", text::age(idle));
+        return Line::styled(text::fit(&text, usize::from(width)), theme.warn());
+    }
     if !traffic.moved() {
         return Line::styled("·", theme.faint());
     }

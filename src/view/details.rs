@@ -1,5 +1,5 @@
-//! Everything about the selected session: what the API says, and what its creator attached to it, side by side where
-//! there is room, else one below the other.
+//! Everything about the selected session: where it stands and why, what the API says, and what its creator attached to it;
+//! beside it what happened, where there is room, else among it.
 //!
 //! How many lines there are does not depend on the time of day: what ticks stays on its line. So the keys can scroll
 //! without knowing the time.
@@ -13,33 +13,36 @@ use ratatui::text::Line;
 
 use super::ink::{self, Text, span};
 use super::page::Page;
-use super::{fields, layout};
-use crate::app::{Model, Pane};
+use super::{fields, layout, timeline};
+use crate::app::{Model, Pane, Part};
 use crate::clock::{Moment, Timestamp};
 use crate::watch::Record;
 
+/// So many lines of what happened stand among the facts of a low pane.
+const FEW: usize = 4;
+/// And so many at full height.
+const MOST: usize = 2000;
 /// From this height on there are blank lines between groups of fields.
 const AIRY: u16 = 24;
 
-/// Draws the rule with the id, and the lines in view.
+/// Draws the rule with the id and the facts in view, and beside them what happened.
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
     let Some(record) = model.record() else { return };
     let theme = model.settings.theme;
-    let keyboard = model.focus.pane() != Pane::Table;
+    let keyboard = matches!(model.focus.pane(), Pane::Lower(Part::Facts) | Pane::Full(Part::Facts));
     let (rule, title) =
         if keyboard { (theme.strong(), theme.strong()) } else { (theme.faint(), Style::new()) };
-    let parts = lines(model, record, area, now);
-    let (count, height) = (longest(&parts), usize::from(area.height.saturating_sub(1)));
+    let (left, right) = layout::halves(area);
+    let lines = facts(model, record, area, now);
+    let (count, height) = (lines.len(), usize::from(area.height.saturating_sub(1)));
     let top = model.scroll.min(count.saturating_sub(height));
     let note = more(top, count.saturating_sub(top).saturating_sub(height));
-    let last = parts.len().saturating_sub(1);
-    for (at, (part, lines)) in parts.into_iter().enumerate() {
-        let name = if at == 0 { record.id.line() } else { "Metadata".into() };
-        let note = if at == last { note.as_str() } else { "" };
-        ink::rule(buffer, ink::row(part, 0), rule, &span(name, title), note);
-        for (down, line) in lines.iter().skip(top).take(height).enumerate() {
-            ink::write(buffer, ink::row(ink::below(part, 1), down), line);
-        }
+    ink::rule(buffer, ink::row(left, 0), rule, &span(record.id.line(), title), &note);
+    for (down, line) in lines.iter().skip(top).take(height).enumerate() {
+        ink::write(buffer, ink::row(ink::below(left, 1), down), line);
+    }
+    if let Some(right) = right {
+        timeline::draw(buffer, right, model, now);
     }
 }
 
@@ -53,36 +56,43 @@ fn more(above: usize, under: usize) -> String {
     }
 }
 
-/// How many lines there are for a pane of that size, and how many of them are in view.
+/// How many lines of facts there are for a pane of that size, and how many of them are in view.
 pub(super) fn extent(model: &Model, pane: Rect) -> (usize, usize) {
     let Some(record) = model.record() else { return (0, 0) };
     let any = Moment { wall: Timestamp::UNIX_EPOCH, mono: Duration::ZERO, boot: Duration::ZERO };
-    (longest(&lines(model, record, pane, any)), usize::from(pane.height.saturating_sub(1)))
+    (facts(model, record, pane, any).len(), usize::from(pane.height.saturating_sub(1)))
 }
 
-fn longest(parts: &[(Rect, Vec<Text>)]) -> usize {
-    parts.iter().map(|(_, lines)| lines.len()).max().unwrap_or(0)
-}
-
-/// The lines of each part of the pane.
-fn lines(model: &Model, record: &Record, pane: Rect, now: Moment) -> Vec<(Rect, Vec<Text>)> {
+/// What is known of the session. Where it is all in one column, what happened is among it: the newest of it near the top,
+/// or, at full height, all of it at the end.
+fn facts(model: &Model, record: &Record, pane: Rect, now: Moment) -> Vec<Text> {
     let theme = model.settings.theme;
-    let page = |part: Rect| Page {
-        lines: Vec::new(),
-        width: usize::from(part.width),
-        airy: pane.height >= AIRY,
-        theme,
-    };
     let (left, right) = layout::halves(pane);
-    let mut about = page(left);
-    fields::about(&mut about, model, record, now);
-    let Some(right) = right else {
-        about.pause();
-        about.lines.push(Line::styled(" metadata", theme.faint()));
-        fields::metadata(&mut about, model, record);
-        return vec![(left, about.lines)];
-    };
-    let mut attached = page(right);
-    fields::metadata(&mut attached, model, record);
-    vec![(left, about.lines), (right, attached.lines)]
+    let mut page =
+        Page { lines: Vec::new(), width: usize::from(left.width), airy: pane.height >= AIRY, theme };
+    let full = matches!(model.focus.pane(), Pane::Full(_));
+    fields::standing(&mut page, model, record, now, full);
+    if right.is_none() && !full {
+        happened(&mut page, model, record, FEW, now);
+    }
+    fields::about(&mut page, model, record, now, full);
+    if full {
+        page.pause();
+        fields::metadata(&mut page, model, record, full);
+    }
+    if right.is_none() && full {
+        page.pause();
+        page.lines.push(Line::styled(" what happened", theme.faint()));
+        happened(&mut page, model, record, MOST, now);
+    }
+    page.lines
+}
+
+fn happened(page: &mut Page, model: &Model, record: &Record, most: usize, now: Moment) {
+    let lines = timeline::last_lines(model, &record.id, page.width.saturating_sub(1), most, now);
+    for line in lines {
+        let mut spans = vec![span(" ", Style::new())];
+        spans.extend(line.spans);
+        page.lines.push(spans.into());
+    }
 }

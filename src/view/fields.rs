@@ -13,17 +13,28 @@ use crate::clock::{Moment, Timestamp};
 use crate::config::Zone;
 use crate::session::{Metadata, Phase, Region, Session, Status};
 use crate::text::{self, Untrusted};
-use crate::watch::{Left, Presence, Record};
+use crate::watch::verdict::Cause;
+use crate::watch::{Left, Presence, Record, cost};
 
 /// How many lines of metadata, and of fields beyond the contract, are shown.
 const MOST_LINES: usize = 400;
 /// The longest value, in columns.
 const LONGEST: usize = 4000;
 
-/// What the API says, and how it is being watched.
-pub(super) fn about(page: &mut Page, model: &Model, record: &Record, now: Moment) {
+/// Where it stands, and what lies behind it. `full` says all of that.
+pub(super) fn standing(page: &mut Page, model: &Model, record: &Record, now: Moment, full: bool) {
     let mut fields = Fields { model, record, server: model.server_time(now), page };
     fields.standing();
+    fields.likely(full);
+}
+
+/// What the API says, and how it is being watched.
+pub(super) fn about(page: &mut Page, model: &Model, record: &Record, now: Moment, full: bool) {
+    let mut fields = Fields { model, record, server: model.server_time(now), page };
+    fields.money();
+    if !full {
+        metadata(fields.page, model, record, full);
+    }
     fields.session();
     fields.page.pause();
     fields.watching();
@@ -107,6 +118,79 @@ impl Fields<'_> {
         }
     }
 
+    /// Why it ended, or what is odd about it.
+    fn likely(&mut self, full: bool) {
+        let Some(verdict) = self.model.fleet.verdict(&self.record.id) else { return };
+        let theme = self.page.theme;
+        let words = verdict.words(self.zone(), self.server);
+        let style = match verdict.cause {
+            Cause::Failed | Cause::Overdue { .. } => theme.bad(),
+            Cause::KeptAlive { .. } | Cause::PastExpiry { .. } | Cause::Gone { .. } => theme.warn(),
+            _ => Style::new(),
+        };
+        self.page.wrapped("likely", &words.headline, style);
+        self.page.wrapped("", &words.was, Style::new());
+        if full {
+            if let Some(was_not) = words.was_not {
+                self.page.wrapped("was not", was_not, Style::new());
+            }
+            self.page.wrapped("how sure", words.sure, Style::new());
+            self.page.wrapped("to do", words.advice, Style::new());
+        }
+        if let Some(together) = words.together {
+            self.page.wrapped("together", &together, theme.warn());
+        }
+        if let Some(next) = &self.record.successor {
+            let text = format!("{}, with the same metadata", next.start(8));
+            self.page.wrapped("successor", &text, theme.coming());
+        }
+    }
+
+    /// The effective timeout, and what the running time costs.
+    fn money(&mut self) {
+        let Some(session) = &self.record.session else { return };
+        let theme = self.page.theme;
+        let default = self.model.fleet.project_of(session).and_then(|project| project.default_timeout);
+        let (timeout, beside) = match (session.timeout().map(text::length), default.map(text::length)) {
+            (Some(timeout), Some(default)) if timeout == default => {
+                (timeout, " (the project's default)".into())
+            }
+            (Some(timeout), Some(default)) => (timeout, format!(" (the project's default is {default})")),
+            (Some(timeout), None) => (timeout, String::new()),
+            (None, Some(default)) => ("–".into(), format!(" (the project's default is {default})")),
+            (None, None) => ("–".into(), String::new()),
+        };
+        self.page.field("timeout", vec![span(timeout, Style::new()), span(beside, theme.faint())]);
+        if let Some((cost, beside)) = self.cost(session) {
+            let fits = text::width(&cost).saturating_add(text::width(&beside)) < self.page.room();
+            let (beside, under) = if fits { (beside, None) } else { (String::new(), Some(beside)) };
+            self.page.field("cost", vec![span(cost, Style::new()), span(beside, theme.faint())]);
+            if let Some(under) = under {
+                self.page.field("", Line::styled(under.trim_start().to_owned(), theme.faint()));
+            }
+        }
+    }
+
+    /// Minutes billed, what they cost, and what they will.
+    fn cost(&self, session: &Session) -> Option<(String, String)> {
+        let rates = self.model.settings.rates;
+        let sum = |minutes: u64| cost::estimate(rates.of_minutes(minutes));
+        if session.status.phase() == Phase::Ended {
+            let ran = self.record.ran()?;
+            let minutes = cost::billed_minutes(ran);
+            return Some((
+                format!("{minutes} min billed, {}", sum(minutes)),
+                format!(" ({} used)", text::span(ran)),
+            ));
+        }
+        // A minute that was begun counts; this changes when the age does, and not at a time of its own.
+        let minutes = self.record.age(self.server)?.as_secs() / 60;
+        let minutes = minutes.saturating_add(1);
+        let full =
+            session.timeout().map(|timeout| format!(" ({} at expiry)", sum(cost::billed_minutes(timeout))));
+        Some((format!("{minutes} min billed so far, {}", sum(minutes)), full.unwrap_or_default()))
+    }
+
     /// What follows the status on its line.
     fn rest_of_status(&self, session: &Session) -> String {
         let of = |timeout: Option<Duration>, word: &str| {
@@ -134,13 +218,6 @@ impl Fields<'_> {
         let Some(session) = &self.record.session else { return };
         let theme = self.page.theme;
         let project = self.model.fleet.project_of(session);
-        let timeout = match session.timeout() {
-            Some(timeout) => span(text::length(timeout), Style::new()),
-            None => span("–", theme.faint()),
-        };
-        let default = project.and_then(|project| project.default_timeout);
-        let default = default.map(|d| format!(" (the project's default is {})", text::length(d)));
-        self.page.field("timeout", vec![timeout, span(default.unwrap_or_default(), theme.faint())]);
         self.page.pause();
         let other = ("expires", self.time(session.expires));
         self.page.pair(("started", self.time(session.started)), other);
@@ -165,9 +242,15 @@ impl Fields<'_> {
             },
         );
         self.page.pair(("keep-alive", keep), ("region", region));
-        let bytes = session.proxy_bytes.map(|bytes| format!("{}{}", text::bytes(bytes), self.rate()));
-        let bytes = bytes.map_or_else(|| self.dash(), Line::from);
-        self.page.field("proxy", bytes);
+        match session.proxy_bytes {
+            Some(bytes) => {
+                let sum = cost::estimate(self.model.settings.rates.of_bytes(bytes));
+                let sum = if bytes > 0 { format!(" ({sum})") } else { String::new() };
+                let bytes = format!("{}{}", text::bytes(bytes), self.rate());
+                self.page.field("proxy", vec![span(bytes, Style::new()), span(sum, theme.faint())]);
+            }
+            None => self.page.field("proxy", self.dash()),
+        }
         self.connect(session);
         self.page.pause();
         let id = session.project.as_ref().filter(|id| !id.is_empty()).map(Untrusted::line);
@@ -190,8 +273,12 @@ impl Fields<'_> {
         self.others(session);
     }
 
-    /// What flows through the proxy now, if anything does.
+    /// What flows through the proxy now; or for how long nothing has, if anything did.
     fn rate(&self) -> String {
+        let quiet = self.record.quiet().filter(|quiet| quiet.as_secs() >= 60);
+        if let Some(quiet) = quiet {
+            return format!(", none for {}", text::age(quiet));
+        }
         let rate = self.record.traffic.rate().filter(|rate| *rate >= 1.0);
         #[expect(clippy::cast_possible_truncation, reason = "a cast to an integer stays within it")]
         let rate = rate.map(|rate| format!(", {}/s", text::bytes(rate as i64)));
@@ -267,10 +354,11 @@ impl Fields<'_> {
     }
 }
 
-/// What the session's creator attached, as a tree.
-pub(super) fn metadata(page: &mut Page, model: &Model, record: &Record) {
+/// What the session's creator attached: as a tree if `full`, else in a line or two.
+pub(super) fn metadata(page: &mut Page, model: &Model, record: &Record, full: bool) {
     let theme = page.theme;
-    let say = |page: &mut Page, text: &str| page.lines.push(Line::styled(format!(" {text}"), theme.faint()));
+    let say =
+        |page: &mut Page, text: &str| page.field("metadata", Line::styled(text.to_owned(), theme.faint()));
     let metadata = record.session.as_ref().and_then(|session| session.metadata.as_ref());
     let Some(metadata) = metadata.filter(|metadata| !Metadata::is_empty(metadata)) else {
         return say(page, "none");
@@ -278,6 +366,11 @@ pub(super) fn metadata(page: &mut Page, model: &Model, record: &Record) {
     if model.hide_metadata {
         return say(page, "hidden; H shows it");
     }
+    if !full {
+        let line = metadata.line(page.room().saturating_mul(2).saturating_sub(8));
+        return page.wrapped("metadata", &line, Style::new());
+    }
+    page.lines.push(Line::styled(" metadata", theme.faint()));
     let entries = metadata.entries(MOST_LINES);
     let leaves = entries.iter().filter(|entry| entry.value.is_some());
     let wide =
@@ -287,11 +380,11 @@ pub(super) fn metadata(page: &mut Page, model: &Model, record: &Record) {
         let indent = entry.depth.min(12).saturating_mul(2);
         let key = entry.key.shown(40);
         match &entry.value {
-            None => page.lines.push(Line::styled(format!(" {}{key}", " ".repeat(indent)), theme.faint())),
+            None => page.lines.push(Line::styled(format!("   {}{key}", " ".repeat(indent)), theme.faint())),
             Some(value) => {
                 let key = pad(&key, wide.saturating_sub(indent));
                 let value = if value.is_empty() { "\"\"".into() } else { value.shown(LONGEST) };
-                page.named(indent, &key, &value, Style::new());
+                page.named(indent.saturating_add(2), &key, &value, Style::new());
             }
         }
     }

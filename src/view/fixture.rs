@@ -69,7 +69,7 @@ pub(super) fn seen(model: &mut Model, inputs: impl IntoIterator<Item = Input>) {
     for input in inputs {
         model.fleet.apply(input);
     }
-    model.rows = Rows::of(&model.fleet, model.sort, &model.filter);
+    model.rows = Rows::of(&model.fleet, model.sort, &model.choice());
     let there = model.selected.as_ref().is_some_and(|id| model.rows.place(id).is_some());
     if !there {
         model.selected = model.rows.get(0).map(|row| row.id.clone());
@@ -187,6 +187,42 @@ pub(super) fn calm() -> Model {
     });
     seen(&mut model, std::iter::once(projects).chain(rounds));
     select(&mut model, SELECTED);
+    model
+}
+
+/// What happened to a session that ended early, while others ended with it, polls failed and the machine slept.
+pub(super) fn story() -> Model {
+    let mut model = blank(Targets::All);
+    let early = |session: Session| Session { keep_alive: Some(true), ..session };
+    let start = |id: &str| early(session(id, "21:05:00", 900, Status::Running, "checkout-e2e"));
+    let done =
+        |id: &str, ended: &str| Session { status: Status::Completed, ended: Some(at(ended)), ..start(id) };
+    let others = ["7f39f831-7fbd-4198-8ef4-c628eba02591", "44f683a8-4163-4352-bafe-57c2e008bc8c"];
+    let ids = [RELEASED, others[0], others[1]];
+    let list = |seconds| listed(ago(seconds), List::Running, ids.map(start).into(), 0);
+    let busy = |seconds, bytes| {
+        let traffic = Session { proxy_bytes: Some(bytes), ..start(others[0]) };
+        one(ago(seconds), others[0], traffic)
+    };
+    let woken = Moment { mono: ago(59).mono, ..ago(48) };
+    let sleep = Input::Slept { from: ago(60), to: woken };
+    let inputs = [
+        list(106),
+        busy(104, 4000),
+        failure(102, FaultKind::RateLimited, Some("Too Many Requests")),
+        list(99),
+        one(ago(98), RELEASED, done(RELEASED, "21:05:09.600")),
+        one(ago(98), others[1], done(others[1], "21:05:08.900")),
+        one(ago(97), others[0], done(others[0], "21:05:10.100")),
+        Input::TimePassed { now: ago(90) },
+        sleep,
+        one(ago(40), "b6d767d2-f8ed-4d21-a44b-0e5886680cb9", {
+            let id = "b6d767d2-f8ed-4d21-a44b-0e5886680cb9";
+            early(session(id, "21:05:40", 900, Status::Running, "checkout-e2e"))
+        }),
+    ];
+    seen(&mut model, inputs);
+    select(&mut model, RELEASED);
     model
 }
 

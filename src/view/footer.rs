@@ -28,7 +28,8 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model) {
     }
     // What stands in front says itself what its keys do.
     if let Focus::Pane(pane) = &model.focus {
-        draw_hints(buffer, inner, model, model.selected.is_some().then_some(*pane));
+        let speaks = model.selected.is_some() || *pane == Pane::Events;
+        draw_hints(buffer, inner, model, speaks.then_some(*pane));
     }
 }
 
@@ -80,8 +81,9 @@ fn draw_hints(buffer: &mut Buffer, area: Rect, model: &Model, pane: Option<Pane>
     let back = pane.is_some_and(|pane| pane != Pane::Table) || pane.is_none() && !model.filter.is_empty();
     let fits = |binding: &&Binding| match pane {
         None => does(binding, &LAST),
-        Some(Pane::Full) => binding.hint.is_some() && !does(binding, &OF_THE_TABLE),
-        Some(Pane::Table | Pane::Lower) => binding.hint.is_some(),
+        Some(Pane::Events) => does(binding, &LAST),
+        Some(Pane::Full(_)) => binding.hint.is_some() && !does(binding, &OF_THE_TABLE),
+        Some(Pane::Table | Pane::Lower(_)) => binding.hint.is_some(),
     };
     let (last, first): (Vec<&Binding>, Vec<&Binding>) =
         BINDINGS.iter().filter(fits).partition(|binding| does(binding, &LAST));
@@ -101,5 +103,8 @@ fn draw_hints(buffer: &mut Buffer, area: Rect, model: &Model, pane: Option<Pane>
         spans.extend(hint);
     }
     spans.extend(last);
+    if let Some(end) = spans.last_mut() {
+        end.content = end.content.trim_end().to_owned().into(); // or the blanks would be cut with a sign
+    }
     ink::write(buffer, area, &spans.into());
 }

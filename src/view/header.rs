@@ -132,7 +132,8 @@ fn left(model: &Model, kept: impl Fn(Part) -> bool) -> Text {
 /// The counts that are not zero. Of nothing there is said nothing, but that nothing runs.
 fn counts(model: &Model, words: bool) -> Vec<Vec<Span<'static>>> {
     let theme = model.settings.theme;
-    let Counts { running, pending, completed, timed_out, error, other, waiting } = *model.rows.counts();
+    let Counts { running, pending, completed, timed_out, error, other, waiting, flagged } =
+        *model.rows.counts();
     let known = [
         (Status::Running, running, "running"),
         (Status::Pending, pending, "pending"),
@@ -149,13 +150,13 @@ fn counts(model: &Model, words: bool) -> Vec<Vec<Span<'static>>> {
     if shown.is_empty() && model.fleet.health().last_good.is_some() {
         shown.push(((theme.status(&Status::Running).0, theme.faint()), 0, "running"));
     }
-    shown
-        .into_iter()
-        .map(|((glyph, style), count, word)| {
-            let word = if words { format!(" {word}") } else { String::new() };
-            vec![span(format!("{glyph} {count}{word}"), style)]
-        })
-        .collect()
+    let counts = shown.into_iter().map(|((glyph, style), count, word)| {
+        let word = if words { format!(" {word}") } else { String::new() };
+        vec![span(format!("{glyph} {count}{word}"), style)]
+    });
+    // Flags are counted beside the statuses: a session has both.
+    let flags = (flagged > 0).then(|| vec![span(format!("{} {flagged}", theme.flag()), theme.alert())]);
+    counts.chain(flags).collect()
 }
 
 fn right(model: &Model, now: Moment, kept: impl Fn(Part) -> bool) -> Text {

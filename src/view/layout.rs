@@ -7,7 +7,7 @@
 //!     STATUS      SESSION   …                                   table
 //!   ▌ ● RUNNING   6512bd43  …
 //!     filter eu 30 of 90 (Esc clears)  ↓ 12 more                note
-//!   ─ 6512bd43-d9ca-… ───────────  ─ Metadata ────────────      lower pane, from 60×16 on; two halves from 100 on
+//!   ─ 6512bd43-d9ca-… ───────────  ─ What happened ───────      lower pane, from 60×16 on; two halves from 100 on
 //!    status     RUNNING, 47m 56s left of 1h
 //!
 //!   c copy connect URL   ? help   q quit                        footer
@@ -72,6 +72,8 @@ pub(super) enum Body {
     },
     /// The details alone.
     Details(Rect),
+    /// The events of all sessions.
+    Events(Rect),
 }
 
 impl Layout {
@@ -104,20 +106,24 @@ fn banner_height(model: &Model, screen: Rect) -> u16 {
 }
 
 fn body(model: &Model, screen: Rect, inner: Rect) -> Body {
+    if model.focus.pane() == Pane::Events {
+        return Body::Events(inner);
+    }
     if model.rows.is_empty() {
         return Body::Empty(inner);
     }
     let room_for_lower = screen.width >= WITH_LOWER.0 && screen.height >= WITH_LOWER.1;
     match model.focus.pane() {
-        Pane::Full if model.record().is_some() => return Body::Details(inner),
+        Pane::Full(_) if model.record().is_some() => return Body::Details(inner),
         // Where there is no room for two panes, the other one stands in the table's place.
-        Pane::Lower if !room_for_lower && model.record().is_some() => return Body::Details(inner),
-        Pane::Table | Pane::Lower | Pane::Full => {}
+        Pane::Lower(_) if !room_for_lower && model.record().is_some() => return Body::Details(inner),
+        Pane::Table | Pane::Lower(_) | Pane::Full(_) | Pane::Events => {}
     }
     let lower_most = inner.height.saturating_sub(TALLEST_LOWER);
     let most = if room_for_lower { (inner.height / 2).max(lower_most) } else { inner.height };
     let rows = u16::try_from(model.rows.len()).unwrap_or(u16::MAX).saturating_add(1);
-    let told = rows > most || !model.filter.is_empty() || model.fleet.health().malformed > 0;
+    let told =
+        rows > most || !model.filter.is_empty() || model.flagged_only || model.fleet.health().malformed > 0;
     let note = u16::from(inner.height > 3 && (told || room_for_lower && screen.height >= AIRIER));
     // The note takes its line from the lower pane, where there is one.
     let most = if room_for_lower { most } else { most.saturating_sub(note) };
@@ -133,7 +139,7 @@ pub(super) fn table_rows(table: Rect) -> u16 {
     if table.height > 2 { table.height.saturating_sub(1) } else { table.height }
 }
 
-/// The halves of the details: what the API says of the session, and what its creator attached to it.
+/// The halves of the details: what the API says of the session and what its creator attached to it, and what happened.
 pub(super) fn halves(pane: Rect) -> (Rect, Option<Rect>) {
     if pane.width < TWO_HALVES {
         return (pane, None);

@@ -6,6 +6,7 @@
 //!     ├─ table     columns and rows; cells: what each shows of a session
 //!     │    └─ empty     why there is no row
 //!     ├─ details   everything about one session: fields, written on a page
+//!     ├─ timeline  what happened, to it or to all
 //!     ├─ footer    keys, a line to the reader, the filter
 //!     └─ popup     help, copy menu, failures, a URL
 //!   theme    colours and glyphs          ink    writing into cells
@@ -25,6 +26,7 @@ mod page;
 mod popup;
 mod table;
 mod theme;
+mod timeline;
 
 #[cfg(test)]
 mod fixture;
@@ -40,6 +42,7 @@ use ratatui::layout::Rect;
 use crate::app::{Counts, Model};
 use crate::clock::Moment;
 use crate::text;
+use crate::watch::Seq;
 use layout::{Body, Layout, Whole};
 pub use theme::Theme;
 
@@ -63,6 +66,25 @@ pub fn details_extent(model: &Model) -> (usize, usize) {
     layout::details_pane(model, screen(model)).map_or((0, 0), |pane| details::extent(model, pane))
 }
 
+/// Whether what happened to the selected session has a pane of its own, beside the facts.
+#[must_use]
+pub fn has_timeline(model: &Model) -> bool {
+    layout::details_pane(model, screen(model)).is_some_and(|pane| layout::halves(pane).1.is_some())
+}
+
+/// The events that the pane with the keyboard can show, in order; the first of them that can be the last in view; and how
+/// many lines are in view.
+#[must_use]
+pub fn events_extent(model: &Model) -> (Vec<Seq>, usize, usize) {
+    match Layout::of(model, screen(model)) {
+        Layout::Whole(Whole { body: Body::Events(area), .. }) => timeline::extent_of_all(model, area),
+        _ => match layout::details_pane(model, screen(model)).map(layout::halves) {
+            Some((_, Some(area))) => timeline::extent(model, area),
+            Some(_) | None => (Vec::new(), 0, 0),
+        },
+    }
+}
+
 /// How many lines the popup has, and how many of them are in view.
 #[must_use]
 pub fn popup_extent(model: &Model) -> (usize, usize) {
@@ -72,14 +94,19 @@ pub fn popup_extent(model: &Model) -> (usize, usize) {
 /// The window's title: counts only, for it is seen by more people than the screen.
 #[must_use]
 pub fn title(model: &Model) -> String {
-    let Counts { running, pending, timed_out, error, .. } = *model.rows.counts();
+    let Counts { running, pending, timed_out, error, flagged, .. } = *model.rows.counts();
     let errors = if error == 1 { "error" } else { "errors" };
-    let counts: Vec<String> =
-        [(running, "running"), (pending, "pending"), (timed_out, "timed out"), (error, errors)]
-            .into_iter()
-            .filter(|(count, _)| *count > 0)
-            .map(|(count, word)| format!("{count} {word}"))
-            .collect();
+    let counts: Vec<String> = [
+        (flagged, "flagged"),
+        (running, "running"),
+        (pending, "pending"),
+        (timed_out, "timed out"),
+        (error, errors),
+    ]
+    .into_iter()
+    .filter(|(count, _)| *count > 0)
+    .map(|(count, word)| format!("{count} {word}"))
+    .collect();
     let title =
         if counts.is_empty() { "keepwatch".into() } else { format!("{} — keepwatch", counts.join(" · ")) };
     if model.settings.theme.ascii { text::to_ascii(&title) } else { title }
@@ -102,6 +129,7 @@ fn draw_screen(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
             header::draw_banner(buffer, banner, model, now);
             match body {
                 Body::Empty(area) => empty::draw(buffer, area, model, now),
+                Body::Events(area) => timeline::draw_all(buffer, area, model, now),
                 Body::Details(area) => details::draw(buffer, area, model, now),
                 Body::Table { table, note, lower } => {
                     table::draw(buffer, table, model, now);

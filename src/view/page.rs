@@ -8,7 +8,7 @@ use super::ink::{self, Text, span};
 use crate::text;
 
 /// Columns of the labels, and the blank after them.
-const LABEL: usize = 12;
+pub(super) const LABEL: usize = 12;
 /// From this width on, two short fields share a line.
 const PAIRS: usize = 54;
 

@@ -187,9 +187,8 @@ fn draw_menu(buffer: &mut Buffer, screen: Rect, model: &Model, id: &SessionId, m
     let area = centred(screen, 38, lines.saturating_add(2));
     let columns =
         model.rows.place(id).and_then(|place| model.rows.get(place)).map_or(8, |row| row.id_columns);
-    let start: String = id.raw().chars().take(columns).collect();
-    let inner =
-        open(buffer, area, model, &format!("Copy of {}", text::shown(&start, 20)), "Enter copies · Esc");
+    let title = format!("Copy of {}", text::fit(&id.start(columns), 20));
+    let inner = open(buffer, area, model, &title, "Enter copies · Esc");
     for (at, (key, _, name)) in COPY_MENU.iter().enumerate() {
         let (mark, style) = if at == marked { (theme.marker(), theme.strong()) } else { (" ", Style::new()) };
         let spans = vec![

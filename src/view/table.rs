@@ -31,6 +31,8 @@ pub(super) enum Column {
     Age,
     /// What is left of its time, as bar and countdown; of an ended one, how it ended.
     Left,
+    /// Whether it is flagged.
+    Flag,
     /// Bytes through the proxy.
     Proxy,
     /// How they flow now.
@@ -58,7 +60,7 @@ const fn spec(column: Column, heading: &'static str, from: u16, least: u16) -> S
 }
 
 /// All columns, from left to right.
-const COLUMNS: [Spec; 11] = [
+const COLUMNS: [Spec; 12] = [
     Spec { screen: (0, 59), ..spec(Column::Glyph, "", 0, 1) },
     Spec { sort: Some(SortBy::Status), ..spec(Column::Status, "STATUS", 60, 11) },
     Spec { sort: Some(SortBy::Session), ..spec(Column::Session, "SESSION", 0, 8) },
@@ -67,6 +69,7 @@ const COLUMNS: [Spec; 11] = [
     spec(Column::Keep, "KEEP", 60, 4),
     Spec { sort: Some(SortBy::Age), right: true, ..spec(Column::Age, "AGE", 60, 6) },
     Spec { sort: Some(SortBy::Left), ..spec(Column::Left, "LEFT", 0, 16) },
+    spec(Column::Flag, "", 32, 1),
     Spec { sort: Some(SortBy::Proxy), right: true, ..spec(Column::Proxy, "PROXY", 60, 8) },
     spec(Column::Rate, "RATE/s", 100, 7),
     spec(Column::Metadata, "METADATA", 60, 0),
@@ -97,6 +100,8 @@ const GROWTH: [Growth; 8] = [
 
 /// The most columns for the start of an id; Browserbase's differ within 8.
 const LONGEST_ID: u16 = 24;
+/// From so many on, sessions of less than a minute are worth a word.
+const MANY_SHORT: u64 = 3;
 /// The selection's mark, and a blank.
 const LEAD: u16 = 2;
 
@@ -238,6 +243,10 @@ pub(super) fn draw_note(buffer: &mut Buffer, area: Rect, model: &Model, rows: u1
         ]);
     }
     let under = model.rows.len().saturating_sub(model.top).saturating_sub(usize::from(rows));
+    if model.flagged_only {
+        let all = if area.width < 60 { "" } else { " (f shows all)" };
+        parts.push(vec![span("flagged only", theme.coming()), span(all, theme.faint())]);
+    }
     for (arrow, count) in [("↑", model.top), ("↓", under)] {
         if count > 0 {
             parts.push(vec![span(format!("{arrow} {count} more"), theme.faint())]);
@@ -246,6 +255,10 @@ pub(super) fn draw_note(buffer: &mut Buffer, area: Rect, model: &Model, rows: u1
     let malformed = model.fleet.health().malformed;
     if malformed > 0 {
         parts.push(vec![span(format!("{malformed} in the list unreadable"), theme.warn())]);
+    }
+    if let Some(short) = model.fleet.short().sentence().filter(|_| model.fleet.short().sessions >= MANY_SHORT)
+    {
+        parts.push(vec![span(short, theme.faint())]);
     }
     ink::write(buffer, ink::indent(area, LEAD), &ink::spaced(parts));
 }

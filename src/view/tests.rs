@@ -7,24 +7,34 @@ use ratatui::style::{Color, Modifier};
 
 use super::fixture::{
     RELEASED, SIZES, ago, at, blank, calm, drawn, exchange, failure, listed, look_of, now, odd, seen, select,
-    text_of,
+    story, text_of,
 };
 use super::*;
-use crate::app::{Focus, Notice, Pane, Sort, SortBy, Tone};
+use crate::app::{Focus, Notice, Pane, Part, Sort, SortBy, Tone};
 use crate::config::Targets;
-use crate::session::{FaultKind, List, Secret, SessionId, Status, running};
+use crate::session::{FaultKind, List, Secret, Session, SessionId, Status, running};
 use crate::text::Untrusted;
 use crate::watch::{Input, Scope};
 
 type State = (&'static str, fn() -> Model);
 
 /// Every state that looks different.
-const STATES: [State; 24] = [
+const STATES: [State; 29] = [
     ("calm", calm),
     ("odd", odd),
     ("ended", ended),
-    ("details", || with_focus(Focus::Pane(Pane::Full))),
-    ("lower", || but(with_focus(Focus::Pane(Pane::Lower)), |model| model.scroll = 3)),
+    ("details", || with_focus(Focus::Pane(Pane::Full(Part::Facts)))),
+    ("lower", || but(with_focus(Focus::Pane(Pane::Lower(Part::Facts))), |model| model.scroll = 3)),
+    ("story", story),
+    ("story_details", || but(story(), |model| model.focus = Focus::Pane(Pane::Full(Part::Facts)))),
+    ("events", || but(story(), |model| model.focus = Focus::Pane(Pane::Events))),
+    ("events_back", || {
+        but(story(), |model| {
+            model.focus = Focus::Pane(Pane::Events);
+            (model.touched, model.anchor, model.read_until) = (true, Some(8), 14);
+        })
+    }),
+    ("flagged", || but(story(), |model| model.flagged_only = true)),
     ("many", many),
     ("paused", || but(calm(), |model| model.paused = true)),
     ("late", late),
@@ -189,7 +199,7 @@ fn the_details_say_what_is_not_as_it_should_be() {
     {
         let mut model = odd();
         select(&mut model, id);
-        model.focus = Focus::Pane(Pane::Full);
+        model.focus = Focus::Pane(Pane::Full(Part::Facts));
         screens.push_str(&text_of(&drawn(&mut model, (100, 23), now())));
     }
     insta::assert_snapshot!("troubles", screens);
@@ -296,7 +306,7 @@ fn hidden_metadata_is_nowhere() {
 
 #[test]
 fn the_title_is_counts_and_nothing_else() {
-    assert_eq!(title(&calm()), "5 running · 1 pending · 1 error — keepwatch");
+    assert_eq!(title(&calm()), "3 flagged · 5 running · 1 pending · 1 error — keepwatch");
     assert_eq!(title(&blank(Targets::All)), "keepwatch");
 }
 
@@ -329,7 +339,7 @@ fn the_details_have_as_many_lines_at_any_time() {
         let mut model = model();
         for size in SIZES {
             model.size = size;
-            model.focus = Focus::Pane(Pane::Full);
+            model.focus = Focus::Pane(Pane::Full(Part::Facts));
             let Some(pane) = layout::details_pane(&model, screen(&model)) else { continue };
             let (lines, _) = details_extent(&model);
             model.scroll = lines;
@@ -370,4 +380,46 @@ proptest! {
         let area = Rect::new(0, 0, width, height);
         draw_screen(&mut Buffer::empty(area), area, &model, now().after(Duration::from_secs(late)));
     }
+}
+
+/// All of the screen's text.
+fn shown(model: &mut Model, size: (u16, u16), now: Moment) -> String {
+    text_of(&drawn(model, size, now))
+}
+
+#[test]
+fn the_verdict_is_in_the_first_frame_that_shows_the_end() {
+    for size in [(120, 40), (80, 24)] {
+        let mut model = blank(Targets::All);
+        let started = at("21:05:00");
+        let alive = Session { keep_alive: Some(true), ..running("kept", started, Duration::from_secs(900)) };
+        seen(&mut model, [listed(ago(4), List::Running, vec![alive.clone()], 0)]);
+        assert!(!shown(&mut model, size, ago(4)).contains("likely"));
+        let ended = Session { status: Status::Completed, ended: Some(at("21:06:45")), ..alive };
+        seen(&mut model, [fixture::one(ago(1), "kept", ended)]);
+        let screen = shown(&mut model, size, ago(1));
+        assert!(screen.contains("by the rules no disconnect and no timeout"), "{screen}");
+        assert!(screen.contains("keep-alive session ended early"), "{screen}");
+    }
+}
+
+#[test]
+fn the_days_of_a_timeline_are_told_apart() {
+    let mut model = blank(Targets::All);
+    let yesterday = |seconds: u64| {
+        let moment = ago(seconds);
+        Moment { wall: moment.wall - Duration::from_secs(86_400), ..moment }
+    };
+    let started = yesterday(110).wall;
+    let session = running("a", started, Duration::from_secs(100_000));
+    let later = Session { keep_alive: Some(true), ..session.clone() };
+    seen(&mut model, [fixture::one(yesterday(110), "a", session)]);
+    let mut events = shown(&mut model, (120, 40), yesterday(100));
+    assert!(!events.contains("─ 2026"), "of one day nothing is said: {events}");
+    seen(&mut model, [fixture::one(ago(1), "a", later)]);
+    model.focus = Focus::Pane(Pane::Events);
+    events = shown(&mut model, (80, 24), now());
+    let lines: Vec<&str> = events.lines().skip(3).take(5).collect();
+    assert!(lines[0].contains("─ 2026-11-21 ─") && lines[1].contains("first seen"), "{events}");
+    assert!(lines[2].contains("─ 2026-11-22 ─"), "{events}");
 }

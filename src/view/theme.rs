@@ -72,6 +72,11 @@ impl Theme {
         self.colour(Color::Yellow)
     }
 
+    /// It is flagged, and the reader has not seen it yet.
+    pub(super) fn alert(self) -> Style {
+        self.warn().add_modifier(Modifier::BOLD)
+    }
+
     /// It failed, or is about to.
     pub(super) fn bad(self) -> Style {
         self.colour(Color::Red).add_modifier(Modifier::BOLD)
@@ -129,6 +134,11 @@ impl Theme {
 
     fn pick(self, glyph: &'static str, ascii: &'static str) -> &'static str {
         if self.ascii { ascii } else { glyph }
+    }
+
+    /// Beside what is flagged.
+    pub(super) fn flag(self) -> &'static str {
+        self.pick("⚑", "!")
     }
 
     /// Before what went well.

@@ -75,6 +75,12 @@ impl ServerClock {
         self.zero.map_or(moment.wall, |zero| later(zero, moment.boot))
     }
 
+    /// The server's time at `moment` at the earliest: what is claimed to be later than something must be so by this.
+    #[must_use]
+    pub fn earliest(&self, moment: Moment) -> Timestamp {
+        earlier(self.at(moment), self.slack())
+    }
+
     /// How far [`ServerClock::at`] may be off, as far as the replies' dates say.
     #[must_use]
     pub fn slack(&self) -> Duration {
@@ -207,6 +213,16 @@ mod tests {
             clock.observe(&Exchange { sent: at(sent), received: at(sent + 80), date: Some(date) });
             assert_eq!(clock.at(at(sent)), at(sent).wall, "round {round}");
         }
+    }
+
+    #[test]
+    fn how_far_it_may_be_off_is_what_the_dates_leave_open() {
+        let mut clock = ServerClock::default();
+        assert_eq!(clock.slack(), Duration::ZERO);
+        clock.observe(&exchange(moment("12:00:00.400", 400), moment("12:00:00.500", 500), "12:00:00"));
+        // zero in [11:59:59.5, 12:00:00.6], and our own clock, 12:00:00, is used
+        assert_eq!(clock.slack(), Duration::from_millis(600));
+        assert_eq!(clock.earliest(moment("12:00:01", 1_000)), t("12:00:00.400"));
     }
 
     #[test]

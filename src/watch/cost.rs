@@ -39,7 +39,7 @@ impl Rates {
 #[must_use]
 pub fn billed_minutes(ran: Duration) -> u64 {
     let minutes = ran.as_secs() / 60;
-    let begun = ran.as_secs() % 60 > 0 || ran.subsec_nanos() > 0;
+    let begun = !ran.as_secs().is_multiple_of(60) || ran.subsec_nanos() > 0;
     minutes.saturating_add(u64::from(begun)).max(1)
 }
 

@@ -58,8 +58,8 @@ pub enum EventKind {
         said: Option<Timestamp>,
         /// Whether `endedAt` lies between the last reply before and the first after.
         fits: bool,
-        /// When the last reply that said otherwise came.
-        last_alive: Option<Timestamp>,
+        /// The last reply that said otherwise: when it came, and what it said.
+        last_alive: Option<(Timestamp, Status)>,
     },
     /// The API says that it lives, after it said that it had ended.
     Contradicted {
@@ -169,6 +169,15 @@ impl EventKind {
         }
     }
 
+    /// Whether an event that has no session of its own says something of this one.
+    #[must_use]
+    pub(super) fn concerns(&self, id: &SessionId) -> bool {
+        match self {
+            Self::Together { ids, .. } => ids.contains(id),
+            _ => true,
+        }
+    }
+
     /// Whether it is the first or the last thing known of a session: no other event pushes it out.
     #[must_use]
     pub fn is_kept(&self) -> bool {
@@ -190,15 +199,21 @@ impl EventKind {
                 format!("first seen {already}{}{rest}", status.shown(24))
             }
             Self::Changed { from, to } => format!("{} → {}", from.shown(24), to.shown(24)),
-            Self::Ended { status, said, fits, .. } => match said {
-                Some(at) if *fits => format!("{} (endedAt {})", status.shown(24), zone.tenths(*at)),
-                Some(at) => format!(
-                    "{} (endedAt {}, which is not when it was seen to end)",
-                    status.shown(24),
-                    zone.short(*at, today)
-                ),
-                None => format!("{} (the API gives no endedAt)", status.shown(24)),
-            },
+            Self::Ended { status, said, fits, last_alive } => {
+                let beside = match (said, last_alive) {
+                    (None, _) => "the API gives no endedAt".into(),
+                    (Some(at), _) if *fits => format!("endedAt {}", zone.tenths(*at)),
+                    (Some(at), Some((seen, was))) if at < seen => {
+                        format!(
+                            "endedAt {}, yet a later reply said {}",
+                            zone.short_tenths(*at, today),
+                            was.shown(24)
+                        )
+                    }
+                    (Some(at), _) => format!("endedAt {}, later than it was seen", zone.short(*at, today)),
+                };
+                format!("{} ({beside})", status.shown(24))
+            }
             Self::Contradicted { from, to } => {
                 format!("the API says {} after it said {}", to.shown(24), from.shown(24))
             }
@@ -221,10 +236,10 @@ impl EventKind {
             }
             Self::Flagged(flag) => flag.sentence(),
             Self::Successor(id) => {
-                format!("a new session with the same metadata appeared: {}", short(id))
+                format!("a new session with the same metadata appeared: {}", id.start(SHORT_ID))
             }
             Self::Together { ids, spread } => {
-                let named: Vec<String> = ids.iter().take(NAMED).map(short).collect();
+                let named: Vec<String> = ids.iter().take(NAMED).map(|id| id.start(SHORT_ID)).collect();
                 let more = ids.len().saturating_sub(NAMED);
                 let more = if more > 0 { format!(" and {more} more") } else { String::new() };
                 format!(
@@ -260,9 +275,4 @@ impl EventKind {
             _ => None,
         }
     }
-}
-
-fn short(id: &SessionId) -> String {
-    let start: String = id.raw().chars().take(SHORT_ID).collect();
-    text::shown(&start, SHORT_ID.saturating_mul(2))
 }

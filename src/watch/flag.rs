@@ -38,7 +38,7 @@ impl Flag {
     #[must_use]
     pub fn sentence(self) -> String {
         match self {
-            Self::Left(left) => format!("{} left until it expires", text::length(left)),
+            Self::Left(left) => format!("{} or less left until it expires", text::length(left)),
             Self::EndedEarly => "keep-alive session ended early".into(),
             Self::Error => "session ended in ERROR".into(),
             Self::Overdue => "session is overdue: it runs past its expiry".into(),
@@ -69,6 +69,12 @@ impl Thresholds {
         left.sort_unstable_by(|one, other| other.cmp(one));
         left.dedup();
         Self { left, idle }
+    }
+
+    /// Those of who looks at no flags: time alone never makes any.
+    #[must_use]
+    pub fn none() -> Self {
+        Self::new(Vec::new(), Duration::MAX)
     }
 
     /// The shortest that `left` has reached, for a session of this timeout: one that starts with less than a threshold

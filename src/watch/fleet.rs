@@ -227,7 +227,8 @@ impl Fleet {
     /// A session that is new: where it has the metadata of one that has just ended, that one is told.
     fn take_birth(&mut self, id: &SessionId, now: Moment, out: &mut Vec<Event>) {
         let Some(session) = self.records.get(id).and_then(|record| record.session.as_ref()) else { return };
-        let Some((metadata, born)) = compare::attached(session).zip(session.created.or(session.started)) else {
+        let Some((metadata, born)) = compare::attached(session).zip(session.created.or(session.started))
+        else {
             return;
         };
         if let Some(old) = self.succession.born(id, metadata, born) {
@@ -336,7 +337,10 @@ impl Fleet {
             released: None,
             default_timeout: self.project_of(session).and_then(|project| project.default_timeout),
             absent,
-            last_alive: record.last_alive.filter(|_| record.overdue).map(|last| self.clock.at(last.sent)),
+            last_alive: record
+                .last_alive
+                .filter(|_| record.overdue)
+                .map(|last| self.clock.earliest(last.sent)),
             together,
         })
     }

@@ -10,7 +10,8 @@
 //!               ├─ attention, flag       what a reader must not miss; together: ends that belong together
 //!               ├─ succession            a session that follows one that ended
 //!               ├─ timeline              the events, bounded
-//!               └─ verdict               why a session ended, by the evidence; cost: what it cost, estimated
+//!               ├─ verdict               why a session ended, by the evidence; cost: what it cost, estimated
+//!               └─ evidence              all of that of one session, as text for a support ticket
 //! ```
 //!
 //! The stream of [`Input`]s is all that a [`Fleet`] ever learns, so a recording of it is enough to see everything again.
@@ -20,6 +21,7 @@ pub mod bounds;
 mod compare;
 pub mod cost;
 mod event;
+pub mod evidence;
 mod flag;
 mod fleet;
 mod health;

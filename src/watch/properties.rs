@@ -67,7 +67,9 @@ impl Watched {
 /// Whether `input` has a reply about `id` with `status`.
 fn says(input: &Input, id: &SessionId, status: &Status) -> bool {
     let Input::Seen { scope, sessions, .. } = input else { return false };
-    sessions.iter().any(|session| session.status == *status && (*scope == Scope::One(id.clone()) || session.id == *id))
+    sessions
+        .iter()
+        .any(|session| session.status == *status && (*scope == Scope::One(id.clone()) || session.id == *id))
 }
 
 fn bounded(fleet: &Fleet) {
@@ -112,7 +114,11 @@ fn evident(fleet: &Fleet, record: &Record, verdict: &Verdict) {
         }
         Cause::KeptAlive { unused } => {
             assert!(completed && session.keep_alive == Some(true), "{}", case());
-            assert!(unused.is_none_or(|unused| unused > NEAR_EXPIRY && session.expires.is_some()), "{}", case());
+            assert!(
+                unused.is_none_or(|unused| unused > NEAR_EXPIRY && session.expires.is_some()),
+                "{}",
+                case()
+            );
         }
         Cause::NeverConnected { age } => {
             assert!(completed && session.keep_alive == Some(false), "{}", case());
@@ -122,7 +128,11 @@ fn evident(fleet: &Fleet, record: &Record, verdict: &Verdict) {
         }
         Cause::Disconnected { unused } => {
             assert!(completed && session.keep_alive == Some(false), "{}", case());
-            assert!(unused.is_none_or(|unused| unused > NEAR_EXPIRY && session.expires.is_some()), "{}", case());
+            assert!(
+                unused.is_none_or(|unused| unused > NEAR_EXPIRY && session.expires.is_some()),
+                "{}",
+                case()
+            );
         }
         Cause::PastExpiry { by } => {
             assert!(completed && session.expires.is_some() && *by > NEAR_EXPIRY, "{}", case());
@@ -189,7 +199,7 @@ fn a_session_that_ends_again_and_again_does_not_grow_its_timeline() {
         fleet.apply(clocks.reply("a", status));
     }
     let id = SessionId::parse("a").unwrap();
-    let of_one: Vec<_> = fleet.timeline().of(&id).map(|(_, event)| event.kind.name()).collect();
+    let of_one: Vec<_> = fleet.timeline().of(&id).iter().map(|(_, event)| event.kind.name()).collect();
     assert_eq!(of_one.len(), MOST_OF_ONE + 2);
     assert_eq!((of_one.first(), of_one.last()), (Some(&"first_seen"), Some(&"ended")));
 }

@@ -195,7 +195,7 @@ impl Record {
         let by = Duration::from_secs(seconds.unsigned_abs().max(1));
         match seconds {
             1.. => Left::For(by),
-            _ if self.last.is_some_and(|last| clock.at(last.sent) > expires) => Left::Overdue(by),
+            _ if self.last.is_some_and(|last| clock.earliest(last.sent) > expires) => Left::Overdue(by),
             _ => Left::Expiring,
         }
     }

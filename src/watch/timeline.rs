@@ -99,21 +99,31 @@ impl Timeline {
         }
     }
 
-    /// The events of a session and those that concern all since the session's first, in order.
-    pub fn of(&self, id: &SessionId) -> impl Iterator<Item = (Seq, &Event)> {
+    /// The events of a session and those that concern all since the session's first, the newest first.
+    pub fn newest_of<'t>(&'t self, id: &SessionId) -> impl Iterator<Item = (Seq, &'t Event)> + use<'t> {
         let seqs = |key: Option<SessionId>| self.of.get(&key).map(|own| &own.seqs);
         let own = seqs(Some(id.clone()));
         let first = own.and_then(|seqs| seqs.front().copied());
-        let general = seqs(None).filter(|_| first.is_some());
-        let from = general.map_or(0, |seqs| seqs.partition_point(|seq| Some(*seq) < first));
-        let mut left = own.into_iter().flatten().copied().peekable();
-        let mut right = general.into_iter().flat_map(move |seqs| seqs.iter().skip(from)).copied().peekable();
+        let mut left = own.into_iter().flatten().rev().copied().peekable();
+        let general = seqs(None).into_iter().flatten().rev().copied();
+        let mut right = general.take_while(move |seq| first.is_some_and(|first| *seq > first)).peekable();
         let merged = std::iter::from_fn(move || match (left.peek(), right.peek()) {
-            (Some(one), Some(other)) if other < one => right.next(),
+            (Some(one), Some(other)) if other > one => right.next(),
             (Some(_), _) => left.next(),
             (None, _) => right.next(),
         });
-        merged.filter_map(|seq| Some((seq, self.events.get(&seq)?)))
+        let id = id.clone();
+        merged
+            .filter_map(|seq| Some((seq, self.events.get(&seq)?)))
+            .filter(move |(_, event)| event.kind.concerns(&id))
+    }
+
+    /// The same, in order.
+    #[must_use]
+    pub fn of(&self, id: &SessionId) -> Vec<(Seq, &Event)> {
+        let mut events: Vec<_> = self.newest_of(id).collect();
+        events.reverse();
+        events
     }
 
     /// All events, in order.
@@ -179,7 +189,7 @@ mod tests {
         for _ in 0..MOST_OF_ONE * 3 {
             timeline.push(event(Some("a"), EventKind::Metadata));
         }
-        let kinds: Vec<_> = timeline.of(&id("a")).map(|(_, event)| event.kind.name()).collect();
+        let kinds: Vec<_> = timeline.of(&id("a")).iter().map(|(_, event)| event.kind.name()).collect();
         assert_eq!(kinds.len(), MOST_OF_ONE + 2);
         assert_eq!(kinds[..3], ["first_seen", "ended", "metadata_changed"]);
     }
@@ -195,7 +205,7 @@ mod tests {
         }
         assert_eq!(timeline.len(), MOST);
         assert!(timeline.chatter.len() <= 2 * MOST);
-        let of = |text: &str| timeline.of(&id(text)).count();
+        let of = |text: &str| timeline.newest_of(&id(text)).count();
         assert_eq!((of("s0"), of("s59")), (1, MOST_OF_ONE + 1));
     }
 
@@ -220,7 +230,7 @@ mod tests {
         timeline.push(slept());
         timeline.push(first("b"));
         timeline.push(ended("a"));
-        let names = |of: &str| timeline.of(&id(of)).map(|(_, it)| it.kind.name()).collect::<Vec<_>>();
+        let names = |of: &str| timeline.of(&id(of)).iter().map(|(_, it)| it.kind.name()).collect::<Vec<_>>();
         assert_eq!(names("a"), ["first_seen", "slept", "ended"]);
         assert_eq!(names("b"), ["first_seen"]);
         assert_eq!(names("unknown"), [""; 0]);

@@ -14,6 +14,7 @@ mod documents;
 mod ends;
 mod harness;
 mod incidents;
+mod headless;
 mod picture;
 mod scenarios;
 mod screen;

@@ -197,10 +197,10 @@ fn a_key_that_comes_together_with_a_resize_is_not_lost() {
     for round in 0..10 {
         terminal.press("?");
         terminal.resize(100 + round, 30);
-        terminal.wait_for("to the other pane");
+        terminal.wait_for("to the next pane");
         terminal.resize(100, 30);
         terminal.press("?");
-        terminal.wait_until("no help", |screen| !screen.contents().contains("to the other pane"));
+        terminal.wait_until("no help", |screen| !screen.contents().contains("to the next pane"));
     }
 }
 

@@ -38,7 +38,7 @@ fn fleet(sessions: Vec<Session>) -> Fleet {
 }
 
 fn order(fleet: &Fleet, by: SortBy, reversed: bool) -> Vec<String> {
-    let rows = Rows::of(fleet, Sort { by, reversed }, "");
+    let rows = Rows::of(fleet, Sort { by, reversed }, &words(""));
     rows.window(0, usize::MAX).map(|row| row.id.raw().to_owned()).collect()
 }
 
@@ -49,6 +49,12 @@ fn missing(fleet: &mut Fleet, text: &str) {
         fault: FaultKind::NotFound.into(),
         next: None,
     });
+}
+
+/// All that have these words.
+fn words(words: &str) -> Choice<'_> {
+    static KNOWN: std::sync::LazyLock<KnownFlags> = std::sync::LazyLock::new(KnownFlags::default);
+    Choice { words, flagged_only: false, known: &KNOWN, read: None }
 }
 
 #[test]
@@ -113,7 +119,7 @@ fn every_word_of_the_filter_must_be_there_in_any_case_and_counts_are_of_all() {
         Session { status: Status::named("NEW"), ..session("abh", 0, 900) },
         Session { status: Status::Pending, ..session("abi", 0, 900) },
     ]);
-    let found = |fleet: &Fleet, filter: &str| Rows::of(fleet, Sort::default(), filter).len();
+    let found = |fleet: &Fleet, filter: &str| Rows::of(fleet, Sort::default(), &words(filter)).len();
     for (filter, count) in [
         ("", 7),
         ("  ", 7),
@@ -125,21 +131,22 @@ fn every_word_of_the_filter_must_be_there_in_any_case_and_counts_are_of_all() {
         ("zzz", 0),
     ] {
         assert_eq!(found(&fleet, filter), count, "{filter}");
-        let counts = Rows::of(&fleet, Sort::default(), filter).counts().clone();
+        let counts = Rows::of(&fleet, Sort::default(), &words(filter)).counts().clone();
         let of =
             [counts.running, counts.pending, counts.completed, counts.timed_out, counts.error, counts.other];
         assert_eq!((of, counts.all()), ([2, 1, 1, 1, 1, 1], 7));
     }
     fleet.apply(Input::Asked { at: exchange(0).sent, ids: vec![id("abd"), id("awaited")] });
     ["abc", "abd", "AbC"].into_iter().for_each(|text| missing(&mut fleet, text));
-    let counts = Rows::of(&fleet, Sort::default(), "").counts().clone();
+    let counts = Rows::of(&fleet, Sort::default(), &words("")).counts().clone();
     let what_the_api_does_not_know_does_not_run = (counts.running, counts.other, counts.waiting);
     assert_eq!(what_the_api_does_not_know_does_not_run, (0, 3, 1));
 }
 
 #[test]
 fn rows_are_found_by_place_and_by_session() {
-    let rows = Rows::of(&fleet(vec![session("a", 0, 100), session("b", 0, 200)]), Sort::default(), "");
+    let rows =
+        Rows::of(&fleet(vec![session("a", 0, 100), session("b", 0, 200)]), Sort::default(), &words(""));
     assert_eq!((rows.place(&id("b")), rows.place(&id("z"))), (Some(1), None));
     assert_eq!((rows.get(1).map(|row| row.id.raw()), rows.get(2)), (Some("b"), None));
     assert_eq!((rows.len(), rows.is_empty(), rows.window(1, 9).count()), (2, false, 1));

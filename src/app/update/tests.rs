@@ -3,7 +3,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use super::super::press::{LONGEST_FILTER, MOST_WANTS};
 use super::*;
 use crate::api::{Fresh, Listing};
-use crate::app::{Pane, Settings, SortBy};
+use crate::app::{Pane, Part, Settings, SortBy};
 use crate::clock::{Timestamp, later};
 use crate::config::Zone;
 use crate::poll::{Reply, Request};
@@ -11,6 +11,8 @@ use crate::session::{ConnectUrls, Fault, FaultKind, List, Project, Session, Stat
 use crate::text::Untrusted;
 use crate::watch::Thresholds;
 use crate::watch::cost::Rates;
+
+mod happened;
 
 const CANARY: &str = "wss://connect.example/?signingKey=cAnArY";
 
@@ -242,12 +244,13 @@ fn a_screen_that_shrinks_keeps_the_selection_in_view_and_shows_no_empty_rows() {
 fn panes_open_and_close_and_escape_never_quits() {
     let mut world = World::of(&[("a", 100)]);
     for (code, pane) in [
-        (KeyCode::Enter, Pane::Full),
+        (KeyCode::Enter, Pane::Full(Part::Facts)),
         (KeyCode::Esc, Pane::Table),
-        (KeyCode::Tab, Pane::Lower),
+        (KeyCode::Tab, Pane::Lower(Part::Facts)),
+        (KeyCode::Tab, Pane::Lower(Part::Timeline)),
         (KeyCode::Tab, Pane::Table),
-        (KeyCode::Tab, Pane::Lower),
-        (KeyCode::Enter, Pane::Full),
+        (KeyCode::Tab, Pane::Lower(Part::Facts)),
+        (KeyCode::Enter, Pane::Full(Part::Facts)),
         (KeyCode::Esc, Pane::Table),
         (KeyCode::Esc, Pane::Table),
     ] {
@@ -261,7 +264,7 @@ fn panes_open_and_close_and_escape_never_quits() {
         world.key(KeyCode::Down);
         assert_eq!(world.pane(), None, "it scrolls");
         assert_eq!(world.key(KeyCode::Char('q')), [], "and closes");
-        assert_eq!(world.pane(), Some(Pane::Full));
+        assert_eq!(world.pane(), Some(Pane::Full(Part::Facts)));
     }
     let mut empty = World::watching(Targets::All);
     empty.key(KeyCode::Enter);
@@ -348,7 +351,8 @@ fn the_copy_menu_acts_on_the_session_it_was_opened_for() {
         (vec![KeyCode::Down, KeyCode::Char('j'), KeyCode::Enter], ask("b")),
         (vec![KeyCode::Down, KeyCode::Up, KeyCode::Char('k'), KeyCode::Enter], copy(Copyable::Id, "b")),
         (
-            vec![KeyCode::Down; 9].into_iter().chain([KeyCode::Enter]).collect(),
+            // To the last, the evidence, and back by one.
+            vec![KeyCode::Down; 9].into_iter().chain([KeyCode::Up, KeyCode::Enter]).collect(),
             copy(Copyable::Dashboard, dashboard),
         ),
         (vec![KeyCode::Esc], vec![]),
@@ -495,11 +499,11 @@ fn a_url_is_shown_for_thirty_seconds_or_until_any_key() {
     );
     world.now = 31.5;
     world.model.expire(moment(world.now));
-    assert_eq!(world.pane(), Some(Pane::Full), "and leaves things as they were");
+    assert_eq!(world.pane(), Some(Pane::Full(Part::Facts)), "and leaves things as they were");
     world.press("Y");
     world.fresh("a", urls());
     assert_eq!(world.press("q"), []);
-    assert_eq!(world.pane(), Some(Pane::Full));
+    assert_eq!(world.pane(), Some(Pane::Full(Part::Facts)));
 }
 
 #[test]

@@ -34,10 +34,7 @@ fn what_is_wrong_is_said_in_one_sentence_with_its_line() {
             "[[session]]\n\n[[session]]\nends = { at = '1s', status = 'RUNNING' }",
             "in line 4: unknown variant",
         ),
-        (
-            "[[session]]\nname = 'list'",
-            "in line 2: “list” means requests, and cannot be a session's name",
-        ),
+        ("[[session]]\nname = 'list'", "in line 2: “list” means requests, and cannot be a session's name"),
         ("\n[[fault]]\nto = '3s'", "in line 2: a fault needs"),
         (
             "\n[[fault]]\nstatus = 429\nreply = 'hang'",

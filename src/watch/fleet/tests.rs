@@ -4,8 +4,8 @@ use super::*;
 use crate::clock::{Timestamp, Zone, later};
 use crate::session::{FaultKind, Metadata, Status, running};
 use crate::text::Untrusted;
-use crate::watch::{Flag, Left};
 use crate::watch::health::MOST_FAILURES;
+use crate::watch::{Flag, Left};
 
 const QUARTER: Duration = Duration::from_secs(15 * 60);
 

@@ -60,7 +60,9 @@ fn id() -> impl Strategy<Value = SessionId> {
 
 /// Around noon, where what counts is near; or anywhere.
 fn time() -> impl Strategy<Value = Timestamp> {
-    let near = select(vec![-3_600_000, -900_000, -300_000, -1_000, 0, 1_000, 3_000, 9_600, 60_000, 300_000, 900_000]);
+    let near = select(vec![
+        -3_600_000, -900_000, -300_000, -1_000, 0, 1_000, 3_000, 9_600, 60_000, 300_000, 900_000,
+    ]);
     let near = (near, -16_000_i64..16_000, any::<bool>())
         .prop_map(|(at, by, exact)| noon() + TimeDelta::milliseconds(if exact { at } else { at + by }));
     let odd = select(vec![Timestamp::MIN_UTC, Timestamp::MAX_UTC, Timestamp::UNIX_EPOCH]);
@@ -113,10 +115,8 @@ fn fault() -> impl Strategy<Value = Fault> {
         FaultKind::Server(503),
         FaultKind::Status(400),
     ];
-    (select(kinds), of(0_u64..9)).prop_map(|(kind, rest)| Fault {
-        retry_after: rest.map(Duration::from_secs),
-        ..kind.into()
-    })
+    (select(kinds), of(0_u64..9))
+        .prop_map(|(kind, rest)| Fault { retry_after: rest.map(Duration::from_secs), ..kind.into() })
 }
 
 fn what() -> impl Strategy<Value = What> {

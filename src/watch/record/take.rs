@@ -48,7 +48,7 @@ impl Record {
             Some(old) => self.changed(old, &session, at, from_list, change, clock, &mut taken),
         }
         if session.status.phase() == Phase::Ended {
-            self.take_end(&session, at, old.is_some(), clock, &mut taken);
+            self.take_end(&session, at, old.as_ref(), clock, &mut taken);
         } else {
             taken.revived = self.ended.take().is_some();
             self.last_alive = Some(at);
@@ -111,7 +111,7 @@ impl Record {
         &mut self,
         session: &Session,
         at: Exchange,
-        was_seen: bool,
+        old: Option<&Session>,
         clock: &ServerClock,
         taken: &mut Taken,
     ) {
@@ -125,12 +125,13 @@ impl Record {
         let when = if said_fits { between.widened(clock.slack()).narrowed(session.ended).0 } else { between };
         self.ended = Some(Ended { when, said_fits, watched, seen: at });
         taken.ended = true;
-        if was_seen {
+        if let Some(old) = old {
+            let was = old.status.clone();
             let kind = EventKind::Ended {
                 status: session.status.clone(),
                 said: session.ended,
                 fits: said_fits,
-                last_alive: self.last_alive.map(|last| clock.at(last.received)),
+                last_alive: self.last_alive.map(|last| (clock.at(last.received), was)),
             };
             taken.news.push((when, kind));
         }
@@ -139,7 +140,7 @@ impl Record {
     fn take_overdue(&mut self, session: &Session, at: Exchange, clock: &ServerClock, taken: &mut Taken) {
         // What a status means that is not known here, nobody can say.
         let lives = session.status == Status::Running;
-        let expires = session.expires.filter(|expires| lives && clock.at(at.sent) > *expires);
+        let expires = session.expires.filter(|expires| lives && clock.earliest(at.sent) > *expires);
         if let Some(expires) = expires.filter(|_| !self.overdue) {
             taken.news.push((When::at(clock, at.received), EventKind::Overdue { expires }));
         }

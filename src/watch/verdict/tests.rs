@@ -1,1 +1,244 @@
+use super::*;
+use crate::session::FaultKind;
 
+/// So many milliseconds after noon.
+fn at(ms: i64) -> Timestamp {
+    let noon: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
+    noon + chrono::TimeDelta::milliseconds(ms)
+}
+
+const S: i64 = 1000;
+const QUARTER: i64 = 900 * S;
+
+fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// `COMPLETED` at `ended`, of a session that began at noon with 15 minutes, watched at both sides of its end.
+fn completed(ended: i64, keep_alive: Option<bool>) -> Evidence {
+    Evidence {
+        status: Some(Status::Completed),
+        created: Some(at(0)),
+        started: Some(at(0)),
+        expires: Some(at(QUARTER)),
+        ended: Some(at(ended)),
+        keep_alive,
+        proxy_bytes: Some(0),
+        watched: Some(When { earliest: Some(at(ended - 3 * S)), latest: at(ended + 200) }),
+        default_timeout: Some(secs(300)),
+        ..Evidence::default()
+    }
+}
+
+fn named(evidence: &Evidence) -> (&'static str, Sure) {
+    let verdict = evidence.verdict().unwrap();
+    (verdict.name(), verdict.sure)
+}
+
+#[test]
+fn an_end_within_five_seconds_of_the_expiry_is_its_timeout_from_both_sides() {
+    for (ended, name) in [
+        (QUARTER - 5001, "keep_alive_ended_early"),
+        (QUARTER - 5000, "completed_at_expiry"),
+        (QUARTER, "completed_at_expiry"),
+        (QUARTER + 5000, "completed_at_expiry"),
+        (QUARTER + 5001, "ended_past_expiry"),
+    ] {
+        assert_eq!(named(&completed(ended, Some(true))).0, name, "{ended} ms");
+    }
+    assert_eq!(named(&completed(QUARTER - 5001, Some(false))).0, "disconnected_or_closed");
+    assert_eq!(named(&completed(QUARTER - 5000, Some(false))).0, "completed_at_expiry");
+    assert_eq!(named(&completed(QUARTER, None)).0, "completed_at_expiry");
+}
+
+#[test]
+fn nobody_connected_perhaps_at_three_hundred_seconds_give_or_take_fifteen() {
+    for (age, name) in [
+        (284_999, "disconnected_or_closed"),
+        (285_000, "never_connected"),
+        (300_000, "never_connected"),
+        (315_000, "never_connected"),
+        (315_001, "disconnected_or_closed"),
+    ] {
+        assert_eq!(named(&completed(age, Some(false))).0, name, "{age} ms");
+        assert_eq!(named(&completed(age, Some(true))).0, "keep_alive_ended_early", "{age} ms");
+    }
+    let used = Evidence { proxy_bytes: Some(1), ..completed(300 * S, Some(false)) };
+    assert_eq!(named(&used).0, "disconnected_or_closed", "somebody was there");
+    let short = Evidence { expires: Some(at(300 * S)), ..completed(300 * S, Some(false)) };
+    assert_eq!(named(&short).0, "completed_at_expiry", "the rows have an order");
+}
+
+#[test]
+fn failures_and_timeouts_are_the_apis_own_word() {
+    let failed = Evidence { status: Some(Status::Error), ..completed(QUARTER, Some(true)) };
+    assert_eq!(named(&failed), ("error", Sure::Said), "however near to the expiry");
+    let timed_out = Evidence { status: Some(Status::TimedOut), ..completed(QUARTER, Some(true)) };
+    let verdict = timed_out.verdict().unwrap();
+    assert_eq!(verdict.sure, Sure::Said);
+    assert_eq!(verdict.cause, Cause::TimedOut { timeout: Some(secs(900)), default: Some(secs(300)) });
+}
+
+#[test]
+fn what_was_asked_from_here_is_said_before_any_guess() {
+    let released = Evidence { released: Some(at(6 * S)), ..completed(9 * S, Some(true)) };
+    let verdict = released.verdict().unwrap();
+    assert_eq!(verdict.cause, Cause::ReleasedHere { asked: at(6 * S), after: Some(secs(3)) });
+    assert!(!released.counts_together());
+}
+
+#[test]
+fn without_ended_at_only_what_was_seen_counts_and_all_of_it_must_fit() {
+    let seen = |earliest: i64, latest: i64| Evidence {
+        ended: None,
+        watched: Some(When { earliest: Some(at(earliest)), latest: at(latest) }),
+        ..completed(0, Some(true))
+    };
+    for (earliest, latest, verdict) in [
+        (9 * S, 12 * S, ("keep_alive_ended_early", Sure::Perhaps)),
+        (QUARTER - 9 * S, QUARTER - 5001, ("keep_alive_ended_early", Sure::Perhaps)),
+        (QUARTER - 3 * S, QUARTER + S, ("completed_at_expiry", Sure::Perhaps)),
+        (QUARTER + 6 * S, QUARTER + 9 * S, ("ended_past_expiry", Sure::Perhaps)),
+    ] {
+        assert_eq!(named(&seen(earliest, latest)), verdict, "{earliest} to {latest}");
+    }
+    // A gap in polling around the expiry: it may have been its timeout.
+    let verdict = seen(QUARTER - 60 * S, QUARTER + 60 * S).verdict().unwrap();
+    assert_eq!(verdict.cause, Cause::KeptAlive { unused: None });
+    let words = verdict.words(crate::clock::Zone::Utc, at(0));
+    assert!(words.was.contains("or its timeout") && !words.headline.contains("timeout"), "{words:?}");
+}
+
+#[test]
+fn an_ended_at_that_contradicts_what_was_seen_weakens_the_verdict() {
+    let sure = completed(10 * S, Some(true));
+    assert_eq!(named(&sure), ("keep_alive_ended_early", Sure::Likely));
+    let contradicted = Evidence {
+        watched: Some(When { earliest: Some(at(20 * S)), latest: at(23 * S) }),
+        ..completed(10 * S, Some(true))
+    };
+    let verdict = contradicted.verdict().unwrap();
+    assert_eq!((verdict.name(), verdict.sure), ("keep_alive_ended_early", Sure::Perhaps));
+    assert!(!verdict.facts.contains(&Fact::EndedAt));
+}
+
+#[test]
+fn first_seen_ended_is_judged_by_its_fields_alone() {
+    let late = Evidence { watched: None, ..completed(10 * S, Some(true)) };
+    assert_eq!(named(&late), ("keep_alive_ended_early", Sure::Likely));
+    let bare = Evidence { watched: None, ended: None, ..completed(10 * S, Some(true)) };
+    assert_eq!(bare.verdict().unwrap().cause, Cause::KeptAlive { unused: None });
+}
+
+#[test]
+fn what_is_gone_or_overdue_is_said_to_be_so_only_on_evidence() {
+    let alive = Evidence { status: Some(Status::Running), ended: None, ..completed(0, Some(true)) };
+    assert_eq!(alive.verdict(), None);
+    let late = |ms| Evidence { last_alive: Some(at(QUARTER + ms)), ..alive.clone() };
+    assert_eq!(late(0).verdict(), None);
+    assert_eq!(late(1).verdict().unwrap().cause, Cause::Overdue { by: Duration::from_millis(1) });
+    let gone = Evidence { absent: Some(FaultKind::NotFound.into()), ..alive };
+    assert_eq!(gone.verdict().unwrap().name(), "gone");
+    let ended = Evidence { absent: Some(FaultKind::Gone.into()), ..completed(10 * S, Some(true)) };
+    assert_eq!(named(&ended).0, "keep_alive_ended_early", "its end was seen");
+    let never = Evidence { status: None, absent: Some(FaultKind::NotFound.into()), ..Evidence::default() };
+    assert_eq!(never.verdict(), None, "what was never seen has not gone");
+}
+
+#[test]
+fn ends_count_together_only_if_none_is_a_timeout_or_released_from_here() {
+    assert!(completed(10 * S, Some(true)).counts_together());
+    assert!(!completed(QUARTER - 5000, Some(true)).counts_together());
+    assert!(completed(QUARTER - 5001, Some(true)).counts_together());
+    let failed = Evidence { status: Some(Status::Error), ..completed(10 * S, Some(true)) };
+    assert!(!failed.counts_together());
+    let unsaid = Evidence { ended: None, ..completed(10 * S, Some(true)) };
+    assert!(!unsaid.counts_together(), "by endedAt only");
+}
+
+/// Each verdict with all of its evidence.
+fn every_verdict() -> Vec<(&'static str, Evidence)> {
+    let of = |status| Evidence { status: Some(status), ..completed(10 * S, Some(true)) };
+    let alive = || Evidence { ended: None, watched: None, ..of(Status::Running) };
+    vec![
+        ("error", of(Status::Error)),
+        ("timed_out", of(Status::TimedOut)),
+        ("released_here", Evidence { released: Some(at(6 * S)), ..of(Status::Completed) }),
+        ("completed_at_expiry", completed(QUARTER, Some(false))),
+        ("keep_alive_ended_early", completed(10 * S, Some(true))),
+        ("never_connected", completed(300 * S, Some(false))),
+        ("disconnected_or_closed", completed(10 * S, Some(false))),
+        ("ended_past_expiry", completed(QUARTER + 60 * S, Some(true))),
+        ("unexplained", completed(10 * S, None)),
+        ("gone", Evidence { absent: Some(FaultKind::Gone.into()), ..alive() }),
+        ("overdue", Evidence { last_alive: Some(at(QUARTER + S)), ..alive() }),
+    ]
+}
+
+/// One input blanked, and the fact that it is.
+type Blank = (Fact, fn(Evidence) -> Evidence);
+
+const BLANKS: [Blank; 11] = [
+    (Fact::Status, |it| Evidence { status: None, ..it }),
+    (Fact::EndedAt, |it| Evidence { ended: None, watched: None, ..it }),
+    (Fact::ExpiresAt, |it| Evidence { expires: None, ..it }),
+    (Fact::StartedAt, |it| Evidence { started: None, ..it }),
+    (Fact::CreatedAt, |it| Evidence { created: None, ..it }),
+    (Fact::KeepAlive, |it| Evidence { keep_alive: None, ..it }),
+    (Fact::NoBytes, |it| Evidence { proxy_bytes: None, ..it }),
+    (Fact::DefaultTimeout, |it| Evidence { default_timeout: None, ..it }),
+    (Fact::AskedFromHere, |it| Evidence { released: None, ..it }),
+    (Fact::NotFound, |it| Evidence { absent: None, ..it }),
+    (Fact::LateReply, |it| Evidence { last_alive: None, ..it }),
+];
+
+#[test]
+fn with_any_fact_less_a_verdict_says_less_and_never_rests_on_what_it_does_not_name() {
+    for (name, whole) in every_verdict() {
+        let verdict = whole.verdict().unwrap();
+        assert_eq!(verdict.name(), name);
+        let mut rested = Vec::new();
+        for (fact, blank) in BLANKS {
+            let weaker = blank(whole.clone()).verdict();
+            if !verdict.facts.contains(&fact) {
+                let weaker = weaker.unwrap();
+                assert_eq!(
+                    (&weaker.cause, weaker.sure),
+                    (&verdict.cause, verdict.sure),
+                    "{name} without {fact:?}"
+                );
+                continue;
+            }
+            rested.push(fact);
+            let Some(weaker) = weaker else { continue };
+            assert!(!weaker.facts.contains(&fact), "{name} without {fact:?}: {weaker:?}");
+            // Without its own asking it is judged like any other end: another row, with facts of its own.
+            assert!(
+                fact == Fact::AskedFromHere || weaker.facts.iter().all(|other| verdict.facts.contains(other)),
+                "{name} without {fact:?} rests on something new: {weaker:?}"
+            );
+            assert_ne!(weaker, verdict, "{name} without {fact:?} stays");
+        }
+        assert_eq!(rested.len(), verdict.facts.len(), "{name}: every fact can be blanked");
+    }
+}
+
+#[test]
+fn each_verdict_in_words() {
+    use std::fmt::Write as _;
+    let mut said = String::new();
+    for (name, evidence) in every_verdict() {
+        let verdict = evidence.verdict().unwrap();
+        let words = verdict.words(crate::clock::Zone::Utc, at(0));
+        let line = verdict.line(evidence.status.as_ref().unwrap(), crate::clock::Zone::Utc, at(0));
+        writeln!(said, "{name}\n  {line}\n  was      {}", words.was).unwrap();
+        if let Some(was_not) = words.was_not {
+            writeln!(said, "  was not  {was_not}").unwrap();
+        }
+        writeln!(said, "  sure     {}\n  to do    {}", words.sure, words.advice).unwrap();
+    }
+    for claim in ["connected to", "is connected", "no longer billed", "billing"] {
+        assert!(!said.contains(claim), "nothing is claimed that the API does not say: {claim}");
+    }
+    insta::assert_snapshot!(said);
+}

@@ -75,7 +75,8 @@ impl Verdict {
             Cause::NeverConnected { .. } | Cause::Disconnected { .. } => ", keep-alive off",
             _ => "",
         };
-        format!("{}{ran}{unused}{keep}: {}", status.shown(24), self.headline(zone, today))
+        let last = if matches!(self.cause, Cause::Gone { .. }) { "last seen " } else { "" };
+        format!("{last}{}{ran}{unused}{keep}: {}", status.shown(24), self.headline(zone, today))
     }
 
     fn headline(&self, zone: Zone, today: Timestamp) -> String {
@@ -115,7 +116,7 @@ impl Verdict {
                 "aged out: the API no longer keeps it".into()
             }
             Cause::Gone { .. } => "aged out, or it is another project's and the key changed".into(),
-            Cause::Overdue { by } => format!("overdue: alive {} after its expiry", text::span(*by)),
+            Cause::Overdue { by } => format!("overdue, still alive {} after its expiry", text::span(*by)),
         }
     }
 
@@ -162,6 +163,7 @@ impl Verdict {
                 Some("a client's disconnect, which keep-alive survives, nor its timeout, which had not come")
             }
             Cause::KeptAlive { unused: None } => Some("a client's disconnect, which keep-alive survives"),
+            Cause::NeverConnected { .. } if !self.facts.contains(&Fact::ExpiresAt) => None,
             Cause::NeverConnected { .. } | Cause::Disconnected { unused: Some(_) } => {
                 Some("its timeout, which had not come")
             }

@@ -1,0 +1,136 @@
+//! `keepwatch events [SESSION_ID]...`: what happens, a line each, as it happens. No terminal is needed: this is what
+//! other programs are hooked to, and what a screen that can not be shown is replaced by.
+//!
+//! Each line is out before the next thing is looked at. A reader that stands still holds the stream up; one that goes
+//! ends it, even while nothing happens.
+
+pub mod json;
+
+use std::io::{IsTerminal as _, stdout};
+use std::pin::pin;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use tokio::sync::oneshot;
+
+use super::follow::{Follow, Heard, Watching};
+use super::get::sentence_of;
+use super::is_read;
+use crate::api::Client;
+use crate::clock::{Clock, Zone};
+use crate::config::{EventsConfig, Exit, Form, Refusal, Targets};
+use crate::session::{Phase, SessionId, Status};
+use crate::text;
+use crate::watch::verdict::Verdict;
+use crate::watch::{Event, EventKind, Fleet};
+
+/// The columns of an id.
+const SHORT_ID: usize = 8;
+
+/// Streams events until the sessions that were named have ended, the reader has gone, or a signal comes.
+///
+/// # Errors
+/// The API refuses the key before anything came, or standard output can not be written.
+pub async fn events(config: EventsConfig) -> Result<Exit, Refusal> {
+    let watching =
+        Watching { targets: config.targets, interval: config.interval, thresholds: config.thresholds };
+    stream(Client::new(config.endpoint, config.key), Clock::system(), watching, config.form).await
+}
+
+/// The same with a given client and clock: the demo's are its own.
+pub(super) async fn stream(
+    client: Client,
+    clock: Clock,
+    watching: Watching,
+    form: Form,
+) -> Result<Exit, Refusal> {
+    let named = match &watching.targets {
+        Targets::Ids(ids) => ids.clone(),
+        Targets::All => Vec::new(),
+    };
+    let to_terminal = stdout().is_terminal();
+    let mut follow = Follow::start(client, clock, watching)?;
+    let mut gone = pin!(reader_gone());
+    loop {
+        let heard = tokio::select! {
+            heard = follow.next(None) => heard,
+            () = &mut gone => return Ok(Exit::Fine),
+        };
+        let told = match heard {
+            Heard::Told(told) => told,
+            Heard::Due => continue,
+            Heard::Interrupted(exit) => return Ok(exit),
+        };
+        if let Some(fault) = follow.refusal() {
+            return Err(Refusal { exit: Exit::Key, sentence: sentence_of(fault) });
+        }
+        for event in &told.events {
+            let why = explained(&follow.fleet, event);
+            let lines = match form {
+                Form::Json => json_line(event, why.as_ref(), to_terminal),
+                Form::Text { zone, ascii } => text_lines(event, why.as_ref(), zone, ascii),
+            };
+            if !is_read(&lines)? {
+                return Ok(Exit::Fine);
+            }
+        }
+        // What ended just now may belong together with others: the fleet says so a little later.
+        let nothing_due = follow.fleet.next_deadline(follow.now()).is_none();
+        if nothing_due && all_ended(&follow.fleet, &named) {
+            return Ok(Exit::Fine);
+        }
+    }
+}
+
+fn all_ended(fleet: &Fleet, named: &[SessionId]) -> bool {
+    let ended = |id| fleet.get(id).is_some_and(|record| record.phase() == Phase::Ended);
+    !named.is_empty() && named.iter().all(ended)
+}
+
+/// The verdict on the end that an event tells of, and the status that it ended with.
+fn explained(fleet: &Fleet, event: &Event) -> Option<(Status, Verdict)> {
+    let status = match &event.kind {
+        EventKind::Ended { status, .. } => status,
+        EventKind::FirstSeen { status, .. } if status.is_end() => status,
+        _ => return None,
+    };
+    Some((status.clone(), fleet.verdict(event.id.as_ref()?)?))
+}
+
+fn json_line(event: &Event, why: Option<&(Status, Verdict)>, to_terminal: bool) -> String {
+    let json = json::object(event, why).to_string();
+    (if to_terminal { text::json_for_terminal(&json) } else { json }) + "\n"
+}
+
+/// `2026-11-22 21:04:12  6512bd43  COMPLETED (endedAt …)`, and the verdict on a line of its own.
+fn text_lines(event: &Event, why: Option<&(Status, Verdict)>, zone: Zone, ascii: bool) -> String {
+    let id = event.id.as_ref().map_or_else(|| "all".to_owned(), |id| id.start(SHORT_ID));
+    let gap = " ".repeat(SHORT_ID.saturating_sub(text::width(&id)));
+    let start = format!("{}  {id}{gap}  ", zone.date_time(event.seen));
+    let mut lines = format!("{start}{}\n", event.kind.sentence(zone, event.seen));
+    if let Some((status, verdict)) = why {
+        let (line, was) = (verdict.line(status, zone, event.seen), verdict.words(zone, event.seen).was);
+        lines.push_str(&format!("{start}verdict ({}): {line}; {was}\n", json::sure(verdict.sure)));
+    }
+    if ascii { text::to_ascii(&lines) } else { lines }
+}
+
+/// Returns when nobody reads standard output any more, as after `| head -n 1`: a stream that is silent for an hour would
+/// not notice. A thread waits for it.
+async fn reader_gone() {
+    let (tell, told) = oneshot::channel();
+    let thread = std::thread::Builder::new().name("reader".into()).spawn(move || {
+        let out = stdout();
+        let mut fds = [PollFd::new(&out, PollFlags::empty())];
+        while matches!(poll(&mut fds, None), Err(Errno::INTR)) {}
+        if fds.iter().any(|fd| fd.revents().intersects(PollFlags::ERR | PollFlags::HUP)) {
+            let _ = tell.send(());
+        }
+    });
+    if thread.is_err() || told.await.is_err() {
+        std::future::pending::<()>().await; // nobody can tell; the next line will
+    }
+}
+
+#[cfg(test)]
+mod tests;

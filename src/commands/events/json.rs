@@ -1,0 +1,144 @@
+//! An event as a JSON object: the schema of `keepwatch events`, version 1. Pure.
+//!
+//! `docs/events.md` documents it, and a test holds this to every line there. Fields may be added within a version; none
+//! is renamed, removed or given another meaning. Metadata is never in it. Texts are the network's own but for secrets,
+//! which are masked; sentences are fit for a terminal.
+
+use std::time::Duration;
+
+use chrono::SecondsFormat;
+use serde_json::{Map, Value, json};
+
+use crate::clock::{Timestamp, Zone};
+use crate::session::{SessionId, Status};
+use crate::text::{self, Untrusted};
+use crate::watch::verdict::{Sure, Verdict};
+use crate::watch::{Event, EventKind, Flag};
+
+/// The version of the schema.
+pub const VERSION: u32 = 1;
+
+/// The object. `why` is the verdict on the end that the event tells of, with the status that the session ended with.
+#[must_use]
+pub fn object(event: &Event, why: Option<&(Status, Verdict)>) -> Value {
+    let mut object = Map::new();
+    object.insert("v".into(), VERSION.into());
+    object.insert("event".into(), event.kind.name().into());
+    object.insert("session".into(), event.id.as_ref().map(SessionId::raw).into());
+    object.insert("not_before".into(), event.when.earliest.map(time).into());
+    object.insert("not_after".into(), time(event.when.latest).into());
+    object.insert("observed_at".into(), time(event.seen).into());
+    object.insert("sentence".into(), event.kind.sentence(Zone::Utc, event.seen).into());
+    if let Value::Object(own) = own(&event.kind) {
+        object.extend(own);
+    }
+    if tells_an_end(&event.kind) {
+        let verdict = why.map(|(status, verdict)| explained(status, verdict, event.seen));
+        object.insert("verdict".into(), verdict.unwrap_or_default());
+    }
+    let mut value = Value::Object(object);
+    text::mask_values(&mut value);
+    value
+}
+
+/// How sure a verdict is, in a word.
+#[must_use]
+pub fn sure(sure: Sure) -> &'static str {
+    match sure {
+        Sure::Said => "said",
+        Sure::Likely => "likely",
+        Sure::Perhaps => "perhaps",
+        Sure::Unknown => "unknown",
+    }
+}
+
+fn tells_an_end(kind: &EventKind) -> bool {
+    match kind {
+        EventKind::Ended { .. } => true,
+        EventKind::FirstSeen { status, .. } => status.is_end(),
+        _ => false,
+    }
+}
+
+/// The fields that only this kind has.
+fn own(kind: &EventKind) -> Value {
+    let request_id = kind.request_id().map(Untrusted::raw);
+    match kind {
+        EventKind::FirstSeen { status, left, ended } => {
+            json!({ "status": status.raw(), "left_s": left.map(seconds), "ended_at": ended.map(time) })
+        }
+        EventKind::Changed { from, to } | EventKind::Contradicted { from, to } => {
+            json!({ "from": from.raw(), "to": to.raw() })
+        }
+        EventKind::Ended { status, said, fits, last_alive } => json!({
+            "status": status.raw(),
+            "ended_at": said.map(time),
+            "ended_at_fits": fits,
+            "last_alive_at": last_alive.as_ref().map(|(at, _)| time(*at)),
+            "last_status": last_alive.as_ref().map(|(_, status)| status.raw()),
+        }),
+        EventKind::ExpiryMoved { from, to } => json!({ "from": time(*from), "to": time(*to) }),
+        EventKind::KeepAlive(on) => json!({ "keep_alive": on }),
+        EventKind::Region { from, to } => json!({ "from": from.raw(), "to": to.raw() }),
+        EventKind::Context(to) => json!({ "context": to.as_ref().map(Untrusted::raw) }),
+        EventKind::Metadata | EventKind::TrafficStarted | EventKind::Unlisted => json!({}),
+        EventKind::TrafficStopped { bytes } => json!({ "proxy_bytes": bytes }),
+        EventKind::NotFound(_) => json!({ "request_id": request_id }),
+        EventKind::FoundAgain(status) => json!({ "status": status.raw() }),
+        EventKind::Overdue { expires } => json!({ "expires_at": time(*expires) }),
+        EventKind::Flagged(flag) => match flag {
+            Flag::Left(left) => json!({ "flag": flag.name(), "left_s": seconds(*left) }),
+            Flag::Idle(idle) => json!({ "flag": flag.name(), "idle_s": seconds(*idle) }),
+            Flag::EndedEarly | Flag::Error | Flag::Overdue => json!({ "flag": flag.name() }),
+        },
+        EventKind::Successor(id) => json!({ "successor": id.raw() }),
+        EventKind::Together { ids, spread } => {
+            let ids: Vec<&str> = ids.iter().map(SessionId::raw).collect();
+            json!({ "sessions": ids, "spread_s": seconds(*spread) })
+        }
+        EventKind::Failing { wait, .. } => {
+            json!({ "next_try_s": wait.map(seconds), "request_id": request_id })
+        }
+        EventKind::Recovered { after } => json!({ "after_s": seconds(*after) }),
+        EventKind::Slept(asleep) => json!({ "slept_s": seconds(*asleep) }),
+        EventKind::ClockSet { by_ms } => json!({ "by_s": thousandths(*by_ms) }),
+    }
+}
+
+fn explained(status: &Status, verdict: &Verdict, seen: Timestamp) -> Value {
+    let words = verdict.words(Zone::Utc, seen);
+    json!({
+        "name": verdict.name(),
+        "line": verdict.line(status, Zone::Utc, seen),
+        "was": words.was,
+        "was_not": words.was_not,
+        "sure": sure(verdict.sure),
+        "how_sure": words.sure,
+        "advice": words.advice,
+    })
+}
+
+/// RFC 3339 in UTC, with milliseconds.
+fn time(at: Timestamp) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+fn seconds(span: Duration) -> Value {
+    thousandths(i64::try_from(span.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// Seconds with as many decimals as there are.
+fn thousandths(ms: i64) -> Value {
+    if ms % 1000 == 0 {
+        return (ms / 1000).into();
+    }
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a span of more than 2^53 ms has no milliseconds worth telling"
+    )]
+    let seconds = ms as f64 / 1000.0;
+    seconds.into()
+}
+
+#[cfg(test)]
+mod tests;

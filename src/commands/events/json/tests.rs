@@ -1,0 +1,158 @@
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::clock::later;
+use crate::session::{Fault, FaultKind, Region};
+use crate::watch::bounds::When;
+use crate::watch::verdict::Evidence;
+
+const ID: &str = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de";
+const OTHER: &str = "c20ad4d7-6fe9-4775-8aa6-1bc0d2e7f3a1";
+
+const MS: fn(u64) -> Duration = Duration::from_millis;
+
+/// So many milliseconds after four past nine in the evening.
+fn t(ms: u64) -> Timestamp {
+    later("2026-11-22T21:04:00Z".parse().unwrap(), MS(ms))
+}
+
+fn id(text: &str) -> SessionId {
+    SessionId::parse(text).unwrap()
+}
+
+fn fault(kind: FaultKind, message: &str) -> Fault {
+    Fault {
+        message: Some(Untrusted::new(message)),
+        request_id: Some(Untrusted::new("req-7f1c")),
+        ..kind.into()
+    }
+}
+
+/// Learned at 12.1 s; when it happened, nobody knows better than three seconds.
+fn event(of: Option<&str>, kind: EventKind) -> Event {
+    let when = When { earliest: Some(t(9_000)), latest: t(12_100) };
+    Event { id: of.map(id), when, seen: t(12_100), kind }
+}
+
+fn ended_early() -> (Status, Verdict) {
+    let evidence = Evidence {
+        status: Some(Status::Completed),
+        started: Some(t(2_000)),
+        expires: Some(t(902_000)),
+        ended: Some(t(11_630)),
+        keep_alive: Some(true),
+        watched: Some(When { earliest: Some(t(9_000)), latest: t(12_100) }),
+        ..Evidence::default()
+    };
+    (Status::Completed, evidence.verdict().unwrap())
+}
+
+/// One of every kind, in the order of the documentation.
+fn every_kind() -> Vec<Event> {
+    let of_one = [
+        EventKind::FirstSeen { status: Status::Running, left: Some(MS(898_900)), ended: None },
+        EventKind::FirstSeen { status: Status::Completed, left: None, ended: Some(t(11_630)) },
+        EventKind::Changed { from: Status::Pending, to: Status::Running },
+        EventKind::Ended {
+            status: Status::Completed,
+            said: Some(t(11_630)),
+            fits: true,
+            last_alive: Some((t(9_084), Status::Running)),
+        },
+        EventKind::Contradicted { from: Status::Completed, to: Status::Running },
+        EventKind::ExpiryMoved { from: t(902_000), to: t(1_802_000) },
+        EventKind::KeepAlive(true),
+        EventKind::Region { from: Region::UsWest2, to: Region::named("mars-1") },
+        EventKind::Context(Some(Untrusted::new("ctx-1"))),
+        EventKind::Context(None),
+        EventKind::Metadata,
+        EventKind::TrafficStarted,
+        EventKind::TrafficStopped { bytes: 18_200_000 },
+        EventKind::Unlisted,
+        EventKind::NotFound(fault(FaultKind::NotFound, "Session not found")),
+        EventKind::FoundAgain(Status::Running),
+        EventKind::Overdue { expires: t(5_000) },
+        EventKind::Flagged(Flag::Left(MS(300_000))),
+        EventKind::Flagged(Flag::EndedEarly),
+        EventKind::Flagged(Flag::Error),
+        EventKind::Flagged(Flag::Overdue),
+        EventKind::Flagged(Flag::Idle(MS(600_000))),
+        EventKind::Successor(id(OTHER)),
+        EventKind::Failing { fault: fault(FaultKind::Server(503), "Try later"), wait: Some(MS(6_000)) },
+    ];
+    let of_all = [
+        EventKind::Together { ids: vec![id(ID), id(OTHER)], spread: MS(1_200) },
+        EventKind::Failing { fault: FaultKind::Refused(Untrusted::new("127.0.0.1:9")).into(), wait: None },
+        EventKind::Failing {
+            fault: fault(FaultKind::RateLimited, "Too many requests"),
+            wait: Some(MS(45_000)),
+        },
+        EventKind::Recovered { after: MS(63_500) },
+        EventKind::Slept(MS(3_600_000)),
+        EventKind::ClockSet { by_ms: -90_000 },
+    ];
+    let of_one = of_one.into_iter().map(|kind| event(Some(ID), kind));
+    of_one.chain(of_all.into_iter().map(|kind| event(None, kind))).collect()
+}
+
+fn line(event: &Event) -> String {
+    object(event, tells_an_end(&event.kind).then(ended_early).as_ref()).to_string()
+}
+
+#[test]
+fn every_kind_is_written_as_the_documentation_shows_it() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/events.md")).unwrap();
+    let shown: Vec<&str> = page
+        .split("```json\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next())
+        .flat_map(str::lines)
+        .collect();
+    let written: Vec<String> = every_kind().iter().map(line).collect();
+    assert_eq!(shown, written, "docs/events.md should show:\n{}", written.join("\n"));
+    let names: BTreeSet<&str> = every_kind().iter().map(|event| event.kind.name()).collect();
+    for name in &names {
+        assert!(page.contains(&format!("\n| `{name}` |")), "docs/events.md has no row for {name}");
+    }
+    assert_eq!(names.len(), 23, "a new kind of event belongs here and into docs/events.md");
+}
+
+#[test]
+fn every_object_begins_with_the_same_fields() {
+    let first = ["v", "event", "session", "not_before", "not_after", "observed_at", "sentence"];
+    for event in every_kind() {
+        let object = object(&event, None);
+        let names: Vec<&String> = object.as_object().unwrap().keys().take(first.len()).collect();
+        assert_eq!(names, first);
+        assert_eq!(object["v"], 1);
+    }
+}
+
+#[test]
+fn an_end_without_a_verdict_says_so() {
+    let ended = event(
+        Some(ID),
+        EventKind::Ended { status: Status::Completed, said: None, fits: false, last_alive: None },
+    );
+    assert!(object(&ended, None)["verdict"].is_null());
+    assert!(object(&ended, None)["ended_at"].is_null());
+}
+
+#[test]
+fn secrets_are_masked_and_what_is_shown_is_one_line() {
+    let evil = "a\u{1b}[31m\nwss://c/?signingKey=cAnArY bb_live_cAnArY";
+    let kinds = [
+        EventKind::Context(Some(Untrusted::new(evil))),
+        EventKind::NotFound(Fault {
+            message: Some(Untrusted::new(evil)),
+            request_id: Some(Untrusted::new(evil)),
+            ..FaultKind::NotFound.into()
+        }),
+        EventKind::Region { from: Region::named(evil), to: Region::named(evil) },
+        EventKind::FoundAgain(Status::named(evil)),
+    ];
+    for kind in kinds {
+        let line = line(&event(Some(ID), kind));
+        assert!(!line.contains("cAnArY") && !line.chars().any(char::is_control), "{line}");
+    }
+}

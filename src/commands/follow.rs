@@ -1,0 +1,140 @@
+//! Watching without a screen: the poller's reports into a fleet, and what happened out of it.
+//!
+//! ```text
+//!   signals ── SIGINT, SIGTERM ─┐
+//!   poller ─── Report ──────────┤──► Input ──► Fleet::apply ──► Told    one at a time, to whoever asks for the next
+//!   the clock ─ a deadline ─────┘
+//! ```
+//!
+//! It polls nothing by itself and wakes for nothing else: not for a tick, only for what the fleet says will be true by
+//! time alone, and for the moment that the command itself waits for. Who does not ask for the next holds up the poller
+//! in the end, and the intervals in which things happened become as wide as that.
+
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::interruption::Interruption;
+use crate::api::Client;
+use crate::app::Observed;
+use crate::clock::{Clock, Moment};
+use crate::config::{Exit, Refusal, Targets};
+use crate::poll::{Ask, Poller, Report};
+use crate::session::{Fault, SessionId};
+use crate::watch::{Event, Exchange, Fleet, Input, Thresholds};
+
+/// How many reports may wait.
+const WAITING_REPORTS: usize = 16;
+
+/// What is watched, how often, and when it is flagged.
+#[derive(Debug)]
+pub(super) struct Watching {
+    pub(super) targets: Targets,
+    pub(super) interval: Duration,
+    pub(super) thresholds: Thresholds,
+}
+
+/// A fleet that is being watched.
+#[derive(Debug)]
+pub(super) struct Follow {
+    pub(super) fleet: Fleet,
+    clock: Clock,
+    now: Moment,
+    poller: Poller,
+    reported: mpsc::Receiver<Report>,
+    interruption: Interruption,
+}
+
+/// What came.
+#[derive(Debug)]
+pub(super) enum Heard {
+    /// Something about the sessions, or about the polling.
+    Told(Told),
+    /// The moment that was waited for.
+    Due,
+    /// A signal that asks the program to end, as this.
+    Interrupted(Exit),
+}
+
+/// What one input brought.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    /// What happened by it, in order.
+    pub(super) events: Vec<Event>,
+    /// A session that the API said is not there, and when it was asked: the events tell only the first time.
+    pub(super) missing: Option<(SessionId, Exchange)>,
+}
+
+impl Follow {
+    /// Begins to watch.
+    ///
+    /// # Errors
+    /// Signals can not be heard.
+    pub(super) fn start(client: Client, clock: Clock, watching: Watching) -> Result<Self, Refusal> {
+        let interruption = Interruption::new()?;
+        let mut fleet = Fleet::new(watching.thresholds);
+        let now = clock.now();
+        if let Targets::Ids(ids) = &watching.targets {
+            fleet.apply(Input::Asked { at: now, ids: ids.clone() });
+        }
+        let (reports, reported) = mpsc::channel(WAITING_REPORTS);
+        let poller = Poller::spawn(client, &watching.targets, watching.interval, clock.clone(), reports);
+        Ok(Self { fleet, clock, now, poller, reported, interruption })
+    }
+
+    /// What time it was when the newest thing was heard.
+    pub(super) fn now(&self) -> Moment {
+        self.now
+    }
+
+    /// Polls everything now, if nothing keeps polls from succeeding: what a server asked for is left alone.
+    pub(super) fn ask_now(&self) {
+        if self.fleet.health().failing.is_none() {
+            self.poller.ask(Ask::Now);
+        }
+    }
+
+    /// Waits for the next thing, or until `due` by the clock since boot.
+    pub(super) async fn next(&mut self, due: Option<Duration>) -> Heard {
+        loop {
+            let left = due.map(|due| due.saturating_sub(self.now.boot));
+            let wake = left.into_iter().chain(self.fleet.next_deadline(self.now)).min();
+            let wake = wake.map(|wake| self.now.mono.saturating_add(wake));
+            let report = tokio::select! {
+                exit = self.interruption.heard() => return Heard::Interrupted(exit),
+                Some(report) = self.reported.recv() => Some(report),
+                () = self.clock.sleep_until(wake.unwrap_or_default()), if wake.is_some() => None,
+            };
+            let before = std::mem::replace(&mut self.now, self.clock.now());
+            let mut told = Told::default();
+            if self.now.slept_since(before) {
+                self.poller.ask(Ask::Afresh);
+                told.events = self.fleet.apply(Input::Slept { from: before, to: self.now });
+            }
+            let input = match report {
+                Some(report) => Observed::from(report).input,
+                None => Some(Input::TimePassed { now: self.now }),
+            };
+            if let Some(Input::Missing { at, id, .. }) = &input {
+                told.missing = Some((id.clone(), *at));
+            }
+            let is_reply = input.as_ref().is_some_and(|input| !matches!(input, Input::TimePassed { .. }));
+            if let Some(input) = input {
+                told.events.extend(self.fleet.apply(input));
+            }
+            if is_reply || !told.events.is_empty() {
+                return Heard::Told(told);
+            }
+            if due.is_some_and(|due| due <= self.now.boot) {
+                return Heard::Due;
+            }
+        }
+    }
+
+    /// Why nothing will come of it, if the API refuses the key and never answered otherwise.
+    pub(super) fn refusal(&self) -> Option<&Fault> {
+        let health = self.fleet.health();
+        let failing = health.failing.as_ref().filter(|_| health.last_good.is_none())?;
+        Some(&failing.fault).filter(|fault| fault.is_refusal())
+    }
+}

@@ -1,0 +1,68 @@
+//! Ctrl-C and `kill`, for the commands without a screen. The screen has its own, in `terminal`.
+//!
+//! The first signal is told to the command, which ends in order. Where it does not hear it, because a reader of its
+//! output stands still, the signal does what it does to any program after half a second, or when it comes again.
+
+use std::io;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::time::Duration;
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use signal_hook::low_level::emulate_default_handler;
+use tokio::sync::oneshot;
+
+use super::failed;
+use crate::config::{Exit, Refusal};
+
+/// How long the command may take to hear of a signal.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// The first SIGINT or SIGTERM, once it comes. Threads wait for it: tokio's own signals would add a driver.
+#[derive(Debug)]
+pub(super) struct Interruption {
+    told: oneshot::Receiver<i32>,
+    /// Dropped when the command has heard it.
+    _unheard: Sender<()>,
+}
+
+impl Interruption {
+    /// From now on, neither signal ends the program by itself.
+    ///
+    /// # Errors
+    /// The system refuses the handler or the thread.
+    pub(super) fn new() -> Result<Self, Refusal> {
+        Self::listen().map_err(|error| failed(&format!("signals can not be heard: {error}")))
+    }
+
+    fn listen() -> io::Result<Self> {
+        let mut signals = Signals::new([SIGINT, SIGTERM])?;
+        let handle = signals.handle();
+        let (tell, told) = oneshot::channel();
+        let (unheard, heard) = channel::<()>();
+        std::thread::Builder::new().name("signals".into()).spawn(move || {
+            let mut coming = signals.forever();
+            let Some(first) = coming.next() else { return };
+            let _ = tell.send(first);
+            let _ = std::thread::Builder::new().name("deadline".into()).spawn(move || {
+                if heard.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+                    let _ = emulate_default_handler(first);
+                }
+                handle.close();
+            });
+            if let Some(again) = coming.next() {
+                let _ = emulate_default_handler(again);
+            }
+        })?;
+        Ok(Self { told, _unheard: unheard })
+    }
+
+    /// Waits for it, and says how the program ends by it. To be awaited no more once it has come.
+    pub(super) async fn heard(&mut self) -> Exit {
+        match (&mut self.told).await {
+            Ok(signal) => Exit::Signal(u8::try_from(signal).unwrap_or(u8::MAX)),
+            // The thread is gone without a signal: there will be none.
+            Err(_) => std::future::pending().await,
+        }
+    }
+}

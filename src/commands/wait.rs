@@ -1,0 +1,124 @@
+//! `keepwatch wait SESSION_ID...`: until the sessions have ended, or run. Its exit code is its answer.
+//!
+//! What it says is what a script can not see by itself: a line on standard output for each session as what is waited for
+//! comes true, and on standard error why it takes longer, or will not come.
+
+mod tally;
+
+use super::follow::{Follow, Heard, Watching};
+use super::get::sentence_of;
+use super::{complain, print};
+use crate::api::Client;
+use crate::clock::{Clock, Zone};
+use crate::config::{Exit, Goal, Refusal, Targets, WaitConfig};
+use crate::session::SessionId;
+use crate::text;
+use crate::watch::{Event, EventKind, Fleet, Thresholds};
+use tally::{News, Tally, Why};
+
+/// How many sessions a sentence names; the others are counted.
+const NAMED: usize = 4;
+/// The widest id in a sentence, in columns.
+const WIDEST_ID: usize = 40;
+
+/// Waits. Requests that fail do not end it; a timeout does.
+///
+/// # Errors
+/// The API refuses the key before anything came, or standard output can not be written.
+pub async fn wait(config: WaitConfig) -> Result<Exit, Refusal> {
+    let clock = Clock::system();
+    let watching = Watching {
+        targets: Targets::Ids(config.ids.clone()),
+        interval: config.interval,
+        thresholds: Thresholds::none(),
+    };
+    let mut follow = Follow::start(Client::new(config.endpoint, config.key), clock, watching)?;
+    let deadline = config.timeout.map(|timeout| follow.now().boot.saturating_add(timeout));
+    let mut tally = Tally::new(config.ids, config.goal, config.any, config.exit_status, config.grace);
+    loop {
+        let due = deadline.into_iter().chain(tally.grace_ends()).min();
+        match follow.next(due).await {
+            Heard::Told(told) => {
+                if let Some(fault) = follow.refusal() {
+                    return Err(Refusal { exit: Exit::Key, sentence: sentence_of(fault) });
+                }
+                told.events.iter().for_each(say);
+                for news in tally.take(&follow.fleet, told.missing) {
+                    tell(&news, &follow.fleet, config.ascii)?;
+                }
+            }
+            Heard::Due => {}
+            Heard::Interrupted(exit) => return Ok(exit),
+        }
+        if let Some(exit) = tally.outcome() {
+            return Ok(exit);
+        }
+        let now = follow.now().boot;
+        if deadline.is_some_and(|deadline| deadline <= now) {
+            let after = config.timeout.map(text::length).unwrap_or_default();
+            complain(&format!("timed out after {after}: {}", unfinished(&tally, &follow.fleet)));
+            return Ok(Exit::TimedOut);
+        }
+        if tally.last_chance(now) {
+            follow.ask_now();
+        }
+    }
+}
+
+/// What keeps it from knowing, and that nothing does any more.
+fn say(event: &Event) {
+    if matches!(event.kind, EventKind::Failing { .. } | EventKind::Recovered { .. } | EventKind::Slept(_)) {
+        let of = event.id.as_ref().map(|id| format!("session {}: ", id.shown(WIDEST_ID))).unwrap_or_default();
+        complain(&format!("{of}{}", event.kind.sentence(Zone::Local, event.seen)));
+    }
+}
+
+fn tell(news: &News, fleet: &Fleet, ascii: bool) -> Result<(), Refusal> {
+    match news {
+        News::Holds(id) => {
+            let line = format!("{}  {}\n", id.line(), standing(fleet, id));
+            print(&if ascii { text::to_ascii(&line) } else { line })
+        }
+        News::Never(id, Why::Ended(_)) => {
+            complain(&format!("session {} will not run any more: {}", id.line(), standing(fleet, id)));
+            Ok(())
+        }
+        News::Never(id, Why::Absent(fault)) => {
+            complain(&super::get::sentence(id, fault));
+            Ok(())
+        }
+    }
+}
+
+/// How a session stands, in a line.
+fn standing(fleet: &Fleet, id: &SessionId) -> String {
+    let Some((record, status)) = fleet.get(id).and_then(|record| Some((record, record.status()?))) else {
+        return "no reply about it yet".into();
+    };
+    let Some(last) = record.last.map(|last| fleet.clock().at(last.received)) else {
+        return status.shown(24);
+    };
+    if let Some(verdict) = fleet.verdict(id) {
+        return verdict.line(status, Zone::Local, last);
+    }
+    let expires = record.session.as_ref().and_then(|session| session.expires);
+    let left = expires.and_then(|expires| expires.signed_duration_since(last).to_std().ok());
+    let left = left.map(|left| format!(", {} left", text::countdown(left))).unwrap_or_default();
+    format!("{}{left}", status.shown(24))
+}
+
+fn unfinished(tally: &Tally, fleet: &Fleet) -> String {
+    let open = tally.open();
+    let named: Vec<String> = open
+        .iter()
+        .take(NAMED)
+        .map(|id| format!("{}: {}", id.shown(WIDEST_ID), standing(fleet, id)))
+        .collect();
+    let more = open.len().saturating_sub(NAMED);
+    let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+    let yet = match tally.goal() {
+        Goal::Ended => "not ended",
+        Goal::Running => "not running",
+    };
+    format!("{yet}: {}{more}", named.join("; "))
+}

@@ -1,0 +1,137 @@
+use super::*;
+use crate::clock::later;
+use crate::session::{FaultKind, Session, running};
+use crate::watch::{Input, Scope, Thresholds};
+
+const S: fn(u64) -> Duration = Duration::from_secs;
+
+fn moment(seconds: u64) -> Moment {
+    let wall = later("2026-11-22T12:00:00Z".parse().unwrap(), S(seconds));
+    Moment { wall, mono: S(seconds), boot: S(seconds) }
+}
+
+fn at(seconds: u64) -> Exchange {
+    Exchange { sent: moment(seconds), received: moment(seconds), date: None }
+}
+
+fn id(text: &str) -> SessionId {
+    SessionId::parse(text).unwrap()
+}
+
+/// A tally of `a` and `b`, and the fleet that it reads.
+struct Case {
+    fleet: Fleet,
+    tally: Tally,
+}
+
+fn case(goal: Goal, any: bool, exit_status: bool, grace: u64) -> Case {
+    let mut fleet = Fleet::new(Thresholds::none());
+    fleet.apply(Input::Asked { at: moment(0), ids: vec![id("a"), id("b")] });
+    Case { fleet, tally: Tally::new(vec![id("a"), id("b")], goal, any, exit_status, S(grace)) }
+}
+
+impl Case {
+    fn seen(&mut self, text: &str, seconds: u64, status: Status) -> Vec<News> {
+        let session = Session { status, ..running(text, moment(0).wall, S(900)) };
+        let scope = Scope::One(id(text));
+        self.fleet.apply(Input::Seen { at: at(seconds), scope, sessions: vec![session], malformed: 0 });
+        self.tally.take(&self.fleet, None)
+    }
+
+    fn missing(&mut self, text: &str, seconds: u64) -> Vec<News> {
+        let fault = FaultKind::NotFound.into();
+        self.fleet.apply(Input::Missing { at: at(seconds), id: id(text), fault, next: None });
+        self.tally.take(&self.fleet, Some((id(text), at(seconds))))
+    }
+}
+
+#[test]
+fn all_of_them_have_to_end_and_each_is_told_once() {
+    let mut case = case(Goal::Ended, false, false, 0);
+    assert_eq!(case.seen("a", 1, Status::Running), []);
+    assert_eq!(case.seen("a", 2, Status::Completed), [News::Holds(id("a"))]);
+    assert_eq!(case.tally.outcome(), None);
+    assert_eq!(case.tally.open(), [&id("b")]);
+    assert_eq!(case.seen("b", 3, Status::Error), [News::Holds(id("b"))]);
+    assert_eq!(case.tally.outcome(), Some(Exit::Fine), "how, is told by --exit-status alone");
+}
+
+#[test]
+fn any_of_them_is_enough_with_any() {
+    let mut case = case(Goal::Ended, true, false, 0);
+    case.missing("a", 1);
+    assert_eq!(case.tally.outcome(), None, "the other one may still end");
+    case.seen("b", 2, Status::Completed);
+    assert_eq!(case.tally.outcome(), Some(Exit::Fine));
+}
+
+#[test]
+fn an_error_or_a_timeout_is_told_by_the_exit_status_if_that_is_asked_for() {
+    for (status, exit) in [
+        (Status::Completed, Exit::Fine),
+        (Status::Error, Exit::EndedBadly),
+        (Status::TimedOut, Exit::EndedBadly),
+    ] {
+        let mut case = case(Goal::Ended, false, true, 0);
+        case.seen("a", 1, status.clone());
+        assert_eq!(case.tally.outcome(), None, "{status:?}");
+        case.seen("b", 1, Status::Completed);
+        assert_eq!(case.tally.outcome(), Some(exit), "{status:?}");
+    }
+}
+
+#[test]
+fn a_session_that_has_ended_will_not_run() {
+    for (exit_status, status, exit) in [
+        (false, Status::Completed, Exit::Failed),
+        (false, Status::Error, Exit::Failed),
+        (true, Status::Completed, Exit::Failed),
+        (true, Status::TimedOut, Exit::EndedBadly),
+    ] {
+        let mut case = case(Goal::Running, false, exit_status, 0);
+        let why = Why::Ended(status.clone());
+        assert_eq!(case.seen("a", 1, status), [News::Never(id("a"), why)]);
+        assert_eq!(case.tally.outcome(), Some(exit));
+    }
+}
+
+#[test]
+fn one_that_ran_has_run_whatever_becomes_of_it() {
+    let mut case = case(Goal::Running, false, true, 0);
+    assert_eq!(case.seen("a", 1, Status::Pending), []);
+    assert_eq!(case.seen("a", 2, Status::Running), [News::Holds(id("a"))]);
+    assert_eq!(case.seen("a", 3, Status::Error), []);
+    case.seen("b", 4, Status::Running);
+    assert_eq!(case.tally.outcome(), Some(Exit::Fine));
+}
+
+#[test]
+fn without_grace_a_session_that_is_not_there_ends_the_wait() {
+    let mut case = case(Goal::Ended, false, false, 0);
+    case.missing("a", 1);
+    assert_eq!(case.tally.outcome(), Some(Exit::NoSuchSession));
+}
+
+#[test]
+fn in_its_grace_a_session_may_be_missing_and_is_asked_for_once_more_at_the_end_of_it() {
+    let mut case = case(Goal::Ended, false, false, 30);
+    assert_eq!(case.tally.grace_ends(), None);
+    assert_eq!(case.missing("a", 1), []);
+    assert_eq!(case.tally.grace_ends(), Some(S(31)));
+    assert!(!case.tally.last_chance(S(30)));
+    assert!(case.tally.last_chance(S(31)) && !case.tally.last_chance(S(32)));
+    assert_eq!((case.tally.grace_ends(), case.tally.outcome()), (None, None));
+    assert_eq!(case.missing("a", 30), [], "sent within the grace");
+    assert_eq!(case.missing("a", 31).len(), 1);
+    assert_eq!(case.tally.outcome(), Some(Exit::NoSuchSession));
+}
+
+#[test]
+fn a_session_that_appears_in_its_grace_has_all_of_it_again() {
+    let mut case = case(Goal::Ended, false, false, 30);
+    case.missing("a", 1);
+    assert_eq!(case.seen("a", 20, Status::Running), []);
+    assert_eq!(case.tally.grace_ends(), None);
+    assert_eq!(case.missing("a", 40), []);
+    assert_eq!(case.tally.grace_ends(), Some(S(70)));
+}

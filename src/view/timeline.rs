@@ -1,0 +1,272 @@
+//! What happened, line by line, the newest in view at the bottom: to the selected session, or to all.
+//!
+//! ```text
+//!   ─ What happened ──────────────────── 1 new since your last key ─
+//!   ─ 2026-11-22 ─                                                      where the day changes
+//!   21:04:02  first seen RUNNING, 14m 58s left
+//!   21:04:09  last reply that said otherwise                            before an end
+//!   21:04:12  COMPLETED (endedAt 21:04:11.6)
+//!   21:04:12  ⚑ keep-alive session ended early
+//! ```
+//!
+//! Lines are built from the newest event in view backwards, until the pane is full: a long past costs nothing.
+
+use std::time::Duration;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::{Modifier, Style};
+use ratatui::text::Line;
+
+use super::ink::{self, Text, span};
+use crate::app::{Model, Pane, Part};
+use crate::clock::{Moment, Timestamp};
+use crate::session::SessionId;
+use crate::text;
+use crate::watch::{Event, EventKind, Flag, Seq, Timeline};
+
+/// What a time of day takes, and the blanks after it.
+const TIME: usize = 10;
+/// What an id takes, and the blanks after it.
+const ID: usize = 10;
+/// Below this width, ids and sentences are not side by side.
+const WITH_IDS: usize = 50;
+/// More events than this are not counted: a frame costs the same after a week.
+const MANY: usize = 999;
+/// An event whose time is less certain than this says so.
+const UNCERTAIN: Duration = Duration::from_secs(10);
+
+/// Whose events.
+#[derive(Clone, Copy)]
+enum Of<'a> {
+    One(&'a SessionId),
+    All,
+}
+
+impl Of<'_> {
+    /// The newest first, from `anchor` on if there is one.
+    fn newest<'t>(
+        self,
+        timeline: &'t Timeline,
+        anchor: Option<Seq>,
+    ) -> Box<dyn Iterator<Item = (Seq, &'t Event)> + 't> {
+        let in_view = move |(seq, _): &(Seq, &Event)| anchor.is_some_and(|anchor| *seq > anchor);
+        match self {
+            Self::One(id) => Box::new(timeline.newest_of(id).skip_while(in_view)),
+            Self::All => Box::new(timeline.all().rev().skip_while(in_view)),
+        }
+    }
+}
+
+/// Draws what happened to the selected session, below its rule.
+pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
+    let Some(id) = &model.selected else { return };
+    let keyboard = matches!(model.focus.pane(), Pane::Lower(Part::Timeline) | Pane::Full(Part::Timeline));
+    draw_pane(buffer, area, model, now, Of::One(id), "What happened", keyboard);
+}
+
+/// Draws what happened to all, below its rule.
+pub(super) fn draw_all(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
+    draw_pane(buffer, area, model, now, Of::All, "Events of all sessions", true);
+}
+
+fn draw_pane(
+    buffer: &mut Buffer,
+    area: Rect,
+    model: &Model,
+    now: Moment,
+    of: Of<'_>,
+    title: &str,
+    keyboard: bool,
+) {
+    let theme = model.settings.theme;
+    let (rule, look) =
+        if keyboard { (theme.strong(), theme.strong()) } else { (theme.faint(), Style::new()) };
+    let inner = ink::below(area, 1);
+    let anchor = model.anchor.filter(|_| keyboard);
+    let (height, width) = (usize::from(inner.height), usize::from(inner.width));
+    let with_ids = matches!(of, Of::All) && width >= WITH_IDS;
+    let writer = Writer { model, width, with_ids, time: TIME, now };
+    let lines = writer.last(of.newest(model.fleet.timeline(), anchor), height);
+    ink::rule(buffer, ink::row(area, 0), rule, &span(title, look), &note(model, of, anchor));
+    if lines.is_empty() {
+        ink::write(buffer, ink::indent(inner, 1), &Line::styled("nothing yet", theme.faint()));
+    }
+    for (down, line) in lines.iter().enumerate() {
+        ink::write(buffer, ink::indent(ink::row(inner, down), 1), line);
+    }
+}
+
+/// What the reader does not see of it: what came since, and that there is more below.
+fn note(model: &Model, of: Of<'_>, anchor: Option<Seq>) -> String {
+    let timeline = model.fleet.timeline();
+    let since = |seq: Seq| {
+        let newer = of.newest(timeline, None).take_while(|(newer, _)| *newer >= seq);
+        newer.take(MANY.saturating_add(1)).count()
+    };
+    let counted = |count: usize| if count > MANY { format!("over {MANY}") } else { count.to_string() };
+    let new = if model.touched { since(model.read_until) } else { 0 };
+    let under = anchor.map_or(0, |anchor| since(anchor.saturating_add(1)));
+    match (new, under) {
+        (0, 0) => String::new(),
+        (0, under) => format!("↓ {} more", counted(under)),
+        (new, 0) => format!("{} new since your last key", counted(new)),
+        (new, under) => format!("↓ {} more, {} new since your last key", counted(under), counted(new)),
+    }
+}
+
+/// The last `most` lines about a session, for where they stand among other lines.
+pub(super) fn last_lines(model: &Model, id: &SessionId, width: usize, most: usize, now: Moment) -> Vec<Text> {
+    let writer = Writer { model, width, with_ids: false, time: super::page::LABEL.saturating_sub(1), now };
+    writer.last(Of::One(id).newest(model.fleet.timeline(), None), most)
+}
+
+/// The selected session's events, the first that can be the last in view, and the lines in view.
+pub(super) fn extent(model: &Model, area: Rect) -> (Vec<Seq>, usize, usize) {
+    model.selected.as_ref().map_or((Vec::new(), 0, 0), |id| extent_of(model, area, Of::One(id)))
+}
+
+/// The same of all events.
+pub(super) fn extent_of_all(model: &Model, area: Rect) -> (Vec<Seq>, usize, usize) {
+    extent_of(model, area, Of::All)
+}
+
+fn extent_of(model: &Model, area: Rect, of: Of<'_>) -> (Vec<Seq>, usize, usize) {
+    let mut seqs: Vec<Seq> = of.newest(model.fleet.timeline(), None).map(|(seq, _)| seq).collect();
+    seqs.reverse();
+    let height = usize::from(area.height.saturating_sub(1));
+    let least = height.saturating_sub(1).min(seqs.len().saturating_sub(1));
+    (seqs, least, height)
+}
+
+/// Writes events as lines.
+struct Writer<'a> {
+    model: &'a Model,
+    width: usize,
+    with_ids: bool,
+    /// The columns of the time.
+    time: usize,
+    now: Moment,
+}
+
+impl Writer<'_> {
+    /// The last `most` lines of `events`, which come the newest first; in order.
+    fn last<'e>(&self, events: impl Iterator<Item = (Seq, &'e Event)>, most: usize) -> Vec<Text> {
+        let zone = self.model.settings.zone;
+        let today = zone.date(self.model.server_time(self.now));
+        let mut lines: Vec<Text> = Vec::new(); // the newest first
+        let mut day: Option<String> = None;
+        for (_, event) in events {
+            let own = zone.date(event.seen);
+            if let Some(later) = day.replace(own.clone()).filter(|later| *later != own) {
+                lines.push(self.separator(&later));
+            }
+            if lines.len() >= most {
+                lines.truncate(most);
+                lines.reverse();
+                return lines;
+            }
+            lines.extend(self.lines(event).into_iter().rev());
+        }
+        if let Some(first) = day.filter(|day| *day != today) {
+            lines.push(self.separator(&first));
+        }
+        lines.truncate(most);
+        lines.reverse();
+        lines
+    }
+
+    fn separator(&self, day: &str) -> Text {
+        Line::styled(format!("─ {day} ─"), self.model.settings.theme.faint())
+    }
+
+    /// An event, and before an end the last reply that said otherwise.
+    fn lines(&self, event: &Event) -> Vec<Text> {
+        let theme = self.model.settings.theme;
+        let mut lines = Vec::new();
+        if let EventKind::Ended { last_alive: Some((at, was)), .. } = &event.kind {
+            let text = format!("last reply that said {}", was.shown(24));
+            lines.extend(self.line(event, *at, &text, theme.faint(), theme.faint()));
+        }
+        let zone = self.model.settings.zone;
+        let mut sentence = event.kind.sentence(zone, self.model.server_time(self.now));
+        if let EventKind::Flagged(_) = event.kind {
+            sentence = format!("{} {sentence}", theme.flag());
+        }
+        sentence.push_str(&self.uncertainty(event));
+        let (first, rest) = self.look(&event.kind);
+        lines.extend(self.line(event, event.seen, &sentence, first, rest));
+        lines
+    }
+
+    /// Where it may have happened long before it was seen.
+    fn uncertainty(&self, event: &Event) -> String {
+        let told = matches!(event.kind, EventKind::Slept(_) | EventKind::Together { .. });
+        let wide = event.when.width().is_some_and(|width| width > UNCERTAIN);
+        match event.when.earliest.filter(|_| wide && !told) {
+            Some(earliest) => {
+                format!(" (after {})", self.model.settings.zone.short(earliest, event.when.latest))
+            }
+            None => String::new(),
+        }
+    }
+
+    /// The looks of the first word, and of the rest.
+    fn look(&self, kind: &EventKind) -> (Style, Style) {
+        let theme = self.model.settings.theme;
+        let all = |style| (style, style);
+        match kind {
+            EventKind::Ended { status, .. } => {
+                let style = theme.status(status).1.remove_modifier(Modifier::DIM);
+                (style.add_modifier(Modifier::BOLD), theme.faint())
+            }
+            EventKind::Flagged(Flag::Error | Flag::Overdue) => all(theme.bad()),
+            EventKind::Overdue { .. } | EventKind::Contradicted { .. } => all(theme.bad()),
+            EventKind::Flagged(_)
+            | EventKind::Together { .. }
+            | EventKind::NotFound(_)
+            | EventKind::Failing { .. }
+            | EventKind::Slept(_)
+            | EventKind::ClockSet { .. }
+            | EventKind::Unlisted => all(theme.warn()),
+            EventKind::Recovered { .. } | EventKind::FoundAgain(_) => all(theme.good()),
+            EventKind::Successor(_) => all(theme.coming()),
+            EventKind::FirstSeen { .. }
+            | EventKind::Changed { .. }
+            | EventKind::ExpiryMoved { .. }
+            | EventKind::KeepAlive(_)
+            | EventKind::Region { .. }
+            | EventKind::Context(_)
+            | EventKind::Metadata
+            | EventKind::TrafficStarted
+            | EventKind::TrafficStopped { .. } => all(Style::new()),
+        }
+    }
+
+    /// A sentence behind its time, and behind its session where that is not known anyway.
+    fn line(&self, event: &Event, at: Timestamp, sentence: &str, first: Style, rest: Style) -> Vec<Text> {
+        let theme = self.model.settings.theme;
+        let id = event.id.as_ref().map(|id| id.start(8)).unwrap_or_default();
+        let before = if self.with_ids { self.time.saturating_add(ID) } else { self.time };
+        let room = self.width.saturating_sub(before).saturating_sub(2).max(8);
+        let time = super::page::pad(&self.model.settings.zone.time(at), self.time);
+        let mut lines = Vec::new();
+        for (nth, part) in text::wrap(sentence, room).into_iter().enumerate() {
+            let mut spans = if nth == 0 {
+                let id = if self.with_ids { super::page::pad(&id, ID) } else { String::new() };
+                vec![span(time.clone(), theme.faint()), span(id, Style::new())]
+            } else {
+                vec![span(" ".repeat(before), Style::new())]
+            };
+            match part.split_once(' ').filter(|_| nth == 0) {
+                Some((word, others)) => {
+                    spans.push(span(word.to_owned(), first));
+                    spans.push(span(format!(" {others}"), rest));
+                }
+                None => spans.push(span(part, if nth == 0 { first } else { rest })),
+            }
+            lines.push(spans.into());
+        }
+        lines
+    }
+}

@@ -1,0 +1,346 @@
+//! The commands that watch without a screen: events, wait, explain, and what comes where no screen can be shown.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread::JoinHandle;
+
+use keepwatch::simulator::{Ending, Fault, On, StatusCode, What};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use crate::harness::{Api, KEY, PATIENCE, PROGRAM, Terminal, clean_env, wait_until};
+
+const ID: &str = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de";
+/// Metadata, which nothing but `--with-metadata` prints.
+const CANARY: &str = "cAnArYoFmEtAdAtA";
+
+/// A keep-alive session that runs until it is told to end, and others that have ended.
+const SESSIONS: &str = r#"
+[[session]]
+id = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de"
+created = "-2s"
+timeout = "15m"
+keep_alive = true
+metadata = { owner = "cAnArYoFmEtAdAtA", url = "wss://c/?signingKey=cAnArY77" }
+[[session]]
+id = "s-2"
+created = "-2s"
+timeout = "15m"
+metadata = { owner = "cAnArYoFmEtAdAtA" }
+[[session]]
+id = "ended-1"
+created = "-10m"
+timeout = "15m"
+ends = { at = "-9m" }
+[[session]]
+id = "error-1"
+created = "-10m"
+ends = { at = "-9m", status = "ERROR" }
+[[session]]
+id = "timed-out-1"
+created = "-10m"
+timeout = "5m"
+"#;
+
+/// The program, its output read line by line.
+struct Headless {
+    child: Child,
+    lines: Receiver<String>,
+    out: String,
+    err: Option<JoinHandle<String>>,
+}
+
+struct End {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+impl Headless {
+    fn start(api: &Api, args: &[&str]) -> Self {
+        Self::with(api, args, KEY)
+    }
+
+    fn with(api: &Api, args: &[&str], key: &str) -> Self {
+        let mut child = Command::new(PROGRAM)
+            .args(args)
+            .env_clear()
+            .envs(clean_env())
+            .env("BROWSERBASE_BASE_URL", &api.url)
+            .env("BROWSERBASE_API_KEY", key)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (tell, lines) = channel();
+        let out = BufReader::new(child.stdout.take().unwrap());
+        std::thread::spawn(move || out.lines().map_while(Result::ok).try_for_each(|line| tell.send(line)));
+        let mut errors = child.stderr.take().unwrap();
+        let err = std::thread::spawn(move || {
+            let mut text = String::new();
+            let _ = errors.read_to_string(&mut text);
+            text
+        });
+        Self { child, lines, out: String::new(), err: Some(err) }
+    }
+
+    /// The next line that holds `text`.
+    fn line(&mut self, text: &str) -> String {
+        loop {
+            let line = self.lines.recv_timeout(PATIENCE);
+            let line = line.unwrap_or_else(|_| panic!("never printed: {text}\n{}", self.out));
+            self.out.push_str(&format!("{line}\n"));
+            if line.contains(text) {
+                return line;
+            }
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_raw(self.child.id().try_into().unwrap()).unwrap(), signal).unwrap();
+    }
+
+    /// Waits for the end, and holds that no secret was printed.
+    fn end(mut self, api: &Api) -> End {
+        while let Ok(line) = self.lines.recv_timeout(PATIENCE) {
+            self.out.push_str(&format!("{line}\n"));
+        }
+        let code = self.child.wait().unwrap().code();
+        let end =
+            End { code, out: std::mem::take(&mut self.out), err: self.err.take().unwrap().join().unwrap() };
+        leaks_nothing(api, &format!("{}{}", end.out, end.err));
+        assert!(!end.err.contains("panicked"), "{}", end.err);
+        end
+    }
+}
+
+impl Drop for Headless {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn leaks_nothing(api: &Api, text: &str) {
+    assert!(!text.contains(KEY) && !text.contains("cAnArY77"), "a key was printed: {text}");
+    for url in api.connect_urls() {
+        assert!(!text.contains(url.split("signingKey=").nth(1).unwrap_or(&url)), "{url} was printed");
+    }
+}
+
+fn run(api: &Api, args: &[&str]) -> End {
+    Headless::start(api, args).end(api)
+}
+
+#[test]
+fn events_streams_an_early_keep_alive_end_with_its_verdict_and_then_ends() {
+    let api = Api::serve(SESSIONS);
+    let mut events = Headless::start(&api, &["events", "-i", "1s", ID]);
+    events.line("\"first_seen\"");
+    assert!(api.control.end(ID, Ending::Completed));
+    let end = events.end(&api);
+    assert_eq!((end.code, end.err.as_str()), (Some(0), ""), "{}", end.out);
+    let lines: Vec<Value> = end.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let names: Vec<&str> = lines.iter().map(|line| line["event"].as_str().unwrap()).collect();
+    assert_eq!(names, ["first_seen", "ended", "flagged"]);
+    assert!(lines.iter().all(|line| line["v"] == 1 && line["session"] == ID));
+    let ended = &lines[1];
+    assert_eq!(ended["status"], "COMPLETED");
+    assert_eq!(ended["verdict"]["name"], "keep_alive_ended_early");
+    assert!(ended["verdict"]["line"].as_str().unwrap().contains("unused, keep-alive on"), "{ended}");
+    let times = ["not_before", "not_after", "observed_at"].map(|name| ended[name].as_str().unwrap());
+    assert!(times.is_sorted(), "{times:?}");
+    assert!(!end.out.contains(CANARY), "{}", end.out);
+}
+
+#[test]
+fn events_without_ids_follows_all_that_run_and_goes_on_while_the_api_fails() {
+    let api = Api::serve(SESSIONS);
+    let mut events = Headless::start(&api, &["events", "-i", "1s"]);
+    events.line("first_seen");
+    events.line("first_seen");
+    api.control.fault(Fault::status(On::All, StatusCode::SERVICE_UNAVAILABLE));
+    let failing: Value = serde_json::from_str(&events.line("polls_failing")).unwrap();
+    assert!(failing["request_id"].as_str().unwrap().starts_with("req-"), "{failing}");
+    assert!(failing["session"].is_null());
+    api.control.heal();
+    events.line("polls_recovered");
+    api.control.end("s-2", Ending::Error);
+    assert!(events.line("\"ended\"").contains("\"s-2\""));
+    events.signal(Signal::INT);
+    let end = events.end(&api);
+    assert_eq!(end.code, Some(130), "{}", end.err);
+    assert!(!end.out.contains(CANARY) && !end.out.contains("ended-1"), "{}", end.out);
+}
+
+#[test]
+fn events_as_text_are_lines_for_people() {
+    let api = Api::serve(SESSIONS);
+    let end = run(&api, &["events", "--format", "text", "--utc", "ended-1"]);
+    assert_eq!(end.code, Some(0), "{}", end.err);
+    let lines: Vec<&str> = end.out.lines().collect();
+    assert!(lines[0].contains("  ended-1   first seen already COMPLETED, ended at "), "{}", end.out);
+    assert!(lines[1].contains("verdict (likely): COMPLETED after 1m 00s, 14m 00s unused"), "{}", end.out);
+}
+
+#[test]
+fn a_stream_whose_reader_goes_ends_quietly_even_while_nothing_happens() {
+    let api = Api::serve(SESSIONS);
+    let script = format!("{{ '{PROGRAM}' events s-2; echo $? >&2; }} | head -n 1");
+    let output = Command::new("/bin/sh")
+        .args(["-c", &script])
+        .env_clear()
+        .envs(clean_env())
+        .env("BROWSERBASE_BASE_URL", &api.url)
+        .env("BROWSERBASE_API_KEY", KEY)
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "0\n");
+    assert!(output.stdout.ends_with(b"}\n"));
+}
+
+#[test]
+fn a_key_that_is_refused_ends_what_watches_at_once() {
+    let api = Api::serve(SESSIONS);
+    for args in [&["events"][..], &["events", "s-2"], &["wait", "s-2"], &["explain", "s-2"], &["s-2"]] {
+        let end = Headless::with(&api, args, "wrong").end(&api);
+        assert_eq!((end.code, end.out.as_str()), (Some(3), ""), "{args:?}: {}", end.err);
+        assert!(end.err.contains("refuses the key (401)"), "{args:?}: {}", end.err);
+    }
+}
+
+#[test]
+fn wait_ends_with_the_sessions_and_prints_a_line_of_each() {
+    let api = Api::serve(SESSIONS);
+    let mut wait = Headless::start(&api, &["wait", "-i", "1s", "ended-1", "s-2"]);
+    assert!(wait.line("ended-1").contains("COMPLETED after 1m 00s"));
+    api.control.end("s-2", Ending::Error);
+    let end = wait.end(&api);
+    assert_eq!((end.code, end.err.as_str()), (Some(0), ""));
+    assert!(end.out.lines().last().unwrap().starts_with("s-2  ERROR after "), "{}", end.out);
+}
+
+#[test]
+fn waits_exit_code_is_its_answer() {
+    let api = Api::serve(SESSIONS);
+    for (args, code, said) in [
+        (&["ended-1"][..], 0, ""),
+        (&["error-1"], 0, ""),
+        (&["--exit-status", "ended-1"], 0, ""),
+        (&["--exit-status", "ended-1", "error-1"], 6, ""),
+        (&["--exit-status", "timed-out-1"], 6, ""),
+        (&["--any", "s-2", "ended-1"], 0, ""),
+        (&["--for", "running", "s-2"], 0, ""),
+        (&["--for", "running", "ended-1"], 1, "will not run any more"),
+        (&["--for", "running", "--exit-status", "error-1"], 6, "will not run any more"),
+        (&["--timeout", "1s", "s-2"], 7, "timed out after 1s: not ended: s-2: "),
+        (&["no-such-1"], 4, "404"),
+        (&["--any", "no-such-1", "ended-1"], 0, ""),
+        (&["--grace", "1s", "no-such-1"], 4, "404"),
+        (&["--grace", "1h", "--timeout", "1s", "no-such-1"], 7, "no reply about it yet"),
+    ] {
+        let args: Vec<&str> = ["wait"].iter().chain(args).copied().collect();
+        let end = run(&api, &args);
+        assert_eq!(end.code, Some(code), "{args:?}: {}{}", end.out, end.err);
+        assert!(end.err.contains(said), "{args:?}: {}", end.err);
+        assert!(!end.out.contains(CANARY) && !end.err.contains(CANARY));
+    }
+}
+
+#[test]
+fn wait_says_once_that_polls_fail_and_once_that_they_recover() {
+    let api = Api::serve(SESSIONS);
+    api.control.fault(Fault::new(On::All, What::Dropped).times(3));
+    let end = run(&api, &["wait", "-i", "1s", "ended-1"]);
+    assert_eq!(end.code, Some(0), "{}", end.err);
+    let said: Vec<&str> = end.err.lines().collect();
+    assert_eq!(said.len(), 2, "{}", end.err);
+    assert!(said[0].contains("polls fail: ") && said[1].contains("polls succeed again"), "{}", end.err);
+}
+
+#[test]
+fn a_session_that_is_gone_is_as_one_that_is_not_there() {
+    let api = Api::serve(SESSIONS);
+    api.control.fault(Fault::status(On::Retrieve, StatusCode::GONE));
+    let end = run(&api, &["wait", "s-2"]);
+    assert_eq!(end.code, Some(4), "{}", end.err);
+    assert!(end.err.contains("410"), "{}", end.err);
+}
+
+#[test]
+fn signals_end_what_watches_without_a_screen() {
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        for args in [&["events", "s-2"][..], &["wait", "s-2"], &["s-2"]] {
+            let api = Api::serve(SESSIONS);
+            let headless = Headless::start(&api, args);
+            wait_until("a request", || !api.log().is_empty());
+            headless.signal(signal);
+            let end = headless.end(&api);
+            assert_eq!(end.code, Some(code), "{args:?} {signal:?}: {}", end.err);
+        }
+    }
+}
+
+#[test]
+fn explain_prints_the_evidence_by_two_requests() {
+    let api = Api::serve(SESSIONS);
+    let end = run(&api, &["explain", "ended-1"]);
+    assert_eq!((end.code, end.err.as_str()), (Some(0), ""));
+    for claim in
+        ["evidence for session ended-1", "COMPLETED after 1m 00s", "15m (the project's default is 5m)"]
+    {
+        assert!(end.out.contains(claim), "{claim}\n{}", end.out);
+    }
+    let paths: Vec<String> = api.log().into_iter().map(|hit| hit.path).collect();
+    assert_eq!(paths, ["/v1/sessions/ended-1", "/v1/projects"]);
+}
+
+#[test]
+fn explain_tells_metadata_only_if_it_is_asked_for() {
+    let api = Api::serve(SESSIONS);
+    assert!(!run(&api, &["explain", ID]).out.contains(CANARY));
+    let with = run(&api, &["explain", "--with-metadata", ID]);
+    assert!(with.out.contains(CANARY) && with.out.contains("signingKey=••••"), "{}", with.out);
+}
+
+#[test]
+fn explain_does_without_projects_and_ends_as_get_does() {
+    let api = Api::serve(SESSIONS);
+    api.control.fault(Fault::status(On::Projects, StatusCode::FORBIDDEN));
+    let end = run(&api, &["explain", "ended-1"]);
+    assert_eq!((end.code, end.err.as_str()), (Some(0), ""));
+    assert!(end.out.contains("  timeout      15m\n"), "{}", end.out);
+
+    let missing = run(&api, &["explain", "no-such-1"]);
+    assert_eq!(missing.code, Some(4));
+    assert!(missing.out.contains("[request req-") && missing.err.contains("404"), "{}", missing.out);
+
+    api.control.fault(Fault::new(On::Retrieve, What::Dropped));
+    assert_eq!(run(&api, &["explain", "ended-1"]).code, Some(5));
+}
+
+#[test]
+fn without_a_screen_events_are_streamed_as_text() {
+    let api = Api::serve(SESSIONS);
+    let mut piped = Headless::start(&api, &["-i", "1s", "s-2"]);
+    piped.line("s-2       first seen RUNNING");
+    api.control.end("s-2", Ending::Completed);
+    let end = piped.end(&api);
+    assert_eq!(end.code, Some(0));
+    assert!(end.err.contains("not a terminal") && end.err.contains("streamed as text"), "{}", end.err);
+    assert!(end.out.contains("verdict ("), "{}", end.out);
+}
+
+#[test]
+fn on_a_terminal_that_can_not_place_text_events_are_streamed_too() {
+    let api = Api::serve(SESSIONS);
+    let mut terminal = Terminal::keepwatch(&api, &["ended-1"], &[("TERM", "dumb")], 100, 30);
+    terminal.wait_for("first seen already COMPLETED");
+    assert!(terminal.wait_for("verdict (likely)").contains("TERM is \"dumb\""));
+    assert_eq!(terminal.end().exit_code(), 0);
+    let raw = terminal.raw();
+    assert!(!raw.contains(&0x1b), "not one escape sequence: {}", String::from_utf8_lossy(&raw));
+    terminal.leaks_nothing(&api, &[]);
+}
