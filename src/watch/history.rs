@@ -32,6 +32,12 @@ impl Traffic {
         self.samples.push_back((at, bytes));
     }
 
+    /// The memory that the observations take, in bytes.
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> usize {
+        self.samples.capacity() * size_of::<(Duration, i64)>()
+    }
+
     /// Bytes per second between the last two observations; `None` before there are two, and where the number fell.
     #[must_use]
     pub fn rate(&self) -> Option<f64> {
