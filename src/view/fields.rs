@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ratatui::style::{Modifier, Style};
-use ratatui::text::Line;
+use ratatui::text::{Line, Span};
 
 use super::cells;
 use super::ink::{Text, span};
@@ -18,6 +18,8 @@ use crate::watch::{Left, Presence, Record, cost};
 
 /// How many lines of metadata, and of fields beyond the contract, are shown.
 const MOST_LINES: usize = 400;
+/// The lines of metadata that stand among other fields.
+const FLOWED: usize = 2;
 /// The longest value, in columns.
 const LONGEST: usize = 4000;
 
@@ -354,6 +356,34 @@ impl Fields<'_> {
     }
 }
 
+/// Keys and values one behind the other, nested keys as paths, in [`FLOWED`] lines at most.
+fn flow(page: &mut Page, metadata: &Metadata) {
+    let (theme, room) = (page.theme, page.room().saturating_sub(1));
+    let (mut path, mut line): (Vec<String>, Vec<Span<'static>>) = (Vec::new(), Vec::new());
+    let mut lines = 0;
+    for entry in metadata.entries(MOST_LINES) {
+        path.truncate(entry.depth);
+        path.push(entry.key.shown(room));
+        let Some(value) = entry.value else { continue };
+        let key = text::fit(&path.join("."), room / 2);
+        let value = text::fit(&value.shown(room), room.saturating_sub(text::width(&key)).saturating_sub(1));
+        let used: usize = line.iter().map(|span| text::width(&span.content)).sum();
+        let wide = text::width(&key).saturating_add(text::width(&value)).saturating_add(4);
+        if used > 0 && used.saturating_add(wide) > room {
+            page.field(if lines == 0 { "metadata" } else { "" }, std::mem::take(&mut line));
+            lines += 1;
+            if lines == FLOWED {
+                return;
+            }
+        }
+        let gap = if line.is_empty() { "" } else { "   " };
+        line.extend([span(format!("{gap}{key} "), theme.faint()), span(value, Style::new())]);
+    }
+    if !line.is_empty() {
+        page.field(if lines == 0 { "metadata" } else { "" }, line);
+    }
+}
+
 /// What the session's creator attached: as a tree if `full`, else in a line or two.
 pub(super) fn metadata(page: &mut Page, model: &Model, record: &Record, full: bool) {
     let theme = page.theme;
@@ -367,8 +397,7 @@ pub(super) fn metadata(page: &mut Page, model: &Model, record: &Record, full: bo
         return say(page, "hidden; H shows it");
     }
     if !full {
-        let line = metadata.line(page.room().saturating_mul(2).saturating_sub(8));
-        return page.wrapped("metadata", &line, Style::new());
+        return flow(page, metadata);
     }
     page.lines.push(Line::styled(" metadata", theme.faint()));
     let entries = metadata.entries(MOST_LINES);
