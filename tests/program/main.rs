@@ -15,5 +15,6 @@ mod ends;
 mod harness;
 mod headless;
 mod picture;
+mod piped;
 mod scenarios;
 mod screen;
