@@ -68,13 +68,14 @@ impl Fleet {
             self.deadlines.extend(deadline.map(|at| (at, id.clone())));
             record.deadline = deadline;
         }
-        let ended = record.ended.is_some();
-        if ended {
+        if record.ended.is_some() {
             match self.verdict(id).map(|verdict| verdict.cause) {
                 Some(Cause::Failed) => flags.push(Flag::Error),
                 Some(Cause::KeptAlive { .. }) => flags.push(Flag::EndedEarly),
                 _ => {}
             }
+        } else if flags.is_empty() && record.flags.is_empty() {
+            return; // as of most sessions at most times
         }
         self.raise(id, &flags, now, out);
     }

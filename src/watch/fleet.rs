@@ -175,10 +175,7 @@ impl Fleet {
         list: Option<u64>,
         out: &mut Vec<Event>,
     ) {
-        if !self.records.contains_key(&id) {
-            self.records.insert(id.clone(), Record::new(id.clone(), false));
-        }
-        let Some(record) = self.records.get_mut(&id) else { return };
+        let record = self.records.entry(id.clone()).or_insert_with(|| Record::new(id.clone(), false));
         record.listed = list.unwrap_or(record.listed);
         let is_first = record.session.is_none();
         let Some(taken) = record.take(at, session, list.is_some(), &self.clock) else { return };
@@ -420,5 +417,7 @@ impl Fleet {
     }
 }
 
+#[cfg(test)]
+mod day;
 #[cfg(test)]
 mod tests;

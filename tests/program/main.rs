@@ -13,6 +13,7 @@ mod contract;
 mod documents;
 mod ends;
 mod harness;
+mod incidents;
 mod headless;
 mod picture;
 mod piped;
