@@ -1,19 +1,19 @@
 //! The commands that watch without a screen: events, wait, explain, and what comes where no screen can be shown.
 
-use std::io::{BufRead as _, BufReader, Read as _};
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
-use std::thread::JoinHandle;
+use std::process::{Command, Stdio};
 
 use keepwatch::simulator::{Ending, Fault, On, StatusCode, What};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::harness::{Api, KEY, PATIENCE, PROGRAM, Terminal, clean_env, wait_until};
+use crate::harness::{Api, KEY, PROGRAM, Terminal, clean_env, wait_until};
+use crate::piped::{End, Headless};
 
 const ID: &str = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de";
 /// Metadata, which nothing but `--with-metadata` prints.
 const CANARY: &str = "cAnArYoFmEtAdAtA";
+/// A key in a URL in metadata, which nothing prints.
+const SIGNING_KEY: &str = "cAnArY77";
 
 /// A keep-alive session that runs until it is told to end, and others that have ended.
 const SESSIONS: &str = r#"
@@ -43,95 +43,10 @@ created = "-10m"
 timeout = "5m"
 "#;
 
-/// The program, its output read line by line.
-struct Headless {
-    child: Child,
-    lines: Receiver<String>,
-    out: String,
-    err: Option<JoinHandle<String>>,
-}
-
-struct End {
-    code: Option<i32>,
-    out: String,
-    err: String,
-}
-
-impl Headless {
-    fn start(api: &Api, args: &[&str]) -> Self {
-        Self::with(api, args, KEY)
-    }
-
-    fn with(api: &Api, args: &[&str], key: &str) -> Self {
-        let mut child = Command::new(PROGRAM)
-            .args(args)
-            .env_clear()
-            .envs(clean_env())
-            .env("BROWSERBASE_BASE_URL", &api.url)
-            .env("BROWSERBASE_API_KEY", key)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let (tell, lines) = channel();
-        let out = BufReader::new(child.stdout.take().unwrap());
-        std::thread::spawn(move || out.lines().map_while(Result::ok).try_for_each(|line| tell.send(line)));
-        let mut errors = child.stderr.take().unwrap();
-        let err = std::thread::spawn(move || {
-            let mut text = String::new();
-            let _ = errors.read_to_string(&mut text);
-            text
-        });
-        Self { child, lines, out: String::new(), err: Some(err) }
-    }
-
-    /// The next line that holds `text`.
-    fn line(&mut self, text: &str) -> String {
-        loop {
-            let line = self.lines.recv_timeout(PATIENCE);
-            let line = line.unwrap_or_else(|_| panic!("never printed: {text}\n{}", self.out));
-            self.out.push_str(&format!("{line}\n"));
-            if line.contains(text) {
-                return line;
-            }
-        }
-    }
-
-    fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_raw(self.child.id().try_into().unwrap()).unwrap(), signal).unwrap();
-    }
-
-    /// Waits for the end, and holds that no secret was printed.
-    fn end(mut self, api: &Api) -> End {
-        while let Ok(line) = self.lines.recv_timeout(PATIENCE) {
-            self.out.push_str(&format!("{line}\n"));
-        }
-        let code = self.child.wait().unwrap().code();
-        let end =
-            End { code, out: std::mem::take(&mut self.out), err: self.err.take().unwrap().join().unwrap() };
-        leaks_nothing(api, &format!("{}{}", end.out, end.err));
-        assert!(!end.err.contains("panicked"), "{}", end.err);
-        end
-    }
-}
-
-impl Drop for Headless {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn leaks_nothing(api: &Api, text: &str) {
-    assert!(!text.contains(KEY) && !text.contains("cAnArY77"), "a key was printed: {text}");
-    for url in api.connect_urls() {
-        assert!(!text.contains(url.split("signingKey=").nth(1).unwrap_or(&url)), "{url} was printed");
-    }
-}
-
 fn run(api: &Api, args: &[&str]) -> End {
-    Headless::start(api, args).end(api)
+    let end = Headless::start(api, args).end(api);
+    assert!(!end.out.contains(SIGNING_KEY) && !end.err.contains(SIGNING_KEY), "{}{}", end.out, end.err);
+    end
 }
 
 #[test]

@@ -16,5 +16,6 @@ mod harness;
 mod incidents;
 mod headless;
 mod picture;
+mod piped;
 mod scenarios;
 mod screen;

@@ -1,0 +1,98 @@
+use super::*;
+use crate::cli::Cli;
+use clap::Parser as _;
+
+const MIN: std::time::Duration = std::time::Duration::from_secs(60);
+
+fn config(args: &[&str], vars: &[(&str, &str)]) -> Result<Config, Refusal> {
+    let cli = Cli::try_parse_from(std::iter::once(&"keepwatch").chain(args)).unwrap();
+    Config::new(cli.command, cli.watch, &Environment::new(vars.iter().copied()), args.contains(&"--"))
+}
+
+fn watch(args: &[&str], vars: &[(&str, &str)]) -> WatchConfig {
+    let vars: Vec<(&str, &str)> =
+        vars.iter().copied().chain([("BROWSERBASE_API_KEY", "bb_test_1")]).collect();
+    match config(args, &vars) {
+        Ok(Config::Watch(watch)) => watch,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn refused(args: &[&str], vars: &[(&str, &str)]) -> (u8, String) {
+    let refusal = config(args, vars).unwrap_err();
+    (refusal.exit.into(), refusal.sentence)
+}
+
+#[test]
+fn without_ids_all_sessions_are_watched_and_each_id_counts_once() {
+    assert_eq!(watch(&[], &[]).targets, Targets::All);
+    let Targets::Ids(ids) = watch(&["a-1", "b-2", "a-1"], &[]).targets else { panic!() };
+    assert_eq!(ids.iter().map(SessionId::raw).collect::<Vec<_>>(), ["a-1", "b-2"]);
+}
+
+#[test]
+fn a_missing_key_names_the_variable_and_the_demo() {
+    let (code, sentence) = refused(&[], &[("BROWSERBASE_API_KEY", " ")]);
+    assert_eq!(code, 3);
+    assert!(sentence.contains("BROWSERBASE_API_KEY") && sentence.contains("keepwatch demo"), "{sentence}");
+    assert_eq!(refused(&[], &[("BROWSERBASE_API_KEY", "two words")]).0, 3);
+}
+
+#[test]
+fn a_word_that_is_nearly_a_command_is_not_asked_for_as_a_session() {
+    for (word, meant) in [
+        ("siumlate", "keepwatch simulate"),
+        ("dmeo", "keepwatch demo"),
+        ("gt", "keepwatch get"),
+        ("evnets", "keepwatch events"),
+        ("wiat", "keepwatch wait"),
+        ("explian", "keepwatch explain"),
+    ] {
+        let (code, sentence) = refused(&[word], &[("BROWSERBASE_API_KEY", "k")]);
+        assert_eq!(code, 2);
+        assert!(sentence.contains(meant), "{sentence}");
+    }
+    assert_eq!(refused(&["histroy"], &[("BROWSERBASE_API_KEY", "k")]).0, 2);
+    watch(&["--", "histroy"], &[]);
+    watch(&["6512bd43-d9ca-4e02-9a67-91f2c1a0b3de"], &[]);
+    watch(&["s-0001"], &[]);
+    watch(&["string"], &[]);
+}
+
+#[test]
+fn what_watches_without_a_screen_takes_its_options_and_any_word_for_an_id() {
+    let vars = [("BROWSERBASE_API_KEY", "k"), ("LANG", "C.UTF-8")];
+    let Ok(Config::Events(events)) = config(&["events", "--warn", "2m", "--idle", "1h"], &vars) else {
+        panic!()
+    };
+    assert_eq!((events.targets, events.form), (Targets::All, Form::Json));
+    assert_eq!(events.thresholds, Thresholds::new(vec![MIN * 2], MIN * 60));
+    let text = config(&["events", "history", "--format", "text", "--utc"], &vars);
+    let Ok(Config::Events(events)) = text else { panic!("{text:?}") };
+    assert_eq!(events.form, Form::Text { zone: Zone::Utc, ascii: false });
+    let wait = ["wait", "a", "a", "b", "--for", "running", "--any", "--timeout", "30m", "--grace", "1m"];
+    let Ok(Config::Wait(wait)) = config(&wait, &vars) else { panic!() };
+    assert_eq!((wait.ids.len(), wait.goal, wait.any, wait.exit_status), (2, cli::Goal::Running, true, false));
+    assert_eq!((wait.timeout, wait.grace), (Some(MIN * 30), MIN));
+    let Ok(Config::Explain(explain)) = config(&["explain", "a", "--rate-hour", "0.1"], &vars) else {
+        panic!()
+    };
+    assert!(!explain.options.with_metadata && explain.options.rates.hour < 0.11);
+    assert_eq!(refused(&["explain", "a"], &[]).0, 3);
+}
+
+#[test]
+fn the_look_follows_the_options_then_the_environment() {
+    let look = |args: &[&str], vars: &[(&str, &str)]| {
+        let look = watch(args, vars).screen.look;
+        (look.color, look.ascii)
+    };
+    let utf8 = ("LANG", "de_DE.UTF-8");
+    assert_eq!(look(&[], &[utf8]), (true, false));
+    assert_eq!(look(&[], &[utf8, ("NO_COLOR", "1")]), (false, false));
+    assert_eq!(look(&["--color", "always"], &[utf8, ("NO_COLOR", "1")]), (true, false));
+    assert_eq!(look(&["--color", "never"], &[utf8]), (false, false));
+    assert_eq!(look(&[], &[("LC_ALL", "C"), utf8]), (true, true));
+    assert_eq!(look(&["--ascii"], &[utf8]), (true, true));
+    assert_eq!(look(&[], &[]), (true, true));
+}

@@ -1,0 +1,97 @@
+//! The program without a terminal: its output is read line by line, and searched for secrets at its end.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread::JoinHandle;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::harness::{Api, KEY, PATIENCE, PROGRAM, clean_env};
+
+/// The program, its output read line by line.
+pub(crate) struct Headless {
+    child: Child,
+    lines: Receiver<String>,
+    out: String,
+    err: Option<JoinHandle<String>>,
+}
+
+pub(crate) struct End {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Headless {
+    pub(crate) fn start(api: &Api, args: &[&str]) -> Self {
+        Self::with(api, args, KEY)
+    }
+
+    pub(crate) fn with(api: &Api, args: &[&str], key: &str) -> Self {
+        let mut child = Command::new(PROGRAM)
+            .args(args)
+            .env_clear()
+            .envs(clean_env())
+            .env("BROWSERBASE_BASE_URL", &api.url)
+            .env("BROWSERBASE_API_KEY", key)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (tell, lines) = channel();
+        let out = BufReader::new(child.stdout.take().unwrap());
+        std::thread::spawn(move || out.lines().map_while(Result::ok).try_for_each(|line| tell.send(line)));
+        let mut errors = child.stderr.take().unwrap();
+        let err = std::thread::spawn(move || {
+            let mut text = String::new();
+            let _ = errors.read_to_string(&mut text);
+            text
+        });
+        Self { child, lines, out: String::new(), err: Some(err) }
+    }
+
+    /// The next line that holds `text`.
+    pub(crate) fn line(&mut self, text: &str) -> String {
+        loop {
+            let line = self.lines.recv_timeout(PATIENCE);
+            let line = line.unwrap_or_else(|_| panic!("never printed: {text}\n{}", self.out));
+            self.out.push_str(&format!("{line}\n"));
+            if line.contains(text) {
+                return line;
+            }
+        }
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_raw(self.child.id().try_into().unwrap()).unwrap(), signal).unwrap();
+    }
+
+    /// Waits for the end, and holds that no secret was printed.
+    pub(crate) fn end(mut self, api: &Api) -> End {
+        while let Ok(line) = self.lines.recv_timeout(PATIENCE) {
+            self.out.push_str(&format!("{line}\n"));
+        }
+        let code = self.child.wait().unwrap().code();
+        let end =
+            End { code, out: std::mem::take(&mut self.out), err: self.err.take().unwrap().join().unwrap() };
+        leaks_nothing(api, &format!("{}{}", end.out, end.err));
+        assert!(!end.err.contains("panicked"), "{}", end.err);
+        end
+    }
+}
+
+impl Drop for Headless {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn leaks_nothing(api: &Api, text: &str) {
+    assert!(!text.contains(KEY), "the key was printed: {text}");
+    for url in api.connect_urls() {
+        assert!(!text.contains(url.split("signingKey=").nth(1).unwrap_or(&url)), "{url} was printed");
+    }
+}
