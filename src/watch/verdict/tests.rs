@@ -102,6 +102,12 @@ fn without_ended_at_only_what_was_seen_counts_and_all_of_it_must_fit() {
     ] {
         assert_eq!(named(&seen(earliest, latest)), verdict, "{earliest} to {latest}");
     }
+    let gap = seen(9 * S, 609 * S).verdict().unwrap();
+    assert_eq!(
+        gap.line(&Status::Completed, crate::clock::Zone::Utc, at(0)),
+        "COMPLETED after at most 10m 09s, at least 4m 51s unused, keep-alive on: by the rules no disconnect and no \
+         timeout"
+    );
     // A gap in polling around the expiry: it may have been its timeout.
     let verdict = seen(QUARTER - 60 * S, QUARTER + 60 * S).verdict().unwrap();
     assert_eq!(verdict.cause, Cause::KeptAlive { unused: None });

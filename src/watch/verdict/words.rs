@@ -63,10 +63,13 @@ impl Verdict {
     /// The verdict with the status and the lengths before it: a line that stands by itself.
     #[must_use]
     pub fn line(&self, status: &Status, zone: Zone, today: Timestamp) -> String {
-        let ran = self.ran.map(|ran| format!(" after {}", text::span(ran))).unwrap_or_default();
+        // Without endedAt the end lies between two replies, and lengths are bounds.
+        let seen = self.facts.contains(&Fact::SeenToEnd);
+        let (at_most, at_least) = if seen { ("at most ", "at least ") } else { ("", "") };
+        let ran = self.ran.map(|ran| format!(" after {at_most}{}", text::span(ran))).unwrap_or_default();
         let unused = match self.cause {
             Cause::KeptAlive { unused: Some(unused) } | Cause::Disconnected { unused: Some(unused) } => {
-                format!(", {} unused", text::countdown(unused))
+                format!(", {at_least}{} unused", text::countdown(unused))
             }
             _ => String::new(),
         };
