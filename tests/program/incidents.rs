@@ -34,9 +34,8 @@ shown! {
 
 #[test]
 fn every_scenario_that_expects_something_on_the_screen_is_shown() {
-    let expects = |name: &&str| {
-        Script::builtin(name).unwrap().expect.iter().any(|expect| !expect.screen.is_empty())
-    };
+    let expects =
+        |name: &&str| Script::builtin(name).unwrap().expect.iter().any(|expect| !expect.screen.is_empty());
     assert_eq!(Script::builtin_names().filter(expects).collect::<Vec<_>>(), SHOWN);
 }
 
@@ -66,7 +65,8 @@ fn select(terminal: &mut Terminal, id: &str) {
 }
 
 fn has_all(terminal: &Terminal, name: &str, expect: &Expect) {
-    let what = format!("in {name}, of {}: {:?}", expect.session.as_deref().unwrap_or_default(), expect.screen);
+    let what =
+        format!("in {name}, of {}: {:?}", expect.session.as_deref().unwrap_or_default(), expect.screen);
     terminal.wait_until(&what, |screen| {
         let shown = screen.contents();
         expect.screen.iter().all(|phrase| shown.contains(phrase))

@@ -106,7 +106,10 @@ impl Day {
         let session = Session {
             project: Some(crate::text::Untrusted::new("b9f4c1f7-2d6e-4c58-9f0e-6a1d0c7ef3a9")),
             keep_alive: Some(chance.bool()),
-            metadata: Some(Metadata::new(&format!(r#"{{"owner":"team-{owner}","run":{{"id":"{}"}}}}"#, self.number))),
+            metadata: Some(Metadata::new(&format!(
+                r#"{{"owner":"team-{owner}","run":{{"id":"{}"}}}}"#,
+                self.number
+            ))),
             ..running(&id, later(midnight(), born), timeout)
         };
         let bytes_per_second = if chance.u8(0..3) == 0 { chance.i64(200..60_000) } else { 0 };
@@ -157,7 +160,9 @@ impl Life {
     fn end(self, at: Exchange) -> Input {
         let id = self.session.id.clone();
         let status = match self.exit {
-            Exit::Forgotten => return Input::Missing { at, id, fault: FaultKind::NotFound.into(), next: None },
+            Exit::Forgotten => {
+                return Input::Missing { at, id, fault: FaultKind::NotFound.into(), next: None };
+            }
             Exit::Completed => Status::Completed,
             Exit::Error => Status::Error,
             Exit::TimedOut => Status::TimedOut,
@@ -177,7 +182,12 @@ fn held(fleet: &Fleet) -> usize {
         let project = session.and_then(|it| it.project.as_ref()).map_or(0, |it| text(it.raw().len()));
         let label = record.label.as_ref().map_or(0, |it| text(it.raw().len()));
         let ids = 2 * text(record.id.raw().len()); // what it was asked for by, and what the reply calls it
-        size_of::<(SessionId, Record)>() + ids + metadata + project + label + record.traffic.bytes()
+        size_of::<(SessionId, Record)>()
+            + ids
+            + metadata
+            + project
+            + label
+            + record.traffic.bytes()
             + record.flags.capacity() * size_of::<(Flag, Seq)>()
     };
     let of_event = |event: &Event| match &event.kind {
@@ -185,8 +195,10 @@ fn held(fleet: &Fleet) -> usize {
         _ => 0,
     };
     let records: usize = fleet.records().map(of_record).sum();
-    let events: usize = fleet.timeline.all().map(|(_, event)| size_of::<(Seq, Event)>() + of_event(event)).sum();
-    let places = fleet.timeline.len() * 2 * size_of::<Seq>() + fleet.len() * 4 * size_of::<(Timestamp, SessionId)>();
+    let events: usize =
+        fleet.timeline.all().map(|(_, event)| size_of::<(Seq, Event)>() + of_event(event)).sum();
+    let places =
+        fleet.timeline.len() * 2 * size_of::<Seq>() + fleet.len() * 4 * size_of::<(Timestamp, SessionId)>();
     records + events + places
 }
 
