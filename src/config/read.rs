@@ -261,6 +261,8 @@ mod tests {
     use crate::cli::Cli;
     use clap::Parser as _;
 
+    const MIN: std::time::Duration = std::time::Duration::from_secs(60);
+
     fn config(args: &[&str], vars: &[(&str, &str)]) -> Result<Config, Refusal> {
         let cli = Cli::try_parse_from(std::iter::once(&"keepwatch").chain(args)).unwrap();
         Config::new(cli.command, cli.watch, &Environment::new(vars.iter().copied()), args.contains(&"--"))
@@ -300,9 +302,14 @@ mod tests {
 
     #[test]
     fn a_word_that_is_nearly_a_command_is_not_asked_for_as_a_session() {
-        for (word, meant) in
-            [("siumlate", "keepwatch simulate"), ("dmeo", "keepwatch demo"), ("gt", "keepwatch get")]
-        {
+        for (word, meant) in [
+            ("siumlate", "keepwatch simulate"),
+            ("dmeo", "keepwatch demo"),
+            ("gt", "keepwatch get"),
+            ("evnets", "keepwatch events"),
+            ("wiat", "keepwatch wait"),
+            ("explian", "keepwatch explain"),
+        ] {
             let (code, sentence) = refused(&[word], &[("BROWSERBASE_API_KEY", "k")]);
             assert_eq!(code, 2);
             assert!(sentence.contains(meant), "{sentence}");
@@ -312,6 +319,31 @@ mod tests {
         watch(&["6512bd43-d9ca-4e02-9a67-91f2c1a0b3de"], &[]);
         watch(&["s-0001"], &[]);
         watch(&["string"], &[]);
+    }
+
+    #[test]
+    fn what_watches_without_a_screen_takes_its_options_and_any_word_for_an_id() {
+        let vars = [("BROWSERBASE_API_KEY", "k"), ("LANG", "C.UTF-8")];
+        let Ok(Config::Events(events)) = config(&["events", "--warn", "2m", "--idle", "1h"], &vars) else {
+            panic!()
+        };
+        assert_eq!((events.targets, events.form), (Targets::All, Form::Json));
+        assert_eq!(events.thresholds, Thresholds::new(vec![MIN * 2], MIN * 60));
+        let text = config(&["events", "history", "--format", "text", "--utc"], &vars);
+        let Ok(Config::Events(events)) = text else { panic!("{text:?}") };
+        assert_eq!(events.form, Form::Text { zone: Zone::Utc, ascii: false });
+        let wait = ["wait", "a", "a", "b", "--for", "running", "--any", "--timeout", "30m", "--grace", "1m"];
+        let Ok(Config::Wait(wait)) = config(&wait, &vars) else { panic!() };
+        assert_eq!(
+            (wait.ids.len(), wait.goal, wait.any, wait.exit_status),
+            (2, cli::Goal::Running, true, false)
+        );
+        assert_eq!((wait.timeout, wait.grace), (Some(MIN * 30), MIN));
+        let Ok(Config::Explain(explain)) = config(&["explain", "a", "--rate-hour", "0.1"], &vars) else {
+            panic!()
+        };
+        assert!(!explain.options.with_metadata && explain.options.rates.hour < 0.11);
+        assert_eq!(refused(&["explain", "a"], &[]).0, 3);
     }
 
     #[test]

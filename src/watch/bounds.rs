@@ -25,7 +25,7 @@ type Range = (Timestamp, Timestamp);
 /// boot, so neither a step of the wall clock nor a sleep moves it.
 ///
 /// One reply that contradicts the others may come from another machine behind the same name, whose clock differs. So
-/// it starts again only from replies that agree with each other [`AGREED`] times without one that agrees with what was
+/// it starts again only from replies that agree with each other `AGREED` times without one that agrees with what was
 /// known: times on the screen do not jump to and fro between two machines.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ServerClock {

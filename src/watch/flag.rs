@@ -9,7 +9,7 @@ use crate::text;
 /// A reason to look at a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Flag {
-    /// This much of its time is left: one of [`Thresholds::left`].
+    /// This much of its time is left: one of those of [`Thresholds`].
     Left(Duration),
     /// With keep-alive on it ended, and not by its timeout.
     EndedEarly,

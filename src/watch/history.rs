@@ -99,10 +99,11 @@ pub struct Flow {
 }
 
 /// Bytes began or ceased to move between two replies.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Turn {
     Started,
-    Stopped { grew: Exchange, still: Exchange },
+    /// Between which replies, [`Flow::stopped_between`] says.
+    Stopped,
 }
 
 impl Flow {
@@ -114,10 +115,16 @@ impl Flow {
             self.moving |= starts;
             return starts.then_some(Turn::Started);
         }
-        let (grew, still) = (self.grew?, *self.still.get_or_insert(at));
+        let grew = self.grew?;
+        self.still.get_or_insert(at);
         let stops = self.moving && at.sent.since(grew.received) >= STOPPED;
         self.moving &= !stops;
-        stops.then_some(Turn::Stopped { grew, still })
+        stops.then_some(Turn::Stopped)
+    }
+
+    /// The newest reply that had more bytes than the one before, and the first after it that had no more.
+    pub(super) fn stopped_between(&self) -> Option<(Exchange, Exchange)> {
+        self.grew.zip(self.still)
     }
 
     /// For how long, up to the reply of `last`, certainly nothing moved on a session whose bytes had moved before.
@@ -193,8 +200,8 @@ mod tests {
         assert_eq!(flow.quiet(reply(6)), None);
         assert_eq!(flow.observe(Some(501), 501, reply(9)), None);
         assert_eq!(flow.observe(Some(501), 501, reply(65)), None);
-        let stopped = Turn::Stopped { grew: reply(6), still: reply(9) };
-        assert_eq!(flow.observe(Some(501), 501, reply(66)), Some(stopped));
+        assert_eq!(flow.observe(Some(501), 501, reply(66)), Some(Turn::Stopped));
+        assert_eq!(flow.stopped_between(), Some((reply(6), reply(9))));
         assert_eq!(flow.observe(Some(501), 501, reply(69)), None, "once");
         assert_eq!(flow.quiet(reply(666)), Some(S(660)));
         assert_eq!(flow.observe(Some(501), 900, reply(700)), Some(Turn::Started));

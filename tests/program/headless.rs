@@ -284,6 +284,46 @@ fn signals_end_what_watches_without_a_screen() {
 }
 
 #[test]
+fn a_reader_that_stands_still_does_not_keep_a_signal_from_ending_the_stream() {
+    use std::os::unix::process::ExitStatusExt as _;
+    let api = Api::serve(
+        "[[session]]\nrepeat = { every = \"1ms\", count = 500 }\ncreated = \"-5m\"\ntimeout = \"1h\"\n",
+    );
+    let mut child = Command::new(PROGRAM)
+        .args(["events", "-i", "1s"])
+        .env_clear()
+        .envs(clean_env())
+        .env("BROWSERBASE_BASE_URL", &api.url)
+        .env("BROWSERBASE_API_KEY", KEY)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let out = child.stdout.take().unwrap();
+    // 64 KiB, less what no line fitted into.
+    wait_until("a full pipe", || rustix::io::ioctl_fionread(&out).unwrap() >= 56_000);
+    kill_process(Pid::from_raw(child.id().try_into().unwrap()).unwrap(), Signal::INT).unwrap();
+    let status = child.wait().unwrap();
+    assert!(status.signal() == Some(Signal::INT.as_raw()) || status.code() == Some(130), "{status:?}");
+}
+
+#[test]
+fn sessions_that_end_together_are_told_of_before_the_stream_ends() {
+    let api = Api::serve(SESSIONS);
+    let mut events = Headless::start(&api, &["events", "-i", "1s", ID, "s-2"]);
+    events.line("first_seen");
+    events.line("first_seen");
+    api.control.end(ID, Ending::Completed);
+    api.control.end("s-2", Ending::Completed);
+    let end = events.end(&api);
+    assert_eq!(end.code, Some(0), "{}", end.err);
+    let last: Value = serde_json::from_str(end.out.lines().last().unwrap()).unwrap();
+    assert_eq!(
+        (last["event"].as_str(), last["sessions"].as_array().unwrap().len()),
+        (Some("ended_together"), 2)
+    );
+}
+
+#[test]
 fn explain_prints_the_evidence_by_two_requests() {
     let api = Api::serve(SESSIONS);
     let end = run(&api, &["explain", "ended-1"]);

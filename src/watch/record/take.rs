@@ -60,8 +60,10 @@ impl Record {
             let before = old.as_ref().and_then(|old| old.proxy_bytes);
             match self.flow.observe(before, bytes, at) {
                 Some(Turn::Started) => taken.news.push((change, EventKind::TrafficStarted)),
-                Some(Turn::Stopped { grew, still }) => {
-                    let when = When::between(clock, Some(&grew), &still);
+                Some(Turn::Stopped) => {
+                    let between = self.flow.stopped_between();
+                    let when =
+                        between.map_or(change, |(grew, still)| When::between(clock, Some(&grew), &still));
                     taken.news.push((when, EventKind::TrafficStopped { bytes }));
                 }
                 None => {}
