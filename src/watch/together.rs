@@ -3,9 +3,14 @@
 //!
 //! Windows are cut from the ends as they are sorted by time: each begins at the first end that is in no window yet. So
 //! the same ends give the same windows, in whatever order they were learned.
+//!
+//! Where sessions end all the time, some end together by chance, and that is no news: a window counts only if it has more
+//! ends than the ten minutes before it would lead one to expect.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
+
+use chrono::TimeDelta;
 
 use super::verdict::Together;
 use crate::clock::{Timestamp, later};
@@ -13,6 +18,8 @@ use crate::session::SessionId;
 
 /// Ends in one window are at most so far apart.
 pub const WINDOW: Duration = Duration::from_secs(3);
+/// So long before a window its ends are compared with.
+const BEFORE: TimeDelta = TimeDelta::minutes(10);
 /// Ends are told of once no more of them came for so long: those of one moment are learned one by one.
 const SETTLED: Duration = Duration::from_secs(5);
 /// But not later than this after the first of them.
@@ -108,7 +115,18 @@ impl Ends {
         let (first, last) = (window.first()?, window.last()?);
         let spread = last.0.signed_duration_since(first.0).to_std().ok()?;
         let ids: Vec<SessionId> = window.iter().map(|(_, id)| id.clone()).collect();
-        (ids.len() > 1).then_some(Together { ids, spread })
+        (ids.len() > self.by_chance(first)).then_some(Together { ids, spread })
+    }
+
+    /// How many ends a window that begins with `first` can have by chance: what the ends before it come to in the length
+    /// of a window, and three standard deviations of such counts more; one, where none were before.
+    fn by_chance(&self, first: &(Timestamp, SessionId)) -> usize {
+        let since = first.0.checked_sub_signed(BEFORE).unwrap_or(Timestamp::MIN_UTC);
+        let before = self.ends.range(..first).rev().take_while(|(at, _)| *at >= since).count();
+        // With `n` in 200 windows of the time before, n/200 are expected: 1 + n/200 + 3·√(n/200), in whole numbers.
+        let windows = usize::try_from(BEFORE.num_seconds()).unwrap_or(0) / 3;
+        let spread = before.saturating_mul(9).checked_div(windows).unwrap_or(0).isqrt();
+        before.checked_div(windows).unwrap_or(0).saturating_add(spread).saturating_add(1)
     }
 }
 
@@ -153,6 +171,20 @@ mod tests {
         assert_eq!(window(&row, 1, 2000), window(&row, 0, 0));
         assert_eq!(window(&row, 2, 4000), Some((2, MS(2000))));
         assert_eq!(window(&row, 4, 8000), None);
+    }
+
+    #[test]
+    fn where_sessions_end_all_the_time_a_few_that_end_together_are_chance() {
+        // One every two seconds for ten minutes, and then so many at once.
+        for (many, told) in [(2, false), (5, false), (8, true)] {
+            let mut times: Vec<u64> = (0..300).map(|number| number * 2000).collect();
+            times.extend(std::iter::repeat_n(605_000, many));
+            let busy = ends(&times);
+            let window = window(&busy, 300, 605_000);
+            assert_eq!(window.is_some(), told, "{many} at once: {window:?}");
+        }
+        let quiet = ends(&[0, 60_000, 120_000, 180_000, 181_000]);
+        assert_eq!(window(&quiet, 4, 181_000), Some((2, MS(1000))));
     }
 
     #[test]
