@@ -29,7 +29,7 @@ use crate::watch::{Event, EventKind, Flag, Seq, Timeline};
 const TIME: usize = 10;
 /// What an id takes, and the blanks after it.
 const ID: usize = 10;
-/// Below this width, ids and sentences are not side by side.
+/// Below this width an id has no column of its own: it begins the sentence.
 const WITH_IDS: usize = 50;
 /// More events than this are not counted: a frame costs the same after a week.
 const MANY: usize = 999;
@@ -85,8 +85,12 @@ fn draw_pane(
     let inner = ink::below(area, 1);
     let anchor = model.anchor.filter(|_| keyboard);
     let (height, width) = (usize::from(inner.height), usize::from(inner.width));
-    let with_ids = matches!(of, Of::All) && width >= WITH_IDS;
-    let writer = Writer { model, width, with_ids, time: TIME, now };
+    let ids = match of {
+        Of::One(_) => Ids::None,
+        Of::All if width < WITH_IDS => Ids::Inline,
+        Of::All => Ids::Column,
+    };
+    let writer = Writer { model, width, ids, time: TIME, now };
     let lines = writer.last(of.newest(model.fleet.timeline(), anchor), height);
     ink::rule(buffer, ink::row(area, 0), rule, &span(title, look), &note(model, of, anchor));
     if lines.is_empty() {
@@ -117,7 +121,7 @@ fn note(model: &Model, of: Of<'_>, anchor: Option<Seq>) -> String {
 
 /// The last `most` lines about a session, for where they stand among other lines.
 pub(super) fn last_lines(model: &Model, id: &SessionId, width: usize, most: usize, now: Moment) -> Vec<Text> {
-    let writer = Writer { model, width, with_ids: false, time: super::page::LABEL.saturating_sub(1), now };
+    let writer = Writer { model, width, ids: Ids::None, time: super::page::LABEL.saturating_sub(1), now };
     writer.last(Of::One(id).newest(model.fleet.timeline(), None), most)
 }
 
@@ -139,11 +143,22 @@ fn extent_of(model: &Model, area: Rect, of: Of<'_>) -> (Vec<Seq>, usize, usize) 
     (seqs, least, height)
 }
 
+/// Where the session of an event is named.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ids {
+    /// Nowhere: it is known anyway.
+    None,
+    /// In a column.
+    Column,
+    /// Before the sentence.
+    Inline,
+}
+
 /// Writes events as lines.
 struct Writer<'a> {
     model: &'a Model,
     width: usize,
-    with_ids: bool,
+    ids: Ids,
     /// The columns of the time.
     time: usize,
     now: Moment,
@@ -247,13 +262,21 @@ impl Writer<'_> {
     fn line(&self, event: &Event, at: Timestamp, sentence: &str, first: Style, rest: Style) -> Vec<Text> {
         let theme = self.model.settings.theme;
         let id = event.id.as_ref().map(|id| id.start(8)).unwrap_or_default();
-        let before = if self.with_ids { self.time.saturating_add(ID) } else { self.time };
+        let column = self.ids == Ids::Column;
+        let before = if column { self.time.saturating_add(ID) } else { self.time };
+        let inline = self.ids == Ids::Inline && !id.is_empty();
+        // The id takes the place of the first word.
+        let (sentence, first, rest) = if inline {
+            (format!("{id} {sentence}"), Style::new(), first)
+        } else {
+            (sentence.to_owned(), first, rest)
+        };
         let room = self.width.saturating_sub(before).saturating_sub(2).max(8);
         let time = super::page::pad(&self.model.settings.zone.time(at), self.time);
         let mut lines = Vec::new();
-        for (nth, part) in text::wrap(sentence, room).into_iter().enumerate() {
+        for (nth, part) in text::wrap(&sentence, room).into_iter().enumerate() {
             let mut spans = if nth == 0 {
-                let id = if self.with_ids { super::page::pad(&id, ID) } else { String::new() };
+                let id = if column { super::page::pad(&id, ID) } else { String::new() };
                 vec![span(time.clone(), theme.faint()), span(id, Style::new())]
             } else {
                 vec![span(" ".repeat(before), Style::new())]
@@ -263,7 +286,7 @@ impl Writer<'_> {
                     spans.push(span(word.to_owned(), first));
                     spans.push(span(format!(" {others}"), rest));
                 }
-                None => spans.push(span(part, if nth == 0 { first } else { rest })),
+                None => spans.push(span(part, if nth == 0 && !inline { first } else { rest })),
             }
             lines.push(spans.into());
         }
