@@ -11,7 +11,6 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
     name = "keepwatch",
     version,
     args_conflicts_with_subcommands = true,
-    disable_help_subcommand = true,
     after_help = "Without a key: `keepwatch demo`. The key comes from BROWSERBASE_API_KEY or --api-key-file; \
                   no option takes it, for `ps` would show it.\n\
                   Exit codes: 0 fine, 1 failed, 2 usage, 3 key missing or refused, 4 a session does not exist, \

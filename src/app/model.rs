@@ -14,7 +14,7 @@ use crate::poll::{Ask, Report};
 use crate::session::{Secret, SessionId};
 use crate::view::Theme;
 use crate::watch::cost::Rates;
-use crate::watch::{Fleet, Record, Seq, Thresholds};
+use crate::watch::{Event, Fleet, Record, Seq, Thresholds};
 
 /// What does not change while the program runs.
 #[derive(Clone, Debug)]
@@ -41,6 +41,10 @@ pub struct Settings {
     pub can_open: bool,
     /// Whether this is the demo.
     pub demo: bool,
+    /// How many times as fast as real the clock runs: what is shown for a while is shown that much longer.
+    pub speed: u32,
+    /// What is said at the start.
+    pub greeting: Option<String>,
 }
 
 /// The state.
@@ -285,6 +289,15 @@ impl Model {
     #[must_use]
     pub fn record(&self) -> Option<&Record> {
         self.fleet.get(self.selected.as_ref()?)
+    }
+
+    /// The event that the keys speak of on the events page: the last in view.
+    #[must_use]
+    pub fn marked_event(&self) -> Option<&Event> {
+        let timeline = self.fleet.timeline();
+        self.anchor
+            .and_then(|anchor| timeline.get(anchor))
+            .or_else(|| timeline.all().next_back().map(|(_, it)| it))
     }
 
     /// What time it is at the server.

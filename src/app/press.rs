@@ -59,6 +59,9 @@ impl Model {
     }
 
     fn act(&mut self, action: Action, pane: Pane, now: Moment) -> Vec<Effect> {
+        if pane == Pane::Events && !self.act_on_event(action, now) {
+            return Vec::new();
+        }
         match action {
             Action::Down | Action::Up | Action::First | Action::Last | Action::PageDown | Action::PageUp => {
                 self.travel(action, pane);
@@ -165,6 +168,28 @@ impl Model {
         Vec::new()
     }
 
+    /// On the events page, keys that speak of a session speak of the marked event's. Returns whether to go on.
+    fn act_on_event(&mut self, action: Action, now: Moment) -> bool {
+        match action {
+            Action::Open | Action::CopyConnect | Action::Reveal | Action::CopyMenu | Action::Dashboard => {
+                let marked = self.marked_event().and_then(|event| event.id.clone());
+                match marked.filter(|id| self.fleet.get(id).is_some()) {
+                    Some(id) => self.selected = Some(id),
+                    None => {
+                        self.say(now, Tone::Bad, "this event is not of one session".into());
+                        return false;
+                    }
+                }
+            }
+            Action::Filter | Action::Sort | Action::Reverse | Action::Flagged => {
+                self.say(now, Tone::Plain, "that is for the table: Esc leads there".into());
+                return false;
+            }
+            _ => {}
+        }
+        true
+    }
+
     /// Gives the keyboard to `pane`, as it is at first.
     fn enter(&mut self, pane: Pane) {
         (self.scroll, self.anchor) = (0, None);
@@ -219,7 +244,7 @@ impl Model {
         let what = want.what.name();
         let status = self.fleet.get(&want.id).and_then(|record| record.status());
         if let Some(status) = status.filter(|status| status.phase() == Phase::Ended) {
-            let text = format!("the session has ended ({}): it has no {what}", status.shown(24));
+            let text = format!("ended ({}): no {what}", status.shown(24));
             self.say(now, Tone::Bad, text);
             return Vec::new();
         }

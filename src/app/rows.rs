@@ -81,8 +81,10 @@ pub struct Counts {
     pub timed_out: usize,
     /// `ERROR`
     pub error: usize,
-    /// A status that is not known, or a session that the API does not know.
+    /// A status that is not known.
     pub other: usize,
+    /// A session that the API does not know, and of whose end nothing is known either.
+    pub absent: usize,
     /// None yet: no reply about it came.
     pub waiting: usize,
     /// Of all of them, those with a flag that the reader does not know of.
@@ -94,7 +96,7 @@ impl Counts {
     #[must_use]
     pub fn all(&self) -> usize {
         let ended = self.completed.saturating_add(self.timed_out).saturating_add(self.error);
-        let others = self.other.saturating_add(self.waiting);
+        let others = self.other.saturating_add(self.absent).saturating_add(self.waiting);
         self.running.saturating_add(self.pending).saturating_add(ended).saturating_add(others)
     }
 }
@@ -140,8 +142,8 @@ impl Rows {
             count(&mut counts, record);
             let flagged = !record.flags.is_empty() && choice.known.has_news(record);
             counts.flagged = counts.flagged.saturating_add(usize::from(flagged));
-            let wanted = flagged || !choice.flagged_only || choice.read == Some(&record.id);
-            if wanted && words.iter().all(|word| matches(record, word)) {
+            let wanted = (flagged || !choice.flagged_only) && words.iter().all(|word| matches(record, word));
+            if wanted || choice.read == Some(&record.id) {
                 chosen.push((record, key(record, sort.by)));
             }
         }
@@ -206,7 +208,7 @@ fn count(counts: &mut Counts, record: &Record) {
         Some(Status::TimedOut) => &mut counts.timed_out,
         Some(Status::Error) => &mut counts.error,
         Some(Status::Other(_)) => &mut counts.other,
-        None if record.is_absent() => &mut counts.other,
+        None if record.is_absent() => &mut counts.absent,
         None => &mut counts.waiting,
     };
     *place = place.saturating_add(1);

@@ -30,6 +30,9 @@ impl Model {
             self.fleet.apply(Input::Asked { at: now, ids: ids.clone() });
         }
         self.arrange();
+        if let Some(greeting) = self.settings.greeting.take() {
+            self.say(now, Tone::Plain, greeting);
+        }
         self.retitle().into_iter().collect()
     }
 
@@ -142,6 +145,7 @@ impl Model {
 
     pub(super) fn say(&mut self, now: Moment, tone: Tone, text: String) {
         let stay = if tone == Tone::Bad { BAD_NOTICE } else { NOTICE };
+        let stay = stay.saturating_mul(self.settings.speed);
         self.notice = Some(Notice { text, tone, until: now.boot.saturating_add(stay) });
     }
 
@@ -261,7 +265,7 @@ impl Model {
         let Some(url) = url else {
             let why = match status.filter(|status| status.phase() == Phase::Ended) {
                 Some(status) => {
-                    format!("the session has ended ({}): it has no {}", status.shown(24), want.what.name())
+                    format!("ended ({}): no {}", status.shown(24), want.what.name())
                 }
                 None => format!("the API's answer has no {}", want.what.name()),
             };
@@ -282,7 +286,7 @@ impl Model {
             return None;
         }
         if want.show {
-            let until = now.boot.saturating_add(REVEAL);
+            let until = now.boot.saturating_add(REVEAL.saturating_mul(self.settings.speed));
             self.notice = None;
             self.focus = Focus::Reveal { id: want.id.clone(), url, until, back: self.focus.pane() };
             return None;

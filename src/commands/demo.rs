@@ -22,6 +22,7 @@ const KEY: &str = "bb_test_demo_0000000000f3a9";
 /// The terminal refuses, or there is no loopback port.
 pub async fn demo(config: DemoConfig, env: Env) -> Result<Exit, Refusal> {
     let script = script(&config.scenario)?;
+    let greeting = format!("scenario {}: {}", script.name, script.about);
     let clock = Clock::scaled(config.speed);
     let options = Options { key: Some(Secret::new(KEY.into())), ..Options::default() };
     let simulator = Simulator::start(clock.clone(), script, options)
@@ -40,6 +41,8 @@ pub async fn demo(config: DemoConfig, env: Env) -> Result<Exit, Refusal> {
         key_tail: key_tail(&key),
         can_open: terminal::can_open(&env),
         demo: true,
+        speed: config.speed,
+        greeting: Some(greeting),
     };
     screen(settings, Client::new(endpoint, key), clock, env).await
 }

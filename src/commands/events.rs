@@ -21,7 +21,7 @@ use crate::clock::{Clock, Zone};
 use crate::config::{EventsConfig, Exit, Form, Refusal, Targets};
 use crate::session::{Phase, SessionId, Status};
 use crate::text;
-use crate::watch::verdict::Verdict;
+use crate::watch::verdict::{Sure, Verdict};
 use crate::watch::{Event, EventKind, Fleet};
 
 /// The columns of an id.
@@ -107,10 +107,17 @@ fn text_lines(event: &Event, why: Option<&(Status, Verdict)>, zone: Zone, ascii:
     let id = event.id.as_ref().map_or_else(|| "all".to_owned(), |id| id.start(SHORT_ID));
     let gap = " ".repeat(SHORT_ID.saturating_sub(text::width(&id)));
     let start = format!("{}  {id}{gap}  ", zone.date_time(event.seen));
-    let mut lines = format!("{start}{}\n", event.kind.sentence(zone, event.seen));
+    let flag = if matches!(event.kind, EventKind::Flagged(_)) { "⚑ " } else { "" };
+    let mut lines = format!("{start}{flag}{}\n", event.kind.sentence(zone, event.seen));
     if let Some((status, verdict)) = why {
         let (line, was) = (verdict.line(status, zone, event.seen), verdict.words(zone, event.seen).was);
-        lines.push_str(&format!("{start}verdict ({}): {line}; {was}\n", json::sure(verdict.sure)));
+        let sure = match verdict.sure {
+            Sure::Said => "as the API says",
+            Sure::Likely => "likely",
+            Sure::Perhaps => "perhaps",
+            Sure::Unknown => "unknown",
+        };
+        lines.push_str(&format!("{start}{sure}: {line}; {was}\n"));
     }
     if ascii { text::to_ascii(&lines) } else { lines }
 }

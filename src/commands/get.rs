@@ -13,6 +13,8 @@ use crate::text;
 
 /// How many requests are under way at a time.
 const IN_FLIGHT: usize = 4;
+/// The characters of an id of Browserbase's.
+const WHOLE_ID: usize = 36;
 /// The widest cell of the table, in columns.
 const WIDEST: usize = 64;
 
@@ -80,7 +82,10 @@ async fn fetch(client: &Client, ids: &[SessionId], reveal: bool) -> Vec<(Session
 
 /// Why a session could not be had.
 pub(super) fn sentence(id: &SessionId, fault: &Fault) -> String {
-    format!("session {}: {}", id.line(), sentence_of(fault))
+    // The screen and sentences show the first eight characters: people paste those.
+    let short = fault.is_absence() && id.raw().chars().count() < WHOLE_ID;
+    let short = if short { "; is the id whole? Browserbase's have 36 characters" } else { "" };
+    format!("session {}: {}{short}", id.line(), sentence_of(fault))
 }
 
 /// A fault's sentence, with the API's request id.

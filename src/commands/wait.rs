@@ -99,7 +99,8 @@ fn standing(fleet: &Fleet, id: &SessionId) -> String {
         return status.shown(24);
     };
     if let Some(verdict) = fleet.verdict(id) {
-        return verdict.line(status, Zone::Local, last);
+        let was = verdict.words(Zone::Local, last).was;
+        return format!("{}; {was}", verdict.line(status, Zone::Local, last));
     }
     let expires = record.session.as_ref().and_then(|session| session.expires);
     let left = expires.and_then(|expires| expires.signed_duration_since(last).to_std().ok());

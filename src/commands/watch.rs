@@ -26,6 +26,8 @@ pub async fn watch(config: WatchConfig, env: Env) -> Result<Exit, Refusal> {
         key_tail: key_tail(&config.key),
         can_open: terminal::can_open(&env),
         demo: false,
+        speed: 1,
+        greeting: None,
     };
     screen(settings, Client::new(config.endpoint, config.key), Clock::system(), env).await
 }
@@ -39,7 +41,7 @@ pub(super) async fn screen(
 ) -> Result<Exit, Refusal> {
     if let Some(obstacle) = terminal::obstacle(&env) {
         complain(&format!(
-            "no screen can be shown here: {obstacle}; events are streamed as text, as `keepwatch events` does"
+            "no screen can be shown here: {obstacle}; events are streamed as text, as by `keepwatch events --format text`"
         ));
         let Settings { targets, interval, thresholds, zone, theme, .. } = settings;
         let form = Form::Text { zone, ascii: theme.ascii };

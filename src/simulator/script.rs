@@ -266,7 +266,9 @@ impl fmt::Display for ScriptError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unknown { name } => {
-                let known = Script::builtin_names().collect::<Vec<_>>().join(", ");
+                let about = |name| Script::builtin(name).map(|script| script.about).unwrap_or_default();
+                let known = Script::builtin_names().map(|name| format!("{name} ({})", about(name)));
+                let known = known.collect::<Vec<_>>().join(", ");
                 write!(f, "no scenario is named “{name}”; there are: {known}")
             }
             Self::Unreadable { file, source } => {

@@ -106,10 +106,8 @@ impl fmt::Display for Route {
             Self::Xsel => f.write_str("copied with xsel"),
             Self::Desktop => f.write_str("copied, until keepwatch ends"),
             Self::Tmux => write!(f, "copied to tmux (buffer {TMUX_BUFFER}) and sent to the terminal"),
-            Self::Osc52 => f.write_str("sent to the terminal (OSC 52), which does not confirm"),
-            Self::Osc52Screen => {
-                f.write_str("sent through screen to the terminal (OSC 52), which does not confirm")
-            }
+            Self::Osc52 => f.write_str("sent to the terminal (OSC 52), unconfirmed"),
+            Self::Osc52Screen => f.write_str("sent through screen to the terminal (OSC 52), unconfirmed"),
         }
     }
 }

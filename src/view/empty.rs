@@ -52,6 +52,13 @@ fn reason(model: &Model, now: Moment) -> (String, Style, Vec<String>) {
         Some(host) => text::shown(host, 60),
         None => PUBLIC.into(),
     };
+    if model.flagged_only && !model.fleet.is_empty() {
+        let hidden = match model.fleet.len() {
+            1 => "one session is hidden".into(),
+            count => format!("{count} sessions are hidden"),
+        };
+        return ("no session has a new flag".into(), theme.strong(), vec![format!("{hidden}; f shows all")]);
+    }
     if !model.filter.is_empty() && !model.fleet.is_empty() {
         let count = model.fleet.len();
         let hidden = if count == 1 {
@@ -73,7 +80,7 @@ fn reason(model: &Model, now: Moment) -> (String, Style, Vec<String>) {
                 (title, theme.bad(), vec![sentence, next, advice.into()])
             }
             FaultKind::RateLimited => {
-                let title = format!("{host} asks for a rest");
+                let title = format!("rate limited by {host}");
                 (title, theme.warn(), vec![sentence, next])
             }
             _ if failing.fault.is_unreached() => {

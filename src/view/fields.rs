@@ -13,7 +13,7 @@ use crate::clock::{Moment, Timestamp};
 use crate::config::Zone;
 use crate::session::{Metadata, Phase, Region, Session, Status};
 use crate::text::{self, Untrusted};
-use crate::watch::verdict::Cause;
+use crate::watch::verdict::{Cause, Sure};
 use crate::watch::{Left, Presence, Record, cost};
 
 /// How many lines of metadata, and of fields beyond the contract, are shown.
@@ -82,7 +82,14 @@ impl Fields<'_> {
                     style.remove_modifier(Modifier::DIM).add_modifier(Modifier::BOLD),
                 );
                 let rest = span(self.rest_of_status(session), Style::new());
-                self.page.field("status", vec![word, rest]);
+                let wide = text::width(&word.content).saturating_add(text::width(&rest.content));
+                if wide <= self.page.room() {
+                    self.page.field("status", vec![word, rest]);
+                } else {
+                    self.page.field("status", word);
+                    let rest = rest.content.trim_start_matches([',', ' ']).to_owned();
+                    self.page.wrapped("", &rest, Style::new());
+                }
             }
             (None, Presence::NotFound { .. }) => {
                 self.page.field("status", Line::styled("not found", theme.warn()))
@@ -130,7 +137,14 @@ impl Fields<'_> {
             Cause::KeptAlive { .. } | Cause::PastExpiry { .. } | Cause::Gone { .. } => theme.warn(),
             _ => Style::new(),
         };
-        self.page.wrapped("likely", &words.headline, style);
+        let label = match (&verdict.cause, verdict.sure) {
+            (Cause::Overdue { .. }, _) => "trouble",
+            (_, Sure::Said) => "cause",
+            (_, Sure::Likely) => "likely",
+            (_, Sure::Perhaps) => "perhaps",
+            (_, Sure::Unknown) => "unknown",
+        };
+        self.page.wrapped(label, &words.headline, style);
         self.page.wrapped("", &words.was, Style::new());
         if full {
             if let Some(was_not) = words.was_not {
@@ -188,8 +202,9 @@ impl Fields<'_> {
         // A minute that was begun counts; this changes when the age does, and not at a time of its own.
         let minutes = self.record.age(self.server)?.as_secs() / 60;
         let minutes = minutes.saturating_add(1);
-        let full =
-            session.timeout().map(|timeout| format!(" ({} at expiry)", sum(cost::billed_minutes(timeout))));
+        let to_come = session.expires.is_some_and(|expires| expires > self.server);
+        let timeout = session.timeout().filter(|_| to_come);
+        let full = timeout.map(|timeout| format!(" ({} at expiry)", sum(cost::billed_minutes(timeout))));
         Some((format!("{minutes} min billed so far, {}", sum(minutes)), full.unwrap_or_default()))
     }
 
@@ -300,11 +315,12 @@ impl Fields<'_> {
     fn connect(&mut self, session: &Session) {
         let theme = self.page.theme;
         let alive = session.status.phase() != Phase::Ended;
-        let copy = |before: &str| if alive { format!("{before}c copies a fresh one") } else { String::new() };
+        let copy =
+            |before: &str| if alive { format!("{before}c fetches and copies one") } else { String::new() };
         let Some(fields) = session.connect else {
             return self
                 .page
-                .field("connect", Line::styled(format!("a list does not say{}", copy("; ")), theme.faint()));
+                .field("connect", Line::styled(format!("lists leave it out{}", copy("; ")), theme.faint()));
         };
         let fields = [
             ("connectUrl", fields.connect_url),
@@ -312,7 +328,11 @@ impl Fields<'_> {
             ("signingKey", fields.signing_key),
         ];
         if fields.iter().all(|(_, there)| !there) {
-            let none = "absent: connectUrl, seleniumRemoteUrl, signingKey";
+            let none = if alive {
+                "absent: connectUrl, seleniumRemoteUrl, signingKey"
+            } else {
+                "none: the session has ended"
+            };
             return self.page.wrapped("connect", none, theme.faint());
         }
         for (at, (name, there)) in fields.into_iter().enumerate() {

@@ -60,6 +60,8 @@ pub(super) fn blank(targets: Targets) -> Model {
         key_tail: "f3a9".into(),
         can_open: true,
         demo: false,
+        speed: 1,
+        greeting: None,
     };
     Model::new(settings, (120, 40))
 }

@@ -14,6 +14,8 @@ use crate::text;
 const LAST: [Action; 2] = [Action::Quit, Action::Help];
 /// What is of no use while the table is out of view.
 const OF_THE_TABLE: [Action; 3] = [Action::Open, Action::Filter, Action::Sort];
+/// What keys do to the marked event's session.
+const OF_AN_EVENT: [Action; 2] = [Action::Open, Action::CopyMenu];
 /// More of a filter than any screen shows.
 const LONGEST: usize = 1000;
 
@@ -81,7 +83,7 @@ fn draw_hints(buffer: &mut Buffer, area: Rect, model: &Model, pane: Option<Pane>
     let back = pane.is_some_and(|pane| pane != Pane::Table) || pane.is_none() && !model.filter.is_empty();
     let fits = |binding: &&Binding| match pane {
         None => does(binding, &LAST),
-        Some(Pane::Events) => does(binding, &LAST),
+        Some(Pane::Events) => does(binding, &LAST) || does(binding, &OF_AN_EVENT),
         Some(Pane::Full(_)) => binding.hint.is_some() && !does(binding, &OF_THE_TABLE),
         Some(Pane::Table | Pane::Lower(_)) => binding.hint.is_some(),
     };

@@ -132,7 +132,7 @@ fn left(model: &Model, kept: impl Fn(Part) -> bool) -> Text {
 /// The counts that are not zero. Of nothing there is said nothing, but that nothing runs.
 fn counts(model: &Model, words: bool) -> Vec<Vec<Span<'static>>> {
     let theme = model.settings.theme;
-    let Counts { running, pending, completed, timed_out, error, other, waiting, flagged } =
+    let Counts { running, pending, completed, timed_out, error, other, absent, waiting, flagged } =
         *model.rows.counts();
     let known = [
         (Status::Running, running, "running"),
@@ -144,7 +144,11 @@ fn counts(model: &Model, words: bool) -> Vec<Vec<Span<'static>>> {
     let mut shown: Vec<_> = known
         .into_iter()
         .map(|(status, count, word)| (theme.status(&status), count, word))
-        .chain([(("?", theme.odd()), other, "other"), (("…", theme.faint()), waiting, "awaited")])
+        .chain([
+            (("?", theme.odd()), other, "other"),
+            (("?", theme.warn()), absent, "not found"),
+            (("…", theme.faint()), waiting, "awaited"),
+        ])
         .filter(|(_, count, _)| *count > 0)
         .collect();
     if shown.is_empty() && model.fleet.health().last_good.is_some() {
@@ -176,10 +180,9 @@ fn right(model: &Model, now: Moment, kept: impl Fn(Part) -> bool) -> Text {
         parts.push(vec![span("PAUSED", theme.resting())]);
     }
     if let Some(age) = late(model, now) {
-        let mut loud = vec![span(format!("no answer for {}", text::span(age)), theme.alarm())];
+        let mut loud = vec![span(format!("no data for {}", text::span(age)), theme.alarm())];
         if kept(Part::Cause) {
             let cause = health.cause().map(|fault| fault.brief().to_owned());
-            let cause = cause.filter(|cause| cause != "no answer"); // that has been said
             let parts = cause.into_iter().chain(next_try(model, now).filter(|_| health.failing.is_some()));
             let why = parts.collect::<Vec<_>>().join(", ");
             if !why.is_empty() {

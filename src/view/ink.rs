@@ -78,7 +78,10 @@ pub(super) fn rule(buffer: &mut Buffer, area: Rect, style: Style, title: &Span<'
     let wide = usize::from(area.width);
     let mut spans = Vec::new();
     if !title.content.is_empty() && wide > 6 {
-        let title = span(text::fit(&title.content, wide.saturating_sub(4)), title.style);
+        // That there is more to see is worth more than the end of a title.
+        let noted = if note.is_empty() || wide < 30 { 0 } else { text::width(note).saturating_add(3) };
+        let title =
+            span(text::fit(&title.content, wide.saturating_sub(4).saturating_sub(noted)), title.style);
         spans.extend([span("─ ", style), title, span(" ", style)]);
     }
     let used: usize = spans.iter().map(|span| text::width(&span.content)).sum();

@@ -60,17 +60,19 @@ const fn spec(column: Column, heading: &'static str, from: u16, least: u16) -> S
 }
 
 /// All columns, from left to right.
-const COLUMNS: [Spec; 12] = [
+const COLUMNS: [Spec; 13] = [
     Spec { screen: (0, 59), ..spec(Column::Glyph, "", 0, 1) },
     Spec { sort: Some(SortBy::Status), ..spec(Column::Status, "STATUS", 60, 11) },
     Spec { sort: Some(SortBy::Session), ..spec(Column::Session, "SESSION", 0, 8) },
+    // Below 100 columns it comes where there is room.
+    Spec { screen: (60, 99), sort: Some(SortBy::Label), ..spec(Column::Label, "LABEL", 60, 0) },
     Spec { sort: Some(SortBy::Label), ..spec(Column::Label, "LABEL", 100, 8) },
     Spec { sort: Some(SortBy::Region), ..spec(Column::Region, "REGION", 100, 14) },
     spec(Column::Keep, "KEEP", 60, 4),
     Spec { sort: Some(SortBy::Age), right: true, ..spec(Column::Age, "AGE", 60, 6) },
     Spec { sort: Some(SortBy::Left), ..spec(Column::Left, "LEFT", 0, 16) },
     spec(Column::Flag, "", 32, 1),
-    Spec { sort: Some(SortBy::Proxy), right: true, ..spec(Column::Proxy, "PROXY", 60, 8) },
+    Spec { sort: Some(SortBy::Proxy), right: true, ..spec(Column::Proxy, "PROXY", 62, 8) },
     spec(Column::Rate, "RATE/s", 100, 7),
     spec(Column::Metadata, "METADATA", 60, 0),
 ];
@@ -87,8 +89,9 @@ enum Growth {
 }
 
 /// In this order.
-const GROWTH: [Growth; 8] = [
+const GROWTH: [Growth; 9] = [
     Growth::Widen(Column::Left, 20),
+    Growth::Add(Column::Label, 10),
     Growth::Air,
     Growth::Widen(Column::Session, LONGEST_ID),
     Growth::Widen(Column::Label, 12),
@@ -136,7 +139,8 @@ fn place(screen: u16, id: u16, metadata: bool) -> Vec<(Spec, u16, u16)> {
             }
             Growth::Add(column, least) => {
                 let room = spare >= least.saturating_add(gap);
-                let comes = chosen.iter_mut().find(|(spec, _)| room && spec.column == column);
+                let comes =
+                    chosen.iter_mut().find(|(spec, width)| room && spec.column == column && *width == 0);
                 comes.map_or(0, |(_, width)| {
                     *width = least;
                     least.saturating_add(gap)

@@ -99,6 +99,12 @@ fn draw_pane(
     for (down, line) in lines.iter().enumerate() {
         ink::write(buffer, ink::indent(ink::row(inner, down), 1), line);
     }
+    if let (Of::All, Some(event)) = (of, model.marked_event()) {
+        let last = lines.len().saturating_sub(writer.lines(event).len());
+        for down in last..lines.len() {
+            ink::write(buffer, ink::row(inner, down), &Line::styled(theme.marker(), theme.coming()));
+        }
+    }
 }
 
 /// What the reader does not see of it: what came since, and that there is more below.

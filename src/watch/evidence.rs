@@ -175,14 +175,14 @@ fn lengths(sheet: &mut Sheet, fleet: &Fleet, record: &Record, session: &Session,
     let unused = record.unused().filter(|_| is_over).map(text::countdown);
     let at_least = if unsure.is_some() { "at least " } else { "" };
     sheet.field_if("unused", unused.map(|unused| format!("{at_least}{unused}")));
-    let rate = format!("at ${} an hour beyond the plan", rates.hour);
+    let rate = format!("at ${} an hour, whatever a plan includes", rates.hour);
     sheet.field("billed", &format!("{minutes} by its running time, {sum} {rate}"));
 }
 
 fn proxy(bytes: i64, rates: Rates) -> String {
     let sum = cost::estimate(rates.of_bytes(bytes));
     match bytes {
-        1.. => format!("{}, {sum} at ${} a GB beyond the plan", text::bytes(bytes), rates.gb),
+        1.. => format!("{}, {sum} at ${} a GB, whatever a plan includes", text::bytes(bytes), rates.gb),
         _ => text::bytes(bytes),
     }
 }

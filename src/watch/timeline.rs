@@ -126,6 +126,12 @@ impl Timeline {
         events
     }
 
+    /// The event at a place, if it is still on record.
+    #[must_use]
+    pub fn get(&self, seq: Seq) -> Option<&Event> {
+        self.events.get(&seq)
+    }
+
     /// All events, in order.
     pub fn all(&self) -> impl DoubleEndedIterator<Item = (Seq, &Event)> {
         self.events.iter().map(|(seq, event)| (*seq, event))

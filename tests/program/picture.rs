@@ -76,6 +76,8 @@ async fn model() -> (Model, Moment) {
         key_tail: "f3a9".into(),
         can_open: true,
         demo: true,
+        speed: 1,
+        greeting: None,
     };
     let mut model = Model::new(settings, (COLUMNS, ROWS));
     let mut plan = Plan::new(&Targets::All, interval, clock.now().mono);

@@ -46,6 +46,8 @@ fn settings(targets: Targets) -> Settings {
         key_tail: "…f3a9".into(),
         can_open: true,
         demo: false,
+        speed: 1,
+        greeting: None,
     }
 }
 

@@ -78,6 +78,9 @@ impl Verdict {
             Cause::NeverConnected { .. } | Cause::Disconnected { .. } => ", keep-alive off",
             _ => "",
         };
+        if let Cause::Overdue { by } = self.cause {
+            return format!("{}: overdue, still alive {} after its expiry", status.shown(24), text::span(by));
+        }
         let last = if matches!(self.cause, Cause::Gone { .. }) { "last seen " } else { "" };
         format!("{last}{}{ran}{unused}{keep}: {}", status.shown(24), self.headline(zone, today))
     }
@@ -119,7 +122,7 @@ impl Verdict {
                 "aged out: the API no longer keeps it".into()
             }
             Cause::Gone { .. } => "aged out, or it is another project's and the key changed".into(),
-            Cause::Overdue { by } => format!("overdue, still alive {} after its expiry", text::span(*by)),
+            Cause::Overdue { .. } => "overdue, still alive after its expiry".into(),
         }
     }
 
@@ -143,7 +146,8 @@ impl Verdict {
             Cause::Disconnected { unused } => {
                 let timeout = if unused.is_some() { "" } else { ", or its timeout" };
                 format!(
-                    "without keep-alive a session ends with its last client; 10 min of CDP silence look the same{timeout}"
+                    "without keep-alive a session ends with its last client; a connection without a CDP command for \
+                     10 min is closed, and then it looks the same{timeout}"
                 )
             }
             Cause::PastExpiry { .. } => {
