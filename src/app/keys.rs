@@ -158,7 +158,7 @@ pub const BINDINGS: &[Binding] = &[
     Binding {
         keys: "Tab",
         actions: &[(plain(KeyCode::Tab), Action::OtherPane)],
-        help: "to the next pane, to scroll it",
+        help: "to the next pane, to scroll it: details, what happened",
         hint: None,
     },
     Binding {

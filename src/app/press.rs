@@ -64,7 +64,7 @@ impl Model {
         }
         match action {
             Action::Down | Action::Up | Action::First | Action::Last | Action::PageDown | Action::PageUp => {
-                self.travel(action, pane);
+                self.travel(action, pane, now);
             }
             Action::Open if self.selected.is_some() => {
                 self.enter(Pane::Full(Part::Facts));
@@ -83,13 +83,12 @@ impl Model {
                 }
             },
             Action::OtherPane => {
-                let two = view::has_timeline(self);
                 let next = match pane {
                     Pane::Table => Pane::Lower(Part::Facts),
-                    Pane::Lower(Part::Facts) if two => Pane::Lower(Part::Timeline),
-                    Pane::Lower(_) | Pane::Events => Pane::Table,
-                    Pane::Full(Part::Facts) if two => Pane::Full(Part::Timeline),
-                    Pane::Full(_) => Pane::Full(Part::Facts),
+                    Pane::Lower(Part::Facts) => Pane::Lower(Part::Timeline),
+                    Pane::Lower(Part::Timeline) | Pane::Events => Pane::Table,
+                    Pane::Full(Part::Facts) => Pane::Full(Part::Timeline),
+                    Pane::Full(Part::Timeline) => Pane::Full(Part::Facts),
                 };
                 self.anchor = None;
                 self.focus = Focus::Pane(next);
@@ -216,7 +215,7 @@ impl Model {
     }
 
     /// Moves the selection, or scrolls the details if they have the keyboard.
-    fn travel(&mut self, action: Action, pane: Pane) {
+    fn travel(&mut self, action: Action, pane: Pane, now: Moment) {
         if matches!(pane, Pane::Events | Pane::Lower(Part::Timeline) | Pane::Full(Part::Timeline)) {
             self.travel_in_time(action);
         } else if pane == Pane::Table {
@@ -224,7 +223,7 @@ impl Model {
             let place = moved(action, place, view::table_height(self), self.rows.len());
             self.select(place);
         } else {
-            let (lines, height) = view::details_extent(self);
+            let (lines, height) = view::details_extent(self, now);
             let most = lines.saturating_sub(height).saturating_add(1);
             self.scroll = moved(action, self.scroll, height, most);
         }

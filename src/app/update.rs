@@ -127,8 +127,9 @@ impl Model {
                 Left::For(left) if left >= view::MINUTES_FROM => {
                     sooner(whole(left.as_secs().checked_rem(60).unwrap_or_default().saturating_add(1)));
                 }
-                Left::For(_) | Left::Overdue(_) => sooner(whole(1)),
-                Left::Unknown | Left::Starting | Left::Expiring | Left::Over => {}
+                Left::For(_) => sooner(whole(1)),
+                // What is overdue is so by the newest reply, whatever time it is.
+                Left::Unknown | Left::Starting | Left::Expiring | Left::Overdue(_) | Left::Over => {}
             }
             if let Some(age) = record.age(server).filter(|_| record.phase() != Phase::Ended) {
                 sooner(whole(60_u64.saturating_sub(age.as_secs().checked_rem(60).unwrap_or_default())));

@@ -91,7 +91,9 @@ fn all_ended(fleet: &Fleet, named: &[SessionId]) -> bool {
 fn explained(fleet: &Fleet, event: &Event) -> Option<(Status, Verdict)> {
     let status = match &event.kind {
         EventKind::Ended { status, .. } => status,
-        EventKind::FirstSeen { status, .. } if status.is_end() => status,
+        EventKind::FirstSeen { status, .. } | EventKind::Changed { to: status, .. } if status.is_end() => {
+            status
+        }
         _ => return None,
     };
     Some((status.clone(), fleet.verdict(event.id.as_ref()?)?))
@@ -108,7 +110,7 @@ fn text_lines(event: &Event, why: Option<&(Status, Verdict)>, zone: Zone, ascii:
     let gap = " ".repeat(SHORT_ID.saturating_sub(text::width(&id)));
     let start = format!("{}  {id}{gap}  ", zone.date_time(event.seen));
     let flag = if matches!(event.kind, EventKind::Flagged(_)) { "⚑ " } else { "" };
-    let mut lines = format!("{start}{flag}{}\n", event.kind.sentence(zone, event.seen));
+    let mut lines = format!("{start}{flag}{}\n", event.sentence(zone, event.seen));
     if let Some((status, verdict)) = why {
         let (line, was) = (verdict.line(status, zone, event.seen), verdict.words(zone, event.seen).was);
         let sure = match verdict.sure {

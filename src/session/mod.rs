@@ -308,6 +308,12 @@ pub struct Project {
     pub concurrency: Option<u64>,
 }
 
+/// Whether a session's timeout is the project's default: the server's times are a little apart from whole seconds.
+#[must_use]
+pub fn is_default(timeout: Duration, default: Duration) -> bool {
+    timeout.abs_diff(default) < Duration::from_secs(1)
+}
+
 /// Which list of sessions: `GET /v1/sessions?status=…`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum List {

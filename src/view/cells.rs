@@ -153,7 +153,8 @@ fn ended(cell: &Cell<'_>) -> Text {
     let kept = record.session.as_ref().is_some_and(|session| session.keep_alive == Some(true));
     let early = unused(record).filter(|_| kept && record.status() == Some(&Status::Completed));
     if let Some(unused) = early {
-        return Line::styled(format!("{} unused", text::countdown(unused)), theme.warn());
+        let least = if record.is_end_exact() { "" } else { "≥" };
+        return Line::styled(format!("{least}{} unused", text::countdown(unused)), theme.warn());
     }
     let Some(at) = record.ended_at() else { return Line::styled("ended", theme.faint()) };
     let short = zone.short(at, cell.server);

@@ -1,27 +1,19 @@
 //! Everything about the selected session: where it stands and why, what the API says, and what its creator attached to it;
 //! beside it what happened, where there is room, else among it.
-//!
-//! How many lines there are does not depend on the time of day: what ticks stays on its line. So the keys can scroll
-//! without knowing the time.
-
-use std::time::Duration;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
-use ratatui::text::Line;
 
 use super::ink::{self, Text, span};
 use super::page::Page;
 use super::{fields, layout, timeline};
 use crate::app::{Model, Pane, Part};
-use crate::clock::{Moment, Timestamp};
+use crate::clock::Moment;
 use crate::watch::Record;
 
-/// So many lines of what happened stand among the facts of a low pane.
+/// So many lines of what happened stand among the facts where there is but one column; Tab leads to all of it.
 const FEW: usize = 4;
-/// And so many at full height.
-const MOST: usize = 2000;
 /// From this height on there are blank lines between groups of fields.
 const AIRY: u16 = 24;
 
@@ -33,6 +25,9 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) 
     let (rule, title) =
         if keyboard { (theme.strong(), theme.strong()) } else { (theme.faint(), Style::new()) };
     let (left, right) = layout::halves(area);
+    if timeline(model, area) == Some(area) {
+        return timeline::draw(buffer, area, model, now);
+    }
     let lines = facts(model, record, area, now);
     let (count, height) = (lines.len(), usize::from(area.height.saturating_sub(1)));
     let top = model.scroll.min(count.saturating_sub(height));
@@ -46,6 +41,12 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) 
     }
 }
 
+/// Where what happened is shown: beside the facts, or in their place if it has the keyboard.
+pub(super) fn timeline(model: &Model, area: Rect) -> Option<Rect> {
+    let keyboard = matches!(model.focus.pane(), Pane::Lower(Part::Timeline) | Pane::Full(Part::Timeline));
+    layout::halves(area).1.or_else(|| keyboard.then_some(area))
+}
+
 /// How many lines are out of view.
 fn more(above: usize, under: usize) -> String {
     match (above, under) {
@@ -56,15 +57,13 @@ fn more(above: usize, under: usize) -> String {
     }
 }
 
-/// How many lines of facts there are for a pane of that size, and how many of them are in view.
-pub(super) fn extent(model: &Model, pane: Rect) -> (usize, usize) {
+/// How many lines of facts there are for a pane of that size at `now`, and how many of them are in view.
+pub(super) fn extent(model: &Model, pane: Rect, now: Moment) -> (usize, usize) {
     let Some(record) = model.record() else { return (0, 0) };
-    let any = Moment { wall: Timestamp::UNIX_EPOCH, mono: Duration::ZERO, boot: Duration::ZERO };
-    (facts(model, record, pane, any).len(), usize::from(pane.height.saturating_sub(1)))
+    (facts(model, record, pane, now).len(), usize::from(pane.height.saturating_sub(1)))
 }
 
-/// What is known of the session. Where it is all in one column, what happened is among it: the newest of it near the top,
-/// or, at full height, all of it at the end.
+/// What is known of the session. Where there is but one column, the newest of what happened is among it.
 fn facts(model: &Model, record: &Record, pane: Rect, now: Moment) -> Vec<Text> {
     let theme = model.settings.theme;
     let (left, right) = layout::halves(pane);
@@ -72,27 +71,17 @@ fn facts(model: &Model, record: &Record, pane: Rect, now: Moment) -> Vec<Text> {
         Page { lines: Vec::new(), width: usize::from(left.width), airy: pane.height >= AIRY, theme };
     let full = matches!(model.focus.pane(), Pane::Full(_));
     fields::standing(&mut page, model, record, now, full);
-    if right.is_none() && !full {
-        happened(&mut page, model, record, FEW, now);
+    if right.is_none() {
+        let lines = timeline::last_lines(model, &record.id, page.width.saturating_sub(1), FEW, now);
+        page.lines.extend(lines.into_iter().map(|line| {
+            let indent = span(" ", Style::new());
+            std::iter::once(indent).chain(line.spans).collect::<Vec<_>>().into()
+        }));
     }
     fields::about(&mut page, model, record, now, full);
     if full {
         page.pause();
         fields::metadata(&mut page, model, record, full);
     }
-    if right.is_none() && full {
-        page.pause();
-        page.lines.push(Line::styled(" what happened", theme.faint()));
-        happened(&mut page, model, record, MOST, now);
-    }
     page.lines
-}
-
-fn happened(page: &mut Page, model: &Model, record: &Record, most: usize, now: Moment) {
-    let lines = timeline::last_lines(model, &record.id, page.width.saturating_sub(1), most, now);
-    for line in lines {
-        let mut spans = vec![span(" ", Style::new())];
-        spans.extend(line.spans);
-        page.lines.push(spans.into());
-    }
 }

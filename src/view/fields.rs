@@ -11,7 +11,7 @@ use super::page::{Page, pad};
 use crate::app::Model;
 use crate::clock::{Moment, Timestamp};
 use crate::config::Zone;
-use crate::session::{Metadata, Phase, Region, Session, Status};
+use crate::session::{Metadata, Phase, Region, Session, Status, is_default};
 use crate::text::{self, Untrusted};
 use crate::watch::verdict::{Cause, Sure};
 use crate::watch::{Left, Presence, Record, cost};
@@ -167,15 +167,13 @@ impl Fields<'_> {
         let Some(session) = &self.record.session else { return };
         let theme = self.page.theme;
         let default = self.model.fleet.project_of(session).and_then(|project| project.default_timeout);
-        let (timeout, beside) = match (session.timeout().map(text::length), default.map(text::length)) {
-            (Some(timeout), Some(default)) if timeout == default => {
-                (timeout, " (the project's default)".into())
-            }
-            (Some(timeout), Some(default)) => (timeout, format!(" (the project's default is {default})")),
-            (Some(timeout), None) => (timeout, String::new()),
-            (None, Some(default)) => ("–".into(), format!(" (the project's default is {default})")),
-            (None, None) => ("–".into(), String::new()),
+        let timeout = session.timeout();
+        let beside = match (timeout, default) {
+            (Some(own), Some(default)) if is_default(own, default) => " (the project's default)".into(),
+            (_, Some(default)) => format!(" (the project's default is {})", text::length(default)),
+            (_, None) => String::new(),
         };
+        let timeout = timeout.map_or_else(|| "–".into(), text::length);
         self.page.field("timeout", vec![span(timeout, Style::new()), span(beside, theme.faint())]);
         if let Some((cost, beside)) = self.cost(session) {
             let fits = text::width(&cost).saturating_add(text::width(&beside)) < self.page.room();
@@ -195,7 +193,7 @@ impl Fields<'_> {
             let ran = self.record.ran()?;
             let minutes = cost::billed_minutes(ran);
             return Some((
-                format!("{minutes} min billed, {}", sum(minutes)),
+                format!("{}{minutes} min billed, {}", self.at_most(), sum(minutes)),
                 format!(" ({} used)", text::span(ran)),
             ));
         }
@@ -208,19 +206,27 @@ impl Fields<'_> {
         Some((format!("{minutes} min billed so far, {}", sum(minutes)), full.unwrap_or_default()))
     }
 
+    /// Where the API gives no end that can be, lengths are bounds.
+    fn at_most(&self) -> &'static str {
+        if self.record.is_end_exact() { "" } else { "at most " }
+    }
+
     /// What follows the status on its line.
     fn rest_of_status(&self, session: &Session) -> String {
         let of = |timeout: Option<Duration>, word: &str| {
             timeout.map(|timeout| format!(" {word} {}", text::length(timeout))).unwrap_or_default()
         };
         let timeout = session.timeout();
+        if self.record.is_absent() && session.status.phase() != Phase::Ended {
+            return ", when it was last seen".into();
+        }
         match self.record.left(self.model.fleet.clock(), self.server) {
             Left::For(left) => format!(", {} left{}", text::countdown(left), of(timeout, "of")),
             Left::Starting => ", starting".into(),
             Left::Expiring => ", its time is over: expiring…".into(),
-            Left::Overdue(by) => format!(" still, {} after its expiry", text::countdown(by)),
+            Left::Overdue(by) => format!(" in a reply {} after its expiry", text::countdown(by)),
             Left::Over => match self.record.ran() {
-                Some(ran) => format!(" after {}{}", text::span(ran), of(timeout, "of its")),
+                Some(ran) => format!(" after {}{}{}", self.at_most(), text::span(ran), of(timeout, "of its")),
                 None => String::new(),
             },
             Left::Unknown if matches!(session.status, Status::Other(_)) => {
@@ -242,7 +248,9 @@ impl Fields<'_> {
         self.page.pair(("created", self.time(session.created)), other);
         if session.status.phase() == Phase::Ended || session.ended.is_some() {
             let unused = cells::unused(self.record);
-            let unused = unused.map_or_else(|| self.dash(), |unused| text::countdown(unused).into());
+            let least = if self.record.is_end_exact() { "" } else { "at least " };
+            let unused = unused
+                .map_or_else(|| self.dash(), |unused| format!("{least}{}", text::countdown(unused)).into());
             self.page.pair(("ended", self.ended(session)), ("unused", unused));
         }
         self.page.pause();
@@ -304,6 +312,11 @@ impl Fields<'_> {
 
     fn ended(&self, session: &Session) -> Text {
         match (session.ended, &self.record.ended) {
+            (Some(at), Some(ended)) if !ended.said_fits => {
+                let mut line = self.time(Some(at));
+                line.spans.push(span(", which can not be", self.page.theme.warn()));
+                line
+            }
             (Some(at), _) => self.time(Some(at)),
             // No endedAt: what was seen is all there is.
             (None, Some(ended)) => format!("by {}", self.zone().short(ended.when.latest, self.server)).into(),

@@ -90,7 +90,7 @@ pub(super) fn draw_banner(buffer: &mut Buffer, area: Rect, model: &Model, now: M
     let mild = matches!(failing.fault.kind, FaultKind::RateLimited);
     let style = if mild { theme.resting() } else { theme.alarm() };
     let (room, lines) = (usize::from(inner.width), usize::from(area.height));
-    let mut sentence = failing.fault.sentence();
+    let mut sentence = failing.sentence();
     if lines < 2 {
         // Of a sentence that is too long for one line the end of the line stays: when it goes on.
         sentence = text::fit(&sentence, room.saturating_sub(text::width(&next)));

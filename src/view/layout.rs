@@ -100,7 +100,7 @@ fn banner_height(model: &Model, screen: Rect) -> u16 {
     if screen.height < AIRY {
         return 1;
     }
-    let long = text::width(&failing.fault.sentence()).saturating_add(usize::from(BANNER_END));
+    let long = text::width(&failing.sentence()).saturating_add(usize::from(BANNER_END));
     let lines = long.div_ceil(usize::from(screen.width.saturating_sub(2).max(1)));
     u16::try_from(lines).unwrap_or(3).clamp(1, 3)
 }

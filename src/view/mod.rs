@@ -60,16 +60,10 @@ pub fn table_height(model: &Model) -> usize {
     }
 }
 
-/// How many lines the details have, and how many of them are in view.
+/// How many lines the details have at `now`, and how many of them are in view.
 #[must_use]
-pub fn details_extent(model: &Model) -> (usize, usize) {
-    layout::details_pane(model, screen(model)).map_or((0, 0), |pane| details::extent(model, pane))
-}
-
-/// Whether what happened to the selected session has a pane of its own, beside the facts.
-#[must_use]
-pub fn has_timeline(model: &Model) -> bool {
-    layout::details_pane(model, screen(model)).is_some_and(|pane| layout::halves(pane).1.is_some())
+pub fn details_extent(model: &Model, now: Moment) -> (usize, usize) {
+    layout::details_pane(model, screen(model)).map_or((0, 0), |pane| details::extent(model, pane, now))
 }
 
 /// The events that the pane with the keyboard can show, in order; the first of them that can be the last in view; and how
@@ -78,9 +72,10 @@ pub fn has_timeline(model: &Model) -> bool {
 pub fn events_extent(model: &Model) -> (Vec<Seq>, usize, usize) {
     match Layout::of(model, screen(model)) {
         Layout::Whole(Whole { body: Body::Events(area), .. }) => timeline::extent_of_all(model, area),
-        _ => match layout::details_pane(model, screen(model)).map(layout::halves) {
-            Some((_, Some(area))) => timeline::extent(model, area),
-            Some(_) | None => (Vec::new(), 0, 0),
+        _ => match layout::details_pane(model, screen(model)).and_then(|pane| details::timeline(model, pane))
+        {
+            Some(area) => timeline::extent(model, area),
+            None => (Vec::new(), 0, 0),
         },
     }
 }

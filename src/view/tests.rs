@@ -341,7 +341,7 @@ fn the_details_have_as_many_lines_at_any_time() {
             model.size = size;
             model.focus = Focus::Pane(Pane::Full(Part::Facts));
             let Some(pane) = layout::details_pane(&model, screen(&model)) else { continue };
-            let (lines, _) = details_extent(&model);
+            let (lines, _) = details_extent(&model, now());
             model.scroll = lines;
             let buffer = drawn(&mut model, size, time(name));
             let last = text_of(&buffer).lines().nth(usize::from(pane.bottom()) - 1).unwrap().to_owned();
@@ -376,7 +376,7 @@ proptest! {
         model.top = top;
         // The screen can be another than the model was last told of.
         model.size = told;
-        let _ = (table_height(&model), details_extent(&model), popup_extent(&model));
+        let _ = (table_height(&model), details_extent(&model, now()), popup_extent(&model));
         let area = Rect::new(0, 0, width, height);
         draw_screen(&mut Buffer::empty(area), area, &model, now().after(Duration::from_secs(late)));
     }
@@ -422,4 +422,18 @@ fn the_days_of_a_timeline_are_told_apart() {
     let lines: Vec<&str> = events.lines().skip(3).take(5).collect();
     assert!(lines[0].contains("─ 2026-11-21 ─") && lines[1].contains("first seen"), "{events}");
     assert!(lines[2].contains("─ 2026-11-22 ─"), "{events}");
+}
+
+#[test]
+fn the_last_line_of_the_details_can_be_reached_whatever_time_it_is() {
+    let mut model = but(calm(), |model| model.focus = Focus::Pane(Pane::Full(Part::Facts)));
+    for late in [0, 60, 100_000] {
+        let now = now().after(Duration::from_secs(late));
+        model.size = (120, 24);
+        let (lines, height) = details_extent(&model, now);
+        assert!(lines > height);
+        model.scroll = lines - height;
+        let screen = shown(&mut model, (120, 24), now);
+        assert!(screen.contains("↑") && !screen.contains("↓"), "{screen}");
+    }
 }

@@ -11,8 +11,6 @@
 //!
 //! Lines are built from the newest event in view backwards, until the pane is full: a long past costs nothing.
 
-use std::time::Duration;
-
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
@@ -33,8 +31,6 @@ const ID: usize = 10;
 const WITH_IDS: usize = 50;
 /// More events than this are not counted: a frame costs the same after a week.
 const MANY: usize = 999;
-/// An event whose time is less certain than this says so.
-const UNCERTAIN: Duration = Duration::from_secs(10);
 
 /// Whose events.
 #[derive(Clone, Copy)]
@@ -177,7 +173,11 @@ impl Writer<'_> {
         let today = zone.date(self.model.server_time(self.now));
         let mut lines: Vec<Text> = Vec::new(); // the newest first
         let mut day: Option<String> = None;
+        let mut alive: Option<(&Event, Timestamp, String)> = None;
         for (_, event) in events {
+            if let Some((end, at, said)) = alive.take_if(|(_, at, _)| event.seen <= *at) {
+                lines.extend(self.last_alive(end, at, &said));
+            }
             let own = zone.date(event.seen);
             if let Some(later) = day.replace(own.clone()).filter(|later| *later != own) {
                 lines.push(self.separator(&later));
@@ -188,6 +188,14 @@ impl Writer<'_> {
                 return lines;
             }
             lines.extend(self.lines(event).into_iter().rev());
+            if let EventKind::Ended { last_alive: Some((at, was)), .. } = &event.kind
+                && self.ids == Ids::None
+            {
+                alive = Some((event, *at, format!("last reply that said {}", was.shown(24))));
+            }
+        }
+        if let Some((end, at, said)) = alive {
+            lines.extend(self.last_alive(end, at, &said));
         }
         if let Some(first) = day.filter(|day| *day != today) {
             lines.push(self.separator(&first));
@@ -197,39 +205,26 @@ impl Writer<'_> {
         lines
     }
 
+    /// The last reply that said otherwise, in its place before an end: only where one session's events are looked at.
+    fn last_alive(&self, end: &Event, at: Timestamp, said: &str) -> Vec<Text> {
+        let faint = self.model.settings.theme.faint();
+        self.line(end, at, said, faint, faint).into_iter().rev().collect()
+    }
+
     fn separator(&self, day: &str) -> Text {
         Line::styled(format!("─ {day} ─"), self.model.settings.theme.faint())
     }
 
-    /// An event, and before an end the last reply that said otherwise.
+    /// An event's lines.
     fn lines(&self, event: &Event) -> Vec<Text> {
         let theme = self.model.settings.theme;
-        let mut lines = Vec::new();
-        if let EventKind::Ended { last_alive: Some((at, was)), .. } = &event.kind {
-            let text = format!("last reply that said {}", was.shown(24));
-            lines.extend(self.line(event, *at, &text, theme.faint(), theme.faint()));
-        }
         let zone = self.model.settings.zone;
-        let mut sentence = event.kind.sentence(zone, self.model.server_time(self.now));
+        let mut sentence = event.sentence(zone, self.model.server_time(self.now));
         if let EventKind::Flagged(_) = event.kind {
             sentence = format!("{} {sentence}", theme.flag());
         }
-        sentence.push_str(&self.uncertainty(event));
         let (first, rest) = self.look(&event.kind);
-        lines.extend(self.line(event, event.seen, &sentence, first, rest));
-        lines
-    }
-
-    /// Where it may have happened long before it was seen.
-    fn uncertainty(&self, event: &Event) -> String {
-        let told = matches!(event.kind, EventKind::Slept(_) | EventKind::Together { .. });
-        let wide = event.when.width().is_some_and(|width| width > UNCERTAIN);
-        match event.when.earliest.filter(|_| wide && !told) {
-            Some(earliest) => {
-                format!(" (after {})", self.model.settings.zone.short(earliest, event.when.latest))
-            }
-            None => String::new(),
-        }
+        self.line(event, event.seen, &sentence, first, rest)
     }
 
     /// The looks of the first word, and of the rest.
@@ -249,6 +244,7 @@ impl Writer<'_> {
             | EventKind::Failing { .. }
             | EventKind::Slept(_)
             | EventKind::ClockSet { .. }
+            | EventKind::ServerClockSet { .. }
             | EventKind::Unlisted => all(theme.warn()),
             EventKind::Recovered { .. } | EventKind::FoundAgain(_) => all(theme.good()),
             EventKind::Successor(_) => all(theme.coming()),

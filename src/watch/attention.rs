@@ -1,12 +1,15 @@
 //! Which sessions are flagged, and when the next one will be. What depends on time alone is found in an ordered set of
 //! deadlines: the work does not grow with the number of sessions.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use super::bounds::When;
 use super::event::{Event, EventKind};
 use super::flag::Flag;
 use super::fleet::Fleet;
+use super::record::Record;
+use super::timeline::Seq;
 use super::verdict::Cause;
 use crate::clock::{Moment, Timestamp};
 use crate::session::{SessionId, Status};
@@ -71,7 +74,7 @@ impl Fleet {
         if record.ended.is_some() {
             match self.verdict(id).map(|verdict| verdict.cause) {
                 Some(Cause::Failed) => flags.push(Flag::Error),
-                Some(Cause::KeptAlive { .. }) => flags.push(Flag::EndedEarly),
+                Some(Cause::KeptAlive { unused: Some(_), .. }) => flags.push(Flag::EndedEarly),
                 _ => {}
             }
         } else if flags.is_empty() && record.flags.is_empty() {
@@ -90,13 +93,30 @@ impl Fleet {
             .filter(|flag| !record.flags.iter().any(|(there, _)| there == flag))
             .collect();
         for flag in new {
+            // An end that is taken back and said again is no new end: neither are its flags.
+            if let Some(again) = raised_before(&self.records, id, flag) {
+                self.keep(id, flag, again);
+                continue;
+            }
             let when = When::at(&self.clock, now);
             let seq = self.tell(Some(id), when, now, EventKind::Flagged(flag), out);
-            if let Some(record) = self.records.get_mut(id) {
-                record.flags.push((flag, seq));
-            }
+            self.keep(id, flag, seq);
         }
     }
+
+    fn keep(&mut self, id: &SessionId, flag: Flag, seq: Seq) {
+        let Some(record) = self.records.get_mut(id) else { return };
+        record.flags.push((flag, seq));
+        if !flag.is_of_the_living() && !record.raised.contains(&(flag, seq)) {
+            record.raised.push((flag, seq));
+        }
+    }
+}
+
+/// The event that raised a flag of its end before.
+fn raised_before(records: &HashMap<SessionId, Record>, id: &SessionId, flag: Flag) -> Option<Seq> {
+    let raised = &records.get(id)?.raised;
+    raised.iter().find(|(before, _)| *before == flag).map(|(_, seq)| *seq)
 }
 
 /// What is left in whole seconds, as the screen counts down.

@@ -14,6 +14,11 @@ const DATE_RESOLUTION: Duration = Duration::from_secs(1);
 /// How many replies in a row must contradict what was known, and agree with each other, to be believed.
 const AGREED: u8 = 3;
 
+/// From so many replies on that agree, their dates are believed against our own clock.
+const CONFIRMED: u32 = 2;
+/// For so long a date that contradicted the others makes the time uncertain.
+const DISPUTED: Duration = Duration::from_secs(5 * 60);
+
 /// The earliest and the latest.
 type Range = (Timestamp, Timestamp);
 
@@ -37,6 +42,10 @@ pub struct ServerClock {
     zero: Option<Timestamp>,
     /// Server minus wall clock, at the last reply with a date.
     skew: TimeDelta,
+    /// How many replies agreed with what is used.
+    agreed: u32,
+    /// The newest date that contradicted it, and when it came, by our clock since boot.
+    disputed: Option<(Range, Duration)>,
 }
 
 impl ServerClock {
@@ -45,9 +54,13 @@ impl ServerClock {
         let Some(date) = at.date else { return };
         let said = (earlier(date, at.received.boot), earlier(later(date, DATE_RESOLUTION), at.sent.boot));
         let (low, high) = match self.range.map(|range| (range, meet(range, said))) {
-            None => said,
+            None => {
+                self.agreed = 1;
+                said
+            }
             Some((_, Some(both))) => {
                 self.other = None;
+                self.agreed = self.agreed.saturating_add(1);
                 both
             }
             Some((range, None)) => {
@@ -56,17 +69,30 @@ impl ServerClock {
                         Some((both, count)) => (both, count.saturating_add(1)),
                         None => (said, 1),
                     };
-                self.other = (count < AGREED).then_some((other, count));
-                if count < AGREED { range } else { other }
+                // Of two machines that of whose clock ours speaks is believed at once.
+                let ours = earlier(at.received.wall, at.received.boot);
+                let within = |range: Range| (range.0..=range.1).contains(&ours);
+                let believed = count >= AGREED || within(other) && !within(range);
+                self.other = (!believed).then_some((other, count));
+                self.disputed = Some((if believed { range } else { other }, at.received.boot));
+                self.agreed = if believed { 1 } else { self.agreed };
+                if believed { other } else { range }
             }
         };
         self.range = Some((low, high));
+        self.disputed = self.disputed.filter(|(_, came)| at.received.boot.saturating_sub(*came) < DISPUTED);
         // Our own clock is kept where nothing speaks against it: then the screen agrees with the reader's watch.
         let ours = earlier(at.received.wall, at.received.boot);
         let middle = low.checked_add_signed(high.signed_duration_since(low) / 2).unwrap_or(low);
         let zero = if (low..=high).contains(&ours) { ours } else { middle };
         self.zero = Some(zero);
         self.skew = zero.signed_duration_since(ours);
+    }
+
+    /// Whether any reply had a date.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        self.zero.is_some()
     }
 
     /// The server's time at `moment`; our wall clock's, until a reply had a date.
@@ -85,7 +111,14 @@ impl ServerClock {
     #[must_use]
     pub fn slack(&self) -> Duration {
         let (Some((low, high)), Some(zero)) = (self.range, self.zero) else { return Duration::ZERO };
-        let off = zero.signed_duration_since(low).max(high.signed_duration_since(zero));
+        let mut off = zero.signed_duration_since(low).max(high.signed_duration_since(zero));
+        if self.agreed < CONFIRMED {
+            // One date alone may be another machine's: until a second agrees, our own clock may be right.
+            off = off.max(self.skew.abs());
+        }
+        if let Some(((low, high), _)) = self.disputed {
+            off = off.max(zero.signed_duration_since(low).abs()).max(high.signed_duration_since(zero).abs());
+        }
         off.to_std().unwrap_or_default()
     }
 

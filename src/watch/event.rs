@@ -10,13 +10,18 @@ use serde::{Deserialize, Serialize};
 use super::bounds::When;
 use super::flag::Flag;
 use crate::clock::{Timestamp, Zone};
-use crate::session::{Fault, FaultKind, Region, SessionId, Status};
+use crate::session::{Fault, FaultKind, List, Region, SessionId, Status};
 use crate::text::{self, Untrusted};
 
 /// How many sessions a sentence names; the others are counted.
 const NAMED: usize = 4;
 /// How many characters of an id a sentence has: as many as a row of the table, unless others begin alike.
 const SHORT_ID: usize = 8;
+
+/// Ends at the same moment are said to be at most so far apart.
+const TENTH: Duration = Duration::from_millis(100);
+/// An event whose time is less certain than this says so.
+const UNCERTAIN: Duration = Duration::from_secs(10);
 
 /// Something that happened to a session, or between the API and us.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -121,21 +126,49 @@ pub enum EventKind {
     Failing {
         /// Why.
         fault: Fault,
+        /// The list that alone fails.
+        list: Option<List>,
         /// How long until the next try.
         wait: Option<Duration>,
     },
     /// Polls succeed again.
     Recovered {
+        /// The list that alone had failed.
+        list: Option<List>,
         /// How long nothing came.
         after: Duration,
     },
     /// The machine slept for so long.
     Slept(Duration),
+    /// The API's clock is not what its replies had said, by so many milliseconds; negative if it is behind that. All times
+    /// are by it.
+    ServerClockSet {
+        /// By how much.
+        by_ms: i64,
+    },
     /// This machine's wall clock was set by so many milliseconds; negative if it was set back.
     ClockSet {
         /// By how much.
         by_ms: i64,
     },
+}
+
+impl Event {
+    /// [`EventKind::sentence`], and since when it may have happened, where that is long before it was seen.
+    #[must_use]
+    pub fn sentence(&self, zone: Zone, today: Timestamp) -> String {
+        let told = matches!(self.kind, EventKind::Slept(_) | EventKind::Together { .. });
+        let wide = self.when.width().is_some_and(|width| width > UNCERTAIN);
+        let since = self.when.earliest.filter(|_| wide && !told);
+        let since = since.map(|at| format!(" (after {})", zone.short(at, self.when.latest)));
+        format!("{}{}", self.kind.sentence(zone, today), since.unwrap_or_default())
+    }
+}
+
+/// A clock's step: how far, and which way.
+fn step(by_ms: i64) -> (String, &'static str) {
+    let by = text::span(Duration::from_millis(by_ms.unsigned_abs()));
+    (by, if by_ms < 0 { "back" } else { "forward" })
 }
 
 impl EventKind {
@@ -165,6 +198,7 @@ impl EventKind {
             Self::Failing { .. } => "polls_failing",
             Self::Recovered { .. } => "polls_recovered",
             Self::Slept(_) => "slept",
+            Self::ServerClockSet { .. } => "api_clock_set",
             Self::ClockSet { .. } => "clock_set",
         }
     }
@@ -202,7 +236,7 @@ impl EventKind {
             Self::Ended { status, said, fits, last_alive } => {
                 let beside = match (said, last_alive) {
                     (None, _) => "the API gives no endedAt".into(),
-                    (Some(at), _) if *fits => format!("endedAt {}", zone.tenths(*at)),
+                    (Some(at), _) if *fits => format!("endedAt {}", zone.short_tenths(*at, today)),
                     (Some(at), Some((seen, was))) if at < seen => {
                         format!(
                             "endedAt {}, yet a later reply said {}",
@@ -232,36 +266,54 @@ impl EventKind {
             Self::NotFound(fault) => fault.sentence(),
             Self::FoundAgain(status) => format!("found again, {}", status.shown(24)),
             Self::Overdue { expires } => {
-                format!("overdue: the API still says it lives, after its expiry at {}", zone.tenths(*expires))
+                format!(
+                    "overdue: the API says it lives, after its expiry at {}",
+                    zone.short_tenths(*expires, today)
+                )
             }
             Self::Flagged(flag) => flag.sentence(),
             Self::Successor(id) => {
                 format!("a new session with the same metadata appeared: {}", id.start(SHORT_ID))
             }
             Self::Together { ids, spread } => {
-                let named: Vec<String> = ids.iter().take(NAMED).map(|id| id.start(SHORT_ID)).collect();
+                let raw: Vec<&str> = ids.iter().map(SessionId::raw).collect();
+                let columns = text::shortest_unique(&raw);
+                let named = ids.iter().zip(columns).take(NAMED).map(|(id, columns)| id.start(columns));
+                let named: Vec<String> = named.collect();
                 let more = ids.len().saturating_sub(NAMED);
                 let more = if more > 0 { format!(" and {more} more") } else { String::new() };
                 format!(
                     "{} sessions ended within {} of each other: {}{more}",
                     ids.len(),
-                    text::tenths(*spread),
+                    text::tenths((*spread).max(TENTH)),
                     named.join(", ")
                 )
             }
-            Self::Failing { fault, wait } => {
+            Self::Failing { fault, list, wait } => {
                 let wait = wait.filter(|wait| !wait.is_zero());
                 let wait = wait.map(|wait| format!("; next try in {}", text::span(wait))).unwrap_or_default();
-                let fails = if fault.kind == FaultKind::RateLimited { "" } else { "polls fail: " };
+                let fails = match list {
+                    _ if fault.kind == FaultKind::RateLimited => String::new(),
+                    Some(list) => format!("polls of {list} fail: "),
+                    None => "polls fail: ".into(),
+                };
                 format!("{fails}{}{wait}", fault.sentence())
             }
-            Self::Recovered { after } => format!("polls succeed again, after {}", text::span(*after)),
+            Self::Recovered { list: Some(list), after } => {
+                format!("polls of {list} succeed again, after {}", text::span(*after))
+            }
+            Self::Recovered { list: None, after } => {
+                format!("polls succeed again, after {}", text::span(*after))
+            }
             Self::Slept(for_) => {
                 format!("this machine slept for {}; what happened meanwhile was not seen", text::span(*for_))
             }
+            Self::ServerClockSet { by_ms } => {
+                let (by, way) = step(*by_ms);
+                format!("the API's clock went {way} by {by}, or another machine answers; times follow it")
+            }
             Self::ClockSet { by_ms } => {
-                let by = text::span(Duration::from_millis(by_ms.unsigned_abs()));
-                let way = if *by_ms < 0 { "back" } else { "forward" };
+                let (by, way) = step(*by_ms);
                 format!("this machine's clock was set {way} by {by}; times here do not follow it")
             }
         }

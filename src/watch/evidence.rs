@@ -22,7 +22,7 @@ use super::fleet::Fleet;
 use super::record::{Presence, Record};
 use super::verdict::{Fact, Verdict};
 use crate::clock::{Timestamp, Zone};
-use crate::session::{Metadata, Session, SessionId};
+use crate::session::{Metadata, Session, SessionId, is_default};
 use crate::text;
 use sheet::{Sheet, time};
 
@@ -141,11 +141,13 @@ fn fields(sheet: &mut Sheet, fleet: &Fleet, record: &Record, session: &Session, 
     sheet.field_if("started", session.started.map(time));
     sheet.field_if("ended", ended.or_else(none));
     sheet.field_if("expires", session.expires.map(time));
-    let default = project.and_then(|project| project.default_timeout).map(text::length);
-    let timeout = session.timeout().map(text::length).map(|own| match default {
-        Some(default) if default == own => format!("{own} (the project's default)"),
-        Some(default) => format!("{own} (the project's default is {default})"),
-        None => own,
+    let default = project.and_then(|project| project.default_timeout);
+    let timeout = session.timeout().map(|own| match default {
+        Some(default) if is_default(own, default) => format!("{} (the project's default)", text::length(own)),
+        Some(default) => {
+            format!("{} (the project's default is {})", text::length(own), text::length(default))
+        }
+        None => text::length(own),
     });
     sheet.field_if("timeout", timeout);
     sheet.field_if("proxy", session.proxy_bytes.map(|bytes| proxy(bytes, rates)));
@@ -160,7 +162,7 @@ fn lengths(sheet: &mut Sheet, fleet: &Fleet, record: &Record, session: &Session,
     let last = record.last.map(|last| fleet.clock().at(last.received));
     let ran = if is_over { record.ran() } else { last.and_then(since_start) };
     let Some(ran) = ran else { return };
-    let unsure = record.ended.as_ref().filter(|_| is_over && session.ended.is_none());
+    let unsure = record.ended.as_ref().filter(|ended| is_over && !ended.said_fits);
     let least = unsure.map(|ended| ended.when.earliest.and_then(since_start).unwrap_or_default());
     let (minutes, ran_text) = (cost::billed_minutes(ran), text::span(ran));
     let sum = cost::estimate(rates.of_minutes(minutes));

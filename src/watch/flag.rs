@@ -41,7 +41,7 @@ impl Flag {
             Self::Left(left) => format!("{} or less left until it expires", text::length(left)),
             Self::EndedEarly => "keep-alive session ended early".into(),
             Self::Error => "session ended in ERROR".into(),
-            Self::Overdue => "session is overdue: it runs past its expiry".into(),
+            Self::Overdue => "session is overdue: the API says it lives past its expiry".into(),
             Self::Idle(for_) => format!("no bytes through its proxy for {}", text::length(for_)),
         }
     }

@@ -15,7 +15,7 @@ use super::succession::Succession;
 use super::timeline::{Seq, Timeline};
 use super::together::Ends;
 use super::verdict::{Evidence, Verdict};
-use crate::clock::{Moment, Timestamp};
+use crate::clock::{Moment, Timestamp, later};
 use crate::session::{Fault, List, Project, Session, SessionId};
 
 /// How many sessions that are over stay, beside those that the reader named.
@@ -64,7 +64,7 @@ impl Fleet {
                 }
             }
             Input::Seen { at, scope, sessions, malformed } => {
-                self.clock.observe(&at);
+                self.observe_clock(&at, &mut events);
                 self.good(at, &scope, &mut events);
                 match scope {
                     Scope::One(id) => {
@@ -80,13 +80,13 @@ impl Fleet {
                 }
             }
             Input::Missing { at, id, fault, next } => {
-                self.clock.observe(&at);
+                self.observe_clock(&at, &mut events);
                 self.good(at, &Scope::One(id.clone()), &mut events);
                 self.missing(at, &id, fault, next, &mut events);
             }
             Input::Failed { at, scope, fault, next } => self.failed(at, &scope, fault, next, &mut events),
             Input::Projects { at, projects } => {
-                self.clock.observe(&at);
+                self.observe_clock(&at, &mut events);
                 self.projects = projects;
             }
             Input::Slept { from, to } => {
@@ -116,6 +116,18 @@ impl Fleet {
         self.timeline.push(event)
     }
 
+    /// Learns what time it is at the server. Where that is not what it was believed to be, all times move.
+    fn observe_clock(&mut self, at: &Exchange, out: &mut Vec<Event>) {
+        let before = self.clock.is_known().then(|| self.clock.at(at.received));
+        self.clock.observe(at);
+        let after = self.clock.at(at.received);
+        let by_ms = before.map_or(0, |before| after.signed_duration_since(before).num_milliseconds());
+        if by_ms.abs() >= CLOCK_SET {
+            let when = When::at(&self.clock, at.received);
+            self.tell(None, when, at.received, EventKind::ServerClockSet { by_ms }, out);
+        }
+    }
+
     /// A wall clock that moves otherwise than the clock since boot was set.
     fn watch_clock(&mut self, now: Moment, out: &mut Vec<Event>) {
         let before = self.latest.replace(now);
@@ -134,7 +146,7 @@ impl Fleet {
         if let Some(over) = self.health.good(at, scope) {
             let after = at.received.since(over.since.sent);
             let when = When::at(&self.clock, at.received);
-            self.tell(None, when, at.received, EventKind::Recovered { after }, out);
+            self.tell(None, when, at.received, EventKind::Recovered { list: over.list, after }, out);
         }
     }
 
@@ -157,12 +169,13 @@ impl Fleet {
             let since = before.map_or(at, |failing| failing.since);
             let told = before.is_some_and(|failing| !failing.fault.concerns_all());
             of_one = (!told && !fault.concerns_all()).then_some(id);
-            record.failing = Some(Failing { since, at, fault: fault.clone(), count, next });
+            record.failing = Some(Failing { since, at, fault: fault.clone(), list: None, count, next });
         }
         if of_all {
-            self.tell(None, when, at.received, EventKind::Failing { fault, wait }, out);
+            let list = self.health.failing.as_ref().and_then(|failing| failing.list);
+            self.tell(None, when, at.received, EventKind::Failing { fault, list, wait }, out);
         } else if let Some(id) = of_one {
-            self.tell(Some(id), when, at.received, EventKind::Failing { fault, wait }, out);
+            self.tell(Some(id), when, at.received, EventKind::Failing { fault, list: None, wait }, out);
         }
     }
 
@@ -210,9 +223,10 @@ impl Fleet {
 
     /// What follows for the others from an end.
     fn take_end(&mut self, id: &SessionId, now: Moment, out: &mut Vec<Event>) {
-        let Some(record) = self.records.get(id) else { return };
-        if let Some(ran) = record.ran() {
+        let Some(record) = self.records.get_mut(id) else { return };
+        if let Some(ran) = record.ran().filter(|_| record.is_end_exact() && !record.counted_short) {
             self.short.add(ran);
+            record.counted_short = true;
         }
         if !record.asked_for {
             self.over.put(id);
@@ -258,7 +272,10 @@ impl Fleet {
         let number = self.lists;
         for session in sessions {
             let id = session.id.clone();
-            self.seen(at, id, session, Some(number), out);
+            // A list that has a session twice has said it once.
+            if self.records.get(&id).is_none_or(|record| record.listed != number) {
+                self.seen(at, id, session, Some(number), out);
+            }
         }
         for record in self.records.values_mut() {
             let lacking = record.listed != number
@@ -334,6 +351,10 @@ impl Fleet {
             keep_alive: session.keep_alive,
             proxy_bytes: session.proxy_bytes,
             watched: record.ended.as_ref().and_then(|ended| ended.watched),
+            ended_by: record
+                .ended
+                .as_ref()
+                .map(|ended| later(self.clock.at(ended.seen.received), self.clock.slack())),
             released: None,
             default_timeout: self.project_of(session).and_then(|project| project.default_timeout),
             absent,

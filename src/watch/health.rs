@@ -76,10 +76,19 @@ impl Health {
             self.failing.take_if(|before| again && before.fault.concerns_all());
             return false;
         }
-        let news = before.is_none_or(|before| again && before.fault.kind != fault.kind);
+        let list = match scope {
+            Scope::List(list) if !fault.concerns_all() && !fault.is_refusal() => Some(*list),
+            Scope::List(_) | Scope::One(_) | Scope::Projects => None,
+        };
+        // The list of pending sessions is the lesser one: what else fails is said before it.
+        if list == Some(List::Pending) && before.is_some_and(|before| before.list != list) {
+            return false;
+        }
+        let news =
+            before.is_none_or(|before| again && before.fault.kind != fault.kind || before.list != list);
         let count = before.map_or(0, |before| before.count).saturating_add(u32::from(again));
         let since = before.map_or(at, |before| before.since);
-        self.failing = Some(Failing { since, at, fault: fault.clone(), count, next });
+        self.failing = Some(Failing { since, at, fault: fault.clone(), list, count, next });
         self.failing_scope = Some(scope.clone());
         news
     }
@@ -91,10 +100,9 @@ impl Health {
             at.sent.mono >= failing.at.received.mono
                 && (failing.fault.concerns_all() || self.failing_scope.as_ref() == Some(scope))
         });
-        // While a list fails, what else succeeds does not make its sessions any fresher.
-        if (over || self.failing.is_none())
-            && self.last_good.is_none_or(|last| last.received.mono <= at.received.mono)
-        {
+        // While the list of running sessions fails, what else succeeds does not make them any fresher.
+        let spoilt = self.failing.as_ref().is_some_and(|failing| failing.list != Some(List::Pending));
+        if (over || !spoilt) && self.last_good.is_none_or(|last| last.received.mono <= at.received.mono) {
             self.last_good = Some(at);
         }
         if !over {

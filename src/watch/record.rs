@@ -8,7 +8,7 @@ use super::history::{Flow, Traffic};
 use super::input::Exchange;
 use super::timeline::Seq;
 use crate::clock::{Moment, Timestamp};
-use crate::session::{Fault, Phase, Session, SessionId, Status};
+use crate::session::{Fault, List, Phase, Session, SessionId, Status};
 use crate::text::Untrusted;
 
 /// One session, from the first time that it was asked for or seen.
@@ -50,6 +50,11 @@ pub struct Record {
     pub(super) from_list: bool,
     /// The newest list that had it, by its number.
     pub(super) listed: u64,
+    /// Whether it was counted among the short ones: once, however often the API changes its mind.
+    pub(super) counted_short: bool,
+    /// The flags of its end that were raised before, with their events: an end that is taken back and said again is no
+    /// new one.
+    pub(super) raised: Vec<(Flag, Seq)>,
     /// Whether its being overdue was told.
     pub(super) overdue: bool,
     /// When it will next be flagged if nothing happens, on the server's clock.
@@ -104,10 +109,23 @@ pub struct Failing {
     pub at: Exchange,
     /// Why.
     pub fault: Fault,
+    /// The list that alone fails; `None` where one session does, or everything.
+    pub list: Option<List>,
     /// How many in a row.
     pub count: u32,
     /// When it will be tried again.
     pub next: Option<Moment>,
+}
+
+impl Failing {
+    /// What fails, and why.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        match self.list {
+            Some(list) => format!("{list}: {}", self.fault.sentence()),
+            None => self.fault.sentence(),
+        }
+    }
 }
 
 /// What is left of a session's life.
@@ -121,8 +139,7 @@ pub enum Left {
     For(Duration),
     /// Nothing, and no reply since.
     Expiring,
-    /// A reply *sent* after the expiry still says that it lives: it is over by so many whole seconds now, at
-    /// least one.
+    /// The newest reply, *sent* so many whole seconds after the expiry, at least one, still says that it lives.
     Overdue(Duration),
     /// It has ended.
     Over,
@@ -151,6 +168,8 @@ impl Record {
             label: None,
             from_list: false,
             listed: 0,
+            counted_short: false,
+            raised: Vec::new(),
             overdue: false,
             deadline: None,
         }
@@ -191,11 +210,16 @@ impl Record {
             Phase::Alive | Phase::Unknown => {}
         }
         let Some(expires) = session.expires.filter(|_| !self.is_absent()) else { return Left::Unknown };
+        // Overdue is what the newest reply was: how long the session went on after it, nobody knows.
+        let sent = self.last.map(|last| clock.earliest(last.sent)).filter(|sent| *sent > expires);
+        if let Some(sent) = sent {
+            let by = sent.signed_duration_since(expires).to_std().unwrap_or_default();
+            return Left::Overdue(Duration::from_secs(by.as_secs().max(1)));
+        }
         let seconds = expires.timestamp().saturating_sub(now.timestamp());
         let by = Duration::from_secs(seconds.unsigned_abs().max(1));
         match seconds {
             1.. => Left::For(by),
-            _ if self.last.is_some_and(|last| clock.earliest(last.sent) > expires) => Left::Overdue(by),
             _ => Left::Expiring,
         }
     }
@@ -219,27 +243,33 @@ impl Record {
         u64::try_from(until.timestamp().saturating_sub(started.timestamp())).ok().map(Duration::from_secs)
     }
 
-    /// When it ended: as the API says, else as it was seen.
+    /// When it ended: as the API says, if that can be, else by when it was seen.
     #[must_use]
     pub fn ended_at(&self) -> Option<Timestamp> {
-        let said = self.session.as_ref().and_then(|session| session.ended);
-        said.or_else(|| {
-            self.ended.as_ref().filter(|_| self.last_alive.is_some()).map(|ended| ended.when.latest)
-        })
+        let ended = self.ended.as_ref()?;
+        let said = self.session.as_ref().and_then(|session| session.ended).filter(|_| ended.said_fits);
+        said.or_else(|| self.last_alive.map(|_| ended.when.latest))
     }
 
-    /// How long it ran before it ended, by the API's own times, else by what was seen.
+    /// Whether [`Record::ended_at`] is the end itself, and not only the latest that it can be.
+    #[must_use]
+    pub fn is_end_exact(&self) -> bool {
+        self.ended.as_ref().is_some_and(|ended| ended.said_fits)
+            && self.session.as_ref().is_some_and(|session| session.ended.is_some())
+    }
+
+    /// How long it ran before it ended; at most, where its end is not exact.
     #[must_use]
     pub fn ran(&self) -> Option<Duration> {
-        let session = self.session.as_ref()?;
-        session.ran().or_else(|| self.ended_at()?.signed_duration_since(session.started?).to_std().ok())
+        let started = self.session.as_ref()?.started?;
+        self.ended_at()?.signed_duration_since(started).to_std().ok()
     }
 
-    /// What was left of its timeout when it ended.
+    /// What was left of its timeout when it ended; at least, where its end is not exact.
     #[must_use]
     pub fn unused(&self) -> Option<Duration> {
-        let session = self.session.as_ref()?;
-        session.unused().or_else(|| session.expires?.signed_duration_since(self.ended_at()?).to_std().ok())
+        let expires = self.session.as_ref()?.expires?;
+        expires.signed_duration_since(self.ended_at()?).to_std().ok()
     }
 }
 

@@ -221,7 +221,7 @@ mod tests {
         for number in 0..MOST + 10 {
             timeline.push(first(&format!("s{number}")));
         }
-        timeline.push(event(None, EventKind::Recovered { after: std::time::Duration::ZERO }));
+        timeline.push(event(None, EventKind::Recovered { list: None, after: std::time::Duration::ZERO }));
         assert_eq!(timeline.len(), MOST + 10);
         timeline.forget(&id("s0"));
         assert_eq!(timeline.len(), MOST + 9);

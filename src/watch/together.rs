@@ -123,8 +123,9 @@ impl Ends {
     fn by_chance(&self, first: &(Timestamp, SessionId)) -> usize {
         let since = first.0.checked_sub_signed(BEFORE).unwrap_or(Timestamp::MIN_UTC);
         let before = self.ends.range(..first).rev().take_while(|(at, _)| *at >= since).count();
-        // With `n` in 200 windows of the time before, n/200 are expected: 1 + n/200 + 3·√(n/200), in whole numbers.
-        let windows = usize::try_from(BEFORE.num_seconds()).unwrap_or(0) / 3;
+        // With `n` ends in `w` windows of the time before, n/w are expected: 1 + n/w + 3·√(n/w), in whole numbers.
+        let windows = usize::try_from(BEFORE.num_milliseconds()).unwrap_or(0);
+        let windows = windows / usize::try_from(WINDOW.as_millis()).unwrap_or(usize::MAX).max(1);
         let spread = before.saturating_mul(9).checked_div(windows).unwrap_or(0).isqrt();
         before.checked_div(windows).unwrap_or(0).saturating_add(spread).saturating_add(1)
     }

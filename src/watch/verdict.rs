@@ -60,6 +60,8 @@ pub struct Evidence {
     /// Between when and when it was seen to end: from the last reply that said it lives to the first that says it has
     /// ended. `None` if it was first seen when it had ended.
     pub watched: Option<When>,
+    /// When the first reply that says it has ended had come: it ended by then.
+    pub ended_by: Option<Timestamp>,
     /// When its release was asked for from here.
     pub released: Option<Timestamp>,
     /// The project's default timeout, as it is now.
@@ -90,8 +92,11 @@ pub struct Verdict {
     pub sure: Sure,
     /// What it rests on.
     pub facts: Vec<Fact>,
-    /// How long it ran.
+    /// How long it ran; at most, if its end is known from replies alone ([`Fact::SeenToEnd`]).
     pub ran: Option<Duration>,
+    /// Whether there is an `endedAt` that can not be: before the start, after the reply that has it, or outside of what
+    /// was seen. Nothing rests on it then.
+    pub contradicted: bool,
     /// The sessions that ended at about the same time, this one among them.
     pub together: Option<Together>,
 }
@@ -107,6 +112,8 @@ pub enum Cause {
         timeout: Option<Duration>,
         /// The project's default.
         default: Option<Duration>,
+        /// How long before its expiry it ended, if that was not near: then the status is all that says so.
+        early: Option<Duration>,
     },
     /// Its release was asked for from here. The asking is certain, the cause is not.
     ReleasedHere {
@@ -124,6 +131,9 @@ pub enum Cause {
     KeptAlive {
         /// What was left of its time; `None` where it is not known that anything was.
         unused: Option<Duration>,
+        /// Whether it ended at the age at which a session ends that nobody connects to: if that holds with keep-alive
+        /// too is not documented.
+        unconnected: bool,
     },
     /// With keep-alive off, at the age at which a session ends that nobody connects to.
     NeverConnected {
@@ -172,7 +182,7 @@ pub enum Sure {
 pub enum Fact {
     /// `status`
     Status,
-    /// `endedAt`, and nothing that was seen speaks against it.
+    /// `endedAt`, and nothing speaks against it.
     EndedAt,
     /// The replies before and after the end.
     SeenToEnd,
@@ -211,8 +221,8 @@ enum Against {
 struct End {
     earliest: Option<Timestamp>,
     latest: Timestamp,
-    /// What says so; `None` where `endedAt` and what was seen contradict each other.
-    fact: Option<Fact>,
+    /// What says so.
+    fact: Fact,
 }
 
 impl Evidence {
@@ -225,7 +235,7 @@ impl Evidence {
         let (cause, sure) = match status {
             Some(_) if self.absent.is_some() && !ended => self.gone(&mut facts)?,
             Some(Status::Error) => (Cause::Failed, Sure::Said),
-            Some(Status::TimedOut) => (self.timed_out(&mut facts), Sure::Said),
+            Some(Status::TimedOut) => self.timed_out(&mut facts),
             Some(Status::Completed) => self.completed(&mut facts),
             Some(Status::Running | Status::Pending | Status::Other(_)) => self.overdue(&mut facts)?,
             None => return None,
@@ -234,7 +244,8 @@ impl Evidence {
         facts.sort_unstable();
         facts.dedup();
         let together = self.together.clone().filter(|_| self.counts_together());
-        Some(Verdict { cause, sure, facts, ran, together })
+        let contradicted = ended && self.ended.is_some() && self.said().is_none();
+        Some(Verdict { cause, sure, facts, ran, contradicted, together })
     }
 
     /// Whether its end can be one of several that belong together: `COMPLETED`, not at its timeout, and not released
@@ -244,7 +255,7 @@ impl Evidence {
         let near = self.end().zip(self.expires).map(|(end, expires)| end.against(expires));
         self.status == Some(Status::Completed)
             && self.released.is_none()
-            && self.ended.is_some()
+            && self.said().is_some()
             && !matches!(near, Some(Against::Near(_)))
     }
 
@@ -259,7 +270,7 @@ impl Evidence {
         (!by.is_zero()).then_some((Cause::Overdue { by }, Sure::Perhaps))
     }
 
-    fn timed_out(&self, facts: &mut Vec<Fact>) -> Cause {
+    fn timed_out(&self, facts: &mut Vec<Fact>) -> (Cause, Sure) {
         let timeout = self.timeout();
         let default = self.default_timeout.filter(|_| timeout.is_some());
         if timeout.is_some() {
@@ -268,47 +279,51 @@ impl Evidence {
         if default.is_some() {
             facts.push(Fact::DefaultTimeout);
         }
-        Cause::TimedOut { timeout, default }
+        let end = self.end().filter(|_| timeout.is_some());
+        let early = match end.zip(self.expires).map(|(end, expires)| (end.against(expires), end)) {
+            Some((Against::Before(early), end)) => {
+                facts.push(end.fact);
+                Some(early)
+            }
+            _ => None,
+        };
+        let sure = if early.is_some() { Sure::Perhaps } else { Sure::Said };
+        (Cause::TimedOut { timeout, default, early }, sure)
     }
 
     fn completed(&self, facts: &mut Vec<Fact>) -> (Cause, Sure) {
         let end = self.end();
-        let contradicted = end.is_some_and(|end| end.fact.is_none());
-        // What was seen says less than `endedAt`, and two that contradict each other say little.
-        let most = match end.and_then(|end| end.fact) {
+        // What was seen says less than `endedAt`.
+        let most = match end.map(|end| end.fact) {
             Some(Fact::EndedAt) => Sure::Likely,
             _ => Sure::Perhaps,
         };
-        facts.extend(end.and_then(|end| end.fact));
+        facts.extend(end.map(|end| end.fact));
         if let Some(asked) = self.released {
             facts.push(Fact::AskedFromHere);
             let after = end.and_then(|end| end.latest.signed_duration_since(asked).to_std().ok());
             return (Cause::ReleasedHere { asked, after }, most);
         }
         let against = end.zip(self.expires).map(|(end, expires)| end.against(expires));
-        if against.is_some() {
-            facts.push(Fact::ExpiresAt);
-        }
-        if self.keep_alive.is_some() {
-            facts.push(Fact::KeepAlive);
-        }
-        let most = if contradicted { Sure::Perhaps } else { most };
+        facts.extend(against.map(|_| Fact::ExpiresAt));
+        facts.extend(self.keep_alive.map(|_| Fact::KeepAlive));
         match (against, self.keep_alive) {
             (Some(Against::Near(off)), _) => (Cause::AtExpiry { off }, most),
             (Some(Against::After(by)), _) => (Cause::PastExpiry { by }, Sure::Perhaps),
-            (Some(Against::Before(unused)), Some(true)) => (Cause::KeptAlive { unused: Some(unused) }, most),
-            (Some(Against::Either) | None, Some(true)) => (Cause::KeptAlive { unused: None }, Sure::Perhaps),
+            (against, Some(true)) => {
+                let (unused, unconnected) =
+                    (against.and_then(Against::before), self.never_connected(end, facts));
+                let sure = if unused.is_some() && unconnected.is_none() { most } else { Sure::Perhaps };
+                (Cause::KeptAlive { unused, unconnected: unconnected.is_some() }, sure)
+            }
             (against, Some(false)) => {
-                let unused = match against {
-                    Some(Against::Before(unused)) => Some(unused),
-                    _ => None,
-                };
-                if let Some(age) = self.never_connected(end) {
-                    facts.push(Fact::CreatedAt);
-                    facts.extend(self.proxy_bytes.map(|_| Fact::NoBytes));
-                    return (Cause::NeverConnected { age }, Sure::Perhaps);
+                let unused = against.and_then(Against::before);
+                match self.never_connected(end, facts) {
+                    Some(age) => (Cause::NeverConnected { age }, Sure::Perhaps),
+                    None => {
+                        (Cause::Disconnected { unused }, if unused.is_some() { most } else { Sure::Perhaps })
+                    }
                 }
-                (Cause::Disconnected { unused }, if unused.is_some() { most } else { Sure::Perhaps })
             }
             (_, None) => (Cause::Unexplained, Sure::Unknown),
         }
@@ -316,11 +331,14 @@ impl Evidence {
 
     /// Its age at its end, if that is the age at which a session ends that nobody connects to. Bytes through its proxy
     /// speak against it: somebody was there.
-    fn never_connected(&self, end: Option<End>) -> Option<Duration> {
-        let end = end.filter(|end| end.fact == Some(Fact::EndedAt))?;
+    fn never_connected(&self, end: Option<End>, facts: &mut Vec<Fact>) -> Option<Duration> {
+        let end = end.filter(|end| end.fact == Fact::EndedAt)?;
         let age = end.latest.signed_duration_since(self.created?).to_std().ok()?;
         let fits = age.abs_diff(NEVER_CONNECTED) <= NEVER_CONNECTED_SLACK;
-        (fits && self.proxy_bytes.is_none_or(|bytes| bytes <= 0)).then_some(age)
+        let age = (fits && self.proxy_bytes.is_none_or(|bytes| bytes <= 0)).then_some(age)?;
+        facts.push(Fact::CreatedAt);
+        facts.extend(self.proxy_bytes.map(|_| Fact::NoBytes));
+        Some(age)
     }
 
     /// `expiresAt - startedAt`
@@ -331,22 +349,35 @@ impl Evidence {
     fn ran(&self, facts: &mut Vec<Fact>) -> Option<Duration> {
         let end = self.end()?;
         let ran = end.latest.signed_duration_since(self.started?).to_std().ok()?;
-        facts.push(Fact::StartedAt);
-        facts.extend(end.fact);
+        facts.extend([Fact::StartedAt, end.fact]);
         Some(ran)
     }
 
+    /// `endedAt`, if it can be: not before the start, not after the reply that has it, and within what was seen.
+    fn said(&self) -> Option<Timestamp> {
+        let at = self.ended?;
+        let after_start = self.started.is_none_or(|started| started <= at);
+        let before_reply = self.ended_by.is_none_or(|by| at <= by);
+        let seen = self.watched.is_none_or(|watched| watched.narrowed(Some(at)).1);
+        (after_start && before_reply && seen).then_some(at)
+    }
+
+    /// When it ended: as the API says, else as it was seen, else by when.
     fn end(&self) -> Option<End> {
-        match (self.ended, self.watched) {
-            (Some(at), watched) => {
-                let fits = watched.is_none_or(|watched| watched.narrowed(Some(at)).1);
-                let fact = fits.then_some(Fact::EndedAt);
-                Some(End { earliest: Some(at), latest: at, fact })
-            }
-            (None, Some(When { earliest, latest })) => {
-                Some(End { earliest, latest, fact: Some(Fact::SeenToEnd) })
-            }
-            (None, None) => None,
+        let seen = |earliest, latest| End { earliest, latest, fact: Fact::SeenToEnd };
+        match (self.said(), self.watched) {
+            (Some(at), _) => Some(End { earliest: Some(at), latest: at, fact: Fact::EndedAt }),
+            (None, Some(When { earliest, latest })) => Some(seen(earliest, latest)),
+            (None, None) => Some(seen(self.started, self.ended_by?)),
+        }
+    }
+}
+
+impl Against {
+    fn before(self) -> Option<Duration> {
+        match self {
+            Self::Before(left) => Some(left),
+            Self::Near(_) | Self::After(_) | Self::Either => None,
         }
     }
 }

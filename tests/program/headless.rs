@@ -97,7 +97,7 @@ fn events_as_text_are_lines_for_people() {
     assert_eq!(end.code, Some(0), "{}", end.err);
     let lines: Vec<&str> = end.out.lines().collect();
     assert!(lines[0].contains("  ended-1   first seen already COMPLETED, ended at "), "{}", end.out);
-    assert!(lines[1].contains("verdict (likely): COMPLETED after 1m 00s, 14m 00s unused"), "{}", end.out);
+    assert!(lines[1].contains("likely: COMPLETED after 1m 00s, 14m 00s unused"), "{}", end.out);
 }
 
 #[test]
@@ -285,7 +285,7 @@ fn without_a_screen_events_are_streamed_as_text() {
     let end = piped.end(&api);
     assert_eq!(end.code, Some(0));
     assert!(end.err.contains("not a terminal") && end.err.contains("streamed as text"), "{}", end.err);
-    assert!(end.out.contains("verdict ("), "{}", end.out);
+    assert!(end.out.contains("likely: "), "{}", end.out);
 }
 
 #[test]
@@ -293,7 +293,7 @@ fn on_a_terminal_that_can_not_place_text_events_are_streamed_too() {
     let api = Api::serve(SESSIONS);
     let mut terminal = Terminal::keepwatch(&api, &["ended-1"], &[("TERM", "dumb")], 100, 30);
     terminal.wait_for("first seen already COMPLETED");
-    assert!(terminal.wait_for("verdict (likely)").contains("TERM is \"dumb\""));
+    assert!(terminal.wait_for("likely: ").contains("TERM is \"dumb\""));
     assert_eq!(terminal.end().exit_code(), 0);
     let raw = terminal.raw();
     assert!(!raw.contains(&0x1b), "not one escape sequence: {}", String::from_utf8_lossy(&raw));

@@ -378,7 +378,7 @@ fn a_copy_menu_whose_session_ended_meanwhile_says_so() {
     world.press("y");
     world.one(over("a", Status::Error));
     assert_eq!(world.press("s"), []);
-    assert_eq!(world.notice(), "the session has ended (ERROR): it has no Selenium URL");
+    assert_eq!(world.notice(), "ended (ERROR): no Selenium URL");
 }
 
 #[test]
@@ -442,11 +442,11 @@ fn what_stands_in_the_way_of_a_copy_is_said() {
     world.press("c");
     let fresh = Fresh { session: over("a", Status::TimedOut), urls: ConnectUrls::default() };
     assert_eq!(world.report(Request::Fresh(id("a")), Ok(Reply::Fresh(fresh))), []);
-    assert_eq!(world.notice(), "the session has ended (TIMED_OUT): it has no connect URL");
+    assert_eq!(world.notice(), "ended (TIMED_OUT): no connect URL");
     // It has ended, as was known.
     assert_eq!(world.press("c"), []);
     assert_eq!(world.press("Y"), []);
-    assert_eq!(world.notice(), "the session has ended (TIMED_OUT): it has no connect URL");
+    assert_eq!(world.notice(), "ended (TIMED_OUT): no connect URL");
     // There is none.
     let mut empty = World::watching(Targets::All);
     assert_eq!(
@@ -717,11 +717,11 @@ fn a_countdown_to_the_next_try_ticks_until_the_try() {
 }
 
 #[test]
-fn an_overdue_session_ticks_and_an_expiring_one_waits_for_its_reply() {
+fn what_is_expiring_or_overdue_waits_for_its_reply() {
     let mut world = World::of(&[("a", 5)]);
     world.press("p");
     world.now = 5.5;
     assert_eq!(world.next(), Some(54.5), "only its age grows");
     world.one(session("a", 5));
-    assert_eq!(world.next(), Some(0.5));
+    assert_eq!(world.next(), Some(54.5), "overdue is what the newest reply was");
 }

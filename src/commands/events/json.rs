@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use crate::clock::{Timestamp, Zone};
 use crate::session::{SessionId, Status};
 use crate::text::{self, Untrusted};
-use crate::watch::verdict::{Sure, Verdict};
+use crate::watch::verdict::Verdict;
 use crate::watch::{Event, EventKind, Flag};
 
 /// The version of the schema.
@@ -29,33 +29,23 @@ pub fn object(event: &Event, why: Option<&(Status, Verdict)>) -> Value {
     object.insert("not_after".into(), time(event.when.latest).into());
     object.insert("observed_at".into(), time(event.seen).into());
     object.insert("sentence".into(), event.kind.sentence(Zone::Utc, event.seen).into());
-    if let Value::Object(own) = own(&event.kind) {
+    // Sentences are masked already, and twice is once too often.
+    let mut own = own(&event.kind);
+    text::mask_values(&mut own);
+    if let Value::Object(own) = own {
         object.extend(own);
     }
     if tells_an_end(&event.kind) {
         let verdict = why.map(|(status, verdict)| explained(status, verdict, event.seen));
         object.insert("verdict".into(), verdict.unwrap_or_default());
     }
-    let mut value = Value::Object(object);
-    text::mask_values(&mut value);
-    value
-}
-
-/// How sure a verdict is, in a word.
-#[must_use]
-pub fn sure(sure: Sure) -> &'static str {
-    match sure {
-        Sure::Said => "said",
-        Sure::Likely => "likely",
-        Sure::Perhaps => "perhaps",
-        Sure::Unknown => "unknown",
-    }
+    Value::Object(object)
 }
 
 fn tells_an_end(kind: &EventKind) -> bool {
     match kind {
         EventKind::Ended { .. } => true,
-        EventKind::FirstSeen { status, .. } => status.is_end(),
+        EventKind::FirstSeen { status, .. } | EventKind::Changed { to: status, .. } => status.is_end(),
         _ => false,
     }
 }
@@ -96,12 +86,19 @@ fn own(kind: &EventKind) -> Value {
             let ids: Vec<&str> = ids.iter().map(SessionId::raw).collect();
             json!({ "sessions": ids, "spread_s": seconds(*spread) })
         }
-        EventKind::Failing { wait, .. } => {
-            json!({ "next_try_s": wait.map(seconds), "request_id": request_id })
-        }
-        EventKind::Recovered { after } => json!({ "after_s": seconds(*after) }),
+        EventKind::Failing { wait, list, .. } => json!({
+            "list": list.map(|list| list.status().raw().to_owned()),
+            "next_try_s": wait.map(seconds),
+            "request_id": request_id,
+        }),
+        EventKind::Recovered { list, after } => json!({
+            "list": list.map(|list| list.status().raw().to_owned()),
+            "after_s": seconds(*after),
+        }),
         EventKind::Slept(asleep) => json!({ "slept_s": seconds(*asleep) }),
-        EventKind::ClockSet { by_ms } => json!({ "by_s": thousandths(*by_ms) }),
+        EventKind::ServerClockSet { by_ms } | EventKind::ClockSet { by_ms } => {
+            json!({ "by_s": thousandths(*by_ms) })
+        }
     }
 }
 
@@ -112,7 +109,7 @@ fn explained(status: &Status, verdict: &Verdict, seen: Timestamp) -> Value {
         "line": verdict.line(status, Zone::Utc, seen),
         "was": words.was,
         "was_not": words.was_not,
-        "sure": sure(verdict.sure),
+        "sure": verdict.sure.word(),
         "how_sure": words.sure,
         "advice": words.advice,
     })

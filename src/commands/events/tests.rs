@@ -50,7 +50,7 @@ fn an_end_is_followed_by_its_verdict() {
     assert_eq!(
         lines,
         "2026-11-22 21:04:12  s-1       COMPLETED (endedAt 21:04:11.6)\n\
-         2026-11-22 21:04:12  s-1       verdict (likely): COMPLETED after 9.6 s, 14m 50s unused, keep-alive on: by the \
+         2026-11-22 21:04:12  s-1       likely: COMPLETED after 9.6 s, 14m 50s unused, keep-alive on: by the \
          rules no disconnect and no timeout; released through the API, browser closed, or a platform fault\n"
     );
 }

@@ -487,7 +487,7 @@ fn a_successor_that_the_list_shows_before_the_end_is_known_is_told_of() {
 #[test]
 fn a_successor_whose_creation_is_said_to_lie_ahead_appeared_by_now() {
     let mut fleet = Fleet::new(Thresholds::default());
-    fleet.apply(one(1.0, 1.1, Session { ended: Some(t(60.0)), ..stamped("old", Status::Completed, 0.0) }));
+    fleet.apply(one(1.0, 1.1, Session { ended: Some(t(0.9)), ..stamped("old", Status::Completed, 0.0) }));
     let new = fleet.apply(one(4.0, 4.1, stamped("new", Status::Running, 90.0)));
     assert_eq!(names(&[new[1].kind.clone()]), ["successor"]);
     assert_eq!(new[1].when, When { earliest: Some(t(4.1)), latest: t(4.1) });
@@ -538,4 +538,84 @@ fn a_sentence_names_a_session_as_the_table_does() {
     let long = id("6512bd43-d9ca-4e02-9a67-91f2c1a0b3de");
     let sentence = EventKind::Successor(long).sentence(Zone::Utc, t(0.0));
     assert_eq!(sentence, "a new session with the same metadata appeared: 6512bd43");
+}
+
+#[test]
+fn a_list_of_pending_sessions_that_fails_is_named_and_spoils_nothing_else() {
+    let mut fleet = Fleet::new(Thresholds::default());
+    fleet.apply(list(List::Running, 0.0, 0.1, &["a"]));
+    let pending = || Scope::List(List::Pending);
+    let failing = apply(&mut fleet, failed(pending(), 0.0, 10.0, FaultKind::Timeout));
+    assert!(matches!(failing[..], [EventKind::Failing { list: Some(List::Pending), .. }]), "{failing:?}");
+    assert_eq!(apply(&mut fleet, list(List::Running, 12.0, 12.1, &["a"])), []);
+    assert_eq!(fleet.health().last_good, Some(exchange(12.0, 12.1)), "those that run are fresh");
+    assert!(fleet.health().failing.as_ref().unwrap().sentence().contains("pending sessions"));
+    // What is worse takes its place, and it does not take that one's.
+    assert_eq!(
+        apply(&mut fleet, failed(Scope::List(List::Running), 13.0, 13.1, FaultKind::Timeout)).len(),
+        1
+    );
+    assert_eq!(apply(&mut fleet, failed(pending(), 13.0, 23.0, FaultKind::Timeout)), []);
+    assert_eq!(fleet.health().failing.as_ref().unwrap().list, Some(List::Running));
+    let over = apply(&mut fleet, list(List::Running, 24.0, 24.1, &["a"]));
+    assert!(matches!(over[..], [EventKind::Recovered { list: Some(List::Running), .. }]), "{over:?}");
+}
+
+#[test]
+fn an_end_that_is_taken_back_and_said_again_is_one_short_session_and_one_flag() {
+    let mut fleet = asked(&["a"]);
+    let kept = |session: Session| Session { keep_alive: Some(true), ..session };
+    let mut flagged = 0;
+    for round in 0..5 {
+        let now = f64::from(round) * 2.0 + 5.0;
+        fleet.apply(one(now, now + 0.1, kept(session("a", Status::Running))));
+        let end = kept(ended_at("a", Status::Completed, now + 0.5));
+        let events = apply(&mut fleet, one(now + 1.0, now + 1.1, end));
+        flagged += events.iter().filter(|kind| matches!(kind, EventKind::Flagged(_))).count();
+    }
+    assert_eq!((fleet.short().sessions, flagged), (1, 1));
+    assert_eq!(fleet.get(&id("a")).unwrap().flags.len(), 1, "and it still stands");
+}
+
+#[test]
+fn a_list_that_has_a_session_twice_has_said_it_once() {
+    let mut fleet = Fleet::new(Thresholds::default());
+    for round in 0..3 {
+        let now = f64::from(round) * 3.0;
+        let twice = vec![
+            session("a", Status::Running),
+            Session { status: Status::Pending, ..session("a", Status::Running) },
+        ];
+        let scope = Scope::List(List::Running);
+        fleet.apply(Input::Seen { at: exchange(now, now + 0.1), scope, sessions: twice, malformed: 0 });
+    }
+    let names: Vec<_> = fleet.timeline().all().map(|(_, event)| event.kind.name()).collect();
+    assert_eq!(names, ["first_seen"]);
+}
+
+#[test]
+fn a_list_that_was_sent_before_a_404_does_not_find_the_session_again() {
+    let mut fleet = Fleet::new(Thresholds::default());
+    fleet.apply(list(List::Running, 0.0, 0.1, &["a"]));
+    fleet.apply(missing("a", 3.0, 3.1));
+    assert_eq!(apply(&mut fleet, list(List::Running, 2.9, 4.0, &["a"])), []);
+    assert_eq!(names(&apply(&mut fleet, list(List::Running, 6.0, 6.1, &["a"]))), ["found_again"]);
+}
+
+#[test]
+fn with_two_machines_whose_clocks_differ_nothing_is_called_overdue_too_soon() {
+    let mut fleet = asked(&["a"]);
+    let mut told = Vec::new();
+    for round in 0..12_u8 {
+        let now = f64::from(round) * 3.0;
+        let ahead = if round % 2 == 0 { 600.0 } else { 0.0 };
+        let mut at = exchange(now, now + 0.1);
+        at.date = Some(t((now + ahead).floor()));
+        let lives = Session { expires: Some(t(300.0)), ..session("a", Status::Running) };
+        let scope = Scope::One(id("a"));
+        told.extend(apply(&mut fleet, Input::Seen { at, scope, sessions: vec![lives], malformed: 0 }));
+    }
+    assert!(!names(&told).contains(&"overdue"), "{told:?}");
+    let clock = fleet.clock().at(moment(40.0));
+    assert!(clock < t(42.0), "ours speaks for one of them: {clock}");
 }

@@ -29,7 +29,11 @@ impl Record {
         clock: &ServerClock,
     ) -> Option<Taken> {
         self.replies = self.replies.saturating_add(1);
-        if self.last.is_some_and(|last| at.sent.mono < last.sent.mono) {
+        let absent_since = match &self.presence {
+            Presence::NotFound { since, .. } => Some(*since),
+            Presence::Awaited | Presence::Here | Presence::Unlisted { .. } => None,
+        };
+        if self.last.into_iter().chain(absent_since).any(|newer| at.sent.mono < newer.sent.mono) {
             return None;
         }
         let mut taken = Taken::default();
@@ -40,7 +44,7 @@ impl Record {
         // What concerned all is told of once, for all.
         if let Some(failing) = self.failing.take().filter(|failing| !failing.fault.concerns_all()) {
             let after = at.received.since(failing.since.sent);
-            taken.news.push((When::at(clock, at.received), EventKind::Recovered { after }));
+            taken.news.push((When::at(clock, at.received), EventKind::Recovered { list: None, after }));
         }
         let old = self.session.take();
         match &old {
@@ -122,9 +126,11 @@ impl Record {
             return;
         }
         let between = When::between(clock, self.last_alive.as_ref(), &at);
-        let watched = self.last_alive.map(|_| between.widened(clock.slack()));
-        let said_fits = between.widened(clock.slack()).narrowed(session.ended).1;
-        let when = if said_fits { between.widened(clock.slack()).narrowed(session.ended).0 } else { between };
+        let wide = between.widened(clock.slack());
+        let watched = self.last_alive.map(|_| wide);
+        let can_be = session.ended.filter(|at| session.started.is_none_or(|started| started <= *at));
+        let (narrowed, said_fits) = wide.narrowed(can_be);
+        let when = if said_fits { narrowed } else { between };
         self.ended = Some(Ended { when, said_fits, watched, seen: at });
         taken.ended = true;
         if let Some(old) = old {

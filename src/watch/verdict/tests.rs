@@ -25,6 +25,7 @@ fn completed(ended: i64, keep_alive: Option<bool>) -> Evidence {
         keep_alive,
         proxy_bytes: Some(0),
         watched: Some(When { earliest: Some(at(ended - 3 * S)), latest: at(ended + 200) }),
+        ended_by: Some(at(ended + 200)),
         default_timeout: Some(secs(300)),
         ..Evidence::default()
     }
@@ -76,7 +77,10 @@ fn failures_and_timeouts_are_the_apis_own_word() {
     let timed_out = Evidence { status: Some(Status::TimedOut), ..completed(QUARTER, Some(true)) };
     let verdict = timed_out.verdict().unwrap();
     assert_eq!(verdict.sure, Sure::Said);
-    assert_eq!(verdict.cause, Cause::TimedOut { timeout: Some(secs(900)), default: Some(secs(300)) });
+    assert_eq!(
+        verdict.cause,
+        Cause::TimedOut { timeout: Some(secs(900)), default: Some(secs(300)), early: None }
+    );
 }
 
 #[test]
@@ -91,6 +95,7 @@ fn what_was_asked_from_here_is_said_before_any_guess() {
 fn without_ended_at_only_what_was_seen_counts_and_all_of_it_must_fit() {
     let seen = |earliest: i64, latest: i64| Evidence {
         ended: None,
+        ended_by: Some(at(latest)),
         watched: Some(When { earliest: Some(at(earliest)), latest: at(latest) }),
         ..completed(0, Some(true))
     };
@@ -110,35 +115,82 @@ fn without_ended_at_only_what_was_seen_counts_and_all_of_it_must_fit() {
     );
     // A gap in polling around the expiry: it may have been its timeout.
     let verdict = seen(QUARTER - 60 * S, QUARTER + 60 * S).verdict().unwrap();
-    assert_eq!(verdict.cause, Cause::KeptAlive { unused: None });
+    assert_eq!(verdict.cause, Cause::KeptAlive { unused: None, unconnected: false });
     let words = verdict.words(crate::clock::Zone::Utc, at(0));
     assert!(words.was.contains("or its timeout") && !words.headline.contains("timeout"), "{words:?}");
 }
 
 #[test]
-fn an_ended_at_that_contradicts_what_was_seen_weakens_the_verdict() {
+fn an_ended_at_that_can_not_be_is_left_aside() {
     let sure = completed(10 * S, Some(true));
     assert_eq!(named(&sure), ("keep_alive_ended_early", Sure::Likely));
-    let contradicted = Evidence {
-        watched: Some(When { earliest: Some(at(20 * S)), latest: at(23 * S) }),
+    let watched = || Some(When { earliest: Some(at(20 * S)), latest: at(23 * S) });
+    let seen = |ended: i64| Evidence {
+        ended: Some(at(ended)),
+        watched: watched(),
+        ended_by: Some(at(23 * S)),
         ..completed(10 * S, Some(true))
     };
-    let verdict = contradicted.verdict().unwrap();
-    assert_eq!((verdict.name(), verdict.sure), ("keep_alive_ended_early", Sure::Perhaps));
-    assert!(!verdict.facts.contains(&Fact::EndedAt));
+    for ended in [10 * S, 20 * S - 1, 23 * S + 1, -5 * S, QUARTER + 3600 * S, -90 * 365 * 86_400 * S] {
+        let verdict = seen(ended).verdict().unwrap();
+        // By the replies it ended early, whatever the API says of the time.
+        assert_eq!((verdict.name(), verdict.sure), ("keep_alive_ended_early", Sure::Perhaps), "{ended}");
+        assert!(verdict.contradicted && !verdict.facts.contains(&Fact::EndedAt), "{ended}: {verdict:?}");
+        assert_eq!(verdict.ran, Some(secs(23)), "at most, by what was seen");
+        assert!(!seen(ended).counts_together(), "{ended}");
+    }
+    assert!(!seen(21 * S).verdict().unwrap().contradicted);
 }
 
 #[test]
 fn first_seen_ended_is_judged_by_its_fields_alone() {
     let late = Evidence { watched: None, ..completed(10 * S, Some(true)) };
     assert_eq!(named(&late), ("keep_alive_ended_early", Sure::Likely));
-    let bare = Evidence { watched: None, ended: None, ..completed(10 * S, Some(true)) };
-    assert_eq!(bare.verdict().unwrap().cause, Cause::KeptAlive { unused: None });
+    // Without endedAt it ended by the time of the reply, and that was before its expiry.
+    let bare = |by: i64| Evidence {
+        watched: None,
+        ended: None,
+        ended_by: Some(at(by)),
+        ..completed(10 * S, Some(true))
+    };
+    assert_eq!(named(&bare(60 * S)), ("keep_alive_ended_early", Sure::Perhaps));
+    assert_eq!(named(&bare(QUARTER + 60 * S)), ("keep_alive_ended", Sure::Perhaps));
+    for absurd in [-1, 61 * S] {
+        let absurd = Evidence { ended: Some(at(absurd)), ..bare(60 * S) };
+        let verdict = absurd.verdict().unwrap();
+        assert!(verdict.contradicted && verdict.sure == Sure::Perhaps, "{verdict:?}");
+        assert_eq!(verdict.ran, Some(secs(60)), "at most");
+    }
+}
+
+#[test]
+fn a_timeout_long_before_the_expiry_is_the_statuss_word_alone() {
+    let early = |ended| Evidence { status: Some(Status::TimedOut), ..completed(ended, Some(true)) };
+    for (ended, sure) in
+        [(10 * S, Sure::Perhaps), (QUARTER - 5001, Sure::Perhaps), (QUARTER - 5000, Sure::Said)]
+    {
+        assert_eq!(named(&early(ended)), ("timed_out", sure), "{ended}");
+    }
+}
+
+#[test]
+fn with_keep_alive_an_unconnected_end_is_possible_and_nothing_is_likely() {
+    let verdict = completed(300 * S, Some(true)).verdict().unwrap();
+    assert_eq!((verdict.name(), verdict.sure), ("keep_alive_ended_early", Sure::Perhaps));
+    assert!(verdict.words(crate::clock::Zone::Utc, at(0)).was.contains("nobody connected"));
+    let used = Evidence { proxy_bytes: Some(1), ..completed(300 * S, Some(true)) };
+    assert_eq!(named(&used).1, Sure::Likely);
 }
 
 #[test]
 fn what_is_gone_or_overdue_is_said_to_be_so_only_on_evidence() {
-    let alive = Evidence { status: Some(Status::Running), ended: None, ..completed(0, Some(true)) };
+    let alive = Evidence {
+        status: Some(Status::Running),
+        ended: None,
+        watched: None,
+        ended_by: None,
+        ..completed(0, Some(true))
+    };
     assert_eq!(alive.verdict(), None);
     let late = |ms| Evidence { last_alive: Some(at(QUARTER + ms)), ..alive.clone() };
     assert_eq!(late(0).verdict(), None);
@@ -165,10 +217,10 @@ fn ends_count_together_only_if_none_is_a_timeout_or_released_from_here() {
 /// Each verdict with all of its evidence.
 fn every_verdict() -> Vec<(&'static str, Evidence)> {
     let of = |status| Evidence { status: Some(status), ..completed(10 * S, Some(true)) };
-    let alive = || Evidence { ended: None, watched: None, ..of(Status::Running) };
+    let alive = || Evidence { ended: None, watched: None, ended_by: None, ..of(Status::Running) };
     vec![
         ("error", of(Status::Error)),
-        ("timed_out", of(Status::TimedOut)),
+        ("timed_out", Evidence { status: Some(Status::TimedOut), ..completed(QUARTER, Some(true)) }),
         ("released_here", Evidence { released: Some(at(6 * S)), ..of(Status::Completed) }),
         ("completed_at_expiry", completed(QUARTER, Some(false))),
         ("keep_alive_ended_early", completed(10 * S, Some(true))),
@@ -186,7 +238,7 @@ type Blank = (Fact, fn(Evidence) -> Evidence);
 
 const BLANKS: [Blank; 11] = [
     (Fact::Status, |it| Evidence { status: None, ..it }),
-    (Fact::EndedAt, |it| Evidence { ended: None, watched: None, ..it }),
+    (Fact::EndedAt, |it| Evidence { ended: None, watched: None, ended_by: None, ..it }),
     (Fact::ExpiresAt, |it| Evidence { expires: None, ..it }),
     (Fact::StartedAt, |it| Evidence { started: None, ..it }),
     (Fact::CreatedAt, |it| Evidence { created: None, ..it }),

@@ -2,7 +2,7 @@
 
 use super::{Cause, Fact, Sure, Verdict};
 use crate::clock::{Timestamp, Zone};
-use crate::session::{FaultKind, Status};
+use crate::session::{FaultKind, Status, is_default};
 use crate::text;
 
 /// A verdict, said. Each is a sentence or less, without a full stop at its end.
@@ -22,6 +22,19 @@ pub struct Words {
     pub together: Option<String>,
 }
 
+impl Sure {
+    /// In a word: part of the schema of `keepwatch events`.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Said => "said",
+            Self::Likely => "likely",
+            Self::Perhaps => "perhaps",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 impl Verdict {
     /// Its name in `keepwatch events`: part of the schema.
     #[must_use]
@@ -31,7 +44,8 @@ impl Verdict {
             Cause::TimedOut { .. } => "timed_out",
             Cause::ReleasedHere { .. } => "released_here",
             Cause::AtExpiry { .. } => "completed_at_expiry",
-            Cause::KeptAlive { .. } => "keep_alive_ended_early",
+            Cause::KeptAlive { unused: Some(_), .. } => "keep_alive_ended_early",
+            Cause::KeptAlive { unused: None, .. } => "keep_alive_ended",
             Cause::NeverConnected { .. } => "never_connected",
             Cause::Disconnected { .. } => "disconnected_or_closed",
             Cause::PastExpiry { .. } => "ended_past_expiry",
@@ -68,7 +82,7 @@ impl Verdict {
         let (at_most, at_least) = if seen { ("at most ", "at least ") } else { ("", "") };
         let ran = self.ran.map(|ran| format!(" after {at_most}{}", text::span(ran))).unwrap_or_default();
         let unused = match self.cause {
-            Cause::KeptAlive { unused: Some(unused) } | Cause::Disconnected { unused: Some(unused) } => {
+            Cause::KeptAlive { unused: Some(unused), .. } | Cause::Disconnected { unused: Some(unused) } => {
                 format!(", {at_least}{} unused", text::countdown(unused))
             }
             _ => String::new(),
@@ -79,7 +93,11 @@ impl Verdict {
             _ => "",
         };
         if let Cause::Overdue { by } = self.cause {
-            return format!("{}: overdue, still alive {} after its expiry", status.shown(24), text::span(by));
+            let after = text::span(by);
+            return format!(
+                "{0}: overdue, the API still says {0} {after} after its expiry",
+                status.shown(24)
+            );
         }
         let last = if matches!(self.cause, Cause::Gone { .. }) { "last seen " } else { "" };
         format!("{last}{}{ran}{unused}{keep}: {}", status.shown(24), self.headline(zone, today))
@@ -88,19 +106,20 @@ impl Verdict {
     fn headline(&self, zone: Zone, today: Timestamp) -> String {
         match &self.cause {
             Cause::Failed => "browser or platform error".into(),
-            Cause::TimedOut { timeout: Some(timeout), default } => {
-                let timeout_text = text::length(*timeout);
+            Cause::TimedOut { early: Some(early), .. } => {
+                format!("its timeout, as the status says, yet {} before its expiry", text::span(*early))
+            }
+            Cause::TimedOut { timeout: Some(timeout), default, .. } => {
+                let own = text::length(*timeout);
                 match default {
-                    Some(default) if text::length(*default) == timeout_text => {
-                        format!(
-                            "ran into its timeout of {timeout_text}, equal to the project's current default"
-                        )
+                    Some(default) if is_default(*timeout, *default) => {
+                        format!("ran into its timeout of {own}, equal to the project's current default")
                     }
-                    Some(default) => format!(
-                        "ran into its own timeout of {timeout_text} (the project's default is {})",
-                        text::length(*default)
-                    ),
-                    None => format!("ran into its own timeout of {timeout_text}"),
+                    Some(default) => {
+                        let default = text::length(*default);
+                        format!("ran into its own timeout of {own} (the project's default is {default})")
+                    }
+                    None => format!("ran into its own timeout of {own}"),
                 }
             }
             Cause::TimedOut { timeout: None, .. } => "ran into its own timeout".into(),
@@ -110,8 +129,8 @@ impl Verdict {
                 format!("release asked from here at {}{after}", zone.short(*asked, today))
             }
             Cause::AtExpiry { .. } => "probably its timeout, though the status says COMPLETED".into(),
-            Cause::KeptAlive { unused: Some(_) } => "by the rules no disconnect and no timeout".into(),
-            Cause::KeptAlive { unused: None } => "by the rules no disconnect".into(),
+            Cause::KeptAlive { unused: Some(_), .. } => "by the rules no disconnect and no timeout".into(),
+            Cause::KeptAlive { unused: None, .. } => "by the rules no disconnect".into(),
             Cause::NeverConnected { .. } => "perhaps nobody connected within 5 min".into(),
             Cause::Disconnected { .. } => {
                 "the client disconnected or closed the browser, or someone released it".into()
@@ -121,25 +140,29 @@ impl Verdict {
             Cause::Gone { fault } if fault.kind == FaultKind::Gone => {
                 "aged out: the API no longer keeps it".into()
             }
-            Cause::Gone { .. } => "aged out, or it is another project's and the key changed".into(),
-            Cause::Overdue { .. } => "overdue, still alive after its expiry".into(),
+            Cause::Gone { .. } => "aged out, or another project's key".into(),
+            Cause::Overdue { .. } => "overdue: the API says it lives, after its expiry".into(),
         }
     }
 
     fn was(&self) -> String {
         match &self.cause {
             Cause::Failed => "the session failed: the browser crashed, or the platform did".into(),
+            Cause::TimedOut { early: Some(_), .. } => "its times and its status contradict each other".into(),
             Cause::TimedOut { .. } => "its time was up; keep-alive does not extend it".into(),
             Cause::ReleasedHere { .. } => "the asking is certain, that it was the cause is not".into(),
             Cause::AtExpiry { off } => format!("it ended {} from its expiry", text::tenths(*off)),
-            Cause::KeptAlive { unused: Some(_) } => {
-                "released through the API, browser closed, or a platform fault".into()
-            }
-            Cause::KeptAlive { unused: None } => {
-                "released through the API, browser closed, a platform fault, or its timeout".into()
+            Cause::KeptAlive { unused, unconnected } => {
+                let timeout = if unused.is_some() { "" } else { ", or its timeout" };
+                let unconnected = if *unconnected {
+                    "; or nobody connected within 5 min, if that ends keep-alive sessions too (not documented)"
+                } else {
+                    ""
+                };
+                format!("released through the API, browser closed, or a platform fault{timeout}{unconnected}")
             }
             Cause::NeverConnected { age } => format!(
-                "it ended {} after it was created, when sessions end that nobody connects to; else the client \
+                "it ended {} after it was created: that is when sessions end to which nobody connects; else the client \
                  disconnected or closed the browser, or someone released it",
                 text::span(*age)
             ),
@@ -164,17 +187,18 @@ impl Verdict {
     fn was_not(&self) -> Option<&'static str> {
         match &self.cause {
             Cause::Failed => Some("a timeout, a release or a disconnect, by its status"),
-            Cause::TimedOut { .. } => Some("a release, a disconnect or a crash, by its status"),
-            Cause::AtExpiry { .. } => Some("a failure, by its status"),
-            Cause::KeptAlive { unused: Some(_) } => {
+            Cause::TimedOut { early: None, .. } => Some("a release, a disconnect or a crash, by its status"),
+            Cause::KeptAlive { unused: Some(_), .. } => {
                 Some("a client's disconnect, which keep-alive survives, nor its timeout, which had not come")
             }
-            Cause::KeptAlive { unused: None } => Some("a client's disconnect, which keep-alive survives"),
+            Cause::KeptAlive { unused: None, .. } => Some("a client's disconnect, which keep-alive survives"),
             Cause::NeverConnected { .. } if !self.facts.contains(&Fact::ExpiresAt) => None,
             Cause::NeverConnected { .. } | Cause::Disconnected { unused: Some(_) } => {
                 Some("its timeout, which had not come")
             }
-            Cause::ReleasedHere { .. }
+            Cause::TimedOut { .. }
+            | Cause::AtExpiry { .. }
+            | Cause::ReleasedHere { .. }
             | Cause::Disconnected { unused: None }
             | Cause::PastExpiry { .. }
             | Cause::Unexplained
@@ -187,6 +211,9 @@ impl Verdict {
         match self.sure {
             Sure::Said => "the API says so",
             Sure::Likely => "likely, by the documented rules; the API gives no reason",
+            Sure::Perhaps if self.contradicted => {
+                "perhaps: the API's endedAt can not be, by its other times or by what was seen, and is left aside"
+            }
             Sure::Perhaps if self.facts.contains(&Fact::SeenToEnd) => {
                 "perhaps: the API gives no endedAt, so only what was seen counts"
             }
@@ -198,6 +225,9 @@ impl Verdict {
     fn advice(&self) -> &'static str {
         match self.cause {
             Cause::Failed => "try again; if it recurs, send this evidence to Browserbase's support",
+            Cause::TimedOut { early: Some(_), .. } => {
+                "if it recurs, send this evidence to Browserbase's support"
+            }
             Cause::TimedOut { .. } | Cause::AtExpiry { .. } => {
                 "ask for a longer timeout when the session is created (60 s to 6 h)"
             }
@@ -216,6 +246,9 @@ impl Verdict {
                 "if it recurs, send this evidence to Browserbase's support"
             }
             Cause::Unexplained => "look at the client's log for this time",
+            Cause::Gone { ref fault } if fault.kind == FaultKind::Gone => {
+                "nothing: the API keeps ended sessions for a while only"
+            }
             Cause::Gone { .. } => "check that the key is of the project that the session belongs to",
         }
     }

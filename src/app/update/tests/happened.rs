@@ -118,7 +118,7 @@ fn what_came_since_the_last_key_is_new() {
 fn y_e_copies_the_evidence_without_metadata() {
     let mut world = flagged();
     let metadata = Some(crate::session::Metadata::new(r#"{"customer":"ACME"}"#));
-    let ended = Session { keep_alive: Some(true), ..over("b", Status::Completed) };
+    let ended = Session { keep_alive: Some(true), ended: Some(t(3.0)), ..over("b", Status::Completed) };
     world.one(Session { metadata, ..ended });
     world.model.selected = Some(id("b"));
     world.press("y");

@@ -78,17 +78,27 @@ fn every_kind() -> Vec<Event> {
         EventKind::Flagged(Flag::Overdue),
         EventKind::Flagged(Flag::Idle(MS(600_000))),
         EventKind::Successor(id(OTHER)),
-        EventKind::Failing { fault: fault(FaultKind::Server(503), "Try later"), wait: Some(MS(6_000)) },
+        EventKind::Failing {
+            list: None,
+            fault: fault(FaultKind::Server(503), "Try later"),
+            wait: Some(MS(6_000)),
+        },
     ];
     let of_all = [
         EventKind::Together { ids: vec![id(ID), id(OTHER)], spread: MS(1_200) },
-        EventKind::Failing { fault: FaultKind::Refused(Untrusted::new("127.0.0.1:9")).into(), wait: None },
         EventKind::Failing {
+            list: None,
+            fault: FaultKind::Refused(Untrusted::new("127.0.0.1:9")).into(),
+            wait: None,
+        },
+        EventKind::Failing {
+            list: None,
             fault: fault(FaultKind::RateLimited, "Too many requests"),
             wait: Some(MS(45_000)),
         },
-        EventKind::Recovered { after: MS(63_500) },
+        EventKind::Recovered { list: None, after: MS(63_500) },
         EventKind::Slept(MS(3_600_000)),
+        EventKind::ServerClockSet { by_ms: 3_600_000 },
         EventKind::ClockSet { by_ms: -90_000 },
     ];
     let of_one = of_one.into_iter().map(|kind| event(Some(ID), kind));
@@ -114,7 +124,7 @@ fn every_kind_is_written_as_the_documentation_shows_it() {
     for name in &names {
         assert!(page.contains(&format!("\n| `{name}` |")), "docs/events.md has no row for {name}");
     }
-    assert_eq!(names.len(), 23, "a new kind of event belongs here and into docs/events.md");
+    assert_eq!(names.len(), 24, "a new kind of event belongs here and into docs/events.md");
 }
 
 #[test]
