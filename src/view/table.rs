@@ -72,7 +72,7 @@ const COLUMNS: [Spec; 13] = [
     Spec { sort: Some(SortBy::Age), right: true, ..spec(Column::Age, "AGE", 60, 6) },
     Spec { sort: Some(SortBy::Left), ..spec(Column::Left, "LEFT", 0, 16) },
     spec(Column::Flag, "", 32, 1),
-    Spec { sort: Some(SortBy::Proxy), right: true, ..spec(Column::Proxy, "PROXY", 62, 8) },
+    Spec { sort: Some(SortBy::Proxy), right: true, ..spec(Column::Proxy, "PROXY", 63, 8) },
     spec(Column::Rate, "RATE/s", 100, 7),
     spec(Column::Metadata, "METADATA", 60, 0),
 ];
@@ -105,6 +105,8 @@ const GROWTH: [Growth; 9] = [
 const LONGEST_ID: u16 = 24;
 /// From so many on, sessions of less than a minute are worth a word.
 const MANY_SHORT: u64 = 3;
+/// The blank at the right end.
+const RIGHT: u16 = 1;
 /// The selection's mark, and a blank.
 const LEAD: u16 = 2;
 
@@ -120,7 +122,7 @@ fn place(screen: u16, id: u16, metadata: bool) -> Vec<(Spec, u16, u16)> {
     let gaps =
         u16::try_from(chosen.iter().filter(|(_, width)| *width > 0).count()).unwrap_or(0).saturating_sub(1);
     let least = chosen.iter().fold(LEAD.saturating_add(gaps), |sum, (_, width)| sum.saturating_add(*width));
-    let mut spare = screen.saturating_sub(least);
+    let mut spare = screen.saturating_sub(RIGHT).saturating_sub(least);
     for growth in GROWTH {
         let used = match growth {
             Growth::Air if spare >= gaps => {

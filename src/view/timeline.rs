@@ -21,7 +21,7 @@ use crate::app::{Model, Pane, Part};
 use crate::clock::{Moment, Timestamp};
 use crate::session::SessionId;
 use crate::text;
-use crate::watch::{Event, EventKind, Flag, Seq, Timeline};
+use crate::watch::{Event, EventKind, Flag, Fleet, Seq};
 
 /// What a time of day takes, and the blanks after it.
 const TIME: usize = 10;
@@ -43,13 +43,13 @@ impl Of<'_> {
     /// The newest first, from `anchor` on if there is one.
     fn newest<'t>(
         self,
-        timeline: &'t Timeline,
+        fleet: &'t Fleet,
         anchor: Option<Seq>,
     ) -> Box<dyn Iterator<Item = (Seq, &'t Event)> + 't> {
         let in_view = move |(seq, _): &(Seq, &Event)| anchor.is_some_and(|anchor| *seq > anchor);
         match self {
-            Self::One(id) => Box::new(timeline.newest_of(id).skip_while(in_view)),
-            Self::All => Box::new(timeline.all().rev().skip_while(in_view)),
+            Self::One(id) => Box::new(fleet.newest_of(id).skip_while(in_view)),
+            Self::All => Box::new(fleet.timeline().all().rev().skip_while(in_view)),
         }
     }
 }
@@ -87,7 +87,7 @@ fn draw_pane(
         Of::All => Ids::Column,
     };
     let writer = Writer { model, width, ids, time: TIME, now };
-    let lines = writer.last(of.newest(model.fleet.timeline(), anchor), height);
+    let lines = writer.last(of.newest(&model.fleet, anchor), height);
     ink::rule(buffer, ink::row(area, 0), rule, &span(title, look), &note(model, of, anchor));
     if lines.is_empty() {
         ink::write(buffer, ink::indent(inner, 1), &Line::styled("nothing yet", theme.faint()));
@@ -105,9 +105,8 @@ fn draw_pane(
 
 /// What the reader does not see of it: what came since, and that there is more below.
 fn note(model: &Model, of: Of<'_>, anchor: Option<Seq>) -> String {
-    let timeline = model.fleet.timeline();
     let since = |seq: Seq| {
-        let newer = of.newest(timeline, None).take_while(|(newer, _)| *newer >= seq);
+        let newer = of.newest(&model.fleet, None).take_while(|(newer, _)| *newer >= seq);
         newer.take(MANY.saturating_add(1)).count()
     };
     let counted = |count: usize| if count > MANY { format!("over {MANY}") } else { count.to_string() };
@@ -124,7 +123,7 @@ fn note(model: &Model, of: Of<'_>, anchor: Option<Seq>) -> String {
 /// The last `most` lines about a session, for where they stand among other lines.
 pub(super) fn last_lines(model: &Model, id: &SessionId, width: usize, most: usize, now: Moment) -> Vec<Text> {
     let writer = Writer { model, width, ids: Ids::None, time: super::page::LABEL.saturating_sub(1), now };
-    writer.last(Of::One(id).newest(model.fleet.timeline(), None), most)
+    writer.last(Of::One(id).newest(&model.fleet, None), most)
 }
 
 /// The selected session's events, the first that can be the last in view, and the lines in view.
@@ -138,7 +137,7 @@ pub(super) fn extent_of_all(model: &Model, area: Rect) -> (Vec<Seq>, usize, usiz
 }
 
 fn extent_of(model: &Model, area: Rect, of: Of<'_>) -> (Vec<Seq>, usize, usize) {
-    let mut seqs: Vec<Seq> = of.newest(model.fleet.timeline(), None).map(|(seq, _)| seq).collect();
+    let mut seqs: Vec<Seq> = of.newest(&model.fleet, None).map(|(seq, _)| seq).collect();
     seqs.reverse();
     let height = usize::from(area.height.saturating_sub(1));
     let least = height.saturating_sub(1).min(seqs.len().saturating_sub(1));

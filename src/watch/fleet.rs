@@ -378,6 +378,16 @@ impl Fleet {
         &self.timeline
     }
 
+    /// What happened to a session, and to all while it was watched and had not ended; the newest first.
+    pub fn newest_of<'t>(&'t self, id: &SessionId) -> impl Iterator<Item = (Seq, &'t Event)> + use<'t> {
+        let ended = self.records.get(id).and_then(|record| record.ended.as_ref());
+        let over = ended.map(|ended| self.clock.at(ended.seen.received));
+        self.timeline.newest_of(id).filter(move |(_, event)| {
+            let of_it = event.id.is_some() || matches!(event.kind, EventKind::Together { .. });
+            of_it || over.is_none_or(|over| event.seen <= over)
+        })
+    }
+
     /// The sessions that ran for less than a minute.
     #[must_use]
     pub fn short(&self) -> Short {

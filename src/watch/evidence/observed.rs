@@ -2,7 +2,7 @@
 
 use super::sheet::{Sheet, interval, time};
 use crate::clock::{Moment, Zone};
-use crate::session::{Fault, SessionId};
+use crate::session::Fault;
 use crate::text;
 use crate::watch::health::{Failure, MOST_FAILURES};
 use crate::watch::input::{Exchange, Scope};
@@ -65,14 +65,8 @@ fn polled(record: &Record, time: impl Fn(Moment) -> String) -> String {
 
 /// What happened to it, and to all while it was watched.
 pub(super) fn events(sheet: &mut Sheet, fleet: &Fleet, record: &Record) {
-    let over = record.ended.as_ref().map(|ended| ended.seen.received);
-    let mut events: Vec<&Event> = fleet
-        .timeline()
-        .of(&record.id)
-        .into_iter()
-        .map(|(_, event)| event)
-        .filter(|event| concerns(event, &record.id, over.map(|over| fleet.clock().at(over))))
-        .collect();
+    let mut events: Vec<&Event> = fleet.newest_of(&record.id).map(|(_, event)| event).collect();
+    events.reverse();
     let chatter = events.iter().filter(|event| !event.kind.is_kept()).count();
     let mut too_many = chatter.saturating_sub(MOST_EVENTS);
     let left_out = too_many;
@@ -90,13 +84,6 @@ pub(super) fn events(sheet: &mut Sheet, fleet: &Fleet, record: &Record) {
     }
     let lines: Vec<(String, String)> = events.into_iter().map(line).collect();
     sheet.dated(&lines);
-}
-
-fn concerns(event: &Event, id: &SessionId, over: Option<crate::clock::Timestamp>) -> bool {
-    match &event.kind {
-        EventKind::Together { ids, .. } => ids.contains(id),
-        _ => event.id.is_some() || over.is_none_or(|over| event.seen <= over),
-    }
 }
 
 fn line(event: &Event) -> (String, String) {

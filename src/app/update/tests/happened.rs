@@ -127,3 +127,24 @@ fn y_e_copies_the_evidence_without_metadata() {
     assert!(text.expose().contains("keep-alive on: by the rules no disconnect and no timeout"));
     assert!(!text.expose().contains("ACME"));
 }
+
+#[test]
+fn on_the_events_page_keys_speak_of_the_marked_events_session() {
+    let mut world = flagged();
+    world.model.selected = Some(id("c"));
+    world.press("e");
+    let marked = world.model.marked_event().unwrap().id.clone();
+    assert_eq!(marked, Some(id("b")), "the newest is the flag of b");
+    world.key(KeyCode::Enter);
+    assert_eq!((world.pane(), world.selected()), (Some(Pane::Full(Part::Facts)), Some("b")));
+    world.press("e");
+    world.press("g");
+    world.model.anchor = Some(0);
+    let first = world.model.marked_event().unwrap().id.clone().unwrap();
+    world.press("y");
+    assert_eq!(world.selected(), Some(first.raw()));
+    world.key(KeyCode::Esc);
+    world.press("/");
+    assert_eq!(world.pane(), Some(Pane::Events), "the filter is the table's");
+    assert!(world.notice().contains("Esc leads there"));
+}
