@@ -44,6 +44,9 @@ pub struct Watch {
     /// Ring the terminal's bell with each new flag
     #[arg(long)]
     pub bell: bool,
+    /// Release nothing, whatever is pressed [also: KEEPWATCH_READ_ONLY=1]
+    #[arg(long)]
+    pub read_only: bool,
     /// How the API is reached.
     #[command(flatten)]
     pub api: Api,
@@ -266,6 +269,9 @@ pub struct Demo {
     /// Ring the terminal's bell with each new flag
     #[arg(long)]
     pub bell: bool,
+    /// Release nothing, whatever is pressed [also: KEEPWATCH_READ_ONLY=1]
+    #[arg(long)]
+    pub read_only: bool,
     /// How the screen looks.
     #[command(flatten)]
     pub look: Look,

@@ -127,6 +127,15 @@ impl Client {
         answer
     }
 
+    /// `POST /v1/sessions/{id}` with `REQUEST_RELEASE`: it asks the session to end, which may take seconds to show. Safe to
+    /// repeat. Only a [`Releaser`] leads here.
+    async fn release(&self, id: &SessionId) -> Answer<Session> {
+        let asked = id.clone();
+        let body = Some(r#"{"status":"REQUEST_RELEASE"}"#);
+        let url = self.endpoint.url(&["sessions", id.raw()]);
+        self.exchange(Method::POST, url, body, self.one(), move |body| wire::session(body, &asked)).await
+    }
+
     /// `GET /v1/projects`
     pub async fn projects(&self) -> Answer<Vec<Project>> {
         self.get(&["projects"], &[], self.one(), wire::projects).await
@@ -143,8 +152,19 @@ impl Client {
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
+        self.exchange(Method::GET, url, None, shape, decode).await
+    }
+
+    async fn exchange<T: Send + 'static>(
+        &self,
+        method: Method,
+        url: Url,
+        body: Option<&'static str>,
+        shape: Shape,
+        decode: impl FnOnce(&[u8]) -> Result<T, Fault> + Send + 'static,
+    ) -> Answer<T> {
         let mut answer = Answer { outcome: Err(FaultKind::Timeout.into()), date: None, bytes: 0 };
-        answer.outcome = match self.send(Method::GET, url, shape).await {
+        answer.outcome = match self.send(method, url, body, shape).await {
             Err(fault) => Err(fault),
             Ok(response) => {
                 answer.date = date(&response);
@@ -154,11 +174,20 @@ impl Client {
         answer
     }
 
-    async fn send(&self, method: Method, url: Url, shape: Shape) -> Result<Response, Fault> {
+    async fn send(
+        &self,
+        method: Method,
+        url: Url,
+        body: Option<&'static str>,
+        shape: Shape,
+    ) -> Result<Response, Fault> {
         let mut key =
             HeaderValue::from_str(self.key.expose()).map_err(|_| Fault::from(FaultKind::KeyUnsendable))?;
         key.set_sensitive(true); // masked in Debug, not indexed by HTTP/2's header compression
-        let request: RequestBuilder = self.http()?.request(method, url).header("X-BB-API-Key", key);
+        let mut request: RequestBuilder = self.http()?.request(method, url).header("X-BB-API-Key", key);
+        if let Some(body) = body {
+            request = request.header(CONTENT_TYPE, "application/json").body(body);
+        }
         request
             .timeout(shape.deadline)
             .send()
@@ -244,6 +273,23 @@ impl Client {
         }
         let http = builder.build().map_err(fault::of_build)?;
         Ok(self.http.get_or_init(|| http))
+    }
+}
+
+/// The right to release sessions: without one there is no way to a POST. A read-only keepwatch has none.
+#[derive(Clone, Copy, Debug)]
+pub struct Releaser(());
+
+impl Releaser {
+    /// The right, unless it is `read_only`.
+    #[must_use]
+    pub fn unless(read_only: bool) -> Option<Self> {
+        (!read_only).then_some(Self(()))
+    }
+
+    /// Asks `client`'s API to release a session; the reply is how it stands, often still `RUNNING`.
+    pub async fn release(self, client: &Client, id: &SessionId) -> Answer<Session> {
+        client.release(id).await
     }
 }
 

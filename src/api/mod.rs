@@ -12,4 +12,4 @@ mod client;
 mod fault;
 mod wire;
 
-pub use client::{Answer, Client, Fresh, Listing, key_tail};
+pub use client::{Answer, Client, Fresh, Listing, Releaser, key_tail};

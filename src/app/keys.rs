@@ -35,6 +35,8 @@ pub enum Action {
     Pause,
     /// Poll now.
     Refresh,
+    /// Release the session, after a question.
+    Release,
     /// Edit the filter.
     Filter,
     /// Show flagged sessions only, or all again.
@@ -166,6 +168,12 @@ pub const BINDINGS: &[Binding] = &[
         actions: &[(letter('/'), Action::Filter)],
         help: "filter by words",
         hint: Some("filter"),
+    },
+    Binding {
+        keys: "x",
+        actions: &[(letter('x'), Action::Release)],
+        help: "release the session, after a question",
+        hint: Some("release"),
     },
     Binding {
         keys: "e",

@@ -8,6 +8,7 @@ use tui_input::Input as Line;
 use super::flags::KnownFlags;
 use super::keys::Copyable;
 use super::rows::{Rows, Sort};
+use crate::api::Releaser;
 use crate::clock::{Moment, Timestamp};
 use crate::config::{Targets, Zone};
 use crate::poll::{Ask, Report};
@@ -39,6 +40,8 @@ pub struct Settings {
     pub key_tail: String,
     /// Whether a browser can be opened here; else the link is copied.
     pub can_open: bool,
+    /// The right to release sessions; a read-only keepwatch has none.
+    pub releaser: Option<Releaser>,
     /// Whether this is the demo.
     pub demo: bool,
     /// How many times as fast as real the clock runs: what is shown for a while is shown that much longer.
@@ -126,6 +129,15 @@ pub enum Focus {
         /// Where to return.
         back: Pane,
     },
+    /// The question before a release: for one session, however rows move.
+    Release {
+        /// The session.
+        id: SessionId,
+        /// What is typed of the end of its id.
+        typed: String,
+        /// Where to return.
+        back: Pane,
+    },
     /// The help, scrolled.
     Help {
         /// The first line in view.
@@ -172,6 +184,7 @@ impl Focus {
             Self::Pane(pane) => *pane,
             Self::Copy { back, .. }
             | Self::Reveal { back, .. }
+            | Self::Release { back, .. }
             | Self::Help { back, .. }
             | Self::Failures { back, .. } => *back,
             Self::Filter { .. } => Pane::Table,

@@ -30,7 +30,9 @@ impl From<Report> for Observed {
                 secrets = Some((id, Err(fault)));
                 None
             }
-            (Request::Session(id), Ok(Reply::Session(session))) => Some(one(id, session)),
+            (Request::Session(id), Ok(Reply::Session(session)))
+            | (Request::Release(id), Ok(Reply::Released(session))) => Some(one(id, session)),
+            (Request::Release(id), Err(fault)) => Some(Input::ReleaseFailed { at, id, fault, next }),
             (Request::List(list), Ok(Reply::List(listing))) => Some(Input::Seen {
                 at,
                 scope: Scope::List(list),

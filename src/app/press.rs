@@ -50,6 +50,7 @@ impl Model {
             },
             Focus::Filter { .. } => self.edit_filter(key),
             Focus::Copy { .. } => self.choose_copy(key, now),
+            Focus::Release { .. } => self.type_release(key, now),
             Focus::Reveal { back, .. } => {
                 self.focus = Focus::Pane(*back); // what a terminal's own selection sends is no key
                 Vec::new()
@@ -129,6 +130,7 @@ impl Model {
                 }
             }
             Action::Dashboard => return self.open_dashboard(now),
+            Action::Release => self.question_release(pane, now),
             Action::Pause => {
                 self.paused = !self.paused;
                 return vec![Effect::Ask(if self.paused { Ask::Pause } else { Ask::Resume })];
@@ -170,7 +172,7 @@ impl Model {
     /// On the events page, keys that speak of a session speak of the marked event's. Returns whether to go on.
     fn act_on_event(&mut self, action: Action, now: Moment) -> bool {
         match action {
-            Action::Open | Action::CopyConnect | Action::Reveal | Action::CopyMenu | Action::Dashboard => {
+            Action::Open | Action::CopyConnect | Action::Reveal | Action::CopyMenu | Action::Dashboard | Action::Release => {
                 let marked = self.marked_event().and_then(|event| event.id.clone());
                 match marked.filter(|id| self.fleet.get(id).is_some()) {
                     Some(id) => self.selected = Some(id),

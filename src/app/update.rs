@@ -213,7 +213,7 @@ impl Model {
     }
 
     /// Tells the fleet, and the reader of what it is flagged for by that.
-    fn observe(&mut self, input: Input) -> Vec<Effect> {
+    pub(super) fn observe(&mut self, input: Input) -> Vec<Effect> {
         let events = self.fleet.apply(input);
         self.arrange();
         let rings =

@@ -5,7 +5,7 @@
 
 use super::watch::screen;
 use super::{failed, script};
-use crate::api::{Client, key_tail};
+use crate::api::{Client, Releaser, key_tail};
 use crate::app::Settings;
 use crate::clock::Clock;
 use crate::config::{DemoConfig, Endpoint, Exit, Refusal, Targets};
@@ -40,6 +40,7 @@ pub async fn demo(config: DemoConfig, env: Env) -> Result<Exit, Refusal> {
         host: None,
         key_tail: key_tail(&key),
         can_open: terminal::can_open(&env),
+        releaser: Releaser::unless(config.screen.read_only),
         demo: true,
         speed: config.speed,
         greeting: Some(greeting),

@@ -3,7 +3,7 @@
 use super::events::stream;
 use super::follow::Watching;
 use super::{complain, failed};
-use crate::api::{Client, key_tail};
+use crate::api::{Client, Releaser, key_tail};
 use crate::app::{self, Settings};
 use crate::clock::Clock;
 use crate::config::{Exit, Form, Refusal, WatchConfig};
@@ -25,6 +25,7 @@ pub async fn watch(config: WatchConfig, env: Env) -> Result<Exit, Refusal> {
         host: (!config.endpoint.is_public()).then(|| config.endpoint.host()),
         key_tail: key_tail(&config.key),
         can_open: terminal::can_open(&env),
+        releaser: Releaser::unless(config.screen.read_only),
         demo: false,
         speed: 1,
         greeting: None,

@@ -60,6 +60,8 @@ pub struct ScreenConfig {
     pub rates: Rates,
     /// Whether a new flag rings the bell.
     pub bell: bool,
+    /// Whether nothing can be released.
+    pub read_only: bool,
     /// Times in which zone.
     pub zone: Zone,
     /// Colours and glyphs.

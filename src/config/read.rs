@@ -52,15 +52,15 @@ impl Config {
                 let targets = targets(&watch.ids, verbatim)?;
                 let endpoint = endpoint(&watch.api, env)?;
                 let key = key(watch.api.api_key_file.as_deref(), env)?;
-                let screen = screen(&watch.attention, &watch.rates, watch.bell, &watch.look, env);
+                let screen = screen(&watch.attention, &watch.rates, watch.bell, watch.read_only, &watch.look, env);
                 Ok(Self::Watch(WatchConfig { targets, interval: watch.interval, endpoint, key, screen }))
             }
             Some(Command::Get(get)) => get_config(&get, env).map(Self::Get),
             Some(Command::Events(events)) => events_config(&events, env).map(Self::Events),
             Some(Command::Wait(wait)) => wait_config(&wait, env).map(Self::Wait),
             Some(Command::Explain(explain)) => explain_config(&explain, env).map(Self::Explain),
-            Some(Command::Demo(Demo { scenario, speed, interval, attention, rates, bell, look })) => {
-                let screen = screen(&attention, &rates, bell, &look, env);
+            Some(Command::Demo(Demo { scenario, speed, interval, attention, rates, bell, read_only, look })) => {
+                let screen = screen(&attention, &rates, bell, read_only, &look, env);
                 Ok(Self::Demo(DemoConfig { scenario, speed, interval, screen }))
             }
             Some(Command::Simulate(Simulate { port, scenario, sessions })) => {
@@ -217,6 +217,7 @@ fn screen(
     attention: &cli::Attention,
     rates: &cli::Rates,
     bell: bool,
+    read_only: bool,
     look: &cli::Look,
     env: &Environment,
 ) -> ScreenConfig {
@@ -225,6 +226,7 @@ fn screen(
         thresholds: thresholds(attention),
         rates: self::rates(rates),
         bell,
+        read_only: read_only || is_read_only(env),
         zone,
         look: self::look(look, env),
     }
@@ -232,6 +234,11 @@ fn screen(
 
 fn rates(rates: &cli::Rates) -> Rates {
     Rates { hour: rates.rate_hour, gb: rates.rate_gb }
+}
+
+/// `KEEPWATCH_READ_ONLY=1`; 0 and nothing are no.
+fn is_read_only(env: &Environment) -> bool {
+    env.get("KEEPWATCH_READ_ONLY").is_some_and(|value| value != "0")
 }
 
 fn thresholds(attention: &cli::Attention) -> Thresholds {

@@ -44,6 +44,8 @@ pub enum Request {
     Projects,
     /// One session with its connect fields, because the reader asked. Not of the plan: it waits for nothing.
     Fresh(SessionId),
+    /// The release of one session, because the reader asked. Not of the plan either.
+    Release(SessionId),
 }
 
 /// What an answer means for the plan.
@@ -285,7 +287,7 @@ impl Plan {
             Request::Session(id) => {
                 matches!(target.state, State::InFlight { .. }) || !listed.iter().any(|list| list.contains(id))
             }
-            Request::List(_) | Request::Projects | Request::Fresh(_) => true,
+            Request::List(_) | Request::Projects | Request::Fresh(_) | Request::Release(_) => true,
         });
         // What is pending no more runs, in all likelihood: the list under way is about to say so.
         let other = self.targets.get(&Request::List(List::Running)).map(|target| target.state);
@@ -408,7 +410,7 @@ fn rank(request: &Request) -> &str {
     match request {
         Request::List(List::Running) => "",
         Request::List(List::Pending) => " ",
-        Request::Session(id) | Request::Fresh(id) => id.raw(),
+        Request::Session(id) | Request::Fresh(id) | Request::Release(id) => id.raw(),
         Request::Projects => "~",
     }
 }

@@ -1,17 +1,22 @@
 //! The task that asks: it runs the plan's requests and the reader's, and reports each.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use super::backoff;
 use super::plan::{Outcome, Plan, Request};
-use crate::api::{Client, Fresh, Listing};
+use crate::api::{Client, Fresh, Listing, Releaser};
 use crate::clock::{Clock, Moment, Timestamp};
 use crate::config::Targets;
-use crate::session::{Fault, Phase, Project, Session, SessionId};
+use crate::session::{Fault, FaultKind, Phase, Project, Session, SessionId};
 
+/// How often a release is tried, and half the rest after the first try.
+const RELEASE_TRIES: u32 = 6;
+const FIRST_REST: Duration = Duration::from_millis(500);
 /// More than a person can press before the poller looks.
 const WAITING_ASKS: usize = 64;
 
@@ -28,6 +33,8 @@ pub enum Ask {
     Resume,
     /// This session's connect URLs, fresh.
     Fresh(SessionId),
+    /// This session's release. It is tried again while it is worth it.
+    Release(SessionId),
 }
 
 /// What came back for a request, and when.
@@ -60,6 +67,8 @@ pub enum Reply {
     Projects(Vec<Project>),
     /// To [`Request::Fresh`].
     Fresh(Fresh),
+    /// To [`Request::Release`]: how the session stands, which may be as before.
+    Released(Session),
 }
 
 /// The handle of the task; it ends when this is dropped.
@@ -69,10 +78,12 @@ pub struct Poller {
 }
 
 impl Poller {
-    /// Starts asking for `targets`, each `interval`, and sends every report to `reports`.
+    /// Starts asking for `targets`, each `interval`, and sends every report to `reports`. Without a `releaser` it only
+    /// reads.
     #[must_use]
     pub fn spawn(
         client: Client,
+        releaser: Option<Releaser>,
         targets: &Targets,
         interval: Duration,
         clock: Clock,
@@ -80,7 +91,15 @@ impl Poller {
     ) -> Self {
         let (asks, inbox) = mpsc::channel(WAITING_ASKS);
         let plan = Plan::new(targets, interval, clock.now().mono);
-        let task = Task { client: Arc::new(client), plan, clock, reports, in_flight: JoinSet::new() };
+        let task = Task {
+            client: Arc::new(client),
+            releaser,
+            tries: HashMap::new(),
+            plan,
+            clock,
+            reports,
+            in_flight: JoinSet::new(),
+        };
         tokio::spawn(task.run(inbox));
         Self { asks }
     }
@@ -93,6 +112,9 @@ impl Poller {
 
 struct Task {
     client: Arc<Client>,
+    releaser: Option<Releaser>,
+    /// How often the release of a session was tried.
+    tries: HashMap<SessionId, u32>,
     plan: Plan,
     clock: Clock,
     reports: mpsc::Sender<Report>,
@@ -103,7 +125,7 @@ impl Task {
     async fn run(mut self, mut inbox: mpsc::Receiver<Ask>) {
         loop {
             for request in self.plan.due(self.clock.now().mono) {
-                self.send(request);
+                self.send(request, Duration::ZERO);
             }
             let next = self.plan.next_due();
             tokio::select! {
@@ -137,15 +159,22 @@ impl Task {
             }
             Ask::Pause => self.plan.pause(),
             Ask::Resume => self.plan.resume(),
-            Ask::Fresh(id) => self.send(Request::Fresh(id)),
+            Ask::Fresh(id) => self.send(Request::Fresh(id), Duration::ZERO),
+            Ask::Release(id) => {
+                self.tries.insert(id.clone(), 0);
+                self.send(Request::Release(id), Duration::ZERO);
+            }
         }
     }
 
-    fn send(&mut self, request: Request) {
-        let (client, clock) = (Arc::clone(&self.client), self.clock.clone());
+    /// Sends a request, after a `rest` if it is a try that follows one that failed.
+    fn send(&mut self, request: Request, rest: Duration) {
+        let (client, clock, releaser) = (Arc::clone(&self.client), self.clock.clone(), self.releaser);
+        let due = self.clock.now().mono.saturating_add(rest);
         self.in_flight.spawn(async move {
+            clock.sleep_until(due).await;
             let sent = clock.now();
-            let (outcome, date, bytes) = perform(&client, &request).await;
+            let (outcome, date, bytes) = perform(&client, releaser, &request).await;
             let received = clock.now();
             let outcome = outcome.map_err(|fault| fault.timed(received.wall));
             Report { request, sent, received, date, bytes, outcome, next: None }
@@ -154,6 +183,15 @@ impl Task {
 
     fn answered(&mut self, mut report: Report) -> Report {
         let now = self.clock.now();
+        if let Request::Release(id) = &report.request {
+            let id = id.clone();
+            let rest = self.try_again(&id, report.outcome.as_ref().err());
+            report.next = rest.map(|rest| now.after(rest));
+            if let Some(rest) = rest {
+                self.send(Request::Release(id), rest);
+            }
+            return report;
+        }
         let again =
             self.plan.answered(&report.request, Outcome::from(&report.outcome), now.mono, fastrand::f64());
         report.next = again.map(|at| now.after(at.saturating_sub(now.mono)));
@@ -161,11 +199,25 @@ impl Task {
     }
 }
 
+impl Task {
+    /// After which rest a release is to be tried again; `None` if it went, or will not go, or was tried often enough.
+    fn try_again(&mut self, id: &SessionId, fault: Option<&Fault>) -> Option<Duration> {
+        let tries = self.tries.get(id).copied()?.saturating_add(1);
+        let fault = fault.filter(|fault| fault.is_worth_another_try() && tries < RELEASE_TRIES);
+        let Some(fault) = fault else {
+            self.tries.remove(id);
+            return None;
+        };
+        self.tries.insert(id.clone(), tries);
+        Some(fault.retry_after.unwrap_or_default().max(backoff::delay(FIRST_REST, tries, fastrand::f64())))
+    }
+}
+
 impl<'a> From<&'a Result<Reply, Fault>> for Outcome<'a> {
     fn from(outcome: &'a Result<Reply, Fault>) -> Self {
         match outcome {
             Ok(Reply::Session(session)) if session.status.phase() == Phase::Ended => Self::Ended,
-            Ok(Reply::Session(_) | Reply::Fresh(_)) => Self::Alive,
+            Ok(Reply::Session(_) | Reply::Fresh(_) | Reply::Released(_)) => Self::Alive,
             Ok(Reply::List(listing)) => {
                 Self::Listed(listing.sessions.iter().map(|it| it.id.clone()).collect())
             }
@@ -176,8 +228,19 @@ impl<'a> From<&'a Result<Reply, Fault>> for Outcome<'a> {
 }
 
 /// Sends `request` and takes its answer: what came, the server's `Date`, and the body's size in bytes.
-pub async fn perform(client: &Client, request: &Request) -> (Result<Reply, Fault>, Option<Timestamp>, u64) {
+pub async fn perform(
+    client: &Client,
+    releaser: Option<Releaser>,
+    request: &Request,
+) -> (Result<Reply, Fault>, Option<Timestamp>, u64) {
     match request {
+        Request::Release(id) => match releaser {
+            Some(releaser) => {
+                let answer = releaser.release(client, id).await;
+                (answer.outcome.map(Reply::Released), answer.date, answer.bytes)
+            }
+            None => (Err(FaultKind::ReadOnly.into()), None, 0),
+        },
         Request::Session(id) => {
             let answer = client.session(id).await;
             (answer.outcome.map(Reply::Session), answer.date, answer.bytes)

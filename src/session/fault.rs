@@ -57,6 +57,8 @@ pub enum FaultKind {
     Unexpected(Untrusted),
     /// 3xx: never followed, for the key would go along.
     Redirect(Untrusted),
+    /// This keepwatch only reads.
+    ReadOnly,
     /// The key has characters that no header can carry.
     KeyUnsendable,
     /// 401
@@ -142,6 +144,7 @@ impl Fault {
                     to.shown(200)
                 )
             }
+            FaultKind::ReadOnly => "this keepwatch is read-only: it releases nothing".into(),
             FaultKind::KeyUnsendable => {
                 "the key has characters that no request can carry, so nothing was sent; check BROWSERBASE_API_KEY"
                     .into()
@@ -178,6 +181,7 @@ impl Fault {
             FaultKind::TooLarge(_) => "answer too large",
             FaultKind::Html => "HTML answer",
             FaultKind::Redirect(_) => "redirected",
+            FaultKind::ReadOnly => "read-only",
             FaultKind::KeyUnsendable => "key unusable",
             FaultKind::KeyRefused => "key refused",
             FaultKind::Quota => "quota used up",
@@ -216,6 +220,7 @@ impl Fault {
             | FaultKind::NotJson(_)
             | FaultKind::Unexpected(_)
             | FaultKind::Redirect(_)
+            | FaultKind::ReadOnly
             | FaultKind::KeyUnsendable
             | FaultKind::KeyRefused
             | FaultKind::Quota
@@ -244,6 +249,21 @@ impl Fault {
     #[must_use]
     pub fn asks_for_rest(&self) -> bool {
         self.retry_after.is_some() || self.kind == FaultKind::RateLimited
+    }
+
+    /// Whether asking for the same again, later, may go better: the network failed, or the server did, or it asks for
+    /// rest (429, 408, 5xx).
+    #[must_use]
+    pub fn is_worth_another_try(&self) -> bool {
+        self.is_unreached()
+            || matches!(
+                self.kind,
+                FaultKind::Timeout
+                    | FaultKind::Cut
+                    | FaultKind::RateLimited
+                    | FaultKind::Server(_)
+                    | FaultKind::Status(408)
+            )
     }
 
     /// Whether the key is the trouble: the next try waits, for it will hardly go better.

@@ -12,7 +12,7 @@ use crate::app::{Model, Row};
 use crate::clock::Timestamp;
 use crate::session::{Fault, FaultKind, Phase, Region, Status};
 use crate::text;
-use crate::watch::{Left, Presence, Record};
+use crate::watch::{Left, Presence, Record, Release};
 
 /// From here on time left is marked as running out.
 const SOON: Duration = Duration::from_secs(5 * 60);
@@ -109,6 +109,9 @@ fn left(cell: &Cell<'_>, width: u16) -> Text {
         }
         Presence::Awaited | Presence::Here => {}
     }
+    if let Some(release) = record.release.as_ref().filter(|_| record.phase() != Phase::Ended) {
+        return releasing(cell, release);
+    }
     match record.left(cell.model.fleet.clock(), cell.server) {
         Left::For(left) => countdown(left, record, width, theme),
         Left::Starting => Line::styled("starting", theme.faint()),
@@ -121,6 +124,16 @@ fn left(cell: &Cell<'_>, width: u16) -> Text {
             (None, None) => Line::styled("waiting…", theme.faint()),
         },
     }
+}
+
+/// Of a session whose release was asked for: since when, or that it failed.
+fn releasing(cell: &Cell<'_>, release: &Release) -> Text {
+    let theme = cell.model.settings.theme;
+    if !cell.record.is_releasing() {
+        return Line::styled("release failed", theme.bad());
+    }
+    let asked = cell.model.settings.zone.time(cell.model.server_time(release.asked));
+    Line::styled(format!("releasing {asked}"), theme.coming())
 }
 
 fn absent(fault: &Fault) -> &'static str {

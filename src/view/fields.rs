@@ -112,6 +112,18 @@ impl Fields<'_> {
             }
             Presence::Awaited | Presence::Here => {}
         }
+        if let Some(release) = record.release.as_ref().filter(|_| record.phase() != Phase::Ended) {
+            let asked = self.zone().time(self.model.server_time(release.asked));
+            if record.is_releasing() {
+                let text = format!("RELEASING (asked {asked})");
+                self.page.field("release", Line::styled(text, theme.coming()));
+            }
+            if let Some((fault, next)) = &release.failed {
+                let next = next.map(|next| format!("; asked again at {}", self.at(next))).unwrap_or_default();
+                let text = format!("asked {asked}, failed: {}{next}", fault.sentence());
+                self.page.wrapped("release", &text, theme.bad());
+            }
+        }
         if let Some(failing) = &record.failing {
             self.page.wrapped("trouble", &failing.fault.sentence(), theme.bad());
             let next =

@@ -7,6 +7,7 @@ use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier};
 
 use super::Theme;
+use crate::api::Releaser;
 use crate::app::{Model, Rows, Settings};
 use crate::clock::{Moment, Timestamp};
 use crate::config::{Targets, Zone};
@@ -59,6 +60,7 @@ pub(super) fn blank(targets: Targets) -> Model {
         host: None,
         key_tail: "f3a9".into(),
         can_open: true,
+        releaser: Releaser::unless(false),
         demo: false,
         speed: 1,
         greeting: None,

@@ -11,7 +11,7 @@ use ratatui::widgets::{Block, Clear, Widget};
 use super::header;
 use super::ink::{self, Text, span};
 use crate::app::keys::{BINDINGS, COPY_MENU};
-use crate::app::{Focus, Model};
+use crate::app::{Focus, Model, end_of};
 use crate::clock::{Moment, Timestamp};
 use crate::config::Targets;
 use crate::session::SessionId;
@@ -28,6 +28,7 @@ pub(super) fn draw(buffer: &mut Buffer, screen: Rect, model: &Model, now: Moment
     match &model.focus {
         Focus::Pane(_) | Focus::Filter { .. } => {}
         Focus::Copy { id, marked, .. } => draw_menu(buffer, screen, model, id, *marked),
+        Focus::Release { id, typed, .. } => draw_question(buffer, screen, model, id, typed, now),
         Focus::Help { top, .. } => draw_lines(buffer, screen, model, "Keys", help(model, room(screen)), *top),
         Focus::Failures { top, .. } => {
             let lines = failures(model, room(screen), model.server_time(now));
@@ -46,7 +47,11 @@ pub(super) fn extent(model: &Model, screen: Rect) -> (usize, usize) {
     let lines = match &model.focus {
         Focus::Help { .. } => help(model, room(screen)),
         Focus::Failures { .. } => failures(model, room(screen), Timestamp::UNIX_EPOCH),
-        Focus::Pane(_) | Focus::Filter { .. } | Focus::Copy { .. } | Focus::Reveal { .. } => return (0, 0),
+        Focus::Pane(_)
+        | Focus::Filter { .. }
+        | Focus::Copy { .. }
+        | Focus::Release { .. }
+        | Focus::Reveal { .. } => return (0, 0),
     };
     (lines.len(), usize::from(frame(screen, lines.len()).height.saturating_sub(2)))
 }
@@ -197,6 +202,44 @@ fn draw_menu(buffer: &mut Buffer, screen: Rect, model: &Model, id: &SessionId, m
             span(*name, style),
         ];
         ink::write(buffer, ink::row(inner, at), &spans.into());
+    }
+}
+
+/// Which session, whose it is, how long it has run; and the end of its id as the answer.
+fn draw_question(
+    buffer: &mut Buffer,
+    screen: Rect,
+    model: &Model,
+    id: &SessionId,
+    typed: &str,
+    now: Moment,
+) {
+    let theme = model.settings.theme;
+    let room = room(screen).max(8);
+    let record = model.fleet.get(id);
+    let whose = record.and_then(|record| record.label.as_ref()).filter(|_| !model.hide_metadata);
+    let whose = whose.map_or_else(|| "of nobody that its metadata names".into(), |label| format!("of {}", label.shown(40)));
+    let ran = record.and_then(|record| record.age(model.server_time(now)));
+    let ran = ran.map(|ran| format!(", running for {}", text::age(ran))).unwrap_or_default();
+    let mut lines: Vec<Text> =
+        text::wrap(&id.line(), room).into_iter().map(|line| Line::styled(line, theme.strong())).collect();
+    let about = format!("{whose}{ran}. Its browser ends with it, whoever uses it.");
+    lines.extend(text::wrap(&about, room).into_iter().map(Line::raw));
+    lines.push(Line::default());
+    let end = end_of(id);
+    let missing = text::width(&end).saturating_sub(text::width(typed));
+    lines.push(
+        vec![
+            span("the last 4 characters of its id: ", theme.faint()),
+            span(text::shown(typed, 8), theme.strong()),
+            span("_".repeat(missing), theme.faint()),
+        ]
+        .into(),
+    );
+    let area = frame(screen, lines.len());
+    let inner = open(buffer, area, model, "Release this session?", "Enter releases · Esc");
+    for (down, line) in lines.iter().enumerate().take(usize::from(inner.height)) {
+        ink::write(buffer, ink::row(inner, down), line);
     }
 }
 

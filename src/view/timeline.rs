@@ -246,7 +246,8 @@ impl Writer<'_> {
             | EventKind::ServerClockSet { .. }
             | EventKind::Unlisted => all(theme.warn()),
             EventKind::Recovered { .. } | EventKind::FoundAgain(_) => all(theme.good()),
-            EventKind::Successor(_) => all(theme.coming()),
+            EventKind::ReleaseFailed { .. } => all(theme.bad()),
+            EventKind::ReleaseAsked | EventKind::Successor(_) => all(theme.coming()),
             EventKind::FirstSeen { .. }
             | EventKind::Changed { .. }
             | EventKind::ExpiryMoved { .. }

@@ -12,7 +12,10 @@ use super::record::Record;
 use super::timeline::Seq;
 use super::verdict::Cause;
 use crate::clock::{Moment, Timestamp};
-use crate::session::{SessionId, Status};
+use crate::session::{Phase, SessionId, Status};
+
+/// A session that was released ends within this; one that runs on is worth a word.
+const RELEASED_WITHIN: Duration = Duration::from_secs(30);
 
 impl Fleet {
     /// How long from `now` until something happens that depends on time alone; `None` if nothing will.
@@ -58,12 +61,15 @@ impl Fleet {
         flags.extend((lives && record.overdue).then_some(Flag::Overdue));
         let quiet = record.quiet().filter(|quiet| lives && *quiet >= thresholds.idle);
         flags.extend(quiet.map(|_| Flag::Idle(thresholds.idle)));
+        let (release, late) = release_flags(record, now);
+        flags.extend(release);
         let deadline = left.and_then(|left| {
             let next = thresholds.next(left, timeout)?;
             let expires = record.session.as_ref()?.expires?;
             let seconds = i64::try_from(next.as_secs()).ok()?;
             Timestamp::from_timestamp(expires.timestamp().checked_sub(seconds)?, 0)
         });
+        let deadline = [deadline, late.map(|at| self.clock.at(at))].into_iter().flatten().min();
         if record.deadline != deadline {
             if let Some(old) = record.deadline {
                 self.deadlines.remove(&(old, id.clone()));
@@ -110,6 +116,18 @@ impl Fleet {
         if !flag.is_of_the_living() && !record.raised.contains(&(flag, seq)) {
             record.raised.push((flag, seq));
         }
+    }
+}
+
+/// What a session is flagged for because of its release, and when it will be.
+fn release_flags(record: &Record, now: Moment) -> (Option<Flag>, Option<Moment>) {
+    let Some(release) = record.release.as_ref().filter(|_| record.phase() != Phase::Ended) else {
+        return (None, None);
+    };
+    match &release.failed {
+        Some((_, None)) => (Some(Flag::ReleaseFailed), None),
+        _ if now.since(release.asked) >= RELEASED_WITHIN => (Some(Flag::StillRunning(RELEASED_WITHIN)), None),
+        _ => (None, Some(release.asked.after(RELEASED_WITHIN))),
     }
 }
 

@@ -111,6 +111,15 @@ pub enum EventKind {
         /// Its `expiresAt`.
         expires: Timestamp,
     },
+    /// Its release was asked for from here.
+    ReleaseAsked,
+    /// The API did not take the release.
+    ReleaseFailed {
+        /// Why.
+        fault: Fault,
+        /// How long until it is asked again; `None` if it is not.
+        wait: Option<Duration>,
+    },
     /// It wants attention.
     Flagged(Flag),
     /// After its end a session with the same metadata appeared.
@@ -191,6 +200,8 @@ impl EventKind {
             Self::NotFound(_) => "not_found",
             Self::FoundAgain(_) => "found_again",
             Self::Overdue { .. } => "overdue",
+            Self::ReleaseAsked => "release_asked",
+            Self::ReleaseFailed { .. } => "release_failed",
             Self::Flagged(_) => "flagged",
             Self::Successor(_) => "successor",
             Self::Together { .. } => "ended_together",
@@ -271,6 +282,11 @@ impl EventKind {
                     zone.short_tenths(*expires, today)
                 )
             }
+            Self::ReleaseAsked => "release asked from here".into(),
+            Self::ReleaseFailed { fault, wait } => {
+                let wait = wait.map(|wait| format!("; asked again in {}", text::span(wait)));
+                format!("release failed: {}{}", fault.sentence(), wait.unwrap_or_default())
+            }
             Self::Flagged(flag) => flag.sentence(),
             Self::Successor(id) => {
                 format!("a new session with the same metadata appeared: {}", id.start(SHORT_ID))
@@ -323,7 +339,9 @@ impl EventKind {
     #[must_use]
     pub fn request_id(&self) -> Option<&Untrusted> {
         match self {
-            Self::NotFound(fault) | Self::Failing { fault, .. } => fault.request_id.as_ref(),
+            Self::NotFound(fault) | Self::Failing { fault, .. } | Self::ReleaseFailed { fault, .. } => {
+                fault.request_id.as_ref()
+            }
             _ => None,
         }
     }

@@ -17,6 +17,10 @@ pub enum Flag {
     Error,
     /// A reply that was sent after its expiry says that it lives.
     Overdue,
+    /// It still runs this long after its release was asked for from here.
+    StillRunning(Duration),
+    /// Its release was asked for from here, and the API did not take it.
+    ReleaseFailed,
     /// No bytes went through its proxy for at least this long, on a session whose bytes had moved.
     Idle(Duration),
 }
@@ -30,6 +34,8 @@ impl Flag {
             Self::EndedEarly => "ended_early",
             Self::Error => "error",
             Self::Overdue => "overdue",
+            Self::StillRunning(_) => "still_running",
+            Self::ReleaseFailed => "release_failed",
             Self::Idle(_) => "idle",
         }
     }
@@ -42,6 +48,8 @@ impl Flag {
             Self::EndedEarly => "keep-alive session ended early".into(),
             Self::Error => "session ended in ERROR".into(),
             Self::Overdue => "session is overdue: the API says it lives past its expiry".into(),
+            Self::StillRunning(after) => format!("still running {} after the release", text::span(after)),
+            Self::ReleaseFailed => "its release failed".into(),
             Self::Idle(for_) => format!("no bytes through its proxy for {}", text::length(for_)),
         }
     }
@@ -49,7 +57,10 @@ impl Flag {
     /// Whether it can only be true of a session that lives.
     #[must_use]
     pub fn is_of_the_living(self) -> bool {
-        matches!(self, Self::Left(_) | Self::Overdue | Self::Idle(_))
+        matches!(
+            self,
+            Self::Left(_) | Self::Overdue | Self::Idle(_) | Self::StillRunning(_) | Self::ReleaseFailed
+        )
     }
 }
 

@@ -10,7 +10,7 @@ use super::flag::Thresholds;
 use super::health::Health;
 use super::input::{Exchange, Input, Scope};
 use super::over::Over;
-use super::record::{Failing, Presence, Record};
+use super::record::{Failing, Presence, Record, Release};
 use super::succession::Succession;
 use super::timeline::{Seq, Timeline};
 use super::together::Ends;
@@ -85,6 +85,23 @@ impl Fleet {
                 self.missing(at, &id, fault, next, &mut events);
             }
             Input::Failed { at, scope, fault, next } => self.failed(at, &scope, fault, next, &mut events),
+            Input::ReleaseAsked { at, id } => {
+                if let Some(record) = self.records.get_mut(&id) {
+                    record.release = Some(Release { asked: at, failed: None });
+                    self.tell(Some(&id), When::at(&self.clock, at), at, EventKind::ReleaseAsked, &mut events);
+                    self.attend(&id, at, &mut events);
+                }
+            }
+            Input::ReleaseFailed { at, id, fault, next } => {
+                let wait = next.map(|next| next.since(at.received));
+                if let Some(release) = self.records.get_mut(&id).and_then(|record| record.release.as_mut()) {
+                    release.failed = Some((fault.clone(), next));
+                    let when = When::at(&self.clock, at.received);
+                    let kind = EventKind::ReleaseFailed { fault, wait };
+                    self.tell(Some(&id), when, at.received, kind, &mut events);
+                    self.attend(&id, at.received, &mut events);
+                }
+            }
             Input::Projects { at, projects } => {
                 self.observe_clock(&at, &mut events);
                 self.projects = projects;
@@ -355,7 +372,7 @@ impl Fleet {
                 .ended
                 .as_ref()
                 .map(|ended| later(self.clock.at(ended.seen.received), self.clock.slack())),
-            released: None,
+            released: record.release.as_ref().map(|release| self.clock.at(release.asked)),
             default_timeout: self.project_of(session).and_then(|project| project.default_timeout),
             absent,
             last_alive: record

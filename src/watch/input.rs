@@ -70,6 +70,24 @@ pub enum Input {
         /// When it will be asked again.
         next: Option<Moment>,
     },
+    /// The release of a session was asked for from here.
+    ReleaseAsked {
+        /// When.
+        at: Moment,
+        /// Which.
+        id: SessionId,
+    },
+    /// The API did not take the release.
+    ReleaseFailed {
+        /// When.
+        at: Exchange,
+        /// Which.
+        id: SessionId,
+        /// Its words.
+        fault: Fault,
+        /// When it will be asked again; `None` if it will not.
+        next: Option<Moment>,
+    },
     /// The projects came.
     Projects {
         /// When.
@@ -96,10 +114,11 @@ impl Input {
     #[must_use]
     pub fn moment(&self) -> Moment {
         match self {
-            Self::Asked { at, .. } | Self::Slept { to: at, .. } | Self::TimePassed { now: at } => *at,
+            Self::Asked { at, .. } | Self::ReleaseAsked { at, .. } | Self::Slept { to: at, .. } | Self::TimePassed { now: at } => *at,
             Self::Seen { at, .. }
             | Self::Missing { at, .. }
             | Self::Failed { at, .. }
+            | Self::ReleaseFailed { at, .. }
             | Self::Projects { at, .. } => at.received,
         }
     }

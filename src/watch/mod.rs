@@ -43,6 +43,6 @@ pub use fleet::Fleet;
 pub use health::{Failure, Health};
 pub use history::{Flow, Traffic};
 pub use input::{Exchange, Input, Scope};
-pub use record::{Ended, Failing, Left, Presence, Record};
+pub use record::{Ended, Failing, Left, Presence, Record, Release};
 pub use timeline::{Seq, Timeline};
 pub use verdict::Verdict;

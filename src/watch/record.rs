@@ -42,6 +42,8 @@ pub struct Record {
     pub longest_gap: Duration,
     /// What it is flagged for, and the event of each.
     pub flags: Vec<(Flag, Seq)>,
+    /// Its release, if that was asked for from here.
+    pub release: Option<Release>,
     /// The session with the same metadata that appeared after its end.
     pub successor: Option<SessionId>,
     /// Its short name, from its metadata.
@@ -98,6 +100,15 @@ pub struct Ended {
     pub watched: Option<When>,
     /// The first reply that said so.
     pub seen: Exchange,
+}
+
+/// A release that was asked for from here. The asking is certain; whether the session ends by it is not.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Release {
+    /// When.
+    pub asked: Moment,
+    /// The API did not take it, for this reason; and when it will be asked again.
+    pub failed: Option<(Fault, Option<Moment>)>,
 }
 
 /// Polls that fail, of one session or of all.
@@ -164,6 +175,7 @@ impl Record {
             replies: 0,
             longest_gap: Duration::ZERO,
             flags: Vec::new(),
+            release: None,
             successor: None,
             label: None,
             from_list: false,
@@ -222,6 +234,13 @@ impl Record {
             1.. => Left::For(by),
             _ => Left::Expiring,
         }
+    }
+
+    /// Whether its release is under way: asked for, not refused, and it lives.
+    #[must_use]
+    pub fn is_releasing(&self) -> bool {
+        let under_way = |release: &Release| release.failed.as_ref().is_none_or(|(_, next)| next.is_some());
+        self.release.as_ref().is_some_and(under_way) && self.phase() != Phase::Ended && !self.is_absent()
     }
 
     /// For how long certainly no byte went through its proxy, if any did before, and it lives.

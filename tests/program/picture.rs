@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::time::Duration;
 
-use keepwatch::api::Client;
+use keepwatch::api::{Client, Releaser};
 use keepwatch::app::{Message, Model, Settings};
 use keepwatch::clock::{Clock, Moment};
 use keepwatch::config::{Endpoint, Targets, Zone};
@@ -75,6 +75,7 @@ async fn model() -> (Model, Moment) {
         host: None,
         key_tail: "f3a9".into(),
         can_open: true,
+        releaser: Releaser::unless(true),
         demo: true,
         speed: 1,
         greeting: None,
@@ -104,7 +105,7 @@ async fn model() -> (Model, Moment) {
 /// One request, as if it took 84 ms.
 async fn ask(client: &Client, clock: &Clock, request: Request) -> Report {
     let sent = clock.now();
-    let (outcome, date, bytes) = perform(client, &request).await;
+    let (outcome, date, bytes) = perform(client, None, &request).await;
     Report {
         request,
         sent,

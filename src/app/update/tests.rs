@@ -3,6 +3,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use super::super::press::{LONGEST_FILTER, MOST_WANTS};
 use super::*;
 use crate::api::{Fresh, Listing};
+use crate::api::Releaser;
 use crate::app::{Pane, Part, Settings, SortBy};
 use crate::clock::{Timestamp, later};
 use crate::config::Zone;
@@ -45,6 +46,7 @@ fn settings(targets: Targets) -> Settings {
         host: None,
         key_tail: "…f3a9".into(),
         can_open: true,
+        releaser: Releaser::unless(false),
         demo: false,
         speed: 1,
         greeting: None,
