@@ -125,6 +125,8 @@ pub enum Command {
     Wait(Wait),
     /// Print the evidence of what happened to a session, for a support ticket
     Explain(Explain),
+    /// Release one session: its browser ends with it
+    Release(Release),
     /// Watch a simulated API: no key, no network
     Demo(Demo),
     /// Serve the simulated API to other programs
@@ -240,6 +242,26 @@ pub struct Explain {
     /// What things cost.
     #[command(flatten)]
     pub rates: Rates,
+    /// How the API is reached.
+    #[command(flatten)]
+    pub api: Api,
+    /// Use ASCII only (as where the locale has no UTF-8)
+    #[arg(long)]
+    pub ascii: bool,
+}
+
+/// `keepwatch release SESSION_ID`
+#[derive(Debug, Args)]
+pub struct Release {
+    /// The session
+    #[arg(value_name = "SESSION_ID")]
+    pub id: String,
+    /// Answer the question beforehand, with the last four characters of the session's id
+    #[arg(long, value_name = "LAST4")]
+    pub confirm: Option<String>,
+    /// Release nothing, whatever is asked [also: KEEPWATCH_READ_ONLY=1]
+    #[arg(long)]
+    pub read_only: bool,
     /// How the API is reached.
     #[command(flatten)]
     pub api: Api,

@@ -172,7 +172,12 @@ impl Model {
     /// On the events page, keys that speak of a session speak of the marked event's. Returns whether to go on.
     fn act_on_event(&mut self, action: Action, now: Moment) -> bool {
         match action {
-            Action::Open | Action::CopyConnect | Action::Reveal | Action::CopyMenu | Action::Dashboard | Action::Release => {
+            Action::Open
+            | Action::CopyConnect
+            | Action::Reveal
+            | Action::CopyMenu
+            | Action::Dashboard
+            | Action::Release => {
                 let marked = self.marked_event().and_then(|event| event.id.clone());
                 match marked.filter(|id| self.fleet.get(id).is_some()) {
                     Some(id) => self.selected = Some(id),

@@ -24,7 +24,9 @@ impl Model {
         let refusal = match self.record() {
             _ if self.settings.releaser.is_none() => "this keepwatch is read-only: it releases nothing",
             None => "no session is selected",
-            Some(record) if record.phase() == Phase::Ended => "the session has ended: there is nothing to release",
+            Some(record) if record.phase() == Phase::Ended => {
+                "the session has ended: there is nothing to release"
+            }
             Some(record) if record.is_releasing() => "its release is asked for already",
             Some(record) => {
                 self.focus = Focus::Release { id: record.id.clone(), typed: String::new(), back };

@@ -78,7 +78,8 @@ impl Follow {
             fleet.apply(Input::Asked { at: now, ids: ids.clone() });
         }
         let (reports, reported) = mpsc::channel(WAITING_REPORTS);
-        let poller = Poller::spawn(client, None, &watching.targets, watching.interval, clock.clone(), reports);
+        let poller =
+            Poller::spawn(client, None, &watching.targets, watching.interval, clock.clone(), reports);
         Ok(Self { fleet, clock, now, poller, reported, interruption })
     }
 

@@ -6,6 +6,7 @@ pub mod explain;
 mod follow;
 pub mod get;
 mod interruption;
+pub mod release;
 pub mod simulate;
 pub mod wait;
 pub mod watch;
@@ -27,6 +28,7 @@ pub async fn perform(config: Config, env: Env) -> Result<Exit, Refusal> {
         Config::Get(config) => get::get(config).await,
         Config::Events(config) => events::events(config).await,
         Config::Wait(config) => wait::wait(config).await,
+        Config::Release(config) => release::release(config).await,
         Config::Explain(config) => explain::explain(config).await,
         Config::Simulate(config) => simulate::simulate(config).await,
     }
@@ -36,6 +38,11 @@ pub async fn perform(config: Config, env: Env) -> Result<Exit, Refusal> {
 #[must_use]
 pub fn failed(sentence: &str) -> Refusal {
     Refusal { exit: Exit::Failed, sentence: sentence.to_owned() }
+}
+
+/// The refusal for what was asked for wrongly.
+fn usage(sentence: &str) -> Refusal {
+    Refusal { exit: Exit::Usage, sentence: sentence.to_owned() }
 }
 
 /// The scenario that `word` names.

@@ -32,6 +32,8 @@ pub enum Config {
     Wait(WaitConfig),
     /// `keepwatch explain`
     Explain(ExplainConfig),
+    /// `keepwatch release`
+    Release(ReleaseConfig),
     /// `keepwatch simulate`
     Simulate(SimulateConfig),
 }
@@ -163,6 +165,21 @@ pub struct ExplainConfig {
     pub id: SessionId,
     /// What is told of it.
     pub options: evidence::Options,
+    /// Where.
+    pub endpoint: Endpoint,
+    /// With which key.
+    pub key: Secret,
+    /// ASCII only.
+    pub ascii: bool,
+}
+
+/// What to release.
+#[derive(Debug)]
+pub struct ReleaseConfig {
+    /// Which session.
+    pub id: SessionId,
+    /// The answer to the question, where it was given beforehand.
+    pub confirm: Option<String>,
     /// Where.
     pub endpoint: Endpoint,
     /// With which key.

@@ -5,9 +5,11 @@ use std::path::Path;
 
 use super::{
     Config, DemoConfig, Endpoint, Environment, EventsConfig, Exit, ExplainConfig, Form, GetConfig, Look,
-    Refusal, ScreenConfig, SimulateConfig, Targets, WaitConfig, WatchConfig, Zone, usage,
+    Refusal, ReleaseConfig, ScreenConfig, SimulateConfig, Targets, WaitConfig, WatchConfig, Zone, usage,
 };
-use crate::cli::{self, Api, Color, Command, Demo, Events, Explain, Format, Get, Simulate, Wait, Watch};
+use crate::cli::{
+    self, Api, Color, Command, Demo, Events, Explain, Format, Get, Release, Simulate, Wait, Watch,
+};
 use crate::session::{Secret, SessionId};
 use crate::text;
 use crate::watch::cost::Rates;
@@ -52,14 +54,25 @@ impl Config {
                 let targets = targets(&watch.ids, verbatim)?;
                 let endpoint = endpoint(&watch.api, env)?;
                 let key = key(watch.api.api_key_file.as_deref(), env)?;
-                let screen = screen(&watch.attention, &watch.rates, watch.bell, watch.read_only, &watch.look, env);
+                let screen =
+                    screen(&watch.attention, &watch.rates, watch.bell, watch.read_only, &watch.look, env);
                 Ok(Self::Watch(WatchConfig { targets, interval: watch.interval, endpoint, key, screen }))
             }
             Some(Command::Get(get)) => get_config(&get, env).map(Self::Get),
             Some(Command::Events(events)) => events_config(&events, env).map(Self::Events),
             Some(Command::Wait(wait)) => wait_config(&wait, env).map(Self::Wait),
+            Some(Command::Release(release)) => release_config(release, env).map(Self::Release),
             Some(Command::Explain(explain)) => explain_config(&explain, env).map(Self::Explain),
-            Some(Command::Demo(Demo { scenario, speed, interval, attention, rates, bell, read_only, look })) => {
+            Some(Command::Demo(Demo {
+                scenario,
+                speed,
+                interval,
+                attention,
+                rates,
+                bell,
+                read_only,
+                look,
+            })) => {
                 let screen = screen(&attention, &rates, bell, read_only, &look, env);
                 Ok(Self::Demo(DemoConfig { scenario, speed, interval, screen }))
             }
@@ -109,6 +122,21 @@ fn wait_config(wait: &Wait, env: &Environment) -> Result<WaitConfig, Refusal> {
         endpoint: endpoint(&wait.api, env)?,
         key: key(wait.api.api_key_file.as_deref(), env)?,
         ascii: wait.ascii || !has_utf8(env),
+    })
+}
+
+fn release_config(release: Release, env: &Environment) -> Result<ReleaseConfig, Refusal> {
+    if release.read_only || is_read_only(env) {
+        return Err(usage(
+            "this keepwatch is read-only (--read-only, KEEPWATCH_READ_ONLY): it releases nothing".into(),
+        ));
+    }
+    Ok(ReleaseConfig {
+        id: SessionId::parse(&release.id).map_err(usage)?,
+        confirm: release.confirm,
+        endpoint: endpoint(&release.api, env)?,
+        key: key(release.api.api_key_file.as_deref(), env)?,
+        ascii: release.ascii || !has_utf8(env),
     })
 }
 

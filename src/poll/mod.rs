@@ -13,4 +13,4 @@ pub mod plan;
 mod poller;
 
 pub use plan::{Outcome, Plan, Request};
-pub use poller::{Ask, Poller, Reply, Report, perform};
+pub use poller::{Ask, Poller, Reply, Report, perform, release_rest};

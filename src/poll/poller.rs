@@ -202,15 +202,19 @@ impl Task {
 impl Task {
     /// After which rest a release is to be tried again; `None` if it went, or will not go, or was tried often enough.
     fn try_again(&mut self, id: &SessionId, fault: Option<&Fault>) -> Option<Duration> {
-        let tries = self.tries.get(id).copied()?.saturating_add(1);
-        let fault = fault.filter(|fault| fault.is_worth_another_try() && tries < RELEASE_TRIES);
-        let Some(fault) = fault else {
-            self.tries.remove(id);
-            return None;
-        };
+        let tries = self.tries.remove(id)?.saturating_add(1);
+        let rest = release_rest(fault?, tries, fastrand::f64())?;
         self.tries.insert(id.clone(), tries);
-        Some(fault.retry_after.unwrap_or_default().max(backoff::delay(FIRST_REST, tries, fastrand::f64())))
+        Some(rest)
     }
+}
+
+/// After which rest a release whose `tries`-th try failed is tried again: after network errors, 5xx and 429 alone, and six
+/// times at most. `die` is 0 to 1.
+#[must_use]
+pub fn release_rest(fault: &Fault, tries: u32, die: f64) -> Option<Duration> {
+    let worth_it = fault.is_worth_another_try() && tries < RELEASE_TRIES;
+    worth_it.then(|| fault.retry_after.unwrap_or_default().max(backoff::delay(FIRST_REST, tries, die)))
 }
 
 impl<'a> From<&'a Result<Reply, Fault>> for Outcome<'a> {

@@ -23,6 +23,7 @@ pub(super) const SIZES: [(u16, u16); 4] = [(120, 40), (80, 24), (40, 12), (20, 5
 
 const SELECTED: &str = "8f14e45f-ceea-467f-a0e6-a9f2e4f8b1c2";
 pub(super) const RELEASED: &str = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de";
+pub(super) const OTHER: &str = "c9f0f895-fb98-4ab9-9f51-c2d4e6f8a0b3";
 const INTERVAL: Duration = Duration::from_secs(3);
 
 /// 21:06:48 on a Sunday, two minutes after the program began.
@@ -121,7 +122,7 @@ fn evening(traffic: usize) -> Vec<Session> {
             proxy_bytes: Some(
                 17_900_000 - FLOW.iter().skip(1).take(traffic).map(|bytes| bytes / 2).sum::<i64>(),
             ),
-            ..session("c9f0f895-fb98-4ab9-9f51-c2d4e6f8a0b3", "20:54:47", 3600, Status::Running, "nightly-42")
+            ..session(OTHER, "20:54:47", 3600, Status::Running, "nightly-42")
         },
         Session {
             region: Some(Region::UsEast1),

@@ -206,19 +206,15 @@ fn draw_menu(buffer: &mut Buffer, screen: Rect, model: &Model, id: &SessionId, m
 }
 
 /// Which session, whose it is, how long it has run; and the end of its id as the answer.
-fn draw_question(
-    buffer: &mut Buffer,
-    screen: Rect,
-    model: &Model,
-    id: &SessionId,
-    typed: &str,
-    now: Moment,
-) {
+fn draw_question(buffer: &mut Buffer, screen: Rect, model: &Model, id: &SessionId, typed: &str, now: Moment) {
     let theme = model.settings.theme;
     let room = room(screen).max(8);
     let record = model.fleet.get(id);
     let whose = record.and_then(|record| record.label.as_ref()).filter(|_| !model.hide_metadata);
-    let whose = whose.map_or_else(|| "of nobody that its metadata names".into(), |label| format!("of {}", label.shown(40)));
+    let whose = whose.map_or_else(
+        || "of nobody that its metadata names".into(),
+        |label| format!("of {}", label.shown(40)),
+    );
     let ran = record.and_then(|record| record.age(model.server_time(now)));
     let ran = ran.map(|ran| format!(", running for {}", text::age(ran))).unwrap_or_default();
     let mut lines: Vec<Text> =

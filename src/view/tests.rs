@@ -12,14 +12,14 @@ use super::fixture::{
 use super::*;
 use crate::app::{Focus, Notice, Pane, Part, Sort, SortBy, Tone};
 use crate::config::Targets;
-use crate::session::{FaultKind, List, Secret, Session, SessionId, Status, running};
+use crate::session::{Fault, FaultKind, List, Secret, Session, SessionId, Status, running};
 use crate::text::Untrusted;
 use crate::watch::{Input, Scope};
 
 type State = (&'static str, fn() -> Model);
 
 /// Every state that looks different.
-const STATES: [State; 29] = [
+const STATES: [State; 31] = [
     ("calm", calm),
     ("odd", odd),
     ("ended", ended),
@@ -53,6 +53,13 @@ const STATES: [State; 29] = [
     ("copy_menu", || {
         with_focus(Focus::Copy { id: SessionId::parse(RELEASED).unwrap(), marked: 1, back: Pane::Table })
     }),
+    ("release", || {
+        but(calm(), |model| {
+            let id = model.selected.clone().unwrap();
+            model.focus = Focus::Release { id, typed: "b1".into(), back: Pane::Table };
+        })
+    }),
+    ("releasing", releasing),
     ("reveal", reveal),
     ("failures", failures),
     ("notice", notice),
@@ -160,6 +167,21 @@ fn reveal() -> Model {
     let id = model.selected.clone().unwrap();
     let until = now().boot + Duration::from_millis(26_300);
     but(model, |model| model.focus = Focus::Reveal { id, url: Secret::new(url), until, back: Pane::Table })
+}
+
+fn releasing() -> Model {
+    let mut model = calm();
+    let (one, other) = (model.selected.clone().unwrap(), SessionId::parse(fixture::OTHER).unwrap());
+    let fault = Fault { message: Some(Untrusted::new("Session is locked")), ..FaultKind::Status(409).into() };
+    seen(
+        &mut model,
+        [
+            Input::ReleaseAsked { at: ago(9), id: one.clone() },
+            Input::ReleaseAsked { at: ago(7), id: other },
+            Input::ReleaseFailed { at: exchange(ago(5)), id: one, fault, next: None },
+        ],
+    );
+    model
 }
 
 fn failures() -> Model {

@@ -114,7 +114,10 @@ impl Input {
     #[must_use]
     pub fn moment(&self) -> Moment {
         match self {
-            Self::Asked { at, .. } | Self::ReleaseAsked { at, .. } | Self::Slept { to: at, .. } | Self::TimePassed { now: at } => *at,
+            Self::Asked { at, .. }
+            | Self::ReleaseAsked { at, .. }
+            | Self::Slept { to: at, .. }
+            | Self::TimePassed { now: at } => *at,
             Self::Seen { at, .. }
             | Self::Missing { at, .. }
             | Self::Failed { at, .. }

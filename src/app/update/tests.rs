@@ -2,8 +2,8 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::super::press::{LONGEST_FILTER, MOST_WANTS};
 use super::*;
-use crate::api::{Fresh, Listing};
 use crate::api::Releaser;
+use crate::api::{Fresh, Listing};
 use crate::app::{Pane, Part, Settings, SortBy};
 use crate::clock::{Timestamp, later};
 use crate::config::Zone;
@@ -14,6 +14,7 @@ use crate::watch::Thresholds;
 use crate::watch::cost::Rates;
 
 mod happened;
+mod release;
 
 const CANARY: &str = "wss://connect.example/?signingKey=cAnArY";
 

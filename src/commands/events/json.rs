@@ -71,10 +71,9 @@ fn own(kind: &EventKind) -> Value {
         EventKind::KeepAlive(on) => json!({ "keep_alive": on }),
         EventKind::Region { from, to } => json!({ "from": from.raw(), "to": to.raw() }),
         EventKind::Context(to) => json!({ "context": to.as_ref().map(Untrusted::raw) }),
-        EventKind::Metadata
-        | EventKind::TrafficStarted
-        | EventKind::Unlisted
-        | EventKind::ReleaseAsked => json!({}),
+        EventKind::Metadata | EventKind::TrafficStarted | EventKind::Unlisted | EventKind::ReleaseAsked => {
+            json!({})
+        }
         EventKind::ReleaseFailed { wait, .. } => {
             json!({ "next_try_s": wait.map(seconds), "request_id": request_id })
         }
@@ -86,7 +85,9 @@ fn own(kind: &EventKind) -> Value {
             Flag::Left(left) => json!({ "flag": flag.name(), "left_s": seconds(*left) }),
             Flag::Idle(idle) => json!({ "flag": flag.name(), "idle_s": seconds(*idle) }),
             Flag::StillRunning(after) => json!({ "flag": flag.name(), "after_s": seconds(*after) }),
-            Flag::EndedEarly | Flag::Error | Flag::Overdue | Flag::ReleaseFailed => json!({ "flag": flag.name() }),
+            Flag::EndedEarly | Flag::Error | Flag::Overdue | Flag::ReleaseFailed => {
+                json!({ "flag": flag.name() })
+            }
         },
         EventKind::Successor(id) => json!({ "successor": id.raw() }),
         EventKind::Together { ids, spread } => {

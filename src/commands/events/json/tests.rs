@@ -72,10 +72,14 @@ fn every_kind() -> Vec<Event> {
         EventKind::NotFound(fault(FaultKind::NotFound, "Session not found")),
         EventKind::FoundAgain(Status::Running),
         EventKind::Overdue { expires: t(5_000) },
+        EventKind::ReleaseAsked,
+        EventKind::ReleaseFailed { fault: fault(FaultKind::Status(409), "Session is locked"), wait: None },
         EventKind::Flagged(Flag::Left(MS(300_000))),
         EventKind::Flagged(Flag::EndedEarly),
         EventKind::Flagged(Flag::Error),
         EventKind::Flagged(Flag::Overdue),
+        EventKind::Flagged(Flag::StillRunning(MS(30_000))),
+        EventKind::Flagged(Flag::ReleaseFailed),
         EventKind::Flagged(Flag::Idle(MS(600_000))),
         EventKind::Successor(id(OTHER)),
         EventKind::Failing {
@@ -124,7 +128,7 @@ fn every_kind_is_written_as_the_documentation_shows_it() {
     for name in &names {
         assert!(page.contains(&format!("\n| `{name}` |")), "docs/events.md has no row for {name}");
     }
-    assert_eq!(names.len(), 24, "a new kind of event belongs here and into docs/events.md");
+    assert_eq!(names.len(), 26, "a new kind of event belongs here and into docs/events.md");
 }
 
 #[test]

@@ -1,0 +1,96 @@
+//! `keepwatch release SESSION_ID`: asks the API to end one session, once its reader has typed the end of its id.
+//!
+//! The session is fetched first and named, so that the answer is to a question that shows what would end. What failed on
+//! the way is tried again as the screen's `x` does; what the API refuses is said word for word.
+
+use std::io::{BufRead as _, IsTerminal as _, Write as _, stderr, stdin};
+
+use super::get::{exit_of, sentence, sentence_of};
+use super::{complain, failed, print};
+use crate::api::{Client, Releaser};
+use crate::app::{end_of, is_end_of};
+use crate::clock::{Clock, Timestamp};
+use crate::config::{Exit, Refusal, ReleaseConfig};
+use crate::poll::release_rest;
+use crate::session::{Fault, Session, SessionId};
+use crate::text;
+
+/// Asks, and releases.
+///
+/// # Errors
+/// There is nobody to ask, the answer is wrong, or standard output can not be written.
+pub async fn release(config: ReleaseConfig) -> Result<Exit, Refusal> {
+    let (client, clock) = (Client::new(config.endpoint, config.key), Clock::system());
+    let session = match client.session(&config.id).await.outcome {
+        Ok(session) => session,
+        Err(fault) => return Ok(refused(&config.id, &fault)),
+    };
+    if session.status.is_end() {
+        let status = session.status.shown(24);
+        complain(&format!("session {} has ended ({status}): there is nothing to release", config.id.line()));
+        return Ok(Exit::Fine);
+    }
+    let answer = match config.confirm {
+        Some(answer) => answer,
+        None => question(&session, &config.id, clock.now().wall, config.ascii)?,
+    };
+    if !is_end_of(&answer, &config.id) {
+        return Err(failed("these are not the last characters of its id: nothing was released"));
+    }
+    let Some(releaser) = Releaser::unless(false) else { return Ok(Exit::Failed) };
+    let mut tries = 0;
+    loop {
+        match releaser.release(&client, &config.id).await.outcome {
+            Ok(session) => {
+                let line = format!(
+                    "release of {} asked; the API says {}{}\n",
+                    config.id.line(),
+                    session.status.shown(24),
+                    if session.status.is_end() { "" } else { ", and may for some seconds" }
+                );
+                print(&if config.ascii { text::to_ascii(&line) } else { line })?;
+                return Ok(Exit::Fine);
+            }
+            Err(fault) => {
+                tries += 1;
+                let fault = fault.timed(clock.now().wall);
+                let Some(rest) = release_rest(&fault, tries, fastrand::f64()) else {
+                    return Ok(refused(&config.id, &fault));
+                };
+                complain(&format!("{}; asked again in {}", sentence_of(&fault), text::span(rest)));
+                clock.sleep_until(clock.now().mono.saturating_add(rest)).await;
+            }
+        }
+    }
+}
+
+fn refused(id: &SessionId, fault: &Fault) -> Exit {
+    complain(&sentence(id, fault));
+    exit_of(fault)
+}
+
+/// Asks on the terminal: which session, whose, and how long it has run.
+fn question(session: &Session, id: &SessionId, now: Timestamp, ascii: bool) -> Result<String, Refusal> {
+    if !stdin().is_terminal() {
+        let end = "the last four characters of its id";
+        return Err(super::usage(&format!("nobody can be asked here: give --confirm with {end}")));
+    }
+    let whose = session.metadata.as_ref().and_then(|metadata| metadata.label());
+    let whose = whose.map(|label| format!(" of {}", label.shown(40))).unwrap_or_default();
+    let ran = session.started.and_then(|started| now.signed_duration_since(started).to_std().ok());
+    let ran = ran.map(|ran| format!(", running for {}", text::age(ran))).unwrap_or_default();
+    let text = format!(
+        "Session {}{whose}{ran}.\nIts browser ends with it, whoever uses it. The last {} characters of its id release it: ",
+        id.line(),
+        end_of(id).chars().count()
+    );
+    let mut out = stderr().lock();
+    let text = if ascii { text::to_ascii(&text) } else { text };
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush()); // where nobody reads, nobody answers
+    let mut answer = String::new();
+    stdin()
+        .lock()
+        .read_line(&mut answer)
+        .map_err(|error| failed(&format!("no answer can be read: {error}")))?;
+    Ok(answer.trim().to_owned())
+}
