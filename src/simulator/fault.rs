@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use axum::http::header::ALLOW;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use serde::Deserialize;
 use serde_json::Value;
@@ -10,7 +11,8 @@ use super::offset::{Offset, Span};
 use super::session::Window;
 
 /// The words that say on which requests a fault is; no session is named so.
-pub(super) const RESERVED: [&str; 4] = ["all", "list", "retrieve", "projects"];
+pub(super) const RESERVED: [&str; 8] =
+    ["all", "list", "retrieve", "create", "release", "debug", "logs", "projects"];
 
 /// A fault, checked.
 #[derive(Clone, Debug, Deserialize)]
@@ -41,7 +43,15 @@ pub enum On {
     List,
     /// `GET /v1/sessions/{id}`.
     Retrieve,
-    /// `GET /v1/projects` and `/v1/projects/{id}`.
+    /// `POST /v1/sessions`.
+    Create,
+    /// `POST /v1/sessions/{id}`.
+    Release,
+    /// `GET /v1/sessions/{id}/debug`.
+    Debug,
+    /// `GET /v1/sessions/{id}/logs`.
+    Logs,
+    /// `GET /v1/projects`, `/v1/projects/{id}` and `/v1/projects/{id}/usage`.
     Projects,
     /// `GET /v1/sessions/{id}` for the sessions with this name or id.
     Session(String),
@@ -119,6 +129,13 @@ impl Refusal {
         Self { status, message: None, code: None, retry_after: None, headers: Vec::new() }
     }
 
+    /// The same, with the methods that may be used instead.
+    #[must_use]
+    pub(super) fn allowing(mut self, methods: &'static str) -> Self {
+        self.headers.push((ALLOW, HeaderValue::from_static(methods)));
+        self
+    }
+
     /// The same, with `message`.
     #[must_use]
     pub fn saying(self, message: impl Into<Value>) -> Self {
@@ -132,6 +149,10 @@ impl From<String> for On {
             "all" => Self::All,
             "list" => Self::List,
             "retrieve" => Self::Retrieve,
+            "create" => Self::Create,
+            "release" => Self::Release,
+            "debug" => Self::Debug,
+            "logs" => Self::Logs,
             "projects" => Self::Projects,
             _ => Self::Session(word),
         }

@@ -7,8 +7,13 @@
 //!   Control (a test's hand) ─────────────► world::World + faults ◄── the clock's time since the start
 //!                                                │ JSON at a moment; pure
 //!                                                ▼
-//!   any client ◄──────── HTTP ─────────── server (axum): key, routes, faults, headers, log
+//!                                               answer: what each request is told; order: what a body asks for
+//!                                                │
+//!   any client ◄──────── HTTP ─────────► server (axum): key, routes, faults, headers, log
 //! ```
+//!
+//! Sessions are the scenario's, or made by clients (`POST /v1/sessions`), and live by the rules in `living`. There is
+//! no browser behind any: a connect URL looks like one and leads nowhere.
 //!
 //! It knows the contract and not our client: of this crate it uses the clock and [`Secret`], and never more. `keepwatch
 //! demo`, `keepwatch simulate` and the whole-program tests run against it, and so can any other program.
@@ -16,10 +21,14 @@
 //! What it plays follows the given [`Clock`], so `demo --speed` and scripted clocks move it; delays of the network
 //! (`latency`, `slow`) are in real time, because the time limits of clients are.
 
+mod answer;
 mod crowd;
 pub mod expect;
 pub mod fault;
+pub mod living;
 pub mod offset;
+mod order;
+pub mod project;
 mod query;
 pub mod repeat;
 mod reply;
@@ -27,6 +36,7 @@ mod resident;
 pub mod script;
 mod server;
 pub mod session;
+mod sight;
 mod state;
 mod world;
 
@@ -44,10 +54,12 @@ use tokio::task::JoinHandle;
 pub use axum::http::StatusCode;
 pub use expect::{Expect, NO_VERDICT};
 pub use fault::{Fault, On, Refusal, RetryAfter, What};
+pub use living::Rules;
 pub use offset::{Offset, Span};
+pub use project::{Plan, Project};
 pub use reply::SIGNING_KEY_HEAD;
 pub use resident::Standing;
-pub use script::{Project, Script, ScriptError};
+pub use script::{Script, ScriptError};
 pub use session::{End, Ending, Say, Session, Status, Traffic, Window};
 pub use state::{Counts, Hit};
 pub use world::World;
@@ -124,7 +136,7 @@ impl Simulator {
         self.shared.state().counts
     }
 
-    /// The last connect URLs that it handed out, oldest first; it keeps 1,000.
+    /// The last connect and live-view URLs that it handed out, oldest first; it keeps 1,000.
     #[must_use]
     pub fn connect_urls(&self) -> Vec<Secret> {
         self.shared.state().connect_urls.iter().cloned().collect()

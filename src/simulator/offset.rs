@@ -50,6 +50,12 @@ impl Offset {
         Self(self.0.saturating_sub(earlier.0))
     }
 
+    /// As a length of time; nothing if it is negative.
+    #[must_use]
+    pub fn length(self) -> Duration {
+        Duration::from_micros(u64::try_from(self.0).unwrap_or(0))
+    }
+
     /// In microseconds.
     #[must_use]
     pub fn micros(self) -> i64 {

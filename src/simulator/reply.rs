@@ -13,6 +13,7 @@ use http_body::Frame;
 use serde_json::json;
 
 use super::fault::{Refusal, RetryAfter};
+use super::resident::uuid;
 use crate::clock::{Timestamp, later};
 
 /// How every signing key begins. A search for it finds every key that this simulator made.
@@ -73,7 +74,9 @@ impl Reply {
             };
             reply.headers.insert(name, value);
         }
-        reply.headers.extend(headers.iter().cloned());
+        for (name, value) in headers {
+            reply.headers.insert(name, value.clone()); // in place of the usual ones above
+        }
         reply
     }
 
@@ -116,6 +119,11 @@ pub(super) fn signing_key() -> String {
     let part =
         |length: usize| -> String { std::iter::repeat_with(fastrand::alphanumeric).take(length).collect() };
     format!("{SIGNING_KEY_HEAD}.{}.{}.{}.{}", part(54), part(16), part(180), part(22))
+}
+
+/// An id for a session that a client creates, another each time.
+pub(super) fn session_id() -> String {
+    uuid("created", fastrand::usize(..))
 }
 
 /// A body that breaks off after `rest`.

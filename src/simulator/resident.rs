@@ -11,8 +11,8 @@ use chrono::SecondsFormat;
 use serde_json::{Map, Value};
 
 use super::offset::Offset;
-use super::script::Project;
-use super::session::{Ending, Replies, Session, Status};
+use super::project::Project;
+use super::session::{End, Ending, Replies, Session, Status};
 use crate::clock::Timestamp;
 
 /// `updatedAt` of a running session moves in such steps.
@@ -85,17 +85,12 @@ impl Resident {
         if at < plan.appears || plan.vanishes.is_some_and(|gone| gone <= at) {
             return None;
         }
-        let end = match plan.ends {
-            Some(end) if plan.overdue || end.at < self.expires => {
+        let starts = self.starts();
+        let (status, updated, ended, alive_until) = match self.end() {
+            Some(end) if end.at <= at => {
                 let stated = (!end.omit_ended_at).then_some(end.ended_at.unwrap_or(end.at));
-                Some((end.at, end.status, stated))
+                (Status::Ended(end.status), end.at, stated, end.at)
             }
-            _ if plan.overdue => None,
-            _ => Some((self.expires, Ending::TimedOut, Some(self.expires))),
-        };
-        let starts = plan.starts.unwrap_or(self.created);
-        let (status, updated, ended, alive_until) = match end {
-            Some((end, ending, stated)) if end <= at => (Status::Ended(ending), end, stated, end),
             _ if at < starts => (Status::Pending, self.created, None, at),
             _ => {
                 let beats = at.minus(starts).micros().checked_div(HEARTBEAT_MICROS).unwrap_or(0);
@@ -110,6 +105,22 @@ impl Resident {
         )]
         let proxy_bytes = plan.proxy.iter().map(|traffic| traffic.bytes_at(alive_until)).sum::<f64>() as u64;
         Some(Standing { status, proxy_bytes, updated, ended })
+    }
+
+    /// How it ends, as things stand.
+    pub(super) fn end(&self) -> Option<End> {
+        match self.plan.ends {
+            Some(end) if self.plan.overdue || end.at < self.expires => Some(end),
+            _ if self.plan.overdue => None,
+            _ => {
+                Some(End { at: self.expires, status: Ending::TimedOut, ended_at: None, omit_ended_at: false })
+            }
+        }
+    }
+
+    /// When it turns from PENDING to RUNNING, if it lives so long.
+    pub(super) fn starts(&self) -> Offset {
+        self.plan.starts.unwrap_or(self.created)
     }
 
     pub(super) fn write(&self, body: &mut String, standing: &Standing, start: Timestamp) {

@@ -12,7 +12,13 @@
 //! [project]
 //! name = "acme-prod"
 //! default_timeout = "5m"        # of sessions that state none
-//! concurrency = 25
+//! concurrency = 25              # creating one more session answers 429
+//! plan = "paid"                 # or "free": 403 for keep-alive, and 15 minutes at most
+//!
+//! [rules]                       # of sessions that clients create or release
+//! pending = "1s"                # PENDING for so long
+//! unused = "5m"                 # COMPLETED then without keep-alive, for nobody ever connects
+//! release_delay = "2s"          # COMPLETED so long after a release was asked for
 //!
 //! [[session]]                   # every field may be left out
 //! name = "checkout"             # what faults call it
@@ -36,7 +42,8 @@
 //! [[fault]]
 //! from = "30s"                  # else from the start
 //! to = "33s"                    # else for good
-//! on = "all"                    # or "list", "retrieve", "projects", a session's name or id
+//! on = "all"                    # or "list", "retrieve", "create", "release", "debug", "logs", "projects", or the name
+//!                               # or id of a session, for retrieving it
 //! count = 3                     # only the first requests of the window
 //! slow = "2s"                   # the answer comes later, in real time
 //! pad = 2_000_000               # the body has so many blanks before it, which JSON allows
@@ -66,13 +73,14 @@
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use serde::Deserialize;
 
 use super::expect::Expect;
-use super::fault::{Fault, On};
+use super::fault::{Fault, On, RESERVED};
+use super::living::Rules;
 use super::offset::{Offset, Span};
+use super::project::Project;
 use super::session::Session;
 
 /// The scenarios that the program carries: name and text.
@@ -109,6 +117,8 @@ pub struct Script {
     pub skew: Offset,
     /// The project that the sessions belong to.
     pub project: Project,
+    /// How sessions live that clients create, and how releases go.
+    pub rules: Rules,
     /// The sessions, in the file's order.
     #[serde(rename = "session")]
     pub sessions: Vec<Session>,
@@ -117,31 +127,6 @@ pub struct Script {
     pub faults: Vec<Fault>,
     /// What is expected of a program that watches this.
     pub expect: Vec<Expect>,
-}
-
-/// The project, as `GET /v1/projects` shows it.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Project {
-    /// Its id.
-    pub id: String,
-    /// Its name.
-    pub name: String,
-    /// The timeout of sessions that state none.
-    pub default_timeout: Span,
-    /// How many sessions may run at once.
-    pub concurrency: u32,
-}
-
-impl Default for Project {
-    fn default() -> Self {
-        Self {
-            id: "b9f4c1f7-2d6e-4c58-9f0e-6a1d0c7ef3a9".to_owned(),
-            name: "acme-prod".to_owned(),
-            default_timeout: Span(Duration::from_secs(300)),
-            concurrency: 25,
-        }
-    }
 }
 
 impl Script {
@@ -213,7 +198,8 @@ impl Script {
                 && !self.sessions.iter().any(|session| session.is_called(word))
             {
                 return Err(format!(
-                    "a fault is on “{word}”, which is neither a session's name or id, nor all, list, retrieve or projects"
+                    "a fault is on “{word}”, which is neither a session's name or id, nor one of {}",
+                    RESERVED.join(", ")
                 ));
             }
         }

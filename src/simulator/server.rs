@@ -1,27 +1,34 @@
-//! The HTTP side: routes, the key, and what is answered.
+//! The HTTP side: routes, the key, faults and the log. What is answered when nothing goes wrong is `answer`'s.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Bytes;
 use axum::extract::{Path, Request, State as Extract};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::any;
 use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use super::answer::{self, Answer};
 use super::fault::{Fault, Refusal, What};
 use super::offset::Offset;
-use super::query::Filter;
+use super::order;
 use super::reply::{self, Reply};
 use super::script::Script;
-use super::state::{Hit, State, Wanted};
+use super::state::{Asked, Hit, State, Wanted};
 use super::world::World;
 use super::{Options, crowd};
 use crate::clock::{Clock, Moment, Timestamp};
 use crate::session::Secret;
+
+/// The largest body that is taken, in bytes: Fastify's usual limit.
+const LARGEST_BODY: usize = 1024 * 1024;
 
 /// What all requests share.
 #[derive(Debug)]
@@ -68,16 +75,22 @@ impl Shared {
     }
 
     async fn answer(self: Arc<Self>, request: Request, wanted: Wanted) -> Response {
-        let (flight, fault) = Flight::begin(&self, &request, &wanted);
+        let (head, body) = request.into_parts();
+        let (flight, fault) = Flight::begin(&self, &head, &wanted);
         let (slow, pad, what) =
             fault.map_or((Duration::ZERO, 0, What::Truth), |fault| (fault.slow, fault.pad, fault.what));
+        // Before anything is answered: a client that is still sending would take an early answer for a broken connection.
+        let body = axum::body::to_bytes(body, LARGEST_BODY).await;
         real(self.latency.saturating_add(slow)).await;
         let mut reply = match &what {
             What::Hang => std::future::pending().await,
             What::Dropped => return reply::dropped(),
             What::Html => Reply::html(),
             What::Refusal(refusal) => Reply::refusal(refusal, self.date()),
-            What::Truth | What::Truncated => self.truth(&request, &wanted),
+            What::Truth | What::Truncated => match self.truth(&head, body.ok(), &wanted) {
+                Ok((status, body)) => Reply::json(status, body),
+                Err(refusal) => Reply::refusal(&refusal, self.date()),
+            },
         };
         if pad > 0 {
             reply.body.insert_str(0, &" ".repeat(pad));
@@ -89,51 +102,26 @@ impl Shared {
         }
     }
 
-    /// What is answered when nothing goes wrong.
-    fn truth(&self, request: &Request, wanted: &Wanted) -> Reply {
-        let refuse =
-            |status, message: String| Reply::refusal(&Refusal::new(status).saying(message), self.date());
-        let sent = request.headers().get("x-bb-api-key").map(HeaderValue::as_bytes).unwrap_or_default();
+    /// What is answered when nothing goes wrong. A `body` of `None` is one that is too large.
+    fn truth(&self, head: &Parts, body: Option<Bytes>, wanted: &Wanted) -> Answer {
+        let sent = head.headers.get("x-bb-api-key").map(HeaderValue::as_bytes).unwrap_or_default();
         let let_in = !sent.is_empty() && self.key.as_ref().is_none_or(|key| key.expose().as_bytes() == sent);
-        if !let_in && !matches!(wanted, Wanted::Other) {
-            return Reply::refusal(&Refusal::new(StatusCode::UNAUTHORIZED), self.date());
+        if !let_in && !matches!(wanted, Wanted::Not(_) | Wanted::Other) {
+            return Err(Box::new(Refusal::new(StatusCode::UNAUTHORIZED)));
         }
-        let now = self.now();
-        let mut state = self.state();
-        let found = match wanted {
-            Wanted::List => match Filter::parse(request.uri().query().unwrap_or_default()) {
-                Ok(filter) => Some(state.world.list(now, &filter)),
-                Err(message) => {
-                    let mut refusal = Refusal::new(StatusCode::BAD_REQUEST).saying(message);
-                    refusal.code = Some("FST_ERR_VALIDATION".into());
-                    return Reply::refusal(&refusal, self.date());
-                }
-            },
-            Wanted::Retrieve(id) => {
-                state.world.retrieve(id, now, &reply::signing_key()).map(|(body, connect_url)| {
-                    if let Some(connect_url) = connect_url {
-                        state.handed_out(Secret::new(connect_url));
-                    }
-                    body
-                })
-            }
-            Wanted::Projects => Some(state.world.projects().to_string()),
-            Wanted::Project(id) => state.world.project(id).map(|project| project.to_string()),
-            Wanted::Other => None,
+        let body = body.ok_or_else(|| {
+            let message = "Request body is too large".to_owned();
+            order::refused(StatusCode::PAYLOAD_TOO_LARGE, "FST_ERR_CTP_BODY_TOO_LARGE", message)
+        })?;
+        let content_type = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let asked = Asked {
+            method: head.method.to_string(),
+            path: head.uri.path().to_owned(),
+            query: head.uri.query().unwrap_or_default().to_owned(),
+            content_type: content_type.map(str::to_owned),
+            body: body.into(),
         };
-        match (found, wanted) {
-            (Some(body), _) => Reply::json(StatusCode::OK, body),
-            (None, Wanted::Retrieve(id)) => {
-                refuse(StatusCode::NOT_FOUND, format!("Session with id {id} not found"))
-            }
-            (None, Wanted::Project(id)) => {
-                refuse(StatusCode::NOT_FOUND, format!("Project with id {id} not found"))
-            }
-            (None, _) => {
-                let route = format!("Route {}:{} not found", request.method(), request.uri());
-                refuse(StatusCode::NOT_FOUND, route)
-            }
-        }
+        answer::answer(&mut self.state(), wanted, &asked, self.now())
     }
 }
 
@@ -144,12 +132,12 @@ struct Flight<'a> {
 }
 
 impl<'a> Flight<'a> {
-    fn begin(shared: &'a Shared, request: &Request, wanted: &Wanted) -> (Self, Option<Fault>) {
+    fn begin(shared: &'a Shared, head: &Parts, wanted: &Wanted) -> (Self, Option<Fault>) {
         let hit = Hit {
             at: shared.elapsed(),
-            method: request.method().to_string(),
-            path: request.uri().path().to_owned(),
-            query: request.uri().query().unwrap_or_default().to_owned(),
+            method: head.method.to_string(),
+            path: head.uri.path().to_owned(),
+            query: head.uri.query().unwrap_or_default().to_owned(),
             status: None,
         };
         let (number, fault) = shared.state().arrived(hit, wanted);
@@ -173,12 +161,14 @@ async fn real(span: Duration) {
 pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>, alive: watch::Receiver<bool>) {
     let served = Served { shared, alive: alive.clone() };
     let router = Router::new()
-        .route("/v1/sessions", get(list))
-        .route("/v1/sessions/{id}", get(retrieve))
-        .route("/v1/projects", get(projects))
-        .route("/v1/projects/{id}", get(project))
+        .route("/v1/sessions", any(sessions))
+        .route("/v1/sessions/{id}", any(session))
+        .route("/v1/sessions/{id}/debug", any(debug))
+        .route("/v1/sessions/{id}/logs", any(logs))
+        .route("/v1/projects", any(projects))
+        .route("/v1/projects/{id}", any(project))
+        .route("/v1/projects/{id}/usage", any(usage))
         .fallback(other)
-        .method_not_allowed_fallback(other)
         .with_state(served);
     let listener = listener.tap_io(|stream| _ = stream.set_nodelay(true));
     let stopped = stopped(alive);
@@ -197,6 +187,22 @@ struct Served {
 }
 
 impl Served {
+    /// Answers where there is something to get, and something to post.
+    async fn either(self, request: Request, get: Wanted, post: Wanted) -> Response {
+        let wanted = match *request.method() {
+            Method::GET | Method::HEAD => get,
+            Method::POST => post,
+            _ => Wanted::Not("GET, HEAD, POST"),
+        };
+        self.answer(request, wanted).await
+    }
+
+    /// Answers where there is something to get, and no more.
+    async fn get(self, request: Request, get: Wanted) -> Response {
+        let gets = matches!(*request.method(), Method::GET | Method::HEAD);
+        self.answer(request, if gets { get } else { Wanted::Not("GET, HEAD") }).await
+    }
+
     /// The answer; or, when the simulator stops first, a connection that breaks.
     async fn answer(self, request: Request, wanted: Wanted) -> Response {
         tokio::select! {
@@ -206,20 +212,32 @@ impl Served {
     }
 }
 
-async fn list(Extract(served): Extract<Served>, request: Request) -> Response {
-    served.answer(request, Wanted::List).await
+async fn sessions(Extract(served): Extract<Served>, request: Request) -> Response {
+    served.either(request, Wanted::List, Wanted::Create).await
 }
 
-async fn retrieve(Extract(served): Extract<Served>, Path(id): Path<String>, request: Request) -> Response {
-    served.answer(request, Wanted::Retrieve(id)).await
+async fn session(Extract(served): Extract<Served>, Path(id): Path<String>, request: Request) -> Response {
+    served.either(request, Wanted::Retrieve(id.clone()), Wanted::Update(id)).await
+}
+
+async fn debug(Extract(served): Extract<Served>, Path(id): Path<String>, request: Request) -> Response {
+    served.get(request, Wanted::Debug(id)).await
+}
+
+async fn logs(Extract(served): Extract<Served>, Path(id): Path<String>, request: Request) -> Response {
+    served.get(request, Wanted::Logs(id)).await
 }
 
 async fn projects(Extract(served): Extract<Served>, request: Request) -> Response {
-    served.answer(request, Wanted::Projects).await
+    served.get(request, Wanted::Projects).await
 }
 
 async fn project(Extract(served): Extract<Served>, Path(id): Path<String>, request: Request) -> Response {
-    served.answer(request, Wanted::Project(id)).await
+    served.get(request, Wanted::Project(id)).await
+}
+
+async fn usage(Extract(served): Extract<Served>, Path(id): Path<String>, request: Request) -> Response {
+    served.get(request, Wanted::Usage(id)).await
 }
 
 async fn other(Extract(served): Extract<Served>, request: Request) -> Response {

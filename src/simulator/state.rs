@@ -35,7 +35,15 @@ pub struct Counts {
     pub list: u64,
     /// `GET /v1/sessions/{id}`.
     pub retrieve: u64,
-    /// `GET /v1/projects` and `/v1/projects/{id}`.
+    /// `POST /v1/sessions`.
+    pub create: u64,
+    /// `POST /v1/sessions/{id}`.
+    pub release: u64,
+    /// `GET /v1/sessions/{id}/debug`.
+    pub debug: u64,
+    /// `GET /v1/sessions/{id}/logs`.
+    pub logs: u64,
+    /// `GET /v1/projects`, `/v1/projects/{id}` and `/v1/projects/{id}/usage`.
     pub projects: u64,
     /// Everything else.
     pub other: u64,
@@ -49,11 +57,29 @@ pub struct Counts {
 #[derive(Debug)]
 pub(super) enum Wanted {
     List,
+    Create,
     Retrieve(String),
+    Update(String),
+    Debug(String),
+    Logs(String),
     Projects,
     Project(String),
+    Usage(String),
+    /// Something that exists and takes other methods: these.
+    Not(&'static str),
     /// Something that does not exist.
     Other,
+}
+
+/// What of a request its answer depends on.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) method: String,
+    pub(super) path: String,
+    /// Without the `?`.
+    pub(super) query: String,
+    pub(super) content_type: Option<String>,
+    pub(super) body: Vec<u8>,
 }
 
 /// Everything about a simulator that is not the same for ever.
@@ -83,8 +109,12 @@ impl State {
         *match wanted {
             Wanted::List => &mut counts.list,
             Wanted::Retrieve(_) => &mut counts.retrieve,
-            Wanted::Projects | Wanted::Project(_) => &mut counts.projects,
-            Wanted::Other => &mut counts.other,
+            Wanted::Create => &mut counts.create,
+            Wanted::Update(_) => &mut counts.release,
+            Wanted::Debug(_) => &mut counts.debug,
+            Wanted::Logs(_) => &mut counts.logs,
+            Wanted::Projects | Wanted::Project(_) | Wanted::Usage(_) => &mut counts.projects,
+            Wanted::Not(_) | Wanted::Other => &mut counts.other,
         } += 1;
         counts.in_flight += 1;
         counts.most_in_flight = counts.most_in_flight.max(counts.in_flight);
@@ -101,7 +131,7 @@ impl State {
         }
     }
 
-    /// Takes down a connect URL that is on its way out.
+    /// Takes down a URL with a secret that is on its way out.
     pub(super) fn handed_out(&mut self, connect_url: Secret) {
         keep(&mut self.connect_urls, connect_url, CONNECT_URLS);
     }
@@ -113,7 +143,11 @@ impl State {
             (On::All, _)
             | (On::List, Wanted::List)
             | (On::Retrieve, Wanted::Retrieve(_))
-            | (On::Projects, Wanted::Projects | Wanted::Project(_)) => true,
+            | (On::Create, Wanted::Create)
+            | (On::Release, Wanted::Update(_))
+            | (On::Debug, Wanted::Debug(_))
+            | (On::Logs, Wanted::Logs(_))
+            | (On::Projects, Wanted::Projects | Wanted::Project(_) | Wanted::Usage(_)) => true,
             (On::Session(word), Wanted::Retrieve(id)) => world.is_called(id, word),
             _ => false,
         };

@@ -10,6 +10,8 @@ use tokio::net::TcpStream;
 use super::*;
 use crate::clock::Moment;
 
+mod requests;
+
 struct Answer {
     status: u16,
     headers: HashMap<String, String>,
@@ -46,7 +48,14 @@ async fn ask_raw(simulator: &Simulator, request: &str) -> String {
 }
 
 async fn ask_as(simulator: &Simulator, method: &str, target: &str, key: &str) -> Answer {
-    let request = format!("{method} {target} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{key}\r\n");
+    ask_with(simulator, method, target, key, "").await
+}
+
+async fn ask_with(simulator: &Simulator, method: &str, target: &str, headers: &str, body: &str) -> Answer {
+    let length = body.len();
+    let request = format!(
+        "{method} {target} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n{body}"
+    );
     let answer = ask_raw(simulator, &request).await;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no head in {answer:?}"));
     let mut lines = head.lines();
@@ -140,7 +149,25 @@ async fn what_is_refused_is_refused_in_the_apis_words() {
             "Project with id a not found",
         ),
         ("GET", "/v1/x?y=1", "", 404, "Not Found", "Route GET:/v1/x?y=1 not found"),
-        ("DELETE", "/v1/sessions", "", 404, "Not Found", "Route DELETE:/v1/sessions not found"),
+        (
+            "DELETE",
+            "/v1/sessions",
+            "",
+            405,
+            "Method Not Allowed",
+            "Method DELETE not allowed: /v1/sessions takes GET, HEAD, POST",
+        ),
+        (
+            "POST",
+            "/v1/projects",
+            "",
+            405,
+            "Method Not Allowed",
+            "Method POST not allowed: /v1/projects takes GET",
+        ),
+        ("POST", "/v1/sessions", "", 401, "Unauthorized", "Missing or invalid API key"),
+        ("POST", "/v1/sessions/a", "", 401, "Unauthorized", "Missing or invalid API key"),
+        ("GET", "/v1/sessions/a/debug", "", 401, "Unauthorized", "Missing or invalid API key"),
         (
             "GET",
             "/v1/sessions?status=x",

@@ -5,20 +5,23 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
+use super::living::Rules;
 use super::offset::Offset;
+use super::project::Project;
 use super::query::Filter;
-use super::resident::{Resident, Standing, time, uuid};
-use super::script::{Project, Script};
+use super::resident::{Resident, Standing, uuid};
+use super::script::Script;
 use super::session::{Replies, Session, Status};
 use crate::clock::Timestamp;
 
 /// All sessions of a scenario, and its project.
 #[derive(Debug)]
 pub struct World {
-    start: Timestamp,
-    project: Project,
+    pub(super) start: Timestamp,
+    pub(super) project: Project,
+    pub(super) rules: Rules,
     /// Newest first, as lists show them.
-    residents: Vec<Resident>,
+    pub(super) residents: Vec<Resident>,
     /// Where each id stands in `residents`.
     places: HashMap<String, usize>,
 }
@@ -40,7 +43,8 @@ impl World {
                 Resident::new(plan, id, &project, start)
             })
             .collect();
-        let mut world = Self { start, project, residents, places: HashMap::new() };
+        let rules = script.rules;
+        let mut world = Self { start, project, rules, residents, places: HashMap::new() };
         world.put_in_order();
         world
     }
@@ -73,7 +77,7 @@ impl World {
             self.residents.iter().enumerate().map(|(place, resident)| (resident.id.clone(), place)).collect();
     }
 
-    fn resident(&self, id: &str) -> Option<&Resident> {
+    pub(super) fn resident(&self, id: &str) -> Option<&Resident> {
         self.residents.get(*self.places.get(id)?)
     }
 
@@ -154,25 +158,30 @@ impl World {
     /// What `GET /v1/projects/{id}` answers; `None` if the API does not know it.
     #[must_use]
     pub fn project(&self, id: &str) -> Option<Value> {
-        (self.project.id == id).then(|| self.project_json())
+        (self.project.id == id).then(|| self.project.json(self.start))
     }
 
     /// What `GET /v1/projects` answers.
     #[must_use]
     pub fn projects(&self) -> Value {
-        json!([self.project_json()])
+        json!([self.project.json(self.start)])
     }
 
-    fn project_json(&self) -> Value {
-        let year = Offset::from_micros(-365 * 86_400_000_000);
-        json!({
-            "id": self.project.id,
-            "name": self.project.name,
-            "ownerId": uuid(&self.project.id, 0),
-            "createdAt": time(year.date(self.start)),
-            "updatedAt": time(year.date(self.start)),
-            "defaultTimeout": self.project.default_timeout.0.as_secs(),
-            "concurrency": self.project.concurrency,
+    /// What `GET /v1/projects/{id}/usage` answers at `at`; `None` if the API does not know the project. Over which time
+    /// the API counts, no source says; this is over all sessions that it ever had here.
+    pub(super) fn usage(&self, id: &str, at: Offset) -> Option<Value> {
+        let seen = || self.residents.iter().filter_map(|resident| Some((resident, resident.standing(at)?)));
+        let minutes = |resident: &Resident| {
+            let until = resident.end().map_or(at, |end| end.at.min(at));
+            // Minutes are billed as they begin, the first one whatever becomes of it.
+            let begun = until.minus(resident.starts()).length().as_secs() / 60 + 1;
+            if resident.starts() <= until { begun } else { 0 }
+        };
+        (self.project.id == id).then(|| {
+            json!({
+                "browserMinutes": seen().map(|(resident, _)| minutes(resident)).sum::<u64>(),
+                "proxyBytes": seen().map(|(_, standing)| standing.proxy_bytes).sum::<u64>(),
+            })
         })
     }
 }

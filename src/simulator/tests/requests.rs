@@ -1,0 +1,136 @@
+//! What clients ask for beside looking: sessions, their release, their live view, over real HTTP.
+
+use super::*;
+
+const HEADERS: &str = "x-bb-api-key: bb_test_key\r\ncontent-type: application/json\r\n";
+const RELEASE: &str = r#"{"status":"REQUEST_RELEASE"}"#;
+
+async fn post(simulator: &Simulator, target: &str, body: &str) -> Answer {
+    ask_with(simulator, "POST", target, HEADERS, body).await
+}
+
+#[tokio::test]
+async fn a_session_is_created_watched_and_released() {
+    let clock = clock();
+    let simulator = simulator(&clock, "");
+    let body = r#"{"keepAlive":true,"timeout":900,"userMetadata":{"owner":"growth"}}"#;
+    let created = post(&simulator, "/v1/sessions", body).await;
+    assert_eq!(created.status, 201, "{}", created.body);
+    let created = created.json();
+    assert_eq!((&created["status"], &created["keepAlive"]), (&"PENDING".into(), &true.into()));
+    assert!(created.get("seleniumRemoteUrl").is_some() && created.get("signingKey").is_some());
+    let handed_out = simulator.connect_urls();
+    assert_eq!(created["connectUrl"], *handed_out.last().unwrap().expose());
+
+    let one = format!("/v1/sessions/{}", created["id"].as_str().unwrap());
+    clock.advance(Duration::from_secs(1));
+    let owned = ask(&simulator, "/v1/sessions?status=RUNNING&q=user_metadata['owner']:'growth'").await.json();
+    assert_eq!((owned.as_array().unwrap().len(), &owned[0]["id"]), (1, &created["id"]));
+
+    let released = post(&simulator, &one, RELEASE).await;
+    assert_eq!((released.status, &released.json()["status"]), (200, &"RUNNING".into()));
+    clock.advance(Duration::from_millis(1900));
+    assert_eq!(ask(&simulator, &one).await.json()["status"], "RUNNING");
+    clock.advance(Duration::from_millis(100));
+    assert_eq!(ask(&simulator, &one).await.json()["status"], "COMPLETED");
+    assert_eq!(post(&simulator, &one, RELEASE).await.json()["status"], "COMPLETED");
+
+    let methods: Vec<_> = simulator.log().into_iter().map(|hit| (hit.method, hit.status)).collect();
+    let hit = |method: &str, status| (method.to_owned(), Some(status));
+    let (get, release) = (hit("GET", 200), hit("POST", 200));
+    assert_eq!(methods, [hit("POST", 201), get.clone(), release.clone(), get.clone(), get, release]);
+    let counts = simulator.counts();
+    assert_eq!((counts.create, counts.release, counts.retrieve, counts.list, counts.other), (1, 2, 2, 1, 0));
+}
+
+#[tokio::test]
+async fn two_sessions_never_have_the_same_id() {
+    let simulator = simulator(&clock(), "");
+    let one = post(&simulator, "/v1/sessions", "{}").await.json();
+    let two = post(&simulator, "/v1/sessions", "{}").await.json();
+    assert_ne!(one["id"], two["id"]);
+    assert_eq!(ask(&simulator, "/v1/sessions").await.json().as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn the_429_of_a_full_project_says_how_long_to_wait() {
+    let simulator = simulator(&clock(), "[project]\nconcurrency = 1\n[[session]]\ncreated = '-4m 30s'");
+    let answer = post(&simulator, "/v1/sessions", "{}").await;
+    assert_eq!(answer.status, 429);
+    for (header, value) in [
+        ("x-ratelimit-limit", "1"),
+        ("x-ratelimit-remaining", "0"),
+        ("x-ratelimit-reset", "30"),
+        ("retry-after", "30"),
+    ] {
+        assert_eq!(answer.headers[header], value, "{header}");
+    }
+    let body = answer.json();
+    assert_eq!((&body["statusCode"], &body["error"]), (&429.into(), &"Too Many Requests".into()));
+    assert!(
+        body["message"].as_str().unwrap().starts_with("You've exceeded your max concurrent sessions limit")
+    );
+}
+
+#[tokio::test]
+async fn what_cannot_be_asked_for_is_refused_before_anything_changes() {
+    let simulator = simulator(&clock(), "[project]\nplan = 'free'\n[[session]]\nid = 'a'");
+    for (target, body, status, error, message) in [
+        ("/v1/sessions", r#"{"timeout":21601}"#, 400, "Bad Request", "body/timeout must be <= 21600"),
+        ("/v1/sessions", r#"{"keepAlive":true}"#, 403, "Forbidden", "Keep alive sessions are not supported"),
+        ("/v1/sessions/a", r#"{"status":"COMPLETED"}"#, 400, "Bad Request", "body/status must be equal to"),
+        ("/v1/sessions/a", "", 400, "Bad Request", "Body cannot be empty"),
+        ("/v1/sessions/b", RELEASE, 404, "Not Found", "Session with id b not found"),
+    ] {
+        let answer = post(&simulator, target, body).await;
+        let json = answer.json();
+        assert_eq!((answer.status, &json["error"]), (status, &error.into()), "{target} {body}");
+        assert!(json["message"].as_str().unwrap().starts_with(message), "{json}");
+    }
+    let huge = format!(r#"{{"x":"{}"}}"#, "y".repeat(1024 * 1024));
+    assert_eq!(post(&simulator, "/v1/sessions", &huge).await.status, 413);
+    let wrong = ask_with(&simulator, "DELETE", "/v1/sessions/a", HEADERS, "").await;
+    assert_eq!((wrong.status, wrong.headers["allow"].as_str()), (405, "GET, HEAD, POST"));
+    let sessions = ask(&simulator, "/v1/sessions").await.json();
+    assert_eq!((sessions.as_array().unwrap().len(), &sessions[0]["status"]), (1, &"RUNNING".into()));
+}
+
+#[tokio::test]
+async fn live_views_logs_and_usage_are_served() {
+    let simulator = simulator(
+        &clock(),
+        "[project]\nid = 'p'\n[[session]]\nid = 'a'\n[[session]]\nid = 'b'\nends = { at = '0s' }",
+    );
+    let urls = ask(&simulator, "/v1/sessions/a/debug?expiresIn=60").await.json();
+    let handed_out = simulator.connect_urls();
+    assert_eq!(urls["debuggerFullscreenUrl"], *handed_out.last().unwrap().expose());
+    assert_eq!(ask(&simulator, "/v1/sessions/b/debug").await.status, 409);
+    assert_eq!(ask(&simulator, "/v1/sessions/c/debug").await.status, 404);
+    assert_eq!(ask(&simulator, "/v1/sessions/b/logs").await.json(), json!([]));
+    assert_eq!(
+        ask(&simulator, "/v1/projects/p/usage").await.json(),
+        json!({ "browserMinutes": 2, "proxyBytes": 0 })
+    );
+    assert_eq!(ask(&simulator, "/v1/projects/q/usage").await.status, 404);
+    let counts = simulator.counts();
+    assert_eq!((counts.debug, counts.logs, counts.projects), (3, 1, 2));
+}
+
+#[tokio::test]
+async fn a_fault_can_be_on_what_is_asked_for_alone() {
+    for (on, method, target, body) in [
+        ("create", "POST", "/v1/sessions", "{}"),
+        ("release", "POST", "/v1/sessions/a", RELEASE),
+        ("debug", "GET", "/v1/sessions/a/debug", ""),
+        ("logs", "GET", "/v1/sessions/a/logs", ""),
+    ] {
+        let script = format!("[[session]]\nid = 'a'\n[[fault]]\non = '{on}'\nstatus = 503\ncount = 1");
+        let simulator = simulator(&clock(), &script);
+        assert_eq!(ask(&simulator, "/v1/sessions").await.status, 200);
+        assert_eq!(ask(&simulator, "/v1/sessions/a").await.status, 200);
+        assert_eq!(ask_with(&simulator, method, target, HEADERS, body).await.status, 503, "{on}");
+        let sessions = ask(&simulator, "/v1/sessions").await.json();
+        assert_eq!(sessions.as_array().unwrap().len(), 1, "what was refused did not happen");
+        assert!(ask_with(&simulator, method, target, HEADERS, body).await.status < 300, "{on}");
+    }
+}
