@@ -115,6 +115,11 @@ impl Client {
         .await
     }
 
+    /// `GET /v1/sessions/{id}/debug`: the live view's URL alone.
+    pub async fn live_view(&self, id: &SessionId) -> Answer<ConnectUrls> {
+        self.get(&["sessions", id.raw(), "debug"], &[], self.one(), wire::live_view).await
+    }
+
     /// `GET /v1/sessions?status=…`
     pub async fn sessions(&self, list: List) -> Answer<Listing> {
         let status = list.status();

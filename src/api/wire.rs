@@ -50,8 +50,18 @@ pub(super) fn fresh(body: &[u8], asked: &SessionId) -> Result<(Session, ConnectU
         connect: secret("connectUrl"),
         selenium: secret("seleniumRemoteUrl"),
         signing_key: secret("signingKey"),
+        live_view: None,
     };
     Ok((session, urls))
+}
+
+/// The reply to `GET /v1/sessions/{id}/debug`: of its URLs, each of which controls the browser, the one of the live view.
+pub(super) fn live_view(body: &[u8]) -> Result<ConnectUrls, Fault> {
+    let text = read(body);
+    let fields: Fields<'_> = parse(&text)?;
+    let url: Option<String> = fields.get("debuggerFullscreenUrl").and_then(|raw| typed(raw.get()));
+    let live_view = url.filter(|url| !url.is_empty()).map(Secret::new);
+    Ok(ConnectUrls { live_view, ..ConnectUrls::default() })
 }
 
 /// The reply to `GET /v1/sessions`.

@@ -102,7 +102,7 @@ pub const BINDINGS: &[Binding] = &[
     Binding {
         keys: "y",
         actions: &[(letter('y'), Action::CopyMenu)],
-        help: "copy…: id, connect, Selenium, dashboard, evidence",
+        help: "copy…: id, connect, Selenium, live view, dashboard, evidence",
         hint: Some("copy menu"),
     },
     Binding {
@@ -227,6 +227,12 @@ pub const BINDINGS: &[Binding] = &[
     },
 ];
 
+/// The keys of a keepwatch that may release sessions, or of one that may not.
+pub fn bindings(may_release: bool) -> impl Iterator<Item = &'static Binding> {
+    let releases = |binding: &Binding| binding.actions.iter().any(|(_, action)| *action == Action::Release);
+    BINDINGS.iter().filter(move |binding| may_release || !releases(binding))
+}
+
 /// What a key does; `None` for one that is bound to nothing.
 #[must_use]
 pub fn action(event: &KeyEvent) -> Option<Action> {
@@ -245,6 +251,8 @@ pub enum Copyable {
     Connect,
     /// A fresh `seleniumRemoteUrl`.
     Selenium,
+    /// The URL of the live view, fresh.
+    LiveView,
     /// The link to the dashboard's page.
     Dashboard,
     /// What was observed of the session, as text for a ticket.
@@ -252,10 +260,11 @@ pub enum Copyable {
 }
 
 /// The copy menu: key, entry, what it is called.
-pub const COPY_MENU: [(char, Copyable, &str); 5] = [
+pub const COPY_MENU: [(char, Copyable, &str); 6] = [
     ('i', Copyable::Id, "session id"),
     ('c', Copyable::Connect, "connect URL (fresh)"),
     ('s', Copyable::Selenium, "Selenium URL (fresh)"),
+    ('l', Copyable::LiveView, "live view URL (fresh)"),
     ('d', Copyable::Dashboard, "dashboard link"),
     ('e', Copyable::Evidence, "evidence, for a ticket"),
 ];
@@ -268,6 +277,7 @@ impl Copyable {
             Self::Id => "session id",
             Self::Connect => "connect URL",
             Self::Selenium => "Selenium URL",
+            Self::LiveView => "live view URL",
             Self::Dashboard => "dashboard link",
             Self::Evidence => "evidence",
         }

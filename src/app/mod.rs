@@ -18,7 +18,7 @@ mod run;
 mod update;
 
 pub use flags::KnownFlags;
-pub use model::{Effect, Focus, Message, Model, Notice, Pane, Part, Settings, Tone, Want};
+pub use model::{Effect, Focus, Message, Model, Notice, Pane, Part, Settings, Slots, Tone, Want};
 pub use observe::Observed;
 pub use release::{end_of, is_end_of};
 pub use rows::{Choice, Counts, Row, Rows, Sort, SortBy};

@@ -97,6 +97,23 @@ pub struct Model {
     pub(crate) told_of_skew: bool,
 }
 
+/// How many sessions may run at a time, and how many do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slots {
+    /// How many are taken; `None` where not all sessions of the project are watched.
+    pub taken: Option<usize>,
+    /// `concurrency` of the project.
+    pub all: usize,
+}
+
+impl Slots {
+    /// Whether creating one more session would be refused.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.taken.is_some_and(|taken| taken >= self.all)
+    }
+}
+
 /// What has the keyboard.
 #[derive(Debug)]
 pub enum Focus {
@@ -335,6 +352,17 @@ impl Model {
     /// From which age on data is late.
     pub(super) fn late_after(&self) -> Duration {
         self.settings.interval.saturating_mul(3)
+    }
+
+    /// The slots of the project: how many are taken, as far as all its sessions are watched, and how many there are.
+    /// `None` where the key does not list exactly one project.
+    #[must_use]
+    pub fn slots(&self) -> Option<Slots> {
+        let [project] = self.fleet.projects() else { return None };
+        let counts = self.rows.counts();
+        let taken = counts.running.saturating_add(counts.pending);
+        let taken = (self.settings.targets == Targets::All).then_some(taken);
+        Some(Slots { taken, all: usize::try_from(project.concurrency?).ok()? })
     }
 
     /// Whether anything is still asked for: ended sessions that were named are not.

@@ -12,6 +12,8 @@ pub struct Observed {
     pub input: Option<Input>,
     /// The outcome of a fresh ask, whose secrets the fleet never sees.
     pub fresh: Option<(SessionId, Result<ConnectUrls, Fault>)>,
+    /// Whether that was an ask for the live view, and not for the connect URLs.
+    pub is_live_view: bool,
 }
 
 impl From<Report> for Observed {
@@ -21,12 +23,21 @@ impl From<Report> for Observed {
         let one =
             |id, session| Input::Seen { at, scope: Scope::One(id), sessions: vec![session], malformed: 0 };
         let mut secrets = None;
+        let is_live_view = matches!(report.request, Request::LiveView(_));
         let input = match (report.request, report.outcome) {
             (Request::Fresh(id), Ok(Reply::Fresh(fresh))) => {
                 secrets = Some((id.clone(), Ok(fresh.urls)));
                 Some(one(id, fresh.session))
             }
             (Request::Fresh(id), Err(fault)) => {
+                secrets = Some((id, Err(fault)));
+                None
+            }
+            (Request::LiveView(id), Ok(Reply::LiveView(urls))) => {
+                secrets = Some((id, Ok(urls)));
+                None
+            }
+            (Request::LiveView(id), Err(fault)) => {
                 secrets = Some((id, Err(fault)));
                 None
             }
@@ -56,6 +67,6 @@ impl From<Report> for Observed {
             // The poller pairs each request with its own reply.
             (_, Ok(_)) => None,
         };
-        Self { input, fresh: secrets }
+        Self { input, fresh: secrets, is_live_view }
     }
 }

@@ -254,7 +254,9 @@ impl Model {
             self.say(now, Tone::Bad, text);
             return Vec::new();
         }
-        let asked = self.wants.iter().any(|other| other.id == want.id);
+        let live = want.what == Copyable::LiveView;
+        let asked =
+            self.wants.iter().any(|other| other.id == want.id && (other.what == Copyable::LiveView) == live);
         if !self.wants.contains(&want) {
             if self.wants.len() >= MOST_WANTS {
                 self.say(now, Tone::Bad, "too many URLs are on their way already; wait for one".into());
@@ -263,7 +265,11 @@ impl Model {
             self.wants.push(want.clone());
         }
         self.say(now, Tone::Plain, format!("fetching a fresh {what}…"));
-        if asked { Vec::new() } else { vec![Effect::Ask(Ask::Fresh(want.id))] }
+        match asked {
+            true => Vec::new(),
+            false if live => vec![Effect::Ask(Ask::LiveView(want.id))],
+            false => vec![Effect::Ask(Ask::Fresh(want.id))],
+        }
     }
 
     fn open_dashboard(&mut self, now: Moment) -> Vec<Effect> {
@@ -344,7 +350,7 @@ impl Model {
                 let text = evidence::text(&self.fleet, &id, options);
                 text.map(|text| Effect::Copy(Copyable::Evidence, Secret::new(text))).into_iter().collect()
             }
-            Some(what @ (Copyable::Connect | Copyable::Selenium)) => {
+            Some(what @ (Copyable::Connect | Copyable::Selenium | Copyable::LiveView)) => {
                 self.want(Want { id, what, show: false }, now)
             }
         }

@@ -129,6 +129,8 @@ pub struct Rows {
     rows: Vec<Row>,
     places: HashMap<SessionId, usize>,
     counts: Counts,
+    /// The living session that expires first, and when.
+    next_end: Option<(Timestamp, SessionId)>,
 }
 
 impl Rows {
@@ -138,8 +140,14 @@ impl Rows {
         let words: Vec<String> = choice.words.split_whitespace().map(str::to_lowercase).collect();
         let mut counts = Counts::default();
         let mut chosen: Vec<(&Record, Key<'_>)> = Vec::with_capacity(fleet.len());
+        let mut next_end: Option<(Timestamp, &SessionId)> = None;
         for record in fleet.records() {
             count(&mut counts, record);
+            if let Some(expires) = expiry(record)
+                && next_end.is_none_or(|(soonest, id)| (expires, &record.id) < (soonest, id))
+            {
+                next_end = Some((expires, &record.id));
+            }
             let flagged = !record.flags.is_empty() && choice.known.has_news(record);
             counts.flagged = counts.flagged.saturating_add(usize::from(flagged));
             let wanted = (flagged || !choice.flagged_only) && words.iter().all(|word| matches(record, word));
@@ -160,7 +168,8 @@ impl Rows {
             .map(|((record, _), id_columns)| Row { id: record.id.clone(), id_columns })
             .collect();
         let places = rows.iter().enumerate().map(|(place, row)| (row.id.clone(), place)).collect();
-        Self { rows, places, counts }
+        let next_end = next_end.map(|(at, id)| (at, id.clone()));
+        Self { rows, places, counts, next_end }
     }
 
     /// The row at `place`.
@@ -192,11 +201,23 @@ impl Rows {
         self.rows.is_empty()
     }
 
+    /// The living session that expires first, and when; shown or not.
+    #[must_use]
+    pub fn next_end(&self) -> Option<&(Timestamp, SessionId)> {
+        self.next_end.as_ref()
+    }
+
     /// How many sessions of each status there are, shown or not.
     #[must_use]
     pub fn counts(&self) -> &Counts {
         &self.counts
     }
+}
+
+/// When a session that takes a slot expires.
+fn expiry(record: &Record) -> Option<Timestamp> {
+    let takes_one = matches!(record.status(), Some(Status::Running | Status::Pending)) && !record.is_absent();
+    record.session.as_ref()?.expires.filter(|_| takes_one)
 }
 
 fn count(counts: &mut Counts, record: &Record) {

@@ -198,13 +198,13 @@ impl Model {
     }
 
     fn reported(&mut self, report: Report, now: Moment) -> Vec<Effect> {
-        let Observed { input, fresh } = Observed::from(report);
+        let Observed { input, fresh, is_live_view } = Observed::from(report);
         let mut effects = Vec::new();
         if let Some(input) = input {
             effects.extend(self.observe(input));
         }
         if let Some((id, outcome)) = fresh {
-            for want in self.take_wants(&id) {
+            for want in self.take_wants(&id, is_live_view) {
                 effects.extend(self.arrived(&want, &outcome, now));
             }
         }
@@ -227,6 +227,7 @@ impl Model {
             Ok(urls) => {
                 let url = match want.what {
                     Copyable::Selenium => urls.selenium.clone(),
+                    Copyable::LiveView => urls.live_view.clone(),
                     Copyable::Id | Copyable::Connect | Copyable::Dashboard | Copyable::Evidence => {
                         urls.connect.clone()
                     }
@@ -254,8 +255,9 @@ impl Model {
         self.say(now, Tone::Bad, text);
     }
 
-    fn take_wants(&mut self, id: &SessionId) -> Vec<Want> {
-        let (taken, left) = std::mem::take(&mut self.wants).into_iter().partition(|want| want.id == *id);
+    fn take_wants(&mut self, id: &SessionId, live_view: bool) -> Vec<Want> {
+        let answered = |want: &Want| want.id == *id && (want.what == Copyable::LiveView) == live_view;
+        let (taken, left) = std::mem::take(&mut self.wants).into_iter().partition(answered);
         self.wants = left;
         taken
     }

@@ -44,6 +44,8 @@ pub enum Request {
     Projects,
     /// One session with its connect fields, because the reader asked. Not of the plan: it waits for nothing.
     Fresh(SessionId),
+    /// The live view of one session, because the reader asked. Not of the plan either.
+    LiveView(SessionId),
     /// The release of one session, because the reader asked. Not of the plan either.
     Release(SessionId),
 }
@@ -287,7 +289,11 @@ impl Plan {
             Request::Session(id) => {
                 matches!(target.state, State::InFlight { .. }) || !listed.iter().any(|list| list.contains(id))
             }
-            Request::List(_) | Request::Projects | Request::Fresh(_) | Request::Release(_) => true,
+            Request::List(_)
+            | Request::Projects
+            | Request::Fresh(_)
+            | Request::LiveView(_)
+            | Request::Release(_) => true,
         });
         // What is pending no more runs, in all likelihood: the list under way is about to say so.
         let other = self.targets.get(&Request::List(List::Running)).map(|target| target.state);
@@ -410,7 +416,7 @@ fn rank(request: &Request) -> &str {
     match request {
         Request::List(List::Running) => "",
         Request::List(List::Pending) => " ",
-        Request::Session(id) | Request::Fresh(id) | Request::Release(id) => id.raw(),
+        Request::Session(id) | Request::Fresh(id) | Request::LiveView(id) | Request::Release(id) => id.raw(),
         Request::Projects => "~",
     }
 }

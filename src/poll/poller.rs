@@ -12,7 +12,7 @@ use super::plan::{Outcome, Plan, Request};
 use crate::api::{Client, Fresh, Listing, Releaser};
 use crate::clock::{Clock, Moment, Timestamp};
 use crate::config::Targets;
-use crate::session::{Fault, FaultKind, Phase, Project, Session, SessionId};
+use crate::session::{ConnectUrls, Fault, FaultKind, Phase, Project, Session, SessionId};
 
 /// How often a release is tried, and half the rest after the first try.
 const RELEASE_TRIES: u32 = 6;
@@ -33,6 +33,8 @@ pub enum Ask {
     Resume,
     /// This session's connect URLs, fresh.
     Fresh(SessionId),
+    /// This session's live view, fresh.
+    LiveView(SessionId),
     /// This session's release. It is tried again while it is worth it.
     Release(SessionId),
 }
@@ -67,6 +69,8 @@ pub enum Reply {
     Projects(Vec<Project>),
     /// To [`Request::Fresh`].
     Fresh(Fresh),
+    /// To [`Request::LiveView`].
+    LiveView(ConnectUrls),
     /// To [`Request::Release`]: how the session stands, which may be as before.
     Released(Session),
 }
@@ -160,6 +164,7 @@ impl Task {
             Ask::Pause => self.plan.pause(),
             Ask::Resume => self.plan.resume(),
             Ask::Fresh(id) => self.send(Request::Fresh(id), Duration::ZERO),
+            Ask::LiveView(id) => self.send(Request::LiveView(id), Duration::ZERO),
             Ask::Release(id) => {
                 self.tries.insert(id.clone(), 0);
                 self.send(Request::Release(id), Duration::ZERO);
@@ -221,7 +226,7 @@ impl<'a> From<&'a Result<Reply, Fault>> for Outcome<'a> {
     fn from(outcome: &'a Result<Reply, Fault>) -> Self {
         match outcome {
             Ok(Reply::Session(session)) if session.status.phase() == Phase::Ended => Self::Ended,
-            Ok(Reply::Session(_) | Reply::Fresh(_) | Reply::Released(_)) => Self::Alive,
+            Ok(Reply::Session(_) | Reply::Fresh(_) | Reply::LiveView(_) | Reply::Released(_)) => Self::Alive,
             Ok(Reply::List(listing)) => {
                 Self::Listed(listing.sessions.iter().map(|it| it.id.clone()).collect())
             }
@@ -256,6 +261,10 @@ pub async fn perform(
         Request::Projects => {
             let answer = client.projects().await;
             (answer.outcome.map(Reply::Projects), answer.date, answer.bytes)
+        }
+        Request::LiveView(id) => {
+            let answer = client.live_view(id).await;
+            (answer.outcome.map(Reply::LiveView), answer.date, answer.bytes)
         }
         Request::Fresh(id) => {
             let answer = client.fresh(id).await;

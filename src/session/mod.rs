@@ -273,6 +273,8 @@ pub struct ConnectUrls {
     pub selenium: Option<Secret>,
     /// `signingKey`
     pub signing_key: Option<Secret>,
+    /// `debuggerFullscreenUrl` of `GET /v1/sessions/{id}/debug`: the live view, which controls the browser too.
+    pub live_view: Option<Secret>,
 }
 
 impl Session {

@@ -6,7 +6,7 @@ use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 
 use super::ink::{self, span};
-use crate::app::keys::{Action, BINDINGS, Binding};
+use crate::app::keys::{Action, BINDINGS, Binding, bindings};
 use crate::app::{Focus, Model, Pane, Tone};
 use crate::text;
 
@@ -88,7 +88,7 @@ fn draw_hints(buffer: &mut Buffer, area: Rect, model: &Model, pane: Option<Pane>
         Some(Pane::Table | Pane::Lower(_)) => binding.hint.is_some(),
     };
     let (last, first): (Vec<&Binding>, Vec<&Binding>) =
-        BINDINGS.iter().filter(fits).partition(|binding| does(binding, &LAST));
+        bindings(model.settings.releaser.is_some()).filter(fits).partition(|binding| does(binding, &LAST));
     let back = BINDINGS.iter().filter(|binding| back && does(binding, &[Action::Back]));
     let hint = |binding: &Binding| {
         let key = binding.keys.split(' ').next().unwrap_or_default();

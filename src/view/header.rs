@@ -9,14 +9,14 @@ use ratatui::layout::Rect;
 use ratatui::text::Span;
 
 use super::ink::{self, Text, span};
-use crate::app::{Counts, Model};
+use crate::app::{Counts, Model, Slots};
 use crate::clock::Moment;
 use crate::session::{FaultKind, Status};
 use crate::text;
 
 /// What the header can do without, the first one first.
-const DROPS: [Part; 7] =
-    [Part::Latency, Part::Key, Part::Project, Part::Name, Part::Words, Part::Cause, Part::Time];
+const DROPS: [Part; 8] =
+    [Part::Latency, Part::Key, Part::Project, Part::Name, Part::Slots, Part::Words, Part::Cause, Part::Time];
 
 /// A blank at which no line is broken.
 const KEPT: &str = "\u{a0}";
@@ -31,6 +31,8 @@ enum Part {
     Project,
     /// The program's name.
     Name,
+    /// How many of the project's slots are taken. That none is free stays.
+    Slots,
     /// The words of the counts; the glyphs stay.
     Words,
     /// Why answers are late, and when the next try is.
@@ -176,6 +178,12 @@ fn right(model: &Model, now: Moment, kept: impl Fn(Part) -> bool) -> Text {
         whose.push(span(format!("{space}key …{}", text::shown(&settings.key_tail, 8)), theme.faint()));
     }
     parts.push(whose);
+    if let Some(slots) = model.slots() {
+        let (text, full) = (slots_text(slots), slots.is_full());
+        if full || kept(Part::Slots) {
+            parts.push(vec![span(text, if full { theme.alarm() } else { theme.faint() })]);
+        }
+    }
     if model.paused {
         parts.push(vec![span("PAUSED", theme.resting())]);
     }
@@ -201,6 +209,11 @@ fn right(model: &Model, now: Moment, kept: impl Fn(Part) -> bool) -> Text {
         }
     }
     ink::spaced(parts)
+}
+
+fn slots_text(slots: Slots) -> String {
+    let taken = slots.taken.map_or_else(|| "?".into(), |taken| taken.to_string());
+    format!("slots {taken}/{}{}", slots.all, if slots.is_full() { " FULL" } else { "" })
 }
 
 /// The project's name, where the key has but one; else the host, where it is not the public one.

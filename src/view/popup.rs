@@ -10,7 +10,7 @@ use ratatui::widgets::{Block, Clear, Widget};
 
 use super::header;
 use super::ink::{self, Text, span};
-use crate::app::keys::{BINDINGS, COPY_MENU};
+use crate::app::keys::{COPY_MENU, bindings};
 use crate::app::{Focus, Model, end_of};
 use crate::clock::{Moment, Timestamp};
 use crate::config::Targets;
@@ -128,12 +128,13 @@ fn draw_lines(buffer: &mut Buffer, screen: Rect, model: &Model, title: &str, lin
 fn help(model: &Model, room: usize) -> Vec<Text> {
     let theme = model.settings.theme;
     let spoken = |keys: &str| if theme.ascii { keys.replace("↓ ↑", "Down Up") } else { keys.to_owned() };
-    let wide = BINDINGS.iter().map(|binding| text::width(&spoken(binding.keys))).max().unwrap_or(0);
+    let keys = || bindings(model.settings.releaser.is_some());
+    let wide = keys().map(|binding| text::width(&spoken(binding.keys))).max().unwrap_or(0);
     // In a narrow popup the keys stand above what they do.
     let beside = room >= wide.saturating_add(24);
     let indent = if beside { wide.saturating_add(2) } else { 2 };
     let mut lines = Vec::new();
-    for binding in BINDINGS {
+    for binding in keys() {
         let mut keys = spoken(binding.keys);
         if !beside {
             lines.push(Line::styled(std::mem::take(&mut keys), theme.strong()));

@@ -253,6 +253,14 @@ pub(super) fn draw_note(buffer: &mut Buffer, area: Rect, model: &Model, rows: u1
         let all = if area.width < 60 { "" } else { " (f shows all)" };
         parts.push(vec![span("flagged only", theme.coming()), span(all, theme.faint())]);
     }
+    if model.slots().is_some_and(|slots| slots.is_full())
+        && let Some((at, id)) = model.rows.next_end()
+    {
+        let at = model.settings.zone.time(*at);
+        let release = if model.settings.releaser.is_some() { ", x releases one" } else { "" };
+        let text = format!("no free slot: {} frees its own at {at}{release}", id.start(8));
+        parts.push(vec![span(text, theme.warn())]);
+    }
     for (arrow, count) in [("↑", model.top), ("↓", under)] {
         if count > 0 {
             parts.push(vec![span(format!("{arrow} {count} more"), theme.faint())]);

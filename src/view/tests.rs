@@ -12,14 +12,14 @@ use super::fixture::{
 use super::*;
 use crate::app::{Focus, Notice, Pane, Part, Sort, SortBy, Tone};
 use crate::config::Targets;
-use crate::session::{Fault, FaultKind, List, Secret, Session, SessionId, Status, running};
+use crate::session::{Fault, FaultKind, List, Project, Secret, Session, SessionId, Status, running};
 use crate::text::Untrusted;
 use crate::watch::{Input, Scope};
 
 type State = (&'static str, fn() -> Model);
 
 /// Every state that looks different.
-const STATES: [State; 31] = [
+const STATES: [State; 32] = [
     ("calm", calm),
     ("odd", odd),
     ("ended", ended),
@@ -60,6 +60,7 @@ const STATES: [State; 31] = [
         })
     }),
     ("releasing", releasing),
+    ("full", full),
     ("reveal", reveal),
     ("failures", failures),
     ("notice", notice),
@@ -181,6 +182,13 @@ fn releasing() -> Model {
             Input::ReleaseFailed { at: exchange(ago(5)), id: one, fault, next: None },
         ],
     );
+    model
+}
+
+fn full() -> Model {
+    let mut model = calm();
+    let project = Project { concurrency: Some(6), ..model.fleet.projects()[0].clone() };
+    seen(&mut model, [Input::Projects { at: exchange(ago(1)), projects: vec![project] }]);
     model
 }
 
@@ -458,4 +466,13 @@ fn the_last_line_of_the_details_can_be_reached_whatever_time_it_is() {
         let screen = shown(&mut model, (120, 24), now);
         assert!(screen.contains("↑") && !screen.contains("↓"), "{screen}");
     }
+}
+
+#[test]
+fn slots_are_counted_only_where_all_sessions_are_watched() {
+    let mut model = full();
+    assert!(shown(&mut model, (120, 40), now()).contains("slots 6/6 FULL"));
+    model.settings.targets = Targets::Ids(Vec::new());
+    let screen = shown(&mut model, (120, 40), now());
+    assert!(screen.contains("slots ?/6") && !screen.contains("FULL"), "{screen}");
 }

@@ -17,5 +17,6 @@ mod headless;
 mod incidents;
 mod picture;
 mod piped;
+mod release;
 mod scenarios;
 mod screen;

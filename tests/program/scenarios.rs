@@ -128,7 +128,7 @@ impl Watcher {
             copies: 0,
             clock: clock.clone(),
         };
-        let poller = Poller::spawn(client, &Targets::All, INTERVAL, clock.clone(), reports);
+        let poller = Poller::spawn(client, None, &Targets::All, INTERVAL, clock.clone(), reports);
         while let Some(wake) = watcher.open() {
             tokio::select! {
                 Some(report) = reported.recv() => {

@@ -262,3 +262,16 @@ fn a_refresh_goes_out_at_once_while_four_sessions_hang() {
     let limit = std::time::Duration::from_secs(9);
     assert!(at("ok-1") < at("h-1") + limit, "before the first of them times out, after 10 s");
 }
+
+#[test]
+fn the_live_view_is_copied_and_shown_nowhere() {
+    let api = Api::serve(ONE);
+    let mut terminal = Terminal::keepwatch(&api, &[ID], &[], 100, 30);
+    terminal.wait_for("RUNNING");
+    terminal.press("yl");
+    let told = terminal.wait_told("a copy", |told| !told.clipboard.is_empty());
+    terminal.wait_for("live view URL sent to the terminal");
+    assert!(!told.clipboard.is_empty());
+    terminal.press("q");
+    terminal.leaks_nothing(&api, &[]);
+}

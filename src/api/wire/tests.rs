@@ -403,3 +403,14 @@ proptest! {
         let _ = (fresh(&body, &asked()), sessions(&list), projects(&list), error_message(&body));
     }
 }
+
+#[test]
+fn of_the_debug_urls_the_live_view_alone_is_taken() {
+    let body = br#"{"debuggerFullscreenUrl":"https://live/full?token=t","debuggerUrl":"https://live/","wsUrl":"wss://x","pages":[]}"#;
+    let urls = live_view(body).unwrap();
+    assert_eq!(urls.live_view.as_ref().map(Secret::expose), Some("https://live/full?token=t"));
+    assert!(urls.connect.is_none() && !format!("{urls:?}").contains("token=t"));
+    for none in [&b"{}"[..], br#"{"debuggerFullscreenUrl":""}"#, br#"{"debuggerFullscreenUrl":7}"#] {
+        assert!(live_view(none).unwrap().live_view.is_none());
+    }
+}

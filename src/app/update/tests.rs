@@ -159,7 +159,12 @@ impl World {
 
 fn urls() -> ConnectUrls {
     let secret = |text: &str| Some(Secret::new(text.into()));
-    ConnectUrls { connect: secret(CANARY), selenium: secret("http://cAnArY"), signing_key: secret("cAnArY") }
+    ConnectUrls {
+        connect: secret(CANARY),
+        selenium: secret("http://cAnArY"),
+        signing_key: secret("cAnArY"),
+        live_view: None,
+    }
 }
 
 fn timeout() -> Fault {
@@ -373,6 +378,23 @@ fn the_copy_menu_acts_on_the_session_it_was_opened_for() {
         assert_eq!(world.key(keys[last]), effects, "{keys:?}");
         assert_eq!((world.pane(), world.selected()), (Some(Pane::Table), Some("b")));
     }
+}
+
+#[test]
+fn the_live_views_url_is_asked_for_and_copied_apart_from_the_connect_url() {
+    let mut world = World::of(&[("a", 100)]);
+    assert_eq!(world.press("yl"), [Effect::Ask(Ask::LiveView(id("a")))]);
+    assert_eq!(world.press("c"), ask("a"), "each has a request of its own");
+    let urls = ConnectUrls {
+        live_view: Some(Secret::new("https://live.example/?x".into())),
+        ..ConnectUrls::default()
+    };
+    let copied = world.report(Request::LiveView(id("a")), Ok(Reply::LiveView(urls)));
+    assert_eq!(copied, [Effect::Copy(Copyable::LiveView, Secret::new("https://live.example/?x".into()))]);
+    assert_eq!(world.model.wants.len(), 1, "the connect URL is still to come");
+    world.press("yl");
+    world.report(Request::LiveView(id("a")), Ok(Reply::LiveView(ConnectUrls::default())));
+    assert!(world.notice().contains("has no live view URL"), "{}", world.notice());
 }
 
 #[test]

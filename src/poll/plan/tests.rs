@@ -109,7 +109,7 @@ fn word(request: &Request) -> String {
         Request::Session(id) => id.raw().into(),
         Request::List(list) => list.status().raw().into(),
         Request::Projects => "projects".into(),
-        Request::Fresh(id) | Request::Release(id) => format!("fresh {}", id.raw()),
+        Request::Fresh(id) | Request::LiveView(id) | Request::Release(id) => format!("fresh {}", id.raw()),
     }
 }
 
@@ -578,7 +578,7 @@ proptest! {
                         Request::List(_) => Outcome::Listed(members.map(|(_, name)| id(name)).collect()),
                         Request::Projects => Outcome::Projects,
                         Request::Session(_) | Request::Fresh(_) if how & 1 == 0 => Outcome::Ended,
-                        Request::Session(_) | Request::Fresh(_) | Request::Release(_) => Outcome::Alive,
+                        Request::Session(_) | Request::Fresh(_) | Request::LiveView(_) | Request::Release(_) => Outcome::Alive,
                     };
                     let outcome = faults.get(usize::from(how) / 2).map_or(good, Outcome::Failed);
                     let die = f64::from(more) / 255.0;

@@ -1,0 +1,146 @@
+//! Releasing a session, on the screen and on the command line, and what a read-only keepwatch can not do.
+
+use std::time::Instant;
+
+use keepwatch::simulator::Hit;
+
+use crate::harness::{Api, Terminal, wait_until};
+use crate::piped::{End, Headless};
+
+const ID: &str = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de";
+
+const ONE: &str = r#"
+[rules]
+release_delay = "1s"
+[[session]]
+id = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de"
+created = "-2m"
+timeout = "15m"
+keep_alive = true
+metadata = { owner = "checkout-e2e" }
+"#;
+
+fn posts(api: &Api) -> Vec<Hit> {
+    api.log().into_iter().filter(|hit| hit.method == "POST").collect()
+}
+
+fn run(api: &Api, args: &[&str]) -> End {
+    Headless::start(api, args).end(api)
+}
+
+#[test]
+fn x_releases_the_session_that_the_question_names_and_the_verdict_says_so() {
+    let api = Api::serve(ONE);
+    let mut terminal = Terminal::keepwatch(&api, &["-i", "1s"], &[], 120, 40);
+    terminal.wait_for("RUNNING");
+    terminal.press("x");
+    let question = terminal.wait_for("Release this session?");
+    for part in [ID, "of checkout-e2e", "running for 2m", "the last 4 characters of its id: ____"] {
+        assert!(question.contains(part), "{part} is not in\n{question}");
+    }
+    terminal.press("b3dX\r");
+    terminal.wait_for("nothing was released");
+    assert_eq!(posts(&api), []);
+    terminal.press("b3de\r");
+    terminal.wait_for("RELEASING (asked ");
+    let end = terminal.wait_for("release asked from here at ");
+    assert!(end.contains("COMPLETED"), "{end}");
+    assert_eq!(posts(&api).len(), 1);
+    terminal.press("q");
+    terminal.leaks_nothing(&api, &[]);
+}
+
+#[test]
+fn a_release_that_the_api_refuses_stays_on_the_row_with_its_message() {
+    let api = Api::serve(&format!(
+        "{ONE}\n[[fault]]\non = \"release\"\nstatus = 409\nmessage = \"Session is locked\"\n"
+    ));
+    let mut terminal = Terminal::keepwatch(&api, &["-i", "1s"], &[], 120, 40);
+    terminal.wait_for("RUNNING");
+    terminal.press("xb3de\r");
+    terminal.wait_for("Session is locked");
+    terminal.wait_until("the row", |screen| {
+        let screen = screen.contents();
+        screen.contains("release failed") && screen.contains("RUNNING") && screen.contains("⚑ 1")
+    });
+    assert_eq!(posts(&api).len(), 1, "409 is no reason to ask again");
+    terminal.press("q");
+    terminal.end_restored();
+}
+
+#[test]
+fn a_release_goes_out_at_once_while_the_polls_wait_out_a_rest_of_minutes() {
+    let api = Api::serve(&format!(
+        "{ONE}\n[[fault]]\nfrom = \"1s\"\non = \"list\"\nstatus = 429\nretry_after = \"300s\"\n"
+    ));
+    let mut terminal = Terminal::keepwatch(&api, &["-i", "1s"], &[], 120, 40);
+    terminal.wait_for("RUNNING");
+    terminal.wait_for("rate limited");
+    terminal.press("xb3de");
+    terminal.wait_for("its id: b3de");
+    #[expect(clippy::disallowed_methods, reason = "how long it takes is what is asked here")]
+    let now = Instant::now;
+    let before = now();
+    terminal.press("\r");
+    wait_until("the POST", || !posts(&api).is_empty());
+    let took = before.elapsed();
+    assert!(took.as_millis() < 100, "{took:?}");
+    terminal.press("q");
+    terminal.end_restored();
+}
+
+#[test]
+fn a_release_that_meets_a_failing_server_is_asked_again_until_it_goes() {
+    let api = Api::serve(&format!(
+        "{ONE}\n[[fault]]\non = \"release\"\ncount = 2\nstatus = 503\nmessage = \"Try later\"\n"
+    ));
+    let end = run(&api, &["release", ID, "--confirm", "b3de"]);
+    assert_eq!(end.code, Some(0), "{}", end.err);
+    assert!(end.err.contains("Try later") && end.err.contains("asked again in"), "{}", end.err);
+    assert!(end.out.contains("release of 6512bd43-d9ca-4e02-9a67-91f2c1a0b3de asked"), "{}", end.out);
+    assert_eq!(posts(&api).len(), 3);
+}
+
+#[test]
+fn the_command_releases_nothing_without_the_right_answer() {
+    let api = Api::serve(ONE);
+    let unasked = run(&api, &["release", ID]);
+    assert_eq!(unasked.code, Some(2), "{}", unasked.err);
+    assert!(unasked.err.contains("--confirm"), "{}", unasked.err);
+    let wrong = run(&api, &["release", ID, "--confirm", "6512"]);
+    assert_eq!(wrong.code, Some(1), "{}", wrong.err);
+    let nobody = run(&api, &["release", "nobody", "--confirm", "body"]);
+    assert_eq!(nobody.code, Some(4), "{}", nobody.err);
+    assert_eq!(posts(&api), []);
+}
+
+#[test]
+fn on_a_terminal_the_command_asks() {
+    let api = Api::serve(ONE);
+    let mut terminal = Terminal::keepwatch(&api, &["release", ID], &[], 100, 12);
+    let question = terminal.wait_for("characters of its id release it:");
+    assert!(question.contains("of checkout-e2e, running for 2m"), "{question}");
+    terminal.press("b3de\n");
+    terminal.wait_for("asked; the API says RUNNING, and may for some seconds");
+    assert_eq!(posts(&api).len(), 1);
+    terminal.end();
+}
+
+#[test]
+fn where_it_is_read_only_nothing_leads_to_a_post() {
+    let api = Api::serve(ONE);
+    for (args, env) in [(vec!["--read-only"], None), (vec![], Some(("KEEPWATCH_READ_ONLY", "1")))] {
+        let args: Vec<&str> = args.into_iter().chain(["-i", "1s"]).collect();
+        let env: Vec<(&str, &str)> = env.into_iter().collect();
+        let mut terminal = Terminal::keepwatch(&api, &args, &env, 120, 40);
+        terminal.wait_for("RUNNING");
+        terminal.press("x");
+        terminal.wait_for("read-only");
+        terminal.press("b3de\r");
+        terminal.press("q");
+        terminal.end();
+    }
+    let refused = run(&api, &["release", ID, "--confirm", "b3de", "--read-only"]);
+    assert_eq!(refused.code, Some(2), "{}", refused.err);
+    assert_eq!(posts(&api), []);
+}
