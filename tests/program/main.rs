@@ -19,3 +19,4 @@ mod picture;
 mod piped;
 mod scenarios;
 mod screen;
+mod simulate;
