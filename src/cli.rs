@@ -311,6 +311,24 @@ pub struct Simulate {
     /// Add so many made-up sessions, at most 100000
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=100_000))]
     pub sessions: u32,
+    /// How many sessions may run at once; creating one more answers 429 [default: the scenario's, else 25]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub concurrency: Option<u32>,
+    /// The project's plan: creating a keep-alive session answers 403 on the free one [default: the scenario's, else
+    /// paid]
+    #[arg(long, value_enum, value_name = "free|paid", hide_possible_values = true)]
+    pub plan: Option<Plan>,
+    /// How long a session goes on after its release was asked for [default: the scenario's, else 2s]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub release_delay: Option<Duration>,
+}
+
+/// What the simulated project is paid for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[expect(missing_docs, reason = "clap would print each variant's sentence below the option")]
+pub enum Plan {
+    Free,
+    Paid,
 }
 
 /// The subcommands' names, in the order of the help.

@@ -3,8 +3,8 @@
 use super::interruption::Interruption;
 use super::{failed, print, script};
 use crate::clock::Clock;
-use crate::config::{Exit, Refusal, SimulateConfig};
-use crate::simulator::{Options, Simulator};
+use crate::config::{self, Exit, Refusal, SimulateConfig};
+use crate::simulator::{self, Options, Simulator, Span};
 
 /// Serves until the program is interrupted.
 ///
@@ -12,7 +12,20 @@ use crate::simulator::{Options, Simulator};
 /// The port can not be had.
 pub async fn simulate(config: SimulateConfig) -> Result<Exit, Refusal> {
     let mut interruption = Interruption::new()?;
-    let script = script(&config.scenario)?;
+    let mut script = script(&config.scenario)?;
+    if let Some(concurrency) = config.concurrency {
+        script.project.concurrency = concurrency;
+    }
+    if let Some(plan) = config.plan {
+        script.project.plan = match plan {
+            config::Plan::Free => simulator::Plan::Free,
+            config::Plan::Paid => simulator::Plan::Paid,
+        };
+    }
+    if let Some(delay) = config.release_delay {
+        script.rules.release_delay = Span(delay);
+    }
+    let project = script.project.id.clone();
     let (name, about) = (script.name.clone(), script.about.clone());
     let options = Options { port: config.port, key: None, sessions: config.sessions };
     let simulator = Simulator::start(Clock::system(), script, options).map_err(|error| {
@@ -26,7 +39,8 @@ pub async fn simulate(config: SimulateConfig) -> Result<Exit, Refusal> {
         "A simulated Browserbase API at {url}, until Ctrl-C. It takes any key.\n\
          Scenario {name}: {about}\n\n\
          export BROWSERBASE_BASE_URL={url}\n\
-         export BROWSERBASE_API_KEY=bb_test_simulated\n"
+         export BROWSERBASE_API_KEY=bb_test_simulated\n\
+         export BROWSERBASE_PROJECT_ID={project}\n"
     ))?;
     interruption.heard().await;
     drop(interruption);

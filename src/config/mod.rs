@@ -14,7 +14,7 @@ use crate::watch::Thresholds;
 use crate::watch::cost::Rates;
 use crate::watch::evidence;
 
-pub use crate::cli::Goal;
+pub use crate::cli::{Goal, Plan};
 pub use endpoint::Endpoint;
 
 /// What to do, all of it valid.
@@ -197,6 +197,12 @@ pub struct SimulateConfig {
     pub scenario: String,
     /// How many sessions are made up beside it.
     pub sessions: usize,
+    /// How many may run at once, if not as many as the scenario says.
+    pub concurrency: Option<u32>,
+    /// The project's plan, if not the scenario's.
+    pub plan: Option<Plan>,
+    /// How long a release takes to show, if not as long as the scenario says.
+    pub release_delay: Option<Duration>,
 }
 
 /// What is watched.

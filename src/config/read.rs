@@ -76,9 +76,11 @@ impl Config {
                 let screen = screen(&attention, &rates, bell, read_only, &look, env);
                 Ok(Self::Demo(DemoConfig { scenario, speed, interval, screen }))
             }
-            Some(Command::Simulate(Simulate { port, scenario, sessions })) => {
+            Some(Command::Simulate(simulate)) => {
+                let Simulate { port, scenario, sessions, concurrency, plan, release_delay } = simulate;
                 let sessions = usize::try_from(sessions).unwrap_or(usize::MAX);
-                Ok(Self::Simulate(SimulateConfig { port, scenario, sessions }))
+                let config = SimulateConfig { port, scenario, sessions, concurrency, plan, release_delay };
+                Ok(Self::Simulate(config))
             }
         }
     }

@@ -20,3 +20,4 @@ mod piped;
 mod release;
 mod scenarios;
 mod screen;
+mod simulate;

@@ -82,6 +82,18 @@ fn what_watches_without_a_screen_takes_its_options_and_any_word_for_an_id() {
 }
 
 #[test]
+fn what_is_not_said_of_the_simulated_project_is_left_to_the_scenario() {
+    let Ok(Config::Simulate(simulate)) = config(&["simulate"], &[]) else { panic!() };
+    assert_eq!((simulate.concurrency, simulate.plan, simulate.release_delay), (None, None, None));
+    let args = ["simulate", "--concurrency", "3", "--plan", "free", "--release-delay", "1m"];
+    let Ok(Config::Simulate(simulate)) = config(&args, &[]) else { panic!() };
+    assert_eq!(
+        (simulate.concurrency, simulate.plan, simulate.release_delay),
+        (Some(3), Some(cli::Plan::Free), Some(MIN))
+    );
+}
+
+#[test]
 fn the_look_follows_the_options_then_the_environment() {
     let look = |args: &[&str], vars: &[(&str, &str)]| {
         let look = watch(args, vars).screen.look;

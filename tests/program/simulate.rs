@@ -1,0 +1,234 @@
+//! `keepwatch simulate` as other programs see it: asked over plain HTTP, its replies held against the public schemas.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::harness::{PROGRAM, clean_env, wait_until};
+
+/// A `keepwatch simulate` on a free port, which ends with this.
+pub(crate) struct Simulated {
+    pub(crate) url: String,
+    pub(crate) project: String,
+    child: Child,
+}
+
+impl Simulated {
+    pub(crate) fn start(args: &[&str]) -> Self {
+        let mut child = Command::new(PROGRAM)
+            .arg("simulate")
+            .args(args)
+            .env_clear()
+            .envs(clean_env())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let exports: BTreeMap<String, String> = lines
+            .map(Result::unwrap)
+            .filter_map(|line| {
+                let (name, value) = line.strip_prefix("export ")?.split_once('=')?;
+                Some((name.to_owned(), value.to_owned()))
+            })
+            .take(3)
+            .collect();
+        let export = |name: &str| exports[name].clone();
+        Self { url: export("BROWSERBASE_BASE_URL"), project: export("BROWSERBASE_PROJECT_ID"), child }
+    }
+
+    /// The scenario in `toml`, with `args` besides.
+    fn play(toml: &str, args: &[&str]) -> Self {
+        let file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
+        std::fs::write(file.path(), toml).unwrap();
+        let scenario = file.path().to_str().unwrap();
+        Self::start(&[&["--scenario", scenario], args].concat())
+    }
+
+    fn get(&self, path: &str) -> Answer {
+        self.ask("GET", path, None)
+    }
+
+    fn post(&self, path: &str, body: &Value) -> Answer {
+        self.ask("POST", path, Some(body))
+    }
+
+    fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
+        let address = self.url.trim_start_matches("http://");
+        let body = body.map(Value::to_string);
+        let typed = if body.is_some() { "Content-Type: application/json\r\n" } else { "" };
+        let body = body.unwrap_or_default();
+        let length = body.len();
+        let mut stream = TcpStream::connect(address).unwrap();
+        write!(
+            stream,
+            "{method} {path} HTTP/1.1\r\nHost: {address}\r\nX-BB-API-Key: any\r\nConnection: close\r\n\
+             Content-Length: {length}\r\n{typed}\r\n{body}"
+        )
+        .unwrap();
+        let reply = std::io::read_to_string(stream).unwrap();
+        let (head, body) = reply.split_once("\r\n\r\n").unwrap();
+        let mut lines = head.lines();
+        Answer {
+            status: lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap(),
+            headers: lines
+                .filter_map(|line| line.split_once(": "))
+                .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
+                .collect(),
+            body: serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {body}")),
+        }
+    }
+}
+
+impl Drop for Simulated {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+struct Answer {
+    status: u16,
+    headers: BTreeMap<String, String>,
+    body: Value,
+}
+
+impl Answer {
+    /// The body of an answer with this status, which every one of `schemas` allows.
+    fn as_in(self, status: u16, schemas: &[&str]) -> Value {
+        assert_eq!(self.status, status, "{}", self.body);
+        schemas.iter().for_each(|schema| valid(schema, &self.body));
+        self.body
+    }
+
+    /// The message of a refusal with this status.
+    fn refused(self, status: u16) -> String {
+        let body = self.as_in(status, &[include_str!("../contract/error.json")]);
+        assert_eq!(body["statusCode"], status);
+        body["message"].as_str().unwrap().to_owned()
+    }
+}
+
+const SESSION: &str = include_str!("../contract/session.json");
+const CREATED: &str = include_str!("../contract/session_created.json");
+const LIVE_URLS: &str = include_str!("../contract/live_urls.json");
+const LOG: &str = include_str!("../contract/session_log.json");
+const PROJECT: &str = include_str!("../contract/project.json");
+const USAGE: &str = include_str!("../contract/usage.json");
+
+fn valid(schema: &str, value: &Value) {
+    let schema: Value = serde_json::from_str(schema).unwrap();
+    let schema = jsonschema::options().should_validate_formats(true).build(&schema).unwrap();
+    schema.validate(value).unwrap_or_else(|error| panic!("{error}: {value}"));
+}
+
+/// One session that runs with a proxy, and one that is over.
+const TWO: &str = r#"
+[[session]]
+id = "busy"
+created = "-5m"
+timeout = "1h"
+proxy = [{ from = "-4m", bytes_per_second = 100 }]
+[[session]]
+id = "over"
+created = "-5m"
+ends = { at = "-1m" }
+[rules]
+pending = "300ms"
+"#;
+
+#[test]
+fn a_keep_alive_session_lives_from_its_creation_to_its_release_by_the_contract() {
+    let api = Simulated::play(TWO, &["--release-delay", "300ms"]);
+    let order = json!({
+        "projectId": api.project, "keepAlive": true, "timeout": 900, "region": "eu-central-1", "proxies": true,
+        "browserSettings": { "context": { "id": "c-1" } }, "userMetadata": { "owner": "growth" },
+    });
+    let created = api.post("/v1/sessions", &order).as_in(201, &[SESSION, CREATED]);
+    assert_eq!((&created["keepAlive"], &created["contextId"]), (&true.into(), &"c-1".into()));
+    let one = format!("/v1/sessions/{}", created["id"].as_str().unwrap());
+    let status = || api.get(&one).as_in(200, &[SESSION])["status"].clone();
+    wait_until("the session runs", || status() == "RUNNING");
+
+    let query = "status=RUNNING&q=user_metadata%5B%27owner%27%5D%3A%27growth%27";
+    let owned = api.get(&format!("/v1/sessions?{query}")).as_in(200, &[]);
+    assert_eq!((owned.as_array().unwrap().len(), &owned[0]["id"]), (1, &created["id"]));
+    valid(SESSION, &owned[0]);
+    api.get(&format!("{one}/debug")).as_in(200, &[LIVE_URLS]);
+    assert_eq!(api.get(&format!("{one}/logs")).as_in(200, &[]), json!([]));
+
+    let release = json!({ "status": "REQUEST_RELEASE", "projectId": api.project });
+    let released = api.post(&one, &release).as_in(200, &[SESSION]);
+    assert_eq!(released["status"], "RUNNING", "a release shows later");
+    wait_until("the release shows", || status() == "COMPLETED");
+    let again = api.post(&one, &release).as_in(200, &[SESSION]);
+    assert_eq!((&again["status"], again.get("endedAt").is_some()), (&"COMPLETED".into(), true));
+    assert!(api.get(&format!("{one}/debug")).refused(409).contains("is not running: it is COMPLETED"));
+}
+
+#[test]
+fn what_is_there_besides_keeps_the_contract_too() {
+    let api = Simulated::play(TWO, &[]);
+    api.get("/v1/sessions/busy/debug").as_in(200, &[LIVE_URLS]);
+    let logs = api.get("/v1/sessions/busy/logs").as_in(200, &[]);
+    assert_eq!(logs.as_array().unwrap().len(), 1);
+    valid(LOG, &logs[0]);
+    let projects = api.get("/v1/projects").as_in(200, &[]);
+    assert_eq!((projects.as_array().unwrap().len(), &projects[0]["id"]), (1, &api.project.clone().into()));
+    let project = format!("/v1/projects/{}", api.project);
+    assert_eq!(api.get(&project).as_in(200, &[PROJECT]), projects[0]);
+    let usage = api.get(&format!("{project}/usage")).as_in(200, &[USAGE]);
+    assert!(
+        usage["browserMinutes"].as_u64().unwrap() >= 9 && usage["proxyBytes"].as_u64().unwrap() >= 24_000
+    );
+}
+
+#[test]
+fn a_full_project_and_the_free_plan_refuse_what_the_api_refuses() {
+    let api = Simulated::play(TWO, &["--concurrency", "2", "--plan", "free"]);
+    assert_eq!(api.get("/v1/projects").body[0]["concurrency"], 2);
+    let keep_alive = api.post("/v1/sessions", &json!({ "keepAlive": true })).refused(403);
+    assert_eq!(keep_alive, "Keep alive sessions are not supported on the FREE plan");
+    api.post("/v1/sessions", &json!({ "timeout": 901 })).refused(403);
+
+    api.post("/v1/sessions", &json!({})).as_in(201, &[SESSION, CREATED]);
+    let full = api.post("/v1/sessions", &json!({}));
+    for (header, value) in [
+        ("retry-after", "60"),
+        ("x-ratelimit-limit", "2"),
+        ("x-ratelimit-remaining", "0"),
+        ("x-ratelimit-reset", "60"),
+    ] {
+        assert_eq!(full.headers[header], value, "{header}");
+    }
+    assert_eq!(
+        full.refused(429),
+        "You've exceeded your max concurrent sessions limit (limit 2, currently 2). Please contact support to \
+         increase your limit."
+    );
+}
+
+#[test]
+fn what_is_wrong_is_said_in_the_apis_words() {
+    let api = Simulated::play(TWO, &[]);
+    for (method, path, body, status, message) in [
+        ("POST", "/v1/sessions", json!({ "timeout": 21_601 }), 400, "body/timeout must be <= 21600"),
+        ("POST", "/v1/sessions", json!({ "timeout": 59 }), 400, "body/timeout must be >= 60"),
+        ("POST", "/v1/sessions/busy", json!({}), 400, "body must have required property 'status'"),
+        (
+            "POST",
+            "/v1/sessions/none",
+            json!({ "status": "REQUEST_RELEASE" }),
+            404,
+            "Session with id none not found",
+        ),
+        ("DELETE", "/v1/sessions/busy", json!({}), 405, "Method DELETE not allowed"),
+        ("POST", "/v1/contexts", json!({}), 404, "Route POST:/v1/contexts not found"),
+    ] {
+        let said = api.ask(method, path, Some(&body)).refused(status);
+        assert!(said.starts_with(message), "{said}");
+    }
+    assert_eq!(api.ask("POST", "/v1/sessions", None).refused(415), "Unsupported Media Type: undefined");
+}
