@@ -15,6 +15,8 @@ pub struct Expect {
     pub within: Span,
     /// Whether the reader copies its connect URL, several times.
     pub copied: bool,
+    /// Whether the reader releases it.
+    pub released: bool,
     /// The status that is seen last.
     pub status: Option<String>,
     /// Names of events that come in this order; others may lie between.
@@ -47,11 +49,14 @@ impl Expect {
         if self.within.0.is_zero() {
             return Err(format!("what is expected of {of} needs a `within`, such as 20s"));
         }
-        let of_one =
-            self.copied || self.status.is_some() || self.verdict.is_some() || !self.screen.is_empty();
+        let of_one = self.copied
+            || self.released
+            || self.status.is_some()
+            || self.verdict.is_some()
+            || !self.screen.is_empty();
         if self.session.is_none() && of_one {
             return Err(
-                "what is expected has `copied`, `status`, `verdict` or `screen` only with a `session`".into(),
+                "what is expected has `copied`, `released`, `status`, `verdict` or `screen` only with a `session`".into(),
             );
         }
         if let Some(twice) = self.events.iter().find(|event| self.never.contains(event)) {

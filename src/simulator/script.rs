@@ -61,6 +61,7 @@
 //! session = "checkout"          # the name or id of a session with an id; else of what concerns all
 //! within = "20s"                # from the start: by then all of this holds
 //! copied = false                # true: the reader copies its connect URL, several times
+//! released = false              # true: the reader releases it
 //! status = "COMPLETED"          # the last that is seen
 //! events = ["first_seen", "ended", "flagged"] # in this order; others may lie between
 //! never = ["metadata_changed"]  # up to `within`
@@ -88,15 +89,21 @@ use super::session::Session;
 const BUILTIN: &[(&str, &str)] = &[
     ("default", include_str!("../../assets/scenarios/default.toml")),
     ("I01", include_str!("../../assets/scenarios/I01.toml")),
+    ("I02", include_str!("../../assets/scenarios/I02.toml")),
+    ("I03", include_str!("../../assets/scenarios/I03.toml")),
+    ("I04", include_str!("../../assets/scenarios/I04.toml")),
     ("I05", include_str!("../../assets/scenarios/I05.toml")),
     ("I06", include_str!("../../assets/scenarios/I06.toml")),
     ("I07", include_str!("../../assets/scenarios/I07.toml")),
     ("I08", include_str!("../../assets/scenarios/I08.toml")),
     ("I09", include_str!("../../assets/scenarios/I09.toml")),
+    ("I10", include_str!("../../assets/scenarios/I10.toml")),
     ("I11", include_str!("../../assets/scenarios/I11.toml")),
     ("I12", include_str!("../../assets/scenarios/I12.toml")),
+    ("I13", include_str!("../../assets/scenarios/I13.toml")),
     ("I14", include_str!("../../assets/scenarios/I14.toml")),
     ("I15", include_str!("../../assets/scenarios/I15.toml")),
+    ("I16", include_str!("../../assets/scenarios/I16.toml")),
     ("I17", include_str!("../../assets/scenarios/I17.toml")),
 ];
 

@@ -20,15 +20,21 @@ macro_rules! shown {
 
 shown! {
     i01_the_screen_says_what_an_early_end_was_not: "I01",
+    i02_the_screen_names_what_ended_together: "I02",
+    i03_the_screen_says_who_has_the_only_slot: "I03",
+    i04_the_screen_says_rate_limited_and_when_the_next_try_is: "I04",
     i05_the_screen_says_what_the_api_answered: "I05",
     i06_the_screen_says_that_a_timeout_is_the_projects_default: "I06",
     i07_the_screen_says_what_a_leaked_session_costs: "I07",
     i08_the_screen_warns_before_a_timeout: "I08",
     i09_the_screen_says_that_nothing_moves: "I09",
+    i10_the_screen_says_releasing_until_it_ends: "I10",
     i11_the_screen_says_how_to_get_a_fresh_connect_url: "I11",
     i12_the_screen_says_no_more_than_the_api: "I12",
+    i13_the_screen_sums_up_short_sessions: "I13",
     i14_the_screen_goes_on_showing_an_end: "I14",
     i15_the_screen_says_that_a_session_is_overdue: "I15",
+    i16_the_screen_keeps_a_failed_release: "I16",
     i17_the_screen_says_that_another_session_appeared: "I17",
 }
 
@@ -49,6 +55,12 @@ fn show(name: &str) {
         select(&mut terminal, script.id_of(expect.session.as_deref().unwrap()).unwrap());
         if expect.copied {
             terminal.press("c");
+        }
+        if expect.released {
+            let id = script.id_of(expect.session.as_deref().unwrap()).unwrap();
+            terminal.press("x");
+            terminal.wait_for("Release this session?");
+            terminal.press(&format!("{}\r", &id[id.len() - 4..]));
         }
         has_all(&terminal, name, expect);
     }
