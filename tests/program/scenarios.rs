@@ -27,7 +27,7 @@ const LONG: Duration = Duration::from_secs(60);
 const COPIES: usize = 3;
 
 /// Every name that an event can have: a misspelt one in a file would never come, and `never` would hold.
-const EVENTS: [&str; 23] = [
+const EVENTS: [&str; 25] = [
     "first_seen",
     "status_changed",
     "ended",
