@@ -200,7 +200,7 @@ pub const BINDINGS: &[Binding] = &[
     Binding {
         keys: "H",
         actions: &[(letter('H'), Action::HideMetadata)],
-        help: "hide metadata and labels (on a shared screen), show them",
+        help: "hide metadata and owners (on a shared screen), show them",
         hint: None,
     },
     Binding { keys: "!", actions: &[(letter('!'), Action::Failures)], help: "past failures", hint: None },

@@ -11,7 +11,7 @@ use super::rows::{Rows, Sort};
 use crate::clock::{Moment, Timestamp};
 use crate::config::{Targets, Zone};
 use crate::poll::{Ask, Report};
-use crate::session::{Secret, SessionId};
+use crate::session::{MetadataPath, Secret, SessionId};
 use crate::view::Theme;
 use crate::watch::cost::Rates;
 use crate::watch::{Event, Fleet, Record, Seq, Thresholds};
@@ -29,6 +29,8 @@ pub struct Settings {
     pub rates: Rates,
     /// Whether a new flag rings the bell.
     pub bell: bool,
+    /// Where the metadata says whose a session is.
+    pub owner_key: Option<MetadataPath>,
     /// In which zone times are shown.
     pub zone: Zone,
     /// Colours and glyphs.
@@ -261,7 +263,7 @@ impl Model {
     #[must_use]
     pub fn new(settings: Settings, size: (u16, u16)) -> Self {
         Self {
-            fleet: Fleet::new(settings.thresholds.clone()),
+            fleet: Fleet::new(settings.thresholds.clone()).with_owner_key(settings.owner_key.clone()),
             settings,
             rows: Rows::default(),
             selected: None,

@@ -19,8 +19,8 @@ pub enum SortBy {
     Status,
     /// By the id.
     Session,
-    /// By the short name.
-    Label,
+    /// By whose it is.
+    Owner,
     /// By the region.
     Region,
     /// The youngest first.
@@ -37,8 +37,8 @@ impl SortBy {
             Self::Left => Self::Proxy,
             Self::Proxy => Self::Status,
             Self::Status => Self::Session,
-            Self::Session => Self::Label,
-            Self::Label => Self::Region,
+            Self::Session => Self::Owner,
+            Self::Owner => Self::Region,
             Self::Region => Self::Age,
             Self::Age => Self::Left,
         }
@@ -51,7 +51,7 @@ impl SortBy {
             Self::Left => "time left",
             Self::Status => "status",
             Self::Session => "session",
-            Self::Label => "label",
+            Self::Owner => "owner",
             Self::Region => "region",
             Self::Age => "age",
             Self::Proxy => "proxy bytes",
@@ -262,7 +262,7 @@ fn key(record: &Record, by: SortBy) -> Key<'_> {
         }
         SortBy::Status => Key::Text(session.map(|session| session.status.raw())),
         SortBy::Session => Key::Text(Some(record.id.raw())),
-        SortBy::Label => Key::Text(record.label.as_ref().map(text::Untrusted::raw)),
+        SortBy::Owner => Key::Text(record.owner.as_ref().map(text::Untrusted::raw)),
         SortBy::Region => {
             Key::Text(session.and_then(|session| session.region.as_ref()).map(|region| region.raw()))
         }

@@ -9,7 +9,7 @@ use std::fmt;
 use std::time::Duration;
 
 pub use crate::clock::Zone;
-use crate::session::{Secret, SessionId};
+use crate::session::{MetadataPath, Secret, SessionId};
 use crate::watch::Thresholds;
 use crate::watch::cost::Rates;
 use crate::watch::evidence;
@@ -60,6 +60,8 @@ pub struct ScreenConfig {
     pub rates: Rates,
     /// Whether a new flag rings the bell.
     pub bell: bool,
+    /// Where the metadata says whose a session is.
+    pub owner_key: Option<MetadataPath>,
     /// Times in which zone.
     pub zone: Zone,
     /// Colours and glyphs.

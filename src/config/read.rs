@@ -8,7 +8,7 @@ use super::{
     Refusal, ScreenConfig, SimulateConfig, Targets, WaitConfig, WatchConfig, Zone, usage,
 };
 use crate::cli::{self, Api, Color, Command, Demo, Events, Explain, Format, Get, Simulate, Wait, Watch};
-use crate::session::{Secret, SessionId};
+use crate::session::{MetadataPath, Secret, SessionId};
 use crate::text;
 use crate::watch::cost::Rates;
 use crate::watch::{Thresholds, evidence};
@@ -52,7 +52,7 @@ impl Config {
                 let targets = targets(&watch.ids, verbatim)?;
                 let endpoint = endpoint(&watch.api, env)?;
                 let key = key(watch.api.api_key_file.as_deref(), env)?;
-                let screen = screen(&watch.attention, &watch.rates, watch.bell, &watch.look, env);
+                let screen = screen(&watch.attention, &watch.rates, watch.bell, &watch.look, env)?;
                 Ok(Self::Watch(WatchConfig { targets, interval: watch.interval, endpoint, key, screen }))
             }
             Some(Command::Get(get)) => get_config(&get, env).map(Self::Get),
@@ -60,7 +60,7 @@ impl Config {
             Some(Command::Wait(wait)) => wait_config(&wait, env).map(Self::Wait),
             Some(Command::Explain(explain)) => explain_config(&explain, env).map(Self::Explain),
             Some(Command::Demo(Demo { scenario, speed, interval, attention, rates, bell, look })) => {
-                let screen = screen(&attention, &rates, bell, &look, env);
+                let screen = screen(&attention, &rates, bell, &look, env)?;
                 Ok(Self::Demo(DemoConfig { scenario, speed, interval, screen }))
             }
             Some(Command::Simulate(Simulate { port, scenario, sessions })) => {
@@ -219,15 +219,17 @@ fn screen(
     bell: bool,
     look: &cli::Look,
     env: &Environment,
-) -> ScreenConfig {
+) -> Result<ScreenConfig, Refusal> {
     let zone = zone(look.utc);
-    ScreenConfig {
+    let owner_key = look.owner_key.as_deref().map(MetadataPath::parse).transpose();
+    Ok(ScreenConfig {
         thresholds: thresholds(attention),
         rates: self::rates(rates),
         bell,
+        owner_key: owner_key.map_err(|sentence| usage(format!("--owner-key: {sentence}")))?,
         zone,
         look: self::look(look, env),
-    }
+    })
 }
 
 fn rates(rates: &cli::Rates) -> Rates {

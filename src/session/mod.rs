@@ -7,6 +7,7 @@
 
 mod fault;
 mod metadata;
+mod path;
 mod secret;
 
 use std::fmt;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use fault::{Fault, FaultKind};
 pub use metadata::Metadata;
+pub use path::MetadataPath;
 pub use secret::Secret;
 
 use crate::clock::Timestamp;

@@ -44,8 +44,8 @@ pub struct Record {
     pub flags: Vec<(Flag, Seq)>,
     /// The session with the same metadata that appeared after its end.
     pub successor: Option<SessionId>,
-    /// Its short name, from its metadata.
-    pub label: Option<Untrusted>,
+    /// Whose it is, from its metadata.
+    pub owner: Option<Untrusted>,
     /// Whether its newest reply was of a list.
     pub(super) from_list: bool,
     /// The newest list that had it, by its number.
@@ -165,7 +165,7 @@ impl Record {
             longest_gap: Duration::ZERO,
             flags: Vec::new(),
             successor: None,
-            label: None,
+            owner: None,
             from_list: false,
             listed: 0,
             counted_short: false,

@@ -40,6 +40,7 @@ fn settings(targets: Targets) -> Settings {
         thresholds: Thresholds::default(),
         rates: Rates::default(),
         bell: false,
+        owner_key: None,
         zone: Zone::Utc,
         theme: view::Theme::colored(),
         host: None,
