@@ -164,7 +164,7 @@ pub const BINDINGS: &[Binding] = &[
     Binding {
         keys: "/",
         actions: &[(letter('/'), Action::Filter)],
-        help: "filter by words",
+        help: "filter: words, status:error, meta.run.id:abc, ! negates",
         hint: Some("filter"),
     },
     Binding {

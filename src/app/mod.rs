@@ -7,6 +7,7 @@
 //!   run: the only select!, and the only place where effects happen
 //! ```
 
+mod filter;
 mod flags;
 pub mod keys;
 mod model;
@@ -14,8 +15,10 @@ mod observe;
 mod press;
 mod rows;
 mod run;
+mod typing;
 mod update;
 
+pub use filter::{Filter, Mistake};
 pub use flags::KnownFlags;
 pub use model::{Effect, Focus, Message, Model, Notice, Pane, Part, Settings, Tone, Want};
 pub use observe::Observed;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crossterm::event::KeyEvent;
 use tui_input::Input as Line;
 
+use super::filter::{Filter, Mistake};
 use super::flags::KnownFlags;
 use super::keys::Copyable;
 use super::rows::{Rows, Sort};
@@ -78,8 +79,8 @@ pub struct Model {
     pub focus: Focus,
     /// The order of the table.
     pub sort: Sort,
-    /// The words that rows must have.
-    pub filter: String,
+    /// Which rows are shown.
+    pub filter: Filter,
     /// A line to the reader, for a while.
     pub notice: Option<Notice>,
     /// Whether polling rests because the reader said so.
@@ -106,7 +107,9 @@ pub enum Focus {
         /// What is typed.
         line: Line,
         /// The filter to return to.
-        before: String,
+        before: Filter,
+        /// Why what is typed can not be read, if it can not.
+        mistake: Option<Mistake>,
     },
     /// The copy menu: which entry is marked, and for which session.
     Copy {
@@ -276,7 +279,7 @@ impl Model {
             flagged_only: false,
             focus: Focus::Pane(Pane::Table),
             sort: Sort::default(),
-            filter: String::new(),
+            filter: Filter::default(),
             notice: None,
             paused: false,
             hide_metadata: false,

@@ -3,6 +3,7 @@
 use std::cmp::{Ordering, Reverse};
 use std::collections::HashMap;
 
+use super::filter::Filter;
 use super::flags::KnownFlags;
 use crate::clock::Timestamp;
 use crate::session::{Phase, SessionId, Status};
@@ -113,8 +114,8 @@ pub struct Row {
 /// Which sessions the table shows.
 #[derive(Clone, Copy, Debug)]
 pub struct Choice<'a> {
-    /// Words that each must have.
-    pub words: &'a str,
+    /// What each must have.
+    pub filter: &'a Filter,
     /// Only those with flags that are not known.
     pub flagged_only: bool,
     /// The flags that are.
@@ -135,14 +136,13 @@ impl Rows {
     /// The sessions of `fleet` that are chosen, sorted.
     #[must_use]
     pub fn of(fleet: &Fleet, sort: Sort, choice: &Choice<'_>) -> Self {
-        let words: Vec<String> = choice.words.split_whitespace().map(str::to_lowercase).collect();
         let mut counts = Counts::default();
         let mut chosen: Vec<(&Record, Key<'_>)> = Vec::with_capacity(fleet.len());
         for record in fleet.records() {
             count(&mut counts, record);
             let flagged = !record.flags.is_empty() && choice.known.has_news(record);
             counts.flagged = counts.flagged.saturating_add(usize::from(flagged));
-            let wanted = (flagged || !choice.flagged_only) && words.iter().all(|word| matches(record, word));
+            let wanted = (flagged || !choice.flagged_only) && choice.filter.takes(record);
             if wanted || choice.read == Some(&record.id) {
                 chosen.push((record, key(record, sort.by)));
             }
@@ -212,18 +212,6 @@ fn count(counts: &mut Counts, record: &Record) {
         None => &mut counts.waiting,
     };
     *place = place.saturating_add(1);
-}
-
-/// Whether a word stands anywhere in what the row shows. `word` is in lower case.
-fn matches(record: &Record, word: &str) -> bool {
-    let has = |text: &str| text.to_lowercase().contains(word);
-    has(record.id.raw())
-        || record.session.as_ref().is_some_and(|session| {
-            has(session.status.raw())
-                || session.region.as_ref().is_some_and(|region| has(region.raw()))
-                || session.context.as_ref().is_some_and(|context| has(context.raw()))
-                || session.metadata.as_ref().is_some_and(|metadata| has(metadata.json()))
-        })
 }
 
 /// What a row is sorted by. What does not depend on the time of day: the order of a countdown is that of its end.

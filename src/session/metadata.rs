@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::MetadataPath;
+use super::{MetadataPath, seek};
 use crate::text::{self, Untrusted};
 
 /// The longest metadata that is kept, in bytes. Browserbase takes less than 512 characters.
@@ -100,6 +100,11 @@ impl Metadata {
             })
         };
         chosen.filter(filled).or_else(named).or_else(stamped)
+    }
+
+    /// Whether a value at `path` (`run.id`, in any case), or below it, passes `test`; an empty path is the whole.
+    pub fn any_at(&self, path: &str, mut test: impl FnMut(&str) -> bool) -> bool {
+        seek::any_at(&self.0, path, &mut test)
     }
 
     /// All of it on one line, `key value  path.to.key value`, at most `columns` wide.

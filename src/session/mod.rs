@@ -9,6 +9,7 @@ mod fault;
 mod metadata;
 mod path;
 mod secret;
+mod seek;
 
 use std::fmt;
 use std::time::Duration;

@@ -241,7 +241,7 @@ pub(super) fn draw_note(buffer: &mut Buffer, area: Rect, model: &Model, rows: u1
         let (shown, all) = (model.rows.len(), model.rows.counts().all());
         parts.push(vec![
             span("filter ", theme.faint()),
-            span(text::shown(&model.filter, 40), theme.coming()),
+            span(text::shown(model.filter.text(), 40), theme.coming()),
             span(
                 format!(" {shown} of {all}{}", if area.width < 60 { "" } else { " (Esc clears)" }),
                 theme.faint(),

@@ -52,9 +52,10 @@ fn missing(fleet: &mut Fleet, text: &str) {
 }
 
 /// All that have these words.
-fn words(words: &str) -> Choice<'_> {
+fn words(words: &str) -> Choice<'static> {
     static KNOWN: std::sync::LazyLock<KnownFlags> = std::sync::LazyLock::new(KnownFlags::default);
-    Choice { words, flagged_only: false, known: &KNOWN, read: None }
+    let filter = Box::leak(Box::new(Filter::parse(words).unwrap()));
+    Choice { filter, flagged_only: false, known: &KNOWN, read: None }
 }
 
 #[test]
