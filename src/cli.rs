@@ -94,6 +94,9 @@ pub struct Api {
 /// How the screen looks.
 #[derive(Debug, Args)]
 pub struct Look {
+    /// Where the metadata says whose a session is, as run.id [default: owner, label, name …, or a known tool's stamp]
+    #[arg(long, value_name = "PATH")]
+    pub owner_key: Option<String>,
     /// Show times in UTC
     #[arg(long)]
     pub utc: bool,

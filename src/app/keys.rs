@@ -166,7 +166,7 @@ pub const BINDINGS: &[Binding] = &[
     Binding {
         keys: "/",
         actions: &[(letter('/'), Action::Filter)],
-        help: "filter by words",
+        help: "filter: words, status:error, meta.run.id:abc, ! negates",
         hint: Some("filter"),
     },
     Binding {
@@ -208,7 +208,7 @@ pub const BINDINGS: &[Binding] = &[
     Binding {
         keys: "H",
         actions: &[(letter('H'), Action::HideMetadata)],
-        help: "hide metadata and labels (on a shared screen), show them",
+        help: "hide metadata and owners (on a shared screen), show them",
         hint: None,
     },
     Binding { keys: "!", actions: &[(letter('!'), Action::Failures)], help: "past failures", hint: None },

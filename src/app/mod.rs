@@ -7,6 +7,7 @@
 //!   run: the only select!, and the only place where effects happen
 //! ```
 
+mod filter;
 mod flags;
 pub mod keys;
 mod model;
@@ -15,8 +16,10 @@ mod press;
 mod release;
 mod rows;
 mod run;
+mod typing;
 mod update;
 
+pub use filter::{Filter, Mistake};
 pub use flags::KnownFlags;
 pub use model::{Effect, Focus, Message, Model, Notice, Pane, Part, Settings, Slots, Tone, Want};
 pub use observe::Observed;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crossterm::event::KeyEvent;
 use tui_input::Input as Line;
 
+use super::filter::{Filter, Mistake};
 use super::flags::KnownFlags;
 use super::keys::Copyable;
 use super::rows::{Rows, Sort};
@@ -12,7 +13,7 @@ use crate::api::Releaser;
 use crate::clock::{Moment, Timestamp};
 use crate::config::{Targets, Zone};
 use crate::poll::{Ask, Report};
-use crate::session::{Secret, SessionId};
+use crate::session::{MetadataPath, Secret, SessionId};
 use crate::view::Theme;
 use crate::watch::cost::Rates;
 use crate::watch::{Event, Fleet, Record, Seq, Thresholds};
@@ -30,6 +31,8 @@ pub struct Settings {
     pub rates: Rates,
     /// Whether a new flag rings the bell.
     pub bell: bool,
+    /// Where the metadata says whose a session is.
+    pub owner_key: Option<MetadataPath>,
     /// In which zone times are shown.
     pub zone: Zone,
     /// Colours and glyphs.
@@ -79,8 +82,8 @@ pub struct Model {
     pub focus: Focus,
     /// The order of the table.
     pub sort: Sort,
-    /// The words that rows must have.
-    pub filter: String,
+    /// Which rows are shown.
+    pub filter: Filter,
     /// A line to the reader, for a while.
     pub notice: Option<Notice>,
     /// Whether polling rests because the reader said so.
@@ -124,7 +127,9 @@ pub enum Focus {
         /// What is typed.
         line: Line,
         /// The filter to return to.
-        before: String,
+        before: Filter,
+        /// Why what is typed can not be read, if it can not.
+        mistake: Option<Mistake>,
     },
     /// The copy menu: which entry is marked, and for which session.
     Copy {
@@ -291,7 +296,7 @@ impl Model {
     #[must_use]
     pub fn new(settings: Settings, size: (u16, u16)) -> Self {
         Self {
-            fleet: Fleet::new(settings.thresholds.clone()),
+            fleet: Fleet::new(settings.thresholds.clone()).with_owner_key(settings.owner_key.clone()),
             settings,
             rows: Rows::default(),
             selected: None,
@@ -304,7 +309,7 @@ impl Model {
             flagged_only: false,
             focus: Focus::Pane(Pane::Table),
             sort: Sort::default(),
-            filter: String::new(),
+            filter: Filter::default(),
             notice: None,
             paused: false,
             hide_metadata: false,

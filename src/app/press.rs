@@ -2,16 +2,15 @@
 //!
 //! ```text
 //!   KeyEvent ──► focus ─┬─ table, details ──► keys::action ──► act
-//!                       ├─ filter ──────────► edit_filter
+//!                       ├─ filter ──────────► edit_filter (typing)
 //!                       ├─ copy menu ───────► choose_copy
 //!                       ├─ help, failures ──► scroll_popup
 //!                       └─ a shown URL ─────► any key hides it
 //! ```
 
-use crossterm::event::{Event as TermEvent, KeyCode, KeyEvent, KeyModifiers};
-use tui_input::backend::crossterm::EventHandler as _;
-use tui_input::{Input as Line, InputRequest};
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
+use super::filter::Filter;
 use super::keys::{self, Action, COPY_MENU, Copyable};
 use super::model::{Effect, Focus, Model, Pane, Part, Tone, Want};
 use super::rows::Sort;
@@ -24,8 +23,6 @@ use crate::watch::evidence;
 
 /// How many fresh URLs may be on their way.
 pub(super) const MOST_WANTS: usize = 8;
-/// The longest filter, in characters.
-pub(super) const LONGEST_FILTER: usize = 200;
 
 impl Model {
     pub(super) fn pressed(&mut self, key: KeyEvent, now: Moment) -> Vec<Effect> {
@@ -73,7 +70,7 @@ impl Model {
             }
             Action::Back => match pane {
                 Pane::Table if !self.filter.is_empty() => {
-                    self.filter.clear();
+                    self.filter = Filter::default();
                     self.arrange();
                 }
                 Pane::Table if self.flagged_only => return self.act(Action::Flagged, pane, now),
@@ -145,12 +142,7 @@ impl Model {
                 self.say(now, Tone::Plain, text.into());
                 return vec![Effect::Ask(Ask::Now)];
             }
-            Action::Filter => {
-                self.focus =
-                    Focus::Filter { line: Line::new(self.filter.clone()), before: self.filter.clone() };
-                self.show_selected();
-                return vec![Effect::TakePaste(true)];
-            }
+            Action::Filter => return self.type_filter(),
             Action::Sort => self.sort_by(Sort { by: self.sort.by.next(), reversed: false }, now),
             Action::Reverse => self.sort_by(Sort { reversed: !self.sort.reversed, ..self.sort }, now),
             Action::HideMetadata => {
@@ -281,38 +273,6 @@ impl Model {
         } else {
             vec![Effect::Copy(Copyable::Dashboard, Secret::new(page))]
         }
-    }
-
-    fn edit_filter(&mut self, key: KeyEvent) -> Vec<Effect> {
-        let Focus::Filter { line, before } = &mut self.focus else { return Vec::new() };
-        match key.code {
-            KeyCode::Enter => {}
-            KeyCode::Esc => self.filter = std::mem::take(before),
-            _ => {
-                let was = line.clone();
-                line.handle_event(&TermEvent::Key(key));
-                if line.value().chars().count() > LONGEST_FILTER {
-                    *line = was; // Ctrl-Y, too, makes it longer
-                }
-                self.filter = line.value().to_owned();
-                self.arrange();
-                return Vec::new();
-            }
-        }
-        self.focus = Focus::Pane(Pane::Table);
-        self.arrange();
-        vec![Effect::TakePaste(false)]
-    }
-
-    /// Pasted text goes into the filter, where one is typed; anywhere else it would be a row of commands.
-    pub(super) fn pasted(&mut self, text: &str) {
-        let Focus::Filter { line, .. } = &mut self.focus else { return };
-        let room = LONGEST_FILTER.saturating_sub(line.value().chars().count());
-        for letter in text.chars().filter(|letter| !letter.is_control()).take(room) {
-            line.handle(InputRequest::InsertChar(letter));
-        }
-        self.filter = line.value().to_owned();
-        self.arrange();
     }
 
     fn choose_copy(&mut self, key: KeyEvent, now: Moment) -> Vec<Effect> {

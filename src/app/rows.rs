@@ -3,6 +3,7 @@
 use std::cmp::{Ordering, Reverse};
 use std::collections::HashMap;
 
+use super::filter::Filter;
 use super::flags::KnownFlags;
 use crate::clock::Timestamp;
 use crate::session::{Phase, SessionId, Status};
@@ -19,8 +20,8 @@ pub enum SortBy {
     Status,
     /// By the id.
     Session,
-    /// By the short name.
-    Label,
+    /// By whose it is.
+    Owner,
     /// By the region.
     Region,
     /// The youngest first.
@@ -37,8 +38,8 @@ impl SortBy {
             Self::Left => Self::Proxy,
             Self::Proxy => Self::Status,
             Self::Status => Self::Session,
-            Self::Session => Self::Label,
-            Self::Label => Self::Region,
+            Self::Session => Self::Owner,
+            Self::Owner => Self::Region,
             Self::Region => Self::Age,
             Self::Age => Self::Left,
         }
@@ -51,7 +52,7 @@ impl SortBy {
             Self::Left => "time left",
             Self::Status => "status",
             Self::Session => "session",
-            Self::Label => "label",
+            Self::Owner => "owner",
             Self::Region => "region",
             Self::Age => "age",
             Self::Proxy => "proxy bytes",
@@ -113,8 +114,8 @@ pub struct Row {
 /// Which sessions the table shows.
 #[derive(Clone, Copy, Debug)]
 pub struct Choice<'a> {
-    /// Words that each must have.
-    pub words: &'a str,
+    /// What each must have.
+    pub filter: &'a Filter,
     /// Only those with flags that are not known.
     pub flagged_only: bool,
     /// The flags that are.
@@ -137,7 +138,6 @@ impl Rows {
     /// The sessions of `fleet` that are chosen, sorted.
     #[must_use]
     pub fn of(fleet: &Fleet, sort: Sort, choice: &Choice<'_>) -> Self {
-        let words: Vec<String> = choice.words.split_whitespace().map(str::to_lowercase).collect();
         let mut counts = Counts::default();
         let mut chosen: Vec<(&Record, Key<'_>)> = Vec::with_capacity(fleet.len());
         let mut next_end: Option<(Timestamp, &SessionId)> = None;
@@ -150,7 +150,7 @@ impl Rows {
             }
             let flagged = !record.flags.is_empty() && choice.known.has_news(record);
             counts.flagged = counts.flagged.saturating_add(usize::from(flagged));
-            let wanted = (flagged || !choice.flagged_only) && words.iter().all(|word| matches(record, word));
+            let wanted = (flagged || !choice.flagged_only) && choice.filter.takes(record);
             if wanted || choice.read == Some(&record.id) {
                 chosen.push((record, key(record, sort.by)));
             }
@@ -235,18 +235,6 @@ fn count(counts: &mut Counts, record: &Record) {
     *place = place.saturating_add(1);
 }
 
-/// Whether a word stands anywhere in what the row shows. `word` is in lower case.
-fn matches(record: &Record, word: &str) -> bool {
-    let has = |text: &str| text.to_lowercase().contains(word);
-    has(record.id.raw())
-        || record.session.as_ref().is_some_and(|session| {
-            has(session.status.raw())
-                || session.region.as_ref().is_some_and(|region| has(region.raw()))
-                || session.context.as_ref().is_some_and(|context| has(context.raw()))
-                || session.metadata.as_ref().is_some_and(|metadata| has(metadata.json()))
-        })
-}
-
 /// What a row is sorted by. What does not depend on the time of day: the order of a countdown is that of its end.
 enum Key<'a> {
     Left(u8, Option<Timestamp>, Reverse<Option<Timestamp>>),
@@ -283,7 +271,7 @@ fn key(record: &Record, by: SortBy) -> Key<'_> {
         }
         SortBy::Status => Key::Text(session.map(|session| session.status.raw())),
         SortBy::Session => Key::Text(Some(record.id.raw())),
-        SortBy::Label => Key::Text(record.label.as_ref().map(text::Untrusted::raw)),
+        SortBy::Owner => Key::Text(record.owner.as_ref().map(text::Untrusted::raw)),
         SortBy::Region => {
             Key::Text(session.and_then(|session| session.region.as_ref()).map(|region| region.raw()))
         }

@@ -165,7 +165,7 @@ impl Model {
     pub(crate) fn choice(&self) -> Choice<'_> {
         let reads = matches!(self.focus.pane(), Pane::Lower(_) | Pane::Full(_));
         let read = self.selected.as_ref().filter(|_| reads);
-        Choice { words: &self.filter, flagged_only: self.flagged_only, known: &self.known, read }
+        Choice { filter: &self.filter, flagged_only: self.flagged_only, known: &self.known, read }
     }
 
     pub(super) fn select(&mut self, place: usize) {

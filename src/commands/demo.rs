@@ -35,6 +35,7 @@ pub async fn demo(config: DemoConfig, env: Env) -> Result<Exit, Refusal> {
         thresholds: config.screen.thresholds,
         rates: config.screen.rates,
         bell: config.screen.bell,
+        owner_key: config.screen.owner_key,
         zone: config.screen.zone,
         theme: config.screen.look.into(),
         host: None,

@@ -75,8 +75,8 @@ fn question(session: &Session, id: &SessionId, now: Timestamp, ascii: bool) -> R
         let end = "the last four characters of its id";
         return Err(super::usage(&format!("nobody can be asked here: give --confirm with {end}")));
     }
-    let whose = session.metadata.as_ref().and_then(|metadata| metadata.label());
-    let whose = whose.map(|label| format!(" of {}", label.shown(40))).unwrap_or_default();
+    let whose = session.metadata.as_ref().and_then(|metadata| metadata.owner(None));
+    let whose = whose.map(|owner| format!(" of {}", owner.shown(40))).unwrap_or_default();
     let ran = session.started.and_then(|started| now.signed_duration_since(started).to_std().ok());
     let ran = ran.map(|ran| format!(", running for {}", text::age(ran))).unwrap_or_default();
     let text = format!(

@@ -20,6 +20,7 @@ pub async fn watch(config: WatchConfig, env: Env) -> Result<Exit, Refusal> {
         thresholds: config.screen.thresholds,
         rates: config.screen.rates,
         bell: config.screen.bell,
+        owner_key: config.screen.owner_key,
         zone: config.screen.zone,
         theme: config.screen.look.into(),
         host: (!config.endpoint.is_public()).then(|| config.endpoint.host()),

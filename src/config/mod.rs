@@ -9,7 +9,7 @@ use std::fmt;
 use std::time::Duration;
 
 pub use crate::clock::Zone;
-use crate::session::{Secret, SessionId};
+use crate::session::{MetadataPath, Secret, SessionId};
 use crate::watch::Thresholds;
 use crate::watch::cost::Rates;
 use crate::watch::evidence;
@@ -64,6 +64,8 @@ pub struct ScreenConfig {
     pub bell: bool,
     /// Whether nothing can be released.
     pub read_only: bool,
+    /// Where the metadata says whose a session is.
+    pub owner_key: Option<MetadataPath>,
     /// Times in which zone.
     pub zone: Zone,
     /// Colours and glyphs.

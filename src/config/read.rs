@@ -10,7 +10,7 @@ use super::{
 use crate::cli::{
     self, Api, Color, Command, Demo, Events, Explain, Format, Get, Release, Simulate, Wait, Watch,
 };
-use crate::session::{Secret, SessionId};
+use crate::session::{MetadataPath, Secret, SessionId};
 use crate::text;
 use crate::watch::cost::Rates;
 use crate::watch::{Thresholds, evidence};
@@ -55,7 +55,7 @@ impl Config {
                 let endpoint = endpoint(&watch.api, env)?;
                 let key = key(watch.api.api_key_file.as_deref(), env)?;
                 let screen =
-                    screen(&watch.attention, &watch.rates, watch.bell, watch.read_only, &watch.look, env);
+                    screen(&watch.attention, &watch.rates, watch.bell, watch.read_only, &watch.look, env)?;
                 Ok(Self::Watch(WatchConfig { targets, interval: watch.interval, endpoint, key, screen }))
             }
             Some(Command::Get(get)) => get_config(&get, env).map(Self::Get),
@@ -73,7 +73,7 @@ impl Config {
                 read_only,
                 look,
             })) => {
-                let screen = screen(&attention, &rates, bell, read_only, &look, env);
+                let screen = screen(&attention, &rates, bell, read_only, &look, env)?;
                 Ok(Self::Demo(DemoConfig { scenario, speed, interval, screen }))
             }
             Some(Command::Simulate(simulate)) => {
@@ -250,16 +250,18 @@ fn screen(
     read_only: bool,
     look: &cli::Look,
     env: &Environment,
-) -> ScreenConfig {
+) -> Result<ScreenConfig, Refusal> {
     let zone = zone(look.utc);
-    ScreenConfig {
+    let owner_key = look.owner_key.as_deref().map(MetadataPath::parse).transpose();
+    Ok(ScreenConfig {
         thresholds: thresholds(attention),
         rates: self::rates(rates),
         bell,
         read_only: read_only || is_read_only(env),
+        owner_key: owner_key.map_err(|sentence| usage(format!("--owner-key: {sentence}")))?,
         zone,
         look: self::look(look, env),
-    }
+    })
 }
 
 fn rates(rates: &cli::Rates) -> Rates {

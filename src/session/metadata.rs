@@ -8,13 +8,14 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::{MetadataPath, seek};
 use crate::text::{self, Untrusted};
 
 /// The longest metadata that is kept, in bytes. Browserbase takes less than 512 characters.
 const LONGEST: usize = 16 * 1024;
 
-/// Keys whose value names the work, best first.
-const LABELS: [&str; 7] = ["label", "name", "owner", "job", "task", "run", "title"];
+/// Keys whose value says whose it is, best first.
+const NAMES: [&str; 7] = ["owner", "label", "name", "job", "task", "run", "title"];
 
 /// Stamps that known tools leave: the tool is the owner.
 const STAMPS: [&str; 3] = ["browse_cli", "mcp", "stagehand"];
@@ -80,12 +81,15 @@ impl Metadata {
         entries
     }
 
-    /// A short name for the session: the value of a key that names work, else a known tool's stamp, else the first
-    /// text. `None` where there is none.
+    /// Whose session it is: what is at `key`, else the value of a key that names work, else a known tool's stamp.
+    /// `None` where there is none.
     #[must_use]
-    pub fn label(&self) -> Option<Untrusted> {
-        let Some(Value::Object(map)) = self.tree() else { return None };
-        let named = LABELS.iter().find_map(|key| map.get(*key).and_then(leaf));
+    pub fn owner(&self, key: Option<&MetadataPath>) -> Option<Untrusted> {
+        let tree = self.tree()?;
+        let chosen = key.and_then(|path| path.find(&tree)).and_then(leaf);
+        let Value::Object(map) = &tree else { return None };
+        let filled = |owner: &Untrusted| !owner.is_empty();
+        let named = || NAMES.iter().find_map(|key| map.get(*key).and_then(leaf).filter(filled));
         let stamped = || {
             STAMPS.iter().find_map(|stamp| {
                 map.iter()
@@ -95,9 +99,12 @@ impl Metadata {
                     .map(|_| Untrusted::new(*stamp))
             })
         };
-        let open = || map.iter().filter(|(key, _)| !text::is_secret_name(key));
-        let first = || open().find_map(|(_, value)| value.as_str().map(Untrusted::new));
-        named.or_else(stamped).or_else(first).filter(|label| !label.is_empty())
+        chosen.filter(filled).or_else(named).or_else(stamped)
+    }
+
+    /// Whether a value at `path` (`run.id`, in any case), or below it, passes `test`; an empty path is the whole.
+    pub fn any_at(&self, path: &str, mut test: impl FnMut(&str) -> bool) -> bool {
+        seek::any_at(&self.0, path, &mut test)
     }
 
     /// All of it on one line, `key value  path.to.key value`, at most `columns` wide.
@@ -182,13 +189,27 @@ mod tests {
     }
 
     #[test]
-    fn a_label_is_a_name_then_a_stamp_then_the_first_text() {
-        let label = |json| Metadata::new(json).label().map(|label| label.line());
-        assert_eq!(label(r#"{"env":"prod","name":"checkout"}"#).as_deref(), Some("checkout"));
-        assert_eq!(label(r#"{"env":"prod","mcp":"true"}"#).as_deref(), Some("mcp"));
-        assert_eq!(label(r#"{"env":"prod","n":7}"#).as_deref(), Some("prod"));
-        assert_eq!(label(r#"{"n":true}"#), None);
-        assert_eq!(label("{}"), None);
+    fn an_owner_is_what_is_at_the_key_then_a_name_then_a_stamp() {
+        let key = MetadataPath::parse("run.id").unwrap();
+        let by = |json, key| Metadata::new(json).owner(key).map(|owner| owner.line());
+        let owner = |json| by(json, None);
+        assert_eq!(owner(r#"{"env":"prod","name":"checkout"}"#).as_deref(), Some("checkout"));
+        assert_eq!(owner(r#"{"name":"checkout","owner":"growth"}"#).as_deref(), Some("growth"));
+        assert_eq!(owner(r#"{"owner":"","name":"checkout"}"#).as_deref(), Some("checkout"));
+        assert_eq!(owner(r#"{"env":"prod","mcp":"true"}"#).as_deref(), Some("mcp"));
+        assert_eq!(owner(r#"{"env":"prod","by":"stagehand-3"}"#).as_deref(), Some("stagehand"));
+        for nobody in [r#"{"env":"prod","n":7}"#, r#"{"n":true}"#, "{}", "[1]", "{"] {
+            assert_eq!(owner(nobody), None, "{nobody}");
+        }
+        for (json, expected) in [
+            (r#"{"owner":"growth","run":{"id":"c-881"}}"#, "c-881"),
+            (r#"{"owner":"growth","run":{"id":881}}"#, "881"),
+            (r#"{"owner":"growth","run":{"id":""}}"#, "growth"),
+            (r#"{"owner":"growth","run":{"id":{"a":1}}}"#, "growth"),
+            (r#"{"mcp":true,"run":{}}"#, "mcp"),
+        ] {
+            assert_eq!(by(json, Some(&key)).as_deref(), Some(expected), "{json}");
+        }
     }
 
     #[test]
@@ -196,8 +217,9 @@ mod tests {
         let metadata = Metadata::new(
             r#"{"signing_key":"cAnArY","url":"wss://c/?signingKey=cAnArY","n":{"token":["cAnArY"]}}"#,
         );
-        let label = metadata.label().map(|label| label.line()).unwrap_or_default();
-        let shown = format!("{} {label}", metadata.line(400));
+        let named = Metadata::new(r#"{"owner":"wss://c/?signingKey=cAnArY"}"#);
+        let owner = named.owner(None).map(|owner| owner.line()).unwrap_or_default();
+        let shown = format!("{} {owner}", metadata.line(400));
         assert!(!shown.contains("cAnArY"), "{shown}");
     }
 

@@ -7,7 +7,9 @@
 
 mod fault;
 mod metadata;
+mod path;
 mod secret;
+mod seek;
 
 use std::fmt;
 use std::time::Duration;
@@ -16,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 pub use fault::{Fault, FaultKind};
 pub use metadata::Metadata;
+pub use path::MetadataPath;
 pub use secret::Secret;
 
 use crate::clock::Timestamp;

@@ -45,7 +45,7 @@ pub(super) fn content(column: Column, cell: &Cell<'_>, width: u16) -> Text {
             Line::from(vec![glyph, Span::raw(" "), word])
         }
         Column::Session => text::fit(&cell.record.id.start(cell.row.id_columns), room).into(),
-        Column::Label => cell.record.label.as_ref().map_or_else(nothing, |label| label.shown(room).into()),
+        Column::Owner => cell.record.owner.as_ref().map_or_else(nothing, |owner| owner.shown(room).into()),
         Column::Region => {
             let region = session.and_then(|session| session.region.as_ref());
             region.map_or_else(nothing, |region| Line::styled(region.shown(room), region_look(region, theme)))

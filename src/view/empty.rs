@@ -66,7 +66,7 @@ fn reason(model: &Model, now: Moment) -> (String, Style, Vec<String>) {
         } else {
             format!("{count} sessions are hidden by it")
         };
-        let title = format!("no session matches “{}”", text::shown(&model.filter, 40));
+        let title = format!("no session matches “{}”", text::shown(model.filter.text(), 40));
         return (title, theme.strong(), vec![format!("{hidden}; Esc clears the filter")]);
     }
     let next = header::next_try(model, now).unwrap_or_default();

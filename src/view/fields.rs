@@ -279,6 +279,12 @@ impl Fields<'_> {
             },
         );
         self.page.pair(("keep-alive", keep), ("region", region));
+        let owner = match &self.record.owner {
+            _ if self.model.hide_metadata => Line::styled("hidden; H shows it", theme.faint()),
+            Some(owner) => owner.shown(self.page.room()).into(),
+            None => self.dash(),
+        };
+        self.page.field("owner", owner);
         match session.proxy_bytes {
             Some(bytes) => {
                 let sum = cost::estimate(self.model.settings.rates.of_bytes(bytes));

@@ -56,6 +56,7 @@ pub(super) fn blank(targets: Targets) -> Model {
         thresholds: Thresholds::default(),
         rates: Rates::default(),
         bell: false,
+        owner_key: None,
         zone: Zone::Utc,
         theme: Theme::colored(),
         host: None,

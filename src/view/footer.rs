@@ -2,12 +2,14 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::style::{Modifier, Style};
-use ratatui::text::{Line, Span};
+use ratatui::style::Style;
+use ratatui::text::{Line as Text, Span};
+use tui_input::Input as Line;
 
 use super::ink::{self, span};
+use super::typed;
 use crate::app::keys::{Action, BINDINGS, Binding, bindings};
-use crate::app::{Focus, Model, Pane, Tone};
+use crate::app::{Focus, Mistake, Model, Pane, Tone};
 use crate::text;
 
 /// The last hints to go: what leads to all others, and the way out.
@@ -16,14 +18,12 @@ const LAST: [Action; 2] = [Action::Quit, Action::Help];
 const OF_THE_TABLE: [Action; 3] = [Action::Open, Action::Filter, Action::Sort];
 /// What keys do to the marked event's session.
 const OF_AN_EVENT: [Action; 2] = [Action::Open, Action::CopyMenu];
-/// More of a filter than any screen shows.
-const LONGEST: usize = 1000;
 
 /// Draws the footer.
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model) {
     let inner = Rect { width: area.width.saturating_sub(2), ..ink::indent(area, 1) };
-    if let Focus::Filter { line, .. } = &model.focus {
-        return draw_filter(buffer, inner, line, model);
+    if let Focus::Filter { line, mistake, .. } = &model.focus {
+        return draw_filter(buffer, inner, line, mistake.as_ref(), model);
     }
     if model.notice.is_some() {
         return draw_notice(buffer, inner, model);
@@ -44,37 +44,20 @@ pub(super) fn draw_notice(buffer: &mut Buffer, area: Rect, model: &Model) {
         Tone::Plain => ("·", Style::new()),
         Tone::Bad => (theme.cross(), theme.bad()),
     };
-    ink::write(buffer, area, &Line::styled(format!("{mark} {}", notice.text), style));
+    ink::write(buffer, area, &Text::styled(format!("{mark} {}", notice.text), style));
 }
 
-/// The filter with a cell for the cursor. Its end stays in view, for it is typed there.
-fn draw_filter(buffer: &mut Buffer, area: Rect, line: &tui_input::Input, model: &Model) {
+/// The filter, and what comes of it or what is wrong with it.
+fn draw_filter(buffer: &mut Buffer, area: Rect, line: &Line, mistake: Option<&Mistake>, model: &Model) {
     let theme = model.settings.theme;
-    let note =
-        format!("{} of {} · Enter keeps it, Esc drops it", model.rows.len(), model.rows.counts().all());
-    let note =
-        if text::width(&note).saturating_mul(2) < usize::from(area.width) { note } else { String::new() };
-    let room = usize::from(area.width).saturating_sub(text::width(&note)).saturating_sub(4);
-    let cursor = line.value().char_indices().nth(line.cursor()).map_or(line.value().len(), |(at, _)| at);
-    let (before, after) = line.value().split_at_checked(cursor).unwrap_or((line.value(), ""));
-    let (before, after) = (text::shown(before, LONGEST), text::shown(after, LONGEST));
-    let mut start = before.as_str();
-    while text::width(start) > room {
-        let mut letters = start.chars();
-        letters.next();
-        start = letters.as_str();
-    }
-    let under = after.chars().next().map_or_else(|| " ".into(), String::from);
-    let rest = after.get(under.len()..).unwrap_or_default();
-    let rest = text::fit(rest, room.saturating_sub(text::width(start)));
-    let spans = vec![
-        span("/", theme.strong()),
-        Span::raw(start.to_owned()),
-        span(under, Style::new().add_modifier(Modifier::REVERSED)),
-        Span::raw(rest),
-    ];
-    ink::write(buffer, area, &spans.into());
-    ink::write_right(buffer, area, &Line::styled(note, theme.faint()));
+    let Some(mistake) = mistake else {
+        let (shown, all) = (model.rows.len(), model.rows.counts().all());
+        let note = span(format!("{shown} of {all} · Enter keeps it, Esc drops it"), theme.faint());
+        let fits = text::width(&note.content).saturating_mul(2) < usize::from(area.width);
+        return typed::draw(buffer, area, "/", line, None, fits.then_some(note), theme);
+    };
+    let bad = Some(mistake.at.clone());
+    typed::draw_wrong(buffer, area, "/", line, bad, &mistake.sentence, theme);
 }
 
 /// Hints for `pane`; `None` where there is no session that keys could speak of.

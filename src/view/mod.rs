@@ -7,7 +7,8 @@
 //!     │    └─ empty     why there is no row
 //!     ├─ details   everything about one session: fields, written on a page
 //!     ├─ timeline  what happened, to it or to all
-//!     ├─ footer    keys, a line to the reader, the filter
+//!     ├─ footer    keys, a line to the reader
+//!     │    └─ typed     a line that is being typed
 //!     └─ popup     help, copy menu, failures, a URL
 //!   theme    colours and glyphs          ink    writing into cells
 //! ```
@@ -27,6 +28,7 @@ mod popup;
 mod table;
 mod theme;
 mod timeline;
+mod typed;
 
 #[cfg(test)]
 mod fixture;

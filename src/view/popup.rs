@@ -211,7 +211,7 @@ fn draw_question(buffer: &mut Buffer, screen: Rect, model: &Model, id: &SessionI
     let theme = model.settings.theme;
     let room = room(screen).max(8);
     let record = model.fleet.get(id);
-    let whose = record.and_then(|record| record.label.as_ref()).filter(|_| !model.hide_metadata);
+    let whose = record.and_then(|record| record.owner.as_ref()).filter(|_| !model.hide_metadata);
     let whose = whose.map_or_else(
         || "of nobody that its metadata names".into(),
         |label| format!("of {}", label.shown(40)),

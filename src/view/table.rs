@@ -21,8 +21,8 @@ pub(super) enum Column {
     Status,
     /// The shortest start of the id that tells it from the others.
     Session,
-    /// The short name from the metadata.
-    Label,
+    /// Whose it is, by the metadata.
+    Owner,
     /// Where it runs.
     Region,
     /// Whether it outlives its connection.
@@ -65,8 +65,8 @@ const COLUMNS: [Spec; 13] = [
     Spec { sort: Some(SortBy::Status), ..spec(Column::Status, "STATUS", 60, 11) },
     Spec { sort: Some(SortBy::Session), ..spec(Column::Session, "SESSION", 0, 8) },
     // Below 100 columns it comes where there is room.
-    Spec { screen: (60, 99), sort: Some(SortBy::Label), ..spec(Column::Label, "LABEL", 60, 0) },
-    Spec { sort: Some(SortBy::Label), ..spec(Column::Label, "LABEL", 100, 8) },
+    Spec { screen: (60, 99), sort: Some(SortBy::Owner), ..spec(Column::Owner, "OWNER", 60, 0) },
+    Spec { sort: Some(SortBy::Owner), ..spec(Column::Owner, "OWNER", 100, 8) },
     Spec { sort: Some(SortBy::Region), ..spec(Column::Region, "REGION", 100, 14) },
     spec(Column::Keep, "KEEP", 60, 4),
     Spec { sort: Some(SortBy::Age), right: true, ..spec(Column::Age, "AGE", 60, 6) },
@@ -91,12 +91,12 @@ enum Growth {
 /// In this order.
 const GROWTH: [Growth; 9] = [
     Growth::Widen(Column::Left, 20),
-    Growth::Add(Column::Label, 10),
+    Growth::Add(Column::Owner, 10),
     Growth::Air,
     Growth::Widen(Column::Session, LONGEST_ID),
-    Growth::Widen(Column::Label, 12),
+    Growth::Widen(Column::Owner, 12),
     Growth::Widen(Column::Rate, 16),
-    Growth::Widen(Column::Label, 14),
+    Growth::Widen(Column::Owner, 14),
     Growth::Add(Column::Metadata, 16),
     Growth::Widen(Column::Metadata, u16::MAX),
 ];
@@ -115,7 +115,7 @@ fn place(screen: u16, id: u16, metadata: bool) -> Vec<(Spec, u16, u16)> {
     let mut chosen: Vec<(Spec, u16)> = COLUMNS
         .iter()
         .filter(|spec| (spec.screen.0..=spec.screen.1).contains(&screen))
-        .filter(|spec| metadata || !matches!(spec.column, Column::Label | Column::Metadata))
+        .filter(|spec| metadata || !matches!(spec.column, Column::Owner | Column::Metadata))
         .map(|spec| (*spec, spec.least))
         .collect();
     let mut gap = 1_u16;
@@ -241,7 +241,7 @@ pub(super) fn draw_note(buffer: &mut Buffer, area: Rect, model: &Model, rows: u1
         let (shown, all) = (model.rows.len(), model.rows.counts().all());
         parts.push(vec![
             span("filter ", theme.faint()),
-            span(text::shown(&model.filter, 40), theme.coming()),
+            span(text::shown(model.filter.text(), 40), theme.coming()),
             span(
                 format!(" {shown} of {all}{}", if area.width < 60 { "" } else { " (Esc clears)" }),
                 theme.faint(),

@@ -10,7 +10,7 @@ use super::fixture::{
     story, text_of,
 };
 use super::*;
-use crate::app::{Focus, Notice, Pane, Part, Sort, SortBy, Tone};
+use crate::app::{Filter, Focus, Notice, Pane, Part, Sort, SortBy, Tone};
 use crate::config::Targets;
 use crate::session::{Fault, FaultKind, List, Project, Secret, Session, SessionId, Status, running};
 use crate::text::Untrusted;
@@ -19,7 +19,7 @@ use crate::watch::{Input, Scope};
 type State = (&'static str, fn() -> Model);
 
 /// Every state that looks different.
-const STATES: [State; 32] = [
+const STATES: [State; 33] = [
     ("calm", calm),
     ("odd", odd),
     ("ended", ended),
@@ -48,6 +48,7 @@ const STATES: [State; 32] = [
     ("filtered", filtered),
     ("filter_without_match", no_match),
     ("typing", typing),
+    ("mistyped", mistyped),
     ("hidden_metadata", || but(calm(), |model| model.hide_metadata = true)),
     ("help", || with_focus(Focus::Help { top: 0, back: Pane::Table })),
     ("copy_menu", || {
@@ -140,22 +141,30 @@ fn out_of_reach() -> Model {
 
 fn filtered() -> Model {
     let mut model = calm();
-    model.filter = "us-west staging".into();
+    model.filter = Filter::parse("us-west staging").unwrap();
     seen(&mut model, []);
     model
 }
 
 fn no_match() -> Model {
     let mut model = calm();
-    model.filter = "nowhere".into();
+    model.filter = Filter::parse("nowhere").unwrap();
     seen(&mut model, []);
     model
 }
 
 fn typing() -> Model {
     let mut model = filtered();
-    let line = tui_input::Input::new(model.filter.clone()).with_cursor(3);
-    model.focus = Focus::Filter { line, before: String::new() };
+    let line = tui_input::Input::new(model.filter.text().to_owned()).with_cursor(3);
+    model.focus = Focus::Filter { line, before: Filter::default(), mistake: None };
+    model
+}
+
+fn mistyped() -> Model {
+    let mut model = filtered();
+    let text = "us-west !colour:red staging";
+    let mistake = Filter::parse(text).err();
+    model.focus = Focus::Filter { line: text.into(), before: Filter::default(), mistake };
     model
 }
 

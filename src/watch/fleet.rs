@@ -16,7 +16,7 @@ use super::timeline::{Seq, Timeline};
 use super::together::Ends;
 use super::verdict::{Evidence, Verdict};
 use crate::clock::{Moment, Timestamp, later};
-use crate::session::{Fault, List, Project, Session, SessionId};
+use crate::session::{Fault, List, MetadataPath, Project, Session, SessionId};
 
 /// How many sessions that are over stay, beside those that the reader named.
 pub(super) const MOST_OVER: usize = 500;
@@ -34,6 +34,8 @@ pub struct Fleet {
     projects: Vec<Project>,
     timeline: Timeline,
     pub(super) thresholds: Thresholds,
+    /// Where the metadata says whose a session is.
+    owner_key: Option<MetadataPath>,
     /// When which session will next be flagged, if nothing happens.
     pub(super) deadlines: BTreeSet<(Timestamp, SessionId)>,
     pub(super) ends: Ends,
@@ -50,6 +52,12 @@ impl Fleet {
     #[must_use]
     pub fn new(thresholds: Thresholds) -> Self {
         Self { thresholds, ..Self::default() }
+    }
+
+    /// The same, with the place in the metadata that says whose a session is.
+    #[must_use]
+    pub fn with_owner_key(self, owner_key: Option<MetadataPath>) -> Self {
+        Self { owner_key, ..self }
     }
 
     /// Takes one input, and says what happened by it.
@@ -208,7 +216,10 @@ impl Fleet {
         let record = self.records.entry(id.clone()).or_insert_with(|| Record::new(id.clone(), false));
         record.listed = list.unwrap_or(record.listed);
         let is_first = record.session.is_none();
-        let Some(taken) = record.take(at, session, list.is_some(), &self.clock) else { return };
+        let Some(taken) = record.take(at, session, list.is_some(), &self.clock, self.owner_key.as_ref())
+        else {
+            return;
+        };
         let has_ended = record.ended.is_some();
         for (when, kind) in taken.news {
             self.tell(Some(&id), when, at.received, kind, out);

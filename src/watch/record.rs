@@ -46,8 +46,8 @@ pub struct Record {
     pub release: Option<Release>,
     /// The session with the same metadata that appeared after its end.
     pub successor: Option<SessionId>,
-    /// Its short name, from its metadata.
-    pub label: Option<Untrusted>,
+    /// Whose it is, from its metadata.
+    pub owner: Option<Untrusted>,
     /// Whether its newest reply was of a list.
     pub(super) from_list: bool,
     /// The newest list that had it, by its number.
@@ -177,7 +177,7 @@ impl Record {
             flags: Vec::new(),
             release: None,
             successor: None,
-            label: None,
+            owner: None,
             from_list: false,
             listed: 0,
             counted_short: false,

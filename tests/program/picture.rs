@@ -70,6 +70,7 @@ async fn model() -> (Model, Moment) {
         thresholds: Thresholds::default(),
         rates: Rates::default(),
         bell: false,
+        owner_key: None,
         zone: Zone::Utc,
         theme: Theme::colored(),
         host: None,

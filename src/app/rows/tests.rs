@@ -52,9 +52,10 @@ fn missing(fleet: &mut Fleet, text: &str) {
 }
 
 /// All that have these words.
-fn words(words: &str) -> Choice<'_> {
+fn words(words: &str) -> Choice<'static> {
     static KNOWN: std::sync::LazyLock<KnownFlags> = std::sync::LazyLock::new(KnownFlags::default);
-    Choice { words, flagged_only: false, known: &KNOWN, read: None }
+    let filter = Box::leak(Box::new(Filter::parse(words).unwrap()));
+    Choice { filter, flagged_only: false, known: &KNOWN, read: None }
 }
 
 #[test]
@@ -79,7 +80,7 @@ fn what_ends_next_comes_first_and_what_has_ended_comes_last_the_newest_end_first
 #[test]
 fn ties_go_by_the_id_in_both_directions_so_that_rows_never_jump() {
     let fleet = fleet(["d", "b", "a", "c"].map(|text| session(text, 0, 900)).to_vec());
-    for by in [SortBy::Left, SortBy::Status, SortBy::Label, SortBy::Region, SortBy::Age, SortBy::Proxy] {
+    for by in [SortBy::Left, SortBy::Status, SortBy::Owner, SortBy::Region, SortBy::Age, SortBy::Proxy] {
         for reversed in [false, true] {
             assert_eq!(order(&fleet, by, reversed), ["a", "b", "c", "d"], "{by:?}");
         }
@@ -89,22 +90,37 @@ fn ties_go_by_the_id_in_both_directions_so_that_rows_never_jump() {
 
 #[test]
 fn each_column_sorts_as_it_reads() {
-    let label = |name: &str| Some(Metadata::new(&format!(r#"{{"name":"{name}"}}"#)));
+    let owner = |name: &str| Some(Metadata::new(&format!(r#"{{"name":"{name}"}}"#)));
     let fleet = fleet(vec![
-        Session { proxy_bytes: Some(5), metadata: label("z"), ..session("a", 30, 900) },
+        Session { proxy_bytes: Some(5), metadata: owner("z"), ..session("a", 30, 900) },
         Session { proxy_bytes: None, region: None, ..session("b", 10, 900) },
         Session {
             proxy_bytes: Some(-7),
             region: Some(Region::EuCentral1),
-            metadata: label("y"),
+            metadata: owner("y"),
             ..session("c", 20, 900)
         },
     ]);
     assert_eq!(order(&fleet, SortBy::Proxy, false), ["a", "c", "b"]);
-    assert_eq!(order(&fleet, SortBy::Label, false), ["c", "a", "b"]);
+    assert_eq!(order(&fleet, SortBy::Owner, false), ["c", "a", "b"]);
     assert_eq!(order(&fleet, SortBy::Region, false), ["c", "a", "b"]);
     assert_eq!(order(&fleet, SortBy::Age, false), ["a", "c", "b"]);
     assert_eq!(order(&fleet, SortBy::Age, true), ["b", "c", "a"]);
+}
+
+#[test]
+fn an_owner_key_decides_the_owner_before_names_do() {
+    let mut fleet = Fleet::new(Thresholds::default())
+        .with_owner_key(Some(crate::session::MetadataPath::parse("run.id").unwrap()));
+    let metadata = Some(Metadata::new(r#"{"owner":"growth","run":{"id":"c-881"}}"#));
+    let session = Session { metadata, ..session("a", 0, 900) };
+    fleet.apply(Input::Seen {
+        at: exchange(1),
+        scope: Scope::One(id("a")),
+        sessions: vec![session],
+        malformed: 0,
+    });
+    assert_eq!(fleet.get(&id("a")).and_then(|it| it.owner.as_ref()).map(|it| it.raw()), Some("c-881"));
 }
 
 #[test]

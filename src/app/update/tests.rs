@@ -1,6 +1,7 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::super::press::{LONGEST_FILTER, MOST_WANTS};
+use super::super::press::MOST_WANTS;
+use super::super::typing::LONGEST_FILTER;
 use super::*;
 use crate::api::Releaser;
 use crate::api::{Fresh, Listing};
@@ -42,6 +43,7 @@ fn settings(targets: Targets) -> Settings {
         thresholds: Thresholds::default(),
         rates: Rates::default(),
         bell: false,
+        owner_key: None,
         zone: Zone::Utc,
         theme: view::Theme::colored(),
         host: None,
@@ -303,7 +305,7 @@ fn the_filter_works_while_it_is_typed_and_enter_keeps_it() {
     assert_eq!(world.press("BET"), [], "letters are no commands here");
     assert_eq!(world.rows(), ["beta"]);
     world.key(KeyCode::Backspace);
-    assert_eq!(world.model.filter, "BE");
+    assert_eq!(world.model.filter.text(), "BE");
     assert_eq!(world.key(KeyCode::Enter), [Effect::TakePaste(false)]);
     assert_eq!((world.pane(), world.rows()), (Some(Pane::Table), vec!["beta"]));
     // Another edit starts from it, and Esc goes back to it.
@@ -312,22 +314,22 @@ fn the_filter_works_while_it_is_typed_and_enter_keeps_it() {
     world.press("alp");
     assert_eq!(world.rows(), ["alpha"]);
     assert_eq!(world.key(KeyCode::Esc), [Effect::TakePaste(false)]);
-    assert_eq!((world.model.filter.as_str(), world.rows()), ("BE", vec!["beta"]));
+    assert_eq!((world.model.filter.text(), world.rows()), ("BE", vec!["beta"]));
     world.key(KeyCode::Esc);
-    assert_eq!((world.model.filter.as_str(), world.rows()), ("", vec!["alpha", "beta"]));
+    assert_eq!((world.model.filter.text(), world.rows()), ("", vec!["alpha", "beta"]));
 }
 
 #[test]
 fn a_paste_is_text_in_the_filter_and_nothing_elsewhere() {
     let mut world = World::of(&[("alpha", 100), ("beta", 200)]);
     assert_eq!(world.tell(Message::Paste("q\n".into())), []);
-    assert_eq!((world.pane(), world.model.filter.as_str()), (Some(Pane::Table), ""));
+    assert_eq!((world.pane(), world.model.filter.text()), (Some(Pane::Table), ""));
     world.press("/a");
     world.tell(Message::Paste("l\u{1b}p\r\nha\t".into()));
-    assert_eq!((world.model.filter.as_str(), world.rows()), ("alpha", vec!["alpha"]));
+    assert_eq!((world.model.filter.text(), world.rows()), ("alpha", vec!["alpha"]));
     world.key(KeyCode::Left);
     world.tell(Message::Paste("🙂".into()));
-    assert_eq!(world.model.filter, "alph🙂a", "at the cursor");
+    assert_eq!(world.model.filter.text(), "alph🙂a", "at the cursor");
 }
 
 #[test]
@@ -335,17 +337,39 @@ fn the_filter_has_an_end_by_every_way_in() {
     let mut world = World::of(&[("a", 100)]);
     world.press("/");
     world.tell(Message::Paste("é".repeat(100_000)));
-    assert_eq!(world.model.filter.chars().count(), LONGEST_FILTER);
+    assert_eq!(world.model.filter.text().chars().count(), LONGEST_FILTER);
     world.press("xyz");
     world.tell(Message::Paste("x".into()));
     world.ctrl('u');
     for _ in 0..5 {
         world.ctrl('y');
     }
-    assert_eq!(world.model.filter, "é".repeat(LONGEST_FILTER));
+    assert_eq!(world.model.filter.text(), "é".repeat(LONGEST_FILTER));
     world.key(KeyCode::Backspace);
     world.press("x");
-    assert!(world.model.filter.ends_with("éx"));
+    assert!(world.model.filter.text().ends_with("éx"));
+}
+
+#[test]
+fn a_filter_that_can_not_be_read_leaves_the_rows_and_stays_to_be_mended() {
+    let mut world = World::of(&[("alpha", 100), ("beta", 200)]);
+    let mistake = |world: &World| match &world.model.focus {
+        Focus::Filter { mistake, .. } => mistake.clone(),
+        _ => None,
+    };
+    world.press("/id:be");
+    assert_eq!((world.rows(), mistake(&world)), (vec!["beta"], None));
+    world.press(" foo:");
+    assert_eq!(mistake(&world).map(|it| it.at), Some(6..9));
+    assert_eq!((world.rows(), world.model.filter.text()), (vec![], "id:be foo"));
+    world.key(KeyCode::Enter);
+    assert!(mistake(&world).is_some(), "Enter does not lose it");
+    (0..5).for_each(|_| drop(world.key(KeyCode::Backspace)));
+    world.key(KeyCode::Enter);
+    assert_eq!((world.pane(), world.rows()), (Some(Pane::Table), vec!["beta"]));
+    world.press("/ keep:");
+    world.key(KeyCode::Esc);
+    assert_eq!((world.pane(), world.model.filter.text()), (Some(Pane::Table), "id:be"));
 }
 
 #[test]
@@ -539,7 +563,7 @@ fn a_url_does_not_take_the_keyboard_from_someone_who_types() {
     world.press("Y/fil");
     world.fresh("a", urls());
     assert_eq!(world.press("q"), []);
-    assert_eq!(world.model.filter, "filq");
+    assert_eq!(world.model.filter.text(), "filq");
     assert_eq!(world.notice(), "the connect URL came while you typed; Y shows it");
 }
 

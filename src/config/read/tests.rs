@@ -108,3 +108,13 @@ fn the_look_follows_the_options_then_the_environment() {
     assert_eq!(look(&["--ascii"], &[utf8]), (true, true));
     assert_eq!(look(&[], &[]), (true, true));
 }
+
+#[test]
+fn an_owner_key_is_a_path_and_never_one_to_a_secret() {
+    let key = watch(&["--owner-key", "run.id"], &[]).screen.owner_key;
+    assert_eq!(key.as_ref().map(MetadataPath::raw), Some("run.id"));
+    let (code, sentence) = refused(&["--owner-key", "run."], &[("BROWSERBASE_API_KEY", "k")]);
+    assert_eq!(code, 2);
+    assert!(sentence.contains("--owner-key") && sentence.contains("run.id"), "{sentence}");
+    assert_eq!(refused(&["demo", "--owner-key", "api_key"], &[]).0, 2);
+}

@@ -180,13 +180,13 @@ fn held(fleet: &Fleet) -> usize {
         let session = record.session.as_ref();
         let metadata = session.and_then(|it| it.metadata.as_ref()).map_or(0, |it| text(it.json().len()));
         let project = session.and_then(|it| it.project.as_ref()).map_or(0, |it| text(it.raw().len()));
-        let label = record.label.as_ref().map_or(0, |it| text(it.raw().len()));
+        let owner = record.owner.as_ref().map_or(0, |it| text(it.raw().len()));
         let ids = 2 * text(record.id.raw().len()); // what it was asked for by, and what the reply calls it
         size_of::<(SessionId, Record)>()
             + ids
             + metadata
             + project
-            + label
+            + owner
             + record.traffic.bytes()
             + record.flags.capacity() * size_of::<(Flag, Seq)>()
     };

@@ -392,11 +392,11 @@ fn what_a_list_leaves_out_stays_as_a_single_reply_said_it() {
     let connect = Some(crate::session::ConnectFields { connect_url: true, ..Default::default() });
     let metadata = Some(Metadata::new(r#"{"name":"checkout"}"#));
     fleet.apply(one(0.0, 0.1, Session { connect, metadata, ..session("a", Status::Running) }));
-    assert_eq!(fleet.get(&id("a")).unwrap().label, Some(Untrusted::new("checkout")));
+    assert_eq!(fleet.get(&id("a")).unwrap().owner, Some(Untrusted::new("checkout")));
     fleet.apply(list(List::Running, 1.0, 1.1, &["a"]));
     let record = fleet.get(&id("a")).unwrap();
     assert_eq!(record.session.as_ref().unwrap().connect, connect);
-    assert_eq!(record.label, None, "metadata that is taken away is gone");
+    assert_eq!(record.owner, None, "metadata that is taken away is gone");
 }
 
 #[test]

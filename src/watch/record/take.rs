@@ -1,7 +1,7 @@
 //! A reply into the record, and what is new by it.
 
 use super::{Ended, Presence, Record};
-use crate::session::{Metadata, Phase, Session, Status};
+use crate::session::{MetadataPath, Phase, Session, Status};
 use crate::watch::bounds::{ServerClock, When};
 use crate::watch::compare;
 use crate::watch::event::EventKind;
@@ -27,6 +27,7 @@ impl Record {
         mut session: Session,
         from_list: bool,
         clock: &ServerClock,
+        owner_key: Option<&MetadataPath>,
     ) -> Option<Taken> {
         self.replies = self.replies.saturating_add(1);
         let absent_since = match &self.presence {
@@ -77,7 +78,7 @@ impl Record {
         session.connect = session.connect.or(old.as_ref().and_then(|old| old.connect));
         match old {
             Some(old) if old.metadata == session.metadata => session.metadata = old.metadata,
-            Some(_) | None => self.label = session.metadata.as_ref().and_then(Metadata::label),
+            Some(_) | None => self.owner = session.metadata.as_ref().and_then(|it| it.owner(owner_key)),
         }
         self.first.get_or_insert(at);
         (self.last, self.session, self.from_list) = (Some(at), Some(session), from_list);

@@ -1,0 +1,92 @@
+//! A path into metadata, as a reader writes it: `run.id`. It finds a value; it never shows one.
+
+use std::fmt;
+
+use serde_json::Value;
+
+use crate::text;
+
+/// Keys from the outermost on, with dots between them. A key may have dots itself: the longest that fits is taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MetadataPath(String);
+
+impl MetadataPath {
+    /// A path as it was written.
+    ///
+    /// # Errors
+    /// A sentence, if nothing can be at that place, or what is there must not be shown.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let path = text.trim();
+        if path.is_empty() || path.split('.').any(str::is_empty) {
+            let path = text::shown(path, 40);
+            return Err(format!("“{path}” is no path into the metadata; one looks like run.id"));
+        }
+        if path.split('.').any(text::is_secret_name) {
+            let path = text::shown(path, 40);
+            return Err(format!("what is at “{path}” in the metadata is taken for a secret, and not shown"));
+        }
+        Ok(Self(path.to_owned()))
+    }
+
+    /// The value at this place.
+    #[must_use]
+    pub fn find<'v>(&self, tree: &'v Value) -> Option<&'v Value> {
+        find(&self.0, tree)
+    }
+
+    /// As it was written.
+    #[must_use]
+    pub fn raw(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for MetadataPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&text::shown(&self.0, 80))
+    }
+}
+
+fn find<'v>(path: &str, tree: &'v Value) -> Option<&'v Value> {
+    let at = |key: &str| match tree {
+        Value::Object(map) => map.get(key),
+        Value::Array(items) => key.parse::<usize>().ok().and_then(|place| items.get(place)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
+    };
+    at(path).or_else(|| {
+        path.rmatch_indices('.').find_map(|(dot, _)| {
+            let (key, rest) = (path.get(..dot)?, path.get(dot.saturating_add(1)..)?);
+            find(rest, at(key)?)
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_leads_through_objects_and_arrays_and_keys_that_have_dots() {
+        let tree =
+            serde_json::json!({"run": {"id": "c-881", "tags": ["a", "b"]}, "a.b": {"c": 1}, "env": "x"});
+        for (path, found) in [
+            ("env", Some("\"x\"")),
+            ("run.id", Some("\"c-881\"")),
+            ("run.tags.1", Some("\"b\"")),
+            ("a.b.c", Some("1")),
+            ("run.tags.2", None),
+            ("run.nothing", None),
+            ("env.x", None),
+        ] {
+            let at = MetadataPath::parse(path).unwrap().find(&tree).map(ToString::to_string);
+            assert_eq!(at.as_deref(), found, "{path}");
+        }
+    }
+
+    #[test]
+    fn what_leads_nowhere_or_to_a_secret_is_refused() {
+        for bad in ["", " ", ".", "run.", ".id", "a..b", "run.api_key", "token"] {
+            assert!(MetadataPath::parse(bad).is_err(), "{bad}");
+        }
+    }
+}
