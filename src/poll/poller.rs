@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::plan::{Outcome, Plan, Request};
-use crate::api::{Client, Fresh, Listing};
+use crate::api::{Allowance, Answer, Client, Fresh, Listing};
 use crate::clock::{Clock, Moment, Timestamp};
 use crate::config::Targets;
 use crate::session::{Fault, Phase, Project, Session, SessionId};
@@ -41,8 +41,10 @@ pub struct Report {
     pub received: Moment,
     /// The server's `Date`.
     pub date: Option<Timestamp>,
-    /// The size of the body, in bytes.
+    /// The size of the body, in bytes, unpacked.
     pub bytes: u64,
+    /// What the server says is left of its limit.
+    pub allowance: Option<Allowance>,
     /// What came.
     pub outcome: Result<Reply, Fault>,
     /// When it will be asked again; `None` if it will not, or only if the reader asks.
@@ -145,10 +147,8 @@ impl Task {
         let (client, clock) = (Arc::clone(&self.client), self.clock.clone());
         self.in_flight.spawn(async move {
             let sent = clock.now();
-            let (outcome, date, bytes) = perform(&client, &request).await;
-            let received = clock.now();
-            let outcome = outcome.map_err(|fault| fault.timed(received.wall));
-            Report { request, sent, received, date, bytes, outcome, next: None }
+            let answer = perform(&client, &request).await;
+            Report::new(request, sent, clock.now(), answer)
         });
     }
 
@@ -175,24 +175,22 @@ impl<'a> From<&'a Result<Reply, Fault>> for Outcome<'a> {
     }
 }
 
-/// Sends `request` and takes its answer: what came, the server's `Date`, and the body's size in bytes.
-pub async fn perform(client: &Client, request: &Request) -> (Result<Reply, Fault>, Option<Timestamp>, u64) {
+/// Sends `request` and takes its answer.
+pub async fn perform(client: &Client, request: &Request) -> Answer<Reply> {
     match request {
-        Request::Session(id) => {
-            let answer = client.session(id).await;
-            (answer.outcome.map(Reply::Session), answer.date, answer.bytes)
-        }
-        Request::List(list) => {
-            let answer = client.sessions(*list).await;
-            (answer.outcome.map(Reply::List), answer.date, answer.bytes)
-        }
-        Request::Projects => {
-            let answer = client.projects().await;
-            (answer.outcome.map(Reply::Projects), answer.date, answer.bytes)
-        }
-        Request::Fresh(id) => {
-            let answer = client.fresh(id).await;
-            (answer.outcome.map(Reply::Fresh), answer.date, answer.bytes)
-        }
+        Request::Session(id) => client.session(id).await.map(Reply::Session),
+        Request::List(list) => client.sessions(*list).await.map(Reply::List),
+        Request::Projects => client.projects().await.map(Reply::Projects),
+        Request::Fresh(id) => client.fresh(id).await.map(Reply::Fresh),
+    }
+}
+
+impl Report {
+    /// What came back for `request`, which was sent then.
+    #[must_use]
+    pub fn new(request: Request, sent: Moment, received: Moment, answer: Answer<Reply>) -> Self {
+        let Answer { outcome, date, bytes, allowance } = answer;
+        let outcome = outcome.map_err(|fault| fault.timed(received.wall));
+        Self { request, sent, received, date, bytes, allowance, outcome, next: None }
     }
 }

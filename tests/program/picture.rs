@@ -104,16 +104,8 @@ async fn model() -> (Model, Moment) {
 /// One request, as if it took 84 ms.
 async fn ask(client: &Client, clock: &Clock, request: Request) -> Report {
     let sent = clock.now();
-    let (outcome, date, bytes) = perform(client, &request).await;
-    Report {
-        request,
-        sent,
-        received: sent.after(Duration::from_millis(84)),
-        date,
-        bytes,
-        outcome,
-        next: None,
-    }
+    let answer = perform(client, &request).await;
+    Report::new(request, sent, sent.after(Duration::from_millis(84)), answer)
 }
 
 fn svg(buffer: &Buffer, paper: &Paper) -> String {

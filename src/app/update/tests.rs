@@ -99,6 +99,7 @@ impl World {
             received,
             date: None,
             bytes: 0,
+            allowance: None,
             outcome,
             next,
         })))
@@ -591,6 +592,7 @@ fn clocks_that_differ_are_said_once() {
                 received: at,
                 date,
                 bytes: 2,
+                allowance: None,
                 outcome,
                 next: None,
             }))
