@@ -9,7 +9,7 @@ use super::flags::KnownFlags;
 use super::keys::Copyable;
 use super::rows::{Rows, Sort};
 use crate::clock::{Moment, Timestamp};
-use crate::config::{Targets, Zone};
+use crate::config::{Pace, Targets, Zone};
 use crate::poll::{Ask, Report};
 use crate::session::{Secret, SessionId};
 use crate::view::Theme;
@@ -22,7 +22,7 @@ pub struct Settings {
     /// What is watched.
     pub targets: Targets,
     /// How often it is polled.
-    pub interval: Duration,
+    pub pace: Pace,
     /// When a session is flagged.
     pub thresholds: Thresholds,
     /// What things cost.
@@ -321,7 +321,7 @@ impl Model {
 
     /// From which age on data is late.
     pub(super) fn late_after(&self) -> Duration {
-        self.settings.interval.saturating_mul(3)
+        self.settings.pace.interval.saturating_mul(3)
     }
 
     /// Whether anything is still asked for: ended sessions that were named are not.

@@ -2,12 +2,15 @@
 
 use std::io::Read as _;
 use std::path::Path;
+use std::time::Duration;
 
 use super::{
     Config, DemoConfig, Endpoint, Environment, EventsConfig, Exit, ExplainConfig, Form, GetConfig, Look,
-    Refusal, ScreenConfig, SimulateConfig, Targets, WaitConfig, WatchConfig, Zone, usage,
+    Pace, Refusal, ScreenConfig, SimulateConfig, Targets, WaitConfig, WatchConfig, Zone, usage,
 };
-use crate::cli::{self, Api, Color, Command, Demo, Events, Explain, Format, Get, Simulate, Wait, Watch};
+use crate::cli::{
+    self, Api, Color, Command, Demo, Events, Explain, Format, Get, Load, Simulate, Wait, Watch,
+};
 use crate::session::{Secret, SessionId};
 use crate::text;
 use crate::watch::cost::Rates;
@@ -53,15 +56,17 @@ impl Config {
                 let endpoint = endpoint(&watch.api, env)?;
                 let key = key(watch.api.api_key_file.as_deref(), env)?;
                 let screen = screen(&watch.attention, &watch.rates, watch.bell, &watch.look, env);
-                Ok(Self::Watch(WatchConfig { targets, interval: watch.interval, endpoint, key, screen }))
+                let pace = pace(watch.interval, &watch.load);
+                Ok(Self::Watch(WatchConfig { targets, pace, endpoint, key, screen }))
             }
             Some(Command::Get(get)) => get_config(&get, env).map(Self::Get),
             Some(Command::Events(events)) => events_config(&events, env).map(Self::Events),
             Some(Command::Wait(wait)) => wait_config(&wait, env).map(Self::Wait),
             Some(Command::Explain(explain)) => explain_config(&explain, env).map(Self::Explain),
-            Some(Command::Demo(Demo { scenario, speed, interval, attention, rates, bell, look })) => {
+            Some(Command::Demo(Demo { scenario, speed, interval, load, attention, rates, bell, look })) => {
                 let screen = screen(&attention, &rates, bell, &look, env);
-                Ok(Self::Demo(DemoConfig { scenario, speed, interval, screen }))
+                let pace = pace(interval, &load);
+                Ok(Self::Demo(DemoConfig { scenario, speed, pace, screen }))
             }
             Some(Command::Simulate(Simulate { port, scenario, sessions })) => {
                 let sessions = usize::try_from(sessions).unwrap_or(usize::MAX);
@@ -86,7 +91,7 @@ fn get_config(get: &Get, env: &Environment) -> Result<GetConfig, Refusal> {
 fn events_config(events: &Events, env: &Environment) -> Result<EventsConfig, Refusal> {
     Ok(EventsConfig {
         targets: targets(&events.ids, true)?,
-        interval: events.interval,
+        pace: pace(events.interval, &events.load),
         thresholds: thresholds(&events.attention),
         endpoint: endpoint(&events.api, env)?,
         key: key(events.api.api_key_file.as_deref(), env)?,
@@ -105,7 +110,7 @@ fn wait_config(wait: &Wait, env: &Environment) -> Result<WaitConfig, Refusal> {
         timeout: wait.timeout,
         exit_status: wait.exit_status,
         grace: wait.grace,
-        interval: wait.interval,
+        pace: pace(wait.interval, &wait.load),
         endpoint: endpoint(&wait.api, env)?,
         key: key(wait.api.api_key_file.as_deref(), env)?,
         ascii: wait.ascii || !has_utf8(env),
@@ -125,6 +130,10 @@ fn explain_config(explain: &Explain, env: &Environment) -> Result<ExplainConfig,
 
 fn targets(words: &[String], verbatim: bool) -> Result<Targets, Refusal> {
     Ok(if words.is_empty() { Targets::All } else { Targets::Ids(session_ids(words, verbatim)?) })
+}
+
+fn pace(interval: Duration, load: &Load) -> Pace {
+    Pace { interval, max_rps: load.max_rps }
 }
 
 fn endpoint(api: &Api, env: &Environment) -> Result<Endpoint, Refusal> {

@@ -1,7 +1,6 @@
 //! The task that asks: it runs the plan's requests and the reader's, and reports each.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -9,7 +8,7 @@ use tokio::task::JoinSet;
 use super::plan::{Outcome, Plan, Request};
 use crate::api::{Allowance, Answer, Client, Fresh, Listing};
 use crate::clock::{Clock, Moment, Timestamp};
-use crate::config::Targets;
+use crate::config::{Pace, Targets};
 use crate::session::{Fault, Phase, Project, Session, SessionId};
 
 /// More than a person can press before the poller looks.
@@ -71,17 +70,17 @@ pub struct Poller {
 }
 
 impl Poller {
-    /// Starts asking for `targets`, each `interval`, and sends every report to `reports`.
+    /// Starts asking for `targets` at this `pace`, and sends every report to `reports`.
     #[must_use]
     pub fn spawn(
         client: Client,
         targets: &Targets,
-        interval: Duration,
+        pace: Pace,
         clock: Clock,
         reports: mpsc::Sender<Report>,
     ) -> Self {
         let (asks, inbox) = mpsc::channel(WAITING_ASKS);
-        let plan = Plan::new(targets, interval, clock.now().mono);
+        let plan = Plan::new(targets, pace, clock.now().mono);
         let task = Task { client: Arc::new(client), plan, clock, reports, in_flight: JoinSet::new() };
         tokio::spawn(task.run(inbox));
         Self { asks }
@@ -115,8 +114,9 @@ impl Task {
                 },
                 Some(done) = self.in_flight.join_next() => match done {
                     Ok(report) => {
-                        let report = self.answered(report);
-                        if self.reports.send(report).await.is_err() {
+                        if let Some(report) = self.answered(report)
+                            && self.reports.send(report).await.is_err()
+                        {
                             return;
                         }
                     }
@@ -152,12 +152,20 @@ impl Task {
         });
     }
 
-    fn answered(&mut self, mut report: Report) -> Report {
+    /// The report as it goes on; none of a list that is given up, for single requests have taken its place.
+    fn answered(&mut self, mut report: Report) -> Option<Report> {
         let now = self.clock.now();
+        if let Some(allowance) = report.allowance {
+            self.plan.learn(allowance, now.mono);
+        }
+        // Of a list, what the reader named is all that anyone is told of.
+        if let Ok(Reply::List(listing)) = &mut report.outcome {
+            listing.sessions.retain(|session| self.plan.concerns(&session.id));
+        }
         let again =
             self.plan.answered(&report.request, Outcome::from(&report.outcome), now.mono, fastrand::f64());
         report.next = again.map(|at| now.after(at.saturating_sub(now.mono)));
-        report
+        (again.is_some() || !matches!(report.request, Request::List(_))).then_some(report)
     }
 }
 
@@ -167,7 +175,9 @@ impl<'a> From<&'a Result<Reply, Fault>> for Outcome<'a> {
             Ok(Reply::Session(session)) if session.status.phase() == Phase::Ended => Self::Ended,
             Ok(Reply::Session(_) | Reply::Fresh(_)) => Self::Alive,
             Ok(Reply::List(listing)) => {
-                Self::Listed(listing.sessions.iter().map(|it| it.id.clone()).collect())
+                // A server that takes no notice of the status that is asked for lists what is over, too.
+                let alive = listing.sessions.iter().filter(|it| it.status.phase() != Phase::Ended);
+                Self::Listed(alive.map(|it| it.id.clone()).collect())
             }
             Ok(Reply::Projects(_)) => Self::Projects,
             Err(fault) => Self::Failed(fault),

@@ -9,7 +9,7 @@ use ratatui::style::{Color, Modifier};
 use super::Theme;
 use crate::app::{Model, Rows, Settings};
 use crate::clock::{Moment, Timestamp};
-use crate::config::{Targets, Zone};
+use crate::config::{Pace, Targets, Zone};
 use crate::session::{
     ConnectFields, Fault, FaultKind, List, Metadata, Project, Region, Session, SessionId, Status, running,
 };
@@ -50,7 +50,7 @@ pub(super) fn exchange(received: Moment) -> Exchange {
 pub(super) fn blank(targets: Targets) -> Model {
     let settings = Settings {
         targets,
-        interval: INTERVAL,
+        pace: Pace { interval: INTERVAL, max_rps: 4 },
         thresholds: Thresholds::default(),
         rates: Rates::default(),
         bell: false,

@@ -36,7 +36,7 @@ fn id(text: &str) -> SessionId {
 fn settings(targets: Targets) -> Settings {
     Settings {
         targets,
-        interval: secs(3.0),
+        pace: crate::config::Pace { interval: secs(3.0), max_rps: 4 },
         thresholds: Thresholds::default(),
         rates: Rates::default(),
         bell: false,
