@@ -35,6 +35,9 @@ pub struct Watch {
     /// How often to ask
     #[arg(short, long, value_name = "DURATION", default_value = "3s", value_parser = interval)]
     pub interval: Duration,
+    /// How many requests that makes.
+    #[command(flatten)]
+    pub load: Load,
     /// What is flagged, and what is estimated.
     #[command(flatten)]
     pub attention: Attention,
@@ -53,6 +56,14 @@ pub struct Watch {
     /// How the screen looks.
     #[command(flatten)]
     pub look: Look,
+}
+
+/// How many requests may go out.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Load {
+    /// Poll at most so many times a second, 1 to 100; what a key asks for goes out at once
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub max_rps: u32,
 }
 
 /// When a session is flagged.
@@ -171,6 +182,9 @@ pub struct Events {
     /// How often to ask
     #[arg(short, long, value_name = "DURATION", default_value = "3s", value_parser = interval)]
     pub interval: Duration,
+    /// How many requests that makes.
+    #[command(flatten)]
+    pub load: Load,
     /// What is flagged.
     #[command(flatten)]
     pub attention: Attention,
@@ -217,6 +231,9 @@ pub struct Wait {
     /// How often to ask
     #[arg(short, long, value_name = "DURATION", default_value = "3s", value_parser = interval)]
     pub interval: Duration,
+    /// How many requests that makes.
+    #[command(flatten)]
+    pub load: Load,
     /// How the API is reached.
     #[command(flatten)]
     pub api: Api,
@@ -285,6 +302,9 @@ pub struct Demo {
     /// How often to ask
     #[arg(short, long, value_name = "DURATION", default_value = "1s", value_parser = interval)]
     pub interval: Duration,
+    /// How many requests that makes.
+    #[command(flatten)]
+    pub load: Load,
     /// What is flagged.
     #[command(flatten)]
     pub attention: Attention,

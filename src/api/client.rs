@@ -3,10 +3,11 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use reqwest::header::{AGE, CONTENT_TYPE, DATE, HeaderValue};
+use reqwest::header::{ACCEPT_ENCODING, AGE, CONTENT_TYPE, DATE, HeaderValue};
 use reqwest::{Method, RequestBuilder, Response, redirect};
 use url::Url;
 
+use super::allowance::{self, Allowance};
 use super::{fault, wire};
 use crate::clock::Timestamp;
 use crate::config::Endpoint;
@@ -22,8 +23,25 @@ pub struct Answer<T> {
     pub outcome: Result<T, Fault>,
     /// The `Date` of the reply, if it has one and no cache aged it (`Age`).
     pub date: Option<Timestamp>,
-    /// The size of the decoded body, in bytes.
+    /// The size of the body, in bytes, unpacked.
     pub bytes: u64,
+    /// What the reply says is left of the API's limit.
+    pub allowance: Option<Allowance>,
+}
+
+impl<T> Answer<T> {
+    /// No answer, for this reason.
+    #[must_use]
+    pub fn failed(fault: Fault) -> Self {
+        Self { outcome: Err(fault), date: None, bytes: 0, allowance: None }
+    }
+
+    /// The same answer with another value.
+    #[must_use]
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Answer<U> {
+        let Self { outcome, date, bytes, allowance } = self;
+        Answer { outcome: outcome.map(change), date, bytes, allowance }
+    }
 }
 
 /// The sessions of a list, and how many of its elements were none.
@@ -168,11 +186,12 @@ impl Client {
         shape: Shape,
         decode: impl FnOnce(&[u8]) -> Result<T, Fault> + Send + 'static,
     ) -> Answer<T> {
-        let mut answer = Answer { outcome: Err(FaultKind::Timeout.into()), date: None, bytes: 0 };
+        let mut answer = Answer::failed(FaultKind::Timeout.into());
         answer.outcome = match self.send(method, url, body, shape).await {
             Err(fault) => Err(fault),
             Ok(response) => {
                 answer.date = date(&response);
+                answer.allowance = allowance::of(response.headers());
                 self.read(response, shape, &mut answer, decode).await
             }
         };
@@ -190,6 +209,11 @@ impl Client {
             HeaderValue::from_str(self.key.expose()).map_err(|_| Fault::from(FaultKind::KeyUnsendable))?;
         key.set_sensitive(true); // masked in Debug, not indexed by HTTP/2's header compression
         let mut request: RequestBuilder = self.http()?.request(method, url).header("X-BB-API-Key", key);
+        // Of its own accord the client asks for gzip with every request. One session is not worth it, and its reply may
+        // hold a signing key: what is secret is not packed together with what others write.
+        if !shape.packed {
+            request = request.header(ACCEPT_ENCODING, "identity");
+        }
         if let Some(body) = body {
             request = request.header(CONTENT_TYPE, "application/json").body(body);
         }
@@ -247,11 +271,11 @@ impl Client {
     }
 
     fn one(&self) -> Shape {
-        Shape { largest: self.limits.session_bytes, deadline: self.limits.answer }
+        Shape { largest: self.limits.session_bytes, deadline: self.limits.answer, packed: false }
     }
 
     fn list(&self) -> Shape {
-        Shape { largest: self.limits.list_bytes, deadline: self.limits.list }
+        Shape { largest: self.limits.list_bytes, deadline: self.limits.list, packed: true }
     }
 
     fn http(&self) -> Result<&reqwest::Client, Fault> {
@@ -301,8 +325,11 @@ impl Releaser {
 /// What kind of body is expected.
 #[derive(Clone, Copy)]
 struct Shape {
+    /// In bytes, unpacked.
     largest: u64,
     deadline: Duration,
+    /// Whether it may come packed (gzip).
+    packed: bool,
 }
 
 fn date(response: &Response) -> Option<Timestamp> {

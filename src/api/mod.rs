@@ -8,8 +8,10 @@
 //! The wire's shapes are private to this module; what leaves it is the domain's. It never retries, never follows a
 //! redirect and never reads a clock: when to ask again is the poller's.
 
+mod allowance;
 mod client;
 mod fault;
 mod wire;
 
+pub use allowance::Allowance;
 pub use client::{Answer, Client, Fresh, Listing, Releaser, key_tail};

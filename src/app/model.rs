@@ -11,7 +11,7 @@ use super::keys::Copyable;
 use super::rows::{Rows, Sort};
 use crate::api::Releaser;
 use crate::clock::{Moment, Timestamp};
-use crate::config::{Targets, Zone};
+use crate::config::{Pace, Targets, Zone};
 use crate::poll::{Ask, Report};
 use crate::session::{MetadataPath, Secret, SessionId};
 use crate::view::Theme;
@@ -24,7 +24,7 @@ pub struct Settings {
     /// What is watched.
     pub targets: Targets,
     /// How often it is polled.
-    pub interval: Duration,
+    pub pace: Pace,
     /// When a session is flagged.
     pub thresholds: Thresholds,
     /// What things cost.
@@ -356,7 +356,7 @@ impl Model {
 
     /// From which age on data is late.
     pub(super) fn late_after(&self) -> Duration {
-        self.settings.interval.saturating_mul(3)
+        self.settings.pace.interval.saturating_mul(3)
     }
 
     /// The slots of the project: how many are taken, as far as all its sessions are watched, and how many there are.

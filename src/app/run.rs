@@ -33,7 +33,7 @@ const AT_ONCE: usize = 512;
 pub async fn run(settings: Settings, client: Client, clock: Clock, env: Env) -> io::Result<Exit> {
     let (events, mut inbox) = terminal::channel();
     let mut screen = Screen::enter("keepwatch", &events)?;
-    let (targets, interval, releaser) = (settings.targets.clone(), settings.interval, settings.releaser);
+    let (targets, pace, releaser) = (settings.targets.clone(), settings.pace, settings.releaser);
     let mut model = Model::new(settings, screen.size());
     let mut now = clock.now();
     let first = model.start(now);
@@ -41,7 +41,7 @@ pub async fn run(settings: Settings, client: Client, clock: Clock, env: Env) -> 
 
     // Only now what takes time: the first request sets up TLS, the first copy looks for a display.
     let (reports, mut reported) = mpsc::channel(WAITING_REPORTS);
-    let poller = Poller::spawn(client, releaser, &targets, interval, clock.clone(), reports);
+    let poller = Poller::spawn(client, releaser, &targets, pace, clock.clone(), reports);
     let clipboard = clipboard(&env, &screen, &events)?;
     let mut hands = Hands { screen, poller, clipboard, env, events, exit: None };
     hands.perform(first);

@@ -31,7 +31,7 @@ pub async fn demo(config: DemoConfig, env: Env) -> Result<Exit, Refusal> {
     let key = Secret::new(KEY.into());
     let settings = Settings {
         targets: Targets::All,
-        interval: config.interval,
+        pace: config.pace,
         thresholds: config.screen.thresholds,
         rates: config.screen.rates,
         bell: config.screen.bell,

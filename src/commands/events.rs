@@ -32,8 +32,7 @@ const SHORT_ID: usize = 8;
 /// # Errors
 /// The API refuses the key before anything came, or standard output can not be written.
 pub async fn events(config: EventsConfig) -> Result<Exit, Refusal> {
-    let watching =
-        Watching { targets: config.targets, interval: config.interval, thresholds: config.thresholds };
+    let watching = Watching { targets: config.targets, pace: config.pace, thresholds: config.thresholds };
     stream(Client::new(config.endpoint, config.key), Clock::system(), watching, config.form).await
 }
 

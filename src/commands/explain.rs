@@ -45,8 +45,8 @@ pub async fn explain(config: ExplainConfig) -> Result<Exit, Refusal> {
 
 async fn ask(client: &Client, clock: &Clock, request: Request) -> Report {
     let sent = clock.now();
-    let (outcome, date, bytes) = perform(client, None, &request).await;
-    Report { request, sent, received: clock.now(), date, bytes, outcome, next: None }
+    let answer = perform(client, None, &request).await;
+    Report::new(request, sent, clock.now(), answer)
 }
 
 fn take(fleet: &mut Fleet, report: Report) {

@@ -18,7 +18,7 @@ use super::interruption::Interruption;
 use crate::api::Client;
 use crate::app::Observed;
 use crate::clock::{Clock, Moment};
-use crate::config::{Exit, Refusal, Targets};
+use crate::config::{Exit, Pace, Refusal, Targets};
 use crate::poll::{Ask, Poller, Report};
 use crate::session::{Fault, SessionId};
 use crate::watch::{Event, Exchange, Fleet, Input, Thresholds};
@@ -30,7 +30,7 @@ const WAITING_REPORTS: usize = 16;
 #[derive(Debug)]
 pub(super) struct Watching {
     pub(super) targets: Targets,
-    pub(super) interval: Duration,
+    pub(super) pace: Pace,
     pub(super) thresholds: Thresholds,
 }
 
@@ -78,8 +78,7 @@ impl Follow {
             fleet.apply(Input::Asked { at: now, ids: ids.clone() });
         }
         let (reports, reported) = mpsc::channel(WAITING_REPORTS);
-        let poller =
-            Poller::spawn(client, None, &watching.targets, watching.interval, clock.clone(), reports);
+        let poller = Poller::spawn(client, None, &watching.targets, watching.pace, clock.clone(), reports);
         Ok(Self { fleet, clock, now, poller, reported, interruption })
     }
 

@@ -29,7 +29,7 @@ pub async fn wait(config: WaitConfig) -> Result<Exit, Refusal> {
     let clock = Clock::system();
     let watching = Watching {
         targets: Targets::Ids(config.ids.clone()),
-        interval: config.interval,
+        pace: config.pace,
         thresholds: Thresholds::none(),
     };
     let mut follow = Follow::start(Client::new(config.endpoint, config.key), clock, watching)?;

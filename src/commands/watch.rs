@@ -16,7 +16,7 @@ use crate::terminal::{self, Env};
 pub async fn watch(config: WatchConfig, env: Env) -> Result<Exit, Refusal> {
     let settings = Settings {
         targets: config.targets,
-        interval: config.interval,
+        pace: config.pace,
         thresholds: config.screen.thresholds,
         rates: config.screen.rates,
         bell: config.screen.bell,
@@ -45,9 +45,9 @@ pub(super) async fn screen(
         complain(&format!(
             "no screen can be shown here: {obstacle}; events are streamed as text, as by `keepwatch events --format text`"
         ));
-        let Settings { targets, interval, thresholds, zone, theme, .. } = settings;
+        let Settings { targets, pace, thresholds, zone, theme, .. } = settings;
         let form = Form::Text { zone, ascii: theme.ascii };
-        return stream(client, clock, Watching { targets, interval, thresholds }, form).await;
+        return stream(client, clock, Watching { targets, pace, thresholds }, form).await;
     }
     app::run(settings, client, clock, env)
         .await

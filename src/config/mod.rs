@@ -44,7 +44,7 @@ pub struct WatchConfig {
     /// What.
     pub targets: Targets,
     /// How often.
-    pub interval: Duration,
+    pub pace: Pace,
     /// Where.
     pub endpoint: Endpoint,
     /// With which key.
@@ -80,7 +80,7 @@ pub struct DemoConfig {
     /// How many times as fast as real.
     pub speed: u32,
     /// How often to ask, in simulated time.
-    pub interval: Duration,
+    pub pace: Pace,
     /// How the screen is to be.
     pub screen: ScreenConfig,
 }
@@ -110,7 +110,7 @@ pub struct EventsConfig {
     /// Of which sessions.
     pub targets: Targets,
     /// How often to ask.
-    pub interval: Duration,
+    pub pace: Pace,
     /// When a session is flagged.
     pub thresholds: Thresholds,
     /// Where.
@@ -151,7 +151,7 @@ pub struct WaitConfig {
     /// For how long a session may be unknown to the API.
     pub grace: Duration,
     /// How often to ask.
-    pub interval: Duration,
+    pub pace: Pace,
     /// Where.
     pub endpoint: Endpoint,
     /// With which key.
@@ -214,6 +214,15 @@ pub enum Targets {
     Ids(Vec<SessionId>),
     /// Every session of the project that runs or is pending.
     All,
+}
+
+/// How often the API is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// From one round of polls to the next.
+    pub interval: Duration,
+    /// How many polls a second at most, over all.
+    pub max_rps: u32,
 }
 
 /// What the terminal can show, or the reader wants of it.

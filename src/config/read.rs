@@ -2,13 +2,15 @@
 
 use std::io::Read as _;
 use std::path::Path;
+use std::time::Duration;
 
 use super::{
     Config, DemoConfig, Endpoint, Environment, EventsConfig, Exit, ExplainConfig, Form, GetConfig, Look,
-    Refusal, ReleaseConfig, ScreenConfig, SimulateConfig, Targets, WaitConfig, WatchConfig, Zone, usage,
+    Pace, Refusal, ReleaseConfig, ScreenConfig, SimulateConfig, Targets, WaitConfig, WatchConfig, Zone,
+    usage,
 };
 use crate::cli::{
-    self, Api, Color, Command, Demo, Events, Explain, Format, Get, Release, Simulate, Wait, Watch,
+    self, Api, Color, Command, Demo, Events, Explain, Format, Get, Load, Release, Simulate, Wait, Watch,
 };
 use crate::session::{MetadataPath, Secret, SessionId};
 use crate::text;
@@ -56,7 +58,8 @@ impl Config {
                 let key = key(watch.api.api_key_file.as_deref(), env)?;
                 let screen =
                     screen(&watch.attention, &watch.rates, watch.bell, watch.read_only, &watch.look, env)?;
-                Ok(Self::Watch(WatchConfig { targets, interval: watch.interval, endpoint, key, screen }))
+                let pace = pace(watch.interval, &watch.load);
+                Ok(Self::Watch(WatchConfig { targets, pace, endpoint, key, screen }))
             }
             Some(Command::Get(get)) => get_config(&get, env).map(Self::Get),
             Some(Command::Events(events)) => events_config(&events, env).map(Self::Events),
@@ -67,6 +70,7 @@ impl Config {
                 scenario,
                 speed,
                 interval,
+                load,
                 attention,
                 rates,
                 bell,
@@ -74,7 +78,8 @@ impl Config {
                 look,
             })) => {
                 let screen = screen(&attention, &rates, bell, read_only, &look, env)?;
-                Ok(Self::Demo(DemoConfig { scenario, speed, interval, screen }))
+                let pace = pace(interval, &load);
+                Ok(Self::Demo(DemoConfig { scenario, speed, pace, screen }))
             }
             Some(Command::Simulate(simulate)) => {
                 let Simulate { port, scenario, sessions, concurrency, plan, release_delay } = simulate;
@@ -101,7 +106,7 @@ fn get_config(get: &Get, env: &Environment) -> Result<GetConfig, Refusal> {
 fn events_config(events: &Events, env: &Environment) -> Result<EventsConfig, Refusal> {
     Ok(EventsConfig {
         targets: targets(&events.ids, true)?,
-        interval: events.interval,
+        pace: pace(events.interval, &events.load),
         thresholds: thresholds(&events.attention),
         endpoint: endpoint(&events.api, env)?,
         key: key(events.api.api_key_file.as_deref(), env)?,
@@ -120,7 +125,7 @@ fn wait_config(wait: &Wait, env: &Environment) -> Result<WaitConfig, Refusal> {
         timeout: wait.timeout,
         exit_status: wait.exit_status,
         grace: wait.grace,
-        interval: wait.interval,
+        pace: pace(wait.interval, &wait.load),
         endpoint: endpoint(&wait.api, env)?,
         key: key(wait.api.api_key_file.as_deref(), env)?,
         ascii: wait.ascii || !has_utf8(env),
@@ -155,6 +160,10 @@ fn explain_config(explain: &Explain, env: &Environment) -> Result<ExplainConfig,
 
 fn targets(words: &[String], verbatim: bool) -> Result<Targets, Refusal> {
     Ok(if words.is_empty() { Targets::All } else { Targets::Ids(session_ids(words, verbatim)?) })
+}
+
+fn pace(interval: Duration, load: &Load) -> Pace {
+    Pace { interval, max_rps: load.max_rps }
 }
 
 fn endpoint(api: &Api, env: &Environment) -> Result<Endpoint, Refusal> {

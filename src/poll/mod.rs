@@ -6,9 +6,10 @@
 //!              └───── Plan::answered ◄── Report ◄────┘──► the channel to the loop
 //! ```
 //!
-//! [`plan`] and [`backoff`] are pure. Nothing here knows what a reply means for the reader; that is `watch`.
+//! [`plan`], [`backoff`] and [`budget`] are pure. Nothing here knows what a reply means for the reader; that is `watch`.
 
 pub mod backoff;
+pub mod budget;
 pub mod plan;
 mod poller;
 

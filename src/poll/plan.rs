@@ -12,18 +12,27 @@
 //!
 //! The grid is `start + k·interval`: what is due together is asked together, and the screen changes once.
 //!
+//! Up to [`FEW`] sessions are asked for singly. More, or all, are looked for in the two lists, and asked for singly only if
+//! they left these or if these do not show them. Lists go before single requests, and the newest ends before the older.
+//!
 //! Failures that concern one session delay that session. Failures that concern all (no network, the key refused, a
 //! rate limit) hold everything, and then one request alone goes first: a server that comes back is not met by a burst.
 
-use std::collections::{HashMap, HashSet};
+mod lists;
+
+use std::collections::HashMap;
 use std::time::Duration;
 
-use super::backoff;
-use crate::config::Targets;
-use crate::session::{Fault, List, SessionId};
+use super::{backoff, budget::Budget};
+use crate::api::Allowance;
+use crate::config::{Pace, Targets};
+use crate::session::{Fault, FaultKind, List, SessionId};
+use lists::Lists;
 
 /// How many polls may be in flight at a time.
 pub const IN_FLIGHT: usize = 4;
+/// Up to so many named sessions are asked for singly: a list may hold a thousand others.
+pub const FEW: usize = 4;
 /// The list of pending sessions is asked every so many intervals: a session stays pending for seconds.
 const PENDING_EVERY: u32 = 3;
 /// How often the projects are read again, for their limits and defaults.
@@ -72,8 +81,11 @@ pub struct Plan {
     /// Point zero of the grid.
     epoch: Duration,
     targets: HashMap<Request, Target>,
-    /// Ids of each list's last reply, by [`List::ALL`]'s order.
-    listed: [HashSet<SessionId>; 2],
+    /// What the lists hold, while they are asked for.
+    lists: Option<Lists>,
+    budget: Budget,
+    /// Whether the newest poll was for a list.
+    list_went_last: bool,
     in_flight: usize,
     /// Of these, how many do not count, because the reader asked for everything while they were under way.
     passed_over: usize,
@@ -92,6 +104,8 @@ struct Target {
     failures: u32,
     /// For an unlisted or absent session: how far apart it is asked.
     distance: Duration,
+    /// When it left the lists, until it is known why.
+    left: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,12 +117,18 @@ enum State {
 impl Plan {
     /// A plan whose first round is due at `now`.
     #[must_use]
-    pub fn new(targets: &Targets, interval: Duration, now: Duration) -> Self {
+    pub fn new(targets: &Targets, pace: Pace, now: Duration) -> Self {
+        let lists = match targets {
+            Targets::Ids(ids) => (ids.len() > FEW).then(|| Lists::of(ids)),
+            Targets::All => Some(Lists::default()),
+        };
         let mut plan = Self {
-            interval,
+            interval: pace.interval,
             epoch: now,
             targets: HashMap::new(),
-            listed: [HashSet::new(), HashSet::new()],
+            lists,
+            budget: Budget::new(pace.max_rps, now),
+            list_went_last: false,
             in_flight: 0,
             passed_over: 0,
             held_until: now,
@@ -117,56 +137,82 @@ impl Plan {
             paused: false,
         };
         match targets {
-            Targets::Ids(ids) => ids.iter().for_each(|id| plan.add(Request::Session(id.clone()), now)),
-            Targets::All => List::ALL.into_iter().for_each(|list| plan.add(Request::List(list), now)),
+            Targets::Ids(ids) if !plan.watches_lists() => {
+                for id in ids {
+                    plan.add(Request::Session(id.clone()), now);
+                }
+            }
+            Targets::Ids(_) | Targets::All => {
+                for list in List::ALL {
+                    plan.add(Request::List(list), now);
+                }
+            }
         }
         plan.add(Request::Projects, now);
         plan
     }
 
-    fn add(&mut self, request: Request, due: Duration) {
+    fn add(&mut self, request: Request, due: Duration) -> &mut Target {
         self.targets.entry(request).or_insert(Target {
             state: State::Waiting(due),
             failures: 0,
             distance: Duration::ZERO,
-        });
+            left: None,
+        })
     }
 
-    /// What to send now; it counts as in flight until [`Plan::answered`]. In the order of being due, what the reader
-    /// looks at before the projects.
+    /// Whether a session that a list has is one that is watched.
+    #[must_use]
+    pub fn concerns(&self, id: &SessionId) -> bool {
+        self.lists.as_ref().is_some_and(|lists| lists.concern(id))
+    }
+
+    /// What to send now; it counts as in flight until [`Plan::answered`].
     pub fn due(&mut self, now: Duration) -> Vec<Request> {
         let places = self.places();
-        if self.paused || now < self.held_until || places == 0 {
+        if self.paused || now < self.held_until {
             return Vec::new();
         }
         let mut for_failing = self.places_for_failing(places);
         let mut due: Vec<Request> = Vec::new();
-        while due.len() < places {
-            let first = self
-                .targets
-                .iter()
-                .filter(|(request, target)| {
-                    let has_place = target.failures == 0 || for_failing > 0;
-                    has_place && self.is_wanted(request) && !due.contains(request)
-                })
-                .filter_map(|(request, target)| match target.state {
-                    State::Waiting(at) if at <= now => {
-                        Some((*request == Request::Projects, at, rank(request), request, target.failures))
-                    }
-                    State::Waiting(_) | State::InFlight { .. } => None,
-                })
-                .min_by_key(|(last, at, rank, ..)| (*last, *at, *rank));
-            let Some((.., request, failures)) = first else { break };
-            for_failing = for_failing.saturating_sub(usize::from(failures > 0));
-            due.push(request.clone());
-        }
-        for request in &due {
-            if let Some(target) = self.targets.get_mut(request) {
+        while due.len() < places && self.budget.next() <= now {
+            let Some(request) = self.first(now, for_failing) else { break };
+            if let Some(target) = self.targets.get_mut(&request) {
+                for_failing = for_failing.saturating_sub(usize::from(target.failures > 0));
                 target.state = State::InFlight { sent: now };
-                self.in_flight = self.in_flight.saturating_add(1);
             }
+            self.in_flight = self.in_flight.saturating_add(1);
+            self.budget.spend(now);
+            self.list_went_last = matches!(request, Request::List(_));
+            due.push(request);
         }
         due
+    }
+
+    /// Of what is due, what goes first: a list, unless the last poll was for one and sessions waited longer; then
+    /// sessions; and what nobody looks at, the projects, last.
+    fn first(&self, now: Duration, for_failing: usize) -> Option<Request> {
+        let due = || {
+            self.targets.iter().filter_map(|(request, target)| match target.state {
+                State::Waiting(at) if at <= now && (target.failures == 0 || for_failing > 0) => {
+                    self.is_wanted(request).then_some((request, target, at))
+                }
+                State::Waiting(_) | State::InFlight { .. } => None,
+            })
+        };
+        let lists = due().filter(|(request, ..)| matches!(request, Request::List(_)));
+        let list = lists.min_by_key(|(request, _, at)| (*at, rank(request)));
+        let singles = due().filter(|(request, ..)| matches!(request, Request::Session(_)));
+        let single = singles.min_by_key(|(request, target, at)| match target.left {
+            Some(left) if target.failures == 0 => (0, Duration::MAX.saturating_sub(left), rank(request)),
+            Some(_) | None => (1, *at, rank(request)),
+        });
+        let first = match (list, single) {
+            (Some(list), Some(single)) if !(self.list_went_last && single.2 < list.2) => Some(list),
+            (list, None) => list,
+            (_, single) => single,
+        };
+        first.or_else(|| due().next()).map(|(request, ..)| request.clone())
     }
 
     /// How many more polls may start: after a failure that concerned all, one at a time.
@@ -206,7 +252,12 @@ impl Plan {
             State::Waiting(at) => Some(at),
             State::InFlight { .. } => None,
         });
-        next.min().map(|at| at.max(self.held_until))
+        next.min().map(|at| at.max(self.held_until).max(self.budget.next()))
+    }
+
+    /// A reply says what is left of the server's limit.
+    pub fn learn(&mut self, allowance: Allowance, now: Duration) {
+        self.budget.learn(allowance, now);
     }
 
     /// What came back for `request` at `now`. `die` is 0 to 1. Returns when it will be asked again.
@@ -224,8 +275,17 @@ impl Plan {
         if !matches!(outcome, Outcome::Failed(fault) if fault.concerns_all()) {
             self.failures = 0;
         }
+        if let Request::List(_) = request
+            && !self.watches_lists()
+        {
+            self.targets.remove(request); // given up while it was under way
+            return None;
+        }
         let again = match outcome {
-            Outcome::Ended => None,
+            Outcome::Ended => {
+                self.end(request);
+                None
+            }
             Outcome::Alive => self.alive(request, &target, sent, now),
             Outcome::Listed(ids) => {
                 if let Request::List(list) = request {
@@ -242,8 +302,8 @@ impl Plan {
         match again {
             Some(at) => {
                 let distance = self.targets.get(request).map_or(target.distance, |now| now.distance);
-                self.targets
-                    .insert(request.clone(), Target { state: State::Waiting(at), failures: 0, distance });
+                let state = State::Waiting(at);
+                self.targets.insert(request.clone(), Target { state, failures: 0, distance, left: None });
             }
             None => {
                 self.targets.remove(request);
@@ -263,7 +323,7 @@ impl Plan {
         let Request::Session(id) = request else { return None };
         let (distance, at) = if !self.watches_lists() {
             (Duration::ZERO, self.grid(sent, now, 1))
-        } else if self.is_listed(id) {
+        } else if self.lists.as_ref().is_some_and(|lists| lists.hold(id)) {
             return None;
         } else {
             let longest = LONGEST_UNLISTED.max(self.interval);
@@ -276,19 +336,30 @@ impl Plan {
         Some(at)
     }
 
+    /// A session is over. With the last that the reader named, the lists are of no use any more.
+    fn end(&mut self, request: &Request) {
+        let (Request::Session(id), Some(lists)) = (request, &mut self.lists) else { return };
+        lists.end(id);
+        if lists.are_done() {
+            self.drop_lists();
+        }
+    }
+
+    /// Asks for no list any more; what is under way is not taken.
+    fn drop_lists(&mut self) {
+        self.lists = None;
+        self.targets.retain(|request, target| {
+            !matches!(request, Request::List(_)) || matches!(target.state, State::InFlight { .. })
+        });
+    }
+
     /// What left the lists is asked singly, at once; what came back to them is not asked singly any more.
     fn take_list(&mut self, list: List, ids: Vec<SessionId>, now: Duration) {
-        let [running, pending] = &mut self.listed;
-        let own = if list == List::Running { &mut *running } else { &mut *pending };
-        let old = std::mem::replace(own, ids.into_iter().collect());
-        // A session in both lists has just started: the list of pending ones forgets it, so that its end is noticed.
-        pending.retain(|id| !running.contains(id));
-        let left: Vec<SessionId> = old.into_iter().filter(|id| !self.is_listed(id)).collect();
-        let listed = &self.listed;
+        let Some(lists) = &mut self.lists else { return };
+        let left = lists.take(list, ids);
+        let lists = &*lists;
         self.targets.retain(|request, target| match request {
-            Request::Session(id) => {
-                matches!(target.state, State::InFlight { .. }) || !listed.iter().any(|list| list.contains(id))
-            }
+            Request::Session(id) => matches!(target.state, State::InFlight { .. }) || !lists.hold(id),
             Request::List(_)
             | Request::Projects
             | Request::Fresh(_)
@@ -300,12 +371,27 @@ impl Plan {
         let may_be_there = list == List::Pending && matches!(other, Some(State::InFlight { .. }));
         let due = if may_be_there { self.grid(now, now, 1) } else { now };
         for id in left {
-            self.add(Request::Session(id), due);
+            self.add(Request::Session(id), due).left = Some(now);
+        }
+        self.seek_unseen(now);
+    }
+
+    /// What the reader named and neither list shows is asked singly, at once.
+    fn seek_unseen(&mut self, now: Duration) {
+        let unseen = self.lists.as_mut().map(Lists::take_unseen).unwrap_or_default();
+        for id in unseen {
+            self.add(Request::Session(id), now);
         }
     }
 
-    fn is_listed(&self, id: &SessionId) -> bool {
-        self.listed.iter().any(|list| list.contains(id))
+    /// A server without lists: from now on, each session that the reader named is asked singly.
+    fn give_up_lists(&mut self, request: &Request, now: Duration) {
+        let open: Vec<SessionId> = self.lists.iter().flat_map(Lists::open).cloned().collect();
+        self.targets.remove(request);
+        self.drop_lists();
+        for id in open {
+            self.add(Request::Session(id), now);
+        }
     }
 
     fn failed(
@@ -317,6 +403,17 @@ impl Plan {
         now: Duration,
         die: f64,
     ) -> Option<Duration> {
+        if let Request::List(list) = request
+            && let Some(lists) = self.lists.as_mut()
+            && !fault.concerns_all()
+        {
+            if lists.are_of_named() && is_without_lists(fault) {
+                self.give_up_lists(request, now);
+                return None;
+            }
+            lists.tried(*list);
+            self.seek_unseen(now);
+        }
         // What concerns all is not this one's failure; the projects, which nothing waits for, count their own.
         if !fault.concerns_all() || *request == Request::Projects {
             target.failures = target.failures.saturating_add(1);
@@ -327,7 +424,7 @@ impl Plan {
             self.projects_tried = true;
             if fault.is_unreached() { by_itself } else { now.saturating_add(PROJECTS_EVERY) }
         } else if fault.is_absence() && matches!(request, Request::Session(_)) {
-            if self.watches_lists() {
+            if self.lists.as_ref().is_some_and(|lists| !lists.are_of_named()) {
                 self.targets.remove(request);
                 return None;
             }
@@ -372,6 +469,7 @@ impl Plan {
     /// What waits, for whatever reason, is due now; if it is paused, as soon as it goes on.
     pub fn refresh(&mut self, now: Duration) {
         self.held_until = now;
+        self.budget.forget();
         self.failures = 0;
         self.passed_over = self.in_flight.min(IN_FLIGHT);
         for (request, target) in &mut self.targets {
@@ -394,7 +492,7 @@ impl Plan {
     }
 
     fn watches_lists(&self) -> bool {
-        self.targets.contains_key(&Request::List(List::Running))
+        self.lists.is_some()
     }
 
     fn every(&self, request: &Request) -> u32 {
@@ -410,6 +508,14 @@ impl Plan {
         let point = nearest(sent).saturating_add(u128::from(rounds)).max(nearest(now)).saturating_mul(step);
         self.epoch.saturating_add(Duration::from_nanos(u64::try_from(point).unwrap_or(u64::MAX)))
     }
+}
+
+/// Whether the server has no lists, or none for this key: there is no sense in asking again.
+fn is_without_lists(fault: &Fault) -> bool {
+    matches!(
+        fault.kind,
+        FaultKind::NoList | FaultKind::NotFound | FaultKind::Status(405) | FaultKind::Forbidden
+    )
 }
 
 fn rank(request: &Request) -> &str {

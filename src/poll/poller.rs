@@ -9,9 +9,9 @@ use tokio::task::JoinSet;
 
 use super::backoff;
 use super::plan::{Outcome, Plan, Request};
-use crate::api::{Client, Fresh, Listing, Releaser};
+use crate::api::{Allowance, Answer, Client, Fresh, Listing, Releaser};
 use crate::clock::{Clock, Moment, Timestamp};
-use crate::config::Targets;
+use crate::config::{Pace, Targets};
 use crate::session::{ConnectUrls, Fault, FaultKind, Phase, Project, Session, SessionId};
 
 /// How often a release is tried, and half the rest after the first try.
@@ -50,8 +50,10 @@ pub struct Report {
     pub received: Moment,
     /// The server's `Date`.
     pub date: Option<Timestamp>,
-    /// The size of the body, in bytes.
+    /// The size of the body, in bytes, unpacked.
     pub bytes: u64,
+    /// What the server says is left of its limit.
+    pub allowance: Option<Allowance>,
     /// What came.
     pub outcome: Result<Reply, Fault>,
     /// When it will be asked again; `None` if it will not, or only if the reader asks.
@@ -82,19 +84,18 @@ pub struct Poller {
 }
 
 impl Poller {
-    /// Starts asking for `targets`, each `interval`, and sends every report to `reports`. Without a `releaser` it only
-    /// reads.
+    /// Starts asking for `targets` at this `pace`, and sends every report to `reports`. Without a `releaser` it only reads.
     #[must_use]
     pub fn spawn(
         client: Client,
         releaser: Option<Releaser>,
         targets: &Targets,
-        interval: Duration,
+        pace: Pace,
         clock: Clock,
         reports: mpsc::Sender<Report>,
     ) -> Self {
         let (asks, inbox) = mpsc::channel(WAITING_ASKS);
-        let plan = Plan::new(targets, interval, clock.now().mono);
+        let plan = Plan::new(targets, pace, clock.now().mono);
         let task = Task {
             client: Arc::new(client),
             releaser,
@@ -139,8 +140,9 @@ impl Task {
                 },
                 Some(done) = self.in_flight.join_next() => match done {
                     Ok(report) => {
-                        let report = self.answered(report);
-                        if self.reports.send(report).await.is_err() {
+                        if let Some(report) = self.answered(report)
+                            && self.reports.send(report).await.is_err()
+                        {
                             return;
                         }
                     }
@@ -179,15 +181,17 @@ impl Task {
         self.in_flight.spawn(async move {
             clock.sleep_until(due).await;
             let sent = clock.now();
-            let (outcome, date, bytes) = perform(&client, releaser, &request).await;
-            let received = clock.now();
-            let outcome = outcome.map_err(|fault| fault.timed(received.wall));
-            Report { request, sent, received, date, bytes, outcome, next: None }
+            let answer = perform(&client, releaser, &request).await;
+            Report::new(request, sent, clock.now(), answer)
         });
     }
 
-    fn answered(&mut self, mut report: Report) -> Report {
+    /// The report as it goes on; none of a list that is given up, for single requests have taken its place.
+    fn answered(&mut self, mut report: Report) -> Option<Report> {
         let now = self.clock.now();
+        if let Some(allowance) = report.allowance {
+            self.plan.learn(allowance, now.mono);
+        }
         if let Request::Release(id) = &report.request {
             let id = id.clone();
             let rest = self.try_again(&id, report.outcome.as_ref().err());
@@ -195,12 +199,16 @@ impl Task {
             if let Some(rest) = rest {
                 self.send(Request::Release(id), rest);
             }
-            return report;
+            return Some(report);
+        }
+        // Of a list, what the reader named is all that anyone is told of.
+        if let Ok(Reply::List(listing)) = &mut report.outcome {
+            listing.sessions.retain(|session| self.plan.concerns(&session.id));
         }
         let again =
             self.plan.answered(&report.request, Outcome::from(&report.outcome), now.mono, fastrand::f64());
         report.next = again.map(|at| now.after(at.saturating_sub(now.mono)));
-        report
+        (again.is_some() || !matches!(report.request, Request::List(_))).then_some(report)
     }
 }
 
@@ -228,7 +236,9 @@ impl<'a> From<&'a Result<Reply, Fault>> for Outcome<'a> {
             Ok(Reply::Session(session)) if session.status.phase() == Phase::Ended => Self::Ended,
             Ok(Reply::Session(_) | Reply::Fresh(_) | Reply::LiveView(_) | Reply::Released(_)) => Self::Alive,
             Ok(Reply::List(listing)) => {
-                Self::Listed(listing.sessions.iter().map(|it| it.id.clone()).collect())
+                // A server that takes no notice of the status that is asked for lists what is over, too.
+                let alive = listing.sessions.iter().filter(|it| it.status.phase() != Phase::Ended);
+                Self::Listed(alive.map(|it| it.id.clone()).collect())
             }
             Ok(Reply::Projects(_)) => Self::Projects,
             Err(fault) => Self::Failed(fault),
@@ -236,39 +246,27 @@ impl<'a> From<&'a Result<Reply, Fault>> for Outcome<'a> {
     }
 }
 
-/// Sends `request` and takes its answer: what came, the server's `Date`, and the body's size in bytes.
-pub async fn perform(
-    client: &Client,
-    releaser: Option<Releaser>,
-    request: &Request,
-) -> (Result<Reply, Fault>, Option<Timestamp>, u64) {
+/// Sends `request` and takes its answer.
+pub async fn perform(client: &Client, releaser: Option<Releaser>, request: &Request) -> Answer<Reply> {
     match request {
+        Request::Session(id) => client.session(id).await.map(Reply::Session),
+        Request::List(list) => client.sessions(*list).await.map(Reply::List),
+        Request::Projects => client.projects().await.map(Reply::Projects),
+        Request::Fresh(id) => client.fresh(id).await.map(Reply::Fresh),
+        Request::LiveView(id) => client.live_view(id).await.map(Reply::LiveView),
         Request::Release(id) => match releaser {
-            Some(releaser) => {
-                let answer = releaser.release(client, id).await;
-                (answer.outcome.map(Reply::Released), answer.date, answer.bytes)
-            }
-            None => (Err(FaultKind::ReadOnly.into()), None, 0),
+            Some(releaser) => releaser.release(client, id).await.map(Reply::Released),
+            None => Answer::failed(FaultKind::ReadOnly.into()),
         },
-        Request::Session(id) => {
-            let answer = client.session(id).await;
-            (answer.outcome.map(Reply::Session), answer.date, answer.bytes)
-        }
-        Request::List(list) => {
-            let answer = client.sessions(*list).await;
-            (answer.outcome.map(Reply::List), answer.date, answer.bytes)
-        }
-        Request::Projects => {
-            let answer = client.projects().await;
-            (answer.outcome.map(Reply::Projects), answer.date, answer.bytes)
-        }
-        Request::LiveView(id) => {
-            let answer = client.live_view(id).await;
-            (answer.outcome.map(Reply::LiveView), answer.date, answer.bytes)
-        }
-        Request::Fresh(id) => {
-            let answer = client.fresh(id).await;
-            (answer.outcome.map(Reply::Fresh), answer.date, answer.bytes)
-        }
+    }
+}
+
+impl Report {
+    /// What came back for `request`, which was sent then.
+    #[must_use]
+    pub fn new(request: Request, sent: Moment, received: Moment, answer: Answer<Reply>) -> Self {
+        let Answer { outcome, date, bytes, allowance } = answer;
+        let outcome = outcome.map_err(|fault| fault.timed(received.wall));
+        Self { request, sent, received, date, bytes, allowance, outcome, next: None }
     }
 }

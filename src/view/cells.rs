@@ -199,7 +199,7 @@ fn rate(cell: &Cell<'_>, width: u16) -> Text {
     let room = usize::from(width.saturating_sub(8)).min(SLOTS);
     let mut spans = Vec::new();
     if room >= 3 {
-        let rates = traffic.rates(cell.model.settings.interval, room);
+        let rates = traffic.rates(cell.model.settings.pace.interval, room);
         let most = rates.iter().copied().fold(0.0_f64, f64::max);
         spans.push(Span::raw(" ".repeat(room.saturating_sub(rates.len()))));
         spans.extend(rates.iter().map(|rate| match block(*rate, most) {

@@ -99,7 +99,7 @@ fn reason(model: &Model, now: Moment) -> (String, Style, Vec<String>) {
         return (title, theme.coming(), Vec::new());
     };
     let at = settings.zone.time(model.server_time(good.received));
-    let every = format!("asked every {}, last at {at}", text::length(settings.interval));
+    let every = format!("asked every {}, last at {at}", text::length(settings.pace.interval));
     let rest = if model.paused {
         "paused: p goes on, and new ones appear".into()
     } else {

@@ -10,7 +10,7 @@ use super::Theme;
 use crate::api::Releaser;
 use crate::app::{Model, Rows, Settings};
 use crate::clock::{Moment, Timestamp};
-use crate::config::{Targets, Zone};
+use crate::config::{Pace, Targets, Zone};
 use crate::session::{
     ConnectFields, Fault, FaultKind, List, Metadata, Project, Region, Session, SessionId, Status, running,
 };
@@ -52,7 +52,7 @@ pub(super) fn exchange(received: Moment) -> Exchange {
 pub(super) fn blank(targets: Targets) -> Model {
     let settings = Settings {
         targets,
-        interval: INTERVAL,
+        pace: Pace { interval: INTERVAL, max_rps: 4 },
         thresholds: Thresholds::default(),
         rates: Rates::default(),
         bell: false,

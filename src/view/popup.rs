@@ -161,7 +161,7 @@ fn about(model: &Model) -> String {
     };
     let host =
         settings.host.as_ref().map(|host| format!(" of {}", text::shown(host, 60))).unwrap_or_default();
-    let every = text::length(settings.interval);
+    let every = text::length(settings.pace.interval);
     format!("watching {what}{host}, asked every {every}")
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use keepwatch::api::{Client, Releaser};
 use keepwatch::app::{Message, Model, Settings};
 use keepwatch::clock::{Clock, Moment};
-use keepwatch::config::{Endpoint, Targets, Zone};
+use keepwatch::config::{Endpoint, Pace, Targets, Zone};
 use keepwatch::poll::{Outcome, Plan, Report, Request, perform};
 use keepwatch::session::{Secret, SessionId};
 use keepwatch::simulator::{Options, Script, Simulator};
@@ -64,9 +64,10 @@ async fn model() -> (Model, Moment) {
     let base = simulator.base_url().parse().unwrap();
     let client = Client::new(Endpoint { base }, Secret::new("bb_test_picture_f3a9".into()));
     let interval = Duration::from_secs(1);
+    let pace = Pace { interval, max_rps: 4 };
     let settings = Settings {
         targets: Targets::All,
-        interval,
+        pace,
         thresholds: Thresholds::default(),
         rates: Rates::default(),
         bell: false,
@@ -82,7 +83,7 @@ async fn model() -> (Model, Moment) {
         greeting: None,
     };
     let mut model = Model::new(settings, (COLUMNS, ROWS));
-    let mut plan = Plan::new(&Targets::All, interval, clock.now().mono);
+    let mut plan = Plan::new(&Targets::All, pace, clock.now().mono);
     model.start(clock.now());
     for _ in 0..=AT {
         loop {
@@ -106,16 +107,8 @@ async fn model() -> (Model, Moment) {
 /// One request, as if it took 84 ms.
 async fn ask(client: &Client, clock: &Clock, request: Request) -> Report {
     let sent = clock.now();
-    let (outcome, date, bytes) = perform(client, None, &request).await;
-    Report {
-        request,
-        sent,
-        received: sent.after(Duration::from_millis(84)),
-        date,
-        bytes,
-        outcome,
-        next: None,
-    }
+    let answer = perform(client, None, &request).await;
+    Report::new(request, sent, sent.after(Duration::from_millis(84)), answer)
 }
 
 fn svg(buffer: &Buffer, paper: &Paper) -> String {

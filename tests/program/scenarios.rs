@@ -8,7 +8,7 @@ use std::time::Duration;
 use keepwatch::api::{Client, Releaser};
 use keepwatch::app::Observed;
 use keepwatch::clock::{Clock, Moment, Zone};
-use keepwatch::config::{Endpoint, Targets};
+use keepwatch::config::{Endpoint, Pace, Targets};
 use keepwatch::poll::{Ask, Poller, Report};
 use keepwatch::session::{Secret, SessionId};
 use keepwatch::simulator::{Expect, NO_VERDICT, Options, Script, Simulator};
@@ -137,8 +137,14 @@ impl Watcher {
             copies: 0,
             clock: clock.clone(),
         };
-        let poller =
-            Poller::spawn(client, Releaser::unless(false), &Targets::All, INTERVAL, clock.clone(), reports);
+        let poller = Poller::spawn(
+            client,
+            Releaser::unless(false),
+            &Targets::All,
+            Pace { interval: INTERVAL, max_rps: 4 },
+            clock.clone(),
+            reports,
+        );
         while let Some(wake) = watcher.open() {
             tokio::select! {
                 Some(report) = reported.recv() => {

@@ -323,6 +323,81 @@ async fn a_large_list_is_decoded_all_the_same() {
     assert_eq!(listing.outcome.unwrap().sessions.len(), 3000);
 }
 
+fn gzipped(body: &[u8]) -> Vec<u8> {
+    let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    packer.write_all(body).unwrap();
+    packer.finish().unwrap()
+}
+
+fn gzip_reply(body: &[u8]) -> Vec<u8> {
+    let packed = gzipped(body);
+    let length = packed.len();
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-encoding: gzip\r\ncontent-length: {length}\r\n\r\n"
+    );
+    [head.into_bytes(), packed].concat()
+}
+
+#[tokio::test]
+async fn only_lists_may_come_packed_and_they_are_unpacked() {
+    let body = format!("[{SESSION}{}]", format!(",{SESSION}").repeat(99));
+    let server = serve(gzip_reply(body.as_bytes()), Then::Close);
+    let answer = server.client().sessions(List::Running).await;
+    assert_eq!(answer.outcome.unwrap().sessions.len(), 100);
+    assert_eq!(answer.bytes, u64::try_from(body.len()).unwrap(), "counted as they are unpacked");
+    let accepts = |head: String| {
+        let line = head
+            .to_lowercase()
+            .lines()
+            .find_map(|line| line.strip_prefix("accept-encoding: ").map(str::to_owned));
+        line.unwrap_or_default()
+    };
+    assert_eq!(accepts(server.heard.recv().unwrap()), "gzip");
+    let server = serve(reply("200 OK", "", SESSION), Then::Close);
+    server.client().session(&id("s")).await.outcome.unwrap();
+    server.client().fresh(&id("s")).await.outcome.unwrap();
+    assert_eq!(accepts(server.heard.recv().unwrap()), "identity");
+    assert_eq!(accepts(server.heard.recv().unwrap()), "identity");
+}
+
+#[tokio::test]
+async fn a_list_that_unpacks_to_more_than_a_list_may_be_is_dropped() {
+    let limits = Limits { list_bytes: 256 * 1024, ..Limits::default() };
+    let bomb = gzip_reply(&vec![b' '; 16 * 1024 * 1024]);
+    assert!(bomb.len() < 32 * 1024, "what comes is small: {}", bomb.len());
+    let client = Client { limits, ..serve(bomb, Then::Close).client() };
+    let answer = client.sessions(List::Running).await;
+    assert_eq!(answer.outcome.unwrap_err().kind, FaultKind::TooLarge(limits.list_bytes));
+    assert!(answer.bytes < 2 * limits.list_bytes, "it is not unpacked further: {}", answer.bytes);
+}
+
+#[tokio::test]
+async fn a_packed_list_that_breaks_off_or_is_no_gzip_is_a_cut() {
+    let whole = gzip_reply(b"[]");
+    let short = whole[..whole.len() - 9].to_vec();
+    assert_eq!(
+        serve(short, Then::Close).client().sessions(List::Running).await.outcome.unwrap_err().kind,
+        FaultKind::Cut
+    );
+    let none = reply("200 OK", "content-encoding: gzip\r\n", "[]");
+    assert_eq!(
+        serve(none, Then::Close).client().sessions(List::Running).await.outcome.unwrap_err().kind,
+        FaultKind::Cut
+    );
+}
+
+#[tokio::test]
+async fn what_is_left_of_a_limit_is_read_of_good_replies_and_of_bad_ones() {
+    let headers = "x-ratelimit-limit: 25\r\nx-ratelimit-remaining: 3\r\nx-ratelimit-reset: 48\r\n";
+    let left = Some(Allowance { remaining: 3, reset: Duration::from_secs(48) });
+    for (status, body) in [("200 OK", SESSION), ("429 Too Many Requests", "{}")] {
+        let server = serve(reply(status, headers, body), Then::Close);
+        assert_eq!(server.client().session(&id("s")).await.allowance, left, "{status}");
+    }
+    let server = serve(reply("200 OK", "", SESSION), Then::Close);
+    assert_eq!(server.client().session(&id("s")).await.allowance, None);
+}
+
 /// Runs itself with the variables set, because a process can not safely set its own.
 #[tokio::test]
 async fn a_proxy_is_not_asked_for_a_loopback_address() {

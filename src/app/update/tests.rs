@@ -39,7 +39,7 @@ fn id(text: &str) -> SessionId {
 fn settings(targets: Targets) -> Settings {
     Settings {
         targets,
-        interval: secs(3.0),
+        pace: crate::config::Pace { interval: secs(3.0), max_rps: 4 },
         thresholds: Thresholds::default(),
         rates: Rates::default(),
         bell: false,
@@ -104,6 +104,7 @@ impl World {
             received,
             date: None,
             bytes: 0,
+            allowance: None,
             outcome,
             next,
         })))
@@ -640,6 +641,7 @@ fn clocks_that_differ_are_said_once() {
                 received: at,
                 date,
                 bytes: 2,
+                allowance: None,
                 outcome,
                 next: None,
             }))

@@ -51,9 +51,23 @@ impl Sim {
         sim
     }
 
+    /// With a limit that is never reached.
     fn new(targets: &Targets) -> Self {
+        Self::limited(targets, 1_000_000)
+    }
+
+    fn limited(targets: &Targets, max_rps: u32) -> Self {
         let now = s(1000.0);
-        Self { plan: Plan::new(targets, INTERVAL, now), now }
+        Self { plan: Plan::new(targets, Pace { interval: INTERVAL, max_rps }, now), now }
+    }
+
+    /// Watches these ids, each by itself, however many they are; the projects have been answered.
+    fn singly(texts: &[&str]) -> Self {
+        let mut sim = Self::of(texts);
+        assert_eq!(sim.due(), ["RUNNING", "PENDING"]);
+        sim.failed("RUNNING", &fault(FaultKind::NoList));
+        sim.failed("PENDING", &fault(FaultKind::NoList));
+        sim
     }
 
     /// As if the projects had been asked and answered a moment ago.
@@ -117,11 +131,9 @@ const NOTHING: [&str; 0] = [];
 
 #[test]
 fn at_most_four_are_in_flight_and_the_sessions_come_before_the_projects() {
-    let mut sim = Sim::new(&Targets::Ids(ids(&["a", "b", "c", "d", "e", "a"])));
+    let mut sim = Sim::new(&Targets::Ids(ids(&["a", "b", "c", "d"])));
     assert_eq!(sim.due(), ["a", "b", "c", "d"]);
     assert_eq!((sim.due(), sim.next()), (vec![], None), "full: only an answer can make room");
-    sim.alive(&["c"]);
-    assert_eq!(sim.due(), ["e"], "a session named twice is asked once");
     sim.alive(&["a", "b"]);
     assert_eq!(sim.due(), ["projects"]);
     assert_eq!(sim.due(), NOTHING);
@@ -396,7 +408,7 @@ fn the_die_takes_off_up_to_a_quarter() {
 
 #[test]
 fn a_failure_of_all_holds_all_and_one_alone_goes_first_afterwards() {
-    let mut sim = Sim::of(&["a", "b", "c", "d", "e"]);
+    let mut sim = Sim::singly(&["a", "b", "c", "d", "e"]);
     assert_eq!(sim.due(), ["a", "b", "c", "d"]);
     for text in ["a", "b", "c", "d"] {
         assert_eq!(sim.failed(text, &refused()), Some(6.0), "four that fail together are one failure");
@@ -443,7 +455,7 @@ fn a_retry_after_of_nothing_is_no_leave_to_ask_without_pause() {
 
 #[test]
 fn a_refresh_goes_out_at_once_while_every_place_hangs_but_not_twice() {
-    let mut sim = Sim::of(&["a", "b", "c", "d", "e", "f"]);
+    let mut sim = Sim::singly(&["a", "b", "c", "d", "e", "f"]);
     assert_eq!(sim.due().len(), IN_FLIGHT);
     sim.at(1.0).plan.refresh(s(1001.0));
     assert_eq!(sim.due(), ["e", "f"], "what hangs holds up nobody who asks");
@@ -453,7 +465,7 @@ fn a_refresh_goes_out_at_once_while_every_place_hangs_but_not_twice() {
 
 #[test]
 fn sessions_that_fail_leave_a_place_to_those_that_answer() {
-    let mut sim = Sim::of(&["a", "b", "c", "d", "e"]);
+    let mut sim = Sim::singly(&["a", "b", "c", "d", "e"]);
     sim.due();
     for hangs in ["a", "b", "c", "d"] {
         sim.failed(hangs, &fault(FaultKind::Timeout));
@@ -478,7 +490,7 @@ fn a_refused_key_waits_a_minute_for_all_and_a_forbidden_session_for_itself() {
 
 #[test]
 fn a_refresh_overrides_every_wait_and_passes_over_what_is_in_flight() {
-    let mut sim = Sim::of(&["a", "b", "c", "d", "e", "f"]);
+    let mut sim = Sim::singly(&["a", "b", "c", "d", "e", "f"]);
     sim.due();
     sim.failed("a", &resting(300.0));
     sim.failed("b", &fault(FaultKind::NotFound));
@@ -514,6 +526,199 @@ fn a_server_without_lists_is_asked_for_them_ever_more_rarely_and_serves_ids() {
     assert_eq!(sim.failed("PENDING", &fault(FaultKind::Status(405))), Some(6.0));
     assert_eq!(sim.at(6.0).due(), ["RUNNING", "PENDING"]);
     assert_eq!(sim.failed("RUNNING", &fault(FaultKind::NotFound)), Some(18.0));
+}
+
+#[test]
+fn up_to_four_ids_are_asked_singly_and_more_are_looked_for_in_the_lists() {
+    let names = ["a", "b", "c", "d", "e"];
+    assert_eq!(Sim::of(&names[..4]).due(), ["a", "b", "c", "d"]);
+    let mut sim = Sim::of(&names);
+    for round in 0..20 {
+        let due = sim.at(f64::from(round) * 3.0).due();
+        let lists = if round % 3 == 0 { vec!["RUNNING", "PENDING"] } else { vec!["RUNNING"] };
+        assert_eq!(due, lists, "{round}");
+        due.iter()
+            .for_each(|list| sim.listed(list, if list == "RUNNING" { &names[1..] } else { &names[..1] }));
+    }
+}
+
+#[test]
+fn of_the_lists_only_what_the_reader_named_counts() {
+    let mut sim = Sim::of(&["a", "b", "c", "d", "e"]);
+    assert!(sim.plan.concerns(&id("a")) && !sim.plan.concerns(&id("z")));
+    sim.due();
+    sim.listed("PENDING", &[]);
+    sim.listed("RUNNING", &["a", "b", "c", "d", "e", "z"]);
+    assert_eq!(sim.at(3.0).due(), ["RUNNING"]);
+    sim.listed("RUNNING", &["a", "b", "c", "d", "e"]);
+    assert_eq!(sim.due(), NOTHING, "that another one left is nobody's business");
+    assert!(Sim::of_all().plan.concerns(&id("z")));
+}
+
+#[test]
+fn a_named_session_that_neither_list_shows_is_asked_singly_at_once_and_then_as_what_it_is() {
+    let mut sim = Sim::of(&["absent", "ended", "listed", "pending", "unlisted"]);
+    sim.due();
+    sim.at(0.1).listed("RUNNING", &["listed"]);
+    assert_eq!(sim.due(), NOTHING, "the list that is under way may have them");
+    sim.at(0.2).listed("PENDING", &["pending"]);
+    assert_eq!(sim.due(), ["absent", "ended", "unlisted"]);
+    assert_eq!(sim.answer("ended", Outcome::Ended), None);
+    let mut asked = vec![("absent", 0.2), ("unlisted", 0.2)];
+    sim.failed("absent", &fault(FaultKind::NotFound));
+    sim.alive(&["unlisted"]);
+    while asked.len() < 12 {
+        let at = sim.next().unwrap();
+        for word in sim.at(at).due() {
+            match word.as_str() {
+                "RUNNING" => sim.listed("RUNNING", &["listed"]),
+                "PENDING" => sim.listed("PENDING", &["pending"]),
+                "absent" => {
+                    asked.push(("absent", at));
+                    sim.failed("absent", &fault(FaultKind::NotFound));
+                }
+                "unlisted" => {
+                    asked.push(("unlisted", at));
+                    sim.alive(&["unlisted"]);
+                }
+                other => panic!("{other} was asked"),
+            }
+        }
+    }
+    let distances = |wanted: &str| -> Vec<f64> {
+        let times: Vec<f64> = asked.iter().filter(|(name, _)| *name == wanted).map(|(_, at)| *at).collect();
+        times.windows(2).map(|pair| (pair[1] - pair[0]).round()).collect()
+    };
+    assert_eq!(distances("absent")[..4], [3.0, 6.0, 12.0, 24.0]);
+    assert_eq!(distances("unlisted")[..4], [3.0, 6.0, 12.0, 24.0]);
+}
+
+#[test]
+fn a_named_session_that_leaves_the_lists_is_asked_singly_and_with_the_last_end_everything_rests() {
+    let names = ["a", "b", "c", "d", "e"];
+    let mut sim = Sim::of(&names);
+    sim.due();
+    sim.listed("PENDING", &[]);
+    sim.listed("RUNNING", &names);
+    sim.at(3.0).due();
+    sim.at(3.1).listed("RUNNING", &names[4..]);
+    assert_eq!(sim.due(), ["a", "b", "c", "d"]);
+    names[..4].iter().for_each(|name| assert_eq!(sim.answer(name, Outcome::Ended), None));
+    assert_eq!(sim.at(6.0).due(), ["RUNNING"]);
+    sim.listed("RUNNING", &[]);
+    assert_eq!(sim.due(), ["e"]);
+    assert_eq!(sim.at(9.0).due(), ["RUNNING", "PENDING"]);
+    assert_eq!(sim.answer("e", Outcome::Ended), None);
+    assert_eq!(sim.answer("RUNNING", Outcome::Listed(ids(&["e"]))), None, "what is under way is not taken");
+    assert_eq!(sim.failed("PENDING", &fault(FaultKind::Timeout)), None);
+    assert_eq!((sim.next(), sim.plan.in_flight), (None, 0));
+}
+
+#[test]
+fn where_the_lists_are_not_to_be_had_each_named_session_is_asked_singly_from_then_on() {
+    for kind in [FaultKind::NoList, FaultKind::Status(405), FaultKind::Forbidden] {
+        let names = ["a", "b", "c", "d", "e"];
+        let mut sim = Sim::of(&names);
+        sim.due();
+        sim.listed("PENDING", &[]);
+        assert_eq!(sim.failed("RUNNING", &fault(kind)), None);
+        for round in 0..4 {
+            let mut asked = sim.at(f64::from(round) * 3.0).due();
+            assert_eq!(asked, ["a", "b", "c", "d"]);
+            sim.alive(&["a", "b", "c", "d"]);
+            asked = sim.due();
+            assert_eq!(asked, ["e"]);
+            sim.alive(&["e"]);
+        }
+    }
+}
+
+#[test]
+fn a_list_that_fails_otherwise_does_not_keep_what_it_would_show_from_being_seen_once() {
+    let mut sim = Sim::of(&["a", "b", "c", "d", "e"]);
+    sim.due();
+    sim.failed("PENDING", &fault(FaultKind::Server(500)));
+    assert_eq!(sim.due(), NOTHING);
+    sim.failed("RUNNING", &fault(FaultKind::Server(500)));
+    assert_eq!(sim.due().len(), IN_FLIGHT);
+    let mut down = Sim::of(&["a", "b", "c", "d", "e"]);
+    down.due();
+    down.failed("RUNNING", &refused());
+    down.failed("PENDING", &refused());
+    assert_eq!(down.at(6.0).due(), ["RUNNING"], "where nothing can be had, nothing is asked");
+}
+
+#[test]
+fn the_newest_ends_are_asked_first_and_the_lists_before_them() {
+    let mut sim = Sim::limited(&Targets::All, 1);
+    sim.know_projects();
+    let mut log = Vec::new();
+    let mut step = |sim: &mut Sim, running: &[&str]| {
+        let at = sim.next().unwrap();
+        for word in sim.at(at).due() {
+            match word.as_str() {
+                "RUNNING" => sim.listed("RUNNING", running),
+                "PENDING" => sim.listed("PENDING", &[]),
+                single => assert_eq!(sim.answer(single, Outcome::Ended), None),
+            }
+            log.push((at, word));
+        }
+    };
+    step(&mut sim, &["a", "b", "c", "d", "e"]);
+    step(&mut sim, &[]);
+    step(&mut sim, &["c", "d", "e"]); // at 3 s: a and b have left
+    step(&mut sim, &[]); // at 4 s: a
+    step(&mut sim, &[]);
+    let lists = |log: &[(f64, String)]| log.iter().filter(|(_, word)| word == "RUNNING").count();
+    for _ in 0..6 {
+        step(&mut sim, &["e"]); // from 6 s on: c and d have, too
+    }
+    let words: Vec<&str> = log.iter().map(|(_, word)| word.as_str()).collect();
+    assert_eq!(words[..5], ["RUNNING", "PENDING", "RUNNING", "a", "b"], "{log:?}");
+    assert_eq!(words[5..8], ["RUNNING", "c", "d"], "{log:?}");
+    assert!(lists(&log) >= 3 && log.windows(2).all(|pair| pair[1].0 - pair[0].0 >= 1.0), "{log:?}");
+}
+
+#[test]
+fn what_left_later_overtakes_what_left_before_and_lists_do_not_starve_single_requests() {
+    let mut sim = Sim::limited(&Targets::All, 1);
+    sim.plan.interval = s(1.0);
+    sim.know_projects();
+    let names = ["a", "b", "c", "d", "e", "f"];
+    let mut asked = Vec::new();
+    let mut gone = 0;
+    for _ in 0..40 {
+        let Some(at) = sim.next() else { break };
+        for word in sim.at(at).due() {
+            match word.as_str() {
+                "RUNNING" => {
+                    sim.listed("RUNNING", &names[gone..]);
+                    gone = (gone + 3).min(names.len());
+                }
+                "PENDING" => sim.listed("PENDING", &[]),
+                single => {
+                    asked.push(single.to_owned());
+                    sim.answer(single, Outcome::Ended);
+                }
+            }
+        }
+    }
+    assert_eq!(asked.len(), 6, "{asked:?}");
+    let place = |name: &str| asked.iter().position(|it| it == name).unwrap();
+    assert!(place("d") < place("c"), "the newest first: {asked:?}");
+}
+
+#[test]
+fn polls_keep_to_the_readers_limit_and_to_what_the_server_says_is_left() {
+    let mut sim = Sim::limited(&Targets::Ids(ids(&["a", "b", "c", "d"])), 2);
+    assert_eq!(sim.due(), ["a", "b"]);
+    assert_eq!((sim.due(), sim.next()), (vec![], Some(0.5)));
+    sim.alive(&["a", "b"]);
+    assert_eq!(sim.at(0.5).due(), ["c"]);
+    sim.plan.learn(Allowance { remaining: 5, reset: s(40.0) }, sim.now);
+    assert_eq!((sim.at(1.0).due(), sim.next()), (vec![], Some(10.5)), "before any 429 comes");
+    sim.plan.refresh(sim.now);
+    assert_eq!(sim.due(), ["d"], "who asks for it gets it now");
 }
 
 #[test]
@@ -554,11 +759,16 @@ fn step() -> impl Strategy<Value = Step> {
 proptest! {
     #[test]
     fn nothing_that_a_server_does_breaks_the_plan(
-        all in any::<bool>(), steps in proptest::collection::vec(step(), 1..120),
+        watched in 0..3_u8, max_rps in prop_oneof![Just(1_u32), Just(4), Just(1_000_000)], steps in proptest::collection::vec(step(), 1..120),
     ) {
         let names = ["a", "b", "c", "d", "e", "f"];
-        let targets = if all { Targets::All } else { Targets::Ids(ids(&names)) };
-        let mut sim = Sim::new(&targets);
+        let all = watched == 0;
+        let targets = match watched {
+            0 => Targets::All,
+            1 => Targets::Ids(ids(&names[..FEW])),
+            _ => Targets::Ids(ids(&names)),
+        };
+        let mut sim = Sim::limited(&targets, max_rps);
         let mut flying: Vec<Request> = Vec::new();
         for step in steps {
             match step {
@@ -571,7 +781,7 @@ proptest! {
                     let request = flying.swap_remove(which.index(flying.len()));
                     let faults = [
                         refused(), fault(FaultKind::Timeout), fault(FaultKind::NotFound), fault(FaultKind::KeyRefused),
-                        fault(FaultKind::Html), resting(f64::from(more)), fault(FaultKind::Server(500)), fault(FaultKind::Forbidden),
+                        fault(FaultKind::Html), resting(f64::from(more)), fault(FaultKind::Server(500)), fault(FaultKind::Forbidden), fault(FaultKind::NoList),
                     ];
                     let members = names.iter().enumerate().filter(|(bit, _)| more & (1 << bit) != 0);
                     let good = match &request {

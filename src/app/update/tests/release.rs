@@ -88,6 +88,7 @@ fn a_release_that_fails_stays_on_the_row_with_the_apis_message() {
         received: moment(4.0),
         date: None,
         bytes: 0,
+        allowance: None,
         outcome: Err(fault),
         next: None,
     };
