@@ -7,6 +7,7 @@
 //!   run: the only select!, and the only place where effects happen
 //! ```
 
+mod effort;
 mod flags;
 pub mod keys;
 mod model;
@@ -16,6 +17,7 @@ mod rows;
 mod run;
 mod update;
 
+pub use effort::{Effort, Spent, Took};
 pub use flags::KnownFlags;
 pub use model::{Effect, Focus, Message, Model, Notice, Pane, Part, Settings, Tone, Want};
 pub use observe::Observed;
