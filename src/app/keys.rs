@@ -51,7 +51,7 @@ pub enum Action {
     Reverse,
     /// Hide or show metadata.
     HideMetadata,
-    /// Past failures.
+    /// What polling costs, and past failures.
     Failures,
     /// This help.
     Help,
@@ -211,7 +211,12 @@ pub const BINDINGS: &[Binding] = &[
         help: "hide metadata and owners (on a shared screen), show them",
         hint: None,
     },
-    Binding { keys: "!", actions: &[(letter('!'), Action::Failures)], help: "past failures", hint: None },
+    Binding {
+        keys: "!",
+        actions: &[(letter('!'), Action::Failures)],
+        help: "how polling goes, and past failures",
+        hint: None,
+    },
     Binding { keys: "?", actions: &[(letter('?'), Action::Help)], help: "this help", hint: Some("help") },
     Binding {
         keys: "Ctrl-L Ctrl-Z",

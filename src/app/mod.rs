@@ -7,6 +7,7 @@
 //!   run: the only select!, and the only place where effects happen
 //! ```
 
+mod effort;
 mod filter;
 mod flags;
 pub mod keys;
@@ -19,6 +20,7 @@ mod run;
 mod typing;
 mod update;
 
+pub use effort::{Effort, Spent, Took};
 pub use filter::{Filter, Mistake};
 pub use flags::KnownFlags;
 pub use model::{Effect, Focus, Message, Model, Notice, Pane, Part, Settings, Slots, Tone, Want};

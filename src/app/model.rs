@@ -5,6 +5,7 @@ use std::time::Duration;
 use crossterm::event::KeyEvent;
 use tui_input::Input as Line;
 
+use super::effort::Effort;
 use super::filter::{Filter, Mistake};
 use super::flags::KnownFlags;
 use super::keys::Copyable;
@@ -58,6 +59,8 @@ pub struct Settings {
 pub struct Model {
     /// What was observed.
     pub fleet: Fleet,
+    /// What the asking costs.
+    pub effort: Effort,
     /// What does not change.
     pub settings: Settings,
     /// The table's rows, in order.
@@ -167,7 +170,7 @@ pub enum Focus {
         /// Where to return.
         back: Pane,
     },
-    /// Past failures, scrolled; the newest first.
+    /// What the asking costs and past failures, scrolled; the newest first.
     Failures {
         /// The first line in view.
         top: usize,
@@ -297,6 +300,7 @@ impl Model {
     pub fn new(settings: Settings, size: (u16, u16)) -> Self {
         Self {
             fleet: Fleet::new(settings.thresholds.clone()).with_owner_key(settings.owner_key.clone()),
+            effort: Effort::default(),
             settings,
             rows: Rows::default(),
             selected: None,

@@ -198,6 +198,7 @@ impl Model {
     }
 
     fn reported(&mut self, report: Report, now: Moment) -> Vec<Effect> {
+        self.effort.note(&report);
         let Observed { input, fresh, is_live_view } = Observed::from(report);
         let mut effects = Vec::new();
         if let Some(input) = input {

@@ -19,6 +19,7 @@
 //! rate limit) hold everything, and then one request alone goes first: a server that comes back is not met by a burst.
 
 mod lists;
+mod turn;
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -26,7 +27,7 @@ use std::time::Duration;
 use super::{backoff, budget::Budget};
 use crate::api::Allowance;
 use crate::config::{Pace, Targets};
-use crate::session::{Fault, FaultKind, List, SessionId};
+use crate::session::{Fault, List, SessionId};
 use lists::Lists;
 
 /// How many polls may be in flight at a time.
@@ -161,100 +162,6 @@ impl Plan {
         })
     }
 
-    /// Whether a session that a list has is one that is watched.
-    #[must_use]
-    pub fn concerns(&self, id: &SessionId) -> bool {
-        self.lists.as_ref().is_some_and(|lists| lists.concern(id))
-    }
-
-    /// What to send now; it counts as in flight until [`Plan::answered`].
-    pub fn due(&mut self, now: Duration) -> Vec<Request> {
-        let places = self.places();
-        if self.paused || now < self.held_until {
-            return Vec::new();
-        }
-        let mut for_failing = self.places_for_failing(places);
-        let mut due: Vec<Request> = Vec::new();
-        while due.len() < places && self.budget.next() <= now {
-            let Some(request) = self.first(now, for_failing) else { break };
-            if let Some(target) = self.targets.get_mut(&request) {
-                for_failing = for_failing.saturating_sub(usize::from(target.failures > 0));
-                target.state = State::InFlight { sent: now };
-            }
-            self.in_flight = self.in_flight.saturating_add(1);
-            self.budget.spend(now);
-            self.list_went_last = matches!(request, Request::List(_));
-            due.push(request);
-        }
-        due
-    }
-
-    /// Of what is due, what goes first: a list, unless the last poll was for one and sessions waited longer; then
-    /// sessions; and what nobody looks at, the projects, last.
-    fn first(&self, now: Duration, for_failing: usize) -> Option<Request> {
-        let due = || {
-            self.targets.iter().filter_map(|(request, target)| match target.state {
-                State::Waiting(at) if at <= now && (target.failures == 0 || for_failing > 0) => {
-                    self.is_wanted(request).then_some((request, target, at))
-                }
-                State::Waiting(_) | State::InFlight { .. } => None,
-            })
-        };
-        let lists = due().filter(|(request, ..)| matches!(request, Request::List(_)));
-        let list = lists.min_by_key(|(request, _, at)| (*at, rank(request)));
-        let singles = due().filter(|(request, ..)| matches!(request, Request::Session(_)));
-        let single = singles.min_by_key(|(request, target, at)| match target.left {
-            Some(left) if target.failures == 0 => (0, Duration::MAX.saturating_sub(left), rank(request)),
-            Some(_) | None => (1, *at, rank(request)),
-        });
-        let first = match (list, single) {
-            (Some(list), Some(single)) if !(self.list_went_last && single.2 < list.2) => Some(list),
-            (list, None) => list,
-            (_, single) => single,
-        };
-        first.or_else(|| due().next()).map(|(request, ..)| request.clone())
-    }
-
-    /// How many more polls may start: after a failure that concerned all, one at a time.
-    fn places(&self) -> usize {
-        let most = if self.failures > 0 { 1 } else { IN_FLIGHT };
-        most.saturating_sub(self.in_flight.saturating_sub(self.passed_over))
-    }
-
-    /// How many of `places` are for sessions whose last poll failed: all but one, so that those that hang never hold up
-    /// those that answer.
-    fn places_for_failing(&self, places: usize) -> usize {
-        let failing =
-            |target: &&Target| target.failures > 0 && matches!(target.state, State::InFlight { .. });
-        let under_way = self.targets.values().filter(failing).count().saturating_sub(self.passed_over);
-        let spare = usize::from(self.failures == 0);
-        places.min(IN_FLIGHT.saturating_sub(spare).saturating_sub(under_way))
-    }
-
-    /// The projects are read again for the sake of the sessions: once these are all over, nothing is asked at all.
-    fn is_wanted(&self, request: &Request) -> bool {
-        *request != Request::Projects || self.targets.len() > 1 || !self.projects_tried
-    }
-
-    /// When [`Plan::due`] will next have something; `None` while it is paused, full, or has nothing left to ask.
-    #[must_use]
-    pub fn next_due(&self) -> Option<Duration> {
-        let places = self.places();
-        if self.paused || places == 0 {
-            return None;
-        }
-        let for_failing = self.places_for_failing(places);
-        let wanted = self
-            .targets
-            .iter()
-            .filter(|(request, target)| (target.failures == 0 || for_failing > 0) && self.is_wanted(request));
-        let next = wanted.filter_map(|(_, target)| match target.state {
-            State::Waiting(at) => Some(at),
-            State::InFlight { .. } => None,
-        });
-        next.min().map(|at| at.max(self.held_until).max(self.budget.next()))
-    }
-
     /// A reply says what is left of the server's limit.
     pub fn learn(&mut self, allowance: Allowance, now: Duration) {
         self.budget.learn(allowance, now);
@@ -279,6 +186,11 @@ impl Plan {
             && !self.watches_lists()
         {
             self.targets.remove(request); // given up while it was under way
+            if let Outcome::Failed(fault) = outcome
+                && fault.concerns_all()
+            {
+                self.hold(fault, sent, now, die);
+            }
             return None;
         }
         let again = match outcome {
@@ -336,64 +248,6 @@ impl Plan {
         Some(at)
     }
 
-    /// A session is over. With the last that the reader named, the lists are of no use any more.
-    fn end(&mut self, request: &Request) {
-        let (Request::Session(id), Some(lists)) = (request, &mut self.lists) else { return };
-        lists.end(id);
-        if lists.are_done() {
-            self.drop_lists();
-        }
-    }
-
-    /// Asks for no list any more; what is under way is not taken.
-    fn drop_lists(&mut self) {
-        self.lists = None;
-        self.targets.retain(|request, target| {
-            !matches!(request, Request::List(_)) || matches!(target.state, State::InFlight { .. })
-        });
-    }
-
-    /// What left the lists is asked singly, at once; what came back to them is not asked singly any more.
-    fn take_list(&mut self, list: List, ids: Vec<SessionId>, now: Duration) {
-        let Some(lists) = &mut self.lists else { return };
-        let left = lists.take(list, ids);
-        let lists = &*lists;
-        self.targets.retain(|request, target| match request {
-            Request::Session(id) => matches!(target.state, State::InFlight { .. }) || !lists.hold(id),
-            Request::List(_)
-            | Request::Projects
-            | Request::Fresh(_)
-            | Request::LiveView(_)
-            | Request::Release(_) => true,
-        });
-        // What is pending no more runs, in all likelihood: the list under way is about to say so.
-        let other = self.targets.get(&Request::List(List::Running)).map(|target| target.state);
-        let may_be_there = list == List::Pending && matches!(other, Some(State::InFlight { .. }));
-        let due = if may_be_there { self.grid(now, now, 1) } else { now };
-        for id in left {
-            self.add(Request::Session(id), due).left = Some(now);
-        }
-        self.seek_unseen(now);
-    }
-
-    /// What the reader named and neither list shows is asked singly, at once.
-    fn seek_unseen(&mut self, now: Duration) {
-        let unseen = self.lists.as_mut().map(Lists::take_unseen).unwrap_or_default();
-        for id in unseen {
-            self.add(Request::Session(id), now);
-        }
-    }
-
-    /// A server without lists: from now on, each session that the reader named is asked singly.
-    fn give_up_lists(&mut self, request: &Request, now: Duration) {
-        let open: Vec<SessionId> = self.lists.iter().flat_map(Lists::open).cloned().collect();
-        self.targets.remove(request);
-        self.drop_lists();
-        for id in open {
-            self.add(Request::Session(id), now);
-        }
-    }
-
     fn failed(
         &mut self,
         request: &Request,
@@ -404,15 +258,10 @@ impl Plan {
         die: f64,
     ) -> Option<Duration> {
         if let Request::List(list) = request
-            && let Some(lists) = self.lists.as_mut()
             && !fault.concerns_all()
+            && self.list_failed(*list, fault, now)
         {
-            if lists.are_of_named() && is_without_lists(fault) {
-                self.give_up_lists(request, now);
-                return None;
-            }
-            lists.tried(*list);
-            self.seek_unseen(now);
+            return None;
         }
         // What concerns all is not this one's failure; the projects, which nothing waits for, count their own.
         if !fault.concerns_all() || *request == Request::Projects {
@@ -491,10 +340,6 @@ impl Plan {
         self.paused = false;
     }
 
-    fn watches_lists(&self) -> bool {
-        self.lists.is_some()
-    }
-
     fn every(&self, request: &Request) -> u32 {
         if *request == Request::List(List::Pending) { PENDING_EVERY } else { 1 }
     }
@@ -507,23 +352,6 @@ impl Plan {
             |at: Duration| (at.saturating_sub(self.epoch).as_nanos().saturating_add(step / 2)) / step;
         let point = nearest(sent).saturating_add(u128::from(rounds)).max(nearest(now)).saturating_mul(step);
         self.epoch.saturating_add(Duration::from_nanos(u64::try_from(point).unwrap_or(u64::MAX)))
-    }
-}
-
-/// Whether the server has no lists, or none for this key: there is no sense in asking again.
-fn is_without_lists(fault: &Fault) -> bool {
-    matches!(
-        fault.kind,
-        FaultKind::NoList | FaultKind::NotFound | FaultKind::Status(405) | FaultKind::Forbidden
-    )
-}
-
-fn rank(request: &Request) -> &str {
-    match request {
-        Request::List(List::Running) => "",
-        Request::List(List::Pending) => " ",
-        Request::Session(id) | Request::Fresh(id) | Request::LiveView(id) | Request::Release(id) => id.raw(),
-        Request::Projects => "~",
     }
 }
 

@@ -1,4 +1,4 @@
-//! What stands in front of the screen for a while: help, the copy menu, past failures, and a URL to select by hand.
+//! What stands in front of the screen for a while: help, the copy menu, how polling goes, and a URL to select by hand.
 
 use std::time::Duration;
 
@@ -31,8 +31,8 @@ pub(super) fn draw(buffer: &mut Buffer, screen: Rect, model: &Model, now: Moment
         Focus::Release { id, typed, .. } => draw_question(buffer, screen, model, id, typed, now),
         Focus::Help { top, .. } => draw_lines(buffer, screen, model, "Keys", help(model, room(screen)), *top),
         Focus::Failures { top, .. } => {
-            let lines = failures(model, room(screen), model.server_time(now));
-            draw_lines(buffer, screen, model, "Past failures", lines, *top);
+            let lines = polling(model, room(screen), model.server_time(now));
+            draw_lines(buffer, screen, model, "Polling", lines, *top);
         }
         Focus::Reveal { id, url, until, .. } => {
             let then = now.after(until.saturating_sub(now.boot));
@@ -46,7 +46,7 @@ pub(super) fn draw(buffer: &mut Buffer, screen: Rect, model: &Model, now: Moment
 pub(super) fn extent(model: &Model, screen: Rect) -> (usize, usize) {
     let lines = match &model.focus {
         Focus::Help { .. } => help(model, room(screen)),
-        Focus::Failures { .. } => failures(model, room(screen), Timestamp::UNIX_EPOCH),
+        Focus::Failures { .. } => polling(model, room(screen), Timestamp::UNIX_EPOCH),
         Focus::Pane(_)
         | Focus::Filter { .. }
         | Focus::Copy { .. }
@@ -163,6 +163,45 @@ fn about(model: &Model) -> String {
         settings.host.as_ref().map(|host| format!(" of {}", text::shown(host, 60))).unwrap_or_default();
     let every = text::length(settings.pace.interval);
     format!("watching {what}{host}, asked every {every}")
+}
+
+/// What the asking costs, and what came to nothing.
+fn polling(model: &Model, room: usize, now: Timestamp) -> Vec<Text> {
+    let mut lines: Vec<Text> = Vec::new();
+    for sentence in effort(model) {
+        lines.extend(text::wrap(&sentence, room.max(8)).into_iter().map(Line::raw));
+    }
+    if !lines.is_empty() {
+        lines.push(Line::default());
+    }
+    lines.extend(failures(model, room, now));
+    lines
+}
+
+/// A sentence each: how much was asked in a minute, how quickly it was answered, and what is left of the API's limit.
+fn effort(model: &Model) -> Vec<String> {
+    let effort = &model.effort;
+    let spent = effort.spent().map(|spent| {
+        let requests = if spent.requests == 1 { "request" } else { "requests" };
+        let bytes = text::bytes(i64::try_from(spent.bytes).unwrap_or(i64::MAX));
+        let most = model.settings.pace.max_rps;
+        let polls = if most == 1 { "poll" } else { "polls" };
+        format!(
+            "{} {requests} and {bytes} in the last minute; at most {most} {polls} a second",
+            spent.requests
+        )
+    });
+    let took = effort.took().map(|took| {
+        format!(
+            "answered in {} (the median), the last in {}",
+            text::latency(took.median),
+            text::latency(took.last)
+        )
+    });
+    let left = effort.left().map(|(remaining, left)| {
+        format!("the API allows {remaining} more within {}; polls keep to that", text::span(left))
+    });
+    [spent, took, left].into_iter().flatten().collect()
 }
 
 /// The newest first: when, what was asked for, and why nothing came.

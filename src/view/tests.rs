@@ -10,8 +10,10 @@ use super::fixture::{
     story, text_of,
 };
 use super::*;
+use crate::api::{Allowance, Listing};
 use crate::app::{Filter, Focus, Notice, Pane, Part, Sort, SortBy, Tone};
 use crate::config::Targets;
+use crate::poll::{Reply, Report, Request};
 use crate::session::{Fault, FaultKind, List, Project, Secret, Session, SessionId, Status, running};
 use crate::text::Untrusted;
 use crate::watch::{Input, Scope};
@@ -204,6 +206,19 @@ fn full() -> Model {
 fn failures() -> Model {
     let mut model = limited();
     seen(&mut model, [failure(0, FaultKind::Html, None), failure(0, FaultKind::Server(500), Some("oops"))]);
+    let answer = |seconds: u64, took: u64, bytes: u64| Report {
+        request: Request::List(List::Running),
+        sent: ago(seconds),
+        received: ago(seconds).after(Duration::from_millis(took)),
+        date: None,
+        bytes,
+        allowance: Some(Allowance { remaining: 12, reset: Duration::from_secs(48) }),
+        outcome: Ok(Reply::List(Listing::default())),
+        next: None,
+    };
+    for round in (0..27).rev() {
+        model.effort.note(&answer(round * 3, 80 + round % 10, 45_000));
+    }
     model.focus = Focus::Failures { top: 0, back: Pane::Table };
     model
 }

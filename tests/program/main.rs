@@ -12,6 +12,7 @@ mod command_line;
 mod contract;
 mod documents;
 mod ends;
+mod fewest;
 mod harness;
 mod headless;
 mod incidents;

@@ -250,9 +250,8 @@ fn a_refresh_goes_out_at_once_while_four_sessions_hang() {
     let hanging = (1..=4).map(|place| {
         format!("[[session]]\nid = \"h-{place}\"\n[[fault]]\non = \"h-{place}\"\nreply = \"hang\"\n")
     });
-    // Without lists each session is asked for by its id.
-    let listless = "[[fault]]\non = \"list\"\nstatus = 404\n";
-    let api = Api::serve(&format!("{}[[session]]\nid = \"ok-1\"\n{listless}", hanging.collect::<String>()));
+    let no_lists = "[[fault]]\non = \"list\"\nstatus = 404\n"; // else five would be looked for there
+    let api = Api::serve(&format!("{}[[session]]\nid = \"ok-1\"\n{no_lists}", hanging.collect::<String>()));
     let ids = ["h-1", "h-2", "h-3", "h-4", "ok-1"];
     let mut terminal = Terminal::keepwatch(&api, &ids, &[], 120, 40);
     let asked = |what: &str| api.log().iter().filter(|hit| hit.path.ends_with(what)).count();

@@ -627,6 +627,16 @@ fn sorting_goes_round_and_says_what_it_does() {
 }
 
 #[test]
+fn every_report_counts_for_what_the_asking_costs() {
+    let mut world = World::of(&[("a", 900)]);
+    world.report(Request::Projects, Err(FaultKind::NotFound.into()));
+    world.one(session("a", 900));
+    let spent = world.model.effort.spent().unwrap();
+    assert_eq!(spent.requests, 3, "also what nothing is made of");
+    assert_eq!(world.model.effort.took().unwrap().last, secs(0.1));
+}
+
+#[test]
 fn clocks_that_differ_are_said_once() {
     for (ahead, said) in [(90.0, Some("behind")), (-90.0, Some("ahead of")), (20.0, None), (-20.0, None)] {
         let mut world = World::watching(Targets::All);

@@ -118,3 +118,24 @@ fn an_owner_key_is_a_path_and_never_one_to_a_secret() {
     assert!(sentence.contains("--owner-key") && sentence.contains("run.id"), "{sentence}");
     assert_eq!(refused(&["demo", "--owner-key", "api_key"], &[]).0, 2);
 }
+
+#[test]
+fn polls_are_limited_to_four_a_second_unless_the_reader_says_otherwise() {
+    let rate = |args: &[&str]| watch(args, &[]).pace.max_rps;
+    assert_eq!((rate(&[]), rate(&["--max-rps", "1"]), rate(&["--max-rps=100"])), (4, 1, 100));
+    for bad in ["0", "101", "-1", "0.5", "many", ""] {
+        assert!(Cli::try_parse_from(["keepwatch", &format!("--max-rps={bad}")]).is_err(), "{bad}");
+    }
+    let key = [("BROWSERBASE_API_KEY", "k")];
+    let of = |args: &[&str]| match config(args, &key).unwrap() {
+        Config::Demo(demo) => demo.pace.max_rps,
+        Config::Events(events) => events.pace.max_rps,
+        Config::Wait(wait) => wait.pace.max_rps,
+        other => panic!("{other:?}"),
+    };
+    for args in
+        [["demo", "--max-rps", "7"].as_slice(), &["events", "--max-rps=7"], &["wait", "--max-rps=7", "s-1"]]
+    {
+        assert_eq!(of(args), 7, "{args:?}");
+    }
+}

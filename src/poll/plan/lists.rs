@@ -1,8 +1,11 @@
-//! What the lists hold, and of which sessions that matters. It never says when to ask; that is the plan's.
+//! What the lists hold, of which sessions that matters, and what is asked singly for it. It never says what goes first;
+//! that is `turn`'s.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
-use crate::session::{List, SessionId};
+use super::{Plan, Request, State};
+use crate::session::{Fault, FaultKind, List, SessionId};
 
 /// The newest lists, and the sessions that are looked for in them.
 #[derive(Debug, Default)]
@@ -78,4 +81,94 @@ impl Lists {
     pub(super) fn take_unseen(&mut self) -> Vec<SessionId> {
         if self.tried == [true; 2] { self.unseen.drain().collect() } else { Vec::new() }
     }
+}
+
+impl Plan {
+    /// Whether a session that a list has is one that is watched.
+    #[must_use]
+    pub fn concerns(&self, id: &SessionId) -> bool {
+        self.lists.as_ref().is_some_and(|lists| lists.concern(id))
+    }
+
+    pub(super) fn watches_lists(&self) -> bool {
+        self.lists.is_some()
+    }
+
+    /// A session is over. With the last that the reader named, the lists are of no use any more.
+    pub(super) fn end(&mut self, request: &Request) {
+        let (Request::Session(id), Some(lists)) = (request, &mut self.lists) else { return };
+        lists.end(id);
+        if lists.are_done() {
+            self.drop_lists();
+        }
+    }
+
+    /// Asks for no list any more; what is under way is not taken.
+    pub(super) fn drop_lists(&mut self) {
+        self.lists = None;
+        self.targets.retain(|request, target| {
+            !matches!(request, Request::List(_)) || matches!(target.state, State::InFlight { .. })
+        });
+    }
+
+    /// What left the lists is asked singly, at once; what came back to them is not asked singly any more.
+    pub(super) fn take_list(&mut self, list: List, ids: Vec<SessionId>, now: Duration) {
+        let Some(lists) = &mut self.lists else { return };
+        let left = lists.take(list, ids);
+        let lists = &*lists;
+        self.targets.retain(|request, target| match request {
+            Request::Session(id) => matches!(target.state, State::InFlight { .. }) || !lists.hold(id),
+            Request::List(_)
+            | Request::Projects
+            | Request::Fresh(_)
+            | Request::LiveView(_)
+            | Request::Release(_) => true,
+        });
+        // What is pending no more runs, in all likelihood: the list under way is about to say so.
+        let other = self.targets.get(&Request::List(List::Running)).map(|target| target.state);
+        let may_be_there = list == List::Pending && matches!(other, Some(State::InFlight { .. }));
+        let due = if may_be_there { self.grid(now, now, 1) } else { now };
+        for id in left {
+            self.add(Request::Session(id), due).left = Some(now);
+        }
+        self.seek_unseen(now);
+    }
+
+    /// What the reader named and neither list shows is asked singly, at once.
+    fn seek_unseen(&mut self, now: Duration) {
+        let unseen = self.lists.as_mut().map(Lists::take_unseen).unwrap_or_default();
+        for id in unseen {
+            self.add(Request::Session(id), now);
+        }
+    }
+
+    /// A server without lists: from now on, each session that the reader named is asked singly.
+    fn give_up_lists(&mut self, request: &Request, now: Duration) {
+        let open: Vec<SessionId> = self.lists.iter().flat_map(Lists::open).cloned().collect();
+        self.targets.remove(request);
+        self.drop_lists();
+        for id in open {
+            self.add(Request::Session(id), now);
+        }
+    }
+
+    /// A list brought a fault of its own. Returns whether that is the end of the lists.
+    pub(super) fn list_failed(&mut self, list: List, fault: &Fault, now: Duration) -> bool {
+        let Some(lists) = &mut self.lists else { return false };
+        if lists.are_of_named() && is_without_lists(fault) {
+            self.give_up_lists(&Request::List(list), now);
+            return true;
+        }
+        lists.tried(list);
+        self.seek_unseen(now);
+        false
+    }
+}
+
+/// Whether the server has no lists, or none for this key: there is no sense in asking again.
+fn is_without_lists(fault: &Fault) -> bool {
+    matches!(
+        fault.kind,
+        FaultKind::NoList | FaultKind::NotFound | FaultKind::Status(405) | FaultKind::Forbidden
+    )
 }

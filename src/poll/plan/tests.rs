@@ -634,6 +634,15 @@ fn where_the_lists_are_not_to_be_had_each_named_session_is_asked_singly_from_the
 }
 
 #[test]
+fn a_list_that_is_given_up_while_it_is_under_way_may_still_say_that_all_are_to_wait() {
+    let mut sim = Sim::of(&["a", "b", "c", "d", "e"]);
+    sim.due();
+    sim.failed("RUNNING", &fault(FaultKind::NoList));
+    assert_eq!(sim.failed("PENDING", &resting(40.0)), None);
+    assert_eq!((sim.due(), sim.next()), (vec![], Some(40.0)));
+}
+
+#[test]
 fn a_list_that_fails_otherwise_does_not_keep_what_it_would_show_from_being_seen_once() {
     let mut sim = Sim::of(&["a", "b", "c", "d", "e"]);
     sim.due();

@@ -1,0 +1,191 @@
+//! That no more is asked than has to be: the simulator counts, on a clock that runs quicker, while the program's own poller
+//! and fleet watch.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use keepwatch::api::Client;
+use keepwatch::app::Observed;
+use keepwatch::clock::Clock;
+use keepwatch::config::{Endpoint, Pace, Targets};
+use keepwatch::poll::{Poller, Report};
+use keepwatch::session::{Phase, Secret, SessionId};
+use keepwatch::simulator::{
+    End, Ending, Fault, Offset, On, Options, Script, Session, Simulator, Span, StatusCode, Window,
+};
+use keepwatch::watch::{EventKind, Fleet, Input, Thresholds};
+use tokio::sync::mpsc;
+
+const PACE: Pace = Pace { interval: Duration::from_secs(3), max_rps: 4 };
+/// A thousand sessions are much to write and to read in a tenth of the time.
+const SPEED: u32 = 10;
+/// Where the limit is what counts, a fifth of a second that the machine is busy elsewhere is made up for.
+const HALF_SPEED: u32 = 5;
+
+fn seconds(count: i64) -> Offset {
+    Offset::from_micros(count * 1_000_000)
+}
+
+/// A session that runs, and goes on for an hour.
+fn runs(name: &str) -> Session {
+    Session {
+        id: Some(name.to_owned()),
+        created: Some(seconds(-60)),
+        timeout: Some(Span(Duration::from_secs(3600))),
+        ..Session::default()
+    }
+}
+
+fn ends(name: &str, at: i64) -> Session {
+    let end = End { at: seconds(at), status: Ending::Completed, ended_at: None, omit_ended_at: false };
+    Session { ends: Some(end), ..runs(name) }
+}
+
+fn many(prefix: &str, count: usize) -> impl Iterator<Item = Session> {
+    (0..count).map(move |at| runs(&format!("{prefix}-{at:04}")))
+}
+
+fn named(names: &[&str]) -> Targets {
+    Targets::Ids(names.iter().map(|name| SessionId::parse(name).unwrap()).collect())
+}
+
+/// What was watched, and what was asked for it.
+struct Watched {
+    fleet: Fleet,
+    /// When it was over, since the start.
+    took: Duration,
+    /// How often each list was asked for, by its status.
+    lists: BTreeMap<String, usize>,
+    /// How often each session was asked for by itself.
+    singles: BTreeMap<String, usize>,
+    /// When each request came.
+    times: Vec<Duration>,
+    events: Vec<EventKind>,
+}
+
+impl Watched {
+    fn lists(&self, status: &str) -> usize {
+        self.lists.get(&format!("status={status}")).copied().unwrap_or(0)
+    }
+
+    fn has_ended(fleet: &Fleet, prefix: &str) -> usize {
+        let ended = |id: &SessionId| id.raw().starts_with(prefix);
+        fleet.records().filter(|record| ended(&record.id) && record.phase() == Phase::Ended).count()
+    }
+}
+
+/// Watches `targets` among `sessions` until `is_over` says so, or so many seconds have passed.
+fn watch(
+    speed: u32,
+    targets: &Targets,
+    sessions: impl Iterator<Item = Session>,
+    faults: &[Fault],
+    most: u64,
+    is_over: impl Fn(&Fleet) -> bool,
+) -> Watched {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let clock = Clock::scaled(speed);
+        let script = Script::parse("").unwrap();
+        let simulator = Simulator::start(clock.clone(), script, Options::default()).unwrap();
+        for session in sessions {
+            simulator.control().add_session(session);
+        }
+        faults.iter().for_each(|fault| simulator.control().fault(fault.clone()));
+        let base = simulator.base_url().parse().unwrap();
+        let client = Client::new(Endpoint { base }, Secret::new("bb_test_fewest_f3a9".into()));
+        let (reports, mut reported) = mpsc::channel::<Report>(16);
+        let start = clock.now();
+        let (mut fleet, mut events) = (Fleet::new(Thresholds::none()), Vec::new());
+        if let Targets::Ids(ids) = targets {
+            fleet.apply(Input::Asked { at: start, ids: ids.clone() });
+        }
+        let _poller = Poller::spawn(client, targets, PACE, clock.clone(), reports);
+        let end = start.mono + Duration::from_secs(most);
+        while !is_over(&fleet) {
+            tokio::select! {
+                Some(report) = reported.recv() => {
+                    let input = Observed::from(report).input;
+                    events.extend(input.into_iter().flat_map(|it| fleet.apply(it)).map(|event| event.kind));
+                }
+                () = clock.sleep_until(end) => break,
+            }
+        }
+        let took = clock.now().since(start);
+        let (mut lists, mut singles) = (BTreeMap::new(), BTreeMap::new());
+        let log = simulator.log();
+        for hit in &log {
+            match hit.path.strip_prefix("/v1/sessions/") {
+                Some(id) => *singles.entry(id.to_owned()).or_insert(0) += 1,
+                None if hit.path == "/v1/sessions" => *lists.entry(hit.query.clone()).or_insert(0) += 1,
+                None => {}
+            }
+        }
+        let times = log.iter().map(|hit| hit.at).collect();
+        Watched { fleet, took, lists, singles, times, events }
+    })
+}
+
+#[test]
+fn a_thousand_sessions_for_a_minute_cost_twenty_one_lists_and_eight_and_one_request_an_end() {
+    let away = Window { from: seconds(20), to: seconds(50) };
+    let odd = [
+        ends("end-1", 8),
+        ends("end-2", 22),
+        ends("end-3", 22),
+        Session { unlisted: vec![away], ..runs("unlisted-1") },
+    ];
+    let watched = watch(SPEED, &Targets::All, many("s", 996).chain(odd), &[], 60, |_| false);
+    assert!(watched.lists("RUNNING") <= 21 && watched.lists("PENDING") <= 8, "{:?}", watched.lists);
+    assert!(watched.lists("RUNNING") >= 8, "the machine was too slow for this to say anything");
+    assert_eq!(watched.fleet.len(), 1000);
+    assert_eq!(Watched::has_ended(&watched.fleet, "end"), 3);
+    let mut singles = watched.singles.clone();
+    let unlisted = singles.remove("unlisted-1").unwrap();
+    assert!((1..=4).contains(&unlisted), "at 21 s, and 3, 6 and 12 s after that: {unlisted}");
+    assert_eq!(singles, ["end-1", "end-2", "end-3"].map(|name| (name.to_owned(), 1)).into());
+    let told = watched.events.iter().filter(|kind| matches!(kind, EventKind::Unlisted)).count();
+    assert_eq!(told, 1);
+}
+
+#[test]
+fn two_hundred_that_end_together_are_known_within_a_minute_at_four_requests_a_second() {
+    let bulk = (0..200).map(|at| ends(&format!("bulk-{at:03}"), 11));
+    let over = |fleet: &Fleet| Watched::has_ended(fleet, "bulk") == 200;
+    let watched = watch(HALF_SPEED, &Targets::All, many("s", 20).chain(bulk), &[], 90, over);
+    let took = watched.took.saturating_sub(Duration::from_secs(11));
+    assert!(over(&watched.fleet) && took <= Duration::from_secs(60), "{took:?}");
+    assert!(watched.singles.len() == 200 && watched.singles.values().all(|count| *count == 1));
+    let elapsed = u64::try_from(watched.took.as_millis()).unwrap();
+    let most = usize::try_from(4 + elapsed * 4 / 1000 + 1).unwrap();
+    assert!(watched.times.len() <= most, "{} in {elapsed} ms", watched.times.len());
+    assert!(
+        watched.lists("RUNNING") * 3 + 6 >= usize::try_from(elapsed / 1000).unwrap(),
+        "and the lists go on"
+    );
+}
+
+#[test]
+fn of_the_lists_only_the_named_sessions_are_taken_and_the_last_end_ends_the_asking() {
+    let names = ["a", "b", "c", "d", "e", "f"];
+    let own = names.iter().map(|name| ends(name, if *name == "f" { 12 } else { 5 }));
+    let over = |fleet: &Fleet| fleet.records().all(|record| record.phase() == Phase::Ended);
+    let watched = watch(SPEED, &named(&names), many("other", 50).chain(own), &[], 60, over);
+    assert!(over(&watched.fleet) && watched.fleet.len() == 6);
+    assert_eq!(watched.singles, names.map(|name| (name.to_owned(), 1)).into());
+    assert!(watched.lists("RUNNING") <= 8 && watched.lists("PENDING") <= 3, "{:?}", watched.lists);
+}
+
+#[test]
+fn a_server_without_lists_is_asked_for_each_named_session_and_nothing_is_said_to_fail() {
+    let names = ["a", "b", "c", "d", "e"];
+    let none = Fault::status(On::List, StatusCode::NOT_FOUND);
+    let watched =
+        watch(SPEED, &named(&names), names.iter().map(|name| ends(name, 9)), &[none], 60, |fleet| {
+            Watched::has_ended(fleet, "") == 5
+        });
+    assert_eq!(Watched::has_ended(&watched.fleet, ""), 5);
+    assert!(watched.lists("RUNNING") + watched.lists("PENDING") <= 2, "{:?}", watched.lists);
+    assert!(watched.singles.values().all(|count| (2..=8).contains(count)), "{:?}", watched.singles);
+    assert!(watched.fleet.health().failures.is_empty());
+}
