@@ -19,4 +19,5 @@ mod picture;
 mod piped;
 mod scenarios;
 mod screen;
+mod sdk;
 mod simulate;
