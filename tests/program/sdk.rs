@@ -1,6 +1,12 @@
 //! The vendor's SDKs and command lines against `keepwatch simulate`, installed from their registries and unmodified. Ignored
 //! unless asked for: they need a network, Python and Node. The scripts are in `tests/sdk`.
 
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "what was proved, of which version, or why nothing was"
+)]
+
 use std::ffi::OsStr;
 use std::path::Path;
 use std::process::Command;
