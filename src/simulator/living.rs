@@ -103,7 +103,7 @@ impl World {
     fn slot(&self, at: Offset) -> Result<(), Box<Refusal>> {
         let alive = || self.residents.iter().filter(|it| it.standing(at).as_ref().is_some_and(is_alive));
         let (limit, taken) = (self.project.concurrency, alive().count());
-        if usize::try_from(limit).is_ok_and(|limit| taken < limit) || limit == u32::MAX {
+        if u32::try_from(taken).is_ok_and(|taken| taken < limit) {
             return Ok(());
         }
         let frees = alive().filter_map(Resident::end).map(|end| end.at.minus(at)).min();

@@ -13,7 +13,7 @@
 //! ```
 //!
 //! Sessions are the scenario's, or made by clients (`POST /v1/sessions`), and live by the rules in `living`. There is
-//! no browser behind any: a connect URL looks like one and leads nowhere.
+//! no browser behind any: a connect URL looks like the vendor's, and its key is made up.
 //!
 //! It knows the contract and not our client: of this crate it uses the clock and [`Secret`], and never more. `keepwatch
 //! demo`, `keepwatch simulate` and the whole-program tests run against it, and so can any other program.

@@ -1,11 +1,13 @@
 //! The README is held against the program, so that the two can not drift.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use keepwatch::app::keys::BINDINGS;
 
 use crate::harness::{PROGRAM, clean_env};
+use crate::simulate::Simulated;
 
 fn readme() -> String {
     fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap()
@@ -28,16 +30,52 @@ fn the_readme_lists_every_key_as_the_program_has_it() {
 
 #[test]
 fn the_readme_shows_the_help_as_the_program_prints_it() {
-    let output = Command::new(PROGRAM)
-        .arg("--help")
+    for (place, args) in [(1, &["--help"][..]), (2, &["simulate", "--help"])] {
+        let output = Command::new(PROGRAM)
+            .args(args)
+            .env_clear()
+            .envs(clean_env())
+            .env("COLUMNS", "110")
+            .output()
+            .unwrap();
+        let help = String::from_utf8(output.stdout).unwrap();
+        let shown = readme().split("```text\n").nth(place).unwrap().split("\n```").next().unwrap().to_owned();
+        assert_eq!(shown.trim_end(), help.trim_end());
+    }
+}
+
+#[test]
+fn the_readmes_session_by_hand_is_created_and_released() {
+    let tools = ["curl", "jq"].map(|tool| Command::new(tool).arg("--version").output().is_ok());
+    if tools != [true, true] {
+        eprintln!("\n  SKIPPED: curl and jq are not both installed.\n");
+        return;
+    }
+    let readme = readme();
+    let commands = readme.split("From another shell").nth(1).unwrap();
+    let commands = commands.split("```sh\n").nth(1).unwrap().split("```").next().unwrap();
+    let api = Simulated::start(&[]);
+    let port = api.url.rsplit(':').next().unwrap();
+    let path =
+        format!("{}:{}", Path::new(PROGRAM).parent().unwrap().display(), std::env::var("PATH").unwrap());
+    let output = Command::new("sh")
+        .args(["-euc", &commands.replace("8787", port)])
         .env_clear()
         .envs(clean_env())
-        .env("COLUMNS", "110")
+        .env("PATH", path)
         .output()
         .unwrap();
-    let help = String::from_utf8(output.stdout).unwrap();
-    let shown = readme().split("```text\n").nth(1).unwrap().split("\n```").next().unwrap().to_owned();
-    assert_eq!(shown.trim_end(), help.trim_end());
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{out}{err}");
+    assert!(out.contains("\"keepAlive\": true") && out.contains("wss://connect."), "{out}");
+    assert!(out.lines().last().unwrap().contains("COMPLETED"), "{out}");
+}
+
+#[test]
+fn the_readme_has_the_command_that_proves_the_sdks() {
+    let module = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/program/sdk.rs")).unwrap();
+    assert!(readme().contains("\ncargo test --locked --test program -- --ignored --nocapture sdk::\n"));
+    assert_eq!(module.matches("#[test]\n#[ignore").count(), module.matches("#[test]").count());
 }
 
 #[test]

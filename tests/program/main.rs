@@ -21,4 +21,5 @@ mod piped;
 mod release;
 mod scenarios;
 mod screen;
+mod sdk;
 mod simulate;

@@ -97,7 +97,7 @@ struct Answer {
 
 impl Answer {
     /// The body of an answer with this status, which every one of `schemas` allows.
-    fn as_in(self, status: u16, schemas: &[&str]) -> Value {
+    fn answered(self, status: u16, schemas: &[&str]) -> Value {
         assert_eq!(self.status, status, "{}", self.body);
         schemas.iter().for_each(|schema| valid(schema, &self.body));
         self.body
@@ -105,7 +105,7 @@ impl Answer {
 
     /// The message of a refusal with this status.
     fn refused(self, status: u16) -> String {
-        let body = self.as_in(status, &[include_str!("../contract/error.json")]);
+        let body = self.answered(status, &[include_str!("../contract/error.json")]);
         assert_eq!(body["statusCode"], status);
         body["message"].as_str().unwrap().to_owned()
     }
@@ -146,24 +146,24 @@ fn a_keep_alive_session_lives_from_its_creation_to_its_release_by_the_contract()
         "projectId": api.project, "keepAlive": true, "timeout": 900, "region": "eu-central-1", "proxies": true,
         "browserSettings": { "context": { "id": "c-1" } }, "userMetadata": { "owner": "growth" },
     });
-    let created = api.post("/v1/sessions", &order).as_in(201, &[SESSION, CREATED]);
+    let created = api.post("/v1/sessions", &order).answered(201, &[SESSION, CREATED]);
     assert_eq!((&created["keepAlive"], &created["contextId"]), (&true.into(), &"c-1".into()));
     let one = format!("/v1/sessions/{}", created["id"].as_str().unwrap());
-    let status = || api.get(&one).as_in(200, &[SESSION])["status"].clone();
+    let status = || api.get(&one).answered(200, &[SESSION])["status"].clone();
     wait_until("the session runs", || status() == "RUNNING");
 
     let query = "status=RUNNING&q=user_metadata%5B%27owner%27%5D%3A%27growth%27";
-    let owned = api.get(&format!("/v1/sessions?{query}")).as_in(200, &[]);
+    let owned = api.get(&format!("/v1/sessions?{query}")).answered(200, &[]);
     assert_eq!((owned.as_array().unwrap().len(), &owned[0]["id"]), (1, &created["id"]));
     valid(SESSION, &owned[0]);
-    api.get(&format!("{one}/debug")).as_in(200, &[LIVE_URLS]);
-    assert_eq!(api.get(&format!("{one}/logs")).as_in(200, &[]), json!([]));
+    api.get(&format!("{one}/debug")).answered(200, &[LIVE_URLS]);
+    assert_eq!(api.get(&format!("{one}/logs")).answered(200, &[]), json!([]));
 
     let release = json!({ "status": "REQUEST_RELEASE", "projectId": api.project });
-    let released = api.post(&one, &release).as_in(200, &[SESSION]);
+    let released = api.post(&one, &release).answered(200, &[SESSION]);
     assert_eq!(released["status"], "RUNNING", "a release shows later");
     wait_until("the release shows", || status() == "COMPLETED");
-    let again = api.post(&one, &release).as_in(200, &[SESSION]);
+    let again = api.post(&one, &release).answered(200, &[SESSION]);
     assert_eq!((&again["status"], again.get("endedAt").is_some()), (&"COMPLETED".into(), true));
     assert!(api.get(&format!("{one}/debug")).refused(409).contains("is not running: it is COMPLETED"));
 }
@@ -171,15 +171,15 @@ fn a_keep_alive_session_lives_from_its_creation_to_its_release_by_the_contract()
 #[test]
 fn what_is_there_besides_keeps_the_contract_too() {
     let api = Simulated::play(TWO, &[]);
-    api.get("/v1/sessions/busy/debug").as_in(200, &[LIVE_URLS]);
-    let logs = api.get("/v1/sessions/busy/logs").as_in(200, &[]);
+    api.get("/v1/sessions/busy/debug").answered(200, &[LIVE_URLS]);
+    let logs = api.get("/v1/sessions/busy/logs").answered(200, &[]);
     assert_eq!(logs.as_array().unwrap().len(), 1);
     valid(LOG, &logs[0]);
-    let projects = api.get("/v1/projects").as_in(200, &[]);
+    let projects = api.get("/v1/projects").answered(200, &[]);
     assert_eq!((projects.as_array().unwrap().len(), &projects[0]["id"]), (1, &api.project.clone().into()));
     let project = format!("/v1/projects/{}", api.project);
-    assert_eq!(api.get(&project).as_in(200, &[PROJECT]), projects[0]);
-    let usage = api.get(&format!("{project}/usage")).as_in(200, &[USAGE]);
+    assert_eq!(api.get(&project).answered(200, &[PROJECT]), projects[0]);
+    let usage = api.get(&format!("{project}/usage")).answered(200, &[USAGE]);
     assert!(
         usage["browserMinutes"].as_u64().unwrap() >= 9 && usage["proxyBytes"].as_u64().unwrap() >= 24_000
     );
@@ -193,7 +193,7 @@ fn a_full_project_and_the_free_plan_refuse_what_the_api_refuses() {
     assert_eq!(keep_alive, "Keep alive sessions are not supported on the FREE plan");
     api.post("/v1/sessions", &json!({ "timeout": 901 })).refused(403);
 
-    api.post("/v1/sessions", &json!({})).as_in(201, &[SESSION, CREATED]);
+    api.post("/v1/sessions", &json!({})).answered(201, &[SESSION, CREATED]);
     let full = api.post("/v1/sessions", &json!({}));
     for (header, value) in [
         ("retry-after", "60"),

@@ -1,0 +1,97 @@
+//! The vendor's SDKs and command lines against `keepwatch simulate`, installed from their registries and unmodified. Ignored
+//! unless asked for: they need a network, Python and Node. The scripts are in `tests/sdk`.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "what was proved, of which version, or why nothing was"
+)]
+
+use std::ffi::OsStr;
+use std::path::Path;
+use std::process::Command;
+
+use crate::harness::clean_env;
+use crate::simulate::Simulated;
+
+const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/sdk");
+
+/// Whether `program` can be run here; if not, says so where nobody can miss it.
+fn is_here(program: &str) -> bool {
+    let here = Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
+    if !here {
+        eprintln!("\n  SKIPPED: {program} is not installed, so nothing was proved.\n");
+    }
+    here
+}
+
+/// Runs `command`, which has to succeed.
+fn run(command: &mut Command) {
+    let output = command.output().unwrap();
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{command:?}\n{out}{err}");
+    print!("{out}");
+}
+
+/// Runs `script` in `folder` with `interpreter`, pointed at simulators of its own.
+fn proves(interpreter: &OsStr, script: &Path, folder: &Path) {
+    let scenario = format!("{SCRIPTS}/scenario.toml");
+    let paid = Simulated::start(&["--scenario", &scenario]);
+    let free = Simulated::start(&["--scenario", &scenario, "--plan", "free"]);
+    let full = Simulated::start(&["--scenario", &format!("{SCRIPTS}/full.toml")]);
+    run(Command::new(interpreter)
+        .arg(script)
+        .current_dir(folder)
+        .env_clear()
+        .envs(clean_env())
+        .env("HOME", folder)
+        .env("BROWSERBASE_BASE_URL", &paid.url)
+        .env("FREE_BASE_URL", &free.url)
+        .env("FULL_BASE_URL", &full.url)
+        .env("BROWSERBASE_PROJECT_ID", &paid.project)
+        .env("BROWSERBASE_API_KEY", "bb_test_simulated")
+        // The command lines tell their makers of their use, and look for newer versions of themselves.
+        .env("DO_NOT_TRACK", "1")
+        .env("BB_DISABLE_UPDATE_CHECK", "1"));
+}
+
+/// Installs `packages` from npm in a folder of their own, and runs `script` there.
+fn node_proves(script: &str, packages: &[&str]) {
+    if !is_here("node") || !is_here("npm") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("package.json"), r#"{ "private": true }"#).unwrap();
+    let install = ["install", "--no-audit", "--no-fund", "--ignore-scripts"];
+    run(Command::new("npm").args(install).args(packages).current_dir(folder.path()));
+    let copy = folder.path().join(script);
+    std::fs::copy(Path::new(SCRIPTS).join(script), &copy).unwrap();
+    proves(OsStr::new("node"), &copy, folder.path());
+}
+
+#[test]
+#[ignore = "installs from PyPI"]
+fn the_python_sdk_works_against_the_simulator() {
+    if !is_here("python3") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    run(Command::new("python3").args(["-m", "venv", "venv"]).current_dir(folder.path()));
+    let python = folder.path().join("venv/bin/python");
+    run(Command::new(&python)
+        .args(["-m", "pip", "install", "--quiet", "browserbase"])
+        .current_dir(folder.path()));
+    proves(python.as_os_str(), &Path::new(SCRIPTS).join("sdk.py"), folder.path());
+}
+
+#[test]
+#[ignore = "installs from npm"]
+fn the_node_sdk_works_against_the_simulator() {
+    node_proves("sdk.mjs", &["@browserbasehq/sdk"]);
+}
+
+#[test]
+#[ignore = "installs from npm"]
+fn the_command_lines_work_against_the_simulator() {
+    node_proves("clis.mjs", &["@browserbasehq/cli", "browse"]);
+}

@@ -1,0 +1,89 @@
+// Uses `keepwatch simulate` through the vendor's command lines, unmodified: `bb` (@browserbasehq/cli) and `browse` (browse).
+// tests/program/sdk.rs starts two simulators with scenario.toml, the second one on the free plan, and one with full.toml, and
+// names them in BROWSERBASE_BASE_URL (which both read by themselves), FREE_BASE_URL and FULL_BASE_URL; it runs a copy of this
+// script beside the node_modules that it installed.
+//
+// What this proves: every verb of `bb sessions` and `bb projects`, and of `browse cloud sessions` and `browse cloud projects`,
+// that asks for what the simulator has.
+// What cannot work, because there is no browser: the verbs of `browse` that drive one (`open`, `click`, `snapshot` …, with
+// `--remote`; `bb browse …` is the same), for they open the session's connect URL.
+// What the simulator does not have, and answers with 404: `sessions recording`, `downloads`, `uploads`, and `contexts`,
+// `extensions`, `functions`, `fetch` and `search`.
+
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { setTimeout as pause } from "node:timers/promises";
+
+const BUSY = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de";
+const PROJECT = process.env.BROWSERBASE_PROJECT_ID;
+
+/** Runs a command; its exit code and all that it printed. */
+function run(command, args) {
+  return new Promise((done) => {
+    execFile(`node_modules/.bin/${command}`, args, (error, out, err) =>
+      done({ code: error ? error.code : 0, out, err }),
+    );
+  });
+}
+
+async function proves(name, packageName, [command, ...verbs]) {
+  const cli = (...args) => run(command, [...verbs, ...args]);
+  const json = async (...args) => {
+    const { code, out, err } = await cli(...args);
+    assert.equal(code, 0, `${args.join(" ")}: ${err}${out}`);
+    return JSON.parse(out);
+  };
+  const refused = async (words, ...args) => {
+    const { code, out, err } = await cli(...args);
+    assert.notEqual(code, 0, `${args.join(" ")} did not fail: ${out}`);
+    assert.match(err + out, words, args.join(" "));
+  };
+  const waitFor = async (id, status) => {
+    const end = performance.now() + 60_000;
+    for (;;) {
+      const seen = (await json("sessions", "get", id)).status;
+      if (seen === status) return;
+      assert.ok(performance.now() < end, `${id} stays ${seen}`);
+      await pause(50);
+    }
+  };
+
+  const metadata = JSON.stringify({ userMetadata: { owner: name } });
+  const created = await json(
+    ...["sessions", "create", "--keep-alive", "--timeout", "900", "--region", "eu-central-1", "--body", metadata],
+  );
+  assert.deepEqual([created.keepAlive, created.region], [true, "eu-central-1"]);
+  await waitFor(created.id, "RUNNING");
+  const ids = async (...args) => (await json("sessions", "list", ...args)).map((it) => it.id);
+  assert.deepEqual((await ids()).filter((id) => id === BUSY || id === created.id).length, 2);
+  assert.deepEqual(await ids("--q", `user_metadata['owner']:'${name}'`), [created.id]);
+  assert.ok((await json("sessions", "debug", created.id)).debuggerFullscreenUrl);
+  assert.deepEqual(await json("sessions", "logs", created.id), []);
+
+  const other = await json("sessions", "create");
+  // The SDK inside tries twice more, as late as the server says: full.toml says a second or two.
+  await refused(
+    /max concurrent sessions limit \(limit 1, currently \d\)/,
+    ...["sessions", "create", "--base-url", process.env.FULL_BASE_URL],
+  );
+  assert.equal((await json("sessions", "update", other.id)).id, other.id);
+  await waitFor(other.id, "COMPLETED");
+  await json("sessions", "update", created.id, "--status", "REQUEST_RELEASE");
+  await waitFor(created.id, "COMPLETED");
+
+  await refused(/Session with id no-such-session not found/, "sessions", "get", "no-such-session");
+  await refused(
+    /Keep alive sessions are not supported on the FREE plan/,
+    ...["sessions", "create", "--keep-alive", "--base-url", process.env.FREE_BASE_URL],
+  );
+  assert.deepEqual((await json("projects", "list")).map((it) => it.id), [PROJECT]);
+  assert.equal((await json("projects", "get", PROJECT)).concurrency, 3);
+  assert.ok((await json("projects", "usage", PROJECT)).browserMinutes >= 5);
+
+  const { version } = JSON.parse(readFileSync(`node_modules/${packageName}/package.json`, "utf8"));
+  console.log(`${packageName} ${version}: works`);
+}
+
+await proves("bb", "@browserbasehq/cli", ["bb"]);
+await proves("browse", "browse", ["browse", "cloud"]);
