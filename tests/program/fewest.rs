@@ -100,7 +100,7 @@ fn watch(
         if let Targets::Ids(ids) = targets {
             fleet.apply(Input::Asked { at: start, ids: ids.clone() });
         }
-        let _poller = Poller::spawn(client, targets, PACE, clock.clone(), reports);
+        let _poller = Poller::spawn(client, None, targets, PACE, clock.clone(), reports);
         let end = start.mono + Duration::from_secs(most);
         while !is_over(&fleet) {
             tokio::select! {
