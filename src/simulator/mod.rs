@@ -19,6 +19,7 @@
 mod crowd;
 pub mod expect;
 pub mod fault;
+mod limit;
 pub mod offset;
 mod query;
 pub mod repeat;
@@ -44,6 +45,7 @@ use tokio::task::JoinHandle;
 pub use axum::http::StatusCode;
 pub use expect::{Expect, NO_VERDICT};
 pub use fault::{Fault, On, Refusal, RetryAfter, What};
+pub use limit::Limit;
 pub use offset::{Offset, Span};
 pub use reply::SIGNING_KEY_HEAD;
 pub use resident::Standing;
@@ -64,6 +66,8 @@ pub struct Options {
     pub key: Option<Secret>,
     /// How many sessions there are beside the scenario's.
     pub sessions: usize,
+    /// How many requests are answered, and in which time; all if `None`.
+    pub limit: Option<Limit>,
 }
 
 /// A running simulator. Dropping it stops it.

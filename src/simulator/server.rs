@@ -12,7 +12,8 @@ use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use super::fault::{Fault, Refusal, What};
+use super::fault::{Fault, Refusal, RetryAfter, What};
+use super::limit::{Meter, Rest};
 use super::offset::Offset;
 use super::query::Filter;
 use super::reply::{self, Reply};
@@ -46,7 +47,7 @@ impl Shared {
             skew: script.skew,
             key: options.key,
             latency: script.latency.0,
-            state: Mutex::new(State::new(world, script.faults)),
+            state: Mutex::new(State::new(world, script.faults, options.limit.map(Meter::new))),
         }
     }
 
@@ -69,6 +70,7 @@ impl Shared {
 
     async fn answer(self: Arc<Self>, request: Request, wanted: Wanted) -> Response {
         let (flight, fault) = Flight::begin(&self, &request, &wanted);
+        let rest = self.state().count(self.elapsed());
         let (slow, pad, what) =
             fault.map_or((Duration::ZERO, 0, What::Truth), |fault| (fault.slow, fault.pad, fault.what));
         real(self.latency.saturating_add(slow)).await;
@@ -77,8 +79,10 @@ impl Shared {
             What::Dropped => return reply::dropped(),
             What::Html => Reply::html(),
             What::Refusal(refusal) => Reply::refusal(refusal, self.date()),
+            What::Truth | What::Truncated if rest.is_some_and(|rest| rest.is_over) => self.too_many(rest),
             What::Truth | What::Truncated => self.truth(&request, &wanted),
         };
+        rest.inspect(|rest| rest.write(&mut reply.headers));
         if pad > 0 {
             reply.body.insert_str(0, &" ".repeat(pad));
         }
@@ -87,6 +91,12 @@ impl Shared {
             What::Truncated => reply.cut(self.date(), flight.number),
             _ => reply.send(self.date(), flight.number),
         }
+    }
+
+    fn too_many(&self, rest: Option<Rest>) -> Reply {
+        let mut refusal = Refusal::new(StatusCode::TOO_MANY_REQUESTS);
+        refusal.retry_after = rest.map(|rest| (rest.wait(), RetryAfter::Seconds));
+        Reply::refusal(&refusal, self.date())
     }
 
     /// What is answered when nothing goes wrong.
