@@ -27,7 +27,7 @@ pub async fn simulate(config: SimulateConfig) -> Result<Exit, Refusal> {
     }
     let project = script.project.id.clone();
     let (name, about) = (script.name.clone(), script.about.clone());
-    let options = Options { port: config.port, key: None, sessions: config.sessions };
+    let options = Options { port: config.port, sessions: config.sessions, ..Options::default() };
     let simulator = Simulator::start(Clock::system(), script, options).map_err(|error| {
         failed(&format!(
             "port {} of 127.0.0.1 can not be had: {error}; --port 0 takes a free one",

@@ -25,7 +25,11 @@ mod answer;
 mod crowd;
 pub mod expect;
 pub mod fault;
+<<<<<<< HEAD
 pub mod living;
+=======
+mod limit;
+>>>>>>> helper-b
 pub mod offset;
 mod order;
 pub mod project;
@@ -54,7 +58,11 @@ use tokio::task::JoinHandle;
 pub use axum::http::StatusCode;
 pub use expect::{Expect, NO_VERDICT};
 pub use fault::{Fault, On, Refusal, RetryAfter, What};
+<<<<<<< HEAD
 pub use living::Rules;
+=======
+pub use limit::Limit;
+>>>>>>> helper-b
 pub use offset::{Offset, Span};
 pub use project::{Plan, Project};
 pub use reply::SIGNING_KEY_HEAD;
@@ -76,6 +84,8 @@ pub struct Options {
     pub key: Option<Secret>,
     /// How many sessions there are beside the scenario's.
     pub sessions: usize,
+    /// How many requests are answered, and in which time; all if `None`.
+    pub limit: Option<Limit>,
 }
 
 /// A running simulator. Dropping it stops it.

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::fault::{Fault, On};
+use super::limit::{Meter, Rest};
 use super::offset::Offset;
 use super::world::World;
 use crate::session::Secret;
@@ -91,14 +92,15 @@ pub(super) struct State {
     pub(super) log: VecDeque<Hit>,
     pub(super) counts: Counts,
     pub(super) connect_urls: VecDeque<Secret>,
+    limit: Option<Meter>,
     /// How many requests there were: the number of the next one.
     requests: u64,
 }
 
 impl State {
-    pub(super) fn new(world: World, faults: Vec<Fault>) -> Self {
+    pub(super) fn new(world: World, faults: Vec<Fault>, limit: Option<Meter>) -> Self {
         let (log, connect_urls) = (VecDeque::new(), VecDeque::new());
-        Self { world, faults, log, counts: Counts::default(), connect_urls, requests: 0 }
+        Self { world, faults, log, counts: Counts::default(), connect_urls, limit, requests: 0 }
     }
 
     /// Takes down a request that came; its number, and what goes wrong with it.
@@ -131,7 +133,16 @@ impl State {
         }
     }
 
+<<<<<<< HEAD
     /// Takes down a URL with a secret that is on its way out.
+=======
+    /// What is left of the limit, if there is one, now that a request came `at` so long after the start.
+    pub(super) fn count(&mut self, at: Duration) -> Option<Rest> {
+        self.limit.as_mut().map(|limit| limit.count(at))
+    }
+
+    /// Takes down a connect URL that is on its way out.
+>>>>>>> helper-b
     pub(super) fn handed_out(&mut self, connect_url: Secret) {
         keep(&mut self.connect_urls, connect_url, CONNECT_URLS);
     }

@@ -11,7 +11,7 @@ use keepwatch::config::{Endpoint, Pace, Targets};
 use keepwatch::poll::{Poller, Report};
 use keepwatch::session::{Phase, Secret, SessionId};
 use keepwatch::simulator::{
-    End, Ending, Fault, Offset, On, Options, Script, Session, Simulator, Span, StatusCode, Window,
+    End, Ending, Fault, Limit, Offset, On, Options, Script, Session, Simulator, Span, StatusCode, Window,
 };
 use keepwatch::watch::{EventKind, Fleet, Input, Thresholds};
 use tokio::sync::mpsc;
@@ -49,6 +49,13 @@ fn named(names: &[&str]) -> Targets {
     Targets::Ids(names.iter().map(|name| SessionId::parse(name).unwrap()).collect())
 }
 
+/// What the server is like.
+#[derive(Default)]
+struct Server {
+    faults: Vec<Fault>,
+    limit: Option<Limit>,
+}
+
 /// What was watched, and what was asked for it.
 struct Watched {
     fleet: Fleet,
@@ -60,6 +67,8 @@ struct Watched {
     singles: BTreeMap<String, usize>,
     /// When each request came.
     times: Vec<Duration>,
+    /// How many were too many.
+    refused: usize,
     events: Vec<EventKind>,
 }
 
@@ -79,19 +88,17 @@ fn watch(
     speed: u32,
     targets: &Targets,
     sessions: impl Iterator<Item = Session>,
-    faults: &[Fault],
+    server: &Server,
     most: u64,
     is_over: impl Fn(&Fleet) -> bool,
 ) -> Watched {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let clock = Clock::scaled(speed);
-        let script = Script::parse("").unwrap();
-        let simulator = Simulator::start(clock.clone(), script, Options::default()).unwrap();
-        for session in sessions {
-            simulator.control().add_session(session);
-        }
-        faults.iter().for_each(|fault| simulator.control().fault(fault.clone()));
+        let script = Script { sessions: sessions.collect(), ..Script::default() };
+        let options = Options { limit: server.limit, ..Options::default() };
+        let simulator = Simulator::start(clock.clone(), script, options).unwrap();
+        server.faults.iter().for_each(|fault| simulator.control().fault(fault.clone()));
         let base = simulator.base_url().parse().unwrap();
         let client = Client::new(Endpoint { base }, Secret::new("bb_test_fewest_f3a9".into()));
         let (reports, mut reported) = mpsc::channel::<Report>(16);
@@ -122,7 +129,8 @@ fn watch(
             }
         }
         let times = log.iter().map(|hit| hit.at).collect();
-        Watched { fleet, took, lists, singles, times, events }
+        let refused = log.iter().filter(|hit| hit.status == Some(429)).count();
+        Watched { fleet, took, lists, singles, times, refused, events }
     })
 }
 
@@ -135,7 +143,7 @@ fn a_thousand_sessions_for_a_minute_cost_twenty_one_lists_and_eight_and_one_requ
         ends("end-3", 22),
         Session { unlisted: vec![away], ..runs("unlisted-1") },
     ];
-    let watched = watch(SPEED, &Targets::All, many("s", 996).chain(odd), &[], 60, |_| false);
+    let watched = watch(SPEED, &Targets::All, many("s", 996).chain(odd), &Server::default(), 60, |_| false);
     assert!(watched.lists("RUNNING") <= 21 && watched.lists("PENDING") <= 8, "{:?}", watched.lists);
     assert!(watched.lists("RUNNING") >= 8, "the machine was too slow for this to say anything");
     assert_eq!(watched.fleet.len(), 1000);
@@ -152,7 +160,7 @@ fn a_thousand_sessions_for_a_minute_cost_twenty_one_lists_and_eight_and_one_requ
 fn two_hundred_that_end_together_are_known_within_a_minute_at_four_requests_a_second() {
     let bulk = (0..200).map(|at| ends(&format!("bulk-{at:03}"), 11));
     let over = |fleet: &Fleet| Watched::has_ended(fleet, "bulk") == 200;
-    let watched = watch(HALF_SPEED, &Targets::All, many("s", 20).chain(bulk), &[], 90, over);
+    let watched = watch(HALF_SPEED, &Targets::All, many("s", 20).chain(bulk), &Server::default(), 90, over);
     let took = watched.took.saturating_sub(Duration::from_secs(11));
     assert!(over(&watched.fleet) && took <= Duration::from_secs(60), "{took:?}");
     assert!(watched.singles.len() == 200 && watched.singles.values().all(|count| *count == 1));
@@ -170,7 +178,7 @@ fn of_the_lists_only_the_named_sessions_are_taken_and_the_last_end_ends_the_aski
     let names = ["a", "b", "c", "d", "e", "f"];
     let own = names.iter().map(|name| ends(name, if *name == "f" { 12 } else { 5 }));
     let over = |fleet: &Fleet| fleet.records().all(|record| record.phase() == Phase::Ended);
-    let watched = watch(SPEED, &named(&names), many("other", 50).chain(own), &[], 60, over);
+    let watched = watch(SPEED, &named(&names), many("other", 50).chain(own), &Server::default(), 60, over);
     assert!(over(&watched.fleet) && watched.fleet.len() == 6);
     assert_eq!(watched.singles, names.map(|name| (name.to_owned(), 1)).into());
     assert!(watched.lists("RUNNING") <= 8 && watched.lists("PENDING") <= 3, "{:?}", watched.lists);
@@ -179,13 +187,27 @@ fn of_the_lists_only_the_named_sessions_are_taken_and_the_last_end_ends_the_aski
 #[test]
 fn a_server_without_lists_is_asked_for_each_named_session_and_nothing_is_said_to_fail() {
     let names = ["a", "b", "c", "d", "e"];
-    let none = Fault::status(On::List, StatusCode::NOT_FOUND);
-    let watched =
-        watch(SPEED, &named(&names), names.iter().map(|name| ends(name, 9)), &[none], 60, |fleet| {
-            Watched::has_ended(fleet, "") == 5
-        });
+    let fault = Fault::status(On::List, StatusCode::NOT_FOUND);
+    let none = Server { faults: vec![fault], ..Server::default() };
+    let watched = watch(SPEED, &named(&names), names.iter().map(|name| ends(name, 9)), &none, 60, |fleet| {
+        Watched::has_ended(fleet, "") == 5
+    });
     assert_eq!(Watched::has_ended(&watched.fleet, ""), 5);
     assert!(watched.lists("RUNNING") + watched.lists("PENDING") <= 2, "{:?}", watched.lists);
     assert!(watched.singles.values().all(|count| (2..=8).contains(count)), "{:?}", watched.singles);
+    assert!(watched.fleet.health().failures.is_empty());
+}
+
+#[test]
+fn polls_keep_within_what_the_server_says_is_left_before_it_refuses_any() {
+    let names = ["a", "b", "c", "d"];
+    let server =
+        Server { limit: Some(Limit { requests: 20, window: Duration::from_secs(60) }), ..Server::default() };
+    // Four sessions each 3 s would be eighty in a minute.
+    let watched = watch(SPEED, &named(&names), names.iter().map(|name| runs(name)), &server, 150, |_| false);
+    assert_eq!(watched.refused, 0, "{:?}", watched.times);
+    let in_the_second = watched.times.iter().filter(|at| (60..120).contains(&at.as_secs())).count();
+    assert!((10..=20).contains(&in_the_second), "most of what is allowed is used: {in_the_second}");
+    assert!(watched.singles.values().all(|count| *count >= 6), "and of each session: {:?}", watched.singles);
     assert!(watched.fleet.health().failures.is_empty());
 }
