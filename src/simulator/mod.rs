@@ -25,11 +25,8 @@ mod answer;
 mod crowd;
 pub mod expect;
 pub mod fault;
-<<<<<<< HEAD
-pub mod living;
-=======
 mod limit;
->>>>>>> helper-b
+pub mod living;
 pub mod offset;
 mod order;
 pub mod project;
@@ -58,11 +55,8 @@ use tokio::task::JoinHandle;
 pub use axum::http::StatusCode;
 pub use expect::{Expect, NO_VERDICT};
 pub use fault::{Fault, On, Refusal, RetryAfter, What};
-<<<<<<< HEAD
-pub use living::Rules;
-=======
 pub use limit::Limit;
->>>>>>> helper-b
+pub use living::Rules;
 pub use offset::{Offset, Span};
 pub use project::{Plan, Project};
 pub use reply::SIGNING_KEY_HEAD;

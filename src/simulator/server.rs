@@ -15,13 +15,9 @@ use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-<<<<<<< HEAD
 use super::answer::{self, Answer};
-use super::fault::{Fault, Refusal, What};
-=======
 use super::fault::{Fault, Refusal, RetryAfter, What};
 use super::limit::{Meter, Rest};
->>>>>>> helper-b
 use super::offset::Offset;
 use super::order;
 use super::reply::{self, Reply};
@@ -80,13 +76,9 @@ impl Shared {
     }
 
     async fn answer(self: Arc<Self>, request: Request, wanted: Wanted) -> Response {
-<<<<<<< HEAD
         let (head, body) = request.into_parts();
         let (flight, fault) = Flight::begin(&self, &head, &wanted);
-=======
-        let (flight, fault) = Flight::begin(&self, &request, &wanted);
         let rest = self.state().count(self.elapsed());
->>>>>>> helper-b
         let (slow, pad, what) =
             fault.map_or((Duration::ZERO, 0, What::Truth), |fault| (fault.slow, fault.pad, fault.what));
         // Before anything is answered: a client that is still sending would take an early answer for a broken connection.
@@ -97,15 +89,11 @@ impl Shared {
             What::Dropped => return reply::dropped(),
             What::Html => Reply::html(),
             What::Refusal(refusal) => Reply::refusal(refusal, self.date()),
-<<<<<<< HEAD
+            What::Truth | What::Truncated if rest.is_some_and(|rest| rest.is_over) => self.too_many(rest),
             What::Truth | What::Truncated => match self.truth(&head, body.ok(), &wanted) {
                 Ok((status, body)) => Reply::json(status, body),
                 Err(refusal) => Reply::refusal(&refusal, self.date()),
             },
-=======
-            What::Truth | What::Truncated if rest.is_some_and(|rest| rest.is_over) => self.too_many(rest),
-            What::Truth | What::Truncated => self.truth(&request, &wanted),
->>>>>>> helper-b
         };
         rest.inspect(|rest| rest.write(&mut reply.headers));
         if pad > 0 {
@@ -118,23 +106,15 @@ impl Shared {
         }
     }
 
-<<<<<<< HEAD
-    /// What is answered when nothing goes wrong. A `body` of `None` is one that is too large.
-    fn truth(&self, head: &Parts, body: Option<Bytes>, wanted: &Wanted) -> Answer {
-        let sent = head.headers.get("x-bb-api-key").map(HeaderValue::as_bytes).unwrap_or_default();
-=======
     fn too_many(&self, rest: Option<Rest>) -> Reply {
         let mut refusal = Refusal::new(StatusCode::TOO_MANY_REQUESTS);
         refusal.retry_after = rest.map(|rest| (rest.wait(), RetryAfter::Seconds));
         Reply::refusal(&refusal, self.date())
     }
 
-    /// What is answered when nothing goes wrong.
-    fn truth(&self, request: &Request, wanted: &Wanted) -> Reply {
-        let refuse =
-            |status, message: String| Reply::refusal(&Refusal::new(status).saying(message), self.date());
-        let sent = request.headers().get("x-bb-api-key").map(HeaderValue::as_bytes).unwrap_or_default();
->>>>>>> helper-b
+    /// What is answered when nothing goes wrong. A `body` of `None` is one that is too large.
+    fn truth(&self, head: &Parts, body: Option<Bytes>, wanted: &Wanted) -> Answer {
+        let sent = head.headers.get("x-bb-api-key").map(HeaderValue::as_bytes).unwrap_or_default();
         let let_in = !sent.is_empty() && self.key.as_ref().is_none_or(|key| key.expose().as_bytes() == sent);
         if !let_in && !matches!(wanted, Wanted::Not(_) | Wanted::Other) {
             return Err(Box::new(Refusal::new(StatusCode::UNAUTHORIZED)));

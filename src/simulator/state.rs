@@ -133,16 +133,12 @@ impl State {
         }
     }
 
-<<<<<<< HEAD
-    /// Takes down a URL with a secret that is on its way out.
-=======
     /// What is left of the limit, if there is one, now that a request came `at` so long after the start.
     pub(super) fn count(&mut self, at: Duration) -> Option<Rest> {
         self.limit.as_mut().map(|limit| limit.count(at))
     }
 
-    /// Takes down a connect URL that is on its way out.
->>>>>>> helper-b
+    /// Takes down a URL with a secret that is on its way out.
     pub(super) fn handed_out(&mut self, connect_url: Secret) {
         keep(&mut self.connect_urls, connect_url, CONNECT_URLS);
     }
