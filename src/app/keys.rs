@@ -37,6 +37,8 @@ pub enum Action {
     Refresh,
     /// Edit the filter.
     Filter,
+    /// Watch one more session.
+    Add,
     /// Show flagged sessions only, or all again.
     Flagged,
     /// All flags are known.
@@ -166,6 +168,12 @@ pub const BINDINGS: &[Binding] = &[
         actions: &[(letter('/'), Action::Filter)],
         help: "filter: words, status:error, meta.run.id:abc, ! negates",
         hint: Some("filter"),
+    },
+    Binding {
+        keys: "a",
+        actions: &[(letter('a'), Action::Add)],
+        help: "watch one more session: type its id, or paste what has it",
+        hint: None,
     },
     Binding {
         keys: "e",

@@ -10,7 +10,7 @@ use super::flags::KnownFlags;
 use super::keys::Copyable;
 use super::rows::{Rows, Sort};
 use crate::clock::{Moment, Timestamp};
-use crate::config::{Targets, Zone};
+use crate::config::{Query, Targets, Zone};
 use crate::poll::{Ask, Report};
 use crate::session::{MetadataPath, Secret, SessionId};
 use crate::view::Theme;
@@ -22,6 +22,8 @@ use crate::watch::{Event, Fleet, Record, Seq, Thresholds};
 pub struct Settings {
     /// What is watched.
     pub targets: Targets,
+    /// What the lists are narrowed by.
+    pub query: Option<Query>,
     /// How often it is polled.
     pub interval: Duration,
     /// When a session is flagged.
@@ -111,6 +113,15 @@ pub enum Focus {
         /// Why what is typed can not be read, if it can not.
         mistake: Option<Mistake>,
     },
+    /// The line in which the id of a session to watch is typed.
+    Add {
+        /// What is typed.
+        line: Line,
+        /// Why there is no id in it, once it was tried.
+        wrong: Option<String>,
+        /// Where to return.
+        back: Pane,
+    },
     /// The copy menu: which entry is marked, and for which session.
     Copy {
         /// The session, so that rows may move under the menu.
@@ -175,7 +186,8 @@ impl Focus {
     pub fn pane(&self) -> Pane {
         match self {
             Self::Pane(pane) => *pane,
-            Self::Copy { back, .. }
+            Self::Add { back, .. }
+            | Self::Copy { back, .. }
             | Self::Reveal { back, .. }
             | Self::Help { back, .. }
             | Self::Failures { back, .. } => *back,
@@ -320,7 +332,7 @@ impl Model {
 
     /// Whether something is asked for in each interval: what does not exist is asked for more rarely.
     pub(super) fn expects_replies(&self) -> bool {
-        self.settings.targets == Targets::All
+        !self.settings.targets.lists().is_empty()
             || self.fleet.records().any(|record| !record.is_over() && !record.is_absent())
     }
 
@@ -332,6 +344,6 @@ impl Model {
     /// Whether anything is still asked for: ended sessions that were named are not.
     #[must_use]
     pub fn is_polling(&self) -> bool {
-        self.settings.targets == Targets::All || self.fleet.records().any(|record| !record.is_over())
+        !self.settings.targets.lists().is_empty() || self.fleet.records().any(|record| !record.is_over())
     }
 }

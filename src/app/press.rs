@@ -3,6 +3,7 @@
 //! ```text
 //!   KeyEvent ──► focus ─┬─ table, details ──► keys::action ──► act
 //!                       ├─ filter ──────────► edit_filter (typing)
+//!                       ├─ an id to add ────► edit_id (typing)
 //!                       ├─ copy menu ───────► choose_copy
 //!                       ├─ help, failures ──► scroll_popup
 //!                       └─ a shown URL ─────► any key hides it
@@ -46,6 +47,7 @@ impl Model {
                 None => Vec::new(),
             },
             Focus::Filter { .. } => self.edit_filter(key),
+            Focus::Add { .. } => self.edit_id(key, now),
             Focus::Copy { .. } => self.choose_copy(key, now),
             Focus::Reveal { back, .. } => {
                 self.focus = Focus::Pane(*back); // what a terminal's own selection sends is no key
@@ -141,6 +143,7 @@ impl Model {
                 return vec![Effect::Ask(Ask::Now)];
             }
             Action::Filter => return self.type_filter(),
+            Action::Add => return self.type_id(pane),
             Action::Sort => self.sort_by(Sort { by: self.sort.by.next(), reversed: false }, now),
             Action::Reverse => self.sort_by(Sort { reversed: !self.sort.reversed, ..self.sort }, now),
             Action::HideMetadata => {
@@ -182,7 +185,7 @@ impl Model {
     }
 
     /// Gives the keyboard to `pane`, as it is at first.
-    fn enter(&mut self, pane: Pane) {
+    pub(super) fn enter(&mut self, pane: Pane) {
         (self.scroll, self.anchor) = (0, None);
         self.focus = Focus::Pane(pane);
         self.show_selected();

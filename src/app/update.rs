@@ -213,7 +213,7 @@ impl Model {
     }
 
     /// Tells the fleet, and the reader of what it is flagged for by that.
-    fn observe(&mut self, input: Input) -> Vec<Effect> {
+    pub(super) fn observe(&mut self, input: Input) -> Vec<Effect> {
         let events = self.fleet.apply(input);
         self.arrange();
         let rings =
@@ -281,7 +281,7 @@ impl Model {
             );
             return None;
         }
-        if want.show && matches!(self.focus, Focus::Filter { .. }) {
+        if want.show && matches!(self.focus, Focus::Filter { .. } | Focus::Add { .. }) {
             // The next letters that are typed must not become commands.
             self.say(now, Tone::Plain, format!("the {} came while you typed; Y shows it", want.what.name()));
             return None;

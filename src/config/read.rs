@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::{
     Config, DemoConfig, Endpoint, Environment, EventsConfig, Exit, ExplainConfig, Form, GetConfig, Look,
-    Refusal, ScreenConfig, SimulateConfig, Targets, WaitConfig, WatchConfig, Zone, usage,
+    Query, Refusal, ScreenConfig, SimulateConfig, Targets, WaitConfig, WatchConfig, Zone, narrowing, usage,
 };
 use crate::cli::{self, Api, Color, Command, Demo, Events, Explain, Format, Get, Simulate, Wait, Watch};
 use crate::session::{MetadataPath, Secret, SessionId};
@@ -49,11 +49,20 @@ impl Config {
     ) -> Result<Self, Refusal> {
         match command {
             None => {
-                let targets = targets(&watch.ids, verbatim)?;
+                let targets = narrowed(targets(&watch.ids, verbatim)?, &watch)?;
+                let query = watch.query.as_deref().map(Query::parse).transpose();
+                let query = query.map_err(|sentence| usage(format!("--query: {sentence}")))?;
                 let endpoint = endpoint(&watch.api, env)?;
                 let key = key(watch.api.api_key_file.as_deref(), env)?;
                 let screen = screen(&watch.attention, &watch.rates, watch.bell, &watch.look, env)?;
-                Ok(Self::Watch(WatchConfig { targets, interval: watch.interval, endpoint, key, screen }))
+                Ok(Self::Watch(WatchConfig {
+                    targets,
+                    query,
+                    interval: watch.interval,
+                    endpoint,
+                    key,
+                    screen,
+                }))
             }
             Some(Command::Get(get)) => get_config(&get, env).map(Self::Get),
             Some(Command::Events(events)) => events_config(&events, env).map(Self::Events),
@@ -125,6 +134,18 @@ fn explain_config(explain: &Explain, env: &Environment) -> Result<ExplainConfig,
 
 fn targets(words: &[String], verbatim: bool) -> Result<Targets, Refusal> {
     Ok(if words.is_empty() { Targets::All } else { Targets::Ids(session_ids(words, verbatim)?) })
+}
+
+/// What is watched, if `--status` narrows it; neither that nor `--query` says anything of sessions that are named.
+fn narrowed(targets: Targets, watch: &Watch) -> Result<Targets, Refusal> {
+    let option = watch.query.as_ref().map(|_| "--query").or(watch.status.as_ref().map(|_| "--status"));
+    if let (Targets::Ids(_), Some(option)) = (&targets, option) {
+        return Err(usage(format!(
+            "{option} narrows the lists, and sessions that are named are asked for by their ids: leave out one or the other"
+        )));
+    }
+    let Some(status) = &watch.status else { return Ok(targets) };
+    narrowing::list(status).map(Targets::Only).map_err(|sentence| usage(format!("--status: {sentence}")))
 }
 
 fn endpoint(api: &Api, env: &Environment) -> Result<Endpoint, Refusal> {

@@ -68,6 +68,8 @@ pub struct Plan {
     /// Point zero of the grid.
     epoch: Duration,
     targets: HashMap<Request, Target>,
+    /// Named while the lists are watched: asked singly while they lack them, whatever the answer.
+    named: HashSet<SessionId>,
     /// Ids of each list's last reply, by [`List::ALL`]'s order.
     listed: [HashSet<SessionId>; 2],
     in_flight: usize,
@@ -104,6 +106,7 @@ impl Plan {
             interval,
             epoch: now,
             targets: HashMap::new(),
+            named: HashSet::new(),
             listed: [HashSet::new(), HashSet::new()],
             in_flight: 0,
             passed_over: 0,
@@ -114,10 +117,21 @@ impl Plan {
         };
         match targets {
             Targets::Ids(ids) => ids.iter().for_each(|id| plan.add(Request::Session(id.clone()), now)),
-            Targets::All => List::ALL.into_iter().for_each(|list| plan.add(Request::List(list), now)),
+            lists => lists.lists().iter().for_each(|list| plan.add(Request::List(*list), now)),
         }
         plan.add(Request::Projects, now);
         plan
+    }
+
+    /// Watches one more session, as one that was named at the start. It is due at once.
+    pub fn watch(&mut self, id: SessionId, now: Duration) {
+        self.named.insert(id.clone());
+        let request = Request::Session(id);
+        match self.targets.get_mut(&request).map(|target| &mut target.state) {
+            Some(State::Waiting(at)) => *at = now.min(*at),
+            Some(State::InFlight { .. }) => {}
+            None => self.add(request, now),
+        }
     }
 
     fn add(&mut self, request: Request, due: Duration) {
@@ -261,6 +275,8 @@ impl Plan {
             (Duration::ZERO, self.grid(sent, now, 1))
         } else if self.is_listed(id) {
             return None;
+        } else if self.named.contains(id) {
+            (Duration::ZERO, self.grid(sent, now, 1))
         } else {
             let longest = LONGEST_UNLISTED.max(self.interval);
             let distance = target.distance.saturating_mul(2).clamp(self.interval, longest);
@@ -318,8 +334,10 @@ impl Plan {
             // An extra that a server may lack; what its failure would say about all, the others find out.
             self.projects_tried = true;
             if fault.is_unreached() { by_itself } else { now.saturating_add(PROJECTS_EVERY) }
-        } else if fault.is_absence() && matches!(request, Request::Session(_)) {
-            if self.watches_lists() {
+        } else if let Request::Session(id) = request
+            && fault.is_absence()
+        {
+            if self.watches_lists() && !self.named.contains(id) {
                 self.targets.remove(request);
                 return None;
             }
@@ -386,7 +404,7 @@ impl Plan {
     }
 
     fn watches_lists(&self) -> bool {
-        self.targets.contains_key(&Request::List(List::Running))
+        List::ALL.into_iter().any(|list| self.targets.contains_key(&Request::List(list)))
     }
 
     fn every(&self, request: &Request) -> u32 {

@@ -28,6 +28,8 @@ pub enum Ask {
     Resume,
     /// This session's connect URLs, fresh.
     Fresh(SessionId),
+    /// Watch this session, too, as one that was named at the start.
+    Watch(SessionId),
 }
 
 /// What came back for a request, and when.
@@ -138,6 +140,7 @@ impl Task {
             Ask::Pause => self.plan.pause(),
             Ask::Resume => self.plan.resume(),
             Ask::Fresh(id) => self.send(Request::Fresh(id)),
+            Ask::Watch(id) => self.plan.watch(id, self.clock.now().mono),
         }
     }
 

@@ -50,6 +50,7 @@ pub(super) fn exchange(received: Moment) -> Exchange {
 pub(super) fn blank(targets: Targets) -> Model {
     let settings = Settings {
         targets,
+        query: None,
         interval: INTERVAL,
         thresholds: Thresholds::default(),
         rates: Rates::default(),

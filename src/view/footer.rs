@@ -25,6 +25,9 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model) {
     if let Focus::Filter { line, mistake, .. } = &model.focus {
         return draw_filter(buffer, inner, line, mistake.as_ref(), model);
     }
+    if let Focus::Add { line, wrong, .. } = &model.focus {
+        return draw_id(buffer, inner, line, wrong.as_deref(), model);
+    }
     if model.notice.is_some() {
         return draw_notice(buffer, inner, model);
     }
@@ -58,6 +61,18 @@ fn draw_filter(buffer: &mut Buffer, area: Rect, line: &Line, mistake: Option<&Mi
     };
     let bad = Some(mistake.at.clone());
     typed::draw_wrong(buffer, area, "/", line, bad, &mistake.sentence, theme);
+}
+
+/// The id of a session to watch.
+fn draw_id(buffer: &mut Buffer, area: Rect, line: &Line, wrong: Option<&str>, model: &Model) {
+    let theme = model.settings.theme;
+    if let Some(wrong) = wrong {
+        return typed::draw_wrong(buffer, area, "id: ", line, None, wrong, theme);
+    }
+    let note = span("type an id, or paste what has it · Enter watches it · Esc", theme.faint());
+    let beside = text::width(line.value()).saturating_add(text::width(&note.content)).saturating_add(8);
+    let fits = beside < usize::from(area.width);
+    typed::draw(buffer, area, "id: ", line, None, fits.then_some(note), theme);
 }
 
 /// Hints for `pane`; `None` where there is no session that keys could speak of.

@@ -123,8 +123,11 @@ fn body(model: &Model, screen: Rect, inner: Rect) -> Body {
     let most = if room_for_lower { (inner.height / 2).max(lower_most) } else { inner.height };
     // One row alone has its headings, too.
     let rows = u16::try_from(model.rows.len()).unwrap_or(u16::MAX).saturating_add(1).max(3);
-    let told =
-        rows > most || !model.filter.is_empty() || model.flagged_only || model.fleet.health().malformed > 0;
+    let told = rows > most
+        || !model.filter.is_empty()
+        || model.flagged_only
+        || model.settings.query.is_some()
+        || model.fleet.health().malformed > 0;
     let note = u16::from(inner.height > 3 && (told || room_for_lower && screen.height >= AIRIER));
     // The note takes its line from the lower pane, where there is one.
     let most = if room_for_lower { most } else { most.saturating_sub(note) };

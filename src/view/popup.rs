@@ -26,7 +26,7 @@ const LONGEST_URL: usize = 8000;
 /// Draws what is in front, if anything is.
 pub(super) fn draw(buffer: &mut Buffer, screen: Rect, model: &Model, now: Moment) {
     match &model.focus {
-        Focus::Pane(_) | Focus::Filter { .. } => {}
+        Focus::Pane(_) | Focus::Filter { .. } | Focus::Add { .. } => {}
         Focus::Copy { id, marked, .. } => draw_menu(buffer, screen, model, id, *marked),
         Focus::Help { top, .. } => draw_lines(buffer, screen, model, "Keys", help(model, room(screen)), *top),
         Focus::Failures { top, .. } => {
@@ -46,7 +46,11 @@ pub(super) fn extent(model: &Model, screen: Rect) -> (usize, usize) {
     let lines = match &model.focus {
         Focus::Help { .. } => help(model, room(screen)),
         Focus::Failures { .. } => failures(model, room(screen), Timestamp::UNIX_EPOCH),
-        Focus::Pane(_) | Focus::Filter { .. } | Focus::Copy { .. } | Focus::Reveal { .. } => return (0, 0),
+        Focus::Pane(_)
+        | Focus::Filter { .. }
+        | Focus::Add { .. }
+        | Focus::Copy { .. }
+        | Focus::Reveal { .. } => return (0, 0),
     };
     (lines.len(), usize::from(frame(screen, lines.len()).height.saturating_sub(2)))
 }
@@ -150,13 +154,16 @@ fn about(model: &Model) -> String {
     let settings = &model.settings;
     let what = match &settings.targets {
         Targets::All => "every running and pending session".into(),
+        Targets::Only(list) => format!("every {} session", list.status().raw()),
         Targets::Ids(ids) if ids.len() == 1 => "one session".into(),
         Targets::Ids(ids) => format!("{} sessions", ids.len()),
     };
     let host =
         settings.host.as_ref().map(|host| format!(" of {}", text::shown(host, 60))).unwrap_or_default();
     let every = text::length(settings.interval);
-    format!("watching {what}{host}, asked every {every}")
+    let query = settings.query.as_ref().map(|query| format!(" with {}", text::shown(query.raw(), 200)));
+    let query = query.unwrap_or_default();
+    format!("watching {what}{query}{host}, asked every {every}")
 }
 
 /// The newest first: when, what was asked for, and why nothing came.

@@ -19,7 +19,7 @@ use crate::watch::{Input, Scope};
 type State = (&'static str, fn() -> Model);
 
 /// Every state that looks different.
-const STATES: [State; 30] = [
+const STATES: [State; 32] = [
     ("calm", calm),
     ("odd", odd),
     ("ended", ended),
@@ -49,6 +49,12 @@ const STATES: [State; 30] = [
     ("filter_without_match", no_match),
     ("typing", typing),
     ("mistyped", mistyped),
+    ("adding", || with_focus(Focus::Add { line: "6512bd".into(), wrong: None, back: Pane::Table })),
+    ("added_wrongly", || {
+        let text = "GET https://www.browserbase.com/overview";
+        let wrong = SessionId::find(text).err();
+        with_focus(Focus::Add { line: text.into(), wrong, back: Pane::Table })
+    }),
     ("hidden_metadata", || but(calm(), |model| model.hide_metadata = true)),
     ("help", || with_focus(Focus::Help { top: 0, back: Pane::Table })),
     ("copy_menu", || {

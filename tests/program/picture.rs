@@ -66,6 +66,7 @@ async fn model() -> (Model, Moment) {
     let interval = Duration::from_secs(1);
     let settings = Settings {
         targets: Targets::All,
+        query: None,
         interval,
         thresholds: Thresholds::default(),
         rates: Rates::default(),

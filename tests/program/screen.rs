@@ -87,6 +87,21 @@ fn without_ids_new_sessions_come_in_and_those_that_leave_are_resolved() {
 }
 
 #[test]
+fn a_query_and_a_status_are_all_that_is_asked_for() {
+    let other = "[[session]]\nid = \"other-1\"\nmetadata = { name = \"other\" }\n";
+    let api = Api::serve(&format!("{ONE}{other}"));
+    let query = "user_metadata['run']['id']:'c-881'";
+    let args = ["--query", query, "--status", "RUNNING", "-i", "1s"];
+    let terminal = Terminal::keepwatch(&api, &args, &[], 120, 40);
+    let screen = terminal.wait_for("nightly-42");
+    assert!(screen.contains("asked for ['run']['id']:'c-881'") && !screen.contains("other-1"), "{screen}");
+    let lists: Vec<_> = api.log().into_iter().filter(|hit| hit.path.ends_with("/sessions")).collect();
+    assert!(
+        !lists.is_empty() && lists.iter().all(|hit| hit.query.starts_with("status=RUNNING&q=user_metadata"))
+    );
+}
+
+#[test]
 fn a_session_that_does_not_exist_says_so_and_the_others_go_on() {
     let api = Api::serve(ONE);
     let terminal = Terminal::keepwatch(&api, &[ID, "no-such-1"], &[], 120, 40);

@@ -37,6 +37,7 @@ fn id(text: &str) -> SessionId {
 fn settings(targets: Targets) -> Settings {
     Settings {
         targets,
+        query: None,
         interval: secs(3.0),
         thresholds: Thresholds::default(),
         rates: Rates::default(),
@@ -362,6 +363,45 @@ fn a_filter_that_can_not_be_read_leaves_the_rows_and_stays_to_be_mended() {
     world.press("/ keep:");
     world.key(KeyCode::Esc);
     assert_eq!((world.pane(), world.model.filter.text()), (Some(Pane::Table), "id:be"));
+}
+
+#[test]
+fn a_session_is_added_by_what_has_its_id_and_stays_as_one_that_was_named() {
+    let uuid = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de";
+    let mut world = World::of(&[("alpha", 100)]);
+    assert_eq!(world.press("a"), [Effect::TakePaste(true)]);
+    world.tell(Message::Paste(format!("x\nGET /v1/sessions/{uuid} 200\ny {}", "z".repeat(5000))));
+    let effects = world.key(KeyCode::Enter);
+    assert_eq!(effects, [Effect::TakePaste(false), Effect::Ask(Ask::Watch(id(uuid)))]);
+    assert_eq!((world.selected(), world.pane()), (Some(uuid), Some(Pane::Table)));
+    assert!(world.model.fleet.get(&id(uuid)).unwrap().asked_for, "it stays");
+    assert!(world.notice().contains("asking for 6512bd43"), "{}", world.notice());
+    world.report(Request::Session(id(uuid)), Err(FaultKind::NotFound.into()));
+    assert_eq!(world.rows(), ["alpha", uuid], "what does not exist keeps its row");
+    world.press("/alpha");
+    world.key(KeyCode::Enter);
+    world.press("a");
+    world.press("beta-1");
+    world.key(KeyCode::Enter);
+    assert!(world.notice().contains("a filter hides it"), "{}", world.notice());
+    assert_eq!(world.selected(), Some("alpha"));
+}
+
+#[test]
+fn what_holds_no_id_stays_to_be_mended_and_esc_drops_it() {
+    let mut world = World::of(&[("alpha", 100)]);
+    world.press("a");
+    world.press("no id here");
+    assert_eq!(world.key(KeyCode::Enter), []);
+    let typed = |world: &World| match &world.model.focus {
+        Focus::Add { line, wrong, .. } => Some((line.value().to_owned(), wrong.is_some())),
+        _ => None,
+    };
+    assert_eq!(typed(&world), Some(("no id here".into(), true)));
+    world.press("!");
+    assert_eq!(typed(&world), Some(("no id here!".into(), false)), "the sentence goes with the next letter");
+    assert_eq!(world.key(KeyCode::Esc), [Effect::TakePaste(false)]);
+    assert_eq!((world.pane(), world.rows()), (Some(Pane::Table), vec!["alpha"]));
 }
 
 #[test]
