@@ -43,6 +43,12 @@ pub enum Action {
     Flagged,
     /// All flags are known.
     Acknowledge,
+    /// Hide the session.
+    Mute,
+    /// Show all that were hidden.
+    Unmute,
+    /// The newest sessions of the project, in whatever state.
+    Recent,
     /// The events of all sessions.
     Events,
     /// Sort by the next column.
@@ -173,6 +179,18 @@ pub const BINDINGS: &[Binding] = &[
         keys: "a",
         actions: &[(letter('a'), Action::Add)],
         help: "watch one more session: type its id, or paste what has it",
+        hint: None,
+    },
+    Binding {
+        keys: "R",
+        actions: &[(letter('R'), Action::Recent)],
+        help: "the newest 200 sessions in any state, to look at or to watch",
+        hint: None,
+    },
+    Binding {
+        keys: "m M",
+        actions: &[(letter('m'), Action::Mute), (letter('M'), Action::Unmute)],
+        help: "mute a session: hide its row; show the muted ones again",
         hint: None,
     },
     Binding {

@@ -8,6 +8,8 @@ use tui_input::Input as Line;
 use super::filter::{Filter, Mistake};
 use super::flags::KnownFlags;
 use super::keys::Copyable;
+use super::mute::Muted;
+use super::recent::Recent;
 use super::rows::{Rows, Sort};
 use crate::clock::{Moment, Timestamp};
 use crate::config::{Query, Targets, Zone};
@@ -75,6 +77,8 @@ pub struct Model {
     pub read_until: Seq,
     /// Which flags the reader knows of.
     pub known: KnownFlags,
+    /// Which sessions are hidden.
+    pub muted: Muted,
     /// Whether only rows with new flags are shown.
     pub flagged_only: bool,
     /// What has the keyboard.
@@ -83,6 +87,8 @@ pub struct Model {
     pub sort: Sort,
     /// Which rows are shown.
     pub filter: Filter,
+    /// The newest sessions of the project, if the reader asked for them.
+    pub recent: Recent,
     /// A line to the reader, for a while.
     pub notice: Option<Notice>,
     /// Whether polling rests because the reader said so.
@@ -169,6 +175,8 @@ pub enum Pane {
     Full(Part),
     /// The events of all sessions.
     Events,
+    /// The newest sessions of the project.
+    Recent,
 }
 
 /// A part of the details.
@@ -288,10 +296,12 @@ impl Model {
             anchor: None,
             read_until: 0,
             known: KnownFlags::default(),
+            muted: Muted::default(),
             flagged_only: false,
             focus: Focus::Pane(Pane::Table),
             sort: Sort::default(),
             filter: Filter::default(),
+            recent: Recent::default(),
             notice: None,
             paused: false,
             hide_metadata: false,

@@ -57,7 +57,12 @@ impl Model {
         }
     }
 
-    fn act(&mut self, action: Action, pane: Pane, now: Moment) -> Vec<Effect> {
+    pub(super) fn act(&mut self, action: Action, pane: Pane, now: Moment) -> Vec<Effect> {
+        if pane == Pane::Recent
+            && let Some(effects) = self.act_on_recent(action, now)
+        {
+            return effects;
+        }
         if pane == Pane::Events && !self.act_on_event(action, now) {
             return Vec::new();
         }
@@ -76,7 +81,7 @@ impl Model {
                 }
                 Pane::Table if self.flagged_only => return self.act(Action::Flagged, pane, now),
                 Pane::Table => {}
-                Pane::Lower(_) | Pane::Full(_) | Pane::Events => {
+                Pane::Lower(_) | Pane::Full(_) | Pane::Events | Pane::Recent => {
                     self.enter(Pane::Table);
                     self.arrange();
                 }
@@ -85,7 +90,7 @@ impl Model {
                 let next = match pane {
                     Pane::Table => Pane::Lower(Part::Facts),
                     Pane::Lower(Part::Facts) => Pane::Lower(Part::Timeline),
-                    Pane::Lower(Part::Timeline) | Pane::Events => Pane::Table,
+                    Pane::Lower(Part::Timeline) | Pane::Events | Pane::Recent => Pane::Table,
                     Pane::Full(Part::Facts) => Pane::Full(Part::Timeline),
                     Pane::Full(Part::Timeline) => Pane::Full(Part::Facts),
                 };
@@ -144,6 +149,9 @@ impl Model {
             }
             Action::Filter => return self.type_filter(),
             Action::Add => return self.type_id(pane),
+            Action::Mute => return self.mute(now),
+            Action::Unmute => return self.unmute(now),
+            Action::Recent => return self.ask_recent(),
             Action::Sort => self.sort_by(Sort { by: self.sort.by.next(), reversed: false }, now),
             Action::Reverse => self.sort_by(Sort { reversed: !self.sort.reversed, ..self.sort }, now),
             Action::HideMetadata => {
@@ -175,7 +183,12 @@ impl Model {
                     }
                 }
             }
-            Action::Filter | Action::Sort | Action::Reverse | Action::Flagged => {
+            Action::Filter
+            | Action::Sort
+            | Action::Reverse
+            | Action::Flagged
+            | Action::Mute
+            | Action::Unmute => {
                 self.say(now, Tone::Plain, "that is for the table: Esc leads there".into());
                 return false;
             }
@@ -192,7 +205,7 @@ impl Model {
     }
 
     /// The selected session is being read: its flags are known then.
-    fn read_flags(&mut self) -> Vec<Effect> {
+    pub(super) fn read_flags(&mut self) -> Vec<Effect> {
         let Some(id) = self.selected.clone() else { return Vec::new() };
         if !self.record().is_some_and(|record| self.known.has_news(record)) {
             return Vec::new();
@@ -328,7 +341,7 @@ impl Model {
 }
 
 /// Where a move leads among `count` places.
-fn moved(action: Action, place: usize, page: usize, count: usize) -> usize {
+pub(super) fn moved(action: Action, place: usize, page: usize, count: usize) -> usize {
     let last = count.saturating_sub(1);
     let page = page.saturating_sub(1).max(1);
     match action {

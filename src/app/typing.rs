@@ -96,6 +96,7 @@ impl Model {
     /// Watches a session as if it had been named at the start, and selects it.
     pub(super) fn watch_too(&mut self, id: SessionId, now: Moment) -> Vec<Effect> {
         let shown = id.start(8);
+        self.muted.forget(&id);
         let known = self.fleet.get(&id).is_some_and(|record| record.session.is_some());
         let mut effects = self.observe(Input::Asked { at: now, ids: vec![id.clone()] });
         self.selected = Some(id.clone());

@@ -44,6 +44,8 @@ pub enum Request {
     Projects,
     /// One session with its connect fields, because the reader asked. Not of the plan: it waits for nothing.
     Fresh(SessionId),
+    /// The sessions of the project in whatever state, because the reader asked. Not of the plan either.
+    Recent,
 }
 
 /// What an answer means for the plan.
@@ -301,7 +303,7 @@ impl Plan {
             Request::Session(id) => {
                 matches!(target.state, State::InFlight { .. }) || !listed.iter().any(|list| list.contains(id))
             }
-            Request::List(_) | Request::Projects | Request::Fresh(_) => true,
+            Request::List(_) | Request::Projects | Request::Fresh(_) | Request::Recent => true,
         });
         // What is pending no more runs, in all likelihood: the list under way is about to say so.
         let other = self.targets.get(&Request::List(List::Running)).map(|target| target.state);
@@ -427,7 +429,7 @@ fn rank(request: &Request) -> &str {
         Request::List(List::Running) => "",
         Request::List(List::Pending) => " ",
         Request::Session(id) | Request::Fresh(id) => id.raw(),
-        Request::Projects => "~",
+        Request::Projects | Request::Recent => "~",
     }
 }
 

@@ -28,6 +28,8 @@ pub enum Ask {
     Resume,
     /// This session's connect URLs, fresh.
     Fresh(SessionId),
+    /// The sessions of the project in whatever state, once.
+    Recent,
     /// Watch this session, too, as one that was named at the start.
     Watch(SessionId),
 }
@@ -62,6 +64,8 @@ pub enum Reply {
     Projects(Vec<Project>),
     /// To [`Request::Fresh`].
     Fresh(Fresh),
+    /// To [`Request::Recent`].
+    Recent(Listing),
 }
 
 /// The handle of the task; it ends when this is dropped.
@@ -140,6 +144,7 @@ impl Task {
             Ask::Pause => self.plan.pause(),
             Ask::Resume => self.plan.resume(),
             Ask::Fresh(id) => self.send(Request::Fresh(id)),
+            Ask::Recent => self.send(Request::Recent),
             Ask::Watch(id) => self.plan.watch(id, self.clock.now().mono),
         }
     }
@@ -168,7 +173,7 @@ impl<'a> From<&'a Result<Reply, Fault>> for Outcome<'a> {
     fn from(outcome: &'a Result<Reply, Fault>) -> Self {
         match outcome {
             Ok(Reply::Session(session)) if session.status.phase() == Phase::Ended => Self::Ended,
-            Ok(Reply::Session(_) | Reply::Fresh(_)) => Self::Alive,
+            Ok(Reply::Session(_) | Reply::Fresh(_) | Reply::Recent(_)) => Self::Alive,
             Ok(Reply::List(listing)) => {
                 Self::Listed(listing.sessions.iter().map(|it| it.id.clone()).collect())
             }
@@ -192,6 +197,10 @@ pub async fn perform(client: &Client, request: &Request) -> (Result<Reply, Fault
         Request::Projects => {
             let answer = client.projects().await;
             (answer.outcome.map(Reply::Projects), answer.date, answer.bytes)
+        }
+        Request::Recent => {
+            let answer = client.all_sessions().await;
+            (answer.outcome.map(Reply::Recent), answer.date, answer.bytes)
         }
         Request::Fresh(id) => {
             let answer = client.fresh(id).await;

@@ -53,6 +53,11 @@ fn reason(model: &Model, now: Moment) -> (String, Style, Vec<String>) {
         Some(host) => text::shown(host, 60),
         None => PUBLIC.into(),
     };
+    if !model.fleet.is_empty() && model.rows.counts().muted == model.fleet.len() {
+        let title =
+            if model.fleet.len() == 1 { "the only session is muted" } else { "all sessions are muted" };
+        return (title.into(), theme.strong(), vec!["M shows them again".into()]);
+    }
     if model.flagged_only && !model.fleet.is_empty() {
         let hidden = match model.fleet.len() {
             1 => "one session is hidden".into(),

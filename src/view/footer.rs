@@ -33,7 +33,7 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model) {
     }
     // What stands in front says itself what its keys do.
     if let Focus::Pane(pane) = &model.focus {
-        let speaks = model.selected.is_some() || *pane == Pane::Events;
+        let speaks = model.selected.is_some() || matches!(pane, Pane::Events | Pane::Recent);
         draw_hints(buffer, inner, model, speaks.then_some(*pane));
     }
 }
@@ -81,6 +81,7 @@ fn draw_hints(buffer: &mut Buffer, area: Rect, model: &Model, pane: Option<Pane>
     let back = pane.is_some_and(|pane| pane != Pane::Table) || pane.is_none() && !model.filter.is_empty();
     let fits = |binding: &&Binding| match pane {
         None => does(binding, &LAST),
+        Some(Pane::Recent) => does(binding, &LAST) || does(binding, &[Action::Open]),
         Some(Pane::Events) => does(binding, &LAST) || does(binding, &OF_AN_EVENT),
         Some(Pane::Full(_)) => binding.hint.is_some() && !does(binding, &OF_THE_TABLE),
         Some(Pane::Table | Pane::Lower(_)) => binding.hint.is_some(),

@@ -262,6 +262,10 @@ pub(super) fn draw_note(buffer: &mut Buffer, area: Rect, model: &Model, rows: u1
             parts.push(vec![span(format!("{arrow} {count} more"), theme.faint())]);
         }
     }
+    let muted = model.rows.counts().muted;
+    if muted > 0 {
+        parts.push(vec![span(format!("{muted} muted, M shows them"), theme.faint())]);
+    }
     let malformed = model.fleet.health().malformed;
     if malformed > 0 {
         parts.push(vec![span(format!("{malformed} in the list unreadable"), theme.warn())]);

@@ -110,6 +110,7 @@ fn word(request: &Request) -> String {
         Request::List(list) => list.status().raw().into(),
         Request::Projects => "projects".into(),
         Request::Fresh(id) => format!("fresh {}", id.raw()),
+        Request::Recent => "recent".into(),
     }
 }
 
@@ -578,7 +579,7 @@ proptest! {
                         Request::List(_) => Outcome::Listed(members.map(|(_, name)| id(name)).collect()),
                         Request::Projects => Outcome::Projects,
                         Request::Session(_) | Request::Fresh(_) if how & 1 == 0 => Outcome::Ended,
-                        Request::Session(_) | Request::Fresh(_) => Outcome::Alive,
+                        Request::Session(_) | Request::Fresh(_) | Request::Recent => Outcome::Alive,
                     };
                     let outcome = faults.get(usize::from(how) / 2).map_or(good, Outcome::Failed);
                     let die = f64::from(more) / 255.0;
