@@ -35,9 +35,13 @@ pub(super) fn height(area: Rect) -> usize {
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
     let (theme, recent) = (model.settings.theme, &model.recent);
     let note = recent.listed.as_ref().map(|listed| asked(model, listed)).unwrap_or_default();
+    let (title, note) = if area.width < SOME {
+        ("Newest sessions", note.split(',').next().unwrap_or_default().to_owned())
+    } else {
+        ("The newest sessions of the project", note)
+    };
     let note = if recent.asking && recent.listed.is_some() { "asking again…".into() } else { note };
-    let title = span("The newest sessions of the project", theme.strong());
-    ink::rule(buffer, ink::row(area, 0), theme.strong(), &title, &note);
+    ink::rule(buffer, ink::row(area, 0), theme.strong(), &span(title, theme.strong()), &note);
     let mut inner = ink::below(area, 1);
     let failed = recent.fault.as_ref().filter(|_| !recent.asking).map(|fault| fault.sentence());
     if let Some(sentence) = failed {
@@ -82,8 +86,13 @@ fn draw_rows(buffer: &mut Buffer, area: Rect, model: &Model, listed: &Listed, no
     let shown = || listed.sessions.iter().skip(top).take(count);
     let ids: Vec<&str> = shown().map(|(session, _)| session.id.raw()).collect();
     let id = text::shortest_unique(&ids).into_iter().max().unwrap_or(8).clamp(8, LONGEST_ID);
-    let time =
-        shown().map(|(session, _)| text::width(&started(model, session, server))).max().unwrap_or(8).max(8);
+    let started = |session: &Session| {
+        let short = started(model, session, server);
+        // With the date there is no room for the time.
+        let date = short.split_once(' ').filter(|_| area.width < WHOLE).map(|(date, _)| date.to_owned());
+        date.unwrap_or(short)
+    };
+    let time = shown().map(|(session, _)| text::width(&started(session))).max().unwrap_or(8).max(8);
     let headings = ["STATUS", "SESSION", "OWNER", "STARTED", "RAN", "HOW IT ENDED"];
     let columns = place(area.width, id, time);
     for ((heading, (x, width)), faint) in
@@ -101,7 +110,7 @@ fn draw_rows(buffer: &mut Buffer, area: Rect, model: &Model, listed: &Listed, no
             status(model, session, columns.first().is_some_and(|(_, width)| *width > 1)).into(),
             text::fit(&session.id.start(id), id).into(),
             owner.map_or_else(|| Line::styled("–", theme.faint()), |owner| owner.shown(14).into()),
-            started(model, session, server).into(),
+            started(session).into(),
             session
                 .ran()
                 .filter(|_| ended)
