@@ -32,8 +32,12 @@ pub struct Watch {
     /// Sessions to watch; without any, all of the project that run or are pending
     #[arg(value_name = "SESSION_ID")]
     pub ids: Vec<String>,
-    /// Ask only for sessions with this in their metadata, as user_metadata['run']['id']:'c-881'
-    #[arg(long, value_name = "Q")]
+    /// The API's `q`.
+    #[arg(
+        long,
+        value_name = "Q",
+        help = "Ask only for sessions with this in their metadata, as user_metadata['run']['id']:'c-881'"
+    )]
     pub query: Option<String>,
     /// Ask only for sessions with this status
     #[arg(long, value_name = "PENDING|RUNNING")]

@@ -11,7 +11,7 @@ use super::fixture::{
 };
 use super::*;
 use crate::app::{Filter, Focus, Listed, Notice, Pane, Part, Sort, SortBy, Tone};
-use crate::config::Targets;
+use crate::config::{Query, Targets};
 use crate::session::{FaultKind, List, Secret, Session, SessionId, Status, running};
 use crate::text::Untrusted;
 use crate::watch::{Input, Scope};
@@ -19,7 +19,7 @@ use crate::watch::{Input, Scope};
 type State = (&'static str, fn() -> Model);
 
 /// Every state that looks different.
-const STATES: [State; 37] = [
+const STATES: [State; 40] = [
     ("calm", calm),
     ("odd", odd),
     ("ended", ended),
@@ -50,6 +50,21 @@ const STATES: [State; 37] = [
     ("typing", typing),
     ("mistyped", mistyped),
     ("muted", muted),
+    ("all_muted", || {
+        but(calm(), |model| {
+            model.muted = model.rows.window(0, usize::MAX).map(|row| row.id.clone()).collect();
+            seen(model, []);
+        })
+    }),
+    ("narrowed", || {
+        but(calm(), |model| model.settings.query = Some(Query::parse("user_metadata['env']:'prod'").unwrap()))
+    }),
+    ("narrowed_to_none", || {
+        but(none(), |model| {
+            model.settings.query = Some(Query::parse("user_metadata['run']['id']:'c-881'").unwrap());
+            model.settings.targets = Targets::Only(List::Running);
+        })
+    }),
     ("recent", recent),
     ("recent_asking", || {
         but(calm(), |model| {
