@@ -32,6 +32,16 @@ pub struct Watch {
     /// Sessions to watch; without any, all of the project that run or are pending
     #[arg(value_name = "SESSION_ID")]
     pub ids: Vec<String>,
+    /// The API's `q`.
+    #[arg(
+        long,
+        value_name = "Q",
+        help = "Ask only for sessions with this in their metadata, as user_metadata['run']['id']:'c-881'"
+    )]
+    pub query: Option<String>,
+    /// Ask only for sessions with this status
+    #[arg(long, value_name = "PENDING|RUNNING")]
+    pub status: Option<String>,
     /// How often to ask
     #[arg(short, long, value_name = "DURATION", default_value = "3s", value_parser = interval)]
     pub interval: Duration,

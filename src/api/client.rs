@@ -10,7 +10,7 @@ use url::Url;
 use super::allowance::{self, Allowance};
 use super::{fault, wire};
 use crate::clock::Timestamp;
-use crate::config::Endpoint;
+use crate::config::{Endpoint, Query};
 use crate::session::{ConnectUrls, Fault, FaultKind, List, Project, Secret, Session, SessionId};
 
 /// From here on, decoding takes longer than a frame and is done on another thread.
@@ -96,6 +96,7 @@ pub struct Client {
     endpoint: Endpoint,
     key: Secret,
     limits: Limits,
+    query: Option<Query>,
     http: OnceLock<reqwest::Client>,
 }
 
@@ -103,7 +104,13 @@ impl Client {
     /// Does nothing yet.
     #[must_use]
     pub fn new(endpoint: Endpoint, key: Secret) -> Self {
-        Self { endpoint, key, limits: Limits::default(), http: OnceLock::new() }
+        Self { endpoint, key, limits: Limits::default(), query: None, http: OnceLock::new() }
+    }
+
+    /// The same, which asks for lists of what `query` finds.
+    #[must_use]
+    pub fn narrowed(self, query: Option<Query>) -> Self {
+        Self { query, ..self }
     }
 
     /// Where it asks.
@@ -115,7 +122,8 @@ impl Client {
     /// A client like this one with no connection open: after a sleep every open one may be dead without knowing.
     #[must_use]
     pub fn reconnected(&self) -> Self {
-        Self { limits: self.limits, ..Self::new(self.endpoint.clone(), self.key.clone()) }
+        let fresh = Self::new(self.endpoint.clone(), self.key.clone());
+        Self { limits: self.limits, ..fresh.narrowed(self.query.clone()) }
     }
 
     /// `GET /v1/sessions/{id}`, its connect fields skipped.
@@ -138,11 +146,21 @@ impl Client {
         self.get(&["sessions", id.raw(), "debug"], &[], self.one(), wire::live_view).await
     }
 
-    /// `GET /v1/sessions?status=…`
+    /// `GET /v1/sessions?status=…`, with `q` where it is narrowed.
     pub async fn sessions(&self, list: List) -> Answer<Listing> {
         let status = list.status();
-        let mut answer =
-            self.get(&["sessions"], &[("status", status.raw())], self.list(), wire::sessions).await;
+        let mut query = vec![("status", status.raw())];
+        query.extend(self.query.as_ref().map(|query| ("q", query.raw())));
+        self.listed(&query).await
+    }
+
+    /// `GET /v1/sessions`: those of every status, whatever lists are narrowed by.
+    pub async fn all_sessions(&self) -> Answer<Listing> {
+        self.listed(&[]).await
+    }
+
+    async fn listed(&self, query: &[(&str, &str)]) -> Answer<Listing> {
+        let mut answer = self.get(&["sessions"], query, self.list(), wire::sessions).await;
         answer.outcome = answer.outcome.map_err(|fault| match fault.kind {
             FaultKind::NotFound | FaultKind::Status(405) => Fault { kind: FaultKind::NoList, ..fault },
             _ => fault,

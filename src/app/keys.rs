@@ -39,10 +39,18 @@ pub enum Action {
     Release,
     /// Edit the filter.
     Filter,
+    /// Watch one more session.
+    Add,
     /// Show flagged sessions only, or all again.
     Flagged,
     /// All flags are known.
     Acknowledge,
+    /// Hide the session.
+    Mute,
+    /// Show all that were hidden.
+    Unmute,
+    /// The newest sessions of the project, in whatever state.
+    Recent,
     /// The events of all sessions.
     Events,
     /// Sort by the next column.
@@ -174,6 +182,24 @@ pub const BINDINGS: &[Binding] = &[
         actions: &[(letter('x'), Action::Release)],
         help: "release the session, after a question",
         hint: Some("release"),
+    },
+    Binding {
+        keys: "a",
+        actions: &[(letter('a'), Action::Add)],
+        help: "watch one more session: type its id, or paste what has it",
+        hint: None,
+    },
+    Binding {
+        keys: "R",
+        actions: &[(letter('R'), Action::Recent)],
+        help: "the newest 200 sessions in any state, to look at or to watch",
+        hint: None,
+    },
+    Binding {
+        keys: "m M",
+        actions: &[(letter('m'), Action::Mute), (letter('M'), Action::Unmute)],
+        help: "mute a session: hide its row; show the muted ones again",
+        hint: None,
     },
     Binding {
         keys: "e",

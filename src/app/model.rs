@@ -9,10 +9,12 @@ use super::effort::Effort;
 use super::filter::{Filter, Mistake};
 use super::flags::KnownFlags;
 use super::keys::Copyable;
+use super::mute::Muted;
+use super::recent::Recent;
 use super::rows::{Rows, Sort};
 use crate::api::Releaser;
 use crate::clock::{Moment, Timestamp};
-use crate::config::{Pace, Targets, Zone};
+use crate::config::{Pace, Query, Targets, Zone};
 use crate::poll::{Ask, Report};
 use crate::session::{MetadataPath, Secret, SessionId};
 use crate::view::Theme;
@@ -24,6 +26,8 @@ use crate::watch::{Event, Fleet, Record, Seq, Thresholds};
 pub struct Settings {
     /// What is watched.
     pub targets: Targets,
+    /// What the lists are narrowed by.
+    pub query: Option<Query>,
     /// How often it is polled.
     pub pace: Pace,
     /// When a session is flagged.
@@ -79,6 +83,8 @@ pub struct Model {
     pub read_until: Seq,
     /// Which flags the reader knows of.
     pub known: KnownFlags,
+    /// Which sessions are hidden.
+    pub muted: Muted,
     /// Whether only rows with new flags are shown.
     pub flagged_only: bool,
     /// What has the keyboard.
@@ -87,6 +93,8 @@ pub struct Model {
     pub sort: Sort,
     /// Which rows are shown.
     pub filter: Filter,
+    /// The newest sessions of the project, if the reader asked for them.
+    pub recent: Recent,
     /// A line to the reader, for a while.
     pub notice: Option<Notice>,
     /// Whether polling rests because the reader said so.
@@ -133,6 +141,15 @@ pub enum Focus {
         before: Filter,
         /// Why what is typed can not be read, if it can not.
         mistake: Option<Mistake>,
+    },
+    /// The line in which the id of a session to watch is typed.
+    Add {
+        /// What is typed.
+        line: Line,
+        /// Why there is no id in it, once it was tried.
+        wrong: Option<String>,
+        /// Where to return.
+        back: Pane,
     },
     /// The copy menu: which entry is marked, and for which session.
     Copy {
@@ -190,6 +207,8 @@ pub enum Pane {
     Full(Part),
     /// The events of all sessions.
     Events,
+    /// The newest sessions of the project.
+    Recent,
 }
 
 /// A part of the details.
@@ -207,7 +226,8 @@ impl Focus {
     pub fn pane(&self) -> Pane {
         match self {
             Self::Pane(pane) => *pane,
-            Self::Copy { back, .. }
+            Self::Add { back, .. }
+            | Self::Copy { back, .. }
             | Self::Reveal { back, .. }
             | Self::Release { back, .. }
             | Self::Help { back, .. }
@@ -310,10 +330,12 @@ impl Model {
             anchor: None,
             read_until: 0,
             known: KnownFlags::default(),
+            muted: Muted::default(),
             flagged_only: false,
             focus: Focus::Pane(Pane::Table),
             sort: Sort::default(),
             filter: Filter::default(),
+            recent: Recent::default(),
             notice: None,
             paused: false,
             hide_metadata: false,
@@ -354,7 +376,7 @@ impl Model {
 
     /// Whether something is asked for in each interval: what does not exist is asked for more rarely.
     pub(super) fn expects_replies(&self) -> bool {
-        self.settings.targets == Targets::All
+        !self.settings.targets.lists().is_empty()
             || self.fleet.records().any(|record| !record.is_over() && !record.is_absent())
     }
 
@@ -370,13 +392,14 @@ impl Model {
         let [project] = self.fleet.projects() else { return None };
         let counts = self.rows.counts();
         let taken = counts.running.saturating_add(counts.pending);
-        let taken = (self.settings.targets == Targets::All).then_some(taken);
+        let all = self.settings.targets == Targets::All && self.settings.query.is_none();
+        let taken = all.then_some(taken);
         Some(Slots { taken, all: usize::try_from(project.concurrency?).ok()? })
     }
 
     /// Whether anything is still asked for: ended sessions that were named are not.
     #[must_use]
     pub fn is_polling(&self) -> bool {
-        self.settings.targets == Targets::All || self.fleet.records().any(|record| !record.is_over())
+        !self.settings.targets.lists().is_empty() || self.fleet.records().any(|record| !record.is_over())
     }
 }

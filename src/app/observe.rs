@@ -64,6 +64,7 @@ impl From<Report> for Observed {
             (Request::Projects, Err(fault)) => {
                 Some(Input::Failed { at, scope: Scope::Projects, fault, next })
             }
+            (Request::Recent, _) => None, // what ended before anybody watched is no observation
             // The poller pairs each request with its own reply.
             (_, Ok(_)) => None,
         };

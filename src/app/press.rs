@@ -3,6 +3,7 @@
 //! ```text
 //!   KeyEvent ──► focus ─┬─ table, details ──► keys::action ──► act
 //!                       ├─ filter ──────────► edit_filter (typing)
+//!                       ├─ an id to add ────► edit_id (typing)
 //!                       ├─ copy menu ───────► choose_copy
 //!                       ├─ help, failures ──► scroll_popup
 //!                       └─ a shown URL ─────► any key hides it
@@ -46,6 +47,7 @@ impl Model {
                 None => Vec::new(),
             },
             Focus::Filter { .. } => self.edit_filter(key),
+            Focus::Add { .. } => self.edit_id(key, now),
             Focus::Copy { .. } => self.choose_copy(key, now),
             Focus::Release { .. } => self.type_release(key, now),
             Focus::Reveal { back, .. } => {
@@ -56,7 +58,12 @@ impl Model {
         }
     }
 
-    fn act(&mut self, action: Action, pane: Pane, now: Moment) -> Vec<Effect> {
+    pub(super) fn act(&mut self, action: Action, pane: Pane, now: Moment) -> Vec<Effect> {
+        if pane == Pane::Recent
+            && let Some(effects) = self.act_on_recent(action, now)
+        {
+            return effects;
+        }
         if pane == Pane::Events && !self.act_on_event(action, now) {
             return Vec::new();
         }
@@ -75,7 +82,7 @@ impl Model {
                 }
                 Pane::Table if self.flagged_only => return self.act(Action::Flagged, pane, now),
                 Pane::Table => {}
-                Pane::Lower(_) | Pane::Full(_) | Pane::Events => {
+                Pane::Lower(_) | Pane::Full(_) | Pane::Events | Pane::Recent => {
                     self.enter(Pane::Table);
                     self.arrange();
                 }
@@ -84,7 +91,7 @@ impl Model {
                 let next = match pane {
                     Pane::Table => Pane::Lower(Part::Facts),
                     Pane::Lower(Part::Facts) => Pane::Lower(Part::Timeline),
-                    Pane::Lower(Part::Timeline) | Pane::Events => Pane::Table,
+                    Pane::Lower(Part::Timeline) | Pane::Events | Pane::Recent => Pane::Table,
                     Pane::Full(Part::Facts) => Pane::Full(Part::Timeline),
                     Pane::Full(Part::Timeline) => Pane::Full(Part::Facts),
                 };
@@ -143,6 +150,10 @@ impl Model {
                 return vec![Effect::Ask(Ask::Now)];
             }
             Action::Filter => return self.type_filter(),
+            Action::Add => return self.type_id(pane),
+            Action::Mute => return self.mute(now),
+            Action::Unmute => return self.unmute(now),
+            Action::Recent => return self.ask_recent(),
             Action::Sort => self.sort_by(Sort { by: self.sort.by.next(), reversed: false }, now),
             Action::Reverse => self.sort_by(Sort { reversed: !self.sort.reversed, ..self.sort }, now),
             Action::HideMetadata => {
@@ -179,7 +190,12 @@ impl Model {
                     }
                 }
             }
-            Action::Filter | Action::Sort | Action::Reverse | Action::Flagged => {
+            Action::Filter
+            | Action::Sort
+            | Action::Reverse
+            | Action::Flagged
+            | Action::Mute
+            | Action::Unmute => {
                 self.say(now, Tone::Plain, "that is for the table: Esc leads there".into());
                 return false;
             }
@@ -189,14 +205,14 @@ impl Model {
     }
 
     /// Gives the keyboard to `pane`, as it is at first.
-    fn enter(&mut self, pane: Pane) {
+    pub(super) fn enter(&mut self, pane: Pane) {
         (self.scroll, self.anchor) = (0, None);
         self.focus = Focus::Pane(pane);
         self.show_selected();
     }
 
     /// The selected session is being read: its flags are known then.
-    fn read_flags(&mut self) -> Vec<Effect> {
+    pub(super) fn read_flags(&mut self) -> Vec<Effect> {
         let Some(id) = self.selected.clone() else { return Vec::new() };
         if !self.record().is_some_and(|record| self.known.has_news(record)) {
             return Vec::new();
@@ -338,7 +354,7 @@ impl Model {
 }
 
 /// Where a move leads among `count` places.
-fn moved(action: Action, place: usize, page: usize, count: usize) -> usize {
+pub(super) fn moved(action: Action, place: usize, page: usize, count: usize) -> usize {
     let last = count.saturating_sub(1);
     let page = page.saturating_sub(1).max(1);
     match action {

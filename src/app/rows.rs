@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use super::filter::Filter;
 use super::flags::KnownFlags;
+use super::mute::Muted;
 use crate::clock::Timestamp;
 use crate::session::{Phase, SessionId, Status};
 use crate::text;
@@ -90,6 +91,8 @@ pub struct Counts {
     pub waiting: usize,
     /// Of all of them, those with a flag that the reader does not know of.
     pub flagged: usize,
+    /// Of all of them, those that are muted.
+    pub muted: usize,
 }
 
 impl Counts {
@@ -118,6 +121,8 @@ pub struct Choice<'a> {
     pub filter: &'a Filter,
     /// Only those with flags that are not known.
     pub flagged_only: bool,
+    /// Those that are hidden.
+    pub muted: &'a Muted,
     /// The flags that are.
     pub known: &'a KnownFlags,
     /// The one that is being read, which stays while it is.
@@ -148,9 +153,11 @@ impl Rows {
             {
                 next_end = Some((expires, &record.id));
             }
-            let flagged = !record.flags.is_empty() && choice.known.has_news(record);
+            let muted = choice.muted.has(&record.id);
+            counts.muted = counts.muted.saturating_add(usize::from(muted));
+            let flagged = !muted && !record.flags.is_empty() && choice.known.has_news(record);
             counts.flagged = counts.flagged.saturating_add(usize::from(flagged));
-            let wanted = (flagged || !choice.flagged_only) && choice.filter.takes(record);
+            let wanted = !muted && (flagged || !choice.flagged_only) && choice.filter.takes(record);
             if wanted || choice.read == Some(&record.id) {
                 chosen.push((record, key(record, sort.by)));
             }

@@ -1,4 +1,4 @@
-//! What is typed into the last line: the filter. Pure.
+//! What is typed into the last line: the filter, or the id of a session to watch. Pure.
 //!
 //! The rows follow with each letter; while what stands there can not be read, they stay as the last good filter left
 //! them, and the line says what is wrong with it.
@@ -8,10 +8,16 @@ use tui_input::backend::crossterm::EventHandler as _;
 use tui_input::{Input as Line, InputRequest};
 
 use super::filter::Filter;
-use super::model::{Effect, Focus, Model, Pane};
+use super::model::{Effect, Focus, Model, Pane, Tone};
+use crate::clock::Moment;
+use crate::poll::Ask;
+use crate::session::SessionId;
+use crate::watch::Input;
 
 /// The longest filter, in characters.
 pub(super) const LONGEST_FILTER: usize = 200;
+/// The longest text with an id in it, in characters: a line of a log.
+const LONGEST_ADD: usize = 1000;
 
 impl Model {
     /// Opens the line in which the filter is typed.
@@ -41,10 +47,70 @@ impl Model {
 
     /// Pasted text goes into the line that is typed; anywhere else it would be a row of commands.
     pub(super) fn pasted(&mut self, text: &str) {
-        if let Focus::Filter { line, .. } = &mut self.focus {
-            insert(line, text, LONGEST_FILTER);
-            self.read_filter();
+        match &mut self.focus {
+            Focus::Filter { line, .. } => {
+                insert(line, text, LONGEST_FILTER);
+                self.read_filter();
+            }
+            Focus::Add { line, wrong, .. } => {
+                // Of a whole page of a log the id alone is of use, and is surely seen.
+                let id = SessionId::find(text);
+                insert(line, id.as_ref().map_or(text, SessionId::raw), LONGEST_ADD);
+                *wrong = None;
+            }
+            _ => {}
         }
+    }
+
+    /// Opens the line in which the id of a session to watch is typed.
+    pub(super) fn type_id(&mut self, back: Pane) -> Vec<Effect> {
+        self.focus = Focus::Add { line: Line::default(), wrong: None, back };
+        vec![Effect::TakePaste(true)]
+    }
+
+    pub(super) fn edit_id(&mut self, key: KeyEvent, now: Moment) -> Vec<Effect> {
+        let Focus::Add { line, wrong, back } = &mut self.focus else { return Vec::new() };
+        let back = *back;
+        match key.code {
+            KeyCode::Enter => match SessionId::find(line.value()) {
+                Ok(id) => {
+                    self.focus = Focus::Pane(back);
+                    let mut effects = vec![Effect::TakePaste(false)];
+                    effects.extend(self.watch_too(id, now));
+                    return effects;
+                }
+                Err(why) => *wrong = Some(why),
+            },
+            KeyCode::Esc => {
+                self.focus = Focus::Pane(back);
+                return vec![Effect::TakePaste(false)];
+            }
+            _ => {
+                edit(line, key, LONGEST_ADD);
+                *wrong = None;
+            }
+        }
+        Vec::new()
+    }
+
+    /// Watches a session as if it had been named at the start, and selects it.
+    pub(super) fn watch_too(&mut self, id: SessionId, now: Moment) -> Vec<Effect> {
+        let shown = id.start(8);
+        self.muted.forget(&id);
+        let known = self.fleet.get(&id).is_some_and(|record| record.session.is_some());
+        let mut effects = self.observe(Input::Asked { at: now, ids: vec![id.clone()] });
+        self.selected = Some(id.clone());
+        (self.scroll, self.anchor) = (0, None);
+        self.arrange();
+        let is_shown = self.rows.place(&id).is_some();
+        let text = match (known, is_shown) {
+            (_, false) => format!("{shown} is watched, but not shown here: a filter hides it"),
+            (true, true) => format!("{shown} was on record already, and stays"),
+            (false, true) => format!("asking for {shown}"),
+        };
+        self.say(now, Tone::Plain, text);
+        effects.push(Effect::Ask(Ask::Watch(id)));
+        effects
     }
 
     fn read_filter(&mut self) {

@@ -8,7 +8,7 @@ use super::observe::Observed;
 use super::rows::{Choice, Rows};
 use crate::clock::Moment;
 use crate::config::Targets;
-use crate::poll::{Ask, Report};
+use crate::poll::{Ask, Report, Request};
 use crate::session::{ConnectUrls, Fault, Phase, Secret, SessionId};
 use crate::text;
 use crate::view;
@@ -165,7 +165,13 @@ impl Model {
     pub(crate) fn choice(&self) -> Choice<'_> {
         let reads = matches!(self.focus.pane(), Pane::Lower(_) | Pane::Full(_));
         let read = self.selected.as_ref().filter(|_| reads);
-        Choice { filter: &self.filter, flagged_only: self.flagged_only, known: &self.known, read }
+        Choice {
+            filter: &self.filter,
+            flagged_only: self.flagged_only,
+            muted: &self.muted,
+            known: &self.known,
+            read,
+        }
     }
 
     pub(super) fn select(&mut self, place: usize) {
@@ -198,6 +204,10 @@ impl Model {
     }
 
     fn reported(&mut self, report: Report, now: Moment) -> Vec<Effect> {
+        if report.request == Request::Recent {
+            self.recent_came(report);
+            return Vec::new();
+        }
         self.effort.note(&report);
         let Observed { input, fresh, is_live_view } = Observed::from(report);
         let mut effects = Vec::new();
@@ -217,8 +227,11 @@ impl Model {
     pub(super) fn observe(&mut self, input: Input) -> Vec<Effect> {
         let events = self.fleet.apply(input);
         self.arrange();
-        let rings =
-            self.settings.bell && events.iter().any(|event| matches!(event.kind, EventKind::Flagged(_)));
+        let rings = self.settings.bell
+            && events
+                .iter()
+                .filter(|event| !self.muted.silences(event))
+                .any(|event| matches!(event.kind, EventKind::Flagged(_)));
         rings.then_some(Effect::Ring).into_iter().chain(self.retitle()).collect()
     }
 
@@ -284,7 +297,7 @@ impl Model {
             );
             return None;
         }
-        if want.show && matches!(self.focus, Focus::Filter { .. }) {
+        if want.show && matches!(self.focus, Focus::Filter { .. } | Focus::Add { .. }) {
             // The next letters that are typed must not become commands.
             self.say(now, Tone::Plain, format!("the {} came while you typed; Y shows it", want.what.name()));
             return None;

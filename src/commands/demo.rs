@@ -31,6 +31,7 @@ pub async fn demo(config: DemoConfig, env: Env) -> Result<Exit, Refusal> {
     let key = Secret::new(KEY.into());
     let settings = Settings {
         targets: Targets::All,
+        query: None,
         pace: config.pace,
         thresholds: config.screen.thresholds,
         rates: config.screen.rates,

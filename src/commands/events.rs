@@ -45,7 +45,7 @@ pub(super) async fn stream(
 ) -> Result<Exit, Refusal> {
     let named = match &watching.targets {
         Targets::Ids(ids) => ids.clone(),
-        Targets::All => Vec::new(),
+        Targets::All | Targets::Only(_) => Vec::new(),
     };
     let to_terminal = stdout().is_terminal();
     let mut follow = Follow::start(client, clock, watching)?;

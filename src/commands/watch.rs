@@ -16,6 +16,7 @@ use crate::terminal::{self, Env};
 pub async fn watch(config: WatchConfig, env: Env) -> Result<Exit, Refusal> {
     let settings = Settings {
         targets: config.targets,
+        query: config.query.clone(),
         pace: config.pace,
         thresholds: config.screen.thresholds,
         rates: config.screen.rates,
@@ -31,7 +32,8 @@ pub async fn watch(config: WatchConfig, env: Env) -> Result<Exit, Refusal> {
         speed: 1,
         greeting: None,
     };
-    screen(settings, Client::new(config.endpoint, config.key), Clock::system(), env).await
+    let client = Client::new(config.endpoint, config.key).narrowed(config.query);
+    screen(settings, client, Clock::system(), env).await
 }
 
 /// The screen, with what it needs. Shared with the demo, which differs in nothing else.

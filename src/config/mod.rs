@@ -1,6 +1,7 @@
 //! Arguments and environment → one valid [`Config`]. Nothing downstream parses or checks again.
 
 mod endpoint;
+mod narrowing;
 mod read;
 
 use std::collections::BTreeMap;
@@ -9,13 +10,14 @@ use std::fmt;
 use std::time::Duration;
 
 pub use crate::clock::Zone;
-use crate::session::{MetadataPath, Secret, SessionId};
+use crate::session::{List, MetadataPath, Secret, SessionId};
 use crate::watch::Thresholds;
 use crate::watch::cost::Rates;
 use crate::watch::evidence;
 
 pub use crate::cli::{Goal, Plan};
 pub use endpoint::Endpoint;
+pub use narrowing::Query;
 
 /// What to do, all of it valid.
 #[derive(Debug)]
@@ -43,6 +45,8 @@ pub enum Config {
 pub struct WatchConfig {
     /// What.
     pub targets: Targets,
+    /// What the lists are narrowed by.
+    pub query: Option<Query>,
     /// How often.
     pub pace: Pace,
     /// Where.
@@ -214,6 +218,20 @@ pub enum Targets {
     Ids(Vec<SessionId>),
     /// Every session of the project that runs or is pending.
     All,
+    /// Every session of this list.
+    Only(List),
+}
+
+impl Targets {
+    /// The lists that are watched; none where sessions are named.
+    #[must_use]
+    pub fn lists(&self) -> &[List] {
+        match self {
+            Self::Ids(_) => &[],
+            Self::All => &List::ALL,
+            Self::Only(list) => std::slice::from_ref(list),
+        }
+    }
 }
 
 /// How often the API is asked.

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::{
     Config, DemoConfig, Endpoint, Environment, EventsConfig, Exit, ExplainConfig, Form, GetConfig, Look,
-    Pace, Refusal, ReleaseConfig, ScreenConfig, SimulateConfig, Targets, WaitConfig, WatchConfig, Zone,
-    usage,
+    Pace, Query, Refusal, ReleaseConfig, ScreenConfig, SimulateConfig, Targets, WaitConfig, WatchConfig,
+    Zone, narrowing, usage,
 };
 use crate::cli::{
     self, Api, Color, Command, Demo, Events, Explain, Format, Get, Load, Release, Simulate, Wait, Watch,
@@ -53,13 +53,15 @@ impl Config {
     ) -> Result<Self, Refusal> {
         match command {
             None => {
-                let targets = targets(&watch.ids, verbatim)?;
+                let targets = narrowed(targets(&watch.ids, verbatim)?, &watch)?;
+                let query = watch.query.as_deref().map(Query::parse).transpose();
+                let query = query.map_err(|sentence| usage(format!("--query: {sentence}")))?;
                 let endpoint = endpoint(&watch.api, env)?;
                 let key = key(watch.api.api_key_file.as_deref(), env)?;
                 let screen =
                     screen(&watch.attention, &watch.rates, watch.bell, watch.read_only, &watch.look, env)?;
                 let pace = pace(watch.interval, &watch.load);
-                Ok(Self::Watch(WatchConfig { targets, pace, endpoint, key, screen }))
+                Ok(Self::Watch(WatchConfig { targets, query, pace, endpoint, key, screen }))
             }
             Some(Command::Get(get)) => get_config(&get, env).map(Self::Get),
             Some(Command::Events(events)) => events_config(&events, env).map(Self::Events),
@@ -164,6 +166,18 @@ fn targets(words: &[String], verbatim: bool) -> Result<Targets, Refusal> {
 
 fn pace(interval: Duration, load: &Load) -> Pace {
     Pace { interval, max_rps: load.max_rps }
+}
+
+/// What is watched, if `--status` narrows it; neither that nor `--query` says anything of sessions that are named.
+fn narrowed(targets: Targets, watch: &Watch) -> Result<Targets, Refusal> {
+    let option = watch.query.as_ref().map(|_| "--query").or(watch.status.as_ref().map(|_| "--status"));
+    if let (Targets::Ids(_), Some(option)) = (&targets, option) {
+        return Err(usage(format!(
+            "{option} narrows the lists, and sessions that are named are asked for by their ids: leave out one or the other"
+        )));
+    }
+    let Some(status) = &watch.status else { return Ok(targets) };
+    narrowing::list(status).map(Targets::Only).map_err(|sentence| usage(format!("--status: {sentence}")))
 }
 
 fn endpoint(api: &Api, env: &Environment) -> Result<Endpoint, Refusal> {

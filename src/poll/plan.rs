@@ -21,7 +21,7 @@
 mod lists;
 mod turn;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use super::{backoff, budget::Budget};
@@ -54,6 +54,8 @@ pub enum Request {
     Projects,
     /// One session with its connect fields, because the reader asked. Not of the plan: it waits for nothing.
     Fresh(SessionId),
+    /// The sessions of the project in whatever state, because the reader asked. Not of the plan either.
+    Recent,
     /// The live view of one session, because the reader asked. Not of the plan either.
     LiveView(SessionId),
     /// The release of one session, because the reader asked. Not of the plan either.
@@ -82,6 +84,8 @@ pub struct Plan {
     /// Point zero of the grid.
     epoch: Duration,
     targets: HashMap<Request, Target>,
+    /// Named while all sessions are watched: asked singly while the lists lack them, whatever the answer.
+    added: HashSet<SessionId>,
     /// What the lists hold, while they are asked for.
     lists: Option<Lists>,
     budget: Budget,
@@ -121,12 +125,13 @@ impl Plan {
     pub fn new(targets: &Targets, pace: Pace, now: Duration) -> Self {
         let lists = match targets {
             Targets::Ids(ids) => (ids.len() > FEW).then(|| Lists::of(ids)),
-            Targets::All => Some(Lists::default()),
+            Targets::All | Targets::Only(_) => Some(Lists::default()),
         };
         let mut plan = Self {
             interval: pace.interval,
             epoch: now,
             targets: HashMap::new(),
+            added: HashSet::new(),
             lists,
             budget: Budget::new(pace.max_rps, now),
             list_went_last: false,
@@ -143,14 +148,27 @@ impl Plan {
                     plan.add(Request::Session(id.clone()), now);
                 }
             }
-            Targets::Ids(_) | Targets::All => {
-                for list in List::ALL {
-                    plan.add(Request::List(list), now);
-                }
-            }
+            Targets::Ids(_) => List::ALL.into_iter().for_each(|list| {
+                plan.add(Request::List(list), now);
+            }),
+            of_lists => of_lists.lists().iter().for_each(|list| {
+                plan.add(Request::List(*list), now);
+            }),
         }
         plan.add(Request::Projects, now);
         plan
+    }
+
+    /// Watches one more session, as one that was named at the start. It is due at once.
+    pub fn watch(&mut self, id: SessionId, now: Duration) {
+        self.added.insert(id.clone());
+        if let Some(lists) = &mut self.lists {
+            lists.name(&id);
+        }
+        let target = self.add(Request::Session(id), now);
+        if let State::Waiting(at) = &mut target.state {
+            *at = now.min(*at);
+        }
     }
 
     fn add(&mut self, request: Request, due: Duration) -> &mut Target {
@@ -237,6 +255,8 @@ impl Plan {
             (Duration::ZERO, self.grid(sent, now, 1))
         } else if self.lists.as_ref().is_some_and(|lists| lists.hold(id)) {
             return None;
+        } else if self.added.contains(id) {
+            (Duration::ZERO, self.grid(sent, now, 1))
         } else {
             let longest = LONGEST_UNLISTED.max(self.interval);
             let distance = target.distance.saturating_mul(2).clamp(self.interval, longest);
@@ -272,8 +292,11 @@ impl Plan {
             // An extra that a server may lack; what its failure would say about all, the others find out.
             self.projects_tried = true;
             if fault.is_unreached() { by_itself } else { now.saturating_add(PROJECTS_EVERY) }
-        } else if fault.is_absence() && matches!(request, Request::Session(_)) {
-            if self.lists.as_ref().is_some_and(|lists| !lists.are_of_named()) {
+        } else if let Request::Session(id) = request
+            && fault.is_absence()
+        {
+            let of_all = self.lists.as_ref().is_some_and(|lists| !lists.are_of_named());
+            if of_all && !self.added.contains(id) {
                 self.targets.remove(request);
                 return None;
             }

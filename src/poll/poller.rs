@@ -37,6 +37,10 @@ pub enum Ask {
     LiveView(SessionId),
     /// This session's release. It is tried again while it is worth it.
     Release(SessionId),
+    /// The sessions of the project in whatever state, once.
+    Recent,
+    /// Watch this session, too, as one that was named at the start.
+    Watch(SessionId),
 }
 
 /// What came back for a request, and when.
@@ -75,6 +79,8 @@ pub enum Reply {
     LiveView(ConnectUrls),
     /// To [`Request::Release`]: how the session stands, which may be as before.
     Released(Session),
+    /// To [`Request::Recent`].
+    Recent(Listing),
 }
 
 /// The handle of the task; it ends when this is dropped.
@@ -171,6 +177,8 @@ impl Task {
                 self.tries.insert(id.clone(), 0);
                 self.send(Request::Release(id), Duration::ZERO);
             }
+            Ask::Recent => self.send(Request::Recent, Duration::ZERO),
+            Ask::Watch(id) => self.plan.watch(id, self.clock.now().mono),
         }
     }
 
@@ -234,7 +242,13 @@ impl<'a> From<&'a Result<Reply, Fault>> for Outcome<'a> {
     fn from(outcome: &'a Result<Reply, Fault>) -> Self {
         match outcome {
             Ok(Reply::Session(session)) if session.status.phase() == Phase::Ended => Self::Ended,
-            Ok(Reply::Session(_) | Reply::Fresh(_) | Reply::LiveView(_) | Reply::Released(_)) => Self::Alive,
+            Ok(
+                Reply::Session(_)
+                | Reply::Fresh(_)
+                | Reply::Recent(_)
+                | Reply::LiveView(_)
+                | Reply::Released(_),
+            ) => Self::Alive,
             Ok(Reply::List(listing)) => {
                 // A server that takes no notice of the status that is asked for lists what is over, too.
                 let alive = listing.sessions.iter().filter(|it| it.status.phase() != Phase::Ended);
@@ -252,6 +266,7 @@ pub async fn perform(client: &Client, releaser: Option<Releaser>, request: &Requ
         Request::Session(id) => client.session(id).await.map(Reply::Session),
         Request::List(list) => client.sessions(*list).await.map(Reply::List),
         Request::Projects => client.projects().await.map(Reply::Projects),
+        Request::Recent => client.all_sessions().await.map(Reply::Recent),
         Request::Fresh(id) => client.fresh(id).await.map(Reply::Fresh),
         Request::LiveView(id) => client.live_view(id).await.map(Reply::LiveView),
         Request::Release(id) => match releaser {

@@ -6,6 +6,7 @@
 //! the API said is lost.
 
 mod fault;
+mod find;
 mod metadata;
 mod path;
 mod secret;

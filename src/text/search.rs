@@ -6,7 +6,11 @@ pub fn has(hay: &str, needle: &str) -> bool {
     match needle.bytes().next() {
         None => true,
         Some(first) if needle.is_ascii() => has_ascii(hay.as_bytes(), needle.as_bytes(), first),
-        Some(_) => hay.char_indices().any(|(at, _)| hay.get(at..).is_some_and(|rest| begins(rest, needle))),
+        Some(_) if hay.is_ascii() => false, // what is not ASCII is not so in any case
+        Some(first) => hay
+            .char_indices()
+            .filter(|(_, letter)| first.is_ascii() || !letter.is_ascii())
+            .any(|(at, _)| hay.get(at..).is_some_and(|rest| begins(rest, needle))),
     }
 }
 

@@ -9,7 +9,8 @@ use super::header;
 use super::ink::{self, Text};
 use crate::app::Model;
 use crate::clock::Moment;
-use crate::session::FaultKind;
+use crate::config::Targets;
+use crate::session::{FaultKind, List};
 use crate::text;
 
 /// The public endpoint.
@@ -52,6 +53,11 @@ fn reason(model: &Model, now: Moment) -> (String, Style, Vec<String>) {
         Some(host) => text::shown(host, 60),
         None => PUBLIC.into(),
     };
+    if !model.fleet.is_empty() && model.rows.counts().muted == model.fleet.len() {
+        let title =
+            if model.fleet.len() == 1 { "the only session is muted" } else { "all sessions are muted" };
+        return (title.into(), theme.strong(), vec!["M shows them again".into()]);
+    }
     if model.flagged_only && !model.fleet.is_empty() {
         let hidden = match model.fleet.len() {
             1 => "one session is hidden".into(),
@@ -95,7 +101,7 @@ fn reason(model: &Model, now: Moment) -> (String, Style, Vec<String>) {
             let sentence = "paused before the first answer; p goes on".into();
             return ("PAUSED".into(), theme.resting(), vec![sentence]);
         }
-        let title = format!("asking {host} for running and pending sessions…");
+        let title = format!("asking {host} for {} sessions…", which(model, "and"));
         return (title, theme.coming(), Vec::new());
     };
     let at = settings.zone.time(model.server_time(good.received));
@@ -105,5 +111,18 @@ fn reason(model: &Model, now: Moment) -> (String, Style, Vec<String>) {
     } else {
         "new ones appear here by themselves".into()
     };
-    ("no session is running or pending".into(), theme.strong(), vec![rest, every])
+    let mut sentences = vec![rest, every];
+    if let Some(query) = &settings.query {
+        sentences.insert(0, format!("of those with {}", text::shown(query.raw(), 200)));
+    }
+    (format!("no session is {}", which(model, "or")), theme.strong(), sentences)
+}
+
+/// Of which status sessions are asked for.
+fn which(model: &Model, and: &str) -> String {
+    match model.settings.targets {
+        Targets::Only(List::Running) => "running".into(),
+        Targets::Only(List::Pending) => "pending".into(),
+        Targets::All | Targets::Ids(_) => format!("running {and} pending"),
+    }
 }

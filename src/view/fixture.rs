@@ -52,6 +52,7 @@ pub(super) fn exchange(received: Moment) -> Exchange {
 pub(super) fn blank(targets: Targets) -> Model {
     let settings = Settings {
         targets,
+        query: None,
         pace: Pace { interval: INTERVAL, max_rps: 4 },
         thresholds: Thresholds::default(),
         rates: Rates::default(),

@@ -25,12 +25,15 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model) {
     if let Focus::Filter { line, mistake, .. } = &model.focus {
         return draw_filter(buffer, inner, line, mistake.as_ref(), model);
     }
+    if let Focus::Add { line, wrong, .. } = &model.focus {
+        return draw_id(buffer, inner, line, wrong.as_deref(), model);
+    }
     if model.notice.is_some() {
         return draw_notice(buffer, inner, model);
     }
     // What stands in front says itself what its keys do.
     if let Focus::Pane(pane) = &model.focus {
-        let speaks = model.selected.is_some() || *pane == Pane::Events;
+        let speaks = model.selected.is_some() || matches!(pane, Pane::Events | Pane::Recent);
         draw_hints(buffer, inner, model, speaks.then_some(*pane));
     }
 }
@@ -60,12 +63,25 @@ fn draw_filter(buffer: &mut Buffer, area: Rect, line: &Line, mistake: Option<&Mi
     typed::draw_wrong(buffer, area, "/", line, bad, &mistake.sentence, theme);
 }
 
+/// The id of a session to watch.
+fn draw_id(buffer: &mut Buffer, area: Rect, line: &Line, wrong: Option<&str>, model: &Model) {
+    let theme = model.settings.theme;
+    if let Some(wrong) = wrong {
+        return typed::draw_wrong(buffer, area, "id: ", line, None, wrong, theme);
+    }
+    let note = span("type an id, or paste what has it · Enter watches it · Esc", theme.faint());
+    let beside = text::width(line.value()).saturating_add(text::width(&note.content)).saturating_add(8);
+    let fits = beside < usize::from(area.width);
+    typed::draw(buffer, area, "id: ", line, None, fits.then_some(note), theme);
+}
+
 /// Hints for `pane`; `None` where there is no session that keys could speak of.
 fn draw_hints(buffer: &mut Buffer, area: Rect, model: &Model, pane: Option<Pane>) {
     let does = |binding: &Binding, of: &[Action]| binding.actions.iter().any(|(_, does)| of.contains(does));
     let back = pane.is_some_and(|pane| pane != Pane::Table) || pane.is_none() && !model.filter.is_empty();
     let fits = |binding: &&Binding| match pane {
         None => does(binding, &LAST),
+        Some(Pane::Recent) => does(binding, &LAST) || does(binding, &[Action::Open]),
         Some(Pane::Events) => does(binding, &LAST) || does(binding, &OF_AN_EVENT),
         Some(Pane::Full(_)) => binding.hint.is_some() && !does(binding, &OF_THE_TABLE),
         Some(Pane::Table | Pane::Lower(_)) => binding.hint.is_some(),

@@ -134,7 +134,7 @@ fn left(model: &Model, kept: impl Fn(Part) -> bool) -> Text {
 /// The counts that are not zero. Of nothing there is said nothing, but that nothing runs.
 fn counts(model: &Model, words: bool) -> Vec<Vec<Span<'static>>> {
     let theme = model.settings.theme;
-    let Counts { running, pending, completed, timed_out, error, other, absent, waiting, flagged } =
+    let Counts { running, pending, completed, timed_out, error, other, absent, waiting, flagged, .. } =
         *model.rows.counts();
     let known = [
         (Status::Running, running, "running"),

@@ -74,6 +74,8 @@ pub(super) enum Body {
     Details(Rect),
     /// The events of all sessions.
     Events(Rect),
+    /// The newest sessions of the project.
+    Recent(Rect),
 }
 
 impl Layout {
@@ -106,8 +108,10 @@ fn banner_height(model: &Model, screen: Rect) -> u16 {
 }
 
 fn body(model: &Model, screen: Rect, inner: Rect) -> Body {
-    if model.focus.pane() == Pane::Events {
-        return Body::Events(inner);
+    match model.focus.pane() {
+        Pane::Events => return Body::Events(inner),
+        Pane::Recent => return Body::Recent(inner),
+        Pane::Table | Pane::Lower(_) | Pane::Full(_) => {}
     }
     if model.rows.is_empty() {
         return Body::Empty(inner);
@@ -117,7 +121,7 @@ fn body(model: &Model, screen: Rect, inner: Rect) -> Body {
         Pane::Full(_) if model.record().is_some() => return Body::Details(inner),
         // Where there is no room for two panes, the other one stands in the table's place.
         Pane::Lower(_) if !room_for_lower && model.record().is_some() => return Body::Details(inner),
-        Pane::Table | Pane::Lower(_) | Pane::Full(_) | Pane::Events => {}
+        Pane::Table | Pane::Lower(_) | Pane::Full(_) | Pane::Events | Pane::Recent => {}
     }
     let lower_most = inner.height.saturating_sub(TALLEST_LOWER);
     let most = if room_for_lower { (inner.height / 2).max(lower_most) } else { inner.height };
@@ -128,6 +132,8 @@ fn body(model: &Model, screen: Rect, inner: Rect) -> Body {
         || !model.filter.is_empty()
         || model.flagged_only
         || is_full
+        || model.rows.counts().muted > 0
+        || model.settings.query.is_some()
         || model.fleet.health().malformed > 0;
     let note = u16::from(inner.height > 3 && (told || room_for_lower && screen.height >= AIRIER));
     // The note takes its line from the lower pane, where there is one.

@@ -7,6 +7,7 @@
 //!     │    └─ empty     why there is no row
 //!     ├─ details   everything about one session: fields, written on a page
 //!     ├─ timeline  what happened, to it or to all
+//!     ├─ recent    the newest sessions of the project
 //!     ├─ footer    keys, a line to the reader
 //!     │    └─ typed     a line that is being typed
 //!     └─ popup     help, copy menu, failures, a URL
@@ -25,6 +26,7 @@ mod ink;
 mod layout;
 mod page;
 mod popup;
+mod recent;
 mod table;
 mod theme;
 mod timeline;
@@ -82,6 +84,15 @@ pub fn events_extent(model: &Model) -> (Vec<Seq>, usize, usize) {
     }
 }
 
+/// How many of the newest sessions the screen has room for.
+#[must_use]
+pub fn recent_height(model: &Model) -> usize {
+    match Layout::of(model, screen(model)) {
+        Layout::Whole(Whole { body: Body::Recent(area), .. }) => recent::height(area),
+        Layout::Whole(_) | Layout::Counts(_) => 0,
+    }
+}
+
 /// How many lines the popup has, and how many of them are in view.
 #[must_use]
 pub fn popup_extent(model: &Model) -> (usize, usize) {
@@ -127,6 +138,7 @@ fn draw_screen(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
             match body {
                 Body::Empty(area) => empty::draw(buffer, area, model, now),
                 Body::Events(area) => timeline::draw_all(buffer, area, model, now),
+                Body::Recent(area) => recent::draw(buffer, area, model, now),
                 Body::Details(area) => details::draw(buffer, area, model, now),
                 Body::Table { table, note, lower } => {
                     table::draw(buffer, table, model, now);

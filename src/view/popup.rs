@@ -26,7 +26,7 @@ const LONGEST_URL: usize = 8000;
 /// Draws what is in front, if anything is.
 pub(super) fn draw(buffer: &mut Buffer, screen: Rect, model: &Model, now: Moment) {
     match &model.focus {
-        Focus::Pane(_) | Focus::Filter { .. } => {}
+        Focus::Pane(_) | Focus::Filter { .. } | Focus::Add { .. } => {}
         Focus::Copy { id, marked, .. } => draw_menu(buffer, screen, model, id, *marked),
         Focus::Release { id, typed, .. } => draw_question(buffer, screen, model, id, typed, now),
         Focus::Help { top, .. } => draw_lines(buffer, screen, model, "Keys", help(model, room(screen)), *top),
@@ -49,6 +49,7 @@ pub(super) fn extent(model: &Model, screen: Rect) -> (usize, usize) {
         Focus::Failures { .. } => polling(model, room(screen), Timestamp::UNIX_EPOCH),
         Focus::Pane(_)
         | Focus::Filter { .. }
+        | Focus::Add { .. }
         | Focus::Copy { .. }
         | Focus::Release { .. }
         | Focus::Reveal { .. } => return (0, 0),
@@ -156,13 +157,16 @@ fn about(model: &Model) -> String {
     let settings = &model.settings;
     let what = match &settings.targets {
         Targets::All => "every running and pending session".into(),
+        Targets::Only(list) => format!("every {} session", list.status().raw()),
         Targets::Ids(ids) if ids.len() == 1 => "one session".into(),
         Targets::Ids(ids) => format!("{} sessions", ids.len()),
     };
     let host =
         settings.host.as_ref().map(|host| format!(" of {}", text::shown(host, 60))).unwrap_or_default();
     let every = text::length(settings.pace.interval);
-    format!("watching {what}{host}, asked every {every}")
+    let query = settings.query.as_ref().map(|query| format!(" with {}", text::shown(query.raw(), 200)));
+    let query = query.unwrap_or_default();
+    format!("watching {what}{query}{host}, asked every {every}")
 }
 
 /// What the asking costs, and what came to nothing.

@@ -248,6 +248,10 @@ pub(super) fn draw_note(buffer: &mut Buffer, area: Rect, model: &Model, rows: u1
             ),
         ]);
     }
+    if let Some(query) = &model.settings.query {
+        let what = text::shown(query.raw().trim_start_matches("user_metadata"), 40);
+        parts.push(vec![span("asked for ", theme.faint()), span(what, theme.coming())]);
+    }
     let under = model.rows.len().saturating_sub(model.top).saturating_sub(usize::from(rows));
     if model.flagged_only {
         let all = if area.width < 60 { "" } else { " (f shows all)" };
@@ -265,6 +269,10 @@ pub(super) fn draw_note(buffer: &mut Buffer, area: Rect, model: &Model, rows: u1
         if count > 0 {
             parts.push(vec![span(format!("{arrow} {count} more"), theme.faint())]);
         }
+    }
+    let muted = model.rows.counts().muted;
+    if muted > 0 {
+        parts.push(vec![span(format!("{muted} muted, M shows them"), theme.faint())]);
     }
     let malformed = model.fleet.health().malformed;
     if malformed > 0 {

@@ -11,8 +11,8 @@ use super::fixture::{
 };
 use super::*;
 use crate::api::{Allowance, Listing};
-use crate::app::{Filter, Focus, Notice, Pane, Part, Sort, SortBy, Tone};
-use crate::config::Targets;
+use crate::app::{Filter, Focus, Listed, Notice, Pane, Part, Sort, SortBy, Tone};
+use crate::config::{Query, Targets};
 use crate::poll::{Reply, Report, Request};
 use crate::session::{Fault, FaultKind, List, Project, Secret, Session, SessionId, Status, running};
 use crate::text::Untrusted;
@@ -21,7 +21,7 @@ use crate::watch::{Input, Scope};
 type State = (&'static str, fn() -> Model);
 
 /// Every state that looks different.
-const STATES: [State; 33] = [
+const STATES: [State; 43] = [
     ("calm", calm),
     ("odd", odd),
     ("ended", ended),
@@ -51,6 +51,47 @@ const STATES: [State; 33] = [
     ("filter_without_match", no_match),
     ("typing", typing),
     ("mistyped", mistyped),
+    ("muted", muted),
+    ("all_muted", || {
+        but(calm(), |model| {
+            model.muted = model.rows.window(0, usize::MAX).map(|row| row.id.clone()).collect();
+            seen(model, []);
+        })
+    }),
+    ("narrowed", || {
+        but(calm(), |model| model.settings.query = Some(Query::parse("user_metadata['env']:'prod'").unwrap()))
+    }),
+    ("narrowed_to_none", || {
+        but(none(), |model| {
+            model.settings.query = Some(Query::parse("user_metadata['run']['id']:'c-881'").unwrap());
+            model.settings.targets = Targets::Only(List::Running);
+        })
+    }),
+    ("recent", recent),
+    ("recent_asking", || {
+        but(calm(), |model| {
+            model.focus = Focus::Pane(Pane::Recent);
+            model.recent.asking = true;
+        })
+    }),
+    ("recent_failed", || {
+        but(calm(), |model| {
+            model.focus = Focus::Pane(Pane::Recent);
+            model.recent.fault = Some(FaultKind::Timeout.into());
+        })
+    }),
+    ("recent_none", || {
+        but(calm(), |model| {
+            model.focus = Focus::Pane(Pane::Recent);
+            model.recent.listed = Some(Listed { at: ago(1), sessions: Vec::new(), all: 0 });
+        })
+    }),
+    ("adding", || with_focus(Focus::Add { line: "6512bd".into(), wrong: None, back: Pane::Table })),
+    ("added_wrongly", || {
+        let text = "GET https://www.browserbase.com/overview";
+        let wrong = SessionId::find(text).err();
+        with_focus(Focus::Add { line: text.into(), wrong, back: Pane::Table })
+    }),
     ("hidden_metadata", || but(calm(), |model| model.hide_metadata = true)),
     ("help", || with_focus(Focus::Help { top: 0, back: Pane::Table })),
     ("copy_menu", || {
@@ -159,6 +200,38 @@ fn typing() -> Model {
     let mut model = filtered();
     let line = tui_input::Input::new(model.filter.text().to_owned()).with_cursor(3);
     model.focus = Focus::Filter { line, before: Filter::default(), mistake: None };
+    model
+}
+
+fn muted() -> Model {
+    but(calm(), |model| {
+        let ids: Vec<SessionId> = model.rows.window(0, 2).map(|row| row.id.clone()).collect();
+        model.muted = ids.into_iter().collect();
+        seen(model, []);
+    })
+}
+
+fn recent() -> Model {
+    let mut model = calm();
+    let ended = |id: &str, status: Status, started: &str, until: &str, kept: bool| Session {
+        status,
+        ended: Some(until.parse().unwrap()),
+        keep_alive: Some(kept),
+        ..running(id, started.parse().unwrap(), Duration::from_secs(900))
+    };
+    let night = |time: &str| format!("2026-11-22T{time}Z");
+    let sessions = vec![
+        running("b6d767d2-f8ed", at("21:05:40"), Duration::from_secs(900)),
+        ended(RELEASED, Status::Completed, &night("21:04:02"), &night("21:04:12"), true),
+        ended("1f0e3dad-9990", Status::Error, &night("20:40:00"), &night("20:41:07"), false),
+        ended("98f13708-2101", Status::TimedOut, &night("19:00:00"), &night("19:15:00"), false),
+        ended("3c59dc04-8e88", Status::Completed, "2026-11-21T09:00:00Z", "2026-11-21T09:03:10Z", false),
+    ];
+    let owners = ["growth", "checkout-e2e", "mcp", "a-name-that-is-too-long", ""];
+    let owner = |name: &str| (!name.is_empty()).then(|| Untrusted::new(name));
+    let sessions = sessions.into_iter().zip(owners.map(owner)).collect();
+    model.recent.listed = Some(Listed { at: ago(1), sessions, all: 312 });
+    (model.recent.marked, model.focus) = (1, Focus::Pane(Pane::Recent));
     model
 }
 

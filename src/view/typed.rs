@@ -6,6 +6,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line as Text, Span};
+use ratatui::widgets::{Clear, Widget};
 use tui_input::Input as Line;
 
 use super::Theme;
@@ -87,11 +88,11 @@ pub(super) fn draw_wrong(
     let lines = text::wrap(sentence, usize::from(area.width).max(1));
     let high = u16::try_from(lines.len()).unwrap_or(u16::MAX).min(area.y);
     let above = Rect { y: area.y.saturating_sub(high), height: high, ..area };
+    // Over what stands there, to the edges of the screen.
+    let edges = Rect { x: above.x.saturating_sub(1), width: above.width.saturating_add(2), ..above };
+    Clear.render(edges.intersection(buffer.area), buffer);
     for (down, part) in lines.into_iter().enumerate().take(usize::from(high)) {
-        let row = ink::row(above, down);
-        let whole =
-            format!("{part}{}", " ".repeat(usize::from(area.width).saturating_sub(text::width(&part))));
-        ink::write(buffer, row, &Text::styled(whole, theme.bad()));
+        ink::write(buffer, ink::row(above, down), &Text::styled(part, theme.bad()));
     }
     draw(buffer, area, prompt, line, bad, None, theme);
 }

@@ -400,6 +400,26 @@ impl Fleet {
         self.evidence(id)?.verdict()
     }
 
+    /// The same of a session that is perhaps not on record: then by its fields alone.
+    #[must_use]
+    pub fn verdict_of(&self, session: &Session) -> Option<Verdict> {
+        if self.records.get(&session.id).is_some_and(|record| record.session.is_some()) {
+            return self.verdict(&session.id);
+        }
+        let evidence = Evidence {
+            status: Some(session.status.clone()),
+            created: session.created,
+            started: session.started,
+            expires: session.expires,
+            ended: session.ended,
+            keep_alive: session.keep_alive,
+            proxy_bytes: session.proxy_bytes,
+            default_timeout: self.project_of(session).and_then(|project| project.default_timeout),
+            ..Evidence::default()
+        };
+        evidence.verdict()
+    }
+
     /// What happened, in the order in which it was learned.
     #[must_use]
     pub fn timeline(&self) -> &Timeline {

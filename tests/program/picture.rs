@@ -67,6 +67,7 @@ async fn model() -> (Model, Moment) {
     let pace = Pace { interval, max_rps: 4 };
     let settings = Settings {
         targets: Targets::All,
+        query: None,
         pace,
         thresholds: Thresholds::default(),
         rates: Rates::default(),

@@ -87,6 +87,68 @@ fn without_ids_new_sessions_come_in_and_those_that_leave_are_resolved() {
 }
 
 #[test]
+fn a_session_that_died_before_is_found_among_the_newest_and_watched() {
+    let died = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de";
+    let api = Api::serve(&format!(
+        "{ONE}[[session]]\nid = \"{died}\"\ncreated = \"-30m\"\ntimeout = \"15m\"\nmetadata = {{ owner = \"growth\" }}\n"
+    ));
+    let mut terminal = Terminal::keepwatch(&api, &[], &[], 120, 40);
+    let screen = terminal.wait_for("nightly-42");
+    assert!(!screen.contains("6512bd43"), "{screen}");
+    let unfiltered = |api: &Api| {
+        api.log().iter().filter(|hit| hit.path.ends_with("/sessions") && hit.query.is_empty()).count()
+    };
+    assert_eq!(unfiltered(&api), 0, "never polled");
+    terminal.press("R");
+    let screen = terminal.wait_for("ran into its own timeout of 15m");
+    assert!(screen.contains("TIMED_OUT") && screen.contains("growth"), "{screen}");
+    terminal.press("G\r");
+    let screen = terminal.wait_for("TIMED_OUT after 15m");
+    assert!(screen.contains(died), "{screen}");
+    terminal.press("\x1b");
+    terminal.wait_until("both rows", |screen| {
+        let screen = screen.contents();
+        screen.contains("45c48cce") && screen.contains("6512bd43")
+    });
+    assert_eq!(unfiltered(&api), 1);
+    terminal.leaks_nothing(&api, &[]);
+}
+
+#[test]
+fn a_session_is_added_by_a_pasted_line_and_muted_and_shown_again() {
+    let other = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de";
+    let api = Api::serve(&format!("{ONE}[[session]]\nid = \"{other}\"\ntimeout = \"1h\"\n"));
+    let mut terminal = Terminal::keepwatch(&api, &[ID], &[], 120, 40);
+    terminal.wait_for("nightly-42");
+    terminal.press("a");
+    terminal.wait_for("paste what has it");
+    terminal.press(&format!("\x1b[200~see https://www.browserbase.com/sessions/{other} please\x1b[201~"));
+    terminal.wait_for(other);
+    terminal.press("\r");
+    terminal.wait_until("it runs", |screen| screen.contents().matches("● RUNNING").count() >= 2);
+    terminal.press("m");
+    terminal.wait_for("1 muted, M shows them");
+    terminal.press("M");
+    terminal.wait_until("both again", |screen| !screen.contents().contains("muted, M"));
+    terminal.leaks_nothing(&api, &[]);
+}
+
+#[test]
+fn a_query_and_a_status_are_all_that_is_asked_for() {
+    let other = "[[session]]\nid = \"other-1\"\nmetadata = { name = \"other\" }\n";
+    let api = Api::serve(&format!("{ONE}{other}"));
+    let query = "user_metadata['run']['id']:'c-881'";
+    let args = ["--query", query, "--status", "RUNNING", "-i", "1s"];
+    let terminal = Terminal::keepwatch(&api, &args, &[], 120, 40);
+    let screen = terminal.wait_for("nightly-42");
+    assert!(screen.contains("asked for ['run']['id']:'c-881'") && !screen.contains("other-1"), "{screen}");
+    let lists: Vec<_> = api.log().into_iter().filter(|hit| hit.path.ends_with("/sessions")).collect();
+    assert!(
+        !lists.is_empty() && lists.iter().all(|hit| hit.query.starts_with("status=RUNNING&q=user_metadata"))
+    );
+}
+
+#[test]
 fn a_session_that_does_not_exist_says_so_and_the_others_go_on() {
     let api = Api::serve(ONE);
     let terminal = Terminal::keepwatch(&api, &[ID, "no-such-1"], &[], 120, 40);

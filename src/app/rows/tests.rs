@@ -54,8 +54,9 @@ fn missing(fleet: &mut Fleet, text: &str) {
 /// All that have these words.
 fn words(words: &str) -> Choice<'static> {
     static KNOWN: std::sync::LazyLock<KnownFlags> = std::sync::LazyLock::new(KnownFlags::default);
+    static MUTED: std::sync::LazyLock<Muted> = std::sync::LazyLock::new(Muted::default);
     let filter = Box::leak(Box::new(Filter::parse(words).unwrap()));
-    Choice { filter, flagged_only: false, known: &KNOWN, read: None }
+    Choice { filter, flagged_only: false, muted: &MUTED, known: &KNOWN, read: None }
 }
 
 #[test]

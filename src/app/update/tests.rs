@@ -39,6 +39,7 @@ fn id(text: &str) -> SessionId {
 fn settings(targets: Targets) -> Settings {
     Settings {
         targets,
+        query: None,
         pace: crate::config::Pace { interval: secs(3.0), max_rps: 4 },
         thresholds: Thresholds::default(),
         rates: Rates::default(),
@@ -371,6 +372,115 @@ fn a_filter_that_can_not_be_read_leaves_the_rows_and_stays_to_be_mended() {
     world.press("/ keep:");
     world.key(KeyCode::Esc);
     assert_eq!((world.pane(), world.model.filter.text()), (Some(Pane::Table), "id:be"));
+}
+
+#[test]
+fn a_session_is_added_by_what_has_its_id_and_stays_as_one_that_was_named() {
+    let uuid = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de";
+    let mut world = World::of(&[("alpha", 100)]);
+    assert_eq!(world.press("a"), [Effect::TakePaste(true)]);
+    world.tell(Message::Paste(format!("x\nGET /v1/sessions/{uuid} 200\ny {}", "z".repeat(5000))));
+    let effects = world.key(KeyCode::Enter);
+    assert_eq!(effects, [Effect::TakePaste(false), Effect::Ask(Ask::Watch(id(uuid)))]);
+    assert_eq!((world.selected(), world.pane()), (Some(uuid), Some(Pane::Table)));
+    assert!(world.model.fleet.get(&id(uuid)).unwrap().asked_for, "it stays");
+    assert!(world.notice().contains("asking for 6512bd43"), "{}", world.notice());
+    world.report(Request::Session(id(uuid)), Err(FaultKind::NotFound.into()));
+    assert_eq!(world.rows(), ["alpha", uuid], "what does not exist keeps its row");
+    world.press("/alpha");
+    world.key(KeyCode::Enter);
+    world.press("a");
+    world.press("beta-1");
+    world.key(KeyCode::Enter);
+    assert!(world.notice().contains("a filter hides it"), "{}", world.notice());
+    assert_eq!(world.selected(), Some("alpha"));
+}
+
+#[test]
+fn what_holds_no_id_stays_to_be_mended_and_esc_drops_it() {
+    let mut world = World::of(&[("alpha", 100)]);
+    world.press("a");
+    world.press("no id here");
+    assert_eq!(world.key(KeyCode::Enter), []);
+    let typed = |world: &World| match &world.model.focus {
+        Focus::Add { line, wrong, .. } => Some((line.value().to_owned(), wrong.is_some())),
+        _ => None,
+    };
+    assert_eq!(typed(&world), Some(("no id here".into(), true)));
+    world.press("!");
+    assert_eq!(typed(&world), Some(("no id here!".into(), false)), "the sentence goes with the next letter");
+    assert_eq!(world.key(KeyCode::Esc), [Effect::TakePaste(false)]);
+    assert_eq!((world.pane(), world.rows()), (Some(Pane::Table), vec!["alpha"]));
+}
+
+#[test]
+fn a_muted_session_has_no_row_and_its_flags_neither_count_nor_ring() {
+    let mut world = World::of(&[("alpha", 100), ("beta", 200)]);
+    world.model.settings.bell = true;
+    assert_eq!(world.press("m"), []);
+    assert_eq!((world.rows(), world.selected()), (vec!["beta"], Some("beta")));
+    world.now = 2.0;
+    let rings = |world: &mut World, text: &str| {
+        let session = over(text, Status::Error);
+        let effects = world.report(Request::Session(session.id.clone()), Ok(Reply::Session(session)));
+        effects.contains(&Effect::Ring)
+    };
+    assert!(!rings(&mut world, "alpha"));
+    assert_eq!((world.model.rows.counts().flagged, world.model.rows.counts().muted), (0, 1));
+    assert_eq!(world.model.rows.counts().error, 1, "it is counted as what it is");
+    assert!(rings(&mut world, "beta"));
+    world.press("mm");
+    assert!(world.notice().contains("no session is selected"), "{}", world.notice());
+    world.press("M");
+    assert_eq!((world.rows().len(), world.model.rows.counts().flagged), (2, 2));
+    assert!(world.notice().contains("2 sessions that were muted"), "{}", world.notice());
+}
+
+fn recent(world: &mut World, sessions: Vec<Session>) {
+    let listing = Listing { sessions, malformed: 0 };
+    world.report(Request::Recent, Ok(Reply::Recent(listing)));
+}
+
+#[test]
+fn the_newest_sessions_are_asked_for_once_and_none_of_them_is_on_record_before_it_is_watched() {
+    let mut world = World::of(&[("alpha", 100)]);
+    world.press("/alpha");
+    world.key(KeyCode::Enter);
+    assert_eq!(world.press("R"), [Effect::Ask(Ask::Recent)]);
+    assert_eq!(world.press("R"), [], "one is on its way");
+    let old =
+        |text: &str, seconds: f64| Session { created: Some(t(seconds)), ..over(text, Status::Completed) };
+    recent(&mut world, (0..300).map(|at| old(&format!("s{at:03}"), f64::from(at))).collect());
+    let listed = world.model.recent.listed.clone().unwrap();
+    assert_eq!((listed.sessions.len(), listed.all, world.model.fleet.len()), (200, 300, 1));
+    assert_eq!(listed.sessions[0].0.id.raw(), "s299", "the newest first");
+    world.press("jjk");
+    let effects = world.key(KeyCode::Enter);
+    assert_eq!(effects, [Effect::Ask(Ask::Watch(id("s298")))]);
+    assert_eq!((world.pane(), world.selected()), (Some(Pane::Full(Part::Facts)), Some("s298")));
+    assert!(world.model.fleet.get(&id("s298")).unwrap().asked_for);
+    world.press("R");
+    assert_eq!(world.model.recent.marked, 1, "the page is as it was");
+    world.key(KeyCode::Esc);
+    assert_eq!(world.pane(), Some(Pane::Table));
+}
+
+#[test]
+fn newest_sessions_that_can_not_be_had_say_why_and_trouble_nobody_else() {
+    let mut world = World::of(&[("alpha", 100)]);
+    world.press("R");
+    world.report(Request::Recent, Err(FaultKind::RateLimited.into()));
+    assert!(world.model.recent.fault.is_some() && !world.model.recent.asking);
+    assert!(world.model.fleet.health().failing.is_none(), "the polls go on");
+    world.press("c");
+    assert!(world.notice().contains("Enter watches"), "{}", world.notice());
+    assert_eq!(world.key(KeyCode::Enter), [], "there is nothing to watch");
+    assert_eq!(world.press("r"), [Effect::Ask(Ask::Recent)]);
+    recent(&mut world, vec![session("beta", 5)]);
+    assert!(world.model.recent.fault.is_none());
+    world.press("?");
+    world.key(KeyCode::Esc);
+    assert_eq!(world.pane(), Some(Pane::Recent), "the help leads back");
 }
 
 #[test]

@@ -139,3 +139,20 @@ fn polls_are_limited_to_four_a_second_unless_the_reader_says_otherwise() {
         assert_eq!(of(args), 7, "{args:?}");
     }
 }
+
+#[test]
+fn a_query_and_a_status_narrow_the_lists_and_say_nothing_of_named_sessions() {
+    let narrowed = watch(&["--query", "user_metadata['env']:'prod'", "--status", "running"], &[]);
+    assert_eq!(narrowed.targets, Targets::Only(crate::session::List::Running));
+    assert_eq!(narrowed.query.as_ref().map(Query::raw), Some("user_metadata['env']:'prod'"));
+    for (args, says) in [
+        (["--query", "env:prod"].as_slice(), "--query: “env:prod” does not begin"),
+        (&["--status", "ERROR"], "--status: “ERROR” can not be watched"),
+        (&["--status", "RUNNING", "a-1"], "--status narrows the lists"),
+        (&["--query", "user_metadata['env']:'prod'", "a-1"], "--query narrows the lists"),
+    ] {
+        let (code, sentence) = refused(args, &[("BROWSERBASE_API_KEY", "k")]);
+        assert_eq!(code, 2);
+        assert!(sentence.starts_with(says), "{sentence}");
+    }
+}

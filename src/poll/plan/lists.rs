@@ -32,6 +32,13 @@ impl Lists {
         self.named.as_ref().is_none_or(|named| named.contains(id))
     }
 
+    /// One more counts, where not all do.
+    pub(super) fn name(&mut self, id: &SessionId) {
+        if let Some(named) = &mut self.named {
+            named.insert(id.clone());
+        }
+    }
+
     /// Whether they were asked for the sake of sessions that the reader named.
     pub(super) fn are_of_named(&self) -> bool {
         self.named.is_some()
@@ -121,6 +128,7 @@ impl Plan {
             Request::List(_)
             | Request::Projects
             | Request::Fresh(_)
+            | Request::Recent
             | Request::LiveView(_)
             | Request::Release(_) => true,
         });

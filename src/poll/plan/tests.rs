@@ -124,6 +124,7 @@ fn word(request: &Request) -> String {
         Request::List(list) => list.status().raw().into(),
         Request::Projects => "projects".into(),
         Request::Fresh(id) | Request::LiveView(id) | Request::Release(id) => format!("fresh {}", id.raw()),
+        Request::Recent => "recent".into(),
     }
 }
 
@@ -797,7 +798,7 @@ proptest! {
                         Request::List(_) => Outcome::Listed(members.map(|(_, name)| id(name)).collect()),
                         Request::Projects => Outcome::Projects,
                         Request::Session(_) | Request::Fresh(_) if how & 1 == 0 => Outcome::Ended,
-                        Request::Session(_) | Request::Fresh(_) | Request::LiveView(_) | Request::Release(_) => Outcome::Alive,
+                        Request::Session(_) | Request::Fresh(_) | Request::LiveView(_) | Request::Release(_) | Request::Recent => Outcome::Alive,
                     };
                     let outcome = faults.get(usize::from(how) / 2).map_or(good, Outcome::Failed);
                     let die = f64::from(more) / 255.0;
@@ -822,4 +823,36 @@ proptest! {
             prop_assert!(!flying.is_empty() || sim.plan.paused || sim.plan.next_due().is_some() || !all, "the lists are for ever");
         }
     }
+}
+
+#[test]
+fn a_session_that_is_named_beside_the_lists_is_asked_at_once_and_like_a_named_one() {
+    let mut sim = Sim::of_all();
+    sim.due();
+    sim.answer("RUNNING", Outcome::Listed(ids(&["a"])));
+    sim.answer("PENDING", Outcome::Listed(vec![]));
+    sim.at(1.0).plan.watch(id("x"), s(1001.0));
+    assert_eq!(sim.due(), ["x"], "at once");
+    assert_eq!(sim.answer("x", Outcome::Alive), Some(3.0), "the lists lack it: each interval");
+    sim.at(3.0).due();
+    assert_eq!(sim.answer("x", Outcome::Failed(&fault(FaultKind::NotFound))), Some(6.0));
+    sim.at(6.0).due();
+    assert_eq!(sim.answer("x", Outcome::Failed(&fault(FaultKind::NotFound))), Some(12.0), "it may come yet");
+    sim.answer("RUNNING", Outcome::Listed(ids(&["a", "x"])));
+    assert!(!sim.plan.targets.contains_key(&Request::Session(id("x"))), "now the list has it");
+}
+
+#[test]
+fn one_list_alone_is_asked_for_and_what_leaves_it_is_asked_singly() {
+    let mut sim = Sim::new(&Targets::Only(List::Pending));
+    sim.know_projects();
+    assert_eq!(sim.due(), ["PENDING"]);
+    sim.answer("PENDING", Outcome::Listed(ids(&["a"])));
+    sim.at(9.0);
+    assert_eq!(sim.due(), ["PENDING"]);
+    sim.answer("PENDING", Outcome::Listed(vec![]));
+    assert_eq!(sim.due(), ["a"]);
+    assert_eq!(sim.answer("a", Outcome::Alive), Some(12.0));
+    sim.at(12.0).due();
+    assert_eq!(sim.answer("a", Outcome::Alive), Some(18.0), "it runs elsewhere: ever more rarely");
 }

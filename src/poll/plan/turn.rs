@@ -100,6 +100,6 @@ fn rank(request: &Request) -> &str {
         Request::List(List::Running) => "",
         Request::List(List::Pending) => " ",
         Request::Session(id) | Request::Fresh(id) | Request::LiveView(id) | Request::Release(id) => id.raw(),
-        Request::Projects => "~",
+        Request::Projects | Request::Recent => "~",
     }
 }
