@@ -118,6 +118,8 @@ pub struct Slots {
     pub taken: Option<usize>,
     /// `concurrency` of the project.
     pub all: usize,
+    /// What the newest 429 that spoke of slots said: how many are taken, of how many.
+    pub refused: Option<(u64, u64)>,
 }
 
 impl Slots {
@@ -394,7 +396,9 @@ impl Model {
         let taken = counts.running.saturating_add(counts.pending);
         let all = self.settings.targets == Targets::All && self.settings.query.is_none();
         let taken = all.then_some(taken);
-        Some(Slots { taken, all: usize::try_from(project.concurrency?).ok()? })
+        let health = self.fleet.health();
+        let refused = health.failures.iter().rev().find_map(|failure| failure.fault.slots());
+        Some(Slots { taken, all: usize::try_from(project.concurrency?).ok()?, refused })
     }
 
     /// Whether anything is still asked for: ended sessions that were named are not.

@@ -266,6 +266,19 @@ impl Fault {
             )
     }
 
+    /// What a 429 says of the project's slots: how many are taken, and how many there are. The API says so in words alone:
+    /// "… max concurrent sessions limit (limit 3, currently 3) …".
+    #[must_use]
+    pub fn slots(&self) -> Option<(u64, u64)> {
+        let said = self.message.as_ref().filter(|_| self.kind == FaultKind::RateLimited)?.raw();
+        let number = |word: &str| -> Option<u64> {
+            let (_, after) = said.split_once(word)?;
+            let digits: String = after.trim_start().chars().take_while(char::is_ascii_digit).collect();
+            digits.parse().ok()
+        };
+        Some((number("currently ")?, number("(limit ")?))
+    }
+
     /// Whether the key is the trouble: the next try waits, for it will hardly go better.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
@@ -297,6 +310,19 @@ mod tests {
         assert_eq!(rest(45), Some(Duration::from_secs(45)));
         assert_eq!(rest(-45), Some(Duration::ZERO));
         assert_eq!(rest(9999), Some(Fault::LONGEST_REST));
+    }
+
+    #[test]
+    fn a_429_of_a_full_project_says_its_slots() {
+        let said =
+            |message: &str| Fault { message: Some(Untrusted::new(message)), ..FaultKind::RateLimited.into() };
+        let full =
+            "You've exceeded your max concurrent sessions limit (limit 3, currently 4). Please try later.";
+        assert_eq!(said(full).slots(), Some((4, 3)));
+        for other in ["Rate limit exceeded. Try again later.", "(limit x, currently y)", "currently 3", ""] {
+            assert_eq!(said(other).slots(), None, "{other}");
+        }
+        assert_eq!(Fault { kind: FaultKind::Server(500), ..said(full) }.slots(), None);
     }
 
     #[test]

@@ -213,7 +213,11 @@ fn right(model: &Model, now: Moment, kept: impl Fn(Part) -> bool) -> Text {
 
 fn slots_text(slots: Slots) -> String {
     let taken = slots.taken.map_or_else(|| "?".into(), |taken| taken.to_string());
-    format!("slots {taken}/{}{}", slots.all, if slots.is_full() { " FULL" } else { "" })
+    let full = if slots.is_full() { " FULL" } else { "" };
+    let ours = (slots.taken.and_then(|taken| u64::try_from(taken).ok()), u64::try_from(slots.all).ok());
+    let refused = slots.refused.filter(|(taken, all)| ours != (Some(*taken), Some(*all)));
+    let refused = refused.map(|(taken, all)| format!(" (429 said {taken}/{all})")).unwrap_or_default();
+    format!("slots {taken}/{}{full}{refused}", slots.all)
 }
 
 /// The project's name, where the key has but one; else the host, where it is not the public one.

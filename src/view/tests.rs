@@ -569,6 +569,9 @@ fn the_last_line_of_the_details_can_be_reached_whatever_time_it_is() {
 fn slots_are_counted_only_where_all_sessions_are_watched() {
     let mut model = full();
     assert!(shown(&mut model, (120, 40), now()).contains("slots 6/6 FULL"));
+    let said = "You've exceeded your max concurrent sessions limit (limit 9, currently 9).";
+    seen(&mut model, [failure(0, FaultKind::RateLimited, Some(said))]);
+    assert!(shown(&mut model, (160, 40), now()).contains("slots 6/6 FULL (429 said 9/9)"));
     model.settings.targets = Targets::Ids(Vec::new());
     let screen = shown(&mut model, (120, 40), now());
     assert!(screen.contains("slots ?/6") && !screen.contains("FULL"), "{screen}");

@@ -95,7 +95,7 @@ impl Fleet {
             Input::Failed { at, scope, fault, next } => self.failed(at, &scope, fault, next, &mut events),
             Input::ReleaseAsked { at, id } => {
                 if let Some(record) = self.records.get_mut(&id) {
-                    record.release = Some(Release { asked: at, failed: None });
+                    record.release = Some(Box::new(Release { asked: at, failed: None }));
                     self.tell(Some(&id), When::at(&self.clock, at), at, EventKind::ReleaseAsked, &mut events);
                     self.attend(&id, at, &mut events);
                 }
@@ -194,7 +194,8 @@ impl Fleet {
             let since = before.map_or(at, |failing| failing.since);
             let told = before.is_some_and(|failing| !failing.fault.concerns_all());
             of_one = (!told && !fault.concerns_all()).then_some(id);
-            record.failing = Some(Failing { since, at, fault: fault.clone(), list: None, count, next });
+            let fault = fault.clone();
+            record.failing = Some(Box::new(Failing { since, at, fault, list: None, count, next }));
         }
         if of_all {
             let list = self.health.failing.as_ref().and_then(|failing| failing.list);

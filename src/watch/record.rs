@@ -29,9 +29,9 @@ pub struct Record {
     /// The newest reply that said it lives.
     pub last_alive: Option<Exchange>,
     /// Its end, once a reply said so.
-    pub ended: Option<Ended>,
+    pub ended: Option<Box<Ended>>,
     /// The newest poll of it alone failed, like this.
-    pub failing: Option<Failing>,
+    pub failing: Option<Box<Failing>>,
     /// Its proxy's bytes, lately.
     pub traffic: Traffic,
     /// Whether they move.
@@ -43,7 +43,7 @@ pub struct Record {
     /// What it is flagged for, and the event of each.
     pub flags: Vec<(Flag, Seq)>,
     /// Its release, if that was asked for from here.
-    pub release: Option<Release>,
+    pub release: Option<Box<Release>>,
     /// The session with the same metadata that appeared after its end.
     pub successor: Option<SessionId>,
     /// Whose it is, from its metadata.
@@ -240,7 +240,7 @@ impl Record {
     #[must_use]
     pub fn is_releasing(&self) -> bool {
         let under_way = |release: &Release| release.failed.as_ref().is_none_or(|(_, next)| next.is_some());
-        self.release.as_ref().is_some_and(under_way) && self.phase() != Phase::Ended && !self.is_absent()
+        self.release.as_deref().is_some_and(under_way) && self.phase() != Phase::Ended && !self.is_absent()
     }
 
     /// For how long certainly no byte went through its proxy, if any did before, and it lives.

@@ -619,3 +619,18 @@ fn with_two_machines_whose_clocks_differ_nothing_is_called_overdue_too_soon() {
     let clock = fleet.clock().at(moment(40.0));
     assert!(clock < t(42.0), "ours speaks for one of them: {clock}");
 }
+
+#[test]
+fn bytes_that_an_end_brings_are_no_traffic_that_starts() {
+    let mut fleet = asked(&["a"]);
+    fleet.apply(one(1.0, 1.1, Session { proxy_bytes: Some(5), ..session("a", Status::Running) }));
+    let end = Session { proxy_bytes: Some(9), ..ended_at("a", Status::TimedOut, 3.5) };
+    let events = apply(&mut fleet, one(4.0, 4.1, end));
+    assert!(!names(&events).contains(&"traffic_started"), "{events:?}");
+}
+
+#[test]
+fn a_record_at_rest_is_small() {
+    let bytes = size_of::<crate::watch::Record>();
+    assert!(bytes <= 1300, "{bytes} bytes, of which there are ten thousand");
+}

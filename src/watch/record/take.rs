@@ -63,7 +63,8 @@ impl Record {
         if let Some(bytes) = session.proxy_bytes {
             self.traffic.observe(at.received.boot, bytes);
             let before = old.as_ref().and_then(|old| old.proxy_bytes);
-            match self.flow.observe(before, bytes, at) {
+            let turn = self.flow.observe(before, bytes, at).filter(|_| !session.status.is_end());
+            match turn {
                 Some(Turn::Started) => taken.news.push((change, EventKind::TrafficStarted)),
                 Some(Turn::Stopped) => {
                     let between = self.flow.stopped_between();
@@ -132,7 +133,7 @@ impl Record {
         let can_be = session.ended.filter(|at| session.started.is_none_or(|started| started <= *at));
         let (narrowed, said_fits) = wide.narrowed(can_be);
         let when = if said_fits { narrowed } else { between };
-        self.ended = Some(Ended { when, said_fits, watched, seen: at });
+        self.ended = Some(Box::new(Ended { when, said_fits, watched, seen: at }));
         taken.ended = true;
         if let Some(old) = old {
             let was = old.status.clone();

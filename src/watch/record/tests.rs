@@ -106,6 +106,7 @@ fn an_age_is_of_the_start_and_stops_with_the_end() {
     session.session.as_mut().unwrap().status = Status::Completed;
     session.session.as_mut().unwrap().ended = Some(t("12:04:00"));
     let when = When { earliest: None, latest: t("12:04:00") };
-    session.ended = Some(Ended { when, said_fits: true, watched: None, seen: exchange("12:05:00") });
+    session.ended =
+        Some(Box::new(Ended { when, said_fits: true, watched: None, seen: exchange("12:05:00") }));
     assert_eq!(session.age(t("12:09:00")), Some(secs(240)));
 }
