@@ -48,18 +48,9 @@ pub struct Watch {
     /// How many requests that makes.
     #[command(flatten)]
     pub load: Load,
-    /// What is flagged, and what is estimated.
+    /// What is flagged, estimated and allowed.
     #[command(flatten)]
-    pub attention: Attention,
-    /// What things cost.
-    #[command(flatten)]
-    pub rates: Rates,
-    /// Ring the terminal's bell with each new flag
-    #[arg(long)]
-    pub bell: bool,
-    /// Release nothing, whatever is pressed [also: KEEPWATCH_READ_ONLY=1]
-    #[arg(long)]
-    pub read_only: bool,
+    pub screen: Screen,
     /// How the API is reached.
     #[command(flatten)]
     pub api: Api,
@@ -300,6 +291,23 @@ pub struct Release {
     pub ascii: bool,
 }
 
+/// What the screen flags, estimates and allows.
+#[derive(Debug, Args)]
+pub struct Screen {
+    /// What is flagged.
+    #[command(flatten)]
+    pub attention: Attention,
+    /// What things cost.
+    #[command(flatten)]
+    pub rates: Rates,
+    /// Ring the terminal's bell with each new flag
+    #[arg(long)]
+    pub bell: bool,
+    /// Release nothing, whatever is pressed [also: KEEPWATCH_READ_ONLY=1]
+    #[arg(long)]
+    pub read_only: bool,
+}
+
 /// `keepwatch demo`
 #[derive(Debug, Args)]
 pub struct Demo {
@@ -315,18 +323,9 @@ pub struct Demo {
     /// How many requests that makes.
     #[command(flatten)]
     pub load: Load,
-    /// What is flagged.
+    /// What is flagged, estimated and allowed.
     #[command(flatten)]
-    pub attention: Attention,
-    /// What things cost.
-    #[command(flatten)]
-    pub rates: Rates,
-    /// Ring the terminal's bell with each new flag
-    #[arg(long)]
-    pub bell: bool,
-    /// Release nothing, whatever is pressed [also: KEEPWATCH_READ_ONLY=1]
-    #[arg(long)]
-    pub read_only: bool,
+    pub screen: Screen,
     /// How the screen looks.
     #[command(flatten)]
     pub look: Look,

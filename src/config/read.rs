@@ -58,8 +58,7 @@ impl Config {
                 let query = query.map_err(|sentence| usage(format!("--query: {sentence}")))?;
                 let endpoint = endpoint(&watch.api, env)?;
                 let key = key(watch.api.api_key_file.as_deref(), env)?;
-                let screen =
-                    screen(&watch.attention, &watch.rates, watch.bell, watch.read_only, &watch.look, env)?;
+                let screen = screen(&watch.screen, &watch.look, env)?;
                 let pace = pace(watch.interval, &watch.load);
                 Ok(Self::Watch(WatchConfig { targets, query, pace, endpoint, key, screen }))
             }
@@ -68,18 +67,8 @@ impl Config {
             Some(Command::Wait(wait)) => wait_config(&wait, env).map(Self::Wait),
             Some(Command::Release(release)) => release_config(release, env).map(Self::Release),
             Some(Command::Explain(explain)) => explain_config(&explain, env).map(Self::Explain),
-            Some(Command::Demo(Demo {
-                scenario,
-                speed,
-                interval,
-                load,
-                attention,
-                rates,
-                bell,
-                read_only,
-                look,
-            })) => {
-                let screen = screen(&attention, &rates, bell, read_only, &look, env)?;
+            Some(Command::Demo(Demo { scenario, speed, interval, load, screen, look })) => {
+                let screen = self::screen(&screen, &look, env)?;
                 let pace = pace(interval, &load);
                 Ok(Self::Demo(DemoConfig { scenario, speed, pace, screen }))
             }
@@ -266,21 +255,14 @@ fn zone(utc: bool) -> Zone {
     if utc { Zone::Utc } else { Zone::Local }
 }
 
-fn screen(
-    attention: &cli::Attention,
-    rates: &cli::Rates,
-    bell: bool,
-    read_only: bool,
-    look: &cli::Look,
-    env: &Environment,
-) -> Result<ScreenConfig, Refusal> {
+fn screen(screen: &cli::Screen, look: &cli::Look, env: &Environment) -> Result<ScreenConfig, Refusal> {
     let zone = zone(look.utc);
     let owner_key = look.owner_key.as_deref().map(MetadataPath::parse).transpose();
     Ok(ScreenConfig {
-        thresholds: thresholds(attention),
-        rates: self::rates(rates),
-        bell,
-        read_only: read_only || is_read_only(env),
+        thresholds: thresholds(&screen.attention),
+        rates: rates(&screen.rates),
+        bell: screen.bell,
+        read_only: screen.read_only || is_read_only(env),
         owner_key: owner_key.map_err(|sentence| usage(format!("--owner-key: {sentence}")))?,
         zone,
         look: self::look(look, env),

@@ -372,6 +372,25 @@ impl Fleet {
         };
         let together = session.ended.and_then(|ended| self.ends.window(id, ended));
         Some(Evidence {
+            watched: record.ended.as_ref().and_then(|ended| ended.watched),
+            ended_by: record
+                .ended
+                .as_ref()
+                .map(|ended| later(self.clock.at(ended.seen.received), self.clock.slack())),
+            released: record.release.as_ref().map(|release| self.clock.at(release.asked)),
+            absent,
+            last_alive: record
+                .last_alive
+                .filter(|_| record.overdue)
+                .map(|last| self.clock.earliest(last.sent)),
+            together,
+            ..self.fields(session)
+        })
+    }
+
+    /// What a session's own fields are evidence of, without anything that was watched.
+    fn fields(&self, session: &Session) -> Evidence {
+        Evidence {
             status: Some(session.status.clone()),
             created: session.created,
             started: session.started,
@@ -379,20 +398,9 @@ impl Fleet {
             ended: session.ended,
             keep_alive: session.keep_alive,
             proxy_bytes: session.proxy_bytes,
-            watched: record.ended.as_ref().and_then(|ended| ended.watched),
-            ended_by: record
-                .ended
-                .as_ref()
-                .map(|ended| later(self.clock.at(ended.seen.received), self.clock.slack())),
-            released: record.release.as_ref().map(|release| self.clock.at(release.asked)),
             default_timeout: self.project_of(session).and_then(|project| project.default_timeout),
-            absent,
-            last_alive: record
-                .last_alive
-                .filter(|_| record.overdue)
-                .map(|last| self.clock.earliest(last.sent)),
-            together,
-        })
+            ..Evidence::default()
+        }
     }
 
     /// Why it ended, or what is odd about it; `None` while there is nothing to explain.
@@ -407,18 +415,7 @@ impl Fleet {
         if self.records.get(&session.id).is_some_and(|record| record.session.is_some()) {
             return self.verdict(&session.id);
         }
-        let evidence = Evidence {
-            status: Some(session.status.clone()),
-            created: session.created,
-            started: session.started,
-            expires: session.expires,
-            ended: session.ended,
-            keep_alive: session.keep_alive,
-            proxy_bytes: session.proxy_bytes,
-            default_timeout: self.project_of(session).and_then(|project| project.default_timeout),
-            ..Evidence::default()
-        };
-        evidence.verdict()
+        self.fields(session).verdict()
     }
 
     /// What happened, in the order in which it was learned.
