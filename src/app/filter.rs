@@ -13,7 +13,7 @@
 
 use std::ops::Range;
 
-use crate::text;
+use crate::text::{self, Needle};
 use crate::watch::Record;
 
 /// A filter that could be read.
@@ -38,16 +38,15 @@ struct Term {
     test: Test,
 }
 
-/// Texts are in lower case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Test {
-    Word(String),
-    Status(String),
-    Region(String),
+    Word(Needle),
+    Status(Needle),
+    Region(Needle),
     Keep(bool),
-    Owner(String),
-    Id(String),
-    Meta { path: String, value: String },
+    Owner(Needle),
+    Id(Needle),
+    Meta { path: String, value: Needle },
 }
 
 impl Filter {
@@ -85,23 +84,23 @@ impl Test {
         let metadata = session.and_then(|session| session.metadata.as_ref());
         let region = session.and_then(|session| session.region.as_ref());
         match self {
-            Self::Status(word) => record.status().is_some_and(|status| text::has(status.raw(), word)),
-            Self::Region(word) => region.is_some_and(|region| text::has(region.raw(), word)),
+            Self::Status(word) => record.status().is_some_and(|status| word.is_in(status.raw())),
+            Self::Region(word) => region.is_some_and(|region| word.is_in(region.raw())),
             Self::Keep(keep) => session.is_some_and(|session| session.keep_alive == Some(*keep)),
-            Self::Owner(word) => record.owner.as_ref().is_some_and(|owner| text::has(owner.raw(), word)),
-            Self::Id(word) => text::has(record.id.raw(), word),
+            Self::Owner(word) => record.owner.as_ref().is_some_and(|owner| word.is_in(owner.raw())),
+            Self::Id(word) => word.is_in(record.id.raw()),
             Self::Meta { path, value } => {
                 // Most rows do not have the text at all, and need not be read. (An escaped text looks otherwise.)
-                let may = |json: &str| json.contains('\\') || text::has(json, value);
-                metadata.is_some_and(|it| may(it.json()) && it.any_at(path, |found| text::has(found, value)))
+                let may = |json: &str| json.contains('\\') || value.is_in(json);
+                metadata.is_some_and(|it| may(it.json()) && it.any_at(path, |found| value.is_in(found)))
             }
             Self::Word(word) => {
                 let context = session.and_then(|session| session.context.as_ref());
-                text::has(record.id.raw(), word)
-                    || record.status().is_some_and(|status| text::has(status.raw(), word))
-                    || region.is_some_and(|region| text::has(region.raw(), word))
-                    || context.is_some_and(|context| text::has(context.raw(), word))
-                    || metadata.is_some_and(|metadata| text::has(metadata.json(), word))
+                word.is_in(record.id.raw())
+                    || record.status().is_some_and(|status| word.is_in(status.raw()))
+                    || region.is_some_and(|region| word.is_in(region.raw()))
+                    || context.is_some_and(|context| word.is_in(context.raw()))
+                    || metadata.is_some_and(|metadata| word.is_in(metadata.json()))
             }
         }
     }
@@ -136,7 +135,7 @@ fn term(text: &str, at: Range<usize>) -> Result<Term, Mistake> {
     let Some((field, value)) = field(bare) else {
         return match unquoted(bare) {
             word if word.is_empty() => mistake(at, "there is nothing between the quotes".into()),
-            word => Ok(Term { negated, test: Test::Word(word) }),
+            word => Ok(Term { negated, test: Test::Word(Needle::new(&word)) }),
         };
     };
     let (value, name) = (unquoted(value), field.to_lowercase());
@@ -154,10 +153,10 @@ fn term(text: &str, at: Range<usize>) -> Result<Term, Mistake> {
         return mistake(start..at.end, format!("a value is missing after {}:", text::shown(field, 20)));
     }
     let test = match (name.as_str(), path) {
-        ("status", _) => Test::Status(value),
-        ("region", _) => Test::Region(value),
-        ("owner", _) => Test::Owner(value),
-        ("id", _) => Test::Id(value),
+        ("status", _) => Test::Status(Needle::new(&value)),
+        ("region", _) => Test::Region(Needle::new(&value)),
+        ("owner", _) => Test::Owner(Needle::new(&value)),
+        ("id", _) => Test::Id(Needle::new(&value)),
         ("keep", _) => match value.as_str() {
             "yes" => Test::Keep(true),
             "no" => Test::Keep(false),
@@ -166,7 +165,7 @@ fn term(text: &str, at: Range<usize>) -> Result<Term, Mistake> {
                 return mistake(at, "keep is yes or no".into());
             }
         },
-        (_, path) => Test::Meta { path: path.unwrap_or_default().to_owned(), value },
+        (_, path) => Test::Meta { path: path.unwrap_or_default().to_owned(), value: Needle::new(&value) },
     };
     Ok(Term { negated, test })
 }

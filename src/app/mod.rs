@@ -30,5 +30,5 @@ pub use mute::Muted;
 pub use observe::Observed;
 pub use recent::{Listed, Recent};
 pub use release::{end_of, is_end_of};
-pub use rows::{Choice, Counts, Row, Rows, Sort, SortBy};
+pub use rows::{Choice, Counts, Rows, Sort, SortBy};
 pub use run::run;

@@ -126,7 +126,13 @@ impl Slots {
     /// Whether creating one more session would be refused.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.taken.is_some_and(|taken| taken >= self.all)
+        self.over().is_some()
+    }
+
+    /// How many more are taken than there are, where none is free. (A limit that was lowered ends nothing.)
+    #[must_use]
+    pub fn over(&self) -> Option<usize> {
+        self.taken?.checked_sub(self.all)
     }
 }
 

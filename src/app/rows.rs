@@ -1,15 +1,14 @@
 //! Which sessions are shown, and in which order. Worked out when data or wishes change, never while drawing.
 
-use std::cmp::{Ordering, Reverse};
-use std::collections::HashMap;
+use std::cmp::Reverse;
 
 use super::filter::Filter;
 use super::flags::KnownFlags;
 use super::mute::Muted;
 use crate::clock::Timestamp;
-use crate::session::{Phase, SessionId, Status};
-use crate::text;
-use crate::watch::{Fleet, Presence, Record};
+use crate::session::{Phase, Region, SessionId, Status};
+use crate::text::Untrusted;
+use crate::watch::{Changes, Fleet, Record};
 
 /// A column to sort by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -105,15 +104,6 @@ impl Counts {
     }
 }
 
-/// A row of the table.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Row {
-    /// The session.
-    pub id: SessionId,
-    /// How many columns of its id tell it from all others, 8 at least.
-    pub id_columns: usize,
-}
-
 /// Which sessions the table shows.
 #[derive(Clone, Copy, Debug)]
 pub struct Choice<'a> {
@@ -132,11 +122,12 @@ pub struct Choice<'a> {
 /// The rows of the table, in order.
 #[derive(Clone, Debug, Default)]
 pub struct Rows {
-    rows: Vec<Row>,
-    places: HashMap<SessionId, usize>,
+    rows: Vec<SessionId>,
     counts: Counts,
     /// The living session that expires first, and when.
     next_end: Option<(Timestamp, SessionId)>,
+    /// What they are the rows of.
+    of: Changes,
 }
 
 impl Rows {
@@ -144,7 +135,7 @@ impl Rows {
     #[must_use]
     pub fn of(fleet: &Fleet, sort: Sort, choice: &Choice<'_>) -> Self {
         let mut counts = Counts::default();
-        let mut chosen: Vec<(&Record, Key<'_>)> = Vec::with_capacity(fleet.len());
+        let mut chosen: Vec<(Key<'_>, u64, &SessionId)> = Vec::with_capacity(fleet.len());
         let mut next_end: Option<(Timestamp, &SessionId)> = None;
         for record in fleet.records() {
             count(&mut counts, record);
@@ -159,40 +150,40 @@ impl Rows {
             counts.flagged = counts.flagged.saturating_add(usize::from(flagged));
             let wanted = !muted && (flagged || !choice.flagged_only) && choice.filter.takes(record);
             if wanted || choice.read == Some(&record.id) {
-                chosen.push((record, key(record, sort.by)));
+                chosen.push((key(record, sort.by), start(&record.id), &record.id));
             }
         }
-        chosen.sort_unstable_by(|(a, a_key), (b, b_key)| {
-            let order = a_key.compare(b_key);
-            let order = if sort.reversed { order.reverse() } else { order };
-            order.then_with(|| a.id.cmp(&b.id)) // ties stay where they are: rows never jump
+        chosen.sort_unstable_by(|(a_key, a_start, a), (b_key, b_start, b)| {
+            let order = if sort.reversed { b_key.cmp(a_key) } else { a_key.cmp(b_key) };
+            // Ties stay where they are: rows never jump.
+            order.then(a_start.cmp(b_start)).then_with(|| a.cmp(b))
         });
-        let ids: Vec<&str> = chosen.iter().map(|(record, _)| record.id.raw()).collect();
-        let columns = text::shortest_unique(&ids);
-        let rows: Vec<Row> = chosen
-            .iter()
-            .zip(columns)
-            .map(|((record, _), id_columns)| Row { id: record.id.clone(), id_columns })
-            .collect();
-        let places = rows.iter().enumerate().map(|(place, row)| (row.id.clone(), place)).collect();
+        let rows = chosen.into_iter().map(|(_, _, id)| id.clone()).collect();
         let next_end = next_end.map(|(at, id)| (at, id.clone()));
-        Self { rows, places, counts, next_end }
+        Self { rows, counts, next_end, of: fleet.changes() }
     }
 
-    /// The row at `place`.
+    /// Whether they would still be the same, but for the reader's wishes.
     #[must_use]
-    pub fn get(&self, place: usize) -> Option<&Row> {
+    pub fn are_of(&self, fleet: &Fleet, sort: Sort) -> bool {
+        let Changes { sessions, bytes } = fleet.changes();
+        self.of.sessions == sessions && (self.of.bytes == bytes || sort.by != SortBy::Proxy)
+    }
+
+    /// The session in the row at `place`.
+    #[must_use]
+    pub fn get(&self, place: usize) -> Option<&SessionId> {
         self.rows.get(place)
     }
 
-    /// Where a session stands.
+    /// In which row a session stands.
     #[must_use]
     pub fn place(&self, id: &SessionId) -> Option<usize> {
-        self.places.get(id).copied()
+        self.rows.iter().position(|row| row == id)
     }
 
-    /// `count` rows from `top` on.
-    pub fn window(&self, top: usize, count: usize) -> impl Iterator<Item = &Row> {
+    /// The sessions of `count` rows from `top` on.
+    pub fn window(&self, top: usize, count: usize) -> impl Iterator<Item = &SessionId> {
         self.rows.iter().skip(top).take(count)
     }
 
@@ -242,48 +233,55 @@ fn count(counts: &mut Counts, record: &Record) {
     *place = place.saturating_add(1);
 }
 
-/// What a row is sorted by. What does not depend on the time of day: the order of a countdown is that of its end.
-enum Key<'a> {
-    Left(u8, Option<Timestamp>, Reverse<Option<Timestamp>>),
-    Text(Option<&'a str>),
-    Newest(Reverse<Option<Timestamp>>),
-    Most(Reverse<Option<i64>>),
+/// The first eight bytes of an id as a number, which is ordered as the ids are, and needs no look at them.
+fn start(id: &SessionId) -> u64 {
+    let mut start = [0; 8];
+    for (to, from) in start.iter_mut().zip(id.raw().bytes()) {
+        *to = from;
+    }
+    u64::from_be_bytes(start)
 }
 
-impl Key<'_> {
-    fn compare(&self, other: &Self) -> Ordering {
-        match (self, other) {
-            (Self::Left(a, b, c), Self::Left(x, y, z)) => a.cmp(x).then(b.cmp(y)).then(c.cmp(z)),
-            (Self::Text(a), Self::Text(b)) => a.is_none().cmp(&b.is_none()).then(a.cmp(b)),
-            (Self::Newest(a), Self::Newest(b)) => a.cmp(b),
-            (Self::Most(a), Self::Most(b)) => a.cmp(b),
-            _ => Ordering::Equal,
-        }
-    }
+/// What a row is sorted by. What does not depend on the time of day: the order of a countdown is that of its end. All
+/// keys of a table are of one kind.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Key<'a> {
+    /// The group, and the time in microseconds.
+    Left(u8, i64),
+    /// What has no text comes last.
+    Text(bool, Option<&'a str>),
+    Newest(Reverse<Option<Timestamp>>),
+    Most(Reverse<Option<i64>>),
 }
 
 fn key(record: &Record, by: SortBy) -> Key<'_> {
     let session = record.session.as_ref();
     match by {
-        SortBy::Left => {
-            let over = record.is_over();
-            let group = match (&record.presence, session) {
-                _ if over => 3,
-                (Presence::NotFound { .. }, _) | (_, None) => 2,
-                (_, Some(session)) if session.status == Status::Pending || session.expires.is_none() => 1,
-                _ => 0,
-            };
-            let expires = session.and_then(|session| session.expires).filter(|_| group == 0);
-            Key::Left(group, expires, Reverse(record.ended_at().filter(|_| over)))
-        }
-        SortBy::Status => Key::Text(session.map(|session| session.status.raw())),
-        SortBy::Session => Key::Text(Some(record.id.raw())),
-        SortBy::Owner => Key::Text(record.owner.as_ref().map(text::Untrusted::raw)),
-        SortBy::Region => {
-            Key::Text(session.and_then(|session| session.region.as_ref()).map(|region| region.raw()))
-        }
+        SortBy::Left => left(record),
+        SortBy::Status => worded(session.map(|session| session.status.raw())),
+        SortBy::Session => worded(Some(record.id.raw())),
+        SortBy::Owner => worded(record.owner.as_ref().map(Untrusted::raw)),
+        SortBy::Region => worded(session.and_then(|session| session.region.as_ref()).map(Region::raw)),
         SortBy::Age => Key::Newest(Reverse(session.and_then(|session| session.started.or(session.created)))),
         SortBy::Proxy => Key::Most(Reverse(session.and_then(|session| session.proxy_bytes))),
+    }
+}
+
+fn worded(text: Option<&str>) -> Key<'_> {
+    Key::Text(text.is_none(), text)
+}
+
+/// What lives, by its expiry; what does not say when; what is not known; what is over, the newest end first.
+fn left(record: &Record) -> Key<'static> {
+    if record.is_over() {
+        let ended = record.ended_at().map(|at| at.timestamp_micros());
+        return Key::Left(3, ended.map_or(i64::MAX, |at| at.saturating_neg()));
+    }
+    let session = record.session.as_ref().filter(|_| !record.is_absent());
+    let Some(session) = session else { return Key::Left(2, 0) };
+    match session.expires.filter(|_| session.status != Status::Pending) {
+        Some(expires) => Key::Left(0, expires.timestamp_micros()),
+        None => Key::Left(1, 0),
     }
 }
 

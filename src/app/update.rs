@@ -120,8 +120,7 @@ impl Model {
             let due = good.received.boot.saturating_add(self.late_after());
             sooner(in_boot(due).max(Duration::from_millis(1)));
         }
-        let shown =
-            self.rows.window(self.top, view::table_height(self)).map(|row| &row.id).chain(&self.selected);
+        let shown = self.rows.window(self.top, view::table_height(self)).chain(&self.selected);
         for record in shown.filter_map(|id| self.fleet.get(id)) {
             match record.left(self.fleet.clock(), server) {
                 Left::For(left) if left >= view::MINUTES_FROM => {
@@ -175,7 +174,7 @@ impl Model {
     }
 
     pub(super) fn select(&mut self, place: usize) {
-        let selected = self.rows.get(place).map(|row| row.id.clone());
+        let selected = self.rows.get(place).cloned();
         if selected != self.selected {
             (self.scroll, self.anchor) = (0, None);
         }
@@ -226,7 +225,9 @@ impl Model {
     /// Tells the fleet, and the reader of what it is flagged for by that.
     pub(super) fn observe(&mut self, input: Input) -> Vec<Effect> {
         let events = self.fleet.apply(input);
-        self.arrange();
+        if !self.rows.are_of(&self.fleet, self.sort) {
+            self.arrange();
+        }
         let rings = self.settings.bell
             && events
                 .iter()

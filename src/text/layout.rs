@@ -82,22 +82,29 @@ fn wrap_paragraph(text: &str, columns: usize) -> Vec<String> {
     lines
 }
 
-/// For each id, how many of its first characters tell it from all others: at least 8, whole clusters, and all of an
-/// id that another begins with or equals. An id that is shorter is simply whole.
+/// For each id, how many of its first characters tell it from all others: see [`unique_columns`].
 #[must_use]
 pub fn shortest_unique(ids: &[&str]) -> Vec<usize> {
     let mut sorted: Vec<(usize, &str)> = ids.iter().copied().enumerate().collect();
     sorted.sort_unstable_by_key(|(_, id)| *id);
     let mut lengths = vec![0; ids.len()];
-    let mut before = 0;
+    let mut before = None;
     for (at, (index, id)) in sorted.iter().enumerate() {
-        let after = sorted.get(at + 1).map_or(0, |(_, next)| common(id, next));
+        let after = sorted.get(at + 1).map(|(_, next)| *next);
         if let Some(length) = lengths.get_mut(*index) {
-            *length = whole_clusters(id, before.max(after).saturating_add(1).max(8));
+            *length = unique_columns(before, id, after);
         }
-        before = after;
+        before = Some(id);
     }
     lengths
+}
+
+/// How many of an id's first characters tell it from those before and after it in the order of ids, and so from all: at
+/// least 8, whole clusters, and all of an id that another begins with or equals. An id that is shorter is simply whole.
+#[must_use]
+pub fn unique_columns(before: Option<&str>, id: &str, after: Option<&str>) -> usize {
+    let in_common = before.into_iter().chain(after).map(|other| common(id, other)).max().unwrap_or(0);
+    whole_clusters(id, in_common.saturating_add(1).max(8))
 }
 
 /// How many characters two ids begin with in common.

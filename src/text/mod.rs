@@ -23,7 +23,7 @@ mod untrusted;
 
 pub use ascii::to_ascii;
 pub use format::{age, bytes, countdown, latency, length, span, tenths};
-pub use layout::{fit, shortest_unique, width, wrap};
+pub use layout::{fit, shortest_unique, unique_columns, width, wrap};
 pub use mask::{is_secret_name, mask_values, masked};
-pub use search::has;
+pub use search::Needle;
 pub use untrusted::{LINE_COLUMNS, Untrusted, is_plain, json_for_terminal, shown};

@@ -8,7 +8,7 @@ use ratatui::text::{Line, Span};
 use super::ink::{Text, span};
 use super::table::Column;
 use super::{MINUTES_FROM, Theme};
-use crate::app::{Model, Row};
+use crate::app::Model;
 use crate::clock::Timestamp;
 use crate::session::{Fault, FaultKind, Phase, Region, Status};
 use crate::text;
@@ -27,7 +27,7 @@ const SLOTS: usize = 8;
 pub(super) struct Cell<'a> {
     pub(super) model: &'a Model,
     pub(super) record: &'a Record,
-    pub(super) row: &'a Row,
+    pub(super) id_columns: usize,
     /// What time it is at the server.
     pub(super) server: Timestamp,
 }
@@ -44,7 +44,7 @@ pub(super) fn content(column: Column, cell: &Cell<'_>, width: u16) -> Text {
             let (glyph, word) = status(cell.record, theme);
             Line::from(vec![glyph, Span::raw(" "), word])
         }
-        Column::Session => text::fit(&cell.record.id.start(cell.row.id_columns), room).into(),
+        Column::Session => text::fit(&cell.record.id.start(cell.id_columns), room).into(),
         Column::Owner => cell.record.owner.as_ref().map_or_else(nothing, |owner| owner.shown(room).into()),
         Column::Region => {
             let region = session.and_then(|session| session.region.as_ref());

@@ -79,7 +79,7 @@ pub(super) fn seen(model: &mut Model, inputs: impl IntoIterator<Item = Input>) {
     model.rows = Rows::of(&model.fleet, model.sort, &model.choice());
     let there = model.selected.as_ref().is_some_and(|id| model.rows.place(id).is_some());
     if !there {
-        model.selected = model.rows.get(0).map(|row| row.id.clone());
+        model.selected = model.rows.get(0).cloned();
     }
 }
 

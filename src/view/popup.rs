@@ -234,8 +234,7 @@ fn draw_menu(buffer: &mut Buffer, screen: Rect, model: &Model, id: &SessionId, m
     let theme = model.settings.theme;
     let lines = u16::try_from(COPY_MENU.len()).unwrap_or(u16::MAX);
     let area = centred(screen, 38, lines.saturating_add(2));
-    let columns =
-        model.rows.place(id).and_then(|place| model.rows.get(place)).map_or(8, |row| row.id_columns);
+    let columns = model.fleet.id_columns(id);
     let title = format!("Copy of {}", text::fit(&id.start(columns), 20));
     let inner = open(buffer, area, model, &title, "Enter copies · Esc");
     for (at, (key, _, name)) in COPY_MENU.iter().enumerate() {

@@ -8,8 +8,9 @@ use ratatui::text::Line;
 use super::cells::{self, Cell};
 use super::ink::{self, span};
 use super::layout;
-use crate::app::{Model, Pane, Row, Sort, SortBy};
+use crate::app::{Model, Pane, Sort, SortBy};
 use crate::clock::Moment;
+use crate::session::SessionId;
 use crate::text;
 
 /// What a column shows.
@@ -166,14 +167,16 @@ fn place(screen: u16, id: u16, metadata: bool) -> Vec<(Spec, u16, u16)> {
 /// Draws headings and rows.
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
     let count = usize::from(layout::table_rows(area));
-    let id = model.rows.window(model.top, count).map(|row| row.id_columns).max().unwrap_or(0);
+    let rows: Vec<(&SessionId, usize)> =
+        model.rows.window(model.top, count).map(|id| (id, model.fleet.id_columns(id))).collect();
+    let id = rows.iter().map(|(_, columns)| *columns).max().unwrap_or(0);
     let columns = place(area.width, u16::try_from(id).unwrap_or(u16::MAX), !model.hide_metadata);
     let headings = area.height.saturating_sub(layout::table_rows(area));
     if headings > 0 {
         draw_headings(buffer, ink::row(area, 0), &columns, model);
     }
     let (area, late) = (ink::below(area, headings), model.late(now).is_some());
-    for (down, row) in model.rows.window(model.top, count).enumerate() {
+    for (down, row) in rows.into_iter().enumerate() {
         draw_row(buffer, ink::row(area, down), &columns, model, row, now, late);
     }
 }
@@ -203,18 +206,18 @@ fn draw_row(
     area: Rect,
     columns: &[(Spec, u16, u16)],
     model: &Model,
-    row: &Row,
+    (id, id_columns): (&SessionId, usize),
     now: Moment,
     late: bool,
 ) {
-    let Some(record) = model.fleet.get(&row.id) else { return };
-    let cell = Cell { model, record, row, server: model.server_time(now) };
+    let Some(record) = model.fleet.get(id) else { return };
+    let cell = Cell { model, record, id_columns, server: model.server_time(now) };
     for (spec, x, width) in columns {
         let place = Rect { width: *width, ..ink::indent(area, *x) };
         put(buffer, place, spec.right, &cells::content(spec.column, &cell, *width));
     }
     let theme = model.settings.theme;
-    if model.selected.as_ref() == Some(&row.id) {
+    if model.selected.as_ref() == Some(id) {
         let keyboard = model.focus.pane() == Pane::Table;
         let mark = if keyboard { theme.coming() } else { theme.faint() };
         // One look for the whole row: bold and faint together mean something else on every terminal.
@@ -231,6 +234,18 @@ fn put(buffer: &mut Buffer, place: Rect, right: bool, line: &ink::Text) {
     } else {
         ink::write(buffer, place, line);
     }
+}
+
+/// Where no slot is free: which session frees the next, and when.
+fn no_slot(model: &Model) -> Option<String> {
+    let over = model.slots()?.over()?;
+    let (at, id) = model.rows.next_end()?;
+    let (at, id) = (model.settings.zone.time(*at), id.start(8));
+    let release = if model.settings.releaser.is_some() { ", x releases one" } else { "" };
+    Some(match over {
+        0 => format!("no free slot: {id} frees its own at {at}{release}"),
+        _ => format!("no free slot, {over} too many: {id} ends at {at}"),
+    })
 }
 
 /// The filter, and how many rows are out of view.
@@ -257,14 +272,7 @@ pub(super) fn draw_note(buffer: &mut Buffer, area: Rect, model: &Model, rows: u1
         let all = if area.width < 60 { "" } else { " (f shows all)" };
         parts.push(vec![span("flagged only", theme.coming()), span(all, theme.faint())]);
     }
-    if model.slots().is_some_and(|slots| slots.is_full())
-        && let Some((at, id)) = model.rows.next_end()
-    {
-        let at = model.settings.zone.time(*at);
-        let release = if model.settings.releaser.is_some() { ", x releases one" } else { "" };
-        let text = format!("no free slot: {} frees its own at {at}{release}", id.start(8));
-        parts.push(vec![span(text, theme.warn())]);
-    }
+    parts.extend(no_slot(model).map(|text| vec![span(text, theme.warn())]));
     for (arrow, count) in [("↑", model.top), ("↓", under)] {
         if count > 0 {
             parts.push(vec![span(format!("{arrow} {count} more"), theme.faint())]);

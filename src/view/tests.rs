@@ -54,7 +54,7 @@ const STATES: [State; 43] = [
     ("muted", muted),
     ("all_muted", || {
         but(calm(), |model| {
-            model.muted = model.rows.window(0, usize::MAX).map(|row| row.id.clone()).collect();
+            model.muted = model.rows.window(0, usize::MAX).cloned().collect();
             seen(model, []);
         })
     }),
@@ -205,7 +205,7 @@ fn typing() -> Model {
 
 fn muted() -> Model {
     but(calm(), |model| {
-        let ids: Vec<SessionId> = model.rows.window(0, 2).map(|row| row.id.clone()).collect();
+        let ids: Vec<SessionId> = model.rows.window(0, 2).cloned().collect();
         model.muted = ids.into_iter().collect();
         seen(model, []);
     })

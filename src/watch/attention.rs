@@ -1,8 +1,9 @@
 //! Which sessions are flagged, and when the next one will be. What depends on time alone is found in an ordered set of
 //! deadlines: the work does not grow with the number of sessions.
 
-use std::collections::HashMap;
 use std::time::Duration;
+
+use indexmap::IndexMap;
 
 use super::bounds::When;
 use super::event::{Event, EventKind};
@@ -92,7 +93,11 @@ impl Fleet {
     /// Makes `flags` those of a session, and tells of those that are new. A time left gives way to a shorter one.
     fn raise(&mut self, id: &SessionId, flags: &[Flag], now: Moment, out: &mut Vec<Event>) {
         let Some(record) = self.records.get_mut(id) else { return };
+        let before = record.flags.len();
         record.flags.retain(|(flag, _)| flags.contains(flag));
+        if record.flags.len() != before {
+            self.changes.of_sessions();
+        }
         let new: Vec<Flag> = flags
             .iter()
             .copied()
@@ -113,6 +118,7 @@ impl Fleet {
     fn keep(&mut self, id: &SessionId, flag: Flag, seq: Seq) {
         let Some(record) = self.records.get_mut(id) else { return };
         record.flags.push((flag, seq));
+        self.changes.of_sessions();
         if !flag.is_of_the_living() && !record.raised.contains(&(flag, seq)) {
             record.raised.push((flag, seq));
         }
@@ -132,7 +138,7 @@ fn release_flags(record: &Record, now: Moment) -> (Option<Flag>, Option<Moment>)
 }
 
 /// The event that raised a flag of its end before.
-fn raised_before(records: &HashMap<SessionId, Record>, id: &SessionId, flag: Flag) -> Option<Seq> {
+fn raised_before(records: &IndexMap<SessionId, Box<Record>>, id: &SessionId, flag: Flag) -> Option<Seq> {
     let raised = &records.get(id)?.raised;
     raised.iter().find(|(before, _)| *before == flag).map(|(_, seq)| *seq)
 }

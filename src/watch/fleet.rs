@@ -1,6 +1,9 @@
 //! All sessions that are watched, and what happened to them.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
+use std::ops::Bound;
+
+use indexmap::IndexMap;
 
 use super::bounds::{ServerClock, When};
 use super::compare;
@@ -17,16 +20,39 @@ use super::together::Ends;
 use super::verdict::{Evidence, Verdict};
 use crate::clock::{Moment, Timestamp, later};
 use crate::session::{Fault, List, MetadataPath, Project, Session, SessionId};
+use crate::text;
 
 /// How many sessions that are over stay, beside those that the reader named.
 pub(super) const MOST_OVER: usize = 500;
 /// The wall clock was set if it moved by more than this against the clock since boot, in milliseconds.
 const CLOCK_SET: i64 = 2000;
 
+/// How often what was observed changed: where a number is as it was, so is what it counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Which sessions there are, and anything of them but their bytes and the times of the replies.
+    pub sessions: u64,
+    /// The bytes through a session's proxy.
+    pub bytes: u64,
+}
+
+impl Changes {
+    pub(super) fn of_sessions(&mut self) {
+        self.sessions = self.sessions.wrapping_add(1);
+    }
+
+    fn of_bytes(&mut self) {
+        self.bytes = self.bytes.wrapping_add(1);
+    }
+}
+
 /// The record of everything that was observed. It learns only through [`Fleet::apply`].
 #[derive(Debug, Default)]
 pub struct Fleet {
-    pub(super) records: HashMap<SessionId, Record>,
+    pub(super) records: IndexMap<SessionId, Box<Record>>,
+    /// The ids of all of them, in order.
+    ids: BTreeSet<SessionId>,
+    pub(super) changes: Changes,
     /// Over and not named by the reader, the oldest first.
     over: Over,
     pub(super) clock: ServerClock,
@@ -68,8 +94,9 @@ impl Fleet {
         match input {
             Input::Asked { ids, .. } => {
                 for id in ids {
-                    self.records.entry(id.clone()).or_insert_with(|| Record::new(id, true)).asked_for = true;
+                    record(&mut self.records, &mut self.ids, &id).asked_for = true;
                 }
+                self.changes.of_sessions();
             }
             Input::Seen { at, scope, sessions, malformed } => {
                 self.observe_clock(&at, &mut events);
@@ -124,6 +151,9 @@ impl Fleet {
         }
         self.pass(now, &mut events);
         self.bound();
+        if !events.is_empty() {
+            self.changes.of_sessions();
+        }
         events
     }
 
@@ -214,7 +244,7 @@ impl Fleet {
         list: Option<u64>,
         out: &mut Vec<Event>,
     ) {
-        let record = self.records.entry(id.clone()).or_insert_with(|| Record::new(id.clone(), false));
+        let record = record(&mut self.records, &mut self.ids, &id);
         record.listed = list.unwrap_or(record.listed);
         let is_first = record.session.is_none();
         let Some(taken) = record.take(at, session, list.is_some(), &self.clock, self.owner_key.as_ref())
@@ -222,6 +252,12 @@ impl Fleet {
             return;
         };
         let has_ended = record.ended.is_some();
+        if taken.differs {
+            self.changes.of_sessions();
+        }
+        if taken.bytes_differ {
+            self.changes.of_bytes();
+        }
         for (when, kind) in taken.news {
             self.tell(Some(&id), when, at.received, kind, out);
         }
@@ -349,11 +385,12 @@ impl Fleet {
     fn bound(&mut self) {
         while self.over.len() > MOST_OVER {
             let Some(oldest) = self.over.take() else { return };
-            let forgotten = |record: &Record| record.is_over() && !record.asked_for;
-            if !self.records.get(&oldest).is_some_and(forgotten) {
+            if !self.records.get(&oldest).is_some_and(|record| record.is_over() && !record.asked_for) {
                 continue;
             }
-            let Some(record) = self.records.remove(&oldest) else { continue };
+            let Some(record) = self.records.swap_remove(&oldest) else { continue };
+            self.ids.remove(&oldest);
+            self.changes.of_sessions();
             self.timeline.forget(&oldest);
             self.ends.remove(&oldest);
             if let Some(deadline) = record.deadline {
@@ -448,13 +485,27 @@ impl Fleet {
 
     /// Every record, in no order.
     pub fn records(&self) -> impl Iterator<Item = &Record> {
-        self.records.values()
+        self.records.values().map(Box::as_ref)
+    }
+
+    /// How often something changed.
+    #[must_use]
+    pub fn changes(&self) -> Changes {
+        self.changes
+    }
+
+    /// How many columns of a session's id tell it from all others that are on record, 8 at least.
+    #[must_use]
+    pub fn id_columns(&self, id: &SessionId) -> usize {
+        let before = self.ids.range(..id).next_back();
+        let after = self.ids.range((Bound::Excluded(id), Bound::Unbounded)).next();
+        text::unique_columns(before.map(SessionId::raw), id.raw(), after.map(SessionId::raw))
     }
 
     /// The record of a session.
     #[must_use]
     pub fn get(&self, id: &SessionId) -> Option<&Record> {
-        self.records.get(id)
+        self.records.get(id).map(Box::as_ref)
     }
 
     /// How many sessions are on record.
@@ -492,6 +543,18 @@ impl Fleet {
     pub fn projects(&self) -> &[Project] {
         &self.projects
     }
+}
+
+/// The record of a session; from now on, if there was none.
+fn record<'r>(
+    records: &'r mut IndexMap<SessionId, Box<Record>>,
+    ids: &mut BTreeSet<SessionId>,
+    id: &SessionId,
+) -> &'r mut Record {
+    records.entry(id.clone()).or_insert_with(|| {
+        ids.insert(id.clone());
+        Box::new(Record::new(id.clone(), false))
+    })
 }
 
 #[cfg(test)]

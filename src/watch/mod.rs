@@ -39,7 +39,7 @@ mod properties;
 
 pub use event::{Event, EventKind};
 pub use flag::{Flag, Thresholds};
-pub use fleet::Fleet;
+pub use fleet::{Changes, Fleet};
 pub use health::{Failure, Health};
 pub use history::{Flow, Traffic};
 pub use input::{Exchange, Input, Scope};

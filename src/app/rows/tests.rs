@@ -39,7 +39,7 @@ fn fleet(sessions: Vec<Session>) -> Fleet {
 
 fn order(fleet: &Fleet, by: SortBy, reversed: bool) -> Vec<String> {
     let rows = Rows::of(fleet, Sort { by, reversed }, &words(""));
-    rows.window(0, usize::MAX).map(|row| row.id.raw().to_owned()).collect()
+    rows.window(0, usize::MAX).map(|id| id.raw().to_owned()).collect()
 }
 
 fn missing(fleet: &mut Fleet, text: &str) {
@@ -165,6 +165,6 @@ fn rows_are_found_by_place_and_by_session() {
     let rows =
         Rows::of(&fleet(vec![session("a", 0, 100), session("b", 0, 200)]), Sort::default(), &words(""));
     assert_eq!((rows.place(&id("b")), rows.place(&id("z"))), (Some(1), None));
-    assert_eq!((rows.get(1).map(|row| row.id.raw()), rows.get(2)), (Some("b"), None));
+    assert_eq!((rows.get(1).map(|id| id.raw()), rows.get(2)), (Some("b"), None));
     assert_eq!((rows.len(), rows.is_empty(), rows.window(1, 9).count()), (2, false, 1));
 }

@@ -139,7 +139,7 @@ impl World {
     }
 
     fn rows(&self) -> Vec<&str> {
-        self.model.rows.window(0, usize::MAX).map(|row| row.id.raw()).collect()
+        self.model.rows.window(0, usize::MAX).map(|id| id.raw()).collect()
     }
 
     fn selected(&self) -> Option<&str> {

@@ -17,6 +17,10 @@ pub(in crate::watch) struct Taken {
     pub(in crate::watch) ended: bool,
     /// Whether it lives after all.
     pub(in crate::watch) revived: bool,
+    /// Whether it says anything else than the reply before it, apart from the bytes.
+    pub(in crate::watch) differs: bool,
+    /// Whether it says another number of bytes.
+    pub(in crate::watch) bytes_differ: bool,
 }
 
 impl Record {
@@ -77,9 +81,16 @@ impl Record {
         }
         // What a list leaves out stays as a single reply said it; equal texts are kept once.
         session.connect = session.connect.or(old.as_ref().and_then(|old| old.connect));
+        taken.bytes_differ = old.as_ref().is_none_or(|old| old.proxy_bytes != session.proxy_bytes);
         match old {
-            Some(old) if old.metadata == session.metadata => session.metadata = old.metadata,
-            Some(_) | None => self.owner = session.metadata.as_ref().and_then(|it| it.owner(owner_key)),
+            Some(old) if old.metadata == session.metadata => {
+                taken.differs = differs(&old, &session);
+                session.metadata = old.metadata;
+            }
+            Some(_) | None => {
+                taken.differs = true;
+                self.owner = session.metadata.as_ref().and_then(|it| it.owner(owner_key));
+            }
         }
         self.first.get_or_insert(at);
         (self.last, self.session, self.from_list) = (Some(at), Some(session), from_list);
@@ -179,6 +190,16 @@ impl Record {
             _ => Presence::Here,
         };
     }
+}
+
+/// Whether two replies with the same metadata differ in what a row shows, is found or sorted by, bytes apart.
+fn differs(old: &Session, new: &Session) -> bool {
+    let times = |session: &Session| (session.created, session.started, session.ended, session.expires);
+    old.status != new.status
+        || times(old) != times(new)
+        || old.keep_alive != new.keep_alive
+        || old.region != new.region
+        || old.context != new.context
 }
 
 fn first_seen(session: &Session, at: Exchange, clock: &ServerClock) -> EventKind {
