@@ -6,7 +6,7 @@ use super::{Refusal, usage};
 use crate::text;
 
 /// The public endpoint of the API.
-const PUBLIC: &str = "https://api.browserbase.com";
+pub(super) const PUBLIC: &str = "https://api.browserbase.com";
 
 /// Where the API is. `https`, or `http` where that was allowed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,13 +45,6 @@ impl Endpoint {
             )));
         }
         Ok(endpoint)
-    }
-
-    /// The public one.
-    #[must_use]
-    pub fn public() -> Self {
-        #[expect(clippy::expect_used, reason = "a constant, which a test parses")]
-        Self { base: Url::parse(PUBLIC).expect("a URL") }
     }
 
     /// Whether it is spoken to without TLS.
@@ -105,8 +98,9 @@ mod tests {
 
     #[test]
     fn the_public_one_is_what_its_url_says() {
-        assert_eq!(Ok(Endpoint::public()), new(PUBLIC, false));
-        assert!(Endpoint::public().is_public() && !Endpoint::public().is_plain());
+        let public = new(PUBLIC, false).unwrap();
+        assert!(public.is_public() && !public.is_plain() && !public.is_loopback());
+        assert_eq!(new(" https://two.example:8443/ ", false).unwrap().host(), "two.example:8443");
     }
 
     #[test]

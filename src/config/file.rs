@@ -19,6 +19,7 @@
 mod reader;
 #[cfg(test)]
 mod tests;
+mod value;
 
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, Read as _};
@@ -117,8 +118,8 @@ impl File {
                 format!("{what}: {file} has none, or is not there; a profile is a table [profile.{shown}]")
             }
             (Some(file), near) => {
-                let hint = near.map(|near| format!(": did you mean {near}?")).unwrap_or_default();
-                format!("{what} in {file}{hint} ({})", text::shown(&known.join(", "), WIDEST_PATH))
+                let hint = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+                format!("{what} in {file}, which has {}{hint}", text::shown(&known.join(", "), WIDEST_PATH))
             }
         }))
     }

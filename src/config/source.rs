@@ -7,6 +7,7 @@
 //! A profile that is chosen comes before the environment: whoever types `--profile staging` with a production key
 //! exported means staging.
 
+use super::endpoint::PUBLIC;
 use super::profile::{KeySource, Profile};
 use super::{Endpoint, Environment, File, Refusal, key, usage};
 use crate::cli::Api;
@@ -99,10 +100,9 @@ fn endpoint(
         (from_env.as_deref(), "BROWSERBASE_BASE_URL"),
         (below.base_url.as_deref(), "the base-url of the config file"),
     ];
-    match said.into_iter().find_map(|(url, source)| Some((url?, source))) {
-        Some((url, source)) => Endpoint::new(url, source, insecure),
-        None => Ok(Endpoint::public()),
-    }
+    let first = said.into_iter().find_map(|(url, source)| Some((url?, source)));
+    let (url, source) = first.unwrap_or((PUBLIC, "the default"));
+    Endpoint::new(url, source, insecure)
 }
 
 fn key_of(

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::value::{NO_SWITCH, argv, written};
 use super::{File, Said, WIDEST_NAME};
-use crate::config::places::{self, Place, Table, Takes};
+use crate::config::places::{self, Table};
 use crate::config::profile::{KeySource, PROFILE_KEYS, Profile, path};
 use crate::config::{Endpoint, Refusal, nearest, usage};
 use crate::text;
@@ -16,6 +17,8 @@ use crate::text;
 const WIDEST: usize = 300;
 /// The widest label of a profile, in columns.
 const WIDEST_LABEL: usize = 40;
+/// So many warnings are kept; the others are counted.
+const MOST_WARNINGS: usize = 20;
 /// What the file alone has, wherever the API is reached.
 const COMMAND: &str = "api-key-command";
 /// The table of profiles.
@@ -34,13 +37,15 @@ pub(super) struct Reader<'t> {
     folder: &'t Path,
     home: Option<PathBuf>,
     warnings: Vec<String>,
+    /// Warnings that were not kept.
+    others: usize,
 }
 
 impl<'t> Reader<'t> {
     /// Of `text`, which stands at `path`, which is shown as `name`.
     pub(super) fn new(text: &'t str, path: &'t Path, name: String, home: Option<PathBuf>) -> Self {
         let folder = path.parent().unwrap_or(Path::new(""));
-        Self { text, name, folder, home, warnings: Vec::new() }
+        Self { text, name, folder, home, warnings: Vec::new(), others: 0 }
     }
 
     /// Reads all of it.
@@ -74,6 +79,9 @@ impl<'t> Reader<'t> {
             file.tables.push((table, said));
         }
         file.warnings = self.warnings;
+        if self.others > 0 {
+            file.warnings.push(format!("{} names more in {} are unknown", self.others, self.name));
+        }
         Ok(file)
     }
 
@@ -226,6 +234,10 @@ impl<'t> Reader<'t> {
     }
 
     fn warn(&mut self, key: &Key<'t>, what: &str) {
+        if self.warnings.len() >= MOST_WARNINGS {
+            self.others = self.others.saturating_add(1);
+            return;
+        }
         let (name, line) = (text::shown(key.get_ref(), WIDEST_NAME), self.line(key.span()));
         self.warnings.push(format!("“{name}” {what} (line {line} of {})", self.name));
     }
@@ -258,43 +270,4 @@ impl<'t> Reader<'t> {
         let above = self.text.get(..span.start).unwrap_or_default();
         above.bytes().filter(|byte| *byte == b'\n').count().saturating_add(1)
     }
-}
-
-const NO_SWITCH: &str = "it is true or false, without quotes";
-
-/// A value as it would be typed behind the option.
-fn written(place: &Place, value: &DeValue<'_>) -> Result<String, String> {
-    match (place.takes, value) {
-        (Takes::Switch, DeValue::Boolean(is)) => Ok(is.to_string()),
-        (Takes::Switch, _) => Err(NO_SWITCH.into()),
-        (Takes::Several, DeValue::Array(items)) if !items.is_empty() => {
-            let items: Result<Vec<String>, String> =
-                items.iter().map(|item| scalar(item.get_ref())).collect();
-            Ok(items?.join(","))
-        }
-        (Takes::Several, DeValue::Array(_)) => Err("the list is empty".into()),
-        (Takes::One, DeValue::Array(_)) => Err("it takes one value, not a list".into()),
-        (Takes::One | Takes::Several, value) => scalar(value),
-    }
-}
-
-fn scalar(value: &DeValue<'_>) -> Result<String, String> {
-    match value {
-        DeValue::String(text) => Ok(text.to_string()),
-        DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
-            .map(|number| number.to_string())
-            .map_err(|_| "the number is too large".to_owned()),
-        DeValue::Float(number) => Ok(number.as_str().to_owned()),
-        DeValue::Boolean(_) => Err("it takes a value, not true or false".into()),
-        DeValue::Datetime(_) => Err("it takes no date".into()),
-        DeValue::Array(_) => Err("it takes no list in a list".into()),
-        DeValue::Table(_) => Err("it is an option, not a table".into()),
-    }
-}
-
-/// A program and its arguments.
-fn argv(value: &DeValue<'_>) -> Option<Vec<String>> {
-    let words: Option<Vec<String>> =
-        value.as_array()?.iter().map(|word| word.get_ref().as_str().map(str::to_owned)).collect();
-    words.filter(|words| words.first().is_some_and(|program| !program.trim().is_empty()))
 }

@@ -234,6 +234,10 @@ fn what_is_unknown_is_left_out_with_a_warning_that_names_what_is_near() {
         assert!(text::is_plain(&warnings[0]), "{warnings:?}");
     }
     assert_eq!(warned("a = 1\nb = 2\nutc = true").len(), 2);
+    let many: String = (0..100).map(|number| format!("x{number} = 1\n")).collect();
+    let warnings = warned(&many);
+    assert!(warnings.len() == 21 && warnings[20].starts_with("80 names more in "), "{warnings:?}");
+    assert!(warned("\u{feff}utc = true").is_empty(), "an editor's mark at the beginning");
 }
 
 #[test]
@@ -297,7 +301,7 @@ fn a_profile_comes_before_the_environment_and_what_is_typed_before_the_profile()
     let refused = |args: &[&str]| home.config(args, &[KEY]).unwrap_err();
     for (args, says) in [
         (&["--profile", "stagign"][..], "there is no profile “stagign” in "),
-        (&["--profile", "stagign"], "did you mean staging? (empty, key-only, plain, staging)"),
+        (&["--profile", "stagign"], ", which has empty, key-only, plain, staging; did you mean staging?"),
         (&["--profile", "x\u{1b}x"], "“x·x”"),
         (&["--profile", "empty"], "names neither a base-url nor a key"),
         (&["--profile", "staging", "--profile", "plain"], "`keepwatch` reaches one project"),
