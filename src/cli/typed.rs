@@ -75,15 +75,14 @@ impl Typed {
                 None => arg,
             }
         };
-        let mut command = Cli::command();
-        if !defaults.is_empty() {
-            command = match self.command() {
-                Some(name) => command.mut_subcommand(name, |command| command.mut_args(with_default)),
-                None => command.mut_args(with_default),
-            };
+        if defaults.is_empty() {
+            return Cli::from_arg_matches(&self.matches);
         }
-        let matches = command.try_get_matches_from_mut(&self.words)?;
-        Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+        let command = match self.command() {
+            Some(name) => Cli::command().mut_subcommand(name, |command| command.mut_args(with_default)),
+            None => Cli::command().mut_args(with_default),
+        };
+        Cli::from_arg_matches(&command.try_get_matches_from(&self.words)?)
     }
 
     /// The options of the subcommand, or those of watching.

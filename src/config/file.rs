@@ -102,7 +102,7 @@ impl File {
     pub(super) fn profile(&self, name: &str) -> Result<&Profile, Refusal> {
         let shown = text::shown(name, WIDEST_NAME);
         if let Some(profile) = self.profiles.get(name) {
-            // The one in the default file does, too: it must not reach what is reached without it.
+            // As the example of the default file does: whoever chooses it means another project than without it.
             if profile.base_url.is_none() && profile.key.is_none() {
                 return Err(usage(format!(
                     "the profile “{shown}” names neither a base-url nor a key (api-key-file, api-key-command)"
