@@ -1,9 +1,14 @@
 //! The command line as it is typed. What it means is `config`'s.
 
+mod typed;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+pub use typed::Typed;
 
 /// Watch Browserbase sessions: are they alive, how long have they left, and how did they end.
 #[derive(Debug, Parser)]
@@ -11,8 +16,8 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
     name = "keepwatch",
     version,
     args_conflicts_with_subcommands = true,
-    after_help = "Without a key: `keepwatch demo`. The key comes from BROWSERBASE_API_KEY or --api-key-file; \
-                  no option takes it, for `ps` would show it.\n\
+    after_help = "Without a key: `keepwatch demo`. The key comes from BROWSERBASE_API_KEY, --api-key-file or what the \
+                  config file names (`keepwatch config` prints one); no option takes it, for `ps` would show it.\n\
                   Exit codes: 0 fine, 1 failed, 2 usage, 3 key missing or refused, 4 a session does not exist, \
                   5 the API cannot be reached; of `keepwatch wait`: 6 a session ended in ERROR or TIMED_OUT, 7 timed \
                   out."
@@ -57,6 +62,9 @@ pub struct Watch {
     /// How the screen looks.
     #[command(flatten)]
     pub look: Look,
+    /// Where options come from that are not typed.
+    #[command(flatten)]
+    pub defaults: Defaults,
 }
 
 /// How many requests may go out.
@@ -89,9 +97,20 @@ pub struct Rates {
     pub rate_gb: f64,
 }
 
+/// Where options come from that are not typed.
+#[derive(Debug, Args)]
+pub struct Defaults {
+    /// The config file [default: KEEPWATCH_CONFIG, else keepwatch/config.toml in XDG_CONFIG_HOME or ~/.config]
+    #[arg(long, value_name = "PATH")]
+    pub config: Option<PathBuf>,
+}
+
 /// How the API is reached.
 #[derive(Debug, Args)]
 pub struct Api {
+    /// Reach the API as this profile of the config file says
+    #[arg(long, value_name = "NAME")]
+    pub profile: Vec<String>,
     /// The API's base URL [default: BROWSERBASE_BASE_URL, else the public one]
     #[arg(long, value_name = "URL")]
     pub base_url: Option<String>,
@@ -146,6 +165,10 @@ pub enum Command {
     Demo(Demo),
     /// Serve the simulated API to other programs
     Simulate(Simulate),
+    /// Print a config file with every option and its default, all commented out
+    Config,
+    /// Print the completions for a shell
+    Completions(Completions),
 }
 
 /// `keepwatch get SESSION_ID...`
@@ -169,6 +192,9 @@ pub struct Get {
     /// Use ASCII only (as where the locale has no UTF-8)
     #[arg(long)]
     pub ascii: bool,
+    /// Where options come from that are not typed.
+    #[command(flatten)]
+    pub defaults: Defaults,
 }
 
 /// `keepwatch events [SESSION_ID]...`
@@ -198,6 +224,9 @@ pub struct Events {
     /// Use ASCII only, as text (as where the locale has no UTF-8)
     #[arg(long)]
     pub ascii: bool,
+    /// Where options come from that are not typed.
+    #[command(flatten)]
+    pub defaults: Defaults,
 }
 
 /// How events are printed.
@@ -241,6 +270,9 @@ pub struct Wait {
     /// Use ASCII only (as where the locale has no UTF-8)
     #[arg(long)]
     pub ascii: bool,
+    /// Where options come from that are not typed.
+    #[command(flatten)]
+    pub defaults: Defaults,
 }
 
 /// What is waited for.
@@ -269,6 +301,9 @@ pub struct Explain {
     /// Use ASCII only (as where the locale has no UTF-8)
     #[arg(long)]
     pub ascii: bool,
+    /// Where options come from that are not typed.
+    #[command(flatten)]
+    pub defaults: Defaults,
 }
 
 /// `keepwatch release SESSION_ID`
@@ -289,6 +324,9 @@ pub struct Release {
     /// Use ASCII only (as where the locale has no UTF-8)
     #[arg(long)]
     pub ascii: bool,
+    /// Where options come from that are not typed.
+    #[command(flatten)]
+    pub defaults: Defaults,
 }
 
 /// What the screen flags, estimates and allows.
@@ -329,6 +367,9 @@ pub struct Demo {
     /// How the screen looks.
     #[command(flatten)]
     pub look: Look,
+    /// Where options come from that are not typed.
+    #[command(flatten)]
+    pub defaults: Defaults,
 }
 
 /// `keepwatch simulate`
@@ -353,6 +394,17 @@ pub struct Simulate {
     /// How long a session goes on after its release was asked for [default: the scenario's, else 2s]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub release_delay: Option<Duration>,
+    /// Where options come from that are not typed.
+    #[command(flatten)]
+    pub defaults: Defaults,
+}
+
+/// `keepwatch completions SHELL`
+#[derive(Debug, Args)]
+pub struct Completions {
+    /// The shell
+    #[arg(value_enum, value_name = "bash|zsh|fish|elvish|powershell", hide_possible_values = true)]
+    pub shell: Shell,
 }
 
 /// What the simulated project is paid for.

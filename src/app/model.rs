@@ -54,8 +54,8 @@ pub struct Settings {
     pub demo: bool,
     /// How many times as fast as real the clock runs: what is shown for a while is shown that much longer.
     pub speed: u32,
-    /// What is said at the start.
-    pub greeting: Option<String>,
+    /// What is said at the start, and how it is meant.
+    pub greeting: Option<(Tone, String)>,
 }
 
 /// The state.

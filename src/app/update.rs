@@ -30,8 +30,8 @@ impl Model {
             self.fleet.apply(Input::Asked { at: now, ids: ids.clone() });
         }
         self.arrange();
-        if let Some(greeting) = self.settings.greeting.take() {
-            self.say(now, Tone::Plain, greeting);
+        if let Some((tone, greeting)) = self.settings.greeting.take() {
+            self.say(now, tone, greeting);
         }
         self.retitle().into_iter().collect()
     }

@@ -3,10 +3,10 @@
 //! It needs no key and no network, writes nothing to disk, and is deaf to `BROWSERBASE_*` and proxy variables: the
 //! endpoint is a loopback address, which no proxy is asked for.
 
-use super::watch::screen;
+use super::watch::{screen, warning};
 use super::{failed, script};
 use crate::api::{Client, Releaser, key_tail};
-use crate::app::Settings;
+use crate::app::{Settings, Tone};
 use crate::clock::Clock;
 use crate::config::{DemoConfig, Endpoint, Exit, Refusal, Targets};
 use crate::session::Secret;
@@ -20,14 +20,14 @@ const KEY: &str = "bb_test_demo_0000000000f3a9";
 ///
 /// # Errors
 /// The terminal refuses, or there is no loopback port.
-pub async fn demo(config: DemoConfig, env: Env) -> Result<Exit, Refusal> {
+pub async fn demo(config: DemoConfig, warnings: &[String], env: Env) -> Result<Exit, Refusal> {
     let script = script(&config.scenario)?;
     let greeting = format!("scenario {}: {}", script.name, script.about);
     let clock = Clock::scaled(config.speed);
     let options = Options { key: Some(Secret::new(KEY.into())), ..Options::default() };
     let simulator = Simulator::start(clock.clone(), script, options)
         .map_err(|error| failed(&format!("the simulated API found no port on 127.0.0.1: {error}")))?;
-    let endpoint = Endpoint::new(Some(&simulator.base_url()), None, false)?;
+    let endpoint = Endpoint::new(&simulator.base_url(), "the simulated API", false)?;
     let key = Secret::new(KEY.into());
     let settings = Settings {
         targets: Targets::All,
@@ -45,7 +45,7 @@ pub async fn demo(config: DemoConfig, env: Env) -> Result<Exit, Refusal> {
         releaser: Releaser::unless(config.screen.read_only),
         demo: true,
         speed: config.speed,
-        greeting: Some(greeting),
+        greeting: Some(warning(warnings).unwrap_or((Tone::Plain, greeting))),
     };
     screen(settings, Client::new(endpoint, key), clock, env).await
 }

@@ -33,7 +33,8 @@ const SHORT_ID: usize = 8;
 /// The API refuses the key before anything came, or standard output can not be written.
 pub async fn events(config: EventsConfig) -> Result<Exit, Refusal> {
     let watching = Watching { targets: config.targets, pace: config.pace, thresholds: config.thresholds };
-    stream(Client::new(config.endpoint, config.key), Clock::system(), watching, config.form).await
+    stream(Client::new(config.source.endpoint, config.source.key), Clock::system(), watching, config.form)
+        .await
 }
 
 /// The same with a given client and clock: the demo's are its own.

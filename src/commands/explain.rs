@@ -18,7 +18,7 @@ use crate::watch::{Fleet, Input, Thresholds, evidence};
 /// # Errors
 /// Standard output can not be written.
 pub async fn explain(config: ExplainConfig) -> Result<Exit, Refusal> {
-    let (client, clock) = (Client::new(config.endpoint, config.key), Clock::system());
+    let (client, clock) = (Client::new(config.source.endpoint, config.source.key), Clock::system());
     let mut fleet = Fleet::new(Thresholds::default());
     fleet.apply(Input::Asked { at: clock.now(), ids: vec![config.id.clone()] });
     let report = ask(&client, &clock, Request::Session(config.id.clone())).await;

@@ -23,7 +23,7 @@ const WIDEST: usize = 64;
 /// # Errors
 /// Standard output can not be written.
 pub async fn get(config: GetConfig) -> Result<Exit, Refusal> {
-    let client = Client::new(config.endpoint.clone(), config.key.clone());
+    let client = Client::new(config.source.endpoint, config.source.key);
     let mut found = Vec::with_capacity(config.ids.len());
     let mut exit = Exit::Fine;
     let mut asked: usize = 0;

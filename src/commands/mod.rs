@@ -1,5 +1,7 @@
 //! The subcommands: one file each, and what they share: the writing, the signals, watching without a screen.
 
+pub mod completions;
+pub mod config;
 pub mod demo;
 pub mod events;
 pub mod explain;
@@ -17,20 +19,26 @@ use crate::config::{Config, Exit, Refusal};
 use crate::simulator::Script;
 use crate::terminal::Env;
 
-/// Does what `config` says, and says how it went.
+/// Does what `config` says, and says how it went. `warnings` are said where they can be seen: on the screen, if there is
+/// one.
 ///
 /// # Errors
 /// One sentence, and the exit code that goes with it.
-pub async fn perform(config: Config, env: Env) -> Result<Exit, Refusal> {
+pub async fn perform(config: Config, warnings: &[String], env: Env) -> Result<Exit, Refusal> {
+    if !matches!(config, Config::Watch(_) | Config::Demo(_)) {
+        warnings.iter().for_each(|warning| complain(warning));
+    }
     match config {
-        Config::Watch(config) => watch::watch(config, env).await,
-        Config::Demo(config) => demo::demo(config, env).await,
+        Config::Watch(config) => watch::watch(config, warnings, env).await,
+        Config::Demo(config) => demo::demo(config, warnings, env).await,
         Config::Get(config) => get::get(config).await,
         Config::Events(config) => events::events(config).await,
         Config::Wait(config) => wait::wait(config).await,
         Config::Release(config) => release::release(config).await,
         Config::Explain(config) => explain::explain(config).await,
         Config::Simulate(config) => simulate::simulate(config).await,
+        Config::DefaultFile => config::config(),
+        Config::Completions(shell) => completions::completions(shell),
     }
 }
 

@@ -20,7 +20,7 @@ use crate::text;
 /// # Errors
 /// There is nobody to ask, the answer is wrong, or standard output can not be written.
 pub async fn release(config: ReleaseConfig) -> Result<Exit, Refusal> {
-    let (client, clock) = (Client::new(config.endpoint, config.key), Clock::system());
+    let (client, clock) = (Client::new(config.source.endpoint, config.source.key), Clock::system());
     let session = match client.session(&config.id).await.outcome {
         Ok(session) => session,
         Err(fault) => return Ok(refused(&config.id, &fault)),

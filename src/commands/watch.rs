@@ -4,7 +4,7 @@ use super::events::stream;
 use super::follow::Watching;
 use super::{complain, failed};
 use crate::api::{Client, Releaser, key_tail};
-use crate::app::{self, Settings};
+use crate::app::{self, Settings, Tone};
 use crate::clock::Clock;
 use crate::config::{Exit, Form, Refusal, WatchConfig};
 use crate::terminal::{self, Env};
@@ -13,7 +13,8 @@ use crate::terminal::{self, Env};
 ///
 /// # Errors
 /// The terminal refuses, or signals can not be heard.
-pub async fn watch(config: WatchConfig, env: Env) -> Result<Exit, Refusal> {
+pub async fn watch(mut config: WatchConfig, warnings: &[String], env: Env) -> Result<Exit, Refusal> {
+    let Some(source) = config.sources.pop() else { return Ok(Exit::Fine) };
     let settings = Settings {
         targets: config.targets,
         query: config.query.clone(),
@@ -24,16 +25,23 @@ pub async fn watch(config: WatchConfig, env: Env) -> Result<Exit, Refusal> {
         owner_key: config.screen.owner_key,
         zone: config.screen.zone,
         theme: config.screen.look.into(),
-        host: (!config.endpoint.is_public()).then(|| config.endpoint.host()),
-        key_tail: key_tail(&config.key),
+        host: (!source.endpoint.is_public()).then(|| source.endpoint.host()),
+        key_tail: key_tail(&source.key),
         can_open: terminal::can_open(&env),
         releaser: Releaser::unless(config.screen.read_only),
         demo: false,
         speed: 1,
-        greeting: None,
+        greeting: warning(warnings),
     };
-    let client = Client::new(config.endpoint, config.key).narrowed(config.query);
+    let client = Client::new(source.endpoint, source.key).narrowed(config.query);
     screen(settings, client, Clock::system(), env).await
+}
+
+/// What the screen says at its start, where the config file has something that was left out.
+pub(super) fn warning(warnings: &[String]) -> Option<(Tone, String)> {
+    let (first, others) = warnings.split_first()?;
+    let others = if others.is_empty() { String::new() } else { format!("; and {} more", others.len()) };
+    Some((Tone::Bad, format!("{first}{others}")))
 }
 
 /// The screen, with what it needs. Shared with the demo, which differs in nothing else.
@@ -44,6 +52,9 @@ pub(super) async fn screen(
     env: Env,
 ) -> Result<Exit, Refusal> {
     if let Some(obstacle) = terminal::obstacle(&env) {
+        if let Some((Tone::Bad, warning)) = &settings.greeting {
+            complain(warning);
+        }
         complain(&format!(
             "no screen can be shown here: {obstacle}; events are streamed as text, as by `keepwatch events --format text`"
         ));

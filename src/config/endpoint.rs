@@ -6,7 +6,7 @@ use super::{Refusal, usage};
 use crate::text;
 
 /// The public endpoint of the API.
-const PUBLIC: &str = "https://api.browserbase.com";
+pub(super) const PUBLIC: &str = "https://api.browserbase.com";
 
 /// Where the API is. `https`, or `http` where that was allowed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,17 +16,12 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// The endpoint at `given`, else at `from_env`, else the public one.
+    /// The endpoint at `text`, which `source` says.
     ///
     /// # Errors
     /// A sentence, where it is no URL of an API, or would show the key to the network without `insecure_http`.
-    pub fn new(given: Option<&str>, from_env: Option<&str>, insecure_http: bool) -> Result<Self, Refusal> {
-        let from_env = from_env.filter(|url| !url.trim().is_empty());
-        let (text, source) = match (given, from_env) {
-            (Some(url), _) => (url.trim(), "--base-url"),
-            (None, Some(url)) => (url.trim(), "BROWSERBASE_BASE_URL"),
-            (None, None) => (PUBLIC, "the default"),
-        };
+    pub fn new(text: &str, source: &str, insecure_http: bool) -> Result<Self, Refusal> {
+        let text = text.trim();
         let shown = text::shown(&text::masked(text), 80);
         let wrong = |why: &str| usage(format!("{source} “{shown}” {why}; it looks like {PUBLIC}"));
         let mut base = Url::parse(text).map_err(|_| wrong("is not a URL"))?;
@@ -97,26 +92,25 @@ impl Endpoint {
 mod tests {
     use super::*;
 
-    fn host(given: Option<&str>, from_env: Option<&str>) -> String {
-        Endpoint::new(given, from_env, false).unwrap().host()
+    fn new(text: &str, insecure_http: bool) -> Result<Endpoint, Refusal> {
+        Endpoint::new(text, "--base-url", insecure_http)
     }
 
     #[test]
-    fn the_options_url_comes_before_the_environments_and_that_before_the_public_one() {
-        assert_eq!(host(Some("https://one.example"), Some("https://two.example/")), "one.example");
-        assert_eq!(host(None, Some("https://two.example:8443/")), "two.example:8443");
-        assert_eq!(host(None, Some(" ")), "api.browserbase.com");
-        assert!(Endpoint::new(None, None, false).unwrap().is_public());
+    fn the_public_one_is_what_its_url_says() {
+        let public = new(PUBLIC, false).unwrap();
+        assert!(public.is_public() && !public.is_plain() && !public.is_loopback());
+        assert_eq!(new(" https://two.example:8443/ ", false).unwrap().host(), "two.example:8443");
     }
 
     #[test]
     fn plain_http_is_for_loopback_unless_it_is_asked_for() {
         for local in ["http://127.0.0.1:1", "http://[::1]:1", "http://localhost:1", "http://127.9.9.9"] {
-            assert!(Endpoint::new(Some(local), None, false).is_ok(), "{local}");
+            assert!(new(local, false).is_ok(), "{local}");
         }
         for remote in ["http://api.example", "http://localhost.example", "http://10.0.0.1"] {
-            assert!(Endpoint::new(Some(remote), None, false).is_err(), "{remote}");
-            assert!(Endpoint::new(Some(remote), None, true).is_ok(), "{remote}");
+            assert!(new(remote, false).is_err(), "{remote}");
+            assert!(new(remote, true).is_ok(), "{remote}");
         }
     }
 
@@ -130,16 +124,16 @@ mod tests {
             "https://a.example/?x=1",
             "https://a.example/#x",
         ] {
-            assert!(Endpoint::new(Some(bad), None, false).is_err(), "{bad}");
+            assert!(new(bad, false).is_err(), "{bad}");
         }
-        let refusal = Endpoint::new(Some("https://u:hunter2@api.example"), None, false).unwrap_err();
+        let refusal = new("https://u:hunter2@api.example", false).unwrap_err();
         assert!(!refusal.sentence.contains("hunter2"), "{refusal}");
     }
 
     #[test]
     fn a_path_is_kept_and_every_id_is_one_segment() {
-        let endpoint = Endpoint::new(Some("http://127.0.0.1:1/api//"), None, false).unwrap();
-        let versioned = Endpoint::new(Some("http://127.0.0.1:1/api/v1/"), None, false).unwrap();
+        let endpoint = new("http://127.0.0.1:1/api//", false).unwrap();
+        let versioned = new("http://127.0.0.1:1/api/v1/", false).unwrap();
         assert_eq!(versioned, endpoint, "a version that was given is not given twice");
         let url = endpoint.url(&["sessions", "a b/../c?d#%"]);
         assert_eq!(url.as_str(), "http://127.0.0.1:1/api/v1/sessions/a%20b%2F..%2Fc%3Fd%23%25");

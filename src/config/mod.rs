@@ -1,23 +1,41 @@
-//! Arguments and environment → one valid [`Config`]. Nothing downstream parses or checks again.
+//! Command line, environment and config file → one valid [`Config`]. Nothing downstream parses or checks again.
+//!
+//! ```text
+//!   cli::Typed ──► File::find ──options──► Cli ──────┐
+//!   Environment ────────┤                            ├──► read ──► Config
+//!                       └──reach, profiles──► Source ┘
+//! ```
+//!
+//! What is typed comes before what the environment says, that before the file, and that before the defaults.
 
 mod endpoint;
+mod file;
+mod key;
 mod narrowing;
+pub mod places;
+mod profile;
 mod read;
+mod source;
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 pub use crate::clock::Zone;
-use crate::session::{List, MetadataPath, Secret, SessionId};
+use crate::session::{List, MetadataPath, SessionId};
 use crate::watch::Thresholds;
 use crate::watch::cost::Rates;
 use crate::watch::evidence;
 
 pub use crate::cli::{Goal, Plan};
+pub use clap_complete::Shell;
 pub use endpoint::Endpoint;
+pub use file::File;
 pub use narrowing::Query;
+pub use profile::{KeySource, PROFILE_KEYS, Profile};
+pub use source::Source;
 
 /// What to do, all of it valid.
 #[derive(Debug)]
@@ -38,6 +56,10 @@ pub enum Config {
     Release(ReleaseConfig),
     /// `keepwatch simulate`
     Simulate(SimulateConfig),
+    /// `keepwatch config`
+    DefaultFile,
+    /// `keepwatch completions`
+    Completions(Shell),
 }
 
 /// How to watch.
@@ -49,10 +71,8 @@ pub struct WatchConfig {
     pub query: Option<Query>,
     /// How often.
     pub pace: Pace,
-    /// Where.
-    pub endpoint: Endpoint,
-    /// With which key.
-    pub key: Secret,
+    /// Where, and with which keys: one, as long as the screen shows one project.
+    pub sources: Vec<Source>,
     /// How the screen is to be.
     pub screen: ScreenConfig,
 }
@@ -94,10 +114,8 @@ pub struct DemoConfig {
 pub struct GetConfig {
     /// Which sessions.
     pub ids: Vec<SessionId>,
-    /// Where.
-    pub endpoint: Endpoint,
-    /// With which key.
-    pub key: Secret,
+    /// Where, and with which key.
+    pub source: Source,
     /// JSON, not a table.
     pub json: bool,
     /// With the connect fields.
@@ -117,10 +135,8 @@ pub struct EventsConfig {
     pub pace: Pace,
     /// When a session is flagged.
     pub thresholds: Thresholds,
-    /// Where.
-    pub endpoint: Endpoint,
-    /// With which key.
-    pub key: Secret,
+    /// Where, and with which key.
+    pub source: Source,
     /// How they are printed.
     pub form: Form,
 }
@@ -156,10 +172,8 @@ pub struct WaitConfig {
     pub grace: Duration,
     /// How often to ask.
     pub pace: Pace,
-    /// Where.
-    pub endpoint: Endpoint,
-    /// With which key.
-    pub key: Secret,
+    /// Where, and with which key.
+    pub source: Source,
     /// ASCII only.
     pub ascii: bool,
 }
@@ -171,10 +185,8 @@ pub struct ExplainConfig {
     pub id: SessionId,
     /// What is told of it.
     pub options: evidence::Options,
-    /// Where.
-    pub endpoint: Endpoint,
-    /// With which key.
-    pub key: Secret,
+    /// Where, and with which key.
+    pub source: Source,
     /// ASCII only.
     pub ascii: bool,
 }
@@ -186,10 +198,8 @@ pub struct ReleaseConfig {
     pub id: SessionId,
     /// The answer to the question, where it was given beforehand.
     pub confirm: Option<String>,
-    /// Where.
-    pub endpoint: Endpoint,
-    /// With which key.
-    pub key: Secret,
+    /// Where, and with which key.
+    pub source: Source,
     /// ASCII only.
     pub ascii: bool,
 }
@@ -321,6 +331,11 @@ impl Environment {
         let value = self.0.get(OsStr::new(name)).map(|value| value.to_string_lossy().into_owned());
         value.filter(|value| !value.is_empty())
     }
+
+    /// The variable as a path, unless it is empty.
+    fn path(&self, name: &str) -> Option<PathBuf> {
+        self.0.get(OsStr::new(name)).filter(|value| !value.is_empty()).map(PathBuf::from)
+    }
 }
 
 /// Values may be secrets.
@@ -332,4 +347,14 @@ impl fmt::Debug for Environment {
 
 fn usage(sentence: String) -> Refusal {
     Refusal { exit: Exit::Usage, sentence }
+}
+
+/// The candidate that a word nearly is: a third of its letters may be wrong, and one in any case.
+fn nearest<'c>(word: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
+    let lower = word.to_lowercase();
+    candidates
+        .map(|candidate| (strsim::osa_distance(candidate, &lower), candidate))
+        .filter(|(distance, candidate)| *distance <= (candidate.len() / 3).max(1))
+        .min()
+        .map(|(_, candidate)| candidate)
 }

@@ -1,24 +1,23 @@
-//! What was typed, and what the environment says → a [`Config`], or one sentence about the first thing that is wrong.
+//! What was typed, and what the environment and the config file say → a [`Config`], or one sentence about the first thing
+//! that is wrong.
 
-use std::io::Read as _;
-use std::path::Path;
 use std::time::Duration;
 
+use super::source::{Around, one_profile};
 use super::{
-    Config, DemoConfig, Endpoint, Environment, EventsConfig, Exit, ExplainConfig, Form, GetConfig, Look,
-    Pace, Query, Refusal, ReleaseConfig, ScreenConfig, SimulateConfig, Targets, WaitConfig, WatchConfig,
-    Zone, narrowing, usage,
+    Config, DemoConfig, Environment, EventsConfig, ExplainConfig, File, Form, GetConfig, Look, Pace, Query,
+    Refusal, ReleaseConfig, ScreenConfig, SimulateConfig, Targets, WaitConfig, WatchConfig, Zone, narrowing,
+    nearest, usage,
 };
 use crate::cli::{
-    self, Api, Color, Command, Demo, Events, Explain, Format, Get, Load, Release, Simulate, Wait, Watch,
+    self, Color, Command, Completions, Demo, Events, Explain, Format, Get, Load, Release, Simulate, Typed,
+    Wait, Watch,
 };
-use crate::session::{MetadataPath, Secret, SessionId};
+use crate::session::{MetadataPath, SessionId};
 use crate::text;
 use crate::watch::cost::Rates;
 use crate::watch::{Thresholds, evidence};
 
-/// The largest key file that is read, in bytes.
-const LARGEST_KEY: u64 = 4096;
 /// Words that are, or could be taken for, subcommands of a program like this one: never sessions by accident.
 const COMMAND_WORDS: [&str; 17] = [
     "get",
@@ -41,74 +40,81 @@ const COMMAND_WORDS: [&str; 17] = [
 ];
 
 impl Config {
-    /// What `command` and `watch` mean in `env`. `verbatim` says that a `--` stood before the ids.
+    /// What was typed means in `env` and beside `file`.
     ///
     /// # Errors
     /// One sentence for the first thing that is wrong.
-    pub fn new(
-        command: Option<Command>,
-        watch: Watch,
-        env: &Environment,
-        verbatim: bool,
-    ) -> Result<Self, Refusal> {
+    pub fn new(typed: &Typed, env: &Environment, file: &File) -> Result<Self, Refusal> {
+        let mut options = file.options(typed.command());
+        options.retain(|(key, _)| !gives_way(key, typed, env));
+        let cli = typed.cli(&options).map_err(|error| usage(text::shown(&error.to_string(), 300)))?;
+        let around = Around { command: typed.command(), env, file };
+        let Some(command) = cli.command else {
+            return watch_config(&cli.watch, typed.is_verbatim(), &around).map(Self::Watch);
+        };
         match command {
-            None => {
-                let targets = narrowed(targets(&watch.ids, verbatim)?, &watch)?;
-                let query = watch.query.as_deref().map(Query::parse).transpose();
-                let query = query.map_err(|sentence| usage(format!("--query: {sentence}")))?;
-                let endpoint = endpoint(&watch.api, env)?;
-                let key = key(watch.api.api_key_file.as_deref(), env)?;
-                let screen = screen(&watch.screen, &watch.look, env)?;
-                let pace = pace(watch.interval, &watch.load);
-                Ok(Self::Watch(WatchConfig { targets, query, pace, endpoint, key, screen }))
-            }
-            Some(Command::Get(get)) => get_config(&get, env).map(Self::Get),
-            Some(Command::Events(events)) => events_config(&events, env).map(Self::Events),
-            Some(Command::Wait(wait)) => wait_config(&wait, env).map(Self::Wait),
-            Some(Command::Release(release)) => release_config(release, env).map(Self::Release),
-            Some(Command::Explain(explain)) => explain_config(&explain, env).map(Self::Explain),
-            Some(Command::Demo(Demo { scenario, speed, interval, load, screen, look })) => {
-                let screen = self::screen(&screen, &look, env)?;
-                let pace = pace(interval, &load);
-                Ok(Self::Demo(DemoConfig { scenario, speed, pace, screen }))
-            }
-            Some(Command::Simulate(simulate)) => {
-                let Simulate { port, scenario, sessions, concurrency, plan, release_delay } = simulate;
-                let sessions = usize::try_from(sessions).unwrap_or(usize::MAX);
-                let config = SimulateConfig { port, scenario, sessions, concurrency, plan, release_delay };
-                Ok(Self::Simulate(config))
-            }
+            Command::Get(get) => get_config(&get, &around).map(Self::Get),
+            Command::Events(events) => events_config(&events, &around).map(Self::Events),
+            Command::Wait(wait) => wait_config(&wait, &around).map(Self::Wait),
+            Command::Release(release) => release_config(release, &around).map(Self::Release),
+            Command::Explain(explain) => explain_config(&explain, &around).map(Self::Explain),
+            Command::Demo(demo) => demo_config(demo, env).map(Self::Demo),
+            Command::Simulate(simulate) => Ok(Self::Simulate(simulate_config(simulate))),
+            Command::Config => Ok(Self::DefaultFile),
+            Command::Completions(Completions { shell }) => Ok(Self::Completions(shell)),
         }
     }
 }
 
-fn get_config(get: &Get, env: &Environment) -> Result<GetConfig, Refusal> {
-    Ok(GetConfig {
-        ids: session_ids(&get.ids, true)?,
-        endpoint: endpoint(&get.api, env)?,
-        key: key(get.api.api_key_file.as_deref(), env)?,
-        json: get.json,
-        reveal: get.reveal,
-        zone: zone(get.utc),
-        ascii: get.ascii || !has_utf8(env),
+/// Whether what the file says of an option gives way: to the environment, or, where it narrows lists, to named sessions.
+fn gives_way(key: &str, typed: &Typed, env: &Environment) -> bool {
+    match key {
+        "color" => env.get("NO_COLOR").is_some(),
+        "read-only" => env.get("KEEPWATCH_READ_ONLY").is_some(),
+        "query" | "status" => typed.has_ids(),
+        _ => false,
+    }
+}
+
+fn watch_config(watch: &Watch, verbatim: bool, around: &Around<'_>) -> Result<WatchConfig, Refusal> {
+    let targets = narrowed(targets(&watch.ids, verbatim)?, watch)?;
+    one_profile(&watch.api, None)?;
+    let query = watch.query.as_deref().map(Query::parse).transpose();
+    Ok(WatchConfig {
+        targets,
+        query: query.map_err(|sentence| usage(format!("--query: {sentence}")))?,
+        screen: screen(&watch.screen, &watch.look, around.env)?,
+        pace: pace(watch.interval, &watch.load),
+        sources: around.sources(&watch.api)?,
     })
 }
 
-fn events_config(events: &Events, env: &Environment) -> Result<EventsConfig, Refusal> {
+fn get_config(get: &Get, around: &Around<'_>) -> Result<GetConfig, Refusal> {
+    Ok(GetConfig {
+        ids: session_ids(&get.ids, true)?,
+        source: around.source(&get.api)?,
+        json: get.json,
+        reveal: get.reveal,
+        zone: zone(get.utc),
+        ascii: get.ascii || !has_utf8(around.env),
+    })
+}
+
+fn events_config(events: &Events, around: &Around<'_>) -> Result<EventsConfig, Refusal> {
+    let ascii = events.ascii || !has_utf8(around.env);
     Ok(EventsConfig {
         targets: targets(&events.ids, true)?,
         pace: pace(events.interval, &events.load),
         thresholds: thresholds(&events.attention),
-        endpoint: endpoint(&events.api, env)?,
-        key: key(events.api.api_key_file.as_deref(), env)?,
+        source: around.source(&events.api)?,
         form: match events.format {
             Format::Json => Form::Json,
-            Format::Text => Form::Text { zone: zone(events.utc), ascii: events.ascii || !has_utf8(env) },
+            Format::Text => Form::Text { zone: zone(events.utc), ascii },
         },
     })
 }
 
-fn wait_config(wait: &Wait, env: &Environment) -> Result<WaitConfig, Refusal> {
+fn wait_config(wait: &Wait, around: &Around<'_>) -> Result<WaitConfig, Refusal> {
     Ok(WaitConfig {
         ids: session_ids(&wait.ids, true)?,
         goal: wait.goal,
@@ -117,36 +123,51 @@ fn wait_config(wait: &Wait, env: &Environment) -> Result<WaitConfig, Refusal> {
         exit_status: wait.exit_status,
         grace: wait.grace,
         pace: pace(wait.interval, &wait.load),
-        endpoint: endpoint(&wait.api, env)?,
-        key: key(wait.api.api_key_file.as_deref(), env)?,
-        ascii: wait.ascii || !has_utf8(env),
+        source: around.source(&wait.api)?,
+        ascii: wait.ascii || !has_utf8(around.env),
     })
 }
 
-fn release_config(release: Release, env: &Environment) -> Result<ReleaseConfig, Refusal> {
-    if release.read_only || is_read_only(env) {
+fn release_config(release: Release, around: &Around<'_>) -> Result<ReleaseConfig, Refusal> {
+    if release.read_only || is_read_only(around.env) {
         return Err(usage(
-            "this keepwatch is read-only (--read-only, KEEPWATCH_READ_ONLY): it releases nothing".into(),
+            "this keepwatch is read-only (--read-only, KEEPWATCH_READ_ONLY, or read-only in the config file): it releases \
+             nothing"
+                .into(),
         ));
     }
     Ok(ReleaseConfig {
         id: SessionId::parse(&release.id).map_err(usage)?,
         confirm: release.confirm,
-        endpoint: endpoint(&release.api, env)?,
-        key: key(release.api.api_key_file.as_deref(), env)?,
-        ascii: release.ascii || !has_utf8(env),
+        source: around.source(&release.api)?,
+        ascii: release.ascii || !has_utf8(around.env),
     })
 }
 
-fn explain_config(explain: &Explain, env: &Environment) -> Result<ExplainConfig, Refusal> {
+fn explain_config(explain: &Explain, around: &Around<'_>) -> Result<ExplainConfig, Refusal> {
     let rates = rates(&explain.rates);
     Ok(ExplainConfig {
         id: SessionId::parse(&explain.id).map_err(usage)?,
         options: evidence::Options { with_metadata: explain.with_metadata, rates },
-        endpoint: endpoint(&explain.api, env)?,
-        key: key(explain.api.api_key_file.as_deref(), env)?,
-        ascii: explain.ascii || !has_utf8(env),
+        source: around.source(&explain.api)?,
+        ascii: explain.ascii || !has_utf8(around.env),
     })
+}
+
+fn demo_config(demo: Demo, env: &Environment) -> Result<DemoConfig, Refusal> {
+    let Demo { scenario, speed, interval, load, screen, look, .. } = demo;
+    Ok(DemoConfig {
+        scenario,
+        speed,
+        pace: pace(interval, &load),
+        screen: self::screen(&screen, &look, env)?,
+    })
+}
+
+fn simulate_config(simulate: Simulate) -> SimulateConfig {
+    let Simulate { port, scenario, sessions, concurrency, plan, release_delay, .. } = simulate;
+    let sessions = usize::try_from(sessions).unwrap_or(usize::MAX);
+    SimulateConfig { port, scenario, sessions, concurrency, plan, release_delay }
 }
 
 fn targets(words: &[String], verbatim: bool) -> Result<Targets, Refusal> {
@@ -167,10 +188,6 @@ fn narrowed(targets: Targets, watch: &Watch) -> Result<Targets, Refusal> {
     }
     let Some(status) = &watch.status else { return Ok(targets) };
     narrowing::list(status).map(Targets::Only).map_err(|sentence| usage(format!("--status: {sentence}")))
-}
-
-fn endpoint(api: &Api, env: &Environment) -> Result<Endpoint, Refusal> {
-    Endpoint::new(api.base_url.as_deref(), env.get("BROWSERBASE_BASE_URL").as_deref(), api.insecure_http)
 }
 
 /// The ids, each once, in the order given.
@@ -201,54 +218,10 @@ fn session_ids(words: &[String], verbatim: bool) -> Result<Vec<SessionId>, Refus
 
 /// The command that a word nearly is. Session ids have digits or dashes, and are longer.
 fn near_command(word: &str) -> Option<&'static str> {
-    let lower = word.to_lowercase();
     if word.chars().any(|letter| letter.is_ascii_digit()) {
         return None;
     }
-    COMMAND_WORDS
-        .into_iter()
-        .map(|command| (strsim::osa_distance(command, &lower), command))
-        .filter(|(distance, command)| *distance <= command.len() / 3)
-        .min()
-        .map(|(_, command)| command)
-}
-
-fn key(file: Option<&Path>, env: &Environment) -> Result<Secret, Refusal> {
-    let refuse = |sentence: String| Refusal { exit: Exit::Key, sentence };
-    let (key, source) = match file {
-        Some(path) => {
-            let name = if path == Path::new("-") {
-                "standard input".into()
-            } else {
-                text::shown(&path.to_string_lossy(), 200)
-            };
-            let key = read_key(path)
-                .map_err(|error| refuse(format!("the key can not be read from {name}: {error}")))?;
-            (key, name)
-        }
-        None => (env.get("BROWSERBASE_API_KEY").unwrap_or_default(), "BROWSERBASE_API_KEY".to_owned()),
-    };
-    let trimmed = key.trim();
-    if trimmed.is_empty() {
-        let what = if file.is_some() { format!("{source} holds no key") } else { "no API key".into() };
-        return Err(refuse(format!(
-            "{what}: set BROWSERBASE_API_KEY or give --api-key-file; `keepwatch demo` needs none"
-        )));
-    }
-    if !trimmed.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(refuse(format!("{source} holds characters that no API key has; is it the right one?")));
-    }
-    Ok(Secret::new(trimmed.to_owned()))
-}
-
-fn read_key(path: &Path) -> std::io::Result<String> {
-    let mut key = String::new();
-    if path == Path::new("-") {
-        std::io::stdin().lock().take(LARGEST_KEY).read_to_string(&mut key)?;
-    } else {
-        std::fs::File::open(path)?.take(LARGEST_KEY).read_to_string(&mut key)?;
-    }
-    Ok(key)
+    nearest(word, COMMAND_WORDS.into_iter())
 }
 
 fn zone(utc: bool) -> Zone {

@@ -83,6 +83,7 @@ use super::living::Rules;
 use super::offset::{Offset, Span};
 use super::project::Project;
 use super::session::Session;
+use crate::text;
 
 /// The scenarios that the program carries: name and text.
 /// Those that are called by a number play an incident that users had.
@@ -257,21 +258,24 @@ pub enum ScriptError {
 
 impl fmt::Display for ScriptError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |file: &Path| text::shown(&file.to_string_lossy(), 200);
         match self {
             Self::Unknown { name } => {
                 let about = |name| Script::builtin(name).map(|script| script.about).unwrap_or_default();
                 let known = Script::builtin_names().map(|name| format!("{name} ({})", about(name)));
                 let known = known.collect::<Vec<_>>().join(", ");
-                write!(f, "no scenario is named “{name}”; there are: {known}")
+                write!(f, "no scenario is named “{}”; there are: {known}", text::shown(name, 60))
             }
             Self::Unreadable { file, source } => {
-                write!(f, "the scenario {} cannot be read: {source}", file.display())
+                write!(f, "the scenario {} cannot be read: {source}", shown(file))
             }
             Self::Wrong { file, line: Some(line), what } => {
-                write!(f, "the scenario {} is wrong in line {line}: {what}", file.display())
+                let what = text::shown(what, text::LINE_COLUMNS);
+                write!(f, "the scenario {} is wrong in line {line}: {what}", shown(file))
             }
             Self::Wrong { file, line: None, what } => {
-                write!(f, "the scenario {} is wrong: {what}", file.display())
+                let what = text::shown(what, text::LINE_COLUMNS);
+                write!(f, "the scenario {} is wrong: {what}", shown(file))
             }
         }
     }

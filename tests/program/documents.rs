@@ -5,6 +5,8 @@ use std::path::Path;
 use std::process::Command;
 
 use keepwatch::app::keys::BINDINGS;
+use keepwatch::cli::Typed;
+use keepwatch::config::{Environment, File};
 
 use crate::harness::{PROGRAM, clean_env};
 use crate::simulate::Simulated;
@@ -42,6 +44,18 @@ fn the_readme_shows_the_help_as_the_program_prints_it() {
         let shown = readme().split("```text\n").nth(place).unwrap().split("\n```").next().unwrap().to_owned();
         assert_eq!(shown.trim_end(), help.trim_end());
     }
+}
+
+#[test]
+fn the_readmes_config_file_is_one_and_has_nothing_unknown() {
+    let readme = readme();
+    let text = readme.split("## Configuration").nth(1).unwrap().split("```toml\n").nth(1).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.toml");
+    fs::write(&path, text.split("```").next().unwrap()).unwrap();
+    let typed = Typed::parse(["keepwatch", "--config", path.to_str().unwrap()]).unwrap();
+    let file = File::find(&typed, &Environment::default()).unwrap();
+    assert_eq!(file.warnings(), <[String; 0]>::default());
 }
 
 #[test]

@@ -9,6 +9,7 @@
 
 mod architecture;
 mod command_line;
+mod config_file;
 mod contract;
 mod documents;
 mod ends;

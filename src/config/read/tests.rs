@@ -1,12 +1,10 @@
 use super::*;
-use crate::cli::Cli;
-use clap::Parser as _;
 
 const MIN: std::time::Duration = std::time::Duration::from_secs(60);
 
 fn config(args: &[&str], vars: &[(&str, &str)]) -> Result<Config, Refusal> {
-    let cli = Cli::try_parse_from(std::iter::once(&"keepwatch").chain(args)).unwrap();
-    Config::new(cli.command, cli.watch, &Environment::new(vars.iter().copied()), args.contains(&"--"))
+    let typed = Typed::parse(std::iter::once(&"keepwatch").chain(args)).unwrap();
+    Config::new(&typed, &Environment::new(vars.iter().copied()), &File::default())
 }
 
 fn watch(args: &[&str], vars: &[(&str, &str)]) -> WatchConfig {
@@ -124,7 +122,7 @@ fn polls_are_limited_to_four_a_second_unless_the_reader_says_otherwise() {
     let rate = |args: &[&str]| watch(args, &[]).pace.max_rps;
     assert_eq!((rate(&[]), rate(&["--max-rps", "1"]), rate(&["--max-rps=100"])), (4, 1, 100));
     for bad in ["0", "101", "-1", "0.5", "many", ""] {
-        assert!(Cli::try_parse_from(["keepwatch", &format!("--max-rps={bad}")]).is_err(), "{bad}");
+        assert!(Typed::parse(["keepwatch", &format!("--max-rps={bad}")]).is_err(), "{bad}");
     }
     let key = [("BROWSERBASE_API_KEY", "k")];
     let of = |args: &[&str]| match config(args, &key).unwrap() {

@@ -1,0 +1,18 @@
+//! `keepwatch completions SHELL`: what a shell reads to complete keepwatch's command line. clap writes it.
+
+use clap::CommandFactory as _;
+
+use super::print;
+use crate::cli::Cli;
+use crate::config::{Exit, Refusal, Shell};
+
+/// Prints the completions.
+///
+/// # Errors
+/// Standard output can not be written.
+pub fn completions(shell: Shell) -> Result<Exit, Refusal> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "keepwatch", &mut script);
+    print(&String::from_utf8_lossy(&script))?;
+    Ok(Exit::Fine)
+}

@@ -1,0 +1,180 @@
+//! `keepwatch config`: the config file with every option in its place and its default, all commented out. What it says of
+//! an option is what the help says. It reads no file, and no key.
+
+use super::print;
+use crate::config::places::{Place, Table, Takes, tables};
+use crate::config::{Exit, PROFILE_KEYS, Refusal};
+
+/// What stands at its head.
+const HEAD: &str = "\
+# The config file of keepwatch: ~/.config/keepwatch/config.toml, or keepwatch/config.toml in XDG_CONFIG_HOME;
+# --config PATH or KEEPWATCH_CONFIG names another. Options are called as on the command line, and take the same values.
+# What is typed comes before what the environment says, that before this file, and that before the defaults below.
+# A key is never written here: api-key-file or api-key-command says where it is.
+";
+/// What the file alone has: a key that a program prints.
+const COMMAND: &str =
+    "A program that prints the key, and its arguments; no shell reads them. In place of api-key-file";
+/// The example of it.
+const ARGV: &str = "[\"pass\", \"show\", \"browserbase\"]";
+/// What stands before the example of a profile.
+const PROFILE: &str = "\
+# For `--profile staging`: how another project is reached. What it leaves out is as without it.
+";
+
+/// Options without a default of their own, and what one could say. At the top, the same holds for all tables.
+const EXAMPLES: [(&str, &str); 9] = [
+    ("query", "user_metadata['run']['id']:'c-881'"),
+    ("status", "RUNNING"),
+    ("base-url", "https://api.browserbase.com"),
+    ("api-key-file", "~/.config/keepwatch/key"),
+    ("owner-key", "run.id"),
+    ("timeout", "30m"),
+    ("concurrency", "25"),
+    ("plan", "paid"),
+    ("release-delay", "2s"),
+];
+
+/// Prints it.
+///
+/// # Errors
+/// Standard output can not be written.
+pub fn config() -> Result<Exit, Refusal> {
+    print(&default_file())?;
+    Ok(Exit::Fine)
+}
+
+/// The whole file.
+fn default_file() -> String {
+    let tables = tables();
+    let tables: Vec<String> = tables.iter().map(|it| table(it, tables.first())).collect();
+    format!("{HEAD}{}\n{PROFILE}{}", tables.concat(), profile())
+}
+
+fn table(table: &Table, top: Option<&Table>) -> String {
+    let mut text = String::new();
+    if let Some(command) = &table.command {
+        let at_top = |place: &&Place| top.is_some_and(|top| top.place(&place.key).is_some());
+        let own = table.places.iter().filter(|place| !place.shared).filter(at_top);
+        let own: Vec<&str> = own.map(|place| place.key.as_str()).collect();
+        let note = match own.as_slice() {
+            [] => String::new(),
+            own => format!("# What the top says of {} is not for it.\n", own.join(" and ")),
+        };
+        text.push_str(&format!(
+            "\n# For `keepwatch {command}`: its own options, and any from the top that it has, anew.\n{note}[{command}]\n"
+        ));
+    }
+    for place in table.places.iter().filter(|place| table.command.is_none() || !place.shared) {
+        let Some(value) = value(place) else { continue }; // a test finds it
+        text.push_str(&format!("\n# {}\n# {} = {value}\n", help(place), place.key));
+        if place.key == "api-key-file" {
+            text.push_str(&format!("# {COMMAND}: api-key-command = {ARGV}\n"));
+        }
+    }
+    text
+}
+
+/// The help, and that there is no default, where the help itself names none.
+fn help(place: &Place) -> String {
+    let help = place.help();
+    let says = place.takes == Takes::Switch || place.default().is_some() || help.contains("[default:");
+    if says { help } else { format!("{help} [no default]") }
+}
+
+/// What stands behind the `=`: the default, else an example.
+fn value(place: &Place) -> Option<String> {
+    if place.takes == Takes::Switch {
+        return Some("false".into());
+    }
+    let example = || EXAMPLES.iter().find(|(key, _)| *key == place.key);
+    let value = place.default().or_else(|| example().map(|(_, value)| (*value).to_owned()))?;
+    Some(match place.takes {
+        Takes::Several => format!("[{}]", value.split(',').map(quoted).collect::<Vec<_>>().join(", ")),
+        Takes::Switch | Takes::One => quoted(&value),
+    })
+}
+
+/// A number as it is, and anything else in quotes.
+fn quoted(value: &str) -> String {
+    if value.parse::<f64>().is_ok() { value.to_owned() } else { toml::Value::from(value).to_string() }
+}
+
+/// The example of a profile.
+fn profile() -> String {
+    let lines = PROFILE_KEYS.iter().filter_map(|key| {
+        let value = match *key {
+            "label" => "\"staging\"",
+            "base-url" => "\"https://api.staging.example\"",
+            "api-key-command" => "[\"pass\", \"show\", \"browserbase/staging\"]",
+            "insecure-http" => "false",
+            _ => return None, // api-key-file, in whose place the command is
+        };
+        Some(format!("# {key} = {value}\n"))
+    });
+    format!("[profile.staging]\n{}", lines.collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::Typed;
+    use crate::config::{Config, Environment, File};
+
+    /// The file with each `# key = value` uncommented.
+    fn in_effect() -> String {
+        let is_key =
+            |word: &str| !word.is_empty() && word.bytes().all(|it| it == b'-' || it.is_ascii_lowercase());
+        let uncommented = |line: &str| {
+            let entry =
+                line.strip_prefix("# ").filter(|it| it.split_once(" = ").is_some_and(|(key, _)| is_key(key)));
+            entry.unwrap_or(line).to_owned()
+        };
+        default_file().lines().map(uncommented).collect::<Vec<_>>().join("\n")
+    }
+
+    fn config(args: &[&str], text: Option<&str>) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.toml");
+        std::fs::create_dir(folder.path().join(".config")).unwrap();
+        let mut words = vec!["keepwatch"];
+        words.extend(args);
+        if let Some(text) = text {
+            std::fs::write(&path, text).unwrap();
+            words.extend(["--config", path.to_str().unwrap()]);
+        }
+        let typed = Typed::parse(words).unwrap();
+        let env = Environment::new([("HOME", folder.path().to_str().unwrap()), ("BROWSERBASE_API_KEY", "k")]);
+        let file = File::find(&typed, &env).unwrap();
+        assert_eq!(file.warnings(), <[String; 0]>::default());
+        format!("{:?}", Config::new(&typed, &env, &file).unwrap())
+    }
+
+    #[test]
+    fn every_option_stands_in_it_once_with_its_help() {
+        let text = default_file();
+        for table in tables() {
+            let start = table.command.as_ref().map_or(0, |it| text.find(&format!("\n[{it}]\n")).unwrap() + 1);
+            let body = text[start..].split("\n[").next().unwrap();
+            for place in &table.places {
+                let expected = usize::from(table.command.is_none() || !place.shared);
+                assert_eq!(body.matches(&format!("\n# {} = ", place.key)).count(), expected, "{}", place.key);
+                assert!(expected == 0 || body.contains(&format!("\n# {}", place.help())), "{}", place.key);
+            }
+        }
+    }
+
+    #[test]
+    fn uncommented_it_says_what_is_said_without_it() {
+        let said = in_effect();
+        assert!(said.lines().filter(|line| line.contains(" = ")).count() > 35, "{said}");
+        for args in [&["get", "s-1"][..], &["events"], &["explain", "s-1"], &["release", "s-1"], &["demo"]] {
+            let none = config(args, None);
+            assert_eq!(config(args, Some(&default_file())), none, "{args:?}");
+            // What has no default is an example, and says something.
+            let with_example = none.replace("owner_key: None", "owner_key: Some(MetadataPath(\"run.id\"))");
+            assert_eq!(config(args, Some(&said)), with_example, "{args:?}");
+        }
+        assert!(config(&[], Some(&said)).contains("Only(Running)"));
+    }
+}

@@ -1,0 +1,158 @@
+//! The config file: where it is, and what it says. It is looked at as a whole, whichever command is run, so that what is
+//! wrong in it is heard of at once; what is merely unknown is left out, with a warning.
+//!
+//! ```toml
+//! interval = "5s"             # the top: of every command that has such an option; see `places`
+//! api-key-file = "~/.config/browserbase/key"
+//!
+//! [events]                    # of one command, before what the top says
+//! format = "text"
+//!
+//! [profile.staging]           # of `--profile staging`, before what the top says
+//! base-url = "https://api.staging.example"
+//! api-key-command = ["pass", "show", "browserbase/staging"]
+//! ```
+//!
+//! It never holds a key, only where one is. Its text is not trusted with the terminal: what a sentence quotes of it is
+//! made safe by `text`.
+
+mod reader;
+#[cfg(test)]
+mod tests;
+mod value;
+
+use std::collections::BTreeMap;
+use std::io::{self, ErrorKind, Read as _};
+use std::path::{Path, PathBuf};
+
+use super::places::Table;
+use super::profile::Profile;
+use super::{Environment, Refusal, nearest, usage};
+use crate::cli::Typed;
+use crate::text;
+use reader::Reader;
+
+/// The largest file that is read, in bytes. With every option and a comment on each, one has 6 KB.
+const LARGEST: u64 = 256 * 1024;
+/// The widest path in a sentence, in columns.
+const WIDEST_PATH: usize = 200;
+/// The widest name of a profile or an option in a sentence, in columns.
+const WIDEST_NAME: usize = 40;
+
+/// What the config file says. Where there is none, nothing.
+#[derive(Debug, Default)]
+pub struct File {
+    /// Where it is, or would be; fit to be shown.
+    name: Option<String>,
+    /// What the tables are, the top first.
+    tables: Vec<(Table, Said)>,
+    /// What `--profile` chooses from.
+    profiles: BTreeMap<String, Profile>,
+    /// What was left out, a sentence each.
+    warnings: Vec<String>,
+}
+
+/// What one table says.
+#[derive(Debug, Default)]
+struct Said {
+    /// Options with their values, each as it would be typed and known to be good.
+    options: Vec<(String, String)>,
+    /// How the API is reached.
+    reach: Profile,
+}
+
+impl File {
+    /// The file that `--config` or `KEEPWATCH_CONFIG` names, else the one where it is looked for, if there is one.
+    ///
+    /// # Errors
+    /// A sentence, if it can not be read or something in it is wrong.
+    pub fn find(typed: &Typed, env: &Environment) -> Result<Self, Refusal> {
+        if !typed.takes_config() {
+            return Ok(Self::default());
+        }
+        let named = typed.config().map(Path::to_path_buf).or_else(|| env.path("KEEPWATCH_CONFIG"));
+        let is_named = named.is_some();
+        let Some(path) = named.or_else(|| usual_path(env)) else { return Ok(Self::default()) };
+        let name = text::shown(&path.to_string_lossy(), WIDEST_PATH);
+        match read(&path) {
+            Ok(text) => Reader::new(&text, &path, name, env.path("HOME")).read(),
+            Err(error) if !is_named && is_absence(&error) => Ok(Self { name: Some(name), ..Self::default() }),
+            Err(error) => Err(usage(format!("the config file {name} can not be read: {error}"))),
+        }
+    }
+
+    /// The options for a command, by their long names: what its table says, and what the top says beside it.
+    pub(super) fn options(&self, command: Option<&str>) -> Vec<(&str, &str)> {
+        let own = self.table(command);
+        let (Some((table, said)), Some((_, top))) = (own, self.tables.first()) else { return Vec::new() };
+        let shared = top.options.iter().filter(|(key, _)| {
+            let here = said.options.iter().any(|(own, _)| own == key);
+            command.is_some() && !here && table.place(key).is_some_and(|place| place.shared)
+        });
+        said.options.iter().chain(shared).map(|(key, value)| (key.as_str(), value.as_str())).collect()
+    }
+
+    /// How a command reaches the API without a profile.
+    pub(super) fn reach(&self, command: Option<&str>) -> Profile {
+        let of = |command| self.table(command).map(|(_, said)| said.reach.clone()).unwrap_or_default();
+        of(command).over(&of(None))
+    }
+
+    /// The profile with this name.
+    pub(super) fn profile(&self, name: &str) -> Result<&Profile, Refusal> {
+        let shown = text::shown(name, WIDEST_NAME);
+        if let Some(profile) = self.profiles.get(name) {
+            // As the example of the default file does: whoever chooses it means another project than without it.
+            if profile.base_url.is_none() && profile.key.is_none() {
+                return Err(usage(format!(
+                    "the profile “{shown}” names neither a base-url nor a key (api-key-file, api-key-command)"
+                )));
+            }
+            return Ok(profile);
+        }
+        let what = format!("there is no profile “{shown}”");
+        let known: Vec<&str> = self.profiles.keys().map(String::as_str).collect();
+        Err(usage(match (&self.name, nearest(name, known.iter().copied())) {
+            (None, _) => format!("{what}: there is no config file"),
+            (Some(file), _) if known.is_empty() => {
+                format!("{what}: {file} has none, or is not there; a profile is a table [profile.{shown}]")
+            }
+            (Some(file), near) => {
+                let hint = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+                format!("{what} in {file}, which has {}{hint}", text::shown(&known.join(", "), WIDEST_PATH))
+            }
+        }))
+    }
+
+    /// What was left out, a sentence each.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    fn table(&self, command: Option<&str>) -> Option<&(Table, Said)> {
+        self.tables.iter().find(|(table, _)| table.command.as_deref() == command)
+    }
+}
+
+/// `$XDG_CONFIG_HOME/keepwatch/config.toml`, else the same in `~/.config`: on a Mac too, where terminal programs have
+/// their files as everywhere else. A relative `XDG_CONFIG_HOME` says nothing, by its specification.
+fn usual_path(env: &Environment) -> Option<PathBuf> {
+    let folder = env.path("XDG_CONFIG_HOME").filter(|path| path.is_absolute());
+    let folder = folder.or_else(|| Some(env.path("HOME")?.join(".config")))?;
+    Some(folder.join("keepwatch").join("config.toml"))
+}
+
+/// Whether there is no file at all.
+fn is_absence(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
+}
+
+fn read(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    std::fs::File::open(path)?.take(LARGEST + 1).read_to_string(&mut text)?;
+    if text.len() > usize::try_from(LARGEST).unwrap_or(usize::MAX) {
+        return Err(io::Error::other("it is larger than any config file"));
+    }
+    Ok(text)
+}

@@ -1,0 +1,339 @@
+use super::*;
+use crate::config::profile::KeySource;
+use crate::config::{Config, Exit};
+
+/// A home with this config file.
+struct Home(tempfile::TempDir);
+
+impl Home {
+    fn new(text: &str) -> Self {
+        let home = Self(tempfile::tempdir().unwrap());
+        let folder = home.0.path().join(".config/keepwatch");
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("config.toml"), text).unwrap();
+        home
+    }
+
+    fn path(&self, relative: &str) -> String {
+        self.0.path().join(relative).to_str().unwrap().to_owned()
+    }
+
+    fn env(&self, vars: &[(&str, &str)]) -> Environment {
+        let home = self.path("");
+        Environment::new(vars.iter().copied().chain([("HOME", home.as_str())]))
+    }
+
+    fn find(&self, args: &[&str], vars: &[(&str, &str)]) -> Result<(Typed, File), Refusal> {
+        let typed = Typed::parse(std::iter::once(&"keepwatch").chain(args)).unwrap();
+        let file = File::find(&typed, &self.env(vars))?;
+        Ok((typed, file))
+    }
+
+    fn config(&self, args: &[&str], vars: &[(&str, &str)]) -> Result<Config, Refusal> {
+        let (typed, file) = self.find(args, vars)?;
+        assert_eq!(file.warnings(), <[String; 0]>::default());
+        Config::new(&typed, &self.env(vars), &file)
+    }
+}
+
+fn refused(text: &str) -> String {
+    let refusal = Home::new(text).find(&["demo"], &[]).unwrap_err();
+    assert_eq!(refusal.exit, Exit::Usage);
+    assert!(refusal.sentence.contains("config.toml") && !refusal.sentence.contains('\n'), "{refusal}");
+    assert!(text::is_plain(&refusal.sentence), "{refusal}");
+    refusal.sentence
+}
+
+fn warned(text: &str) -> Vec<String> {
+    Home::new(text).find(&["demo"], &[]).unwrap().1.warnings().to_vec()
+}
+
+const KEY: (&str, &str) = ("BROWSERBASE_API_KEY", "k");
+
+#[test]
+fn what_is_typed_comes_before_the_environment_before_the_commands_table_before_the_top() {
+    let home = Home::new(
+        r#"
+        max-rps = 5
+        utc = true
+        warn = ["3m", "30s"]
+        [events]
+        max-rps = 6
+        format = "text"
+        "#,
+    );
+    let of = |args: &[&str]| match home.config(args, &[KEY]).unwrap() {
+        Config::Watch(watch) => watch.pace.max_rps,
+        Config::Events(events) => events.pace.max_rps,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!((of(&[]), of(&["events"]), of(&["events", "--max-rps", "9"])), (5, 6, 9));
+    let Config::Events(events) = home.config(&["events"], &[KEY, ("LANG", "C.UTF-8")]).unwrap() else {
+        panic!()
+    };
+    let text = crate::config::Form::Text { zone: crate::clock::Zone::Utc, ascii: false };
+    assert_eq!(events.form, text);
+    assert!(format!("{:?}", events.thresholds).contains("180s"), "{:?}", events.thresholds);
+}
+
+#[test]
+fn the_environment_comes_before_the_file() {
+    let home = Home::new("color = \"always\"\nread-only = true\nbase-url = \"https://file.example\"\n");
+    let of = |vars: &[(&str, &str)]| match home.config(&[], &[&[KEY], vars].concat()).unwrap() {
+        Config::Watch(watch) => {
+            let host = watch.sources[0].endpoint.host();
+            (watch.screen.look.color, watch.screen.read_only, host)
+        }
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(of(&[]), (true, true, "file.example".into()));
+    let all =
+        [("NO_COLOR", "1"), ("KEEPWATCH_READ_ONLY", "0"), ("BROWSERBASE_BASE_URL", "https://env.example")];
+    assert_eq!(of(&all), (false, false, "env.example".into()));
+    let refusal = home.config(&["release", "s-1"], &[KEY]).unwrap_err();
+    assert!(refusal.sentence.contains("read-only in the config file"), "{refusal}");
+}
+
+#[test]
+fn what_narrows_the_lists_says_nothing_of_sessions_that_are_named() {
+    let home = Home::new("status = \"running\"\nquery = \"user_metadata['a']:'b'\"\n");
+    let of = |args: &[&str]| match home.config(args, &[KEY]).unwrap() {
+        Config::Watch(watch) => (watch.targets, watch.query.is_some()),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(of(&[]), (crate::config::Targets::Only(crate::session::List::Running), true));
+    assert!(matches!(of(&["s-1"]), (crate::config::Targets::Ids(_), false)));
+}
+
+#[test]
+fn the_demo_takes_the_look_and_neither_the_pace_nor_a_key() {
+    let home = Home::new("interval = \"9s\"\nutc = true\napi-key-command = [\"/no/such\"]\n");
+    let Config::Demo(demo) = home.config(&["demo"], &[]).unwrap() else { panic!() };
+    assert_eq!((demo.pace.interval.as_secs(), demo.screen.zone), (1, crate::clock::Zone::Utc));
+}
+
+#[test]
+fn a_file_that_is_not_there_is_silent_unless_it_was_named() {
+    let home = Home::new("utc = true");
+    let find = |args: &[&str], vars: &[(&str, &str)]| home.find(args, vars).map(|(_, file)| file);
+    let none = home.path("none.toml");
+    assert_eq!(find(&["demo"], &[]).unwrap().options(Some("demo")), [("utc", "true")]);
+    let elsewhere = home.path("other");
+    assert!(find(&["demo"], &[("XDG_CONFIG_HOME", &elsewhere)]).unwrap().options(Some("demo")).is_empty());
+    let beneath_a_file = home.path(".config/keepwatch/config.toml");
+    assert!(find(&["demo"], &[("XDG_CONFIG_HOME", &beneath_a_file)]).is_ok());
+    assert!(find(&["demo"], &[("XDG_CONFIG_HOME", "relative")]).unwrap().options(Some("demo")).len() == 1);
+    for refusal in [find(&["--config", &none], &[]), find(&[], &[("KEEPWATCH_CONFIG", &none)])] {
+        let refusal = refusal.unwrap_err();
+        assert!(refusal.exit == Exit::Usage && refusal.sentence.contains("none.toml can not be read"));
+    }
+    assert!(find(&["--config", "/dev/null"], &[("KEEPWATCH_CONFIG", &none)]).is_ok(), "what is typed first");
+    assert!(find(&["config"], &[("KEEPWATCH_CONFIG", &none)]).is_ok(), "no file is read");
+    std::fs::write(home.path("binary"), [0xff, 0xfe]).unwrap();
+    assert!(find(&["--config", &home.path("binary")], &[]).unwrap_err().sentence.contains("UTF-8"));
+    std::fs::write(home.path("large"), "#\n".repeat(200_000)).unwrap();
+    assert!(find(&["--config", &home.path("large")], &[]).unwrap_err().sentence.contains("larger"));
+    assert!(find(&["--config", &home.path("")], &[]).is_err());
+}
+
+#[test]
+fn a_bad_value_is_refused_with_its_line_and_its_key() {
+    for (text, says) in [
+        ("\ninterval = 5\n", "line 2: interval: “5” is no duration; write 5s or 1m30s"),
+        ("interval = \"10ms\"", "line 1: interval: asking more often"),
+        ("[simulate]\n\nport = 70_000\n", "line 3: port: 70000 is not in 0..=65535"),
+        ("bell = \"true\"", "bell: it is true or false, without quotes"),
+        ("bell = 1", "bell: it is true or false"),
+        ("utc = [true]", "utc: it is true or false"),
+        ("interval = true", "interval: it takes a value"),
+        ("interval = [\"5s\"]", "interval: it takes one value, not a list"),
+        ("interval = 2020-01-01", "interval: it takes no date"),
+        ("[interval]\na = 1", "interval: it is an option, not a table"),
+        ("warn = []", "warn: the list is empty"),
+        ("warn = [\"5m\", \"soon\"]", "warn: “soon” is no duration"),
+        ("max-rps = 99999999999999999999", "max-rps: the number is too large"),
+        ("rate-gb = nan", "rate-gb: “nan” is no price"),
+        ("color = \"blue\"", "color: “blue” is none of auto, always, never"),
+        ("color = \"\\u001b]0;x\\u0007\"", "color: “·]0;x·” is none of"),
+        ("status = \"ERROR\"", "status: “ERROR” can not be watched for"),
+        ("query = \"env\"", "query: “env” does not begin"),
+        ("owner-key = \"a.token\"", "owner-key: what is at “a.token”"),
+        ("base-url = \"ftp://x\"", "base-url: it “ftp://x” is not an http or https URL"),
+        ("insecure-http = \"yes\"", "insecure-http: it is true or false"),
+        ("api-key-file = 5", "api-key-file: it takes a text, in quotes"),
+        ("api-key-command = \"pass show x\"", "api-key-command: it takes a program and its arguments"),
+        ("api-key-command = []", "api-key-command: it takes a program"),
+        (
+            "[get]\napi-key-file = \"a\"\napi-key-command = [\"b\"]",
+            "line 3: api-key-command: api-key-file and",
+        ),
+        ("get = 5", "get: it is a table, [get]"),
+        ("profile = \"x\"", "profile: it is a table, [profile.NAME]"),
+        ("[profile]\nx = 1", "x: it is a table, [profile.x]"),
+        ("[profile.\"a\\u001bb\"]", "line 1: a·b: it is no name for a profile"),
+        ("[profile.a]\nlabel = \" \"", "label: it takes a text"),
+        ("[[profile]]", "profile: it is a table"),
+    ] {
+        let sentence = refused(text);
+        assert!(sentence.contains(says), "{text}: {sentence}");
+    }
+}
+
+#[test]
+fn what_is_no_toml_is_refused_with_line_and_column() {
+    let sentence = refused("utc = true\ninterval = 5s\n");
+    assert!(sentence.contains("is no TOML in line 2, column 1"), "{sentence}");
+    let twice = refused("utc = true\nutc = true\n");
+    assert!(twice.contains("is no TOML in line 2, column 1: duplicate key"), "{twice}");
+    refused("\u{1b}");
+    refused("a = \"\u{1b}\"");
+}
+
+#[test]
+fn a_key_is_refused_wherever_it_stands_and_never_shown() {
+    for text in [
+        "api-key = \"cAnArY\"",
+        "API_KEY = \"cAnArY\"",
+        "key = \"cAnArY\"",
+        "browserbase_api_key = \"cAnArY\"",
+        "BROWSERBASE_API_KEY = \"cAnArY\"",
+        "[get]\ntoken = \"cAnArY\"",
+        "[profile.a]\napi-key = \"cAnArY\"",
+        "[browserbase]\n[browserbase.prod]\napiKey = \"cAnArY\"",
+        "api-key-file = \"bb_live_cAnArY\"",
+    ] {
+        let sentence = refused(text);
+        let says = "let api-key-file name a file that holds it, or api-key-command a program that prints it";
+        assert!(sentence.contains(says) && !sentence.contains("cAnArY"), "{text}: {sentence}");
+    }
+}
+
+#[test]
+fn what_is_unknown_is_left_out_with_a_warning_that_names_what_is_near() {
+    for (text, says) in [
+        ("\nintervall = \"5s\"", "“intervall” is no option; did you mean interval? (line 2 of "),
+        ("max_rps = 5", "did you mean max-rps?"),
+        ("owner_key = \"run.id\"", "did you mean owner-key?"),
+        ("api_key_file = \"x\"", "did you mean api-key-file?"),
+        ("json = true", "“json” is no option at the top; it belongs under [get]"),
+        ("scenario = \"x\"", "it belongs under [demo] or [simulate]"),
+        ("[evnets]\nutc = true", "“evnets” is no option; did you mean [events]?"),
+        ("[get]\njsno = true", "“jsno” is no option of get; did you mean json?"),
+        ("[demo]\nbase-url = \"https://x\"", "“base-url” is no option of demo; `keepwatch config` prints"),
+        ("[get]\nreveal = true", "“reveal” is not read from the config file: secrets are printed"),
+        ("[release]\nconfirm = \"abcd\"", "“confirm” is not read from the config file"),
+        ("config = \"x\"", "“config” is not read from the config file"),
+        (
+            "[profile.a]\nbase_url = \"https://x\"",
+            "“base_url” is nothing that a profile has: did you mean base-url?",
+        ),
+        ("\"a\\u001b[31mb\" = 1", "“a·[31mb” is no option; `keepwatch config`"),
+    ] {
+        let warnings = warned(text);
+        assert!(warnings.len() == 1 && warnings[0].contains(says), "{text}: {warnings:?}");
+        assert!(text::is_plain(&warnings[0]), "{warnings:?}");
+    }
+    assert_eq!(warned("a = 1\nb = 2\nutc = true").len(), 2);
+    let many: String = (0..100).map(|number| format!("x{number} = 1\n")).collect();
+    let warnings = warned(&many);
+    assert!(warnings.len() == 21 && warnings[20].starts_with("80 names more in "), "{warnings:?}");
+    assert!(warned("\u{feff}utc = true").is_empty(), "an editor's mark at the beginning");
+}
+
+#[test]
+fn a_profile_comes_before_the_environment_and_what_is_typed_before_the_profile() {
+    let home = Home::new(
+        r#"
+        base-url = "https://top.example"
+        api-key-file = "keys/top"
+        [get]
+        base-url = "https://get.example"
+        [profile.staging]
+        label = "Staging"
+        base-url = "https://staging.example"
+        api-key-command = ["echo", "bb_staging"]
+        [profile.key-only]
+        api-key-file = "~/key-only"
+        [profile.plain]
+        base-url = "http://plain.example"
+        insecure-http = true
+        [profile.empty]
+        label = "nothing"
+        "#,
+    );
+    std::fs::create_dir(home.path(".config/keepwatch/keys")).unwrap();
+    std::fs::write(home.path(".config/keepwatch/keys/top"), "bb_top\n").unwrap();
+    std::fs::write(home.path("key-only"), "bb_key_only\n").unwrap();
+    std::fs::write(home.path("typed"), "bb_typed\n").unwrap();
+    let typed = home.path("typed");
+    let of = |args: &[&str], vars: &[(&str, &str)]| match home.config(args, vars).unwrap() {
+        Config::Watch(mut watch) => {
+            let source = watch.sources.pop().unwrap();
+            (source.endpoint.host(), source.key.expose().to_owned())
+        }
+        Config::Get(get) => (get.source.endpoint.host(), get.source.key.expose().to_owned()),
+        other => panic!("{other:?}"),
+    };
+    let env = [("BROWSERBASE_API_KEY", "bb_env"), ("BROWSERBASE_BASE_URL", "https://env.example")];
+    for (args, vars, host, key) in [
+        (&[][..], &[][..], "top.example", "bb_top"),
+        (&[], &env, "env.example", "bb_env"),
+        (&[], &[("BROWSERBASE_API_KEY", " ")], "top.example", "bb_top"),
+        (&["get", "s-1"], &[], "get.example", "bb_top"),
+        (&["--profile", "staging"], &env, "staging.example", "bb_staging"),
+        (&["--profile", "staging", "--profile", "staging"], &[], "staging.example", "bb_staging"),
+        (&["--profile", "key-only"], &env, "env.example", "bb_key_only"),
+        (&["--profile", "key-only"], &[], "top.example", "bb_key_only"),
+        (&["get", "s-1", "--profile", "key-only"], &[], "get.example", "bb_key_only"),
+        (&["--profile", "plain"], &env, "plain.example", "bb_env"),
+        (
+            &["--profile", "staging", "--base-url", "https://typed.example", "--api-key-file", &typed],
+            &env,
+            "typed.example",
+            "bb_typed",
+        ),
+    ] {
+        assert_eq!(of(args, vars), (host.to_owned(), key.to_owned()), "{args:?}");
+    }
+    let Config::Watch(watch) = home.config(&["--profile", "staging"], &[]).unwrap() else { panic!() };
+    assert_eq!(watch.sources[0].profile.as_deref(), Some("staging"));
+    assert_eq!(watch.sources[0].label.as_deref(), Some("Staging"));
+    let refused = |args: &[&str]| home.config(args, &[KEY]).unwrap_err();
+    for (args, says) in [
+        (&["--profile", "stagign"][..], "there is no profile “stagign” in "),
+        (&["--profile", "stagign"], ", which has empty, key-only, plain, staging; did you mean staging?"),
+        (&["--profile", "x\u{1b}x"], "“x·x”"),
+        (&["--profile", "empty"], "names neither a base-url nor a key"),
+        (&["--profile", "staging", "--profile", "plain"], "`keepwatch` reaches one project"),
+        (&["get", "a", "--profile", "staging", "--profile", "plain"], "`keepwatch get` reaches one"),
+    ] {
+        let refusal = refused(args);
+        assert!(refusal.exit == Exit::Usage && refusal.sentence.contains(says), "{args:?}: {refusal}");
+    }
+    let nowhere = Home::new("").config(&["--profile", "a"], &[KEY]).unwrap_err().sentence;
+    assert!(nowhere.contains("a profile is a table [profile.a]"), "{nowhere}");
+    let missing = Home::new("api-key-file = \"none\"").config(&[], &[]).unwrap_err();
+    assert!(missing.exit == Exit::Key && missing.sentence.contains("keepwatch/none: "), "{missing}");
+}
+
+#[test]
+fn plain_http_in_the_file_needs_to_be_allowed_there_or_on_the_command_line() {
+    let home = Home::new("base-url = \"http://plain.example\"");
+    let refusal = home.config(&[], &[KEY]).unwrap_err().sentence;
+    assert!(
+        refusal.contains("the base-url of the config file “http://plain.example” is plain http"),
+        "{refusal}"
+    );
+    assert!(home.config(&["--insecure-http"], &[KEY]).is_ok());
+    let home = Home::new("base-url = \"http://plain.example\"\ninsecure-http = true");
+    assert!(home.config(&[], &[KEY]).is_ok());
+}
+
+#[test]
+fn a_command_is_words_and_a_file_is_a_path() {
+    let home = Home::new("api-key-command = [\"pass\", \"show\", \"a b\"]\n[wait]\napi-key-file = \"-\"");
+    let (_, file) = home.find(&[], &[]).unwrap();
+    let words = ["pass", "show", "a b"].map(str::to_owned).to_vec();
+    assert_eq!(file.reach(Some("get")).key, Some(KeySource::Command(words)));
+    assert_eq!(file.reach(Some("wait")).key, Some(KeySource::File("-".into())));
+}

@@ -1,0 +1,45 @@
+//! A value of TOML → the text that would be typed in its place. What that text is worth, the option's parser knows.
+
+use toml::de::DeValue;
+
+use crate::config::places::{Place, Takes};
+
+/// What is wrong with a value that is no switch's.
+pub(super) const NO_SWITCH: &str = "it is true or false, without quotes";
+
+/// A value as it would be typed behind the option.
+pub(super) fn written(place: &Place, value: &DeValue<'_>) -> Result<String, String> {
+    match (place.takes, value) {
+        (Takes::Switch, DeValue::Boolean(is)) => Ok(is.to_string()),
+        (Takes::Switch, _) => Err(NO_SWITCH.into()),
+        (Takes::Several, DeValue::Array(items)) if !items.is_empty() => {
+            let items: Result<Vec<String>, String> =
+                items.iter().map(|item| scalar(item.get_ref())).collect();
+            Ok(items?.join(","))
+        }
+        (Takes::Several, DeValue::Array(_)) => Err("the list is empty".into()),
+        (Takes::One, DeValue::Array(_)) => Err("it takes one value, not a list".into()),
+        (Takes::One | Takes::Several, value) => scalar(value),
+    }
+}
+
+fn scalar(value: &DeValue<'_>) -> Result<String, String> {
+    match value {
+        DeValue::String(text) => Ok(text.to_string()),
+        DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
+            .map(|number| number.to_string())
+            .map_err(|_| "the number is too large".to_owned()),
+        DeValue::Float(number) => Ok(number.as_str().to_owned()),
+        DeValue::Boolean(_) => Err("it takes a value, not true or false".into()),
+        DeValue::Datetime(_) => Err("it takes no date".into()),
+        DeValue::Array(_) => Err("it takes no list in a list".into()),
+        DeValue::Table(_) => Err("it is an option, not a table".into()),
+    }
+}
+
+/// A program and its arguments.
+pub(super) fn argv(value: &DeValue<'_>) -> Option<Vec<String>> {
+    let words: Option<Vec<String>> =
+        value.as_array()?.iter().map(|word| word.get_ref().as_str().map(str::to_owned)).collect();
+    words.filter(|words| words.first().is_some_and(|program| !program.trim().is_empty()))
+}

@@ -1,0 +1,134 @@
+//! The key: read from a file, from standard input, or from what a program prints. What is wrong with it is said without
+//! showing anything of it.
+
+use std::io::{self, Read};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use super::profile::KeySource;
+use super::{Exit, Refusal};
+use crate::session::Secret;
+use crate::text;
+
+/// The largest key that is read, in bytes, with what stands around it.
+const LARGEST: u64 = 4096;
+/// The widest name of a file or a program in a sentence, in columns.
+const WIDEST: usize = 200;
+/// What is to be done where there is no key.
+const ADVICE: &str = "set BROWSERBASE_API_KEY or give --api-key-file, or name a source in the config file \
+                      (`keepwatch config`); `keepwatch demo` needs none";
+
+/// The key from where it is.
+pub(super) fn from(source: &KeySource) -> Result<Secret, Refusal> {
+    match source {
+        KeySource::File(path) => from_file(path),
+        KeySource::Command(words) => from_command(words),
+    }
+}
+
+/// The key in a file; `-` is standard input.
+pub(super) fn from_file(path: &Path) -> Result<Secret, Refusal> {
+    let is_input = path == Path::new("-");
+    let name = if is_input { "standard input".into() } else { text::shown(&path.to_string_lossy(), WIDEST) };
+    let read = || {
+        let mut key = String::new();
+        if is_input {
+            io::stdin().lock().take(LARGEST).read_to_string(&mut key)?;
+        } else {
+            std::fs::File::open(path)?.take(LARGEST).read_to_string(&mut key)?;
+        }
+        Ok(key)
+    };
+    let key =
+        read().map_err(|error: io::Error| refuse(format!("the key can not be read from {name}: {error}")))?;
+    valid(&key, &name)
+}
+
+/// The key that a program prints. It has our standard error, and the terminal itself, to ask for a password; what stands
+/// in the environment for another key it does not get. Nothing has taken the signals yet: Ctrl-C ends it and us.
+fn from_command(words: &[String]) -> Result<Secret, Refusal> {
+    let Some((program, arguments)) = words.split_first() else { return Err(none()) };
+    let name = format!("api-key-command “{}”", text::shown(program, WIDEST));
+    let failed = |error: io::Error| refuse(format!("{name} can not be run: {error}"));
+    let mut child = Command::new(program)
+        .args(arguments)
+        .env_remove("BROWSERBASE_API_KEY")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(failed)?;
+    let mut printed = Vec::new();
+    let read = match child.stdout.take() {
+        Some(out) => out.take(LARGEST + 1).read_to_end(&mut printed),
+        None => Ok(0),
+    };
+    let is_too_much = u64::try_from(printed.len()).is_ok_and(|length| length > LARGEST);
+    if is_too_much || read.is_err() {
+        let _ = child.kill(); // it may go on printing for ever
+    }
+    let status = child.wait().map_err(failed)?;
+    read.map_err(failed)?;
+    if is_too_much {
+        return Err(refuse(format!("{name} prints more than {LARGEST} bytes, which is no key")));
+    }
+    if !status.success() {
+        return Err(refuse(format!("{name} failed ({status}), and so there is no key")));
+    }
+    valid(&String::from_utf8_lossy(&printed), &name)
+}
+
+/// The key in `text`, which `source` gave.
+pub(super) fn valid(text: &str, source: &str) -> Result<Secret, Refusal> {
+    let key = text.trim();
+    if key.is_empty() {
+        return Err(refuse(format!("{source} holds no key: {ADVICE}")));
+    }
+    if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(refuse(format!("{source} holds characters that no API key has; is it the right one?")));
+    }
+    Ok(Secret::new(key.to_owned()))
+}
+
+/// There is no key anywhere.
+pub(super) fn none() -> Refusal {
+    refuse(format!("no API key: {ADVICE}"))
+}
+
+fn refuse(sentence: String) -> Refusal {
+    Refusal { exit: Exit::Key, sentence }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn printed(script: &str) -> Result<Secret, (u8, String)> {
+        let words = ["sh", "-c", script].map(str::to_owned);
+        from_command(&words).map_err(|refusal| (refusal.exit.into(), refusal.sentence))
+    }
+
+    #[test]
+    fn the_key_is_what_the_program_prints_and_nothing_is_read_by_a_shell() {
+        assert_eq!(printed("echo; echo '  bb_test_1 '").unwrap().expose(), "bb_test_1");
+        let words = ["echo", "$HOME;true"].map(str::to_owned);
+        assert_eq!(from_command(&words).unwrap().expose(), "$HOME;true");
+    }
+
+    #[test]
+    fn a_program_that_gives_no_key_is_refused_with_3_and_what_it_printed_is_not_shown() {
+        for (script, says) in [
+            ("echo cAnArY; exit 7", "exit status: 7"),
+            ("kill -9 $$", "signal: 9"),
+            ("true", "holds no key"),
+            ("echo cAnArY; echo login: me", "holds characters"),
+            ("yes cAnArY", "more than 4096 bytes"),
+            ("read line && echo cAnArY", "exit status"),
+        ] {
+            let (exit, sentence) = printed(script).unwrap_err();
+            assert_eq!(exit, 3, "{sentence}");
+            assert!(sentence.contains(says) && !sentence.contains("cAnArY"), "{sentence}");
+        }
+        let missing = from_command(&["/no/such\u{1b}program".to_owned()]).unwrap_err();
+        assert!(missing.sentence.contains("“/no/such·program” can not be run"), "{missing}");
+    }
+}

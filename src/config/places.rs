@@ -1,0 +1,237 @@
+//! Where each option of the command line has its place in the config file. Nothing is listed here twice: the places are
+//! those of clap's own options, by their long names, so that no option can be forgotten.
+//!
+//! ```text
+//!   an option of `keepwatch` itself        the top: it holds for each command that has an option of this name
+//!   one of `keepwatch get`, …              [get], …: these, and the shared ones anew
+//!   what is typed once, to the point       nowhere
+//! ```
+
+use std::error::Error as _;
+
+use clap::error::{ContextKind, ContextValue};
+use clap::{Arg, ArgAction, Command, CommandFactory as _};
+
+use super::narrowing::{self, Query};
+use crate::cli::Cli;
+use crate::session::MetadataPath;
+
+/// Options with no place in the file: of which command (or of any), which, and what is to be done instead.
+const TYPED_ONLY: [(Option<&str>, &str, &str); 6] = [
+    (None, "help", "it is asked for on the command line"),
+    (None, "version", "it is asked for on the command line"),
+    (None, "config", "it says which file is read, and this one is"),
+    // At the top, `profile` is the table of all of them; a file without a profile's name is the usual one.
+    (None, "profile", "a profile is chosen on the command line, with --profile"),
+    (Some("get"), "reveal", "secrets are printed only where each command line says so"),
+    (Some("release"), "confirm", "it answers for one session, on the command line"),
+];
+
+/// Shared options that a command does not take from the top of the file, but from its own table alone: the demo asks
+/// its own simulator, as often as it likes.
+const NOT_SHARED: [(&str, &str); 2] = [("demo", "interval"), ("demo", "max-rps")];
+
+/// A table of the file, or its top.
+#[derive(Debug)]
+pub struct Table {
+    /// The subcommand whose options these are; none at the top.
+    pub command: Option<String>,
+    /// The options that may stand in it, in the order of the help.
+    pub places: Vec<Place>,
+    /// Whether what reaches the API may stand in it.
+    pub reaches: bool,
+}
+
+/// The place of one option.
+#[derive(Debug)]
+pub struct Place {
+    arg: Arg,
+    /// Its name there, and behind the `--`.
+    pub key: String,
+    /// What it takes.
+    pub takes: Takes,
+    /// Whether it is at the top, too, and taken from there.
+    pub shared: bool,
+}
+
+/// What an option takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Takes {
+    /// true or false
+    Switch,
+    /// A value.
+    One,
+    /// Values, with commas between them or in an array.
+    Several,
+}
+
+/// The tables of the file, the top first.
+#[must_use]
+pub fn tables() -> Vec<Table> {
+    let cli = Cli::command();
+    let top = table(&cli, None, &[]);
+    let shared: Vec<String> = top.places.iter().map(|place| place.key.clone()).collect();
+    let below: Vec<Table> = cli
+        .get_subcommands()
+        .filter(|command| takes(command, "config"))
+        .map(|command| table(command, Some(command.get_name()), &shared))
+        .collect();
+    std::iter::once(top).chain(below).collect()
+}
+
+fn table(command: &Command, name: Option<&str>, shared: &[String]) -> Table {
+    let is_shared = |key: &str| {
+        shared.iter().any(|it| it == key)
+            && !NOT_SHARED.iter().any(|(command, it)| (Some(*command), *it) == (name, key))
+    };
+    let places = command
+        .get_arguments()
+        .filter_map(|arg| arg.get_long().map(|key| (arg, key)))
+        .filter(|(_, key)| typed_only(name, key).is_none())
+        .map(|(arg, key)| Place {
+            arg: arg.clone(),
+            key: key.to_owned(),
+            takes: match (arg.get_action(), arg.get_value_delimiter()) {
+                (ArgAction::SetTrue, _) => Takes::Switch,
+                (_, Some(_)) => Takes::Several,
+                (_, None) => Takes::One,
+            },
+            shared: is_shared(key),
+        })
+        .collect();
+    Table { command: name.map(str::to_owned), places, reaches: takes(command, "base-url") }
+}
+
+fn takes(command: &Command, key: &str) -> bool {
+    command.get_arguments().any(|arg| arg.get_long() == Some(key))
+}
+
+/// Why the option has no place in the file, if it has none.
+#[must_use]
+pub fn typed_only(command: Option<&str>, key: &str) -> Option<&'static str> {
+    let of = |of: &Option<&str>| of.is_none() || *of == command;
+    TYPED_ONLY.iter().find(|(it, name, _)| of(it) && *name == key).map(|(_, _, why)| *why)
+}
+
+impl Table {
+    /// The place of the option with this name.
+    #[must_use]
+    pub fn place(&self, key: &str) -> Option<&Place> {
+        self.places.iter().find(|place| place.key == key)
+    }
+}
+
+impl Place {
+    /// What the help says of it, on one line.
+    #[must_use]
+    pub fn help(&self) -> String {
+        self.arg.get_help().map(|help| help.to_string().replace('\n', " ")).unwrap_or_default()
+    }
+
+    /// Its value where nothing is said, as it would be typed.
+    #[must_use]
+    pub fn default(&self) -> Option<String> {
+        let values = self.arg.get_default_values();
+        let values: Vec<String> = values.iter().map(|value| value.to_string_lossy().into_owned()).collect();
+        (!values.is_empty()).then(|| values.join(","))
+    }
+
+    /// Looks at a value as the command line would.
+    ///
+    /// # Errors
+    /// What is wrong with it, with the option's name.
+    pub fn check(&self, value: &str) -> Result<(), String> {
+        if self.takes != Takes::Switch {
+            Command::new("keepwatch")
+                .no_binary_name(true)
+                .arg(self.arg.clone())
+                .try_get_matches_from([format!("--{}={value}", self.key)])
+                .map_err(|error| reason(&error, value))?;
+        }
+        match self.key.as_str() {
+            "query" => Query::parse(value).map(|_| ()),
+            "status" => narrowing::list(value).map(|_| ()),
+            "owner-key" => MetadataPath::parse(value).map(|_| ()),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What clap has against a value: its parser's own words, or what the value could be.
+fn reason(error: &clap::Error, value: &str) -> String {
+    if let Some(source) = error.source() {
+        return source.to_string();
+    }
+    match error.get(ContextKind::ValidValue) {
+        Some(ContextValue::Strings(valid)) => format!("“{value}” is none of {}", valid.join(", ")),
+        _ => format!("“{value}” is not taken"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_refused_in_the_words_of_the_command_lines_parsers() {
+        let tables = tables();
+        let check = |command: Option<&str>, key, value| {
+            let table = tables.iter().find(|table| table.command.as_deref() == command).unwrap();
+            table.place(key).unwrap().check(value)
+        };
+        for (command, key, bad, says) in [
+            (None, "interval", "5", "“5” is no duration; write 5s or 1m30s"),
+            (None, "interval", "10ms", "asking more often"),
+            (None, "max-rps", "0", "1..=100"),
+            (None, "max-rps", "-1", "1..=100"),
+            (None, "color", "blue", "“blue” is none of auto, always, never"),
+            (None, "rate-gb", "cheap", "no price in dollars"),
+            (None, "warn", "5m,soon", "“soon” is no duration"),
+            (None, "query", "env:x", "user_metadata"),
+            (None, "status", "ERROR", "PENDING or RUNNING"),
+            (None, "owner-key", "run.", "no path"),
+            (Some("wait"), "for", "never", "“never” is none of ended, running"),
+            (Some("simulate"), "port", "70000", "65535"),
+        ] {
+            let sentence = check(command, key, bad).unwrap_err();
+            assert!(sentence.contains(says) && !sentence.contains('\n'), "{key}: {sentence}");
+        }
+        assert_eq!(check(None, "warn", "5m,1m"), Ok(()));
+        assert_eq!(check(Some("demo"), "scenario", "-x"), Ok(()));
+    }
+
+    #[test]
+    fn the_demo_takes_the_look_from_the_top_and_not_the_pace() {
+        let tables = tables();
+        let demo = tables.iter().find(|table| table.command.as_deref() == Some("demo")).unwrap();
+        assert!(demo.place("utc").unwrap().shared && demo.place("warn").unwrap().shared);
+        assert!(!demo.place("interval").unwrap().shared && !demo.place("max-rps").unwrap().shared);
+        assert!(!demo.reaches && demo.place("base-url").is_none());
+    }
+
+    #[test]
+    fn every_option_of_the_command_line_has_its_place() {
+        let tables = tables();
+        let mut cli = Cli::command();
+        cli.build();
+        let commands = std::iter::once((None, &cli)).chain(
+            cli.get_subcommands()
+                .filter(|command| command.get_name() != "help")
+                .map(|command| (Some(command.get_name()), command)),
+        );
+        let mut without = Vec::new();
+        for (name, command) in commands {
+            let table = tables.iter().find(|table| table.command.as_deref() == name);
+            for key in command.get_arguments().filter_map(Arg::get_long) {
+                if table.and_then(|table| table.place(key)).is_none() {
+                    without.push((name.map(str::to_owned), key.to_owned()));
+                }
+            }
+        }
+        // One answer to one question, secrets that must be asked for each time, and what chooses the file or its
+        // profile: see `TYPED_ONLY`, which says so to whoever writes them into the file.
+        without.retain(|(_, key)| !["help", "version", "config", "profile"].contains(&key.as_str()));
+        let once = [("get", "reveal"), ("release", "confirm")];
+        assert_eq!(without, once.map(|(name, key)| (Some(name.to_owned()), key.to_owned())));
+    }
+}

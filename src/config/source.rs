@@ -1,0 +1,119 @@
+//! Where sessions are asked for, and with which key: resolved from four places, the first that says it.
+//!
+//! ```text
+//!   command line  ─►  --profile's table  ─►  environment  ─►  the config file beside its profiles  ─►  the public API
+//! ```
+//!
+//! A profile that is chosen comes before the environment: whoever types `--profile staging` with a production key
+//! exported means staging.
+
+use super::endpoint::PUBLIC;
+use super::profile::{KeySource, Profile};
+use super::{Endpoint, Environment, File, Refusal, key, usage};
+use crate::cli::Api;
+use crate::session::Secret;
+
+/// One project's sessions: where they are asked for, and with which key.
+#[derive(Debug)]
+pub struct Source {
+    /// The profile's name, if one was chosen.
+    pub profile: Option<String>,
+    /// What it is called on the screen, where the profile says so; fit to be shown.
+    pub label: Option<String>,
+    /// Where.
+    pub endpoint: Endpoint,
+    /// With which key.
+    pub key: Secret,
+}
+
+/// What stands around the command line, for the command that was typed.
+pub(super) struct Around<'a> {
+    pub(super) command: Option<&'a str>,
+    pub(super) env: &'a Environment,
+    pub(super) file: &'a File,
+}
+
+impl Around<'_> {
+    /// The sources that `--profile` names, each once, or the one without a profile. Reads files and runs commands.
+    pub(super) fn sources(&self, api: &Api) -> Result<Vec<Source>, Refusal> {
+        let names = profiles(api);
+        if names.is_empty() {
+            return Ok(vec![self.resolve(None, api)?]);
+        }
+        names.into_iter().map(|name| self.resolve(Some(name), api)).collect()
+    }
+
+    /// The one source of a command that reaches one project.
+    pub(super) fn source(&self, api: &Api) -> Result<Source, Refusal> {
+        one_profile(api, self.command)?;
+        self.resolve(profiles(api).first().copied(), api)
+    }
+
+    fn resolve(&self, name: Option<&str>, api: &Api) -> Result<Source, Refusal> {
+        let profile = match name {
+            Some(name) => self.file.profile(name)?.clone(),
+            None => Profile::default(),
+        };
+        let below = self.file.reach(self.command);
+        let endpoint = endpoint(name, api, &profile, &below, self.env)?;
+        let key = match api.api_key_file.as_deref() {
+            Some(path) => key::from_file(path)?,
+            None => key_of(profile.key.as_ref(), below.key.as_ref(), self.env)?,
+        };
+        Ok(Source { profile: name.map(str::to_owned), label: profile.label, endpoint, key })
+    }
+}
+
+/// Refuses more profiles than one.
+pub(super) fn one_profile(api: &Api, command: Option<&str>) -> Result<(), Refusal> {
+    if profiles(api).len() > 1 {
+        let command = command.map(|command| format!(" {command}")).unwrap_or_default();
+        return Err(usage(format!("`keepwatch{command}` reaches one project: give --profile once")));
+    }
+    Ok(())
+}
+
+/// The profiles that were chosen, each once.
+fn profiles(api: &Api) -> Vec<&str> {
+    let mut names: Vec<&str> = Vec::new();
+    for name in &api.profile {
+        if !names.contains(&name.as_str()) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+fn endpoint(
+    name: Option<&str>,
+    api: &Api,
+    profile: &Profile,
+    below: &Profile,
+    env: &Environment,
+) -> Result<Endpoint, Refusal> {
+    let insecure = api.insecure_http || profile.insecure_http.or(below.insecure_http).unwrap_or(false);
+    let from_env = env.get("BROWSERBASE_BASE_URL").filter(|url| !url.trim().is_empty());
+    let of_profile = format!("the base-url of the profile {}", name.unwrap_or_default());
+    let said = [
+        (api.base_url.as_deref(), "--base-url"),
+        (profile.base_url.as_deref(), of_profile.as_str()),
+        (from_env.as_deref(), "BROWSERBASE_BASE_URL"),
+        (below.base_url.as_deref(), "the base-url of the config file"),
+    ];
+    let first = said.into_iter().find_map(|(url, source)| Some((url?, source)));
+    let (url, source) = first.unwrap_or((PUBLIC, "the default"));
+    Endpoint::new(url, source, insecure)
+}
+
+fn key_of(
+    profile: Option<&KeySource>,
+    below: Option<&KeySource>,
+    env: &Environment,
+) -> Result<Secret, Refusal> {
+    let from_env = env.get("BROWSERBASE_API_KEY").filter(|key| !key.trim().is_empty());
+    match (profile, from_env, below) {
+        (Some(source), _, _) | (None, None, Some(source)) => key::from(source),
+        (None, Some(key), _) => key::valid(&key, "BROWSERBASE_API_KEY"),
+        (None, None, None) => Err(key::none()),
+    }
+}

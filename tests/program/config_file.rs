@@ -1,0 +1,176 @@
+//! The config file and the completions, with the whole program: what is said where, and that no key is shown.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use clap::CommandFactory as _;
+use keepwatch::cli::Cli;
+
+use crate::harness::{Api, KEY, PROGRAM, Terminal, clean_env};
+
+const ONE: &str = "[[session]]\nid = \"s-1\"\ncreated = \"-2m\"\ntimeout = \"1h\"\n";
+
+/// A home with a config file.
+struct Home(tempfile::TempDir);
+
+impl Home {
+    fn new(config: &str) -> Self {
+        let home = Self(tempfile::tempdir().unwrap());
+        home.write(".config/keepwatch/config.toml", config);
+        home
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// The exit code, standard output, standard error.
+    fn run(&self, args: &[&str], env: &[(&str, &str)]) -> (i32, String, String) {
+        let output = Command::new(PROGRAM)
+            .args(args)
+            .env_clear()
+            .envs(clean_env())
+            .env("HOME", self.path())
+            .envs(env.iter().copied())
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        let (out, err) = (text(output.stdout), text(output.stderr));
+        assert!(!out.contains(KEY) && !err.contains(KEY), "the key was printed: {out}{err}");
+        (output.status.code().unwrap(), out, err)
+    }
+}
+
+#[test]
+fn the_file_gives_the_address_the_key_and_the_options_and_what_is_typed_comes_first() {
+    let api = Api::serve(ONE);
+    let home = Home::new("");
+    let key = home.write("key", KEY);
+    home.write(
+        ".config/keepwatch/config.toml",
+        &format!(
+            "base-url = {:?}\napi-key-command = [\"cat\", {key:?}]\nutc = true\nuttc = 1\n[get]\njson = true\n",
+            api.url
+        ),
+    );
+    let (code, out, err) = home.run(&["get", "s-1"], &[]);
+    assert_eq!(code, 0, "{err}");
+    assert!(out.starts_with('['), "{out}");
+    assert!(err.contains("“uttc” is no option; did you mean utc? (line 4 of "), "{err}");
+    assert_eq!(err.lines().count(), 1, "{err}");
+    let (code, _, err) = home.run(&["get", "s-1", "--api-key-file", "/no/such"], &[]);
+    assert!(code == 3 && err.contains("/no/such"), "{err}");
+}
+
+#[test]
+fn a_command_for_the_key_gets_no_key_and_its_errors_are_seen() {
+    let api = Api::serve(ONE);
+    let script = "test -z \"$BROWSERBASE_API_KEY\" || echo it was handed a key >&2; echo asked >&2; exit 3";
+    let home = Home::new(&format!(
+        "[profile.a]\nbase-url = {:?}\napi-key-command = [\"sh\", \"-c\", {script:?}]\n",
+        api.url
+    ));
+    let (code, out, err) = home.run(&["get", "s-1", "--profile", "a"], &[("BROWSERBASE_API_KEY", KEY)]);
+    assert_eq!((code, out.as_str()), (3, ""));
+    assert_eq!(
+        err,
+        "asked\nkeepwatch: api-key-command “sh” failed (exit status: 3), and so there is no key\n"
+    );
+    assert!(api.log().is_empty());
+}
+
+#[test]
+fn ctrl_c_ends_a_command_for_the_key_that_takes_its_time() {
+    let home = Home::new("api-key-command = [\"sh\", \"-c\", \"echo waiting >&2; exec sleep 1000\"]\n");
+    let mut terminal = Terminal::start(&[PROGRAM], &[("HOME", home.path().to_str().unwrap())], 80, 24);
+    terminal.wait_for("waiting");
+    terminal.press("\u{3}");
+    let status = terminal.end_restored();
+    assert!(!status.success(), "{status:?}");
+}
+
+#[test]
+fn the_screen_says_what_of_the_file_was_left_out_and_nothing_else_is_written() {
+    let api = Api::serve(ONE);
+    let home = Home::new("read_only = true\n\"\\u001b]0;x\\u0007\" = 1\n");
+    let env = [("HOME", home.path().to_str().unwrap())];
+    let mut terminal = Terminal::keepwatch(&api, &[], &env, 140, 40);
+    let screen = terminal.wait_for("did you mean read-only?");
+    assert!(screen.contains("; and 1 more"), "{screen}");
+    terminal.wait_for("RUNNING");
+    terminal.press("q");
+    terminal.end_restored();
+    terminal.leaks_nothing(&api, &[]);
+    assert!(!String::from_utf8_lossy(&terminal.raw()).contains("]0;x\u{7}"));
+}
+
+#[test]
+fn a_read_only_file_takes_releasing_away() {
+    let api = Api::serve(ONE);
+    let home = Home::new(&format!("read-only = true\nbase-url = {:?}\n", api.url));
+    let env = [("BROWSERBASE_API_KEY", KEY)];
+    let (code, _, err) = home.run(&["release", "s-1", "--confirm", "s-1"], &env);
+    assert!(code == 2 && err.contains("read-only in the config file"), "{err}");
+    assert!(api.log().is_empty());
+}
+
+#[test]
+fn what_is_wrong_with_the_file_or_the_profile_ends_every_command_with_2() {
+    let home = Home::new("interval = 5s\n");
+    for args in [&[][..], &["demo"], &["get", "s-1"], &["simulate"]] {
+        let (code, out, err) = home.run(args, &[("BROWSERBASE_API_KEY", KEY)]);
+        assert_eq!((code, out.as_str(), err.lines().count()), (2, "", 1), "{args:?}: {err}");
+        assert!(err.contains("is no TOML in line 1, column 12"), "{err}");
+    }
+    for args in [&["--version"][..], &["--help"], &["config"], &["completions", "fish"]] {
+        assert_eq!(home.run(args, &[]).0, 0, "{args:?} reads no file");
+    }
+    let (code, _, err) = home.run(&["get", "s-1", "--config", "/no/such.toml"], &[]);
+    assert!(code == 2 && err.contains("/no/such.toml can not be read"), "{err}");
+}
+
+#[test]
+fn the_default_file_that_is_printed_changes_nothing() {
+    let home = Home::new("");
+    let (code, text, err) = home.run(&["config"], &[("KEEPWATCH_CONFIG", "/no/such")]);
+    assert_eq!((code, err.as_str()), (0, ""));
+    home.write(".config/keepwatch/config.toml", &text);
+    let api = Api::serve(ONE);
+    let env = [("BROWSERBASE_BASE_URL", api.url.as_str()), ("BROWSERBASE_API_KEY", KEY)];
+    let (code, out, err) = home.run(&["get", "s-1"], &env);
+    assert!(code == 0 && out.contains("RUNNING") && err.is_empty(), "{out}{err}");
+}
+
+#[test]
+fn each_shells_completions_name_every_command_and_bash_reads_its_own() {
+    let home = Home::new("");
+    let names: Vec<String> = Cli::command().get_subcommands().map(|it| it.get_name().to_owned()).collect();
+    assert!(names.contains(&"completions".to_owned()));
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let (code, script, err) = home.run(&["completions", shell], &[]);
+        assert_eq!((code, err.as_str()), (0, ""), "{shell}");
+        for name in &names {
+            assert!(script.contains(name.as_str()), "{shell}: {name}");
+        }
+        assert!(script.contains("release-delay"), "{shell}");
+        let path = home.write(&format!("completions.{shell}"), &script);
+        match Command::new(shell).arg("-n").arg(&path).output() {
+            Ok(output) if ["bash", "zsh", "fish"].contains(&shell) => {
+                assert!(output.status.success(), "{shell}: {}", String::from_utf8_lossy(&output.stderr));
+            }
+            _ => {} // not installed, or it can not look without running
+        }
+    }
+    assert_eq!(home.run(&["completions", "tcsh"], &[]).0, 2);
+    let piped = format!("{{ '{PROGRAM}' completions bash; echo $? >&2; }} | true");
+    let output = Command::new("sh").args(["-c", &piped]).output().unwrap();
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "0\n");
+}
