@@ -19,8 +19,10 @@ pub type Timestamp = DateTime<Utc>;
 /// The clock since boot runs ahead of the monotonic one by this only if the machine slept.
 const SLEPT: Duration = Duration::from_secs(2);
 
-/// One reading of the three clocks.
+/// One reading of the three clocks. Written down as `["2026-11-22T12:00:00.123456789Z", mono, boot]`, the latter two in
+/// nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Serialize, Deserialize)]
+#[serde(into = "(Timestamp, u64, u64)", from = "(Timestamp, u64, u64)")]
 pub struct Moment {
     /// What the machine believes the date is. May jump either way.
     pub wall: Timestamp,
@@ -28,6 +30,19 @@ pub struct Moment {
     pub mono: Duration,
     /// Since the clock was made, with the time the machine slept. Never goes back.
     pub boot: Duration,
+}
+
+impl From<Moment> for (Timestamp, u64, u64) {
+    fn from(moment: Moment) -> Self {
+        let nanos = |since: Duration| u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
+        (moment.wall, nanos(moment.mono), nanos(moment.boot))
+    }
+}
+
+impl From<(Timestamp, u64, u64)> for Moment {
+    fn from((wall, mono, boot): (Timestamp, u64, u64)) -> Self {
+        Self { wall, mono: Duration::from_nanos(mono), boot: Duration::from_nanos(boot) }
+    }
 }
 
 impl Moment {

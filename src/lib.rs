@@ -16,6 +16,7 @@
 pub mod api;
 pub mod poll;
 pub mod session;
+pub mod stream;
 pub mod watch;
 
 pub mod app;

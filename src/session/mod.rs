@@ -225,32 +225,45 @@ pub struct Session {
     /// `id`
     pub id: SessionId,
     /// `projectId`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub project: Option<Untrusted>,
     /// `status`
     pub status: Status,
     /// `createdAt`; can be milliseconds later than `startedAt`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created: Option<Timestamp>,
     /// `updatedAt`; what it means is not documented.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub updated: Option<Timestamp>,
     /// `startedAt`; present even for `PENDING`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started: Option<Timestamp>,
     /// `endedAt`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<Timestamp>,
     /// `expiresAt`, which is `startedAt` and the timeout.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<Timestamp>,
     /// `proxyBytes`, in bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy_bytes: Option<i64>,
     /// `keepAlive`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep_alive: Option<bool>,
     /// `contextId`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context: Option<Untrusted>,
     /// `region`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<Region>,
     /// `userMetadata`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Metadata>,
     /// Which of the connect fields the reply had; `None` for an element of a list, which never has them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connect: Option<ConnectFields>,
     /// Fields that the contract does not have, or whose value is not of the documented type: name and JSON text.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub others: Vec<(Untrusted, Untrusted)>,
     /// How many more such fields there were than are kept.
     #[serde(default)]

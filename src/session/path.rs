@@ -4,10 +4,13 @@ use std::fmt;
 
 use serde_json::Value;
 
+use serde::{Deserialize, Serialize};
+
 use crate::text;
 
 /// Keys from the outermost on, with dots between them. A key may have dots itself: the longest that fits is taken.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct MetadataPath(String);
 
 impl MetadataPath {

@@ -16,6 +16,8 @@ const AGREED: u8 = 3;
 
 /// From so many replies on that agree, their dates are believed against our own clock.
 const CONFIRMED: u32 = 2;
+/// Our own clocks' wander against each other, in milliseconds: less than this moves no time.
+const WANDER: i64 = 10;
 /// For so long a date that contradicted the others makes the time uncertain.
 const DISPUTED: Duration = Duration::from_secs(5 * 60);
 
@@ -32,7 +34,7 @@ type Range = (Timestamp, Timestamp);
 /// One reply that contradicts the others may come from another machine behind the same name, whose clock differs. So
 /// it starts again only from replies that agree with each other `AGREED` times without one that agrees with what was
 /// known: times on the screen do not jump to and fro between two machines.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ServerClock {
     /// The server's time at our boot clock's zero: at the earliest, at the latest.
     range: Option<Range>,
@@ -42,16 +44,17 @@ pub struct ServerClock {
     zero: Option<Timestamp>,
     /// Server minus wall clock, at the last reply with a date.
     skew: TimeDelta,
-    /// How many replies agreed with what is used.
+    /// How many replies agreed with what is used, up to `CONFIRMED`.
     agreed: u32,
     /// The newest date that contradicted it, and when it came, by our clock since boot.
     disputed: Option<(Range, Duration)>,
 }
 
 impl ServerClock {
-    /// Learns from a reply.
-    pub fn observe(&mut self, at: &Exchange) {
-        let Some(date) = at.date else { return };
+    /// Learns from a reply. Returns whether anything is otherwise by it.
+    pub fn observe(&mut self, at: &Exchange) -> bool {
+        let Some(date) = at.date else { return false };
+        let before = *self;
         let said = (earlier(date, at.received.boot), earlier(later(date, DATE_RESOLUTION), at.sent.boot));
         let (low, high) = match self.range.map(|range| (range, meet(range, said))) {
             None => {
@@ -60,7 +63,7 @@ impl ServerClock {
             }
             Some((_, Some(both))) => {
                 self.other = None;
-                self.agreed = self.agreed.saturating_add(1);
+                self.agreed = self.agreed.saturating_add(1).min(CONFIRMED);
                 both
             }
             Some((range, None)) => {
@@ -84,9 +87,18 @@ impl ServerClock {
         // Our own clock is kept where nothing speaks against it: then the screen agrees with the reader's watch.
         let ours = earlier(at.received.wall, at.received.boot);
         let middle = low.checked_add_signed(high.signed_duration_since(low) / 2).unwrap_or(low);
-        let zero = if (low..=high).contains(&ours) { ours } else { middle };
-        self.zero = Some(zero);
-        self.skew = zero.signed_duration_since(ours);
+        let steady = |zero: Timestamp, than: Timestamp| {
+            zero.signed_duration_since(than).num_milliseconds().abs() < WANDER
+        };
+        let kept = self.zero.filter(|zero| (low..=high).contains(zero) && steady(*zero, ours));
+        let zero = kept.unwrap_or(if (low..=high).contains(&ours) { ours } else { middle });
+        let skew = zero.signed_duration_since(ours);
+        if self.zero != Some(zero)
+            || skew.checked_sub(&self.skew).is_none_or(|by| by.num_milliseconds().abs() >= WANDER)
+        {
+            (self.zero, self.skew) = (Some(zero), skew);
+        }
+        *self != before
     }
 
     /// Whether any reply had a date.

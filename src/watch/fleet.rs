@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::ops::Bound;
+use std::time::Duration;
 
 use indexmap::IndexMap;
 
@@ -13,7 +14,7 @@ use super::flag::Thresholds;
 use super::health::Health;
 use super::input::{Exchange, Input, Scope};
 use super::over::Over;
-use super::record::{Failing, Presence, Record, Release};
+use super::record::{Change, Failing, Presence, Record, Release, Reply};
 use super::succession::Succession;
 use super::timeline::{Seq, Timeline};
 use super::together::Ends;
@@ -44,6 +45,23 @@ impl Changes {
     fn of_bytes(&mut self) {
         self.bytes = self.bytes.wrapping_add(1);
     }
+
+    fn of_all(&mut self) {
+        self.of_sessions();
+        self.of_bytes();
+    }
+}
+
+/// What the newest input changed, beside the events that it brought.
+#[derive(Clone, Debug, Default)]
+pub struct Trace {
+    /// The sessions whose reply differs from the one before it, in the order of the reply.
+    pub changed: Vec<(SessionId, Change)>,
+    /// Whether the server's time is believed to be another, or is known better.
+    pub clock: bool,
+    /// Whether something came of it that is no event: a reply was overtaken by one that was sent after it, or a session
+    /// is lacking in its list.
+    pub unsaid: bool,
 }
 
 /// The record of everything that was observed. It learns only through [`Fleet::apply`].
@@ -71,6 +89,7 @@ pub struct Fleet {
     lists: u64,
     /// The newest moment that an input told of.
     latest: Option<Moment>,
+    trace: Trace,
 }
 
 impl Fleet {
@@ -90,6 +109,8 @@ impl Fleet {
     pub fn apply(&mut self, input: Input) -> Vec<Event> {
         let mut events = Vec::new();
         let now = input.moment();
+        self.trace.changed.clear();
+        (self.trace.clock, self.trace.unsaid) = (false, false);
         self.watch_clock(now, &mut events);
         match input {
             Input::Asked { ids, .. } => {
@@ -99,20 +120,10 @@ impl Fleet {
                 self.changes.of_sessions();
             }
             Input::Seen { at, scope, sessions, malformed } => {
-                self.observe_clock(&at, &mut events);
-                self.good(at, &scope, &mut events);
-                match scope {
-                    Scope::One(id) => {
-                        if let Some(session) = sessions.into_iter().next() {
-                            self.seen(at, id, session, None, &mut events);
-                        }
-                    }
-                    Scope::List(list) => {
-                        self.health.malformed(list, malformed);
-                        self.listed(at, list, sessions, &mut events);
-                    }
-                    Scope::Projects => {}
-                }
+                self.replied(at, scope, sessions, malformed, None, &mut events);
+            }
+            Input::Repeated { at, scope, sessions, malformed, replies, longest_gap } => {
+                self.replied(at, scope, sessions, malformed, Some((replies, longest_gap)), &mut events);
             }
             Input::Missing { at, id, fault, next } => {
                 self.observe_clock(&at, &mut events);
@@ -174,7 +185,7 @@ impl Fleet {
     /// Learns what time it is at the server. Where that is not what it was believed to be, all times move.
     fn observe_clock(&mut self, at: &Exchange, out: &mut Vec<Event>) {
         let before = self.clock.is_known().then(|| self.clock.at(at.received));
-        self.clock.observe(at);
+        self.trace.clock |= self.clock.observe(at);
         let after = self.clock.at(at.received);
         let by_ms = before.map_or(0, |before| after.signed_duration_since(before).num_milliseconds());
         if by_ms.abs() >= CLOCK_SET {
@@ -235,28 +246,57 @@ impl Fleet {
         }
     }
 
+    /// A reply with sessions, or `several` of them that say the same.
+    fn replied(
+        &mut self,
+        at: Exchange,
+        scope: Scope,
+        sessions: Vec<Session>,
+        malformed: u32,
+        several: Option<(u64, Duration)>,
+        out: &mut Vec<Event>,
+    ) {
+        self.observe_clock(&at, out);
+        self.good(at, &scope, out);
+        match scope {
+            Scope::One(id) => {
+                if let Some(session) = sessions.into_iter().next() {
+                    self.seen(Reply { at, from_list: false, several }, id, session, None, out);
+                }
+            }
+            Scope::List(list) => {
+                self.health.malformed(list, malformed);
+                self.listed(Reply { at, from_list: true, several }, list, sessions, out);
+            }
+            Scope::Projects => {}
+        }
+    }
+
     /// A reply about one session; of a list, if it has a number.
     fn seen(
         &mut self,
-        at: Exchange,
+        reply: Reply,
         id: SessionId,
         session: Session,
         list: Option<u64>,
         out: &mut Vec<Event>,
     ) {
+        let at = reply.at;
         let record = record(&mut self.records, &mut self.ids, &id);
         record.listed = list.unwrap_or(record.listed);
         let is_first = record.session.is_none();
-        let Some(taken) = record.take(at, session, list.is_some(), &self.clock, self.owner_key.as_ref())
-        else {
+        let Some(taken) = record.take(reply, session, &self.clock, self.owner_key.as_ref()) else {
+            self.trace.unsaid = true;
             return;
         };
         let has_ended = record.ended.is_some();
-        if taken.differs {
-            self.changes.of_sessions();
+        match taken.change {
+            Change::None => {}
+            Change::Bytes => self.changes.of_bytes(),
+            Change::Whole => self.changes.of_all(),
         }
-        if taken.bytes_differ {
-            self.changes.of_bytes();
+        if taken.change != Change::None {
+            self.trace.changed.push((id.clone(), taken.change));
         }
         for (when, kind) in taken.news {
             self.tell(Some(&id), when, at.received, kind, out);
@@ -331,15 +371,15 @@ impl Fleet {
     }
 
     /// A list holds all sessions of its status, or should: what it lacks is asked for singly before anything is said.
-    fn listed(&mut self, at: Exchange, list: List, sessions: Vec<Session>, out: &mut Vec<Event>) {
-        let status = list.status();
+    fn listed(&mut self, reply: Reply, list: List, sessions: Vec<Session>, out: &mut Vec<Event>) {
+        let (at, status) = (reply.at, list.status());
         self.lists = self.lists.saturating_add(1);
         let number = self.lists;
         for session in sessions {
             let id = session.id.clone();
             // A list that has a session twice has said it once.
             if self.records.get(&id).is_none_or(|record| record.listed != number) {
-                self.seen(at, id, session, Some(number), out);
+                self.seen(reply, id, session, Some(number), out);
             }
         }
         for record in self.records.values_mut() {
@@ -349,6 +389,7 @@ impl Fleet {
                 && record.last.is_some_and(|last| last.sent.mono < at.sent.mono);
             if lacking {
                 record.presence = Presence::Unlisted { since: at.received, confirmed: false };
+                self.trace.unsaid = true;
             }
         }
     }
@@ -492,6 +533,12 @@ impl Fleet {
     #[must_use]
     pub fn changes(&self) -> Changes {
         self.changes
+    }
+
+    /// What the newest input changed.
+    #[must_use]
+    pub fn trace(&self) -> &Trace {
+        &self.trace
     }
 
     /// How many columns of a session's id tell it from all others that are on record, 8 at least.

@@ -1,5 +1,7 @@
 //! All that a [`Fleet`](super::Fleet) is ever told.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{Moment, Timestamp};
@@ -47,6 +49,21 @@ pub enum Input {
         sessions: Vec<Session>,
         /// How many elements of a list were no session.
         malformed: u32,
+    },
+    /// Replies came that said the same as the one before them, and by which nothing happened; so a recording has them.
+    Repeated {
+        /// When the newest came.
+        at: Exchange,
+        /// What was asked for.
+        scope: Scope,
+        /// What came.
+        sessions: Vec<Session>,
+        /// How many elements of a list were no session.
+        malformed: u32,
+        /// How many they were.
+        replies: u64,
+        /// The longest time between two in a row, from the sending of the one to the coming of the next.
+        longest_gap: Duration,
     },
     /// The API says that the session is not there: 404 or 410.
     Missing {
@@ -119,6 +136,7 @@ impl Input {
             | Self::Slept { to: at, .. }
             | Self::TimePassed { now: at } => *at,
             Self::Seen { at, .. }
+            | Self::Repeated { at, .. }
             | Self::Missing { at, .. }
             | Self::Failed { at, .. }
             | Self::ReleaseFailed { at, .. }

@@ -35,14 +35,14 @@ pub mod together;
 pub mod verdict;
 
 #[cfg(test)]
-mod properties;
+pub(crate) mod properties;
 
 pub use event::{Event, EventKind};
 pub use flag::{Flag, Thresholds};
-pub use fleet::{Changes, Fleet};
+pub use fleet::{Changes, Fleet, Trace};
 pub use health::{Failure, Health};
 pub use history::{Flow, Traffic};
 pub use input::{Exchange, Input, Scope};
-pub use record::{Ended, Failing, Left, Presence, Record, Release};
+pub use record::{Change, Ended, Failing, Left, Presence, Record, Release};
 pub use timeline::{Seq, Timeline};
 pub use verdict::Verdict;

@@ -15,7 +15,7 @@ use super::*;
 use crate::clock::{Timestamp, Zone};
 use crate::session::{Phase, SessionId, Status};
 
-mod inputs;
+pub(crate) mod inputs;
 
 use inputs::{Clocks, step};
 

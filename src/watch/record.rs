@@ -293,5 +293,7 @@ impl Record {
 }
 
 mod take;
+pub use take::Change;
+pub(super) use take::Reply;
 #[cfg(test)]
 mod tests;

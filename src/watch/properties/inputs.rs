@@ -22,7 +22,7 @@ const MS: fn(u64) -> Duration = Duration::from_millis;
 
 /// An input without its times, and what the clocks did before it.
 #[derive(Clone, Debug)]
-pub(super) struct Step {
+pub(crate) struct Step {
     /// How far all clocks went on, in milliseconds.
     passes: u64,
     /// How far only the clock since boot and the wall clock went on: the machine slept.
@@ -137,7 +137,7 @@ fn what() -> impl Strategy<Value = What> {
 }
 
 /// One step of a sequence.
-pub(super) fn step() -> impl Strategy<Value = Step> {
+pub(crate) fn step() -> impl Strategy<Value = Step> {
     let passes = select(vec![0, 1, 700, 1_000, 3_000, 3_000, 9_000, 60_000, 290_000, 700_000]);
     let sleeps = prop_oneof![9 => Just(0), 1 => 1_u64..4_000_000];
     let set = prop_oneof![9 => Just(0), 1 => -90_000_000_i64..90_000_000];
@@ -155,10 +155,10 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
 
 /// The clocks, as the steps move them.
 #[derive(Debug)]
-pub(super) struct Clocks(Moment);
+pub(crate) struct Clocks(Moment);
 
 impl Clocks {
-    pub(super) fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self(Moment { wall: noon(), mono: MS(0), boot: MS(0) })
     }
 
@@ -170,8 +170,22 @@ impl Clocks {
         Input::Seen { at, scope: Scope::One(session.id.clone()), sessions: vec![session], malformed: 0 }
     }
 
+    /// The same reply as `input`, `ms` later; `None` of what is no reply.
+    pub(crate) fn again(&mut self, input: &Input, ms: u64) -> Option<Input> {
+        let Input::Seen { at, scope, sessions, malformed } = input.clone() else { return None };
+        self.0 = self.0.after(MS(ms));
+        let took = at.received.since(at.sent).min(MS(ms));
+        let sent = Moment {
+            wall: self.0.wall - took,
+            mono: self.0.mono.saturating_sub(took),
+            boot: self.0.boot.saturating_sub(took),
+        };
+        let date = at.date.and_then(|_| Timestamp::from_timestamp(self.0.wall.timestamp(), 0));
+        Some(Input::Seen { at: Exchange { sent, received: self.0, date }, scope, sessions, malformed })
+    }
+
     /// The input of `step`, at its time.
-    pub(super) fn input(&mut self, step: Step) -> Input {
+    pub(crate) fn input(&mut self, step: Step) -> Input {
         let before = self.0;
         let awake = before.after(MS(step.passes));
         let slept = MS(step.sleeps);

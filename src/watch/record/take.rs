@@ -1,5 +1,7 @@
 //! A reply into the record, and what is new by it.
 
+use std::time::Duration;
+
 use super::{Ended, Presence, Record};
 use crate::session::{MetadataPath, Phase, Session, Status};
 use crate::watch::bounds::{ServerClock, When};
@@ -7,6 +9,29 @@ use crate::watch::compare;
 use crate::watch::event::EventKind;
 use crate::watch::history::Turn;
 use crate::watch::input::Exchange;
+
+/// A reply about a session, or several in a row that say the same.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::watch) struct Reply {
+    /// When the newest came.
+    pub(in crate::watch) at: Exchange,
+    /// Whether it is an element of a list.
+    pub(in crate::watch) from_list: bool,
+    /// How many, and the longest time between two; of one, that between it and the one before.
+    pub(in crate::watch) several: Option<(u64, Duration)>,
+}
+
+/// How a reply differs from the one before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Change {
+    /// Not at all.
+    #[default]
+    None,
+    /// In `proxyBytes` or `updatedAt` alone.
+    Bytes,
+    /// In anything else, or there is none before it.
+    Whole,
+}
 
 /// What a reply changed.
 #[derive(Debug, Default)]
@@ -17,23 +42,20 @@ pub(in crate::watch) struct Taken {
     pub(in crate::watch) ended: bool,
     /// Whether it lives after all.
     pub(in crate::watch) revived: bool,
-    /// Whether it says anything else than the reply before it, apart from the bytes.
-    pub(in crate::watch) differs: bool,
-    /// Whether it says another number of bytes.
-    pub(in crate::watch) bytes_differ: bool,
+    /// How it differs from the reply before it.
+    pub(in crate::watch) change: Change,
 }
 
 impl Record {
     /// Takes a reply. One that was sent before the newest we have says nothing new: `None`.
     pub(in crate::watch) fn take(
         &mut self,
-        at: Exchange,
+        reply: Reply,
         mut session: Session,
-        from_list: bool,
         clock: &ServerClock,
         owner_key: Option<&MetadataPath>,
     ) -> Option<Taken> {
-        self.replies = self.replies.saturating_add(1);
+        let Reply { at, from_list, several } = reply;
         let absent_since = match &self.presence {
             Presence::NotFound { since, .. } => Some(*since),
             Presence::Awaited | Presence::Here | Presence::Unlisted { .. } => None,
@@ -41,10 +63,12 @@ impl Record {
         if self.last.into_iter().chain(absent_since).any(|newer| at.sent.mono < newer.sent.mono) {
             return None;
         }
+        self.replies = self.replies.saturating_add(several.map_or(1, |(replies, _)| replies));
         let mut taken = Taken::default();
         let change = When::between(clock, self.last.as_ref(), &at);
         if let Some(last) = self.last {
-            self.longest_gap = self.longest_gap.max(at.received.since(last.sent));
+            let gap = several.map_or_else(|| at.received.since(last.sent), |(_, longest)| longest);
+            self.longest_gap = self.longest_gap.max(gap);
         }
         // What concerned all is told of once, for all.
         if let Some(failing) = self.failing.take().filter(|failing| !failing.fault.concerns_all()) {
@@ -81,14 +105,13 @@ impl Record {
         }
         // What a list leaves out stays as a single reply said it; equal texts are kept once.
         session.connect = session.connect.or(old.as_ref().and_then(|old| old.connect));
-        taken.bytes_differ = old.as_ref().is_none_or(|old| old.proxy_bytes != session.proxy_bytes);
         match old {
             Some(old) if old.metadata == session.metadata => {
-                taken.differs = differs(&old, &session);
-                session.metadata = old.metadata;
+                session.metadata.clone_from(&old.metadata);
+                taken.change = change_of(&old, &session);
             }
             Some(_) | None => {
-                taken.differs = true;
+                taken.change = Change::Whole;
                 self.owner = session.metadata.as_ref().and_then(|it| it.owner(owner_key));
             }
         }
@@ -192,14 +215,13 @@ impl Record {
     }
 }
 
-/// Whether two replies with the same metadata differ in what a row shows, is found or sorted by, bytes apart.
-fn differs(old: &Session, new: &Session) -> bool {
-    let times = |session: &Session| (session.created, session.started, session.ended, session.expires);
-    old.status != new.status
-        || times(old) != times(new)
-        || old.keep_alive != new.keep_alive
-        || old.region != new.region
-        || old.context != new.context
+/// How `new` differs from `old`.
+fn change_of(old: &Session, new: &Session) -> Change {
+    if old == new {
+        return Change::None;
+    }
+    let rest = Session { proxy_bytes: old.proxy_bytes, updated: old.updated, ..new.clone() };
+    if rest == *old { Change::Bytes } else { Change::Whole }
 }
 
 fn first_seen(session: &Session, at: Exchange, clock: &ServerClock) -> EventKind {

@@ -1,0 +1,113 @@
+//! What is written down.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::session::{Session, SessionId};
+use crate::text::Untrusted;
+use crate::watch::{Exchange, Input, Scope};
+
+/// An entry and its place.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Line {
+    /// Its place in the stream. Of two with the same, the later one holds: a run grows.
+    pub n: u64,
+    /// When it was newest, by our wall clock.
+    pub at: Timestamp,
+    /// The profile whose sessions it is about, where there are several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
+    /// Whether more may come under this place.
+    #[serde(skip)]
+    pub open: bool,
+    /// What happened.
+    #[serde(flatten)]
+    pub entry: Entry,
+}
+
+/// One thing that happened, or a run of replies.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Entry {
+    /// An input, as it was.
+    Input(Input),
+    /// A reply with sessions: what was not told before.
+    Reply(Reply),
+    /// Replies that said what the one before them said.
+    Run(Run),
+}
+
+/// A reply with sessions.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Reply {
+    /// When.
+    pub at: Exchange,
+    /// What was asked for.
+    pub scope: Scope,
+    /// The sessions that are otherwise than they were told, in the reply's order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changed: Vec<Told>,
+    /// The sessions that were in the list before, and are not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gone: Vec<SessionId>,
+    /// How many elements of a list were no session.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub malformed: u32,
+}
+
+/// A session in a reply.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Told {
+    /// All of it.
+    Whole(Box<Session>),
+    /// What it is but for these.
+    Bytes {
+        /// Which.
+        id: SessionId,
+        /// `proxyBytes`
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        proxy_bytes: Option<i64>,
+        /// `updatedAt`
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        updated: Option<Timestamp>,
+    },
+    /// As it was told last: it came back to the list.
+    Same(SessionId),
+}
+
+/// Replies in a row to the same question that said what the one before them said, and by which nothing happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    /// What was asked for.
+    pub scope: Scope,
+    /// The first.
+    pub first: Exchange,
+    /// The last; the first, where there was but one.
+    pub last: Exchange,
+    /// The place of what was written next after the last: the run ends before that.
+    pub before: u64,
+    /// How many.
+    pub replies: u64,
+    /// The longest time between two of them, from the sending of the one to the coming of the next.
+    pub longest_gap: Duration,
+}
+
+impl Told {
+    /// Without what its creator attached to it, and without what the contract does not know.
+    #[must_use]
+    pub fn without_metadata(mut self) -> Self {
+        if let Self::Whole(session) = &mut self {
+            session.metadata = None;
+            session.others = Vec::<(Untrusted, Untrusted)>::new();
+        }
+        self
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
+}

@@ -1,0 +1,29 @@
+//! The stream of inputs, written down and read again. Pure.
+//!
+//! ```text
+//!   Input ──► Fleet::apply ──► its Trace ──► Encoder ──► Line   one entry, or the newest state of a run
+//!                                                         │
+//!                        a recording (NDJSON), the journal (SQLite)
+//!                                                         │
+//!   Input ◄──────────────────────────── Unfold ◄──────── Tape   the lines in the order of their times
+//! ```
+//!
+//! Most replies say what the one before them said. Those are a *run*: its first and its last reply, how many there were,
+//! and the longest time between two. A reply by which anything happened, or by which the server's time is known better, is
+//! never part of one; so nothing that a verdict or an interval rests on is lost, and a fleet that takes the inputs of a
+//! tape is the fleet that was recorded.
+//!
+//! Of a list only what is new is written: the sessions that differ from what was told before, and those that left it.
+
+mod encode;
+mod entry;
+mod recording;
+mod tape;
+
+#[cfg(test)]
+mod tests;
+
+pub use encode::{Before, Encoder};
+pub use entry::{Entry, Line, Reply, Run, Told};
+pub use recording::{Damage, FORMAT, Header, Recording, Refused, Writer};
+pub use tape::{Item, Tape, Unfold};
