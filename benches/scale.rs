@@ -94,6 +94,7 @@ fn model(count: usize) -> Model {
         key_tail: "f3a9".into(),
         can_open: true,
         releaser: None,
+        version: keepwatch::config::VERSION.into(),
         demo: false,
         speed: 1,
         greeting: None,

@@ -50,6 +50,9 @@ pub struct Watch {
     /// How often to ask
     #[arg(short, long, value_name = "DURATION", default_value = "3s", value_parser = interval)]
     pub interval: Duration,
+    /// What is written down.
+    #[command(flatten)]
+    pub record: Record,
     /// How many requests that makes.
     #[command(flatten)]
     pub load: Load,
@@ -65,6 +68,17 @@ pub struct Watch {
     /// Where options come from that are not typed.
     #[command(flatten)]
     pub defaults: Defaults,
+}
+
+/// What is written down of what is watched.
+#[derive(Debug, Args)]
+pub struct Record {
+    /// Record what is watched into a new file, for `keepwatch replay` and `keepwatch explain --from`; no secret is in it
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
+    /// Leave the sessions' metadata out of what is written down
+    #[arg(long)]
+    pub no_metadata: bool,
 }
 
 /// How many requests may go out.
@@ -161,6 +175,8 @@ pub enum Command {
     Explain(Explain),
     /// Release one session: its browser ends with it
     Release(Release),
+    /// Show a recording: what its maker saw, with the same keys
+    Replay(Replay),
     /// Watch a simulated API: no key, no network
     Demo(Demo),
     /// Serve the simulated API to other programs
@@ -209,6 +225,9 @@ pub struct Events {
     /// How often to ask
     #[arg(short, long, value_name = "DURATION", default_value = "3s", value_parser = interval)]
     pub interval: Duration,
+    /// What is written down.
+    #[command(flatten)]
+    pub record: Record,
     /// How many requests that makes.
     #[command(flatten)]
     pub load: Load,
@@ -283,9 +302,29 @@ pub enum Goal {
     Running,
 }
 
+/// `keepwatch replay FILE`
+#[derive(Debug, Args)]
+pub struct Replay {
+    /// The recording
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// How many times as fast as it was, 1 to 1000
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub speed: u32,
+    /// How the screen looks.
+    #[command(flatten)]
+    pub look: Look,
+    /// Where options come from that are not typed.
+    #[command(flatten)]
+    pub defaults: Defaults,
+}
+
 /// `keepwatch explain SESSION_ID`
 #[derive(Debug, Args)]
 pub struct Explain {
+    /// Take what was observed from this recording; nothing is asked for
+    #[arg(long, value_name = "FILE")]
+    pub from: Option<PathBuf>,
     /// The session
     #[arg(value_name = "SESSION_ID")]
     pub id: String,

@@ -15,6 +15,7 @@
 
 pub mod api;
 pub mod poll;
+pub mod recorder;
 pub mod session;
 pub mod stream;
 pub mod watch;

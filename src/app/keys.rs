@@ -33,6 +33,10 @@ pub enum Action {
     Dashboard,
     /// Pause or go on polling.
     Pause,
+    /// To the event before, of a recording.
+    Previous,
+    /// To the next event of a recording.
+    Next,
     /// Poll now.
     Refresh,
     /// Release the session, after a question.
@@ -222,7 +226,13 @@ pub const BINDINGS: &[Binding] = &[
     Binding {
         keys: "p Space",
         actions: &[(letter('p'), Action::Pause), (letter(' '), Action::Pause)],
-        help: "pause polling, go on",
+        help: "pause polling, go on; play a recording",
+        hint: None,
+    },
+    Binding {
+        keys: "[ ]",
+        actions: &[(letter('['), Action::Previous), (letter(']'), Action::Next)],
+        help: "the event before, the next one of a recording",
         hint: None,
     },
     Binding {

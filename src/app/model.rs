@@ -17,6 +17,7 @@ use crate::clock::{Moment, Timestamp};
 use crate::config::{Pace, Query, Targets, Zone};
 use crate::poll::{Ask, Report};
 use crate::session::{MetadataPath, Secret, SessionId};
+use crate::stream::{self, Encoder};
 use crate::view::Theme;
 use crate::watch::cost::Rates;
 use crate::watch::{Event, Fleet, Record, Seq, Thresholds};
@@ -54,6 +55,8 @@ pub struct Settings {
     pub demo: bool,
     /// How many times as fast as real the clock runs: what is shown for a while is shown that much longer.
     pub speed: u32,
+    /// The version of keepwatch that watches, or watched.
+    pub version: String,
     /// What is said at the start, and how it is meant.
     pub greeting: Option<(Tone, String)>,
 }
@@ -99,6 +102,12 @@ pub struct Model {
     pub notice: Option<Notice>,
     /// Whether polling rests because the reader said so.
     pub paused: bool,
+    /// How far a recording is played, where one is shown instead of the API.
+    pub replay: Option<Replay>,
+    /// Why nothing is written down any more, if it should be.
+    pub unwritten: Option<String>,
+    /// Writes down what the fleet is told, where that is wanted.
+    pub(crate) encoder: Option<Encoder>,
     /// Whether metadata is hidden.
     pub hide_metadata: bool,
     /// The screen, in columns and rows.
@@ -109,6 +118,17 @@ pub struct Model {
     pub(crate) title: String,
     /// Whether the reader was told that the clocks differ.
     pub(crate) told_of_skew: bool,
+}
+
+/// How far a recording is played.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Replay {
+    /// Whether its time goes on by itself.
+    pub playing: bool,
+    /// How many of its events have happened.
+    pub event: usize,
+    /// How many there are.
+    pub events: usize,
 }
 
 /// How many sessions may run at a time, and how many do.
@@ -295,6 +315,8 @@ pub enum Message {
     Slept(Moment, Moment),
     /// The browser could not be opened.
     NotOpened(String),
+    /// Nothing more is written down, for this reason.
+    Unwritten(String),
     /// The program was suspended and goes on.
     Resumed,
 }
@@ -308,6 +330,15 @@ pub enum Effect {
     Copy(Copyable, Secret),
     /// Open this page; no secret is in it.
     Open(String),
+    /// Write this down.
+    Write(Vec<stream::Line>),
+    /// Let a recording's time go on, or stand still.
+    Play(bool),
+    /// Go to the next event of a recording, or to the one before.
+    Step {
+        /// To the next.
+        on: bool,
+    },
     /// Ring the terminal's bell.
     Ring,
     /// Set the window's title.
@@ -346,6 +377,9 @@ impl Model {
             recent: Recent::default(),
             notice: None,
             paused: false,
+            replay: None,
+            unwritten: None,
+            encoder: None,
             hide_metadata: false,
             size,
             wants: Vec::new(),
@@ -379,7 +413,9 @@ impl Model {
     #[must_use]
     pub fn late(&self, now: Moment) -> Option<Duration> {
         let age = now.since(self.fleet.health().last_good?.received);
-        (!self.paused && self.expects_replies() && age > self.late_after()).then_some(age)
+        // A recording has the replies that said nothing new as one, at the time of the last.
+        (!self.paused && self.replay.is_none() && self.expects_replies() && age > self.late_after())
+            .then_some(age)
     }
 
     /// Whether something is asked for in each interval: what does not exist is asked for more rarely.

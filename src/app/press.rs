@@ -67,6 +67,10 @@ impl Model {
         if pane == Pane::Events && !self.act_on_event(action, now) {
             return Vec::new();
         }
+        if self.replay.is_some() && Self::asks(action) {
+            self.say_recorded(now);
+            return Vec::new();
+        }
         match action {
             Action::Down | Action::Up | Action::First | Action::Last | Action::PageDown | Action::PageUp => {
                 self.travel(action, pane, now);
@@ -135,6 +139,13 @@ impl Model {
             }
             Action::Dashboard => return self.open_dashboard(now),
             Action::Release => self.question_release(pane, now),
+            Action::Pause if self.replay.is_some() => return self.toggle_play(),
+            Action::Previous | Action::Next if self.replay.is_some() => {
+                return vec![Effect::Step { on: action == Action::Next }];
+            }
+            Action::Previous | Action::Next => {
+                self.say(now, Tone::Plain, "only a recording has a next event (keepwatch replay)".into());
+            }
             Action::Pause => {
                 self.paused = !self.paused;
                 return vec![Effect::Ask(if self.paused { Ask::Pause } else { Ask::Resume })];
@@ -170,6 +181,16 @@ impl Model {
             Action::Open => {}
         }
         Vec::new()
+    }
+
+    /// Whether `action` asks the API, which a recording can not.
+    fn asks(action: Action) -> bool {
+        use Action as A;
+        matches!(action, A::CopyConnect | A::Reveal | A::Release | A::Refresh | A::Recent | A::Add)
+    }
+
+    fn say_recorded(&mut self, now: Moment) {
+        self.say(now, Tone::Bad, "this is a recording: nothing can be asked for".into());
     }
 
     /// On the events page, keys that speak of a session speak of the marked event's. Returns whether to go on.
@@ -322,9 +343,17 @@ impl Model {
                 vec![Effect::Copy(Copyable::Dashboard, Secret::new(dashboard_page(&id)))]
             }
             Some(Copyable::Evidence) => {
-                let options = evidence::Options { with_metadata: false, rates: self.settings.rates };
+                let options = evidence::Options {
+                    rates: self.settings.rates,
+                    version: &self.settings.version,
+                    with_metadata: false,
+                };
                 let text = evidence::text(&self.fleet, &id, options);
                 text.map(|text| Effect::Copy(Copyable::Evidence, Secret::new(text))).into_iter().collect()
+            }
+            Some(Copyable::Connect | Copyable::Selenium | Copyable::LiveView) if self.replay.is_some() => {
+                self.say_recorded(now);
+                Vec::new()
             }
             Some(what @ (Copyable::Connect | Copyable::Selenium | Copyable::LiveView)) => {
                 self.want(Want { id, what, show: false }, now)

@@ -10,6 +10,7 @@
 //! It awaits nothing else. What could block lives elsewhere: the writer, the clipboard and the browser on threads, big
 //! replies and names on tokio's.
 
+use std::fs::File;
 use std::io;
 
 use tokio::sync::mpsc;
@@ -19,6 +20,8 @@ use crate::api::Client;
 use crate::clock::Clock;
 use crate::config::Exit;
 use crate::poll::{Poller, Report};
+use crate::recorder::Recorder;
+use crate::stream::{Encoder, Header, Line};
 use crate::terminal::{self, Clipboard, Env, Events, Screen, TermEvent};
 use crate::view;
 
@@ -30,11 +33,18 @@ const AT_ONCE: usize = 512;
 ///
 /// # Errors
 /// The terminal refuses screen mode, or no thread can be started.
-pub async fn run(settings: Settings, client: Client, clock: Clock, env: Env) -> io::Result<Exit> {
+pub async fn run(
+    settings: Settings,
+    client: Client,
+    clock: Clock,
+    env: Env,
+    recording: Option<(File, Header)>,
+) -> io::Result<Exit> {
     let (events, mut inbox) = terminal::channel();
     let mut screen = Screen::enter("keepwatch", &events)?;
     let (targets, pace, releaser) = (settings.targets.clone(), settings.pace, settings.releaser);
     let mut model = Model::new(settings, screen.size());
+    model.encoder = recording.as_ref().map(|(_, header)| Encoder::new(None, header.no_metadata));
     let mut now = clock.now();
     let first = model.start(now);
     screen.draw(|frame| view::draw(frame, &model, now));
@@ -43,11 +53,13 @@ pub async fn run(settings: Settings, client: Client, clock: Clock, env: Env) -> 
     let (reports, mut reported) = mpsc::channel(WAITING_REPORTS);
     let poller = Poller::spawn(client, releaser, &targets, pace, clock.clone(), reports);
     let clipboard = clipboard(&env, &screen, &events)?;
-    let mut hands = Hands { screen, poller, clipboard, env, events, exit: None };
+    let recorder = recording.map(|(file, header)| recorder(file, header, &events)).transpose()?;
+    let mut hands = Hands { screen, poller: Some(poller), clipboard, env, events, recorder, exit: None };
     hands.perform(first);
     loop {
         if let Some(exit) = hands.exit {
-            hands.screen.leave();
+            hands.perform(model.finish());
+            hands.leave();
             return Ok(exit);
         }
         // A terminal that is still busy with the last frame says when it is not: WriterReady brings us here again.
@@ -87,18 +99,41 @@ enum Arrival {
 }
 
 /// What effects are done with.
-struct Hands {
+pub(super) struct Hands {
     screen: Screen,
-    poller: Poller,
+    /// None where a recording is shown.
+    poller: Option<Poller>,
     clipboard: Clipboard,
     env: Env,
     events: Events,
+    recorder: Option<Recorder>,
     exit: Option<Exit>,
 }
 
 impl Hands {
+    /// Those that ask nothing and write nothing down.
+    pub(super) fn without_poller(screen: Screen, env: Env, events: Events) -> io::Result<Self> {
+        let clipboard = clipboard(&env, &screen, &events)?;
+        Ok(Self { screen, poller: None, clipboard, env, events, recorder: None, exit: None })
+    }
+
+    /// How to end, if that was asked for.
+    pub(super) fn exit(&self) -> Option<Exit> {
+        self.exit
+    }
+
+    /// Gives the terminal back, and then waits for what is written down.
+    pub(super) fn leave(self) {
+        self.screen.leave();
+    }
+
+    /// Draws a frame, if the terminal takes one.
+    pub(super) fn draw(&mut self, picture: impl FnOnce(&mut ratatui::Frame<'_>)) {
+        self.screen.draw(picture);
+    }
+
     /// What the terminal says, as the model's message; what only the screen needs is done here.
-    fn take(&mut self, event: TermEvent) -> Option<Message> {
+    pub(super) fn take(&mut self, event: TermEvent) -> Option<Message> {
         match event {
             TermEvent::Key(key) => Some(Message::Key(key)),
             TermEvent::Paste(text) => Some(Message::Paste(text)),
@@ -118,13 +153,20 @@ impl Hands {
                 Some(Message::Copied(copied.what, outcome))
             }
             TermEvent::Opened(outcome) => outcome.err().map(Message::NotOpened),
+            TermEvent::Unwritten(why) => Some(Message::Unwritten(why)),
         }
     }
 
-    fn perform(&mut self, effects: Vec<Effect>) {
+    pub(super) fn perform(&mut self, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
-                Effect::Ask(ask) => self.poller.ask(ask),
+                Effect::Ask(ask) => {
+                    if let Some(poller) = &self.poller {
+                        poller.ask(ask);
+                    }
+                }
+                Effect::Write(lines) => self.write(lines),
+                Effect::Play(_) | Effect::Step { .. } => {} // of a recording alone
                 Effect::Copy(what, text) => self.clipboard.copy(what.name().to_owned(), text),
                 Effect::Open(page) => terminal::open(&page, &self.env, &self.events),
                 Effect::Ring => self.screen.ring(),
@@ -138,6 +180,23 @@ impl Hands {
             }
         }
     }
+}
+
+impl Hands {
+    fn write(&mut self, lines: Vec<Line>) {
+        if let Some(recorder) = &mut self.recorder
+            && !recorder.write(lines)
+        {
+            self.recorder = None;
+            let why = "nothing more is recorded: the disk is too slow, or full".to_owned();
+            terminal::tell(&self.events, TermEvent::Unwritten(why));
+        }
+    }
+}
+
+fn recorder(file: File, header: Header, events: &Events) -> io::Result<Recorder> {
+    let events = events.clone();
+    Recorder::start(file, header, move |why| terminal::tell(&events, TermEvent::Unwritten(why)))
 }
 
 fn clipboard(env: &Env, screen: &Screen, events: &Events) -> io::Result<Clipboard> {

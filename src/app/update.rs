@@ -10,6 +10,7 @@ use crate::clock::Moment;
 use crate::config::Targets;
 use crate::poll::{Ask, Report, Request};
 use crate::session::{ConnectUrls, Fault, Phase, Secret, SessionId};
+use crate::stream;
 use crate::text;
 use crate::view;
 use crate::watch::{EventKind, Input, Left};
@@ -26,14 +27,16 @@ const SKEW: i64 = 30;
 impl Model {
     /// What is asked for at the start, before anything is seen.
     pub fn start(&mut self, now: Moment) -> Vec<Effect> {
+        let mut effects = Vec::new();
         if let Targets::Ids(ids) = &self.settings.targets {
-            self.fleet.apply(Input::Asked { at: now, ids: ids.clone() });
+            effects = self.observe(Input::Asked { at: now, ids: ids.clone() });
         }
         self.arrange();
         if let Some((tone, greeting)) = self.settings.greeting.take() {
             self.say(now, tone, greeting);
         }
-        self.retitle().into_iter().collect()
+        effects.extend(self.retitle());
+        effects
     }
 
     /// Takes one message.
@@ -60,6 +63,11 @@ impl Model {
             }
             Message::NotOpened(why) => {
                 self.say(now, Tone::Bad, format!("no browser could be opened: {why}"));
+                Vec::new()
+            }
+            Message::Unwritten(why) => {
+                self.say(now, Tone::Bad, why.clone());
+                self.unwritten = Some(why);
                 Vec::new()
             }
             Message::Slept(from, to) => {
@@ -224,7 +232,7 @@ impl Model {
 
     /// Tells the fleet, and the reader of what it is flagged for by that.
     pub(super) fn observe(&mut self, input: Input) -> Vec<Effect> {
-        let events = self.fleet.apply(input);
+        let (events, lines) = stream::apply(self.encoder.as_mut(), &mut self.fleet, input);
         if !self.rows.are_of(&self.fleet, self.sort) {
             self.arrange();
         }
@@ -233,7 +241,14 @@ impl Model {
                 .iter()
                 .filter(|event| !self.muted.silences(event))
                 .any(|event| matches!(event.kind, EventKind::Flagged(_)));
-        rings.then_some(Effect::Ring).into_iter().chain(self.retitle()).collect()
+        let written = (!lines.is_empty()).then_some(Effect::Write(lines));
+        rings.then_some(Effect::Ring).into_iter().chain(written).chain(self.retitle()).collect()
+    }
+
+    /// What is left to be done at the end.
+    pub fn finish(&mut self) -> Vec<Effect> {
+        let lines = self.encoder.as_mut().map(|encoder| encoder.finish(&self.fleet)).unwrap_or_default();
+        (!lines.is_empty()).then_some(Effect::Write(lines)).into_iter().collect()
     }
 
     /// What a fresh ask brought for one of the reader's wants.

@@ -8,7 +8,7 @@ use super::{failed, script};
 use crate::api::{Client, Releaser, key_tail};
 use crate::app::{Settings, Tone};
 use crate::clock::Clock;
-use crate::config::{DemoConfig, Endpoint, Exit, Refusal, Targets};
+use crate::config::{DemoConfig, Endpoint, Exit, Refusal, Targets, VERSION};
 use crate::session::Secret;
 use crate::simulator::{Options, Simulator};
 use crate::terminal::{self, Env};
@@ -43,9 +43,10 @@ pub async fn demo(config: DemoConfig, warnings: &[String], env: Env) -> Result<E
         key_tail: key_tail(&key),
         can_open: terminal::can_open(&env),
         releaser: Releaser::unless(config.screen.read_only),
+        version: VERSION.into(),
         demo: true,
         speed: config.speed,
         greeting: Some(warning(warnings).unwrap_or((Tone::Plain, greeting))),
     };
-    screen(settings, Client::new(endpoint, key), clock, env).await
+    screen(settings, Client::new(endpoint, key), clock, env, None).await
 }

@@ -6,6 +6,7 @@
 
 pub mod json;
 
+use std::fs::File;
 use std::io::{IsTerminal as _, stdout};
 use std::pin::pin;
 
@@ -16,11 +17,14 @@ use tokio::sync::oneshot;
 use super::follow::{Follow, Heard, Watching};
 use super::get::sentence_of;
 use super::is_read;
+use super::recording::{self, Made};
 use crate::api::Client;
 use crate::clock::{Clock, Zone};
 use crate::config::{EventsConfig, Exit, Form, Refusal, Targets};
 use crate::session::{Phase, SessionId, Status};
+use crate::stream::Header;
 use crate::text;
+use crate::watch::cost::Rates;
 use crate::watch::verdict::{Sure, Verdict};
 use crate::watch::{Event, EventKind, Fleet};
 
@@ -33,8 +37,17 @@ const SHORT_ID: usize = 8;
 /// The API refuses the key before anything came, or standard output can not be written.
 pub async fn events(config: EventsConfig) -> Result<Exit, Refusal> {
     let watching = Watching { targets: config.targets, pace: config.pace, thresholds: config.thresholds };
-    stream(Client::new(config.source.endpoint, config.source.key), Clock::system(), watching, config.form)
-        .await
+    let clock = Clock::system();
+    let made = Made {
+        started: clock.now().wall,
+        thresholds: watching.thresholds.clone(),
+        owner_key: None,
+        rates: Rates::default(),
+        host: (!config.source.endpoint.is_public()).then(|| config.source.endpoint.host()),
+    };
+    let recording = config.record.as_ref().map(|record| recording::begin(record, made)).transpose()?;
+    let client = Client::new(config.source.endpoint, config.source.key);
+    stream(client, clock, watching, config.form, recording).await
 }
 
 /// The same with a given client and clock: the demo's are its own.
@@ -43,13 +56,14 @@ pub(super) async fn stream(
     clock: Clock,
     watching: Watching,
     form: Form,
+    recording: Option<(File, Header)>,
 ) -> Result<Exit, Refusal> {
     let named = match &watching.targets {
         Targets::Ids(ids) => ids.clone(),
         Targets::All | Targets::Only(_) => Vec::new(),
     };
     let to_terminal = stdout().is_terminal();
-    let mut follow = Follow::start(client, clock, watching)?;
+    let mut follow = Follow::start(client, clock, watching, recording)?;
     let mut gone = pin!(reader_gone());
     loop {
         let heard = tokio::select! {

@@ -4,27 +4,58 @@
 //! that was seen once.
 
 use super::get::{exit_of, sentence};
-use super::{complain, print};
+use std::path::Path;
+
+use super::{complain, print, recording};
 use crate::api::Client;
 use crate::app::Observed;
 use crate::clock::Clock;
-use crate::config::{Exit, ExplainConfig, Refusal};
+use crate::config::{Exit, ExplainConfig, ExplainFrom, Refusal, Source};
 use crate::poll::{Report, Request, perform};
+use crate::session::SessionId;
+use crate::stream::Recording;
 use crate::text;
-use crate::watch::{Fleet, Input, Thresholds, evidence};
+use crate::watch::evidence::{self, Options};
+use crate::watch::{Fleet, Input, Thresholds};
 
 /// Prints the evidence. A session that is not there has some, too: that, when, and the API's request id.
 ///
 /// # Errors
 /// Standard output can not be written.
 pub async fn explain(config: ExplainConfig) -> Result<Exit, Refusal> {
-    let (client, clock) = (Client::new(config.source.endpoint, config.source.key), Clock::system());
+    let ExplainConfig { id, options, from, ascii } = config;
+    match from {
+        ExplainFrom::Recording(path) => recorded(&path, &id, options, ascii),
+        ExplainFrom::Api(source) => asked(source, id, options, ascii).await,
+    }
+}
+
+/// The evidence as the maker of a recording would have got it at its end.
+fn recorded(path: &Path, id: &SessionId, options: Options<'_>, ascii: bool) -> Result<Exit, Refusal> {
+    let recording = recording::read(path)?;
+    recording::complain_of_damage(&recording);
+    let Recording { header, tape, .. } = recording;
+    let mut fleet = Fleet::new(header.thresholds).with_owner_key(header.owner_key);
+    for input in tape.inputs() {
+        fleet.apply(input);
+    }
+    let options = Options { version: &header.version, rates: header.rates, ..options };
+    let Some(text) = evidence::text(&fleet, id, options) else {
+        complain(&format!("{}: the recording has no such session", id.line()));
+        return Ok(Exit::NoSuchSession);
+    };
+    print(&if ascii { text::to_ascii(&text) } else { text })?;
+    Ok(Exit::Fine)
+}
+
+async fn asked(source: Source, id: SessionId, options: Options<'_>, ascii: bool) -> Result<Exit, Refusal> {
+    let (client, clock) = (Client::new(source.endpoint, source.key), Clock::system());
     let mut fleet = Fleet::new(Thresholds::default());
-    fleet.apply(Input::Asked { at: clock.now(), ids: vec![config.id.clone()] });
-    let report = ask(&client, &clock, Request::Session(config.id.clone())).await;
+    fleet.apply(Input::Asked { at: clock.now(), ids: vec![id.clone()] });
+    let report = ask(&client, &clock, Request::Session(id.clone())).await;
     let mut exit = Exit::Fine;
     if let Err(fault) = &report.outcome {
-        complain(&sentence(&config.id, fault));
+        complain(&sentence(&id, fault));
         exit = exit_of(fault);
         if !fault.is_absence() {
             return Ok(exit);
@@ -38,8 +69,8 @@ pub async fn explain(config: ExplainConfig) -> Result<Exit, Refusal> {
             take(&mut fleet, report);
         }
     }
-    let text = evidence::text(&fleet, &config.id, config.options).unwrap_or_default();
-    print(&if config.ascii { text::to_ascii(&text) } else { text })?;
+    let text = evidence::text(&fleet, &id, options).unwrap_or_default();
+    print(&if ascii { text::to_ascii(&text) } else { text })?;
     Ok(exit)
 }
 

@@ -10,17 +10,21 @@
 //! time alone, and for the moment that the command itself waits for. Who does not ask for the next holds up the poller
 //! in the end, and the intervals in which things happened become as wide as that.
 
+use std::fs::File;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 
 use super::interruption::Interruption;
+use super::{complain, failed};
 use crate::api::Client;
 use crate::app::Observed;
 use crate::clock::{Clock, Moment};
 use crate::config::{Exit, Pace, Refusal, Targets};
 use crate::poll::{Ask, Poller, Report};
+use crate::recorder::Recorder;
 use crate::session::{Fault, SessionId};
+use crate::stream::{self, Encoder, Header, Line};
 use crate::watch::{Event, Exchange, Fleet, Input, Thresholds};
 
 /// How many reports may wait.
@@ -43,6 +47,7 @@ pub(super) struct Follow {
     poller: Poller,
     reported: mpsc::Receiver<Report>,
     interruption: Interruption,
+    recording: Option<(Encoder, Recorder)>,
 }
 
 /// What came.
@@ -70,16 +75,39 @@ impl Follow {
     ///
     /// # Errors
     /// Signals can not be heard.
-    pub(super) fn start(client: Client, clock: Clock, watching: Watching) -> Result<Self, Refusal> {
+    pub(super) fn start(
+        client: Client,
+        clock: Clock,
+        watching: Watching,
+        recording: Option<(File, Header)>,
+    ) -> Result<Self, Refusal> {
         let interruption = Interruption::new()?;
-        let mut fleet = Fleet::new(watching.thresholds);
+        let fleet = Fleet::new(watching.thresholds);
         let now = clock.now();
-        if let Targets::Ids(ids) = &watching.targets {
-            fleet.apply(Input::Asked { at: now, ids: ids.clone() });
-        }
+        let recording = recording.map(begin).transpose()?;
         let (reports, reported) = mpsc::channel(WAITING_REPORTS);
         let poller = Poller::spawn(client, None, &watching.targets, watching.pace, clock.clone(), reports);
-        Ok(Self { fleet, clock, now, poller, reported, interruption })
+        let mut follow = Self { fleet, clock, now, poller, reported, interruption, recording };
+        if let Targets::Ids(ids) = &watching.targets {
+            follow.apply(Input::Asked { at: now, ids: ids.clone() });
+        }
+        Ok(follow)
+    }
+
+    fn apply(&mut self, input: Input) -> Vec<Event> {
+        let encoder = self.recording.as_mut().map(|(encoder, _)| encoder);
+        let (events, lines) = stream::apply(encoder, &mut self.fleet, input);
+        self.write(lines);
+        events
+    }
+
+    fn write(&mut self, lines: Vec<Line>) {
+        if !lines.is_empty()
+            && let Some((_, recorder)) = &mut self.recording
+            && !recorder.write(lines)
+        {
+            self.recording = None;
+        }
     }
 
     /// What time it was when the newest thing was heard.
@@ -109,7 +137,7 @@ impl Follow {
             let mut told = Told::default();
             if self.now.slept_since(before) {
                 self.poller.ask(Ask::Afresh);
-                told.events = self.fleet.apply(Input::Slept { from: before, to: self.now });
+                told.events = self.apply(Input::Slept { from: before, to: self.now });
             }
             let input = match report {
                 Some(report) => Observed::from(report).input,
@@ -120,7 +148,7 @@ impl Follow {
             }
             let is_reply = input.as_ref().is_some_and(|input| !matches!(input, Input::TimePassed { .. }));
             if let Some(input) = input {
-                told.events.extend(self.fleet.apply(input));
+                told.events.extend(self.apply(input));
             }
             if is_reply || !told.events.is_empty() {
                 return Heard::Told(told);
@@ -137,4 +165,18 @@ impl Follow {
         let failing = health.failing.as_ref().filter(|_| health.last_good.is_none())?;
         Some(&failing.fault).filter(|fault| fault.is_refusal())
     }
+}
+
+/// What was recorded is whole once nothing follows any more.
+impl Drop for Follow {
+    fn drop(&mut self) {
+        let lines = self.recording.as_mut().map(|(encoder, _)| encoder.finish(&self.fleet));
+        self.write(lines.unwrap_or_default());
+    }
+}
+
+fn begin((file, header): (File, Header)) -> Result<(Encoder, Recorder), Refusal> {
+    let encoder = Encoder::new(None, header.no_metadata);
+    let recorder = Recorder::start(file, header, |why| complain(&why));
+    Ok((encoder, recorder.map_err(|error| failed(&format!("nothing can be recorded: {error}")))?))
 }

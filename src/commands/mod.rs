@@ -8,7 +8,9 @@ pub mod explain;
 mod follow;
 pub mod get;
 mod interruption;
+mod recording;
 pub mod release;
+pub mod replay;
 pub mod simulate;
 pub mod wait;
 pub mod watch;
@@ -25,11 +27,12 @@ use crate::terminal::Env;
 /// # Errors
 /// One sentence, and the exit code that goes with it.
 pub async fn perform(config: Config, warnings: &[String], env: Env) -> Result<Exit, Refusal> {
-    if !matches!(config, Config::Watch(_) | Config::Demo(_)) {
+    if !matches!(config, Config::Watch(_) | Config::Demo(_) | Config::Replay(_)) {
         warnings.iter().for_each(|warning| complain(warning));
     }
     match config {
         Config::Watch(config) => watch::watch(config, warnings, env).await,
+        Config::Replay(config) => replay::replay(config, warnings, env).await,
         Config::Demo(config) => demo::demo(config, warnings, env).await,
         Config::Get(config) => get::get(config).await,
         Config::Events(config) => events::events(config).await,

@@ -32,7 +32,8 @@ pub async fn wait(config: WaitConfig) -> Result<Exit, Refusal> {
         pace: config.pace,
         thresholds: Thresholds::none(),
     };
-    let mut follow = Follow::start(Client::new(config.source.endpoint, config.source.key), clock, watching)?;
+    let mut follow =
+        Follow::start(Client::new(config.source.endpoint, config.source.key), clock, watching, None)?;
     let deadline = config.timeout.map(|timeout| follow.now().boot.saturating_add(timeout));
     let mut tally = Tally::new(config.ids, config.goal, config.any, config.exit_status, config.grace);
     loop {

@@ -42,6 +42,8 @@ pub use source::Source;
 pub enum Config {
     /// `keepwatch [SESSION_ID]...`
     Watch(WatchConfig),
+    /// `keepwatch replay`
+    Replay(ReplayConfig),
     /// `keepwatch demo`
     Demo(DemoConfig),
     /// `keepwatch get`
@@ -75,6 +77,8 @@ pub struct WatchConfig {
     pub sources: Vec<Source>,
     /// How the screen is to be.
     pub screen: ScreenConfig,
+    /// Whether and where it is recorded.
+    pub record: Option<RecordConfig>,
 }
 
 /// How the screen is to be, whatever it shows.
@@ -89,6 +93,30 @@ pub struct ScreenConfig {
     /// Whether nothing can be released.
     pub read_only: bool,
     /// Where the metadata says whose a session is.
+    pub owner_key: Option<MetadataPath>,
+    /// Times in which zone.
+    pub zone: Zone,
+    /// Colours and glyphs.
+    pub look: Look,
+}
+
+/// What is written down of what is watched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordConfig {
+    /// A new file.
+    pub path: PathBuf,
+    /// Whether metadata is left out.
+    pub no_metadata: bool,
+}
+
+/// Which recording to show, and how.
+#[derive(Debug)]
+pub struct ReplayConfig {
+    /// The file.
+    pub path: PathBuf,
+    /// How many times as fast as it was.
+    pub speed: u32,
+    /// Where the metadata says whose a session is, if not where its maker said.
     pub owner_key: Option<MetadataPath>,
     /// Times in which zone.
     pub zone: Zone,
@@ -137,6 +165,8 @@ pub struct EventsConfig {
     pub thresholds: Thresholds,
     /// Where, and with which key.
     pub source: Source,
+    /// Whether and where it is recorded.
+    pub record: Option<RecordConfig>,
     /// How they are printed.
     pub form: Form,
 }
@@ -184,11 +214,20 @@ pub struct ExplainConfig {
     /// Which session.
     pub id: SessionId,
     /// What is told of it.
-    pub options: evidence::Options,
-    /// Where, and with which key.
-    pub source: Source,
+    pub options: evidence::Options<'static>,
+    /// From where it is learned.
+    pub from: ExplainFrom,
     /// ASCII only.
     pub ascii: bool,
+}
+
+/// From where a session is learned.
+#[derive(Debug)]
+pub enum ExplainFrom {
+    /// The API.
+    Api(Source),
+    /// A recording.
+    Recording(PathBuf),
 }
 
 /// What to release.
@@ -220,6 +259,9 @@ pub struct SimulateConfig {
     /// How long a release takes to show, if not as long as the scenario says.
     pub release_delay: Option<Duration>,
 }
+
+/// The version of this keepwatch.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// What is watched.
 #[derive(Clone, Debug, PartialEq, Eq)]

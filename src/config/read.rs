@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use super::source::{Around, one_profile};
 use super::{
-    Config, DemoConfig, Environment, EventsConfig, ExplainConfig, File, Form, GetConfig, Look, Pace, Query,
-    Refusal, ReleaseConfig, ScreenConfig, SimulateConfig, Targets, WaitConfig, WatchConfig, Zone, narrowing,
-    nearest, usage,
+    Config, DemoConfig, Environment, EventsConfig, ExplainConfig, ExplainFrom, File, Form, GetConfig, Look,
+    Pace, Query, RecordConfig, Refusal, ReleaseConfig, ReplayConfig, ScreenConfig, SimulateConfig, Targets,
+    VERSION, WaitConfig, WatchConfig, Zone, narrowing, nearest, usage,
 };
 use crate::cli::{
-    self, Color, Command, Completions, Demo, Events, Explain, Format, Get, Load, Release, Simulate, Typed,
-    Wait, Watch,
+    self, Color, Command, Completions, Demo, Events, Explain, Format, Get, Load, Release, Replay, Simulate,
+    Typed, Wait, Watch,
 };
 use crate::session::{MetadataPath, SessionId};
 use crate::text;
@@ -58,6 +58,7 @@ impl Config {
             Command::Wait(wait) => wait_config(&wait, &around).map(Self::Wait),
             Command::Release(release) => release_config(release, &around).map(Self::Release),
             Command::Explain(explain) => explain_config(&explain, &around).map(Self::Explain),
+            Command::Replay(replay) => replay_config(replay, env).map(Self::Replay),
             Command::Demo(demo) => demo_config(demo, env).map(Self::Demo),
             Command::Simulate(simulate) => Ok(Self::Simulate(simulate_config(simulate))),
             Command::Config => Ok(Self::DefaultFile),
@@ -86,6 +87,7 @@ fn watch_config(watch: &Watch, verbatim: bool, around: &Around<'_>) -> Result<Wa
         screen: screen(&watch.screen, &watch.look, around.env)?,
         pace: pace(watch.interval, &watch.load),
         sources: around.sources(&watch.api)?,
+        record: record(&watch.record),
     })
 }
 
@@ -106,6 +108,7 @@ fn events_config(events: &Events, around: &Around<'_>) -> Result<EventsConfig, R
         targets: targets(&events.ids, true)?,
         pace: pace(events.interval, &events.load),
         thresholds: thresholds(&events.attention),
+        record: record(&events.record),
         source: around.source(&events.api)?,
         form: match events.format {
             Format::Json => Form::Json,
@@ -148,9 +151,22 @@ fn explain_config(explain: &Explain, around: &Around<'_>) -> Result<ExplainConfi
     let rates = rates(&explain.rates);
     Ok(ExplainConfig {
         id: SessionId::parse(&explain.id).map_err(usage)?,
-        options: evidence::Options { with_metadata: explain.with_metadata, rates },
-        source: around.source(&explain.api)?,
+        options: evidence::Options { with_metadata: explain.with_metadata, rates, version: VERSION },
+        from: match &explain.from {
+            Some(path) => ExplainFrom::Recording(path.clone()),
+            None => ExplainFrom::Api(around.source(&explain.api)?),
+        },
         ascii: explain.ascii || !has_utf8(around.env),
+    })
+}
+
+fn replay_config(replay: Replay, env: &Environment) -> Result<ReplayConfig, Refusal> {
+    Ok(ReplayConfig {
+        path: replay.file,
+        speed: replay.speed,
+        owner_key: owner_key(&replay.look)?,
+        zone: zone(replay.look.utc),
+        look: look(&replay.look, env),
     })
 }
 
@@ -230,16 +246,25 @@ fn zone(utc: bool) -> Zone {
 
 fn screen(screen: &cli::Screen, look: &cli::Look, env: &Environment) -> Result<ScreenConfig, Refusal> {
     let zone = zone(look.utc);
-    let owner_key = look.owner_key.as_deref().map(MetadataPath::parse).transpose();
     Ok(ScreenConfig {
         thresholds: thresholds(&screen.attention),
         rates: rates(&screen.rates),
         bell: screen.bell,
         read_only: screen.read_only || is_read_only(env),
-        owner_key: owner_key.map_err(|sentence| usage(format!("--owner-key: {sentence}")))?,
+        owner_key: owner_key(look)?,
         zone,
         look: self::look(look, env),
     })
+}
+
+fn owner_key(look: &cli::Look) -> Result<Option<MetadataPath>, Refusal> {
+    let owner_key = look.owner_key.as_deref().map(MetadataPath::parse).transpose();
+    owner_key.map_err(|sentence| usage(format!("--owner-key: {sentence}")))
+}
+
+fn record(record: &cli::Record) -> Option<RecordConfig> {
+    let path = record.record.clone()?;
+    Some(RecordConfig { path, no_metadata: record.no_metadata })
 }
 
 fn rates(rates: &cli::Rates) -> Rates {

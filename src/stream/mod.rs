@@ -23,7 +23,18 @@ mod tape;
 #[cfg(test)]
 mod tests;
 
+use crate::watch::{Event, Fleet, Input};
+
 pub use encode::{Before, Encoder};
 pub use entry::{Entry, Line, Reply, Run, Told};
 pub use recording::{Damage, FORMAT, Header, Recording, Refused, Writer};
 pub use tape::{Item, Tape, Unfold};
+
+/// Lets `fleet` take `input`. Returns what happened, and what there is to write of it.
+pub fn apply(encoder: Option<&mut Encoder>, fleet: &mut Fleet, input: Input) -> (Vec<Event>, Vec<Line>) {
+    let Some(encoder) = encoder else { return (fleet.apply(input), Vec::new()) };
+    let before = Before::of(&input);
+    let events = fleet.apply(input);
+    let lines = encoder.take(before, fleet, &events);
+    (events, lines)
+}

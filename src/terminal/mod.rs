@@ -58,6 +58,8 @@ pub enum TermEvent {
     Copied(Copied),
     /// How opening the browser went.
     Opened(Result<(), String>),
+    /// What is written down can not be, for this reason.
+    Unwritten(String),
 }
 
 /// Where events go in. Cloned by everything that reports.

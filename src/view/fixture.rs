@@ -64,6 +64,7 @@ pub(super) fn blank(targets: Targets) -> Model {
         key_tail: "f3a9".into(),
         can_open: true,
         releaser: Releaser::unless(false),
+        version: "0.1.0".into(),
         demo: false,
         speed: 1,
         greeting: None,

@@ -9,7 +9,7 @@ use ratatui::layout::Rect;
 use ratatui::text::Span;
 
 use super::ink::{self, Text, span};
-use crate::app::{Counts, Model, Slots};
+use crate::app::{Counts, Model, Replay, Slots};
 use crate::clock::Moment;
 use crate::session::{FaultKind, Status};
 use crate::text;
@@ -184,8 +184,18 @@ fn right(model: &Model, now: Moment, kept: impl Fn(Part) -> bool) -> Text {
             parts.push(vec![span(text, if full { theme.alarm() } else { theme.faint() })]);
         }
     }
+    if let Some(Replay { playing, event, events }) = model.replay {
+        let state = if playing { "playing" } else { "at rest" };
+        parts.push(vec![span(format!("REPLAY {state} {event}/{events}"), theme.resting())]);
+        let at = settings.zone.time(model.server_time(now));
+        parts.push(vec![span(at, theme.strong())]);
+        return ink::spaced(parts);
+    }
     if model.paused {
         parts.push(vec![span("PAUSED", theme.resting())]);
+    }
+    if model.unwritten.is_some() {
+        parts.push(vec![span("not recording", theme.alarm())]);
     }
     if let Some(age) = late(model, now) {
         let mut loud = vec![span(format!("no data for {}", text::span(age)), theme.alarm())];

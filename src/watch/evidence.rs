@@ -30,22 +30,30 @@ use sheet::{Sheet, time};
 const MOST_METADATA: usize = 200;
 
 /// What the evidence is to hold.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Options {
+#[derive(Clone, Copy, Debug)]
+pub struct Options<'v> {
+    /// Of which version of keepwatch it is: of the one that watched.
+    pub version: &'v str,
     /// The session's metadata too. What looks like a secret in it is masked.
     pub with_metadata: bool,
     /// What things cost.
     pub rates: Rates,
 }
 
+impl Default for Options<'_> {
+    fn default() -> Self {
+        Self { version: env!("CARGO_PKG_VERSION"), with_metadata: false, rates: Rates::default() }
+    }
+}
+
 /// The evidence; `None` of a session that is not on record.
 #[must_use]
-pub fn text(fleet: &Fleet, id: &SessionId, options: Options) -> Option<String> {
+pub fn text(fleet: &Fleet, id: &SessionId, options: Options<'_>) -> Option<String> {
     let record = fleet.get(id)?;
     let verdict = fleet.verdict(id);
     let as_of = fleet.latest().map(|latest| fleet.clock().at(latest));
     let mut sheet = Sheet::default();
-    sheet.line(&format!("keepwatch {}: evidence for session {}", env!("CARGO_PKG_VERSION"), id.line()));
+    sheet.line(&format!("keepwatch {}: evidence for session {}", options.version, id.line()));
     sheet.line(&preamble(fleet, as_of));
     sheet.heading("");
     sheet.line(&headline(fleet, record, verdict.as_ref(), as_of));

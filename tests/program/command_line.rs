@@ -21,13 +21,13 @@ keep_alive = true
 ends = { at = "-9m", status = "COMPLETED" }
 "#;
 
-struct Run {
-    code: i32,
-    out: String,
-    err: String,
+pub(crate) struct Run {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
-fn run_with(args: &[&str], env: &[(&str, &str)], input: &str) -> Run {
+pub(crate) fn run_with(args: &[&str], env: &[(&str, &str)], input: &str) -> Run {
     let mut child = Command::new(PROGRAM)
         .args(args)
         .env_clear()

@@ -20,6 +20,7 @@ mod incidents;
 mod picture;
 mod piped;
 mod release;
+mod replay;
 mod scenarios;
 mod screen;
 mod sdk;

@@ -79,6 +79,7 @@ async fn model() -> (Model, Moment) {
         key_tail: "f3a9".into(),
         can_open: true,
         releaser: Releaser::unless(true),
+        version: "0.1.0".into(),
         demo: true,
         speed: 1,
         greeting: None,

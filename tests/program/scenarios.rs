@@ -11,7 +11,10 @@ use keepwatch::clock::{Clock, Moment, Zone};
 use keepwatch::config::{Endpoint, Pace, Targets};
 use keepwatch::poll::{Ask, Poller, Report};
 use keepwatch::session::{Secret, SessionId};
-use keepwatch::simulator::{Expect, NO_VERDICT, Options, Script, Simulator};
+use keepwatch::simulator::{self, Expect, NO_VERDICT, Script};
+use keepwatch::stream::{self, Encoder, FORMAT, Header, Line, Recording, Writer};
+use keepwatch::watch::cost::Rates;
+use keepwatch::watch::evidence::{self, Options};
 use keepwatch::watch::{Event, EventKind, Fleet, Input, Thresholds};
 use tokio::sync::mpsc;
 
@@ -115,6 +118,8 @@ struct Watcher {
     clock: Clock,
     start: Moment,
     fleet: Fleet,
+    encoder: Encoder,
+    lines: Vec<Line>,
     events: Vec<Event>,
     /// How many fresh connect URLs were asked for.
     copies: usize,
@@ -124,7 +129,9 @@ impl Watcher {
     async fn watch(name: &str, script: Script) {
         let longest = script.expect.iter().map(|expect| expect.within.0).max().unwrap();
         let clock = Clock::scaled(if longest > LONG { TOP_SPEED } else { SPEED });
-        let simulator = Simulator::start(clock.clone(), script.clone(), Options::default()).unwrap();
+        let simulator =
+            simulator::Simulator::start(clock.clone(), script.clone(), simulator::Options::default())
+                .unwrap();
         let base = simulator.base_url().parse().unwrap();
         let client = Client::new(Endpoint { base }, Secret::new("bb_test_scenario_f3a9".into()));
         let (reports, mut reported) = mpsc::channel::<Report>(16);
@@ -133,6 +140,8 @@ impl Watcher {
             script,
             start: clock.now(),
             fleet: Fleet::new(Thresholds::default()),
+            encoder: Encoder::default(),
+            lines: Vec::new(),
             events: Vec::new(),
             copies: 0,
             clock: clock.clone(),
@@ -159,10 +168,43 @@ impl Watcher {
         let urls: BTreeSet<String> =
             simulator.connect_urls().iter().map(|url| url.expose().to_owned()).collect();
         assert_eq!(urls.len(), watcher.copies, "each reply had a connect URL of its own");
+        assert!(urls.iter().all(|url| !watcher.lines.iter().any(|line| format!("{line:?}").contains(url))));
+        watcher.replays();
     }
 
     fn apply(&mut self, input: Option<Input>) {
-        self.events.extend(input.into_iter().flat_map(|input| self.fleet.apply(input)));
+        if let Some(input) = input {
+            let (events, lines) = stream::apply(Some(&mut self.encoder), &mut self.fleet, input);
+            self.events.extend(events);
+            self.lines.extend(lines);
+        }
+    }
+
+    /// What was recorded gives the same evidence of every session, byte for byte.
+    fn replays(&mut self) {
+        let header = Header {
+            format: FORMAT,
+            version: "9.9.9".into(),
+            started: self.start.wall,
+            thresholds: Thresholds::default(),
+            owner_key: None,
+            rates: Rates::default(),
+            host: None,
+            no_metadata: false,
+        };
+        self.lines.extend(self.encoder.finish(&self.fleet));
+        let mut file = Vec::new();
+        Writer::new(&mut file, &header).unwrap().write(&self.lines).unwrap();
+        let recording = Recording::read(&mut file.as_slice()).unwrap();
+        assert_eq!(recording.damage, None);
+        let mut again = Fleet::new(recording.header.thresholds.clone());
+        recording.tape.inputs().for_each(|input| drop(again.apply(input)));
+        for record in self.fleet.records() {
+            let version = &recording.header.version;
+            let of = |fleet| evidence::text(fleet, &record.id, Options { version, ..Options::default() });
+            assert_eq!(of(&again), of(&self.fleet), "{}", self.scenario);
+        }
+        assert_eq!(again.len(), self.fleet.len());
     }
 
     /// Copies what the scenario wants copied, once for each reply that came.

@@ -51,6 +51,7 @@ fn settings(targets: Targets) -> Settings {
         key_tail: "…f3a9".into(),
         can_open: true,
         releaser: Releaser::unless(false),
+        version: "0.1.0".into(),
         demo: false,
         speed: 1,
         greeting: None,

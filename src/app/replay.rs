@@ -1,0 +1,212 @@
+//! A recording on the screen: the same fleet, the same model, the same frames; only the inputs come from a file, and the
+//! time is theirs.
+//!
+//! ```text
+//!   terminal ── TermEvent ──┐
+//!   the tape ── Input ──────┤──► Model ──► Effect ──► done here
+//!   the clock ── while it ──┘
+//!                plays
+//! ```
+
+use std::io;
+use std::time::Duration;
+
+use super::flags::KnownFlags;
+use super::model::{Effect, Model, Replay, Settings, Tone};
+use super::run::Hands;
+use crate::clock::{Clock, Moment, Timestamp};
+use crate::config::Exit;
+use crate::stream::{Tape, Unfold};
+use crate::terminal::{self, Env, Screen};
+use crate::view;
+use crate::watch::{Fleet, Input};
+
+/// Shows `tape` until the reader quits or a signal ends it. It stands at its first event until it is played.
+///
+/// # Errors
+/// The terminal refuses screen mode, or no thread can be started.
+pub async fn replay(settings: Settings, tape: Tape, clock: Clock, env: Env) -> io::Result<Exit> {
+    let (events, mut inbox) = terminal::channel();
+    let screen = Screen::enter("keepwatch", &events)?;
+    let mut model = Model::new(settings, screen.size());
+    let mut player = Player::new(tape, &model);
+    let mut hands = Hands::without_poller(screen, env, events)?;
+    player.step(true, &mut model);
+    let now = player.now;
+    hands.perform(model.begin_replay(now));
+    loop {
+        if let Some(exit) = hands.exit() {
+            hands.leave();
+            return Ok(exit);
+        }
+        let now = player.now;
+        hands.draw(|frame| view::draw(frame, &model, now));
+        let wake = player.wake(&model);
+        let event = tokio::select! {
+            event = inbox.recv() => event,
+            () = clock.sleep_until(wake.unwrap_or_default()), if wake.is_some() => None,
+        };
+        player.pass(clock.now(), &mut model);
+        let effects = match event.and_then(|event| hands.take(event)) {
+            Some(message) => model.update(message, player.now),
+            None => Vec::new(),
+        };
+        for effect in effects {
+            match effect {
+                Effect::Play(plays) => player.play(plays, clock.now(), &mut model),
+                Effect::Step { on } => {
+                    player.play(false, clock.now(), &mut model);
+                    player.step(on, &mut model);
+                }
+                other => hands.perform(vec![other]),
+            }
+        }
+        let effects = model.expire(player.now);
+        hands.perform(effects);
+    }
+}
+
+/// Where a tape stands.
+struct Player {
+    tape: Tape,
+    unfold: Unfold,
+    /// The next step.
+    next: usize,
+    /// Behind which steps something has happened, in order.
+    marks: Vec<usize>,
+    now: Moment,
+    /// Since when it plays: our clock, and the recording's.
+    since: Option<(Moment, Moment)>,
+}
+
+impl Player {
+    /// At the beginning of `tape`, whose events are those that a fleet like the model's would tell of.
+    fn new(tape: Tape, model: &Model) -> Self {
+        let mut fleet = model.empty_fleet();
+        let mut unfold = Unfold::default();
+        let mut marks = Vec::new();
+        for (place, (_, item)) in tape.iter().enumerate() {
+            let happened = unfold.take(item).is_some_and(|input| !fleet.apply(input).is_empty());
+            if happened {
+                marks.push(place.saturating_add(1));
+            }
+        }
+        let now = tape.get(0).map_or_else(nothing, |(at, _)| at);
+        Self { tape, unfold: Unfold::default(), next: 0, marks, now, since: None }
+    }
+
+    /// Applies the next step, at its time.
+    fn take(&mut self, model: &mut Model) {
+        let Some((at, item)) = self.tape.get(self.next) else { return };
+        self.next = self.next.saturating_add(1);
+        if let Some(input) = self.unfold.take(item) {
+            model.replay_input(input);
+        }
+        if at.boot >= self.now.boot {
+            self.now = at;
+        }
+    }
+
+    /// To the next event, or to the one before.
+    fn step(&mut self, on: bool, model: &mut Model) {
+        let passed = self.marks.partition_point(|mark| *mark <= self.next);
+        let to = match on {
+            true => self.marks.get(passed).copied().unwrap_or(self.tape.len()),
+            false => match passed.checked_sub(2) {
+                Some(before) => self.marks.get(before).copied().unwrap_or(0),
+                None => self.marks.first().copied().unwrap_or(0),
+            },
+        };
+        if to < self.next {
+            model.forget_all();
+            (self.unfold, self.next) = (Unfold::default(), 0);
+            self.now = self.tape.get(0).map_or(self.now, |(at, _)| at);
+        }
+        while self.next < to {
+            self.take(model);
+        }
+        self.tell(model);
+    }
+
+    fn play(&mut self, plays: bool, clock: Moment, model: &mut Model) {
+        let at_end = self.next >= self.tape.len();
+        self.since = (plays && !at_end).then_some((clock, self.now));
+        if plays && at_end {
+            model.say(self.now, Tone::Plain, "the recording ends here; [ goes back".into());
+        }
+        self.tell(model);
+    }
+
+    /// Our clock has come to `clock`: what has happened until then, while it plays.
+    fn pass(&mut self, clock: Moment, model: &mut Model) {
+        let Some((since, from)) = self.since else { return };
+        let to = from.after(clock.since(since));
+        while self.tape.get(self.next).is_some_and(|(at, _)| at.boot <= to.boot) {
+            self.take(model);
+        }
+        if self.next >= self.tape.len() {
+            self.since = None;
+            model.say(self.now, Tone::Plain, "the recording ends here; [ goes back".into());
+        } else {
+            self.now = to;
+        }
+        self.tell(model);
+    }
+
+    /// When the picture will next differ, by our monotonic clock, if it plays.
+    fn wake(&self, model: &Model) -> Option<Duration> {
+        let (since, from) = self.since?;
+        let next = self.tape.get(self.next).map(|(at, _)| at.boot.saturating_sub(from.boot));
+        let change = model.next_change(self.now).map(|at| {
+            self.now.boot.saturating_sub(from.boot).saturating_add(at.saturating_sub(self.now.mono))
+        });
+        let wait = next.into_iter().chain(change).min()?;
+        Some(since.mono.saturating_add(wait))
+    }
+
+    fn tell(&self, model: &mut Model) {
+        let event = self.marks.partition_point(|mark| *mark <= self.next);
+        model.replay = Some(Replay { playing: self.since.is_some(), event, events: self.marks.len() });
+    }
+}
+
+/// The time of a recording of nothing.
+fn nothing() -> Moment {
+    Moment { wall: Timestamp::UNIX_EPOCH, mono: Duration::ZERO, boot: Duration::ZERO }
+}
+
+impl Model {
+    /// A fleet that has seen nothing, with this model's settings.
+    pub(super) fn empty_fleet(&self) -> Fleet {
+        Fleet::new(self.settings.thresholds.clone()).with_owner_key(self.settings.owner_key.clone())
+    }
+
+    /// Takes an input of a recording. It rings no bell: what happened, happened then.
+    pub(super) fn replay_input(&mut self, input: Input) {
+        self.fleet.apply(input);
+        if !self.rows.are_of(&self.fleet, self.sort) {
+            self.arrange();
+        }
+    }
+
+    /// Has seen nothing; what the reader wished for stays.
+    pub(super) fn forget_all(&mut self) {
+        self.fleet = self.empty_fleet();
+        self.known = KnownFlags::default();
+        (self.read_until, self.anchor) = (0, None);
+        self.arrange();
+    }
+
+    fn begin_replay(&mut self, now: Moment) -> Vec<Effect> {
+        self.arrange();
+        if let Some((tone, greeting)) = self.settings.greeting.take() {
+            self.say(now, tone, greeting);
+        }
+        self.retitle().into_iter().collect()
+    }
+
+    /// Lets the time of a recording go on, or stand still.
+    pub(super) fn toggle_play(&self) -> Vec<Effect> {
+        self.replay.map(|replay| Effect::Play(!replay.playing)).into_iter().collect()
+    }
+}

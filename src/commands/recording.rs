@@ -1,0 +1,56 @@
+//! Recordings as files: one that is begun, one that is read.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
+
+use super::{complain, failed, usage};
+use crate::clock::Timestamp;
+use crate::config::{RecordConfig, Refusal, VERSION};
+use crate::recorder;
+use crate::session::MetadataPath;
+use crate::stream::{FORMAT, Header, Recording};
+use crate::text;
+use crate::watch::Thresholds;
+use crate::watch::cost::Rates;
+
+/// What a recording is made with, beside what the reader says of it.
+pub(super) struct Made {
+    pub(super) started: Timestamp,
+    pub(super) thresholds: Thresholds,
+    pub(super) owner_key: Option<MetadataPath>,
+    pub(super) rates: Rates,
+    pub(super) host: Option<String>,
+}
+
+/// A new file for a recording, and its header.
+pub(super) fn begin(config: &RecordConfig, made: Made) -> Result<(File, Header), Refusal> {
+    let file = recorder::create(&config.path).map_err(|error| {
+        let name = text::shown(&config.path.to_string_lossy(), 200);
+        let why = match error.kind() {
+            std::io::ErrorKind::AlreadyExists => {
+                "it is there already, and nothing is written over".to_owned()
+            }
+            _ => error.to_string(),
+        };
+        usage(&format!("--record: {name} can not be begun: {why}"))
+    })?;
+    let Made { started, thresholds, owner_key, rates, host } = made;
+    let (version, no_metadata) = (VERSION.to_owned(), config.no_metadata);
+    Ok((file, Header { format: FORMAT, version, started, thresholds, owner_key, rates, host, no_metadata }))
+}
+
+/// Reads a recording. What is damaged is said, and what stands before the damage is read.
+pub(super) fn read(path: &Path) -> Result<Recording, Refusal> {
+    let name = text::shown(&path.to_string_lossy(), 200);
+    let file = File::open(path).map_err(|error| failed(&format!("{name} can not be read: {error}")))?;
+    let recording = Recording::read(&mut BufReader::new(file));
+    recording.map_err(|refused| failed(&format!("{name}: {}", refused.sentence())))
+}
+
+/// Says on standard error where a recording is damaged.
+pub(super) fn complain_of_damage(recording: &Recording) {
+    if let Some(damage) = &recording.damage {
+        complain(&damage.sentence());
+    }
+}

@@ -1,0 +1,60 @@
+//! `keepwatch replay FILE`: what the maker of a recording saw.
+//!
+//! Thresholds, prices and the place of the owner are the recording's, for what was flagged and told depends on them; how
+//! the screen looks is the reader's.
+
+use super::{failed, recording};
+use crate::app::{self, Settings, Tone};
+use crate::clock::{Clock, Zone};
+use crate::config::{Exit, Pace, Refusal, ReplayConfig, Targets};
+use crate::stream::{Header, Recording};
+use crate::terminal::{self, Env};
+
+/// How often was polled, nobody knows; nothing is late in a recording.
+const PACE: Pace = Pace { interval: std::time::Duration::from_secs(3), max_rps: 4 };
+
+/// Shows the recording until the reader quits.
+///
+/// # Errors
+/// It can not be read, or the terminal refuses.
+pub async fn replay(config: ReplayConfig, warnings: &[String], env: Env) -> Result<Exit, Refusal> {
+    let recording = recording::read(&config.path)?;
+    if let Some(obstacle) = terminal::obstacle(&env) {
+        return Err(failed(&format!(
+            "no screen can be shown here: {obstacle}; `keepwatch explain --from FILE SESSION_ID` prints what a recording has of a session"
+        )));
+    }
+    let Recording { header, tape, damage } = recording;
+    let greeting = match (damage, warnings.first()) {
+        (Some(damage), _) => (Tone::Bad, damage.sentence()),
+        (None, Some(warning)) => (Tone::Bad, warning.clone()),
+        (None, None) => (Tone::Plain, greeting(&header, config.zone)),
+    };
+    let settings = Settings {
+        targets: Targets::All,
+        query: None,
+        pace: PACE,
+        thresholds: header.thresholds,
+        rates: header.rates,
+        bell: false,
+        owner_key: config.owner_key.or(header.owner_key),
+        zone: config.zone,
+        theme: config.look.into(),
+        host: header.host,
+        key_tail: String::new(),
+        can_open: terminal::can_open(&env),
+        releaser: None,
+        version: header.version,
+        demo: false,
+        speed: config.speed,
+        greeting: Some(greeting),
+    };
+    app::replay(settings, tape, Clock::scaled(config.speed), env)
+        .await
+        .map_err(|error| failed(&format!("the terminal can not be used: {error}")))
+}
+
+fn greeting(header: &Header, zone: Zone) -> String {
+    let (at, version) = (zone.date_time(header.started), crate::text::shown(&header.version, 20));
+    format!("recorded {at} by keepwatch {version}: Space plays, ] goes to the next event")
+}
