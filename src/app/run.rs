@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   terminal ── TermEvent ──┐
-//!   poller ──── Report ─────┤──► Message ──► Model::update ──► Effect ──► done here
+//!   pollers ─── Report ─────┤──► Message ──► Model::update ──► Effect ──► done here
 //!   the clock ── a text ────┘                    │
 //!                changes                         └──► one frame, if anything came and the terminal takes it
 //! ```
@@ -10,10 +10,13 @@
 //! It awaits nothing else. What could block lives elsewhere: the writer, the clipboard and the browser on threads, big
 //! replies and names on tokio's.
 
+use std::future::poll_fn;
 use std::io;
+use std::task::Poll;
 
 use tokio::sync::mpsc;
 
+use super::fleets::Origin;
 use super::model::{Effect, Message, Model, Settings};
 use crate::api::Client;
 use crate::clock::Clock;
@@ -26,24 +29,36 @@ use crate::view;
 const WAITING_REPORTS: usize = 16;
 /// How many messages are taken before the screen is drawn: a paste, a storm of resizes.
 const AT_ONCE: usize = 512;
-/// Shows the screen until the reader quits or a signal ends it.
+
+/// Shows the screen until the reader quits or a signal ends it. Each source has a client of its own, and none where there is
+/// no key.
 ///
 /// # Errors
 /// The terminal refuses screen mode, or no thread can be started.
-pub async fn run(settings: Settings, client: Client, clock: Clock, env: Env) -> io::Result<Exit> {
+pub async fn run(
+    settings: Settings,
+    sources: Vec<(Origin, Option<Client>)>,
+    clock: Clock,
+    env: Env,
+) -> io::Result<Exit> {
     let (events, mut inbox) = terminal::channel();
     let mut screen = Screen::enter("keepwatch", &events)?;
     let (targets, pace, releaser) = (settings.targets.clone(), settings.pace, settings.releaser);
-    let mut model = Model::new(settings, screen.size());
+    let (origins, clients): (Vec<_>, Vec<_>) = sources.into_iter().unzip();
+    let mut model = Model::new(settings, origins, screen.size());
     let mut now = clock.now();
     let first = model.start(now);
     screen.draw(|frame| view::draw(frame, &model, now));
 
     // Only now what takes time: the first request sets up TLS, the first copy looks for a display.
-    let (reports, mut reported) = mpsc::channel(WAITING_REPORTS);
-    let poller = Poller::spawn(client, releaser, &targets, pace, clock.clone(), reports);
+    let (mut reported, mut pollers) = (Reported::default(), Vec::new());
+    for client in clients {
+        let reports = reported.sender();
+        let poller = |client| Poller::spawn(client, releaser, &targets, pace, clock.clone(), reports);
+        pollers.push(client.map(poller));
+    }
     let clipboard = clipboard(&env, &screen, &events)?;
-    let mut hands = Hands { screen, poller, clipboard, env, events, exit: None };
+    let mut hands = Hands { screen, pollers, clipboard, env, events, exit: None };
     hands.perform(first);
     loop {
         if let Some(exit) = hands.exit {
@@ -55,7 +70,7 @@ pub async fn run(settings: Settings, client: Client, clock: Clock, env: Env) -> 
         let wake = model.next_change(now);
         let first = tokio::select! {
             Some(event) = inbox.recv() => Some(Arrival::Event(event)),
-            Some(report) = reported.recv() => Some(Arrival::Report(Box::new(report))),
+            (source, report) = reported.next() => Some(Arrival::Report(source, Box::new(report))),
             () = clock.sleep_until(wake.unwrap_or_default()), if wake.is_some() => None,
         };
         let before = std::mem::replace(&mut now, clock.now());
@@ -65,7 +80,9 @@ pub async fn run(settings: Settings, client: Client, clock: Clock, env: Env) -> 
         let mut arrival = first;
         for _ in 0..AT_ONCE {
             match arrival {
-                Some(Arrival::Report(report)) => hands.perform(model.update(Message::Report(report), now)),
+                Some(Arrival::Report(source, report)) => {
+                    hands.perform(model.update(Message::Report(source, report), now));
+                }
                 Some(Arrival::Event(event)) => {
                     if let Some(message) = hands.take(event) {
                         hands.perform(model.update(message, now));
@@ -73,9 +90,10 @@ pub async fn run(settings: Settings, client: Client, clock: Clock, env: Env) -> 
                 }
                 None => break,
             }
-            let event = inbox.try_recv().map(Arrival::Event);
-            arrival =
-                event.or_else(|_| reported.try_recv().map(|report| Arrival::Report(Box::new(report)))).ok();
+            let event = inbox.try_recv().map(Arrival::Event).ok();
+            arrival = event.or_else(|| {
+                reported.try_next().map(|(source, report)| Arrival::Report(source, Box::new(report)))
+            });
         }
         hands.perform(model.expire(now));
     }
@@ -83,13 +101,46 @@ pub async fn run(settings: Settings, client: Client, clock: Clock, env: Env) -> 
 
 enum Arrival {
     Event(TermEvent),
-    Report(Box<Report>),
+    Report(usize, Box<Report>),
+}
+
+/// What the pollers report, each through a channel of its own: one that has much to say holds up no other.
+#[derive(Default)]
+struct Reported(Vec<mpsc::Receiver<Report>>);
+
+impl Reported {
+    /// The way in for the next source's poller.
+    fn sender(&mut self) -> mpsc::Sender<Report> {
+        let (sender, receiver) = mpsc::channel(WAITING_REPORTS);
+        self.0.push(receiver);
+        sender
+    }
+
+    /// The next report, and the source it is of; never, where nothing is polled.
+    async fn next(&mut self) -> (usize, Report) {
+        poll_fn(|context| {
+            for (source, receiver) in self.0.iter_mut().enumerate() {
+                if let Poll::Ready(Some(report)) = receiver.poll_recv(context) {
+                    return Poll::Ready((source, report));
+                }
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// One that is there already.
+    fn try_next(&mut self) -> Option<(usize, Report)> {
+        let mut receivers = self.0.iter_mut().enumerate();
+        receivers.find_map(|(source, receiver)| Some((source, receiver.try_recv().ok()?)))
+    }
 }
 
 /// What effects are done with.
 struct Hands {
     screen: Screen,
-    poller: Poller,
+    /// By the source; none where there is no key.
+    pollers: Vec<Option<Poller>>,
     clipboard: Clipboard,
     env: Env,
     events: Events,
@@ -124,7 +175,14 @@ impl Hands {
     fn perform(&mut self, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
-                Effect::Ask(ask) => self.poller.ask(ask),
+                Effect::Ask(ask) => {
+                    self.pollers.iter().flatten().for_each(|poller| poller.ask(ask.clone()));
+                }
+                Effect::AskOf(source, ask) => {
+                    if let Some(Some(poller)) = self.pollers.get(source) {
+                        poller.ask(ask);
+                    }
+                }
                 Effect::Copy(what, text) => self.clipboard.copy(what.name().to_owned(), text),
                 Effect::Open(page) => terminal::open(&page, &self.env, &self.events),
                 Effect::Ring => self.screen.ring(),

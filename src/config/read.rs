@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::source::{Around, one_profile};
+use super::source::Around;
 use super::{
     Config, DemoConfig, Environment, EventsConfig, ExplainConfig, File, Form, GetConfig, Look, Pace, Query,
     Refusal, ReleaseConfig, ScreenConfig, SimulateConfig, Targets, WaitConfig, WatchConfig, Zone, narrowing,
@@ -78,7 +78,6 @@ fn gives_way(key: &str, typed: &Typed, env: &Environment) -> bool {
 
 fn watch_config(watch: &Watch, verbatim: bool, around: &Around<'_>) -> Result<WatchConfig, Refusal> {
     let targets = narrowed(targets(&watch.ids, verbatim)?, watch)?;
-    one_profile(&watch.api, None)?;
     let query = watch.query.as_deref().map(Query::parse).transpose();
     Ok(WatchConfig {
         targets,

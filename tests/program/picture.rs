@@ -75,15 +75,13 @@ async fn model() -> (Model, Moment) {
         owner_key: None,
         zone: Zone::Utc,
         theme: Theme::colored(),
-        host: None,
-        key_tail: "f3a9".into(),
         can_open: true,
         releaser: Releaser::unless(true),
         demo: true,
         speed: 1,
         greeting: None,
     };
-    let mut model = Model::new(settings, (COLUMNS, ROWS));
+    let mut model = Model::new(settings, Vec::new(), (COLUMNS, ROWS));
     let mut plan = Plan::new(&Targets::All, pace, clock.now().mono);
     model.start(clock.now());
     for _ in 0..=AT {
@@ -95,7 +93,7 @@ async fn model() -> (Model, Moment) {
             for request in due {
                 let report = ask(&client, &clock, request).await;
                 plan.answered(&report.request, Outcome::from(&report.outcome), report.received.mono, 0.0);
-                model.update(Message::Report(Box::new(report)), clock.now());
+                model.update(Message::Report(0, Box::new(report)), clock.now());
             }
         }
         clock.advance(interval);
