@@ -19,8 +19,17 @@ use crate::text;
 use crate::watch::Exchange;
 
 /// What the header can do without, the first one first.
-const DROPS: [Part; 8] =
-    [Part::Latency, Part::Key, Part::Project, Part::Name, Part::Slots, Part::Words, Part::Cause, Part::Time];
+const DROPS: [Part; 9] = [
+    Part::Latency,
+    Part::Key,
+    Part::Project,
+    Part::Name,
+    Part::Slots,
+    Part::Told,
+    Part::Words,
+    Part::Cause,
+    Part::Time,
+];
 
 /// A blank at which no line is broken.
 const KEPT: &str = "\u{a0}";
@@ -37,6 +46,8 @@ enum Part {
     Name,
     /// How many of the project's slots are taken. That none is free stays.
     Slots,
+    /// That answers are late of one of several that the banner names.
+    Told,
     /// The words of the counts; the glyphs stay.
     Words,
     /// Why answers are late, and when the next try is.
@@ -49,7 +60,12 @@ enum Part {
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment, banner: bool) {
     let inner = Rect { width: area.width.saturating_sub(2), ..ink::indent(area, 1) };
     let kept = |part: Part, drops: usize| {
-        !(banner && part == Part::Cause) && DROPS.iter().skip(drops).any(|stays| *stays == part)
+        let stays = DROPS.iter().skip(drops).any(|stays| *stays == part);
+        match part {
+            Part::Told => stays || !banner,
+            Part::Cause => stays && !banner,
+            _ => stays,
+        }
     };
     for drops in 0..=DROPS.len() {
         let (left, right) =
@@ -241,7 +257,11 @@ fn right(model: &Model, now: Moment, kept: impl Fn(Part) -> bool) -> Text {
     }
     let late: Vec<(usize, Duration)> =
         model.fleets.numbers().filter_map(|source| Some((source, late(model, source, now)?))).collect();
-    parts.push(no_data(model, &late, kept(Part::Cause), now));
+    let is_told =
+        model.fleets.are_several() && late.iter().all(|(source, _)| fault(model, *source).is_some());
+    if kept(Part::Told) || !is_told {
+        parts.push(no_data(model, &late, kept(Part::Cause), now));
+    }
     if let Some((source, good)) = newest(model, &late) {
         if kept(Part::Time) {
             let at = settings.zone.time(model.fleets.time(source, good.received));

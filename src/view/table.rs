@@ -131,7 +131,7 @@ fn place(screen: u16, id: u16, profile: Option<u16>, metadata: bool) -> Vec<(Spe
         .map(|spec| (*spec, spec.least))
         .collect();
     let mut gap = 1_u16;
-    let gaps =
+    let mut gaps =
         u16::try_from(chosen.iter().filter(|(_, width)| *width > 0).count()).unwrap_or(0).saturating_sub(1);
     let least = chosen.iter().fold(LEAD.saturating_add(gaps), |sum, (_, width)| sum.saturating_add(*width));
     let mut spare = screen.saturating_sub(RIGHT).saturating_sub(least);
@@ -163,6 +163,8 @@ fn place(screen: u16, id: u16, profile: Option<u16>, metadata: bool) -> Vec<(Spe
                     chosen.iter_mut().find(|(spec, width)| room && spec.column == column && *width == 0);
                 comes.map_or(0, |(_, width)| {
                     *width = least;
+                    // It comes before there is air, and gets its share.
+                    gaps = gaps.saturating_add(u16::from(column == Column::Profile));
                     least.saturating_add(gap)
                 })
             }
