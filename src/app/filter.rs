@@ -5,7 +5,7 @@
 //!   │       │            │          │               └─ with blanks or a colon, as one word
 //!   │       │            │          └───────────────── a value of the metadata, at its path or below it
 //!   │       │            └──────────────────────────── not
-//!   │       └───────────────────────────────────────── status, region, keep, owner, id, meta
+//!   │       └───────────────────────────────────────── status, region, keep, owner, id, meta; of several profiles, profile
 //!   └───────────────────────────────────────────────── anywhere in the row's data
 //! ```
 //!
@@ -46,6 +46,7 @@ enum Test {
     Keep(bool),
     Owner(Needle),
     Id(Needle),
+    Profile(Needle),
     Meta { path: String, value: Needle },
 }
 
@@ -55,7 +56,15 @@ impl Filter {
     /// # Errors
     /// The first mistake in it.
     pub fn parse(text: &str) -> Result<Self, Mistake> {
-        let terms = pieces(text).map(|at| term(text, at)).collect::<Result<_, _>>()?;
+        Self::parse_among(text, false)
+    }
+
+    /// The same where there may be `several` profiles: then they have a field.
+    ///
+    /// # Errors
+    /// The first mistake in it.
+    pub fn parse_among(text: &str, several: bool) -> Result<Self, Mistake> {
+        let terms = pieces(text).map(|at| term(text, at, several)).collect::<Result<_, _>>()?;
         Ok(Self { text: text.to_owned(), terms })
     }
 
@@ -74,12 +83,18 @@ impl Filter {
     /// Whether a session is to be shown.
     #[must_use]
     pub fn takes(&self, record: &Record) -> bool {
-        self.terms.iter().all(|term| term.test.holds(record) != term.negated)
+        self.takes_in(record, "")
+    }
+
+    /// The same of a session in the profile of that name.
+    #[must_use]
+    pub fn takes_in(&self, record: &Record, profile: &str) -> bool {
+        self.terms.iter().all(|term| term.test.holds(record, profile) != term.negated)
     }
 }
 
 impl Test {
-    fn holds(&self, record: &Record) -> bool {
+    fn holds(&self, record: &Record, profile: &str) -> bool {
         let session = record.session.as_ref();
         let metadata = session.and_then(|session| session.metadata.as_ref());
         let region = session.and_then(|session| session.region.as_ref());
@@ -89,6 +104,7 @@ impl Test {
             Self::Keep(keep) => session.is_some_and(|session| session.keep_alive == Some(*keep)),
             Self::Owner(word) => record.owner.as_ref().is_some_and(|owner| word.is_in(owner.raw())),
             Self::Id(word) => word.is_in(record.id.raw()),
+            Self::Profile(word) => word.is_in(profile),
             Self::Meta { path, value } => {
                 // Most rows do not have the text at all, and need not be read. (An escaped text looks otherwise.)
                 let may = |json: &str| json.contains('\\') || value.is_in(json);
@@ -97,6 +113,7 @@ impl Test {
             Self::Word(word) => {
                 let context = session.and_then(|session| session.context.as_ref());
                 word.is_in(record.id.raw())
+                    || word.is_in(profile)
                     || record.status().is_some_and(|status| word.is_in(status.raw()))
                     || region.is_some_and(|region| word.is_in(region.raw()))
                     || context.is_some_and(|context| word.is_in(context.raw()))
@@ -122,7 +139,7 @@ fn pieces(text: &str) -> impl Iterator<Item = Range<usize>> {
     })
 }
 
-fn term(text: &str, at: Range<usize>) -> Result<Term, Mistake> {
+fn term(text: &str, at: Range<usize>, several: bool) -> Result<Term, Mistake> {
     let whole = text.get(at.clone()).unwrap_or_default();
     let bare = whole.trim_start_matches('!');
     let bangs = whole.len().saturating_sub(bare.len());
@@ -142,9 +159,14 @@ fn term(text: &str, at: Range<usize>) -> Result<Term, Mistake> {
     let at_field = start..start.saturating_add(field.len());
     let path = name.strip_prefix("meta").map(|rest| rest.strip_prefix('.').unwrap_or(rest));
     let is_meta = name == "meta" || name.starts_with("meta.");
-    if !is_meta && !["status", "region", "keep", "owner", "id"].contains(&name.as_str()) {
-        let field = text::shown(field, 20);
-        return mistake(at_field, format!("no field “{field}”: status region keep owner id meta.path"));
+    let is_profile = several && name == "profile";
+    if !is_meta && !is_profile && !["status", "region", "keep", "owner", "id"].contains(&name.as_str()) {
+        let (field, first) =
+            (text::shown(field, if several { 16 } else { 20 }), if several { "profile " } else { "" });
+        return mistake(
+            at_field,
+            format!("no field “{field}”: {first}status region keep owner id meta.path"),
+        );
     }
     if name != "meta" && path.is_some_and(|path| path.split('.').any(str::is_empty)) {
         return mistake(at_field, "a path is missing, as in meta.run.id:abc".into());
@@ -157,6 +179,7 @@ fn term(text: &str, at: Range<usize>) -> Result<Term, Mistake> {
         ("region", _) => Test::Region(Needle::new(&value)),
         ("owner", _) => Test::Owner(Needle::new(&value)),
         ("id", _) => Test::Id(Needle::new(&value)),
+        ("profile", _) => Test::Profile(Needle::new(&value)),
         ("keep", _) => match value.as_str() {
             "yes" => Test::Keep(true),
             "no" => Test::Keep(false),

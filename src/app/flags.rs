@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 
+use super::fleets::{Fleets, Marks};
 use crate::session::SessionId;
-use crate::watch::{Fleet, Record, Seq};
+use crate::watch::{Record, Seq};
 
 /// How many sessions are remembered beyond those on record before the others are forgotten.
 const SPARE: usize = 1000;
@@ -12,30 +13,32 @@ const SPARE: usize = 1000;
 #[derive(Debug, Default)]
 pub struct KnownFlags {
     /// All that were raised before this.
-    all: Seq,
-    /// Of a session, all that were raised before this.
-    of: HashMap<SessionId, Seq>,
+    all: Marks,
+    /// Of a session, all that were raised before this by the source that it was of.
+    of: HashMap<SessionId, (usize, Seq)>,
 }
 
 impl KnownFlags {
-    /// Whether the session has a flag that the reader does not know of.
+    /// Whether the session, as this source has it, has a flag that the reader does not know of.
     #[must_use]
-    pub fn has_news(&self, record: &Record) -> bool {
-        let known = self.of.get(&record.id).copied().unwrap_or(0).max(self.all);
+    pub fn has_news(&self, source: usize, record: &Record) -> bool {
+        let own = self.of.get(&record.id).filter(|(of, _)| *of == source).map_or(0, |(_, seq)| *seq);
+        let known = own.max(self.all.of(source));
         record.flags.iter().any(|(_, raised)| *raised >= known)
     }
 
     /// The reader has seen the session's flags.
-    pub(super) fn read(&mut self, id: &SessionId, fleet: &Fleet) {
-        self.of.insert(id.clone(), fleet.timeline().end());
-        if self.of.len() > fleet.len().saturating_add(SPARE) {
-            self.of.retain(|id, _| fleet.get(id).is_some());
+    pub(super) fn read(&mut self, id: &SessionId, fleets: &Fleets) {
+        let source = fleets.find(id).map_or(0, |(source, _)| source);
+        self.of.insert(id.clone(), (source, fleets.source(source).fleet.timeline().end()));
+        if self.of.len() > fleets.len().saturating_add(SPARE) {
+            self.of.retain(|id, _| fleets.get(id).is_some());
         }
     }
 
     /// The reader has seen all flags.
-    pub(super) fn read_all(&mut self, fleet: &Fleet) {
-        self.all = fleet.timeline().end();
+    pub(super) fn read_all(&mut self, fleets: &Fleets) {
+        self.all = fleets.end();
         self.of.clear();
     }
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 use crossterm::event::KeyEvent;
 use tui_input::Input as Line;
 
-use super::effort::Effort;
 use super::filter::{Filter, Mistake};
 use super::flags::KnownFlags;
+use super::fleets::{Fleets, Marks, Origin, Place};
 use super::keys::Copyable;
 use super::mute::Muted;
 use super::recent::Recent;
@@ -17,10 +17,10 @@ use crate::clock::{Moment, Timestamp};
 use crate::config::{Pace, Query, Targets, Zone};
 use crate::poll::{Ask, Report};
 use crate::session::{MetadataPath, Secret, SessionId};
-use crate::stream::{self, Encoder};
+use crate::stream;
 use crate::view::Theme;
 use crate::watch::cost::Rates;
-use crate::watch::{Event, Fleet, Record, Seq, Thresholds};
+use crate::watch::{Event, Record, Thresholds};
 
 /// What does not change while the program runs.
 #[derive(Clone, Debug)]
@@ -43,10 +43,6 @@ pub struct Settings {
     pub zone: Zone,
     /// Colours and glyphs.
     pub theme: Theme,
-    /// The API's host, where it is not the public one.
-    pub host: Option<String>,
-    /// The last characters of the key.
-    pub key_tail: String,
     /// Whether a browser can be opened here; else the link is copied.
     pub can_open: bool,
     /// The right to release sessions; a read-only keepwatch has none.
@@ -64,10 +60,8 @@ pub struct Settings {
 /// The state.
 #[derive(Debug)]
 pub struct Model {
-    /// What was observed.
-    pub fleet: Fleet,
-    /// What the asking costs.
-    pub effort: Effort,
+    /// What was observed, of each source.
+    pub fleets: Fleets,
     /// What does not change.
     pub settings: Settings,
     /// The table's rows, in order.
@@ -81,9 +75,9 @@ pub struct Model {
     /// The first line of the facts in view.
     pub scroll: usize,
     /// The last event in view, where the reader scrolled back from the newest.
-    pub anchor: Option<Seq>,
+    pub anchor: Option<Place>,
     /// What had happened at the last key: what came since is new.
-    pub read_until: Seq,
+    pub read_until: Marks,
     /// Which flags the reader knows of.
     pub known: KnownFlags,
     /// Which sessions are hidden.
@@ -106,8 +100,6 @@ pub struct Model {
     pub replay: Option<Replay>,
     /// Why nothing is written down any more, if it should be.
     pub unwritten: Option<String>,
-    /// Writes down what the fleet is told, where that is wanted.
-    pub(crate) encoder: Option<Encoder>,
     /// Whether metadata is hidden.
     pub hide_metadata: bool,
     /// The screen, in columns and rows.
@@ -301,8 +293,8 @@ pub struct Want {
 /// What comes into the model.
 #[derive(Debug)]
 pub enum Message {
-    /// The poller reports.
-    Report(Box<Report>),
+    /// The poller of this source reports.
+    Report(usize, Box<Report>),
     /// A key was pressed.
     Key(KeyEvent),
     /// Text was pasted.
@@ -324,8 +316,10 @@ pub enum Message {
 /// What goes out of the model: what the loop is to do.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
-    /// Pass this to the poller.
+    /// Pass this to each poller.
     Ask(Ask),
+    /// Pass this to the poller of this source.
+    AskOf(usize, Ask),
     /// Copy this.
     Copy(Copyable, Secret),
     /// Open this page; no secret is in it.
@@ -354,12 +348,11 @@ pub enum Effect {
 }
 
 impl Model {
-    /// A model that has seen nothing, for a screen of `size`.
+    /// A model that has seen nothing of what is at these origins, for a screen of `size`.
     #[must_use]
-    pub fn new(settings: Settings, size: (u16, u16)) -> Self {
+    pub fn new(settings: Settings, origins: Vec<Origin>, size: (u16, u16)) -> Self {
         Self {
-            fleet: Fleet::new(settings.thresholds.clone()).with_owner_key(settings.owner_key.clone()),
-            effort: Effort::default(),
+            fleets: Fleets::new(origins, &settings.thresholds, settings.owner_key.as_ref()),
             settings,
             rows: Rows::default(),
             selected: None,
@@ -367,7 +360,7 @@ impl Model {
             touched: false,
             scroll: 0,
             anchor: None,
-            read_until: 0,
+            read_until: Marks::default(),
             known: KnownFlags::default(),
             muted: Muted::default(),
             flagged_only: false,
@@ -379,7 +372,6 @@ impl Model {
             paused: false,
             replay: None,
             unwritten: None,
-            encoder: None,
             hide_metadata: false,
             size,
             wants: Vec::new(),
@@ -391,37 +383,35 @@ impl Model {
     /// The record that the keys speak of.
     #[must_use]
     pub fn record(&self) -> Option<&Record> {
-        self.fleet.get(self.selected.as_ref()?)
+        self.fleets.get(self.selected.as_ref()?)
     }
 
-    /// The event that the keys speak of on the events page: the last in view.
+    /// The event that the keys speak of on the events page: the last in view. With its source.
     #[must_use]
-    pub fn marked_event(&self) -> Option<&Event> {
-        let timeline = self.fleet.timeline();
-        self.anchor
-            .and_then(|anchor| timeline.get(anchor))
-            .or_else(|| timeline.all().next_back().map(|(_, it)| it))
+    pub fn marked_event(&self) -> Option<(usize, &Event)> {
+        let anchored = self.anchor.and_then(|anchor| Some((anchor, self.fleets.event(anchor)?)));
+        anchored.or_else(|| self.fleets.newest().next()).map(|(place, event)| (place.source, event))
     }
 
-    /// What time it is at the server.
+    /// What time it is at the server; of several, at the first.
     #[must_use]
     pub fn server_time(&self, now: Moment) -> Timestamp {
-        self.fleet.clock().at(now)
+        self.fleets.time(0, now)
     }
 
-    /// How old the data is, once it is older than three intervals and nobody paused it; `None` while all is well.
+    /// How old a source's data is, once it is older than three intervals and nobody paused it; `None` while all is well.
     #[must_use]
-    pub fn late(&self, now: Moment) -> Option<Duration> {
-        let age = now.since(self.fleet.health().last_good?.received);
+    pub fn late(&self, source: usize, now: Moment) -> Option<Duration> {
+        let age = now.since(self.fleets.source(source).fleet.health().last_good?.received);
         // A recording has the replies that said nothing new as one, at the time of the last.
-        (!self.paused && self.replay.is_none() && self.expects_replies() && age > self.late_after())
-            .then_some(age)
+        let counts = !self.paused && self.replay.is_none() && self.expects_replies(source);
+        (counts && age > self.late_after()).then_some(age)
     }
 
-    /// Whether something is asked for in each interval: what does not exist is asked for more rarely.
-    pub(super) fn expects_replies(&self) -> bool {
+    /// Whether something is asked of a source in each interval: for what does not exist it is asked more rarely.
+    pub(super) fn expects_replies(&self, source: usize) -> bool {
         !self.settings.targets.lists().is_empty()
-            || self.fleet.records().any(|record| !record.is_over() && !record.is_absent())
+            || self.fleets.source(source).fleet.records().any(|it| !it.is_over() && !it.is_absent())
     }
 
     /// From which age on data is late.
@@ -429,23 +419,21 @@ impl Model {
         self.settings.pace.interval.saturating_mul(3)
     }
 
-    /// The slots of the project: how many are taken, as far as all its sessions are watched, and how many there are.
-    /// `None` where the key does not list exactly one project.
+    /// The slots of a source's project: how many are taken, as far as all its sessions are watched, and how many there
+    /// are. `None` where the key does not list exactly one project.
     #[must_use]
-    pub fn slots(&self) -> Option<Slots> {
-        let [project] = self.fleet.projects() else { return None };
-        let counts = self.rows.counts();
-        let taken = counts.running.saturating_add(counts.pending);
+    pub fn slots(&self, source: usize) -> Option<Slots> {
+        let fleet = &self.fleets.source(source).fleet;
+        let [project] = fleet.projects() else { return None };
         let all = self.settings.targets == Targets::All && self.settings.query.is_none();
-        let taken = all.then_some(taken);
-        let health = self.fleet.health();
-        let refused = health.failures.iter().rev().find_map(|failure| failure.fault.slots());
+        let taken = self.rows.living(source).map(|living| living.count).filter(|_| all);
+        let refused = fleet.health().failures.iter().rev().find_map(|failure| failure.fault.slots());
         Some(Slots { taken, all: usize::try_from(project.concurrency?).ok()?, refused })
     }
 
     /// Whether anything is still asked for: ended sessions that were named are not.
     #[must_use]
     pub fn is_polling(&self) -> bool {
-        !self.settings.targets.lists().is_empty() || self.fleet.records().any(|record| !record.is_over())
+        !self.settings.targets.lists().is_empty() || self.fleets.records().any(|(_, it)| !it.is_over())
     }
 }

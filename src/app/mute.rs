@@ -45,7 +45,7 @@ impl Model {
             return Vec::new();
         };
         let shown = id.start(8);
-        self.muted.0.retain(|id| self.fleet.get(id).is_some()); // what is forgotten is muted no more
+        self.muted.0.retain(|id| self.fleets.get(id).is_some()); // what is forgotten is muted no more
         self.muted.0.insert(id);
         self.arrange();
         self.say(now, Tone::Plain, format!("{shown} is muted; M shows it again"));

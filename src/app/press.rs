@@ -31,7 +31,7 @@ impl Model {
             self.touched = true;
             self.show_selected();
         }
-        self.read_until = self.fleet.timeline().end();
+        self.read_until = self.fleets.end();
         if key.modifiers.contains(KeyModifiers::CONTROL) {
             // What has the keyboard does not matter to these.
             match keys::action(&key) {
@@ -115,7 +115,7 @@ impl Model {
             }
             Action::Acknowledge => {
                 let count = self.rows.counts().flagged;
-                self.known.read_all(&self.fleet);
+                self.known.read_all(&self.fleets);
                 self.arrange();
                 let text = match count {
                     0 => "there is no flag to acknowledge".into(),
@@ -165,7 +165,9 @@ impl Model {
             Action::Mute => return self.mute(now),
             Action::Unmute => return self.unmute(now),
             Action::Recent => return self.ask_recent(),
-            Action::Sort => self.sort_by(Sort { by: self.sort.by.next(), reversed: false }, now),
+            Action::Sort => {
+                self.sort_by(Sort { by: self.sort.by.next(self.fleets.are_several()), reversed: false }, now)
+            }
             Action::Reverse => self.sort_by(Sort { reversed: !self.sort.reversed, ..self.sort }, now),
             Action::HideMetadata => {
                 self.hide_metadata = !self.hide_metadata;
@@ -202,8 +204,8 @@ impl Model {
             | Action::CopyMenu
             | Action::Dashboard
             | Action::Release => {
-                let marked = self.marked_event().and_then(|event| event.id.clone());
-                match marked.filter(|id| self.fleet.get(id).is_some()) {
+                let marked = self.marked_event().and_then(|(_, event)| event.id.clone());
+                match marked.filter(|id| self.fleets.get(id).is_some()) {
                     Some(id) => self.selected = Some(id),
                     None => {
                         self.say(now, Tone::Bad, "this event is not of one session".into());
@@ -235,10 +237,10 @@ impl Model {
     /// The selected session is being read: its flags are known then.
     pub(super) fn read_flags(&mut self) -> Vec<Effect> {
         let Some(id) = self.selected.clone() else { return Vec::new() };
-        if !self.record().is_some_and(|record| self.known.has_news(record)) {
+        if !self.fleets.find(&id).is_some_and(|(source, record)| self.known.has_news(source, record)) {
             return Vec::new();
         }
-        self.known.read(&id, &self.fleet);
+        self.known.read(&id, &self.fleets);
         self.arrange();
         self.retitle().into_iter().collect()
     }
@@ -267,17 +269,20 @@ impl Model {
 
     /// Scrolls events, one by one: the anchor is the last one in view, and none where that is the newest.
     fn travel_in_time(&mut self, action: Action) {
-        let (seqs, least, height) = view::events_extent(self);
-        let last = seqs.len().saturating_sub(1);
-        let place = self.anchor.and_then(|anchor| seqs.binary_search(&anchor).ok()).unwrap_or(last);
-        let place = moved(action, place, height, seqs.len()).max(least.min(last));
-        self.anchor = seqs.get(place).copied().filter(|_| place < last);
+        let (places, least, height) = view::events_extent(self);
+        let last = places.len().saturating_sub(1);
+        let place =
+            self.anchor.and_then(|anchor| places.iter().rposition(|it| *it == anchor)).unwrap_or(last);
+        let place = moved(action, place, height, places.len()).max(least.min(last));
+        self.anchor = places.get(place).copied().filter(|_| place < last);
     }
 
     /// Asks for a fresh reply, because signing keys age.
     fn want(&mut self, want: Want, now: Moment) -> Vec<Effect> {
         let what = want.what.name();
-        let status = self.fleet.get(&want.id).and_then(|record| record.status());
+        let found = self.fleets.find(&want.id);
+        let (source, status) =
+            (found.map_or(0, |(source, _)| source), found.and_then(|(_, record)| record.status()));
         if let Some(status) = status.filter(|status| status.phase() == Phase::Ended) {
             let text = format!("ended ({}): no {what}", status.shown(24));
             self.say(now, Tone::Bad, text);
@@ -296,8 +301,8 @@ impl Model {
         self.say(now, Tone::Plain, format!("fetching a fresh {what}…"));
         match asked {
             true => Vec::new(),
-            false if live => vec![Effect::Ask(Ask::LiveView(want.id))],
-            false => vec![Effect::Ask(Ask::Fresh(want.id))],
+            false if live => vec![Effect::AskOf(source, Ask::LiveView(want.id))],
+            false => vec![Effect::AskOf(source, Ask::Fresh(want.id))],
         }
     }
 
@@ -348,7 +353,7 @@ impl Model {
                     version: &self.settings.version,
                     with_metadata: false,
                 };
-                let text = evidence::text(&self.fleet, &id, options);
+                let text = evidence::text(&self.fleets.of(&id).fleet, &id, options);
                 text.map(|text| Effect::Copy(Copyable::Evidence, Secret::new(text))).into_iter().collect()
             }
             Some(Copyable::Connect | Copyable::Selenium | Copyable::LiveView) if self.replay.is_some() => {

@@ -67,14 +67,15 @@ impl Model {
     }
 
     fn release(&mut self, id: SessionId, now: Moment) -> Vec<Effect> {
-        let ended = self.fleet.get(&id).is_none_or(|record| record.phase() == Phase::Ended);
-        if ended || self.settings.releaser.is_none() {
+        let found = self.fleets.find(&id).filter(|(_, record)| record.phase() != Phase::Ended);
+        let source = found.map(|(source, _)| source);
+        let Some(source) = source.filter(|_| self.settings.releaser.is_some()) else {
             self.say(now, Tone::Bad, "the session has ended meanwhile: nothing was released".into());
             return Vec::new();
-        }
-        let mut effects = self.observe(Input::ReleaseAsked { at: now, id: id.clone() });
+        };
+        let mut effects = self.observe(source, Input::ReleaseAsked { at: now, id: id.clone() });
         self.say(now, Tone::Plain, format!("release of {} asked", id.start(8)));
-        effects.push(Effect::Ask(Ask::Release(id)));
+        effects.push(Effect::AskOf(source, Ask::Release(id)));
         effects
     }
 }

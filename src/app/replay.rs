@@ -12,23 +12,40 @@ use std::io;
 use std::time::Duration;
 
 use super::flags::KnownFlags;
+use super::fleets::{Marks, Origin};
 use super::model::{Effect, Model, Replay, Settings, Tone};
 use super::run::Hands;
 use crate::clock::{Clock, Moment, Timestamp};
 use crate::config::Exit;
 use crate::stream::{Tape, Unfold};
 use crate::terminal::{self, Env, Screen};
+use crate::text;
 use crate::view;
 use crate::watch::{Fleet, Input};
+
+/// The widest name of a profile, in columns.
+const LONGEST_NAME: usize = 24;
 
 /// Shows `tape` until the reader quits or a signal ends it. It stands at its first event until it is played.
 ///
 /// # Errors
 /// The terminal refuses screen mode, or no thread can be started.
-pub async fn replay(settings: Settings, tape: Tape, clock: Clock, env: Env) -> io::Result<Exit> {
+pub async fn replay(
+    settings: Settings,
+    tape: Tape,
+    host: Option<String>,
+    clock: Clock,
+    env: Env,
+) -> io::Result<Exit> {
     let (events, mut inbox) = terminal::channel();
     let screen = Screen::enter("keepwatch", &events)?;
-    let mut model = Model::new(settings, screen.size());
+    let host = |name: &Option<String>| Origin {
+        name: text::shown(name.as_deref().unwrap_or_default(), LONGEST_NAME),
+        host: host.clone().filter(|_| name.is_none()),
+        ..Origin::default()
+    };
+    let origins = tape.profiles().iter().map(host).collect();
+    let mut model = Model::new(settings, origins, screen.size());
     let mut player = Player::new(tape, &model);
     let mut hands = Hands::without_poller(screen, env, events)?;
     player.step(true, &mut model);
@@ -69,7 +86,8 @@ pub async fn replay(settings: Settings, tape: Tape, clock: Clock, env: Env) -> i
 /// Where a tape stands.
 struct Player {
     tape: Tape,
-    unfold: Unfold,
+    /// By the profile.
+    unfold: Vec<Unfold>,
     /// The next step.
     next: usize,
     /// Behind which steps something has happened, in order.
@@ -82,25 +100,28 @@ struct Player {
 impl Player {
     /// At the beginning of `tape`, whose events are those that a fleet like the model's would tell of.
     fn new(tape: Tape, model: &Model) -> Self {
-        let mut fleet = model.empty_fleet();
-        let mut unfold = Unfold::default();
+        let mut fleets: Vec<Fleet> = tape.profiles().iter().map(|_| model.empty_fleet()).collect();
+        let mut unfold = vec![Unfold::default(); fleets.len()];
         let mut marks = Vec::new();
         for (place, (_, item)) in tape.iter().enumerate() {
-            let happened = unfold.take(item).is_some_and(|input| !fleet.apply(input).is_empty());
+            let input = unfold.get_mut(item.profile).and_then(|unfold| unfold.take(item));
+            let fleet = fleets.get_mut(item.profile);
+            let happened = input.zip(fleet).is_some_and(|(input, fleet)| !fleet.apply(input).is_empty());
             if happened {
                 marks.push(place.saturating_add(1));
             }
         }
         let now = tape.get(0).map_or_else(nothing, |(at, _)| at);
-        Self { tape, unfold: Unfold::default(), next: 0, marks, now, since: None }
+        let unfold = vec![Unfold::default(); fleets.len()];
+        Self { tape, unfold, next: 0, marks, now, since: None }
     }
 
     /// Applies the next step, at its time.
     fn take(&mut self, model: &mut Model) {
         let Some((at, item)) = self.tape.get(self.next) else { return };
         self.next = self.next.saturating_add(1);
-        if let Some(input) = self.unfold.take(item) {
-            model.replay_input(input);
+        if let Some(input) = self.unfold.get_mut(item.profile).and_then(|unfold| unfold.take(item)) {
+            model.replay_input(item.profile, input);
         }
         if at.boot >= self.now.boot {
             self.now = at;
@@ -119,7 +140,8 @@ impl Player {
         };
         if to < self.next {
             model.forget_all();
-            (self.unfold, self.next) = (Unfold::default(), 0);
+            self.unfold.fill(Unfold::default());
+            self.next = 0;
             self.now = self.tape.get(0).map_or(self.now, |(at, _)| at);
         }
         while self.next < to {
@@ -182,18 +204,18 @@ impl Model {
     }
 
     /// Takes an input of a recording. It rings no bell: what happened, happened then.
-    pub(super) fn replay_input(&mut self, input: Input) {
-        self.fleet.apply(input);
-        if !self.rows.are_of(&self.fleet, self.sort) {
+    pub(super) fn replay_input(&mut self, source: usize, input: Input) {
+        self.fleets.apply(source, input);
+        if !self.rows.are_of(&self.fleets, self.sort) {
             self.arrange();
         }
     }
 
     /// Has seen nothing; what the reader wished for stays.
     pub(super) fn forget_all(&mut self) {
-        self.fleet = self.empty_fleet();
+        self.fleets.forget(&self.settings.thresholds, self.settings.owner_key.as_ref());
         self.known = KnownFlags::default();
-        (self.read_until, self.anchor) = (0, None);
+        (self.read_until, self.anchor) = (Marks::default(), None);
         self.arrange();
     }
 

@@ -4,11 +4,12 @@ use std::cmp::Reverse;
 
 use super::filter::Filter;
 use super::flags::KnownFlags;
+use super::fleets::Fleets;
 use super::mute::Muted;
 use crate::clock::Timestamp;
 use crate::session::{Phase, Region, SessionId, Status};
 use crate::text::Untrusted;
-use crate::watch::{Changes, Fleet, Record};
+use crate::watch::{Changes, Record};
 
 /// A column to sort by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub enum SortBy {
     Status,
     /// By the id.
     Session,
+    /// By the profile's name.
+    Profile,
     /// By whose it is.
     Owner,
     /// By the region.
@@ -31,14 +34,15 @@ pub enum SortBy {
 }
 
 impl SortBy {
-    /// The column after this one, in the order of the screen.
+    /// The column after this one, in the order of the screen. Only where there are `several` profiles is one theirs.
     #[must_use]
-    pub fn next(self) -> Self {
+    pub fn next(self, several: bool) -> Self {
         match self {
             Self::Left => Self::Proxy,
             Self::Proxy => Self::Status,
             Self::Status => Self::Session,
-            Self::Session => Self::Owner,
+            Self::Session if several => Self::Profile,
+            Self::Session | Self::Profile => Self::Owner,
             Self::Owner => Self::Region,
             Self::Region => Self::Age,
             Self::Age => Self::Left,
@@ -52,6 +56,7 @@ impl SortBy {
             Self::Left => "time left",
             Self::Status => "status",
             Self::Session => "session",
+            Self::Profile => "profile",
             Self::Owner => "owner",
             Self::Region => "region",
             Self::Age => "age",
@@ -119,38 +124,43 @@ pub struct Choice<'a> {
     pub read: Option<&'a SessionId>,
 }
 
+/// What of a source takes slots, whether shown or not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Living {
+    /// How many sessions run or are pending.
+    pub count: usize,
+    /// The one of them that expires first, and when.
+    pub next_end: Option<(Timestamp, SessionId)>,
+}
+
 /// The rows of the table, in order.
 #[derive(Clone, Debug, Default)]
 pub struct Rows {
     rows: Vec<SessionId>,
     counts: Counts,
-    /// The living session that expires first, and when.
-    next_end: Option<(Timestamp, SessionId)>,
+    /// Of each source, in their order.
+    living: Vec<Living>,
     /// What they are the rows of.
     of: Changes,
 }
 
 impl Rows {
-    /// The sessions of `fleet` that are chosen, sorted.
+    /// The sessions of `fleets` that are chosen, sorted.
     #[must_use]
-    pub fn of(fleet: &Fleet, sort: Sort, choice: &Choice<'_>) -> Self {
+    pub fn of(fleets: &Fleets, sort: Sort, choice: &Choice<'_>) -> Self {
         let mut counts = Counts::default();
-        let mut chosen: Vec<(Key<'_>, u64, &SessionId)> = Vec::with_capacity(fleet.len());
-        let mut next_end: Option<(Timestamp, &SessionId)> = None;
-        for record in fleet.records() {
+        let mut chosen: Vec<(Key<'_>, u64, &SessionId)> = Vec::with_capacity(fleets.first().fleet.len());
+        for (source, record) in fleets.records() {
+            let profile = fleets.source(source).origin.name.as_str();
             count(&mut counts, record);
-            if let Some(expires) = expiry(record)
-                && next_end.is_none_or(|(soonest, id)| (expires, &record.id) < (soonest, id))
-            {
-                next_end = Some((expires, &record.id));
-            }
             let muted = choice.muted.has(&record.id);
             counts.muted = counts.muted.saturating_add(usize::from(muted));
-            let flagged = !muted && !record.flags.is_empty() && choice.known.has_news(record);
+            let flagged = !muted && !record.flags.is_empty() && choice.known.has_news(source, record);
             counts.flagged = counts.flagged.saturating_add(usize::from(flagged));
-            let wanted = !muted && (flagged || !choice.flagged_only) && choice.filter.takes(record);
+            let wanted =
+                !muted && (flagged || !choice.flagged_only) && choice.filter.takes_in(record, profile);
             if wanted || choice.read == Some(&record.id) {
-                chosen.push((key(record, sort.by), start(&record.id), &record.id));
+                chosen.push((key(record, profile, sort.by), start(&record.id), &record.id));
             }
         }
         chosen.sort_unstable_by(|(a_key, a_start, a), (b_key, b_start, b)| {
@@ -159,14 +169,14 @@ impl Rows {
             order.then(a_start.cmp(b_start)).then_with(|| a.cmp(b))
         });
         let rows = chosen.into_iter().map(|(_, _, id)| id.clone()).collect();
-        let next_end = next_end.map(|(at, id)| (at, id.clone()));
-        Self { rows, counts, next_end, of: fleet.changes() }
+        let living = fleets.sources().map(|source| living(source.fleet.records())).collect();
+        Self { rows, counts, living, of: fleets.changes() }
     }
 
     /// Whether they would still be the same, but for the reader's wishes.
     #[must_use]
-    pub fn are_of(&self, fleet: &Fleet, sort: Sort) -> bool {
-        let Changes { sessions, bytes } = fleet.changes();
+    pub fn are_of(&self, fleets: &Fleets, sort: Sort) -> bool {
+        let Changes { sessions, bytes } = fleets.changes();
         self.of.sessions == sessions && (self.of.bytes == bytes || sort.by != SortBy::Proxy)
     }
 
@@ -199,10 +209,10 @@ impl Rows {
         self.rows.is_empty()
     }
 
-    /// The living session that expires first, and when; shown or not.
+    /// What of a source takes slots.
     #[must_use]
-    pub fn next_end(&self) -> Option<&(Timestamp, SessionId)> {
-        self.next_end.as_ref()
+    pub fn living(&self, source: usize) -> Option<&Living> {
+        self.living.get(source)
     }
 
     /// How many sessions of each status there are, shown or not.
@@ -212,10 +222,23 @@ impl Rows {
     }
 }
 
-/// When a session that takes a slot expires.
-fn expiry(record: &Record) -> Option<Timestamp> {
-    let takes_one = matches!(record.status(), Some(Status::Running | Status::Pending)) && !record.is_absent();
-    record.session.as_ref()?.expires.filter(|_| takes_one)
+fn takes_slot(record: &Record) -> bool {
+    matches!(record.status(), Some(Status::Running | Status::Pending)) && !record.is_absent()
+}
+
+/// All of a source count, even those that are shown as another source has them: they take its slots.
+fn living<'r>(records: impl Iterator<Item = &'r Record>) -> Living {
+    let (mut count, mut next_end) = (0_usize, None);
+    for record in records.filter(|record| takes_slot(record)) {
+        count = count.saturating_add(1);
+        let expires = record.session.as_ref().and_then(|session| session.expires);
+        if let Some(end) = expires.map(|expires| (expires, &record.id))
+            && next_end.is_none_or(|soonest| end < soonest)
+        {
+            next_end = Some(end);
+        }
+    }
+    Living { count, next_end: next_end.map(|(at, id)| (at, id.clone())) }
 }
 
 fn count(counts: &mut Counts, record: &Record) {
@@ -254,12 +277,13 @@ enum Key<'a> {
     Most(Reverse<Option<i64>>),
 }
 
-fn key(record: &Record, by: SortBy) -> Key<'_> {
+fn key<'a>(record: &'a Record, profile: &'a str, by: SortBy) -> Key<'a> {
     let session = record.session.as_ref();
     match by {
         SortBy::Left => left(record),
         SortBy::Status => worded(session.map(|session| session.status.raw())),
         SortBy::Session => worded(Some(record.id.raw())),
+        SortBy::Profile => worded(Some(profile)),
         SortBy::Owner => worded(record.owner.as_ref().map(Untrusted::raw)),
         SortBy::Region => worded(session.and_then(|session| session.region.as_ref()).map(Region::raw)),
         SortBy::Age => Key::Newest(Reverse(session.and_then(|session| session.started.or(session.created)))),

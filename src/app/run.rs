@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   terminal ── TermEvent ──┐
-//!   poller ──── Report ─────┤──► Message ──► Model::update ──► Effect ──► done here
+//!   pollers ─── Report ─────┤──► Message ──► Model::update ──► Effect ──► done here
 //!   the clock ── a text ────┘                    │
 //!                changes                         └──► one frame, if anything came and the terminal takes it
 //! ```
@@ -11,17 +11,20 @@
 //! replies and names on tokio's.
 
 use std::fs::File;
+use std::future::poll_fn;
 use std::io;
+use std::task::Poll;
 
 use tokio::sync::mpsc;
 
+use super::fleets::Origin;
 use super::model::{Effect, Message, Model, Settings};
 use crate::api::Client;
 use crate::clock::Clock;
 use crate::config::Exit;
 use crate::poll::{Poller, Report};
 use crate::recorder::Recorder;
-use crate::stream::{Encoder, Header, Line};
+use crate::stream::{Header, Line};
 use crate::terminal::{self, Clipboard, Env, Events, Screen, TermEvent};
 use crate::view;
 
@@ -29,13 +32,15 @@ use crate::view;
 const WAITING_REPORTS: usize = 16;
 /// How many messages are taken before the screen is drawn: a paste, a storm of resizes.
 const AT_ONCE: usize = 512;
-/// Shows the screen until the reader quits or a signal ends it.
+
+/// Shows the screen until the reader quits or a signal ends it. Each source has a client of its own, and none where there is
+/// no key.
 ///
 /// # Errors
 /// The terminal refuses screen mode, or no thread can be started.
 pub async fn run(
     settings: Settings,
-    client: Client,
+    sources: Vec<(Origin, Option<Client>)>,
     clock: Clock,
     env: Env,
     recording: Option<(File, Header)>,
@@ -43,18 +48,25 @@ pub async fn run(
     let (events, mut inbox) = terminal::channel();
     let mut screen = Screen::enter("keepwatch", &events)?;
     let (targets, pace, releaser) = (settings.targets.clone(), settings.pace, settings.releaser);
-    let mut model = Model::new(settings, screen.size());
-    model.encoder = recording.as_ref().map(|(_, header)| Encoder::new(None, header.no_metadata));
+    let (origins, clients): (Vec<_>, Vec<_>) = sources.into_iter().unzip();
+    let mut model = Model::new(settings, origins, screen.size());
+    if let Some((_, header)) = &recording {
+        model.fleets.write_down(header.no_metadata);
+    }
     let mut now = clock.now();
     let first = model.start(now);
     screen.draw(|frame| view::draw(frame, &model, now));
 
     // Only now what takes time: the first request sets up TLS, the first copy looks for a display.
-    let (reports, mut reported) = mpsc::channel(WAITING_REPORTS);
-    let poller = Poller::spawn(client, releaser, &targets, pace, clock.clone(), reports);
+    let (mut reported, mut pollers) = (Reported::default(), Vec::new());
+    for client in clients {
+        let reports = reported.sender();
+        let poller = |client| Poller::spawn(client, releaser, &targets, pace, clock.clone(), reports);
+        pollers.push(client.map(poller));
+    }
     let clipboard = clipboard(&env, &screen, &events)?;
     let recorder = recording.map(|(file, header)| recorder(file, header, &events)).transpose()?;
-    let mut hands = Hands { screen, poller: Some(poller), clipboard, env, events, recorder, exit: None };
+    let mut hands = Hands { screen, pollers, clipboard, env, events, recorder, exit: None };
     hands.perform(first);
     loop {
         if let Some(exit) = hands.exit {
@@ -67,7 +79,7 @@ pub async fn run(
         let wake = model.next_change(now);
         let first = tokio::select! {
             Some(event) = inbox.recv() => Some(Arrival::Event(event)),
-            Some(report) = reported.recv() => Some(Arrival::Report(Box::new(report))),
+            (source, report) = reported.next() => Some(Arrival::Report(source, Box::new(report))),
             () = clock.sleep_until(wake.unwrap_or_default()), if wake.is_some() => None,
         };
         let before = std::mem::replace(&mut now, clock.now());
@@ -77,7 +89,9 @@ pub async fn run(
         let mut arrival = first;
         for _ in 0..AT_ONCE {
             match arrival {
-                Some(Arrival::Report(report)) => hands.perform(model.update(Message::Report(report), now)),
+                Some(Arrival::Report(source, report)) => {
+                    hands.perform(model.update(Message::Report(source, report), now));
+                }
                 Some(Arrival::Event(event)) => {
                     if let Some(message) = hands.take(event) {
                         hands.perform(model.update(message, now));
@@ -85,9 +99,10 @@ pub async fn run(
                 }
                 None => break,
             }
-            let event = inbox.try_recv().map(Arrival::Event);
-            arrival =
-                event.or_else(|_| reported.try_recv().map(|report| Arrival::Report(Box::new(report)))).ok();
+            let event = inbox.try_recv().map(Arrival::Event).ok();
+            arrival = event.or_else(|| {
+                reported.try_next().map(|(source, report)| Arrival::Report(source, Box::new(report)))
+            });
         }
         hands.perform(model.expire(now));
     }
@@ -95,14 +110,46 @@ pub async fn run(
 
 enum Arrival {
     Event(TermEvent),
-    Report(Box<Report>),
+    Report(usize, Box<Report>),
+}
+
+/// What the pollers report, each through a channel of its own: one that has much to say holds up no other.
+#[derive(Default)]
+struct Reported(Vec<mpsc::Receiver<Report>>);
+
+impl Reported {
+    /// The way in for the next source's poller.
+    fn sender(&mut self) -> mpsc::Sender<Report> {
+        let (sender, receiver) = mpsc::channel(WAITING_REPORTS);
+        self.0.push(receiver);
+        sender
+    }
+
+    /// The next report, and the source it is of; never, where nothing is polled.
+    async fn next(&mut self) -> (usize, Report) {
+        poll_fn(|context| {
+            for (source, receiver) in self.0.iter_mut().enumerate() {
+                if let Poll::Ready(Some(report)) = receiver.poll_recv(context) {
+                    return Poll::Ready((source, report));
+                }
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// One that is there already.
+    fn try_next(&mut self) -> Option<(usize, Report)> {
+        let mut receivers = self.0.iter_mut().enumerate();
+        receivers.find_map(|(source, receiver)| Some((source, receiver.try_recv().ok()?)))
+    }
 }
 
 /// What effects are done with.
 pub(super) struct Hands {
     screen: Screen,
-    /// None where a recording is shown.
-    poller: Option<Poller>,
+    /// By the source; none where there is no key, or a recording is shown.
+    pollers: Vec<Option<Poller>>,
     clipboard: Clipboard,
     env: Env,
     events: Events,
@@ -114,7 +161,7 @@ impl Hands {
     /// Those that ask nothing and write nothing down.
     pub(super) fn without_poller(screen: Screen, env: Env, events: Events) -> io::Result<Self> {
         let clipboard = clipboard(&env, &screen, &events)?;
-        Ok(Self { screen, poller: None, clipboard, env, events, recorder: None, exit: None })
+        Ok(Self { screen, pollers: Vec::new(), clipboard, env, events, recorder: None, exit: None })
     }
 
     /// How to end, if that was asked for.
@@ -161,7 +208,10 @@ impl Hands {
         for effect in effects {
             match effect {
                 Effect::Ask(ask) => {
-                    if let Some(poller) = &self.poller {
+                    self.pollers.iter().flatten().for_each(|poller| poller.ask(ask.clone()));
+                }
+                Effect::AskOf(source, ask) => {
+                    if let Some(Some(poller)) = self.pollers.get(source) {
                         poller.ask(ask);
                     }
                 }

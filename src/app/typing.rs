@@ -76,7 +76,7 @@ impl Model {
                 Ok(id) => {
                     self.focus = Focus::Pane(back);
                     let mut effects = vec![Effect::TakePaste(false)];
-                    effects.extend(self.watch_too(id, now));
+                    effects.extend(self.watch_too(id, None, now));
                     return effects;
                 }
                 Err(why) => *wrong = Some(why),
@@ -93,12 +93,20 @@ impl Model {
         Vec::new()
     }
 
-    /// Watches a session as if it had been named at the start, and selects it.
-    pub(super) fn watch_too(&mut self, id: SessionId, now: Moment) -> Vec<Effect> {
+    /// Watches a session as if it had been named at the start, and selects it. Where it is not known which source has it,
+    /// each is asked.
+    pub(super) fn watch_too(&mut self, id: SessionId, of: Option<usize>, now: Moment) -> Vec<Effect> {
         let shown = id.start(8);
         self.muted.forget(&id);
-        let known = self.fleet.get(&id).is_some_and(|record| record.session.is_some());
-        let mut effects = self.observe(Input::Asked { at: now, ids: vec![id.clone()] });
+        let of_record = self.fleets.find(&id).filter(|(_, record)| record.session.is_some());
+        let (known, of) = (of_record.is_some(), of_record.map(|(source, _)| source).or(of));
+        let mut effects = Vec::new();
+        for source in self.fleets.numbers().filter(|source| of.is_none_or(|of| of == *source)) {
+            // Of one that is not asked no answer is awaited.
+            if self.fleets.source(source).origin.without_key.is_none() {
+                effects.extend(self.observe(source, Input::Asked { at: now, ids: vec![id.clone()] }));
+            }
+        }
         self.selected = Some(id.clone());
         (self.scroll, self.anchor) = (0, None);
         self.arrange();
@@ -109,13 +117,16 @@ impl Model {
             (false, true) => format!("asking for {shown}"),
         };
         self.say(now, Tone::Plain, text);
-        effects.push(Effect::Ask(Ask::Watch(id)));
+        effects.push(match of {
+            Some(source) => Effect::AskOf(source, Ask::Watch(id)),
+            None => Effect::Ask(Ask::Watch(id)),
+        });
         effects
     }
 
     fn read_filter(&mut self) {
         let Focus::Filter { line, mistake, .. } = &mut self.focus else { return };
-        match Filter::parse(line.value()) {
+        match Filter::parse_among(line.value(), self.fleets.are_several()) {
             Ok(filter) => (self.filter, *mistake) = (filter, None),
             Err(wrong) => *mistake = Some(wrong),
         }

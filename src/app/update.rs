@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::fleets::Source;
 use super::keys::Copyable;
 use super::model::{Effect, Focus, Message, Model, Notice, Pane, Tone, Want};
 use super::observe::Observed;
@@ -9,11 +10,10 @@ use super::rows::{Choice, Rows};
 use crate::clock::Moment;
 use crate::config::Targets;
 use crate::poll::{Ask, Report, Request};
-use crate::session::{ConnectUrls, Fault, Phase, Secret, SessionId};
-use crate::stream;
-use crate::text;
+use crate::session::{ConnectUrls, Fault, FaultKind, List, Phase, Secret, SessionId};
+use crate::text::{self, Untrusted};
 use crate::view;
-use crate::watch::{EventKind, Input, Left};
+use crate::watch::{Event, EventKind, Exchange, Input, Left, Scope};
 
 /// How long a notice stays.
 const NOTICE: Duration = Duration::from_secs(5);
@@ -28,8 +28,8 @@ impl Model {
     /// What is asked for at the start, before anything is seen.
     pub fn start(&mut self, now: Moment) -> Vec<Effect> {
         let mut effects = Vec::new();
-        if let Targets::Ids(ids) = &self.settings.targets {
-            effects = self.observe(Input::Asked { at: now, ids: ids.clone() });
+        for (source, input) in self.first_inputs(now) {
+            effects.extend(self.observe(source, input));
         }
         self.arrange();
         if let Some((tone, greeting)) = self.settings.greeting.take() {
@@ -39,10 +39,24 @@ impl Model {
         effects
     }
 
+    /// Of each source, what is known before anything is asked: which sessions will be, or why nothing will.
+    fn first_inputs(&self, now: Moment) -> Vec<(usize, Input)> {
+        let of = |source: &Source| match (&source.origin.without_key, &self.settings.targets) {
+            (Some(why), _) => {
+                let at = Exchange { sent: now, received: now, date: None };
+                let fault = FaultKind::NoKey(Untrusted::new(why.as_str())).into();
+                Some(Input::Failed { at, scope: Scope::List(List::Running), fault, next: None })
+            }
+            (None, Targets::Ids(ids)) => Some(Input::Asked { at: now, ids: ids.clone() }),
+            (None, Targets::All | Targets::Only(_)) => None,
+        };
+        self.fleets.sources().enumerate().filter_map(|(nth, source)| Some((nth, of(source)?))).collect()
+    }
+
     /// Takes one message.
     pub fn update(&mut self, message: Message, now: Moment) -> Vec<Effect> {
         match message {
-            Message::Report(report) => self.reported(*report, now),
+            Message::Report(source, report) => self.reported(source, *report, now),
             Message::Key(key) => self.pressed(key, now),
             Message::Paste(text) => {
                 self.pasted(&text);
@@ -71,7 +85,10 @@ impl Model {
                 Vec::new()
             }
             Message::Slept(from, to) => {
-                let mut effects = self.observe(Input::Slept { from, to });
+                let mut effects = Vec::new();
+                for source in self.fleets.numbers() {
+                    effects.extend(self.observe(source, Input::Slept { from, to }));
+                }
                 let then = if self.paused { "polling is still paused" } else { "asking again" };
                 self.say(now, Tone::Plain, format!("this machine slept; {then}"));
                 effects.push(Effect::Ask(Ask::Afresh));
@@ -93,10 +110,13 @@ impl Model {
         {
             self.focus = Focus::Pane(*back);
         }
-        match self.fleet.next_deadline(now) {
-            Some(wait) if wait.is_zero() => self.observe(Input::TimePassed { now }),
-            Some(_) | None => Vec::new(),
+        let mut effects = Vec::new();
+        for source in self.fleets.numbers() {
+            if self.fleets.source(source).fleet.next_deadline(now).is_some_and(|wait| wait.is_zero()) {
+                effects.extend(self.observe(source, Input::TimePassed { now }));
+            }
         }
+        effects
     }
 
     /// When the screen will next differ by itself, on the monotonic clock; `None` if it never will.
@@ -108,7 +128,7 @@ impl Model {
         let mut wait: Option<Duration> = self.notice.as_ref().map(|notice| in_boot(notice.until));
         let mut sooner =
             |candidate: Duration| wait = Some(wait.map_or(candidate, |wait| wait.min(candidate)));
-        if let Some(wait) = self.fleet.next_deadline(now) {
+        if let Some(wait) = self.fleets.next_deadline(now) {
             sooner(wait.max(Duration::from_millis(1)));
         }
         let server = self.server_time(now);
@@ -119,18 +139,21 @@ impl Model {
         if let Focus::Reveal { until, .. } = self.focus {
             sooner(in_boot(until).min(whole(1)));
         }
-        if self.late(now).is_some() || self.is_waiting(now) {
-            sooner(whole(1));
-        } else if let Some(good) = self.fleet.health().last_good
-            && !self.paused
-            && self.expects_replies()
-        {
-            let due = good.received.boot.saturating_add(self.late_after());
-            sooner(in_boot(due).max(Duration::from_millis(1)));
+        for source in self.fleets.numbers() {
+            if self.late(source, now).is_some() || self.is_waiting(source, now) {
+                sooner(whole(1));
+            } else if let Some(good) = self.fleets.source(source).fleet.health().last_good
+                && !self.paused
+                && self.expects_replies(source)
+            {
+                let due = good.received.boot.saturating_add(self.late_after());
+                sooner(in_boot(due).max(Duration::from_millis(1)));
+            }
         }
         let shown = self.rows.window(self.top, view::table_height(self)).chain(&self.selected);
-        for record in shown.filter_map(|id| self.fleet.get(id)) {
-            match record.left(self.fleet.clock(), server) {
+        for (source, record) in shown.filter_map(|id| self.fleets.find(id)) {
+            let server = self.fleets.time(source, now);
+            match record.left(self.fleets.source(source).fleet.clock(), server) {
                 Left::For(left) if left >= view::MINUTES_FROM => {
                     sooner(whole(left.as_secs().checked_rem(60).unwrap_or_default().saturating_add(1)));
                 }
@@ -146,8 +169,9 @@ impl Model {
     }
 
     /// Whether a countdown to the next try is on the screen.
-    fn is_waiting(&self, now: Moment) -> bool {
-        let next = self.fleet.health().failing.as_ref().and_then(|failing| failing.next);
+    fn is_waiting(&self, source: usize, now: Moment) -> bool {
+        let next =
+            self.fleets.source(source).fleet.health().failing.as_ref().and_then(|failing| failing.next);
         !self.paused && next.is_some_and(|next| next.boot > now.boot)
     }
 
@@ -160,7 +184,7 @@ impl Model {
     /// The rows anew, the selection kept on its session.
     pub(super) fn arrange(&mut self) {
         let before = self.selected.as_ref().and_then(|id| self.rows.place(id)).unwrap_or(0);
-        self.rows = Rows::of(&self.fleet, self.sort, &self.choice());
+        self.rows = Rows::of(&self.fleets, self.sort, &self.choice());
         if self.selected.as_ref().and_then(|id| self.rows.place(id)).is_none() {
             let nearest = before.min(self.rows.len().saturating_sub(1));
             self.select(nearest);
@@ -210,44 +234,54 @@ impl Model {
         })
     }
 
-    fn reported(&mut self, report: Report, now: Moment) -> Vec<Effect> {
+    fn reported(&mut self, source: usize, report: Report, now: Moment) -> Vec<Effect> {
         if report.request == Request::Recent {
-            self.recent_came(report);
+            self.recent_came(source, report);
             return Vec::new();
         }
-        self.effort.note(&report);
+        self.fleets.source_mut(source).effort.note(&report);
         let Observed { input, fresh, is_live_view } = Observed::from(report);
         let mut effects = Vec::new();
         if let Some(input) = input {
-            effects.extend(self.observe(input));
+            effects.extend(self.observe(source, input));
         }
         if let Some((id, outcome)) = fresh {
             for want in self.take_wants(&id, is_live_view) {
                 effects.extend(self.arrived(&want, &outcome, now));
             }
         }
-        self.tell_of_skew(now);
+        self.tell_of_skew(source, now);
         effects
     }
 
-    /// Tells the fleet, and the reader of what it is flagged for by that.
-    pub(super) fn observe(&mut self, input: Input) -> Vec<Effect> {
-        let (events, lines) = stream::apply(self.encoder.as_mut(), &mut self.fleet, input);
-        if !self.rows.are_of(&self.fleet, self.sort) {
+    /// Tells a source's fleet, and the reader of what it is flagged for by that. All that is ever told comes by here.
+    pub(super) fn observe(&mut self, source: usize, input: Input) -> Vec<Effect> {
+        let missing = match &input {
+            Input::Missing { id, .. } if self.fleets.are_several() => Some(id.clone()),
+            _ => None,
+        };
+        let (events, lines) = self.fleets.apply(source, input);
+        if !self.rows.are_of(&self.fleets, self.sort) {
             self.arrange();
         }
-        let rings = self.settings.bell
-            && events
-                .iter()
-                .filter(|event| !self.muted.silences(event))
-                .any(|event| matches!(event.kind, EventKind::Flagged(_)));
+        let heard = |event: &Event| {
+            let shown = event.id.as_ref().is_none_or(|id| self.fleets.is_of(id, source));
+            shown && !self.muted.silences(event) && matches!(event.kind, EventKind::Flagged(_))
+        };
+        let rings = self.settings.bell && events.iter().any(heard);
+        // What another has, this one need not be asked for.
+        let elsewhere = missing.filter(|id| {
+            self.fleets.find(id).is_some_and(|(of, record)| of != source && record.session.is_some())
+        });
+        let leave = elsewhere.map(|id| Effect::AskOf(source, Ask::Leave(id)));
         let written = (!lines.is_empty()).then_some(Effect::Write(lines));
-        rings.then_some(Effect::Ring).into_iter().chain(written).chain(self.retitle()).collect()
+        let effects = rings.then_some(Effect::Ring).into_iter().chain(leave).chain(written);
+        effects.chain(self.retitle()).collect()
     }
 
     /// What is left to be done at the end.
     pub fn finish(&mut self) -> Vec<Effect> {
-        let lines = self.encoder.as_mut().map(|encoder| encoder.finish(&self.fleet)).unwrap_or_default();
+        let lines = self.fleets.finish();
         (!lines.is_empty()).then_some(Effect::Write(lines)).into_iter().collect()
     }
 
@@ -273,8 +307,8 @@ impl Model {
     }
 
     /// Clocks that differ are said once.
-    fn tell_of_skew(&mut self, now: Moment) {
-        let skew = self.fleet.clock().skew();
+    fn tell_of_skew(&mut self, source: usize, now: Moment) {
+        let skew = self.fleets.source(source).fleet.clock().skew();
         if self.told_of_skew || skew.num_seconds().abs() <= SKEW {
             return;
         }
@@ -294,7 +328,7 @@ impl Model {
 
     /// A fresh reply came for what the reader wants: copy it, show it, or say why not.
     fn fetched(&mut self, want: &Want, url: Option<Secret>, now: Moment) -> Option<Effect> {
-        let status = self.fleet.get(&want.id).and_then(|record| record.status().cloned());
+        let status = self.fleets.get(&want.id).and_then(|record| record.status().cloned());
         let Some(url) = url else {
             let why = match status.filter(|status| status.phase() == Phase::Ended) {
                 Some(status) => {

@@ -6,7 +6,7 @@
 use super::watch::{screen, warning};
 use super::{failed, script};
 use crate::api::{Client, Releaser, key_tail};
-use crate::app::{Settings, Tone};
+use crate::app::{Origin, Settings, Tone};
 use crate::clock::Clock;
 use crate::config::{DemoConfig, Endpoint, Exit, Refusal, Targets, VERSION};
 use crate::session::Secret;
@@ -39,8 +39,6 @@ pub async fn demo(config: DemoConfig, warnings: &[String], env: Env) -> Result<E
         owner_key: config.screen.owner_key,
         zone: config.screen.zone,
         theme: config.screen.look.into(),
-        host: None,
-        key_tail: key_tail(&key),
         can_open: terminal::can_open(&env),
         releaser: Releaser::unless(config.screen.read_only),
         version: VERSION.into(),
@@ -48,5 +46,6 @@ pub async fn demo(config: DemoConfig, warnings: &[String], env: Env) -> Result<E
         speed: config.speed,
         greeting: Some(warning(warnings).unwrap_or((Tone::Plain, greeting))),
     };
-    screen(settings, Client::new(endpoint, key), clock, env, None).await
+    let origin = Origin { key_tail: key_tail(&key), ..Origin::default() };
+    screen(settings, vec![(origin, Some(Client::new(endpoint, key)))], clock, env, None).await
 }

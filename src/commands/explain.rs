@@ -35,12 +35,18 @@ fn recorded(path: &Path, id: &SessionId, options: Options<'_>, ascii: bool) -> R
     let recording = recording::read(path)?;
     recording::complain_of_damage(&recording);
     let Recording { header, tape, .. } = recording;
-    let mut fleet = Fleet::new(header.thresholds).with_owner_key(header.owner_key);
-    for input in tape.inputs() {
-        fleet.apply(input);
+    let fleet = || Fleet::new(header.thresholds.clone()).with_owner_key(header.owner_key.clone());
+    let mut fleets: Vec<Fleet> = tape.profiles().iter().map(|_| fleet()).collect();
+    for (profile, input) in tape.inputs() {
+        if let Some(fleet) = fleets.get_mut(profile) {
+            fleet.apply(input);
+        }
     }
     let options = Options { version: &header.version, rates: header.rates, ..options };
-    let Some(text) = evidence::text(&fleet, id, options) else {
+    // Of several profiles that were asked, the one that has it.
+    let knows = |fleet: &&Fleet| fleet.get(id).is_some_and(|record| record.session.is_some());
+    let fleet = fleets.iter().find(knows).or(fleets.first());
+    let Some(text) = fleet.and_then(|fleet| evidence::text(fleet, id, options)) else {
         complain(&format!("{}: the recording has no such session", id.line()));
         return Ok(Exit::NoSuchSession);
     };

@@ -97,7 +97,9 @@ pub(super) fn sentence_of(fault: &Fault) -> String {
 /// How the program ends that could not have a session because of this.
 pub(super) fn exit_of(fault: &Fault) -> Exit {
     match fault.kind {
-        FaultKind::KeyUnsendable | FaultKind::KeyRefused | FaultKind::Forbidden => Exit::Key,
+        FaultKind::NoKey(_) | FaultKind::KeyUnsendable | FaultKind::KeyRefused | FaultKind::Forbidden => {
+            Exit::Key
+        }
         FaultKind::NotFound | FaultKind::Gone => Exit::NoSuchSession,
         FaultKind::Timeout | FaultKind::Cut => Exit::Unreachable,
         _ if fault.is_unreached() => Exit::Unreachable,

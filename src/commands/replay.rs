@@ -40,8 +40,6 @@ pub async fn replay(config: ReplayConfig, warnings: &[String], env: Env) -> Resu
         owner_key: config.owner_key.or(header.owner_key),
         zone: config.zone,
         theme: config.look.into(),
-        host: header.host,
-        key_tail: String::new(),
         can_open: terminal::can_open(&env),
         releaser: None,
         version: header.version,
@@ -49,7 +47,7 @@ pub async fn replay(config: ReplayConfig, warnings: &[String], env: Env) -> Resu
         speed: config.speed,
         greeting: Some(greeting),
     };
-    app::replay(settings, tape, Clock::scaled(config.speed), env)
+    app::replay(settings, tape, header.host, Clock::scaled(config.speed), env)
         .await
         .map_err(|error| failed(&format!("the terminal can not be used: {error}")))
 }

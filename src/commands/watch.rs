@@ -5,28 +5,32 @@ use std::fs::File;
 use super::events::stream;
 use super::follow::Watching;
 use super::recording::{self, Made};
-use super::{complain, failed};
+use super::{complain, failed, usage};
 use crate::api::{Client, Releaser, key_tail};
-use crate::app::{self, Settings, Tone};
+use crate::app::{self, Origin, Settings, Tone};
 use crate::clock::Clock;
-use crate::config::{Exit, Form, Refusal, VERSION, WatchConfig};
+use crate::config::{Exit, Form, Query, Refusal, Source, VERSION, WatchConfig};
+use crate::session::Secret;
 use crate::stream::Header;
 use crate::terminal::{self, Env};
+use crate::text;
+
+/// The widest name of a profile, in columns; labels are cut in the config file already.
+const LONGEST_NAME: usize = 24;
 
 /// Shows the screen until the reader quits.
 ///
 /// # Errors
 /// The terminal refuses, or signals can not be heard.
-pub async fn watch(mut config: WatchConfig, warnings: &[String], env: Env) -> Result<Exit, Refusal> {
-    let Some(source) = config.sources.pop() else { return Ok(Exit::Fine) };
+pub async fn watch(config: WatchConfig, warnings: &[String], env: Env) -> Result<Exit, Refusal> {
     let clock = Clock::system();
-    let host = (!source.endpoint.is_public()).then(|| source.endpoint.host());
+    let host = |source: &Source<_>| (!source.endpoint.is_public()).then(|| source.endpoint.host());
     let made = Made {
         started: clock.now().wall,
         thresholds: config.screen.thresholds.clone(),
         owner_key: config.screen.owner_key.clone(),
         rates: config.screen.rates,
-        host: host.clone(),
+        host: config.sources.first().filter(|_| config.sources.len() == 1).and_then(host),
     };
     let recording = config.record.as_ref().map(|record| recording::begin(record, made)).transpose()?;
     let settings = Settings {
@@ -39,8 +43,6 @@ pub async fn watch(mut config: WatchConfig, warnings: &[String], env: Env) -> Re
         owner_key: config.screen.owner_key,
         zone: config.screen.zone,
         theme: config.screen.look.into(),
-        host,
-        key_tail: key_tail(&source.key),
         can_open: terminal::can_open(&env),
         releaser: Releaser::unless(config.screen.read_only),
         version: VERSION.into(),
@@ -48,8 +50,39 @@ pub async fn watch(mut config: WatchConfig, warnings: &[String], env: Env) -> Re
         speed: 1,
         greeting: warning(warnings),
     };
-    let client = Client::new(source.endpoint, source.key).narrowed(config.query);
-    screen(settings, client, clock, env, recording).await
+    let names = names(&config.sources);
+    let reached = |(source, name): (Source<_>, String)| reach(source, name, config.query.as_ref());
+    let sources = config.sources.into_iter().zip(names).map(reached).collect();
+    screen(settings, sources, clock, env, recording).await
+}
+
+/// What the profiles are called: their labels, but for those that two have; nothing where there is but one.
+fn names(sources: &[Source<Result<Secret, Refusal>>]) -> Vec<String> {
+    let label = |source: &Source<_>| source.label.clone();
+    let name = |source: &Source<_>| {
+        let name = text::shown(source.profile.as_deref().unwrap_or_default(), LONGEST_NAME);
+        let of_two =
+            |label: &String| sources.iter().filter(|it| it.label.as_ref() == Some(label)).count() > 1;
+        label(source).filter(|label| !of_two(label)).unwrap_or(name)
+    };
+    if sources.len() < 2 { vec![String::new()] } else { sources.iter().map(name).collect() }
+}
+
+/// A source as the screen says it, and what asks it.
+fn reach(
+    source: Source<Result<Secret, Refusal>>,
+    name: String,
+    query: Option<&Query>,
+) -> (Origin, Option<Client>) {
+    let host = (!source.endpoint.is_public()).then(|| source.endpoint.host());
+    let origin = Origin { name, host, ..Origin::default() };
+    match source.key {
+        Ok(key) => {
+            let origin = Origin { key_tail: key_tail(&key), ..origin };
+            (origin, Some(Client::new(source.endpoint, key).narrowed(query.cloned())))
+        }
+        Err(refusal) => (Origin { without_key: Some(refusal.sentence), ..origin }, None),
+    }
 }
 
 /// What the screen says at its start, where the config file has something that was left out.
@@ -62,7 +95,7 @@ pub(super) fn warning(warnings: &[String]) -> Option<(Tone, String)> {
 /// The screen, with what it needs. Shared with the demo, which differs in nothing else.
 pub(super) async fn screen(
     settings: Settings,
-    client: Client,
+    mut sources: Vec<(Origin, Option<Client>)>,
     clock: Clock,
     env: Env,
     recording: Option<(File, Header)>,
@@ -71,6 +104,11 @@ pub(super) async fn screen(
         if let Some((Tone::Bad, warning)) = &settings.greeting {
             complain(warning);
         }
+        let Some((_, Some(client))) = sources.pop().filter(|_| sources.is_empty()) else {
+            return Err(usage(&format!(
+                "no screen can be shown here: {obstacle}; and events are streamed of one project: give --profile once"
+            )));
+        };
         complain(&format!(
             "no screen can be shown here: {obstacle}; events are streamed as text, as by `keepwatch events --format text`"
         ));
@@ -78,7 +116,7 @@ pub(super) async fn screen(
         let form = Form::Text { zone, ascii: theme.ascii };
         return stream(client, clock, Watching { targets, pace, thresholds }, form, recording).await;
     }
-    app::run(settings, client, clock, env, recording)
+    app::run(settings, sources, clock, env, recording)
         .await
         .map_err(|error| failed(&format!("the terminal can not be used: {error}")))
 }

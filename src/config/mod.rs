@@ -24,7 +24,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use crate::clock::Zone;
-use crate::session::{List, MetadataPath, SessionId};
+use crate::session::{List, MetadataPath, Secret, SessionId};
 use crate::watch::Thresholds;
 use crate::watch::cost::Rates;
 use crate::watch::evidence;
@@ -73,8 +73,8 @@ pub struct WatchConfig {
     pub query: Option<Query>,
     /// How often.
     pub pace: Pace,
-    /// Where, and with which keys: one, as long as the screen shows one project.
-    pub sources: Vec<Source>,
+    /// Where, and with which keys; or why there is none, of one of several.
+    pub sources: Vec<Source<Result<Secret, Refusal>>>,
     /// How the screen is to be.
     pub screen: ScreenConfig,
     /// Whether and where it is recorded.

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::source::{Around, one_profile};
+use super::source::Around;
 use super::{
     Config, DemoConfig, Environment, EventsConfig, ExplainConfig, ExplainFrom, File, Form, GetConfig, Look,
     Pace, Query, RecordConfig, Refusal, ReleaseConfig, ReplayConfig, ScreenConfig, SimulateConfig, Targets,
@@ -79,7 +79,6 @@ fn gives_way(key: &str, typed: &Typed, env: &Environment) -> bool {
 
 fn watch_config(watch: &Watch, verbatim: bool, around: &Around<'_>) -> Result<WatchConfig, Refusal> {
     let targets = narrowed(targets(&watch.ids, verbatim)?, watch)?;
-    one_profile(&watch.api, None)?;
     let query = watch.query.as_deref().map(Query::parse).transpose();
     Ok(WatchConfig {
         targets,

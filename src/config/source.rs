@@ -15,7 +15,7 @@ use crate::session::Secret;
 
 /// One project's sessions: where they are asked for, and with which key.
 #[derive(Debug)]
-pub struct Source {
+pub struct Source<Key = Secret> {
     /// The profile's name, if one was chosen.
     pub profile: Option<String>,
     /// What it is called on the screen, where the profile says so; fit to be shown.
@@ -23,7 +23,7 @@ pub struct Source {
     /// Where.
     pub endpoint: Endpoint,
     /// With which key.
-    pub key: Secret,
+    pub key: Key,
 }
 
 /// What stands around the command line, for the command that was typed.
@@ -34,22 +34,36 @@ pub(super) struct Around<'a> {
 }
 
 impl Around<'_> {
-    /// The sources that `--profile` names, each once, or the one without a profile. Reads files and runs commands.
-    pub(super) fn sources(&self, api: &Api) -> Result<Vec<Source>, Refusal> {
+    /// The sources that `--profile` names, each once, or the one without a profile. Reads files and runs commands. Where one
+    /// of several has no key, the others do without it.
+    pub(super) fn sources(&self, api: &Api) -> Result<Vec<Source<Result<Secret, Refusal>>>, Refusal> {
         let names = profiles(api);
-        if names.is_empty() {
-            return Ok(vec![self.resolve(None, api)?]);
+        if let [one, other, ..] = names.as_slice() {
+            let option = api.base_url.as_ref().map(|_| "--base-url");
+            if let Some(option) = option.or(api.api_key_file.as_ref().map(|_| "--api-key-file")) {
+                return Err(usage(format!(
+                    "{option} is for one project, and the profiles {one} and {other} say each its own: leave it out, or give \
+                     --profile once"
+                )));
+            }
         }
-        names.into_iter().map(|name| self.resolve(Some(name), api)).collect()
+        let names = if names.is_empty() { vec![None] } else { names.into_iter().map(Some).collect() };
+        let sources: Vec<_> =
+            names.into_iter().map(|name| self.resolve(name, api)).collect::<Result<_, _>>()?;
+        match sources.first().map(|source| &source.key) {
+            Some(Err(refusal)) if sources.iter().all(|source| source.key.is_err()) => Err(refusal.clone()),
+            _ => Ok(sources),
+        }
     }
 
     /// The one source of a command that reaches one project.
     pub(super) fn source(&self, api: &Api) -> Result<Source, Refusal> {
         one_profile(api, self.command)?;
-        self.resolve(profiles(api).first().copied(), api)
+        let Source { profile, label, endpoint, key } = self.resolve(profiles(api).first().copied(), api)?;
+        Ok(Source { profile, label, endpoint, key: key? })
     }
 
-    fn resolve(&self, name: Option<&str>, api: &Api) -> Result<Source, Refusal> {
+    fn resolve(&self, name: Option<&str>, api: &Api) -> Result<Source<Result<Secret, Refusal>>, Refusal> {
         let profile = match name {
             Some(name) => self.file.profile(name)?.clone(),
             None => Profile::default(),
@@ -57,15 +71,15 @@ impl Around<'_> {
         let below = self.file.reach(self.command);
         let endpoint = endpoint(name, api, &profile, &below, self.env)?;
         let key = match api.api_key_file.as_deref() {
-            Some(path) => key::from_file(path)?,
-            None => key_of(profile.key.as_ref(), below.key.as_ref(), self.env)?,
+            Some(path) => key::from_file(path),
+            None => key_of(profile.key.as_ref(), below.key.as_ref(), self.env),
         };
         Ok(Source { profile: name.map(str::to_owned), label: profile.label, endpoint, key })
     }
 }
 
 /// Refuses more profiles than one.
-pub(super) fn one_profile(api: &Api, command: Option<&str>) -> Result<(), Refusal> {
+fn one_profile(api: &Api, command: Option<&str>) -> Result<(), Refusal> {
     if profiles(api).len() > 1 {
         let command = command.map(|command| format!(" {command}")).unwrap_or_default();
         return Err(usage(format!("`keepwatch{command}` reaches one project: give --profile once")));

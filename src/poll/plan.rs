@@ -171,6 +171,16 @@ impl Plan {
         }
     }
 
+    /// Asks for a session no more, which is not there. What is under way is taken as ever.
+    pub fn leave(&mut self, id: SessionId) {
+        self.added.remove(&id);
+        let request = Request::Session(id);
+        if self.targets.get(&request).is_some_and(|target| matches!(target.state, State::Waiting(_))) {
+            self.targets.remove(&request);
+        }
+        self.end(&request);
+    }
+
     fn add(&mut self, request: Request, due: Duration) -> &mut Target {
         self.targets.entry(request).or_insert(Target {
             state: State::Waiting(due),

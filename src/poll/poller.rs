@@ -41,6 +41,8 @@ pub enum Ask {
     Recent,
     /// Watch this session, too, as one that was named at the start.
     Watch(SessionId),
+    /// Ask for this session no more: it is another project's.
+    Leave(SessionId),
 }
 
 /// What came back for a request, and when.
@@ -179,6 +181,7 @@ impl Task {
             }
             Ask::Recent => self.send(Request::Recent, Duration::ZERO),
             Ask::Watch(id) => self.plan.watch(id, self.clock.now().mono),
+            Ask::Leave(id) => self.plan.leave(id),
         }
     }
 

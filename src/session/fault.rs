@@ -59,6 +59,8 @@ pub enum FaultKind {
     Redirect(Untrusted),
     /// This keepwatch only reads.
     ReadOnly,
+    /// There is no key, for this reason, and so nothing is sent.
+    NoKey(Untrusted),
     /// The key has characters that no header can carry.
     KeyUnsendable,
     /// 401
@@ -145,6 +147,7 @@ impl Fault {
                 )
             }
             FaultKind::ReadOnly => "this keepwatch is read-only: it releases nothing".into(),
+            FaultKind::NoKey(why) => format!("{}; nothing is asked", why.shown(300)),
             FaultKind::KeyUnsendable => {
                 "the key has characters that no request can carry, so nothing was sent; check BROWSERBASE_API_KEY"
                     .into()
@@ -182,6 +185,7 @@ impl Fault {
             FaultKind::Html => "HTML answer",
             FaultKind::Redirect(_) => "redirected",
             FaultKind::ReadOnly => "read-only",
+            FaultKind::NoKey(_) => "no key",
             FaultKind::KeyUnsendable => "key unusable",
             FaultKind::KeyRefused => "key refused",
             FaultKind::Quota => "quota used up",
@@ -221,6 +225,7 @@ impl Fault {
             | FaultKind::Unexpected(_)
             | FaultKind::Redirect(_)
             | FaultKind::ReadOnly
+            | FaultKind::NoKey(_)
             | FaultKind::KeyUnsendable
             | FaultKind::KeyRefused
             | FaultKind::Quota
@@ -241,7 +246,11 @@ impl Fault {
             || self.asks_for_rest()
             || matches!(
                 self.kind,
-                FaultKind::KeyUnsendable | FaultKind::KeyRefused | FaultKind::Redirect(_) | FaultKind::Html
+                FaultKind::NoKey(_)
+                    | FaultKind::KeyUnsendable
+                    | FaultKind::KeyRefused
+                    | FaultKind::Redirect(_)
+                    | FaultKind::Html
             )
     }
 
@@ -282,7 +291,10 @@ impl Fault {
     /// Whether the key is the trouble: the next try waits, for it will hardly go better.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
-        matches!(self.kind, FaultKind::KeyUnsendable | FaultKind::KeyRefused | FaultKind::Forbidden)
+        matches!(
+            self.kind,
+            FaultKind::NoKey(_) | FaultKind::KeyUnsendable | FaultKind::KeyRefused | FaultKind::Forbidden
+        )
     }
 }
 

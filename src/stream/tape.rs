@@ -12,13 +12,14 @@ use crate::watch::{Exchange, Input, Scope};
 #[derive(Clone, Debug, Default)]
 pub struct Tape {
     items: Vec<(Moment, Item)>,
+    profiles: Vec<Option<String>>,
 }
 
 /// A step of a tape.
 #[derive(Clone, Debug)]
 pub struct Item {
-    /// The profile whose sessions it is about, where there are several.
-    pub profile: Option<String>,
+    /// The profile whose sessions it is about, by its number among [`Tape::profiles`].
+    pub profile: usize,
     what: What,
 }
 
@@ -35,30 +36,25 @@ enum What {
 impl Tape {
     /// Of lines in any order. Of two with the same place the later one counts.
     pub fn of(lines: impl IntoIterator<Item = Line>) -> Self {
-        let by_place: BTreeMap<u64, Line> = lines.into_iter().map(|line| (line.n, line)).collect();
-        let mut items: Vec<((u64, bool, Duration), Moment, Item)> = Vec::with_capacity(by_place.len());
-        for (n, Line { profile, entry, .. }) in by_place {
-            let (at, what) = match entry {
-                Entry::Input(input) => (input.moment(), What::Input(input)),
-                Entry::Reply(reply) => (reply.at.received, What::Reply(reply)),
-                Entry::Run(Run { scope, first, last, before, replies, longest_gap }) => {
-                    let more = replies.saturating_sub(1);
-                    if more > 0 {
-                        let what = What::Repeated(scope.clone(), last, more, longest_gap);
-                        let item = Item { profile: profile.clone(), what };
-                        items.push((
-                            (before.max(n.saturating_add(1)), false, last.received.boot),
-                            last.received,
-                            item,
-                        ));
-                    }
-                    (first.received, What::Same(scope, first))
-                }
-            };
-            items.push(((n, true, Duration::ZERO), at, Item { profile, what }));
+        let mut profiles: Vec<(Option<String>, BTreeMap<u64, Line>)> = Vec::new();
+        for line in lines {
+            match profiles.iter_mut().find(|(profile, _)| *profile == line.profile) {
+                Some((_, by_place)) => drop(by_place.insert(line.n, line)),
+                None => profiles.push((line.profile.clone(), BTreeMap::from([(line.n, line)]))),
+            }
+        }
+        // Of one profile the order is that of the places: replies overtake each other. Profiles are merged by time.
+        let names = profiles.iter().map(|(profile, _)| profile.clone()).collect();
+        let mut items: Vec<(Duration, Moment, Item)> = Vec::new();
+        for (profile, (_, by_place)) in profiles.into_iter().enumerate() {
+            let mut newest = Duration::ZERO;
+            for (at, what) in in_order(by_place) {
+                newest = newest.max(at.boot);
+                items.push((newest, at, Item { profile, what }));
+            }
         }
         items.sort_by_key(|(key, ..)| *key);
-        Self { items: items.into_iter().map(|(_, at, item)| (at, item)).collect() }
+        Self { items: items.into_iter().map(|(_, at, item)| (at, item)).collect(), profiles: names }
     }
 
     /// How many steps there are.
@@ -84,24 +80,42 @@ impl Tape {
         self.items.iter().map(|(moment, item)| (*moment, item))
     }
 
-    /// The profiles that it is about, each once, in the order of their first step.
+    /// The profiles that it is about, in the order of their first step; none has a name where there is but one.
     #[must_use]
-    pub fn profiles(&self) -> Vec<Option<&str>> {
-        let mut profiles: Vec<Option<&str>> = Vec::new();
-        for (_, item) in &self.items {
-            let profile = item.profile.as_deref();
-            if !profiles.contains(&profile) {
-                profiles.push(profile);
-            }
-        }
-        profiles
+    pub fn profiles(&self) -> &[Option<String>] {
+        &self.profiles
     }
 
-    /// The inputs that it stands for, in order, as one profile's fleet took them.
-    pub fn inputs(&self) -> impl Iterator<Item = Input> {
-        let mut unfold = Unfold::default();
-        self.items.iter().filter_map(move |(_, item)| unfold.take(item))
+    /// The inputs that it stands for, in order, each with the number of its profile.
+    pub fn inputs(&self) -> impl Iterator<Item = (usize, Input)> {
+        let mut unfolds = vec![Unfold::default(); self.profiles.len()];
+        self.items
+            .iter()
+            .filter_map(move |(_, item)| Some((item.profile, unfolds.get_mut(item.profile)?.take(item)?)))
     }
+}
+
+/// The steps of one profile, in the order in which they came.
+fn in_order(by_place: BTreeMap<u64, Line>) -> Vec<(Moment, What)> {
+    let mut steps: Vec<((u64, bool, Duration), Moment, What)> = Vec::with_capacity(by_place.len());
+    for (n, Line { entry, .. }) in by_place {
+        let (at, what) = match entry {
+            Entry::Input(input) => (input.moment(), What::Input(input)),
+            Entry::Reply(reply) => (reply.at.received, What::Reply(reply)),
+            Entry::Run(Run { scope, first, last, before, replies, longest_gap }) => {
+                let more = replies.saturating_sub(1);
+                if more > 0 {
+                    let key = (before.max(n.saturating_add(1)), false, last.received.boot);
+                    let what = What::Repeated(scope.clone(), last, more, longest_gap);
+                    steps.push((key, last.received, what));
+                }
+                (first.received, What::Same(scope, first))
+            }
+        };
+        steps.push(((n, true, Duration::ZERO), at, what));
+    }
+    steps.sort_by_key(|(key, ..)| *key);
+    steps.into_iter().map(|(_, at, what)| (at, what)).collect()
 }
 
 /// Steps of one profile → the inputs that they stand for: it knows what was told before.

@@ -35,7 +35,7 @@ impl Live {
         let recording = Recording::read(&mut self.file().as_slice()).unwrap();
         assert_eq!(recording.damage, None);
         let mut fleet = Fleet::default();
-        for input in recording.tape.inputs() {
+        for (_, input) in recording.tape.inputs() {
             fleet.apply(input);
         }
         fleet

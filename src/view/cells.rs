@@ -9,7 +9,7 @@ use super::ink::{Text, span};
 use super::table::Column;
 use super::{MINUTES_FROM, Theme};
 use crate::app::Model;
-use crate::clock::Timestamp;
+use crate::clock::{Moment, Timestamp};
 use crate::session::{Fault, FaultKind, Phase, Region, Status};
 use crate::text;
 use crate::watch::{Left, Presence, Record, Release};
@@ -27,9 +27,18 @@ const SLOTS: usize = 8;
 pub(super) struct Cell<'a> {
     pub(super) model: &'a Model,
     pub(super) record: &'a Record,
+    /// Whose it is.
+    pub(super) source: usize,
     pub(super) id_columns: usize,
     /// What time it is at the server.
     pub(super) server: Timestamp,
+}
+
+impl Cell<'_> {
+    /// What time it was at the server.
+    fn time(&self, moment: Moment) -> Timestamp {
+        self.model.fleets.time(self.source, moment)
+    }
 }
 
 /// What `column` shows, at most `width` wide.
@@ -45,6 +54,7 @@ pub(super) fn content(column: Column, cell: &Cell<'_>, width: u16) -> Text {
             Line::from(vec![glyph, Span::raw(" "), word])
         }
         Column::Session => text::fit(&cell.record.id.start(cell.id_columns), room).into(),
+        Column::Profile => text::fit(&cell.model.fleets.source(cell.source).origin.name, room).into(),
         Column::Owner => cell.record.owner.as_ref().map_or_else(nothing, |owner| owner.shown(room).into()),
         Column::Region => {
             let region = session.and_then(|session| session.region.as_ref());
@@ -57,7 +67,9 @@ pub(super) fn content(column: Column, cell: &Cell<'_>, width: u16) -> Text {
         },
         Column::Age => cell.record.age(cell.server).map_or_else(nothing, |age| text::age(age).into()),
         Column::Left => left(cell, width),
-        Column::Flag if !cell.record.flags.is_empty() && cell.model.known.has_news(cell.record) => {
+        Column::Flag
+            if !cell.record.flags.is_empty() && cell.model.known.has_news(cell.source, cell.record) =>
+        {
             Line::styled(theme.flag(), theme.alert())
         }
         Column::Flag => Line::default(),
@@ -104,7 +116,7 @@ fn left(cell: &Cell<'_>, width: u16) -> Text {
             return Line::styled("unlisted, asking", theme.warn());
         }
         Presence::Unlisted { since, confirmed: true } => {
-            let since = settings.zone.time(cell.model.server_time(*since));
+            let since = settings.zone.time(cell.time(*since));
             return Line::styled(format!("unlisted {since}"), theme.warn());
         }
         Presence::Awaited | Presence::Here => {}
@@ -112,7 +124,7 @@ fn left(cell: &Cell<'_>, width: u16) -> Text {
     if let Some(release) = record.release.as_ref().filter(|_| record.phase() != Phase::Ended) {
         return releasing(cell, release);
     }
-    match record.left(cell.model.fleet.clock(), cell.server) {
+    match record.left(cell.model.fleets.source(cell.source).fleet.clock(), cell.server) {
         Left::For(left) => countdown(left, record, width, theme),
         Left::Starting => Line::styled("starting", theme.faint()),
         Left::Expiring => Line::styled("expiring…", theme.bad()),
@@ -132,7 +144,7 @@ fn releasing(cell: &Cell<'_>, release: &Release) -> Text {
     if !cell.record.is_releasing() {
         return Line::styled("release failed", theme.bad());
     }
-    let asked = cell.model.settings.zone.time(cell.model.server_time(release.asked));
+    let asked = cell.model.settings.zone.time(cell.time(release.asked));
     Line::styled(format!("releasing {asked}"), theme.coming())
 }
 

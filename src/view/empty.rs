@@ -46,27 +46,21 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) 
 
 /// A title, its look, and sentences.
 fn reason(model: &Model, now: Moment) -> (String, Style, Vec<String>) {
-    let (settings, health) = (&model.settings, model.fleet.health());
+    let settings = &model.settings;
     let theme = settings.theme;
-    let host = match &settings.host {
-        _ if settings.demo => "the simulated API".into(),
-        Some(host) => text::shown(host, 60),
-        None => PUBLIC.into(),
-    };
-    if !model.fleet.is_empty() && model.rows.counts().muted == model.fleet.len() {
-        let title =
-            if model.fleet.len() == 1 { "the only session is muted" } else { "all sessions are muted" };
+    let count = model.fleets.len();
+    if count > 0 && model.rows.counts().muted == count {
+        let title = if count == 1 { "the only session is muted" } else { "all sessions are muted" };
         return (title.into(), theme.strong(), vec!["M shows them again".into()]);
     }
-    if model.flagged_only && !model.fleet.is_empty() {
-        let hidden = match model.fleet.len() {
+    if model.flagged_only && count > 0 {
+        let hidden = match count {
             1 => "one session is hidden".into(),
             count => format!("{count} sessions are hidden"),
         };
         return ("no session has a new flag".into(), theme.strong(), vec![format!("{hidden}; f shows all")]);
     }
-    if !model.filter.is_empty() && !model.fleet.is_empty() {
-        let count = model.fleet.len();
+    if !model.filter.is_empty() && count > 0 {
         let hidden = if count == 1 {
             "one session is hidden by it".into()
         } else {
@@ -75,37 +69,23 @@ fn reason(model: &Model, now: Moment) -> (String, Style, Vec<String>) {
         let title = format!("no session matches “{}”", text::shown(model.filter.text(), 40));
         return (title, theme.strong(), vec![format!("{hidden}; Esc clears the filter")]);
     }
-    let next = header::next_try(model, now).unwrap_or_default();
-    if let Some(failing) = &health.failing {
-        let sentence = failing.fault.sentence();
-        return match failing.fault.kind {
-            FaultKind::KeyRefused | FaultKind::Forbidden => {
-                let title = format!("the key …{} is refused by {host}", text::shown(&settings.key_tail, 8));
-                let advice =
-                    "keys are shown in Browserbase's dashboard, under Settings; keepwatch demo needs none";
-                (title, theme.bad(), vec![sentence, next, advice.into()])
-            }
-            FaultKind::RateLimited => {
-                let title = format!("rate limited by {host}");
-                (title, theme.warn(), vec![sentence, next])
-            }
-            _ if failing.fault.is_unreached() => {
-                let title = format!("{host} is out of reach");
-                (title, theme.bad(), vec![sentence, next])
-            }
-            _ => (format!("no useful answer from {host}"), theme.bad(), vec![sentence, next]),
-        };
+    let failing = header::failing(model);
+    if failing.len() == model.fleets.numbers().len() {
+        return if model.fleets.are_several() { all_fail(model, now) } else { fails(model, now) };
     }
-    let Some(good) = health.last_good else {
+    let asked: Vec<usize> = model.fleets.numbers().filter(|source| !failing.contains(source)).collect();
+    if !header::has_answered(model) {
         if model.paused {
             let sentence = "paused before the first answer; p goes on".into();
             return ("PAUSED".into(), theme.resting(), vec![sentence]);
         }
-        let title = format!("asking {host} for {} sessions…", which(model, "and"));
+        let title = format!("asking {} for {} sessions…", hosts(model, &asked), which(model, "and"));
         return (title, theme.coming(), Vec::new());
-    };
-    let at = settings.zone.time(model.server_time(good.received));
-    let every = format!("asked every {}, last at {at}", text::length(settings.pace.interval));
+    }
+    let at = header::newest(model, &[]);
+    let at = at.map(|(source, good)| settings.zone.time(model.fleets.time(source, good.received)));
+    let last = at.map(|at| format!(", last at {at}")).unwrap_or_default();
+    let every = format!("asked every {}{last}", text::length(settings.pace.interval));
     let rest = if model.paused {
         "paused: p goes on, and new ones appear".into()
     } else {
@@ -115,7 +95,56 @@ fn reason(model: &Model, now: Moment) -> (String, Style, Vec<String>) {
     if let Some(query) = &settings.query {
         sentences.insert(0, format!("of those with {}", text::shown(query.raw(), 200)));
     }
-    (format!("no session is {}", which(model, "or")), theme.strong(), sentences)
+    let of = if failing.is_empty() { String::new() } else { format!(" of {}", hosts(model, &asked)) };
+    (format!("no session{of} is {}", which(model, "or")), theme.strong(), sentences)
+}
+
+/// Why nothing can be had of the only source.
+fn fails(model: &Model, now: Moment) -> (String, Style, Vec<String>) {
+    let (source, theme, host) = (model.fleets.first(), model.settings.theme, hosts(model, &[0]));
+    let Some(failing) = &source.fleet.health().failing else { return Default::default() };
+    let (sentence, next) = (failing.fault.sentence(), header::next_try(model, 0, now).unwrap_or_default());
+    match failing.fault.kind {
+        FaultKind::KeyRefused | FaultKind::Forbidden => {
+            let tail = text::shown(&source.origin.key_tail, 8);
+            let title = format!("the key …{tail} is refused by {host}");
+            let advice =
+                "keys are shown in Browserbase's dashboard, under Settings; keepwatch demo needs none";
+            (title, theme.bad(), vec![sentence, next, advice.into()])
+        }
+        FaultKind::RateLimited => (format!("rate limited by {host}"), theme.warn(), vec![sentence, next]),
+        _ if failing.fault.is_unreached() => {
+            (format!("{host} is out of reach"), theme.bad(), vec![sentence, next])
+        }
+        _ => (format!("no useful answer from {host}"), theme.bad(), vec![sentence, next]),
+    }
+}
+
+/// Why nothing can be had of any of several.
+fn all_fail(model: &Model, now: Moment) -> (String, Style, Vec<String>) {
+    let of = |source: usize| {
+        let next = header::next_try(model, source, now).map(|next| format!("; {next}")).unwrap_or_default();
+        format!("{}{next}", header::sentence(model, source))
+    };
+    let title = "no profile gives an answer".into();
+    (title, model.settings.theme.bad(), model.fleets.numbers().map(of).collect())
+}
+
+/// Who is asked: the host of the only source; of several, these profiles.
+fn hosts(model: &Model, asked: &[usize]) -> String {
+    if !model.fleets.are_several() {
+        return match &model.fleets.first().origin.host {
+            _ if model.settings.demo => "the simulated API".into(),
+            Some(host) => text::shown(host, 60),
+            None => PUBLIC.into(),
+        };
+    }
+    let names: Vec<&str> =
+        asked.iter().map(|source| model.fleets.source(*source).origin.name.as_str()).collect();
+    match names.split_last() {
+        Some((last, others)) if !others.is_empty() => format!("{} and {last}", others.join(", ")),
+        _ => names.concat(),
+    }
 }
 
 /// Of which status sessions are asked for.

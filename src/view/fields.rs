@@ -14,7 +14,7 @@ use crate::config::Zone;
 use crate::session::{Metadata, Phase, Region, Session, Status, is_default};
 use crate::text::{self, Untrusted};
 use crate::watch::verdict::{Cause, Sure};
-use crate::watch::{Left, Presence, Record, cost};
+use crate::watch::{Fleet, Left, Presence, Record, cost};
 
 /// How many lines of metadata, and of fields beyond the contract, are shown.
 const MOST_LINES: usize = 400;
@@ -25,14 +25,14 @@ const LONGEST: usize = 4000;
 
 /// Where it stands, and what lies behind it. `full` says all of that.
 pub(super) fn standing(page: &mut Page, model: &Model, record: &Record, now: Moment, full: bool) {
-    let mut fields = Fields { model, record, server: model.server_time(now), page };
+    let mut fields = Fields::new(page, model, record, now);
     fields.standing();
     fields.likely(full);
 }
 
 /// What the API says, and how it is being watched.
 pub(super) fn about(page: &mut Page, model: &Model, record: &Record, now: Moment, full: bool) {
-    let mut fields = Fields { model, record, server: model.server_time(now), page };
+    let mut fields = Fields::new(page, model, record, now);
     fields.money();
     if !full {
         metadata(fields.page, model, record, full);
@@ -46,17 +46,32 @@ pub(super) fn about(page: &mut Page, model: &Model, record: &Record, now: Moment
 struct Fields<'a> {
     model: &'a Model,
     record: &'a Record,
+    /// Whose it is.
+    source: usize,
     server: Timestamp,
     page: &'a mut Page,
 }
 
-impl Fields<'_> {
+impl<'a> Fields<'a> {
+    fn new(page: &'a mut Page, model: &'a Model, record: &'a Record, now: Moment) -> Self {
+        let source = model.fleets.find(&record.id).map_or(0, |(source, _)| source);
+        Self { model, record, source, server: model.fleets.time(source, now), page }
+    }
+
+    fn fleet(&self) -> &'a Fleet {
+        &self.model.fleets.source(self.source).fleet
+    }
+
+    fn server_time(&self, moment: Moment) -> Timestamp {
+        self.model.fleets.time(self.source, moment)
+    }
+
     fn zone(&self) -> Zone {
         self.model.settings.zone
     }
 
     fn at(&self, moment: Moment) -> String {
-        self.zone().short(self.model.server_time(moment), self.server)
+        self.zone().short(self.server_time(moment), self.server)
     }
 
     fn time(&self, at: Option<Timestamp>) -> Text {
@@ -106,14 +121,14 @@ impl Fields<'_> {
             Presence::Unlisted { since, confirmed } => {
                 let answer =
                     if *confirmed { "asked for by its id, it lives" } else { "asking for it by its id" };
-                let since = self.zone().time(self.model.server_time(*since));
+                let since = self.zone().time(self.server_time(*since));
                 let text = format!("missing from the list since {since}; {answer}");
                 self.page.wrapped("trouble", &text, theme.warn());
             }
             Presence::Awaited | Presence::Here => {}
         }
         if let Some(release) = record.release.as_ref().filter(|_| record.phase() != Phase::Ended) {
-            let asked = self.zone().time(self.model.server_time(release.asked));
+            let asked = self.zone().time(self.server_time(release.asked));
             if record.is_releasing() {
                 let text = format!("RELEASING (asked {asked})");
                 self.page.field("release", Line::styled(text, theme.coming()));
@@ -141,7 +156,7 @@ impl Fields<'_> {
 
     /// Why it ended, or what is odd about it.
     fn likely(&mut self, full: bool) {
-        let Some(verdict) = self.model.fleet.verdict(&self.record.id) else { return };
+        let Some(verdict) = self.fleet().verdict(&self.record.id) else { return };
         let theme = self.page.theme;
         let words = verdict.words(self.zone(), self.server);
         let style = match verdict.cause {
@@ -178,7 +193,7 @@ impl Fields<'_> {
     fn money(&mut self) {
         let Some(session) = &self.record.session else { return };
         let theme = self.page.theme;
-        let default = self.model.fleet.project_of(session).and_then(|project| project.default_timeout);
+        let default = self.fleet().project_of(session).and_then(|project| project.default_timeout);
         let timeout = session.timeout();
         let beside = match (timeout, default) {
             (Some(own), Some(default)) if is_default(own, default) => " (the project's default)".into(),
@@ -232,7 +247,7 @@ impl Fields<'_> {
         if self.record.is_absent() && session.status.phase() != Phase::Ended {
             return ", when it was last seen".into();
         }
-        match self.record.left(self.model.fleet.clock(), self.server) {
+        match self.record.left(self.fleet().clock(), self.server) {
             Left::For(left) => format!(", {} left{}", text::countdown(left), of(timeout, "of")),
             Left::Starting => ", starting".into(),
             Left::Expiring => ", its time is over: expiring…".into(),
@@ -252,7 +267,7 @@ impl Fields<'_> {
     fn session(&mut self) {
         let Some(session) = &self.record.session else { return };
         let theme = self.page.theme;
-        let project = self.model.fleet.project_of(session);
+        let project = self.fleet().project_of(session);
         self.page.pause();
         let other = ("expires", self.time(session.expires));
         self.page.pair(("started", self.time(session.started)), other);
@@ -296,6 +311,7 @@ impl Fields<'_> {
         }
         self.connect(session);
         self.page.pause();
+        self.profile();
         let id = session.project.as_ref().filter(|id| !id.is_empty()).map(Untrusted::line);
         match (project.map(|project| project.name.shown(40)), id) {
             (Some(name), Some(id)) if text::width(&name) + text::width(&id) < self.page.room() => {
@@ -372,6 +388,19 @@ impl Fields<'_> {
             let value = vec![span(format!("{name} {said}"), style), span(after, theme.faint())];
             self.page.field(label, value);
         }
+    }
+
+    /// By which profile it was reached, where there are several.
+    fn profile(&mut self) {
+        if !self.model.fleets.are_several() {
+            return;
+        }
+        let origin = &self.model.fleets.source(self.source).origin;
+        let host =
+            origin.host.as_ref().map(|host| format!(" at {}", text::shown(host, 60))).unwrap_or_default();
+        let beside = format!(" key …{}{host}", text::shown(&origin.key_tail, 8));
+        let value = vec![span(origin.name.clone(), Style::new()), span(beside, self.page.theme.faint())];
+        self.page.field("profile", value);
     }
 
     fn others(&mut self, session: &Session) {

@@ -8,7 +8,7 @@ use ratatui::style::{Color, Modifier};
 
 use super::Theme;
 use crate::api::Releaser;
-use crate::app::{Model, Rows, Settings};
+use crate::app::{Model, Origin, Rows, Settings};
 use crate::clock::{Moment, Timestamp};
 use crate::config::{Pace, Targets, Zone};
 use crate::session::{
@@ -60,8 +60,6 @@ pub(super) fn blank(targets: Targets) -> Model {
         owner_key: None,
         zone: Zone::Utc,
         theme: Theme::colored(),
-        host: None,
-        key_tail: "f3a9".into(),
         can_open: true,
         releaser: Releaser::unless(false),
         version: "0.1.0".into(),
@@ -69,15 +67,16 @@ pub(super) fn blank(targets: Targets) -> Model {
         speed: 1,
         greeting: None,
     };
-    Model::new(settings, (120, 40))
+    let origin = Origin { key_tail: "f3a9".into(), ..Origin::default() };
+    Model::new(settings, vec![origin], (120, 40))
 }
 
 /// Takes inputs, and arranges the rows as the loop would.
 pub(super) fn seen(model: &mut Model, inputs: impl IntoIterator<Item = Input>) {
     for input in inputs {
-        model.fleet.apply(input);
+        model.fleets.apply(0, input);
     }
-    model.rows = Rows::of(&model.fleet, model.sort, &model.choice());
+    model.rows = Rows::of(&model.fleets, model.sort, &model.choice());
     let there = model.selected.as_ref().is_some_and(|id| model.rows.place(id).is_some());
     if !there {
         model.selected = model.rows.get(0).cloned();

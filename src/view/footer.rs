@@ -86,8 +86,10 @@ fn draw_hints(buffer: &mut Buffer, area: Rect, model: &Model, pane: Option<Pane>
         Some(Pane::Full(_)) => binding.hint.is_some() && !does(binding, &OF_THE_TABLE),
         Some(Pane::Table | Pane::Lower(_)) => binding.hint.is_some(),
     };
-    let (last, first): (Vec<&Binding>, Vec<&Binding>) =
-        bindings(model.settings.releaser.is_some()).filter(fits).partition(|binding| does(binding, &LAST));
+    let (last, first): (Vec<&Binding>, Vec<&Binding>) = bindings(model.settings.releaser.is_some())
+        .filter(fits)
+        .filter(|binding| model.replay.is_none() || !does(binding, &[Action::CopyConnect]))
+        .partition(|binding| does(binding, &LAST));
     let back = BINDINGS.iter().filter(|binding| back && does(binding, &[Action::Back]));
     let hint = |binding: &Binding| {
         let key = binding.keys.split(' ').next().unwrap_or_default();
@@ -95,10 +97,13 @@ fn draw_hints(buffer: &mut Buffer, area: Rect, model: &Model, pane: Option<Pane>
         vec![span(key, model.settings.theme.strong()), Span::raw(what)]
     };
     let wide = |hint: &[Span<'_>]| hint.iter().map(|span| text::width(&span.content)).sum::<usize>();
+    let played = [("Space", " play   "), ("[ ]", " event   ")]
+        .map(|(keys, what)| vec![span(keys, model.settings.theme.strong()), Span::raw(what)]);
+    let played = played.into_iter().filter(|_| model.replay.is_some());
     let last: Vec<Span<'static>> = last.into_iter().flat_map(hint).collect();
     let mut room = usize::from(area.width).saturating_add(3).saturating_sub(wide(&last));
     let mut spans = Vec::new();
-    for hint in back.chain(first).map(hint) {
+    for hint in played.chain(back.chain(first).map(hint)) {
         let Some(less) = room.checked_sub(wide(&hint)) else { break };
         room = less;
         spans.extend(hint);

@@ -17,6 +17,7 @@
 
 use ratatui::layout::Rect;
 
+use super::header;
 use super::ink::{below, indent, row};
 use crate::app::{Model, Pane};
 use crate::text;
@@ -35,6 +36,8 @@ const AIRY: u16 = 12;
 const AIRIER: u16 = 20;
 /// No details are that long: what is above goes to the table.
 const TALLEST_LOWER: u16 = 20;
+/// No banner is taller.
+const TALLEST_BANNER: u16 = 3;
 /// What "next try in 4m 59s" may take at the end of a banner.
 const BANNER_END: u16 = 22;
 
@@ -97,14 +100,21 @@ impl Layout {
 
 /// The fault's whole sentence where there is room for it; one line of it where there is not.
 fn banner_height(model: &Model, screen: Rect) -> u16 {
-    let failing = model.fleet.health().failing.as_ref().filter(|_| !model.fleet.is_empty());
-    let Some(failing) = failing else { return 0 };
+    let failing = header::failing(model);
+    // Where all fail and there is no row, the reason for that says it all.
+    let is_told = model.fleets.is_empty() && failing.len() == model.fleets.numbers().len();
+    if failing.is_empty() || is_told {
+        return 0;
+    }
     if screen.height < AIRY {
         return 1;
     }
-    let long = text::width(&failing.sentence()).saturating_add(usize::from(BANNER_END));
+    let [source] = failing.as_slice() else {
+        return u16::try_from(failing.len()).unwrap_or(u16::MAX).min(TALLEST_BANNER);
+    };
+    let long = text::width(&header::sentence(model, *source)).saturating_add(usize::from(BANNER_END));
     let lines = long.div_ceil(usize::from(screen.width.saturating_sub(2).max(1)));
-    u16::try_from(lines).unwrap_or(3).clamp(1, 3)
+    u16::try_from(lines).unwrap_or(TALLEST_BANNER).clamp(1, TALLEST_BANNER)
 }
 
 fn body(model: &Model, screen: Rect, inner: Rect) -> Body {
@@ -127,14 +137,15 @@ fn body(model: &Model, screen: Rect, inner: Rect) -> Body {
     let most = if room_for_lower { (inner.height / 2).max(lower_most) } else { inner.height };
     // One row alone has its headings, too.
     let rows = u16::try_from(model.rows.len()).unwrap_or(u16::MAX).saturating_add(1).max(3);
-    let is_full = model.slots().is_some_and(|slots| slots.is_full());
+    let is_full =
+        model.fleets.numbers().any(|source| model.slots(source).is_some_and(|slots| slots.is_full()));
     let told = rows > most
         || !model.filter.is_empty()
         || model.flagged_only
         || is_full
         || model.rows.counts().muted > 0
         || model.settings.query.is_some()
-        || model.fleet.health().malformed > 0;
+        || model.fleets.malformed() > 0;
     let note = u16::from(inner.height > 3 && (told || room_for_lower && screen.height >= AIRIER));
     // The note takes its line from the lower pane, where there is one.
     let most = if room_for_lower { most } else { most.saturating_sub(note) };

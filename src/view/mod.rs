@@ -43,10 +43,9 @@ use ratatui::Frame;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::app::{Counts, Model};
+use crate::app::{Counts, Model, Place};
 use crate::clock::Moment;
 use crate::text;
-use crate::watch::Seq;
 use layout::{Body, Layout, Whole};
 pub use theme::Theme;
 
@@ -73,7 +72,7 @@ pub fn details_extent(model: &Model, now: Moment) -> (usize, usize) {
 /// The events that the pane with the keyboard can show, in order; the first of them that can be the last in view; and how
 /// many lines are in view.
 #[must_use]
-pub fn events_extent(model: &Model) -> (Vec<Seq>, usize, usize) {
+pub fn events_extent(model: &Model) -> (Vec<Place>, usize, usize) {
     match Layout::of(model, screen(model)) {
         Layout::Whole(Whole { body: Body::Events(area), .. }) => timeline::extent_of_all(model, area),
         _ => match layout::details_pane(model, screen(model)).and_then(|pane| details::timeline(model, pane))

@@ -11,10 +11,10 @@ use ratatui::widgets::{Block, Clear, Widget};
 use super::header;
 use super::ink::{self, Text, span};
 use crate::app::keys::{COPY_MENU, bindings};
-use crate::app::{Focus, Model, end_of};
+use crate::app::{Focus, Model, Source, end_of};
 use crate::clock::{Moment, Timestamp};
 use crate::config::Targets;
-use crate::session::SessionId;
+use crate::session::{FaultKind, SessionId};
 use crate::text;
 use crate::watch::{Failure, Scope};
 
@@ -161,8 +161,13 @@ fn about(model: &Model) -> String {
         Targets::Ids(ids) if ids.len() == 1 => "one session".into(),
         Targets::Ids(ids) => format!("{} sessions", ids.len()),
     };
-    let host =
-        settings.host.as_ref().map(|host| format!(" of {}", text::shown(host, 60))).unwrap_or_default();
+    let host = if model.fleets.are_several() {
+        let names: Vec<&str> = model.fleets.sources().map(|source| source.origin.name.as_str()).collect();
+        format!(" of {}", names.join(", "))
+    } else {
+        let host = model.fleets.first().origin.host.as_ref();
+        host.map(|host| format!(" of {}", text::shown(host, 60))).unwrap_or_default()
+    };
     let every = text::length(settings.pace.interval);
     let query = settings.query.as_ref().map(|query| format!(" with {}", text::shown(query.raw(), 200)));
     let query = query.unwrap_or_default();
@@ -172,8 +177,14 @@ fn about(model: &Model) -> String {
 /// What the asking costs, and what came to nothing.
 fn polling(model: &Model, room: usize, now: Timestamp) -> Vec<Text> {
     let mut lines: Vec<Text> = Vec::new();
-    for sentence in effort(model) {
-        lines.extend(text::wrap(&sentence, room.max(8)).into_iter().map(Line::raw));
+    for source in model.fleets.sources() {
+        let sentences = effort(model, source);
+        if model.fleets.are_several() && !sentences.is_empty() {
+            lines.push(Line::styled(source.origin.name.clone(), model.settings.theme.strong()));
+        }
+        for sentence in sentences {
+            lines.extend(text::wrap(&sentence, room.max(8)).into_iter().map(Line::raw));
+        }
     }
     if !lines.is_empty() {
         lines.push(Line::default());
@@ -183,8 +194,8 @@ fn polling(model: &Model, room: usize, now: Timestamp) -> Vec<Text> {
 }
 
 /// A sentence each: how much was asked in a minute, how quickly it was answered, and what is left of the API's limit.
-fn effort(model: &Model) -> Vec<String> {
-    let effort = &model.effort;
+fn effort(model: &Model, source: &Source) -> Vec<String> {
+    let effort = &source.effort;
     let spent = effort.spent().map(|spent| {
         let requests = if spent.requests == 1 { "request" } else { "requests" };
         let bytes = text::bytes(i64::try_from(spent.bytes).unwrap_or(i64::MAX));
@@ -211,19 +222,25 @@ fn effort(model: &Model) -> Vec<String> {
 /// The newest first: when, what was asked for, and why nothing came.
 fn failures(model: &Model, room: usize, now: Timestamp) -> Vec<Text> {
     let theme = model.settings.theme;
-    let failures = &model.fleet.health().failures;
+    let all = model.fleets.sources().enumerate();
+    let all = all.flat_map(|(nth, source)| source.fleet.health().failures.iter().map(move |it| (nth, it)));
+    let mut failures: Vec<(usize, &Failure)> = all.collect();
     if failures.is_empty() {
         return vec![Line::styled("no poll has failed so far", theme.faint())];
     }
+    // Those of one source are in order already, and stay so.
+    failures.sort_by_key(|(_, failure)| failure.at.received.mono);
     let mut lines = Vec::new();
-    for Failure { at, scope, fault } in failures.iter().rev() {
-        let time = model.settings.zone.short(model.server_time(at.received), now);
+    for (source, Failure { at, scope, fault }) in failures.into_iter().rev() {
+        let time = model.settings.zone.short(model.fleets.time(source, at.received), now);
         let asked = match scope {
+            _ if matches!(fault.kind, FaultKind::NoKey(_)) => "the key".into(),
             Scope::One(id) => format!("session {}", id.shown(40)),
             Scope::List(list) => list.to_string(),
             Scope::Projects => "the projects".into(),
         };
-        lines.push(vec![span(format!("{time}  "), theme.faint()), span(asked, Style::new())].into());
+        let whose = span(header::of_profile(model, source), theme.strong());
+        lines.push(vec![span(format!("{time}  "), theme.faint()), whose, span(asked, Style::new())].into());
         let parts = text::wrap(&fault.sentence(), room.saturating_sub(2).max(8));
         lines.extend(parts.into_iter().map(|part| Line::styled(format!("  {part}"), theme.warn())));
     }
@@ -234,7 +251,7 @@ fn draw_menu(buffer: &mut Buffer, screen: Rect, model: &Model, id: &SessionId, m
     let theme = model.settings.theme;
     let lines = u16::try_from(COPY_MENU.len()).unwrap_or(u16::MAX);
     let area = centred(screen, 38, lines.saturating_add(2));
-    let columns = model.fleet.id_columns(id);
+    let columns = model.fleets.id_columns(id);
     let title = format!("Copy of {}", text::fit(&id.start(columns), 20));
     let inner = open(buffer, area, model, &title, "Enter copies · Esc");
     for (at, (key, _, name)) in COPY_MENU.iter().enumerate() {
@@ -252,17 +269,23 @@ fn draw_menu(buffer: &mut Buffer, screen: Rect, model: &Model, id: &SessionId, m
 fn draw_question(buffer: &mut Buffer, screen: Rect, model: &Model, id: &SessionId, typed: &str, now: Moment) {
     let theme = model.settings.theme;
     let room = room(screen).max(8);
-    let record = model.fleet.get(id);
+    let found = model.fleets.find(id);
+    let (source, record) = (found.map_or(0, |(source, _)| source), found.map(|(_, record)| record));
     let whose = record.and_then(|record| record.owner.as_ref()).filter(|_| !model.hide_metadata);
     let whose = whose.map_or_else(
         || "of nobody that its metadata names".into(),
         |label| format!("of {}", label.shown(40)),
     );
-    let ran = record.and_then(|record| record.age(model.server_time(now)));
+    let ran = record.and_then(|record| record.age(model.fleets.time(source, now)));
     let ran = ran.map(|ran| format!(", running for {}", text::age(ran))).unwrap_or_default();
     let mut lines: Vec<Text> =
         text::wrap(&id.line(), room).into_iter().map(|line| Line::styled(line, theme.strong())).collect();
-    let about = format!("{whose}{ran}. Its browser ends with it, whoever uses it.");
+    let profile = if model.fleets.are_several() {
+        format!(" in {}", model.fleets.source(source).origin.name)
+    } else {
+        String::new()
+    };
+    let about = format!("{whose}{profile}{ran}. Its browser ends with it, whoever uses it.");
     lines.extend(text::wrap(&about, room).into_iter().map(Line::raw));
     lines.push(Line::default());
     let end = end_of(id);

@@ -11,6 +11,7 @@ use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 
+use super::header;
 use super::ink::{self, Text, span};
 use crate::app::{Listed, Model};
 use crate::clock::{Moment, Timestamp};
@@ -25,6 +26,8 @@ const SOME: u16 = 60;
 const ABOVE: u16 = 2;
 /// The most columns for the start of an id.
 const LONGEST_ID: usize = 12;
+/// The most columns for the name of a profile.
+const LONGEST_PROFILE: usize = 14;
 
 /// How many sessions a page of this size has room for.
 pub(super) fn height(area: Rect) -> usize {
@@ -34,36 +37,45 @@ pub(super) fn height(area: Rect) -> usize {
 /// Draws the page.
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
     let (theme, recent) = (model.settings.theme, &model.recent);
-    let note = recent.listed.as_ref().map(|listed| asked(model, listed)).unwrap_or_default();
+    let note = recent.answered().map(|(at, all)| asked(model, at, all)).unwrap_or_default();
+    let several = model.fleets.are_several();
     let (title, note) = if area.width < SOME {
         ("Newest sessions", note.split(',').next().unwrap_or_default().to_owned())
+    } else if several {
+        ("The newest sessions of all profiles", note)
     } else {
         ("The newest sessions of the project", note)
     };
-    let note = if recent.asking && recent.listed.is_some() { "asking again…".into() } else { note };
+    let note =
+        if recent.is_asking() && recent.answered().is_some() { "asking again…".into() } else { note };
     ink::rule(buffer, ink::row(area, 0), theme.strong(), &span(title, theme.strong()), &note);
     let mut inner = ink::below(area, 1);
-    let failed = recent.fault.as_ref().filter(|_| !recent.asking).map(|fault| fault.sentence());
-    if let Some(sentence) = failed {
-        let sentence = format!("could not be listed: {sentence}; r asks again");
-        inner = say(buffer, inner, &sentence, theme.bad());
+    for (source, asked) in recent.asked.iter().filter(|(_, asked)| !asked.asking) {
+        if let Some(fault) = &asked.fault {
+            let whose = header::of_profile(model, *source);
+            let sentence = format!("{whose}could not be listed: {}; r asks again", fault.sentence());
+            inner = say(buffer, inner, &sentence, theme.bad());
+        }
     }
-    match &recent.listed {
-        None if recent.asking => {
-            say(buffer, inner, "asking for the sessions of the project, in any state…", theme.coming());
+    if recent.answered().is_none() {
+        if recent.is_asking() {
+            let whose = if several { "of all profiles" } else { "of the project" };
+            let sentence = format!("asking for the sessions {whose}, in any state…");
+            say(buffer, inner, &sentence, theme.coming());
         }
-        None => {}
-        Some(listed) if listed.sessions.is_empty() => {
-            say(buffer, inner, "the project has no session that the API still knows", theme.strong());
-        }
-        Some(listed) => draw_rows(buffer, inner, model, listed, now),
+    } else if recent.sessions.is_empty() {
+        let whose = if several { "no profile" } else { "the project" };
+        let has = if several { "has a session" } else { "has no session" };
+        say(buffer, inner, &format!("{whose} {has} that the API still knows"), theme.strong());
+    } else {
+        draw_rows(buffer, inner, model, now);
     }
 }
 
 /// How many of how many, as of when.
-fn asked(model: &Model, listed: &Listed) -> String {
-    let at = model.settings.zone.time(model.server_time(listed.at));
-    match (listed.sessions.len(), listed.all) {
+fn asked(model: &Model, at: Moment, all: usize) -> String {
+    let at = model.settings.zone.time(model.server_time(at));
+    match (model.recent.sessions.len(), all) {
         (shown, all) if shown < all => format!("{shown} of {all}, as of {at}"),
         (all, _) => format!("{all}, as of {at}"),
     }
@@ -79,12 +91,12 @@ fn say(buffer: &mut Buffer, area: Rect, sentence: &str, style: Style) -> Rect {
     ink::below(area, used)
 }
 
-fn draw_rows(buffer: &mut Buffer, area: Rect, model: &Model, listed: &Listed, now: Moment) {
+fn draw_rows(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
     let theme = model.settings.theme;
     let (count, top) = (usize::from(area.height.saturating_sub(1)), model.recent.top);
     let server = model.server_time(now);
-    let shown = || listed.sessions.iter().skip(top).take(count);
-    let ids: Vec<&str> = shown().map(|(session, _)| session.id.raw()).collect();
+    let shown = || model.recent.sessions.iter().skip(top).take(count);
+    let ids: Vec<&str> = shown().map(|listed| listed.session.id.raw()).collect();
     let id = text::shortest_unique(&ids).into_iter().max().unwrap_or(8).clamp(8, LONGEST_ID);
     let started = |session: &Session| {
         let short = started(model, session, server);
@@ -92,9 +104,9 @@ fn draw_rows(buffer: &mut Buffer, area: Rect, model: &Model, listed: &Listed, no
         let date = short.split_once(' ').filter(|_| area.width < WHOLE).map(|(date, _)| date.to_owned());
         date.unwrap_or(short)
     };
-    let time = shown().map(|(session, _)| text::width(&started(session))).max().unwrap_or(8).max(8);
-    let headings = ["STATUS", "SESSION", "OWNER", "STARTED", "RAN", "HOW IT ENDED"];
-    let columns = place(area.width, id, time);
+    let time = shown().map(|listed| text::width(&started(&listed.session))).max().unwrap_or(8).max(8);
+    let headings = ["STATUS", "SESSION", "PROFILE", "OWNER", "STARTED", "RAN", "HOW IT ENDED"];
+    let columns = place(area.width, id, profile(model), time);
     for ((heading, (x, width)), faint) in
         headings.into_iter().zip(&columns).zip(std::iter::repeat(theme.faint()))
     {
@@ -102,20 +114,21 @@ fn draw_rows(buffer: &mut Buffer, area: Rect, model: &Model, listed: &Listed, no
             ink::write(buffer, cell(ink::row(area, 0), *x, *width), &Line::styled(heading, faint));
         }
     }
-    for (down, (session, owner)) in shown().enumerate() {
+    for (down, Listed { source, session, owner }) in shown().enumerate() {
         let row = ink::row(area, down.saturating_add(1));
         let owner = owner.as_ref().filter(|_| !model.hide_metadata);
         let ended = session.status.phase() == Phase::Ended;
-        let texts: [Text; 6] = [
+        let texts: [Text; 7] = [
             status(model, session, columns.first().is_some_and(|(_, width)| *width > 1)).into(),
             text::fit(&session.id.start(id), id).into(),
+            text::fit(&model.fleets.source(*source).origin.name, LONGEST_PROFILE).into(),
             owner.map_or_else(|| Line::styled("–", theme.faint()), |owner| owner.shown(14).into()),
             started(session).into(),
             session
                 .ran()
                 .filter(|_| ended)
                 .map_or_else(|| Line::styled("–", theme.faint()), |ran| text::countdown(ran).into()),
-            how(model, session, server),
+            how(model, *source, session, server),
         ];
         for (text, (x, width)) in texts.iter().zip(&columns) {
             ink::write(buffer, cell(row, *x, *width), text);
@@ -127,15 +140,21 @@ fn draw_rows(buffer: &mut Buffer, area: Rect, model: &Model, listed: &Listed, no
     }
 }
 
+/// The columns of the profile's name; none where there is but one.
+fn profile(model: &Model) -> usize {
+    let wide = model.fleets.sources().map(|source| text::width(&source.origin.name)).max().unwrap_or(0);
+    if model.fleets.are_several() { wide.clamp(7, LONGEST_PROFILE) } else { 0 }
+}
+
 /// Where each column is, and how wide; those without room have no width.
-fn place(screen: u16, id: usize, time: usize) -> [(u16, u16); 6] {
+fn place(screen: u16, id: usize, profile: usize, time: usize) -> [(u16, u16); 7] {
     let narrow = |width: usize| u16::try_from(width).unwrap_or(u16::MAX);
-    let mut widths = [11, narrow(id), 14, narrow(time), 8, 0];
+    let mut widths = [11, narrow(id), narrow(profile), 14, narrow(time), 8, 0];
     if screen < WHOLE {
-        (widths[0], widths[2]) = (1, 12);
+        (widths[0], widths[3]) = (1, 12);
     }
     if screen < SOME {
-        (widths[2], widths[3], widths[4]) = (0, 0, 0);
+        (widths[3], widths[4], widths[5]) = (0, 0, 0);
     }
     let mut next = 2_u16;
     let mut places = widths.map(|width| {
@@ -143,7 +162,7 @@ fn place(screen: u16, id: usize, time: usize) -> [(u16, u16); 6] {
         next = if width > 0 { x.saturating_add(width).saturating_add(2) } else { x };
         (x, width)
     });
-    places[5] = (next, screen.saturating_sub(next).saturating_sub(1));
+    places[6] = (next, screen.saturating_sub(next).saturating_sub(1));
     places
 }
 
@@ -164,9 +183,9 @@ fn started(model: &Model, session: &Session, server: Timestamp) -> String {
 }
 
 /// What lies behind its end by its fields; of one that lives, when it expires. Nothing here ticks.
-fn how(model: &Model, session: &Session, server: Timestamp) -> Text {
+fn how(model: &Model, source: usize, session: &Session, server: Timestamp) -> Text {
     let (theme, zone) = (model.settings.theme, model.settings.zone);
-    if let Some(verdict) = model.fleet.verdict_of(session) {
+    if let Some(verdict) = model.fleets.source(source).fleet.verdict_of(session) {
         return verdict.words(zone, server).headline.into();
     }
     let expires = session.expires.map(|at| format!("expires {}", zone.short(at, server)));

@@ -6,6 +6,7 @@ use ratatui::style::{Modifier, Style};
 use ratatui::text::Line;
 
 use super::cells::{self, Cell};
+use super::header;
 use super::ink::{self, span};
 use super::layout;
 use crate::app::{Model, Pane, Sort, SortBy};
@@ -22,6 +23,8 @@ pub(super) enum Column {
     Status,
     /// The shortest start of the id that tells it from the others.
     Session,
+    /// Of which profile it is, where there are several.
+    Profile,
     /// Whose it is, by the metadata.
     Owner,
     /// Where it runs.
@@ -61,10 +64,12 @@ const fn spec(column: Column, heading: &'static str, from: u16, least: u16) -> S
 }
 
 /// All columns, from left to right.
-const COLUMNS: [Spec; 13] = [
+const COLUMNS: [Spec; 14] = [
     Spec { screen: (0, 59), ..spec(Column::Glyph, "", 0, 1) },
     Spec { sort: Some(SortBy::Status), ..spec(Column::Status, "STATUS", 60, 11) },
     Spec { sort: Some(SortBy::Session), ..spec(Column::Session, "SESSION", 0, 8) },
+    // It comes where there are several profiles, before all else for which there is room.
+    Spec { sort: Some(SortBy::Profile), ..spec(Column::Profile, "PROFILE", 0, 0) },
     // Below 100 columns it comes where there is room.
     Spec { screen: (60, 99), sort: Some(SortBy::Owner), ..spec(Column::Owner, "OWNER", 60, 0) },
     Spec { sort: Some(SortBy::Owner), ..spec(Column::Owner, "OWNER", 100, 8) },
@@ -90,9 +95,11 @@ enum Growth {
 }
 
 /// In this order.
-const GROWTH: [Growth; 9] = [
+const GROWTH: [Growth; 11] = [
+    Growth::Add(Column::Profile, LEAST_PROFILE),
     Growth::Widen(Column::Left, 20),
     Growth::Add(Column::Owner, 10),
+    Growth::Widen(Column::Profile, MOST_PROFILE),
     Growth::Air,
     Growth::Widen(Column::Session, LONGEST_ID),
     Growth::Widen(Column::Owner, 12),
@@ -104,6 +111,9 @@ const GROWTH: [Growth; 9] = [
 
 /// The most columns for the start of an id; Browserbase's differ within 8.
 const LONGEST_ID: u16 = 24;
+/// The columns of a profile's name, as far as the longest needs them.
+const LEAST_PROFILE: u16 = 7;
+const MOST_PROFILE: u16 = 14;
 /// From so many on, sessions of less than a minute are worth a word.
 const MANY_SHORT: u64 = 3;
 /// The blank at the right end.
@@ -111,8 +121,9 @@ const RIGHT: u16 = 1;
 /// The selection's mark, and a blank.
 const LEAD: u16 = 2;
 
-/// The columns of a screen of `screen` columns, each with its place and width. Ids take `id` columns.
-fn place(screen: u16, id: u16, metadata: bool) -> Vec<(Spec, u16, u16)> {
+/// The columns of a screen of `screen` columns, each with its place and width. Ids take `id` columns, and names of
+/// profiles `profile`, if there are several.
+fn place(screen: u16, id: u16, profile: Option<u16>, metadata: bool) -> Vec<(Spec, u16, u16)> {
     let mut chosen: Vec<(Spec, u16)> = COLUMNS
         .iter()
         .filter(|spec| (spec.screen.0..=spec.screen.1).contains(&screen))
@@ -120,7 +131,7 @@ fn place(screen: u16, id: u16, metadata: bool) -> Vec<(Spec, u16, u16)> {
         .map(|spec| (*spec, spec.least))
         .collect();
     let mut gap = 1_u16;
-    let gaps =
+    let mut gaps =
         u16::try_from(chosen.iter().filter(|(_, width)| *width > 0).count()).unwrap_or(0).saturating_sub(1);
     let least = chosen.iter().fold(LEAD.saturating_add(gaps), |sum, (_, width)| sum.saturating_add(*width));
     let mut spare = screen.saturating_sub(RIGHT).saturating_sub(least);
@@ -132,7 +143,11 @@ fn place(screen: u16, id: u16, metadata: bool) -> Vec<(Spec, u16, u16)> {
             }
             Growth::Air => 0,
             Growth::Widen(column, most) => {
-                let most = if column == Column::Session { most.min(id) } else { most };
+                let most = match column {
+                    Column::Session => most.min(id),
+                    Column::Profile => most.min(profile.unwrap_or(0)),
+                    _ => most,
+                };
                 let there = chosen.iter_mut().find(|(spec, width)| spec.column == column && *width > 0);
                 there.map_or(0, |(_, width)| {
                     let more = most.saturating_sub(*width).min(spare);
@@ -140,12 +155,16 @@ fn place(screen: u16, id: u16, metadata: bool) -> Vec<(Spec, u16, u16)> {
                     more
                 })
             }
+            Growth::Add(Column::Profile, _) if profile.is_none() => 0,
             Growth::Add(column, least) => {
+                let least = if column == Column::Profile { least.min(profile.unwrap_or(0)) } else { least };
                 let room = spare >= least.saturating_add(gap);
                 let comes =
                     chosen.iter_mut().find(|(spec, width)| room && spec.column == column && *width == 0);
                 comes.map_or(0, |(_, width)| {
                     *width = least;
+                    // It comes before there is air, and gets its share.
+                    gaps = gaps.saturating_add(u16::from(column == Column::Profile));
                     least.saturating_add(gap)
                 })
             }
@@ -168,16 +187,21 @@ fn place(screen: u16, id: u16, metadata: bool) -> Vec<(Spec, u16, u16)> {
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
     let count = usize::from(layout::table_rows(area));
     let rows: Vec<(&SessionId, usize)> =
-        model.rows.window(model.top, count).map(|id| (id, model.fleet.id_columns(id))).collect();
+        model.rows.window(model.top, count).map(|id| (id, model.fleets.id_columns(id))).collect();
     let id = rows.iter().map(|(_, columns)| *columns).max().unwrap_or(0);
-    let columns = place(area.width, u16::try_from(id).unwrap_or(u16::MAX), !model.hide_metadata);
+    let profile = model.fleets.are_several().then(|| {
+        let wide = model.fleets.sources().map(|source| text::width(&source.origin.name)).max().unwrap_or(0);
+        u16::try_from(wide).unwrap_or(u16::MAX)
+    });
+    let columns = place(area.width, u16::try_from(id).unwrap_or(u16::MAX), profile, !model.hide_metadata);
     let headings = area.height.saturating_sub(layout::table_rows(area));
     if headings > 0 {
         draw_headings(buffer, ink::row(area, 0), &columns, model);
     }
-    let (area, late) = (ink::below(area, headings), model.late(now).is_some());
+    let area = ink::below(area, headings);
+    let late: Vec<bool> = model.fleets.numbers().map(|source| model.late(source, now).is_some()).collect();
     for (down, row) in rows.into_iter().enumerate() {
-        draw_row(buffer, ink::row(area, down), &columns, model, row, now, late);
+        draw_row(buffer, ink::row(area, down), &columns, model, row, now, &late);
     }
 }
 
@@ -208,10 +232,11 @@ fn draw_row(
     model: &Model,
     (id, id_columns): (&SessionId, usize),
     now: Moment,
-    late: bool,
+    late: &[bool],
 ) {
-    let Some(record) = model.fleet.get(id) else { return };
-    let cell = Cell { model, record, id_columns, server: model.server_time(now) };
+    let Some((source, record)) = model.fleets.find(id) else { return };
+    let cell = Cell { model, record, source, id_columns, server: model.fleets.time(source, now) };
+    let late = late.get(source).copied().unwrap_or(false);
     for (spec, x, width) in columns {
         let place = Rect { width: *width, ..ink::indent(area, *x) };
         put(buffer, place, spec.right, &cells::content(spec.column, &cell, *width));
@@ -236,15 +261,16 @@ fn put(buffer: &mut Buffer, place: Rect, right: bool, line: &ink::Text) {
     }
 }
 
-/// Where no slot is free: which session frees the next, and when.
-fn no_slot(model: &Model) -> Option<String> {
-    let over = model.slots()?.over()?;
-    let (at, id) = model.rows.next_end()?;
+/// Where no slot of a source's project is free: which session frees the next, and when.
+fn no_slot(model: &Model, source: usize) -> Option<String> {
+    let over = model.slots(source)?.over()?;
+    let (at, id) = model.rows.living(source)?.next_end.as_ref()?;
+    let of = header::of_profile(model, source);
     let (at, id) = (model.settings.zone.time(*at), id.start(8));
     let release = if model.settings.releaser.is_some() { ", x releases one" } else { "" };
     Some(match over {
-        0 => format!("no free slot: {id} frees its own at {at}{release}"),
-        _ => format!("no free slot, {over} too many: {id} ends at {at}"),
+        0 => format!("{of}no free slot: {id} frees its own at {at}{release}"),
+        _ => format!("{of}no free slot, {over} too many: {id} ends at {at}"),
     })
 }
 
@@ -272,7 +298,8 @@ pub(super) fn draw_note(buffer: &mut Buffer, area: Rect, model: &Model, rows: u1
         let all = if area.width < 60 { "" } else { " (f shows all)" };
         parts.push(vec![span("flagged only", theme.coming()), span(all, theme.faint())]);
     }
-    parts.extend(no_slot(model).map(|text| vec![span(text, theme.warn())]));
+    let no_slots = model.fleets.numbers().filter_map(|source| no_slot(model, source));
+    parts.extend(no_slots.map(|text| vec![span(text, theme.warn())]));
     for (arrow, count) in [("↑", model.top), ("↓", under)] {
         if count > 0 {
             parts.push(vec![span(format!("{arrow} {count} more"), theme.faint())]);
@@ -282,12 +309,12 @@ pub(super) fn draw_note(buffer: &mut Buffer, area: Rect, model: &Model, rows: u1
     if muted > 0 {
         parts.push(vec![span(format!("{muted} muted, M shows them"), theme.faint())]);
     }
-    let malformed = model.fleet.health().malformed;
+    let malformed = model.fleets.malformed();
     if malformed > 0 {
         parts.push(vec![span(format!("{malformed} in the list unreadable"), theme.warn())]);
     }
-    if let Some(short) = model.fleet.short().sentence().filter(|_| model.fleet.short().sessions >= MANY_SHORT)
-    {
+    let short = model.fleets.short();
+    if let Some(short) = short.sentence().filter(|_| short.sessions >= MANY_SHORT) {
         parts.push(vec![span(short, theme.faint())]);
     }
     ink::write(buffer, ink::indent(area, LEAD), &ink::spaced(parts));

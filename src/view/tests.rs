@@ -11,7 +11,7 @@ use super::fixture::{
 };
 use super::*;
 use crate::api::{Allowance, Listing};
-use crate::app::{Filter, Focus, Listed, Notice, Pane, Part, Sort, SortBy, Tone};
+use crate::app::{Asked, Filter, Focus, Listed, Notice, Pane, Part, Sort, SortBy, Tone};
 use crate::config::{Query, Targets};
 use crate::poll::{Reply, Report, Request};
 use crate::session::{Fault, FaultKind, List, Project, Secret, Session, SessionId, Status, running};
@@ -33,7 +33,8 @@ const STATES: [State; 43] = [
     ("events_back", || {
         but(story(), |model| {
             model.focus = Focus::Pane(Pane::Events);
-            (model.touched, model.anchor, model.read_until) = (true, Some(8), 14);
+            (model.touched, model.anchor, model.read_until) =
+                (true, Some(Place { source: 0, seq: 8 }), [14].into_iter().collect());
         })
     }),
     ("flagged", || but(story(), |model| model.flagged_only = true)),
@@ -71,19 +72,20 @@ const STATES: [State; 43] = [
     ("recent_asking", || {
         but(calm(), |model| {
             model.focus = Focus::Pane(Pane::Recent);
-            model.recent.asking = true;
+            model.recent.asked.insert(0, Asked { asking: true, ..Asked::default() });
         })
     }),
     ("recent_failed", || {
         but(calm(), |model| {
             model.focus = Focus::Pane(Pane::Recent);
-            model.recent.fault = Some(FaultKind::Timeout.into());
+            let fault = Some(FaultKind::Timeout.into());
+            model.recent.asked.insert(0, Asked { fault, ..Asked::default() });
         })
     }),
     ("recent_none", || {
         but(calm(), |model| {
             model.focus = Focus::Pane(Pane::Recent);
-            model.recent.listed = Some(Listed { at: ago(1), sessions: Vec::new(), all: 0 });
+            model.recent.take(0, ago(1), Vec::new());
         })
     }),
     ("adding", || with_focus(Focus::Add { line: "6512bd".into(), wrong: None, back: Pane::Table })),
@@ -177,7 +179,7 @@ fn refused() -> Model {
 
 fn out_of_reach() -> Model {
     let mut model = blank(Targets::All);
-    model.settings.host = Some("bb.internal.example".into());
+    model.fleets.source_mut(0).origin.host = Some("bb.internal.example".into());
     seen(&mut model, [failure(1, FaultKind::Dns(Untrusted::new("bb.internal.example")), None)]);
     model
 }
@@ -229,8 +231,9 @@ fn recent() -> Model {
     ];
     let owners = ["growth", "checkout-e2e", "mcp", "a-name-that-is-too-long", ""];
     let owner = |name: &str| (!name.is_empty()).then(|| Untrusted::new(name));
-    let sessions = sessions.into_iter().zip(owners.map(owner)).collect();
-    model.recent.listed = Some(Listed { at: ago(1), sessions, all: 312 });
+    let listed = |(session, owner)| Listed { source: 0, session, owner };
+    model.recent.take(0, ago(1), sessions.into_iter().zip(owners.map(owner)).map(listed).collect());
+    model.recent.asked.get_mut(&0).unwrap().answered = Some((ago(1), 312));
     (model.recent.marked, model.focus) = (1, Focus::Pane(Pane::Recent));
     model
 }
@@ -271,7 +274,7 @@ fn releasing() -> Model {
 
 fn full() -> Model {
     let mut model = calm();
-    let project = Project { concurrency: Some(6), ..model.fleet.projects()[0].clone() };
+    let project = Project { concurrency: Some(6), ..model.fleets.first().fleet.projects()[0].clone() };
     seen(&mut model, [Input::Projects { at: exchange(ago(1)), projects: vec![project] }]);
     model
 }
@@ -290,7 +293,7 @@ fn failures() -> Model {
         next: None,
     };
     for round in (0..27).rev() {
-        model.effort.note(&answer(round * 3, 80 + round % 10, 45_000));
+        model.fleets.source_mut(0).effort.note(&answer(round * 3, 80 + round % 10, 45_000));
     }
     model.focus = Focus::Failures { top: 0, back: Pane::Table };
     model

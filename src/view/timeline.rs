@@ -17,11 +17,11 @@ use ratatui::style::{Modifier, Style};
 use ratatui::text::Line;
 
 use super::ink::{self, Text, span};
-use crate::app::{Model, Pane, Part};
+use crate::app::{Fleets, Model, Pane, Part, Place};
 use crate::clock::{Moment, Timestamp};
 use crate::session::SessionId;
 use crate::text;
-use crate::watch::{Event, EventKind, Flag, Fleet, Seq};
+use crate::watch::{Event, EventKind, Flag};
 
 /// What a time of day takes, and the blanks after it.
 const TIME: usize = 10;
@@ -29,6 +29,10 @@ const TIME: usize = 10;
 const ID: usize = 10;
 /// Below this width an id has no column of its own: it begins the sentence.
 const WITH_IDS: usize = 50;
+/// From this width on there is a column for the profile, where there are several.
+const WITH_PROFILES: usize = 90;
+/// The most columns of a profile's name.
+const LONGEST_PROFILE: usize = 14;
 /// More events than this are not counted: a frame costs the same after a week.
 const MANY: usize = 999;
 
@@ -40,18 +44,49 @@ enum Of<'a> {
 }
 
 impl Of<'_> {
-    /// The newest first, from `anchor` on if there is one.
-    fn newest<'t>(
-        self,
-        fleet: &'t Fleet,
-        anchor: Option<Seq>,
-    ) -> Box<dyn Iterator<Item = (Seq, &'t Event)> + 't> {
-        let in_view = move |(seq, _): &(Seq, &Event)| anchor.is_some_and(|anchor| *seq > anchor);
+    /// The newest first.
+    fn all<'f>(self, fleets: &'f Fleets) -> Box<dyn Iterator<Item = (Place, &'f Event)> + 'f> {
         match self {
-            Self::One(id) => Box::new(fleet.newest_of(id).skip_while(in_view)),
-            Self::All => Box::new(fleet.timeline().all().rev().skip_while(in_view)),
+            Self::One(id) => Box::new(fleets.newest_of(id)),
+            Self::All => Box::new(fleets.newest()),
         }
     }
+
+    /// The newest first, from `anchor` on if there is one.
+    fn newest<'f>(
+        self,
+        fleets: &'f Fleets,
+        anchor: Option<Place>,
+    ) -> Box<dyn Iterator<Item = (Place, &'f Event)> + 'f> {
+        let Some(anchor) = anchor else { return self.all(fleets) };
+        let mut rest = self.all(fleets).skip_while(move |(place, _)| is_under(*place, anchor)).peekable();
+        // Where all that is older is forgotten, the newest are as good as any.
+        if rest.peek().is_some() { Box::new(rest) } else { self.all(fleets) }
+    }
+
+    /// How many came since the reader's last key.
+    fn count_new(self, model: &Model) -> usize {
+        let is_new = |(place, _): &(Place, &Event)| place.seq >= model.read_until.of(place.source);
+        match self {
+            Self::One(id) => few(model.fleets.newest_of(id).take_while(is_new)),
+            // What is new of one source may be older than what is not of another.
+            Self::All => model
+                .fleets
+                .numbers()
+                .map(|source| few(model.fleets.newest_in(source).take_while(is_new)))
+                .fold(0, usize::saturating_add),
+        }
+    }
+}
+
+/// Whether an event, on the way from the newest backwards, comes before the anchor.
+fn is_under(place: Place, anchor: Place) -> bool {
+    place.source != anchor.source || place.seq > anchor.seq
+}
+
+/// How many, up to one more than are counted.
+fn few(events: impl Iterator) -> usize {
+    events.take(MANY.saturating_add(1)).count()
 }
 
 /// Draws what happened to the selected session, below its rule.
@@ -86,8 +121,8 @@ fn draw_pane(
         Of::All if width < WITH_IDS => Ids::Inline,
         Of::All => Ids::Column,
     };
-    let writer = Writer { model, width, ids, time: TIME, now };
-    let lines = writer.last(of.newest(&model.fleet, anchor), height);
+    let writer = Writer { model, width, ids, profiles: profiles(model, of, width), time: TIME, now };
+    let lines = writer.last(of.newest(&model.fleets, anchor), height);
     ink::rule(buffer, ink::row(area, 0), rule, &span(title, look), &note(model, of, anchor));
     if lines.is_empty() {
         ink::write(buffer, ink::indent(inner, 1), &Line::styled("nothing yet", theme.faint()));
@@ -95,23 +130,27 @@ fn draw_pane(
     for (down, line) in lines.iter().enumerate() {
         ink::write(buffer, ink::indent(ink::row(inner, down), 1), line);
     }
-    if let (Of::All, Some(event)) = (of, model.marked_event()) {
-        let last = lines.len().saturating_sub(writer.lines(event).len());
+    if let (Of::All, Some((source, event))) = (of, model.marked_event()) {
+        let last = lines.len().saturating_sub(writer.lines(source, event).len());
         for down in last..lines.len() {
             ink::write(buffer, ink::row(inner, down), &Line::styled(theme.marker(), theme.coming()));
         }
     }
 }
 
+/// The columns of a profile's name: of several, on a page that has room for them.
+fn profiles(model: &Model, of: Of<'_>, width: usize) -> usize {
+    let has_room = matches!(of, Of::All) && width >= WITH_PROFILES && model.fleets.are_several();
+    let wide = model.fleets.sources().map(|source| text::width(&source.origin.name)).max().unwrap_or(0);
+    if has_room { wide.min(LONGEST_PROFILE).saturating_add(2) } else { 0 }
+}
+
 /// What the reader does not see of it: what came since, and that there is more below.
-fn note(model: &Model, of: Of<'_>, anchor: Option<Seq>) -> String {
-    let since = |seq: Seq| {
-        let newer = of.newest(&model.fleet, None).take_while(|(newer, _)| *newer >= seq);
-        newer.take(MANY.saturating_add(1)).count()
-    };
+fn note(model: &Model, of: Of<'_>, anchor: Option<Place>) -> String {
     let counted = |count: usize| if count > MANY { format!("over {MANY}") } else { count.to_string() };
-    let new = if model.touched { since(model.read_until) } else { 0 };
-    let under = anchor.map_or(0, |anchor| since(anchor.saturating_add(1)));
+    let new = if model.touched { of.count_new(model) } else { 0 };
+    let under = anchor
+        .map_or(0, |anchor| few(of.all(&model.fleets).take_while(|(place, _)| is_under(*place, anchor))));
     match (new, under) {
         (0, 0) => String::new(),
         (0, under) => format!("↓ {} more", counted(under)),
@@ -122,26 +161,27 @@ fn note(model: &Model, of: Of<'_>, anchor: Option<Seq>) -> String {
 
 /// The last `most` lines about a session, for where they stand among other lines.
 pub(super) fn last_lines(model: &Model, id: &SessionId, width: usize, most: usize, now: Moment) -> Vec<Text> {
-    let writer = Writer { model, width, ids: Ids::None, time: super::page::LABEL.saturating_sub(1), now };
-    writer.last(Of::One(id).newest(&model.fleet, None), most)
+    let time = super::page::LABEL.saturating_sub(1);
+    let writer = Writer { model, width, ids: Ids::None, profiles: 0, time, now };
+    writer.last(Of::One(id).all(&model.fleets), most)
 }
 
 /// The selected session's events, the first that can be the last in view, and the lines in view.
-pub(super) fn extent(model: &Model, area: Rect) -> (Vec<Seq>, usize, usize) {
+pub(super) fn extent(model: &Model, area: Rect) -> (Vec<Place>, usize, usize) {
     model.selected.as_ref().map_or((Vec::new(), 0, 0), |id| extent_of(model, area, Of::One(id)))
 }
 
 /// The same of all events.
-pub(super) fn extent_of_all(model: &Model, area: Rect) -> (Vec<Seq>, usize, usize) {
+pub(super) fn extent_of_all(model: &Model, area: Rect) -> (Vec<Place>, usize, usize) {
     extent_of(model, area, Of::All)
 }
 
-fn extent_of(model: &Model, area: Rect, of: Of<'_>) -> (Vec<Seq>, usize, usize) {
-    let mut seqs: Vec<Seq> = of.newest(&model.fleet, None).map(|(seq, _)| seq).collect();
-    seqs.reverse();
+fn extent_of(model: &Model, area: Rect, of: Of<'_>) -> (Vec<Place>, usize, usize) {
+    let mut places: Vec<Place> = of.all(&model.fleets).map(|(place, _)| place).collect();
+    places.reverse();
     let height = usize::from(area.height.saturating_sub(1));
-    let least = height.saturating_sub(1).min(seqs.len().saturating_sub(1));
-    (seqs, least, height)
+    let least = height.saturating_sub(1).min(places.len().saturating_sub(1));
+    (places, least, height)
 }
 
 /// Where the session of an event is named.
@@ -160,6 +200,8 @@ struct Writer<'a> {
     model: &'a Model,
     width: usize,
     ids: Ids,
+    /// The columns of the profile's name, and the blanks after it.
+    profiles: usize,
     /// The columns of the time.
     time: usize,
     now: Moment,
@@ -167,13 +209,13 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     /// The last `most` lines of `events`, which come the newest first; in order.
-    fn last<'e>(&self, events: impl Iterator<Item = (Seq, &'e Event)>, most: usize) -> Vec<Text> {
+    fn last<'e>(&self, events: impl Iterator<Item = (Place, &'e Event)>, most: usize) -> Vec<Text> {
         let zone = self.model.settings.zone;
         let today = zone.date(self.model.server_time(self.now));
         let mut lines: Vec<Text> = Vec::new(); // the newest first
         let mut day: Option<String> = None;
         let mut alive: Option<(&Event, Timestamp, String)> = None;
-        for (_, event) in events {
+        for (Place { source, .. }, event) in events {
             if let Some((end, at, said)) = alive.take_if(|(_, at, _)| event.seen <= *at) {
                 lines.extend(self.last_alive(end, at, &said));
             }
@@ -186,7 +228,7 @@ impl Writer<'_> {
                 lines.reverse();
                 return lines;
             }
-            lines.extend(self.lines(event).into_iter().rev());
+            lines.extend(self.lines(source, event).into_iter().rev());
             if let EventKind::Ended { last_alive: Some((at, was)), .. } = &event.kind
                 && self.ids == Ids::None
             {
@@ -207,7 +249,7 @@ impl Writer<'_> {
     /// The last reply that said otherwise, in its place before an end: only where one session's events are looked at.
     fn last_alive(&self, end: &Event, at: Timestamp, said: &str) -> Vec<Text> {
         let faint = self.model.settings.theme.faint();
-        self.line(end, at, said, faint, faint).into_iter().rev().collect()
+        self.line(0, end, at, said, faint, faint).into_iter().rev().collect()
     }
 
     fn separator(&self, day: &str) -> Text {
@@ -215,7 +257,7 @@ impl Writer<'_> {
     }
 
     /// An event's lines.
-    fn lines(&self, event: &Event) -> Vec<Text> {
+    fn lines(&self, source: usize, event: &Event) -> Vec<Text> {
         let theme = self.model.settings.theme;
         let zone = self.model.settings.zone;
         let mut sentence = event.sentence(zone, self.model.server_time(self.now));
@@ -223,7 +265,7 @@ impl Writer<'_> {
             sentence = format!("{} {sentence}", theme.flag());
         }
         let (first, rest) = self.look(&event.kind);
-        self.line(event, event.seen, &sentence, first, rest)
+        self.line(source, event, event.seen, &sentence, first, rest)
     }
 
     /// The looks of the first word, and of the rest.
@@ -261,11 +303,24 @@ impl Writer<'_> {
     }
 
     /// A sentence behind its time, and behind its session where that is not known anyway.
-    fn line(&self, event: &Event, at: Timestamp, sentence: &str, first: Style, rest: Style) -> Vec<Text> {
+    fn line(
+        &self,
+        source: usize,
+        event: &Event,
+        at: Timestamp,
+        sentence: &str,
+        first: Style,
+        rest: Style,
+    ) -> Vec<Text> {
         let theme = self.model.settings.theme;
-        let id = event.id.as_ref().map(|id| id.start(8)).unwrap_or_default();
+        let profile = self.model.fleets.source(source).origin.name.as_str();
+        // What concerns all of a profile is named after it, where there is no column for that.
+        let of_all =
+            if self.profiles == 0 && self.ids != Ids::None { text::fit(profile, 8) } else { String::new() };
+        let id = event.id.as_ref().map_or(of_all, |id| id.start(8));
         let column = self.ids == Ids::Column;
-        let before = if column { self.time.saturating_add(ID) } else { self.time };
+        let before =
+            if column { self.time.saturating_add(ID) } else { self.time }.saturating_add(self.profiles);
         let inline = self.ids == Ids::Inline && !id.is_empty();
         // The id takes the place of the first word.
         let (sentence, first, rest) = if inline {
@@ -279,7 +334,9 @@ impl Writer<'_> {
         for (nth, part) in text::wrap(&sentence, room).into_iter().enumerate() {
             let mut spans = if nth == 0 {
                 let id = if column { super::page::pad(&id, ID) } else { String::new() };
-                vec![span(time.clone(), theme.faint()), span(id, Style::new())]
+                let profile = text::fit(profile, self.profiles.saturating_sub(2));
+                let profile = super::page::pad(&profile, self.profiles);
+                vec![span(time.clone(), theme.faint()), span(id, Style::new()), span(profile, theme.faint())]
             } else {
                 vec![span(" ".repeat(before), Style::new())]
             };

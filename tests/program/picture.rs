@@ -75,8 +75,6 @@ async fn model() -> (Model, Moment) {
         owner_key: None,
         zone: Zone::Utc,
         theme: Theme::colored(),
-        host: None,
-        key_tail: "f3a9".into(),
         can_open: true,
         releaser: Releaser::unless(true),
         version: "0.1.0".into(),
@@ -84,7 +82,7 @@ async fn model() -> (Model, Moment) {
         speed: 1,
         greeting: None,
     };
-    let mut model = Model::new(settings, (COLUMNS, ROWS));
+    let mut model = Model::new(settings, Vec::new(), (COLUMNS, ROWS));
     let mut plan = Plan::new(&Targets::All, pace, clock.now().mono);
     model.start(clock.now());
     for _ in 0..=AT {
@@ -96,7 +94,7 @@ async fn model() -> (Model, Moment) {
             for request in due {
                 let report = ask(&client, &clock, request).await;
                 plan.answered(&report.request, Outcome::from(&report.outcome), report.received.mono, 0.0);
-                model.update(Message::Report(Box::new(report)), clock.now());
+                model.update(Message::Report(0, Box::new(report)), clock.now());
             }
         }
         clock.advance(interval);

@@ -198,7 +198,7 @@ impl Watcher {
         let recording = Recording::read(&mut file.as_slice()).unwrap();
         assert_eq!(recording.damage, None);
         let mut again = Fleet::new(recording.header.thresholds.clone());
-        recording.tape.inputs().for_each(|input| drop(again.apply(input)));
+        recording.tape.inputs().for_each(|(_, input)| drop(again.apply(input)));
         for record in self.fleet.records() {
             let version = &recording.header.version;
             let of = |fleet| evidence::text(fleet, &record.id, Options { version, ..Options::default() });

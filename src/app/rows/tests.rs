@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::*;
 use crate::clock::{Moment, later};
 use crate::session::{FaultKind, Metadata, Region, Session, running};
-use crate::watch::{Exchange, Input, Scope, Thresholds};
+use crate::watch::{Exchange, Fleet, Input, Scope, Thresholds};
 
 fn t(seconds: u64) -> Timestamp {
     later("2026-11-22T12:00:00Z".parse().unwrap(), Duration::from_secs(seconds))
@@ -28,27 +28,24 @@ fn ended(text: &str, status: Status, at: u64) -> Session {
     Session { status, ended: Some(t(at)), ..session(text, 0, 900) }
 }
 
-fn fleet(sessions: Vec<Session>) -> Fleet {
+fn fleet(sessions: Vec<Session>) -> Fleets {
     let mut fleet = Fleet::new(Thresholds::default());
     for session in sessions {
         let scope = Scope::One(session.id.clone());
         fleet.apply(Input::Seen { at: exchange(1), scope, sessions: vec![session], malformed: 0 });
     }
-    fleet
+    fleet.into()
 }
 
-fn order(fleet: &Fleet, by: SortBy, reversed: bool) -> Vec<String> {
+fn order(fleet: &Fleets, by: SortBy, reversed: bool) -> Vec<String> {
     let rows = Rows::of(fleet, Sort { by, reversed }, &words(""));
     rows.window(0, usize::MAX).map(|id| id.raw().to_owned()).collect()
 }
 
-fn missing(fleet: &mut Fleet, text: &str) {
-    fleet.apply(Input::Missing {
-        at: exchange(2),
-        id: id(text),
-        fault: FaultKind::NotFound.into(),
-        next: None,
-    });
+fn missing(fleet: &mut Fleets, text: &str) {
+    let input =
+        Input::Missing { at: exchange(2), id: id(text), fault: FaultKind::NotFound.into(), next: None };
+    fleet.apply(0, input);
 }
 
 /// All that have these words.
@@ -71,7 +68,7 @@ fn what_ends_next_comes_first_and_what_has_ended_comes_last_the_newest_end_first
         session("overdue", 0, 0),
         Session { ended: None, ..ended("when", Status::Completed, 0) },
     ]);
-    fleet.apply(Input::Asked { at: exchange(0).sent, ids: vec![id("awaited"), id("absent")] });
+    fleet.apply(0, Input::Asked { at: exchange(0).sent, ids: vec![id("awaited"), id("absent")] });
     missing(&mut fleet, "absent");
     let expected =
         ["overdue", "soon", "late", "endless", "pending", "absent", "awaited", "new", "old", "when"];
@@ -136,7 +133,7 @@ fn every_word_of_the_filter_must_be_there_in_any_case_and_counts_are_of_all() {
         Session { status: Status::named("NEW"), ..session("abh", 0, 900) },
         Session { status: Status::Pending, ..session("abi", 0, 900) },
     ]);
-    let found = |fleet: &Fleet, filter: &str| Rows::of(fleet, Sort::default(), &words(filter)).len();
+    let found = |fleet: &Fleets, filter: &str| Rows::of(fleet, Sort::default(), &words(filter)).len();
     for (filter, count) in [
         ("", 7),
         ("  ", 7),
@@ -153,7 +150,7 @@ fn every_word_of_the_filter_must_be_there_in_any_case_and_counts_are_of_all() {
             [counts.running, counts.pending, counts.completed, counts.timed_out, counts.error, counts.other];
         assert_eq!((of, counts.all()), ([2, 1, 1, 1, 1, 1], 7));
     }
-    fleet.apply(Input::Asked { at: exchange(0).sent, ids: vec![id("abd"), id("awaited")] });
+    fleet.apply(0, Input::Asked { at: exchange(0).sent, ids: vec![id("abd"), id("awaited")] });
     ["abc", "abd", "AbC"].into_iter().for_each(|text| missing(&mut fleet, text));
     let counts = Rows::of(&fleet, Sort::default(), &words("")).counts().clone();
     let does_not_run = (counts.running, counts.other, counts.absent, counts.waiting);

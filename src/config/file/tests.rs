@@ -269,7 +269,7 @@ fn a_profile_comes_before_the_environment_and_what_is_typed_before_the_profile()
     let of = |args: &[&str], vars: &[(&str, &str)]| match home.config(args, vars).unwrap() {
         Config::Watch(mut watch) => {
             let source = watch.sources.pop().unwrap();
-            (source.endpoint.host(), source.key.expose().to_owned())
+            (source.endpoint.host(), source.key.unwrap().expose().to_owned())
         }
         Config::Get(get) => (get.source.endpoint.host(), get.source.key.expose().to_owned()),
         other => panic!("{other:?}"),
@@ -304,7 +304,11 @@ fn a_profile_comes_before_the_environment_and_what_is_typed_before_the_profile()
         (&["--profile", "stagign"], ", which has empty, key-only, plain, staging; did you mean staging?"),
         (&["--profile", "x\u{1b}x"], "“x·x”"),
         (&["--profile", "empty"], "names neither a base-url nor a key"),
-        (&["--profile", "staging", "--profile", "plain"], "`keepwatch` reaches one project"),
+        (
+            &["--profile", "staging", "--profile", "plain", "--base-url", "https://x.example"],
+            "--base-url is for one project, and the profiles staging and plain",
+        ),
+        (&["--profile", "a", "--profile", "b", "--api-key-file", "-"], "--api-key-file is for one project"),
         (&["get", "a", "--profile", "staging", "--profile", "plain"], "`keepwatch get` reaches one"),
     ] {
         let refusal = refused(args);

@@ -74,7 +74,8 @@ fn a_warning_comes_by_itself_at_its_second_and_not_before() {
     assert_eq!(world.model.expire(moment(599.9)), []);
     world.model.expire(moment(600.0));
     assert_eq!(flags(&world), 1);
-    let names: Vec<_> = world.model.fleet.timeline().all().map(|(_, event)| event.kind.name()).collect();
+    let names: Vec<_> =
+        world.model.fleets.first().fleet.timeline().all().map(|(_, event)| event.kind.name()).collect();
     assert_eq!(names, ["first_seen", "flagged"]);
 }
 
@@ -89,12 +90,12 @@ fn e_shows_all_events_and_scrolling_back_holds_its_place_while_new_ones_come() {
     world.press("e");
     assert_eq!((world.pane(), world.model.anchor), (Some(Pane::Events), None));
     world.press("k");
-    assert_eq!(world.model.anchor, Some(38));
+    assert_eq!(world.model.anchor, Some(place(38)));
     world.now = 7.0;
     world.list(all().into_iter().chain([session("new", 9000)]).collect());
-    assert_eq!(world.model.anchor, Some(38), "what is read does not move");
+    assert_eq!(world.model.anchor, Some(place(38)), "what is read does not move");
     world.press("g");
-    let first = world.model.anchor.unwrap();
+    let first = world.model.anchor.unwrap().seq;
     assert!(first > 0 && first < 12, "the first screen is full: {first}");
     world.press("G");
     assert_eq!(world.model.anchor, None, "and the newest is followed again");
@@ -106,12 +107,12 @@ fn e_shows_all_events_and_scrolling_back_holds_its_place_while_new_ones_come() {
 fn what_came_since_the_last_key_is_new() {
     let mut world = World::of(&[("a", 900)]);
     world.press("j");
-    let read = world.model.read_until;
+    let read = world.model.read_until.clone();
     world.now = 4.0;
     world.one(over("a", Status::Error));
-    assert_eq!(world.model.fleet.timeline().since(read), 2);
+    assert_eq!(world.model.fleets.first().fleet.timeline().since(read.of(0)), 2);
     world.press("j");
-    assert_eq!(world.model.fleet.timeline().since(world.model.read_until), 0);
+    assert_eq!(world.model.fleets.first().fleet.timeline().since(world.model.read_until.of(0)), 0);
 }
 
 #[test]
@@ -133,14 +134,14 @@ fn on_the_events_page_keys_speak_of_the_marked_events_session() {
     let mut world = flagged();
     world.model.selected = Some(id("c"));
     world.press("e");
-    let marked = world.model.marked_event().unwrap().id.clone();
+    let marked = world.model.marked_event().unwrap().1.id.clone();
     assert_eq!(marked, Some(id("b")), "the newest is the flag of b");
     world.key(KeyCode::Enter);
     assert_eq!((world.pane(), world.selected()), (Some(Pane::Full(Part::Facts)), Some("b")));
     world.press("e");
     world.press("g");
-    world.model.anchor = Some(0);
-    let first = world.model.marked_event().unwrap().id.clone().unwrap();
+    world.model.anchor = Some(place(0));
+    let first = world.model.marked_event().unwrap().1.id.clone().unwrap();
     world.press("y");
     assert_eq!(world.selected(), Some(first.raw()));
     world.key(KeyCode::Esc);
