@@ -23,7 +23,7 @@ mod typing;
 mod update;
 
 pub use effort::{Effort, Spent, Took};
-pub use filter::{Filter, Mistake};
+pub use filter::{Filter, Filtered, Mistake};
 pub use flags::KnownFlags;
 pub use model::{Effect, Focus, Message, Model, Notice, Pane, Part, Settings, Slots, Tone, Want};
 pub use mute::Muted;

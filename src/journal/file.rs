@@ -144,8 +144,9 @@ const fn damaged() -> &'static str {
     ".damaged-"
 }
 
-/// The damaged ones that were moved aside.
-pub(super) fn moved_aside(path: &Path) -> Vec<PathBuf> {
+/// The damaged ones that were moved aside from `path`.
+#[must_use]
+pub fn moved_aside(path: &Path) -> Vec<PathBuf> {
     let (Some(name), Ok(found)) = (path.file_name(), fs::read_dir(folder(path))) else { return Vec::new() };
     let start = with_end(Path::new(name), damaged());
     let start = start.to_string_lossy().into_owned();
