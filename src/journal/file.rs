@@ -35,15 +35,17 @@ pub(super) fn prepare(path: &Path) -> Result<PathBuf, Trouble> {
     }
     let found = fs::symlink_metadata(&path).map_err(|error| Trouble::of_io(&error))?;
     allowed(&found)?;
-    if found.mode() & 0o077 != 0 {
-        for path in std::iter::once(path.clone()).chain(companions(&path)) {
+    // SQLite takes a file that it may not write for one that is only to be read.
+    if is_writable(&path) { Ok(path) } else { Err(Trouble::ReadOnly) }
+}
+
+/// Closes to others an old file that is open to them, and what SQLite has put beside it.
+pub(super) fn close_to_others(path: &Path) {
+    if fs::symlink_metadata(path).is_ok_and(|found| found.mode() & 0o077 != 0) {
+        for path in std::iter::once(path.to_owned()).chain(companions(path)) {
             let _ = fs::set_permissions(path, Permissions::from_mode(0o600)); // what is not there needs none
         }
     }
-    recognised(&path)?;
-    // SQLite takes a file that it may not write for one that is only to be read.
-    OpenOptions::new().write(true).open(&path).map_err(|error| Trouble::of_io(&error))?;
-    Ok(path)
 }
 
 /// The file for reading; `None` if there is none.
@@ -68,12 +70,14 @@ fn allowed(found: &Metadata) -> Result<(), Trouble> {
 }
 
 /// Refuses a file that was never a journal: someone's notes are not to be moved aside as damaged.
-fn recognised(path: &Path) -> Result<(), Trouble> {
+///
+/// For files that nothing of this process has open: closing one gives up the locks that SQLite has on it.
+pub(super) fn recognised(path: &Path) -> Result<(), Trouble> {
     let mut start = Vec::new();
     let length = u64::try_from(MAGIC.len()).unwrap_or(u64::MAX);
     let read = fs::File::open(path).and_then(|file| file.take(length).read_to_end(&mut start));
     read.map_err(|error| Trouble::of_io(&error))?;
-    let is_ours = start.is_empty() || start == MAGIC || path.extension().is_some_and(|it| it == "sqlite");
+    let is_ours = start == MAGIC || path.extension().is_some_and(|it| it == "sqlite");
     if is_ours { Ok(()) } else { Err(Trouble::Refused { why: "its file is no journal, and never was" }) }
 }
 

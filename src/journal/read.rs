@@ -112,7 +112,7 @@ impl Reader {
         }
     }
 
-    fn look(path: &Path, how: &str) -> Result<(Connection, Option<i64>), Trouble> {
+    pub(super) fn look(path: &Path, how: &str) -> Result<(Connection, Option<i64>), Trouble> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
             | OpenFlags::SQLITE_OPEN_NOFOLLOW
             | OpenFlags::SQLITE_OPEN_NO_MUTEX

@@ -65,6 +65,7 @@ const STEPS: [&str; 1] = ["
         replies INTEGER NOT NULL,
         proxy_bytes INTEGER,
         verdict TEXT,
+        sure TEXT,
         sentence TEXT,
         metadata TEXT,            -- JSON
         PRIMARY KEY (session, run)

@@ -57,6 +57,7 @@ impl Store {
         if schema::version(&db)?.is_none() {
             db.pragma_update(None, "auto_vacuum", "INCREMENTAL")?; // has a meaning only before the first table
         }
+        file::close_to_others(&path);
         let wanted = if file::is_on_a_network(&path) { "delete" } else { "wal" };
         let mode = |text: String| text.eq_ignore_ascii_case("wal");
         let mut is_wal = db.pragma_query_value(None, "journal_mode", |row| row.get(0)).map(mode)?;

@@ -64,13 +64,15 @@ pub struct Summary {
 pub struct Why {
     /// Its name, as in `keepwatch events`.
     pub name: String,
+    /// How sure it is, in the word of `keepwatch events`: said, likely, perhaps or unknown.
+    pub sure: String,
     /// The sentence; as what the API said may be quoted in it, it is not trusted with the terminal.
     pub sentence: Untrusted,
 }
 
 const COLUMNS: &str = "session, run, profile, host, project, owner, status, region, keep_alive, context, created, \
                        started, ended, end_exact, expires, first_seen, last_seen, watched_ms, replies, proxy_bytes, \
-                       verdict, sentence, metadata";
+                       verdict, sure, sentence, metadata";
 
 impl Summary {
     /// About how many bytes it takes while it waits.
@@ -84,10 +86,11 @@ impl Summary {
         let mut statement = db.prepare_cached(
             "INSERT OR REPLACE INTO summary
              (session, run, profile, host, project, owner, status, region, keep_alive, context, created, started, ended,
-              end_exact, expires, first_seen, last_seen, watched_ms, replies, proxy_bytes, verdict, sentence, metadata)
+              end_exact, expires, first_seen, last_seen, watched_ms, replies, proxy_bytes, verdict, sure, sentence,
+              metadata)
              VALUES (:session, :run, :profile, :host, :project, :owner, :status, :region, :keep_alive, :context, :created,
               :started, :ended, :end_exact, :expires, :first_seen, :last_seen, :watched, :replies, :bytes, :verdict,
-              :sentence, :metadata)",
+              :sure, :sentence, :metadata)",
         )?;
         statement.execute(named_params! {
             ":session": self.session.raw(),
@@ -111,6 +114,7 @@ impl Summary {
             ":replies": i64::try_from(self.replies).unwrap_or(i64::MAX),
             ":bytes": self.proxy_bytes,
             ":verdict": self.why.as_ref().map(|why| &why.name),
+            ":sure": self.why.as_ref().map(|why| &why.sure),
             ":sentence": self.why.as_ref().map(|why| clean(&why.sentence)),
             ":metadata": self.metadata.as_ref().map(|metadata| metadata.without_secrets().json().to_owned()),
         })?;
@@ -131,8 +135,8 @@ impl Summary {
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         let untrusted = |column| row.get::<_, Option<String>>(column).map(|text| text.map(Untrusted::new));
         let at = |column| row.get::<_, Option<i64>>(column).map(|at| at.map(moment));
-        let verdict: Option<String> = row.get("verdict")?;
-        let sentence = untrusted("sentence")?;
+        let (name, sure): (Option<String>, Option<String>) = (row.get("verdict")?, row.get("sure")?);
+        let said = name.zip(sure).zip(untrusted("sentence")?);
         Ok(Self {
             session: SessionId::from_api(Untrusted::new(row.get::<_, String>("session")?)),
             run: RunId::read(&row.get::<_, String>("run")?),
@@ -154,7 +158,7 @@ impl Summary {
             watched: duration(row.get("watched_ms")?),
             replies: u64::try_from(row.get::<_, i64>("replies")?).unwrap_or(0),
             proxy_bytes: row.get("proxy_bytes")?,
-            why: verdict.zip(sentence).map(|(name, sentence)| Why { name, sentence }),
+            why: said.map(|((name, sure), sentence)| Why { name, sure, sentence }),
             metadata: row.get::<_, Option<String>>("metadata")?.map(|json| Metadata::new(&json)),
         })
     }

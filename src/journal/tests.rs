@@ -10,6 +10,7 @@ use crate::session::{Metadata, Region, SessionId, Status};
 use crate::text::Untrusted;
 
 mod troubles;
+mod versions;
 
 /// Longer than anything takes on a busy machine; reached only by a failure.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -75,7 +76,7 @@ fn summary(session: &str, run: RunId, last_seen: Timestamp) -> Summary {
         watched: Duration::from_millis(1_795_500),
         replies: 600,
         proxy_bytes: Some(18_200_000),
-        why: Some(Why { name: "gone".into(), sentence: Untrusted::new("aged out") }),
+        why: Some(Why { name: "gone".into(), sure: "perhaps".into(), sentence: Untrusted::new("aged out") }),
         metadata: Some(Metadata::new(r#"{"name":"nightly"}"#)),
     }
 }
@@ -215,7 +216,7 @@ fn a_summary_with_secrets_leaves_none_on_the_disk() {
         r#"{{"url":"{secret}","token":"cAnArY77","n":[1,"bb_live_cAnArY77"]}}"#
     )));
     row.owner = Some(Untrusted::new(secret));
-    row.why = Some(Why { name: "gone".into(), sentence: Untrusted::new(secret) });
+    row.why = Some(Why { name: "gone".into(), sure: "perhaps".into(), sentence: Untrusted::new(secret) });
     let _ = kept.journal().summary(row);
     assert!(kept.flush());
     let folder = kept.path().parent().unwrap().to_owned();

@@ -201,6 +201,7 @@ impl<B: Serialize, H: Serialize, F: Fn(Trouble)> Writer<B, H, F> {
         drop(opened);
         self.lose_segment();
         if is_there {
+            file::recognised(&path)?;
             let now = self.options.clock.now().wall;
             let aside = file::move_aside(&path, now).map_err(|error| Trouble::of_io(&error))?;
             (self.tell)(Trouble::Damaged { aside: Some(aside) });

@@ -54,7 +54,9 @@ fn session(seen: &Seen, form: Form) -> Value {
         "runs": seen.runs,
         "proxy_bytes": facts.proxy_bytes,
         "est_cost_usd": dollars(seen.cost(form.rates)),
-        "verdict": facts.why.as_ref().map(|why| json!({ "name": why.name, "sentence": why.sentence.line() })),
+        "verdict": facts.why.as_ref().map(|why| {
+            json!({ "name": why.name, "sure": why.sure, "sentence": why.sentence.line() })
+        }),
     })
 }
 

@@ -16,10 +16,10 @@ const NAME: (usize, usize) = (20, 5);
 /// The widest cost.
 const COST: usize = 7;
 /// The widest verdict.
-const VERDICT: usize = 13;
+const VERDICT: usize = 14;
 
 /// The verdicts' names, and what they come to in a column.
-const SHORT: [(&str, &str); 12] = [
+pub(super) const SHORT: [(&str, &str); 12] = [
     ("error", "error"),
     ("timed_out", "timed out"),
     ("released_here", "released here"),
@@ -82,7 +82,8 @@ fn row(seen: &Seen, form: Form) -> Vec<String> {
 fn verdict(seen: &Seen) -> String {
     if let Some(why) = &seen.facts.why {
         let short = SHORT.iter().find(|(name, _)| *name == why.name).map(|(_, short)| (*short).to_owned());
-        return short.unwrap_or_else(|| text::shown(&why.name, VERDICT));
+        let short = short.unwrap_or_else(|| text::shown(&why.name, VERDICT - 1));
+        return if why.sure == "perhaps" { short + "?" } else { short };
     }
     seen.facts
         .status

@@ -18,7 +18,7 @@ fn form(json: bool) -> Form {
 fn why(name: &str) -> Option<Why> {
     let sentence =
         Untrusted::new("COMPLETED after 9.6 s, 14m 50s unused, keep-alive on: by the rules no disconnect");
-    Some(Why { name: name.into(), sentence })
+    Some(Why { name: name.into(), sure: "likely".into(), sentence })
 }
 
 fn nightly(run: u64) -> Summary {
@@ -102,7 +102,11 @@ fn tables_fit_80_columns_whatever_their_rows_have() {
         ended: Some(t("30T21:04:02")),
         end_exact: false,
         proxy_bytes: Some(i64::MAX),
-        why: Some(Why { name: "a_verdict_of_another_time".into(), sentence: Untrusted::new("x") }),
+        why: Some(Why {
+            name: "a_verdict_of_another_time".into(),
+            sure: "perhaps".into(),
+            sentence: Untrusted::new("x"),
+        }),
         ..nightly(1)
     };
     let bare = Summary {
@@ -120,6 +124,28 @@ fn tables_fit_80_columns_whatever_their_rows_have() {
     assert!(text.contains("~8d 00h") && text.contains("at most"), "{text}");
     assert!(!text.contains('\u{1b}'));
     assert!(text::to_ascii(&text).lines().all(|line| line.is_ascii() && line.len() <= 80), "{text}");
+}
+
+#[test]
+fn a_verdict_that_is_not_sure_says_so_and_each_has_its_words() {
+    for (name, sure, words) in [
+        ("keep_alive_ended_early", "likely", "ended early"),
+        ("error", "said", "error"),
+        ("never_connected", "perhaps", "no client?"),
+        ("released_here", "perhaps", "released here?"),
+        ("unexplained", "unknown", "unexplained"),
+    ] {
+        let why = Some(Why { name: name.into(), sure: sure.into(), sentence: Untrusted::new("x") });
+        let text = table::sessions(&Seen::of(vec![Summary { why, ..nightly(1) }]), form(false));
+        assert!(text.contains(&format!("  {words}  ")), "{text}");
+    }
+    // Each name that a verdict can have has words of its own.
+    let events =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/src/watch/verdict/words.rs")).unwrap();
+    let names = events.split("pub fn name(").nth(1).unwrap().split("\n    }").next().unwrap();
+    for name in names.split('"').skip(1).step_by(2) {
+        assert!(table::SHORT.iter().any(|(it, _)| *it == name), "{name}");
+    }
 }
 
 #[test]
@@ -186,7 +212,7 @@ fn a_secret_that_came_into_a_row_is_printed_nowhere() {
     let secret = Untrusted::new("wss://c/?signingKey=cAnArY");
     let row = Summary {
         owner: Some(secret.clone()),
-        why: Some(Why { name: "gone".into(), sentence: secret }),
+        why: Some(Why { name: "gone".into(), sure: "perhaps".into(), sentence: secret }),
         ..nightly(1)
     };
     let seen = Seen::of(vec![row.clone()]);
