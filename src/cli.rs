@@ -62,6 +62,9 @@ pub struct Watch {
     /// How the API is reached.
     #[command(flatten)]
     pub api: Api,
+    /// What is kept on the disk.
+    #[command(flatten)]
+    pub journal: Journal,
     /// How the screen looks.
     #[command(flatten)]
     pub look: Look,
@@ -79,6 +82,17 @@ pub struct Record {
     /// Leave the sessions' metadata out of what is written down
     #[arg(long)]
     pub no_metadata: bool,
+}
+
+/// What is kept on the disk of what was seen.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Journal {
+    /// Write no journal, and read none
+    #[arg(long)]
+    pub no_journal: bool,
+    /// How long the journal keeps what was seen
+    #[arg(long, value_name = "DURATION", default_value = "30d", value_parser = keep)]
+    pub journal_keep: Duration,
 }
 
 /// How many requests may go out.
@@ -177,6 +191,10 @@ pub enum Command {
     Release(Release),
     /// Show a recording: what its maker saw, with the same keys
     Replay(Replay),
+    /// Print which sessions were seen, how they ended, and what that cost, from the journal
+    History(History),
+    /// Look after the journal: its path, its size, clearing it
+    Journal(JournalCommand),
     /// Watch a simulated API: no key, no network
     Demo(Demo),
     /// Serve the simulated API to other programs
@@ -368,6 +386,59 @@ pub struct Release {
     pub defaults: Defaults,
 }
 
+/// `keepwatch history`
+#[derive(Debug, Args)]
+pub struct History {
+    /// Sessions that were seen within so long
+    #[arg(long, value_name = "DURATION", default_value = "2d", value_parser = duration)]
+    pub since: Duration,
+    /// Only sessions that the screen's filter (`/`) would show, as "status:error owner:nightly"
+    #[arg(long, value_name = "EXPR")]
+    pub filter: Option<String>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+    /// What things cost.
+    #[command(flatten)]
+    pub rates: Rates,
+    /// Show times, and count days, in UTC
+    #[arg(long)]
+    pub utc: bool,
+    /// Use ASCII only (as where the locale has no UTF-8)
+    #[arg(long)]
+    pub ascii: bool,
+    /// Where options come from that are not typed.
+    #[command(flatten)]
+    pub defaults: Defaults,
+}
+
+/// `keepwatch journal`
+#[derive(Debug, Args)]
+pub struct JournalCommand {
+    /// What is done.
+    #[command(subcommand)]
+    pub action: JournalAction,
+}
+
+/// What can be done with the journal.
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub enum JournalAction {
+    /// Print where it is, or would be
+    Path,
+    /// Print how large it is, and what is in it
+    Size {
+        /// Show times in UTC
+        #[arg(long)]
+        utc: bool,
+    },
+    /// Delete all that is in it
+    Clear {
+        /// Answer the question beforehand
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
 /// What the screen flags, estimates and allows.
 #[derive(Debug, Args)]
 pub struct Screen {
@@ -463,6 +534,15 @@ pub fn command_names() -> Vec<String> {
 /// `5s`, `1m30s`.
 fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text.trim()).map_err(|_| format!("“{text}” is no duration; write 5s or 1m30s"))
+}
+
+/// A [`duration`] that leaves something to look back at.
+fn keep(text: &str) -> Result<Duration, String> {
+    let keep = duration(text)?;
+    if keep < Duration::from_secs(60 * 60) {
+        return Err("an hour (1h) is the shortest; --no-journal keeps nothing".into());
+    }
+    Ok(keep)
 }
 
 /// `0.12`

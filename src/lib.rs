@@ -30,4 +30,5 @@ pub mod config;
 pub mod simulator;
 
 pub mod clock;
+pub mod journal;
 pub mod text;

@@ -13,8 +13,33 @@
 
 use std::ops::Range;
 
-use crate::text::{self, Needle};
+use crate::session::{Metadata, Region, SessionId, Status};
+use crate::text::{self, Needle, Untrusted};
 use crate::watch::Record;
+
+/// What a filter looks at. What is not known is `None`.
+pub trait Filtered {
+    /// The session's id.
+    fn id(&self) -> &SessionId;
+    /// Its newest status.
+    fn status(&self) -> Option<&Status>;
+    /// Where it runs.
+    fn region(&self) -> Option<&Region>;
+    /// Whether it is kept alive.
+    fn keep_alive(&self) -> Option<bool>;
+    /// Whose it is.
+    fn owner(&self) -> Option<&Untrusted>;
+    /// Its context.
+    fn context(&self) -> Option<&Untrusted>;
+    /// Its metadata.
+    fn metadata(&self) -> Option<&Metadata>;
+    /// The profile that it is of; nothing where there is but one.
+    fn profile(&self) -> &str;
+}
+
+/// A session, and the profile that it is of.
+#[derive(Clone, Copy, Debug)]
+pub struct InProfile<'a>(pub &'a Record, pub &'a str);
 
 /// A filter that could be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -82,42 +107,77 @@ impl Filter {
 
     /// Whether a session is to be shown.
     #[must_use]
-    pub fn takes(&self, record: &Record) -> bool {
-        self.takes_in(record, "")
+    pub fn takes(&self, row: &impl Filtered) -> bool {
+        self.terms.iter().all(|term| term.test.holds(row) != term.negated)
+    }
+}
+
+impl Mistake {
+    /// The filter as it was typed, and below it what is wrong with it underlined: two lines, fit for a terminal.
+    #[must_use]
+    pub fn pointed_at(&self, text: &str) -> String {
+        let shown = |part: Option<&str>| text::shown(part.unwrap_or_default(), usize::MAX);
+        let before = text::width(&shown(text.get(..self.at.start)));
+        let wide = text::width(&shown(text.get(self.at.clone()))).max(1);
+        format!("{}\n{}{}", shown(Some(text)), " ".repeat(before), "^".repeat(wide))
+    }
+}
+
+impl Filtered for InProfile<'_> {
+    fn id(&self) -> &SessionId {
+        &self.0.id
     }
 
-    /// The same of a session in the profile of that name.
-    #[must_use]
-    pub fn takes_in(&self, record: &Record, profile: &str) -> bool {
-        self.terms.iter().all(|term| term.test.holds(record, profile) != term.negated)
+    fn status(&self) -> Option<&Status> {
+        self.0.status()
+    }
+
+    fn region(&self) -> Option<&Region> {
+        self.0.session.as_ref()?.region.as_ref()
+    }
+
+    fn keep_alive(&self) -> Option<bool> {
+        self.0.session.as_ref()?.keep_alive
+    }
+
+    fn owner(&self) -> Option<&Untrusted> {
+        self.0.owner.as_ref()
+    }
+
+    fn context(&self) -> Option<&Untrusted> {
+        self.0.session.as_ref()?.context.as_ref()
+    }
+
+    fn metadata(&self) -> Option<&Metadata> {
+        self.0.session.as_ref()?.metadata.as_ref()
+    }
+
+    fn profile(&self) -> &str {
+        self.1
     }
 }
 
 impl Test {
-    fn holds(&self, record: &Record, profile: &str) -> bool {
-        let session = record.session.as_ref();
-        let metadata = session.and_then(|session| session.metadata.as_ref());
-        let region = session.and_then(|session| session.region.as_ref());
+    fn holds(&self, row: &impl Filtered) -> bool {
         match self {
-            Self::Status(word) => record.status().is_some_and(|status| word.is_in(status.raw())),
-            Self::Region(word) => region.is_some_and(|region| word.is_in(region.raw())),
-            Self::Keep(keep) => session.is_some_and(|session| session.keep_alive == Some(*keep)),
-            Self::Owner(word) => record.owner.as_ref().is_some_and(|owner| word.is_in(owner.raw())),
-            Self::Id(word) => word.is_in(record.id.raw()),
-            Self::Profile(word) => word.is_in(profile),
+            Self::Status(word) => row.status().is_some_and(|status| word.is_in(status.raw())),
+            Self::Region(word) => row.region().is_some_and(|region| word.is_in(region.raw())),
+            Self::Keep(keep) => row.keep_alive() == Some(*keep),
+            Self::Owner(word) => row.owner().is_some_and(|owner| word.is_in(owner.raw())),
+            Self::Id(word) => word.is_in(row.id().raw()),
+            Self::Profile(word) => word.is_in(row.profile()),
             Self::Meta { path, value } => {
                 // Most rows do not have the text at all, and need not be read. (An escaped text looks otherwise.)
                 let may = |json: &str| json.contains('\\') || value.is_in(json);
-                metadata.is_some_and(|it| may(it.json()) && it.any_at(path, |found| value.is_in(found)))
+                row.metadata().is_some_and(|it| may(it.json()) && it.any_at(path, |found| value.is_in(found)))
             }
             Self::Word(word) => {
-                let context = session.and_then(|session| session.context.as_ref());
-                word.is_in(record.id.raw())
-                    || word.is_in(profile)
-                    || record.status().is_some_and(|status| word.is_in(status.raw()))
-                    || region.is_some_and(|region| word.is_in(region.raw()))
-                    || context.is_some_and(|context| word.is_in(context.raw()))
-                    || metadata.is_some_and(|metadata| word.is_in(metadata.json()))
+                word.is_in(row.id().raw())
+                    || word.is_in(row.profile())
+                    || row.status().is_some_and(|status| word.is_in(status.raw()))
+                    || row.region().is_some_and(|region| word.is_in(region.raw()))
+                    || row.context().is_some_and(|context| word.is_in(context.raw()))
+                    || row.metadata().is_some_and(|metadata| word.is_in(metadata.json()))
             }
         }
     }

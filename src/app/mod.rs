@@ -25,7 +25,7 @@ mod typing;
 mod update;
 
 pub use effort::{Effort, Spent, Took};
-pub use filter::{Filter, Mistake};
+pub use filter::{Filter, Filtered, InProfile, Mistake};
 pub use flags::KnownFlags;
 pub use fleets::{Fleets, Marks, Origin, Place, Source};
 pub use model::{Effect, Focus, Message, Model, Notice, Pane, Part, Replay, Settings, Slots, Tone, Want};

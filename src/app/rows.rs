@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use super::filter::Filter;
+use super::filter::{Filter, InProfile};
 use super::flags::KnownFlags;
 use super::fleets::Fleets;
 use super::mute::Muted;
@@ -157,8 +157,9 @@ impl Rows {
             counts.muted = counts.muted.saturating_add(usize::from(muted));
             let flagged = !muted && !record.flags.is_empty() && choice.known.has_news(source, record);
             counts.flagged = counts.flagged.saturating_add(usize::from(flagged));
-            let wanted =
-                !muted && (flagged || !choice.flagged_only) && choice.filter.takes_in(record, profile);
+            let wanted = !muted
+                && (flagged || !choice.flagged_only)
+                && choice.filter.takes(&InProfile(record, profile));
             if wanted || choice.read == Some(&record.id) {
                 chosen.push((key(record, profile, sort.by), start(&record.id), &record.id));
             }

@@ -23,12 +23,13 @@ const PROFILE: &str = "\
 ";
 
 /// Options without a default of their own, and what one could say. At the top, the same holds for all tables.
-const EXAMPLES: [(&str, &str); 9] = [
+const EXAMPLES: [(&str, &str); 10] = [
     ("query", "user_metadata['run']['id']:'c-881'"),
     ("status", "RUNNING"),
     ("base-url", "https://api.browserbase.com"),
     ("api-key-file", "~/.config/keepwatch/key"),
     ("owner-key", "run.id"),
+    ("filter", "status:error owner:nightly"),
     ("timeout", "30m"),
     ("concurrency", "25"),
     ("plan", "paid"),

@@ -7,7 +7,9 @@ pub mod events;
 pub mod explain;
 mod follow;
 pub mod get;
+pub mod history;
 mod interruption;
+pub mod journal;
 mod recording;
 pub mod release;
 pub mod replay;
@@ -39,6 +41,8 @@ pub async fn perform(config: Config, warnings: &[String], env: Env) -> Result<Ex
         Config::Wait(config) => wait::wait(config).await,
         Config::Release(config) => release::release(config).await,
         Config::Explain(config) => explain::explain(config).await,
+        Config::History(config) => history::history(config),
+        Config::Journal(action, file) => journal::journal(action, file),
         Config::Simulate(config) => simulate::simulate(config).await,
         Config::DefaultFile => config::config(),
         Config::Completions(shell) => completions::completions(shell),

@@ -10,6 +10,7 @@
 
 mod endpoint;
 mod file;
+mod journal;
 mod key;
 mod narrowing;
 pub mod places;
@@ -29,10 +30,11 @@ use crate::watch::Thresholds;
 use crate::watch::cost::Rates;
 use crate::watch::evidence;
 
-pub use crate::cli::{Goal, Plan};
+pub use crate::cli::{Goal, JournalAction, Plan};
 pub use clap_complete::Shell;
 pub use endpoint::Endpoint;
 pub use file::File;
+pub use journal::{JournalConfig, JournalFile};
 pub use narrowing::Query;
 pub use profile::{KeySource, PROFILE_KEYS, Profile};
 pub use source::Source;
@@ -56,6 +58,10 @@ pub enum Config {
     Explain(ExplainConfig),
     /// `keepwatch release`
     Release(ReleaseConfig),
+    /// `keepwatch history`
+    History(HistoryConfig),
+    /// `keepwatch journal`
+    Journal(JournalAction, JournalFile),
     /// `keepwatch simulate`
     Simulate(SimulateConfig),
     /// `keepwatch config`
@@ -75,6 +81,8 @@ pub struct WatchConfig {
     pub pace: Pace,
     /// Where, and with which keys; or why there is none, of one of several.
     pub sources: Vec<Source<Result<Secret, Refusal>>>,
+    /// Where what is seen is kept; `None` where nothing is.
+    pub journal: Option<JournalConfig>,
     /// How the screen is to be.
     pub screen: ScreenConfig,
     /// Whether and where it is recorded.
@@ -239,6 +247,25 @@ pub struct ReleaseConfig {
     pub confirm: Option<String>,
     /// Where, and with which key.
     pub source: Source,
+    /// ASCII only.
+    pub ascii: bool,
+}
+
+/// Which of the sessions that were seen to show.
+#[derive(Debug)]
+pub struct HistoryConfig {
+    /// Where the journal is.
+    pub journal: JournalFile,
+    /// Seen within so long.
+    pub since: Duration,
+    /// What the screen's filter would show, in its language.
+    pub filter: String,
+    /// JSON, not tables.
+    pub json: bool,
+    /// What things cost.
+    pub rates: Rates,
+    /// Times and days in which zone.
+    pub zone: Zone,
     /// ASCII only.
     pub ascii: bool,
 }

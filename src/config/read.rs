@@ -3,15 +3,16 @@
 
 use std::time::Duration;
 
+use super::journal::{journal, journal_file};
 use super::source::Around;
 use super::{
-    Config, DemoConfig, Environment, EventsConfig, ExplainConfig, ExplainFrom, File, Form, GetConfig, Look,
-    Pace, Query, RecordConfig, Refusal, ReleaseConfig, ReplayConfig, ScreenConfig, SimulateConfig, Targets,
-    VERSION, WaitConfig, WatchConfig, Zone, narrowing, nearest, usage,
+    Config, DemoConfig, Environment, EventsConfig, ExplainConfig, ExplainFrom, File, Form, GetConfig,
+    HistoryConfig, Look, Pace, Query, RecordConfig, Refusal, ReleaseConfig, ReplayConfig, ScreenConfig,
+    SimulateConfig, Targets, VERSION, WaitConfig, WatchConfig, Zone, narrowing, nearest, usage,
 };
 use crate::cli::{
-    self, Color, Command, Completions, Demo, Events, Explain, Format, Get, Load, Release, Replay, Simulate,
-    Typed, Wait, Watch,
+    self, Color, Command, Completions, Demo, Events, Explain, Format, Get, History, JournalCommand, Load,
+    Release, Replay, Simulate, Typed, Wait, Watch,
 };
 use crate::session::{MetadataPath, SessionId};
 use crate::text;
@@ -59,6 +60,8 @@ impl Config {
             Command::Release(release) => release_config(release, &around).map(Self::Release),
             Command::Explain(explain) => explain_config(&explain, &around).map(Self::Explain),
             Command::Replay(replay) => replay_config(replay, env).map(Self::Replay),
+            Command::History(history) => Ok(Self::History(history_config(history, env))),
+            Command::Journal(JournalCommand { action }) => Ok(Self::Journal(action, journal_file(env))),
             Command::Demo(demo) => demo_config(demo, env).map(Self::Demo),
             Command::Simulate(simulate) => Ok(Self::Simulate(simulate_config(simulate))),
             Command::Config => Ok(Self::DefaultFile),
@@ -83,6 +86,7 @@ fn watch_config(watch: &Watch, verbatim: bool, around: &Around<'_>) -> Result<Wa
     Ok(WatchConfig {
         targets,
         query: query.map_err(|sentence| usage(format!("--query: {sentence}")))?,
+        journal: journal(watch.journal, around.env),
         screen: screen(&watch.screen, &watch.look, around.env)?,
         pace: pace(watch.interval, &watch.load),
         sources: around.sources(&watch.api)?,
@@ -167,6 +171,18 @@ fn replay_config(replay: Replay, env: &Environment) -> Result<ReplayConfig, Refu
         zone: zone(replay.look.utc),
         look: look(&replay.look, env),
     })
+}
+
+fn history_config(history: History, env: &Environment) -> HistoryConfig {
+    HistoryConfig {
+        journal: journal_file(env),
+        since: history.since,
+        filter: history.filter.unwrap_or_default(),
+        json: history.json,
+        rates: rates(&history.rates),
+        zone: zone(history.utc),
+        ascii: history.ascii || !has_utf8(env),
+    }
 }
 
 fn demo_config(demo: Demo, env: &Environment) -> Result<DemoConfig, Refusal> {

@@ -62,6 +62,18 @@ impl Metadata {
         serde_json::from_str(&self.0).ok()
     }
 
+    /// The same without what looks like a secret: for what outlives the program.
+    #[must_use]
+    pub fn without_secrets(&self) -> Self {
+        match self.tree() {
+            Some(mut tree) => {
+                text::mask_values(&mut tree);
+                Self(tree.to_string().into())
+            }
+            None => Self(text::masked(&self.0).into()),
+        }
+    }
+
     /// Its entries as a reader wants them, at most `most`: one line each, nested ones under their heading.
     #[must_use]
     pub fn entries(&self, most: usize) -> Vec<Entry> {

@@ -64,10 +64,14 @@ fn each_form_finds_what_it_says_and_its_negation_what_it_does_not() {
         ("status:run owner:night !region:us", true),
         ("status:run owner:night !region:eu", false),
     ] {
-        assert_eq!(Filter::parse(filter).map(|it| it.takes(&record)), Ok(found), "{filter}");
+        assert_eq!(Filter::parse(filter).map(|it| it.takes(&InProfile(&record, ""))), Ok(found), "{filter}");
         if !filter.trim().is_empty() && !filter.contains(' ') {
             let negated = format!("!{filter}");
-            assert_eq!(Filter::parse(&negated).map(|it| it.takes(&record)), Ok(!found), "{negated}");
+            assert_eq!(
+                Filter::parse(&negated).map(|it| it.takes(&InProfile(&record, ""))),
+                Ok(!found),
+                "{negated}"
+            );
         }
     }
 }
@@ -78,7 +82,7 @@ fn a_session_of_which_nothing_is_known_has_but_its_id() {
     for (filter, found) in
         [("await", true), ("keep:no", false), ("status:run", false), ("!status:error", true)]
     {
-        assert_eq!(Filter::parse(filter).unwrap().takes(&record), found, "{filter}");
+        assert_eq!(Filter::parse(filter).unwrap().takes(&InProfile(&record, "")), found, "{filter}");
     }
 }
 
@@ -111,8 +115,8 @@ fn a_mistake_is_pointed_at_where_it_is() {
 #[test]
 fn a_quote_that_is_still_open_is_read_to_the_end() {
     let record = record(Session { status: Status::named("TWO WORDS"), ..nightly() });
-    assert!(Filter::parse("\"two wor").unwrap().takes(&record));
-    assert!(Filter::parse("status:\"two w").unwrap().takes(&record));
+    assert!(Filter::parse("\"two wor").unwrap().takes(&InProfile(&record, "")));
+    assert!(Filter::parse("status:\"two w").unwrap().takes(&InProfile(&record, "")));
 }
 
 #[test]
@@ -132,7 +136,7 @@ fn ten_thousand_rows_are_filtered_in_no_time() {
         let filter = Filter::parse(filter).unwrap();
         #[expect(clippy::disallowed_methods, reason = "this is the one that measures")]
         let begun = Instant::now();
-        let found = records.iter().filter(|record| filter.takes(record)).count();
+        let found = records.iter().filter(|record| filter.takes(&InProfile(record, ""))).count();
         println!("{:>24}  {found:>6} of 10000 in {:?}", filter.text(), begun.elapsed());
     }
 }

@@ -1,0 +1,75 @@
+//! `keepwatch history`: the sessions that were seen, how long each ran, how it ended and what that cost, from the journal
+//! alone; no key, no network.
+
+mod json;
+mod seen;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use std::io::{IsTerminal as _, stdout};
+
+use super::journal::{open, place};
+use super::{complain, failed, print, usage};
+use crate::app::Filter;
+use crate::clock::{Clock, Timestamp, Zone};
+use crate::config::{Exit, HistoryConfig, Refusal};
+use crate::journal::Reader;
+use crate::text;
+use crate::watch::cost::Rates;
+use seen::{Seen, of_days};
+
+/// How it is printed.
+#[derive(Clone, Copy, Debug)]
+pub struct Form {
+    /// JSON, not tables.
+    pub json: bool,
+    /// What things cost.
+    pub rates: Rates,
+    /// Times and days in which zone.
+    pub zone: Zone,
+}
+
+/// Prints it.
+///
+/// # Errors
+/// The filter has a mistake, there is no journal or it can not be read, or standard output can not be written.
+pub fn history(config: HistoryConfig) -> Result<Exit, Refusal> {
+    let filter = Filter::parse(&config.filter).map_err(|mistake| {
+        usage(&format!("--filter: {}\n{}", mistake.sentence, mistake.pointed_at(&config.filter)))
+    })?;
+    let reader = open(&place(config.journal)?)?;
+    let now = Clock::system().now().wall;
+    let since =
+        chrono::TimeDelta::from_std(config.since).ok().and_then(|since| now.checked_sub_signed(since));
+    let since = since.unwrap_or(Timestamp::UNIX_EPOCH);
+    let form = Form { json: config.json, rates: config.rates, zone: config.zone };
+    let text = said(&reader, since, &filter, form)?;
+    match text {
+        None => complain(&format!("no session was seen since {}", config.zone.date_time(since))),
+        Some(text) if config.json && stdout().is_terminal() => print(&text::json_for_terminal(&text))?,
+        Some(text) if config.ascii => print(&text::to_ascii(&text))?,
+        Some(text) => print(&text)?,
+    }
+    Ok(Exit::Fine)
+}
+
+/// What is printed; `None` where there is nothing for a table.
+///
+/// # Errors
+/// The journal can not be read.
+pub fn said(
+    reader: &Reader,
+    since: Timestamp,
+    filter: &Filter,
+    form: Form,
+) -> Result<Option<String>, Refusal> {
+    let rows = reader.summaries(since).map_err(|trouble| failed(&trouble.sentence()))?;
+    let mut seen = Seen::of(rows);
+    seen.retain(|seen| filter.takes(seen));
+    let days = of_days(&seen, form);
+    if form.json {
+        return Ok(Some(json::object(&seen, &days, since, form).to_string() + "\n"));
+    }
+    Ok((!seen.is_empty()).then(|| table::sessions(&seen, form) + "\n" + &table::days(&days)))
+}

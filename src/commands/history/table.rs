@@ -1,0 +1,163 @@
+//! The history as two tables that fit 80 columns. Pure.
+
+use std::time::Duration;
+
+use super::Form;
+use super::seen::{Day, Seen};
+use crate::text::{self, Untrusted};
+use crate::watch::cost::estimate;
+
+/// The widest that a table gets, in columns.
+const WIDEST: usize = 80;
+/// The columns of an id's start.
+const SHORT_ID: usize = 8;
+/// The widest owner or profile, and the narrowest that it is cut to.
+const NAME: (usize, usize) = (20, 5);
+/// The widest cost.
+const COST: usize = 7;
+/// The widest verdict.
+const VERDICT: usize = 14;
+
+/// The verdicts' names, and what they come to in a column.
+pub(super) const SHORT: [(&str, &str); 12] = [
+    ("error", "error"),
+    ("timed_out", "timed out"),
+    ("released_here", "released here"),
+    ("completed_at_expiry", "at expiry"),
+    ("keep_alive_ended_early", "ended early"),
+    ("keep_alive_ended", "ended"),
+    ("never_connected", "no client"),
+    ("disconnected_or_closed", "disconnected"),
+    ("ended_past_expiry", "past expiry"),
+    ("unexplained", "unexplained"),
+    ("gone", "gone"),
+    ("overdue", "overdue"),
+];
+
+/// A row a session.
+pub(super) fn sessions(seen: &[Seen], form: Form) -> String {
+    let with_profile = seen.iter().any(|seen| seen.facts.profile.is_some());
+    let mut columns = vec!["SESSION", "OWNER", "PROFILE", "STARTED", "RAN", "VERDICT", "PROXY", "EST."];
+    let mut rows: Vec<Vec<String>> = seen.iter().map(|seen| row(seen, form)).collect();
+    if !with_profile {
+        columns.remove(2);
+        rows.iter_mut().for_each(|row| drop(row.remove(2)));
+    }
+    let notes = [
+        (
+            seen.iter().any(|it| it.lived() && it.ran().is_some()),
+            "+  at least: it lived when it was last seen",
+        ),
+        (seen.iter().any(is_at_most), "~  at most: its end was not seen exactly"),
+    ];
+    let notes: String = notes.iter().filter(|(is, _)| *is).map(|(_, note)| format!("{note}\n")).collect();
+    aligned(&columns, rows, if with_profile { &[1, 2] } else { &[1] }) + &notes
+}
+
+fn is_at_most(seen: &Seen) -> bool {
+    seen.facts.ended.is_some() && !seen.facts.end_exact && seen.ran().is_some()
+}
+
+fn row(seen: &Seen, form: Form) -> Vec<String> {
+    let facts = &seen.facts;
+    let started = form.zone.date_time(seen.began());
+    let ran = seen.ran().map_or_else(none, |ran| match (seen.lived(), is_at_most(seen)) {
+        (true, _) => format!("{}+", text::countdown(ran)),
+        (_, true) => format!("~{}", text::countdown(ran)),
+        _ => text::countdown(ran),
+    });
+    vec![
+        facts.session.start(SHORT_ID),
+        owner(facts.owner.as_ref()),
+        facts.profile.as_ref().map_or_else(none, |name| text::shown(name, NAME.0)),
+        started.get(5..16).unwrap_or(&started).to_owned(), // the year goes without saying, and the second
+        ran,
+        verdict(seen),
+        facts.proxy_bytes.map_or_else(none, text::bytes),
+        cost(seen.cost(form.rates)),
+    ]
+}
+
+/// What it came to in a word or two: by its verdict, else by its status.
+fn verdict(seen: &Seen) -> String {
+    if let Some(why) = &seen.facts.why {
+        let short = SHORT.iter().find(|(name, _)| *name == why.name).map(|(_, short)| (*short).to_owned());
+        let short = short.unwrap_or_else(|| text::shown(&why.name, VERDICT - 1));
+        return if why.sure == "perhaps" { short + "?" } else { short };
+    }
+    seen.facts
+        .status
+        .as_ref()
+        .map_or_else(none, |status| text::fit(&status.shown(24).to_lowercase(), VERDICT))
+}
+
+/// A row a day and owner.
+pub(super) fn days(days: &[Day]) -> String {
+    let columns = ["DAY", "OWNER", "SESSIONS", "RAN", "PROXY", "EST.", "WATCHED"];
+    let rows = days.iter().map(|day| {
+        vec![
+            day.day.clone(),
+            owner(day.owner.as_ref()),
+            day.sessions.to_string(),
+            text::countdown(day.ran),
+            text::bytes(day.proxy_bytes),
+            cost(day.cost),
+            share(day.watched, day.ran),
+        ]
+    });
+    aligned(&columns, rows.collect(), &[1])
+}
+
+/// "87 %", floored: all of it is all of it.
+fn share(part: Duration, whole: Duration) -> String {
+    match part.as_millis().saturating_mul(100).checked_div(whole.as_millis()) {
+        Some(percent) => format!("{percent} %"),
+        None => none(),
+    }
+}
+
+fn owner(owner: Option<&Untrusted>) -> String {
+    owner.map_or_else(none, |owner| owner.shown(NAME.0))
+}
+
+/// What the heading says is not said again.
+fn cost(dollars: f64) -> String {
+    text::fit(estimate(dollars).trim_start_matches("est. "), COST)
+}
+
+fn none() -> String {
+    "-".to_owned()
+}
+
+/// The rows below their headings; `elastic` columns give way where it gets too wide.
+fn aligned(columns: &[&str], rows: Vec<Vec<String>>, elastic: &[usize]) -> String {
+    let heading: Vec<String> = columns.iter().map(|name| (*name).to_owned()).collect();
+    let lines: Vec<Vec<String>> = std::iter::once(heading).chain(rows).collect();
+    let mut widths = vec![0; columns.len()];
+    for line in &lines {
+        for (width, cell) in widths.iter_mut().zip(line) {
+            *width = text::width(cell).max(*width);
+        }
+    }
+    let gaps = columns.len().saturating_sub(1).saturating_mul(2);
+    let mut over = widths.iter().sum::<usize>().saturating_add(gaps).saturating_sub(WIDEST);
+    for column in elastic {
+        if let Some(width) = widths.get_mut(*column) {
+            let give = over.min(width.saturating_sub(NAME.1));
+            *width = width.saturating_sub(give);
+            over = over.saturating_sub(give);
+        }
+    }
+    let mut out = String::new();
+    for line in &lines {
+        let mut row = String::new();
+        for (width, cell) in widths.iter().zip(line) {
+            let cell = text::fit(cell, *width);
+            row.push_str(&cell);
+            row.push_str(&" ".repeat(width.saturating_sub(text::width(&cell)).saturating_add(2)));
+        }
+        out.push_str(row.trim_end());
+        out.push('\n');
+    }
+    out
+}

@@ -1,0 +1,221 @@
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::*;
+use crate::journal::{RunId, Summary, Why};
+use crate::session::{Metadata, Region, SessionId, Status};
+use crate::text::Untrusted;
+
+fn t(text: &str) -> Timestamp {
+    format!("2026-11-{text}Z").parse().unwrap()
+}
+
+fn form(json: bool) -> Form {
+    Form { json, rates: Rates::default(), zone: Zone::Utc }
+}
+
+fn why(name: &str) -> Option<Why> {
+    let sentence =
+        Untrusted::new("COMPLETED after 9.6 s, 14m 50s unused, keep-alive on: by the rules no disconnect");
+    Some(Why { name: name.into(), sure: "likely".into(), sentence })
+}
+
+fn nightly(run: u64) -> Summary {
+    Summary {
+        session: SessionId::parse("6512bd43-d9ca-4e02-9a67-91f2c1a0b3de").unwrap(),
+        run: RunId::new(t("22T12:00:00"), run),
+        profile: None,
+        host: "api.browserbase.com".into(),
+        project: Some(Untrusted::new("3c9d1a52")),
+        owner: Some(Untrusted::new("nightly")),
+        status: Some(Status::Completed),
+        region: Some(Region::UsWest2),
+        keep_alive: Some(true),
+        context: None,
+        created: Some(t("22T21:04:01.900")),
+        started: Some(t("22T21:04:02")),
+        ended: Some(t("22T21:34:02")),
+        end_exact: true,
+        expires: Some(t("22T22:04:02")),
+        first_seen: t("22T21:04:12.100"),
+        last_seen: t("22T21:34:06"),
+        watched: Duration::from_millis(1_680_500),
+        replies: 590,
+        proxy_bytes: Some(18_200_000),
+        why: why("keep_alive_ended_early"),
+        metadata: Some(Metadata::new(r#"{"owner":"nightly","run":{"id":"c-881"}}"#)),
+    }
+}
+
+fn checkout() -> Summary {
+    Summary {
+        session: SessionId::parse("c20ad4d7-6fe9-4775-8aa6-1bc0d2e7f3a1").unwrap(),
+        owner: None,
+        status: Some(Status::Running),
+        keep_alive: Some(false),
+        created: Some(t("23T07:59:59.800")),
+        started: Some(t("23T08:00:00")),
+        expires: Some(t("23T09:00:00")),
+        ended: None,
+        end_exact: false,
+        first_seen: t("23T08:00:00"),
+        last_seen: t("23T08:10:00"),
+        watched: Duration::from_secs(600),
+        proxy_bytes: None,
+        why: None,
+        metadata: None,
+        ..nightly(2)
+    }
+}
+
+fn both(rows: Vec<Summary>, form: Form) -> String {
+    let seen = Seen::of(rows);
+    let days = of_days(&seen, form);
+    table::sessions(&seen, form) + "\n" + &table::days(&days)
+}
+
+#[test]
+fn the_sessions_are_a_table_and_each_day_and_owner_a_row_of_another() {
+    assert_eq!(
+        both(vec![nightly(1), checkout()], form(false)),
+        "\
+SESSION   OWNER    STARTED      RAN       VERDICT      PROXY    EST.
+c20ad4d7  -        11-23 08:00  10m 00s+  running      -        $0.02
+6512bd43  nightly  11-22 21:04  30m 00s   ended early  18.2 MB  $0.28
++  at least: it lived when it was last seen
+
+DAY         OWNER    SESSIONS  RAN      PROXY    EST.   WATCHED
+2026-11-23  -        1         10m 00s  0 B      $0.02  100 %
+2026-11-22  nightly  1         30m 00s  18.2 MB  $0.28  93 %
+"
+    );
+}
+
+#[test]
+fn tables_fit_80_columns_whatever_their_rows_have() {
+    let long = Untrusted::new("\u{1b}[31m夜夜夜夜夜夜夜夜夜夜夜夜夜夜夜夜夜夜夜夜");
+    let row = Summary {
+        owner: Some(long),
+        profile: Some("a-profile-with-a-long-name".into()),
+        status: Some(Status::named("A_STATUS_OF_ANOTHER_TIME")),
+        ended: Some(t("30T21:04:02")),
+        end_exact: false,
+        proxy_bytes: Some(i64::MAX),
+        why: Some(Why {
+            name: "a_verdict_of_another_time".into(),
+            sure: "perhaps".into(),
+            sentence: Untrusted::new("x"),
+        }),
+        ..nightly(1)
+    };
+    let bare = Summary {
+        started: None,
+        created: None,
+        ended: None,
+        why: None,
+        status: None,
+        proxy_bytes: None,
+        session: SessionId::parse("s").unwrap(),
+        ..nightly(1)
+    };
+    let text = both(vec![row, bare], form(false));
+    assert!(text.lines().all(|line| text::width(line) <= 80), "{text}");
+    assert!(text.contains("~8d 00h") && text.contains("at most"), "{text}");
+    assert!(!text.contains('\u{1b}'));
+    assert!(text::to_ascii(&text).lines().all(|line| line.is_ascii() && line.len() <= 80), "{text}");
+}
+
+#[test]
+fn a_verdict_that_is_not_sure_says_so_and_each_has_its_words() {
+    for (name, sure, words) in [
+        ("keep_alive_ended_early", "likely", "ended early"),
+        ("error", "said", "error"),
+        ("never_connected", "perhaps", "no client?"),
+        ("released_here", "perhaps", "released here?"),
+        ("unexplained", "unknown", "unexplained"),
+    ] {
+        let why = Some(Why { name: name.into(), sure: sure.into(), sentence: Untrusted::new("x") });
+        let text = table::sessions(&Seen::of(vec![Summary { why, ..nightly(1) }]), form(false));
+        assert!(text.contains(&format!("  {words}  ")), "{text}");
+    }
+    // Each name that a verdict can have has words of its own.
+    let events =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/src/watch/verdict/words.rs")).unwrap();
+    let names = events.split("pub fn name(").nth(1).unwrap().split("\n    }").next().unwrap();
+    for name in names.split('"').skip(1).step_by(2) {
+        assert!(table::SHORT.iter().any(|(it, _)| *it == name), "{name}");
+    }
+}
+
+#[test]
+fn of_several_runs_the_newest_is_believed_and_what_two_watched_at_once_was_watched_once() {
+    let minute = Duration::from_secs(60);
+    let run = |number, from: &str, to: &str, watched: Duration| Summary {
+        first_seen: t(from),
+        last_seen: t(to),
+        watched,
+        ..nightly(number)
+    };
+    let watched = |rows| Seen::of(rows)[0].watched;
+    // One after the other, with a gap between them.
+    let (one, two) = ("22T21:04:02", "22T21:14:02");
+    let (three, four) = ("22T21:24:02", "22T21:34:02");
+    assert_eq!(watched(vec![run(2, three, four, minute * 9), run(1, one, two, minute * 10)]), minute * 19);
+    // At the same time.
+    assert_eq!(watched(vec![run(1, one, four, minute * 30), run(2, one, four, minute * 29)]), minute * 30);
+    // Half and half.
+    assert_eq!(watched(vec![run(1, one, three, minute * 20), run(2, two, four, minute * 20)]), minute * 30);
+    // No longer than it ran.
+    assert_eq!(watched(vec![run(1, one, "22T23:00:00", minute * 100)]), minute * 30);
+
+    let before = Summary { status: Some(Status::Running), ended: None, ..run(1, one, two, minute) };
+    let seen = Seen::of(vec![before, run(2, three, four, minute)]);
+    assert_eq!(seen.len(), 1);
+    assert_eq!((seen[0].runs, seen[0].replies, seen[0].first_seen), (2, 1180, t(one)));
+    assert_eq!(seen[0].facts.status, Some(Status::Completed));
+    let elsewhere = Summary { host: "127.0.0.1".into(), ..nightly(3) };
+    assert_eq!(Seen::of(vec![nightly(1), elsewhere]).len(), 2, "another host's session is another");
+}
+
+#[test]
+fn the_screens_filter_finds_what_it_finds_there() {
+    let seen = Seen::of(vec![nightly(1)]);
+    for (filter, found) in [
+        ("", true),
+        ("6512", true),
+        ("status:comp owner:night keep:yes region:us", true),
+        ("meta.run.id:c-881", true),
+        ("!status:completed", false),
+        ("c-882", false),
+    ] {
+        assert_eq!(Filter::parse(filter).unwrap().takes(&seen[0]), found, "{filter}");
+    }
+}
+
+#[test]
+fn the_json_is_what_the_document_says_it_is() {
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/history.md")).unwrap();
+    let documented = text.split("```json\n").nth(1).unwrap().split("```").next().unwrap();
+    let seen = Seen::of(vec![nightly(1), checkout()]);
+    let object = json::object(&seen, &of_days(&seen, form(true)), t("21T12:00:00"), form(true));
+    let pretty = serde_json::to_string_pretty(&object).unwrap() + "\n";
+    assert_eq!(documented, pretty, "it should be:\n{pretty}");
+    let names = |value: &Value| -> Vec<String> { value.as_object().unwrap().keys().cloned().collect() };
+    for name in [&object["sessions"][0], &object["summary"][0], &object].into_iter().flat_map(names) {
+        assert!(text.contains(&format!("`{name}`")), "{name} is not explained");
+    }
+}
+
+#[test]
+fn a_secret_that_came_into_a_row_is_printed_nowhere() {
+    let secret = Untrusted::new("wss://c/?signingKey=cAnArY");
+    let row = Summary {
+        owner: Some(secret.clone()),
+        why: Some(Why { name: "gone".into(), sure: "perhaps".into(), sentence: secret }),
+        ..nightly(1)
+    };
+    let seen = Seen::of(vec![row.clone()]);
+    let object = json::object(&seen, &of_days(&seen, form(true)), t("21T12:00:00"), form(true));
+    assert!(!object.to_string().contains("cAnArY") && !both(vec![row], form(false)).contains("cAnArY"));
+}

@@ -1,0 +1,207 @@
+//! The open file: how SQLite is told to keep it, and one batch as one transaction.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, params};
+use serde::Serialize;
+
+use super::batch::{Batch, Piece};
+use super::file::{self, Identity};
+use super::read::time;
+use super::{Entry, Segment, Trouble, schema};
+use crate::clock::Timestamp;
+use crate::text::Untrusted;
+
+/// How long another writer is waited for. Two panes hold the lock for milliseconds each.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// A log that has become longer is cut when it is empty, in bytes.
+const LONGEST_LOG: i64 = 4 * 1024 * 1024;
+
+/// The file, open for writing.
+pub(super) struct Store {
+    pub(super) db: Connection,
+    path: PathBuf,
+    identity: Option<Identity>,
+}
+
+/// The segment that is written.
+#[derive(Clone, Debug)]
+pub(super) struct Current {
+    id: i64,
+    /// How many bytes its bodies have, the replaced ones counted, too.
+    pub(super) bytes: usize,
+    sessions: HashSet<String>,
+    projects: HashSet<String>,
+}
+
+/// What came of a batch.
+pub(super) struct Written {
+    pub(super) current: Option<Current>,
+    /// Entries came for a segment that is no more.
+    pub(super) lost: bool,
+}
+
+impl Store {
+    /// Opens the file; makes it if it is not there, and of this version if it is older.
+    pub(super) fn open(path: &Path) -> Result<Self, Trouble> {
+        let path = file::prepare(path)?;
+        let identity = file::identity(&path);
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+            | OpenFlags::SQLITE_OPEN_NOFOLLOW
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut db = Connection::open_with_flags(&path, flags)?;
+        db.busy_timeout(PATIENCE)?;
+        // Asked first: what is not ours to write is not touched at all.
+        if schema::version(&db)?.is_none() {
+            db.pragma_update(None, "auto_vacuum", "INCREMENTAL")?; // has a meaning only before the first table
+        }
+        file::close_to_others(&path);
+        let wanted = if file::is_on_a_network(&path) { "delete" } else { "wal" };
+        let mode = |text: String| text.eq_ignore_ascii_case("wal");
+        let mut is_wal = db.pragma_query_value(None, "journal_mode", |row| row.get(0)).map(mode)?;
+        if is_wal != (wanted == "wal") {
+            let set = db.pragma_update_and_check(None, "journal_mode", wanted, |row| row.get(0));
+            // Who has it open with the other mode keeps it in that.
+            is_wal = set.map_or(is_wal, mode);
+        }
+        // With a log, a machine that loses its power loses the last seconds, and never the file.
+        db.pragma_update(None, "synchronous", if is_wal { "NORMAL" } else { "FULL" })?;
+        db.pragma_update(None, "journal_size_limit", LONGEST_LOG)?;
+        schema::settle(&mut db)?;
+        Ok(Self { db, path, identity })
+    }
+
+    /// Whether the file is still the one at its path.
+    pub(super) fn is_in_place(&self) -> bool {
+        self.identity.is_some() && file::identity(&self.path) == self.identity
+    }
+
+    /// The file's path, without links.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// How many bytes the file has that are in use, and how many in all.
+    pub(super) fn used(&self) -> Result<(u64, u64), Trouble> {
+        let number = |name| self.db.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+        let (size, all, free) = (number("page_size")?, number("page_count")?, number("freelist_count")?);
+        let bytes = |pages: i64| u64::try_from(size.saturating_mul(pages)).unwrap_or(0);
+        Ok((bytes(all.saturating_sub(free)), bytes(all)))
+    }
+
+    /// Writes a batch; all of it or nothing. `current` is the segment so far; `closing` says that it ends.
+    pub(super) fn write<B: Serialize, H: Serialize>(
+        &mut self,
+        batch: &Batch<B, H>,
+        current: Option<&Current>,
+        closing: bool,
+    ) -> Result<Written, Trouble> {
+        let change = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut written = Written { current: current.cloned(), lost: false };
+        // Another may have deleted it, as `keepwatch journal clear` does.
+        if let Some(now) = &written.current
+            && !is_there(&change, now.id)?
+        {
+            (written.current, written.lost) = (None, true);
+        }
+        let mut last = None;
+        for piece in &batch.pieces {
+            match (piece, &mut written.current) {
+                (Piece::Begin(segment), before) => {
+                    if let Some(before) = before.take() {
+                        finish(&change, before.id, last.take())?;
+                    }
+                    *before = begin(&change, segment)?;
+                }
+                (Piece::Entry(entry), Some(current)) => match add(&change, entry, current)? {
+                    true => last = last.max(Some(entry.at)),
+                    false => written.lost = true,
+                },
+                (Piece::Entry(_), None) => written.lost = true,
+            }
+        }
+        for summary in batch.summaries.values() {
+            summary.write(&change)?;
+        }
+        match &written.current {
+            Some(now) if closing => finish(&change, now.id, last)?,
+            Some(now) => reached(&change, now.id, last)?,
+            None => {}
+        }
+        change.commit()?;
+        Ok(written)
+    }
+}
+
+fn is_there(change: &Transaction<'_>, id: i64) -> rusqlite::Result<bool> {
+    change.prepare_cached("SELECT 1 FROM segment WHERE id = ?1")?.exists([id])
+}
+
+/// `None` if the header can not be serialised, which only a bug can cause.
+fn begin<H: Serialize>(change: &Transaction<'_>, segment: &Segment<H>) -> rusqlite::Result<Option<Current>> {
+    let Ok(header) = serde_json::to_string(&segment.header) else { return Ok(None) };
+    change
+        .prepare_cached(
+            "INSERT INTO segment (run, started, last, finished, profile, host, header) VALUES (?1, ?2, ?2, 0, ?3, ?4, ?5)",
+        )?
+        .execute(params![
+            segment.run.as_str(),
+            time(segment.started),
+            segment.profile,
+            segment.host,
+            header
+        ])?;
+    Ok(Some(Current {
+        id: change.last_insert_rowid(),
+        bytes: header.len(),
+        sessions: HashSet::new(),
+        projects: HashSet::new(),
+    }))
+}
+
+fn add<B: Serialize>(
+    change: &Transaction<'_>,
+    entry: &Entry<B>,
+    current: &mut Current,
+) -> rusqlite::Result<bool> {
+    let (Ok(body), Some(place)) = (serde_json::to_string(&entry.body), schema::place(current.id, entry.seq))
+    else {
+        return Ok(false);
+    };
+    current.bytes = current.bytes.saturating_add(body.len());
+    change
+        .prepare_cached("INSERT OR REPLACE INTO entry (place, at, body) VALUES (?1, ?2, ?3)")?
+        .execute(params![place, time(entry.at), body])?;
+    for session in &entry.mentions {
+        if current.sessions.insert(session.raw().to_owned()) {
+            change
+                .prepare_cached("INSERT OR IGNORE INTO mention (session, segment) VALUES (?1, ?2)")?
+                .execute(params![session.raw(), current.id])?;
+        }
+    }
+    for project in entry.projects.iter().map(Untrusted::raw) {
+        if current.projects.insert(project.to_owned()) {
+            change
+                .prepare_cached("INSERT OR IGNORE INTO project (project, segment) VALUES (?1, ?2)")?
+                .execute(params![project, current.id])?;
+        }
+    }
+    Ok(true)
+}
+
+fn reached(change: &Transaction<'_>, id: i64, last: Option<Timestamp>) -> rusqlite::Result<()> {
+    if let Some(last) = last {
+        change
+            .prepare_cached("UPDATE segment SET last = max(last, ?2) WHERE id = ?1")?
+            .execute(params![id, time(last)])?;
+    }
+    Ok(())
+}
+
+fn finish(change: &Transaction<'_>, id: i64, last: Option<Timestamp>) -> rusqlite::Result<()> {
+    reached(change, id, last)?;
+    change.prepare_cached("UPDATE segment SET finished = 1 WHERE id = ?1")?.execute([id])?;
+    Ok(())
+}

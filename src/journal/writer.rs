@@ -1,0 +1,262 @@
+//! The writer's thread.
+//!
+//! ```text
+//!   idle ──first piece──► gathering ──0.8 s, or nothing new for 0.25 s──► one transaction ──► idle, at times pruning first
+//!     ▲                                                                        │ fails
+//!     └──────────── resting: what comes is kept, bounded; tried again ◄────────┘
+//!                   with what comes after 1, 2, 4 … 60 s, and at the end
+//! ```
+//!
+//! While nothing is sent it sleeps, without a tick. A file that turns out to be damaged is moved aside and begun anew; one
+//! that is not to be touched ends the thread.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::batch::{Batch, Message};
+use super::prune::prune;
+use super::sender::Shared;
+use super::store::{Current, Store};
+use super::{Options, Trouble, file};
+
+/// How long a batch is gathered: with the writing itself, what a crash loses.
+const GATHER: Duration = Duration::from_millis(800);
+/// It is written earlier when nothing came for so long.
+const QUIET: Duration = Duration::from_millis(250);
+/// It is written at once when it has so many bytes.
+const HEAVY: usize = 4 * 1024 * 1024;
+/// A batch that takes longer than this is slow.
+const SLOW: Duration = Duration::from_secs(1);
+/// The longest rest after failures.
+const LONGEST_REST: Duration = Duration::from_secs(60);
+/// How often the old is deleted, while there is anything new.
+const PRUNE: Duration = Duration::from_secs(60 * 60);
+/// How often at most, where the file is too large.
+const PRUNE_SOONER: Duration = Duration::from_secs(60);
+/// A segment takes at most this part of what the file may have: only finished ones can be deleted.
+const PART: u64 = 8;
+
+pub(super) struct Writer<B, H, F> {
+    path: PathBuf,
+    options: Options,
+    tell: F,
+    shared: Arc<Shared>,
+    inbox: Receiver<Message<B, H>>,
+    batch: Batch<B, H>,
+    store: Option<Store>,
+    current: Option<Current>,
+    /// What lasts and was told.
+    told: Option<Trouble>,
+    failures: u32,
+    /// Before this, on the monotonic clock, it is not tried again.
+    rests_until: Duration,
+    pruned: Option<Duration>,
+}
+
+/// Why gathering ended.
+enum Gathered {
+    /// The batch is to be written.
+    Ready,
+    /// And nothing will follow.
+    Closed,
+}
+
+impl<B: Serialize, H: Serialize, F: Fn(Trouble)> Writer<B, H, F> {
+    pub(super) fn new(
+        path: PathBuf,
+        options: Options,
+        tell: F,
+        shared: Arc<Shared>,
+        inbox: Receiver<Message<B, H>>,
+    ) -> Self {
+        Self {
+            path,
+            options,
+            tell,
+            shared,
+            inbox,
+            batch: Batch::new(),
+            store: None,
+            current: None,
+            told: None,
+            failures: 0,
+            rests_until: Duration::ZERO,
+            pruned: None,
+        }
+    }
+
+    /// Writes until nobody can send any more, or the file turns out not to be one to write.
+    pub(super) fn run(mut self) {
+        // Opened before anything is sent, so that what is wrong is known early.
+        if let Err(trouble) = self.open().or_else(|trouble| self.mend(trouble)) {
+            self.failed(trouble);
+        }
+        loop {
+            if self.told.as_ref().is_some_and(Trouble::is_final) {
+                return;
+            }
+            match self.gather() {
+                Gathered::Ready => self.write(false),
+                Gathered::Closed => return self.write(true),
+            }
+        }
+    }
+
+    fn gather(&mut self) -> Gathered {
+        let mut since = self.now();
+        loop {
+            if self.batch.is_awaited() {
+                return Gathered::Ready;
+            }
+            let (idle, rests) = (self.batch.is_empty(), self.failures > 0);
+            let received = if idle || rests {
+                self.inbox.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            } else {
+                let left = GATHER.saturating_sub(self.now().saturating_sub(since));
+                self.inbox.recv_timeout(left.min(QUIET))
+            };
+            match received {
+                Ok(message) => self.batch.take(message, &self.shared),
+                Err(RecvTimeoutError::Timeout) => return Gathered::Ready,
+                Err(RecvTimeoutError::Disconnected) => return Gathered::Closed,
+            }
+            if idle {
+                since = self.now();
+            }
+            let due = if rests {
+                self.now() >= self.rests_until
+            } else {
+                self.now().saturating_sub(since) >= GATHER || self.batch.weight() >= HEAVY
+            };
+            if due && !self.batch.is_empty() {
+                return Gathered::Ready;
+            }
+        }
+    }
+
+    fn write(&mut self, closing: bool) {
+        let begun = self.now();
+        let mut outcome = self.try_write(closing);
+        if let Err(trouble) = outcome {
+            outcome = self.mend(trouble).and_then(|()| self.try_write(closing));
+        }
+        match outcome {
+            Ok(()) => {
+                self.succeeded(self.now().saturating_sub(begun));
+                if !closing {
+                    self.prune();
+                }
+            }
+            Err(trouble) => self.failed(trouble),
+        }
+    }
+
+    fn open(&mut self) -> Result<(), Trouble> {
+        // A file that was moved or deleted under our hands is written no further.
+        if self.store.as_ref().is_some_and(|store| !store.is_in_place()) {
+            self.store = None;
+            self.lose_segment();
+        }
+        if self.store.is_none() {
+            let store = Store::open(&self.path)?;
+            #[cfg(test)]
+            if let Some(most) = self.options.most_pages {
+                store.db.pragma_update(None, "max_page_count", most)?;
+            }
+            self.store = Some(store);
+        }
+        Ok(())
+    }
+
+    fn try_write(&mut self, closing: bool) -> Result<(), Trouble> {
+        if self.batch.is_empty() && !(closing && self.current.is_some()) {
+            return Ok(());
+        }
+        self.open()?;
+        let Some(store) = &mut self.store else { return Ok(()) };
+        let written = store.write(&self.batch, self.current.as_ref(), closing)?;
+        self.current = written.current;
+        self.batch.clear(&self.shared);
+        let part = usize::try_from(self.options.most_bytes / PART).unwrap_or(usize::MAX);
+        let is_long = self.current.as_ref().is_some_and(|current| current.bytes > part);
+        if written.lost || is_long {
+            self.shared.end_segment();
+        }
+        Ok(())
+    }
+
+    /// Moves a damaged file aside; whatever else is wrong stays so.
+    fn mend(&mut self, trouble: Trouble) -> Result<(), Trouble> {
+        if !matches!(trouble, Trouble::Damaged { .. }) {
+            return Err(trouble);
+        }
+        let opened = self.store.take();
+        // Another may have moved it, and what is there now is sound.
+        let is_there = opened.as_ref().is_none_or(Store::is_in_place);
+        let path = opened.as_ref().map_or_else(|| self.path.clone(), |store| store.path().to_owned());
+        drop(opened);
+        self.lose_segment();
+        if is_there {
+            file::recognised(&path)?;
+            let now = self.options.clock.now().wall;
+            let aside = file::move_aside(&path, now).map_err(|error| Trouble::of_io(&error))?;
+            (self.tell)(Trouble::Damaged { aside: Some(aside) });
+        }
+        self.open()
+    }
+
+    fn lose_segment(&mut self) {
+        if self.current.take().is_some() {
+            self.shared.end_segment();
+        }
+    }
+
+    fn succeeded(&mut self, took: Duration) {
+        self.failures = 0;
+        self.batch.answer(true);
+        let was_slow = matches!(self.told, Some(Trouble::Slow { .. }));
+        if took >= SLOW {
+            self.say(Trouble::Slow { took });
+        } else if self.told.is_some() && (!was_slow || took < SLOW / 2) {
+            self.told = None;
+            (self.tell)(Trouble::Over);
+        }
+    }
+
+    fn failed(&mut self, trouble: Trouble) {
+        self.store = None;
+        self.batch.answer(false);
+        self.failures = self.failures.saturating_add(1);
+        let rest = Duration::from_secs(1 << self.failures.saturating_sub(1).min(6)).min(LONGEST_REST);
+        self.rests_until = self.now().saturating_add(rest);
+        self.say(trouble);
+    }
+
+    fn say(&mut self, trouble: Trouble) {
+        if self.told.as_ref().is_none_or(|told| !told.is_like(&trouble)) {
+            self.told = Some(trouble.clone());
+            (self.tell)(trouble);
+        }
+    }
+
+    /// Deletes what is old, after the first batch and then now and then. What goes wrong with it will go wrong with the
+    /// next batch, too, and is told then.
+    fn prune(&mut self) {
+        let Some(store) = &mut self.store else { return };
+        let now = self.options.clock.now();
+        let after = |rest| self.pruned.is_none_or(|pruned| now.mono.saturating_sub(pruned) >= rest);
+        let too_large = || store.used().is_ok_and(|(_, all)| all > self.options.most_bytes);
+        if after(PRUNE) || after(PRUNE_SOONER) && too_large() {
+            self.pruned = Some(now.mono);
+            let _ = prune(store, now.wall, self.options.keep, self.options.most_bytes);
+        }
+    }
+
+    fn now(&self) -> Duration {
+        self.options.clock.now().mono
+    }
+}
