@@ -75,6 +75,7 @@ fn gives_way(key: &str, typed: &Typed, env: &Environment) -> bool {
     match key {
         "color" => env.get("NO_COLOR").is_some(),
         "read-only" => env.get("KEEPWATCH_READ_ONLY").is_some(),
+        "no-journal" => env.path("KEEPWATCH_JOURNAL").is_some(),
         "query" | "status" => typed.has_ids(),
         _ => false,
     }

@@ -28,34 +28,26 @@ pub(super) fn prune(
         chrono::TimeDelta::from_std(by).ok().and_then(|by| now.checked_sub_signed(by)).map_or(i64::MIN, time)
     };
     let (kept, abandoned) = (ago(keep), ago(ABANDONED));
-    let change = store.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    change.execute(
+    store.db.execute(
         "UPDATE segment SET finished = 1 WHERE finished = 0 AND last < ?1 AND started < ?1",
         [abandoned],
     )?;
-    let old: Vec<i64> = {
-        let mut found = change.prepare("SELECT id FROM segment WHERE finished = 1 AND last < ?1")?;
-        found.query_map([kept], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?
-    };
-    for id in &old {
-        delete(&change, *id)?;
-    }
-    change.execute("DELETE FROM summary WHERE last_seen < ?1", [kept])?;
-    change.commit()?;
-
+    store.db.execute("DELETE FROM summary WHERE last_seen < ?1", [kept])?;
+    while delete_oldest(store, kept)? {}
     if store.used()?.0 > most_bytes {
         let enough = most_bytes.saturating_sub(most_bytes / SLACK);
-        while store.used()?.0 > enough && delete_oldest(store)? {}
+        while store.used()?.0 > enough && delete_oldest(store, i64::MAX)? {}
     }
     give_back(&store.db)
 }
 
-/// Deletes the oldest segment that is finished; whether there was one.
-fn delete_oldest(store: &mut Store) -> Result<bool, Trouble> {
+/// Deletes the oldest segment that is finished, if it ended before `before`; whether there was one. One at a time, so that
+/// other writers get their turn.
+fn delete_oldest(store: &mut Store, before: i64) -> Result<bool, Trouble> {
     let change = store.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let oldest: Option<i64> = change
-        .prepare("SELECT id FROM segment WHERE finished = 1 ORDER BY last, id LIMIT 1")?
-        .query_map([], |row| row.get(0))?
+        .prepare_cached("SELECT id FROM segment WHERE finished = 1 AND last < ?1 ORDER BY last, id LIMIT 1")?
+        .query_map([before], |row| row.get(0))?
         .next()
         .transpose()?;
     if let Some(id) = oldest {

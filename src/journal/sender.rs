@@ -57,12 +57,16 @@ pub(super) struct Shared {
     bytes: AtomicUsize,
     /// The segment that is written is no more, or is long enough.
     over: AtomicBool,
+    /// The thread has ended: nothing is taken any more.
+    shut: AtomicBool,
 }
 
 impl Shared {
     fn has_room(&self, weight: usize) -> bool {
         let bytes = self.bytes.load(Ordering::Relaxed);
-        self.waiting.load(Ordering::Relaxed) < MOST_WAITING && bytes.saturating_add(weight) <= MOST_BYTES
+        !self.shut.load(Ordering::Relaxed)
+            && self.waiting.load(Ordering::Relaxed) < MOST_WAITING
+            && bytes.saturating_add(weight) <= MOST_BYTES
     }
 
     fn add(&self, weight: usize) {
@@ -74,6 +78,10 @@ impl Shared {
     pub(super) fn release(&self, pieces: usize, bytes: usize) {
         self.waiting.fetch_sub(pieces, Ordering::Relaxed);
         self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    pub(super) fn shut(&self) {
+        self.shut.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn end_segment(&self) {

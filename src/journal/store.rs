@@ -15,7 +15,7 @@ use crate::clock::Timestamp;
 use crate::text::Untrusted;
 
 /// How long another writer is waited for. Two panes hold the lock for milliseconds each.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_millis(if cfg!(test) { 200 } else { 5000 });
 /// A log that has become longer is cut when it is empty, in bytes.
 const LONGEST_LOG: i64 = 4 * 1024 * 1024;
 
@@ -27,20 +27,20 @@ pub(super) struct Store {
 }
 
 /// The segment that is written.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Current {
-    id: i64,
+    pub(super) id: i64,
     /// How many bytes its bodies have, the replaced ones counted, too.
     pub(super) bytes: usize,
+    /// What it is known to speak of; more may be on the disk.
     sessions: HashSet<String>,
     projects: HashSet<String>,
 }
 
-/// What came of a batch.
-pub(super) struct Written {
-    pub(super) current: Option<Current>,
-    /// Entries came for a segment that is no more.
-    pub(super) lost: bool,
+impl Current {
+    pub(super) fn new(id: i64, bytes: usize) -> Self {
+        Self { id, bytes, sessions: HashSet::new(), projects: HashSet::new() }
+    }
 }
 
 impl Store {
@@ -91,47 +91,47 @@ impl Store {
         Ok((bytes(all.saturating_sub(free)), bytes(all)))
     }
 
-    /// Writes a batch; all of it or nothing. `current` is the segment so far; `closing` says that it ends.
+    /// Writes a batch; all of it or nothing. `current` is the segment so far, and what it is then, if nothing fails;
+    /// `closing` says that it ends. Whether entries came for a segment that is no more.
     pub(super) fn write<B: Serialize, H: Serialize>(
         &mut self,
         batch: &Batch<B, H>,
-        current: Option<&Current>,
+        current: &mut Option<Current>,
         closing: bool,
-    ) -> Result<Written, Trouble> {
+    ) -> Result<bool, Trouble> {
         let change = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let mut written = Written { current: current.cloned(), lost: false };
+        let (mut lost, mut last) = (false, None);
         // Another may have deleted it, as `keepwatch journal clear` does.
-        if let Some(now) = &written.current
+        if let Some(now) = &current
             && !is_there(&change, now.id)?
         {
-            (written.current, written.lost) = (None, true);
+            (*current, lost) = (None, true);
         }
-        let mut last = None;
         for piece in &batch.pieces {
-            match (piece, &mut written.current) {
+            match (piece, current.as_mut()) {
                 (Piece::Begin(segment), before) => {
-                    if let Some(before) = before.take() {
+                    if let Some(before) = before {
                         finish(&change, before.id, last.take())?;
                     }
-                    *before = begin(&change, segment)?;
+                    *current = begin(&change, segment)?;
                 }
                 (Piece::Entry(entry), Some(current)) => match add(&change, entry, current)? {
                     true => last = last.max(Some(entry.at)),
-                    false => written.lost = true,
+                    false => lost = true,
                 },
-                (Piece::Entry(_), None) => written.lost = true,
+                (Piece::Entry(_), None) => lost = true,
             }
         }
         for summary in batch.summaries.values() {
             summary.write(&change)?;
         }
-        match &written.current {
+        match current {
             Some(now) if closing => finish(&change, now.id, last)?,
             Some(now) => reached(&change, now.id, last)?,
             None => {}
         }
         change.commit()?;
-        Ok(written)
+        Ok(lost)
     }
 }
 
@@ -153,12 +153,7 @@ fn begin<H: Serialize>(change: &Transaction<'_>, segment: &Segment<H>) -> rusqli
             segment.host,
             header
         ])?;
-    Ok(Some(Current {
-        id: change.last_insert_rowid(),
-        bytes: header.len(),
-        sessions: HashSet::new(),
-        projects: HashSet::new(),
-    }))
+    Ok(Some(Current::new(change.last_insert_rowid(), header.len())))
 }
 
 fn add<B: Serialize>(

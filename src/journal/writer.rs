@@ -91,6 +91,11 @@ impl<B: Serialize, H: Serialize, F: Fn(Trouble)> Writer<B, H, F> {
 
     /// Writes until nobody can send any more, or the file turns out not to be one to write.
     pub(super) fn run(mut self) {
+        self.write_on();
+        self.shared.shut();
+    }
+
+    fn write_on(&mut self) {
         // Opened before anything is sent, so that what is wrong is known early.
         if let Err(trouble) = self.open().or_else(|trouble| self.mend(trouble)) {
             self.failed(trouble);
@@ -178,12 +183,14 @@ impl<B: Serialize, H: Serialize, F: Fn(Trouble)> Writer<B, H, F> {
         }
         self.open()?;
         let Some(store) = &mut self.store else { return Ok(()) };
-        let written = store.write(&self.batch, self.current.as_ref(), closing)?;
-        self.current = written.current;
+        let before = self.current.as_ref().map(|current| (current.id, current.bytes));
+        let lost = store.write(&self.batch, &mut self.current, closing).inspect_err(|_| {
+            self.current = before.map(|(id, bytes)| Current::new(id, bytes));
+        })?;
         self.batch.clear(&self.shared);
         let part = usize::try_from(self.options.most_bytes / PART).unwrap_or(usize::MAX);
         let is_long = self.current.as_ref().is_some_and(|current| current.bytes > part);
-        if written.lost || is_long {
+        if lost || is_long {
             self.shared.end_segment();
         }
         Ok(())

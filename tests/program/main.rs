@@ -17,6 +17,7 @@ mod fewest;
 mod harness;
 mod headless;
 mod incidents;
+mod journal;
 mod picture;
 mod piped;
 mod release;

@@ -95,6 +95,33 @@ fn the_environment_comes_before_the_file() {
 }
 
 #[test]
+fn the_journal_is_kept_where_and_for_as_long_as_is_said() {
+    let home =
+        Home::new("journal-keep = \"7d\"\nno-journal = true\nrate-hour = 0.5\n[history]\nsince = \"5d\"\n");
+    let journal = |args: &[&str], vars: &[(&str, &str)]| {
+        let vars: Vec<(&str, &str)> = vars.iter().copied().chain([KEY]).collect();
+        let Ok(Config::Watch(watch)) = home.config(args, &vars) else { panic!() };
+        watch
+            .journal
+            .map(|journal| (journal.path.to_str().unwrap().to_owned(), journal.keep.as_secs() / 86_400))
+    };
+    assert_eq!(journal(&[], &[]), None);
+    // Who names a journal wants one.
+    let named = ("KEEPWATCH_JOURNAL", "/j.sqlite");
+    assert_eq!(journal(&[], &[named]), Some(("/j.sqlite".into(), 7)));
+    assert_eq!(journal(&["--journal-keep", "90d"], &[named]), Some(("/j.sqlite".into(), 90)));
+    assert_eq!(journal(&["--no-journal"], &[named]), None);
+    let other = Home::new("");
+    let Ok(Config::Watch(watch)) = other.config(&[], &[KEY]) else { panic!() };
+    let usual = watch.journal.unwrap();
+    assert_eq!(usual.path.to_str().unwrap(), other.path(".local/state/keepwatch/journal.sqlite"));
+    assert_eq!(usual.keep.as_secs(), 30 * 86_400);
+    let Ok(Config::History(history)) = home.config(&["history"], &[]) else { panic!() };
+    assert_eq!((history.since.as_secs(), history.rates.hour), (5 * 86_400, 0.5));
+    assert!(refused("journal-keep = \"30m\"\n").contains("an hour (1h) is the shortest"));
+}
+
+#[test]
 fn what_narrows_the_lists_says_nothing_of_sessions_that_are_named() {
     let home = Home::new("status = \"running\"\nquery = \"user_metadata['a']:'b'\"\n");
     let of = |args: &[&str]| match home.config(args, &[KEY]).unwrap() {

@@ -99,6 +99,7 @@ fn a_file_that_is_not_ours_to_write_is_left_as_it_is() {
         let mut kept = in_place_of_it(&bytes);
         assert_eq!(kept.told(), told);
         assert!(!kept.flush());
+        assert!(!kept.journal().has_room());
         assert_eq!(kept.journal().begin(segment(run(1), t("12:00:00"))), Fate::Dropped);
         assert_eq!(Reader::open(&kept.path()).err(), Some(told));
         assert!(clear(&kept.path()).is_err());
@@ -259,8 +260,10 @@ fn a_file_that_stays_locked_blocks_neither_the_sender_nor_the_end() {
     assert!((10_000..=MOST_WAITING as u64).contains(&taken), "{taken}");
     assert!(!kept.journal().has_room());
     assert_eq!(kept.journal().begin(segment(run(1), t("12:00:02"))), Fate::Dropped);
+    assert_eq!(kept.told(), Trouble::Locked);
     other.execute_batch("ROLLBACK").unwrap();
     assert!(kept.flush());
+    assert_eq!(kept.told(), Trouble::Over);
     assert_eq!(kept.reader().sizes().unwrap().entries, taken, "what was taken is written");
     assert_eq!(kept.journal().entry(entry(taken, t("12:00:03"))), Fate::Dropped, "a hole stays one");
     assert_eq!(kept.journal().begin(segment(run(1), t("12:00:03"))), Fate::Taken);
@@ -270,6 +273,37 @@ fn a_file_that_stays_locked_blocks_neither_the_sender_nor_the_end() {
     let clock = Clock::system();
     kept.journal = None;
     assert!(clock.now().mono < Duration::from_secs(3), "the end took {:?}", clock.now().mono);
+}
+
+/// A body that can not be written before somebody says so.
+struct Stuck(std::sync::Arc<std::sync::Mutex<()>>);
+
+impl Serialize for Stuck {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        drop(self.0.lock());
+        serializer.serialize_unit()
+    }
+}
+
+#[test]
+fn a_disk_that_stands_still_holds_up_the_end_for_half_a_second() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("j.sqlite");
+    let mut journal: Journal<Stuck> = Journal::spawn(path.clone(), Options::new(Clock::system()), |_| {});
+    let _ = journal.begin(segment(run(1), t("12:00:00")));
+    let gate = std::sync::Arc::new(std::sync::Mutex::new(()));
+    let standing = gate.lock().unwrap();
+    let Entry { seq, at, weight, mentions, projects, .. } = entry(0, t("12:00:01"));
+    assert_eq!(
+        journal.entry(Entry { seq, at, weight, mentions, projects, body: Stuck(gate.clone()) }),
+        Fate::Taken
+    );
+    assert!(!journal.flush(Duration::from_millis(1)));
+    let clock = Clock::system();
+    drop(journal);
+    let took = clock.now().mono;
+    assert!((Duration::from_millis(500)..Duration::from_secs(5)).contains(&took), "{took:?}");
+    drop(standing);
 }
 
 #[test]

@@ -1,0 +1,208 @@
+//! What the journal costs with a million entries in it: `cargo bench --bench journal`.
+//!
+//! The figures to hold: starting it 20 ms at most, `history --since 1d` below 200 ms.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a bench that can not go on should stop where it is"
+)]
+
+use std::hint::black_box;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use keepwatch::app::Filter;
+use keepwatch::clock::{Clock, Timestamp};
+use keepwatch::commands::history::{Form, said};
+use keepwatch::config::Zone;
+use keepwatch::journal::{Entry, Fate, Journal, Of, Options, Reader, RunId, Segment, Summary, Why};
+use keepwatch::session::{Metadata, Region, SessionId, Status};
+use keepwatch::text::Untrusted;
+use keepwatch::watch::cost::Rates;
+use serde_json::{Value, json};
+
+const ENTRIES: u64 = 1_000_000;
+const SUMMARIES: u64 = 20_000;
+/// Over so many days, in so many segments.
+const DAYS: i64 = 28;
+const SEGMENTS: u64 = 28 * 8;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn now() -> Timestamp {
+    Clock::system().now().wall
+}
+
+fn id(number: u64) -> SessionId {
+    let spread = number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    SessionId::parse(&format!("{:08x}-{:04x}-4e02-9a67-{number:012x}", spread >> 32, spread & 0xffff))
+        .unwrap()
+}
+
+fn summary(number: u64) -> Summary {
+    let seconds =
+        DAYS * 86_400 * i64::try_from(SUMMARIES - number).unwrap() / i64::try_from(SUMMARIES).unwrap();
+    let ended = now() - chrono::TimeDelta::seconds(seconds);
+    let started = ended - chrono::TimeDelta::seconds(900);
+    Summary {
+        session: id(number),
+        run: RunId::new(started, number / 100),
+        profile: None,
+        host: "api.browserbase.com".into(),
+        project: Some(Untrusted::new("3c9d1a52-7a6e-4b87-8a34-5d4bb3b8f8e1")),
+        owner: Some(Untrusted::new(format!("job-{}", number % 40))),
+        status: Some(Status::Completed),
+        region: Some(Region::UsWest2),
+        keep_alive: Some(true),
+        context: None,
+        created: Some(started),
+        started: Some(started),
+        ended: Some(ended),
+        end_exact: true,
+        expires: Some(ended),
+        first_seen: started,
+        last_seen: ended,
+        watched: MINUTE * 14,
+        replies: 300,
+        proxy_bytes: Some(1_000_000),
+        why: Some(Why {
+            name: "keep_alive_ended_early".into(),
+            sure: "likely".into(),
+            sentence: Untrusted::new(
+                "COMPLETED after 15m 00s, 45m 00s unused, keep-alive on: by the rules no disconnect",
+            ),
+        }),
+        metadata: Some(Metadata::new(&format!(
+            r#"{{"name":"job-{}","env":"staging","run":{{"id":"c-{number}","tags":["prices","eu"]}}}}"#,
+            number % 40
+        ))),
+    }
+}
+
+/// Sends what is dropped again, once there is room: here there is time.
+fn insist(journal: &mut Journal<Value>, mut send: impl FnMut(&mut Journal<Value>) -> Fate) {
+    while !journal.has_room() {
+        assert!(journal.flush(MINUTE));
+    }
+    assert_eq!(send(journal), Fate::Taken);
+}
+
+/// A million entries of 100 bytes, as those are that say that nothing has changed.
+fn filled(folder: &Path) -> PathBuf {
+    let path = folder.join("journal.sqlite");
+    let options = Options { keep: MINUTE * 60 * 24 * 365, ..Options::new(Clock::system()) };
+    let mut journal: Journal<Value> =
+        Journal::spawn(path.clone(), options, |trouble| println!("{trouble:?}"));
+    let start = now() - chrono::TimeDelta::days(DAYS);
+    for segment in 0..SEGMENTS {
+        let begun = start
+            + chrono::TimeDelta::hours(
+                i64::try_from(segment).unwrap() * 24 * DAYS / i64::try_from(SEGMENTS).unwrap(),
+            );
+        insist(&mut journal, |journal| {
+            journal.begin(Segment {
+                run: RunId::new(begun, segment),
+                started: begun,
+                profile: None,
+                host: "api.browserbase.com".into(),
+                header: json!({}),
+                weight: 10,
+            })
+        });
+        for seq in 0..ENTRIES / SEGMENTS + 1 {
+            insist(&mut journal, |journal| {
+                journal.entry(Entry {
+                    seq,
+                    at: begun + chrono::TimeDelta::seconds(i64::try_from(seq).unwrap()),
+                    body: json!({ "same": [seq, seq + 3000], "took": 84, "replies": 12, "text": "x".repeat(50) }),
+                    weight: 100,
+                    mentions: vec![id(segment * 90 + seq % 90)],
+                    projects: Vec::new(),
+                })
+            });
+        }
+    }
+    for number in 0..SUMMARIES {
+        insist(&mut journal, |journal| journal.summary(summary(number)));
+    }
+    assert!(journal.flush(MINUTE));
+    path
+}
+
+fn journal(c: &mut Criterion) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = filled(folder.path());
+    let sizes = Reader::open(&path).unwrap().unwrap().sizes().unwrap();
+    println!("{sizes:?}");
+    assert!(sizes.entries >= ENTRIES && sizes.sessions == SUMMARIES);
+    let day = now() - chrono::TimeDelta::days(1);
+
+    c.bench_function("spawn", |b| {
+        let spawn = || Journal::<Value>::spawn(path.clone(), Options::new(Clock::system()), |_| {});
+        b.iter_batched(|| (), |()| spawn(), BatchSize::PerIteration);
+    });
+    c.bench_function("open for reading", |b| b.iter(|| black_box(Reader::open(&path).unwrap().unwrap())));
+    c.bench_function("history --since 1d", |b| {
+        let (filter, form) =
+            (Filter::default(), Form { json: false, rates: Rates::default(), zone: Zone::Local });
+        b.iter(|| {
+            let reader = Reader::open(&path).unwrap().unwrap();
+            black_box(said(&reader, day, &filter, form).unwrap().unwrap().len())
+        });
+    });
+    c.bench_function("history --since 28d, filtered", |b| {
+        let filter = Filter::parse("meta.run.id:c-19 status:completed").unwrap();
+        let form = Form { json: false, rates: Rates::default(), zone: Zone::Local };
+        let reader = Reader::open(&path).unwrap().unwrap();
+        b.iter(|| {
+            let all = said(&reader, Timestamp::UNIX_EPOCH, &filter, form).unwrap().unwrap();
+            black_box(all.len())
+        });
+    });
+    c.bench_function("the last day of 100 sessions", |b| {
+        let ids: Vec<SessionId> = (SUMMARIES - 100..SUMMARIES).map(id).collect();
+        b.iter(|| {
+            let reader = Reader::open(&path).unwrap().unwrap();
+            let found = reader.segments(day, Of::Sessions(&ids)).unwrap();
+            let lines = found.iter().flat_map(|it| reader.entries(it.id)).map(Result::unwrap);
+            black_box(lines.count())
+        });
+    });
+}
+
+/// What sending costs the loop.
+fn send(c: &mut Criterion) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut journal: Journal<Value> =
+        Journal::spawn(folder.path().join("journal.sqlite"), Options::new(Clock::system()), |_| {});
+    let at = now();
+    let mut seq = 0;
+    let begin = |journal: &mut Journal<Value>| {
+        let run = RunId::new(at, 1);
+        journal.begin(Segment {
+            run,
+            started: at,
+            profile: None,
+            host: String::new(),
+            header: json!({}),
+            weight: 10,
+        })
+    };
+    insist(&mut journal, begin);
+    c.bench_function("send an entry", |b| {
+        b.iter(|| {
+            seq += 1;
+            let body = Value::Null;
+            journal.entry(Entry { seq, at, body, weight: 100, mentions: Vec::new(), projects: Vec::new() })
+        });
+    });
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default().sample_size(10).measurement_time(Duration::from_secs(3));
+    targets = send, journal
+}
+criterion_main!(benches);

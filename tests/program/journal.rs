@@ -1,0 +1,377 @@
+//! The journal, with real processes: writers that are killed, two that write at once, and the commands on it.
+
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use keepwatch::clock::{Clock, Timestamp, later};
+use keepwatch::journal::{
+    Entry, Fate, Journal, Of, Options, Reader, RunId, Segment, SegmentId, Summary, Trouble, Why,
+};
+use keepwatch::session::{Metadata, SessionId, Status};
+use keepwatch::text::Untrusted;
+use serde_json::{Value, json};
+
+use crate::harness::{PATIENCE, PROGRAM, Terminal, clean_env};
+
+/// Tells this test binary, started once more, which journal to write, and for how many seconds.
+const PATH: &str = "KEEPWATCH_TEST_JOURNAL";
+const SECONDS: &str = "KEEPWATCH_TEST_SECONDS";
+
+/// A run that writes an entry each millisecond, and says so once it is sent.
+#[test]
+#[ignore = "a process that the others here start"]
+fn child_that_writes() {
+    let (Ok(path), Ok(seconds)) = (std::env::var(PATH), std::env::var(SECONDS)) else { return };
+    let clock = Clock::system();
+    let mut journal: Journal<Value> =
+        Journal::spawn(path.into(), Options::new(clock.clone()), |trouble| match trouble {
+            Trouble::Slow { .. } | Trouble::Over => {}
+            other => {
+                println!("\nTROUBLE {other:?}");
+            }
+        });
+    let run = RunId::new(clock.now().wall, fastrand::u64(..));
+    println!("\nRUN {}", run.as_str());
+    let host = "api.example".to_owned();
+    let begun = Segment {
+        run: run.clone(),
+        started: clock.now().wall,
+        profile: None,
+        host,
+        header: json!({}),
+        weight: 10,
+    };
+    assert_eq!(journal.begin(begun), Fate::Taken);
+    let until = Duration::from_secs(seconds.parse().unwrap());
+    let mut sent: u64 = 0;
+    while clock.now().mono < until {
+        let at = clock.now().wall;
+        let mentions = vec![SessionId::parse(&format!("s-{}", sent % 50)).unwrap()];
+        let body = json!({ "n": sent, "text": "x".repeat(300) });
+        let entry = Entry { seq: sent, at, body, weight: 400, mentions, projects: Vec::new() };
+        assert_eq!(journal.entry(entry), Fate::Taken);
+        assert_eq!(journal.summary(summary(&format!("s-{}", sent % 50), run.clone(), at)), Fate::Taken);
+        println!("SENT {sent} {}", at.timestamp_millis());
+        sent += 1;
+        std::thread::park_timeout(Duration::from_millis(1));
+    }
+    // Half a second is the program's; a busy machine may need longer for what waits.
+    assert!(journal.flush(PATIENCE));
+    drop(journal);
+    println!("\nDONE {sent}");
+}
+
+fn summary(id: &str, run: RunId, last_seen: Timestamp) -> Summary {
+    let ago = |seconds| last_seen - chrono::TimeDelta::seconds(seconds);
+    Summary {
+        session: SessionId::parse(id).unwrap(),
+        run,
+        profile: None,
+        host: "api.example".into(),
+        project: Some(Untrusted::new("p-1")),
+        owner: Some(Untrusted::new("nightly\u{1b}[31m")),
+        status: Some(Status::Completed),
+        region: None,
+        keep_alive: Some(true),
+        context: None,
+        created: Some(ago(1800)),
+        started: Some(ago(1800)),
+        ended: Some(last_seen),
+        end_exact: true,
+        expires: Some(later(last_seen, Duration::from_secs(60))),
+        first_seen: ago(1800),
+        last_seen,
+        watched: Duration::from_secs(1566),
+        replies: 522,
+        proxy_bytes: Some(18_200_000),
+        why: Some(Why {
+            name: "keep_alive_ended_early".into(),
+            sure: "likely".into(),
+            sentence: Untrusted::new("COMPLETED after 30m 00s"),
+        }),
+        metadata: Some(Metadata::new(r#"{"run":{"id":"c-881"}}"#)),
+    }
+}
+
+/// Starts one that writes.
+fn writer(path: &Path, seconds: u64) -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "journal::child_that_writes", "--ignored", "--nocapture"])
+        .env(PATH, path)
+        .env(SECONDS, seconds.to_string())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// The numbers behind a word, of each line that begins with it.
+fn words<'l>(line: &'l str, word: &str) -> Option<Vec<&'l str>> {
+    let mut words = line.split(' ');
+    (words.next() == Some(word)).then(|| words.collect())
+}
+
+fn only_segment(reader: &Reader, run: &str) -> SegmentId {
+    let all = reader.segments(Timestamp::UNIX_EPOCH, Of::All).unwrap();
+    let mut own = all.iter().filter(|segment| segment.run.as_str() == run);
+    let id = own.next().unwrap().id;
+    assert!(own.next().is_none());
+    id
+}
+
+fn is_sound(path: &Path) {
+    let db = rusqlite::Connection::open(path).unwrap();
+    let said: String = db.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+    assert_eq!(said, "ok");
+}
+
+#[test]
+fn a_process_that_is_killed_while_it_writes_loses_a_second_at_most() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal.sqlite");
+    let mut child = writer(&path, 600);
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let (mut run, mut sent) = (String::new(), Vec::new());
+    for line in lines {
+        assert!(!line.starts_with("TROUBLE"), "{line}");
+        if let Some(words) = words(&line, "RUN") {
+            run = words[0].to_owned();
+        }
+        if let Some(words) = words(&line, "SENT") {
+            let numbers: Vec<i64> = words.iter().filter_map(|word| word.parse().ok()).collect();
+            // The last line may be cut.
+            if let [number, at] = numbers[..] {
+                sent.push((number, at));
+            }
+            if sent.len() == 3000 {
+                child.kill().unwrap();
+            }
+        }
+    }
+    assert_eq!(child.wait().unwrap().signal(), Some(9));
+    let reader = Reader::open(&path).unwrap().unwrap();
+    let kept: Vec<i64> = reader
+        .entries(only_segment(&reader, &run))
+        .map(|line| i64::try_from(line.unwrap().seq).unwrap())
+        .collect();
+    assert_eq!(kept, (0..i64::try_from(kept.len()).unwrap()).collect::<Vec<_>>(), "it has no hole");
+    let last_sent = sent.last().unwrap().1;
+    let last_kept =
+        kept.last().map_or(sent[0].1, |number| sent[usize::try_from(*number).unwrap().min(sent.len() - 1)].1);
+    // On a busy machine the process stands still at times, and its disk with it.
+    let stood_still = sent.windows(2).map(|two| two[1].1 - two[0].1).max().unwrap();
+    let lost = last_sent - last_kept;
+    println!("{} of {} kept, {lost} ms lost, stood still for {stood_still} ms", kept.len(), sent.len());
+    assert!(lost <= 1000 + stood_still, "lost {lost} ms, stood still for {stood_still} ms");
+    drop(reader);
+    is_sound(&path);
+    // And the next run goes on with it.
+    let mut next = writer(&path, 0);
+    assert!(next.wait().unwrap().success());
+    assert_eq!(Reader::open(&path).unwrap().unwrap().sizes().unwrap().segments, 2);
+}
+
+/// How many entries that made, and how often they were read meanwhile.
+fn write_at_once(seconds: u64) -> (u64, u64) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal.sqlite");
+    let mut children = [writer(&path, seconds), writer(&path, seconds)];
+    let outputs: Vec<_> = children
+        .iter_mut()
+        .map(|child| {
+            let out = BufReader::new(child.stdout.take().unwrap());
+            std::thread::spawn(move || {
+                out.lines()
+                    .map(Result::unwrap)
+                    .filter(|line| ["RUN", "DONE", "TROUBLE"].iter().any(|word| line.starts_with(word)))
+                    .collect::<Vec<_>>()
+            })
+        })
+        .collect();
+    // Who reads meanwhile is not in the way, and sees no error.
+    let mut read = 0_u64;
+    while children.iter_mut().any(|child| child.try_wait().unwrap().is_none()) {
+        if let Some(reader) = Reader::open(&path).unwrap() {
+            let sizes = reader.sizes().unwrap();
+            let segments = reader.segments(Timestamp::UNIX_EPOCH, Of::All).unwrap();
+            let lines = segments.iter().flat_map(|it| reader.entries(it.id)).map(Result::unwrap).count();
+            assert!(u64::try_from(lines).unwrap() >= sizes.entries);
+            read += 1;
+        }
+        std::thread::park_timeout(Duration::from_millis(50));
+    }
+    let reader = Reader::open(&path).unwrap().unwrap();
+    let mut total = 0;
+    for (mut child, output) in children.into_iter().zip(outputs) {
+        let lines = output.join().unwrap();
+        assert!(child.wait().unwrap().success(), "{lines:?}");
+        assert!(!lines.iter().any(|line| line.starts_with("TROUBLE")), "{lines:?}");
+        let run = lines.iter().find_map(|line| words(line, "RUN")).unwrap()[0];
+        let sent: u64 = lines.iter().find_map(|line| words(line, "DONE")).unwrap()[0].parse().unwrap();
+        let kept: Vec<u64> =
+            reader.entries(only_segment(&reader, run)).map(|line| line.unwrap().seq).collect();
+        assert_eq!(kept, (0..sent).collect::<Vec<_>>(), "not one is lost");
+        total += sent;
+    }
+    assert_eq!(reader.summaries(Timestamp::UNIX_EPOCH).unwrap().len(), 100);
+    drop(reader);
+    is_sound(&path);
+    (total, read)
+}
+
+#[test]
+fn two_processes_write_at_once_and_lose_nothing() {
+    write_at_once(2);
+}
+
+#[test]
+#[ignore = "takes a minute"]
+fn two_processes_write_for_a_minute_and_lose_nothing() {
+    let (total, read) = write_at_once(60);
+    println!("{total} entries of two processes, read {read} times meanwhile");
+}
+
+/// A home with a journal in it, if there is one.
+struct Home(tempfile::TempDir);
+
+impl Home {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn with_journal() -> Self {
+        let home = Self::new();
+        let clock = Clock::system();
+        let mut journal: Journal<Value> =
+            Journal::spawn(home.journal(), Options::new(clock.clone()), |trouble| panic!("{trouble:?}"));
+        let now = clock.now().wall;
+        let _ = journal.summary(summary("6512bd43-d9ca-4e02-9a67-91f2c1a0b3de", RunId::new(now, 1), now));
+        let old = now - chrono::TimeDelta::days(5);
+        let _ = journal.summary(summary("c20ad4d7-6fe9-4775-8aa6-1bc0d2e7f3a1", RunId::new(old, 2), old));
+        assert!(journal.flush(PATIENCE));
+        home
+    }
+
+    fn journal(&self) -> PathBuf {
+        self.0.path().join(".local/state/keepwatch/journal.sqlite")
+    }
+
+    fn path(&self) -> &str {
+        self.0.path().to_str().unwrap()
+    }
+
+    /// The exit code, standard output, standard error.
+    fn run(&self, args: &[&str]) -> (i32, String, String) {
+        let output = Command::new(PROGRAM)
+            .args(args)
+            .env_clear()
+            .envs(clean_env())
+            .env("HOME", self.0.path())
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    }
+}
+
+#[test]
+fn history_shows_what_was_seen_lately_and_asks_nobody() {
+    let home = Home::with_journal();
+    let (code, out, err) = home.run(&["history", "--utc"]);
+    assert_eq!((code, err.as_str()), (0, ""), "{out}");
+    let lines: Vec<&str> = out.lines().collect();
+    assert_eq!(lines.len(), 5, "{out}");
+    assert!(lines[1].starts_with("6512bd43  nightly·[31m  "), "{out}");
+    assert!(lines[1].contains("  ended early  18.2 MB  $0.28"), "{out}");
+    assert!(lines[4].ends_with("  87 %"), "{out}");
+    assert!(!out.contains('\u{1b}') && lines.iter().all(|line| line.chars().count() <= 80));
+
+    let (code, out, _) = home.run(&["history", "--since", "7d", "--json", "--filter", "meta.run.id:c-881"]);
+    let object: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, object["sessions"].as_array().unwrap().len()), (0, 2));
+    assert_eq!(object["summary"].as_array().unwrap().len(), 2);
+    assert!(!out.contains("c-881"), "metadata is not in it");
+
+    let (code, out, err) = home.run(&["history", "--filter", "status:error"]);
+    assert_eq!((code, out.as_str()), (0, ""));
+    assert!(err.contains("no session was seen since"), "{err}");
+    let (_, out, _) = home.run(&["history", "--filter", "status:error", "--json"]);
+    assert_eq!(serde_json::from_str::<Value>(&out).unwrap()["sessions"], json!([]));
+}
+
+#[test]
+fn a_mistake_in_the_filter_is_pointed_at() {
+    let home = Home::new();
+    let (code, out, err) = home.run(&["history", "--filter", "nightly ж colour:red"]);
+    assert_eq!((code, out.as_str()), (2, ""));
+    let lines: Vec<&str> = err.lines().collect();
+    assert!(lines[0].starts_with("keepwatch: --filter: no field “colour”: "), "{err}");
+    assert_eq!(lines[1..], ["nightly ж colour:red", "          ^^^^^^"]);
+}
+
+#[test]
+fn without_a_journal_it_is_said_where_one_would_be() {
+    let home = Home::new();
+    for args in [&["history"][..], &["journal", "size"], &["journal", "clear", "--yes"]] {
+        let (code, out, err) = home.run(args);
+        assert_eq!((code, out.as_str(), err.lines().count()), (1, "", 1), "{args:?}: {err}");
+        assert!(err.contains("there is no journal yet") && err.contains("journal.sqlite"), "{err}");
+    }
+    assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0, "and none is made by looking");
+    let (code, out, _) = home.run(&["journal", "path"]);
+    assert_eq!((code, out.trim()), (0, home.journal().to_str().unwrap()));
+}
+
+#[test]
+fn its_size_is_told_and_clearing_it_needs_a_yes() {
+    let home = Home::with_journal();
+    let (code, out, err) = home.run(&["journal", "size", "--utc"]);
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert!(out.starts_with("bytes     ") && out.contains("\nsessions  2\noldest    20"), "{out}");
+    let (code, _, err) = home.run(&["journal", "clear"]);
+    assert!(code == 2 && err.contains("--yes"), "{err}");
+    let env = [("HOME", home.path())];
+    for (answer, code, says) in [("no\r", 1, "nothing was deleted"), ("y\r", 0, "the journal is empty")] {
+        let mut terminal = Terminal::start(&[PROGRAM, "journal", "clear"], &env, 80, 24);
+        terminal.wait_for("[y/N]");
+        terminal.press(answer);
+        terminal.wait_for(says);
+        assert_eq!(terminal.end_restored().exit_code(), code);
+    }
+    let (_, out, _) = home.run(&["journal", "size"]);
+    assert!(out.contains("\nsessions  0\noldest    -\n"), "{out}");
+    // Who only reads can not put away what SQLite needs for it beside the file; it is for no other eyes either.
+    for file in std::fs::read_dir(home.journal().parent().unwrap()).unwrap() {
+        assert_eq!(file.unwrap().metadata().unwrap().mode() & 0o777, 0o600);
+    }
+    let (code, out, err) = home.run(&["history"]);
+    assert_eq!((code, out.as_str()), (0, ""), "{err}");
+}
+
+#[test]
+fn clearing_says_who_goes_on_writing() {
+    let home = Home::with_journal();
+    let mut child = writer(&home.journal(), 600);
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.any(|line| line.starts_with("SENT 300 ")));
+    let (code, out, err) = home.run(&["journal", "clear", "--yes"]);
+    assert_eq!((code, out.as_str()), (0, "the journal is empty\n"));
+    assert!(err.contains("another keepwatch has it open"), "{err}");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn a_journal_that_can_not_be_read_is_a_sentence_and_no_more() {
+    let home = Home::with_journal();
+    std::fs::write(home.journal(), "garbage ".repeat(1000)).unwrap();
+    for args in [&["history"][..], &["journal", "size"], &["journal", "clear", "--yes"]] {
+        let (code, out, err) = home.run(args);
+        assert_eq!((code, out.as_str(), err.lines().count()), (1, "", 1), "{args:?}: {err}");
+        assert!(err.contains("the journal is damaged"), "{err}");
+    }
+}
