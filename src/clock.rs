@@ -56,6 +56,17 @@ impl Moment {
         }
     }
 
+    /// The moment `by` earlier, had nothing stepped and nothing slept; as far as the clocks go back.
+    #[must_use]
+    pub fn before(self, by: Duration) -> Self {
+        let wall = TimeDelta::from_std(by).ok().and_then(|by| self.wall.checked_sub_signed(by));
+        Self {
+            wall: wall.unwrap_or(Timestamp::MIN_UTC),
+            mono: self.mono.saturating_sub(by),
+            boot: self.boot.saturating_sub(by),
+        }
+    }
+
     /// How long after `earlier` this is, with the time the machine slept; zero if it is not after it.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
@@ -136,8 +147,8 @@ pub struct Clock(Source);
 
 #[derive(Clone, Debug)]
 enum Source {
-    /// The machine's clocks, counted from `start`.
-    System(Origin),
+    /// The machine's clocks, since `origin`; they began with `past`.
+    System { origin: Origin, past: Duration },
     /// The machine's clocks, `speed` times as fast since `start`; the wall clock starts at the real one.
     Scaled { origin: Origin, speed: u32 },
     /// Stands still until a test moves it.
@@ -155,7 +166,13 @@ impl Clock {
     /// The machine's clocks.
     #[must_use]
     pub fn system() -> Self {
-        Self(Source::System(Origin::now()))
+        Self(Source::System { origin: Origin::now(), past: Duration::ZERO })
+    }
+
+    /// The machine's clocks, which reach back so far before now: what was seen earlier has its place on them.
+    #[must_use]
+    pub fn reaching_back(past: Duration) -> Self {
+        Self(Source::System { origin: Origin::now(), past })
     }
 
     /// The machine's clocks, `speed` times as fast from now on; a speed of 0 is taken as 1.
@@ -174,7 +191,11 @@ impl Clock {
     #[must_use]
     pub fn now(&self) -> Moment {
         match &self.0 {
-            Source::System(origin) => Moment { wall: wall().into(), mono: mono(origin), boot: boot(origin) },
+            Source::System { origin, past } => Moment {
+                wall: wall().into(),
+                mono: past.saturating_add(mono(origin)),
+                boot: past.saturating_add(boot(origin)),
+            },
             Source::Scaled { origin, speed } => {
                 let mono = mono(origin).saturating_mul(*speed);
                 let boot = boot(origin).saturating_mul(*speed);
@@ -189,7 +210,7 @@ impl Clock {
     pub fn real(&self, span: Duration) -> Duration {
         match &self.0 {
             Source::Scaled { speed, .. } => span.checked_div(*speed).unwrap_or(span),
-            Source::System(_) | Source::Scripted(_) => span,
+            Source::System { .. } | Source::Scripted(_) => span,
         }
     }
 

@@ -14,6 +14,7 @@
 //! In the order in which a reply travels:
 
 pub mod api;
+pub mod past;
 pub mod poll;
 pub mod recorder;
 pub mod session;

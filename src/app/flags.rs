@@ -36,6 +36,12 @@ impl KnownFlags {
         }
     }
 
+    /// The reader has seen what a source's sessions were flagged for before this, and nothing else of them.
+    pub(super) fn read_until(&mut self, source: usize, seq: Seq) {
+        self.all.set(source, seq);
+        self.of.retain(|_, (of, _)| *of != source);
+    }
+
     /// The reader has seen all flags.
     pub(super) fn read_all(&mut self, fleets: &Fleets) {
         self.all = fleets.end();

@@ -16,6 +16,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 
 use super::effort::Effort;
+use super::keeper::Who;
 use crate::clock::{Moment, Timestamp};
 use crate::session::{MetadataPath, SessionId};
 use crate::stream::{self, Encoder, Line};
@@ -45,7 +46,21 @@ pub struct Source {
     /// What the asking costs.
     pub effort: Effort,
     /// Writes down what the fleet is told, where that is wanted.
-    encoder: Option<Encoder>,
+    pub(super) encoder: Option<Encoder>,
+    /// Whose summaries are kept, where any are, and up to when they were.
+    pub(super) kept: Option<(Who, Moment)>,
+    /// What earlier runs saw.
+    pub(super) past: Past,
+}
+
+/// What earlier runs saw of a source's sessions.
+#[derive(Debug, Default)]
+pub(super) enum Past {
+    /// Nobody looks for it, or it is here.
+    #[default]
+    Settled,
+    /// It is wanted, and this came meanwhile; whether it is being looked up.
+    Wanted(Vec<Input>, bool),
 }
 
 /// All sources: one at least.
@@ -77,6 +92,18 @@ impl Marks {
     }
 }
 
+impl Marks {
+    /// The same, but that the new begins here among the events of `source`.
+    pub(super) fn set(&mut self, source: usize, seq: Seq) {
+        if self.0.len() <= source {
+            self.0.resize(source.saturating_add(1), 0);
+        }
+        if let Some(mark) = self.0.get_mut(source) {
+            *mark = seq;
+        }
+    }
+}
+
 impl FromIterator<Seq> for Marks {
     fn from_iter<I: IntoIterator<Item = Seq>>(seqs: I) -> Self {
         Self(seqs.into_iter().collect())
@@ -93,7 +120,7 @@ impl From<Fleet> for Fleets {
 impl Source {
     fn new(origin: Origin, thresholds: &Thresholds, owner_key: Option<&MetadataPath>) -> Self {
         let fleet = Fleet::new(thresholds.clone()).with_owner_key(owner_key.cloned());
-        Self { origin, fleet, effort: Effort::default(), encoder: None }
+        Self { origin, fleet, effort: Effort::default(), encoder: None, kept: None, past: Past::Settled }
     }
 }
 
@@ -147,25 +174,6 @@ impl Fleets {
     pub fn apply(&mut self, source: usize, input: Input) -> (Vec<Event>, Vec<Line>) {
         let source = self.source_mut(source);
         stream::apply(source.encoder.as_mut(), &mut source.fleet, input)
-    }
-
-    /// Writes down from now on what the fleets are told, without metadata if that is to be hidden.
-    pub fn write_down(&mut self, hides_metadata: bool) {
-        for number in self.numbers() {
-            let source = self.source_mut(number);
-            let profile = Some(source.origin.name.clone()).filter(|name| !name.is_empty());
-            source.encoder = Some(Encoder::new(profile, hides_metadata));
-        }
-    }
-
-    /// What is left to be written down at the end.
-    pub fn finish(&mut self) -> Vec<Line> {
-        let mut lines = Vec::new();
-        for number in self.numbers() {
-            let Source { fleet, encoder, .. } = self.source_mut(number);
-            lines.extend(encoder.as_mut().map(|encoder| encoder.finish(fleet)).unwrap_or_default());
-        }
-        lines
     }
 
     /// The same sources, of which nothing was seen.

@@ -15,12 +15,14 @@ use super::rows::{Rows, Sort};
 use crate::api::Releaser;
 use crate::clock::{Moment, Timestamp};
 use crate::config::{Pace, Query, Targets, Zone};
+use crate::journal::Summary;
+use crate::past::Wanted;
 use crate::poll::{Ask, Report};
 use crate::session::{MetadataPath, Secret, SessionId};
 use crate::stream;
 use crate::view::Theme;
 use crate::watch::cost::Rates;
-use crate::watch::{Event, Record, Thresholds};
+use crate::watch::{Event, Fleet, Record, Thresholds};
 
 /// What does not change while the program runs.
 #[derive(Clone, Debug)]
@@ -98,8 +100,10 @@ pub struct Model {
     pub paused: bool,
     /// How far a recording is played, where one is shown instead of the API.
     pub replay: Option<Replay>,
-    /// Why nothing is written down any more, if it should be.
-    pub unwritten: Option<String>,
+    /// What should be written down and is not, in a few words.
+    pub unwritten: Option<&'static str>,
+    /// Whether metadata is left out of what is written down.
+    pub(crate) no_metadata: bool,
     /// Whether metadata is hidden.
     pub hide_metadata: bool,
     /// The screen, in columns and rows.
@@ -307,8 +311,10 @@ pub enum Message {
     Slept(Moment, Moment),
     /// The browser could not be opened.
     NotOpened(String),
-    /// Nothing more is written down, for this reason.
-    Unwritten(String),
+    /// What should be written down is not, in a few words for as long as it lasts, and in a sentence; or is again.
+    Unwritten(Option<&'static str>, String),
+    /// What earlier runs saw of a source's sessions, if they did.
+    Restored(usize, Option<Box<Fleet>>),
     /// The program was suspended and goes on.
     Resumed,
 }
@@ -324,8 +330,12 @@ pub enum Effect {
     Copy(Copyable, Secret),
     /// Open this page; no secret is in it.
     Open(String),
-    /// Write this down.
-    Write(Vec<stream::Line>),
+    /// Write this down, of a source.
+    Write(usize, Vec<stream::Line>),
+    /// Keep what is known of these sessions of a source.
+    Summarise(usize, Vec<Summary>),
+    /// Look up what earlier runs saw of a source's sessions.
+    Restore(usize, Wanted),
     /// Let a recording's time go on, or stand still.
     Play(bool),
     /// Go to the next event of a recording, or to the one before.
@@ -372,6 +382,7 @@ impl Model {
             paused: false,
             replay: None,
             unwritten: None,
+            no_metadata: false,
             hide_metadata: false,
             size,
             wants: Vec::new(),

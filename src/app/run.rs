@@ -10,7 +10,6 @@
 //! It awaits nothing else. What could block lives elsewhere: the writer, the clipboard and the browser on threads, big
 //! replies and names on tokio's.
 
-use std::fs::File;
 use std::future::poll_fn;
 use std::io;
 use std::task::Poll;
@@ -18,15 +17,17 @@ use std::task::Poll;
 use tokio::sync::mpsc;
 
 use super::fleets::Origin;
+use super::keeper::{Keep, Keeper};
+use super::memory::Memory;
 use super::model::{Effect, Message, Model, Settings};
 use crate::api::Client;
 use crate::clock::Clock;
 use crate::config::Exit;
 use crate::poll::{Poller, Report};
-use crate::recorder::Recorder;
-use crate::stream::{Header, Line};
+use crate::stream::Line;
 use crate::terminal::{self, Clipboard, Env, Events, Screen, TermEvent};
 use crate::view;
+use crate::watch::Fleet;
 
 /// How many reports may wait. The loop is quicker than any poller; this is for the time that a frame takes.
 const WAITING_REPORTS: usize = 16;
@@ -43,17 +44,21 @@ pub async fn run(
     sources: Vec<(Origin, Option<Client>)>,
     clock: Clock,
     env: Env,
-    recording: Option<(File, Header)>,
+    keep: Keep,
 ) -> io::Result<Exit> {
     let (events, mut inbox) = terminal::channel();
     let mut screen = Screen::enter("keepwatch", &events)?;
     let (targets, pace, releaser) = (settings.targets.clone(), settings.pace, settings.releaser);
     let (origins, clients): (Vec<_>, Vec<_>) = sources.into_iter().unzip();
-    let mut model = Model::new(settings, origins, screen.size());
-    if let Some((_, header)) = &recording {
-        model.fleets.write_down(header.no_metadata);
-    }
     let mut now = clock.now();
+    let looks_back = keep.journal.as_ref().map(|journal| journal.path.clone());
+    let writes = keep.recording.is_some() || looks_back.is_some();
+    let no_metadata = keep.header.no_metadata;
+    let keeper = Keeper::start(keep, &origins, &clock, &events)?;
+    let mut model = Model::new(settings, origins, screen.size());
+    if writes {
+        model.write_down(no_metadata, |source| keeper.who(source), now);
+    }
     let first = model.start(now);
     screen.draw(|frame| view::draw(frame, &model, now));
 
@@ -65,8 +70,18 @@ pub async fn run(
         pollers.push(client.map(poller));
     }
     let clipboard = clipboard(&env, &screen, &events)?;
-    let recorder = recording.map(|(file, header)| recorder(file, header, &events)).transpose()?;
-    let mut hands = Hands { screen, pollers, clipboard, env, events, recorder, exit: None };
+    let (memory, mut remembered) = Memory::new(looks_back, &model, &clock);
+    let mut hands = Hands {
+        screen,
+        pollers,
+        clipboard,
+        env,
+        events,
+        keeper: Some(keeper),
+        memory: Some(memory),
+        exit: None,
+    };
+    hands.begin_anew(&mut model);
     hands.perform(first);
     loop {
         if let Some(exit) = hands.exit {
@@ -80,6 +95,7 @@ pub async fn run(
         let first = tokio::select! {
             Some(event) = inbox.recv() => Some(Arrival::Event(event)),
             (source, report) = reported.next() => Some(Arrival::Report(source, Box::new(report))),
+            Some((source, fleet)) = remembered.recv() => Some(Arrival::Past(source, fleet)),
             () = clock.sleep_until(wake.unwrap_or_default()), if wake.is_some() => None,
         };
         let before = std::mem::replace(&mut now, clock.now());
@@ -91,6 +107,9 @@ pub async fn run(
             match arrival {
                 Some(Arrival::Report(source, report)) => {
                     hands.perform(model.update(Message::Report(source, report), now));
+                }
+                Some(Arrival::Past(source, fleet)) => {
+                    hands.perform(model.update(Message::Restored(source, fleet), now));
                 }
                 Some(Arrival::Event(event)) => {
                     if let Some(message) = hands.take(event) {
@@ -105,12 +124,15 @@ pub async fn run(
             });
         }
         hands.perform(model.expire(now));
+        hands.begin_anew(&mut model);
     }
 }
 
 enum Arrival {
     Event(TermEvent),
     Report(usize, Box<Report>),
+    /// What earlier runs saw of a source's sessions.
+    Past(usize, Option<Box<Fleet>>),
 }
 
 /// What the pollers report, each through a channel of its own: one that has much to say holds up no other.
@@ -153,7 +175,10 @@ pub(super) struct Hands {
     clipboard: Clipboard,
     env: Env,
     events: Events,
-    recorder: Option<Recorder>,
+    /// None where a recording is shown.
+    keeper: Option<Keeper>,
+    /// None where a recording is shown.
+    memory: Option<Memory>,
     exit: Option<Exit>,
 }
 
@@ -161,7 +186,16 @@ impl Hands {
     /// Those that ask nothing and write nothing down.
     pub(super) fn without_poller(screen: Screen, env: Env, events: Events) -> io::Result<Self> {
         let clipboard = clipboard(&env, &screen, &events)?;
-        Ok(Self { screen, pollers: Vec::new(), clipboard, env, events, recorder: None, exit: None })
+        Ok(Self {
+            screen,
+            pollers: Vec::new(),
+            clipboard,
+            env,
+            events,
+            keeper: None,
+            memory: None,
+            exit: None,
+        })
     }
 
     /// How to end, if that was asked for.
@@ -200,7 +234,7 @@ impl Hands {
                 Some(Message::Copied(copied.what, outcome))
             }
             TermEvent::Opened(outcome) => outcome.err().map(Message::NotOpened),
-            TermEvent::Unwritten(why) => Some(Message::Unwritten(why)),
+            TermEvent::Unwritten(lasts, why) => Some(Message::Unwritten(lasts, why)),
         }
     }
 
@@ -215,7 +249,18 @@ impl Hands {
                         poller.ask(ask);
                     }
                 }
-                Effect::Write(lines) => self.write(lines),
+                Effect::Write(source, lines) => self.write(source, lines),
+                Effect::Summarise(source, summaries) => {
+                    if let Some(keeper) = &mut self.keeper {
+                        keeper.summarise(source, summaries);
+                    }
+                }
+                Effect::Restore(source, wanted) => {
+                    let run = self.keeper.as_ref().and_then(|keeper| keeper.who(source));
+                    if let (Some(memory), Some(who)) = (&self.memory, run) {
+                        memory.look_up(source, wanted, who.run.clone());
+                    }
+                }
                 Effect::Play(_) | Effect::Step { .. } => {} // of a recording alone
                 Effect::Copy(what, text) => self.clipboard.copy(what.name().to_owned(), text),
                 Effect::Open(page) => terminal::open(&page, &self.env, &self.events),
@@ -233,20 +278,22 @@ impl Hands {
 }
 
 impl Hands {
-    fn write(&mut self, lines: Vec<Line>) {
-        if let Some(recorder) = &mut self.recorder
-            && !recorder.write(lines)
-        {
-            self.recorder = None;
-            let why = "nothing more is recorded: the disk is too slow, or full".to_owned();
-            terminal::tell(&self.events, TermEvent::Unwritten(why));
+    fn write(&mut self, source: usize, lines: Vec<Line>) {
+        if let Some(why) = self.keeper.as_mut().and_then(|keeper| keeper.write(source, lines)) {
+            terminal::tell(&self.events, TermEvent::Unwritten(Some("not recording"), why));
         }
     }
-}
 
-fn recorder(file: File, header: Header, events: &Events) -> io::Result<Recorder> {
-    let events = events.clone();
-    Recorder::start(file, header, move |why| terminal::tell(&events, TermEvent::Unwritten(why)))
+    /// Begins new segments of the journal where the old ones are over.
+    fn begin_anew(&mut self, model: &mut Model) {
+        let over = self.keeper.as_ref().map(Keeper::over).unwrap_or_default();
+        for source in over {
+            self.write(source, model.begin_anew(source));
+            if let Some(keeper) = &mut self.keeper {
+                keeper.begin(source);
+            }
+        }
+    }
 }
 
 fn clipboard(env: &Env, screen: &Screen, events: &Events) -> io::Result<Clipboard> {

@@ -79,11 +79,13 @@ impl Model {
                 self.say(now, Tone::Bad, format!("no browser could be opened: {why}"));
                 Vec::new()
             }
-            Message::Unwritten(why) => {
-                self.say(now, Tone::Bad, why.clone());
-                self.unwritten = Some(why);
+            Message::Unwritten(lasts, why) => {
+                let tone = if lasts.is_some() { Tone::Bad } else { Tone::Plain };
+                self.say(now, tone, why);
+                self.unwritten = lasts;
                 Vec::new()
             }
+            Message::Restored(source, fleet) => self.restored(source, fleet),
             Message::Slept(from, to) => {
                 let mut effects = Vec::new();
                 for source in self.fleets.numbers() {
@@ -260,6 +262,8 @@ impl Model {
             Input::Missing { id, .. } if self.fleets.are_several() => Some(id.clone()),
             _ => None,
         };
+        self.remember(source, &input);
+        let now = input.moment();
         let (events, lines) = self.fleets.apply(source, input);
         if !self.rows.are_of(&self.fleets, self.sort) {
             self.arrange();
@@ -274,15 +278,10 @@ impl Model {
             self.fleets.find(id).is_some_and(|(of, record)| of != source && record.session.is_some())
         });
         let leave = elsewhere.map(|id| Effect::AskOf(source, Ask::Leave(id)));
-        let written = (!lines.is_empty()).then_some(Effect::Write(lines));
+        let kept = self.keep(source, lines, &events, now);
+        let written = kept.into_iter().chain(self.restore(source));
         let effects = rings.then_some(Effect::Ring).into_iter().chain(leave).chain(written);
         effects.chain(self.retitle()).collect()
-    }
-
-    /// What is left to be done at the end.
-    pub fn finish(&mut self) -> Vec<Effect> {
-        let lines = self.fleets.finish();
-        (!lines.is_empty()).then_some(Effect::Write(lines)).into_iter().collect()
     }
 
     /// What a fresh ask brought for one of the reader's wants.

@@ -3,10 +3,11 @@
 //! It needs no key and no network, writes nothing to disk, and is deaf to `BROWSERBASE_*` and proxy variables: the
 //! endpoint is a loopback address, which no proxy is asked for.
 
+use super::recording::Made;
 use super::watch::{screen, warning};
 use super::{failed, script};
 use crate::api::{Client, Releaser, key_tail};
-use crate::app::{Origin, Settings, Tone};
+use crate::app::{Keep, Origin, Settings, Tone};
 use crate::clock::Clock;
 use crate::config::{DemoConfig, Endpoint, Exit, Refusal, Targets, VERSION};
 use crate::session::Secret;
@@ -46,6 +47,14 @@ pub async fn demo(config: DemoConfig, warnings: &[String], env: Env) -> Result<E
         speed: config.speed,
         greeting: Some(warning(warnings).unwrap_or((Tone::Plain, greeting))),
     };
+    let made = Made {
+        started: clock.now().wall,
+        thresholds: settings.thresholds.clone(),
+        owner_key: settings.owner_key.clone(),
+        rates: settings.rates,
+        host: None,
+    };
+    let keep = Keep { header: made.header(false), recording: None, journal: None };
     let origin = Origin { key_tail: key_tail(&key), ..Origin::default() };
-    screen(settings, vec![(origin, Some(Client::new(endpoint, key)))], clock, env, None).await
+    screen(settings, vec![(origin, Some(Client::new(endpoint, key)))], clock, env, keep).await
 }

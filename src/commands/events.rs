@@ -45,7 +45,8 @@ pub async fn events(config: EventsConfig) -> Result<Exit, Refusal> {
         rates: Rates::default(),
         host: (!config.source.endpoint.is_public()).then(|| config.source.endpoint.host()),
     };
-    let recording = config.record.as_ref().map(|record| recording::begin(record, made)).transpose()?;
+    let file = config.record.as_deref().map(recording::create).transpose()?;
+    let recording = file.map(|file| (file, made.header(config.no_metadata)));
     let client = Client::new(config.source.endpoint, config.source.key);
     stream(client, clock, watching, config.form, recording).await
 }

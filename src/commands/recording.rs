@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::{complain, failed, usage};
 use crate::clock::Timestamp;
-use crate::config::{RecordConfig, Refusal, VERSION};
+use crate::config::{Refusal, VERSION};
 use crate::recorder;
 use crate::session::MetadataPath;
 use crate::stream::{FORMAT, Header, Recording};
@@ -23,10 +23,19 @@ pub(super) struct Made {
     pub(super) host: Option<String>,
 }
 
-/// A new file for a recording, and its header.
-pub(super) fn begin(config: &RecordConfig, made: Made) -> Result<(File, Header), Refusal> {
-    let file = recorder::create(&config.path).map_err(|error| {
-        let name = text::shown(&config.path.to_string_lossy(), 200);
+impl Made {
+    /// The header of what is made with it.
+    pub(super) fn header(self, no_metadata: bool) -> Header {
+        let Self { started, thresholds, owner_key, rates, host } = self;
+        let version = VERSION.to_owned();
+        Header { format: FORMAT, version, started, thresholds, owner_key, rates, host, no_metadata }
+    }
+}
+
+/// A new file for a recording.
+pub(super) fn create(path: &Path) -> Result<File, Refusal> {
+    recorder::create(path).map_err(|error| {
+        let name = text::shown(&path.to_string_lossy(), 200);
         let why = match error.kind() {
             std::io::ErrorKind::AlreadyExists => {
                 "it is there already, and nothing is written over".to_owned()
@@ -34,10 +43,7 @@ pub(super) fn begin(config: &RecordConfig, made: Made) -> Result<(File, Header),
             _ => error.to_string(),
         };
         usage(&format!("--record: {name} can not be begun: {why}"))
-    })?;
-    let Made { started, thresholds, owner_key, rates, host } = made;
-    let (version, no_metadata) = (VERSION.to_owned(), config.no_metadata);
-    Ok((file, Header { format: FORMAT, version, started, thresholds, owner_key, rates, host, no_metadata }))
+    })
 }
 
 /// Reads a recording. What is damaged is said, and what stands before the damage is read.

@@ -1,29 +1,31 @@
 //! `keepwatch [SESSION_ID]...`: the screen, on the real API; where there can be none, events as text.
 
-use std::fs::File;
+use std::time::Duration;
 
 use super::events::stream;
 use super::follow::Watching;
 use super::recording::{self, Made};
 use super::{complain, failed, usage};
 use crate::api::{Client, Releaser, key_tail};
-use crate::app::{self, Origin, Settings, Tone};
+use crate::app::{self, Keep, Origin, Settings, Tone};
 use crate::clock::Clock;
 use crate::config::{Exit, Form, Query, Refusal, Source, VERSION, WatchConfig};
 use crate::session::Secret;
-use crate::stream::Header;
 use crate::terminal::{self, Env};
 use crate::text;
 
 /// The widest name of a profile, in columns; labels are cut in the config file already.
 const LONGEST_NAME: usize = 24;
 
+/// Older than this is nothing that earlier runs saw and that is shown: a day, and the segments that reach into it.
+const PAST: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
 /// Shows the screen until the reader quits.
 ///
 /// # Errors
 /// The terminal refuses, or signals can not be heard.
 pub async fn watch(config: WatchConfig, warnings: &[String], env: Env) -> Result<Exit, Refusal> {
-    let clock = Clock::system();
+    let clock = Clock::reaching_back(PAST);
     let host = |source: &Source<_>| (!source.endpoint.is_public()).then(|| source.endpoint.host());
     let made = Made {
         started: clock.now().wall,
@@ -32,7 +34,10 @@ pub async fn watch(config: WatchConfig, warnings: &[String], env: Env) -> Result
         rates: config.screen.rates,
         host: config.sources.first().filter(|_| config.sources.len() == 1).and_then(host),
     };
-    let recording = config.record.as_ref().map(|record| recording::begin(record, made)).transpose()?;
+    let mut keep = Keep { header: made.header(config.no_metadata), recording: None, journal: config.journal };
+    if let Some(path) = &config.record {
+        keep.recording = Some(recording::create(path)?);
+    }
     let settings = Settings {
         targets: config.targets,
         query: config.query.clone(),
@@ -53,7 +58,7 @@ pub async fn watch(config: WatchConfig, warnings: &[String], env: Env) -> Result
     let names = names(&config.sources);
     let reached = |(source, name): (Source<_>, String)| reach(source, name, config.query.as_ref());
     let sources = config.sources.into_iter().zip(names).map(reached).collect();
-    screen(settings, sources, clock, env, recording).await
+    screen(settings, sources, clock, env, keep).await
 }
 
 /// What the profiles are called: their labels, but for those that two have; nothing where there is but one.
@@ -98,7 +103,7 @@ pub(super) async fn screen(
     mut sources: Vec<(Origin, Option<Client>)>,
     clock: Clock,
     env: Env,
-    recording: Option<(File, Header)>,
+    keep: Keep,
 ) -> Result<Exit, Refusal> {
     if let Some(obstacle) = terminal::obstacle(&env) {
         if let Some((Tone::Bad, warning)) = &settings.greeting {
@@ -114,9 +119,16 @@ pub(super) async fn screen(
         ));
         let Settings { targets, pace, thresholds, zone, theme, .. } = settings;
         let form = Form::Text { zone, ascii: theme.ascii };
-        return stream(client, clock, Watching { targets, pace, thresholds }, form, recording).await;
+        return stream(
+            client,
+            clock,
+            Watching { targets, pace, thresholds },
+            form,
+            keep.recording.map(|file| (file, keep.header)),
+        )
+        .await;
     }
-    app::run(settings, sources, clock, env, recording)
+    app::run(settings, sources, clock, env, keep)
         .await
         .map_err(|error| failed(&format!("the terminal can not be used: {error}")))
 }

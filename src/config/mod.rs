@@ -85,8 +85,10 @@ pub struct WatchConfig {
     pub journal: Option<JournalConfig>,
     /// How the screen is to be.
     pub screen: ScreenConfig,
-    /// Whether and where it is recorded.
-    pub record: Option<RecordConfig>,
+    /// The new file that it is recorded into.
+    pub record: Option<PathBuf>,
+    /// Whether metadata is left out of what is written down.
+    pub no_metadata: bool,
 }
 
 /// How the screen is to be, whatever it shows.
@@ -106,15 +108,6 @@ pub struct ScreenConfig {
     pub zone: Zone,
     /// Colours and glyphs.
     pub look: Look,
-}
-
-/// What is written down of what is watched.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RecordConfig {
-    /// A new file.
-    pub path: PathBuf,
-    /// Whether metadata is left out.
-    pub no_metadata: bool,
 }
 
 /// Which recording to show, and how.
@@ -173,8 +166,10 @@ pub struct EventsConfig {
     pub thresholds: Thresholds,
     /// Where, and with which key.
     pub source: Source,
-    /// Whether and where it is recorded.
-    pub record: Option<RecordConfig>,
+    /// The new file that it is recorded into.
+    pub record: Option<PathBuf>,
+    /// Whether metadata is left out of what is written down.
+    pub no_metadata: bool,
     /// How they are printed.
     pub form: Form,
 }

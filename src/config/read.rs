@@ -7,8 +7,8 @@ use super::journal::{journal, journal_file};
 use super::source::Around;
 use super::{
     Config, DemoConfig, Environment, EventsConfig, ExplainConfig, ExplainFrom, File, Form, GetConfig,
-    HistoryConfig, Look, Pace, Query, RecordConfig, Refusal, ReleaseConfig, ReplayConfig, ScreenConfig,
-    SimulateConfig, Targets, VERSION, WaitConfig, WatchConfig, Zone, narrowing, nearest, usage,
+    HistoryConfig, Look, Pace, Query, Refusal, ReleaseConfig, ReplayConfig, ScreenConfig, SimulateConfig,
+    Targets, VERSION, WaitConfig, WatchConfig, Zone, narrowing, nearest, usage,
 };
 use crate::cli::{
     self, Color, Command, Completions, Demo, Events, Explain, Format, Get, History, JournalCommand, Load,
@@ -91,7 +91,8 @@ fn watch_config(watch: &Watch, verbatim: bool, around: &Around<'_>) -> Result<Wa
         screen: screen(&watch.screen, &watch.look, around.env)?,
         pace: pace(watch.interval, &watch.load),
         sources: around.sources(&watch.api)?,
-        record: record(&watch.record),
+        record: watch.record.record.clone(),
+        no_metadata: watch.record.no_metadata,
     })
 }
 
@@ -112,7 +113,8 @@ fn events_config(events: &Events, around: &Around<'_>) -> Result<EventsConfig, R
         targets: targets(&events.ids, true)?,
         pace: pace(events.interval, &events.load),
         thresholds: thresholds(&events.attention),
-        record: record(&events.record),
+        record: events.record.record.clone(),
+        no_metadata: events.record.no_metadata,
         source: around.source(&events.api)?,
         form: match events.format {
             Format::Json => Form::Json,
@@ -276,11 +278,6 @@ fn screen(screen: &cli::Screen, look: &cli::Look, env: &Environment) -> Result<S
 fn owner_key(look: &cli::Look) -> Result<Option<MetadataPath>, Refusal> {
     let owner_key = look.owner_key.as_deref().map(MetadataPath::parse).transpose();
     owner_key.map_err(|sentence| usage(format!("--owner-key: {sentence}")))
-}
-
-fn record(record: &cli::Record) -> Option<RecordConfig> {
-    let path = record.record.clone()?;
-    Some(RecordConfig { path, no_metadata: record.no_metadata })
 }
 
 fn rates(rates: &cli::Rates) -> Rates {

@@ -39,6 +39,8 @@ pub enum Ask {
     Release(SessionId),
     /// The sessions of the project in whatever state, once.
     Recent,
+    /// These were seen living by an earlier run: what no list has of them is asked for singly.
+    Known(Vec<SessionId>),
     /// Watch this session, too, as one that was named at the start.
     Watch(SessionId),
     /// Ask for this session no more: it is another project's.
@@ -180,6 +182,7 @@ impl Task {
                 self.send(Request::Release(id), Duration::ZERO);
             }
             Ask::Recent => self.send(Request::Recent, Duration::ZERO),
+            Ask::Known(ids) => self.plan.remember(&ids, self.clock.now().mono),
             Ask::Watch(id) => self.plan.watch(id, self.clock.now().mono),
             Ask::Leave(id) => self.plan.leave(id),
         }

@@ -85,9 +85,13 @@ impl Encoder {
         Self { profile, hides_metadata, ..Self::default() }
     }
 
-    /// Begins anew: what follows can be read without what came before.
-    pub fn restart(&mut self) {
-        *self = Self::new(self.profile.take(), self.hides_metadata);
+    /// Begins anew: what follows can be read without what came before. Returns the ends of what was open.
+    pub fn restart(&mut self) -> Vec<Line> {
+        let mut lines = Vec::new();
+        self.close(|_| true, &mut lines);
+        let next = self.next;
+        *self = Self { next, ..Self::new(self.profile.take(), self.hides_metadata) };
+        lines
     }
 
     /// What there is to write about the input of `before`, which brought `events` when `fleet` took it.

@@ -95,6 +95,61 @@ pub struct Run {
     pub longest_gap: Duration,
 }
 
+impl Line {
+    /// The sessions that it tells of for the first time, or by name.
+    pub fn mentions(&self) -> impl Iterator<Item = &SessionId> {
+        let (named, told): (&[SessionId], &[Told]) = match &self.entry {
+            Entry::Input(Input::Asked { ids, .. }) => (ids, &[]),
+            Entry::Input(Input::Missing { id, .. } | Input::ReleaseAsked { id, .. }) => {
+                (std::slice::from_ref(id), &[])
+            }
+            Entry::Reply(Reply { scope: Scope::One(id), .. }) => (std::slice::from_ref(id), &[]),
+            Entry::Reply(reply) => (&[], &reply.changed),
+            Entry::Input(_) | Entry::Run(_) => (&[], &[]),
+        };
+        let whole = told.iter().filter_map(|told| match told {
+            Told::Whole(session) => Some(&session.id),
+            Told::Bytes { .. } | Told::Same(_) => None,
+        });
+        named.iter().chain(whole)
+    }
+
+    /// The projects of the sessions that it tells whole.
+    pub fn projects(&self) -> impl Iterator<Item = &Untrusted> {
+        let told = match &self.entry {
+            Entry::Reply(reply) => reply.changed.as_slice(),
+            Entry::Input(_) | Entry::Run(_) => &[],
+        };
+        let projects = match &self.entry {
+            Entry::Input(Input::Projects { projects, .. }) => projects.as_slice(),
+            Entry::Input(_) | Entry::Reply(_) | Entry::Run(_) => &[],
+        };
+        let of_sessions = told.iter().filter_map(|told| match told {
+            Told::Whole(session) => session.project.as_ref(),
+            Told::Bytes { .. } | Told::Same(_) => None,
+        });
+        of_sessions.chain(projects.iter().map(|project| &project.id))
+    }
+
+    /// About how many bytes it takes.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        /// A line without sessions, a whole session without its metadata, another, an id.
+        const WEIGHTS: (usize, usize, usize, usize) = (400, 800, 150, 60);
+        let (line, whole, bytes, id) = WEIGHTS;
+        let Entry::Reply(reply) = &self.entry else { return line };
+        let told = reply.changed.iter().map(|told| match told {
+            Told::Whole(session) => {
+                whole.saturating_add(session.metadata.as_ref().map_or(0, |metadata| metadata.json().len()))
+            }
+            Told::Bytes { .. } => bytes,
+            Told::Same(_) => id,
+        });
+        let gone = reply.gone.len().saturating_mul(id);
+        told.fold(line.saturating_add(gone), usize::saturating_add)
+    }
+}
+
 impl Told {
     /// Without what its creator attached to it, and without what the contract does not know.
     #[must_use]

@@ -198,7 +198,7 @@ fn of_a_list_only_what_is_new_is_written() {
 fn a_stream_that_is_begun_anew_can_be_read_from_there() {
     let mut live = Live::default();
     live.apply(list(0, vec![session("a"), session("b")]));
-    live.encoder.restart();
+    assert!(live.encoder.restart().is_empty());
     live.lines.clear();
     live.apply(list(3, vec![session("a"), session("b")]));
     live.apply(one(4, Session { proxy_bytes: Some(7), ..session("b") }));

@@ -58,8 +58,8 @@ pub enum TermEvent {
     Copied(Copied),
     /// How opening the browser went.
     Opened(Result<(), String>),
-    /// What is written down can not be, for this reason.
-    Unwritten(String),
+    /// What should be written down is not, in a few words for as long as it lasts, and in a sentence; or is again.
+    Unwritten(Option<&'static str>, String),
 }
 
 /// Where events go in. Cloned by everything that reports.

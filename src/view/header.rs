@@ -262,8 +262,8 @@ fn right(model: &Model, now: Moment, kept: impl Fn(Part) -> bool) -> Text {
     if model.paused {
         parts.push(vec![span("PAUSED", theme.resting())]);
     }
-    if model.unwritten.is_some() {
-        parts.push(vec![span("not recording", theme.alarm())]);
+    if let Some(unwritten) = model.unwritten {
+        parts.push(vec![span(unwritten, theme.alarm())]);
     }
     let late: Vec<(usize, Duration)> =
         model.fleets.numbers().filter_map(|source| Some((source, late(model, source, now)?))).collect();

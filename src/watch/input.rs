@@ -126,7 +126,34 @@ pub enum Input {
     },
 }
 
+impl Exchange {
+    /// The same, with its moments on another clock.
+    #[must_use]
+    pub fn on(self, clock: impl Fn(Moment) -> Moment) -> Self {
+        Self { sent: clock(self.sent), received: clock(self.received), date: self.date }
+    }
+}
+
 impl Input {
+    /// The same, with its moments on another clock: those of another run.
+    #[must_use]
+    pub fn on(mut self, clock: impl Fn(Moment) -> Moment) -> Self {
+        match &mut self {
+            Self::Asked { at, .. } | Self::ReleaseAsked { at, .. } => *at = clock(*at),
+            Self::TimePassed { now } => *now = clock(*now),
+            Self::Slept { from, to } => (*from, *to) = (clock(*from), clock(*to)),
+            Self::Seen { at, .. } | Self::Repeated { at, .. } | Self::Projects { at, .. } => {
+                *at = at.on(clock)
+            }
+            Self::Missing { at, next, .. }
+            | Self::Failed { at, next, .. }
+            | Self::ReleaseFailed { at, next, .. } => {
+                (*at, *next) = (at.on(&clock), next.map(clock));
+            }
+        }
+        self
+    }
+
     /// The newest moment that it tells of.
     #[must_use]
     pub fn moment(&self) -> Moment {

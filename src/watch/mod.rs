@@ -43,6 +43,6 @@ pub use fleet::{Changes, Fleet, Trace};
 pub use health::{Failure, Health};
 pub use history::{Flow, Traffic};
 pub use input::{Exchange, Input, Scope};
-pub use record::{Change, Ended, Failing, Left, Presence, Record, Release};
+pub use record::{Change, Ended, Failing, Left, Presence, Record, Release, WATCHED};
 pub use timeline::{Seq, Timeline};
 pub use verdict::Verdict;

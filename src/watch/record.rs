@@ -11,6 +11,9 @@ use crate::clock::{Moment, Timestamp};
 use crate::session::{Fault, List, Phase, Session, SessionId, Status};
 use crate::text::Untrusted;
 
+/// Replies further apart than this are no watching: what lies between them, nobody saw.
+pub const WATCHED: Duration = Duration::from_secs(60);
+
 /// One session, from the first time that it was asked for or seen.
 #[derive(Clone, Debug)]
 pub struct Record {
@@ -40,6 +43,8 @@ pub struct Record {
     pub replies: u64,
     /// The longest time between two of them, from the sending of the one to the coming of the next.
     pub longest_gap: Duration,
+    /// For how long replies about it came at most [`WATCHED`] apart.
+    pub watched: Duration,
     /// What it is flagged for, and the event of each.
     pub flags: Vec<(Flag, Seq)>,
     /// Its release, if that was asked for from here.
@@ -174,6 +179,7 @@ impl Record {
             flow: Flow::default(),
             replies: 0,
             longest_gap: Duration::ZERO,
+            watched: Duration::ZERO,
             flags: Vec::new(),
             release: None,
             successor: None,

@@ -142,6 +142,16 @@ impl Plan {
         self.seek_unseen(now);
     }
 
+    /// These lived when they were seen last, by an earlier run: they are asked singly, unless a list has them.
+    pub fn remember(&mut self, ids: &[SessionId], now: Duration) {
+        let Some(lists) = &self.lists else { return };
+        let absent: Vec<SessionId> =
+            ids.iter().filter(|id| lists.concern(id) && !lists.hold(id)).cloned().collect();
+        for id in absent {
+            self.add(Request::Session(id), now).left = Some(now);
+        }
+    }
+
     /// What the reader named and neither list shows is asked singly, at once.
     fn seek_unseen(&mut self, now: Duration) {
         let unseen = self.lists.as_mut().map(Lists::take_unseen).unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Ended, Presence, Record};
+use super::{Ended, Presence, Record, WATCHED};
 use crate::session::{MetadataPath, Phase, Session, Status};
 use crate::watch::bounds::{ServerClock, When};
 use crate::watch::compare;
@@ -69,6 +69,9 @@ impl Record {
         if let Some(last) = self.last {
             let gap = several.map_or_else(|| at.received.since(last.sent), |(_, longest)| longest);
             self.longest_gap = self.longest_gap.max(gap);
+            if gap <= WATCHED {
+                self.watched = self.watched.saturating_add(at.received.since(last.received));
+            }
         }
         // What concerned all is told of once, for all.
         if let Some(failing) = self.failing.take().filter(|failing| !failing.fault.concerns_all()) {

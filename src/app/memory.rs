@@ -1,0 +1,65 @@
+//! What earlier runs saw, looked up on a thread: the journal may be large, and the disk slow.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use tokio::sync::mpsc;
+
+use super::model::Model;
+use crate::clock::Clock;
+use crate::journal::RunId;
+use crate::past::{self, Wanted};
+use crate::session::MetadataPath;
+use crate::watch::{Fleet, Input, Thresholds};
+
+/// So much of the past is looked up.
+const DAY: TimeDelta = TimeDelta::days(1);
+
+/// A source, and what was found of its sessions; `None` if nothing was.
+pub(super) type Found = (usize, Option<Box<Fleet>>);
+
+/// The way to it.
+#[derive(Debug)]
+pub(super) struct Memory {
+    journal: Option<PathBuf>,
+    thresholds: Thresholds,
+    owner_key: Option<MetadataPath>,
+    clock: Clock,
+    found: mpsc::Sender<Found>,
+}
+
+impl Memory {
+    /// With where what is found comes out.
+    pub(super) fn new(
+        journal: Option<PathBuf>,
+        model: &Model,
+        clock: &Clock,
+    ) -> (Self, mpsc::Receiver<Found>) {
+        let (found, inbox) = mpsc::channel(1);
+        let thresholds = model.settings.thresholds.clone();
+        let owner_key = model.settings.owner_key.clone();
+        (Self { journal, thresholds, owner_key, clock: clock.clone(), found }, inbox)
+    }
+
+    /// Looks up what runs other than `run` saw lately of a source's sessions. What can not be read is not there: the
+    /// journal's writer says what is wrong with it.
+    pub(super) fn look_up(&self, source: usize, wanted: Wanted, run: RunId) {
+        let Some(journal) = self.journal.clone() else { return };
+        let (thresholds, owner_key) = (self.thresholds.clone(), self.owner_key.clone());
+        let (found, now) = (self.found.clone(), self.clock.now());
+        // Without a thread there is no past; the screen goes on.
+        let _ = std::thread::Builder::new().name("memory".into()).spawn(move || {
+            let since = now.wall.checked_sub_signed(DAY).unwrap_or(now.wall);
+            let mut fleet = Fleet::new(thresholds).with_owner_key(owner_key);
+            if let Wanted::Sessions(ids) = &wanted {
+                let at = now.before(Duration::from_secs(DAY.num_seconds().unsigned_abs()));
+                fleet.apply(Input::Asked { at, ids: ids.clone() });
+            }
+            let read =
+                past::read(&journal, since, &wanted, Some(&run), now, |input| drop(fleet.apply(input)));
+            let fleet = read.ok().flatten().map(|_| Box::new(fleet));
+            let _ = found.blocking_send((source, fleet));
+        });
+    }
+}

@@ -1,0 +1,142 @@
+//! What earlier runs saw, from the journal: the streams of their segments, merged by time and laid on this run's clock.
+//!
+//! ```text
+//!   journal::Reader ──► a Tape a segment ──► merged by time ──► Input, on this run's clock
+//! ```
+//!
+//! Each run counts its moments from its own start. What one saw is laid so that its newest entry has the wall clock's
+//! distance from now; within a segment all distances stay what they were.
+
+use std::path::Path;
+
+use chrono::TimeDelta;
+
+use crate::clock::{Moment, Timestamp};
+use crate::journal::{Of, Reader, RunId, Trouble};
+use crate::session::SessionId;
+use crate::stream::{Header, Line, Tape, Unfold};
+use crate::text::Untrusted;
+use crate::watch::{Input, Scope};
+
+/// What is wanted of the past.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// What was seen of these sessions, and what concerned all meanwhile.
+    Sessions(Vec<SessionId>),
+    /// What was seen of all sessions of these projects.
+    Projects(Vec<Untrusted>),
+}
+
+/// A segment that is being merged.
+struct Track {
+    tape: Tape,
+    unfold: Unfold,
+    next: usize,
+    /// What is added to the clock since boot, and to the monotonic one, in nanoseconds.
+    shift: (i128, i128),
+}
+
+/// What was seen since `since` by runs other than `except`, the oldest first: each input is passed to `take`, on the clock
+/// that shows `now`. Returns the header of the newest segment, if there is any.
+///
+/// # Errors
+/// The journal can not be read.
+pub fn read(
+    journal: &Path,
+    since: Timestamp,
+    wanted: &Wanted,
+    except: Option<&RunId>,
+    now: Moment,
+    mut take: impl FnMut(Input),
+) -> Result<Option<Header>, Trouble> {
+    let Some(reader) = Reader::open(journal)? else { return Ok(None) };
+    let of = match wanted {
+        Wanted::Sessions(ids) => Of::Sessions(ids),
+        Wanted::Projects(projects) => Of::Projects(projects),
+    };
+    let mut header = None;
+    let mut tracks = Vec::new();
+    for segment in reader.segments(since, of)? {
+        if except == Some(&segment.run) {
+            continue;
+        }
+        // An entry that can not be read is the end of its segment: what follows may rest on it.
+        let lines: Vec<Line> = reader
+            .entries(segment.id)
+            .map_while(|line| serde_json::from_str(&line.ok()?.body).ok())
+            .collect();
+        header = serde_json::from_str(&segment.header).ok().or(header);
+        let tape = Tape::of(lines);
+        if let Some(newest) = tape.iter().map(|(at, _)| at).last() {
+            tracks.push(Track { tape, unfold: Unfold::default(), next: 0, shift: shift(newest, now) });
+        }
+    }
+    while let Some(track) = next(&mut tracks) {
+        let Some((_, item)) = track.tape.get(track.next) else { break };
+        track.next = track.next.saturating_add(1);
+        let shift = track.shift;
+        let input = track.unfold.take(item).and_then(|input| about(input, wanted));
+        if let Some(input) = input {
+            take(input.on(|moment| shifted(moment, shift)));
+        }
+    }
+    Ok(header)
+}
+
+/// The track whose next step is the oldest.
+fn next(tracks: &mut [Track]) -> Option<&mut Track> {
+    let due = |track: &Track| Some(shifted(track.tape.get(track.next)?.0, track.shift).boot);
+    tracks.iter_mut().filter(|track| due(track).is_some()).min_by_key(|track| due(track))
+}
+
+/// How far a run's clocks are from ours, where `newest` is the newest that it saw.
+fn shift(newest: Moment, now: Moment) -> (i128, i128) {
+    let ago = now.wall.signed_duration_since(newest.wall).max(TimeDelta::zero());
+    let ago = ago.to_std().unwrap_or_default();
+    let at = |ours: std::time::Duration, theirs: std::time::Duration| {
+        let nanos = |of: std::time::Duration| i128::try_from(of.as_nanos()).unwrap_or(i128::MAX);
+        nanos(ours).saturating_sub(nanos(ago)).saturating_sub(nanos(theirs))
+    };
+    (at(now.boot, newest.boot), at(now.boot, newest.mono))
+}
+
+fn shifted(moment: Moment, (boot, mono): (i128, i128)) -> Moment {
+    let by = |of: std::time::Duration, shift: i128| {
+        let nanos = i128::try_from(of.as_nanos()).unwrap_or(i128::MAX).saturating_add(shift).max(0);
+        std::time::Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    };
+    Moment { wall: moment.wall, mono: by(moment.mono, mono), boot: by(moment.boot, boot) }
+}
+
+/// As much of an input as is about what is wanted. Whom an earlier run's reader named, this one's did not.
+fn about(input: Input, wanted: &Wanted) -> Option<Input> {
+    let ids = match wanted {
+        Wanted::Projects(_) => return (!matches!(input, Input::Asked { .. })).then_some(input),
+        Wanted::Sessions(ids) => ids,
+    };
+    match input {
+        Input::Asked { .. } => None,
+        Input::Seen { at, scope: scope @ Scope::List(_), mut sessions, malformed } => {
+            sessions.retain(|session| ids.contains(&session.id));
+            Some(Input::Seen { at, scope, sessions, malformed })
+        }
+        Input::Repeated {
+            at,
+            scope: scope @ Scope::List(_),
+            mut sessions,
+            malformed,
+            replies,
+            longest_gap,
+        } => {
+            sessions.retain(|session| ids.contains(&session.id));
+            Some(Input::Repeated { at, scope, sessions, malformed, replies, longest_gap })
+        }
+        Input::Seen { scope: Scope::One(ref id), .. }
+        | Input::Repeated { scope: Scope::One(ref id), .. }
+        | Input::Failed { scope: Scope::One(ref id), .. }
+        | Input::Missing { ref id, .. }
+        | Input::ReleaseAsked { ref id, .. }
+        | Input::ReleaseFailed { ref id, .. } => ids.contains(id).then_some(input),
+        other => Some(other),
+    }
+}
