@@ -19,6 +19,7 @@ pub mod session;
 pub mod watch;
 
 pub mod app;
+pub mod journal;
 pub mod terminal;
 pub mod view;
 
@@ -28,5 +29,4 @@ pub mod config;
 pub mod simulator;
 
 pub mod clock;
-pub mod journal;
 pub mod text;

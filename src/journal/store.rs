@@ -47,6 +47,12 @@ impl Store {
     /// Opens the file; makes it if it is not there, and of this version if it is older.
     pub(super) fn open(path: &Path) -> Result<Self, Trouble> {
         let path = file::prepare(path)?;
+        let log = !file::is_on_a_network(&path);
+        Self::open_prepared(path, log)
+    }
+
+    /// The same, with a log or without.
+    pub(super) fn open_prepared(path: PathBuf, log: bool) -> Result<Self, Trouble> {
         let identity = file::identity(&path);
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_NOFOLLOW
@@ -58,10 +64,10 @@ impl Store {
             db.pragma_update(None, "auto_vacuum", "INCREMENTAL")?; // has a meaning only before the first table
         }
         file::close_to_others(&path);
-        let wanted = if file::is_on_a_network(&path) { "delete" } else { "wal" };
+        let wanted = if log { "wal" } else { "delete" };
         let mode = |text: String| text.eq_ignore_ascii_case("wal");
         let mut is_wal = db.pragma_query_value(None, "journal_mode", |row| row.get(0)).map(mode)?;
-        if is_wal != (wanted == "wal") {
+        if is_wal != log {
             let set = db.pragma_update_and_check(None, "journal_mode", wanted, |row| row.get(0));
             // Who has it open with the other mode keeps it in that.
             is_wal = set.map_or(is_wal, mode);

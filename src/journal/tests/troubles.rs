@@ -175,6 +175,37 @@ fn a_journal_on_a_disk_that_is_only_to_be_read_is_read() {
 }
 
 #[test]
+fn where_a_log_can_not_be_used_each_write_is_forced_to_the_disk() {
+    use crate::journal::batch::{Batch, Message};
+    use crate::journal::sender::Shared;
+    use crate::journal::store::Store;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal.sqlite");
+    fs::write(&path, "").unwrap();
+    for log in [false, true, false] {
+        let mut store = Store::open_prepared(path.clone(), log).unwrap();
+        let pragma = |name| -> String {
+            let found =
+                store.db.pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0));
+            format!("{:?}", found.unwrap())
+        };
+        let (mode, force) =
+            if log { ("Text(\"wal\")", "Integer(1)") } else { ("Text(\"delete\")", "Integer(2)") };
+        assert_eq!((pragma("journal_mode").as_str(), pragma("synchronous").as_str()), (mode, force));
+        assert_eq!(pragma("auto_vacuum"), "Integer(2)");
+        let mut batch = Batch::<Value, Value>::new();
+        for message in
+            [Message::Begin(segment(run(1), t("12:00:00"))), Message::Entry(entry(0, t("12:00:01")))]
+        {
+            batch.take(message, &Shared::default());
+        }
+        assert_eq!(store.write(&batch, &mut None, true), Ok(false));
+        assert_eq!(file::is_open_elsewhere(&path), log, "there is a log, or none");
+    }
+    assert_eq!(Reader::open(&path).unwrap().unwrap().sizes().unwrap().entries, 3);
+}
+
+#[test]
 fn a_full_disk_is_told_of_once_and_so_is_its_end() {
     let options = Options { most_pages: Some(40), ..Options::new(noon()) };
     let mut kept = Kept::open(tempfile::tempdir().unwrap(), options);
