@@ -8,9 +8,8 @@ use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, params};
 use serde::Serialize;
 
 use super::batch::{Batch, Piece};
-use super::file::{self, Identity};
 use super::read::time;
-use super::{Entry, Segment, Trouble, schema};
+use super::{Entry, Segment, Trouble, file, schema};
 use crate::clock::Timestamp;
 use crate::text::Untrusted;
 
@@ -23,7 +22,6 @@ const LONGEST_LOG: i64 = 4 * 1024 * 1024;
 pub(super) struct Store {
     pub(super) db: Connection,
     path: PathBuf,
-    identity: Option<Identity>,
 }
 
 /// The segment that is written.
@@ -53,7 +51,6 @@ impl Store {
 
     /// The same, with a log or without.
     pub(super) fn open_prepared(path: PathBuf, log: bool) -> Result<Self, Trouble> {
-        let identity = file::identity(&path);
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_NOFOLLOW
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -76,12 +73,7 @@ impl Store {
         db.pragma_update(None, "synchronous", if is_wal { "NORMAL" } else { "FULL" })?;
         db.pragma_update(None, "journal_size_limit", LONGEST_LOG)?;
         schema::settle(&mut db)?;
-        Ok(Self { db, path, identity })
-    }
-
-    /// Whether the file is still the one at its path.
-    pub(super) fn is_in_place(&self) -> bool {
-        self.identity.is_some() && file::identity(&self.path) == self.identity
+        Ok(Self { db, path })
     }
 
     /// The file's path, without links.

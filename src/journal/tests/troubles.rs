@@ -66,6 +66,18 @@ fn a_damaged_file_is_moved_aside_and_a_new_one_begun() {
 }
 
 #[test]
+fn of_two_that_find_it_damaged_one_moves_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal.sqlite");
+    fs::write(&path, "damaged").unwrap();
+    let damaged_one = file::identity(&path).unwrap();
+    let aside = file::move_aside(&path, damaged_one, t("12:00:00")).unwrap().unwrap();
+    fs::write(&path, "sound").unwrap();
+    assert_eq!(file::move_aside(&path, damaged_one, t("12:00:00")).unwrap(), None);
+    assert_eq!((fs::read(path).unwrap(), fs::read(aside).unwrap()), (b"sound".into(), b"damaged".into()));
+}
+
+#[test]
 fn damage_that_shows_in_the_middle_of_writing_ends_the_segment() {
     let mut kept = Kept::start(noon());
     let _ = kept.journal().begin(segment(run(1), t("12:00:00")));
@@ -153,6 +165,7 @@ fn a_folder_that_is_read_only_is_told_of_and_costs_nothing_else() {
     let path = path.join("keepwatch/journal.sqlite");
     let mut journal = Journal::<Value>::spawn(path, Options::new(noon()), move |it| tell.send(it).unwrap());
     assert_eq!(told.recv_timeout(PATIENCE), Ok(Trouble::ReadOnly));
+    assert!(!journal.flush(PATIENCE));
     assert_eq!(journal.begin(segment(run(1), t("12:00:00"))), Fate::Taken);
     assert_eq!(journal.entry(entry(0, t("12:00:00"))), Fate::Taken);
     assert!(!journal.flush(PATIENCE) && !journal.flush(PATIENCE));
