@@ -8,6 +8,7 @@
     reason = "a bench that can not go on should stop where it is"
 )]
 
+use std::cell::RefCell;
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -172,31 +173,31 @@ fn journal(c: &mut Criterion) {
     });
 }
 
-/// What sending costs the loop.
+/// What sending costs the loop: a thousand entries that are taken.
 fn send(c: &mut Criterion) {
     let folder = tempfile::tempdir().unwrap();
-    let mut journal: Journal<Value> =
+    let journal: Journal<Value> =
         Journal::spawn(folder.path().join("journal.sqlite"), Options::new(Clock::system()), |_| {});
-    let at = now();
-    let mut seq = 0;
-    let begin = |journal: &mut Journal<Value>| {
+    let (journal, at) = (RefCell::new(journal), now());
+    let begin = || {
         let run = RunId::new(at, 1);
-        journal.begin(Segment {
-            run,
-            started: at,
-            profile: None,
-            host: String::new(),
-            header: json!({}),
-            weight: 10,
-        })
-    };
-    insist(&mut journal, begin);
-    c.bench_function("send an entry", |b| {
-        b.iter(|| {
-            seq += 1;
-            let body = Value::Null;
-            journal.entry(Entry { seq, at, body, weight: 100, mentions: Vec::new(), projects: Vec::new() })
+        insist(&mut journal.borrow_mut(), |journal| {
+            journal.begin(Segment {
+                run: run.clone(),
+                started: at,
+                profile: None,
+                host: String::new(),
+                header: json!({}),
+                weight: 10,
+            })
         });
+        assert!(journal.borrow_mut().flush(MINUTE));
+    };
+    let entry =
+        |seq| Entry { seq, at, body: Value::Null, weight: 100, mentions: Vec::new(), projects: Vec::new() };
+    c.bench_function("send 1,000 entries", |b| {
+        let send = |()| (0..1000).all(|seq| journal.borrow_mut().entry(entry(seq)) == Fate::Taken);
+        b.iter_batched(begin, |()| assert!(send(())), BatchSize::PerIteration);
     });
 }
 

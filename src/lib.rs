@@ -22,6 +22,7 @@ pub mod stream;
 pub mod watch;
 
 pub mod app;
+pub mod journal;
 pub mod terminal;
 pub mod view;
 
@@ -31,5 +32,4 @@ pub mod config;
 pub mod simulator;
 
 pub mod clock;
-pub mod journal;
 pub mod text;

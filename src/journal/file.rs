@@ -108,9 +108,12 @@ pub(super) fn identity(path: &Path) -> Option<Identity> {
     fs::symlink_metadata(path).ok().map(|found| (found.dev(), found.ino()))
 }
 
-/// How many bytes the file and its companions have.
+/// How many bytes the file has, and its log.
 pub(super) fn bytes(path: &Path) -> u64 {
-    let all = std::iter::once(path.to_owned()).chain(companions(path));
+    // What readers and writers share, `-shm`, is there only while somebody looks.
+    let all = std::iter::once(path.to_owned())
+        .chain(companions(path))
+        .filter(|path| !path.to_string_lossy().ends_with("-shm"));
     all.filter_map(|path| fs::symlink_metadata(path).ok()).map(|found| found.len()).sum()
 }
 
@@ -125,8 +128,17 @@ pub(super) fn is_writable(path: &Path) -> bool {
     access(path, Access::WRITE_OK).is_ok() && access(folder(path), Access::WRITE_OK).is_ok()
 }
 
-/// Moves it and its companions aside, to `NAME.damaged-20261122-210409`.
-pub(super) fn move_aside(path: &Path, now: Timestamp) -> io::Result<PathBuf> {
+/// Moves it and its companions aside, to `NAME.damaged-20261122-210409`; `None` if the file there is not `damaged_one`, and
+/// so another process has done it already.
+///
+/// For files that nothing of this process has open, as [`recognised`].
+pub(super) fn move_aside(path: &Path, damaged_one: Identity, now: Timestamp) -> io::Result<Option<PathBuf>> {
+    // Who has found it damaged at the same time waits here, and then finds another file in its place.
+    let lock = fs::File::open(path)?;
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive)?;
+    if identity(path) != Some(damaged_one) {
+        return Ok(None);
+    }
     let stamp = format!("{}{}", damaged(), now.format("%Y%m%d-%H%M%S"));
     let free = (1..100).map(|number| match number {
         1 => with_end(path, &stamp),
@@ -141,7 +153,7 @@ pub(super) fn move_aside(path: &Path, now: Timestamp) -> io::Result<PathBuf> {
         }
     }
     fs::rename(path, &aside)?;
-    Ok(aside)
+    Ok(Some(aside))
 }
 
 const fn damaged() -> &'static str {

@@ -75,7 +75,7 @@ pub enum Of<'a> {
 /// How much there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sizes {
-    /// The bytes of all its files.
+    /// The bytes of its file, and of its log.
     pub bytes: u64,
     /// How many segments.
     pub segments: u64,

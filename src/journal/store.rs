@@ -8,9 +8,8 @@ use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, params};
 use serde::Serialize;
 
 use super::batch::{Batch, Piece};
-use super::file::{self, Identity};
 use super::read::time;
-use super::{Entry, Segment, Trouble, schema};
+use super::{Entry, Segment, Trouble, file, schema};
 use crate::clock::Timestamp;
 use crate::text::Untrusted;
 
@@ -23,7 +22,6 @@ const LONGEST_LOG: i64 = 4 * 1024 * 1024;
 pub(super) struct Store {
     pub(super) db: Connection,
     path: PathBuf,
-    identity: Option<Identity>,
 }
 
 /// The segment that is written.
@@ -47,7 +45,12 @@ impl Store {
     /// Opens the file; makes it if it is not there, and of this version if it is older.
     pub(super) fn open(path: &Path) -> Result<Self, Trouble> {
         let path = file::prepare(path)?;
-        let identity = file::identity(&path);
+        let log = !file::is_on_a_network(&path);
+        Self::open_prepared(path, log)
+    }
+
+    /// The same, with a log or without.
+    pub(super) fn open_prepared(path: PathBuf, log: bool) -> Result<Self, Trouble> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_NOFOLLOW
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -58,10 +61,10 @@ impl Store {
             db.pragma_update(None, "auto_vacuum", "INCREMENTAL")?; // has a meaning only before the first table
         }
         file::close_to_others(&path);
-        let wanted = if file::is_on_a_network(&path) { "delete" } else { "wal" };
+        let wanted = if log { "wal" } else { "delete" };
         let mode = |text: String| text.eq_ignore_ascii_case("wal");
         let mut is_wal = db.pragma_query_value(None, "journal_mode", |row| row.get(0)).map(mode)?;
-        if is_wal != (wanted == "wal") {
+        if is_wal != log {
             let set = db.pragma_update_and_check(None, "journal_mode", wanted, |row| row.get(0));
             // Who has it open with the other mode keeps it in that.
             is_wal = set.map_or(is_wal, mode);
@@ -70,12 +73,7 @@ impl Store {
         db.pragma_update(None, "synchronous", if is_wal { "NORMAL" } else { "FULL" })?;
         db.pragma_update(None, "journal_size_limit", LONGEST_LOG)?;
         schema::settle(&mut db)?;
-        Ok(Self { db, path, identity })
-    }
-
-    /// Whether the file is still the one at its path.
-    pub(super) fn is_in_place(&self) -> bool {
-        self.identity.is_some() && file::identity(&self.path) == self.identity
+        Ok(Self { db, path })
     }
 
     /// The file's path, without links.

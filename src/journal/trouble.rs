@@ -54,13 +54,9 @@ impl Trouble {
     pub fn sentence(&self) -> String {
         match self {
             Self::Slow { took } => format!("the journal is slow: the disk took {}", text::span(*took)),
-            Self::Full => "the journal can not be written: the disk is full; it is tried again".into(),
-            Self::ReadOnly => {
-                "the journal can not be written: its file or folder is read-only; it is tried again".into()
-            }
-            Self::Locked => {
-                "the journal can not be written: another program holds it locked; it is tried again".into()
-            }
+            Self::Full => "the journal can not be written: the disk is full".into(),
+            Self::ReadOnly => "the journal can not be written: its file or folder is read-only".into(),
+            Self::Locked => "the journal is held locked by another program".into(),
             Self::Damaged { aside: Some(aside) } => {
                 let aside = text::shown(&aside.to_string_lossy(), WIDEST);
                 format!("the journal was damaged: it was moved to {aside}, and a new one begun")

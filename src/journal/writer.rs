@@ -18,10 +18,11 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::batch::{Batch, Message};
+use super::file::{self, Identity};
 use super::prune::prune;
 use super::sender::Shared;
 use super::store::{Current, Store};
-use super::{Options, Trouble, file};
+use super::{Options, Trouble};
 
 /// How long a batch is gathered: with the writing itself, what a crash loses.
 const GATHER: Duration = Duration::from_millis(800);
@@ -48,6 +49,8 @@ pub(super) struct Writer<B, H, F> {
     inbox: Receiver<Message<B, H>>,
     batch: Batch<B, H>,
     store: Option<Store>,
+    /// Which file it was when it was opened last.
+    found: Option<Identity>,
     current: Option<Current>,
     /// What lasts and was told.
     told: Option<Trouble>,
@@ -81,6 +84,7 @@ impl<B: Serialize, H: Serialize, F: Fn(Trouble)> Writer<B, H, F> {
             inbox,
             batch: Batch::new(),
             store: None,
+            found: None,
             current: None,
             told: None,
             failures: 0,
@@ -162,12 +166,14 @@ impl<B: Serialize, H: Serialize, F: Fn(Trouble)> Writer<B, H, F> {
 
     fn open(&mut self) -> Result<(), Trouble> {
         // A file that was moved or deleted under our hands is written no further.
-        if self.store.as_ref().is_some_and(|store| !store.is_in_place()) {
+        if self.store.is_some() && file::identity(&self.path) != self.found {
             self.store = None;
             self.lose_segment();
         }
         if self.store.is_none() {
+            self.found = file::identity(&self.path);
             let store = Store::open(&self.path)?;
+            self.found = file::identity(&self.path);
             #[cfg(test)]
             if let Some(most) = self.options.most_pages {
                 store.db.pragma_update(None, "max_page_count", most)?;
@@ -178,10 +184,13 @@ impl<B: Serialize, H: Serialize, F: Fn(Trouble)> Writer<B, H, F> {
     }
 
     fn try_write(&mut self, closing: bool) -> Result<(), Trouble> {
-        if self.batch.is_empty() && !(closing && self.current.is_some()) {
+        let is_new = !self.batch.is_empty() || closing && self.current.is_some();
+        if is_new || self.failures > 0 {
+            self.open()?;
+        }
+        if !is_new {
             return Ok(());
         }
-        self.open()?;
         let Some(store) = &mut self.store else { return Ok(()) };
         let before = self.current.as_ref().map(|current| (current.id, current.bytes));
         let lost = store.write(&self.batch, &mut self.current, closing).inspect_err(|_| {
@@ -201,17 +210,16 @@ impl<B: Serialize, H: Serialize, F: Fn(Trouble)> Writer<B, H, F> {
         if !matches!(trouble, Trouble::Damaged { .. }) {
             return Err(trouble);
         }
-        let opened = self.store.take();
-        // Another may have moved it, and what is there now is sound.
-        let is_there = opened.as_ref().is_none_or(Store::is_in_place);
-        let path = opened.as_ref().map_or_else(|| self.path.clone(), |store| store.path().to_owned());
-        drop(opened);
+        self.store = None;
         self.lose_segment();
-        if is_there {
-            file::recognised(&path)?;
+        // Another may have moved it, and what is there now is sound.
+        if self.found.is_some() && file::identity(&self.path) == self.found {
+            file::recognised(&self.path)?;
             let now = self.options.clock.now().wall;
-            let aside = file::move_aside(&path, now).map_err(|error| Trouble::of_io(&error))?;
-            (self.tell)(Trouble::Damaged { aside: Some(aside) });
+            let aside = self.found.map(|found| file::move_aside(&self.path, found, now)).transpose();
+            if let Some(aside) = aside.map_err(|error| Trouble::of_io(&error))?.flatten() {
+                (self.tell)(Trouble::Damaged { aside: Some(aside) });
+            }
         }
         self.open()
     }

@@ -66,6 +66,18 @@ fn a_damaged_file_is_moved_aside_and_a_new_one_begun() {
 }
 
 #[test]
+fn of_two_that_find_it_damaged_one_moves_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal.sqlite");
+    fs::write(&path, "damaged").unwrap();
+    let damaged_one = file::identity(&path).unwrap();
+    let aside = file::move_aside(&path, damaged_one, t("12:00:00")).unwrap().unwrap();
+    fs::write(&path, "sound").unwrap();
+    assert_eq!(file::move_aside(&path, damaged_one, t("12:00:00")).unwrap(), None);
+    assert_eq!((fs::read(path).unwrap(), fs::read(aside).unwrap()), (b"sound".into(), b"damaged".into()));
+}
+
+#[test]
 fn damage_that_shows_in_the_middle_of_writing_ends_the_segment() {
     let mut kept = Kept::start(noon());
     let _ = kept.journal().begin(segment(run(1), t("12:00:00")));
@@ -153,6 +165,7 @@ fn a_folder_that_is_read_only_is_told_of_and_costs_nothing_else() {
     let path = path.join("keepwatch/journal.sqlite");
     let mut journal = Journal::<Value>::spawn(path, Options::new(noon()), move |it| tell.send(it).unwrap());
     assert_eq!(told.recv_timeout(PATIENCE), Ok(Trouble::ReadOnly));
+    assert!(!journal.flush(PATIENCE));
     assert_eq!(journal.begin(segment(run(1), t("12:00:00"))), Fate::Taken);
     assert_eq!(journal.entry(entry(0, t("12:00:00"))), Fate::Taken);
     assert!(!journal.flush(PATIENCE) && !journal.flush(PATIENCE));
@@ -172,6 +185,37 @@ fn a_journal_on_a_disk_that_is_only_to_be_read_is_read() {
     let (db, version) = Reader::look(&path, "mode=ro&immutable=1").unwrap();
     assert_eq!((version, db.is_readonly("main")), (Some(VERSION), Ok(true)));
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
+}
+
+#[test]
+fn where_a_log_can_not_be_used_each_write_is_forced_to_the_disk() {
+    use crate::journal::batch::{Batch, Message};
+    use crate::journal::sender::Shared;
+    use crate::journal::store::Store;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal.sqlite");
+    fs::write(&path, "").unwrap();
+    for log in [false, true, false] {
+        let mut store = Store::open_prepared(path.clone(), log).unwrap();
+        let pragma = |name| -> String {
+            let found =
+                store.db.pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0));
+            format!("{:?}", found.unwrap())
+        };
+        let (mode, force) =
+            if log { ("Text(\"wal\")", "Integer(1)") } else { ("Text(\"delete\")", "Integer(2)") };
+        assert_eq!((pragma("journal_mode").as_str(), pragma("synchronous").as_str()), (mode, force));
+        assert_eq!(pragma("auto_vacuum"), "Integer(2)");
+        let mut batch = Batch::<Value, Value>::new();
+        for message in
+            [Message::Begin(segment(run(1), t("12:00:00"))), Message::Entry(entry(0, t("12:00:01")))]
+        {
+            batch.take(message, &Shared::default());
+        }
+        assert_eq!(store.write(&batch, &mut None, true), Ok(false));
+        assert_eq!(file::is_open_elsewhere(&path), log, "there is a log, or none");
+    }
+    assert_eq!(Reader::open(&path).unwrap().unwrap().sizes().unwrap().entries, 3);
 }
 
 #[test]
