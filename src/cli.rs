@@ -70,7 +70,7 @@ pub struct Watch {
 /// How many requests may go out.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct Load {
-    /// Poll at most so many times a second, 1 to 100; what a key asks for goes out at once
+    /// Poll at most so many times a second, 1 to 100, each profile; what a key asks for goes out at once
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub max_rps: u32,
 }
@@ -108,7 +108,7 @@ pub struct Defaults {
 /// How the API is reached.
 #[derive(Debug, Args)]
 pub struct Api {
-    /// Reach the API as this profile of the config file says
+    /// Reach the API as this profile of the config file says; the screen takes several
     #[arg(long, value_name = "NAME")]
     pub profile: Vec<String>,
     /// The API's base URL [default: BROWSERBASE_BASE_URL, else the public one]

@@ -310,6 +310,14 @@ pub(super) fn drawn(model: &mut Model, size: (u16, u16), now: Moment) -> Buffer 
     buffer
 }
 
+/// The text of what a screen of this size shows, for tests beyond the screen's.
+pub(crate) fn shown(model: &Model, size: (u16, u16), now: Moment) -> String {
+    let area = Rect::new(0, 0, size.0, size.1);
+    let mut buffer = Buffer::empty(area);
+    super::draw_screen(&mut buffer, area, model, now);
+    text_of(&buffer)
+}
+
 /// The text of a screen, line by line, without the blanks at their ends.
 pub(super) fn text_of(buffer: &Buffer) -> String {
     let mut text = String::new();

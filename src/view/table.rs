@@ -95,8 +95,9 @@ enum Growth {
 }
 
 /// In this order.
-const GROWTH: [Growth; 11] = [
+const GROWTH: [Growth; 12] = [
     Growth::Add(Column::Profile, LEAST_PROFILE),
+    Growth::Widen(Column::Profile, SOME_PROFILE),
     Growth::Widen(Column::Left, 20),
     Growth::Add(Column::Owner, 10),
     Growth::Widen(Column::Profile, MOST_PROFILE),
@@ -111,8 +112,10 @@ const GROWTH: [Growth; 11] = [
 
 /// The most columns for the start of an id; Browserbase's differ within 8.
 const LONGEST_ID: u16 = 24;
-/// The columns of a profile's name, as far as the longest needs them.
-const LEAST_PROFILE: u16 = 7;
+/// The columns of a profile's name, as far as the longest needs them: at the least, where there is little room, and at
+/// the most.
+const LEAST_PROFILE: u16 = 4;
+const SOME_PROFILE: u16 = 7;
 const MOST_PROFILE: u16 = 14;
 /// From so many on, sessions of less than a minute are worth a word.
 const MANY_SHORT: u64 = 3;
