@@ -19,6 +19,7 @@ mod headless;
 mod incidents;
 mod picture;
 mod piped;
+mod profiles;
 mod release;
 mod scenarios;
 mod screen;
