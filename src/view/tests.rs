@@ -416,6 +416,17 @@ fn the_table_grows_its_columns_with_the_screen() {
 }
 
 #[test]
+fn a_profile_is_named_at_any_width_that_has_room_for_it() {
+    let mut screens = String::new();
+    for width in [30, 36, 40, 59, 60, 64, 80, 99, 100, 107, 108, 140] {
+        let buffer = drawn(&mut profiles(), (width, 12), now());
+        let screen: Vec<String> = text_of(&buffer).lines().skip(2).take(4).map(str::to_owned).collect();
+        screens.push_str(&format!("{width}\n{}\n\n", screen.join("\n")));
+    }
+    insta::assert_snapshot!("profile_widths", screens);
+}
+
+#[test]
 fn colour_is_where_it_says_something() {
     insta::assert_snapshot!("look_calm", look_of(&drawn(&mut calm(), (120, 24), now())));
     insta::assert_snapshot!("look_late", look_of(&drawn(&mut unreachable(), (120, 24), time("late"))));

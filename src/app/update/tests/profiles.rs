@@ -265,7 +265,7 @@ fn the_newest_sessions_of_all_profiles_are_one_list_and_each_is_watched_where_it
     assert_eq!(world.press("R"), [ACME, STAGING].map(|source| Effect::AskOf(source, Ask::Recent)));
     let old =
         |text: &str, seconds: f64| Session { created: Some(t(seconds)), ..over(text, Status::Completed) };
-    let mut answer = |world: &mut World, source, sessions| {
+    let answer = |world: &mut World, source, sessions| {
         let reply = Reply::Recent(Listing { sessions, malformed: 0 });
         world.report_of(source, Request::Recent, Ok(reply));
     };
