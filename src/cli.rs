@@ -98,7 +98,7 @@ pub struct Journal {
 /// How many requests may go out.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct Load {
-    /// Poll at most so many times a second, 1 to 100; what a key asks for goes out at once
+    /// Poll at most so many times a second, 1 to 100, each profile; what a key asks for goes out at once
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub max_rps: u32,
 }
@@ -136,7 +136,7 @@ pub struct Defaults {
 /// How the API is reached.
 #[derive(Debug, Args)]
 pub struct Api {
-    /// Reach the API as this profile of the config file says
+    /// Reach the API as this profile of the config file says; the screen takes several
     #[arg(long, value_name = "NAME")]
     pub profile: Vec<String>,
     /// The API's base URL [default: BROWSERBASE_BASE_URL, else the public one]
@@ -193,6 +193,8 @@ pub enum Command {
     Replay(Replay),
     /// Print which sessions were seen, how they ended, and what that cost, from the journal
     History(History),
+    /// Write a recording of one session, from the journal
+    Export(Export),
     /// Look after the journal: its path, its size, clearing it
     Journal(JournalCommand),
     /// Watch a simulated API: no key, no network
@@ -389,6 +391,9 @@ pub struct Release {
 /// `keepwatch history`
 #[derive(Debug, Args)]
 pub struct History {
+    /// Print what happened to this session, as far as it was seen
+    #[arg(value_name = "SESSION_ID", conflicts_with_all = ["filter", "json"])]
+    pub id: Option<String>,
     /// Sessions that were seen within so long
     #[arg(long, value_name = "DURATION", default_value = "2d", value_parser = duration)]
     pub since: Duration,
@@ -407,6 +412,23 @@ pub struct History {
     /// Use ASCII only (as where the locale has no UTF-8)
     #[arg(long)]
     pub ascii: bool,
+    /// Where options come from that are not typed.
+    #[command(flatten)]
+    pub defaults: Defaults,
+}
+
+/// `keepwatch export SESSION_ID`
+#[derive(Debug, Args)]
+pub struct Export {
+    /// The session
+    #[arg(value_name = "SESSION_ID")]
+    pub id: String,
+    /// The new file [default: standard output]
+    #[arg(long, value_name = "FILE")]
+    pub to: Option<PathBuf>,
+    /// Leave out its metadata
+    #[arg(long)]
+    pub no_metadata: bool,
     /// Where options come from that are not typed.
     #[command(flatten)]
     pub defaults: Defaults,

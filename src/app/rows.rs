@@ -150,19 +150,32 @@ impl Rows {
     pub fn of(fleets: &Fleets, sort: Sort, choice: &Choice<'_>) -> Self {
         let mut counts = Counts::default();
         let mut chosen: Vec<(Key<'_>, u64, &SessionId)> = Vec::with_capacity(fleets.first().fleet.len());
-        for (source, record) in fleets.records() {
-            let profile = fleets.source(source).origin.name.as_str();
-            count(&mut counts, record);
-            let muted = choice.muted.has(&record.id);
-            counts.muted = counts.muted.saturating_add(usize::from(muted));
-            let flagged = !muted && !record.flags.is_empty() && choice.known.has_news(source, record);
-            counts.flagged = counts.flagged.saturating_add(usize::from(flagged));
-            let wanted = !muted
-                && (flagged || !choice.flagged_only)
-                && choice.filter.takes(&InProfile(record, profile));
-            if wanted || choice.read == Some(&record.id) {
-                chosen.push((key(record, profile, sort.by), start(&record.id), &record.id));
+        let mut living = Vec::new();
+        for (source, of) in fleets.sources().enumerate() {
+            let profile = of.origin.name.as_str();
+            let (mut taken, mut next_end) = (0_usize, None);
+            for record in of.fleet.records() {
+                // Of its own project it takes a slot, whoever it is shown of.
+                if takes_slot(record) {
+                    taken = taken.saturating_add(1);
+                    next_end = sooner(next_end, record);
+                }
+                if !fleets.is_of(&record.id, source) {
+                    continue;
+                }
+                count(&mut counts, record);
+                let muted = choice.muted.has(&record.id);
+                counts.muted = counts.muted.saturating_add(usize::from(muted));
+                let flagged = !muted && !record.flags.is_empty() && choice.known.has_news(source, record);
+                counts.flagged = counts.flagged.saturating_add(usize::from(flagged));
+                let wanted = !muted
+                    && (flagged || !choice.flagged_only)
+                    && choice.filter.takes(&InProfile(record, profile));
+                if wanted || choice.read == Some(&record.id) {
+                    chosen.push((key(record, profile, sort.by), start(&record.id), &record.id));
+                }
             }
+            living.push(Living { count: taken, next_end: next_end.map(|(at, id)| (at, id.clone())) });
         }
         chosen.sort_unstable_by(|(a_key, a_start, a), (b_key, b_start, b)| {
             let order = if sort.reversed { b_key.cmp(a_key) } else { a_key.cmp(b_key) };
@@ -170,7 +183,6 @@ impl Rows {
             order.then(a_start.cmp(b_start)).then_with(|| a.cmp(b))
         });
         let rows = chosen.into_iter().map(|(_, _, id)| id.clone()).collect();
-        let living = fleets.sources().map(|source| living(source.fleet.records())).collect();
         Self { rows, counts, living, of: fleets.changes() }
     }
 
@@ -227,19 +239,13 @@ fn takes_slot(record: &Record) -> bool {
     matches!(record.status(), Some(Status::Running | Status::Pending)) && !record.is_absent()
 }
 
-/// All of a source count, even those that are shown as another source has them: they take its slots.
-fn living<'r>(records: impl Iterator<Item = &'r Record>) -> Living {
-    let (mut count, mut next_end) = (0_usize, None);
-    for record in records.filter(|record| takes_slot(record)) {
-        count = count.saturating_add(1);
-        let expires = record.session.as_ref().and_then(|session| session.expires);
-        if let Some(end) = expires.map(|expires| (expires, &record.id))
-            && next_end.is_none_or(|soonest| end < soonest)
-        {
-            next_end = Some(end);
-        }
-    }
-    Living { count, next_end: next_end.map(|(at, id)| (at, id.clone())) }
+/// The end that comes first: the one so far, or that of this session.
+fn sooner<'r>(
+    soonest: Option<(Timestamp, &'r SessionId)>,
+    record: &'r Record,
+) -> Option<(Timestamp, &'r SessionId)> {
+    let expires = record.session.as_ref().and_then(|session| session.expires);
+    expires.map(|expires| (expires, &record.id)).into_iter().chain(soonest).min()
 }
 
 fn count(counts: &mut Counts, record: &Record) {

@@ -19,7 +19,8 @@ const COMMAND: &str =
 const ARGV: &str = "[\"pass\", \"show\", \"browserbase\"]";
 /// What stands before the example of a profile.
 const PROFILE: &str = "\
-# For `--profile staging`: how another project is reached. What it leaves out is as without it.
+# For `--profile staging`: how another project is reached. What it leaves out is as without it. With several, the screen
+# shows the sessions of all of them in one table, each called by its label.
 ";
 
 /// Options without a default of their own, and what one could say. At the top, the same holds for all tables.

@@ -103,7 +103,7 @@ fn all_ended(fleet: &Fleet, named: &[SessionId]) -> bool {
 }
 
 /// The verdict on the end that an event tells of, and the status that it ended with.
-fn explained(fleet: &Fleet, event: &Event) -> Option<(Status, Verdict)> {
+pub(super) fn explained(fleet: &Fleet, event: &Event) -> Option<(Status, Verdict)> {
     let status = match &event.kind {
         EventKind::Ended { status, .. } => status,
         EventKind::FirstSeen { status, .. } | EventKind::Changed { to: status, .. } if status.is_end() => {
@@ -120,7 +120,7 @@ fn json_line(event: &Event, why: Option<&(Status, Verdict)>, to_terminal: bool) 
 }
 
 /// `2026-11-22 21:04:12  6512bd43  COMPLETED (endedAt …)`, and the verdict on a line of its own.
-fn text_lines(event: &Event, why: Option<&(Status, Verdict)>, zone: Zone, ascii: bool) -> String {
+pub(super) fn text_lines(event: &Event, why: Option<&(Status, Verdict)>, zone: Zone, ascii: bool) -> String {
     let id = event.id.as_ref().map_or_else(|| "all".to_owned(), |id| id.start(SHORT_ID));
     let gap = " ".repeat(SHORT_ID.saturating_sub(text::width(&id)));
     let start = format!("{}  {id}{gap}  ", zone.date_time(event.seen));

@@ -8,15 +8,21 @@ mod table;
 mod tests;
 
 use std::io::{IsTerminal as _, stdout};
+use std::path::Path;
 
+use super::events::{explained, text_lines};
+use super::export::PAST;
 use super::journal::{open, place};
 use super::{complain, failed, print, usage};
 use crate::app::Filter;
 use crate::clock::{Clock, Timestamp, Zone};
 use crate::config::{Exit, HistoryConfig, Refusal};
 use crate::journal::Reader;
+use crate::past::{self, Wanted};
+use crate::session::SessionId;
 use crate::text;
 use crate::watch::cost::Rates;
+use crate::watch::{Event, Fleet, Thresholds};
 use seen::{Seen, of_days};
 
 /// How it is printed.
@@ -38,7 +44,11 @@ pub fn history(config: HistoryConfig) -> Result<Exit, Refusal> {
     let filter = Filter::parse(&config.filter).map_err(|mistake| {
         usage(&format!("--filter: {}\n{}", mistake.sentence, mistake.pointed_at(&config.filter)))
     })?;
-    let reader = open(&place(config.journal)?)?;
+    let path = place(config.journal)?;
+    let reader = open(&path)?;
+    if let Some(id) = &config.id {
+        return timeline(&path, id, config.zone, config.ascii);
+    }
     let now = Clock::system().now().wall;
     let since =
         chrono::TimeDelta::from_std(config.since).ok().and_then(|since| now.checked_sub_signed(since));
@@ -51,6 +61,28 @@ pub fn history(config: HistoryConfig) -> Result<Exit, Refusal> {
         Some(text) if config.ascii => print(&text::to_ascii(&text))?,
         Some(text) => print(&text)?,
     }
+    Ok(Exit::Fine)
+}
+
+/// Prints what happened to one session, as far as any run saw it.
+fn timeline(journal: &Path, id: &SessionId, zone: Zone, ascii: bool) -> Result<Exit, Refusal> {
+    let (wanted, now) = (Wanted::Sessions(vec![id.clone()]), Clock::reaching_back(PAST).now());
+    let mut fleet = Fleet::new(Thresholds::default());
+    let found = past::read(journal, Timestamp::UNIX_EPOCH, &wanted, None, now, |input| {
+        fleet.apply(input);
+    });
+    found.map_err(|trouble| failed(&trouble.sentence()))?;
+    let mut events: Vec<&Event> = fleet.newest_of(id).map(|(_, event)| event).collect();
+    if events.is_empty() {
+        complain(&format!("{}: the journal has no such session", id.line()));
+        return Ok(Exit::NoSuchSession);
+    }
+    events.reverse();
+    let lines = events.into_iter().map(|event| {
+        let why = explained(&fleet, event);
+        text_lines(event, why.as_ref(), zone, ascii)
+    });
+    print(&lines.collect::<String>())?;
     Ok(Exit::Fine)
 }
 

@@ -5,6 +5,7 @@ pub mod config;
 pub mod demo;
 pub mod events;
 pub mod explain;
+pub mod export;
 mod follow;
 pub mod get;
 pub mod history;
@@ -42,6 +43,7 @@ pub async fn perform(config: Config, warnings: &[String], env: Env) -> Result<Ex
         Config::Release(config) => release::release(config).await,
         Config::Explain(config) => explain::explain(config).await,
         Config::History(config) => history::history(config),
+        Config::Export(config) => export::export(config),
         Config::Journal(action, file) => journal::journal(action, file),
         Config::Simulate(config) => simulate::simulate(config).await,
         Config::DefaultFile => config::config(),

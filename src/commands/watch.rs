@@ -132,3 +132,27 @@ pub(super) async fn screen(
         .await
         .map_err(|error| failed(&format!("the terminal can not be used: {error}")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Endpoint;
+
+    fn called(profiles: &[(&str, Option<&str>)]) -> Vec<String> {
+        let source = |(name, label): &(&str, Option<&str>)| Source {
+            profile: Some((*name).to_owned()),
+            label: label.map(str::to_owned),
+            endpoint: Endpoint::new("https://a.example", "a test", false).unwrap(),
+            key: Ok(Secret::new("k".into())),
+        };
+        names(&profiles.iter().map(source).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn profiles_are_called_by_their_labels_unless_two_are_called_alike() {
+        assert_eq!(called(&[("a", Some("Acme")), ("b", None)]), ["Acme", "b"]);
+        assert_eq!(called(&[("a", Some("prod")), ("b", Some("prod")), ("c", Some("C"))]), ["a", "b", "C"]);
+        assert_eq!(called(&[("x\u{1b}y", None), ("b", None)]), ["x·y", "b"]);
+        assert_eq!(called(&[("a", Some("Acme"))]), [""], "of one there is nothing to tell apart");
+    }
+}

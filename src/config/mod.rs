@@ -44,6 +44,8 @@ pub use source::Source;
 pub enum Config {
     /// `keepwatch [SESSION_ID]...`
     Watch(WatchConfig),
+    /// `keepwatch export`
+    Export(ExportConfig),
     /// `keepwatch replay`
     Replay(ReplayConfig),
     /// `keepwatch demo`
@@ -249,6 +251,8 @@ pub struct ReleaseConfig {
 /// Which of the sessions that were seen to show.
 #[derive(Debug)]
 pub struct HistoryConfig {
+    /// The session whose timeline is printed; else all are listed.
+    pub id: Option<SessionId>,
     /// Where the journal is.
     pub journal: JournalFile,
     /// Seen within so long.
@@ -263,6 +267,19 @@ pub struct HistoryConfig {
     pub zone: Zone,
     /// ASCII only.
     pub ascii: bool,
+}
+
+/// What to make a recording of.
+#[derive(Debug)]
+pub struct ExportConfig {
+    /// Which session.
+    pub id: SessionId,
+    /// Where the journal is.
+    pub journal: JournalFile,
+    /// The new file; else standard output.
+    pub to: Option<PathBuf>,
+    /// Whether its metadata is left out.
+    pub no_metadata: bool,
 }
 
 /// What to serve.

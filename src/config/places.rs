@@ -17,13 +17,14 @@ use crate::cli::Cli;
 use crate::session::MetadataPath;
 
 /// Options with no place in the file: of which command (or of any), which, and what is to be done instead.
-const TYPED_ONLY: [(Option<&str>, &str, &str); 8] = [
+const TYPED_ONLY: [(Option<&str>, &str, &str); 9] = [
     (None, "help", "it is asked for on the command line"),
     (None, "version", "it is asked for on the command line"),
     (None, "config", "it says which file is read, and this one is"),
     // At the top, `profile` is the table of all of them; a file without a profile's name is the usual one.
     (None, "profile", "a profile is chosen on the command line, with --profile"),
     (None, "record", "a recording is a new file each time"),
+    (Some("export"), "to", "it names one new file, on the command line"),
     (Some("explain"), "from", "it names one recording, on the command line"),
     (Some("get"), "reveal", "secrets are printed only where each command line says so"),
     (Some("release"), "confirm", "it answers for one session, on the command line"),
@@ -234,7 +235,7 @@ mod tests {
         // profile: see `TYPED_ONLY`, which says so to whoever writes them into the file.
         without.retain(|(_, key)| !["help", "version", "config", "profile"].contains(&key.as_str()));
         without.retain(|(_, key)| key != "record"); // a new file each time
-        let once = [("get", "reveal"), ("explain", "from"), ("release", "confirm")];
+        let once = [("get", "reveal"), ("explain", "from"), ("release", "confirm"), ("export", "to")];
         assert_eq!(without, once.map(|(name, key)| (Some(name.to_owned()), key.to_owned())));
     }
 }

@@ -6,13 +6,13 @@ use std::time::Duration;
 use super::journal::{journal, journal_file};
 use super::source::Around;
 use super::{
-    Config, DemoConfig, Environment, EventsConfig, ExplainConfig, ExplainFrom, File, Form, GetConfig,
-    HistoryConfig, Look, Pace, Query, Refusal, ReleaseConfig, ReplayConfig, ScreenConfig, SimulateConfig,
-    Targets, VERSION, WaitConfig, WatchConfig, Zone, narrowing, nearest, usage,
+    Config, DemoConfig, Environment, EventsConfig, ExplainConfig, ExplainFrom, ExportConfig, File, Form,
+    GetConfig, HistoryConfig, Look, Pace, Query, Refusal, ReleaseConfig, ReplayConfig, ScreenConfig,
+    SimulateConfig, Targets, VERSION, WaitConfig, WatchConfig, Zone, narrowing, nearest, usage,
 };
 use crate::cli::{
-    self, Color, Command, Completions, Demo, Events, Explain, Format, Get, History, JournalCommand, Load,
-    Release, Replay, Simulate, Typed, Wait, Watch,
+    self, Color, Command, Completions, Demo, Events, Explain, Export, Format, Get, History, JournalCommand,
+    Load, Release, Replay, Simulate, Typed, Wait, Watch,
 };
 use crate::session::{MetadataPath, SessionId};
 use crate::text;
@@ -60,7 +60,8 @@ impl Config {
             Command::Release(release) => release_config(release, &around).map(Self::Release),
             Command::Explain(explain) => explain_config(&explain, &around).map(Self::Explain),
             Command::Replay(replay) => replay_config(replay, env).map(Self::Replay),
-            Command::History(history) => Ok(Self::History(history_config(history, env))),
+            Command::History(history) => history_config(history, env).map(Self::History),
+            Command::Export(export) => export_config(export, env).map(Self::Export),
             Command::Journal(JournalCommand { action }) => Ok(Self::Journal(action, journal_file(env))),
             Command::Demo(demo) => demo_config(demo, env).map(Self::Demo),
             Command::Simulate(simulate) => Ok(Self::Simulate(simulate_config(simulate))),
@@ -176,8 +177,15 @@ fn replay_config(replay: Replay, env: &Environment) -> Result<ReplayConfig, Refu
     })
 }
 
-fn history_config(history: History, env: &Environment) -> HistoryConfig {
-    HistoryConfig {
+fn export_config(export: Export, env: &Environment) -> Result<ExportConfig, Refusal> {
+    let Export { id, to, no_metadata, .. } = export;
+    let id = SessionId::parse(&id).map_err(usage)?;
+    Ok(ExportConfig { id, journal: journal_file(env), to, no_metadata })
+}
+
+fn history_config(history: History, env: &Environment) -> Result<HistoryConfig, Refusal> {
+    Ok(HistoryConfig {
+        id: history.id.as_deref().map(SessionId::parse).transpose().map_err(usage)?,
         journal: journal_file(env),
         since: history.since,
         filter: history.filter.unwrap_or_default(),
@@ -185,7 +193,7 @@ fn history_config(history: History, env: &Environment) -> HistoryConfig {
         rates: rates(&history.rates),
         zone: zone(history.utc),
         ascii: history.ascii || !has_utf8(env),
-    }
+    })
 }
 
 fn demo_config(demo: Demo, env: &Environment) -> Result<DemoConfig, Refusal> {

@@ -66,9 +66,11 @@ impl Metadata {
     #[must_use]
     pub fn without_secrets(&self) -> Self {
         match self.tree() {
-            Some(mut tree) => {
-                text::mask_values(&mut tree);
-                Self(tree.to_string().into())
+            Some(tree) => {
+                let mut masked = tree.clone();
+                text::mask_values(&mut masked);
+                // What has no secret stays as it was written.
+                if masked == tree { self.clone() } else { Self(masked.to_string().into()) }
             }
             None => Self(text::masked(&self.0).into()),
         }

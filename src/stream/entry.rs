@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::clock::Timestamp;
-use crate::session::{Session, SessionId};
-use crate::text::Untrusted;
+use crate::session::{Metadata, Session, SessionId};
+use crate::text::{Untrusted, masked};
 use crate::watch::{Exchange, Input, Scope};
 
 /// An entry and its place.
@@ -62,6 +62,7 @@ pub struct Reply {
 #[serde(rename_all = "snake_case")]
 pub enum Told {
     /// All of it.
+    #[serde(serialize_with = "without_secrets")]
     Whole(Box<Session>),
     /// What it is but for these.
     Bytes {
@@ -165,4 +166,16 @@ impl Told {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
 fn is_zero(count: &u32) -> bool {
     *count == 0
+}
+
+/// A session, with what looks like a secret in what its creator attached to it masked: people do put connect URLs there.
+/// Done as it is written, on the writer's thread.
+#[expect(clippy::borrowed_box, reason = "serde's signature")]
+fn without_secrets<S: Serializer>(session: &Box<Session>, to: S) -> Result<S::Ok, S::Error> {
+    let mut session = (**session).clone();
+    session.metadata = session.metadata.as_ref().map(Metadata::without_secrets);
+    for (_, value) in &mut session.others {
+        *value = Untrusted::new(masked(value.raw()));
+    }
+    session.serialize(to)
 }

@@ -23,6 +23,8 @@ pub(super) const SIZES: [(u16, u16); 4] = [(120, 40), (80, 24), (40, 12), (20, 5
 
 const SELECTED: &str = "8f14e45f-ceea-467f-a0e6-a9f2e4f8b1c2";
 pub(super) const RELEASED: &str = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de";
+/// Of the other profile.
+pub(super) const IN_STAGING: &str = "77aa88bb-5a88-4faf-8afb-5e6087eb1b2d";
 pub(super) const OTHER: &str = "c9f0f895-fb98-4ab9-9f51-c2d4e6f8a0b3";
 const INTERVAL: Duration = Duration::from_secs(3);
 
@@ -71,10 +73,52 @@ pub(super) fn blank(targets: Targets) -> Model {
     Model::new(settings, vec![origin], (120, 40))
 }
 
+/// Two profiles: the evening of the one, and of the other two sessions in a project with room for them alone.
+pub(super) fn profiles() -> Model {
+    let host = || Some("api.staging.example".to_owned());
+    let origin = |name: &str, host, tail: &str| Origin {
+        name: name.into(),
+        host,
+        key_tail: tail.into(),
+        without_key: None,
+    };
+    let origins = vec![origin("acme", None, "f3a9"), origin("staging", host(), "77aa")];
+    let mut calm = calm();
+    let mut model = Model::new(calm.settings.clone(), origins, (120, 40));
+    std::mem::swap(model.fleets.source_mut(0), calm.fleets.source_mut(0));
+    model.fleets.source_mut(0).origin.name = "acme".into();
+    let project = Project {
+        id: Untrusted::new("prj-51ab"),
+        name: Untrusted::new("acme-staging"),
+        default_timeout: Some(Duration::from_secs(900)),
+        concurrency: Some(2),
+    };
+    let of = |id: &str, started: &str, name: &str| Session {
+        project: Some(Untrusted::new("prj-51ab")),
+        ..session(id, started, 900, Status::Running, name)
+    };
+    let sessions = vec![
+        of("0a1b2c3d-5a88-4faf-8afb-5e6087eb1b2d", "21:03:50", "preview-17"),
+        of(IN_STAGING, "20:56:10", "qa"),
+    ];
+    let inputs = [
+        Input::Projects { at: exchange(ago(40)), projects: vec![project] },
+        listed(ago(3), List::Running, sessions, 0),
+    ];
+    seen_of(&mut model, 1, inputs);
+    select(&mut model, IN_STAGING);
+    model
+}
+
 /// Takes inputs, and arranges the rows as the loop would.
 pub(super) fn seen(model: &mut Model, inputs: impl IntoIterator<Item = Input>) {
+    seen_of(model, 0, inputs);
+}
+
+/// The same of one source of several.
+pub(super) fn seen_of(model: &mut Model, source: usize, inputs: impl IntoIterator<Item = Input>) {
     for input in inputs {
-        model.fleets.apply(0, input);
+        model.fleets.apply(source, input);
     }
     model.rows = Rows::of(&model.fleets, model.sort, &model.choice());
     let there = model.selected.as_ref().is_some_and(|id| model.rows.place(id).is_some());
@@ -309,6 +353,14 @@ pub(super) fn drawn(model: &mut Model, size: (u16, u16), now: Moment) -> Buffer 
     let mut buffer = Buffer::empty(Rect::new(0, 0, size.0, size.1));
     super::draw_screen(&mut buffer, Rect::new(0, 0, size.0, size.1), model, now);
     buffer
+}
+
+/// The text of what a screen of this size shows, for tests beyond the screen's.
+pub(crate) fn shown(model: &Model, size: (u16, u16), now: Moment) -> String {
+    let area = Rect::new(0, 0, size.0, size.1);
+    let mut buffer = Buffer::empty(area);
+    super::draw_screen(&mut buffer, area, model, now);
+    text_of(&buffer)
 }
 
 /// The text of a screen, line by line, without the blanks at their ends.

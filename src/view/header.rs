@@ -19,7 +19,7 @@ use crate::text;
 use crate::watch::Exchange;
 
 /// What the header can do without, the first one first.
-const DROPS: [Part; 9] = [
+const DROPS: [Part; 10] = [
     Part::Latency,
     Part::Key,
     Part::Project,
@@ -27,6 +27,7 @@ const DROPS: [Part; 9] = [
     Part::Slots,
     Part::Told,
     Part::Words,
+    Part::Full,
     Part::Cause,
     Part::Time,
 ];
@@ -50,6 +51,8 @@ enum Part {
     Told,
     /// The words of the counts; the glyphs stay.
     Words,
+    /// That no slot is free in the project of one of several, which a line under the table says, too.
+    Full,
     /// Why answers are late, and when the next try is.
     Cause,
     /// The time of the newest answer.
@@ -251,7 +254,7 @@ fn counts(model: &Model, words: bool) -> Vec<Vec<Span<'static>>> {
 fn right(model: &Model, now: Moment, kept: impl Fn(Part) -> bool) -> Text {
     let settings = &model.settings;
     let theme = settings.theme;
-    let mut parts = vec![whose(model, &kept), slots(model, kept(Part::Slots))];
+    let mut parts = vec![whose(model, &kept), slots(model, &kept)];
     if let Some(Replay { playing, event, events }) = model.replay {
         let state = if playing { "playing" } else { "at rest" };
         parts.push(vec![span(format!("REPLAY {state} {event}/{events}"), theme.resting())]);
@@ -327,12 +330,16 @@ fn whose(model: &Model, kept: &impl Fn(Part) -> bool) -> Vec<Span<'static>> {
     whose
 }
 
-/// The slots of each project; those of which none is free even where there is no room for the `others`.
-fn slots(model: &Model, others: bool) -> Vec<Span<'static>> {
+/// The slots of each project; those of which none is free even where there is no room for the others.
+fn slots(model: &Model, kept: &impl Fn(Part) -> bool) -> Vec<Span<'static>> {
     let theme = model.settings.theme;
+    let (others, full) = (kept(Part::Slots), kept(Part::Full) || !model.fleets.are_several());
     let mut parts: Vec<Span<'static>> = Vec::new();
     for source in model.fleets.numbers() {
-        let Some(slots) = model.slots(source).filter(|slots| others || slots.is_full()) else { continue };
+        let Some(slots) = model.slots(source).filter(|slots| if slots.is_full() { full } else { others })
+        else {
+            continue;
+        };
         let name = &model.fleets.source(source).origin.name;
         let name = if model.fleets.are_several() { format!("{name} ") } else { String::new() };
         let style = if slots.is_full() { theme.alarm() } else { theme.faint() };

@@ -46,6 +46,8 @@ use ratatui::layout::Rect;
 use crate::app::{Counts, Model, Place};
 use crate::clock::Moment;
 use crate::text;
+#[cfg(test)]
+pub(crate) use fixture::shown;
 use layout::{Body, Layout, Whole};
 pub use theme::Theme;
 

@@ -281,7 +281,7 @@ fn draw_question(buffer: &mut Buffer, screen: Rect, model: &Model, id: &SessionI
     let mut lines: Vec<Text> =
         text::wrap(&id.line(), room).into_iter().map(|line| Line::styled(line, theme.strong())).collect();
     let profile = if model.fleets.are_several() {
-        format!(" in {}", model.fleets.source(source).origin.name)
+        format!(" in the profile {}", model.fleets.source(source).origin.name)
     } else {
         String::new()
     };

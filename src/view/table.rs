@@ -95,8 +95,9 @@ enum Growth {
 }
 
 /// In this order.
-const GROWTH: [Growth; 11] = [
+const GROWTH: [Growth; 12] = [
     Growth::Add(Column::Profile, LEAST_PROFILE),
+    Growth::Widen(Column::Profile, SOME_PROFILE),
     Growth::Widen(Column::Left, 20),
     Growth::Add(Column::Owner, 10),
     Growth::Widen(Column::Profile, MOST_PROFILE),
@@ -111,8 +112,12 @@ const GROWTH: [Growth; 11] = [
 
 /// The most columns for the start of an id; Browserbase's differ within 8.
 const LONGEST_ID: u16 = 24;
-/// The columns of a profile's name, as far as the longest needs them.
-const LEAST_PROFILE: u16 = 7;
+/// From this width on a status has its word.
+const WORDS_FROM: u16 = 60;
+/// The columns of a profile's name, as far as the longest needs them: at the least, where there is little room, and at
+/// the most.
+const LEAST_PROFILE: u16 = 4;
+const SOME_PROFILE: u16 = 7;
 const MOST_PROFILE: u16 = 14;
 /// From so many on, sessions of less than a minute are worth a word.
 const MANY_SHORT: u64 = 3;
@@ -124,9 +129,12 @@ const LEAD: u16 = 2;
 /// The columns of a screen of `screen` columns, each with its place and width. Ids take `id` columns, and names of
 /// profiles `profile`, if there are several.
 fn place(screen: u16, id: u16, profile: Option<u16>, metadata: bool) -> Vec<(Spec, u16, u16)> {
+    // What a profile's name takes is as if the screen had less, but never so little that the words go.
+    let own = profile.map_or(0, |profile| profile.min(SOME_PROFILE).saturating_add(1));
+    let as_if = screen.saturating_sub(own).max(screen.min(WORDS_FROM));
     let mut chosen: Vec<(Spec, u16)> = COLUMNS
         .iter()
-        .filter(|spec| (spec.screen.0..=spec.screen.1).contains(&screen))
+        .filter(|spec| (spec.screen.0..=spec.screen.1).contains(&as_if))
         .filter(|spec| metadata || !matches!(spec.column, Column::Owner | Column::Metadata))
         .map(|spec| (*spec, spec.least))
         .collect();

@@ -6,12 +6,12 @@ use proptest::prelude::*;
 use ratatui::style::{Color, Modifier};
 
 use super::fixture::{
-    RELEASED, SIZES, ago, at, blank, calm, drawn, exchange, failure, listed, look_of, now, odd, seen, select,
-    story, text_of,
+    RELEASED, SIZES, ago, at, blank, calm, drawn, exchange, failure, listed, look_of, now, odd, profiles,
+    seen, select, story, text_of,
 };
 use super::*;
 use crate::api::{Allowance, Listing};
-use crate::app::{Asked, Filter, Focus, Listed, Notice, Pane, Part, Sort, SortBy, Tone};
+use crate::app::{Asked, Filter, Focus, Listed, Notice, Origin, Pane, Part, Sort, SortBy, Tone};
 use crate::config::{Query, Targets};
 use crate::poll::{Reply, Report, Request};
 use crate::session::{Fault, FaultKind, List, Project, Secret, Session, SessionId, Status, running};
@@ -21,7 +21,7 @@ use crate::watch::{Input, Scope};
 type State = (&'static str, fn() -> Model);
 
 /// Every state that looks different.
-const STATES: [State; 43] = [
+const STATES: [State; 53] = [
     ("calm", calm),
     ("odd", odd),
     ("ended", ended),
@@ -110,6 +110,32 @@ const STATES: [State; 43] = [
     ("reveal", reveal),
     ("failures", failures),
     ("notice", notice),
+    ("profiles", profiles),
+    ("profiles_refused", profiles_refused),
+    ("profiles_all_fail", profiles_all_fail),
+    ("profiles_none", || {
+        let mut model = profiles_blank();
+        fixture::seen_of(&mut model, 1, [failure(1, FaultKind::KeyRefused, Some("Invalid API key"))]);
+        but(model, |model| seen(model, [listed(ago(1), List::Running, Vec::new(), 0)]))
+    }),
+    ("profiles_loading", profiles_blank),
+    ("profiles_nobody", || {
+        let refused = [failure(1, FaultKind::KeyRefused, Some("Invalid API key"))];
+        let mut model = profiles_blank();
+        fixture::seen_of(&mut model, 1, refused);
+        but(model, |model| seen(model, [failure(1, FaultKind::RateLimited, None)]))
+    }),
+    ("profiles_events", || but(profiles_refused(), |model| model.focus = Focus::Pane(Pane::Events))),
+    ("profiles_failures", || {
+        but(profiles_refused(), |model| model.focus = Focus::Failures { top: 0, back: Pane::Table })
+    }),
+    ("profiles_recent", profiles_recent),
+    ("profiles_release", || {
+        but(profiles(), |model| {
+            let id = model.selected.clone().unwrap();
+            model.focus = Focus::Release { id, typed: "1b".into(), back: Pane::Table };
+        })
+    }),
 ];
 
 fn but(mut model: Model, change: impl FnOnce(&mut Model)) -> Model {
@@ -304,9 +330,53 @@ fn notice() -> Model {
     but(calm(), |model| model.notice = Some(Notice { text, tone: Tone::Bad, until: Duration::MAX }))
 }
 
+fn profiles_refused() -> Model {
+    let mut model = profiles();
+    let refused = [failure(0, FaultKind::KeyRefused, Some("Invalid API key"))];
+    fixture::seen_of(&mut model, 1, refused);
+    // The other one goes on.
+    let fresh = now().after(Duration::from_secs(10));
+    let session = model.fleets.get(&SessionId::parse(fixture::OTHER).unwrap()).unwrap().session.clone();
+    seen(&mut model, [fixture::one(fresh, fixture::OTHER, session.unwrap())]);
+    model
+}
+
+fn profiles_all_fail() -> Model {
+    let mut model = profiles();
+    fixture::seen_of(&mut model, 1, [failure(0, FaultKind::KeyRefused, Some("Invalid API key"))]);
+    seen(&mut model, [failure(0, FaultKind::RateLimited, Some("Too many requests: slow down"))]);
+    model
+}
+
+/// Two profiles of which nothing is seen yet.
+fn profiles_blank() -> Model {
+    let Model { settings, .. } = blank(Targets::All);
+    let origin = |name: &str| Origin { name: name.into(), ..Origin::default() };
+    Model::new(settings, vec![origin("acme"), origin("staging")], (120, 40))
+}
+
+fn profiles_recent() -> Model {
+    let mut model = profiles();
+    let started = at("20:40:00");
+    let of = |source, id: &str| {
+        let session = running(id, started, Duration::from_secs(900));
+        let session = Session { status: Status::Completed, ended: Some(at("20:41:10")), ..session };
+        vec![Listed { source, session, owner: Some(Untrusted::new("growth")) }]
+    };
+    model.recent.take(0, ago(2), of(0, "b6d767d2-f8ed"));
+    model.recent.take(1, ago(1), of(1, "1f0e3dad-9990"));
+    let refused = model.recent.asked.get_mut(&1).unwrap();
+    refused.fault = Some(FaultKind::KeyRefused.into());
+    but(model, |model| model.focus = Focus::Pane(Pane::Recent))
+}
+
 /// When a state is looked at: what is late is so after ten seconds.
 fn time(name: &str) -> Moment {
-    if name == "late" || name == "unreachable" { now().after(Duration::from_millis(11_300)) } else { now() }
+    if ["late", "unreachable", "profiles_refused"].contains(&name) {
+        now().after(Duration::from_millis(11_300))
+    } else {
+        now()
+    }
 }
 
 #[test]
@@ -343,6 +413,17 @@ fn the_table_grows_its_columns_with_the_screen() {
         screens.push_str(&format!("{width}\n{}\n", text_of(&buffer)));
     }
     insta::assert_snapshot!("widths", screens);
+}
+
+#[test]
+fn a_profile_is_named_at_any_width_that_has_room_for_it() {
+    let mut screens = String::new();
+    for width in [30, 36, 40, 59, 60, 64, 80, 99, 100, 107, 108, 140] {
+        let buffer = drawn(&mut profiles(), (width, 12), now());
+        let screen: Vec<String> = text_of(&buffer).lines().skip(2).take(4).map(str::to_owned).collect();
+        screens.push_str(&format!("{width}\n{}\n\n", screen.join("\n")));
+    }
+    insta::assert_snapshot!("profile_widths", screens);
 }
 
 #[test]
@@ -404,6 +485,18 @@ fn data_that_is_late_is_faint() {
     let buffer = drawn(&mut unreachable(), (120, 24), time("late"));
     let cell = (4..12).map(|y| &buffer[(16, y)]).find(|cell| cell.symbol() == "4").unwrap();
     assert!(cell.modifier.contains(Modifier::DIM), "{cell:?}");
+}
+
+#[test]
+fn of_several_profiles_the_rows_of_the_late_one_alone_are_faint() {
+    let mut model = but(profiles_refused(), |model| model.selected = None);
+    let buffer = drawn(&mut model, (120, 40), time("profiles_refused"));
+    let text = text_of(&buffer);
+    let look = |id: &str| {
+        let row = text.lines().position(|line| line.contains(id)).unwrap();
+        buffer[(16, u16::try_from(row).unwrap())].modifier.contains(Modifier::DIM)
+    };
+    assert_eq!((look("77aa88bb"), look("45c48cce")), (true, false));
 }
 
 #[test]

@@ -20,6 +20,7 @@ mod incidents;
 mod journal;
 mod picture;
 mod piped;
+mod profiles;
 mod release;
 mod replay;
 mod scenarios;

@@ -15,6 +15,7 @@ use crate::watch::Thresholds;
 use crate::watch::cost::Rates;
 
 mod happened;
+mod profiles;
 mod release;
 
 const CANARY: &str = "wss://connect.example/?signingKey=cAnArY";
@@ -96,10 +97,14 @@ impl World {
     }
 
     fn report(&mut self, request: Request, outcome: Result<Reply, Fault>) -> Vec<Effect> {
+        self.report_of(0, request, outcome)
+    }
+
+    fn report_of(&mut self, source: usize, request: Request, outcome: Result<Reply, Fault>) -> Vec<Effect> {
         let (sent, received) = (moment((self.now - 0.1).max(0.0)), moment(self.now));
         let next = outcome.is_err().then(|| moment(self.now + 6.0));
         self.tell(Message::Report(
-            0,
+            source,
             Box::new(Report {
                 request,
                 sent,

@@ -368,3 +368,36 @@ fn a_command_is_words_and_a_file_is_a_path() {
     assert_eq!(file.reach(Some("get")).key, Some(KeySource::Command(words)));
     assert_eq!(file.reach(Some("wait")).key, Some(KeySource::File("-".into())));
 }
+
+#[test]
+fn of_several_profiles_each_has_its_own_key_and_one_without_any_is_no_reason_to_refuse_the_others() {
+    let home = Home::new(
+        r#"
+        [profile.a]
+        base-url = "https://a.example"
+        api-key-command = ["echo", "bb_a"]
+        [profile.b]
+        base-url = "https://b.example"
+        api-key-command = ["false"]
+        [profile.c]
+        base-url = "https://c.example"
+        api-key-file = "no-such-key"
+        "#,
+    );
+    let watch = |names: &[&str]| {
+        let args: Vec<&str> = names.iter().flat_map(|name| ["--profile", name]).collect();
+        home.config(&args, &[])
+    };
+    let Ok(Config::Watch(watching)) = watch(&["b", "a", "b", "c"]) else { panic!() };
+    let hosts = watching.sources.iter().map(|source| source.endpoint.host());
+    assert_eq!(hosts.collect::<Vec<_>>(), ["b.example", "a.example", "c.example"]);
+    let keys: Vec<_> = watching.sources.iter().map(|source| source.key.as_ref().ok()).collect();
+    assert_eq!(
+        keys.iter().map(|key| key.map(|key| key.expose())).collect::<Vec<_>>(),
+        [None, Some("bb_a"), None]
+    );
+    for names in [&["b"][..], &["b", "c"]] {
+        let refusal = watch(names).unwrap_err();
+        assert!(refusal.exit == Exit::Key && refusal.sentence.contains("“false” failed"), "{refusal}");
+    }
+}

@@ -856,3 +856,26 @@ fn one_list_alone_is_asked_for_and_what_leaves_it_is_asked_singly() {
     sim.at(12.0).due();
     assert_eq!(sim.answer("a", Outcome::Alive), Some(18.0), "it runs elsewhere: ever more rarely");
 }
+
+#[test]
+fn a_session_that_another_project_has_is_asked_for_no_more() {
+    for count in [2, 9] {
+        let names: Vec<String> = (0..count).map(|at| format!("s{at}")).collect();
+        let mut sim = Sim::new(&Targets::Ids(names.iter().map(|name| id(name)).collect()));
+        sim.know_projects();
+        let gone = |sim: &Sim| !sim.plan.targets.contains_key(&Request::Session(id("s0")));
+        sim.due();
+        if count > FEW {
+            sim.answer("RUNNING", Outcome::Listed(vec![]));
+            sim.answer("PENDING", Outcome::Listed(ids(&["s1", "s2", "s3", "s4", "s5", "s6", "s7", "s8"])));
+            assert_eq!(sim.due(), ["s0"]);
+        }
+        sim.plan.leave(id("s0"));
+        assert!(!gone(&sim), "what is under way is taken as ever");
+        sim.answer("s0", Outcome::Failed(&fault(FaultKind::NotFound)));
+        sim.plan.leave(id("s0"));
+        assert!(gone(&sim) && sim.plan.watches_lists() == (count > FEW));
+        names.iter().for_each(|name| sim.plan.leave(id(name)));
+        assert!(!sim.plan.watches_lists(), "nothing is left to be looked for");
+    }
+}

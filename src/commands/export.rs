@@ -1,0 +1,57 @@
+//! `keepwatch export SESSION_ID`: a recording of one session, made of all that the journal has of it.
+
+use std::io::{self, BufWriter, Write};
+use std::time::Duration;
+
+use super::journal::{open, place};
+use super::recording::create;
+use super::{complain, failed};
+use crate::clock::{Clock, Timestamp};
+use crate::config::{Exit, ExportConfig, Refusal};
+use crate::past::{self, Wanted};
+use crate::stream::{self, Encoder, Header, Writer};
+use crate::watch::Fleet;
+
+/// So far back the clock reaches on which everything is laid: longer than any journal.
+pub(super) const PAST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+
+/// Writes it.
+///
+/// # Errors
+/// There is no journal, it can not be read, or the recording can not be written.
+pub fn export(config: ExportConfig) -> Result<Exit, Refusal> {
+    let path = place(config.journal)?;
+    open(&path)?;
+    let (wanted, now) = (Wanted::Sessions(vec![config.id.clone()]), Clock::reaching_back(PAST).now());
+    let unreadable = |trouble: crate::journal::Trouble| failed(&trouble.sentence());
+    // The newest segment says with what it was watched, and that comes first in a recording.
+    let found = past::read(&path, Timestamp::UNIX_EPOCH, &wanted, None, now, drop).map_err(unreadable)?;
+    let Some(header) = found else {
+        complain(&format!("{}: the journal has no such session", config.id.line()));
+        return Ok(Exit::NoSuchSession);
+    };
+    let header = Header { no_metadata: header.no_metadata || config.no_metadata, ..header };
+    let mut fleet = Fleet::new(header.thresholds.clone()).with_owner_key(header.owner_key.clone());
+    let mut encoder = Encoder::new(None, header.no_metadata);
+    let mut lines = Vec::new();
+    past::read(&path, Timestamp::UNIX_EPOCH, &wanted, None, now, |input| {
+        let (_, more) = stream::apply(Some(&mut encoder), &mut fleet, input);
+        lines.extend(more.into_iter().filter(|line| !line.open));
+    })
+    .map_err(unreadable)?;
+    lines.extend(encoder.finish(&fleet));
+    let written = match &config.to {
+        Some(path) => write(create(path)?, &header, &lines),
+        None => write(io::stdout().lock(), &header, &lines),
+    };
+    match written {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(failed(&format!("the recording can not be written: {error}")))
+        }
+        _ => Ok(Exit::Fine),
+    }
+}
+
+fn write(to: impl Write, header: &Header, lines: &[stream::Line]) -> io::Result<()> {
+    Writer::new(BufWriter::new(to), header)?.write(lines)
+}
