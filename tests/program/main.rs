@@ -18,6 +18,7 @@ mod harness;
 mod headless;
 mod incidents;
 mod journal;
+mod journal_restored;
 mod picture;
 mod piped;
 mod profiles;

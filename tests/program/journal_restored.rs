@@ -1,0 +1,90 @@
+//! The journal across runs: what one saw, the next shows again, and the commands tell of.
+
+use std::fs;
+
+use crate::command_line::run_with;
+use crate::harness::{Api, KEY, Terminal};
+
+const ENDS: &str = r#"
+about = "one that ends, one that stays"
+[[session]]
+id = "45c48cce-2e2d-4fba-8f1a-2d7bcf1aa7ff"
+timeout = "15m"
+keep_alive = true
+metadata = { owner = "growth", connect = "wss://connect.browserbase.com/?signingKey=canary-7d1f" }
+ends = { at = "2s", status = "COMPLETED" }
+[[session]]
+id = "8f14e45f-ceea-467f-a0e6-a9f2e4f8b1c2"
+timeout = "15m"
+"#;
+const ENDED: &str = "45c48cce-2e2d-4fba-8f1a-2d7bcf1aa7ff";
+
+#[test]
+fn what_one_run_saw_the_next_shows_again_and_no_secret_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = folder.path().join("journal.sqlite");
+    let kept = [("KEEPWATCH_JOURNAL", journal.to_str().unwrap()), ("SSH_TTY", "/dev/pts/1")];
+    let api = Api::serve(ENDS);
+
+    let mut first = Terminal::keepwatch(&api, &["-i", "1s", "--utc"], &kept, 120, 40);
+    first.wait_for("unused");
+    first.press("gc");
+    first.wait_told("a connect URL", |told| !told.clipboard.is_empty());
+    first.press("q");
+    assert_eq!(first.end_restored().exit_code(), 0);
+
+    // The ended one is in no list any more: only the journal knows of it.
+    let mut second = Terminal::keepwatch(&api, &["-i", "1s", "--utc"], &kept, 120, 40);
+    second.wait_for("unused");
+    second.press(&format!("/{ENDED}\r"));
+    let screen = second.wait_for("first seen RUNNING");
+    assert!(screen.contains("COMPLETED") && !screen.contains("⚑ 1"), "{screen}");
+    second.press("q");
+    assert_eq!(second.end_restored().exit_code(), 0);
+
+    let told = run_with(&["history", ENDED, "--utc"], &kept, "");
+    assert!(
+        told.out.contains("first seen RUNNING") && told.out.contains("keep-alive session ended early"),
+        "{}",
+        told.out
+    );
+    assert_eq!(told.out.matches("first seen").count(), 1, "{}", told.out);
+    let listed = run_with(&["history"], &kept, "");
+    assert!(listed.out.contains("ended early") && listed.out.contains("running"), "{}", listed.out);
+    let file = folder.path().join("one.ndjson");
+    let path = file.to_str().unwrap();
+    assert_eq!(run_with(&["export", ENDED, "--to", path], &kept, "").code, 0);
+    let explained = run_with(&["explain", "--from", path, ENDED], &kept, "");
+    assert!(explained.out.contains("14m 58s unused"), "{}{}", explained.out, explained.err);
+
+    let mut secrets = api.connect_urls();
+    secrets.extend([KEY.to_owned(), "canary-7d1f".to_owned()]);
+    for entry in fs::read_dir(folder.path()).unwrap() {
+        let path = entry.unwrap().path();
+        let text = String::from_utf8_lossy(&fs::read(&path).unwrap()).into_owned();
+        assert!(!secrets.iter().any(|secret| text.contains(secret.as_str())), "{}", path.display());
+    }
+}
+
+#[test]
+fn of_named_sessions_only_those_are_back_and_without_a_journal_nothing_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = folder.path().join("journal.sqlite");
+    let kept = [("KEEPWATCH_JOURNAL", journal.to_str().unwrap()), ("SSH_TTY", "/dev/pts/1")];
+    let api = Api::serve(ENDS);
+    let mut first = Terminal::keepwatch(&api, &["-i", "1s"], &kept, 120, 40);
+    first.wait_for("unused");
+    first.press("q");
+    assert_eq!(first.end_restored().exit_code(), 0);
+
+    let mut named = Terminal::keepwatch(&api, &[ENDED, "-i", "1s"], &kept, 120, 40);
+    let screen = named.wait_for("first seen RUNNING");
+    assert!(!screen.contains("8f14e45f"), "{screen}");
+    named.press("q");
+    assert_eq!(named.end_restored().exit_code(), 0);
+
+    let mut none = Terminal::keepwatch(&api, &[ENDED, "-i", "1s", "--no-journal"], &kept, 120, 40);
+    none.wait_for("first seen already COMPLETED");
+    none.press("q");
+    assert_eq!(none.end_restored().exit_code(), 0);
+}
