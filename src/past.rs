@@ -37,7 +37,7 @@ struct Track {
 }
 
 /// What was seen since `since` by runs other than `except`, the oldest first: each input is passed to `take`, on the clock
-/// that shows `now`. Returns the header of the newest segment, if there is any.
+/// that shows `now`. Of more than `most` bytes only the newest segments are read. Returns the header of the newest segment, if there is any.
 ///
 /// # Errors
 /// The journal can not be read.
@@ -46,6 +46,7 @@ pub fn read(
     since: Timestamp,
     wanted: &Wanted,
     except: Option<&RunId>,
+    most: usize,
     now: Moment,
     mut take: impl FnMut(Input),
 ) -> Result<Option<Header>, Trouble> {
@@ -55,22 +56,28 @@ pub fn read(
         Wanted::Projects(projects) => Of::Projects(projects),
     };
     let mut header = None;
-    let mut tracks = Vec::new();
-    for segment in reader.segments(since, of)? {
-        if except == Some(&segment.run) {
-            continue;
-        }
+    let (mut tracks, mut bytes) = (Vec::new(), 0_usize);
+    let mut segments = reader.segments(since, of)?;
+    segments.retain(|segment| except != Some(&segment.run));
+    for segment in segments.iter().rev() {
         // An entry that can not be read is the end of its segment: what follows may rest on it.
-        let lines: Vec<Line> = reader
-            .entries(segment.id)
-            .map_while(|line| serde_json::from_str(&line.ok()?.body).ok())
-            .collect();
-        header = serde_json::from_str(&segment.header).ok().or(header);
+        let read = |body: &str| serde_json::from_str::<Line>(body).ok();
+        let mut lines = Vec::new();
+        for line in reader.entries(segment.id).map_while(Result::ok) {
+            bytes = bytes.saturating_add(line.body.len());
+            let Some(line) = read(&line.body) else { break };
+            lines.push(line);
+        }
+        if bytes > most && !tracks.is_empty() {
+            break;
+        }
+        header = header.or_else(|| serde_json::from_str(&segment.header).ok());
         let tape = Tape::of(lines);
         if let Some(newest) = tape.iter().map(|(at, _)| at).last() {
             tracks.push(Track { tape, unfold: Unfold::default(), next: 0, shift: shift(newest, now) });
         }
     }
+    tracks.reverse();
     while let Some(track) = next(&mut tracks) {
         let Some((_, item)) = track.tape.get(track.next) else { break };
         track.next = track.next.saturating_add(1);

@@ -7,7 +7,7 @@ use std::io;
 use super::fleets::Origin;
 use crate::clock::Clock;
 use crate::config::JournalConfig;
-use crate::journal::{Entry, Fate, Journal, Options, RunId, Segment, Summary};
+use crate::journal::{Entry, Fate, Journal, Options, RunId, Segment, Summary, Trouble};
 use crate::recorder::Recorder;
 use crate::stream::{Header, Line};
 use crate::terminal::{self, Events, TermEvent};
@@ -68,7 +68,9 @@ impl Keeper {
             options.keep = keep;
             let told = events.clone();
             let journal = Journal::spawn(path, options, move |trouble| {
-                let lasts = trouble.lasts().then_some("journal off");
+                let brief =
+                    if matches!(trouble, Trouble::Slow { .. }) { "journal slow" } else { "journal off" };
+                let lasts = trouble.lasts().then_some(brief);
                 terminal::tell(&told, TermEvent::Unwritten(lasts, trouble.sentence()));
             });
             let profile = Some(origin.name.clone()).filter(|name| !name.is_empty());

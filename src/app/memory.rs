@@ -16,6 +16,9 @@ use crate::watch::{Fleet, Input, Thresholds};
 /// So much of the past is looked up.
 const DAY: TimeDelta = TimeDelta::days(1);
 
+/// So many bytes of it: a busy day of a thousand sessions.
+const MOST: usize = 24 * 1024 * 1024;
+
 /// A source, and what was found of its sessions; `None` if nothing was.
 pub(super) type Found = (usize, Option<Box<Fleet>>);
 
@@ -57,7 +60,7 @@ impl Memory {
                 fleet.apply(Input::Asked { at, ids: ids.clone() });
             }
             let read =
-                past::read(&journal, since, &wanted, Some(&run), now, |input| drop(fleet.apply(input)));
+                past::read(&journal, since, &wanted, Some(&run), MOST, now, |input| drop(fleet.apply(input)));
             let fleet = read.ok().flatten().map(|_| Box::new(fleet));
             let _ = found.blocking_send((source, fleet));
         });

@@ -25,7 +25,8 @@ pub fn export(config: ExportConfig) -> Result<Exit, Refusal> {
     let (wanted, now) = (Wanted::Sessions(vec![config.id.clone()]), Clock::reaching_back(PAST).now());
     let unreadable = |trouble: crate::journal::Trouble| failed(&trouble.sentence());
     // The newest segment says with what it was watched, and that comes first in a recording.
-    let found = past::read(&path, Timestamp::UNIX_EPOCH, &wanted, None, now, drop).map_err(unreadable)?;
+    let found =
+        past::read(&path, Timestamp::UNIX_EPOCH, &wanted, None, usize::MAX, now, drop).map_err(unreadable)?;
     let Some(header) = found else {
         complain(&format!("{}: the journal has no such session", config.id.line()));
         return Ok(Exit::NoSuchSession);
@@ -34,7 +35,7 @@ pub fn export(config: ExportConfig) -> Result<Exit, Refusal> {
     let mut fleet = Fleet::new(header.thresholds.clone()).with_owner_key(header.owner_key.clone());
     let mut encoder = Encoder::new(None, header.no_metadata);
     let mut lines = Vec::new();
-    past::read(&path, Timestamp::UNIX_EPOCH, &wanted, None, now, |input| {
+    past::read(&path, Timestamp::UNIX_EPOCH, &wanted, None, usize::MAX, now, |input| {
         let (_, more) = stream::apply(Some(&mut encoder), &mut fleet, input);
         lines.extend(more.into_iter().filter(|line| !line.open));
     })

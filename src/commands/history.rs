@@ -68,7 +68,7 @@ pub fn history(config: HistoryConfig) -> Result<Exit, Refusal> {
 fn timeline(journal: &Path, id: &SessionId, zone: Zone, ascii: bool) -> Result<Exit, Refusal> {
     let (wanted, now) = (Wanted::Sessions(vec![id.clone()]), Clock::reaching_back(PAST).now());
     let mut fleet = Fleet::new(Thresholds::default());
-    let found = past::read(journal, Timestamp::UNIX_EPOCH, &wanted, None, now, |input| {
+    let found = past::read(journal, Timestamp::UNIX_EPOCH, &wanted, None, usize::MAX, now, |input| {
         fleet.apply(input);
     });
     found.map_err(|trouble| failed(&trouble.sentence()))?;

@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::command_line::run_with;
-use crate::harness::{Api, KEY, Terminal};
+use crate::harness::{Api, KEY, Terminal, wait_until};
 
 const ENDS: &str = r#"
 about = "one that ends, one that stays"
@@ -87,4 +87,24 @@ fn of_named_sessions_only_those_are_back_and_without_a_journal_nothing_is() {
     none.wait_for("first seen already COMPLETED");
     none.press("q");
     assert_eq!(none.end_restored().exit_code(), 0);
+}
+
+#[test]
+fn a_program_that_is_killed_leaves_a_journal_that_opens_and_has_what_it_saw() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = folder.path().join("journal.sqlite");
+    let kept = [("KEEPWATCH_JOURNAL", journal.to_str().unwrap())];
+    let api = Api::serve(ENDS);
+    let mut watcher = Terminal::keepwatch(&api, &["-i", "1s"], &kept, 120, 40);
+    watcher.wait_for("unused");
+    let told = || run_with(&["history", ENDED], &kept, "").out;
+    wait_until("the end is in the journal while the program runs", || told().contains("COMPLETED"));
+    watcher.signal(rustix::process::Signal::KILL);
+    watcher.end();
+    assert!(told().contains("COMPLETED"));
+
+    let mut next = Terminal::keepwatch(&api, &[ENDED, "-i", "1s"], &kept, 120, 40);
+    next.wait_for("first seen RUNNING");
+    next.press("q");
+    assert_eq!(next.end_restored().exit_code(), 0);
 }
