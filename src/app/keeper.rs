@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io;
+use std::time::Duration;
 
 use super::fleets::Origin;
 use crate::clock::Clock;
@@ -12,6 +13,8 @@ use crate::recorder::Recorder;
 use crate::stream::{Header, Line};
 use crate::terminal::{self, Events, TermEvent};
 
+/// So long a suspension waits for the disk.
+const PATIENCE: Duration = Duration::from_millis(200);
 /// About how many bytes a header takes.
 const HEADER: usize = 500;
 
@@ -128,6 +131,13 @@ impl Keeper {
         }
         self.recorder = None;
         Some("nothing more is recorded: the disk is too slow, or full".into())
+    }
+
+    /// Waits until what was sent to the journals is written, but not for long: the program is about to be suspended.
+    pub(super) fn flush(&mut self) {
+        for kept in &mut self.journals {
+            let _ = kept.journal.flush(PATIENCE); // what is not written by then is later
+        }
     }
 
     /// Keeps what is known of sessions.

@@ -269,6 +269,9 @@ impl Hands {
                 Effect::TakePaste(on) => self.screen.set_paste(on),
                 Effect::Repaint => self.screen.repaint(),
                 Effect::Suspend => {
+                    if let Some(keeper) = &mut self.keeper {
+                        keeper.flush();
+                    }
                     let _ = self.screen.suspend(); // no shell could continue us: then nothing happens
                 }
                 Effect::Quit => self.exit = Some(Exit::Fine),

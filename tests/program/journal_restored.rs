@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::command_line::run_with;
-use crate::harness::{Api, KEY, Terminal, wait_until};
+use crate::harness::{Api, KEY, PROGRAM, Terminal, wait_until};
 
 const ENDS: &str = r#"
 about = "one that ends, one that stays"
@@ -107,4 +107,24 @@ fn a_program_that_is_killed_leaves_a_journal_that_opens_and_has_what_it_saw() {
     next.wait_for("first seen RUNNING");
     next.press("q");
     assert_eq!(next.end_restored().exit_code(), 0);
+}
+
+#[test]
+fn a_journal_that_can_not_be_written_is_said_in_the_header_and_the_demo_has_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let api = Api::serve(ENDS);
+    let directory = [("KEEPWATCH_JOURNAL", folder.path().to_str().unwrap())];
+    let mut watcher = Terminal::keepwatch(&api, &["-i", "1s"], &directory, 100, 30);
+    let screen = watcher.wait_for("journal off");
+    assert!(screen.contains("RUNNING") || watcher.wait_for("RUNNING").contains("journal off"), "{screen}");
+    watcher.press("q");
+    assert_eq!(watcher.end_restored().exit_code(), 0);
+
+    let none = folder.path().join("demo.sqlite");
+    let demo = [("KEEPWATCH_JOURNAL", none.to_str().unwrap())];
+    let mut demo = Terminal::start(&[PROGRAM, "demo"], &demo, 100, 30);
+    demo.wait_for("RUNNING");
+    demo.press("q");
+    assert_eq!(demo.end_restored().exit_code(), 0);
+    assert!(!none.exists());
 }
