@@ -291,6 +291,10 @@ fn a_slow_disk_is_told_of_once_and_so_is_its_end() {
 
 #[test]
 fn a_file_that_stays_locked_blocks_neither_the_sender_nor_the_end() {
+    // A machine that is busy is slow, too.
+    let told = |kept: &Kept| {
+        std::iter::repeat_with(|| kept.told()).find(|it| !matches!(it, Trouble::Slow { .. })).unwrap()
+    };
     let mut kept = Kept::start(Clock::system());
     let _ = kept.journal().begin(segment(run(1), t("12:00:00")));
     assert!(kept.flush());
@@ -304,10 +308,10 @@ fn a_file_that_stays_locked_blocks_neither_the_sender_nor_the_end() {
     assert!((10_000..=MOST_WAITING as u64).contains(&taken), "{taken}");
     assert!(!kept.journal().has_room());
     assert_eq!(kept.journal().begin(segment(run(1), t("12:00:02"))), Fate::Dropped);
-    assert_eq!(kept.told(), Trouble::Locked);
+    assert_eq!(told(&kept), Trouble::Locked);
     other.execute_batch("ROLLBACK").unwrap();
     assert!(kept.flush());
-    assert_eq!(kept.told(), Trouble::Over);
+    assert_eq!(told(&kept), Trouble::Over);
     assert_eq!(kept.reader().sizes().unwrap().entries, taken, "what was taken is written");
     assert_eq!(kept.journal().entry(entry(taken, t("12:00:03"))), Fate::Dropped, "a hole stays one");
     assert_eq!(kept.journal().begin(segment(run(1), t("12:00:03"))), Fate::Taken);
