@@ -34,6 +34,7 @@ pub async fn replay(
     settings: Settings,
     tape: Tape,
     host: Option<String>,
+    started: Timestamp,
     clock: Clock,
     env: Env,
 ) -> io::Result<Exit> {
@@ -46,7 +47,7 @@ pub async fn replay(
     };
     let origins = tape.profiles().iter().map(host).collect();
     let mut model = Model::new(settings, origins, screen.size());
-    let mut player = Player::new(tape, &model);
+    let mut player = Player::new(tape, &model, started);
     let mut hands = Hands::without_poller(screen, env, events)?;
     player.step(true, &mut model);
     let now = player.now;
@@ -99,7 +100,7 @@ struct Player {
 
 impl Player {
     /// At the beginning of `tape`, whose events are those that a fleet like the model's would tell of.
-    fn new(tape: Tape, model: &Model) -> Self {
+    fn new(tape: Tape, model: &Model, started: Timestamp) -> Self {
         let mut fleets: Vec<Fleet> = tape.profiles().iter().map(|_| model.empty_fleet()).collect();
         let mut unfold = vec![Unfold::default(); fleets.len()];
         let mut marks = Vec::new();
@@ -111,7 +112,7 @@ impl Player {
                 marks.push(place.saturating_add(1));
             }
         }
-        let now = tape.get(0).map_or_else(nothing, |(at, _)| at);
+        let now = tape.get(0).map_or_else(|| nothing(started), |(at, _)| at);
         let unfold = vec![Unfold::default(); fleets.len()];
         Self { tape, unfold, next: 0, marks, now, since: None }
     }
@@ -154,7 +155,7 @@ impl Player {
         let at_end = self.next >= self.tape.len();
         self.since = (plays && !at_end).then_some((clock, self.now));
         if plays && at_end {
-            model.say(self.now, Tone::Plain, "the recording ends here; [ goes back".into());
+            self.say_end(model);
         }
         self.tell(model);
     }
@@ -168,7 +169,7 @@ impl Player {
         }
         if self.next >= self.tape.len() {
             self.since = None;
-            model.say(self.now, Tone::Plain, "the recording ends here; [ goes back".into());
+            self.say_end(model);
         } else {
             self.now = to;
         }
@@ -186,15 +187,20 @@ impl Player {
         Some(since.mono.saturating_add(wait))
     }
 
+    fn say_end(&self, model: &mut Model) {
+        let back = if self.marks.is_empty() { "" } else { "; [ goes back" };
+        model.say(self.now, Tone::Plain, format!("the recording ends here{back}"));
+    }
+
     fn tell(&self, model: &mut Model) {
         let event = self.marks.partition_point(|mark| *mark <= self.next);
         model.replay = Some(Replay { playing: self.since.is_some(), event, events: self.marks.len() });
     }
 }
 
-/// The time of a recording of nothing.
-fn nothing() -> Moment {
-    Moment { wall: Timestamp::UNIX_EPOCH, mono: Duration::ZERO, boot: Duration::ZERO }
+/// The time of a recording of nothing: when it was begun.
+fn nothing(started: Timestamp) -> Moment {
+    Moment { wall: started, mono: Duration::ZERO, boot: Duration::ZERO }
 }
 
 impl Model {

@@ -45,7 +45,7 @@ pub async fn events(config: EventsConfig) -> Result<Exit, Refusal> {
         rates: Rates::default(),
         host: (!config.source.endpoint.is_public()).then(|| config.source.endpoint.host()),
     };
-    let file = config.record.as_deref().map(recording::create).transpose()?;
+    let file = config.record.as_deref().map(|path| recording::create(path, "--record")).transpose()?;
     let recording = file.map(|file| (file, made.header(config.no_metadata)));
     let client = Client::new(config.source.endpoint, config.source.key);
     stream(client, clock, watching, config.form, recording).await

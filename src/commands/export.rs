@@ -3,7 +3,7 @@
 use std::io::{self, BufWriter, Write};
 use std::time::Duration;
 
-use super::journal::{open, place};
+use super::journal::{find, open, place};
 use super::recording::create;
 use super::{complain, failed};
 use crate::clock::{Clock, Timestamp};
@@ -21,14 +21,14 @@ pub(super) const PAST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 /// There is no journal, it can not be read, or the recording can not be written.
 pub fn export(config: ExportConfig) -> Result<Exit, Refusal> {
     let path = place(config.journal)?;
-    open(&path)?;
-    let (wanted, now) = (Wanted::Sessions(vec![config.id.clone()]), Clock::reaching_back(PAST).now());
+    let id = find(&open(&path)?, &config.id)?;
+    let (wanted, now) = (Wanted::Sessions(vec![id.clone()]), Clock::reaching_back(PAST).now());
     let unreadable = |trouble: crate::journal::Trouble| failed(&trouble.sentence());
     // The newest segment says with what it was watched, and that comes first in a recording.
     let found =
         past::read(&path, Timestamp::UNIX_EPOCH, &wanted, None, usize::MAX, now, drop).map_err(unreadable)?;
     let Some(header) = found else {
-        complain(&format!("{}: the journal has no such session", config.id.line()));
+        complain(&format!("{}: the journal has no such session", id.line()));
         return Ok(Exit::NoSuchSession);
     };
     let header = Header { no_metadata: header.no_metadata || config.no_metadata, ..header };
@@ -42,7 +42,7 @@ pub fn export(config: ExportConfig) -> Result<Exit, Refusal> {
     .map_err(unreadable)?;
     lines.extend(encoder.finish(&fleet));
     let written = match &config.to {
-        Some(path) => write(create(path)?, &header, &lines),
+        Some(path) => write(create(path, "--to")?, &header, &lines),
         None => write(io::stdout().lock(), &header, &lines),
     };
     match written {

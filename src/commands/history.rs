@@ -12,7 +12,7 @@ use std::path::Path;
 
 use super::events::{explained, text_lines};
 use super::export::PAST;
-use super::journal::{open, place};
+use super::journal::{find, open, place};
 use super::{complain, failed, print, usage};
 use crate::app::Filter;
 use crate::clock::{Clock, Timestamp, Zone};
@@ -47,7 +47,7 @@ pub fn history(config: HistoryConfig) -> Result<Exit, Refusal> {
     let path = place(config.journal)?;
     let reader = open(&path)?;
     if let Some(id) = &config.id {
-        return timeline(&path, id, config.zone, config.ascii);
+        return timeline(&path, &find(&reader, id)?, config.zone, config.ascii);
     }
     let now = Clock::system().now().wall;
     let since =

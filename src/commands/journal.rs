@@ -4,10 +4,11 @@
 use std::io::{BufRead as _, IsTerminal as _, Write as _, stderr, stdin};
 use std::path::{Path, PathBuf};
 
-use super::{complain, failed, print};
+use super::{complain, failed, print, usage};
 use crate::clock::Zone;
 use crate::config::{Exit, JournalAction, JournalFile, Refusal};
-use crate::journal::{Reader, Sizes, clear, damaged_ones};
+use crate::journal::{Reader, Sizes, clear, damaged_ones, glance};
+use crate::session::SessionId;
 use crate::text;
 
 /// Does what is asked for.
@@ -37,13 +38,30 @@ pub(super) fn place(file: JournalFile) -> Result<PathBuf, Refusal> {
 
 /// The journal, if there is one.
 pub(super) fn open(path: &Path) -> Result<Reader, Refusal> {
-    match Reader::open(path) {
+    // Nothing of this process writes it: so it can be looked at before SQLite does, which leaves its own files beside it.
+    match glance(path).and_then(|()| Reader::open(path)) {
         Ok(Some(reader)) => Ok(reader),
         Ok(None) => Err(failed(&format!(
             "there is no journal yet: a keepwatch that watches writes one to {}",
             shown(path)
         ))),
         Err(trouble) => Err(failed(&format!("{}: {}", shown(path), trouble.sentence()))),
+    }
+}
+
+/// The session whose id is `id`, or the only one whose id begins so.
+pub(super) fn find(reader: &Reader, id: &SessionId) -> Result<SessionId, Refusal> {
+    let found = reader.beginning_with(id).map_err(|trouble| failed(&trouble.sentence()))?;
+    match found.as_slice() {
+        _ if found.contains(id) => Ok(id.clone()),
+        [only] => Ok(only.clone()),
+        [] => Ok(id.clone()), // whoever asks for it says that it is not there
+        [one, other, ..] => Err(usage(&format!(
+            "several sessions begin with {}, as {} and {}: give more of the id",
+            id.line(),
+            one.line(),
+            other.line()
+        ))),
     }
 }
 

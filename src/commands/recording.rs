@@ -1,7 +1,7 @@
 //! Recordings as files: one that is begun, one that is read.
 
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufReader, ErrorKind};
 use std::path::Path;
 
 use super::{complain, failed, usage};
@@ -32,17 +32,18 @@ impl Made {
     }
 }
 
-/// A new file for a recording.
-pub(super) fn create(path: &Path) -> Result<File, Refusal> {
+/// A new file for a recording, as `option` asks for it.
+pub(super) fn create(path: &Path, option: &str) -> Result<File, Refusal> {
     recorder::create(path).map_err(|error| {
         let name = text::shown(&path.to_string_lossy(), 200);
         let why = match error.kind() {
-            std::io::ErrorKind::AlreadyExists => {
-                "it is there already, and nothing is written over".to_owned()
+            ErrorKind::AlreadyExists if path.is_file() => {
+                "it is there already, and nothing is written over".into()
             }
+            ErrorKind::AlreadyExists => "what is there is no file, and a recording is a new one".into(),
             _ => error.to_string(),
         };
-        usage(&format!("--record: {name} can not be begun: {why}"))
+        usage(&format!("{option}: {name} can not be begun: {why}"))
     })
 }
 

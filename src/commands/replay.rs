@@ -47,7 +47,7 @@ pub async fn replay(config: ReplayConfig, warnings: &[String], env: Env) -> Resu
         speed: config.speed,
         greeting: Some(greeting),
     };
-    app::replay(settings, tape, header.host, Clock::scaled(config.speed), env)
+    app::replay(settings, tape, header.host, header.started, Clock::scaled(config.speed), env)
         .await
         .map_err(|error| failed(&format!("the terminal can not be used: {error}")))
 }

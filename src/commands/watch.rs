@@ -36,7 +36,7 @@ pub async fn watch(config: WatchConfig, warnings: &[String], env: Env) -> Result
     };
     let mut keep = Keep { header: made.header(config.no_metadata), recording: None, journal: config.journal };
     if let Some(path) = &config.record {
-        keep.recording = Some(recording::create(path)?);
+        keep.recording = Some(recording::create(path, "--record")?);
     }
     let settings = Settings {
         targets: config.targets,

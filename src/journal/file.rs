@@ -10,13 +10,18 @@ use std::io::{self, ErrorKind, Read as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use super::Trouble;
+use super::{Trouble, schema};
 use crate::clock::Timestamp;
 
 /// What SQLite puts beside a database.
 const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
 /// What a database of SQLite's begins with.
 const MAGIC: &[u8] = b"SQLite format 3\0";
+
+/// How long a database's header is, and where in it two of its numbers stand, in bytes: <https://sqlite.org/fileformat.html>.
+const HEADER: usize = 100;
+const USER_VERSION: usize = 60;
+const APPLICATION_ID: usize = 68;
 
 /// Which file a path leads to: two that differ are two files.
 pub(super) type Identity = (u64, u64);
@@ -79,6 +84,30 @@ pub(super) fn recognised(path: &Path) -> Result<(), Trouble> {
     read.map_err(|error| Trouble::of_io(&error))?;
     let is_ours = start == MAGIC || path.extension().is_some_and(|it| it == "sqlite");
     if is_ours { Ok(()) } else { Err(Trouble::Refused { why: "its file is no journal, and never was" }) }
+}
+
+/// Refuses, by its first bytes alone, a file that was never a journal and one of a newer version: SQLite, which would find
+/// out, too, leaves files of its own beside what it looks at.
+///
+/// For files that nothing of this process has open, as [`recognised`].
+///
+/// # Errors
+/// It is such a file, or can not be read. One that is not there is fine.
+pub fn glance(path: &Path) -> Result<(), Trouble> {
+    let is_filled = |found: Metadata| found.is_file() && found.len() > 0;
+    if !fs::symlink_metadata(path).is_ok_and(is_filled) {
+        return Ok(());
+    }
+    recognised(path)?;
+    let mut start = [0; HEADER];
+    let read = fs::File::open(path).and_then(|mut file| file.read_exact(&mut start));
+    let number = |at: usize| {
+        let bytes = start.get(at..at.saturating_add(4)).and_then(|bytes| bytes.try_into().ok());
+        bytes.map_or(0, |bytes| i64::from(u32::from_be_bytes(bytes)))
+    };
+    let version = number(USER_VERSION);
+    let is_newer = read.is_ok() && number(APPLICATION_ID) == schema::APPLICATION && version > schema::VERSION;
+    if is_newer { Err(Trouble::Newer { version }) } else { Ok(()) }
 }
 
 fn folder(path: &Path) -> &Path {

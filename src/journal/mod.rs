@@ -28,7 +28,7 @@ mod trouble;
 mod writer;
 
 pub use clear::{Cleared, clear};
-pub use file::moved_aside as damaged_ones;
+pub use file::{glance, moved_aside as damaged_ones};
 pub use read::{Kept, Line, Lines, Of, Reader, SegmentId, Sizes};
 pub use row::{Entry, Fate, RunId, Segment};
 pub use schema::VERSION;

@@ -124,6 +124,20 @@ impl Reader {
         Ok((db, version))
     }
 
+    /// Sessions whose ids begin with the text of `id`, and that one itself, if they are there: three at most.
+    ///
+    /// # Errors
+    /// The file can not be read.
+    pub fn beginning_with(&self, id: &SessionId) -> Result<Vec<SessionId>, Trouble> {
+        let mut statement = self.db.prepare_cached(
+            "SELECT DISTINCT session FROM mention WHERE session >= ?1 AND substr(session, 1, length(?1)) = ?1
+             ORDER BY session LIMIT 3",
+        )?;
+        let found = statement.query_map([id.raw()], |row| row.get::<_, String>(0))?;
+        let ids = found.map(|id| id.map(|id| SessionId::from_api(Untrusted::new(id))));
+        Ok(ids.collect::<rusqlite::Result<_>>()?)
+    }
+
     /// The segments with anything since `since`, the oldest first.
     ///
     /// # Errors

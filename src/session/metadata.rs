@@ -14,6 +14,9 @@ use crate::text::{self, Untrusted};
 /// The longest metadata that is kept, in bytes. Browserbase takes less than 512 characters.
 const LONGEST: usize = 16 * 1024;
 
+/// No object, as all metadata is: a reader sees why there is none.
+const LEFT_OUT: &str = "\"(left out)\"";
+
 /// Keys whose value says whose it is, best first.
 const NAMES: [&str; 7] = ["owner", "label", "name", "job", "task", "run", "title"];
 
@@ -42,6 +45,18 @@ impl Metadata {
     pub fn new(json: &str) -> Self {
         let end = json.floor_char_boundary(LONGEST);
         Self(json.get(..end).unwrap_or_default().into())
+    }
+
+    /// In the place of metadata that is not kept.
+    #[must_use]
+    pub fn left_out() -> Self {
+        Self(LEFT_OUT.into())
+    }
+
+    /// Whether it stands in the place of metadata that was not kept.
+    #[must_use]
+    pub fn is_left_out(&self) -> bool {
+        &*self.0 == LEFT_OUT
     }
 
     /// The JSON text.

@@ -156,7 +156,7 @@ impl Told {
     #[must_use]
     pub fn without_metadata(mut self) -> Self {
         if let Self::Whole(session) = &mut self {
-            session.metadata = None;
+            session.metadata = session.metadata.as_ref().map(|_| Metadata::left_out());
             session.others = Vec::<(Untrusted, Untrusted)>::new();
         }
         self
@@ -174,8 +174,8 @@ fn is_zero(count: &u32) -> bool {
 fn without_secrets<S: Serializer>(session: &Box<Session>, to: S) -> Result<S::Ok, S::Error> {
     let mut session = (**session).clone();
     session.metadata = session.metadata.as_ref().map(Metadata::without_secrets);
-    for (_, value) in &mut session.others {
-        *value = Untrusted::new(masked(value.raw()));
+    for (name, value) in &mut session.others {
+        (*name, *value) = (Untrusted::new(masked(name.raw())), Untrusted::new(masked(value.raw())));
     }
     session.serialize(to)
 }

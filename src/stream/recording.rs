@@ -5,9 +5,11 @@
 //! {"n":0,"at":"2026-11-22T21:04:02.1Z","reply":{...}}
 //! ```
 
+use std::collections::HashSet;
 use std::io::{self, BufRead, Write};
 
 use serde::{Deserialize, Serialize};
+use serde_json::error::Category;
 
 use super::entry::Line;
 use super::tape::Tape;
@@ -19,6 +21,10 @@ use crate::watch::cost::Rates;
 
 /// The version of the format that is written, and the newest that is read.
 pub const FORMAT: u32 = 1;
+/// What each begins with.
+const BEGINNING: &[u8] = b"{\"keepwatch_recording\"";
+/// No price is as high, in dollars.
+const DEAREST: f64 = 1e6;
 /// The longest line that is read, in bytes: a list of a hundred thousand sessions.
 const LONGEST_LINE: u64 = 256 * 1024 * 1024;
 
@@ -81,8 +87,12 @@ impl Damage {
 /// What is no recording that can be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refused {
+    /// There is nothing in it.
+    Empty,
     /// Its first line is no header.
     NoRecording,
+    /// Its first line is a header that can not be.
+    DamagedHeader,
     /// It is of a newer version.
     Newer {
         /// Of the format.
@@ -99,6 +109,8 @@ impl Refused {
     #[must_use]
     pub fn sentence(&self) -> String {
         match self {
+            Self::Empty => "the recording is empty".into(),
+            Self::DamagedHeader => "the recording can not be read: its header is damaged".into(),
             Self::NoRecording => {
                 "this is no recording of keepwatch: its first line has no keepwatch_recording".into()
             }
@@ -121,13 +133,14 @@ impl Recording {
         next_line(from, &mut line).map_err(unreadable)?;
         let header = header(&line)?;
         let (mut lines, mut damage, mut number) = (Vec::new(), None, 1_u64);
+        let mut places = HashSet::new();
         loop {
             number = number.saturating_add(1);
             let read = next_line(from, &mut line);
             let parsed = match read {
                 Ok(0) => break,
                 Ok(_) if line.iter().all(u8::is_ascii_whitespace) => continue,
-                Ok(_) => serde_json::from_slice::<Line>(&line).map_err(|error| told(&error)),
+                Ok(_) => entry(&line, &mut places),
                 Err(error) => Err(error.to_string()),
             };
             match parsed {
@@ -142,8 +155,15 @@ impl Recording {
     }
 }
 
-fn told(error: &serde_json::Error) -> String {
-    if error.is_eof() { "it ends within the line".into() } else { text::shown(&error.to_string(), 120) }
+/// An entry whose place is not taken; else why it is none.
+fn entry(line: &[u8], places: &mut HashSet<(Option<String>, u64)>) -> Result<Line, String> {
+    let line: Line = serde_json::from_slice(line).map_err(|error| match error.classify() {
+        Category::Eof => "it ends within the line",
+        Category::Syntax => "it is no JSON",
+        Category::Data | Category::Io => "it is no entry of a recording",
+    })?;
+    let is_new = places.insert((line.profile.clone(), line.n));
+    if is_new { Ok(line) } else { Err(format!("the place {} is taken by a line before it", line.n)) }
 }
 
 fn next_line(from: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<u64> {
@@ -153,14 +173,22 @@ fn next_line(from: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<u64> {
 }
 
 fn header(line: &[u8]) -> Result<Header, Refused> {
-    let value: serde_json::Value = serde_json::from_slice(line).map_err(|_| Refused::NoRecording)?;
+    if line.is_empty() {
+        return Err(Refused::Empty);
+    }
+    let is_begun = line.starts_with(BEGINNING);
+    let no_header = |_| if is_begun { Refused::DamagedHeader } else { Refused::NoRecording };
+    let value: serde_json::Value = serde_json::from_slice(line).map_err(no_header)?;
     let format = value.get("keepwatch_recording").and_then(serde_json::Value::as_u64);
     let format = format.ok_or(Refused::NoRecording)?;
     if format > u64::from(FORMAT) {
         let version = value.get("version").and_then(serde_json::Value::as_str).unwrap_or("?");
         return Err(Refused::Newer { format, version: text::shown(version, 20) });
     }
-    serde_json::from_value(value).map_err(|error| Refused::Unreadable(told(&error)))
+    let header: Header = serde_json::from_value(value).map_err(|_| Refused::DamagedHeader)?;
+    let Rates { hour, gb } = header.rates;
+    let are_prices = [hour, gb].iter().all(|price| (0.0..DEAREST).contains(price));
+    if are_prices { Ok(header) } else { Err(Refused::DamagedHeader) }
 }
 
 /// Writes a recording. What is open is held back until it is closed, or until the file is.

@@ -238,15 +238,60 @@ fn an_end_is_what_it_was_however_long_the_run_before_it() {
 }
 
 #[test]
+fn a_place_that_is_told_twice_is_damage() {
+    let mut live = Live::default();
+    for second in 0..9 {
+        live.apply(one(
+            second,
+            Session { proxy_bytes: Some(i64::try_from(second).unwrap()), ..session("a") },
+        ));
+    }
+    live.finish();
+    let text = String::from_utf8(live.file()).unwrap();
+    let twice = text.replacen("{\"n\":5,", "{\"n\":4,", 1);
+    let recording = Recording::read(&mut twice.as_bytes()).unwrap();
+    let damage = recording.damage.unwrap();
+    assert_eq!(damage.line, 7);
+    assert!(damage.sentence().contains("place 4"), "{}", damage.sentence());
+    assert_eq!(recording.tape.len(), 5);
+}
+
+#[test]
+fn damage_is_told_in_words_of_ours() {
+    let mut live = Live::default();
+    live.apply(one(1, session("a")));
+    let text = String::from_utf8(live.file()).unwrap();
+    for (line, why) in [
+        ("[1,2]", "no entry of a recording"),
+        ("{\"n\":7}", "no entry"),
+        ("what", "no JSON"),
+        ("{\"n\":", "ends within"),
+    ] {
+        let recording = Recording::read(&mut format!("{text}{line}\n").as_bytes()).unwrap();
+        let sentence = recording.damage.unwrap().sentence();
+        assert!(sentence.contains(why) && !sentence.contains("column"), "{sentence}");
+    }
+}
+
+#[test]
 fn a_newer_format_and_what_is_no_recording_are_refused_in_a_sentence() {
     for (text, said) in [
-        ("", "no recording"),
+        ("", "is empty"),
+        ("{\"keepwatch_recording\":1,\"version\":\"0.1", "header is damaged"),
         ("hello\n", "no recording"),
         ("{\"n\":1}\n", "no recording"),
         ("{\"keepwatch_recording\":2,\"version\":\"9.9.9\",\"new\":true}\n", "made by keepwatch 9.9.9"),
-        ("{\"keepwatch_recording\":1}\n", "can not be read"),
+        ("{\"keepwatch_recording\":1}\n", "header is damaged"),
+        (&priced("1e308"), "header is damaged"),
+        (&priced("-1.0"), "header is damaged"),
     ] {
         let refused = Recording::read(&mut text.as_bytes()).unwrap_err();
         assert!(refused.sentence().contains(said), "{text}: {}", refused.sentence());
     }
+}
+
+/// A recording with this price of an hour.
+fn priced(hour: &str) -> String {
+    let json = serde_json::to_string(&header()).unwrap();
+    json.replacen("\"hour\":0.12", &format!("\"hour\":{hour}"), 1)
 }

@@ -10,9 +10,13 @@ const MASK: &str = "••••";
 /// `signingKey`, `apiKey`, `api_key`, `token` and `key`, and whatever else ends so; also inside another URL's parameter.
 const NAMES: [&str; 6] = ["key=", "token=", "key%3d", "token%3d", "key\":", "token\":"];
 const KEYS: [&str; 2] = ["bb_live_", "bb_test_"];
+/// What follows is a token, if it is as long as one and has a digit: “the bearer token” is none.
+const BEARER: &str = "bearer ";
+const SHORTEST_TOKEN: usize = 8;
+const SCHEME_END: &str = "://";
 
 /// `text` with '••••' in the place of each secret: the values of `signingKey=`, `apiKey=`, `api_key=`, `token=` and
-/// `key=`, up to `&`, `#`, a space or a quote, and whole API keys. Capital letters or small ones are the same.
+/// `key=`, up to `&`, `#`, a space or a quote, bearer tokens, the passwords of URLs, and whole API keys. Capital letters or small ones are the same.
 #[must_use]
 pub fn masked(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
@@ -43,10 +47,28 @@ fn secret(rest: &str) -> (usize, usize) {
         let bare = value.trim_start_matches(|c| matches!(c, '"' | '\'') || member && c == ' ');
         return (name.len() + value.len() - bare.len(), end(bare));
     }
+    if starts(&&BEARER) {
+        let token = end(rest.get(BEARER.len()..).unwrap_or_default());
+        let word = rest.get(BEARER.len()..BEARER.len().saturating_add(token)).unwrap_or_default();
+        let is_token = word.len() >= SHORTEST_TOKEN && word.contains(|c: char| c.is_ascii_digit());
+        return (BEARER.len(), if is_token { token } else { 0 });
+    }
+    if let Some((before, password)) = rest.strip_prefix(SCHEME_END).and_then(password) {
+        return (SCHEME_END.len().saturating_add(before), password);
+    }
     match KEYS.iter().find(starts) {
         Some(prefix) if end(rest) > prefix.len() => (0, end(rest)),
         _ => (rest.chars().next().map_or(0, char::len_utf8), 0),
     }
+}
+
+/// In what follows a URL's scheme: how much stands before the password of `user:password@host`, and how long that is.
+fn password(rest: &str) -> Option<(usize, usize)> {
+    let over = |c: char| matches!(c, '/' | '?' | '#' | '"' | '\'' | '\\') || c.is_whitespace();
+    let authority = rest.get(..rest.find(over).unwrap_or(rest.len()))?;
+    let (user, _) = authority.rsplit_once('@')?;
+    let (name, password) = user.split_once(':')?;
+    Some((name.len().saturating_add(1), password.len()))
 }
 
 /// Where a secret that `text` begins with ends.
@@ -61,18 +83,23 @@ pub fn is_secret_name(name: &str) -> bool {
     ["signingkey", "apikey", "token", "secret", "password"].iter().any(|end| bare.ends_with(end))
 }
 
-/// Masks every text in `value`, and all that stands below a [secret name](is_secret_name).
+/// Masks every text in `value`, names of members too, and all that stands below a [secret name](is_secret_name).
 pub fn mask_values(value: &mut Value) {
     match value {
         Value::String(text) => *text = masked(text),
         Value::Array(items) => items.iter_mut().for_each(mask_values),
         Value::Object(map) => {
-            for (name, value) in map {
-                if is_secret_name(name) && !value.is_null() {
-                    *value = Value::from(MASK);
+            for (name, mut value) in std::mem::take(map) {
+                if is_secret_name(&name) && !value.is_null() {
+                    value = Value::from(MASK);
                 } else {
-                    mask_values(value);
+                    mask_values(&mut value);
                 }
+                let mut name = masked(&name);
+                while map.contains_key(&name) {
+                    name.push_str(MASK); // two secrets as names are two members still
+                }
+                map.insert(name, value);
             }
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
@@ -114,6 +141,30 @@ mod tests {
             ("said key=\"abc\", and token='def' then", "said key=\"••••\", and token='••••' then"),
             ("?wss=c%2F%3FsigningKey%3Dabc%26x&debug=1", "?wss=c%2F%3FsigningKey%3D••••&debug=1"),
             ("?key=…ü✓", "?key=••••"),
+        ] {
+            assert_eq!(masked(text), safe);
+        }
+    }
+
+    #[test]
+    fn a_name_can_be_the_secret_and_no_member_is_lost_by_that() {
+        let json = r#"{"bb_live_abc":1,"bb_live_def":{"wss://c/?signingKey=abc":2},"plain":3}"#;
+        let mut value: Value = serde_json::from_str(json).unwrap();
+        mask_values(&mut value);
+        let masked = value.to_string();
+        assert!(!masked.contains("abc") && !masked.contains("def"), "{masked}");
+        assert!(["1", "2", "3"].iter().all(|number| masked.contains(number)), "{masked}");
+    }
+
+    #[test]
+    fn bearer_tokens_and_the_passwords_of_urls_are_masked_and_words_are_not() {
+        for (text, safe) in [
+            ("Authorization: Bearer abcdef12 then", "Authorization: Bearer •••• then"),
+            ("{\"auth\":\"bearer eyJhbGciOi.J9\"}", "{\"auth\":\"bearer ••••\"}"),
+            ("a bearer of good news, the bearer token", "a bearer of good news, the bearer token"),
+            ("https://user:pa55@host/x?a=1", "https://user:••••@host/x?a=1"),
+            ("https://user@host:8080/a:b@c", "https://user@host:8080/a:b@c"),
+            ("http://127.0.0.1:8787", "http://127.0.0.1:8787"),
         ] {
             assert_eq!(masked(text), safe);
         }

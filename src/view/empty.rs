@@ -69,6 +69,16 @@ fn reason(model: &Model, now: Moment) -> (String, Style, Vec<String>) {
         let title = format!("no session matches “{}”", text::shown(model.filter.text(), 40));
         return (title, theme.strong(), vec![format!("{hidden}; Esc clears the filter")]);
     }
+    if let Some(replay) = model.replay
+        && !header::has_answered(model)
+    {
+        let rest = if replay.events == 0 {
+            "nothing had come when it ended".into()
+        } else {
+            "Space plays it, ] goes to the next event".into()
+        };
+        return ("the recording has no answer yet".into(), theme.strong(), vec![rest]);
+    }
     let failing = header::failing(model);
     if failing.len() == model.fleets.numbers().len() {
         return if model.fleets.are_several() { all_fail(model, now) } else { fails(model, now) };

@@ -34,7 +34,7 @@ pub(super) fn changes(old: &Session, new: &Session, same_kind: bool) -> Vec<Even
         changes.push(EventKind::Context(to));
     }
     let (from, to) = (attached(old), attached(new));
-    if from != to && (same_kind || (from.is_some() && to.is_some())) {
+    if from != to && (same_kind || (from.is_some() && to.is_some())) && !is_kept(old, new) {
         changes.push(EventKind::Metadata);
     }
     changes
@@ -42,7 +42,13 @@ pub(super) fn changes(old: &Session, new: &Session, same_kind: bool) -> Vec<Even
 
 /// Metadata that says something.
 pub(super) fn attached(session: &Session) -> Option<&Metadata> {
-    session.metadata.as_ref().filter(|metadata| !metadata.is_empty())
+    session.metadata.as_ref().filter(|metadata| !metadata.is_empty() && !metadata.is_left_out())
+}
+
+/// Whether what `old` has is what was kept of the metadata of `new`: without its secrets, or nothing.
+fn is_kept(old: &Session, new: &Session) -> bool {
+    let Some(old) = &old.metadata else { return false };
+    old.is_left_out() || new.metadata.as_ref().is_some_and(|new| *old == new.without_secrets())
 }
 
 #[cfg(test)]

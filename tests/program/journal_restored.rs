@@ -11,7 +11,7 @@ about = "one that ends, one that stays"
 id = "45c48cce-2e2d-4fba-8f1a-2d7bcf1aa7ff"
 timeout = "15m"
 keep_alive = true
-metadata = { owner = "growth", connect = "wss://connect.browserbase.com/?signingKey=canary-7d1f" }
+metadata = { owner = "growth", connect = "wss://connect.browserbase.com/?signingKey=canary-7d1f", "wss://c/?signingKey=canary-7d1f" = 1, auth = "Bearer canary-7d1f" }
 ends = { at = "2s", status = "COMPLETED" }
 [[session]]
 id = "8f14e45f-ceea-467f-a0e6-a9f2e4f8b1c2"
@@ -39,10 +39,13 @@ fn what_one_run_saw_the_next_shows_again_and_no_secret_is_kept() {
     second.press(&format!("/{ENDED}\r"));
     let screen = second.wait_for("first seen RUNNING");
     assert!(screen.contains("COMPLETED") && !screen.contains("⚑ 1"), "{screen}");
+    assert!(!second.screen().contains("metadata changed"), "{screen}");
     second.press("q");
     assert_eq!(second.end_restored().exit_code(), 0);
 
+    let short = run_with(&["history", &ENDED[..8], "--utc"], &kept, "");
     let told = run_with(&["history", ENDED, "--utc"], &kept, "");
+    assert_eq!(short.out, told.out, "{}", short.err);
     assert!(
         told.out.contains("first seen RUNNING") && told.out.contains("keep-alive session ended early"),
         "{}",
@@ -54,6 +57,12 @@ fn what_one_run_saw_the_next_shows_again_and_no_secret_is_kept() {
     let file = folder.path().join("one.ndjson");
     let path = file.to_str().unwrap();
     assert_eq!(run_with(&["export", ENDED, "--to", path], &kept, "").code, 0);
+    let again = run_with(&["export", &ENDED[..8], "--to", path], &kept, "");
+    assert!(
+        again.code == 2 && again.err.contains("--to") && again.err.contains("there already"),
+        "{}",
+        again.err
+    );
     let explained = run_with(&["explain", "--from", path, ENDED], &kept, "");
     assert!(explained.out.contains("14m 58s unused"), "{}{}", explained.out, explained.err);
 
@@ -127,4 +136,51 @@ fn a_journal_that_can_not_be_written_is_said_in_the_header_and_the_demo_has_none
     demo.press("q");
     assert_eq!(demo.end_restored().exit_code(), 0);
     assert!(!none.exists());
+}
+
+#[test]
+fn what_is_stored_without_its_secrets_or_its_metadata_is_no_change_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let api = Api::serve(ENDS);
+    for options in [&["-i", "1s"][..], &["-i", "1s", "--no-metadata"]] {
+        let journal = folder.path().join(format!("{}.sqlite", options.len()));
+        let kept = [("KEEPWATCH_JOURNAL", journal.to_str().unwrap())];
+        for _ in 0..2 {
+            let mut watcher = Terminal::keepwatch(&api, options, &kept, 120, 40);
+            watcher.wait_for("8f14e45f");
+            watcher.press("e");
+            let screen = watcher.wait_for("first seen RUNNING");
+            // The first list after the past came has been taken once it says so of a session that the past has, too.
+            assert!(!screen.contains("metadata changed"), "{screen}");
+            watcher.press("q");
+            assert_eq!(watcher.end_restored().exit_code(), 0);
+        }
+        let told = run_with(&["history", "8f14e45f-ceea-467f-a0e6-a9f2e4f8b1c2"], &kept, "");
+        assert!(!told.out.contains("metadata changed"), "{}", told.out);
+        let ended = run_with(&["history", ENDED], &kept, "");
+        assert!(!ended.out.contains("metadata changed"), "{}", ended.out);
+    }
+}
+
+#[test]
+fn a_file_that_never_was_a_journal_is_not_called_damaged_and_a_newer_one_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let notes = folder.path().join("notes");
+    fs::write(&notes, "precious text of mine").unwrap();
+    for args in [&["history"][..], &["journal", "size"]] {
+        let told = run_with(args, &[("KEEPWATCH_JOURNAL", notes.to_str().unwrap())], "");
+        assert!(told.code == 1 && told.err.contains("no journal, and never was"), "{}", told.err);
+    }
+    let newer = folder.path().join("newer.sqlite");
+    let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/journal-v1.sqlite");
+    let mut bytes = fs::read(fixture).unwrap();
+    bytes[60..64].copy_from_slice(&99_u32.to_be_bytes()); // user_version
+    fs::write(&newer, &bytes).unwrap();
+    for args in [&["history"][..], &["journal", "size"], &["export", ENDED]] {
+        let told = run_with(args, &[("KEEPWATCH_JOURNAL", newer.to_str().unwrap())], "");
+        assert!(told.code == 1 && told.err.contains("newer keepwatch"), "{}", told.err);
+    }
+    let left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|it| it.unwrap().file_name()).collect();
+    assert_eq!(left.len(), 2, "{left:?}");
+    assert_eq!(fs::read(&newer).unwrap(), bytes);
 }
