@@ -7,12 +7,10 @@
 //! Each run counts its moments from its own start. What one saw is laid so that its newest entry has the wall clock's
 //! distance from now; within a segment all distances stay what they were.
 
-use std::path::Path;
-
 use chrono::TimeDelta;
 
 use crate::clock::{Moment, Timestamp};
-use crate::journal::{Of, Reader, RunId, Trouble};
+use crate::journal::{Kept, Of, Reader, RunId, Trouble};
 use crate::session::SessionId;
 use crate::stream::{Header, Line, Tape, Unfold};
 use crate::text::Untrusted;
@@ -36,42 +34,73 @@ struct Track {
     shift: (i128, i128),
 }
 
-/// What was seen since `since` by runs other than `except`, the oldest first: each input is passed to `take`, on the clock
-/// that shows `now`. Of more than `most` bytes only the newest segments are read. Returns the header of the newest segment, if there is any.
+/// What is sought, and how far.
+#[derive(Clone, Copy, Debug)]
+pub struct Sought<'s> {
+    /// What is wanted.
+    pub wanted: &'s Wanted,
+    /// Nothing from before this.
+    pub since: Timestamp,
+    /// Only what this host said.
+    pub host: Option<&'s str>,
+    /// Nothing that this run saw.
+    pub except: Option<&'s RunId>,
+    /// Of more than so many bytes only the newest segments.
+    pub most: usize,
+}
+
+impl<'s> Sought<'s> {
+    /// All that there is of what is wanted.
+    #[must_use]
+    pub fn all(wanted: &'s Wanted) -> Self {
+        Self { wanted, since: Timestamp::UNIX_EPOCH, host: None, except: None, most: usize::MAX }
+    }
+
+    /// The segments that may have it, the oldest first.
+    fn segments(&self, reader: &Reader) -> Result<Vec<Kept>, Trouble> {
+        let of = match self.wanted {
+            Wanted::Sessions(ids) => Of::Sessions(ids),
+            Wanted::Projects(projects) => Of::Projects(projects),
+        };
+        let mut segments = reader.segments(self.since, of)?;
+        segments.retain(|segment| {
+            self.except != Some(&segment.run) && self.host.is_none_or(|host| host == segment.host)
+        });
+        Ok(segments)
+    }
+}
+
+/// With what the newest of what is sought was watched, and at which host; `None` where there is nothing.
+///
+/// # Errors
+/// The journal can not be read.
+pub fn newest(reader: &Reader, sought: &Sought<'_>) -> Result<Option<(Header, String)>, Trouble> {
+    let segments = sought.segments(reader)?;
+    Ok(segments.into_iter().rev().find_map(|it| Some((serde_json::from_str(&it.header).ok()?, it.host))))
+}
+
+/// What is sought, the oldest first: each input is passed to `take`, on the clock that shows `now`.
 ///
 /// # Errors
 /// The journal can not be read.
 pub fn read(
-    journal: &Path,
-    since: Timestamp,
-    wanted: &Wanted,
-    except: Option<&RunId>,
-    most: usize,
+    reader: &Reader,
+    sought: &Sought<'_>,
     now: Moment,
     mut take: impl FnMut(Input),
-) -> Result<Option<Header>, Trouble> {
-    let Some(reader) = Reader::open(journal)? else { return Ok(None) };
-    let of = match wanted {
-        Wanted::Sessions(ids) => Of::Sessions(ids),
-        Wanted::Projects(projects) => Of::Projects(projects),
-    };
-    let mut header = None;
+) -> Result<(), Trouble> {
     let (mut tracks, mut bytes) = (Vec::new(), 0_usize);
-    let mut segments = reader.segments(since, of)?;
-    segments.retain(|segment| except != Some(&segment.run));
-    for segment in segments.iter().rev() {
-        // An entry that can not be read is the end of its segment: what follows may rest on it.
-        let read = |body: &str| serde_json::from_str::<Line>(body).ok();
+    for segment in sought.segments(reader)?.iter().rev() {
         let mut lines = Vec::new();
         for line in reader.entries(segment.id).map_while(Result::ok) {
             bytes = bytes.saturating_add(line.body.len());
-            let Some(line) = read(&line.body) else { break };
+            // An entry that can not be read is the end of its segment: what follows may rest on it.
+            let Ok(line) = serde_json::from_str::<Line>(&line.body) else { break };
             lines.push(line);
         }
-        if bytes > most && !tracks.is_empty() {
+        if bytes > sought.most && !tracks.is_empty() {
             break;
         }
-        header = header.or_else(|| serde_json::from_str(&segment.header).ok());
         let tape = Tape::of(lines);
         if let Some(newest) = tape.iter().map(|(at, _)| at).last() {
             tracks.push(Track { tape, unfold: Unfold::default(), next: 0, shift: shift(newest, now) });
@@ -82,12 +111,12 @@ pub fn read(
         let Some((_, item)) = track.tape.get(track.next) else { break };
         track.next = track.next.saturating_add(1);
         let shift = track.shift;
-        let input = track.unfold.take(item).and_then(|input| about(input, wanted));
+        let input = track.unfold.take(item).and_then(|input| about(input, sought.wanted));
         if let Some(input) = input {
             take(input.on(|moment| shifted(moment, shift)));
         }
     }
-    Ok(header)
+    Ok(())
 }
 
 /// The track whose next step is the oldest.

@@ -6,10 +6,11 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use tokio::sync::mpsc;
 
+use super::keeper::Who;
 use super::model::Model;
 use crate::clock::Clock;
-use crate::journal::RunId;
-use crate::past::{self, Wanted};
+use crate::journal::Reader;
+use crate::past::{self, Sought, Wanted};
 use crate::session::MetadataPath;
 use crate::watch::{Fleet, Input, Thresholds};
 
@@ -45,9 +46,9 @@ impl Memory {
         (Self { journal, thresholds, owner_key, clock: clock.clone(), found }, inbox)
     }
 
-    /// Looks up what runs other than `run` saw lately of a source's sessions. What can not be read is not there: the
+    /// Looks up what runs other than `who`'s saw lately of a source's sessions. What can not be read is not there: the
     /// journal's writer says what is wrong with it.
-    pub(super) fn look_up(&self, source: usize, wanted: Wanted, run: RunId) {
+    pub(super) fn look_up(&self, source: usize, wanted: Wanted, who: Who) {
         let Some(journal) = self.journal.clone() else { return };
         let (thresholds, owner_key) = (self.thresholds.clone(), self.owner_key.clone());
         let (found, now) = (self.found.clone(), self.clock.now());
@@ -59,9 +60,14 @@ impl Memory {
                 let at = now.before(Duration::from_secs(DAY.num_seconds().unsigned_abs()));
                 fleet.apply(Input::Asked { at, ids: ids.clone() });
             }
-            let read =
-                past::read(&journal, since, &wanted, Some(&run), MOST, now, |input| drop(fleet.apply(input)));
-            let fleet = read.ok().flatten().map(|_| Box::new(fleet));
+            let sought =
+                Sought { wanted: &wanted, since, host: Some(&who.host), except: Some(&who.run), most: MOST };
+            let read = Reader::open(&journal).and_then(|reader| {
+                let Some(reader) = reader else { return Ok(false) };
+                past::read(&reader, &sought, now, |input| drop(fleet.apply(input)))?;
+                Ok(past::newest(&reader, &sought)?.is_some())
+            });
+            let fleet = read.is_ok_and(|any| any).then(|| Box::new(fleet));
             let _ = found.blocking_send((source, fleet));
         });
     }

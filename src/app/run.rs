@@ -258,7 +258,7 @@ impl Hands {
                 Effect::Restore(source, wanted) => {
                     let run = self.keeper.as_ref().and_then(|keeper| keeper.who(source));
                     if let (Some(memory), Some(who)) = (&self.memory, run) {
-                        memory.look_up(source, wanted, who.run.clone());
+                        memory.look_up(source, wanted, who.clone());
                     }
                 }
                 Effect::Play(_) | Effect::Step { .. } => {} // of a recording alone

@@ -6,9 +6,10 @@ use std::time::Duration;
 use super::journal::{find, open, place};
 use super::recording::create;
 use super::{complain, failed};
-use crate::clock::{Clock, Timestamp};
+use crate::clock::Clock;
 use crate::config::{Exit, ExportConfig, Refusal};
-use crate::past::{self, Wanted};
+use crate::journal::Trouble;
+use crate::past::{self, Sought, Wanted};
 use crate::stream::{self, Encoder, Header, Writer};
 use crate::watch::Fleet;
 
@@ -20,14 +21,11 @@ pub(super) const PAST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 /// # Errors
 /// There is no journal, it can not be read, or the recording can not be written.
 pub fn export(config: ExportConfig) -> Result<Exit, Refusal> {
-    let path = place(config.journal)?;
-    let id = find(&open(&path)?, &config.id)?;
-    let (wanted, now) = (Wanted::Sessions(vec![id.clone()]), Clock::reaching_back(PAST).now());
-    let unreadable = |trouble: crate::journal::Trouble| failed(&trouble.sentence());
-    // The newest segment says with what it was watched, and that comes first in a recording.
-    let found =
-        past::read(&path, Timestamp::UNIX_EPOCH, &wanted, None, usize::MAX, now, drop).map_err(unreadable)?;
-    let Some(header) = found else {
+    let reader = open(&place(config.journal)?)?;
+    let id = find(&reader, &config.id)?;
+    let wanted = Wanted::Sessions(vec![id.clone()]);
+    let unreadable = |trouble: Trouble| failed(&trouble.sentence());
+    let Some((header, host)) = past::newest(&reader, &Sought::all(&wanted)).map_err(unreadable)? else {
         complain(&format!("{}: the journal has no such session", id.line()));
         return Ok(Exit::NoSuchSession);
     };
@@ -35,7 +33,8 @@ pub fn export(config: ExportConfig) -> Result<Exit, Refusal> {
     let mut fleet = Fleet::new(header.thresholds.clone()).with_owner_key(header.owner_key.clone());
     let mut encoder = Encoder::new(None, header.no_metadata);
     let mut lines = Vec::new();
-    past::read(&path, Timestamp::UNIX_EPOCH, &wanted, None, usize::MAX, now, |input| {
+    let sought = Sought { host: Some(&host), ..Sought::all(&wanted) };
+    past::read(&reader, &sought, Clock::reaching_back(PAST).now(), |input| {
         let (_, more) = stream::apply(Some(&mut encoder), &mut fleet, input);
         lines.extend(more.into_iter().filter(|line| !line.open));
     })

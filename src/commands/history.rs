@@ -8,7 +8,6 @@ mod table;
 mod tests;
 
 use std::io::{IsTerminal as _, stdout};
-use std::path::Path;
 
 use super::events::{explained, text_lines};
 use super::export::PAST;
@@ -17,12 +16,12 @@ use super::{complain, failed, print, usage};
 use crate::app::Filter;
 use crate::clock::{Clock, Timestamp, Zone};
 use crate::config::{Exit, HistoryConfig, Refusal};
-use crate::journal::Reader;
-use crate::past::{self, Wanted};
+use crate::journal::{Reader, Trouble};
+use crate::past::{self, Sought, Wanted};
 use crate::session::SessionId;
 use crate::text;
 use crate::watch::cost::Rates;
-use crate::watch::{Event, Fleet, Thresholds};
+use crate::watch::{Event, Fleet};
 use seen::{Seen, of_days};
 
 /// How it is printed.
@@ -44,10 +43,9 @@ pub fn history(config: HistoryConfig) -> Result<Exit, Refusal> {
     let filter = Filter::parse(&config.filter).map_err(|mistake| {
         usage(&format!("--filter: {}\n{}", mistake.sentence, mistake.pointed_at(&config.filter)))
     })?;
-    let path = place(config.journal)?;
-    let reader = open(&path)?;
+    let reader = open(&place(config.journal)?)?;
     if let Some(id) = &config.id {
-        return timeline(&path, &find(&reader, id)?, config.zone, config.ascii);
+        return timeline(&reader, &find(&reader, id)?, config.zone, config.ascii);
     }
     let now = Clock::system().now().wall;
     let since =
@@ -65,13 +63,16 @@ pub fn history(config: HistoryConfig) -> Result<Exit, Refusal> {
 }
 
 /// Prints what happened to one session, as far as any run saw it.
-fn timeline(journal: &Path, id: &SessionId, zone: Zone, ascii: bool) -> Result<Exit, Refusal> {
-    let (wanted, now) = (Wanted::Sessions(vec![id.clone()]), Clock::reaching_back(PAST).now());
-    let mut fleet = Fleet::new(Thresholds::default());
-    let found = past::read(journal, Timestamp::UNIX_EPOCH, &wanted, None, usize::MAX, now, |input| {
-        fleet.apply(input);
-    });
-    found.map_err(|trouble| failed(&trouble.sentence()))?;
+fn timeline(reader: &Reader, id: &SessionId, zone: Zone, ascii: bool) -> Result<Exit, Refusal> {
+    let wanted = Wanted::Sessions(vec![id.clone()]);
+    let unreadable = |trouble: Trouble| failed(&trouble.sentence());
+    let mut fleet = Fleet::default();
+    if let Some((header, host)) = past::newest(reader, &Sought::all(&wanted)).map_err(unreadable)? {
+        fleet = Fleet::new(header.thresholds).with_owner_key(header.owner_key);
+        let sought = Sought { host: Some(&host), ..Sought::all(&wanted) };
+        let now = Clock::reaching_back(PAST).now();
+        past::read(reader, &sought, now, |input| drop(fleet.apply(input))).map_err(unreadable)?;
+    }
     let mut events: Vec<&Event> = fleet.newest_of(id).map(|(_, event)| event).collect();
     if events.is_empty() {
         complain(&format!("{}: the journal has no such session", id.line()));

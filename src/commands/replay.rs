@@ -3,15 +3,18 @@
 //! Thresholds, prices and the place of the owner are the recording's, for what was flagged and told depends on them; how
 //! the screen looks is the reader's.
 
+use std::time::Duration;
+
 use super::{failed, recording};
 use crate::app::{self, Settings, Tone};
 use crate::clock::{Clock, Zone};
 use crate::config::{Exit, Pace, Refusal, ReplayConfig, Targets};
 use crate::stream::{Header, Recording};
 use crate::terminal::{self, Env};
+use crate::text;
 
 /// How often was polled, nobody knows; nothing is late in a recording.
-const PACE: Pace = Pace { interval: std::time::Duration::from_secs(3), max_rps: 4 };
+const PACE: Pace = Pace { interval: Duration::from_secs(3), max_rps: 4 };
 
 /// Shows the recording until the reader quits.
 ///
@@ -53,6 +56,6 @@ pub async fn replay(config: ReplayConfig, warnings: &[String], env: Env) -> Resu
 }
 
 fn greeting(header: &Header, zone: Zone) -> String {
-    let (at, version) = (zone.date_time(header.started), crate::text::shown(&header.version, 20));
+    let (at, version) = (zone.date_time(header.started), text::shown(&header.version, 20));
     format!("recorded {at} by keepwatch {version}: Space plays, ] goes to the next event")
 }

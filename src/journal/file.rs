@@ -89,7 +89,7 @@ pub(super) fn recognised(path: &Path) -> Result<(), Trouble> {
 /// Refuses, by its first bytes alone, a file that was never a journal and one of a newer version: SQLite, which would find
 /// out, too, leaves files of its own beside what it looks at.
 ///
-/// For files that nothing of this process has open, as [`recognised`].
+/// For files that nothing of this process has open: closing one gives up the locks that SQLite has on it.
 ///
 /// # Errors
 /// It is such a file, or can not be read. One that is not there is fine.

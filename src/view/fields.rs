@@ -362,8 +362,9 @@ impl<'a> Fields<'a> {
     fn connect(&mut self, session: &Session) {
         let theme = self.page.theme;
         let alive = session.status.phase() != Phase::Ended;
+        let can_copy = alive && self.model.replay.is_none();
         let copy =
-            |before: &str| if alive { format!("{before}c fetches and copies one") } else { String::new() };
+            |before: &str| if can_copy { format!("{before}c fetches and copies one") } else { String::new() };
         let Some(fields) = session.connect else {
             return self
                 .page

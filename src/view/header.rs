@@ -256,8 +256,12 @@ fn right(model: &Model, now: Moment, kept: impl Fn(Part) -> bool) -> Text {
     let theme = settings.theme;
     let mut parts = vec![whose(model, &kept), slots(model, &kept)];
     if let Some(Replay { playing, event, events }) = model.replay {
-        let state = if playing { "playing" } else { "at rest" };
-        parts.push(vec![span(format!("REPLAY {state} {event}/{events}"), theme.resting())]);
+        let state = match (kept(Part::Words), playing) {
+            (false, _) => "",
+            (true, true) => "playing ",
+            (true, false) => "at rest ",
+        };
+        parts.push(vec![span(format!("REPLAY {state}{event}/{events}"), theme.resting())]);
         let at = settings.zone.time(model.server_time(now));
         parts.push(vec![span(at, theme.strong())]);
         return ink::spaced(parts);

@@ -184,3 +184,26 @@ fn a_file_that_never_was_a_journal_is_not_called_damaged_and_a_newer_one_is_left
     assert_eq!(left.len(), 2, "{left:?}");
     assert_eq!(fs::read(&newer).unwrap(), bytes);
 }
+
+#[test]
+fn what_was_seen_at_another_host_is_not_taken_for_this_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = folder.path().join("journal.sqlite");
+    let kept = [("KEEPWATCH_JOURNAL", journal.to_str().unwrap())];
+    let (one, other) = (Api::serve(ENDS), Api::serve("about = \"the same project, and nothing runs\""));
+    let mut first = Terminal::keepwatch(&one, &["-i", "1s"], &kept, 120, 40);
+    first.wait_for("unused");
+    first.press("q");
+    assert_eq!(first.end_restored().exit_code(), 0);
+
+    let mut second = Terminal::keepwatch(&other, &["-i", "1s"], &kept, 120, 40);
+    second.wait_for("no session is running");
+    // By the second answer what the journal has is there, if anything is.
+    wait_until("two lists", || {
+        other.log().iter().filter(|hit| hit.query.contains("status=RUNNING")).count() > 1
+    });
+    let screen = second.wait_for("no session is running");
+    assert!(!screen.contains("45c48cce"), "{screen}");
+    second.press("q");
+    assert_eq!(second.end_restored().exit_code(), 0);
+}
