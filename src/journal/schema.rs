@@ -120,9 +120,12 @@ fn step(change: &Transaction<'_>, from: i64) -> Result<(), Trouble> {
 /// # Errors
 /// It is another program's, or of a newer version; or it can not be read.
 pub(super) fn version(db: &Connection) -> Result<Option<i64>, Trouble> {
+    // All of one moment: another process may be about to make a journal of it.
+    let moment = if db.is_autocommit() { Some(db.unchecked_transaction()?) } else { None };
+    let tables: i64 = db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     let number = |name| db.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let (application, version) = (number("application_id")?, number("user_version")?);
-    let tables: i64 = db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    moment.map(Transaction::finish).transpose()?;
     match (application, version) {
         (0, 0) if tables == 0 => Ok(None),
         (APPLICATION, 1..=VERSION) => Ok(Some(version)),

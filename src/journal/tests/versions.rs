@@ -7,6 +7,10 @@
 
 use std::fs;
 
+use rusqlite::Connection;
+
+use super::super::schema;
+use super::super::store::Store;
 use super::*;
 
 fn fixture(version: i64) -> PathBuf {
@@ -98,4 +102,23 @@ fn writes_the_fixture_of_this_version() {
     assert!(!fixture(VERSION).exists(), "a version that shipped is never changed");
     fs::create_dir_all(fixture(VERSION).parent().unwrap()).unwrap();
     fs::write(fixture(VERSION), fs::read(kept.path()).unwrap()).unwrap();
+}
+
+#[test]
+fn those_that_open_it_for_the_first_time_at_once_agree_on_what_it_is() {
+    for _ in 0..40 {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.sqlite");
+        let together = std::sync::Barrier::new(4);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    together.wait();
+                    let opened = Store::open(&path).map(|_| ());
+                    assert!(matches!(opened, Ok(()) | Err(Trouble::Locked)), "{opened:?}");
+                });
+            }
+        });
+        assert_eq!(schema::version(&Connection::open(&path).unwrap()), Ok(Some(VERSION)));
+    }
 }
