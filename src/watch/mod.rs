@@ -18,6 +18,7 @@
 
 mod attention;
 pub mod bounds;
+mod changes;
 mod compare;
 pub mod cost;
 mod event;
@@ -37,9 +38,10 @@ pub mod verdict;
 #[cfg(test)]
 pub(crate) mod properties;
 
+pub use changes::{Changes, Trace};
 pub use event::{Event, EventKind};
 pub use flag::{Flag, Thresholds};
-pub use fleet::{Changes, Fleet, Trace};
+pub use fleet::Fleet;
 pub use health::{Failure, Health};
 pub use history::{Flow, Traffic};
 pub use input::{Exchange, Input, Scope};
