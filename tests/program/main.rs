@@ -8,6 +8,7 @@
 )]
 
 mod architecture;
+mod busy;
 mod command_line;
 mod config_file;
 mod contract;

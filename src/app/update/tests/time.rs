@@ -109,7 +109,8 @@ fn summer_times_end_moves_the_times_of_day_and_no_length() {
     }
     let name = "app::update::tests::time::summer_times_end_moves_the_times_of_day_and_no_length";
     let mut inner = std::process::Command::new(std::env::current_exe().unwrap());
-    let output = inner.args(["--exact", name]).env(INNER, "1").env("TZ", "CET-1CEST,M3.5.0,M10.5.0/3").output();
+    let output =
+        inner.args(["--exact", name]).env(INNER, "1").env("TZ", "CET-1CEST,M3.5.0,M10.5.0/3").output();
     let output = output.unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && said.contains("1 passed"), "{said}");
