@@ -311,6 +311,20 @@ impl Terminal {
         }
     }
 
+    /// Waits for the program's end, and until all that it wrote is read.
+    pub(crate) fn end_read(&mut self) -> ExitStatus {
+        let status = self.end();
+        let end = now() + PATIENCE;
+        let mut seen = self.seen();
+        while !seen.closed {
+            let left = end.saturating_duration_since(now());
+            assert!(!left.is_zero(), "the terminal never closed");
+            seen = self.seen.1.wait_timeout(seen, left).unwrap().0;
+        }
+        drop(seen);
+        status
+    }
+
     /// [`Terminal::end`], and how long that took.
     pub(crate) fn end_timed(&mut self) -> (ExitStatus, Duration) {
         let begun = now();

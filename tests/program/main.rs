@@ -17,6 +17,7 @@ mod ends;
 mod fewest;
 mod harness;
 mod headless;
+mod hostile;
 mod incidents;
 mod journal;
 mod journal_restored;
