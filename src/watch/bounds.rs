@@ -260,6 +260,42 @@ mod tests {
         }
     }
 
+    /// Our clock says noon, and two replies of a server that is five minutes ahead agree on that: it is believed.
+    fn five_minutes_ahead() -> ServerClock {
+        let mut clock = ServerClock::default();
+        clock.observe(&exchange(moment("12:00:00", 0), moment("12:00:00.1", 100), "12:05:00"));
+        clock.observe(&exchange(moment("12:00:01", 1_000), moment("12:00:01.1", 1_100), "12:05:01"));
+        clock
+    }
+
+    #[test]
+    fn a_third_machines_date_that_our_own_clock_does_not_speak_for_is_not_believed_at_once() {
+        let mut clock = five_minutes_ahead();
+        let before = clock.at(moment("12:00:03", 3_000));
+        clock.observe(&exchange(moment("12:00:03", 3_000), moment("12:00:03.1", 3_100), "12:09:03"));
+        assert_eq!(clock.at(moment("12:00:03", 3_000)), before);
+        clock.observe(&exchange(moment("12:00:04", 4_000), moment("12:00:04.1", 4_100), "12:00:04"));
+        assert_eq!(clock.at(moment("12:00:05", 5_000)), t("12:00:05"), "and one that it speaks for, is");
+    }
+
+    #[test]
+    fn a_date_that_contradicts_makes_the_time_uncertain_for_five_minutes() {
+        let mut clock = five_minutes_ahead();
+        let narrow = clock.slack();
+        let at = |ms: u64| moment("12:00:00", 0).after(Duration::from_millis(ms));
+        let reply = |seconds: u64, ahead: u64| Exchange {
+            sent: at(seconds * 1000),
+            received: at(seconds * 1000 + 100),
+            date: Some(later(t("12:00:00"), Duration::from_secs(seconds + ahead))),
+        };
+        clock.observe(&reply(10, 540));
+        assert!(clock.slack() > Duration::from_secs(200), "{:?}", clock.slack());
+        clock.observe(&reply(309, 300));
+        assert!(clock.slack() > Duration::from_secs(200), "{:?}", clock.slack());
+        clock.observe(&reply(311, 300));
+        assert_eq!(clock.slack(), narrow);
+    }
+
     #[test]
     fn how_far_it_may_be_off_is_what_the_dates_leave_open() {
         let mut clock = ServerClock::default();

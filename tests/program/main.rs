@@ -24,6 +24,7 @@ mod journal_restored;
 mod picture;
 mod piped;
 mod profiles;
+mod protections;
 mod release;
 mod replay;
 mod scenarios;

@@ -414,6 +414,20 @@ fn a_reply_is_filed_under_what_was_asked_for() {
 }
 
 #[test]
+fn bytes_that_move_are_counted_apart_from_what_moves_rows() {
+    let mut fleet = asked(&["a"]);
+    let carried = |bytes| Session { proxy_bytes: Some(bytes), ..session("a", Status::Running) };
+    apply(&mut fleet, one(1.0, 1.1, carried(7)));
+    let before = fleet.changes();
+    apply(&mut fleet, one(2.0, 2.1, carried(7)));
+    assert_eq!(fleet.changes(), before, "the same again");
+    apply(&mut fleet, one(3.0, 3.1, carried(9)));
+    let after = fleet.changes();
+    assert_eq!(after.sessions, before.sessions);
+    assert_ne!(after.bytes, before.bytes);
+}
+
+#[test]
 fn a_sleep_is_an_event_with_both_its_ends() {
     let mut fleet = Fleet::new(Thresholds::default());
     let events = fleet.apply(Input::Slept { from: moment(5.0), to: moment(3605.0) });

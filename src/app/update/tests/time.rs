@@ -59,7 +59,7 @@ fn after_a_sleep_the_countdown_is_right_all_is_asked_anew_and_the_screen_says_wh
 
 #[test]
 fn a_wall_clock_that_is_set_an_hour_either_way_moves_no_countdown_and_is_said() {
-    for step in [HOUR, -HOUR] {
+    for (step, way) in [(HOUR, "forward"), (-HOUR, "back")] {
         let mut world = seen(0.0);
         let before = screen(&world, moment(61.0));
         let after = clocks(62.0 + step, 62.0, 62.0);
@@ -70,7 +70,7 @@ fn a_wall_clock_that_is_set_an_hour_either_way_moves_no_countdown_and_is_said() 
         assert!(world.events().iter().any(|(_, name)| *name == "clock_set"));
         world.press("e");
         let events = screen(&world, after);
-        assert!(events.contains("this machine's clock was set"), "{events}");
+        assert!(events.contains(&format!("this machine's clock was set {way} by 1h 00m")), "{events}");
         let next = world.model.next_change(after).unwrap();
         assert!(next > after.mono && next <= after.mono + secs(60.0), "the screen wakes as ever: {next:?}");
     }
