@@ -418,10 +418,11 @@ fn bytes_that_move_are_counted_apart_from_what_moves_rows() {
     let mut fleet = asked(&["a"]);
     let carried = |bytes| Session { proxy_bytes: Some(bytes), ..session("a", Status::Running) };
     apply(&mut fleet, one(1.0, 1.1, carried(7)));
+    apply(&mut fleet, one(2.0, 2.1, carried(9)));
     let before = fleet.changes();
-    apply(&mut fleet, one(2.0, 2.1, carried(7)));
-    assert_eq!(fleet.changes(), before, "the same again");
     apply(&mut fleet, one(3.0, 3.1, carried(9)));
+    assert_eq!(fleet.changes(), before, "the same again");
+    apply(&mut fleet, one(4.0, 4.1, carried(11)));
     let after = fleet.changes();
     assert_eq!(after.sessions, before.sessions);
     assert_ne!(after.bytes, before.bytes);
