@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::harness::{Api, PROGRAM, Reading, Terminal};
+use crate::harness::{Api, KEY, PROGRAM, Reading, Terminal, wait_until};
 
 /// Within this, the program is gone when its terminal is.
 const SOON: Duration = Duration::from_secs(1);
@@ -67,6 +67,26 @@ fn a_terminal_that_goes_away_while_it_stands_still_takes_the_program_with_it_too
     terminal.wait_for("RUNNING");
     terminal.read(Reading::Not);
     terminal.press(&"?\x0c".repeat(40)); // more frames than a pty keeps
+    terminal.close();
+    let (status, took) = terminal.end_timed();
+    assert_eq!(status.exit_code(), 129);
+    assert!(took < SOON, "{took:?}");
+}
+
+/// Who draws nothing never writes, and so never learns of it by writing.
+#[test]
+fn a_terminal_that_goes_away_while_nothing_is_drawn_takes_the_program_with_it_too() {
+    let api = Api::serve("[[session]]\nid = \"s-1\"\ncreated = \"-2m\"\nends = { at = \"0s\" }\n");
+    let script = format!("trap '' HUP; exec '{PROGRAM}' s-1");
+    let env = [("BROWSERBASE_BASE_URL", api.url.as_str()), ("BROWSERBASE_API_KEY", KEY)];
+    let mut terminal = Terminal::start(&["/bin/sh", "-c", &script], &env, 100, 30);
+    terminal.wait_for("COMPLETED");
+    terminal.press("?");
+    terminal.wait_for("to the next pane");
+    terminal.read(Reading::Not);
+    let so_far = terminal.raw().len();
+    terminal.press("\x0c"); // drawn, read, and then nothing more
+    wait_until("the last frame", || terminal.raw().len() > so_far);
     terminal.close();
     let (status, took) = terminal.end_timed();
     assert_eq!(status.exit_code(), 129);
