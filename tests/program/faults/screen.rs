@@ -1,0 +1,1 @@
+//! The screen while the network fails.
