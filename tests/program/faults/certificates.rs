@@ -39,6 +39,14 @@ pub(crate) fn authority() -> &'static str {
     &AUTHORITY.pem
 }
 
+/// The certificate of an authority that has signed nothing.
+pub(crate) fn another_authority() -> String {
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.self_signed(&key).unwrap().pem()
+}
+
 /// Speaks TLS with this certificate, and what `protocol` names over it.
 pub(crate) fn acceptor(shown: Shown, protocol: &str) -> TlsAcceptor {
     let (certificate, key) = make(shown);
@@ -52,7 +60,7 @@ pub(crate) fn acceptor(shown: Shown, protocol: &str) -> TlsAcceptor {
 
 fn make(shown: Shown) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
     let names = match shown {
-        Shown::ForAnotherHost => vec!["other.keepwatch.test".to_owned()],
+        Shown::ForAnotherHost => vec!["proxy.keepwatch.test".to_owned()],
         _ => ["127.0.0.1", "::1", PROXIED].map(str::to_owned).into(),
     };
     let key = KeyPair::generate().unwrap();

@@ -5,7 +5,7 @@ use std::time::Instant;
 use keepwatch::clock::Clock;
 use tempfile::TempDir;
 
-use super::certificates::{PROXIED, authority};
+use super::certificates::{PROXIED, another_authority, authority};
 use super::play::Play;
 use super::server::{Hit, Server, Speech};
 use crate::harness::now;
@@ -29,8 +29,12 @@ pub(crate) enum Way {
     Proxied,
     /// Through a proxy, which fails.
     Proxy,
+    /// Through a proxy that has no address.
+    Astray,
     /// TLS, on a machine that has no certificates yet.
     NoStore,
+    /// TLS, on a machine that has other certificates only, as yet.
+    OtherStore,
     /// To a URL at which there is nothing.
     Nowhere(&'static str),
 }
@@ -50,7 +54,9 @@ impl Place {
     pub(crate) fn new(way: Way, first: Play) -> Self {
         let speech = match way {
             Way::Plain | Way::Six | Way::Nowhere(_) => Speech::Plain,
-            Way::Tls | Way::Proxied | Way::Proxy | Way::NoStore => Speech::Tls,
+            Way::Tls | Way::Proxied | Way::Proxy | Way::Astray | Way::NoStore | Way::OtherStore => {
+                Speech::Tls
+            }
             Way::Http2 => Speech::Http2,
         };
         let sessions: Vec<String> = IDS.iter().map(|id| session(id)).collect();
@@ -60,14 +66,16 @@ impl Place {
         let proxy = proxied.then(|| Server::start(Speech::Proxy(port), Vec::new(), false, Play::Good));
         let url = match way {
             Way::Plain | Way::Six => format!("http://{}", api.address),
-            Way::Tls | Way::Http2 | Way::NoStore => format!("https://{}", api.address),
-            Way::Proxied | Way::Proxy => format!("https://{PROXIED}:{port}"),
+            Way::Tls | Way::Http2 | Way::NoStore | Way::OtherStore => format!("https://{}", api.address),
+            Way::Proxied | Way::Proxy | Way::Astray => format!("https://{PROXIED}:{port}"),
             Way::Nowhere(url) => url.to_owned(),
         };
         let mut place =
             Self { url, env: Vec::new(), api: Some(api), proxy, way, folder: tempfile::tempdir().unwrap() };
-        if place.url.starts_with("https") && way != Way::NoStore {
-            place.bring_certificates();
+        match way {
+            Way::Tls | Way::Http2 | Way::Proxied | Way::Proxy | Way::Astray => place.bring(authority()),
+            Way::OtherStore => place.bring(&another_authority()),
+            Way::Plain | Way::Six | Way::NoStore | Way::Nowhere(_) => {}
         }
         place.env = place.environment();
         place
@@ -79,6 +87,7 @@ impl Place {
         let proxy = self.proxy.as_ref().map(|proxy| proxy.address.to_string());
         let proxy = match self.way {
             Way::Nowhere(_) => None,
+            Way::Astray => Some("no..name.invalid:9".into()),
             _ => Some(proxy.unwrap_or("127.0.0.1:1".into())),
         };
         let proxy = proxy.map(|proxy| format!("http://{proxy}")).unwrap_or_default();
@@ -94,8 +103,9 @@ impl Place {
         .into()
     }
 
-    fn bring_certificates(&self) {
-        std::fs::write(self.folder.path().join("store.pem"), authority()).unwrap();
+    /// Puts a certificate into the store.
+    fn bring(&self, certificate: &str) {
+        std::fs::write(self.folder.path().join("store.pem"), certificate).unwrap();
     }
 
     /// The server that fails in this row.
@@ -109,8 +119,8 @@ impl Place {
 
     /// Ends what is wrong, and says when that was.
     pub(crate) fn heal(&self) -> Instant {
-        if self.way == Way::NoStore {
-            self.bring_certificates();
+        if matches!(self.way, Way::NoStore | Way::OtherStore) {
+            self.bring(authority());
         } else {
             self.play(Play::Good);
         }

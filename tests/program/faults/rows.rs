@@ -12,6 +12,10 @@ pub(crate) const NAMELESS: &str = "http://no..name.invalid";
 /// The address to which all of this machine would listen, to which nothing can be connected.
 const WAYLESS: &str = "http://127.255.255.255:9";
 
+/// The beginning of a reply.
+const PART: &str = "HTTP/1.1 200 OK\r\ncontent-length: 900\r\n\r\n{\"id\":";
+const JSON: &str = "application/json";
+
 /// What the program watches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Asks {
@@ -97,44 +101,32 @@ impl Row {
         Self { from_start: true, lasts: 0, ..self }
     }
 
+    /// How many sessions it is about.
+    pub(crate) fn watched(&self) -> usize {
+        if self.asks == Asks::One { 1 } else { IDS.len() }
+    }
+
     /// Whether what the server says is about the session, and so may be told of it.
     pub(crate) fn is_absence(&self) -> bool {
         self.says.starts_with("not found") || self.says.starts_with("gone")
     }
 }
 
-/// All of them. `elsewhere` is where a redirect leads.
-pub(crate) fn all(elsewhere: u16) -> Vec<Row> {
-    [connections(), answers(), statuses(elsewhere), limits(), certificates(), lists()]
-        .into_iter()
-        .flatten()
-        .collect()
-}
-
-fn connections() -> Vec<Row> {
+/// The way to the server.
+pub(crate) fn ways() -> Vec<Row> {
     const REFUSED: &str = "refuses connections: nothing listens there";
-    const LATE: &str = "did not take the connection within 5 s";
     const PROXY: &str = "the proxy did not let the request through";
+    let nowhere = |fault, says, way| row(fault, says, || Play::Good).by(way).back(Back::Never).from_start();
     vec![
         row("nothing listens", REFUSED, || Play::Refuses).lasting(0),
         row("nothing listens, from the start", REFUSED, || Play::Refuses).from_start(),
         row("nothing listens, IPv6 alone", REFUSED, || Play::Refuses).by(Way::Six).lasting(0),
-        row("no connection is taken", LATE, || Play::Deaf).lasting(0),
-        row("TLS is not answered", LATE, || Play::ShakesNoHands).by(Way::Tls).lasting(1),
-        row("the name has no address", "has no address", || Play::Good)
-            .by(Way::Nowhere(NAMELESS))
-            .back(Back::Never)
-            .from_start(),
-        row("no way there", "the API can not be reached", || Play::Good)
-            .by(Way::Nowhere(WAYLESS))
-            .back(Back::Never)
-            .from_start(),
-        row("reset", "the connection was cut", || Play::Resets),
-        row("HTTP/2 falls silent for ever", "the API did not answer in time", || Play::FallsSilent)
-            .by(Way::Http2)
-            .lasting(0),
+        row("lists: nothing listens", REFUSED, || Play::Refuses).of(Asks::Lists).lasting(0),
+        nowhere("the name has no address", "has no address", Way::Nowhere(NAMELESS)),
+        nowhere("no way there", "the API can not be reached", Way::Nowhere(WAYLESS)),
         row("the proxy is not there", PROXY, || Play::Refuses).by(Way::Proxy).lasting(0),
-        row("the proxy wants a password (407)", PROXY, || {
+        nowhere("the proxy's name has no address", PROXY, Way::Astray),
+        row("the proxy asks for a password (407)", PROXY, || {
             raw("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", Then::Closes)
         })
         .by(Way::Proxy),
@@ -145,19 +137,30 @@ fn connections() -> Vec<Row> {
     ]
 }
 
-fn answers() -> Vec<Row> {
-    const LATE: &str = "the API did not answer in time";
+/// Servers that say nothing, or no more.
+pub(crate) fn silence() -> Vec<Row> {
+    const LATE: &str = "did not take the connection within 5 s";
+    const SILENT: &str = "the API did not answer in time";
+    vec![
+        row("no connection is taken", LATE, || Play::Deaf).lasting(0),
+        row("TLS is not answered", LATE, || Play::ShakesNoHands).by(Way::Tls).lasting(1),
+        row("the proxy says nothing", LATE, || raw("", Then::Hangs)).by(Way::Proxy).lasting(1),
+        row("no headers", SILENT, || raw("", Then::Hangs)).lasting(1),
+        row("no end of the headers", SILENT, || raw("HTTP/1.1 200 OK\r\nda", Then::Hangs)).lasting(1),
+        row("no end of the body", SILENT, || raw(PART, Then::Hangs)).lasting(1),
+        row("HTTP/2 falls silent for ever", SILENT, || Play::FallsSilent).by(Way::Http2).lasting(0),
+    ]
+}
+
+/// Answers that are none.
+pub(crate) fn answers() -> Vec<Row> {
     const CUT: &str = "the connection was cut in the middle of the answer";
-    const PART: &str = "HTTP/1.1 200 OK\r\ncontent-length: 900\r\n\r\n{\"id\":";
-    const JSON: &str = "application/json";
     let many = || {
         let headers: String = (0..10_000).map(|at| format!("x-{at}: y\r\n")).collect();
         Play::Says(reply("200 OK", JSON, &headers, b"{}"), Then::Closes)
     };
     vec![
-        row("hangs before the headers", LATE, || raw("", Then::Hangs)).lasting(1),
-        row("hangs in the headers", LATE, || raw("HTTP/1.1 200 OK\r\nda", Then::Hangs)).lasting(1),
-        row("hangs in the body", LATE, || raw(PART, Then::Hangs)).lasting(1),
+        row("reset", CUT, || Play::Resets),
         row("ends in the headers", CUT, || raw("HTTP/1.1 200 OK\r\nda", Then::Closes)),
         row("ends in the body", CUT, || raw(PART, Then::Closes)),
         row("HTML with 200", "got HTML instead of JSON", || body("text/html", "<html>Sign in</html>")),
@@ -169,10 +172,15 @@ fn answers() -> Vec<Row> {
         row("a body without end", "larger than", || {
             raw("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n{", Then::GoesOn)
         }),
+        row("lists: not JSON", "the answer is not JSON", || body(JSON, "upstream error")).of(Asks::Lists),
+        row("lists: a gzip bomb", "larger than", bomb).of(Asks::Lists),
+        row("lists: elements that are no sessions", "", || Play::AddsNonsense).of(Asks::Lists).lasting(3),
+        row("another content type", "", || Play::Retypes).lasting(3),
     ]
 }
 
-fn statuses(elsewhere: u16) -> Vec<Row> {
+/// Statuses. `elsewhere` is where a redirect leads.
+pub(crate) fn statuses(elsewhere: u16) -> Vec<Row> {
     let moved = move || refusal("302 Found", &format!("location: http://127.0.0.1:{elsewhere}/\r\n"));
     let plain = |status: &'static str, says| row(status, says, move || refusal(status, ""));
     vec![
@@ -187,10 +195,16 @@ fn statuses(elsewhere: u16) -> Vec<Row> {
         plain("502 Bad Gateway", "the API failed (502)"),
         plain("503 Service Unavailable", "the API failed (503)").of(Asks::Four).lasting(4),
         plain("504 Gateway Timeout", "the API failed (504)"),
+        row("lists: 503", "the API failed (503)", || refusal("503 Service Unavailable", ""))
+            .of(Asks::Lists)
+            .lasting(3),
+        row("lists: 404", "this server has no list of sessions", || refusal("404 Not Found", ""))
+            .of(Asks::Lists),
     ]
 }
 
-fn limits() -> Vec<Row> {
+/// Servers that ask for fewer requests.
+pub(crate) fn limits() -> Vec<Row> {
     const SAYS: &str = "rate limited by the API (429)";
     let limited = |fault, header: &'static str| {
         row(fault, SAYS, move || refusal("429 Too Many Requests", &format!("{header}\r\n")))
@@ -213,44 +227,35 @@ fn limits() -> Vec<Row> {
             refusal("503 Service Unavailable", "retry-after: 4\r\n")
         })
         .resting(4.0),
+        limited("lists: 429, retry-after: 4", "retry-after: 4").of(Asks::Lists).resting(4.0),
     ]
 }
 
-fn certificates() -> Vec<Row> {
+/// Servers that are not to be trusted with the key.
+pub(crate) fn certificates() -> Vec<Row> {
+    const UNSENT: &str = "the key was not sent";
     let shows = |fault, says, shown| row(fault, says, move || Play::Shows(shown)).by(Way::Tls);
+    let from_start = |fault, says, way| row(fault, says, || Play::Good).by(way).from_start();
     vec![
-        shows("a certificate that signed itself", "the key was not sent", Shown::SelfSigned),
-        shows("an expired certificate", "the key was not sent", Shown::Expired),
-        shows("a certificate that is not valid yet", "the key was not sent", Shown::NotYetValid),
-        shows("another host's certificate", "the key was not sent", Shown::ForAnotherHost),
-        row("no TLS is spoken there", "the key was not sent", || Play::SpeaksPlain).by(Way::Tls),
-        row("no certificate store", "this machine has no certificate store", || Play::Good)
-            .by(Way::NoStore)
-            .from_start(),
+        shows("a certificate that signed itself", "nobody whom this machine trusts", Shown::SelfSigned),
+        shows("an expired certificate", "the server's certificate has expired", Shown::Expired),
+        shows("one that is not valid yet", "the server's certificate is not valid yet", Shown::NotYetValid),
+        shows("another host's certificate", "certificate is another host's", Shown::ForAnotherHost),
+        row("no TLS is spoken there", UNSENT, || Play::SpeaksPlain).by(Way::Tls),
+        from_start("no certificate store", "this machine has no certificate store", Way::NoStore),
+        from_start("the store lacks the authority", "nobody whom this machine trusts", Way::OtherStore),
     ]
 }
 
-fn lists() -> Vec<Row> {
-    const JSON: &str = "application/json";
-    let of_lists = |row: Row| row.of(Asks::Lists);
+/// Servers that never fail.
+pub(crate) fn healthy() -> Vec<Row> {
+    let well = |fault, asks| row(fault, "", || Play::Good).of(asks).lasting(0);
     vec![
-        row("lists: nothing listens", "refuses connections", || Play::Refuses).lasting(0),
-        row("lists: 503", "the API failed (503)", || refusal("503 Service Unavailable", "")).lasting(3),
-        row("lists: 404", "this server has no list of sessions", || refusal("404 Not Found", "")),
-        row("lists: 429, retry-after: 4", "rate limited by the API (429)", || {
-            refusal("429 Too Many Requests", "retry-after: 4\r\n")
-        })
-        .resting(4.0),
-        row("lists: not JSON", "the answer is not JSON", || body(JSON, "upstream error")),
-        row("lists: a gzip bomb", "larger than", bomb),
-        row("lists: elements that are no sessions", "", || Play::AddsNonsense).lasting(3),
+        well("a session", Asks::One),
+        well("four sessions", Asks::Four),
+        well("lists", Asks::Lists),
+        well("IPv6 alone", Asks::One).by(Way::Six),
+        well("HTTP/2", Asks::One).by(Way::Http2),
+        well("a proxy", Asks::One).by(Way::Proxied),
     ]
-    .into_iter()
-    .map(of_lists)
-    .chain([
-        row("another content type", "", || Play::Retypes).lasting(3),
-        row("nothing fails", "", || Play::Good).lasting(0),
-        row("nothing fails, lists", "", || Play::Good).of(Asks::Lists).lasting(0),
-    ])
-    .collect()
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::connection::ends_connections;
 use super::place::{Place, Way};
 use super::play::Play;
-use super::rows::{self, Asks, Back, Row};
+use super::rows::{self, Back, Row};
 use super::share;
 use crate::harness::{KEY, now, wait_until};
 use crate::piped::Headless;
@@ -38,21 +38,22 @@ pub(crate) fn run(row: &Row) -> Seen {
     let insecure = row.way == Way::Nowhere(rows::NAMELESS);
     let args = [&args[..], if insecure { &["--insecure-http"] } else { &[] }].concat();
     let mut program = Headless::at(&place.url, &args, KEY, &place.env);
-    let watched = if row.asks == Asks::One { 1 } else { 4 };
+    let watched = row.watched();
     if !row.from_start {
         (0..watched).for_each(|_| _ = program.line("\"first_seen\""));
         wait_until("healthy polls", || place.good() >= 2 * watched);
         place.play((row.play)());
     }
+    let began = now();
     let mut seen = Seen { sentence: None, back: None, spent: None };
     if row.says.is_empty() {
         wait_until("replies that are odd and good", || place.spoilt() >= row.lasts);
         place.heal();
     } else {
         let line = program.line(row.says);
-        seen.sentence = Some(sentence(&line, &place));
+        seen.sentence = Some(sentence(&line));
         wait_until("it fails as often", || place.spoilt() >= row.lasts);
-        seen.back = recover(row, &place, &mut program, &line);
+        seen.back = recover(row, &place, &mut program, &line, began);
     }
     if row.back == Back::Soon {
         let good = place.good();
@@ -69,12 +70,14 @@ pub(crate) fn run(row: &Row) -> Seen {
 }
 
 /// Ends what is wrong and waits for the program to say so, or holds that it waits as long as it says.
-fn recover(row: &Row, place: &Place, program: &mut Headless, line: &str) -> Option<Duration> {
+fn recover(row: &Row, place: &Place, program: &mut Headless, line: &str, began: Instant) -> Option<Duration> {
     let line: Value = serde_json::from_str(line).unwrap();
     let next = line["next_try_s"].as_f64().unwrap_or(f64::MAX);
     match row.back {
         Back::Soon => {
-            let healed: Instant = place.heal();
+            // A connection that fell silent is never well again: that is found out while new ones would be.
+            let silent = matches!((row.play)(), Play::FallsSilent).then_some(began);
+            let healed = silent.unwrap_or_else(|| place.heal());
             program.line(if row.is_absence() { "\"found_again\"" } else { "\"polls_recovered\"" });
             Some(now().duration_since(healed))
         }
@@ -94,14 +97,16 @@ fn recover(row: &Row, place: &Place, program: &mut Headless, line: &str) -> Opti
     }
 }
 
-/// The sentence of a line, without what differs from run to run.
-fn sentence(line: &str, place: &Place) -> String {
+/// The fault's own sentence in a line: without what fails by it, when the next try is, and the ports of this run.
+fn sentence(line: &str) -> String {
     let line: Value = serde_json::from_str(line).unwrap();
-    let whole = line["sentence"].as_str().unwrap();
-    let said = whole.split("; next try in ").next().unwrap();
-    let said = said.strip_prefix("polls fail: ").unwrap_or(said);
-    let port = place.url.rsplit(':').next().unwrap();
-    said.replace(&format!(":{port}"), ":PORT")
+    let said = line["sentence"].as_str().unwrap().split("; next try in ").next().unwrap();
+    let why = said.split_once(" fail: ").filter(|(what, _)| what.starts_with("polls")).map(|(_, why)| why);
+    let portless = |part: &str| {
+        let rest = part.trim_start_matches(|letter: char| letter.is_ascii_digit());
+        if part.len() - rest.len() < 4 { part.to_owned() } else { format!("PORT{rest}") }
+    };
+    why.unwrap_or(said).split(':').map(portless).collect::<Vec<_>>().join(":")
 }
 
 /// Nothing is said of a session but what a server said of it, and of the polls nothing but what the row is about.
@@ -120,6 +125,6 @@ fn only_the_truth(row: &Row, out: &str) {
         assert!(fine, "{}: {line}", row.fault);
     }
     let seen = out.matches("\"first_seen\"").count();
-    let watched = if row.asks == Asks::One { 1 } else { 4 };
+    let watched = row.watched();
     assert!(seen == watched || row.back == Back::Never, "{}: each is seen once\n{out}", row.fault);
 }

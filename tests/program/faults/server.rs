@@ -7,6 +7,7 @@
 //!     └ refused, deaf
 //! ```
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -78,8 +79,14 @@ impl Server {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async move {
                 let address = if six { "[::1]:0" } else { "127.0.0.1:0" }.parse().unwrap();
-                let listener = bound(address).listen(BACKLOG).unwrap();
-                tell.send(listener.local_addr().unwrap()).unwrap();
+                let first = bound(address).unwrap();
+                let address = first.local_addr().unwrap();
+                // Where two may have it, one keeps the port while nothing listens.
+                let (listener, _kept) = match bound(address) {
+                    Ok(second) => (second.listen(BACKLOG).unwrap(), Some(first)),
+                    Err(_) => (first.listen(BACKLOG).unwrap(), None),
+                };
+                tell.send(address).unwrap();
                 tokio::select! {
                     () = listen(listener, of_thread, play) => {}
                     _ = ended => {}
@@ -106,11 +113,11 @@ impl Server {
 const BACKLOG: u32 = 64;
 
 /// A socket that has its port and does not listen: what connects to it is refused.
-fn bound(address: SocketAddr) -> TcpSocket {
-    let socket = if address.is_ipv6() { TcpSocket::new_v6() } else { TcpSocket::new_v4() }.unwrap();
-    socket.set_reuseaddr(true).unwrap();
-    socket.bind(address).unwrap();
-    socket
+fn bound(address: SocketAddr) -> io::Result<TcpSocket> {
+    let socket = if address.is_ipv6() { TcpSocket::new_v6() } else { TcpSocket::new_v4() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    Ok(socket)
 }
 
 async fn listen(mut listener: TcpListener, shared: Arc<Shared>, mut plays: watch::Receiver<Play>) {
@@ -120,14 +127,13 @@ async fn listen(mut listener: TcpListener, shared: Arc<Shared>, mut plays: watch
         match play {
             Play::Refuses => {
                 drop(listener);
-                let kept = bound(address);
                 let _ = plays.changed().await;
-                listener = kept.listen(BACKLOG).unwrap();
+                listener = bound(address).unwrap().listen(BACKLOG).unwrap();
             }
             Play::Deaf => {
                 drop(listener);
                 deaf(address, &mut plays).await;
-                listener = bound(address).listen(BACKLOG).unwrap();
+                listener = bound(address).unwrap().listen(BACKLOG).unwrap();
             }
             _ => take(&listener, &shared, &mut plays).await,
         }
@@ -137,7 +143,7 @@ async fn listen(mut listener: TcpListener, shared: Arc<Shared>, mut plays: watch
 /// Listens with no place for a connection to wait in: one that nobody takes is in it. What connects meanwhile is not even
 /// refused.
 async fn deaf(address: SocketAddr, plays: &mut watch::Receiver<Play>) {
-    let _full = bound(address).listen(0).unwrap();
+    let _full = bound(address).unwrap().listen(0).unwrap();
     let _first = TcpStream::connect(address).await.unwrap();
     let _ = plays.changed().await;
 }

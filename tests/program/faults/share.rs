@@ -79,7 +79,8 @@ pub(crate) fn spent(row: &Row, hits: &[Hit]) -> Option<(usize, usize)> {
 fn told(hits: &[Hit]) -> String {
     let Some(first) = hits.first() else { return String::new() };
     let line = |hit: &Hit| {
-        let (at, bad) = (hit.at.duration_since(first.at).as_secs_f64(), if hit.spoilt { " spoilt" } else { "" });
+        let (at, bad) =
+            (hit.at.duration_since(first.at).as_secs_f64(), if hit.spoilt { " spoilt" } else { "" });
         format!("{at:>7.3} {}{bad}", hit.path)
     };
     hits.iter().map(line).collect::<Vec<_>>().join("\n")

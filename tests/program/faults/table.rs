@@ -1,34 +1,38 @@
-//! The matrix as a table, printed and held against `docs/faults.md`: its rows and sentences, for the figures vary.
+//! The matrix as tables: printed, and held against those of `docs/faults.md`, its rows and sentences. Its figures are those
+//! of one run, for they vary; what holds them is `share`.
 
-use std::path::PathBuf;
+use std::sync::Mutex;
 
 use super::rows::{Back, Row};
 use super::run::Seen;
 
-const BEGIN: &str = "| Fault | keepwatch says | Well again after | Requests | Else |\n| --- | --- | --- | --- | --- |\n";
+const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/faults.md");
+const HEAD: &str = "| Fault | keepwatch says | Well again after | Requests | of a healthy server |\n| --- | --- | --- | --- | --- |\n";
 
-fn page() -> PathBuf {
-    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/faults.md"))
-}
+/// The page is written by one at a time.
+static WRITING: Mutex<()> = Mutex::new(());
 
-/// Prints the table, and holds the document's rows and sentences to it; with `KEEPWATCH_FAULTS=write` it writes them there.
-pub(crate) fn holds(rows: &[Row], seen: &[Seen]) {
-    let lines: Vec<String> = rows.iter().zip(seen).map(|(row, seen)| line(row, seen)).collect();
-    println!("{BEGIN}{}", lines.concat());
-    let text = std::fs::read_to_string(page()).unwrap();
-    let (before, after) = text.split_once(BEGIN).expect("the page has its table");
-    let (old, after) = match after.find("\n\n") {
-        Some(end) => after.split_at(end + 1),
-        None => (after, ""),
-    };
+/// Prints a table, and holds the page's rows and sentences under this title to it; with `KEEPWATCH_FAULTS=write` it
+/// writes them there.
+pub(crate) fn holds(title: &str, rows: &[Row], seen: &[Seen]) {
+    let lines: String = rows.iter().zip(seen).map(|(row, seen)| line(row, seen)).collect();
+    println!("## {title}\n\n{HEAD}{lines}");
+    let _one = WRITING.lock().unwrap();
+    let page = std::fs::read_to_string(PAGE).unwrap();
+    let start = page.find(&format!("## {title}\n")).expect("the page has this title");
+    let start = start + page[start..].find(HEAD).expect("a table stands under it") + HEAD.len();
+    let (before, rest) = page.split_at(start);
+    let (old, after) = rest.split_at(rest.find("\n\n").map_or(rest.len(), |end| end + 1));
     if std::env::var("KEEPWATCH_FAULTS").is_ok_and(|it| it == "write") {
-        std::fs::write(page(), format!("{before}{BEGIN}{}{after}", lines.concat())).unwrap();
+        std::fs::write(PAGE, format!("{before}{lines}{after}")).unwrap();
         return;
     }
     let words = |line: &str| line.split(" | ").take(2).collect::<Vec<_>>().join(" | ");
-    let held: Vec<String> = old.lines().map(words).collect();
-    let now: Vec<String> = lines.iter().map(|line| words(line)).collect();
-    assert_eq!(held, now, "write it anew: KEEPWATCH_FAULTS=write cargo test --locked --test program faults");
+    assert_eq!(
+        old.lines().map(words).collect::<Vec<_>>(),
+        lines.lines().map(words).collect::<Vec<_>>(),
+        "write it anew: KEEPWATCH_FAULTS=write cargo test --locked --test program faults"
+    );
 }
 
 fn line(row: &Row, seen: &Seen) -> String {
@@ -36,11 +40,11 @@ fn line(row: &Row, seen: &Seen) -> String {
     let back = match (row.back, seen.back) {
         (Back::Soon, Some(back)) => format!("{:.1} s", back.as_secs_f64()),
         (Back::After(seconds), _) => format!("{seconds} s"),
-        (Back::Soon, None) | (Back::Never, _) => "".into(),
+        (Back::Soon, None) | (Back::Never, _) => "–".into(),
     };
     let (spent, healthy) = match seen.spent {
         Some((spent, healthy)) if row.back == Back::Soon => (spent.to_string(), healthy.to_string()),
-        _ => (String::new(), String::new()),
+        _ => ("–".into(), "–".into()),
     };
     format!("| {} | {} | {back} | {spent} | {healthy} |\n", row.fault, sentence.replace('|', "\\|"))
 }
