@@ -26,7 +26,7 @@ pub(super) fn of_request(error: reqwest::Error, host: &str) -> Fault {
             FaultKind::ConnectTimeout(host())
         } else if let Some(tunnel) = chain.iter().find_map(|link| link.strip_prefix("tunnel error: ")) {
             // Before what follows: a name without an address is the proxy's own then.
-            FaultKind::Proxy(Untrusted::new(of_proxy(tunnel, chain.last())))
+            FaultKind::Proxy(Untrusted::new(of_proxy(tunnel, &chain)))
         } else if error.is_dns() || mentions("dns error") {
             FaultKind::Dns(host())
         } else if let Some(error) = tls_error(&error) {
@@ -48,11 +48,14 @@ pub(super) fn of_request(error: reqwest::Error, host: &str) -> Fault {
     kind.into()
 }
 
-/// What became of the way through a proxy: `tunnel` is what hyper says of it, `root` why.
-fn of_proxy(tunnel: &str, root: Option<&String>) -> String {
-    match (tunnel, root) {
+/// What became of the way through a proxy: `tunnel` is what hyper says of it, `chain` all that led to it.
+fn of_proxy(tunnel: &str, chain: &[String]) -> String {
+    match (tunnel, chain.last()) {
         ("proxy authorization required", _) => "it asks for a user and a password (407)".into(),
         ("unsuccessful", _) => "it answered with an error".into(),
+        ("failed to create underlying connection", _) if chain.iter().any(|link| link == "dns error") => {
+            "its name has no address".into()
+        }
         ("failed to create underlying connection", Some(why)) => {
             format!("it can not be reached, {}", without_number(why))
         }
@@ -225,14 +228,15 @@ mod tests {
 
     #[test]
     fn what_becomes_of_the_way_through_a_proxy_is_said_in_words() {
-        let refused = "Connection refused (os error 111)".to_owned();
-        for (tunnel, said) in [
-            ("proxy authorization required", "it asks for a user and a password (407)"),
-            ("unsuccessful", "it answered with an error"),
-            ("failed to create underlying connection", "it can not be reached, Connection refused"),
-            ("unexpected end of file", "unexpected end of file"),
+        let no_way = "failed to create underlying connection";
+        for (tunnel, root, said) in [
+            ("proxy authorization required", "", "it asks for a user and a password (407)"),
+            ("unsuccessful", "", "it answered with an error"),
+            (no_way, "Connection refused (os error 111)", "it can not be reached, Connection refused"),
+            (no_way, "dns error", "its name has no address"),
+            ("unexpected end of file", "", "unexpected end of file"),
         ] {
-            assert_eq!(of_proxy(tunnel, Some(&refused)), said);
+            assert_eq!(of_proxy(tunnel, &[tunnel.to_owned(), root.to_owned()]), said);
         }
     }
 

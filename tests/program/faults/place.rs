@@ -7,6 +7,7 @@ use tempfile::TempDir;
 
 use super::certificates::{PROXIED, another_authority, authority};
 use super::play::Play;
+use super::rows::NAMELESS;
 use super::server::{Hit, Server, Speech};
 use crate::harness::now;
 
@@ -37,6 +38,17 @@ pub(crate) enum Way {
     OtherStore,
     /// To a URL at which there is nothing.
     Nowhere(&'static str),
+}
+
+impl Way {
+    /// Whether this machine has it: not every one has IPv6, or refuses the address of all.
+    pub(crate) fn is_here(self) -> bool {
+        match self {
+            Self::Six => std::net::TcpListener::bind("[::1]:0").is_ok(),
+            Self::Nowhere(url) => url == NAMELESS || cfg!(target_os = "linux"),
+            _ => true,
+        }
+    }
 }
 
 /// The servers of one row.

@@ -101,6 +101,12 @@ impl Row {
         Self { from_start: true, lasts: 0, ..self }
     }
 
+    /// Whether this machine can play it.
+    pub(crate) fn is_possible(&self) -> bool {
+        let deaf = matches!((self.play)(), Play::Deaf);
+        self.way.is_here() && (!deaf || cfg!(target_os = "linux")) // elsewhere a backlog is never full
+    }
+
     /// How many sessions it is about.
     pub(crate) fn watched(&self) -> usize {
         if self.asks == Asks::One { 1 } else { IDS.len() }

@@ -48,6 +48,7 @@ pub(crate) fn run(row: &Row) -> Seen {
     let mut seen = Seen { sentence: None, back: None, spent: None };
     if row.says.is_empty() {
         wait_until("replies that are odd and good", || place.spoilt() >= row.lasts);
+        wait_until("six rounds", || place.good() + place.spoilt() >= 6 * watched);
         place.heal();
     } else {
         let line = program.line(row.says);
@@ -79,7 +80,9 @@ fn recover(row: &Row, place: &Place, program: &mut Headless, line: &str, began: 
             let silent = matches!((row.play)(), Play::FallsSilent).then_some(began);
             let healed = silent.unwrap_or_else(|| place.heal());
             program.line(if row.is_absence() { "\"found_again\"" } else { "\"polls_recovered\"" });
-            Some(now().duration_since(healed))
+            let back = now().duration_since(healed);
+            assert!(back <= share::longest(row), "{}: it took {back:?}", row.fault);
+            Some(back)
         }
         Back::After(seconds) => {
             assert!((seconds - 1.0..=seconds).contains(&next), "{}: {line}", row.fault);
