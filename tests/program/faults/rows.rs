@@ -97,7 +97,7 @@ impl Row {
         Self { rest, ..self }
     }
 
-    fn from_start(self) -> Self {
+    fn at_once(self) -> Self {
         Self { from_start: true, lasts: 0, ..self }
     }
 
@@ -122,10 +122,10 @@ impl Row {
 pub(crate) fn ways() -> Vec<Row> {
     const REFUSED: &str = "refuses connections: nothing listens there";
     const PROXY: &str = "the proxy did not let the request through";
-    let nowhere = |fault, says, way| row(fault, says, || Play::Good).by(way).back(Back::Never).from_start();
+    let nowhere = |fault, says, way| row(fault, says, || Play::Good).by(way).back(Back::Never).at_once();
     vec![
         row("nothing listens", REFUSED, || Play::Refuses).lasting(0),
-        row("nothing listens, from the start", REFUSED, || Play::Refuses).from_start(),
+        row("nothing listens, from the start", REFUSED, || Play::Refuses).at_once(),
         row("nothing listens, IPv6 alone", REFUSED, || Play::Refuses).by(Way::Six).lasting(0),
         row("lists: nothing listens", REFUSED, || Play::Refuses).of(Asks::Lists).lasting(0),
         nowhere("the name has no address", "has no address", Way::Nowhere(NAMELESS)),
@@ -241,15 +241,15 @@ pub(crate) fn limits() -> Vec<Row> {
 pub(crate) fn certificates() -> Vec<Row> {
     const UNSENT: &str = "the key was not sent";
     let shows = |fault, says, shown| row(fault, says, move || Play::Shows(shown)).by(Way::Tls);
-    let from_start = |fault, says, way| row(fault, says, || Play::Good).by(way).from_start();
+    let at_once = |fault, says, way| row(fault, says, || Play::Good).by(way).at_once();
     vec![
         shows("a certificate that signed itself", "nobody whom this machine trusts", Shown::SelfSigned),
         shows("an expired certificate", "the server's certificate has expired", Shown::Expired),
         shows("one that is not valid yet", "the server's certificate is not valid yet", Shown::NotYetValid),
         shows("another host's certificate", "certificate is another host's", Shown::ForAnotherHost),
         row("no TLS is spoken there", UNSENT, || Play::SpeaksPlain).by(Way::Tls),
-        from_start("no certificate store", "this machine has no certificate store", Way::NoStore),
-        from_start("the store lacks the authority", "nobody whom this machine trusts", Way::OtherStore),
+        at_once("no certificate store", "this machine has no certificate store", Way::NoStore),
+        at_once("the store lacks the authority", "nobody whom this machine trusts", Way::OtherStore),
     ]
 }
 

@@ -16,11 +16,11 @@ static WRITING: Mutex<()> = Mutex::new(());
 /// writes them there. What this machine has no way to play is left out.
 pub(crate) fn holds(title: &str, rows: &[Row], seen: &[Seen], left_out: &[Row]) {
     let lines: String = rows.iter().zip(seen).map(|(row, seen)| line(row, seen)).collect();
-    println!("## {title}\n\n{HEAD}{lines}");
+    show(title, &lines);
     let _one = WRITING.lock().unwrap();
     let page = std::fs::read_to_string(PAGE).unwrap();
-    let start = page.find(&format!("## {title}\n")).expect("the page has this title");
-    let start = start + page[start..].find(HEAD).expect("a table stands under it") + HEAD.len();
+    let start = page.find(&format!("## {title}\n")).unwrap();
+    let start = start + page[start..].find(HEAD).unwrap() + HEAD.len();
     let (before, rest) = page.split_at(start);
     let (old, after) = rest.split_at(rest.find("\n\n").map_or(rest.len(), |end| end + 1));
     if std::env::var("KEEPWATCH_FAULTS").is_ok_and(|it| it == "write") {
@@ -35,6 +35,11 @@ pub(crate) fn holds(title: &str, rows: &[Row], seen: &[Seen], left_out: &[Row]) 
         lines.lines().map(words).collect::<Vec<_>>(),
         "write it anew: KEEPWATCH_FAULTS=write cargo test --locked --test program faults"
     );
+}
+
+#[expect(clippy::print_stdout, reason = "what --nocapture is for")]
+fn show(title: &str, lines: &str) {
+    println!("## {title}\n\n{HEAD}{lines}");
 }
 
 fn line(row: &Row, seen: &Seen) -> String {
