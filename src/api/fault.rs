@@ -13,6 +13,9 @@ use crate::clock::Timestamp;
 use crate::session::{Fault, FaultKind};
 use crate::text::Untrusted;
 
+/// What hyper and h2 say of an answer that the other side broke off; what breaks the rules, they have “detected”.
+const CUTS: [&str; 3] = ["before message completed", "stream error received", "connection error received"];
+
 /// A request that got no whole answer. `host` is where it went. The error's own text is used without its URL.
 pub(super) fn of_request(error: reqwest::Error, host: &str) -> Fault {
     let error = error.without_url();
@@ -38,7 +41,7 @@ pub(super) fn of_request(error: reqwest::Error, host: &str) -> Fault {
         }
     } else if error.is_timeout() {
         FaultKind::Timeout
-    } else if error.is_body() || error.is_decode() || mentions("before message completed") || is_cut(io) {
+    } else if error.is_body() || error.is_decode() || CUTS.iter().any(|cut| mentions(cut)) || is_cut(io) {
         FaultKind::Cut
     } else if error.is_builder() {
         FaultKind::Unreachable(root())
@@ -214,7 +217,9 @@ mod tests {
         );
         assert_eq!(wait(&[("retry-after", "Sun, 22 Nov 2026 12:00:45 GMT")]), Some(Duration::from_secs(45)));
         assert_eq!(wait(&[("retry-after", "Sun, 22 Nov 2026 11:00:00 GMT")]), Some(Duration::ZERO));
-        assert_eq!(wait(&[("retry-after", "1e300")]), Some(Fault::LONGEST_REST));
+        for long in ["1e300", "301", "9999999999", "Mon, 22 Nov 2326 12:00:00 GMT"] {
+            assert_eq!(wait(&[("retry-after", long)]), Some(Fault::LONGEST_REST), "{long}");
+        }
         for nothing in ["-4", "nan", "-inf"] {
             assert_eq!(wait(&[("retry-after", nothing)]), None, "{nothing}");
         }

@@ -159,8 +159,12 @@ async fn http2<S: AsyncRead + AsyncWrite + Unpin>(stream: S, shared: &Shared, pl
             request = connection.accept() => {
                 let Some(Ok((request, respond))) = request else { return };
                 let path = request.uri().path_and_query().unwrap().as_str().to_owned();
-                shared.hit(&path, false);
-                answer(respond, document(shared, &path));
+                let play = plays.borrow().clone();
+                shared.hit(&path, matches!(play, Play::Resets | Play::ResetsStreams | Play::CutsStreams));
+                if let Play::Resets = play {
+                    return;
+                }
+                answer(respond, document(shared, &path), &play);
             }
             _ = plays.changed() => {
                 if let Play::FallsSilent = &*plays.borrow() {
@@ -174,9 +178,15 @@ async fn http2<S: AsyncRead + AsyncWrite + Unpin>(stream: S, shared: &Shared, pl
     drop(connection);
 }
 
-fn answer(mut respond: SendResponse<Bytes>, body: String) {
-    let reply = Response::builder().header("date", date(Clock::system().now().wall)).body(()).unwrap();
-    if let Ok(mut stream) = respond.send_response(reply, false) {
-        let _ = stream.send_data(Bytes::from(body), true);
+fn answer(mut respond: SendResponse<Bytes>, body: String, play: &Play) {
+    if let Play::ResetsStreams = play {
+        return respond.send_reset(h2::Reason::INTERNAL_ERROR);
     }
+    let reply = Response::builder().header("date", date(Clock::system().now().wall)).body(()).unwrap();
+    let Ok(mut stream) = respond.send_response(reply, false) else { return };
+    if let Play::CutsStreams = play {
+        let _ = stream.send_data(Bytes::from(body).slice(..9), false);
+        return stream.send_reset(h2::Reason::CANCEL);
+    }
+    let _ = stream.send_data(Bytes::from(body), true);
 }

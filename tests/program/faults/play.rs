@@ -25,8 +25,12 @@ pub(crate) enum Play {
     SpeaksPlain,
     /// Answers each request with these bytes, whatever they are, and then does that.
     Says(Vec<u8>, Then),
-    /// Resets the connection of each request.
+    /// Resets the connection of each request; of HTTP/2, closes it.
     Resets,
+    /// HTTP/2: resets the stream of each request, its connection open.
+    ResetsStreams,
+    /// HTTP/2: ends the stream of each request after a part of its body.
+    CutsStreams,
     /// Falls silent on the connections that there are, their sockets open; new ones are served well.
     FallsSilent,
 }

@@ -152,6 +152,7 @@ pub(crate) fn silence() -> Vec<Row> {
         row("TLS is not answered", LATE, || Play::ShakesNoHands).by(Way::Tls).lasting(1),
         row("the proxy says nothing", LATE, || raw("", Then::Hangs)).by(Way::Proxy).lasting(1),
         row("no headers", SILENT, || raw("", Then::Hangs)).lasting(1),
+        row("lists: no headers", SILENT, || raw("", Then::Hangs)).of(Asks::Lists).lasting(1),
         row("no end of the headers", SILENT, || raw("HTTP/1.1 200 OK\r\nda", Then::Hangs)).lasting(1),
         row("no end of the body", SILENT, || raw(PART, Then::Hangs)).lasting(1),
         row("HTTP/2 falls silent for ever", SILENT, || Play::FallsSilent).by(Way::Http2).lasting(0),
@@ -167,6 +168,9 @@ pub(crate) fn answers() -> Vec<Row> {
     };
     vec![
         row("reset", CUT, || Play::Resets),
+        row("reset, HTTP/2", CUT, || Play::Resets).by(Way::Http2),
+        row("a stream is reset, HTTP/2", CUT, || Play::ResetsStreams).by(Way::Http2),
+        row("a stream is cut, HTTP/2", CUT, || Play::CutsStreams).by(Way::Http2),
         row("ends in the headers", CUT, || raw("HTTP/1.1 200 OK\r\nda", Then::Closes)),
         row("ends in the body", CUT, || raw(PART, Then::Closes)),
         row("HTML with 200", "got HTML instead of JSON", || body("text/html", "<html>Sign in</html>")),
