@@ -203,7 +203,10 @@ pub(crate) fn statuses(elsewhere: u16) -> Vec<Row> {
         plain("410 Gone", "gone (410)"),
         plain("500 Internal Server Error", "the API failed (500)").lasting(3),
         plain("502 Bad Gateway", "the API failed (502)"),
-        plain("503 Service Unavailable", "the API failed (503)").of(Asks::Four).lasting(4),
+        plain("503 Service Unavailable", "the API failed (503)"),
+        row("503, of four sessions", "the API failed (503)", || refusal("503 Service Unavailable", ""))
+            .of(Asks::Four)
+            .lasting(4),
         plain("504 Gateway Timeout", "the API failed (504)"),
         row("lists: 503", "the API failed (503)", || refusal("503 Service Unavailable", ""))
             .of(Asks::Lists)
