@@ -38,17 +38,17 @@ pub(crate) fn run(row: &Row) -> Seen {
     let insecure = row.way == Way::Nowhere(rows::NAMELESS);
     let args = [&args[..], if insecure { &["--insecure-http"] } else { &[] }].concat();
     let mut program = Headless::at(&place.url, &args, KEY, &place.env);
-    let watched = row.watched();
+    let round = row.asks.ids().len().max(1);
     if !row.from_start {
-        (0..watched).for_each(|_| _ = program.line("\"first_seen\""));
-        wait_until("healthy polls", || place.good() >= 2 * watched);
+        (0..row.watched()).for_each(|_| _ = program.line("\"first_seen\""));
+        wait_until("healthy polls", || place.good() >= 2 * round);
         place.play((row.play)());
     }
     let began = now();
     let mut seen = Seen { sentence: None, back: None, spent: None };
     if row.says.is_empty() {
         wait_until("replies that are odd and good", || place.spoilt() >= row.lasts);
-        wait_until("six rounds", || place.good() + place.spoilt() >= 6 * watched);
+        wait_until("six rounds", || place.good() + place.spoilt() >= 6 * round);
         place.heal();
     } else {
         let line = program.line(row.says);
@@ -58,7 +58,7 @@ pub(crate) fn run(row: &Row) -> Seen {
     }
     if row.back == Back::Soon {
         let good = place.good();
-        wait_until("polls go on", || place.good() >= good + 3);
+        wait_until("polls go on", || place.good() >= good + 3 * round);
     }
     program.signal(Signal::INT);
     let end = program.over();
