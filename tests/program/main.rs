@@ -14,6 +14,7 @@ mod config_file;
 mod contract;
 mod documents;
 mod ends;
+mod faults;
 mod fewest;
 mod harness;
 mod headless;
