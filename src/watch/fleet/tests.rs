@@ -442,6 +442,42 @@ fn a_session_that_the_api_no_longer_knows_is_not_called_quiet() {
 }
 
 #[test]
+fn a_servers_clock_that_is_set_is_told_once_it_is_believed_and_the_first_date_is_no_such_news() {
+    let mut fleet = asked(&["a"]);
+    let mut told = Vec::new();
+    // From the start it is ten minutes ahead of ours; from the sixth reply on an hour more.
+    for round in 0..12_u32 {
+        let at = f64::from(round) * 3.0;
+        let ahead = if round < 6 { 600.0 } else { 4200.0 };
+        let date = Some(t((at + ahead).floor()));
+        let exchange = Exchange { date, ..exchange(at, at + 0.1) };
+        let scope = Scope::One(id("a"));
+        let sessions = vec![session("a", Status::Running)];
+        for event in apply(&mut fleet, Input::Seen { at: exchange, scope, sessions, malformed: 0 }) {
+            if let EventKind::ServerClockSet { by_ms } = event {
+                told.push((round, (by_ms + 500) / 1000));
+            }
+        }
+    }
+    assert_eq!(told, [(8, 3600)], "the third date that says so is believed");
+}
+
+#[test]
+fn a_session_that_ends_and_lives_again_is_flagged_once_for_its_end() {
+    let mut fleet = asked(&["a"]);
+    for round in 0..6_u32 {
+        let at = f64::from(round) * 10.0;
+        apply(&mut fleet, one(at, at + 0.1, session("a", Status::Running)));
+        apply(&mut fleet, one(at + 3.0, at + 3.1, ended_at("a", Status::Error, 2.0)));
+        let record = fleet.get(&id("a")).unwrap();
+        assert_eq!(record.flags.iter().map(|(flag, _)| *flag).collect::<Vec<_>>(), [Flag::Error]);
+        assert_eq!(record.raised.len(), 1, "and it is remembered once");
+    }
+    let flagged = fleet.timeline().all().filter(|(_, event)| matches!(event.kind, EventKind::Flagged(_)));
+    assert_eq!(flagged.count(), 1);
+}
+
+#[test]
 fn a_sleep_is_an_event_with_both_its_ends() {
     let mut fleet = Fleet::new(Thresholds::default());
     let events = fleet.apply(Input::Slept { from: moment(5.0), to: moment(3605.0) });
