@@ -11,7 +11,7 @@ use url::Url;
 use super::wire;
 use crate::clock::Timestamp;
 use crate::session::{Fault, FaultKind};
-use crate::text::Untrusted;
+use crate::text::{Untrusted, masked};
 
 /// A request that got no whole answer. `host` is where it went. The error's own text is used without its URL.
 pub(super) fn of_request(error: reqwest::Error, host: &str) -> Fault {
@@ -120,9 +120,9 @@ fn retry_after(headers: &HeaderMap, date: Option<Timestamp>) -> Option<Duration>
     in_ms.or_else(plain).map(|hold| hold.min(Fault::LONGEST_REST))
 }
 
-/// `x-request-id`, for a support ticket.
+/// `x-request-id`, for a support ticket. It is written down: what looks like a secret is masked before.
 pub(super) fn request_id(headers: &HeaderMap) -> Option<Untrusted> {
-    header(headers, "x-request-id").map(|id| Untrusted::new(id.get(..200).unwrap_or(id)))
+    header(headers, "x-request-id").map(|id| Untrusted::new(masked(id.get(..200).unwrap_or(id))))
 }
 
 pub(super) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {

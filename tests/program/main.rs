@@ -26,5 +26,6 @@ mod release;
 mod replay;
 mod scenarios;
 mod screen;
+mod secrets;
 mod sdk;
 mod simulate;
