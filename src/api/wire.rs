@@ -256,6 +256,7 @@ fn other(name: &str, raw: &str) -> String {
                 cut(&safe.to_string(), LONGEST_OTHER).to_owned()
             }
         }
+        None if raw.contains("\\u") => "\"••••\"".to_owned(), // too deep to be decoded, and so to be searched
         None => masked(cut(raw, LONGEST_OTHER)),
     }
 }

@@ -56,7 +56,9 @@ impl SessionId {
         let masked = crate::text::masked(id);
         if masked != id {
             let masked = crate::text::shown(&masked, 80);
-            return Err(format!("“{masked}” has what looks like a secret in it: give the id of the session alone"));
+            return Err(format!(
+                "“{masked}” has what looks like a secret in it: give the id of the session alone"
+            ));
         }
         Ok(Self(Untrusted::new(id)))
     }

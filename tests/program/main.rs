@@ -26,6 +26,6 @@ mod release;
 mod replay;
 mod scenarios;
 mod screen;
-mod secrets;
 mod sdk;
+mod secrets;
 mod simulate;

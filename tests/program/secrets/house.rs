@@ -5,6 +5,7 @@
 //!   meant/           where secrets are meant to go: what was copied; and where the key comes from
 //! ```
 
+use std::cell::{Cell, RefCell};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -35,7 +36,8 @@ impl House {
     pub(super) fn new() -> Self {
         let bystander = Bystander::listen();
         let api = Stranger::serve(&bystander);
-        let house = Self { home: tempfile::tempdir().unwrap(), meant: tempfile::tempdir().unwrap(), api, bystander };
+        let house =
+            Self { home: tempfile::tempdir().unwrap(), meant: tempfile::tempdir().unwrap(), api, bystander };
         fs::write(house.meant.path().join("key"), KEY).unwrap();
         fs::set_permissions(house.meant.path().join("key"), fs::Permissions::from_mode(0o600)).unwrap();
         for folder in ["bin", "told"] {
@@ -46,7 +48,10 @@ impl House {
         }
         let config = house.path(".config/keepwatch");
         fs::create_dir_all(&config).unwrap();
-        let text = format!("base-url = {:?}\napi-key-command = [\"pass\", \"show\"]\nlog = \"../../log\"\n", house.api.url);
+        let text = format!(
+            "base-url = {:?}\napi-key-command = [\"pass\", \"show\"]\nlog = \"../../log\"\n",
+            house.api.url
+        );
         fs::write(config.join("config.toml"), text).unwrap();
         house
     }
@@ -73,6 +78,11 @@ impl House {
     /// A path in the home.
     pub(super) fn path(&self, name: &str) -> PathBuf {
         self.home.path().join(name)
+    }
+
+    /// A path where secrets are meant to be.
+    pub(super) fn meant(&self, name: &str) -> PathBuf {
+        self.meant.path().join(name)
     }
 
     /// A desktop, tmux and proxies, all of which would be glad of a secret.
@@ -106,23 +116,32 @@ impl House {
     }
 
     pub(super) fn run_with(&self, args: &[&str], more: &[(&str, &str)]) -> Ended {
-        let output = Command::new(PROGRAM)
+        let said = tempfile::NamedTempFile::new().unwrap();
+        let appended = || fs::OpenOptions::new().append(true).open(said.path()).unwrap();
+        let child = Command::new(PROGRAM)
             .args(args)
             .env_clear()
             .envs(self.env())
             .envs(more.iter().copied())
             .stdin(Stdio::null())
-            .output()
+            .stdout(appended())
+            .stderr(appended())
+            .spawn()
             .unwrap();
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let all = format!("{}{}", text(&output.stdout), text(&output.stderr));
+        let (child, code) = (RefCell::new(child), Cell::new(None));
+        let ended = || {
+            code.set(child.borrow_mut().try_wait().unwrap());
+            code.get().is_some()
+        };
+        wait_until(&format!("{args:?} ends"), ended);
+        let all = String::from_utf8_lossy(&fs::read(said.path()).unwrap()).into_owned();
         assert!(!all.contains("panicked"), "{args:?}: {all}");
-        Ended { code: output.status.code().unwrap_or(-1), all }
+        Ended { code: code.get().unwrap().code().unwrap_or(-1), all }
     }
 
     /// What was given to a helper, and meant to be.
     pub(super) fn given(&self, name: &str) -> String {
-        fs::read_to_string(self.meant.path().join(name)).unwrap_or_default()
+        fs::read_to_string(self.meant(name)).unwrap_or_default()
     }
 
     /// What the children called `name` were told, once there is one.
@@ -140,7 +159,8 @@ impl House {
     /// Holds that no secret is in any file of the home, nor in a file's name.
     pub(super) fn keeps_no_secret(&self) {
         for path in files(self.home.path()) {
-            let text = fs::read(&path).map(|it| String::from_utf8_lossy(&it).into_owned()).unwrap_or_default();
+            let text =
+                fs::read(&path).map(|it| String::from_utf8_lossy(&it).into_owned()).unwrap_or_default();
             holds_none(&path.display().to_string(), &text);
         }
     }
@@ -155,7 +175,8 @@ pub(super) fn files(folder: &Path) -> Vec<PathBuf> {
 /// Holds that no secret is in `text`.
 pub(super) fn holds_none(what: &str, text: &str) {
     if let Some(at) = text.find(CANARY) {
-        let near: String = text[text.floor_char_boundary(at.saturating_sub(200))..].chars().take(300).collect();
+        let near: String =
+            text[text.floor_char_boundary(at.saturating_sub(200))..].chars().take(300).collect();
         panic!("a secret is in {what}: …{near}…");
     }
 }

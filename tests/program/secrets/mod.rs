@@ -2,6 +2,8 @@
 //! everything that can be done, and looks everywhere.
 
 mod house;
+mod panics;
+mod promises;
 mod stranger;
 
 use std::fs;
@@ -61,7 +63,10 @@ fn whatever_is_done_no_secret_is_in_a_file_a_child_a_title_or_an_output_that_was
     holds_none("what came after the URL was shown", &String::from_utf8_lossy(&screen.raw()[shown.len()..]));
     for route in ["wl-copy", "xclip", "xsel", "tmux"] {
         let given = house.given(route);
-        assert!(["connect", "selenium", "live"].iter().all(|it| given.contains(&format!("{CANARY}{it}"))), "{route}");
+        assert!(
+            ["connect", "selenium", "live"].iter().all(|it| given.contains(&format!("{CANARY}{it}"))),
+            "{route}"
+        );
     }
     assert!(screen.wait_told("titles", |_| true).titles.iter().all(|title| !title.contains(CANARY)));
 
@@ -96,7 +101,9 @@ fn whatever_is_done_no_secret_is_in_a_file_a_child_a_title_or_an_output_that_was
     assert!(house.api.was_asked());
     assert_eq!(house.bystander.heard(), <[String; 0]>::default());
     let written: Vec<String> = files(&house.path("")).iter().map(|it| it.display().to_string()).collect();
-    for file in ["journal.sqlite", "/log", "run.ndjson", "export.ndjson", "events.ndjson", "told/tmux", "told/pass"] {
+    for file in
+        ["journal.sqlite", "/log", "run.ndjson", "export.ndjson", "events.ndjson", "told/tmux", "told/pass"]
+    {
         assert!(written.iter().any(|it| it.contains(file)), "{file} is searched: {written:?}");
     }
     house.keeps_no_secret();

@@ -3,7 +3,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -15,9 +15,12 @@ pub(super) const CANARY: &str = "cAnArY";
 /// The key. Nothing about it says that it is one.
 pub(super) const KEY: &str = "cAnArY-opaque-key-0f3a9";
 
-/// A session that runs, one that has ended, one of which a secret is the name.
+/// A session that runs, and one that has ended.
 pub(super) const ID: &str = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de";
 pub(super) const OVER: &str = "45c48cce-2e2d-4fba-8f1a-2d7bcf1aa7ff";
+
+/// One that has ended, and of which the API says something else when it is first asked.
+pub(super) const FLAKY: &str = "8f14e45f-ceea-467f-a0e6-a9f2e4f8b1c2";
 
 /// What it is asked.
 struct Asked {
@@ -29,8 +32,17 @@ struct Asked {
 /// The API. Its thread ends with the tests.
 pub(super) struct Stranger {
     pub(super) url: String,
-    /// How often it was asked with the key.
-    asked: Arc<AtomicU32>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    /// What it was asked for with the key.
+    asked: Mutex<Vec<String>>,
+    /// How many requests there were.
+    requests: AtomicU32,
+    /// Whether the session that ran has failed.
+    is_over: AtomicBool,
 }
 
 impl Stranger {
@@ -38,26 +50,58 @@ impl Stranger {
     pub(super) fn serve(elsewhere: &Bystander) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let (asked, counts) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
-        let told = Arc::clone(&asked);
+        let shared = Arc::<Shared>::default();
+        let serving = Arc::clone(&shared);
         let (elsewhere, started) = (elsewhere.url.clone(), Clock::system().now().wall);
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                let (told, counts, elsewhere) = (Arc::clone(&told), Arc::clone(&counts), elsewhere.clone());
+                let (shared, elsewhere) = (Arc::clone(&serving), elsewhere.clone());
                 thread::spawn(move || {
                     let Some(asked) = request(&stream) else { return };
-                    if asked.has_key {
-                        told.fetch_add(1, Ordering::SeqCst);
-                    }
-                    answer(stream, &asked, counts.fetch_add(1, Ordering::SeqCst), &elsewhere, started);
+                    let is_first = shared.note(&asked);
+                    let number = shared.requests.fetch_add(1, Ordering::SeqCst);
+                    let about =
+                        About { number, started, is_first, is_over: shared.is_over.load(Ordering::SeqCst) };
+                    answer(stream, &asked, about, &elsewhere);
                 });
             }
         });
-        Self { url, asked }
+        Self { url, shared }
     }
 
     pub(super) fn was_asked(&self) -> bool {
-        self.asked.load(Ordering::SeqCst) > 0
+        !self.shared.asked.lock().unwrap().is_empty()
+    }
+
+    pub(super) fn was_asked_for(&self, path: &str) -> bool {
+        self.shared.asked.lock().unwrap().iter().any(|asked| asked == path)
+    }
+
+    /// The session that runs fails now.
+    pub(super) fn end(&self) {
+        self.shared.is_over.store(true, Ordering::SeqCst);
+    }
+}
+
+/// What an answer is about.
+#[derive(Clone, Copy)]
+struct About {
+    number: u32,
+    started: Timestamp,
+    /// Whether nobody asked for the same before.
+    is_first: bool,
+    is_over: bool,
+}
+
+impl Shared {
+    /// Takes down what was asked for with the key. Whether it was the first time.
+    fn note(&self, asked: &Asked) -> bool {
+        let mut all = self.asked.lock().unwrap();
+        let is_first = !all.contains(&asked.path);
+        if asked.has_key {
+            all.push(asked.path.clone());
+        }
+        is_first
     }
 }
 
@@ -82,19 +126,24 @@ fn request(stream: &TcpStream) -> Option<Asked> {
     Some(asked)
 }
 
-fn answer(mut to: TcpStream, asked: &Asked, number: u32, elsewhere: &str, started: Timestamp) {
+fn answer(mut to: TcpStream, asked: &Asked, about: About, elsewhere: &str) {
+    let About { number, is_first, is_over, .. } = about;
     let Asked { method, path, has_key } = asked;
     let of = |id: &str| path.starts_with(&format!("/v1/sessions/{id}"));
+    let running: Vec<String> = (!is_over).then(|| session(ID, about)).into_iter().collect();
     let (status, extra, body) = match (method.as_str(), path.as_str()) {
         _ if !has_key => (401, String::new(), error()),
         ("POST", _) => (409, String::new(), error()),
-        (_, "/v1/projects") => (302, format!("location: {elsewhere}/?token={CANARY}location\r\n"), String::new()),
+        (_, "/v1/projects") => {
+            (302, format!("location: {elsewhere}/?token={CANARY}location\r\n"), String::new())
+        }
         (_, path) if path.ends_with("/debug") => (200, String::new(), debug(number)),
-        (_, path) if path.contains("status=RUNNING") => (200, String::new(), list(&[session(ID, number, started)])),
+        (_, path) if path.contains("status=RUNNING") => (200, String::new(), list(&running)),
         (_, path) if path.contains("status=") => (200, String::new(), list(&[])),
-        (_, "/v1/sessions") => (200, String::new(), list(&[session(ID, number, started), session(OVER, number, started)])),
-        _ if of(ID) => (200, String::new(), session(ID, number, started)),
-        _ if of(OVER) => (200, String::new(), session(OVER, number, started)),
+        (_, "/v1/sessions") => (200, String::new(), list(&[session(ID, about), session(OVER, about)])),
+        _ if of(ID) => (200, String::new(), session(ID, about)),
+        _ if of(FLAKY) && is_first => (503, String::new(), error()),
+        _ if of(OVER) || of(FLAKY) => (200, String::new(), session(OVER, about)),
         _ => (404, String::new(), error()),
     };
     let date = httpdate();
@@ -128,15 +177,20 @@ fn debug(number: u32) -> String {
 }
 
 /// A session. What is random about its real one is the number of the request here.
-fn session(id: &str, number: u32, started: Timestamp) -> String {
+fn session(id: &str, about: About) -> String {
+    let About { number, started, is_over, .. } = about;
     let (created, expires) = (started.to_rfc3339(), later(started, Duration::from_secs(900)).to_rfc3339());
-    let status = if id == OVER { format!(r#""ERROR","endedAt":"{created}""#) } else { r#""RUNNING""#.to_owned() };
+    let status = if id == OVER || is_over {
+        format!(r#""ERROR","endedAt":"{created}""#)
+    } else {
+        r#""RUNNING""#.to_owned()
+    };
     format!(
         r#"{{"id":"{id}","createdAt":"{created}","startedAt":"{created}","updatedAt":"{created}","expiresAt":"{expires}",
         "status":{status},"keepAlive":true,"proxyBytes":{number},
         "projectId":"bb_live_{CANARY}project","contextId":"token={CANARY}context","region":"r?apiKey={CANARY}region",
-        "connectUrl":"wss://connect.example/?signingKey={CANARY}connect{number}",
-        "seleniumRemoteUrl":"https://connect.example/webdriver?signingKey={CANARY}selenium{number}",
+        "connectUrl":"wss://connect.example/{CANARY}path/?signingKey={CANARY}connect{number}",
+        "seleniumRemoteUrl":"https://connect.example/{CANARY}path/webdriver?signingKey={CANARY}selenium{number}",
         "signingKey":"{CANARY}signing{number}","apiKey":"{CANARY}field","viewer":"https://v.example/?token={CANARY}viewer",
         "wss://c.example/?signingKey={CANARY}name":1,
         "userMetadata":{{"owner":"checkout bb_live_{CANARY}owner","api_key":"{CANARY}member","auth":"Bearer {CANARY}12345678",
