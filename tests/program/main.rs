@@ -19,6 +19,7 @@ mod headless;
 mod incidents;
 mod journal;
 mod journal_restored;
+mod log;
 mod picture;
 mod piped;
 mod profiles;
