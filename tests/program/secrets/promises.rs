@@ -93,6 +93,11 @@ fn an_event_has_no_secret() {
         let ended = house.run(&["events", FLAKY, "--format", format, "-i", "1s"]);
         assert!(ended.code == 0 && ended.all.contains("Session is locked"), "{}", ended.all);
         holds_none(format, &ended.all);
+        let script = format!("'{PROGRAM}' events -i 1s --format {format} | head -n 2");
+        let listed = Command::new("sh").args(["-c", &script]).env_clear().envs(house.env()).output().unwrap();
+        let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+        assert!(listed.lines().count() == 2 && listed.contains("6512bd43"), "{listed}");
+        holds_none(format, &listed);
     }
 }
 

@@ -130,7 +130,9 @@ fn answer(mut to: TcpStream, asked: &Asked, about: About, elsewhere: &str) {
     let About { number, is_first, is_over, .. } = about;
     let Asked { method, path, has_key } = asked;
     let of = |id: &str| path.starts_with(&format!("/v1/sessions/{id}"));
-    let running: Vec<String> = (!is_over).then(|| session(ID, about)).into_iter().collect();
+    // The first of the list is none, for an id is written down and handed to browsers.
+    let mut running = vec![session(&format!("bb_live_{CANARY}id"), about)];
+    running.extend((!is_over).then(|| session(ID, about)));
     let (status, extra, body) = match (method.as_str(), path.as_str()) {
         _ if !has_key => (401, String::new(), error()),
         ("POST", _) => (409, String::new(), error()),
