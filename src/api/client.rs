@@ -216,6 +216,7 @@ impl Client {
                 self.read(response, shape, &mut answer, decode).await
             }
         };
+        answer.outcome = answer.outcome.map_err(|fault| fault::without(fault, &self.key));
         trace.end(status, &answer);
         answer
     }

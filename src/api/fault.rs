@@ -10,8 +10,11 @@ use url::Url;
 
 use super::wire;
 use crate::clock::Timestamp;
-use crate::session::{Fault, FaultKind};
+use crate::session::{Fault, FaultKind, Secret};
 use crate::text::{Untrusted, masked};
+
+/// What is shorter than this is no key, and may well be a word of what a server says.
+const SHORTEST_KEY: usize = 8;
 
 /// A request that got no whole answer. `host` is where it went. The error's own text is used without its URL.
 pub(super) fn of_request(error: reqwest::Error, host: &str) -> Fault {
@@ -83,6 +86,20 @@ pub(super) fn of_status(
         retry_after: retry_after(headers, date),
         retry_at: if date.is_none() { retry_date(headers) } else { None },
     }
+}
+
+/// The fault without the key, where a server quotes the one that it was sent: it need not look like one.
+pub(super) fn without(fault: Fault, key: &Secret) -> Fault {
+    let key = key.expose();
+    let masked = |text: Untrusted| match text.raw() {
+        raw if key.len() >= SHORTEST_KEY && raw.contains(key) => Untrusted::new(raw.replace(key, "••••")),
+        _ => text,
+    };
+    let kind = match fault.kind {
+        FaultKind::NotJson(start) => FaultKind::NotJson(masked(start)),
+        other => other,
+    };
+    Fault { kind, message: fault.message.map(masked), request_id: fault.request_id.map(masked), ..fault }
 }
 
 /// Where a redirect would lead: the host alone, for a path may hold anything.
@@ -221,6 +238,19 @@ mod tests {
         }
         let fault = of_status(&api(), StatusCode::NOT_MODIFIED, &headers(&[]), b"", None);
         assert_eq!(fault.kind, FaultKind::Status(304), "nothing is redirected");
+    }
+
+    #[test]
+    fn a_key_that_the_server_quotes_is_masked_whatever_it_looks_like() {
+        let of = |key: &str, body: &str| {
+            let fault = of_status(&api(), StatusCode::UNAUTHORIZED, &headers(&[]), body.as_bytes(), None);
+            without(fault, &Secret::new(key.into())).sentence()
+        };
+        let said = of("sk-oPaQue77", r#"{"message":"no such key: sk-oPaQue77, sorry"}"#);
+        assert!(said.contains("no such key: ••••, sorry") && !said.contains("oPaQue"), "{said}");
+        assert!(of("such", r#"{"message":"no such key"}"#).contains("no such key"));
+        let start = FaultKind::NotJson(Untrusted::new("bad sk-oPaQue77")).into();
+        assert!(without(start, &Secret::new("sk-oPaQue77".into())).sentence().contains("“bad ••••”"));
     }
 
     #[test]

@@ -44,7 +44,7 @@ pub(super) fn from(source: &KeySource) -> Found {
 /// The key in a file; `-` is standard input.
 pub(super) fn from_file(path: &Path) -> Found {
     let is_input = path == Path::new("-");
-    let name = if is_input { "standard input".into() } else { text::shown(&path.to_string_lossy(), WIDEST) };
+    let name = if is_input { "standard input".into() } else { shown(&path.to_string_lossy()) };
     let mut warning = None;
     let mut read = || {
         let mut key = String::new();
@@ -62,6 +62,11 @@ pub(super) fn from_file(path: &Path) -> Found {
     Found { key: read.and_then(|key| valid(&key, &name)), warning }
 }
 
+/// The name of a file or a program. Who gives the key itself in its place finds it nowhere again.
+fn shown(name: &str) -> String {
+    text::shown(&text::masked(name), WIDEST)
+}
+
 /// What is to be said of a key's file that others can read, or write. What is no file, such as a pipe, has no readers but us.
 fn open_to_others(found: &Metadata, name: &str) -> Option<String> {
     let mode = found.mode() & 0o777;
@@ -74,7 +79,7 @@ fn open_to_others(found: &Metadata, name: &str) -> Option<String> {
 /// in the environment for another key it does not get. Nothing has taken the signals yet: Ctrl-C ends it and us.
 fn from_command(words: &[String]) -> Result<Secret, Refusal> {
     let Some((program, arguments)) = words.split_first() else { return Err(none()) };
-    let name = format!("api-key-command “{}”", text::shown(program, WIDEST));
+    let name = format!("api-key-command “{}”", shown(program));
     let failed = |error: io::Error| refuse(format!("{name} can not be run: {error}"));
     let mut child = Command::new(program)
         .args(arguments)
@@ -138,6 +143,12 @@ mod tests {
         assert_eq!(printed("echo; echo '  bb_test_1 '").unwrap().expose(), "bb_test_1");
         let words = ["echo", "$HOME;true"].map(str::to_owned);
         assert_eq!(from_command(&words).unwrap().expose(), "$HOME;true");
+    }
+
+    #[test]
+    fn a_key_that_is_given_in_place_of_its_file_is_not_shown() {
+        let refusal = from_file(Path::new("bb_live_cAnArY")).key.unwrap_err();
+        assert!(refusal.sentence.starts_with("the key can not be read from ••••: "), "{refusal}");
     }
 
     #[test]

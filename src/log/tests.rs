@@ -74,7 +74,7 @@ fn what_other_crates_say_does_not_get_into_the_log() {
 }
 
 #[test]
-fn a_queue_that_is_full_loses_lines_and_the_log_says_how_many() {
+fn a_queue_that_is_full_loses_lines_and_counts_them() {
     let (outbox, inbox) = Outbox::pair();
     for number in 0..1003 {
         outbox.line(format!("{number}\n"));

@@ -233,17 +233,17 @@ impl Task {
 
     /// Logs what failed and when it is tried again, and that it goes on.
     fn log(&mut self, report: &Report, now: Moment) {
-        let (host, request) = (self.client.endpoint().host(), &report.request);
+        let (endpoint, request) = (self.client.endpoint(), &report.request);
         match (&report.outcome, report.next) {
             (Err(fault), next) => {
                 self.failures = self.failures.saturating_add(1);
                 let next = next
                     .map(|next| format!("again in {} ms", next.mono.saturating_sub(now.mono).as_millis()));
                 let next = next.unwrap_or_else(|| "not asked again by itself".into());
-                tracing::warn!("{host}: {request:?} failed, {}; {next}", fault.brief());
+                tracing::warn!("{}: {request:?} failed, {}; {next}", endpoint.host(), fault.brief());
             }
             (Ok(_), _) if self.failures > 0 => {
-                tracing::info!("{host} answers {request:?}, after {} failures", self.failures);
+                tracing::info!("{} answers {request:?}, after {} failures", endpoint.host(), self.failures);
                 self.failures = 0;
             }
             (Ok(_), _) => {}

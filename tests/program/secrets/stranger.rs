@@ -168,7 +168,7 @@ fn list(sessions: &[String]) -> String {
 
 fn error() -> String {
     format!(
-        r#"{{"statusCode":409,"error":"token={CANARY}error","message":"Session is locked: wss://c.example/?signingKey={CANARY}message, bb_live_{CANARY}message, Bearer {CANARY}12345678"}}"#
+        r#"{{"statusCode":409,"error":"token={CANARY}error","message":"Session is locked: {KEY} can not open wss://c.example/?signingKey={CANARY}message, bb_live_{CANARY}message, Bearer {CANARY}12345678"}}"#
     )
 }
 
