@@ -96,7 +96,8 @@ fn the_log_says_by_which_signal_the_program_ended_and_that_its_terminal_went_awa
     screen.wait_for("RUNNING");
     screen.close();
     screen.end();
-    assert!(read(&path).ends_with(": the terminal is gone: ends with 129\n"), "{}", read(&path));
+    // The signal of that may be heard of a moment later.
+    assert!(read(&path).contains(": the terminal is gone: ends with 129\n"), "{}", read(&path));
 
     let mut events = Headless::start(&api, &["events", args[0], args[1]]);
     events.line("first_seen");
