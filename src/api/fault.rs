@@ -8,7 +8,7 @@ use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
 use url::Url;
 
-use super::wire;
+use super::{tls, wire};
 use crate::clock::Timestamp;
 use crate::session::{Fault, FaultKind, Secret};
 use crate::text::{Untrusted, masked};
@@ -16,23 +16,27 @@ use crate::text::{Untrusted, masked};
 /// What is shorter than this is no key, and may well be a word of what a server says.
 const SHORTEST_KEY: usize = 8;
 
+/// What hyper and h2 say of an answer that the other side broke off; what breaks the rules, they have “detected”.
+const CUTS: [&str; 3] = ["before message completed", "stream error received", "connection error received"];
+
 /// A request that got no whole answer. `host` is where it went. The error's own text is used without its URL.
 pub(super) fn of_request(error: reqwest::Error, host: &str) -> Fault {
     let error = error.without_url();
     let host = || Untrusted::new(host);
     let chain = chain(&error);
-    let root = || Untrusted::new(chain.last().cloned().unwrap_or_default());
+    let root = || Untrusted::new(without_number(chain.last().map(String::as_str).unwrap_or_default()));
     let mentions = |word: &str| chain.iter().any(|link| link.contains(word));
     let io = io_kind(&error);
     let kind = if error.is_connect() {
         if error.is_timeout() || io == Some(io::ErrorKind::TimedOut) {
             FaultKind::ConnectTimeout(host())
+        } else if let Some(tunnel) = chain.iter().find_map(|link| link.strip_prefix("tunnel error: ")) {
+            // Before what follows: a name without an address is the proxy's own then.
+            FaultKind::Proxy(Untrusted::new(of_proxy(tunnel, &chain)))
         } else if error.is_dns() || mentions("dns error") {
             FaultKind::Dns(host())
-        } else if mentions("tunnel") || mentions("proxy") || mentions("socks") {
-            FaultKind::Proxy(root())
-        } else if is_tls(&error) {
-            FaultKind::Tls(root())
+        } else if let Some(error) = tls_error(&error) {
+            FaultKind::Tls(Untrusted::new(tls::words(error)))
         } else if io == Some(io::ErrorKind::ConnectionRefused) {
             FaultKind::Refused(host())
         } else {
@@ -40,7 +44,7 @@ pub(super) fn of_request(error: reqwest::Error, host: &str) -> Fault {
         }
     } else if error.is_timeout() {
         FaultKind::Timeout
-    } else if error.is_body() || error.is_decode() || mentions("before message completed") || is_cut(io) {
+    } else if error.is_body() || error.is_decode() || CUTS.iter().any(|cut| mentions(cut)) || is_cut(io) {
         FaultKind::Cut
     } else if error.is_builder() {
         FaultKind::Unreachable(root())
@@ -48,6 +52,26 @@ pub(super) fn of_request(error: reqwest::Error, host: &str) -> Fault {
         FaultKind::Protocol(root())
     };
     kind.into()
+}
+
+/// What became of the way through a proxy: `tunnel` is what hyper says of it, `chain` all that led to it.
+fn of_proxy(tunnel: &str, chain: &[String]) -> String {
+    match (tunnel, chain.last()) {
+        ("proxy authorization required", _) => "it asks for a user and a password (407)".into(),
+        ("unsuccessful", _) => "it answered with an error".into(),
+        ("failed to create underlying connection", _) if chain.iter().any(|link| link == "dns error") => {
+            "its name has no address".into()
+        }
+        ("failed to create underlying connection", Some(why)) => {
+            format!("it can not be reached, {}", without_number(why))
+        }
+        _ => tunnel.into(),
+    }
+}
+
+/// Without the number that an operating system has for an error.
+fn without_number(text: &str) -> &str {
+    text.split_once(" (os error ").map_or(text, |(text, _)| text)
 }
 
 /// A client that could not be built: in practice, a machine without a certificate store.
@@ -168,21 +192,21 @@ fn io_kind(error: &reqwest::Error) -> Option<io::ErrorKind> {
     found
 }
 
-fn is_tls(error: &reqwest::Error) -> bool {
+fn tls_error(error: &reqwest::Error) -> Option<&rustls::Error> {
     let mut source = error.source();
     while let Some(link) = source {
-        if holds_tls(link) {
-            return true;
+        if let Some(found) = held_tls(link) {
+            return Some(found);
         }
         source = link.source();
     }
-    false
+    None
 }
 
-/// Whether it is rustls' error, in however many wrappings of IO.
-fn holds_tls(error: &(dyn std::error::Error + 'static)) -> bool {
-    let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-    error.is::<rustls::Error>() || inner.is_some_and(|inner| holds_tls(inner))
+/// rustls' error, in however many wrappings of IO.
+fn held_tls<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e rustls::Error> {
+    let inner = || error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    error.downcast_ref::<rustls::Error>().or_else(|| inner().and_then(|inner| held_tls(inner)))
 }
 
 fn is_cut(io: Option<io::ErrorKind>) -> bool {
@@ -210,7 +234,9 @@ mod tests {
         );
         assert_eq!(wait(&[("retry-after", "Sun, 22 Nov 2026 12:00:45 GMT")]), Some(Duration::from_secs(45)));
         assert_eq!(wait(&[("retry-after", "Sun, 22 Nov 2026 11:00:00 GMT")]), Some(Duration::ZERO));
-        assert_eq!(wait(&[("retry-after", "1e300")]), Some(Fault::LONGEST_REST));
+        for long in ["1e300", "301", "9999999999", "Mon, 22 Nov 2326 12:00:00 GMT"] {
+            assert_eq!(wait(&[("retry-after", long)]), Some(Fault::LONGEST_REST), "{long}");
+        }
         for nothing in ["-4", "nan", "-inf"] {
             assert_eq!(wait(&[("retry-after", nothing)]), None, "{nothing}");
         }
@@ -220,6 +246,20 @@ mod tests {
 
     fn api() -> Url {
         "https://api.example/v1/sessions/s".parse().unwrap()
+    }
+
+    #[test]
+    fn what_becomes_of_the_way_through_a_proxy_is_said_in_words() {
+        let no_way = "failed to create underlying connection";
+        for (tunnel, root, said) in [
+            ("proxy authorization required", "", "it asks for a user and a password (407)"),
+            ("unsuccessful", "", "it answered with an error"),
+            (no_way, "Connection refused (os error 111)", "it can not be reached, Connection refused"),
+            (no_way, "dns error", "its name has no address"),
+            ("unexpected end of file", "", "unexpected end of file"),
+        ] {
+            assert_eq!(of_proxy(tunnel, &[tunnel.to_owned(), root.to_owned()]), said);
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@
 mod allowance;
 mod client;
 mod fault;
+mod tls;
 mod trace;
 mod wire;
 

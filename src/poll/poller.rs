@@ -210,6 +210,10 @@ impl Task {
         if let Some(allowance) = report.allowance {
             self.plan.learn(allowance, now.mono);
         }
+        if let Err(Fault { kind: FaultKind::Tls(_), .. }) = &report.outcome {
+            // A client knows the certificates that there were when it was made; the one that was missing may come.
+            self.client = Arc::new(self.client.reconnected());
+        }
         if let Request::Release(id) = &report.request {
             let id = id.clone();
             let rest = self.try_again(&id, report.outcome.as_ref().err());

@@ -73,26 +73,27 @@ pub(super) fn write_middle(buffer: &mut Buffer, area: Rect, line: &Text) {
     write(buffer, indent(area, area.width.saturating_sub(columns(line)) / 2), line);
 }
 
-/// A rule over the first row of `area`, with a title near its start and a note near its end, if there is room.
+/// So much of a rule's title says which it is.
+const LEAST_TITLE: usize = 8;
+
+/// A rule over the first row of `area`, with a title near its start and a note near its end. That there is more to see is
+/// worth more than the end of a title: it is cut for the note, and the note is left out only where too little of it would stay.
 pub(super) fn rule(buffer: &mut Buffer, area: Rect, style: Style, title: &Span<'static>, note: &str) {
     let wide = usize::from(area.width);
+    let after = if note.is_empty() { String::new() } else { format!(" {note} ─") };
+    // Beside the title: a line and a blank before it, a blank behind it, and two lines more.
+    let room = |after: usize| wide.saturating_sub(5).saturating_sub(after);
+    let titled = text::width(&title.content);
+    let left = room(text::width(&after));
+    let after = if left >= titled.min(LEAST_TITLE) { after } else { String::new() };
     let mut spans = Vec::new();
-    if !title.content.is_empty() && wide > 6 {
-        // That there is more to see is worth more than the end of a title.
-        let noted = if note.is_empty() || wide < 30 { 0 } else { text::width(note).saturating_add(3) };
-        let title =
-            span(text::fit(&title.content, wide.saturating_sub(4).saturating_sub(noted)), title.style);
+    if titled > 0 && wide > 6 {
+        let title = span(text::fit(&title.content, room(text::width(&after))), title.style);
         spans.extend([span("─ ", style), title, span(" ", style)]);
     }
     let used: usize = spans.iter().map(|span| text::width(&span.content)).sum();
-    let after = if note.is_empty() { String::new() } else { format!(" {note} ─") };
-    let fill = wide.saturating_sub(used);
-    match fill.checked_sub(text::width(&after)) {
-        Some(fill) if fill > 1 && !after.is_empty() => {
-            spans.extend([span("─".repeat(fill), style), span(after, style)]);
-        }
-        _ => spans.push(span("─".repeat(fill), style)),
-    }
+    let fill = wide.saturating_sub(used).saturating_sub(text::width(&after));
+    spans.extend([span("─".repeat(fill), style), span(after, style)]);
     write(buffer, area, &spans.into());
 }
 
@@ -127,5 +128,35 @@ pub(super) fn to_ascii(buffer: &mut Buffer) {
             cell.set_char(letters.next().unwrap_or('?'));
             more = letters.next();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ruled(wide: u16, title: &'static str, note: &str) -> String {
+        let area = Rect::new(0, 0, wide, 1);
+        let mut buffer = Buffer::empty(area);
+        rule(&mut buffer, area, Style::new(), &span(title, Style::new()), note);
+        buffer.content.iter().map(ratatui::buffer::Cell::symbol).collect()
+    }
+
+    #[test]
+    fn a_title_is_cut_only_for_a_note_that_is_then_shown() {
+        assert_eq!(ruled(30, "What happened", ""), "─ What happened ──────────────");
+        for wide in 42..60 {
+            let shown = ruled(wide, "What happened", "10 new since your last key");
+            assert!(shown.contains("10 new since your last key ─"), "{wide}: {shown}");
+        }
+        assert_eq!(
+            ruled(47, "What happened", "10 new since your last key"),
+            "─ What happened ── 10 new since your last key ─"
+        );
+        assert_eq!(
+            ruled(41, "What happened", "10 new since your last key").trim_end_matches('─'),
+            "─ What happened "
+        );
+        assert_eq!(ruled(20, "", "c copies it"), "────── c copies it ─");
     }
 }

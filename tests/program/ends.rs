@@ -1,8 +1,13 @@
 //! Every way in which the program ends, and what it leaves of the terminal.
 
+use std::time::Duration;
+
 use rustix::process::Signal;
 
-use crate::harness::{Api, PROGRAM, Terminal};
+use crate::harness::{Api, KEY, PROGRAM, Reading, Terminal, wait_until};
+
+/// Within this, the program is gone when its terminal is.
+const SOON: Duration = Duration::from_secs(1);
 
 /// The demo, which is deaf to all that would lead it elsewhere.
 fn demo() -> Terminal {
@@ -36,11 +41,12 @@ fn signals_that_ask_for_the_end_give_the_terminal_back() {
 fn a_terminal_that_goes_away_takes_the_program_with_it() {
     let mut terminal = demo();
     terminal.close();
-    let status = terminal.end();
+    let (status, took) = terminal.end_timed();
     assert!(
         status.signal().is_some_and(|it| it.contains("angup")) || status.exit_code() == 129,
         "{status:?}"
     );
+    assert!(took < SOON, "{took:?}");
 }
 
 #[test]
@@ -49,7 +55,42 @@ fn a_terminal_that_goes_away_while_sighup_is_ignored_takes_the_program_with_it_t
     let mut terminal = Terminal::start(&["/bin/sh", "-c", &script], &[], 100, 30);
     terminal.wait_for("RUNNING");
     terminal.close();
-    assert_eq!(terminal.end().exit_code(), 129);
+    let (status, took) = terminal.end_timed();
+    assert_eq!(status.exit_code(), 129, "neither a signal nor a core file");
+    assert!(took < SOON, "{took:?}");
+}
+
+#[test]
+fn a_terminal_that_goes_away_while_it_stands_still_takes_the_program_with_it_too() {
+    let script = format!("trap '' HUP; exec '{PROGRAM}' demo");
+    let mut terminal = Terminal::start(&["/bin/sh", "-c", &script], &[], 100, 30);
+    terminal.wait_for("RUNNING");
+    terminal.read(Reading::Not);
+    terminal.press(&"?\x0c".repeat(40)); // more frames than a pty keeps
+    terminal.close();
+    let (status, took) = terminal.end_timed();
+    assert_eq!(status.exit_code(), 129);
+    assert!(took < SOON, "{took:?}");
+}
+
+/// Who draws nothing never writes, and so never learns of it by writing.
+#[test]
+fn a_terminal_that_goes_away_while_nothing_is_drawn_takes_the_program_with_it_too() {
+    let api = Api::serve("[[session]]\nid = \"s-1\"\ncreated = \"-2m\"\nends = { at = \"0s\" }\n");
+    let script = format!("trap '' HUP; exec '{PROGRAM}' s-1");
+    let env = [("BROWSERBASE_BASE_URL", api.url.as_str()), ("BROWSERBASE_API_KEY", KEY)];
+    let mut terminal = Terminal::start(&["/bin/sh", "-c", &script], &env, 100, 30);
+    terminal.wait_for("COMPLETED");
+    terminal.press("?");
+    terminal.wait_for("to the next pane");
+    terminal.read(Reading::Not);
+    let so_far = terminal.raw().len();
+    terminal.press("\x0c"); // drawn, read, and then nothing more
+    wait_until("the last frame", || terminal.raw().len() > so_far);
+    terminal.close();
+    let (status, took) = terminal.end_timed();
+    assert_eq!(status.exit_code(), 129);
+    assert!(took < SOON, "{took:?}");
 }
 
 #[test]
@@ -71,6 +112,36 @@ fn ctrl_z_suspends_and_fg_brings_the_screen_back() {
     terminal.wait_until("the prompt again", |screen| {
         !screen.alternate_screen() && screen.contents().trim_end().ends_with("ready>")
     });
+    terminal.press("exit\n");
+    terminal.end();
+}
+
+/// As Ctrl-Z, but from outside; and continued in the background, where the terminal is the shell's.
+#[test]
+fn a_signal_from_outside_suspends_too_and_in_the_background_it_stays_stopped() {
+    let folder = tempfile::tempdir().unwrap();
+    let note = folder.path().join("pid");
+    let job = format!("sh -c 'echo $$ > {}; exec {PROGRAM} demo'", note.display());
+    let mut terminal = Terminal::start(&["/bin/sh", "-i"], &[("PS1", "ready> ")], 100, 30);
+    terminal.wait_for("ready>");
+    terminal.press(&format!("set -m; {job}\n"));
+    let shows = |screen: &vt100::Screen| screen.alternate_screen() && screen.contents().contains("RUNNING");
+    terminal.wait_until("the screen", shows);
+    let pid = std::fs::read_to_string(&note).unwrap().trim().parse().unwrap();
+    let send =
+        |signal| rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), signal).unwrap();
+    send(Signal::TSTP);
+    terminal.wait_until("the shell", |screen| !screen.alternate_screen() && !screen.hide_cursor());
+    terminal.wait_for("topped");
+    send(Signal::CONT);
+    terminal.press("echo still $((40 + 2))\n");
+    terminal.wait_until("the shell's answer", |screen| {
+        !screen.alternate_screen() && screen.contents().contains("still 42")
+    });
+    terminal.press("fg\n");
+    terminal.wait_until("the screen again", shows);
+    terminal.press("q");
+    terminal.wait_until("the prompt", |screen| !screen.alternate_screen());
     terminal.press("exit\n");
     terminal.end();
 }
@@ -117,20 +188,32 @@ fn a_child_that_panics() {
     let panics = || panic!("on purpose");
     runtime.block_on(async {
         match place.as_str() {
+            "error" => return, // as after `?`: the screen is dropped, and nothing else is done
             "thread" => drop(std::thread::spawn(panics)),
             "task" => drop(tokio::spawn(async move { panics() })),
             _ => panics(),
         }
         std::future::pending::<()>().await;
     });
+    drop(screen);
+}
+
+#[test]
+fn an_error_gives_the_terminal_back() {
+    let mut terminal = panicking("error");
+    assert_eq!(terminal.end_restored().exit_code(), 0);
+}
+
+fn panicking(place: &str) -> Terminal {
+    let this = std::env::current_exe().unwrap();
+    let command = [this.to_str().unwrap(), "--exact", "ends::a_child_that_panics", "--nocapture"];
+    Terminal::start(&command, &[("KEEPWATCH_PANIC_IN", place)], 100, 30)
 }
 
 #[test]
 fn a_panic_anywhere_gives_the_terminal_back_and_is_fatal() {
-    let this = std::env::current_exe().unwrap();
     for place in ["thread", "task", "loop"] {
-        let command = [this.to_str().unwrap(), "--exact", "ends::a_child_that_panics", "--nocapture"];
-        let mut terminal = Terminal::start(&command, &[("KEEPWATCH_PANIC_IN", place)], 100, 30);
+        let mut terminal = panicking(place);
         assert_eq!(terminal.end_restored().exit_code(), 101, "{place}");
         let screen = terminal.wait_for("on purpose");
         assert!(!screen.contains("about to panic"), "the report is on the main screen: {screen}");

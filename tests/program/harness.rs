@@ -22,7 +22,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_keepwatch");
 
 /// A deadline for conditions: tests wait for them, never for time.
-fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     #[expect(clippy::disallowed_methods, reason = "a deadline for a test that would hang")]
     Instant::now()
 }
@@ -116,8 +116,20 @@ struct Seen {
     parser: vt100::Parser<Told>,
     raw: Vec<u8>,
     closed: bool,
-    /// Read no more: the terminal goes away.
-    leave: bool,
+    reading: Reading,
+}
+
+/// How the terminal takes what the program writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// As it comes.
+    Quickly,
+    /// Some thousand bytes a second: a modem, a bad line.
+    Slowly,
+    /// Not at all, as after Ctrl-S.
+    Not,
+    /// Never again: it goes away.
+    Leaving,
 }
 
 /// A program on a pseudo-terminal.
@@ -157,7 +169,7 @@ impl Terminal {
         drop(pair.slave);
         let parser = vt100::Parser::new_with_callbacks(cells(rows), cells(columns), 0, Told::default());
         let seen = Arc::new((
-            Mutex::new(Seen { parser, raw: Vec::new(), closed: false, leave: false }),
+            Mutex::new(Seen { parser, raw: Vec::new(), closed: false, reading: Reading::Quickly }),
             Condvar::new(),
         ));
         let mut output = pair.master.try_clone_reader().unwrap();
@@ -167,13 +179,25 @@ impl Terminal {
         thread::spawn(move || {
             let mut buffer = [0; 65536];
             loop {
-                let count = output.read(&mut buffer).unwrap_or(0);
+                let seen = into.0.lock().unwrap();
+                let seen = into.1.wait_while(seen, |seen| seen.reading == Reading::Not).unwrap();
+                let reading = seen.reading;
+                drop(seen);
+                let most = if reading == Reading::Slowly { 24 } else { buffer.len() };
+                let count = if reading == Reading::Leaving {
+                    0
+                } else {
+                    output.read(&mut buffer[..most]).unwrap_or(0)
+                };
+                if reading == Reading::Slowly {
+                    thread::park_timeout(Duration::from_millis(5));
+                }
                 let mut seen = into.0.lock().unwrap();
                 seen.parser.process(&buffer[..count]);
                 seen.raw.extend_from_slice(&buffer[..count]);
                 seen.closed = count == 0;
                 into.1.notify_all();
-                if count == 0 || seen.leave {
+                if count == 0 || seen.reading == Reading::Leaving {
                     drop(output);
                     let _ = done.send(());
                     return;
@@ -261,9 +285,15 @@ impl Terminal {
         rustix::process::kill_process(pid, signal).unwrap();
     }
 
+    /// From the next bytes on, the terminal takes what is written so.
+    pub(crate) fn read(&self, reading: Reading) {
+        self.seen().reading = reading;
+        self.seen.1.notify_all();
+    }
+
     /// Closes the terminal under the program, which has to draw once more for it: the reader is in the way until then.
     pub(crate) fn close(&mut self) {
-        self.seen().leave = true;
+        self.read(Reading::Leaving);
         self.reader.recv_timeout(PATIENCE).unwrap();
         self.input = None;
         self.master = None;
@@ -281,7 +311,28 @@ impl Terminal {
         }
     }
 
-    /// Waits for the program's end and holds that the terminal is as it was.
+    /// Waits for the program's end, and until all that it wrote is read.
+    pub(crate) fn end_read(&mut self) -> ExitStatus {
+        let status = self.end();
+        let end = now() + PATIENCE;
+        let mut seen = self.seen();
+        while !seen.closed {
+            let left = end.saturating_duration_since(now());
+            assert!(!left.is_zero(), "the terminal never closed");
+            seen = self.seen.1.wait_timeout(seen, left).unwrap().0;
+        }
+        drop(seen);
+        status
+    }
+
+    /// [`Terminal::end`], and how long that took.
+    pub(crate) fn end_timed(&mut self) -> (ExitStatus, Duration) {
+        let begun = now();
+        (self.end(), begun.elapsed())
+    }
+
+    /// Waits for the program's end and holds that the terminal is as it was: cooked, on its main screen, with its cursor and
+    /// its title.
     pub(crate) fn end_restored(&mut self) -> ExitStatus {
         let status = self.end();
         let master = self.master.as_ref().unwrap();
@@ -294,6 +345,13 @@ impl Terminal {
         self.wait_quiet(|screen| {
             !screen.alternate_screen() && !screen.hide_cursor() && !screen.bracketed_paste()
         });
+        let raw = self.raw();
+        let kept = |sequence: &[u8]| raw.windows(sequence.len()).filter(|at| *at == sequence).count();
+        assert_eq!(
+            kept(b"\x1b[22;0t"),
+            kept(b"\x1b[23;0t"),
+            "the title is given back as often as it is taken"
+        );
         status
     }
 

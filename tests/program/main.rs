@@ -8,14 +8,17 @@
 )]
 
 mod architecture;
+mod busy;
 mod command_line;
 mod config_file;
 mod contract;
 mod documents;
 mod ends;
+mod faults;
 mod fewest;
 mod harness;
 mod headless;
+mod hostile;
 mod incidents;
 mod journal;
 mod journal_restored;
@@ -23,6 +26,7 @@ mod log;
 mod picture;
 mod piped;
 mod profiles;
+mod protections;
 mod release;
 mod replay;
 mod scenarios;

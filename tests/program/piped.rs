@@ -4,6 +4,7 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -29,11 +30,17 @@ impl Headless {
     }
 
     pub(crate) fn with(api: &Api, args: &[&str], key: &str) -> Self {
+        Self::at(&api.url, args, key, &[])
+    }
+
+    /// `keepwatch ARGS`, pointed at `url`; `env` is added to [`clean_env`].
+    pub(crate) fn at(url: &str, args: &[&str], key: &str, env: &[(String, String)]) -> Self {
         let mut child = Command::new(PROGRAM)
             .args(args)
             .env_clear()
             .envs(clean_env())
-            .env("BROWSERBASE_BASE_URL", &api.url)
+            .envs(env.iter().cloned())
+            .env("BROWSERBASE_BASE_URL", url)
             .env("BROWSERBASE_API_KEY", key)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -68,16 +75,29 @@ impl Headless {
         kill_process(Pid::from_raw(self.child.id().try_into().unwrap()).unwrap(), signal).unwrap();
     }
 
+    /// Holds that nothing is printed for so long.
+    pub(crate) fn says_nothing_for(&mut self, time: Duration) {
+        let line = self.lines.recv_timeout(time);
+        assert!(line.is_err(), "said after\n{}: {line:?}", self.out);
+    }
+
     /// Waits for the end, and holds that no secret was printed.
-    pub(crate) fn end(mut self, api: &Api) -> End {
+    pub(crate) fn end(self, api: &Api) -> End {
+        let end = self.over();
+        leaks_nothing(api, &format!("{}{}", end.out, end.err));
+        end
+    }
+
+    /// Waits for the end.
+    pub(crate) fn over(mut self) -> End {
         while let Ok(line) = self.lines.recv_timeout(PATIENCE) {
             self.out.push_str(&format!("{line}\n"));
         }
         let code = self.child.wait().unwrap().code();
         let end =
             End { code, out: std::mem::take(&mut self.out), err: self.err.take().unwrap().join().unwrap() };
-        leaks_nothing(api, &format!("{}{}", end.out, end.err));
         assert!(!end.err.contains("panicked"), "{}", end.err);
+        assert!(!end.out.contains(KEY) && !end.err.contains(KEY), "{}{}", end.out, end.err);
         end
     }
 }

@@ -6,11 +6,15 @@ use std::sync::mpsc;
 use super::*;
 use crate::text::Untrusted;
 
+mod trust;
+
 const KEY: &str = "bb_test_cAnArY-key";
 const SESSION: &str =
     r#"{"id":"s","status":"RUNNING","connectUrl":"wss://connect.example/?signingKey=cAnArY-url"}"#;
 /// For what never comes.
 const SOON: Duration = Duration::from_millis(80);
+/// Longer than anything takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What the server does after its reply.
 #[derive(Clone, Copy)]
@@ -20,6 +24,8 @@ enum Then {
     Hang,
     /// Sends letters until the client goes away.
     GoOn,
+    /// The same, a few at a time.
+    Drip,
     /// Closes with the request unread, which resets the connection; it sends no reply either.
     Reset,
 }
@@ -61,6 +67,11 @@ fn answer(mut stream: TcpStream, reply: &[u8], then: Then, hears: &mpsc::Sender<
     match then {
         Then::Close | Then::Reset => {}
         Then::Hang => while stream.read(&mut [0]).unwrap_or(0) > 0 {},
+        Then::Drip => {
+            while stream.write_all(b" ").is_ok() {
+                std::thread::park_timeout(SOON / 16);
+            }
+        }
         Then::GoOn => while stream.write_all(&[b' '; 4096]).is_ok() {},
     }
 }
@@ -265,12 +276,18 @@ async fn nothing_listening_is_told_from_nobody_answering() {
 
 #[tokio::test]
 async fn a_list_that_never_ends_ends_with_its_time() {
-    let server = serve("HTTP/1.1 200 OK\r\n\r\n[", Then::GoOn);
-    let limits = Limits { list: SOON, list_bytes: u64::MAX, ..Limits::default() };
+    let server = serve("HTTP/1.1 200 OK\r\n\r\n[", Then::Drip);
+    let limits = Limits { list: SOON, ..Limits::default() };
     let client = Client { limits, ..server.client() };
-    assert_eq!(client.sessions(List::Running).await.outcome.unwrap_err().kind, FaultKind::Timeout);
+    let list = tokio::time::timeout(PATIENCE, client.sessions(List::Running)).await;
+    assert_eq!(list.unwrap().outcome.unwrap_err().kind, FaultKind::Timeout);
     let silent = Client { limits: hurried(), ..serve("", Then::Hang).client() };
-    assert_eq!(silent.sessions(List::Running).await.outcome.unwrap_err().kind, FaultKind::Timeout);
+    let list = tokio::time::timeout(PATIENCE, silent.sessions(List::Running)).await;
+    assert_eq!(
+        list.unwrap().outcome.unwrap_err().kind,
+        FaultKind::Timeout,
+        "long before the list's own time"
+    );
 }
 
 #[tokio::test]

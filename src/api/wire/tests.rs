@@ -175,6 +175,8 @@ fn odd_values_of_the_right_type_pass_as_they_are() {
     assert_eq!(with("proxyBytes", Some("-5")).proxy_bytes, Some(-5));
     assert_eq!(with("proxyBytes", Some("-0")).proxy_bytes, Some(0));
     assert_eq!(with("proxyBytes", Some("2.0e3")).proxy_bytes, Some(2000));
+    assert_eq!(with("proxyBytes", Some("8.9e15")).proxy_bytes, Some(8_900_000_000_000_000));
+    assert_eq!(with("proxyBytes", Some("9.0e15")).proxy_bytes, None, "from here on it may not be exact");
     assert_eq!(with("proxyBytes", Some("9223372036854775807")).proxy_bytes, Some(i64::MAX));
     assert_eq!(with("status", Some("\"HIBERNATING\"")).status.phase(), Phase::Unknown);
     assert_eq!(with("status", Some("\"\"")).status.raw(), "");

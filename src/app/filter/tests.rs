@@ -1,5 +1,7 @@
 use std::time::{Duration, Instant};
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::session::{Metadata, Region, Session, SessionId, Status, running};
 use crate::text::Untrusted;
@@ -138,5 +140,59 @@ fn ten_thousand_rows_are_filtered_in_no_time() {
         let begun = Instant::now();
         let found = records.iter().filter(|record| filter.takes(&InProfile(record, ""))).count();
         println!("{:>24}  {found:>6} of 10000 in {:?}", filter.text(), begun.elapsed());
+    }
+}
+
+/// What is typed into a filter, in pieces of which it is made.
+fn typed() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        3 => proptest::sample::select(vec![
+            "!", "\"", ":", " ", ".", "status:", "region:", "keep:", "keep:yes", "owner:", "id:", "meta:", "meta.run.id:",
+            "meta.", "profile:", "run", "881", "київ", "8f14", "error", "İ", "\u{1b}", "\u{202e}", "日本",
+        ]).prop_map(str::to_owned),
+        1 => any::<String>(),
+    ];
+    proptest::collection::vec(piece, 0..6).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_typed_is_a_filter_or_a_mistake_that_can_be_pointed_at(text in typed(), several: bool) {
+        match Filter::parse_among(&text, several) {
+            Ok(filter) => prop_assert_eq!(filter.text(), &text),
+            Err(mistake) => {
+                prop_assert!(text.get(mistake.at.clone()).is_some(), "{:?} in {:?}", mistake, text);
+                let pointed = mistake.pointed_at(&text);
+                prop_assert_eq!(pointed.lines().count(), 2);
+                prop_assert!(!pointed.contains(|c: char| c.is_control() && c != '\n'));
+            }
+        }
+    }
+
+    #[test]
+    fn all_terms_hold_and_what_is_negated_does_not(one in typed(), other in typed()) {
+        let record = record(nightly());
+        let takes = |text: &str| Filter::parse(text).ok().map(|filter| filter.takes(&InProfile(&record, "")));
+        // A quote that is left open would take in what follows it.
+        let whole = |text: &str| text.matches('"').count().is_multiple_of(2);
+        if let (Some(first), Some(second), true) = (takes(&one), takes(&other), whole(&one)) {
+            prop_assert_eq!(takes(&format!("{one} {other}")), Some(first && second));
+        }
+        let is_one_term = pieces(&one).count() == 1 && one.trim_start() == one;
+        if let (Some(found), true) = (takes(&one), is_one_term) {
+            prop_assert_eq!(takes(&format!("!{one}")), Some(!found));
+        }
+    }
+
+    #[test]
+    fn a_session_is_found_by_any_part_of_its_id_in_any_case(from in 0_usize..13, length in 1_usize..13, capitals: bool) {
+        let record = record(nightly());
+        let id = record.id.raw();
+        let part: String = id.chars().skip(from).take(length).collect();
+        let part = if capitals { part.to_uppercase() } else { part };
+        prop_assume!(!part.is_empty());
+        for text in [format!("\"{part}\""), format!("id:{part}"), format!("id:{part} running")] {
+            prop_assert!(Filter::parse(&text).unwrap().takes(&InProfile(&record, "")), "{}", text);
+        }
     }
 }

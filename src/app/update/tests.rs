@@ -17,6 +17,7 @@ use crate::watch::cost::Rates;
 mod happened;
 mod profiles;
 mod release;
+mod time;
 
 const CANARY: &str = "wss://connect.example/?signingKey=cAnArY";
 
@@ -155,6 +156,14 @@ impl World {
 
     fn notice(&self) -> &str {
         self.model.notice.as_ref().map_or("", |notice| &notice.text)
+    }
+
+    /// The source and the name of each event, the oldest first.
+    fn events(&self) -> Vec<(usize, &'static str)> {
+        let mut events: Vec<_> =
+            self.model.fleets.newest().map(|(place, it)| (place.source, it.kind.name())).collect();
+        events.reverse();
+        events
     }
 
     fn pane(&self) -> Option<Pane> {

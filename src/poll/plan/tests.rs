@@ -455,6 +455,22 @@ fn a_retry_after_of_nothing_is_no_leave_to_ask_without_pause() {
 }
 
 #[test]
+fn a_retry_after_that_is_longer_than_the_interval_is_taken_at_its_word_and_a_shorter_one_is_not() {
+    let mut sim = Sim::of(&["a"]);
+    let mut at = 0.0;
+    for rest in [6.0, 12.0, 24.0] {
+        assert_eq!(sim.at(at).due(), ["a"]);
+        at += rest;
+        sim.failed("a", &refused());
+    }
+    for (asked, rest) in [(3.5, 3.5), (3.0, 60.0), (1.0, 60.0)] {
+        assert_eq!(sim.at(at).due(), ["a"], "{asked}");
+        at += rest;
+        assert_eq!(sim.failed("a", &resting(asked)), Some(at), "{asked}");
+    }
+}
+
+#[test]
 fn a_refresh_goes_out_at_once_while_every_place_hangs_but_not_twice() {
     let mut sim = Sim::singly(&["a", "b", "c", "d", "e", "f"]);
     assert_eq!(sim.due().len(), IN_FLIGHT);

@@ -414,6 +414,34 @@ fn a_reply_is_filed_under_what_was_asked_for() {
 }
 
 #[test]
+fn bytes_that_move_are_counted_apart_from_what_moves_rows() {
+    let mut fleet = asked(&["a"]);
+    let carried = |bytes| Session { proxy_bytes: Some(bytes), ..session("a", Status::Running) };
+    apply(&mut fleet, one(1.0, 1.1, carried(7)));
+    apply(&mut fleet, one(2.0, 2.1, carried(9)));
+    let before = fleet.changes();
+    apply(&mut fleet, one(3.0, 3.1, carried(9)));
+    assert_eq!(fleet.changes(), before, "the same again");
+    apply(&mut fleet, one(4.0, 4.1, carried(11)));
+    let after = fleet.changes();
+    assert_eq!(after.sessions, before.sessions);
+    assert_ne!(after.bytes, before.bytes);
+}
+
+#[test]
+fn a_session_that_the_api_no_longer_knows_is_not_called_quiet() {
+    let mut fleet = asked(&["a"]);
+    let carried = |bytes| Session { proxy_bytes: Some(bytes), ..session("a", Status::Running) };
+    for (seconds, bytes) in [(1.0, 7), (2.0, 9), (100.0, 9)] {
+        apply(&mut fleet, one(seconds, seconds + 0.1, carried(bytes)));
+    }
+    let quiet = fleet.get(&id("a")).unwrap().quiet().unwrap();
+    assert!(quiet > Duration::from_secs(90), "{quiet:?}");
+    apply(&mut fleet, missing("a", 103.0, 103.1));
+    assert_eq!(fleet.get(&id("a")).unwrap().quiet(), None);
+}
+
+#[test]
 fn a_sleep_is_an_event_with_both_its_ends() {
     let mut fleet = Fleet::new(Thresholds::default());
     let events = fleet.apply(Input::Slept { from: moment(5.0), to: moment(3605.0) });

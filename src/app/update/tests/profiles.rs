@@ -44,13 +44,6 @@ impl World {
     fn profile(&self, text: &str) -> &str {
         &self.model.fleets.of(&id(text)).origin.name
     }
-
-    fn events(&self) -> Vec<(usize, &'static str)> {
-        let mut events: Vec<_> =
-            self.model.fleets.newest().map(|(place, it)| (place.source, it.kind.name())).collect();
-        events.reverse();
-        events
-    }
 }
 
 #[test]

@@ -1,0 +1,173 @@
+//! The fault server: a listener on this machine that answers as the API does until it is told to do otherwise, and keeps
+//! when it was connected to and asked. It never looks at what a request holds but for its path.
+//!
+//! ```text
+//!   listen ──► connection ──► (TLS) ──► http1    a reply, or the bytes that are played
+//!     │                         └─────► http2    good replies, or silence
+//!     └ refused, deaf
+//! ```
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::{oneshot, watch};
+use tokio_rustls::TlsAcceptor;
+
+use super::certificates::{Shown, acceptor};
+use super::connection;
+use super::play::Play;
+use crate::harness::now;
+
+/// How the server is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Speech {
+    Plain,
+    Tls,
+    Http2,
+    /// A proxy, which leads every CONNECT to this port.
+    Proxy(u16),
+}
+
+/// A request that came.
+#[derive(Clone, Debug)]
+pub(crate) struct Hit {
+    pub(crate) at: Instant,
+    pub(crate) path: String,
+    /// Whether it was not answered as the API does.
+    pub(crate) spoilt: bool,
+}
+
+/// What the connections share.
+pub(crate) struct Shared {
+    pub(crate) speech: Speech,
+    pub(crate) sessions: Vec<String>,
+    log: Mutex<Log>,
+}
+
+#[derive(Default)]
+struct Log {
+    connections: usize,
+    hits: Vec<Hit>,
+}
+
+impl Shared {
+    pub(crate) fn hit(&self, path: &str, spoilt: bool) {
+        self.log.lock().unwrap().hits.push(Hit { at: now(), path: path.to_owned(), spoilt });
+    }
+}
+
+/// A server on a thread of its own.
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    shared: Arc<Shared>,
+    plays: watch::Sender<Play>,
+    _end: oneshot::Sender<()>,
+}
+
+impl Server {
+    /// Serves these sessions, on `127.0.0.1` or, with `six`, on `[::1]` alone.
+    pub(crate) fn start(speech: Speech, sessions: Vec<String>, six: bool, first: Play) -> Self {
+        let (end, ended) = oneshot::channel::<()>();
+        let (tell, told) = std::sync::mpsc::channel();
+        let shared = Arc::new(Shared { speech, sessions, log: Mutex::default() });
+        let (plays, play) = watch::channel(first);
+        let of_thread = Arc::clone(&shared);
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async move {
+                let address = if six { "[::1]:0" } else { "127.0.0.1:0" }.parse().unwrap();
+                let first = bound(address).unwrap();
+                let address = first.local_addr().unwrap();
+                // Where two may have it, one keeps the port while nothing listens.
+                let (listener, _kept) = match bound(address) {
+                    Ok(second) => (second.listen(BACKLOG).unwrap(), Some(first)),
+                    Err(_) => (first.listen(BACKLOG).unwrap(), None),
+                };
+                tell.send(address).unwrap();
+                tokio::select! {
+                    () = listen(listener, of_thread, play) => {}
+                    _ = ended => {}
+                }
+            });
+        });
+        Self { address: told.recv().unwrap(), shared, plays, _end: end }
+    }
+
+    pub(crate) fn play(&self, play: Play) {
+        self.plays.send_replace(play);
+    }
+
+    pub(crate) fn connections(&self) -> usize {
+        self.shared.log.lock().unwrap().connections
+    }
+
+    pub(crate) fn hits(&self) -> Vec<Hit> {
+        self.shared.log.lock().unwrap().hits.clone()
+    }
+}
+
+/// How many connections may wait to be taken.
+const BACKLOG: u32 = 64;
+
+/// A socket that has its port and does not listen: what connects to it is refused.
+fn bound(address: SocketAddr) -> io::Result<TcpSocket> {
+    let socket = if address.is_ipv6() { TcpSocket::new_v6() } else { TcpSocket::new_v4() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    Ok(socket)
+}
+
+async fn listen(mut listener: TcpListener, shared: Arc<Shared>, mut plays: watch::Receiver<Play>) {
+    let address = listener.local_addr().unwrap();
+    loop {
+        let play = plays.borrow_and_update().clone();
+        match play {
+            Play::Refuses => {
+                drop(listener);
+                let _ = plays.changed().await;
+                listener = bound(address).unwrap().listen(BACKLOG).unwrap();
+            }
+            Play::Deaf => {
+                drop(listener);
+                deaf(address, &mut plays).await;
+                listener = bound(address).unwrap().listen(BACKLOG).unwrap();
+            }
+            _ => take(&listener, &shared, &mut plays).await,
+        }
+    }
+}
+
+/// Listens with no place for a connection to wait in: one that nobody takes is in it. What connects meanwhile is not even
+/// refused.
+async fn deaf(address: SocketAddr, plays: &mut watch::Receiver<Play>) {
+    let _full = bound(address).unwrap().listen(0).unwrap();
+    let _first = TcpStream::connect(address).await.unwrap();
+    let _ = plays.changed().await;
+}
+
+/// Takes connections until something else is played.
+async fn take(listener: &TcpListener, shared: &Arc<Shared>, plays: &mut watch::Receiver<Play>) {
+    let shown = if let Play::Shows(shown) = &*plays.borrow() { *shown } else { Shown::Good };
+    let tls = acceptor_of(shared.speech, shown);
+    loop {
+        tokio::select! {
+            taken = listener.accept() => {
+                shared.log.lock().unwrap().connections += 1;
+                let (shared, plays) = (Arc::clone(shared), plays.clone());
+                tokio::spawn(connection::serve(taken.unwrap().0, tls.clone(), shared, plays));
+            }
+            _ = plays.changed() => return,
+        }
+    }
+}
+
+fn acceptor_of(speech: Speech, shown: Shown) -> Option<TlsAcceptor> {
+    match speech {
+        Speech::Plain | Speech::Proxy(_) => None,
+        Speech::Tls => Some(acceptor(shown, "http/1.1")),
+        Speech::Http2 => Some(acceptor(shown, "h2")),
+    }
+}

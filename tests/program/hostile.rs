@@ -1,0 +1,286 @@
+//! A server whose every text is hostile, and every output of the program on a terminal: nothing but text arrives there, and of
+//! bounded length.
+
+use std::fmt::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use serde_json::{Value, json};
+
+use crate::harness::{KEY, PROGRAM, Terminal};
+
+/// What a terminal would obey, be reordered by, hide, or choke on. Each says a word by which it is found again.
+fn texts() -> [String; 9] {
+    [
+        "title\u{1b}]0;owned\u{7}".to_owned(),
+        "clip\u{1b}[2J\u{1b}]52;c;QUFBQQ==\u{7}\0\u{7f}".to_owned(),
+        "c1\u{9b}31m\u{9d}0;owned\u{9c}\u{90}q".to_owned(),
+        "bidi\u{202e}gnp.exe\u{2066}\u{200f}\u{61c}".to_owned(),
+        "zero\u{200b}\u{feff}\u{2060}\u{ad}\u{2028}".to_owned(),
+        "tags\u{e0041}\u{e007f}\u{e0100}\u{3164}".to_owned(),
+        format!("marks a{}", "\u{301}".repeat(2000)),
+        "lines\r\nkeepwatch: forged\r\u{85}\tend".to_owned(),
+        "日本語 größe שלום 👍".to_owned(),
+    ]
+}
+
+/// Metadata a thousand levels deep.
+fn deep() -> String {
+    format!("{}\"deep\u{202e}\"{}", "{\"level\\u001b[1m\":".repeat(1000), "}".repeat(1000))
+}
+
+fn session(id: &str, at: usize, is_over: bool) -> String {
+    let texts = texts();
+    let text = |turn: usize| &texts[(at + turn) % texts.len()];
+    let mut metadata = json!({ "name": text(0), "run": { "id": text(1) } });
+    metadata[text(2)] = json!([text(3), text(4), { text(5): text(6) }]);
+    if at.is_multiple_of(5) {
+        metadata["large"] = "m\u{202e}".repeat(10_000).into();
+    }
+    let mut session = json!({
+        "id": id, "projectId": text(7), "contextId": text(1), "region": text(2),
+        "status": if is_over { "COMPLETED" } else { "RUNNING" },
+        "createdAt": "2026-11-22T12:00:00Z", "updatedAt": text(3), "startedAt": "2026-11-22T12:00:00Z",
+        "expiresAt": "2099-11-22T12:00:00Z", "keepAlive": true, "proxyBytes": 7, text(4): text(5),
+        "userMetadata": metadata,
+    });
+    if is_over {
+        session["endedAt"] = "2026-11-22T12:00:05Z".into();
+    }
+    let session = session.to_string();
+    if at.is_multiple_of(7) {
+        session.replacen("\"userMetadata\":{", &format!("\"userMetadata\":{{\"down\":{},", deep()), 1)
+    } else {
+        session
+    }
+}
+
+/// Serves hostile sessions; and, while `fails`, errors with hostile words.
+struct Server {
+    url: String,
+    fails: Arc<AtomicBool>,
+    ends: Arc<AtomicBool>,
+}
+
+impl Server {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (fails, ends) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let told = (Arc::clone(&fails), Arc::clone(&ends));
+        thread::spawn(move || {
+            for (turn, stream) in listener.incoming().enumerate() {
+                let reply = if told.0.load(Ordering::SeqCst) { error(turn) } else { String::new() };
+                // A client that went away is no concern of this server's.
+                let _ = answer(stream.unwrap(), reply, told.1.load(Ordering::SeqCst));
+            }
+        });
+        Self { url, fails, ends }
+    }
+
+    fn run(&self, args: &[&str], env: &[(&str, &str)]) -> Terminal {
+        let command: Vec<&str> = std::iter::once(PROGRAM).chain(args.iter().copied()).collect();
+        let mut all = vec![("BROWSERBASE_BASE_URL", self.url.as_str()), ("BROWSERBASE_API_KEY", KEY)];
+        all.extend_from_slice(env);
+        Terminal::start(&command, &all, 120, 40)
+    }
+
+    /// All that a command that ends by itself printed to a terminal, and its exit code.
+    fn printed(&self, args: &[&str], env: &[(&str, &str)]) -> (String, u32) {
+        let mut terminal = self.run(args, env);
+        let code = terminal.end_read().exit_code();
+        let raw = terminal.raw();
+        is_harmless(&raw, &format!("{args:?}"));
+        (String::from_utf8(raw).unwrap(), code)
+    }
+}
+
+fn answer(mut stream: TcpStream, error: String, is_over: bool) -> std::io::Result<()> {
+    let (mut request, mut header) = (String::new(), String::new());
+    let mut lines = BufReader::new(stream.try_clone()?);
+    lines.read_line(&mut request)?;
+    while lines.read_line(&mut header)? > 2 {
+        header.clear();
+    }
+    if !error.is_empty() {
+        return stream.write_all(error.as_bytes());
+    }
+    let path = request.split(' ').nth(1).unwrap_or_default();
+    let body = match path.strip_prefix("/v1/") {
+        Some("projects") => {
+            json!([{ "id": texts()[0], "name": texts()[1], "concurrency": 3, "defaultTimeout": 300 }])
+                .to_string()
+        }
+        Some("sessions?status=RUNNING") if !is_over => listed(is_over),
+        Some("sessions") => listed(is_over),
+        Some(other) if other.starts_with("sessions?") => "[]".to_owned(),
+        Some(other) => {
+            let id = other.trim_start_matches("sessions/").trim_end_matches("/debug");
+            let at = id.bytes().map(usize::from).sum();
+            session(&decoded(id), at, is_over)
+        }
+        None => String::new(),
+    };
+    let length = body.len();
+    write!(
+        stream,
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nx-request-id: r\u{9b}31m\u{202e}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    )
+}
+
+/// A list whose ids are hostile, too.
+fn listed(is_over: bool) -> String {
+    let sessions: Vec<String> =
+        texts().iter().enumerate().map(|(at, text)| session(&format!("{at}-{text}"), at, is_over)).collect();
+    format!("[{},\"no session \\u001b[31m\"]", sessions.join(","))
+}
+
+/// A segment of a path, without its percent signs.
+fn decoded(segment: &str) -> String {
+    url::Url::parse(&format!("x://h/?{segment}")).unwrap().query_pairs().next().unwrap().0.into_owned()
+}
+
+/// Each way in which words come with an error.
+fn error(turn: usize) -> String {
+    let texts = texts();
+    let text = &texts[turn % texts.len()];
+    let message = json!({ "statusCode": 1, "error": text, "message": text }).to_string();
+    let (status, headers, body): (&str, String, String) = match turn % 7 {
+        0 => ("400 Bad Request", String::new(), message),
+        1 => ("429 Too Many Requests", "retry-after: 1\r\n".to_owned(), message),
+        2 => ("500 \u{9b}31m\u{202e}", String::new(), format!("<html>{text}")),
+        3 => ("200 OK", String::new(), text.clone()),
+        4 => ("302 Found", "location: http://ev\u{202e}il.example/\u{9b}31m\r\n".to_owned(), String::new()),
+        5 => ("200 OK", String::new(), Value::from(text.as_str()).to_string()),
+        _ => ("404 Not Found", String::new(), message),
+    };
+    let length = body.len();
+    format!(
+        "HTTP/1.1 {status}\r\n{headers}x-request-id: r\u{9b}31m\u{202e}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    )
+}
+
+/// Whether a terminal would do with it anything but show it.
+fn is_hostile(c: char) -> bool {
+    matches!(c, '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1a}' | '\u{1c}'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{ad}' | '\u{61c}'
+        | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// Holds that nothing of what was written is more than text and our own sequences.
+fn is_harmless(raw: &[u8], what: &str) {
+    let text = String::from_utf8_lossy(raw);
+    // Of sequences, ours: they move, colour, set modes and the title, and a title ends with BEL.
+    for bad in ["\u{1b}]52", "]0;owned\u{7}", "\u{1b}[2J\u{1b}]", "\u{1b}[1m\u{202e}"] {
+        assert!(!text.contains(bad), "{what}: {bad:?}");
+    }
+    let hostile = text.chars().find(|c| is_hostile(*c) && *c != '\u{7}');
+    assert_eq!(hostile, None, "{what}");
+    let marks = text.split(|c| c != '\u{301}').map(|run| run.chars().count()).max().unwrap_or(0);
+    assert!(marks <= 4, "{what}: {marks} marks on a letter");
+}
+
+#[test]
+fn every_text_of_a_hostile_server_is_shown_as_nothing_but_text() {
+    let server = Server::start();
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let journal = file("journal.sqlite");
+    let env = [("KEEPWATCH_JOURNAL", journal.as_str())];
+    let mut terminal = server.run(&["-i", "1s", "--record", &file("run.ndjson")], &env);
+    terminal.wait_for("日本語");
+    // Esc is told from Alt by the time before the next key: each is waited for.
+    let closes = |terminal: &mut Terminal, open: &str| {
+        terminal.wait_for(open);
+        terminal.press("\x1b");
+        terminal.wait_until("it closed", |screen| !screen.contents().contains(open));
+    };
+    terminal.press("j\rG\tG");
+    terminal.press("e");
+    closes(&mut terminal, "Events of all sessions");
+    terminal.press("/meta.run.id:bidi\r");
+    terminal.wait_for("meta.run.id:bidi");
+    terminal.press("sssS");
+    terminal.wait_for("reversed");
+    terminal.press("R");
+    closes(&mut terminal, "ewest");
+    server.fails.store(true, Ordering::SeqCst);
+    terminal.press("r");
+    terminal.wait_for("rate limited");
+    for _ in 0..7 {
+        terminal.press("r");
+        terminal.press("cyl");
+    }
+    terminal.press("!");
+    closes(&mut terminal, "┌ Polling");
+    server.fails.store(false, Ordering::SeqCst);
+    server.ends.store(true, Ordering::SeqCst);
+    terminal.press("r");
+    terminal.wait_for("no session matches");
+    terminal.press("\x1b");
+    terminal.wait_for("COMPLETED");
+    terminal.press("q");
+    assert_eq!(terminal.end_restored().exit_code(), 0);
+    is_harmless(&terminal.raw(), "the screen");
+    let told = terminal.wait_told("a title", |told| !told.titles.is_empty());
+    assert!(told.clipboard.is_empty() && told.unknown.is_empty(), "{told:?}");
+    assert!(told.titles.iter().all(|title| !title.contains("owned")), "{:?}", told.titles);
+
+    let (history, code) = server.printed(&["history", "--since", "36500d"], &env);
+    assert!(code == 0 && history.contains("日本語"), "{history}");
+    server.printed(&["history", "--json", "--since", "36500d"], &env);
+    let (of_one, _) = server.printed(&["history", "0-title", "--since", "36500d"], &env);
+    assert!(of_one.contains("first seen"), "{of_one}");
+    server.printed(&["export", "0-title", "--to", &file("one.ndjson")], &env);
+    server.printed(
+        &["explain", "--from", &file("run.ndjson"), "0-title\u{1b}]0;owned\u{7}", "--with-metadata"],
+        &[],
+    );
+}
+
+#[test]
+fn every_command_prints_what_a_hostile_server_says_as_nothing_but_text() {
+    let server = Server::start();
+    let id = "a\u{1b}]0;owned\u{7}";
+    server.ends.store(true, Ordering::SeqCst);
+    let commands: [&[&str]; 9] = [
+        &["get", id, "d", "e", "k"],
+        &["get", "--json", id, "d", "e", "k"],
+        &["get", "--reveal", id],
+        &["events", id, "d", "k"],
+        &["events", "--format", "text", id, "d", "k"],
+        &["wait", id, "d"],
+        &["explain", id],
+        &["explain", "--with-metadata", "k"],
+        &["release", "k", "--confirm", "zzzz"],
+    ];
+    for command in commands {
+        let (printed, _) = server.printed(command, &[]);
+        assert!(printed.len() < 200_000, "{command:?} printed {} bytes", printed.len());
+        assert!(!printed.is_empty());
+    }
+    server.fails.store(true, Ordering::SeqCst);
+    for command in
+        [&["get", id][..], &["get", "--json", id], &["explain", id], &["release", "k", "--confirm", "k"]]
+    {
+        for _ in 0..7 {
+            let (printed, code) = server.printed(command, &[]);
+            assert!(code != 0 && printed.contains("keepwatch: "), "{command:?}: {printed}");
+            assert!(!printed.lines().any(|line| line.starts_with("keepwatch: forged")), "{printed}");
+        }
+    }
+}
+
+#[test]
+fn a_megabyte_of_text_in_a_list_costs_no_more_than_its_line() {
+    let mut line = String::new();
+    for text in texts() {
+        let _ = write!(line, "{text}");
+    }
+    let large = line.repeat(1_000_000 / line.len());
+    let shown = keepwatch::text::shown(&large, 80);
+    assert!(keepwatch::text::width(&shown) <= 80 && shown.len() < 4000, "{shown}");
+    is_harmless(shown.as_bytes(), "a megabyte");
+}
