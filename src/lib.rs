@@ -32,4 +32,5 @@ pub mod config;
 pub mod simulator;
 
 pub mod clock;
+pub mod log;
 pub mod text;

@@ -8,6 +8,7 @@ use reqwest::{Method, RequestBuilder, Response, redirect};
 use url::Url;
 
 use super::allowance::{self, Allowance};
+use super::trace::Trace;
 use super::{fault, wire};
 use crate::clock::Timestamp;
 use crate::config::{Endpoint, Query};
@@ -205,14 +206,18 @@ impl Client {
         decode: impl FnOnce(&[u8]) -> Result<T, Fault> + Send + 'static,
     ) -> Answer<T> {
         let mut answer = Answer::failed(FaultKind::Timeout.into());
+        let (trace, mut status) = (Trace::begin(&method, &url), None);
         answer.outcome = match self.send(method, url, body, shape).await {
             Err(fault) => Err(fault),
             Ok(response) => {
+                status = Some(response.status());
                 answer.date = date(&response);
                 answer.allowance = allowance::of(response.headers());
                 self.read(response, shape, &mut answer, decode).await
             }
         };
+        answer.outcome = answer.outcome.map_err(|fault| fault::without(fault, &self.key));
+        trace.end(status, &answer);
         answer
     }
 

@@ -10,8 +10,11 @@ use url::Url;
 
 use super::{tls, wire};
 use crate::clock::Timestamp;
-use crate::session::{Fault, FaultKind};
-use crate::text::Untrusted;
+use crate::session::{Fault, FaultKind, Secret};
+use crate::text::{Untrusted, masked};
+
+/// What is shorter than this is no key, and may well be a word of what a server says.
+const SHORTEST_KEY: usize = 8;
 
 /// What hyper and h2 say of an answer that the other side broke off; what breaks the rules, they have “detected”.
 const CUTS: [&str; 3] = ["before message completed", "stream error received", "connection error received"];
@@ -109,6 +112,20 @@ pub(super) fn of_status(
     }
 }
 
+/// The fault without the key, where a server quotes the one that it was sent: it need not look like one.
+pub(super) fn without(fault: Fault, key: &Secret) -> Fault {
+    let key = key.expose();
+    let masked = |text: Untrusted| match text.raw() {
+        raw if key.len() >= SHORTEST_KEY && raw.contains(key) => Untrusted::new(raw.replace(key, "••••")),
+        _ => text,
+    };
+    let kind = match fault.kind {
+        FaultKind::NotJson(start) => FaultKind::NotJson(masked(start)),
+        other => other,
+    };
+    Fault { kind, message: fault.message.map(masked), request_id: fault.request_id.map(masked), ..fault }
+}
+
 /// Where a redirect would lead: the host alone, for a path may hold anything.
 fn target(url: &Url, headers: &HeaderMap) -> String {
     let Some(to) = headers.get(LOCATION) else { return "nowhere".into() };
@@ -144,9 +161,9 @@ fn retry_after(headers: &HeaderMap, date: Option<Timestamp>) -> Option<Duration>
     in_ms.or_else(plain).map(|hold| hold.min(Fault::LONGEST_REST))
 }
 
-/// `x-request-id`, for a support ticket.
+/// `x-request-id`, for a support ticket. It is written down: what looks like a secret is masked before.
 pub(super) fn request_id(headers: &HeaderMap) -> Option<Untrusted> {
-    header(headers, "x-request-id").map(|id| Untrusted::new(id.get(..200).unwrap_or(id)))
+    header(headers, "x-request-id").map(|id| Untrusted::new(masked(id.get(..200).unwrap_or(id))))
 }
 
 pub(super) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
@@ -261,6 +278,19 @@ mod tests {
         }
         let fault = of_status(&api(), StatusCode::NOT_MODIFIED, &headers(&[]), b"", None);
         assert_eq!(fault.kind, FaultKind::Status(304), "nothing is redirected");
+    }
+
+    #[test]
+    fn a_key_that_the_server_quotes_is_masked_whatever_it_looks_like() {
+        let of = |key: &str, body: &str| {
+            let fault = of_status(&api(), StatusCode::UNAUTHORIZED, &headers(&[]), body.as_bytes(), None);
+            without(fault, &Secret::new(key.into())).sentence()
+        };
+        let said = of("sk-oPaQue77", r#"{"message":"no such key: sk-oPaQue77, sorry"}"#);
+        assert!(said.contains("no such key: ••••, sorry") && !said.contains("oPaQue"), "{said}");
+        assert!(of("such", r#"{"message":"no such key"}"#).contains("no such key"));
+        let start = FaultKind::NotJson(Untrusted::new("bad sk-oPaQue77")).into();
+        assert!(without(start, &Secret::new("sk-oPaQue77".into())).sentence().contains("“bad ••••”"));
     }
 
     #[test]

@@ -6,12 +6,13 @@
 //! ```
 //!
 //! The wire's shapes are private to this module; what leaves it is the domain's. It never retries, never follows a
-//! redirect and never reads a clock: when to ask again is the poller's.
+//! redirect, and reads a clock only for the log: when to ask again is the poller's.
 
 mod allowance;
 mod client;
 mod fault;
 mod tls;
+mod trace;
 mod wire;
 
 pub use allowance::Allowance;

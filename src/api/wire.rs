@@ -217,8 +217,8 @@ impl Draft {
         }
         let taken = match name {
             "id" => fill(&mut self.id, id(raw)),
-            "projectId" => fill(&mut self.project, text(raw)),
-            "status" => fill(&mut self.status, text(raw).map(|word| Status::named(word.raw()))),
+            "projectId" => fill(&mut self.project, clean(raw)),
+            "status" => fill(&mut self.status, clean(raw).map(|word| Status::named(word.raw()))),
             "createdAt" => fill(&mut self.created, time(raw)),
             "updatedAt" => fill(&mut self.updated, time(raw)),
             "startedAt" => fill(&mut self.started, time(raw)),
@@ -226,8 +226,8 @@ impl Draft {
             "expiresAt" => fill(&mut self.expires, time(raw)),
             "proxyBytes" => fill(&mut self.proxy_bytes, integer(raw)),
             "keepAlive" => fill(&mut self.keep_alive, typed(raw)),
-            "contextId" => fill(&mut self.context, text(raw).filter(|id| !id.is_empty())),
-            "region" => fill(&mut self.region, text(raw).map(|word| Region::named(word.raw()))),
+            "contextId" => fill(&mut self.context, clean(raw).filter(|id| !id.is_empty())),
+            "region" => fill(&mut self.region, clean(raw).map(|word| Region::named(word.raw()))),
             "userMetadata" => fill(&mut self.metadata, raw.starts_with('{').then(|| Metadata::new(raw))),
             _ => false,
         };
@@ -256,6 +256,7 @@ fn other(name: &str, raw: &str) -> String {
                 cut(&safe.to_string(), LONGEST_OTHER).to_owned()
             }
         }
+        None if raw.contains("\\u") => "\"••••\"".to_owned(), // too deep to be decoded, and so to be searched
         None => masked(cut(raw, LONGEST_OTHER)),
     }
 }
@@ -272,10 +273,18 @@ fn typed<T: DeserializeOwned>(raw: &str) -> Option<T> {
     serde_json::from_str(raw).ok()
 }
 
-/// An id that a request can carry: URLs drop segments that are empty or dots, and breaks and tabs inside of one.
+/// An id that a request can carry: URLs drop segments that are empty or dots, and breaks and tabs inside of one. What
+/// looks like a secret is none: ids are written down and handed to browsers.
 fn id(raw: &str) -> Option<SessionId> {
     let id = text(raw).filter(|id| !matches!(id.raw(), "" | "." | ".."))?;
-    (!id.raw().contains(['\t', '\n', '\r'])).then(|| SessionId::from_api(id))
+    let is_fit = !id.raw().contains(['\t', '\n', '\r']) && masked(id.raw()) == id.raw();
+    is_fit.then(|| SessionId::from_api(id))
+}
+
+/// A text that is kept and written down as it is, but for what looks like a secret.
+fn clean(raw: &str) -> Option<Untrusted> {
+    let text: String = typed(raw)?;
+    Some(Untrusted::new(masked(cut(&text, LONGEST_TEXT))))
 }
 
 fn text(raw: &str) -> Option<Untrusted> {

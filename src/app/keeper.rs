@@ -62,7 +62,10 @@ impl Keeper {
     pub(super) fn start(keep: Keep, origins: &[Origin], clock: &Clock, events: &Events) -> io::Result<Self> {
         let Keep { header, recording, journal } = keep;
         let told = events.clone();
-        let trouble = move |why| terminal::tell(&told, TermEvent::Unwritten(Some("not recording"), why));
+        let trouble = move |why| {
+            tracing::warn!("{why}");
+            terminal::tell(&told, TermEvent::Unwritten(Some("not recording"), why));
+        };
         let recorder = recording.map(|file| Recorder::start(file, header.clone(), trouble)).transpose()?;
         let run = RunId::new(header.started, fastrand::u64(..));
         let journals = origins.iter().filter_map(|origin| {
@@ -73,6 +76,7 @@ impl Keeper {
             let journal = Journal::spawn(path, options, move |trouble| {
                 let brief =
                     if matches!(trouble, Trouble::Slow { .. }) { "journal slow" } else { "journal off" };
+                tracing::warn!("{}", trouble.sentence());
                 let lasts = trouble.lasts().then_some(brief);
                 terminal::tell(&told, TermEvent::Unwritten(lasts, trouble.sentence()));
             });

@@ -23,6 +23,7 @@ use super::model::{Effect, Message, Model, Settings};
 use crate::api::Client;
 use crate::clock::Clock;
 use crate::config::Exit;
+use crate::log;
 use crate::poll::{Poller, Report};
 use crate::stream::Line;
 use crate::terminal::{self, Clipboard, Env, Events, Screen, TermEvent};
@@ -50,6 +51,8 @@ pub async fn run(
     let mut screen = Screen::enter("keepwatch", &events)?;
     let (targets, pace, releaser) = (settings.targets.clone(), settings.pace, settings.releaser);
     let (origins, clients): (Vec<_>, Vec<_>) = sources.into_iter().unzip();
+    let told = events.clone();
+    log::tell(move |why| terminal::tell(&told, TermEvent::Unwritten(Some("not logging"), why)));
     let mut now = clock.now();
     let looks_back = keep.journal.as_ref().map(|journal| journal.path.clone());
     let writes = keep.recording.is_some() || looks_back.is_some();
@@ -99,6 +102,7 @@ pub async fn run(
             () = clock.sleep_until(wake.unwrap_or_default()), if wake.is_some() => None,
         };
         let before = std::mem::replace(&mut now, clock.now());
+        log::clocks(before, now);
         if now.slept_since(before) {
             hands.perform(model.update(Message::Slept(before, now), now));
         }
@@ -109,6 +113,8 @@ pub async fn run(
                     hands.perform(model.update(Message::Report(source, report), now));
                 }
                 Some(Arrival::Past(source, fleet)) => {
+                    let is = if fleet.is_some() { "is back" } else { "is not known" };
+                    tracing::info!("what earlier runs saw of project {source} {is}");
                     hands.perform(model.update(Message::Restored(source, fleet), now));
                 }
                 Some(Arrival::Event(event)) => {
@@ -230,6 +236,11 @@ impl Hands {
                 None
             }
             TermEvent::Copied(copied) => {
+                let (what, outcome) = (&copied.what, &copied.outcome);
+                match outcome {
+                    Ok(route) => tracing::info!("{what} {route}"),
+                    Err(why) => tracing::warn!("{what} {why}"),
+                }
                 let outcome = copied.outcome.map(|route| route.to_string()).map_err(|why| why.to_string());
                 Some(Message::Copied(copied.what, outcome))
             }

@@ -82,6 +82,14 @@ pub struct Api {
     pub insecure_http: bool,
 }
 
+/// What is written down of what keepwatch itself does.
+#[derive(Debug, Args)]
+pub struct Log {
+    /// Log what keepwatch does and is answered into this file, appending to it; no secret is in it [also: KEEPWATCH_LOG]
+    #[arg(long, value_name = "FILE")]
+    pub log: Option<PathBuf>,
+}
+
 /// How the screen looks.
 #[derive(Debug, Args)]
 pub struct Look {

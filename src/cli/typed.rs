@@ -11,6 +11,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, CommandFactory as _, Error, FromArgMatches as _};
 
 use super::Cli;
@@ -49,6 +50,37 @@ impl Typed {
     #[must_use]
     pub fn config(&self) -> Option<&Path> {
         self.own().try_get_one::<PathBuf>("config").ok().flatten().map(PathBuf::as_path)
+    }
+
+    /// Whether the command logs what it does, where it is told to.
+    #[must_use]
+    pub fn takes_log(&self) -> bool {
+        self.own().try_contains_id("log").is_ok()
+    }
+
+    /// `--log`
+    #[must_use]
+    pub fn log(&self) -> Option<&Path> {
+        self.own().try_get_one::<PathBuf>("log").ok().flatten().map(PathBuf::as_path)
+    }
+
+    /// What was typed, by its names alone: `events --interval SESSION_ID`. A value may be anyone's business.
+    #[must_use]
+    pub fn names(&self) -> String {
+        let cli = Cli::command();
+        let command = self.command().and_then(|name| cli.find_subcommand(name)).unwrap_or(&cli);
+        let is_typed = |arg: &&Arg| {
+            let id = arg.get_id().as_str();
+            self.own().try_contains_id(id).is_ok()
+                && self.own().value_source(id) == Some(ValueSource::CommandLine)
+        };
+        let name = |arg: &Arg| match (arg.get_long(), arg.get_value_names()) {
+            (Some(long), _) => format!("--{long}"),
+            (None, Some([name, ..])) => name.to_string(),
+            (None, _) => arg.get_id().to_string(),
+        };
+        let options = command.get_arguments().filter(is_typed).map(name);
+        self.command().map(str::to_owned).into_iter().chain(options).collect::<Vec<_>>().join(" ")
     }
 
     /// Whether sessions are named.
@@ -119,6 +151,30 @@ mod tests {
         let cli = events.cli(&[("max-rps", "7"), ("format", "text")]).unwrap();
         let Some(Command::Events(events)) = cli.command else { panic!() };
         assert_eq!((events.load.max_rps, events.format), (7, crate::cli::Format::Text));
+    }
+
+    #[test]
+    fn what_was_typed_is_told_by_its_names_and_by_none_of_its_values() {
+        let names = |words: &[&str]| typed(words).names();
+        assert_eq!(names(&[]), "");
+        let watch = names(&["--api-key-file", "/secret", "-i", "5s", "s-1", "s-2"]);
+        assert_eq!(watch, "SESSION_ID --interval --api-key-file");
+        assert_eq!(names(&["wait", "--for", "running", "s-1"]), "wait SESSION_ID --for");
+        assert_eq!(names(&["journal", "clear", "--yes"]), "journal");
+    }
+
+    #[test]
+    fn the_log_is_of_the_commands_that_ask_the_api() {
+        assert_eq!(typed(&["--log", "a"]).log(), Some(Path::new("a")));
+        assert_eq!(typed(&["get", "s-1", "--log", "a"]).log(), Some(Path::new("a")));
+        for words in
+            [&[][..], &["get", "a"], &["events"], &["wait", "a"], &["explain", "a"], &["release", "a"]]
+        {
+            assert!(typed(words).takes_log(), "{words:?}");
+        }
+        for words in [&["demo"][..], &["simulate"], &["history"], &["config"], &["replay", "a"]] {
+            assert!(!typed(words).takes_log(), "{words:?}");
+        }
     }
 
     #[test]

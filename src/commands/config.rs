@@ -24,11 +24,12 @@ const PROFILE: &str = "\
 ";
 
 /// Options without a default of their own, and what one could say. At the top, the same holds for all tables.
-const EXAMPLES: [(&str, &str); 10] = [
+const EXAMPLES: [(&str, &str); 11] = [
     ("query", "user_metadata['run']['id']:'c-881'"),
     ("status", "RUNNING"),
     ("base-url", "https://api.browserbase.com"),
     ("api-key-file", "~/.config/keepwatch/key"),
+    ("log", "~/.local/state/keepwatch/log"),
     ("owner-key", "run.id"),
     ("filter", "status:error owner:nightly"),
     ("timeout", "30m"),

@@ -21,6 +21,7 @@ use crate::api::Client;
 use crate::app::Observed;
 use crate::clock::{Clock, Moment};
 use crate::config::{Exit, Pace, Refusal, Targets};
+use crate::log;
 use crate::poll::{Ask, Poller, Report};
 use crate::recorder::Recorder;
 use crate::session::{Fault, SessionId};
@@ -134,6 +135,7 @@ impl Follow {
                 () = self.clock.sleep_until(wake.unwrap_or_default()), if wake.is_some() => None,
             };
             let before = std::mem::replace(&mut self.now, self.clock.now());
+            log::clocks(before, self.now);
             let mut told = Told::default();
             if self.now.slept_since(before) {
                 self.poller.ask(Ask::Afresh);

@@ -153,7 +153,7 @@ fn object(session: &Session, urls: Option<&ConnectUrls>) -> Map<String, Value> {
     put("contextId", session.context.as_ref().map(|id| id.raw().into()));
     put("region", session.region.as_ref().map(|region| region.raw().into()));
     let metadata = session.metadata.as_ref();
-    put("userMetadata", metadata.map(|it| it.tree().unwrap_or_else(|| Value::from(it.json()))));
+    put("userMetadata", metadata.map(|it| it.tree().unwrap_or_else(|| Value::from(it.as_text()))));
     for (name, value) in &session.others {
         let value = serde_json::from_str(value.raw()).unwrap_or_else(|_| Value::from(value.raw()));
         put(name.raw(), Some(value));

@@ -43,6 +43,7 @@ impl Interruption {
         std::thread::Builder::new().name("signals".into()).spawn(move || {
             let mut coming = signals.forever();
             let Some(first) = coming.next() else { return };
+            tracing::info!("signal {first} asks for the end");
             let _ = tell.send(first);
             let _ = std::thread::Builder::new().name("deadline".into()).spawn(move || {
                 if heard.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {

@@ -20,7 +20,7 @@ pub mod watch;
 
 use std::io::{self, Write as _};
 
-use crate::config::{Config, Exit, Refusal};
+use crate::config::{Config, Environment, Exit, Refusal, VERSION};
 use crate::simulator::Script;
 use crate::terminal::Env;
 
@@ -30,6 +30,7 @@ use crate::terminal::Env;
 /// # Errors
 /// One sentence, and the exit code that goes with it.
 pub async fn perform(config: Config, warnings: &[String], env: Env) -> Result<Exit, Refusal> {
+    warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     if !matches!(config, Config::Watch(_) | Config::Demo(_) | Config::Replay(_)) {
         warnings.iter().for_each(|warning| complain(warning));
     }
@@ -48,6 +49,26 @@ pub async fn perform(config: Config, warnings: &[String], env: Env) -> Result<Ex
         Config::Simulate(config) => simulate::simulate(config).await,
         Config::DefaultFile => config::config(),
         Config::Completions(shell) => completions::completions(shell),
+    }
+}
+
+/// Logs which program this is, what was typed (`names` alone), and which variables it obeys.
+pub fn log_start(names: &str, env: &Environment) {
+    let (system, machine) = (std::env::consts::OS, std::env::consts::ARCH);
+    let started = ["keepwatch", names].join(" ");
+    tracing::info!(
+        "version {VERSION} on {system} {machine}, process {}: started as `{}`; variables: {}",
+        std::process::id(),
+        started.trim_end(),
+        env.names().join(" ")
+    );
+}
+
+/// Logs how the program ends.
+pub fn log_end(outcome: &Result<Exit, Refusal>) {
+    match outcome {
+        Ok(exit) => tracing::info!("ends with {}", u8::from(*exit)),
+        Err(refusal) => tracing::error!("ends with {}: {refusal}", u8::from(refusal.exit)),
     }
 }
 

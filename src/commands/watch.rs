@@ -10,6 +10,7 @@ use crate::api::{Client, Releaser, key_tail};
 use crate::app::{self, Keep, Origin, Settings, Tone};
 use crate::clock::Clock;
 use crate::config::{Exit, Form, Query, Refusal, Source, VERSION, WatchConfig};
+use crate::log;
 use crate::session::Secret;
 use crate::terminal::{self, Env};
 use crate::text;
@@ -128,9 +129,13 @@ pub(super) async fn screen(
         )
         .await;
     }
-    app::run(settings, sources, clock, env, keep)
-        .await
-        .map_err(|error| failed(&format!("the terminal can not be used: {error}")))
+    for (origin, client) in &sources {
+        let host = client.as_ref().map_or_else(|| "none, without a key".into(), |it| it.endpoint().host());
+        tracing::info!("profile {:?}: {host}", origin.name);
+    }
+    let outcome = app::run(settings, sources, clock, env, keep).await;
+    log::tell(|why| complain(&why)); // there is no screen any more
+    outcome.map_err(|error| failed(&format!("the terminal can not be used: {error}")))
 }
 
 #[cfg(test)]
@@ -144,6 +149,7 @@ mod tests {
             label: label.map(str::to_owned),
             endpoint: Endpoint::new("https://a.example", "a test", false).unwrap(),
             key: Ok(Secret::new("k".into())),
+            warning: None,
         };
         names(&profiles.iter().map(source).collect::<Vec<_>>())
     }

@@ -1,7 +1,9 @@
 //! The key: read from a file, from standard input, or from what a program prints. What is wrong with it is said without
 //! showing anything of it.
 
+use std::fs::{File, Metadata};
 use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -18,37 +20,66 @@ const WIDEST: usize = 200;
 const ADVICE: &str = "set BROWSERBASE_API_KEY or give --api-key-file, or name a source in the config file \
                       (`keepwatch config`); `keepwatch demo` needs none";
 
+/// A key, and what is to be said about where it was.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) key: Result<Secret, Refusal>,
+    pub(super) warning: Option<String>,
+}
+
+impl From<Result<Secret, Refusal>> for Found {
+    fn from(key: Result<Secret, Refusal>) -> Self {
+        Self { key, warning: None }
+    }
+}
+
 /// The key from where it is.
-pub(super) fn from(source: &KeySource) -> Result<Secret, Refusal> {
+pub(super) fn from(source: &KeySource) -> Found {
     match source {
         KeySource::File(path) => from_file(path),
-        KeySource::Command(words) => from_command(words),
+        KeySource::Command(words) => from_command(words).into(),
     }
 }
 
 /// The key in a file; `-` is standard input.
-pub(super) fn from_file(path: &Path) -> Result<Secret, Refusal> {
+pub(super) fn from_file(path: &Path) -> Found {
     let is_input = path == Path::new("-");
-    let name = if is_input { "standard input".into() } else { text::shown(&path.to_string_lossy(), WIDEST) };
-    let read = || {
+    let name = if is_input { "standard input".into() } else { shown(&path.to_string_lossy()) };
+    let mut warning = None;
+    let mut read = || {
         let mut key = String::new();
         if is_input {
             io::stdin().lock().take(LARGEST).read_to_string(&mut key)?;
         } else {
-            std::fs::File::open(path)?.take(LARGEST).read_to_string(&mut key)?;
+            let file = File::open(path)?;
+            warning = open_to_others(&file.metadata()?, &name);
+            file.take(LARGEST).read_to_string(&mut key)?;
         }
         Ok(key)
     };
-    let key =
-        read().map_err(|error: io::Error| refuse(format!("the key can not be read from {name}: {error}")))?;
-    valid(&key, &name)
+    let read =
+        read().map_err(|error: io::Error| refuse(format!("the key can not be read from {name}: {error}")));
+    Found { key: read.and_then(|key| valid(&key, &name)), warning }
+}
+
+/// The name of a file or a program. Who gives the key itself in its place finds it nowhere again.
+fn shown(name: &str) -> String {
+    text::shown(&text::masked(name), WIDEST)
+}
+
+/// What is to be said of a key's file that others can read, or write. What is no file, such as a pipe, has no readers but us.
+fn open_to_others(found: &Metadata, name: &str) -> Option<String> {
+    let mode = found.mode() & 0o777;
+    (found.is_file() && mode & 0o077 != 0).then(|| {
+        format!("the key file {name} is open to others (its mode is {mode:03o}): `chmod 600` closes it")
+    })
 }
 
 /// The key that a program prints. It has our standard error, and the terminal itself, to ask for a password; what stands
 /// in the environment for another key it does not get. Nothing has taken the signals yet: Ctrl-C ends it and us.
 fn from_command(words: &[String]) -> Result<Secret, Refusal> {
     let Some((program, arguments)) = words.split_first() else { return Err(none()) };
-    let name = format!("api-key-command “{}”", text::shown(program, WIDEST));
+    let name = format!("api-key-command “{}”", shown(program));
     let failed = |error: io::Error| refuse(format!("{name} can not be run: {error}"));
     let mut child = Command::new(program)
         .args(arguments)
@@ -112,6 +143,34 @@ mod tests {
         assert_eq!(printed("echo; echo '  bb_test_1 '").unwrap().expose(), "bb_test_1");
         let words = ["echo", "$HOME;true"].map(str::to_owned);
         assert_eq!(from_command(&words).unwrap().expose(), "$HOME;true");
+    }
+
+    #[test]
+    fn a_key_that_is_given_in_place_of_its_file_is_not_shown() {
+        let refusal = from_file(Path::new("bb_live_cAnArY")).key.unwrap_err();
+        assert!(refusal.sentence.starts_with("the key can not be read from ••••: "), "{refusal}");
+    }
+
+    #[test]
+    fn a_key_file_that_others_can_read_or_write_is_warned_about_and_a_pipe_is_not() {
+        use std::os::fd::AsRawFd as _;
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        std::fs::write(&path, "bb_test_1").unwrap();
+        for (mode, warned) in [(0o600, false), (0o400, false), (0o640, true), (0o604, true), (0o620, true)] {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            let found = from_file(&path);
+            assert_eq!(found.key.unwrap().expose(), "bb_test_1", "it is no reason to refuse");
+            assert_eq!(found.warning.is_some(), warned, "{mode:o}");
+            let says = format!("/key is open to others (its mode is {mode:o}): `chmod 600` closes it");
+            assert!(found.warning.is_none_or(|it| it.ends_with(&says) && !it.contains("bb_test_1")));
+        }
+        let (pipe, mut to) = io::pipe().unwrap();
+        io::Write::write_all(&mut to, b"bb_test_2").unwrap();
+        drop(to);
+        let found = from_file(Path::new(&format!("/dev/fd/{}", pipe.as_raw_fd())));
+        assert_eq!((found.key.unwrap().expose(), found.warning), ("bb_test_2", None));
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod endpoint;
 mod file;
 mod journal;
 mod key;
+mod log;
 mod narrowing;
 pub mod places;
 mod profile;
@@ -35,6 +36,7 @@ pub use clap_complete::Shell;
 pub use endpoint::Endpoint;
 pub use file::File;
 pub use journal::{JournalConfig, JournalFile};
+pub use log::log_file;
 pub use narrowing::Query;
 pub use profile::{KeySource, PROFILE_KEYS, Profile};
 pub use source::Source;
@@ -70,6 +72,32 @@ pub enum Config {
     DefaultFile,
     /// `keepwatch completions`
     Completions(Shell),
+}
+
+impl Config {
+    /// What is to be said about where the keys came from, a sentence each.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        match self {
+            Self::Watch(config) => config.sources.iter().filter_map(|it| it.warning.clone()).collect(),
+            Self::Get(GetConfig { source, .. })
+            | Self::Events(EventsConfig { source, .. })
+            | Self::Wait(WaitConfig { source, .. })
+            | Self::Release(ReleaseConfig { source, .. })
+            | Self::Explain(ExplainConfig { from: ExplainFrom::Api(source), .. }) => {
+                source.warning.iter().cloned().collect()
+            }
+            Self::Explain(_)
+            | Self::Export(_)
+            | Self::Replay(_)
+            | Self::Demo(_)
+            | Self::History(_)
+            | Self::Journal(..)
+            | Self::Simulate(_)
+            | Self::DefaultFile
+            | Self::Completions(_) => Vec::new(),
+        }
+    }
 }
 
 /// How to watch.
@@ -405,6 +433,15 @@ impl Environment {
     /// Of `std::env::vars_os()`, or of a test.
     pub fn new<N: Into<OsString>, V: Into<OsString>>(vars: impl IntoIterator<Item = (N, V)>) -> Self {
         Self(vars.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+    }
+
+    /// The names of the variables that are this program's, and set.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        let names =
+            self.0.iter().filter(|(_, value)| !value.is_empty()).map(|(name, _)| name.to_string_lossy());
+        let is_ours = |name: &str| name.starts_with("BROWSERBASE_") || name.starts_with("KEEPWATCH_");
+        names.filter(|name| is_ours(name)).map(|name| name.into_owned()).collect()
     }
 
     /// The variable, unless it is empty.

@@ -8,6 +8,7 @@
 //! exported means staging.
 
 use super::endpoint::PUBLIC;
+use super::key::Found;
 use super::profile::{KeySource, Profile};
 use super::{Endpoint, Environment, File, Refusal, key, usage};
 use crate::cli::Api;
@@ -24,6 +25,8 @@ pub struct Source<Key = Secret> {
     pub endpoint: Endpoint,
     /// With which key.
     pub key: Key,
+    /// What is to be said about where the key was.
+    pub warning: Option<String>,
 }
 
 /// What stands around the command line, for the command that was typed.
@@ -59,8 +62,9 @@ impl Around<'_> {
     /// The one source of a command that reaches one project.
     pub(super) fn source(&self, api: &Api) -> Result<Source, Refusal> {
         one_profile(api, self.command)?;
-        let Source { profile, label, endpoint, key } = self.resolve(profiles(api).first().copied(), api)?;
-        Ok(Source { profile, label, endpoint, key: key? })
+        let Source { profile, label, endpoint, key, warning } =
+            self.resolve(profiles(api).first().copied(), api)?;
+        Ok(Source { profile, label, endpoint, key: key?, warning })
     }
 
     fn resolve(&self, name: Option<&str>, api: &Api) -> Result<Source<Result<Secret, Refusal>>, Refusal> {
@@ -70,11 +74,11 @@ impl Around<'_> {
         };
         let below = self.file.reach(self.command);
         let endpoint = endpoint(name, api, &profile, &below, self.env)?;
-        let key = match api.api_key_file.as_deref() {
+        let Found { key, warning } = match api.api_key_file.as_deref() {
             Some(path) => key::from_file(path),
             None => key_of(profile.key.as_ref(), below.key.as_ref(), self.env),
         };
-        Ok(Source { profile: name.map(str::to_owned), label: profile.label, endpoint, key })
+        Ok(Source { profile: name.map(str::to_owned), label: profile.label, endpoint, key, warning })
     }
 }
 
@@ -119,15 +123,11 @@ fn endpoint(
     Endpoint::new(url, source, insecure)
 }
 
-fn key_of(
-    profile: Option<&KeySource>,
-    below: Option<&KeySource>,
-    env: &Environment,
-) -> Result<Secret, Refusal> {
+fn key_of(profile: Option<&KeySource>, below: Option<&KeySource>, env: &Environment) -> Found {
     let from_env = env.get("BROWSERBASE_API_KEY").filter(|key| !key.trim().is_empty());
     match (profile, from_env, below) {
         (Some(source), _, _) | (None, None, Some(source)) => key::from(source),
-        (None, Some(key), _) => key::valid(&key, "BROWSERBASE_API_KEY"),
-        (None, None, None) => Err(key::none()),
+        (None, Some(key), _) => key::valid(&key, "BROWSERBASE_API_KEY").into(),
+        (None, None, None) => Err(key::none()).into(),
     }
 }

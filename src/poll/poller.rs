@@ -114,6 +114,7 @@ impl Poller {
             clock,
             reports,
             in_flight: JoinSet::new(),
+            failures: 0,
         };
         tokio::spawn(task.run(inbox));
         Self { asks }
@@ -134,6 +135,8 @@ struct Task {
     clock: Clock,
     reports: mpsc::Sender<Report>,
     in_flight: JoinSet<Report>,
+    /// How many requests failed since the last that did not.
+    failures: u32,
 }
 
 impl Task {
@@ -164,6 +167,7 @@ impl Task {
     }
 
     fn take(&mut self, ask: Ask) {
+        tracing::info!("{} was asked: {ask:?}", self.client.endpoint().host());
         match ask {
             Ask::Now => {
                 self.plan.resume();
@@ -217,6 +221,7 @@ impl Task {
             if let Some(rest) = rest {
                 self.send(Request::Release(id), rest);
             }
+            self.log(&report, now);
             return Some(report);
         }
         // Of a list, what the reader named is all that anyone is told of.
@@ -226,7 +231,27 @@ impl Task {
         let again =
             self.plan.answered(&report.request, Outcome::from(&report.outcome), now.mono, fastrand::f64());
         report.next = again.map(|at| now.after(at.saturating_sub(now.mono)));
+        self.log(&report, now);
         (again.is_some() || !matches!(report.request, Request::List(_))).then_some(report)
+    }
+
+    /// Logs what failed and when it is tried again, and that it goes on.
+    fn log(&mut self, report: &Report, now: Moment) {
+        let (endpoint, request) = (self.client.endpoint(), &report.request);
+        match (&report.outcome, report.next) {
+            (Err(fault), next) => {
+                self.failures = self.failures.saturating_add(1);
+                let next = next
+                    .map(|next| format!("again in {} ms", next.mono.saturating_sub(now.mono).as_millis()));
+                let next = next.unwrap_or_else(|| "not asked again by itself".into());
+                tracing::warn!("{}: {request:?} failed, {}; {next}", endpoint.host(), fault.brief());
+            }
+            (Ok(_), _) if self.failures > 0 => {
+                tracing::info!("{} answers {request:?}, after {} failures", endpoint.host(), self.failures);
+                self.failures = 0;
+            }
+            (Ok(_), _) => {}
+        }
     }
 }
 

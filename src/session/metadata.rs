@@ -3,6 +3,7 @@
 //! Kept as its JSON text, because that is compact, comparable and of any depth; it is read as a tree only where one
 //! session is looked at.
 
+use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -23,10 +24,19 @@ const NAMES: [&str; 7] = ["owner", "label", "name", "job", "task", "run", "title
 /// Stamps that known tools leave: the tool is the owner.
 const STAMPS: [&str; 3] = ["browse_cli", "mcp", "stagehand"];
 
-/// `userMetadata`, as its JSON text.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// In the place of a text in which nobody can say where a secret is.
+const ESCAPED: &str = "\"(too deep or too long, with letters that are escaped: not shown)\"";
+
+/// `userMetadata`, as its JSON text. Its `Debug` is sanitised and masked.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Metadata(Arc<str>);
+
+impl fmt::Debug for Metadata {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Metadata").field(&Untrusted::new(self.without_secrets().0).line()).finish()
+    }
+}
 
 /// A leaf of the tree, or a branch's heading, in the order of the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,8 +97,15 @@ impl Metadata {
                 // What has no secret stays as it was written.
                 if masked == tree { self.clone() } else { Self(masked.to_string().into()) }
             }
-            None => Self(text::masked(&self.0).into()),
+            None => Self(text::masked(self.as_text()).into()),
         }
+    }
+
+    /// Its text, where it is not to be had as a tree: what looks like a secret in it is still to be masked. Where letters
+    /// are escaped (`signing\u004bey`), that would not find all.
+    #[must_use]
+    pub fn as_text(&self) -> &str {
+        if self.0.contains("\\u") { ESCAPED } else { &self.0 }
     }
 
     /// Its entries as a reader wants them, at most `most`: one line each, nested ones under their heading.
@@ -104,7 +121,7 @@ impl Metadata {
             Some(_) | None => entries.push(Entry {
                 depth: 0,
                 key: Untrusted::new("(as text)"),
-                value: Some(Untrusted::new(self.0.as_ref())),
+                value: Some(Untrusted::new(self.as_text())),
             }),
         }
         entries
@@ -250,6 +267,18 @@ mod tests {
         let owner = named.owner(None).map(|owner| owner.line()).unwrap_or_default();
         let shown = format!("{} {owner}", metadata.line(400));
         assert!(!shown.contains("cAnArY"), "{shown}");
+    }
+
+    #[test]
+    fn an_escape_hides_no_secret_in_what_is_too_deep_for_a_tree() {
+        let deep = |inside: &str| format!("{}{inside}{}", r#"{"a":"#.repeat(1000), "}".repeat(1000));
+        let metadata = Metadata::new(&deep(r#""wss://c/?signing\u004bey=cAnArY""#));
+        for text in
+            [metadata.line(20_000), metadata.without_secrets().json().to_owned(), format!("{metadata:?}")]
+        {
+            assert!(!text.contains("cAnArY"), "{text}");
+        }
+        assert!(metadata.line(400).contains("not shown"), "{}", metadata.line(400));
     }
 
     #[test]

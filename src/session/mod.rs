@@ -37,8 +37,8 @@ impl SessionId {
     /// An id as a user gave it.
     ///
     /// # Errors
-    /// A sentence, if no session can have this id: it is empty, too long, has control characters, or is a path of
-    /// dots, which no URL can carry.
+    /// A sentence, if no session can have this id: it is empty, too long, has control characters, is a path of dots, which
+    /// no URL can carry, or looks like a secret, which would be written down as an id.
     pub fn parse(text: &str) -> Result<Self, String> {
         let id = text.trim();
         if id.is_empty() {
@@ -52,6 +52,13 @@ impl SessionId {
         }
         if id == "." || id == ".." || id.chars().any(char::is_control) {
             return Err(format!("“{}” can not be a session id", crate::text::shown(id, 40)));
+        }
+        let masked = crate::text::masked(id);
+        if masked != id {
+            let masked = crate::text::shown(&masked, 80);
+            return Err(format!(
+                "“{masked}” has what looks like a secret in it: give the id of the session alone"
+            ));
         }
         Ok(Self(Untrusted::new(id)))
     }

@@ -23,6 +23,7 @@ use signal_hook::iterator::Signals;
 
 use super::TermEvent;
 use super::writer::Tty;
+use crate::log;
 
 /// How long an orderly end may take.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -34,6 +35,8 @@ pub(super) fn end(status: i32) -> ! {
 
 /// The terminal went away.
 pub(super) fn gone() -> ! {
+    tracing::info!("the terminal is gone: ends with 129");
+    log::hurry();
     end(128 + SIGHUP)
 }
 
@@ -64,6 +67,7 @@ fn heed(mut signals: Signals, tty: &Arc<Tty>) {
         let batch: Vec<i32> = signals.wait().collect();
         // `kill %1` on a stopped job sends TERM and CONT together: it must not take the terminal again.
         for &signal in batch.iter().filter(|signal| !matches!(**signal, SIGTSTP | SIGCONT)) {
+            tracing::info!("signal {signal} asks for the end");
             if signal == SIGHUP {
                 gone();
             }
@@ -88,6 +92,8 @@ fn heed(mut signals: Signals, tty: &Arc<Tty>) {
 
 fn end_with(signal: i32, tty: &Tty) -> ! {
     tty.close();
+    tracing::warn!("ends without the loop, by signal {signal}");
+    log::hurry();
     end(128_i32.saturating_add(signal))
 }
 
@@ -145,6 +151,8 @@ fn make_panics_fatal(tty: Arc<Tty>) {
         tty.close();
         if takes_output(&rustix::stdio::stderr()) {
             report(info);
+        } else {
+            log::panicked(info);
         }
         end(101);
     }));

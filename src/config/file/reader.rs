@@ -21,6 +21,8 @@ const WIDEST_LABEL: usize = 40;
 const MOST_WARNINGS: usize = 20;
 /// What the file alone has, wherever the API is reached.
 const COMMAND: &str = "api-key-command";
+/// An option that names a file. Here it is beside this one, or in the home.
+const LOG: &str = "log";
 /// The table of profiles.
 const PROFILES: &str = "profile";
 
@@ -105,6 +107,10 @@ impl<'t> Reader<'t> {
                     place.check(&written)?;
                     Ok(written)
                 });
+                let written = match name {
+                    LOG => written.and_then(|it| self.path(&it)),
+                    _ => written,
+                };
                 let written = written.map_err(|sentence| self.wrong(key, &sentence))?;
                 said.options.push((name.to_owned(), written));
                 Ok(())
@@ -144,6 +150,12 @@ impl<'t> Reader<'t> {
             _ => return Ok(false),
         }
         Ok(true)
+    }
+
+    /// A path as this file means it, as text.
+    fn path(&self, written: &str) -> Result<String, String> {
+        let path = path(written, self.folder, self.home.as_deref())?;
+        path.into_os_string().into_string().map_err(|_| "it leads to a folder whose name is no text".into())
     }
 
     fn key(&self, key: &Key<'t>, source: KeySource, into: &mut Profile) -> Result<(), Refusal> {

@@ -1,0 +1,188 @@
+//! `--log FILE`: what is in it, who may read it, and what becomes of the program where it can not be written.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::Path;
+
+use keepwatch::simulator::{Fault, On, StatusCode};
+use rustix::process::Signal;
+
+use crate::command_line::run_with;
+use crate::harness::{Api, KEY, Terminal, wait_until};
+use crate::piped::Headless;
+
+const ID: &str = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de";
+const ONE: &str = r#"
+[[session]]
+id = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de"
+created = "-2m"
+timeout = "15m"
+keep_alive = true
+metadata = { run = "cAnArY-looked-for" }
+"#;
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_default()
+}
+
+/// Holds that each line has its time in UTC, its level, its place and its message, and no letter that a terminal obeys.
+fn is_well_formed(log: &str) {
+    for line in log.lines() {
+        let (time, rest) = line.split_at(24);
+        let level = rest.get(1..6).unwrap();
+        assert!(chrono::DateTime::parse_from_rfc3339(time).is_ok(), "{line}");
+        assert!(["INFO ", "WARN ", "ERROR"].contains(&level) && rest.contains(": "), "{line}");
+        assert!(!line.chars().any(char::is_control), "{line:?}");
+    }
+}
+
+#[test]
+fn the_log_says_what_was_done_and_answered_and_neither_what_was_looked_for_nor_a_secret() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, journal) = (folder.path().join("log"), folder.path().join("j.sqlite"));
+    let api = Api::serve(ONE);
+    let look_for = "user_metadata['run']:'cAnArY-looked-for'";
+    let args = ["-i", "1s", "--log", path.to_str().unwrap(), "--query", look_for];
+    let env = [("SSH_TTY", "/dev/pts/1"), ("KEEPWATCH_JOURNAL", journal.to_str().unwrap())];
+    let mut screen = Terminal::keepwatch(&api, &args, &env, 120, 40);
+    screen.wait_for("RUNNING");
+    screen.press("c");
+    screen.wait_told("a connect URL", |told| !told.clipboard.is_empty());
+    api.control.fault(Fault::status(On::List, StatusCode::SERVICE_UNAVAILABLE).times(1));
+    let says = |what: &str| wait_until(what, || read(&path).contains(what));
+    says("INFO  poll::poller: 127.0.0.1");
+    says(" failures");
+    screen.press("xb3de\r");
+    screen.wait_for("RELEASING");
+    says(": POST 127.0.0.1");
+    screen.press("q");
+    assert_eq!(screen.end_restored().exit_code(), 0);
+    let log = read(&path);
+    for what in [
+        "started as `keepwatch --query --interval --log`; variables: BROWSERBASE_API_KEY BROWSERBASE_BASE_URL KEEPWATCH_JOURNAL",
+        "INFO  commands::watch: profile \"\": 127.0.0.1:",
+        "/v1/sessions?status=RUNNING&q=••••: 200, ",
+        "was asked: Fresh(",
+        "connect URL sent to the terminal (OSC 52), unconfirmed",
+        ": 503, ",
+        "List(Running) failed, API failed; again in ",
+        "after 1 failures",
+        "was asked: Release(",
+        "what earlier runs saw of project 0 is not known",
+        "INFO  commands: ends with 0\n",
+    ] {
+        assert!(log.contains(what), "{what} is not in\n{log}");
+    }
+    is_well_formed(&log);
+    let mut secrets = api.connect_urls();
+    secrets.extend([KEY.to_owned(), "cAnArY".to_owned(), "signingKey=e".to_owned()]);
+    assert!(!secrets.iter().any(|secret| log.contains(secret.as_str())), "{log}");
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn the_log_says_by_which_signal_the_program_ended_and_that_its_terminal_went_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log");
+    let (api, args) = (Api::serve(ONE), ["--log", path.to_str().unwrap()]);
+    let mut screen = Terminal::keepwatch(&api, &args, &[], 120, 40);
+    screen.wait_for("RUNNING");
+    screen.signal(Signal::TERM);
+    assert_eq!(screen.end_restored().exit_code(), 143);
+    assert!(read(&path).contains("signal 15 asks for the end"), "{}", read(&path));
+    assert!(read(&path).ends_with(": ends with 143\n"), "{}", read(&path));
+
+    let mut screen = Terminal::keepwatch(&api, &args, &[], 120, 40);
+    screen.wait_for("RUNNING");
+    screen.close();
+    screen.end();
+    // The signal of that may be heard of a moment later.
+    assert!(read(&path).contains(": the terminal is gone: ends with 129\n"), "{}", read(&path));
+
+    let mut events = Headless::start(&api, &["events", args[0], args[1]]);
+    events.line("first_seen");
+    events.signal(Signal::INT);
+    assert_eq!(events.end(&api).code, Some(130));
+    assert!(read(&path).ends_with(": ends with 130\n"), "{}", read(&path));
+    assert_eq!(read(&path).matches("started as `").count(), 3, "what was there is appended to");
+}
+
+#[test]
+fn nothing_is_logged_unless_the_option_the_variable_or_the_config_file_says_where() {
+    let home = tempfile::tempdir().unwrap();
+    let at = |name: &str| home.path().join(name);
+    let api = Api::serve(ONE);
+    let env = |more: &[(&'static str, String)]| {
+        let base =
+            [("HOME", home.path().to_str().unwrap().to_owned()), ("BROWSERBASE_BASE_URL", api.url.clone())];
+        let all = base.into_iter().chain([("BROWSERBASE_API_KEY", KEY.to_owned())]);
+        all.chain(more.iter().cloned()).collect::<Vec<(&str, String)>>()
+    };
+    let run = |args: &[&str], more: &[(&'static str, String)]| {
+        let env = env(more);
+        let env: Vec<(&str, &str)> = env.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let run = run_with(&[&["get", ID], args].concat(), &env, "");
+        assert_eq!(run.code, 0, "{}", run.err);
+    };
+    run(&[], &[]);
+    assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
+    fs::create_dir_all(at(".config/keepwatch")).unwrap();
+    fs::write(at(".config/keepwatch/config.toml"), "log = \"~/by-file\"\n[explain]\nlog = \"beside\"\n")
+        .unwrap();
+    run(&[], &[]);
+    assert!(read(&at("by-file")).contains("started as `keepwatch get SESSION_ID`"));
+    let variable = ("KEEPWATCH_LOG", at("by-variable").to_str().unwrap().to_owned());
+    run(&[], std::slice::from_ref(&variable));
+    run(&["--log", at("by-option").to_str().unwrap()], std::slice::from_ref(&variable));
+    let lines = |name: &str| read(&at(name)).matches("started as").count();
+    assert_eq!((lines("by-file"), lines("by-variable"), lines("by-option")), (1, 1, 1));
+    let env = env(&[]);
+    let env: Vec<(&str, &str)> = env.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    assert_eq!(run_with(&["explain", ID], &env, "").code, 0);
+    assert_eq!(lines(".config/keepwatch/beside"), 1);
+}
+
+#[test]
+fn a_log_that_can_not_be_begun_is_refused_with_2_and_a_sentence_before_anything_is_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let (aim, link) = (folder.path().join("aim"), folder.path().join("link"));
+    symlink(&aim, &link).unwrap();
+    let api = Api::serve(ONE);
+    let env = [("BROWSERBASE_BASE_URL", api.url.as_str()), ("BROWSERBASE_API_KEY", KEY)];
+    for (path, why) in [
+        (link.as_path(), "it is a symbolic link"),
+        (folder.path(), "what is there is no file"),
+        (Path::new("/no/such/log"), "No such file or directory"),
+    ] {
+        let name = path.to_str().unwrap();
+        for command in
+            [&["get", ID][..], &["events"], &["wait", ID], &["explain", ID], &["release", ID], &[ID]]
+        {
+            let run = run_with(&[command, &["--log", name]].concat(), &env, "");
+            let says = format!("keepwatch: the log {name} can not be written: {why}");
+            assert!(run.code == 2 && run.err.starts_with(&says), "{command:?}: {}", run.err);
+            assert_eq!(run.err.lines().count(), 1, "{}", run.err);
+        }
+    }
+    assert!(api.log().is_empty() && !aim.exists());
+}
+
+#[test]
+fn a_log_that_fails_later_is_said_on_the_screen_and_watching_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log");
+    let api = Api::serve(ONE);
+    let mut screen = Terminal::keepwatch(&api, &["-i", "1s", "--log", path.to_str().unwrap()], &[], 140, 40);
+    screen.wait_for("RUNNING");
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    let said = screen.wait_for("what is there is no file");
+    assert!(
+        said.contains("can not be written") && screen.wait_for("not logging").contains("RUNNING"),
+        "{said}"
+    );
+    let before = api.log().len();
+    wait_until("it goes on asking", || api.log().len() > before + 2);
+    screen.press("q");
+    assert_eq!(screen.end_restored().exit_code(), 0);
+}

@@ -1,0 +1,93 @@
+//! A panic while the key is in memory: what is said of it, and what `Debug` says of what it may quote.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use keepwatch::api::{Client, Fresh};
+use keepwatch::app::keys::Copyable;
+use keepwatch::app::{Effect, Focus, Pane};
+use keepwatch::cli::Typed;
+use keepwatch::config::{Config, Endpoint, Environment, File};
+use keepwatch::log;
+use keepwatch::session::{ConnectUrls, Metadata, Secret, SessionId};
+use keepwatch::terminal::Env;
+use keepwatch::text::Untrusted;
+
+use super::house::holds_none;
+use super::stranger::{CANARY, KEY};
+
+const LOG: &str = "KEEPWATCH_PANIC_LOG";
+
+/// What can be asked for its `Debug`, with a secret in each.
+fn debugged() -> String {
+    let secret = || Secret::new(format!("wss://c/{CANARY}?signingKey={CANARY}"));
+    let urls = ConnectUrls {
+        connect: Some(secret()),
+        selenium: Some(secret()),
+        signing_key: Some(secret()),
+        live_view: Some(secret()),
+    };
+    let vars = [("BROWSERBASE_API_KEY", KEY), ("OTHER", CANARY)];
+    let (env, typed) = (Environment::new(vars), Typed::parse(["keepwatch", "events"]).unwrap());
+    let config = Config::new(&typed, &env, &File::default()).unwrap();
+    let endpoint = Endpoint::new("https://api.example", "a test", false).unwrap();
+    let client = Client::new(endpoint, Secret::new(KEY.into()));
+    let id = SessionId::parse("s-1").unwrap();
+    let focus = Focus::Reveal { id, url: secret(), until: std::time::Duration::ZERO, back: Pane::Table };
+    let metadata = format!(r#"{{"api_key":"{CANARY}","url":"wss://c/?signing\u004bey={CANARY}"}}"#);
+    format!(
+        "{urls:?} {config:?} {env:?} {:?} {client:?} {focus:?} {:?} {:?} {:?}",
+        Env::new(vars),
+        Effect::Copy(Copyable::Connect, secret()),
+        Metadata::new(&metadata),
+        Untrusted::new(format!("https://c/?token={CANARY}\u{1b}[31m")),
+    )
+}
+
+#[test]
+fn whatever_is_asked_for_its_debug_shows_no_secret_and_nothing_that_a_terminal_obeys() {
+    let debugged = debugged();
+    assert!(debugged.contains("Secret(••••)") && debugged.contains("Untrusted("), "{debugged}");
+    assert!(!debugged.contains('\u{1b}'), "{debugged}");
+    holds_none("Debug", &debugged);
+    fn is_debug<T: std::fmt::Debug>() {}
+    is_debug::<Fresh>(); // has ConnectUrls, which were asked
+}
+
+/// Not a test by itself: what the next one starts. It panics as a thread would in which a text is cut within a letter.
+#[test]
+fn a_child_that_panics_with_a_key() {
+    let Ok(path) = std::env::var(LOG) else { return };
+    log::report_panics();
+    let _log = log::start(Path::new(&path), |_| {}).unwrap();
+    let key = Secret::new(KEY.into());
+    let said =
+        format!("wss://c/?signingKey={CANARY}\n2026-11-22T12:00:00.000Z ERROR api: forged\u{1b}[35;5m");
+    let panic = std::thread::spawn(move || panic!("with {key} {key:?} {} at {said}", debugged())).join();
+    assert!(panic.is_err());
+}
+
+#[test]
+fn a_panic_while_the_key_is_in_memory_shows_no_secret_on_standard_error_or_in_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log");
+    let child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "secrets::panics::a_child_that_panics_with_a_key", "--nocapture"])
+        .env(LOG, &path)
+        .env("RUST_BACKTRACE", "full")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let err = String::from_utf8_lossy(&child.stderr).into_owned();
+    let written = std::fs::read_to_string(&path).unwrap();
+    assert!(err.contains("keepwatch panicked, which is a bug: with ••••"), "{err}");
+    assert!(
+        written.contains(" ERROR log::panics: panicked at tests/program/secrets/panics.rs:"),
+        "{written}"
+    );
+    assert_eq!(written.lines().count(), 1, "{written}");
+    for (what, text) in [("standard error", err), ("the log", written)] {
+        holds_none(what, &text);
+        assert!(!text.contains("\u{1b}[35;5m"), "{text:?}");
+    }
+}
