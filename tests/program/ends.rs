@@ -83,10 +83,7 @@ fn a_terminal_that_goes_away_while_nothing_is_drawn_takes_the_program_with_it_to
     terminal.wait_for("COMPLETED");
     terminal.press("?");
     terminal.wait_for("to the next pane");
-    terminal.read(Reading::Not);
-    let so_far = terminal.raw().len();
-    terminal.press("\x0c"); // drawn, read, and then nothing more
-    wait_until("the last frame", || terminal.raw().len() > so_far);
+    terminal.stand_still();
     terminal.close();
     let (status, took) = terminal.end_timed();
     assert_eq!(status.exit_code(), 129);

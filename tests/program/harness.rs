@@ -117,6 +117,8 @@ struct Seen {
     raw: Vec<u8>,
     closed: bool,
     reading: Reading,
+    /// Nobody reads, and nobody will before that is changed.
+    stopped: bool,
 }
 
 /// How the terminal takes what the program writes.
@@ -169,7 +171,13 @@ impl Terminal {
         drop(pair.slave);
         let parser = vt100::Parser::new_with_callbacks(cells(rows), cells(columns), 0, Told::default());
         let seen = Arc::new((
-            Mutex::new(Seen { parser, raw: Vec::new(), closed: false, reading: Reading::Quickly }),
+            Mutex::new(Seen {
+                parser,
+                raw: Vec::new(),
+                closed: false,
+                reading: Reading::Quickly,
+                stopped: false,
+            }),
             Condvar::new(),
         ));
         let mut output = pair.master.try_clone_reader().unwrap();
@@ -179,7 +187,9 @@ impl Terminal {
         thread::spawn(move || {
             let mut buffer = [0; 65536];
             loop {
-                let seen = into.0.lock().unwrap();
+                let mut seen = into.0.lock().unwrap();
+                seen.stopped = seen.reading == Reading::Not;
+                into.1.notify_all();
                 let seen = into.1.wait_while(seen, |seen| seen.reading == Reading::Not).unwrap();
                 let reading = seen.reading;
                 drop(seen);
@@ -289,6 +299,16 @@ impl Terminal {
     pub(crate) fn read(&self, reading: Reading) {
         self.seen().reading = reading;
         self.seen.1.notify_all();
+    }
+
+    /// From now on the terminal takes nothing. Whoever reads it learns that with the next bytes: where none are on their way, the
+    /// screen is drawn anew for some.
+    pub(crate) fn stand_still(&mut self) {
+        self.read(Reading::Not);
+        while !self.seen().stopped {
+            self.press("\x0c");
+            thread::park_timeout(Duration::from_millis(50));
+        }
     }
 
     /// Closes the terminal under the program, which has to draw once more for it: the reader is in the way until then.
