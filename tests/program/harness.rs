@@ -68,14 +68,15 @@ impl Api {
     }
 }
 
-/// Waits until `holds`, looking often.
-pub(crate) fn wait_until(what: &str, holds: impl Fn() -> bool) {
-    let end = now() + PATIENCE;
+/// Waits until `holds`, looking often, and says how long that took.
+pub(crate) fn wait_until(what: &str, holds: impl Fn() -> bool) -> Duration {
+    let begun = now();
     while !holds() {
-        assert!(now() < end, "never: {what}");
+        assert!(begun.elapsed() < PATIENCE, "never: {what}");
         thread::yield_now();
         thread::park_timeout(Duration::from_millis(5));
     }
+    begun.elapsed()
 }
 
 /// The environment of every program that a test starts: nothing of the machine's but the way to its tools. Without a home
