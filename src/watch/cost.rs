@@ -116,6 +116,7 @@ mod tests {
             assert_eq!(estimate(dollars), text);
         }
         let rates = Rates::default();
+        assert_eq!((estimate(0.01), estimate(0.009)), ("est. $0.01".into(), "est. <$0.01".into()));
         assert_eq!(estimate(rates.of_minutes(55)), "est. $0.11");
         assert_eq!(estimate(rates.of_bytes(18_200_000)), "est. $0.22");
         assert_eq!(estimate(rates.of_bytes(i64::MIN)), "est. $0");

@@ -346,3 +346,6 @@ impl EventKind {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
