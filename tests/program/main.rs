@@ -8,6 +8,7 @@
 )]
 
 mod architecture;
+mod chaos;
 mod command_line;
 mod config_file;
 mod contract;
@@ -28,3 +29,4 @@ mod scenarios;
 mod screen;
 mod sdk;
 mod simulate;
+mod soak;
