@@ -134,15 +134,19 @@ fn soak(length: Duration) -> Soaked {
     let args = ["-i", &interval, "--max-rps", "10", "--read-only", "--record", recording.to_str().unwrap()];
     let env = [("KEEPWATCH_JOURNAL", journal.to_str().unwrap())];
     let mut terminal = Terminal::keepwatch(&api, &args, &env, 120, 40);
-    let (mut course, mut asked) = (Course::default(), Asked::default());
+    let (mut course, mut asked) = (Course::default(), Asked::new(&script));
     disturb(&mut terminal, &api, length, &mut course, &mut asked);
 
     api.control.heal();
     let healed = api.control.now();
     let judge = Judge::new(&api.control.truth(everything()), &script, INTERVAL, healed);
-    terminal.press("\x1b\x1b\x1b");
+    for _ in 0..4 {
+        // Each by itself: what follows an Esc at once is a key with Alt.
+        terminal.press("\x1b");
+        reach(&api, api.control.now().plus(Offset::after(Duration::from_millis(150))));
+    }
     terminal.press("r"); // what waits because of a failure is asked at once
-    settle(&api, &mut asked, &judge);
+    settle(&terminal, &api, &mut asked, &judge);
     assert!(!String::from_utf8_lossy(&terminal.raw()).contains("panicked at"), "{}", terminal.screen());
     terminal.press("q");
     let status = terminal.end_restored();
@@ -222,7 +226,7 @@ fn release(api: &Api, chance: &mut fastrand::Rng) {
 }
 
 /// Waits until the program has asked for each session that it had seen and that was gone before the faults ended.
-fn settle(api: &Api, asked: &mut Asked, judge: &Judge) {
+fn settle(terminal: &Terminal, api: &Api, asked: &mut Asked, judge: &Judge) {
     let end = api.control.now().plus(Offset::after(2 * PATIENCE));
     loop {
         asked.take(api.log());
@@ -231,7 +235,13 @@ fn settle(api: &Api, asked: &mut Asked, judge: &Judge) {
             // The answers are on their way to the program, and from it to the journal.
             return reach(api, api.control.now().plus(Offset::after(2 * INTERVAL)));
         }
-        assert!(api.control.now() < end, "{} ends were never asked about, as of {:?}", open.len(), open[0]);
+        assert!(
+            api.control.now() < end,
+            "{} ends were never asked about, as of {}\n{}",
+            open.len(),
+            judge.case(open[0], asked),
+            terminal.screen()
+        );
         thread::park_timeout(Duration::from_secs(1));
     }
 }

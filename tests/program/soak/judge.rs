@@ -4,48 +4,70 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::time::Duration;
 
-use keepwatch::simulator::{Ending, Fact, Hit, Offset, On, Script, What};
+use keepwatch::simulator::{Ending, Fact, Hit, Offset, On, Script, What, Window};
 use serde_json::Value;
 
 use super::allowed::{Life, NONE};
 
 /// The program's own limit of an answer: what hangs costs so much.
 const ANSWER: Duration = Duration::from_secs(10);
+/// The most that it takes as the answer about one session.
+const TAKEN: usize = 1024 * 1024;
 /// After it was refused it rests so long, and after other failures at most as long.
 const REST: Duration = Duration::from_secs(60);
 /// Answers are worked out up to so long before they go out.
 const AT_WORK: Duration = Duration::from_millis(200);
 
 /// The requests that came, by when: the simulator's log keeps only the last.
-#[derive(Debug, Default)]
-pub(super) struct Asked(BTreeMap<(Duration, String, String), Hit>);
+#[derive(Debug)]
+pub(super) struct Asked {
+    hits: BTreeMap<(Duration, String, String), Hit>,
+    /// While what is padded is more than the program takes of one session.
+    too_large: Vec<Window>,
+}
 
 impl Asked {
+    /// None yet, of who plays `script`.
+    pub(super) fn new(script: &Script) -> Self {
+        let too_large = script.faults.iter().filter(|fault| fault.pad > TAKEN).map(|fault| fault.window);
+        Self { hits: BTreeMap::new(), too_large: too_large.collect() }
+    }
+
     pub(super) fn take(&mut self, log: Vec<Hit>) {
-        self.0.extend(log.into_iter().map(|hit| ((hit.at, hit.path.clone(), hit.query.clone()), hit)));
+        self.hits.extend(log.into_iter().map(|hit| ((hit.at, hit.path.clone(), hit.query.clone()), hit)));
     }
 
     /// When the truth went out to who asked for `path` and `query`.
     fn truths(&self, path: &str, query: &str) -> Vec<Offset> {
-        let of_it = self.0.values().filter(|hit| hit.path == path && hit.query == query);
-        of_it.filter(|hit| tells_the_truth(hit)).filter_map(|hit| hit.answered).map(Offset::after).collect()
+        let of_it = self.hits.values().filter(|hit| hit.path == path && hit.query == query);
+        of_it
+            .filter(|hit| self.tells_the_truth(hit))
+            .filter_map(|hit| hit.answered)
+            .map(Offset::after)
+            .collect()
     }
 
     /// How many requests met each kind of fault.
     fn faults(&self) -> BTreeMap<&'static str, usize> {
-        self.0.values().filter_map(|hit| hit.fault).fold(BTreeMap::new(), |mut faults, fault| {
+        self.hits.values().filter_map(|hit| hit.fault).fold(BTreeMap::new(), |mut faults, fault| {
             *faults.entry(fault).or_insert(0) += 1;
             faults
         })
     }
-}
 
-fn tells_the_truth(hit: &Hit) -> bool {
-    let of_lists = hit.path == "/v1/sessions";
-    // Of one session, a padded answer may be more than the program takes.
-    let as_it_is = matches!(hit.fault, None | Some("slow")) || of_lists && hit.fault == Some("padded");
-    let status = if of_lists { hit.status == Some(200) } else { matches!(hit.status, Some(200 | 404)) };
-    hit.method == "GET" && as_it_is && status
+    /// Whether it was answered as it is without faults, and so that the program can take it.
+    fn tells_the_truth(&self, hit: &Hit) -> bool {
+        let of_lists = hit.path == "/v1/sessions";
+        let as_it_is = match hit.fault {
+            None | Some("slow") => true,
+            Some("padded") => of_lists || !self.too_large.iter().any(|it| it.has(Offset::after(hit.at))),
+            // A 404 is one, whatever comes of its body.
+            Some("truncated") => !of_lists && hit.status == Some(404),
+            Some(_) => false,
+        };
+        let status = if of_lists { hit.status == Some(200) } else { matches!(hit.status, Some(200 | 404)) };
+        hit.method == "GET" && as_it_is && status
+    }
 }
 
 /// What really happened, and how long it may have stayed hidden.
@@ -118,6 +140,18 @@ impl Judge {
         told.into_keys().filter(|id| is_open(id)).collect()
     }
 
+    /// What speaks for a session's being lost.
+    pub(super) fn case(&self, id: &str, asked: &Asked) -> String {
+        let path = format!("/v1/sessions/{id}");
+        let hits = asked.hits.values().filter(|hit| hit.path == path).map(|hit| format!("  {hit:?}\n"));
+        let (life, told) = (&self.lives[id], self.told_of(asked).remove(id));
+        format!(
+            "{id}, told of at {told:?}, healed at {:?}\n  {life:?}\n{}",
+            self.healed,
+            hits.collect::<String>()
+        )
+    }
+
     pub(super) fn judge(&self, history: &[Value], asked: &Asked, quit: Offset) -> Account {
         let known: HashMap<&str, &Value> =
             history.iter().map(|seen| (seen["session"].as_str().unwrap(), seen)).collect();
@@ -156,7 +190,7 @@ impl Judge {
             ends: known.keys().filter(|id| self.lives[**id].gone() < quit).count(),
             released: self.lives.values().filter(|life| life.was_released(quit)).count(),
             verdicts,
-            requests: asked.0.len(),
+            requests: asked.hits.len(),
             faults: asked.faults(),
             longest_gap,
         }
@@ -196,9 +230,10 @@ impl Judge {
 impl Asked {
     /// When the truth about each session went out to who asked for it alone, the last time.
     fn singles(&self) -> HashMap<&str, Offset> {
-        let of_one = self.0.values().filter_map(|hit| Some((hit.path.strip_prefix("/v1/sessions/")?, hit)));
+        let of_one =
+            self.hits.values().filter_map(|hit| Some((hit.path.strip_prefix("/v1/sessions/")?, hit)));
         of_one
-            .filter(|(_, hit)| tells_the_truth(hit))
+            .filter(|(_, hit)| self.tells_the_truth(hit))
             .filter_map(|(id, hit)| Some((id, Offset::after(hit.answered?))))
             .collect()
     }
