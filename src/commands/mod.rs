@@ -67,7 +67,7 @@ fn usage(sentence: &str) -> Refusal {
 fn script(play: &Play) -> Result<(Script, usize), Refusal> {
     let Play { scenario, seed, sessions } = play;
     if scenario == chaos::NAME {
-        let living = sessions.unwrap_or(chaos::LIVING);
+        let living = if *sessions == 0 { chaos::LIVING } else { *sessions };
         return Ok((chaos::script(seed.unwrap_or(chaos::SEED), living), 0));
     }
     let script = Script::find(scenario).map_err(|error| usage(&error.to_string()))?;
@@ -78,7 +78,7 @@ fn script(play: &Play) -> Result<(Script, usize), Refusal> {
             "--seed is for the scenario {chaos} alone, which is made of it; {name} is the same each time"
         )));
     }
-    Ok((script, sessions.unwrap_or(0)))
+    Ok((script, *sessions))
 }
 
 /// Prints `text` on standard output. A reader that has gone, as `head` does, wants no more: that is fine.

@@ -134,8 +134,8 @@ pub struct Play {
     pub scenario: String,
     /// What it is made of, if it is made.
     pub seed: Option<u64>,
-    /// How many sessions are made up; the scenario's own number, if it is not said.
-    pub sessions: Option<usize>,
+    /// How many sessions are made up beside it; of one that is made, how many live at a time, if it is not 0.
+    pub sessions: usize,
 }
 
 /// How to show the simulated API.

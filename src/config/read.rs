@@ -213,8 +213,7 @@ fn simulate_config(simulate: Simulate) -> SimulateConfig {
 
 fn play(play: cli::Play) -> Play {
     let cli::Play { scenario, seed, sessions } = play;
-    let sessions = sessions.map(|count| usize::try_from(count).unwrap_or(usize::MAX));
-    Play { scenario, seed, sessions }
+    Play { scenario, seed, sessions: usize::try_from(sessions).unwrap_or(usize::MAX) }
 }
 
 fn targets(words: &[String], verbatim: bool) -> Result<Targets, Refusal> {

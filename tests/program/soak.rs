@@ -46,7 +46,7 @@ const WARM: Duration = Duration::from_secs(12 * 60);
 const LEAST: Duration = Duration::from_secs(10 * 60);
 
 /// How much of everything there may be.
-const MOST: measure::Most = measure::Most { threads: 16, sockets: 16, files: 40, rss_kb: 150_000 };
+const MOST: measure::Most = measure::Most { threads: 16, sockets: 16, files: 24, rss_kb: 64_000 };
 /// How much memory may grow once it is warm, in kB a minute. The smallest thing that can leak takes 32 bytes of the heap; one
 /// for each session and poll would be 937.
 const MOST_GROWTH: f64 = 300.0;
