@@ -101,7 +101,7 @@ fn half_an_hour_of_chaos_takes_no_more_memory_than_the_first_minutes() {
     soaked.holds(Some(WARM.min(length / 2)));
 }
 
-/// What a soak comes to, once no session is lost and no verdict is wrong.
+/// What a soak comes to.
 struct Soaked {
     course: Course,
     account: Account,
@@ -109,8 +109,10 @@ struct Soaked {
 }
 
 impl Soaked {
-    /// Holds that nothing took more than it may; and, from `warm` on, that memory does not grow.
+    /// Holds that no session is lost, no verdict is wrong, and nothing took more than it may; and, from `warm` on, that memory does not grow.
     fn holds(&self, warm: Option<Duration>) {
+        let wrong = &self.account.wrong;
+        assert!(wrong.is_empty(), "{} things are wrong:\n{}", wrong.len(), wrong.join("\n"));
         let most = MOST_IN_FLIGHT;
         assert!(self.in_flight <= most, "{} requests were under way, of {most} at most", self.in_flight);
         self.course.holds(&MOST, warm.map(|warm| (warm, MOST_GROWTH)));
@@ -119,8 +121,8 @@ impl Soaked {
 
 impl fmt::Display for Soaked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { course, account, in_flight } = self;
-        writeln!(f, "{course}{account}  at most {in_flight} requests under way")
+        let Self { account, in_flight, .. } = self;
+        writeln!(f, "{account}  at most {in_flight} requests under way")
     }
 }
 
@@ -136,6 +138,7 @@ fn soak(length: Duration) -> Soaked {
     let mut terminal = Terminal::keepwatch(&api, &args, &env, 120, 40);
     let (mut course, mut asked) = (Course::default(), Asked::new(&script));
     disturb(&mut terminal, &api, length, &mut course, &mut asked);
+    show(&course);
 
     api.control.heal();
     let healed = api.control.now();
@@ -158,6 +161,12 @@ fn soak(length: Duration) -> Soaked {
     let account = judge.judge(&history, &asked, quit);
     assert!(recording.metadata().unwrap().len() > 100_000, "and all of it was recorded");
     Soaked { course, account, in_flight: api.counts().most_in_flight }
+}
+
+/// Shows what was measured, whatever comes of the rest.
+#[expect(clippy::print_stdout, reason = "the figures are what a soak is for")]
+fn show(course: &Course) {
+    println!("\n{course}");
 }
 
 /// Sessions that come later than anybody looks are left out.
