@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-pub use shared::{Api, Attention, Color, Defaults, Journal, Load, Log, Look, Rates, Record, Screen};
+pub use shared::{Api, Attention, Color, Defaults, Journal, Load, Log, Look, Play, Rates, Record, Screen};
 use shared::{duration, interval};
 pub use typed::Typed;
 
@@ -382,9 +382,9 @@ pub enum JournalAction {
 /// `keepwatch demo`
 #[derive(Debug, Args)]
 pub struct Demo {
-    /// Which scenario to play
-    #[arg(long, value_name = "NAME|FILE", default_value = "default")]
-    pub scenario: String,
+    /// What is played.
+    #[command(flatten)]
+    pub play: Play,
     /// How many times as fast as real, 1 to 100
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub speed: u32,
@@ -411,12 +411,12 @@ pub struct Simulate {
     /// The port on 127.0.0.1; 0 takes a free one
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub port: u16,
-    /// Which scenario to play
-    #[arg(long, value_name = "NAME|FILE", default_value = "default")]
-    pub scenario: String,
-    /// Add so many made-up sessions, at most 100000
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=100_000))]
-    pub sessions: u32,
+    /// What is played.
+    #[command(flatten)]
+    pub play: Play,
+    /// Write what really happens to each session, and why, into a new file, as NDJSON
+    #[arg(long, value_name = "FILE")]
+    pub truth: Option<PathBuf>,
     /// How many sessions may run at once; creating one more answers 429 [default: the scenario's, else 25]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub concurrency: Option<u32>,

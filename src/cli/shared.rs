@@ -5,6 +5,20 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+/// What the simulated API plays.
+#[derive(Debug, Args)]
+pub struct Play {
+    /// Which scenario to play
+    #[arg(long, value_name = "NAME|FILE", default_value = "default")]
+    pub scenario: String,
+    /// Of the scenario chaos: the number that it is made of, which makes the same each time [default: 6]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Add so many made-up sessions, at most 100000; of chaos, let so many live at a time, 36 if it is 0
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    pub sessions: u32,
+}
+
 /// What is written down of what is watched.
 #[derive(Debug, Args)]
 pub struct Record {

@@ -22,10 +22,10 @@ const KEY: &str = "bb_test_demo_0000000000f3a9";
 /// # Errors
 /// The terminal refuses, or there is no loopback port.
 pub async fn demo(config: DemoConfig, warnings: &[String], env: Env) -> Result<Exit, Refusal> {
-    let script = script(&config.scenario)?;
+    let (script, sessions) = script(&config.play)?;
     let greeting = format!("scenario {}: {}", script.name, script.about);
     let clock = Clock::scaled(config.speed);
-    let options = Options { key: Some(Secret::new(KEY.into())), ..Options::default() };
+    let options = Options { key: Some(Secret::new(KEY.into())), sessions, ..Options::default() };
     let simulator = Simulator::start(clock.clone(), script, options)
         .map_err(|error| failed(&format!("the simulated API found no port on 127.0.0.1: {error}")))?;
     let endpoint = Endpoint::new(&simulator.base_url(), "the simulated API", false)?;

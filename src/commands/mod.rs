@@ -20,9 +20,10 @@ pub mod watch;
 
 use std::io::{self, Write as _};
 
-use crate::config::{Config, Environment, Exit, Refusal, VERSION};
-use crate::simulator::Script;
+use crate::config::{Config, Environment, Exit, Play, Refusal, VERSION};
+use crate::simulator::{Script, chaos};
 use crate::terminal::Env;
+use crate::text;
 
 /// Does what `config` says, and says how it went. `warnings` are said where they can be seen: on the screen, if there is
 /// one.
@@ -83,9 +84,22 @@ fn usage(sentence: &str) -> Refusal {
     Refusal { exit: Exit::Usage, sentence: sentence.to_owned() }
 }
 
-/// The scenario that `word` names.
-fn script(word: &str) -> Result<Script, Refusal> {
-    Script::find(word).map_err(|error| Refusal { exit: Exit::Usage, sentence: error.to_string() })
+/// The scenario that is to be played, and how many sessions are made up beside it.
+fn script(play: &Play) -> Result<(Script, usize), Refusal> {
+    let Play { scenario, seed, sessions } = play;
+    if scenario == chaos::NAME {
+        let living = if *sessions == 0 { chaos::LIVING } else { *sessions };
+        return Ok((chaos::script(seed.unwrap_or(chaos::SEED), living), 0));
+    }
+    let script = Script::find(scenario).map_err(|error| usage(&error.to_string()))?;
+    if seed.is_some() {
+        let name = text::shown(scenario, 60);
+        let chaos = chaos::NAME;
+        return Err(usage(&format!(
+            "--seed is for the scenario {chaos} alone, which is made of it; {name} is the same each time"
+        )));
+    }
+    Ok((script, *sessions))
 }
 
 /// Prints `text` on standard output. A reader that has gone, as `head` does, wants no more: that is fine.

@@ -1,18 +1,26 @@
-//! `keepwatch simulate`: the simulated API for other programs.
+//! `keepwatch simulate`: the simulated API for other programs, and what really happened in it.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::path::Path;
+use std::time::Duration;
 
 use super::interruption::Interruption;
-use super::{failed, print, script};
+use super::{failed, print, recording, script};
 use crate::clock::Clock;
 use crate::config::{self, Exit, Refusal, SimulateConfig};
-use crate::simulator::{self, Options, Simulator, Span};
+use crate::simulator::{self, Control, Offset, Options, Simulator, Span, Window};
+
+/// How often what has happened is written: whoever reads along waits no longer.
+const TOLD_EVERY: Duration = Duration::from_millis(500);
 
 /// Serves until the program is interrupted.
 ///
 /// # Errors
-/// The port can not be had.
+/// The port or the file of the truth can not be had, or the truth can not be written any more.
 pub async fn simulate(config: SimulateConfig) -> Result<Exit, Refusal> {
     let mut interruption = Interruption::new()?;
-    let mut script = script(&config.scenario)?;
+    let (mut script, sessions) = script(&config.play)?;
     if let Some(concurrency) = config.concurrency {
         script.project.concurrency = concurrency;
     }
@@ -27,7 +35,8 @@ pub async fn simulate(config: SimulateConfig) -> Result<Exit, Refusal> {
     }
     let project = script.project.id.clone();
     let (name, about) = (script.name.clone(), script.about.clone());
-    let options = Options { port: config.port, sessions: config.sessions, ..Options::default() };
+    let options = Options { port: config.port, sessions, ..Options::default() };
+    let mut truth = config.truth.as_deref().map(Truth::begin).transpose()?;
     let simulator = Simulator::start(Clock::system(), script, options).map_err(|error| {
         failed(&format!(
             "port {} of 127.0.0.1 can not be had: {error}; --port 0 takes a free one",
@@ -42,8 +51,50 @@ pub async fn simulate(config: SimulateConfig) -> Result<Exit, Refusal> {
          export BROWSERBASE_API_KEY=bb_test_simulated\n\
          export BROWSERBASE_PROJECT_ID={project}\n"
     ))?;
-    interruption.heard().await;
+    let control = simulator.control();
+    let told = tokio::select! {
+        _ = interruption.heard() => Ok(()),
+        stopped = tell(truth.as_mut(), &control) => stopped,
+    };
     drop(interruption);
+    told?;
+    truth.as_mut().map_or(Ok(()), |truth| truth.tell(&control))?;
     simulator.stop().await;
     Ok(Exit::Fine)
+}
+
+/// Writes the truth as it comes, for ever.
+async fn tell(truth: Option<&mut Truth>, control: &Control) -> Result<(), Refusal> {
+    let Some(truth) = truth else { return std::future::pending().await };
+    let clock = Clock::system();
+    loop {
+        truth.tell(control)?;
+        clock.sleep_until(clock.now().mono.saturating_add(TOLD_EVERY)).await;
+    }
+}
+
+/// The file of what really happened.
+struct Truth {
+    file: File,
+    /// What could be known before this is written.
+    told: Offset,
+}
+
+impl Truth {
+    fn begin(path: &Path) -> Result<Self, Refusal> {
+        let file = recording::create(path, "--truth")?;
+        Ok(Self { file, told: Offset::from_micros(i64::MIN) })
+    }
+
+    /// Writes what has happened since it was last told.
+    fn tell(&mut self, control: &Control) -> Result<(), Refusal> {
+        let now = control.now();
+        let start = control.date(Offset::START);
+        let facts = control.truth(Window { from: self.told, to: now });
+        let lines: String = facts.iter().map(|fact| fact.line(start) + "\n").collect();
+        self.told = now;
+        self.file.write_all(lines.as_bytes()).map_err(|error| {
+            failed(&format!("--truth: what really happens can not be written any more: {error}"))
+        })
+    }
 }

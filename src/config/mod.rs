@@ -155,11 +155,22 @@ pub struct ReplayConfig {
     pub look: Look,
 }
 
+/// What the simulated API plays.
+#[derive(Debug)]
+pub struct Play {
+    /// The name of a scenario, or a file.
+    pub scenario: String,
+    /// What it is made of, if it is made.
+    pub seed: Option<u64>,
+    /// How many sessions are made up beside it; of one that is made, how many live at a time, if it is not 0.
+    pub sessions: usize,
+}
+
 /// How to show the simulated API.
 #[derive(Debug)]
 pub struct DemoConfig {
-    /// What is played: the name of a scenario, or a file.
-    pub scenario: String,
+    /// What is played.
+    pub play: Play,
     /// How many times as fast as real.
     pub speed: u32,
     /// How often to ask, in simulated time.
@@ -315,10 +326,10 @@ pub struct ExportConfig {
 pub struct SimulateConfig {
     /// On which port of 127.0.0.1; 0 takes a free one.
     pub port: u16,
-    /// What is played: the name of a scenario, or a file.
-    pub scenario: String,
-    /// How many sessions are made up beside it.
-    pub sessions: usize,
+    /// What is played.
+    pub play: Play,
+    /// Where what really happens is written.
+    pub truth: Option<PathBuf>,
     /// How many may run at once, if not as many as the scenario says.
     pub concurrency: Option<u32>,
     /// The project's plan, if not the scenario's.

@@ -17,13 +17,15 @@ use crate::cli::Cli;
 use crate::session::MetadataPath;
 
 /// Options with no place in the file: of which command (or of any), which, and what is to be done instead.
-const TYPED_ONLY: [(Option<&str>, &str, &str); 9] = [
+const TYPED_ONLY: [(Option<&str>, &str, &str); 11] = [
     (None, "help", "it is asked for on the command line"),
     (None, "version", "it is asked for on the command line"),
     (None, "config", "it says which file is read, and this one is"),
     // At the top, `profile` is the table of all of them; a file without a profile's name is the usual one.
     (None, "profile", "a profile is chosen on the command line, with --profile"),
     (None, "record", "a recording is a new file each time"),
+    (None, "seed", "it makes one chaos, on the command line, and other scenarios have none"),
+    (Some("simulate"), "truth", "it names one new file, on the command line"),
     (Some("export"), "to", "it names one new file, on the command line"),
     (Some("explain"), "from", "it names one recording, on the command line"),
     (Some("get"), "reveal", "secrets are printed only where each command line says so"),
@@ -234,7 +236,8 @@ mod tests {
         // One answer to one question, secrets that must be asked for each time, and what chooses the file or its
         // profile: see `TYPED_ONLY`, which says so to whoever writes them into the file.
         without.retain(|(_, key)| !["help", "version", "config", "profile"].contains(&key.as_str()));
-        without.retain(|(_, key)| key != "record"); // a new file each time
+        without.retain(|(_, key)| !matches!(key.as_str(), "record" | "truth")); // a new file each time
+        without.retain(|(_, key)| key != "seed"); // of one scenario alone
         let once = [("get", "reveal"), ("explain", "from"), ("release", "confirm"), ("export", "to")];
         assert_eq!(without, once.map(|(name, key)| (Some(name.to_owned()), key.to_owned())));
     }

@@ -7,7 +7,7 @@ use super::journal::{journal, journal_file};
 use super::source::Around;
 use super::{
     Config, DemoConfig, Environment, EventsConfig, ExplainConfig, ExplainFrom, ExportConfig, File, Form,
-    GetConfig, HistoryConfig, Look, Pace, Query, Refusal, ReleaseConfig, ReplayConfig, ScreenConfig,
+    GetConfig, HistoryConfig, Look, Pace, Play, Query, Refusal, ReleaseConfig, ReplayConfig, ScreenConfig,
     SimulateConfig, Targets, VERSION, WaitConfig, WatchConfig, Zone, narrowing, nearest, usage,
 };
 use crate::cli::{
@@ -197,9 +197,9 @@ fn history_config(history: History, env: &Environment) -> Result<HistoryConfig, 
 }
 
 fn demo_config(demo: Demo, env: &Environment) -> Result<DemoConfig, Refusal> {
-    let Demo { scenario, speed, interval, load, screen, look, .. } = demo;
+    let Demo { play, speed, interval, load, screen, look, .. } = demo;
     Ok(DemoConfig {
-        scenario,
+        play: self::play(play),
         speed,
         pace: pace(interval, &load),
         screen: self::screen(&screen, &look, env)?,
@@ -207,9 +207,13 @@ fn demo_config(demo: Demo, env: &Environment) -> Result<DemoConfig, Refusal> {
 }
 
 fn simulate_config(simulate: Simulate) -> SimulateConfig {
-    let Simulate { port, scenario, sessions, concurrency, plan, release_delay, .. } = simulate;
-    let sessions = usize::try_from(sessions).unwrap_or(usize::MAX);
-    SimulateConfig { port, scenario, sessions, concurrency, plan, release_delay }
+    let Simulate { port, play, truth, concurrency, plan, release_delay, .. } = simulate;
+    SimulateConfig { port, play: self::play(play), truth, concurrency, plan, release_delay }
+}
+
+fn play(play: cli::Play) -> Play {
+    let cli::Play { scenario, seed, sessions } = play;
+    Play { scenario, seed, sessions: usize::try_from(sessions).unwrap_or(usize::MAX) }
 }
 
 fn targets(words: &[String], verbatim: bool) -> Result<Targets, Refusal> {

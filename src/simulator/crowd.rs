@@ -27,7 +27,7 @@ fn session(index: usize) -> Session {
     let created = Offset::from_micros(-age);
     let ended = |chance: &mut fastrand::Rng, status| {
         let at = Offset::from_micros(-chance.i64(0..age));
-        Some(End { at, status, ended_at: None, omit_ended_at: false })
+        Some(End::new(at, status))
     };
     Session {
         created: Some(created),

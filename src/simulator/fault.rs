@@ -115,6 +115,20 @@ impl Fault {
         Self::new(on, What::Refusal(Box::new(Refusal::new(status))))
     }
 
+    /// What it is, in a word.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match &self.what {
+            What::Truth if self.slow.is_zero() => "padded",
+            What::Truth => "slow",
+            What::Refusal(_) => "refused",
+            What::Hang => "hang",
+            What::Html => "html",
+            What::Truncated => "truncated",
+            What::Dropped => "dropped",
+        }
+    }
+
     /// Only for the first `count` requests.
     #[must_use]
     pub fn times(self, count: u32) -> Self {

@@ -18,7 +18,7 @@ use super::offset::{Offset, Span};
 use super::order::Order;
 use super::project::Plan;
 use super::resident::{Resident, Standing};
-use super::session::{End, Ending, Replies, Session, Status};
+use super::session::{Cause, End, Ending, Replies, Session, Status};
 use super::world::World;
 
 /// The longest that a client is told to wait for a slot: the API counts creations by the minute.
@@ -63,12 +63,7 @@ impl World {
             return Err(refusal(StatusCode::FORBIDDEN, &message));
         }
         self.slot(at)?;
-        let unused = End {
-            at: at.plus(self.rules.unused.into()),
-            status: Ending::Completed,
-            ended_at: None,
-            omit_ended_at: false,
-        };
+        let unused = End::new(at.plus(self.rules.unused.into()), Ending::Completed).by(Cause::Unused);
         self.add(Session {
             id: Some(id),
             appears: at,
@@ -90,7 +85,7 @@ impl World {
         let ends = at.plus(self.rules.release_delay.into());
         let resident = self.resident(id)?;
         if is_alive(&resident.standing(at)?) && resident.end().is_none_or(|end| ends < end.at) {
-            let end = End { at: ends, status: Ending::Completed, ended_at: None, omit_ended_at: false };
+            let end = End::new(ends, Ending::Completed).by(Cause::Released);
             self.alter(id, |session| session.ends = Some(end));
         }
         let resident = self.resident(id)?;

@@ -2,10 +2,11 @@
 //!
 //! ```text
 //!   assets/scenarios/*.toml ──► script::Script ──┐
+//!                --scenario chaos ──► chaos ────┤
 //!                  --sessions N ──► crowd ───────┤
 //!                                                ▼
 //!   Control (a test's hand) ─────────────► world::World + faults ◄── the clock's time since the start
-//!                                                │ JSON at a moment; pure
+//!                                                │ JSON at a moment, and truth: what really happened; pure
 //!                                                ▼
 //!                                               answer: what each request is told; order: what a body asks for
 //!                                                │
@@ -22,6 +23,8 @@
 //! (`latency`, `slow`) are in real time, because the time limits of clients are.
 
 mod answer;
+mod chance;
+pub mod chaos;
 mod crowd;
 pub mod expect;
 pub mod fault;
@@ -39,6 +42,7 @@ mod server;
 pub mod session;
 mod sight;
 mod state;
+pub mod truth;
 mod world;
 
 #[cfg(test)]
@@ -62,11 +66,12 @@ pub use project::{Plan, Project};
 pub use reply::SIGNING_KEY_HEAD;
 pub use resident::Standing;
 pub use script::{Script, ScriptError};
-pub use session::{End, Ending, Say, Session, Status, Traffic, Window};
+pub use session::{Cause, End, Ending, Say, Session, Status, Traffic, Window};
 pub use state::{Counts, Hit};
+pub use truth::{Fact, Happened};
 pub use world::World;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::session::Secret;
 
 /// How to serve a scenario.
@@ -175,7 +180,7 @@ impl Control {
         let mut state = self.0.state();
         let alive =
             state.world.standing(id, at).is_some_and(|session| !matches!(session.status, Status::Ended(_)));
-        let end = End { at, status, ended_at: None, omit_ended_at: false };
+        let end = End::new(at, status);
         alive && state.world.alter(id, |session| session.ends = Some(end))
     }
 
@@ -193,6 +198,18 @@ impl Control {
     /// Adds a fault, before those that there are.
     pub fn fault(&self, fault: Fault) {
         self.0.state().faults.insert(0, fault);
+    }
+
+    /// What the server's clock shows at `at`.
+    #[must_use]
+    pub fn date(&self, at: Offset) -> Timestamp {
+        self.0.state().world.date(at)
+    }
+
+    /// What really happened within `span`, in the order in which it could be known.
+    #[must_use]
+    pub fn truth(&self, span: Window) -> Vec<Fact> {
+        self.0.state().world.truth(span)
     }
 
     /// Ends all faults.

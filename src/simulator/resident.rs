@@ -37,7 +37,7 @@ pub(super) struct Resident {
     pub(super) plan: Session,
     pub(super) id: String,
     pub(super) created: Offset,
-    expires: Offset,
+    pub(super) expires: Offset,
     pub(super) metadata: Value,
     pub(super) connect_host: String,
     /// Its JSON up to the moving fields, without the closing brace: written once, so that a list of 10,000 sessions
@@ -112,9 +112,7 @@ impl Resident {
         match self.plan.ends {
             Some(end) if self.plan.overdue || end.at < self.expires => Some(end),
             _ if self.plan.overdue => None,
-            _ => {
-                Some(End { at: self.expires, status: Ending::TimedOut, ended_at: None, omit_ended_at: false })
-            }
+            _ => Some(End::new(self.expires, Ending::TimedOut)),
         }
     }
 

@@ -32,7 +32,7 @@
 //! context = "1d2c…"
 //! metadata = { owner = "growth", run = { id = "checkout-881" } }
 //! proxy = [{ from = "-12m", to = "30s", bytes_per_second = 25_000, wave = "40s" }] # overlapping ones add up
-//! ends = { at = "9s 600ms", status = "COMPLETED", ended_at = "9s", omit_ended_at = false }
+//! ends = { at = "9s 600ms", status = "COMPLETED", ended_at = "9s", omit_ended_at = false, cause = "client" }
 //! overdue = false               # true: it does not end at its expiry
 //! vanishes = "10m"              # 404 from then on
 //! unlisted = [{ from = "20s", to = "40s" }] # retrieved as ever, and in no list
@@ -77,6 +77,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::chaos;
 use super::expect::Expect;
 use super::fault::{Fault, On, RESERVED};
 use super::living::Rules;
@@ -109,7 +110,7 @@ const BUILTIN: &[(&str, &str)] = &[
 ];
 
 /// The most sessions that a script may make, copies included.
-const MOST_SESSIONS: usize = 100_000;
+pub(super) const MOST_SESSIONS: usize = 100_000;
 
 /// A scenario as written, checked as a whole. The default one is an empty project.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -141,13 +142,16 @@ impl Script {
     /// The scenario that the program carries under `name`.
     #[must_use]
     pub fn builtin(name: &str) -> Option<Self> {
+        if name == chaos::NAME {
+            return Some(chaos::script(chaos::SEED, chaos::LIVING));
+        }
         let (_, text) = BUILTIN.iter().find(|(known, _)| *known == name)?;
         Self::read(text, name, Path::new(name)).ok() // a test reads them all
     }
 
     /// The names of the scenarios that the program carries.
     pub fn builtin_names() -> impl Iterator<Item = &'static str> {
-        BUILTIN.iter().map(|(name, _)| *name)
+        BUILTIN.iter().map(|(name, _)| *name).chain([chaos::NAME])
     }
 
     /// The scenario in the file at `path`.

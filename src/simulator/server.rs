@@ -99,7 +99,8 @@ impl Shared {
         if pad > 0 {
             reply.body.insert_str(0, &" ".repeat(pad));
         }
-        self.state().answered(flight.number, reply.status.as_u16());
+        let answered = self.elapsed();
+        self.state().answered(flight.number, reply.status.as_u16(), answered);
         match what {
             What::Truncated => reply.cut(self.date(), flight.number),
             _ => reply.send(self.date(), flight.number),
@@ -149,6 +150,8 @@ impl<'a> Flight<'a> {
             path: head.uri.path().to_owned(),
             query: head.uri.query().unwrap_or_default().to_owned(),
             status: None,
+            answered: None,
+            fault: None,
         };
         let (number, fault) = shared.state().arrived(hit, wanted);
         (Self { shared, number }, fault)

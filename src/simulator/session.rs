@@ -171,6 +171,72 @@ pub struct End {
     /// Whether they leave `endedAt` out.
     #[serde(default)]
     pub omit_ended_at: bool,
+    /// Why it ends. No reply says so; the record of the truth does.
+    pub cause: Option<Cause>,
+}
+
+/// What is behind an end. The API tells nobody.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// Its timeout was over.
+    Timeout,
+    /// It failed.
+    Failure,
+    /// Its release was asked of this server.
+    Released,
+    /// Its release was asked for by somebody else.
+    ReleasedElsewhere,
+    /// Its client left, or closed the browser.
+    Client,
+    /// Nobody ever connected.
+    Unused,
+    /// The platform ended it.
+    Platform,
+    /// The scenario does not say.
+    #[default]
+    Unsaid,
+}
+
+impl End {
+    /// An end that replies tell as it is.
+    #[must_use]
+    pub fn new(at: Offset, status: Ending) -> Self {
+        Self { at, status, ended_at: None, omit_ended_at: false, cause: None }
+    }
+
+    /// The same, for this reason.
+    #[must_use]
+    pub fn by(self, cause: Cause) -> Self {
+        Self { cause: Some(cause), ..self }
+    }
+
+    /// Why it ends: as the scenario says, else what its status does.
+    #[must_use]
+    pub fn cause(&self) -> Cause {
+        self.cause.unwrap_or(match self.status {
+            Ending::TimedOut => Cause::Timeout,
+            Ending::Error => Cause::Failure,
+            Ending::Completed => Cause::Unsaid,
+        })
+    }
+}
+
+impl Cause {
+    /// Its word in the record of the truth.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Timeout => "timeout",
+            Self::Failure => "failure",
+            Self::Released => "released",
+            Self::ReleasedElsewhere => "released_elsewhere",
+            Self::Client => "client",
+            Self::Unused => "unused",
+            Self::Platform => "platform",
+            Self::Unsaid => "unsaid",
+        }
+    }
 }
 
 /// Fields that replies state otherwise than they are.

@@ -27,6 +27,10 @@ pub struct Hit {
     pub query: String,
     /// The status it was answered with; `None` while it is not, or if it never was.
     pub status: Option<u16>,
+    /// When it was answered, since the simulator's start by its clock; as `status`.
+    pub answered: Option<Duration>,
+    /// What went wrong with it: [`Fault::word`].
+    pub fault: Option<&'static str>,
 }
 
 /// How many requests there were, by what they asked for.
@@ -104,7 +108,7 @@ impl State {
     }
 
     /// Takes down a request that came; its number, and what goes wrong with it.
-    pub(super) fn arrived(&mut self, hit: Hit, wanted: &Wanted) -> (u64, Option<Fault>) {
+    pub(super) fn arrived(&mut self, mut hit: Hit, wanted: &Wanted) -> (u64, Option<Fault>) {
         let number = self.requests;
         self.requests += 1;
         let counts = &mut self.counts;
@@ -121,15 +125,16 @@ impl State {
         counts.in_flight += 1;
         counts.most_in_flight = counts.most_in_flight.max(counts.in_flight);
         let fault = self.fault(wanted, Offset::after(hit.at));
+        hit.fault = fault.as_ref().map(Fault::word);
         keep(&mut self.log, hit, LOG);
         (number, fault)
     }
 
     /// Takes down how request `number` was answered, if the log still has it.
-    pub(super) fn answered(&mut self, number: u64, status: u16) {
+    pub(super) fn answered(&mut self, number: u64, status: u16, at: Duration) {
         let from_end = usize::try_from(self.requests.saturating_sub(number)).unwrap_or(usize::MAX);
         if let Some(hit) = self.log.len().checked_sub(from_end).and_then(|place| self.log.get_mut(place)) {
-            hit.status = Some(status);
+            (hit.status, hit.answered) = (Some(status), Some(at));
         }
     }
 

@@ -349,16 +349,25 @@ async fn the_log_has_every_request_with_its_answer() {
     ask(&simulator, "/v1/sessions?status=RUNNING").await;
     clock.advance(Duration::from_secs(3));
     ask(&simulator, "/v1/sessions/a").await;
+    clock.advance(Duration::from_secs(3));
+    simulator.control().fault(Fault::status(On::Projects, StatusCode::BAD_GATEWAY));
+    ask(&simulator, "/v1/projects").await;
     let hit = |at, path: &str, query: &str, status| Hit {
         at: Duration::from_secs(at),
         method: "GET".to_owned(),
         path: path.to_owned(),
         query: query.to_owned(),
         status: Some(status),
+        answered: Some(Duration::from_secs(at)),
+        fault: (at == 6).then_some("refused"),
     };
     assert_eq!(
         simulator.log(),
-        [hit(0, "/v1/sessions", "status=RUNNING", 200), hit(3, "/v1/sessions/a", "", 404)]
+        [
+            hit(0, "/v1/sessions", "status=RUNNING", 200),
+            hit(3, "/v1/sessions/a", "", 404),
+            hit(6, "/v1/projects", "", 502)
+        ]
     );
     let counts = simulator.counts();
     assert_eq!((counts.list, counts.retrieve, counts.most_in_flight), (1, 1, 1));

@@ -87,6 +87,12 @@ impl World {
         id == word || self.resident(id).is_some_and(|resident| resident.plan.is_called(word))
     }
 
+    /// What the server's clock shows at `at`.
+    #[must_use]
+    pub fn date(&self, at: Offset) -> Timestamp {
+        at.date(self.start)
+    }
+
     /// What the session `id` is at `at`; `None` if the API does not know it.
     #[must_use]
     pub fn standing(&self, id: &str, at: Offset) -> Option<Standing> {

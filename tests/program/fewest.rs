@@ -37,7 +37,7 @@ fn runs(name: &str) -> Session {
 }
 
 fn ends(name: &str, at: i64) -> Session {
-    let end = End { at: seconds(at), status: Ending::Completed, ended_at: None, omit_ended_at: false };
+    let end = End::new(seconds(at), Ending::Completed);
     Session { ends: Some(end), ..runs(name) }
 }
 

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use keepwatch::clock::Clock;
-use keepwatch::simulator::{Control, Hit, Options, Script, Simulator};
+use keepwatch::simulator::{Control, Counts, Hit, Options, Script, Simulator};
 use portable_pty::{Child, CommandBuilder, ExitStatus, MasterPty, PtySize, native_pty_system};
 
 /// The key that every test gives, and that no output may show.
@@ -42,6 +42,11 @@ impl Api {
     }
 
     pub(crate) fn play(script: Script) -> Self {
+        Self::play_on(Clock::system(), script)
+    }
+
+    /// Serves `script`, whose timeline goes by `clock`.
+    pub(crate) fn play_on(clock: Clock, script: Script) -> Self {
         let (end, ended) = tokio::sync::oneshot::channel::<()>();
         let (tell, told) = channel();
         thread::spawn(move || {
@@ -49,7 +54,7 @@ impl Api {
             runtime.block_on(async move {
                 let key = Some(keepwatch::session::Secret::new(KEY.into()));
                 let options = Options { key, ..Options::default() };
-                let simulator = Arc::new(Simulator::start(Clock::system(), script, options).unwrap());
+                let simulator = Arc::new(Simulator::start(clock, script, options).unwrap());
                 tell.send(Arc::clone(&simulator)).unwrap();
                 let _ = ended.await;
             });
@@ -60,6 +65,10 @@ impl Api {
 
     pub(crate) fn log(&self) -> Vec<Hit> {
         self.shared.log()
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        self.shared.counts()
     }
 
     /// The connect URLs that were handed out.
@@ -285,6 +294,10 @@ impl Terminal {
     /// Every byte that the program wrote.
     pub(crate) fn raw(&self) -> Vec<u8> {
         self.seen().raw.clone()
+    }
+
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
     }
 
     pub(crate) fn pid(&self) -> u32 {

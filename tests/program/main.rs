@@ -9,6 +9,7 @@
 
 mod architecture;
 mod busy;
+mod chaos;
 mod command_line;
 mod config_file;
 mod contract;
@@ -34,3 +35,4 @@ mod screen;
 mod sdk;
 mod secrets;
 mod simulate;
+mod soak;

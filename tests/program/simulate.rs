@@ -5,6 +5,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::harness::{PROGRAM, clean_env, wait_until};
@@ -39,6 +40,13 @@ impl Simulated {
         Self { url: export("BROWSERBASE_BASE_URL"), project: export("BROWSERBASE_PROJECT_ID"), child }
     }
 
+    /// Interrupts it. Returns its exit code.
+    pub(crate) fn interrupted(mut self) -> Option<i32> {
+        let pid = Pid::from_raw(self.child.id().try_into().unwrap()).unwrap();
+        kill_process(pid, Signal::INT).unwrap();
+        self.child.wait().unwrap().code()
+    }
+
     /// The scenario in `toml`, with `args` besides.
     fn play(toml: &str, args: &[&str]) -> Self {
         let file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
@@ -47,11 +55,11 @@ impl Simulated {
         Self::start(&[&["--scenario", scenario], args].concat())
     }
 
-    fn get(&self, path: &str) -> Answer {
+    pub(crate) fn get(&self, path: &str) -> Answer {
         self.ask("GET", path, None)
     }
 
-    fn post(&self, path: &str, body: &Value) -> Answer {
+    pub(crate) fn post(&self, path: &str, body: &Value) -> Answer {
         self.ask("POST", path, Some(body))
     }
 
@@ -89,10 +97,10 @@ impl Drop for Simulated {
     }
 }
 
-struct Answer {
+pub(crate) struct Answer {
     status: u16,
     headers: BTreeMap<String, String>,
-    body: Value,
+    pub(crate) body: Value,
 }
 
 impl Answer {

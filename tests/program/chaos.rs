@@ -1,0 +1,106 @@
+//! The scenario `chaos` and the record of the truth, as they are typed.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::harness::{PROGRAM, clean_env, wait_until};
+use crate::simulate::Simulated;
+
+/// The ids of the sessions that run.
+fn ids(api: &Simulated) -> Vec<String> {
+    let listed = api.get("/v1/sessions?status=RUNNING").body;
+    let mut ids: Vec<String> =
+        listed.as_array().unwrap().iter().map(|it| it["id"].as_str().unwrap().to_owned()).collect();
+    ids.sort_unstable();
+    ids
+}
+
+fn chaos(args: &[&str]) -> Simulated {
+    Simulated::start(&[&["--scenario", "chaos"], args].concat())
+}
+
+fn refused(args: &[&str]) -> String {
+    let output = Command::new(PROGRAM).args(args).env_clear().envs(clean_env()).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{args:?}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+fn lines(path: &Path) -> Vec<Value> {
+    let text = fs::read_to_string(path).unwrap();
+    let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
+    whole.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn the_same_seed_is_the_same_chaos_and_another_is_another() {
+    let of = |seed: &str| ids(&chaos(&["--seed", seed, "--sessions", "200"]));
+    let (one, again, other) = (of("7"), of("7"), of("8"));
+    let both = one.iter().filter(|id| again.contains(id)).count();
+    assert!((150..=200).contains(&one.len()) && both >= one.len() - 5, "{both} of {}", one.len());
+    assert!(!one.iter().any(|id| other.contains(id)));
+    let usual = ids(&chaos(&[]));
+    assert!((25..=36).contains(&usual.len()), "{}", usual.len());
+}
+
+#[test]
+fn a_seed_is_for_chaos_alone() {
+    for (args, said) in [
+        (&["demo", "--scenario", "I01", "--seed", "7"][..], "I01 is the same each time"),
+        (&["simulate", "--seed", "7"], "default is the same each time"),
+        (&["demo", "--scenario", "chaos", "--seed", "seven"], "invalid digit"),
+    ] {
+        let refused = refused(args);
+        assert!(refused.contains("--seed") && refused.contains(said), "{refused}");
+    }
+    assert!(refused(&["simulate", "--scenario", "nope"]).contains("chaos (everything that can happen"));
+}
+
+#[test]
+fn what_really_happens_is_written_as_it_happens_for_its_owner_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("truth.ndjson");
+    let api = Simulated::start(&["--truth", path.to_str().unwrap(), "--release-delay", "300ms"]);
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    let order = json!({ "projectId": api.project, "keepAlive": true, "timeout": 900 });
+    let id = api.post("/v1/sessions", &order).body["id"].clone();
+    let own =
+        |event: &str| lines(&path).into_iter().find(|line| line["session"] == id && line["event"] == event);
+    wait_until("its start is written", || own("started").is_some());
+    let appeared = own("appeared").unwrap();
+    assert_eq!((&appeared["v"], &appeared["keep_alive"]), (&json!(1), &json!(true)));
+
+    let one = format!("/v1/sessions/{}", id.as_str().unwrap());
+    api.post(&one, &json!({ "status": "REQUEST_RELEASE", "projectId": api.project }));
+    wait_until("its end is written", || own("ended").is_some());
+    let ended = own("ended").unwrap();
+    assert_eq!((&ended["status"], &ended["cause"]), (&json!("COMPLETED"), &json!("released")));
+    let replied = api.get(&one).body["endedAt"].as_str().unwrap().get(..23).unwrap().to_owned();
+    assert!(
+        ended["at"] == ended["states_ended_at"] && ended["at"].as_str().unwrap().starts_with(&replied),
+        "{ended}"
+    );
+
+    let said = refused(&["simulate", "--truth", path.to_str().unwrap()]);
+    assert!(said.contains("--truth") && said.contains("is there already"), "{said}");
+}
+
+#[test]
+fn all_that_was_written_is_each_fact_once_up_to_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("truth.ndjson");
+    let api = chaos(&["--seed", "7", "--sessions", "300", "--truth", path.to_str().unwrap()]);
+    wait_until("the first end is written", || lines(&path).iter().any(|line| line["event"] == "ended"));
+    let code = api.interrupted();
+    assert_eq!(code, Some(0));
+    let text = fs::read_to_string(&path).unwrap();
+    let mut facts: Vec<&str> = text.lines().collect();
+    let written = facts.len();
+    facts.sort_unstable();
+    facts.dedup();
+    let appeared = facts.iter().filter(|line| line.contains("\"appeared\"")).count();
+    assert!(text.ends_with("}\n") && facts.len() == written && appeared >= 300, "{appeared} of {written}");
+}

@@ -1,0 +1,198 @@
+//! Which verdicts the documented rules allow, given what really happened to a session and what replies said of it. Nothing here
+//! knows how the program comes to its own.
+//!
+//! ```text
+//!   ERROR                                    error
+//!   TIMED_OUT                                timed_out
+//!   COMPLETED within 5 s of its expiry       completed_at_expiry
+//!   COMPLETED after that                     ended_past_expiry
+//!   COMPLETED before, keep-alive on          keep_alive_ended_early
+//!                     keep-alive off         never_connected, at 300 s ± 15 without a byte; else disconnected_or_closed
+//!                     keep-alive not known   unexplained
+//! ```
+//!
+//! Where replies do not say when it ended, or say what can not be, it is known only between two of them: that may be too
+//! little to say on which side of the expiry it was, and then no side may be named.
+
+use std::collections::BTreeSet;
+
+use keepwatch::simulator::{Cause, Ending, Fact, Happened, Offset};
+
+const SECOND: i64 = 1_000_000;
+const NEAR: i64 = 5 * SECOND;
+/// The API's `createdAt` is another machine's reading than `startedAt`, by up to so much.
+const READING: i64 = SECOND / 2;
+/// The verdict of what has none.
+pub(super) const NONE: &str = "none";
+
+/// A session, as it really was.
+#[derive(Debug)]
+pub(super) struct Life {
+    pub(super) appeared: Offset,
+    created: Offset,
+    expires: Offset,
+    keep_alive: bool,
+    pub(super) started: Option<Offset>,
+    pub(super) ended: Option<End>,
+    vanished: Option<Offset>,
+    /// While replies say what is not so, and of which fields.
+    odd: Vec<(Offset, Offset, Vec<String>)>,
+    unlisted: Vec<(Offset, Offset)>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct End {
+    pub(super) at: Offset,
+    pub(super) status: Ending,
+    cause: Cause,
+    stated: Option<Offset>,
+    bytes: u64,
+}
+
+impl Life {
+    /// Of the facts of one session.
+    pub(super) fn of<'f>(facts: impl Iterator<Item = &'f Fact>) -> Option<Self> {
+        let mut life: Option<Self> = None;
+        for fact in facts {
+            if let Happened::Appeared { created, expires, keep_alive } = fact.what {
+                life = Some(Self {
+                    appeared: fact.at,
+                    created,
+                    expires,
+                    keep_alive,
+                    started: None,
+                    ended: None,
+                    vanished: None,
+                    odd: Vec::new(),
+                    unlisted: Vec::new(),
+                });
+            }
+            life.as_mut()?.learn(fact);
+        }
+        life
+    }
+
+    fn learn(&mut self, fact: &Fact) {
+        match &fact.what {
+            Happened::Appeared { .. } => {}
+            Happened::Started => self.started = Some(fact.at),
+            Happened::Unlisted { until } => self.unlisted.push((fact.at, *until)),
+            Happened::Odd { until, fields } => self.odd.push((fact.at, *until, fields.clone())),
+            Happened::Ended { status, cause, stated, proxy_bytes } => {
+                let (status, stated, bytes) = (*status, *stated, *proxy_bytes);
+                self.ended = Some(End { at: fact.at, status, cause: *cause, stated, bytes });
+            }
+            Happened::Vanished => self.vanished = Some(fact.at),
+        }
+    }
+
+    /// When it lives no more, or is there no more.
+    pub(super) fn gone(&self) -> Offset {
+        let never = Offset::NEVER;
+        self.ended.map_or(never, |end| end.at).min(self.vanished.unwrap_or(never))
+    }
+
+    /// Whether another client released it.
+    pub(super) fn was_released(&self, until: Offset) -> bool {
+        self.ended.is_some_and(|end| end.at <= until && end.cause == Cause::Released)
+    }
+
+    /// Whether replies say of `field` what is not so at `at`.
+    fn is_odd(&self, field: &str, at: Offset) -> bool {
+        self.odd
+            .iter()
+            .any(|(from, to, fields)| *from <= at && at < *to && fields.iter().any(|odd| odd == field))
+    }
+
+    /// Whether the list of those with its status has it at `at`.
+    pub(super) fn is_listed(&self, at: Offset, running: bool) -> bool {
+        let runs = self.started.is_some_and(|started| started <= at);
+        let away = self.unlisted.iter().any(|(from, to)| *from <= at && at < *to);
+        self.appeared <= at && at < self.gone() && runs == running && !away && !self.is_odd("status", at)
+    }
+
+    /// The verdicts that may be said of it by who has seen it, left at `quit`, and has been told of all that was over by
+    /// `healed`. `seen_after` says whether a list certainly told of it after a moment.
+    pub(super) fn allowed(
+        &self,
+        healed: Offset,
+        quit: Offset,
+        seen_after: impl Fn(Offset) -> bool,
+    ) -> BTreeSet<&'static str> {
+        let mut allowed = BTreeSet::new();
+        let at = self.gone();
+        if healed <= at {
+            // Nobody need have heard of its end yet.
+            let may_be_overdue = self.expires < quit && !self.is_odd("expiresAt", self.expires);
+            let is_overdue = may_be_overdue && seen_after(self.expires.plus(Offset::from_micros(2 * SECOND)));
+            allowed.extend(may_be_overdue.then_some("overdue"));
+            allowed.extend((!is_overdue || at <= quit).then_some(NONE));
+        }
+        if at <= quit {
+            match self.ended.filter(|end| end.at == at) {
+                None => allowed.extend(["gone"]),
+                Some(_) if self.is_odd("status", at) => allowed.extend([NONE]), // a word that nobody knows
+                Some(end) => allowed.extend(self.of_end(end)),
+            }
+            // Who asked only then was told 404.
+            allowed.extend(self.vanished.filter(|gone| *gone <= quit).map(|_| "gone"));
+        }
+        allowed
+    }
+
+    fn of_end(&self, end: End) -> BTreeSet<&'static str> {
+        match end.status {
+            Ending::Error => ["error"].into(),
+            Ending::TimedOut => ["timed_out"].into(),
+            Ending::Completed if end.stated == Some(end.at) => self.of_side(end, true),
+            Ending::Completed => {
+                let mut allowed = self.of_side(end, false);
+                allowed.insert(self.of_no_side(end.at));
+                allowed
+            }
+        }
+    }
+
+    /// What may be said if it is known on which side of the expiry it ended.
+    fn of_side(&self, end: End, is_exact: bool) -> BTreeSet<&'static str> {
+        let after = end.at.minus(self.expires).micros();
+        let keep_alive = (!self.is_odd("keepAlive", end.at)).then_some(self.keep_alive);
+        if !self.is_odd("expiresAt", end.at) {
+            if after.abs() <= NEAR {
+                return ["completed_at_expiry"].into();
+            }
+            if after > 0 {
+                return ["ended_past_expiry"].into();
+            }
+            if keep_alive == Some(true) {
+                return ["keep_alive_ended_early"].into();
+            }
+        }
+        match keep_alive {
+            Some(false) if is_exact => self.of_unused(end),
+            _ => [self.of_no_side(end.at)].into(),
+        }
+    }
+
+    fn of_no_side(&self, at: Offset) -> &'static str {
+        match (self.is_odd("keepAlive", at), self.keep_alive) {
+            (true, _) => "unexplained",
+            (false, true) => "keep_alive_ended",
+            (false, false) => "disconnected_or_closed",
+        }
+    }
+
+    /// Without keep-alive: whether it may be that nobody ever connected, and whether it may be that somebody had.
+    fn of_unused(&self, end: End) -> BTreeSet<&'static str> {
+        let off = end.at.minus(self.created).micros().abs_diff(300 * SECOND);
+        let (slack, reading) = (15 * SECOND.unsigned_abs(), READING.unsigned_abs());
+        let unknown_bytes = self.is_odd("proxyBytes", end.at);
+        let may_be =
+            !self.is_odd("createdAt", end.at) && off <= slack + reading && (end.bytes == 0 || unknown_bytes);
+        let must_be = may_be && off + reading <= slack && !unknown_bytes;
+        let mut allowed = BTreeSet::new();
+        allowed.extend(may_be.then_some("never_connected"));
+        allowed.extend((!must_be).then_some("disconnected_or_closed"));
+        allowed
+    }
+}

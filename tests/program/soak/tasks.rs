@@ -1,0 +1,54 @@
+//! The poller's tasks: as many as requests and connections, however many sessions there are and whatever goes wrong.
+
+use std::time::Duration;
+
+use keepwatch::api::Client;
+use keepwatch::app::Observed;
+use keepwatch::clock::Clock;
+use keepwatch::config::{Endpoint, Pace, Targets};
+use keepwatch::poll::{Poller, Report};
+use keepwatch::session::Secret;
+use keepwatch::simulator::{What, chaos};
+use keepwatch::watch::{Fleet, Thresholds};
+use tokio::sync::mpsc;
+
+use crate::harness::{Api, KEY};
+
+const SPEED: u32 = 40;
+/// By the quicker clock.
+const LONG: Duration = Duration::from_secs(4 * 60);
+/// The poller, the four requests that it may have under way, and a connection of each, one more for each that is being made
+/// anew.
+const MOST_TASKS: usize = 1 + 4 + 8;
+
+#[test]
+fn tasks_are_as_few_as_requests_under_way_whatever_goes_wrong() {
+    let clock = Clock::scaled(SPEED);
+    let mut script = chaos::script(chaos::SEED, 200);
+    // What hangs does so in real time.
+    script.faults.retain(|fault| !matches!(fault.what, What::Hang) && fault.slow.is_zero());
+    let api = Api::play_on(clock.clone(), script);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (most, reports, fleet) = runtime.block_on(async {
+        let client = Client::new(Endpoint { base: api.url.parse().unwrap() }, Secret::new(KEY.into()));
+        let (reports, mut reported) = mpsc::channel::<Report>(16);
+        let pace = Pace { interval: Duration::from_secs(3), max_rps: 20 };
+        let _poller = Poller::spawn(client, None, &Targets::All, pace, clock.clone(), reports);
+        let metrics = tokio::runtime::Handle::current().metrics();
+        let (mut most, mut count, mut fleet) = (0, 0_usize, Fleet::new(Thresholds::none()));
+        let end = clock.now().mono + LONG;
+        loop {
+            tokio::select! {
+                Some(report) = reported.recv() => {
+                    count += 1;
+                    most = most.max(metrics.num_alive_tasks());
+                    Observed::from(report).input.into_iter().for_each(|input| drop(fleet.apply(input)));
+                }
+                () = clock.sleep_until(end) => return (most, count, fleet),
+            }
+        }
+    });
+    println!("{most} tasks at most, {reports} reports of {} sessions", fleet.len());
+    assert!(most <= MOST_TASKS, "{most} tasks");
+    assert!(reports > 100 && fleet.len() > 200, "{reports} reports of {} sessions", fleet.len());
+}
