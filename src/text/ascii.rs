@@ -70,6 +70,7 @@ mod tests {
             ("▌ LEFT ▲ ━━━── ▁▂▃▄▅▆▇█", "> LEFT ^ ===-- .:-=+*%#"),
             ("┌─┬─┐│╭╯", "+-+-+|++"),
             ("expiring… · “acme” — ••••", "expiring~ . \"acme\" - ****"),
+            ("10\u{a0}s, 1\u{202f}500, a\u{2009}b", "10 s, 1 500, a b"),
             ("plain\ttext\n", "plain\ttext\n"),
         ] {
             assert_eq!(to_ascii(text), ascii);

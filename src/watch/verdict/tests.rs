@@ -37,6 +37,21 @@ fn named(evidence: &Evidence) -> (&'static str, Sure) {
 }
 
 #[test]
+fn an_end_of_which_only_the_latest_time_is_known_was_before_the_expiry_or_may_be_its_timeout() {
+    let end = |latest| End { earliest: None, latest: at(latest), fact: Fact::EndedAt };
+    let against = |latest| match end(latest).against(at(QUARTER)) {
+        Against::Before(left) => Some(left),
+        Against::Either => None,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(against(QUARTER - 60 * S), Some(secs(60)));
+    assert_eq!(against(QUARTER - 5 * S - 1), Some(Duration::from_millis(5001)));
+    for latest in [QUARTER - 5 * S, QUARTER, QUARTER + 60 * S] {
+        assert_eq!(against(latest), None);
+    }
+}
+
+#[test]
 fn an_end_within_five_seconds_of_the_expiry_is_its_timeout_from_both_sides() {
     for (ended, name) in [
         (QUARTER - 5001, "keep_alive_ended_early"),
