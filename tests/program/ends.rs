@@ -73,6 +73,17 @@ fn a_terminal_that_goes_away_while_it_stands_still_takes_the_program_with_it_too
     assert!(took < SOON, "{took:?}");
 }
 
+/// Who would go on for ever where the test fails does not.
+#[cfg(target_os = "linux")]
+struct Killed(rustix::process::Pid);
+
+#[cfg(target_os = "linux")]
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = rustix::process::kill_process(self.0, Signal::KILL);
+    }
+}
+
 /// In a session of its own nobody tells it, and who draws nothing never learns of it by writing.
 #[cfg(target_os = "linux")]
 #[test]
@@ -84,7 +95,9 @@ fn a_terminal_that_goes_away_while_nobody_tells_and_nothing_is_drawn_takes_the_p
     let env = [("BROWSERBASE_BASE_URL", api.url.as_str()), ("BROWSERBASE_API_KEY", KEY)];
     let mut terminal = Terminal::start(&["/bin/sh", "-c", &script], &env, 100, 30);
     terminal.wait_for("COMPLETED");
-    let process = format!("/proc/{}/stat", std::fs::read_to_string(&note).unwrap().trim());
+    let pid = std::fs::read_to_string(&note).unwrap().trim().parse().unwrap();
+    let _guard = Killed(rustix::process::Pid::from_raw(pid).unwrap());
+    let process = format!("/proc/{pid}/stat");
     // Who is dead and not yet waited for is gone, too.
     let is_gone = || std::fs::read_to_string(&process).map_or(true, |stat| stat.contains(") Z "));
     assert!(!is_gone());
