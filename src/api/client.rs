@@ -136,7 +136,7 @@ impl Client {
     /// `GET /v1/sessions/{id}`, with its connect fields: a signing key is new with every reply, and ages.
     pub async fn fresh(&self, id: &SessionId) -> Answer<Fresh> {
         let asked = id.clone();
-        self.get(&["sessions", id.raw()], &[], self.one(), move |body| {
+        self.get(&["sessions", id.raw()], &[], self.urls(), move |body| {
             wire::fresh(body, &asked).map(|(session, urls)| Fresh { session, urls })
         })
         .await
@@ -144,7 +144,7 @@ impl Client {
 
     /// `GET /v1/sessions/{id}/debug`: the live view's URL alone.
     pub async fn live_view(&self, id: &SessionId) -> Answer<ConnectUrls> {
-        self.get(&["sessions", id.raw(), "debug"], &[], self.one(), wire::live_view).await
+        self.get(&["sessions", id.raw(), "debug"], &[], self.urls(), wire::live_view).await
     }
 
     /// `GET /v1/sessions?status=…`, with `q` where it is narrowed.
@@ -209,14 +209,14 @@ impl Client {
         let (trace, mut status) = (Trace::begin(&method, &url), None);
         answer.outcome = match self.send(method, url, body, shape).await {
             Err(fault) => Err(fault),
-            Ok(response) => {
+            Ok(mut response) => {
+                fault::without_key_in_headers(response.headers_mut(), &self.key);
                 status = Some(response.status());
                 answer.date = date(&response);
                 answer.allowance = allowance::of(response.headers());
                 self.read(response, shape, &mut answer, decode).await
             }
         };
-        answer.outcome = answer.outcome.map_err(|fault| fault::without(fault, &self.key));
         trace.end(status, &answer);
         answer
     }
@@ -275,6 +275,9 @@ impl Client {
                 break;
             }
         }
+        // A connect URL may hold the key, and is what was asked for.
+        let body =
+            if shape.reveals && status.is_success() { body } else { fault::without_key(body, &self.key) };
         if !status.is_success() {
             return Err(fault::of_status(response.url(), status, response.headers(), &body, answer.date));
         }
@@ -294,11 +297,20 @@ impl Client {
     }
 
     fn one(&self) -> Shape {
-        Shape { largest: self.limits.session_bytes, deadline: self.limits.answer, packed: false }
+        Shape {
+            largest: self.limits.session_bytes,
+            deadline: self.limits.answer,
+            packed: false,
+            reveals: false,
+        }
+    }
+
+    fn urls(&self) -> Shape {
+        Shape { reveals: true, ..self.one() }
     }
 
     fn list(&self) -> Shape {
-        Shape { largest: self.limits.list_bytes, deadline: self.limits.list, packed: true }
+        Shape { largest: self.limits.list_bytes, deadline: self.limits.list, packed: true, reveals: false }
     }
 
     fn http(&self) -> Result<&reqwest::Client, Fault> {
@@ -320,7 +332,8 @@ impl Client {
         if plain {
             builder = builder.tls_certs_only([]); // no certificate is needed, so none need be installed
         }
-        if self.endpoint.is_loopback() {
+        if plain || self.endpoint.is_loopback() {
+            // Over plain HTTP a proxy would be told the key.
             builder = builder.no_proxy();
         }
         let http = builder.build().map_err(fault::of_build)?;
@@ -353,6 +366,8 @@ struct Shape {
     deadline: Duration,
     /// Whether it may come packed (gzip).
     packed: bool,
+    /// Whether secrets are what was asked for.
+    reveals: bool,
 }
 
 fn date(response: &Response) -> Option<Timestamp> {

@@ -5,7 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use reqwest::StatusCode;
-use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
+use reqwest::header::{HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
 use url::Url;
 
 use super::{tls, wire};
@@ -112,18 +112,36 @@ pub(super) fn of_status(
     }
 }
 
-/// The fault without the key, where a server quotes the one that it was sent: it need not look like one.
-pub(super) fn without(fault: Fault, key: &Secret) -> Fault {
-    let key = key.expose();
-    let masked = |text: Untrusted| match text.raw() {
-        raw if key.len() >= SHORTEST_KEY && raw.contains(key) => Untrusted::new(raw.replace(key, "••••")),
-        _ => text,
+/// What a server said without the key, where it quotes the one that it was sent: that need not look like one. What is quoted in
+/// another spelling stays.
+pub(super) fn without_key(said: Vec<u8>, key: &Secret) -> Vec<u8> {
+    let key = key.expose().as_bytes();
+    if key.len() < SHORTEST_KEY {
+        return said;
+    }
+    let mut rest = said.as_slice();
+    let mut safe = Vec::new();
+    while let Some(at) = memchr::memmem::find(rest, key) {
+        safe.extend_from_slice(rest.get(..at).unwrap_or_default());
+        safe.extend_from_slice("••••".as_bytes());
+        rest = rest.get(at.saturating_add(key.len())..).unwrap_or_default();
+    }
+    if rest.len() == said.len() {
+        return said;
+    }
+    safe.extend_from_slice(rest);
+    safe
+}
+
+/// The headers in which the key stands say nothing any more.
+pub(super) fn without_key_in_headers(headers: &mut HeaderMap, key: &Secret) {
+    let key = key.expose().as_bytes();
+    let quotes = |value: &HeaderValue| {
+        key.len() >= SHORTEST_KEY && memchr::memmem::find(value.as_bytes(), key).is_some()
     };
-    let kind = match fault.kind {
-        FaultKind::NotJson(start) => FaultKind::NotJson(masked(start)),
-        other => other,
-    };
-    Fault { kind, message: fault.message.map(masked), request_id: fault.request_id.map(masked), ..fault }
+    for value in headers.values_mut().filter(|value| quotes(value)) {
+        *value = HeaderValue::from_static("masked");
+    }
 }
 
 /// Where a redirect would lead: the host alone, for a path may hold anything.
@@ -132,7 +150,7 @@ fn target(url: &Url, headers: &HeaderMap) -> String {
     let to = String::from_utf8_lossy(to.as_bytes());
     match url.join(&to) {
         Ok(to) if to.origin() == url.origin() => "another path of the same host".into(),
-        Ok(to) if to.has_host() => to.origin().ascii_serialization(),
+        Ok(to) if to.has_host() => masked(&to.origin().ascii_serialization()),
         Ok(_) | Err(_) => "what is no address".into(),
     }
 }
@@ -163,7 +181,9 @@ fn retry_after(headers: &HeaderMap, date: Option<Timestamp>) -> Option<Duration>
 
 /// `x-request-id`, for a support ticket. It is written down: what looks like a secret is masked before.
 pub(super) fn request_id(headers: &HeaderMap) -> Option<Untrusted> {
-    header(headers, "x-request-id").map(|id| Untrusted::new(masked(id.get(..200).unwrap_or(id))))
+    let id = masked(header(headers, "x-request-id")?);
+    let end = id.floor_char_boundary(200);
+    id.get(..end).map(Untrusted::new)
 }
 
 pub(super) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
@@ -282,15 +302,38 @@ mod tests {
 
     #[test]
     fn a_key_that_the_server_quotes_is_masked_whatever_it_looks_like() {
-        let of = |key: &str, body: &str| {
-            let fault = of_status(&api(), StatusCode::UNAUTHORIZED, &headers(&[]), body.as_bytes(), None);
-            without(fault, &Secret::new(key.into())).sentence()
+        let without = |key: &str, said: &str| {
+            String::from_utf8(without_key(said.into(), &Secret::new(key.into()))).unwrap()
         };
-        let said = of("sk-oPaQue77", r#"{"message":"no such key: sk-oPaQue77, sorry"}"#);
-        assert!(said.contains("no such key: ••••, sorry") && !said.contains("oPaQue"), "{said}");
-        assert!(of("such", r#"{"message":"no such key"}"#).contains("no such key"));
-        let start = FaultKind::NotJson(Untrusted::new("bad sk-oPaQue77")).into();
-        assert!(without(start, &Secret::new("sk-oPaQue77".into())).sentence().contains("“bad ••••”"));
+        assert_eq!(without("sk-oPaQue77", "no sk-oPaQue77, nor sk-oPaQue77!"), "no ••••, nor ••••!");
+        assert_eq!(without("sk-oPaQue77", "sk-oPaQue77"), "••••");
+        assert_eq!(without("sk-oPaQue77", "sk-oPaQue7"), "sk-oPaQue7");
+        assert_eq!(without("such", "no such key"), "no such key", "too short to be told from words");
+        let mut headers = headers(&[("x-request-id", "r-sk-oPaQue77"), ("server", "s")]);
+        without_key_in_headers(&mut headers, &Secret::new("sk-oPaQue77".into()));
+        assert_eq!(
+            (headers["x-request-id"].as_bytes(), headers["server"].as_bytes()),
+            (&b"masked"[..], &b"s"[..])
+        );
+    }
+
+    #[test]
+    fn a_redirect_and_the_id_of_a_request_are_masked_and_then_cut() {
+        let location = [("location", "http://bb_live_canary0123456789.example/x")];
+        let fault = of_status(&api(), StatusCode::FOUND, &headers(&location), b"", None);
+        assert!(!fault.sentence().contains("canary"), "{}", fault.sentence());
+        let long = format!("{}bb_live_canary0123456789", "r".repeat(195));
+        let mut quoted = HeaderMap::new();
+        quoted.insert("x-request-id", long.parse().unwrap());
+        assert!(!request_id(&quoted).unwrap().raw().contains("bb_li"));
+    }
+
+    #[test]
+    fn what_is_secret_in_a_message_that_is_no_text_is_masked_by_its_name_however_it_is_written() {
+        let body = br#"{"message":{"signingKey" : "SIGCANARY","k":"bb\u005flive_canary0123456789"}}"#;
+        let fault = of_status(&api(), StatusCode::BAD_REQUEST, &headers(&[]), body, None);
+        let said = fault.message.unwrap().raw().to_owned();
+        assert!(!said.contains("CANARY") && !said.contains("canary"), "{said}");
     }
 
     #[test]

@@ -79,7 +79,7 @@ pub(super) fn projects(body: &[u8]) -> Result<Vec<Project>, Fault> {
 fn project(element: &str) -> Option<Project> {
     let fields: Fields<'_> = serde_json::from_str(element).ok()?;
     let field = |name| fields.get(name).map(|raw| raw.get());
-    let named = |name| field(name).and_then(text).filter(|text| !text.is_empty());
+    let named = |name| field(name).and_then(clean).filter(|text| !text.is_empty());
     let id = named("id")?;
     let seconds = field("defaultTimeout").and_then(typed::<f64>);
     Some(Project {
@@ -96,8 +96,17 @@ pub(super) fn error_message(body: &[u8]) -> Option<Untrusted> {
     let fields: Fields<'_> = serde_json::from_str(&body).ok()?;
     let said = |name| fields.get(name).map(|raw| raw.get()).filter(|raw| *raw != "null");
     let raw = said("message").or_else(|| said("error"))?;
-    let message: String = typed(raw).unwrap_or_else(|| raw.to_owned());
+    let message: String = typed(raw).unwrap_or_else(|| without_secrets(raw));
     Some(Untrusted::new(cut(&masked(&message), LONGEST_TEXT)))
+}
+
+/// A value that is no text, with what is secret by its name masked, however its JSON is written.
+fn without_secrets(raw: &str) -> String {
+    let value = serde_json::from_str::<serde_json::Value>(raw).map(|mut value| {
+        mask_values(&mut value);
+        value.to_string()
+    });
+    value.unwrap_or_else(|_| "it can not be read".into())
 }
 
 /// Fields of which the last of a name counts, as in JavaScript.

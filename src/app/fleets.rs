@@ -272,6 +272,14 @@ impl Fleets {
         TimeDelta::try_seconds(whole).and_then(|apart| first.checked_add_signed(apart)).unwrap_or(own)
     }
 
+    /// How far a source's clock is ahead of the first's, in whole seconds as they are shown.
+    #[must_use]
+    pub fn apart(&self, source: usize) -> TimeDelta {
+        let moment = self.source(source).fleet.latest().filter(|_| source > 0);
+        let apart = |at| self.time(source, at).signed_duration_since(self.time(0, at));
+        moment.map(apart).unwrap_or_default()
+    }
+
     /// Where the next event of each would be.
     #[must_use]
     pub fn end(&self) -> Marks {

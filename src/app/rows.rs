@@ -6,6 +6,8 @@ use super::filter::{Filter, InProfile};
 use super::flags::KnownFlags;
 use super::fleets::Fleets;
 use super::mute::Muted;
+use chrono::TimeDelta;
+
 use crate::clock::Timestamp;
 use crate::session::{Phase, Region, SessionId, Status};
 use crate::text::Untrusted;
@@ -152,7 +154,7 @@ impl Rows {
         let mut chosen: Vec<(Key<'_>, u64, &SessionId)> = Vec::with_capacity(fleets.first().fleet.len());
         let mut living = Vec::new();
         for (source, of) in fleets.sources().enumerate() {
-            let profile = of.origin.name.as_str();
+            let (profile, apart) = (of.origin.name.as_str(), fleets.apart(source));
             let (mut taken, mut next_end) = (0_usize, None);
             for record in of.fleet.records() {
                 // Of its own project it takes a slot, whoever it is shown of.
@@ -172,7 +174,7 @@ impl Rows {
                     && (flagged || !choice.flagged_only)
                     && choice.filter.takes(&InProfile(record, profile));
                 if wanted || choice.read == Some(&record.id) {
-                    chosen.push((key(record, profile, sort.by), start(&record.id), &record.id));
+                    chosen.push((key(record, profile, apart, sort.by), start(&record.id), &record.id));
                 }
             }
             living.push(Living { count: taken, next_end: next_end.map(|(at, id)| (at, id.clone())) });
@@ -284,16 +286,18 @@ enum Key<'a> {
     Most(Reverse<Option<i64>>),
 }
 
-fn key<'a>(record: &'a Record, profile: &'a str, by: SortBy) -> Key<'a> {
+/// `apart` is how far the clock of its API is ahead of the others', on which all times are compared.
+fn key<'a>(record: &'a Record, profile: &'a str, apart: TimeDelta, by: SortBy) -> Key<'a> {
     let session = record.session.as_ref();
+    let began = || session.and_then(|session| session.started.or(session.created));
     match by {
-        SortBy::Left => left(record),
+        SortBy::Left => left(record, apart),
         SortBy::Status => worded(session.map(|session| session.status.raw())),
         SortBy::Session => worded(Some(record.id.raw())),
         SortBy::Profile => worded(Some(profile)),
         SortBy::Owner => worded(record.owner.as_ref().map(Untrusted::raw)),
         SortBy::Region => worded(session.and_then(|session| session.region.as_ref()).map(Region::raw)),
-        SortBy::Age => Key::Newest(Reverse(session.and_then(|session| session.started.or(session.created)))),
+        SortBy::Age => Key::Newest(Reverse(began().and_then(|at| at.checked_sub_signed(apart)))),
         SortBy::Proxy => Key::Most(Reverse(session.and_then(|session| session.proxy_bytes))),
     }
 }
@@ -303,15 +307,16 @@ fn worded(text: Option<&str>) -> Key<'_> {
 }
 
 /// What lives, by its expiry; what does not say when; what is not known; what is over, the newest end first.
-fn left(record: &Record) -> Key<'static> {
+fn left(record: &Record, apart: TimeDelta) -> Key<'static> {
+    let micros = |at: Timestamp| at.checked_sub_signed(apart).unwrap_or(at).timestamp_micros();
     if record.is_over() {
-        let ended = record.ended_at().map(|at| at.timestamp_micros());
+        let ended = record.ended_at().map(micros);
         return Key::Left(3, ended.map_or(i64::MAX, |at| at.saturating_neg()));
     }
     let session = record.session.as_ref().filter(|_| !record.is_absent());
     let Some(session) = session else { return Key::Left(2, 0) };
     match session.expires.filter(|_| session.status != Status::Pending) {
-        Some(expires) => Key::Left(0, expires.timestamp_micros()),
+        Some(expires) => Key::Left(0, micros(expires)),
         None => Key::Left(1, 0),
     }
 }

@@ -187,7 +187,10 @@ impl Model {
     pub(super) fn arrange(&mut self) {
         let before = self.selected.as_ref().and_then(|id| self.rows.place(id)).unwrap_or(0);
         self.rows = Rows::of(&self.fleets, self.sort, &self.choice());
-        if self.selected.as_ref().and_then(|id| self.rows.place(id)).is_none() {
+        if !self.touched {
+            // What nobody has chosen is what stands first: what a key would act on is in view.
+            self.select(0);
+        } else if self.selected.as_ref().and_then(|id| self.rows.place(id)).is_none() {
             let nearest = before.min(self.rows.len().saturating_sub(1));
             self.select(nearest);
         }

@@ -54,7 +54,10 @@ pub fn history(config: HistoryConfig) -> Result<Exit, Refusal> {
     let form = Form { json: config.json, rates: config.rates, zone: config.zone };
     let text = said(&reader, since, &filter, form)?;
     match text {
-        None => complain(&format!("no session was seen since {}", config.zone.date_time(since))),
+        None => {
+            let what = if filter.is_empty() { "" } else { " that the filter takes" };
+            complain(&format!("no session{what} was seen since {}", config.zone.date_time(since)));
+        }
         Some(text) if config.json && stdout().is_terminal() => print(&text::json_for_terminal(&text))?,
         Some(text) if config.ascii => print(&text::to_ascii(&text))?,
         Some(text) => print(&text)?,

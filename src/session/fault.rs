@@ -142,7 +142,7 @@ impl Fault {
             }
             FaultKind::Redirect(to) => {
                 format!(
-                    "the API redirects to {}; not followed, for the key would go there too",
+                    "the API redirects to {}; not followed, for the key would go along",
                     to.shown(200)
                 )
             }

@@ -185,7 +185,9 @@ fn header(line: &[u8]) -> Result<Header, Refused> {
         let version = value.get("version").and_then(serde_json::Value::as_str).unwrap_or("?");
         return Err(Refused::Newer { format, version: text::shown(version, 20) });
     }
-    let header: Header = serde_json::from_value(value).map_err(|_| Refused::DamagedHeader)?;
+    let mut header: Header = serde_json::from_value(value).map_err(|_| Refused::DamagedHeader)?;
+    // Whoever made the file wrote it, and it is printed as if it were ours.
+    header.version = text::shown(&header.version, 20);
     let Rates { hour, gb } = header.rates;
     let are_prices = [hour, gb].iter().all(|price| (0.0..DEAREST).contains(price));
     if are_prices { Ok(header) } else { Err(Refused::DamagedHeader) }

@@ -295,3 +295,12 @@ fn priced(hour: &str) -> String {
     let json = serde_json::to_string(&header()).unwrap();
     json.replacen("\"hour\":0.12", &format!("\"hour\":{hour}"), 1)
 }
+
+#[test]
+fn the_version_that_a_recordings_header_names_is_made_harmless_as_it_is_read() {
+    let version = "9\u{1b}]52;c;UFdO\u{7}\nkeepwatch: forged\n".into();
+    let mut recorded = Vec::new();
+    Writer::new(&mut recorded, &Header { version, ..header() }).unwrap();
+    let read = Recording::read(&mut recorded.as_slice()).unwrap();
+    assert!(!read.header.version.contains(char::is_control), "{:?}", read.header.version);
+}

@@ -4,7 +4,8 @@
 //! | what                     | does                                                               | status  |
 //! |--------------------------|--------------------------------------------------------------------|---------|
 //! | TERM, INT, QUIT          | asks the loop; at the second one or after 500 ms ends without it   | 128 + n |
-//! | HUP, no terminal any more| ends at once: there is nothing to give back and nobody to tell     | 129     |
+//! | HUP                      | gives back what is still there, and ends                           | 129     |
+//! | no terminal any more     | ends at once: there is nothing to give back and nobody to tell     | 129     |
 //! | a panic, in any thread   | gives the terminal back, reports, ends                             | 101     |
 //! | TSTP (Ctrl-Z)            | gives the terminal back, stops the job; takes it again at CONT     |         |
 //!
@@ -69,6 +70,7 @@ fn heed(mut signals: Signals, tty: &Arc<Tty>) {
         for &signal in batch.iter().filter(|signal| !matches!(**signal, SIGTSTP | SIGCONT)) {
             tracing::info!("signal {signal} asks for the end");
             if signal == SIGHUP {
+                tty.close(); // it may still be there: `kill -HUP` does not take it away
                 gone();
             }
             if std::mem::replace(&mut ending, true) {

@@ -10,6 +10,8 @@ const MASK: &str = "••••";
 /// `signingKey`, `apiKey`, `api_key`, `token` and `key`, and whatever else ends so; also inside another URL's parameter.
 const NAMES: [&str; 6] = ["key=", "token=", "key%3d", "token%3d", "key\":", "token\":"];
 const KEYS: [&str; 2] = ["bb_live_", "bb_test_"];
+/// Names of secrets that stand before a colon, too.
+const LABELS: [&str; 5] = ["signingkey", "signing_key", "apikey", "api_key", "token"];
 /// What follows is a token, if it is as long as one and has a digit: “the bearer token” is none.
 const BEARER: &str = "bearer ";
 const SHORTEST_TOKEN: usize = 8;
@@ -52,6 +54,9 @@ fn secret(rest: &str) -> (usize, usize) {
         let bare = value.trim_start_matches(|c| matches!(c, '"' | '\'') || member && c == ' ');
         return (name.len() + value.len() - bare.len(), end(bare));
     }
+    if let Some(found) = labelled(rest) {
+        return found;
+    }
     if starts(&&BEARER) {
         let token = end(rest.get(BEARER.len()..).unwrap_or_default());
         let word = rest.get(BEARER.len()..BEARER.len().saturating_add(token)).unwrap_or_default();
@@ -65,6 +70,16 @@ fn secret(rest: &str) -> (usize, usize) {
         Some(prefix) if end(rest) > prefix.len() => (0, end(rest)),
         _ => (rest.chars().next().map_or(0, char::len_utf8), 0),
     }
+}
+
+/// A secret's name and its value as programs write them down: `signingKey: x`, `'apiKey': 'x'`, also with escaped quotes.
+fn labelled(rest: &str) -> Option<(usize, usize)> {
+    let is_first = |name: &&&str| rest.get(..name.len()).is_some_and(|it| it.eq_ignore_ascii_case(name));
+    let name = LABELS.iter().find(is_first)?;
+    let quote = |c: char| matches!(c, '"' | '\'' | '\\');
+    let after = rest.get(name.len()..)?.trim_start_matches(quote).trim_start_matches(' ');
+    let value = after.strip_prefix([':', '='])?.trim_start_matches(' ').trim_start_matches(quote);
+    Some((rest.len().saturating_sub(value.len()), end(value)))
 }
 
 /// In what follows a URL's scheme: how much stands before the password of `user:password@host`, and how long that is.
@@ -125,6 +140,19 @@ mod tests {
     #[test]
     fn a_member_of_a_json_text_is_masked_as_a_parameter_is() {
         assert_eq!(masked(r#"{"signingKey": "abc","b":1}"#), r#"{"signingKey": "••••","b":1}"#);
+    }
+
+    #[test]
+    fn a_secret_is_masked_in_whatever_way_a_program_writes_it_down() {
+        for (text, safe) in [
+            ("{'signingKey': 'abc', 'a': 1}", "{'signingKey': '••••', 'a': 1}"),
+            ("signingKey: abc then", "signingKey: •••• then"),
+            ("signing_key = abc then", "signing_key = •••• then"),
+            (r#"{\"signingKey\" : \"abc\"}"#, r#"{\"signingKey\" : \"••••"}"#),
+            ("a token of it, and tokens", "a token of it, and tokens"),
+        ] {
+            assert_eq!(masked(text), safe);
+        }
     }
 
     #[test]

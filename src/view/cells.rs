@@ -207,7 +207,9 @@ fn rate(cell: &Cell<'_>, width: u16) -> Text {
     if !traffic.moved() {
         return Line::styled("·", theme.faint());
     }
-    let number = traffic.rate().map(whole).filter(|rate| *rate > 0).map(text::bytes).unwrap_or_default();
+    // What is over has no rate, only what it was.
+    let rate = traffic.rate().filter(|_| !cell.record.is_over());
+    let number = rate.map(whole).filter(|rate| *rate > 0).map(text::bytes).unwrap_or_default();
     let room = usize::from(width.saturating_sub(8)).min(SLOTS);
     let mut spans = Vec::new();
     if room >= 3 {

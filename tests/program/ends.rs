@@ -30,7 +30,7 @@ fn q_and_ctrl_c_give_the_terminal_back() {
 
 #[test]
 fn signals_that_ask_for_the_end_give_the_terminal_back() {
-    for (signal, code) in [(Signal::TERM, 143), (Signal::INT, 130)] {
+    for (signal, code) in [(Signal::TERM, 143), (Signal::INT, 130), (Signal::HUP, 129)] {
         let mut terminal = demo();
         terminal.signal(signal);
         assert_eq!(terminal.end_restored().exit_code(), code, "{signal:?}");

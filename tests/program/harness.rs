@@ -381,11 +381,8 @@ impl Terminal {
         });
         let raw = self.raw();
         let kept = |sequence: &[u8]| raw.windows(sequence.len()).filter(|at| *at == sequence).count();
-        assert_eq!(
-            kept(b"\x1b[22;0t"),
-            kept(b"\x1b[23;0t"),
-            "the title is given back as often as it is taken"
-        );
+        assert!(kept(b"\x1b[22;0t") > 0, "the title is kept");
+        assert_eq!(kept(b"\x1b[22;0t"), kept(b"\x1b[23;0t"), "and given back as often as it is taken");
         status
     }
 

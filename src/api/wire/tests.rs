@@ -416,3 +416,11 @@ fn of_the_debug_urls_the_live_view_alone_is_taken() {
         assert!(live_view(none).unwrap().live_view.is_none());
     }
 }
+
+#[test]
+fn a_projects_name_is_masked_as_it_comes() {
+    let body = br#"[{"id":"p-bb_live_canary0123456789","name":"of wss://c/?signingKey=SIGCANARY"}]"#;
+    let projects = projects(body).unwrap();
+    let said = format!("{} {}", projects[0].id.raw(), projects[0].name.raw());
+    assert!(!said.contains("canary") && !said.contains("CANARY"), "{said}");
+}

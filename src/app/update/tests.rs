@@ -565,16 +565,19 @@ fn a_copy_menu_whose_session_ended_meanwhile_says_so() {
 }
 
 #[test]
-fn until_a_key_is_pressed_the_table_stays_at_its_top() {
+fn until_a_key_is_pressed_the_first_row_is_selected_whichever_it_is() {
     let ids: Vec<String> = (0..60).map(|place| format!("s-{place:02}")).collect();
     let sessions: Vec<(&str, u64)> = ids.iter().zip(100..).map(|(id, left)| (id.as_str(), left)).collect();
     let mut world = World::of(&sessions);
-    world.model.selected = Some(id("s-59"));
-    world.model.touched = false;
-    world.tell(Message::Resize(100, 30));
-    assert_eq!(world.model.top, 0);
+    assert_eq!((world.selected(), world.model.top), (Some("s-00"), 0));
+    world.now = 4.0;
+    world.list(vec![session("s-59", 50), session("s-58", 60), session("s-00", 900)]);
+    assert_eq!((world.selected(), world.model.top), (Some("s-59"), 0));
     world.press("j");
-    assert!(world.model.top > 0, "then the selection comes into view");
+    let chosen = world.selected().unwrap().to_owned();
+    world.now = 7.0;
+    world.list(vec![session("s-59", 950), session("s-58", 990), session("s-00", 30)]);
+    assert_eq!(world.selected(), Some(chosen.as_str()), "then it stays on its session");
 }
 
 #[test]

@@ -194,7 +194,7 @@ pub(crate) fn statuses(elsewhere: u16) -> Vec<Row> {
     let moved = move || refusal("302 Found", &format!("location: http://127.0.0.1:{elsewhere}/\r\n"));
     let plain = |status: &'static str, says| row(status, says, move || refusal(status, ""));
     vec![
-        row("302 to another server", "not followed, for the key would go there too", moved),
+        row("302 to another server", "not followed, for the key would go along", moved),
         plain("401 Unauthorized", "the API refuses the key (401)").back(Back::After(60.0)),
         plain("402 Payment Required", "the account's quota is used up (402)"),
         plain("403 Forbidden", "the key may not do this (403)").back(Back::After(60.0)),

@@ -214,7 +214,8 @@ impl Judge {
             let gap = pair[1].minus(pair[0]).length();
             let of_it = self.faults.iter().filter(|(from, to, _)| *from < pair[1] && pair[0] < *to);
             let explained = of_it.map(|(from, to, rest)| 3 * to.minus(*from).length() + 2 * *rest);
-            let most = explained.sum::<Duration>() + 3 * self.interval + BUSY;
+            let explained = explained.sum::<Duration>();
+            let most = explained + explained / 5 + 3 * self.interval + BUSY;
             if gap > most {
                 wrong.push(format!(
                     "no list for {gap:?} until {:?}, of {most:?} that faults explain",

@@ -346,3 +346,32 @@ fn a_full_project_is_named_and_another_is_not() {
     let narrow = view::shown(&world.model, (50, 24), moment(1.0));
     assert!(narrow.contains("acme 2/2 FULL") && !narrow.contains("1/5"), "{narrow}");
 }
+
+#[test]
+fn rows_are_sorted_by_what_is_left_whatever_the_servers_clocks_say() {
+    let mut world = World::of_two(&[], &[]);
+    // Of the second, whose clock is ten minutes ahead, each expiry looks ten minutes later.
+    for (source, ahead, names) in [(ACME, 0.0, ["a-60", "a-180"]), (STAGING, 600.0, ["s-30", "s-120"])] {
+        for round in 0..3_u32 {
+            let now = 2.0 + f64::from(round);
+            let sessions = names.map(|name| {
+                let left: u64 = name[2..].parse().unwrap();
+                running(name, t(ahead), Duration::from_secs(left))
+            });
+            let report = Report {
+                request: Request::List(List::Running),
+                sent: moment(now),
+                received: moment(now),
+                date: Some(t((now + ahead).floor())),
+                bytes: 0,
+                allowance: None,
+                outcome: Ok(Reply::List(Listing { sessions: sessions.into(), malformed: 0 })),
+                next: None,
+            };
+            world.model.update(Message::Report(source, Box::new(report)), moment(now));
+        }
+    }
+    assert_eq!(world.rows(), ["s-30", "a-60", "s-120", "a-180"]);
+    world.press("S");
+    assert_eq!(world.rows(), ["a-180", "s-120", "a-60", "s-30"]);
+}
