@@ -25,6 +25,12 @@ fn q_and_ctrl_c_give_the_terminal_back() {
         let mut terminal = demo();
         terminal.press(key);
         assert_eq!(terminal.end_restored().exit_code(), 0, "{key:?}");
+        let raw = String::from_utf8_lossy(&terminal.raw()).into_owned();
+        assert_eq!(
+            (raw.matches("\u{1b}[22;0t").count(), raw.matches("\u{1b}[23;0t").count()),
+            (1, 1),
+            "its title"
+        );
     }
 }
 

@@ -298,7 +298,7 @@ fn history_shows_what_was_seen_lately_and_asks_nobody() {
 
     let (code, out, err) = home.run(&["history", "--filter", "status:error"]);
     assert_eq!((code, out.as_str()), (0, ""));
-    assert!(err.contains("no session was seen since"), "{err}");
+    assert!(err.contains("no session that the filter takes was seen since"), "{err}");
     let (_, out, _) = home.run(&["history", "--filter", "status:error", "--json"]);
     assert_eq!(serde_json::from_str::<Value>(&out).unwrap()["sessions"], json!([]));
 }
