@@ -13,7 +13,7 @@ use crate::clock::Timestamp;
 /// A segment without an end that was not written to for so long: its writer was killed.
 const ABANDONED: Duration = Duration::from_secs(24 * 60 * 60);
 /// Where the file is too large, it gets smaller than it has to be by this part of it: else each batch would prune.
-const SLACK: u64 = 10;
+pub(super) const SLACK: u64 = 10;
 /// How many pages are given back at a time, so that other writers get their turn.
 const PAGES: i64 = 1000;
 

@@ -304,6 +304,33 @@ fn pruning_keeps_the_file_below_its_size_and_gives_the_room_back() {
 }
 
 #[test]
+fn a_file_that_grows_fast_is_pruned_without_waiting_and_once_more_at_the_end() {
+    let options = Options { most_bytes: 400_000, ..Options::new(noon()) }; // no time passes
+    let mut kept = Kept::open(tempfile::tempdir().unwrap(), options.clone());
+    let size = |kept: &Kept| std::fs::metadata(kept.path()).unwrap().len();
+    let segment_of = |kept: &mut Kept, number: u64| {
+        let begun = later(t("12:00:00"), Duration::from_secs(number));
+        assert_eq!(kept.journal().begin(segment(run(1), begun)), Fate::Taken);
+        for seq in 0..30 {
+            let large = Entry { body: json!("x".repeat(1000)), ..entry(seq, begun) };
+            assert_eq!(kept.journal().entry(large), Fate::Taken);
+        }
+    };
+    for number in 0..60 {
+        segment_of(&mut kept, number);
+        assert!(kept.flush());
+        // Without its log, which is written into it from time to time.
+        let db = rusqlite::Connection::open(kept.path()).unwrap();
+        let number_of = |name| db.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).unwrap();
+        let used = number_of("page_count") * number_of("page_size");
+        assert!(used < 500_000, "{used} after {number}");
+    }
+    (60..75).for_each(|number| segment_of(&mut kept, number)); // one batch, and then the end
+    kept.journal = None;
+    assert!(size(&kept) < options.most_bytes, "{}", size(&kept));
+}
+
+#[test]
 fn a_segment_that_takes_too_much_of_the_file_is_ended() {
     let mut kept =
         Kept::open(tempfile::tempdir().unwrap(), Options { most_bytes: 80_000, ..Options::new(noon()) });

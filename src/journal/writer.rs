@@ -19,7 +19,7 @@ use serde::Serialize;
 
 use super::batch::{Batch, Message};
 use super::file::{self, Identity};
-use super::prune::prune;
+use super::prune::{SLACK, prune};
 use super::sender::Shared;
 use super::store::{Current, Store};
 use super::{Options, Trouble};
@@ -57,7 +57,8 @@ pub(super) struct Writer<B, H, F> {
     failures: u32,
     /// Before this, on the monotonic clock, it is not tried again.
     rests_until: Duration,
-    pruned: Option<Duration>,
+    /// When it was pruned last, on the monotonic clock, and how large the file was then, in bytes.
+    pruned: Option<(Duration, u64)>,
 }
 
 /// Why gathering ended.
@@ -156,9 +157,7 @@ impl<B: Serialize, H: Serialize, F: Fn(Trouble)> Writer<B, H, F> {
         match outcome {
             Ok(()) => {
                 self.succeeded(self.now().saturating_sub(begun));
-                if !closing {
-                    self.prune();
-                }
+                self.prune(closing);
             }
             Err(trouble) => self.failed(trouble),
         }
@@ -258,16 +257,26 @@ impl<B: Serialize, H: Serialize, F: Fn(Trouble)> Writer<B, H, F> {
         }
     }
 
-    /// Deletes what is old, after the first batch and then now and then. What goes wrong with it will go wrong with the
-    /// next batch, too, and is told then.
-    fn prune(&mut self) {
+    /// Deletes what is old, after the first batch and then now and then; where the file is too large sooner, and before it
+    /// has grown by more than was deleted. What goes wrong with it will go wrong with the next batch, too, and is told
+    /// then.
+    fn prune(&mut self, closing: bool) {
         let Some(store) = &mut self.store else { return };
         let now = self.options.clock.now();
-        let after = |rest| self.pruned.is_none_or(|pruned| now.mono.saturating_sub(pruned) >= rest);
-        let too_large = || store.used().is_ok_and(|(_, all)| all > self.options.most_bytes);
-        if after(PRUNE) || after(PRUNE_SOONER) && too_large() {
-            self.pruned = Some(now.mono);
-            let _ = prune(store, now.wall, self.options.keep, self.options.most_bytes);
+        let most = self.options.most_bytes;
+        let size = || store.used().map_or(0, |(_, all)| all);
+        let due = match self.pruned {
+            _ if closing => size() > most,
+            None => true,
+            Some((at, before)) => {
+                let rested = now.mono.saturating_sub(at);
+                let sooner = || rested >= PRUNE_SOONER || size().saturating_sub(before) > most / SLACK;
+                rested >= PRUNE || size() > most && sooner()
+            }
+        };
+        if due {
+            let _ = prune(store, now.wall, self.options.keep, most);
+            self.pruned = Some((now.mono, store.used().map_or(0, |(_, all)| all)));
         }
     }
 

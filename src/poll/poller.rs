@@ -12,7 +12,7 @@ use super::plan::{Outcome, Plan, Request};
 use crate::api::{Allowance, Answer, Client, Fresh, Listing, Releaser};
 use crate::clock::{Clock, Moment, Timestamp};
 use crate::config::{Pace, Targets};
-use crate::session::{ConnectUrls, Fault, FaultKind, Phase, Project, Session, SessionId};
+use crate::session::{ConnectUrls, Fault, FaultKind, Project, Session, SessionId};
 
 /// How often a release is tried, and half the rest after the first try.
 const RELEASE_TRIES: u32 = 6;
@@ -276,7 +276,7 @@ pub fn release_rest(fault: &Fault, tries: u32, die: f64) -> Option<Duration> {
 impl<'a> From<&'a Result<Reply, Fault>> for Outcome<'a> {
     fn from(outcome: &'a Result<Reply, Fault>) -> Self {
         match outcome {
-            Ok(Reply::Session(session)) if session.status.phase() == Phase::Ended => Self::Ended,
+            Ok(Reply::Session(session)) if session.is_over() => Self::Ended,
             Ok(
                 Reply::Session(_)
                 | Reply::Fresh(_)
@@ -286,7 +286,7 @@ impl<'a> From<&'a Result<Reply, Fault>> for Outcome<'a> {
             ) => Self::Alive,
             Ok(Reply::List(listing)) => {
                 // A server that takes no notice of the status that is asked for lists what is over, too.
-                let alive = listing.sessions.iter().filter(|it| it.status.phase() != Phase::Ended);
+                let alive = listing.sessions.iter().filter(|it| !it.is_over());
                 Self::Listed(alive.map(|it| it.id.clone()).collect())
             }
             Ok(Reply::Projects(_)) => Self::Projects,

@@ -302,6 +302,16 @@ pub struct ConnectUrls {
 }
 
 impl Session {
+    /// Whether it can not change any more: its status says so, or nobody here knows its status and it has an end.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        match self.status.phase() {
+            Phase::Ended => true,
+            Phase::Unknown => self.ended.is_some(),
+            Phase::Alive => false,
+        }
+    }
+
     /// The effective timeout, `expiresAt - startedAt`; `None` where a time is missing or they are in the wrong order.
     #[must_use]
     pub fn timeout(&self) -> Option<Duration> {
@@ -352,6 +362,9 @@ pub enum List {
 impl List {
     /// Both.
     pub const ALL: [Self; 2] = [Self::Running, Self::Pending];
+    /// How many sessions that left the lists are asked singly, and kept on record until it is known why they left, beside
+    /// those that the reader named. What leaves faster than it can be asked for is forgotten, the oldest first.
+    pub const MOST_LEFT: usize = 10_000;
 
     /// The status that the list asks for.
     #[must_use]

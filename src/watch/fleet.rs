@@ -21,11 +21,13 @@ use super::timeline::{Seq, Timeline};
 use super::together::Ends;
 use super::verdict::{Evidence, Verdict};
 use crate::clock::{Moment, Timestamp, later};
-use crate::session::{Fault, List, MetadataPath, Project, Session, SessionId};
+use crate::session::{Fault, List, MetadataPath, Phase, Project, Session, SessionId};
 use crate::text;
 
 /// How many sessions that are over stay, beside those that the reader named.
 pub(super) const MOST_OVER: usize = 500;
+/// What no list had for so many lists left them: more than come between two of the same kind.
+const STRAYS: u64 = 8;
 /// The wall clock was set if it moved by more than this against the clock since boot, in milliseconds.
 const CLOCK_SET: i64 = 2000;
 
@@ -38,6 +40,8 @@ pub struct Fleet {
     pub(super) changes: Changes,
     /// Over and not named by the reader, the oldest first.
     over: Over,
+    /// Left their list, and nobody knows yet why; not named by the reader, the oldest first.
+    pub(super) left: Over,
     pub(super) clock: ServerClock,
     health: Health,
     projects: Vec<Project>,
@@ -249,12 +253,15 @@ impl Fleet {
         let at = reply.at;
         let record = record(&mut self.records, &mut self.ids, &id);
         record.listed = list.unwrap_or(record.listed);
-        let is_first = record.session.is_none();
+        let (is_first, was_over) = (record.session.is_none(), record.is_over());
         let Some(taken) = record.take(reply, session, &self.clock, self.owner_key.as_ref()) else {
             self.trace.unsaid = true;
             return;
         };
-        let has_ended = record.ended.is_some();
+        let (has_ended, is_over) = (record.ended.is_some(), record.is_over() && !record.asked_for);
+        if !matches!(record.presence, Presence::Unlisted { .. }) {
+            self.left.remove(&id);
+        }
         match taken.change {
             Change::None => {}
             Change::Bytes => self.changes.of_bytes(),
@@ -272,6 +279,9 @@ impl Fleet {
         }
         if has_ended {
             self.count_end(&id, at.received);
+        }
+        if is_over && !was_over {
+            self.over.put(&id);
         }
         if taken.ended {
             self.take_end(&id, at.received, out);
@@ -297,9 +307,6 @@ impl Fleet {
         if let Some(ran) = record.ran().filter(|_| record.is_end_exact() && !record.counted_short) {
             self.short.add(ran);
             record.counted_short = true;
-        }
-        if !record.asked_for {
-            self.over.put(id);
         }
         let metadata = record.session.as_ref().and_then(compare::attached);
         let follows = metadata.zip(record.ended_at()).and_then(|(it, at)| self.succession.ended(id, it, at));
@@ -342,8 +349,11 @@ impl Fleet {
         let number = self.lists;
         for session in sessions {
             let id = session.id.clone();
-            // A list that has a session twice has said it once.
-            if self.records.get(&id).is_none_or(|record| record.listed != number) {
+            let known = self.records.get(&id);
+            // A list that has a session twice has said it once. One that has what is over as well would bring back, each
+            // time, what was forgotten.
+            let is_forgotten = known.is_none() && session.is_over() && self.over.len() >= MOST_OVER;
+            if known.is_none_or(|record| record.listed != number) && !is_forgotten {
                 self.seen(reply, id, session, Some(number), out);
             }
         }
@@ -355,6 +365,13 @@ impl Fleet {
             if lacking {
                 record.presence = Presence::Unlisted { since: at.received, confirmed: false };
                 self.trace.unsaid = true;
+            }
+            // With a status that nobody knows, nobody knows either which list should have it.
+            let is_odd = record.phase() == Phase::Unknown && !record.is_over();
+            let strays =
+                is_odd && number.saturating_sub(record.listed) >= STRAYS && !self.left.has(&record.id);
+            if (lacking || strays) && !record.asked_for {
+                self.left.put(&record.id);
             }
         }
     }
@@ -378,6 +395,7 @@ impl Fleet {
         };
         let when = When::between(&self.clock, record.last.as_ref(), &at);
         record.presence = Presence::NotFound { since, fault: fault.clone(), next };
+        self.left.remove(id);
         if is_new {
             if !record.asked_for {
                 self.over.put(id);
@@ -387,21 +405,30 @@ impl Fleet {
         }
     }
 
-    /// Forgets the oldest of what is over.
+    /// Forgets the oldest of what is over, and of what left the lists faster than it can be asked for.
     fn bound(&mut self) {
         while self.over.len() > MOST_OVER {
-            let Some(oldest) = self.over.take() else { return };
-            if !self.records.get(&oldest).is_some_and(|record| record.is_over() && !record.asked_for) {
-                continue;
+            let Some(oldest) = self.over.take() else { break };
+            if self.records.get(&oldest).is_some_and(|record| record.is_over() && !record.asked_for) {
+                self.forget(&oldest);
             }
-            let Some(record) = self.records.swap_remove(&oldest) else { continue };
-            self.ids.remove(&oldest);
-            self.changes.of_sessions();
-            self.timeline.forget(&oldest);
-            self.ends.remove(&oldest);
-            if let Some(deadline) = record.deadline {
-                self.deadlines.remove(&(deadline, oldest));
-            }
+        }
+        while self.left.len() > List::MOST_LEFT {
+            let Some(oldest) = self.left.take() else { break };
+            self.forget(&oldest);
+        }
+    }
+
+    fn forget(&mut self, id: &SessionId) {
+        let Some(record) = self.records.swap_remove(id) else { return };
+        self.ids.remove(id);
+        self.over.remove(id);
+        self.left.remove(id);
+        self.changes.of_sessions();
+        self.timeline.forget(id);
+        self.ends.remove(id);
+        if let Some(deadline) = record.deadline {
+            self.deadlines.remove(&(deadline, id.clone()));
         }
     }
 

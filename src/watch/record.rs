@@ -214,7 +214,7 @@ impl Record {
     /// Whether it will not be asked for again.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        self.phase() == Phase::Ended || self.is_absent() && !self.asked_for
+        self.session.as_ref().is_some_and(Session::is_over) || self.is_absent() && !self.asked_for
     }
 
     /// What is left at `now`, the server's time. All sessions floor on the same second, so that the texts of all

@@ -129,11 +129,16 @@ fn ctrl_z_suspends_and_fg_brings_the_screen_back() {
         screen.alternate_screen() && screen.contents().contains("RUNNING")
     });
     terminal.press("q");
-    terminal.wait_until("the prompt again", |screen| {
+    leave(terminal);
+}
+
+/// Ends the shell once it has its terminal back: what is typed before that belongs to the program that ends.
+fn leave(mut shell: Terminal) {
+    shell.wait_until("the prompt again", |screen| {
         !screen.alternate_screen() && screen.contents().trim_end().ends_with("ready>")
     });
-    terminal.press("exit\n");
-    terminal.end();
+    shell.press("exit\n");
+    shell.end();
 }
 
 /// As Ctrl-Z, but from outside; and continued in the background, where the terminal is the shell's.
@@ -161,9 +166,7 @@ fn a_signal_from_outside_suspends_too_and_in_the_background_it_stays_stopped() {
     terminal.press("fg\n");
     terminal.wait_until("the screen again", shows);
     terminal.press("q");
-    terminal.wait_until("the prompt", |screen| !screen.alternate_screen());
-    terminal.press("exit\n");
-    terminal.end();
+    leave(terminal);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use super::{Plan, Request, State};
+use super::{Plan, Request, State, Target};
 use crate::session::{Fault, FaultKind, List, SessionId};
 
 /// The newest lists, and the sessions that are looked for in them.
@@ -139,7 +139,33 @@ impl Plan {
         for id in left {
             self.add(Request::Session(id), due).left = Some(now);
         }
+        self.bound_left();
         self.seek_unseen(now);
+    }
+
+    /// Gives up those that left the lists first, where more left than can ever be asked for.
+    fn bound_left(&mut self) {
+        if self.targets.len() <= List::MOST_LEFT {
+            return;
+        }
+        let waiting = |(request, target): (&Request, &Target)| match request {
+            Request::Session(id) if !self.is_named(id) && matches!(target.state, State::Waiting(_)) => {
+                Some((target.left, request.clone()))
+            }
+            _ => None,
+        };
+        let mut left: Vec<_> = self.targets.iter().filter_map(waiting).collect();
+        let too_many = left.len().saturating_sub(List::MOST_LEFT);
+        if let Some(last) = too_many.checked_sub(1) {
+            left.select_nth_unstable_by_key(last, |(at, _)| *at);
+            for (_, request) in left.into_iter().take(too_many) {
+                self.targets.remove(&request);
+            }
+        }
+    }
+
+    fn is_named(&self, id: &SessionId) -> bool {
+        self.added.contains(id) || self.lists.as_ref().is_some_and(Lists::are_of_named)
     }
 
     /// These lived when they were seen last, by an earlier run: they are asked singly, unless a list has them.
@@ -150,6 +176,7 @@ impl Plan {
         for id in absent {
             self.add(Request::Session(id), now).left = Some(now);
         }
+        self.bound_left();
     }
 
     /// What the reader named and neither list shows is asked singly, at once.

@@ -295,6 +295,30 @@ fn what_left_a_list_and_is_over_or_absent_is_not_asked_again() {
 }
 
 #[test]
+fn what_leaves_the_lists_faster_than_it_can_be_asked_for_is_given_up_the_oldest_first_and_nothing_named() {
+    let mut sim = Sim::of_all();
+    sim.plan.watch(id("named"), sim.now);
+    sim.due();
+    sim.alive(&["named"]);
+    let names = |of: &str, count| (0..count).map(|number| format!("{of}-{number}")).collect::<Vec<_>>();
+    let list = |sim: &mut Sim, names: &[String]| {
+        sim.listed("RUNNING", &names.iter().map(String::as_str).collect::<Vec<_>>());
+    };
+    let (old, new) = (names("old", 600), names("new", List::MOST_LEFT - 100));
+    list(&mut sim, &old);
+    for (at, names) in [(3.0, &new), (6.0, &old[..0].to_vec())] {
+        sim.plan.pause(); // nothing of it gets its turn
+        sim.at(at).plan.resume();
+        sim.plan.targets.get_mut(&Request::List(List::Running)).unwrap().state =
+            State::InFlight { sent: sim.now };
+        list(&mut sim, names);
+    }
+    let has = |name: &String| sim.plan.targets.contains_key(&Request::Session(id(name)));
+    assert_eq!(old.iter().filter(|name| has(name)).count(), 100);
+    assert!(new.iter().all(has) && has(&"named".into()));
+}
+
+#[test]
 fn a_session_that_is_back_in_a_list_while_it_is_asked_singly_is_asked_no_more() {
     let mut sim = Sim::of_all();
     sim.due();

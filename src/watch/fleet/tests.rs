@@ -215,6 +215,77 @@ fn what_a_list_lacks_and_has_ended_is_resolved_to_its_end() {
 }
 
 #[test]
+fn what_leaves_the_lists_faster_than_it_is_asked_for_is_forgotten_the_oldest_first_and_nothing_named() {
+    let mut fleet = asked(&["named"]);
+    let names = |of: &str| (0..6_000).map(|number| format!("{of}-{number}")).collect::<Vec<_>>();
+    let running = |at: f64, names: &[String]| {
+        list(List::Running, at, at + 0.2, &names.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    let (mut old, new) = (names("old"), names("new"));
+    old.push("named".into());
+    fleet.apply(running(1.0, &old));
+    fleet.apply(running(4.0, &new));
+    assert_eq!(fleet.len(), 12_001, "none has left for so long that it is too many");
+    fleet.apply(one(4.3, 4.4, ended_at("old-7", Status::Completed, 3.0)));
+    fleet.apply(running(7.0, &[]));
+    let has = |name: &String| fleet.get(&id(name)).is_some();
+    assert_eq!((fleet.left.len(), fleet.len()), (List::MOST_LEFT, List::MOST_LEFT + 2));
+    assert!(has(&"named".into()) && has(&"old-7".into()) && new.iter().all(has));
+}
+
+#[test]
+fn what_left_the_lists_with_a_status_that_nobody_knows_is_bounded_too() {
+    let mut fleet = Fleet::new(Thresholds::default());
+    let odd: Vec<Session> = (0..List::MOST_LEFT + 50)
+        .map(|number| session(&format!("s-{number}"), Status::named("FROZEN")))
+        .collect();
+    let running = |at: f64, sessions: &[Session]| Input::Seen {
+        at: exchange(at, at + 0.2),
+        scope: Scope::List(List::Running),
+        sessions: sessions.to_vec(),
+        malformed: 0,
+    };
+    for at in [1.0, 4.0, 7.0, 10.0, 13.0, 16.0, 19.0, 22.0, 25.0, 28.0] {
+        fleet.apply(running(at, &odd));
+    }
+    assert_eq!(fleet.len(), odd.len(), "what is listed stays");
+    for at in [31.0, 34.0, 37.0, 40.0, 43.0, 46.0, 49.0, 52.0, 55.0, 58.0] {
+        fleet.apply(running(at, &[]));
+    }
+    assert_eq!(fleet.len(), List::MOST_LEFT);
+}
+
+#[test]
+fn a_status_that_nobody_knows_with_an_end_is_over_and_bounded_as_what_ended() {
+    let mut fleet = Fleet::new(Thresholds::default());
+    let odd = Status::named("ARCHIVED");
+    for number in 0..MOST_OVER + 9 {
+        let name = format!("s-{number}");
+        fleet.apply(one(1.0, 1.2, session(&name, Status::Running)));
+        fleet.apply(one(4.0, 4.2, ended_at(&name, odd.clone(), 3.0)));
+    }
+    assert_eq!(fleet.len(), MOST_OVER);
+    let alive = one(1.0, 1.2, session("lives", odd));
+    fleet.apply(alive);
+    assert!(!fleet.get(&id("lives")).unwrap().is_over(), "without an end nobody knows");
+}
+
+#[test]
+fn a_list_that_has_what_is_over_too_does_not_bring_back_what_was_forgotten() {
+    let mut fleet = Fleet::new(Thresholds::default());
+    let sessions: Vec<Session> =
+        (0..MOST_OVER + 100).map(|number| ended_at(&format!("s-{number}"), Status::Completed, 0.5)).collect();
+    let listed = |at: f64| Input::Seen {
+        at: exchange(at, at + 0.2),
+        scope: Scope::List(List::Running),
+        sessions: sessions.clone(),
+        malformed: 0,
+    };
+    assert_eq!(fleet.apply(listed(1.0)).len(), MOST_OVER);
+    assert_eq!((fleet.apply(listed(4.0)), fleet.len()), (Vec::new(), MOST_OVER));
+}
+
+#[test]
 fn a_session_that_starts_between_two_lists_is_never_said_to_be_unlisted() {
     let mut fleet = Fleet::new(Thresholds::default());
     fleet.apply(list(List::Pending, 1.0, 1.2, &["a"]));
