@@ -1,6 +1,7 @@
 //! The requests themselves.
 
-use std::sync::OnceLock;
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT_ENCODING, AGE, CONTENT_TYPE, DATE, HeaderValue};
@@ -8,14 +9,16 @@ use reqwest::{Method, RequestBuilder, Response, redirect};
 use url::Url;
 
 use super::allowance::{self, Allowance};
+use super::body::{Reader, Whole};
 use super::trace::Trace;
+use super::wire::{Known, ListReader};
 use super::{fault, wire};
 use crate::clock::Timestamp;
 use crate::config::{Endpoint, Query};
 use crate::session::{ConnectUrls, Fault, FaultKind, List, Project, Secret, Session, SessionId};
 
-/// From here on, decoding takes longer than a frame and is done on another thread.
-const DECODE_ELSEWHERE: usize = 64 * 1024;
+/// After a piece of so many bytes, others get their turn: it holds nobody up for longer than a frame.
+const TURN: usize = 16 * 1024;
 
 /// What came back, when the server says it was, and how large it was.
 #[derive(Debug)]
@@ -98,6 +101,8 @@ pub struct Client {
     key: Secret,
     limits: Limits,
     query: Option<Query>,
+    /// Of the newest list of each kind.
+    known: Mutex<HashMap<List, Known>>,
     http: OnceLock<reqwest::Client>,
 }
 
@@ -105,7 +110,14 @@ impl Client {
     /// Does nothing yet.
     #[must_use]
     pub fn new(endpoint: Endpoint, key: Secret) -> Self {
-        Self { endpoint, key, limits: Limits::default(), query: None, http: OnceLock::new() }
+        Self {
+            endpoint,
+            key,
+            limits: Limits::default(),
+            query: None,
+            known: Mutex::default(),
+            http: OnceLock::new(),
+        }
     }
 
     /// The same, which asks for lists of what `query` finds.
@@ -130,21 +142,28 @@ impl Client {
     /// `GET /v1/sessions/{id}`, its connect fields skipped.
     pub async fn session(&self, id: &SessionId) -> Answer<Session> {
         let asked = id.clone();
-        self.get(&["sessions", id.raw()], &[], self.one(), move |body| wire::session(body, &asked)).await
+        self.get(
+            &["sessions", id.raw()],
+            &[],
+            self.one(),
+            self.whole(move |body| wire::session(body, &asked)),
+        )
+        .await
     }
 
     /// `GET /v1/sessions/{id}`, with its connect fields: a signing key is new with every reply, and ages.
     pub async fn fresh(&self, id: &SessionId) -> Answer<Fresh> {
         let asked = id.clone();
-        self.get(&["sessions", id.raw()], &[], self.urls(), move |body| {
+        let reader = Whole::new(None, move |body: &[u8]| {
             wire::fresh(body, &asked).map(|(session, urls)| Fresh { session, urls })
-        })
-        .await
+        });
+        self.get(&["sessions", id.raw()], &[], self.one(), reader).await
     }
 
     /// `GET /v1/sessions/{id}/debug`: the live view's URL alone.
     pub async fn live_view(&self, id: &SessionId) -> Answer<ConnectUrls> {
-        self.get(&["sessions", id.raw(), "debug"], &[], self.urls(), wire::live_view).await
+        let reader = Whole::new(None, wire::live_view);
+        self.get(&["sessions", id.raw(), "debug"], &[], self.one(), reader).await
     }
 
     /// `GET /v1/sessions?status=…`, with `q` where it is narrowed.
@@ -152,21 +171,30 @@ impl Client {
         let status = list.status();
         let mut query = vec![("status", status.raw())];
         query.extend(self.query.as_ref().map(|query| ("q", query.raw())));
-        self.listed(&query).await
+        let known = self.known().remove(&list).unwrap_or_default();
+        self.listed(&query, known).await.map(|(listing, known)| {
+            self.known().insert(list, known);
+            listing
+        })
     }
 
     /// `GET /v1/sessions`: those of every status, whatever lists are narrowed by.
     pub async fn all_sessions(&self) -> Answer<Listing> {
-        self.listed(&[]).await
+        self.listed(&[], Known::default()).await.map(|(listing, _)| listing)
     }
 
-    async fn listed(&self, query: &[(&str, &str)]) -> Answer<Listing> {
-        let mut answer = self.get(&["sessions"], query, self.list(), wire::sessions).await;
+    async fn listed(&self, query: &[(&str, &str)], known: Known) -> Answer<(Listing, Known)> {
+        let reader = ListReader::new(known, self.key.clone());
+        let mut answer = self.get(&["sessions"], query, self.list(), reader).await;
         answer.outcome = answer.outcome.map_err(|fault| match fault.kind {
             FaultKind::NotFound | FaultKind::Status(405) => Fault { kind: FaultKind::NoList, ..fault },
             _ => fault,
         });
         answer
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<List, Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// `POST /v1/sessions/{id}` with `REQUEST_RELEASE`: it asks the session to end, which may take seconds to show. Safe to
@@ -175,36 +203,42 @@ impl Client {
         let asked = id.clone();
         let body = Some(r#"{"status":"REQUEST_RELEASE"}"#);
         let url = self.endpoint.url(&["sessions", id.raw()]);
-        self.exchange(Method::POST, url, body, self.one(), move |body| wire::session(body, &asked)).await
+        let reader = self.whole(move |body| wire::session(body, &asked));
+        self.exchange(Method::POST, url, body, self.one(), reader).await
     }
 
     /// `GET /v1/projects`
     pub async fn projects(&self) -> Answer<Vec<Project>> {
-        self.get(&["projects"], &[], self.one(), wire::projects).await
+        self.get(&["projects"], &[], self.one(), self.whole(wire::projects)).await
     }
 
-    async fn get<T: Send + 'static>(
+    /// A reader of whole bodies in which the key is not.
+    fn whole<T, D: FnOnce(&[u8]) -> Result<T, Fault>>(&self, decode: D) -> Whole<D> {
+        Whole::new(Some(self.key.clone()), decode)
+    }
+
+    async fn get<R: Reader>(
         &self,
         path: &[&str],
         query: &[(&str, &str)],
         shape: Shape,
-        decode: impl FnOnce(&[u8]) -> Result<T, Fault> + Send + 'static,
-    ) -> Answer<T> {
+        reader: R,
+    ) -> Answer<R::Value> {
         let mut url = self.endpoint.url(path);
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
-        self.exchange(Method::GET, url, None, shape, decode).await
+        self.exchange(Method::GET, url, None, shape, reader).await
     }
 
-    async fn exchange<T: Send + 'static>(
+    async fn exchange<R: Reader>(
         &self,
         method: Method,
         url: Url,
         body: Option<&'static str>,
         shape: Shape,
-        decode: impl FnOnce(&[u8]) -> Result<T, Fault> + Send + 'static,
-    ) -> Answer<T> {
+        reader: R,
+    ) -> Answer<R::Value> {
         let mut answer = Answer::failed(FaultKind::Timeout.into());
         let (trace, mut status) = (Trace::begin(&method, &url), None);
         answer.outcome = match self.send(method, url, body, shape).await {
@@ -214,7 +248,7 @@ impl Client {
                 status = Some(response.status());
                 answer.date = date(&response);
                 answer.allowance = allowance::of(response.headers());
-                self.read(response, shape, &mut answer, decode).await
+                self.read(response, shape, &mut answer, reader).await
             }
         };
         trace.end(status, &answer);
@@ -247,70 +281,58 @@ impl Client {
             .map_err(|error| fault::of_request(error, &self.endpoint.host()))
     }
 
-    async fn read<T: Send + 'static>(
+    async fn read<R: Reader>(
         &self,
         mut response: Response,
         shape: Shape,
-        answer: &mut Answer<T>,
-        decode: impl FnOnce(&[u8]) -> Result<T, Fault> + Send + 'static,
-    ) -> Result<T, Fault> {
+        answer: &mut Answer<R::Value>,
+        mut reader: R,
+    ) -> Result<R::Value, Fault> {
         let status = response.status();
         let too_large = || Err(FaultKind::TooLarge(shape.largest).into());
         if status.is_success() && response.content_length().is_some_and(|length| length > shape.largest) {
             return too_large();
         }
-        let mut body = Vec::new();
+        let request_id = fault::request_id(response.headers());
+        let mut why = Vec::new(); // what a bad status says
         loop {
-            match response.chunk().await {
-                Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+            let piece = match response.chunk().await {
+                Ok(Some(piece)) => piece,
                 Ok(None) => break,
                 Err(_) if !status.is_success() => break, // the status says enough
                 Err(error) => return Err(fault::of_request(error, &self.endpoint.host())),
-            }
-            answer.bytes = u64::try_from(body.len()).unwrap_or(u64::MAX);
-            if answer.bytes > shape.largest {
-                if status.is_success() {
-                    return too_large();
+            };
+            answer.bytes = answer.bytes.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
+            match status.is_success() {
+                true if answer.bytes > shape.largest => return too_large(),
+                true => {
+                    reader.take(&piece).map_err(|fault| Fault { request_id: request_id.clone(), ..fault })?
                 }
+                false => why.extend_from_slice(&piece),
+            }
+            if answer.bytes > shape.largest {
                 break;
             }
+            if piece.len() >= TURN {
+                tokio::task::yield_now().await;
+            }
         }
-        // A connect URL may hold the key, and is what was asked for.
-        let body =
-            if shape.reveals && status.is_success() { body } else { fault::without_key(body, &self.key) };
         if !status.is_success() {
-            return Err(fault::of_status(response.url(), status, response.headers(), &body, answer.date));
+            let why = fault::without_key(why, &self.key);
+            return Err(fault::of_status(response.url(), status, response.headers(), &why, answer.date));
         }
-        if is_html(&response, &body) {
+        if is_html(&response, reader.first()) {
             return Err(FaultKind::Html.into());
         }
-        let request_id = fault::request_id(response.headers());
-        let outcome = if body.len() < DECODE_ELSEWHERE {
-            decode(&body)
-        } else {
-            match tokio::task::spawn_blocking(move || decode(&body)).await {
-                Ok(outcome) => outcome,
-                Err(bug) => std::panic::resume_unwind(bug.into_panic()),
-            }
-        };
-        outcome.map_err(|fault| Fault { request_id, ..fault })
+        reader.end().map_err(|fault| Fault { request_id, ..fault })
     }
 
     fn one(&self) -> Shape {
-        Shape {
-            largest: self.limits.session_bytes,
-            deadline: self.limits.answer,
-            packed: false,
-            reveals: false,
-        }
-    }
-
-    fn urls(&self) -> Shape {
-        Shape { reveals: true, ..self.one() }
+        Shape { largest: self.limits.session_bytes, deadline: self.limits.answer, packed: false }
     }
 
     fn list(&self) -> Shape {
-        Shape { largest: self.limits.list_bytes, deadline: self.limits.list, packed: true, reveals: false }
+        Shape { largest: self.limits.list_bytes, deadline: self.limits.list, packed: true }
     }
 
     fn http(&self) -> Result<&reqwest::Client, Fault> {
@@ -366,8 +388,6 @@ struct Shape {
     deadline: Duration,
     /// Whether it may come packed (gzip).
     packed: bool,
-    /// Whether secrets are what was asked for.
-    reveals: bool,
 }
 
 fn date(response: &Response) -> Option<Timestamp> {
@@ -380,11 +400,10 @@ fn date(response: &Response) -> Option<Timestamp> {
 }
 
 /// By its type, and by its looks where the type is missing or a lie.
-fn is_html(response: &Response, body: &[u8]) -> bool {
+fn is_html(response: &Response, first: Option<u8>) -> bool {
     let by_type =
         fault::header(response.headers(), CONTENT_TYPE.as_str()).is_some_and(|it| it.contains("html"));
-    let first = body.iter().find(|byte| !byte.is_ascii_whitespace());
-    by_type && first != Some(&b'{') && first != Some(&b'[') || first == Some(&b'<')
+    by_type && first != Some(b'{') && first != Some(b'[') || first == Some(b'<')
 }
 
 /// The last characters of a key, to tell keys apart; nothing of a key too short to spare them.

@@ -14,7 +14,7 @@ use crate::session::{Fault, FaultKind, Secret};
 use crate::text::{Untrusted, masked};
 
 /// What is shorter than this is no key, and may well be a word of what a server says.
-const SHORTEST_KEY: usize = 8;
+pub(super) const SHORTEST_KEY: usize = 8;
 
 /// What hyper and h2 say of an answer that the other side broke off; what breaks the rules, they have “detected”.
 const CUTS: [&str; 3] = ["before message completed", "stream error received", "connection error received"];

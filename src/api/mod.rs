@@ -2,13 +2,14 @@
 //!
 //! ```text
 //!   Client::session(id) ──► HTTP ──► status, headers ──► fault::of_status
-//!                                    body, capped     ──► wire::session ──► Session
+//!                                    body, capped     ──► body::Reader ──► wire ──► Session, Listing
 //! ```
 //!
 //! The wire's shapes are private to this module; what leaves it is the domain's. It never retries, never follows a
 //! redirect, and reads a clock only for the log: when to ask again is the poller's.
 
 mod allowance;
+mod body;
 mod client;
 mod fault;
 mod tls;

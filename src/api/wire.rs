@@ -3,23 +3,27 @@
 //! The three connect fields are secrets. [`session`] looks whether they are there and steps over them; only [`fresh`]
 //! takes them out.
 
+mod elements;
+mod list;
+
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
-use serde::de::{DeserializeOwned, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeOwned, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::client::Listing;
 use crate::clock::Timestamp;
 use crate::session::{
     ConnectFields, ConnectUrls, Fault, FaultKind, Metadata, Project, Region, Secret, Session, SessionId,
     Status,
 };
 use crate::text::{Untrusted, is_secret_name, mask_values, masked};
+
+pub(super) use list::{Known, ListReader};
 
 /// How many fields beyond the contract's are kept, and how much of each.
 const MOST_OTHERS: usize = 32;
@@ -62,11 +66,6 @@ pub(super) fn live_view(body: &[u8]) -> Result<ConnectUrls, Fault> {
     let url: Option<String> = fields.get("debuggerFullscreenUrl").and_then(|raw| typed(raw.get()));
     let live_view = url.filter(|url| !url.is_empty()).map(Secret::new);
     Ok(ConnectUrls { live_view, ..ConnectUrls::default() })
-}
-
-/// The reply to `GET /v1/sessions`.
-pub(super) fn sessions(body: &[u8]) -> Result<Listing, Fault> {
-    parse(&read(body)).map(|Elements(listing)| listing)
 }
 
 /// The reply to `GET /v1/projects`.
@@ -146,34 +145,6 @@ fn unexpected(why: &str) -> Fault {
 
 fn cut(text: &str, longest: usize) -> &str {
     text.get(..text.floor_char_boundary(longest)).unwrap_or_default()
-}
-
-/// A list while its elements come in, one at a time: a body of tiny ones would grow tenfold if they were all kept.
-struct Elements(Listing);
-
-impl<'de> Deserialize<'de> for Elements {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct InOrder;
-        impl<'de> Visitor<'de> for InOrder {
-            type Value = Elements;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a list of sessions")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Elements, A::Error> {
-                let mut listing = Listing::default();
-                while let Some(element) = seq.next_element::<&RawValue>()? {
-                    match typed::<Draft>(element.get()).and_then(|draft| draft.finish().ok()) {
-                        Some(session) => listing.sessions.push(session),
-                        None => listing.malformed = listing.malformed.saturating_add(1),
-                    }
-                }
-                Ok(Elements(listing))
-            }
-        }
-        deserializer.deserialize_seq(InOrder)
-    }
 }
 
 /// A session while its fields come in.

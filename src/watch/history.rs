@@ -1,7 +1,5 @@
-//! How much went through a session's proxy, lately, and whether anything does. Bounded, and next to nothing for a session
-//! without a proxy.
+//! How much went through a session's proxy, lately, and whether anything does. Bounded.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::input::Exchange;
@@ -9,82 +7,109 @@ use super::input::Exchange;
 /// Traffic has stopped once nothing moved for so long: a browser that reads a page is not news.
 const STOPPED: Duration = Duration::from_secs(60);
 
-/// How many observations are kept.
-const MOST: usize = 24;
+/// How many steps from one observation to the next are kept.
+const MOST: usize = 9;
 
-/// The recent observations of `proxyBytes`, by our clock since boot.
-#[derive(Clone, Debug, Default)]
+/// The recent observations of `proxyBytes`, by our clock since boot. It is one of ten thousand: 104 bytes, none elsewhere.
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Traffic {
-    samples: VecDeque<(Duration, i64)>,
+    newest: Option<(Duration, i64)>,
+    /// Of these, so many count, the oldest first.
+    steps: [Step; MOST],
+    count: u8,
+}
+
+/// From one observation to the next.
+#[derive(Clone, Copy, Debug, Default)]
+struct Step {
+    /// At most 49 days.
+    milliseconds: u32,
+    bytes: f32,
 }
 
 impl Traffic {
     /// Takes an observation. Several of the same number in a row are kept as the first and the last of them.
     pub fn observe(&mut self, at: Duration, bytes: i64) {
-        let count = self.samples.len();
-        let still =
-            count >= 2 && self.samples.range(count.saturating_sub(2)..).all(|(_, seen)| *seen == bytes);
-        if still {
-            self.samples.pop_back();
-        } else if count >= MOST {
-            self.samples.pop_front();
+        let Some((before, from)) = self.newest.replace((at, bytes)) else { return };
+        let milliseconds = u32::try_from(at.saturating_sub(before).as_millis()).unwrap_or(u32::MAX);
+        let step = Step { milliseconds, bytes: difference(from, bytes) };
+        let count = usize::from(self.count);
+        let last = count.checked_sub(1).and_then(|last| self.steps.get_mut(last));
+        match last.filter(|last| last.bytes == 0.0 && step.bytes == 0.0) {
+            Some(still) => still.milliseconds = still.milliseconds.saturating_add(milliseconds),
+            None if count < MOST => self.push(step),
+            None => {
+                self.steps.rotate_left(1);
+                self.count = self.count.saturating_sub(1);
+                self.push(step);
+            }
         }
-        self.samples.push_back((at, bytes));
     }
 
-    /// The memory that the observations take, in bytes.
-    #[cfg(test)]
-    pub(super) fn bytes(&self) -> usize {
-        self.samples.capacity() * size_of::<(Duration, i64)>()
+    fn push(&mut self, step: Step) {
+        if let Some(free) = self.steps.get_mut(usize::from(self.count)) {
+            *free = step;
+            self.count = self.count.saturating_add(1);
+        }
+    }
+
+    fn steps(&self) -> &[Step] {
+        self.steps.get(..usize::from(self.count)).unwrap_or_default()
     }
 
     /// Bytes per second between the last two observations; `None` before there are two, and where the number fell.
     #[must_use]
     pub fn rate(&self) -> Option<f64> {
-        let (newest, before) = (self.samples.back()?, self.samples.iter().rev().nth(1)?);
-        between(before, newest)
+        let last = self.steps().last()?;
+        let (seconds, bytes) = (last.seconds(), f64::from(last.bytes));
+        (seconds > 0.0 && bytes >= 0.0).then(|| bytes / seconds)
     }
 
     /// Whether bytes have moved among the observations that are kept.
     #[must_use]
     pub fn moved(&self) -> bool {
-        self.samples.front().map(|(_, bytes)| bytes) != self.samples.back().map(|(_, bytes)| bytes)
+        self.steps().iter().map(|step| step.bytes).sum::<f32>() != 0.0
     }
 
     /// The rates of the last `count` slots of `slot` each, oldest first, in bytes per second. Slots before the first
     /// observation are missing: the result is shorter then.
     #[must_use]
     pub fn rates(&self, slot: Duration, count: usize) -> Vec<f64> {
-        let (Some((first, _)), Some((last, _))) = (self.samples.front(), self.samples.back()) else {
-            return Vec::new();
-        };
-        let covered = last.saturating_sub(*first).as_secs_f64() / slot.as_secs_f64().max(0.001);
+        let slot = slot.as_secs_f64().max(0.001);
+        let covered: f64 = self.steps().iter().map(|step| step.seconds()).sum();
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
             reason = "rounded, not negative, and cut to count"
         )]
-        let slots = (covered.round() as usize).min(count);
+        let slots = ((covered / slot).round() as usize).min(count);
         (0..slots)
             .rev()
             .map(|back| {
-                let back = u32::try_from(back).unwrap_or(u32::MAX);
-                let end = last.saturating_sub(slot.saturating_mul(back));
-                let start = end.saturating_sub(slot);
-                ((self.bytes_at(end) - self.bytes_at(start)) / slot.as_secs_f64().max(0.001)).max(0.0)
+                let end = slot * f64::from(u32::try_from(back).unwrap_or(u32::MAX));
+                ((self.since(end + slot) - self.since(end)) / slot).max(0.0)
             })
             .collect()
     }
 
-    /// The number at `at`, read off the line between the observations around it.
-    fn bytes_at(&self, at: Duration) -> f64 {
-        let after = self.samples.partition_point(|(seen, _)| *seen < at);
-        let right = self.samples.get(after).or(self.samples.back());
-        let left = after.checked_sub(1).and_then(|before| self.samples.get(before)).or(right);
-        let (Some((t0, b0)), Some((t1, b1))) = (left, right) else { return 0.0 };
-        let span = t1.saturating_sub(*t0).as_secs_f64();
-        let part = if span > 0.0 { (at.saturating_sub(*t0).as_secs_f64() / span).min(1.0) } else { 1.0 };
-        as_f64(*b0) + (as_f64(*b1) - as_f64(*b0)) * part
+    /// How many bytes came in the last `seconds`, read off the line between the observations around then.
+    fn since(&self, seconds: f64) -> f64 {
+        let (mut left, mut bytes) = (seconds, 0.0);
+        for step in self.steps().iter().rev() {
+            let part = if step.seconds() > 0.0 { (left / step.seconds()).min(1.0) } else { 1.0 };
+            bytes += f64::from(step.bytes) * part;
+            left -= step.seconds();
+            if left <= 0.0 {
+                break;
+            }
+        }
+        bytes
+    }
+}
+
+impl Step {
+    fn seconds(&self) -> f64 {
+        f64::from(self.milliseconds) / 1000.0
     }
 }
 
@@ -135,15 +160,13 @@ impl Flow {
     }
 }
 
-fn between((t0, b0): &(Duration, i64), (t1, b1): &(Duration, i64)) -> Option<f64> {
-    let seconds = t1.saturating_sub(*t0).as_secs_f64();
-    let bytes = as_f64(*b1) - as_f64(*b0);
-    (seconds > 0.0 && bytes >= 0.0).then(|| bytes / seconds)
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a rate needs no more digits than f64 has")]
-fn as_f64(bytes: i64) -> f64 {
-    bytes as f64
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    reason = "a rate needs no more digits than f32 has"
+)]
+fn difference(from: i64, to: i64) -> f32 {
+    to.checked_sub(from).map_or_else(|| to as f32 - from as f32, |by| by as f32)
 }
 
 #[cfg(test)]
@@ -168,10 +191,10 @@ mod tests {
     }
 
     #[test]
-    fn a_number_that_stands_still_takes_two_places_for_ever() {
+    fn a_number_that_stands_still_takes_one_place_for_ever() {
         let still: Vec<(u64, i64)> = (0..1000).map(|at| (at, 7)).collect();
         let traffic = traffic(&still);
-        assert_eq!(traffic.samples.len(), 2);
+        assert_eq!(traffic.steps().len(), 1);
         assert_eq!(traffic.rate(), Some(0.0));
         assert!(!traffic.moved());
     }
@@ -179,7 +202,7 @@ mod tests {
     #[test]
     fn a_number_that_grows_is_bounded() {
         let grows: Vec<(u64, i64)> = (0..1000).map(|at| (at, i64::try_from(at).unwrap())).collect();
-        assert_eq!(traffic(&grows).samples.len(), MOST);
+        assert_eq!(traffic(&grows).steps().len(), MOST);
         assert!(traffic(&grows).moved());
     }
 
@@ -221,5 +244,7 @@ mod tests {
         assert_eq!(traffic.rates(S(2), 8), [100.0, 100.0, 0.0, 500.0]);
         assert_eq!(traffic.rates(S(2), 2), [0.0, 500.0]);
         assert!(Traffic::default().rates(S(2), 8).is_empty());
+        let falls = self::traffic(&[(0, 900), (2, 100), (4, 300)]);
+        assert_eq!(falls.rates(S(2), 8), [0.0, 100.0], "a number that falls is no traffic");
     }
 }

@@ -2,9 +2,17 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::api::Listing;
 use crate::session::Phase;
 
 const CANARY: &str = "cAnArY";
+
+/// A list that comes in one piece.
+fn sessions(body: &[u8]) -> Result<Listing, Fault> {
+    let mut reader = ListReader::new(Known::default(), Secret::new("bb_test_0123456789".to_owned()));
+    reader.take(body)?;
+    reader.end().map(|(listing, _)| listing)
+}
 
 fn asked() -> SessionId {
     SessionId::parse("asked-for").unwrap()

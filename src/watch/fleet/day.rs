@@ -187,7 +187,6 @@ fn held(fleet: &Fleet) -> usize {
             + metadata
             + project
             + owner
-            + record.traffic.bytes()
             + record.flags.capacity() * size_of::<(Flag, Seq)>()
     };
     let of_event = |event: &Event| match &event.kind {

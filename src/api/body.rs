@@ -1,0 +1,72 @@
+//! What is made of a body: of one session's once it is whole, of a list's while it comes in.
+
+use super::client::Listing;
+use super::fault::without_key;
+use super::wire::{Known, ListReader};
+use crate::session::{Fault, Secret};
+
+/// Takes a body in pieces, and makes a value of it.
+pub(super) trait Reader {
+    /// What it is read as.
+    type Value;
+
+    /// Takes the next piece.
+    fn take(&mut self, piece: &[u8]) -> Result<(), Fault>;
+
+    /// The first byte that is not blank, once there is one.
+    fn first(&self) -> Option<u8>;
+
+    /// Nothing more will come.
+    fn end(self) -> Result<Self::Value, Fault>;
+}
+
+/// A body that is read when it is whole.
+pub(super) struct Whole<D> {
+    body: Vec<u8>,
+    decode: D,
+    /// Is in nothing that is read; `None` where a URL that may hold it is what was asked for.
+    key: Option<Secret>,
+}
+
+impl<D> Whole<D> {
+    pub(super) fn new(key: Option<Secret>, decode: D) -> Self {
+        Self { body: Vec::new(), decode, key }
+    }
+}
+
+impl<T, D: FnOnce(&[u8]) -> Result<T, Fault>> Reader for Whole<D> {
+    type Value = T;
+
+    fn take(&mut self, piece: &[u8]) -> Result<(), Fault> {
+        self.body.extend_from_slice(piece);
+        Ok(())
+    }
+
+    fn first(&self) -> Option<u8> {
+        self.body.iter().find(|byte| !byte.is_ascii_whitespace()).copied()
+    }
+
+    fn end(self) -> Result<T, Fault> {
+        let Self { body, decode, key } = self;
+        decode(&match key {
+            Some(key) => without_key(body, &key),
+            None => body,
+        })
+    }
+}
+
+impl Reader for ListReader {
+    type Value = (Listing, Known);
+
+    fn take(&mut self, piece: &[u8]) -> Result<(), Fault> {
+        ListReader::take(self, piece)
+    }
+
+    fn first(&self) -> Option<u8> {
+        ListReader::first(self)
+    }
+
+    fn end(self) -> Result<(Listing, Known), Fault> {
+        ListReader::end(self)
+    }
+}

@@ -1,0 +1,212 @@
+//! The elements of a JSON array whose text comes in pieces: each is handed over as soon as it is whole, and its bytes are let
+//! go. What an element is, its reader finds out; here only quotes, brackets and commas count.
+//!
+//! ```text
+//!            '['              a value         ','
+//!   Start ───────► Opened ──────────────► After ───► Next ──a value──► After
+//!     │ else          └──────── ']' ────► End ◄─']'────┘
+//!     └────► Other: all of it is kept, for whoever says what it is instead
+//! ```
+
+use memchr::{memchr_iter, memchr2, memrchr};
+
+/// The byte order mark that some writers put first.
+const MARK: &[u8] = "\u{feff}".as_bytes();
+
+/// What is left of the text, and where it stands.
+#[derive(Debug, Default)]
+pub(super) struct Elements {
+    state: State,
+    /// What came and is not handed over yet.
+    text: Vec<u8>,
+    /// How much of the element at the start of `text` was looked at.
+    looked: usize,
+    /// How many brackets are open there.
+    depth: usize,
+    in_string: bool,
+    /// Where `text` begins.
+    place: Place,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum State {
+    #[default]
+    Start,
+    Opened,
+    Next,
+    After,
+    End,
+    Other,
+}
+
+/// A place in the whole text, as JSON's readers count: lines from 1, and the bytes of the line before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) line: usize,
+    pub(super) column: usize,
+}
+
+impl Default for Place {
+    fn default() -> Self {
+        Self { line: 1, column: 0 }
+    }
+}
+
+impl Place {
+    /// The place behind `text`, which begins here.
+    fn behind(self, text: &[u8]) -> Self {
+        match memrchr(b'\n', text) {
+            None => Self { column: self.column.saturating_add(text.len()), ..self },
+            Some(last) => Self {
+                line: self.line.saturating_add(memchr_iter(b'\n', text).count()),
+                column: text.len().saturating_sub(last).saturating_sub(1),
+            },
+        }
+    }
+
+    /// The place that a reader of the text that begins here calls `line` and `column`.
+    fn of(self, line: usize, column: usize) -> Self {
+        match line {
+            0 | 1 => Self { column: self.column.saturating_add(column), ..self },
+            _ => Self { line: self.line.saturating_add(line).saturating_sub(1), column },
+        }
+    }
+}
+
+/// How the text ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// It was an array.
+    Whole,
+    /// It was one until it broke off.
+    Cut,
+    /// It is something else: this.
+    Other(Vec<u8>),
+}
+
+impl Elements {
+    /// Takes the next piece. `each` gets the text of every element that is whole by now, and says where in it what is no
+    /// JSON stands: line and column.
+    ///
+    /// # Errors
+    /// Where the text is no JSON, from which on nothing is to be taken.
+    pub(super) fn take(
+        &mut self,
+        piece: &[u8],
+        mut each: impl FnMut(&[u8]) -> Result<(), (usize, usize)>,
+    ) -> Result<(), Place> {
+        self.text.extend_from_slice(piece);
+        let mut text = std::mem::take(&mut self.text);
+        let mut done = 0;
+        let outcome = loop {
+            let rest = text.get(done..).unwrap_or_default();
+            let blank = if self.looked > 0 { 0 } else { self.blank(rest) };
+            let Some(first) = rest.get(blank) else { break Ok(()) };
+            let begun = rest.get(blank..).unwrap_or_default();
+            let broken = || {
+                Err(self.place.behind(text.get(..done.saturating_add(blank)).unwrap_or_default()).of(1, 1))
+            };
+            let taken = match (self.state, first) {
+                (State::Other, _) => break Ok(()),
+                (State::Start, b'[') => Some((State::Opened, 1)),
+                (State::Start, _) if begun.starts_with(MARK) => Some((State::Start, MARK.len())),
+                (State::Start, _) if MARK.starts_with(begun) => None,
+                (State::Start, _) => {
+                    self.state = State::Other;
+                    break Ok(());
+                }
+                (State::Opened | State::After, b']') => Some((State::End, 1)),
+                (State::After, b',') => Some((State::Next, 1)),
+                (State::End | State::After, _) | (State::Opened | State::Next, b',' | b']' | b'}') => {
+                    break broken();
+                }
+                (State::Opened | State::Next, _) => match self.end_of_element(begun) {
+                    None => None,
+                    Some(end) => {
+                        if let Err((line, column)) = each(begun.get(..end).unwrap_or_default()) {
+                            let before = text.get(..done.saturating_add(blank)).unwrap_or_default();
+                            break Err(self.place.behind(before).of(line, column));
+                        }
+                        Some((State::After, end))
+                    }
+                },
+            };
+            done = done.saturating_add(blank);
+            let Some((state, length)) = taken else { break Ok(()) };
+            self.state = state;
+            done = done.saturating_add(length);
+        };
+        self.place = self.place.behind(text.get(..done).unwrap_or_default());
+        text.drain(..done);
+        self.text = text;
+        outcome
+    }
+
+    /// How many bytes of nothing `rest` begins with.
+    fn blank(&self, rest: &[u8]) -> usize {
+        let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
+        match self.state {
+            State::Other => 0, // it may be quoted
+            _ => rest.iter().position(|byte| !is_blank(byte)).unwrap_or(rest.len()),
+        }
+    }
+
+    /// Where the element ends with which `text` begins, once it is whole.
+    fn end_of_element(&mut self, text: &[u8]) -> Option<usize> {
+        let mut at = self.looked;
+        let end = loop {
+            let Some(byte) = text.get(at) else { break None };
+            if self.in_string {
+                let rest = text.get(at..).unwrap_or_default();
+                let Some(found) = memchr2(b'"', b'\\', rest) else {
+                    at = text.len();
+                    break None;
+                };
+                at = at.saturating_add(found);
+                if text.get(at) == Some(&b'\\') {
+                    if text.len() <= at.saturating_add(1) {
+                        break None; // what it escapes is yet to come
+                    }
+                    at = at.saturating_add(2);
+                    continue;
+                }
+                self.in_string = false;
+                at = at.saturating_add(1);
+                if self.depth == 0 {
+                    break Some(at);
+                }
+                continue;
+            }
+            match byte {
+                b'"' => self.in_string = true,
+                b'{' | b'[' => self.depth = self.depth.saturating_add(1),
+                b'}' | b']' if self.depth > 0 => {
+                    self.depth = self.depth.saturating_sub(1);
+                    if self.depth == 0 {
+                        break Some(at.saturating_add(1));
+                    }
+                }
+                b'}' | b']' | b',' | b' ' | b'\t' | b'\r' | b'\n' if self.depth == 0 => break Some(at),
+                _ => {}
+            }
+            at = at.saturating_add(1);
+        };
+        self.looked = if end.is_some() { 0 } else { at };
+        if end.is_some() {
+            self.in_string = false;
+        }
+        end
+    }
+
+    /// Nothing more will come.
+    pub(super) fn end(self) -> Ended {
+        match self.state {
+            State::End => Ended::Whole,
+            State::Start | State::Other => Ended::Other(self.text),
+            State::Opened | State::Next | State::After => Ended::Cut,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
