@@ -156,6 +156,6 @@ fn may_live(record: &Record) -> bool {
 fn since(fleet: &Fleet, until: Moment) -> impl Iterator<Item = &SessionId> {
     fleet
         .records()
-        .filter(move |it| it.last.is_some_and(|last| last.received.boot > until.boot))
+        .filter(move |it| it.last().is_some_and(|last| last.received.boot > until.boot))
         .map(|it| &it.id)
 }

@@ -11,7 +11,7 @@ use crate::watch::Fleet;
 pub(super) fn summary(fleet: &Fleet, id: &SessionId, who: &Who, hides_metadata: bool) -> Option<Summary> {
     let record = fleet.get(id)?;
     let session = record.session.as_ref()?;
-    let (first, last) = (record.first?, record.last?);
+    let (first, last) = (record.first()?, record.last()?);
     let clock = fleet.clock();
     let why = fleet.verdict(id).map(|verdict| Why {
         name: verdict.name().into(),

@@ -96,7 +96,7 @@ fn standing(fleet: &Fleet, id: &SessionId) -> String {
     let Some((record, status)) = fleet.get(id).and_then(|record| Some((record, record.status()?))) else {
         return "no reply about it yet".into();
     };
-    let Some(last) = record.last.map(|last| fleet.clock().at(last.received)) else {
+    let Some(last) = record.last().map(|last| fleet.clock().at(last.received)) else {
         return status.shown(24);
     };
     if let Some(verdict) = fleet.verdict(id) {

@@ -99,8 +99,8 @@ fn same(live: &Fleet, again: &Fleet) {
         assert_eq!(record.session, other.session);
         assert_eq!(record.presence, other.presence);
         assert_eq!(
-            (record.first, record.last, record.last_alive),
-            (other.first, other.last, other.last_alive)
+            (record.first(), record.last(), record.last_alive()),
+            (other.first(), other.last(), other.last_alive())
         );
         assert_eq!(
             (record.replies, record.longest_gap),

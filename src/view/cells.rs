@@ -111,7 +111,7 @@ fn left(cell: &Cell<'_>, width: u16) -> Text {
     let (record, settings) = (cell.record, &cell.model.settings);
     let theme = settings.theme;
     match &record.presence {
-        Presence::NotFound { fault, .. } => return Line::styled(absent(fault), theme.warn()),
+        Presence::NotFound(absence) => return Line::styled(absent(&absence.fault), theme.warn()),
         Presence::Unlisted { confirmed: false, .. } => {
             return Line::styled("unlisted, asking", theme.warn());
         }

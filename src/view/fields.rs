@@ -106,16 +106,16 @@ impl<'a> Fields<'a> {
                     self.page.wrapped("", &rest, Style::new());
                 }
             }
-            (None, Presence::NotFound { .. }) => {
+            (None, Presence::NotFound(_)) => {
                 self.page.field("status", Line::styled("not found", theme.warn()))
             }
             (None, _) => self.page.field("status", Line::styled("no reply yet", theme.faint())),
         }
         match &record.presence {
-            Presence::NotFound { since, fault, next } => {
-                self.page.wrapped("trouble", &fault.sentence(), theme.warn());
-                let next = next.map(|next| format!(", asked again at {}", self.at(next))).unwrap_or_default();
-                let since = format!("since {}{next}", self.at(since.received));
+            Presence::NotFound(absence) => {
+                self.page.wrapped("trouble", &absence.fault.sentence(), theme.warn());
+                let next = absence.next.map(|next| format!(", asked again at {}", self.at(next)));
+                let since = format!("since {}{}", self.at(absence.since.received), next.unwrap_or_default());
                 self.page.field("", Line::styled(since, theme.faint()));
             }
             Presence::Unlisted { since, confirmed } => {
@@ -429,7 +429,7 @@ impl<'a> Fields<'a> {
             1 => "1 reply".into(),
             many => format!("{many} replies"),
         };
-        let last = self.record.last.map(|last| {
+        let last = self.record.last().map(|last| {
             let took = last.received.mono.saturating_sub(last.sent.mono);
             format!(", the last at {} after {}", self.at(last.received), text::latency(took))
         });

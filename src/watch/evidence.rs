@@ -84,7 +84,7 @@ fn preamble(fleet: &Fleet, as_of: Option<Timestamp>) -> String {
 fn headline(fleet: &Fleet, record: &Record, verdict: Option<&Verdict>, as_of: Option<Timestamp>) -> String {
     let Some(session) = &record.session else {
         return match &record.presence {
-            Presence::NotFound { .. } => {
+            Presence::NotFound(_) => {
                 "No reply ever said anything of this session but that it is not there: the id is wrong, the session \
                  is another project's, or it has aged out."
                     .into()
@@ -97,7 +97,7 @@ fn headline(fleet: &Fleet, record: &Record, verdict: Option<&Verdict>, as_of: Op
     if let Some(verdict) = verdict {
         return verdict.line(&session.status, Zone::Utc, as_of.unwrap_or_default());
     }
-    let last = record.last.map(|last| fleet.clock().at(last.received));
+    let last = record.last().map(|last| fleet.clock().at(last.received));
     let left = session.expires.zip(last).and_then(|(at, last)| at.signed_duration_since(last).to_std().ok());
     let left = left.map(|left| format!(", with {} left", text::countdown(left))).unwrap_or_default();
     format!("{} at the newest reply{left}: there is no end to explain.", session.status.shown(24))
@@ -167,7 +167,7 @@ fn fields(sheet: &mut Sheet, fleet: &Fleet, record: &Record, session: &Session, 
 fn lengths(sheet: &mut Sheet, fleet: &Fleet, record: &Record, session: &Session, rates: Rates) {
     let since_start = |at: Timestamp| at.signed_duration_since(session.started?).to_std().ok();
     let is_over = session.status.is_end();
-    let last = record.last.map(|last| fleet.clock().at(last.received));
+    let last = record.last().map(|last| fleet.clock().at(last.received));
     let ran = if is_over { record.ran() } else { last.and_then(since_start) };
     let Some(ran) = ran else { return };
     let unsure = record.ended.as_ref().filter(|ended| is_over && !ended.said_fits);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::ops::Bound;
+use std::sync::Arc;
 use std::time::Duration;
 
 use indexmap::IndexMap;
@@ -15,7 +16,7 @@ use super::flag::Thresholds;
 use super::health::Health;
 use super::input::{Exchange, Input, Scope};
 use super::over::Over;
-use super::record::{Change, Failing, Presence, Record, Release, Reply};
+use super::record::{Absence, Change, Failing, Presence, Record, Release, Reply};
 use super::succession::Succession;
 use super::timeline::{Seq, Timeline};
 use super::together::Ends;
@@ -230,12 +231,12 @@ impl Fleet {
         match scope {
             Scope::One(id) => {
                 if let Some(session) = sessions.into_iter().next() {
-                    self.seen(Reply { at, from_list: false, several }, id, session, None, out);
+                    self.seen(Reply { at: Arc::new(at), from_list: false, several }, id, session, None, out);
                 }
             }
             Scope::List(list) => {
                 self.health.malformed(list, malformed);
-                self.listed(Reply { at, from_list: true, several }, list, sessions, out);
+                self.listed(Reply { at: Arc::new(at), from_list: true, several }, list, sessions, out);
             }
             Scope::Projects => {}
         }
@@ -250,7 +251,7 @@ impl Fleet {
         list: Option<u64>,
         out: &mut Vec<Event>,
     ) {
-        let at = reply.at;
+        let at = *reply.at;
         let record = record(&mut self.records, &mut self.ids, &id);
         record.listed = list.unwrap_or(record.listed);
         let (is_first, was_over) = (record.session.is_none(), record.is_over());
@@ -344,7 +345,7 @@ impl Fleet {
 
     /// A list holds all sessions of its status, or should: what it lacks is asked for singly before anything is said.
     fn listed(&mut self, reply: Reply, list: List, sessions: Vec<Session>, out: &mut Vec<Event>) {
-        let (at, status) = (reply.at, list.status());
+        let (at, status) = (*reply.at, list.status());
         self.lists = self.lists.saturating_add(1);
         let number = self.lists;
         for session in sessions {
@@ -354,14 +355,14 @@ impl Fleet {
             // time, what was forgotten.
             let is_forgotten = known.is_none() && session.is_over() && self.over.len() >= MOST_OVER;
             if known.is_none_or(|record| record.listed != number) && !is_forgotten {
-                self.seen(reply, id, session, Some(number), out);
+                self.seen(reply.clone(), id, session, Some(number), out);
             }
         }
         for record in self.records.values_mut() {
             let lacking = record.listed != number
                 && record.status() == Some(&status)
                 && record.presence == Presence::Here
-                && record.last.is_some_and(|last| last.sent.mono < at.sent.mono);
+                && record.last().is_some_and(|last| last.sent.mono < at.sent.mono);
             if lacking {
                 record.presence = Presence::Unlisted { since: at.received, confirmed: false };
                 self.trace.unsaid = true;
@@ -385,16 +386,16 @@ impl Fleet {
         out: &mut Vec<Event>,
     ) {
         let Some(record) = self.records.get_mut(id) else { return };
-        if record.last.is_some_and(|last| at.sent.mono < last.sent.mono) {
+        if record.last().is_some_and(|last| at.sent.mono < last.sent.mono) {
             return;
         }
         record.failing = None;
         let (since, is_new) = match &record.presence {
-            Presence::NotFound { since, .. } => (*since, false),
+            Presence::NotFound(absence) => (absence.since, false),
             Presence::Awaited | Presence::Here | Presence::Unlisted { .. } => (at, true),
         };
-        let when = When::between(&self.clock, record.last.as_ref(), &at);
-        record.presence = Presence::NotFound { since, fault: fault.clone(), next };
+        let when = When::between(&self.clock, record.last.as_deref(), &at);
+        record.presence = Presence::NotFound(Box::new(Absence { since, fault: fault.clone(), next }));
         self.left.remove(id);
         if is_new {
             if !record.asked_for {
@@ -437,7 +438,7 @@ impl Fleet {
         let record = self.records.get(id)?;
         let session = record.session.as_ref()?;
         let absent = match &record.presence {
-            Presence::NotFound { fault, .. } => Some(fault.clone()),
+            Presence::NotFound(absence) => Some(absence.fault.clone()),
             Presence::Awaited | Presence::Here | Presence::Unlisted { .. } => None,
         };
         let together = session.ended.and_then(|ended| self.ends.window(id, ended));
@@ -450,7 +451,7 @@ impl Fleet {
             released: record.release.as_ref().map(|release| self.clock.at(release.asked)),
             absent,
             last_alive: record
-                .last_alive
+                .last_alive()
                 .filter(|_| record.overdue)
                 .map(|last| self.clock.earliest(last.sent)),
             together,

@@ -1,5 +1,6 @@
 //! How much went through a session's proxy, lately, and whether anything does. Bounded.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::input::Exchange;
@@ -114,12 +115,12 @@ impl Step {
 }
 
 /// Whether bytes move through a session's proxy, and since when not.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Flow {
     /// The newest reply that had more bytes than the one before it, or the first that had any.
-    grew: Option<Exchange>,
+    grew: Option<Arc<Exchange>>,
     /// The first reply after it that had no more.
-    still: Option<Exchange>,
+    still: Option<Arc<Exchange>>,
     moving: bool,
 }
 
@@ -133,38 +134,34 @@ pub(super) enum Turn {
 
 impl Flow {
     /// Takes the reply of `at` with its bytes, and those of the reply before it.
-    pub(super) fn observe(&mut self, before: Option<i64>, bytes: i64, at: Exchange) -> Option<Turn> {
+    pub(super) fn observe(&mut self, before: Option<i64>, bytes: i64, at: &Arc<Exchange>) -> Option<Turn> {
         if before.map_or(bytes > 0, |before| bytes > before) {
-            (self.grew, self.still) = (Some(at), None);
+            (self.grew, self.still) = (Some(at.clone()), None);
             let starts = before.is_some() && !self.moving;
             self.moving |= starts;
             return starts.then_some(Turn::Started);
         }
-        let grew = self.grew?;
-        self.still.get_or_insert(at);
+        let grew = self.grew.as_ref()?;
+        self.still.get_or_insert_with(|| at.clone());
         let stops = self.moving && at.sent.since(grew.received) >= STOPPED;
         self.moving &= !stops;
         stops.then_some(Turn::Stopped)
     }
 
     /// The newest reply that had more bytes than the one before, and the first after it that had no more.
-    pub(super) fn stopped_between(&self) -> Option<(Exchange, Exchange)> {
-        self.grew.zip(self.still)
+    pub(super) fn stopped_between(&self) -> Option<(&Exchange, &Exchange)> {
+        self.grew.as_deref().zip(self.still.as_deref())
     }
 
     /// For how long, up to the reply of `last`, certainly nothing moved on a session whose bytes had moved before.
     #[must_use]
-    pub fn quiet(&self, last: Exchange) -> Option<Duration> {
-        self.still?;
-        Some(last.sent.since(self.grew?.received))
+    pub fn quiet(&self, last: &Exchange) -> Option<Duration> {
+        self.still.as_ref()?;
+        Some(last.sent.since(self.grew.as_ref()?.received))
     }
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    clippy::cast_possible_truncation,
-    reason = "a rate needs no more digits than f32 has"
-)]
+#[expect(clippy::cast_precision_loss, reason = "a rate needs no more digits than f32 has")]
 fn difference(from: i64, to: i64) -> f32 {
     to.checked_sub(from).map_or_else(|| to as f32 - from as f32, |by| by as f32)
 }
@@ -206,36 +203,36 @@ mod tests {
         assert!(traffic(&grows).moved());
     }
 
-    fn reply(second: u64) -> Exchange {
+    fn reply(second: u64) -> Arc<Exchange> {
         let since = S(second);
         let wall = crate::clock::later("2026-11-22T12:00:00Z".parse().unwrap(), since);
         let moment = crate::clock::Moment { wall, mono: since, boot: since };
-        Exchange { sent: moment, received: moment, date: None }
+        Arc::new(Exchange { sent: moment, received: moment, date: None })
     }
 
     #[test]
     fn traffic_starts_with_the_first_byte_more_and_stops_after_a_minute_without() {
         let mut flow = Flow::default();
-        assert_eq!(flow.observe(None, 500, reply(0)), None, "when those moved, nobody saw");
-        assert_eq!(flow.observe(Some(500), 500, reply(3)), None);
-        assert_eq!(flow.quiet(reply(3)), Some(S(3)));
-        assert_eq!(flow.observe(Some(500), 501, reply(6)), Some(Turn::Started));
-        assert_eq!(flow.quiet(reply(6)), None);
-        assert_eq!(flow.observe(Some(501), 501, reply(9)), None);
-        assert_eq!(flow.observe(Some(501), 501, reply(65)), None);
-        assert_eq!(flow.observe(Some(501), 501, reply(66)), Some(Turn::Stopped));
-        assert_eq!(flow.stopped_between(), Some((reply(6), reply(9))));
-        assert_eq!(flow.observe(Some(501), 501, reply(69)), None, "once");
-        assert_eq!(flow.quiet(reply(666)), Some(S(660)));
-        assert_eq!(flow.observe(Some(501), 900, reply(700)), Some(Turn::Started));
+        assert_eq!(flow.observe(None, 500, &reply(0)), None, "when those moved, nobody saw");
+        assert_eq!(flow.observe(Some(500), 500, &reply(3)), None);
+        assert_eq!(flow.quiet(&reply(3)), Some(S(3)));
+        assert_eq!(flow.observe(Some(500), 501, &reply(6)), Some(Turn::Started));
+        assert_eq!(flow.quiet(&reply(6)), None);
+        assert_eq!(flow.observe(Some(501), 501, &reply(9)), None);
+        assert_eq!(flow.observe(Some(501), 501, &reply(65)), None);
+        assert_eq!(flow.observe(Some(501), 501, &reply(66)), Some(Turn::Stopped));
+        assert_eq!(flow.stopped_between(), Some((&*reply(6), &*reply(9))));
+        assert_eq!(flow.observe(Some(501), 501, &reply(69)), None, "once");
+        assert_eq!(flow.quiet(&reply(666)), Some(S(660)));
+        assert_eq!(flow.observe(Some(501), 900, &reply(700)), Some(Turn::Started));
     }
 
     #[test]
     fn a_session_without_any_bytes_is_never_called_quiet() {
         let mut flow = Flow::default();
-        assert_eq!(flow.observe(None, 0, reply(0)), None);
-        assert_eq!(flow.observe(Some(0), 0, reply(900)), None);
-        assert_eq!(flow.quiet(reply(900)), None);
+        assert_eq!(flow.observe(None, 0, &reply(0)), None);
+        assert_eq!(flow.observe(Some(0), 0, &reply(900)), None);
+        assert_eq!(flow.quiet(&reply(900)), None);
     }
 
     #[test]

@@ -45,6 +45,6 @@ pub use fleet::Fleet;
 pub use health::{Failure, Health};
 pub use history::{Flow, Traffic};
 pub use input::{Exchange, Input, Scope};
-pub use record::{Change, Ended, Failing, Left, Presence, Record, Release, WATCHED};
+pub use record::{Absence, Change, Ended, Failing, Left, Presence, Record, Release, WATCHED};
 pub use timeline::{Seq, Timeline};
 pub use verdict::Verdict;

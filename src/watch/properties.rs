@@ -141,7 +141,7 @@ fn evident(fleet: &Fleet, record: &Record, verdict: &Verdict) {
         Cause::Unexplained => assert!(completed && session.keep_alive.is_none(), "{}", case()),
         Cause::Gone { .. } => assert!(record.is_absent() && !session.status.is_end(), "{}", case()),
         Cause::Overdue { .. } => {
-            let sent = fleet.clock().at(record.last_alive.unwrap().sent);
+            let sent = fleet.clock().at(record.last_alive().unwrap().sent);
             assert!(!session.status.is_end() && sent > session.expires.unwrap(), "{}", case());
         }
     }

@@ -1,5 +1,6 @@
 //! What was observed of one session.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::bounds::{ServerClock, When};
@@ -25,12 +26,10 @@ pub struct Record {
     pub presence: Presence,
     /// The newest reply about it.
     pub session: Option<Session>,
-    /// The first reply about it.
-    pub first: Option<Exchange>,
-    /// The newest reply about it.
-    pub last: Option<Exchange>,
-    /// The newest reply that said it lives.
-    pub last_alive: Option<Exchange>,
+    /// The first reply about it, the newest, and the newest that said it lives. A list is one reply about many.
+    pub(super) first: Option<Arc<Exchange>>,
+    pub(super) last: Option<Arc<Exchange>>,
+    pub(super) last_alive: Option<Arc<Exchange>>,
     /// Its end, once a reply said so.
     pub ended: Option<Box<Ended>>,
     /// The newest poll of it alone failed, like this.
@@ -83,14 +82,18 @@ pub enum Presence {
         confirmed: bool,
     },
     /// The API does not know it.
-    NotFound {
-        /// The first reply that said so, in a row.
-        since: Exchange,
-        /// Its words.
-        fault: Fault,
-        /// When it will be asked again.
-        next: Option<Moment>,
-    },
+    NotFound(Box<Absence>),
+}
+
+/// Since when the API does not know a session.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Absence {
+    /// The first reply that said so, in a row.
+    pub since: Exchange,
+    /// Its words.
+    pub fault: Fault,
+    /// When it will be asked again.
+    pub next: Option<Moment>,
 }
 
 /// An end, as far as it was seen.
@@ -193,6 +196,24 @@ impl Record {
         }
     }
 
+    /// The first reply about it.
+    #[must_use]
+    pub fn first(&self) -> Option<Exchange> {
+        self.first.as_deref().copied()
+    }
+
+    /// The newest reply about it.
+    #[must_use]
+    pub fn last(&self) -> Option<Exchange> {
+        self.last.as_deref().copied()
+    }
+
+    /// The newest reply that said it lives.
+    #[must_use]
+    pub fn last_alive(&self) -> Option<Exchange> {
+        self.last_alive.as_deref().copied()
+    }
+
     /// The newest status.
     #[must_use]
     pub fn status(&self) -> Option<&Status> {
@@ -208,7 +229,7 @@ impl Record {
     /// Whether the API does not know it, or no more.
     #[must_use]
     pub fn is_absent(&self) -> bool {
-        matches!(self.presence, Presence::NotFound { .. })
+        matches!(self.presence, Presence::NotFound(_))
     }
 
     /// Whether it will not be asked for again.
@@ -229,7 +250,7 @@ impl Record {
         }
         let Some(expires) = session.expires.filter(|_| !self.is_absent()) else { return Left::Unknown };
         // Overdue is what the newest reply was: how long the session went on after it, nobody knows.
-        let sent = self.last.map(|last| clock.earliest(last.sent)).filter(|sent| *sent > expires);
+        let sent = self.last().map(|last| clock.earliest(last.sent)).filter(|sent| *sent > expires);
         if let Some(sent) = sent {
             let by = sent.signed_duration_since(expires).to_std().unwrap_or_default();
             return Left::Overdue(Duration::from_secs(by.as_secs().max(1)));
@@ -252,7 +273,7 @@ impl Record {
     /// For how long certainly no byte went through its proxy, if any did before, and it lives.
     #[must_use]
     pub fn quiet(&self) -> Option<Duration> {
-        self.flow.quiet(self.last?).filter(|_| self.phase() == Phase::Alive && !self.is_absent())
+        self.flow.quiet(self.last.as_deref()?).filter(|_| self.phase() == Phase::Alive && !self.is_absent())
     }
 
     /// How long it has run at `now`, or ran; `None` where its times do not say, and while the API does not know it.
@@ -273,7 +294,7 @@ impl Record {
     pub fn ended_at(&self) -> Option<Timestamp> {
         let ended = self.ended.as_ref()?;
         let said = self.session.as_ref().and_then(|session| session.ended).filter(|_| ended.said_fits);
-        said.or_else(|| self.last_alive.map(|_| ended.when.latest))
+        said.or_else(|| self.last_alive.as_ref().map(|_| ended.when.latest))
     }
 
     /// Whether [`Record::ended_at`] is the end itself, and not only the latest that it can be.

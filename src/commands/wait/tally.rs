@@ -81,7 +81,8 @@ impl Tally {
         let mut news = Vec::new();
         for (id, standing) in self.sessions.iter_mut().filter(|(_, standing)| *standing == Standing::Open) {
             let Some(record) = fleet.get(id) else { continue };
-            if let Presence::NotFound { since, fault, .. } = &record.presence {
+            if let Presence::NotFound(absence) = &record.presence {
+                let (since, fault) = (absence.since, &absence.fault);
                 self.absent.entry(id.clone()).or_insert(Absence { since: since.sent, asked: false });
                 let newest = missing.as_ref().filter(|(missing, _)| missing == id);
                 let is_over = newest.is_some_and(|(_, at)| at.sent.since(since.sent) >= self.grace);

@@ -18,13 +18,14 @@ const MOST_REQUESTS: usize = 6;
 pub(super) fn replies(sheet: &mut Sheet, fleet: &Fleet, record: &Record) {
     let reply = |at: Exchange| interval(fleet.clock().at(at.sent), fleet.clock().at(at.received));
     sheet.heading("Observed, each reply from its request to its arrival");
-    sheet.field_if("first reply", record.first.map(reply));
+    sheet.field_if("first reply", record.first().map(reply));
     let ended = record.ended.as_ref();
-    sheet.field_if("last alive", record.last_alive.map(reply));
+    sheet.field_if("last alive", record.last_alive().map(reply));
     sheet.field_if("first ended", ended.map(|ended| reply(ended.seen)));
     sheet.field_if("its end", ended.map(|ended| end(record, ended)));
-    if let Presence::NotFound { since, fault, .. } = &record.presence {
-        sheet.field("not found", &format!("since {}: {}", reply(*since), said(fault)));
+    if let Presence::NotFound(absence) = &record.presence {
+        let since = reply(absence.since);
+        sheet.field("not found", &format!("since {since}: {}", said(&absence.fault)));
     }
     sheet.field("polled", &polled(record, |at| time(fleet.clock().at(at))));
     if record.replies > 1 {
@@ -53,7 +54,7 @@ fn end(record: &Record, ended: &Ended) -> String {
 }
 
 fn polled(record: &Record, time: impl Fn(Moment) -> String) -> String {
-    match (record.replies, record.first, record.last) {
+    match (record.replies, record.first(), record.last()) {
         (0, ..) => "no reply about it".into(),
         (1, Some(first), _) => format!("1 reply, {}", time(first.received)),
         (count, Some(first), Some(last)) => {
@@ -121,7 +122,7 @@ pub(super) fn failures(sheet: &mut Sheet, fleet: &Fleet, record: &Record) {
 
 /// Whether a failure kept us from learning of this session while it was of interest.
 fn is_of(failure: &Failure, record: &Record) -> bool {
-    let while_watched = record.first.is_none_or(|first| first.sent.boot <= failure.at.received.boot)
+    let while_watched = record.first().is_none_or(|first| first.sent.boot <= failure.at.received.boot)
         && record.ended.as_ref().is_none_or(|ended| failure.at.sent.boot <= ended.seen.received.boot);
     match &failure.scope {
         Scope::One(id) => *id == record.id || failure.fault.concerns_all() && while_watched,

@@ -1,5 +1,6 @@
 //! A reply into the record, and what is new by it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Ended, Presence, Record, WATCHED};
@@ -11,10 +12,10 @@ use crate::watch::history::Turn;
 use crate::watch::input::Exchange;
 
 /// A reply about a session, or several in a row that say the same.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(in crate::watch) struct Reply {
     /// When the newest came.
-    pub(in crate::watch) at: Exchange,
+    pub(in crate::watch) at: Arc<Exchange>,
     /// Whether it is an element of a list.
     pub(in crate::watch) from_list: bool,
     /// How many, and the longest time between two; of one, that between it and the one before.
@@ -55,18 +56,19 @@ impl Record {
         clock: &ServerClock,
         owner_key: Option<&MetadataPath>,
     ) -> Option<Taken> {
-        let Reply { at, from_list, several } = reply;
+        let Reply { at: reply, from_list, several } = reply;
+        let at = *reply;
         let absent_since = match &self.presence {
-            Presence::NotFound { since, .. } => Some(*since),
+            Presence::NotFound(absence) => Some(absence.since),
             Presence::Awaited | Presence::Here | Presence::Unlisted { .. } => None,
         };
-        if self.last.into_iter().chain(absent_since).any(|newer| at.sent.mono < newer.sent.mono) {
+        if self.last().into_iter().chain(absent_since).any(|newer| at.sent.mono < newer.sent.mono) {
             return None;
         }
         self.replies = self.replies.saturating_add(several.map_or(1, |(replies, _)| replies));
         let mut taken = Taken::default();
-        let change = When::between(clock, self.last.as_ref(), &at);
-        if let Some(last) = self.last {
+        let change = When::between(clock, self.last.as_deref(), &at);
+        if let Some(last) = &self.last {
             let gap = several.map_or_else(|| at.received.since(last.sent), |(_, longest)| longest);
             self.longest_gap = self.longest_gap.max(gap);
             if gap <= WATCHED {
@@ -87,20 +89,20 @@ impl Record {
             self.take_end(&session, at, old.as_ref(), clock, &mut taken);
         } else {
             taken.revived = self.ended.take().is_some();
-            self.last_alive = Some(at);
+            self.last_alive = Some(reply.clone());
             self.take_overdue(&session, at, clock, &mut taken);
         }
         self.take_presence(&session.status, old.as_ref(), at, from_list, clock, &mut taken);
         if let Some(bytes) = session.proxy_bytes {
             self.traffic.observe(at.received.boot, bytes);
             let before = old.as_ref().and_then(|old| old.proxy_bytes);
-            let turn = self.flow.observe(before, bytes, at).filter(|_| !session.status.is_end());
+            let turn = self.flow.observe(before, bytes, &reply).filter(|_| !session.status.is_end());
             match turn {
                 Some(Turn::Started) => taken.news.push((change, EventKind::TrafficStarted)),
                 Some(Turn::Stopped) => {
                     let between = self.flow.stopped_between();
                     let when =
-                        between.map_or(change, |(grew, still)| When::between(clock, Some(&grew), &still));
+                        between.map_or(change, |(grew, still)| When::between(clock, Some(grew), still));
                     taken.news.push((when, EventKind::TrafficStopped { bytes }));
                 }
                 None => {}
@@ -118,8 +120,8 @@ impl Record {
                 self.owner = session.metadata.as_ref().and_then(|it| it.owner(owner_key));
             }
         }
-        self.first.get_or_insert(at);
-        (self.last, self.session, self.from_list) = (Some(at), Some(session), from_list);
+        self.first.get_or_insert_with(|| reply.clone());
+        (self.last, self.session, self.from_list) = (Some(reply), Some(session), from_list);
         Some(taken)
     }
 
@@ -164,9 +166,9 @@ impl Record {
         if self.ended.is_some() {
             return;
         }
-        let between = When::between(clock, self.last_alive.as_ref(), &at);
+        let between = When::between(clock, self.last_alive.as_deref(), &at);
         let wide = between.widened(clock.slack());
-        let watched = self.last_alive.map(|_| wide);
+        let watched = self.last_alive.as_ref().map(|_| wide);
         let can_be = session.ended.filter(|at| session.started.is_none_or(|started| started <= *at));
         let (narrowed, said_fits) = wide.narrowed(can_be);
         let when = if said_fits { narrowed } else { between };
@@ -178,7 +180,7 @@ impl Record {
                 status: session.status.clone(),
                 said: session.ended,
                 fits: said_fits,
-                last_alive: self.last_alive.map(|last| (clock.at(last.received), was)),
+                last_alive: self.last_alive().map(|last| (clock.at(last.received), was)),
             };
             taken.news.push((when, kind));
         }

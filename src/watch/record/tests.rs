@@ -17,7 +17,7 @@ fn record(status: Status, seen: &str) -> Record {
     let session = running("a", t("12:00:00"), Duration::from_secs(600));
     Record {
         session: Some(Session { status, ..session }),
-        last: Some(exchange(seen)),
+        last: Some(std::sync::Arc::new(exchange(seen))),
         ..Record::new(SessionId::parse("a").unwrap(), true)
     }
 }
@@ -81,8 +81,11 @@ fn what_has_no_countdown_says_why() {
     endless.session.as_mut().unwrap().expires = None;
     assert_eq!(left(&endless, "12:00:00"), Left::Unknown);
     let mut absent = record(Status::Running, "12:00:00");
-    absent.presence =
-        Presence::NotFound { since: exchange("12:01:00"), fault: FaultKind::NotFound.into(), next: None };
+    absent.presence = Presence::NotFound(Box::new(Absence {
+        since: exchange("12:01:00"),
+        fault: FaultKind::NotFound.into(),
+        next: None,
+    }));
     assert_eq!((left(&absent, "12:01:00"), absent.age(t("12:01:00"))), (Left::Unknown, None));
 }
 
