@@ -32,6 +32,8 @@ use tokio::sync::mpsc;
 pub use child::Env;
 pub use clipboard::{Clipboard, Copied, NotCopied, Route, routes};
 pub use opener::{can_open, open};
+#[cfg(test)]
+pub(crate) use screen::Counted;
 pub use screen::{Screen, Sender, obstacle};
 
 /// What the terminal's threads tell the loop.

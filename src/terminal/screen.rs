@@ -244,6 +244,24 @@ impl Backend for FrameBuffer {
     }
 }
 
+/// A terminal that counts what it is sent.
+#[cfg(test)]
+pub(crate) struct Counted(Terminal<FrameBuffer>);
+
+#[cfg(test)]
+impl Counted {
+    pub(crate) fn new(columns: u16, rows: u16) -> Self {
+        let Ok(terminal) = Terminal::new(FrameBuffer::new(Size::new(columns, rows)));
+        Self(terminal)
+    }
+
+    /// Draws a frame, and says how many bytes it has.
+    pub(crate) fn draw(&mut self, picture: impl FnOnce(&mut Frame<'_>)) -> usize {
+        let Ok(_) = self.0.draw(picture);
+        self.0.backend_mut().take().map_or(0, |bytes| bytes.len())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

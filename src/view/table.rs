@@ -14,6 +14,12 @@ use crate::clock::Moment;
 use crate::session::SessionId;
 use crate::text;
 
+#[cfg(test)]
+thread_local! {
+    /// How many rows this thread has built.
+    pub(super) static BUILT: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
 /// What a column shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Column {
@@ -242,6 +248,8 @@ fn draw_row(
     now: Moment,
     late: &[bool],
 ) {
+    #[cfg(test)]
+    BUILT.set(BUILT.get().saturating_add(1));
     let Some((source, record)) = model.fleets.find(id) else { return };
     let cell = Cell { model, record, source, id_columns, server: model.fleets.time(source, now) };
     let late = late.get(source).copied().unwrap_or(false);

@@ -18,6 +18,8 @@ use crate::session::{Fault, FaultKind, List, Project, Secret, Session, SessionId
 use crate::text::Untrusted;
 use crate::watch::{Input, Scope};
 
+mod cost;
+
 type State = (&'static str, fn() -> Model);
 
 /// Every state that looks different.

@@ -15,6 +15,7 @@ use crate::watch::Thresholds;
 use crate::watch::cost::Rates;
 
 mod happened;
+mod idle;
 mod profiles;
 mod release;
 mod time;
