@@ -20,6 +20,7 @@ mod fewest;
 mod harness;
 mod headless;
 mod hostile;
+mod idle;
 mod incidents;
 mod journal;
 mod journal_restored;

@@ -295,6 +295,22 @@ fn what_left_a_list_and_is_over_or_absent_is_not_asked_again() {
 }
 
 #[test]
+fn a_thousand_sessions_cost_four_requests_in_three_intervals() {
+    let mut sim = Sim::of_all();
+    let names: Vec<String> = (0..1000).map(|number| format!("s-{number}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut asked = 0;
+    for interval in 0..60 {
+        let due = sim.at(3.0 * f64::from(interval)).due();
+        asked += due.len();
+        for word in due {
+            sim.listed(&word, if word == "RUNNING" { &names } else { &[] });
+        }
+    }
+    assert_eq!(asked, 60 + 20);
+}
+
+#[test]
 fn what_leaves_the_lists_faster_than_it_can_be_asked_for_is_given_up_the_oldest_first_and_nothing_named() {
     let mut sim = Sim::of_all();
     sim.plan.watch(id("named"), sim.now);
