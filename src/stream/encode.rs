@@ -116,8 +116,15 @@ impl Encoder {
                 let (reply, is_known) = self.reply(at, scope, members, malformed, fleet);
                 let nothing_new = is_known && reply.changed.is_empty() && reply.gone.is_empty();
                 let trace = fleet.trace();
+                let is_of_one = matches!(reply.scope, Scope::One(_));
                 if nothing_new && events.is_empty() && !trace.clock && !trace.unsaid {
                     self.fold(at, reply.scope, &mut lines);
+                } else if is_of_one && !is_known && reply.changed.is_empty() {
+                    // It was overtaken before anything was known of its session. Its times count all the same.
+                    self.close_those_about(&reply.scope, &mut lines);
+                    let scope = reply.scope;
+                    let empty = Input::Seen { at, scope, sessions: Vec::new(), malformed: 0 };
+                    self.put(at.received, Entry::Input(empty), &mut lines);
                 } else {
                     self.close_those_about(&reply.scope, &mut lines);
                     self.put(at.received, Entry::Reply(reply), &mut lines);
