@@ -150,7 +150,7 @@ fn target(url: &Url, headers: &HeaderMap) -> String {
     let to = String::from_utf8_lossy(to.as_bytes());
     match url.join(&to) {
         Ok(to) if to.origin() == url.origin() => "another path of the same host".into(),
-        Ok(to) if to.has_host() => masked(&to.origin().ascii_serialization()),
+        Ok(to) if to.has_host() => masked(&to.origin().ascii_serialization()).into_owned(),
         Ok(_) | Err(_) => "what is no address".into(),
     }
 }

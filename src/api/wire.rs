@@ -113,7 +113,11 @@ type Fields<'a> = HashMap<String, &'a RawValue>;
 
 /// What came, as text: bytes that are no letter cost that letter and not the whole answer.
 fn read(body: &[u8]) -> Cow<'_, str> {
-    String::from_utf8_lossy(body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body))
+    let body = body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body);
+    match std::str::from_utf8(body) {
+        Ok(text) => text.into(), // quicker than looking for what is lossy
+        Err(_) => String::from_utf8_lossy(body),
+    }
 }
 
 /// What is JSON, or begins like it, is not quoted in the fault: connect fields may stand in it.
@@ -198,7 +202,7 @@ impl Draft {
         let taken = match name {
             "id" => fill(&mut self.id, id(raw)),
             "projectId" => fill(&mut self.project, clean(raw)),
-            "status" => fill(&mut self.status, clean(raw).map(|word| Status::named(word.raw()))),
+            "status" => fill(&mut self.status, word(raw).map(|word| Status::named(&word))),
             "createdAt" => fill(&mut self.created, time(raw)),
             "updatedAt" => fill(&mut self.updated, time(raw)),
             "startedAt" => fill(&mut self.started, time(raw)),
@@ -207,7 +211,7 @@ impl Draft {
             "proxyBytes" => fill(&mut self.proxy_bytes, integer(raw)),
             "keepAlive" => fill(&mut self.keep_alive, typed(raw)),
             "contextId" => fill(&mut self.context, clean(raw).filter(|id| !id.is_empty())),
-            "region" => fill(&mut self.region, clean(raw).map(|word| Region::named(word.raw()))),
+            "region" => fill(&mut self.region, word(raw).map(|word| Region::named(&word))),
             "userMetadata" => fill(&mut self.metadata, raw.starts_with('{').then(|| Metadata::new(raw))),
             _ => false,
         };
@@ -237,7 +241,7 @@ fn other(name: &str, raw: &str) -> String {
             }
         }
         None if raw.contains("\\u") => "\"••••\"".to_owned(), // too deep to be decoded, and so to be searched
-        None => masked(cut(raw, LONGEST_OTHER)),
+        None => masked(cut(raw, LONGEST_OTHER)).into_owned(),
     }
 }
 
@@ -263,19 +267,32 @@ fn id(raw: &str) -> Option<SessionId> {
 
 /// A text that is kept and written down as it is, but for what looks like a secret.
 fn clean(raw: &str) -> Option<Untrusted> {
-    let text: String = typed(raw)?;
-    Some(Untrusted::new(masked(cut(&text, LONGEST_TEXT))))
+    word(raw).map(Untrusted::new)
+}
+
+fn word(raw: &str) -> Option<Cow<'_, str>> {
+    Some(match string(raw)? {
+        Cow::Borrowed(text) => masked(cut(text, LONGEST_TEXT)),
+        Cow::Owned(text) => masked(cut(&text, LONGEST_TEXT)).into_owned().into(),
+    })
 }
 
 fn text(raw: &str) -> Option<Untrusted> {
-    let text: String = typed(raw)?;
-    Some(Untrusted::new(cut(&text, LONGEST_TEXT)))
+    string(raw).map(|text| Untrusted::new(cut(&text, LONGEST_TEXT)))
+}
+
+/// The text that a JSON string stands for; most are what is written.
+fn string(raw: &str) -> Option<Cow<'_, str>> {
+    let written = raw.strip_prefix('"')?.strip_suffix('"')?;
+    match memchr::memchr(b'\\', written.as_bytes()) {
+        None => Some(written.into()),
+        Some(_) => typed(raw).map(String::into),
+    }
 }
 
 /// RFC 3339 with any number of fraction digits and any offset, to a nanosecond.
 fn time(raw: &str) -> Option<Timestamp> {
-    let text: String = typed(raw)?;
-    chrono::DateTime::parse_from_rfc3339(text.trim()).ok().map(|time| time.to_utc())
+    chrono::DateTime::parse_from_rfc3339(string(raw)?.trim()).ok().map(|time| time.to_utc())
 }
 
 /// An integer; also one that some JSON writers spell with a point or an exponent.
@@ -290,6 +307,31 @@ fn integer(raw: &str) -> Option<i64> {
     })
 }
 
+/// The name of a field; most are what is written.
+struct Name<'a>(Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Name<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Written;
+        impl<'de> Visitor<'de> for Written {
+            type Value = Name<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the name of a field")
+            }
+
+            fn visit_borrowed_str<E>(self, name: &'de str) -> Result<Name<'de>, E> {
+                Ok(Name(name.into()))
+            }
+
+            fn visit_str<E>(self, name: &str) -> Result<Name<'de>, E> {
+                Ok(Name(name.to_owned().into()))
+            }
+        }
+        deserializer.deserialize_str(Written)
+    }
+}
+
 impl<'de> Deserialize<'de> for Draft {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Fields;
@@ -302,10 +344,10 @@ impl<'de> Deserialize<'de> for Draft {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Draft, A::Error> {
                 let mut draft = Draft::default();
-                while let Some(name) = map.next_key::<String>()? {
+                while let Some(Name(name)) = map.next_key()? {
                     let raw = map.next_value::<&RawValue>()?.get();
                     let given = raw.starts_with('"') && raw != "\"\"";
-                    match name.as_str() {
+                    match name.as_ref() {
                         "connectUrl" => draft.connect.connect_url = given,
                         "seleniumRemoteUrl" => draft.connect.selenium_remote_url = given,
                         "signingKey" => draft.connect.signing_key = given,

@@ -82,7 +82,7 @@ impl Summary {
     }
 
     pub(super) fn write(&self, db: &Connection) -> rusqlite::Result<()> {
-        let clean = |text: &Untrusted| masked(text.raw());
+        let clean = |text: &Untrusted| masked(text.raw()).into_owned();
         let mut statement = db.prepare_cached(
             "INSERT OR REPLACE INTO summary
              (session, run, profile, host, project, owner, status, region, keep_alive, context, created, started, ended,

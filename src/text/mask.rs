@@ -3,6 +3,8 @@
 //! The last line of defence, for text whose origin is not known to be clean; a secret that is known to be one is a
 //! [`Secret`](crate::session::Secret) instead. It rather masks too much.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 const MASK: &str = "••••";
@@ -22,23 +24,23 @@ const SIGNS: &[u8] = b"=%\": _";
 /// `text` with '••••' in the place of each secret: the values of `signingKey=`, `apiKey=`, `api_key=`, `token=` and
 /// `key=`, up to `&`, `#`, a space or a quote, bearer tokens, the passwords of URLs, and whole API keys. Capital letters or small ones are the same.
 #[must_use]
-pub fn masked(text: &str) -> String {
+pub fn masked(text: &str) -> Cow<'_, str> {
     if !text.bytes().any(|byte| SIGNS.contains(&byte)) {
-        return text.to_owned();
+        return text.into();
     }
     let mut safe = String::with_capacity(text.len());
     let mut rest = text;
     loop {
         let (open, secret) = secret(rest);
         let (Some(shown), Some(after)) = (rest.get(..open), rest.get(open + secret..)) else {
-            return safe; // unreachable: both ends are those of characters
+            return safe.into(); // unreachable: both ends are those of characters
         };
         safe.push_str(shown);
         if secret > 0 {
             safe.push_str(MASK);
         }
         if after.is_empty() {
-            return safe;
+            return safe.into();
         }
         rest = after;
     }
@@ -106,7 +108,7 @@ pub fn is_secret_name(name: &str) -> bool {
 /// Masks every text in `value`, names of members too, and all that stands below a [secret name](is_secret_name).
 pub fn mask_values(value: &mut Value) {
     match value {
-        Value::String(text) => *text = masked(text),
+        Value::String(text) => *text = masked(text).into_owned(),
         Value::Array(items) => items.iter_mut().for_each(mask_values),
         Value::Object(map) => {
             for (name, mut value) in std::mem::take(map) {
@@ -115,7 +117,7 @@ pub fn mask_values(value: &mut Value) {
                 } else {
                     mask_values(&mut value);
                 }
-                let mut name = masked(&name);
+                let mut name = masked(&name).into_owned();
                 while map.contains_key(&name) {
                     name.push_str(MASK); // two secrets as names are two members still
                 }
