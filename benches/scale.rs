@@ -1,20 +1,23 @@
 //! What many sessions cost: `cargo bench --bench scale`.
 //!
-//! The figures to hold, at 10,000 sessions: filter and sort below 2 ms, a frame below 1 ms.
+//! The figures to hold, at 10,000 sessions: filter and sort below 2 ms, a frame below 1 ms, and the same as of 20.
 
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
+    clippy::print_stdout,
     reason = "what can not be set up can not be measured"
 )]
 
 use std::hint::black_box;
 use std::time::Duration;
 
-use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use keepwatch::api::{read_list, read_session};
 use keepwatch::app::{Choice, Filter, Fleets, KnownFlags, Model, Muted, Rows, Settings, Sort, SortBy};
 use keepwatch::clock::{Moment, Timestamp, later};
 use keepwatch::config::{Pace, Targets, Zone};
+use keepwatch::poll::{Outcome, Plan, Request};
 use keepwatch::session::{List, Metadata, Region, Session, SessionId, Status};
 use keepwatch::text::Untrusted;
 use keepwatch::view::{self, Theme};
@@ -166,11 +169,93 @@ fn apply(c: &mut Criterion) {
                     second += 2;
                     black_box(fleet.apply(listed(second, list)))
                 },
-                criterion::BatchSize::LargeInput,
+                BatchSize::LargeInput,
             );
         });
     }
 }
 
-criterion_group!(benches, filter, sort, frame, apply);
+/// A session as the API writes it.
+fn written(number: usize) -> String {
+    let session = session(number);
+    format!(
+        r#"{{"id":"{}","createdAt":"{1}","projectId":"3c9d1a52-7a6e-4b87-8a34-5d4bb3b8f8e1","startedAt":"{1}","expiresAt":"2026-11-18T13:00:00.000Z","updatedAt":"2026-11-18T12:00:00.000Z","keepAlive":true,"region":"us-west-2","status":"RUNNING","proxyBytes":{number},"userMetadata":{2}}}"#,
+        session.id.raw(),
+        session.created.unwrap().to_rfc3339(),
+        session.metadata.as_ref().unwrap().json(),
+    )
+}
+
+/// A reply to its domain, as it comes from the network: in pieces of a connection's buffer.
+fn decode(c: &mut Criterion) {
+    let mut group = c.benchmark_group("decode");
+    let (one, id) = (written(7), SessionId::parse("s-1").unwrap());
+    group.bench_function("one", |b| b.iter(|| black_box(read_session(one.as_bytes(), &id).unwrap())));
+    let list = format!("[{}]", (0..10_000).map(written).collect::<Vec<_>>().join(","));
+    group.throughput(Throughput::Bytes(list.len() as u64));
+    group.bench_function("10,000", |b| {
+        b.iter(|| black_box(read_list(list.as_bytes().chunks(64 * 1024)).unwrap()));
+    });
+    group.finish();
+}
+
+/// What is asked next, while the lists hold so many.
+fn plan(c: &mut Criterion) {
+    let mut group = c.benchmark_group("a round of the plan");
+    for count in SIZES {
+        let ids: Vec<SessionId> = sessions(count).into_iter().map(|session| session.id).collect();
+        let pace = Pace { interval: Duration::from_secs(2), max_rps: 1000 };
+        let mut second = Duration::ZERO;
+        let mut plan = Plan::new(&Targets::All, pace, second);
+        group.bench_function(BenchmarkId::from_parameter(count), |b| {
+            b.iter_batched(
+                || ids.clone(),
+                |ids| {
+                    second += pace.interval;
+                    for request in plan.due(second) {
+                        let listed =
+                            if request == Request::List(List::Running) { ids.clone() } else { Vec::new() };
+                        plan.answered(&request, Outcome::Listed(listed), second, 0.5);
+                    }
+                    black_box(plan.next_due())
+                },
+                BatchSize::LargeInput,
+            );
+        });
+    }
+}
+
+fn sanitise(c: &mut Criterion) {
+    let mut group = c.benchmark_group("sanitise for 80 columns");
+    for (name, text) in [
+        ("an id", "3c9d1a52-7a6e-4b87-8a34-5d4bb3b8f8e1".to_owned()),
+        ("Japanese", "価格の監視・東京リージョン".repeat(4)),
+        ("1 MB of escapes and marks", "\u{1b}]52;c;x\u{7}e\u{301}\u{301}\u{202e}".repeat(60_000)),
+    ] {
+        let text = Untrusted::new(text);
+        group.bench_function(name, |b| b.iter(|| black_box(text.shown(80))));
+    }
+}
+
+/// Not a time: what a session on record takes.
+fn memory(_: &mut Criterion) {
+    let before = resident();
+    let fleet = fleet(100_000);
+    let each = resident().saturating_sub(before) / fleet.len();
+    println!("memory: {each} bytes for each of {} sessions, where the system says", fleet.len());
+}
+
+/// What this process has in memory, in bytes; 0 where nobody says.
+fn resident() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib: Option<usize> = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+    kib.unwrap_or_default() * 1024
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default().sample_size(20).warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(1));
+    targets = memory, filter, sort, frame, apply, decode, plan, sanitise
+}
 criterion_main!(benches);

@@ -2,8 +2,26 @@
 
 use super::client::Listing;
 use super::fault::without_key;
-use super::wire::{Known, ListReader};
-use crate::session::{Fault, Secret};
+use super::wire::{self, Known, ListReader};
+use crate::session::{Fault, Secret, Session, SessionId};
+
+/// What a [`Client`](super::Client) reads the reply to `GET /v1/sessions/{id}` as, in which it asked for `asked`.
+///
+/// # Errors
+/// It is no session.
+pub fn read_session(body: &[u8], asked: &SessionId) -> Result<Session, Fault> {
+    wire::session(body, asked)
+}
+
+/// What a [`Client`](super::Client) reads the reply to `GET /v1/sessions` as that comes in these pieces.
+///
+/// # Errors
+/// It is no list, or is broken, or cut off.
+pub fn read_list<'p>(pieces: impl IntoIterator<Item = &'p [u8]>) -> Result<Listing, Fault> {
+    let mut reader = ListReader::new(Known::default(), Secret::new(String::new()));
+    pieces.into_iter().try_for_each(|piece| reader.take(piece))?;
+    reader.end().map(|(listing, _)| listing)
+}
 
 /// Takes a body in pieces, and makes a value of it.
 pub(super) trait Reader {

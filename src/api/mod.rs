@@ -17,4 +17,5 @@ mod trace;
 mod wire;
 
 pub use allowance::Allowance;
+pub use body::{read_list, read_session};
 pub use client::{Answer, Client, Fresh, Listing, Releaser, key_tail};

@@ -17,6 +17,8 @@ use crate::text::Untrusted;
 const PATIENCE: Duration = Duration::from_millis(if cfg!(test) { 200 } else { 5000 });
 /// A log that has become longer is cut when it is empty, in bytes.
 const LONGEST_LOG: i64 = 4 * 1024 * 1024;
+/// How much of the file is kept in memory, in negative KiB: a batch touches little of it, and the program waits for days.
+const CACHE: i64 = -256;
 
 /// The file, open for writing.
 pub(super) struct Store {
@@ -72,6 +74,7 @@ impl Store {
         // With a log, a machine that loses its power loses the last seconds, and never the file.
         db.pragma_update(None, "synchronous", if is_wal { "NORMAL" } else { "FULL" })?;
         db.pragma_update(None, "journal_size_limit", LONGEST_LOG)?;
+        db.pragma_update(None, "cache_size", CACHE)?;
         schema::settle(&mut db)?;
         Ok(Self { db, path })
     }

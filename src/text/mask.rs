@@ -18,14 +18,17 @@ const LABELS: [&str; 5] = ["signingkey", "signing_key", "apikey", "api_key", "to
 const BEARER: &str = "bearer ";
 const SHORTEST_TOKEN: usize = 8;
 const SCHEME_END: &str = "://";
+
 /// Whatever is masked has one of these before it or in it: ids and names, of which a list has thousands, have none.
-const SIGNS: &[u8] = b"=%\": _";
+fn is_sign(byte: u8) -> bool {
+    matches!(byte, b'=' | b'%' | b'"' | b':' | b' ' | b'_')
+}
 
 /// `text` with '••••' in the place of each secret: the values of `signingKey=`, `apiKey=`, `api_key=`, `token=` and
 /// `key=`, up to `&`, `#`, a space or a quote, bearer tokens, the passwords of URLs, and whole API keys. Capital letters or small ones are the same.
 #[must_use]
 pub fn masked(text: &str) -> Cow<'_, str> {
-    if !text.bytes().any(|byte| SIGNS.contains(&byte)) {
+    if !text.bytes().any(is_sign) {
         return text.into();
     }
     let mut safe = String::with_capacity(text.len());
@@ -135,7 +138,7 @@ mod tests {
     #[test]
     fn all_that_is_looked_for_has_a_sign_without_which_nothing_is() {
         for pattern in NAMES.into_iter().chain(KEYS).chain([BEARER, SCHEME_END]) {
-            assert!(pattern.bytes().any(|byte| SIGNS.contains(&byte)), "{pattern}");
+            assert!(pattern.bytes().any(is_sign), "{pattern}");
         }
     }
 
