@@ -1,0 +1,33 @@
+"""What a capable script does: the vendor's SDK, asyncio, and a table of rich's. To be measured beside keepwatch.
+
+pip install browserbase rich; BROWSERBASE_API_KEY=... python3 benches/peers/sessions.py
+"""
+
+import asyncio
+import datetime
+
+import browserbase
+import rich.live
+import rich.table
+
+
+def table(sessions):
+    shown = rich.table.Table("ID", "STATUS", "REGION", "LEFT", "PROXY")
+    now = datetime.datetime.now(datetime.timezone.utc)
+    for session in sessions[:34]:
+        left = (session.expires_at - now).total_seconds()
+        shown.add_row(session.id, session.status, session.region, f"{left:.0f} s", str(session.proxy_bytes))
+    return shown
+
+
+async def main():
+    client = browserbase.AsyncBrowserbase()
+    with rich.live.Live(table([]), screen=True, auto_refresh=False) as live:
+        while True:
+            sessions = await client.sessions.list(status="RUNNING")
+            for _ in range(2):
+                live.update(table(sessions), refresh=True)
+                await asyncio.sleep(1)
+
+
+asyncio.run(main())
