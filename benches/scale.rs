@@ -1,6 +1,6 @@
 //! What many sessions cost: `cargo bench --bench scale`.
 //!
-//! The figures to hold, at 10,000 sessions: filter and sort below 2 ms, a frame below 1 ms, and the same as of 20.
+//! The figures to hold, at 10,000 sessions: filter and sort about 2 ms, a frame below 1 ms, and the same as of 20.
 
 #![expect(
     clippy::unwrap_used,

@@ -51,6 +51,7 @@ impl Running {
         let mut shell = CommandBuilder::new("/bin/sh");
         shell.args(["-c", &format!("exec {command}")]);
         shell.env("TERM", "xterm-256color");
+        shell.cwd(std::env::current_dir().unwrap());
         let mut output = pair.master.try_clone_reader().unwrap();
         let keyboard = pair.master.take_writer().unwrap();
         let written = Written::default();
@@ -131,16 +132,19 @@ impl Running {
         self.family().iter().map(of).sum::<f64>() / 1024.0
     }
 
-    /// How long it takes from a key to the first bytes after it.
+    /// How long it takes from a key to the first change on the screen after it; the key's own echo is none.
     fn key(&mut self, key: u8) -> Option<Duration> {
         let before = self.written.lock().unwrap().len();
         let pressed = Instant::now();
         self.keyboard.write_all(&[key]).unwrap();
         self.keyboard.flush().unwrap();
         while pressed.elapsed() < Duration::from_secs(1) {
-            if let Some((at, _)) = self.written.lock().unwrap().get(before) {
+            let written = self.written.lock().unwrap();
+            let mut since = written.iter().skip(before);
+            if let Some((at, _)) = since.find(|(_, bytes)| bytes.contains(&0x1b)) {
                 return Some(at.duration_since(pressed));
             }
+            drop(written);
             thread::sleep(Duration::from_micros(50));
         }
         None

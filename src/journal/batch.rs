@@ -86,12 +86,10 @@ impl<B, H> Batch<B, H> {
         }
     }
 
-    /// All of it is written.
+    /// All of it is written. Its room is given back: the first batch has all sessions, those after it a few.
     pub(super) fn clear(&mut self, shared: &Shared) {
         shared.release(self.pieces.len().saturating_add(self.summaries.len()), self.weight);
-        self.pieces.clear();
-        self.summaries.clear();
-        self.weight = 0;
+        (self.pieces, self.summaries, self.weight) = (Vec::new(), IndexMap::new(), 0);
     }
 
     /// Tells who waits how it went.

@@ -765,6 +765,19 @@ fn bytes_that_an_end_brings_are_no_traffic_that_starts() {
 }
 
 #[test]
+fn a_flag_that_stays_changes_nothing_that_is_shown() {
+    let mut fleet = Fleet::new(Thresholds::default());
+    let overdue = Session { expires: Some(t(2.0)), ..session("a", Status::Running) };
+    for at in [1.0, 4.0, 7.0] {
+        fleet.apply(one(at, at + 0.2, overdue.clone()));
+    }
+    assert!(fleet.get(&id("a")).unwrap().flags.iter().any(|(flag, _)| *flag == Flag::Overdue));
+    let before = fleet.changes();
+    fleet.apply(one(10.0, 10.2, overdue));
+    assert_eq!(fleet.changes(), before);
+}
+
+#[test]
 fn a_record_at_rest_is_small() {
     let bytes = size_of::<crate::watch::Record>();
     assert!(bytes <= 700, "{bytes} bytes, of which there are ten thousand");
