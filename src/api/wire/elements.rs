@@ -101,7 +101,10 @@ impl Elements {
         let outcome = loop {
             let rest = text.get(done..).unwrap_or_default();
             let blank = if self.looked > 0 { 0 } else { self.blank(rest) };
-            let Some(first) = rest.get(blank) else { break Ok(()) };
+            let Some(first) = rest.get(blank) else {
+                done = text.len(); // what is blank is not looked at again, however much comes of it
+                break Ok(());
+            };
             let begun = rest.get(blank..).unwrap_or_default();
             let broken = || {
                 Err(self.place.behind(text.get(..done.saturating_add(blank)).unwrap_or_default()).of(1, 1))
