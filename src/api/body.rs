@@ -72,19 +72,3 @@ impl<T, D: FnOnce(&[u8]) -> Result<T, Fault>> Reader for Whole<D> {
         })
     }
 }
-
-impl Reader for ListReader {
-    type Value = (Listing, Known);
-
-    fn take(&mut self, piece: &[u8]) -> Result<(), Fault> {
-        ListReader::take(self, piece)
-    }
-
-    fn first(&self) -> Option<u8> {
-        ListReader::first(self)
-    }
-
-    fn end(self) -> Result<(Listing, Known), Fault> {
-        ListReader::end(self)
-    }
-}

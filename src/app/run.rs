@@ -7,8 +7,8 @@
 //!                changes                         └──► one frame, if anything came and the terminal takes it
 //! ```
 //!
-//! It awaits nothing else. What could block lives elsewhere: the writer, the clipboard and the browser on threads, big
-//! replies and names on tokio's.
+//! It awaits nothing else. What could block lives elsewhere: the writer, the clipboard and the browser on threads, names on
+//! tokio's. Big replies are read piece by piece, and others get their turn in between.
 
 use std::future::poll_fn;
 use std::io;

@@ -195,9 +195,6 @@ impl Elements {
             at = at.saturating_add(1);
         };
         self.looked = if end.is_some() { 0 } else { at };
-        if end.is_some() {
-            self.in_string = false;
-        }
         end
     }
 

@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 
 use super::elements::{Elements, Ended};
 use super::{Draft, parse, read, typed, unexpected};
+use crate::api::body::Reader;
 use crate::api::client::Listing;
 use crate::api::fault::{SHORTEST_KEY, without_key};
 use crate::session::{Fault, FaultKind, Metadata, Secret, Session, SessionId};
@@ -85,9 +86,13 @@ impl ListReader {
         let listing = Listing { sessions: Vec::with_capacity(known.texts.len()), malformed: 0 };
         Self { elements: Elements::default(), listing, known, key, first: None }
     }
+}
 
-    /// Takes the next piece of the body.
-    pub(in crate::api) fn take(&mut self, piece: &[u8]) -> Result<(), Fault> {
+impl Reader for ListReader {
+    /// The list, and its texts for the next one.
+    type Value = (Listing, Known);
+
+    fn take(&mut self, piece: &[u8]) -> Result<(), Fault> {
         let Self { elements, listing, known, key, first } = self;
         *first = first.or_else(|| piece.iter().find(|byte| !byte.is_ascii_whitespace()).copied());
         let quoted = Finder::new(key.expose());
@@ -108,13 +113,11 @@ impl ListReader {
         })
     }
 
-    /// The first byte that is not blank.
-    pub(in crate::api) fn first(&self) -> Option<u8> {
+    fn first(&self) -> Option<u8> {
         self.first
     }
 
-    /// The list, and its texts for the next one.
-    pub(in crate::api) fn end(self) -> Result<(Listing, Known), Fault> {
+    fn end(self) -> Result<(Listing, Known), Fault> {
         match self.elements.end() {
             Ended::Whole => {
                 let known = Known::of(&self.listing, self.known.common);
