@@ -8,13 +8,14 @@
 //!
 //! So the file's values pass through the parsers of the command line, and what was typed comes before them.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, CommandFactory as _, Error, FromArgMatches as _};
 
 use super::Cli;
+use crate::text::{Untrusted, is_plain, masked};
 
 /// The words of the command line, which are known to be well-formed.
 #[derive(Debug)]
@@ -27,11 +28,14 @@ impl Typed {
     /// Takes the words, the program's name first.
     ///
     /// # Errors
-    /// What clap prints: help and version, or what is wrong.
+    /// What clap prints: help and version, or what is wrong. The words that it quotes are text: a script may have put into
+    /// them what a stranger wrote, and a key may have been typed in a wrong place.
     pub fn parse(words: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Self, Error> {
         let words: Vec<OsString> = words.into_iter().map(Into::into).collect();
-        let matches = Cli::command().try_get_matches_from(&words)?;
-        Ok(Self { words, matches })
+        match Cli::command().try_get_matches_from(&words) {
+            Ok(matches) => Ok(Self { words, matches }),
+            Err(error) => Err(quoting_text(error, &words)),
+        }
     }
 
     /// The subcommand's name.
@@ -123,6 +127,23 @@ impl Typed {
     }
 }
 
+/// `error`, which clap has for `words` and quotes them in as they came, as it would be of words that can be shown.
+fn quoting_text(error: Error, words: &[OsString]) -> Error {
+    let safe: Vec<OsString> = words.iter().map(|word| shown(word)).collect();
+    if safe == words {
+        return error;
+    }
+    let other = Cli::command().try_get_matches_from(&safe).err();
+    other.unwrap_or_else(|| Error::raw(error.kind(), "a word has characters that can not be shown\n"))
+}
+
+/// The word as it is where it can be shown, and else a text about it.
+fn shown(word: &OsStr) -> OsString {
+    let word = word.to_string_lossy();
+    let safe = masked(&word);
+    if is_plain(&safe) { safe.into_owned().into() } else { Untrusted::new(safe).line().into() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -142,6 +163,37 @@ mod tests {
         let off = typed(&[]).cli(&[("bell", "false")]).unwrap().watch;
         assert!(!off.screen.bell);
         assert!(typed(&["--bell"]).cli(&[("bell", "false")]).unwrap().watch.screen.bell);
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_without_what_a_terminal_obeys_and_without_a_key() {
+        for words in [
+            &["--\u{1b}]0;owned\u{7}"][..],
+            &["--interval", "\u{1b}]0;owned\u{7}"],
+            &["--color", "\u{202e}\u{1b}]0;owned\u{7}"],
+            &["get", "s-1", "--\u{1b}]0;owned\u{7}"],
+            &["--interval", "bb_live_canary"],
+            &["--color=bb_live_canary"],
+        ] {
+            let words = std::iter::once(&"keepwatch").chain(words);
+            let said = Typed::parse(words).unwrap_err().render().ansi().to_string();
+            assert!(said.contains("error:") && said.contains("For more information"), "{said:?}");
+            for bad in ["\u{1b}]", "\u{7}", "\u{202e}", "canary"] {
+                assert!(!said.contains(bad), "{said:?}");
+            }
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_word_that_is_no_text_is_refused_as_what_it_is() {
+        use std::os::unix::ffi::OsStrExt as _;
+        let said = |word: &[u8]| {
+            let words = [OsStr::new("keepwatch"), OsStr::from_bytes(word)];
+            Typed::parse(words).unwrap_err().to_string()
+        };
+        assert!(said(b"--\xff").contains("--\u{fffd}"), "{}", said(b"--\xff"));
+        assert!(said(b"s-\xff").starts_with("error: "), "{}", said(b"s-\xff"));
     }
 
     #[test]

@@ -267,6 +267,10 @@ fn every_command_prints_what_a_hostile_server_says_as_nothing_but_text() {
     }
     let (refused, code) = server.printed(&["get", "a\u{1b}]0;owned\u{7}"], &[]);
     assert!(code == 2 && refused.contains("can not be a session id"), "{refused}");
+    for words in [["--\u{1b}]0;owned\u{7}\u{202e}", "s-1"], ["--color", "\u{1b}]0;owned\u{7}\u{202e}"]] {
+        let (refused, code) = server.printed(&words, &[]);
+        assert!(code == 2 && refused.contains("]0;owned"), "{refused}");
+    }
     server.fails.store(true, Ordering::SeqCst);
     for command in
         [&["get", "a"][..], &["get", "--json", "a"], &["explain", "a"], &["release", "k", "--confirm", "k"]]
