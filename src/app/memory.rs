@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use super::keeper::Who;
 use super::model::Model;
 use crate::clock::Clock;
+use crate::config::Targets;
 use crate::journal::Reader;
 use crate::past::{self, Sought, Wanted};
 use crate::session::MetadataPath;
@@ -29,6 +30,8 @@ pub(super) struct Memory {
     journal: Option<PathBuf>,
     thresholds: Thresholds,
     owner_key: Option<MetadataPath>,
+    /// Whether the reader named sessions.
+    are_named: bool,
     clock: Clock,
     found: mpsc::Sender<Found>,
 }
@@ -43,7 +46,8 @@ impl Memory {
         let (found, inbox) = mpsc::channel(1);
         let thresholds = model.settings.thresholds.clone();
         let owner_key = model.settings.owner_key.clone();
-        (Self { journal, thresholds, owner_key, clock: clock.clone(), found }, inbox)
+        let are_named = matches!(model.settings.targets, Targets::Ids(_));
+        (Self { journal, thresholds, owner_key, are_named, clock: clock.clone(), found }, inbox)
     }
 
     /// Looks up what runs other than `who`'s saw lately of a source's sessions. What can not be read is not there: the
@@ -51,12 +55,12 @@ impl Memory {
     pub(super) fn look_up(&self, source: usize, wanted: Wanted, who: Who) {
         let Some(journal) = self.journal.clone() else { return };
         let (thresholds, owner_key) = (self.thresholds.clone(), self.owner_key.clone());
-        let (found, now) = (self.found.clone(), self.clock.now());
+        let (are_named, found, now) = (self.are_named, self.found.clone(), self.clock.now());
         // Without a thread there is no past; the screen goes on.
         let _ = std::thread::Builder::new().name("memory".into()).spawn(move || {
             let since = now.wall.checked_sub_signed(DAY).unwrap_or(now.wall);
             let mut fleet = Fleet::new(thresholds).with_owner_key(owner_key);
-            if let Wanted::Sessions(ids) = &wanted {
+            if let (Wanted::Sessions(ids), true) = (&wanted, are_named) {
                 let at = now.before(Duration::from_secs(DAY.num_seconds().unsigned_abs()));
                 fleet.apply(Input::Asked { at, ids: ids.clone() });
             }

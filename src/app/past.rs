@@ -11,10 +11,10 @@ use crate::clock::Moment;
 use crate::config::Targets;
 use crate::past::Wanted;
 use crate::poll::Ask;
-use crate::session::{Phase, SessionId};
+use crate::session::{List, Phase, SessionId};
 use crate::stream::{Encoder, Line};
 use crate::text::Untrusted;
-use crate::watch::{Event, Fleet, Input, Record};
+use crate::watch::{Event, Fleet, Input, Record, Scope};
 
 /// What is known of sessions by which nothing happened is kept so often.
 const SUMMARIES: Duration = Duration::from_secs(60);
@@ -105,14 +105,17 @@ impl Model {
         }
     }
 
-    /// Looks up what earlier runs saw, once it is known of what.
+    /// Looks up what earlier runs saw, once it is known of what: of a project's sessions, or, where its lists are narrowed,
+    /// of those that they name, for only the API knows what else would have been in them.
     pub(super) fn restore(&mut self, number: usize) -> Option<Effect> {
-        let targets = self.settings.targets.clone();
+        let (targets, is_narrowed) = (self.settings.targets.clone(), self.settings.query.is_some());
         let Source { fleet, past, .. } = self.fleets.source_mut(number);
-        let Past::Wanted(_, looked_up @ false) = past else { return None };
+        let Past::Wanted(meanwhile, looked_up @ false) = past else { return None };
         let wanted = match targets {
             Targets::Ids(ids) => Wanted::Sessions(ids),
-            Targets::All | Targets::Only(_) => {
+            Targets::Only(list) => Wanted::Sessions(listed(meanwhile, &[list])?),
+            Targets::All if is_narrowed => Wanted::Sessions(listed(meanwhile, &List::ALL)?),
+            Targets::All => {
                 let projects = fleet.projects().iter().map(|project| project.id.clone());
                 let of_sessions = fleet.records().filter_map(|it| it.session.as_ref()?.project.clone());
                 let projects: BTreeSet<Untrusted> = projects.chain(of_sessions).collect();
@@ -146,6 +149,18 @@ impl Model {
         let ask = (!living.is_empty()).then_some(Effect::AskOf(number, Ask::Known(living)));
         ask.into_iter().chain(self.retitle()).collect()
     }
+}
+
+/// The sessions of `lists`, once each came.
+fn listed(inputs: &[Input], lists: &[List]) -> Option<Vec<SessionId>> {
+    let of = |list: &List| {
+        inputs.iter().rev().find_map(|input| match input {
+            Input::Seen { scope: Scope::List(of), sessions, .. } if of == list => Some(sessions),
+            _ => None,
+        })
+    };
+    let lists: Vec<_> = lists.iter().map(of).collect::<Option<_>>()?;
+    Some(lists.into_iter().flatten().map(|session| session.id.clone()).collect())
 }
 
 fn may_live(record: &Record) -> bool {

@@ -160,6 +160,7 @@ mod tests {
     #[test]
     fn three_seconds_are_together_and_a_millisecond_more_is_not() {
         assert_eq!(window(&ends(&[0, 3000]), 0, 0), Some((2, MS(3000))));
+        assert_eq!(window(&ends(&[0, 3000]), 1, 3000), Some((2, MS(3000))));
         assert_eq!(window(&ends(&[0, 3001]), 0, 0), None);
         assert_eq!(window(&ends(&[0]), 0, 0), None);
         assert_eq!(window(&ends(&[0, 0]), 1, 0), Some((2, MS(0))));
@@ -214,6 +215,18 @@ mod tests {
         ends.remove(&id(1));
         assert_eq!(window(&ends, 0, 0), None);
         assert_eq!(ends.settled(LONGEST), []);
+        // The one that is still over is not told of again, nor forgotten for what is told next.
+        ends.add(&id(2), at(500), MS(60_000));
+        let told = ends.settled(MS(70_000));
+        assert_eq!(told, [Together { ids: vec![id(0), id(2)], spread: MS(500) }]);
+        let mut ends = self::ends(&[0, 1000, 9000, 9500]);
+        ends.remove(&id(3));
+        let told = ends.settled(LONGEST);
+        assert_eq!(
+            told,
+            [Together { ids: vec![id(0), id(1)], spread: MS(1000) }],
+            "one that lives unsays no others"
+        );
     }
 
     #[test]

@@ -99,6 +99,49 @@ fn of_named_sessions_only_those_are_back_and_without_a_journal_nothing_is() {
 }
 
 #[test]
+fn where_lists_are_narrowed_what_they_name_is_back_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = folder.path().join("journal.sqlite");
+    let kept = [("KEEPWATCH_JOURNAL", journal.to_str().unwrap()), ("SSH_TTY", "/dev/pts/1")];
+    let api = Api::serve(
+        r#"
+about = "two that run, of which one is asked for"
+[[session]]
+id = "45c48cce-2e2d-4fba-8f1a-2d7bcf1aa7ff"
+timeout = "15m"
+starts = "4s"
+metadata = { owner = "growth" }
+[[session]]
+id = "8f14e45f-ceea-467f-a0e6-a9f2e4f8b1c2"
+timeout = "15m"
+"#,
+    );
+    let mut all = Terminal::keepwatch(&api, &["-i", "1s"], &kept, 120, 40);
+    all.wait_for("1 pending");
+    all.wait_for("2 running");
+    all.press("q");
+    assert_eq!(all.end_restored().exit_code(), 0);
+
+    let query = ["-i", "1s", "--query", "user_metadata['owner']:'growth'"];
+    let mut narrowed = Terminal::keepwatch(&api, &query, &kept, 120, 40);
+    narrowed.wait_for("first seen PENDING");
+    let asked = |api: &Api| api.log().iter().filter(|hit| hit.path.ends_with("/sessions")).count();
+    let before = asked(&api);
+    wait_until("two more rounds", || asked(&api) > before + 4);
+    let screen = narrowed.screen();
+    assert!(screen.contains("1 running") && !screen.contains("8f14e45f"), "{screen}");
+    assert!(!api.log().iter().any(|hit| hit.path.contains("8f14e45f")), "it is not asked for either");
+    narrowed.press("q");
+    assert_eq!(narrowed.end_restored().exit_code(), 0);
+
+    let mut pending = Terminal::keepwatch(&api, &["-i", "1s", "--status", "PENDING"], &kept, 120, 40);
+    let screen = pending.wait_for("no session is pending");
+    assert!(!screen.contains("8f14e45f") && !screen.contains("45c48cce"), "{screen}");
+    pending.press("q");
+    assert_eq!(pending.end_restored().exit_code(), 0);
+}
+
+#[test]
 fn a_program_that_is_killed_leaves_a_journal_that_opens_and_has_what_it_saw() {
     let folder = tempfile::tempdir().unwrap();
     let journal = folder.path().join("journal.sqlite");

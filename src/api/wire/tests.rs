@@ -231,6 +231,8 @@ fn depth_and_length_of_what_is_not_read_do_not_matter() {
     let session = with("userMetadata", Some(&deep));
     assert_eq!(session.metadata.unwrap().json(), deep);
     assert_eq!(others(&with("new", Some(&deep)))[0].1, &deep[..LONGEST_OTHER]);
+    let hidden = deep.replacen("\"a\"", r#""signing\u004bey":"cAnArY","a""#, 1);
+    assert_eq!(others(&with("new", Some(&hidden)))[0].1, "\"••••\"", "an escape may hide a secret's name");
     for name in ["connectUrl", "id", "createdAt", "proxyBytes", "keepAlive"] {
         with(name, Some(&deep));
     }
@@ -270,6 +272,7 @@ fn each_body_that_is_no_answer_says_what_it_is_instead_and_quotes_no_json() {
         ("{\"connectUrl\":\"cAnArY\"} garbage", format!("{documents}broken JSON at line 1 column 25")),
         ("{\"signingKey\":\"cAnArY\",}", format!("{documents}broken JSON at line 1 column 24")),
         ("\"cAnArY\" \"", format!("{documents}it is a text")),
+        ("\"cAnArY\\q\"", format!("{documents}broken JSON at line 1 column 9")),
         ("{}", format!("{documents}`status` is missing")),
         ("{\"status\":null}", format!("{documents}`status` is missing")),
     ] {
@@ -278,6 +281,7 @@ fn each_body_that_is_no_answer_says_what_it_is_instead_and_quotes_no_json() {
     }
     assert!(sessions(b"{}").unwrap_err().sentence().ends_with("it is an object"));
     assert!(projects(b"{}").unwrap_err().sentence().ends_with("it is an object"));
+    assert!(projects(b"[{},}").unwrap_err().sentence().ends_with("broken JSON at line 1 column 5"));
 }
 
 #[test]
