@@ -212,15 +212,17 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Minutes billed, what they cost, and what they will.
+    /// Minutes billed, what they and the proxy's bytes cost, and what they will.
     fn cost(&self, session: &Session) -> Option<(String, String)> {
         let rates = self.model.settings.rates;
-        let sum = |minutes: u64| cost::estimate(rates.of_minutes(minutes));
+        let proxy = rates.of_bytes(session.proxy_bytes.unwrap_or(0));
+        let with_proxy = if proxy > 0.0 { " with proxy" } else { "" };
+        let sum = |minutes: u64| cost::estimate(rates.of_minutes(minutes) + proxy);
         if session.status.phase() == Phase::Ended {
             let ran = self.record.ran()?;
             let minutes = cost::billed_minutes(ran);
             return Some((
-                format!("{}{minutes} min billed, {}", self.at_most(), sum(minutes)),
+                format!("{}{minutes} min billed, {}{with_proxy}", self.at_most(), sum(minutes)),
                 format!(" ({} used)", text::span(ran)),
             ));
         }
@@ -230,7 +232,7 @@ impl<'a> Fields<'a> {
         let to_come = session.expires.is_some_and(|expires| expires > self.server);
         let timeout = session.timeout().filter(|_| to_come);
         let full = timeout.map(|timeout| format!(" ({} at expiry)", sum(cost::billed_minutes(timeout))));
-        Some((format!("{minutes} min billed so far, {}", sum(minutes)), full.unwrap_or_default()))
+        Some((format!("{minutes} min billed, {}{with_proxy}", sum(minutes)), full.unwrap_or_default()))
     }
 
     /// Where the API gives no end that can be, lengths are bounds.
