@@ -96,6 +96,11 @@ pub enum Zone {
     Utc,
 }
 
+/// The first digit after the point; a leap second is as long as two, and its second half has none of its own.
+fn tenth(at: Timestamp) -> u32 {
+    (at.timestamp_subsec_millis() / 100).min(9)
+}
+
 impl Zone {
     /// `21:04:09`
     #[must_use]
@@ -106,13 +111,13 @@ impl Zone {
     /// `21:04:09.6`
     #[must_use]
     pub fn tenths(self, at: Timestamp) -> String {
-        format!("{}.{}", self.time(at), at.timestamp_subsec_millis() / 100)
+        format!("{}.{}", self.time(at), tenth(at))
     }
 
     /// As [`Zone::short`], to the tenth of a second.
     #[must_use]
     pub fn short_tenths(self, at: Timestamp, now: Timestamp) -> String {
-        format!("{}.{}", self.short(at, now), at.timestamp_subsec_millis() / 100)
+        format!("{}.{}", self.short(at, now), tenth(at))
     }
 
     /// `2026-11-22 21:04:09`
@@ -288,6 +293,15 @@ mod tests {
         let seen_by_another = clock.clone();
         clock.advance(Duration::from_secs(90));
         assert_eq!(seen_by_another.now(), noon().after(Duration::from_secs(90)));
+    }
+
+    #[test]
+    fn a_tenth_has_one_digit_in_a_leap_second_too() {
+        let tenths = |at: &str| Zone::Utc.tenths(at.parse().unwrap());
+        assert_eq!(tenths("2016-12-31T23:59:59.96Z"), "23:59:59.9");
+        assert_eq!(tenths("2016-12-31T23:59:60.04Z"), "23:59:60.9");
+        let at = "2016-12-31T23:59:60Z".parse().unwrap();
+        assert!(Zone::Utc.short_tenths(at, at).ends_with("23:59:60.9"));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use reqwest::header::{ACCEPT_ENCODING, AGE, CONTENT_TYPE, DATE, HeaderValue};
 use reqwest::{Method, RequestBuilder, Response, redirect};
+use tokio::time::timeout;
 use url::Url;
 
 use super::allowance::{self, Allowance};
@@ -75,10 +76,14 @@ struct Limits {
     answer: Duration,
     /// A whole list, so that one that trickles for ever ends.
     list: Duration,
+    /// The words of a server that says with its status that there is no answer.
+    words: Duration,
     /// The largest answer about one session, in bytes after decoding.
     session_bytes: u64,
     /// The largest list, in bytes after decoding.
     list_bytes: u64,
+    /// So much is read of such words, in bytes after decoding.
+    word_bytes: u64,
 }
 
 impl Default for Limits {
@@ -86,9 +91,11 @@ impl Default for Limits {
         Self {
             connect: Duration::from_secs(5),
             answer: Duration::from_secs(10),
-            list: Duration::from_secs(5 * 60),
+            list: Duration::from_secs(60),
+            words: Duration::from_secs(2),
             session_bytes: 1024 * 1024,
             list_bytes: 32 * 1024 * 1024,
+            word_bytes: 64 * 1024,
         }
     }
 }
@@ -288,43 +295,69 @@ impl Client {
         answer: &mut Answer<R::Value>,
         mut reader: R,
     ) -> Result<R::Value, Fault> {
-        let status = response.status();
-        let too_large = || Err(FaultKind::TooLarge(shape.largest).into());
-        if status.is_success() && response.content_length().is_some_and(|length| length > shape.largest) {
-            return too_large();
+        if !response.status().is_success() {
+            return Err(self.refused(response, answer).await);
+        }
+        if response.content_length().is_some_and(|length| length > shape.largest) {
+            return Err(FaultKind::TooLarge(shape.largest).into());
         }
         let request_id = fault::request_id(response.headers());
-        let mut why = Vec::new(); // what a bad status says
-        loop {
-            let piece = match response.chunk().await {
-                Ok(Some(piece)) => piece,
-                Ok(None) => break,
-                Err(_) if !status.is_success() => break, // the status says enough
-                Err(error) => return Err(fault::of_request(error, &self.endpoint.host())),
-            };
-            answer.bytes = answer.bytes.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
-            match status.is_success() {
-                true if answer.bytes > shape.largest => return too_large(),
-                true => {
-                    reader.take(&piece).map_err(|fault| Fault { request_id: request_id.clone(), ..fault })?
-                }
-                false => why.extend_from_slice(&piece),
-            }
+        // A list may take its time, but not to begin: what only trickles blanks, or is a page, is no list.
+        let begin = self.take(&mut response, shape, answer, &mut reader, |reader| reader.first().is_some());
+        let is_begun = timeout(self.limits.answer, begin).await.unwrap_or(Err(FaultKind::Timeout.into()));
+        let outcome = match is_begun {
+            Ok(_) if is_html(&response, reader.first()) => return Err(FaultKind::Html.into()),
+            Ok(true) => self.take(&mut response, shape, answer, &mut reader, |_| false).await,
+            Ok(false) | Err(_) => is_begun,
+        };
+        outcome.and_then(|_| reader.end()).map_err(|fault| Fault { request_id, ..fault })
+    }
+
+    /// Hands the reader what comes, until it has enough of it. Returns whether there may be more.
+    async fn take<R: Reader>(
+        &self,
+        response: &mut Response,
+        shape: Shape,
+        answer: &mut Answer<R::Value>,
+        reader: &mut R,
+        has_enough: impl Fn(&R) -> bool,
+    ) -> Result<bool, Fault> {
+        let failed = |error| fault::of_request(error, &self.endpoint.host());
+        while let Some(piece) = response.chunk().await.map_err(failed)? {
+            answer.bytes = answer.bytes.saturating_add(size(&piece));
             if answer.bytes > shape.largest {
-                break;
+                return Err(FaultKind::TooLarge(shape.largest).into());
+            }
+            reader.take(&piece)?;
+            if has_enough(reader) {
+                return Ok(true);
             }
             if piece.len() >= TURN {
                 tokio::task::yield_now().await;
             }
         }
-        if !status.is_success() {
-            let why = fault::without_key(why, &self.key);
-            return Err(fault::of_status(response.url(), status, response.headers(), &why, answer.date));
-        }
-        if is_html(&response, reader.first()) {
-            return Err(FaultKind::Html.into());
-        }
-        reader.end().map_err(|fault| Fault { request_id, ..fault })
+        Ok(false)
+    }
+
+    /// Why there is no answer: the status says enough, and words that come soon say more.
+    async fn refused<T>(&self, mut response: Response, answer: &mut Answer<T>) -> Fault {
+        let mut why = Vec::new();
+        let words = async {
+            while let Ok(Some(piece)) = response.chunk().await {
+                answer.bytes = answer.bytes.saturating_add(size(&piece));
+                why.extend_from_slice(&piece);
+                if answer.bytes > self.limits.word_bytes {
+                    break;
+                }
+            }
+        };
+        let _ = timeout(self.limits.words, words).await; // what came by then is what there is
+        let why = fault::without_key(why, &self.key);
+        let status = response.status();
+        let fault = fault::of_status(response.url(), status, response.headers(), &why, answer.date);
+        // JSON may have spelled it with escapes.
+        let message = fault.message.map(|message| fault::without_key_in_text(message, &self.key));
+        Fault { message, ..fault }
     }
 
     fn one(&self) -> Shape {
@@ -388,6 +421,10 @@ struct Shape {
     deadline: Duration,
     /// Whether it may come packed (gzip).
     packed: bool,
+}
+
+fn size(piece: &[u8]) -> u64 {
+    u64::try_from(piece.len()).unwrap_or(u64::MAX)
 }
 
 fn date(response: &Response) -> Option<Timestamp> {

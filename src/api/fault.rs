@@ -44,6 +44,8 @@ pub(super) fn of_request(error: reqwest::Error, host: &str) -> Fault {
         }
     } else if error.is_timeout() {
         FaultKind::Timeout
+    } else if matches!(io, Some(io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput)) {
+        FaultKind::Protocol(root()) // chunks or gzip that are none
     } else if error.is_body() || error.is_decode() || CUTS.iter().any(|cut| mentions(cut)) || is_cut(io) {
         FaultKind::Cut
     } else if error.is_builder() {
@@ -109,6 +111,16 @@ pub(super) fn of_status(
         request_id: request_id(headers),
         retry_after: retry_after(headers, date),
         retry_at: if date.is_none() { retry_date(headers) } else { None },
+    }
+}
+
+/// [`without_key`], of what is decoded.
+pub(super) fn without_key_in_text(said: Untrusted, key: &Secret) -> Untrusted {
+    let safe = without_key(said.raw().as_bytes().to_vec(), key);
+    if safe == said.raw().as_bytes() {
+        said
+    } else {
+        Untrusted::new(String::from_utf8_lossy(&safe).into_owned())
     }
 }
 

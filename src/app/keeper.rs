@@ -144,6 +144,18 @@ impl Keeper {
         }
     }
 
+    /// Ends it all, and waits for that, but not for long. Returns a sentence if the journals lack something by that.
+    pub(super) fn close(self) -> Option<String> {
+        let Self { recorder, journals, .. } = self;
+        drop(recorder);
+        let unwritten: usize = journals.into_iter().map(|kept| kept.journal.close()).sum();
+        (unwritten > 0).then(|| {
+            format!(
+                "the journal lacks the last {unwritten} of its entries: its file was busy, or the disk too slow, when keepwatch ended"
+            )
+        })
+    }
+
     /// Keeps what is known of sessions.
     pub(super) fn summarise(&mut self, source: usize, summaries: Vec<Summary>) {
         let Some(kept) = self.journals.get_mut(source) else { return };

@@ -36,7 +36,7 @@ const WAITING_REPORTS: usize = 16;
 const AT_ONCE: usize = 512;
 
 /// Shows the screen until the reader quits or a signal ends it. Each source has a client of its own, and none where there is
-/// no key.
+/// no key. Returns what is to be said once the terminal is given back, too.
 ///
 /// # Errors
 /// The terminal refuses screen mode, or no thread can be started.
@@ -46,7 +46,7 @@ pub async fn run(
     clock: Clock,
     env: Env,
     keep: Keep,
-) -> io::Result<Exit> {
+) -> io::Result<(Exit, Option<String>)> {
     let (events, mut inbox) = terminal::channel();
     let mut screen = Screen::enter("keepwatch", &events)?;
     let (targets, pace, releaser) = (settings.targets.clone(), settings.pace, settings.releaser);
@@ -89,8 +89,7 @@ pub async fn run(
     loop {
         if let Some(exit) = hands.exit {
             hands.perform(model.finish());
-            hands.leave();
-            return Ok(exit);
+            return Ok((exit, hands.leave()));
         }
         // A terminal that is still busy with the last frame says when it is not: WriterReady brings us here again.
         hands.screen.draw(|frame| view::draw(frame, &model, now));
@@ -209,9 +208,11 @@ impl Hands {
         self.exit
     }
 
-    /// Gives the terminal back, and then waits for what is written down.
-    pub(super) fn leave(self) {
-        self.screen.leave();
+    /// Gives the terminal back, and then waits for what is written down. Returns what is to be said of that.
+    pub(super) fn leave(self) -> Option<String> {
+        let Self { screen, keeper, .. } = self;
+        screen.leave();
+        keeper.and_then(Keeper::close)
     }
 
     /// Draws a frame, if the terminal takes one.

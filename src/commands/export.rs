@@ -1,6 +1,6 @@
 //! `keepwatch export SESSION_ID`: a recording of one session, made of all that the journal has of it.
 
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, IsTerminal as _, Write};
 use std::time::Duration;
 
 use super::journal::{find, open, place};
@@ -11,6 +11,7 @@ use crate::config::{Exit, ExportConfig, Refusal};
 use crate::journal::Trouble;
 use crate::past::{self, Sought, Wanted};
 use crate::stream::{self, Encoder, Header, Writer};
+use crate::text::json_for_terminal;
 use crate::watch::Fleet;
 
 /// So far back the clock reaches on which everything is laid: longer than any journal.
@@ -42,6 +43,7 @@ pub fn export(config: ExportConfig) -> Result<Exit, Refusal> {
     lines.extend(encoder.finish(&fleet));
     let written = match &config.to {
         Some(path) => write(create(path, "--to")?, &header, &lines),
+        None if io::stdout().is_terminal() => write_to_terminal(&header, &lines),
         None => write(io::stdout().lock(), &header, &lines),
     };
     match written {
@@ -50,6 +52,13 @@ pub fn export(config: ExportConfig) -> Result<Exit, Refusal> {
         }
         _ => Ok(Exit::Fine),
     }
+}
+
+/// The same, with every character escaped that a terminal would obey.
+fn write_to_terminal(header: &Header, lines: &[stream::Line]) -> io::Result<()> {
+    let mut recording = Vec::new();
+    write(&mut recording, header, lines)?;
+    io::stdout().lock().write_all(json_for_terminal(&String::from_utf8_lossy(&recording)).as_bytes())
 }
 
 fn write(to: impl Write, header: &Header, lines: &[stream::Line]) -> io::Result<()> {

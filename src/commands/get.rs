@@ -13,8 +13,6 @@ use crate::text;
 
 /// How many requests are under way at a time.
 const IN_FLIGHT: usize = 4;
-/// The characters of an id of Browserbase's.
-const WHOLE_ID: usize = 36;
 /// The widest cell of the table, in columns.
 const WIDEST: usize = 64;
 
@@ -82,10 +80,8 @@ async fn fetch(client: &Client, ids: &[SessionId], reveal: bool) -> Vec<(Session
 
 /// Why a session could not be had.
 pub(super) fn sentence(id: &SessionId, fault: &Fault) -> String {
-    // The screen and sentences show the first eight characters: people paste those.
-    let short = fault.is_absence() && id.raw().chars().count() < WHOLE_ID;
-    let short = if short { "; is the id whole? Browserbase's have 36 characters" } else { "" };
-    format!("session {}: {}{short}", id.line(), sentence_of(fault))
+    let doubt = if fault.is_absence() { id.doubt() } else { "" };
+    format!("session {}: {}{doubt}", id.line(), sentence_of(fault))
 }
 
 /// A fault's sentence, with the API's request id.

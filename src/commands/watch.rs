@@ -135,7 +135,11 @@ pub(super) async fn screen(
     }
     let outcome = app::run(settings, sources, clock, env, keep).await;
     log::tell(|why| complain(&why)); // there is no screen any more
-    outcome.map_err(|error| failed(&format!("the terminal can not be used: {error}")))
+    let (exit, said) = outcome.map_err(|error| failed(&format!("the terminal can not be used: {error}")))?;
+    if let Some(said) = said {
+        complain(&said);
+    }
+    Ok(exit)
 }
 
 #[cfg(test)]

@@ -172,10 +172,23 @@ impl<B: Serialize + Send + 'static, H: Serialize + Send + 'static> Journal<B, H>
     }
 }
 
+impl<B, H> Journal<B, H> {
+    /// Ends it, as dropping does. Returns how many pieces were not written.
+    pub fn close(mut self) -> usize {
+        self.end();
+        self.shared.waiting.load(Ordering::Relaxed)
+    }
+
+    fn end(&mut self) {
+        if self.outbox.take().is_some() {
+            // Ends by an error in any case: the writer's end is dropped, or time is up.
+            let _ = self.ended.recv_timeout(FAREWELL);
+        }
+    }
+}
+
 impl<B, H> Drop for Journal<B, H> {
     fn drop(&mut self) {
-        self.outbox = None;
-        // Ends by an error in any case: the writer's end is dropped, or time is up.
-        let _ = self.ended.recv_timeout(FAREWELL);
+        self.end();
     }
 }

@@ -33,6 +33,9 @@ const LONGEST_ID: usize = 256;
 #[serde(transparent)]
 pub struct SessionId(Untrusted);
 
+/// How many characters an id of Browserbase's has.
+const WHOLE_ID: usize = 36;
+
 impl SessionId {
     /// An id as a user gave it.
     ///
@@ -67,6 +70,14 @@ impl SessionId {
     #[must_use]
     pub fn from_api(id: Untrusted) -> Self {
         Self(id)
+    }
+
+    /// What follows the sentence that the API knows no such session: nothing, but that this may be the start of an id. The
+    /// screen and sentences show the first eight characters, and people paste those.
+    #[must_use]
+    pub fn doubt(&self) -> &'static str {
+        let is_whole = self.raw().chars().count() >= WHOLE_ID;
+        if is_whole { "" } else { "; is the id whole? Browserbase's have 36 characters" }
     }
 
     /// The id itself, for requests and comparison; never for a terminal.

@@ -4,6 +4,7 @@
 //! or pile up in one cell (combining marks). All of them are replaced, dropped or limited here, whatever they would
 //! have meant; letters of every script stay, right-to-left ones too.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -61,7 +62,12 @@ impl Untrusted {
     pub fn shown(&self, columns: usize) -> String {
         let read = columns.saturating_add(2).saturating_mul(PER_COLUMN);
         let end = self.0.char_indices().nth(read).map_or(self.0.len(), |(end, _)| end);
-        shown(&masked(self.0.get(..end).unwrap_or_default()), columns)
+        let text = shown(&masked(self.0.get(..end).unwrap_or_default()), columns);
+        // What is not shown may have stood in the middle of a secret.
+        match masked(&text) {
+            Cow::Owned(safe) if safe != text => shown(&safe, columns),
+            _ => text,
+        }
     }
 
     /// The whole text on one line, for plain output and errors; cut at [`LINE_COLUMNS`].
@@ -263,6 +269,15 @@ mod tests {
             assert!(safe.ends_with('…'), "{safe:?}");
             assert!(raw.len() - rest.as_str().len() <= 41 * PER_COLUMN * 4 + 4, "{unit:?}");
         }
+    }
+
+    #[test]
+    fn what_is_not_shown_hides_no_secret() {
+        for raw in ["bb_live\u{200d}_cAnArY7", "bb_\u{fe0f}live_cAnArY7", "x?signingKe\u{200d}y=cAnArY7"] {
+            let shown = Untrusted::new(raw).shown(80);
+            assert!(!shown.contains("cAnArY7") && shown.contains("••••"), "{shown}");
+        }
+        assert_eq!(Untrusted::new("a=\u{200d}b").shown(80), shown("a=\u{200d}b", 80));
     }
 
     #[test]

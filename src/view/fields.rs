@@ -113,7 +113,10 @@ impl<'a> Fields<'a> {
         }
         match &record.presence {
             Presence::NotFound(absence) => {
-                self.page.wrapped("trouble", &absence.fault.sentence(), theme.warn());
+                // What was there once has a whole id.
+                let doubt = if record.session.is_none() { record.id.doubt() } else { "" };
+                let why = format!("{}{doubt}", absence.fault.sentence());
+                self.page.wrapped("trouble", &why, theme.warn());
                 let next = absence.next.map(|next| format!(", asked again at {}", self.at(next)));
                 let since = format!("since {}{}", self.at(absence.since.received), next.unwrap_or_default());
                 self.page.field("", Line::styled(since, theme.faint()));

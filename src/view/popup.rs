@@ -292,7 +292,7 @@ fn draw_question(buffer: &mut Buffer, screen: Rect, model: &Model, id: &SessionI
     let missing = text::width(&end).saturating_sub(text::width(typed));
     lines.push(
         vec![
-            span("the last 4 characters of its id: ", theme.faint()),
+            span("its id's last 4 characters: ", theme.faint()),
             span(text::shown(typed, 8), theme.strong()),
             span("_".repeat(missing), theme.faint()),
         ]

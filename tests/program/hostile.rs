@@ -234,6 +234,11 @@ fn every_text_of_a_hostile_server_is_shown_as_nothing_but_text() {
     let (of_one, _) = server.printed(&["history", "0-title", "--since", "36500d"], &env);
     assert!(of_one.contains("first seen"), "{of_one}");
     server.printed(&["export", "0-title", "--to", &file("one.ndjson")], &env);
+    // The ids are hostile, too: each is found by what it begins with. (The seventh has breaks, which no id has.)
+    for number in [0, 1, 2, 3, 4, 5, 6, 8] {
+        let (recording, code) = server.printed(&["export", &format!("{number}-")], &env);
+        assert!(code == 0 && recording.contains("keepwatch_recording"), "{number}: {:.300}", recording);
+    }
     server.printed(
         &["explain", "--from", &file("run.ndjson"), "0-title\u{1b}]0;owned\u{7}", "--with-metadata"],
         &[],

@@ -35,7 +35,7 @@ fn x_releases_the_session_that_the_question_names_and_the_verdict_says_so() {
     terminal.wait_for("RUNNING");
     terminal.press("x");
     let question = terminal.wait_for("Release this session?");
-    for part in [ID, "of checkout-e2e", "running for 2m", "the last 4 characters of its id: ____"] {
+    for part in [ID, "of checkout-e2e", "running for 2m", "its id's last 4 characters: ____"] {
         assert!(question.contains(part), "{part} is not in\n{question}");
     }
     terminal.press("b3dX\r");
@@ -77,7 +77,7 @@ fn a_release_goes_out_at_once_while_the_polls_wait_out_a_rest_of_minutes() {
     terminal.wait_for("RUNNING");
     terminal.wait_for("rate limited");
     terminal.press("xb3de");
-    terminal.wait_for("its id: b3de");
+    terminal.wait_for("characters: b3de");
     #[expect(clippy::disallowed_methods, reason = "how long it takes is what is asked here")]
     let now = Instant::now;
     let before = now();

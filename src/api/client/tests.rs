@@ -244,6 +244,41 @@ async fn a_status_says_enough_whatever_becomes_of_its_body() {
 }
 
 #[tokio::test]
+async fn a_status_in_the_place_of_a_list_is_said_soon_and_little_is_read_of_its_words() {
+    let trickled = "HTTP/1.1 503 Unavailable\r\n\r\n{\"message\":\"later\"}";
+    let limits = Limits { words: SOON, ..Limits::default() };
+    let client = Client { limits, ..serve(trickled, Then::Drip).client() };
+    let list = tokio::time::timeout(PATIENCE, client.sessions(List::Running)).await;
+    let fault = list.unwrap().outcome.unwrap_err();
+    assert_eq!((fault.kind, fault.message), (FaultKind::Server(503), Some(Untrusted::new("later"))));
+    let client = serve("HTTP/1.1 500 Oops\r\n\r\n{", Then::GoOn).client();
+    let answer = client.sessions(List::Running).await;
+    assert_eq!(answer.outcome.unwrap_err().kind, FaultKind::Server(500));
+    assert!(answer.bytes < 4 * Limits::default().word_bytes, "{}", answer.bytes);
+}
+
+#[tokio::test]
+async fn what_does_not_begin_as_a_list_is_not_waited_for_as_for_one() {
+    let page = "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\n\r\n<html>";
+    let list = serve(page, Then::Drip).client();
+    let list = tokio::time::timeout(PATIENCE, list.sessions(List::Running)).await;
+    assert_eq!(list.unwrap().outcome.unwrap_err().kind, FaultKind::Html);
+    let blanks = Client { limits: hurried(), ..serve("HTTP/1.1 200 OK\r\n\r\n", Then::Drip).client() };
+    let list = tokio::time::timeout(PATIENCE, blanks.sessions(List::Running)).await;
+    assert_eq!(list.unwrap().outcome.unwrap_err().kind, FaultKind::Timeout);
+}
+
+#[tokio::test]
+async fn a_key_that_is_quoted_with_escapes_is_masked_where_it_is_read() {
+    let body = r#"{"message":"no key is cA\u006eArY-7d1f/k"}"#;
+    let server = serve(reply("400 Bad Request", "", body), Then::Close);
+    let endpoint = Endpoint { base: format!("http://127.0.0.1:{}", server.port).parse().unwrap() };
+    let client = Client::new(endpoint, Secret::new("cAnArY-7d1f/k".into()));
+    let fault = client.session(&id("s")).await.outcome.unwrap_err();
+    assert_eq!(fault.message, Some(Untrusted::new("no key is ••••")));
+}
+
+#[tokio::test]
 async fn what_is_no_json_is_called_what_it_is() {
     for (body, kind) in [
         ("<!doctype html><title>Sign in</title>", FaultKind::Html),
@@ -389,18 +424,19 @@ async fn a_list_that_unpacks_to_more_than_a_list_may_be_is_dropped() {
 }
 
 #[tokio::test]
-async fn a_packed_list_that_breaks_off_or_is_no_gzip_is_a_cut() {
+async fn a_packed_list_that_breaks_off_is_a_cut_and_one_that_is_no_gzip_is_no_http() {
     let whole = gzip_reply(b"[]");
     let short = whole[..whole.len() - 9].to_vec();
     assert_eq!(
         serve(short, Then::Close).client().sessions(List::Running).await.outcome.unwrap_err().kind,
         FaultKind::Cut
     );
-    let none = reply("200 OK", "content-encoding: gzip\r\n", "[]");
-    assert_eq!(
-        serve(none, Then::Close).client().sessions(List::Running).await.outcome.unwrap_err().kind,
-        FaultKind::Cut
-    );
+    let chunks = "transfer-encoding: chunked\r\n\r\n[]\r\n0\r\n\r\n";
+    for none in [reply("200 OK", "content-encoding: gzip\r\n", "[]"), format!("HTTP/1.1 200 OK\r\n{chunks}")]
+    {
+        let kind = serve(none, Then::Close).client().sessions(List::Running).await.outcome.unwrap_err().kind;
+        assert!(matches!(kind, FaultKind::Protocol(_)), "{kind:?}");
+    }
 }
 
 #[tokio::test]
