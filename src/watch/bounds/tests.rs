@@ -24,6 +24,20 @@ fn our_own_clock_is_kept_while_no_date_speaks_against_it() {
 }
 
 #[test]
+fn our_clocks_wander_of_less_than_ten_milliseconds_changes_nothing() {
+    let mut clock = ServerClock::default();
+    let mut observe = |wall: &str, boot: u64, date: &str| {
+        let at = moment(wall, boot);
+        (clock.observe(&exchange(at, at, date)), clock.at(at))
+    };
+    assert!(observe("12:00:00.500", 500, "12:00:00").0);
+    assert!(observe("12:00:01.500", 1_500, "12:00:01").0, "two replies agree");
+    assert_eq!(observe("12:00:02.509", 2_500, "12:00:02"), (false, t("12:00:02.500")));
+    assert_eq!(observe("12:00:03.491", 3_500, "12:00:03"), (false, t("12:00:03.500")));
+    assert_eq!(observe("12:00:04.510", 4_500, "12:00:04"), (true, t("12:00:04.510")));
+}
+
+#[test]
 fn a_server_ten_minutes_ahead_is_believed_and_measured() {
     let mut clock = ServerClock::default();
     clock.observe(&exchange(moment("12:00:00.400", 400), moment("12:00:00.500", 500), "12:10:00"));

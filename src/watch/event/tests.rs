@@ -42,6 +42,26 @@ fn an_end_says_what_speaks_against_its_time() {
 }
 
 #[test]
+fn since_when_it_may_have_happened_is_said_where_that_is_long_before_it_was_seen() {
+    let said = |kind: EventKind, earliest: Option<i64>| {
+        let when = When { earliest: earliest.map(t), latest: t(60) };
+        Event { id: None, when, seen: t(60), kind }.sentence(Zone::Utc, t(60))
+    };
+    assert_eq!(said(EventKind::TrafficStarted, Some(49)), "proxy traffic started (after 12:00:49)");
+    assert_eq!(said(EventKind::TrafficStarted, Some(50)), "proxy traffic started");
+    assert_eq!(said(EventKind::TrafficStarted, None), "proxy traffic started");
+    let slept = EventKind::Slept(Duration::from_secs(60));
+    assert_eq!(said(slept.clone(), Some(0)), sentence(&slept), "it says that itself");
+}
+
+#[test]
+fn a_limit_of_the_api_has_a_name_of_its_own() {
+    let name = |kind: FaultKind| EventKind::Failing { fault: kind.into(), list: None, wait: None }.name();
+    assert_eq!(name(FaultKind::RateLimited), "rate_limited");
+    assert_eq!(name(FaultKind::Timeout), "polls_failing");
+}
+
+#[test]
 fn sessions_that_ended_together_are_named_as_far_as_a_line_allows() {
     let names: Vec<String> = (0..NAMED + 2).map(|at| format!("session-{at}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();

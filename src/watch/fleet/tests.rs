@@ -7,6 +7,8 @@ use crate::text::Untrusted;
 use crate::watch::health::MOST_FAILURES;
 use crate::watch::{Flag, Left};
 
+mod attention;
+
 const QUARTER: Duration = Duration::from_secs(15 * 60);
 
 /// So many seconds after noon.
