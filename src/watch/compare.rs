@@ -113,6 +113,21 @@ mod tests {
     }
 
     #[test]
+    fn metadata_that_was_kept_without_its_secrets_or_not_at_all_has_not_changed() {
+        let with = |metadata: Option<Metadata>| Session { metadata, ..session() };
+        let whole = Metadata::new(r#"{"run":"r-1","token":"s3cr3t"}"#);
+        let between = |old: Option<Metadata>, new: Option<Metadata>| {
+            changes(&with(old), &with(new), true).iter().map(EventKind::name).collect::<Vec<_>>()
+        };
+        let none = [""; 0];
+        assert_eq!(between(Some(whole.without_secrets()), Some(whole.clone())), none);
+        assert_eq!(between(Some(Metadata::left_out()), Some(whole.clone())), none);
+        assert_eq!(between(None, Some(Metadata::new("{}"))), none, "what says nothing is none");
+        assert_eq!(between(None, Some(whole.clone())), ["metadata_changed"]);
+        assert_eq!(between(Some(Metadata::new(r#"{"run":"r-2"}"#)), Some(whole)), ["metadata_changed"]);
+    }
+
+    #[test]
     fn a_session_that_starts_gets_its_times_anew() {
         let pending = Session { status: Status::Pending, ..session() };
         let moved = Session { expires: Some("2026-11-22T13:00:00Z".parse().unwrap()), ..session() };

@@ -120,6 +120,27 @@ mod tests {
     const S: fn(u64) -> Duration = Duration::from_secs;
 
     #[test]
+    fn who_looks_at_no_flags_has_none_by_time_alone() {
+        let none = Thresholds::none();
+        assert_eq!((none.reached(S(0), None), none.next(S(9999), None)), (None, None));
+        assert_eq!(none.idle, Duration::MAX);
+    }
+
+    #[test]
+    fn what_only_the_living_can_be_flagged_for_is_told_from_ends() {
+        for flag in [
+            Flag::Left(S(60)),
+            Flag::Overdue,
+            Flag::Idle(S(600)),
+            Flag::StillRunning(S(30)),
+            Flag::ReleaseFailed,
+        ] {
+            assert!(flag.is_of_the_living(), "{flag:?}");
+        }
+        assert!(!Flag::EndedEarly.is_of_the_living() && !Flag::Error.is_of_the_living());
+    }
+
+    #[test]
     fn the_shortest_threshold_that_is_reached_counts_and_the_next_is_the_longest_that_is_not() {
         let warn = Thresholds::new(vec![S(60), S(300), S(60)], S(600));
         let quarter = Some(S(900));

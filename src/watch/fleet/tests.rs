@@ -493,6 +493,7 @@ fn bytes_that_move_are_counted_apart_from_what_moves_rows() {
     apply(&mut fleet, one(1.0, 1.1, carried(7)));
     apply(&mut fleet, one(2.0, 2.1, carried(9)));
     let before = fleet.changes();
+    assert_ne!(before.sessions, asked(&["a"]).changes().sessions, "it is there");
     apply(&mut fleet, one(3.0, 3.1, carried(9)));
     assert_eq!(fleet.changes(), before, "the same again");
     apply(&mut fleet, one(4.0, 4.1, carried(11)));
