@@ -1,7 +1,18 @@
 //! All sessions that are watched, and what happened to them.
+//!
+//! ```text
+//!   Input ──► apply ──► records, timeline, …   ──► known: what is asked of them
+//!               └────► leaving: who left the lists, who is missing, who is forgotten
+//! ```
+
+#[cfg(test)]
+mod day;
+mod known;
+mod leaving;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
-use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,19 +27,15 @@ use super::flag::Thresholds;
 use super::health::Health;
 use super::input::{Exchange, Input, Scope};
 use super::over::Over;
-use super::record::{Absence, Change, Failing, Presence, Record, Release, Reply};
+use super::record::{Change, Failing, Presence, Record, Release, Reply};
 use super::succession::Succession;
 use super::timeline::{Seq, Timeline};
 use super::together::Ends;
-use super::verdict::{Evidence, Verdict};
-use crate::clock::{Moment, Timestamp, later};
-use crate::session::{Fault, List, MetadataPath, Phase, Project, Session, SessionId};
-use crate::text;
+use crate::clock::{Moment, Timestamp};
+use crate::session::{Fault, MetadataPath, Project, Session, SessionId};
 
 /// How many sessions that are over stay, beside those that the reader named.
 pub(super) const MOST_OVER: usize = 500;
-/// What no list had for so many lists left them: more than come between two of the same kind.
-const STRAYS: u64 = 8;
 /// The wall clock was set if it moved by more than this against the clock since boot, in milliseconds.
 const CLOCK_SET: i64 = 2000;
 
@@ -342,247 +349,6 @@ impl Fleet {
         let when = When { earliest: Some(born.min(latest)), latest };
         self.tell(Some(old), when, now, EventKind::Successor(new), out);
     }
-
-    /// A list holds all sessions of its status, or should: what it lacks is asked for singly before anything is said.
-    fn listed(&mut self, reply: Reply, list: List, sessions: Vec<Session>, out: &mut Vec<Event>) {
-        let (at, status) = (*reply.at, list.status());
-        self.lists = self.lists.saturating_add(1);
-        let number = self.lists;
-        for session in sessions {
-            let id = session.id.clone();
-            let known = self.records.get(&id);
-            // A list that has a session twice has said it once. One that has what is over as well would bring back, each
-            // time, what was forgotten.
-            let is_forgotten = known.is_none() && session.is_over() && self.over.len() >= MOST_OVER;
-            if known.is_none_or(|record| record.listed != number) && !is_forgotten {
-                self.seen(reply.clone(), id, session, Some(number), out);
-            }
-        }
-        for record in self.records.values_mut() {
-            let lacking = record.listed != number
-                && record.status() == Some(&status)
-                && record.presence == Presence::Here
-                && record.last().is_some_and(|last| last.sent.mono < at.sent.mono);
-            if lacking {
-                record.presence = Presence::Unlisted { since: at.received, confirmed: false };
-                self.trace.unsaid = true;
-            }
-            // With a status that nobody knows, nobody knows either which list should have it.
-            let is_odd = record.phase() == Phase::Unknown && !record.is_over();
-            let strays =
-                is_odd && number.saturating_sub(record.listed) >= STRAYS && !self.left.has(&record.id);
-            if (lacking || strays) && !record.asked_for {
-                self.left.put(&record.id);
-            }
-        }
-    }
-
-    fn missing(
-        &mut self,
-        at: Exchange,
-        id: &SessionId,
-        fault: Fault,
-        next: Option<Moment>,
-        out: &mut Vec<Event>,
-    ) {
-        let Some(record) = self.records.get_mut(id) else { return };
-        if record.last().is_some_and(|last| at.sent.mono < last.sent.mono) {
-            return;
-        }
-        record.failing = None;
-        let (since, is_new) = match &record.presence {
-            Presence::NotFound(absence) => (absence.since, false),
-            Presence::Awaited | Presence::Here | Presence::Unlisted { .. } => (at, true),
-        };
-        let when = When::between(&self.clock, record.last.as_deref(), &at);
-        record.presence = Presence::NotFound(Box::new(Absence { since, fault: fault.clone(), next }));
-        self.left.remove(id);
-        if is_new {
-            if !record.asked_for {
-                self.over.put(id);
-            }
-            self.tell(Some(id), when, at.received, EventKind::NotFound(fault), out);
-            self.attend(id, at.received, out);
-        }
-    }
-
-    /// Forgets the oldest of what is over, and of what left the lists faster than it can be asked for.
-    fn bound(&mut self) {
-        while self.over.len() > MOST_OVER {
-            let Some(oldest) = self.over.take() else { break };
-            if self.records.get(&oldest).is_some_and(|record| record.is_over() && !record.asked_for) {
-                self.forget(&oldest);
-            }
-        }
-        while self.left.len() > List::MOST_LEFT {
-            let Some(oldest) = self.left.take() else { break };
-            self.forget(&oldest);
-        }
-    }
-
-    fn forget(&mut self, id: &SessionId) {
-        let Some(record) = self.records.swap_remove(id) else { return };
-        self.ids.remove(id);
-        self.over.remove(id);
-        self.left.remove(id);
-        self.changes.of_sessions();
-        self.timeline.forget(id);
-        self.ends.remove(id);
-        if let Some(deadline) = record.deadline {
-            self.deadlines.remove(&(deadline, id.clone()));
-        }
-    }
-
-    /// What is known of a session's end, or of what is odd about it.
-    fn evidence(&self, id: &SessionId) -> Option<Evidence> {
-        let record = self.records.get(id)?;
-        let session = record.session.as_ref()?;
-        let absent = match &record.presence {
-            Presence::NotFound(absence) => Some(absence.fault.clone()),
-            Presence::Awaited | Presence::Here | Presence::Unlisted { .. } => None,
-        };
-        let together = session.ended.and_then(|ended| self.ends.window(id, ended));
-        Some(Evidence {
-            watched: record.ended.as_ref().and_then(|ended| ended.watched),
-            ended_by: record
-                .ended
-                .as_ref()
-                .map(|ended| later(self.clock.at(ended.seen.received), self.clock.slack())),
-            released: record.release.as_ref().map(|release| self.clock.at(release.asked)),
-            absent,
-            last_alive: record
-                .last_alive()
-                .filter(|_| record.overdue)
-                .map(|last| self.clock.earliest(last.sent)),
-            together,
-            ..self.fields(session)
-        })
-    }
-
-    /// What a session's own fields are evidence of, without anything that was watched.
-    fn fields(&self, session: &Session) -> Evidence {
-        Evidence {
-            status: Some(session.status.clone()),
-            created: session.created,
-            started: session.started,
-            expires: session.expires,
-            ended: session.ended,
-            keep_alive: session.keep_alive,
-            proxy_bytes: session.proxy_bytes,
-            default_timeout: self.project_of(session).and_then(|project| project.default_timeout),
-            ..Evidence::default()
-        }
-    }
-
-    /// Why it ended, or what is odd about it; `None` while there is nothing to explain.
-    #[must_use]
-    pub fn verdict(&self, id: &SessionId) -> Option<Verdict> {
-        self.evidence(id)?.verdict()
-    }
-
-    /// The same of a session that is perhaps not on record: then by its fields alone.
-    #[must_use]
-    pub fn verdict_of(&self, session: &Session) -> Option<Verdict> {
-        if self.records.get(&session.id).is_some_and(|record| record.session.is_some()) {
-            return self.verdict(&session.id);
-        }
-        self.fields(session).verdict()
-    }
-
-    /// What happened, in the order in which it was learned.
-    #[must_use]
-    pub fn timeline(&self) -> &Timeline {
-        &self.timeline
-    }
-
-    /// What happened to a session, and to all while it was watched and had not ended; the newest first.
-    pub fn newest_of<'t>(&'t self, id: &SessionId) -> impl Iterator<Item = (Seq, &'t Event)> + use<'t> {
-        let ended = self.records.get(id).and_then(|record| record.ended.as_ref());
-        let over = ended.map(|ended| self.clock.at(ended.seen.received));
-        self.timeline.newest_of(id).filter(move |(_, event)| {
-            let of_it = event.id.is_some() || matches!(event.kind, EventKind::Together { .. });
-            of_it || over.is_none_or(|over| event.seen <= over)
-        })
-    }
-
-    /// The sessions that ran for less than a minute.
-    #[must_use]
-    pub fn short(&self) -> Short {
-        self.short
-    }
-
-    /// The newest moment that is on record: the record is as of then.
-    #[must_use]
-    pub fn latest(&self) -> Option<Moment> {
-        self.latest
-    }
-
-    /// Every record, in no order.
-    pub fn records(&self) -> impl Iterator<Item = &Record> {
-        self.records.values().map(Box::as_ref)
-    }
-
-    /// How often something changed.
-    #[must_use]
-    pub fn changes(&self) -> Changes {
-        self.changes
-    }
-
-    /// What the newest input changed.
-    #[must_use]
-    pub fn trace(&self) -> &Trace {
-        &self.trace
-    }
-
-    /// How many columns of a session's id tell it from all others that are on record, 8 at least.
-    #[must_use]
-    pub fn id_columns(&self, id: &SessionId) -> usize {
-        let before = self.ids.range(..id).next_back();
-        let after = self.ids.range((Bound::Excluded(id), Bound::Unbounded)).next();
-        text::unique_columns(before.map(SessionId::raw), id.raw(), after.map(SessionId::raw))
-    }
-
-    /// The record of a session.
-    #[must_use]
-    pub fn get(&self, id: &SessionId) -> Option<&Record> {
-        self.records.get(id).map(Box::as_ref)
-    }
-
-    /// How many sessions are on record.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.records.len()
-    }
-
-    /// Whether there is none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.records.is_empty()
-    }
-
-    /// What time it is at the server.
-    #[must_use]
-    pub fn clock(&self) -> &ServerClock {
-        &self.clock
-    }
-
-    /// How the polling goes.
-    #[must_use]
-    pub fn health(&self) -> &Health {
-        &self.health
-    }
-
-    /// The project of a session, where the key may list it.
-    #[must_use]
-    pub fn project_of(&self, session: &Session) -> Option<&Project> {
-        self.projects.iter().find(|project| Some(&project.id) == session.project.as_ref())
-    }
-
-    /// The projects that the key can list.
-    #[must_use]
-    pub fn projects(&self) -> &[Project] {
-        &self.projects
-    }
 }
 
 /// The record of a session; from now on, if there was none.
@@ -596,8 +362,3 @@ fn record<'r>(
         Box::new(Record::new(id.clone(), false))
     })
 }
-
-#[cfg(test)]
-mod day;
-#[cfg(test)]
-mod tests;

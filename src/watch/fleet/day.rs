@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::clock::{Clock, later};
-use crate::session::{FaultKind, Metadata, Status, running};
+use crate::session::{FaultKind, List, Metadata, Status, running};
 use crate::watch::{Flag, timeline};
 
 /// So many sessions live at a time.

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::clock::{Timestamp, Zone, later};
-use crate::session::{FaultKind, Metadata, Status, running};
+use crate::session::{FaultKind, List, Metadata, Status, running};
 use crate::text::Untrusted;
 use crate::watch::health::MOST_FAILURES;
 use crate::watch::{Flag, Left};
