@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Form;
 use super::seen::{Day, Seen};
+use crate::session::Status;
 use crate::text::{self, Untrusted};
 use crate::watch::cost::estimate;
 
@@ -85,10 +86,9 @@ fn verdict(seen: &Seen) -> String {
         let short = short.unwrap_or_else(|| text::shown(&why.name, VERDICT - 1));
         return if why.sure == "perhaps" { short + "?" } else { short };
     }
-    seen.facts
-        .status
-        .as_ref()
-        .map_or_else(none, |status| text::fit(&status.shown(24).to_lowercase(), VERDICT))
+    let was = if seen.lived() { "was " } else { "" }; // when it was last seen, and who knows now
+    let status = |status: &Status| text::fit(&format!("{was}{}", status.shown(24).to_lowercase()), VERDICT);
+    seen.facts.status.as_ref().map_or_else(none, status)
 }
 
 /// A row a day and owner.

@@ -81,7 +81,7 @@ fn the_sessions_are_a_table_and_each_day_and_owner_a_row_of_another() {
         both(vec![nightly(1), checkout()], form(false)),
         "\
 SESSION   OWNER    STARTED      RAN       VERDICT      PROXY    EST.
-c20ad4d7  -        11-23 08:00  10m 00s+  running      -        $0.02
+c20ad4d7  -        11-23 08:00  10m 00s+  was running  -        $0.02
 6512bd43  nightly  11-22 21:04  30m 00s   ended early  18.2 MB  $0.28
 +  at least: it lived when it was last seen
 
