@@ -147,7 +147,7 @@ fn journal(c: &mut Criterion) {
     c.bench_function("open for reading", |b| b.iter(|| black_box(Reader::open(&path).unwrap().unwrap())));
     c.bench_function("history --since 1d", |b| {
         let (filter, form) =
-            (Filter::default(), Form { json: false, rates: Rates::default(), zone: Zone::Local });
+            (Filter::default(), Form { json: false, rates: Rates::default(), zone: Zone::Local, fits: true });
         b.iter(|| {
             let reader = Reader::open(&path).unwrap().unwrap();
             black_box(said(&reader, day, &filter, form).unwrap().unwrap().len())
@@ -155,7 +155,7 @@ fn journal(c: &mut Criterion) {
     });
     c.bench_function("history --since 28d, filtered", |b| {
         let filter = Filter::parse("meta.run.id:c-19 status:completed").unwrap();
-        let form = Form { json: false, rates: Rates::default(), zone: Zone::Local };
+        let form = Form { json: false, rates: Rates::default(), zone: Zone::Local, fits: true };
         let reader = Reader::open(&path).unwrap().unwrap();
         b.iter(|| {
             let all = said(&reader, Timestamp::UNIX_EPOCH, &filter, form).unwrap().unwrap();

@@ -33,6 +33,8 @@ pub struct Form {
     pub rates: Rates,
     /// Times and days in which zone.
     pub zone: Zone,
+    /// Whether names give way where a line would be longer than a terminal's 80 columns: not where a program reads them.
+    pub fits: bool,
 }
 
 /// Prints it.
@@ -51,7 +53,8 @@ pub fn history(config: HistoryConfig) -> Result<Exit, Refusal> {
     let since =
         chrono::TimeDelta::from_std(config.since).ok().and_then(|since| now.checked_sub_signed(since));
     let since = since.unwrap_or(Timestamp::UNIX_EPOCH);
-    let form = Form { json: config.json, rates: config.rates, zone: config.zone };
+    let form =
+        Form { json: config.json, rates: config.rates, zone: config.zone, fits: stdout().is_terminal() };
     let text = said(&reader, since, &filter, form)?;
     match text {
         None => {
@@ -107,5 +110,5 @@ pub fn said(
     if form.json {
         return Ok(Some(json::object(&seen, &days, since, form).to_string() + "\n"));
     }
-    Ok((!seen.is_empty()).then(|| table::sessions(&seen, form) + "\n" + &table::days(&days)))
+    Ok((!seen.is_empty()).then(|| table::sessions(&seen, form) + "\n" + &table::days(&days, form)))
 }

@@ -1,4 +1,4 @@
-//! The history as two tables that fit 80 columns. Pure.
+//! The history as two tables that fit the 80 columns of a terminal. Pure.
 
 use std::time::Duration;
 
@@ -52,7 +52,7 @@ pub(super) fn sessions(seen: &[Seen], form: Form) -> String {
         (seen.iter().any(is_at_most), "~  at most: its end was not seen exactly"),
     ];
     let notes: String = notes.iter().filter(|(is, _)| *is).map(|(_, note)| format!("{note}\n")).collect();
-    aligned(&columns, rows, if with_profile { &[1, 2] } else { &[1] }) + &notes
+    aligned(&columns, rows, if with_profile { &[1, 2] } else { &[1] }, form) + &notes
 }
 
 fn is_at_most(seen: &Seen) -> bool {
@@ -92,7 +92,7 @@ fn verdict(seen: &Seen) -> String {
 }
 
 /// A row a day and owner.
-pub(super) fn days(days: &[Day]) -> String {
+pub(super) fn days(days: &[Day], form: Form) -> String {
     let columns = ["DAY", "OWNER", "SESSIONS", "RAN", "PROXY", "EST.", "WATCHED"];
     let rows = days.iter().map(|day| {
         vec![
@@ -105,7 +105,7 @@ pub(super) fn days(days: &[Day]) -> String {
             share(day.watched, day.ran),
         ]
     });
-    aligned(&columns, rows.collect(), &[1])
+    aligned(&columns, rows.collect(), &[1], form)
 }
 
 /// "87 %", floored: all of it is all of it.
@@ -130,7 +130,7 @@ fn none() -> String {
 }
 
 /// The rows below their headings; `elastic` columns give way where it gets too wide.
-fn aligned(columns: &[&str], rows: Vec<Vec<String>>, elastic: &[usize]) -> String {
+fn aligned(columns: &[&str], rows: Vec<Vec<String>>, elastic: &[usize], form: Form) -> String {
     let heading: Vec<String> = columns.iter().map(|name| (*name).to_owned()).collect();
     let lines: Vec<Vec<String>> = std::iter::once(heading).chain(rows).collect();
     let mut widths = vec![0; columns.len()];
@@ -140,7 +140,11 @@ fn aligned(columns: &[&str], rows: Vec<Vec<String>>, elastic: &[usize]) -> Strin
         }
     }
     let gaps = columns.len().saturating_sub(1).saturating_mul(2);
-    let mut over = widths.iter().sum::<usize>().saturating_add(gaps).saturating_sub(WIDEST);
+    let mut over = widths.iter().sum::<usize>().saturating_add(gaps).saturating_sub(if form.fits {
+        WIDEST
+    } else {
+        usize::MAX
+    });
     for column in elastic {
         if let Some(width) = widths.get_mut(*column) {
             let give = over.min(width.saturating_sub(NAME.1));

@@ -12,7 +12,7 @@ fn t(text: &str) -> Timestamp {
 }
 
 fn form(json: bool) -> Form {
-    Form { json, rates: Rates::default(), zone: Zone::Utc }
+    Form { json, rates: Rates::default(), zone: Zone::Utc, fits: true }
 }
 
 fn why(name: &str) -> Option<Why> {
@@ -72,7 +72,7 @@ fn checkout() -> Summary {
 fn both(rows: Vec<Summary>, form: Form) -> String {
     let seen = Seen::of(rows);
     let days = of_days(&seen, form);
-    table::sessions(&seen, form) + "\n" + &table::days(&days)
+    table::sessions(&seen, form) + "\n" + &table::days(&days, form)
 }
 
 #[test]
@@ -119,10 +119,12 @@ fn tables_fit_80_columns_whatever_their_rows_have() {
         session: SessionId::parse("s").unwrap(),
         ..nightly(1)
     };
-    let text = both(vec![row, bare], form(false));
+    let text = both(vec![row.clone(), bare.clone()], form(false));
     assert!(text.lines().all(|line| text::width(line) <= 80), "{text}");
     assert!(text.contains("~8d 00h") && text.contains("at most"), "{text}");
     assert!(!text.contains('\u{1b}'));
+    let whole = Form { fits: false, ..form(false) };
+    assert!(both(vec![row, bare], whole).contains("a-profile-with-a-lo…  "), "a program reads whole cells");
     assert!(text::to_ascii(&text).lines().all(|line| line.is_ascii() && line.len() <= 80), "{text}");
 }
 
