@@ -273,6 +273,23 @@ fn a_status_that_nobody_knows_with_an_end_is_over_and_bounded_as_what_ended() {
 }
 
 #[test]
+fn what_is_gone_is_bounded_as_what_ended_and_what_was_named_or_lives_again_stays() {
+    let mut fleet = asked(&["named"]);
+    fleet.apply(one(1.0, 1.2, session("named", Status::Running)));
+    fleet.apply(missing("named", 2.0, 2.2));
+    fleet.apply(one(1.0, 1.2, ended_at("again", Status::Completed, 0.5)));
+    fleet.apply(one(2.0, 2.2, session("again", Status::Running)));
+    for number in 0..MOST_OVER + 9 {
+        let name = format!("s-{number}");
+        fleet.apply(one(3.0, 3.2, session(&name, Status::Running)));
+        fleet.apply(missing(&name, 4.0, 4.2));
+    }
+    assert!(fleet.get(&id("named")).is_some() && fleet.get(&id("again")).is_some());
+    assert!(fleet.len() <= MOST_OVER + 2, "{}", fleet.len());
+    assert!(fleet.get(&id("s-0")).is_none() && fleet.get(&id("s-508")).is_some());
+}
+
+#[test]
 fn a_list_that_has_what_is_over_too_does_not_bring_back_what_was_forgotten() {
     let mut fleet = Fleet::new(Thresholds::default());
     let sessions: Vec<Session> =
