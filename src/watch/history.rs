@@ -203,6 +203,18 @@ mod tests {
         assert!(traffic(&grows).moved());
     }
 
+    #[test]
+    fn the_newest_step_counts_however_many_came_before_and_one_without_time_has_no_rate() {
+        let mut traffic = traffic(&[]);
+        for second in 0..30 {
+            traffic.observe(S(second), i64::try_from(second * second).unwrap());
+        }
+        assert_eq!(traffic.rate(), Some(57.0), "from 28² to 29²");
+        traffic.observe(S(29), 1000);
+        assert_eq!(traffic.rate(), None);
+        assert!(difference(i64::MIN, i64::MAX) > 1.8e19);
+    }
+
     fn reply(second: u64) -> Arc<Exchange> {
         let since = S(second);
         let wall = crate::clock::later("2026-11-22T12:00:00Z".parse().unwrap(), since);
