@@ -124,6 +124,14 @@ fn a_session_that_timed_out_with_the_projects_default() {
 }
 
 #[test]
+fn an_end_between_two_near_replies_has_one_length() {
+    let text = of([seen(100.0, session(Status::Running)), seen(100.1, session(Status::Error))]);
+    let ran = text.lines().find(|line| line.trim_start().starts_with("ran ")).unwrap();
+    assert!(ran.ends_with(" 1m 38s"), "{ran}");
+    assert!(!ran.contains("between"), "{ran}");
+}
+
+#[test]
 fn an_error_without_an_ended_at() {
     let inputs = polls(3.1, 2).chain([seen(9.1, session(Status::Error))]);
     insta::assert_snapshot!("error", of(inputs));

@@ -517,6 +517,10 @@ fn bytes_that_move_are_counted_apart_from_what_moves_rows() {
     let after = fleet.changes();
     assert_eq!(after.sessions, before.sessions);
     assert_ne!(after.bytes, before.bytes);
+    let field = (Untrusted::new("new"), Untrusted::new("1"));
+    let with_field = Session { others: vec![field], ..carried(11) };
+    assert_eq!(apply(&mut fleet, one(5.0, 5.1, with_field)), []);
+    assert_ne!(fleet.changes().sessions, after.sessions, "a row may show it, though it is no event");
 }
 
 #[test]
