@@ -290,6 +290,31 @@ fn what_is_gone_is_bounded_as_what_ended_and_what_was_named_or_lives_again_stays
 }
 
 #[test]
+fn what_replies_say_of_a_session_is_evidence_of_its_end() {
+    let over = |proxy_bytes| Session {
+        created: Some(t(1.0)),
+        keep_alive: Some(false),
+        proxy_bytes,
+        ..ended_at("a", Status::Completed, 301.0)
+    };
+    let named = |last: Input| {
+        let mut fleet = asked(&["a"]);
+        fleet.apply(one(2.0, 2.2, session("a", Status::Running)));
+        fleet.apply(last);
+        fleet.verdict(&id("a")).unwrap().name()
+    };
+    assert_eq!(named(one(301.5, 302.0, over(None))), "never_connected");
+    assert_eq!(named(one(301.5, 302.0, over(Some(7)))), "disconnected_or_closed", "somebody was there");
+    // Of one that was never seen alive, the reply alone says by when it had ended.
+    let mut fleet = asked(&["a"]);
+    fleet.apply(one(10.0, 10.2, over(None)));
+    assert_eq!(fleet.verdict(&id("a")).unwrap().name(), "disconnected_or_closed", "no end is yet to come");
+    let mut fleet = asked(&["a"]);
+    fleet.apply(one(310.0, 310.2, over(None)));
+    assert_eq!(fleet.verdict(&id("a")).unwrap().name(), "never_connected");
+}
+
+#[test]
 fn a_list_that_has_what_is_over_too_does_not_bring_back_what_was_forgotten() {
     let mut fleet = Fleet::new(Thresholds::default());
     let sessions: Vec<Session> =
