@@ -542,6 +542,8 @@ fn bytes_that_move_are_counted_apart_from_what_moves_rows() {
     let after = fleet.changes();
     assert_eq!(after.sessions, before.sessions);
     assert_ne!(after.bytes, before.bytes);
+    apply(&mut fleet, one(4.5, 4.6, Session { updated: Some(t(4.5)), ..carried(11) }));
+    assert_eq!(fleet.changes().sessions, after.sessions, "`updatedAt` moves with the bytes");
     let field = (Untrusted::new("new"), Untrusted::new("1"));
     let with_field = Session { others: vec![field], ..carried(11) };
     assert_eq!(apply(&mut fleet, one(5.0, 5.1, with_field)), []);
