@@ -179,11 +179,18 @@ pub(crate) fn answers() -> Vec<Row> {
         row("JSON of another shape", "the answer is not what the API documents", || body(JSON, "[7]")),
         row("no HTTP", "does not speak HTTP", || raw("SSH-2.0-OpenSSH_9.9\r\n\r\n", Then::Hangs)),
         row("10,000 headers", "does not speak HTTP", many),
+        row("chunks that are none", "does not speak HTTP", || {
+            raw("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{}\r\n", Then::Closes)
+        }),
         row("a body without end", "larger than", || {
             raw("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n{", Then::GoesOn)
         }),
         row("lists: not JSON", "the answer is not JSON", || body(JSON, "upstream error")).of(Asks::Lists),
         row("lists: a gzip bomb", "larger than", bomb).of(Asks::Lists),
+        row("lists: gzip that is none", "does not speak HTTP", || {
+            Play::Says(reply("200 OK", JSON, "content-encoding: gzip\r\n", b"[]"), Then::Closes)
+        })
+        .of(Asks::Lists),
         row("lists: elements that are no sessions", "", || Play::AddsNonsense).of(Asks::Lists).lasting(3),
         row("another content type", "", || Play::Retypes).lasting(3),
     ]
@@ -211,6 +218,11 @@ pub(crate) fn statuses(elsewhere: u16) -> Vec<Row> {
         row("lists: 503", "the API failed (503)", || refusal("503 Service Unavailable", ""))
             .of(Asks::Lists)
             .lasting(3),
+        row("lists: 503, whose words do not end", "the API failed (503)", || {
+            raw("HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\n\r\n{", Then::Hangs)
+        })
+        .of(Asks::Lists)
+        .lasting(1),
         row("lists: 404", "this server has no list of sessions", || refusal("404 Not Found", ""))
             .of(Asks::Lists),
     ]
