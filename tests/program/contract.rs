@@ -166,8 +166,9 @@ fn whatever_the_contract_allows_is_shown_and_a_server_without_lists_is_enough() 
     let mut command = vec![PROGRAM, "-i", "1s"];
     let ids: Vec<String> = (0..30).map(|place| format!("id {place}")).collect();
     command.extend(ids.iter().map(String::as_str));
-    let mut terminal = Terminal::start(&command, &env, 120, 40);
-    for place in ["id 0", "id 1", "id 2"] {
+    // All rows are in view, wherever what becomes of their sessions puts them.
+    let mut terminal = Terminal::start(&command, &env, 120, 100);
+    for place in ["id 0", "id 1", "id 29"] {
         terminal.wait_for(place);
     }
     for key in ["j", "\r", "G", "\x1b", "s", "s", "s", "s", "s", "s", "H", "\t", "G", "\t", "S"] {
