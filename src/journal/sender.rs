@@ -59,6 +59,8 @@ pub(super) struct Shared {
     over: AtomicBool,
     /// The thread has ended: nothing is taken any more.
     shut: AtomicBool,
+    /// The file is none to write, as was told: nothing is missed there.
+    left_alone: AtomicBool,
 }
 
 impl Shared {
@@ -82,6 +84,10 @@ impl Shared {
 
     pub(super) fn shut(&self) {
         self.shut.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn leave_alone(&self) {
+        self.left_alone.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn end_segment(&self) {
@@ -173,10 +179,11 @@ impl<B: Serialize + Send + 'static, H: Serialize + Send + 'static> Journal<B, H>
 }
 
 impl<B, H> Journal<B, H> {
-    /// Ends it, as dropping does. Returns how many pieces were not written.
+    /// Ends it, as dropping does. Returns how many pieces were not written, though the file is one to write.
     pub fn close(mut self) -> usize {
         self.end();
-        self.shared.waiting.load(Ordering::Relaxed)
+        let is_left_alone = self.shared.left_alone.load(Ordering::Relaxed);
+        if is_left_alone { 0 } else { self.shared.waiting.load(Ordering::Relaxed) }
     }
 
     fn end(&mut self) {

@@ -107,6 +107,7 @@ impl<B: Serialize, H: Serialize, F: Fn(Trouble)> Writer<B, H, F> {
         }
         loop {
             if self.told.as_ref().is_some_and(Trouble::is_final) {
+                self.shared.leave_alone();
                 return;
             }
             match self.gather() {

@@ -328,6 +328,16 @@ fn a_file_that_stays_locked_blocks_neither_the_sender_nor_the_end() {
     assert!(clock.now().mono < Duration::from_secs(3), "the end took {:?}", clock.now().mono);
 }
 
+#[test]
+fn what_a_file_that_is_left_alone_did_not_take_is_not_missed_at_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(folder.path().join("state/keepwatch/journal.sqlite")).unwrap();
+    let mut kept = Kept::open(folder, Options::new(Clock::system()));
+    let _ = kept.journal().begin(segment(run(1), t("12:00:00"))); // taken, unless the thread was quicker
+    assert!(kept.told().is_final());
+    assert_eq!(kept.journal.take().unwrap().close(), 0);
+}
+
 /// A body that can not be written before somebody says so.
 struct Stuck(std::sync::Arc<std::sync::Mutex<()>>);
 
