@@ -27,14 +27,13 @@ use crate::text::Untrusted;
 
 /// The longest id that is accepted from a user, in bytes. Browserbase's are UUIDs of 36.
 const LONGEST_ID: usize = 256;
+/// How many characters an id of Browserbase's has.
+const WHOLE_ID: usize = 36;
 
 /// What names a session. Any text can be one: ids with spaces are odd, but not wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SessionId(Untrusted);
-
-/// How many characters an id of Browserbase's has.
-const WHOLE_ID: usize = 36;
 
 impl SessionId {
     /// An id as a user gave it.

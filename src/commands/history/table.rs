@@ -140,11 +140,8 @@ fn aligned(columns: &[&str], rows: Vec<Vec<String>>, elastic: &[usize], form: Fo
         }
     }
     let gaps = columns.len().saturating_sub(1).saturating_mul(2);
-    let mut over = widths.iter().sum::<usize>().saturating_add(gaps).saturating_sub(if form.fits {
-        WIDEST
-    } else {
-        usize::MAX
-    });
+    let widest = if form.fits { WIDEST } else { usize::MAX };
+    let mut over = widths.iter().sum::<usize>().saturating_add(gaps).saturating_sub(widest);
     for column in elastic {
         if let Some(width) = widths.get_mut(*column) {
             let give = over.min(width.saturating_sub(NAME.1));
