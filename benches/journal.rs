@@ -14,14 +14,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use keepwatch::app::Filter;
-use keepwatch::clock::{Clock, Timestamp};
 use keepwatch::commands::history::{Form, said};
 use keepwatch::config::Zone;
-use keepwatch::journal::{Entry, Fate, Journal, Of, Options, Reader, RunId, Segment, Summary, Why};
-use keepwatch::session::{Metadata, Region, SessionId, Status};
-use keepwatch::text::Untrusted;
-use keepwatch::watch::cost::Rates;
+use keepwatch::store::journal::{Entry, Fate, Journal, Of, Options, Reader, RunId, Segment, Summary, Why};
+use keepwatch::tui::Filter;
+use keepwatch_core::clock::{Clock, Timestamp};
+use keepwatch_core::session::{Metadata, Region, SessionId, Status};
+use keepwatch_core::text::Untrusted;
+use keepwatch_core::tracker::cost::Rates;
 use serde_json::{Value, json};
 
 const ENTRIES: u64 = 1_000_000;

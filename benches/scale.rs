@@ -14,15 +14,15 @@ use std::time::Duration;
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use keepwatch::api::{read_list, read_session};
-use keepwatch::app::{Choice, Filter, Fleets, KnownFlags, Model, Muted, Rows, Settings, Sort, SortBy};
-use keepwatch::clock::{Moment, Timestamp, later};
 use keepwatch::config::{Pace, Targets, Zone};
 use keepwatch::poll::{Outcome, Plan, Request};
-use keepwatch::session::{List, Metadata, Region, Session, SessionId, Status};
-use keepwatch::text::Untrusted;
-use keepwatch::view::{self, Theme};
-use keepwatch::watch::cost::Rates;
-use keepwatch::watch::{Exchange, Fleet, Input, Scope, Thresholds};
+use keepwatch::tui::view::{self, Theme};
+use keepwatch::tui::{Choice, Filter, Fleets, KnownFlags, Model, Muted, Rows, Settings, Sort, SortBy};
+use keepwatch_core::clock::{Moment, Timestamp, later};
+use keepwatch_core::session::{List, Metadata, Region, Session, SessionId, Status};
+use keepwatch_core::text::Untrusted;
+use keepwatch_core::tracker::cost::Rates;
+use keepwatch_core::tracker::{Exchange, Fleet, Input, Scope, Thresholds};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 

@@ -1,36 +1,26 @@
 //! keepwatch watches Browserbase sessions from a terminal pane.
 //!
 //! ```text
-//!    cli ─► config ─► commands ─┬─► simulator    the API, simulated, over real HTTP
+//!    cli ─► config ─► commands ─┬─► browserbase_simulator   a simulated API, over real HTTP
 //!                               │
-//!                               └─► app::run ◄── poll ◄── api ◄── HTTP
-//!                                     │  ▲ Report
-//!                                     ▼  │ Message
-//!                                   app::Model ─► watch::Fleet   what was observed; pure
-//!                                     │
-//!                                     └─► view ─► terminal
+//!                               └─► tui ◄── poll ◄── api ◄── HTTP
+//!                                    │ inputs
+//!                                    ▼
+//!                                  keepwatch_core::tracker   what was observed: pure
+//!                                    │
+//!                                    ├─► tui::view ─► terminal
+//!                                    └─► store               the journal and recordings
 //! ```
 //!
-//! In the order in which a reply travels:
+//! `ARCHITECTURE.md` describes the data flow and the rules behind it.
 
 pub mod api;
-pub mod past;
-pub mod poll;
-pub mod recorder;
-pub mod session;
-pub mod stream;
-pub mod watch;
-
-pub mod app;
-pub mod journal;
-pub mod terminal;
-pub mod view;
-
 pub mod cli;
 pub mod commands;
 pub mod config;
-pub mod simulator;
-
-pub mod clock;
 pub mod log;
-pub mod text;
+pub mod poll;
+pub mod store;
+pub mod terminal;
+pub mod timer;
+pub mod tui;

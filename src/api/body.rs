@@ -3,7 +3,7 @@
 use super::client::Listing;
 use super::fault::without_key;
 use super::wire::{self, Known, ListReader};
-use crate::session::{Fault, Secret, Session, SessionId};
+use keepwatch_core::session::{Fault, Secret, Session, SessionId};
 
 /// What a [`Client`](super::Client) reads the reply to `GET /v1/sessions/{id}` as, in which it asked for `asked`.
 ///

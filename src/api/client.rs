@@ -14,9 +14,9 @@ use super::body::{Reader, Whole};
 use super::trace::Trace;
 use super::wire::{Known, ListReader};
 use super::{fault, wire};
-use crate::clock::Timestamp;
 use crate::config::{Endpoint, Query};
-use crate::session::{ConnectUrls, Fault, FaultKind, List, Project, Secret, Session, SessionId};
+use keepwatch_core::clock::Timestamp;
+use keepwatch_core::session::{ConnectUrls, Fault, FaultKind, List, Project, Secret, Session, SessionId};
 
 /// After a piece of so many bytes, others get their turn: it holds nobody up for longer than a frame.
 const TURN: usize = 16 * 1024;

@@ -9,9 +9,9 @@ use reqwest::header::{HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
 use url::Url;
 
 use super::{tls, wire};
-use crate::clock::Timestamp;
-use crate::session::{Fault, FaultKind, Secret};
-use crate::text::{Untrusted, masked};
+use keepwatch_core::clock::Timestamp;
+use keepwatch_core::session::{Fault, FaultKind, Secret};
+use keepwatch_core::text::{Untrusted, masked};
 
 /// What is shorter than this is no key, and may well be a word of what a server says.
 pub(super) const SHORTEST_KEY: usize = 8;

@@ -6,7 +6,7 @@ use tracing::Level;
 use url::Url;
 
 use super::client::Answer;
-use crate::clock::Clock;
+use keepwatch_core::clock::Clock;
 
 /// The only parameter whose value is nobody's.
 const STATUS: &str = "status";

@@ -16,12 +16,12 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::clock::Timestamp;
-use crate::session::{
+use keepwatch_core::clock::Timestamp;
+use keepwatch_core::session::{
     ConnectFields, ConnectUrls, Fault, FaultKind, Metadata, Project, Region, Secret, Session, SessionId,
     Status,
 };
-use crate::text::{Untrusted, is_secret_name, mask_values, masked};
+use keepwatch_core::text::{Untrusted, is_secret_name, mask_values, masked};
 
 pub(super) use list::{Known, ListReader};
 

@@ -15,7 +15,7 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, CommandFactory as _, Error, FromArgMatches as _};
 
 use super::Cli;
-use crate::text::{Untrusted, is_plain, masked};
+use keepwatch_core::text::{Untrusted, is_plain, masked};
 
 /// The words of the command line, which are known to be well-formed.
 #[derive(Debug)]

@@ -7,12 +7,12 @@ use super::recording::Made;
 use super::watch::{screen, warning};
 use super::{failed, script};
 use crate::api::{Client, Releaser, key_tail};
-use crate::app::{Keep, Origin, Settings, Tone};
-use crate::clock::Clock;
 use crate::config::{DemoConfig, Endpoint, Exit, Refusal, Targets, VERSION};
-use crate::session::Secret;
-use crate::simulator::{Options, Simulator};
 use crate::terminal::{self, Env};
+use crate::tui::{Keep, Origin, Settings, Tone};
+use browserbase_simulator::{Options, Simulator};
+use keepwatch_core::clock::Clock;
+use keepwatch_core::session::Secret;
 
 /// The key that the demo's server takes.
 const KEY: &str = "bb_test_demo_0000000000f3a9";

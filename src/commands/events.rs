@@ -19,14 +19,14 @@ use super::get::sentence_of;
 use super::is_read;
 use super::recording::{self, Made};
 use crate::api::Client;
-use crate::clock::{Clock, Zone};
 use crate::config::{EventsConfig, Exit, Form, Refusal, Targets};
-use crate::session::{Phase, SessionId, Status};
-use crate::stream::Header;
-use crate::text;
-use crate::watch::cost::Rates;
-use crate::watch::verdict::{Sure, Verdict};
-use crate::watch::{Event, EventKind, Fleet};
+use crate::store::Header;
+use keepwatch_core::clock::{Clock, Zone};
+use keepwatch_core::session::{Phase, SessionId, Status};
+use keepwatch_core::text;
+use keepwatch_core::tracker::cost::Rates;
+use keepwatch_core::tracker::verdict::{Sure, Verdict};
+use keepwatch_core::tracker::{Event, EventKind, Fleet};
 
 /// The columns of an id.
 const SHORT_ID: usize = 8;

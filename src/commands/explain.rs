@@ -8,15 +8,15 @@ use std::path::Path;
 
 use super::{complain, print, recording};
 use crate::api::Client;
-use crate::app::Observed;
-use crate::clock::Clock;
 use crate::config::{Exit, ExplainConfig, ExplainFrom, Refusal, Source};
 use crate::poll::{Report, Request, perform};
-use crate::session::SessionId;
-use crate::stream::Recording;
-use crate::text;
-use crate::watch::evidence::{self, Options};
-use crate::watch::{Fleet, Input, Thresholds};
+use crate::store::Recording;
+use crate::tui::Observed;
+use keepwatch_core::clock::Clock;
+use keepwatch_core::session::SessionId;
+use keepwatch_core::text;
+use keepwatch_core::tracker::evidence::{self, Options};
+use keepwatch_core::tracker::{Fleet, Input, Thresholds};
 
 /// Prints the evidence. A session that is not there has some, too: that, when, and the API's request id.
 ///

@@ -6,13 +6,13 @@ use std::time::Duration;
 use super::journal::{find, open, place};
 use super::recording::create;
 use super::{complain, failed};
-use crate::clock::Clock;
 use crate::config::{Exit, ExportConfig, Refusal};
-use crate::journal::Trouble;
-use crate::past::{self, Sought, Wanted};
-use crate::stream::{self, Encoder, Header, Writer};
-use crate::text::json_for_terminal;
-use crate::watch::Fleet;
+use crate::store::history::{self, Sought, Wanted};
+use crate::store::journal::Trouble;
+use crate::store::{self, Encoder, Header, Writer};
+use keepwatch_core::clock::Clock;
+use keepwatch_core::text::json_for_terminal;
+use keepwatch_core::tracker::Fleet;
 
 /// So far back the clock reaches on which everything is laid: longer than any journal.
 pub(super) const PAST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
@@ -26,7 +26,7 @@ pub fn export(config: ExportConfig) -> Result<Exit, Refusal> {
     let id = find(&reader, &config.id)?;
     let wanted = Wanted::Sessions(vec![id.clone()]);
     let unreadable = |trouble: Trouble| failed(&trouble.sentence());
-    let Some((header, host)) = past::newest(&reader, &Sought::all(&wanted)).map_err(unreadable)? else {
+    let Some((header, host)) = history::newest(&reader, &Sought::all(&wanted)).map_err(unreadable)? else {
         complain(&format!("{}: the journal has no such session", id.line()));
         return Ok(Exit::NoSuchSession);
     };
@@ -35,8 +35,8 @@ pub fn export(config: ExportConfig) -> Result<Exit, Refusal> {
     let mut encoder = Encoder::new(None, header.no_metadata);
     let mut lines = Vec::new();
     let sought = Sought { host: Some(&host), ..Sought::all(&wanted) };
-    past::read(&reader, &sought, Clock::reaching_back(PAST).now(), |input| {
-        let (_, more) = stream::apply(Some(&mut encoder), &mut fleet, input);
+    history::read(&reader, &sought, Clock::reaching_back(PAST).now(), |input| {
+        let (_, more) = store::apply(Some(&mut encoder), &mut fleet, input);
         lines.extend(more.into_iter().filter(|line| !line.open));
     })
     .map_err(unreadable)?;
@@ -55,12 +55,12 @@ pub fn export(config: ExportConfig) -> Result<Exit, Refusal> {
 }
 
 /// The same, with every character escaped that a terminal would obey.
-fn write_to_terminal(header: &Header, lines: &[stream::Line]) -> io::Result<()> {
+fn write_to_terminal(header: &Header, lines: &[store::Line]) -> io::Result<()> {
     let mut recording = Vec::new();
     write(&mut recording, header, lines)?;
     io::stdout().lock().write_all(json_for_terminal(&String::from_utf8_lossy(&recording)).as_bytes())
 }
 
-fn write(to: impl Write, header: &Header, lines: &[stream::Line]) -> io::Result<()> {
+fn write(to: impl Write, header: &Header, lines: &[store::Line]) -> io::Result<()> {
     Writer::new(BufWriter::new(to), header)?.write(lines)
 }

@@ -18,15 +18,15 @@ use tokio::sync::mpsc;
 use super::interruption::Interruption;
 use super::{complain, failed};
 use crate::api::Client;
-use crate::app::Observed;
-use crate::clock::{Clock, Moment};
 use crate::config::{Exit, Pace, Refusal, Targets};
 use crate::log;
 use crate::poll::{Ask, Poller, Report};
-use crate::recorder::Recorder;
-use crate::session::{Fault, SessionId};
-use crate::stream::{self, Encoder, Header, Line};
-use crate::watch::{Event, Exchange, Fleet, Input, Thresholds};
+use crate::store::recorder::Recorder;
+use crate::store::{self, Encoder, Header, Line};
+use crate::tui::Observed;
+use keepwatch_core::clock::{Clock, Moment};
+use keepwatch_core::session::{Fault, SessionId};
+use keepwatch_core::tracker::{Event, Exchange, Fleet, Input, Thresholds};
 
 /// How many reports may wait.
 const WAITING_REPORTS: usize = 16;
@@ -97,7 +97,7 @@ impl Follow {
 
     fn apply(&mut self, input: Input) -> Vec<Event> {
         let encoder = self.recording.as_mut().map(|(encoder, _)| encoder);
-        let (events, lines) = stream::apply(encoder, &mut self.fleet, input);
+        let (events, lines) = store::apply(encoder, &mut self.fleet, input);
         self.write(lines);
         events
     }
@@ -132,7 +132,7 @@ impl Follow {
             let report = tokio::select! {
                 exit = self.interruption.heard() => return Heard::Interrupted(exit),
                 Some(report) = self.reported.recv() => Some(report),
-                () = self.clock.sleep_until(wake.unwrap_or_default()), if wake.is_some() => None,
+                () = crate::timer::sleep_until(&self.clock, wake.unwrap_or_default()), if wake.is_some() => None,
             };
             let before = std::mem::replace(&mut self.now, self.clock.now());
             log::clocks(before, self.now);

@@ -6,10 +6,10 @@ use serde_json::{Map, Value};
 
 use super::{complain, failed, print};
 use crate::api::{Client, Fresh};
-use crate::clock::{Clock, Timestamp};
 use crate::config::{Exit, GetConfig, Refusal, Zone};
-use crate::session::{ConnectUrls, Fault, FaultKind, Phase, Secret, Session, SessionId};
-use crate::text;
+use keepwatch_core::clock::{Clock, Timestamp};
+use keepwatch_core::session::{ConnectUrls, Fault, FaultKind, Phase, Secret, Session, SessionId};
+use keepwatch_core::text;
 
 /// How many requests are under way at a time.
 const IN_FLIGHT: usize = 4;
@@ -244,7 +244,7 @@ mod tests {
     #[test]
     fn secrets_are_left_out_of_json_unless_they_are_asked_for() {
         let fresh = Fresh {
-            session: crate::session::running(
+            session: keepwatch_core::testing::running(
                 "s",
                 "2026-11-22T12:00:00Z".parse().unwrap(),
                 std::time::Duration::from_secs(60),

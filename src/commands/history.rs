@@ -13,15 +13,15 @@ use super::events::{explained, text_lines};
 use super::export::PAST;
 use super::journal::{find, open, place};
 use super::{complain, failed, print, usage};
-use crate::app::Filter;
-use crate::clock::{Clock, Timestamp, Zone};
 use crate::config::{Exit, HistoryConfig, Refusal};
-use crate::journal::{Reader, Trouble};
-use crate::past::{self, Sought, Wanted};
-use crate::session::SessionId;
-use crate::text;
-use crate::watch::cost::Rates;
-use crate::watch::{Event, Fleet};
+use crate::store::history::{self, Sought, Wanted};
+use crate::store::journal::{Reader, Trouble};
+use crate::tui::Filter;
+use keepwatch_core::clock::{Clock, Timestamp, Zone};
+use keepwatch_core::session::SessionId;
+use keepwatch_core::text;
+use keepwatch_core::tracker::cost::Rates;
+use keepwatch_core::tracker::{Event, Fleet};
 use seen::{Seen, of_days};
 
 /// How it is printed.
@@ -73,11 +73,11 @@ fn timeline(reader: &Reader, id: &SessionId, zone: Zone, ascii: bool) -> Result<
     let wanted = Wanted::Sessions(vec![id.clone()]);
     let unreadable = |trouble: Trouble| failed(&trouble.sentence());
     let mut fleet = Fleet::default();
-    if let Some((header, host)) = past::newest(reader, &Sought::all(&wanted)).map_err(unreadable)? {
+    if let Some((header, host)) = history::newest(reader, &Sought::all(&wanted)).map_err(unreadable)? {
         fleet = Fleet::new(header.thresholds).with_owner_key(header.owner_key);
         let sought = Sought { host: Some(&host), ..Sought::all(&wanted) };
         let now = Clock::reaching_back(PAST).now();
-        past::read(reader, &sought, now, |input| drop(fleet.apply(input))).map_err(unreadable)?;
+        history::read(reader, &sought, now, |input| drop(fleet.apply(input))).map_err(unreadable)?;
     }
     let mut events: Vec<&Event> = fleet.newest_of(id).map(|(_, event)| event).collect();
     if events.is_empty() {

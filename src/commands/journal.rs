@@ -5,11 +5,11 @@ use std::io::{BufRead as _, IsTerminal as _, Write as _, stderr, stdin};
 use std::path::{Path, PathBuf};
 
 use super::{complain, failed, print, usage};
-use crate::clock::Zone;
 use crate::config::{Exit, JournalAction, JournalFile, Refusal};
-use crate::journal::{Reader, Sizes, clear, damaged_ones, glance};
-use crate::session::SessionId;
-use crate::text;
+use crate::store::journal::{Reader, Sizes, clear, damaged_ones, glance};
+use keepwatch_core::clock::Zone;
+use keepwatch_core::session::SessionId;
+use keepwatch_core::text;
 
 /// Does what is asked for.
 ///

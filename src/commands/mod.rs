@@ -21,9 +21,9 @@ pub mod watch;
 use std::io::{self, Write as _};
 
 use crate::config::{Config, Environment, Exit, Play, Refusal, VERSION};
-use crate::simulator::{Script, chaos};
 use crate::terminal::Env;
-use crate::text;
+use browserbase_simulator::{Script, chaos};
+use keepwatch_core::text;
 
 /// Does what `config` says, and says how it went. `warnings` are said where they can be seen: on the screen, if there is
 /// one.

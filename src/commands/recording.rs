@@ -5,14 +5,14 @@ use std::io::{BufReader, ErrorKind};
 use std::path::Path;
 
 use super::{complain, failed, usage};
-use crate::clock::Timestamp;
 use crate::config::{Refusal, VERSION};
-use crate::recorder;
-use crate::session::MetadataPath;
-use crate::stream::{FORMAT, Header, Recording};
-use crate::text;
-use crate::watch::Thresholds;
-use crate::watch::cost::Rates;
+use crate::store::recorder;
+use crate::store::{FORMAT, Header, Recording};
+use keepwatch_core::clock::Timestamp;
+use keepwatch_core::session::MetadataPath;
+use keepwatch_core::text;
+use keepwatch_core::tracker::Thresholds;
+use keepwatch_core::tracker::cost::Rates;
 
 /// What a recording is made with, beside what the reader says of it.
 pub(super) struct Made {

@@ -8,12 +8,12 @@ use std::io::{BufRead as _, IsTerminal as _, Write as _, stderr, stdin};
 use super::get::{exit_of, sentence, sentence_of};
 use super::{complain, failed, print};
 use crate::api::{Client, Releaser};
-use crate::app::{end_of, is_end_of};
-use crate::clock::{Clock, Timestamp};
 use crate::config::{Exit, Refusal, ReleaseConfig};
 use crate::poll::release_rest;
-use crate::session::{Fault, Session, SessionId};
-use crate::text;
+use crate::tui::{end_of, is_end_of};
+use keepwatch_core::clock::{Clock, Timestamp};
+use keepwatch_core::session::{Fault, Session, SessionId};
+use keepwatch_core::text;
 
 /// Asks, and releases.
 ///
@@ -58,7 +58,7 @@ pub async fn release(config: ReleaseConfig) -> Result<Exit, Refusal> {
                     return Ok(refused(&config.id, &fault));
                 };
                 complain(&format!("{}; asked again in {}", sentence_of(&fault), text::span(rest)));
-                clock.sleep_until(clock.now().mono.saturating_add(rest)).await;
+                crate::timer::sleep_until(&clock, clock.now().mono.saturating_add(rest)).await;
             }
         }
     }

@@ -6,12 +6,12 @@
 use std::time::Duration;
 
 use super::{failed, recording};
-use crate::app::{self, Settings, Tone};
-use crate::clock::{Clock, Zone};
 use crate::config::{Exit, Pace, Refusal, ReplayConfig, Targets};
-use crate::stream::{Header, Recording};
+use crate::store::{Header, Recording};
 use crate::terminal::{self, Env};
-use crate::text;
+use crate::tui::{self, Settings, Tone};
+use keepwatch_core::clock::{Clock, Zone};
+use keepwatch_core::text;
 
 /// How often was polled, nobody knows; nothing is late in a recording.
 const PACE: Pace = Pace { interval: Duration::from_secs(3), max_rps: 4 };
@@ -50,7 +50,7 @@ pub async fn replay(config: ReplayConfig, warnings: &[String], env: Env) -> Resu
         speed: config.speed,
         greeting: Some(greeting),
     };
-    app::replay(settings, tape, header.host, header.started, Clock::scaled(config.speed), env)
+    tui::replay(settings, tape, header.host, header.started, Clock::scaled(config.speed), env)
         .await
         .map_err(|error| failed(&format!("the terminal can not be used: {error}")))
 }

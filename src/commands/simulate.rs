@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use super::interruption::Interruption;
 use super::{failed, print, recording, script};
-use crate::clock::Clock;
 use crate::config::{self, Exit, Refusal, SimulateConfig};
-use crate::simulator::{self, Control, Offset, Options, Simulator, Span, Window};
+use browserbase_simulator::{self, Control, Offset, Options, Simulator, Span, Window};
+use keepwatch_core::clock::Clock;
 
 /// How often what has happened is written: whoever reads along waits no longer.
 const TOLD_EVERY: Duration = Duration::from_millis(500);
@@ -26,8 +26,8 @@ pub async fn simulate(config: SimulateConfig) -> Result<Exit, Refusal> {
     }
     if let Some(plan) = config.plan {
         script.project.plan = match plan {
-            config::Plan::Free => simulator::Plan::Free,
-            config::Plan::Paid => simulator::Plan::Paid,
+            config::Plan::Free => browserbase_simulator::Plan::Free,
+            config::Plan::Paid => browserbase_simulator::Plan::Paid,
         };
     }
     if let Some(delay) = config.release_delay {
@@ -69,7 +69,7 @@ async fn tell(truth: Option<&mut Truth>, control: &Control) -> Result<(), Refusa
     let clock = Clock::system();
     loop {
         truth.tell(control)?;
-        clock.sleep_until(clock.now().mono.saturating_add(TOLD_EVERY)).await;
+        crate::timer::sleep_until(&clock, clock.now().mono.saturating_add(TOLD_EVERY)).await;
     }
 }
 

@@ -9,11 +9,11 @@ use super::follow::{Follow, Heard, Watching};
 use super::get::sentence_of;
 use super::{complain, print};
 use crate::api::Client;
-use crate::clock::{Clock, Zone};
 use crate::config::{Exit, Goal, Refusal, Targets, WaitConfig};
-use crate::session::SessionId;
-use crate::text;
-use crate::watch::{Event, EventKind, Fleet, Thresholds};
+use keepwatch_core::clock::{Clock, Zone};
+use keepwatch_core::session::SessionId;
+use keepwatch_core::text;
+use keepwatch_core::tracker::{Event, EventKind, Fleet, Thresholds};
 use tally::{News, Tally, Why};
 
 /// How many sessions a sentence names; the others are counted.

@@ -7,13 +7,13 @@ use super::follow::Watching;
 use super::recording::{self, Made};
 use super::{complain, failed, usage};
 use crate::api::{Client, Releaser, key_tail};
-use crate::app::{self, Keep, Origin, Settings, Tone};
-use crate::clock::Clock;
 use crate::config::{Exit, Form, Query, Refusal, Source, VERSION, WatchConfig};
 use crate::log;
-use crate::session::Secret;
 use crate::terminal::{self, Env};
-use crate::text;
+use crate::tui::{self, Keep, Origin, Settings, Tone};
+use keepwatch_core::clock::Clock;
+use keepwatch_core::session::Secret;
+use keepwatch_core::text;
 
 /// The widest name of a profile, in columns; labels are cut in the config file already.
 const LONGEST_NAME: usize = 24;
@@ -133,7 +133,7 @@ pub(super) async fn screen(
         let host = client.as_ref().map_or_else(|| "none, without a key".into(), |it| it.endpoint().host());
         tracing::info!("profile {:?}: {host}", origin.name);
     }
-    let outcome = app::run(settings, sources, clock, env, keep).await;
+    let outcome = tui::run(settings, sources, clock, env, keep).await;
     log::tell(|why| complain(&why)); // there is no screen any more
     let (exit, said) = outcome.map_err(|error| failed(&format!("the terminal can not be used: {error}")))?;
     if let Some(said) = said {

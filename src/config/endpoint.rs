@@ -3,7 +3,7 @@
 use url::{Host, Url};
 
 use super::{Refusal, usage};
-use crate::text;
+use keepwatch_core::text;
 
 /// The public endpoint of the API.
 pub(super) const PUBLIC: &str = "https://api.browserbase.com";

@@ -29,7 +29,7 @@ use super::places::Table;
 use super::profile::Profile;
 use super::{Environment, Refusal, nearest, usage};
 use crate::cli::Typed;
-use crate::text;
+use keepwatch_core::text;
 use reader::Reader;
 
 /// The largest file that is read, in bytes. With every option and a comment on each, one has 6 KB.

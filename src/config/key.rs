@@ -9,8 +9,8 @@ use std::process::{Command, Stdio};
 
 use super::profile::KeySource;
 use super::{Exit, Refusal};
-use crate::session::Secret;
-use crate::text;
+use keepwatch_core::session::Secret;
+use keepwatch_core::text;
 
 /// The largest key that is read, in bytes, with what stands around it.
 const LARGEST: u64 = 4096;

@@ -25,11 +25,11 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use crate::clock::Zone;
-use crate::session::{List, MetadataPath, Secret, SessionId};
-use crate::watch::Thresholds;
-use crate::watch::cost::Rates;
-use crate::watch::evidence;
+pub use keepwatch_core::clock::Zone;
+use keepwatch_core::session::{List, MetadataPath, Secret, SessionId};
+use keepwatch_core::tracker::Thresholds;
+use keepwatch_core::tracker::cost::Rates;
+use keepwatch_core::tracker::evidence;
 
 pub use crate::cli::{Goal, JournalAction, Plan};
 pub use clap_complete::Shell;

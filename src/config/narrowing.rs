@@ -1,7 +1,7 @@
 //! What lists are narrowed by: the API's `status` and `q`. Their form is looked at; what they find is the API's.
 
-use crate::session::List;
-use crate::text;
+use keepwatch_core::session::List;
+use keepwatch_core::text;
 
 /// The longest query that is sent, in bytes; metadata itself has less than 512 characters.
 const LONGEST: usize = 2000;

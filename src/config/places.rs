@@ -14,7 +14,7 @@ use clap::{Arg, ArgAction, Command, CommandFactory as _};
 
 use super::narrowing::{self, Query};
 use crate::cli::Cli;
-use crate::session::MetadataPath;
+use keepwatch_core::session::MetadataPath;
 
 /// Options with no place in the file: of which command (or of any), which, and what is to be done instead.
 const TYPED_ONLY: [(Option<&str>, &str, &str); 11] = [

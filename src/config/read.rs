@@ -14,10 +14,10 @@ use crate::cli::{
     self, Color, Command, Completions, Demo, Events, Explain, Export, Format, Get, History, JournalCommand,
     Load, Release, Replay, Simulate, Typed, Wait, Watch,
 };
-use crate::session::{MetadataPath, SessionId};
-use crate::text;
-use crate::watch::cost::Rates;
-use crate::watch::{Thresholds, evidence};
+use keepwatch_core::session::{MetadataPath, SessionId};
+use keepwatch_core::text;
+use keepwatch_core::tracker::cost::Rates;
+use keepwatch_core::tracker::{Thresholds, evidence};
 
 /// Words that are, or could be taken for, subcommands of a program like this one: never sessions by accident.
 const COMMAND_WORDS: [&str; 17] = [

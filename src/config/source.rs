@@ -12,7 +12,7 @@ use super::key::Found;
 use super::profile::{KeySource, Profile};
 use super::{Endpoint, Environment, File, Refusal, key, usage};
 use crate::cli::Api;
-use crate::session::Secret;
+use keepwatch_core::session::Secret;
 
 /// One project's sessions: where they are asked for, and with which key.
 #[derive(Debug)]

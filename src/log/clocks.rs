@@ -1,7 +1,7 @@
 //! What the machine's clocks did, as the log says it.
 
-use crate::clock::Moment;
-use crate::text;
+use keepwatch_core::clock::Moment;
+use keepwatch_core::text;
 
 /// The wall clock may wander this much against the one since boot without having been set, in milliseconds.
 const WANDER: i64 = 2000;
@@ -30,7 +30,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::clock::{Timestamp, later};
+    use keepwatch_core::clock::{Timestamp, later};
 
     #[test]
     fn a_wall_clock_that_was_set_is_told_from_one_that_slept() {

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use rustix::io::Errno;
 
-use crate::text;
+use keepwatch_core::text;
 
 /// The widest name of a file in a sentence, in columns.
 const NAME: usize = 60;

@@ -7,8 +7,8 @@ use std::fmt::{self, Write as _};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level};
 
-use crate::clock::Timestamp;
-use crate::text::Untrusted;
+use keepwatch_core::clock::Timestamp;
+use keepwatch_core::text::Untrusted;
 
 /// The crate's own name, with which each target begins.
 pub(super) const OURS: &str = "keepwatch";

@@ -26,10 +26,10 @@ use std::time::Duration;
 
 use tracing::dispatcher::get_default;
 
-use crate::clock::Clock;
-use crate::text;
 pub use clocks::clocks;
 use file::LogFile;
+use keepwatch_core::clock::Clock;
+use keepwatch_core::text;
 pub use panics::{panicked, report_panics};
 use subscriber::Subscriber;
 use writer::Outbox;

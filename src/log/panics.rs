@@ -10,7 +10,7 @@ use color_eyre::config::HookBuilder;
 use color_eyre::section::PanicMessage;
 
 use super::hurry;
-use crate::text::Untrusted;
+use keepwatch_core::text::Untrusted;
 
 /// From now on a panic is logged, if there is a log, and reported on standard error.
 pub fn report_panics() {

@@ -6,7 +6,7 @@ use tracing::{Event, Level, Metadata, level_filters::LevelFilter};
 
 use super::line::{self, OURS};
 use super::writer::Outbox;
-use crate::clock::Clock;
+use keepwatch_core::clock::Clock;
 
 /// Makes a line of each event, and passes it on.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, channel};
 
 use super::*;
-use crate::session::Secret;
+use keepwatch_core::session::Secret;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 

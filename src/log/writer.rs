@@ -11,7 +11,7 @@ use tracing::Level;
 
 use super::file::LogFile;
 use super::line;
-use crate::clock::Clock;
+use keepwatch_core::clock::Clock;
 
 /// So many lines may wait for the disk, of 4 kB at most.
 const MOST_WAITING: usize = 1000;

@@ -11,7 +11,7 @@
 use std::time::Duration;
 
 use crate::api::Allowance;
-use crate::session::Fault;
+use keepwatch_core::session::Fault;
 
 /// Of what is left, so many are kept for what the reader asks for.
 const RESERVE: u32 = 1;

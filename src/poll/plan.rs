@@ -27,7 +27,7 @@ use std::time::Duration;
 use super::{backoff, budget::Budget};
 use crate::api::Allowance;
 use crate::config::{Pace, Targets};
-use crate::session::{Fault, List, SessionId};
+use keepwatch_core::session::{Fault, List, SessionId};
 use lists::Lists;
 
 /// How many polls may be in flight at a time.

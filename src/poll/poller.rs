@@ -10,9 +10,9 @@ use tokio::task::JoinSet;
 use super::backoff;
 use super::plan::{Outcome, Plan, Request};
 use crate::api::{Allowance, Answer, Client, Fresh, Listing, Releaser};
-use crate::clock::{Clock, Moment, Timestamp};
 use crate::config::{Pace, Targets};
-use crate::session::{ConnectUrls, Fault, FaultKind, Project, Session, SessionId};
+use keepwatch_core::clock::{Clock, Moment, Timestamp};
+use keepwatch_core::session::{ConnectUrls, Fault, FaultKind, Project, Session, SessionId};
 
 /// How often a release is tried, and half the rest after the first try.
 const RELEASE_TRIES: u32 = 6;
@@ -161,7 +161,7 @@ impl Task {
                     }
                     Err(bug) => std::panic::resume_unwind(bug.into_panic()),
                 },
-                () = self.clock.sleep_until(next.unwrap_or_default()), if next.is_some() => {}
+                () = crate::timer::sleep_until(&self.clock, next.unwrap_or_default()), if next.is_some() => {}
             }
         }
     }
@@ -197,7 +197,7 @@ impl Task {
         let (client, clock, releaser) = (Arc::clone(&self.client), self.clock.clone(), self.releaser);
         let due = self.clock.now().mono.saturating_add(rest);
         self.in_flight.spawn(async move {
-            clock.sleep_until(due).await;
+            crate::timer::sleep_until(&clock, due).await;
             let sent = clock.now();
             let answer = perform(&client, releaser, &request).await;
             Report::new(request, sent, clock.now(), answer)

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use crate::session::Secret;
+use keepwatch_core::session::Secret;
 
 /// The environment, read once at the start: what it says about the desktop, and what children get of it. The key is
 /// not in it.

@@ -15,7 +15,7 @@ use crossterm::Command as _;
 use crossterm::clipboard::CopyToClipboard;
 
 use super::child::{self, Env, Overdue};
-use crate::session::Secret;
+use keepwatch_core::session::Secret;
 
 /// How long each way may take.
 const LIMIT: Duration = Duration::from_secs(1);
@@ -269,6 +269,13 @@ struct Desktop {
 }
 
 impl Desktop {
+    /// Without the feature `desktop-clipboard` there is no connection.
+    #[cfg(not(feature = "desktop-clipboard"))]
+    fn connect(_: Duration) -> Option<Self> {
+        None
+    }
+
+    #[cfg(feature = "desktop-clipboard")]
     fn connect(limit: Duration) -> Option<Self> {
         #[cfg(target_os = "macos")]
         use arboard::SetExtApple as _;

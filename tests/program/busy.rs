@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use keepwatch::simulator::Ending;
+use browserbase_simulator::Ending;
 
 use crate::harness::{Api, Reading, Terminal, wait_until};
 

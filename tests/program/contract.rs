@@ -6,7 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 use std::thread;
 
-use keepwatch::simulator::Script;
+use browserbase_simulator::Script;
 use serde_json::{Value, json};
 
 use crate::harness::{Api, KEY, PROGRAM, Terminal, clean_env};

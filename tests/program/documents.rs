@@ -4,9 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use keepwatch::app::keys::BINDINGS;
 use keepwatch::cli::Typed;
 use keepwatch::config::{Environment, File};
+use keepwatch::tui::keys::BINDINGS;
 
 use crate::harness::{PROGRAM, clean_env};
 use crate::simulate::Simulated;

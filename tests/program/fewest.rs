@@ -4,16 +4,16 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use keepwatch::api::Client;
-use keepwatch::app::Observed;
-use keepwatch::clock::Clock;
-use keepwatch::config::{Endpoint, Pace, Targets};
-use keepwatch::poll::{Poller, Report};
-use keepwatch::session::{Phase, Secret, SessionId};
-use keepwatch::simulator::{
+use browserbase_simulator::{
     End, Ending, Fault, Limit, Offset, On, Options, Script, Session, Simulator, Span, StatusCode, Window,
 };
-use keepwatch::watch::{EventKind, Fleet, Input, Thresholds};
+use keepwatch::api::Client;
+use keepwatch::config::{Endpoint, Pace, Targets};
+use keepwatch::poll::{Poller, Report};
+use keepwatch::tui::Observed;
+use keepwatch_core::clock::Clock;
+use keepwatch_core::session::{Phase, Secret, SessionId};
+use keepwatch_core::tracker::{EventKind, Fleet, Input, Thresholds};
 use tokio::sync::mpsc;
 
 const PACE: Pace = Pace { interval: Duration::from_secs(3), max_rps: 4 };
@@ -115,7 +115,7 @@ fn watch(
                     let input = Observed::from(report).input;
                     events.extend(input.into_iter().flat_map(|it| fleet.apply(it)).map(|event| event.kind));
                 }
-                () = clock.sleep_until(end) => break,
+                () = keepwatch::timer::sleep_until(&clock, end) => break,
             }
         }
         let took = clock.now().since(start);

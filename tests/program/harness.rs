@@ -8,8 +8,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use keepwatch::clock::Clock;
-use keepwatch::simulator::{Control, Counts, Hit, Options, Script, Simulator};
+use browserbase_simulator::{Control, Counts, Hit, Options, Script, Simulator};
+use keepwatch_core::clock::Clock;
 use portable_pty::{Child, CommandBuilder, ExitStatus, MasterPty, PtySize, native_pty_system};
 
 /// The key that every test gives, and that no output may show.
@@ -52,7 +52,7 @@ impl Api {
         thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async move {
-                let key = Some(keepwatch::session::Secret::new(KEY.into()));
+                let key = Some(keepwatch_core::session::Secret::new(KEY.into()));
                 let options = Options { key, ..Options::default() };
                 let simulator = Arc::new(Simulator::start(clock, script, options).unwrap());
                 tell.send(Arc::clone(&simulator)).unwrap();

@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use keepwatch::simulator::{Ending, Fault, On, StatusCode, What};
+use browserbase_simulator::{Ending, Fault, On, StatusCode, What};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use keepwatch::simulator::{Expect, Script};
+use browserbase_simulator::{Expect, Script};
 
 use crate::harness::{PROGRAM, Terminal};
 

@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use keepwatch::clock::{Clock, Timestamp, later};
-use keepwatch::journal::{
+use keepwatch::store::journal::{
     Entry, Fate, Journal, Of, Options, Reader, RunId, Segment, SegmentId, Summary, Trouble, Why,
 };
-use keepwatch::session::{Metadata, SessionId, Status};
-use keepwatch::text::Untrusted;
+use keepwatch_core::clock::{Clock, Timestamp, later};
+use keepwatch_core::session::{Metadata, SessionId, Status};
+use keepwatch_core::text::Untrusted;
 use serde_json::{Value, json};
 
 use crate::harness::{PATIENCE, PROGRAM, Terminal, clean_env};

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 
-use keepwatch::simulator::{Fault, On, StatusCode};
+use browserbase_simulator::{Fault, On, StatusCode};
 use rustix::process::Signal;
 
 use crate::command_line::run_with;

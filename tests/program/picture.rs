@@ -7,16 +7,16 @@ use std::fmt::Write as _;
 use std::fs;
 use std::time::Duration;
 
+use browserbase_simulator::{Options, Script, Simulator};
 use keepwatch::api::{Client, Releaser};
-use keepwatch::app::{Message, Model, Settings};
-use keepwatch::clock::{Clock, Moment};
 use keepwatch::config::{Endpoint, Pace, Targets, Zone};
 use keepwatch::poll::{Outcome, Plan, Report, Request, perform};
-use keepwatch::session::{Secret, SessionId};
-use keepwatch::simulator::{Options, Script, Simulator};
-use keepwatch::view::{self, Theme};
-use keepwatch::watch::Thresholds;
-use keepwatch::watch::cost::Rates;
+use keepwatch::tui::view::{self, Theme};
+use keepwatch::tui::{Message, Model, Settings};
+use keepwatch_core::clock::{Clock, Moment};
+use keepwatch_core::session::{Secret, SessionId};
+use keepwatch_core::tracker::Thresholds;
+use keepwatch_core::tracker::cost::Rates;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::{Buffer, Cell};
@@ -59,7 +59,7 @@ async fn model() -> (Model, Moment) {
         Moment { wall: "2026-11-22T21:06:20Z".parse().unwrap(), mono: Duration::ZERO, boot: Duration::ZERO };
     let clock = Clock::scripted(start);
     let script =
-        Script { latency: keepwatch::simulator::Span::default(), ..Script::builtin("default").unwrap() };
+        Script { latency: browserbase_simulator::Span::default(), ..Script::builtin("default").unwrap() };
     let simulator = Simulator::start(clock.clone(), script, Options::default()).unwrap();
     let base = simulator.base_url().parse().unwrap();
     let client = Client::new(Endpoint { base }, Secret::new("bb_test_picture_f3a9".into()));
@@ -131,7 +131,7 @@ fn svg(buffer: &Buffer, paper: &Paper) -> String {
                 let symbol = buffer[(column, row)].symbol();
                 text.push_str(symbol);
                 // The cell behind a wide letter is the letter's, too.
-                column += u16::try_from(keepwatch::text::width(symbol).max(1)).unwrap();
+                column += u16::try_from(keepwatch_core::text::width(symbol).max(1)).unwrap();
             }
             if text.trim().is_empty() {
                 continue;
@@ -140,7 +140,7 @@ fn svg(buffer: &Buffer, paper: &Paper) -> String {
             let text = text.trim();
             let x = f64::from(start + lead) * cell_width + top;
             let y = f64::from(row) * line + line - 4.0 + top;
-            let length = f64::from(u16::try_from(keepwatch::text::width(text)).unwrap()) * cell_width;
+            let length = f64::from(u16::try_from(keepwatch_core::text::width(text)).unwrap()) * cell_width;
             let bold = if first.modifier.contains(Modifier::BOLD) { " font-weight=\"bold\"" } else { "" };
             let text = text.replace('&', "&amp;").replace('<', "&lt;");
             writeln!(

@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use keepwatch::simulator::{Fault, On, StatusCode};
+use browserbase_simulator::{Fault, On, StatusCode};
 
 use crate::harness::{Api, KEY, PROGRAM, Terminal, clean_env};
 

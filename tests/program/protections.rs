@@ -64,6 +64,7 @@ fn all_sources(folder: &Path, into: &mut String) {
 fn each_promise_names_a_test_and_each_test_a_protection_that_is_there() {
     let (mut library, mut program) = (String::new(), String::new());
     all_sources(&root().join("src"), &mut library);
+    all_sources(&root().join("crates"), &mut library);
     all_sources(&root().join("tests/program"), &mut program);
     let mut tested = BTreeSet::new();
     for Protection { out, file, find, replace, test } in protections() {
@@ -72,7 +73,7 @@ fn each_promise_names_a_test_and_each_test_a_protection_that_is_there() {
         assert_ne!(find, replace);
         let (target, path) = test.split_once(' ').unwrap();
         let name = path.rsplit("::").next().unwrap();
-        let sources = if target == "lib" { &library } else { &program };
+        let sources = if target == "program" { &program } else { &library };
         assert!(sources.contains(&format!("fn {name}(")), "{out}: there is no test {test}");
         tested.insert(test);
     }
@@ -100,7 +101,12 @@ fn built() -> PathBuf {
 
 fn run(tree: &Path, test: &str) -> Output {
     let (target, path) = test.split_once(' ').unwrap();
-    let target: &[&str] = if target == "lib" { &["--lib"] } else { &["--test", "program"] };
+    let target: &[&str] = match target {
+        "core" => &["-p", "keepwatch-core"],
+        "simulator" => &["-p", "browserbase-simulator"],
+        "lib" => &["-p", "keepwatch", "--lib"],
+        _ => &["-p", "keepwatch", "--test", "program"],
+    };
     Command::new("timeout")
         .args([PATIENCE, env!("CARGO"), "test", "--locked"])
         // Without it a build takes a fifth of the time.

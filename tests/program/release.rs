@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use keepwatch::simulator::Hit;
+use browserbase_simulator::Hit;
 
 use crate::harness::{Api, Terminal, wait_until};
 use crate::piped::{End, Headless};

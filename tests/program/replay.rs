@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
-use keepwatch::simulator::Script;
+use browserbase_simulator::Script;
 
 use crate::command_line::run_with;
 use crate::harness::{Api, PROGRAM, Terminal};

@@ -5,17 +5,17 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use browserbase_simulator::{self, Expect, NO_VERDICT, Script};
 use keepwatch::api::{Client, Releaser};
-use keepwatch::app::Observed;
-use keepwatch::clock::{Clock, Moment, Zone};
 use keepwatch::config::{Endpoint, Pace, Targets};
 use keepwatch::poll::{Ask, Poller, Report};
-use keepwatch::session::{Secret, SessionId};
-use keepwatch::simulator::{self, Expect, NO_VERDICT, Script};
-use keepwatch::stream::{self, Encoder, FORMAT, Header, Line, Recording, Writer};
-use keepwatch::watch::cost::Rates;
-use keepwatch::watch::evidence::{self, Options};
-use keepwatch::watch::{Event, EventKind, Fleet, Input, Thresholds};
+use keepwatch::store::{self, Encoder, FORMAT, Header, Line, Recording, Writer};
+use keepwatch::tui::Observed;
+use keepwatch_core::clock::{Clock, Moment, Zone};
+use keepwatch_core::session::{Secret, SessionId};
+use keepwatch_core::tracker::cost::Rates;
+use keepwatch_core::tracker::evidence::{self, Options};
+use keepwatch_core::tracker::{Event, EventKind, Fleet, Input, Thresholds};
 use tokio::sync::mpsc;
 
 /// As `keepwatch demo` asks.
@@ -129,9 +129,12 @@ impl Watcher {
     async fn watch(name: &str, script: Script) {
         let longest = script.expect.iter().map(|expect| expect.within.0).max().unwrap();
         let clock = Clock::scaled(if longest > LONG { TOP_SPEED } else { SPEED });
-        let simulator =
-            simulator::Simulator::start(clock.clone(), script.clone(), simulator::Options::default())
-                .unwrap();
+        let simulator = browserbase_simulator::Simulator::start(
+            clock.clone(),
+            script.clone(),
+            browserbase_simulator::Options::default(),
+        )
+        .unwrap();
         let base = simulator.base_url().parse().unwrap();
         let client = Client::new(Endpoint { base }, Secret::new("bb_test_scenario_f3a9".into()));
         let (reports, mut reported) = mpsc::channel::<Report>(16);
@@ -162,7 +165,7 @@ impl Watcher {
                     watcher.copy(&poller);
                     watcher.release(&poller);
                 }
-                () = clock.sleep_until(wake) => watcher.apply(Some(Input::TimePassed { now: clock.now() })),
+                () = keepwatch::timer::sleep_until(&clock, wake) => watcher.apply(Some(Input::TimePassed { now: clock.now() })),
             }
         }
         let urls: BTreeSet<String> =
@@ -174,7 +177,7 @@ impl Watcher {
 
     fn apply(&mut self, input: Option<Input>) {
         if let Some(input) = input {
-            let (events, lines) = stream::apply(Some(&mut self.encoder), &mut self.fleet, input);
+            let (events, lines) = store::apply(Some(&mut self.encoder), &mut self.fleet, input);
             self.events.extend(events);
             self.lines.extend(lines);
         }
@@ -274,7 +277,7 @@ impl Watcher {
         }
         let status = id.as_ref().and_then(|id| self.fleet.get(id)?.status());
         if let Some(wanted) = &expect.status
-            && status.map(keepwatch::session::Status::raw) != Some(wanted)
+            && status.map(keepwatch_core::session::Status::raw) != Some(wanted)
         {
             return Err(format!("the status is not {wanted}"));
         }

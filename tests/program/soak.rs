@@ -30,7 +30,7 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use keepwatch::simulator::{Fact, Happened, Offset, Script, Window, chaos};
+use browserbase_simulator::{Fact, Happened, Offset, Script, Window, chaos};
 use serde_json::Value;
 
 use crate::harness::{Api, KEY, PATIENCE, PROGRAM, Terminal, clean_env};

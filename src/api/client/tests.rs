@@ -4,7 +4,7 @@ use std::process::Command;
 use std::sync::mpsc;
 
 use super::*;
-use crate::text::Untrusted;
+use keepwatch_core::text::Untrusted;
 
 mod trust;
 

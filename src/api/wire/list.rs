@@ -9,8 +9,8 @@ use super::{Draft, parse, read, typed, unexpected};
 use crate::api::body::Reader;
 use crate::api::client::Listing;
 use crate::api::fault::{SHORTEST_KEY, without_key};
-use crate::session::{Fault, FaultKind, Metadata, Secret, Session, SessionId};
-use crate::text::Untrusted;
+use keepwatch_core::session::{Fault, FaultKind, Metadata, Secret, Session, SessionId};
+use keepwatch_core::text::Untrusted;
 
 /// How many sessions of the last list may have left before the next one that is still there.
 const LOOK_AHEAD: usize = 8;

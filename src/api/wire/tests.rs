@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::api::Listing;
-use crate::session::Phase;
+use keepwatch_core::session::Phase;
 
 const CANARY: &str = "cAnArY";
 

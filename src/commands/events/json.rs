@@ -9,11 +9,11 @@ use std::time::Duration;
 use chrono::SecondsFormat;
 use serde_json::{Map, Value, json};
 
-use crate::clock::{Timestamp, Zone};
-use crate::session::{SessionId, Status};
-use crate::text::{self, Untrusted};
-use crate::watch::verdict::Verdict;
-use crate::watch::{Event, EventKind, Flag};
+use keepwatch_core::clock::{Timestamp, Zone};
+use keepwatch_core::session::{SessionId, Status};
+use keepwatch_core::text::{self, Untrusted};
+use keepwatch_core::tracker::verdict::Verdict;
+use keepwatch_core::tracker::{Event, EventKind, Flag};
 
 /// The version of the schema.
 pub const VERSION: u32 = 1;

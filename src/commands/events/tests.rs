@@ -1,7 +1,7 @@
 use super::*;
-use crate::clock::Timestamp;
-use crate::watch::bounds::When;
-use crate::watch::verdict::Evidence;
+use keepwatch_core::clock::Timestamp;
+use keepwatch_core::tracker::bounds::When;
+use keepwatch_core::tracker::verdict::Evidence;
 
 fn t(text: &str) -> Timestamp {
     format!("2026-11-22T{text}Z").parse().unwrap()

@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 
 use super::Form;
 use super::seen::{Day, Seen};
-use crate::clock::Timestamp;
-use crate::session::{Region, Status};
-use crate::text::{self, Untrusted};
+use keepwatch_core::clock::Timestamp;
+use keepwatch_core::session::{Region, Status};
+use keepwatch_core::text::{self, Untrusted};
 
 /// The version of the schema.
 pub(super) const VERSION: u32 = 1;

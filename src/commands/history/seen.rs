@@ -8,12 +8,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Form;
-use crate::app::Filtered;
-use crate::clock::Timestamp;
-use crate::journal::Summary;
-use crate::session::{Metadata, Region, SessionId, Status};
-use crate::text::Untrusted;
-use crate::watch::cost::{Rates, billed_minutes};
+use crate::store::journal::Summary;
+use crate::tui::Filtered;
+use keepwatch_core::clock::Timestamp;
+use keepwatch_core::session::{Metadata, Region, SessionId, Status};
+use keepwatch_core::text::Untrusted;
+use keepwatch_core::tracker::cost::{Rates, billed_minutes};
 
 /// One session.
 #[derive(Debug)]

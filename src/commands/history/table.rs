@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::Form;
 use super::seen::{Day, Seen};
-use crate::session::Status;
-use crate::text::{self, Untrusted};
-use crate::watch::cost::estimate;
+use keepwatch_core::session::Status;
+use keepwatch_core::text::{self, Untrusted};
+use keepwatch_core::tracker::cost::estimate;
 
 /// The widest that a table gets, in columns.
 const WIDEST: usize = 80;

@@ -3,9 +3,9 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::*;
-use crate::journal::{RunId, Summary, Why};
-use crate::session::{Metadata, Region, SessionId, Status};
-use crate::text::Untrusted;
+use crate::store::journal::{RunId, Summary, Why};
+use keepwatch_core::session::{Metadata, Region, SessionId, Status};
+use keepwatch_core::text::Untrusted;
 
 fn t(text: &str) -> Timestamp {
     format!("2026-11-{text}Z").parse().unwrap()
@@ -142,8 +142,11 @@ fn a_verdict_that_is_not_sure_says_so_and_each_has_its_words() {
         assert!(text.contains(&format!("  {words}  ")), "{text}");
     }
     // Each name that a verdict can have has words of its own.
-    let events =
-        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/src/watch/verdict/words.rs")).unwrap();
+    let events = std::fs::read_to_string(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/crates/keepwatch-core/src/tracker/verdict/words.rs"
+    ))
+    .unwrap();
     let names = events.split("pub fn name(").nth(1).unwrap().split("\n    }").next().unwrap();
     for name in names.split('"').skip(1).step_by(2) {
         assert!(table::SHORT.iter().any(|(it, _)| *it == name), "{name}");

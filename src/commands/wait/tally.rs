@@ -9,10 +9,10 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use crate::clock::Moment;
 use crate::config::{Exit, Goal};
-use crate::session::{Fault, Phase, SessionId, Status};
-use crate::watch::{Exchange, Fleet, Presence};
+use keepwatch_core::clock::Moment;
+use keepwatch_core::session::{Fault, Phase, SessionId, Status};
+use keepwatch_core::tracker::{Exchange, Fleet, Presence};
 
 /// The sessions, and how they stand.
 #[derive(Debug)]

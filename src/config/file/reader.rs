@@ -11,7 +11,7 @@ use super::{File, Said, WIDEST_NAME};
 use crate::config::places::{self, Table};
 use crate::config::profile::{KeySource, PROFILE_KEYS, Profile, path};
 use crate::config::{Endpoint, Refusal, nearest, usage};
-use crate::text;
+use keepwatch_core::text;
 
 /// The widest sentence about a value, in columns: it quotes the value.
 const WIDEST: usize = 300;

@@ -71,7 +71,7 @@ fn what_is_typed_comes_before_the_environment_before_the_commands_table_before_t
     let Config::Events(events) = home.config(&["events"], &[KEY, ("LANG", "C.UTF-8")]).unwrap() else {
         panic!()
     };
-    let text = crate::config::Form::Text { zone: crate::clock::Zone::Utc, ascii: false };
+    let text = crate::config::Form::Text { zone: keepwatch_core::clock::Zone::Utc, ascii: false };
     assert_eq!(events.form, text);
     assert!(format!("{:?}", events.thresholds).contains("180s"), "{:?}", events.thresholds);
 }
@@ -128,7 +128,7 @@ fn what_narrows_the_lists_says_nothing_of_sessions_that_are_named() {
         Config::Watch(watch) => (watch.targets, watch.query.is_some()),
         other => panic!("{other:?}"),
     };
-    assert_eq!(of(&[]), (crate::config::Targets::Only(crate::session::List::Running), true));
+    assert_eq!(of(&[]), (crate::config::Targets::Only(keepwatch_core::session::List::Running), true));
     assert!(matches!(of(&["s-1"]), (crate::config::Targets::Ids(_), false)));
 }
 
@@ -136,7 +136,7 @@ fn what_narrows_the_lists_says_nothing_of_sessions_that_are_named() {
 fn the_demo_takes_the_look_and_neither_the_pace_nor_a_key() {
     let home = Home::new("interval = \"9s\"\nutc = true\napi-key-command = [\"/no/such\"]\n");
     let Config::Demo(demo) = home.config(&["demo"], &[]).unwrap() else { panic!() };
-    assert_eq!((demo.pace.interval.as_secs(), demo.screen.zone), (1, crate::clock::Zone::Utc));
+    assert_eq!((demo.pace.interval.as_secs(), demo.screen.zone), (1, keepwatch_core::clock::Zone::Utc));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use super::{Plan, Request, State, Target};
-use crate::session::{Fault, FaultKind, List, SessionId};
+use keepwatch_core::session::{Fault, FaultKind, List, SessionId};
 
 /// The newest lists, and the sessions that are looked for in them.
 #[derive(Debug, Default)]

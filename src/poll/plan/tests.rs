@@ -1,8 +1,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::session::FaultKind;
-use crate::text::Untrusted;
+use keepwatch_core::session::FaultKind;
+use keepwatch_core::text::Untrusted;
 
 const INTERVAL: Duration = Duration::from_secs(3);
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{IN_FLIGHT, Plan, Request, State, Target};
-use crate::session::List;
+use keepwatch_core::session::List;
 
 impl Plan {
     /// What to send now; it counts as in flight until [`Plan::answered`].

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::body::Bytes;
 use axum::http::Response;
 use h2::server::SendResponse;
-use keepwatch::clock::{Clock, Timestamp};
+use keepwatch_core::clock::{Clock, Timestamp};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::TcpStream;
 use tokio::sync::watch;

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use keepwatch::clock::Clock;
+use keepwatch_core::clock::Clock;
 use tempfile::TempDir;
 
 use super::certificates::{PROXIED, another_authority, authority};

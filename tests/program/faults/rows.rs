@@ -1,6 +1,6 @@
 //! The rows of the matrix: what fails, and what is said of it.
 
-use keepwatch::clock::Clock;
+use keepwatch_core::clock::Clock;
 
 use super::certificates::Shown;
 use super::connection::date;

@@ -4,14 +4,14 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use keepwatch::api::{Client, Fresh};
-use keepwatch::app::keys::Copyable;
-use keepwatch::app::{Effect, Focus, Pane};
 use keepwatch::cli::Typed;
 use keepwatch::config::{Config, Endpoint, Environment, File};
 use keepwatch::log;
-use keepwatch::session::{ConnectUrls, Metadata, Secret, SessionId};
 use keepwatch::terminal::Env;
-use keepwatch::text::Untrusted;
+use keepwatch::tui::keys::Copyable;
+use keepwatch::tui::{Effect, Focus, Pane};
+use keepwatch_core::session::{ConnectUrls, Metadata, Secret, SessionId};
+use keepwatch_core::text::Untrusted;
 
 use super::house::holds_none;
 use super::stranger::{CANARY, KEY};

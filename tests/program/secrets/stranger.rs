@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use keepwatch::clock::{Clock, Timestamp, later};
+use keepwatch_core::clock::{Clock, Timestamp, later};
 
 /// What is in every secret, and in nothing else.
 pub(super) const CANARY: &str = "cAnArY";

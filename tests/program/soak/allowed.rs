@@ -16,7 +16,7 @@
 
 use std::collections::BTreeSet;
 
-use keepwatch::simulator::{Cause, Ending, Fact, Happened, Offset};
+use browserbase_simulator::{Cause, Ending, Fact, Happened, Offset};
 
 const SECOND: i64 = 1_000_000;
 const NEAR: i64 = 5 * SECOND;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::time::Duration;
 
-use keepwatch::simulator::{Ending, Fact, Hit, Offset, On, Script, What, Window};
+use browserbase_simulator::{Ending, Fact, Hit, Offset, On, Script, What, Window};
 use serde_json::Value;
 
 use super::allowed::{Life, NONE};

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fs;
 
-use keepwatch::simulator::Offset;
+use browserbase_simulator::Offset;
 
 /// What a process takes at a moment.
 #[derive(Clone, Copy, Debug, Default)]

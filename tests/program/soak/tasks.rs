@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
+use browserbase_simulator::{What, chaos};
 use keepwatch::api::Client;
-use keepwatch::app::Observed;
-use keepwatch::clock::Clock;
 use keepwatch::config::{Endpoint, Pace, Targets};
 use keepwatch::poll::{Poller, Report};
-use keepwatch::session::Secret;
-use keepwatch::simulator::{What, chaos};
-use keepwatch::watch::{Fleet, Thresholds};
+use keepwatch::tui::Observed;
+use keepwatch_core::clock::Clock;
+use keepwatch_core::session::Secret;
+use keepwatch_core::tracker::{Fleet, Thresholds};
 use tokio::sync::mpsc;
 
 use crate::harness::{Api, KEY};
@@ -44,7 +44,7 @@ fn tasks_are_as_few_as_requests_under_way_whatever_goes_wrong() {
                     most = most.max(metrics.num_alive_tasks());
                     Observed::from(report).input.into_iter().for_each(|input| drop(fleet.apply(input)));
                 }
-                () = clock.sleep_until(end) => return (most, count, fleet),
+                () = keepwatch::timer::sleep_until(&clock, end) => return (most, count, fleet),
             }
         }
     });

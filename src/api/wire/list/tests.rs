@@ -1,5 +1,5 @@
 use super::*;
-use crate::text::masked;
+use keepwatch_core::text::masked;
 
 /// It does not look like one: of it nothing else takes care.
 const KEY: &str = "quite-another-key-0123456789";

@@ -1,10 +1,10 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::clock::later;
-use crate::session::{Fault, FaultKind, Region};
-use crate::watch::bounds::When;
-use crate::watch::verdict::Evidence;
+use keepwatch_core::clock::later;
+use keepwatch_core::session::{Fault, FaultKind, Region};
+use keepwatch_core::tracker::bounds::When;
+use keepwatch_core::tracker::verdict::Evidence;
 
 const ID: &str = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de";
 const OTHER: &str = "c20ad4d7-6fe9-4775-8aa6-1bc0d2e7f3a1";

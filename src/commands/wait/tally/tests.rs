@@ -1,7 +1,8 @@
 use super::*;
-use crate::clock::later;
-use crate::session::{FaultKind, Session, running};
-use crate::watch::{Input, Scope, Thresholds};
+use keepwatch_core::clock::later;
+use keepwatch_core::session::{FaultKind, Session};
+use keepwatch_core::testing::running;
+use keepwatch_core::tracker::{Input, Scope, Thresholds};
 
 const S: fn(u64) -> Duration = Duration::from_secs;
 

@@ -1,0 +1,98 @@
+//! The truth of a few scenarios, as facts and as the lines that are documented.
+
+use super::*;
+use crate::Script;
+
+const SESSIONS: &str = r#"
+[[session]]
+id = "a-kept"
+created = "-5s"
+timeout = "15m"
+keep_alive = true
+unlisted = [{ from = "2s", to = "4s" }]
+ends = { at = "9s 600ms", ended_at = "9s", cause = "released_elsewhere" }
+[[session]]
+id = "b-times-out"
+appears = "1s"
+starts = "3s"
+timeout = "1m"
+says = [{ from = "2s", to = "8s", set = { status = "SLEEPING" }, without = ["region"] }]
+proxy = [{ from = "3s", bytes_per_second = 100 }]
+[[session]]
+id = "c-fails-before-it-starts"
+starts = "30s"
+ends = { at = "7s", status = "ERROR", omit_ended_at = true }
+vanishes = "20s"
+[[session]]
+id = "d-vanishes"
+ends = { at = "50s" }
+vanishes = "40s"
+[[session]]
+id = "e-is-overdue"
+timeout = "10s"
+overdue = true
+says = [{ from = "5s", without = ["keepAlive"] }]
+"#;
+
+fn start() -> Timestamp {
+    "2026-11-22T21:04:02Z".parse().unwrap()
+}
+
+fn seconds(seconds: i64) -> Offset {
+    Offset::from_micros(seconds * 1_000_000)
+}
+
+fn world() -> World {
+    World::new(&Script::parse(SESSIONS).unwrap(), [], start())
+}
+
+fn all() -> Window {
+    Window { from: Offset::from_micros(i64::MIN), to: Offset::NEVER }
+}
+
+#[test]
+fn each_line_is_as_it_is_documented() {
+    let documented = include_str!("../../../../docs/simulator-truth.md");
+    let documented = documented.split("```json\n").nth(1).unwrap().split("```").next().unwrap();
+    let lines: Vec<String> = world().truth(all()).iter().map(|fact| fact.line(start())).collect();
+    assert_eq!(documented.lines().collect::<Vec<_>>(), lines, "should be:\n{}", lines.join("\n"));
+}
+
+#[test]
+fn a_span_holds_what_could_be_known_in_it_and_spans_hold_everything_once() {
+    let world = world();
+    let kept = |facts: Vec<Fact>| facts.into_iter().filter(|fact| fact.id == "a-kept").collect::<Vec<_>>();
+    let first = kept(world.truth(Window { from: seconds(0), to: seconds(2) }));
+    assert_eq!((first[0].at, first[0].known, first.len()), (seconds(0), seconds(0), 2));
+    assert_eq!((&first[1].what, first[1].at, first[1].known), (&Happened::Started, seconds(-5), seconds(0)));
+    let mut parts = Vec::new();
+    for second in -10..100 {
+        parts.extend(world.truth(Window { from: seconds(second), to: seconds(second + 1) }));
+    }
+    assert_eq!(parts, world.truth(all()));
+}
+
+#[test]
+fn a_release_that_was_asked_of_this_server_is_one_and_no_other_end_is() {
+    let mut world = world();
+    world.release("e-is-overdue", seconds(20)).unwrap();
+    world.release("b-times-out", seconds(60)).unwrap(); // its timeout is nearer than a release takes
+    let causes: Vec<(String, Cause)> = world
+        .truth(all())
+        .into_iter()
+        .filter_map(|fact| match fact.what {
+            Happened::Ended { cause, .. } => Some((fact.id, cause)),
+            _ => None,
+        })
+        .collect();
+    let causes: Vec<(&str, Cause)> = causes.iter().map(|(id, cause)| (id.as_str(), *cause)).collect();
+    assert_eq!(
+        causes,
+        [
+            ("c-fails-before-it-starts", Cause::Failure),
+            ("a-kept", Cause::ReleasedElsewhere),
+            ("e-is-overdue", Cause::Released),
+            ("b-times-out", Cause::Timeout),
+        ]
+    );
+}

@@ -1,0 +1,245 @@
+//! Arbitrary inputs: few sessions, any status, times from this century and from none, replies that overtake each other,
+//! a machine that sleeps and whose wall clock is set.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use proptest::collection::vec;
+use proptest::option::{of, weighted};
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::running;
+use crate::clock::{Moment, Timestamp, later};
+use crate::session::{Fault, FaultKind, List, Metadata, Project, Region, Session, SessionId, Status};
+use crate::text::Untrusted;
+use crate::tracker::{Exchange, Input, Scope};
+
+/// The sessions that a sequence is about.
+const IDS: [&str; 4] = ["a", "b", "c", "d"];
+const MS: fn(u64) -> Duration = Duration::from_millis;
+
+/// An input without its times, and what the clocks did before it.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// How far all clocks went on, in milliseconds.
+    passes: u64,
+    /// How far only the clock since boot and the wall clock went on: the machine slept.
+    sleeps: u64,
+    /// By how much the wall clock was set.
+    set: i64,
+    /// How long before now the request was sent and the reply came.
+    ago: (u64, u64),
+    /// The reply's `Date` against the wall clock, in seconds.
+    date: Option<i64>,
+    what: What,
+}
+
+#[derive(Clone, Debug)]
+enum What {
+    Asked(Vec<SessionId>),
+    One(SessionId, Box<Session>),
+    List(List, Vec<Session>, u32),
+    /// So many new sessions, all of them over, from this number on.
+    Burst(u32, u32),
+    Missing(SessionId, Fault),
+    Failed(Scope, Fault),
+    Projects(Option<u64>),
+    Slept,
+    TimePassed,
+}
+
+fn noon() -> Timestamp {
+    "2026-11-22T12:00:00Z".parse().unwrap()
+}
+
+fn id() -> impl Strategy<Value = SessionId> {
+    select(&IDS[..]).prop_map(|text| SessionId::parse(text).unwrap())
+}
+
+/// Around noon, where what counts is near; or anywhere.
+fn time() -> impl Strategy<Value = Timestamp> {
+    let near = select(vec![
+        -3_600_000, -900_000, -300_000, -1_000, 0, 1_000, 3_000, 9_600, 60_000, 300_000, 900_000,
+    ]);
+    let near = (near, -16_000_i64..16_000, any::<bool>())
+        .prop_map(|(at, by, exact)| noon() + TimeDelta::milliseconds(if exact { at } else { at + by }));
+    let odd = select(vec![Timestamp::MIN_UTC, Timestamp::MAX_UTC, Timestamp::UNIX_EPOCH]);
+    prop_oneof![12 => near, 1 => odd]
+}
+
+fn status() -> impl Strategy<Value = Status> {
+    prop_oneof![
+        6 => Just(Status::Running),
+        6 => Just(Status::Completed),
+        2 => select(vec![Status::Pending, Status::Error, Status::TimedOut]),
+        1 => Just(Status::Other(Untrusted::new("HIBERNATING"))),
+    ]
+}
+
+fn session() -> impl Strategy<Value = Session> {
+    let times = (weighted(0.9, time()), weighted(0.9, time()), weighted(0.9, time()), weighted(0.7, time()));
+    let bytes = of(prop_oneof![9 => 0_i64..3, 1 => any::<i64>()]);
+    let region = of(select(vec![Region::UsWest2, Region::Other(Untrusted::new("mars"))]));
+    let metadata = of(select(vec!["{}", r#"{"owner":"a"}"#, r#"{"owner":"b"}"#]));
+    let context = of(select(vec!["", "c-1"]));
+    let rest = (bytes, of(any::<bool>()), region, metadata, context);
+    (id(), status(), times, rest).prop_map(|(id, status, (created, started, expires, ended), rest)| {
+        let (proxy_bytes, keep_alive, region, metadata, context) = rest;
+        let ended = ended.filter(|_| status.is_end());
+        Session {
+            id,
+            status,
+            created,
+            started,
+            expires,
+            ended,
+            proxy_bytes,
+            keep_alive,
+            region,
+            metadata: metadata.map(Metadata::new),
+            context: context.map(Untrusted::new),
+            ..running("x", noon(), MS(900_000))
+        }
+    })
+}
+
+fn fault() -> impl Strategy<Value = Fault> {
+    let kinds = vec![
+        FaultKind::Timeout,
+        FaultKind::Refused(Untrusted::new("h")),
+        FaultKind::RateLimited,
+        FaultKind::KeyRefused,
+        FaultKind::Forbidden,
+        FaultKind::Server(503),
+        FaultKind::Status(400),
+    ];
+    (select(kinds), of(0_u64..9))
+        .prop_map(|(kind, rest)| Fault { retry_after: rest.map(Duration::from_secs), ..kind.into() })
+}
+
+fn what() -> impl Strategy<Value = What> {
+    let list = || select(&List::ALL[..]);
+    let scope = prop_oneof![id().prop_map(Scope::One), list().prop_map(Scope::List), Just(Scope::Projects)];
+    let absence = select(vec![FaultKind::NotFound, FaultKind::Gone]);
+    prop_oneof![
+        2 => vec(id(), 0..3).prop_map(What::Asked),
+        24 => (id(), session()).prop_map(|(id, session)| What::One(id, Box::new(session))),
+        16 => (list(), vec(session(), 0..4), 0_u32..2).prop_map(|(list, sessions, bad)| What::List(list, sessions, bad)),
+        1 => (0_u32..2_000, 1_u32..400).prop_map(|(from, count)| What::Burst(from, count)),
+        6 => (id(), absence).prop_map(|(id, kind)| What::Missing(id, kind.into())),
+        6 => (scope, fault()).prop_map(|(scope, fault)| What::Failed(scope, fault)),
+        2 => of(60_u64..21_600).prop_map(What::Projects),
+        2 => Just(What::Slept),
+        6 => Just(What::TimePassed),
+    ]
+}
+
+/// One step of a sequence.
+pub fn step() -> impl Strategy<Value = Step> {
+    let passes = select(vec![0, 1, 700, 1_000, 3_000, 3_000, 9_000, 60_000, 290_000, 700_000]);
+    let sleeps = prop_oneof![9 => Just(0), 1 => 1_u64..4_000_000];
+    let set = prop_oneof![9 => Just(0), 1 => -90_000_000_i64..90_000_000];
+    let ago = prop_oneof![3 => (0_u64..300, Just(0_u64)), 1 => (0_u64..9_000, 0_u64..2_000)];
+    let date = of(prop_oneof![5 => Just(0), 1 => -600_i64..600]);
+    (passes, sleeps, set, ago, date, what()).prop_map(|(passes, sleeps, set, (took, ago), date, what)| Step {
+        passes,
+        sleeps,
+        set,
+        ago: (ago + took, ago),
+        date,
+        what,
+    })
+}
+
+/// The clocks, as the steps move them.
+#[derive(Debug)]
+pub struct Clocks(Moment);
+
+impl Clocks {
+    /// Clocks that show noon.
+    #[must_use]
+    pub fn start() -> Self {
+        Self(Moment { wall: noon(), mono: MS(0), boot: MS(0) })
+    }
+
+    /// Returns a reply about the session `text` alone, one second later.
+    pub fn reply(&mut self, text: &str, status: Status) -> Input {
+        self.0 = self.0.after(MS(1_000));
+        let at = Exchange { sent: self.0, received: self.0, date: None };
+        let session = Session { status, ..running(text, noon(), MS(900_000)) };
+        Input::Seen { at, scope: Scope::One(session.id.clone()), sessions: vec![session], malformed: 0 }
+    }
+
+    /// Returns the same reply as `input`, `ms` later; `None` if `input` is not a reply.
+    pub fn again(&mut self, input: &Input, ms: u64) -> Option<Input> {
+        let Input::Seen { at, scope, sessions, malformed } = input.clone() else { return None };
+        self.0 = self.0.after(MS(ms));
+        let took = at.received.since(at.sent).min(MS(ms));
+        let sent = Moment {
+            wall: self.0.wall - took,
+            mono: self.0.mono.saturating_sub(took),
+            boot: self.0.boot.saturating_sub(took),
+        };
+        let date = at.date.and_then(|_| Timestamp::from_timestamp(self.0.wall.timestamp(), 0));
+        Some(Input::Seen { at: Exchange { sent, received: self.0, date }, scope, sessions, malformed })
+    }
+
+    /// The input of `step`, at its time.
+    pub fn input(&mut self, step: Step) -> Input {
+        let before = self.0;
+        let awake = before.after(MS(step.passes));
+        let slept = MS(step.sleeps);
+        self.0 = Moment {
+            wall: later(awake.wall, slept) + TimeDelta::milliseconds(step.set),
+            mono: awake.mono,
+            boot: awake.boot + slept,
+        };
+        let now = self.0;
+        let ago = |ms: u64| Moment {
+            wall: now.wall - MS(ms),
+            mono: now.mono.saturating_sub(MS(ms)),
+            boot: now.boot.saturating_sub(MS(ms)),
+        };
+        let (sent, received) = (ago(step.ago.0), ago(step.ago.1));
+        let second = |at: Timestamp| Timestamp::from_timestamp(at.timestamp(), 0).unwrap();
+        let date = step.date.map(|by| second(received.wall + TimeDelta::seconds(by)));
+        let at = Exchange { sent, received, date };
+        let next = step.date.map(|_| now.after(MS(3_000)));
+        match step.what {
+            What::Asked(ids) => Input::Asked { at: now, ids },
+            What::One(id, session) => {
+                Input::Seen { at, scope: Scope::One(id), sessions: vec![*session], malformed: 0 }
+            }
+            What::List(list, sessions, malformed) => {
+                Input::Seen { at, scope: Scope::List(list), sessions, malformed }
+            }
+            What::Burst(from, count) => {
+                let sessions = (from..from + count).map(over).collect();
+                Input::Seen { at, scope: Scope::List(List::Running), sessions, malformed: 0 }
+            }
+            What::Missing(id, fault) => Input::Missing { at, id, fault, next },
+            What::Failed(scope, fault) => Input::Failed { at, scope, fault, next },
+            What::Projects(default) => {
+                let project = Project {
+                    id: Untrusted::new("p"),
+                    name: Untrusted::new("acme"),
+                    default_timeout: default.map(Duration::from_secs),
+                    concurrency: None,
+                };
+                Input::Projects { at, projects: vec![project] }
+            }
+            What::Slept => Input::Slept { from: before, to: now },
+            What::TimePassed => Input::TimePassed { now },
+        }
+    }
+}
+
+/// A session of a burst: over, a second apart from one other.
+fn over(number: u32) -> Session {
+    Session {
+        status: Status::Completed,
+        ended: Some(noon() + TimeDelta::seconds(i64::from(number / 2 * 10 + number % 2))),
+        ..running(&format!("s{number}"), noon(), MS(900_000))
+    }
+}

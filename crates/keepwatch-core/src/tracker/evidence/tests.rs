@@ -1,0 +1,254 @@
+use std::time::Duration;
+
+use super::*;
+use crate::clock::{Moment, later};
+use crate::session::{ConnectFields, Fault, FaultKind, List, Metadata, Project, Status};
+use crate::testing::running;
+use crate::text::Untrusted;
+use crate::tracker::{Exchange, Input, Scope, Thresholds};
+
+const ID: &str = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de";
+const PROJECT: &str = "b9f4c1f7-2d6e-4c58-9f0e-6a1d0c7ef3a9";
+
+/// So many seconds after four past nine in the evening.
+fn t(seconds: f64) -> Timestamp {
+    later("2026-11-22T21:04:00Z".parse().unwrap(), Duration::from_secs_f64(seconds))
+}
+
+fn moment(seconds: f64) -> Moment {
+    let since = Duration::from_secs_f64(seconds);
+    Moment { wall: t(seconds), mono: since, boot: since }
+}
+
+/// A reply that took 84 ms.
+fn reply(sent: f64) -> Exchange {
+    Exchange { sent: moment(sent), received: moment(sent + 0.084), date: None }
+}
+
+fn id() -> SessionId {
+    SessionId::parse(ID).unwrap()
+}
+
+/// A keep-alive session of 15 min, started at 2 s.
+fn session(status: Status) -> Session {
+    Session {
+        status,
+        project: Some(Untrusted::new(PROJECT)),
+        created: Some(t(2.1)),
+        keep_alive: Some(true),
+        metadata: Some(Metadata::new(
+            r#"{"owner":"growth","run":{"id":"checkout-881","url":"wss://c/?signingKey=cAnArY"},"token":"cAnArY"}"#,
+        )),
+        connect: Some(ConnectFields { connect_url: true, ..ConnectFields::default() }),
+        ..running(ID, t(2.0), Duration::from_secs(900))
+    }
+}
+
+fn ended(status: Status, at: f64) -> Session {
+    Session { ended: Some(t(at)), ..session(status) }
+}
+
+fn seen(sent: f64, session: Session) -> Input {
+    Input::Seen { at: reply(sent), scope: Scope::One(id()), sessions: vec![session], malformed: 0 }
+}
+
+fn fault(kind: FaultKind, request: &str) -> Fault {
+    Fault {
+        message: Some(Untrusted::new("Something went wrong")),
+        request_id: Some(Untrusted::new(request)),
+        ..kind.into()
+    }
+}
+
+fn failed(sent: f64, scope: Scope, kind: FaultKind, request: &str) -> Input {
+    let next = Some(moment(sent + 6.0));
+    Input::Failed { at: reply(sent), scope, fault: fault(kind, request), next }
+}
+
+fn missing(sent: f64) -> Input {
+    Input::Missing { at: reply(sent), id: id(), fault: fault(FaultKind::NotFound, "req-404"), next: None }
+}
+
+fn projects(sent: f64) -> Input {
+    let project = Project {
+        id: Untrusted::new(PROJECT),
+        name: Untrusted::new("acme-prod"),
+        default_timeout: Some(Duration::from_secs(300)),
+        concurrency: Some(25),
+    };
+    Input::Projects { at: reply(sent), projects: vec![project] }
+}
+
+fn fleet(inputs: impl IntoIterator<Item = Input>) -> Fleet {
+    let mut fleet = Fleet::new(Thresholds::default());
+    fleet.apply(Input::Asked { at: moment(2.0), ids: vec![id()] });
+    for input in inputs {
+        fleet.apply(input);
+    }
+    fleet
+}
+
+fn of(inputs: impl IntoIterator<Item = Input>) -> String {
+    let text = text(&fleet(inputs), &id(), Options::default()).unwrap();
+    assert!(text.lines().all(|line| text::width(line) <= 100 && line == line.trim_end()), "{text}");
+    text.replacen(env!("CARGO_PKG_VERSION"), "0.1.0", 1)
+}
+
+/// Replies that say RUNNING, each three seconds.
+fn polls(from: f64, count: u8) -> impl Iterator<Item = Input> {
+    (0..count).map(move |round| seen(from + 3.0 * f64::from(round), session(Status::Running)))
+}
+
+#[test]
+fn a_keep_alive_session_that_ended_early() {
+    let inputs = [projects(2.4)].into_iter().chain(polls(3.1, 3));
+    let text = of(inputs.chain([seen(12.1, ended(Status::Completed, 11.63))]));
+    for claim in ["COMPLETED after 9.6 s, 14m 50s unused, keep-alive on", "15m (the project's default is 5m)"]
+    {
+        assert!(text.contains(claim), "{claim}\n{text}");
+    }
+    insta::assert_snapshot!("ended_early", text);
+}
+
+#[test]
+fn a_session_that_timed_out_with_the_projects_default() {
+    let five = |status: Status| Session { expires: Some(t(302.0)), ..session(status) };
+    let end = Session { ended: Some(t(302.4)), proxy_bytes: Some(18_200_000), ..five(Status::TimedOut) };
+    let text = of([
+        projects(2.4),
+        seen(3.1, five(Status::Running)),
+        seen(300.1, five(Status::Running)),
+        seen(303.1, end),
+    ]);
+    assert!(text.contains("5m (the project's default)"), "{text}");
+    insta::assert_snapshot!("timed_out", text);
+}
+
+#[test]
+fn an_end_between_two_near_replies_has_one_length() {
+    let text = of([seen(100.0, session(Status::Running)), seen(100.1, session(Status::Error))]);
+    let ran = text.lines().find(|line| line.trim_start().starts_with("ran ")).unwrap();
+    assert!(ran.ends_with(" 1m 38s"), "{ran}");
+    assert!(!ran.contains("between"), "{ran}");
+}
+
+#[test]
+fn an_error_without_an_ended_at() {
+    let inputs = polls(3.1, 2).chain([seen(9.1, session(Status::Error))]);
+    insta::assert_snapshot!("error", of(inputs));
+}
+
+#[test]
+fn a_session_that_was_first_seen_when_it_had_ended() {
+    let text = of([seen(3000.0, ended(Status::Completed, 11.6))]);
+    assert!(text.contains("no time of ours") && !text.contains("last alive"), "{text}");
+    insta::assert_snapshot!("first_seen_ended", text);
+}
+
+#[test]
+fn a_session_that_still_runs() {
+    let text = of([projects(2.4)].into_iter().chain(polls(3.1, 40)));
+    assert!(text.contains("there is no end to explain") && !text.contains("Verdict"), "{text}");
+    insta::assert_snapshot!("running", text);
+}
+
+#[test]
+fn a_session_that_was_never_found() {
+    let text = of([missing(3.1), missing(6.1)]);
+    assert!(text.contains("[request req-404]"), "{text}");
+    insta::assert_snapshot!("not_found", text);
+}
+
+#[test]
+fn a_session_that_was_never_answered_for_says_nothing() {
+    let text = of([]);
+    assert!(text.contains("nothing can be said of it"), "{text}");
+    assert!(super::text(&fleet([]), &SessionId::parse("other").unwrap(), Options::default()).is_none());
+}
+
+#[test]
+fn a_session_that_is_not_found_any_more() {
+    insta::assert_snapshot!("gone", of(polls(3.1, 2).chain([missing(9.1)])));
+}
+
+#[test]
+fn an_end_in_a_gap_is_as_uncertain_as_the_gap_is_long() {
+    let slept =
+        Input::Slept { from: moment(7.0), to: Moment { mono: Duration::from_secs(8), ..moment(3608.0) } };
+    let late = |seconds: f64| Moment { mono: Duration::from_secs_f64(seconds - 3600.0), ..moment(seconds) };
+    let at = Exchange { sent: late(3608.1), received: late(3608.2), date: None };
+    let end = Session { expires: Some(t(36_000.0)), ..session(Status::Completed) };
+    let awake = Input::Seen { at, scope: Scope::One(id()), sessions: vec![end], malformed: 0 };
+    let alive = Session { expires: Some(t(36_000.0)), ..session(Status::Running) };
+    let text = of([seen(3.1, alive.clone()), seen(6.1, alive), slept, awake]);
+    assert!(text.contains("21:04:06.1 … 22:04:08.2"), "{text}");
+    insta::assert_snapshot!("slept", text);
+}
+
+#[test]
+fn polls_that_failed_are_told_with_the_apis_request_ids() {
+    let one = || Scope::One(id());
+    let inputs = polls(3.1, 2).chain([
+        failed(9.1, one(), FaultKind::Server(503), "req-1"),
+        failed(15.1, one(), FaultKind::Server(503), "req-2"),
+        failed(27.1, Scope::List(List::Running), FaultKind::RateLimited, "req-3"),
+        seen(90.1, ended(Status::Completed, 60.0)),
+        failed(95.0, Scope::List(List::Running), FaultKind::RateLimited, "req-later"),
+    ]);
+    let text = of(inputs);
+    assert!(text.contains("[requests req-1, req-2]") && text.contains("[request req-3]"), "{text}");
+    assert!(!text.contains("req-later"), "what failed after its end is not of it");
+    insta::assert_snapshot!("failing", text);
+}
+
+#[test]
+fn metadata_is_told_only_if_asked_for_and_secrets_never() {
+    let fleet = fleet(polls(3.1, 2).chain([seen(9.1, ended(Status::Completed, 8.0))]));
+    let without = text(&fleet, &id(), Options::default()).unwrap();
+    assert!(!without.contains("growth") && !without.contains("checkout-881"), "{without}");
+    let with = text(&fleet, &id(), Options { with_metadata: true, ..Options::default() }).unwrap();
+    assert!(with.contains("owner  growth") && with.contains("checkout-881"), "{with}");
+    for text in [&without, &with] {
+        assert!(!text.contains("cAnArY") && !text.contains("wss://connect"), "{text}");
+    }
+    insta::assert_snapshot!("with_metadata", with.split("Metadata").nth(1).unwrap());
+}
+
+#[test]
+fn hostile_words_of_the_network_are_made_safe() {
+    let evil = "\u{1b}]52;c;AAAA\u{7}\u{202e}bb_live_cAnArY";
+    let hostile = Session {
+        status: Status::named(evil),
+        region: Some(crate::session::Region::named(evil)),
+        project: Some(Untrusted::new(evil)),
+        ..session(Status::Running)
+    };
+    let inputs = [seen(3.1, hostile), failed(9.1, Scope::One(id()), FaultKind::Server(500), evil)];
+    let text = of(inputs);
+    assert!(!text.contains("cAnArY"), "{text}");
+    assert!(!text.chars().any(|c| c.is_control() && c != '\n' || c == '\u{202e}'), "{text:?}");
+}
+
+#[test]
+fn a_flood_of_events_leaves_the_beginning_and_the_end() {
+    let other = Session { metadata: Some(Metadata::new(r#"{"n":2}"#)), ..session(Status::Running) };
+    let flood = (0..300_u32).map(|round| {
+        let session = if round % 2 == 0 { session(Status::Running) } else { other.clone() };
+        seen(3.0 + f64::from(round), session)
+    });
+    let text = of(flood.chain([seen(400.0, ended(Status::Completed, 399.0))]));
+    assert!(
+        text.contains("first seen RUNNING") && text.contains("(201 earlier ones are left out)"),
+        "{text}"
+    );
+    assert!(text.contains("COMPLETED (endedAt") && text.lines().count() < 160, "{text}");
+}
+
+#[test]
+fn a_recording_played_again_gives_the_same_text() {
+    let inputs: Vec<Input> =
+        polls(3.1, 3).chain([missing(12.1), seen(15.1, ended(Status::TimedOut, 14.0))]).collect();
+    let recorded = serde_json::to_string(&inputs).unwrap();
+    let again: Vec<Input> = serde_json::from_str(&recorded).unwrap();
+    assert_eq!(of(inputs), of(again));
+}

@@ -1,0 +1,836 @@
+use std::time::Duration;
+
+use super::*;
+use crate::clock::{Timestamp, Zone, later};
+use crate::session::{FaultKind, List, Metadata, Status};
+use crate::testing::running;
+use crate::text::Untrusted;
+use crate::tracker::health::MOST_FAILURES;
+use crate::tracker::{Flag, Left};
+
+mod attention;
+
+const QUARTER: Duration = Duration::from_secs(15 * 60);
+
+/// So many seconds after noon.
+fn t(seconds: f64) -> Timestamp {
+    later("2026-11-22T12:00:00Z".parse().unwrap(), Duration::from_secs_f64(seconds))
+}
+
+fn moment(seconds: f64) -> Moment {
+    let since = Duration::from_secs_f64(seconds);
+    Moment { wall: t(seconds), mono: since, boot: since }
+}
+
+fn exchange(sent: f64, received: f64) -> Exchange {
+    Exchange { sent: moment(sent), received: moment(received), date: None }
+}
+
+fn id(text: &str) -> SessionId {
+    SessionId::parse(text).unwrap()
+}
+
+/// A session that runs from noon on, for a quarter of an hour.
+fn session(text: &str, status: Status) -> Session {
+    Session { status, ..running(text, t(0.0), QUARTER) }
+}
+
+fn ended_at(text: &str, status: Status, seconds: f64) -> Session {
+    Session { ended: Some(t(seconds)), ..session(text, status) }
+}
+
+fn one(sent: f64, received: f64, session: Session) -> Input {
+    let scope = Scope::One(session.id.clone());
+    Input::Seen { at: exchange(sent, received), scope, sessions: vec![session], malformed: 0 }
+}
+
+fn list(list: List, sent: f64, received: f64, sessions: &[&str]) -> Input {
+    let sessions = sessions.iter().map(|text| session(text, list.status())).collect();
+    Input::Seen { at: exchange(sent, received), scope: Scope::List(list), sessions, malformed: 0 }
+}
+
+fn missing(text: &str, sent: f64, received: f64) -> Input {
+    Input::Missing {
+        at: exchange(sent, received),
+        id: id(text),
+        fault: FaultKind::NotFound.into(),
+        next: None,
+    }
+}
+
+fn failed(scope: Scope, sent: f64, received: f64, kind: FaultKind) -> Input {
+    Input::Failed { at: exchange(sent, received), scope, fault: kind.into(), next: None }
+}
+
+fn refused() -> FaultKind {
+    FaultKind::Refused(Untrusted::new("h"))
+}
+
+fn asked(texts: &[&str]) -> Fleet {
+    let mut fleet = Fleet::new(Thresholds::default());
+    fleet.apply(Input::Asked { at: moment(0.0), ids: texts.iter().map(|text| id(text)).collect() });
+    fleet
+}
+
+fn apply(fleet: &mut Fleet, input: Input) -> Vec<EventKind> {
+    fleet.apply(input).into_iter().map(|event| event.kind).collect()
+}
+
+fn first_seen(status: Status, left: f64) -> EventKind {
+    let left = (status == Status::Running).then_some(Duration::from_secs_f64(left));
+    EventKind::FirstSeen { status, left, ended: None }
+}
+
+/// Names of what happened.
+fn names(events: &[EventKind]) -> Vec<&'static str> {
+    events.iter().map(EventKind::name).collect()
+}
+
+fn presence<'a>(fleet: &'a Fleet, text: &str) -> &'a Presence {
+    &fleet.get(&id(text)).unwrap().presence
+}
+
+#[test]
+fn a_named_session_is_awaited_then_first_seen_once() {
+    let mut fleet = asked(&["a"]);
+    assert_eq!(presence(&fleet, "a"), &Presence::Awaited);
+    let first = apply(&mut fleet, one(1.0, 1.2, session("a", Status::Running)));
+    assert_eq!(first, [first_seen(Status::Running, 898.8)]);
+    assert_eq!(apply(&mut fleet, one(4.0, 4.2, session("a", Status::Running))), []);
+    let record = fleet.get(&id("a")).unwrap();
+    assert_eq!(
+        (record.first(), record.last(), record.replies),
+        (Some(exchange(1.0, 1.2)), Some(exchange(4.0, 4.2)), 2)
+    );
+}
+
+#[test]
+fn a_reply_that_was_sent_before_the_newest_one_says_nothing_new() {
+    let mut fleet = asked(&["a"]);
+    fleet.apply(one(4.0, 4.2, ended_at("a", Status::Completed, 4.1)));
+    fleet.apply(failed(Scope::One(id("a")), 4.5, 4.6, FaultKind::Timeout));
+    assert_eq!(apply(&mut fleet, one(3.0, 9.0, session("a", Status::Running))), []);
+    assert_eq!(apply(&mut fleet, missing("a", 3.0, 9.0)), []);
+    let record = fleet.get(&id("a")).unwrap();
+    assert_eq!((record.status(), record.ended.is_some()), (Some(&Status::Completed), true));
+    assert_eq!(record.last(), Some(exchange(4.0, 4.2)));
+    assert!(record.failing.is_some(), "nor does it end a failure that came after it was sent");
+}
+
+#[test]
+fn an_end_lies_between_the_last_reply_that_said_otherwise_and_the_first_that_says_so() {
+    for (said, when, fits) in [
+        (None, (Some(4.0), 7.5), false),
+        (Some(6.0), (Some(6.0), 6.0), true),
+        (Some(4.0), (Some(4.0), 4.0), true),
+        (Some(7.5), (Some(7.5), 7.5), true),
+        (Some(3.0), (Some(4.0), 7.5), false),
+        (Some(8.0), (Some(4.0), 7.5), false),
+    ] {
+        let mut fleet = asked(&["a"]);
+        fleet.apply(one(1.0, 1.2, session("a", Status::Running)));
+        fleet.apply(one(4.0, 4.2, session("a", Status::Running)));
+        let end = Session { ended: said.map(t), ..session("a", Status::TimedOut) };
+        let events = fleet.apply(one(7.0, 7.5, end));
+        assert_eq!(events.len(), 1);
+        assert_eq!(events[0].kind.name(), "ended");
+        let expected = When { earliest: when.0.map(t), latest: t(when.1) };
+        assert_eq!(events[0].when, expected, "{said:?}");
+        let ended = fleet.get(&id("a")).unwrap().ended.clone().unwrap();
+        assert_eq!((ended.when, ended.said_fits, ended.seen), (expected, fits, exchange(7.0, 7.5)));
+    }
+}
+
+#[test]
+fn what_is_first_seen_ended_has_no_times_of_ours() {
+    let mut fleet = asked(&["a", "b"]);
+    let events = apply(&mut fleet, one(4.0, 4.2, ended_at("a", Status::Error, 2.0)));
+    assert_eq!(names(&events), ["first_seen", "flagged"], "its end was not seen");
+    fleet.apply(one(4.0, 4.2, session("b", Status::Completed)));
+    let (a, b) = (fleet.get(&id("a")).unwrap(), fleet.get(&id("b")).unwrap());
+    assert_eq!(a.ended.as_ref().unwrap().when, When { earliest: Some(t(2.0)), latest: t(2.0) });
+    assert_eq!((a.ran(), a.unused()), (Some(Duration::from_secs(2)), Some(QUARTER - Duration::from_secs(2))));
+    assert_eq!(b.ended.as_ref().unwrap().when.earliest, None);
+    assert_eq!((b.ended_at(), b.ran(), b.unused(), b.age(t(9.0))), (None, None, None, None));
+}
+
+#[test]
+fn without_an_ended_at_the_end_is_when_it_was_seen() {
+    let mut fleet = asked(&["a"]);
+    fleet.apply(one(1.0, 1.2, session("a", Status::Running)));
+    fleet.apply(one(4.0, 4.2, session("a", Status::Completed)));
+    let record = fleet.get(&id("a")).unwrap();
+    assert_eq!(record.ended_at(), Some(t(4.2)));
+    assert_eq!(record.ran(), Some(Duration::from_secs_f64(4.2)));
+}
+
+#[test]
+fn a_session_that_lives_again_is_shown_as_what_it_is() {
+    let mut fleet = asked(&["a"]);
+    fleet.apply(one(1.0, 1.2, session("a", Status::Running)));
+    fleet.apply(one(4.0, 4.2, session("a", Status::Completed)));
+    let back = apply(&mut fleet, one(7.0, 7.2, session("a", Status::Running)));
+    assert_eq!(back, [EventKind::Contradicted { from: Status::Completed, to: Status::Running }]);
+    let record = fleet.get(&id("a")).unwrap();
+    assert_eq!((record.ended.is_none(), record.is_over()), (true, false));
+    assert_eq!(record.left(fleet.clock(), t(10.0)), Left::For(QUARTER - Duration::from_secs(10)));
+    let over = apply(&mut fleet, one(9.0, 9.2, session("a", Status::Error)));
+    assert_eq!(names(&over), ["ended", "flagged"]);
+    let changed = apply(&mut fleet, one(9.5, 9.6, session("a", Status::TimedOut)));
+    assert_eq!(
+        changed,
+        [EventKind::Changed { from: Status::Error, to: Status::TimedOut }],
+        "two kinds of end"
+    );
+    assert_eq!(fleet.get(&id("a")).unwrap().ended.as_ref().unwrap().seen, exchange(9.0, 9.2));
+}
+
+#[test]
+fn what_a_list_lacks_is_unlisted_then_confirmed_then_back() {
+    let mut fleet = Fleet::new(Thresholds::default());
+    fleet.apply(list(List::Running, 1.0, 1.2, &["a", "b"]));
+    assert_eq!(
+        apply(&mut fleet, list(List::Running, 4.0, 4.2, &["b"])),
+        [],
+        "nothing is said before it was asked"
+    );
+    assert_eq!(presence(&fleet, "a"), &Presence::Unlisted { since: moment(4.2), confirmed: false });
+    assert_eq!(presence(&fleet, "b"), &Presence::Here);
+    assert_eq!(apply(&mut fleet, one(4.3, 4.5, session("a", Status::Running))), [EventKind::Unlisted]);
+    assert_eq!(presence(&fleet, "a"), &Presence::Unlisted { since: moment(4.2), confirmed: true });
+    assert_eq!(apply(&mut fleet, list(List::Running, 7.0, 7.2, &["b"])), []);
+    assert_eq!(apply(&mut fleet, one(7.5, 7.6, session("a", Status::Running))), [], "it is said once");
+    assert_eq!(apply(&mut fleet, list(List::Running, 10.0, 10.2, &["a", "b"])), []);
+    assert_eq!(presence(&fleet, "a"), &Presence::Here);
+}
+
+#[test]
+fn what_a_list_lacks_and_has_ended_is_resolved_to_its_end() {
+    let mut fleet = Fleet::new(Thresholds::default());
+    fleet.apply(list(List::Running, 1.0, 1.2, &["a", "b"]));
+    fleet.apply(list(List::Running, 4.0, 4.2, &[]));
+    let ended = apply(&mut fleet, one(4.3, 4.5, ended_at("a", Status::Completed, 3.0)));
+    assert_eq!(names(&ended), ["ended"]);
+    assert_eq!(presence(&fleet, "a"), &Presence::Here);
+    let gone = apply(&mut fleet, missing("b", 4.3, 4.5));
+    assert_eq!(gone, [EventKind::NotFound(FaultKind::NotFound.into())]);
+    assert!(fleet.get(&id("b")).unwrap().is_over());
+}
+
+#[test]
+fn what_leaves_the_lists_faster_than_it_is_asked_for_is_forgotten_the_oldest_first_and_nothing_named() {
+    let mut fleet = asked(&["named"]);
+    let names = |of: &str| (0..6_000).map(|number| format!("{of}-{number}")).collect::<Vec<_>>();
+    let running = |at: f64, names: &[String]| {
+        list(List::Running, at, at + 0.2, &names.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    let (mut old, new) = (names("old"), names("new"));
+    old.push("named".into());
+    fleet.apply(running(1.0, &old));
+    fleet.apply(running(4.0, &new));
+    assert_eq!(fleet.len(), 12_001, "none has left for so long that it is too many");
+    fleet.apply(one(4.3, 4.4, ended_at("old-7", Status::Completed, 3.0)));
+    fleet.apply(running(7.0, &[]));
+    let has = |name: &String| fleet.get(&id(name)).is_some();
+    assert_eq!((fleet.left.len(), fleet.len()), (List::MOST_LEFT, List::MOST_LEFT + 2));
+    assert!(has(&"named".into()) && has(&"old-7".into()) && new.iter().all(has));
+}
+
+#[test]
+fn what_left_the_lists_with_a_status_that_nobody_knows_is_bounded_too() {
+    let mut fleet = Fleet::new(Thresholds::default());
+    let odd: Vec<Session> = (0..List::MOST_LEFT + 50)
+        .map(|number| session(&format!("s-{number}"), Status::named("FROZEN")))
+        .collect();
+    let running = |at: f64, sessions: &[Session]| Input::Seen {
+        at: exchange(at, at + 0.2),
+        scope: Scope::List(List::Running),
+        sessions: sessions.to_vec(),
+        malformed: 0,
+    };
+    for at in [1.0, 4.0, 7.0, 10.0, 13.0, 16.0, 19.0, 22.0, 25.0, 28.0] {
+        fleet.apply(running(at, &odd));
+    }
+    assert_eq!(fleet.len(), odd.len(), "what is listed stays");
+    for at in [31.0, 34.0, 37.0, 40.0, 43.0, 46.0, 49.0, 52.0, 55.0, 58.0] {
+        fleet.apply(running(at, &[]));
+    }
+    assert_eq!(fleet.len(), List::MOST_LEFT);
+}
+
+#[test]
+fn a_status_that_nobody_knows_with_an_end_is_over_and_bounded_as_what_ended() {
+    let mut fleet = Fleet::new(Thresholds::default());
+    let odd = Status::named("ARCHIVED");
+    for number in 0..MOST_OVER + 9 {
+        let name = format!("s-{number}");
+        fleet.apply(one(1.0, 1.2, session(&name, Status::Running)));
+        fleet.apply(one(4.0, 4.2, ended_at(&name, odd.clone(), 3.0)));
+    }
+    assert_eq!(fleet.len(), MOST_OVER);
+    let alive = one(1.0, 1.2, session("lives", odd));
+    fleet.apply(alive);
+    assert!(!fleet.get(&id("lives")).unwrap().is_over(), "without an end nobody knows");
+}
+
+#[test]
+fn what_is_gone_is_bounded_as_what_ended_and_what_was_named_or_lives_again_stays() {
+    let mut fleet = asked(&["named"]);
+    fleet.apply(one(1.0, 1.2, session("named", Status::Running)));
+    fleet.apply(missing("named", 2.0, 2.2));
+    fleet.apply(one(1.0, 1.2, ended_at("again", Status::Completed, 0.5)));
+    fleet.apply(one(2.0, 2.2, session("again", Status::Running)));
+    for number in 0..MOST_OVER + 9 {
+        let name = format!("s-{number}");
+        fleet.apply(one(3.0, 3.2, session(&name, Status::Running)));
+        fleet.apply(missing(&name, 4.0, 4.2));
+    }
+    assert!(fleet.get(&id("named")).is_some() && fleet.get(&id("again")).is_some());
+    assert!(fleet.len() <= MOST_OVER + 2, "{}", fleet.len());
+    assert!(fleet.get(&id("s-0")).is_none() && fleet.get(&id("s-508")).is_some());
+}
+
+#[test]
+fn what_replies_say_of_a_session_is_evidence_of_its_end() {
+    let over = |proxy_bytes| Session {
+        created: Some(t(1.0)),
+        keep_alive: Some(false),
+        proxy_bytes,
+        ..ended_at("a", Status::Completed, 301.0)
+    };
+    let named = |last: Input| {
+        let mut fleet = asked(&["a"]);
+        fleet.apply(one(2.0, 2.2, session("a", Status::Running)));
+        fleet.apply(last);
+        fleet.verdict(&id("a")).unwrap().name()
+    };
+    assert_eq!(named(one(301.5, 302.0, over(None))), "never_connected");
+    assert_eq!(named(one(301.5, 302.0, over(Some(7)))), "disconnected_or_closed", "somebody was there");
+    // Of one that was never seen alive, the reply alone says by when it had ended.
+    let mut fleet = asked(&["a"]);
+    fleet.apply(one(10.0, 10.2, over(None)));
+    assert_eq!(fleet.verdict(&id("a")).unwrap().name(), "disconnected_or_closed", "no end is yet to come");
+    let mut fleet = asked(&["a"]);
+    fleet.apply(one(310.0, 310.2, over(None)));
+    assert_eq!(fleet.verdict(&id("a")).unwrap().name(), "never_connected");
+}
+
+#[test]
+fn a_list_that_has_what_is_over_too_does_not_bring_back_what_was_forgotten() {
+    let mut fleet = Fleet::new(Thresholds::default());
+    let sessions: Vec<Session> =
+        (0..MOST_OVER + 100).map(|number| ended_at(&format!("s-{number}"), Status::Completed, 0.5)).collect();
+    let listed = |at: f64| Input::Seen {
+        at: exchange(at, at + 0.2),
+        scope: Scope::List(List::Running),
+        sessions: sessions.clone(),
+        malformed: 0,
+    };
+    assert_eq!(fleet.apply(listed(1.0)).len(), MOST_OVER);
+    assert_eq!((fleet.apply(listed(4.0)), fleet.len()), (Vec::new(), MOST_OVER));
+}
+
+#[test]
+fn a_session_that_starts_between_two_lists_is_never_said_to_be_unlisted() {
+    let mut fleet = Fleet::new(Thresholds::default());
+    fleet.apply(list(List::Pending, 1.0, 1.2, &["a"]));
+    fleet.apply(list(List::Running, 1.0, 1.3, &[]));
+    assert_eq!(presence(&fleet, "a"), &Presence::Here, "the running list need not have what is pending");
+    let started = apply(&mut fleet, list(List::Running, 4.0, 4.2, &["a"]));
+    assert_eq!(started, [EventKind::Changed { from: Status::Pending, to: Status::Running }]);
+    assert_eq!(apply(&mut fleet, list(List::Pending, 10.0, 10.2, &[])), []);
+    assert_eq!(presence(&fleet, "a"), &Presence::Here);
+    // And where neither list of a round has it, because it started just then.
+    let mut fleet = Fleet::new(Thresholds::default());
+    fleet.apply(list(List::Pending, 1.0, 1.2, &["a"]));
+    fleet.apply(list(List::Running, 10.0, 10.1, &[]));
+    fleet.apply(list(List::Pending, 10.0, 10.2, &[]));
+    let started = apply(&mut fleet, one(10.3, 10.4, session("a", Status::Running)));
+    assert_eq!(started, [EventKind::Changed { from: Status::Pending, to: Status::Running }]);
+    assert_eq!(presence(&fleet, "a"), &Presence::Here, "no list of running ones was asked since it runs");
+    fleet.apply(list(List::Running, 13.0, 13.2, &[]));
+    assert_eq!(apply(&mut fleet, one(13.3, 13.4, session("a", Status::Running))), [EventKind::Unlisted]);
+}
+
+#[test]
+fn a_list_that_was_sent_before_the_newest_reply_about_a_session_does_not_miss_it() {
+    let mut fleet = Fleet::new(Thresholds::default());
+    fleet.apply(one(4.0, 4.2, session("a", Status::Running)));
+    fleet.apply(list(List::Running, 3.0, 9.0, &[]));
+    assert_eq!(presence(&fleet, "a"), &Presence::Here);
+}
+
+#[test]
+fn an_absent_session_is_said_to_be_so_once_and_has_nothing_left() {
+    let mut fleet = asked(&["a", "never"]);
+    fleet.apply(one(1.0, 1.2, session("a", Status::Running)));
+    assert_eq!(apply(&mut fleet, missing("a", 4.0, 4.2)).len(), 1);
+    assert_eq!(apply(&mut fleet, missing("a", 7.0, 7.2)).len(), 0);
+    assert!(
+        matches!(presence(&fleet, "a"), Presence::NotFound(absence) if absence.since == exchange(4.0, 4.2))
+    );
+    let record = fleet.get(&id("a")).unwrap();
+    assert_eq!((record.left(fleet.clock(), t(8.0)), record.age(t(8.0))), (Left::Unknown, None));
+    assert!(!record.is_over(), "the reader named it: it may come yet");
+    fleet.apply(one(9.0, 9.2, session("a", Status::Running)));
+    assert_eq!(presence(&fleet, "a"), &Presence::Here);
+    assert_eq!(apply(&mut fleet, missing("never", 4.0, 4.2)).len(), 1);
+    assert_eq!(apply(&mut fleet, missing("nobody asked", 4.0, 4.2)), []);
+    assert_eq!(fleet.len(), 2);
+}
+
+#[test]
+fn a_failure_of_one_session_is_its_own() {
+    let mut fleet = asked(&["a", "b"]);
+    for count in 1..=3 {
+        let at = f64::from(count) * 3.0;
+        let told = apply(&mut fleet, failed(Scope::One(id("a")), at, at + 0.1, FaultKind::Timeout));
+        assert_eq!(told.len(), usize::from(count == 1), "once in a row");
+        assert_eq!(fleet.get(&id("a")).unwrap().failing.as_ref().unwrap().count, count);
+    }
+    assert!(fleet.get(&id("b")).unwrap().failing.is_none());
+    assert!(fleet.health().failing.is_none());
+    assert_eq!(fleet.health().cause(), Some(&FaultKind::Timeout.into()), "yet it is why nothing came so far");
+    fleet.apply(one(9.5, 9.6, session("b", Status::Running)));
+    assert_eq!(fleet.health().cause(), None);
+    let back = apply(&mut fleet, one(12.0, 12.1, session("a", Status::Running)));
+    assert_eq!(names(&back), ["polls_recovered", "first_seen"]);
+    assert!(fleet.get(&id("a")).unwrap().failing.is_none());
+}
+
+#[test]
+fn a_failure_of_all_begins_once_and_ends_with_the_first_success_of_anything() {
+    let mut fleet = asked(&["a", "b", "c"]);
+    assert_eq!(apply(&mut fleet, failed(Scope::One(id("a")), 0.0, 1.0, refused())).len(), 1);
+    assert_eq!(apply(&mut fleet, failed(Scope::One(id("b")), 0.0, 1.1, refused())), []);
+    assert_eq!(fleet.health().failing.as_ref().unwrap().count, 1, "they failed together");
+    assert_eq!(apply(&mut fleet, failed(Scope::One(id("b")), 7.0, 7.1, refused())), []);
+    assert_eq!(fleet.health().failing.as_ref().unwrap().count, 2);
+    let early = apply(&mut fleet, one(6.9, 7.5, session("c", Status::Running)));
+    assert_eq!(names(&early), ["first_seen"], "it was sent before the failure");
+    assert_eq!(fleet.health().cause(), Some(&refused().into()));
+    let good = apply(&mut fleet, one(19.0, 19.1, session("c", Status::Running)));
+    assert_eq!(names(&good), ["polls_recovered"]);
+    assert!(fleet.health().failing.is_none() && fleet.health().cause().is_none());
+    assert_eq!(fleet.health().last_good, Some(exchange(19.0, 19.1)));
+}
+
+#[test]
+fn a_session_that_answers_oddly_shows_that_the_api_is_reached_again() {
+    let mut fleet = asked(&["a", "b"]);
+    fleet.apply(failed(Scope::One(id("a")), 0.0, 1.0, refused()));
+    fleet.apply(failed(Scope::One(id("b")), 0.0, 2.0, FaultKind::Server(500)));
+    assert!(fleet.health().failing.is_some(), "not if it was asked before");
+    fleet.apply(failed(Scope::One(id("b")), 7.0, 7.1, FaultKind::Server(500)));
+    assert!(fleet.health().failing.is_none());
+    fleet.apply(failed(Scope::One(id("a")), 8.0, 8.1, refused()));
+    assert_eq!(names(&apply(&mut fleet, missing("b", 9.0, 9.1))), ["polls_recovered", "not_found"]);
+    assert!(fleet.health().failing.is_none(), "a 404 is an answer");
+}
+
+#[test]
+fn a_failure_of_one_list_ends_with_the_success_of_that_list() {
+    let mut fleet = Fleet::new(Thresholds::default());
+    let scope = Scope::List(List::Running);
+    assert_eq!(apply(&mut fleet, failed(scope, 0.0, 0.1, FaultKind::Server(500))).len(), 1);
+    assert_eq!(apply(&mut fleet, list(List::Pending, 3.0, 3.1, &[])), []);
+    assert!(fleet.health().failing.is_some());
+    assert_eq!(names(&apply(&mut fleet, list(List::Running, 6.0, 6.1, &[]))), ["polls_recovered"]);
+}
+
+#[test]
+fn while_one_list_fails_the_other_does_not_make_the_data_fresh() {
+    let mut fleet = Fleet::new(Thresholds::default());
+    let last_good = |fleet: &Fleet| fleet.health().last_good.map(|good| good.received);
+    fleet.apply(list(List::Running, 0.0, 0.1, &["a"]));
+    fleet.apply(failed(Scope::List(List::Running), 3.0, 3.1, FaultKind::Server(500)));
+    fleet.apply(list(List::Pending, 4.0, 4.1, &[]));
+    assert_eq!(last_good(&fleet), Some(moment(0.1)));
+    fleet.apply(list(List::Running, 6.0, 6.1, &["a"]));
+    assert_eq!(last_good(&fleet), Some(moment(6.1)));
+}
+
+#[test]
+fn what_a_list_could_not_be_read_of_is_counted_over_both_lists() {
+    let mut fleet = Fleet::new(Thresholds::default());
+    for (list, malformed, sum) in
+        [(List::Running, 2, 2), (List::Pending, 1, 3), (List::Running, 0, 1), (List::Pending, 0, 0)]
+    {
+        let scope = Scope::List(list);
+        fleet.apply(Input::Seen { at: exchange(0.0, 0.1), scope, sessions: vec![], malformed });
+        assert_eq!(fleet.health().malformed, sum);
+    }
+}
+
+#[test]
+fn of_ten_thousand_that_ended_the_last_five_hundred_stay_and_those_that_were_named() {
+    let mut fleet = asked(&["named-a", "named-b"]);
+    fleet.apply(one(0.0, 0.1, session("named-a", Status::Completed)));
+    for number in 0..10_000_u32 {
+        let at = f64::from(number);
+        fleet.apply(one(at, at + 0.1, session(&format!("s{number}"), Status::Completed)));
+    }
+    fleet.apply(one(10_000.0, 10_000.1, session("named-b", Status::Completed)));
+    assert_eq!(fleet.len(), MOST_OVER + 2);
+    assert_eq!(fleet.over.len(), MOST_OVER);
+    for stays in ["named-a", "named-b", "s9999", "s9500"] {
+        assert!(fleet.get(&id(stays)).is_some(), "{stays}");
+    }
+    assert!(fleet.get(&id("s9499")).is_none());
+}
+
+#[test]
+fn one_that_ends_again_and_again_pushes_no_other_out() {
+    let mut fleet = Fleet::new(Thresholds::default());
+    fleet.apply(one(0.0, 0.1, ended_at("quiet", Status::Error, 0.0)));
+    for round in 1..2_000_u32 {
+        let at = f64::from(round);
+        fleet.apply(one(at, at + 0.1, session("loud", Status::Running)));
+        fleet.apply(one(at + 0.5, at + 0.6, session("loud", Status::Completed)));
+    }
+    assert_eq!((fleet.len(), fleet.over.len()), (2, 2));
+}
+
+#[test]
+fn past_failures_are_bounded() {
+    let mut fleet = asked(&["a"]);
+    for number in 0..10_000_u32 {
+        let at = f64::from(number);
+        fleet.apply(failed(Scope::One(id("a")), at, at + 0.1, FaultKind::Timeout));
+    }
+    assert_eq!(fleet.health().failures.len(), MOST_FAILURES);
+    assert_eq!(fleet.health().failures.back().unwrap().at, exchange(9999.0, 9999.1));
+}
+
+#[test]
+fn what_a_list_leaves_out_stays_as_a_single_reply_said_it() {
+    let mut fleet = Fleet::new(Thresholds::default());
+    let connect = Some(crate::session::ConnectFields { connect_url: true, ..Default::default() });
+    let metadata = Some(Metadata::new(r#"{"name":"checkout"}"#));
+    fleet.apply(one(0.0, 0.1, Session { connect, metadata, ..session("a", Status::Running) }));
+    assert_eq!(fleet.get(&id("a")).unwrap().owner, Some(Untrusted::new("checkout")));
+    fleet.apply(list(List::Running, 1.0, 1.1, &["a"]));
+    let record = fleet.get(&id("a")).unwrap();
+    assert_eq!(record.session.as_ref().unwrap().connect, connect);
+    assert_eq!(record.owner, None, "metadata that is taken away is gone");
+}
+
+#[test]
+fn a_reply_is_filed_under_what_was_asked_for() {
+    let mut fleet = asked(&["a"]);
+    let input = Input::Seen {
+        at: exchange(0.0, 0.1),
+        scope: Scope::One(id("a")),
+        sessions: vec![session("another", Status::Running)],
+        malformed: 0,
+    };
+    fleet.apply(input);
+    assert_eq!(fleet.len(), 1);
+    assert_eq!(fleet.get(&id("a")).unwrap().status(), Some(&Status::Running));
+}
+
+#[test]
+fn bytes_that_move_are_counted_apart_from_what_moves_rows() {
+    let mut fleet = asked(&["a"]);
+    let carried = |bytes| Session { proxy_bytes: Some(bytes), ..session("a", Status::Running) };
+    apply(&mut fleet, one(1.0, 1.1, carried(7)));
+    apply(&mut fleet, one(2.0, 2.1, carried(9)));
+    let before = fleet.changes();
+    assert_ne!(before.sessions, asked(&["a"]).changes().sessions, "it is there");
+    apply(&mut fleet, one(3.0, 3.1, carried(9)));
+    assert_eq!(fleet.changes(), before, "the same again");
+    apply(&mut fleet, one(4.0, 4.1, carried(11)));
+    let after = fleet.changes();
+    assert_eq!(after.sessions, before.sessions);
+    assert_ne!(after.bytes, before.bytes);
+    apply(&mut fleet, one(4.5, 4.6, Session { updated: Some(t(4.5)), ..carried(11) }));
+    assert_eq!(fleet.changes().sessions, after.sessions, "`updatedAt` moves with the bytes");
+    let field = (Untrusted::new("new"), Untrusted::new("1"));
+    let with_field = Session { others: vec![field], ..carried(11) };
+    assert_eq!(apply(&mut fleet, one(5.0, 5.1, with_field)), []);
+    assert_ne!(fleet.changes().sessions, after.sessions, "a row may show it, though it is no event");
+}
+
+#[test]
+fn a_session_that_the_api_no_longer_knows_is_not_called_quiet() {
+    let mut fleet = asked(&["a"]);
+    let carried = |bytes| Session { proxy_bytes: Some(bytes), ..session("a", Status::Running) };
+    for (seconds, bytes) in [(1.0, 7), (2.0, 9), (100.0, 9)] {
+        apply(&mut fleet, one(seconds, seconds + 0.1, carried(bytes)));
+    }
+    let quiet = fleet.get(&id("a")).unwrap().quiet().unwrap();
+    assert!(quiet > Duration::from_secs(90), "{quiet:?}");
+    apply(&mut fleet, missing("a", 103.0, 103.1));
+    assert_eq!(fleet.get(&id("a")).unwrap().quiet(), None);
+}
+
+#[test]
+fn a_servers_clock_that_is_set_is_told_once_it_is_believed_and_the_first_date_is_no_such_news() {
+    let mut fleet = asked(&["a"]);
+    let mut told = Vec::new();
+    // From the start it is ten minutes ahead of ours; from the sixth reply on an hour more.
+    for round in 0..12_u32 {
+        let at = f64::from(round) * 3.0;
+        let ahead = if round < 6 { 600.0 } else { 4200.0 };
+        let date = Some(t((at + ahead).floor()));
+        let exchange = Exchange { date, ..exchange(at, at + 0.1) };
+        let scope = Scope::One(id("a"));
+        let sessions = vec![session("a", Status::Running)];
+        for event in apply(&mut fleet, Input::Seen { at: exchange, scope, sessions, malformed: 0 }) {
+            if let EventKind::ServerClockSet { by_ms } = event {
+                told.push((round, (by_ms + 500) / 1000));
+            }
+        }
+    }
+    assert_eq!(told, [(8, 3600)], "the third date that says so is believed");
+}
+
+#[test]
+fn a_session_that_ends_and_lives_again_is_flagged_once_for_its_end() {
+    let mut fleet = asked(&["a"]);
+    for round in 0..6_u32 {
+        let at = f64::from(round) * 10.0;
+        apply(&mut fleet, one(at, at + 0.1, session("a", Status::Running)));
+        apply(&mut fleet, one(at + 3.0, at + 3.1, ended_at("a", Status::Error, 2.0)));
+        let record = fleet.get(&id("a")).unwrap();
+        assert_eq!(record.flags.iter().map(|(flag, _)| *flag).collect::<Vec<_>>(), [Flag::Error]);
+        assert_eq!(record.raised.len(), 1, "and it is remembered once");
+    }
+    let flagged = fleet.timeline().all().filter(|(_, event)| matches!(event.kind, EventKind::Flagged(_)));
+    assert_eq!(flagged.count(), 1);
+}
+
+#[test]
+fn a_sleep_is_an_event_with_both_its_ends() {
+    let mut fleet = Fleet::new(Thresholds::default());
+    let events = fleet.apply(Input::Slept { from: moment(5.0), to: moment(3605.0) });
+    assert_eq!(events[0].kind.name(), "slept");
+    assert_eq!(events[0].when.width(), Some(Duration::from_secs(3600)));
+    assert_eq!(fleet.apply(Input::TimePassed { now: moment(1.0) }), []);
+}
+
+#[test]
+fn every_input_survives_being_written_down() {
+    let odd = Session {
+        others: vec![(Untrusted::new("new\u{1b}"), Untrusted::new("{}"))],
+        others_left_out: 3,
+        metadata: Some(Metadata::new(r#"{"a":[1]}"#)),
+        status: Status::Other(Untrusted::new("HIBERNATING")),
+        connect: Some(Default::default()),
+        proxy_bytes: Some(i64::MIN),
+        expires: Some(Timestamp::MAX_UTC),
+        started: Some(Timestamp::MIN_UTC),
+        ..session("a b", Status::Running)
+    };
+    let fault = Fault { retry_after: Some(Duration::from_millis(7)), ..FaultKind::Server(503).into() };
+    let at = Exchange { date: Some(t(3.0)), ..exchange(1.0, 1.25) };
+    let project = Project {
+        id: Untrusted::new("p"),
+        name: Untrusted::new("acme"),
+        default_timeout: Some(QUARTER),
+        concurrency: None,
+    };
+    let inputs = [
+        Input::Asked { at: moment(0.5), ids: vec![id("a b")] },
+        Input::Seen { at, scope: Scope::One(id("a b")), sessions: vec![odd], malformed: 0 },
+        Input::Seen { at, scope: Scope::List(List::Pending), sessions: vec![], malformed: 3 },
+        Input::Missing { at, id: id("a"), fault: FaultKind::Gone.into(), next: Some(moment(9.0)) },
+        Input::Failed { at, scope: Scope::Projects, fault, next: None },
+        Input::Projects { at, projects: vec![project] },
+        Input::Slept { from: moment(1.0), to: moment(2.0) },
+        Input::TimePassed { now: moment(1.0) },
+    ];
+    for input in inputs {
+        let text = serde_json::to_string(&input).unwrap();
+        assert_eq!(serde_json::from_str::<Input>(&text).unwrap(), input, "{text}");
+    }
+}
+
+fn stamped(text: &str, status: Status, created: f64) -> Session {
+    let metadata = Some(Metadata::new(r#"{"owner":"crew"}"#));
+    Session { metadata, created: Some(t(created)), ..session(text, status) }
+}
+
+#[test]
+fn a_successor_that_the_list_shows_before_the_end_is_known_is_told_of() {
+    let mut fleet = Fleet::new(Thresholds::default());
+    let listed = |sent: f64, sessions: Vec<Session>| Input::Seen {
+        at: exchange(sent, sent + 0.1),
+        scope: Scope::List(List::Running),
+        sessions,
+        malformed: 0,
+    };
+    fleet.apply(listed(1.0, vec![stamped("old", Status::Running, 0.0)]));
+    let new = apply(&mut fleet, listed(4.0, vec![stamped("new", Status::Running, 3.5)]));
+    assert_eq!(names(&new), ["first_seen"]);
+    let end = Session { ended: Some(t(3.0)), ..stamped("old", Status::Completed, 0.0) };
+    let ended = fleet.apply(one(4.2, 4.3, end));
+    let last = ended.last().unwrap();
+    assert_eq!((&last.kind, &last.id), (&EventKind::Successor(id("new")), &Some(id("old"))));
+    assert_eq!(last.when, When { earliest: Some(t(3.5)), latest: t(4.3) });
+    assert_eq!(fleet.get(&id("old")).unwrap().successor, Some(id("new")));
+}
+
+#[test]
+fn a_successor_whose_creation_is_said_to_lie_ahead_appeared_by_now() {
+    let mut fleet = Fleet::new(Thresholds::default());
+    fleet.apply(one(1.0, 1.1, Session { ended: Some(t(0.9)), ..stamped("old", Status::Completed, 0.0) }));
+    let new = fleet.apply(one(4.0, 4.1, stamped("new", Status::Running, 90.0)));
+    assert_eq!(names(&[new[1].kind.clone()]), ["successor"]);
+    assert_eq!(new[1].when, When { earliest: Some(t(4.1)), latest: t(4.1) });
+}
+
+#[test]
+fn an_overdue_session_that_the_api_forgets_is_not_flagged_as_one_that_lives() {
+    let mut fleet = asked(&["a"]);
+    fleet.apply(one(901.0, 901.1, session("a", Status::Running)));
+    assert!(fleet.get(&id("a")).unwrap().flags.iter().any(|(flag, _)| *flag == Flag::Overdue));
+    fleet.apply(missing("a", 904.0, 904.1));
+    assert_eq!(fleet.get(&id("a")).unwrap().flags, []);
+}
+
+#[test]
+fn of_a_status_that_is_not_known_nobody_can_say_that_it_is_overdue() {
+    let mut fleet = asked(&["a"]);
+    let odd = session("a", Status::Other(Untrusted::new("HIBERNATING")));
+    assert_eq!(names(&apply(&mut fleet, one(901.0, 901.1, odd))), ["first_seen"]);
+    assert_eq!((fleet.verdict(&id("a")), fleet.get(&id("a")).unwrap().flags.len()), (None, 0));
+}
+
+#[test]
+fn an_end_that_turns_out_to_be_another_no_longer_belongs_with_others() {
+    for other in [ended_at("b", Status::Error, 5.0), ended_at("b", Status::Completed, 500.0)] {
+        let mut fleet = asked(&["a", "b"]);
+        fleet.apply(one(6.0, 6.1, ended_at("a", Status::Completed, 5.0)));
+        fleet.apply(one(6.0, 6.2, ended_at("b", Status::Completed, 5.0)));
+        let together = |fleet: &Fleet| fleet.verdict(&id("a")).unwrap().together.map(|it| it.ids.len());
+        assert_eq!(together(&fleet), Some(2));
+        fleet.apply(one(7.0, 7.1, other));
+        assert_eq!(together(&fleet), None);
+        assert_eq!(names(&apply(&mut fleet, Input::TimePassed { now: moment(60.0) })), [""; 0]);
+    }
+}
+
+#[test]
+fn a_sleep_over_which_the_wall_clock_was_set_back_ends_not_before_it_began() {
+    let mut fleet = Fleet::new(Thresholds::default());
+    let to = Moment { wall: "2026-11-22T11:59:00Z".parse().unwrap(), ..moment(3605.0) };
+    let events = fleet.apply(Input::Slept { from: moment(5.0), to });
+    let slept = events.iter().find(|event| event.kind.name() == "slept").unwrap();
+    assert_eq!(slept.when.width(), Some(Duration::ZERO));
+}
+
+#[test]
+fn a_sentence_names_a_session_as_the_table_does() {
+    let long = id("6512bd43-d9ca-4e02-9a67-91f2c1a0b3de");
+    let sentence = EventKind::Successor(long).sentence(Zone::Utc, t(0.0));
+    assert_eq!(sentence, "a new session with the same metadata appeared: 6512bd43");
+}
+
+#[test]
+fn a_list_of_pending_sessions_that_fails_is_named_and_spoils_nothing_else() {
+    let mut fleet = Fleet::new(Thresholds::default());
+    fleet.apply(list(List::Running, 0.0, 0.1, &["a"]));
+    let pending = || Scope::List(List::Pending);
+    let failing = apply(&mut fleet, failed(pending(), 0.0, 10.0, FaultKind::Timeout));
+    assert!(matches!(failing[..], [EventKind::Failing { list: Some(List::Pending), .. }]), "{failing:?}");
+    assert_eq!(apply(&mut fleet, list(List::Running, 12.0, 12.1, &["a"])), []);
+    assert_eq!(fleet.health().last_good, Some(exchange(12.0, 12.1)), "those that run are fresh");
+    assert!(fleet.health().failing.as_ref().unwrap().sentence().contains("pending sessions"));
+    // What is worse takes its place, and it does not take that one's.
+    assert_eq!(
+        apply(&mut fleet, failed(Scope::List(List::Running), 13.0, 13.1, FaultKind::Timeout)).len(),
+        1
+    );
+    assert_eq!(apply(&mut fleet, failed(pending(), 13.0, 23.0, FaultKind::Timeout)), []);
+    assert_eq!(fleet.health().failing.as_ref().unwrap().list, Some(List::Running));
+    let over = apply(&mut fleet, list(List::Running, 24.0, 24.1, &["a"]));
+    assert!(matches!(over[..], [EventKind::Recovered { list: Some(List::Running), .. }]), "{over:?}");
+}
+
+#[test]
+fn an_end_that_is_taken_back_and_said_again_is_one_short_session_and_one_flag() {
+    let mut fleet = asked(&["a"]);
+    let kept = |session: Session| Session { keep_alive: Some(true), ..session };
+    let mut flagged = 0;
+    for round in 0..5 {
+        let now = f64::from(round) * 2.0 + 5.0;
+        fleet.apply(one(now, now + 0.1, kept(session("a", Status::Running))));
+        let end = kept(ended_at("a", Status::Completed, now + 0.5));
+        let events = apply(&mut fleet, one(now + 1.0, now + 1.1, end));
+        flagged += events.iter().filter(|kind| matches!(kind, EventKind::Flagged(_))).count();
+    }
+    assert_eq!((fleet.short().sessions, flagged), (1, 1));
+    assert_eq!(fleet.get(&id("a")).unwrap().flags.len(), 1, "and it still stands");
+}
+
+#[test]
+fn a_list_that_has_a_session_twice_has_said_it_once() {
+    let mut fleet = Fleet::new(Thresholds::default());
+    for round in 0..3 {
+        let now = f64::from(round) * 3.0;
+        let twice = vec![
+            session("a", Status::Running),
+            Session { status: Status::Pending, ..session("a", Status::Running) },
+        ];
+        let scope = Scope::List(List::Running);
+        fleet.apply(Input::Seen { at: exchange(now, now + 0.1), scope, sessions: twice, malformed: 0 });
+    }
+    let names: Vec<_> = fleet.timeline().all().map(|(_, event)| event.kind.name()).collect();
+    assert_eq!(names, ["first_seen"]);
+}
+
+#[test]
+fn a_list_that_was_sent_before_a_404_does_not_find_the_session_again() {
+    let mut fleet = Fleet::new(Thresholds::default());
+    fleet.apply(list(List::Running, 0.0, 0.1, &["a"]));
+    fleet.apply(missing("a", 3.0, 3.1));
+    assert_eq!(apply(&mut fleet, list(List::Running, 2.9, 4.0, &["a"])), []);
+    assert_eq!(names(&apply(&mut fleet, list(List::Running, 6.0, 6.1, &["a"]))), ["found_again"]);
+}
+
+#[test]
+fn with_two_machines_whose_clocks_differ_nothing_is_called_overdue_too_soon() {
+    let mut fleet = asked(&["a"]);
+    let mut told = Vec::new();
+    for round in 0..12_u8 {
+        let now = f64::from(round) * 3.0;
+        let ahead = if round % 2 == 0 { 600.0 } else { 0.0 };
+        let mut at = exchange(now, now + 0.1);
+        at.date = Some(t((now + ahead).floor()));
+        let lives = Session { expires: Some(t(300.0)), ..session("a", Status::Running) };
+        let scope = Scope::One(id("a"));
+        told.extend(apply(&mut fleet, Input::Seen { at, scope, sessions: vec![lives], malformed: 0 }));
+    }
+    assert!(!names(&told).contains(&"overdue"), "{told:?}");
+    let clock = fleet.clock().at(moment(40.0));
+    assert!(clock < t(42.0), "ours speaks for one of them: {clock}");
+}
+
+#[test]
+fn bytes_that_an_end_brings_are_no_traffic_that_starts() {
+    let mut fleet = asked(&["a"]);
+    fleet.apply(one(1.0, 1.1, Session { proxy_bytes: Some(5), ..session("a", Status::Running) }));
+    let end = Session { proxy_bytes: Some(9), ..ended_at("a", Status::TimedOut, 3.5) };
+    let events = apply(&mut fleet, one(4.0, 4.1, end));
+    assert!(!names(&events).contains(&"traffic_started"), "{events:?}");
+}
+
+#[test]
+fn a_flag_that_stays_changes_nothing_that_is_shown() {
+    let mut fleet = Fleet::new(Thresholds::default());
+    let overdue = Session { expires: Some(t(2.0)), ..session("a", Status::Running) };
+    for at in [1.0, 4.0, 7.0] {
+        fleet.apply(one(at, at + 0.2, overdue.clone()));
+    }
+    assert!(fleet.get(&id("a")).unwrap().flags.iter().any(|(flag, _)| *flag == Flag::Overdue));
+    let before = fleet.changes();
+    fleet.apply(one(10.0, 10.2, overdue));
+    assert_eq!(fleet.changes(), before);
+}
+
+#[test]
+fn a_record_at_rest_is_small() {
+    let bytes = size_of::<crate::tracker::Record>();
+    assert!(bytes <= 700, "{bytes} bytes, of which there are ten thousand");
+}

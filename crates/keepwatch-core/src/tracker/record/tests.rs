@@ -1,0 +1,116 @@
+use super::*;
+use crate::clock::later;
+use crate::session::FaultKind;
+use crate::testing::running;
+
+fn t(text: &str) -> Timestamp {
+    format!("2026-11-22T{text}Z").parse().unwrap()
+}
+
+fn exchange(at: &str) -> Exchange {
+    let since = t(at).signed_duration_since(t("12:00:00")).to_std().unwrap();
+    let moment = Moment { wall: t(at), mono: since, boot: since };
+    Exchange { sent: moment, received: moment, date: None }
+}
+
+/// A record of a session that runs from noon to ten past, and was last seen then.
+fn record(status: Status, seen: &str) -> Record {
+    let session = running("a", t("12:00:00"), Duration::from_secs(600));
+    Record {
+        session: Some(Session { status, ..session }),
+        last: Some(std::sync::Arc::new(exchange(seen))),
+        ..Record::new(SessionId::parse("a").unwrap(), true)
+    }
+}
+
+fn left(record: &Record, now: &str) -> Left {
+    record.left(&ServerClock::default(), t(now))
+}
+
+fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+#[test]
+fn time_left_is_never_negative_and_overdue_only_by_a_reply_sent_after_the_expiry() {
+    let early = record(Status::Running, "12:09:59");
+    for (now, expected) in [
+        ("12:00:00", Left::For(secs(600))),
+        ("12:09:58.999", Left::For(secs(2))),
+        ("12:09:59", Left::For(secs(1))),
+        ("12:09:59.999", Left::For(secs(1))),
+        ("12:10:00", Left::Expiring),
+        ("12:10:00.999", Left::Expiring),
+        ("12:30:00", Left::Expiring),
+    ] {
+        assert_eq!(left(&early, now), expected, "{now}");
+    }
+    let at_it = record(Status::Running, "12:10:00");
+    assert_eq!(left(&at_it, "12:10:05"), Left::Expiring, "sent at the expiry, not after it");
+    let after = record(Status::Running, "12:10:00.100");
+    assert_eq!(left(&after, "12:10:00.900"), Left::Overdue(secs(1)));
+    assert_eq!(left(&after, "13:10:00"), Left::Overdue(secs(1)), "what came after that reply nobody knows");
+    let later = record(Status::Running, "12:11:05.900");
+    assert_eq!(left(&later, "12:11:06"), Left::Overdue(secs(65)));
+}
+
+#[test]
+fn all_countdowns_floor_on_one_common_second() {
+    let mut other = record(Status::Running, "12:00:00");
+    other.session.as_mut().unwrap().expires = Some(t("12:10:00.750"));
+    let first = record(Status::Running, "12:00:00");
+    for now in ["12:05:00", "12:05:00.249", "12:05:00.251", "12:05:00.751", "12:05:00.999"] {
+        assert_eq!(
+            (left(&first, now), left(&other, now)),
+            (Left::For(secs(300)), Left::For(secs(300))),
+            "{now}"
+        );
+    }
+    assert_eq!(left(&other, "12:05:01"), Left::For(secs(299)));
+}
+
+#[test]
+fn what_has_no_countdown_says_why() {
+    assert_eq!(left(&Record::new(SessionId::parse("a").unwrap(), true), "12:00:00"), Left::Unknown);
+    assert_eq!(left(&record(Status::Pending, "12:00:00"), "12:30:00"), Left::Starting);
+    for ended in [Status::Completed, Status::TimedOut, Status::Error] {
+        assert_eq!(left(&record(ended, "12:00:00"), "12:01:00"), Left::Over);
+    }
+    let odd = record(Status::named("HIBERNATING"), "12:00:00");
+    assert_eq!(left(&odd, "12:09:00"), Left::For(secs(60)));
+    let mut endless = record(Status::Running, "12:00:00");
+    endless.session.as_mut().unwrap().expires = None;
+    assert_eq!(left(&endless, "12:00:00"), Left::Unknown);
+    let mut absent = record(Status::Running, "12:00:00");
+    absent.presence = Presence::NotFound(Box::new(Absence {
+        since: exchange("12:01:00"),
+        fault: FaultKind::NotFound.into(),
+        next: None,
+    }));
+    assert_eq!((left(&absent, "12:01:00"), absent.age(t("12:01:00"))), (Left::Unknown, None));
+}
+
+#[test]
+fn the_ends_of_the_calendar_are_no_trouble() {
+    let mut odd = record(Status::Running, "12:00:00");
+    let session = odd.session.as_mut().unwrap();
+    (session.started, session.expires) = (Some(Timestamp::MIN_UTC), Some(Timestamp::MAX_UTC));
+    assert!(matches!(left(&odd, "12:00:00"), Left::For(_)));
+    assert!(odd.age(Timestamp::MAX_UTC).is_some());
+    odd.session.as_mut().unwrap().expires = Some(Timestamp::MIN_UTC);
+    assert!(matches!(left(&odd, "12:00:00"), Left::Overdue(_)));
+    assert_eq!(odd.age(later(Timestamp::MIN_UTC, secs(5))), Some(secs(5)));
+}
+
+#[test]
+fn an_age_is_of_the_start_and_stops_with_the_end() {
+    let mut session = record(Status::Running, "12:00:00");
+    assert_eq!(session.age(t("12:00:59.900")), Some(secs(59)));
+    assert_eq!(session.age(t("11:59:59")), None, "a start that is yet to come");
+    session.session.as_mut().unwrap().status = Status::Completed;
+    session.session.as_mut().unwrap().ended = Some(t("12:04:00"));
+    let when = When { earliest: None, latest: t("12:04:00") };
+    session.ended =
+        Some(Box::new(Ended { when, said_fits: true, watched: None, seen: exchange("12:05:00") }));
+    assert_eq!(session.age(t("12:09:00")), Some(secs(240)));
+}

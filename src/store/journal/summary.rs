@@ -1,0 +1,165 @@
+//! One session as one run saw it: what `keepwatch history` shows. Replaced as it changes.
+
+use std::time::Duration;
+
+use rusqlite::{Connection, Row, named_params};
+
+use super::RunId;
+use super::read::{duration, moment, time};
+use keepwatch_core::clock::Timestamp;
+use keepwatch_core::session::{Metadata, Region, SessionId, Status};
+use keepwatch_core::text::{Untrusted, masked};
+
+/// What one run knows of one session.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Summary {
+    /// Which session.
+    pub session: SessionId,
+    /// Which run.
+    pub run: RunId,
+    /// The profile that it was reached by, if one was chosen.
+    pub profile: Option<String>,
+    /// The host that was asked.
+    pub host: String,
+    /// `projectId`
+    pub project: Option<Untrusted>,
+    /// Whose it is, by its metadata.
+    pub owner: Option<Untrusted>,
+    /// The newest `status`.
+    pub status: Option<Status>,
+    /// `region`
+    pub region: Option<Region>,
+    /// `keepAlive`
+    pub keep_alive: Option<bool>,
+    /// `contextId`
+    pub context: Option<Untrusted>,
+    /// `createdAt`
+    pub created: Option<Timestamp>,
+    /// `startedAt`
+    pub started: Option<Timestamp>,
+    /// When it ended, if it has.
+    pub ended: Option<Timestamp>,
+    /// Whether that is the end itself, and not only the latest that it can be.
+    pub end_exact: bool,
+    /// `expiresAt`
+    pub expires: Option<Timestamp>,
+    /// The first reply about it came.
+    pub first_seen: Timestamp,
+    /// The newest reply about it came.
+    pub last_seen: Timestamp,
+    /// For how long it was really watched: the time in which replies came as they should.
+    pub watched: Duration,
+    /// How many replies came.
+    pub replies: u64,
+    /// `proxyBytes`
+    pub proxy_bytes: Option<i64>,
+    /// What probably lies behind its end.
+    pub why: Option<Why>,
+    /// `userMetadata`; what looks like a secret in it is masked as it is written.
+    pub metadata: Option<Metadata>,
+}
+
+/// A verdict, as it was said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Why {
+    /// Its name, as in `keepwatch events`.
+    pub name: String,
+    /// How sure it is, in the word of `keepwatch events`: said, likely, perhaps or unknown.
+    pub sure: String,
+    /// The sentence; as what the API said may be quoted in it, it is not trusted with the terminal.
+    pub sentence: Untrusted,
+}
+
+const COLUMNS: &str = "session, run, profile, host, project, owner, status, region, keep_alive, context, created, \
+                       started, ended, end_exact, expires, first_seen, last_seen, watched_ms, replies, proxy_bytes, \
+                       verdict, sure, sentence, metadata";
+
+impl Summary {
+    /// About how many bytes it takes while it waits.
+    pub(super) fn weight(&self) -> usize {
+        const REST: usize = 600;
+        self.metadata.as_ref().map_or(0, |metadata| metadata.json().len()).saturating_add(REST)
+    }
+
+    pub(super) fn write(&self, db: &Connection) -> rusqlite::Result<()> {
+        let clean = |text: &Untrusted| masked(text.raw()).into_owned();
+        let mut statement = db.prepare_cached(
+            "INSERT OR REPLACE INTO summary
+             (session, run, profile, host, project, owner, status, region, keep_alive, context, created, started, ended,
+              end_exact, expires, first_seen, last_seen, watched_ms, replies, proxy_bytes, verdict, sure, sentence,
+              metadata)
+             VALUES (:session, :run, :profile, :host, :project, :owner, :status, :region, :keep_alive, :context, :created,
+              :started, :ended, :end_exact, :expires, :first_seen, :last_seen, :watched, :replies, :bytes, :verdict,
+              :sure, :sentence, :metadata)",
+        )?;
+        statement.execute(named_params! {
+            ":session": self.session.raw(),
+            ":run": self.run.as_str(),
+            ":profile": self.profile,
+            ":host": self.host,
+            ":project": self.project.as_ref().map(Untrusted::raw),
+            ":owner": self.owner.as_ref().map(clean),
+            ":status": self.status.as_ref().map(Status::raw),
+            ":region": self.region.as_ref().map(Region::raw),
+            ":keep_alive": self.keep_alive,
+            ":context": self.context.as_ref().map(Untrusted::raw),
+            ":created": self.created.map(time),
+            ":started": self.started.map(time),
+            ":ended": self.ended.map(time),
+            ":end_exact": self.end_exact,
+            ":expires": self.expires.map(time),
+            ":first_seen": time(self.first_seen),
+            ":last_seen": time(self.last_seen),
+            ":watched": i64::try_from(self.watched.as_millis()).unwrap_or(i64::MAX),
+            ":replies": i64::try_from(self.replies).unwrap_or(i64::MAX),
+            ":bytes": self.proxy_bytes,
+            ":verdict": self.why.as_ref().map(|why| &why.name),
+            ":sure": self.why.as_ref().map(|why| &why.sure),
+            ":sentence": self.why.as_ref().map(|why| clean(&why.sentence)),
+            ":metadata": self.metadata.as_ref().map(|metadata| metadata.without_secrets().json().to_owned()),
+        })?;
+        Ok(())
+    }
+
+    /// All of the sessions that were seen since `since`, with what earlier runs knew of them; by session, the run that saw
+    /// it last first.
+    pub(super) fn since(db: &Connection, since: Timestamp) -> rusqlite::Result<Vec<Self>> {
+        let mut statement = db.prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM summary
+             WHERE session IN (SELECT session FROM summary WHERE last_seen >= ?1)
+             ORDER BY session, last_seen DESC, run"
+        ))?;
+        statement.query_map([time(since)], Self::read)?.collect()
+    }
+
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        let untrusted = |column| row.get::<_, Option<String>>(column).map(|text| text.map(Untrusted::new));
+        let at = |column| row.get::<_, Option<i64>>(column).map(|at| at.map(moment));
+        let (name, sure): (Option<String>, Option<String>) = (row.get("verdict")?, row.get("sure")?);
+        let said = name.zip(sure).zip(untrusted("sentence")?);
+        Ok(Self {
+            session: SessionId::from_api(Untrusted::new(row.get::<_, String>("session")?)),
+            run: RunId::read(&row.get::<_, String>("run")?),
+            profile: row.get("profile")?,
+            host: row.get("host")?,
+            project: untrusted("project")?,
+            owner: untrusted("owner")?,
+            status: row.get::<_, Option<String>>("status")?.map(|word| Status::named(&word)),
+            region: row.get::<_, Option<String>>("region")?.map(|word| Region::named(&word)),
+            keep_alive: row.get("keep_alive")?,
+            context: untrusted("context")?,
+            created: at("created")?,
+            started: at("started")?,
+            ended: at("ended")?,
+            end_exact: row.get("end_exact")?,
+            expires: at("expires")?,
+            first_seen: moment(row.get("first_seen")?),
+            last_seen: moment(row.get("last_seen")?),
+            watched: duration(row.get("watched_ms")?),
+            replies: u64::try_from(row.get::<_, i64>("replies")?).unwrap_or(0),
+            proxy_bytes: row.get("proxy_bytes")?,
+            why: said.map(|((name, sure), sentence)| Why { name, sure, sentence }),
+            metadata: row.get::<_, Option<String>>("metadata")?.map(|json| Metadata::new(&json)),
+        })
+    }
+}

@@ -1,0 +1,141 @@
+//! What can be wrong with the journal, a sentence each.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rusqlite::{Error, ErrorCode};
+
+use keepwatch_core::text;
+
+/// The widest path or reason in a sentence, in columns.
+const WIDEST: usize = 120;
+
+/// What is wrong with the journal, or no more. Told once, when it changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// The disk takes its time; everything is written all the same.
+    Slow {
+        /// How long a batch took.
+        took: Duration,
+    },
+    /// The disk is full, or a quota is used up.
+    Full,
+    /// The file or its folder can not be written.
+    ReadOnly,
+    /// Another program holds it locked, and does not let go.
+    Locked,
+    /// What is in the file is damaged.
+    Damaged {
+        /// Where it was moved to; `None` where it was only read.
+        aside: Option<PathBuf>,
+    },
+    /// A newer version of this program wrote it.
+    Newer {
+        /// The version of its schema.
+        version: i64,
+    },
+    /// It is no file that this program should write to.
+    Refused {
+        /// Why: what it is instead.
+        why: &'static str,
+    },
+    /// Anything else.
+    Failing {
+        /// What SQLite or the system says.
+        why: String,
+    },
+    /// What was wrong is so no more: it is written again, and at once.
+    Over,
+}
+
+impl Trouble {
+    /// In a sentence, without a full stop; fit for a terminal.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        match self {
+            Self::Slow { took } => format!("the journal is slow: the disk took {}", text::span(*took)),
+            Self::Full => "the journal can not be written: the disk is full".into(),
+            Self::ReadOnly => "the journal can not be written: its file or folder is read-only".into(),
+            Self::Locked => "the journal is held locked by another program".into(),
+            Self::Damaged { aside: Some(aside) } => {
+                let aside = text::shown(&aside.to_string_lossy(), WIDEST);
+                format!("the journal was damaged: it was moved to {aside}, and a new one begun")
+            }
+            Self::Damaged { aside: None } => "the journal is damaged, and can not be read".into(),
+            Self::Newer { version } => format!(
+                "the journal is of a newer keepwatch (version {version} of its schema): it is left alone, and nothing is \
+                 written"
+            ),
+            Self::Refused { why } => format!("the journal is left alone, and nothing is written: {why}"),
+            Self::Failing { why } => format!("the journal fails: {}", text::shown(why, WIDEST)),
+            Self::Over => "the journal is written again".into(),
+        }
+    }
+
+    /// Whether it lasts until [`Trouble::Over`] is told, or the program ends.
+    #[must_use]
+    pub fn lasts(&self) -> bool {
+        !matches!(self, Self::Damaged { .. } | Self::Over)
+    }
+
+    /// Whether nothing is ever written: the file is not to be touched.
+    pub(super) fn is_final(&self) -> bool {
+        matches!(self, Self::Newer { .. } | Self::Refused { .. })
+    }
+
+    /// Whether the same is wrong, however it is said.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        std::mem::discriminant(self) == std::mem::discriminant(other)
+    }
+
+    /// What the system says of a file.
+    pub(super) fn of_io(error: &std::io::Error) -> Self {
+        use std::io::ErrorKind;
+        match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Self::Full,
+            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => Self::ReadOnly,
+            _ => Self::Failing { why: error.to_string() },
+        }
+    }
+}
+
+impl From<Error> for Trouble {
+    fn from(error: Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => Self::Full,
+            Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => Self::ReadOnly,
+            Some(
+                ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed,
+            ) => Self::Locked,
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged { aside: None },
+            _ => Self::Failing { why: error.to_string() },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_trouble_is_one_sentence_that_a_terminal_may_be_shown() {
+        let said = [
+            Trouble::Slow { took: Duration::from_millis(2500) },
+            Trouble::Full,
+            Trouble::ReadOnly,
+            Trouble::Locked,
+            Trouble::Damaged { aside: Some("/tmp/\u{1b}[31mx".into()) },
+            Trouble::Damaged { aside: None },
+            Trouble::Newer { version: 7 },
+            Trouble::Refused { why: "it is a symbolic link" },
+            Trouble::Failing { why: "no\nidea".into() },
+            Trouble::Over,
+        ]
+        .map(|trouble| trouble.sentence());
+        for sentence in &said {
+            assert!(text::is_plain(sentence) && !sentence.ends_with('.'), "{sentence}");
+            assert!(sentence.starts_with("the journal "), "{sentence}");
+        }
+        assert_eq!(said[0], "the journal is slow: the disk took 2.5 s");
+    }
+}

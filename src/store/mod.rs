@@ -1,0 +1,43 @@
+//! The stream of inputs, written down and read again. Pure.
+//!
+//! ```text
+//!   Input ──► Fleet::apply ──► its Trace ──► Encoder ──► Line   one entry, or the newest state of a run
+//!                                                         │
+//!                        a recording (NDJSON), the journal (SQLite)
+//!                                                         │
+//!   Input ◄──────────────────────────── Unfold ◄──────── Tape   the lines in the order of their times
+//! ```
+//!
+//! Most replies say what the one before them said. Those are a *run*: its first and its last reply, how many there were,
+//! and the longest time between two. A reply by which anything happened, or by which the server's time is known better, is
+//! never part of one; so nothing that a verdict or an interval rests on is lost, and a fleet that takes the inputs of a
+//! tape is the fleet that was recorded.
+//!
+//! Of a list only what is new is written: the sessions that differ from what was told before, and those that left it.
+
+mod decoder;
+mod encoder;
+mod entry;
+pub mod history;
+pub mod journal;
+pub mod recorder;
+mod recording;
+
+#[cfg(test)]
+mod tests;
+
+use keepwatch_core::tracker::{Event, Fleet, Input};
+
+pub use decoder::{Item, Tape, Unfold};
+pub use encoder::{Before, Encoder};
+pub use entry::{Entry, Line, Reply, Run, Told};
+pub use recording::{Damage, FORMAT, Header, Recording, Refused, Writer};
+
+/// Lets `fleet` take `input`. Returns what happened, and what there is to write of it.
+pub fn apply(encoder: Option<&mut Encoder>, fleet: &mut Fleet, input: Input) -> (Vec<Event>, Vec<Line>) {
+    let Some(encoder) = encoder else { return (fleet.apply(input), Vec::new()) };
+    let before = Before::of(&input);
+    let events = fleet.apply(input);
+    let lines = encoder.take(before, fleet, &events);
+    (events, lines)
+}

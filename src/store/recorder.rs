@@ -1,0 +1,131 @@
+//! A recording as it is written: a thread of its own, so that a disk that is slow or full never holds up anything else.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufWriter};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
+
+use crate::store::{Header, Line, Writer};
+
+/// So many inputs' lines may wait for the disk.
+const WAITING: usize = 1024;
+/// The disk has so long to take what is left at the end.
+const AT_THE_END: Duration = Duration::from_secs(2);
+
+/// A new file for a recording, for its owner alone.
+///
+/// # Errors
+/// It is there already, or can not be written.
+pub fn create(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+}
+
+/// A recording that is being written. It is whole once this is dropped.
+#[derive(Debug)]
+pub struct Recorder {
+    lines: Option<SyncSender<Vec<Line>>>,
+    done: Receiver<()>,
+}
+
+impl Recorder {
+    /// Writes `header` to `file`, and then what comes. `trouble` is told, once, why nothing more is written.
+    ///
+    /// # Errors
+    /// No thread can be started.
+    pub fn start(file: File, header: Header, trouble: impl Fn(String) + Send + 'static) -> io::Result<Self> {
+        let (lines, inbox) = sync_channel::<Vec<Line>>(WAITING);
+        let (ended, done) = sync_channel(1);
+        std::thread::Builder::new().name("recorder".into()).spawn(move || {
+            if let Err(error) = write(file, &header, &inbox) {
+                trouble(format!("nothing more is recorded: {error}"));
+            }
+            let _ = ended.send(()); // nobody waits while the program goes on
+        })?;
+        Ok(Self { lines: Some(lines), done })
+    }
+
+    /// Writes `lines`. Returns whether they will be; once not, a recording is at its end.
+    pub fn write(&mut self, lines: Vec<Line>) -> bool {
+        match self.lines.as_ref().map(|to| to.try_send(lines)) {
+            Some(Ok(())) => true,
+            // A recording with a hole would tell what was not so.
+            Some(Err(TrySendError::Full(_) | TrySendError::Disconnected(_))) | None => {
+                self.lines = None;
+                false
+            }
+        }
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        self.lines = None;
+        let _ = self.done.recv_timeout(AT_THE_END); // a disk that is stuck does not hold up the end
+    }
+}
+
+fn write(file: File, header: &Header, inbox: &Receiver<Vec<Line>>) -> io::Result<()> {
+    let mut writer = Writer::new(BufWriter::new(file), header)?;
+    while let Ok(lines) = inbox.recv() {
+        writer.write(&lines)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::BufReader;
+
+    use super::*;
+    use crate::store::{Entry, FORMAT, Recording};
+    use keepwatch_core::clock::{Moment, Timestamp};
+    use keepwatch_core::tracker::cost::Rates;
+    use keepwatch_core::tracker::{Input, Thresholds};
+
+    fn header() -> Header {
+        Header {
+            format: FORMAT,
+            version: "0.1.0".into(),
+            started: Timestamp::UNIX_EPOCH,
+            thresholds: Thresholds::default(),
+            owner_key: None,
+            rates: Rates::default(),
+            host: None,
+            no_metadata: false,
+        }
+    }
+
+    fn line(n: u64) -> Line {
+        let now = Moment { wall: Timestamp::UNIX_EPOCH, mono: Duration::ZERO, boot: Duration::from_secs(n) };
+        Line { n, at: now.wall, profile: None, open: false, entry: Entry::Input(Input::TimePassed { now }) }
+    }
+
+    #[test]
+    fn what_was_passed_on_is_in_the_file_once_it_is_closed_and_nobody_else_reads_it() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.ndjson");
+        let mut recorder = Recorder::start(create(&path).unwrap(), header(), |why| panic!("{why}")).unwrap();
+        assert!((0..100).all(|n| recorder.write(vec![line(n)])));
+        drop(recorder);
+        let recording = Recording::read(&mut BufReader::new(File::open(&path).unwrap())).unwrap();
+        assert_eq!((recording.tape.len(), recording.damage), (100, None));
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(create(&path).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+    }
+
+    #[test]
+    fn a_full_disk_is_told_once_and_holds_up_nothing() {
+        let full = OpenOptions::new().write(true).open("/dev/full");
+        let Ok(full) = full else { return }; // of Linux alone
+        let (told, heard) = sync_channel(9);
+        let mut recorder = Recorder::start(full, header(), move |why| told.send(why).unwrap()).unwrap();
+        let why = heard.recv().unwrap();
+        assert!(why.contains("nothing more is recorded"), "{why}");
+        while recorder.write(vec![line(1)]) {}
+        drop(recorder);
+        assert!(heard.try_recv().is_err());
+    }
+}

@@ -1,0 +1,308 @@
+use std::time::Duration;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::*;
+use keepwatch_core::clock::{Moment, Timestamp, later};
+use keepwatch_core::session::{FaultKind, List, Metadata, Session, SessionId, Status};
+use keepwatch_core::testing::inputs::{Clocks, step};
+use keepwatch_core::testing::running;
+use keepwatch_core::tracker::cost::Rates;
+use keepwatch_core::tracker::evidence;
+use keepwatch_core::tracker::{Exchange, Fleet, Input, Scope, Thresholds};
+
+/// A fleet, and what is written of its inputs.
+#[derive(Default)]
+struct Live {
+    fleet: Fleet,
+    encoder: Encoder,
+    lines: Vec<Line>,
+}
+
+impl Live {
+    fn apply(&mut self, input: Input) {
+        let before = Before::of(&input);
+        let events = self.fleet.apply(input);
+        self.lines.extend(self.encoder.take(before, &self.fleet, &events));
+    }
+
+    fn finish(&mut self) {
+        self.lines.extend(self.encoder.finish(&self.fleet));
+    }
+
+    /// The fleet that the lines make, by way of a file.
+    fn again(&self) -> Fleet {
+        let recording = Recording::read(&mut self.file().as_slice()).unwrap();
+        assert_eq!(recording.damage, None);
+        let mut fleet = Fleet::default();
+        for (_, input) in recording.tape.inputs() {
+            fleet.apply(input);
+        }
+        fleet
+    }
+
+    fn file(&self) -> Vec<u8> {
+        let mut file = Vec::new();
+        Writer::new(&mut file, &header()).unwrap().write(&self.lines).unwrap();
+        file
+    }
+}
+
+fn header() -> Header {
+    Header {
+        format: FORMAT,
+        version: "0.1.0".into(),
+        started: noon(),
+        thresholds: Thresholds::default(),
+        owner_key: None,
+        rates: Rates::default(),
+        host: None,
+        no_metadata: false,
+    }
+}
+
+fn noon() -> Timestamp {
+    "2026-11-22T12:00:00Z".parse().unwrap()
+}
+
+fn exchange(second: u64) -> Exchange {
+    let since = Duration::from_secs(second);
+    let moment = Moment { wall: later(noon(), since), mono: since, boot: since };
+    Exchange { sent: moment, received: moment, date: None }
+}
+
+fn session(id: &str) -> Session {
+    running(id, noon(), Duration::from_secs(86_400))
+}
+
+fn list(second: u64, sessions: Vec<Session>) -> Input {
+    Input::Seen { at: exchange(second), scope: Scope::List(List::Running), sessions, malformed: 0 }
+}
+
+fn one(second: u64, session: Session) -> Input {
+    let scope = Scope::One(session.id.clone());
+    Input::Seen { at: exchange(second), scope, sessions: vec![session], malformed: 0 }
+}
+
+/// Everything that a reader could learn of one fleet is so in the other.
+fn same(live: &Fleet, again: &Fleet) {
+    assert_eq!(live.len(), again.len());
+    assert_eq!(live.latest(), again.latest());
+    for record in live.records() {
+        let other = again.get(&record.id).unwrap_or_else(|| panic!("{:?} is lost", record.id));
+        let told = |fleet: &Fleet| -> Vec<String> {
+            fleet.newest_of(&record.id).map(|(_, event)| format!("{event:?}")).collect()
+        };
+        let (ours, theirs) = (told(live), told(again));
+        let differs = ours.iter().zip(&theirs).find(|(ours, theirs)| ours != theirs);
+        assert!(ours == theirs, "{:?}: {} and {} events, {differs:#?}", record.id, ours.len(), theirs.len());
+        assert_eq!(record.session, other.session);
+        assert_eq!(record.presence, other.presence);
+        assert_eq!(
+            (record.first(), record.last(), record.last_alive()),
+            (other.first(), other.last(), other.last_alive())
+        );
+        assert_eq!(
+            (record.replies, record.longest_gap),
+            (other.replies, other.longest_gap),
+            "{:?}",
+            record.id
+        );
+        assert_eq!(record.ended, other.ended);
+        assert_eq!(format!("{:?}", record.traffic), format!("{:?}", other.traffic));
+        assert_eq!(format!("{:?}", record.flow), format!("{:?}", other.flow));
+        let flags = |record: &keepwatch_core::tracker::Record| {
+            record.flags.iter().map(|(flag, _)| *flag).collect::<Vec<_>>()
+        };
+        assert_eq!(flags(record), flags(other));
+        let evidence = |fleet| evidence::text(fleet, &record.id, evidence::Options::default());
+        assert_eq!(evidence(live), evidence(again));
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_makes_the_same_fleet(steps in vec((step(), 0_usize..5, 500_u64..20_000), 1..30)) {
+        let (mut clocks, mut live) = (Clocks::start(), Live::default());
+        for (step, repeats, ms) in steps {
+            let input = clocks.input(step);
+            live.apply(input.clone());
+            for _ in 0..repeats {
+                if let Some(input) = clocks.again(&input, ms) {
+                    live.apply(input);
+                }
+            }
+        }
+        live.finish();
+        same(&live.fleet, &live.again());
+    }
+
+    /// Of whatever there is of a file, the beginning is read.
+    #[test]
+    fn a_file_that_is_cut_or_spoilt_is_read_up_to_there(at in 0_usize..4000, spoils in any::<bool>()) {
+        let mut live = Live::default();
+        for second in 0..20 {
+            live.apply(one(second, Session { proxy_bytes: Some(i64::try_from(second).unwrap()), ..session("a") }));
+        }
+        live.finish();
+        let mut file = live.file();
+        let whole = Recording::read(&mut file.as_slice()).unwrap().tape.len();
+        let at = at.min(file.len() - 1);
+        if spoils { file[at] = b'\x01' } else { file.truncate(at) }
+        match Recording::read(&mut file.as_slice()) {
+            Ok(recording) => prop_assert!(recording.tape.len() <= whole),
+            Err(refused) => prop_assert!(!refused.sentence().is_empty()),
+        }
+    }
+}
+
+#[test]
+fn an_hour_of_the_same_replies_is_a_few_runs_and_loses_none_of_them() {
+    let mut live = Live::default();
+    for second in (0..3600).step_by(3) {
+        live.apply(list(second, (0..100).map(|number| session(&format!("s{number}"))).collect()));
+    }
+    live.finish();
+    let closed: Vec<&Line> = live.lines.iter().filter(|line| !line.open).collect();
+    assert!(closed.len() < 12, "{} lines", closed.len());
+    let again = live.again();
+    same(&live.fleet, &again);
+    let record = again.get(&SessionId::parse("s7").unwrap()).unwrap();
+    assert_eq!((record.replies, record.longest_gap), (1200, Duration::from_secs(3)));
+}
+
+#[test]
+fn of_a_list_only_what_is_new_is_written() {
+    let mut live = Live::default();
+    let sessions = |moved: i64| -> Vec<Session> {
+        (0..1000)
+            .map(|number| {
+                let bytes = if number == 500 { moved } else { 0 };
+                Session { proxy_bytes: Some(bytes), ..session(&format!("s{number}")) }
+            })
+            .collect()
+    };
+    live.apply(list(0, sessions(0)));
+    live.apply(list(3, sessions(0)));
+    let before = live.file().len();
+    live.apply(list(6, sessions(900)));
+    let mut fewer = sessions(900);
+    fewer.remove(3);
+    live.apply(list(9, fewer));
+    live.apply(list(12, sessions(900)));
+    live.finish();
+    assert!(live.file().len() - before < 3000, "{} bytes", live.file().len() - before);
+    same(&live.fleet, &live.again());
+}
+
+#[test]
+fn a_stream_that_is_begun_anew_can_be_read_from_there() {
+    let mut live = Live::default();
+    live.apply(list(0, vec![session("a"), session("b")]));
+    assert!(live.encoder.restart().is_empty());
+    live.lines.clear();
+    live.apply(list(3, vec![session("a"), session("b")]));
+    live.apply(one(4, Session { proxy_bytes: Some(7), ..session("b") }));
+    live.finish();
+    let again = live.again();
+    assert_eq!(again.len(), 2);
+    let b = again.get(&SessionId::parse("b").unwrap()).unwrap();
+    assert_eq!(b.session.as_ref().unwrap().proxy_bytes, Some(7));
+}
+
+#[test]
+fn without_metadata_none_is_written() {
+    let mut live = Live { encoder: Encoder::new(None, true), ..Live::default() };
+    let attached = Some(Metadata::new(r#"{"owner":"canary-5f3a"}"#));
+    live.apply(one(0, Session { metadata: attached, ..session("a") }));
+    live.finish();
+    let file = String::from_utf8(live.file()).unwrap();
+    assert!(!file.contains("canary-5f3a") && file.contains("\"a\""), "{file}");
+}
+
+#[test]
+fn an_end_is_what_it_was_however_long_the_run_before_it() {
+    let mut live = Live::default();
+    for second in (0..300).step_by(3) {
+        live.apply(one(second, session("a")));
+    }
+    live.apply(Input::Failed {
+        at: exchange(301),
+        scope: Scope::One(SessionId::parse("a").unwrap()),
+        fault: FaultKind::Timeout.into(),
+        next: None,
+    });
+    let ended = Some(later(noon(), Duration::from_secs(299)));
+    live.apply(one(303, Session { status: Status::Completed, ended, ..session("a") }));
+    live.finish();
+    same(&live.fleet, &live.again());
+}
+
+#[test]
+fn a_place_that_is_told_twice_is_damage() {
+    let mut live = Live::default();
+    for second in 0..9 {
+        live.apply(one(
+            second,
+            Session { proxy_bytes: Some(i64::try_from(second).unwrap()), ..session("a") },
+        ));
+    }
+    live.finish();
+    let text = String::from_utf8(live.file()).unwrap();
+    let twice = text.replacen("{\"n\":5,", "{\"n\":4,", 1);
+    let recording = Recording::read(&mut twice.as_bytes()).unwrap();
+    let damage = recording.damage.unwrap();
+    assert_eq!(damage.line, 7);
+    assert!(damage.sentence().contains("place 4"), "{}", damage.sentence());
+    assert_eq!(recording.tape.len(), 5);
+}
+
+#[test]
+fn damage_is_told_in_words_of_ours() {
+    let mut live = Live::default();
+    live.apply(one(1, session("a")));
+    let text = String::from_utf8(live.file()).unwrap();
+    for (line, why) in [
+        ("[1,2]", "no entry of a recording"),
+        ("{\"n\":7}", "no entry"),
+        ("what", "no JSON"),
+        ("{\"n\":", "ends within"),
+    ] {
+        let recording = Recording::read(&mut format!("{text}{line}\n").as_bytes()).unwrap();
+        let sentence = recording.damage.unwrap().sentence();
+        assert!(sentence.contains(why) && !sentence.contains("column"), "{sentence}");
+    }
+}
+
+#[test]
+fn a_newer_format_and_what_is_no_recording_are_refused_in_a_sentence() {
+    for (text, said) in [
+        ("", "is empty"),
+        ("{\"keepwatch_recording\":1,\"version\":\"0.1", "header is damaged"),
+        ("hello\n", "no recording"),
+        ("{\"n\":1}\n", "no recording"),
+        ("{\"keepwatch_recording\":2,\"version\":\"9.9.9\",\"new\":true}\n", "made by keepwatch 9.9.9"),
+        ("{\"keepwatch_recording\":1}\n", "header is damaged"),
+        (&priced("1e308"), "header is damaged"),
+        (&priced("-1.0"), "header is damaged"),
+    ] {
+        let refused = Recording::read(&mut text.as_bytes()).unwrap_err();
+        assert!(refused.sentence().contains(said), "{text}: {}", refused.sentence());
+    }
+}
+
+/// A recording with this price of an hour.
+fn priced(hour: &str) -> String {
+    let json = serde_json::to_string(&header()).unwrap();
+    json.replacen("\"hour\":0.12", &format!("\"hour\":{hour}"), 1)
+}
+
+#[test]
+fn the_version_that_a_recordings_header_names_is_made_harmless_as_it_is_read() {
+    let version = "9\u{1b}]52;c;UFdO\u{7}\nkeepwatch: forged\n".into();
+    let mut recorded = Vec::new();
+    Writer::new(&mut recorded, &Header { version, ..header() }).unwrap();
+    let read = Recording::read(&mut recorded.as_slice()).unwrap();
+    assert!(!read.header.version.contains(char::is_control), "{:?}", read.header.version);
+}

@@ -1,0 +1,169 @@
+//! What the asking costs: how many requests there were, how much came, and how long it took. Pure, and as small after a
+//! month as after a minute: a minute by its seconds, and the newest replies.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::api::Allowance;
+use crate::poll::Report;
+use keepwatch_core::clock::Moment;
+
+/// So much of the past is added up, in seconds.
+const MINUTE: u64 = 60;
+/// Of so many replies the median is taken.
+const REPLIES: usize = 64;
+
+/// What the asking cost lately, by the reports.
+#[derive(Clone, Debug, Default)]
+pub struct Effort {
+    /// By the second since boot in which the answers came; the oldest first, none twice.
+    seconds: VecDeque<Second>,
+    /// How long the newest replies took, the newest last.
+    took: VecDeque<Duration>,
+    /// What the server says is left of its limit, and when it said so.
+    allowance: Option<(Allowance, Moment)>,
+    /// When the newest answer came.
+    newest: Option<Moment>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Second {
+    at: u64,
+    requests: u64,
+    bytes: u64,
+}
+
+/// What a minute came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spent {
+    /// Requests that were answered, or were not and were given up.
+    pub requests: u64,
+    /// Bytes of what came, unpacked.
+    pub bytes: u64,
+}
+
+/// How long replies took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Took {
+    /// The middle one of the newest.
+    pub median: Duration,
+    /// The newest.
+    pub last: Duration,
+}
+
+impl Effort {
+    /// Takes a report down.
+    pub fn note(&mut self, report: &Report) {
+        let at = report.received.boot.as_secs();
+        match self.seconds.back_mut() {
+            // What comes late to us counts where we are.
+            Some(newest) if newest.at >= at => {
+                newest.requests = newest.requests.saturating_add(1);
+                newest.bytes = newest.bytes.saturating_add(report.bytes);
+            }
+            Some(_) | None => self.seconds.push_back(Second { at, requests: 1, bytes: report.bytes }),
+        }
+        while self.seconds.front().is_some_and(|oldest| oldest.at.saturating_add(MINUTE) <= at) {
+            self.seconds.pop_front();
+        }
+        if report.outcome.is_ok() {
+            if self.took.len() >= REPLIES {
+                self.took.pop_front();
+            }
+            self.took.push_back(report.received.since(report.sent));
+        }
+        self.newest = Some(report.received);
+        if let Some(allowance) = report.allowance {
+            self.allowance = Some((allowance, report.received));
+        }
+    }
+
+    /// What the minute up to the newest answer came to; nothing before the first.
+    #[must_use]
+    pub fn spent(&self) -> Option<Spent> {
+        self.seconds.back()?;
+        Some(self.seconds.iter().fold(Spent::default(), |sum, second| Spent {
+            requests: sum.requests.saturating_add(second.requests),
+            bytes: sum.bytes.saturating_add(second.bytes),
+        }))
+    }
+
+    /// How long replies took; `None` before the first.
+    #[must_use]
+    pub fn took(&self) -> Option<Took> {
+        let mut sorted: Vec<Duration> = self.took.iter().copied().collect();
+        sorted.sort_unstable();
+        let median = sorted.get(sorted.len() / 2).copied()?;
+        Some(Took { median, last: self.took.back().copied()? })
+    }
+
+    /// How many more requests the server would answer, and for how long, as of the newest answer.
+    #[must_use]
+    pub fn left(&self) -> Option<(u32, Duration)> {
+        let (Allowance { remaining, reset }, said) = self.allowance?;
+        let left = reset.saturating_sub(self.newest?.since(said));
+        (!left.is_zero()).then_some((remaining, left))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::poll::{Reply, Request};
+    use keepwatch_core::session::{Fault, FaultKind, List};
+
+    fn moment(seconds: f64) -> Moment {
+        let since = Duration::from_secs_f64(seconds);
+        Moment { wall: "2026-11-22T12:00:00Z".parse().unwrap(), mono: since, boot: since }
+    }
+
+    /// One that came at `at` seconds, after `took` milliseconds.
+    fn report(at: f64, took: u64, bytes: u64, outcome: Result<Reply, Fault>) -> Report {
+        let sent = moment(at);
+        let received = sent.after(Duration::from_millis(took));
+        let request = Request::List(List::Running);
+        Report { request, sent, received, date: None, bytes, allowance: None, outcome, next: None }
+    }
+
+    fn good(at: f64, took: u64, bytes: u64) -> Report {
+        report(at, took, bytes, Ok(Reply::Projects(Vec::new())))
+    }
+
+    #[test]
+    fn only_the_last_minute_counts_and_it_takes_no_more_room_than_that() {
+        let mut effort = Effort::default();
+        assert_eq!((effort.spent(), effort.took()), (None, None));
+        for at in 0..10_000_u32 {
+            effort.note(&good(f64::from(at) / 4.0, 10, 100));
+        }
+        assert_eq!(effort.spent(), Some(Spent { requests: 240, bytes: 24_000 }));
+        assert!(effort.seconds.len() <= 60 && effort.took.len() <= REPLIES);
+        effort.note(&good(9_999.0, 10, 7));
+        assert_eq!(effort.spent(), Some(Spent { requests: 1, bytes: 7 }));
+    }
+
+    #[test]
+    fn what_failed_was_asked_too_but_took_no_time_that_says_anything() {
+        let mut effort = Effort::default();
+        for took in [90, 70, 80] {
+            effort.note(&good(1.0, took, 1000));
+        }
+        effort.note(&report(2.0, 10_000, 0, Err(FaultKind::Timeout.into())));
+        assert_eq!(effort.spent(), Some(Spent { requests: 4, bytes: 3000 }));
+        let ms = Duration::from_millis;
+        assert_eq!(effort.took(), Some(Took { median: ms(80), last: ms(80) }));
+        effort.note(&good(3.0, 500, 1000));
+        assert_eq!(effort.took(), Some(Took { median: ms(90), last: ms(500) }));
+    }
+
+    #[test]
+    fn what_a_server_says_is_left_holds_until_it_is_given_anew() {
+        let mut effort = Effort::default();
+        let allowance = Some(Allowance { remaining: 12, reset: Duration::from_secs(48) });
+        effort.note(&Report { allowance, ..good(1.0, 0, 0) });
+        effort.note(&good(11.0, 0, 0));
+        assert_eq!(effort.left(), Some((12, Duration::from_secs(38))));
+        effort.note(&good(49.0, 0, 0));
+        assert_eq!(effort.left(), None);
+    }
+}

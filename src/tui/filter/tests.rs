@@ -1,0 +1,199 @@
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+
+use super::*;
+use keepwatch_core::session::{Metadata, Region, Session, SessionId, Status};
+use keepwatch_core::testing::running;
+use keepwatch_core::text::Untrusted;
+
+/// A record as the fleet would have it.
+fn record(session: Session) -> Record {
+    let owner = session.metadata.as_ref().and_then(|metadata| metadata.owner(None));
+    let mut record = Record::new(session.id.clone(), false);
+    (record.owner, record.session) = (owner, Some(session));
+    record
+}
+
+fn nightly() -> Session {
+    let started = "2026-11-22T12:00:00Z".parse().unwrap();
+    Session {
+        region: Some(Region::EuCentral1),
+        keep_alive: Some(true),
+        context: Some(Untrusted::new("ctx-7")),
+        metadata: Some(Metadata::new(
+            r#"{"owner":"Nightly-42","mcp":"true","run":{"id":"C-881","try":2},"город":"Київ","odd":"a\u0062c"}"#,
+        )),
+        ..running("8f14e45f-ceea", started, Duration::from_secs(900))
+    }
+}
+
+#[test]
+fn each_form_finds_what_it_says_and_its_negation_what_it_does_not() {
+    let record = record(nightly());
+    for (filter, found) in [
+        ("", true),
+        ("   ", true),
+        ("8F14", true),
+        ("running eu-central", true),
+        ("running us-", false),
+        ("ctx-7", true),
+        ("київ", true),
+        ("status:run", true),
+        ("STATUS:Running", true),
+        ("status:error", false),
+        ("region:eu", true),
+        ("region:us", false),
+        ("keep:yes", true),
+        ("keep:no", false),
+        ("owner:night", true),
+        ("owner:mcp", false),
+        ("id:8f14", true),
+        ("id:ceea", true),
+        ("id:881", false),
+        ("meta.run.id:c-88", true),
+        ("meta.run.id:c-99", false),
+        ("meta.run.try:2", true),
+        ("meta.run:881", true),
+        ("meta:nightly", true),
+        ("meta.owner:881", false),
+        ("meta.город:київ", true),
+        ("meta.odd:abc", true),
+        ("\"owner\":\"", false),
+        ("\"eu-central-1\"", true),
+        ("owner:\"nightly-42\"", true),
+        ("\"owner:mcp\"", false),
+        ("12:30", false),
+        ("status:run owner:night !region:us", true),
+        ("status:run owner:night !region:eu", false),
+    ] {
+        assert_eq!(Filter::parse(filter).map(|it| it.takes(&InProfile(&record, ""))), Ok(found), "{filter}");
+        if !filter.trim().is_empty() && !filter.contains(' ') {
+            let negated = format!("!{filter}");
+            assert_eq!(
+                Filter::parse(&negated).map(|it| it.takes(&InProfile(&record, ""))),
+                Ok(!found),
+                "{negated}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_session_of_which_nothing_is_known_has_but_its_id() {
+    let record = Record::new(SessionId::parse("awaited").unwrap(), true);
+    for (filter, found) in
+        [("await", true), ("keep:no", false), ("status:run", false), ("!status:error", true)]
+    {
+        assert_eq!(Filter::parse(filter).unwrap().takes(&InProfile(&record, "")), found, "{filter}");
+    }
+}
+
+#[test]
+fn a_mistake_is_pointed_at_where_it_is() {
+    for (filter, at, says) in [
+        ("run foo:bar", "foo", "no field “foo”"),
+        ("run !foo:bar", "foo", "no field “foo”"),
+        ("status:", "status:", "after status:"),
+        ("a !owner: b", "owner:", "after owner:"),
+        ("owner:\"\"", "owner:\"\"", "after owner:"),
+        ("é keep:maybe", "maybe", "yes or no"),
+        ("a !", "!", "nothing does"),
+        ("meta.:x", "meta.", "path is missing"),
+        ("meta.run..id:x", "meta.run..id", "path is missing"),
+        ("metadata:x", "metadata", "no field"),
+        ("\"\"", "\"\"", "between the quotes"),
+    ] {
+        let mistake = Filter::parse(filter).unwrap_err();
+        assert_eq!(filter.get(mistake.at.clone()), Some(at), "{filter}");
+        assert!(mistake.sentence.contains(says), "{filter}: {}", mistake.sentence);
+        assert!(
+            text::width(&mistake.sentence) <= 76,
+            "it fits the narrowest footer twice: {}",
+            mistake.sentence
+        );
+    }
+}
+
+#[test]
+fn a_quote_that_is_still_open_is_read_to_the_end() {
+    let record = record(Session { status: Status::named("TWO WORDS"), ..nightly() });
+    assert!(Filter::parse("\"two wor").unwrap().takes(&InProfile(&record, "")));
+    assert!(Filter::parse("status:\"two w").unwrap().takes(&InProfile(&record, "")));
+}
+
+#[test]
+#[ignore = "prints how long ten thousand rows take; run it in release"]
+fn ten_thousand_rows_are_filtered_in_no_time() {
+    let sessions = (0..10_000).map(|at| Session {
+        metadata: Some(Metadata::new(&format!(
+            r#"{{"owner":"team-{}","env":"staging","job":{{"name":"price-check","shard":{at},"tags":["eu","nightly"]}},"run":{{"id":"checkout-{at}"}}}}"#,
+            at % 40
+        ))),
+        id: SessionId::parse(&format!("{at:08x}-d9ca-4e02-9a67-91f2c1a0b3de")).unwrap(),
+        ..nightly()
+    });
+    let records: Vec<Record> = sessions.map(record).collect();
+    for filter in ["zzz", "price", "status:run owner:team-7", "meta.run.id:9999", "meta.job.tags:eu", "!київ"]
+    {
+        let filter = Filter::parse(filter).unwrap();
+        #[expect(clippy::disallowed_methods, reason = "this is the one that measures")]
+        let begun = Instant::now();
+        let found = records.iter().filter(|record| filter.takes(&InProfile(record, ""))).count();
+        println!("{:>24}  {found:>6} of 10000 in {:?}", filter.text(), begun.elapsed());
+    }
+}
+
+/// What is typed into a filter, in pieces of which it is made.
+fn typed() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        3 => proptest::sample::select(vec![
+            "!", "\"", ":", " ", ".", "status:", "region:", "keep:", "keep:yes", "owner:", "id:", "meta:", "meta.run.id:",
+            "meta.", "profile:", "run", "881", "київ", "8f14", "error", "İ", "\u{1b}", "\u{202e}", "日本",
+        ]).prop_map(str::to_owned),
+        1 => any::<String>(),
+    ];
+    proptest::collection::vec(piece, 0..6).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_typed_is_a_filter_or_a_mistake_that_can_be_pointed_at(text in typed(), several: bool) {
+        match Filter::parse_among(&text, several) {
+            Ok(filter) => prop_assert_eq!(filter.text(), &text),
+            Err(mistake) => {
+                prop_assert!(text.get(mistake.at.clone()).is_some(), "{:?} in {:?}", mistake, text);
+                let pointed = mistake.pointed_at(&text);
+                prop_assert_eq!(pointed.lines().count(), 2);
+                prop_assert!(!pointed.contains(|c: char| c.is_control() && c != '\n'));
+            }
+        }
+    }
+
+    #[test]
+    fn all_terms_hold_and_what_is_negated_does_not(one in typed(), other in typed()) {
+        let record = record(nightly());
+        let takes = |text: &str| Filter::parse(text).ok().map(|filter| filter.takes(&InProfile(&record, "")));
+        // A quote that is left open would take in what follows it.
+        let whole = |text: &str| text.matches('"').count().is_multiple_of(2);
+        if let (Some(first), Some(second), true) = (takes(&one), takes(&other), whole(&one)) {
+            prop_assert_eq!(takes(&format!("{one} {other}")), Some(first && second));
+        }
+        let is_one_term = pieces(&one).count() == 1 && one.trim_start() == one;
+        if let (Some(found), true) = (takes(&one), is_one_term) {
+            prop_assert_eq!(takes(&format!("!{one}")), Some(!found));
+        }
+    }
+
+    #[test]
+    fn a_session_is_found_by_any_part_of_its_id_in_any_case(from in 0_usize..13, length in 1_usize..13, capitals: bool) {
+        let record = record(nightly());
+        let id = record.id.raw();
+        let part: String = id.chars().skip(from).take(length).collect();
+        let part = if capitals { part.to_uppercase() } else { part };
+        prop_assume!(!part.is_empty());
+        for text in [format!("\"{part}\""), format!("id:{part}"), format!("id:{part} running")] {
+            prop_assert!(Filter::parse(&text).unwrap().takes(&InProfile(&record, "")), "{}", text);
+        }
+    }
+}

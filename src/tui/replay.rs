@@ -1,0 +1,240 @@
+//! A recording on the screen: the same fleet, the same model, the same frames; only the inputs come from a file, and the
+//! time is theirs.
+//!
+//! ```text
+//!   terminal ── TermEvent ──┐
+//!   the tape ── Input ──────┤──► Model ──► Effect ──► done here
+//!   the clock ── while it ──┘
+//!                plays
+//! ```
+
+use std::io;
+use std::time::Duration;
+
+use super::flags::KnownFlags;
+use super::fleets::{Marks, Origin};
+use super::model::{Effect, Model, Replay, Settings, Tone};
+use super::run::Hands;
+use crate::config::Exit;
+use crate::store::{Tape, Unfold};
+use crate::terminal::{self, Env, Screen};
+use crate::tui::view;
+use keepwatch_core::clock::{Clock, Moment, Timestamp};
+use keepwatch_core::text;
+use keepwatch_core::tracker::{Fleet, Input};
+
+/// The widest name of a profile, in columns.
+const LONGEST_NAME: usize = 24;
+
+/// Shows `tape` until the reader quits or a signal ends it. It stands at its first event until it is played.
+///
+/// # Errors
+/// The terminal refuses screen mode, or no thread can be started.
+pub async fn replay(
+    settings: Settings,
+    tape: Tape,
+    host: Option<String>,
+    started: Timestamp,
+    clock: Clock,
+    env: Env,
+) -> io::Result<Exit> {
+    let (events, mut inbox) = terminal::channel();
+    let screen = Screen::enter("keepwatch", &events)?;
+    let host = |name: &Option<String>| Origin {
+        name: text::shown(name.as_deref().unwrap_or_default(), LONGEST_NAME),
+        host: host.clone().filter(|_| name.is_none()),
+        ..Origin::default()
+    };
+    let origins = tape.profiles().iter().map(host).collect();
+    let mut model = Model::new(settings, origins, screen.size());
+    let mut player = Player::new(tape, &model, started);
+    let mut hands = Hands::without_poller(screen, env, events)?;
+    player.step(true, &mut model);
+    let now = player.now;
+    hands.perform(model.begin_replay(now));
+    loop {
+        if let Some(exit) = hands.exit() {
+            hands.leave();
+            return Ok(exit);
+        }
+        let now = player.now;
+        hands.draw(|frame| view::draw(frame, &model, now));
+        let wake = player.wake(&model);
+        let event = tokio::select! {
+            event = inbox.recv() => event,
+            () = crate::timer::sleep_until(&clock, wake.unwrap_or_default()), if wake.is_some() => None,
+        };
+        player.pass(clock.now(), &mut model);
+        let effects = match event.and_then(|event| hands.take(event)) {
+            Some(message) => model.update(message, player.now),
+            None => Vec::new(),
+        };
+        for effect in effects {
+            match effect {
+                Effect::Play(plays) => player.play(plays, clock.now(), &mut model),
+                Effect::Step { on } => {
+                    player.play(false, clock.now(), &mut model);
+                    player.step(on, &mut model);
+                }
+                other => hands.perform(vec![other]),
+            }
+        }
+        let effects = model.expire(player.now);
+        hands.perform(effects);
+    }
+}
+
+/// Where a tape stands.
+struct Player {
+    tape: Tape,
+    /// By the profile.
+    unfold: Vec<Unfold>,
+    /// The next step.
+    next: usize,
+    /// Behind which steps something has happened, in order.
+    marks: Vec<usize>,
+    now: Moment,
+    /// Since when it plays: our clock, and the recording's.
+    since: Option<(Moment, Moment)>,
+}
+
+impl Player {
+    /// At the beginning of `tape`, whose events are those that a fleet like the model's would tell of.
+    fn new(tape: Tape, model: &Model, started: Timestamp) -> Self {
+        let mut fleets: Vec<Fleet> = tape.profiles().iter().map(|_| model.empty_fleet()).collect();
+        let mut unfold = vec![Unfold::default(); fleets.len()];
+        let mut marks = Vec::new();
+        for (place, (_, item)) in tape.iter().enumerate() {
+            let input = unfold.get_mut(item.profile).and_then(|unfold| unfold.take(item));
+            let fleet = fleets.get_mut(item.profile);
+            let happened = input.zip(fleet).is_some_and(|(input, fleet)| !fleet.apply(input).is_empty());
+            if happened {
+                marks.push(place.saturating_add(1));
+            }
+        }
+        let now = tape.get(0).map_or_else(|| nothing(started), |(at, _)| at);
+        let unfold = vec![Unfold::default(); fleets.len()];
+        Self { tape, unfold, next: 0, marks, now, since: None }
+    }
+
+    /// Applies the next step, at its time.
+    fn take(&mut self, model: &mut Model) {
+        let Some((at, item)) = self.tape.get(self.next) else { return };
+        self.next = self.next.saturating_add(1);
+        if let Some(input) = self.unfold.get_mut(item.profile).and_then(|unfold| unfold.take(item)) {
+            model.replay_input(item.profile, input);
+        }
+        if at.boot >= self.now.boot {
+            self.now = at;
+        }
+    }
+
+    /// To the next event, or to the one before.
+    fn step(&mut self, on: bool, model: &mut Model) {
+        let passed = self.marks.partition_point(|mark| *mark <= self.next);
+        let to = match on {
+            true => self.marks.get(passed).copied().unwrap_or(self.tape.len()),
+            false => match passed.checked_sub(2) {
+                Some(before) => self.marks.get(before).copied().unwrap_or(0),
+                None => self.marks.first().copied().unwrap_or(0),
+            },
+        };
+        if to < self.next {
+            model.forget_all();
+            self.unfold.fill(Unfold::default());
+            self.next = 0;
+            self.now = self.tape.get(0).map_or(self.now, |(at, _)| at);
+        }
+        while self.next < to {
+            self.take(model);
+        }
+        self.tell(model);
+    }
+
+    fn play(&mut self, plays: bool, clock: Moment, model: &mut Model) {
+        let at_end = self.next >= self.tape.len();
+        self.since = (plays && !at_end).then_some((clock, self.now));
+        if plays && at_end {
+            self.say_end(model);
+        }
+        self.tell(model);
+    }
+
+    /// Our clock has come to `clock`: what has happened until then, while it plays.
+    fn pass(&mut self, clock: Moment, model: &mut Model) {
+        let Some((since, from)) = self.since else { return };
+        let to = from.after(clock.since(since));
+        while self.tape.get(self.next).is_some_and(|(at, _)| at.boot <= to.boot) {
+            self.take(model);
+        }
+        if self.next >= self.tape.len() {
+            self.since = None;
+            self.say_end(model);
+        } else {
+            self.now = to;
+        }
+        self.tell(model);
+    }
+
+    /// When the picture will next differ, by our monotonic clock, if it plays.
+    fn wake(&self, model: &Model) -> Option<Duration> {
+        let (since, from) = self.since?;
+        let next = self.tape.get(self.next).map(|(at, _)| at.boot.saturating_sub(from.boot));
+        let change = model.next_change(self.now).map(|at| {
+            self.now.boot.saturating_sub(from.boot).saturating_add(at.saturating_sub(self.now.mono))
+        });
+        let wait = next.into_iter().chain(change).min()?;
+        Some(since.mono.saturating_add(wait))
+    }
+
+    fn say_end(&self, model: &mut Model) {
+        let back = if self.marks.is_empty() { "" } else { "; [ goes back" };
+        model.say(self.now, Tone::Plain, format!("the recording ends here{back}"));
+    }
+
+    fn tell(&self, model: &mut Model) {
+        let event = self.marks.partition_point(|mark| *mark <= self.next);
+        model.replay = Some(Replay { playing: self.since.is_some(), event, events: self.marks.len() });
+    }
+}
+
+/// The time of a recording of nothing: when it was begun.
+fn nothing(started: Timestamp) -> Moment {
+    Moment { wall: started, mono: Duration::ZERO, boot: Duration::ZERO }
+}
+
+impl Model {
+    /// A fleet that has seen nothing, with this model's settings.
+    pub(super) fn empty_fleet(&self) -> Fleet {
+        Fleet::new(self.settings.thresholds.clone()).with_owner_key(self.settings.owner_key.clone())
+    }
+
+    /// Takes an input of a recording. It rings no bell: what happened, happened then.
+    pub(super) fn replay_input(&mut self, source: usize, input: Input) {
+        self.fleets.apply(source, input);
+        if !self.rows.are_of(&self.fleets, self.sort) {
+            self.arrange();
+        }
+    }
+
+    /// Has seen nothing; what the reader wished for stays.
+    pub(super) fn forget_all(&mut self) {
+        self.fleets.forget(&self.settings.thresholds, self.settings.owner_key.as_ref());
+        self.known = KnownFlags::default();
+        (self.read_until, self.anchor) = (Marks::default(), None);
+        self.arrange();
+    }
+
+    fn begin_replay(&mut self, now: Moment) -> Vec<Effect> {
+        self.arrange();
+        if let Some((tone, greeting)) = self.settings.greeting.take() {
+            self.say(now, tone, greeting);
+        }
+        self.retitle().into_iter().collect()
+    }
+
+    /// Lets the time of a recording go on, or stand still.
+    pub(super) fn toggle_play(&self) -> Vec<Effect> {
+        self.replay.map(|replay| Effect::Play(!replay.playing)).into_iter().collect()
+    }
+}

@@ -1,0 +1,151 @@
+//! Flags, and what happened: the keys that show and acknowledge them.
+
+use super::*;
+
+/// Flagged twice at their ends: an error, and a keep-alive session that ended early.
+fn flagged() -> World {
+    let mut world = World::of(&[("a", 900), ("b", 900), ("c", 3600)]);
+    world.now = 4.0;
+    world.one(Session { ended: Some(t(3.0)), ..Session { status: Status::Error, ..session("a", 900) } });
+    let kept = Session { keep_alive: Some(true), ..session("b", 900) };
+    world.one(Session { status: Status::Completed, ended: Some(t(3.0)), ..kept });
+    world
+}
+
+fn flags(world: &World) -> usize {
+    world.model.rows.counts().flagged
+}
+
+#[test]
+fn f_shows_flagged_sessions_only_and_escape_all_again() {
+    let mut world = flagged();
+    assert_eq!((flags(&world), world.rows().len()), (2, 3));
+    world.press("f");
+    assert_eq!(world.rows(), ["a", "b"]);
+    world.key(KeyCode::Esc);
+    assert_eq!(world.rows().len(), 3);
+}
+
+#[test]
+fn acknowledged_flags_are_news_no_more_until_another_is_raised() {
+    let mut world = flagged();
+    world.press("A");
+    assert_eq!((flags(&world), world.notice()), (0, "the flags of 2 sessions are acknowledged"));
+    world.press("A");
+    assert_eq!(world.notice(), "there is no flag to acknowledge");
+    world.now = 3300.0; // 5 min left of c
+    let deadline = world.model.expire(moment(world.now));
+    assert!(matches!(deadline[..], [Effect::Title(_)]), "{deadline:?}");
+    assert_eq!(flags(&world), 1);
+}
+
+#[test]
+fn reading_the_details_acknowledges_and_what_is_read_stays_while_it_is() {
+    let mut world = flagged();
+    world.press("f");
+    world.model.selected = Some(id("a"));
+    world.key(KeyCode::Enter);
+    assert_eq!((flags(&world), world.selected()), (1, Some("a")));
+    world.now = 7.0;
+    world.list(vec![session("c", 3600)]);
+    assert_eq!(world.selected(), Some("a"), "it is still being read");
+    world.key(KeyCode::Esc);
+    assert_eq!((world.rows(), world.selected()), (vec!["b"], Some("b")));
+}
+
+#[test]
+fn a_new_flag_rings_the_bell_only_where_it_was_asked_for() {
+    for bell in [false, true] {
+        let mut world = World::of(&[("a", 900)]);
+        world.model.settings.bell = bell;
+        world.now = 4.0;
+        let failed = Reply::Session(over("a", Status::Error));
+        let effects = world.report(Request::Session(id("a")), Ok(failed));
+        assert_eq!(effects, if bell { vec![Effect::Ring] } else { vec![] });
+    }
+}
+
+#[test]
+fn a_warning_comes_by_itself_at_its_second_and_not_before() {
+    let mut world = World::of(&[("a", 900)]);
+    world.model.paused = true; // whatever becomes of the polling
+    let wake = world.model.next_change(moment(599.0)).unwrap();
+    assert_eq!(wake, secs(600.0));
+    assert_eq!(world.model.expire(moment(599.9)), []);
+    world.model.expire(moment(600.0));
+    assert_eq!(flags(&world), 1);
+    let names: Vec<_> =
+        world.model.fleets.first().fleet.timeline().all().map(|(_, event)| event.kind.name()).collect();
+    assert_eq!(names, ["first_seen", "flagged"]);
+}
+
+#[test]
+fn e_shows_all_events_and_scrolling_back_holds_its_place_while_new_ones_come() {
+    let mut world = World::of(&[]);
+    world.model.size = (100, 12);
+    let names: Vec<String> = (0..40).map(|number| format!("s{number:02}")).collect();
+    let all = || names.iter().map(|name| session(name, 9000)).collect::<Vec<_>>();
+    world.now = 4.0;
+    world.list(all());
+    world.press("e");
+    assert_eq!((world.pane(), world.model.anchor), (Some(Pane::Events), None));
+    world.press("k");
+    assert_eq!(world.model.anchor, Some(place(38)));
+    world.now = 7.0;
+    world.list(all().into_iter().chain([session("new", 9000)]).collect());
+    assert_eq!(world.model.anchor, Some(place(38)), "what is read does not move");
+    world.press("g");
+    let first = world.model.anchor.unwrap().seq;
+    assert!(first > 0 && first < 12, "the first screen is full: {first}");
+    world.press("G");
+    assert_eq!(world.model.anchor, None, "and the newest is followed again");
+    world.key(KeyCode::Esc);
+    assert_eq!(world.pane(), Some(Pane::Table));
+}
+
+#[test]
+fn what_came_since_the_last_key_is_new() {
+    let mut world = World::of(&[("a", 900)]);
+    world.press("j");
+    let read = world.model.read_until.clone();
+    world.now = 4.0;
+    world.one(over("a", Status::Error));
+    assert_eq!(world.model.fleets.first().fleet.timeline().since(read.of(0)), 2);
+    world.press("j");
+    assert_eq!(world.model.fleets.first().fleet.timeline().since(world.model.read_until.of(0)), 0);
+}
+
+#[test]
+fn y_e_copies_the_evidence_without_metadata() {
+    let mut world = flagged();
+    let metadata = Some(keepwatch_core::session::Metadata::new(r#"{"customer":"ACME"}"#));
+    let ended = Session { keep_alive: Some(true), ended: Some(t(3.0)), ..over("b", Status::Completed) };
+    world.one(Session { metadata, ..ended });
+    world.model.selected = Some(id("b"));
+    world.press("y");
+    let effects = world.press("e");
+    let [Effect::Copy(Copyable::Evidence, text)] = &effects[..] else { panic!("{effects:?}") };
+    assert!(text.expose().contains("keep-alive on: by the rules no disconnect and no timeout"));
+    assert!(!text.expose().contains("ACME"));
+}
+
+#[test]
+fn on_the_events_page_keys_speak_of_the_marked_events_session() {
+    let mut world = flagged();
+    world.model.selected = Some(id("c"));
+    world.press("e");
+    let marked = world.model.marked_event().unwrap().1.id.clone();
+    assert_eq!(marked, Some(id("b")), "the newest is the flag of b");
+    world.key(KeyCode::Enter);
+    assert_eq!((world.pane(), world.selected()), (Some(Pane::Full(Part::Facts)), Some("b")));
+    world.press("e");
+    world.press("g");
+    world.model.anchor = Some(place(0));
+    let first = world.model.marked_event().unwrap().1.id.clone().unwrap();
+    world.press("y");
+    assert_eq!(world.selected(), Some(first.raw()));
+    world.key(KeyCode::Esc);
+    world.press("/");
+    assert_eq!(world.pane(), Some(Pane::Events), "the filter is the table's");
+    assert!(world.notice().contains("Esc leads there"));
+}

@@ -1,0 +1,377 @@
+//! Several profiles in one table: what concerns one of them is of no concern to the others.
+
+use super::*;
+use crate::tui::view;
+use crate::tui::{Filter, Origin};
+
+const ACME: usize = 0;
+const STAGING: usize = 1;
+
+fn origins() -> Vec<Origin> {
+    ["acme", "staging"].map(|name| Origin { name: name.into(), ..Origin::default() }).into()
+}
+
+impl World {
+    fn profiles(targets: Targets) -> Self {
+        let mut world = Self { model: Model::new(settings(targets), origins(), (120, 40)), now: 0.0 };
+        world.model.start(moment(0.0));
+        world.now = 1.0;
+        world
+    }
+
+    /// Two profiles that run these.
+    fn of_two(acme: &[&str], staging: &[&str]) -> Self {
+        let mut world = Self::profiles(Targets::All);
+        world.list_of(ACME, acme);
+        world.list_of(STAGING, staging);
+        world
+    }
+
+    fn list_of(&mut self, source: usize, texts: &[&str]) -> Vec<Effect> {
+        let sessions = texts.iter().map(|text| session(text, 900)).collect();
+        let listing = Listing { sessions, malformed: 0 };
+        self.report_of(source, Request::List(List::Running), Ok(Reply::List(listing)))
+    }
+
+    fn one_of(&mut self, source: usize, session: Session) -> Vec<Effect> {
+        self.report_of(source, Request::Session(session.id.clone()), Ok(Reply::Session(session)))
+    }
+
+    fn missing_in(&mut self, source: usize, text: &str) -> Vec<Effect> {
+        self.report_of(source, Request::Session(id(text)), Err(FaultKind::NotFound.into()))
+    }
+
+    fn profile(&self, text: &str) -> &str {
+        &self.model.fleets.of(&id(text)).origin.name
+    }
+}
+
+#[test]
+fn a_refused_key_is_that_profiles_trouble_and_the_others_stay_fresh() {
+    let mut world = World::of_two(&["a"], &["s"]);
+    for round in 1..8 {
+        world.now = 1.0 + 3.0 * f64::from(round);
+        world.list_of(ACME, &["a"]);
+        world.report_of(STAGING, Request::List(List::Running), Err(FaultKind::KeyRefused.into()));
+    }
+    let failing = |world: &World, source| world.model.fleets.source(source).fleet.health().failing.is_some();
+    assert_eq!((failing(&world, ACME), failing(&world, STAGING)), (false, true));
+    let late = |world: &World, source| world.model.late(source, moment(world.now)).is_some();
+    assert_eq!((late(&world, ACME), late(&world, STAGING)), (false, true));
+    let refused = |world: &World| view::shown(&world.model, (120, 40), moment(world.now));
+    let screen = refused(&world);
+    assert!(screen.contains("staging: the API refuses the key (401)"), "{screen}");
+    assert!(screen.contains("no data from staging for 21 s") && screen.contains("12:00:22"), "{screen}");
+    assert_eq!(world.rows(), ["a", "s"], "what was seen stays");
+    world.now = 25.0;
+    world.list_of(STAGING, &["s"]);
+    assert!(!failing(&world, STAGING) && !late(&world, STAGING));
+    assert!(!refused(&world).contains("401"));
+}
+
+#[test]
+fn what_a_key_asks_for_goes_to_the_profile_of_the_session() {
+    for (text, source) in [("a", ACME), ("s", STAGING)] {
+        let mut world = World::of_two(&["a"], &["s"]);
+        world.model.selected = Some(id(text));
+        assert_eq!(world.press("c"), [Effect::AskOf(source, Ask::Fresh(id(text)))]);
+        assert_eq!(world.press("yl"), [Effect::AskOf(source, Ask::LiveView(id(text)))]);
+        world.press("x");
+        world.press(text);
+        assert_eq!(world.key(KeyCode::Enter), [Effect::AskOf(source, Ask::Release(id(text)))]);
+        let released = |source| {
+            world.model.fleets.source(source).fleet.get(&id(text)).is_some_and(|it| it.is_releasing())
+        };
+        assert_eq!((released(ACME), released(STAGING)), (source == ACME, source == STAGING));
+        assert_eq!(world.press("p"), [Effect::Ask(Ask::Pause)], "of all");
+    }
+}
+
+#[test]
+fn a_session_that_two_profiles_list_is_one_and_the_first_ones() {
+    let mut world = World::of_two(&["a", "both"], &["s", "both"]);
+    assert_eq!(world.rows(), ["a", "both", "s"]);
+    assert_eq!((world.model.fleets.len(), world.model.rows.counts().running), (3, 3));
+    assert_eq!(world.profile("both"), "acme");
+    let taken = |source| world.model.rows.living(source).unwrap().count;
+    assert_eq!((taken(ACME), taken(STAGING)), (2, 2), "it takes a slot of each");
+    assert_eq!(world.events().len(), 3, "and is told of once");
+    world.model.settings.bell = true;
+    world.now = 4.0;
+    assert_eq!(world.one_of(STAGING, over("both", Status::Error)), [], "the other's word does not ring");
+    assert_eq!(world.one_of(ACME, over("both", Status::Error)), [Effect::Ring]);
+    assert_eq!(world.model.rows.counts().flagged, 1);
+}
+
+#[test]
+fn an_id_is_asked_of_all_and_whoever_has_it_has_it() {
+    // Whichever answers first.
+    for first in [ACME, STAGING] {
+        let mut world = World::of_two(&["a"], &["s"]);
+        let before = world.events().len();
+        world.press("a");
+        world.press("new-one");
+        let effects = world.key(KeyCode::Enter);
+        assert_eq!(effects, [Effect::TakePaste(false), Effect::Ask(Ask::Watch(id("new-one")))]);
+        let leave = [Effect::AskOf(ACME, Ask::Leave(id("new-one")))];
+        if first == ACME {
+            assert_eq!(world.missing_in(ACME, "new-one"), [], "the other may have it");
+            assert!(!world.model.fleets.get(&id("new-one")).unwrap().is_absent());
+            world.one_of(STAGING, session("new-one", 900));
+            world.now = 4.0;
+            assert_eq!(world.missing_in(ACME, "new-one"), leave);
+        } else {
+            world.one_of(STAGING, session("new-one", 900));
+            assert_eq!(world.missing_in(ACME, "new-one"), leave);
+        }
+        assert_eq!(world.profile("new-one"), "staging");
+        assert_eq!(world.rows(), ["a", "new-one", "s"]);
+        assert_eq!(world.events().len(), before + 1, "a 404 of the other says nothing");
+        assert_eq!(world.model.rows.counts().absent, 0);
+    }
+}
+
+#[test]
+fn what_no_profile_has_is_not_found_once() {
+    let mut world = World::profiles(Targets::Ids(vec![id("nowhere")]));
+    assert_eq!(world.rows(), ["nowhere"], "asked of both");
+    assert_eq!(world.missing_in(ACME, "nowhere"), []);
+    assert_eq!(world.model.rows.counts().waiting, 1);
+    assert_eq!(world.missing_in(STAGING, "nowhere"), []);
+    assert_eq!((world.model.rows.counts().absent, world.rows()), (1, vec!["nowhere"]));
+    assert_eq!(world.events(), [(ACME, "not_found")]);
+}
+
+#[test]
+fn flags_are_known_by_the_events_of_their_own_profile() {
+    let mut world = World::of_two(&["a", "a2", "a3"], &["s", "s2"]);
+    world.now = 4.0;
+    world.one_of(ACME, over("a", Status::Error));
+    assert_eq!(world.model.rows.counts().flagged, 1);
+    world.press("A");
+    assert_eq!(world.model.rows.counts().flagged, 0);
+    // Of the other profile fewer things have happened; its next flag is news all the same.
+    world.one_of(STAGING, over("s", Status::Error));
+    assert_eq!(world.model.rows.counts().flagged, 1);
+    world.model.selected = Some(id("s"));
+    world.key(KeyCode::Enter);
+    assert_eq!(world.model.rows.counts().flagged, 0, "read");
+    world.one_of(STAGING, over("s2", Status::Error));
+    world.one_of(ACME, over("a2", Status::Error));
+    assert_eq!(world.model.rows.counts().flagged, 2);
+}
+
+#[test]
+fn what_came_since_the_last_key_is_counted_of_each() {
+    let mut world = World::of_two(&["a", "b", "c"], &["s"]);
+    world.press("e");
+    assert!(!view::shown(&world.model, (120, 40), moment(1.0)).contains("new since"));
+    world.now = 4.0;
+    world.list_of(STAGING, &["s", "s2"]);
+    world.list_of(ACME, &["a", "b", "c", "d"]);
+    let screen = view::shown(&world.model, (120, 40), moment(4.0));
+    assert!(screen.contains("2 new since your last key"), "{screen}");
+}
+
+#[test]
+fn the_events_of_all_are_in_the_order_in_which_they_were_seen_and_scrolling_holds_its_place() {
+    let mut world = World::of_two(&[], &[]);
+    world.model.size = (120, 12);
+    for second in 2_u32..40 {
+        world.now = f64::from(second);
+        let source = if second % 3 == 0 { ACME } else { STAGING };
+        world.one_of(source, session(&format!("s{second:02}"), 9000));
+    }
+    let seen: Vec<_> = world.model.fleets.newest().map(|(_, event)| event.seen).collect();
+    assert!(seen.len() == 38 && seen.is_sorted_by(|later, earlier| later > earlier), "{seen:?}");
+    world.press("ekk");
+    let marked = |world: &World| world.model.marked_event().unwrap().1.id.clone().unwrap();
+    assert_eq!(marked(&world), id("s37"));
+    for source in [ACME, STAGING] {
+        world.now += 1.0;
+        world.one_of(source, session(&format!("new-{source}"), 9000));
+    }
+    assert_eq!(marked(&world), id("s37"), "what is read does not move");
+    let screen = view::shown(&world.model, (120, 12), moment(world.now));
+    assert!(screen.contains("↓ 4 more, 2 new since your last key"), "{screen}");
+    world.press("jjjj");
+    assert_eq!((world.model.anchor, marked(&world)), (None, id("new-1")));
+    world.press("g");
+    world.key(KeyCode::Enter);
+    assert_eq!(world.selected(), Some("s09"), "the first screen is full");
+}
+
+#[test]
+fn rows_are_filtered_and_sorted_by_their_profile() {
+    let mut world = World::of_two(&["b", "z"], &["a", "y"]);
+    for (filter, rows) in [
+        ("profile:acme", vec!["b", "z"]),
+        ("!profile:acme", vec!["a", "y"]),
+        ("profile:ST", vec!["a", "y"]),
+        ("staging", vec!["a", "y"]),
+        ("profile:none", vec![]),
+    ] {
+        world.press("/");
+        world.ctrl('u');
+        world.press(filter);
+        assert_eq!(world.rows(), rows, "{filter}");
+        world.key(KeyCode::Esc);
+    }
+    world.press("ssss");
+    assert_eq!((world.notice(), world.rows()), ("sorted by profile", vec!["b", "z", "a", "y"]));
+    world.press("S");
+    assert_eq!(world.rows(), ["a", "y", "b", "z"]);
+    let mistake = Filter::parse_among("colour-of-the-session:red", true).unwrap_err();
+    assert!(
+        mistake.sentence.contains("profile status") && text::width(&mistake.sentence) <= 76,
+        "{mistake:?}"
+    );
+    assert!(Filter::parse("profile:acme").is_err(), "of one there is nothing to choose from");
+    let mut one = World::of(&[("a", 9)]);
+    one.press("ssss");
+    assert_eq!(one.notice(), "sorted by owner");
+}
+
+#[test]
+fn a_profile_without_a_key_says_so_and_is_asked_for_nothing() {
+    let mut origins = origins();
+    origins[STAGING].without_key = Some("api-key-command “pass” failed (exit status: 7)".into());
+    let mut model = Model::new(settings(Targets::Ids(vec![id("a")])), origins, (120, 40));
+    model.start(moment(0.0));
+    let mut world = World { model, now: 1.0 };
+    world.missing_in(ACME, "a");
+    assert_eq!(world.model.rows.counts().absent, 1, "no answer of the other is awaited");
+    let screen = view::shown(&world.model, (120, 40), moment(1.0));
+    assert!(
+        screen.contains("staging: api-key-command “pass” failed (exit status: 7); nothing is asked"),
+        "{screen}"
+    );
+    assert!(!screen.contains("next try"), "{screen}");
+    assert_eq!(world.press("R"), [Effect::AskOf(ACME, Ask::Recent)]);
+    world.press("!");
+    assert!(view::shown(&world.model, (120, 40), moment(1.0)).contains("staging: the key"));
+}
+
+#[test]
+fn the_newest_sessions_of_all_profiles_are_one_list_and_each_is_watched_where_it_is() {
+    let mut world = World::of_two(&[], &[]);
+    assert_eq!(world.press("R"), [ACME, STAGING].map(|source| Effect::AskOf(source, Ask::Recent)));
+    let old =
+        |text: &str, seconds: f64| Session { created: Some(t(seconds)), ..over(text, Status::Completed) };
+    let answer = |world: &mut World, source, sessions| {
+        let reply = Reply::Recent(Listing { sessions, malformed: 0 });
+        world.report_of(source, Request::Recent, Ok(reply));
+    };
+    answer(&mut world, ACME, vec![old("a1", 1.0), old("a3", 3.0)]);
+    let listed = |world: &World| {
+        let ids = world.model.recent.sessions.iter().map(|it| it.session.id.raw().to_owned());
+        ids.collect::<Vec<_>>()
+    };
+    assert_eq!(listed(&world), ["a3", "a1"]);
+    world.press("j");
+    answer(&mut world, STAGING, vec![old("s2", 2.0), old("s4", 4.0)]);
+    assert_eq!(
+        (listed(&world), world.model.recent.marked),
+        (["s4", "a3", "s2", "a1"].map(str::to_owned).into(), 3)
+    );
+    world.press("k");
+    assert_eq!(world.key(KeyCode::Enter), [Effect::AskOf(STAGING, Ask::Watch(id("s2")))]);
+    assert!(world.model.fleets.source(ACME).fleet.get(&id("s2")).is_none());
+    world.press("R");
+    world.report_of(STAGING, Request::Recent, Err(FaultKind::KeyRefused.into()));
+    answer(&mut world, ACME, vec![old("a5", 5.0)]);
+    assert_eq!(listed(&world), ["a5", "s4", "s2"], "what one said before stays where it says nothing");
+    let screen = view::shown(&world.model, (120, 40), moment(1.0));
+    assert!(
+        screen.contains("staging: could not be listed") && screen.contains("of all profiles"),
+        "{screen}"
+    );
+}
+
+#[test]
+fn a_sleep_and_the_time_are_told_to_all() {
+    let mut world = World::of_two(&["a"], &["s"]);
+    world.now = 100.0;
+    let effects = world.tell(Message::Slept(moment(1.0), moment(100.0)));
+    assert_eq!(effects, [Effect::Ask(Ask::Afresh)]);
+    let slept = world.events().into_iter().filter(|(_, name)| *name == "slept");
+    assert_eq!(slept.map(|(source, _)| source).collect::<Vec<_>>(), [ACME, STAGING]);
+    world.model.expire(moment(600.0));
+    let flagged = world.events().into_iter().filter(|(_, name)| *name == "flagged");
+    assert_eq!(flagged.map(|(source, _)| source).collect::<Vec<_>>(), [ACME, STAGING]);
+}
+
+#[test]
+fn all_countdowns_tick_together_whatever_the_servers_clocks_say() {
+    let mut world = World::of_two(&[], &[]);
+    // Each reply says what time it is there: of one server 90.4 s more than here.
+    for (source, ahead) in [(ACME, 0.0), (STAGING, 90.4)] {
+        for tenth in 0_u32..40 {
+            let now = 2.0 + f64::from(tenth) / 10.0;
+            let server = t((now + ahead).floor());
+            let report = Report {
+                request: Request::List(List::Running),
+                sent: moment(now),
+                received: moment(now),
+                date: Some(server),
+                bytes: 0,
+                allowance: None,
+                outcome: Ok(Reply::List(Listing::default())),
+                next: None,
+            };
+            world.model.update(Message::Report(source, Box::new(report)), moment(now));
+        }
+    }
+    let fleets = &world.model.fleets;
+    let apart = fleets.time(STAGING, moment(9.3)) - fleets.time(ACME, moment(9.3));
+    assert_eq!(apart, chrono::TimeDelta::seconds(90));
+    assert_eq!(fleets.time(ACME, moment(9.3)), world.model.server_time(moment(9.3)));
+}
+
+#[test]
+fn a_full_project_is_named_and_another_is_not() {
+    let mut world = World::of_two(&["a", "b"], &["s"]);
+    for (source, slots) in [(ACME, 2), (STAGING, 5)] {
+        let project = Project {
+            id: Untrusted::new("p"),
+            name: Untrusted::new("p"),
+            default_timeout: None,
+            concurrency: Some(slots),
+        };
+        world.report_of(source, Request::Projects, Ok(Reply::Projects(vec![project])));
+    }
+    let screen = view::shown(&world.model, (120, 40), moment(1.0));
+    assert!(screen.contains("slots acme 2/2 FULL · staging 1/5"), "{screen}");
+    assert!(screen.contains("acme: no free slot: a frees its own at 12:15:00"), "{screen}");
+    let narrow = view::shown(&world.model, (50, 24), moment(1.0));
+    assert!(narrow.contains("acme 2/2 FULL") && !narrow.contains("1/5"), "{narrow}");
+}
+
+#[test]
+fn rows_are_sorted_by_what_is_left_whatever_the_servers_clocks_say() {
+    let mut world = World::of_two(&[], &[]);
+    // Of the second, whose clock is ten minutes ahead, each expiry looks ten minutes later.
+    for (source, ahead, names) in [(ACME, 0.0, ["a-60", "a-180"]), (STAGING, 600.0, ["s-30", "s-120"])] {
+        for round in 0..3_u32 {
+            let now = 2.0 + f64::from(round);
+            let sessions = names.map(|name| {
+                let left: u64 = name[2..].parse().unwrap();
+                running(name, t(ahead), Duration::from_secs(left))
+            });
+            let report = Report {
+                request: Request::List(List::Running),
+                sent: moment(now),
+                received: moment(now),
+                date: Some(t((now + ahead).floor())),
+                bytes: 0,
+                allowance: None,
+                outcome: Ok(Reply::List(Listing { sessions: sessions.into(), malformed: 0 })),
+                next: None,
+            };
+            world.model.update(Message::Report(source, Box::new(report)), moment(now));
+        }
+    }
+    assert_eq!(world.rows(), ["s-30", "a-60", "s-120", "a-180"]);
+    world.press("S");
+    assert_eq!(world.rows(), ["a-180", "s-120", "a-60", "s-30"]);
+}

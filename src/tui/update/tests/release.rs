@@ -1,0 +1,120 @@
+//! Releasing: what is asked, of whom, and what can not be released.
+
+use super::*;
+
+const A: &str = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de";
+const B: &str = "8f14e45f-ceea-467f-a0c4-7c1f2b9d3e58";
+
+fn world() -> World {
+    World::of(&[(A, 900), (B, 1800)])
+}
+
+fn asks(effects: &[Effect]) -> Vec<&SessionId> {
+    let asked = effects.iter().filter_map(|effect| match effect {
+        Effect::AskOf(0, Ask::Release(id)) => Some(id),
+        _ => None,
+    });
+    asked.collect()
+}
+
+#[test]
+fn a_release_is_asked_for_with_the_end_of_the_id_and_enter_alone() {
+    let mut world = world();
+    for typed in ["", "b3d", "6512", "b3dz"] {
+        world.press("x");
+        assert_eq!(world.press(typed), []);
+        assert_eq!(world.key(KeyCode::Enter), [], "{typed:?}");
+        assert!(world.notice().contains("nothing was released"), "{typed:?}");
+        world.key(KeyCode::Esc);
+    }
+    world.press("xB3DE");
+    let effects = world.key(KeyCode::Enter);
+    assert_eq!(asks(&effects), [&id(A)]);
+    assert!(world.model.fleets.get(&id(A)).unwrap().is_releasing());
+    world.press("x");
+    assert_eq!(world.notice(), "its release is asked for already");
+}
+
+#[test]
+fn the_question_is_about_the_session_it_names_however_rows_move() {
+    let mut world = world();
+    world.press("xb3");
+    // Meanwhile the other session moves to the top, a new one comes, and the first is filtered out of sight.
+    world.now = 4.0;
+    world.list(vec![session(A, 9000), session(B, 60), session("c", 30)]);
+    world.model.filter = crate::tui::Filter::parse("8f14").unwrap();
+    world.now = 7.0;
+    world.list(vec![session(A, 9000), session(B, 60), session("c", 30)]);
+    world.model.selected = Some(id(B));
+    world.press("de");
+    let effects = world.key(KeyCode::Enter);
+    assert_eq!(asks(&effects), [&id(A)]);
+}
+
+#[test]
+fn what_has_ended_meanwhile_is_not_released() {
+    let mut world = world();
+    world.press("xb3de");
+    world.now = 4.0;
+    world.one(over(A, Status::Completed));
+    assert_eq!(asks(&world.key(KeyCode::Enter)), Vec::<&SessionId>::new());
+    world.model.selected = Some(id(A));
+    world.press("x");
+    assert!(world.notice().contains("nothing to release"), "{}", world.notice());
+}
+
+#[test]
+fn where_it_is_read_only_there_is_no_question() {
+    let mut world = world();
+    world.model.settings.releaser = None;
+    world.press("x");
+    assert!(matches!(world.model.focus, Focus::Pane(_)));
+    assert!(world.notice().contains("read-only"));
+    // Nor does the way that an open question would take lead anywhere.
+    world.model.focus = Focus::Release { id: id(A), typed: "b3de".into(), back: crate::tui::Pane::Table };
+    assert_eq!(asks(&world.key(KeyCode::Enter)), Vec::<&SessionId>::new());
+}
+
+#[test]
+fn a_release_that_fails_stays_on_the_row_with_the_apis_message() {
+    let mut world = world();
+    world.press("xb3de");
+    world.key(KeyCode::Enter);
+    world.now = 4.0;
+    let fault = Fault { message: Some(Untrusted::new("Session is locked")), ..FaultKind::Status(409).into() };
+    let report = Report {
+        request: Request::Release(id(A)),
+        sent: moment(3.0),
+        received: moment(4.0),
+        date: None,
+        bytes: 0,
+        allowance: None,
+        outcome: Err(fault),
+        next: None,
+    };
+    world.tell(Message::Report(0, Box::new(report)));
+    world.now = 60.0;
+    world.list(vec![session(A, 900), session(B, 1800)]);
+    let record = world.model.fleets.get(&id(A)).unwrap();
+    let (fault, next) = record.release.as_ref().unwrap().failed.clone().unwrap();
+    assert!(fault.sentence().contains("“Session is locked”") && next.is_none());
+    assert!(!record.is_releasing(), "and it can be asked for again");
+    assert_eq!(record.flags.iter().map(|(flag, _)| flag.name()).collect::<Vec<_>>(), ["release_failed"]);
+}
+
+#[test]
+fn a_session_that_runs_on_half_a_minute_after_its_release_is_flagged_at_that_second() {
+    let mut world = world();
+    world.now = 2.0;
+    world.press("xb3de");
+    world.key(KeyCode::Enter);
+    world.model.expire(moment(31.9));
+    assert_eq!(world.model.rows.counts().flagged, 0);
+    world.model.expire(moment(32.0));
+    assert_eq!(world.model.rows.counts().flagged, 1);
+    world.now = 33.0;
+    world.one(Session { ended: Some(t(32.5)), ..over(A, Status::Completed) });
+    let verdict = world.model.fleets.first().fleet.verdict(&id(A)).unwrap();
+    assert_eq!(verdict.name(), "released_here");
+    assert_eq!(world.model.rows.counts().flagged, 0, "and it is no early end");
+}

@@ -1,0 +1,244 @@
+//! What each column shows of a session.
+
+use std::time::Duration;
+
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+
+use super::ink::{Text, span};
+use super::table::Column;
+use super::{MINUTES_FROM, Theme};
+use crate::tui::Model;
+use keepwatch_core::clock::{Moment, Timestamp};
+use keepwatch_core::session::{Fault, FaultKind, Phase, Region, Status};
+use keepwatch_core::text;
+use keepwatch_core::tracker::{Left, Presence, Record, Release};
+
+/// From here on time left is marked as running out.
+const SOON: Duration = Duration::from_secs(5 * 60);
+/// From here on, as nearly gone.
+const NOW: Duration = Duration::from_secs(60);
+/// What a countdown takes, with its mark and the blank before it.
+const COUNTDOWN: u16 = 10;
+/// Slots of a sparkline.
+const SLOTS: usize = 8;
+
+/// What a cell is made from.
+pub(super) struct Cell<'a> {
+    pub(super) model: &'a Model,
+    pub(super) record: &'a Record,
+    /// Whose it is.
+    pub(super) source: usize,
+    pub(super) id_columns: usize,
+    /// What time it is at the server.
+    pub(super) server: Timestamp,
+}
+
+impl Cell<'_> {
+    /// What time it was at the server.
+    fn time(&self, moment: Moment) -> Timestamp {
+        self.model.fleets.time(self.source, moment)
+    }
+}
+
+/// What `column` shows, at most `width` wide.
+pub(super) fn content(column: Column, cell: &Cell<'_>, width: u16) -> Text {
+    let theme = cell.model.settings.theme;
+    let session = cell.record.session.as_ref();
+    let room = usize::from(width);
+    let nothing = || Line::styled("–", theme.faint());
+    match column {
+        Column::Glyph => Line::from(status(cell.record, theme).0),
+        Column::Status => {
+            let (glyph, word) = status(cell.record, theme);
+            Line::from(vec![glyph, Span::raw(" "), word])
+        }
+        Column::Session => text::fit(&cell.record.id.start(cell.id_columns), room).into(),
+        Column::Profile => text::fit(&cell.model.fleets.source(cell.source).origin.name, room).into(),
+        Column::Owner => cell.record.owner.as_ref().map_or_else(nothing, |owner| owner.shown(room).into()),
+        Column::Region => {
+            let region = session.and_then(|session| session.region.as_ref());
+            region.map_or_else(nothing, |region| Line::styled(region.shown(room), region_look(region, theme)))
+        }
+        Column::Keep => match session.and_then(|session| session.keep_alive) {
+            Some(true) => Line::styled("yes", theme.coming()),
+            Some(false) => Line::styled("no", theme.faint()),
+            None => nothing(),
+        },
+        Column::Age => cell.record.age(cell.server).map_or_else(nothing, |age| text::age(age).into()),
+        Column::Left => left(cell, width),
+        Column::Flag
+            if !cell.record.flags.is_empty() && cell.model.known.has_news(cell.source, cell.record) =>
+        {
+            Line::styled(theme.flag(), theme.alert())
+        }
+        Column::Flag => Line::default(),
+        Column::Proxy => match session.and_then(|session| session.proxy_bytes) {
+            Some(0) => Line::styled(text::bytes(0), theme.faint()),
+            Some(bytes) => text::bytes(bytes).into(),
+            None => nothing(),
+        },
+        Column::Rate => rate(cell, width),
+        Column::Metadata => {
+            let metadata = session.and_then(|session| session.metadata.as_ref());
+            let metadata = metadata.filter(|metadata| !metadata.is_empty());
+            metadata.map_or_else(nothing, |metadata| Line::styled(metadata.line(room), theme.faint()))
+        }
+    }
+}
+
+fn region_look(region: &Region, theme: Theme) -> Style {
+    if matches!(region, Region::Other(_)) { theme.odd() } else { Style::new() }
+}
+
+/// Glyph and word of a status, or of having none.
+fn status(record: &Record, theme: Theme) -> (Span<'static>, Span<'static>) {
+    match record.status() {
+        // What it last said of itself holds no more, unless that was its end.
+        _ if record.is_absent() && record.phase() != Phase::Ended => {
+            (span("?", theme.warn()), span("NOT FOUND", theme.warn()))
+        }
+        Some(status) => {
+            let (glyph, style) = theme.status(status);
+            (span(glyph, style), span(status.shown(9), style))
+        }
+        None => (span("·", theme.faint()), span("–", theme.faint())),
+    }
+}
+
+/// What is left, or how it ended.
+fn left(cell: &Cell<'_>, width: u16) -> Text {
+    let (record, settings) = (cell.record, &cell.model.settings);
+    let theme = settings.theme;
+    match &record.presence {
+        Presence::NotFound(absence) => return Line::styled(absent(&absence.fault), theme.warn()),
+        Presence::Unlisted { confirmed: false, .. } => {
+            return Line::styled("unlisted, asking", theme.warn());
+        }
+        Presence::Unlisted { since, confirmed: true } => {
+            let since = settings.zone.time(cell.time(*since));
+            return Line::styled(format!("unlisted {since}"), theme.warn());
+        }
+        Presence::Awaited | Presence::Here => {}
+    }
+    if let Some(release) = record.release.as_ref().filter(|_| record.phase() != Phase::Ended) {
+        return releasing(cell, release);
+    }
+    match record.left(cell.model.fleets.source(cell.source).fleet.clock(), cell.server) {
+        Left::For(left) => countdown(left, record, width, theme),
+        Left::Starting => Line::styled("starting", theme.faint()),
+        Left::Expiring => Line::styled("expiring…", theme.bad()),
+        Left::Overdue(by) => Line::styled(format!("overdue {}", text::countdown(by)), theme.bad()),
+        Left::Over => ended(cell),
+        Left::Unknown => match (&record.session, &record.failing) {
+            (Some(_), _) => Line::styled("no expiry", theme.faint()),
+            (None, Some(failing)) => Line::styled(failing.fault.brief(), theme.bad()),
+            (None, None) => Line::styled("waiting…", theme.faint()),
+        },
+    }
+}
+
+/// Of a session whose release was asked for: since when, or that it failed.
+fn releasing(cell: &Cell<'_>, release: &Release) -> Text {
+    let theme = cell.model.settings.theme;
+    if !cell.record.is_releasing() {
+        return Line::styled("release failed", theme.bad());
+    }
+    let asked = cell.model.settings.zone.time(cell.time(release.asked));
+    Line::styled(format!("releasing {asked}"), theme.coming())
+}
+
+fn absent(fault: &Fault) -> &'static str {
+    if fault.kind == FaultKind::Gone { "gone (410)" } else { "not found (404)" }
+}
+
+fn countdown(left: Duration, record: &Record, width: u16, theme: Theme) -> Text {
+    let (mark, style, told) = match left {
+        left if left <= NOW => ("!! ", theme.bad(), theme.bad()),
+        left if left <= SOON => ("! ", theme.warn(), theme.warn()),
+        _ => ("", theme.good(), Style::new()),
+    };
+    // Where the text shows minutes the bar does not move between them either: nothing changes unasked.
+    let seconds = if left < MINUTES_FROM { left.as_secs() } else { left.as_secs() / 60 * 60 };
+    let timeout = record.session.as_ref().and_then(|session| session.timeout()).unwrap_or_default();
+    let (full, gone) = match width.saturating_sub(COUNTDOWN) {
+        cells @ 4.. if !timeout.is_zero() => {
+            theme.bar(Duration::from_secs(seconds).as_secs_f64() / timeout.as_secs_f64(), cells)
+        }
+        cells => (" ".repeat(usize::from(cells)), String::new()),
+    };
+    let told_text = format!("{:>1$}", format!("{mark}{}", text::countdown(left)), usize::from(COUNTDOWN));
+    Line::from(vec![span(full, style), span(gone, theme.faint()), span(told_text, told)])
+}
+
+/// Of an ended session: what a keep-alive one was released with, else when it ended.
+fn ended(cell: &Cell<'_>) -> Text {
+    let (record, zone) = (cell.record, cell.model.settings.zone);
+    let theme = cell.model.settings.theme;
+    let kept = record.session.as_ref().is_some_and(|session| session.keep_alive == Some(true));
+    let early = unused(record).filter(|_| kept && record.status() == Some(&Status::Completed));
+    if let Some(unused) = early {
+        let least = if record.is_end_exact() { "" } else { "≥" };
+        return Line::styled(format!("{least}{} unused", text::countdown(unused)), theme.warn());
+    }
+    let Some(at) = record.ended_at() else { return Line::styled("ended", theme.faint()) };
+    let short = zone.short(at, cell.server);
+    // With the date there is no room for the time; the details have both.
+    let when = short.split_once(' ').map_or(short.as_str(), |(date, _)| date);
+    Line::styled(format!("ended {when}"), theme.faint())
+}
+
+/// What was left when it ended, where that makes sense: an end before the start does not.
+pub(super) fn unused(record: &Record) -> Option<Duration> {
+    let timeout = record.session.as_ref().and_then(|session| session.timeout());
+    let unused = record.unused().filter(|_| record.phase() == Phase::Ended);
+    unused.filter(|unused| unused.as_secs() > 0 && timeout.is_none_or(|timeout| *unused <= timeout))
+}
+
+/// The newest rates as a line of blocks, and the newest as a number.
+fn rate(cell: &Cell<'_>, width: u16) -> Text {
+    let theme = cell.model.settings.theme;
+    let traffic = &cell.record.traffic;
+    let idle = cell.record.quiet().filter(|quiet| *quiet >= cell.model.settings.thresholds.idle);
+    if let Some(idle) = idle {
+        let text = format!("idle {}", text::age(idle));
+        return Line::styled(text::fit(&text, usize::from(width)), theme.warn());
+    }
+    if !traffic.moved() {
+        return Line::styled("·", theme.faint());
+    }
+    // What is over has no rate, only what it was.
+    let rate = traffic.rate().filter(|_| !cell.record.is_over());
+    let number = rate.map(whole).filter(|rate| *rate > 0).map(text::bytes).unwrap_or_default();
+    let room = usize::from(width.saturating_sub(8)).min(SLOTS);
+    let mut spans = Vec::new();
+    if room >= 3 {
+        let rates = traffic.rates(cell.model.settings.pace.interval, room);
+        let most = rates.iter().copied().fold(0.0_f64, f64::max);
+        spans.push(Span::raw(" ".repeat(room.saturating_sub(rates.len()))));
+        spans.extend(rates.iter().map(|rate| match block(*rate, most) {
+            Some(block) => span(block, theme.good()),
+            None => span("▁", theme.faint()),
+        }));
+        spans.push(Span::raw(" "));
+    }
+    spans.push(Span::raw(format!("{number:>7}")));
+    spans.into()
+}
+
+/// The block for `rate`, where the tallest is `most`; `None` for no rate.
+fn block(rate: f64, most: f64) -> Option<&'static str> {
+    // Not the full block: it would touch the row above.
+    const BLOCKS: [&str; 7] = ["▁", "▂", "▃", "▄", "▅", "▆", "▇"];
+    if rate < 1.0 {
+        return None;
+    }
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 1 to 7")]
+    let height = (rate / most.max(1.0) * 7.0).clamp(1.0, 7.0).ceil() as usize;
+    BLOCKS.get(height.saturating_sub(1)).copied()
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "a cast to an integer stays within it")]
+fn whole(rate: f64) -> i64 {
+    rate as i64
+}

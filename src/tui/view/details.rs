@@ -1,0 +1,87 @@
+//! Everything about the selected session: where it stands and why, what the API says, and what its creator attached to it;
+//! beside it what happened, where there is room, else among it.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+use super::ink::{self, Text, span};
+use super::page::Page;
+use super::{fields, layout, timeline};
+use crate::tui::{Model, Pane, Part};
+use keepwatch_core::clock::Moment;
+use keepwatch_core::tracker::Record;
+
+/// So many lines of what happened stand among the facts where there is but one column; Tab leads to all of it.
+const FEW: usize = 4;
+/// From this height on there are blank lines between groups of fields.
+const AIRY: u16 = 24;
+
+/// Draws the rule with the id and the facts in view, and beside them what happened.
+pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
+    let Some(record) = model.record() else { return };
+    let theme = model.settings.theme;
+    let keyboard = matches!(model.focus.pane(), Pane::Lower(Part::Facts) | Pane::Full(Part::Facts));
+    let (rule, title) =
+        if keyboard { (theme.strong(), theme.strong()) } else { (theme.faint(), Style::new()) };
+    let (left, right) = layout::halves(area);
+    if timeline(model, area) == Some(area) {
+        return timeline::draw(buffer, area, model, now);
+    }
+    let lines = facts(model, record, area, now);
+    let (count, height) = (lines.len(), usize::from(area.height.saturating_sub(1)));
+    let top = model.scroll.min(count.saturating_sub(height));
+    let note = more(top, count.saturating_sub(top).saturating_sub(height));
+    ink::rule(buffer, ink::row(left, 0), rule, &span(record.id.line(), title), &note);
+    for (down, line) in lines.iter().skip(top).take(height).enumerate() {
+        ink::write(buffer, ink::row(ink::below(left, 1), down), line);
+    }
+    if let Some(right) = right {
+        timeline::draw(buffer, right, model, now);
+    }
+}
+
+/// Where what happened is shown: beside the facts, or in their place if it has the keyboard.
+pub(super) fn timeline(model: &Model, area: Rect) -> Option<Rect> {
+    let keyboard = matches!(model.focus.pane(), Pane::Lower(Part::Timeline) | Pane::Full(Part::Timeline));
+    layout::halves(area).1.or_else(|| keyboard.then_some(area))
+}
+
+/// How many lines are out of view.
+fn more(above: usize, under: usize) -> String {
+    match (above, under) {
+        (0, 0) => String::new(),
+        (0, under) => format!("↓ {under} more"),
+        (above, 0) => format!("↑ {above} more"),
+        (above, under) => format!("↑ {above}  ↓ {under} more"),
+    }
+}
+
+/// How many lines of facts there are for a pane of that size at `now`, and how many of them are in view.
+pub(super) fn extent(model: &Model, pane: Rect, now: Moment) -> (usize, usize) {
+    let Some(record) = model.record() else { return (0, 0) };
+    (facts(model, record, pane, now).len(), usize::from(pane.height.saturating_sub(1)))
+}
+
+/// What is known of the session. Where there is but one column, the newest of what happened is among it.
+fn facts(model: &Model, record: &Record, pane: Rect, now: Moment) -> Vec<Text> {
+    let theme = model.settings.theme;
+    let (left, right) = layout::halves(pane);
+    let mut page =
+        Page { lines: Vec::new(), width: usize::from(left.width), airy: pane.height >= AIRY, theme };
+    let full = matches!(model.focus.pane(), Pane::Full(_));
+    fields::standing(&mut page, model, record, now, full);
+    if right.is_none() {
+        let lines = timeline::last_lines(model, &record.id, page.width.saturating_sub(1), FEW, now);
+        page.lines.extend(lines.into_iter().map(|line| {
+            let indent = span(" ", Style::new());
+            std::iter::once(indent).chain(line.spans).collect::<Vec<_>>().into()
+        }));
+    }
+    fields::about(&mut page, model, record, now, full);
+    if full {
+        page.pause();
+        fields::metadata(&mut page, model, record, full);
+    }
+    page.lines
+}

@@ -1,0 +1,167 @@
+//! Why there is no row: each reason looks different, and says what it means and what comes next.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::Line;
+
+use super::header;
+use super::ink::{self, Text};
+use crate::config::Targets;
+use crate::tui::Model;
+use keepwatch_core::clock::Moment;
+use keepwatch_core::session::{FaultKind, List};
+use keepwatch_core::text;
+
+/// The public endpoint.
+const PUBLIC: &str = "api.browserbase.com";
+/// From this height on there are blank lines between sentences.
+const AIRY: u16 = 14;
+/// Lines are no longer than reads well.
+const LONGEST: u16 = 72;
+
+/// Draws the reason into the middle of `area`.
+pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
+    let (title, style, sentences) = reason(model, now);
+    let faint = model.settings.theme.faint();
+    let room = usize::from(area.width.saturating_sub(4).min(LONGEST));
+    let wrap = |sentence: &str, style: Style| -> Vec<Text> {
+        text::wrap(sentence, room).into_iter().map(|line| Line::styled(line, style)).collect()
+    };
+    let mut lines = wrap(&title, style);
+    if usize::from(area.height) > lines.len().saturating_add(2) {
+        lines.push(Line::default());
+    }
+    let airy = area.height >= AIRY;
+    for sentence in sentences.iter().filter(|sentence| !sentence.is_empty()) {
+        lines.extend(wrap(sentence, faint));
+        lines.extend(airy.then(Line::default));
+    }
+    let high = u16::try_from(lines.len()).unwrap_or(u16::MAX);
+    let area = ink::below(area, area.height.saturating_sub(high) / 3);
+    for (down, line) in lines.iter().enumerate().take(usize::from(area.height)) {
+        ink::write_middle(buffer, ink::row(area, down), line);
+    }
+}
+
+/// A title, its look, and sentences.
+fn reason(model: &Model, now: Moment) -> (String, Style, Vec<String>) {
+    let settings = &model.settings;
+    let theme = settings.theme;
+    let count = model.fleets.len();
+    if count > 0 && model.rows.counts().muted == count {
+        let title = if count == 1 { "the only session is muted" } else { "all sessions are muted" };
+        return (title.into(), theme.strong(), vec!["M shows them again".into()]);
+    }
+    if model.flagged_only && count > 0 {
+        let hidden = match count {
+            1 => "one session is hidden".into(),
+            count => format!("{count} sessions are hidden"),
+        };
+        return ("no session has a new flag".into(), theme.strong(), vec![format!("{hidden}; f shows all")]);
+    }
+    if !model.filter.is_empty() && count > 0 {
+        let hidden = if count == 1 {
+            "one session is hidden by it".into()
+        } else {
+            format!("{count} sessions are hidden by it")
+        };
+        let title = format!("no session matches “{}”", text::shown(model.filter.text(), 40));
+        return (title, theme.strong(), vec![format!("{hidden}; Esc clears the filter")]);
+    }
+    if let Some(replay) = model.replay
+        && !header::has_answered(model)
+    {
+        let rest = if replay.events == 0 {
+            "nothing had come when it ended".into()
+        } else {
+            "Space plays it, ] goes to the next event".into()
+        };
+        return ("the recording has no answer yet".into(), theme.strong(), vec![rest]);
+    }
+    let failing = header::failing(model);
+    if failing.len() == model.fleets.numbers().len() {
+        return if model.fleets.are_several() { all_fail(model, now) } else { fails(model, now) };
+    }
+    let asked: Vec<usize> = model.fleets.numbers().filter(|source| !failing.contains(source)).collect();
+    if !header::has_answered(model) {
+        if model.paused {
+            let sentence = "paused before the first answer; p goes on".into();
+            return ("PAUSED".into(), theme.resting(), vec![sentence]);
+        }
+        let title = format!("asking {} for {} sessions…", hosts(model, &asked), which(model, "and"));
+        return (title, theme.coming(), Vec::new());
+    }
+    let at = header::newest(model, &[]);
+    let at = at.map(|(source, good)| settings.zone.time(model.fleets.time(source, good.received)));
+    let last = at.map(|at| format!(", last at {at}")).unwrap_or_default();
+    let every = format!("asked every {}{last}", text::length(settings.pace.interval));
+    let rest = if model.paused {
+        "paused: p goes on, and new ones appear".into()
+    } else {
+        "new ones appear here by themselves".into()
+    };
+    let mut sentences = vec![rest, every];
+    if let Some(query) = &settings.query {
+        sentences.insert(0, format!("of those with {}", text::shown(query.raw(), 200)));
+    }
+    let of = if failing.is_empty() { String::new() } else { format!(" of {}", hosts(model, &asked)) };
+    (format!("no session{of} is {}", which(model, "or")), theme.strong(), sentences)
+}
+
+/// Why nothing can be had of the only source.
+fn fails(model: &Model, now: Moment) -> (String, Style, Vec<String>) {
+    let (source, theme, host) = (model.fleets.first(), model.settings.theme, hosts(model, &[0]));
+    let Some(failing) = &source.fleet.health().failing else { return Default::default() };
+    let (sentence, next) = (failing.fault.sentence(), header::next_try(model, 0, now).unwrap_or_default());
+    match failing.fault.kind {
+        FaultKind::KeyRefused | FaultKind::Forbidden => {
+            let tail = text::shown(&source.origin.key_tail, 8);
+            let title = format!("the key …{tail} is refused by {host}");
+            let advice =
+                "keys are shown in Browserbase's dashboard, under Settings; keepwatch demo needs none";
+            (title, theme.bad(), vec![sentence, next, advice.into()])
+        }
+        FaultKind::RateLimited => (format!("rate limited by {host}"), theme.warn(), vec![sentence, next]),
+        _ if failing.fault.is_unreached() => {
+            (format!("{host} is out of reach"), theme.bad(), vec![sentence, next])
+        }
+        _ => (format!("no useful answer from {host}"), theme.bad(), vec![sentence, next]),
+    }
+}
+
+/// Why nothing can be had of any of several.
+fn all_fail(model: &Model, now: Moment) -> (String, Style, Vec<String>) {
+    let of = |source: usize| {
+        let next = header::next_try(model, source, now).map(|next| format!("; {next}")).unwrap_or_default();
+        format!("{}{next}", header::sentence(model, source))
+    };
+    let title = "no profile gives an answer".into();
+    (title, model.settings.theme.bad(), model.fleets.numbers().map(of).collect())
+}
+
+/// Who is asked: the host of the only source; of several, these profiles.
+fn hosts(model: &Model, asked: &[usize]) -> String {
+    if !model.fleets.are_several() {
+        return match &model.fleets.first().origin.host {
+            _ if model.settings.demo => "the simulated API".into(),
+            Some(host) => text::shown(host, 60),
+            None => PUBLIC.into(),
+        };
+    }
+    let names: Vec<&str> =
+        asked.iter().map(|source| model.fleets.source(*source).origin.name.as_str()).collect();
+    match names.split_last() {
+        Some((last, others)) if !others.is_empty() => format!("{} and {last}", others.join(", ")),
+        _ => names.concat(),
+    }
+}
+
+/// Of which status sessions are asked for.
+fn which(model: &Model, and: &str) -> String {
+    match model.settings.targets {
+        Targets::Only(List::Running) => "running".into(),
+        Targets::Only(List::Pending) => "pending".into(),
+        Targets::All | Targets::Ids(_) => format!("running {and} pending"),
+    }
+}

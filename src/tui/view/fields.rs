@@ -1,0 +1,506 @@
+//! One session in labels and values: every field of the contract and those beyond it, and how it is being watched.
+
+use std::time::Duration;
+
+use ratatui::style::{Modifier, Style};
+use ratatui::text::{Line, Span};
+
+use super::cells;
+use super::ink::{Text, span};
+use super::page::{Page, pad};
+use crate::config::Zone;
+use crate::tui::Model;
+use keepwatch_core::clock::{Moment, Timestamp};
+use keepwatch_core::session::{Metadata, Phase, Region, Session, Status, is_default};
+use keepwatch_core::text::{self, Untrusted};
+use keepwatch_core::tracker::verdict::{Cause, Sure};
+use keepwatch_core::tracker::{Fleet, Left, Presence, Record, cost};
+
+/// How many lines of metadata, and of fields beyond the contract, are shown.
+const MOST_LINES: usize = 400;
+/// The lines of metadata that stand among other fields.
+const FLOWED: usize = 2;
+/// The longest value, in columns.
+const LONGEST: usize = 4000;
+
+/// Where it stands, and what lies behind it. `full` says all of that.
+pub(super) fn standing(page: &mut Page, model: &Model, record: &Record, now: Moment, full: bool) {
+    let mut fields = Fields::new(page, model, record, now);
+    fields.standing();
+    fields.likely(full);
+}
+
+/// What the API says, and how it is being watched.
+pub(super) fn about(page: &mut Page, model: &Model, record: &Record, now: Moment, full: bool) {
+    let mut fields = Fields::new(page, model, record, now);
+    fields.money();
+    if !full {
+        metadata(fields.page, model, record, full);
+    }
+    fields.session();
+    fields.page.pause();
+    fields.watching();
+}
+
+/// One session, being described.
+struct Fields<'a> {
+    model: &'a Model,
+    record: &'a Record,
+    /// Whose it is.
+    source: usize,
+    server: Timestamp,
+    page: &'a mut Page,
+}
+
+impl<'a> Fields<'a> {
+    fn new(page: &'a mut Page, model: &'a Model, record: &'a Record, now: Moment) -> Self {
+        let source = model.fleets.find(&record.id).map_or(0, |(source, _)| source);
+        Self { model, record, source, server: model.fleets.time(source, now), page }
+    }
+
+    fn fleet(&self) -> &'a Fleet {
+        &self.model.fleets.source(self.source).fleet
+    }
+
+    fn server_time(&self, moment: Moment) -> Timestamp {
+        self.model.fleets.time(self.source, moment)
+    }
+
+    fn zone(&self) -> Zone {
+        self.model.settings.zone
+    }
+
+    fn at(&self, moment: Moment) -> String {
+        self.zone().short(self.server_time(moment), self.server)
+    }
+
+    fn time(&self, at: Option<Timestamp>) -> Text {
+        match at {
+            Some(at) => self.zone().short(at, self.server).into(),
+            None => self.dash(),
+        }
+    }
+
+    fn dash(&self) -> Text {
+        Line::styled("–", self.page.theme.faint())
+    }
+
+    /// Where it stands: its status in words, and what is not as it should be.
+    fn standing(&mut self) {
+        let theme = self.page.theme;
+        let record = self.record;
+        match (&record.session, &record.presence) {
+            (Some(session), _) => {
+                let (_, style) = theme.status(&session.status);
+                let word = span(
+                    session.status.shown(24),
+                    style.remove_modifier(Modifier::DIM).add_modifier(Modifier::BOLD),
+                );
+                let rest = span(self.rest_of_status(session), Style::new());
+                let wide = text::width(&word.content).saturating_add(text::width(&rest.content));
+                if wide <= self.page.room() {
+                    self.page.field("status", vec![word, rest]);
+                } else {
+                    self.page.field("status", word);
+                    let rest = rest.content.trim_start_matches([',', ' ']).to_owned();
+                    self.page.wrapped("", &rest, Style::new());
+                }
+            }
+            (None, Presence::NotFound(_)) => {
+                self.page.field("status", Line::styled("not found", theme.warn()))
+            }
+            (None, _) => self.page.field("status", Line::styled("no reply yet", theme.faint())),
+        }
+        match &record.presence {
+            Presence::NotFound(absence) => {
+                // What was there once has a whole id.
+                let doubt = if record.session.is_none() { record.id.doubt() } else { "" };
+                let why = format!("{}{doubt}", absence.fault.sentence());
+                self.page.wrapped("trouble", &why, theme.warn());
+                let next = absence.next.map(|next| format!(", asked again at {}", self.at(next)));
+                let since = format!("since {}{}", self.at(absence.since.received), next.unwrap_or_default());
+                self.page.field("", Line::styled(since, theme.faint()));
+            }
+            Presence::Unlisted { since, confirmed } => {
+                let answer =
+                    if *confirmed { "asked for by its id, it lives" } else { "asking for it by its id" };
+                let since = self.zone().time(self.server_time(*since));
+                let text = format!("missing from the list since {since}; {answer}");
+                self.page.wrapped("trouble", &text, theme.warn());
+            }
+            Presence::Awaited | Presence::Here => {}
+        }
+        if let Some(release) = record.release.as_ref().filter(|_| record.phase() != Phase::Ended) {
+            let asked = self.zone().time(self.server_time(release.asked));
+            if record.is_releasing() {
+                let text = format!("RELEASING (asked {asked})");
+                self.page.field("release", Line::styled(text, theme.coming()));
+            }
+            if let Some((fault, next)) = &release.failed {
+                let next = next.map(|next| format!("; asked again at {}", self.at(next))).unwrap_or_default();
+                let text = format!("asked {asked}, failed: {}{next}", fault.sentence());
+                self.page.wrapped("release", &text, theme.bad());
+            }
+        }
+        if let Some(failing) = &record.failing {
+            self.page.wrapped("trouble", &failing.fault.sentence(), theme.bad());
+            let next =
+                failing.next.map(|next| format!(", next try at {}", self.at(next))).unwrap_or_default();
+            let times =
+                if failing.count == 1 { String::new() } else { format!(" ({} in a row)", failing.count) };
+            let text = format!("at {}{times}{next}", self.at(failing.at.received));
+            self.page.field("", Line::styled(text, theme.faint()));
+        }
+        if let Some(session) = record.session.as_ref().filter(|session| session.id != record.id) {
+            let text = format!("the reply calls it {}", session.id.line());
+            self.page.wrapped("other id", &text, theme.warn());
+        }
+    }
+
+    /// Why it ended, or what is odd about it.
+    fn likely(&mut self, full: bool) {
+        let Some(verdict) = self.fleet().verdict(&self.record.id) else { return };
+        let theme = self.page.theme;
+        let words = verdict.words(self.zone(), self.server);
+        let style = match verdict.cause {
+            Cause::Failed | Cause::Overdue { .. } => theme.bad(),
+            Cause::KeptAlive { .. } | Cause::PastExpiry { .. } | Cause::Gone { .. } => theme.warn(),
+            _ => Style::new(),
+        };
+        let label = match (&verdict.cause, verdict.sure) {
+            (Cause::Overdue { .. }, _) => "trouble",
+            (_, Sure::Said) => "cause",
+            (_, Sure::Likely) => "likely",
+            (_, Sure::Perhaps) => "perhaps",
+            (_, Sure::Unknown) => "unknown",
+        };
+        self.page.wrapped(label, &words.headline, style);
+        self.page.wrapped("", &words.was, Style::new());
+        if full {
+            if let Some(was_not) = words.was_not {
+                self.page.wrapped("was not", was_not, Style::new());
+            }
+            self.page.wrapped("how sure", words.sure, Style::new());
+            self.page.wrapped("to do", words.advice, Style::new());
+        }
+        if let Some(together) = words.together {
+            self.page.wrapped("together", &together, theme.warn());
+        }
+        if let Some(next) = &self.record.successor {
+            let text = format!("{}, with the same metadata", next.start(8));
+            self.page.wrapped("successor", &text, theme.coming());
+        }
+    }
+
+    /// The effective timeout, and what the running time costs.
+    fn money(&mut self) {
+        let Some(session) = &self.record.session else { return };
+        let theme = self.page.theme;
+        let default = self.fleet().project_of(session).and_then(|project| project.default_timeout);
+        let timeout = session.timeout();
+        let beside = match (timeout, default) {
+            (Some(own), Some(default)) if is_default(own, default) => " (the project's default)".into(),
+            (_, Some(default)) => format!(" (the project's default is {})", text::length(default)),
+            (_, None) => String::new(),
+        };
+        let timeout = timeout.map_or_else(|| "–".into(), text::length);
+        self.page.field("timeout", vec![span(timeout, Style::new()), span(beside, theme.faint())]);
+        if let Some((cost, beside)) = self.cost(session) {
+            let fits = text::width(&cost).saturating_add(text::width(&beside)) < self.page.room();
+            let (beside, under) = if fits { (beside, None) } else { (String::new(), Some(beside)) };
+            self.page.field("cost", vec![span(cost, Style::new()), span(beside, theme.faint())]);
+            if let Some(under) = under {
+                self.page.field("", Line::styled(under.trim_start().to_owned(), theme.faint()));
+            }
+        }
+    }
+
+    /// Minutes billed, what they and the proxy's bytes cost, and what they will.
+    fn cost(&self, session: &Session) -> Option<(String, String)> {
+        let rates = self.model.settings.rates;
+        let proxy = rates.of_bytes(session.proxy_bytes.unwrap_or(0));
+        let with_proxy = if proxy > 0.0 { " with proxy" } else { "" };
+        let sum = |minutes: u64| cost::estimate(rates.of_minutes(minutes) + proxy);
+        if session.status.phase() == Phase::Ended {
+            let ran = self.record.ran()?;
+            let minutes = cost::billed_minutes(ran);
+            return Some((
+                format!("{}{minutes} min billed, {}{with_proxy}", self.at_most(), sum(minutes)),
+                format!(" ({} used)", text::span(ran)),
+            ));
+        }
+        // A minute that was begun counts; this changes when the age does, and not at a time of its own.
+        let minutes = self.record.age(self.server)?.as_secs() / 60;
+        let minutes = minutes.saturating_add(1);
+        let to_come = session.expires.is_some_and(|expires| expires > self.server);
+        let timeout = session.timeout().filter(|_| to_come);
+        let full = timeout.map(|timeout| format!(" ({} at expiry)", sum(cost::billed_minutes(timeout))));
+        Some((format!("{minutes} min billed, {}{with_proxy}", sum(minutes)), full.unwrap_or_default()))
+    }
+
+    /// Where the API gives no end that can be, lengths are bounds.
+    fn at_most(&self) -> &'static str {
+        if self.record.is_end_exact() { "" } else { "at most " }
+    }
+
+    /// What follows the status on its line.
+    fn rest_of_status(&self, session: &Session) -> String {
+        let of = |timeout: Option<Duration>, word: &str| {
+            timeout.map(|timeout| format!(" {word} {}", text::length(timeout))).unwrap_or_default()
+        };
+        let timeout = session.timeout();
+        if self.record.is_absent() && session.status.phase() != Phase::Ended {
+            return ", when it was last seen".into();
+        }
+        match self.record.left(self.fleet().clock(), self.server) {
+            Left::For(left) => format!(", {} left{}", text::countdown(left), of(timeout, "of")),
+            Left::Starting => ", starting".into(),
+            Left::Expiring => ", its time is over: expiring…".into(),
+            Left::Overdue(by) => format!(" in a reply {} after its expiry", text::countdown(by)),
+            Left::Over => match self.record.ran() {
+                Some(ran) => format!(" after {}{}{}", self.at_most(), text::span(ran), of(timeout, "of its")),
+                None => String::new(),
+            },
+            Left::Unknown if matches!(session.status, Status::Other(_)) => {
+                ", which this version does not know".into()
+            }
+            Left::Unknown => ", without an expiry".into(),
+        }
+    }
+
+    /// The fields of the contract, and those beyond it.
+    fn session(&mut self) {
+        let Some(session) = &self.record.session else { return };
+        let theme = self.page.theme;
+        let project = self.fleet().project_of(session);
+        self.page.pause();
+        let other = ("expires", self.time(session.expires));
+        self.page.pair(("started", self.time(session.started)), other);
+        let other = ("updated", self.time(session.updated));
+        self.page.pair(("created", self.time(session.created)), other);
+        if session.status.phase() == Phase::Ended || session.ended.is_some() {
+            let unused = cells::unused(self.record);
+            let least = if self.record.is_end_exact() { "" } else { "at least " };
+            let unused = unused
+                .map_or_else(|| self.dash(), |unused| format!("{least}{}", text::countdown(unused)).into());
+            self.page.pair(("ended", self.ended(session)), ("unused", unused));
+        }
+        self.page.pause();
+        let keep = match session.keep_alive {
+            Some(true) => Line::styled("yes", theme.coming()),
+            Some(false) => "no".into(),
+            None => self.dash(),
+        };
+        let region = session.region.as_ref().map_or_else(
+            || self.dash(),
+            |region| {
+                let style = if matches!(region, Region::Other(_)) { theme.odd() } else { Style::new() };
+                Line::styled(region.shown(24), style)
+            },
+        );
+        self.page.pair(("keep-alive", keep), ("region", region));
+        let owner = match &self.record.owner {
+            _ if self.model.hide_metadata => Line::styled("hidden; H shows it", theme.faint()),
+            Some(owner) => owner.shown(self.page.room()).into(),
+            None => self.dash(),
+        };
+        self.page.field("owner", owner);
+        match session.proxy_bytes {
+            Some(bytes) => {
+                let sum = cost::estimate(self.model.settings.rates.of_bytes(bytes));
+                let sum = if bytes > 0 { format!(" ({sum})") } else { String::new() };
+                let bytes = format!("{}{}", text::bytes(bytes), self.rate());
+                self.page.field("proxy", vec![span(bytes, Style::new()), span(sum, theme.faint())]);
+            }
+            None => self.page.field("proxy", self.dash()),
+        }
+        self.connect(session);
+        self.page.pause();
+        self.profile();
+        let id = session.project.as_ref().filter(|id| !id.is_empty()).map(Untrusted::line);
+        match (project.map(|project| project.name.shown(40)), id) {
+            (Some(name), Some(id)) if text::width(&name) + text::width(&id) < self.page.room() => {
+                let id = span(format!(" {id}"), theme.faint());
+                self.page.field("project", vec![span(name, Style::new()), id]);
+            }
+            (Some(name), Some(id)) => {
+                self.page.field("project", name);
+                self.page.wrapped("", &id, theme.faint());
+            }
+            (_, id) => self.page.wrapped("project", &id.unwrap_or_else(|| "–".into()), Style::new()),
+        }
+        let context = session.context.as_ref().filter(|context| !context.is_empty());
+        match context {
+            Some(context) => self.page.wrapped("context", &context.line(), Style::new()),
+            None => self.page.field("context", self.dash()),
+        }
+        self.others(session);
+    }
+
+    /// What flows through the proxy now; or for how long nothing has, if anything did.
+    fn rate(&self) -> String {
+        let quiet = self.record.quiet().filter(|quiet| quiet.as_secs() >= 60);
+        if let Some(quiet) = quiet {
+            return format!(", none for {}", text::age(quiet));
+        }
+        let rate = self.record.traffic.rate().filter(|rate| *rate >= 1.0);
+        #[expect(clippy::cast_possible_truncation, reason = "a cast to an integer stays within it")]
+        let rate = rate.map(|rate| format!(", {}/s", text::bytes(rate as i64)));
+        rate.unwrap_or_default()
+    }
+
+    fn ended(&self, session: &Session) -> Text {
+        match (session.ended, &self.record.ended) {
+            (Some(at), Some(ended)) if !ended.said_fits => {
+                let mut line = self.time(Some(at));
+                line.spans.push(span(", which can not be", self.page.theme.warn()));
+                line
+            }
+            (Some(at), _) => self.time(Some(at)),
+            // No endedAt: what was seen is all there is.
+            (None, Some(ended)) => format!("by {}", self.zone().short(ended.when.latest, self.server)).into(),
+            (None, None) => self.dash(),
+        }
+    }
+
+    /// Connect URLs carry a signing key: only whether there were any is ever shown here.
+    fn connect(&mut self, session: &Session) {
+        let theme = self.page.theme;
+        let alive = session.status.phase() != Phase::Ended;
+        let can_copy = alive && self.model.replay.is_none();
+        let copy =
+            |before: &str| if can_copy { format!("{before}c fetches and copies one") } else { String::new() };
+        let Some(fields) = session.connect else {
+            return self
+                .page
+                .field("connect", Line::styled(format!("lists leave it out{}", copy("; ")), theme.faint()));
+        };
+        let fields = [
+            ("connectUrl", fields.connect_url),
+            ("seleniumRemoteUrl", fields.selenium_remote_url),
+            ("signingKey", fields.signing_key),
+        ];
+        if fields.iter().all(|(_, there)| !there) {
+            let none = if alive {
+                "absent: connectUrl, seleniumRemoteUrl, signingKey"
+            } else {
+                "none: the session has ended"
+            };
+            return self.page.wrapped("connect", none, theme.faint());
+        }
+        for (at, (name, there)) in fields.into_iter().enumerate() {
+            let (label, after) = if at == 0 { ("connect", copy(" · ")) } else { ("", String::new()) };
+            let (said, style) = if there { ("present", Style::new()) } else { ("absent", theme.faint()) };
+            let value = vec![span(format!("{name} {said}"), style), span(after, theme.faint())];
+            self.page.field(label, value);
+        }
+    }
+
+    /// By which profile it was reached, where there are several.
+    fn profile(&mut self) {
+        if !self.model.fleets.are_several() {
+            return;
+        }
+        let origin = &self.model.fleets.source(self.source).origin;
+        let host =
+            origin.host.as_ref().map(|host| format!(" at {}", text::shown(host, 60))).unwrap_or_default();
+        let beside = format!(" key …{}{host}", text::shown(&origin.key_tail, 8));
+        let value = vec![span(origin.name.clone(), Style::new()), span(beside, self.page.theme.faint())];
+        self.page.field("profile", value);
+    }
+
+    fn others(&mut self, session: &Session) {
+        if session.others.is_empty() {
+            return;
+        }
+        let theme = self.page.theme;
+        self.page.pause();
+        self.page.lines.push(Line::styled(" also in the reply, not documented:", theme.faint()));
+        let names = session.others.iter();
+        let wide = names.clone().map(|(name, _)| text::width(&name.shown(24))).max().unwrap_or(0);
+        for (name, value) in names {
+            self.page.named(1, &pad(&name.shown(24), wide), &value.shown(LONGEST), theme.odd());
+        }
+        if session.others_left_out > 0 {
+            let more = format!("  and {} more, which are not kept", session.others_left_out);
+            self.page.lines.push(Line::styled(more, theme.faint()));
+        }
+    }
+
+    /// How it is being watched.
+    fn watching(&mut self) {
+        let replies = match self.record.replies {
+            0 => "no reply".into(),
+            1 => "1 reply".into(),
+            many => format!("{many} replies"),
+        };
+        let last = self.record.last().map(|last| {
+            let took = last.received.mono.saturating_sub(last.sent.mono);
+            format!(", the last at {} after {}", self.at(last.received), text::latency(took))
+        });
+        self.page.field("polled", format!("{replies}{}", last.unwrap_or_default()));
+    }
+}
+
+/// Keys and values one behind the other, nested keys as paths, in [`FLOWED`] lines at most.
+fn flow(page: &mut Page, metadata: &Metadata) {
+    let (theme, room) = (page.theme, page.room().saturating_sub(1));
+    let (mut path, mut line): (Vec<String>, Vec<Span<'static>>) = (Vec::new(), Vec::new());
+    let mut lines = 0;
+    for entry in metadata.entries(MOST_LINES) {
+        path.truncate(entry.depth);
+        path.push(entry.key.shown(room));
+        let Some(value) = entry.value else { continue };
+        let key = text::fit(&path.join("."), room / 2);
+        let value = text::fit(&value.shown(room), room.saturating_sub(text::width(&key)).saturating_sub(1));
+        let used: usize = line.iter().map(|span| text::width(&span.content)).sum();
+        let wide = text::width(&key).saturating_add(text::width(&value)).saturating_add(4);
+        if used > 0 && used.saturating_add(wide) > room {
+            page.field(if lines == 0 { "metadata" } else { "" }, std::mem::take(&mut line));
+            lines += 1;
+            if lines == FLOWED {
+                return;
+            }
+        }
+        let gap = if line.is_empty() { "" } else { "   " };
+        line.extend([span(format!("{gap}{key} "), theme.faint()), span(value, Style::new())]);
+    }
+    if !line.is_empty() {
+        page.field(if lines == 0 { "metadata" } else { "" }, line);
+    }
+}
+
+/// What the session's creator attached: as a tree if `full`, else in a line or two.
+pub(super) fn metadata(page: &mut Page, model: &Model, record: &Record, full: bool) {
+    let theme = page.theme;
+    let say =
+        |page: &mut Page, text: &str| page.field("metadata", Line::styled(text.to_owned(), theme.faint()));
+    let metadata = record.session.as_ref().and_then(|session| session.metadata.as_ref());
+    let Some(metadata) = metadata.filter(|metadata| !Metadata::is_empty(metadata)) else {
+        return say(page, "none");
+    };
+    if model.hide_metadata {
+        return say(page, "hidden; H shows it");
+    }
+    if !full {
+        return flow(page, metadata);
+    }
+    page.lines.push(Line::styled(" metadata", theme.faint()));
+    let entries = metadata.entries(MOST_LINES);
+    let leaves = entries.iter().filter(|entry| entry.value.is_some());
+    let wide =
+        leaves.map(|entry| entry.depth.saturating_mul(2).saturating_add(text::width(&entry.key.shown(20))));
+    let wide = wide.filter(|wide| *wide <= 22).max().unwrap_or(0);
+    for entry in &entries {
+        let indent = entry.depth.min(12).saturating_mul(2);
+        let key = entry.key.shown(40);
+        match &entry.value {
+            None => page.lines.push(Line::styled(format!("   {}{key}", " ".repeat(indent)), theme.faint())),
+            Some(value) => {
+                let key = pad(&key, wide.saturating_sub(indent));
+                let value = if value.is_empty() { "\"\"".into() } else { value.shown(LONGEST) };
+                page.named(indent.saturating_add(2), &key, &value, Style::new());
+            }
+        }
+    }
+}

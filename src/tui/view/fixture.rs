@@ -1,0 +1,426 @@
+//! Models as the tests of the screen want them, and what a screen shows, as text.
+
+use std::time::Duration;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::{Color, Modifier};
+
+use super::Theme;
+use crate::api::Releaser;
+use crate::config::{Pace, Targets, Zone};
+use crate::tui::{Model, Origin, Rows, Settings};
+use keepwatch_core::clock::{Moment, Timestamp};
+use keepwatch_core::session::{
+    ConnectFields, Fault, FaultKind, List, Metadata, Project, Region, Session, SessionId, Status,
+};
+use keepwatch_core::testing::running;
+use keepwatch_core::text::Untrusted;
+use keepwatch_core::tracker::cost::Rates;
+use keepwatch_core::tracker::{Exchange, Input, Scope, Thresholds};
+
+/// The sizes at which every state is looked at.
+pub(super) const SIZES: [(u16, u16); 4] = [(120, 40), (80, 24), (40, 12), (20, 5)];
+
+const SELECTED: &str = "8f14e45f-ceea-467f-a0e6-a9f2e4f8b1c2";
+pub(super) const RELEASED: &str = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de";
+/// Of the other profile.
+pub(super) const IN_STAGING: &str = "77aa88bb-5a88-4faf-8afb-5e6087eb1b2d";
+pub(super) const OTHER: &str = "c9f0f895-fb98-4ab9-9f51-c2d4e6f8a0b3";
+const INTERVAL: Duration = Duration::from_secs(3);
+
+/// 21:06:48 on a Sunday, two minutes after the program began.
+pub(super) fn now() -> Moment {
+    let since = Duration::from_secs(120);
+    Moment { wall: at("21:06:48"), mono: since, boot: since }
+}
+
+pub(super) fn at(time: &str) -> Timestamp {
+    format!("2026-11-22T{time}Z").parse().unwrap()
+}
+
+/// `seconds` before [`now`].
+pub(super) fn ago(seconds: u64) -> Moment {
+    let (now, by) = (now(), Duration::from_secs(seconds));
+    Moment { wall: now.wall - by, mono: now.mono - by, boot: now.boot - by }
+}
+
+pub(super) fn exchange(received: Moment) -> Exchange {
+    let took = Duration::from_millis(84);
+    let sent = Moment { wall: received.wall - took, mono: received.mono - took, boot: received.boot - took };
+    Exchange { sent, received, date: None }
+}
+
+/// Nothing seen yet.
+pub(super) fn blank(targets: Targets) -> Model {
+    let settings = Settings {
+        targets,
+        query: None,
+        pace: Pace { interval: INTERVAL, max_rps: 4 },
+        thresholds: Thresholds::default(),
+        rates: Rates::default(),
+        bell: false,
+        owner_key: None,
+        zone: Zone::Utc,
+        theme: Theme::colored(),
+        can_open: true,
+        releaser: Releaser::unless(false),
+        version: "0.1.0".into(),
+        demo: false,
+        speed: 1,
+        greeting: None,
+    };
+    let origin = Origin { key_tail: "f3a9".into(), ..Origin::default() };
+    Model::new(settings, vec![origin], (120, 40))
+}
+
+/// Two profiles: the evening of the one, and of the other two sessions in a project with room for them alone.
+pub(super) fn profiles() -> Model {
+    let host = || Some("api.staging.example".to_owned());
+    let origin = |name: &str, host, tail: &str| Origin {
+        name: name.into(),
+        host,
+        key_tail: tail.into(),
+        without_key: None,
+    };
+    let origins = vec![origin("acme", None, "f3a9"), origin("staging", host(), "77aa")];
+    let mut calm = calm();
+    let mut model = Model::new(calm.settings.clone(), origins, (120, 40));
+    std::mem::swap(model.fleets.source_mut(0), calm.fleets.source_mut(0));
+    model.fleets.source_mut(0).origin.name = "acme".into();
+    let project = Project {
+        id: Untrusted::new("prj-51ab"),
+        name: Untrusted::new("acme-staging"),
+        default_timeout: Some(Duration::from_secs(900)),
+        concurrency: Some(2),
+    };
+    let of = |id: &str, started: &str, name: &str| Session {
+        project: Some(Untrusted::new("prj-51ab")),
+        ..session(id, started, 900, Status::Running, name)
+    };
+    let sessions = vec![
+        of("0a1b2c3d-5a88-4faf-8afb-5e6087eb1b2d", "21:03:50", "preview-17"),
+        of(IN_STAGING, "20:56:10", "qa"),
+    ];
+    let inputs = [
+        Input::Projects { at: exchange(ago(40)), projects: vec![project] },
+        listed(ago(3), List::Running, sessions, 0),
+    ];
+    seen_of(&mut model, 1, inputs);
+    select(&mut model, IN_STAGING);
+    model
+}
+
+/// Takes inputs, and arranges the rows as the loop would.
+pub(super) fn seen(model: &mut Model, inputs: impl IntoIterator<Item = Input>) {
+    seen_of(model, 0, inputs);
+}
+
+/// The same of one source of several.
+pub(super) fn seen_of(model: &mut Model, source: usize, inputs: impl IntoIterator<Item = Input>) {
+    for input in inputs {
+        model.fleets.apply(source, input);
+    }
+    model.rows = Rows::of(&model.fleets, model.sort, &model.choice());
+    let there = model.selected.as_ref().is_some_and(|id| model.rows.place(id).is_some());
+    if !there {
+        model.selected = model.rows.get(0).cloned();
+    }
+}
+
+pub(super) fn select(model: &mut Model, id: &str) {
+    model.selected = Some(SessionId::parse(id).unwrap());
+}
+
+fn session(id: &str, started: &str, timeout: u64, status: Status, name: &str) -> Session {
+    Session {
+        status,
+        project: Some(Untrusted::new("prj-7c9e")),
+        metadata: Some(Metadata::new(&format!(r#"{{"name":"{name}","env":"staging"}}"#))),
+        connect: Some(ConnectFields { connect_url: true, selenium_remote_url: true, signing_key: true }),
+        ..running(id, at(started), Duration::from_secs(timeout))
+    }
+}
+
+/// Bytes of each of the last rounds, the newest first.
+const FLOW: [i64; 10] = [93_000, 40_000, 55_000, 120_000, 180_000, 150_000, 80_000, 30_000, 21_000, 60_000];
+
+/// The sessions of a calm evening, as they were `traffic` rounds ago.
+fn evening(traffic: usize) -> Vec<Session> {
+    let keep = Some(true);
+    vec![
+        Session {
+            region: Some(Region::EuCentral1),
+            ..session("45c48cce-2e2d-4fbd-aa5f-1b3c5d7e9f01", "20:08:08", 3600, Status::Running, "growth")
+        },
+        Session {
+            keep_alive: keep,
+            proxy_bytes: Some(18_200_000 - FLOW.iter().take(traffic).sum::<i64>()),
+            context: Some(Untrusted::new("ctx-1f0c")),
+            metadata: Some(Metadata::new(
+                r#"{"name":"nightly-42","env":"staging","run":{"id":"c-881","try":2,"tags":["prices","eu"]}}"#,
+            )),
+            others: vec![(Untrusted::new("viewport"), Untrusted::new(r#"{"width":1280,"height":720}"#))],
+            others_left_out: 0,
+            ..session(SELECTED, "20:54:44", 3600, Status::Running, "")
+        },
+        Session {
+            keep_alive: keep,
+            proxy_bytes: Some(
+                17_900_000 - FLOW.iter().skip(1).take(traffic).map(|bytes| bytes / 2).sum::<i64>(),
+            ),
+            ..session(OTHER, "20:54:47", 3600, Status::Running, "nightly-42")
+        },
+        Session {
+            region: Some(Region::UsEast1),
+            proxy_bytes: Some(412_000 - if traffic > 5 { 1 } else { 0 }),
+            ..session(
+                "1679091c-5a88-4faf-afb5-e6087eb1b2dc",
+                "21:03:36",
+                3600,
+                Status::Running,
+                "checkout-e2e",
+            )
+        },
+        Session {
+            region: Some(Region::ApSoutheast1),
+            keep_alive: keep,
+            ..session(
+                "e4da3b7f-bbce-4345-97d7-772b0674a318",
+                "20:25:00",
+                21_600,
+                Status::Running,
+                "browse_cli",
+            )
+        },
+        Session {
+            region: Some(Region::EuCentral1),
+            proxy_bytes: None,
+            ..session("a87ff679-a2f3-471d-9181-a67b7542122c", "21:06:40", 900, Status::Pending, "growth")
+        },
+        Session {
+            region: Some(Region::UsEast1),
+            ended: Some(at("21:02:37")),
+            proxy_bytes: Some(1_100_000),
+            ..session("d3d94468-02a4-4259-b55d-38e6d163e820", "21:00:20", 900, Status::Error, "mcp")
+        },
+        Session {
+            keep_alive: keep,
+            ended: Some(at("21:04:12")),
+            ..session(RELEASED, "21:04:02", 900, Status::Completed, "checkout-e2e")
+        },
+    ]
+}
+
+/// A reply about one session.
+pub(super) fn one(at: Moment, asked: &str, session: Session) -> Input {
+    let scope = Scope::One(SessionId::parse(asked).unwrap());
+    Input::Seen { at: exchange(at), scope, sessions: vec![session], malformed: 0 }
+}
+
+/// A list.
+pub(super) fn listed(at: Moment, list: List, sessions: Vec<Session>, malformed: u32) -> Input {
+    Input::Seen { at: exchange(at), scope: Scope::List(list), sessions, malformed }
+}
+
+/// A calm evening after some rounds of polls, one busy session selected.
+pub(super) fn calm() -> Model {
+    let mut model = blank(Targets::All);
+    let project = Project {
+        id: Untrusted::new("prj-7c9e"),
+        name: Untrusted::new("acme-prod"),
+        default_timeout: Some(Duration::from_secs(300)),
+        concurrency: Some(25),
+    };
+    let projects = Input::Projects { at: exchange(ago(40)), projects: vec![project] };
+    let rounds = (0..9_u8).rev().flat_map(|round| {
+        let at = ago(u64::from(round) * 3 + 1);
+        evening(usize::from(round)).into_iter().map(move |session| one(at, session.id.clone().raw(), session))
+    });
+    seen(&mut model, std::iter::once(projects).chain(rounds));
+    select(&mut model, SELECTED);
+    model
+}
+
+/// What happened to a session that ended early, while others ended with it, polls failed and the machine slept.
+pub(super) fn story() -> Model {
+    let mut model = blank(Targets::All);
+    let early = |session: Session| Session { keep_alive: Some(true), ..session };
+    let start = |id: &str| early(session(id, "21:05:00", 900, Status::Running, "checkout-e2e"));
+    let done =
+        |id: &str, ended: &str| Session { status: Status::Completed, ended: Some(at(ended)), ..start(id) };
+    let others = ["7f39f831-7fbd-4198-8ef4-c628eba02591", "44f683a8-4163-4352-bafe-57c2e008bc8c"];
+    let ids = [RELEASED, others[0], others[1]];
+    let list = |seconds| listed(ago(seconds), List::Running, ids.map(start).into(), 0);
+    let busy = |seconds, bytes| {
+        let traffic = Session { proxy_bytes: Some(bytes), ..start(others[0]) };
+        one(ago(seconds), others[0], traffic)
+    };
+    let woken = Moment { mono: ago(59).mono, ..ago(48) };
+    let sleep = Input::Slept { from: ago(60), to: woken };
+    let inputs = [
+        list(106),
+        busy(104, 4000),
+        failure(102, FaultKind::RateLimited, Some("Too Many Requests")),
+        list(99),
+        one(ago(98), RELEASED, done(RELEASED, "21:05:09.600")),
+        one(ago(98), others[1], done(others[1], "21:05:08.900")),
+        one(ago(97), others[0], done(others[0], "21:05:10.100")),
+        Input::TimePassed { now: ago(90) },
+        sleep,
+        one(ago(40), "b6d767d2-f8ed-4d21-a44b-0e5886680cb9", {
+            let id = "b6d767d2-f8ed-4d21-a44b-0e5886680cb9";
+            early(session(id, "21:05:40", 900, Status::Running, "checkout-e2e"))
+        }),
+    ];
+    seen(&mut model, inputs);
+    select(&mut model, RELEASED);
+    model
+}
+
+/// Everything that is not as it should be, and texts that nobody should have to show.
+pub(super) fn odd() -> Model {
+    let ids = ["never-answered", "gone", "two words and more", "unlisted", "failing"];
+    let ids: Vec<_> = ids.iter().map(|id| SessionId::parse(id).unwrap()).collect();
+    let mut model = blank(Targets::Ids(ids.clone()));
+    let hostile = Session {
+        metadata: Some(Metadata::new(
+            r#"{"name":"\u001b]52;c;AAAA\u0007\u202egpj.exe","日本語":"東京のセッション","empty":"","nested":{"Ünï":"cødé"}}"#,
+        )),
+        region: Some(Region::named("moon-base-1\u{1b}[2J")),
+        status: Status::named("HIBERNATING"),
+        proxy_bytes: Some(-18_200_000),
+        ..session("two words and more", "21:00:00", 1200, Status::Running, "")
+    };
+    let bare = Session {
+        expires: None,
+        region: None,
+        keep_alive: None,
+        metadata: None,
+        connect: Some(ConnectFields::default()),
+        ..session("bare", "21:06:30", 1, Status::Running, "")
+    };
+    let ended = |at: &str, session: Session| Session { ended: Some(at.parse().unwrap()), ..session };
+    let sessions = [
+        hostile,
+        bare,
+        session("overdue", "20:50:00", 980, Status::Running, "late"),
+        session("expiring", "21:02:28", 260, Status::Running, "soon"),
+        session("soon", "21:02:28", 300, Status::Running, "soon"),
+        ended("2026-11-22T21:05:00Z", session("timed-out", "20:50:00", 900, Status::TimedOut, "slow")),
+        ended("2019-05-01T10:00:00Z", session("old", "20:50:00", 900, Status::Completed, "old")),
+        session("unseen-end", "20:50:00", 900, Status::Error, "no endedAt"),
+    ];
+    let reply = session("another-id", "20:50:00", 1100, Status::Running, "東京 nightly");
+    let says =
+        |message: &str, kind: FaultKind| Fault { message: Some(Untrusted::new(message)), ..kind.into() };
+    let before = [
+        Input::Asked { at: ago(60), ids },
+        one(ago(5), "unlisted", session("unlisted", "21:01:00", 600, Status::Running, "lost")),
+        listed(ago(4), List::Running, Vec::new(), 0),
+        one(ago(3), "failing", reply),
+    ];
+    let after = [
+        Input::Failed {
+            at: exchange(ago(1)),
+            scope: Scope::One(SessionId::parse("failing").unwrap()),
+            fault: says("Bad \u{1b}[31mGateway", FaultKind::Server(502)),
+            next: Some(now().after(Duration::from_secs(8))),
+        },
+        Input::Missing {
+            at: exchange(ago(2)),
+            id: SessionId::parse("gone").unwrap(),
+            fault: says("Session not found", FaultKind::NotFound),
+            next: Some(now().after(Duration::from_secs(30))),
+        },
+        listed(ago(1), List::Pending, Vec::new(), 2),
+    ];
+    let replies = sessions.into_iter().map(|session| one(ago(2), session.id.clone().raw(), session));
+    seen(&mut model, before.into_iter().chain(replies).chain(after));
+    select(&mut model, "two words and more");
+    model
+}
+
+/// A failure that concerns all, `seconds` ago.
+pub(super) fn failure(seconds: u64, kind: FaultKind, message: Option<&str>) -> Input {
+    let fault = Fault { message: message.map(Untrusted::new), ..kind.into() };
+    let next = Some(now().after(Duration::from_millis(7_400)));
+    Input::Failed { at: exchange(ago(seconds)), scope: Scope::List(List::Running), fault, next }
+}
+
+/// What a screen of this size shows.
+pub(super) fn drawn(model: &mut Model, size: (u16, u16), now: Moment) -> Buffer {
+    model.size = size;
+    let mut buffer = Buffer::empty(Rect::new(0, 0, size.0, size.1));
+    super::draw_screen(&mut buffer, Rect::new(0, 0, size.0, size.1), model, now);
+    buffer
+}
+
+/// The text of what a screen of this size shows, for tests beyond the screen's.
+pub(crate) fn shown(model: &Model, size: (u16, u16), now: Moment) -> String {
+    let area = Rect::new(0, 0, size.0, size.1);
+    let mut buffer = Buffer::empty(area);
+    super::draw_screen(&mut buffer, area, model, now);
+    text_of(&buffer)
+}
+
+/// The text of a screen, line by line, without the blanks at their ends.
+pub(super) fn text_of(buffer: &Buffer) -> String {
+    let mut text = String::new();
+    for y in 0..buffer.area.height {
+        let mut line = String::new();
+        let mut skip = 0;
+        for x in 0..buffer.area.width {
+            let symbol = buffer[(x, y)].symbol();
+            if skip == 0 {
+                line.push_str(symbol);
+                skip = keepwatch_core::text::width(symbol).max(1);
+            }
+            skip -= 1;
+        }
+        text.push('|');
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// The look of a screen, line by line: what is not plain is followed by its look in braces.
+pub(super) fn look_of(buffer: &Buffer) -> String {
+    let mut text = String::new();
+    for y in 0..buffer.area.height {
+        let mut line = String::new();
+        let (mut run, mut look) = (String::new(), String::new());
+        for x in 0..buffer.area.width {
+            let cell = &buffer[(x, y)];
+            let next = name(cell.fg, cell.modifier);
+            if next != look && !run.is_empty() {
+                line.push_str(&close(&run, &look));
+                run.clear();
+            }
+            look = next;
+            run.push_str(cell.symbol());
+        }
+        line.push_str(&close(&run, &look));
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+fn close(run: &str, look: &str) -> String {
+    if look.is_empty() || run.trim().is_empty() {
+        return run.into();
+    }
+    let blanks = run.len() - run.trim_end().len();
+    format!("{}{{{look}}}{}", run.trim_end(), " ".repeat(blanks))
+}
+
+fn name(colour: Color, modifier: Modifier) -> String {
+    let mut names = Vec::new();
+    if colour != Color::Reset {
+        names.push(colour.to_string().to_lowercase());
+    }
+    names.extend(modifier.iter_names().map(|(name, _)| name.to_lowercase()));
+    names.join(" ")
+}

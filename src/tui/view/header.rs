@@ -1,0 +1,402 @@
+//! The first lines: is it alive? Calm while it is; loud when answers are late or polling rests.
+//!
+//! It shows the *time* of the newest answer, which changes only when one comes; an age, which ticks, only when late.
+//!
+//! Of several profiles each is judged by itself. The time is that of the one whose newest answer is the oldest, among those
+//! that do not fail: nothing on the screen is older but what is said to be.
+
+use std::time::Duration;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::Span;
+
+use super::ink::{self, Text, span};
+use crate::tui::{Counts, Model, Replay, Slots, Source};
+use keepwatch_core::clock::Moment;
+use keepwatch_core::session::{Fault, FaultKind, Status};
+use keepwatch_core::text;
+use keepwatch_core::tracker::Exchange;
+
+/// What the header can do without, the first one first.
+const DROPS: [Part; 10] = [
+    Part::Latency,
+    Part::Key,
+    Part::Project,
+    Part::Name,
+    Part::Slots,
+    Part::Told,
+    Part::Words,
+    Part::Full,
+    Part::Cause,
+    Part::Time,
+];
+
+/// A blank at which no line is broken.
+const KEPT: &str = "\u{a0}";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    /// How long the newest answer took.
+    Latency,
+    /// The last characters of the key.
+    Key,
+    /// The project, the host, or that it is the demo.
+    Project,
+    /// The program's name.
+    Name,
+    /// How many of the project's slots are taken. That none is free stays.
+    Slots,
+    /// That answers are late of one of several that the banner names.
+    Told,
+    /// The words of the counts; the glyphs stay.
+    Words,
+    /// That no slot is free in the project of one of several, which a line under the table says, too.
+    Full,
+    /// Why answers are late, and when the next try is.
+    Cause,
+    /// The time of the newest answer.
+    Time,
+}
+
+/// Draws the header. A banner tells the cause of what is late, so that the header need not.
+pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment, banner: bool) {
+    let inner = Rect { width: area.width.saturating_sub(2), ..ink::indent(area, 1) };
+    let kept = |part: Part, drops: usize| {
+        let stays = DROPS.iter().skip(drops).any(|stays| *stays == part);
+        match part {
+            Part::Told => stays || !banner,
+            Part::Cause => stays && !banner,
+            _ => stays,
+        }
+    };
+    for drops in 0..=DROPS.len() {
+        let (left, right) =
+            (left(model, |part| kept(part, drops)), right(model, now, |part| kept(part, drops)));
+        let wide = ink::columns(&left).saturating_add(ink::columns(&right)).saturating_add(3);
+        if wide <= inner.width || drops == DROPS.len() {
+            // An alarm is the last to go.
+            let room = inner.width.saturating_sub(ink::columns(&right)).saturating_sub(1);
+            ink::write(buffer, Rect { width: room, ..inner }, &left);
+            ink::write_right(buffer, inner, &right);
+            return;
+        }
+    }
+}
+
+/// All that a very small screen shows: one line of counts, and what is loud above it or, in one row, before it.
+/// Returns how many rows that took.
+pub(super) fn draw_counts(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) -> u16 {
+    let theme = model.settings.theme;
+    // The profile's name comes last: it is what there may be no room for.
+    let whose = |source: usize| {
+        let name = &model.fleets.source(source).origin.name;
+        if model.fleets.are_several() { format!(": {name}") } else { String::new() }
+    };
+    let late = model.fleets.numbers().find_map(|source| Some((source, late(model, source, now)?)));
+    let failing = failing(model).first().and_then(|source| Some((*source, fault(model, *source)?)));
+    let loud = match (late, failing) {
+        _ if model.paused => vec![span("PAUSED", theme.resting())],
+        (Some((source, age)), _) => {
+            vec![span(format!("late {}{}", text::span(age), whose(source)), theme.alarm())]
+        }
+        (None, Some((source, fault))) => {
+            vec![span(format!("{}{}", fault.brief(), whose(source)), theme.alarm())]
+        }
+        (None, None) if !has_answered(model) => vec![span("asking…", theme.coming())],
+        (None, None) => Vec::new(),
+    };
+    let counts = counts(model, false);
+    if loud.is_empty() || counts.is_empty() || area.height < 2 {
+        ink::write(buffer, area, &ink::spaced(std::iter::once(loud).chain(counts)));
+        return 1;
+    }
+    ink::write(buffer, area, &loud.into());
+    ink::write(buffer, ink::row(area, 1), &ink::spaced(counts));
+    2
+}
+
+/// Whether any source has answered yet.
+pub(super) fn has_answered(model: &Model) -> bool {
+    model.fleets.sources().any(|source| source.fleet.health().last_good.is_some())
+}
+
+/// The sources of which all polls, or those for a list, fail.
+pub(super) fn failing(model: &Model) -> Vec<usize> {
+    let fails = |source: &usize| fault(model, *source).is_some();
+    model.fleets.numbers().filter(fails).collect()
+}
+
+fn fault(model: &Model, source: usize) -> Option<&Fault> {
+    model.fleets.source(source).fleet.health().failing.as_ref().map(|failing| &failing.fault)
+}
+
+/// "acme: ", before what is said of one of several.
+pub(super) fn of_profile(model: &Model, source: usize) -> String {
+    let name = &model.fleets.source(source).origin.name;
+    if model.fleets.are_several() { format!("{name}: ") } else { String::new() }
+}
+
+/// What keeps a source's polls from succeeding.
+pub(super) fn sentence(model: &Model, source: usize) -> String {
+    let failing = model.fleets.source(source).fleet.health().failing.as_ref();
+    let sentence = failing.map(|failing| failing.sentence()).unwrap_or_default();
+    format!("{}{sentence}", of_profile(model, source))
+}
+
+/// What keeps all polls from succeeding: the fault's sentence, and when the next try is. Of several sources that fail each
+/// has a line; where there are too few, the last says of those that are left which they are.
+pub(super) fn draw_banner(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
+    let inner = Rect { width: area.width.saturating_sub(2), ..ink::indent(area, 1) };
+    let lines = usize::from(area.height);
+    let failing = failing(model);
+    if let [only] = failing.as_slice() {
+        return draw_failing(buffer, inner, model, *only, now);
+    }
+    let whole = if failing.len() > lines { lines.saturating_sub(1) } else { lines };
+    for (down, source) in failing.iter().take(whole).enumerate() {
+        draw_failing(buffer, ink::row(inner, down), model, *source, now);
+    }
+    let rest = failing.iter().skip(whole).filter_map(|source| {
+        Some(format!("{}{}", of_profile(model, *source), fault(model, *source)?.brief()))
+    });
+    let rest: Vec<String> = rest.collect();
+    if !rest.is_empty() && lines > 0 {
+        let text = Text::styled(rest.join(" · "), model.settings.theme.alarm());
+        ink::write(buffer, ink::row(inner, whole), &text);
+    }
+}
+
+fn draw_failing(buffer: &mut Buffer, inner: Rect, model: &Model, source: usize, now: Moment) {
+    let Some(fault) = fault(model, source) else { return };
+    let next = next_try(model, source, now).map(|next| format!(" · {next}")).unwrap_or_default();
+    let theme = model.settings.theme;
+    let mild = matches!(fault.kind, FaultKind::RateLimited);
+    let style = if mild { theme.resting() } else { theme.alarm() };
+    let (room, lines) = (usize::from(inner.width), usize::from(inner.height));
+    let mut sentence = sentence(model, source);
+    if lines < 2 {
+        // Of a sentence that is too long for one line the end of the line stays: when it goes on.
+        sentence = text::fit(&sentence, room.saturating_sub(text::width(&next)));
+    }
+    let whole = format!("{sentence}{}", next.replace(' ', KEPT).replacen(KEPT, " ", 1));
+    for (down, part) in text::wrap(&whole, room).into_iter().take(lines).enumerate() {
+        ink::write(buffer, ink::row(inner, down), &Text::styled(part.replace(KEPT, " "), style));
+    }
+}
+
+/// "next try in 8 s"; `None` where nothing failed, or nothing will be tried.
+pub(super) fn next_try(model: &Model, source: usize, now: Moment) -> Option<String> {
+    let source = model.fleets.source(source);
+    if source.origin.without_key.is_some() {
+        return None;
+    }
+    if model.paused {
+        return Some("no try while paused".into());
+    }
+    let next = source.fleet.health().failing.as_ref()?.next?;
+    let wait = seconds(model, now, next);
+    Some(if wait.is_zero() { "trying now".into() } else { format!("next try in {}", text::span(wait)) })
+}
+
+/// From one moment to another in whole seconds of the server's clock, on which all texts tick together.
+pub(super) fn seconds(model: &Model, from: Moment, to: Moment) -> Duration {
+    let whole = |moment| model.server_time(moment).timestamp();
+    Duration::from_secs(u64::try_from(whole(to).saturating_sub(whole(from))).unwrap_or(0))
+}
+
+/// For how long a source's answers have been missing, if that is too long.
+fn late(model: &Model, source: usize, now: Moment) -> Option<Duration> {
+    let good = model.fleets.source(source).fleet.health().last_good?;
+    model.late(source, now).map(|_| seconds(model, good.received, now))
+}
+
+fn left(model: &Model, kept: impl Fn(Part) -> bool) -> Text {
+    let name =
+        if kept(Part::Name) { vec![span("keepwatch", model.settings.theme.strong())] } else { Vec::new() };
+    ink::spaced(std::iter::once(name).chain(counts(model, kept(Part::Words))))
+}
+
+/// The counts that are not zero. Of nothing there is said nothing, but that nothing runs.
+fn counts(model: &Model, words: bool) -> Vec<Vec<Span<'static>>> {
+    let theme = model.settings.theme;
+    let Counts { running, pending, completed, timed_out, error, other, absent, waiting, flagged, .. } =
+        *model.rows.counts();
+    let known = [
+        (Status::Running, running, "running"),
+        (Status::Pending, pending, "pending"),
+        (Status::Completed, completed, "ended"),
+        (Status::TimedOut, timed_out, "timed out"),
+        (Status::Error, error, if error == 1 { "error" } else { "errors" }),
+    ];
+    let mut shown: Vec<_> = known
+        .into_iter()
+        .map(|(status, count, word)| (theme.status(&status), count, word))
+        .chain([
+            (("?", theme.odd()), other, "other"),
+            (("?", theme.warn()), absent, "not found"),
+            (("…", theme.faint()), waiting, "awaited"),
+        ])
+        .filter(|(_, count, _)| *count > 0)
+        .collect();
+    if shown.is_empty() && has_answered(model) {
+        shown.push(((theme.status(&Status::Running).0, theme.faint()), 0, "running"));
+    }
+    let counts = shown.into_iter().map(|((glyph, style), count, word)| {
+        let word = if words { format!(" {word}") } else { String::new() };
+        vec![span(format!("{glyph} {count}{word}"), style)]
+    });
+    // Flags are counted beside the statuses: a session has both.
+    let flags = (flagged > 0).then(|| vec![span(format!("{} {flagged}", theme.flag()), theme.alert())]);
+    counts.chain(flags).collect()
+}
+
+fn right(model: &Model, now: Moment, kept: impl Fn(Part) -> bool) -> Text {
+    let settings = &model.settings;
+    let theme = settings.theme;
+    let mut parts = vec![whose(model, &kept), slots(model, &kept)];
+    if let Some(Replay { playing, event, events }) = model.replay {
+        let state = match (kept(Part::Words), playing) {
+            (false, _) => "",
+            (true, true) => "playing ",
+            (true, false) => "at rest ",
+        };
+        parts.push(vec![span(format!("REPLAY {state}{event}/{events}"), theme.resting())]);
+        let at = settings.zone.time(model.server_time(now));
+        parts.push(vec![span(at, theme.strong())]);
+        return ink::spaced(parts);
+    }
+    if model.paused {
+        parts.push(vec![span("PAUSED", theme.resting())]);
+    }
+    if let Some(unwritten) = model.unwritten {
+        parts.push(vec![span(unwritten, theme.alarm())]);
+    }
+    let late: Vec<(usize, Duration)> =
+        model.fleets.numbers().filter_map(|source| Some((source, late(model, source, now)?))).collect();
+    let is_told =
+        model.fleets.are_several() && late.iter().all(|(source, _)| fault(model, *source).is_some());
+    if kept(Part::Told) || !is_told {
+        parts.push(no_data(model, &late, kept(Part::Cause), now));
+    }
+    if let Some((source, good)) = newest(model, &late) {
+        if kept(Part::Time) {
+            let at = settings.zone.time(model.fleets.time(source, good.received));
+            parts.push(vec![span(at, theme.faint())]);
+        }
+        if kept(Part::Latency) {
+            let took = good.received.mono.saturating_sub(good.sent.mono);
+            parts.push(vec![span(format!("{:>6}", text::latency(took)), theme.faint())]);
+        }
+    }
+    ink::spaced(parts)
+}
+
+/// The newest answer of whichever source has the oldest, of those that do not fail; of all, if all do. What is late is
+/// said otherwise.
+pub(super) fn newest(model: &Model, late: &[(usize, Duration)]) -> Option<(usize, Exchange)> {
+    let fresh = |source: &usize| late.iter().all(|(late, _)| late != source);
+    let sources: Vec<usize> = model.fleets.numbers().filter(fresh).collect();
+    let oldest = |fails: bool| {
+        let sources = sources.iter().filter(|source| fault(model, **source).is_some() == fails);
+        let good = sources
+            .filter_map(|source| Some((*source, model.fleets.source(*source).fleet.health().last_good?)));
+        good.min_by_key(|(_, good)| good.received.mono)
+    };
+    oldest(false).or_else(|| oldest(true))
+}
+
+/// Whose sessions these are, and the ends of the keys.
+fn whose(model: &Model, kept: &impl Fn(Part) -> bool) -> Vec<Span<'static>> {
+    let theme = model.settings.theme;
+    let tail = |source: &Source| text::shown(&source.origin.key_tail, 8);
+    if model.fleets.are_several() {
+        let each = model.fleets.sources().map(|source| match &source.origin.without_key {
+            Some(_) => format!("{} no key", source.origin.name),
+            None => format!("{} …{}", source.origin.name, tail(source)),
+        });
+        let text = match (kept(Part::Key), kept(Part::Project)) {
+            (true, _) => each.collect::<Vec<_>>().join(" · "),
+            (false, true) => format!("{} profiles", model.fleets.numbers().len()),
+            (false, false) => return Vec::new(),
+        };
+        return vec![span(text, theme.faint())];
+    }
+    let mut whose = Vec::new();
+    if kept(Part::Project) {
+        whose.extend(whose_sessions(model).map(|text| span(text, theme.faint())));
+    }
+    let tail = tail(model.fleets.first());
+    if kept(Part::Key) && !tail.is_empty() && !model.settings.demo {
+        let space = if whose.is_empty() { "" } else { " " };
+        whose.push(span(format!("{space}key …{tail}"), theme.faint()));
+    }
+    whose
+}
+
+/// The slots of each project; those of which none is free even where there is no room for the others.
+fn slots(model: &Model, kept: &impl Fn(Part) -> bool) -> Vec<Span<'static>> {
+    let theme = model.settings.theme;
+    let (others, full) = (kept(Part::Slots), kept(Part::Full) || !model.fleets.are_several());
+    let mut parts: Vec<Span<'static>> = Vec::new();
+    for source in model.fleets.numbers() {
+        let Some(slots) = model.slots(source).filter(|slots| if slots.is_full() { full } else { others })
+        else {
+            continue;
+        };
+        let name = &model.fleets.source(source).origin.name;
+        let name = if model.fleets.are_several() { format!("{name} ") } else { String::new() };
+        let style = if slots.is_full() { theme.alarm() } else { theme.faint() };
+        let word = if parts.is_empty() { "slots " } else { "" };
+        if !parts.is_empty() {
+            parts.push(span(" · ", theme.faint()));
+        }
+        parts.push(span(format!("{word}{name}{}", slots_text(slots)), style));
+    }
+    parts
+}
+
+/// For how long which answers have been missing; why, and when the next try is.
+fn no_data(model: &Model, late: &[(usize, Duration)], cause: bool, now: Moment) -> Vec<Span<'static>> {
+    let theme = model.settings.theme;
+    let Some((source, age)) = late.iter().copied().max_by_key(|(_, age)| *age) else { return Vec::new() };
+    let from = match late.len() {
+        _ if !model.fleets.are_several() => String::new(),
+        1 => format!(" from {}", model.fleets.source(source).origin.name),
+        many if many == model.fleets.numbers().len() => " from any profile".into(),
+        many => format!(" from {many} profiles"),
+    };
+    let mut loud = vec![span(format!("no data{from} for {}", text::span(age)), theme.alarm())];
+    if cause && late.len() == 1 {
+        let health = model.fleets.source(source).fleet.health();
+        let why = health.cause().map(|fault| fault.brief().to_owned());
+        let next = next_try(model, source, now).filter(|_| health.failing.is_some());
+        let why = why.into_iter().chain(next).collect::<Vec<_>>().join(", ");
+        if !why.is_empty() {
+            loud.push(span(format!(": {why}"), theme.alarm()));
+        }
+    }
+    loud
+}
+
+fn slots_text(slots: Slots) -> String {
+    let taken = slots.taken.map_or_else(|| "?".into(), |taken| taken.to_string());
+    let full = if slots.is_full() { " FULL" } else { "" };
+    let ours = (slots.taken.and_then(|taken| u64::try_from(taken).ok()), u64::try_from(slots.all).ok());
+    let refused = slots.refused.filter(|(taken, all)| ours != (Some(*taken), Some(*all)));
+    let refused = refused.map(|(taken, all)| format!(" (429 said {taken}/{all})")).unwrap_or_default();
+    format!("{taken}/{}{full}{refused}", slots.all)
+}
+
+/// The project's name, where the key has but one; else the host, where it is not the public one.
+fn whose_sessions(model: &Model) -> Option<String> {
+    let settings = &model.settings;
+    if settings.demo {
+        return Some("demo".into());
+    }
+    let source = model.fleets.first();
+    match source.fleet.projects() {
+        [only] if !only.name.is_empty() => Some(only.name.shown(24)),
+        _ => source.origin.host.as_ref().map(|host| text::shown(host, 32)),
+    }
+}

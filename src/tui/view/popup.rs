@@ -1,0 +1,333 @@
+//! What stands in front of the screen for a while: help, the copy menu, how polling goes, and a URL to select by hand.
+
+use std::time::Duration;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::Line;
+use ratatui::widgets::{Block, Clear, Widget};
+
+use super::header;
+use super::ink::{self, Text, span};
+use crate::config::Targets;
+use crate::tui::keys::{COPY_MENU, bindings};
+use crate::tui::{Focus, Model, Source, end_of};
+use keepwatch_core::clock::{Moment, Timestamp};
+use keepwatch_core::session::{FaultKind, SessionId};
+use keepwatch_core::text;
+use keepwatch_core::tracker::{Failure, Scope};
+
+/// How wide texts get.
+const WIDE: u16 = 76;
+/// The longest URL, in columns. Browserbase's have some 600.
+const LONGEST_URL: usize = 8000;
+
+/// Draws what is in front, if anything is.
+pub(super) fn draw(buffer: &mut Buffer, screen: Rect, model: &Model, now: Moment) {
+    match &model.focus {
+        Focus::Pane(_) | Focus::Filter { .. } | Focus::Add { .. } => {}
+        Focus::Copy { id, marked, .. } => draw_menu(buffer, screen, model, id, *marked),
+        Focus::Release { id, typed, .. } => draw_question(buffer, screen, model, id, typed, now),
+        Focus::Help { top, .. } => draw_lines(buffer, screen, model, "Keys", help(model, room(screen)), *top),
+        Focus::Failures { top, .. } => {
+            let lines = polling(model, room(screen), model.server_time(now));
+            draw_lines(buffer, screen, model, "Polling", lines, *top);
+        }
+        Focus::Reveal { id, url, until, .. } => {
+            let then = now.after(until.saturating_sub(now.boot));
+            let wait = header::seconds(model, now, then).max(Duration::from_secs(1));
+            draw_url(buffer, screen, model, id, url.expose(), wait);
+        }
+    }
+}
+
+/// How many lines the popup has, and how many of them are in view.
+pub(super) fn extent(model: &Model, screen: Rect) -> (usize, usize) {
+    let lines = match &model.focus {
+        Focus::Help { .. } => help(model, room(screen)),
+        Focus::Failures { .. } => polling(model, room(screen), Timestamp::UNIX_EPOCH),
+        Focus::Pane(_)
+        | Focus::Filter { .. }
+        | Focus::Add { .. }
+        | Focus::Copy { .. }
+        | Focus::Release { .. }
+        | Focus::Reveal { .. } => return (0, 0),
+    };
+    (lines.len(), usize::from(frame(screen, lines.len()).height.saturating_sub(2)))
+}
+
+/// How wide a popup is: where a strip beside it would show nothing of use, the whole width.
+fn width(screen: Rect) -> u16 {
+    if screen.width < WIDE.saturating_add(12) { screen.width } else { WIDE }
+}
+
+/// The columns that texts have in a popup: less the border and a blank at each side.
+fn room(screen: Rect) -> usize {
+    usize::from(width(screen).saturating_sub(4))
+}
+
+/// A popup of so many lines, in the middle.
+fn frame(screen: Rect, lines: usize) -> Rect {
+    let height = u16::try_from(lines).unwrap_or(u16::MAX).saturating_add(2).min(screen.height);
+    centred(screen, width(screen), height)
+}
+
+fn centred(screen: Rect, width: u16, height: u16) -> Rect {
+    let (width, height) = (width.min(screen.width), height.min(screen.height));
+    Rect {
+        x: screen.x.saturating_add(screen.width.saturating_sub(width) / 2),
+        y: screen.y.saturating_add(screen.height.saturating_sub(height) / 2),
+        width,
+        height,
+    }
+}
+
+/// Takes `area`, and a column beside it, from what is behind; whole letters only.
+fn clear(buffer: &mut Buffer, area: Rect) {
+    let left = area.x.saturating_sub(1);
+    let wider = Rect { x: left, width: area.right().saturating_add(1).saturating_sub(left), ..area };
+    if let Some(before) = left.checked_sub(1) {
+        for y in area.top()..area.bottom() {
+            if let Some(cell) = buffer.cell_mut((before, y)).filter(|cell| text::width(cell.symbol()) > 1) {
+                cell.set_char(' ');
+            }
+        }
+    }
+    Clear.render(wider.intersection(buffer.area), buffer);
+}
+
+/// A border with a title and what the keys do here; returns the room inside.
+fn open(buffer: &mut Buffer, area: Rect, model: &Model, title: &str, keys: &str) -> Rect {
+    let theme = model.settings.theme;
+    clear(buffer, area);
+    let title = Line::styled(format!(" {title} "), theme.strong());
+    let block = Block::bordered().border_style(theme.faint()).title(title);
+    let block = block.title_bottom(Line::styled(format!(" {keys} "), theme.faint()).right_aligned());
+    let inner = block.inner(area);
+    block.render(area, buffer);
+    Rect { width: inner.width.saturating_sub(2), ..ink::indent(inner, 1) }
+}
+
+fn draw_lines(buffer: &mut Buffer, screen: Rect, model: &Model, title: &str, lines: Vec<Text>, top: usize) {
+    let area = frame(screen, lines.len());
+    let height = usize::from(area.height.saturating_sub(2));
+    let top = top.min(lines.len().saturating_sub(height));
+    let under = lines.len().saturating_sub(top).saturating_sub(height);
+    let keys = match (top, under) {
+        (0, 0) => "Esc closes".to_owned(),
+        (_, 0) => format!("↑ {top} more · Esc closes"),
+        (_, under) => format!("↓ {under} more · Esc closes"),
+    };
+    let inner = open(buffer, area, model, title, &keys);
+    for (down, line) in lines.iter().skip(top).take(height).enumerate() {
+        ink::write(buffer, ink::row(inner, down), line);
+    }
+}
+
+/// All keys, and what is being asked, where and how often.
+fn help(model: &Model, room: usize) -> Vec<Text> {
+    let theme = model.settings.theme;
+    let spoken = |keys: &str| if theme.ascii { keys.replace("↓ ↑", "Down Up") } else { keys.to_owned() };
+    let keys = || bindings(model.settings.releaser.is_some());
+    let wide = keys().map(|binding| text::width(&spoken(binding.keys))).max().unwrap_or(0);
+    // In a narrow popup the keys stand above what they do.
+    let beside = room >= wide.saturating_add(24);
+    let indent = if beside { wide.saturating_add(2) } else { 2 };
+    let mut lines = Vec::new();
+    for binding in keys() {
+        let mut keys = spoken(binding.keys);
+        if !beside {
+            lines.push(Line::styled(std::mem::take(&mut keys), theme.strong()));
+        }
+        for part in text::wrap(binding.help, room.saturating_sub(indent).max(8)) {
+            let before = format!("{keys}{}", " ".repeat(indent.saturating_sub(text::width(&keys))));
+            lines.push(vec![span(before, theme.strong()), span(part, Style::new())].into());
+            keys.clear();
+        }
+    }
+    lines.push(Line::default());
+    lines.extend(
+        text::wrap(&about(model), room.max(8)).into_iter().map(|part| Line::styled(part, theme.faint())),
+    );
+    lines
+}
+
+fn about(model: &Model) -> String {
+    let settings = &model.settings;
+    let what = match &settings.targets {
+        Targets::All => "every running and pending session".into(),
+        Targets::Only(list) => format!("every {} session", list.status().raw()),
+        Targets::Ids(ids) if ids.len() == 1 => "one session".into(),
+        Targets::Ids(ids) => format!("{} sessions", ids.len()),
+    };
+    let host = if model.fleets.are_several() {
+        let names: Vec<&str> = model.fleets.sources().map(|source| source.origin.name.as_str()).collect();
+        format!(" of {}", names.join(", "))
+    } else {
+        let host = model.fleets.first().origin.host.as_ref();
+        host.map(|host| format!(" of {}", text::shown(host, 60))).unwrap_or_default()
+    };
+    let every = text::length(settings.pace.interval);
+    let query = settings.query.as_ref().map(|query| format!(" with {}", text::shown(query.raw(), 200)));
+    let query = query.unwrap_or_default();
+    format!("watching {what}{query}{host}, asked every {every}")
+}
+
+/// What the asking costs, and what came to nothing.
+fn polling(model: &Model, room: usize, now: Timestamp) -> Vec<Text> {
+    let mut lines: Vec<Text> = Vec::new();
+    for source in model.fleets.sources() {
+        let sentences = effort(model, source);
+        if model.fleets.are_several() && !sentences.is_empty() {
+            lines.push(Line::styled(source.origin.name.clone(), model.settings.theme.strong()));
+        }
+        for sentence in sentences {
+            lines.extend(text::wrap(&sentence, room.max(8)).into_iter().map(Line::raw));
+        }
+    }
+    if !lines.is_empty() {
+        lines.push(Line::default());
+    }
+    lines.extend(failures(model, room, now));
+    lines
+}
+
+/// A sentence each: how much was asked in a minute, how quickly it was answered, and what is left of the API's limit.
+fn effort(model: &Model, source: &Source) -> Vec<String> {
+    let effort = &source.effort;
+    let spent = effort.spent().map(|spent| {
+        let requests = if spent.requests == 1 { "request" } else { "requests" };
+        let bytes = text::bytes(i64::try_from(spent.bytes).unwrap_or(i64::MAX));
+        let most = model.settings.pace.max_rps;
+        let polls = if most == 1 { "poll" } else { "polls" };
+        format!(
+            "{} {requests} and {bytes} in the last minute; at most {most} {polls} a second",
+            spent.requests
+        )
+    });
+    let took = effort.took().map(|took| {
+        format!(
+            "answered in {} (the median), the last in {}",
+            text::latency(took.median),
+            text::latency(took.last)
+        )
+    });
+    let left = effort.left().map(|(remaining, left)| {
+        format!("the API allows {remaining} more within {}; polls keep to that", text::span(left))
+    });
+    [spent, took, left].into_iter().flatten().collect()
+}
+
+/// The newest first: when, what was asked for, and why nothing came.
+fn failures(model: &Model, room: usize, now: Timestamp) -> Vec<Text> {
+    let theme = model.settings.theme;
+    let all = model.fleets.sources().enumerate();
+    let all = all.flat_map(|(nth, source)| source.fleet.health().failures.iter().map(move |it| (nth, it)));
+    let mut failures: Vec<(usize, &Failure)> = all.collect();
+    if failures.is_empty() {
+        return vec![Line::styled("no poll has failed so far", theme.faint())];
+    }
+    // Those of one source are in order already, and stay so.
+    failures.sort_by_key(|(_, failure)| failure.at.received.mono);
+    let mut lines = Vec::new();
+    for (source, Failure { at, scope, fault }) in failures.into_iter().rev() {
+        let time = model.settings.zone.short(model.fleets.time(source, at.received), now);
+        let asked = match scope {
+            _ if matches!(fault.kind, FaultKind::NoKey(_)) => "the key".into(),
+            Scope::One(id) => format!("session {}", id.shown(40)),
+            Scope::List(list) => list.to_string(),
+            Scope::Projects => "the projects".into(),
+        };
+        let whose = span(header::of_profile(model, source), theme.strong());
+        lines.push(vec![span(format!("{time}  "), theme.faint()), whose, span(asked, Style::new())].into());
+        let parts = text::wrap(&fault.sentence(), room.saturating_sub(2).max(8));
+        lines.extend(parts.into_iter().map(|part| Line::styled(format!("  {part}"), theme.warn())));
+    }
+    lines
+}
+
+fn draw_menu(buffer: &mut Buffer, screen: Rect, model: &Model, id: &SessionId, marked: usize) {
+    let theme = model.settings.theme;
+    let lines = u16::try_from(COPY_MENU.len()).unwrap_or(u16::MAX);
+    let area = centred(screen, 38, lines.saturating_add(2));
+    let columns = model.fleets.id_columns(id);
+    let title = format!("Copy of {}", text::fit(&id.start(columns), 20));
+    let inner = open(buffer, area, model, &title, "Enter copies · Esc");
+    for (at, (key, _, name)) in COPY_MENU.iter().enumerate() {
+        let (mark, style) = if at == marked { (theme.marker(), theme.strong()) } else { (" ", Style::new()) };
+        let spans = vec![
+            span(format!("{mark} "), theme.coming()),
+            span(format!("{key}  "), theme.strong()),
+            span(*name, style),
+        ];
+        ink::write(buffer, ink::row(inner, at), &spans.into());
+    }
+}
+
+/// Which session, whose it is, how long it has run; and the end of its id as the answer.
+fn draw_question(buffer: &mut Buffer, screen: Rect, model: &Model, id: &SessionId, typed: &str, now: Moment) {
+    let theme = model.settings.theme;
+    let room = room(screen).max(8);
+    let found = model.fleets.find(id);
+    let (source, record) = (found.map_or(0, |(source, _)| source), found.map(|(_, record)| record));
+    let whose = record.and_then(|record| record.owner.as_ref()).filter(|_| !model.hide_metadata);
+    let whose = whose.map_or_else(
+        || "of nobody that its metadata names".into(),
+        |label| format!("of {}", label.shown(40)),
+    );
+    let ran = record.and_then(|record| record.age(model.fleets.time(source, now)));
+    let ran = ran.map(|ran| format!(", running for {}", text::age(ran))).unwrap_or_default();
+    let mut lines: Vec<Text> =
+        text::wrap(&id.line(), room).into_iter().map(|line| Line::styled(line, theme.strong())).collect();
+    let profile = if model.fleets.are_several() {
+        format!(" in the profile {}", model.fleets.source(source).origin.name)
+    } else {
+        String::new()
+    };
+    let about = format!("{whose}{profile}{ran}. Its browser ends with it, whoever uses it.");
+    lines.extend(text::wrap(&about, room).into_iter().map(Line::raw));
+    lines.push(Line::default());
+    let end = end_of(id);
+    let missing = text::width(&end).saturating_sub(text::width(typed));
+    lines.push(
+        vec![
+            span("its id's last 4 characters: ", theme.faint()),
+            span(text::shown(typed, 8), theme.strong()),
+            span("_".repeat(missing), theme.faint()),
+        ]
+        .into(),
+    );
+    let area = frame(screen, lines.len());
+    let inner = open(buffer, area, model, "Release this session?", "Enter releases · Esc");
+    for (down, line) in lines.iter().enumerate().take(usize::from(inner.height)) {
+        ink::write(buffer, ink::row(inner, down), line);
+    }
+}
+
+/// Over the whole width, with nothing beside it: lines selected by hand are the URL and nothing else.
+fn draw_url(buffer: &mut Buffer, screen: Rect, model: &Model, id: &SessionId, url: &str, wait: Duration) {
+    let theme = model.settings.theme;
+    let url = text::wrap(&text::shown(url, LONGEST_URL), usize::from(screen.width));
+    let rules = if screen.height > 4 { 2 } else { 0 };
+    let height = u16::try_from(url.len()).unwrap_or(u16::MAX).saturating_add(rules);
+    let area = centred(screen, screen.width, height);
+    clear(buffer, area);
+    let faint = theme.faint();
+    let mut inner = area;
+    if rules > 0 {
+        let whose = if screen.width < 60 { String::new() } else { format!(" of {}", id.line()) };
+        let missing = url.len().saturating_sub(usize::from(area.height.saturating_sub(rules)));
+        let note = match missing {
+            0 => format!("gone in {}, any key closes", text::span(wait)),
+            _ => format!("{missing} lines more: the screen is too small"),
+        };
+        ink::rule(buffer, ink::row(area, 0), faint, &span(format!("connect URL{whose}"), theme.strong()), "");
+        let bottom = ink::row(area, usize::from(area.height.saturating_sub(1)));
+        ink::rule(buffer, bottom, faint, &span("", faint), &note);
+        inner = Rect { height: area.height.saturating_sub(2), ..ink::below(area, 1) };
+    }
+    for (down, line) in url.into_iter().enumerate().take(usize::from(inner.height)) {
+        ink::write(buffer, ink::row(inner, down), &Line::raw(line));
+    }
+}

@@ -1,0 +1,193 @@
+//! The newest sessions of the project, the newest first, or why there are none to show.
+//!
+//! ```text
+//!   ─ The newest 200 sessions of the project ──────────────── of 312, asked at 21:06:48 ─
+//!     STATUS       SESSION   OWNER       STARTED    RAN        HOW IT ENDED
+//!   ▌ ✓ COMPLETED  6512bd43  checkout    21:04:02   10s        released, closed, or a platform fault
+//! ```
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::{Modifier, Style};
+use ratatui::text::{Line, Span};
+
+use super::header;
+use super::ink::{self, Text, span};
+use crate::tui::{Listed, Model};
+use keepwatch_core::clock::{Moment, Timestamp};
+use keepwatch_core::session::{Phase, Session};
+use keepwatch_core::text;
+
+/// From this width on there is each column.
+const WHOLE: u16 = 100;
+/// Below this there are only the glyph, the id, and how it ended.
+const SOME: u16 = 60;
+/// The rule and the headings.
+const ABOVE: u16 = 2;
+/// The most columns for the start of an id.
+const LONGEST_ID: usize = 12;
+/// The most columns for the name of a profile.
+const LONGEST_PROFILE: usize = 14;
+
+/// How many sessions a page of this size has room for.
+pub(super) fn height(area: Rect) -> usize {
+    usize::from(area.height.saturating_sub(ABOVE))
+}
+
+/// Draws the page.
+pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
+    let (theme, recent) = (model.settings.theme, &model.recent);
+    let note = recent.answered().map(|(at, all)| asked(model, at, all)).unwrap_or_default();
+    let several = model.fleets.are_several();
+    let (title, note) = if area.width < SOME {
+        ("Newest sessions", note.split(',').next().unwrap_or_default().to_owned())
+    } else if several {
+        ("The newest sessions of all profiles", note)
+    } else {
+        ("The newest sessions of the project", note)
+    };
+    let note =
+        if recent.is_asking() && recent.answered().is_some() { "asking again…".into() } else { note };
+    ink::rule(buffer, ink::row(area, 0), theme.strong(), &span(title, theme.strong()), &note);
+    let mut inner = ink::below(area, 1);
+    for (source, asked) in recent.asked.iter().filter(|(_, asked)| !asked.asking) {
+        if let Some(fault) = &asked.fault {
+            let whose = header::of_profile(model, *source);
+            let sentence = format!("{whose}could not be listed: {}; r asks again", fault.sentence());
+            inner = say(buffer, inner, &sentence, theme.bad());
+        }
+    }
+    if recent.answered().is_none() {
+        if recent.is_asking() {
+            let whose = if several { "of all profiles" } else { "of the project" };
+            let sentence = format!("asking for the sessions {whose}, in any state…");
+            say(buffer, inner, &sentence, theme.coming());
+        }
+    } else if recent.sessions.is_empty() {
+        let whose = if several { "no profile" } else { "the project" };
+        let has = if several { "has a session" } else { "has no session" };
+        say(buffer, inner, &format!("{whose} {has} that the API still knows"), theme.strong());
+    } else {
+        draw_rows(buffer, inner, model, now);
+    }
+}
+
+/// How many of how many, as of when.
+fn asked(model: &Model, at: Moment, all: usize) -> String {
+    let at = model.settings.zone.time(model.server_time(at));
+    match (model.recent.sessions.len(), all) {
+        (shown, all) if shown < all => format!("{shown} of {all}, as of {at}"),
+        (all, _) => format!("{all}, as of {at}"),
+    }
+}
+
+/// Writes a sentence; returns the room below it.
+fn say(buffer: &mut Buffer, area: Rect, sentence: &str, style: Style) -> Rect {
+    let lines = text::wrap(sentence, usize::from(area.width.saturating_sub(2)).max(1));
+    let used = u16::try_from(lines.len()).unwrap_or(u16::MAX);
+    for (down, line) in lines.into_iter().enumerate() {
+        ink::write(buffer, ink::indent(ink::row(area, down), 1), &Line::styled(line, style));
+    }
+    ink::below(area, used)
+}
+
+fn draw_rows(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
+    let theme = model.settings.theme;
+    let (count, top) = (usize::from(area.height.saturating_sub(1)), model.recent.top);
+    let server = model.server_time(now);
+    let shown = || model.recent.sessions.iter().skip(top).take(count);
+    let ids: Vec<&str> = shown().map(|listed| listed.session.id.raw()).collect();
+    let id = text::shortest_unique(&ids).into_iter().max().unwrap_or(8).clamp(8, LONGEST_ID);
+    let started = |session: &Session| {
+        let short = started(model, session, server);
+        // With the date there is no room for the time.
+        let date = short.split_once(' ').filter(|_| area.width < WHOLE).map(|(date, _)| date.to_owned());
+        date.unwrap_or(short)
+    };
+    let time = shown().map(|listed| text::width(&started(&listed.session))).max().unwrap_or(8).max(8);
+    let headings = ["STATUS", "SESSION", "PROFILE", "OWNER", "STARTED", "RAN", "HOW IT ENDED"];
+    let columns = place(area.width, id, profile(model), time);
+    for ((heading, (x, width)), faint) in
+        headings.into_iter().zip(&columns).zip(std::iter::repeat(theme.faint()))
+    {
+        if text::width(heading) <= usize::from(*width) {
+            ink::write(buffer, cell(ink::row(area, 0), *x, *width), &Line::styled(heading, faint));
+        }
+    }
+    for (down, Listed { source, session, owner }) in shown().enumerate() {
+        let row = ink::row(area, down.saturating_add(1));
+        let owner = owner.as_ref().filter(|_| !model.hide_metadata);
+        let ended = session.status.phase() == Phase::Ended;
+        let texts: [Text; 7] = [
+            status(model, session, columns.first().is_some_and(|(_, width)| *width > 1)).into(),
+            text::fit(&session.id.start(id), id).into(),
+            text::fit(&model.fleets.source(*source).origin.name, LONGEST_PROFILE).into(),
+            owner.map_or_else(|| Line::styled("–", theme.faint()), |owner| owner.shown(14).into()),
+            started(session).into(),
+            session
+                .ran()
+                .filter(|_| ended)
+                .map_or_else(|| Line::styled("–", theme.faint()), |ran| text::countdown(ran).into()),
+            how(model, *source, session, server),
+        ];
+        for (text, (x, width)) in texts.iter().zip(&columns) {
+            ink::write(buffer, cell(row, *x, *width), text);
+        }
+        if top.saturating_add(down) == model.recent.marked {
+            buffer.set_style(row, Style::new().add_modifier(Modifier::BOLD).remove_modifier(Modifier::DIM));
+            ink::write(buffer, row, &Line::styled(theme.marker(), theme.coming()));
+        }
+    }
+}
+
+/// The columns of the profile's name; none where there is but one.
+fn profile(model: &Model) -> usize {
+    let wide = model.fleets.sources().map(|source| text::width(&source.origin.name)).max().unwrap_or(0);
+    if model.fleets.are_several() { wide.clamp(7, LONGEST_PROFILE) } else { 0 }
+}
+
+/// Where each column is, and how wide; those without room have no width.
+fn place(screen: u16, id: usize, profile: usize, time: usize) -> [(u16, u16); 7] {
+    let narrow = |width: usize| u16::try_from(width).unwrap_or(u16::MAX);
+    let mut widths = [11, narrow(id), narrow(profile), 14, narrow(time), 8, 0];
+    if screen < WHOLE {
+        (widths[0], widths[3]) = (1, 12);
+    }
+    if screen < SOME {
+        (widths[3], widths[4], widths[5]) = (0, 0, 0);
+    }
+    let mut next = 2_u16;
+    let mut places = widths.map(|width| {
+        let x = next;
+        next = if width > 0 { x.saturating_add(width).saturating_add(2) } else { x };
+        (x, width)
+    });
+    places[6] = (next, screen.saturating_sub(next).saturating_sub(1));
+    places
+}
+
+fn cell(row: Rect, x: u16, width: u16) -> Rect {
+    let rest = ink::indent(row, x);
+    Rect { width: width.min(rest.width), ..rest }
+}
+
+fn status(model: &Model, session: &Session, with_word: bool) -> Vec<Span<'static>> {
+    let (glyph, style) = model.settings.theme.status(&session.status);
+    let word = if with_word { format!(" {}", session.status.shown(9)) } else { String::new() };
+    vec![span(glyph, style), span(word, style)]
+}
+
+fn started(model: &Model, session: &Session, server: Timestamp) -> String {
+    let at = session.started.or(session.created);
+    at.map_or_else(|| "–".into(), |at| model.settings.zone.short(at, server))
+}
+
+/// What lies behind its end by its fields; of one that lives, when it expires. Nothing here ticks.
+fn how(model: &Model, source: usize, session: &Session, server: Timestamp) -> Text {
+    let (theme, zone) = (model.settings.theme, model.settings.zone);
+    if let Some(verdict) = model.fleets.source(source).fleet.verdict_of(session) {
+        return verdict.words(zone, server).headline.into();
+    }
+    let expires = session.expires.map(|at| format!("expires {}", zone.short(at, server)));
+    Line::styled(expires.unwrap_or_else(|| "–".into()), theme.faint())
+}

@@ -1,0 +1,677 @@
+//! The screen as a whole: every state at every size, and what holds for all of them.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use ratatui::style::{Color, Modifier};
+
+use super::fixture::{
+    RELEASED, SIZES, ago, at, blank, calm, drawn, exchange, failure, listed, look_of, now, odd, profiles,
+    seen, select, story, text_of,
+};
+use super::*;
+use crate::api::{Allowance, Listing};
+use crate::config::{Query, Targets};
+use crate::poll::{Reply, Report, Request};
+use crate::tui::{Asked, Filter, Focus, Listed, Notice, Origin, Pane, Part, Sort, SortBy, Tone};
+use keepwatch_core::session::{Fault, FaultKind, List, Project, Secret, Session, SessionId, Status};
+use keepwatch_core::testing::running;
+use keepwatch_core::text::Untrusted;
+use keepwatch_core::tracker::{Input, Scope};
+
+mod cost;
+
+type State = (&'static str, fn() -> Model);
+
+/// Every state that looks different.
+const STATES: [State; 53] = [
+    ("calm", calm),
+    ("odd", odd),
+    ("ended", ended),
+    ("details", || with_focus(Focus::Pane(Pane::Full(Part::Facts)))),
+    ("lower", || but(with_focus(Focus::Pane(Pane::Lower(Part::Facts))), |model| model.scroll = 3)),
+    ("story", story),
+    ("story_details", || but(story(), |model| model.focus = Focus::Pane(Pane::Full(Part::Facts)))),
+    ("events", || but(story(), |model| model.focus = Focus::Pane(Pane::Events))),
+    ("events_back", || {
+        but(story(), |model| {
+            model.focus = Focus::Pane(Pane::Events);
+            (model.touched, model.anchor, model.read_until) =
+                (true, Some(Place { source: 0, seq: 8 }), [14].into_iter().collect());
+        })
+    }),
+    ("flagged", || but(story(), |model| model.flagged_only = true)),
+    ("many", many),
+    ("paused", || but(calm(), |model| model.paused = true)),
+    ("late", late),
+    ("unreachable", unreachable),
+    ("limited", limited),
+    ("loading", || blank(Targets::All)),
+    ("waiting", waiting),
+    ("none", none),
+    ("refused", refused),
+    ("out_of_reach", out_of_reach),
+    ("filtered", filtered),
+    ("filter_without_match", no_match),
+    ("typing", typing),
+    ("mistyped", mistyped),
+    ("muted", muted),
+    ("all_muted", || {
+        but(calm(), |model| {
+            model.muted = model.rows.window(0, usize::MAX).cloned().collect();
+            seen(model, []);
+        })
+    }),
+    ("narrowed", || {
+        but(calm(), |model| model.settings.query = Some(Query::parse("user_metadata['env']:'prod'").unwrap()))
+    }),
+    ("narrowed_to_none", || {
+        but(none(), |model| {
+            model.settings.query = Some(Query::parse("user_metadata['run']['id']:'c-881'").unwrap());
+            model.settings.targets = Targets::Only(List::Running);
+        })
+    }),
+    ("recent", recent),
+    ("recent_asking", || {
+        but(calm(), |model| {
+            model.focus = Focus::Pane(Pane::Recent);
+            model.recent.asked.insert(0, Asked { asking: true, ..Asked::default() });
+        })
+    }),
+    ("recent_failed", || {
+        but(calm(), |model| {
+            model.focus = Focus::Pane(Pane::Recent);
+            let fault = Some(FaultKind::Timeout.into());
+            model.recent.asked.insert(0, Asked { fault, ..Asked::default() });
+        })
+    }),
+    ("recent_none", || {
+        but(calm(), |model| {
+            model.focus = Focus::Pane(Pane::Recent);
+            model.recent.take(0, ago(1), Vec::new());
+        })
+    }),
+    ("adding", || with_focus(Focus::Add { line: "6512bd".into(), wrong: None, back: Pane::Table })),
+    ("added_wrongly", || {
+        let text = "GET https://www.browserbase.com/overview";
+        let wrong = SessionId::find(text).err();
+        with_focus(Focus::Add { line: text.into(), wrong, back: Pane::Table })
+    }),
+    ("hidden_metadata", || but(calm(), |model| model.hide_metadata = true)),
+    ("help", || with_focus(Focus::Help { top: 0, back: Pane::Table })),
+    ("copy_menu", || {
+        with_focus(Focus::Copy { id: SessionId::parse(RELEASED).unwrap(), marked: 1, back: Pane::Table })
+    }),
+    ("release", || {
+        but(calm(), |model| {
+            let id = model.selected.clone().unwrap();
+            model.focus = Focus::Release { id, typed: "b1".into(), back: Pane::Table };
+        })
+    }),
+    ("releasing", releasing),
+    ("full", full),
+    ("reveal", reveal),
+    ("failures", failures),
+    ("notice", notice),
+    ("profiles", profiles),
+    ("profiles_refused", profiles_refused),
+    ("profiles_all_fail", profiles_all_fail),
+    ("profiles_none", || {
+        let mut model = profiles_blank();
+        fixture::seen_of(&mut model, 1, [failure(1, FaultKind::KeyRefused, Some("Invalid API key"))]);
+        but(model, |model| seen(model, [listed(ago(1), List::Running, Vec::new(), 0)]))
+    }),
+    ("profiles_loading", profiles_blank),
+    ("profiles_nobody", || {
+        let refused = [failure(1, FaultKind::KeyRefused, Some("Invalid API key"))];
+        let mut model = profiles_blank();
+        fixture::seen_of(&mut model, 1, refused);
+        but(model, |model| seen(model, [failure(1, FaultKind::RateLimited, None)]))
+    }),
+    ("profiles_events", || but(profiles_refused(), |model| model.focus = Focus::Pane(Pane::Events))),
+    ("profiles_failures", || {
+        but(profiles_refused(), |model| model.focus = Focus::Failures { top: 0, back: Pane::Table })
+    }),
+    ("profiles_recent", profiles_recent),
+    ("profiles_release", || {
+        but(profiles(), |model| {
+            let id = model.selected.clone().unwrap();
+            model.focus = Focus::Release { id, typed: "1b".into(), back: Pane::Table };
+        })
+    }),
+];
+
+fn but(mut model: Model, change: impl FnOnce(&mut Model)) -> Model {
+    change(&mut model);
+    model
+}
+
+fn with_focus(focus: Focus) -> Model {
+    but(calm(), |model| model.focus = focus)
+}
+
+fn ended() -> Model {
+    let mut model = calm();
+    select(&mut model, RELEASED);
+    model
+}
+
+fn many() -> Model {
+    let mut model = calm();
+    let started = at("21:00:00");
+    let sessions = (0..60).map(|n| running(&format!("{n:08x}-many"), started, Duration::from_secs(700 + n)));
+    seen(&mut model, [listed(ago(1), List::Pending, sessions.collect(), 0)]);
+    model.top = 7;
+    model.sort = Sort { by: SortBy::Proxy, reversed: false };
+    model
+}
+
+fn late() -> Model {
+    let mut model = calm();
+    let id = model.selected.clone().unwrap();
+    let fault = FaultKind::Timeout.into();
+    let next = Some(now().after(Duration::from_secs(2)));
+    seen(&mut model, [Input::Failed { at: exchange(now()), scope: Scope::One(id), fault, next }]);
+    model
+}
+
+fn unreachable() -> Model {
+    let mut model = calm();
+    seen(&mut model, [failure(0, FaultKind::Refused(Untrusted::new("api.browserbase.com")), None)]);
+    model
+}
+
+fn limited() -> Model {
+    let mut model = calm();
+    seen(&mut model, [failure(0, FaultKind::RateLimited, Some("Too many requests: slow down"))]);
+    model
+}
+
+fn waiting() -> Model {
+    let ids: Vec<_> = ["first", "second"].into_iter().map(|id| SessionId::parse(id).unwrap()).collect();
+    let mut model = blank(Targets::Ids(ids.clone()));
+    seen(&mut model, [Input::Asked { at: now(), ids }]);
+    model
+}
+
+fn none() -> Model {
+    let mut model = blank(Targets::All);
+    seen(&mut model, [listed(ago(1), List::Running, Vec::new(), 0)]);
+    model
+}
+
+fn refused() -> Model {
+    let mut model = blank(Targets::All);
+    seen(&mut model, [failure(1, FaultKind::KeyRefused, Some("Invalid API key"))]);
+    model
+}
+
+fn out_of_reach() -> Model {
+    let mut model = blank(Targets::All);
+    model.fleets.source_mut(0).origin.host = Some("bb.internal.example".into());
+    seen(&mut model, [failure(1, FaultKind::Dns(Untrusted::new("bb.internal.example")), None)]);
+    model
+}
+
+fn filtered() -> Model {
+    let mut model = calm();
+    model.filter = Filter::parse("us-west staging").unwrap();
+    seen(&mut model, []);
+    model
+}
+
+fn no_match() -> Model {
+    let mut model = calm();
+    model.filter = Filter::parse("nowhere").unwrap();
+    seen(&mut model, []);
+    model
+}
+
+fn typing() -> Model {
+    let mut model = filtered();
+    let line = tui_input::Input::new(model.filter.text().to_owned()).with_cursor(3);
+    model.focus = Focus::Filter { line, before: Filter::default(), mistake: None };
+    model
+}
+
+fn muted() -> Model {
+    but(calm(), |model| {
+        let ids: Vec<SessionId> = model.rows.window(0, 2).cloned().collect();
+        model.muted = ids.into_iter().collect();
+        seen(model, []);
+    })
+}
+
+fn recent() -> Model {
+    let mut model = calm();
+    let ended = |id: &str, status: Status, started: &str, until: &str, kept: bool| Session {
+        status,
+        ended: Some(until.parse().unwrap()),
+        keep_alive: Some(kept),
+        ..running(id, started.parse().unwrap(), Duration::from_secs(900))
+    };
+    let night = |time: &str| format!("2026-11-22T{time}Z");
+    let sessions = vec![
+        running("b6d767d2-f8ed", at("21:05:40"), Duration::from_secs(900)),
+        ended(RELEASED, Status::Completed, &night("21:04:02"), &night("21:04:12"), true),
+        ended("1f0e3dad-9990", Status::Error, &night("20:40:00"), &night("20:41:07"), false),
+        ended("98f13708-2101", Status::TimedOut, &night("19:00:00"), &night("19:15:00"), false),
+        ended("3c59dc04-8e88", Status::Completed, "2026-11-21T09:00:00Z", "2026-11-21T09:03:10Z", false),
+    ];
+    let owners = ["growth", "checkout-e2e", "mcp", "a-name-that-is-too-long", ""];
+    let owner = |name: &str| (!name.is_empty()).then(|| Untrusted::new(name));
+    let listed = |(session, owner)| Listed { source: 0, session, owner };
+    model.recent.take(0, ago(1), sessions.into_iter().zip(owners.map(owner)).map(listed).collect());
+    model.recent.asked.get_mut(&0).unwrap().answered = Some((ago(1), 312));
+    (model.recent.marked, model.focus) = (1, Focus::Pane(Pane::Recent));
+    model
+}
+
+fn mistyped() -> Model {
+    let mut model = filtered();
+    let text = "us-west !colour:red staging";
+    let mistake = Filter::parse(text).err();
+    model.focus = Focus::Filter { line: text.into(), before: Filter::default(), mistake };
+    model
+}
+
+fn reveal() -> Model {
+    let url = format!(
+        "wss://connect.usw2.browserbase.com/?signingKey={}",
+        "eyJhbGciOiJBMjU2S1ciLCJlbmMi".repeat(12)
+    );
+    let model = calm();
+    let id = model.selected.clone().unwrap();
+    let until = now().boot + Duration::from_millis(26_300);
+    but(model, |model| model.focus = Focus::Reveal { id, url: Secret::new(url), until, back: Pane::Table })
+}
+
+fn releasing() -> Model {
+    let mut model = calm();
+    let (one, other) = (model.selected.clone().unwrap(), SessionId::parse(fixture::OTHER).unwrap());
+    let fault = Fault { message: Some(Untrusted::new("Session is locked")), ..FaultKind::Status(409).into() };
+    seen(
+        &mut model,
+        [
+            Input::ReleaseAsked { at: ago(9), id: one.clone() },
+            Input::ReleaseAsked { at: ago(7), id: other },
+            Input::ReleaseFailed { at: exchange(ago(5)), id: one, fault, next: None },
+        ],
+    );
+    model
+}
+
+fn full() -> Model {
+    let mut model = calm();
+    let project = Project { concurrency: Some(6), ..model.fleets.first().fleet.projects()[0].clone() };
+    seen(&mut model, [Input::Projects { at: exchange(ago(1)), projects: vec![project] }]);
+    model
+}
+
+fn failures() -> Model {
+    let mut model = limited();
+    seen(&mut model, [failure(0, FaultKind::Html, None), failure(0, FaultKind::Server(500), Some("oops"))]);
+    let answer = |seconds: u64, took: u64, bytes: u64| Report {
+        request: Request::List(List::Running),
+        sent: ago(seconds),
+        received: ago(seconds).after(Duration::from_millis(took)),
+        date: None,
+        bytes,
+        allowance: Some(Allowance { remaining: 12, reset: Duration::from_secs(48) }),
+        outcome: Ok(Reply::List(Listing::default())),
+        next: None,
+    };
+    for round in (0..27).rev() {
+        model.fleets.source_mut(0).effort.note(&answer(round * 3, 80 + round % 10, 45_000));
+    }
+    model.focus = Focus::Failures { top: 0, back: Pane::Table };
+    model
+}
+
+fn notice() -> Model {
+    let text = "the session has ended (COMPLETED): it has no connect URL".into();
+    but(calm(), |model| model.notice = Some(Notice { text, tone: Tone::Bad, until: Duration::MAX }))
+}
+
+fn profiles_refused() -> Model {
+    let mut model = profiles();
+    let refused = [failure(0, FaultKind::KeyRefused, Some("Invalid API key"))];
+    fixture::seen_of(&mut model, 1, refused);
+    // The other one goes on.
+    let fresh = now().after(Duration::from_secs(10));
+    let session = model.fleets.get(&SessionId::parse(fixture::OTHER).unwrap()).unwrap().session.clone();
+    seen(&mut model, [fixture::one(fresh, fixture::OTHER, session.unwrap())]);
+    model
+}
+
+fn profiles_all_fail() -> Model {
+    let mut model = profiles();
+    fixture::seen_of(&mut model, 1, [failure(0, FaultKind::KeyRefused, Some("Invalid API key"))]);
+    seen(&mut model, [failure(0, FaultKind::RateLimited, Some("Too many requests: slow down"))]);
+    model
+}
+
+/// Two profiles of which nothing is seen yet.
+fn profiles_blank() -> Model {
+    let Model { settings, .. } = blank(Targets::All);
+    let origin = |name: &str| Origin { name: name.into(), ..Origin::default() };
+    Model::new(settings, vec![origin("acme"), origin("staging")], (120, 40))
+}
+
+fn profiles_recent() -> Model {
+    let mut model = profiles();
+    let started = at("20:40:00");
+    let of = |source, id: &str| {
+        let session = running(id, started, Duration::from_secs(900));
+        let session = Session { status: Status::Completed, ended: Some(at("20:41:10")), ..session };
+        vec![Listed { source, session, owner: Some(Untrusted::new("growth")) }]
+    };
+    model.recent.take(0, ago(2), of(0, "b6d767d2-f8ed"));
+    model.recent.take(1, ago(1), of(1, "1f0e3dad-9990"));
+    let refused = model.recent.asked.get_mut(&1).unwrap();
+    refused.fault = Some(FaultKind::KeyRefused.into());
+    but(model, |model| model.focus = Focus::Pane(Pane::Recent))
+}
+
+/// When a state is looked at: what is late is so after ten seconds.
+fn time(name: &str) -> Moment {
+    if ["late", "unreachable", "profiles_refused"].contains(&name) {
+        now().after(Duration::from_millis(11_300))
+    } else {
+        now()
+    }
+}
+
+#[test]
+fn every_state_looks_as_it_did_at_every_size() {
+    for (name, model) in STATES {
+        let mut screens = String::new();
+        for size in SIZES {
+            let buffer = drawn(&mut model(), size, time(name));
+            screens.push_str(&format!("{}x{}\n{}\n", size.0, size.1, text_of(&buffer)));
+        }
+        insta::assert_snapshot!(name, screens);
+    }
+}
+
+#[test]
+fn the_details_say_what_is_not_as_it_should_be() {
+    let mut screens = String::new();
+    for id in
+        ["failing", "gone", "unlisted", "overdue", "expiring", "never-answered", "bare", "old", "unseen-end"]
+    {
+        let mut model = odd();
+        select(&mut model, id);
+        model.focus = Focus::Pane(Pane::Full(Part::Facts));
+        screens.push_str(&text_of(&drawn(&mut model, (100, 23), now())));
+    }
+    insta::assert_snapshot!("troubles", screens);
+}
+
+#[test]
+fn the_table_grows_its_columns_with_the_screen() {
+    let mut screens = String::new();
+    for width in [30, 45, 59, 60, 69, 99, 100, 110, 140, 180] {
+        let buffer = drawn(&mut calm(), (width, 14), now());
+        screens.push_str(&format!("{width}\n{}\n", text_of(&buffer)));
+    }
+    insta::assert_snapshot!("widths", screens);
+}
+
+#[test]
+fn a_profile_is_named_at_any_width_that_has_room_for_it() {
+    let mut screens = String::new();
+    for width in [30, 36, 40, 59, 60, 64, 80, 99, 100, 107, 108, 140] {
+        let buffer = drawn(&mut profiles(), (width, 12), now());
+        let screen: Vec<String> = text_of(&buffer).lines().skip(2).take(4).map(str::to_owned).collect();
+        screens.push_str(&format!("{width}\n{}\n\n", screen.join("\n")));
+    }
+    insta::assert_snapshot!("profile_widths", screens);
+}
+
+#[test]
+fn colour_is_where_it_says_something() {
+    insta::assert_snapshot!("look_calm", look_of(&drawn(&mut calm(), (120, 24), now())));
+    insta::assert_snapshot!("look_late", look_of(&drawn(&mut unreachable(), (120, 24), time("late"))));
+    let mut mono = unreachable();
+    mono.settings.theme = Theme::mono();
+    insta::assert_snapshot!("look_mono", look_of(&drawn(&mut mono, (80, 24), time("late"))));
+}
+
+#[test]
+fn ascii_is_a_complete_look() {
+    let mut screens = String::new();
+    for model in [calm, odd, reveal, || with_focus(Focus::Help { top: 0, back: Pane::Table })] {
+        let mut model: Model = model();
+        model.settings.theme = Theme::mono().in_ascii();
+        screens.push_str(&text_of(&drawn(&mut model, (100, 30), now())));
+    }
+    insta::assert_snapshot!("ascii", screens);
+}
+
+#[test]
+fn no_state_shows_a_colour_without_colours_nor_a_letter_beyond_ascii_in_ascii() {
+    for (name, model) in STATES {
+        for size in SIZES {
+            let mut mono = model();
+            mono.settings.theme = Theme::mono().in_ascii();
+            for cell in drawn(&mut mono, size, time(name)).content() {
+                assert_eq!((cell.fg, cell.bg), (Color::Reset, Color::Reset), "{name} {size:?}");
+                assert!(cell.symbol().is_ascii(), "{name} {size:?}: {}", cell.symbol());
+            }
+        }
+    }
+}
+
+#[test]
+fn no_text_has_a_colour_that_vanishes_on_a_light_or_a_dark_background() {
+    let fine = [Color::Reset, Color::Red, Color::Green, Color::Yellow, Color::Cyan, Color::Magenta];
+    for (name, model) in STATES {
+        for cell in drawn(&mut model(), (120, 40), time(name)).content() {
+            assert!(fine.contains(&cell.fg) && cell.bg == Color::Reset, "{name}: {cell:?}");
+        }
+    }
+}
+
+#[test]
+fn the_selected_row_is_bold_as_a_whole_and_has_the_bar() {
+    let buffer = drawn(&mut calm(), (120, 24), now());
+    let row = (0..24).find(|y| buffer[(0, *y)].symbol() == "▌").unwrap();
+    for x in 0..120 {
+        let look = buffer[(x, row)].modifier;
+        assert!(look.contains(Modifier::BOLD) && !look.contains(Modifier::DIM), "column {x}");
+    }
+}
+
+#[test]
+fn data_that_is_late_is_faint() {
+    let buffer = drawn(&mut unreachable(), (120, 24), time("late"));
+    let cell = (4..12).map(|y| &buffer[(16, y)]).find(|cell| cell.symbol() == "4").unwrap();
+    assert!(cell.modifier.contains(Modifier::DIM), "{cell:?}");
+}
+
+#[test]
+fn of_several_profiles_the_rows_of_the_late_one_alone_are_faint() {
+    let mut model = but(profiles_refused(), |model| model.selected = None);
+    let buffer = drawn(&mut model, (120, 40), time("profiles_refused"));
+    let text = text_of(&buffer);
+    let look = |id: &str| {
+        let row = text.lines().position(|line| line.contains(id)).unwrap();
+        buffer[(16, u16::try_from(row).unwrap())].modifier.contains(Modifier::DIM)
+    };
+    assert_eq!((look("77aa88bb"), look("45c48cce")), (true, false));
+}
+
+#[test]
+fn connect_urls_are_shown_by_nothing_but_the_reveal() {
+    for (name, model) in STATES {
+        let shown = text_of(&drawn(&mut model(), (120, 40), now()));
+        assert_eq!(shown.contains("signingKey="), name == "reveal", "{name}");
+    }
+}
+
+#[test]
+fn lines_of_a_revealed_url_are_the_url_and_nothing_else() {
+    let mut model = reveal();
+    let Focus::Reveal { url, .. } = &model.focus else { panic!() };
+    let url = url.expose().to_owned();
+    for size in [(120, 40), (80, 24), (40, 12)] {
+        let shown = text_of(&drawn(&mut model, size, now()));
+        let lines: String = shown.lines().map(|line| line.trim_start_matches('|')).collect();
+        assert!(lines.contains(&url), "{size:?}:\n{shown}");
+    }
+}
+
+#[test]
+fn hidden_metadata_is_nowhere() {
+    let shown = text_of(&drawn(&mut but(calm(), |model| model.hide_metadata = true), (180, 40), now()));
+    for secret in ["nightly-42", "staging", "growth", "c-881"] {
+        assert!(!shown.contains(secret), "{secret}:\n{shown}");
+    }
+}
+
+#[test]
+fn the_title_is_counts_and_nothing_else() {
+    assert_eq!(title(&calm()), "3 flagged · 5 running · 1 pending · 1 error — keepwatch");
+    assert_eq!(title(&blank(Targets::All)), "keepwatch");
+}
+
+#[test]
+fn every_status_has_its_glyph_and_its_word() {
+    let looks: Vec<_> = Status::KNOWN.iter().map(|status| Theme::colored().status(status).0).collect();
+    let mut different = looks.clone();
+    different.dedup();
+    assert_eq!(looks, different);
+}
+
+#[test]
+fn nothing_changes_before_the_model_says_so() {
+    for (name, model) in STATES {
+        let mut model = model();
+        for millis in [0, 1, 300, 999] {
+            let now = time(name).after(Duration::from_millis(millis));
+            let shown = drawn(&mut model, (120, 40), now);
+            let next = model.next_change(now).unwrap_or(now.mono + Duration::from_secs(600));
+            let before = now.after(next.saturating_sub(now.mono).saturating_sub(Duration::from_millis(1)));
+            let later = drawn(&mut model, (120, 40), before);
+            assert_eq!(text_of(&shown), text_of(&later), "{name} at {millis} ms until {next:?}");
+        }
+    }
+}
+
+#[test]
+fn the_details_have_as_many_lines_at_any_time() {
+    for (name, model) in STATES {
+        let mut model = model();
+        for size in SIZES {
+            model.size = size;
+            model.focus = Focus::Pane(Pane::Full(Part::Facts));
+            let Some(pane) = layout::details_pane(&model, screen(&model)) else { continue };
+            let (lines, _) = details_extent(&model, now());
+            model.scroll = lines;
+            let buffer = drawn(&mut model, size, time(name));
+            let last = text_of(&buffer).lines().nth(usize::from(pane.bottom()) - 1).unwrap().to_owned();
+            assert!(
+                lines < usize::from(pane.height) || last.len() > 1,
+                "{name} {size:?}: the last line is in view"
+            );
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_size_and_no_state_is_too_much(
+        state in 0..STATES.len(),
+        width in 0_u16..200,
+        height in 0_u16..60,
+        told in (0_u16..200, 0_u16..60),
+        scroll in 0_usize..100,
+        top in 0_usize..100,
+        late in 0_u64..10_000_000,
+        ascii: bool,
+    ) {
+        let (_, model) = STATES[state];
+        let mut model = model();
+        if ascii {
+            model.settings.theme = Theme::mono().in_ascii();
+        }
+        model.scroll = scroll;
+        model.top = top;
+        // The screen can be another than the model was last told of.
+        model.size = told;
+        let _ = (table_height(&model), details_extent(&model, now()), popup_extent(&model));
+        let area = Rect::new(0, 0, width, height);
+        draw_screen(&mut Buffer::empty(area), area, &model, now().after(Duration::from_secs(late)));
+    }
+}
+
+/// All of the screen's text.
+fn shown(model: &mut Model, size: (u16, u16), now: Moment) -> String {
+    text_of(&drawn(model, size, now))
+}
+
+#[test]
+fn the_verdict_is_in_the_first_frame_that_shows_the_end() {
+    for size in [(120, 40), (80, 24)] {
+        let mut model = blank(Targets::All);
+        let started = at("21:05:00");
+        let alive = Session { keep_alive: Some(true), ..running("kept", started, Duration::from_secs(900)) };
+        seen(&mut model, [listed(ago(4), List::Running, vec![alive.clone()], 0)]);
+        assert!(!shown(&mut model, size, ago(4)).contains("likely"));
+        let ended = Session { status: Status::Completed, ended: Some(at("21:06:45")), ..alive };
+        seen(&mut model, [fixture::one(ago(1), "kept", ended)]);
+        let screen = shown(&mut model, size, ago(1));
+        assert!(screen.contains("by the rules no disconnect and no timeout"), "{screen}");
+        assert!(screen.contains("keep-alive session ended early"), "{screen}");
+    }
+}
+
+#[test]
+fn the_days_of_a_timeline_are_told_apart() {
+    let mut model = blank(Targets::All);
+    let yesterday = |seconds: u64| {
+        let moment = ago(seconds);
+        Moment { wall: moment.wall - Duration::from_secs(86_400), ..moment }
+    };
+    let started = yesterday(110).wall;
+    let session = running("a", started, Duration::from_secs(100_000));
+    let later = Session { keep_alive: Some(true), ..session.clone() };
+    seen(&mut model, [fixture::one(yesterday(110), "a", session)]);
+    let mut events = shown(&mut model, (120, 40), yesterday(100));
+    assert!(!events.contains("─ 2026"), "of one day nothing is said: {events}");
+    seen(&mut model, [fixture::one(ago(1), "a", later)]);
+    model.focus = Focus::Pane(Pane::Events);
+    events = shown(&mut model, (80, 24), now());
+    let lines: Vec<&str> = events.lines().skip(3).take(5).collect();
+    assert!(lines[0].contains("─ 2026-11-21 ─") && lines[1].contains("first seen"), "{events}");
+    assert!(lines[2].contains("─ 2026-11-22 ─"), "{events}");
+}
+
+#[test]
+fn the_last_line_of_the_details_can_be_reached_whatever_time_it_is() {
+    let mut model = but(calm(), |model| model.focus = Focus::Pane(Pane::Full(Part::Facts)));
+    for late in [0, 60, 100_000] {
+        let now = now().after(Duration::from_secs(late));
+        model.size = (120, 24);
+        let (lines, height) = details_extent(&model, now);
+        assert!(lines > height);
+        model.scroll = lines - height;
+        let screen = shown(&mut model, (120, 24), now);
+        assert!(screen.contains("↑") && !screen.contains("↓"), "{screen}");
+    }
+}
+
+#[test]
+fn slots_are_counted_only_where_all_sessions_are_watched() {
+    let mut model = full();
+    assert!(shown(&mut model, (120, 40), now()).contains("slots 6/6 FULL"));
+    let said = "You've exceeded your max concurrent sessions limit (limit 9, currently 9).";
+    seen(&mut model, [failure(0, FaultKind::RateLimited, Some(said))]);
+    assert!(shown(&mut model, (160, 40), now()).contains("slots 6/6 FULL (429 said 9/9)"));
+    model.settings.targets = Targets::Ids(Vec::new());
+    let screen = shown(&mut model, (120, 40), now());
+    assert!(screen.contains("slots ?/6") && !screen.contains("FULL"), "{screen}");
+}

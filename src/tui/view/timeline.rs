@@ -1,0 +1,354 @@
+//! What happened, line by line, the newest in view at the bottom: to the selected session, or to all.
+//!
+//! ```text
+//!   ─ What happened ──────────────────── 1 new since your last key ─
+//!   ─ 2026-11-22 ─                                                      where the day changes
+//!   21:04:02  first seen RUNNING, 14m 58s left
+//!   21:04:09  last reply that said otherwise                            before an end
+//!   21:04:12  COMPLETED (endedAt 21:04:11.6)
+//!   21:04:12  ⚑ keep-alive session ended early
+//! ```
+//!
+//! Lines are built from the newest event in view backwards, until the pane is full: a long past costs nothing.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::{Modifier, Style};
+use ratatui::text::Line;
+
+use super::ink::{self, Text, span};
+use crate::tui::{Fleets, Model, Pane, Part, Place};
+use keepwatch_core::clock::{Moment, Timestamp};
+use keepwatch_core::session::SessionId;
+use keepwatch_core::text;
+use keepwatch_core::tracker::{Event, EventKind, Flag};
+
+/// What a time of day takes, and the blanks after it.
+const TIME: usize = 10;
+/// What an id takes, and the blanks after it.
+const ID: usize = 10;
+/// Below this width an id has no column of its own: it begins the sentence.
+const WITH_IDS: usize = 50;
+/// From this width on there is a column for the profile, where there are several.
+const WITH_PROFILES: usize = 90;
+/// The most columns of a profile's name.
+const LONGEST_PROFILE: usize = 14;
+/// More events than this are not counted: a frame costs the same after a week.
+const MANY: usize = 999;
+
+/// Whose events.
+#[derive(Clone, Copy)]
+enum Of<'a> {
+    One(&'a SessionId),
+    All,
+}
+
+impl Of<'_> {
+    /// The newest first.
+    fn all<'f>(self, fleets: &'f Fleets) -> Box<dyn Iterator<Item = (Place, &'f Event)> + 'f> {
+        match self {
+            Self::One(id) => Box::new(fleets.newest_of(id)),
+            Self::All => Box::new(fleets.newest()),
+        }
+    }
+
+    /// The newest first, from `anchor` on if there is one.
+    fn newest<'f>(
+        self,
+        fleets: &'f Fleets,
+        anchor: Option<Place>,
+    ) -> Box<dyn Iterator<Item = (Place, &'f Event)> + 'f> {
+        let Some(anchor) = anchor else { return self.all(fleets) };
+        let mut rest = self.all(fleets).skip_while(move |(place, _)| is_under(*place, anchor)).peekable();
+        // Where all that is older is forgotten, the newest are as good as any.
+        if rest.peek().is_some() { Box::new(rest) } else { self.all(fleets) }
+    }
+
+    /// How many came since the reader's last key.
+    fn count_new(self, model: &Model) -> usize {
+        let is_new = |(place, _): &(Place, &Event)| place.seq >= model.read_until.of(place.source);
+        match self {
+            Self::One(id) => few(model.fleets.newest_of(id).take_while(is_new)),
+            // What is new of one source may be older than what is not of another.
+            Self::All => model
+                .fleets
+                .numbers()
+                .map(|source| few(model.fleets.newest_in(source).take_while(is_new)))
+                .fold(0, usize::saturating_add),
+        }
+    }
+}
+
+/// Whether an event, on the way from the newest backwards, comes before the anchor.
+fn is_under(place: Place, anchor: Place) -> bool {
+    place.source != anchor.source || place.seq > anchor.seq
+}
+
+/// How many, up to one more than are counted.
+fn few(events: impl Iterator) -> usize {
+    events.take(MANY.saturating_add(1)).count()
+}
+
+/// Draws what happened to the selected session, below its rule.
+pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
+    let Some(id) = &model.selected else { return };
+    let keyboard = matches!(model.focus.pane(), Pane::Lower(Part::Timeline) | Pane::Full(Part::Timeline));
+    draw_pane(buffer, area, model, now, Of::One(id), "What happened", keyboard);
+}
+
+/// Draws what happened to all, below its rule.
+pub(super) fn draw_all(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
+    draw_pane(buffer, area, model, now, Of::All, "Events of all sessions", true);
+}
+
+fn draw_pane(
+    buffer: &mut Buffer,
+    area: Rect,
+    model: &Model,
+    now: Moment,
+    of: Of<'_>,
+    title: &str,
+    keyboard: bool,
+) {
+    let theme = model.settings.theme;
+    let (rule, look) =
+        if keyboard { (theme.strong(), theme.strong()) } else { (theme.faint(), Style::new()) };
+    let inner = ink::below(area, 1);
+    let anchor = model.anchor.filter(|_| keyboard);
+    let (height, width) = (usize::from(inner.height), usize::from(inner.width));
+    let ids = match of {
+        Of::One(_) => Ids::None,
+        Of::All if width < WITH_IDS => Ids::Inline,
+        Of::All => Ids::Column,
+    };
+    let writer = Writer { model, width, ids, profiles: profiles(model, of, width), time: TIME, now };
+    let lines = writer.last(of.newest(&model.fleets, anchor), height);
+    ink::rule(buffer, ink::row(area, 0), rule, &span(title, look), &note(model, of, anchor));
+    if lines.is_empty() {
+        ink::write(buffer, ink::indent(inner, 1), &Line::styled("nothing yet", theme.faint()));
+    }
+    for (down, line) in lines.iter().enumerate() {
+        ink::write(buffer, ink::indent(ink::row(inner, down), 1), line);
+    }
+    if let (Of::All, Some((source, event))) = (of, model.marked_event()) {
+        let last = lines.len().saturating_sub(writer.lines(source, event).len());
+        for down in last..lines.len() {
+            ink::write(buffer, ink::row(inner, down), &Line::styled(theme.marker(), theme.coming()));
+        }
+    }
+}
+
+/// The columns of a profile's name: of several, on a page that has room for them.
+fn profiles(model: &Model, of: Of<'_>, width: usize) -> usize {
+    let has_room = matches!(of, Of::All) && width >= WITH_PROFILES && model.fleets.are_several();
+    let wide = model.fleets.sources().map(|source| text::width(&source.origin.name)).max().unwrap_or(0);
+    if has_room { wide.min(LONGEST_PROFILE).saturating_add(2) } else { 0 }
+}
+
+/// What the reader does not see of it: what came since, and that there is more below.
+fn note(model: &Model, of: Of<'_>, anchor: Option<Place>) -> String {
+    let counted = |count: usize| if count > MANY { format!("over {MANY}") } else { count.to_string() };
+    let new = if model.touched { of.count_new(model) } else { 0 };
+    let under = anchor
+        .map_or(0, |anchor| few(of.all(&model.fleets).take_while(|(place, _)| is_under(*place, anchor))));
+    match (new, under) {
+        (0, 0) => String::new(),
+        (0, under) => format!("↓ {} more", counted(under)),
+        (new, 0) => format!("{} new since your last key", counted(new)),
+        (new, under) => format!("↓ {} more, {} new since your last key", counted(under), counted(new)),
+    }
+}
+
+/// The last `most` lines about a session, for where they stand among other lines.
+pub(super) fn last_lines(model: &Model, id: &SessionId, width: usize, most: usize, now: Moment) -> Vec<Text> {
+    let time = super::page::LABEL.saturating_sub(1);
+    let writer = Writer { model, width, ids: Ids::None, profiles: 0, time, now };
+    writer.last(Of::One(id).all(&model.fleets), most)
+}
+
+/// The selected session's events, the first that can be the last in view, and the lines in view.
+pub(super) fn extent(model: &Model, area: Rect) -> (Vec<Place>, usize, usize) {
+    model.selected.as_ref().map_or((Vec::new(), 0, 0), |id| extent_of(model, area, Of::One(id)))
+}
+
+/// The same of all events.
+pub(super) fn extent_of_all(model: &Model, area: Rect) -> (Vec<Place>, usize, usize) {
+    extent_of(model, area, Of::All)
+}
+
+fn extent_of(model: &Model, area: Rect, of: Of<'_>) -> (Vec<Place>, usize, usize) {
+    let mut places: Vec<Place> = of.all(&model.fleets).map(|(place, _)| place).collect();
+    places.reverse();
+    let height = usize::from(area.height.saturating_sub(1));
+    let least = height.saturating_sub(1).min(places.len().saturating_sub(1));
+    (places, least, height)
+}
+
+/// Where the session of an event is named.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ids {
+    /// Nowhere: it is known anyway.
+    None,
+    /// In a column.
+    Column,
+    /// Before the sentence.
+    Inline,
+}
+
+/// Writes events as lines.
+struct Writer<'a> {
+    model: &'a Model,
+    width: usize,
+    ids: Ids,
+    /// The columns of the profile's name, and the blanks after it.
+    profiles: usize,
+    /// The columns of the time.
+    time: usize,
+    now: Moment,
+}
+
+impl Writer<'_> {
+    /// The last `most` lines of `events`, which come the newest first; in order.
+    fn last<'e>(&self, events: impl Iterator<Item = (Place, &'e Event)>, most: usize) -> Vec<Text> {
+        let zone = self.model.settings.zone;
+        let today = zone.date(self.model.server_time(self.now));
+        let mut lines: Vec<Text> = Vec::new(); // the newest first
+        let mut day: Option<String> = None;
+        let mut alive: Option<(&Event, Timestamp, String)> = None;
+        for (Place { source, .. }, event) in events {
+            if let Some((end, at, said)) = alive.take_if(|(_, at, _)| event.seen <= *at) {
+                lines.extend(self.last_alive(end, at, &said));
+            }
+            let own = zone.date(event.seen);
+            if let Some(later) = day.replace(own.clone()).filter(|later| *later != own) {
+                lines.push(self.separator(&later));
+            }
+            if lines.len() >= most {
+                lines.truncate(most);
+                lines.reverse();
+                return lines;
+            }
+            lines.extend(self.lines(source, event).into_iter().rev());
+            if let EventKind::Ended { last_alive: Some((at, was)), .. } = &event.kind
+                && self.ids == Ids::None
+            {
+                alive = Some((event, *at, format!("last reply that said {}", was.shown(24))));
+            }
+        }
+        if let Some((end, at, said)) = alive {
+            lines.extend(self.last_alive(end, at, &said));
+        }
+        if let Some(first) = day.filter(|day| *day != today) {
+            lines.push(self.separator(&first));
+        }
+        lines.truncate(most);
+        lines.reverse();
+        lines
+    }
+
+    /// The last reply that said otherwise, in its place before an end: only where one session's events are looked at.
+    fn last_alive(&self, end: &Event, at: Timestamp, said: &str) -> Vec<Text> {
+        let faint = self.model.settings.theme.faint();
+        self.line(0, end, at, said, faint, faint).into_iter().rev().collect()
+    }
+
+    fn separator(&self, day: &str) -> Text {
+        Line::styled(format!("─ {day} ─"), self.model.settings.theme.faint())
+    }
+
+    /// An event's lines.
+    fn lines(&self, source: usize, event: &Event) -> Vec<Text> {
+        let theme = self.model.settings.theme;
+        let zone = self.model.settings.zone;
+        let mut sentence = event.sentence(zone, self.model.server_time(self.now));
+        if let EventKind::Flagged(_) = event.kind {
+            sentence = format!("{} {sentence}", theme.flag());
+        }
+        let (first, rest) = self.look(&event.kind);
+        self.line(source, event, event.seen, &sentence, first, rest)
+    }
+
+    /// The looks of the first word, and of the rest.
+    fn look(&self, kind: &EventKind) -> (Style, Style) {
+        let theme = self.model.settings.theme;
+        let all = |style| (style, style);
+        match kind {
+            EventKind::Ended { status, .. } => {
+                let style = theme.status(status).1.remove_modifier(Modifier::DIM);
+                (style.add_modifier(Modifier::BOLD), theme.faint())
+            }
+            EventKind::Flagged(Flag::Error | Flag::Overdue) => all(theme.bad()),
+            EventKind::Overdue { .. } | EventKind::Contradicted { .. } => all(theme.bad()),
+            EventKind::Flagged(_)
+            | EventKind::Together { .. }
+            | EventKind::NotFound(_)
+            | EventKind::Failing { .. }
+            | EventKind::Slept(_)
+            | EventKind::ClockSet { .. }
+            | EventKind::ServerClockSet { .. }
+            | EventKind::Unlisted => all(theme.warn()),
+            EventKind::Recovered { .. } | EventKind::FoundAgain(_) => all(theme.good()),
+            EventKind::ReleaseFailed { .. } => all(theme.bad()),
+            EventKind::ReleaseAsked | EventKind::Successor(_) => all(theme.coming()),
+            EventKind::FirstSeen { .. }
+            | EventKind::Changed { .. }
+            | EventKind::ExpiryMoved { .. }
+            | EventKind::KeepAlive(_)
+            | EventKind::Region { .. }
+            | EventKind::Context(_)
+            | EventKind::Metadata
+            | EventKind::TrafficStarted
+            | EventKind::TrafficStopped { .. } => all(Style::new()),
+        }
+    }
+
+    /// A sentence behind its time, and behind its session where that is not known anyway.
+    fn line(
+        &self,
+        source: usize,
+        event: &Event,
+        at: Timestamp,
+        sentence: &str,
+        first: Style,
+        rest: Style,
+    ) -> Vec<Text> {
+        let theme = self.model.settings.theme;
+        let profile = self.model.fleets.source(source).origin.name.as_str();
+        // What concerns all of a profile is named after it, where there is no column for that.
+        let of_all =
+            if self.profiles == 0 && self.ids != Ids::None { text::fit(profile, 8) } else { String::new() };
+        let id = event.id.as_ref().map_or(of_all, |id| id.start(8));
+        let column = self.ids == Ids::Column;
+        let before =
+            if column { self.time.saturating_add(ID) } else { self.time }.saturating_add(self.profiles);
+        let inline = self.ids == Ids::Inline && !id.is_empty();
+        // The id takes the place of the first word.
+        let (sentence, first, rest) = if inline {
+            (format!("{id} {sentence}"), Style::new(), first)
+        } else {
+            (sentence.to_owned(), first, rest)
+        };
+        let room = self.width.saturating_sub(before).saturating_sub(2).max(8);
+        let time = super::page::pad(&self.model.settings.zone.time(at), self.time);
+        let mut lines = Vec::new();
+        for (nth, part) in text::wrap(&sentence, room).into_iter().enumerate() {
+            let mut spans = if nth == 0 {
+                let id = if column { super::page::pad(&id, ID) } else { String::new() };
+                let profile = text::fit(profile, self.profiles.saturating_sub(2));
+                let profile = super::page::pad(&profile, self.profiles);
+                vec![span(time.clone(), theme.faint()), span(id, Style::new()), span(profile, theme.faint())]
+            } else {
+                vec![span(" ".repeat(before), Style::new())]
+            };
+            match part.split_once(' ').filter(|_| nth == 0) {
+                Some((word, others)) => {
+                    spans.push(span(word.to_owned(), first));
+                    spans.push(span(format!(" {others}"), rest));
+                }
+                None => spans.push(span(part, if nth == 0 && !inline { first } else { rest })),
+            }
+            lines.push(spans.into());
+        }
+        lines
+    }
+}

@@ -1,0 +1,98 @@
+//! A line that is being typed: a prompt, the text with a cell for the cursor, and what is wrong with it, marked where it is.
+
+use std::ops::Range;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::{Modifier, Style};
+use ratatui::text::{Line as Text, Span};
+use ratatui::widgets::{Clear, Widget};
+use tui_input::Input as Line;
+
+use super::Theme;
+use super::ink::{self, span};
+use keepwatch_core::text;
+
+/// More of a line than any screen shows.
+const LONGEST: usize = 1000;
+/// A line that is being typed has at least so many columns beside a note.
+const LEAST: usize = 24;
+
+/// Draws the line; its end stays in view, for it is typed there. The bytes of `bad` are marked.
+pub(super) fn draw(
+    buffer: &mut Buffer,
+    area: Rect,
+    prompt: &'static str,
+    line: &Line,
+    bad: Option<Range<usize>>,
+    note: Option<Span<'static>>,
+    theme: Theme,
+) {
+    let taken = note.as_ref().map_or(0, |note| text::width(&note.content));
+    let room =
+        usize::from(area.width).saturating_sub(taken).saturating_sub(text::width(prompt)).saturating_sub(3);
+    let cursor = line.value().char_indices().nth(line.cursor()).map_or(line.value().len(), |(at, _)| at);
+    let mut cells: Vec<Span<'static>> = Vec::new();
+    let mut before = 0;
+    for (at, letter) in line.value().char_indices() {
+        let is_bad = bad.as_ref().is_some_and(|bad| bad.contains(&at));
+        let style = if is_bad { theme.alarm().add_modifier(Modifier::UNDERLINED) } else { Style::new() };
+        let style = if at == cursor { style.add_modifier(Modifier::REVERSED) } else { style };
+        let shown = text::shown(letter.encode_utf8(&mut [0; 4]), LONGEST);
+        match cells.last_mut().filter(|last| last.style == style) {
+            Some(last) if at != cursor => last.content.to_mut().push_str(&shown),
+            _ => cells.push(span(shown, style)),
+        }
+        if at < cursor {
+            before = cells.len();
+        }
+    }
+    if cursor == line.value().len() {
+        cells.push(span(" ", Style::new().add_modifier(Modifier::REVERSED)));
+    }
+    // What stands before the cursor goes first.
+    let wide = |cells: &[Span<'_>]| cells.iter().map(|cell| text::width(&cell.content)).sum::<usize>();
+    while wide(cells.get(..before).unwrap_or_default()) > room {
+        let Some(first) = cells.first_mut() else { break };
+        let rest: String = first.content.chars().skip(1).collect();
+        if rest.is_empty() {
+            cells.remove(0);
+            before = before.saturating_sub(1);
+        } else {
+            first.content = rest.into();
+        }
+    }
+    let mut spans = vec![span(prompt, theme.strong())];
+    spans.extend(cells);
+    let place = Rect { width: area.width.saturating_sub(u16::try_from(taken).unwrap_or(u16::MAX)), ..area };
+    ink::write(buffer, place, &spans.into());
+    if let Some(note) = note {
+        ink::write_right(buffer, area, &Text::from(note));
+    }
+}
+
+/// The same with what is wrong: beside it, or on the row above where there is no room beside it.
+pub(super) fn draw_wrong(
+    buffer: &mut Buffer,
+    area: Rect,
+    prompt: &'static str,
+    line: &Line,
+    bad: Option<Range<usize>>,
+    sentence: &str,
+    theme: Theme,
+) {
+    let note = span(sentence.to_owned(), theme.bad());
+    if text::width(sentence).saturating_add(LEAST.max(text::width(line.value()))) < usize::from(area.width) {
+        return draw(buffer, area, prompt, line, bad, Some(note), theme);
+    }
+    let lines = text::wrap(sentence, usize::from(area.width).max(1));
+    let high = u16::try_from(lines.len()).unwrap_or(u16::MAX).min(area.y);
+    let above = Rect { y: area.y.saturating_sub(high), height: high, ..area };
+    // Over what stands there, to the edges of the screen.
+    let edges = Rect { x: above.x.saturating_sub(1), width: above.width.saturating_add(2), ..above };
+    Clear.render(edges.intersection(buffer.area), buffer);
+    for (down, part) in lines.into_iter().enumerate().take(usize::from(high)) {
+        ink::write(buffer, ink::row(above, down), &Text::styled(part, theme.bad()));
+    }
+    draw(buffer, area, prompt, line, bad, None, theme);
+}
