@@ -16,8 +16,8 @@ use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, 
 use keepwatch::api::{read_list, read_session};
 use keepwatch::config::{Pace, Targets, Zone};
 use keepwatch::poll::{Outcome, Plan, Request};
-use keepwatch::tui::view::{self, Theme};
 use keepwatch::tui::{Choice, Filter, Fleets, KnownFlags, Model, Muted, Rows, Settings, Sort, SortBy};
+use keepwatch::tui::{Theme, view};
 use keepwatch_core::clock::{Moment, Timestamp, later};
 use keepwatch_core::session::{List, Metadata, Region, Session, SessionId, Status};
 use keepwatch_core::text::Untrusted;

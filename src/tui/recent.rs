@@ -12,9 +12,9 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use super::keys::Action;
+use super::key_handler::moved;
+use super::keymap::Action;
 use super::model::{Effect, Model, Pane, Part, Tone};
-use super::press::moved;
 use crate::poll::{Ask, Reply, Report};
 use crate::tui::view;
 use keepwatch_core::clock::Moment;

@@ -1,9 +1,9 @@
-//! What each message does to the state, and what it asks the loop to do. Pure. Keys are `press`'s.
+//! What each message does to the state, and what it asks the loop to do. Pure. Keystrokes are handled in `key_handler`.
 
 use std::time::Duration;
 
 use super::fleets::Source;
-use super::keys::Copyable;
+use super::keymap::Copyable;
 use super::model::{Effect, Focus, Message, Model, Notice, Pane, Tone, Want};
 use super::observe::Observed;
 use super::rows::{Choice, Rows};

@@ -1,7 +1,7 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::super::press::MOST_WANTS;
-use super::super::typing::LONGEST_FILTER;
+use super::super::key_handler::MOST_WANTS;
+use super::super::text_input::LONGEST_FILTER;
 use super::*;
 use crate::api::Releaser;
 use crate::api::{Fresh, Listing};
@@ -50,7 +50,7 @@ fn settings(targets: Targets) -> Settings {
         bell: false,
         owner_key: None,
         zone: Zone::Utc,
-        theme: view::Theme::colored(),
+        theme: crate::tui::Theme::colored(),
         can_open: true,
         releaser: Releaser::unless(false),
         version: "0.1.0".into(),

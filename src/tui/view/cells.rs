@@ -5,10 +5,11 @@ use std::time::Duration;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
+use super::MINUTES_FROM;
 use super::ink::{Text, span};
 use super::table::Column;
-use super::{MINUTES_FROM, Theme};
 use crate::tui::Model;
+use crate::tui::Theme;
 use keepwatch_core::clock::{Moment, Timestamp};
 use keepwatch_core::session::{Fault, FaultKind, Phase, Region, Status};
 use keepwatch_core::text;

@@ -6,9 +6,9 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier};
 
-use super::Theme;
 use crate::api::Releaser;
 use crate::config::{Pace, Targets, Zone};
+use crate::tui::Theme;
 use crate::tui::{Model, Origin, Rows, Settings};
 use keepwatch_core::clock::{Moment, Timestamp};
 use keepwatch_core::session::{

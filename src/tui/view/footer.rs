@@ -8,7 +8,7 @@ use tui_input::Input as Line;
 
 use super::ink::{self, span};
 use super::typed;
-use crate::tui::keys::{Action, BINDINGS, Binding, bindings};
+use crate::tui::keymap::{Action, BINDINGS, Binding, bindings};
 use crate::tui::{Focus, Mistake, Model, Pane, Tone};
 use keepwatch_core::text;
 

@@ -11,7 +11,7 @@
 //!     ├─ footer    keys, a line to the reader
 //!     │    └─ typed     a line that is being typed
 //!     └─ popup     help, copy menu, failures, a URL
-//!   theme    colours and glyphs          ink    writing into cells
+//!   ink      writing into cells
 //! ```
 //!
 //! Only what is in view is built, so that a frame costs the same for ten sessions and for ten thousand.
@@ -28,7 +28,6 @@ mod page;
 mod popup;
 mod recent;
 mod table;
-mod theme;
 mod timeline;
 mod typed;
 
@@ -49,7 +48,6 @@ pub(crate) use fixture::shown;
 use keepwatch_core::clock::Moment;
 use keepwatch_core::text;
 use layout::{Body, Layout, Whole};
-pub use theme::Theme;
 
 /// From here on a countdown shows minutes only.
 pub const MINUTES_FROM: Duration = Duration::from_secs(60 * 60);

@@ -3,8 +3,8 @@
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use super::Theme;
 use super::ink::{self, Text, span};
+use crate::tui::Theme;
 use keepwatch_core::text;
 
 /// Columns of the labels, and the blank after them.

@@ -11,7 +11,7 @@ use ratatui::widgets::{Block, Clear, Widget};
 use super::header;
 use super::ink::{self, Text, span};
 use crate::config::Targets;
-use crate::tui::keys::{COPY_MENU, bindings};
+use crate::tui::keymap::{COPY_MENU, bindings};
 use crate::tui::{Focus, Model, Source, end_of};
 use keepwatch_core::clock::{Moment, Timestamp};
 use keepwatch_core::session::{FaultKind, SessionId};

@@ -13,7 +13,7 @@ use super::*;
 use crate::api::{Allowance, Listing};
 use crate::config::{Query, Targets};
 use crate::poll::{Reply, Report, Request};
-use crate::tui::{Asked, Filter, Focus, Listed, Notice, Origin, Pane, Part, Sort, SortBy, Tone};
+use crate::tui::{Asked, Filter, Focus, Listed, Notice, Origin, Pane, Part, Sort, SortBy, Theme, Tone};
 use keepwatch_core::session::{Fault, FaultKind, List, Project, Secret, Session, SessionId, Status};
 use keepwatch_core::testing::running;
 use keepwatch_core::text::Untrusted;

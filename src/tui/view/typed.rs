@@ -9,8 +9,8 @@ use ratatui::text::{Line as Text, Span};
 use ratatui::widgets::{Clear, Widget};
 use tui_input::Input as Line;
 
-use super::Theme;
 use super::ink::{self, span};
+use crate::tui::Theme;
 use keepwatch_core::text;
 
 /// More of a line than any screen shows.

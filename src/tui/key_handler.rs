@@ -1,9 +1,9 @@
 //! What each key does to the state, and what it asks the loop to do. Pure.
 //!
 //! ```text
-//!   KeyEvent ──► focus ─┬─ table, details ──► keys::action ──► act
-//!                       ├─ filter ──────────► edit_filter (typing)
-//!                       ├─ an id to add ────► edit_id (typing)
+//!   KeyEvent ──► focus ─┬─ table, details ──► keymap::action ──► act
+//!                       ├─ filter ──────────► edit_filter (text_input)
+//!                       ├─ an id to add ────► edit_id (text_input)
 //!                       ├─ copy menu ───────► choose_copy
 //!                       ├─ help, failures ──► scroll_popup
 //!                       └─ a shown URL ─────► any key hides it
@@ -12,7 +12,7 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::filter::Filter;
-use super::keys::{self, Action, COPY_MENU, Copyable};
+use super::keymap::{self, Action, COPY_MENU, Copyable};
 use super::model::{Effect, Focus, Model, Pane, Part, Tone, Want};
 use super::rows::Sort;
 use crate::poll::Ask;
@@ -34,7 +34,7 @@ impl Model {
         self.read_until = self.fleets.end();
         if key.modifiers.contains(KeyModifiers::CONTROL) {
             // What has the keyboard does not matter to these.
-            match keys::action(&key) {
+            match keymap::action(&key) {
                 Some(Action::Quit) => return vec![Effect::Quit],
                 Some(Action::Repaint) => return vec![Effect::Repaint],
                 Some(Action::Suspend) => return vec![Effect::Suspend],
@@ -42,7 +42,7 @@ impl Model {
             }
         }
         match &self.focus {
-            Focus::Pane(pane) => match keys::action(&key) {
+            Focus::Pane(pane) => match keymap::action(&key) {
                 Some(action) => self.act(action, *pane, now),
                 None => Vec::new(),
             },
@@ -320,7 +320,7 @@ impl Model {
     fn choose_copy(&mut self, key: KeyEvent, now: Moment) -> Vec<Effect> {
         let Focus::Copy { id, marked, back } = &mut self.focus else { return Vec::new() };
         let last = COPY_MENU.len().saturating_sub(1);
-        let chosen = match (key.code, keys::action(&key)) {
+        let chosen = match (key.code, keymap::action(&key)) {
             (KeyCode::Enter, _) => COPY_MENU.get(*marked),
             (KeyCode::Char(letter), _) if COPY_MENU.iter().any(|(key, ..)| *key == letter) => {
                 COPY_MENU.iter().find(|(key, ..)| *key == letter)
@@ -372,7 +372,7 @@ impl Model {
         let (Focus::Help { top, back } | Focus::Failures { top, back }) = &mut self.focus else {
             return Vec::new();
         };
-        match keys::action(&key) {
+        match keymap::action(&key) {
             Some(
                 action @ (Action::Down
                 | Action::Up
