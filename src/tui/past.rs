@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::effect::Effect;
 use super::fleets::{Past, Source};
 use super::keeper::Who;
-use super::model::{Effect, Model};
+use super::model::Model;
 use super::summary::summary;
 use crate::config::Targets;
 use crate::poll::Ask;
@@ -144,8 +145,8 @@ impl Model {
         source.fleet = fleet;
         self.known.read_until(number, old);
         self.read_until = self.fleets.end();
-        self.anchor = None;
-        self.arrange();
+        self.scroll.follow_newest();
+        self.rebuild_rows();
         let ask = (!living.is_empty()).then_some(Effect::AskOf(number, Ask::Known(living)));
         ask.into_iter().chain(self.retitle()).collect()
     }

@@ -16,10 +16,13 @@ use std::task::Poll;
 
 use tokio::sync::mpsc;
 
+use super::effect::Effect;
 use super::fleets::Origin;
 use super::keeper::{Keep, Keeper};
 use super::memory::Memory;
-use super::model::{Effect, Message, Model, Settings};
+use super::message::Message;
+use super::model::Model;
+use super::settings::Settings;
 use crate::api::Client;
 use crate::config::Exit;
 use crate::log;
@@ -27,7 +30,7 @@ use crate::poll::{Poller, Report};
 use crate::store::Line;
 use crate::terminal::{self, Clipboard, Env, Events, Screen, TermEvent};
 use crate::tui::view;
-use keepwatch_core::clock::Clock;
+use keepwatch_core::clock::{Clock, Moment};
 use keepwatch_core::tracker::Fleet;
 
 /// How many reports may wait. The loop is quicker than any poller; this is for the time that a frame takes.
@@ -63,6 +66,7 @@ pub async fn run(
         model.write_down(no_metadata, |source| keeper.who(source), now);
     }
     let first = model.start(now);
+    lay_out(&mut model, now);
     screen.draw(|frame| view::draw(frame, &model, now));
 
     // Only now what takes time: the first request sets up TLS, the first copy looks for a display.
@@ -103,22 +107,22 @@ pub async fn run(
         let before = std::mem::replace(&mut now, clock.now());
         log::clocks(before, now);
         if now.slept_since(before) {
-            hands.perform(model.update(Message::Slept(before, now), now));
+            hands.perform(update(&mut model, Message::Slept(before, now), now));
         }
         let mut arrival = first;
         for _ in 0..AT_ONCE {
             match arrival {
                 Some(Arrival::Report(source, report)) => {
-                    hands.perform(model.update(Message::Report(source, report), now));
+                    hands.perform(update(&mut model, Message::Report(source, report), now));
                 }
                 Some(Arrival::Past(source, fleet)) => {
                     let is = if fleet.is_some() { "is back" } else { "is not known" };
                     tracing::info!("what earlier runs saw of project {source} {is}");
-                    hands.perform(model.update(Message::Restored(source, fleet), now));
+                    hands.perform(update(&mut model, Message::Restored(source, fleet), now));
                 }
                 Some(Arrival::Event(event)) => {
                     if let Some(message) = hands.take(event) {
-                        hands.perform(model.update(message, now));
+                        hands.perform(update(&mut model, message, now));
                     }
                 }
                 None => break,
@@ -129,8 +133,22 @@ pub async fn run(
             });
         }
         hands.perform(model.expire(now));
+        lay_out(&mut model, now);
         hands.begin_anew(&mut model);
     }
+}
+
+/// Handles a message, and lays the screen out for what it changed.
+pub(super) fn update(model: &mut Model, message: Message, now: Moment) -> Vec<Effect> {
+    let effects = model.update(message, now);
+    lay_out(model, now);
+    effects
+}
+
+/// Lays the screen out for the model as it is now. The view computes the layout, and the model keeps it.
+pub(super) fn lay_out(model: &mut Model, now: Moment) {
+    let viewport = view::viewport(model, now);
+    model.set_viewport(viewport);
 }
 
 enum Arrival {

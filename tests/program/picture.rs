@@ -100,7 +100,8 @@ async fn model() -> (Model, Moment) {
         clock.advance(interval);
     }
     // The session that people report: it shows what nothing else tells them.
-    model.selected = Some(SessionId::parse("6512bd43-d9ca-4e02-9a67-91f2c1a0b3de").unwrap());
+    model.select(SessionId::parse("6512bd43-d9ca-4e02-9a67-91f2c1a0b3de").unwrap());
+    model.set_viewport(view::viewport(&model, clock.now()));
     (model, clock.now())
 }
 

@@ -5,11 +5,9 @@ use std::time::Duration;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use super::MINUTES_FROM;
 use super::ink::{Text, span};
 use super::table::Column;
-use crate::tui::Model;
-use crate::tui::Theme;
+use crate::tui::{MINUTES_FROM, Model, Theme};
 use keepwatch_core::clock::{Moment, Timestamp};
 use keepwatch_core::session::{Fault, FaultKind, Phase, Region, Status};
 use keepwatch_core::text;
