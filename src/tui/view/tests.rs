@@ -20,7 +20,7 @@ use crate::tui::{
 };
 use keepwatch_core::session::{Fault, FaultKind, List, Project, Secret, Session, SessionId, Status};
 use keepwatch_core::testing::running;
-use keepwatch_core::text::Untrusted;
+use keepwatch_core::text::{self, Untrusted};
 use keepwatch_core::tracker::{Input, Scope};
 
 mod cost;
@@ -560,21 +560,26 @@ fn nothing_changes_before_the_model_says_so() {
 }
 
 #[test]
-fn the_details_have_as_many_lines_at_any_time() {
+fn details_scroll_to_their_last_line() {
     for (name, model) in STATES {
         let mut model = model();
         for size in SIZES {
             model.focus = Focus::Pane(Pane::Full(Part::Facts));
             resize(&mut model, size, now());
             let Some(pane) = model.viewport().details_pane() else { continue };
-            let Extent { lines, .. } = model.viewport().details().unwrap();
+            let Extent { lines, height } = model.viewport().details().unwrap();
             model.scroll.set(lines, None);
-            let buffer = drawn(&mut model, size, time(name));
-            let last = text_of(&buffer).lines().nth(usize::from(pane.bottom()) - 1).unwrap().to_owned();
-            assert!(
-                lines < usize::from(pane.height) || last.len() > 1,
-                "{name} {size:?}: the last line is in view"
+            resize(&mut model, size, time(name));
+            assert_eq!(
+                model.scroll.line(),
+                lines.saturating_sub(height),
+                "{name} {size:?}: as many lines later"
             );
+            let shown = text_of(&drawn(&mut model, size, time(name)));
+            let rule = shown.lines().nth(usize::from(pane.top())).unwrap();
+            let last = shown.lines().nth(usize::from(pane.bottom()) - 1).unwrap();
+            assert!(!rule.contains('↓'), "{name} {size:?}: {rule}");
+            assert!(lines < height || last.len() > 1, "{name} {size:?}: the last line is visible");
         }
     }
 }
@@ -583,27 +588,72 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
     #[test]
-    fn no_size_and_no_state_is_too_much(
+    fn every_state_fits_every_screen(
         state in 0..STATES.len(),
         width in 0_u16..200,
         height in 0_u16..60,
-        told in (0_u16..200, 0_u16..60),
         scroll in 0_usize..100,
         top in 0_usize..100,
         late in 0_u64..10_000_000,
+        interacted: bool,
         ascii: bool,
     ) {
-        let (_, model) = STATES[state];
+        let (name, model) = STATES[state];
         let mut model = model();
         if ascii {
             model.settings.theme = Theme::mono().in_ascii();
         }
+        if interacted {
+            model.table.set_interacted();
+        }
         model.scroll.set(scroll, None);
         model.table.set_top(top);
-        // The terminal can have another size than the model was last told of.
+        let now = now().after(Duration::from_secs(late));
+        resize(&mut model, (width, height), now);
+
+        // Room beside the screen shows what is written past its edges.
+        let mut buffer = Buffer::empty(Rect::new(0, 0, width + 4, height + 4));
+        draw_screen(&mut buffer, &model, model.viewport(), now);
+        for (at, cell) in buffer.content().iter().enumerate() {
+            let (x, y) = buffer.pos_of(at);
+            let symbol = cell.symbol();
+            prop_assert!(!symbol.contains(char::is_control), "{name}: {symbol:?} at {x}, {y}");
+            let is_inside = x < width && y < height;
+            prop_assert!(is_inside || symbol == " ", "{name}: {symbol:?} at {x}, {y} of {width}x{height}");
+            let end = usize::from(x) + text::width(symbol);
+            prop_assert!(!is_inside || end <= usize::from(width), "{name}: {symbol:?} is cut at {x}, {y}");
+        }
+
+        let row = |y: u16| (0..width).map(|x| buffer[(x, y)].symbol()).collect::<String>();
+        let has_popup = !matches!(model.focus, Focus::Pane(_) | Focus::Filter { .. } | Focus::Add { .. });
+        let Layout::Whole(Whole { body, .. }) = model.viewport().layout else { return Ok(()) };
+        if has_popup {
+            return Ok(());
+        }
+        prop_assert!(!row(0).trim().is_empty(), "{name}: no header on {width}x{height}");
+        prop_assert!(!row(height - 1).trim().is_empty(), "{name}: no footer on {width}x{height}");
+        // What is wrong with a line being typed may cover the rows above it.
+        let is_covered = matches!(model.focus, Focus::Filter { mistake: Some(_), .. } | Focus::Add { wrong: Some(_), .. });
+        if let (Body::Table { table, .. }, true, false) = (body, interacted, is_covered) {
+            let marker = model.settings.theme.marker();
+            let marked = (table.top()..table.bottom()).filter(|y| row(*y).starts_with(marker)).count();
+            prop_assert_eq!(marked, 1, "{}: selected row on {}x{}", name, width, height);
+        }
+    }
+
+    #[test]
+    fn terminal_of_other_size_shows_whole_screen(
+        state in 0..STATES.len(),
+        told in (0_u16..200, 0_u16..60),
+        size in (0_u16..200, 0_u16..60),
+    ) {
+        let (name, model) = STATES[state];
+        let mut model = model();
         resize(&mut model, told, now());
-        let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
-        terminal.draw(|frame| draw(frame, &model, now().after(Duration::from_secs(late)))).unwrap();
+        let mut terminal = Terminal::new(TestBackend::new(size.0, size.1)).unwrap();
+        terminal.draw(|frame| draw(frame, &model, now())).unwrap();
+        let early = text_of(terminal.backend().buffer());
+        prop_assert_eq!(early, text_of(&drawn(&mut model, size, now())), "{}", name);
     }
 }
 
