@@ -23,8 +23,8 @@ struct Live {
 impl Live {
     fn apply(&mut self, input: Input) {
         let before = Before::of(&input);
-        let events = self.fleet.apply(input);
-        self.lines.extend(self.encoder.take(before, &self.fleet, &events));
+        let applied = self.fleet.apply(input);
+        self.lines.extend(self.encoder.take(before, &self.fleet, &applied));
     }
 
     fn finish(&mut self) {

@@ -1,8 +1,9 @@
 //! All sessions that are watched, and what happened to them.
 //!
 //! ```text
-//!   Input ──► apply ──► records, timeline, …   ──► known: what is asked of them
-//!               └────► leaving: who left the lists, who is missing, who is forgotten
+//!   Input ──► apply ──► Applied                   what the input changed
+//!               ├─────► records, timeline, …  ──► known: what is asked of them
+//!               └─────► leaving: who left the lists, who is missing, who is forgotten
 //! ```
 
 #[cfg(test)]
@@ -18,8 +19,9 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
+use super::applied::Applied;
 use super::bounds::{ServerClock, When};
-use super::changes::{Changes, Trace};
+use super::changes::Changes;
 use super::compare;
 use super::cost::Short;
 use super::event::{Event, EventKind};
@@ -66,7 +68,6 @@ pub struct Fleet {
     lists: u64,
     /// The newest moment that an input told of.
     latest: Option<Moment>,
-    trace: Trace,
 }
 
 impl Fleet {
@@ -82,13 +83,11 @@ impl Fleet {
         Self { owner_key, ..self }
     }
 
-    /// Takes one input, and says what happened by it.
-    pub fn apply(&mut self, input: Input) -> Vec<Event> {
-        let mut events = Vec::new();
+    /// Applies one input, and returns everything that it changed.
+    pub fn apply(&mut self, input: Input) -> Applied {
+        let mut applied = Applied::default();
         let now = input.moment();
-        self.trace.changed.clear();
-        (self.trace.clock, self.trace.unsaid) = (false, false);
-        self.watch_clock(now, &mut events);
+        self.watch_clock(now, &mut applied);
         match input {
             Input::Asked { ids, .. } => {
                 for id in ids {
@@ -97,22 +96,28 @@ impl Fleet {
                 self.changes.of_sessions();
             }
             Input::Seen { at, scope, sessions, malformed } => {
-                self.replied(at, scope, sessions, malformed, None, &mut events);
+                self.replied(at, scope, sessions, malformed, None, &mut applied);
             }
             Input::Repeated { at, scope, sessions, malformed, replies, longest_gap } => {
-                self.replied(at, scope, sessions, malformed, Some((replies, longest_gap)), &mut events);
+                self.replied(at, scope, sessions, malformed, Some((replies, longest_gap)), &mut applied);
             }
             Input::Missing { at, id, fault, next } => {
-                self.observe_clock(&at, &mut events);
-                self.good(at, &Scope::One(id.clone()), &mut events);
-                self.missing(at, &id, fault, next, &mut events);
+                self.observe_clock(&at, &mut applied);
+                self.good(at, &Scope::One(id.clone()), &mut applied);
+                self.missing(at, &id, fault, next, &mut applied);
             }
-            Input::Failed { at, scope, fault, next } => self.failed(at, &scope, fault, next, &mut events),
+            Input::Failed { at, scope, fault, next } => self.failed(at, &scope, fault, next, &mut applied),
             Input::ReleaseAsked { at, id } => {
                 if let Some(record) = self.records.get_mut(&id) {
                     record.release = Some(Box::new(Release { asked: at, failed: None }));
-                    self.tell(Some(&id), When::at(&self.clock, at), at, EventKind::ReleaseAsked, &mut events);
-                    self.attend(&id, at, &mut events);
+                    self.tell(
+                        Some(&id),
+                        When::at(&self.clock, at),
+                        at,
+                        EventKind::ReleaseAsked,
+                        &mut applied,
+                    );
+                    self.attend(&id, at, &mut applied);
                 }
             }
             Input::ReleaseFailed { at, id, fault, next } => {
@@ -121,58 +126,58 @@ impl Fleet {
                     release.failed = Some((fault.clone(), next));
                     let when = When::at(&self.clock, at.received);
                     let kind = EventKind::ReleaseFailed { fault, wait };
-                    self.tell(Some(&id), when, at.received, kind, &mut events);
-                    self.attend(&id, at.received, &mut events);
+                    self.tell(Some(&id), when, at.received, kind, &mut applied);
+                    self.attend(&id, at.received, &mut applied);
                 }
             }
             Input::Projects { at, projects } => {
-                self.observe_clock(&at, &mut events);
+                self.observe_clock(&at, &mut applied);
                 self.projects = projects;
             }
             Input::Slept { from, to } => {
                 let latest = self.clock.at(to);
                 let when = When { earliest: Some(self.clock.at(from).min(latest)), latest };
                 let asleep = to.since(from).saturating_sub(to.mono.saturating_sub(from.mono));
-                self.tell(None, when, to, EventKind::Slept(asleep), &mut events);
+                self.tell(None, when, to, EventKind::Slept(asleep), &mut applied);
             }
             Input::TimePassed { .. } => {}
         }
-        self.pass(now, &mut events);
+        self.pass(now, &mut applied);
         self.bound();
-        if !events.is_empty() {
+        if !applied.events.is_empty() {
             self.changes.of_sessions();
         }
-        events
+        applied
     }
 
-    /// Puts an event on record.
+    /// Adds an event to the timeline and to `applied`. Returns its place in the timeline.
     pub(super) fn tell(
         &mut self,
         id: Option<&SessionId>,
         when: When,
         now: Moment,
         kind: EventKind,
-        out: &mut Vec<Event>,
+        applied: &mut Applied,
     ) -> Seq {
         let event = Event { id: id.cloned(), when, seen: self.clock.at(now), kind };
-        out.push(event.clone());
+        applied.events.push(event.clone());
         self.timeline.push(event)
     }
 
     /// Learns what time it is at the server. Where that is not what it was believed to be, all times move.
-    fn observe_clock(&mut self, at: &Exchange, out: &mut Vec<Event>) {
+    fn observe_clock(&mut self, at: &Exchange, applied: &mut Applied) {
         let before = self.clock.is_known().then(|| self.clock.at(at.received));
-        self.trace.clock |= self.clock.observe(at);
+        applied.clock_changed |= self.clock.observe(at);
         let after = self.clock.at(at.received);
         let by_ms = before.map_or(0, |before| after.signed_duration_since(before).num_milliseconds());
         if by_ms.abs() >= CLOCK_SET {
             let when = When::at(&self.clock, at.received);
-            self.tell(None, when, at.received, EventKind::ServerClockSet { by_ms }, out);
+            self.tell(None, when, at.received, EventKind::ServerClockSet { by_ms }, applied);
         }
     }
 
     /// A wall clock that moves otherwise than the clock since boot was set.
-    fn watch_clock(&mut self, now: Moment, out: &mut Vec<Event>) {
+    fn watch_clock(&mut self, now: Moment, applied: &mut Applied) {
         let before = self.latest.replace(now);
         let Some(before) = before else { return };
         let against_boot = |moment: Moment| {
@@ -181,15 +186,15 @@ impl Fleet {
         };
         let by_ms = against_boot(now).saturating_sub(against_boot(before));
         if by_ms.abs() >= CLOCK_SET {
-            self.tell(None, When::at(&self.clock, now), now, EventKind::ClockSet { by_ms }, out);
+            self.tell(None, When::at(&self.clock, now), now, EventKind::ClockSet { by_ms }, applied);
         }
     }
 
-    fn good(&mut self, at: Exchange, scope: &Scope, out: &mut Vec<Event>) {
+    fn good(&mut self, at: Exchange, scope: &Scope, applied: &mut Applied) {
         if let Some(over) = self.health.good(at, scope) {
             let after = at.received.since(over.since.sent);
             let when = When::at(&self.clock, at.received);
-            self.tell(None, when, at.received, EventKind::Recovered { list: over.list, after }, out);
+            self.tell(None, when, at.received, EventKind::Recovered { list: over.list, after }, applied);
         }
     }
 
@@ -199,7 +204,7 @@ impl Fleet {
         scope: &Scope,
         fault: Fault,
         next: Option<Moment>,
-        out: &mut Vec<Event>,
+        applied: &mut Applied,
     ) {
         let (when, wait) = (When::at(&self.clock, at.received), next.map(|next| next.since(at.received)));
         let of_all = self.health.failed(at, scope, &fault, next);
@@ -217,9 +222,9 @@ impl Fleet {
         }
         if of_all {
             let list = self.health.failing.as_ref().and_then(|failing| failing.list);
-            self.tell(None, when, at.received, EventKind::Failing { fault, list, wait }, out);
+            self.tell(None, when, at.received, EventKind::Failing { fault, list, wait }, applied);
         } else if let Some(id) = of_one {
-            self.tell(Some(id), when, at.received, EventKind::Failing { fault, list: None, wait }, out);
+            self.tell(Some(id), when, at.received, EventKind::Failing { fault, list: None, wait }, applied);
         }
     }
 
@@ -231,19 +236,25 @@ impl Fleet {
         sessions: Vec<Session>,
         malformed: u32,
         several: Option<(u64, Duration)>,
-        out: &mut Vec<Event>,
+        applied: &mut Applied,
     ) {
-        self.observe_clock(&at, out);
-        self.good(at, &scope, out);
+        self.observe_clock(&at, applied);
+        self.good(at, &scope, applied);
         match scope {
             Scope::One(id) => {
                 if let Some(session) = sessions.into_iter().next() {
-                    self.seen(Reply { at: Arc::new(at), from_list: false, several }, id, session, None, out);
+                    self.seen(
+                        Reply { at: Arc::new(at), from_list: false, several },
+                        id,
+                        session,
+                        None,
+                        applied,
+                    );
                 }
             }
             Scope::List(list) => {
                 self.health.malformed(list, malformed);
-                self.listed(Reply { at: Arc::new(at), from_list: true, several }, list, sessions, out);
+                self.listed(Reply { at: Arc::new(at), from_list: true, several }, list, sessions, applied);
             }
             Scope::Projects => {}
         }
@@ -256,14 +267,14 @@ impl Fleet {
         id: SessionId,
         session: Session,
         list: Option<u64>,
-        out: &mut Vec<Event>,
+        applied: &mut Applied,
     ) {
         let at = *reply.at;
         let record = record(&mut self.records, &mut self.ids, &id);
         record.listed = list.unwrap_or(record.listed);
         let (is_first, was_over) = (record.session.is_none(), record.is_over());
         let Some(taken) = record.take(reply, session, &self.clock, self.owner_key.as_ref()) else {
-            self.trace.unsaid = true;
+            applied.changed_silently = true;
             return;
         };
         let (has_ended, is_over) = (record.ended.is_some(), record.is_over() && !record.asked_for);
@@ -276,10 +287,10 @@ impl Fleet {
             Change::Whole => self.changes.of_all(),
         }
         if taken.change != Change::None {
-            self.trace.changed.push((id.clone(), taken.change));
+            applied.changed.push((id.clone(), taken.change));
         }
         for (when, kind) in taken.news {
-            self.tell(Some(&id), when, at.received, kind, out);
+            self.tell(Some(&id), when, at.received, kind, applied);
         }
         if taken.revived {
             self.ends.remove(&id);
@@ -292,11 +303,11 @@ impl Fleet {
             self.over.put(&id);
         }
         if taken.ended {
-            self.take_end(&id, at.received, out);
+            self.take_end(&id, at.received, applied);
         } else if is_first {
-            self.take_birth(&id, at.received, out);
+            self.take_birth(&id, at.received, applied);
         }
-        self.attend(&id, at.received, out);
+        self.attend(&id, at.received, applied);
     }
 
     /// An end counts among those that belong together as long as the newest reply says that it is such a one.
@@ -310,7 +321,7 @@ impl Fleet {
     }
 
     /// What follows for the others from an end.
-    fn take_end(&mut self, id: &SessionId, now: Moment, out: &mut Vec<Event>) {
+    fn take_end(&mut self, id: &SessionId, now: Moment, applied: &mut Applied) {
         let Some(record) = self.records.get_mut(id) else { return };
         if let Some(ran) = record.ran().filter(|_| record.is_end_exact() && !record.counted_short) {
             self.short.add(ran);
@@ -319,19 +330,19 @@ impl Fleet {
         let metadata = record.session.as_ref().and_then(compare::attached);
         let follows = metadata.zip(record.ended_at()).and_then(|(it, at)| self.succession.ended(id, it, at));
         if let Some((new, born)) = follows {
-            self.tell_successor(id, new, born, now, out);
+            self.tell_successor(id, new, born, now, applied);
         }
     }
 
     /// A session that is new: where it has the metadata of one that has just ended, that one is told.
-    fn take_birth(&mut self, id: &SessionId, now: Moment, out: &mut Vec<Event>) {
+    fn take_birth(&mut self, id: &SessionId, now: Moment, applied: &mut Applied) {
         let Some(session) = self.records.get(id).and_then(|record| record.session.as_ref()) else { return };
         let Some((metadata, born)) = compare::attached(session).zip(session.created.or(session.started))
         else {
             return;
         };
         if let Some(old) = self.succession.born(id, metadata, born) {
-            self.tell_successor(&old, id.clone(), born, now, out);
+            self.tell_successor(&old, id.clone(), born, now, applied);
         }
     }
 
@@ -341,13 +352,13 @@ impl Fleet {
         new: SessionId,
         born: Timestamp,
         now: Moment,
-        out: &mut Vec<Event>,
+        applied: &mut Applied,
     ) {
         let Some(record) = self.records.get_mut(old) else { return };
         record.successor = Some(new.clone());
         let latest = self.clock.at(now);
         let when = When { earliest: Some(born.min(latest)), latest };
-        self.tell(Some(old), when, now, EventKind::Successor(new), out);
+        self.tell(Some(old), when, now, EventKind::Successor(new), applied);
     }
 }
 

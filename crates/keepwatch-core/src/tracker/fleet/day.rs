@@ -144,7 +144,7 @@ impl Day {
     }
 
     fn take(&mut self, input: Input) -> Vec<Event> {
-        let events = self.fleet.apply(input);
+        let events = self.fleet.apply(input).events;
         for event in &events {
             *self.events.entry(event.kind.name()).or_default() += 1;
         }

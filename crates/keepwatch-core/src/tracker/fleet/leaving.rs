@@ -3,8 +3,9 @@
 use super::{Fleet, MOST_OVER};
 use crate::clock::Moment;
 use crate::session::{Fault, List, Phase, Session, SessionId};
+use crate::tracker::applied::Applied;
 use crate::tracker::bounds::When;
-use crate::tracker::event::{Event, EventKind};
+use crate::tracker::event::EventKind;
 use crate::tracker::input::Exchange;
 use crate::tracker::record::{Absence, Presence, Reply};
 
@@ -13,7 +14,7 @@ const STRAYS: u64 = 8;
 
 impl Fleet {
     /// A list holds all sessions of its status, or should: what it lacks is asked for singly before anything is said.
-    pub(super) fn listed(&mut self, reply: Reply, list: List, sessions: Vec<Session>, out: &mut Vec<Event>) {
+    pub(super) fn listed(&mut self, reply: Reply, list: List, sessions: Vec<Session>, applied: &mut Applied) {
         let (at, status) = (*reply.at, list.status());
         self.lists = self.lists.saturating_add(1);
         let number = self.lists;
@@ -24,7 +25,7 @@ impl Fleet {
             // time, what was forgotten.
             let is_forgotten = known.is_none() && session.is_over() && self.over.len() >= MOST_OVER;
             if known.is_none_or(|record| record.listed != number) && !is_forgotten {
-                self.seen(reply.clone(), id, session, Some(number), out);
+                self.seen(reply.clone(), id, session, Some(number), applied);
             }
         }
         for record in self.records.values_mut() {
@@ -34,7 +35,7 @@ impl Fleet {
                 && record.last().is_some_and(|last| last.sent.mono < at.sent.mono);
             if lacking {
                 record.presence = Presence::Unlisted { since: at.received, confirmed: false };
-                self.trace.unsaid = true;
+                applied.changed_silently = true;
             }
             // With a status that nobody knows, nobody knows either which list should have it.
             let is_odd = record.phase() == Phase::Unknown && !record.is_over();
@@ -52,7 +53,7 @@ impl Fleet {
         id: &SessionId,
         fault: Fault,
         next: Option<Moment>,
-        out: &mut Vec<Event>,
+        applied: &mut Applied,
     ) {
         let Some(record) = self.records.get_mut(id) else { return };
         if record.last().is_some_and(|last| at.sent.mono < last.sent.mono) {
@@ -70,8 +71,8 @@ impl Fleet {
             if !record.asked_for {
                 self.over.put(id);
             }
-            self.tell(Some(id), when, at.received, EventKind::NotFound(fault), out);
-            self.attend(id, at.received, out);
+            self.tell(Some(id), when, at.received, EventKind::NotFound(fault), applied);
+            self.attend(id, at.received, applied);
         }
     }
 
