@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use indexmap::IndexMap;
+use lru::LruCache;
 
 use super::applied::Applied;
 use super::bounds::{ServerClock, When};
@@ -28,7 +29,6 @@ use super::event::{Event, EventKind};
 use super::flag::Thresholds;
 use super::health::Health;
 use super::input::{Exchange, Input, Scope};
-use super::over::Over;
 use super::record::{Change, Failing, Presence, Record, Release, Reply};
 use super::succession::Succession;
 use super::timeline::{Seq, Timeline};
@@ -42,16 +42,18 @@ pub(super) const MOST_OVER: usize = 500;
 const CLOCK_SET: i64 = 2000;
 
 /// The record of everything that was observed. It learns only through [`Fleet::apply`].
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Fleet {
     pub(super) records: IndexMap<SessionId, Box<Record>>,
     /// The ids of all of them, in order.
     ids: BTreeSet<SessionId>,
     pub(super) changes: Changes,
-    /// Over and not named by the reader, the oldest first.
-    over: Over,
-    /// Left their list, and nobody knows yet why; not named by the reader, the oldest first.
-    pub(super) left: Over,
+    /// Sessions that are over and were not named by the reader, in the order in which they will be forgotten. Unbounded by
+    /// itself: `Fleet::bound` takes out what is too much.
+    over: LruCache<SessionId, ()>,
+    /// Sessions that left their list for a reason that is not yet known and were not named by the reader, in the order in
+    /// which they will be forgotten.
+    pub(super) left: LruCache<SessionId, ()>,
     pub(super) clock: ServerClock,
     health: Health,
     projects: Vec<Project>,
@@ -70,11 +72,35 @@ pub struct Fleet {
     latest: Option<Moment>,
 }
 
+impl Default for Fleet {
+    fn default() -> Self {
+        Self::new(Thresholds::default())
+    }
+}
+
 impl Fleet {
     /// A fleet that has seen nothing, and flags sessions at these thresholds.
     #[must_use]
     pub fn new(thresholds: Thresholds) -> Self {
-        Self { thresholds, ..Self::default() }
+        Self {
+            records: IndexMap::default(),
+            ids: BTreeSet::default(),
+            changes: Changes::default(),
+            over: LruCache::unbounded(),
+            left: LruCache::unbounded(),
+            clock: ServerClock::default(),
+            health: Health::default(),
+            projects: Vec::new(),
+            timeline: Timeline::default(),
+            thresholds,
+            owner_key: None,
+            deadlines: BTreeSet::default(),
+            ends: Ends::default(),
+            succession: Succession::default(),
+            short: Short::default(),
+            lists: 0,
+            latest: None,
+        }
     }
 
     /// The same, with the place in the metadata that says whose a session is.
@@ -279,7 +305,7 @@ impl Fleet {
         };
         let (has_ended, is_over) = (record.ended.is_some(), record.is_over() && !record.asked_for);
         if !matches!(record.presence, Presence::Unlisted { .. }) {
-            self.left.remove(&id);
+            self.left.pop(&id);
         }
         match taken.change {
             Change::None => {}
@@ -300,7 +326,7 @@ impl Fleet {
             self.count_end(&id, at.received);
         }
         if is_over && !was_over {
-            self.over.put(&id);
+            self.over.put(id.clone(), ());
         }
         if taken.ended {
             self.take_end(&id, at.received, applied);

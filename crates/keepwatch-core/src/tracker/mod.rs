@@ -29,7 +29,6 @@ mod fleet;
 mod health;
 mod history;
 mod input;
-mod over;
 mod record;
 mod succession;
 mod timeline;

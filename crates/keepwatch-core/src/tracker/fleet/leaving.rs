@@ -40,9 +40,9 @@ impl Fleet {
             // With a status that nobody knows, nobody knows either which list should have it.
             let is_odd = record.phase() == Phase::Unknown && !record.is_over();
             let strays =
-                is_odd && number.saturating_sub(record.listed) >= STRAYS && !self.left.has(&record.id);
+                is_odd && number.saturating_sub(record.listed) >= STRAYS && !self.left.contains(&record.id);
             if (lacking || strays) && !record.asked_for {
-                self.left.put(&record.id);
+                self.left.put(record.id.clone(), ());
             }
         }
     }
@@ -66,10 +66,10 @@ impl Fleet {
         };
         let when = When::between(&self.clock, record.last.as_deref(), &at);
         record.presence = Presence::NotFound(Box::new(Absence { since, fault: fault.clone(), next }));
-        self.left.remove(id);
+        self.left.pop(id);
         if is_new {
             if !record.asked_for {
-                self.over.put(id);
+                self.over.put(id.clone(), ());
             }
             self.tell(Some(id), when, at.received, EventKind::NotFound(fault), applied);
             self.attend(id, at.received, applied);
@@ -79,13 +79,13 @@ impl Fleet {
     /// Forgets the oldest of what is over, and of what left the lists faster than it can be asked for.
     pub(super) fn bound(&mut self) {
         while self.over.len() > MOST_OVER {
-            let Some(oldest) = self.over.take() else { break };
+            let Some((oldest, ())) = self.over.pop_lru() else { break };
             if self.records.get(&oldest).is_some_and(|record| record.is_over() && !record.asked_for) {
                 self.forget(&oldest);
             }
         }
         while self.left.len() > List::MOST_LEFT {
-            let Some(oldest) = self.left.take() else { break };
+            let Some((oldest, ())) = self.left.pop_lru() else { break };
             self.forget(&oldest);
         }
     }
@@ -93,8 +93,8 @@ impl Fleet {
     pub(super) fn forget(&mut self, id: &SessionId) {
         let Some(record) = self.records.swap_remove(id) else { return };
         self.ids.remove(id);
-        self.over.remove(id);
-        self.left.remove(id);
+        self.over.pop(id);
+        self.left.pop(id);
         self.changes.of_sessions();
         self.timeline.forget(id);
         self.ends.remove(id);

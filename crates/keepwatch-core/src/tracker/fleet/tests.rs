@@ -291,6 +291,25 @@ fn what_is_gone_is_bounded_as_what_ended_and_what_was_named_or_lives_again_stays
 }
 
 #[test]
+fn second_end_counts_for_eviction_order() {
+    fn end_others(fleet: &mut Fleet, numbers: std::ops::Range<usize>) {
+        for number in numbers {
+            fleet.apply(one(6.0, 6.2, session(&format!("s-{number}"), Status::Completed)));
+        }
+    }
+    let mut fleet = Fleet::new(Thresholds::default());
+    fleet.apply(one(1.0, 1.2, session("again", Status::Completed)));
+    fleet.apply(one(2.0, 2.2, session("again", Status::Running)));
+    end_others(&mut fleet, 0..9);
+    fleet.apply(one(3.0, 3.2, session("again", Status::Completed)));
+    end_others(&mut fleet, 9..MOST_OVER + 8);
+    assert_eq!((fleet.len(), fleet.over.len()), (MOST_OVER, MOST_OVER));
+    assert!(fleet.get(&id("s-8")).is_none() && fleet.get(&id("again")).is_some());
+    end_others(&mut fleet, MOST_OVER + 8..MOST_OVER + 9);
+    assert!(fleet.get(&id("again")).is_none() && fleet.get(&id("s-9")).is_some());
+}
+
+#[test]
 fn what_replies_say_of_a_session_is_evidence_of_its_end() {
     let over = |proxy_bytes| Session {
         created: Some(t(1.0)),
