@@ -3,6 +3,7 @@
 //! ```text
 //!   Input ──► apply ──► Applied                   what the input changed
 //!               ├─────► records, timeline, …  ──► known: what is asked of them
+//!               ├─────► replies: what a reply about sessions changes
 //!               └─────► leaving: who left the lists, who is missing, who is forgotten
 //! ```
 
@@ -10,12 +11,11 @@
 mod day;
 mod known;
 mod leaving;
+mod replies;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::time::Duration;
 
 use indexmap::IndexMap;
 use lru::LruCache;
@@ -23,18 +23,17 @@ use lru::LruCache;
 use super::applied::Applied;
 use super::bounds::{ServerClock, When};
 use super::changes::Changes;
-use super::compare;
 use super::cost::Short;
 use super::event::{Event, EventKind};
 use super::flag::Thresholds;
 use super::health::Health;
 use super::input::{Exchange, Input, Scope};
-use super::record::{Change, Failing, Presence, Record, Release, Reply};
+use super::record::{Failing, Record, Release};
 use super::succession::Succession;
 use super::timeline::{Seq, Timeline};
 use super::together::Ends;
 use crate::clock::{Moment, Timestamp};
-use crate::session::{Fault, MetadataPath, Project, Session, SessionId};
+use crate::session::{Fault, MetadataPath, Project, SessionId};
 
 /// How many sessions that are over stay, beside those that the reader named.
 pub(super) const MOST_OVER: usize = 500;
@@ -117,7 +116,7 @@ impl Fleet {
         match input {
             Input::Asked { ids, .. } => {
                 for id in ids {
-                    record(&mut self.records, &mut self.ids, &id).asked_for = true;
+                    replies::record(&mut self.records, &mut self.ids, &id).asked_for = true;
                 }
                 self.changes.of_sessions();
             }
@@ -133,39 +132,15 @@ impl Fleet {
                 self.missing(at, &id, fault, next, &mut applied);
             }
             Input::Failed { at, scope, fault, next } => self.failed(at, &scope, fault, next, &mut applied),
-            Input::ReleaseAsked { at, id } => {
-                if let Some(record) = self.records.get_mut(&id) {
-                    record.release = Some(Box::new(Release { asked: at, failed: None }));
-                    self.tell(
-                        Some(&id),
-                        When::at(&self.clock, at),
-                        at,
-                        EventKind::ReleaseAsked,
-                        &mut applied,
-                    );
-                    self.attend(&id, at, &mut applied);
-                }
-            }
+            Input::ReleaseAsked { at, id } => self.release_asked(&id, at, &mut applied),
             Input::ReleaseFailed { at, id, fault, next } => {
-                let wait = next.map(|next| next.since(at.received));
-                if let Some(release) = self.records.get_mut(&id).and_then(|record| record.release.as_mut()) {
-                    release.failed = Some((fault.clone(), next));
-                    let when = When::at(&self.clock, at.received);
-                    let kind = EventKind::ReleaseFailed { fault, wait };
-                    self.tell(Some(&id), when, at.received, kind, &mut applied);
-                    self.attend(&id, at.received, &mut applied);
-                }
+                self.release_failed(&id, at, fault, next, &mut applied);
             }
             Input::Projects { at, projects } => {
                 self.observe_clock(&at, &mut applied);
                 self.projects = projects;
             }
-            Input::Slept { from, to } => {
-                let latest = self.clock.at(to);
-                let when = When { earliest: Some(self.clock.at(from).min(latest)), latest };
-                let asleep = to.since(from).saturating_sub(to.mono.saturating_sub(from.mono));
-                self.tell(None, when, to, EventKind::Slept(asleep), &mut applied);
-            }
+            Input::Slept { from, to } => self.slept(from, to, &mut applied),
             Input::TimePassed { .. } => {}
         }
         self.pass(now, &mut applied);
@@ -216,6 +191,36 @@ impl Fleet {
         }
     }
 
+    fn slept(&mut self, from: Moment, to: Moment, applied: &mut Applied) {
+        let latest = self.clock.at(to);
+        let when = When { earliest: Some(self.clock.at(from).min(latest)), latest };
+        let asleep = to.since(from).saturating_sub(to.mono.saturating_sub(from.mono));
+        self.tell(None, when, to, EventKind::Slept(asleep), applied);
+    }
+
+    fn release_asked(&mut self, id: &SessionId, at: Moment, applied: &mut Applied) {
+        let Some(record) = self.records.get_mut(id) else { return };
+        record.release = Some(Box::new(Release { asked: at, failed: None }));
+        self.tell(Some(id), When::at(&self.clock, at), at, EventKind::ReleaseAsked, applied);
+        self.attend(id, at, applied);
+    }
+
+    fn release_failed(
+        &mut self,
+        id: &SessionId,
+        at: Exchange,
+        fault: Fault,
+        next: Option<Moment>,
+        applied: &mut Applied,
+    ) {
+        let record = self.records.get_mut(id);
+        let Some(release) = record.and_then(|record| record.release.as_mut()) else { return };
+        release.failed = Some((fault.clone(), next));
+        let (when, wait) = (When::at(&self.clock, at.received), next.map(|next| next.since(at.received)));
+        self.tell(Some(id), when, at.received, EventKind::ReleaseFailed { fault, wait }, applied);
+        self.attend(id, at.received, applied);
+    }
+
     fn good(&mut self, at: Exchange, scope: &Scope, applied: &mut Applied) {
         if let Some(over) = self.health.good(at, scope) {
             let after = at.received.since(over.since.sent);
@@ -253,149 +258,4 @@ impl Fleet {
             self.tell(Some(id), when, at.received, EventKind::Failing { fault, list: None, wait }, applied);
         }
     }
-
-    /// A reply with sessions, or `several` of them that say the same.
-    fn replied(
-        &mut self,
-        at: Exchange,
-        scope: Scope,
-        sessions: Vec<Session>,
-        malformed: u32,
-        several: Option<(u64, Duration)>,
-        applied: &mut Applied,
-    ) {
-        self.observe_clock(&at, applied);
-        self.good(at, &scope, applied);
-        match scope {
-            Scope::One(id) => {
-                if let Some(session) = sessions.into_iter().next() {
-                    self.seen(
-                        Reply { at: Arc::new(at), from_list: false, several },
-                        id,
-                        session,
-                        None,
-                        applied,
-                    );
-                }
-            }
-            Scope::List(list) => {
-                self.health.malformed(list, malformed);
-                self.listed(Reply { at: Arc::new(at), from_list: true, several }, list, sessions, applied);
-            }
-            Scope::Projects => {}
-        }
-    }
-
-    /// A reply about one session; of a list, if it has a number.
-    fn seen(
-        &mut self,
-        reply: Reply,
-        id: SessionId,
-        session: Session,
-        list: Option<u64>,
-        applied: &mut Applied,
-    ) {
-        let at = *reply.at;
-        let record = record(&mut self.records, &mut self.ids, &id);
-        record.listed = list.unwrap_or(record.listed);
-        let (is_first, was_over) = (record.session.is_none(), record.is_over());
-        let Some(taken) = record.take(reply, session, &self.clock, self.owner_key.as_ref()) else {
-            applied.changed_silently = true;
-            return;
-        };
-        let (has_ended, is_over) = (record.ended.is_some(), record.is_over() && !record.asked_for);
-        if !matches!(record.presence, Presence::Unlisted { .. }) {
-            self.left.pop(&id);
-        }
-        match taken.change {
-            Change::None => {}
-            Change::Bytes => self.changes.of_bytes(),
-            Change::Whole => self.changes.of_all(),
-        }
-        if taken.change != Change::None {
-            applied.changed.push((id.clone(), taken.change));
-        }
-        for (when, kind) in taken.news {
-            self.tell(Some(&id), when, at.received, kind, applied);
-        }
-        if taken.revived {
-            self.ends.remove(&id);
-            self.succession.forget_end(&id);
-        }
-        if has_ended {
-            self.count_end(&id, at.received);
-        }
-        if is_over && !was_over {
-            self.over.put(id.clone(), ());
-        }
-        if taken.ended {
-            self.take_end(&id, at.received, applied);
-        } else if is_first {
-            self.take_birth(&id, at.received, applied);
-        }
-        self.attend(&id, at.received, applied);
-    }
-
-    /// An end counts among those that belong together as long as the newest reply says that it is such a one.
-    fn count_end(&mut self, id: &SessionId, now: Moment) {
-        let counts = self.evidence(id).is_some_and(|evidence| evidence.counts_together());
-        let session = self.records.get(id).and_then(|record| record.session.as_ref());
-        match session.and_then(|session| session.ended).filter(|_| counts) {
-            Some(ended) => self.ends.add(id, ended, now.boot),
-            None => self.ends.remove(id),
-        }
-    }
-
-    /// What follows for the others from an end.
-    fn take_end(&mut self, id: &SessionId, now: Moment, applied: &mut Applied) {
-        let Some(record) = self.records.get_mut(id) else { return };
-        if let Some(ran) = record.ran().filter(|_| record.is_end_exact() && !record.counted_short) {
-            self.short.add(ran);
-            record.counted_short = true;
-        }
-        let metadata = record.session.as_ref().and_then(compare::attached);
-        let follows = metadata.zip(record.ended_at()).and_then(|(it, at)| self.succession.ended(id, it, at));
-        if let Some((new, born)) = follows {
-            self.tell_successor(id, new, born, now, applied);
-        }
-    }
-
-    /// A session that is new: where it has the metadata of one that has just ended, that one is told.
-    fn take_birth(&mut self, id: &SessionId, now: Moment, applied: &mut Applied) {
-        let Some(session) = self.records.get(id).and_then(|record| record.session.as_ref()) else { return };
-        let Some((metadata, born)) = compare::attached(session).zip(session.created.or(session.started))
-        else {
-            return;
-        };
-        if let Some(old) = self.succession.born(id, metadata, born) {
-            self.tell_successor(&old, id.clone(), born, now, applied);
-        }
-    }
-
-    fn tell_successor(
-        &mut self,
-        old: &SessionId,
-        new: SessionId,
-        born: Timestamp,
-        now: Moment,
-        applied: &mut Applied,
-    ) {
-        let Some(record) = self.records.get_mut(old) else { return };
-        record.successor = Some(new.clone());
-        let latest = self.clock.at(now);
-        let when = When { earliest: Some(born.min(latest)), latest };
-        self.tell(Some(old), when, now, EventKind::Successor(new), applied);
-    }
-}
-
-/// The record of a session; from now on, if there was none.
-fn record<'r>(
-    records: &'r mut IndexMap<SessionId, Box<Record>>,
-    ids: &mut BTreeSet<SessionId>,
-    id: &SessionId,
-) -> &'r mut Record {
-    records.entry(id.clone()).or_insert_with(|| {
-        ids.insert(id.clone());
-        Box::new(Record::new(id.clone(), false))
-    })
 }

@@ -14,8 +14,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::*;
-use crate::clock::{Clock, later};
-use crate::session::{FaultKind, List, Metadata, Status};
+use crate::clock::later;
+use crate::session::{FaultKind, List, Metadata, Session, Status};
 use crate::testing::running;
 use crate::tracker::{Flag, timeline};
 

@@ -2,11 +2,11 @@ use std::time::Duration;
 
 use super::*;
 use crate::clock::{Timestamp, Zone, later};
-use crate::session::{FaultKind, List, Metadata, Status};
+use crate::session::{FaultKind, List, Metadata, Session, Status};
 use crate::testing::running;
 use crate::text::Untrusted;
 use crate::tracker::health::MOST_FAILURES;
-use crate::tracker::{Flag, Left};
+use crate::tracker::{Flag, Left, Presence};
 
 mod attention;
 

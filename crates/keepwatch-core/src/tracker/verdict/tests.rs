@@ -1,3 +1,4 @@
+use super::rules::{Against, End};
 use super::*;
 use crate::session::FaultKind;
 
