@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::text::Untrusted;
 
 /// The `status` of a session, as the API says it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, strum::IntoStaticStr)]
+#[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
 pub enum Status {
     /// Created, not started.
     Pending,
@@ -49,12 +50,8 @@ impl Status {
     #[must_use]
     pub fn raw(&self) -> &str {
         match self {
-            Self::Pending => "PENDING",
-            Self::Running => "RUNNING",
-            Self::Error => "ERROR",
-            Self::TimedOut => "TIMED_OUT",
-            Self::Completed => "COMPLETED",
             Self::Other(word) => word.raw(),
+            known => known.into(),
         }
     }
 

@@ -28,8 +28,10 @@ pub struct Event {
     pub kind: EventKind,
 }
 
-/// What can happen.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// What can happen. The names by strum are part of the schema of `keepwatch events`: a variant that is renamed keeps its name
+/// there.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, strum::IntoStaticStr, strum::VariantNames)]
+#[strum(serialize_all = "snake_case")]
 pub enum EventKind {
     /// The first reply about it.
     FirstSeen {
@@ -41,6 +43,7 @@ pub enum EventKind {
         ended: Option<Timestamp>,
     },
     /// Another status, and nothing ended by it.
+    #[strum(serialize = "status_changed")]
     Changed {
         /// The last that was seen before.
         from: Status,
@@ -73,8 +76,10 @@ pub enum EventKind {
         to: Timestamp,
     },
     /// Its `keepAlive` changed to this.
+    #[strum(serialize = "keep_alive_changed")]
     KeepAlive(bool),
     /// Its `region` changed.
+    #[strum(serialize = "region_changed")]
     Region {
         /// The last that was seen before.
         from: Region,
@@ -82,8 +87,10 @@ pub enum EventKind {
         to: Region,
     },
     /// Its `contextId` changed to this; `None` if it went.
+    #[strum(serialize = "context_changed")]
     Context(Option<Untrusted>),
     /// Its `userMetadata` changed. What is in it is not told: events leave the program.
+    #[strum(serialize = "metadata_changed")]
     Metadata,
     /// Its proxy's bytes began to grow.
     TrafficStarted,
@@ -117,6 +124,7 @@ pub enum EventKind {
     /// After its end a session with the same metadata appeared.
     Successor(SessionId),
     /// Several sessions ended at about the same time, none of them by its timeout.
+    #[strum(serialize = "ended_together")]
     Together {
         /// Which, in the order of their ends.
         ids: Vec<SessionId>,
@@ -124,6 +132,7 @@ pub enum EventKind {
         spread: Duration,
     },
     /// Polls began to fail, or fail otherwise than before; of one session, if the event has an id.
+    #[strum(serialize = "polls_failing")]
     Failing {
         /// Why.
         fault: Fault,
@@ -133,6 +142,7 @@ pub enum EventKind {
         wait: Option<Duration>,
     },
     /// Polls succeed again.
+    #[strum(serialize = "polls_recovered")]
     Recovered {
         /// The list that alone had failed.
         list: Option<List>,
@@ -143,6 +153,7 @@ pub enum EventKind {
     Slept(Duration),
     /// The API's clock is not what its replies had said, by so many milliseconds; negative if it is behind that. All times
     /// are by it.
+    #[strum(serialize = "api_clock_set")]
     ServerClockSet {
         /// By how much.
         by_ms: i64,
@@ -159,32 +170,8 @@ impl EventKind {
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
-            Self::FirstSeen { .. } => "first_seen",
-            Self::Changed { .. } => "status_changed",
-            Self::Ended { .. } => "ended",
-            Self::Contradicted { .. } => "contradicted",
-            Self::ExpiryMoved { .. } => "expiry_moved",
-            Self::KeepAlive(_) => "keep_alive_changed",
-            Self::Region { .. } => "region_changed",
-            Self::Context(_) => "context_changed",
-            Self::Metadata => "metadata_changed",
-            Self::TrafficStarted => "traffic_started",
-            Self::TrafficStopped { .. } => "traffic_stopped",
-            Self::Unlisted => "unlisted",
-            Self::NotFound(_) => "not_found",
-            Self::FoundAgain(_) => "found_again",
-            Self::Overdue { .. } => "overdue",
-            Self::ReleaseAsked => "release_asked",
-            Self::ReleaseFailed { .. } => "release_failed",
-            Self::Flagged(_) => "flagged",
-            Self::Successor(_) => "successor",
-            Self::Together { .. } => "ended_together",
             Self::Failing { fault, .. } if fault.kind == FaultKind::RateLimited => "rate_limited",
-            Self::Failing { .. } => "polls_failing",
-            Self::Recovered { .. } => "polls_recovered",
-            Self::Slept(_) => "slept",
-            Self::ServerClockSet { .. } => "api_clock_set",
-            Self::ClockSet { .. } => "clock_set",
+            _ => self.into(),
         }
     }
 
@@ -212,5 +199,44 @@ impl EventKind {
             }
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use strum::VariantNames as _;
+
+    use super::*;
+
+    #[test]
+    fn event_names_are_those_of_the_schema() {
+        let names = [
+            "first_seen",
+            "status_changed",
+            "ended",
+            "contradicted",
+            "expiry_moved",
+            "keep_alive_changed",
+            "region_changed",
+            "context_changed",
+            "metadata_changed",
+            "traffic_started",
+            "traffic_stopped",
+            "unlisted",
+            "not_found",
+            "found_again",
+            "overdue",
+            "release_asked",
+            "release_failed",
+            "flagged",
+            "successor",
+            "ended_together",
+            "polls_failing",
+            "polls_recovered",
+            "slept",
+            "api_clock_set",
+            "clock_set",
+        ];
+        assert_eq!(EventKind::VARIANTS, names);
     }
 }

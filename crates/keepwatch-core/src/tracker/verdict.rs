@@ -102,10 +102,13 @@ pub struct Verdict {
     pub together: Option<Together>,
 }
 
-/// The rows of the table above.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The rows of the table above. The names by strum are part of the schema of `keepwatch events`: a variant that is renamed
+/// keeps its name there.
+#[derive(Clone, Debug, PartialEq, Eq, strum::IntoStaticStr, strum::VariantNames)]
+#[strum(serialize_all = "snake_case")]
 pub enum Cause {
     /// `ERROR`, however near to the expiry.
+    #[strum(serialize = "error")]
     Failed,
     /// `TIMED_OUT`
     TimedOut {
@@ -124,11 +127,13 @@ pub enum Cause {
         after: Option<Duration>,
     },
     /// `COMPLETED` at its expiry, give or take [`NEAR_EXPIRY`].
+    #[strum(serialize = "completed_at_expiry")]
     AtExpiry {
         /// How far from it.
         off: Duration,
     },
     /// With keep-alive on, and before its expiry.
+    #[strum(serialize = "keep_alive_ended")]
     KeptAlive {
         /// What was left of its time; `None` where it is not known that anything was.
         unused: Option<Duration>,
@@ -142,11 +147,13 @@ pub enum Cause {
         age: Duration,
     },
     /// With keep-alive off, and before its expiry.
+    #[strum(serialize = "disconnected_or_closed")]
     Disconnected {
         /// What was left of its time; `None` where it is not known that anything was.
         unused: Option<Duration>,
     },
     /// `COMPLETED` after its expiry.
+    #[strum(serialize = "ended_past_expiry")]
     PastExpiry {
         /// How long after.
         by: Duration,
@@ -165,8 +172,9 @@ pub enum Cause {
     },
 }
 
-/// How sure a verdict is, from little to much.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// How sure a verdict is, from little to much. The names by strum are part of the schema, as those of [`Cause`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, strum::IntoStaticStr, strum::VariantNames)]
+#[strum(serialize_all = "snake_case")]
 pub enum Sure {
     /// The evidence allows no more.
     Unknown,
