@@ -116,7 +116,7 @@ fn same(live: &Fleet, again: &Fleet) {
             record.flags.iter().map(|(flag, _)| *flag).collect::<Vec<_>>()
         };
         assert_eq!(flags(record), flags(other));
-        let evidence = |fleet| evidence::text(fleet, &record.id, evidence::Options::default());
+        let evidence = |fleet| evidence::text(fleet, &record.id, evidence::Options::new("0.1.0"));
         assert_eq!(evidence(live), evidence(again));
     }
 }
