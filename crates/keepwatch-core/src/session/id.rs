@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::text::Untrusted;
+use crate::text::{self, Untrusted};
 
 /// The longest id that is accepted from a user, in bytes. Browserbase's are UUIDs of 36.
 const LONGEST_ID: usize = 256;
@@ -14,32 +14,51 @@ const WHOLE_ID: usize = 36;
 #[serde(transparent)]
 pub struct SessionId(Untrusted);
 
+/// The reason why a text given by a user is not, or does not contain, one session id. Its texts are fit for a terminal.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SessionIdError {
+    /// The text is empty.
+    #[error("a session id is empty; it looks like 6512bd43-d9ca-4e02-9a67-91f2c1a0b3de")]
+    Empty,
+    /// The id is longer than is accepted.
+    #[error("a session id of {bytes} bytes is too long; at most {LONGEST_ID} are taken")]
+    TooLong {
+        /// The length of the text.
+        bytes: usize,
+    },
+    /// The text has control characters or is a path of dots, which no URL can carry.
+    #[error("“{0}” can not be a session id")]
+    Unusable(String),
+    /// The text contains what looks like a secret, which would be written down as an id. Holds the masked text.
+    #[error("“{0}” has what looks like a secret in it: give the id of the session alone")]
+    Secret(String),
+    /// A longer text contains no id.
+    #[error("there is no session id in it; one looks like 6512bd43-d9ca-4e02-9a67-91f2c1a0b3de")]
+    NotFound,
+    /// A longer text contains so many ids.
+    #[error("there are {0} ids in it: leave the one that is meant")]
+    Ambiguous(usize),
+}
+
 impl SessionId {
-    /// An id as a user gave it.
+    /// Parses an id as a user gave it.
     ///
     /// # Errors
-    /// A sentence, if no session can have this id: it is empty, too long, has control characters, is a path of dots, which
-    /// no URL can carry, or looks like a secret, which would be written down as an id.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let id = text.trim();
+    /// Returns an error if no session can have this id.
+    pub fn parse(given: &str) -> Result<Self, SessionIdError> {
+        let id = given.trim();
         if id.is_empty() {
-            return Err("a session id is empty; it looks like 6512bd43-d9ca-4e02-9a67-91f2c1a0b3de".into());
+            return Err(SessionIdError::Empty);
         }
         if id.len() > LONGEST_ID {
-            return Err(format!(
-                "a session id of {} bytes is too long; at most {LONGEST_ID} are taken",
-                id.len()
-            ));
+            return Err(SessionIdError::TooLong { bytes: id.len() });
         }
         if id == "." || id == ".." || id.chars().any(char::is_control) {
-            return Err(format!("“{}” can not be a session id", crate::text::shown(id, 40)));
+            return Err(SessionIdError::Unusable(text::shown(id, 40)));
         }
-        let masked = crate::text::masked(id);
+        let masked = text::masked(id);
         if masked != id {
-            let masked = crate::text::shown(&masked, 80);
-            return Err(format!(
-                "“{masked}” has what looks like a secret in it: give the id of the session alone"
-            ));
+            return Err(SessionIdError::Secret(text::shown(&masked, 80)));
         }
         Ok(Self(Untrusted::new(id)))
     }
@@ -75,7 +94,7 @@ impl SessionId {
     #[must_use]
     pub fn start(&self, columns: usize) -> String {
         let start: String = self.raw().chars().take(columns).collect();
-        crate::text::shown(&start, columns)
+        text::shown(&start, columns)
     }
 
     /// The whole id as a terminal may show it.

@@ -20,9 +20,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use fault::{Fault, FaultKind};
-pub use id::{SessionId, dashboard_page};
+pub use id::{SessionId, SessionIdError, dashboard_page};
 pub use metadata::Metadata;
-pub use path::MetadataPath;
+pub use path::{MetadataPath, MetadataPathError};
 pub use secret::Secret;
 pub use status::{Phase, Region, Status};
 
