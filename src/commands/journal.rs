@@ -45,7 +45,7 @@ pub(super) fn open(path: &Path) -> Result<Reader, Refusal> {
             "there is no journal yet: a keepwatch that watches writes one to {}",
             shown(path)
         ))),
-        Err(trouble) => Err(failed(&format!("{}: {}", shown(path), trouble.to_string()))),
+        Err(trouble) => Err(failed(&format!("{}: {}", shown(path), trouble))),
     }
 }
 

@@ -288,7 +288,7 @@ fn a_newer_format_and_what_is_no_recording_are_refused_in_a_sentence() {
         (&priced("-1.0"), "header is damaged"),
     ] {
         let refused = Recording::read(&mut text.as_bytes()).unwrap_err();
-        assert!(refused.to_string().contains(said), "{text}: {}", refused.to_string());
+        assert!(refused.to_string().contains(said), "{text}: {refused}");
     }
 }
 
