@@ -16,7 +16,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 
 use super::effort::Effort;
-use super::keeper::Who;
+use super::persistence::Who;
 use crate::store::{self, Encoder, Line};
 use keepwatch_core::clock::{Moment, Timestamp};
 use keepwatch_core::session::{MetadataPath, SessionId};

@@ -17,9 +17,9 @@ use std::task::Poll;
 use tokio::sync::mpsc;
 
 use super::fleets::Origin;
-use super::keeper::{Keep, Keeper};
-use super::memory::Memory;
 use super::model::{Effect, Message, Model, Settings};
+use super::persistence::history_loader::Memory;
+use super::persistence::{Keep, Keeper};
 use crate::api::Client;
 use crate::config::Exit;
 use crate::log;

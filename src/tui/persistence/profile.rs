@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::fleets::{Past, Source};
-use super::keeper::Who;
-use super::model::{Effect, Model};
+use super::Who;
 use super::summary::summary;
 use crate::config::Targets;
 use crate::poll::Ask;
 use crate::store::history::Wanted;
 use crate::store::{Encoder, Line};
+use crate::tui::fleets::{Past, Source};
+use crate::tui::model::{Effect, Model};
 use keepwatch_core::clock::Moment;
 use keepwatch_core::session::{List, Phase, SessionId};
 use keepwatch_core::text::Untrusted;
@@ -24,7 +24,7 @@ const MOST_MEANWHILE: usize = 256;
 impl Model {
     /// Writes down from now on what the fleets are told; for each source that has a `who`, its sessions' summaries, too,
     /// and what earlier runs saw is wanted.
-    pub(super) fn write_down<'w>(
+    pub(in crate::tui) fn write_down<'w>(
         &mut self,
         no_metadata: bool,
         who: impl Fn(usize) -> Option<&'w Who>,
@@ -43,12 +43,12 @@ impl Model {
     }
 
     /// A source's stream begins anew. Returns the ends of what was open.
-    pub(super) fn begin_anew(&mut self, source: usize) -> Vec<Line> {
+    pub(in crate::tui) fn begin_anew(&mut self, source: usize) -> Vec<Line> {
         self.fleets.source_mut(source).encoder.as_mut().map(Encoder::restart).unwrap_or_default()
     }
 
     /// What there is to be kept of an input of `now` that brought this.
-    pub(super) fn keep(
+    pub(in crate::tui) fn keep(
         &mut self,
         source: usize,
         lines: Vec<Line>,
@@ -76,7 +76,7 @@ impl Model {
     }
 
     /// What is left to be kept at the end.
-    pub(super) fn finish(&mut self) -> Vec<Effect> {
+    pub(in crate::tui) fn finish(&mut self) -> Vec<Effect> {
         let (mut effects, no_metadata) = (Vec::new(), self.no_metadata);
         for number in self.fleets.numbers() {
             let Source { fleet, encoder, kept, .. } = self.fleets.source_mut(number);
@@ -94,7 +94,7 @@ impl Model {
     }
 
     /// While what earlier runs saw is not here, what comes meanwhile is remembered.
-    pub(super) fn remember(&mut self, source: usize, input: &Input) {
+    pub(in crate::tui) fn remember(&mut self, source: usize, input: &Input) {
         let past = &mut self.fleets.source_mut(source).past;
         if let Past::Wanted(meanwhile, _) = past {
             if meanwhile.len() < MOST_MEANWHILE {
@@ -107,7 +107,7 @@ impl Model {
 
     /// Looks up what earlier runs saw, once it is known of what: of a project's sessions, or, where its lists are narrowed,
     /// of those that they name, for only the API knows what else would have been in them.
-    pub(super) fn restore(&mut self, number: usize) -> Option<Effect> {
+    pub(in crate::tui) fn restore(&mut self, number: usize) -> Option<Effect> {
         let (targets, is_narrowed) = (self.settings.targets.clone(), self.settings.query.is_some());
         let Source { fleet, past, .. } = self.fleets.source_mut(number);
         let Past::Wanted(meanwhile, looked_up @ false) = past else { return None };
@@ -127,7 +127,7 @@ impl Model {
     }
 
     /// What earlier runs saw is here: this run goes on from there. What is flagged of it, the reader knows of.
-    pub(super) fn restored(&mut self, number: usize, found: Option<Box<Fleet>>) -> Vec<Effect> {
+    pub(in crate::tui) fn restored(&mut self, number: usize, found: Option<Box<Fleet>>) -> Vec<Effect> {
         let Past::Wanted(meanwhile, _) = std::mem::take(&mut self.fleets.source_mut(number).past) else {
             return Vec::new();
         };

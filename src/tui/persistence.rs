@@ -1,6 +1,10 @@
 //! What is kept of what is seen: the recording and the journals, at their end of the loop. Whatever they write to has a
 //! thread of its own; nothing here waits for a disk.
 
+pub(super) mod history_loader;
+mod profile;
+mod summary;
+
 use std::fs::File;
 use std::io;
 use std::time::Duration;

@@ -6,11 +6,11 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use tokio::sync::mpsc;
 
-use super::keeper::Who;
-use super::model::Model;
+use super::Who;
 use crate::config::Targets;
 use crate::store::history::{self, Sought, Wanted};
 use crate::store::journal::Reader;
+use crate::tui::model::Model;
 use keepwatch_core::clock::Clock;
 use keepwatch_core::session::MetadataPath;
 use keepwatch_core::tracker::{Fleet, Input, Thresholds};
@@ -22,11 +22,11 @@ const DAY: TimeDelta = TimeDelta::days(1);
 const MOST: usize = 24 * 1024 * 1024;
 
 /// A source, and what was found of its sessions; `None` if nothing was.
-pub(super) type Found = (usize, Option<Box<Fleet>>);
+pub(in crate::tui) type Found = (usize, Option<Box<Fleet>>);
 
 /// The way to it.
 #[derive(Debug)]
-pub(super) struct Memory {
+pub(in crate::tui) struct Memory {
     journal: Option<PathBuf>,
     thresholds: Thresholds,
     owner_key: Option<MetadataPath>,
@@ -38,7 +38,7 @@ pub(super) struct Memory {
 
 impl Memory {
     /// With where what is found comes out.
-    pub(super) fn new(
+    pub(in crate::tui) fn new(
         journal: Option<PathBuf>,
         model: &Model,
         clock: &Clock,
@@ -52,7 +52,7 @@ impl Memory {
 
     /// Looks up what runs other than `who`'s saw lately of a source's sessions. What can not be read is not there: the
     /// journal's writer says what is wrong with it.
-    pub(super) fn look_up(&self, source: usize, wanted: Wanted, who: Who) {
+    pub(in crate::tui) fn look_up(&self, source: usize, wanted: Wanted, who: Who) {
         let Some(journal) = self.journal.clone() else { return };
         let (thresholds, owner_key) = (self.thresholds.clone(), self.owner_key.clone());
         let (are_named, found, now) = (self.are_named, self.found.clone(), self.clock.now());

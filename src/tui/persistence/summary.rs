@@ -1,6 +1,6 @@
 //! A record → what the journal keeps of it for `keepwatch history`. Pure.
 
-use super::keeper::Who;
+use super::Who;
 use crate::store::journal::{Summary, Why};
 use keepwatch_core::clock::Zone;
 use keepwatch_core::session::SessionId;
