@@ -33,7 +33,9 @@ pub use fleets::{Fleets, Marks, Origin, Place, Source};
 pub use model::{Effect, Focus, Message, Model, Notice, Pane, Part, Replay, Settings, Slots, Tone, Want};
 pub use mute::Muted;
 pub use observe::Observed;
-pub use persistence::{Keep, Who};
+pub use persistence::{
+    HistoryRequest, JournalScope, PersistenceCommand, PersistenceConfig, PersistenceEvent, PersistenceWarning,
+};
 pub use recent::{Asked, Listed, Recent};
 pub use release::{end_of, is_end_of};
 pub use replay::replay;

@@ -18,17 +18,16 @@ use tokio::sync::mpsc;
 
 use super::fleets::Origin;
 use super::model::{Effect, Message, Model, Settings};
-use super::persistence::history_loader::Memory;
-use super::persistence::{Keep, Keeper};
+use super::persistence::{
+    Persistence, PersistenceConfig, PersistenceEvent, PersistenceEvents, PersistenceWarning,
+};
 use crate::api::Client;
 use crate::config::Exit;
 use crate::log;
 use crate::poll::{Poller, Report};
-use crate::store::Line;
 use crate::terminal::{self, Clipboard, Env, Events, Screen, TermEvent};
 use crate::tui::view;
-use keepwatch_core::clock::Clock;
-use keepwatch_core::tracker::Fleet;
+use keepwatch_core::clock::{Clock, Moment};
 
 /// How many reports may wait. The loop is quicker than any poller; this is for the time that a frame takes.
 const WAITING_REPORTS: usize = 16;
@@ -45,23 +44,21 @@ pub async fn run(
     sources: Vec<(Origin, Option<Client>)>,
     clock: Clock,
     env: Env,
-    keep: Keep,
+    persistence: PersistenceConfig,
 ) -> io::Result<(Exit, Option<String>)> {
     let (events, mut inbox) = terminal::channel();
     let mut screen = Screen::enter("keepwatch", &events)?;
     let (targets, pace, releaser) = (settings.targets.clone(), settings.pace, settings.releaser);
     let (origins, clients): (Vec<_>, Vec<_>) = sources.into_iter().unzip();
-    let told = events.clone();
-    log::tell(move |why| terminal::tell(&told, TermEvent::Unwritten(Some("not logging"), why)));
+    let (persistence_events, mut persisted) = PersistenceEvents::channel();
+    let log_events = persistence_events.clone();
+    log::tell(move |message| log_events.warn(PersistenceWarning::log(message)));
     let mut now = clock.now();
-    let looks_back = keep.journal.as_ref().map(|journal| journal.path.clone());
-    let writes = keep.recording.is_some() || looks_back.is_some();
-    let no_metadata = keep.header.no_metadata;
-    let keeper = Keeper::start(keep, &origins, &clock, &events)?;
     let mut model = Model::new(settings, origins, screen.size());
-    if writes {
-        model.write_down(no_metadata, |source| keeper.who(source), now);
+    if persistence.is_enabled() {
+        model.enable_persistence(persistence.new_run().as_ref(), persistence.header.no_metadata, now);
     }
+    let persistence = Persistence::start(persistence, clients.len(), &clock, &persistence_events)?;
     let first = model.start(now);
     screen.draw(|frame| view::draw(frame, &model, now));
 
@@ -73,22 +70,13 @@ pub async fn run(
         pollers.push(client.map(poller));
     }
     let clipboard = clipboard(&env, &screen, &events)?;
-    let (memory, mut remembered) = Memory::new(looks_back, &model, &clock);
-    let mut hands = Hands {
-        screen,
-        pollers,
-        clipboard,
-        env,
-        events,
-        keeper: Some(keeper),
-        memory: Some(memory),
-        exit: None,
-    };
-    hands.begin_anew(&mut model);
+    let mut hands =
+        Hands { screen, pollers, clipboard, env, events, persistence: Some(persistence), exit: None };
+    hands.start_segments(&mut model, now);
     hands.perform(first);
     loop {
         if let Some(exit) = hands.exit {
-            hands.perform(model.finish());
+            hands.perform(model.finish_persistence());
             return Ok((exit, hands.leave()));
         }
         // A terminal that is still busy with the last frame says when it is not: WriterReady brings us here again.
@@ -97,7 +85,7 @@ pub async fn run(
         let first = tokio::select! {
             Some(event) = inbox.recv() => Some(Arrival::Event(event)),
             (source, report) = reported.next() => Some(Arrival::Report(source, Box::new(report))),
-            Some((source, fleet)) = remembered.recv() => Some(Arrival::Past(source, fleet)),
+            Some(event) = persisted.recv() => Some(Arrival::Persistence(event)),
             () = crate::timer::sleep_until(&clock, wake.unwrap_or_default()), if wake.is_some() => None,
         };
         let before = std::mem::replace(&mut now, clock.now());
@@ -111,10 +99,8 @@ pub async fn run(
                 Some(Arrival::Report(source, report)) => {
                     hands.perform(model.update(Message::Report(source, report), now));
                 }
-                Some(Arrival::Past(source, fleet)) => {
-                    let is = if fleet.is_some() { "is back" } else { "is not known" };
-                    tracing::info!("what earlier runs saw of project {source} {is}");
-                    hands.perform(model.update(Message::Restored(source, fleet), now));
+                Some(Arrival::Persistence(event)) => {
+                    hands.perform(model.update(Message::Persistence(event), now));
                 }
                 Some(Arrival::Event(event)) => {
                     if let Some(message) = hands.take(event) {
@@ -129,15 +115,14 @@ pub async fn run(
             });
         }
         hands.perform(model.expire(now));
-        hands.begin_anew(&mut model);
+        hands.start_segments(&mut model, now);
     }
 }
 
 enum Arrival {
     Event(TermEvent),
     Report(usize, Box<Report>),
-    /// What earlier runs saw of a source's sessions.
-    Past(usize, Option<Box<Fleet>>),
+    Persistence(PersistenceEvent),
 }
 
 /// What the pollers report, each through a channel of its own: one that has much to say holds up no other.
@@ -181,9 +166,7 @@ pub(super) struct Hands {
     env: Env,
     events: Events,
     /// None where a recording is shown.
-    keeper: Option<Keeper>,
-    /// None where a recording is shown.
-    memory: Option<Memory>,
+    persistence: Option<Persistence>,
     exit: Option<Exit>,
 }
 
@@ -191,16 +174,7 @@ impl Hands {
     /// Those that ask nothing and write nothing down.
     pub(super) fn without_poller(screen: Screen, env: Env, events: Events) -> io::Result<Self> {
         let clipboard = clipboard(&env, &screen, &events)?;
-        Ok(Self {
-            screen,
-            pollers: Vec::new(),
-            clipboard,
-            env,
-            events,
-            keeper: None,
-            memory: None,
-            exit: None,
-        })
+        Ok(Self { screen, pollers: Vec::new(), clipboard, env, events, persistence: None, exit: None })
     }
 
     /// How to end, if that was asked for.
@@ -210,9 +184,9 @@ impl Hands {
 
     /// Gives the terminal back, and then waits for what is written down. Returns what is to be said of that.
     pub(super) fn leave(self) -> Option<String> {
-        let Self { screen, keeper, .. } = self;
+        let Self { screen, persistence, .. } = self;
         screen.leave();
-        keeper.and_then(Keeper::close)
+        persistence.and_then(Persistence::close)
     }
 
     /// Draws a frame, if the terminal takes one.
@@ -246,7 +220,6 @@ impl Hands {
                 Some(Message::Copied(copied.what, outcome))
             }
             TermEvent::Opened(outcome) => outcome.err().map(Message::NotOpened),
-            TermEvent::Unwritten(lasts, why) => Some(Message::Unwritten(lasts, why)),
         }
     }
 
@@ -261,16 +234,9 @@ impl Hands {
                         poller.ask(ask);
                     }
                 }
-                Effect::Write(source, lines) => self.write(source, lines),
-                Effect::Summarise(source, summaries) => {
-                    if let Some(keeper) = &mut self.keeper {
-                        keeper.summarise(source, summaries);
-                    }
-                }
-                Effect::Restore(source, wanted) => {
-                    let run = self.keeper.as_ref().and_then(|keeper| keeper.who(source));
-                    if let (Some(memory), Some(who)) = (&self.memory, run) {
-                        memory.look_up(source, wanted, who.clone());
+                Effect::Persist(profile, command) => {
+                    if let Some(persistence) = &mut self.persistence {
+                        persistence.run(profile, command);
                     }
                 }
                 Effect::Play(_) | Effect::Step { .. } => {} // of a recording alone
@@ -281,8 +247,8 @@ impl Hands {
                 Effect::TakePaste(on) => self.screen.set_paste(on),
                 Effect::Repaint => self.screen.repaint(),
                 Effect::Suspend => {
-                    if let Some(keeper) = &mut self.keeper {
-                        keeper.flush();
+                    if let Some(persistence) = &mut self.persistence {
+                        persistence.flush();
                     }
                     let _ = self.screen.suspend(); // no shell could continue us: then nothing happens
                 }
@@ -293,20 +259,11 @@ impl Hands {
 }
 
 impl Hands {
-    fn write(&mut self, source: usize, lines: Vec<Line>) {
-        if let Some(why) = self.keeper.as_mut().and_then(|keeper| keeper.write(source, lines)) {
-            terminal::tell(&self.events, TermEvent::Unwritten(Some("not recording"), why));
-        }
-    }
-
-    /// Begins new segments of the journal where the old ones are over.
-    fn begin_anew(&mut self, model: &mut Model) {
-        let over = self.keeper.as_ref().map(Keeper::over).unwrap_or_default();
-        for source in over {
-            self.write(source, model.begin_anew(source));
-            if let Some(keeper) = &mut self.keeper {
-                keeper.begin(source);
-            }
+    /// Starts new segments of the journals whose writer has closed the old one.
+    fn start_segments(&mut self, model: &mut Model, now: Moment) {
+        let closed = self.persistence.as_ref().map(Persistence::closed_segments).unwrap_or_default();
+        for profile in closed {
+            self.perform(model.start_segment(profile, now));
         }
     }
 }

@@ -1,78 +1,64 @@
-//! What earlier runs saw, looked up on a thread: the journal may be large, and the disk slow.
+//! Reads what earlier runs wrote, on a thread: the journal may be large, and the disk slow.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use tokio::sync::mpsc;
 
-use super::Who;
-use crate::config::Targets;
-use crate::store::history::{self, Sought, Wanted};
-use crate::store::journal::Reader;
-use crate::tui::model::Model;
-use keepwatch_core::clock::Clock;
-use keepwatch_core::session::MetadataPath;
-use keepwatch_core::tracker::{Fleet, Input, Thresholds};
+use super::{HistoryRequest, PersistenceEvents};
+use crate::store::history::{self, HistoryQuery, HistoryScope};
+use crate::store::journal::{Reader, Trouble};
+use keepwatch_core::clock::{Clock, Moment};
+use keepwatch_core::tracker::{Fleet, Input};
 
-/// So much of the past is looked up.
-const DAY: TimeDelta = TimeDelta::days(1);
+/// How far back the history is read.
+const PERIOD: Duration = Duration::from_secs(24 * 60 * 60);
+/// How many bytes are read at most: a busy day of a thousand sessions.
+const MAX_BYTES: usize = 24 * 1024 * 1024;
 
-/// So many bytes of it: a busy day of a thousand sessions.
-const MOST: usize = 24 * 1024 * 1024;
-
-/// A source, and what was found of its sessions; `None` if nothing was.
-pub(in crate::tui) type Found = (usize, Option<Box<Fleet>>);
-
-/// The way to it.
+/// Starts the threads that read the journal.
 #[derive(Debug)]
-pub(in crate::tui) struct Memory {
-    journal: Option<PathBuf>,
-    thresholds: Thresholds,
-    owner_key: Option<MetadataPath>,
-    /// Whether the reader named sessions.
-    are_named: bool,
+pub(super) struct HistoryLoader {
+    journal: PathBuf,
     clock: Clock,
-    found: mpsc::Sender<Found>,
+    events: PersistenceEvents,
 }
 
-impl Memory {
-    /// With where what is found comes out.
-    pub(in crate::tui) fn new(
-        journal: Option<PathBuf>,
-        model: &Model,
-        clock: &Clock,
-    ) -> (Self, mpsc::Receiver<Found>) {
-        let (found, inbox) = mpsc::channel(1);
-        let thresholds = model.settings.thresholds.clone();
-        let owner_key = model.settings.owner_key.clone();
-        let are_named = matches!(model.settings.targets, Targets::Ids(_));
-        (Self { journal, thresholds, owner_key, are_named, clock: clock.clone(), found }, inbox)
+impl HistoryLoader {
+    pub(super) fn new(journal: PathBuf, clock: Clock, events: PersistenceEvents) -> Self {
+        Self { journal, clock, events }
     }
 
-    /// Looks up what runs other than `who`'s saw lately of a source's sessions. What can not be read is not there: the
-    /// journal's writer says what is wrong with it.
-    pub(in crate::tui) fn look_up(&self, source: usize, wanted: Wanted, who: Who) {
-        let Some(journal) = self.journal.clone() else { return };
-        let (thresholds, owner_key) = (self.thresholds.clone(), self.owner_key.clone());
-        let (are_named, found, now) = (self.are_named, self.found.clone(), self.clock.now());
-        // Without a thread there is no past; the screen goes on.
-        let _ = std::thread::Builder::new().name("memory".into()).spawn(move || {
-            let since = now.wall.checked_sub_signed(DAY).unwrap_or(now.wall);
-            let mut fleet = Fleet::new(thresholds).with_owner_key(owner_key);
-            if let (Wanted::Sessions(ids), true) = (&wanted, are_named) {
-                let at = now.before(Duration::from_secs(DAY.num_seconds().unsigned_abs()));
-                fleet.apply(Input::Asked { at, ids: ids.clone() });
-            }
-            let sought =
-                Sought { wanted: &wanted, since, host: Some(&who.host), except: Some(&who.run), most: MOST };
-            let read = Reader::open(&journal).and_then(|reader| {
-                let Some(reader) = reader else { return Ok(false) };
-                history::read(&reader, &sought, now, |input| drop(fleet.apply(input)))?;
-                Ok(history::newest(&reader, &sought)?.is_some())
-            });
-            let fleet = read.is_ok_and(|any| any).then(|| Box::new(fleet));
-            let _ = found.blocking_send((source, fleet));
+    /// Starts to read. A journal that cannot be read counts as empty: its writer reports what is wrong.
+    pub(super) fn load(&self, profile: usize, request: HistoryRequest) {
+        let (journal, now, events) = (self.journal.clone(), self.clock.now(), self.events.clone());
+        // Without a thread nothing is restored; the screen works all the same.
+        let _ = std::thread::Builder::new().name("history".into()).spawn(move || {
+            let tracker = read(&journal, request, now).unwrap_or_default();
+            let is = if tracker.is_some() { "is back" } else { "is not known" };
+            tracing::info!("what earlier runs saw of project {profile} {is}");
+            events.history_loaded(profile, tracker.map(Box::new));
         });
     }
+}
+
+/// Builds a tracker from what earlier runs wrote; `None` if they wrote nothing.
+fn read(journal: &std::path::Path, request: HistoryRequest, now: Moment) -> Result<Option<Fleet>, Trouble> {
+    let HistoryRequest { scope, writer, are_named, thresholds, owner_key } = request;
+    let Some(reader) = Reader::open(journal)? else { return Ok(None) };
+    let period = TimeDelta::from_std(PERIOD).unwrap_or_default();
+    let query = HistoryQuery {
+        scope: &scope,
+        since: now.wall.checked_sub_signed(period).unwrap_or(now.wall),
+        host: Some(&writer.host),
+        except: Some(&writer.run),
+        max_bytes: MAX_BYTES,
+    };
+    let mut tracker = Fleet::new(thresholds).with_owner_key(owner_key);
+    if let (HistoryScope::Sessions(ids), true) = (&scope, are_named) {
+        tracker.apply(Input::Asked { at: now.before(PERIOD), ids: ids.clone() });
+    }
+    history::read(&reader, &query, now, |input| drop(tracker.apply(input)))?;
+    let is_empty = history::newest(&reader, &query)?.is_none();
+    Ok((!is_empty).then_some(tracker))
 }

@@ -1,176 +1,130 @@
-//! What lasts beyond the run: what is written down of it, and what earlier runs saw. Pure.
+//! The pure side of persistence: from an input of one profile's tracker to commands.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::Who;
-use super::summary::summary;
-use crate::config::Targets;
-use crate::poll::Ask;
-use crate::store::history::Wanted;
-use crate::store::{Encoder, Line};
-use crate::tui::fleets::{Past, Source};
-use crate::tui::model::{Effect, Model};
+use super::restore::Restore;
+use super::summary::session_summary;
+use super::{JournalScope, PersistenceCommand};
+use crate::store::journal::Summary;
+use crate::store::{self, Encoder};
 use keepwatch_core::clock::Moment;
-use keepwatch_core::session::{List, Phase, SessionId};
-use keepwatch_core::text::Untrusted;
-use keepwatch_core::tracker::{Event, Fleet, Input, Record, Scope};
+use keepwatch_core::session::SessionId;
+use keepwatch_core::tracker::{Event, Fleet, Input};
 
-/// What is known of sessions by which nothing happened is kept so often.
-const SUMMARIES: Duration = Duration::from_secs(60);
-/// So many inputs may come before what earlier runs saw is here; then it is done without.
-const MOST_MEANWHILE: usize = 256;
+/// How often the summaries of sessions without an event are saved.
+const SUMMARY_INTERVAL: Duration = Duration::from_secs(60);
 
-impl Model {
-    /// Writes down from now on what the fleets are told; for each source that has a `who`, its sessions' summaries, too,
-    /// and what earlier runs saw is wanted.
-    pub(in crate::tui) fn write_down<'w>(
-        &mut self,
-        no_metadata: bool,
-        who: impl Fn(usize) -> Option<&'w Who>,
+/// Everything that the model keeps to write down one profile.
+#[derive(Debug)]
+pub(in crate::tui) struct ProfilePersistence {
+    encoder: Encoder,
+    hides_metadata: bool,
+    /// `None` if only a recording is written.
+    journal: Option<JournalState>,
+}
+
+/// What a journal needs beside the stream of lines.
+#[derive(Debug)]
+struct JournalState {
+    scope: JournalScope,
+    /// Replies up to here are in the saved summaries.
+    saved_until: Moment,
+    restore: Restore,
+}
+
+impl ProfilePersistence {
+    /// Creates the state for the profile `name`, or for the only one; with a journal if there is a scope to write for and
+    /// something to restore.
+    pub(super) fn new(
+        name: Option<String>,
+        hides_metadata: bool,
+        journal: Option<(JournalScope, Restore)>,
         now: Moment,
-    ) {
-        for number in self.fleets.numbers() {
-            let source = self.fleets.source_mut(number);
-            let profile = Some(source.origin.name.clone()).filter(|name| !name.is_empty());
-            source.encoder = Some(Encoder::new(profile, no_metadata));
-            source.kept = who(number).map(|who| (who.clone(), now));
-            if source.kept.is_some() {
-                source.past = Past::Wanted(Vec::new(), false);
-            }
-        }
-        self.no_metadata = no_metadata;
+    ) -> Self {
+        let journal = journal.map(|(scope, restore)| JournalState { scope, saved_until: now, restore });
+        Self { encoder: Encoder::new(name, hides_metadata), hides_metadata, journal }
     }
 
-    /// A source's stream begins anew. Returns the ends of what was open.
-    pub(in crate::tui) fn begin_anew(&mut self, source: usize) -> Vec<Line> {
-        self.fleets.source_mut(source).encoder.as_mut().map(Encoder::restart).unwrap_or_default()
-    }
-
-    /// What there is to be kept of an input of `now` that brought this.
-    pub(in crate::tui) fn keep(
+    /// Applies `input` to the tracker. Returns what happened, and what is to be written about it.
+    pub(in crate::tui) fn apply(
         &mut self,
-        source: usize,
-        lines: Vec<Line>,
+        tracker: &mut Fleet,
+        input: Input,
+    ) -> (Vec<Event>, Vec<PersistenceCommand>) {
+        if let Some(journal) = &mut self.journal {
+            journal.restore.buffer(&input);
+        }
+        let now = input.moment();
+        let (events, lines) = store::apply(Some(&mut self.encoder), tracker, input);
+        let mut commands = Vec::new();
+        if !lines.is_empty() {
+            commands.push(PersistenceCommand::AppendLines(lines));
+        }
+        if let Some(journal) = &mut self.journal {
+            let summaries = journal.due_summaries(tracker, &events, now, self.hides_metadata);
+            if !summaries.is_empty() {
+                commands.push(PersistenceCommand::SaveSummaries(summaries));
+            }
+            let request = journal.restore.request(tracker, &journal.scope);
+            commands.extend(request.map(PersistenceCommand::LoadHistory));
+        }
+        (events, commands)
+    }
+
+    /// Starts a new segment of the journal: closes the runs that are open in the stream, and forgets what was written.
+    pub(super) fn start_segment(&mut self, now: Moment) -> Vec<PersistenceCommand> {
+        let Some(JournalState { scope, .. }) = &self.journal else { return Vec::new() };
+        let start = PersistenceCommand::StartSegment { scope: scope.clone(), started: now.wall };
+        let closed = self.encoder.restart();
+        let append = (!closed.is_empty()).then_some(PersistenceCommand::AppendLines(closed));
+        append.into_iter().chain([start]).collect()
+    }
+
+    /// Ends the stream and saves the summaries that changed since the last time.
+    pub(super) fn finish(&mut self, tracker: &Fleet) -> Vec<PersistenceCommand> {
+        let mut commands = Vec::new();
+        let lines = self.encoder.finish(tracker);
+        if !lines.is_empty() {
+            commands.push(PersistenceCommand::AppendLines(lines));
+        }
+        if let Some(JournalState { scope, saved_until, .. }) = &self.journal {
+            let ids = updated_since(tracker, *saved_until);
+            let summaries = ids.filter_map(|id| session_summary(tracker, id, scope, self.hides_metadata));
+            commands.push(PersistenceCommand::SaveSummaries(summaries.collect()));
+        }
+        commands
+    }
+
+    /// Ends the restore. Returns the inputs that came while it was pending; `None` if it was not.
+    pub(super) fn end_restore(&mut self) -> Option<Vec<Input>> {
+        self.journal.as_mut()?.restore.end()
+    }
+}
+
+impl JournalState {
+    /// Returns the summaries of the sessions that have an event, and once a minute those of all that had a reply.
+    fn due_summaries(
+        &mut self,
+        tracker: &Fleet,
         events: &[Event],
         now: Moment,
-    ) -> Vec<Effect> {
-        let mut effects = Vec::new();
-        if !lines.is_empty() {
-            effects.push(Effect::Write(source, lines));
-        }
-        let no_metadata = self.no_metadata;
-        let Source { fleet, kept, .. } = self.fleets.source_mut(source);
-        let Some((who, until)) = kept else { return effects };
+        hides_metadata: bool,
+    ) -> Vec<Summary> {
         let mut ids: BTreeSet<&SessionId> = events.iter().filter_map(|event| event.id.as_ref()).collect();
-        if now.since(*until) >= SUMMARIES {
-            ids.extend(since(fleet, *until));
-            *until = now;
+        if now.since(self.saved_until) >= SUMMARY_INTERVAL {
+            ids.extend(updated_since(tracker, self.saved_until));
+            self.saved_until = now;
         }
-        let summaries: Vec<_> =
-            ids.into_iter().filter_map(|id| summary(fleet, id, who, no_metadata)).collect();
-        if !summaries.is_empty() {
-            effects.push(Effect::Summarise(source, summaries));
-        }
-        effects
-    }
-
-    /// What is left to be kept at the end.
-    pub(in crate::tui) fn finish(&mut self) -> Vec<Effect> {
-        let (mut effects, no_metadata) = (Vec::new(), self.no_metadata);
-        for number in self.fleets.numbers() {
-            let Source { fleet, encoder, kept, .. } = self.fleets.source_mut(number);
-            let lines = encoder.as_mut().map(|encoder| encoder.finish(fleet)).unwrap_or_default();
-            if !lines.is_empty() {
-                effects.push(Effect::Write(number, lines));
-            }
-            if let Some((who, until)) = kept {
-                let ids = since(fleet, *until);
-                let summaries = ids.filter_map(|id| summary(fleet, id, who, no_metadata)).collect();
-                effects.push(Effect::Summarise(number, summaries));
-            }
-        }
-        effects
-    }
-
-    /// While what earlier runs saw is not here, what comes meanwhile is remembered.
-    pub(in crate::tui) fn remember(&mut self, source: usize, input: &Input) {
-        let past = &mut self.fleets.source_mut(source).past;
-        if let Past::Wanted(meanwhile, _) = past {
-            if meanwhile.len() < MOST_MEANWHILE {
-                meanwhile.push(input.clone());
-            } else {
-                *past = Past::Settled;
-            }
-        }
-    }
-
-    /// Looks up what earlier runs saw, once it is known of what: of a project's sessions, or, where its lists are narrowed,
-    /// of those that they name, for only the API knows what else would have been in them.
-    pub(in crate::tui) fn restore(&mut self, number: usize) -> Option<Effect> {
-        let (targets, is_narrowed) = (self.settings.targets.clone(), self.settings.query.is_some());
-        let Source { fleet, past, .. } = self.fleets.source_mut(number);
-        let Past::Wanted(meanwhile, looked_up @ false) = past else { return None };
-        let wanted = match targets {
-            Targets::Ids(ids) => Wanted::Sessions(ids),
-            Targets::Only(list) => Wanted::Sessions(listed(meanwhile, &[list])?),
-            Targets::All if is_narrowed => Wanted::Sessions(listed(meanwhile, &List::ALL)?),
-            Targets::All => {
-                let projects = fleet.projects().iter().map(|project| project.id.clone());
-                let of_sessions = fleet.records().filter_map(|it| it.session.as_ref()?.project.clone());
-                let projects: BTreeSet<Untrusted> = projects.chain(of_sessions).collect();
-                Wanted::Projects((!projects.is_empty()).then(|| projects.into_iter().collect())?)
-            }
-        };
-        *looked_up = true;
-        Some(Effect::Restore(number, wanted))
-    }
-
-    /// What earlier runs saw is here: this run goes on from there. What is flagged of it, the reader knows of.
-    pub(in crate::tui) fn restored(&mut self, number: usize, found: Option<Box<Fleet>>) -> Vec<Effect> {
-        let Past::Wanted(meanwhile, _) = std::mem::take(&mut self.fleets.source_mut(number).past) else {
-            return Vec::new();
-        };
-        let Some(mut fleet) = found.map(|fleet| *fleet) else { return Vec::new() };
-        let old = fleet.timeline().end();
-        let living: Vec<SessionId> =
-            fleet.records().filter(|record| may_live(record)).map(|it| it.id.clone()).collect();
-        for input in meanwhile {
-            fleet.apply(input);
-        }
-        let source = self.fleets.source_mut(number);
-        let unseen = |id: &SessionId| source.fleet.get(id).is_none();
-        let living: Vec<SessionId> = living.into_iter().filter(|id| unseen(id)).collect();
-        source.fleet = fleet;
-        self.known.read_until(number, old);
-        self.read_until = self.fleets.end();
-        self.anchor = None;
-        self.arrange();
-        let ask = (!living.is_empty()).then_some(Effect::AskOf(number, Ask::Known(living)));
-        ask.into_iter().chain(self.retitle()).collect()
+        ids.into_iter().filter_map(|id| session_summary(tracker, id, &self.scope, hides_metadata)).collect()
     }
 }
 
-/// The sessions of `lists`, once each came.
-fn listed(inputs: &[Input], lists: &[List]) -> Option<Vec<SessionId>> {
-    let of = |list: &List| {
-        inputs.iter().rev().find_map(|input| match input {
-            Input::Seen { scope: Scope::List(of), sessions, .. } if of == list => Some(sessions),
-            _ => None,
-        })
-    };
-    let lists: Vec<_> = lists.iter().map(of).collect::<Option<_>>()?;
-    Some(lists.into_iter().flatten().map(|session| session.id.clone()).collect())
-}
-
-fn may_live(record: &Record) -> bool {
-    record.phase() != Phase::Ended && !record.is_absent()
-}
-
-/// The sessions that a reply told of after `until`.
-fn since(fleet: &Fleet, until: Moment) -> impl Iterator<Item = &SessionId> {
-    fleet
+/// Returns the sessions whose newest reply came after `moment`.
+fn updated_since(tracker: &Fleet, moment: Moment) -> impl Iterator<Item = &SessionId> {
+    let is_newer = move |last: Moment| last.boot > moment.boot;
+    tracker
         .records()
-        .filter(move |it| it.last().is_some_and(|last| last.received.boot > until.boot))
-        .map(|it| &it.id)
+        .filter(move |record| record.last().is_some_and(|last| is_newer(last.received)))
+        .map(|record| &record.id)
 }
