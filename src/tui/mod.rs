@@ -4,9 +4,10 @@
 //!   Message ──► Model::update ──► Vec<Effect>      pure; effects are data
 //!      ▲             │
 //!      │             ▼ &Model, now
-//!   run: the only select!, and the only place where effects happen
+//!   run: the only select!     effects: performs them
 //! ```
 
+mod effects;
 mod effort;
 mod filter;
 mod flags;
@@ -22,6 +23,7 @@ mod release;
 mod replay;
 mod rows;
 mod run;
+mod terminal_events;
 mod typing;
 mod update;
 pub mod view;

@@ -66,7 +66,8 @@ impl Model {
             Message::Resize(columns, rows) => {
                 self.size = (columns, rows);
                 self.show_selected();
-                Vec::new()
+                // Even if the size is the same again: nobody knows what the terminal did to its cells in between.
+                vec![Effect::Repaint]
             }
             Message::Copied(what, Ok(route)) => {
                 self.say(now, Tone::Good, format!("{what} {route}"));
