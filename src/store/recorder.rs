@@ -1,9 +1,7 @@
 //! A recording as it is written: a thread of its own, so that a disk that is slow or full never holds up anything else.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, BufWriter};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
@@ -13,14 +11,6 @@ use crate::store::{Header, Line, Writer};
 const WAITING: usize = 1024;
 /// The disk has so long to take what is left at the end.
 const AT_THE_END: Duration = Duration::from_secs(2);
-
-/// A new file for a recording, for its owner alone.
-///
-/// # Errors
-/// It is there already, or can not be written.
-pub fn create(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
-}
 
 /// A recording that is being written. It is whole once this is dropped.
 #[derive(Debug)]
@@ -76,9 +66,11 @@ fn write(file: File, header: &Header, inbox: &Receiver<Vec<Line>>) -> io::Result
 
 #[cfg(test)]
 mod tests {
+    use std::fs::OpenOptions;
     use std::io::BufReader;
 
     use super::*;
+    use crate::private_file::create_new;
     use crate::store::{Entry, FORMAT, Recording};
     use keepwatch_core::clock::{Moment, Timestamp};
     use keepwatch_core::tracker::cost::Rates;
@@ -107,13 +99,13 @@ mod tests {
         use std::os::unix::fs::PermissionsExt as _;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.ndjson");
-        let mut recorder = Recorder::start(create(&path).unwrap(), header(), |why| panic!("{why}")).unwrap();
+        let mut recorder =
+            Recorder::start(create_new(&path).unwrap(), header(), |why| panic!("{why}")).unwrap();
         assert!((0..100).all(|n| recorder.write(vec![line(n)])));
         drop(recorder);
         let recording = Recording::read(&mut BufReader::new(File::open(&path).unwrap())).unwrap();
         assert_eq!((recording.tape.len(), recording.damage), (100, None));
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(create(&path).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
     }
 
     #[test]

@@ -70,7 +70,7 @@ fn of_two_that_find_it_damaged_one_moves_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal.sqlite");
     fs::write(&path, "damaged").unwrap();
-    let damaged_one = file::identity(&path).unwrap();
+    let damaged_one = crate::private_file::FileId::at(&path).unwrap();
     let aside = file::move_aside(&path, damaged_one, t("12:00:00")).unwrap().unwrap();
     fs::write(&path, "sound").unwrap();
     assert_eq!(file::move_aside(&path, damaged_one, t("12:00:00")).unwrap(), None);
