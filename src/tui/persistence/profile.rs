@@ -128,3 +128,6 @@ fn updated_since(tracker: &Fleet, moment: Moment) -> impl Iterator<Item = &Sessi
         .filter(move |record| record.last().is_some_and(|last| is_newer(last.received)))
         .map(|record| &record.id)
 }
+
+#[cfg(test)]
+mod tests;

@@ -73,6 +73,13 @@ impl Restore {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn of_targets(targets: Targets) -> Self {
+        let (thresholds, owner_key) = (Thresholds::default(), None);
+        let (state, buffered, is_filtered) = (RestoreState::ScopeUnknown, Vec::new(), false);
+        Self { state, buffered, targets, is_filtered, thresholds, owner_key }
+    }
+
     /// Buffers an input of this run, or gives up the restore if there are too many.
     pub(super) fn buffer(&mut self, input: &Input) {
         if self.state == RestoreState::Done {
@@ -169,3 +176,6 @@ impl Model {
         ask.into_iter().chain(self.retitle()).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;
