@@ -152,13 +152,14 @@ impl<B: Serialize, H: Serialize, F: Fn(Trouble)> Writer<B, H, F> {
 
     fn write(&mut self, closing: bool) {
         let begun = self.now();
+        let is_empty = self.batch.is_empty();
         let mut outcome = self.try_write(closing);
         if let Err(trouble) = outcome {
             outcome = self.mend(trouble).and_then(|()| self.try_write(closing));
         }
         match outcome {
             Ok(()) => {
-                self.succeeded(self.now().saturating_sub(begun));
+                self.succeeded(self.now().saturating_sub(begun), is_empty);
                 self.prune(closing);
             }
             Err(trouble) => self.failed(trouble),
@@ -231,10 +232,13 @@ impl<B: Serialize, H: Serialize, F: Fn(Trouble)> Writer<B, H, F> {
         }
     }
 
-    fn succeeded(&mut self, took: Duration) {
+    fn succeeded(&mut self, took: Duration, was_empty: bool) {
         self.failures = 0;
         self.batch.answer(true);
         let was_slow = matches!(self.told, Some(Trouble::Slow { .. }));
+        if was_slow && was_empty {
+            return; // nothing was written, so the disk may still be slow
+        }
         if took >= SLOW {
             self.say(Trouble::Slow { took });
         } else if self.told.is_some() && (!was_slow || took < SLOW / 2) {
