@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
 use crate::store::{Header, Line, Writer};
@@ -26,12 +26,12 @@ impl Recorder {
     /// No thread can be started.
     pub fn start(file: File, header: Header, trouble: impl Fn(String) + Send + 'static) -> io::Result<Self> {
         let (lines, inbox) = sync_channel::<Vec<Line>>(WAITING);
-        let (ended, done) = sync_channel(1);
+        let (ended, done) = sync_channel::<()>(0);
         std::thread::Builder::new().name("recorder".into()).spawn(move || {
             if let Err(error) = write(file, &header, &inbox) {
                 trouble(format!("nothing more is recorded: {error}"));
             }
-            let _ = ended.send(()); // nobody waits while the program goes on
+            drop(ended);
         })?;
         Ok(Self { lines: Some(lines), done })
     }
@@ -49,10 +49,18 @@ impl Recorder {
     }
 }
 
+impl Recorder {
+    /// Lets the writer end, and waits for that. Returns true if it ended within `timeout`.
+    fn end(&mut self, timeout: Duration) -> bool {
+        self.lines = None;
+        // The writer sends nothing: it drops its sender when it has closed the file.
+        self.done.recv_timeout(timeout) == Err(RecvTimeoutError::Disconnected)
+    }
+}
+
 impl Drop for Recorder {
     fn drop(&mut self) {
-        self.lines = None;
-        let _ = self.done.recv_timeout(AT_THE_END); // a disk that is stuck does not hold up the end
+        self.end(AT_THE_END); // a disk that is stuck does not hold up the end
     }
 }
 
@@ -75,6 +83,9 @@ mod tests {
     use keepwatch_core::clock::{Moment, Timestamp};
     use keepwatch_core::tracker::cost::Rates;
     use keepwatch_core::tracker::{Input, Thresholds};
+
+    /// Longer than anything takes on a busy machine; only a failure waits for so long.
+    const PATIENCE: Duration = Duration::from_secs(30);
 
     fn header() -> Header {
         Header {
@@ -102,7 +113,7 @@ mod tests {
         let mut recorder =
             Recorder::start(create_new(&path).unwrap(), header(), |why| panic!("{why}")).unwrap();
         assert!((0..100).all(|n| recorder.write(vec![line(n)])));
-        drop(recorder);
+        assert!(recorder.end(PATIENCE));
         let recording = Recording::read(&mut BufReader::new(File::open(&path).unwrap())).unwrap();
         assert_eq!((recording.tape.len(), recording.damage), (100, None));
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
@@ -117,7 +128,7 @@ mod tests {
         let why = heard.recv().unwrap();
         assert!(why.contains("nothing more is recorded"), "{why}");
         while recorder.write(vec![line(1)]) {}
-        drop(recorder);
+        assert!(recorder.end(PATIENCE));
         assert!(heard.try_recv().is_err());
     }
 }

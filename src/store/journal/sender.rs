@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
@@ -181,21 +181,23 @@ impl<B: Serialize + Send + 'static, H: Serialize + Send + 'static> Journal<B, H>
 impl<B, H> Journal<B, H> {
     /// Ends it, as dropping does. Returns how many pieces were not written, though the file is one to write.
     pub fn close(mut self) -> usize {
-        self.end();
+        self.end(FAREWELL);
         let is_left_alone = self.shared.left_alone.load(Ordering::Relaxed);
         if is_left_alone { 0 } else { self.shared.waiting.load(Ordering::Relaxed) }
     }
 
-    fn end(&mut self) {
-        if self.outbox.take().is_some() {
-            // Ends by an error in any case: the writer's end is dropped, or time is up.
-            let _ = self.ended.recv_timeout(FAREWELL);
-        }
+    /// Lets the writer end, and waits for that. Returns true if it ended within `timeout`.
+    pub(super) fn end(&mut self, timeout: Duration) -> bool {
+        self.outbox = None;
+        // The writer sends nothing: it drops its sender when it has closed the file.
+        self.ended.recv_timeout(timeout) == Err(RecvTimeoutError::Disconnected)
     }
 }
 
 impl<B, H> Drop for Journal<B, H> {
     fn drop(&mut self) {
-        self.end();
+        if self.outbox.is_some() {
+            self.end(FAREWELL);
+        }
     }
 }
