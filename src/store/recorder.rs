@@ -2,9 +2,10 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
+use crate::store::writer_thread::WriterThread;
 use crate::store::{Header, Line, Writer};
 
 /// So many inputs' lines may wait for the disk.
@@ -16,7 +17,7 @@ const AT_THE_END: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Recorder {
     lines: Option<SyncSender<Vec<Line>>>,
-    done: Receiver<()>,
+    thread: WriterThread,
 }
 
 impl Recorder {
@@ -26,14 +27,12 @@ impl Recorder {
     /// No thread can be started.
     pub fn start(file: File, header: Header, trouble: impl Fn(String) + Send + 'static) -> io::Result<Self> {
         let (lines, inbox) = sync_channel::<Vec<Line>>(WAITING);
-        let (ended, done) = sync_channel::<()>(0);
-        std::thread::Builder::new().name("recorder".into()).spawn(move || {
+        let thread = WriterThread::spawn("recorder", move || {
             if let Err(error) = write(file, &header, &inbox) {
                 trouble(format!("nothing more is recorded: {error}"));
             }
-            drop(ended);
         })?;
-        Ok(Self { lines: Some(lines), done })
+        Ok(Self { lines: Some(lines), thread })
     }
 
     /// Writes `lines`. Returns whether they will be; once not, a recording is at its end.
@@ -53,8 +52,7 @@ impl Recorder {
     /// Lets the writer end, and waits for that. Returns true if it ended within `timeout`.
     fn end(&mut self, timeout: Duration) -> bool {
         self.lines = None;
-        // The writer sends nothing: it drops its sender when it has closed the file.
-        self.done.recv_timeout(timeout) == Err(RecvTimeoutError::Disconnected)
+        self.thread.wait(timeout)
     }
 }
 
@@ -79,26 +77,13 @@ mod tests {
 
     use super::*;
     use crate::private_file::create_new;
-    use crate::store::{Entry, FORMAT, Recording};
+    use crate::store::tests::header;
+    use crate::store::{Entry, Recording};
     use keepwatch_core::clock::{Moment, Timestamp};
-    use keepwatch_core::tracker::cost::Rates;
-    use keepwatch_core::tracker::{Input, Thresholds};
+    use keepwatch_core::tracker::Input;
 
     /// Longer than anything takes on a busy machine; only a failure waits for so long.
     const PATIENCE: Duration = Duration::from_secs(30);
-
-    fn header() -> Header {
-        Header {
-            format: FORMAT,
-            version: "0.1.0".into(),
-            started: Timestamp::UNIX_EPOCH,
-            thresholds: Thresholds::default(),
-            owner_key: None,
-            rates: Rates::default(),
-            host: None,
-            no_metadata: false,
-        }
-    }
 
     fn line(n: u64) -> Line {
         let now = Moment { wall: Timestamp::UNIX_EPOCH, mono: Duration::ZERO, boot: Duration::from_secs(n) };

@@ -17,6 +17,7 @@ use chrono::TimeDelta;
 
 use super::effort::Effort;
 use super::persistence::{PersistenceCommand, ProfilePersistence};
+use crate::store;
 use keepwatch_core::clock::{Moment, Timestamp};
 use keepwatch_core::session::{MetadataPath, SessionId};
 use keepwatch_core::tracker::cost::Short;
@@ -160,7 +161,7 @@ impl Fleets {
         let Source { fleet, persistence, .. } = self.source_mut(source);
         match persistence {
             Some(persistence) => persistence.apply(fleet, input),
-            None => (fleet.apply(input), Vec::new()),
+            None => (store::apply(None, fleet, input).0, Vec::new()),
         }
     }
 
