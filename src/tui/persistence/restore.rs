@@ -6,8 +6,8 @@
 //!        └──────── more than 256 inputs ───────┴─────────────────────────┘
 //! ```
 //!
-//! Until then, inputs are buffered. They are applied to the loaded tracker, which then replaces
-//! that of this run.
+//! Until the history is loaded, inputs are buffered. They are applied to the loaded tracker, which then replaces
+//! this run's tracker.
 
 use std::collections::BTreeSet;
 
