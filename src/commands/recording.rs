@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::{complain, failed, usage};
 use crate::config::{Refusal, VERSION};
-use crate::store::recorder;
+use crate::private_file;
 use crate::store::{FORMAT, Header, Recording};
 use keepwatch_core::clock::Timestamp;
 use keepwatch_core::session::MetadataPath;
@@ -34,7 +34,7 @@ impl Made {
 
 /// A new file for a recording, as `option` asks for it.
 pub(super) fn create(path: &Path, option: &str) -> Result<File, Refusal> {
-    recorder::create(path).map_err(|error| {
+    private_file::create_new(path).map_err(|error| {
         let name = text::shown(&path.to_string_lossy(), 200);
         let why = match error.kind() {
             ErrorKind::AlreadyExists if path.is_file() => {
@@ -52,12 +52,12 @@ pub(super) fn read(path: &Path) -> Result<Recording, Refusal> {
     let name = text::shown(&path.to_string_lossy(), 200);
     let file = File::open(path).map_err(|error| failed(&format!("{name} can not be read: {error}")))?;
     let recording = Recording::read(&mut BufReader::new(file));
-    recording.map_err(|refused| failed(&format!("{name}: {}", refused.sentence())))
+    recording.map_err(|refused| failed(&format!("{name}: {}", refused)))
 }
 
 /// Says on standard error where a recording is damaged.
 pub(super) fn complain_of_damage(recording: &Recording) {
     if let Some(damage) = &recording.damage {
-        complain(&damage.sentence());
+        complain(&damage.to_string());
     }
 }

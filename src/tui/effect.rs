@@ -1,10 +1,8 @@
 //! The effects that the model asks the event loop for. They are data, so that tests can compare them.
 
 use super::keymap::Copyable;
+use super::persistence::PersistenceCommand;
 use crate::poll::Ask;
-use crate::store;
-use crate::store::history::Wanted;
-use crate::store::journal::Summary;
 use keepwatch_core::session::Secret;
 
 /// An action that the event loop performs for the model.
@@ -18,12 +16,8 @@ pub enum Effect {
     Copy(Copyable, Secret),
     /// Opens a page, whose address holds no secret.
     Open(String),
-    /// Writes lines of a profile to the journal and the recording.
-    Write(usize, Vec<store::Line>),
-    /// Writes summaries of a profile's sessions to the journal.
-    Summarise(usize, Vec<Summary>),
-    /// Looks up what earlier runs recorded of a profile's sessions.
-    Restore(usize, Wanted),
+    /// Writes to the recording or the journal of a profile, or reads from it.
+    Persist(usize, PersistenceCommand),
     /// Plays or pauses a recording.
     Play(bool),
     /// Moves to an event of a recording.

@@ -2,9 +2,9 @@
 
 use crossterm::event::KeyEvent;
 
+use super::persistence::PersistenceEvent;
 use crate::poll::Report;
 use keepwatch_core::clock::Moment;
-use keepwatch_core::tracker::Fleet;
 
 /// A message to the model.
 #[derive(Debug)]
@@ -23,10 +23,8 @@ pub enum Message {
     Slept(Moment, Moment),
     /// The browser could not be opened.
     NotOpened(String),
-    /// Data cannot be written to disk, or can be again. The short text lasts as long as the error; the sentence says why.
-    Unwritten(Option<&'static str>, String),
-    /// What earlier runs recorded of a profile's sessions, if anything.
-    Restored(usize, Option<Box<Fleet>>),
+    /// Something cannot be written to the disk, or the history was loaded.
+    Persistence(PersistenceEvent),
     /// The program continues after a suspension.
     Resumed,
 }

@@ -4,27 +4,26 @@
 //!   Message ──► Model::update ──► Vec<Effect>      pure; effects are data
 //!      ▲             │
 //!      │             ▼ &Model, now
-//!   run: the only select!, and the only place where effects happen
+//!   run: the only select!     effects: performs them
 //! ```
 
 mod effect;
+mod effects;
 mod effort;
 mod event_scope;
 mod filter;
 mod flags;
 mod fleets;
 mod focus;
-mod keeper;
 mod key_handler;
 pub mod keymap;
-mod memory;
 mod message;
 mod model;
 mod mute;
 mod next_change;
 mod notice;
 mod observe;
-mod past;
+mod persistence;
 mod recent;
 mod release;
 mod replay;
@@ -34,8 +33,8 @@ mod run;
 mod scroll;
 mod settings;
 mod slots;
-mod summary;
 mod table_state;
+mod terminal_events;
 mod text_input;
 mod theme;
 mod title;
@@ -51,13 +50,15 @@ pub use filter::{Filter, Filtered, InProfile, Mistake};
 pub use flags::KnownFlags;
 pub use fleets::{Fleets, Marks, Origin, Place, Source};
 pub use focus::{Focus, Pane, Part};
-pub use keeper::{Keep, Who};
 pub use message::Message;
 pub use model::Model;
 pub use mute::Muted;
 pub(crate) use next_change::MINUTES_FROM;
 pub use notice::{Notice, Tone};
 pub use observe::Observed;
+pub use persistence::{
+    HistoryRequest, JournalScope, PersistenceCommand, PersistenceConfig, PersistenceEvent, PersistenceWarning,
+};
 pub use recent::{Asked, Listed, Recent};
 pub use release::{end_of, is_end_of};
 pub use replay::replay;

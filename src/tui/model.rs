@@ -56,10 +56,8 @@ pub struct Model {
     pub(crate) paused: bool,
     /// How far the recording is played, if one is shown instead of the API.
     pub(crate) replay: Option<Replay>,
-    /// What cannot be written to disk, in a few words.
-    pub(crate) unwritten: Option<&'static str>,
-    /// True if metadata is left out of what is written to disk.
-    pub(crate) no_metadata: bool,
+    /// A short label for what cannot be written to the disk.
+    pub(crate) persistence_warning: Option<&'static str>,
     /// True if metadata is hidden.
     pub(crate) hide_metadata: bool,
     /// The connect URLs on their way.
@@ -90,8 +88,7 @@ impl Model {
             read_until: Marks::default(),
             paused: false,
             replay: None,
-            unwritten: None,
-            no_metadata: false,
+            persistence_warning: None,
             hide_metadata: false,
             url_requests: UrlRequests::default(),
             size,

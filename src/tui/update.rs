@@ -9,6 +9,7 @@ use super::message::Message;
 use super::model::Model;
 use super::notice::Tone;
 use super::observe::Observed;
+use super::persistence;
 use crate::config::Targets;
 use crate::poll::{Ask, Report, Request};
 use keepwatch_core::clock::Moment;
@@ -59,7 +60,8 @@ impl Model {
             }
             Message::Resize(columns, rows) => {
                 self.set_size((columns, rows));
-                Vec::new()
+                // Even if the size is the same again: nobody knows what the terminal did to its cells in between.
+                vec![Effect::Repaint]
             }
             Message::Copied(what, Ok(route)) => {
                 self.say(now, Tone::Good, format!("{what} {route}"));
@@ -73,13 +75,7 @@ impl Model {
                 self.say(now, Tone::Bad, format!("no browser could be opened: {why}"));
                 Vec::new()
             }
-            Message::Unwritten(lasts, why) => {
-                let tone = if lasts.is_some() { Tone::Bad } else { Tone::Plain };
-                self.say(now, tone, why);
-                self.unwritten = lasts;
-                Vec::new()
-            }
-            Message::Restored(source, fleet) => self.restored(source, fleet),
+            Message::Persistence(event) => self.on_persistence_event(event, now),
             Message::Slept(from, to) => {
                 let mut effects = Vec::new();
                 for source in self.fleets.numbers() {
@@ -139,9 +135,7 @@ impl Model {
             Input::Missing { id, .. } if self.fleets.are_several() => Some(id.clone()),
             _ => None,
         };
-        self.remember(source, &input);
-        let now = input.moment();
-        let (events, lines) = self.fleets.apply(source, input);
+        let (events, commands) = self.fleets.apply(source, input);
         if !self.table.is_current(&self.fleets) {
             self.rebuild_rows();
         }
@@ -155,10 +149,8 @@ impl Model {
             self.fleets.find(id).is_some_and(|(of, record)| of != source && record.session.is_some())
         });
         let leave = elsewhere.map(|id| Effect::AskOf(source, Ask::Leave(id)));
-        let kept = self.keep(source, lines, &events, now);
-        let written = kept.into_iter().chain(self.restore(source));
-        let effects = rings.then_some(Effect::Ring).into_iter().chain(leave).chain(written);
-        effects.chain(self.retitle()).collect()
+        let effects = rings.then_some(Effect::Ring).into_iter().chain(leave);
+        effects.chain(persistence::effects(source, commands)).chain(self.retitle()).collect()
     }
 
     /// Clocks that differ are said once.
