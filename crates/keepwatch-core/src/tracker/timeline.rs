@@ -137,6 +137,11 @@ impl Timeline {
         self.events.iter().map(|(seq, event)| (*seq, event))
     }
 
+    /// The events up to the place `seq`, in order. Costs the same wherever that is.
+    pub fn up_to(&self, seq: Seq) -> impl DoubleEndedIterator<Item = (Seq, &Event)> {
+        self.events.range(..=seq).map(|(seq, event)| (*seq, event))
+    }
+
     /// How many there are after `seq`.
     #[must_use]
     pub fn since(&self, seq: Seq) -> usize {
