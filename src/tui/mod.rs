@@ -4,11 +4,11 @@
 //!   Message ──► Model::update ──► Vec<Effect>      pure; effects are data
 //!      ▲             │
 //!      │             ▼ &Model, now
-//!   run: the only select!     effects: performs them
+//!   run: the only select!     effect_runner: performs them
 //! ```
 
 mod effect;
-mod effects;
+mod effect_runner;
 mod effort;
 mod event_scope;
 mod filter;

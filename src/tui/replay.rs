@@ -12,7 +12,7 @@ use std::io;
 use std::time::Duration;
 
 use super::effect::Effect;
-use super::effects::EffectRunner;
+use super::effect_runner::EffectRunner;
 use super::fleets::Origin;
 use super::model::Model;
 use super::notice::Tone;

@@ -18,7 +18,7 @@ use std::task::Poll;
 use tokio::sync::mpsc;
 
 use super::effect::Effect;
-use super::effects::EffectRunner;
+use super::effect_runner::EffectRunner;
 use super::fleets::Origin;
 use super::message::Message;
 use super::model::Model;
