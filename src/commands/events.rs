@@ -14,8 +14,8 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use tokio::sync::oneshot;
 
-use super::follow::{Follow, Heard, Watching};
 use super::get::sentence_of;
+use super::headless::{Follow, Heard, Watching};
 use super::is_read;
 use super::recording::{self, Made};
 use crate::api::Client;

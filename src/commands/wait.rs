@@ -5,8 +5,8 @@
 
 mod tally;
 
-use super::follow::{Follow, Heard, Watching};
 use super::get::sentence_of;
+use super::headless::{Follow, Heard, Watching};
 use super::{complain, print};
 use crate::api::Client;
 use crate::config::{Exit, Goal, Refusal, Targets, WaitConfig};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::events::stream;
-use super::follow::Watching;
+use super::headless::Watching;
 use super::recording::{self, Made};
 use super::{complain, failed, usage};
 use crate::api::{Client, Releaser, key_tail};

@@ -10,8 +10,10 @@
 
 pub mod backoff;
 pub mod budget;
+mod ingest;
 pub mod plan;
 mod poller;
 
+pub use ingest::Observed;
 pub use plan::{Outcome, Plan, Request};
 pub use poller::{Ask, Poller, Reply, Report, perform, release_rest};

@@ -8,7 +8,6 @@
 //! ```
 
 mod effort;
-mod filter;
 mod flags;
 mod fleets;
 mod keeper;
@@ -16,7 +15,6 @@ pub mod keys;
 mod memory;
 mod model;
 mod mute;
-mod observe;
 mod past;
 mod press;
 mod recent;
@@ -30,13 +28,11 @@ mod update;
 pub mod view;
 
 pub use effort::{Effort, Spent, Took};
-pub use filter::{Filter, Filtered, InProfile, Mistake};
 pub use flags::KnownFlags;
 pub use fleets::{Fleets, Marks, Origin, Place, Source};
 pub use keeper::{Keep, Who};
 pub use model::{Effect, Focus, Message, Model, Notice, Pane, Part, Replay, Settings, Slots, Tone, Want};
 pub use mute::Muted;
-pub use observe::Observed;
 pub use recent::{Asked, Listed, Recent};
 pub use release::{end_of, is_end_of};
 pub use replay::replay;

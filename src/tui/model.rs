@@ -5,7 +5,6 @@ use std::time::Duration;
 use crossterm::event::KeyEvent;
 use tui_input::Input as Line;
 
-use super::filter::{Filter, Mistake};
 use super::flags::KnownFlags;
 use super::fleets::{Fleets, Marks, Origin, Place};
 use super::keys::Copyable;
@@ -20,6 +19,7 @@ use crate::store::history::Wanted;
 use crate::store::journal::Summary;
 use crate::tui::view::Theme;
 use keepwatch_core::clock::{Moment, Timestamp};
+use keepwatch_core::filter::{Filter, Mistake};
 use keepwatch_core::session::{MetadataPath, Secret, SessionId};
 use keepwatch_core::tracker::cost::Rates;
 use keepwatch_core::tracker::{Event, Fleet, Record, Thresholds};

@@ -9,8 +9,8 @@ use browserbase_simulator::{
 };
 use keepwatch::api::Client;
 use keepwatch::config::{Endpoint, Pace, Targets};
+use keepwatch::poll::Observed;
 use keepwatch::poll::{Poller, Report};
-use keepwatch::tui::Observed;
 use keepwatch_core::clock::Clock;
 use keepwatch_core::session::{Phase, Secret, SessionId};
 use keepwatch_core::tracker::{EventKind, Fleet, Input, Thresholds};
