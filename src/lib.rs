@@ -14,6 +14,9 @@
 //!
 //! `ARCHITECTURE.md` describes the data flow and the rules behind it.
 
+/// The version of this keepwatch.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 pub mod api;
 pub mod cli;
 pub mod commands;

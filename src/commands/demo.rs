@@ -6,13 +6,14 @@
 use super::recording::Made;
 use super::watch::{screen, warning};
 use super::{failed, script};
-use crate::api::{Client, Releaser, key_tail};
-use crate::config::{DemoConfig, Endpoint, Exit, Refusal, Targets, VERSION};
+use crate::VERSION;
+use crate::api::{Client, Endpoint, Releaser, key_tail};
+use crate::config::{DemoConfig, Exit, Refusal};
 use crate::terminal::{self, Env};
 use crate::tui::{Keep, Origin, Settings, Tone};
 use browserbase_simulator::{Options, Simulator};
 use keepwatch_core::clock::Clock;
-use keepwatch_core::session::Secret;
+use keepwatch_core::session::{Secret, Targets};
 
 /// The key that the demo's server takes.
 const KEY: &str = "bb_test_demo_0000000000f3a9";
@@ -28,7 +29,8 @@ pub async fn demo(config: DemoConfig, warnings: &[String], env: Env) -> Result<E
     let options = Options { key: Some(Secret::new(KEY.into())), sessions, ..Options::default() };
     let simulator = Simulator::start(clock.clone(), script, options)
         .map_err(|error| failed(&format!("the simulated API found no port on 127.0.0.1: {error}")))?;
-    let endpoint = Endpoint::new(&simulator.base_url(), "the simulated API", false)?;
+    let endpoint = Endpoint::new(&simulator.base_url(), "the simulated API", false)
+        .map_err(|error| failed(&error.to_string()))?;
     let key = Secret::new(KEY.into());
     let settings = Settings {
         targets: Targets::All,

@@ -6,8 +6,8 @@ use serde_json::{Map, Value};
 
 use super::{complain, failed, print};
 use crate::api::{Client, Fresh};
-use crate::config::{Exit, GetConfig, Refusal, Zone};
-use keepwatch_core::clock::{Clock, Timestamp};
+use crate::config::{Exit, GetConfig, Refusal};
+use keepwatch_core::clock::{Clock, Timestamp, Zone};
 use keepwatch_core::session::{ConnectUrls, Fault, FaultKind, Phase, Secret, Session, SessionId};
 use keepwatch_core::text;
 

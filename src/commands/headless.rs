@@ -18,13 +18,13 @@ use tokio::sync::mpsc;
 use super::interruption::Interruption;
 use super::{complain, failed};
 use crate::api::Client;
-use crate::config::{Exit, Pace, Refusal, Targets};
+use crate::config::{Exit, Refusal};
 use crate::log;
-use crate::poll::{Ask, Observed, Poller, Report};
+use crate::poll::{Ask, Observed, PollLimits, Poller, Report};
 use crate::store::recorder::Recorder;
 use crate::store::{self, Encoder, Header, Line};
 use keepwatch_core::clock::{Clock, Moment};
-use keepwatch_core::session::{Fault, SessionId};
+use keepwatch_core::session::{Fault, SessionId, Targets};
 use keepwatch_core::tracker::{Event, Exchange, Fleet, Input, Thresholds};
 
 /// How many reports may wait.
@@ -34,7 +34,7 @@ const WAITING_REPORTS: usize = 16;
 #[derive(Debug)]
 pub(super) struct Watching {
     pub(super) targets: Targets,
-    pub(super) pace: Pace,
+    pub(super) pace: PollLimits,
     pub(super) thresholds: Thresholds,
 }
 

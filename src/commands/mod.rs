@@ -20,7 +20,8 @@ pub mod watch;
 
 use std::io::{self, Write as _};
 
-use crate::config::{Config, Environment, Exit, Play, Refusal, VERSION};
+use crate::VERSION;
+use crate::config::{Config, Environment, Exit, Play, Refusal};
 use crate::terminal::Env;
 use browserbase_simulator::{Script, chaos};
 use keepwatch_core::text;

@@ -5,7 +5,8 @@ use std::io::{BufReader, ErrorKind};
 use std::path::Path;
 
 use super::{complain, failed, usage};
-use crate::config::{Refusal, VERSION};
+use crate::VERSION;
+use crate::config::Refusal;
 use crate::store::recorder;
 use crate::store::{FORMAT, Header, Recording};
 use keepwatch_core::clock::Timestamp;

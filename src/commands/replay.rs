@@ -3,18 +3,15 @@
 //! Thresholds, prices and the place of the owner are the recording's, for what was flagged and told depends on them; how
 //! the screen looks is the reader's.
 
-use std::time::Duration;
-
 use super::{failed, recording};
-use crate::config::{Exit, Pace, Refusal, ReplayConfig, Targets};
+use crate::config::{Exit, Refusal, ReplayConfig};
+use crate::poll::PollLimits;
 use crate::store::{Header, Recording};
 use crate::terminal::{self, Env};
 use crate::tui::{self, Settings, Tone};
 use keepwatch_core::clock::{Clock, Zone};
+use keepwatch_core::session::Targets;
 use keepwatch_core::text;
-
-/// How often was polled, nobody knows; nothing is late in a recording.
-const PACE: Pace = Pace { interval: Duration::from_secs(3), max_rps: 4 };
 
 /// Shows the recording until the reader quits.
 ///
@@ -36,7 +33,7 @@ pub async fn replay(config: ReplayConfig, warnings: &[String], env: Env) -> Resu
     let settings = Settings {
         targets: Targets::All,
         query: None,
-        pace: PACE,
+        pace: PollLimits::default(),
         thresholds: header.thresholds,
         rates: header.rates,
         bell: false,

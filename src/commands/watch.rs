@@ -6,10 +6,12 @@ use super::events::stream;
 use super::headless::Watching;
 use super::recording::{self, Made};
 use super::{complain, failed, usage};
-use crate::api::{Client, Releaser, key_tail};
-use crate::config::{Exit, Form, Query, Refusal, Source, VERSION, WatchConfig};
+use crate::VERSION;
+use crate::api::{Client, Query, Releaser, key_tail};
+use crate::config::{Exit, Form, Look, Refusal, Source, WatchConfig};
 use crate::log;
 use crate::terminal::{self, Env};
+use crate::tui::view::Theme;
 use crate::tui::{self, Keep, Origin, Settings, Tone};
 use keepwatch_core::clock::Clock;
 use keepwatch_core::session::Secret;
@@ -60,6 +62,12 @@ pub async fn watch(config: WatchConfig, warnings: &[String], env: Env) -> Result
     let reached = |(source, name): (Source<_>, String)| reach(source, name, config.query.as_ref());
     let sources = config.sources.into_iter().zip(names).map(reached).collect();
     screen(settings, sources, clock, env, keep).await
+}
+
+impl From<Look> for Theme {
+    fn from(Look { color, ascii }: Look) -> Self {
+        Self { ascii, color }
+    }
 }
 
 /// What the profiles are called: their labels, but for those that two have; nothing where there is but one.
@@ -145,7 +153,7 @@ pub(super) async fn screen(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Endpoint;
+    use crate::api::Endpoint;
 
     fn called(profiles: &[(&str, Option<&str>)]) -> Vec<String> {
         let source = |(name, label): &(&str, Option<&str>)| Source {

@@ -8,12 +8,11 @@
 //!
 //! What is typed comes before what the environment says, that before the file, and that before the defaults.
 
-mod endpoint;
 mod file;
 mod journal;
 mod key;
+mod list_status;
 mod log;
-mod narrowing;
 pub mod places;
 mod profile;
 mod read;
@@ -25,19 +24,20 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use keepwatch_core::clock::Zone;
-use keepwatch_core::session::{List, MetadataPath, Secret, SessionId};
+use keepwatch_core::clock::Zone;
+use keepwatch_core::session::{MetadataPath, Secret, SessionId, Targets};
 use keepwatch_core::tracker::Thresholds;
 use keepwatch_core::tracker::cost::Rates;
 use keepwatch_core::tracker::evidence;
 
+use crate::api::Query;
 pub use crate::cli::{Goal, JournalAction, Plan};
+use crate::poll::PollLimits;
+use crate::store::journal::JournalConfig;
 pub use clap_complete::Shell;
-pub use endpoint::Endpoint;
 pub use file::File;
-pub use journal::{JournalConfig, JournalFile};
+pub use journal::JournalFile;
 pub use log::log_file;
-pub use narrowing::Query;
 pub use profile::{KeySource, PROFILE_KEYS, Profile};
 pub use source::Source;
 
@@ -108,7 +108,7 @@ pub struct WatchConfig {
     /// What the lists are narrowed by.
     pub query: Option<Query>,
     /// How often.
-    pub pace: Pace,
+    pub pace: PollLimits,
     /// Where, and with which keys; or why there is none, of one of several.
     pub sources: Vec<Source<Result<Secret, Refusal>>>,
     /// Where what is seen is kept; `None` where nothing is.
@@ -174,7 +174,7 @@ pub struct DemoConfig {
     /// How many times as fast as real.
     pub speed: u32,
     /// How often to ask, in simulated time.
-    pub pace: Pace,
+    pub pace: PollLimits,
     /// How the screen is to be.
     pub screen: ScreenConfig,
 }
@@ -202,7 +202,7 @@ pub struct EventsConfig {
     /// Of which sessions.
     pub targets: Targets,
     /// How often to ask.
-    pub pace: Pace,
+    pub pace: PollLimits,
     /// When a session is flagged.
     pub thresholds: Thresholds,
     /// Where, and with which key.
@@ -245,7 +245,7 @@ pub struct WaitConfig {
     /// For how long a session may be unknown to the API.
     pub grace: Duration,
     /// How often to ask.
-    pub pace: Pace,
+    pub pace: PollLimits,
     /// Where, and with which key.
     pub source: Source,
     /// ASCII only.
@@ -336,41 +336,6 @@ pub struct SimulateConfig {
     pub plan: Option<Plan>,
     /// How long a release takes to show, if not as long as the scenario says.
     pub release_delay: Option<Duration>,
-}
-
-/// The version of this keepwatch.
-pub const VERSION: &str = env!("CARGO_PKG_VERSION");
-
-/// What is watched.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Targets {
-    /// These sessions, each by its id.
-    Ids(Vec<SessionId>),
-    /// Every session of the project that runs or is pending.
-    All,
-    /// Every session of this list.
-    Only(List),
-}
-
-impl Targets {
-    /// The lists that are watched; none where sessions are named.
-    #[must_use]
-    pub fn lists(&self) -> &[List] {
-        match self {
-            Self::Ids(_) => &[],
-            Self::All => &List::ALL,
-            Self::Only(list) => std::slice::from_ref(list),
-        }
-    }
-}
-
-/// How often the API is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pace {
-    /// From one round of polls to the next.
-    pub interval: Duration,
-    /// How many polls a second at most, over all.
-    pub max_rps: u32,
 }
 
 /// What the terminal can show, or the reader wants of it.

@@ -12,7 +12,8 @@ use std::error::Error as _;
 use clap::error::{ContextKind, ContextValue};
 use clap::{Arg, ArgAction, Command, CommandFactory as _};
 
-use super::narrowing::{self, Query};
+use super::list_status::parse_list_status;
+use crate::api::Query;
 use crate::cli::Cli;
 use keepwatch_core::session::MetadataPath;
 
@@ -154,8 +155,8 @@ impl Place {
                 .map_err(|error| reason(&error, value))?;
         }
         match self.key.as_str() {
-            "query" => Query::parse(value).map(|_| ()),
-            "status" => narrowing::list(value).map(|_| ()),
+            "query" => Query::parse(value).map(|_| ()).map_err(|error| error.to_string()),
+            "status" => parse_list_status(value).map(|_| ()),
             "owner-key" => MetadataPath::parse(value).map(|_| ()),
             _ => Ok(()),
         }

@@ -4,17 +4,22 @@
 use std::time::Duration;
 
 use super::journal::{journal, journal_file};
+use super::list_status::parse_list_status;
 use super::source::Around;
 use super::{
     Config, DemoConfig, Environment, EventsConfig, ExplainConfig, ExplainFrom, ExportConfig, File, Form,
-    GetConfig, HistoryConfig, Look, Pace, Play, Query, Refusal, ReleaseConfig, ReplayConfig, ScreenConfig,
-    SimulateConfig, Targets, VERSION, WaitConfig, WatchConfig, Zone, narrowing, nearest, usage,
+    GetConfig, HistoryConfig, Look, Play, Refusal, ReleaseConfig, ReplayConfig, ScreenConfig, SimulateConfig,
+    WaitConfig, WatchConfig, nearest, usage,
 };
+use crate::VERSION;
+use crate::api::Query;
 use crate::cli::{
     self, Color, Command, Completions, Demo, Events, Explain, Export, Format, Get, History, JournalCommand,
     Load, Release, Replay, Simulate, Typed, Wait, Watch,
 };
-use keepwatch_core::session::{MetadataPath, SessionId};
+use crate::poll::PollLimits;
+use keepwatch_core::clock::Zone;
+use keepwatch_core::session::{MetadataPath, SessionId, Targets};
 use keepwatch_core::text;
 use keepwatch_core::tracker::cost::Rates;
 use keepwatch_core::tracker::{Thresholds, evidence};
@@ -87,7 +92,7 @@ fn watch_config(watch: &Watch, verbatim: bool, around: &Around<'_>) -> Result<Wa
     let query = watch.query.as_deref().map(Query::parse).transpose();
     Ok(WatchConfig {
         targets,
-        query: query.map_err(|sentence| usage(format!("--query: {sentence}")))?,
+        query: query.map_err(|error| usage(format!("--query: {error}")))?,
         journal: journal(watch.journal, around.env),
         screen: screen(&watch.screen, &watch.look, around.env)?,
         pace: pace(watch.interval, &watch.load),
@@ -220,8 +225,8 @@ fn targets(words: &[String], verbatim: bool) -> Result<Targets, Refusal> {
     Ok(if words.is_empty() { Targets::All } else { Targets::Ids(session_ids(words, verbatim)?) })
 }
 
-fn pace(interval: Duration, load: &Load) -> Pace {
-    Pace { interval, max_rps: load.max_rps }
+fn pace(interval: Duration, load: &Load) -> PollLimits {
+    PollLimits { interval, max_rps: load.max_rps }
 }
 
 /// What is watched, if `--status` narrows it; neither that nor `--query` says anything of sessions that are named.
@@ -233,7 +238,7 @@ fn narrowed(targets: Targets, watch: &Watch) -> Result<Targets, Refusal> {
         )));
     }
     let Some(status) = &watch.status else { return Ok(targets) };
-    narrowing::list(status).map(Targets::Only).map_err(|sentence| usage(format!("--status: {sentence}")))
+    parse_list_status(status).map(Targets::Only).map_err(|sentence| usage(format!("--status: {sentence}")))
 }
 
 /// The ids, each once, in the order given.

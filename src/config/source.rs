@@ -7,10 +7,10 @@
 //! A profile that is chosen comes before the environment: whoever types `--profile staging` with a production key
 //! exported means staging.
 
-use super::endpoint::PUBLIC;
 use super::key::Found;
 use super::profile::{KeySource, Profile};
-use super::{Endpoint, Environment, File, Refusal, key, usage};
+use super::{Environment, File, Refusal, key, usage};
+use crate::api::{Endpoint, PUBLIC_URL};
 use crate::cli::Api;
 use keepwatch_core::session::Secret;
 
@@ -119,8 +119,8 @@ fn endpoint(
         (below.base_url.as_deref(), "the base-url of the config file"),
     ];
     let first = said.into_iter().find_map(|(url, source)| Some((url?, source)));
-    let (url, source) = first.unwrap_or((PUBLIC, "the default"));
-    Endpoint::new(url, source, insecure)
+    let (url, source) = first.unwrap_or((PUBLIC_URL, "the default"));
+    Endpoint::new(url, source, insecure).map_err(|error| usage(error.to_string()))
 }
 
 fn key_of(profile: Option<&KeySource>, below: Option<&KeySource>, env: &Environment) -> Found {

@@ -11,9 +11,11 @@
 pub mod backoff;
 pub mod budget;
 mod ingest;
+mod limits;
 pub mod plan;
 mod poller;
 
 pub use ingest::Observed;
+pub use limits::PollLimits;
 pub use plan::{Outcome, Plan, Request};
 pub use poller::{Ask, Poller, Reply, Report, perform, release_rest};

@@ -6,8 +6,7 @@ use std::io;
 use std::time::Duration;
 
 use super::fleets::Origin;
-use crate::config::JournalConfig;
-use crate::store::journal::{Entry, Fate, Journal, Options, RunId, Segment, Summary, Trouble};
+use crate::store::journal::{Entry, Fate, Journal, JournalConfig, Options, RunId, Segment, Summary, Trouble};
 use crate::store::recorder::Recorder;
 use crate::store::{Header, Line};
 use crate::terminal::{self, Events, TermEvent};

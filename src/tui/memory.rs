@@ -8,11 +8,11 @@ use tokio::sync::mpsc;
 
 use super::keeper::Who;
 use super::model::Model;
-use crate::config::Targets;
 use crate::store::history::{self, Sought, Wanted};
 use crate::store::journal::Reader;
 use keepwatch_core::clock::Clock;
 use keepwatch_core::session::MetadataPath;
+use keepwatch_core::session::Targets;
 use keepwatch_core::tracker::{Fleet, Input, Thresholds};
 
 /// So much of the past is looked up.

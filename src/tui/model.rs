@@ -11,15 +11,18 @@ use super::keys::Copyable;
 use super::mute::Muted;
 use super::recent::Recent;
 use super::rows::{Rows, Sort};
+use crate::api::Query;
 use crate::api::Releaser;
-use crate::config::{Pace, Query, Targets, Zone};
+use crate::poll::PollLimits;
 use crate::poll::{Ask, Report};
 use crate::store;
 use crate::store::history::Wanted;
 use crate::store::journal::Summary;
 use crate::tui::view::Theme;
+use keepwatch_core::clock::Zone;
 use keepwatch_core::clock::{Moment, Timestamp};
 use keepwatch_core::filter::{Filter, Mistake};
+use keepwatch_core::session::Targets;
 use keepwatch_core::session::{MetadataPath, Secret, SessionId};
 use keepwatch_core::tracker::cost::Rates;
 use keepwatch_core::tracker::{Event, Fleet, Record, Thresholds};
@@ -32,7 +35,7 @@ pub struct Settings {
     /// What the lists are narrowed by.
     pub query: Option<Query>,
     /// How often it is polled.
-    pub pace: Pace,
+    pub pace: PollLimits,
     /// When a session is flagged.
     pub thresholds: Thresholds,
     /// What things cost.

@@ -8,12 +8,15 @@ use std::fs;
 use std::time::Duration;
 
 use browserbase_simulator::{Options, Script, Simulator};
+use keepwatch::api::Endpoint;
 use keepwatch::api::{Client, Releaser};
-use keepwatch::config::{Endpoint, Pace, Targets, Zone};
+use keepwatch::poll::PollLimits;
 use keepwatch::poll::{Outcome, Plan, Report, Request, perform};
 use keepwatch::tui::view::{self, Theme};
 use keepwatch::tui::{Message, Model, Settings};
+use keepwatch_core::clock::Zone;
 use keepwatch_core::clock::{Clock, Moment};
+use keepwatch_core::session::Targets;
 use keepwatch_core::session::{Secret, SessionId};
 use keepwatch_core::tracker::Thresholds;
 use keepwatch_core::tracker::cost::Rates;
@@ -64,7 +67,7 @@ async fn model() -> (Model, Moment) {
     let base = simulator.base_url().parse().unwrap();
     let client = Client::new(Endpoint { base }, Secret::new("bb_test_picture_f3a9".into()));
     let interval = Duration::from_secs(1);
-    let pace = Pace { interval, max_rps: 4 };
+    let pace = PollLimits { interval, max_rps: 4 };
     let settings = Settings {
         targets: Targets::All,
         query: None,

@@ -8,9 +8,10 @@ use toml::de::{DeTable, DeValue};
 
 use super::value::{NO_SWITCH, argv, written};
 use super::{File, Said, WIDEST_NAME};
+use crate::api::Endpoint;
 use crate::config::places::{self, Table};
 use crate::config::profile::{KeySource, PROFILE_KEYS, Profile, path};
-use crate::config::{Endpoint, Refusal, nearest, usage};
+use crate::config::{Refusal, nearest, usage};
 use keepwatch_core::text;
 
 /// The widest sentence about a value, in columns: it quotes the value.
@@ -126,7 +127,7 @@ impl<'t> Reader<'t> {
         match key.get_ref().as_ref() {
             "base-url" => {
                 // Whether plain http may be used is known when it is to be used.
-                Endpoint::new(string()?, "it", true).map_err(|refusal| refuse(&refusal.sentence))?;
+                Endpoint::new(string()?, "it", true).map_err(|error| refuse(&error.to_string()))?;
                 into.base_url = Some(string()?.to_owned());
             }
             "api-key-file" => {

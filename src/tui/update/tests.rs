@@ -5,9 +5,9 @@ use super::super::typing::LONGEST_FILTER;
 use super::*;
 use crate::api::Releaser;
 use crate::api::{Fresh, Listing};
-use crate::config::Zone;
 use crate::poll::{Reply, Request};
 use crate::tui::{Pane, Part, Place, Settings, SortBy};
+use keepwatch_core::clock::Zone;
 use keepwatch_core::clock::{Timestamp, later};
 use keepwatch_core::session::{ConnectUrls, Fault, FaultKind, List, Project, Session, Status};
 use keepwatch_core::testing::running;
@@ -44,7 +44,7 @@ fn settings(targets: Targets) -> Settings {
     Settings {
         targets,
         query: None,
-        pace: crate::config::Pace { interval: secs(3.0), max_rps: 4 },
+        pace: crate::poll::PollLimits { interval: secs(3.0), max_rps: 4 },
         thresholds: Thresholds::default(),
         rates: Rates::default(),
         bell: false,

@@ -8,9 +8,11 @@ use ratatui::style::{Color, Modifier};
 
 use super::Theme;
 use crate::api::Releaser;
-use crate::config::{Pace, Targets, Zone};
+use crate::poll::PollLimits;
 use crate::tui::{Model, Origin, Rows, Settings};
+use keepwatch_core::clock::Zone;
 use keepwatch_core::clock::{Moment, Timestamp};
+use keepwatch_core::session::Targets;
 use keepwatch_core::session::{
     ConnectFields, Fault, FaultKind, List, Metadata, Project, Region, Session, SessionId, Status,
 };
@@ -56,7 +58,7 @@ pub(super) fn blank(targets: Targets) -> Model {
     let settings = Settings {
         targets,
         query: None,
-        pace: Pace { interval: INTERVAL, max_rps: 4 },
+        pace: PollLimits { interval: INTERVAL, max_rps: 4 },
         thresholds: Thresholds::default(),
         rates: Rates::default(),
         bell: false,

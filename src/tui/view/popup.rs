@@ -10,10 +10,10 @@ use ratatui::widgets::{Block, Clear, Widget};
 
 use super::header;
 use super::ink::{self, Text, span};
-use crate::config::Targets;
 use crate::tui::keys::{COPY_MENU, bindings};
 use crate::tui::{Focus, Model, Source, end_of};
 use keepwatch_core::clock::{Moment, Timestamp};
+use keepwatch_core::session::Targets;
 use keepwatch_core::session::{FaultKind, SessionId};
 use keepwatch_core::text;
 use keepwatch_core::tracker::{Failure, Scope};

@@ -11,6 +11,7 @@ mod metadata;
 mod path;
 mod secret;
 mod seek;
+mod targets;
 
 use std::fmt;
 use std::time::Duration;
@@ -21,6 +22,7 @@ pub use fault::{Fault, FaultKind};
 pub use metadata::Metadata;
 pub use path::MetadataPath;
 pub use secret::Secret;
+pub use targets::Targets;
 
 use crate::clock::Timestamp;
 use crate::text::Untrusted;
