@@ -21,6 +21,7 @@ pub mod api;
 pub mod cli;
 pub mod commands;
 pub mod config;
+pub mod exit_code;
 pub mod log;
 pub mod poll;
 pub mod store;

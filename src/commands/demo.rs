@@ -3,12 +3,14 @@
 //! It needs no key and no network, writes nothing to disk, and is deaf to `BROWSERBASE_*` and proxy variables: the
 //! endpoint is a loopback address, which no proxy is asked for.
 
+use super::CliError;
 use super::recording::Made;
+use super::simulate::load_scenario;
 use super::watch::{screen, warning};
-use super::{failed, script};
 use crate::VERSION;
 use crate::api::{Client, Endpoint, Releaser, key_tail};
-use crate::config::{DemoConfig, Exit, Refusal};
+use crate::config::{ConfigError, DemoConfig};
+use crate::exit_code::ExitCode;
 use crate::terminal::{self, Env};
 use crate::tui::{Keep, Origin, Settings, Tone};
 use browserbase_simulator::{Options, Simulator};
@@ -22,15 +24,14 @@ const KEY: &str = "bb_test_demo_0000000000f3a9";
 ///
 /// # Errors
 /// The terminal refuses, or there is no loopback port.
-pub async fn demo(config: DemoConfig, warnings: &[String], env: Env) -> Result<Exit, Refusal> {
-    let (script, sessions) = script(&config.play)?;
+pub async fn demo(config: DemoConfig, warnings: &[String], env: Env) -> Result<ExitCode, CliError> {
+    let (script, sessions) = load_scenario(&config.play)?;
     let greeting = format!("scenario {}: {}", script.name, script.about);
     let clock = Clock::scaled(config.speed);
     let options = Options { key: Some(Secret::new(KEY.into())), sessions, ..Options::default() };
-    let simulator = Simulator::start(clock.clone(), script, options)
-        .map_err(|error| failed(&format!("the simulated API found no port on 127.0.0.1: {error}")))?;
-    let endpoint = Endpoint::new(&simulator.base_url(), "the simulated API", false)
-        .map_err(|error| failed(&error.to_string()))?;
+    let simulator = Simulator::start(clock.clone(), script, options).map_err(CliError::DemoPort)?;
+    let endpoint =
+        Endpoint::new(&simulator.base_url(), "the simulated API", false).map_err(ConfigError::from)?;
     let key = Secret::new(KEY.into());
     let settings = Settings {
         targets: Targets::All,

@@ -3,8 +3,10 @@
 //! Thresholds, prices and the place of the owner are the recording's, for what was flagged and told depends on them; how
 //! the screen looks is the reader's.
 
-use super::{failed, recording};
-use crate::config::{Exit, Refusal, ReplayConfig};
+use super::CliError;
+use super::recording;
+use crate::config::ReplayConfig;
+use crate::exit_code::ExitCode;
 use crate::poll::PollLimits;
 use crate::store::{Header, Recording};
 use crate::terminal::{self, Env};
@@ -17,12 +19,10 @@ use keepwatch_core::text;
 ///
 /// # Errors
 /// It can not be read, or the terminal refuses.
-pub async fn replay(config: ReplayConfig, warnings: &[String], env: Env) -> Result<Exit, Refusal> {
+pub async fn replay(config: ReplayConfig, warnings: &[String], env: Env) -> Result<ExitCode, CliError> {
     let recording = recording::read(&config.path)?;
     if let Some(obstacle) = terminal::obstacle(&env) {
-        return Err(failed(&format!(
-            "no screen can be shown here: {obstacle}; `keepwatch explain --from FILE SESSION_ID` prints what a recording has of a session"
-        )));
+        return Err(CliError::NoScreenForReplay(obstacle));
     }
     let Recording { header, tape, damage } = recording;
     let greeting = match (damage, warnings.first()) {
@@ -49,7 +49,7 @@ pub async fn replay(config: ReplayConfig, warnings: &[String], env: Env) -> Resu
     };
     tui::replay(settings, tape, header.host, header.started, Clock::scaled(config.speed), env)
         .await
-        .map_err(|error| failed(&format!("the terminal can not be used: {error}")))
+        .map_err(CliError::Terminal)
 }
 
 fn greeting(header: &Header, zone: Zone) -> String {

@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use super::CliError;
 use super::events::stream;
 use super::headless::Watching;
+use super::print_error;
 use super::recording::{self, Made};
-use super::{complain, failed, usage};
 use crate::VERSION;
 use crate::api::{Client, Query, Releaser, key_tail};
-use crate::config::{Exit, Form, Look, Refusal, Source, WatchConfig};
+use crate::config::{Form, KeyError, Look, Source, WatchConfig};
+use crate::exit_code::ExitCode;
 use crate::log;
 use crate::terminal::{self, Env};
 use crate::tui::view::Theme;
@@ -27,7 +29,7 @@ const PAST: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 ///
 /// # Errors
 /// The terminal refuses, or signals can not be heard.
-pub async fn watch(config: WatchConfig, warnings: &[String], env: Env) -> Result<Exit, Refusal> {
+pub async fn watch(config: WatchConfig, warnings: &[String], env: Env) -> Result<ExitCode, CliError> {
     let clock = Clock::reaching_back(PAST);
     let host = |source: &Source<_>| (!source.endpoint.is_public()).then(|| source.endpoint.host());
     let made = Made {
@@ -71,7 +73,7 @@ impl From<Look> for Theme {
 }
 
 /// What the profiles are called: their labels, but for those that two have; nothing where there is but one.
-fn names(sources: &[Source<Result<Secret, Refusal>>]) -> Vec<String> {
+fn names(sources: &[Source<Result<Secret, KeyError>>]) -> Vec<String> {
     let label = |source: &Source<_>| source.label.clone();
     let name = |source: &Source<_>| {
         let name = text::shown(source.profile.as_deref().unwrap_or_default(), LONGEST_NAME);
@@ -84,7 +86,7 @@ fn names(sources: &[Source<Result<Secret, Refusal>>]) -> Vec<String> {
 
 /// A source as the screen says it, and what asks it.
 fn reach(
-    source: Source<Result<Secret, Refusal>>,
+    source: Source<Result<Secret, KeyError>>,
     name: String,
     query: Option<&Query>,
 ) -> (Origin, Option<Client>) {
@@ -95,7 +97,7 @@ fn reach(
             let origin = Origin { key_tail: key_tail(&key), ..origin };
             (origin, Some(Client::new(source.endpoint, key).narrowed(query.cloned())))
         }
-        Err(refusal) => (Origin { without_key: Some(refusal.sentence), ..origin }, None),
+        Err(error) => (Origin { without_key: Some(error.to_string()), ..origin }, None),
     }
 }
 
@@ -113,17 +115,15 @@ pub(super) async fn screen(
     clock: Clock,
     env: Env,
     keep: Keep,
-) -> Result<Exit, Refusal> {
+) -> Result<ExitCode, CliError> {
     if let Some(obstacle) = terminal::obstacle(&env) {
         if let Some((Tone::Bad, warning)) = &settings.greeting {
-            complain(warning);
+            print_error(warning);
         }
         let Some((_, Some(client))) = sources.pop().filter(|_| sources.is_empty()) else {
-            return Err(usage(&format!(
-                "no screen can be shown here: {obstacle}; and events are streamed of one project: give --profile once"
-            )));
+            return Err(CliError::NoScreenForProfiles(obstacle));
         };
-        complain(&format!(
+        print_error(&format!(
             "no screen can be shown here: {obstacle}; events are streamed as text, as by `keepwatch events --format text`"
         ));
         let Settings { targets, pace, thresholds, zone, theme, .. } = settings;
@@ -142,10 +142,10 @@ pub(super) async fn screen(
         tracing::info!("profile {:?}: {host}", origin.name);
     }
     let outcome = tui::run(settings, sources, clock, env, keep).await;
-    log::tell(|why| complain(&why)); // there is no screen any more
-    let (exit, said) = outcome.map_err(|error| failed(&format!("the terminal can not be used: {error}")))?;
+    log::tell(|why| print_error(&why)); // there is no screen any more
+    let (exit, said) = outcome.map_err(CliError::Terminal)?;
     if let Some(said) = said {
-        complain(&said);
+        print_error(&said);
     }
     Ok(exit)
 }

@@ -8,6 +8,7 @@
 //!
 //! What is typed comes before what the environment says, that before the file, and that before the defaults.
 
+mod error;
 mod file;
 mod journal;
 mod key;
@@ -35,8 +36,10 @@ pub use crate::cli::{Goal, JournalAction, Plan};
 use crate::poll::PollLimits;
 use crate::store::journal::JournalConfig;
 pub use clap_complete::Shell;
+pub use error::ConfigError;
 pub use file::File;
 pub use journal::JournalFile;
+pub use key::KeyError;
 pub use log::log_file;
 pub use profile::{KeySource, PROFILE_KEYS, Profile};
 pub use source::Source;
@@ -110,7 +113,7 @@ pub struct WatchConfig {
     /// How often.
     pub pace: PollLimits,
     /// Where, and with which keys; or why there is none, of one of several.
-    pub sources: Vec<Source<Result<Secret, Refusal>>>,
+    pub sources: Vec<Source<Result<Secret, KeyError>>>,
     /// Where what is seen is kept; `None` where nothing is.
     pub journal: Option<JournalConfig>,
     /// How the screen is to be.
@@ -351,60 +354,6 @@ pub struct Look {
 #[derive(Clone, Default)]
 pub struct Environment(BTreeMap<OsString, OsString>);
 
-/// How keepwatch ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exit {
-    /// 0
-    Fine,
-    /// 1
-    Failed,
-    /// 2
-    Usage,
-    /// 3
-    Key,
-    /// 4
-    NoSuchSession,
-    /// 5
-    Unreachable,
-    /// 6: a session that was waited for ended in `ERROR` or `TIMED_OUT`.
-    EndedBadly,
-    /// 7: what was waited for did not come in time.
-    TimedOut,
-    /// 128 and the signal's number.
-    Signal(u8),
-}
-
-impl From<Exit> for u8 {
-    fn from(exit: Exit) -> Self {
-        match exit {
-            Exit::Fine => 0,
-            Exit::Failed => 1,
-            Exit::Usage => 2,
-            Exit::Key => 3,
-            Exit::NoSuchSession => 4,
-            Exit::Unreachable => 5,
-            Exit::EndedBadly => 6,
-            Exit::TimedOut => 7,
-            Exit::Signal(number) => 128_u8.saturating_add(number),
-        }
-    }
-}
-
-/// Why it can not be done: an exit code and one sentence that says what to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// How to end.
-    pub exit: Exit,
-    /// What to say.
-    pub sentence: String,
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.sentence)
-    }
-}
-
 impl Environment {
     /// Of `std::env::vars_os()`, or of a test.
     pub fn new<N: Into<OsString>, V: Into<OsString>>(vars: impl IntoIterator<Item = (N, V)>) -> Self {
@@ -437,10 +386,6 @@ impl fmt::Debug for Environment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Environment({} variables)", self.0.len())
     }
-}
-
-fn usage(sentence: String) -> Refusal {
-    Refusal { exit: Exit::Usage, sentence }
 }
 
 /// The candidate that a word nearly is: a third of its letters may be wrong, and one in any case.

@@ -21,7 +21,7 @@ use super::keeper::{Keep, Keeper};
 use super::memory::Memory;
 use super::model::{Effect, Message, Model, Settings};
 use crate::api::Client;
-use crate::config::Exit;
+use crate::exit_code::ExitCode;
 use crate::log;
 use crate::poll::{Poller, Report};
 use crate::store::Line;
@@ -46,7 +46,7 @@ pub async fn run(
     clock: Clock,
     env: Env,
     keep: Keep,
-) -> io::Result<(Exit, Option<String>)> {
+) -> io::Result<(ExitCode, Option<String>)> {
     let (events, mut inbox) = terminal::channel();
     let mut screen = Screen::enter("keepwatch", &events)?;
     let (targets, pace, releaser) = (settings.targets.clone(), settings.pace, settings.releaser);
@@ -184,7 +184,7 @@ pub(super) struct Hands {
     keeper: Option<Keeper>,
     /// None where a recording is shown.
     memory: Option<Memory>,
-    exit: Option<Exit>,
+    exit: Option<ExitCode>,
 }
 
 impl Hands {
@@ -204,7 +204,7 @@ impl Hands {
     }
 
     /// How to end, if that was asked for.
-    pub(super) fn exit(&self) -> Option<Exit> {
+    pub(super) fn exit(&self) -> Option<ExitCode> {
         self.exit
     }
 
@@ -233,7 +233,7 @@ impl Hands {
             TermEvent::WriterReady => None,
             TermEvent::Resumed => Some(Message::Resumed),
             TermEvent::Signal(number) => {
-                self.exit = Some(Exit::Signal(u8::try_from(number).unwrap_or(u8::MAX)));
+                self.exit = Some(ExitCode::Signal(u8::try_from(number).unwrap_or(u8::MAX)));
                 None
             }
             TermEvent::Copied(copied) => {
@@ -286,7 +286,7 @@ impl Hands {
                     }
                     let _ = self.screen.suspend(); // no shell could continue us: then nothing happens
                 }
-                Effect::Quit => self.exit = Some(Exit::Fine),
+                Effect::Quit => self.exit = Some(ExitCode::Success),
             }
         }
     }
