@@ -93,21 +93,10 @@ fn fleet(count: usize) -> Fleet {
 
 fn model(count: usize) -> Model {
     let settings = Settings {
-        targets: Targets::All,
-        query: None,
         pace: PollLimits { interval: Duration::from_secs(2), max_rps: 4 },
-        thresholds: Thresholds::default(),
-        rates: Rates::default(),
-        bell: false,
-        owner_key: None,
-        zone: Zone::Utc,
         theme: Theme::colored(),
         can_open: true,
-        releaser: None,
-        version: keepwatch::VERSION.into(),
-        demo: false,
-        speed: 1,
-        greeting: None,
+        ..Settings::default()
     };
     let mut model = Model::new(settings, Vec::new(), (120, 40));
     model.fleets = fleet(count).into();

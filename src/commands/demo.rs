@@ -6,16 +6,15 @@
 use super::CliError;
 use super::recording::Made;
 use super::simulate::load_scenario;
-use super::watch::{screen, warning};
-use crate::VERSION;
-use crate::api::{Client, Endpoint, Releaser, key_tail};
+use super::watch::{live_settings, screen, warning};
+use crate::api::{Client, Endpoint, key_tail};
 use crate::config::{ConfigError, DemoConfig};
 use crate::exit_code::ExitCode;
-use crate::terminal::{self, Env};
+use crate::terminal::Env;
 use crate::tui::{Keep, Origin, Settings, Tone};
 use browserbase_simulator::{Options, Simulator};
 use keepwatch_core::clock::Clock;
-use keepwatch_core::session::{Secret, Targets};
+use keepwatch_core::session::Secret;
 
 /// The key that the demo's server takes.
 const KEY: &str = "bb_test_demo_0000000000f3a9";
@@ -34,21 +33,11 @@ pub async fn demo(config: DemoConfig, warnings: &[String], env: Env) -> Result<E
         Endpoint::new(&simulator.base_url(), "the simulated API", false).map_err(ConfigError::from)?;
     let key = Secret::new(KEY.into());
     let settings = Settings {
-        targets: Targets::All,
-        query: None,
         pace: config.pace,
-        thresholds: config.screen.thresholds,
-        rates: config.screen.rates,
-        bell: config.screen.bell,
-        owner_key: config.screen.owner_key,
-        zone: config.screen.zone,
-        theme: config.screen.look.into(),
-        can_open: terminal::can_open(&env),
-        releaser: Releaser::unless(config.screen.read_only),
-        version: VERSION.into(),
         demo: true,
         speed: config.speed,
         greeting: Some(warning(warnings).unwrap_or((Tone::Plain, greeting))),
+        ..live_settings(config.screen, &env)
     };
     let made = Made {
         started: clock.now().wall,

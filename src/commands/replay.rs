@@ -7,12 +7,10 @@ use super::CliError;
 use super::recording;
 use crate::config::ReplayConfig;
 use crate::exit_code::ExitCode;
-use crate::poll::PollLimits;
 use crate::store::{Header, Recording};
 use crate::terminal::{self, Env};
 use crate::tui::{self, Settings, Tone};
 use keepwatch_core::clock::{Clock, Zone};
-use keepwatch_core::session::Targets;
 use keepwatch_core::text;
 
 /// Shows the recording until the reader quits.
@@ -31,21 +29,16 @@ pub async fn replay(config: ReplayConfig, warnings: &[String], env: Env) -> Resu
         (None, None) => (Tone::Plain, greeting(&header, config.zone)),
     };
     let settings = Settings {
-        targets: Targets::All,
-        query: None,
-        pace: PollLimits::default(),
         thresholds: header.thresholds,
         rates: header.rates,
-        bell: false,
         owner_key: config.owner_key.or(header.owner_key),
         zone: config.zone,
         theme: config.look.into(),
         can_open: terminal::can_open(&env),
-        releaser: None,
         version: header.version,
-        demo: false,
         speed: config.speed,
         greeting: Some(greeting),
+        ..Settings::default()
     };
     tui::replay(settings, tape, header.host, header.started, Clock::scaled(config.speed), env)
         .await

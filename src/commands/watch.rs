@@ -7,9 +7,8 @@ use super::events::stream;
 use super::headless::Watching;
 use super::print_error;
 use super::recording::{self, Made};
-use crate::VERSION;
 use crate::api::{Client, Query, Releaser, key_tail};
-use crate::config::{Form, KeyError, Look, Source, WatchConfig};
+use crate::config::{Form, KeyError, Look, ScreenConfig, Source, WatchConfig};
 use crate::exit_code::ExitCode;
 use crate::log;
 use crate::terminal::{self, Env};
@@ -47,23 +46,28 @@ pub async fn watch(config: WatchConfig, warnings: &[String], env: Env) -> Result
         targets: config.targets,
         query: config.query.clone(),
         pace: config.pace,
-        thresholds: config.screen.thresholds,
-        rates: config.screen.rates,
-        bell: config.screen.bell,
-        owner_key: config.screen.owner_key,
-        zone: config.screen.zone,
-        theme: config.screen.look.into(),
-        can_open: terminal::can_open(&env),
-        releaser: Releaser::unless(config.screen.read_only),
-        version: VERSION.into(),
-        demo: false,
-        speed: 1,
         greeting: warning(warnings),
+        ..live_settings(config.screen, &env)
     };
     let names = names(&config.sources);
     let reached = |(source, name): (Source<_>, String)| reach(source, name, config.query.as_ref());
     let sources = config.sources.into_iter().zip(names).map(reached).collect();
     screen(settings, sources, clock, env, keep).await
+}
+
+/// Returns the settings that `watch` and `demo` share.
+pub(super) fn live_settings(screen: ScreenConfig, env: &Env) -> Settings {
+    Settings {
+        thresholds: screen.thresholds,
+        rates: screen.rates,
+        bell: screen.bell,
+        owner_key: screen.owner_key,
+        zone: screen.zone,
+        theme: screen.look.into(),
+        can_open: terminal::can_open(env),
+        releaser: Releaser::unless(screen.read_only),
+        ..Settings::default()
+    }
 }
 
 impl From<Look> for Theme {

@@ -62,6 +62,29 @@ pub struct Settings {
     pub greeting: Option<(Tone, String)>,
 }
 
+impl Default for Settings {
+    /// Watches all sessions at the default rate, in UTC and without colours. Nothing can be released or opened.
+    fn default() -> Self {
+        Self {
+            targets: Targets::All,
+            query: None,
+            pace: PollLimits::default(),
+            thresholds: Thresholds::default(),
+            rates: Rates::default(),
+            bell: false,
+            owner_key: None,
+            zone: Zone::Utc,
+            theme: Theme::default(),
+            can_open: false,
+            releaser: None,
+            demo: false,
+            speed: 1,
+            version: crate::VERSION.into(),
+            greeting: None,
+        }
+    }
+}
+
 /// The state.
 #[derive(Debug)]
 pub struct Model {

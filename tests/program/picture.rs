@@ -69,21 +69,13 @@ async fn model() -> (Model, Moment) {
     let interval = Duration::from_secs(1);
     let pace = PollLimits { interval, max_rps: 4 };
     let settings = Settings {
-        targets: Targets::All,
-        query: None,
         pace,
-        thresholds: Thresholds::default(),
-        rates: Rates::default(),
-        bell: false,
-        owner_key: None,
-        zone: Zone::Utc,
         theme: Theme::colored(),
         can_open: true,
         releaser: Releaser::unless(true),
         version: "0.1.0".into(),
         demo: true,
-        speed: 1,
-        greeting: None,
+        ..Settings::default()
     };
     let mut model = Model::new(settings, Vec::new(), (COLUMNS, ROWS));
     let mut plan = Plan::new(&Targets::All, pace, clock.now().mono);

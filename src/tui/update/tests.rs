@@ -43,20 +43,11 @@ fn id(text: &str) -> SessionId {
 fn settings(targets: Targets) -> Settings {
     Settings {
         targets,
-        query: None,
-        pace: crate::poll::PollLimits { interval: secs(3.0), max_rps: 4 },
-        thresholds: Thresholds::default(),
-        rates: Rates::default(),
-        bell: false,
-        owner_key: None,
-        zone: Zone::Utc,
         theme: view::Theme::colored(),
         can_open: true,
         releaser: Releaser::unless(false),
         version: "0.1.0".into(),
-        demo: false,
-        speed: 1,
-        greeting: None,
+        ..Settings::default()
     }
 }
 

@@ -57,20 +57,12 @@ pub(super) fn exchange(received: Moment) -> Exchange {
 pub(super) fn blank(targets: Targets) -> Model {
     let settings = Settings {
         targets,
-        query: None,
         pace: PollLimits { interval: INTERVAL, max_rps: 4 },
-        thresholds: Thresholds::default(),
-        rates: Rates::default(),
-        bell: false,
-        owner_key: None,
-        zone: Zone::Utc,
         theme: Theme::colored(),
         can_open: true,
         releaser: Releaser::unless(false),
         version: "0.1.0".into(),
-        demo: false,
-        speed: 1,
-        greeting: None,
+        ..Settings::default()
     };
     let origin = Origin { key_tail: "f3a9".into(), ..Origin::default() };
     Model::new(settings, vec![origin], (120, 40))
