@@ -8,6 +8,7 @@ use super::CliError;
 use super::api_error::{self, more_specific, session_message};
 use super::output::{print, print_text};
 use super::print_error;
+use super::text_table::{self, column_widths};
 use crate::api::{Client, Fresh};
 use crate::config::GetConfig;
 use crate::exit_code::ExitCode;
@@ -137,21 +138,10 @@ fn table(found: &[Fresh], reveal: bool, zone: Zone, now: Timestamp) -> String {
     let heading = ["SESSION", "STATUS", "REGION", "KEEP-ALIVE", "RAN", "LEFT", "PROXY", "METADATA"];
     let mut lines: Vec<Vec<String>> = vec![heading.map(str::to_owned).to_vec()];
     lines.extend(found.iter().map(|fresh| cells(&fresh.session, zone, now)));
-    let mut widths = vec![0; heading.len()];
-    for line in &lines {
-        for (width, cell) in widths.iter_mut().zip(line) {
-            *width = text::width(cell).max(*width);
-        }
-    }
+    let widths = column_widths(&lines);
     let mut out = String::new();
-    for (place, line) in lines.iter().enumerate() {
-        let mut row = String::new();
-        for (width, cell) in widths.iter().zip(line) {
-            row.push_str(cell);
-            row.push_str(&" ".repeat(width.saturating_sub(text::width(cell)).saturating_add(2)));
-        }
-        out.push_str(row.trim_end());
-        out.push('\n');
+    for (place, row) in lines.iter().enumerate() {
+        out.push_str(&text_table::line(row, &widths));
         let fresh = place.checked_sub(1).and_then(|place| found.get(place));
         if let Some(fresh) = fresh.filter(|_| reveal) {
             out.push_str(&revealed(&fresh.urls));

@@ -15,11 +15,13 @@ mod headless;
 pub mod history;
 mod interruption;
 pub mod journal;
+mod json;
 mod output;
 mod recording;
 pub mod release;
 pub mod replay;
 pub mod simulate;
+mod text_table;
 pub mod wait;
 pub mod watch;
 

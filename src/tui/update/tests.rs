@@ -12,8 +12,6 @@ use keepwatch_core::clock::{Timestamp, later};
 use keepwatch_core::session::{ConnectUrls, Fault, FaultKind, List, Project, Session, Status};
 use keepwatch_core::testing::running;
 use keepwatch_core::text::Untrusted;
-use keepwatch_core::tracker::Thresholds;
-use keepwatch_core::tracker::cost::Rates;
 
 mod happened;
 mod idle;

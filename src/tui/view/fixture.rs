@@ -10,7 +10,6 @@ use super::Theme;
 use crate::api::Releaser;
 use crate::poll::PollLimits;
 use crate::tui::{Model, Origin, Rows, Settings};
-use keepwatch_core::clock::Zone;
 use keepwatch_core::clock::{Moment, Timestamp};
 use keepwatch_core::session::Targets;
 use keepwatch_core::session::{
@@ -18,8 +17,7 @@ use keepwatch_core::session::{
 };
 use keepwatch_core::testing::running;
 use keepwatch_core::text::Untrusted;
-use keepwatch_core::tracker::cost::Rates;
-use keepwatch_core::tracker::{Exchange, Input, Scope, Thresholds};
+use keepwatch_core::tracker::{Exchange, Input, Scope};
 
 /// The sizes at which every state is looked at.
 pub(super) const SIZES: [(u16, u16); 4] = [(120, 40), (80, 24), (40, 12), (20, 5)];
