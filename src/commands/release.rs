@@ -11,7 +11,6 @@ use crate::api::{Client, Releaser};
 use crate::config::ReleaseConfig;
 use crate::exit_code::ExitCode;
 use crate::poll::release_rest;
-use crate::tui::{end_of, is_end_of};
 use keepwatch_core::clock::{Clock, Timestamp};
 use keepwatch_core::session::{Fault, Session, SessionId};
 use keepwatch_core::text;
@@ -38,7 +37,7 @@ pub async fn release(config: ReleaseConfig) -> Result<ExitCode, CliError> {
         Some(answer) => answer,
         None => question(&session, &config.id, clock.now().wall, config.ascii)?,
     };
-    if !is_end_of(&answer, &config.id) {
+    if !config.id.is_confirmed_by(&answer) {
         return Err(CliError::NotConfirmed);
     }
     let Some(releaser) = Releaser::unless(false) else { return Ok(ExitCode::Failure) };
@@ -82,7 +81,7 @@ fn question(session: &Session, id: &SessionId, now: Timestamp, ascii: bool) -> R
     let text = format!(
         "Session {}{whose}{ran}.\nIts browser ends with it, whoever uses it. The last {} characters of its id release it: ",
         id.line(),
-        end_of(id).chars().count()
+        id.confirmation().chars().count()
     );
     let text = if ascii { text::to_ascii(&text) } else { text };
     ask(&text, "--confirm with the last four characters of its id")

@@ -34,7 +34,6 @@ pub use keeper::{Keep, Who};
 pub use model::{Effect, Focus, Message, Model, Notice, Pane, Part, Replay, Settings, Slots, Tone, Want};
 pub use mute::Muted;
 pub use recent::{Asked, Listed, Recent};
-pub use release::{end_of, is_end_of};
 pub use replay::replay;
 pub use rows::{Choice, Counts, Rows, Sort, SortBy};
 pub use run::run;

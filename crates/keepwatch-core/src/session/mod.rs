@@ -106,6 +106,23 @@ impl SessionId {
     pub fn line(&self) -> String {
         self.0.line()
     }
+
+    /// The number of characters that confirm a release.
+    pub const CONFIRMATION_CHARS: usize = 4;
+
+    /// Returns the last characters of the id, which a user types to confirm its release.
+    #[must_use]
+    pub fn confirmation(&self) -> String {
+        let skipped = self.raw().chars().count().saturating_sub(Self::CONFIRMATION_CHARS);
+        self.raw().chars().skip(skipped).collect()
+    }
+
+    /// Returns true if `typed` is the [`confirmation`](Self::confirmation), in any case.
+    #[must_use]
+    pub fn is_confirmed_by(&self, typed: &str) -> bool {
+        let expected = self.confirmation();
+        !expected.is_empty() && typed.trim().to_lowercase() == expected.to_lowercase()
+    }
 }
 
 /// The `status` of a session, as the API says it.
