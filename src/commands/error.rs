@@ -66,18 +66,26 @@ pub enum CliError {
         #[source]
         error: io::Error,
     },
-    #[error("{path}: {}", .error.sentence())]
-    InvalidRecording { path: String, error: Refused },
+    #[error("{path}: {error}")]
+    InvalidRecording {
+        path: String,
+        #[source]
+        error: Refused,
+    },
     #[error("the recording can not be written: {0}")]
     WriteRecording(#[source] io::Error),
     #[error("there is no place for a journal: none of KEEPWATCH_JOURNAL, XDG_STATE_HOME and HOME is set")]
     NoJournalPath,
     #[error("there is no journal yet: a keepwatch that watches writes one to {path}")]
     NoJournal { path: String },
-    #[error("{path}: {}", .error.sentence())]
-    OpenJournal { path: String, error: Trouble },
-    #[error("{}", .0.sentence())]
-    Journal(Trouble),
+    #[error("{path}: {error}")]
+    OpenJournal {
+        path: String,
+        #[source]
+        error: Trouble,
+    },
+    #[error(transparent)]
+    Journal(#[from] Trouble),
     #[error("the simulated API found no port on 127.0.0.1: {0}")]
     DemoPort(#[source] io::Error),
     #[error("port {port} of 127.0.0.1 can not be had: {error}; --port 0 takes a free one")]
@@ -88,12 +96,6 @@ pub enum CliError {
     },
     #[error("--truth: what really happens can not be written any more: {0}")]
     WriteTruth(#[source] io::Error),
-}
-
-impl From<Trouble> for CliError {
-    fn from(trouble: Trouble) -> Self {
-        Self::Journal(trouble)
-    }
 }
 
 impl CliError {

@@ -64,6 +64,6 @@ fn shown(path: &Path) -> String {
 /// Says on standard error where a recording is damaged.
 pub(super) fn print_damage(recording: &Recording) {
     if let Some(damage) = &recording.damage {
-        print_error(&damage.sentence());
+        print_error(&damage.to_string());
     }
 }

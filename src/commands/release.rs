@@ -10,7 +10,7 @@ use super::print_error;
 use crate::api::{Client, Releaser};
 use crate::config::ReleaseConfig;
 use crate::exit_code::ExitCode;
-use crate::poll::release_rest;
+use keepwatch_core::backoff;
 use keepwatch_core::clock::{Clock, Timestamp};
 use keepwatch_core::session::{Fault, Session, SessionId};
 use keepwatch_core::text;
@@ -57,7 +57,7 @@ pub async fn release(config: ReleaseConfig) -> Result<ExitCode, CliError> {
             Err(fault) => {
                 tries += 1;
                 let fault = fault.timed(clock.now().wall);
-                let Some(rest) = release_rest(&fault, tries, fastrand::f64()) else {
+                let Some(rest) = backoff::release_delay(&fault, tries, fastrand::f64()) else {
                     return Ok(refused(&config.id, &fault));
                 };
                 print_error(&format!("{}; asked again in {}", api_error::message(&fault), text::span(rest)));

@@ -5,6 +5,7 @@ use std::io;
 use super::key::KeyError;
 use crate::api::EndpointError;
 use crate::exit_code::ExitCode;
+use keepwatch_core::session::SessionIdError;
 use keepwatch_core::text;
 
 /// The widest message of clap, in columns.
@@ -38,8 +39,8 @@ pub enum ConfigError {
     InvalidDefault(#[from] clap::Error),
     #[error("{option}: {problem}")]
     InvalidOption { option: &'static str, problem: String },
-    #[error("{0}")]
-    InvalidSessionId(String),
+    #[error(transparent)]
+    InvalidSessionId(#[from] SessionIdError),
     #[error("“{word}” is not taken for a session id: {hint} If it is one: `keepwatch -- {word}`")]
     CommandAsSessionId { word: String, hint: String },
     #[error(

@@ -148,7 +148,7 @@ fn release_config(release: Release, around: &Around<'_>) -> Result<ReleaseConfig
         return Err(ConfigError::ReadOnly);
     }
     Ok(ReleaseConfig {
-        id: session_id(&release.id)?,
+        id: SessionId::parse(&release.id)?,
         confirm: release.confirm,
         source: around.source(&release.api)?,
         ascii: release.ascii || !has_utf8(around.env),
@@ -158,7 +158,7 @@ fn release_config(release: Release, around: &Around<'_>) -> Result<ReleaseConfig
 fn explain_config(explain: &Explain, around: &Around<'_>) -> Result<ExplainConfig, ConfigError> {
     let rates = rates(&explain.rates);
     Ok(ExplainConfig {
-        id: session_id(&explain.id)?,
+        id: SessionId::parse(&explain.id)?,
         options: evidence::Options { with_metadata: explain.with_metadata, rates, version: VERSION },
         from: match &explain.from {
             Some(path) => ExplainFrom::Recording(path.clone()),
@@ -180,13 +180,13 @@ fn replay_config(replay: Replay, env: &Environment) -> Result<ReplayConfig, Conf
 
 fn export_config(export: Export, env: &Environment) -> Result<ExportConfig, ConfigError> {
     let Export { id, to, no_metadata, .. } = export;
-    let id = session_id(&id)?;
+    let id = SessionId::parse(&id)?;
     Ok(ExportConfig { id, journal: journal_file(env), to, no_metadata })
 }
 
 fn history_config(history: History, env: &Environment) -> Result<HistoryConfig, ConfigError> {
     Ok(HistoryConfig {
-        id: history.id.as_deref().map(session_id).transpose()?,
+        id: history.id.as_deref().map(SessionId::parse).transpose()?,
         journal: journal_file(env),
         since: history.since,
         filter: history.filter.unwrap_or_default(),
@@ -239,10 +239,6 @@ fn invalid_option(option: &'static str, problem: impl ToString) -> ConfigError {
     ConfigError::InvalidOption { option, problem: problem.to_string() }
 }
 
-fn session_id(word: &str) -> Result<SessionId, ConfigError> {
-    SessionId::parse(word).map_err(ConfigError::InvalidSessionId)
-}
-
 /// The ids, each once, in the order given.
 fn session_ids(words: &[String], verbatim: bool) -> Result<Vec<SessionId>, ConfigError> {
     let mut ids = Vec::with_capacity(words.len());
@@ -258,7 +254,7 @@ fn session_ids(words: &[String], verbatim: bool) -> Result<Vec<SessionId>, Confi
             };
             return Err(ConfigError::CommandAsSessionId { word: text::shown(word, 40), hint });
         }
-        let id = session_id(word)?;
+        let id = SessionId::parse(word)?;
         if !ids.contains(&id) {
             ids.push(id);
         }

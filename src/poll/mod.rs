@@ -6,9 +6,9 @@
 //!              └───── Plan::answered ◄── Report ◄────┘──► the channel to the loop
 //! ```
 //!
-//! [`plan`], [`backoff`] and [`budget`] are pure. Nothing here knows what a reply means for the reader; that is `watch`.
+//! [`plan`], [`budget`] and [`backoff`](keepwatch_core::backoff) are pure. What a reply means is the tracker's business;
+//! [`Observed`] turns a report into the tracker's input.
 
-pub mod backoff;
 pub mod budget;
 mod ingest;
 mod limits;
@@ -18,4 +18,4 @@ mod poller;
 pub use ingest::Observed;
 pub use limits::PollLimits;
 pub use plan::{Outcome, Plan, Request};
-pub use poller::{Ask, Poller, Reply, Report, perform, release_rest};
+pub use poller::{Ask, Poller, Reply, Report, perform};

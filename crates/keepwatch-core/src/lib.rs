@@ -9,8 +9,10 @@
 //! | [`tracker`] | records, events, alerts, verdicts and evidence, all computed from a stream of inputs |
 //! | [`filter`] | the filter language: parsing and matching |
 //! | [`text`] | turning hostile text into text that a terminal may show; durations, bytes, widths |
+//! | [`backoff`] | how long to wait before a retry |
 //! | [`clock`] | reading clocks |
 
+pub mod backoff;
 pub mod clock;
 pub mod filter;
 pub mod session;
