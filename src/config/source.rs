@@ -49,14 +49,15 @@ impl Around<'_> {
             }
         }
         let names = if names.is_empty() { vec![None] } else { names.into_iter().map(Some).collect() };
-        let mut sources: Vec<_> =
+        let sources: Vec<_> =
             names.into_iter().map(|name| self.resolve(name, api)).collect::<Result<_, _>>()?;
-        if sources.iter().all(|source| source.key.is_err())
-            && let Some(Source { key: Err(error), .. }) = sources.drain(..).next()
-        {
-            return Err(error.into());
+        if sources.iter().any(|source| source.key.is_ok()) {
+            return Ok(sources);
         }
-        Ok(sources)
+        sources
+            .into_iter()
+            .find_map(|source| source.key.err())
+            .map_or(Ok(Vec::new()), |error| Err(error.into()))
     }
 
     /// The one source of a command that reaches one project.
