@@ -24,6 +24,7 @@ pub mod config;
 pub mod exit_code;
 pub mod log;
 pub mod poll;
+pub mod private_file;
 pub mod store;
 pub mod terminal;
 pub mod timer;

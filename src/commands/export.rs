@@ -9,7 +9,7 @@ use super::print_error;
 use super::recording::create;
 use crate::config::ExportConfig;
 use crate::exit_code::ExitCode;
-use crate::store::history::{self, Sought, Wanted};
+use crate::store::history::{self, HistoryQuery, HistoryScope};
 use crate::store::{self, Encoder, Header, Writer};
 use keepwatch_core::clock::Clock;
 use keepwatch_core::text::json_for_terminal;
@@ -25,8 +25,8 @@ pub(super) const PAST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 pub fn export(config: ExportConfig) -> Result<ExitCode, CliError> {
     let reader = open(&place(config.journal)?)?;
     let id = find(&reader, &config.id)?;
-    let wanted = Wanted::Sessions(vec![id.clone()]);
-    let Some((header, host)) = history::newest(&reader, &Sought::all(&wanted))? else {
+    let scope = HistoryScope::Sessions(vec![id.clone()]);
+    let Some((header, host)) = history::newest(&reader, &HistoryQuery::all(&scope))? else {
         print_error(&format!("{}: the journal has no such session", id.line()));
         return Ok(ExitCode::NoSuchSession);
     };
@@ -34,8 +34,8 @@ pub fn export(config: ExportConfig) -> Result<ExitCode, CliError> {
     let mut fleet = Fleet::new(header.thresholds.clone()).with_owner_key(header.owner_key.clone());
     let mut encoder = Encoder::new(None, header.no_metadata);
     let mut lines = Vec::new();
-    let sought = Sought { host: Some(&host), ..Sought::all(&wanted) };
-    history::read(&reader, &sought, Clock::reaching_back(PAST).now(), |input| {
+    let query = HistoryQuery { host: Some(&host), ..HistoryQuery::all(&scope) };
+    history::read(&reader, &query, Clock::reaching_back(PAST).now(), |input| {
         let (_, more) = store::apply(Some(&mut encoder), &mut fleet, input);
         lines.extend(more.into_iter().filter(|line| !line.open));
     })?;

@@ -17,7 +17,7 @@ use super::output::{print, print_text};
 use super::print_error;
 use crate::config::HistoryConfig;
 use crate::exit_code::ExitCode;
-use crate::store::history::{self, Sought, Wanted};
+use crate::store::history::{self, HistoryQuery, HistoryScope};
 use crate::store::journal::Reader;
 use keepwatch_core::clock::{Clock, Timestamp, Zone};
 use keepwatch_core::filter::Filter;
@@ -73,13 +73,13 @@ pub fn history(config: HistoryConfig) -> Result<ExitCode, CliError> {
 
 /// Prints what happened to one session, as far as any run saw it.
 fn timeline(reader: &Reader, id: &SessionId, zone: Zone, ascii: bool) -> Result<ExitCode, CliError> {
-    let wanted = Wanted::Sessions(vec![id.clone()]);
+    let scope = HistoryScope::Sessions(vec![id.clone()]);
     let mut fleet = Fleet::default();
-    if let Some((header, host)) = history::newest(reader, &Sought::all(&wanted))? {
+    if let Some((header, host)) = history::newest(reader, &HistoryQuery::all(&scope))? {
         fleet = Fleet::new(header.thresholds).with_owner_key(header.owner_key);
-        let sought = Sought { host: Some(&host), ..Sought::all(&wanted) };
+        let query = HistoryQuery { host: Some(&host), ..HistoryQuery::all(&scope) };
         let now = Clock::reaching_back(PAST).now();
-        history::read(reader, &sought, now, |input| drop(fleet.apply(input)))?;
+        history::read(reader, &query, now, |input| drop(fleet.apply(input)))?;
     }
     let mut events: Vec<&Event> = fleet.newest_of(id).map(|(_, event)| event).collect();
     if events.is_empty() {

@@ -7,7 +7,7 @@ use std::path::Path;
 use super::CliError;
 use super::print_error;
 use crate::VERSION;
-use crate::store::recorder;
+use crate::private_file;
 use crate::store::{FORMAT, Header, Recording};
 use keepwatch_core::clock::Timestamp;
 use keepwatch_core::session::MetadataPath;
@@ -38,7 +38,7 @@ impl Made {
 
 /// A new file for a recording, as `option` asks for it.
 pub(super) fn create(path: &Path, option: &'static str) -> Result<File, CliError> {
-    recorder::create(path).map_err(|error| {
+    private_file::create_new(path).map_err(|error| {
         let problem = match error.kind() {
             ErrorKind::AlreadyExists if path.is_file() => {
                 "it is there already, and nothing is written over".into()

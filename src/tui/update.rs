@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::fleets::Source;
 use super::keys::Copyable;
 use super::model::{Effect, Focus, Message, Model, Notice, Pane, Tone, Want};
+use super::persistence;
 use super::rows::{Choice, Rows};
 use crate::poll::{Ask, Observed, Report, Request};
 use crate::tui::view;
@@ -64,7 +65,8 @@ impl Model {
             Message::Resize(columns, rows) => {
                 self.size = (columns, rows);
                 self.show_selected();
-                Vec::new()
+                // Even if the size is the same again: nobody knows what the terminal did to its cells in between.
+                vec![Effect::Repaint]
             }
             Message::Copied(what, Ok(route)) => {
                 self.say(now, Tone::Good, format!("{what} {route}"));
@@ -78,13 +80,7 @@ impl Model {
                 self.say(now, Tone::Bad, format!("no browser could be opened: {why}"));
                 Vec::new()
             }
-            Message::Unwritten(lasts, why) => {
-                let tone = if lasts.is_some() { Tone::Bad } else { Tone::Plain };
-                self.say(now, tone, why);
-                self.unwritten = lasts;
-                Vec::new()
-            }
-            Message::Restored(source, fleet) => self.restored(source, fleet),
+            Message::Persistence(event) => self.on_persistence_event(event, now),
             Message::Slept(from, to) => {
                 let mut effects = Vec::new();
                 for source in self.fleets.numbers() {
@@ -264,9 +260,7 @@ impl Model {
             Input::Missing { id, .. } if self.fleets.are_several() => Some(id.clone()),
             _ => None,
         };
-        self.remember(source, &input);
-        let now = input.moment();
-        let (events, lines) = self.fleets.apply(source, input);
+        let (events, commands) = self.fleets.apply(source, input);
         if !self.rows.are_of(&self.fleets, self.sort) {
             self.arrange();
         }
@@ -280,10 +274,8 @@ impl Model {
             self.fleets.find(id).is_some_and(|(of, record)| of != source && record.session.is_some())
         });
         let leave = elsewhere.map(|id| Effect::AskOf(source, Ask::Leave(id)));
-        let kept = self.keep(source, lines, &events, now);
-        let written = kept.into_iter().chain(self.restore(source));
-        let effects = rings.then_some(Effect::Ring).into_iter().chain(leave).chain(written);
-        effects.chain(self.retitle()).collect()
+        let effects = rings.then_some(Effect::Ring).into_iter().chain(leave);
+        effects.chain(persistence::effects(source, commands)).chain(self.retitle()).collect()
     }
 
     /// What a fresh ask brought for one of the reader's wants.
