@@ -141,7 +141,7 @@ impl PersistenceWarning {
 
     fn journal(trouble: &Trouble) -> Self {
         let label = if matches!(trouble, Trouble::Slow { .. }) { "journal slow" } else { "journal off" };
-        Self { label: trouble.lasts().then_some(label), message: trouble.sentence() }
+        Self { label: trouble.lasts().then_some(label), message: trouble.to_string() }
     }
 }
 
@@ -194,7 +194,7 @@ impl ProfileJournal {
         let mut options = Options::new(clock.clone());
         options.keep = config.keep;
         let journal = Journal::spawn(config.path.clone(), options, move |trouble| {
-            tracing::warn!("{}", trouble.sentence());
+            tracing::warn!("{trouble}");
             events.warn(PersistenceWarning::journal(&trouble));
         });
         Self { journal, needs_segment: true }

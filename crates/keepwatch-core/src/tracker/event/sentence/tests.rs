@@ -1,5 +1,7 @@
 use super::*;
+use crate::session::Status;
 use crate::text::Untrusted;
+use crate::tracker::bounds::When;
 
 fn t(seconds: i64) -> Timestamp {
     "2026-11-22T12:00:00Z".parse::<Timestamp>().unwrap() + chrono::TimeDelta::seconds(seconds)
