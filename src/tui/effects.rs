@@ -8,7 +8,7 @@
 //!                        └─────────► exit           for the event loop to read
 //! ```
 //!
-//! Nothing here decides anything, and nothing blocks but a suspension of the program.
+//! It decides nothing. Only a suspension of the program blocks.
 
 use std::io;
 
@@ -51,7 +51,7 @@ impl EffectRunner {
         Self { pollers, ..self }
     }
 
-    /// Adds what writes to the disk.
+    /// Adds the journal and the recording.
     pub(super) fn with_persistence(self, persistence: Persistence) -> Self {
         Self { persistence: Some(persistence), ..self }
     }
