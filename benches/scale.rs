@@ -14,16 +14,14 @@ use std::time::Duration;
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use keepwatch::api::{Listing, read_list, read_session};
-use keepwatch::config::{Pace, Targets, Zone};
-use keepwatch::poll::{Outcome, Plan, Reply, Report, Request};
-use keepwatch::tui::{
-    Choice, Filter, Fleets, KnownFlags, Message, Model, Muted, Rows, Settings, Sort, SortBy,
-};
+use keepwatch::poll::{Outcome, Plan, PollLimits, Reply, Report, Request};
+use keepwatch::tui::{Choice, Fleets, KnownFlags, Message, Model, Muted, Rows, Settings, Sort, SortBy};
 use keepwatch::tui::{Theme, view};
 use keepwatch_core::clock::{Moment, Timestamp, later};
+use keepwatch_core::filter::Filter;
+use keepwatch_core::session::Targets;
 use keepwatch_core::session::{List, Metadata, Region, Session, SessionId, Status};
 use keepwatch_core::text::Untrusted;
-use keepwatch_core::tracker::cost::Rates;
 use keepwatch_core::tracker::{Exchange, Fleet, Input, Scope, Thresholds};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -92,21 +90,10 @@ fn fleet(count: usize) -> Fleet {
 
 fn model(count: usize) -> Model {
     let settings = Settings {
-        targets: Targets::All,
-        query: None,
-        pace: Pace { interval: Duration::from_secs(2), max_rps: 4 },
-        thresholds: Thresholds::default(),
-        rates: Rates::default(),
-        bell: false,
-        owner_key: None,
-        zone: Zone::Utc,
+        pace: PollLimits { interval: Duration::from_secs(2), max_rps: 4 },
         theme: Theme::colored(),
         can_open: true,
-        releaser: None,
-        version: keepwatch::config::VERSION.into(),
-        demo: false,
-        speed: 1,
-        greeting: None,
+        ..Settings::default()
     };
     let mut model = Model::new(settings, Vec::new(), (120, 40));
     let (sent, received) = (moment(1000), moment(1000));
@@ -217,7 +204,7 @@ fn plan(c: &mut Criterion) {
     let mut group = c.benchmark_group("a round of the plan");
     for count in SIZES {
         let ids: Vec<SessionId> = sessions(count).into_iter().map(|session| session.id).collect();
-        let pace = Pace { interval: Duration::from_secs(2), max_rps: 1000 };
+        let pace = PollLimits { interval: Duration::from_secs(2), max_rps: 1000 };
         let mut second = Duration::ZERO;
         let mut plan = Plan::new(&Targets::All, pace, second);
         group.bench_function(BenchmarkId::from_parameter(count), |b| {

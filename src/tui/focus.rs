@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use tui_input::Input as Line;
 
-use super::filter::{Filter, Mistake};
 use super::scroll::last_top;
 use super::viewport::Extent;
+use keepwatch_core::filter::{Filter, Mistake};
 use keepwatch_core::session::{Secret, SessionId};
 
 /// What keystrokes go to.

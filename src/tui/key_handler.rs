@@ -13,7 +13,6 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::effect::Effect;
 use super::event_scope::EventScope;
-use super::filter::Filter;
 use super::focus::{Focus, Pane, Part};
 use super::keymap::{self, Action, COPY_MENU, Copyable};
 use super::model::Model;
@@ -23,6 +22,7 @@ use super::scroll::{last_top, moved};
 use super::url_requests::UrlRequest;
 use crate::poll::Ask;
 use keepwatch_core::clock::Moment;
+use keepwatch_core::filter::Filter;
 use keepwatch_core::session::{Secret, dashboard_page};
 use keepwatch_core::text;
 use keepwatch_core::tracker::evidence;

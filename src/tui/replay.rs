@@ -20,7 +20,7 @@ use super::replay_state::Replay;
 use super::run::lay_out;
 use super::settings::Settings;
 use super::terminal_events::{TranslatedEvent, translate};
-use crate::config::Exit;
+use crate::exit_code::ExitCode;
 use crate::store::{Tape, Unfold};
 use crate::terminal::{self, Env, Screen};
 use crate::tui::view;
@@ -42,7 +42,7 @@ pub async fn replay(
     started: Timestamp,
     clock: Clock,
     env: Env,
-) -> io::Result<Exit> {
+) -> io::Result<ExitCode> {
     let (events, mut inbox) = terminal::channel();
     let screen = Screen::enter("keepwatch", &events)?;
     let host = |name: &Option<String>| Origin {

@@ -2,9 +2,10 @@
 
 use super::notice::Tone;
 use super::theme::Theme;
-use crate::api::Releaser;
-use crate::config::{Pace, Query, Targets, Zone};
-use keepwatch_core::session::MetadataPath;
+use crate::api::{Query, Releaser};
+use crate::poll::PollLimits;
+use keepwatch_core::clock::Zone;
+use keepwatch_core::session::{MetadataPath, Targets};
 use keepwatch_core::tracker::Thresholds;
 use keepwatch_core::tracker::cost::Rates;
 
@@ -16,7 +17,7 @@ pub struct Settings {
     /// The query that narrows the lists.
     pub query: Option<Query>,
     /// The interval and rate of polls.
-    pub pace: Pace,
+    pub pace: PollLimits,
     /// The thresholds at which a session is flagged.
     pub thresholds: Thresholds,
     /// The prices that cost estimates use.
@@ -41,4 +42,27 @@ pub struct Settings {
     pub version: String,
     /// The notice at the start.
     pub greeting: Option<(Tone, String)>,
+}
+
+impl Default for Settings {
+    /// Watches all sessions at the default rate, in UTC and without colours. Nothing can be released or opened.
+    fn default() -> Self {
+        Self {
+            targets: Targets::All,
+            query: None,
+            pace: PollLimits::default(),
+            thresholds: Thresholds::default(),
+            rates: Rates::default(),
+            bell: false,
+            owner_key: None,
+            zone: Zone::Utc,
+            theme: Theme::default(),
+            can_open: false,
+            releaser: None,
+            demo: false,
+            speed: 1,
+            version: crate::VERSION.into(),
+            greeting: None,
+        }
+    }
 }

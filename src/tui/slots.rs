@@ -1,7 +1,7 @@
 //! The slots of a project: how many sessions may run at a time, and how many do.
 
 use super::model::Model;
-use crate::config::Targets;
+use keepwatch_core::session::Targets;
 
 /// The slots of a project.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,13 +3,13 @@
 //! The selection follows its session, not its row. The table knows nothing of the layout: the caller passes the number of
 //! rows that are visible.
 
-use super::filter::Filter;
 use super::flags::KnownFlags;
 use super::fleets::Fleets;
 use super::keymap::Action;
 use super::mute::Muted;
 use super::rows::{Choice, Rows, Sort};
 use super::scroll::moved;
+use keepwatch_core::filter::Filter;
 use keepwatch_core::session::SessionId;
 
 /// The state of the session table.

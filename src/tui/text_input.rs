@@ -8,12 +8,12 @@ use tui_input::backend::crossterm::EventHandler as _;
 use tui_input::{Input as Line, InputRequest};
 
 use super::effect::Effect;
-use super::filter::Filter;
 use super::focus::{Focus, Pane};
 use super::model::Model;
 use super::notice::Tone;
 use crate::poll::Ask;
 use keepwatch_core::clock::Moment;
+use keepwatch_core::filter::Filter;
 use keepwatch_core::session::SessionId;
 use keepwatch_core::tracker::Input;
 

@@ -8,12 +8,10 @@ use super::focus::Focus;
 use super::message::Message;
 use super::model::Model;
 use super::notice::Tone;
-use super::observe::Observed;
 use super::persistence;
-use crate::config::Targets;
-use crate::poll::{Ask, Report, Request};
+use crate::poll::{Ask, Observed, Report, Request};
 use keepwatch_core::clock::Moment;
-use keepwatch_core::session::{FaultKind, List};
+use keepwatch_core::session::{FaultKind, List, Targets};
 use keepwatch_core::text::{self, Untrusted};
 use keepwatch_core::tracker::{Event, EventKind, Exchange, Input, Scope};
 

@@ -5,19 +5,17 @@ use super::super::url_requests::MAX_PENDING;
 use super::*;
 use crate::api::Releaser;
 use crate::api::{Fresh, Listing};
-use crate::config::Zone;
 use crate::poll::{Reply, Request};
 use crate::tui::keymap::Copyable;
 use crate::tui::run::{lay_out, update};
 use crate::tui::{Pane, Part, Place, Settings, SortBy, Theme, view};
+use keepwatch_core::clock::Zone;
 use keepwatch_core::clock::{Timestamp, later};
 use keepwatch_core::session::{
     ConnectUrls, Fault, FaultKind, List, Project, Secret, Session, SessionId, Status,
 };
 use keepwatch_core::testing::running;
 use keepwatch_core::text::Untrusted;
-use keepwatch_core::tracker::Thresholds;
-use keepwatch_core::tracker::cost::Rates;
 
 mod happened;
 mod idle;
@@ -48,20 +46,11 @@ fn id(text: &str) -> SessionId {
 fn settings(targets: Targets) -> Settings {
     Settings {
         targets,
-        query: None,
-        pace: crate::config::Pace { interval: secs(3.0), max_rps: 4 },
-        thresholds: Thresholds::default(),
-        rates: Rates::default(),
-        bell: false,
-        owner_key: None,
-        zone: Zone::Utc,
         theme: Theme::colored(),
         can_open: true,
         releaser: Releaser::unless(false),
         version: "0.1.0".into(),
-        demo: false,
-        speed: 1,
-        greeting: None,
+        ..Settings::default()
     }
 }
 

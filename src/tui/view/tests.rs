@@ -12,12 +12,14 @@ use super::fixture::{
     resize, seen, select, story, text_of,
 };
 use super::*;
+use crate::api::Query;
 use crate::api::{Allowance, Listing};
-use crate::config::{Query, Targets};
 use crate::poll::{Reply, Report, Request};
 use crate::tui::{
-    Asked, Extent, Filter, Focus, Listed, Notice, Origin, Pane, Part, Place, Sort, SortBy, Theme, Tone,
+    Asked, Extent, Focus, Listed, Notice, Origin, Pane, Part, Place, Sort, SortBy, Theme, Tone,
 };
+use keepwatch_core::filter::Filter;
+use keepwatch_core::session::Targets;
 use keepwatch_core::session::{Fault, FaultKind, List, Project, Secret, Session, SessionId, Status};
 use keepwatch_core::testing::running;
 use keepwatch_core::text::{self, Untrusted};

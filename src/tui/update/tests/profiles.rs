@@ -1,7 +1,8 @@
 //! Several profiles in one table: what concerns one of them is of no concern to the others.
 
 use super::*;
-use crate::tui::{Filter, Origin};
+use crate::tui::Origin;
+use keepwatch_core::filter::Filter;
 
 const ACME: usize = 0;
 const STAGING: usize = 1;

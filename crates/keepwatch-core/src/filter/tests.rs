@@ -3,9 +3,9 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 
 use super::*;
-use keepwatch_core::session::{Metadata, Region, Session, SessionId, Status};
-use keepwatch_core::testing::running;
-use keepwatch_core::text::Untrusted;
+use crate::session::{Metadata, Region, Session, SessionId, Status};
+use crate::testing::running;
+use crate::text::Untrusted;
 
 /// A record as the fleet would have it.
 fn record(session: Session) -> Record {
