@@ -349,7 +349,7 @@ pub(super) fn drawn(model: &mut Model, size: (u16, u16), now: Moment) -> Buffer 
 /// Lays the screen out at this size, as the event loop does.
 pub(super) fn resize(model: &mut Model, size: (u16, u16), now: Moment) {
     model.set_size(size);
-    crate::tui::run::lay_out(model, now);
+    crate::tui::event_loop::lay_out(model, now);
 }
 
 /// Returns the text of a screen of this size, for tests outside the view.
