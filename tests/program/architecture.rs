@@ -7,7 +7,18 @@ use std::path::Path;
 const WALLS: &[(&str, &[&str])] = &[
     ("cli", &["tokio::", "reqwest::", "ratatui::", "crossterm::", "crate::"]),
     ("config", &["tokio::", "reqwest::", "ratatui::", "crossterm::", "crate::tui", "crate::commands"]),
-    ("log", &["tokio::", "reqwest::", "ratatui::", "crossterm::", "crate::tui", "crate::commands"]),
+    (
+        "log",
+        &[
+            "crate::config",
+            "tokio::",
+            "reqwest::",
+            "ratatui::",
+            "crossterm::",
+            "crate::tui",
+            "crate::commands",
+        ],
+    ),
     (
         "store",
         &[
