@@ -8,11 +8,11 @@
 //!                        └─────────► exit           for the event loop to read
 //! ```
 //!
-//! Nothing here decides anything, and nothing blocks but a suspension of the program.
+//! It decides nothing. Only a suspension of the program blocks.
 
 use std::io;
 
-use super::model::Effect;
+use super::effect::Effect;
 use super::persistence::Persistence;
 use crate::exit_code::ExitCode;
 use crate::poll::Poller;
@@ -51,7 +51,7 @@ impl EffectRunner {
         Self { pollers, ..self }
     }
 
-    /// Adds what writes to the disk.
+    /// Adds the journal and the recording.
     pub(super) fn with_persistence(self, persistence: Persistence) -> Self {
         Self { persistence: Some(persistence), ..self }
     }
