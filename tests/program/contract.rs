@@ -10,11 +10,9 @@ use browserbase_simulator::Script;
 use serde_json::{Value, json};
 
 use crate::harness::{Api, KEY, PROGRAM, Terminal, clean_env};
+use crate::schema::assert_valid;
 
-fn schema() -> jsonschema::Validator {
-    let schema: Value = serde_json::from_str(include_str!("../contract/session.json")).unwrap();
-    jsonschema::options().should_validate_formats(true).build(&schema).unwrap()
-}
+const SESSION: &str = include_str!("../contract/session.json");
 
 /// `GET path`, as JSON.
 fn get(base: &str, path: &str) -> Value {
@@ -33,19 +31,18 @@ fn get(base: &str, path: &str) -> Value {
 
 #[test]
 fn the_simulators_replies_keep_the_contract() {
-    let schema = schema();
     let api = Api::play(Script::builtin("default").unwrap());
     let listed = get(&api.url, "/v1/sessions");
     let listed = listed.as_array().unwrap();
     assert!(listed.len() >= 5);
     for session in listed {
-        schema.validate(session).unwrap_or_else(|error| panic!("{error}: {session}"));
+        assert_valid(SESSION, session);
         for secret in ["connectUrl", "seleniumRemoteUrl", "signingKey"] {
             assert!(session.get(secret).is_none(), "a list has no {secret}");
         }
         let id = session["id"].as_str().unwrap();
         let one = get(&api.url, &format!("/v1/sessions/{id}"));
-        schema.validate(&one).unwrap_or_else(|error| panic!("{error}: {one}"));
+        assert_valid(SESSION, &one);
         if one["status"] == "RUNNING" {
             let again = get(&api.url, &format!("/v1/sessions/{id}"));
             assert_ne!(one["signingKey"], again["signingKey"], "the signing key is new with every reply");
@@ -127,8 +124,7 @@ fn mock(replies: Vec<Value>) -> String {
 #[test]
 fn whatever_the_contract_allows_is_printed() {
     let replies = odd_sessions();
-    let schema = schema();
-    replies.iter().for_each(|it| schema.validate(it).unwrap());
+    replies.iter().for_each(|it| assert_valid(SESSION, it));
     let url = mock(replies.clone());
     let ids: Vec<String> = (0..40).map(|place| format!("id {place}")).collect();
     for format in [&["--json"][..], &[]] {

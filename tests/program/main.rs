@@ -32,6 +32,7 @@ mod protections;
 mod release;
 mod replay;
 mod scenarios;
+mod schema;
 mod screen;
 mod sdk;
 mod secrets;
