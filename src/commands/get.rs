@@ -246,7 +246,7 @@ mod tests {
         let fresh = Fresh {
             session: keepwatch_core::testing::running(
                 "s",
-                "2026-11-22T12:00:00Z".parse().unwrap(),
+                keepwatch_core::testing::noon(),
                 std::time::Duration::from_secs(60),
             ),
             urls: ConnectUrls { connect: Some(Secret::new("wss://CANARY".into())), ..ConnectUrls::default() },

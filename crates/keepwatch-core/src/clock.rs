@@ -284,7 +284,7 @@ mod tests {
     use super::*;
 
     fn noon() -> Moment {
-        Moment { wall: "2026-11-22T12:00:00Z".parse().unwrap(), mono: Duration::ZERO, boot: Duration::ZERO }
+        crate::testing::moment(0)
     }
 
     #[test]

@@ -168,10 +168,7 @@ mod tests {
     use super::*;
     use crate::clock::Timestamp;
     use crate::session::Status;
-
-    fn id(text: &str) -> SessionId {
-        SessionId::parse(text).unwrap()
-    }
+    use crate::testing::id;
 
     fn event(of: Option<&str>, kind: EventKind) -> Event {
         let at = Timestamp::UNIX_EPOCH;

@@ -1,9 +1,9 @@
 use std::time::Duration;
 
 use super::*;
-use crate::clock::{Moment, later};
+use crate::clock::Moment;
 use crate::session::{ConnectFields, Fault, FaultKind, List, Metadata, Project, Status};
-use crate::testing::running;
+use crate::testing::{self, running};
 use crate::text::Untrusted;
 use crate::tracker::{Exchange, Input, Scope, Thresholds};
 
@@ -12,12 +12,11 @@ const PROJECT: &str = "b9f4c1f7-2d6e-4c58-9f0e-6a1d0c7ef3a9";
 
 /// So many seconds after four past nine in the evening.
 fn t(seconds: f64) -> Timestamp {
-    later("2026-11-22T21:04:00Z".parse().unwrap(), Duration::from_secs_f64(seconds))
+    moment(seconds).wall
 }
 
 fn moment(seconds: f64) -> Moment {
-    let since = Duration::from_secs_f64(seconds);
-    Moment { wall: t(seconds), mono: since, boot: since }
+    testing::moment_since(testing::time("21:04:00"), seconds)
 }
 
 /// A reply that took 84 ms.
@@ -26,7 +25,7 @@ fn reply(sent: f64) -> Exchange {
 }
 
 fn id() -> SessionId {
-    SessionId::parse(ID).unwrap()
+    testing::id(ID)
 }
 
 /// A keep-alive session of 15 min, started at 2 s.
