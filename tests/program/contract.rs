@@ -9,7 +9,7 @@ use std::thread;
 use browserbase_simulator::Script;
 use serde_json::{Value, json};
 
-use crate::harness::{Api, KEY, PROGRAM, Terminal, clean_env};
+use crate::harness::{Api, KEY, PATIENCE, PROGRAM, Terminal, clean_env, output};
 use crate::schema::assert_valid;
 
 const SESSION: &str = include_str!("../contract/session.json");
@@ -18,6 +18,7 @@ const SESSION: &str = include_str!("../contract/session.json");
 fn get(base: &str, path: &str) -> Value {
     let address = base.trim_start_matches("http://");
     let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
     write!(
         stream,
         "GET {path} HTTP/1.1\r\nHost: {address}\r\nX-BB-API-Key: {KEY}\r\nConnection: close\r\n\r\n"
@@ -128,16 +129,16 @@ fn whatever_the_contract_allows_is_printed() {
     let url = mock(replies.clone());
     let ids: Vec<String> = (0..40).map(|place| format!("id {place}")).collect();
     for format in [&["--json"][..], &[]] {
-        let output = Command::new(PROGRAM)
-            .arg("get")
-            .args(format)
-            .args(&ids)
-            .env_clear()
-            .envs(clean_env())
-            .env("BROWSERBASE_BASE_URL", &url)
-            .env("BROWSERBASE_API_KEY", KEY)
-            .output()
-            .unwrap();
+        let output = output(
+            Command::new(PROGRAM)
+                .arg("get")
+                .args(format)
+                .args(&ids)
+                .env_clear()
+                .envs(clean_env())
+                .env("BROWSERBASE_BASE_URL", &url)
+                .env("BROWSERBASE_API_KEY", KEY),
+        );
         let (out, err) =
             (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
         assert_eq!(output.status.code(), Some(0), "{err}");

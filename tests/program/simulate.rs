@@ -1,14 +1,15 @@
 //! `keepwatch simulate` as other programs see it: asked over plain HTTP, its replies held against the public schemas.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::Write as _;
+use std::iter;
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use crate::harness::{PROGRAM, clean_env, wait_until};
+use crate::harness::{PATIENCE, PROGRAM, clean_env, lines, wait, wait_until};
 use crate::schema::assert_valid;
 
 /// A `keepwatch simulate` on a free port, which ends with this.
@@ -28,9 +29,8 @@ impl Simulated {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let exports: BTreeMap<String, String> = lines
-            .map(Result::unwrap)
+        let lines = lines(child.stdout.take().unwrap());
+        let exports: BTreeMap<String, String> = iter::from_fn(|| lines.recv_timeout(PATIENCE).ok())
             .filter_map(|line| {
                 let (name, value) = line.strip_prefix("export ")?.split_once('=')?;
                 Some((name.to_owned(), value.to_owned()))
@@ -45,7 +45,7 @@ impl Simulated {
     pub(crate) fn interrupted(mut self) -> Option<i32> {
         let pid = Pid::from_raw(self.child.id().try_into().unwrap()).unwrap();
         kill_process(pid, Signal::INT).unwrap();
-        self.child.wait().unwrap().code()
+        wait(&mut self.child).code()
     }
 
     /// The scenario in `toml`, with `args` besides.
@@ -71,6 +71,7 @@ impl Simulated {
         let body = body.unwrap_or_default();
         let length = body.len();
         let mut stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
         write!(
             stream,
             "{method} {path} HTTP/1.1\r\nHost: {address}\r\nX-BB-API-Key: any\r\nConnection: close\r\n\
