@@ -32,6 +32,7 @@ fn run(typed: &Typed) -> Result<Exit, Refusal> {
     let env = Environment::new(std::env::vars_os());
     let file = File::find(typed, &env)?;
     let log = config::log_file(typed, &env, &file).map(|path| log::start(&path, |why| complain(&why)));
+    // promise: log-refusal, mutant: ?; -> .unwrap_or(None);
     let log = log.transpose().map_err(|sentence| Refusal { exit: Exit::Usage, sentence })?;
     if log.is_some() {
         commands::log_start(&typed.names(), &env);

@@ -124,6 +124,7 @@ fn json(found: &[Fresh], reveal: bool, to_terminal: bool) -> Result<String, Refu
         .collect();
     let json = serde_json::to_string_pretty(&sessions)
         .map_err(|error| failed(&format!("the JSON can not be written: {error}")))?;
+    // promise: json-escapes, mutant: if to_terminal -> if !to_terminal
     Ok(if to_terminal { text::json_for_terminal(&json) } else { json } + "\n")
 }
 

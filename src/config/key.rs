@@ -52,6 +52,7 @@ pub(super) fn from_file(path: &Path) -> Found {
             io::stdin().lock().take(LARGEST).read_to_string(&mut key)?;
         } else {
             let file = File::open(path)?;
+            // promise: open-key-file
             warning = open_to_others(&file.metadata()?, &name);
             file.take(LARGEST).read_to_string(&mut key)?;
         }
@@ -83,6 +84,7 @@ fn from_command(words: &[String]) -> Result<Secret, Refusal> {
     let failed = |error: io::Error| refuse(format!("{name} can not be run: {error}"));
     let mut child = Command::new(program)
         .args(arguments)
+        // promise: no-key-for-command
         .env_remove("BROWSERBASE_API_KEY")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

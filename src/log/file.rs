@@ -59,6 +59,7 @@ impl LogFile {
         } else if found.len() > 0
             && found.len().saturating_add(u64::try_from(more).unwrap_or(u64::MAX)) > self.most
         {
+            // promise: log-rotation
             self.rotate((found.dev(), found.ino()))?;
         }
         Ok(())
@@ -91,6 +92,7 @@ fn before(path: &Path) -> PathBuf {
 
 /// Refuses a file that is not a log.
 fn keep_others(path: &Path) -> io::Result<()> {
+    // promise: log-format, mutant: is_log(path)? -> true
     if is_log(path)? {
         return Ok(());
     }
@@ -132,6 +134,7 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
 /// Without `NONBLOCK`, a pipe that nobody reads would hold up the start of the program.
 fn open(path: &Path) -> io::Result<File> {
     let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::CLOEXEC;
+    // promise: log-link, mutant: OFlags::NOFOLLOW -> OFlags::empty()
     let flags = flags | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
     let opened = rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR);
     let file = File::from(opened.map_err(|error| match error {
@@ -142,6 +145,7 @@ fn open(path: &Path) -> io::Result<File> {
     let found = file.metadata()?;
     allowed(&found, rustix::process::geteuid().as_raw())?;
     keep_others(path)?;
+    // promise: log-mode
     if found.mode() & 0o077 != 0 {
         file.set_permissions(Permissions::from_mode(0o600))?; // it was there, open to others
     }
@@ -152,6 +156,7 @@ fn open(path: &Path) -> io::Result<File> {
 fn allowed(found: &Metadata, user: u32) -> io::Result<()> {
     match found {
         _ if !found.is_file() => Err(io::Error::other("what is there is no file")),
+        // promise: log-owner
         _ if found.uid() != user => Err(io::Error::other("it is another user's file")),
         _ => Ok(()),
     }

@@ -11,6 +11,8 @@ const AFTER_REFUSAL: Duration = Duration::from_secs(60);
 /// less than `interval`, shortened by up to a quarter by `die` (0 to 1), so that many watchers do not come back at once.
 #[must_use]
 pub fn delay(interval: Duration, failures: u32, die: f64) -> Duration {
+    // promise: backoff-growth, mutant: 2_u32 -> 1_u32
+    // promise: backoff-start, mutant: failures.min(16) -> 16
     let factor = 2_u32.saturating_pow(failures.min(16));
     let grown = interval.saturating_mul(factor).min(LONGEST);
     grown.mul_f64(1.0 - 0.25 * die.clamp(0.0, 1.0)).max(interval)
@@ -19,6 +21,7 @@ pub fn delay(interval: Duration, failures: u32, die: f64) -> Duration {
 /// The delay after the API refused the key.
 #[must_use]
 pub fn after_refusal(interval: Duration) -> Duration {
+    // promise: refusal-rest, mutant: .max( -> .min(
     AFTER_REFUSAL.max(interval)
 }
 

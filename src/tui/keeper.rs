@@ -159,6 +159,7 @@ impl Keeper {
     /// Keeps what is known of sessions.
     pub(super) fn summarise(&mut self, source: usize, summaries: Vec<Summary>) {
         let Some(kept) = self.journals.get_mut(source) else { return };
+        // promise: summaries, mutant: in summaries -> in summaries.into_iter().skip(1)
         for summary in summaries {
             // One that is dropped comes again with the next minute.
             let _ = kept.journal.summary(summary);

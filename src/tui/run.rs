@@ -52,6 +52,7 @@ pub async fn run(
     let (targets, pace, releaser) = (settings.targets.clone(), settings.pace, settings.releaser);
     let (origins, clients): (Vec<_>, Vec<_>) = sources.into_iter().unzip();
     let told = events.clone();
+    // promise: log-failure
     log::tell(move |why| terminal::tell(&told, TermEvent::Unwritten(Some("not logging"), why)));
     let mut now = clock.now();
     let looks_back = keep.journal.as_ref().map(|journal| journal.path.clone());
@@ -227,6 +228,7 @@ impl Hands {
             TermEvent::Paste(text) => Some(Message::Paste(text)),
             TermEvent::Resize { columns, rows } => {
                 // Even if the size is the same again: what a terminal made of its cells in between, nobody knows.
+                // promise: repaint-on-resize
                 self.screen.repaint();
                 Some(Message::Resize(columns, rows))
             }

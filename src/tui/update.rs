@@ -93,6 +93,7 @@ impl Model {
                 }
                 let then = if self.paused { "polling is still paused" } else { "asking again" };
                 self.say(now, Tone::Plain, format!("this machine slept; {then}"));
+                // promise: poll-after-sleep
                 effects.push(Effect::Ask(Ask::Afresh));
                 effects
             }

@@ -28,7 +28,7 @@ mod log;
 mod picture;
 mod piped;
 mod profiles;
-mod protections;
+mod promises;
 mod release;
 mod replay;
 mod scenarios;

@@ -141,6 +141,7 @@ impl Zone {
     fn format(self, at: Timestamp, pattern: &str) -> String {
         match self {
             Self::Utc => at.format(pattern).to_string(),
+            // promise: local-zone, mutant: chrono::Local -> chrono::Utc
             Self::Local => at.with_timezone(&chrono::Local).format(pattern).to_string(),
         }
     }

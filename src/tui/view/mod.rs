@@ -116,6 +116,7 @@ pub fn title(model: &Model) -> String {
     .filter(|(count, _)| *count > 0)
     .map(|(count, word)| format!("{count} {word}"))
     .collect();
+    // promise: title-counts, mutant: counts.join(" · ")) -> match &model.focus { crate::tui::model::Focus::Reveal { url, .. } => url.expose().to_owned(), _ => counts.join(" · ") })
     let title =
         if counts.is_empty() { "keepwatch".into() } else { format!("{} — keepwatch", counts.join(" · ")) };
     if model.settings.theme.ascii { text::to_ascii(&title) } else { title }

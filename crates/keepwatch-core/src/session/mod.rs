@@ -56,6 +56,7 @@ impl SessionId {
             return Err(format!("“{}” can not be a session id", crate::text::shown(id, 40)));
         }
         let masked = crate::text::masked(id);
+        // promise: secret-as-id
         if masked != id {
             let masked = crate::text::shown(&masked, 80);
             return Err(format!(
@@ -317,6 +318,7 @@ impl Session {
     pub fn is_over(&self) -> bool {
         match self.status.phase() {
             Phase::Ended => true,
+            // promise: unknown-status, mutant: self.ended.is_some() -> false
             Phase::Unknown => self.ended.is_some(),
             Phase::Alive => false,
         }

@@ -162,6 +162,7 @@ impl Fleet {
     /// Learns what time it is at the server. Where that is not what it was believed to be, all times move.
     fn observe_clock(&mut self, at: &Exchange, out: &mut Vec<Event>) {
         let before = self.clock.is_known().then(|| self.clock.at(at.received));
+        // promise: server-date
         self.trace.clock |= self.clock.observe(at);
         let after = self.clock.at(at.received);
         let by_ms = before.map_or(0, |before| after.signed_duration_since(before).num_milliseconds());

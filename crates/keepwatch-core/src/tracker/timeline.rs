@@ -67,6 +67,7 @@ impl Timeline {
         if let Some(gone) = gone {
             self.remove(gone);
         }
+        // promise: timeline-limit, mutant: > MOST -> > usize::MAX
         while self.events.len() > MOST {
             let Some(oldest) = self.chatter.pop_front() else { break };
             self.remove(oldest);
