@@ -5,8 +5,6 @@
 //!               └────► leaving: who left the lists, who is missing, who is forgotten
 //! ```
 
-#[cfg(test)]
-mod day;
 mod known;
 mod leaving;
 #[cfg(test)]

@@ -36,7 +36,7 @@ pub mod together;
 pub mod verdict;
 
 #[cfg(test)]
-mod properties;
+mod tests;
 
 pub use changes::{Changes, Trace};
 pub use event::{Event, EventKind};

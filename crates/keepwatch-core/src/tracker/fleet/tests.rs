@@ -9,6 +9,7 @@ use crate::tracker::health::MOST_FAILURES;
 use crate::tracker::{Flag, Left};
 
 mod attention;
+mod day;
 
 const QUARTER: Duration = Duration::from_secs(15 * 60);
 
