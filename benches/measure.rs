@@ -2,7 +2,7 @@
 //! reads `/proc`. docs/performance.md has the commands and what came of them.
 //!
 //! ```sh
-//! cargo run --release --example measure -- 'keepwatch=target/release/keepwatch -i 2s' 'htop=htop'
+//! cargo run --release -p keepwatch-benches --bin measure -- 'keepwatch=target/release/keepwatch -i 2s' 'htop=htop'
 //! ```
 //!
 //! Each command runs on a terminal of 120×40 of its own, one after the other. A label with a `!` at its end is of a program

@@ -25,7 +25,7 @@ pub fn export(config: ExportConfig) -> Result<Exit, Refusal> {
     let reader = open(&place(config.journal)?)?;
     let id = find(&reader, &config.id)?;
     let wanted = Wanted::Sessions(vec![id.clone()]);
-    let unreadable = |trouble: Trouble| failed(&trouble.sentence());
+    let unreadable = |trouble: Trouble| failed(&trouble.to_string());
     let Some((header, host)) = history::newest(&reader, &Sought::all(&wanted)).map_err(unreadable)? else {
         complain(&format!("{}: the journal has no such session", id.line()));
         return Ok(Exit::NoSuchSession);

@@ -71,7 +71,7 @@ pub fn history(config: HistoryConfig) -> Result<Exit, Refusal> {
 /// Prints what happened to one session, as far as any run saw it.
 fn timeline(reader: &Reader, id: &SessionId, zone: Zone, ascii: bool) -> Result<Exit, Refusal> {
     let wanted = Wanted::Sessions(vec![id.clone()]);
-    let unreadable = |trouble: Trouble| failed(&trouble.sentence());
+    let unreadable = |trouble: Trouble| failed(&trouble.to_string());
     let mut fleet = Fleet::default();
     if let Some((header, host)) = history::newest(reader, &Sought::all(&wanted)).map_err(unreadable)? {
         fleet = Fleet::new(header.thresholds).with_owner_key(header.owner_key);
@@ -103,7 +103,7 @@ pub fn said(
     filter: &Filter,
     form: Form,
 ) -> Result<Option<String>, Refusal> {
-    let rows = reader.summaries(since).map_err(|trouble| failed(&trouble.sentence()))?;
+    let rows = reader.summaries(since).map_err(|trouble| failed(&trouble.to_string()))?;
     let mut seen = Seen::of(rows);
     seen.retain(|seen| filter.takes(seen));
     let days = of_days(&seen, form);

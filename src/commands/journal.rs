@@ -21,7 +21,7 @@ pub fn journal(action: JournalAction, file: JournalFile) -> Result<Exit, Refusal
         JournalAction::Path => print(&(shown(&path) + "\n"))?,
         JournalAction::Size { utc } => {
             let zone = if utc { Zone::Utc } else { Zone::Local };
-            let sizes = open(&path)?.sizes().map_err(|trouble| failed(&trouble.sentence()))?;
+            let sizes = open(&path)?.sizes().map_err(|trouble| failed(&trouble.to_string()))?;
             print(&size(&sizes, zone))?;
         }
         JournalAction::Clear { yes } => return clear_it(&path, yes),
@@ -45,13 +45,13 @@ pub(super) fn open(path: &Path) -> Result<Reader, Refusal> {
             "there is no journal yet: a keepwatch that watches writes one to {}",
             shown(path)
         ))),
-        Err(trouble) => Err(failed(&format!("{}: {}", shown(path), trouble.sentence()))),
+        Err(trouble) => Err(failed(&format!("{}: {}", shown(path), trouble))),
     }
 }
 
 /// The session whose id is `id`, or the only one whose id begins so.
 pub(super) fn find(reader: &Reader, id: &SessionId) -> Result<SessionId, Refusal> {
-    let found = reader.beginning_with(id).map_err(|trouble| failed(&trouble.sentence()))?;
+    let found = reader.beginning_with(id).map_err(|trouble| failed(&trouble.to_string()))?;
     match found.as_slice() {
         _ if found.contains(id) => Ok(id.clone()),
         [only] => Ok(only.clone()),
@@ -80,12 +80,12 @@ fn size(sizes: &Sizes, zone: Zone) -> String {
 }
 
 fn clear_it(path: &Path, yes: bool) -> Result<Exit, Refusal> {
-    let sizes = open(path)?.sizes().map_err(|trouble| failed(&trouble.sentence()))?;
+    let sizes = open(path)?.sizes().map_err(|trouble| failed(&trouble.to_string()))?;
     if !yes && !is_meant(path, &sizes)? {
         complain("nothing was deleted");
         return Ok(Exit::Failed);
     }
-    let cleared = clear(path).map_err(|trouble| failed(&trouble.sentence()))?;
+    let cleared = clear(path).map_err(|trouble| failed(&trouble.to_string()))?;
     print("the journal is empty\n")?;
     if cleared.others {
         complain("another keepwatch has it open, and goes on writing to it what it sees from now on");

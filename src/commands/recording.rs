@@ -52,12 +52,12 @@ pub(super) fn read(path: &Path) -> Result<Recording, Refusal> {
     let name = text::shown(&path.to_string_lossy(), 200);
     let file = File::open(path).map_err(|error| failed(&format!("{name} can not be read: {error}")))?;
     let recording = Recording::read(&mut BufReader::new(file));
-    recording.map_err(|refused| failed(&format!("{name}: {}", refused.sentence())))
+    recording.map_err(|refused| failed(&format!("{name}: {}", refused)))
 }
 
 /// Says on standard error where a recording is damaged.
 pub(super) fn complain_of_damage(recording: &Recording) {
     if let Some(damage) = &recording.damage {
-        complain(&damage.sentence());
+        complain(&damage.to_string());
     }
 }

@@ -9,8 +9,8 @@ use super::get::{exit_of, sentence, sentence_of};
 use super::{complain, failed, print};
 use crate::api::{Client, Releaser};
 use crate::config::{Exit, Refusal, ReleaseConfig};
-use crate::poll::release_rest;
 use crate::tui::{end_of, is_end_of};
+use keepwatch_core::backoff;
 use keepwatch_core::clock::{Clock, Timestamp};
 use keepwatch_core::session::{Fault, Session, SessionId};
 use keepwatch_core::text;
@@ -54,7 +54,7 @@ pub async fn release(config: ReleaseConfig) -> Result<Exit, Refusal> {
             Err(fault) => {
                 tries += 1;
                 let fault = fault.timed(clock.now().wall);
-                let Some(rest) = release_rest(&fault, tries, fastrand::f64()) else {
+                let Some(rest) = backoff::release_delay(&fault, tries, fastrand::f64()) else {
                     return Ok(refused(&config.id, &fault));
                 };
                 complain(&format!("{}; asked again in {}", sentence_of(&fault), text::span(rest)));

@@ -29,7 +29,7 @@ pub async fn replay(config: ReplayConfig, warnings: &[String], env: Env) -> Resu
     }
     let Recording { header, tape, damage } = recording;
     let greeting = match (damage, warnings.first()) {
-        (Some(damage), _) => (Tone::Bad, damage.sentence()),
+        (Some(damage), _) => (Tone::Bad, damage.to_string()),
         (None, Some(warning)) => (Tone::Bad, warning.clone()),
         (None, None) => (Tone::Plain, greeting(&header, config.zone)),
     };

@@ -474,8 +474,8 @@ impl fmt::Debug for Environment {
     }
 }
 
-fn usage(sentence: String) -> Refusal {
-    Refusal { exit: Exit::Usage, sentence }
+fn usage(error: impl ToString) -> Refusal {
+    Refusal { exit: Exit::Usage, sentence: error.to_string() }
 }
 
 /// The candidate that a word nearly is: a third of its letters may be wrong, and one in any case.

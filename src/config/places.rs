@@ -156,7 +156,7 @@ impl Place {
         match self.key.as_str() {
             "query" => Query::parse(value).map(|_| ()),
             "status" => narrowing::list(value).map(|_| ()),
-            "owner-key" => MetadataPath::parse(value).map(|_| ()),
+            "owner-key" => MetadataPath::parse(value).map(|_| ()).map_err(|error| error.to_string()),
             _ => Ok(()),
         }
     }

@@ -142,8 +142,7 @@ fn release_config(release: Release, around: &Around<'_>) -> Result<ReleaseConfig
     if release.read_only || is_read_only(around.env) {
         return Err(usage(
             "this keepwatch is read-only (--read-only, KEEPWATCH_READ_ONLY, or read-only in the config file): it releases \
-             nothing"
-                .into(),
+             nothing",
         ));
     }
     Ok(ReleaseConfig {

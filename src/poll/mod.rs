@@ -6,12 +6,11 @@
 //!              └───── Plan::answered ◄── Report ◄────┘──► the channel to the loop
 //! ```
 //!
-//! [`plan`], [`backoff`] and [`budget`] are pure. Nothing here knows what a reply means for the reader; that is `watch`.
+//! [`plan`] and [`budget`] are pure, and so is [`backoff`](keepwatch_core::backoff). Nothing here knows what a reply means for the reader; that is `watch`.
 
-pub mod backoff;
 pub mod budget;
 pub mod plan;
 mod poller;
 
 pub use plan::{Outcome, Plan, Request};
-pub use poller::{Ask, Poller, Reply, Report, perform, release_rest};
+pub use poller::{Ask, Poller, Reply, Report, perform};

@@ -24,9 +24,10 @@ mod turn;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use super::{backoff, budget::Budget};
+use super::budget::Budget;
 use crate::api::Allowance;
 use crate::config::{Pace, Targets};
+use keepwatch_core::backoff;
 use keepwatch_core::session::{Fault, List, SessionId};
 use lists::Lists;
 
@@ -299,7 +300,7 @@ impl Plan {
         if !fault.concerns_all() || *request == Request::Projects {
             target.failures = target.failures.saturating_add(1);
         }
-        let by_itself = now.saturating_add(backoff::delay(self.interval, target.failures, die));
+        let by_itself = now.saturating_add(backoff::poll_delay(self.interval, target.failures, die));
         let at = if *request == Request::Projects && !fault.asks_for_rest() {
             // An extra that a server may lack; what its failure would say about all, the others find out.
             self.projects_tried = true;
@@ -319,7 +320,7 @@ impl Plan {
             self.hold(fault, sent, now, die);
             self.held_until
         } else if fault.is_refusal() {
-            now.saturating_add(backoff::after_refusal(self.interval))
+            now.saturating_add(backoff::auth_delay(self.interval))
         } else {
             by_itself
         };
@@ -336,9 +337,9 @@ impl Plan {
             self.failures = self.failures.saturating_add(1);
         }
         let own = if fault.is_refusal() {
-            backoff::after_refusal(self.interval)
+            backoff::auth_delay(self.interval)
         } else {
-            backoff::delay(self.interval, self.failures, die)
+            backoff::poll_delay(self.interval, self.failures, die)
         };
         let rest = match fault.retry_after {
             // One that asks for next to no rest, again and again, gets what it would get without asking.

@@ -7,16 +7,13 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::backoff;
 use super::plan::{Outcome, Plan, Request};
 use crate::api::{Allowance, Answer, Client, Fresh, Listing, Releaser};
 use crate::config::{Pace, Targets};
+use keepwatch_core::backoff;
 use keepwatch_core::clock::{Clock, Moment, Timestamp};
 use keepwatch_core::session::{ConnectUrls, Fault, FaultKind, Project, Session, SessionId};
 
-/// How often a release is tried, and half the rest after the first try.
-const RELEASE_TRIES: u32 = 6;
-const FIRST_REST: Duration = Duration::from_millis(500);
 /// More than a person can press before the poller looks.
 const WAITING_ASKS: usize = 64;
 
@@ -261,18 +258,10 @@ impl Task {
     /// After which rest a release is to be tried again; `None` if it went, or will not go, or was tried often enough.
     fn try_again(&mut self, id: &SessionId, fault: Option<&Fault>) -> Option<Duration> {
         let tries = self.tries.remove(id)?.saturating_add(1);
-        let rest = release_rest(fault?, tries, fastrand::f64())?;
+        let rest = backoff::release_delay(fault?, tries, fastrand::f64())?;
         self.tries.insert(id.clone(), tries);
         Some(rest)
     }
-}
-
-/// After which rest a release whose `tries`-th try failed is tried again: after network errors, 5xx and 429 alone, and six
-/// times at most. `die` is 0 to 1.
-#[must_use]
-pub fn release_rest(fault: &Fault, tries: u32, die: f64) -> Option<Duration> {
-    let worth_it = fault.is_worth_another_try() && tries < RELEASE_TRIES;
-    worth_it.then(|| fault.retry_after.unwrap_or_default().max(backoff::delay(FIRST_REST, tries, die)))
 }
 
 impl<'a> From<&'a Result<Reply, Fault>> for Outcome<'a> {

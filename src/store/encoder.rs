@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::entry::{Entry, Line, Reply, Run, Told};
 use keepwatch_core::clock::{Moment, Timestamp};
 use keepwatch_core::session::{List, SessionId};
-use keepwatch_core::tracker::{Change, Event, Exchange, Fleet, Input, Scope};
+use keepwatch_core::tracker::{Applied, Change, Exchange, Fleet, Input, Scope};
 
 /// A run is no longer than this, so that the clocks' wander against each other stays small within one.
 const LONGEST_RUN: Duration = Duration::from_secs(600);
@@ -94,16 +94,17 @@ impl Encoder {
         lines
     }
 
-    /// What there is to write about the input of `before`, which brought `events` when `fleet` took it.
-    pub fn take(&mut self, before: Before, fleet: &Fleet, events: &[Event]) -> Vec<Line> {
+    /// Returns the lines to write for one input: `before` is taken of the input before `fleet` applied it, `applied` is what
+    /// it changed, and `fleet` is the state after it.
+    pub fn take(&mut self, before: Before, fleet: &Fleet, applied: &Applied) -> Vec<Line> {
         let mut lines = Vec::new();
-        let concerns_all = fleet.trace().clock || events.iter().any(|event| event.id.is_none());
+        let concerns_all = applied.clock_changed || applied.events.iter().any(|event| event.id.is_none());
         if concerns_all {
             self.close(|_| true, &mut lines);
         }
         match before.0 {
             What::Tick(now) => {
-                if !events.is_empty() {
+                if !applied.events.is_empty() {
                     self.close(|_| true, &mut lines);
                     self.put(now, Entry::Input(Input::TimePassed { now }), &mut lines);
                 }
@@ -113,11 +114,12 @@ impl Encoder {
                 self.put(input.moment(), Entry::Input(*input), &mut lines);
             }
             What::Reply { at, scope, members, malformed } => {
-                let (reply, is_known) = self.reply(at, scope, members, malformed, fleet);
+                let (reply, is_known) = self.reply(at, scope, members, malformed, fleet, &applied.changed);
                 let nothing_new = is_known && reply.changed.is_empty() && reply.gone.is_empty();
-                let trace = fleet.trace();
+                let had_effect =
+                    !applied.events.is_empty() || applied.clock_changed || applied.changed_silently;
                 let is_of_one = matches!(reply.scope, Scope::One(_));
-                if nothing_new && events.is_empty() && !trace.clock && !trace.unsaid {
+                if nothing_new && !had_effect {
                     self.fold(at, reply.scope, &mut lines);
                 } else if is_of_one && !is_known && reply.changed.is_empty() {
                     // It was overtaken before anything was known of its session. Its times count all the same.
@@ -152,14 +154,15 @@ impl Encoder {
         members: Vec<SessionId>,
         malformed: u32,
         fleet: &Fleet,
+        changes: &[(SessionId, Change)],
     ) -> (Reply, bool) {
         let (changed, gone, is_known) = match &scope {
             Scope::One(id) => {
-                let change = fleet.trace().changed.first().map_or(Change::None, |(_, change)| *change);
+                let change = changes.first().map_or(Change::None, |(_, change)| *change);
                 let is_known = self.told.contains(id);
                 (self.tell(id, change, fleet).into_iter().collect(), Vec::new(), is_known)
             }
-            Scope::List(list) => self.list(*list, members, malformed, fleet),
+            Scope::List(list) => self.list(*list, members, malformed, fleet, changes),
             Scope::Projects => (Vec::new(), Vec::new(), false),
         };
         if self.told.len() > fleet.len().saturating_mul(2).saturating_add(SPARE) {
@@ -175,8 +178,8 @@ impl Encoder {
         members: Vec<SessionId>,
         malformed: u32,
         fleet: &Fleet,
+        changes: &[(SessionId, Change)],
     ) -> (Vec<Told>, Vec<SessionId>, bool) {
-        let changes = &fleet.trace().changed;
         let before = self.lists.get_mut(place(list)).and_then(Option::take);
         let is_known = before.as_ref().is_some_and(|before| before.malformed == malformed);
         let before = before.map(|before| before.members).unwrap_or_default();

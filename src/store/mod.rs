@@ -1,7 +1,7 @@
 //! The stream of inputs, written down and read again. Pure.
 //!
 //! ```text
-//!   Input ──► Fleet::apply ──► its Trace ──► Encoder ──► Line   one entry, or the newest state of a run
+//!   Input ──► Fleet::apply ──► Applied ────► Encoder ──► Line   one entry, or the newest state of a run
 //!                                                         │
 //!                        a recording (NDJSON), the journal (SQLite)
 //!                                                         │
@@ -33,11 +33,11 @@ pub use encoder::{Before, Encoder};
 pub use entry::{Entry, Line, Reply, Run, Told};
 pub use recording::{Damage, FORMAT, Header, Recording, Refused, Writer};
 
-/// Lets `fleet` take `input`. Returns what happened, and what there is to write of it.
+/// Applies `input` to `fleet`. Returns the events that it caused, and the lines that `encoder` writes for it.
 pub fn apply(encoder: Option<&mut Encoder>, fleet: &mut Fleet, input: Input) -> (Vec<Event>, Vec<Line>) {
-    let Some(encoder) = encoder else { return (fleet.apply(input), Vec::new()) };
+    let Some(encoder) = encoder else { return (fleet.apply(input).events, Vec::new()) };
     let before = Before::of(&input);
-    let events = fleet.apply(input);
-    let lines = encoder.take(before, fleet, &events);
-    (events, lines)
+    let applied = fleet.apply(input);
+    let lines = encoder.take(before, fleet, &applied);
+    (applied.events, lines)
 }

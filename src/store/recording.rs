@@ -64,8 +64,9 @@ pub struct Recording {
     pub damage: Option<Damage>,
 }
 
-/// A recording is damaged, or ends within a line.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The place from which on a recording can not be read: it is damaged, or ends within a line.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the recording is damaged from line {line} on ({why}); what stands before it is shown")]
 pub struct Damage {
     /// The first line that can not be read; the header is line 1.
     pub line: u64,
@@ -73,27 +74,22 @@ pub struct Damage {
     pub why: String,
 }
 
-impl Damage {
-    /// In a sentence.
-    #[must_use]
-    pub fn sentence(&self) -> String {
-        format!(
-            "the recording is damaged from line {} on ({}); what stands before it is shown",
-            self.line, self.why
-        )
-    }
-}
-
-/// What is no recording that can be read.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The reason why a file can not be read as a recording.
+#[derive(Debug, thiserror::Error)]
 pub enum Refused {
     /// There is nothing in it.
+    #[error("the recording is empty")]
     Empty,
     /// Its first line is no header.
+    #[error("this is no recording of keepwatch: its first line has no keepwatch_recording")]
     NoRecording,
     /// Its first line is a header that can not be.
+    #[error("the recording can not be read: its header is damaged")]
     DamagedHeader,
     /// It is of a newer version.
+    #[error(
+        "the recording has format {format}, made by keepwatch {version}; this one reads up to {FORMAT}: a newer keepwatch is needed"
+    )]
     Newer {
         /// Of the format.
         format: u64,
@@ -101,25 +97,8 @@ pub enum Refused {
         version: String,
     },
     /// The file can not be read.
-    Unreadable(String),
-}
-
-impl Refused {
-    /// In a sentence.
-    #[must_use]
-    pub fn sentence(&self) -> String {
-        match self {
-            Self::Empty => "the recording is empty".into(),
-            Self::DamagedHeader => "the recording can not be read: its header is damaged".into(),
-            Self::NoRecording => {
-                "this is no recording of keepwatch: its first line has no keepwatch_recording".into()
-            }
-            Self::Newer { format, version } => format!(
-                "the recording has format {format}, made by keepwatch {version}; this one reads up to {FORMAT}: a newer keepwatch is needed"
-            ),
-            Self::Unreadable(why) => format!("the recording can not be read: {why}"),
-        }
-    }
+    #[error("the recording can not be read: {0}")]
+    Unreadable(#[from] io::Error),
 }
 
 impl Recording {
@@ -128,9 +107,8 @@ impl Recording {
     /// # Errors
     /// It is no recording, or one of a newer version.
     pub fn read(from: &mut impl BufRead) -> Result<Self, Refused> {
-        let unreadable = |error: io::Error| Refused::Unreadable(error.to_string());
         let mut line = Vec::new();
-        next_line(from, &mut line).map_err(unreadable)?;
+        next_line(from, &mut line)?;
         let header = header(&line)?;
         let (mut lines, mut damage, mut number) = (Vec::new(), None, 1_u64);
         let mut places = HashSet::new();

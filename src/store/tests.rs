@@ -23,8 +23,8 @@ struct Live {
 impl Live {
     fn apply(&mut self, input: Input) {
         let before = Before::of(&input);
-        let events = self.fleet.apply(input);
-        self.lines.extend(self.encoder.take(before, &self.fleet, &events));
+        let applied = self.fleet.apply(input);
+        self.lines.extend(self.encoder.take(before, &self.fleet, &applied));
     }
 
     fn finish(&mut self) {
@@ -106,7 +106,7 @@ fn same(live: &Fleet, again: &Fleet) {
             record.flags.iter().map(|(flag, _)| *flag).collect::<Vec<_>>()
         };
         assert_eq!(flags(record), flags(other));
-        let evidence = |fleet| evidence::text(fleet, &record.id, evidence::Options::default());
+        let evidence = |fleet| evidence::text(fleet, &record.id, evidence::Options::new("0.1.0"));
         assert_eq!(evidence(live), evidence(again));
     }
 }
@@ -142,7 +142,7 @@ proptest! {
         if spoils { file[at] = b'\x01' } else { file.truncate(at) }
         match Recording::read(&mut file.as_slice()) {
             Ok(recording) => prop_assert!(recording.tape.len() <= whole),
-            Err(refused) => prop_assert!(!refused.sentence().is_empty()),
+            Err(refused) => prop_assert!(!refused.to_string().is_empty()),
         }
     }
 }
@@ -241,7 +241,7 @@ fn a_place_that_is_told_twice_is_damage() {
     let recording = Recording::read(&mut twice.as_bytes()).unwrap();
     let damage = recording.damage.unwrap();
     assert_eq!(damage.line, 7);
-    assert!(damage.sentence().contains("place 4"), "{}", damage.sentence());
+    assert!(damage.to_string().contains("place 4"), "{}", damage.to_string());
     assert_eq!(recording.tape.len(), 5);
 }
 
@@ -257,7 +257,7 @@ fn damage_is_told_in_words_of_ours() {
         ("{\"n\":", "ends within"),
     ] {
         let recording = Recording::read(&mut format!("{text}{line}\n").as_bytes()).unwrap();
-        let sentence = recording.damage.unwrap().sentence();
+        let sentence = recording.damage.unwrap().to_string();
         assert!(sentence.contains(why) && !sentence.contains("column"), "{sentence}");
     }
 }
@@ -275,7 +275,7 @@ fn a_newer_format_and_what_is_no_recording_are_refused_in_a_sentence() {
         (&priced("-1.0"), "header is damaged"),
     ] {
         let refused = Recording::read(&mut text.as_bytes()).unwrap_err();
-        assert!(refused.sentence().contains(said), "{text}: {}", refused.sentence());
+        assert!(refused.to_string().contains(said), "{text}: {refused}");
     }
 }
 

@@ -170,7 +170,7 @@ impl Fleets {
         }
     }
 
-    /// Tells a source's fleet something, and says what happened by it, and what there is to write down of it.
+    /// Applies an input to a source's fleet. Returns the events that it caused, and the lines to write down for it.
     pub fn apply(&mut self, source: usize, input: Input) -> (Vec<Event>, Vec<Line>) {
         let source = self.source_mut(source);
         store::apply(source.encoder.as_mut(), &mut source.fleet, input)

@@ -76,9 +76,9 @@ impl Keeper {
             let journal = Journal::spawn(path, options, move |trouble| {
                 let brief =
                     if matches!(trouble, Trouble::Slow { .. }) { "journal slow" } else { "journal off" };
-                tracing::warn!("{}", trouble.sentence());
+                tracing::warn!("{}", trouble.to_string());
                 let lasts = trouble.lasts().then_some(brief);
-                terminal::tell(&told, TermEvent::Unwritten(lasts, trouble.sentence()));
+                terminal::tell(&told, TermEvent::Unwritten(lasts, trouble.to_string()));
             });
             let profile = Some(origin.name.clone()).filter(|name| !name.is_empty());
             let host = origin.host.clone().unwrap_or_else(|| "api.browserbase.com".into());

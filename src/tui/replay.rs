@@ -107,7 +107,8 @@ impl Player {
         for (place, (_, item)) in tape.iter().enumerate() {
             let input = unfold.get_mut(item.profile).and_then(|unfold| unfold.take(item));
             let fleet = fleets.get_mut(item.profile);
-            let happened = input.zip(fleet).is_some_and(|(input, fleet)| !fleet.apply(input).is_empty());
+            let happened =
+                input.zip(fleet).is_some_and(|(input, fleet)| !fleet.apply(input).events.is_empty());
             if happened {
                 marks.push(place.saturating_add(1));
             }

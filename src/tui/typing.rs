@@ -79,7 +79,7 @@ impl Model {
                     effects.extend(self.watch_too(id, None, now));
                     return effects;
                 }
-                Err(why) => *wrong = Some(why),
+                Err(error) => *wrong = Some(error.to_string()),
             },
             KeyCode::Esc => {
                 self.focus = Focus::Pane(back);

@@ -114,7 +114,7 @@ fn watch(
             tokio::select! {
                 Some(report) = reported.recv() => {
                     let input = Observed::from(report).input;
-                    events.extend(input.into_iter().flat_map(|it| fleet.apply(it)).map(|event| event.kind));
+                    events.extend(input.into_iter().flat_map(|it| fleet.apply(it).events).map(|event| event.kind));
                 }
                 () = keepwatch::timer::sleep_until(&clock, end) => break,
             }

@@ -205,7 +205,7 @@ impl Watcher {
         recording.tape.inputs().for_each(|(_, input)| drop(again.apply(input)));
         for record in self.fleet.records() {
             let version = &recording.header.version;
-            let of = |fleet| evidence::text(fleet, &record.id, Options { version, ..Options::default() });
+            let of = |fleet| evidence::text(fleet, &record.id, Options::new(version));
             assert_eq!(of(&again), of(&self.fleet), "{}", self.scenario);
         }
         assert_eq!(again.len(), self.fleet.len());

@@ -8,8 +8,10 @@
 //! | [`session`] | a session, its id, metadata and secrets, and the ways a request can fail |
 //! | [`tracker`] | records, events, alerts, verdicts and evidence, all computed from a stream of inputs |
 //! | [`text`] | turning hostile text into text that a terminal may show; durations, bytes, widths |
+//! | [`backoff`] | how long to wait before a retry |
 //! | [`clock`] | reading clocks |
 
+pub mod backoff;
 pub mod clock;
 pub mod session;
 pub mod text;

@@ -1,5 +1,6 @@
-//! `GET /v1/sessions` while its body comes in: each session is read as soon as it is whole, so that a list of ten thousand
-//! takes no more memory than what is kept of it, and holds nobody up.
+//! Decodes the body of `GET /v1/sessions` while it arrives. Each session is decoded as soon as its text is complete, so a list of
+//! ten thousand takes no more memory than the sessions that are kept. The header of [`elements`](super::elements) says what this
+//! was compared with.
 
 use memchr::memmem::Finder;
 use serde_json::value::RawValue;

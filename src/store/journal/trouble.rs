@@ -1,6 +1,6 @@
 //! What can be wrong with the journal, a sentence each.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Error, ErrorCode};
@@ -10,68 +10,66 @@ use keepwatch_core::text;
 /// The widest path or reason in a sentence, in columns.
 const WIDEST: usize = 120;
 
-/// What is wrong with the journal, or no more. Told once, when it changes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What is wrong with the journal, or no more. Sent once, when it changes. Its text is fit for a terminal.
+///
+/// It is compared and kept to tell a new problem from one that lasts, so it holds the text of the system's error instead of the
+/// error itself.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Trouble {
     /// The disk takes its time; everything is written all the same.
+    #[error("the journal is slow: the disk took {}", text::span(*took))]
     Slow {
         /// How long a batch took.
         took: Duration,
     },
     /// The disk is full, or a quota is used up.
+    #[error("the journal can not be written: the disk is full")]
     Full,
     /// The file or its folder can not be written.
+    #[error("the journal can not be written: its file or folder is read-only")]
     ReadOnly,
     /// Another program holds it locked, and does not let go.
+    #[error("the journal is held locked by another program")]
     Locked,
     /// What is in the file is damaged.
+    #[error("{}", damaged(aside.as_deref()))]
     Damaged {
         /// Where it was moved to; `None` where it was only read.
         aside: Option<PathBuf>,
     },
     /// A newer version of this program wrote it.
+    #[error(
+        "the journal is of a newer keepwatch (version {version} of its schema): it is left alone, and nothing is written"
+    )]
     Newer {
         /// The version of its schema.
         version: i64,
     },
     /// It is no file that this program should write to.
+    #[error("the journal is left alone, and nothing is written: {why}")]
     Refused {
         /// Why: what it is instead.
         why: &'static str,
     },
     /// Anything else.
+    #[error("the journal fails: {}", text::shown(why, WIDEST))]
     Failing {
         /// What SQLite or the system says.
         why: String,
     },
     /// What was wrong is so no more: it is written again, and at once.
+    #[error("the journal is written again")]
     Over,
 }
 
-impl Trouble {
-    /// In a sentence, without a full stop; fit for a terminal.
-    #[must_use]
-    pub fn sentence(&self) -> String {
-        match self {
-            Self::Slow { took } => format!("the journal is slow: the disk took {}", text::span(*took)),
-            Self::Full => "the journal can not be written: the disk is full".into(),
-            Self::ReadOnly => "the journal can not be written: its file or folder is read-only".into(),
-            Self::Locked => "the journal is held locked by another program".into(),
-            Self::Damaged { aside: Some(aside) } => {
-                let aside = text::shown(&aside.to_string_lossy(), WIDEST);
-                format!("the journal was damaged: it was moved to {aside}, and a new one begun")
-            }
-            Self::Damaged { aside: None } => "the journal is damaged, and can not be read".into(),
-            Self::Newer { version } => format!(
-                "the journal is of a newer keepwatch (version {version} of its schema): it is left alone, and nothing is \
-                 written"
-            ),
-            Self::Refused { why } => format!("the journal is left alone, and nothing is written: {why}"),
-            Self::Failing { why } => format!("the journal fails: {}", text::shown(why, WIDEST)),
-            Self::Over => "the journal is written again".into(),
-        }
-    }
+/// The sentence of [`Trouble::Damaged`].
+fn damaged(aside: Option<&Path>) -> String {
+    let Some(aside) = aside else { return "the journal is damaged, and can not be read".into() };
+    let aside = text::shown(&aside.to_string_lossy(), WIDEST);
+    format!("the journal was damaged: it was moved to {aside}, and a new one begun")
+}
 
+impl Trouble {
     /// Whether it lasts until [`Trouble::Over`] is told, or the program ends.
     #[must_use]
     pub fn lasts(&self) -> bool {
@@ -131,7 +129,7 @@ mod tests {
             Trouble::Failing { why: "no\nidea".into() },
             Trouble::Over,
         ]
-        .map(|trouble| trouble.sentence());
+        .map(|trouble| trouble.to_string());
         for sentence in &said {
             assert!(text::is_plain(sentence) && !sentence.ends_with('.'), "{sentence}");
             assert!(sentence.starts_with("the journal "), "{sentence}");

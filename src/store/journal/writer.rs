@@ -23,6 +23,7 @@ use super::prune::{SLACK, prune};
 use super::sender::Shared;
 use super::store::{Current, Store};
 use super::{Options, Trouble};
+use keepwatch_core::backoff;
 
 /// How long a batch is gathered: with the writing itself, what a crash loses.
 const GATHER: Duration = Duration::from_millis(800);
@@ -32,8 +33,6 @@ const QUIET: Duration = Duration::from_millis(250);
 const HEAVY: usize = 4 * 1024 * 1024;
 /// A batch that takes longer than this is slow.
 const SLOW: Duration = Duration::from_secs(1);
-/// The longest rest after failures.
-const LONGEST_REST: Duration = Duration::from_secs(60);
 /// How often the old is deleted, while there is anything new.
 const PRUNE: Duration = Duration::from_secs(60 * 60);
 /// How often at most, where the file is too large.
@@ -246,8 +245,7 @@ impl<B: Serialize, H: Serialize, F: Fn(Trouble)> Writer<B, H, F> {
         self.store = None;
         self.batch.answer(false);
         self.failures = self.failures.saturating_add(1);
-        let rest = Duration::from_secs(1 << self.failures.saturating_sub(1).min(6)).min(LONGEST_REST);
-        self.rests_until = self.now().saturating_add(rest);
+        self.rests_until = self.now().saturating_add(backoff::journal_delay(self.failures));
         self.say(trouble);
     }
 

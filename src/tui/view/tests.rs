@@ -94,7 +94,7 @@ const STATES: [State; 53] = [
     ("adding", || with_focus(Focus::Add { line: "6512bd".into(), wrong: None, back: Pane::Table })),
     ("added_wrongly", || {
         let text = "GET https://www.browserbase.com/overview";
-        let wrong = SessionId::find(text).err();
+        let wrong = SessionId::find(text).err().map(|error| error.to_string());
         with_focus(Focus::Add { line: text.into(), wrong, back: Pane::Table })
     }),
     ("hidden_metadata", || but(calm(), |model| model.hide_metadata = true)),

@@ -1,6 +1,6 @@
 //! Finding a session's id in what somebody pastes: the id alone, the dashboard's URL, a line of a log.
 
-use super::SessionId;
+use super::{SessionId, SessionIdError};
 
 /// The lengths of the groups of a UUID.
 const GROUPS: [usize; 5] = [8, 4, 4, 4, 12];
@@ -8,11 +8,11 @@ const GROUPS: [usize; 5] = [8, 4, 4, 4, 12];
 const BEFORE: &str = "sessions/";
 
 impl SessionId {
-    /// The id that `text` holds. One behind `sessions/` counts more than others beside it.
+    /// Returns the id that `text` contains. One behind `sessions/` takes precedence over the others.
     ///
     /// # Errors
-    /// A sentence, if it holds none or several.
-    pub fn find(text: &str) -> Result<Self, String> {
+    /// Returns an error if the text contains no id or several.
+    pub fn find(text: &str) -> Result<Self, SessionIdError> {
         let text = text.trim();
         let behind =
             text.match_indices(BEFORE).filter_map(|(at, _)| text.get(at.saturating_add(BEFORE.len())..));
@@ -30,11 +30,8 @@ impl SessionId {
             [] if !text.contains(|letter: char| letter.is_whitespace() || "/:?=&".contains(letter)) => {
                 Self::parse(text)
             }
-            [] => {
-                Err("there is no session id in it; one looks like 6512bd43-d9ca-4e02-9a67-91f2c1a0b3de"
-                    .into())
-            }
-            many => Err(format!("there are {} ids in it: leave the one that is meant", many.len())),
+            [] => Err(SessionIdError::NotFound),
+            many => Err(SessionIdError::Ambiguous(many.len())),
         }
     }
 }
@@ -96,7 +93,7 @@ mod tests {
             (format!("id={ID}0 x"), "no session id in"),
             ("..".into(), "can not be"),
         ] {
-            let sentence = SessionId::find(&text).unwrap_err();
+            let sentence = SessionId::find(&text).unwrap_err().to_string();
             assert!(sentence.contains(says), "{text}: {sentence}");
         }
     }

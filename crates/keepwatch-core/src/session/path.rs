@@ -13,20 +13,29 @@ use crate::text;
 #[serde(transparent)]
 pub struct MetadataPath(String);
 
+/// The reason why a text is not a path into metadata. Its texts are fit for a terminal.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MetadataPathError {
+    /// The path is empty or has an empty part.
+    #[error("“{0}” is no path into the metadata; one looks like run.id")]
+    Malformed(String),
+    /// A part of the path is a name under which secrets are kept.
+    #[error("what is at “{0}” in the metadata is taken for a secret, and not shown")]
+    Secret(String),
+}
+
 impl MetadataPath {
-    /// A path as it was written.
+    /// Parses a path as a user wrote it.
     ///
     /// # Errors
-    /// A sentence, if nothing can be at that place, or what is there must not be shown.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    /// Returns an error if no value can have this path, or if its value must not be shown.
+    pub fn parse(text: &str) -> Result<Self, MetadataPathError> {
         let path = text.trim();
         if path.is_empty() || path.split('.').any(str::is_empty) {
-            let path = text::shown(path, 40);
-            return Err(format!("“{path}” is no path into the metadata; one looks like run.id"));
+            return Err(MetadataPathError::Malformed(text::shown(path, 40)));
         }
         if path.split('.').any(text::is_secret_name) {
-            let path = text::shown(path, 40);
-            return Err(format!("what is at “{path}” in the metadata is taken for a secret, and not shown"));
+            return Err(MetadataPathError::Secret(text::shown(path, 40)));
         }
         Ok(Self(path.to_owned()))
     }

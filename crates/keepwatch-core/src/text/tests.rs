@@ -45,7 +45,8 @@ fn difficult() -> impl Strategy<Value = String> {
     proptest::collection::vec(c, 0..80).prop_map(String::from_iter)
 }
 
-fn is_safe(raw: &str, columns: usize) {
+/// Asserts that `raw` can be shown: without hostile characters, no wider than `columns`, and the same if shown again.
+fn assert_safe(raw: &str, columns: usize) {
     let safe = shown(raw, columns);
     assert!(!safe.contains(is_hostile), "{raw:?} gave {safe:?}");
     assert!(width(&safe) <= columns, "{raw:?} gave {safe:?}");
@@ -58,15 +59,15 @@ fn is_safe(raw: &str, columns: usize) {
 fn every_character_is_safe_alone_and_on_a_base() {
     // The planes in which something is assigned, and the one of tags; the rest is alike.
     for c in ('\0'..='\u{3ffff}').chain('\u{dfff0}'..='\u{e0fff}').chain(['\u{f0000}', char::MAX]) {
-        is_safe(c.encode_utf8(&mut [0; 4]), 8);
-        is_safe(&String::from_iter(['a', c, c, 'b']), 3);
+        assert_safe(c.encode_utf8(&mut [0; 4]), 8);
+        assert_safe(&String::from_iter(['a', c, c, 'b']), 3);
     }
 }
 
 proptest! {
     #[test]
     fn every_text_is_safe_at_every_width(raw in difficult(), columns in 0_usize..100) {
-        is_safe(&raw, columns);
+        assert_safe(&raw, columns);
     }
 
     #[test]

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
+use super::applied::Applied;
 use super::bounds::When;
-use super::event::{Event, EventKind};
+use super::event::EventKind;
 use super::flag::Flag;
 use super::fleet::Fleet;
 use super::record::Record;
@@ -30,25 +31,25 @@ impl Fleet {
     }
 
     /// Time has come to `now`: flags those whose deadline is over, and tells of ends that belong together.
-    pub(super) fn pass(&mut self, now: Moment, out: &mut Vec<Event>) {
+    pub(super) fn pass(&mut self, now: Moment, applied: &mut Applied) {
         let server = self.clock.at(now);
         while let Some((at, id)) = self.deadlines.first().cloned().filter(|(at, _)| *at <= server) {
             self.deadlines.remove(&(at, id.clone()));
             if let Some(record) = self.records.get_mut(&id) {
                 record.deadline = None;
             }
-            self.attend(&id, now, out);
+            self.attend(&id, now, applied);
         }
         for together in self.ends.settled(now.boot) {
             let times = together.ids.iter().filter_map(|id| self.records.get(id)?.session.as_ref()?.ended);
             let when = When { earliest: times.clone().min(), latest: times.max().unwrap_or(server) };
             let kind = EventKind::Together { ids: together.ids, spread: together.spread };
-            self.tell(None, when, now, kind, out);
+            self.tell(None, when, now, kind, applied);
         }
     }
 
     /// Flags a session anew, after a reply about it or at its deadline.
-    pub(super) fn attend(&mut self, id: &SessionId, now: Moment, out: &mut Vec<Event>) {
+    pub(super) fn attend(&mut self, id: &SessionId, now: Moment, applied: &mut Applied) {
         let server = self.clock.at(now);
         let Some(record) = self.records.get_mut(id) else { return };
         let lives = record.status() == Some(&Status::Running) && !record.is_absent();
@@ -87,11 +88,11 @@ impl Fleet {
         } else if flags.is_empty() && record.flags.is_empty() {
             return; // as of most sessions at most times
         }
-        self.raise(id, &flags, now, out);
+        self.raise(id, &flags, now, applied);
     }
 
     /// Makes `flags` those of a session, and tells of those that are new. A time left gives way to a shorter one.
-    fn raise(&mut self, id: &SessionId, flags: &[Flag], now: Moment, out: &mut Vec<Event>) {
+    fn raise(&mut self, id: &SessionId, flags: &[Flag], now: Moment, applied: &mut Applied) {
         let Some(record) = self.records.get_mut(id) else { return };
         let before = record.flags.len();
         record.flags.retain(|(flag, _)| flags.contains(flag));
@@ -110,7 +111,7 @@ impl Fleet {
                 continue;
             }
             let when = When::at(&self.clock, now);
-            let seq = self.tell(Some(id), when, now, EventKind::Flagged(flag), out);
+            let seq = self.tell(Some(id), when, now, EventKind::Flagged(flag), applied);
             self.keep(id, flag, seq);
         }
     }

@@ -32,7 +32,7 @@ const MOST_METADATA: usize = 200;
 /// What the evidence is to hold.
 #[derive(Clone, Copy, Debug)]
 pub struct Options<'v> {
-    /// Of which version of keepwatch it is: of the one that watched.
+    /// The version of the keepwatch that watched the session.
     pub version: &'v str,
     /// The session's metadata too. What looks like a secret in it is masked.
     pub with_metadata: bool,
@@ -40,9 +40,11 @@ pub struct Options<'v> {
     pub rates: Rates,
 }
 
-impl Default for Options<'_> {
-    fn default() -> Self {
-        Self { version: env!("CARGO_PKG_VERSION"), with_metadata: false, rates: Rates::default() }
+impl<'v> Options<'v> {
+    /// Evidence by this version of keepwatch, without metadata, at the default rates.
+    #[must_use]
+    pub fn new(version: &'v str) -> Self {
+        Self { version, with_metadata: false, rates: Rates::default() }
     }
 }
 

@@ -6,10 +6,26 @@ use serde::{Deserialize, Serialize};
 
 use crate::text;
 
-/// A reason to look at a session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+/// A reason to look at a session. The names by strum are part of the schema of `keepwatch events`: a variant that is renamed
+/// keeps its name there.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    strum::IntoStaticStr,
+    strum::VariantNames,
+)]
+#[strum(serialize_all = "snake_case")]
 pub enum Flag {
     /// This much of its time is left: one of those of [`Thresholds`].
+    #[strum(serialize = "time_left")]
     Left(Duration),
     /// With keep-alive on it ended, and not by its timeout.
     EndedEarly,
@@ -29,15 +45,7 @@ impl Flag {
     /// Its name in `keepwatch events`: part of the schema.
     #[must_use]
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Left(_) => "time_left",
-            Self::EndedEarly => "ended_early",
-            Self::Error => "error",
-            Self::Overdue => "overdue",
-            Self::StillRunning(_) => "still_running",
-            Self::ReleaseFailed => "release_failed",
-            Self::Idle(_) => "idle",
-        }
+        self.into()
     }
 
     /// One sentence.
@@ -115,9 +123,18 @@ impl Default for Thresholds {
 
 #[cfg(test)]
 mod tests {
+    use strum::VariantNames as _;
+
     use super::*;
 
     const S: fn(u64) -> Duration = Duration::from_secs;
+
+    #[test]
+    fn flag_names_are_those_of_the_schema() {
+        let names =
+            ["time_left", "ended_early", "error", "overdue", "still_running", "release_failed", "idle"];
+        assert_eq!(Flag::VARIANTS, names);
+    }
 
     #[test]
     fn who_looks_at_no_flags_has_none_by_time_alone() {

@@ -1,7 +1,7 @@
 //! The record of what was observed, and what follows from it. Pure: no IO, no clock, no terminal.
 //!
 //! ```text
-//!   Input ──► Fleet::apply ──► Vec<Event>
+//!   Input ──► Fleet::apply ──► Applied       the events, and what else changed
 //!               │
 //!               ├─ bounds::ServerClock   what time it is there
 //!               ├─ Record, one a session: take a reply, compare it with the one before
@@ -16,6 +16,7 @@
 //!
 //! The stream of [`Input`]s is all that a [`Fleet`] ever learns, so a recording of it is enough to see everything again.
 
+mod applied;
 mod attention;
 pub mod bounds;
 mod changes;
@@ -28,7 +29,6 @@ mod fleet;
 mod health;
 mod history;
 mod input;
-mod over;
 mod record;
 mod succession;
 mod timeline;
@@ -38,7 +38,8 @@ pub mod verdict;
 #[cfg(test)]
 mod tests;
 
-pub use changes::{Changes, Trace};
+pub use applied::Applied;
+pub use changes::Changes;
 pub use event::{Event, EventKind};
 pub use flag::{Flag, Thresholds};
 pub use fleet::Fleet;

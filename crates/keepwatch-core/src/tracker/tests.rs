@@ -34,7 +34,7 @@ struct Watched {
 impl Watched {
     fn apply(&mut self, input: Input) {
         let (now, before) = (input.moment(), input.clone());
-        let events = self.fleet.apply(input);
+        let events = self.fleet.apply(input).events;
         for event in &events {
             assert!(event.when.earliest.is_none_or(|earliest| earliest <= event.when.latest), "{event:?}");
             assert!(!event.kind.sentence(Zone::Utc, self.fleet.clock().at(now)).contains('\n'));
@@ -172,9 +172,9 @@ proptest! {
         for step in steps {
             let input = clocks.input(step);
             let line = serde_json::to_string(&input).unwrap();
-            let events = live.apply(input);
-            prop_assert_eq!(&events, &again.apply(serde_json::from_str(&line).unwrap()), "{}", line);
-            for event in events {
+            let applied = live.apply(input);
+            prop_assert_eq!(&applied, &again.apply(serde_json::from_str(&line).unwrap()), "{}", line);
+            for event in applied.events {
                 let line = serde_json::to_string(&event).unwrap();
                 prop_assert_eq!(serde_json::from_str::<Event>(&line).unwrap(), event);
             }

@@ -57,7 +57,7 @@ fn a_damaged_file_is_moved_aside_and_a_new_one_begun() {
         let aside = kept.path().with_file_name("journal.sqlite.damaged-20261122-120000");
         let told = kept.told();
         assert_eq!(told, Trouble::Damaged { aside: Some(aside.clone()) });
-        assert!(told.sentence().contains("journal.sqlite.damaged-20261122-120000"));
+        assert!(told.to_string().contains("journal.sqlite.damaged-20261122-120000"));
         assert_eq!(fs::read(&aside).unwrap(), bytes, "nothing of it is lost");
         assert_eq!(damaged_ones(&kept.path()), [aside]);
         goes_on(&mut kept);
@@ -130,7 +130,7 @@ fn a_link_a_folder_and_somebodys_notes_are_refused() {
         let journal = Journal::<Value>::spawn(path, Options::new(noon()), move |it| tell.send(it).unwrap());
         let told: Trouble = told.recv_timeout(PATIENCE).unwrap();
         drop(journal);
-        told.sentence()
+        told.to_string()
     };
     let target = folder.path().join("target");
     std::os::unix::fs::symlink(&target, folder.path().join("link.sqlite")).unwrap();

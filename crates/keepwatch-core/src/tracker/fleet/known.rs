@@ -7,7 +7,7 @@ use crate::clock::{Moment, later};
 use crate::session::{Project, Session, SessionId};
 use crate::text;
 use crate::tracker::bounds::ServerClock;
-use crate::tracker::changes::{Changes, Trace};
+use crate::tracker::changes::Changes;
 use crate::tracker::cost::Short;
 use crate::tracker::event::{Event, EventKind};
 use crate::tracker::health::Health;
@@ -109,12 +109,6 @@ impl Fleet {
     #[must_use]
     pub fn changes(&self) -> Changes {
         self.changes
-    }
-
-    /// What the newest input changed.
-    #[must_use]
-    pub fn trace(&self) -> &Trace {
-        &self.trace
     }
 
     /// How many columns of a session's id tell it from all others that are on record, 8 at least.

@@ -2,11 +2,11 @@ use std::time::Duration;
 
 use super::*;
 use crate::clock::{Timestamp, Zone};
-use crate::session::{FaultKind, List, Metadata, Status};
+use crate::session::{FaultKind, List, Metadata, Session, Status};
 use crate::testing::{at as t, exchange, id, moment, running};
 use crate::text::Untrusted;
 use crate::tracker::health::MOST_FAILURES;
-use crate::tracker::{Flag, Left};
+use crate::tracker::{Flag, Left, Presence};
 
 mod attention;
 mod day;
@@ -56,7 +56,7 @@ fn asked(texts: &[&str]) -> Fleet {
 }
 
 fn apply(fleet: &mut Fleet, input: Input) -> Vec<EventKind> {
-    fleet.apply(input).into_iter().map(|event| event.kind).collect()
+    fleet.apply(input).events.into_iter().map(|event| event.kind).collect()
 }
 
 fn first_seen(status: Status, left: f64) -> EventKind {
@@ -114,7 +114,7 @@ fn an_end_lies_between_the_last_reply_that_said_otherwise_and_the_first_that_say
         fleet.apply(one(1.0, 1.2, session("a", Status::Running)));
         fleet.apply(one(4.0, 4.2, session("a", Status::Running)));
         let end = Session { ended: said.map(t), ..session("a", Status::TimedOut) };
-        let events = fleet.apply(one(7.0, 7.5, end));
+        let events = fleet.apply(one(7.0, 7.5, end)).events;
         assert_eq!(events.len(), 1);
         assert_eq!(events[0].kind.name(), "ended");
         let expected = When { earliest: when.0.map(t), latest: t(when.1) };
@@ -274,6 +274,25 @@ fn what_is_gone_is_bounded_as_what_ended_and_what_was_named_or_lives_again_stays
 }
 
 #[test]
+fn second_end_counts_for_eviction_order() {
+    fn end_others(fleet: &mut Fleet, numbers: std::ops::Range<usize>) {
+        for number in numbers {
+            fleet.apply(one(6.0, 6.2, session(&format!("s-{number}"), Status::Completed)));
+        }
+    }
+    let mut fleet = Fleet::new(Thresholds::default());
+    fleet.apply(one(1.0, 1.2, session("again", Status::Completed)));
+    fleet.apply(one(2.0, 2.2, session("again", Status::Running)));
+    end_others(&mut fleet, 0..9);
+    fleet.apply(one(3.0, 3.2, session("again", Status::Completed)));
+    end_others(&mut fleet, 9..MOST_OVER + 8);
+    assert_eq!((fleet.len(), fleet.over.len()), (MOST_OVER, MOST_OVER));
+    assert!(fleet.get(&id("s-8")).is_none() && fleet.get(&id("again")).is_some());
+    end_others(&mut fleet, MOST_OVER + 8..MOST_OVER + 9);
+    assert!(fleet.get(&id("again")).is_none() && fleet.get(&id("s-9")).is_some());
+}
+
+#[test]
 fn what_replies_say_of_a_session_is_evidence_of_its_end() {
     let over = |proxy_bytes| Session {
         created: Some(t(1.0)),
@@ -309,8 +328,8 @@ fn a_list_that_has_what_is_over_too_does_not_bring_back_what_was_forgotten() {
         sessions: sessions.clone(),
         malformed: 0,
     };
-    assert_eq!(fleet.apply(listed(1.0)).len(), MOST_OVER);
-    assert_eq!((fleet.apply(listed(4.0)), fleet.len()), (Vec::new(), MOST_OVER));
+    assert_eq!(fleet.apply(listed(1.0)).events.len(), MOST_OVER);
+    assert_eq!((fleet.apply(listed(4.0)), fleet.len()), (Applied::default(), MOST_OVER));
 }
 
 #[test]
@@ -586,10 +605,10 @@ fn a_session_that_ends_and_lives_again_is_flagged_once_for_its_end() {
 #[test]
 fn a_sleep_is_an_event_with_both_its_ends() {
     let mut fleet = Fleet::new(Thresholds::default());
-    let events = fleet.apply(Input::Slept { from: moment(5.0), to: moment(3605.0) });
+    let events = fleet.apply(Input::Slept { from: moment(5.0), to: moment(3605.0) }).events;
     assert_eq!(events[0].kind.name(), "slept");
     assert_eq!(events[0].when.width(), Some(Duration::from_secs(3600)));
-    assert_eq!(fleet.apply(Input::TimePassed { now: moment(1.0) }), []);
+    assert_eq!(fleet.apply(Input::TimePassed { now: moment(1.0) }), Applied::default());
 }
 
 #[test]
@@ -647,7 +666,7 @@ fn a_successor_that_the_list_shows_before_the_end_is_known_is_told_of() {
     let new = apply(&mut fleet, listed(4.0, vec![stamped("new", Status::Running, 3.5)]));
     assert_eq!(names(&new), ["first_seen"]);
     let end = Session { ended: Some(t(3.0)), ..stamped("old", Status::Completed, 0.0) };
-    let ended = fleet.apply(one(4.2, 4.3, end));
+    let ended = fleet.apply(one(4.2, 4.3, end)).events;
     let last = ended.last().unwrap();
     assert_eq!((&last.kind, &last.id), (&EventKind::Successor(id("new")), &Some(id("old"))));
     assert_eq!(last.when, When { earliest: Some(t(3.5)), latest: t(4.3) });
@@ -658,7 +677,7 @@ fn a_successor_that_the_list_shows_before_the_end_is_known_is_told_of() {
 fn a_successor_whose_creation_is_said_to_lie_ahead_appeared_by_now() {
     let mut fleet = Fleet::new(Thresholds::default());
     fleet.apply(one(1.0, 1.1, Session { ended: Some(t(0.9)), ..stamped("old", Status::Completed, 0.0) }));
-    let new = fleet.apply(one(4.0, 4.1, stamped("new", Status::Running, 90.0)));
+    let new = fleet.apply(one(4.0, 4.1, stamped("new", Status::Running, 90.0))).events;
     assert_eq!(names(&[new[1].kind.clone()]), ["successor"]);
     assert_eq!(new[1].when, When { earliest: Some(t(4.1)), latest: t(4.1) });
 }
@@ -698,7 +717,7 @@ fn an_end_that_turns_out_to_be_another_no_longer_belongs_with_others() {
 fn a_sleep_over_which_the_wall_clock_was_set_back_ends_not_before_it_began() {
     let mut fleet = Fleet::new(Thresholds::default());
     let to = Moment { wall: "2026-11-22T11:59:00Z".parse().unwrap(), ..moment(3605.0) };
-    let events = fleet.apply(Input::Slept { from: moment(5.0), to });
+    let events = fleet.apply(Input::Slept { from: moment(5.0), to }).events;
     let slept = events.iter().find(|event| event.kind.name() == "slept").unwrap();
     assert_eq!(slept.when.width(), Some(Duration::ZERO));
 }

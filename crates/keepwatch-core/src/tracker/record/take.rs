@@ -68,13 +68,7 @@ impl Record {
         self.replies = self.replies.saturating_add(several.map_or(1, |(replies, _)| replies));
         let mut taken = Taken::default();
         let change = When::between(clock, self.last.as_deref(), &at);
-        if let Some(last) = &self.last {
-            let gap = several.map_or_else(|| at.received.since(last.sent), |(_, longest)| longest);
-            self.longest_gap = self.longest_gap.max(gap);
-            if gap <= WATCHED {
-                self.watched = self.watched.saturating_add(at.received.since(last.received));
-            }
-        }
+        self.take_gap(&at, several.map(|(_, longest)| longest));
         // What concerned all is told of once, for all.
         if let Some(failing) = self.failing.take().filter(|failing| !failing.fault.concerns_all()) {
             let after = at.received.since(failing.since.sent);
@@ -93,21 +87,7 @@ impl Record {
             self.take_overdue(&session, at, clock, &mut taken);
         }
         self.take_presence(&session.status, old.as_ref(), at, from_list, clock, &mut taken);
-        if let Some(bytes) = session.proxy_bytes {
-            self.traffic.observe(at.received.boot, bytes);
-            let before = old.as_ref().and_then(|old| old.proxy_bytes);
-            let turn = self.flow.observe(before, bytes, &reply).filter(|_| !session.status.is_end());
-            match turn {
-                Some(Turn::Started) => taken.news.push((change, EventKind::TrafficStarted)),
-                Some(Turn::Stopped) => {
-                    let between = self.flow.stopped_between();
-                    let when =
-                        between.map_or(change, |(grew, still)| When::between(clock, Some(grew), still));
-                    taken.news.push((when, EventKind::TrafficStopped { bytes }));
-                }
-                None => {}
-            }
-        }
+        self.take_traffic(&session, &reply, old.as_ref(), change, clock, &mut taken);
         // What a list leaves out stays as a single reply said it; equal texts are kept once.
         session.connect = session.connect.or(old.as_ref().and_then(|old| old.connect));
         match old {
@@ -123,6 +103,40 @@ impl Record {
         self.first.get_or_insert_with(|| reply.clone());
         (self.last, self.session, self.from_list) = (Some(reply), Some(session), from_list);
         Some(taken)
+    }
+
+    /// Measures the time since the reply before, or the `longest` between two of several replies.
+    fn take_gap(&mut self, at: &Exchange, longest: Option<Duration>) {
+        let Some(last) = &self.last else { return };
+        let gap = longest.unwrap_or_else(|| at.received.since(last.sent));
+        self.longest_gap = self.longest_gap.max(gap);
+        if gap <= WATCHED {
+            self.watched = self.watched.saturating_add(at.received.since(last.received));
+        }
+    }
+
+    fn take_traffic(
+        &mut self,
+        session: &Session,
+        reply: &Arc<Exchange>,
+        old: Option<&Session>,
+        change: When,
+        clock: &ServerClock,
+        taken: &mut Taken,
+    ) {
+        let Some(bytes) = session.proxy_bytes else { return };
+        self.traffic.observe(reply.received.boot, bytes);
+        let before = old.and_then(|old| old.proxy_bytes);
+        let turn = self.flow.observe(before, bytes, reply).filter(|_| !session.status.is_end());
+        match turn {
+            Some(Turn::Started) => taken.news.push((change, EventKind::TrafficStarted)),
+            Some(Turn::Stopped) => {
+                let between = self.flow.stopped_between();
+                let when = between.map_or(change, |(grew, still)| When::between(clock, Some(grew), still));
+                taken.news.push((when, EventKind::TrafficStopped { bytes }));
+            }
+            None => {}
+        }
     }
 
     #[expect(clippy::too_many_arguments, reason = "two replies and what is known of them")]

@@ -1,3 +1,6 @@
+use strum::VariantNames as _;
+
+use super::rules::{Against, End};
 use super::*;
 use crate::session::FaultKind;
 use crate::testing::noon;
@@ -5,6 +8,25 @@ use crate::testing::noon;
 /// Returns the time `ms` milliseconds after noon.
 fn at(ms: i64) -> Timestamp {
     noon() + chrono::TimeDelta::milliseconds(ms)
+}
+
+#[test]
+fn verdict_names_are_those_of_the_schema() {
+    let names = [
+        "error",
+        "timed_out",
+        "released_here",
+        "completed_at_expiry",
+        "keep_alive_ended",
+        "never_connected",
+        "disconnected_or_closed",
+        "ended_past_expiry",
+        "unexplained",
+        "gone",
+        "overdue",
+    ];
+    assert_eq!(Cause::VARIANTS, names);
+    assert_eq!(Sure::VARIANTS, ["unknown", "perhaps", "likely", "said"]);
 }
 
 const S: i64 = 1000;

@@ -26,12 +26,7 @@ impl Sure {
     /// In a word: part of the schema of `keepwatch events`.
     #[must_use]
     pub fn word(self) -> &'static str {
-        match self {
-            Self::Said => "said",
-            Self::Likely => "likely",
-            Self::Perhaps => "perhaps",
-            Self::Unknown => "unknown",
-        }
+        self.into()
     }
 }
 
@@ -39,19 +34,9 @@ impl Verdict {
     /// Its name in `keepwatch events`: part of the schema.
     #[must_use]
     pub fn name(&self) -> &'static str {
-        match self.cause {
-            Cause::Failed => "error",
-            Cause::TimedOut { .. } => "timed_out",
-            Cause::ReleasedHere { .. } => "released_here",
-            Cause::AtExpiry { .. } => "completed_at_expiry",
+        match &self.cause {
             Cause::KeptAlive { unused: Some(_), .. } => "keep_alive_ended_early",
-            Cause::KeptAlive { unused: None, .. } => "keep_alive_ended",
-            Cause::NeverConnected { .. } => "never_connected",
-            Cause::Disconnected { .. } => "disconnected_or_closed",
-            Cause::PastExpiry { .. } => "ended_past_expiry",
-            Cause::Unexplained => "unexplained",
-            Cause::Gone { .. } => "gone",
-            Cause::Overdue { .. } => "overdue",
+            cause => cause.into(),
         }
     }
 

@@ -1,6 +1,8 @@
 use super::*;
+use crate::session::Status;
 use crate::testing::{at as t, id};
 use crate::text::Untrusted;
+use crate::tracker::bounds::When;
 
 fn sentence(kind: &EventKind) -> String {
     kind.sentence(Zone::Utc, t(0))

@@ -1,0 +1,132 @@
+//! How long to wait before an operation that failed is tried again. Pure: the caller passes the random number and keeps the
+//! count of failures.
+//!
+//! ```text
+//!   polls             interval × 2, × 4, × 8 …, at most 60 s, minus up to a quarter at random, never below the interval
+//!   rejected API key  60 s, or the interval if that is longer
+//!   release           1 s, 2 s, 4 s, 8 s, 16 s, minus up to a quarter at random; at most six tries
+//!   journal           1 s, 2 s, 4 s …, at most 60 s
+//! ```
+//!
+//! Requests are spread by a random part, so that many keepwatches that lost the same server do not come back in the same
+//! instant. The journal's writer is alone with its file and needs none.
+
+use std::time::Duration;
+
+use crate::session::Fault;
+
+/// The longest delay that failures alone cause.
+const MAX_DELAY: Duration = Duration::from_secs(60);
+/// The delay after the API rejected the key: it will hardly be accepted a second later.
+const AUTH_DELAY: Duration = Duration::from_secs(60);
+/// The most that randomness takes off a delay, as a fraction.
+const JITTER: f64 = 0.25;
+/// The number of times that a release is sent, the first one included.
+const RELEASE_TRIES: u32 = 6;
+/// Half the delay after the first release that failed.
+const RELEASE_BASE: Duration = Duration::from_millis(500);
+/// The delay after the first write of the journal that failed.
+const JOURNAL_BASE: Duration = Duration::from_secs(1);
+
+/// Returns the delay after the `failures`-th failed poll in a row (1 is the first), for polls that are `interval` apart.
+/// `random` is between 0 and 1.
+#[must_use]
+pub fn poll_delay(interval: Duration, failures: u32, random: f64) -> Duration {
+    let delay = exponential(interval, failures);
+    delay.mul_f64(1.0 - JITTER * random.clamp(0.0, 1.0)).max(interval)
+}
+
+/// Returns the delay after the API rejected the key.
+#[must_use]
+pub fn auth_delay(interval: Duration) -> Duration {
+    // promise: refusal-rest, mutant: .max( -> .min(
+    AUTH_DELAY.max(interval)
+}
+
+/// Returns the delay after the `tries`-th release of a session failed with `fault` (1 is the first), or `None` if it is not to
+/// be sent again. Only network errors, 408, 429 and 5xx are retried. A `Retry-After` of the server extends the delay.
+/// `random` is between 0 and 1.
+#[must_use]
+pub fn release_delay(fault: &Fault, tries: u32, random: f64) -> Option<Duration> {
+    let retries = fault.is_worth_another_try() && tries < RELEASE_TRIES;
+    retries.then(|| fault.retry_after.unwrap_or_default().max(poll_delay(RELEASE_BASE, tries, random)))
+}
+
+/// Returns the delay after the `failures`-th write of the journal in a row failed (1 is the first).
+#[must_use]
+pub fn journal_delay(failures: u32) -> Duration {
+    exponential(JOURNAL_BASE, failures.saturating_sub(1))
+}
+
+/// Returns `base * 2^doublings`, at most [`MAX_DELAY`].
+fn exponential(base: Duration, doublings: u32) -> Duration {
+    // promise: backoff-growth, mutant: 2_u32 -> 1_u32
+    // promise: backoff-start, mutant: doublings.min(16) -> 16
+    let factor = 2_u32.saturating_pow(doublings.min(16));
+    base.saturating_mul(factor).min(MAX_DELAY)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::FaultKind;
+
+    const S: fn(u64) -> Duration = Duration::from_secs;
+    const MS: fn(u64) -> Duration = Duration::from_millis;
+
+    #[test]
+    fn poll_delay_doubles_up_to_a_minute() {
+        let delays: Vec<Duration> = (1..=7).map(|failures| poll_delay(S(3), failures, 0.0)).collect();
+        assert_eq!(delays, [S(6), S(12), S(24), S(48), S(60), S(60), S(60)]);
+    }
+
+    #[test]
+    fn jitter_takes_off_at_most_a_quarter() {
+        assert_eq!(poll_delay(S(4), 1, 1.0), S(6));
+        assert_eq!(poll_delay(S(4), 1, 0.5), S(7));
+        assert_eq!(poll_delay(S(4), 1, 99.0), S(6));
+    }
+
+    #[test]
+    fn poll_delay_is_never_below_the_interval() {
+        assert_eq!(poll_delay(S(600), 1, 1.0), S(600));
+        assert_eq!(poll_delay(S(60), u32::MAX, 1.0), S(60));
+        assert_eq!(auth_delay(S(90)), S(90));
+    }
+
+    #[test]
+    fn auth_delay_is_a_minute() {
+        assert_eq!(auth_delay(S(3)), S(60));
+    }
+
+    #[test]
+    fn release_is_retried_five_times() {
+        let fault: Fault = FaultKind::Server(503).into();
+        let delays: Vec<_> = (1..=7).map(|tries| release_delay(&fault, tries, 0.0)).collect();
+        assert_eq!(delays, [Some(S(1)), Some(S(2)), Some(S(4)), Some(S(8)), Some(S(16)), None, None]);
+        assert_eq!(release_delay(&fault, 1, 1.0), Some(MS(750)));
+    }
+
+    #[test]
+    fn release_waits_at_least_retry_after() {
+        let after = |seconds| Fault { retry_after: Some(S(seconds)), ..FaultKind::RateLimited.into() };
+        assert_eq!(release_delay(&after(30), 1, 0.0), Some(S(30)));
+        assert_eq!(release_delay(&after(1), 3, 0.0), Some(S(4)));
+    }
+
+    #[test]
+    fn rejected_release_is_not_retried() {
+        for kind in [FaultKind::KeyRefused, FaultKind::NotFound, FaultKind::Status(409), FaultKind::ReadOnly]
+        {
+            assert_eq!(release_delay(&kind.clone().into(), 1, 0.0), None, "{kind:?}");
+        }
+        assert!(release_delay(&FaultKind::Timeout.into(), 1, 0.0).is_some());
+    }
+
+    #[test]
+    fn journal_delay_starts_at_a_second_and_doubles_up_to_a_minute() {
+        let delays: Vec<Duration> = (1..=8).map(journal_delay).collect();
+        assert_eq!(delays, [S(1), S(2), S(4), S(8), S(16), S(32), S(60), S(60)]);
+        assert_eq!(journal_delay(u32::MAX), S(60));
+    }
+}
