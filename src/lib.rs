@@ -20,6 +20,7 @@ pub mod commands;
 pub mod config;
 pub mod log;
 pub mod poll;
+pub mod private_file;
 pub mod store;
 pub mod terminal;
 pub mod timer;

@@ -9,7 +9,7 @@ use super::{failed, script};
 use crate::api::{Client, Releaser, key_tail};
 use crate::config::{DemoConfig, Endpoint, Exit, Refusal, Targets, VERSION};
 use crate::terminal::{self, Env};
-use crate::tui::{Keep, Origin, Settings, Tone};
+use crate::tui::{Origin, PersistenceConfig, Settings, Tone};
 use browserbase_simulator::{Options, Simulator};
 use keepwatch_core::clock::Clock;
 use keepwatch_core::session::Secret;
@@ -54,7 +54,7 @@ pub async fn demo(config: DemoConfig, warnings: &[String], env: Env) -> Result<E
         rates: settings.rates,
         host: None,
     };
-    let keep = Keep { header: made.header(false), recording: None, journal: None };
+    let persistence = PersistenceConfig { header: made.header(false), recording: None, journal: None };
     let origin = Origin { key_tail: key_tail(&key), ..Origin::default() };
-    screen(settings, vec![(origin, Some(Client::new(endpoint, key)))], clock, env, keep).await
+    screen(settings, vec![(origin, Some(Client::new(endpoint, key)))], clock, env, persistence).await
 }

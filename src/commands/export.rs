@@ -7,7 +7,7 @@ use super::journal::{find, open, place};
 use super::recording::create;
 use super::{complain, failed};
 use crate::config::{Exit, ExportConfig, Refusal};
-use crate::store::history::{self, Sought, Wanted};
+use crate::store::history::{self, HistoryQuery, HistoryScope};
 use crate::store::journal::Trouble;
 use crate::store::{self, Encoder, Header, Writer};
 use keepwatch_core::clock::Clock;
@@ -24,9 +24,10 @@ pub(super) const PAST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 pub fn export(config: ExportConfig) -> Result<Exit, Refusal> {
     let reader = open(&place(config.journal)?)?;
     let id = find(&reader, &config.id)?;
-    let wanted = Wanted::Sessions(vec![id.clone()]);
+    let scope = HistoryScope::Sessions(vec![id.clone()]);
     let unreadable = |trouble: Trouble| failed(&trouble.to_string());
-    let Some((header, host)) = history::newest(&reader, &Sought::all(&wanted)).map_err(unreadable)? else {
+    let Some((header, host)) = history::newest(&reader, &HistoryQuery::all(&scope)).map_err(unreadable)?
+    else {
         complain(&format!("{}: the journal has no such session", id.line()));
         return Ok(Exit::NoSuchSession);
     };
@@ -34,8 +35,8 @@ pub fn export(config: ExportConfig) -> Result<Exit, Refusal> {
     let mut fleet = Fleet::new(header.thresholds.clone()).with_owner_key(header.owner_key.clone());
     let mut encoder = Encoder::new(None, header.no_metadata);
     let mut lines = Vec::new();
-    let sought = Sought { host: Some(&host), ..Sought::all(&wanted) };
-    history::read(&reader, &sought, Clock::reaching_back(PAST).now(), |input| {
+    let query = HistoryQuery { host: Some(&host), ..HistoryQuery::all(&scope) };
+    history::read(&reader, &query, Clock::reaching_back(PAST).now(), |input| {
         let (_, more) = store::apply(Some(&mut encoder), &mut fleet, input);
         lines.extend(more.into_iter().filter(|line| !line.open));
     })

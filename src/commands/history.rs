@@ -14,7 +14,7 @@ use super::export::PAST;
 use super::journal::{find, open, place};
 use super::{complain, failed, print, usage};
 use crate::config::{Exit, HistoryConfig, Refusal};
-use crate::store::history::{self, Sought, Wanted};
+use crate::store::history::{self, HistoryQuery, HistoryScope};
 use crate::store::journal::{Reader, Trouble};
 use crate::tui::Filter;
 use keepwatch_core::clock::{Clock, Timestamp, Zone};
@@ -70,14 +70,14 @@ pub fn history(config: HistoryConfig) -> Result<Exit, Refusal> {
 
 /// Prints what happened to one session, as far as any run saw it.
 fn timeline(reader: &Reader, id: &SessionId, zone: Zone, ascii: bool) -> Result<Exit, Refusal> {
-    let wanted = Wanted::Sessions(vec![id.clone()]);
+    let scope = HistoryScope::Sessions(vec![id.clone()]);
     let unreadable = |trouble: Trouble| failed(&trouble.to_string());
     let mut fleet = Fleet::default();
-    if let Some((header, host)) = history::newest(reader, &Sought::all(&wanted)).map_err(unreadable)? {
+    if let Some((header, host)) = history::newest(reader, &HistoryQuery::all(&scope)).map_err(unreadable)? {
         fleet = Fleet::new(header.thresholds).with_owner_key(header.owner_key);
-        let sought = Sought { host: Some(&host), ..Sought::all(&wanted) };
+        let query = HistoryQuery { host: Some(&host), ..HistoryQuery::all(&scope) };
         let now = Clock::reaching_back(PAST).now();
-        history::read(reader, &sought, now, |input| drop(fleet.apply(input))).map_err(unreadable)?;
+        history::read(reader, &query, now, |input| drop(fleet.apply(input))).map_err(unreadable)?;
     }
     let mut events: Vec<&Event> = fleet.newest_of(id).map(|(_, event)| event).collect();
     if events.is_empty() {

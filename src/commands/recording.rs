@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::{complain, failed, usage};
 use crate::config::{Refusal, VERSION};
-use crate::store::recorder;
+use crate::private_file;
 use crate::store::{FORMAT, Header, Recording};
 use keepwatch_core::clock::Timestamp;
 use keepwatch_core::session::MetadataPath;
@@ -34,7 +34,7 @@ impl Made {
 
 /// A new file for a recording, as `option` asks for it.
 pub(super) fn create(path: &Path, option: &str) -> Result<File, Refusal> {
-    recorder::create(path).map_err(|error| {
+    private_file::create_new(path).map_err(|error| {
         let name = text::shown(&path.to_string_lossy(), 200);
         let why = match error.kind() {
             ErrorKind::AlreadyExists if path.is_file() => {

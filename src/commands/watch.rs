@@ -10,7 +10,7 @@ use crate::api::{Client, Releaser, key_tail};
 use crate::config::{Exit, Form, Query, Refusal, Source, VERSION, WatchConfig};
 use crate::log;
 use crate::terminal::{self, Env};
-use crate::tui::{self, Keep, Origin, Settings, Tone};
+use crate::tui::{self, Origin, PersistenceConfig, Settings, Tone};
 use keepwatch_core::clock::Clock;
 use keepwatch_core::session::Secret;
 use keepwatch_core::text;
@@ -35,9 +35,13 @@ pub async fn watch(config: WatchConfig, warnings: &[String], env: Env) -> Result
         rates: config.screen.rates,
         host: config.sources.first().filter(|_| config.sources.len() == 1).and_then(host),
     };
-    let mut keep = Keep { header: made.header(config.no_metadata), recording: None, journal: config.journal };
+    let mut persistence = PersistenceConfig {
+        header: made.header(config.no_metadata),
+        recording: None,
+        journal: config.journal,
+    };
     if let Some(path) = &config.record {
-        keep.recording = Some(recording::create(path, "--record")?);
+        persistence.recording = Some(recording::create(path, "--record")?);
     }
     let settings = Settings {
         targets: config.targets,
@@ -59,7 +63,7 @@ pub async fn watch(config: WatchConfig, warnings: &[String], env: Env) -> Result
     let names = names(&config.sources);
     let reached = |(source, name): (Source<_>, String)| reach(source, name, config.query.as_ref());
     let sources = config.sources.into_iter().zip(names).map(reached).collect();
-    screen(settings, sources, clock, env, keep).await
+    screen(settings, sources, clock, env, persistence).await
 }
 
 /// What the profiles are called: their labels, but for those that two have; nothing where there is but one.
@@ -104,7 +108,7 @@ pub(super) async fn screen(
     mut sources: Vec<(Origin, Option<Client>)>,
     clock: Clock,
     env: Env,
-    keep: Keep,
+    persistence: PersistenceConfig,
 ) -> Result<Exit, Refusal> {
     if let Some(obstacle) = terminal::obstacle(&env) {
         if let Some((Tone::Bad, warning)) = &settings.greeting {
@@ -125,7 +129,7 @@ pub(super) async fn screen(
             clock,
             Watching { targets, pace, thresholds },
             form,
-            keep.recording.map(|file| (file, keep.header)),
+            persistence.recording.map(|file| (file, persistence.header)),
         )
         .await;
     }
@@ -133,7 +137,7 @@ pub(super) async fn screen(
         let host = client.as_ref().map_or_else(|| "none, without a key".into(), |it| it.endpoint().host());
         tracing::info!("profile {:?}: {host}", origin.name);
     }
-    let outcome = tui::run(settings, sources, clock, env, keep).await;
+    let outcome = tui::run(settings, sources, clock, env, persistence).await;
     log::tell(|why| complain(&why)); // there is no screen any more
     let (exit, said) = outcome.map_err(|error| failed(&format!("the terminal can not be used: {error}")))?;
     if let Some(said) = said {

@@ -5,15 +5,13 @@
 //! does not begin as a log does: a slip of the hand must not cost a config file or a key. Several programs may write one
 //! log, and each notices when another has moved it aside.
 
-use std::ffi::OsString;
-use std::fs::{self, File, Metadata, Permissions};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, Mode, OFlags, flock};
-use rustix::io::Errno;
+use rustix::fs::{FlockOperation, flock};
 
+use crate::private_file::{self, FileId, FileRefusal, OpenError};
 use keepwatch_core::text;
 
 /// The widest name of a file in a sentence, in columns.
@@ -54,22 +52,22 @@ impl LogFile {
     /// Leaves a file that is not, or no more, the one at the path, and moves one aside that is full.
     fn make_room(&mut self, more: usize) -> io::Result<()> {
         let found = self.file.metadata()?;
-        if identity(&self.path) != Some((found.dev(), found.ino())) {
+        if FileId::at(&self.path) != Some(FileId::of(&found)) {
             self.begin()?;
         } else if found.len() > 0
             && found.len().saturating_add(u64::try_from(more).unwrap_or(u64::MAX)) > self.most
         {
             // promise: log-rotation
-            self.rotate((found.dev(), found.ino()))?;
+            self.rotate(FileId::of(&found))?;
         }
         Ok(())
     }
 
-    fn rotate(&mut self, ours: (u64, u64)) -> io::Result<()> {
+    fn rotate(&mut self, ours: FileId) -> io::Result<()> {
         if flock(&self.file, FlockOperation::NonBlockingLockExclusive).is_err() {
             return Ok(()); // another program is just doing it; this line may still go where it is
         }
-        if identity(&self.path) == Some(ours) {
+        if FileId::at(&self.path) == Some(ours) {
             keep_others(&before(&self.path))?;
             fs::rename(&self.path, before(&self.path))?;
         }
@@ -85,9 +83,7 @@ impl LogFile {
 
 /// Where the file goes when it is full.
 fn before(path: &Path) -> PathBuf {
-    let mut name: OsString = path.as_os_str().to_owned();
-    name.push(".1");
-    name.into()
+    private_file::with_suffix(path, ".1")
 }
 
 /// Refuses a file that is not a log.
@@ -103,16 +99,12 @@ fn keep_others(path: &Path) -> io::Result<()> {
 /// Whether a file begins with the time of a line, perhaps cut off; none, and an empty one, is as good.
 fn is_log(path: &Path) -> io::Result<bool> {
     const TIME: &[u8] = b"0000-00-00T00:00:00.000Z ";
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
-    let file = match rustix::fs::open(path, flags, Mode::empty()) {
-        Ok(file) => File::from(file),
-        Err(Errno::NOENT) => return Ok(true),
-        Err(Errno::LOOP) => return Ok(false),
-        Err(error) => return Err(error.into()),
+    let file = match private_file::open_read(path) {
+        Ok(file) => file,
+        Err(OpenError::Io(error)) if error.kind() == ErrorKind::NotFound => return Ok(true),
+        Err(OpenError::Refused(_)) => return Ok(false),
+        Err(OpenError::Io(error)) => return Err(error),
     };
-    if !file.metadata()?.is_file() {
-        return Ok(false);
-    }
     let mut start = [0; TIME.len()];
     let mut read = 0;
     while let Some(rest) = start.get_mut(read..).filter(|rest| !rest.is_empty()) {
@@ -126,44 +118,29 @@ fn is_log(path: &Path) -> io::Result<bool> {
     Ok(line.zip(TIME).all(fits))
 }
 
-/// Which file is there now; `None` if there is none.
-fn identity(path: &Path) -> Option<(u64, u64)> {
-    fs::symlink_metadata(path).ok().map(|found| (found.dev(), found.ino()))
-}
-
-/// Without `NONBLOCK`, a pipe that nobody reads would hold up the start of the program.
+/// Opens the log to append to it; creates it if it is not there.
 fn open(path: &Path) -> io::Result<File> {
-    let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::CLOEXEC;
-    // promise: log-link, mutant: OFlags::NOFOLLOW -> OFlags::empty()
-    let flags = flags | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
-    let opened = rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR);
-    let file = File::from(opened.map_err(|error| match error {
-        Errno::LOOP => io::Error::other("it is a symbolic link"),
-        Errno::NXIO | Errno::ISDIR => io::Error::other("what is there is no file"),
-        other => other.into(),
-    })?);
-    let found = file.metadata()?;
-    allowed(&found, rustix::process::geteuid().as_raw())?;
+    let file = private_file::open_append(path).map_err(|error| match error {
+        OpenError::Io(error) => error,
+        OpenError::Refused(refusal) => io::Error::other(match refusal {
+            FileRefusal::SymbolicLink => "it is a symbolic link",
+            FileRefusal::NotRegular => "what is there is no file",
+            FileRefusal::OtherOwner => "it is another user's file",
+        }),
+    })?;
     keep_others(path)?;
     // promise: log-mode
-    if found.mode() & 0o077 != 0 {
-        file.set_permissions(Permissions::from_mode(0o600))?; // it was there, open to others
+    if private_file::is_open_to_others(&file.metadata()?) {
+        file.set_permissions(private_file::owner_only())?; // an old file
     }
     Ok(file)
 }
 
-/// Refuses what is no file, or not `user`'s.
-fn allowed(found: &Metadata, user: u32) -> io::Result<()> {
-    match found {
-        _ if !found.is_file() => Err(io::Error::other("what is there is no file")),
-        // promise: log-owner
-        _ if found.uid() != user => Err(io::Error::other("it is another user's file")),
-        _ => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+
     use super::*;
 
     fn mode(path: &Path) -> u32 {
@@ -237,15 +214,14 @@ mod tests {
         let why = |path: &Path| LogFile::open(path, 100).unwrap_err().to_string();
         assert_eq!(why(&link), "it is a symbolic link");
         assert!(!aim.exists());
-        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)
-            .unwrap();
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
         assert_eq!(why(&pipe), "what is there is no file");
         assert_eq!(why(folder.path()), "what is there is no file");
-        fs::write(&aim, "mine").unwrap();
-        let found = fs::metadata(&aim).unwrap();
-        assert!(allowed(&found, found.uid()).is_ok());
-        let refused = allowed(&found, found.uid().wrapping_add(1)).unwrap_err();
-        assert_eq!(refused.to_string(), "it is another user's file");
+        fs::write(&aim, line("another's")).unwrap();
+        if std::os::unix::fs::chown(&aim, Some(12345), None).is_ok() {
+            assert_eq!(why(&aim), "it is another user's file");
+        }
     }
 
     #[test]

@@ -1,11 +1,14 @@
-//! What earlier runs saw, from the journal: the streams of their segments, merged by time and laid on this run's clock.
+//! The read side of the journal as a stream: merges the segments of earlier runs by time, and maps their clocks onto the
+//! clock of this run.
 //!
 //! ```text
-//!   journal::Reader ──► a Tape a segment ──► merged by time ──► Input, on this run's clock
+//!   journal::Reader ──► one Tape per segment ──► SegmentCursor ──► merged by time ──► Input, on this run's clock
 //! ```
 //!
-//! Each run counts its moments from its own start. What one saw is laid so that its newest entry has the wall clock's
-//! distance from now; within a segment all distances stay what they were.
+//! Every run counts its moments from its own start. A segment is shifted as a whole: its newest entry gets the distance
+//! from now that the wall clock says, and all distances within the segment stay the same.
+
+use std::time::Duration;
 
 use chrono::TimeDelta;
 
@@ -16,51 +19,42 @@ use keepwatch_core::session::SessionId;
 use keepwatch_core::text::Untrusted;
 use keepwatch_core::tracker::{Input, Scope};
 
-/// What is wanted of the past.
+/// Which sessions to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Wanted {
-    /// What was seen of these sessions, and what concerned all meanwhile.
+pub enum HistoryScope {
+    /// These sessions, and what concerned all sessions at the time.
     Sessions(Vec<SessionId>),
-    /// What was seen of all sessions of these projects.
+    /// All sessions of these projects.
     Projects(Vec<Untrusted>),
 }
 
-/// A segment that is being merged.
-struct Track {
-    tape: Tape,
-    unfold: Unfold,
-    next: usize,
-    /// What is added to the clock since boot, and to the monotonic one, in nanoseconds.
-    shift: (i128, i128),
-}
-
-/// What is sought, and how far.
+/// What to read from the journal.
 #[derive(Clone, Copy, Debug)]
-pub struct Sought<'s> {
-    /// What is wanted.
-    pub wanted: &'s Wanted,
-    /// Nothing from before this.
+pub struct HistoryQuery<'q> {
+    /// The sessions.
+    pub scope: &'q HistoryScope,
+    /// The end of the oldest segment.
     pub since: Timestamp,
-    /// Only what this host said.
-    pub host: Option<&'s str>,
-    /// Nothing that this run saw.
-    pub except: Option<&'s RunId>,
-    /// Of more than so many bytes only the newest segments.
-    pub most: usize,
+    /// Only the entries from this host.
+    pub host: Option<&'q str>,
+    /// Not the entries of this run.
+    pub except: Option<&'q RunId>,
+    /// If there are more bytes than this, only the newest segments are read.
+    pub max_bytes: usize,
 }
 
-impl<'s> Sought<'s> {
-    /// All that there is of what is wanted.
+impl<'q> HistoryQuery<'q> {
+    /// Reads everything in `scope`.
     #[must_use]
-    pub fn all(wanted: &'s Wanted) -> Self {
-        Self { wanted, since: Timestamp::UNIX_EPOCH, host: None, except: None, most: usize::MAX }
+    pub fn all(scope: &'q HistoryScope) -> Self {
+        Self { scope, since: Timestamp::UNIX_EPOCH, host: None, except: None, max_bytes: usize::MAX }
     }
 
-    /// The segments that may have it, the oldest first.
+    /// Returns the segments that may have entries in the scope, the oldest first.
     fn segments(&self, reader: &Reader) -> Result<Vec<Kept>, Trouble> {
-        let of = match self.wanted {
-            Wanted::Sessions(ids) => Of::Sessions(ids),
-            Wanted::Projects(projects) => Of::Projects(projects),
+        let of = match self.scope {
+            HistoryScope::Sessions(ids) => Of::Sessions(ids),
+            HistoryScope::Projects(projects) => Of::Projects(projects),
         };
         let mut segments = reader.segments(self.since, of)?;
         segments.retain(|segment| {
@@ -70,85 +64,123 @@ impl<'s> Sought<'s> {
     }
 }
 
-/// With what the newest of what is sought was watched, and at which host; `None` where there is nothing.
+/// Returns the header and the host of the newest segment; `None` if there is no segment.
 ///
 /// # Errors
-/// The journal can not be read.
-pub fn newest(reader: &Reader, sought: &Sought<'_>) -> Result<Option<(Header, String)>, Trouble> {
-    let segments = sought.segments(reader)?;
+/// The journal cannot be read.
+pub fn newest(reader: &Reader, query: &HistoryQuery<'_>) -> Result<Option<(Header, String)>, Trouble> {
+    let segments = query.segments(reader)?;
     Ok(segments.into_iter().rev().find_map(|it| Some((serde_json::from_str(&it.header).ok()?, it.host))))
 }
 
-/// What is sought, the oldest first: each input is passed to `take`, on the clock that shows `now`.
+/// Calls `each` with every input, the oldest first, on the clock that shows `now`.
 ///
 /// # Errors
-/// The journal can not be read.
+/// The journal cannot be read.
 pub fn read(
     reader: &Reader,
-    sought: &Sought<'_>,
+    query: &HistoryQuery<'_>,
     now: Moment,
-    mut take: impl FnMut(Input),
+    mut each: impl FnMut(Input),
 ) -> Result<(), Trouble> {
-    let (mut tracks, mut bytes) = (Vec::new(), 0_usize);
-    for segment in sought.segments(reader)?.iter().rev() {
-        let mut lines = Vec::new();
-        for line in reader.entries(segment.id).map_while(Result::ok) {
-            bytes = bytes.saturating_add(line.body.len());
-            // An entry that can not be read is the end of its segment: what follows may rest on it.
-            let Ok(line) = serde_json::from_str::<Line>(&line.body) else { break };
-            lines.push(line);
-        }
-        if bytes > sought.most && !tracks.is_empty() {
-            break;
-        }
-        let tape = Tape::of(lines);
-        if let Some(newest) = tape.iter().map(|(at, _)| at).last() {
-            tracks.push(Track { tape, unfold: Unfold::default(), next: 0, shift: shift(newest, now) });
-        }
-    }
-    tracks.reverse();
-    while let Some(track) = next(&mut tracks) {
-        let Some((_, item)) = track.tape.get(track.next) else { break };
-        track.next = track.next.saturating_add(1);
-        let shift = track.shift;
-        let input = track.unfold.take(item).and_then(|input| about(input, sought.wanted));
-        if let Some(input) = input {
-            take(input.on(|moment| shifted(moment, shift)));
+    let mut cursors = cursors(reader, query, now)?;
+    while let Some(cursor) = oldest(&mut cursors) {
+        let input = cursor.advance();
+        if let Some(input) = input.and_then(|input| in_scope(input, query.scope)) {
+            each(input);
         }
     }
     Ok(())
 }
 
-/// The track whose next step is the oldest.
-fn next(tracks: &mut [Track]) -> Option<&mut Track> {
-    let due = |track: &Track| Some(shifted(track.tape.get(track.next)?.0, track.shift).boot);
-    tracks.iter_mut().filter(|track| due(track).is_some()).min_by_key(|track| due(track))
+/// Opens the segments, the oldest first.
+fn cursors(reader: &Reader, query: &HistoryQuery<'_>, now: Moment) -> Result<Vec<SegmentCursor>, Trouble> {
+    let (mut cursors, mut bytes) = (Vec::new(), 0_usize);
+    for segment in query.segments(reader)?.iter().rev() {
+        let mut lines = Vec::new();
+        for line in reader.entries(segment.id).map_while(Result::ok) {
+            bytes = bytes.saturating_add(line.body.len());
+            // Later entries may refer to one that cannot be read, so the segment ends before it.
+            let Ok(line) = serde_json::from_str::<Line>(&line.body) else { break };
+            lines.push(line);
+        }
+        if bytes > query.max_bytes && !cursors.is_empty() {
+            break;
+        }
+        cursors.extend(SegmentCursor::new(Tape::of(lines), now));
+    }
+    cursors.reverse();
+    Ok(cursors)
 }
 
-/// How far a run's clocks are from ours, where `newest` is the newest that it saw.
-fn shift(newest: Moment, now: Moment) -> (i128, i128) {
-    let ago = now.wall.signed_duration_since(newest.wall).max(TimeDelta::zero());
-    let ago = ago.to_std().unwrap_or_default();
-    let at = |ours: std::time::Duration, theirs: std::time::Duration| {
-        let nanos = |of: std::time::Duration| i128::try_from(of.as_nanos()).unwrap_or(i128::MAX);
-        nanos(ours).saturating_sub(nanos(ago)).saturating_sub(nanos(theirs))
-    };
-    (at(now.boot, newest.boot), at(now.boot, newest.mono))
+/// Returns the cursor whose next step is the oldest.
+fn oldest(cursors: &mut [SegmentCursor]) -> Option<&mut SegmentCursor> {
+    let due = |cursor: &SegmentCursor| Some(cursor.shift.apply(cursor.tape.get(cursor.next)?.0).boot);
+    cursors.iter_mut().filter(|cursor| due(cursor).is_some()).min_by_key(|cursor| due(cursor))
 }
 
-fn shifted(moment: Moment, (boot, mono): (i128, i128)) -> Moment {
-    let by = |of: std::time::Duration, shift: i128| {
-        let nanos = i128::try_from(of.as_nanos()).unwrap_or(i128::MAX).saturating_add(shift).max(0);
-        std::time::Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
-    };
-    Moment { wall: moment.wall, mono: by(moment.mono, mono), boot: by(moment.boot, boot) }
+/// A position in a segment.
+struct SegmentCursor {
+    tape: Tape,
+    unfold: Unfold,
+    next: usize,
+    shift: ClockShift,
 }
 
-/// As much of an input as is about what is wanted. Whom an earlier run's reader named, this one's did not.
-fn about(input: Input, wanted: &Wanted) -> Option<Input> {
-    let ids = match wanted {
-        Wanted::Projects(_) => return (!matches!(input, Input::Asked { .. })).then_some(input),
-        Wanted::Sessions(ids) => ids,
+impl SegmentCursor {
+    /// Starts at the first step; `None` if the segment is empty.
+    fn new(tape: Tape, now: Moment) -> Option<Self> {
+        let (newest, _) = tape.iter().last()?;
+        Some(Self { tape, unfold: Unfold::default(), next: 0, shift: ClockShift::between(newest, now) })
+    }
+
+    /// Takes the next step. Returns its input, on this run's clock.
+    fn advance(&mut self) -> Option<Input> {
+        let (_, item) = self.tape.get(self.next)?;
+        self.next = self.next.saturating_add(1);
+        let shift = self.shift;
+        self.unfold.take(item).map(|input| input.on(|moment| shift.apply(moment)))
+    }
+}
+
+/// What to add to the clocks of another run, in nanoseconds.
+#[derive(Clone, Copy)]
+struct ClockShift {
+    boot: i128,
+    mono: i128,
+}
+
+impl ClockShift {
+    /// Returns the shift that puts `newest` as far before `now` as the wall clock says.
+    fn between(newest: Moment, now: Moment) -> Self {
+        let ago = now.wall.signed_duration_since(newest.wall).max(TimeDelta::zero());
+        let ago = ago.to_std().unwrap_or_default();
+        let target = nanos(now.boot).saturating_sub(nanos(ago));
+        Self {
+            boot: target.saturating_sub(nanos(newest.boot)),
+            mono: target.saturating_sub(nanos(newest.mono)),
+        }
+    }
+
+    fn apply(self, moment: Moment) -> Moment {
+        let add = |clock: Duration, shift: i128| {
+            let shifted = nanos(clock).saturating_add(shift).max(0);
+            Duration::from_nanos(u64::try_from(shifted).unwrap_or(u64::MAX))
+        };
+        Moment { wall: moment.wall, mono: add(moment.mono, self.mono), boot: add(moment.boot, self.boot) }
+    }
+}
+
+fn nanos(duration: Duration) -> i128 {
+    i128::try_from(duration.as_nanos()).unwrap_or(i128::MAX)
+}
+
+/// Returns the part of an input that is in `scope`. Ids that were named on the command line of an earlier run are not named
+/// in this one.
+fn in_scope(input: Input, scope: &HistoryScope) -> Option<Input> {
+    let ids = match scope {
+        HistoryScope::Projects(_) => return (!matches!(input, Input::Asked { .. })).then_some(input),
+        HistoryScope::Sessions(ids) => ids,
     };
     match input {
         Input::Asked { .. } => None,

@@ -22,6 +22,7 @@ pub mod history;
 pub mod journal;
 pub mod recorder;
 mod recording;
+mod writer_thread;
 
 #[cfg(test)]
 mod tests;

@@ -1,12 +1,11 @@
 //! A recording as it is written: a thread of its own, so that a disk that is slow or full never holds up anything else.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, BufWriter};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
+use crate::store::writer_thread::WriterThread;
 use crate::store::{Header, Line, Writer};
 
 /// So many inputs' lines may wait for the disk.
@@ -14,19 +13,11 @@ const WAITING: usize = 1024;
 /// The disk has so long to take what is left at the end.
 const AT_THE_END: Duration = Duration::from_secs(2);
 
-/// A new file for a recording, for its owner alone.
-///
-/// # Errors
-/// It is there already, or can not be written.
-pub fn create(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
-}
-
 /// A recording that is being written. It is whole once this is dropped.
 #[derive(Debug)]
 pub struct Recorder {
     lines: Option<SyncSender<Vec<Line>>>,
-    done: Receiver<()>,
+    thread: WriterThread,
 }
 
 impl Recorder {
@@ -36,14 +27,12 @@ impl Recorder {
     /// No thread can be started.
     pub fn start(file: File, header: Header, trouble: impl Fn(String) + Send + 'static) -> io::Result<Self> {
         let (lines, inbox) = sync_channel::<Vec<Line>>(WAITING);
-        let (ended, done) = sync_channel(1);
-        std::thread::Builder::new().name("recorder".into()).spawn(move || {
+        let thread = WriterThread::spawn("recorder", move || {
             if let Err(error) = write(file, &header, &inbox) {
                 trouble(format!("nothing more is recorded: {error}"));
             }
-            let _ = ended.send(()); // nobody waits while the program goes on
         })?;
-        Ok(Self { lines: Some(lines), done })
+        Ok(Self { lines: Some(lines), thread })
     }
 
     /// Writes `lines`. Returns whether they will be; once not, a recording is at its end.
@@ -59,10 +48,17 @@ impl Recorder {
     }
 }
 
+impl Recorder {
+    /// Lets the writer end, and waits for that. Returns true if it ended within `timeout`.
+    fn end(&mut self, timeout: Duration) -> bool {
+        self.lines = None;
+        self.thread.wait(timeout)
+    }
+}
+
 impl Drop for Recorder {
     fn drop(&mut self) {
-        self.lines = None;
-        let _ = self.done.recv_timeout(AT_THE_END); // a disk that is stuck does not hold up the end
+        self.end(AT_THE_END); // a disk that is stuck does not hold up the end
     }
 }
 
@@ -76,26 +72,18 @@ fn write(file: File, header: &Header, inbox: &Receiver<Vec<Line>>) -> io::Result
 
 #[cfg(test)]
 mod tests {
+    use std::fs::OpenOptions;
     use std::io::BufReader;
 
     use super::*;
-    use crate::store::{Entry, FORMAT, Recording};
+    use crate::private_file::create_new;
+    use crate::store::tests::header;
+    use crate::store::{Entry, Recording};
     use keepwatch_core::clock::{Moment, Timestamp};
-    use keepwatch_core::tracker::cost::Rates;
-    use keepwatch_core::tracker::{Input, Thresholds};
+    use keepwatch_core::tracker::Input;
 
-    fn header() -> Header {
-        Header {
-            format: FORMAT,
-            version: "0.1.0".into(),
-            started: Timestamp::UNIX_EPOCH,
-            thresholds: Thresholds::default(),
-            owner_key: None,
-            rates: Rates::default(),
-            host: None,
-            no_metadata: false,
-        }
-    }
+    /// Longer than anything takes on a busy machine; only a failure waits for so long.
+    const PATIENCE: Duration = Duration::from_secs(30);
 
     fn line(n: u64) -> Line {
         let now = Moment { wall: Timestamp::UNIX_EPOCH, mono: Duration::ZERO, boot: Duration::from_secs(n) };
@@ -107,13 +95,13 @@ mod tests {
         use std::os::unix::fs::PermissionsExt as _;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.ndjson");
-        let mut recorder = Recorder::start(create(&path).unwrap(), header(), |why| panic!("{why}")).unwrap();
+        let mut recorder =
+            Recorder::start(create_new(&path).unwrap(), header(), |why| panic!("{why}")).unwrap();
         assert!((0..100).all(|n| recorder.write(vec![line(n)])));
-        drop(recorder);
+        assert!(recorder.end(PATIENCE));
         let recording = Recording::read(&mut BufReader::new(File::open(&path).unwrap())).unwrap();
         assert_eq!((recording.tape.len(), recording.damage), (100, None));
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(create(&path).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
     }
 
     #[test]
@@ -125,7 +113,7 @@ mod tests {
         let why = heard.recv().unwrap();
         assert!(why.contains("nothing more is recorded"), "{why}");
         while recorder.write(vec![line(1)]) {}
-        drop(recorder);
+        assert!(recorder.end(PATIENCE));
         assert!(heard.try_recv().is_err());
     }
 }

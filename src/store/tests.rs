@@ -49,7 +49,7 @@ impl Live {
     }
 }
 
-fn header() -> Header {
+pub(super) fn header() -> Header {
     Header {
         format: FORMAT,
         version: "0.1.0".into(),

@@ -60,8 +60,6 @@ pub enum TermEvent {
     Copied(Copied),
     /// How opening the browser went.
     Opened(Result<(), String>),
-    /// What should be written down is not, in a few words for as long as it lasts, and in a sentence; or is again.
-    Unwritten(Option<&'static str>, String),
 }
 
 /// Where events go in. Cloned by everything that reports.
@@ -74,7 +72,7 @@ pub fn channel() -> (Events, mpsc::Receiver<TermEvent>) {
 }
 
 /// Sends `event` without ever waiting: where the channel is full, a thread waits instead.
-pub fn tell(events: &Events, event: TermEvent) {
+pub fn tell<E: Send + 'static>(events: &mpsc::Sender<E>, event: E) {
     if let Err(mpsc::error::TrySendError::Full(event)) = events.try_send(event) {
         let events = events.clone();
         // Without a thread the event is lost, and with it a wake-up; the state that it speaks of is not.

@@ -16,8 +16,8 @@ use std::time::Duration;
 use chrono::TimeDelta;
 
 use super::effort::Effort;
-use super::keeper::Who;
-use crate::store::{self, Encoder, Line};
+use super::persistence::{PersistenceCommand, ProfilePersistence};
+use crate::store;
 use keepwatch_core::clock::{Moment, Timestamp};
 use keepwatch_core::session::{MetadataPath, SessionId};
 use keepwatch_core::tracker::cost::Short;
@@ -45,22 +45,8 @@ pub struct Source {
     pub fleet: Fleet,
     /// What the asking costs.
     pub effort: Effort,
-    /// Writes down what the fleet is told, where that is wanted.
-    pub(super) encoder: Option<Encoder>,
-    /// Whose summaries are kept, where any are, and up to when they were.
-    pub(super) kept: Option<(Who, Moment)>,
-    /// What earlier runs saw.
-    pub(super) past: Past,
-}
-
-/// What earlier runs saw of a source's sessions.
-#[derive(Debug, Default)]
-pub(super) enum Past {
-    /// Nobody looks for it, or it is here.
-    #[default]
-    Settled,
-    /// It is wanted, and this came meanwhile; whether it is being looked up.
-    Wanted(Vec<Input>, bool),
+    /// Writes down what the fleet is told; `None` if nothing is written.
+    pub(super) persistence: Option<ProfilePersistence>,
 }
 
 /// All sources: one at least.
@@ -120,7 +106,7 @@ impl From<Fleet> for Fleets {
 impl Source {
     fn new(origin: Origin, thresholds: &Thresholds, owner_key: Option<&MetadataPath>) -> Self {
         let fleet = Fleet::new(thresholds.clone()).with_owner_key(owner_key.cloned());
-        Self { origin, fleet, effort: Effort::default(), encoder: None, kept: None, past: Past::Settled }
+        Self { origin, fleet, effort: Effort::default(), persistence: None }
     }
 }
 
@@ -170,10 +156,13 @@ impl Fleets {
         }
     }
 
-    /// Applies an input to a source's fleet. Returns the events that it caused, and the lines to write down for it.
-    pub fn apply(&mut self, source: usize, input: Input) -> (Vec<Event>, Vec<Line>) {
-        let source = self.source_mut(source);
-        store::apply(source.encoder.as_mut(), &mut source.fleet, input)
+    /// Applies an input to a source's fleet. Returns what happened, and what is to be written about it.
+    pub fn apply(&mut self, source: usize, input: Input) -> (Vec<Event>, Vec<PersistenceCommand>) {
+        let Source { fleet, persistence, .. } = self.source_mut(source);
+        match persistence {
+            Some(persistence) => persistence.apply(fleet, input),
+            None => (store::apply(None, fleet, input).0, Vec::new()),
+        }
     }
 
     /// The same sources, of which nothing was seen.

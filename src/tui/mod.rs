@@ -4,27 +4,26 @@
 //!   Message ──► Model::update ──► Vec<Effect>      pure; effects are data
 //!      ▲             │
 //!      │             ▼ &Model, now
-//!   run: the only select!, and the only place where effects happen
+//!   run: the only select!     effects: performs them
 //! ```
 
+mod effects;
 mod effort;
 mod filter;
 mod flags;
 mod fleets;
-mod keeper;
 pub mod keys;
-mod memory;
 mod model;
 mod mute;
 mod observe;
-mod past;
+mod persistence;
 mod press;
 mod recent;
 mod release;
 mod replay;
 mod rows;
 mod run;
-mod summary;
+mod terminal_events;
 mod typing;
 mod update;
 pub mod view;
@@ -33,10 +32,12 @@ pub use effort::{Effort, Spent, Took};
 pub use filter::{Filter, Filtered, InProfile, Mistake};
 pub use flags::KnownFlags;
 pub use fleets::{Fleets, Marks, Origin, Place, Source};
-pub use keeper::{Keep, Who};
 pub use model::{Effect, Focus, Message, Model, Notice, Pane, Part, Replay, Settings, Slots, Tone, Want};
 pub use mute::Muted;
 pub use observe::Observed;
+pub use persistence::{
+    HistoryRequest, JournalScope, PersistenceCommand, PersistenceConfig, PersistenceEvent, PersistenceWarning,
+};
 pub use recent::{Asked, Listed, Recent};
 pub use release::{end_of, is_end_of};
 pub use replay::replay;

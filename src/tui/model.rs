@@ -10,19 +10,17 @@ use super::flags::KnownFlags;
 use super::fleets::{Fleets, Marks, Origin, Place};
 use super::keys::Copyable;
 use super::mute::Muted;
+use super::persistence::{PersistenceCommand, PersistenceEvent};
 use super::recent::Recent;
 use super::rows::{Rows, Sort};
 use crate::api::Releaser;
 use crate::config::{Pace, Query, Targets, Zone};
 use crate::poll::{Ask, Report};
-use crate::store;
-use crate::store::history::Wanted;
-use crate::store::journal::Summary;
 use crate::tui::view::Theme;
 use keepwatch_core::clock::{Moment, Timestamp};
 use keepwatch_core::session::{MetadataPath, Secret, SessionId};
 use keepwatch_core::tracker::cost::Rates;
-use keepwatch_core::tracker::{Event, Fleet, Record, Thresholds};
+use keepwatch_core::tracker::{Event, Record, Thresholds};
 
 /// What does not change while the program runs.
 #[derive(Clone, Debug)]
@@ -100,10 +98,8 @@ pub struct Model {
     pub paused: bool,
     /// How far a recording is played, where one is shown instead of the API.
     pub replay: Option<Replay>,
-    /// What should be written down and is not, in a few words.
-    pub unwritten: Option<&'static str>,
-    /// Whether metadata is left out of what is written down.
-    pub(crate) no_metadata: bool,
+    /// A short label for what cannot be written to the disk.
+    pub persistence_warning: Option<&'static str>,
     /// Whether metadata is hidden.
     pub hide_metadata: bool,
     /// The screen, in columns and rows.
@@ -311,10 +307,8 @@ pub enum Message {
     Slept(Moment, Moment),
     /// The browser could not be opened.
     NotOpened(String),
-    /// What should be written down is not, in a few words for as long as it lasts, and in a sentence; or is again.
-    Unwritten(Option<&'static str>, String),
-    /// What earlier runs saw of a source's sessions, if they did.
-    Restored(usize, Option<Box<Fleet>>),
+    /// Something cannot be written to the disk, or the history was loaded.
+    Persistence(PersistenceEvent),
     /// The program was suspended and goes on.
     Resumed,
 }
@@ -330,12 +324,8 @@ pub enum Effect {
     Copy(Copyable, Secret),
     /// Open this page; no secret is in it.
     Open(String),
-    /// Write this down, of a source.
-    Write(usize, Vec<store::Line>),
-    /// Keep what is known of these sessions of a source.
-    Summarise(usize, Vec<Summary>),
-    /// Look up what earlier runs saw of a source's sessions.
-    Restore(usize, Wanted),
+    /// Do this with the recording or the journal, for a profile.
+    Persist(usize, PersistenceCommand),
     /// Let a recording's time go on, or stand still.
     Play(bool),
     /// Go to the next event of a recording, or to the one before.
@@ -381,8 +371,7 @@ impl Model {
             notice: None,
             paused: false,
             replay: None,
-            unwritten: None,
-            no_metadata: false,
+            persistence_warning: None,
             hide_metadata: false,
             size,
             wants: Vec::new(),

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!   terminal ── TermEvent ──┐
-//!   the tape ── Input ──────┤──► Model ──► Effect ──► done here
+//!   the tape ── Input ──────┤──► Model ──► Effect ──► EffectRunner; play and step: here
 //!   the clock ── while it ──┘
 //!                plays
 //! ```
@@ -11,10 +11,11 @@
 use std::io;
 use std::time::Duration;
 
+use super::effects::EffectRunner;
 use super::flags::KnownFlags;
 use super::fleets::{Marks, Origin};
 use super::model::{Effect, Model, Replay, Settings, Tone};
-use super::run::Hands;
+use super::terminal_events::{TranslatedEvent, translate};
 use crate::config::Exit;
 use crate::store::{Tape, Unfold};
 use crate::terminal::{self, Env, Screen};
@@ -48,26 +49,30 @@ pub async fn replay(
     let origins = tape.profiles().iter().map(host).collect();
     let mut model = Model::new(settings, origins, screen.size());
     let mut player = Player::new(tape, &model, started);
-    let mut hands = Hands::without_poller(screen, env, events)?;
+    let mut runner = EffectRunner::new(screen, env, events)?;
     player.step(true, &mut model);
     let now = player.now;
-    hands.perform(model.begin_replay(now));
+    runner.run_effects(model.begin_replay(now));
     loop {
-        if let Some(exit) = hands.exit() {
-            hands.leave();
+        if let Some(exit) = runner.exit_code() {
+            runner.close();
             return Ok(exit);
         }
         let now = player.now;
-        hands.draw(|frame| view::draw(frame, &model, now));
+        runner.draw(|frame| view::draw(frame, &model, now));
         let wake = player.wake(&model);
         let event = tokio::select! {
             event = inbox.recv() => event,
             () = crate::timer::sleep_until(&clock, wake.unwrap_or_default()), if wake.is_some() => None,
         };
         player.pass(clock.now(), &mut model);
-        let effects = match event.and_then(|event| hands.take(event)) {
-            Some(message) => model.update(message, player.now),
-            None => Vec::new(),
+        let effects = match event.map(translate) {
+            Some(TranslatedEvent::Message(message)) => model.update(message, player.now),
+            Some(TranslatedEvent::Exit(exit)) => {
+                runner.exit(exit);
+                Vec::new()
+            }
+            Some(TranslatedEvent::Wake) | None => Vec::new(),
         };
         for effect in effects {
             match effect {
@@ -76,11 +81,10 @@ pub async fn replay(
                     player.play(false, clock.now(), &mut model);
                     player.step(on, &mut model);
                 }
-                other => hands.perform(vec![other]),
+                other => runner.run_effects([other]),
             }
         }
-        let effects = model.expire(player.now);
-        hands.perform(effects);
+        runner.run_effects(model.expire(player.now));
     }
 }
 

@@ -6,6 +6,7 @@ use super::fleets::Source;
 use super::keys::Copyable;
 use super::model::{Effect, Focus, Message, Model, Notice, Pane, Tone, Want};
 use super::observe::Observed;
+use super::persistence;
 use super::rows::{Choice, Rows};
 use crate::config::Targets;
 use crate::poll::{Ask, Report, Request};
@@ -65,7 +66,9 @@ impl Model {
             Message::Resize(columns, rows) => {
                 self.size = (columns, rows);
                 self.show_selected();
-                Vec::new()
+                // Even if the size is the same again: nobody knows what the terminal did to its cells in between.
+                // promise: repaint-on-resize, mutant: vec![Effect::Repaint] -> Vec::new()
+                vec![Effect::Repaint]
             }
             Message::Copied(what, Ok(route)) => {
                 self.say(now, Tone::Good, format!("{what} {route}"));
@@ -79,13 +82,7 @@ impl Model {
                 self.say(now, Tone::Bad, format!("no browser could be opened: {why}"));
                 Vec::new()
             }
-            Message::Unwritten(lasts, why) => {
-                let tone = if lasts.is_some() { Tone::Bad } else { Tone::Plain };
-                self.say(now, tone, why);
-                self.unwritten = lasts;
-                Vec::new()
-            }
-            Message::Restored(source, fleet) => self.restored(source, fleet),
+            Message::Persistence(event) => self.on_persistence_event(event, now),
             Message::Slept(from, to) => {
                 let mut effects = Vec::new();
                 for source in self.fleets.numbers() {
@@ -266,9 +263,7 @@ impl Model {
             Input::Missing { id, .. } if self.fleets.are_several() => Some(id.clone()),
             _ => None,
         };
-        self.remember(source, &input);
-        let now = input.moment();
-        let (events, lines) = self.fleets.apply(source, input);
+        let (events, commands) = self.fleets.apply(source, input);
         if !self.rows.are_of(&self.fleets, self.sort) {
             self.arrange();
         }
@@ -282,10 +277,8 @@ impl Model {
             self.fleets.find(id).is_some_and(|(of, record)| of != source && record.session.is_some())
         });
         let leave = elsewhere.map(|id| Effect::AskOf(source, Ask::Leave(id)));
-        let kept = self.keep(source, lines, &events, now);
-        let written = kept.into_iter().chain(self.restore(source));
-        let effects = rings.then_some(Effect::Ring).into_iter().chain(leave).chain(written);
-        effects.chain(self.retitle()).collect()
+        let effects = rings.then_some(Effect::Ring).into_iter().chain(leave);
+        effects.chain(persistence::effects(source, commands)).chain(self.retitle()).collect()
     }
 
     /// What a fresh ask brought for one of the reader's wants.

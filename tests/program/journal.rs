@@ -247,7 +247,10 @@ impl Home {
         let home = Self::new();
         let clock = Clock::system();
         let mut journal: Journal<Value> =
-            Journal::spawn(home.journal(), Options::new(clock.clone()), |trouble| panic!("{trouble:?}"));
+            Journal::spawn(home.journal(), Options::new(clock.clone()), |trouble| match trouble {
+                Trouble::Slow { .. } | Trouble::Over => {} // a busy machine
+                other => panic!("{other:?}"),
+            });
         let now = clock.now().wall;
         let _ = journal.summary(summary("6512bd43-d9ca-4e02-9a67-91f2c1a0b3de", RunId::new(now, 1), now));
         let old = now - chrono::TimeDelta::days(5);

@@ -4,13 +4,13 @@
 //! neither be read by others nor be led to a place where they want something overwritten. SQLite gives its `-wal` and
 //! `-shm` the mode of the file itself.
 
-use std::ffi::OsString;
-use std::fs::{self, DirBuilder, Metadata, OpenOptions, Permissions};
+use std::fs::{self, DirBuilder, Metadata};
 use std::io::{self, ErrorKind, Read as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use super::{Trouble, schema};
+use crate::private_file::{self, FileId, FileRefusal, with_suffix};
 use keepwatch_core::clock::Timestamp;
 
 /// What SQLite puts beside a database.
@@ -23,17 +23,13 @@ const HEADER: usize = 100;
 const USER_VERSION: usize = 60;
 const APPLICATION_ID: usize = 68;
 
-/// Which file a path leads to: two that differ are two files.
-pub(super) type Identity = (u64, u64);
-
 /// The file for writing: made, with its folder, if it is not there; for its owner's eyes only. Its path has no links.
 pub(super) fn prepare(path: &Path) -> Result<PathBuf, Trouble> {
     let folder = folder(path);
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| Trouble::of_io(&error))?;
     let path = without_links(path)?;
     // Created here, so that at no time it is there with another mode.
-    let created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
-    match created {
+    match private_file::create_new(&path) {
         Ok(_) => return Ok(path),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
         Err(error) => return Err(Trouble::of_io(&error)),
@@ -46,9 +42,9 @@ pub(super) fn prepare(path: &Path) -> Result<PathBuf, Trouble> {
 
 /// Closes to others an old file that is open to them, and what SQLite has put beside it.
 pub(super) fn close_to_others(path: &Path) {
-    if fs::symlink_metadata(path).is_ok_and(|found| found.mode() & 0o077 != 0) {
+    if fs::symlink_metadata(path).is_ok_and(|found| private_file::is_open_to_others(&found)) {
         for path in std::iter::once(path.to_owned()).chain(companions(path)) {
-            let _ = fs::set_permissions(path, Permissions::from_mode(0o600)); // what is not there needs none
+            let _ = fs::set_permissions(path, private_file::owner_only()); // what is not there needs none
         }
     }
 }
@@ -65,13 +61,13 @@ pub(super) fn existing(path: &Path) -> Result<Option<PathBuf>, Trouble> {
 }
 
 fn allowed(found: &Metadata) -> Result<(), Trouble> {
-    let refused = |why| Err(Trouble::Refused { why });
-    match found.file_type() {
-        kind if kind.is_symlink() => refused("its file is a symbolic link"),
-        kind if !kind.is_file() => refused("what is in its place is no file"),
-        _ if found.uid() != rustix::process::geteuid().as_raw() => refused("its file is another user's"),
-        _ => Ok(()),
-    }
+    private_file::check(found).map_err(|refusal| Trouble::Refused {
+        why: match refusal {
+            FileRefusal::SymbolicLink => "its file is a symbolic link",
+            FileRefusal::NotRegular => "what is in its place is no file",
+            FileRefusal::OtherOwner => "its file is another user's",
+        },
+    })
 }
 
 /// Refuses a file that was never a journal: someone's notes are not to be moved aside as damaged.
@@ -123,18 +119,7 @@ fn without_links(path: &Path) -> Result<PathBuf, Trouble> {
 
 /// The files that SQLite puts beside it, whether they are there or not.
 pub(super) fn companions(path: &Path) -> impl Iterator<Item = PathBuf> {
-    COMPANIONS.into_iter().map(|end| with_end(path, end))
-}
-
-fn with_end(path: &Path, end: &str) -> PathBuf {
-    let mut name: OsString = path.as_os_str().to_owned();
-    name.push(end);
-    name.into()
-}
-
-/// Which file is there now; `None` if there is none.
-pub(super) fn identity(path: &Path) -> Option<Identity> {
-    fs::symlink_metadata(path).ok().map(|found| (found.dev(), found.ino()))
+    COMPANIONS.into_iter().map(|end| with_suffix(path, end))
 }
 
 /// How many bytes the file has, and its log.
@@ -161,22 +146,22 @@ pub(super) fn is_writable(path: &Path) -> bool {
 /// so another process has done it already.
 ///
 /// For files that nothing of this process has open, as [`recognised`].
-pub(super) fn move_aside(path: &Path, damaged_one: Identity, now: Timestamp) -> io::Result<Option<PathBuf>> {
+pub(super) fn move_aside(path: &Path, damaged_one: FileId, now: Timestamp) -> io::Result<Option<PathBuf>> {
     // Who has found it damaged at the same time waits here, and then finds another file in its place.
     let lock = fs::File::open(path)?;
     rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive)?;
-    if identity(path) != Some(damaged_one) {
+    if FileId::at(path) != Some(damaged_one) {
         return Ok(None);
     }
     let stamp = format!("{}{}", damaged(), now.format("%Y%m%d-%H%M%S"));
     let free = (1..100).map(|number| match number {
-        1 => with_end(path, &stamp),
-        _ => with_end(path, &format!("{stamp}-{number}")),
+        1 => with_suffix(path, &stamp),
+        _ => with_suffix(path, &format!("{stamp}-{number}")),
     });
     let aside = free.into_iter().find(|aside| !aside.exists()).ok_or(ErrorKind::AlreadyExists)?;
     // The companions first: a log that is left without its file is lost, one beside a new file would be taken for its.
     for end in COMPANIONS {
-        match fs::rename(with_end(path, end), with_end(&aside, end)) {
+        match fs::rename(with_suffix(path, end), with_suffix(&aside, end)) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
             _ => {}
         }
@@ -193,7 +178,7 @@ const fn damaged() -> &'static str {
 #[must_use]
 pub fn moved_aside(path: &Path) -> Vec<PathBuf> {
     let (Some(name), Ok(found)) = (path.file_name(), fs::read_dir(folder(path))) else { return Vec::new() };
-    let start = with_end(Path::new(name), damaged());
+    let start = with_suffix(Path::new(name), damaged());
     let start = start.to_string_lossy().into_owned();
     let is_companion = |name: &str| COMPANIONS.iter().any(|end| name.ends_with(end));
     let mut found: Vec<PathBuf> = found

@@ -3,8 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread;
+use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -13,6 +12,7 @@ use serde_json::Value;
 use super::batch::Message;
 use super::writer::Writer;
 use super::{Entry, Fate, Segment, Summary, Trouble};
+use crate::store::writer_thread::WriterThread;
 use keepwatch_core::clock::Clock;
 
 /// What may wait to be written: so many pieces, of so many bytes. A second of a thousand sessions is a tenth of it.
@@ -104,7 +104,8 @@ pub struct Journal<B, H = Value> {
     shared: Arc<Shared>,
     /// Whether there is a segment without a hole.
     is_whole: bool,
-    ended: Receiver<()>,
+    /// `None` if no thread could be started.
+    thread: Option<WriterThread>,
 }
 
 impl<B: Serialize + Send + 'static, H: Serialize + Send + 'static> Journal<B, H> {
@@ -112,15 +113,11 @@ impl<B: Serialize + Send + 'static, H: Serialize + Send + 'static> Journal<B, H>
     /// later, is told to `on_trouble` on that thread.
     pub fn spawn(path: PathBuf, options: Options, on_trouble: impl Fn(Trouble) + Send + 'static) -> Self {
         let (outbox, inbox) = channel();
-        let (end, ended) = channel();
         let shared = Arc::<Shared>::default();
         let writer = Writer::new(path, options, on_trouble, Arc::clone(&shared), inbox);
-        // Where no thread can be started, nothing is taken; the screen, which needs one too, says so.
-        let _ = thread::Builder::new().name("journal".into()).spawn(move || {
-            writer.run();
-            drop(end);
-        });
-        Self { outbox: Some(outbox), shared, is_whole: false, ended }
+        // Without a thread the queue is closed, and everything that is sent is dropped.
+        let thread = WriterThread::spawn("journal", move || writer.run()).ok();
+        Self { outbox: Some(outbox), shared, is_whole: false, thread }
     }
 
     /// Whether a segment that is begun now would be taken: worth asking before a large header is made.
@@ -181,21 +178,22 @@ impl<B: Serialize + Send + 'static, H: Serialize + Send + 'static> Journal<B, H>
 impl<B, H> Journal<B, H> {
     /// Ends it, as dropping does. Returns how many pieces were not written, though the file is one to write.
     pub fn close(mut self) -> usize {
-        self.end();
+        self.end(FAREWELL);
         let is_left_alone = self.shared.left_alone.load(Ordering::Relaxed);
         if is_left_alone { 0 } else { self.shared.waiting.load(Ordering::Relaxed) }
     }
 
-    fn end(&mut self) {
-        if self.outbox.take().is_some() {
-            // Ends by an error in any case: the writer's end is dropped, or time is up.
-            let _ = self.ended.recv_timeout(FAREWELL);
-        }
+    /// Lets the writer end, and waits for that. Returns true if it ended within `timeout`.
+    pub(super) fn end(&mut self, timeout: Duration) -> bool {
+        self.outbox = None;
+        self.thread.as_ref().is_none_or(|thread| thread.wait(timeout))
     }
 }
 
 impl<B, H> Drop for Journal<B, H> {
     fn drop(&mut self) {
-        self.end();
+        if self.outbox.is_some() {
+            self.end(FAREWELL);
+        }
     }
 }

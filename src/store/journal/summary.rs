@@ -70,9 +70,29 @@ pub struct Why {
     pub sentence: Untrusted,
 }
 
-const COLUMNS: &str = "session, run, profile, host, project, owner, status, region, keep_alive, context, created, \
-                       started, ended, end_exact, expires, first_seen, last_seen, watched_ms, replies, proxy_bytes, \
-                       verdict, sure, sentence, metadata";
+/// The columns, in the order of the values in [`INSERT`].
+macro_rules! columns {
+    () => {
+        "session, run, profile, host, project, owner, status, region, keep_alive, context, created, started, ended, \
+         end_exact, expires, first_seen, last_seen, watched_ms, replies, proxy_bytes, verdict, sure, sentence, metadata"
+    };
+}
+
+const INSERT: &str = concat!(
+    "INSERT OR REPLACE INTO summary (",
+    columns!(),
+    ") VALUES (:session, :run, :profile, :host, :project, :owner, :status, :region, :keep_alive, :context, :created, \
+      :started, :ended, :end_exact, :expires, :first_seen, :last_seen, :watched, :replies, :bytes, :verdict, :sure, \
+      :sentence, :metadata)"
+);
+
+/// By session, the run that saw it last first.
+const SELECT_SINCE: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM summary WHERE session IN (SELECT session FROM summary WHERE last_seen >= ?1) \
+     ORDER BY session, last_seen DESC, run"
+);
 
 impl Summary {
     /// About how many bytes it takes while it waits.
@@ -83,15 +103,7 @@ impl Summary {
 
     pub(super) fn write(&self, db: &Connection) -> rusqlite::Result<()> {
         let clean = |text: &Untrusted| masked(text.raw()).into_owned();
-        let mut statement = db.prepare_cached(
-            "INSERT OR REPLACE INTO summary
-             (session, run, profile, host, project, owner, status, region, keep_alive, context, created, started, ended,
-              end_exact, expires, first_seen, last_seen, watched_ms, replies, proxy_bytes, verdict, sure, sentence,
-              metadata)
-             VALUES (:session, :run, :profile, :host, :project, :owner, :status, :region, :keep_alive, :context, :created,
-              :started, :ended, :end_exact, :expires, :first_seen, :last_seen, :watched, :replies, :bytes, :verdict,
-              :sure, :sentence, :metadata)",
-        )?;
+        let mut statement = db.prepare_cached(INSERT)?;
         statement.execute(named_params! {
             ":session": self.session.raw(),
             ":run": self.run.as_str(),
@@ -125,11 +137,7 @@ impl Summary {
     /// All of the sessions that were seen since `since`, with what earlier runs knew of them; by session, the run that saw
     /// it last first.
     pub(super) fn since(db: &Connection, since: Timestamp) -> rusqlite::Result<Vec<Self>> {
-        let mut statement = db.prepare_cached(&format!(
-            "SELECT {COLUMNS} FROM summary
-             WHERE session IN (SELECT session FROM summary WHERE last_seen >= ?1)
-             ORDER BY session, last_seen DESC, run"
-        ))?;
+        let mut statement = db.prepare_cached(SELECT_SINCE)?;
         statement.query_map([time(since)], Self::read)?.collect()
     }
 

@@ -18,11 +18,12 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::batch::{Batch, Message};
-use super::file::{self, Identity};
+use super::file;
 use super::prune::{SLACK, prune};
 use super::sender::Shared;
 use super::store::{Current, Store};
 use super::{Options, Trouble};
+use crate::private_file::FileId;
 use keepwatch_core::backoff;
 
 /// How long a batch is gathered: with the writing itself, what a crash loses.
@@ -49,7 +50,7 @@ pub(super) struct Writer<B, H, F> {
     batch: Batch<B, H>,
     store: Option<Store>,
     /// Which file it was when it was opened last.
-    found: Option<Identity>,
+    found: Option<FileId>,
     current: Option<Current>,
     /// What lasts and was told.
     told: Option<Trouble>,
@@ -150,13 +151,14 @@ impl<B: Serialize, H: Serialize, F: Fn(Trouble)> Writer<B, H, F> {
 
     fn write(&mut self, closing: bool) {
         let begun = self.now();
+        let is_empty = self.batch.is_empty();
         let mut outcome = self.try_write(closing);
         if let Err(trouble) = outcome {
             outcome = self.mend(trouble).and_then(|()| self.try_write(closing));
         }
         match outcome {
             Ok(()) => {
-                self.succeeded(self.now().saturating_sub(begun));
+                self.succeeded(self.now().saturating_sub(begun), is_empty);
                 self.prune(closing);
             }
             Err(trouble) => self.failed(trouble),
@@ -165,14 +167,14 @@ impl<B: Serialize, H: Serialize, F: Fn(Trouble)> Writer<B, H, F> {
 
     fn open(&mut self) -> Result<(), Trouble> {
         // A file that was moved or deleted under our hands is written no further.
-        if self.store.is_some() && file::identity(&self.path) != self.found {
+        if self.store.is_some() && FileId::at(&self.path) != self.found {
             self.store = None;
             self.lose_segment();
         }
         if self.store.is_none() {
-            self.found = file::identity(&self.path);
+            self.found = FileId::at(&self.path);
             let store = Store::open(&self.path)?;
-            self.found = file::identity(&self.path);
+            self.found = FileId::at(&self.path);
             #[cfg(test)]
             if let Some(most) = self.options.most_pages {
                 store.db.pragma_update(None, "max_page_count", most)?;
@@ -212,7 +214,7 @@ impl<B: Serialize, H: Serialize, F: Fn(Trouble)> Writer<B, H, F> {
         self.store = None;
         self.lose_segment();
         // Another may have moved it, and what is there now is sound.
-        if self.found.is_some() && file::identity(&self.path) == self.found {
+        if self.found.is_some() && FileId::at(&self.path) == self.found {
             file::recognised(&self.path)?;
             let now = self.options.clock.now().wall;
             let aside = self.found.map(|found| file::move_aside(&self.path, found, now)).transpose();
@@ -229,10 +231,13 @@ impl<B: Serialize, H: Serialize, F: Fn(Trouble)> Writer<B, H, F> {
         }
     }
 
-    fn succeeded(&mut self, took: Duration) {
+    fn succeeded(&mut self, took: Duration, was_empty: bool) {
         self.failures = 0;
         self.batch.answer(true);
         let was_slow = matches!(self.told, Some(Trouble::Slow { .. }));
+        if was_slow && was_empty {
+            return; // nothing was written, so the disk may still be slow
+        }
         if took >= SLOW {
             self.say(Trouble::Slow { took });
         } else if self.told.is_some() && (!was_slow || took < SLOW / 2) {

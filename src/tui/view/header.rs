@@ -269,8 +269,8 @@ fn right(model: &Model, now: Moment, kept: impl Fn(Part) -> bool) -> Text {
     if model.paused {
         parts.push(vec![span("PAUSED", theme.resting())]);
     }
-    if let Some(unwritten) = model.unwritten {
-        parts.push(vec![span(unwritten, theme.alarm())]);
+    if let Some(label) = model.persistence_warning {
+        parts.push(vec![span(label, theme.alarm())]);
     }
     let late: Vec<(usize, Duration)> =
         model.fleets.numbers().filter_map(|source| Some((source, late(model, source, now)?))).collect();

@@ -92,7 +92,7 @@ fn writes_the_fixture_of_this_version() {
     let mut kept = Kept::start(noon());
     fill(&mut kept);
     let _ = kept.journal().begin(segment(run(9), t("12:00:01")));
-    kept.journal = None;
+    kept.end();
     // As a run that was killed leaves it: its last segment has no end.
     let db = rusqlite::Connection::open(kept.path()).unwrap();
     db.execute_batch("DELETE FROM segment WHERE id = 3; UPDATE segment SET finished = 0 WHERE id = 2")

@@ -1,28 +1,33 @@
-//! A record → what the journal keeps of it for `keepwatch history`. Pure.
+//! From a session's record to its row in `keepwatch history`. Pure.
 
-use super::keeper::Who;
+use super::JournalScope;
 use crate::store::journal::{Summary, Why};
 use keepwatch_core::clock::Zone;
 use keepwatch_core::session::SessionId;
 use keepwatch_core::text::Untrusted;
 use keepwatch_core::tracker::Fleet;
 
-/// What is known of a session; `None` of one that no reply told of.
-pub(super) fn summary(fleet: &Fleet, id: &SessionId, who: &Who, hides_metadata: bool) -> Option<Summary> {
-    let record = fleet.get(id)?;
+/// Returns what is known about a session; `None` if there was no reply about it.
+pub(super) fn session_summary(
+    tracker: &Fleet,
+    id: &SessionId,
+    scope: &JournalScope,
+    hides_metadata: bool,
+) -> Option<Summary> {
+    let record = tracker.get(id)?;
     let session = record.session.as_ref()?;
     let (first, last) = (record.first()?, record.last()?);
-    let clock = fleet.clock();
-    let why = fleet.verdict(id).map(|verdict| Why {
+    let clock = tracker.clock();
+    let why = tracker.verdict(id).map(|verdict| Why {
         name: verdict.name().into(),
         sure: verdict.sure.word().into(),
         sentence: Untrusted::new(verdict.line(&session.status, Zone::Utc, clock.at(last.received))),
     });
     Some(Summary {
         session: id.clone(),
-        run: who.run.clone(),
-        profile: who.profile.clone(),
-        host: who.host.clone(),
+        run: scope.run.clone(),
+        profile: scope.profile.clone(),
+        host: scope.host.clone(),
         project: session.project.clone(),
         owner: record.owner.clone(),
         status: Some(session.status.clone()),

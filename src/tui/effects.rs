@@ -1,0 +1,124 @@
+//! Performs effects: the only code that acts on the world for the model.
+//!
+//! ```text
+//!   Vec<Effect> ──► EffectRunner ──► pollers        commands
+//!                        ├─────────► persistence    lines, summaries, history
+//!                        ├─────────► screen         bell, title, repaint, suspend
+//!                        ├─────────► clipboard, browser
+//!                        └─────────► exit           for the event loop to read
+//! ```
+//!
+//! Nothing here decides anything, and nothing blocks but a suspension of the program.
+
+use std::io;
+
+use super::model::Effect;
+use super::persistence::Persistence;
+use crate::config::Exit;
+use crate::poll::Poller;
+use crate::terminal::{self, Clipboard, Env, Events, Screen, TermEvent};
+
+/// Performs the effects of one event loop.
+pub(super) struct EffectRunner {
+    screen: Screen,
+    /// By profile; `None` for a profile without an API key, empty in a replay.
+    pollers: Vec<Option<Poller>>,
+    clipboard: Clipboard,
+    env: Env,
+    events: Events,
+    /// `None` in a replay.
+    persistence: Option<Persistence>,
+    exit: Option<Exit>,
+}
+
+impl EffectRunner {
+    /// Creates a runner without pollers and persistence, as a replay needs it.
+    ///
+    /// # Errors
+    /// The clipboard's thread cannot be started.
+    pub(super) fn new(screen: Screen, env: Env, events: Events) -> io::Result<Self> {
+        let (sender, copied) = (screen.sender(), events.clone());
+        let clipboard = Clipboard::new(
+            env.clone(),
+            move |bytes| sender.send(bytes),
+            move |outcome| terminal::tell(&copied, TermEvent::Copied(outcome)),
+        )?;
+        Ok(Self { screen, pollers: Vec::new(), clipboard, env, events, persistence: None, exit: None })
+    }
+
+    /// Adds the pollers, by profile.
+    pub(super) fn with_pollers(self, pollers: Vec<Option<Poller>>) -> Self {
+        Self { pollers, ..self }
+    }
+
+    /// Adds what writes to the disk.
+    pub(super) fn with_persistence(self, persistence: Persistence) -> Self {
+        Self { persistence: Some(persistence), ..self }
+    }
+
+    /// Performs `effects` in order.
+    pub(super) fn run_effects(&mut self, effects: impl IntoIterator<Item = Effect>) {
+        for effect in effects {
+            self.run_effect(effect);
+        }
+    }
+
+    fn run_effect(&mut self, effect: Effect) {
+        match effect {
+            Effect::Ask(ask) => {
+                self.pollers.iter().flatten().for_each(|poller| poller.ask(ask.clone()));
+            }
+            Effect::AskOf(profile, ask) => {
+                if let Some(Some(poller)) = self.pollers.get(profile) {
+                    poller.ask(ask);
+                }
+            }
+            Effect::Persist(profile, command) => {
+                if let Some(persistence) = &mut self.persistence {
+                    persistence.run(profile, command);
+                }
+            }
+            Effect::Play(_) | Effect::Step { .. } => {} // the replay's loop performs these
+            Effect::Copy(what, text) => self.clipboard.copy(what.name().to_owned(), text),
+            Effect::Open(page) => terminal::open(&page, &self.env, &self.events),
+            Effect::Ring => self.screen.ring(),
+            Effect::Title(title) => self.screen.set_title(&title),
+            Effect::TakePaste(on) => self.screen.set_paste(on),
+            Effect::Repaint => self.screen.repaint(),
+            Effect::Suspend => {
+                if let Some(persistence) = &mut self.persistence {
+                    persistence.flush();
+                }
+                let _ = self.screen.suspend(); // fails only if no shell could continue the program
+            }
+            Effect::Quit => self.exit(Exit::Fine),
+        }
+    }
+
+    /// Makes the event loop end.
+    pub(super) fn exit(&mut self, exit: Exit) {
+        self.exit = Some(exit);
+    }
+
+    /// Returns the exit code, if the event loop is to end.
+    pub(super) fn exit_code(&self) -> Option<Exit> {
+        self.exit
+    }
+
+    /// Returns the profiles whose journal needs a new segment.
+    pub(super) fn closed_segments(&self) -> Vec<usize> {
+        self.persistence.as_ref().map(Persistence::closed_segments).unwrap_or_default()
+    }
+
+    /// Draws a frame, if the terminal is ready for one.
+    pub(super) fn draw(&mut self, render: impl FnOnce(&mut ratatui::Frame<'_>)) {
+        self.screen.draw(render);
+    }
+
+    /// Restores the terminal, then waits until everything is written. Returns a sentence if the journal is incomplete.
+    pub(super) fn close(self) -> Option<String> {
+        let Self { screen, persistence, .. } = self;
+        screen.leave();
+        persistence.and_then(Persistence::close)
+    }
+}

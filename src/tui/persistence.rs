@@ -1,0 +1,371 @@
+//! The live side of the journal and of the recording: writes down every input of every profile's tracker, and restores
+//! the last day at the start. The read side is `store::history`.
+//!
+//! ```text
+//!   API reply
+//!     │ Input
+//!     ▼
+//!   ProfilePersistence::apply ──► tracker ──► encoder             pure, owned by the model
+//!     │ Effect::Persist(profile, PersistenceCommand)
+//!     ▼
+//!   Persistence::run ──► journal's writer thread ──► SQLite       owned by the event loop, never waits for a disk
+//!     │           └────► recording's writer thread ──► NDJSON
+//!     ▼
+//!   history thread: reads what earlier runs wrote
+//!
+//!   all three threads ── PersistenceEvent, one channel ──► event loop ──► Message::Persistence
+//! ```
+//!
+//! [`ProfilePersistence`] is all that the model keeps per profile: the encoder, the scope, what is saved up to when, and
+//! the state of the restore. [`Persistence`] is all that the event loop keeps: the ways to the threads. The model decides
+//! what is written; the loop only passes it on. The one thing that the model cannot know is when a journal's segment was
+//! closed by its writer: the loop asks [`Persistence::closed_segments`] and lets the model start a new one.
+
+mod history_loader;
+mod profile;
+mod restore;
+mod summary;
+
+use std::fs::File;
+use std::io;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::model::{Effect, Model, Tone};
+use crate::config::JournalConfig;
+use crate::store::journal::{Entry, Fate, Journal, Options, RunId, Segment, Summary, Trouble};
+use crate::store::recorder::Recorder;
+use crate::store::{Header, Line};
+use crate::terminal;
+use history_loader::HistoryLoader;
+use keepwatch_core::clock::{Clock, Moment, Timestamp};
+use keepwatch_core::tracker::Fleet;
+pub(super) use profile::ProfilePersistence;
+pub use restore::HistoryRequest;
+use restore::Restore;
+
+/// How long a suspension of the program waits for the journal.
+const FLUSH_TIMEOUT: Duration = Duration::from_millis(200);
+/// Estimated size of a segment's header, in bytes.
+const HEADER_SIZE: usize = 500;
+/// How many events may wait for the event loop.
+const EVENT_CAPACITY: usize = 64;
+/// The host in the journal where no other one is configured.
+const PUBLIC_HOST: &str = "api.browserbase.com";
+
+/// What to write, and where.
+#[derive(Debug)]
+pub struct PersistenceConfig {
+    /// Header of the recording and of the journal's segments.
+    pub header: Header,
+    /// An empty file for the recording.
+    pub recording: Option<File>,
+    /// The journal.
+    pub journal: Option<JournalConfig>,
+}
+
+impl PersistenceConfig {
+    /// Returns true if anything is written.
+    pub(super) fn is_enabled(&self) -> bool {
+        self.recording.is_some() || self.journal.is_some()
+    }
+
+    /// Returns a new id for this run, if it has a journal.
+    pub(super) fn new_run(&self) -> Option<RunId> {
+        self.journal.is_some().then(|| RunId::new(self.header.started, fastrand::u64(..)))
+    }
+}
+
+/// Identifies the writer of journal entries: it is stored in every segment and every summary.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JournalScope {
+    /// The run of the program.
+    pub run: RunId,
+    /// The profile's name, if there are several.
+    pub profile: Option<String>,
+    /// The API's host.
+    pub host: String,
+}
+
+/// What to do for one profile.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PersistenceCommand {
+    /// Append to the recording and to the journal's open segment.
+    AppendLines(Vec<Line>),
+    /// Start a new segment of the journal: what follows does not refer to earlier lines.
+    StartSegment {
+        /// Who writes it.
+        scope: JournalScope,
+        /// The wall clock.
+        started: Timestamp,
+    },
+    /// Insert or replace these rows of `keepwatch history`.
+    SaveSummaries(Vec<Summary>),
+    /// Read what earlier runs wrote; [`PersistenceEvent::HistoryLoaded`] is the answer.
+    LoadHistory(HistoryRequest),
+}
+
+/// What the threads report.
+#[derive(Debug)]
+pub enum PersistenceEvent {
+    /// Something cannot be written, or can be again.
+    Warning(PersistenceWarning),
+    /// The answer to [`PersistenceCommand::LoadHistory`].
+    HistoryLoaded {
+        /// The profile that it was requested for.
+        profile: usize,
+        /// A tracker with what earlier runs saw; `None` if they saw nothing.
+        tracker: Option<Box<Fleet>>,
+    },
+}
+
+/// A message about writing to the disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PersistenceWarning {
+    /// A short label for the header, for as long as the problem lasts; `None` if nothing is wrong any more.
+    pub label: Option<&'static str>,
+    /// A sentence for the notice.
+    pub message: String,
+}
+
+impl PersistenceWarning {
+    /// Returns a warning that the log file cannot be written.
+    pub(super) fn log(message: String) -> Self {
+        Self { label: Some("not logging"), message }
+    }
+
+    fn recording(message: String) -> Self {
+        Self { label: Some("not recording"), message }
+    }
+
+    fn journal(trouble: &Trouble) -> Self {
+        let label = if matches!(trouble, Trouble::Slow { .. }) { "journal slow" } else { "journal off" };
+        Self { label: trouble.lasts().then_some(label), message: trouble.to_string() }
+    }
+}
+
+/// Where the threads send their events. Sending never blocks: if the channel is full, another thread waits.
+#[derive(Clone, Debug)]
+pub(super) struct PersistenceEvents(mpsc::Sender<PersistenceEvent>);
+
+impl PersistenceEvents {
+    /// Returns the sender for the threads, and the receiver for the event loop.
+    pub(super) fn channel() -> (Self, mpsc::Receiver<PersistenceEvent>) {
+        let (sender, receiver) = mpsc::channel(EVENT_CAPACITY);
+        (Self(sender), receiver)
+    }
+
+    /// Sends a warning.
+    pub(super) fn warn(&self, warning: PersistenceWarning) {
+        self.send(PersistenceEvent::Warning(warning));
+    }
+
+    fn history_loaded(&self, profile: usize, tracker: Option<Box<Fleet>>) {
+        self.send(PersistenceEvent::HistoryLoaded { profile, tracker });
+    }
+
+    fn send(&self, event: PersistenceEvent) {
+        terminal::tell(&self.0, event);
+    }
+}
+
+/// The ways to the threads that write the recording and the journals and that read the history.
+#[derive(Debug)]
+pub(super) struct Persistence {
+    header: Header,
+    recorder: Option<Recorder>,
+    /// By profile; empty without a journal. Each profile has a writer of its own, so that none waits for another.
+    journals: Vec<ProfileJournal>,
+    history: Option<HistoryLoader>,
+    events: PersistenceEvents,
+}
+
+/// The way to the writer of one profile's journal.
+#[derive(Debug)]
+struct ProfileJournal {
+    journal: Journal<Line, Header>,
+    /// True before the first segment, after a lost line, and once the writer has closed the segment.
+    needs_segment: bool,
+}
+
+impl ProfileJournal {
+    fn start(config: &JournalConfig, clock: &Clock, events: PersistenceEvents) -> Self {
+        let mut options = Options::new(clock.clone());
+        options.keep = config.keep;
+        let journal = Journal::spawn(config.path.clone(), options, move |trouble| {
+            tracing::warn!("{}", trouble.to_string());
+            events.warn(PersistenceWarning::journal(&trouble));
+        });
+        Self { journal, needs_segment: true }
+    }
+
+    fn start_segment(&mut self, scope: JournalScope, started: Timestamp, header: &Header) {
+        let JournalScope { run, profile, host } = scope;
+        let header = Header { started, ..header.clone() };
+        let segment = Segment { run, started, profile, host, header, weight: HEADER_SIZE };
+        self.needs_segment = self.journal.begin(segment) == Fate::Dropped;
+    }
+
+    fn append(&mut self, lines: &[Line]) {
+        if self.needs_segment {
+            return;
+        }
+        for line in lines {
+            let entry = Entry {
+                seq: line.n,
+                at: line.at,
+                weight: line.weight(),
+                mentions: line.mentions().cloned().collect(),
+                projects: line.projects().cloned().collect(),
+                body: line.clone(),
+            };
+            if self.journal.entry(entry) == Fate::Dropped {
+                self.needs_segment = true;
+                return;
+            }
+        }
+    }
+}
+
+impl Persistence {
+    /// Starts the writer threads of the recording and of the journals of `profiles` profiles.
+    pub(super) fn start(
+        config: PersistenceConfig,
+        profiles: usize,
+        clock: &Clock,
+        events: &PersistenceEvents,
+    ) -> io::Result<Self> {
+        let PersistenceConfig { header, recording, journal } = config;
+        let sender = events.clone();
+        let on_error = move |message| {
+            tracing::warn!("{message}");
+            sender.warn(PersistenceWarning::recording(message));
+        };
+        let recorder = recording.map(|file| Recorder::start(file, header.clone(), on_error)).transpose()?;
+        let (mut journals, mut history) = (Vec::new(), None);
+        if let Some(journal) = journal {
+            journals.extend((0..profiles).map(|_| ProfileJournal::start(&journal, clock, events.clone())));
+            history = Some(HistoryLoader::new(journal.path, clock.clone(), events.clone()));
+        }
+        Ok(Self { header, recorder, journals, history, events: events.clone() })
+    }
+
+    /// Performs one command for one profile. Never waits for a disk.
+    pub(super) fn run(&mut self, profile: usize, command: PersistenceCommand) {
+        match command {
+            PersistenceCommand::AppendLines(lines) => {
+                if let Some(journal) = self.journals.get_mut(profile) {
+                    journal.append(&lines);
+                }
+                self.record(lines);
+            }
+            PersistenceCommand::StartSegment { scope, started } => {
+                if let Some(journal) = self.journals.get_mut(profile) {
+                    journal.start_segment(scope, started, &self.header);
+                }
+            }
+            PersistenceCommand::SaveSummaries(summaries) => {
+                let Some(ProfileJournal { journal, .. }) = self.journals.get_mut(profile) else { return };
+                // promise: summaries, mutant: in summaries -> in summaries.into_iter().skip(1)
+                for summary in summaries {
+                    // A summary that does not fit into the queue is sent again within a minute.
+                    let _ = journal.summary(summary);
+                }
+            }
+            PersistenceCommand::LoadHistory(request) => {
+                if let Some(history) = &self.history {
+                    history.load(profile, request);
+                }
+            }
+        }
+    }
+
+    fn record(&mut self, lines: Vec<Line>) {
+        if self.recorder.as_mut().is_some_and(|recorder| !recorder.write(lines)) {
+            self.recorder = None;
+            let message = "nothing more is recorded: the disk is too slow, or full";
+            self.events.warn(PersistenceWarning::recording(message.into()));
+        }
+    }
+
+    /// Returns the profiles whose journal needs a new segment and has room for one.
+    pub(super) fn closed_segments(&self) -> Vec<usize> {
+        let is_closed = |journal: &ProfileJournal| journal.needs_segment && journal.journal.has_room();
+        let profiles = self.journals.iter().enumerate();
+        profiles.filter_map(|(profile, journal)| is_closed(journal).then_some(profile)).collect()
+    }
+
+    /// Waits until the journals are written, but not for long: the program is about to be suspended.
+    pub(super) fn flush(&mut self) {
+        for ProfileJournal { journal, .. } in &mut self.journals {
+            let _ = journal.flush(FLUSH_TIMEOUT); // the rest is written later
+        }
+    }
+
+    /// Waits until everything is written, but not for long. Returns a sentence if the journals are incomplete.
+    pub(super) fn close(self) -> Option<String> {
+        let Self { recorder, journals, .. } = self;
+        drop(recorder);
+        let unwritten: usize = journals.into_iter().map(|journal| journal.journal.close()).sum();
+        (unwritten > 0).then(|| {
+            format!(
+                "the journal lacks the last {unwritten} of its entries: its file was busy, or the disk too slow, when keepwatch ended"
+            )
+        })
+    }
+}
+
+impl Model {
+    /// Writes down what the trackers are told from now on. With a `run`, there is a journal: summaries are saved in it, and
+    /// what earlier runs saw is restored from it.
+    pub(super) fn enable_persistence(&mut self, run: Option<&RunId>, hides_metadata: bool, now: Moment) {
+        for profile in self.fleets.numbers() {
+            let restore = run.map(|_| Restore::new(&self.settings));
+            let source = self.fleets.source_mut(profile);
+            let name = Some(source.origin.name.clone()).filter(|name| !name.is_empty());
+            let scope = run.map(|run| JournalScope {
+                run: run.clone(),
+                profile: name.clone(),
+                host: source.origin.host.clone().unwrap_or_else(|| PUBLIC_HOST.into()),
+            });
+            let journal = scope.zip(restore);
+            source.persistence = Some(ProfilePersistence::new(name, hides_metadata, journal, now));
+        }
+    }
+
+    /// Starts a new segment of a profile's journal.
+    pub(super) fn start_segment(&mut self, profile: usize, now: Moment) -> Vec<Effect> {
+        let persistence = &mut self.fleets.source_mut(profile).persistence;
+        let commands = persistence.as_mut().map(|it| it.start_segment(now)).unwrap_or_default();
+        effects(profile, commands).collect()
+    }
+
+    /// Writes down what is left at the end of the program.
+    pub(super) fn finish_persistence(&mut self) -> Vec<Effect> {
+        let mut all = Vec::new();
+        for profile in self.fleets.numbers() {
+            let source = self.fleets.source_mut(profile);
+            if let Some(persistence) = &mut source.persistence {
+                all.extend(effects(profile, persistence.finish(&source.fleet)));
+            }
+        }
+        all
+    }
+
+    pub(super) fn on_persistence_event(&mut self, event: PersistenceEvent, now: Moment) -> Vec<Effect> {
+        match event {
+            PersistenceEvent::Warning(PersistenceWarning { label, message }) => {
+                self.say(now, if label.is_some() { Tone::Bad } else { Tone::Plain }, message);
+                self.persistence_warning = label;
+                Vec::new()
+            }
+            PersistenceEvent::HistoryLoaded { profile, tracker } => self.restore(profile, tracker),
+        }
+    }
+}
+
+/// Returns the effects that perform `commands`.
+pub(super) fn effects(profile: usize, commands: Vec<PersistenceCommand>) -> impl Iterator<Item = Effect> {
+    commands.into_iter().map(move |command| Effect::Persist(profile, command))
+}

@@ -1,0 +1,64 @@
+//! Reads what earlier runs wrote, on a thread: the journal may be large, and the disk slow.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+
+use super::{HistoryRequest, PersistenceEvents};
+use crate::store::history::{self, HistoryQuery, HistoryScope};
+use crate::store::journal::{Reader, Trouble};
+use keepwatch_core::clock::{Clock, Moment};
+use keepwatch_core::tracker::{Fleet, Input};
+
+/// How far back the history is read.
+const PERIOD: Duration = Duration::from_secs(24 * 60 * 60);
+/// How many bytes are read at most: a busy day of a thousand sessions.
+const MAX_BYTES: usize = 24 * 1024 * 1024;
+
+/// Starts the threads that read the journal.
+#[derive(Debug)]
+pub(super) struct HistoryLoader {
+    journal: PathBuf,
+    clock: Clock,
+    events: PersistenceEvents,
+}
+
+impl HistoryLoader {
+    pub(super) fn new(journal: PathBuf, clock: Clock, events: PersistenceEvents) -> Self {
+        Self { journal, clock, events }
+    }
+
+    /// Starts to read. A journal that cannot be read counts as empty: its writer reports what is wrong.
+    pub(super) fn load(&self, profile: usize, request: HistoryRequest) {
+        let (journal, now, events) = (self.journal.clone(), self.clock.now(), self.events.clone());
+        // Without a thread nothing is restored; the screen works all the same.
+        let _ = std::thread::Builder::new().name("history".into()).spawn(move || {
+            let tracker = read(&journal, request, now).unwrap_or_default();
+            let is = if tracker.is_some() { "is back" } else { "is not known" };
+            tracing::info!("what earlier runs saw of project {profile} {is}");
+            events.history_loaded(profile, tracker.map(Box::new));
+        });
+    }
+}
+
+/// Builds a tracker from what earlier runs wrote; `None` if they wrote nothing.
+fn read(journal: &std::path::Path, request: HistoryRequest, now: Moment) -> Result<Option<Fleet>, Trouble> {
+    let HistoryRequest { scope, writer, are_named, thresholds, owner_key } = request;
+    let Some(reader) = Reader::open(journal)? else { return Ok(None) };
+    let period = TimeDelta::from_std(PERIOD).unwrap_or_default();
+    let query = HistoryQuery {
+        scope: &scope,
+        since: now.wall.checked_sub_signed(period).unwrap_or(now.wall),
+        host: Some(&writer.host),
+        except: Some(&writer.run),
+        max_bytes: MAX_BYTES,
+    };
+    let mut tracker = Fleet::new(thresholds).with_owner_key(owner_key);
+    if let (HistoryScope::Sessions(ids), true) = (&scope, are_named) {
+        tracker.apply(Input::Asked { at: now.before(PERIOD), ids: ids.clone() });
+    }
+    history::read(&reader, &query, now, |input| drop(tracker.apply(input)))?;
+    let is_empty = history::newest(&reader, &query)?.is_none();
+    Ok((!is_empty).then_some(tracker))
+}

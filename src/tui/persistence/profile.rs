@@ -1,0 +1,133 @@
+//! The pure side of persistence: from an input of one profile's tracker to commands.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::restore::Restore;
+use super::summary::session_summary;
+use super::{JournalScope, PersistenceCommand};
+use crate::store::journal::Summary;
+use crate::store::{self, Encoder};
+use keepwatch_core::clock::Moment;
+use keepwatch_core::session::SessionId;
+use keepwatch_core::tracker::{Event, Fleet, Input};
+
+/// How often the summaries of sessions without an event are saved.
+const SUMMARY_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Everything that the model keeps to write down one profile.
+#[derive(Debug)]
+pub(in crate::tui) struct ProfilePersistence {
+    encoder: Encoder,
+    hides_metadata: bool,
+    /// `None` if only a recording is written.
+    journal: Option<JournalState>,
+}
+
+/// What a journal needs beside the stream of lines.
+#[derive(Debug)]
+struct JournalState {
+    scope: JournalScope,
+    /// Replies up to here are in the saved summaries.
+    saved_until: Moment,
+    restore: Restore,
+}
+
+impl ProfilePersistence {
+    /// Creates the state for the profile `name`, or for the only one; with a journal if there is a scope to write for and
+    /// something to restore.
+    pub(super) fn new(
+        name: Option<String>,
+        hides_metadata: bool,
+        journal: Option<(JournalScope, Restore)>,
+        now: Moment,
+    ) -> Self {
+        let journal = journal.map(|(scope, restore)| JournalState { scope, saved_until: now, restore });
+        Self { encoder: Encoder::new(name, hides_metadata), hides_metadata, journal }
+    }
+
+    /// Applies `input` to the tracker. Returns what happened, and what is to be written about it.
+    pub(in crate::tui) fn apply(
+        &mut self,
+        tracker: &mut Fleet,
+        input: Input,
+    ) -> (Vec<Event>, Vec<PersistenceCommand>) {
+        if let Some(journal) = &mut self.journal {
+            journal.restore.buffer(&input);
+        }
+        let now = input.moment();
+        let (events, lines) = store::apply(Some(&mut self.encoder), tracker, input);
+        let mut commands = Vec::new();
+        if !lines.is_empty() {
+            commands.push(PersistenceCommand::AppendLines(lines));
+        }
+        if let Some(journal) = &mut self.journal {
+            let summaries = journal.due_summaries(tracker, &events, now, self.hides_metadata);
+            if !summaries.is_empty() {
+                commands.push(PersistenceCommand::SaveSummaries(summaries));
+            }
+            let request = journal.restore.request(tracker, &journal.scope);
+            commands.extend(request.map(PersistenceCommand::LoadHistory));
+        }
+        (events, commands)
+    }
+
+    /// Starts a new segment of the journal: closes the runs that are open in the stream, and forgets what was written.
+    pub(super) fn start_segment(&mut self, now: Moment) -> Vec<PersistenceCommand> {
+        let Some(JournalState { scope, .. }) = &self.journal else { return Vec::new() };
+        let start = PersistenceCommand::StartSegment { scope: scope.clone(), started: now.wall };
+        let closed = self.encoder.restart();
+        let append = (!closed.is_empty()).then_some(PersistenceCommand::AppendLines(closed));
+        append.into_iter().chain([start]).collect()
+    }
+
+    /// Ends the stream and saves the summaries that changed since the last time.
+    pub(super) fn finish(&mut self, tracker: &Fleet) -> Vec<PersistenceCommand> {
+        let mut commands = Vec::new();
+        let lines = self.encoder.finish(tracker);
+        if !lines.is_empty() {
+            commands.push(PersistenceCommand::AppendLines(lines));
+        }
+        if let Some(JournalState { scope, saved_until, .. }) = &self.journal {
+            let ids = updated_since(tracker, *saved_until);
+            let summaries = ids.filter_map(|id| session_summary(tracker, id, scope, self.hides_metadata));
+            commands.push(PersistenceCommand::SaveSummaries(summaries.collect()));
+        }
+        commands
+    }
+
+    /// Ends the restore. Returns the inputs that came while it was pending; `None` if it was not.
+    pub(super) fn end_restore(&mut self) -> Option<Vec<Input>> {
+        self.journal.as_mut()?.restore.end()
+    }
+}
+
+impl JournalState {
+    /// Returns the summaries of the sessions that have an event, and once a minute those of all that had a reply.
+    fn due_summaries(
+        &mut self,
+        tracker: &Fleet,
+        events: &[Event],
+        now: Moment,
+        hides_metadata: bool,
+    ) -> Vec<Summary> {
+        let mut ids: BTreeSet<&SessionId> = events.iter().filter_map(|event| event.id.as_ref()).collect();
+        if now.since(self.saved_until) >= SUMMARY_INTERVAL {
+            ids.extend(updated_since(tracker, self.saved_until));
+            self.saved_until = now;
+        }
+        ids.into_iter().filter_map(|id| session_summary(tracker, id, &self.scope, hides_metadata)).collect()
+    }
+}
+
+/// Returns the sessions whose newest reply came after `moment`.
+fn updated_since(tracker: &Fleet, moment: Moment) -> impl Iterator<Item = &SessionId> {
+    let is_newer = move |last: Moment| last.boot > moment.boot;
+    tracker
+        .records()
+        .filter(move |record| record.last().is_some_and(|last| is_newer(last.received)))
+        .map(|record| &record.id)
+}
+
+#[cfg(test)]
+mod tests;

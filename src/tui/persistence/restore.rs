@@ -1,0 +1,181 @@
+//! Restores at the start what earlier runs saw during the last day. Pure.
+//!
+//! ```text
+//!   ScopeUnknown ──ids or projects known──► Loading ──history loaded──► Done
+//!        │                                     │                         ▲
+//!        └──────── more than 256 inputs ───────┴─────────────────────────┘
+//! ```
+//!
+//! Until the history is loaded, inputs are buffered. They are applied to the loaded tracker, which then replaces
+//! this run's tracker.
+
+use std::collections::BTreeSet;
+
+use super::{JournalScope, ProfilePersistence};
+use crate::config::Targets;
+use crate::poll::Ask;
+use crate::store::history::HistoryScope;
+use crate::tui::model::{Effect, Model, Settings};
+use keepwatch_core::session::{List, MetadataPath, Phase, SessionId};
+use keepwatch_core::text::Untrusted;
+use keepwatch_core::tracker::{Fleet, Input, Record, Scope, Thresholds};
+
+/// How many inputs are buffered. If more come before the history does, this run goes on without it.
+const MAX_BUFFERED: usize = 256;
+
+/// What to read from the journal, and how to build a tracker from it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HistoryRequest {
+    /// The sessions.
+    pub scope: HistoryScope,
+    /// This run, whose own entries are left out, and its host, whose entries alone are read.
+    pub writer: JournalScope,
+    /// True if the sessions are named on the command line.
+    pub are_named: bool,
+    /// When sessions are flagged.
+    pub thresholds: Thresholds,
+    /// Where the metadata says who owns a session.
+    pub owner_key: Option<MetadataPath>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum RestoreState {
+    /// It is not known yet which sessions to read.
+    ScopeUnknown,
+    /// The history thread reads.
+    Loading,
+    /// The history is loaded, or not wanted any more.
+    Done,
+}
+
+/// The restore of one profile.
+#[derive(Debug)]
+pub(super) struct Restore {
+    state: RestoreState,
+    /// The inputs of this run, until the history is loaded.
+    buffered: Vec<Input>,
+    targets: Targets,
+    /// True if the API filters the lists by a query.
+    is_filtered: bool,
+    thresholds: Thresholds,
+    owner_key: Option<MetadataPath>,
+}
+
+impl Restore {
+    pub(super) fn new(settings: &Settings) -> Self {
+        Self {
+            state: RestoreState::ScopeUnknown,
+            buffered: Vec::new(),
+            targets: settings.targets.clone(),
+            is_filtered: settings.query.is_some(),
+            thresholds: settings.thresholds.clone(),
+            owner_key: settings.owner_key.clone(),
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn of_targets(targets: Targets) -> Self {
+        let (thresholds, owner_key) = (Thresholds::default(), None);
+        let (state, buffered, is_filtered) = (RestoreState::ScopeUnknown, Vec::new(), false);
+        Self { state, buffered, targets, is_filtered, thresholds, owner_key }
+    }
+
+    /// Buffers an input of this run, or gives up the restore if there are too many.
+    pub(super) fn buffer(&mut self, input: &Input) {
+        if self.state == RestoreState::Done {
+            return;
+        }
+        if self.buffered.len() < MAX_BUFFERED {
+            self.buffered.push(input.clone());
+        } else {
+            self.end();
+        }
+    }
+
+    /// Returns the request, once, when the inputs so far tell which sessions to read.
+    pub(super) fn request(&mut self, tracker: &Fleet, writer: &JournalScope) -> Option<HistoryRequest> {
+        if self.state != RestoreState::ScopeUnknown {
+            return None;
+        }
+        let request = HistoryRequest {
+            scope: self.scope(tracker)?,
+            writer: writer.clone(),
+            are_named: matches!(self.targets, Targets::Ids(_)),
+            thresholds: self.thresholds.clone(),
+            owner_key: self.owner_key.clone(),
+        };
+        self.state = RestoreState::Loading;
+        Some(request)
+    }
+
+    /// Ends the restore. Returns the buffered inputs, unless it had ended before.
+    pub(super) fn end(&mut self) -> Option<Vec<Input>> {
+        let was_pending = self.state != RestoreState::Done;
+        self.state = RestoreState::Done;
+        was_pending.then(|| std::mem::take(&mut self.buffered))
+    }
+
+    /// Returns the sessions to read: those of the projects, or, if the lists are filtered, those in the lists. Only the API
+    /// knows which other sessions the filter would have let through.
+    fn scope(&self, tracker: &Fleet) -> Option<HistoryScope> {
+        let listed = |lists: &[List]| listed(&self.buffered, lists).map(HistoryScope::Sessions);
+        match &self.targets {
+            Targets::Ids(ids) => Some(HistoryScope::Sessions(ids.clone())),
+            Targets::Only(list) => listed(std::slice::from_ref(list)),
+            Targets::All if self.is_filtered => listed(&List::ALL),
+            Targets::All => {
+                let projects = tracker.projects().iter().map(|project| project.id.clone());
+                let of_sessions = tracker.records().filter_map(|it| it.session.as_ref()?.project.clone());
+                let projects: BTreeSet<Untrusted> = projects.chain(of_sessions).collect();
+                (!projects.is_empty()).then(|| HistoryScope::Projects(projects.into_iter().collect()))
+            }
+        }
+    }
+}
+
+/// Returns the sessions of the newest reply to each of `lists`; `None` until all lists came.
+fn listed(inputs: &[Input], lists: &[List]) -> Option<Vec<SessionId>> {
+    let newest = |list: &List| {
+        inputs.iter().rev().find_map(|input| match input {
+            Input::Seen { scope: Scope::List(of), sessions, .. } if of == list => Some(sessions),
+            _ => None,
+        })
+    };
+    let lists: Vec<_> = lists.iter().map(newest).collect::<Option<_>>()?;
+    Some(lists.into_iter().flatten().map(|session| session.id.clone()).collect())
+}
+
+/// Returns true if the session may still run.
+fn may_run(record: &Record) -> bool {
+    record.phase() != Phase::Ended && !record.is_absent()
+}
+
+impl Model {
+    /// Goes on from what earlier runs saw. Flags that were raised before this run are acknowledged.
+    pub(super) fn restore(&mut self, profile: usize, tracker: Option<Box<Fleet>>) -> Vec<Effect> {
+        let persistence = self.fleets.source_mut(profile).persistence.as_mut();
+        let Some(buffered) = persistence.and_then(ProfilePersistence::end_restore) else { return Vec::new() };
+        let Some(mut tracker) = tracker.map(|tracker| *tracker) else { return Vec::new() };
+        let end_of_history = tracker.timeline().end();
+        let source = self.fleets.source_mut(profile);
+        // These may have ended while nobody watched, and no list has them: ask for each.
+        let unknown: Vec<SessionId> = tracker
+            .records()
+            .filter(|record| may_run(record) && source.fleet.get(&record.id).is_none())
+            .map(|record| record.id.clone())
+            .collect();
+        for input in buffered {
+            tracker.apply(input);
+        }
+        source.fleet = tracker;
+        self.known.read_until(profile, end_of_history);
+        self.read_until = self.fleets.end();
+        self.anchor = None;
+        self.arrange();
+        let ask = (!unknown.is_empty()).then_some(Effect::AskOf(profile, Ask::Known(unknown)));
+        ask.into_iter().chain(self.retitle()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;
