@@ -15,10 +15,10 @@ use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use keepwatch::commands::history::{Form, said};
-use keepwatch::config::Zone;
 use keepwatch::store::journal::{Entry, Fate, Journal, Of, Options, Reader, RunId, Segment, Summary, Why};
-use keepwatch::tui::Filter;
+use keepwatch_core::clock::Zone;
 use keepwatch_core::clock::{Clock, Timestamp};
+use keepwatch_core::filter::Filter;
 use keepwatch_core::session::{Metadata, Region, SessionId, Status};
 use keepwatch_core::testing;
 use keepwatch_core::text::Untrusted;

@@ -14,15 +14,16 @@ use std::time::Duration;
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use keepwatch::api::{read_list, read_session};
-use keepwatch::config::{Pace, Targets, Zone};
+use keepwatch::poll::PollLimits;
 use keepwatch::poll::{Outcome, Plan, Request};
 use keepwatch::tui::view::{self, Theme};
-use keepwatch::tui::{Choice, Filter, Fleets, KnownFlags, Model, Muted, Rows, Settings, Sort, SortBy};
+use keepwatch::tui::{Choice, Fleets, KnownFlags, Model, Muted, Rows, Settings, Sort, SortBy};
 use keepwatch_core::clock::later;
+use keepwatch_core::filter::Filter;
+use keepwatch_core::session::Targets;
 use keepwatch_core::session::{List, Metadata, Region, Session, Status};
 use keepwatch_core::testing::{self, at, exchange, moment, noon};
 use keepwatch_core::text::Untrusted;
-use keepwatch_core::tracker::cost::Rates;
 use keepwatch_core::tracker::{Exchange, Fleet, Input, Scope, Thresholds};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -85,21 +86,10 @@ fn fleet(count: usize) -> Fleet {
 
 fn model(count: usize) -> Model {
     let settings = Settings {
-        targets: Targets::All,
-        query: None,
-        pace: Pace { interval: Duration::from_secs(2), max_rps: 4 },
-        thresholds: Thresholds::default(),
-        rates: Rates::default(),
-        bell: false,
-        owner_key: None,
-        zone: Zone::Utc,
+        pace: PollLimits { interval: Duration::from_secs(2), max_rps: 4 },
         theme: Theme::colored(),
         can_open: true,
-        releaser: None,
-        version: keepwatch::config::VERSION.into(),
-        demo: false,
-        speed: 1,
-        greeting: None,
+        ..Settings::default()
     };
     let mut model = Model::new(settings, Vec::new(), (120, 40));
     model.fleets = fleet(count).into();
@@ -199,7 +189,7 @@ fn plan(c: &mut Criterion) {
     let mut group = c.benchmark_group("a round of the plan");
     for count in SIZES {
         let ids: Vec<_> = sessions(count).into_iter().map(|session| session.id).collect();
-        let pace = Pace { interval: Duration::from_secs(2), max_rps: 1000 };
+        let pace = PollLimits { interval: Duration::from_secs(2), max_rps: 1000 };
         let mut second = Duration::ZERO;
         let mut plan = Plan::new(&Targets::All, pace, second);
         group.bench_function(BenchmarkId::from_parameter(count), |b| {

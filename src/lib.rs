@@ -14,10 +14,14 @@
 //!
 //! `ARCHITECTURE.md` describes the data flow and the rules behind it.
 
+/// The version of this keepwatch.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 pub mod api;
 pub mod cli;
 pub mod commands;
 pub mod config;
+pub mod exit_code;
 pub mod log;
 pub mod poll;
 pub mod private_file;

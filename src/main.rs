@@ -1,55 +1,53 @@
-//! Arguments in, exit code out; everything between is the library's.
+//! Arguments → config → command → exit code.
 
-use std::process::ExitCode;
+use std::process;
 
 use keepwatch::cli::Typed;
-use keepwatch::commands::{self, complain};
-use keepwatch::config::{self, Config, Environment, Exit, File, Refusal};
+use keepwatch::commands::{self, CliError, print_error};
+use keepwatch::config::{self, Config, Environment, File};
+use keepwatch::exit_code::ExitCode;
 use keepwatch::log;
 use keepwatch::terminal::Env;
 
-fn main() -> ExitCode {
+fn main() -> process::ExitCode {
     let typed = match Typed::parse(std::env::args_os()) {
         Ok(typed) => typed,
         Err(error) => {
-            // Help and version come this way too. Where nobody reads them, nothing is lost.
+            // This includes --help and --version. If nobody reads them, nothing is lost.
             let _ = error.print();
-            return ExitCode::from(if error.use_stderr() {
-                u8::from(Exit::Usage)
-            } else {
-                u8::from(Exit::Fine)
-            });
+            return if error.use_stderr() { ExitCode::Usage.into() } else { ExitCode::Success.into() };
         }
     };
     log::report_panics();
-    ExitCode::from(u8::from(run(&typed).unwrap_or_else(|refusal| {
-        complain(&refusal.sentence);
-        refusal.exit
-    })))
+    let code = run(&typed).unwrap_or_else(|error| {
+        print_error(&error.to_string());
+        error.exit_code()
+    });
+    code.into()
 }
 
-fn run(typed: &Typed) -> Result<Exit, Refusal> {
+/// Starts the log, if there is one, and runs the command.
+fn run(typed: &Typed) -> Result<ExitCode, CliError> {
     let env = Environment::new(std::env::vars_os());
     let file = File::find(typed, &env)?;
-    let log = config::log_file(typed, &env, &file).map(|path| log::start(&path, |why| complain(&why)));
+    let log = config::log_file(typed, &env, &file).map(|path| log::start(&path, |why| print_error(&why)));
     // promise: log-refusal, mutant: ?; -> .unwrap_or(None);
-    let log = log.transpose().map_err(|sentence| Refusal { exit: Exit::Usage, sentence })?;
+    let log = log.transpose().map_err(CliError::Log)?;
     if log.is_some() {
         commands::log_start(&typed.names(), &env);
     }
-    let outcome = perform(typed, &env, &file);
+    let outcome = run_command(typed, &env, &file);
     commands::log_end(&outcome);
     outcome
 }
 
-fn perform(typed: &Typed, env: &Environment, file: &File) -> Result<Exit, Refusal> {
+fn run_command(typed: &Typed, env: &Environment, file: &File) -> Result<ExitCode, CliError> {
     let config = Config::new(typed, env, file)?;
     let warnings = [file.warnings(), &config.warnings()].concat();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime =
-        runtime.map_err(|error| commands::failed(&format!("the runtime can not start: {error}")))?;
-    let outcome = runtime.block_on(commands::perform(config, &warnings, Env::new(std::env::vars_os())));
-    // A name that is still being looked up must not hold up the end.
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CliError::Runtime)?;
+    let outcome = runtime.block_on(commands::run(config, &warnings, Env::new(std::env::vars_os())));
+    // A DNS lookup that is still running must not delay the exit.
     runtime.shutdown_background();
     outcome
 }

@@ -1,8 +1,8 @@
 //! Files for this user alone: the log, the journal, recordings.
 //!
-//! They tell what is done with an account. Others must not read them, and must not lead keepwatch to a file that it then
-//! overwrites. So a file is created with mode 0600, a symbolic link is not followed, and what is not a regular file of this
-//! user is refused. Each caller words the refusal for its own messages.
+//! They describe the use of an account. Other users must not read them, and must not make keepwatch overwrite a file of
+//! their choice. So a file is created with mode 0600, symbolic links are not followed, and only regular files of this user
+//! are used. Each caller words the refusal for its own messages.
 
 use std::ffi::OsString;
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
@@ -18,7 +18,7 @@ const OWNER_ONLY: u32 = 0o600;
 /// The permission bits of everybody else.
 const OTHERS: u32 = 0o077;
 
-/// Why a file is not used.
+/// The reason not to use a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileRefusal {
     /// It is a symbolic link.
@@ -29,7 +29,7 @@ pub enum FileRefusal {
     OtherOwner,
 }
 
-/// Why a file cannot be opened.
+/// The reason why a file is not opened.
 #[derive(Debug)]
 pub enum OpenError {
     /// It must not be used.
@@ -83,7 +83,7 @@ pub fn open_append(path: &Path) -> Result<File, OpenError> {
     Ok(file)
 }
 
-/// Opens a file to read it, whoever owns it.
+/// Opens a file of any user to read it.
 ///
 /// # Errors
 /// It is a link or not a regular file, or cannot be opened.
@@ -104,7 +104,7 @@ fn open(path: &Path, flags: OFlags) -> Result<File, OpenError> {
     })
 }
 
-/// Checks what `symlink_metadata` or an open file says.
+/// Checks the metadata of an open file, or from `symlink_metadata`.
 ///
 /// # Errors
 /// It is not a regular file of this user.

@@ -13,8 +13,8 @@ use super::allowance::{self, Allowance};
 use super::body::{Reader, Whole};
 use super::trace::Trace;
 use super::wire::{Known, ListReader};
+use super::{Endpoint, Query};
 use super::{fault, wire};
-use crate::config::{Endpoint, Query};
 use keepwatch_core::clock::Timestamp;
 use keepwatch_core::session::{ConnectUrls, Fault, FaultKind, List, Project, Secret, Session, SessionId};
 

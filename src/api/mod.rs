@@ -11,7 +11,9 @@
 mod allowance;
 mod body;
 mod client;
+mod endpoint;
 mod fault;
+mod query;
 mod tls;
 mod trace;
 mod wire;
@@ -19,3 +21,5 @@ mod wire;
 pub use allowance::Allowance;
 pub use body::{read_list, read_session};
 pub use client::{Answer, Client, Fresh, Listing, Releaser, key_tail};
+pub use endpoint::{Endpoint, EndpointError, PUBLIC_URL};
+pub use query::{Query, QueryError};

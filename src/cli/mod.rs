@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-pub use shared::{Api, Attention, Color, Defaults, Journal, Load, Log, Look, Play, Rates, Record, Screen};
+pub use shared::{Api, Attention, Color, Defaults, Journal, Load, Look, Play, Rates, Record, Screen};
 use shared::{duration, interval};
 pub use typed::Typed;
 
@@ -65,9 +65,6 @@ pub struct Watch {
     /// How the API is reached.
     #[command(flatten)]
     pub api: Api,
-    /// What is logged of it.
-    #[command(flatten)]
-    pub log: Log,
     /// What is kept on the disk.
     #[command(flatten)]
     pub journal: Journal,
@@ -125,9 +122,6 @@ pub struct Get {
     /// How the API is reached.
     #[command(flatten)]
     pub api: Api,
-    /// What is logged of it.
-    #[command(flatten)]
-    pub log: Log,
     /// Show times in UTC
     #[arg(long)]
     pub utc: bool,
@@ -163,9 +157,6 @@ pub struct Events {
     /// How the API is reached.
     #[command(flatten)]
     pub api: Api,
-    /// What is logged of it.
-    #[command(flatten)]
-    pub log: Log,
     /// Show times in UTC (as text; JSON always has UTC)
     #[arg(long)]
     pub utc: bool,
@@ -215,9 +206,6 @@ pub struct Wait {
     /// How the API is reached.
     #[command(flatten)]
     pub api: Api,
-    /// What is logged of it.
-    #[command(flatten)]
-    pub log: Log,
     /// Use ASCII only (as where the locale has no UTF-8)
     #[arg(long)]
     pub ascii: bool,
@@ -269,9 +257,6 @@ pub struct Explain {
     /// How the API is reached.
     #[command(flatten)]
     pub api: Api,
-    /// What is logged of it.
-    #[command(flatten)]
-    pub log: Log,
     /// Use ASCII only (as where the locale has no UTF-8)
     #[arg(long)]
     pub ascii: bool,
@@ -295,9 +280,6 @@ pub struct Release {
     /// How the API is reached.
     #[command(flatten)]
     pub api: Api,
-    /// What is logged of it.
-    #[command(flatten)]
-    pub log: Log,
     /// Use ASCII only (as where the locale has no UTF-8)
     #[arg(long)]
     pub ascii: bool,

@@ -79,7 +79,7 @@ pub struct Defaults {
     pub config: Option<PathBuf>,
 }
 
-/// How the API is reached.
+/// How the API is reached, and where the requests are logged.
 #[derive(Debug, Args)]
 pub struct Api {
     /// Reach the API as this profile of the config file says; the screen takes several
@@ -94,11 +94,6 @@ pub struct Api {
     /// Send the key over plain http to another machine
     #[arg(long)]
     pub insecure_http: bool,
-}
-
-/// What is written down of what keepwatch itself does.
-#[derive(Debug, Args)]
-pub struct Log {
     /// Log what keepwatch does and is answered into this file, appending to it; no secret is in it [also: KEEPWATCH_LOG]
     #[arg(long, value_name = "FILE")]
     pub log: Option<PathBuf>,

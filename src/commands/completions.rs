@@ -2,17 +2,19 @@
 
 use clap::CommandFactory as _;
 
-use super::print;
+use super::CliError;
+use super::output::print;
 use crate::cli::Cli;
-use crate::config::{Exit, Refusal, Shell};
+use crate::config::Shell;
+use crate::exit_code::ExitCode;
 
 /// Prints the completions.
 ///
 /// # Errors
 /// Standard output can not be written.
-pub fn completions(shell: Shell) -> Result<Exit, Refusal> {
+pub fn completions(shell: Shell) -> Result<ExitCode, CliError> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "keepwatch", &mut script);
     print(&String::from_utf8_lossy(&script))?;
-    Ok(Exit::Fine)
+    Ok(ExitCode::Success)
 }

@@ -1,9 +1,11 @@
 //! `keepwatch config`: the config file with every option in its place and its default, all commented out. What it says of
 //! an option is what the help says. It reads no file, and no key.
 
-use super::print;
+use super::CliError;
+use super::output::print;
+use crate::config::PROFILE_KEYS;
 use crate::config::places::{Place, Table, Takes, tables};
-use crate::config::{Exit, PROFILE_KEYS, Refusal};
+use crate::exit_code::ExitCode;
 
 /// What stands at its head.
 const HEAD: &str = "\
@@ -42,9 +44,9 @@ const EXAMPLES: [(&str, &str); 11] = [
 ///
 /// # Errors
 /// Standard output can not be written.
-pub fn config() -> Result<Exit, Refusal> {
+pub fn config() -> Result<ExitCode, CliError> {
     print(&default_file())?;
-    Ok(Exit::Fine)
+    Ok(ExitCode::Success)
 }
 
 /// The whole file.

@@ -3,12 +3,14 @@
 //! It needs no key and no network, writes nothing to disk, and is deaf to `BROWSERBASE_*` and proxy variables: the
 //! endpoint is a loopback address, which no proxy is asked for.
 
+use super::CliError;
 use super::recording::Made;
-use super::watch::{screen, warning};
-use super::{failed, script};
-use crate::api::{Client, Releaser, key_tail};
-use crate::config::{DemoConfig, Endpoint, Exit, Refusal, Targets, VERSION};
-use crate::terminal::{self, Env};
+use super::simulate::load_scenario;
+use super::watch::{live_settings, screen, warning};
+use crate::api::{Client, Endpoint, key_tail};
+use crate::config::{ConfigError, DemoConfig};
+use crate::exit_code::ExitCode;
+use crate::terminal::Env;
 use crate::tui::{Origin, PersistenceConfig, Settings, Tone};
 use browserbase_simulator::{Options, Simulator};
 use keepwatch_core::clock::Clock;
@@ -21,31 +23,21 @@ const KEY: &str = "bb_test_demo_0000000000f3a9";
 ///
 /// # Errors
 /// The terminal refuses, or there is no loopback port.
-pub async fn demo(config: DemoConfig, warnings: &[String], env: Env) -> Result<Exit, Refusal> {
-    let (script, sessions) = script(&config.play)?;
+pub async fn demo(config: DemoConfig, warnings: &[String], env: Env) -> Result<ExitCode, CliError> {
+    let (script, sessions) = load_scenario(&config.play)?;
     let greeting = format!("scenario {}: {}", script.name, script.about);
     let clock = Clock::scaled(config.speed);
     let options = Options { key: Some(Secret::new(KEY.into())), sessions, ..Options::default() };
-    let simulator = Simulator::start(clock.clone(), script, options)
-        .map_err(|error| failed(&format!("the simulated API found no port on 127.0.0.1: {error}")))?;
-    let endpoint = Endpoint::new(&simulator.base_url(), "the simulated API", false)?;
+    let simulator = Simulator::start(clock.clone(), script, options).map_err(CliError::DemoPort)?;
+    let endpoint =
+        Endpoint::new(&simulator.base_url(), "the simulated API", false).map_err(ConfigError::from)?;
     let key = Secret::new(KEY.into());
     let settings = Settings {
-        targets: Targets::All,
-        query: None,
         pace: config.pace,
-        thresholds: config.screen.thresholds,
-        rates: config.screen.rates,
-        bell: config.screen.bell,
-        owner_key: config.screen.owner_key,
-        zone: config.screen.zone,
-        theme: config.screen.look.into(),
-        can_open: terminal::can_open(&env),
-        releaser: Releaser::unless(config.screen.read_only),
-        version: VERSION.into(),
         demo: true,
         speed: config.speed,
         greeting: Some(warning(warnings).unwrap_or((Tone::Plain, greeting))),
+        ..live_settings(config.screen, &env)
     };
     let made = Made {
         started: clock.now().wall,

@@ -14,15 +14,16 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use tokio::sync::oneshot;
 
-use super::follow::{Follow, Heard, Watching};
-use super::get::sentence_of;
-use super::is_read;
+use super::CliError;
+use super::headless::{Follow, Heard, Watching};
+use super::output::print_unless_closed;
 use super::recording::{self, Made};
 use crate::api::Client;
-use crate::config::{EventsConfig, Exit, Form, Refusal, Targets};
+use crate::config::{EventsConfig, Form};
+use crate::exit_code::ExitCode;
 use crate::store::Header;
 use keepwatch_core::clock::{Clock, Zone};
-use keepwatch_core::session::{Phase, SessionId, Status};
+use keepwatch_core::session::{Phase, SessionId, Status, Targets};
 use keepwatch_core::text;
 use keepwatch_core::tracker::cost::Rates;
 use keepwatch_core::tracker::verdict::{Sure, Verdict};
@@ -35,7 +36,7 @@ const SHORT_ID: usize = 8;
 ///
 /// # Errors
 /// The API refuses the key before anything came, or standard output can not be written.
-pub async fn events(config: EventsConfig) -> Result<Exit, Refusal> {
+pub async fn events(config: EventsConfig) -> Result<ExitCode, CliError> {
     let watching = Watching { targets: config.targets, pace: config.pace, thresholds: config.thresholds };
     let clock = Clock::system();
     let made = Made {
@@ -58,7 +59,7 @@ pub(super) async fn stream(
     watching: Watching,
     form: Form,
     recording: Option<(File, Header)>,
-) -> Result<Exit, Refusal> {
+) -> Result<ExitCode, CliError> {
     let named = match &watching.targets {
         Targets::Ids(ids) => ids.clone(),
         Targets::All | Targets::Only(_) => Vec::new(),
@@ -69,7 +70,7 @@ pub(super) async fn stream(
     loop {
         let heard = tokio::select! {
             heard = follow.next(None) => heard,
-            () = &mut gone => return Ok(Exit::Fine),
+            () = &mut gone => return Ok(ExitCode::Success),
         };
         let told = match heard {
             Heard::Told(told) => told,
@@ -77,7 +78,7 @@ pub(super) async fn stream(
             Heard::Interrupted(exit) => return Ok(exit),
         };
         if let Some(fault) = follow.refusal() {
-            return Err(Refusal { exit: Exit::Key, sentence: sentence_of(fault) });
+            return Err(CliError::ApiKeyRefused(Box::new(fault.clone())));
         }
         for event in &told.events {
             let why = explained(&follow.fleet, event);
@@ -85,14 +86,14 @@ pub(super) async fn stream(
                 Form::Json => json_line(event, why.as_ref(), to_terminal),
                 Form::Text { zone, ascii } => text_lines(event, why.as_ref(), zone, ascii),
             };
-            if !is_read(&lines)? {
-                return Ok(Exit::Fine);
+            if !print_unless_closed(&lines)? {
+                return Ok(ExitCode::Success);
             }
         }
         // What ended just now may belong together with others: the fleet says so a little later.
         let nothing_due = follow.fleet.next_deadline(follow.now()).is_none();
         if nothing_due && all_ended(&follow.fleet, &named) {
-            return Ok(Exit::Fine);
+            return Ok(ExitCode::Success);
         }
     }
 }

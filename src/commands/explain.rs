@@ -3,18 +3,19 @@
 //! It goes through the same record as everything that is watched, so the text is what the screen would give of a session
 //! that was seen once.
 
-use super::get::{exit_of, sentence};
 use std::path::Path;
 
-use super::{complain, print, recording};
+use super::CliError;
+use super::api_error::{self, session_message};
+use super::output::print_text;
+use super::{print_error, recording};
 use crate::api::Client;
-use crate::config::{Exit, ExplainConfig, ExplainFrom, Refusal, Source};
-use crate::poll::{Report, Request, perform};
+use crate::config::{ExplainConfig, ExplainFrom, Source};
+use crate::exit_code::ExitCode;
+use crate::poll::{Observed, Report, Request, perform};
 use crate::store::Recording;
-use crate::tui::Observed;
 use keepwatch_core::clock::Clock;
 use keepwatch_core::session::SessionId;
-use keepwatch_core::text;
 use keepwatch_core::tracker::evidence::{self, Options};
 use keepwatch_core::tracker::{Fleet, Input, Thresholds};
 
@@ -22,7 +23,7 @@ use keepwatch_core::tracker::{Fleet, Input, Thresholds};
 ///
 /// # Errors
 /// Standard output can not be written.
-pub async fn explain(config: ExplainConfig) -> Result<Exit, Refusal> {
+pub async fn explain(config: ExplainConfig) -> Result<ExitCode, CliError> {
     let ExplainConfig { id, options, from, ascii } = config;
     match from {
         ExplainFrom::Recording(path) => recorded(&path, &id, options, ascii),
@@ -31,9 +32,9 @@ pub async fn explain(config: ExplainConfig) -> Result<Exit, Refusal> {
 }
 
 /// The evidence as the maker of a recording would have got it at its end.
-fn recorded(path: &Path, id: &SessionId, options: Options<'_>, ascii: bool) -> Result<Exit, Refusal> {
+fn recorded(path: &Path, id: &SessionId, options: Options<'_>, ascii: bool) -> Result<ExitCode, CliError> {
     let recording = recording::read(path)?;
-    recording::complain_of_damage(&recording);
+    recording::print_damage(&recording);
     let Recording { header, tape, .. } = recording;
     let fleet = || Fleet::new(header.thresholds.clone()).with_owner_key(header.owner_key.clone());
     let mut fleets: Vec<Fleet> = tape.profiles().iter().map(|_| fleet()).collect();
@@ -47,28 +48,33 @@ fn recorded(path: &Path, id: &SessionId, options: Options<'_>, ascii: bool) -> R
     let knows = |fleet: &&Fleet| fleet.get(id).is_some_and(|record| record.session.is_some());
     let fleet = fleets.iter().find(knows).or(fleets.first());
     let Some(text) = fleet.and_then(|fleet| evidence::text(fleet, id, options)) else {
-        complain(&format!("{}: the recording has no such session", id.line()));
-        return Ok(Exit::NoSuchSession);
+        print_error(&format!("{}: the recording has no such session", id.line()));
+        return Ok(ExitCode::NoSuchSession);
     };
-    print(&if ascii { text::to_ascii(&text) } else { text })?;
-    Ok(Exit::Fine)
+    print_text(&text, ascii)?;
+    Ok(ExitCode::Success)
 }
 
-async fn asked(source: Source, id: SessionId, options: Options<'_>, ascii: bool) -> Result<Exit, Refusal> {
+async fn asked(
+    source: Source,
+    id: SessionId,
+    options: Options<'_>,
+    ascii: bool,
+) -> Result<ExitCode, CliError> {
     let (client, clock) = (Client::new(source.endpoint, source.key), Clock::system());
     let mut fleet = Fleet::new(Thresholds::default());
     fleet.apply(Input::Asked { at: clock.now(), ids: vec![id.clone()] });
     let report = ask(&client, &clock, Request::Session(id.clone())).await;
-    let mut exit = Exit::Fine;
+    let mut exit = ExitCode::Success;
     if let Err(fault) = &report.outcome {
-        complain(&sentence(&id, fault));
-        exit = exit_of(fault);
+        print_error(&session_message(&id, fault));
+        exit = api_error::exit_code(fault);
         if !fault.is_absence() {
             return Ok(exit);
         }
     }
     take(&mut fleet, report);
-    if exit == Exit::Fine {
+    if exit == ExitCode::Success {
         // For the default timeout alone: where the key may not list projects, the evidence does without.
         let report = ask(&client, &clock, Request::Projects).await;
         if report.outcome.is_ok() {
@@ -76,7 +82,7 @@ async fn asked(source: Source, id: SessionId, options: Options<'_>, ascii: bool)
         }
     }
     let text = evidence::text(&fleet, &id, options).unwrap_or_default();
-    print(&if ascii { text::to_ascii(&text) } else { text })?;
+    print_text(&text, ascii)?;
     Ok(exit)
 }
 

@@ -3,12 +3,13 @@
 use std::io::{self, BufWriter, IsTerminal as _, Write};
 use std::time::Duration;
 
+use super::CliError;
 use super::journal::{find, open, place};
+use super::print_error;
 use super::recording::create;
-use super::{complain, failed};
-use crate::config::{Exit, ExportConfig, Refusal};
+use crate::config::ExportConfig;
+use crate::exit_code::ExitCode;
 use crate::store::history::{self, HistoryQuery, HistoryScope};
-use crate::store::journal::Trouble;
 use crate::store::{self, Encoder, Header, Writer};
 use keepwatch_core::clock::Clock;
 use keepwatch_core::text::json_for_terminal;
@@ -21,15 +22,13 @@ pub(super) const PAST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 ///
 /// # Errors
 /// There is no journal, it can not be read, or the recording can not be written.
-pub fn export(config: ExportConfig) -> Result<Exit, Refusal> {
+pub fn export(config: ExportConfig) -> Result<ExitCode, CliError> {
     let reader = open(&place(config.journal)?)?;
     let id = find(&reader, &config.id)?;
     let scope = HistoryScope::Sessions(vec![id.clone()]);
-    let unreadable = |trouble: Trouble| failed(&trouble.to_string());
-    let Some((header, host)) = history::newest(&reader, &HistoryQuery::all(&scope)).map_err(unreadable)?
-    else {
-        complain(&format!("{}: the journal has no such session", id.line()));
-        return Ok(Exit::NoSuchSession);
+    let Some((header, host)) = history::newest(&reader, &HistoryQuery::all(&scope))? else {
+        print_error(&format!("{}: the journal has no such session", id.line()));
+        return Ok(ExitCode::NoSuchSession);
     };
     let header = Header { no_metadata: header.no_metadata || config.no_metadata, ..header };
     let mut fleet = Fleet::new(header.thresholds.clone()).with_owner_key(header.owner_key.clone());
@@ -39,8 +38,7 @@ pub fn export(config: ExportConfig) -> Result<Exit, Refusal> {
     history::read(&reader, &query, Clock::reaching_back(PAST).now(), |input| {
         let (_, more) = store::apply(Some(&mut encoder), &mut fleet, input);
         lines.extend(more.into_iter().filter(|line| !line.open));
-    })
-    .map_err(unreadable)?;
+    })?;
     lines.extend(encoder.finish(&fleet));
     let written = match &config.to {
         Some(path) => write(create(path, "--to")?, &header, &lines),
@@ -49,10 +47,8 @@ pub fn export(config: ExportConfig) -> Result<Exit, Refusal> {
         None => write(io::stdout().lock(), &header, &lines),
     };
     match written {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(failed(&format!("the recording can not be written: {error}")))
-        }
-        _ => Ok(Exit::Fine),
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(CliError::WriteRecording(error)),
+        _ => Ok(ExitCode::Success),
     }
 }
 

@@ -4,11 +4,16 @@ use std::io::{IsTerminal as _, stdout};
 
 use serde_json::{Map, Value};
 
-use super::{complain, failed, print};
+use super::CliError;
+use super::api_error::{self, more_specific, session_message};
+use super::output::{print, print_text};
+use super::print_error;
+use super::text_table::{self, column_widths};
 use crate::api::{Client, Fresh};
-use crate::config::{Exit, GetConfig, Refusal, Zone};
-use keepwatch_core::clock::{Clock, Timestamp};
-use keepwatch_core::session::{ConnectUrls, Fault, FaultKind, Phase, Secret, Session, SessionId};
+use crate::config::GetConfig;
+use crate::exit_code::ExitCode;
+use keepwatch_core::clock::{Clock, Timestamp, Zone};
+use keepwatch_core::session::{ConnectUrls, Fault, Phase, Secret, Session, SessionId};
 use keepwatch_core::text;
 
 /// How many requests are under way at a time.
@@ -20,10 +25,10 @@ const WIDEST: usize = 64;
 ///
 /// # Errors
 /// Standard output can not be written.
-pub async fn get(config: GetConfig) -> Result<Exit, Refusal> {
+pub async fn get(config: GetConfig) -> Result<ExitCode, CliError> {
     let client = Client::new(config.source.endpoint, config.source.key);
     let mut found = Vec::with_capacity(config.ids.len());
-    let mut exit = Exit::Fine;
+    let mut exit = ExitCode::Success;
     let mut asked: usize = 0;
     for some in config.ids.chunks(IN_FLIGHT) {
         let mut trouble = None;
@@ -32,7 +37,7 @@ pub async fn get(config: GetConfig) -> Result<Exit, Refusal> {
                 Ok(fresh) => {
                     let more = fresh.session.others_left_out;
                     if more > 0 {
-                        complain(&format!(
+                        print_error(&format!(
                             "session {}: {more} fields more than are kept are left out",
                             id.line()
                         ));
@@ -40,8 +45,8 @@ pub async fn get(config: GetConfig) -> Result<Exit, Refusal> {
                     found.push(fresh);
                 }
                 Err(fault) => {
-                    complain(&sentence(&id, &fault));
-                    exit = worse(exit, exit_of(&fault));
+                    print_error(&session_message(&id, &fault));
+                    exit = more_specific(exit, api_error::exit_code(&fault));
                     trouble = trouble.or(fault.concerns_all().then_some(fault));
                 }
             }
@@ -49,7 +54,7 @@ pub async fn get(config: GetConfig) -> Result<Exit, Refusal> {
         asked = asked.saturating_add(some.len());
         let left = config.ids.len().saturating_sub(asked);
         if trouble.is_some() && left > 0 {
-            complain(&format!("{left} more were not asked for: it would go no better"));
+            print_error(&format!("{left} more were not asked for: it would go no better"));
             break;
         }
     }
@@ -57,7 +62,7 @@ pub async fn get(config: GetConfig) -> Result<Exit, Refusal> {
         print(&json(&found, config.reveal, stdout().is_terminal())?)?;
     } else if !found.is_empty() {
         let text = table(&found, config.reveal, config.zone, Clock::system().now().wall);
-        print(&if config.ascii { text::to_ascii(&text) } else { text })?;
+        print_text(&text, config.ascii)?;
     }
     Ok(exit)
 }
@@ -78,40 +83,7 @@ async fn fetch(client: &Client, ids: &[SessionId], reveal: bool) -> Vec<(Session
     [a, b, c, d].into_iter().flatten().collect()
 }
 
-/// Why a session could not be had.
-pub(super) fn sentence(id: &SessionId, fault: &Fault) -> String {
-    let doubt = if fault.is_absence() { id.doubt() } else { "" };
-    format!("session {}: {}{doubt}", id.line(), sentence_of(fault))
-}
-
-/// A fault's sentence, with the API's request id.
-pub(super) fn sentence_of(fault: &Fault) -> String {
-    let request = fault.request_id.as_ref().map(|id| format!(" [request {}]", id.line())).unwrap_or_default();
-    format!("{}{request}", fault.sentence())
-}
-
-/// How the program ends that could not have a session because of this.
-pub(super) fn exit_of(fault: &Fault) -> Exit {
-    match fault.kind {
-        FaultKind::NoKey(_) | FaultKind::KeyUnsendable | FaultKind::KeyRefused | FaultKind::Forbidden => {
-            Exit::Key
-        }
-        FaultKind::NotFound | FaultKind::Gone => Exit::NoSuchSession,
-        FaultKind::Timeout | FaultKind::Cut => Exit::Unreachable,
-        _ if fault.is_unreached() => Exit::Unreachable,
-        _ => Exit::Failed,
-    }
-}
-
-/// The exit code that says more: a refused key and an API out of reach are why the rest failed, too.
-fn worse(a: Exit, b: Exit) -> Exit {
-    [Exit::Key, Exit::Unreachable, Exit::NoSuchSession, Exit::Failed]
-        .into_iter()
-        .find(|exit| *exit == a || *exit == b)
-        .unwrap_or(Exit::Fine)
-}
-
-fn json(found: &[Fresh], reveal: bool, to_terminal: bool) -> Result<String, Refusal> {
+fn json(found: &[Fresh], reveal: bool, to_terminal: bool) -> Result<String, CliError> {
     let sessions: Vec<Value> = found
         .iter()
         .map(|fresh| {
@@ -122,8 +94,7 @@ fn json(found: &[Fresh], reveal: bool, to_terminal: bool) -> Result<String, Refu
             value
         })
         .collect();
-    let json = serde_json::to_string_pretty(&sessions)
-        .map_err(|error| failed(&format!("the JSON can not be written: {error}")))?;
+    let json = serde_json::to_string_pretty(&sessions).map_err(CliError::Json)?;
     // promise: json-escapes, mutant: if to_terminal -> if !to_terminal
     Ok(if to_terminal { text::json_for_terminal(&json) } else { json } + "\n")
 }
@@ -168,21 +139,10 @@ fn table(found: &[Fresh], reveal: bool, zone: Zone, now: Timestamp) -> String {
     let heading = ["SESSION", "STATUS", "REGION", "KEEP-ALIVE", "RAN", "LEFT", "PROXY", "METADATA"];
     let mut lines: Vec<Vec<String>> = vec![heading.map(str::to_owned).to_vec()];
     lines.extend(found.iter().map(|fresh| cells(&fresh.session, zone, now)));
-    let mut widths = vec![0; heading.len()];
-    for line in &lines {
-        for (width, cell) in widths.iter_mut().zip(line) {
-            *width = text::width(cell).max(*width);
-        }
-    }
+    let widths = column_widths(&lines);
     let mut out = String::new();
-    for (place, line) in lines.iter().enumerate() {
-        let mut row = String::new();
-        for (width, cell) in widths.iter().zip(line) {
-            row.push_str(cell);
-            row.push_str(&" ".repeat(width.saturating_sub(text::width(cell)).saturating_add(2)));
-        }
-        out.push_str(row.trim_end());
-        out.push('\n');
+    for (place, row) in lines.iter().enumerate() {
+        out.push_str(&text_table::line(row, &widths));
         let fresh = place.checked_sub(1).and_then(|place| found.get(place));
         if let Some(fresh) = fresh.filter(|_| reveal) {
             out.push_str(&revealed(&fresh.urls));
@@ -233,14 +193,6 @@ fn revealed(urls: &ConnectUrls) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_exit_code_tells_the_cause_that_lies_deepest() {
-        assert_eq!(worse(Exit::Fine, Exit::Failed), Exit::Failed);
-        assert_eq!(worse(Exit::NoSuchSession, Exit::Unreachable), Exit::Unreachable);
-        assert_eq!(worse(Exit::Unreachable, Exit::Key), Exit::Key);
-        assert_eq!(worse(Exit::Fine, Exit::Fine), Exit::Fine);
-    }
 
     #[test]
     fn secrets_are_left_out_of_json_unless_they_are_asked_for() {

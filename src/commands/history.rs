@@ -9,15 +9,18 @@ mod tests;
 
 use std::io::{IsTerminal as _, stdout};
 
+use super::CliError;
 use super::events::{explained, text_lines};
 use super::export::PAST;
 use super::journal::{find, open, place};
-use super::{complain, failed, print, usage};
-use crate::config::{Exit, HistoryConfig, Refusal};
+use super::output::{print, print_text};
+use super::print_error;
+use crate::config::HistoryConfig;
+use crate::exit_code::ExitCode;
 use crate::store::history::{self, HistoryQuery, HistoryScope};
-use crate::store::journal::{Reader, Trouble};
-use crate::tui::Filter;
+use crate::store::journal::Reader;
 use keepwatch_core::clock::{Clock, Timestamp, Zone};
+use keepwatch_core::filter::Filter;
 use keepwatch_core::session::SessionId;
 use keepwatch_core::text;
 use keepwatch_core::tracker::cost::Rates;
@@ -41,9 +44,10 @@ pub struct Form {
 ///
 /// # Errors
 /// The filter has a mistake, there is no journal or it can not be read, or standard output can not be written.
-pub fn history(config: HistoryConfig) -> Result<Exit, Refusal> {
+pub fn history(config: HistoryConfig) -> Result<ExitCode, CliError> {
     let filter = Filter::parse(&config.filter).map_err(|mistake| {
-        usage(&format!("--filter: {}\n{}", mistake.sentence, mistake.pointed_at(&config.filter)))
+        let pointer = mistake.pointed_at(&config.filter);
+        CliError::Filter { mistake, pointer }
     })?;
     let reader = open(&place(config.journal)?)?;
     if let Some(id) = &config.id {
@@ -59,30 +63,28 @@ pub fn history(config: HistoryConfig) -> Result<Exit, Refusal> {
     match text {
         None => {
             let what = if filter.is_empty() { "" } else { " that the filter takes" };
-            complain(&format!("no session{what} was seen since {}", config.zone.date_time(since)));
+            print_error(&format!("no session{what} was seen since {}", config.zone.date_time(since)));
         }
         Some(text) if config.json && stdout().is_terminal() => print(&text::json_for_terminal(&text))?,
-        Some(text) if config.ascii => print(&text::to_ascii(&text))?,
-        Some(text) => print(&text)?,
+        Some(text) => print_text(&text, config.ascii)?,
     }
-    Ok(Exit::Fine)
+    Ok(ExitCode::Success)
 }
 
 /// Prints what happened to one session, as far as any run saw it.
-fn timeline(reader: &Reader, id: &SessionId, zone: Zone, ascii: bool) -> Result<Exit, Refusal> {
+fn timeline(reader: &Reader, id: &SessionId, zone: Zone, ascii: bool) -> Result<ExitCode, CliError> {
     let scope = HistoryScope::Sessions(vec![id.clone()]);
-    let unreadable = |trouble: Trouble| failed(&trouble.to_string());
     let mut fleet = Fleet::default();
-    if let Some((header, host)) = history::newest(reader, &HistoryQuery::all(&scope)).map_err(unreadable)? {
+    if let Some((header, host)) = history::newest(reader, &HistoryQuery::all(&scope))? {
         fleet = Fleet::new(header.thresholds).with_owner_key(header.owner_key);
         let query = HistoryQuery { host: Some(&host), ..HistoryQuery::all(&scope) };
         let now = Clock::reaching_back(PAST).now();
-        history::read(reader, &query, now, |input| drop(fleet.apply(input))).map_err(unreadable)?;
+        history::read(reader, &query, now, |input| drop(fleet.apply(input)))?;
     }
     let mut events: Vec<&Event> = fleet.newest_of(id).map(|(_, event)| event).collect();
     if events.is_empty() {
-        complain(&format!("{}: the journal has no such session", id.line()));
-        return Ok(Exit::NoSuchSession);
+        print_error(&format!("{}: the journal has no such session", id.line()));
+        return Ok(ExitCode::NoSuchSession);
     }
     events.reverse();
     let lines = events.into_iter().map(|event| {
@@ -90,7 +92,7 @@ fn timeline(reader: &Reader, id: &SessionId, zone: Zone, ascii: bool) -> Result<
         text_lines(event, why.as_ref(), zone, ascii)
     });
     print(&lines.collect::<String>())?;
-    Ok(Exit::Fine)
+    Ok(ExitCode::Success)
 }
 
 /// What is printed; `None` where there is nothing for a table.
@@ -102,8 +104,8 @@ pub fn said(
     since: Timestamp,
     filter: &Filter,
     form: Form,
-) -> Result<Option<String>, Refusal> {
-    let rows = reader.summaries(since).map_err(|trouble| failed(&trouble.to_string()))?;
+) -> Result<Option<String>, CliError> {
+    let rows = reader.summaries(since)?;
     let mut seen = Seen::of(rows);
     seen.retain(|seen| filter.takes(seen));
     let days = of_days(&seen, form);

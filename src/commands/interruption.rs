@@ -12,8 +12,8 @@ use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 use tokio::sync::oneshot;
 
-use super::failed;
-use crate::config::{Exit, Refusal};
+use super::CliError;
+use crate::exit_code::ExitCode;
 
 /// How long the command may take to hear of a signal.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -31,8 +31,8 @@ impl Interruption {
     ///
     /// # Errors
     /// The system refuses the handler or the thread.
-    pub(super) fn new() -> Result<Self, Refusal> {
-        Self::listen().map_err(|error| failed(&format!("signals can not be heard: {error}")))
+    pub(super) fn new() -> Result<Self, CliError> {
+        Self::listen().map_err(CliError::Signals)
     }
 
     fn listen() -> io::Result<Self> {
@@ -59,9 +59,9 @@ impl Interruption {
     }
 
     /// Waits for it, and says how the program ends by it. To be awaited no more once it has come.
-    pub(super) async fn heard(&mut self) -> Exit {
+    pub(super) async fn heard(&mut self) -> ExitCode {
         match (&mut self.told).await {
-            Ok(signal) => Exit::Signal(u8::try_from(signal).unwrap_or(u8::MAX)),
+            Ok(signal) => ExitCode::Signal(u8::try_from(signal).unwrap_or(u8::MAX)),
             // The thread is gone without a signal: there will be none.
             Err(_) => std::future::pending().await,
         }

@@ -4,8 +4,9 @@ use std::fs::File;
 use std::io::{BufReader, ErrorKind};
 use std::path::Path;
 
-use super::{complain, failed, usage};
-use crate::config::{Refusal, VERSION};
+use super::CliError;
+use super::print_error;
+use crate::VERSION;
 use crate::private_file;
 use crate::store::{FORMAT, Header, Recording};
 use keepwatch_core::clock::Timestamp;
@@ -13,6 +14,9 @@ use keepwatch_core::session::MetadataPath;
 use keepwatch_core::text;
 use keepwatch_core::tracker::Thresholds;
 use keepwatch_core::tracker::cost::Rates;
+
+/// The widest path in a message, in columns.
+const MAX_PATH_COLUMNS: usize = 200;
 
 /// What a recording is made with, beside what the reader says of it.
 pub(super) struct Made {
@@ -33,31 +37,33 @@ impl Made {
 }
 
 /// A new file for a recording, as `option` asks for it.
-pub(super) fn create(path: &Path, option: &str) -> Result<File, Refusal> {
+pub(super) fn create(path: &Path, option: &'static str) -> Result<File, CliError> {
     private_file::create_new(path).map_err(|error| {
-        let name = text::shown(&path.to_string_lossy(), 200);
-        let why = match error.kind() {
+        let problem = match error.kind() {
             ErrorKind::AlreadyExists if path.is_file() => {
                 "it is there already, and nothing is written over".into()
             }
             ErrorKind::AlreadyExists => "what is there is no file, and a recording is a new one".into(),
             _ => error.to_string(),
         };
-        usage(&format!("{option}: {name} can not be begun: {why}"))
+        CliError::NewFile { option, path: shown(path), problem }
     })
 }
 
 /// Reads a recording. What is damaged is said, and what stands before the damage is read.
-pub(super) fn read(path: &Path) -> Result<Recording, Refusal> {
-    let name = text::shown(&path.to_string_lossy(), 200);
-    let file = File::open(path).map_err(|error| failed(&format!("{name} can not be read: {error}")))?;
+pub(super) fn read(path: &Path) -> Result<Recording, CliError> {
+    let file = File::open(path).map_err(|error| CliError::ReadRecording { path: shown(path), error })?;
     let recording = Recording::read(&mut BufReader::new(file));
-    recording.map_err(|refused| failed(&format!("{name}: {}", refused)))
+    recording.map_err(|error| CliError::InvalidRecording { path: shown(path), error })
+}
+
+fn shown(path: &Path) -> String {
+    text::shown(&path.to_string_lossy(), MAX_PATH_COLUMNS)
 }
 
 /// Says on standard error where a recording is damaged.
-pub(super) fn complain_of_damage(recording: &Recording) {
+pub(super) fn print_damage(recording: &Recording) {
     if let Some(damage) = &recording.damage {
-        complain(&damage.to_string());
+        print_error(&damage.to_string());
     }
 }

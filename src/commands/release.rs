@@ -3,13 +3,13 @@
 //! The session is fetched first and named, so that the answer is to a question that shows what would end. What failed on
 //! the way is tried again as the screen's `x` does; what the API refuses is said word for word.
 
-use std::io::{BufRead as _, IsTerminal as _, Write as _, stderr, stdin};
-
-use super::get::{exit_of, sentence, sentence_of};
-use super::{complain, failed, print};
+use super::CliError;
+use super::api_error::{self, session_message};
+use super::output::{ask, print_text};
+use super::print_error;
 use crate::api::{Client, Releaser};
-use crate::config::{Exit, Refusal, ReleaseConfig};
-use crate::tui::{end_of, is_end_of};
+use crate::config::ReleaseConfig;
+use crate::exit_code::ExitCode;
 use keepwatch_core::backoff;
 use keepwatch_core::clock::{Clock, Timestamp};
 use keepwatch_core::session::{Fault, Session, SessionId};
@@ -19,7 +19,7 @@ use keepwatch_core::text;
 ///
 /// # Errors
 /// There is nobody to ask, the answer is wrong, or standard output can not be written.
-pub async fn release(config: ReleaseConfig) -> Result<Exit, Refusal> {
+pub async fn release(config: ReleaseConfig) -> Result<ExitCode, CliError> {
     let (client, clock) = (Client::new(config.source.endpoint, config.source.key), Clock::system());
     let session = match client.session(&config.id).await.outcome {
         Ok(session) => session,
@@ -27,17 +27,20 @@ pub async fn release(config: ReleaseConfig) -> Result<Exit, Refusal> {
     };
     if session.status.is_end() {
         let status = session.status.shown(24);
-        complain(&format!("session {} has ended ({status}): there is nothing to release", config.id.line()));
-        return Ok(Exit::Fine);
+        print_error(&format!(
+            "session {} has ended ({status}): there is nothing to release",
+            config.id.line()
+        ));
+        return Ok(ExitCode::Success);
     }
     let answer = match config.confirm {
         Some(answer) => answer,
         None => question(&session, &config.id, clock.now().wall, config.ascii)?,
     };
-    if !is_end_of(&answer, &config.id) {
-        return Err(failed("these are not the last characters of its id: nothing was released"));
+    if !config.id.is_confirmed_by(&answer) {
+        return Err(CliError::NotConfirmed);
     }
-    let Some(releaser) = Releaser::unless(false) else { return Ok(Exit::Failed) };
+    let Some(releaser) = Releaser::unless(false) else { return Ok(ExitCode::Failure) };
     let mut tries = 0;
     loop {
         match releaser.release(&client, &config.id).await.outcome {
@@ -48,8 +51,8 @@ pub async fn release(config: ReleaseConfig) -> Result<Exit, Refusal> {
                     session.status.shown(24),
                     if session.status.is_end() { "" } else { ", and may for some seconds" }
                 );
-                print(&if config.ascii { text::to_ascii(&line) } else { line })?;
-                return Ok(Exit::Fine);
+                print_text(&line, config.ascii)?;
+                return Ok(ExitCode::Success);
             }
             Err(fault) => {
                 tries += 1;
@@ -57,24 +60,20 @@ pub async fn release(config: ReleaseConfig) -> Result<Exit, Refusal> {
                 let Some(rest) = backoff::release_delay(&fault, tries, fastrand::f64()) else {
                     return Ok(refused(&config.id, &fault));
                 };
-                complain(&format!("{}; asked again in {}", sentence_of(&fault), text::span(rest)));
+                print_error(&format!("{}; asked again in {}", api_error::message(&fault), text::span(rest)));
                 crate::timer::sleep_until(&clock, clock.now().mono.saturating_add(rest)).await;
             }
         }
     }
 }
 
-fn refused(id: &SessionId, fault: &Fault) -> Exit {
-    complain(&sentence(id, fault));
-    exit_of(fault)
+fn refused(id: &SessionId, fault: &Fault) -> ExitCode {
+    print_error(&session_message(id, fault));
+    api_error::exit_code(fault)
 }
 
 /// Asks on the terminal: which session, whose, and how long it has run.
-fn question(session: &Session, id: &SessionId, now: Timestamp, ascii: bool) -> Result<String, Refusal> {
-    if !stdin().is_terminal() {
-        let end = "the last four characters of its id";
-        return Err(super::usage(&format!("nobody can be asked here: give --confirm with {end}")));
-    }
+fn question(session: &Session, id: &SessionId, now: Timestamp, ascii: bool) -> Result<String, CliError> {
     let whose = session.metadata.as_ref().and_then(|metadata| metadata.owner(None));
     let whose = whose.map(|owner| format!(" of {}", owner.shown(40))).unwrap_or_default();
     let ran = session.started.and_then(|started| now.signed_duration_since(started).to_std().ok());
@@ -82,15 +81,8 @@ fn question(session: &Session, id: &SessionId, now: Timestamp, ascii: bool) -> R
     let text = format!(
         "Session {}{whose}{ran}.\nIts browser ends with it, whoever uses it. The last {} characters of its id release it: ",
         id.line(),
-        end_of(id).chars().count()
+        id.confirmation().chars().count()
     );
-    let mut out = stderr().lock();
     let text = if ascii { text::to_ascii(&text) } else { text };
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush()); // where nobody reads, nobody answers
-    let mut answer = String::new();
-    stdin()
-        .lock()
-        .read_line(&mut answer)
-        .map_err(|error| failed(&format!("no answer can be read: {error}")))?;
-    Ok(answer.trim().to_owned())
+    ask(&text, "--confirm with the last four characters of its id")
 }

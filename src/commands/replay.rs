@@ -3,29 +3,24 @@
 //! Thresholds, prices and the place of the owner are the recording's, for what was flagged and told depends on them; how
 //! the screen looks is the reader's.
 
-use std::time::Duration;
-
-use super::{failed, recording};
-use crate::config::{Exit, Pace, Refusal, ReplayConfig, Targets};
+use super::CliError;
+use super::recording;
+use crate::config::ReplayConfig;
+use crate::exit_code::ExitCode;
 use crate::store::{Header, Recording};
 use crate::terminal::{self, Env};
 use crate::tui::{self, Settings, Tone};
 use keepwatch_core::clock::{Clock, Zone};
 use keepwatch_core::text;
 
-/// How often was polled, nobody knows; nothing is late in a recording.
-const PACE: Pace = Pace { interval: Duration::from_secs(3), max_rps: 4 };
-
 /// Shows the recording until the reader quits.
 ///
 /// # Errors
 /// It can not be read, or the terminal refuses.
-pub async fn replay(config: ReplayConfig, warnings: &[String], env: Env) -> Result<Exit, Refusal> {
+pub async fn replay(config: ReplayConfig, warnings: &[String], env: Env) -> Result<ExitCode, CliError> {
     let recording = recording::read(&config.path)?;
     if let Some(obstacle) = terminal::obstacle(&env) {
-        return Err(failed(&format!(
-            "no screen can be shown here: {obstacle}; `keepwatch explain --from FILE SESSION_ID` prints what a recording has of a session"
-        )));
+        return Err(CliError::NoScreenForReplay(obstacle));
     }
     let Recording { header, tape, damage } = recording;
     let greeting = match (damage, warnings.first()) {
@@ -34,25 +29,20 @@ pub async fn replay(config: ReplayConfig, warnings: &[String], env: Env) -> Resu
         (None, None) => (Tone::Plain, greeting(&header, config.zone)),
     };
     let settings = Settings {
-        targets: Targets::All,
-        query: None,
-        pace: PACE,
         thresholds: header.thresholds,
         rates: header.rates,
-        bell: false,
         owner_key: config.owner_key.or(header.owner_key),
         zone: config.zone,
         theme: config.look.into(),
         can_open: terminal::can_open(&env),
-        releaser: None,
         version: header.version,
-        demo: false,
         speed: config.speed,
         greeting: Some(greeting),
+        ..Settings::default()
     };
     tui::replay(settings, tape, header.host, header.started, Clock::scaled(config.speed), env)
         .await
-        .map_err(|error| failed(&format!("the terminal can not be used: {error}")))
+        .map_err(CliError::Terminal)
 }
 
 fn greeting(header: &Header, zone: Zone) -> String {

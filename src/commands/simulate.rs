@@ -5,11 +5,15 @@ use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
+use super::CliError;
 use super::interruption::Interruption;
-use super::{failed, print, recording, script};
-use crate::config::{self, Exit, Refusal, SimulateConfig};
-use browserbase_simulator::{self, Control, Offset, Options, Simulator, Span, Window};
+use super::output::print;
+use super::recording;
+use crate::config::{self, Play, SimulateConfig};
+use crate::exit_code::ExitCode;
+use browserbase_simulator::{self, Control, Offset, Options, Script, Simulator, Span, Window, chaos};
 use keepwatch_core::clock::Clock;
+use keepwatch_core::text;
 
 /// How often what has happened is written: whoever reads along waits no longer.
 const TOLD_EVERY: Duration = Duration::from_millis(500);
@@ -18,9 +22,9 @@ const TOLD_EVERY: Duration = Duration::from_millis(500);
 ///
 /// # Errors
 /// The port or the file of the truth can not be had, or the truth can not be written any more.
-pub async fn simulate(config: SimulateConfig) -> Result<Exit, Refusal> {
+pub async fn simulate(config: SimulateConfig) -> Result<ExitCode, CliError> {
     let mut interruption = Interruption::new()?;
-    let (mut script, sessions) = script(&config.play)?;
+    let (mut script, sessions) = load_scenario(&config.play)?;
     if let Some(concurrency) = config.concurrency {
         script.project.concurrency = concurrency;
     }
@@ -37,12 +41,8 @@ pub async fn simulate(config: SimulateConfig) -> Result<Exit, Refusal> {
     let (name, about) = (script.name.clone(), script.about.clone());
     let options = Options { port: config.port, sessions, ..Options::default() };
     let mut truth = config.truth.as_deref().map(Truth::begin).transpose()?;
-    let simulator = Simulator::start(Clock::system(), script, options).map_err(|error| {
-        failed(&format!(
-            "port {} of 127.0.0.1 can not be had: {error}; --port 0 takes a free one",
-            config.port
-        ))
-    })?;
+    let simulator = Simulator::start(Clock::system(), script, options)
+        .map_err(|error| CliError::SimulatorPort { port: config.port, error })?;
     let url = simulator.base_url();
     print(&format!(
         "A simulated Browserbase API at {url}, until Ctrl-C. It takes any key.\n\
@@ -60,11 +60,25 @@ pub async fn simulate(config: SimulateConfig) -> Result<Exit, Refusal> {
     told?;
     truth.as_mut().map_or(Ok(()), |truth| truth.tell(&control))?;
     simulator.stop().await;
-    Ok(Exit::Fine)
+    Ok(ExitCode::Success)
+}
+
+/// Loads the scenario to play. Returns it with the number of generated sessions to add.
+pub(super) fn load_scenario(play: &Play) -> Result<(Script, usize), CliError> {
+    let Play { scenario, seed, sessions } = play;
+    if scenario == chaos::NAME {
+        let living = if *sessions == 0 { chaos::LIVING } else { *sessions };
+        return Ok((chaos::script(seed.unwrap_or(chaos::SEED), living), 0));
+    }
+    let script = Script::find(scenario)?;
+    if seed.is_some() {
+        return Err(CliError::SeedWithoutChaos { scenario: text::shown(scenario, 60) });
+    }
+    Ok((script, *sessions))
 }
 
 /// Writes the truth as it comes, for ever.
-async fn tell(truth: Option<&mut Truth>, control: &Control) -> Result<(), Refusal> {
+async fn tell(truth: Option<&mut Truth>, control: &Control) -> Result<(), CliError> {
     let Some(truth) = truth else { return std::future::pending().await };
     let clock = Clock::system();
     loop {
@@ -81,20 +95,18 @@ struct Truth {
 }
 
 impl Truth {
-    fn begin(path: &Path) -> Result<Self, Refusal> {
+    fn begin(path: &Path) -> Result<Self, CliError> {
         let file = recording::create(path, "--truth")?;
         Ok(Self { file, told: Offset::from_micros(i64::MIN) })
     }
 
     /// Writes what has happened since it was last told.
-    fn tell(&mut self, control: &Control) -> Result<(), Refusal> {
+    fn tell(&mut self, control: &Control) -> Result<(), CliError> {
         let now = control.now();
         let start = control.date(Offset::START);
         let facts = control.truth(Window { from: self.told, to: now });
         let lines: String = facts.iter().map(|fact| fact.line(start) + "\n").collect();
         self.told = now;
-        self.file.write_all(lines.as_bytes()).map_err(|error| {
-            failed(&format!("--truth: what really happens can not be written any more: {error}"))
-        })
+        self.file.write_all(lines.as_bytes()).map_err(CliError::WriteTruth)
     }
 }

@@ -5,13 +5,16 @@
 
 mod tally;
 
-use super::follow::{Follow, Heard, Watching};
-use super::get::sentence_of;
-use super::{complain, print};
+use super::CliError;
+use super::api_error::session_message;
+use super::headless::{Follow, Heard, Watching};
+use super::output::print_text;
+use super::print_error;
 use crate::api::Client;
-use crate::config::{Exit, Goal, Refusal, Targets, WaitConfig};
+use crate::config::{Goal, WaitConfig};
+use crate::exit_code::ExitCode;
 use keepwatch_core::clock::{Clock, Zone};
-use keepwatch_core::session::SessionId;
+use keepwatch_core::session::{SessionId, Targets};
 use keepwatch_core::text;
 use keepwatch_core::tracker::{Event, EventKind, Fleet, Thresholds};
 use tally::{News, Tally, Why};
@@ -25,7 +28,7 @@ const WIDEST_ID: usize = 40;
 ///
 /// # Errors
 /// The API refuses the key before anything came, or standard output can not be written.
-pub async fn wait(config: WaitConfig) -> Result<Exit, Refusal> {
+pub async fn wait(config: WaitConfig) -> Result<ExitCode, CliError> {
     let clock = Clock::system();
     let watching = Watching {
         targets: Targets::Ids(config.ids.clone()),
@@ -41,7 +44,7 @@ pub async fn wait(config: WaitConfig) -> Result<Exit, Refusal> {
         match follow.next(due).await {
             Heard::Told(told) => {
                 if let Some(fault) = follow.refusal() {
-                    return Err(Refusal { exit: Exit::Key, sentence: sentence_of(fault) });
+                    return Err(CliError::ApiKeyRefused(Box::new(fault.clone())));
                 }
                 told.events.iter().for_each(say);
                 for news in tally.take(&follow.fleet, told.missing) {
@@ -57,8 +60,8 @@ pub async fn wait(config: WaitConfig) -> Result<Exit, Refusal> {
         let now = follow.now().boot;
         if deadline.is_some_and(|deadline| deadline <= now) {
             let after = config.timeout.map(text::length).unwrap_or_default();
-            complain(&format!("timed out after {after}: {}", unfinished(&tally, &follow.fleet)));
-            return Ok(Exit::TimedOut);
+            print_error(&format!("timed out after {after}: {}", unfinished(&tally, &follow.fleet)));
+            return Ok(ExitCode::TimedOut);
         }
         if tally.last_chance(now) {
             follow.ask_now();
@@ -70,22 +73,22 @@ pub async fn wait(config: WaitConfig) -> Result<Exit, Refusal> {
 fn say(event: &Event) {
     if matches!(event.kind, EventKind::Failing { .. } | EventKind::Recovered { .. } | EventKind::Slept(_)) {
         let of = event.id.as_ref().map(|id| format!("session {}: ", id.shown(WIDEST_ID))).unwrap_or_default();
-        complain(&format!("{of}{}", event.kind.sentence(Zone::Local, event.seen)));
+        print_error(&format!("{of}{}", event.kind.sentence(Zone::Local, event.seen)));
     }
 }
 
-fn tell(news: &News, fleet: &Fleet, ascii: bool) -> Result<(), Refusal> {
+fn tell(news: &News, fleet: &Fleet, ascii: bool) -> Result<(), CliError> {
     match news {
         News::Holds(id) => {
             let line = format!("{}  {}\n", id.line(), standing(fleet, id));
-            print(&if ascii { text::to_ascii(&line) } else { line })
+            print_text(&line, ascii)
         }
         News::Never(id, Why::Ended(_)) => {
-            complain(&format!("session {} will not run any more: {}", id.line(), standing(fleet, id)));
+            print_error(&format!("session {} will not run any more: {}", id.line(), standing(fleet, id)));
             Ok(())
         }
         News::Never(id, Why::Absent(fault)) => {
-            complain(&super::get::sentence(id, fault));
+            print_error(&session_message(id, fault));
             Ok(())
         }
     }

@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
+use super::CliError;
 use super::events::stream;
-use super::follow::Watching;
+use super::headless::Watching;
+use super::print_error;
 use super::recording::{self, Made};
-use super::{complain, failed, usage};
-use crate::api::{Client, Releaser, key_tail};
-use crate::config::{Exit, Form, Query, Refusal, Source, VERSION, WatchConfig};
+use crate::api::{Client, Query, Releaser, key_tail};
+use crate::config::{Form, KeyError, Look, ScreenConfig, Source, WatchConfig};
+use crate::exit_code::ExitCode;
 use crate::log;
 use crate::terminal::{self, Env};
+use crate::tui::view::Theme;
 use crate::tui::{self, Origin, PersistenceConfig, Settings, Tone};
 use keepwatch_core::clock::Clock;
 use keepwatch_core::session::Secret;
@@ -25,7 +28,7 @@ const PAST: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 ///
 /// # Errors
 /// The terminal refuses, or signals can not be heard.
-pub async fn watch(config: WatchConfig, warnings: &[String], env: Env) -> Result<Exit, Refusal> {
+pub async fn watch(config: WatchConfig, warnings: &[String], env: Env) -> Result<ExitCode, CliError> {
     let clock = Clock::reaching_back(PAST);
     let host = |source: &Source<_>| (!source.endpoint.is_public()).then(|| source.endpoint.host());
     let made = Made {
@@ -47,18 +50,8 @@ pub async fn watch(config: WatchConfig, warnings: &[String], env: Env) -> Result
         targets: config.targets,
         query: config.query.clone(),
         pace: config.pace,
-        thresholds: config.screen.thresholds,
-        rates: config.screen.rates,
-        bell: config.screen.bell,
-        owner_key: config.screen.owner_key,
-        zone: config.screen.zone,
-        theme: config.screen.look.into(),
-        can_open: terminal::can_open(&env),
-        releaser: Releaser::unless(config.screen.read_only),
-        version: VERSION.into(),
-        demo: false,
-        speed: 1,
         greeting: warning(warnings),
+        ..live_settings(config.screen, &env)
     };
     let names = names(&config.sources);
     let reached = |(source, name): (Source<_>, String)| reach(source, name, config.query.as_ref());
@@ -66,8 +59,29 @@ pub async fn watch(config: WatchConfig, warnings: &[String], env: Env) -> Result
     screen(settings, sources, clock, env, persistence).await
 }
 
+/// Returns the settings that `watch` and `demo` share.
+pub(super) fn live_settings(screen: ScreenConfig, env: &Env) -> Settings {
+    Settings {
+        thresholds: screen.thresholds,
+        rates: screen.rates,
+        bell: screen.bell,
+        owner_key: screen.owner_key,
+        zone: screen.zone,
+        theme: screen.look.into(),
+        can_open: terminal::can_open(env),
+        releaser: Releaser::unless(screen.read_only),
+        ..Settings::default()
+    }
+}
+
+impl From<Look> for Theme {
+    fn from(Look { color, ascii }: Look) -> Self {
+        Self { ascii, color }
+    }
+}
+
 /// What the profiles are called: their labels, but for those that two have; nothing where there is but one.
-fn names(sources: &[Source<Result<Secret, Refusal>>]) -> Vec<String> {
+fn names(sources: &[Source<Result<Secret, KeyError>>]) -> Vec<String> {
     let label = |source: &Source<_>| source.label.clone();
     let name = |source: &Source<_>| {
         let name = text::shown(source.profile.as_deref().unwrap_or_default(), LONGEST_NAME);
@@ -80,7 +94,7 @@ fn names(sources: &[Source<Result<Secret, Refusal>>]) -> Vec<String> {
 
 /// A source as the screen says it, and what asks it.
 fn reach(
-    source: Source<Result<Secret, Refusal>>,
+    source: Source<Result<Secret, KeyError>>,
     name: String,
     query: Option<&Query>,
 ) -> (Origin, Option<Client>) {
@@ -91,7 +105,7 @@ fn reach(
             let origin = Origin { key_tail: key_tail(&key), ..origin };
             (origin, Some(Client::new(source.endpoint, key).narrowed(query.cloned())))
         }
-        Err(refusal) => (Origin { without_key: Some(refusal.sentence), ..origin }, None),
+        Err(error) => (Origin { without_key: Some(error.to_string()), ..origin }, None),
     }
 }
 
@@ -109,17 +123,15 @@ pub(super) async fn screen(
     clock: Clock,
     env: Env,
     persistence: PersistenceConfig,
-) -> Result<Exit, Refusal> {
+) -> Result<ExitCode, CliError> {
     if let Some(obstacle) = terminal::obstacle(&env) {
         if let Some((Tone::Bad, warning)) = &settings.greeting {
-            complain(warning);
+            print_error(warning);
         }
         let Some((_, Some(client))) = sources.pop().filter(|_| sources.is_empty()) else {
-            return Err(usage(&format!(
-                "no screen can be shown here: {obstacle}; and events are streamed of one project: give --profile once"
-            )));
+            return Err(CliError::NoScreenForProfiles(obstacle));
         };
-        complain(&format!(
+        print_error(&format!(
             "no screen can be shown here: {obstacle}; events are streamed as text, as by `keepwatch events --format text`"
         ));
         let Settings { targets, pace, thresholds, zone, theme, .. } = settings;
@@ -138,10 +150,10 @@ pub(super) async fn screen(
         tracing::info!("profile {:?}: {host}", origin.name);
     }
     let outcome = tui::run(settings, sources, clock, env, persistence).await;
-    log::tell(|why| complain(&why)); // there is no screen any more
-    let (exit, said) = outcome.map_err(|error| failed(&format!("the terminal can not be used: {error}")))?;
+    log::tell(|why| print_error(&why)); // there is no screen any more
+    let (exit, said) = outcome.map_err(CliError::Terminal)?;
     if let Some(said) = said {
-        complain(&said);
+        print_error(&said);
     }
     Ok(exit)
 }
@@ -149,7 +161,7 @@ pub(super) async fn screen(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Endpoint;
+    use crate::api::Endpoint;
 
     fn called(profiles: &[(&str, Option<&str>)]) -> Vec<String> {
         let source = |(name, label): &(&str, Option<&str>)| Source {

@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 
 use super::places::Table;
 use super::profile::Profile;
-use super::{Environment, Refusal, nearest, usage};
+use super::{ConfigError, Environment, nearest};
 use crate::cli::Typed;
 use keepwatch_core::text;
 use reader::Reader;
@@ -66,7 +66,7 @@ impl File {
     ///
     /// # Errors
     /// A sentence, if it can not be read or something in it is wrong.
-    pub fn find(typed: &Typed, env: &Environment) -> Result<Self, Refusal> {
+    pub fn find(typed: &Typed, env: &Environment) -> Result<Self, ConfigError> {
         if !typed.takes_config() {
             return Ok(Self::default());
         }
@@ -77,7 +77,7 @@ impl File {
         match read(&path) {
             Ok(text) => Reader::new(&text, &path, name, env.path("HOME")).read(),
             Err(error) if !is_named && is_absence(&error) => Ok(Self { name: Some(name), ..Self::default() }),
-            Err(error) => Err(usage(format!("the config file {name} can not be read: {error}"))),
+            Err(error) => Err(ConfigError::UnreadableFile { file: name, error }),
         }
     }
 
@@ -98,30 +98,24 @@ impl File {
         of(command).over(&of(None))
     }
 
-    /// The profile with this name.
-    pub(super) fn profile(&self, name: &str) -> Result<&Profile, Refusal> {
+    /// Returns the profile with this name.
+    pub(super) fn profile(&self, name: &str) -> Result<&Profile, ConfigError> {
         let shown = text::shown(name, WIDEST_NAME);
         if let Some(profile) = self.profiles.get(name) {
-            // As the example of the default file does: whoever chooses it means another project than without it.
+            // The default file has such an example. A user who chooses it means another project than the default one.
             if profile.base_url.is_none() && profile.key.is_none() {
-                return Err(usage(format!(
-                    "the profile “{shown}” names neither a base-url nor a key (api-key-file, api-key-command)"
-                )));
+                return Err(ConfigError::EmptyProfile(shown));
             }
             return Ok(profile);
         }
-        let what = format!("there is no profile “{shown}”");
+        let Some(file) = self.name.clone() else { return Err(ConfigError::ProfileWithoutFile(shown)) };
         let known: Vec<&str> = self.profiles.keys().map(String::as_str).collect();
-        Err(usage(match (&self.name, nearest(name, known.iter().copied())) {
-            (None, _) => format!("{what}: there is no config file"),
-            (Some(file), _) if known.is_empty() => {
-                format!("{what}: {file} has none, or is not there; a profile is a table [profile.{shown}]")
-            }
-            (Some(file), near) => {
-                let hint = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
-                format!("{what} in {file}, which has {}{hint}", text::shown(&known.join(", "), WIDEST_PATH))
-            }
-        }))
+        if known.is_empty() {
+            return Err(ConfigError::FileWithoutProfiles { name: shown, file });
+        }
+        let near = nearest(name, known.iter().copied()).map(str::to_owned);
+        let known = text::shown(&known.join(", "), WIDEST_PATH);
+        Err(ConfigError::UnknownProfile { name: shown, file, known, near })
     }
 
     /// What was left out, a sentence each.

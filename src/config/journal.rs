@@ -1,19 +1,10 @@
 //! Where the journal is, and for how long it keeps what was seen.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use super::Environment;
 use crate::cli;
-
-/// How the journal is written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct JournalConfig {
-    /// Its file.
-    pub path: PathBuf,
-    /// For how long it keeps what was seen.
-    pub keep: Duration,
-}
+use crate::store::journal::JournalConfig;
 
 /// Where the journal is, whether there is one or not; `None` where no variable says so, and no home.
 pub type JournalFile = Option<PathBuf>;

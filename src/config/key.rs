@@ -5,30 +5,57 @@ use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 
 use super::profile::KeySource;
-use super::{Exit, Refusal};
 use keepwatch_core::session::Secret;
 use keepwatch_core::text;
 
-/// The largest key that is read, in bytes, with what stands around it.
+/// The largest file or output that is read, in bytes.
 const LARGEST: u64 = 4096;
-/// The widest name of a file or a program in a sentence, in columns.
+/// The widest name of a file or a program in a message, in columns.
 const WIDEST: usize = 200;
-/// What is to be done where there is no key.
+/// The advice to a user without an API key.
 const ADVICE: &str = "set BROWSERBASE_API_KEY or give --api-key-file, or name a source in the config file \
                       (`keepwatch config`); `keepwatch demo` needs none";
 
-/// A key, and what is to be said about where it was.
+/// Why there is no API key. `origin` is the file, program or variable that was read. No message holds any part of a key.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages document the variants")]
+pub enum KeyError {
+    #[error("no API key: {ADVICE}")]
+    Missing,
+    #[error("the key can not be read from {origin}: {error}")]
+    Unreadable {
+        origin: String,
+        #[source]
+        error: io::Error,
+    },
+    #[error("{origin} can not be run: {error}")]
+    CommandNotRun {
+        origin: String,
+        #[source]
+        error: io::Error,
+    },
+    #[error("{origin} prints more than {LARGEST} bytes, which is no key")]
+    TooLong { origin: String },
+    #[error("{origin} failed ({status}), and so there is no key")]
+    CommandFailed { origin: String, status: ExitStatus },
+    #[error("{origin} holds no key: {ADVICE}")]
+    Empty { origin: String },
+    #[error("{origin} holds characters that no API key has; is it the right one?")]
+    InvalidCharacters { origin: String },
+}
+
+/// An API key, and a warning about where it was found.
 #[derive(Debug)]
 pub(super) struct Found {
-    pub(super) key: Result<Secret, Refusal>,
+    pub(super) key: Result<Secret, KeyError>,
     pub(super) warning: Option<String>,
 }
 
-impl From<Result<Secret, Refusal>> for Found {
-    fn from(key: Result<Secret, Refusal>) -> Self {
+impl From<Result<Secret, KeyError>> for Found {
+    fn from(key: Result<Secret, KeyError>) -> Self {
         Self { key, warning: None }
     }
 }
@@ -58,8 +85,7 @@ pub(super) fn from_file(path: &Path) -> Found {
         }
         Ok(key)
     };
-    let read =
-        read().map_err(|error: io::Error| refuse(format!("the key can not be read from {name}: {error}")));
+    let read = read().map_err(|error: io::Error| KeyError::Unreadable { origin: name.clone(), error });
     Found { key: read.and_then(|key| valid(&key, &name)), warning }
 }
 
@@ -78,10 +104,10 @@ fn open_to_others(found: &Metadata, name: &str) -> Option<String> {
 
 /// The key that a program prints. It has our standard error, and the terminal itself, to ask for a password; what stands
 /// in the environment for another key it does not get. Nothing has taken the signals yet: Ctrl-C ends it and us.
-fn from_command(words: &[String]) -> Result<Secret, Refusal> {
-    let Some((program, arguments)) = words.split_first() else { return Err(none()) };
-    let name = format!("api-key-command “{}”", shown(program));
-    let failed = |error: io::Error| refuse(format!("{name} can not be run: {error}"));
+fn from_command(words: &[String]) -> Result<Secret, KeyError> {
+    let Some((program, arguments)) = words.split_first() else { return Err(KeyError::Missing) };
+    let origin = format!("api-key-command “{}”", shown(program));
+    let failed = |error: io::Error| KeyError::CommandNotRun { origin: origin.clone(), error };
     let mut child = Command::new(program)
         .args(arguments)
         // promise: no-key-for-command
@@ -102,42 +128,33 @@ fn from_command(words: &[String]) -> Result<Secret, Refusal> {
     let status = child.wait().map_err(failed)?;
     read.map_err(failed)?;
     if is_too_much {
-        return Err(refuse(format!("{name} prints more than {LARGEST} bytes, which is no key")));
+        return Err(KeyError::TooLong { origin });
     }
     if !status.success() {
-        return Err(refuse(format!("{name} failed ({status}), and so there is no key")));
+        return Err(KeyError::CommandFailed { origin, status });
     }
-    valid(&String::from_utf8_lossy(&printed), &name)
+    valid(&String::from_utf8_lossy(&printed), &origin)
 }
 
-/// The key in `text`, which `source` gave.
-pub(super) fn valid(text: &str, source: &str) -> Result<Secret, Refusal> {
+/// Returns the API key in `text`, which `origin` gave.
+pub(super) fn valid(text: &str, origin: &str) -> Result<Secret, KeyError> {
     let key = text.trim();
     if key.is_empty() {
-        return Err(refuse(format!("{source} holds no key: {ADVICE}")));
+        return Err(KeyError::Empty { origin: origin.to_owned() });
     }
     if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(refuse(format!("{source} holds characters that no API key has; is it the right one?")));
+        return Err(KeyError::InvalidCharacters { origin: origin.to_owned() });
     }
     Ok(Secret::new(key.to_owned()))
-}
-
-/// There is no key anywhere.
-pub(super) fn none() -> Refusal {
-    refuse(format!("no API key: {ADVICE}"))
-}
-
-fn refuse(sentence: String) -> Refusal {
-    Refusal { exit: Exit::Key, sentence }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn printed(script: &str) -> Result<Secret, (u8, String)> {
+    fn printed(script: &str) -> Result<Secret, String> {
         let words = ["sh", "-c", script].map(str::to_owned);
-        from_command(&words).map_err(|refusal| (refusal.exit.into(), refusal.sentence))
+        from_command(&words).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -149,8 +166,8 @@ mod tests {
 
     #[test]
     fn a_key_that_is_given_in_place_of_its_file_is_not_shown() {
-        let refusal = from_file(Path::new("bb_live_cAnArY")).key.unwrap_err();
-        assert!(refusal.sentence.starts_with("the key can not be read from ••••: "), "{refusal}");
+        let message = from_file(Path::new("bb_live_cAnArY")).key.unwrap_err().to_string();
+        assert!(message.starts_with("the key can not be read from ••••: "), "{message}");
     }
 
     #[test]
@@ -176,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_gives_no_key_is_refused_with_3_and_what_it_printed_is_not_shown() {
+    fn failed_command_is_reported_without_its_output() {
         for (script, says) in [
             ("echo cAnArY; exit 7", "exit status: 7"),
             ("kill -9 $$", "signal: 9"),
@@ -185,11 +202,10 @@ mod tests {
             ("yes cAnArY", "more than 4096 bytes"),
             ("read line && echo cAnArY", "exit status"),
         ] {
-            let (exit, sentence) = printed(script).unwrap_err();
-            assert_eq!(exit, 3, "{sentence}");
-            assert!(sentence.contains(says) && !sentence.contains("cAnArY"), "{sentence}");
+            let message = printed(script).unwrap_err();
+            assert!(message.contains(says) && !message.contains("cAnArY"), "{message}");
         }
-        let missing = from_command(&["/no/such\u{1b}program".to_owned()]).unwrap_err();
-        assert!(missing.sentence.contains("“/no/such·program” can not be run"), "{missing}");
+        let missing = from_command(&["/no/such\u{1b}program".to_owned()]).unwrap_err().to_string();
+        assert!(missing.contains("“/no/such·program” can not be run"), "{missing}");
     }
 }

@@ -8,12 +8,12 @@
 //!
 //! What is typed comes before what the environment says, that before the file, and that before the defaults.
 
-mod endpoint;
+mod error;
 mod file;
 mod journal;
 mod key;
+mod list_status;
 mod log;
-mod narrowing;
 pub mod places;
 mod profile;
 mod read;
@@ -25,19 +25,22 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use keepwatch_core::clock::Zone;
-use keepwatch_core::session::{List, MetadataPath, Secret, SessionId};
+use keepwatch_core::clock::Zone;
+use keepwatch_core::session::{MetadataPath, Secret, SessionId, Targets};
 use keepwatch_core::tracker::Thresholds;
 use keepwatch_core::tracker::cost::Rates;
 use keepwatch_core::tracker::evidence;
 
+use crate::api::Query;
 pub use crate::cli::{Goal, JournalAction, Plan};
+use crate::poll::PollLimits;
+use crate::store::journal::JournalConfig;
 pub use clap_complete::Shell;
-pub use endpoint::Endpoint;
+pub use error::ConfigError;
 pub use file::File;
-pub use journal::{JournalConfig, JournalFile};
+pub use journal::JournalFile;
+pub use key::KeyError;
 pub use log::log_file;
-pub use narrowing::Query;
 pub use profile::{KeySource, PROFILE_KEYS, Profile};
 pub use source::Source;
 
@@ -108,9 +111,9 @@ pub struct WatchConfig {
     /// What the lists are narrowed by.
     pub query: Option<Query>,
     /// How often.
-    pub pace: Pace,
+    pub pace: PollLimits,
     /// Where, and with which keys; or why there is none, of one of several.
-    pub sources: Vec<Source<Result<Secret, Refusal>>>,
+    pub sources: Vec<Source<Result<Secret, KeyError>>>,
     /// Where what is seen is kept; `None` where nothing is.
     pub journal: Option<JournalConfig>,
     /// How the screen is to be.
@@ -174,7 +177,7 @@ pub struct DemoConfig {
     /// How many times as fast as real.
     pub speed: u32,
     /// How often to ask, in simulated time.
-    pub pace: Pace,
+    pub pace: PollLimits,
     /// How the screen is to be.
     pub screen: ScreenConfig,
 }
@@ -202,7 +205,7 @@ pub struct EventsConfig {
     /// Of which sessions.
     pub targets: Targets,
     /// How often to ask.
-    pub pace: Pace,
+    pub pace: PollLimits,
     /// When a session is flagged.
     pub thresholds: Thresholds,
     /// Where, and with which key.
@@ -245,7 +248,7 @@ pub struct WaitConfig {
     /// For how long a session may be unknown to the API.
     pub grace: Duration,
     /// How often to ask.
-    pub pace: Pace,
+    pub pace: PollLimits,
     /// Where, and with which key.
     pub source: Source,
     /// ASCII only.
@@ -338,41 +341,6 @@ pub struct SimulateConfig {
     pub release_delay: Option<Duration>,
 }
 
-/// The version of this keepwatch.
-pub const VERSION: &str = env!("CARGO_PKG_VERSION");
-
-/// What is watched.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Targets {
-    /// These sessions, each by its id.
-    Ids(Vec<SessionId>),
-    /// Every session of the project that runs or is pending.
-    All,
-    /// Every session of this list.
-    Only(List),
-}
-
-impl Targets {
-    /// The lists that are watched; none where sessions are named.
-    #[must_use]
-    pub fn lists(&self) -> &[List] {
-        match self {
-            Self::Ids(_) => &[],
-            Self::All => &List::ALL,
-            Self::Only(list) => std::slice::from_ref(list),
-        }
-    }
-}
-
-/// How often the API is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pace {
-    /// From one round of polls to the next.
-    pub interval: Duration,
-    /// How many polls a second at most, over all.
-    pub max_rps: u32,
-}
-
 /// What the terminal can show, or the reader wants of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Look {
@@ -385,60 +353,6 @@ pub struct Look {
 /// The environment's variables.
 #[derive(Clone, Default)]
 pub struct Environment(BTreeMap<OsString, OsString>);
-
-/// How keepwatch ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exit {
-    /// 0
-    Fine,
-    /// 1
-    Failed,
-    /// 2
-    Usage,
-    /// 3
-    Key,
-    /// 4
-    NoSuchSession,
-    /// 5
-    Unreachable,
-    /// 6: a session that was waited for ended in `ERROR` or `TIMED_OUT`.
-    EndedBadly,
-    /// 7: what was waited for did not come in time.
-    TimedOut,
-    /// 128 and the signal's number.
-    Signal(u8),
-}
-
-impl From<Exit> for u8 {
-    fn from(exit: Exit) -> Self {
-        match exit {
-            Exit::Fine => 0,
-            Exit::Failed => 1,
-            Exit::Usage => 2,
-            Exit::Key => 3,
-            Exit::NoSuchSession => 4,
-            Exit::Unreachable => 5,
-            Exit::EndedBadly => 6,
-            Exit::TimedOut => 7,
-            Exit::Signal(number) => 128_u8.saturating_add(number),
-        }
-    }
-}
-
-/// Why it can not be done: an exit code and one sentence that says what to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// How to end.
-    pub exit: Exit,
-    /// What to say.
-    pub sentence: String,
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.sentence)
-    }
-}
 
 impl Environment {
     /// Of `std::env::vars_os()`, or of a test.
@@ -472,10 +386,6 @@ impl fmt::Debug for Environment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Environment({} variables)", self.0.len())
     }
-}
-
-fn usage(error: impl ToString) -> Refusal {
-    Refusal { exit: Exit::Usage, sentence: error.to_string() }
 }
 
 /// The candidate that a word nearly is: a third of its letters may be wrong, and one in any case.

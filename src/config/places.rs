@@ -1,18 +1,22 @@
-//! Where each option of the command line has its place in the config file. Nothing is listed here twice: the places are
-//! those of clap's own options, by their long names, so that no option can be forgotten.
+//! The options that the config file may set, taken from clap's own definitions, so that none is listed twice or forgotten.
 //!
 //! ```text
-//!   an option of `keepwatch` itself        the top: it holds for each command that has an option of this name
-//!   one of `keepwatch get`, …              [get], …: these, and the shared ones anew
-//!   what is typed once, to the point       nowhere
+//!   an option of `keepwatch` itself      at the top: it applies to each command that has an option of this name
+//!   an option of `keepwatch get`, …      in [get], …: its own options, and the shared ones again
+//!   an option of a single run            nowhere: `TYPED_ONLY` says why
 //! ```
+//!
+//! Serde structs would be longer here. They would repeat the options of eleven tables beside their clap definitions, each with
+//! its type and parser, and would still need a second pass: a value of the file becomes the default of a clap option, and
+//! serde cannot report an unknown or misplaced name with its line and a suggestion, as a warning instead of an error.
 
 use std::error::Error as _;
 
 use clap::error::{ContextKind, ContextValue};
 use clap::{Arg, ArgAction, Command, CommandFactory as _};
 
-use super::narrowing::{self, Query};
+use super::list_status::parse_list_status;
+use crate::api::Query;
 use crate::cli::Cli;
 use keepwatch_core::session::MetadataPath;
 
@@ -154,8 +158,8 @@ impl Place {
                 .map_err(|error| reason(&error, value))?;
         }
         match self.key.as_str() {
-            "query" => Query::parse(value).map(|_| ()),
-            "status" => narrowing::list(value).map(|_| ()),
+            "query" => Query::parse(value).map(|_| ()).map_err(|error| error.to_string()),
+            "status" => parse_list_status(value).map(|_| ()),
             "owner-key" => MetadataPath::parse(value).map(|_| ()).map_err(|error| error.to_string()),
             _ => Ok(()),
         }

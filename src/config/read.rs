@@ -4,17 +4,22 @@
 use std::time::Duration;
 
 use super::journal::{journal, journal_file};
+use super::list_status::parse_list_status;
 use super::source::Around;
 use super::{
-    Config, DemoConfig, Environment, EventsConfig, ExplainConfig, ExplainFrom, ExportConfig, File, Form,
-    GetConfig, HistoryConfig, Look, Pace, Play, Query, Refusal, ReleaseConfig, ReplayConfig, ScreenConfig,
-    SimulateConfig, Targets, VERSION, WaitConfig, WatchConfig, Zone, narrowing, nearest, usage,
+    Config, ConfigError, DemoConfig, Environment, EventsConfig, ExplainConfig, ExplainFrom, ExportConfig,
+    File, Form, GetConfig, HistoryConfig, Look, Play, ReleaseConfig, ReplayConfig, ScreenConfig,
+    SimulateConfig, WaitConfig, WatchConfig, nearest,
 };
+use crate::VERSION;
+use crate::api::Query;
 use crate::cli::{
     self, Color, Command, Completions, Demo, Events, Explain, Export, Format, Get, History, JournalCommand,
     Load, Release, Replay, Simulate, Typed, Wait, Watch,
 };
-use keepwatch_core::session::{MetadataPath, SessionId};
+use crate::poll::PollLimits;
+use keepwatch_core::clock::Zone;
+use keepwatch_core::session::{MetadataPath, SessionId, Targets};
 use keepwatch_core::text;
 use keepwatch_core::tracker::cost::Rates;
 use keepwatch_core::tracker::{Thresholds, evidence};
@@ -45,10 +50,10 @@ impl Config {
     ///
     /// # Errors
     /// One sentence for the first thing that is wrong.
-    pub fn new(typed: &Typed, env: &Environment, file: &File) -> Result<Self, Refusal> {
+    pub fn new(typed: &Typed, env: &Environment, file: &File) -> Result<Self, ConfigError> {
         let mut options = file.options(typed.command());
         options.retain(|(key, _)| !gives_way(key, typed, env));
-        let cli = typed.cli(&options).map_err(|error| usage(text::shown(&error.to_string(), 300)))?;
+        let cli = typed.cli(&options)?;
         let around = Around { command: typed.command(), env, file };
         let Some(command) = cli.command else {
             return watch_config(&cli.watch, typed.is_verbatim(), &around).map(Self::Watch);
@@ -82,12 +87,12 @@ fn gives_way(key: &str, typed: &Typed, env: &Environment) -> bool {
     }
 }
 
-fn watch_config(watch: &Watch, verbatim: bool, around: &Around<'_>) -> Result<WatchConfig, Refusal> {
+fn watch_config(watch: &Watch, verbatim: bool, around: &Around<'_>) -> Result<WatchConfig, ConfigError> {
     let targets = narrowed(targets(&watch.ids, verbatim)?, watch)?;
     let query = watch.query.as_deref().map(Query::parse).transpose();
     Ok(WatchConfig {
         targets,
-        query: query.map_err(|sentence| usage(format!("--query: {sentence}")))?,
+        query: query.map_err(|error| invalid_option("--query", error))?,
         journal: journal(watch.journal, around.env),
         screen: screen(&watch.screen, &watch.look, around.env)?,
         pace: pace(watch.interval, &watch.load),
@@ -97,7 +102,7 @@ fn watch_config(watch: &Watch, verbatim: bool, around: &Around<'_>) -> Result<Wa
     })
 }
 
-fn get_config(get: &Get, around: &Around<'_>) -> Result<GetConfig, Refusal> {
+fn get_config(get: &Get, around: &Around<'_>) -> Result<GetConfig, ConfigError> {
     Ok(GetConfig {
         ids: session_ids(&get.ids, true)?,
         source: around.source(&get.api)?,
@@ -108,7 +113,7 @@ fn get_config(get: &Get, around: &Around<'_>) -> Result<GetConfig, Refusal> {
     })
 }
 
-fn events_config(events: &Events, around: &Around<'_>) -> Result<EventsConfig, Refusal> {
+fn events_config(events: &Events, around: &Around<'_>) -> Result<EventsConfig, ConfigError> {
     let ascii = events.ascii || !has_utf8(around.env);
     Ok(EventsConfig {
         targets: targets(&events.ids, true)?,
@@ -124,7 +129,7 @@ fn events_config(events: &Events, around: &Around<'_>) -> Result<EventsConfig, R
     })
 }
 
-fn wait_config(wait: &Wait, around: &Around<'_>) -> Result<WaitConfig, Refusal> {
+fn wait_config(wait: &Wait, around: &Around<'_>) -> Result<WaitConfig, ConfigError> {
     Ok(WaitConfig {
         ids: session_ids(&wait.ids, true)?,
         goal: wait.goal,
@@ -138,25 +143,22 @@ fn wait_config(wait: &Wait, around: &Around<'_>) -> Result<WaitConfig, Refusal> 
     })
 }
 
-fn release_config(release: Release, around: &Around<'_>) -> Result<ReleaseConfig, Refusal> {
+fn release_config(release: Release, around: &Around<'_>) -> Result<ReleaseConfig, ConfigError> {
     if release.read_only || is_read_only(around.env) {
-        return Err(usage(
-            "this keepwatch is read-only (--read-only, KEEPWATCH_READ_ONLY, or read-only in the config file): it releases \
-             nothing",
-        ));
+        return Err(ConfigError::ReadOnly);
     }
     Ok(ReleaseConfig {
-        id: SessionId::parse(&release.id).map_err(usage)?,
+        id: SessionId::parse(&release.id)?,
         confirm: release.confirm,
         source: around.source(&release.api)?,
         ascii: release.ascii || !has_utf8(around.env),
     })
 }
 
-fn explain_config(explain: &Explain, around: &Around<'_>) -> Result<ExplainConfig, Refusal> {
+fn explain_config(explain: &Explain, around: &Around<'_>) -> Result<ExplainConfig, ConfigError> {
     let rates = rates(&explain.rates);
     Ok(ExplainConfig {
-        id: SessionId::parse(&explain.id).map_err(usage)?,
+        id: SessionId::parse(&explain.id)?,
         options: evidence::Options { with_metadata: explain.with_metadata, rates, version: VERSION },
         from: match &explain.from {
             Some(path) => ExplainFrom::Recording(path.clone()),
@@ -166,7 +168,7 @@ fn explain_config(explain: &Explain, around: &Around<'_>) -> Result<ExplainConfi
     })
 }
 
-fn replay_config(replay: Replay, env: &Environment) -> Result<ReplayConfig, Refusal> {
+fn replay_config(replay: Replay, env: &Environment) -> Result<ReplayConfig, ConfigError> {
     Ok(ReplayConfig {
         path: replay.file,
         speed: replay.speed,
@@ -176,15 +178,15 @@ fn replay_config(replay: Replay, env: &Environment) -> Result<ReplayConfig, Refu
     })
 }
 
-fn export_config(export: Export, env: &Environment) -> Result<ExportConfig, Refusal> {
+fn export_config(export: Export, env: &Environment) -> Result<ExportConfig, ConfigError> {
     let Export { id, to, no_metadata, .. } = export;
-    let id = SessionId::parse(&id).map_err(usage)?;
+    let id = SessionId::parse(&id)?;
     Ok(ExportConfig { id, journal: journal_file(env), to, no_metadata })
 }
 
-fn history_config(history: History, env: &Environment) -> Result<HistoryConfig, Refusal> {
+fn history_config(history: History, env: &Environment) -> Result<HistoryConfig, ConfigError> {
     Ok(HistoryConfig {
-        id: history.id.as_deref().map(SessionId::parse).transpose().map_err(usage)?,
+        id: history.id.as_deref().map(SessionId::parse).transpose()?,
         journal: journal_file(env),
         since: history.since,
         filter: history.filter.unwrap_or_default(),
@@ -195,7 +197,7 @@ fn history_config(history: History, env: &Environment) -> Result<HistoryConfig, 
     })
 }
 
-fn demo_config(demo: Demo, env: &Environment) -> Result<DemoConfig, Refusal> {
+fn demo_config(demo: Demo, env: &Environment) -> Result<DemoConfig, ConfigError> {
     let Demo { play, speed, interval, load, screen, look, .. } = demo;
     Ok(DemoConfig {
         play: self::play(play),
@@ -215,28 +217,30 @@ fn play(play: cli::Play) -> Play {
     Play { scenario, seed, sessions: usize::try_from(sessions).unwrap_or(usize::MAX) }
 }
 
-fn targets(words: &[String], verbatim: bool) -> Result<Targets, Refusal> {
+fn targets(words: &[String], verbatim: bool) -> Result<Targets, ConfigError> {
     Ok(if words.is_empty() { Targets::All } else { Targets::Ids(session_ids(words, verbatim)?) })
 }
 
-fn pace(interval: Duration, load: &Load) -> Pace {
-    Pace { interval, max_rps: load.max_rps }
+fn pace(interval: Duration, load: &Load) -> PollLimits {
+    PollLimits { interval, max_rps: load.max_rps }
 }
 
 /// What is watched, if `--status` narrows it; neither that nor `--query` says anything of sessions that are named.
-fn narrowed(targets: Targets, watch: &Watch) -> Result<Targets, Refusal> {
+fn narrowed(targets: Targets, watch: &Watch) -> Result<Targets, ConfigError> {
     let option = watch.query.as_ref().map(|_| "--query").or(watch.status.as_ref().map(|_| "--status"));
     if let (Targets::Ids(_), Some(option)) = (&targets, option) {
-        return Err(usage(format!(
-            "{option} narrows the lists, and sessions that are named are asked for by their ids: leave out one or the other"
-        )));
+        return Err(ConfigError::NarrowedIds(option));
     }
     let Some(status) = &watch.status else { return Ok(targets) };
-    narrowing::list(status).map(Targets::Only).map_err(|sentence| usage(format!("--status: {sentence}")))
+    parse_list_status(status).map(Targets::Only).map_err(|error| invalid_option("--status", error))
+}
+
+fn invalid_option(option: &'static str, problem: impl ToString) -> ConfigError {
+    ConfigError::InvalidOption { option, problem: problem.to_string() }
 }
 
 /// The ids, each once, in the order given.
-fn session_ids(words: &[String], verbatim: bool) -> Result<Vec<SessionId>, Refusal> {
+fn session_ids(words: &[String], verbatim: bool) -> Result<Vec<SessionId>, ConfigError> {
     let mut ids = Vec::with_capacity(words.len());
     for word in words {
         if let Some(near) = near_command(word).filter(|_| !verbatim) {
@@ -248,12 +252,9 @@ fn session_ids(words: &[String], verbatim: bool) -> Result<Vec<SessionId>, Refus
             } else {
                 format!("keepwatch has the commands {}.", names.join(", "))
             };
-            let word = text::shown(word, 40);
-            return Err(usage(format!(
-                "“{word}” is not taken for a session id: {hint} If it is one: `keepwatch -- {word}`"
-            )));
+            return Err(ConfigError::CommandAsSessionId { word: text::shown(word, 40), hint });
         }
-        let id = SessionId::parse(word).map_err(usage)?;
+        let id = SessionId::parse(word)?;
         if !ids.contains(&id) {
             ids.push(id);
         }
@@ -273,7 +274,7 @@ fn zone(utc: bool) -> Zone {
     if utc { Zone::Utc } else { Zone::Local }
 }
 
-fn screen(screen: &cli::Screen, look: &cli::Look, env: &Environment) -> Result<ScreenConfig, Refusal> {
+fn screen(screen: &cli::Screen, look: &cli::Look, env: &Environment) -> Result<ScreenConfig, ConfigError> {
     let zone = zone(look.utc);
     Ok(ScreenConfig {
         thresholds: thresholds(&screen.attention),
@@ -286,9 +287,9 @@ fn screen(screen: &cli::Screen, look: &cli::Look, env: &Environment) -> Result<S
     })
 }
 
-fn owner_key(look: &cli::Look) -> Result<Option<MetadataPath>, Refusal> {
+fn owner_key(look: &cli::Look) -> Result<Option<MetadataPath>, ConfigError> {
     let owner_key = look.owner_key.as_deref().map(MetadataPath::parse).transpose();
-    owner_key.map_err(|sentence| usage(format!("--owner-key: {sentence}")))
+    owner_key.map_err(|error| invalid_option("--owner-key", error))
 }
 
 fn rates(rates: &cli::Rates) -> Rates {

@@ -7,10 +7,10 @@
 //! A profile that is chosen comes before the environment: whoever types `--profile staging` with a production key
 //! exported means staging.
 
-use super::endpoint::PUBLIC;
 use super::key::Found;
 use super::profile::{KeySource, Profile};
-use super::{Endpoint, Environment, File, Refusal, key, usage};
+use super::{ConfigError, Environment, File, KeyError, key};
+use crate::api::{Endpoint, PUBLIC_URL};
 use crate::cli::Api;
 use keepwatch_core::session::Secret;
 
@@ -39,35 +39,40 @@ pub(super) struct Around<'a> {
 impl Around<'_> {
     /// The sources that `--profile` names, each once, or the one without a profile. Reads files and runs commands. Where one
     /// of several has no key, the others do without it.
-    pub(super) fn sources(&self, api: &Api) -> Result<Vec<Source<Result<Secret, Refusal>>>, Refusal> {
+    pub(super) fn sources(&self, api: &Api) -> Result<Vec<Source<Result<Secret, KeyError>>>, ConfigError> {
         let names = profiles(api);
         if let [one, other, ..] = names.as_slice() {
             let option = api.base_url.as_ref().map(|_| "--base-url");
             if let Some(option) = option.or(api.api_key_file.as_ref().map(|_| "--api-key-file")) {
-                return Err(usage(format!(
-                    "{option} is for one project, and the profiles {one} and {other} say each its own: leave it out, or give \
-                     --profile once"
-                )));
+                let (one, other) = ((*one).to_owned(), (*other).to_owned());
+                return Err(ConfigError::OptionForSeveralProfiles { option, one, other });
             }
         }
         let names = if names.is_empty() { vec![None] } else { names.into_iter().map(Some).collect() };
         let sources: Vec<_> =
             names.into_iter().map(|name| self.resolve(name, api)).collect::<Result<_, _>>()?;
-        match sources.first().map(|source| &source.key) {
-            Some(Err(refusal)) if sources.iter().all(|source| source.key.is_err()) => Err(refusal.clone()),
-            _ => Ok(sources),
+        if sources.iter().any(|source| source.key.is_ok()) {
+            return Ok(sources);
         }
+        sources
+            .into_iter()
+            .find_map(|source| source.key.err())
+            .map_or(Ok(Vec::new()), |error| Err(error.into()))
     }
 
     /// The one source of a command that reaches one project.
-    pub(super) fn source(&self, api: &Api) -> Result<Source, Refusal> {
+    pub(super) fn source(&self, api: &Api) -> Result<Source, ConfigError> {
         one_profile(api, self.command)?;
         let Source { profile, label, endpoint, key, warning } =
             self.resolve(profiles(api).first().copied(), api)?;
         Ok(Source { profile, label, endpoint, key: key?, warning })
     }
 
-    fn resolve(&self, name: Option<&str>, api: &Api) -> Result<Source<Result<Secret, Refusal>>, Refusal> {
+    fn resolve(
+        &self,
+        name: Option<&str>,
+        api: &Api,
+    ) -> Result<Source<Result<Secret, KeyError>>, ConfigError> {
         let profile = match name {
             Some(name) => self.file.profile(name)?.clone(),
             None => Profile::default(),
@@ -83,10 +88,10 @@ impl Around<'_> {
 }
 
 /// Refuses more profiles than one.
-fn one_profile(api: &Api, command: Option<&str>) -> Result<(), Refusal> {
+fn one_profile(api: &Api, command: Option<&str>) -> Result<(), ConfigError> {
     if profiles(api).len() > 1 {
-        let command = command.map(|command| format!(" {command}")).unwrap_or_default();
-        return Err(usage(format!("`keepwatch{command}` reaches one project: give --profile once")));
+        let command = ["keepwatch"].into_iter().chain(command).collect::<Vec<_>>().join(" ");
+        return Err(ConfigError::SeveralProfiles { command });
     }
     Ok(())
 }
@@ -108,7 +113,7 @@ fn endpoint(
     profile: &Profile,
     below: &Profile,
     env: &Environment,
-) -> Result<Endpoint, Refusal> {
+) -> Result<Endpoint, ConfigError> {
     let insecure = api.insecure_http || profile.insecure_http.or(below.insecure_http).unwrap_or(false);
     let from_env = env.get("BROWSERBASE_BASE_URL").filter(|url| !url.trim().is_empty());
     let of_profile = format!("the base-url of the profile {}", name.unwrap_or_default());
@@ -119,8 +124,8 @@ fn endpoint(
         (below.base_url.as_deref(), "the base-url of the config file"),
     ];
     let first = said.into_iter().find_map(|(url, source)| Some((url?, source)));
-    let (url, source) = first.unwrap_or((PUBLIC, "the default"));
-    Endpoint::new(url, source, insecure)
+    let (url, source) = first.unwrap_or((PUBLIC_URL, "the default"));
+    Ok(Endpoint::new(url, source, insecure)?)
 }
 
 fn key_of(profile: Option<&KeySource>, below: Option<&KeySource>, env: &Environment) -> Found {
@@ -128,6 +133,6 @@ fn key_of(profile: Option<&KeySource>, below: Option<&KeySource>, env: &Environm
     match (profile, from_env, below) {
         (Some(source), _, _) | (None, None, Some(source)) => key::from(source),
         (None, Some(key), _) => key::valid(&key, "BROWSERBASE_API_KEY").into(),
-        (None, None, None) => Err(key::none()).into(),
+        (None, None, None) => Err(KeyError::Missing).into(),
     }
 }

@@ -6,11 +6,16 @@
 //!              └───── Plan::answered ◄── Report ◄────┘──► the channel to the loop
 //! ```
 //!
-//! [`plan`] and [`budget`] are pure, and so is [`backoff`](keepwatch_core::backoff). Nothing here knows what a reply means for the reader; that is `watch`.
+//! [`plan`], [`budget`] and [`backoff`](keepwatch_core::backoff) are pure. What a reply means is the tracker's business;
+//! [`Observed`] turns a report into the tracker's input.
 
 pub mod budget;
+mod ingest;
+mod limits;
 pub mod plan;
 mod poller;
 
+pub use ingest::Observed;
+pub use limits::PollLimits;
 pub use plan::{Outcome, Plan, Request};
 pub use poller::{Ask, Poller, Reply, Report, perform};

@@ -24,10 +24,11 @@ mod turn;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use super::PollLimits;
 use super::budget::Budget;
 use crate::api::Allowance;
-use crate::config::{Pace, Targets};
 use keepwatch_core::backoff;
+use keepwatch_core::session::Targets;
 use keepwatch_core::session::{Fault, List, SessionId};
 use lists::Lists;
 
@@ -125,7 +126,7 @@ enum State {
 impl Plan {
     /// A plan whose first round is due at `now`.
     #[must_use]
-    pub fn new(targets: &Targets, pace: Pace, now: Duration) -> Self {
+    pub fn new(targets: &Targets, pace: PollLimits, now: Duration) -> Self {
         let lists = match targets {
             Targets::Ids(ids) => (ids.len() > FEW).then(|| Lists::of(ids)),
             Targets::All | Targets::Only(_) => Some(Lists::default()),

@@ -7,11 +7,12 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use super::PollLimits;
 use super::plan::{Outcome, Plan, Request};
 use crate::api::{Allowance, Answer, Client, Fresh, Listing, Releaser};
-use crate::config::{Pace, Targets};
 use keepwatch_core::backoff;
 use keepwatch_core::clock::{Clock, Moment, Timestamp};
+use keepwatch_core::session::Targets;
 use keepwatch_core::session::{ConnectUrls, Fault, FaultKind, Project, Session, SessionId};
 
 /// More than a person can press before the poller looks.
@@ -97,7 +98,7 @@ impl Poller {
         client: Client,
         releaser: Option<Releaser>,
         targets: &Targets,
-        pace: Pace,
+        pace: PollLimits,
         clock: Clock,
         reports: mpsc::Sender<Report>,
     ) -> Self {

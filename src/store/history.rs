@@ -19,7 +19,7 @@ use keepwatch_core::session::SessionId;
 use keepwatch_core::text::Untrusted;
 use keepwatch_core::tracker::{Input, Scope};
 
-/// Which sessions to read.
+/// The sessions to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HistoryScope {
     /// These sessions, and what concerned all sessions at the time.
@@ -28,7 +28,7 @@ pub enum HistoryScope {
     Projects(Vec<Untrusted>),
 }
 
-/// What to read from the journal.
+/// A selection of journal entries.
 #[derive(Clone, Copy, Debug)]
 pub struct HistoryQuery<'q> {
     /// The sessions.
@@ -143,7 +143,7 @@ impl SegmentCursor {
     }
 }
 
-/// What to add to the clocks of another run, in nanoseconds.
+/// The difference between the clocks of another run and of this one, in nanoseconds.
 #[derive(Clone, Copy)]
 struct ClockShift {
     boot: i128,

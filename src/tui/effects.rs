@@ -8,13 +8,13 @@
 //!                        └─────────► exit           for the event loop to read
 //! ```
 //!
-//! Nothing here decides anything, and nothing blocks but a suspension of the program.
+//! It decides nothing. Only a suspension of the program blocks.
 
 use std::io;
 
 use super::model::Effect;
 use super::persistence::Persistence;
-use crate::config::Exit;
+use crate::exit_code::ExitCode;
 use crate::poll::Poller;
 use crate::terminal::{self, Clipboard, Env, Events, Screen, TermEvent};
 
@@ -28,7 +28,7 @@ pub(super) struct EffectRunner {
     events: Events,
     /// `None` in a replay.
     persistence: Option<Persistence>,
-    exit: Option<Exit>,
+    exit: Option<ExitCode>,
 }
 
 impl EffectRunner {
@@ -51,7 +51,7 @@ impl EffectRunner {
         Self { pollers, ..self }
     }
 
-    /// Adds what writes to the disk.
+    /// Adds the journal and the recording.
     pub(super) fn with_persistence(self, persistence: Persistence) -> Self {
         Self { persistence: Some(persistence), ..self }
     }
@@ -91,17 +91,17 @@ impl EffectRunner {
                 }
                 let _ = self.screen.suspend(); // fails only if no shell could continue the program
             }
-            Effect::Quit => self.exit(Exit::Fine),
+            Effect::Quit => self.exit(ExitCode::Success),
         }
     }
 
     /// Makes the event loop end.
-    pub(super) fn exit(&mut self, exit: Exit) {
+    pub(super) fn exit(&mut self, exit: ExitCode) {
         self.exit = Some(exit);
     }
 
     /// Returns the exit code, if the event loop is to end.
-    pub(super) fn exit_code(&self) -> Option<Exit> {
+    pub(super) fn exit_code(&self) -> Option<ExitCode> {
         self.exit
     }
 

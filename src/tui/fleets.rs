@@ -156,7 +156,7 @@ impl Fleets {
         }
     }
 
-    /// Applies an input to a source's fleet. Returns what happened, and what is to be written about it.
+    /// Applies an input to a source's fleet. Returns the events that it caused, and the commands that write them down.
     pub fn apply(&mut self, source: usize, input: Input) -> (Vec<Event>, Vec<PersistenceCommand>) {
         let Source { fleet, persistence, .. } = self.source_mut(source);
         match persistence {

@@ -9,13 +9,11 @@
 
 mod effects;
 mod effort;
-mod filter;
 mod flags;
 mod fleets;
 pub mod keys;
 mod model;
 mod mute;
-mod observe;
 mod persistence;
 mod press;
 mod recent;
@@ -29,17 +27,14 @@ mod update;
 pub mod view;
 
 pub use effort::{Effort, Spent, Took};
-pub use filter::{Filter, Filtered, InProfile, Mistake};
 pub use flags::KnownFlags;
 pub use fleets::{Fleets, Marks, Origin, Place, Source};
 pub use model::{Effect, Focus, Message, Model, Notice, Pane, Part, Replay, Settings, Slots, Tone, Want};
 pub use mute::Muted;
-pub use observe::Observed;
 pub use persistence::{
     HistoryRequest, JournalScope, PersistenceCommand, PersistenceConfig, PersistenceEvent, PersistenceWarning,
 };
 pub use recent::{Asked, Listed, Recent};
-pub use release::{end_of, is_end_of};
 pub use replay::replay;
 pub use rows::{Choice, Counts, Rows, Sort, SortBy};
 pub use run::run;

@@ -5,7 +5,6 @@ use std::time::Duration;
 use crossterm::event::KeyEvent;
 use tui_input::Input as Line;
 
-use super::filter::{Filter, Mistake};
 use super::flags::KnownFlags;
 use super::fleets::{Fleets, Marks, Origin, Place};
 use super::keys::Copyable;
@@ -13,11 +12,15 @@ use super::mute::Muted;
 use super::persistence::{PersistenceCommand, PersistenceEvent};
 use super::recent::Recent;
 use super::rows::{Rows, Sort};
+use crate::api::Query;
 use crate::api::Releaser;
-use crate::config::{Pace, Query, Targets, Zone};
+use crate::poll::PollLimits;
 use crate::poll::{Ask, Report};
 use crate::tui::view::Theme;
+use keepwatch_core::clock::Zone;
 use keepwatch_core::clock::{Moment, Timestamp};
+use keepwatch_core::filter::{Filter, Mistake};
+use keepwatch_core::session::Targets;
 use keepwatch_core::session::{MetadataPath, Secret, SessionId};
 use keepwatch_core::tracker::cost::Rates;
 use keepwatch_core::tracker::{Event, Record, Thresholds};
@@ -30,7 +33,7 @@ pub struct Settings {
     /// What the lists are narrowed by.
     pub query: Option<Query>,
     /// How often it is polled.
-    pub pace: Pace,
+    pub pace: PollLimits,
     /// When a session is flagged.
     pub thresholds: Thresholds,
     /// What things cost.
@@ -55,6 +58,29 @@ pub struct Settings {
     pub version: String,
     /// What is said at the start, and how it is meant.
     pub greeting: Option<(Tone, String)>,
+}
+
+impl Default for Settings {
+    /// Watches all sessions at the default rate, in UTC and without colours. Nothing can be released or opened.
+    fn default() -> Self {
+        Self {
+            targets: Targets::All,
+            query: None,
+            pace: PollLimits::default(),
+            thresholds: Thresholds::default(),
+            rates: Rates::default(),
+            bell: false,
+            owner_key: None,
+            zone: Zone::Utc,
+            theme: Theme::default(),
+            can_open: false,
+            releaser: None,
+            demo: false,
+            speed: 1,
+            version: crate::VERSION.into(),
+            greeting: None,
+        }
+    }
 }
 
 /// The state.

@@ -16,10 +16,10 @@
 //!   all three threads ── PersistenceEvent, one channel ──► event loop ──► Message::Persistence
 //! ```
 //!
-//! [`ProfilePersistence`] is all that the model keeps per profile: the encoder, the scope, what is saved up to when, and
-//! the state of the restore. [`Persistence`] is all that the event loop keeps: the ways to the threads. The model decides
-//! what is written; the loop only passes it on. The one thing that the model cannot know is when a journal's segment was
-//! closed by its writer: the loop asks [`Persistence::closed_segments`] and lets the model start a new one.
+//! [`ProfilePersistence`] is the model's state per profile: the encoder, the journal's scope, the time of the last save and
+//! the restore. [`Persistence`] is the event loop's state: the senders to the threads. The model decides, the loop passes
+//! on. The model cannot know that a writer closed a segment of its journal, so the loop asks
+//! [`Persistence::closed_segments`] and lets the model start a new one.
 
 mod history_loader;
 mod profile;
@@ -33,8 +33,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::model::{Effect, Model, Tone};
-use crate::config::JournalConfig;
-use crate::store::journal::{Entry, Fate, Journal, Options, RunId, Segment, Summary, Trouble};
+use crate::store::journal::{Entry, Fate, Journal, JournalConfig, Options, RunId, Segment, Summary, Trouble};
 use crate::store::recorder::Recorder;
 use crate::store::{Header, Line};
 use crate::terminal;
@@ -45,16 +44,16 @@ pub(super) use profile::ProfilePersistence;
 pub use restore::HistoryRequest;
 use restore::Restore;
 
-/// How long a suspension of the program waits for the journal.
+/// Maximum delay of a suspension of the program.
 const FLUSH_TIMEOUT: Duration = Duration::from_millis(200);
 /// Estimated size of a segment's header, in bytes.
 const HEADER_SIZE: usize = 500;
-/// How many events may wait for the event loop.
+/// Capacity of the channel to the event loop.
 const EVENT_CAPACITY: usize = 64;
 /// The host in the journal where no other one is configured.
 const PUBLIC_HOST: &str = "api.browserbase.com";
 
-/// What to write, and where.
+/// The files to write.
 #[derive(Debug)]
 pub struct PersistenceConfig {
     /// Header of the recording and of the journal's segments.
@@ -88,14 +87,14 @@ pub struct JournalScope {
     pub host: String,
 }
 
-/// What to do for one profile.
+/// A command for one profile.
 #[derive(Clone, Debug, PartialEq)]
 pub enum PersistenceCommand {
     /// Append to the recording and to the journal's open segment.
     AppendLines(Vec<Line>),
     /// Start a new segment of the journal: what follows does not refer to earlier lines.
     StartSegment {
-        /// Who writes it.
+        /// The run, profile and host.
         scope: JournalScope,
         /// The wall clock.
         started: Timestamp,
@@ -106,7 +105,7 @@ pub enum PersistenceCommand {
     LoadHistory(HistoryRequest),
 }
 
-/// What the threads report.
+/// A report of a thread.
 #[derive(Debug)]
 pub enum PersistenceEvent {
     /// Something cannot be written, or can be again.
@@ -145,7 +144,7 @@ impl PersistenceWarning {
     }
 }
 
-/// Where the threads send their events. Sending never blocks: if the channel is full, another thread waits.
+/// The sender of the threads. Sending never blocks: if the channel is full, another thread waits.
 #[derive(Clone, Debug)]
 pub(super) struct PersistenceEvents(mpsc::Sender<PersistenceEvent>);
 
@@ -170,7 +169,7 @@ impl PersistenceEvents {
     }
 }
 
-/// The ways to the threads that write the recording and the journals and that read the history.
+/// The senders to the threads that write the recording and the journals and that read the history.
 #[derive(Debug)]
 pub(super) struct Persistence {
     header: Header,
@@ -181,7 +180,7 @@ pub(super) struct Persistence {
     events: PersistenceEvents,
 }
 
-/// The way to the writer of one profile's journal.
+/// The sender to the writer of one profile's journal.
 #[derive(Debug)]
 struct ProfileJournal {
     journal: Journal<Line, Header>,
@@ -194,7 +193,7 @@ impl ProfileJournal {
         let mut options = Options::new(clock.clone());
         options.keep = config.keep;
         let journal = Journal::spawn(config.path.clone(), options, move |trouble| {
-            tracing::warn!("{}", trouble.to_string());
+            tracing::warn!("{trouble}");
             events.warn(PersistenceWarning::journal(&trouble));
         });
         Self { journal, needs_segment: true }
@@ -317,7 +316,7 @@ impl Persistence {
 }
 
 impl Model {
-    /// Writes down what the trackers are told from now on. With a `run`, there is a journal: summaries are saved in it, and
+    /// Writes down the inputs of all trackers from now on. With a `run`, there is a journal: summaries are saved in it, and
     /// what earlier runs saw is restored from it.
     pub(super) fn enable_persistence(&mut self, run: Option<&RunId>, hides_metadata: bool, now: Moment) {
         for profile in self.fleets.numbers() {
@@ -341,7 +340,7 @@ impl Model {
         effects(profile, commands).collect()
     }
 
-    /// Writes down what is left at the end of the program.
+    /// Writes down the rest at the end of the program.
     pub(super) fn finish_persistence(&mut self) -> Vec<Effect> {
         let mut all = Vec::new();
         for profile in self.fleets.numbers() {

@@ -11,13 +11,13 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::filter::Filter;
 use super::keys::{self, Action, COPY_MENU, Copyable};
 use super::model::{Effect, Focus, Model, Pane, Part, Tone, Want};
 use super::rows::Sort;
 use crate::poll::Ask;
 use crate::tui::view;
 use keepwatch_core::clock::Moment;
+use keepwatch_core::filter::Filter;
 use keepwatch_core::session::{Phase, Secret, dashboard_page};
 use keepwatch_core::text;
 use keepwatch_core::tracker::evidence;

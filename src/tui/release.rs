@@ -15,9 +15,6 @@ use keepwatch_core::clock::Moment;
 use keepwatch_core::session::{Phase, SessionId};
 use keepwatch_core::tracker::Input;
 
-/// How many characters of the end of an id are asked for.
-const ASKED: usize = 4;
-
 impl Model {
     /// Opens the question for the selected session.
     pub(super) fn question_release(&mut self, back: Pane, now: Moment) {
@@ -41,14 +38,16 @@ impl Model {
     pub(super) fn type_release(&mut self, key: KeyEvent, now: Moment) -> Vec<Effect> {
         let Focus::Release { id, typed, back } = &mut self.focus else { return Vec::new() };
         match key.code {
-            KeyCode::Char(letter) if typed.chars().count() < ASKED => typed.push(letter),
+            KeyCode::Char(letter) if typed.chars().count() < SessionId::CONFIRMATION_CHARS => {
+                typed.push(letter)
+            }
             KeyCode::Char(_) => {}
             KeyCode::Backspace => {
                 typed.pop();
             }
             KeyCode::Enter => {
                 let (id, back) = (id.clone(), *back);
-                if !is_end_of(typed, &id) {
+                if !id.is_confirmed_by(typed) {
                     typed.clear();
                     let text = "these are not the last characters of its id: nothing was released";
                     self.say(now, Tone::Bad, text.into());
@@ -78,18 +77,4 @@ impl Model {
         effects.push(Effect::AskOf(source, Ask::Release(id)));
         effects
     }
-}
-
-/// The end of an id that is to be typed.
-#[must_use]
-pub fn end_of(id: &SessionId) -> String {
-    let letters: Vec<char> = id.raw().chars().collect();
-    letters.iter().skip(letters.len().saturating_sub(ASKED)).collect()
-}
-
-/// Whether `typed` is the end of the id; capital letters or small ones are the same.
-#[must_use]
-pub fn is_end_of(typed: &str, id: &SessionId) -> bool {
-    let end = end_of(id);
-    !end.is_empty() && typed.trim().to_lowercase() == end.to_lowercase()
 }

@@ -16,7 +16,7 @@ use super::flags::KnownFlags;
 use super::fleets::{Marks, Origin};
 use super::model::{Effect, Model, Replay, Settings, Tone};
 use super::terminal_events::{TranslatedEvent, translate};
-use crate::config::Exit;
+use crate::exit_code::ExitCode;
 use crate::store::{Tape, Unfold};
 use crate::terminal::{self, Env, Screen};
 use crate::tui::view;
@@ -38,7 +38,7 @@ pub async fn replay(
     started: Timestamp,
     clock: Clock,
     env: Env,
-) -> io::Result<Exit> {
+) -> io::Result<ExitCode> {
     let (events, mut inbox) = terminal::channel();
     let screen = Screen::enter("keepwatch", &events)?;
     let host = |name: &Option<String>| Origin {

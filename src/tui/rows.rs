@@ -2,11 +2,11 @@
 
 use std::cmp::Reverse;
 
-use super::filter::{Filter, InProfile};
 use super::flags::KnownFlags;
 use super::fleets::Fleets;
 use super::mute::Muted;
 use chrono::TimeDelta;
+use keepwatch_core::filter::{Filter, InProfile};
 
 use keepwatch_core::clock::Timestamp;
 use keepwatch_core::session::{Phase, Region, SessionId, Status};

@@ -25,16 +25,16 @@ use super::persistence::{
 };
 use super::terminal_events::{TranslatedEvent, translate};
 use crate::api::Client;
-use crate::config::Exit;
+use crate::exit_code::ExitCode;
 use crate::log;
 use crate::poll::{Poller, Report};
 use crate::terminal::{self, Env, Screen, TermEvent};
 use crate::tui::view;
 use keepwatch_core::clock::{Clock, Moment};
 
-/// How many reports of one poller may wait while a frame is drawn.
+/// Capacity of the channel of one poller.
 const REPORT_CAPACITY: usize = 16;
-/// How many events are handled before the next frame: enough for a paste or a series of resizes.
+/// Maximum number of events between two frames: enough for a paste or a series of resizes.
 const EVENTS_PER_FRAME: usize = 512;
 
 /// Shows the screen until the user quits or a signal arrives. Every profile has a client of its own, or none if it has no
@@ -48,7 +48,7 @@ pub async fn run(
     clock: Clock,
     env: Env,
     persistence: PersistenceConfig,
-) -> io::Result<(Exit, Option<String>)> {
+) -> io::Result<(ExitCode, Option<String>)> {
     let (events, mut inbox) = terminal::channel();
     let mut screen = Screen::enter("keepwatch", &events)?;
     let (targets, pace, releaser) = (settings.targets.clone(), settings.pace, settings.releaser);
@@ -125,7 +125,7 @@ fn start_segments(runner: &mut EffectRunner, model: &mut Model, now: Moment) {
     }
 }
 
-/// What can wake the event loop, beside the clock.
+/// An event that wakes the event loop.
 enum LoopEvent {
     Terminal(TermEvent),
     Report(usize, Box<Report>),

@@ -1,7 +1,7 @@
 //! Translates what the terminal reports into messages for the model.
 
 use super::model::Message;
-use crate::config::Exit;
+use crate::exit_code::ExitCode;
 use crate::terminal::TermEvent;
 
 /// The meaning of a terminal event.
@@ -10,7 +10,7 @@ pub(super) enum TranslatedEvent {
     /// The model handles it.
     Message(Message),
     /// The program ends.
-    Exit(Exit),
+    Exit(ExitCode),
     /// It only wakes the event loop.
     Wake,
 }
@@ -23,7 +23,7 @@ pub(super) fn translate(event: TermEvent) -> TranslatedEvent {
         TermEvent::Resize { columns, rows } => Message::Resize(columns, rows),
         TermEvent::Resumed => Message::Resumed,
         TermEvent::Signal(number) => {
-            return TranslatedEvent::Exit(Exit::Signal(u8::try_from(number).unwrap_or(u8::MAX)));
+            return TranslatedEvent::Exit(ExitCode::Signal(u8::try_from(number).unwrap_or(u8::MAX)));
         }
         TermEvent::Copied(copied) => {
             let what = copied.what;
@@ -47,7 +47,7 @@ mod tests {
     #[test]
     fn signal_ends_program_with_its_number() {
         let translated = translate(TermEvent::Signal(15));
-        assert!(matches!(translated, TranslatedEvent::Exit(Exit::Signal(15))), "{translated:?}");
+        assert!(matches!(translated, TranslatedEvent::Exit(ExitCode::Signal(15))), "{translated:?}");
     }
 
     #[test]

@@ -7,10 +7,10 @@ use crossterm::event::{Event as TermEvent, KeyCode, KeyEvent};
 use tui_input::backend::crossterm::EventHandler as _;
 use tui_input::{Input as Line, InputRequest};
 
-use super::filter::Filter;
 use super::model::{Effect, Focus, Model, Pane, Tone};
 use crate::poll::Ask;
 use keepwatch_core::clock::Moment;
+use keepwatch_core::filter::Filter;
 use keepwatch_core::session::SessionId;
 use keepwatch_core::tracker::Input;
 

@@ -8,16 +8,18 @@ use browserbase_simulator::{
     End, Ending, Fault, Limit, Offset, On, Options, Script, Session, Simulator, Span, StatusCode, Window,
 };
 use keepwatch::api::Client;
-use keepwatch::config::{Endpoint, Pace, Targets};
+use keepwatch::api::Endpoint;
+use keepwatch::poll::Observed;
+use keepwatch::poll::PollLimits;
 use keepwatch::poll::{Poller, Report};
-use keepwatch::tui::Observed;
 use keepwatch_core::clock::Clock;
+use keepwatch_core::session::Targets;
 use keepwatch_core::session::{Phase, Secret, SessionId};
 use keepwatch_core::testing::id;
 use keepwatch_core::tracker::{EventKind, Fleet, Input, Thresholds};
 use tokio::sync::mpsc;
 
-const PACE: Pace = Pace { interval: Duration::from_secs(3), max_rps: 4 };
+const PACE: PollLimits = PollLimits { interval: Duration::from_secs(3), max_rps: 4 };
 /// A thousand sessions are much to write and to read in a tenth of the time.
 const SPEED: u32 = 10;
 /// Where the limit is what counts, a fifth of a second that the machine is busy elsewhere is made up for.

@@ -8,16 +8,16 @@ use std::fs;
 use std::time::Duration;
 
 use browserbase_simulator::{Options, Script, Simulator};
+use keepwatch::api::Endpoint;
 use keepwatch::api::{Client, Releaser};
-use keepwatch::config::{Endpoint, Pace, Targets, Zone};
+use keepwatch::poll::PollLimits;
 use keepwatch::poll::{Outcome, Plan, Report, Request, perform};
 use keepwatch::tui::view::{self, Theme};
 use keepwatch::tui::{Message, Model, Settings};
 use keepwatch_core::clock::{Clock, Moment};
 use keepwatch_core::session::Secret;
+use keepwatch_core::session::Targets;
 use keepwatch_core::testing::{id, moment_since, time};
-use keepwatch_core::tracker::Thresholds;
-use keepwatch_core::tracker::cost::Rates;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::{Buffer, Cell};
@@ -64,23 +64,15 @@ async fn model() -> (Model, Moment) {
     let base = simulator.base_url().parse().unwrap();
     let client = Client::new(Endpoint { base }, Secret::new("bb_test_picture_f3a9".into()));
     let interval = Duration::from_secs(1);
-    let pace = Pace { interval, max_rps: 4 };
+    let pace = PollLimits { interval, max_rps: 4 };
     let settings = Settings {
-        targets: Targets::All,
-        query: None,
         pace,
-        thresholds: Thresholds::default(),
-        rates: Rates::default(),
-        bell: false,
-        owner_key: None,
-        zone: Zone::Utc,
         theme: Theme::colored(),
         can_open: true,
         releaser: Releaser::unless(true),
         version: "0.1.0".into(),
         demo: true,
-        speed: 1,
-        greeting: None,
+        ..Settings::default()
     };
     let mut model = Model::new(settings, Vec::new(), (COLUMNS, ROWS));
     let mut plan = Plan::new(&Targets::All, pace, clock.now().mono);

@@ -6,12 +6,14 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use browserbase_simulator::{self, Expect, NO_VERDICT, Script};
+use keepwatch::api::Endpoint;
 use keepwatch::api::{Client, Releaser};
-use keepwatch::config::{Endpoint, Pace, Targets};
+use keepwatch::poll::Observed;
+use keepwatch::poll::PollLimits;
 use keepwatch::poll::{Ask, Poller, Report};
 use keepwatch::store::{self, Encoder, FORMAT, Header, Line, Recording, Writer};
-use keepwatch::tui::Observed;
 use keepwatch_core::clock::{Clock, Moment, Zone};
+use keepwatch_core::session::Targets;
 use keepwatch_core::session::{Secret, SessionId};
 use keepwatch_core::testing;
 use keepwatch_core::tracker::cost::Rates;
@@ -154,7 +156,7 @@ impl Watcher {
             client,
             Releaser::unless(false),
             &Targets::All,
-            Pace { interval: INTERVAL, max_rps: 4 },
+            PollLimits { interval: INTERVAL, max_rps: 4 },
             clock.clone(),
             reports,
         );

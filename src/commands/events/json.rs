@@ -4,11 +4,9 @@
 //! is renamed, removed or given another meaning. Metadata is never in it. Texts are the network's own but for secrets,
 //! which are masked; sentences are fit for a terminal.
 
-use std::time::Duration;
-
-use chrono::SecondsFormat;
 use serde_json::{Map, Value, json};
 
+use crate::commands::json::{seconds, seconds_of_millis, time};
 use keepwatch_core::clock::{Timestamp, Zone};
 use keepwatch_core::session::{SessionId, Status};
 use keepwatch_core::text::{self, Untrusted};
@@ -105,7 +103,7 @@ fn own(kind: &EventKind) -> Value {
         }),
         EventKind::Slept(asleep) => json!({ "slept_s": seconds(*asleep) }),
         EventKind::ServerClockSet { by_ms } | EventKind::ClockSet { by_ms } => {
-            json!({ "by_s": thousandths(*by_ms) })
+            json!({ "by_s": seconds_of_millis(*by_ms) })
         }
     }
 }
@@ -121,28 +119,6 @@ fn explained(status: &Status, verdict: &Verdict, seen: Timestamp) -> Value {
         "how_sure": words.sure,
         "advice": words.advice,
     })
-}
-
-/// RFC 3339 in UTC, with milliseconds.
-fn time(at: Timestamp) -> String {
-    at.to_rfc3339_opts(SecondsFormat::Millis, true)
-}
-
-fn seconds(span: Duration) -> Value {
-    thousandths(i64::try_from(span.as_millis()).unwrap_or(i64::MAX))
-}
-
-/// Seconds with as many decimals as there are.
-fn thousandths(ms: i64) -> Value {
-    if ms % 1000 == 0 {
-        return (ms / 1000).into();
-    }
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "a span of more than 2^53 ms has no milliseconds worth telling"
-    )]
-    let seconds = ms as f64 / 1000.0;
-    seconds.into()
 }
 
 #[cfg(test)]

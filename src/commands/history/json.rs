@@ -3,13 +3,11 @@
 //! `docs/history.md` documents it, and a test holds this to the object there. Fields may be added within a version; none is
 //! renamed, removed or given another meaning. Metadata is never in it; what looks like a secret is masked.
 
-use std::time::Duration;
-
-use chrono::SecondsFormat;
 use serde_json::{Value, json};
 
 use super::Form;
 use super::seen::{Day, Seen};
+use crate::commands::json::{seconds, time};
 use keepwatch_core::clock::Timestamp;
 use keepwatch_core::session::{Region, Status};
 use keepwatch_core::text::{self, Untrusted};
@@ -70,21 +68,6 @@ fn day(day: &Day) -> Value {
         "proxy_bytes": day.proxy_bytes,
         "est_cost_usd": dollars(day.cost),
     })
-}
-
-/// RFC 3339 in UTC, with milliseconds.
-fn time(at: Timestamp) -> String {
-    at.to_rfc3339_opts(SecondsFormat::Millis, true)
-}
-
-/// Whole seconds where there are only such, else with up to three decimals.
-fn seconds(span: Duration) -> Value {
-    match span.subsec_millis() {
-        0 => span.as_secs().into(),
-        _ => {
-            (Duration::from_millis(u64::try_from(span.as_millis()).unwrap_or(u64::MAX))).as_secs_f64().into()
-        }
-    }
 }
 
 /// To a hundredth of a cent: it is an estimate.

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use super::Form;
 use crate::store::journal::Summary;
-use crate::tui::Filtered;
 use keepwatch_core::clock::Timestamp;
+use keepwatch_core::filter::Filtered;
 use keepwatch_core::session::{Metadata, Region, SessionId, Status};
 use keepwatch_core::text::Untrusted;
 use keepwatch_core::tracker::cost::{Rates, billed_minutes};

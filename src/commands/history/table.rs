@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Form;
 use super::seen::{Day, Seen};
+use crate::commands::text_table::{column_widths, line, table_width};
 use keepwatch_core::session::Status;
 use keepwatch_core::text::{self, Untrusted};
 use keepwatch_core::tracker::cost::estimate;
@@ -133,15 +134,9 @@ fn none() -> String {
 fn aligned(columns: &[&str], rows: Vec<Vec<String>>, elastic: &[usize], form: Form) -> String {
     let heading: Vec<String> = columns.iter().map(|name| (*name).to_owned()).collect();
     let lines: Vec<Vec<String>> = std::iter::once(heading).chain(rows).collect();
-    let mut widths = vec![0; columns.len()];
-    for line in &lines {
-        for (width, cell) in widths.iter_mut().zip(line) {
-            *width = text::width(cell).max(*width);
-        }
-    }
-    let gaps = columns.len().saturating_sub(1).saturating_mul(2);
+    let mut widths = column_widths(&lines);
     let widest = if form.fits { WIDEST } else { usize::MAX };
-    let mut over = widths.iter().sum::<usize>().saturating_add(gaps).saturating_sub(widest);
+    let mut over = table_width(&widths).saturating_sub(widest);
     for column in elastic {
         if let Some(width) = widths.get_mut(*column) {
             let give = over.min(width.saturating_sub(NAME.1));
@@ -149,16 +144,5 @@ fn aligned(columns: &[&str], rows: Vec<Vec<String>>, elastic: &[usize], form: Fo
             over = over.saturating_sub(give);
         }
     }
-    let mut out = String::new();
-    for line in &lines {
-        let mut row = String::new();
-        for (width, cell) in widths.iter().zip(line) {
-            let cell = text::fit(cell, *width);
-            row.push_str(&cell);
-            row.push_str(&" ".repeat(width.saturating_sub(text::width(&cell)).saturating_add(2)));
-        }
-        out.push_str(row.trim_end());
-        out.push('\n');
-    }
-    out
+    lines.iter().map(|row| line(row, &widths)).collect()
 }

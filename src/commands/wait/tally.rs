@@ -9,7 +9,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use crate::config::{Exit, Goal};
+use crate::config::Goal;
+use crate::exit_code::ExitCode;
 use keepwatch_core::clock::Moment;
 use keepwatch_core::session::{Fault, Phase, SessionId, Status};
 use keepwatch_core::tracker::{Exchange, Fleet, Presence};
@@ -111,7 +112,7 @@ impl Tally {
     }
 
     /// How it ends, once that is certain.
-    pub(super) fn outcome(&self) -> Option<Exit> {
+    pub(super) fn outcome(&self) -> Option<ExitCode> {
         let standings = || self.sessions.iter().map(|(_, standing)| standing);
         let holding = || standings().filter(|standing| matches!(standing, Standing::Holds(_)));
         let lost = || standings().filter(|standing| matches!(standing, Standing::Never(_)));
@@ -128,13 +129,13 @@ impl Tally {
             Standing::Open | Standing::Never(Why::Absent(_)) => false,
         };
         if is_won {
-            return Some(if holding().any(bad) { Exit::EndedBadly } else { Exit::Fine });
+            return Some(if holding().any(bad) { ExitCode::EndedBadly } else { ExitCode::Success });
         }
         let absent = lost().any(|standing| matches!(standing, Standing::Never(Why::Absent(_))));
         is_lost.then(|| match (lost().any(bad), absent) {
-            (true, _) => Exit::EndedBadly,
-            (false, true) => Exit::NoSuchSession,
-            (false, false) => Exit::Failed,
+            (true, _) => ExitCode::EndedBadly,
+            (false, true) => ExitCode::NoSuchSession,
+            (false, false) => ExitCode::Failure,
         })
     }
 

@@ -8,9 +8,10 @@ use toml::de::{DeTable, DeValue};
 
 use super::value::{NO_SWITCH, argv, written};
 use super::{File, Said, WIDEST_NAME};
+use crate::api::Endpoint;
 use crate::config::places::{self, Table};
 use crate::config::profile::{KeySource, PROFILE_KEYS, Profile, path};
-use crate::config::{Endpoint, Refusal, nearest, usage};
+use crate::config::{ConfigError, nearest};
 use keepwatch_core::text;
 
 /// The widest sentence about a value, in columns: it quotes the value.
@@ -51,7 +52,7 @@ impl<'t> Reader<'t> {
     }
 
     /// Reads all of it.
-    pub(super) fn read(mut self) -> Result<File, Refusal> {
+    pub(super) fn read(mut self) -> Result<File, ConfigError> {
         let root = DeTable::parse(self.text).map_err(|error| self.no_toml(&error))?;
         let mut tables = places::tables().into_iter();
         let Some(top) = tables.next() else { return Ok(File::default()) };
@@ -95,7 +96,7 @@ impl<'t> Reader<'t> {
         key: &Key<'t>,
         value: &Value<'t>,
         said: &mut Said,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), ConfigError> {
         let name = key.get_ref().as_ref();
         let place = table.place(name);
         if table.reaches && (place.is_some() || name == COMMAND) && self.reach(key, value, &mut said.reach)? {
@@ -120,13 +121,13 @@ impl<'t> Reader<'t> {
     }
 
     /// Takes what says how the API is reached, and says whether it was that.
-    fn reach(&self, key: &Key<'t>, value: &Value<'t>, into: &mut Profile) -> Result<bool, Refusal> {
+    fn reach(&self, key: &Key<'t>, value: &Value<'t>, into: &mut Profile) -> Result<bool, ConfigError> {
         let refuse = |sentence: &str| self.wrong(key, sentence);
         let string = || value.get_ref().as_str().ok_or_else(|| refuse("it takes a text, in quotes"));
         match key.get_ref().as_ref() {
             "base-url" => {
                 // Whether plain http may be used is known when it is to be used.
-                Endpoint::new(string()?, "it", true).map_err(|refusal| refuse(&refusal.sentence))?;
+                Endpoint::new(string()?, "it", true).map_err(|error| refuse(&error.to_string()))?;
                 into.base_url = Some(string()?.to_owned());
             }
             "api-key-file" => {
@@ -158,14 +159,14 @@ impl<'t> Reader<'t> {
         path.into_os_string().into_string().map_err(|_| "it leads to a folder whose name is no text".into())
     }
 
-    fn key(&self, key: &Key<'t>, source: KeySource, into: &mut Profile) -> Result<(), Refusal> {
+    fn key(&self, key: &Key<'t>, source: KeySource, into: &mut Profile) -> Result<(), ConfigError> {
         if into.key.replace(source).is_some() {
             return Err(self.wrong(key, "api-key-file and api-key-command exclude each other"));
         }
         Ok(())
     }
 
-    fn profile(&mut self, name: &Key<'t>, value: &Value<'t>) -> Result<Profile, Refusal> {
+    fn profile(&mut self, name: &Key<'t>, value: &Value<'t>) -> Result<Profile, ConfigError> {
         let written = name.get_ref();
         if written.is_empty() || !text::is_plain(written) || text::width(written) > WIDEST_NAME {
             return Err(self.wrong(name, "it is no name for a profile: one is a short word"));
@@ -194,7 +195,7 @@ impl<'t> Reader<'t> {
         below: &[Table],
         key: &Key<'t>,
         value: &Value<'t>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), ConfigError> {
         let name = key.get_ref().as_ref();
         let command = table.command.as_deref();
         let typed_only = below.iter().map(|it| it.command.as_deref()).chain([command]);
@@ -225,7 +226,7 @@ impl<'t> Reader<'t> {
     }
 
     /// Refuses what looks like a key itself, or has one in it, by its name.
-    fn no_key(&self, key: &Key<'t>, value: &Value<'t>) -> Result<(), Refusal> {
+    fn no_key(&self, key: &Key<'t>, value: &Value<'t>) -> Result<(), ConfigError> {
         let name = key.get_ref();
         if text::is_secret_name(name) || name.eq_ignore_ascii_case("key") {
             return Err(self.holds_key(key));
@@ -241,7 +242,7 @@ impl<'t> Reader<'t> {
         key: &Key<'t>,
         value: &'v Value<'t>,
         looks_like: &str,
-    ) -> Result<&'v DeTable<'t>, Refusal> {
+    ) -> Result<&'v DeTable<'t>, ConfigError> {
         value.get_ref().as_table().ok_or_else(|| self.wrong(key, &format!("it is a table, {looks_like}")))
     }
 
@@ -254,13 +255,13 @@ impl<'t> Reader<'t> {
         self.warnings.push(format!("“{name}” {what} (line {line} of {})", self.name));
     }
 
-    fn wrong(&self, key: &Key<'t>, sentence: &str) -> Refusal {
+    fn wrong(&self, key: &Key<'t>, sentence: &str) -> ConfigError {
         let (name, line) = (text::shown(key.get_ref(), WIDEST_NAME), self.line(key.span()));
-        let sentence = text::shown(&text::masked(sentence), WIDEST);
-        usage(format!("the config file {} is wrong in line {line}: {name}: {sentence}", self.name))
+        let problem = text::shown(&text::masked(sentence), WIDEST);
+        ConfigError::InvalidEntry { file: self.name.clone(), line, name, problem }
     }
 
-    fn holds_key(&self, key: &Key<'t>) -> Refusal {
+    fn holds_key(&self, key: &Key<'t>) -> ConfigError {
         self.wrong(
             key,
             "a key does not belong into this file; let api-key-file name a file that holds it, or api-key-command a program \
@@ -268,13 +269,13 @@ impl<'t> Reader<'t> {
         )
     }
 
-    fn no_toml(&self, error: &toml::de::Error) -> Refusal {
-        let what = text::shown(&error.message().replace('\n', ", "), WIDEST);
+    fn no_toml(&self, error: &toml::de::Error) -> ConfigError {
+        let problem = text::shown(&error.message().replace('\n', ", "), WIDEST);
         let at = error.span().unwrap_or_default();
         let above = self.text.get(..at.start).unwrap_or_default();
         let column = above.rsplit('\n').next().unwrap_or_default().chars().count().saturating_add(1);
         let line = self.line(at);
-        usage(format!("the config file {} is no TOML in line {line}, column {column}: {what}", self.name))
+        ConfigError::InvalidToml { file: self.name.clone(), line, column, problem }
     }
 
     /// The line, from 1, in which a span of the text begins.

@@ -1,6 +1,7 @@
 use super::*;
+use crate::config::Config;
 use crate::config::profile::KeySource;
-use crate::config::{Config, Exit};
+use crate::exit_code::ExitCode;
 
 /// A home with this config file.
 struct Home(tempfile::TempDir);
@@ -23,13 +24,13 @@ impl Home {
         Environment::new(vars.iter().copied().chain([("HOME", home.as_str())]))
     }
 
-    fn find(&self, args: &[&str], vars: &[(&str, &str)]) -> Result<(Typed, File), Refusal> {
+    fn find(&self, args: &[&str], vars: &[(&str, &str)]) -> Result<(Typed, File), ConfigError> {
         let typed = Typed::parse(std::iter::once(&"keepwatch").chain(args)).unwrap();
         let file = File::find(&typed, &self.env(vars))?;
         Ok((typed, file))
     }
 
-    fn config(&self, args: &[&str], vars: &[(&str, &str)]) -> Result<Config, Refusal> {
+    fn config(&self, args: &[&str], vars: &[(&str, &str)]) -> Result<Config, ConfigError> {
         let (typed, file) = self.find(args, vars)?;
         assert_eq!(file.warnings(), <[String; 0]>::default());
         Config::new(&typed, &self.env(vars), &file)
@@ -37,11 +38,12 @@ impl Home {
 }
 
 fn refused(text: &str) -> String {
-    let refusal = Home::new(text).find(&["demo"], &[]).unwrap_err();
-    assert_eq!(refusal.exit, Exit::Usage);
-    assert!(refusal.sentence.contains("config.toml") && !refusal.sentence.contains('\n'), "{refusal}");
-    assert!(text::is_plain(&refusal.sentence), "{refusal}");
-    refusal.sentence
+    let error = Home::new(text).find(&["demo"], &[]).unwrap_err();
+    assert_eq!(error.exit_code(), ExitCode::Usage);
+    let message = error.to_string();
+    assert!(message.contains("config.toml") && !message.contains('\n'), "{message}");
+    assert!(text::is_plain(&message), "{message}");
+    message
 }
 
 fn warned(text: &str) -> Vec<String> {
@@ -91,7 +93,7 @@ fn the_environment_comes_before_the_file() {
         [("NO_COLOR", "1"), ("KEEPWATCH_READ_ONLY", "0"), ("BROWSERBASE_BASE_URL", "https://env.example")];
     assert_eq!(of(&all), (false, false, "env.example".into()));
     let refusal = home.config(&["release", "s-1"], &[KEY]).unwrap_err();
-    assert!(refusal.sentence.contains("read-only in the config file"), "{refusal}");
+    assert!(refusal.to_string().contains("read-only in the config file"), "{refusal}");
 }
 
 #[test]
@@ -152,14 +154,17 @@ fn a_file_that_is_not_there_is_silent_unless_it_was_named() {
     assert!(find(&["demo"], &[("XDG_CONFIG_HOME", "relative")]).unwrap().options(Some("demo")).len() == 1);
     for refusal in [find(&["--config", &none], &[]), find(&[], &[("KEEPWATCH_CONFIG", &none)])] {
         let refusal = refusal.unwrap_err();
-        assert!(refusal.exit == Exit::Usage && refusal.sentence.contains("none.toml can not be read"));
+        assert!(
+            refusal.exit_code() == ExitCode::Usage
+                && refusal.to_string().contains("none.toml can not be read")
+        );
     }
     assert!(find(&["--config", "/dev/null"], &[("KEEPWATCH_CONFIG", &none)]).is_ok(), "what is typed first");
     assert!(find(&["config"], &[("KEEPWATCH_CONFIG", &none)]).is_ok(), "no file is read");
     std::fs::write(home.path("binary"), [0xff, 0xfe]).unwrap();
-    assert!(find(&["--config", &home.path("binary")], &[]).unwrap_err().sentence.contains("UTF-8"));
+    assert!(find(&["--config", &home.path("binary")], &[]).unwrap_err().to_string().contains("UTF-8"));
     std::fs::write(home.path("large"), "#\n".repeat(200_000)).unwrap();
-    assert!(find(&["--config", &home.path("large")], &[]).unwrap_err().sentence.contains("larger"));
+    assert!(find(&["--config", &home.path("large")], &[]).unwrap_err().to_string().contains("larger"));
     assert!(find(&["--config", &home.path("")], &[]).is_err());
 }
 
@@ -339,18 +344,24 @@ fn a_profile_comes_before_the_environment_and_what_is_typed_before_the_profile()
         (&["get", "a", "--profile", "staging", "--profile", "plain"], "`keepwatch get` reaches one"),
     ] {
         let refusal = refused(args);
-        assert!(refusal.exit == Exit::Usage && refusal.sentence.contains(says), "{args:?}: {refusal}");
+        assert!(
+            refusal.exit_code() == ExitCode::Usage && refusal.to_string().contains(says),
+            "{args:?}: {refusal}"
+        );
     }
-    let nowhere = Home::new("").config(&["--profile", "a"], &[KEY]).unwrap_err().sentence;
+    let nowhere = Home::new("").config(&["--profile", "a"], &[KEY]).unwrap_err().to_string();
     assert!(nowhere.contains("a profile is a table [profile.a]"), "{nowhere}");
     let missing = Home::new("api-key-file = \"none\"").config(&[], &[]).unwrap_err();
-    assert!(missing.exit == Exit::Key && missing.sentence.contains("keepwatch/none: "), "{missing}");
+    assert!(
+        missing.exit_code() == ExitCode::ApiKey && missing.to_string().contains("keepwatch/none: "),
+        "{missing}"
+    );
 }
 
 #[test]
 fn plain_http_in_the_file_needs_to_be_allowed_there_or_on_the_command_line() {
     let home = Home::new("base-url = \"http://plain.example\"");
-    let refusal = home.config(&[], &[KEY]).unwrap_err().sentence;
+    let refusal = home.config(&[], &[KEY]).unwrap_err().to_string();
     assert!(
         refusal.contains("the base-url of the config file “http://plain.example” is plain http"),
         "{refusal}"
@@ -398,6 +409,9 @@ fn of_several_profiles_each_has_its_own_key_and_one_without_any_is_no_reason_to_
     );
     for names in [&["b"][..], &["b", "c"]] {
         let refusal = watch(names).unwrap_err();
-        assert!(refusal.exit == Exit::Key && refusal.sentence.contains("“false” failed"), "{refusal}");
+        assert!(
+            refusal.exit_code() == ExitCode::ApiKey && refusal.to_string().contains("“false” failed"),
+            "{refusal}"
+        );
     }
 }

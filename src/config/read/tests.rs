@@ -2,7 +2,7 @@ use super::*;
 
 const MIN: std::time::Duration = std::time::Duration::from_secs(60);
 
-fn config(args: &[&str], vars: &[(&str, &str)]) -> Result<Config, Refusal> {
+fn config(args: &[&str], vars: &[(&str, &str)]) -> Result<Config, ConfigError> {
     let typed = Typed::parse(std::iter::once(&"keepwatch").chain(args)).unwrap();
     Config::new(&typed, &Environment::new(vars.iter().copied()), &File::default())
 }
@@ -17,8 +17,8 @@ fn watch(args: &[&str], vars: &[(&str, &str)]) -> WatchConfig {
 }
 
 fn refused(args: &[&str], vars: &[(&str, &str)]) -> (u8, String) {
-    let refusal = config(args, vars).unwrap_err();
-    (refusal.exit.into(), refusal.sentence)
+    let error = config(args, vars).unwrap_err();
+    (error.exit_code().into(), error.to_string())
 }
 
 #[test]

@@ -55,7 +55,7 @@ impl Sim {
 
     fn limited(targets: &Targets, max_rps: u32) -> Self {
         let now = s(1000.0);
-        Self { plan: Plan::new(targets, Pace { interval: INTERVAL, max_rps }, now), now }
+        Self { plan: Plan::new(targets, PollLimits { interval: INTERVAL, max_rps }, now), now }
     }
 
     /// Watches these ids, each by itself, however many they are; the projects have been answered.

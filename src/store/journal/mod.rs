@@ -32,7 +32,7 @@ pub use file::{glance, moved_aside as damaged_ones};
 pub use read::{Kept, Line, Lines, Of, Reader, SegmentId, Sizes};
 pub use row::{Entry, Fate, RunId, Segment};
 pub use schema::VERSION;
-pub use sender::{Journal, Options};
+pub use sender::{Journal, JournalConfig, Options};
 pub use summary::{Summary, Why};
 pub use trouble::Trouble;
 

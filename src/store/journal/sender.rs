@@ -22,6 +22,15 @@ pub(super) const MOST_BYTES: usize = 32 * 1024 * 1024;
 /// How long the end of the program waits for what is still to be written.
 const FAREWELL: Duration = Duration::from_millis(500);
 
+/// The file of the journal, and how long it keeps entries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JournalConfig {
+    /// The path of the file.
+    pub path: PathBuf,
+    /// How long entries are kept.
+    pub keep: Duration,
+}
+
 /// How the journal is kept.
 #[derive(Clone, Debug)]
 pub struct Options {

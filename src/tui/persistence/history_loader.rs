@@ -1,4 +1,4 @@
-//! Reads what earlier runs wrote, on a thread: the journal may be large, and the disk slow.
+//! Reads the journal entries of earlier runs, on a thread: the journal may be large, and the disk slow.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,9 +11,9 @@ use crate::store::journal::{Reader, Trouble};
 use keepwatch_core::clock::{Clock, Moment};
 use keepwatch_core::tracker::{Fleet, Input};
 
-/// How far back the history is read.
+/// Length of the history.
 const PERIOD: Duration = Duration::from_secs(24 * 60 * 60);
-/// How many bytes are read at most: a busy day of a thousand sessions.
+/// Maximum size of the history, in bytes: a busy day of a thousand sessions.
 const MAX_BYTES: usize = 24 * 1024 * 1024;
 
 /// Starts the threads that read the journal.
@@ -29,7 +29,7 @@ impl HistoryLoader {
         Self { journal, clock, events }
     }
 
-    /// Starts to read. A journal that cannot be read counts as empty: its writer reports what is wrong.
+    /// Starts to read. A journal that cannot be read counts as empty: its writer reports the error.
     pub(super) fn load(&self, profile: usize, request: HistoryRequest) {
         let (journal, now, events) = (self.journal.clone(), self.clock.now(), self.events.clone());
         // Without a thread nothing is restored; the screen works all the same.
@@ -42,7 +42,7 @@ impl HistoryLoader {
     }
 }
 
-/// Builds a tracker from what earlier runs wrote; `None` if they wrote nothing.
+/// Builds a tracker from the entries of earlier runs; `None` if there are none.
 fn read(journal: &std::path::Path, request: HistoryRequest, now: Moment) -> Result<Option<Fleet>, Trouble> {
     let HistoryRequest { scope, writer, are_named, thresholds, owner_key } = request;
     let Some(reader) = Reader::open(journal)? else { return Ok(None) };

@@ -12,7 +12,7 @@ use keepwatch_core::clock::Moment;
 use keepwatch_core::session::SessionId;
 use keepwatch_core::tracker::{Event, Fleet, Input};
 
-/// How often the summaries of sessions without an event are saved.
+/// Interval at which the summaries of sessions without an event are saved.
 const SUMMARY_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Everything that the model keeps to write down one profile.
@@ -24,7 +24,7 @@ pub(in crate::tui) struct ProfilePersistence {
     journal: Option<JournalState>,
 }
 
-/// What a journal needs beside the stream of lines.
+/// The state of the journal, beside the stream of lines.
 #[derive(Debug)]
 struct JournalState {
     scope: JournalScope,
@@ -46,7 +46,7 @@ impl ProfilePersistence {
         Self { encoder: Encoder::new(name, hides_metadata), hides_metadata, journal }
     }
 
-    /// Applies `input` to the tracker. Returns what happened, and what is to be written about it.
+    /// Applies `input` to the tracker. Returns the events, and the commands that write them down.
     pub(in crate::tui) fn apply(
         &mut self,
         tracker: &mut Fleet,
@@ -72,7 +72,7 @@ impl ProfilePersistence {
         (events, commands)
     }
 
-    /// Starts a new segment of the journal: closes the runs that are open in the stream, and forgets what was written.
+    /// Starts a new segment of the journal: closes the runs that are open in the stream, and resets the encoder.
     pub(super) fn start_segment(&mut self, now: Moment) -> Vec<PersistenceCommand> {
         let Some(JournalState { scope, .. }) = &self.journal else { return Vec::new() };
         let start = PersistenceCommand::StartSegment { scope: scope.clone(), started: now.wall };

@@ -1,4 +1,4 @@
-//! Restores at the start what earlier runs saw during the last day. Pure.
+//! Restores the sessions that earlier runs saw during the last day. Pure.
 //!
 //! ```text
 //!   ScopeUnknown ──ids or projects known──► Loading ──history loaded──► Done
@@ -12,18 +12,18 @@
 use std::collections::BTreeSet;
 
 use super::{JournalScope, ProfilePersistence};
-use crate::config::Targets;
 use crate::poll::Ask;
 use crate::store::history::HistoryScope;
 use crate::tui::model::{Effect, Model, Settings};
+use keepwatch_core::session::Targets;
 use keepwatch_core::session::{List, MetadataPath, Phase, SessionId};
 use keepwatch_core::text::Untrusted;
 use keepwatch_core::tracker::{Fleet, Input, Record, Scope, Thresholds};
 
-/// How many inputs are buffered. If more come before the history does, this run goes on without it.
+/// Maximum number of buffered inputs. If more come before the history does, this run goes on without it.
 const MAX_BUFFERED: usize = 256;
 
-/// What to read from the journal, and how to build a tracker from it.
+/// A request for a tracker with the history of some sessions.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HistoryRequest {
     /// The sessions.
@@ -32,9 +32,9 @@ pub struct HistoryRequest {
     pub writer: JournalScope,
     /// True if the sessions are named on the command line.
     pub are_named: bool,
-    /// When sessions are flagged.
+    /// The thresholds of the tracker's flags.
     pub thresholds: Thresholds,
-    /// Where the metadata says who owns a session.
+    /// The path of the owner in a session's metadata.
     pub owner_key: Option<MetadataPath>,
 }
 
@@ -151,7 +151,7 @@ fn may_run(record: &Record) -> bool {
 }
 
 impl Model {
-    /// Goes on from what earlier runs saw. Flags that were raised before this run are acknowledged.
+    /// Replaces a profile's tracker by that of earlier runs. Flags that were raised before this run are acknowledged.
     pub(super) fn restore(&mut self, profile: usize, tracker: Option<Box<Fleet>>) -> Vec<Effect> {
         let persistence = self.fleets.source_mut(profile).persistence.as_mut();
         let Some(buffered) = persistence.and_then(ProfilePersistence::end_restore) else { return Vec::new() };

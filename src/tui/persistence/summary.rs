@@ -7,7 +7,7 @@ use keepwatch_core::session::SessionId;
 use keepwatch_core::text::Untrusted;
 use keepwatch_core::tracker::Fleet;
 
-/// Returns what is known about a session; `None` if there was no reply about it.
+/// Returns a session's summary; `None` if no reply mentioned it.
 pub(super) fn session_summary(
     tracker: &Fleet,
     id: &SessionId,

@@ -5,15 +5,13 @@ use super::super::typing::LONGEST_FILTER;
 use super::*;
 use crate::api::Releaser;
 use crate::api::{Fresh, Listing};
-use crate::config::Zone;
 use crate::poll::{Reply, Request};
 use crate::tui::{Pane, Part, Place, Settings, SortBy};
+use keepwatch_core::clock::Zone;
 use keepwatch_core::clock::{Timestamp, later};
 use keepwatch_core::session::{ConnectUrls, Fault, FaultKind, List, Project, Session, Status};
 use keepwatch_core::testing::{at as t, id, moment, running};
 use keepwatch_core::text::Untrusted;
-use keepwatch_core::tracker::Thresholds;
-use keepwatch_core::tracker::cost::Rates;
 
 mod happened;
 mod idle;
@@ -30,20 +28,11 @@ fn secs(seconds: f64) -> Duration {
 fn settings(targets: Targets) -> Settings {
     Settings {
         targets,
-        query: None,
-        pace: crate::config::Pace { interval: secs(3.0), max_rps: 4 },
-        thresholds: Thresholds::default(),
-        rates: Rates::default(),
-        bell: false,
-        owner_key: None,
-        zone: Zone::Utc,
         theme: view::Theme::colored(),
         can_open: true,
         releaser: Releaser::unless(false),
         version: "0.1.0".into(),
-        demo: false,
-        speed: 1,
-        greeting: None,
+        ..Settings::default()
     }
 }
 

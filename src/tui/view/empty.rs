@@ -7,9 +7,9 @@ use ratatui::text::Line;
 
 use super::header;
 use super::ink::{self, Text};
-use crate::config::Targets;
 use crate::tui::Model;
 use keepwatch_core::clock::Moment;
+use keepwatch_core::session::Targets;
 use keepwatch_core::session::{FaultKind, List};
 use keepwatch_core::text;
 

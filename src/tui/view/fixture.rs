@@ -8,17 +8,17 @@ use ratatui::style::{Color, Modifier};
 
 use super::Theme;
 use crate::api::Releaser;
-use crate::config::{Pace, Targets, Zone};
+use crate::poll::PollLimits;
 use crate::tui::{Model, Origin, Rows, Settings};
 use keepwatch_core::clock::Moment;
+use keepwatch_core::session::Targets;
 use keepwatch_core::session::{
     ConnectFields, Fault, FaultKind, List, Metadata, Project, Region, Session, Status,
 };
 pub(super) use keepwatch_core::testing::time as at;
 use keepwatch_core::testing::{id, moment_since, running};
 use keepwatch_core::text::Untrusted;
-use keepwatch_core::tracker::cost::Rates;
-use keepwatch_core::tracker::{Exchange, Input, Scope, Thresholds};
+use keepwatch_core::tracker::{Exchange, Input, Scope};
 
 /// The sizes at which every state is looked at.
 pub(super) const SIZES: [(u16, u16); 4] = [(120, 40), (80, 24), (40, 12), (20, 5)];
@@ -51,20 +51,12 @@ pub(super) fn exchange(received: Moment) -> Exchange {
 pub(super) fn blank(targets: Targets) -> Model {
     let settings = Settings {
         targets,
-        query: None,
-        pace: Pace { interval: INTERVAL, max_rps: 4 },
-        thresholds: Thresholds::default(),
-        rates: Rates::default(),
-        bell: false,
-        owner_key: None,
-        zone: Zone::Utc,
+        pace: PollLimits { interval: INTERVAL, max_rps: 4 },
         theme: Theme::colored(),
         can_open: true,
         releaser: Releaser::unless(false),
         version: "0.1.0".into(),
-        demo: false,
-        speed: 1,
-        greeting: None,
+        ..Settings::default()
     };
     let origin = Origin { key_tail: "f3a9".into(), ..Origin::default() };
     Model::new(settings, vec![origin], (120, 40))

@@ -9,7 +9,8 @@ use tui_input::Input as Line;
 use super::ink::{self, span};
 use super::typed;
 use crate::tui::keys::{Action, BINDINGS, Binding, bindings};
-use crate::tui::{Focus, Mistake, Model, Pane, Tone};
+use crate::tui::{Focus, Model, Pane, Tone};
+use keepwatch_core::filter::Mistake;
 use keepwatch_core::text;
 
 /// The last hints to go: what leads to all others, and the way out.

@@ -10,10 +10,10 @@ use ratatui::widgets::{Block, Clear, Widget};
 
 use super::header;
 use super::ink::{self, Text, span};
-use crate::config::Targets;
 use crate::tui::keys::{COPY_MENU, bindings};
-use crate::tui::{Focus, Model, Source, end_of};
+use crate::tui::{Focus, Model, Source};
 use keepwatch_core::clock::{Moment, Timestamp};
+use keepwatch_core::session::Targets;
 use keepwatch_core::session::{FaultKind, SessionId};
 use keepwatch_core::text;
 use keepwatch_core::tracker::{Failure, Scope};
@@ -288,7 +288,7 @@ fn draw_question(buffer: &mut Buffer, screen: Rect, model: &Model, id: &SessionI
     let about = format!("{whose}{profile}{ran}. Its browser ends with it, whoever uses it.");
     lines.extend(text::wrap(&about, room).into_iter().map(Line::raw));
     lines.push(Line::default());
-    let end = end_of(id);
+    let end = id.confirmation();
     let missing = text::width(&end).saturating_sub(text::width(typed));
     lines.push(
         vec![

@@ -10,10 +10,12 @@ use super::fixture::{
     seen, select, story, text_of,
 };
 use super::*;
+use crate::api::Query;
 use crate::api::{Allowance, Listing};
-use crate::config::{Query, Targets};
 use crate::poll::{Reply, Report, Request};
-use crate::tui::{Asked, Filter, Focus, Listed, Notice, Origin, Pane, Part, Sort, SortBy, Tone};
+use crate::tui::{Asked, Focus, Listed, Notice, Origin, Pane, Part, Sort, SortBy, Tone};
+use keepwatch_core::filter::Filter;
+use keepwatch_core::session::Targets;
 use keepwatch_core::session::{Fault, FaultKind, List, Project, Secret, Session, SessionId, Status};
 use keepwatch_core::testing::{id, running};
 use keepwatch_core::text::Untrusted;

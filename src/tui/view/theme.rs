@@ -6,7 +6,6 @@
 
 use ratatui::style::{Color, Modifier, Style};
 
-use crate::config::Look;
 use keepwatch_core::session::Status;
 
 /// Colours and glyphs. The default is neither colour nor anything beyond what a `NO_COLOR` terminal must show.
@@ -16,12 +15,6 @@ pub struct Theme {
     pub ascii: bool,
     /// The sixteen colours may be used.
     pub color: bool,
-}
-
-impl From<Look> for Theme {
-    fn from(Look { color, ascii }: Look) -> Self {
-        Self { ascii, color }
-    }
 }
 
 impl Theme {

@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::process::Command;
 
+use keepwatch::api::Endpoint;
 use keepwatch::api::{Client, Fresh};
 use keepwatch::cli::Typed;
-use keepwatch::config::{Config, Endpoint, Environment, File};
+use keepwatch::config::{Config, Environment, File};
 use keepwatch::log;
 use keepwatch::terminal::Env;
 use keepwatch::tui::keys::Copyable;

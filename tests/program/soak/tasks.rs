@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use browserbase_simulator::{What, chaos};
 use keepwatch::api::Client;
-use keepwatch::config::{Endpoint, Pace, Targets};
+use keepwatch::api::Endpoint;
+use keepwatch::poll::Observed;
+use keepwatch::poll::PollLimits;
 use keepwatch::poll::{Poller, Report};
-use keepwatch::tui::Observed;
 use keepwatch_core::clock::Clock;
 use keepwatch_core::session::Secret;
+use keepwatch_core::session::Targets;
 use keepwatch_core::tracker::{Fleet, Thresholds};
 use tokio::sync::mpsc;
 
@@ -32,7 +34,7 @@ fn tasks_are_as_few_as_requests_under_way_whatever_goes_wrong() {
     let (most, reports, fleet) = runtime.block_on(async {
         let client = Client::new(Endpoint { base: api.url.parse().unwrap() }, Secret::new(KEY.into()));
         let (reports, mut reported) = mpsc::channel::<Report>(16);
-        let pace = Pace { interval: Duration::from_secs(3), max_rps: 20 };
+        let pace = PollLimits { interval: Duration::from_secs(3), max_rps: 20 };
         let _poller = Poller::spawn(client, None, &Targets::All, pace, clock.clone(), reports);
         let metrics = tokio::runtime::Handle::current().metrics();
         let (mut most, mut count, mut fleet) = (0, 0_usize, Fleet::new(Thresholds::none()));

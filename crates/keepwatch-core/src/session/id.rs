@@ -103,6 +103,23 @@ impl SessionId {
     pub fn line(&self) -> String {
         self.0.line()
     }
+
+    /// The number of characters that confirm a release.
+    pub const CONFIRMATION_CHARS: usize = 4;
+
+    /// Returns the last characters of the id, which a user types to confirm its release.
+    #[must_use]
+    pub fn confirmation(&self) -> String {
+        let skipped = self.raw().chars().count().saturating_sub(Self::CONFIRMATION_CHARS);
+        self.raw().chars().skip(skipped).collect()
+    }
+
+    /// Returns true if `typed` is the [`confirmation`](Self::confirmation), in any case.
+    #[must_use]
+    pub fn is_confirmed_by(&self, typed: &str) -> bool {
+        let expected = self.confirmation();
+        !expected.is_empty() && typed.trim().to_lowercase() == expected.to_lowercase()
+    }
 }
 
 /// The dashboard's page of a session; no secret is in it.
@@ -121,6 +138,14 @@ pub fn dashboard_page(id: &SessionId) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn last_four_characters_confirm_a_release() {
+        let id = SessionId::parse("6512bd43-d9ca-4e02-9a67-91f2c1a0B3dé").unwrap();
+        assert_eq!(id.confirmation(), "B3dé");
+        assert!(id.is_confirmed_by(" b3DÉ ") && !id.is_confirmed_by("0B3dé") && !id.is_confirmed_by(""));
+        assert_eq!(SessionId::parse("s1").unwrap().confirmation(), "s1");
+    }
 
     #[test]
     fn an_id_may_have_spaces_inside_but_must_be_something_a_url_can_carry() {

@@ -13,6 +13,7 @@ mod path;
 mod secret;
 mod seek;
 mod status;
+mod targets;
 
 use std::fmt;
 use std::time::Duration;
@@ -25,6 +26,7 @@ pub use metadata::Metadata;
 pub use path::{MetadataPath, MetadataPathError};
 pub use secret::Secret;
 pub use status::{Phase, Region, Status};
+pub use targets::Targets;
 
 use crate::clock::Timestamp;
 use crate::text::Untrusted;

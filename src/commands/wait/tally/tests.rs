@@ -45,7 +45,7 @@ fn all_of_them_have_to_end_and_each_is_told_once() {
     assert_eq!(case.tally.outcome(), None);
     assert_eq!(case.tally.open(), [&id("b")]);
     assert_eq!(case.seen("b", 3, Status::Error), [News::Holds(id("b"))]);
-    assert_eq!(case.tally.outcome(), Some(Exit::Fine), "how, is told by --exit-status alone");
+    assert_eq!(case.tally.outcome(), Some(ExitCode::Success), "how, is told by --exit-status alone");
 }
 
 #[test]
@@ -54,15 +54,15 @@ fn any_of_them_is_enough_with_any() {
     case.missing("a", 1);
     assert_eq!(case.tally.outcome(), None, "the other one may still end");
     case.seen("b", 2, Status::Completed);
-    assert_eq!(case.tally.outcome(), Some(Exit::Fine));
+    assert_eq!(case.tally.outcome(), Some(ExitCode::Success));
 }
 
 #[test]
 fn an_error_or_a_timeout_is_told_by_the_exit_status_if_that_is_asked_for() {
     for (status, exit) in [
-        (Status::Completed, Exit::Fine),
-        (Status::Error, Exit::EndedBadly),
-        (Status::TimedOut, Exit::EndedBadly),
+        (Status::Completed, ExitCode::Success),
+        (Status::Error, ExitCode::EndedBadly),
+        (Status::TimedOut, ExitCode::EndedBadly),
     ] {
         let mut case = case(Goal::Ended, false, true, 0);
         case.seen("a", 1, status.clone());
@@ -75,10 +75,10 @@ fn an_error_or_a_timeout_is_told_by_the_exit_status_if_that_is_asked_for() {
 #[test]
 fn a_session_that_has_ended_will_not_run() {
     for (exit_status, status, exit) in [
-        (false, Status::Completed, Exit::Failed),
-        (false, Status::Error, Exit::Failed),
-        (true, Status::Completed, Exit::Failed),
-        (true, Status::TimedOut, Exit::EndedBadly),
+        (false, Status::Completed, ExitCode::Failure),
+        (false, Status::Error, ExitCode::Failure),
+        (true, Status::Completed, ExitCode::Failure),
+        (true, Status::TimedOut, ExitCode::EndedBadly),
     ] {
         let mut case = case(Goal::Running, false, exit_status, 0);
         let why = Why::Ended(status.clone());
@@ -94,14 +94,14 @@ fn one_that_ran_has_run_whatever_becomes_of_it() {
     assert_eq!(case.seen("a", 2, Status::Running), [News::Holds(id("a"))]);
     assert_eq!(case.seen("a", 3, Status::Error), []);
     case.seen("b", 4, Status::Running);
-    assert_eq!(case.tally.outcome(), Some(Exit::Fine));
+    assert_eq!(case.tally.outcome(), Some(ExitCode::Success));
 }
 
 #[test]
 fn without_grace_a_session_that_is_not_there_ends_the_wait() {
     let mut case = case(Goal::Ended, false, false, 0);
     case.missing("a", 1);
-    assert_eq!(case.tally.outcome(), Some(Exit::NoSuchSession));
+    assert_eq!(case.tally.outcome(), Some(ExitCode::NoSuchSession));
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn in_its_grace_a_session_may_be_missing_and_is_asked_for_once_more_at_the_end_o
     assert_eq!((case.tally.grace_ends(), case.tally.outcome()), (None, None));
     assert_eq!(case.missing("a", 30), [], "sent within the grace");
     assert_eq!(case.missing("a", 31).len(), 1);
-    assert_eq!(case.tally.outcome(), Some(Exit::NoSuchSession));
+    assert_eq!(case.tally.outcome(), Some(ExitCode::NoSuchSession));
 }
 
 #[test]

@@ -1,8 +1,8 @@
 use super::*;
-use crate::config::Targets;
 use crate::store::journal::RunId;
 use keepwatch_core::clock::Timestamp;
 use keepwatch_core::session::List;
+use keepwatch_core::session::Targets;
 use keepwatch_core::testing::running;
 use keepwatch_core::tracker::{Exchange, Scope};
 

@@ -1,8 +1,9 @@
 //! Several profiles in one table: what concerns one of them is of no concern to the others.
 
 use super::*;
+use crate::tui::Origin;
 use crate::tui::view;
-use crate::tui::{Filter, Origin};
+use keepwatch_core::filter::Filter;
 
 const ACME: usize = 0;
 const STAGING: usize = 1;

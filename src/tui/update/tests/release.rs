@@ -42,7 +42,7 @@ fn the_question_is_about_the_session_it_names_however_rows_move() {
     // Meanwhile the other session moves to the top, a new one comes, and the first is filtered out of sight.
     world.now = 4.0;
     world.list(vec![session(A, 9000), session(B, 60), session("c", 30)]);
-    world.model.filter = crate::tui::Filter::parse("8f14").unwrap();
+    world.model.filter = keepwatch_core::filter::Filter::parse("8f14").unwrap();
     world.now = 7.0;
     world.list(vec![session(A, 9000), session(B, 60), session("c", 30)]);
     world.model.selected = Some(id(B));

@@ -1,7 +1,7 @@
 //! What the poller reports → what the fleet is told. The one place where the two meet, for the screen and for the
 //! commands without one.
 
-use crate::poll::{Reply, Report, Request};
+use super::{Reply, Report, Request};
 use keepwatch_core::session::{ConnectUrls, Fault, SessionId};
 use keepwatch_core::tracker::{Exchange, Input, Scope};
 

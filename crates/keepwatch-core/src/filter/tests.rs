@@ -3,9 +3,9 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 
 use super::*;
-use keepwatch_core::session::{Metadata, Region, Session, Status};
-use keepwatch_core::testing::{id, noon, running};
-use keepwatch_core::text::Untrusted;
+use crate::session::{Metadata, Region, Session, Status};
+use crate::testing::{id, noon, running};
+use crate::text::Untrusted;
 
 /// A record as the fleet would have it.
 fn record(session: Session) -> Record {

@@ -1,65 +1,76 @@
-//! Where the API is, and how it may be reached.
+//! The base URL of the API, checked once.
 
+use keepwatch_core::text;
 use url::{Host, Url};
 
-use super::{Refusal, usage};
-use keepwatch_core::text;
+/// The base URL of the public API.
+pub const PUBLIC_URL: &str = "https://api.browserbase.com";
 
-/// The public endpoint of the API.
-pub(super) const PUBLIC: &str = "https://api.browserbase.com";
-
-/// Where the API is. `https`, or `http` where that was allowed.
+/// The base URL of the API. It is `https`, or `http` if that was allowed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
-    /// The base URL, without a trailing slash.
+    /// The URL, without a trailing slash.
     pub base: Url,
 }
 
+/// Why a text is no base URL. `setting` names the option or variable that gave the text; `url` is fit for a terminal.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages document the variants")]
+pub enum EndpointError {
+    #[error("{setting} “{url}” {problem}; it looks like {PUBLIC_URL}")]
+    Malformed { setting: String, url: String, problem: &'static str },
+    #[error("{setting} has a user or password in it; the API takes neither")]
+    HasCredentials { setting: String },
+    #[error(
+        "{setting} “{url}” is plain http to another machine, and would show the key to everyone on the way; use https, or \
+         --insecure-http if you must"
+    )]
+    PlainHttp { setting: String, url: String },
+}
+
 impl Endpoint {
-    /// The endpoint at `text`, which `source` says.
+    /// Parses a base URL, which `setting` gave.
     ///
     /// # Errors
-    /// A sentence, where it is no URL of an API, or would show the key to the network without `insecure_http`.
-    pub fn new(text: &str, source: &str, insecure_http: bool) -> Result<Self, Refusal> {
+    /// The text is no URL of an API, or would show the API key to the network without `insecure_http`.
+    pub fn new(text: &str, setting: &str, insecure_http: bool) -> Result<Self, EndpointError> {
         let text = text.trim();
-        let shown = text::shown(&text::masked(text), 80);
-        let wrong = |why: &str| usage(format!("{source} “{shown}” {why}; it looks like {PUBLIC}"));
-        let mut base = Url::parse(text).map_err(|_| wrong("is not a URL"))?;
+        let setting = || setting.to_owned();
+        let url = || text::shown(&text::masked(text), 80);
+        let malformed = |problem| EndpointError::Malformed { setting: setting(), url: url(), problem };
+        let mut base = Url::parse(text).map_err(|_| malformed("is not a URL"))?;
         if !base.username().is_empty() || base.password().is_some() {
-            return Err(usage(format!("{source} has a user or password in it; the API takes neither")));
+            return Err(EndpointError::HasCredentials { setting: setting() });
         }
         if !matches!(base.scheme(), "http" | "https") || base.host_str().is_none_or(str::is_empty) {
-            return Err(wrong("is not an http or https URL"));
+            return Err(malformed("is not an http or https URL"));
         }
         if base.query().is_some() || base.fragment().is_some() {
-            return Err(wrong("has a query or fragment"));
+            return Err(malformed("has a query or fragment"));
         }
         let path = base.path().trim_end_matches('/');
-        let path = path.strip_suffix("/v1").unwrap_or(path).to_owned(); // the version is ours to add
+        let path = path.strip_suffix("/v1").unwrap_or(path).to_owned(); // `Endpoint::url` adds the version
         base.set_path(&path);
         let endpoint = Self { base };
         if endpoint.is_plain() && !endpoint.is_loopback() && !insecure_http {
-            return Err(usage(format!(
-                "{source} “{shown}” is plain http to another machine, and would show the key to everyone on the way; \
-                 use https, or --insecure-http if you must"
-            )));
+            return Err(EndpointError::PlainHttp { setting: setting(), url: url() });
         }
         Ok(endpoint)
     }
 
-    /// Whether it is spoken to without TLS.
+    /// Returns true if requests go out without TLS.
     #[must_use]
     pub fn is_plain(&self) -> bool {
         self.base.scheme() == "http"
     }
 
-    /// Whether it is the public one.
+    /// Returns true for the public API.
     #[must_use]
     pub fn is_public(&self) -> bool {
-        self.base.as_str().trim_end_matches('/') == PUBLIC
+        self.base.as_str().trim_end_matches('/') == PUBLIC_URL
     }
 
-    /// Whether it is on this machine: no proxy is asked, and plain HTTP harms nobody.
+    /// Returns true if the API is on this machine: no proxy is used, and plain HTTP is safe.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
         match self.base.host() {
@@ -70,14 +81,14 @@ impl Endpoint {
         }
     }
 
-    /// The host, with its port where it is not the usual one.
+    /// Returns the host, with its port unless that is the scheme's default.
     #[must_use]
     pub fn host(&self) -> String {
         let host = self.base.host_str().unwrap_or_default();
         self.base.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
     }
 
-    /// `base/v1/segments…`, each segment encoded.
+    /// Returns `base/v1/segments…`, with each segment encoded.
     #[must_use]
     pub fn url(&self, segments: &[&str]) -> Url {
         let mut url = self.base.clone();
@@ -92,19 +103,19 @@ impl Endpoint {
 mod tests {
     use super::*;
 
-    fn new(text: &str, insecure_http: bool) -> Result<Endpoint, Refusal> {
+    fn new(text: &str, insecure_http: bool) -> Result<Endpoint, EndpointError> {
         Endpoint::new(text, "--base-url", insecure_http)
     }
 
     #[test]
-    fn the_public_one_is_what_its_url_says() {
-        let public = new(PUBLIC, false).unwrap();
+    fn public_url_is_recognised() {
+        let public = new(PUBLIC_URL, false).unwrap();
         assert!(public.is_public() && !public.is_plain() && !public.is_loopback());
         assert_eq!(new(" https://two.example:8443/ ", false).unwrap().host(), "two.example:8443");
     }
 
     #[test]
-    fn plain_http_is_for_loopback_unless_it_is_asked_for() {
+    fn plain_http_needs_permission_beyond_loopback() {
         for local in ["http://127.0.0.1:1", "http://[::1]:1", "http://localhost:1", "http://127.9.9.9"] {
             assert!(new(local, false).is_ok(), "{local}");
         }
@@ -115,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_url_of_an_api_is_refused_without_showing_a_password() {
+    fn invalid_url_is_refused_without_its_password() {
         for bad in [
             "api.example",
             "ftp://api.example",
@@ -126,15 +137,15 @@ mod tests {
         ] {
             assert!(new(bad, false).is_err(), "{bad}");
         }
-        let refusal = new("https://u:hunter2@api.example", false).unwrap_err();
-        assert!(!refusal.sentence.contains("hunter2"), "{refusal}");
+        let error = new("https://u:hunter2@api.example", false).unwrap_err().to_string();
+        assert!(!error.contains("hunter2"), "{error}");
     }
 
     #[test]
-    fn a_path_is_kept_and_every_id_is_one_segment() {
+    fn path_is_kept_and_segments_are_encoded() {
         let endpoint = new("http://127.0.0.1:1/api//", false).unwrap();
         let versioned = new("http://127.0.0.1:1/api/v1/", false).unwrap();
-        assert_eq!(versioned, endpoint, "a version that was given is not given twice");
+        assert_eq!(versioned, endpoint, "the version is not repeated");
         let url = endpoint.url(&["sessions", "a b/../c?d#%"]);
         assert_eq!(url.as_str(), "http://127.0.0.1:1/api/v1/sessions/a%20b%2F..%2Fc%3Fd%23%25");
     }

@@ -15,17 +15,17 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use super::CliError;
 use super::interruption::Interruption;
-use super::{complain, failed};
+use super::print_error;
 use crate::api::Client;
-use crate::config::{Exit, Pace, Refusal, Targets};
+use crate::exit_code::ExitCode;
 use crate::log;
-use crate::poll::{Ask, Poller, Report};
+use crate::poll::{Ask, Observed, PollLimits, Poller, Report};
 use crate::store::recorder::Recorder;
 use crate::store::{self, Encoder, Header, Line};
-use crate::tui::Observed;
 use keepwatch_core::clock::{Clock, Moment};
-use keepwatch_core::session::{Fault, SessionId};
+use keepwatch_core::session::{Fault, SessionId, Targets};
 use keepwatch_core::tracker::{Event, Exchange, Fleet, Input, Thresholds};
 
 /// How many reports may wait.
@@ -35,7 +35,7 @@ const WAITING_REPORTS: usize = 16;
 #[derive(Debug)]
 pub(super) struct Watching {
     pub(super) targets: Targets,
-    pub(super) pace: Pace,
+    pub(super) pace: PollLimits,
     pub(super) thresholds: Thresholds,
 }
 
@@ -59,7 +59,7 @@ pub(super) enum Heard {
     /// The moment that was waited for.
     Due,
     /// A signal that asks the program to end, as this.
-    Interrupted(Exit),
+    Interrupted(ExitCode),
 }
 
 /// What one input brought.
@@ -81,7 +81,7 @@ impl Follow {
         clock: Clock,
         watching: Watching,
         recording: Option<(File, Header)>,
-    ) -> Result<Self, Refusal> {
+    ) -> Result<Self, CliError> {
         let interruption = Interruption::new()?;
         let fleet = Fleet::new(watching.thresholds);
         let now = clock.now();
@@ -177,8 +177,8 @@ impl Drop for Follow {
     }
 }
 
-fn begin((file, header): (File, Header)) -> Result<(Encoder, Recorder), Refusal> {
+fn begin((file, header): (File, Header)) -> Result<(Encoder, Recorder), CliError> {
     let encoder = Encoder::new(None, header.no_metadata);
-    let recorder = Recorder::start(file, header, |why| complain(&why));
-    Ok((encoder, recorder.map_err(|error| failed(&format!("nothing can be recorded: {error}")))?))
+    let recorder = Recorder::start(file, header, |why| print_error(&why));
+    Ok((encoder, recorder.map_err(CliError::Recorder)?))
 }

@@ -13,9 +13,9 @@
 
 use std::ops::Range;
 
-use keepwatch_core::session::{Metadata, Region, SessionId, Status};
-use keepwatch_core::text::{self, Needle, Untrusted};
-use keepwatch_core::tracker::Record;
+use crate::session::{Metadata, Region, SessionId, Status};
+use crate::text::{self, Needle, Untrusted};
+use crate::tracker::Record;
 
 /// What a filter looks at. What is not known is `None`.
 pub trait Filtered {

@@ -1,0 +1,26 @@
+//! The choice of sessions to watch.
+
+use super::{List, SessionId};
+
+/// The sessions to watch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Targets {
+    /// These sessions, each by its id.
+    Ids(Vec<SessionId>),
+    /// Every running or pending session of the project.
+    All,
+    /// Every session of one list.
+    Only(List),
+}
+
+impl Targets {
+    /// Returns the lists to poll. There are none if sessions are named.
+    #[must_use]
+    pub fn lists(&self) -> &[List] {
+        match self {
+            Self::Ids(_) => &[],
+            Self::All => &List::ALL,
+            Self::Only(list) => std::slice::from_ref(list),
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Why a command failed: one message for a terminal, and the exit code that goes with it.
+
+use std::io;
+
+use super::api_error;
+use crate::config::ConfigError;
+use crate::exit_code::ExitCode;
+use crate::store::Refused;
+use crate::store::journal::Trouble;
+use browserbase_simulator::{ScriptError, chaos};
+use keepwatch_core::filter::Mistake;
+use keepwatch_core::session::Fault;
+
+/// Why a command failed. Paths and ids in it are fit for a terminal.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages document the variants")]
+pub enum CliError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error("{0}")]
+    Log(String),
+    #[error("--filter: {}\n{pointer}", .mistake.sentence)]
+    Filter { mistake: Mistake, pointer: String },
+    #[error(transparent)]
+    Scenario(#[from] ScriptError),
+    #[error(
+        "--seed is for the scenario {} alone, which is made of it; {scenario} is the same each time",
+        chaos::NAME
+    )]
+    SeedWithoutChaos { scenario: String },
+    #[error("several sessions begin with {prefix}, as {one} and {other}: give more of the id")]
+    AmbiguousId { prefix: String, one: String, other: String },
+    #[error("{option}: {path} can not be begun: {problem}")]
+    NewFile { option: &'static str, path: String, problem: String },
+    #[error("nobody can be asked here: give {0}")]
+    NotInteractive(&'static str),
+    #[error("no screen can be shown here: {0}; and events are streamed of one project: give --profile once")]
+    NoScreenForProfiles(&'static str),
+
+    #[error("{}", api_error::message(.0))]
+    ApiKeyRefused(Box<Fault>),
+
+    #[error(
+        "no screen can be shown here: {0}; `keepwatch explain --from FILE SESSION_ID` prints what a recording has of a session"
+    )]
+    NoScreenForReplay(&'static str),
+    #[error("the runtime can not start: {0}")]
+    Runtime(#[source] io::Error),
+    #[error("standard output can not be written: {0}")]
+    Stdout(#[source] io::Error),
+    #[error("no answer can be read: {0}")]
+    Stdin(#[source] io::Error),
+    #[error("signals can not be heard: {0}")]
+    Signals(#[source] io::Error),
+    #[error("the terminal can not be used: {0}")]
+    Terminal(#[source] io::Error),
+    #[error("these are not the last characters of its id: nothing was released")]
+    NotConfirmed,
+    #[error("the JSON can not be written: {0}")]
+    Json(#[source] serde_json::Error),
+    #[error("nothing can be recorded: {0}")]
+    Recorder(#[source] io::Error),
+    #[error("{path} can not be read: {error}")]
+    ReadRecording {
+        path: String,
+        #[source]
+        error: io::Error,
+    },
+    #[error("{path}: {error}")]
+    InvalidRecording {
+        path: String,
+        #[source]
+        error: Refused,
+    },
+    #[error("the recording can not be written: {0}")]
+    WriteRecording(#[source] io::Error),
+    #[error("there is no place for a journal: none of KEEPWATCH_JOURNAL, XDG_STATE_HOME and HOME is set")]
+    NoJournalPath,
+    #[error("there is no journal yet: a keepwatch that watches writes one to {path}")]
+    NoJournal { path: String },
+    #[error("{path}: {error}")]
+    OpenJournal {
+        path: String,
+        #[source]
+        error: Trouble,
+    },
+    #[error(transparent)]
+    Journal(#[from] Trouble),
+    #[error("the simulated API found no port on 127.0.0.1: {0}")]
+    DemoPort(#[source] io::Error),
+    #[error("port {port} of 127.0.0.1 can not be had: {error}; --port 0 takes a free one")]
+    SimulatorPort {
+        port: u16,
+        #[source]
+        error: io::Error,
+    },
+    #[error("--truth: what really happens can not be written any more: {0}")]
+    WriteTruth(#[source] io::Error),
+}
+
+impl CliError {
+    /// Returns the exit code that goes with the message.
+    #[must_use]
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Config(error) => error.exit_code(),
+            Self::ApiKeyRefused(_) => ExitCode::ApiKey,
+            Self::Log(_)
+            | Self::Filter { .. }
+            | Self::Scenario(_)
+            | Self::SeedWithoutChaos { .. }
+            | Self::AmbiguousId { .. }
+            | Self::NewFile { .. }
+            | Self::NotInteractive(_)
+            | Self::NoScreenForProfiles(_) => ExitCode::Usage,
+            _ => ExitCode::Failure,
+        }
+    }
+}

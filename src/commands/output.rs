@@ -1,0 +1,46 @@
+//! Standard output, standard error, and questions on the terminal, for the commands without a screen.
+
+use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+
+use super::CliError;
+use keepwatch_core::text;
+
+/// Prints `text` on standard output. A reader that has gone, as `head` does, is no error.
+pub(super) fn print(text: &str) -> Result<(), CliError> {
+    print_unless_closed(text).map(|_| ())
+}
+
+/// Prints `text`, in ASCII only if `ascii` is true.
+pub(super) fn print_text(text: &str, ascii: bool) -> Result<(), CliError> {
+    if ascii { print(&text::to_ascii(text)) } else { print(text) }
+}
+
+/// Prints `text` on standard output and flushes it. Returns false if the reader has gone.
+pub(super) fn print_unless_closed(text: &str) -> Result<bool, CliError> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(CliError::Stdout(error)),
+    }
+}
+
+/// Prints one message on standard error. A closed standard error is ignored.
+pub fn print_error(message: &str) {
+    let _ = writeln!(io::stderr(), "keepwatch: {message}");
+}
+
+/// Asks `question` on the terminal and returns the trimmed answer.
+///
+/// # Errors
+/// Standard input is no terminal: `instead` says which option answers. Or the answer cannot be read.
+pub(super) fn ask(question: &str, instead: &'static str) -> Result<String, CliError> {
+    if !io::stdin().is_terminal() {
+        return Err(CliError::NotInteractive(instead));
+    }
+    let mut out = io::stderr().lock();
+    let _ = out.write_all(question.as_bytes()).and_then(|()| out.flush()); // if nobody reads it, nobody answers
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer).map_err(CliError::Stdin)?;
+    Ok(answer.trim().to_owned())
+}

@@ -1,0 +1,82 @@
+//! Why the command line, the environment and the config file give no valid config. The messages are fit for a terminal.
+
+use std::io;
+
+use super::key::KeyError;
+use crate::api::EndpointError;
+use crate::exit_code::ExitCode;
+use keepwatch_core::session::SessionIdError;
+use keepwatch_core::text;
+
+/// The widest message of clap, in columns.
+const MAX_COLUMNS: usize = 300;
+
+/// Why there is no valid config.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages document the variants")]
+pub enum ConfigError {
+    #[error("the config file {file} can not be read: {error}")]
+    UnreadableFile {
+        file: String,
+        #[source]
+        error: io::Error,
+    },
+    #[error("the config file {file} is no TOML in line {line}, column {column}: {problem}")]
+    InvalidToml { file: String, line: usize, column: usize, problem: String },
+    #[error("the config file {file} is wrong in line {line}: {name}: {problem}")]
+    InvalidEntry { file: String, line: usize, name: String, problem: String },
+    #[error("the profile “{0}” names neither a base-url nor a key (api-key-file, api-key-command)")]
+    EmptyProfile(String),
+    #[error("there is no profile “{0}”: there is no config file")]
+    ProfileWithoutFile(String),
+    #[error(
+        "there is no profile “{name}”: {file} has none, or is not there; a profile is a table [profile.{name}]"
+    )]
+    FileWithoutProfiles { name: String, file: String },
+    #[error("there is no profile “{name}” in {file}, which has {known}{}", did_you_mean(near.as_deref()))]
+    UnknownProfile { name: String, file: String, known: String, near: Option<String> },
+    #[error("{}", text::shown(&.0.to_string(), MAX_COLUMNS))]
+    InvalidDefault(#[from] clap::Error),
+    #[error("{option}: {problem}")]
+    InvalidOption { option: &'static str, problem: String },
+    #[error(transparent)]
+    InvalidSessionId(#[from] SessionIdError),
+    #[error("“{word}” is not taken for a session id: {hint} If it is one: `keepwatch -- {word}`")]
+    CommandAsSessionId { word: String, hint: String },
+    #[error(
+        "{0} narrows the lists, and sessions that are named are asked for by their ids: leave out one or the other"
+    )]
+    NarrowedIds(&'static str),
+    #[error(
+        "this keepwatch is read-only (--read-only, KEEPWATCH_READ_ONLY, or read-only in the config file): it releases \
+         nothing"
+    )]
+    ReadOnly,
+    #[error(
+        "{option} is for one project, and the profiles {one} and {other} say each its own: leave it out, or give --profile \
+         once"
+    )]
+    OptionForSeveralProfiles { option: &'static str, one: String, other: String },
+    #[error("`{command}` reaches one project: give --profile once")]
+    SeveralProfiles { command: String },
+    #[error(transparent)]
+    Endpoint(#[from] EndpointError),
+    #[error(transparent)]
+    Key(#[from] KeyError),
+}
+
+impl ConfigError {
+    /// Returns the exit code that goes with the message.
+    #[must_use]
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Key(_) => ExitCode::ApiKey,
+            _ => ExitCode::Usage,
+        }
+    }
+}
+
+/// Returns the end of a message that suggests `near`.
+pub(super) fn did_you_mean(near: Option<&str>) -> String {
+    near.map(|near| format!("; did you mean {near}?")).unwrap_or_default()
+}

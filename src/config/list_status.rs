@@ -1,0 +1,30 @@
+//! The value of `--status`.
+
+use keepwatch_core::session::List;
+use keepwatch_core::text;
+
+/// Returns the list of the sessions with this status.
+///
+/// # Errors
+/// A sentence, if the API has no such list to watch.
+pub(super) fn parse_list_status(status: &str) -> Result<List, String> {
+    let upper = status.trim().to_uppercase();
+    List::ALL.into_iter().find(|list| list.status().raw() == upper).ok_or_else(|| {
+        let status = text::shown(status, 40);
+        format!(
+            "“{status}” can not be watched for; lists are of PENDING or RUNNING sessions, R shows the others"
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_live_statuses_have_lists() {
+        assert_eq!(parse_list_status("RUNNING"), Ok(List::Running));
+        assert_eq!(parse_list_status("pending"), Ok(List::Pending));
+        assert!(parse_list_status("ERROR").unwrap_err().contains("PENDING or RUNNING"));
+    }
+}
