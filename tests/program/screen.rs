@@ -239,22 +239,22 @@ fn polling_goes_on_while_nobody_presses_a_key_and_stops_while_paused() {
     let other = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de";
     let api = Api::serve(&format!("{ONE}[[session]]\nid = \"{other}\"\ntimeout = \"1h\"\n"));
     let asked = |id: &str| api.log().iter().filter(|hit| hit.path.ends_with(id)).count();
-    let polls = |_: &Api| asked(ID);
+    let polls = || asked(ID);
     let mut terminal = Terminal::keepwatch(&api, &["-i", "1s", ID], &[], 120, 40);
     let clock = Terminal::keepwatch(&api, &["-i", "1s", other], &[], 100, 30);
     clock.wait_for("RUNNING");
-    wait_until("three polls", || polls(&api) >= 3);
+    wait_until("three polls", || polls() >= 3);
     terminal.press("p");
     terminal.wait_for("PAUSED");
-    let (paused_at, seconds) = (polls(&api), asked(other));
+    let (paused_at, seconds) = (polls(), asked(other));
     wait_until("four polls of another program", || asked(other) >= seconds + 4);
     // One request may have been on its way.
-    assert!(polls(&api) <= paused_at + 1, "{} polls while paused", polls(&api) - paused_at);
-    let paused_at = polls(&api);
+    assert!(polls() <= paused_at + 1, "{} polls while paused", polls() - paused_at);
+    let paused_at = polls();
     terminal.press("c");
-    wait_until("a fresh reply while paused", || polls(&api) > paused_at);
+    wait_until("a fresh reply while paused", || polls() > paused_at);
     terminal.press("p");
-    wait_until("polls again", || polls(&api) >= paused_at + 3);
+    wait_until("polls again", || polls() >= paused_at + 3);
     terminal.leaks_nothing(&api, &[]);
 }
 
