@@ -13,11 +13,10 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use keepwatch::api::{read_list, read_session};
-use keepwatch::poll::PollLimits;
-use keepwatch::poll::{Outcome, Plan, Request};
-use keepwatch::tui::view::{self, Theme};
-use keepwatch::tui::{Choice, Fleets, KnownFlags, Model, Muted, Rows, Settings, Sort, SortBy};
+use keepwatch::api::{Listing, read_list, read_session};
+use keepwatch::poll::{Outcome, Plan, PollLimits, Reply, Report, Request};
+use keepwatch::tui::{Choice, Fleets, KnownFlags, Message, Model, Muted, Rows, Settings, Sort, SortBy};
+use keepwatch::tui::{Theme, view};
 use keepwatch_core::clock::later;
 use keepwatch_core::filter::Filter;
 use keepwatch_core::session::Targets;
@@ -92,8 +91,19 @@ fn model(count: usize) -> Model {
         ..Settings::default()
     };
     let mut model = Model::new(settings, Vec::new(), (120, 40));
-    model.fleets = fleet(count).into();
-    model.rows = rows(&model.fleets, "", SortBy::Left);
+    let (sent, received) = (moment(1000), moment(1000));
+    let report = Report {
+        request: Request::List(List::Running),
+        sent,
+        received,
+        date: Some(received.wall),
+        bytes: 0,
+        allowance: None,
+        outcome: Ok(Reply::List(Listing { sessions: sessions(count), malformed: 0 })),
+        next: None,
+    };
+    model.update(Message::Report(0, Box::new(report)), received);
+    model.set_viewport(view::viewport(&model, received));
     model
 }
 

@@ -12,7 +12,7 @@
 
 use std::io;
 
-use super::model::Effect;
+use super::effect::Effect;
 use super::persistence::Persistence;
 use crate::exit_code::ExitCode;
 use crate::poll::Poller;

@@ -7,34 +7,61 @@
 //!   run: the only select!     effects: performs them
 //! ```
 
+mod effect;
 mod effects;
 mod effort;
+mod event_scope;
 mod flags;
 mod fleets;
-pub mod keys;
+mod focus;
+mod key_handler;
+pub mod keymap;
+mod message;
 mod model;
 mod mute;
+mod next_change;
+mod notice;
 mod persistence;
-mod press;
 mod recent;
 mod release;
 mod replay;
+mod replay_state;
 mod rows;
 mod run;
+mod scroll;
+mod settings;
+mod slots;
+mod table_state;
 mod terminal_events;
-mod typing;
+mod text_input;
+mod theme;
+mod title;
 mod update;
+mod url_requests;
 pub mod view;
+mod viewport;
 
+pub use effect::Effect;
 pub use effort::{Effort, Spent, Took};
+pub(crate) use event_scope::{COUNT_LIMIT, EventScope};
 pub use flags::KnownFlags;
 pub use fleets::{Fleets, Marks, Origin, Place, Source};
-pub use model::{Effect, Focus, Message, Model, Notice, Pane, Part, Replay, Settings, Slots, Tone, Want};
+pub use focus::{Focus, Pane, Part};
+pub use message::Message;
+pub use model::Model;
 pub use mute::Muted;
+pub(crate) use next_change::MINUTES_FROM;
+pub use notice::{Notice, Tone};
 pub use persistence::{
     HistoryRequest, JournalScope, PersistenceCommand, PersistenceConfig, PersistenceEvent, PersistenceWarning,
 };
 pub use recent::{Asked, Listed, Recent};
 pub use replay::replay;
+pub use replay_state::Replay;
 pub use rows::{Choice, Counts, Rows, Sort, SortBy};
 pub use run::run;
+pub use settings::Settings;
+pub use slots::Slots;
+pub use table_state::TableState;
+pub use theme::Theme;
+pub use viewport::{Extent, Viewport};

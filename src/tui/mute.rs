@@ -4,7 +4,10 @@
 
 use std::collections::HashSet;
 
-use super::model::{Effect, Model, Tone};
+use super::effect::Effect;
+use super::fleets::Fleets;
+use super::model::Model;
+use super::notice::Tone;
 use keepwatch_core::clock::Moment;
 use keepwatch_core::session::SessionId;
 use keepwatch_core::tracker::Event;
@@ -20,8 +23,18 @@ impl Muted {
         self.0.contains(id)
     }
 
-    /// Mutes this one no more.
-    pub(super) fn forget(&mut self, id: &SessionId) {
+    /// Mutes a session.
+    fn insert(&mut self, id: SessionId) {
+        self.0.insert(id);
+    }
+
+    /// Forgets the sessions that are not on record any more.
+    fn retain_known(&mut self, fleets: &Fleets) {
+        self.0.retain(|id| fleets.get(id).is_some());
+    }
+
+    /// Unmutes a session.
+    pub(super) fn remove(&mut self, id: &SessionId) {
         self.0.remove(id);
     }
 
@@ -40,23 +53,23 @@ impl FromIterator<SessionId> for Muted {
 impl Model {
     /// Hides the selected session.
     pub(super) fn mute(&mut self, now: Moment) -> Vec<Effect> {
-        let Some(id) = self.selected.clone() else {
+        let Some(id) = self.table.selected().cloned() else {
             self.say(now, Tone::Bad, "no session is selected".into());
             return Vec::new();
         };
         let shown = id.start(8);
-        self.muted.0.retain(|id| self.fleets.get(id).is_some()); // what is forgotten is muted no more
-        self.muted.0.insert(id);
-        self.arrange();
+        self.table.muted_mut().retain_known(&self.fleets);
+        self.table.muted_mut().insert(id);
+        self.rebuild_rows();
         self.say(now, Tone::Plain, format!("{shown} is muted; M shows it again"));
         self.retitle().into_iter().collect()
     }
 
     /// Shows all that were hidden.
     pub(super) fn unmute(&mut self, now: Moment) -> Vec<Effect> {
-        let count = self.rows.counts().muted;
-        self.muted = Muted::default();
-        self.arrange();
+        let count = self.table.rows().counts().muted;
+        *self.table.muted_mut() = Muted::default();
+        self.rebuild_rows();
         let text = match count {
             0 => "no session is muted".into(),
             1 => "the session that was muted is shown again".into(),

@@ -32,7 +32,9 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::model::{Effect, Model, Tone};
+use super::effect::Effect;
+use super::model::Model;
+use super::notice::Tone;
 use crate::store::journal::{Entry, Fate, Journal, JournalConfig, Options, RunId, Segment, Summary, Trouble};
 use crate::store::recorder::Recorder;
 use crate::store::{Header, Line};

@@ -12,11 +12,13 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use super::keys::Action;
-use super::model::{Effect, Model, Pane, Part, Tone};
-use super::press::moved;
+use super::effect::Effect;
+use super::focus::{Pane, Part};
+use super::keymap::Action;
+use super::model::Model;
+use super::notice::Tone;
+use super::scroll::moved;
 use crate::poll::{Ask, Reply, Report};
-use crate::tui::view;
 use keepwatch_core::clock::Moment;
 use keepwatch_core::session::{Fault, Session};
 use keepwatch_core::text::Untrusted;
@@ -73,6 +75,14 @@ impl Recent {
         answers.reduce(|(at, all), (other, more)| {
             (if other.boot < at.boot { other } else { at }, all.saturating_add(more))
         })
+    }
+
+    /// Scrolls so that the marked session is among the `height` visible rows, and no further.
+    pub(super) fn scroll_to_marked(&mut self, height: usize) {
+        if height > 0 {
+            let lowest = self.marked.saturating_add(1).saturating_sub(height);
+            self.top = self.top.clamp(lowest, self.marked);
+        }
     }
 
     /// Takes an answer in: what the source said before goes. Where it is the first since the asking, the newest is marked;
@@ -140,11 +150,8 @@ impl Model {
     pub(super) fn act_on_recent(&mut self, action: Action, now: Moment) -> Option<Vec<Effect>> {
         match action {
             Action::Down | Action::Up | Action::First | Action::Last | Action::PageDown | Action::PageUp => {
-                let count = self.recent.sessions.len();
-                let height = view::recent_height(self).max(1);
-                let place = moved(action, self.recent.marked, height, count);
-                let lowest = place.saturating_add(1).saturating_sub(height);
-                (self.recent.marked, self.recent.top) = (place, self.recent.top.clamp(lowest, place));
+                let height = self.viewport().recent_rows().max(1);
+                self.recent.marked = moved(action, self.recent.marked, height, self.recent.sessions.len());
             }
             Action::Open => {
                 let marked = self.recent.sessions.get(self.recent.marked);

@@ -9,7 +9,10 @@
 
 use crossterm::event::{KeyCode, KeyEvent};
 
-use super::model::{Effect, Focus, Model, Pane, Tone};
+use super::effect::Effect;
+use super::focus::{Focus, Pane};
+use super::model::Model;
+use super::notice::Tone;
 use crate::poll::Ask;
 use keepwatch_core::clock::Moment;
 use keepwatch_core::session::{Phase, SessionId};

@@ -11,10 +11,14 @@
 use std::io;
 use std::time::Duration;
 
+use super::effect::Effect;
 use super::effects::EffectRunner;
-use super::flags::KnownFlags;
-use super::fleets::{Marks, Origin};
-use super::model::{Effect, Model, Replay, Settings, Tone};
+use super::fleets::Origin;
+use super::model::Model;
+use super::notice::Tone;
+use super::replay_state::Replay;
+use super::run::lay_out;
+use super::settings::Settings;
 use super::terminal_events::{TranslatedEvent, translate};
 use crate::exit_code::ExitCode;
 use crate::store::{Tape, Unfold};
@@ -22,7 +26,7 @@ use crate::terminal::{self, Env, Screen};
 use crate::tui::view;
 use keepwatch_core::clock::{Clock, Moment, Timestamp};
 use keepwatch_core::text;
-use keepwatch_core::tracker::{Fleet, Input};
+use keepwatch_core::tracker::Fleet;
 
 /// The widest name of a profile, in columns.
 const LONGEST_NAME: usize = 24;
@@ -59,6 +63,7 @@ pub async fn replay(
             return Ok(exit);
         }
         let now = player.now;
+        lay_out(&mut model, now);
         runner.draw(|frame| view::draw(frame, &model, now));
         let wake = player.wake(&model);
         let event = tokio::select! {
@@ -206,40 +211,4 @@ impl Player {
 /// The time of a recording of nothing: when it was begun.
 fn nothing(started: Timestamp) -> Moment {
     Moment { wall: started, mono: Duration::ZERO, boot: Duration::ZERO }
-}
-
-impl Model {
-    /// A fleet that has seen nothing, with this model's settings.
-    pub(super) fn empty_fleet(&self) -> Fleet {
-        Fleet::new(self.settings.thresholds.clone()).with_owner_key(self.settings.owner_key.clone())
-    }
-
-    /// Takes an input of a recording. It rings no bell: what happened, happened then.
-    pub(super) fn replay_input(&mut self, source: usize, input: Input) {
-        self.fleets.apply(source, input);
-        if !self.rows.are_of(&self.fleets, self.sort) {
-            self.arrange();
-        }
-    }
-
-    /// Has seen nothing; what the reader wished for stays.
-    pub(super) fn forget_all(&mut self) {
-        self.fleets.forget(&self.settings.thresholds, self.settings.owner_key.as_ref());
-        self.known = KnownFlags::default();
-        (self.read_until, self.anchor) = (Marks::default(), None);
-        self.arrange();
-    }
-
-    fn begin_replay(&mut self, now: Moment) -> Vec<Effect> {
-        self.arrange();
-        if let Some((tone, greeting)) = self.settings.greeting.take() {
-            self.say(now, tone, greeting);
-        }
-        self.retitle().into_iter().collect()
-    }
-
-    /// Lets the time of a recording go on, or stand still.
-    pub(super) fn toggle_play(&self) -> Vec<Effect> {
-        self.replay.map(|replay| Effect::Play(!replay.playing)).into_iter().collect()
-    }
 }

@@ -17,12 +17,15 @@ use std::task::Poll;
 
 use tokio::sync::mpsc;
 
+use super::effect::Effect;
 use super::effects::EffectRunner;
 use super::fleets::Origin;
-use super::model::{Message, Model, Settings};
+use super::message::Message;
+use super::model::Model;
 use super::persistence::{
     Persistence, PersistenceConfig, PersistenceEvent, PersistenceEvents, PersistenceWarning,
 };
+use super::settings::Settings;
 use super::terminal_events::{TranslatedEvent, translate};
 use crate::api::Client;
 use crate::exit_code::ExitCode;
@@ -64,6 +67,7 @@ pub async fn run(
     }
     let persistence = Persistence::start(persistence, clients.len(), &clock, &persistence_events)?;
     let first_effects = model.start(now);
+    lay_out(&mut model, now);
     screen.draw(|frame| view::draw(frame, &model, now));
 
     // Slow steps come after the first frame: the first request sets up TLS, the first copy looks for a display.
@@ -94,7 +98,7 @@ pub async fn run(
         let before = std::mem::replace(&mut now, clock.now());
         log::clocks(before, now);
         if now.slept_since(before) {
-            runner.run_effects(model.update(Message::Slept(before, now), now));
+            runner.run_effects(update(&mut model, Message::Slept(before, now), now));
         }
         let mut next = first;
         for _ in 0..EVENTS_PER_FRAME {
@@ -107,15 +111,29 @@ pub async fn run(
                 LoopEvent::Persistence(event) => TranslatedEvent::Message(Message::Persistence(event)),
             };
             match message {
-                TranslatedEvent::Message(message) => runner.run_effects(model.update(message, now)),
+                TranslatedEvent::Message(message) => runner.run_effects(update(&mut model, message, now)),
                 TranslatedEvent::Exit(exit) => runner.exit(exit),
                 TranslatedEvent::Wake => {}
             }
             next = inbox.try_recv().map(LoopEvent::Terminal).ok().or_else(|| reports.try_next());
         }
         runner.run_effects(model.expire(now));
+        lay_out(&mut model, now);
         start_segments(&mut runner, &mut model, now);
     }
+}
+
+/// Handles a message, and lays the screen out for what it changed.
+pub(super) fn update(model: &mut Model, message: Message, now: Moment) -> Vec<Effect> {
+    let effects = model.update(message, now);
+    lay_out(model, now);
+    effects
+}
+
+/// Lays the screen out for the model as it is now. The view computes the layout, and the model keeps it.
+pub(super) fn lay_out(model: &mut Model, now: Moment) {
+    let viewport = view::viewport(model, now);
+    model.set_viewport(viewport);
 }
 
 /// Starts new segments of the journals whose writer has closed the last one.

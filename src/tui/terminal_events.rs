@@ -1,6 +1,6 @@
 //! Translates what the terminal reports into messages for the model.
 
-use super::model::Message;
+use super::message::Message;
 use crate::exit_code::ExitCode;
 use crate::terminal::TermEvent;
 

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use keepwatch::cli::Typed;
 use keepwatch::config::{Environment, File};
-use keepwatch::tui::keys::BINDINGS;
+use keepwatch::tui::keymap::BINDINGS;
 
 use crate::harness::{PROGRAM, clean_env, output};
 use crate::simulate::Simulated;

@@ -12,8 +12,8 @@ use keepwatch::api::Endpoint;
 use keepwatch::api::{Client, Releaser};
 use keepwatch::poll::PollLimits;
 use keepwatch::poll::{Outcome, Plan, Report, Request, perform};
-use keepwatch::tui::view::{self, Theme};
 use keepwatch::tui::{Message, Model, Settings};
+use keepwatch::tui::{Theme, view};
 use keepwatch_core::clock::{Clock, Moment};
 use keepwatch_core::session::Secret;
 use keepwatch_core::session::Targets;
@@ -92,7 +92,8 @@ async fn model() -> (Model, Moment) {
         clock.advance(interval);
     }
     // The session that people report: it shows what nothing else tells them.
-    model.selected = Some(id("6512bd43-d9ca-4e02-9a67-91f2c1a0b3de"));
+    model.select(id("6512bd43-d9ca-4e02-9a67-91f2c1a0b3de"));
+    model.set_viewport(view::viewport(&model, clock.now()));
     (model, clock.now())
 }
 

@@ -14,9 +14,10 @@ use std::collections::BTreeSet;
 use super::{JournalScope, ProfilePersistence};
 use crate::poll::Ask;
 use crate::store::history::HistoryScope;
-use crate::tui::model::{Effect, Model, Settings};
-use keepwatch_core::session::Targets;
-use keepwatch_core::session::{List, MetadataPath, Phase, SessionId};
+use crate::tui::effect::Effect;
+use crate::tui::model::Model;
+use crate::tui::settings::Settings;
+use keepwatch_core::session::{List, MetadataPath, Phase, SessionId, Targets};
 use keepwatch_core::text::Untrusted;
 use keepwatch_core::tracker::{Fleet, Input, Record, Scope, Thresholds};
 
@@ -170,8 +171,8 @@ impl Model {
         source.fleet = tracker;
         self.known.read_until(profile, end_of_history);
         self.read_until = self.fleets.end();
-        self.anchor = None;
-        self.arrange();
+        self.scroll.follow_newest();
+        self.rebuild_rows();
         let ask = (!unknown.is_empty()).then_some(Effect::AskOf(profile, Ask::Known(unknown)));
         ask.into_iter().chain(self.retitle()).collect()
     }

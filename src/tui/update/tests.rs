@@ -1,20 +1,25 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::super::press::MOST_WANTS;
-use super::super::typing::LONGEST_FILTER;
+use super::super::text_input::LONGEST_FILTER;
+use super::super::url_requests::MAX_PENDING;
 use super::*;
 use crate::api::Releaser;
 use crate::api::{Fresh, Listing};
 use crate::poll::{Reply, Request};
-use crate::tui::{Pane, Part, Place, Settings, SortBy};
+use crate::tui::keymap::Copyable;
+use crate::tui::run::{lay_out, update};
+use crate::tui::{Pane, Part, Place, Settings, SortBy, Theme, view};
 use keepwatch_core::clock::Zone;
 use keepwatch_core::clock::{Timestamp, later};
-use keepwatch_core::session::{ConnectUrls, Fault, FaultKind, List, Project, Session, Status};
+use keepwatch_core::session::{
+    ConnectUrls, Fault, FaultKind, List, Project, Secret, Session, SessionId, Status,
+};
 use keepwatch_core::testing::{at as t, id, moment, running};
 use keepwatch_core::text::Untrusted;
 
 mod happened;
 mod idle;
+mod layout;
 mod profiles;
 mod release;
 mod time;
@@ -28,7 +33,7 @@ fn secs(seconds: f64) -> Duration {
 fn settings(targets: Targets) -> Settings {
     Settings {
         targets,
-        theme: view::Theme::colored(),
+        theme: Theme::colored(),
         can_open: true,
         releaser: Releaser::unless(false),
         version: "0.1.0".into(),
@@ -53,9 +58,14 @@ struct World {
 
 impl World {
     fn watching(targets: Targets) -> Self {
-        let mut world = Self { model: Model::new(settings(targets), Vec::new(), (100, 40)), now: 0.0 };
-        world.model.start(moment(0.0));
-        world
+        Self::starting(Model::new(settings(targets), Vec::new(), (100, 40)))
+    }
+
+    /// Starts as the event loop does.
+    fn starting(mut model: Model) -> Self {
+        model.start(moment(0.0));
+        lay_out(&mut model, moment(0.0));
+        Self { model, now: 0.0 }
     }
 
     /// Watches all; these run, each so many seconds, seen at 1 s.
@@ -71,8 +81,19 @@ impl World {
     }
 
     fn tell(&mut self, message: Message) -> Vec<Effect> {
-        let effects = self.model.update(message, moment(self.now));
+        let effects = update(&mut self.model, message, moment(self.now));
         effects.into_iter().filter(|effect| !matches!(effect, Effect::Title(_))).collect()
+    }
+
+    fn expire(&mut self, now: Moment) -> Vec<Effect> {
+        let effects = self.model.expire(now);
+        lay_out(&mut self.model, now);
+        effects
+    }
+
+    fn select_row(&mut self, row: usize) {
+        self.model.table.select_row(row);
+        lay_out(&mut self.model, moment(self.now));
     }
 
     fn report(&mut self, request: Request, outcome: Result<Reply, Fault>) -> Vec<Effect> {
@@ -125,11 +146,11 @@ impl World {
     }
 
     fn rows(&self) -> Vec<&str> {
-        self.model.rows.window(0, usize::MAX).map(|id| id.raw()).collect()
+        self.model.table.rows().window(0, usize::MAX).map(|id| id.raw()).collect()
     }
 
     fn selected(&self) -> Option<&str> {
-        self.model.selected.as_ref().map(SessionId::raw)
+        self.model.table.selected().map(SessionId::raw)
     }
 
     fn notice(&self) -> &str {
@@ -190,7 +211,7 @@ fn each_key_moves_the_selection_as_it_says_and_no_further_than_the_ends() {
     let names: Vec<String> = (10..99).map(|at| format!("s{at}")).collect();
     let rows: Vec<(&str, u64)> = names.iter().map(|name| (name.as_str(), 900)).collect();
     let mut world = World::of(&rows);
-    let page = view::table_height(&world.model) - 1;
+    let page = world.model.viewport().table_rows() - 1;
     let last = rows.len() - 1;
     for (from, code, to) in [
         (0, KeyCode::Char('j'), 1),
@@ -208,11 +229,18 @@ fn each_key_moves_the_selection_as_it_says_and_no_further_than_the_ends() {
         (0, KeyCode::End, last),
         (last, KeyCode::Char('g'), 0),
     ] {
-        world.model.select(from);
+        world.select_row(from);
         assert_eq!(world.key(code), []);
-        assert_eq!(world.model.rows.place(&id(world.selected().unwrap())), Some(to), "{code:?} from {from}");
-        let height = view::table_height(&world.model);
-        assert!((world.model.top..world.model.top + height).contains(&to), "{code:?} from {from}");
+        assert_eq!(
+            world.model.table.rows().place(&id(world.selected().unwrap())),
+            Some(to),
+            "{code:?} from {from}"
+        );
+        let height = world.model.viewport().table_rows();
+        assert!(
+            (world.model.table.top()..world.model.table.top() + height).contains(&to),
+            "{code:?} from {from}"
+        );
     }
 }
 
@@ -247,8 +275,8 @@ fn a_screen_that_shrinks_keeps_the_selection_in_view_and_shows_no_empty_rows() {
     world.press("G");
     for size in [(100, 40), (80, 24), (40, 12), (20, 5), (10, 1), (0, 0), (100, 40)] {
         world.tell(Message::Resize(size.0, size.1));
-        let height = view::table_height(&world.model).max(1);
-        assert_eq!(world.model.top, rows.len() - height, "{size:?}");
+        let height = world.model.viewport().table_rows().max(1);
+        assert_eq!(world.model.table.top(), rows.len() - height, "{size:?}");
     }
 }
 
@@ -305,7 +333,7 @@ fn the_filter_works_while_it_is_typed_and_enter_keeps_it() {
     assert_eq!(world.press("BET"), [], "letters are no commands here");
     assert_eq!(world.rows(), ["beta"]);
     world.key(KeyCode::Backspace);
-    assert_eq!(world.model.filter.text(), "BE");
+    assert_eq!(world.model.table.filter().text(), "BE");
     assert_eq!(world.key(KeyCode::Enter), [Effect::TakePaste(false)]);
     assert_eq!((world.pane(), world.rows()), (Some(Pane::Table), vec!["beta"]));
     // Another edit starts from it, and Esc goes back to it.
@@ -314,22 +342,22 @@ fn the_filter_works_while_it_is_typed_and_enter_keeps_it() {
     world.press("alp");
     assert_eq!(world.rows(), ["alpha"]);
     assert_eq!(world.key(KeyCode::Esc), [Effect::TakePaste(false)]);
-    assert_eq!((world.model.filter.text(), world.rows()), ("BE", vec!["beta"]));
+    assert_eq!((world.model.table.filter().text(), world.rows()), ("BE", vec!["beta"]));
     world.key(KeyCode::Esc);
-    assert_eq!((world.model.filter.text(), world.rows()), ("", vec!["alpha", "beta"]));
+    assert_eq!((world.model.table.filter().text(), world.rows()), ("", vec!["alpha", "beta"]));
 }
 
 #[test]
 fn a_paste_is_text_in_the_filter_and_nothing_elsewhere() {
     let mut world = World::of(&[("alpha", 100), ("beta", 200)]);
     assert_eq!(world.tell(Message::Paste("q\n".into())), []);
-    assert_eq!((world.pane(), world.model.filter.text()), (Some(Pane::Table), ""));
+    assert_eq!((world.pane(), world.model.table.filter().text()), (Some(Pane::Table), ""));
     world.press("/a");
     world.tell(Message::Paste("l\u{1b}p\r\nha\t".into()));
-    assert_eq!((world.model.filter.text(), world.rows()), ("alpha", vec!["alpha"]));
+    assert_eq!((world.model.table.filter().text(), world.rows()), ("alpha", vec!["alpha"]));
     world.key(KeyCode::Left);
     world.tell(Message::Paste("🙂".into()));
-    assert_eq!(world.model.filter.text(), "alph🙂a", "at the cursor");
+    assert_eq!(world.model.table.filter().text(), "alph🙂a", "at the cursor");
 }
 
 #[test]
@@ -337,17 +365,17 @@ fn the_filter_has_an_end_by_every_way_in() {
     let mut world = World::of(&[("a", 100)]);
     world.press("/");
     world.tell(Message::Paste("é".repeat(100_000)));
-    assert_eq!(world.model.filter.text().chars().count(), LONGEST_FILTER);
+    assert_eq!(world.model.table.filter().text().chars().count(), LONGEST_FILTER);
     world.press("xyz");
     world.tell(Message::Paste("x".into()));
     world.ctrl('u');
     for _ in 0..5 {
         world.ctrl('y');
     }
-    assert_eq!(world.model.filter.text(), "é".repeat(LONGEST_FILTER));
+    assert_eq!(world.model.table.filter().text(), "é".repeat(LONGEST_FILTER));
     world.key(KeyCode::Backspace);
     world.press("x");
-    assert!(world.model.filter.text().ends_with("éx"));
+    assert!(world.model.table.filter().text().ends_with("éx"));
 }
 
 #[test]
@@ -361,7 +389,7 @@ fn a_filter_that_can_not_be_read_leaves_the_rows_and_stays_to_be_mended() {
     assert_eq!((world.rows(), mistake(&world)), (vec!["beta"], None));
     world.press(" foo:");
     assert_eq!(mistake(&world).map(|it| it.at), Some(6..9));
-    assert_eq!((world.rows(), world.model.filter.text()), (vec![], "id:be foo"));
+    assert_eq!((world.rows(), world.model.table.filter().text()), (vec![], "id:be foo"));
     world.key(KeyCode::Enter);
     assert!(mistake(&world).is_some(), "Enter does not lose it");
     (0..5).for_each(|_| drop(world.key(KeyCode::Backspace)));
@@ -369,7 +397,7 @@ fn a_filter_that_can_not_be_read_leaves_the_rows_and_stays_to_be_mended() {
     assert_eq!((world.pane(), world.rows()), (Some(Pane::Table), vec!["beta"]));
     world.press("/ keep:");
     world.key(KeyCode::Esc);
-    assert_eq!((world.pane(), world.model.filter.text()), (Some(Pane::Table), "id:be"));
+    assert_eq!((world.pane(), world.model.table.filter().text()), (Some(Pane::Table), "id:be"));
 }
 
 #[test]
@@ -424,13 +452,13 @@ fn a_muted_session_has_no_row_and_its_flags_neither_count_nor_ring() {
         effects.contains(&Effect::Ring)
     };
     assert!(!rings(&mut world, "alpha"));
-    assert_eq!((world.model.rows.counts().flagged, world.model.rows.counts().muted), (0, 1));
-    assert_eq!(world.model.rows.counts().error, 1, "it is counted as what it is");
+    assert_eq!((world.model.table.rows().counts().flagged, world.model.table.rows().counts().muted), (0, 1));
+    assert_eq!(world.model.table.rows().counts().error, 1, "it is counted as what it is");
     assert!(rings(&mut world, "beta"));
     world.press("mm");
     assert!(world.notice().contains("no session is selected"), "{}", world.notice());
     world.press("M");
-    assert_eq!((world.rows().len(), world.model.rows.counts().flagged), (2, 2));
+    assert_eq!((world.rows().len(), world.model.table.rows().counts().flagged), (2, 2));
     assert!(world.notice().contains("2 sessions that were muted"), "{}", world.notice());
 }
 
@@ -527,7 +555,7 @@ fn the_live_views_url_is_asked_for_and_copied_apart_from_the_connect_url() {
     };
     let copied = world.report(Request::LiveView(id("a")), Ok(Reply::LiveView(urls)));
     assert_eq!(copied, [Effect::Copy(Copyable::LiveView, Secret::new("https://live.example/?x".into()))]);
-    assert_eq!(world.model.wants.len(), 1, "the connect URL is still to come");
+    assert_eq!(world.model.url_requests.len(), 1, "the connect URL is still to come");
     world.press("yl");
     world.report(Request::LiveView(id("a")), Ok(Reply::LiveView(ConnectUrls::default())));
     assert!(world.notice().contains("has no live view URL"), "{}", world.notice());
@@ -547,10 +575,10 @@ fn until_a_key_is_pressed_the_first_row_is_selected_whichever_it_is() {
     let ids: Vec<String> = (0..60).map(|place| format!("s-{place:02}")).collect();
     let sessions: Vec<(&str, u64)> = ids.iter().zip(100..).map(|(id, left)| (id.as_str(), left)).collect();
     let mut world = World::of(&sessions);
-    assert_eq!((world.selected(), world.model.top), (Some("s-00"), 0));
+    assert_eq!((world.selected(), world.model.table.top()), (Some("s-00"), 0));
     world.now = 4.0;
     world.list(vec![session("s-59", 50), session("s-58", 60), session("s-00", 900)]);
-    assert_eq!((world.selected(), world.model.top), (Some("s-59"), 0));
+    assert_eq!((world.selected(), world.model.table.top()), (Some("s-59"), 0));
     world.press("j");
     let chosen = world.selected().unwrap().to_owned();
     world.now = 7.0;
@@ -582,7 +610,7 @@ fn a_connect_url_is_fetched_fresh_and_then_copied() {
     let effects = world.fresh("a", urls());
     assert_eq!(effects, [Effect::Copy(Copyable::Connect, Secret::new(CANARY.into()))]);
     assert!(!format!("{effects:?} {:?}", world.model).contains("cAnArY"));
-    assert!(world.model.wants.is_empty());
+    assert!((world.model.url_requests.len() == 0));
     world.tell(Message::Copied("connect URL".into(), Ok("sent to the terminal".into())));
     let notice = world.model.notice.clone().unwrap();
     assert_eq!((notice.text.as_str(), notice.tone), ("connect URL sent to the terminal", Tone::Good));
@@ -642,8 +670,8 @@ fn so_many_urls_on_their_way_are_enough() {
     let mut world = World::of(&rows);
     let asked =
         rows.iter().map(|_| world.press("cj").len() + usize::from(world.notice().starts_with("fetching")));
-    assert_eq!(asked.filter(|asked| *asked > 0).count(), MOST_WANTS);
-    assert_eq!(world.model.wants.len(), MOST_WANTS);
+    assert_eq!(asked.filter(|asked| *asked > 0).count(), MAX_PENDING);
+    assert_eq!(world.model.url_requests.len(), MAX_PENDING);
     assert!(world.notice().starts_with("too many"));
 }
 
@@ -657,14 +685,14 @@ fn a_url_is_shown_for_thirty_seconds_or_until_any_key() {
     assert!(matches!(&world.model.focus, Focus::Reveal { url, .. } if url.expose() == CANARY));
     assert!(!format!("{:?}", world.model).contains("cAnArY"));
     world.now = 31.2;
-    world.model.expire(moment(world.now));
+    world.expire(moment(world.now));
     assert_eq!(
         (world.pane(), world.next()),
         (None, Some(0.3)),
         "it goes at its time, not with the next second"
     );
     world.now = 31.5;
-    world.model.expire(moment(world.now));
+    world.expire(moment(world.now));
     assert_eq!(world.pane(), Some(Pane::Full(Part::Facts)), "and leaves things as they were");
     world.press("Y");
     world.fresh("a", urls());
@@ -678,7 +706,7 @@ fn a_url_does_not_take_the_keyboard_from_someone_who_types() {
     world.press("Y/fil");
     world.fresh("a", urls());
     assert_eq!(world.press("q"), []);
-    assert_eq!(world.model.filter.text(), "filq");
+    assert_eq!(world.model.table.filter().text(), "filq");
     assert_eq!(world.notice(), "the connect URL came while you typed; Y shows it");
 }
 
@@ -727,10 +755,10 @@ fn sorting_goes_round_and_says_what_it_does() {
     let mut seen = Vec::new();
     for _ in 0..7 {
         world.press("s");
-        assert!(!world.model.sort.reversed);
-        seen.push(world.model.sort.by.name());
+        assert!(!world.model.table.sort().reversed);
+        seen.push(world.model.table.sort().by.name());
     }
-    assert_eq!(world.model.sort.by, SortBy::Left);
+    assert_eq!(world.model.table.sort().by, SortBy::Left);
     seen.sort_unstable();
     seen.dedup();
     assert_eq!(seen.len(), 7);
@@ -856,7 +884,7 @@ fn a_screen_that_will_not_change_sleeps() {
     world.press("r");
     assert_eq!(world.next(), Some(5.0), "a notice goes");
     world.now = 10.25;
-    world.model.expire(moment(world.now));
+    world.expire(moment(world.now));
     assert_eq!(world.next(), None);
     let mut pending = World::watching(Targets::All);
     pending.now = 1.0;

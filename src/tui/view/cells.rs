@@ -7,8 +7,7 @@ use ratatui::text::{Line, Span};
 
 use super::ink::{Text, span};
 use super::table::Column;
-use super::{MINUTES_FROM, Theme};
-use crate::tui::Model;
+use crate::tui::{MINUTES_FROM, Model, Theme};
 use keepwatch_core::clock::{Moment, Timestamp};
 use keepwatch_core::session::{Fault, FaultKind, Phase, Region, Status};
 use keepwatch_core::text;

@@ -8,7 +8,7 @@ use ratatui::style::Style;
 use super::ink::{self, Text, span};
 use super::page::Page;
 use super::{fields, layout, timeline};
-use crate::tui::{Model, Pane, Part};
+use crate::tui::{Extent, Model, Pane, Part};
 use keepwatch_core::clock::Moment;
 use keepwatch_core::tracker::Record;
 
@@ -21,7 +21,7 @@ const AIRY: u16 = 24;
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
     let Some(record) = model.record() else { return };
     let theme = model.settings.theme;
-    let keyboard = matches!(model.focus.pane(), Pane::Lower(Part::Facts) | Pane::Full(Part::Facts));
+    let keyboard = model.focus.pane().is_facts();
     let (rule, title) =
         if keyboard { (theme.strong(), theme.strong()) } else { (theme.faint(), Style::new()) };
     let (left, right) = layout::halves(area);
@@ -30,7 +30,7 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) 
     }
     let lines = facts(model, record, area, now);
     let (count, height) = (lines.len(), usize::from(area.height.saturating_sub(1)));
-    let top = model.scroll.min(count.saturating_sub(height));
+    let top = model.scroll.line().min(count.saturating_sub(height));
     let note = more(top, count.saturating_sub(top).saturating_sub(height));
     ink::rule(buffer, ink::row(left, 0), rule, &span(record.id.line(), title), &note);
     for (down, line) in lines.iter().skip(top).take(height).enumerate() {
@@ -57,10 +57,10 @@ fn more(above: usize, under: usize) -> String {
     }
 }
 
-/// How many lines of facts there are for a pane of that size at `now`, and how many of them are in view.
-pub(super) fn extent(model: &Model, pane: Rect, now: Moment) -> (usize, usize) {
-    let Some(record) = model.record() else { return (0, 0) };
-    (facts(model, record, pane, now).len(), usize::from(pane.height.saturating_sub(1)))
+/// Counts the lines of the fields in a pane of that size at `now`.
+pub(super) fn extent(model: &Model, pane: Rect, now: Moment) -> Option<Extent> {
+    let lines = facts(model, model.record()?, pane, now).len();
+    Some(Extent { lines, height: usize::from(pane.height.saturating_sub(1)) })
 }
 
 /// What is known of the session. Where there is but one column, the newest of what happened is among it.

@@ -49,24 +49,24 @@ fn reason(model: &Model, now: Moment) -> (String, Style, Vec<String>) {
     let settings = &model.settings;
     let theme = settings.theme;
     let count = model.fleets.len();
-    if count > 0 && model.rows.counts().muted == count {
+    if count > 0 && model.table.rows().counts().muted == count {
         let title = if count == 1 { "the only session is muted" } else { "all sessions are muted" };
         return (title.into(), theme.strong(), vec!["M shows them again".into()]);
     }
-    if model.flagged_only && count > 0 {
+    if model.table.is_flagged_only() && count > 0 {
         let hidden = match count {
             1 => "one session is hidden".into(),
             count => format!("{count} sessions are hidden"),
         };
         return ("no session has a new flag".into(), theme.strong(), vec![format!("{hidden}; f shows all")]);
     }
-    if !model.filter.is_empty() && count > 0 {
+    if !model.table.filter().is_empty() && count > 0 {
         let hidden = if count == 1 {
             "one session is hidden by it".into()
         } else {
             format!("{count} sessions are hidden by it")
         };
-        let title = format!("no session matches “{}”", text::shown(model.filter.text(), 40));
+        let title = format!("no session matches “{}”", text::shown(model.table.filter().text(), 40));
         return (title, theme.strong(), vec![format!("{hidden}; Esc clears the filter")]);
     }
     if let Some(replay) = model.replay

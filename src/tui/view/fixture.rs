@@ -6,10 +6,10 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier};
 
-use super::Theme;
 use crate::api::Releaser;
 use crate::poll::PollLimits;
-use crate::tui::{Model, Origin, Rows, Settings};
+use crate::tui::Theme;
+use crate::tui::{Model, Origin, Settings};
 use keepwatch_core::clock::Moment;
 use keepwatch_core::session::Targets;
 use keepwatch_core::session::{
@@ -109,15 +109,15 @@ pub(super) fn seen_of(model: &mut Model, source: usize, inputs: impl IntoIterato
     for input in inputs {
         model.fleets.apply(source, input);
     }
-    model.rows = Rows::of(&model.fleets, model.sort, &model.choice());
-    let there = model.selected.as_ref().is_some_and(|id| model.rows.place(id).is_some());
-    if !there {
-        model.selected = model.rows.get(0).cloned();
+    let selected = model.table.selected().cloned();
+    model.rebuild_rows();
+    if let Some(id) = selected.filter(|id| model.table.rows().place(id).is_some()) {
+        model.table.select(id);
     }
 }
 
 pub(super) fn select(model: &mut Model, text: &str) {
-    model.selected = Some(id(text));
+    model.select(id(text));
 }
 
 fn session(text: &str, started: &str, timeout: u64, status: Status, name: &str) -> Session {
@@ -336,20 +336,29 @@ pub(super) fn failure(seconds: u64, kind: FaultKind, message: Option<&str>) -> I
     Input::Failed { at: exchange(ago(seconds)), scope: Scope::List(List::Running), fault, next }
 }
 
-/// What a screen of this size shows.
+/// Draws a screen of this size. Also draws states that [`Model::set_viewport`] would correct.
 pub(super) fn drawn(model: &mut Model, size: (u16, u16), now: Moment) -> Buffer {
-    model.size = size;
-    let mut buffer = Buffer::empty(Rect::new(0, 0, size.0, size.1));
-    super::draw_screen(&mut buffer, Rect::new(0, 0, size.0, size.1), model, now);
-    buffer
+    model.set_size(size);
+    draw_at(model, size, now)
 }
 
-/// The text of what a screen of this size shows, for tests beyond the screen's.
+/// Lays the screen out at this size, as the event loop does.
+pub(super) fn resize(model: &mut Model, size: (u16, u16), now: Moment) {
+    model.set_size(size);
+    crate::tui::run::lay_out(model, now);
+}
+
+/// Returns the text of a screen of this size, for tests outside the view.
 pub(crate) fn shown(model: &Model, size: (u16, u16), now: Moment) -> String {
-    let area = Rect::new(0, 0, size.0, size.1);
+    text_of(&draw_at(model, size, now))
+}
+
+fn draw_at(model: &Model, (width, height): (u16, u16), now: Moment) -> Buffer {
+    let area = Rect::new(0, 0, width, height);
+    let viewport = super::layout::viewport(model, area, now);
     let mut buffer = Buffer::empty(area);
-    super::draw_screen(&mut buffer, area, model, now);
-    text_of(&buffer)
+    super::draw_screen(&mut buffer, model, &viewport, now);
+    buffer
 }
 
 /// The text of a screen, line by line, without the blanks at their ends.

@@ -8,7 +8,7 @@ use tui_input::Input as Line;
 
 use super::ink::{self, span};
 use super::typed;
-use crate::tui::keys::{Action, BINDINGS, Binding, bindings};
+use crate::tui::keymap::{Action, BINDINGS, Binding, bindings};
 use crate::tui::{Focus, Model, Pane, Tone};
 use keepwatch_core::filter::Mistake;
 use keepwatch_core::text;
@@ -34,7 +34,7 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model) {
     }
     // What stands in front says itself what its keys do.
     if let Focus::Pane(pane) = &model.focus {
-        let speaks = model.selected.is_some() || matches!(pane, Pane::Events | Pane::Recent);
+        let speaks = model.table.selected().is_some() || matches!(pane, Pane::Events | Pane::Recent);
         draw_hints(buffer, inner, model, speaks.then_some(*pane));
     }
 }
@@ -55,7 +55,7 @@ pub(super) fn draw_notice(buffer: &mut Buffer, area: Rect, model: &Model) {
 fn draw_filter(buffer: &mut Buffer, area: Rect, line: &Line, mistake: Option<&Mistake>, model: &Model) {
     let theme = model.settings.theme;
     let Some(mistake) = mistake else {
-        let (shown, all) = (model.rows.len(), model.rows.counts().all());
+        let (shown, all) = (model.table.rows().len(), model.table.rows().counts().all());
         let note = span(format!("{shown} of {all} · Enter keeps it, Esc drops it"), theme.faint());
         let fits = text::width(&note.content).saturating_mul(2) < usize::from(area.width);
         return typed::draw(buffer, area, "/", line, None, fits.then_some(note), theme);
@@ -79,7 +79,8 @@ fn draw_id(buffer: &mut Buffer, area: Rect, line: &Line, wrong: Option<&str>, mo
 /// Hints for `pane`; `None` where there is no session that keys could speak of.
 fn draw_hints(buffer: &mut Buffer, area: Rect, model: &Model, pane: Option<Pane>) {
     let does = |binding: &Binding, of: &[Action]| binding.actions.iter().any(|(_, does)| of.contains(does));
-    let back = pane.is_some_and(|pane| pane != Pane::Table) || pane.is_none() && !model.filter.is_empty();
+    let back =
+        pane.is_some_and(|pane| pane != Pane::Table) || pane.is_none() && !model.table.filter().is_empty();
     let fits = |binding: &&Binding| match pane {
         None => does(binding, &LAST),
         Some(Pane::Recent) => does(binding, &LAST) || does(binding, &[Action::Open]),

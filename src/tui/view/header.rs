@@ -221,7 +221,7 @@ fn left(model: &Model, kept: impl Fn(Part) -> bool) -> Text {
 fn counts(model: &Model, words: bool) -> Vec<Vec<Span<'static>>> {
     let theme = model.settings.theme;
     let Counts { running, pending, completed, timed_out, error, other, absent, waiting, flagged, .. } =
-        *model.rows.counts();
+        *model.table.rows().counts();
     let known = [
         (Status::Running, running, "running"),
         (Status::Pending, pending, "pending"),

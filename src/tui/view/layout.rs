@@ -17,9 +17,11 @@
 
 use ratatui::layout::Rect;
 
-use super::header;
 use super::ink::{below, indent, row};
+use super::{details, header, popup};
+use crate::tui::viewport::{Body, Layout, Viewport, Whole};
 use crate::tui::{Model, Pane};
+use keepwatch_core::clock::Moment;
 use keepwatch_core::text;
 
 /// Below this there is one line of counts.
@@ -41,61 +43,27 @@ const TALLEST_BANNER: u16 = 3;
 /// What "next try in 4m 59s" may take at the end of a banner.
 const BANNER_END: u16 = 22;
 
-/// The parts of the screen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Layout {
-    /// Too small for more than counts, and what is loud.
-    Counts(Rect),
-    /// The whole.
-    Whole(Whole),
+/// Lays out a screen.
+pub(super) fn viewport(model: &Model, screen: Rect, now: Moment) -> Viewport {
+    let layout = layout(model, screen);
+    let viewport = Viewport { screen, layout, details: None, popup: popup::extent(model, screen) };
+    // The lines of the details are counted only while keystrokes scroll them.
+    let pane = viewport.details_pane().filter(|_| model.focus.pane().is_facts());
+    Viewport { details: pane.and_then(|pane| details::extent(model, pane, now)), ..viewport }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Whole {
-    pub(super) header: Rect,
-    /// Of no height while all is well.
-    pub(super) banner: Rect,
-    pub(super) body: Body,
-    pub(super) footer: Rect,
-}
-
-/// What stands between header and footer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Body {
-    /// No row: why not.
-    Empty(Rect),
-    /// Rows.
-    Table {
-        /// With the headings.
-        table: Rect,
-        /// The filter and how many rows are out of view. Of no height where there is nothing to say.
-        note: Rect,
-        /// The details, with their rule.
-        lower: Option<Rect>,
-    },
-    /// The details alone.
-    Details(Rect),
-    /// The events of all sessions.
-    Events(Rect),
-    /// The newest sessions of the project.
-    Recent(Rect),
-}
-
-impl Layout {
-    /// Of a screen.
-    pub(super) fn of(model: &Model, screen: Rect) -> Self {
-        if screen.width < LEAST.0 || screen.height < LEAST.1 {
-            return Self::Counts(screen);
-        }
-        let header = row(screen, 0);
-        let banner = Rect { height: banner_height(model, screen), ..below(screen, 1) };
-        let above = 1_u16.saturating_add(banner.height).saturating_add(u16::from(screen.height >= AIRY));
-        let under = 1_u16.saturating_add(u16::from(screen.height >= AIRIER));
-        let inner = below(screen, above);
-        let inner = Rect { height: inner.height.saturating_sub(under), ..inner };
-        let footer = row(screen, usize::from(screen.height.saturating_sub(1)));
-        Self::Whole(Whole { header, banner, body: body(model, screen, inner), footer })
+fn layout(model: &Model, screen: Rect) -> Layout {
+    if screen.width < LEAST.0 || screen.height < LEAST.1 {
+        return Layout::Counts(screen);
     }
+    let header = row(screen, 0);
+    let banner = Rect { height: banner_height(model, screen), ..below(screen, 1) };
+    let above = 1_u16.saturating_add(banner.height).saturating_add(u16::from(screen.height >= AIRY));
+    let under = 1_u16.saturating_add(u16::from(screen.height >= AIRIER));
+    let inner = below(screen, above);
+    let inner = Rect { height: inner.height.saturating_sub(under), ..inner };
+    let footer = row(screen, usize::from(screen.height.saturating_sub(1)));
+    Layout::Whole(Whole { header, banner, body: body(model, screen, inner), footer })
 }
 
 /// The fault's whole sentence where there is room for it; one line of it where there is not.
@@ -123,7 +91,7 @@ fn body(model: &Model, screen: Rect, inner: Rect) -> Body {
         Pane::Recent => return Body::Recent(inner),
         Pane::Table | Pane::Lower(_) | Pane::Full(_) => {}
     }
-    if model.rows.is_empty() {
+    if model.table.rows().is_empty() {
         return Body::Empty(inner);
     }
     let room_for_lower = screen.width >= WITH_LOWER.0 && screen.height >= WITH_LOWER.1;
@@ -136,14 +104,14 @@ fn body(model: &Model, screen: Rect, inner: Rect) -> Body {
     let lower_most = inner.height.saturating_sub(TALLEST_LOWER);
     let most = if room_for_lower { (inner.height / 2).max(lower_most) } else { inner.height };
     // One row alone has its headings, too.
-    let rows = u16::try_from(model.rows.len()).unwrap_or(u16::MAX).saturating_add(1).max(3);
+    let rows = u16::try_from(model.table.rows().len()).unwrap_or(u16::MAX).saturating_add(1).max(3);
     let is_full =
         model.fleets.numbers().any(|source| model.slots(source).is_some_and(|slots| slots.is_full()));
     let told = rows > most
-        || !model.filter.is_empty()
-        || model.flagged_only
+        || !model.table.filter().is_empty()
+        || model.table.is_flagged_only()
         || is_full
-        || model.rows.counts().muted > 0
+        || model.table.rows().counts().muted > 0
         || model.settings.query.is_some()
         || model.fleets.malformed() > 0;
     let note = u16::from(inner.height > 3 && (told || room_for_lower && screen.height >= AIRIER));
@@ -156,11 +124,6 @@ fn body(model: &Model, screen: Rect, inner: Rect) -> Body {
     Body::Table { table, note, lower: room_for_lower.then_some(lower) }
 }
 
-/// How many rows of the table are in view: its height without the headings, which go first.
-pub(super) fn table_rows(table: Rect) -> u16 {
-    if table.height > 2 { table.height.saturating_sub(1) } else { table.height }
-}
-
 /// The halves of the details: what the API says of the session and what its creator attached to it, and what happened.
 pub(super) fn halves(pane: Rect) -> (Rect, Option<Rect>) {
     if pane.width < TWO_HALVES {
@@ -168,13 +131,4 @@ pub(super) fn halves(pane: Rect) -> (Rect, Option<Rect>) {
     }
     let half = (pane.width / 2).max(WHOLE_PAIRS);
     (Rect { width: half.saturating_sub(1), ..pane }, Some(indent(pane, half.saturating_add(1))))
-}
-
-/// The details' pane, where it is on the screen.
-pub(super) fn details_pane(model: &Model, screen: Rect) -> Option<Rect> {
-    match Layout::of(model, screen) {
-        Layout::Whole(Whole { body: Body::Details(pane), .. }) => Some(pane),
-        Layout::Whole(Whole { body: Body::Table { lower, .. }, .. }) => lower,
-        Layout::Whole(_) | Layout::Counts(_) => None,
-    }
 }

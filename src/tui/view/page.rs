@@ -3,12 +3,14 @@
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use super::Theme;
 use super::ink::{self, Text, span};
+use crate::tui::Theme;
 use keepwatch_core::text;
 
 /// Columns of the labels, and the blank after them.
 pub(super) const LABEL: usize = 12;
+/// A value beside a long name has at least so many columns, or goes below it.
+const LEAST_VALUE: usize = 8;
 /// From this width on, two short fields share a line.
 const PAIRS: usize = 54;
 
@@ -36,20 +38,20 @@ impl Page {
         }
     }
 
-    /// Two fields, on one line where there is room.
+    /// Two fields, on one line if the first value leaves room for the second label.
     pub(super) fn pair(&mut self, one: (&str, Text), other: (&str, Text)) {
-        if self.width < PAIRS {
+        let half = (self.width / 2).max(LABEL.saturating_add(20)).min(40);
+        let room = half.saturating_sub(LABEL);
+        let taken = usize::from(ink::columns(&one.1));
+        if self.width < PAIRS || taken >= room {
             self.field(one.0, one.1);
             self.field(other.0, other.1);
             return;
         }
-        let half = (self.width / 2).max(LABEL.saturating_add(20)).min(40);
-        let room = half.saturating_sub(LABEL);
-        let taken = usize::from(ink::columns(&one.1));
         let mut spans = vec![self.label(one.0)];
         spans.extend(ink::spans(one.1));
         spans.push(Span::raw(" ".repeat(room.saturating_sub(taken))));
-        spans.push(span(format!("{:<1$}", other.0, LABEL.saturating_sub(1)), self.theme.faint()));
+        spans.push(span(label(other.0), self.theme.faint()));
         spans.extend(ink::spans(other.1));
         self.lines.push(spans.into());
     }
@@ -61,10 +63,16 @@ impl Page {
         }
     }
 
-    /// A name that may be long, and a text under or beside it.
+    /// A name that may be long, and a text beside it, or below it where it would be too narrow.
     pub(super) fn named(&mut self, indent: usize, name: &str, value: &str, style: Style) {
-        let name = format!(" {}{name}  ", " ".repeat(indent));
-        let used = text::width(&name).min(self.width.saturating_sub(1));
+        let indent = format!(" {}", " ".repeat(indent));
+        let mut name = format!("{indent}{name}  ");
+        let mut used = text::width(&name);
+        if used.saturating_add(LEAST_VALUE) > self.width {
+            self.lines.push(Line::styled(name, self.theme.faint()));
+            used = text::width(&indent).saturating_add(2).min(self.width.saturating_sub(1));
+            name = " ".repeat(used);
+        }
         for (at, line) in text::wrap(value, self.width.saturating_sub(used).max(1)).into_iter().enumerate() {
             let name = if at == 0 { name.clone() } else { " ".repeat(used) };
             self.lines.push(vec![span(name, self.theme.faint()), span(line, style)].into());
@@ -77,11 +85,80 @@ impl Page {
     }
 
     fn label(&self, label: &str) -> Span<'static> {
-        span(format!(" {label:<0$}", LABEL.saturating_sub(1)), self.theme.faint())
+        span(format!(" {}", self::label(label)), self.theme.faint())
     }
+}
+
+/// The label with the blanks after it, one at least.
+fn label(label: &str) -> String {
+    pad(&text::fit(label, LABEL.saturating_sub(2)), LABEL.saturating_sub(1))
 }
 
 /// `text` with blanks up to `columns`.
 pub(super) fn pad(text: &str, columns: usize) -> String {
     format!("{text}{}", " ".repeat(columns.saturating_sub(text::width(text))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(width: usize) -> Page {
+        Page { lines: Vec::new(), width, airy: false, theme: Theme::mono() }
+    }
+
+    /// The lines as they are shown: cut at the width of the page.
+    fn shown(page: &Page) -> Vec<String> {
+        let cut = |line: &Text| {
+            let text: String = line.spans.iter().map(|span| span.content.as_ref()).collect();
+            text::fit(&text, page.width).trim_end().to_owned()
+        };
+        page.lines.iter().map(cut).collect()
+    }
+
+    #[test]
+    fn pair_keeps_value_and_label_apart() {
+        for width in 1..130 {
+            for (one, other) in
+                [(0, 0), (8, 8), (19, 3), (20, 3), (21, 3), (35, 3), (3, 19), (3, 40), (90, 90)]
+            {
+                let mut page = page(width);
+                let (one, other) = ("1".repeat(one), "2".repeat(other));
+                page.pair(("ended", one.clone().into()), ("unused", other.clone().into()));
+                let lines = shown(&page);
+                for line in &lines {
+                    assert!(!line.contains("1u") && !line.contains("d2"), "{width}: {lines:?}");
+                }
+                let is_cut = width < LABEL + one.len();
+                assert!(is_cut || lines.join(" ").contains(&one), "{width}: {lines:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn short_pair_shares_a_line() {
+        let mut page = page(PAIRS);
+        page.pair(("started", "20:54:44".into()), ("expires", "21:54:44".into()));
+        assert_eq!(shown(&page), [" started    20:54:44            expires    21:54:44"]);
+    }
+
+    #[test]
+    fn label_never_touches_its_value() {
+        let mut page = page(40);
+        page.field("a-label-that-is-too-long", "value");
+        page.pair(("short", "1".into()), ("another-long-label", "2".into()));
+        assert_eq!(shown(&page), [" a-label-t… value", " short      1", " another-l… 2"]);
+    }
+
+    #[test]
+    fn long_name_leaves_room_for_its_value() {
+        for width in 12..100 {
+            let mut page = page(width);
+            page.named(2, &"k".repeat(40), "value value", Style::new());
+            let lines = shown(&page);
+            assert!(lines.iter().all(|line| !line.contains("kv")), "{width}: {lines:?}");
+            let text = lines.join(" ");
+            assert_eq!(text.matches("value").count(), 2, "{width}: {lines:?}");
+        }
+    }
 }

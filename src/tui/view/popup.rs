@@ -10,8 +10,8 @@ use ratatui::widgets::{Block, Clear, Widget};
 
 use super::header;
 use super::ink::{self, Text, span};
-use crate::tui::keys::{COPY_MENU, bindings};
-use crate::tui::{Focus, Model, Source};
+use crate::tui::keymap::{COPY_MENU, bindings};
+use crate::tui::{Extent, Focus, Model, Source};
 use keepwatch_core::clock::{Moment, Timestamp};
 use keepwatch_core::session::Targets;
 use keepwatch_core::session::{FaultKind, SessionId};
@@ -42,19 +42,20 @@ pub(super) fn draw(buffer: &mut Buffer, screen: Rect, model: &Model, now: Moment
     }
 }
 
-/// How many lines the popup has, and how many of them are in view.
-pub(super) fn extent(model: &Model, screen: Rect) -> (usize, usize) {
+/// Counts the lines of the popup, if it scrolls.
+pub(super) fn extent(model: &Model, screen: Rect) -> Option<Extent> {
     let lines = match &model.focus {
-        Focus::Help { .. } => help(model, room(screen)),
-        Focus::Failures { .. } => polling(model, room(screen), Timestamp::UNIX_EPOCH),
+        Focus::Help { .. } => help(model, room(screen)).len(),
+        // Their number is the same at any time.
+        Focus::Failures { .. } => polling(model, room(screen), Timestamp::UNIX_EPOCH).len(),
         Focus::Pane(_)
         | Focus::Filter { .. }
         | Focus::Add { .. }
         | Focus::Copy { .. }
         | Focus::Release { .. }
-        | Focus::Reveal { .. } => return (0, 0),
+        | Focus::Reveal { .. } => return None,
     };
-    (lines.len(), usize::from(frame(screen, lines.len()).height.saturating_sub(2)))
+    Some(Extent { lines, height: usize::from(frame(screen, lines).height.saturating_sub(2)) })
 }
 
 /// How wide a popup is: where a strip beside it would show nothing of use, the whole width.

@@ -22,17 +22,10 @@ use keepwatch_core::text;
 const WHOLE: u16 = 100;
 /// Below this there are only the glyph, the id, and how it ended.
 const SOME: u16 = 60;
-/// The rule and the headings.
-const ABOVE: u16 = 2;
 /// The most columns for the start of an id.
 const LONGEST_ID: usize = 12;
 /// The most columns for the name of a profile.
 const LONGEST_PROFILE: usize = 14;
-
-/// How many sessions a page of this size has room for.
-pub(super) fn height(area: Rect) -> usize {
-    usize::from(area.height.saturating_sub(ABOVE))
-}
 
 /// Draws the page.
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {

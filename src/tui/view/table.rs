@@ -8,7 +8,7 @@ use ratatui::text::Line;
 use super::cells::{self, Cell};
 use super::header;
 use super::ink::{self, span};
-use super::layout;
+use crate::tui::viewport::table_rows;
 use crate::tui::{Model, Pane, Sort, SortBy};
 use keepwatch_core::clock::Moment;
 use keepwatch_core::session::SessionId;
@@ -199,16 +199,20 @@ fn place(screen: u16, id: u16, profile: Option<u16>, metadata: bool) -> Vec<(Spe
 
 /// Draws headings and rows.
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
-    let count = usize::from(layout::table_rows(area));
-    let rows: Vec<(&SessionId, usize)> =
-        model.rows.window(model.top, count).map(|id| (id, model.fleets.id_columns(id))).collect();
+    let count = usize::from(table_rows(area));
+    let rows: Vec<(&SessionId, usize)> = model
+        .table
+        .rows()
+        .window(model.table.top(), count)
+        .map(|id| (id, model.fleets.id_columns(id)))
+        .collect();
     let id = rows.iter().map(|(_, columns)| *columns).max().unwrap_or(0);
     let profile = model.fleets.are_several().then(|| {
         let wide = model.fleets.sources().map(|source| text::width(&source.origin.name)).max().unwrap_or(0);
         u16::try_from(wide).unwrap_or(u16::MAX)
     });
     let columns = place(area.width, u16::try_from(id).unwrap_or(u16::MAX), profile, !model.hide_metadata);
-    let headings = area.height.saturating_sub(layout::table_rows(area));
+    let headings = area.height.saturating_sub(table_rows(area));
     if headings > 0 {
         draw_headings(buffer, ink::row(area, 0), &columns, model);
     }
@@ -222,10 +226,10 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) 
 fn draw_headings(buffer: &mut Buffer, area: Rect, columns: &[(Spec, u16, u16)], model: &Model) {
     let theme = model.settings.theme;
     for (spec, x, width) in columns {
-        let sorted = spec.sort == Some(model.sort.by);
+        let sorted = spec.sort == Some(model.table.sort().by);
         let gap = if text::width(spec.heading).saturating_add(2) <= usize::from(*width) { " " } else { "" };
         let heading = if sorted {
-            span(format!("{}{gap}{}", spec.heading, arrow(model.sort)), Style::new())
+            span(format!("{}{gap}{}", spec.heading, arrow(model.table.sort())), Style::new())
         } else {
             span(spec.heading, theme.faint())
         };
@@ -258,7 +262,7 @@ fn draw_row(
         put(buffer, place, spec.right, &cells::content(spec.column, &cell, *width));
     }
     let theme = model.settings.theme;
-    if model.selected.as_ref() == Some(id) {
+    if model.table.selected() == Some(id) {
         let keyboard = model.focus.pane() == Pane::Table;
         let mark = if keyboard { theme.coming() } else { theme.faint() };
         // One look for the whole row: bold and faint together mean something else on every terminal.
@@ -281,7 +285,7 @@ fn put(buffer: &mut Buffer, place: Rect, right: bool, line: &ink::Text) {
 /// Where no slot of a source's project is free: which session frees the next, and when.
 fn no_slot(model: &Model, source: usize) -> Option<String> {
     let over = model.slots(source)?.over()?;
-    let (at, id) = model.rows.living(source)?.next_end.as_ref()?;
+    let (at, id) = model.table.rows().living(source)?.next_end.as_ref()?;
     let of = header::of_profile(model, source);
     let (at, id) = (model.settings.zone.time(*at), id.start(8));
     let release = if model.settings.releaser.is_some() { ", x releases one" } else { "" };
@@ -295,11 +299,11 @@ fn no_slot(model: &Model, source: usize) -> Option<String> {
 pub(super) fn draw_note(buffer: &mut Buffer, area: Rect, model: &Model, rows: u16) {
     let theme = model.settings.theme;
     let mut parts = Vec::new();
-    if !model.filter.is_empty() {
-        let (shown, all) = (model.rows.len(), model.rows.counts().all());
+    if !model.table.filter().is_empty() {
+        let (shown, all) = (model.table.rows().len(), model.table.rows().counts().all());
         parts.push(vec![
             span("filter ", theme.faint()),
-            span(text::shown(model.filter.text(), 40), theme.coming()),
+            span(text::shown(model.table.filter().text(), 40), theme.coming()),
             span(
                 format!(" {shown} of {all}{}", if area.width < 60 { "" } else { " (Esc clears)" }),
                 theme.faint(),
@@ -310,19 +314,19 @@ pub(super) fn draw_note(buffer: &mut Buffer, area: Rect, model: &Model, rows: u1
         let what = text::shown(query.raw().trim_start_matches("user_metadata"), 40);
         parts.push(vec![span("asked for ", theme.faint()), span(what, theme.coming())]);
     }
-    let under = model.rows.len().saturating_sub(model.top).saturating_sub(usize::from(rows));
-    if model.flagged_only {
+    let under = model.table.rows().len().saturating_sub(model.table.top()).saturating_sub(usize::from(rows));
+    if model.table.is_flagged_only() {
         let all = if area.width < 60 { "" } else { " (f shows all)" };
         parts.push(vec![span("flagged only", theme.coming()), span(all, theme.faint())]);
     }
     let no_slots = model.fleets.numbers().filter_map(|source| no_slot(model, source));
     parts.extend(no_slots.map(|text| vec![span(text, theme.warn())]));
-    for (arrow, count) in [("↑", model.top), ("↓", under)] {
+    for (arrow, count) in [("↑", model.table.top()), ("↓", under)] {
         if count > 0 {
             parts.push(vec![span(format!("{arrow} {count} more"), theme.faint())]);
         }
     }
-    let muted = model.rows.counts().muted;
+    let muted = model.table.rows().counts().muted;
     if muted > 0 {
         parts.push(vec![span(format!("{muted} muted, M shows them"), theme.faint())]);
     }

@@ -3,22 +3,26 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
 use ratatui::style::{Color, Modifier};
 
 use super::fixture::{
     RELEASED, SIZES, ago, at, blank, calm, drawn, exchange, failure, listed, look_of, now, odd, profiles,
-    seen, select, story, text_of,
+    resize, seen, select, story, text_of,
 };
 use super::*;
 use crate::api::Query;
 use crate::api::{Allowance, Listing};
 use crate::poll::{Reply, Report, Request};
-use crate::tui::{Asked, Focus, Listed, Notice, Origin, Pane, Part, Sort, SortBy, Tone};
+use crate::tui::{
+    Asked, Extent, Focus, Listed, Notice, Origin, Pane, Part, Place, Sort, SortBy, Theme, Tone,
+};
 use keepwatch_core::filter::Filter;
 use keepwatch_core::session::Targets;
 use keepwatch_core::session::{Fault, FaultKind, List, Project, Secret, Session, SessionId, Status};
 use keepwatch_core::testing::{id, running};
-use keepwatch_core::text::Untrusted;
+use keepwatch_core::text::{self, Untrusted};
 use keepwatch_core::tracker::{Input, Scope};
 
 mod cost;
@@ -31,18 +35,19 @@ const STATES: [State; 53] = [
     ("odd", odd),
     ("ended", ended),
     ("details", || with_focus(Focus::Pane(Pane::Full(Part::Facts)))),
-    ("lower", || but(with_focus(Focus::Pane(Pane::Lower(Part::Facts))), |model| model.scroll = 3)),
+    ("lower", || but(with_focus(Focus::Pane(Pane::Lower(Part::Facts))), |model| model.scroll.set(3, None))),
     ("story", story),
     ("story_details", || but(story(), |model| model.focus = Focus::Pane(Pane::Full(Part::Facts)))),
     ("events", || but(story(), |model| model.focus = Focus::Pane(Pane::Events))),
     ("events_back", || {
         but(story(), |model| {
             model.focus = Focus::Pane(Pane::Events);
-            (model.touched, model.anchor, model.read_until) =
-                (true, Some(Place { source: 0, seq: 8 }), [14].into_iter().collect());
+            model.table.set_interacted();
+            model.scroll.set(0, Some(Place { source: 0, seq: 8 }));
+            model.read_until = [14].into_iter().collect();
         })
     }),
-    ("flagged", || but(story(), |model| model.flagged_only = true)),
+    ("flagged", || but(story(), |model| model.table.set_flagged_only(true))),
     ("many", many),
     ("paused", || but(calm(), |model| model.paused = true)),
     ("late", late),
@@ -60,7 +65,7 @@ const STATES: [State; 53] = [
     ("muted", muted),
     ("all_muted", || {
         but(calm(), |model| {
-            model.muted = model.rows.window(0, usize::MAX).cloned().collect();
+            *model.table.muted_mut() = model.table.rows().window(0, usize::MAX).cloned().collect();
             seen(model, []);
         })
     }),
@@ -104,7 +109,7 @@ const STATES: [State; 53] = [
     ("copy_menu", || with_focus(Focus::Copy { id: id(RELEASED), marked: 1, back: Pane::Table })),
     ("release", || {
         but(calm(), |model| {
-            let id = model.selected.clone().unwrap();
+            let id = model.table.selected().cloned().unwrap();
             model.focus = Focus::Release { id, typed: "b1".into(), back: Pane::Table };
         })
     }),
@@ -135,7 +140,7 @@ const STATES: [State; 53] = [
     ("profiles_recent", profiles_recent),
     ("profiles_release", || {
         but(profiles(), |model| {
-            let id = model.selected.clone().unwrap();
+            let id = model.table.selected().cloned().unwrap();
             model.focus = Focus::Release { id, typed: "1b".into(), back: Pane::Table };
         })
     }),
@@ -161,14 +166,14 @@ fn many() -> Model {
     let started = at("21:00:00");
     let sessions = (0..60).map(|n| running(&format!("{n:08x}-many"), started, Duration::from_secs(700 + n)));
     seen(&mut model, [listed(ago(1), List::Pending, sessions.collect(), 0)]);
-    model.top = 7;
-    model.sort = Sort { by: SortBy::Proxy, reversed: false };
+    model.table.set_top(7);
+    model.table.set_sort(Sort { by: SortBy::Proxy, reversed: false });
     model
 }
 
 fn late() -> Model {
     let mut model = calm();
-    let id = model.selected.clone().unwrap();
+    let id = model.table.selected().cloned().unwrap();
     let fault = FaultKind::Timeout.into();
     let next = Some(now().after(Duration::from_secs(2)));
     seen(&mut model, [Input::Failed { at: exchange(now()), scope: Scope::One(id), fault, next }]);
@@ -215,29 +220,29 @@ fn out_of_reach() -> Model {
 
 fn filtered() -> Model {
     let mut model = calm();
-    model.filter = Filter::parse("us-west staging").unwrap();
+    model.table.set_filter(Filter::parse("us-west staging").unwrap());
     seen(&mut model, []);
     model
 }
 
 fn no_match() -> Model {
     let mut model = calm();
-    model.filter = Filter::parse("nowhere").unwrap();
+    model.table.set_filter(Filter::parse("nowhere").unwrap());
     seen(&mut model, []);
     model
 }
 
 fn typing() -> Model {
     let mut model = filtered();
-    let line = tui_input::Input::new(model.filter.text().to_owned()).with_cursor(3);
+    let line = tui_input::Input::new(model.table.filter().text().to_owned()).with_cursor(3);
     model.focus = Focus::Filter { line, before: Filter::default(), mistake: None };
     model
 }
 
 fn muted() -> Model {
     but(calm(), |model| {
-        let ids: Vec<SessionId> = model.rows.window(0, 2).cloned().collect();
-        model.muted = ids.into_iter().collect();
+        let ids: Vec<SessionId> = model.table.rows().window(0, 2).cloned().collect();
+        *model.table.muted_mut() = ids.into_iter().collect();
         seen(model, []);
     })
 }
@@ -281,14 +286,14 @@ fn reveal() -> Model {
         "eyJhbGciOiJBMjU2S1ciLCJlbmMi".repeat(12)
     );
     let model = calm();
-    let id = model.selected.clone().unwrap();
+    let id = model.table.selected().cloned().unwrap();
     let until = now().boot + Duration::from_millis(26_300);
     but(model, |model| model.focus = Focus::Reveal { id, url: Secret::new(url), until, back: Pane::Table })
 }
 
 fn releasing() -> Model {
     let mut model = calm();
-    let (one, other) = (model.selected.clone().unwrap(), id(fixture::OTHER));
+    let (one, other) = (model.table.selected().cloned().unwrap(), id(fixture::OTHER));
     let fault = Fault { message: Some(Untrusted::new("Session is locked")), ..FaultKind::Status(409).into() };
     seen(
         &mut model,
@@ -492,7 +497,7 @@ fn data_that_is_late_is_faint() {
 
 #[test]
 fn of_several_profiles_the_rows_of_the_late_one_alone_are_faint() {
-    let mut model = but(profiles_refused(), |model| model.selected = None);
+    let mut model = but(profiles_refused(), |model| model.table.select_none());
     let buffer = drawn(&mut model, (120, 40), time("profiles_refused"));
     let text = text_of(&buffer);
     let look = |id: &str| {
@@ -531,12 +536,6 @@ fn hidden_metadata_is_nowhere() {
 }
 
 #[test]
-fn the_title_is_counts_and_nothing_else() {
-    assert_eq!(title(&calm()), "3 flagged · 5 running · 1 pending · 1 error — keepwatch");
-    assert_eq!(title(&blank(Targets::All)), "keepwatch");
-}
-
-#[test]
 fn every_status_has_its_glyph_and_its_word() {
     let looks: Vec<_> = Status::KNOWN.iter().map(|status| Theme::colored().status(status).0).collect();
     let mut different = looks.clone();
@@ -548,6 +547,7 @@ fn every_status_has_its_glyph_and_its_word() {
 fn nothing_changes_before_the_model_says_so() {
     for (name, model) in STATES {
         let mut model = model();
+        resize(&mut model, (120, 40), time(name));
         for millis in [0, 1, 300, 999] {
             let now = time(name).after(Duration::from_millis(millis));
             let shown = drawn(&mut model, (120, 40), now);
@@ -560,21 +560,26 @@ fn nothing_changes_before_the_model_says_so() {
 }
 
 #[test]
-fn the_details_have_as_many_lines_at_any_time() {
+fn details_scroll_to_their_last_line() {
     for (name, model) in STATES {
         let mut model = model();
         for size in SIZES {
-            model.size = size;
             model.focus = Focus::Pane(Pane::Full(Part::Facts));
-            let Some(pane) = layout::details_pane(&model, screen(&model)) else { continue };
-            let (lines, _) = details_extent(&model, now());
-            model.scroll = lines;
-            let buffer = drawn(&mut model, size, time(name));
-            let last = text_of(&buffer).lines().nth(usize::from(pane.bottom()) - 1).unwrap().to_owned();
-            assert!(
-                lines < usize::from(pane.height) || last.len() > 1,
-                "{name} {size:?}: the last line is in view"
+            resize(&mut model, size, now());
+            let Some(pane) = model.viewport().details_pane() else { continue };
+            let Extent { lines, height } = model.viewport().details().unwrap();
+            model.scroll.set(lines, None);
+            resize(&mut model, size, time(name));
+            assert_eq!(
+                model.scroll.line(),
+                lines.saturating_sub(height),
+                "{name} {size:?}: as many lines later"
             );
+            let shown = text_of(&drawn(&mut model, size, time(name)));
+            let rule = shown.lines().nth(usize::from(pane.top())).unwrap();
+            let last = shown.lines().nth(usize::from(pane.bottom()) - 1).unwrap();
+            assert!(!rule.contains('↓'), "{name} {size:?}: {rule}");
+            assert!(lines < height || last.len() > 1, "{name} {size:?}: the last line is visible");
         }
     }
 }
@@ -583,28 +588,72 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
     #[test]
-    fn no_size_and_no_state_is_too_much(
+    fn every_state_fits_every_screen(
         state in 0..STATES.len(),
         width in 0_u16..200,
         height in 0_u16..60,
-        told in (0_u16..200, 0_u16..60),
         scroll in 0_usize..100,
         top in 0_usize..100,
         late in 0_u64..10_000_000,
+        interacted: bool,
         ascii: bool,
     ) {
-        let (_, model) = STATES[state];
+        let (name, model) = STATES[state];
         let mut model = model();
         if ascii {
             model.settings.theme = Theme::mono().in_ascii();
         }
-        model.scroll = scroll;
-        model.top = top;
-        // The screen can be another than the model was last told of.
-        model.size = told;
-        let _ = (table_height(&model), details_extent(&model, now()), popup_extent(&model));
-        let area = Rect::new(0, 0, width, height);
-        draw_screen(&mut Buffer::empty(area), area, &model, now().after(Duration::from_secs(late)));
+        if interacted {
+            model.table.set_interacted();
+        }
+        model.scroll.set(scroll, None);
+        model.table.set_top(top);
+        let now = now().after(Duration::from_secs(late));
+        resize(&mut model, (width, height), now);
+
+        // Room beside the screen shows what is written past its edges.
+        let mut buffer = Buffer::empty(Rect::new(0, 0, width + 4, height + 4));
+        draw_screen(&mut buffer, &model, model.viewport(), now);
+        for (at, cell) in buffer.content().iter().enumerate() {
+            let (x, y) = buffer.pos_of(at);
+            let symbol = cell.symbol();
+            prop_assert!(!symbol.contains(char::is_control), "{name}: {symbol:?} at {x}, {y}");
+            let is_inside = x < width && y < height;
+            prop_assert!(is_inside || symbol == " ", "{name}: {symbol:?} at {x}, {y} of {width}x{height}");
+            let end = usize::from(x) + text::width(symbol);
+            prop_assert!(!is_inside || end <= usize::from(width), "{name}: {symbol:?} is cut at {x}, {y}");
+        }
+
+        let row = |y: u16| (0..width).map(|x| buffer[(x, y)].symbol()).collect::<String>();
+        let has_popup = !matches!(model.focus, Focus::Pane(_) | Focus::Filter { .. } | Focus::Add { .. });
+        let Layout::Whole(Whole { body, .. }) = model.viewport().layout else { return Ok(()) };
+        if has_popup {
+            return Ok(());
+        }
+        prop_assert!(!row(0).trim().is_empty(), "{name}: no header on {width}x{height}");
+        prop_assert!(!row(height - 1).trim().is_empty(), "{name}: no footer on {width}x{height}");
+        // What is wrong with a line being typed may cover the rows above it.
+        let is_covered = matches!(model.focus, Focus::Filter { mistake: Some(_), .. } | Focus::Add { wrong: Some(_), .. });
+        if let (Body::Table { table, .. }, true, false) = (body, interacted, is_covered) {
+            let marker = model.settings.theme.marker();
+            let marked = (table.top()..table.bottom()).filter(|y| row(*y).starts_with(marker)).count();
+            prop_assert_eq!(marked, 1, "{}: selected row on {}x{}", name, width, height);
+        }
+    }
+
+    #[test]
+    fn terminal_of_other_size_shows_whole_screen(
+        state in 0..STATES.len(),
+        told in (0_u16..200, 0_u16..60),
+        size in (0_u16..200, 0_u16..60),
+    ) {
+        let (name, model) = STATES[state];
+        let mut model = model();
+        resize(&mut model, told, now());
+        let mut terminal = Terminal::new(TestBackend::new(size.0, size.1)).unwrap();
+        terminal.draw(|frame| draw(frame, &model, now())).unwrap();
+        let early = text_of(terminal.backend().buffer());
+        prop_assert_eq!(early, text_of(&drawn(&mut model, size, now())), "{}", name);
     }
 }
 
@@ -655,10 +704,10 @@ fn the_last_line_of_the_details_can_be_reached_whatever_time_it_is() {
     let mut model = but(calm(), |model| model.focus = Focus::Pane(Pane::Full(Part::Facts)));
     for late in [0, 60, 100_000] {
         let now = now().after(Duration::from_secs(late));
-        model.size = (120, 24);
-        let (lines, height) = details_extent(&model, now);
+        resize(&mut model, (120, 24), now);
+        let Extent { lines, height } = model.viewport().details().unwrap();
         assert!(lines > height);
-        model.scroll = lines - height;
+        model.scroll.set(lines - height, None);
         let screen = shown(&mut model, (120, 24), now);
         assert!(screen.contains("↑") && !screen.contains("↓"), "{screen}");
     }

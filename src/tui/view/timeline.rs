@@ -17,7 +17,7 @@ use ratatui::style::{Modifier, Style};
 use ratatui::text::Line;
 
 use super::ink::{self, Text, span};
-use crate::tui::{Fleets, Model, Pane, Part, Place};
+use crate::tui::{COUNT_LIMIT, EventScope, Model, Pane, Part, Place};
 use keepwatch_core::clock::{Moment, Timestamp};
 use keepwatch_core::session::SessionId;
 use keepwatch_core::text;
@@ -33,72 +33,17 @@ const WITH_IDS: usize = 50;
 const WITH_PROFILES: usize = 90;
 /// The most columns of a profile's name.
 const LONGEST_PROFILE: usize = 14;
-/// More events than this are not counted: a frame costs the same after a week.
-const MANY: usize = 999;
-
-/// Whose events.
-#[derive(Clone, Copy)]
-enum Of<'a> {
-    One(&'a SessionId),
-    All,
-}
-
-impl Of<'_> {
-    /// The newest first.
-    fn all<'f>(self, fleets: &'f Fleets) -> Box<dyn Iterator<Item = (Place, &'f Event)> + 'f> {
-        match self {
-            Self::One(id) => Box::new(fleets.newest_of(id)),
-            Self::All => Box::new(fleets.newest()),
-        }
-    }
-
-    /// The newest first, from `anchor` on if there is one.
-    fn newest<'f>(
-        self,
-        fleets: &'f Fleets,
-        anchor: Option<Place>,
-    ) -> Box<dyn Iterator<Item = (Place, &'f Event)> + 'f> {
-        let Some(anchor) = anchor else { return self.all(fleets) };
-        let mut rest = self.all(fleets).skip_while(move |(place, _)| is_under(*place, anchor)).peekable();
-        // Where all that is older is forgotten, the newest are as good as any.
-        if rest.peek().is_some() { Box::new(rest) } else { self.all(fleets) }
-    }
-
-    /// How many came since the reader's last key.
-    fn count_new(self, model: &Model) -> usize {
-        let is_new = |(place, _): &(Place, &Event)| place.seq >= model.read_until.of(place.source);
-        match self {
-            Self::One(id) => few(model.fleets.newest_of(id).take_while(is_new)),
-            // What is new of one source may be older than what is not of another.
-            Self::All => model
-                .fleets
-                .numbers()
-                .map(|source| few(model.fleets.newest_in(source).take_while(is_new)))
-                .fold(0, usize::saturating_add),
-        }
-    }
-}
-
-/// Whether an event, on the way from the newest backwards, comes before the anchor.
-fn is_under(place: Place, anchor: Place) -> bool {
-    place.source != anchor.source || place.seq > anchor.seq
-}
-
-/// How many, up to one more than are counted.
-fn few(events: impl Iterator) -> usize {
-    events.take(MANY.saturating_add(1)).count()
-}
 
 /// Draws what happened to the selected session, below its rule.
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
-    let Some(id) = &model.selected else { return };
+    let Some(id) = model.table.selected() else { return };
     let keyboard = matches!(model.focus.pane(), Pane::Lower(Part::Timeline) | Pane::Full(Part::Timeline));
-    draw_pane(buffer, area, model, now, Of::One(id), "What happened", keyboard);
+    draw_pane(buffer, area, model, now, EventScope::Session(id), "What happened", keyboard);
 }
 
 /// Draws what happened to all, below its rule.
 pub(super) fn draw_all(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
-    draw_pane(buffer, area, model, now, Of::All, "Events of all sessions", true);
+    draw_pane(buffer, area, model, now, EventScope::All, "Events of all sessions", true);
 }
 
 fn draw_pane(
@@ -106,7 +51,7 @@ fn draw_pane(
     area: Rect,
     model: &Model,
     now: Moment,
-    of: Of<'_>,
+    scope: EventScope<'_>,
     title: &str,
     keyboard: bool,
 ) {
@@ -114,23 +59,23 @@ fn draw_pane(
     let (rule, look) =
         if keyboard { (theme.strong(), theme.strong()) } else { (theme.faint(), Style::new()) };
     let inner = ink::below(area, 1);
-    let anchor = model.anchor.filter(|_| keyboard);
+    let anchor = model.scroll.anchor().filter(|_| keyboard);
     let (height, width) = (usize::from(inner.height), usize::from(inner.width));
-    let ids = match of {
-        Of::One(_) => Ids::None,
-        Of::All if width < WITH_IDS => Ids::Inline,
-        Of::All => Ids::Column,
+    let ids = match scope {
+        EventScope::Session(_) => Ids::None,
+        EventScope::All if width < WITH_IDS => Ids::Inline,
+        EventScope::All => Ids::Column,
     };
-    let writer = Writer { model, width, ids, profiles: profiles(model, of, width), time: TIME, now };
-    let lines = writer.last(of.newest(&model.fleets, anchor), height);
-    ink::rule(buffer, ink::row(area, 0), rule, &span(title, look), &note(model, of, anchor));
+    let writer = Writer { model, width, ids, profiles: profiles(model, scope, width), time: TIME, now };
+    let lines = writer.last(scope.newest_from(&model.fleets, anchor), height);
+    ink::rule(buffer, ink::row(area, 0), rule, &span(title, look), &note(model, scope, anchor));
     if lines.is_empty() {
         ink::write(buffer, ink::indent(inner, 1), &Line::styled("nothing yet", theme.faint()));
     }
     for (down, line) in lines.iter().enumerate() {
         ink::write(buffer, ink::indent(ink::row(inner, down), 1), line);
     }
-    if let (Of::All, Some((source, event))) = (of, model.marked_event()) {
+    if let (EventScope::All, Some((source, event))) = (scope, model.marked_event()) {
         let last = lines.len().saturating_sub(writer.lines(source, event).len());
         for down in last..lines.len() {
             ink::write(buffer, ink::row(inner, down), &Line::styled(theme.marker(), theme.coming()));
@@ -139,18 +84,19 @@ fn draw_pane(
 }
 
 /// The columns of a profile's name: of several, on a page that has room for them.
-fn profiles(model: &Model, of: Of<'_>, width: usize) -> usize {
-    let has_room = matches!(of, Of::All) && width >= WITH_PROFILES && model.fleets.are_several();
+fn profiles(model: &Model, scope: EventScope<'_>, width: usize) -> usize {
+    let has_room = matches!(scope, EventScope::All) && width >= WITH_PROFILES && model.fleets.are_several();
     let wide = model.fleets.sources().map(|source| text::width(&source.origin.name)).max().unwrap_or(0);
     if has_room { wide.min(LONGEST_PROFILE).saturating_add(2) } else { 0 }
 }
 
 /// What the reader does not see of it: what came since, and that there is more below.
-fn note(model: &Model, of: Of<'_>, anchor: Option<Place>) -> String {
-    let counted = |count: usize| if count > MANY { format!("over {MANY}") } else { count.to_string() };
-    let new = if model.touched { of.count_new(model) } else { 0 };
-    let under = anchor
-        .map_or(0, |anchor| few(of.all(&model.fleets).take_while(|(place, _)| is_under(*place, anchor))));
+fn note(model: &Model, scope: EventScope<'_>, anchor: Option<Place>) -> String {
+    let counted =
+        |count: usize| if count > COUNT_LIMIT { format!("over {COUNT_LIMIT}") } else { count.to_string() };
+    let new =
+        if model.table.has_interacted() { scope.count_since(&model.fleets, &model.read_until) } else { 0 };
+    let under = anchor.map_or(0, |anchor| scope.count_newer(&model.fleets, anchor));
     match (new, under) {
         (0, 0) => String::new(),
         (0, under) => format!("↓ {} more", counted(under)),
@@ -163,25 +109,7 @@ fn note(model: &Model, of: Of<'_>, anchor: Option<Place>) -> String {
 pub(super) fn last_lines(model: &Model, id: &SessionId, width: usize, most: usize, now: Moment) -> Vec<Text> {
     let time = super::page::LABEL.saturating_sub(1);
     let writer = Writer { model, width, ids: Ids::None, profiles: 0, time, now };
-    writer.last(Of::One(id).all(&model.fleets), most)
-}
-
-/// The selected session's events, the first that can be the last in view, and the lines in view.
-pub(super) fn extent(model: &Model, area: Rect) -> (Vec<Place>, usize, usize) {
-    model.selected.as_ref().map_or((Vec::new(), 0, 0), |id| extent_of(model, area, Of::One(id)))
-}
-
-/// The same of all events.
-pub(super) fn extent_of_all(model: &Model, area: Rect) -> (Vec<Place>, usize, usize) {
-    extent_of(model, area, Of::All)
-}
-
-fn extent_of(model: &Model, area: Rect, of: Of<'_>) -> (Vec<Place>, usize, usize) {
-    let mut places: Vec<Place> = of.all(&model.fleets).map(|(place, _)| place).collect();
-    places.reverse();
-    let height = usize::from(area.height.saturating_sub(1));
-    let least = height.saturating_sub(1).min(places.len().saturating_sub(1));
-    (places, least, height)
+    writer.last(EventScope::Session(id).newest(&model.fleets), most)
 }
 
 /// Where the session of an event is named.

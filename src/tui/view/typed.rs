@@ -9,12 +9,14 @@ use ratatui::text::{Line as Text, Span};
 use ratatui::widgets::{Clear, Widget};
 use tui_input::Input as Line;
 
-use super::Theme;
 use super::ink::{self, span};
+use crate::tui::Theme;
 use keepwatch_core::text;
 
 /// More of a line than any screen shows.
 const LONGEST: usize = 1000;
+/// The blanks between a line that is being typed and a note beside it.
+const GAP: usize = 2;
 /// A line that is being typed has at least so many columns beside a note.
 const LEAST: usize = 24;
 
@@ -64,6 +66,7 @@ pub(super) fn draw(
     }
     let mut spans = vec![span(prompt, theme.strong())];
     spans.extend(cells);
+    let taken = if note.is_some() { taken.saturating_add(GAP) } else { 0 };
     let place = Rect { width: area.width.saturating_sub(u16::try_from(taken).unwrap_or(u16::MAX)), ..area };
     ink::write(buffer, place, &spans.into());
     if let Some(note) = note {
@@ -95,4 +98,24 @@ pub(super) fn draw_wrong(
         ink::write(buffer, ink::row(above, down), &Text::styled(part, theme.bad()));
     }
     draw(buffer, area, prompt, line, bad, None, theme);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn line_never_touches_its_note() {
+        for length in 0..60 {
+            for cursor in [0, length / 2, length] {
+                let area = Rect::new(0, 0, 60, 1);
+                let mut buffer = Buffer::empty(area);
+                let line = Line::new("x".repeat(length)).with_cursor(cursor);
+                let note = span("3 of 9", Style::new());
+                draw(&mut buffer, area, "/", &line, None, Some(note), Theme::mono());
+                let shown: String = buffer.content.iter().map(ratatui::buffer::Cell::symbol).collect();
+                assert!(shown.ends_with("  3 of 9"), "{length} at {cursor}: {shown}");
+            }
+        }
+    }
 }

@@ -9,7 +9,7 @@ use keepwatch::cli::Typed;
 use keepwatch::config::{Config, Environment, File};
 use keepwatch::log;
 use keepwatch::terminal::Env;
-use keepwatch::tui::keys::Copyable;
+use keepwatch::tui::keymap::Copyable;
 use keepwatch::tui::{Effect, Focus, Pane};
 use keepwatch_core::session::{ConnectUrls, Metadata, Secret};
 use keepwatch_core::testing::id;

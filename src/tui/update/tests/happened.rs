@@ -13,7 +13,7 @@ fn flagged() -> World {
 }
 
 fn flags(world: &World) -> usize {
-    world.model.rows.counts().flagged
+    world.model.table.rows().counts().flagged
 }
 
 #[test]
@@ -34,7 +34,7 @@ fn acknowledged_flags_are_news_no_more_until_another_is_raised() {
     world.press("A");
     assert_eq!(world.notice(), "there is no flag to acknowledge");
     world.now = 3300.0; // 5 min left of c
-    let deadline = world.model.expire(moment(world.now));
+    let deadline = world.expire(moment(world.now));
     assert!(matches!(deadline[..], [Effect::Title(_)]), "{deadline:?}");
     assert_eq!(flags(&world), 1);
 }
@@ -43,7 +43,7 @@ fn acknowledged_flags_are_news_no_more_until_another_is_raised() {
 fn reading_the_details_acknowledges_and_what_is_read_stays_while_it_is() {
     let mut world = flagged();
     world.press("f");
-    world.model.selected = Some(id("a"));
+    world.model.select(id("a"));
     world.key(KeyCode::Enter);
     assert_eq!((flags(&world), world.selected()), (1, Some("a")));
     world.now = 7.0;
@@ -71,8 +71,8 @@ fn a_warning_comes_by_itself_at_its_second_and_not_before() {
     world.model.paused = true; // whatever becomes of the polling
     let wake = world.model.next_change(moment(599.0)).unwrap();
     assert_eq!(wake, secs(600.0));
-    assert_eq!(world.model.expire(moment(599.9)), []);
-    world.model.expire(moment(600.0));
+    assert_eq!(world.expire(moment(599.9)), []);
+    world.expire(moment(600.0));
     assert_eq!(flags(&world), 1);
     let names: Vec<_> =
         world.model.fleets.first().fleet.timeline().all().map(|(_, event)| event.kind.name()).collect();
@@ -82,23 +82,23 @@ fn a_warning_comes_by_itself_at_its_second_and_not_before() {
 #[test]
 fn e_shows_all_events_and_scrolling_back_holds_its_place_while_new_ones_come() {
     let mut world = World::of(&[]);
-    world.model.size = (100, 12);
+    world.tell(Message::Resize(100, 12));
     let names: Vec<String> = (0..40).map(|number| format!("s{number:02}")).collect();
     let all = || names.iter().map(|name| session(name, 9000)).collect::<Vec<_>>();
     world.now = 4.0;
     world.list(all());
     world.press("e");
-    assert_eq!((world.pane(), world.model.anchor), (Some(Pane::Events), None));
+    assert_eq!((world.pane(), world.model.scroll.anchor()), (Some(Pane::Events), None));
     world.press("k");
-    assert_eq!(world.model.anchor, Some(place(38)));
+    assert_eq!(world.model.scroll.anchor(), Some(place(38)));
     world.now = 7.0;
     world.list(all().into_iter().chain([session("new", 9000)]).collect());
-    assert_eq!(world.model.anchor, Some(place(38)), "what is read does not move");
+    assert_eq!(world.model.scroll.anchor(), Some(place(38)), "what is read does not move");
     world.press("g");
-    let first = world.model.anchor.unwrap().seq;
+    let first = world.model.scroll.anchor().unwrap().seq;
     assert!(first > 0 && first < 12, "the first screen is full: {first}");
     world.press("G");
-    assert_eq!(world.model.anchor, None, "and the newest is followed again");
+    assert_eq!(world.model.scroll.anchor(), None, "and the newest is followed again");
     world.key(KeyCode::Esc);
     assert_eq!(world.pane(), Some(Pane::Table));
 }
@@ -121,7 +121,7 @@ fn y_e_copies_the_evidence_without_metadata() {
     let metadata = Some(keepwatch_core::session::Metadata::new(r#"{"customer":"ACME"}"#));
     let ended = Session { keep_alive: Some(true), ended: Some(t(3.0)), ..over("b", Status::Completed) };
     world.one(Session { metadata, ..ended });
-    world.model.selected = Some(id("b"));
+    world.model.select(id("b"));
     world.press("y");
     let effects = world.press("e");
     let [Effect::Copy(Copyable::Evidence, text)] = &effects[..] else { panic!("{effects:?}") };
@@ -132,7 +132,7 @@ fn y_e_copies_the_evidence_without_metadata() {
 #[test]
 fn on_the_events_page_keys_speak_of_the_marked_events_session() {
     let mut world = flagged();
-    world.model.selected = Some(id("c"));
+    world.model.select(id("c"));
     world.press("e");
     let marked = world.model.marked_event().unwrap().1.id.clone();
     assert_eq!(marked, Some(id("b")), "the newest is the flag of b");
@@ -140,7 +140,7 @@ fn on_the_events_page_keys_speak_of_the_marked_events_session() {
     assert_eq!((world.pane(), world.selected()), (Some(Pane::Full(Part::Facts)), Some("b")));
     world.press("e");
     world.press("g");
-    world.model.anchor = Some(place(0));
+    world.model.scroll.set(0, Some(place(0)));
     let first = world.model.marked_event().unwrap().1.id.clone().unwrap();
     world.press("y");
     assert_eq!(world.selected(), Some(first.raw()));

@@ -12,7 +12,7 @@ fn wakes_in_a_minute(world: &mut World, reply: Option<&dyn Fn(&mut World)>) -> u
         match world.next().map(|wait| world.now + wait).filter(|at| *at < poll) {
             Some(at) => {
                 world.now = at;
-                world.model.expire(moment(at));
+                world.expire(moment(at));
                 wakes += 1;
             }
             None if poll >= end => {
@@ -38,7 +38,7 @@ fn running_ones(count: usize, timeout: u64) -> World {
     let mut world = World::watching(Targets::All);
     world.now = 10.25;
     world.list(many(count, timeout));
-    world.model.expire(moment(world.now));
+    world.expire(moment(world.now));
     world
 }
 
@@ -76,7 +76,7 @@ fn where_nothing_moves_nothing_wakes_it() {
 
     let mut paused = running_ones(0, 900);
     paused.press("p");
-    paused.model.expire(moment(paused.now));
+    paused.expire(moment(paused.now));
     assert_eq!(wakes_in_a_minute(&mut paused, None), 0, "it is paused");
 }
 

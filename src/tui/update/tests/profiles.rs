@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::tui::Origin;
-use crate::tui::view;
 use keepwatch_core::filter::Filter;
 
 const ACME: usize = 0;
@@ -14,8 +13,7 @@ fn origins() -> Vec<Origin> {
 
 impl World {
     fn profiles(targets: Targets) -> Self {
-        let mut world = Self { model: Model::new(settings(targets), origins(), (120, 40)), now: 0.0 };
-        world.model.start(moment(0.0));
+        let mut world = Self::starting(Model::new(settings(targets), origins(), (120, 40)));
         world.now = 1.0;
         world
     }
@@ -74,7 +72,7 @@ fn a_refused_key_is_that_profiles_trouble_and_the_others_stay_fresh() {
 fn what_a_key_asks_for_goes_to_the_profile_of_the_session() {
     for (text, source) in [("a", ACME), ("s", STAGING)] {
         let mut world = World::of_two(&["a"], &["s"]);
-        world.model.selected = Some(id(text));
+        world.model.select(id(text));
         assert_eq!(world.press("c"), [Effect::AskOf(source, Ask::Fresh(id(text)))]);
         assert_eq!(world.press("yl"), [Effect::AskOf(source, Ask::LiveView(id(text)))]);
         world.press("x");
@@ -92,16 +90,16 @@ fn what_a_key_asks_for_goes_to_the_profile_of_the_session() {
 fn a_session_that_two_profiles_list_is_one_and_the_first_ones() {
     let mut world = World::of_two(&["a", "both"], &["s", "both"]);
     assert_eq!(world.rows(), ["a", "both", "s"]);
-    assert_eq!((world.model.fleets.len(), world.model.rows.counts().running), (3, 3));
+    assert_eq!((world.model.fleets.len(), world.model.table.rows().counts().running), (3, 3));
     assert_eq!(world.profile("both"), "acme");
-    let taken = |source| world.model.rows.living(source).unwrap().count;
+    let taken = |source| world.model.table.rows().living(source).unwrap().count;
     assert_eq!((taken(ACME), taken(STAGING)), (2, 2), "it takes a slot of each");
     assert_eq!(world.events().len(), 3, "and is told of once");
     world.model.settings.bell = true;
     world.now = 4.0;
     assert_eq!(world.one_of(STAGING, over("both", Status::Error)), [], "the other's word does not ring");
     assert_eq!(world.one_of(ACME, over("both", Status::Error)), [Effect::Ring]);
-    assert_eq!(world.model.rows.counts().flagged, 1);
+    assert_eq!(world.model.table.rows().counts().flagged, 1);
 }
 
 #[test]
@@ -128,7 +126,7 @@ fn an_id_is_asked_of_all_and_whoever_has_it_has_it() {
         assert_eq!(world.profile("new-one"), "staging");
         assert_eq!(world.rows(), ["a", "new-one", "s"]);
         assert_eq!(world.events().len(), before + 1, "a 404 of the other says nothing");
-        assert_eq!(world.model.rows.counts().absent, 0);
+        assert_eq!(world.model.table.rows().counts().absent, 0);
     }
 }
 
@@ -137,9 +135,9 @@ fn what_no_profile_has_is_not_found_once() {
     let mut world = World::profiles(Targets::Ids(vec![id("nowhere")]));
     assert_eq!(world.rows(), ["nowhere"], "asked of both");
     assert_eq!(world.missing_in(ACME, "nowhere"), []);
-    assert_eq!(world.model.rows.counts().waiting, 1);
+    assert_eq!(world.model.table.rows().counts().waiting, 1);
     assert_eq!(world.missing_in(STAGING, "nowhere"), []);
-    assert_eq!((world.model.rows.counts().absent, world.rows()), (1, vec!["nowhere"]));
+    assert_eq!((world.model.table.rows().counts().absent, world.rows()), (1, vec!["nowhere"]));
     assert_eq!(world.events(), [(ACME, "not_found")]);
 }
 
@@ -148,18 +146,18 @@ fn flags_are_known_by_the_events_of_their_own_profile() {
     let mut world = World::of_two(&["a", "a2", "a3"], &["s", "s2"]);
     world.now = 4.0;
     world.one_of(ACME, over("a", Status::Error));
-    assert_eq!(world.model.rows.counts().flagged, 1);
+    assert_eq!(world.model.table.rows().counts().flagged, 1);
     world.press("A");
-    assert_eq!(world.model.rows.counts().flagged, 0);
+    assert_eq!(world.model.table.rows().counts().flagged, 0);
     // Of the other profile fewer things have happened; its next flag is news all the same.
     world.one_of(STAGING, over("s", Status::Error));
-    assert_eq!(world.model.rows.counts().flagged, 1);
-    world.model.selected = Some(id("s"));
+    assert_eq!(world.model.table.rows().counts().flagged, 1);
+    world.model.select(id("s"));
     world.key(KeyCode::Enter);
-    assert_eq!(world.model.rows.counts().flagged, 0, "read");
+    assert_eq!(world.model.table.rows().counts().flagged, 0, "read");
     world.one_of(STAGING, over("s2", Status::Error));
     world.one_of(ACME, over("a2", Status::Error));
-    assert_eq!(world.model.rows.counts().flagged, 2);
+    assert_eq!(world.model.table.rows().counts().flagged, 2);
 }
 
 #[test]
@@ -177,7 +175,7 @@ fn what_came_since_the_last_key_is_counted_of_each() {
 #[test]
 fn the_events_of_all_are_in_the_order_in_which_they_were_seen_and_scrolling_holds_its_place() {
     let mut world = World::of_two(&[], &[]);
-    world.model.size = (120, 12);
+    world.tell(Message::Resize(120, 12));
     for second in 2_u32..40 {
         world.now = f64::from(second);
         let source = if second % 3 == 0 { ACME } else { STAGING };
@@ -196,7 +194,7 @@ fn the_events_of_all_are_in_the_order_in_which_they_were_seen_and_scrolling_hold
     let screen = view::shown(&world.model, (120, 12), moment(world.now));
     assert!(screen.contains("↓ 4 more, 2 new since your last key"), "{screen}");
     world.press("jjjj");
-    assert_eq!((world.model.anchor, marked(&world)), (None, id("new-1")));
+    assert_eq!((world.model.scroll.anchor(), marked(&world)), (None, id("new-1")));
     world.press("g");
     world.key(KeyCode::Enter);
     assert_eq!(world.selected(), Some("s09"), "the first screen is full");
@@ -237,11 +235,10 @@ fn rows_are_filtered_and_sorted_by_their_profile() {
 fn a_profile_without_a_key_says_so_and_is_asked_for_nothing() {
     let mut origins = origins();
     origins[STAGING].without_key = Some("api-key-command “pass” failed (exit status: 7)".into());
-    let mut model = Model::new(settings(Targets::Ids(vec![id("a")])), origins, (120, 40));
-    model.start(moment(0.0));
-    let mut world = World { model, now: 1.0 };
+    let mut world = World::starting(Model::new(settings(Targets::Ids(vec![id("a")])), origins, (120, 40)));
+    world.now = 1.0;
     world.missing_in(ACME, "a");
-    assert_eq!(world.model.rows.counts().absent, 1, "no answer of the other is awaited");
+    assert_eq!(world.model.table.rows().counts().absent, 1, "no answer of the other is awaited");
     let screen = view::shown(&world.model, (120, 40), moment(1.0));
     assert!(
         screen.contains("staging: api-key-command “pass” failed (exit status: 7); nothing is asked"),
@@ -297,7 +294,7 @@ fn a_sleep_and_the_time_are_told_to_all() {
     assert_eq!(effects, [Effect::Ask(Ask::Afresh)]);
     let slept = world.events().into_iter().filter(|(_, name)| *name == "slept");
     assert_eq!(slept.map(|(source, _)| source).collect::<Vec<_>>(), [ACME, STAGING]);
-    world.model.expire(moment(600.0));
+    world.expire(moment(600.0));
     let flagged = world.events().into_iter().filter(|(_, name)| *name == "flagged");
     assert_eq!(flagged.map(|(source, _)| source).collect::<Vec<_>>(), [ACME, STAGING]);
 }
@@ -320,7 +317,7 @@ fn all_countdowns_tick_together_whatever_the_servers_clocks_say() {
                 outcome: Ok(Reply::List(Listing::default())),
                 next: None,
             };
-            world.model.update(Message::Report(source, Box::new(report)), moment(now));
+            update(&mut world.model, Message::Report(source, Box::new(report)), moment(now));
         }
     }
     let fleets = &world.model.fleets;
@@ -369,7 +366,7 @@ fn rows_are_sorted_by_what_is_left_whatever_the_servers_clocks_say() {
                 outcome: Ok(Reply::List(Listing { sessions: sessions.into(), malformed: 0 })),
                 next: None,
             };
-            world.model.update(Message::Report(source, Box::new(report)), moment(now));
+            update(&mut world.model, Message::Report(source, Box::new(report)), moment(now));
         }
     }
     assert_eq!(world.rows(), ["s-30", "a-60", "s-120", "a-180"]);

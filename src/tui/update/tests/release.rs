@@ -42,10 +42,10 @@ fn the_question_is_about_the_session_it_names_however_rows_move() {
     // Meanwhile the other session moves to the top, a new one comes, and the first is filtered out of sight.
     world.now = 4.0;
     world.list(vec![session(A, 9000), session(B, 60), session("c", 30)]);
-    world.model.filter = keepwatch_core::filter::Filter::parse("8f14").unwrap();
+    world.model.table.set_filter(keepwatch_core::filter::Filter::parse("8f14").unwrap());
     world.now = 7.0;
     world.list(vec![session(A, 9000), session(B, 60), session("c", 30)]);
-    world.model.selected = Some(id(B));
+    world.model.select(id(B));
     world.press("de");
     let effects = world.key(KeyCode::Enter);
     assert_eq!(asks(&effects), [&id(A)]);
@@ -58,7 +58,7 @@ fn what_has_ended_meanwhile_is_not_released() {
     world.now = 4.0;
     world.one(over(A, Status::Completed));
     assert_eq!(asks(&world.key(KeyCode::Enter)), Vec::<&SessionId>::new());
-    world.model.selected = Some(id(A));
+    world.model.select(id(A));
     world.press("x");
     assert!(world.notice().contains("nothing to release"), "{}", world.notice());
 }
@@ -108,13 +108,13 @@ fn a_session_that_runs_on_half_a_minute_after_its_release_is_flagged_at_that_sec
     world.now = 2.0;
     world.press("xb3de");
     world.key(KeyCode::Enter);
-    world.model.expire(moment(31.9));
-    assert_eq!(world.model.rows.counts().flagged, 0);
-    world.model.expire(moment(32.0));
-    assert_eq!(world.model.rows.counts().flagged, 1);
+    world.expire(moment(31.9));
+    assert_eq!(world.model.table.rows().counts().flagged, 0);
+    world.expire(moment(32.0));
+    assert_eq!(world.model.table.rows().counts().flagged, 1);
     world.now = 33.0;
     world.one(Session { ended: Some(t(32.5)), ..over(A, Status::Completed) });
     let verdict = world.model.fleets.first().fleet.verdict(&id(A)).unwrap();
     assert_eq!(verdict.name(), "released_here");
-    assert_eq!(world.model.rows.counts().flagged, 0, "and it is no early end");
+    assert_eq!(world.model.table.rows().counts().flagged, 0, "and it is no early end");
 }

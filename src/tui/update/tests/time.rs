@@ -37,7 +37,7 @@ fn seen(ahead: f64) -> World {
     let mut world = World::watching(Targets::All);
     let date = later_or_earlier(t(1.0), ahead);
     let session = running("a", later_or_earlier(t(0.0), ahead), secs(2.0 * HOUR));
-    world.model.update(listed(moment(1.0), date, session), moment(1.0));
+    update(&mut world.model, listed(moment(1.0), date, session), moment(1.0));
     world
 }
 
@@ -49,7 +49,7 @@ fn screen(world: &World, now: Moment) -> String {
 fn after_a_sleep_the_countdown_is_right_all_is_asked_anew_and_the_screen_says_why() {
     let mut world = seen(0.0);
     let (before, after) = (moment(10.0), clocks(HOUR + 10.0, 10.0, HOUR + 10.0));
-    let effects = world.model.update(Message::Slept(before, after), after);
+    let effects = update(&mut world.model, Message::Slept(before, after), after);
     assert!(effects.contains(&Effect::Ask(Ask::Afresh)), "{effects:?}");
     let shown = screen(&world, after);
     assert!(shown.contains("59m 50s"), "{shown}");
@@ -64,7 +64,7 @@ fn a_wall_clock_that_is_set_an_hour_either_way_moves_no_countdown_and_is_said() 
         let before = screen(&world, moment(61.0));
         let after = clocks(62.0 + step, 62.0, 62.0);
         assert!(!after.slept_since(moment(61.0)), "it is no sleep");
-        world.model.update(listed(after, t(62.0), running("a", t(0.0), secs(2.0 * HOUR))), after);
+        update(&mut world.model, listed(after, t(62.0), running("a", t(0.0), secs(2.0 * HOUR))), after);
         let shown = screen(&world, after);
         assert!(before.contains("1h 58m") && shown.contains("1h 58m"), "{shown}");
         assert!(world.events().iter().any(|(_, name)| *name == "clock_set"));
@@ -102,7 +102,7 @@ fn summer_times_end_moves_the_times_of_day_and_no_length() {
             Model::new(Settings { zone: Zone::Local, ..settings(Targets::All) }, Vec::new(), (120, 40));
         let moment = |time: &str, since: f64| Moment { wall: at(time), mono: secs(since), boot: secs(since) };
         let seen = moment("00:30:01", 1.0);
-        model.update(listed(seen, seen.wall, running("a", at("00:30:00"), secs(HOUR))), seen);
+        update(&mut model, listed(seen, seen.wall, running("a", at("00:30:00"), secs(HOUR))), seen);
         let shown = view::shown(&model, (120, 40), moment("01:10:00", 2400.0));
         assert!(shown.contains("20m 00s"), "{shown}");
         return;

@@ -16,6 +16,7 @@ fn watching(count: usize) -> Model {
         ..running(&format!("{number:08x}-many"), at("21:00:00"), Duration::from_secs(500 + number as u64 * 7))
     });
     seen(&mut model, [listed(ago(1), List::Running, sessions.collect(), 0)]);
+    resize(&mut model, (120, 40), now());
     model
 }
 

@@ -41,52 +41,52 @@ impl Theme {
     }
 
     /// Labels, and what says nothing now.
-    pub(super) fn faint(self) -> Style {
+    pub(crate) fn faint(self) -> Style {
         Style::new().add_modifier(Modifier::DIM)
     }
 
     /// Titles and keys.
-    pub(super) fn strong(self) -> Style {
+    pub(crate) fn strong(self) -> Style {
         Style::new().add_modifier(Modifier::BOLD)
     }
 
     /// It runs, it went well.
-    pub(super) fn good(self) -> Style {
+    pub(crate) fn good(self) -> Style {
         self.colour(Color::Green)
     }
 
     /// It is on its way; also what marks a place.
-    pub(super) fn coming(self) -> Style {
+    pub(crate) fn coming(self) -> Style {
         self.colour(Color::Cyan)
     }
 
     /// It wants attention soon.
-    pub(super) fn warn(self) -> Style {
+    pub(crate) fn warn(self) -> Style {
         self.colour(Color::Yellow)
     }
 
     /// It is flagged, and the reader has not seen it yet.
-    pub(super) fn alert(self) -> Style {
+    pub(crate) fn alert(self) -> Style {
         self.warn().add_modifier(Modifier::BOLD)
     }
 
     /// It failed, or is about to.
-    pub(super) fn bad(self) -> Style {
+    pub(crate) fn bad(self) -> Style {
         self.colour(Color::Red).add_modifier(Modifier::BOLD)
     }
 
     /// It is not known to this version.
-    pub(super) fn odd(self) -> Style {
+    pub(crate) fn odd(self) -> Style {
         self.colour(Color::Magenta)
     }
 
     /// What concerns everything on the screen: to be seen from across the room.
-    pub(super) fn alarm(self) -> Style {
+    pub(crate) fn alarm(self) -> Style {
         if self.color { self.bad() } else { self.strong().add_modifier(Modifier::REVERSED) }
     }
 
     /// As [`Theme::alarm`], for what the reader did and may have forgotten.
-    pub(super) fn resting(self) -> Style {
+    pub(crate) fn resting(self) -> Style {
         if self.color {
             self.warn().add_modifier(Modifier::BOLD)
         } else {
@@ -95,7 +95,7 @@ impl Theme {
     }
 
     /// The glyph of a status, and its look.
-    pub(super) fn status(self, status: &Status) -> (&'static str, Style) {
+    pub(crate) fn status(self, status: &Status) -> (&'static str, Style) {
         match status {
             Status::Running => (self.pick("●", "*"), self.good()),
             Status::Pending => (self.pick("◌", "o"), self.coming()),
@@ -108,7 +108,7 @@ impl Theme {
 
     /// A line of `columns`, of which `share` (from 0 to 1, in halves of a column) is left: the part that is left,
     /// and the part that is gone.
-    pub(super) fn bar(self, share: f64, columns: u16) -> (String, String) {
+    pub(crate) fn bar(self, share: f64, columns: u16) -> (String, String) {
         let inner = if self.ascii { columns.saturating_sub(2) } else { columns };
         #[expect(
             clippy::cast_possible_truncation,
@@ -130,22 +130,22 @@ impl Theme {
     }
 
     /// Beside what is flagged.
-    pub(super) fn flag(self) -> &'static str {
+    pub(crate) fn flag(self) -> &'static str {
         self.pick("⚑", "!")
     }
 
     /// Before what went well.
-    pub(super) fn tick(self) -> &'static str {
+    pub(crate) fn tick(self) -> &'static str {
         self.pick("✓", "+")
     }
 
     /// Before what did not.
-    pub(super) fn cross(self) -> &'static str {
+    pub(crate) fn cross(self) -> &'static str {
         self.pick("✗", "X")
     }
 
     /// At the left of the selected row.
-    pub(super) fn marker(self) -> &'static str {
+    pub(crate) fn marker(self) -> &'static str {
         self.pick("▌", ">")
     }
 }

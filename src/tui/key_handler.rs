@@ -1,9 +1,9 @@
 //! What each key does to the state, and what it asks the loop to do. Pure.
 //!
 //! ```text
-//!   KeyEvent ──► focus ─┬─ table, details ──► keys::action ──► act
-//!                       ├─ filter ──────────► edit_filter (typing)
-//!                       ├─ an id to add ────► edit_id (typing)
+//!   KeyEvent ──► focus ─┬─ table, details ──► keymap::action ──► act
+//!                       ├─ filter ──────────► edit_filter (text_input)
+//!                       ├─ an id to add ────► edit_id (text_input)
 //!                       ├─ copy menu ───────► choose_copy
 //!                       ├─ help, failures ──► scroll_popup
 //!                       └─ a shown URL ─────► any key hides it
@@ -11,30 +11,29 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::keys::{self, Action, COPY_MENU, Copyable};
-use super::model::{Effect, Focus, Model, Pane, Part, Tone, Want};
+use super::effect::Effect;
+use super::event_scope::EventScope;
+use super::focus::{Focus, Pane, Part};
+use super::keymap::{self, Action, COPY_MENU, Copyable};
+use super::model::Model;
+use super::notice::Tone;
 use super::rows::Sort;
+use super::scroll::{last_top, moved};
+use super::url_requests::UrlRequest;
 use crate::poll::Ask;
-use crate::tui::view;
 use keepwatch_core::clock::Moment;
 use keepwatch_core::filter::Filter;
-use keepwatch_core::session::{Phase, Secret, dashboard_page};
+use keepwatch_core::session::{Secret, dashboard_page};
 use keepwatch_core::text;
 use keepwatch_core::tracker::evidence;
 
-/// How many fresh URLs may be on their way.
-pub(super) const MOST_WANTS: usize = 8;
-
 impl Model {
     pub(super) fn pressed(&mut self, key: KeyEvent, now: Moment) -> Vec<Effect> {
-        if !self.touched {
-            self.touched = true;
-            self.show_selected();
-        }
+        self.table.set_interacted();
         self.read_until = self.fleets.end();
         if key.modifiers.contains(KeyModifiers::CONTROL) {
             // What has the keyboard does not matter to these.
-            match keys::action(&key) {
+            match keymap::action(&key) {
                 Some(Action::Quit) => return vec![Effect::Quit],
                 Some(Action::Repaint) => return vec![Effect::Repaint],
                 Some(Action::Suspend) => return vec![Effect::Suspend],
@@ -42,7 +41,7 @@ impl Model {
             }
         }
         match &self.focus {
-            Focus::Pane(pane) => match keys::action(&key) {
+            Focus::Pane(pane) => match keymap::action(&key) {
                 Some(action) => self.act(action, *pane, now),
                 None => Vec::new(),
             },
@@ -67,28 +66,28 @@ impl Model {
         if pane == Pane::Events && !self.act_on_event(action, now) {
             return Vec::new();
         }
-        if self.replay.is_some() && Self::asks(action) {
+        if self.replay.is_some() && Self::needs_api(action) {
             self.say_recorded(now);
             return Vec::new();
         }
         match action {
             Action::Down | Action::Up | Action::First | Action::Last | Action::PageDown | Action::PageUp => {
-                self.travel(action, pane, now);
+                self.scroll_pane(action, pane);
             }
-            Action::Open if self.selected.is_some() => {
+            Action::Open if self.table.selected().is_some() => {
                 self.enter(Pane::Full(Part::Facts));
                 return self.read_flags();
             }
             Action::Back => match pane {
-                Pane::Table if !self.filter.is_empty() => {
-                    self.filter = Filter::default();
-                    self.arrange();
+                Pane::Table if !self.table.filter().is_empty() => {
+                    self.table.set_filter(Filter::default());
+                    self.rebuild_rows();
                 }
-                Pane::Table if self.flagged_only => return self.act(Action::Flagged, pane, now),
+                Pane::Table if self.table.is_flagged_only() => return self.act(Action::Flagged, pane, now),
                 Pane::Table => {}
                 Pane::Lower(_) | Pane::Full(_) | Pane::Events | Pane::Recent => {
                     self.enter(Pane::Table);
-                    self.arrange();
+                    self.rebuild_rows();
                 }
             },
             Action::OtherPane => {
@@ -99,7 +98,7 @@ impl Model {
                     Pane::Full(Part::Facts) => Pane::Full(Part::Timeline),
                     Pane::Full(Part::Timeline) => Pane::Full(Part::Facts),
                 };
-                self.anchor = None;
+                self.scroll.follow_newest();
                 self.focus = Focus::Pane(next);
                 if matches!(next, Pane::Lower(_)) {
                     return self.read_flags();
@@ -107,16 +106,16 @@ impl Model {
             }
             Action::Events => self.enter(if pane == Pane::Events { Pane::Table } else { Pane::Events }),
             Action::Flagged => {
-                self.flagged_only = !self.flagged_only;
-                self.arrange();
-                let text =
-                    if self.flagged_only { "flagged sessions only; f shows all" } else { "all sessions" };
+                let flagged_only = !self.table.is_flagged_only();
+                self.table.set_flagged_only(flagged_only);
+                self.rebuild_rows();
+                let text = if flagged_only { "flagged sessions only; f shows all" } else { "all sessions" };
                 self.say(now, Tone::Plain, text.into());
             }
             Action::Acknowledge => {
-                let count = self.rows.counts().flagged;
+                let count = self.table.rows().counts().flagged;
                 self.known.read_all(&self.fleets);
-                self.arrange();
+                self.rebuild_rows();
                 let text = match count {
                     0 => "there is no flag to acknowledge".into(),
                     1 => "the flags of one session are acknowledged".into(),
@@ -127,13 +126,15 @@ impl Model {
             }
             Action::CopyConnect | Action::Reveal => {
                 let show = action == Action::Reveal;
-                match self.selected.clone() {
-                    Some(id) => return self.want(Want { id, what: Copyable::Connect, show }, now),
+                match self.table.selected().cloned() {
+                    Some(id) => {
+                        return self.request_url(UrlRequest { id, what: Copyable::Connect, show }, now);
+                    }
                     None => self.say(now, Tone::Bad, "no session is selected".into()),
                 }
             }
             Action::CopyMenu => {
-                if let Some(id) = self.selected.clone() {
+                if let Some(id) = self.table.selected().cloned() {
                     self.focus = Focus::Copy { id, marked: 0, back: pane };
                 }
             }
@@ -166,9 +167,13 @@ impl Model {
             Action::Unmute => return self.unmute(now),
             Action::Recent => return self.ask_recent(),
             Action::Sort => {
-                self.sort_by(Sort { by: self.sort.by.next(self.fleets.are_several()), reversed: false }, now)
+                let by = self.table.sort().by.next(self.fleets.are_several());
+                self.sort_by(Sort { by, reversed: false }, now);
             }
-            Action::Reverse => self.sort_by(Sort { reversed: !self.sort.reversed, ..self.sort }, now),
+            Action::Reverse => {
+                let sort = self.table.sort();
+                self.sort_by(Sort { reversed: !sort.reversed, ..sort }, now);
+            }
             Action::HideMetadata => {
                 self.hide_metadata = !self.hide_metadata;
                 let text =
@@ -185,16 +190,6 @@ impl Model {
         Vec::new()
     }
 
-    /// Whether `action` asks the API, which a recording can not.
-    fn asks(action: Action) -> bool {
-        use Action as A;
-        matches!(action, A::CopyConnect | A::Reveal | A::Release | A::Refresh | A::Recent | A::Add)
-    }
-
-    fn say_recorded(&mut self, now: Moment) {
-        self.say(now, Tone::Bad, "this is a recording: nothing can be asked for".into());
-    }
-
     /// On the events page, keys that speak of a session speak of the marked event's. Returns whether to go on.
     fn act_on_event(&mut self, action: Action, now: Moment) -> bool {
         match action {
@@ -206,7 +201,7 @@ impl Model {
             | Action::Release => {
                 let marked = self.marked_event().and_then(|(_, event)| event.id.clone());
                 match marked.filter(|id| self.fleets.get(id).is_some()) {
-                    Some(id) => self.selected = Some(id),
+                    Some(id) => self.table.select(id),
                     None => {
                         self.say(now, Tone::Bad, "this event is not of one session".into());
                         return false;
@@ -229,85 +224,56 @@ impl Model {
 
     /// Gives the keyboard to `pane`, as it is at first.
     pub(super) fn enter(&mut self, pane: Pane) {
-        (self.scroll, self.anchor) = (0, None);
+        self.scroll.reset();
         self.focus = Focus::Pane(pane);
-        self.show_selected();
     }
 
     /// The selected session is being read: its flags are known then.
     pub(super) fn read_flags(&mut self) -> Vec<Effect> {
-        let Some(id) = self.selected.clone() else { return Vec::new() };
+        let Some(id) = self.table.selected().cloned() else { return Vec::new() };
         if !self.fleets.find(&id).is_some_and(|(source, record)| self.known.has_news(source, record)) {
             return Vec::new();
         }
         self.known.read(&id, &self.fleets);
-        self.arrange();
+        self.rebuild_rows();
         self.retitle().into_iter().collect()
     }
 
     fn sort_by(&mut self, sort: Sort, now: Moment) {
-        self.sort = sort;
-        self.arrange();
+        self.table.set_sort(sort);
+        self.rebuild_rows();
         let way = if sort.reversed { ", reversed" } else { "" };
         self.say(now, Tone::Plain, format!("sorted by {}{way}", sort.by.name()));
     }
 
-    /// Moves the selection, or scrolls the details if they have the keyboard.
-    fn travel(&mut self, action: Action, pane: Pane, now: Moment) {
-        if matches!(pane, Pane::Events | Pane::Lower(Part::Timeline) | Pane::Full(Part::Timeline)) {
-            self.travel_in_time(action);
+    /// Moves the selection, or scrolls the pane that has the keyboard.
+    fn scroll_pane(&mut self, action: Action, pane: Pane) {
+        if pane.is_events() {
+            self.scroll_events(Some(action));
         } else if pane == Pane::Table {
-            let place = self.selected.as_ref().and_then(|id| self.rows.place(id)).unwrap_or(0);
-            let place = moved(action, place, view::table_height(self), self.rows.len());
-            self.select(place);
-        } else {
-            let (lines, height) = view::details_extent(self, now);
-            let most = lines.saturating_sub(height).saturating_add(1);
-            self.scroll = moved(action, self.scroll, height, most);
-        }
-    }
-
-    /// Scrolls events, one by one: the anchor is the last one in view, and none where that is the newest.
-    fn travel_in_time(&mut self, action: Action) {
-        let (places, least, height) = view::events_extent(self);
-        let last = places.len().saturating_sub(1);
-        let place =
-            self.anchor.and_then(|anchor| places.iter().rposition(|it| *it == anchor)).unwrap_or(last);
-        let place = moved(action, place, height, places.len()).max(least.min(last));
-        self.anchor = places.get(place).copied().filter(|_| place < last);
-    }
-
-    /// Asks for a fresh reply, because signing keys age.
-    fn want(&mut self, want: Want, now: Moment) -> Vec<Effect> {
-        let what = want.what.name();
-        let found = self.fleets.find(&want.id);
-        let (source, status) =
-            (found.map_or(0, |(source, _)| source), found.and_then(|(_, record)| record.status()));
-        if let Some(status) = status.filter(|status| status.phase() == Phase::Ended) {
-            let text = format!("ended ({}): no {what}", status.shown(24));
-            self.say(now, Tone::Bad, text);
-            return Vec::new();
-        }
-        let live = want.what == Copyable::LiveView;
-        let asked =
-            self.wants.iter().any(|other| other.id == want.id && (other.what == Copyable::LiveView) == live);
-        if !self.wants.contains(&want) {
-            if self.wants.len() >= MOST_WANTS {
-                self.say(now, Tone::Bad, "too many URLs are on their way already; wait for one".into());
-                return Vec::new();
+            if self.table.move_selection(action, self.viewport().table_rows()) {
+                self.scroll.reset();
             }
-            self.wants.push(want.clone());
+        } else {
+            let details = self.viewport().details().unwrap_or_default();
+            self.scroll.move_line(action, details.lines, details.height);
         }
-        self.say(now, Tone::Plain, format!("fetching a fresh {what}…"));
-        match asked {
-            true => Vec::new(),
-            false if live => vec![Effect::AskOf(source, Ask::LiveView(want.id))],
-            false => vec![Effect::AskOf(source, Ask::Fresh(want.id))],
+    }
+
+    /// Scrolls the events of the pane that has the keyboard; without an action only as far as its height demands.
+    pub(super) fn scroll_events(&mut self, action: Option<Action>) {
+        let scope = match self.focus.pane() {
+            Pane::Events => Some(EventScope::All),
+            _ => self.table.selected().map(EventScope::Session),
+        };
+        match scope.zip(self.viewport().event_lines()) {
+            Some((scope, height)) => self.scroll.move_anchor(action, scope, &self.fleets, height),
+            None => self.scroll.follow_newest(),
         }
     }
 
     fn open_dashboard(&mut self, now: Moment) -> Vec<Effect> {
-        let Some(id) = &self.selected else { return Vec::new() };
+        let Some(id) = self.table.selected() else { return Vec::new() };
         let page = dashboard_page(id);
         if self.settings.can_open {
             self.say(now, Tone::Plain, "opening the session's page in the browser".into());
@@ -320,7 +286,7 @@ impl Model {
     fn choose_copy(&mut self, key: KeyEvent, now: Moment) -> Vec<Effect> {
         let Focus::Copy { id, marked, back } = &mut self.focus else { return Vec::new() };
         let last = COPY_MENU.len().saturating_sub(1);
-        let chosen = match (key.code, keys::action(&key)) {
+        let chosen = match (key.code, keymap::action(&key)) {
             (KeyCode::Enter, _) => COPY_MENU.get(*marked),
             (KeyCode::Char(letter), _) if COPY_MENU.iter().any(|(key, ..)| *key == letter) => {
                 COPY_MENU.iter().find(|(key, ..)| *key == letter)
@@ -361,18 +327,18 @@ impl Model {
                 Vec::new()
             }
             Some(what @ (Copyable::Connect | Copyable::Selenium | Copyable::LiveView)) => {
-                self.want(Want { id, what, show: false }, now)
+                self.request_url(UrlRequest { id, what, show: false }, now)
             }
         }
     }
 
     fn scroll_popup(&mut self, key: KeyEvent) -> Vec<Effect> {
-        let (lines, height) = view::popup_extent(self);
-        let most = lines.saturating_sub(height).saturating_add(1);
+        let popup = self.viewport().popup().unwrap_or_default();
+        let count = last_top(popup.lines, popup.height).saturating_add(1);
         let (Focus::Help { top, back } | Focus::Failures { top, back }) = &mut self.focus else {
             return Vec::new();
         };
-        match keys::action(&key) {
+        match keymap::action(&key) {
             Some(
                 action @ (Action::Down
                 | Action::Up
@@ -380,25 +346,9 @@ impl Model {
                 | Action::Last
                 | Action::PageDown
                 | Action::PageUp),
-            ) => *top = moved(action, *top, height, most),
+            ) => *top = moved(action, *top, popup.height, count),
             _ => self.focus = Focus::Pane(*back),
         }
         Vec::new()
     }
-}
-
-/// Where a move leads among `count` places.
-pub(super) fn moved(action: Action, place: usize, page: usize, count: usize) -> usize {
-    let last = count.saturating_sub(1);
-    let page = page.saturating_sub(1).max(1);
-    match action {
-        Action::Down => place.saturating_add(1),
-        Action::Up => place.saturating_sub(1),
-        Action::PageDown => place.saturating_add(page),
-        Action::PageUp => place.saturating_sub(page),
-        Action::First => 0,
-        Action::Last => last,
-        _ => place,
-    }
-    .min(last)
 }

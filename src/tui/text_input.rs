@@ -7,7 +7,10 @@ use crossterm::event::{Event as TermEvent, KeyCode, KeyEvent};
 use tui_input::backend::crossterm::EventHandler as _;
 use tui_input::{Input as Line, InputRequest};
 
-use super::model::{Effect, Focus, Model, Pane, Tone};
+use super::effect::Effect;
+use super::focus::{Focus, Pane};
+use super::model::Model;
+use super::notice::Tone;
 use crate::poll::Ask;
 use keepwatch_core::clock::Moment;
 use keepwatch_core::filter::Filter;
@@ -22,9 +25,8 @@ const LONGEST_ADD: usize = 1000;
 impl Model {
     /// Opens the line in which the filter is typed.
     pub(super) fn type_filter(&mut self) -> Vec<Effect> {
-        let line = Line::new(self.filter.text().to_owned());
-        self.focus = Focus::Filter { line, before: self.filter.clone(), mistake: None };
-        self.show_selected();
+        let before = self.table.filter().clone();
+        self.focus = Focus::Filter { line: Line::new(before.text().to_owned()), before, mistake: None };
         vec![Effect::TakePaste(true)]
     }
 
@@ -33,7 +35,7 @@ impl Model {
         match key.code {
             KeyCode::Enter if mistake.is_some() => return Vec::new(), // what is wrong stays to be mended
             KeyCode::Enter => {}
-            KeyCode::Esc => self.filter = std::mem::take(before),
+            KeyCode::Esc => drop(self.table.set_filter(std::mem::take(before))),
             _ => {
                 edit(line, key, LONGEST_FILTER);
                 self.read_filter();
@@ -41,7 +43,7 @@ impl Model {
             }
         }
         self.focus = Focus::Pane(Pane::Table);
-        self.arrange();
+        self.rebuild_rows();
         vec![Effect::TakePaste(false)]
     }
 
@@ -97,7 +99,7 @@ impl Model {
     /// each is asked.
     pub(super) fn watch_too(&mut self, id: SessionId, of: Option<usize>, now: Moment) -> Vec<Effect> {
         let shown = id.start(8);
-        self.muted.forget(&id);
+        self.table.muted_mut().remove(&id);
         let of_record = self.fleets.find(&id).filter(|(_, record)| record.session.is_some());
         let (known, of) = (of_record.is_some(), of_record.map(|(source, _)| source).or(of));
         let mut effects = Vec::new();
@@ -107,10 +109,10 @@ impl Model {
                 effects.extend(self.observe(source, Input::Asked { at: now, ids: vec![id.clone()] }));
             }
         }
-        self.selected = Some(id.clone());
-        (self.scroll, self.anchor) = (0, None);
-        self.arrange();
-        let is_shown = self.rows.place(&id).is_some();
+        self.table.select(id.clone());
+        self.scroll.reset();
+        self.rebuild_rows();
+        let is_shown = self.table.rows().place(&id).is_some();
         let text = match (known, is_shown) {
             (_, false) => format!("{shown} is watched, but not shown here: a filter hides it"),
             (true, true) => format!("{shown} was on record already, and stays"),
@@ -127,10 +129,13 @@ impl Model {
     fn read_filter(&mut self) {
         let Focus::Filter { line, mistake, .. } = &mut self.focus else { return };
         match Filter::parse_among(line.value(), self.fleets.are_several()) {
-            Ok(filter) => (self.filter, *mistake) = (filter, None),
+            Ok(filter) => {
+                self.table.set_filter(filter);
+                *mistake = None;
+            }
             Err(wrong) => *mistake = Some(wrong),
         }
-        self.arrange();
+        self.rebuild_rows();
     }
 }
 

@@ -1,0 +1,40 @@
+//! The effects that the model asks the event loop for. They are data, so that tests can compare them.
+
+use super::keymap::Copyable;
+use super::persistence::PersistenceCommand;
+use crate::poll::Ask;
+use keepwatch_core::session::Secret;
+
+/// An action that the event loop performs for the model.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Sends a command to every poller.
+    Ask(Ask),
+    /// Sends a command to the poller of one profile.
+    AskOf(usize, Ask),
+    /// Copies a text.
+    Copy(Copyable, Secret),
+    /// Opens a page, whose address holds no secret.
+    Open(String),
+    /// Writes to the recording or the journal of a profile, or reads from it.
+    Persist(usize, PersistenceCommand),
+    /// Plays or pauses a recording.
+    Play(bool),
+    /// Moves to an event of a recording.
+    Step {
+        /// True for the next event, false for the one before.
+        on: bool,
+    },
+    /// Rings the terminal's bell.
+    Ring,
+    /// Sets the window's title.
+    Title(String),
+    /// Turns bracketed paste on (while a line is edited) or off.
+    TakePaste(bool),
+    /// Draws the whole screen again.
+    Repaint,
+    /// Stops until the shell continues the program.
+    Suspend,
+    /// Ends the program without an error.
+    Quit,
+}

@@ -1,0 +1,66 @@
+//! Whose events a pane shows: those of one session, or of all.
+
+use super::fleets::{Fleets, Marks, Place};
+use keepwatch_core::session::SessionId;
+use keepwatch_core::tracker::Event;
+
+/// Counts stop here, so that their cost stays the same after a week.
+pub(crate) const COUNT_LIMIT: usize = 999;
+
+/// Whose events a pane shows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum EventScope<'a> {
+    /// Those of one session, and those of its whole profile while it ran.
+    Session(&'a SessionId),
+    /// Those of all sessions.
+    All,
+}
+
+impl EventScope<'_> {
+    /// The events, the newest first.
+    pub(crate) fn newest<'f>(self, fleets: &'f Fleets) -> Box<dyn Iterator<Item = (Place, &'f Event)> + 'f> {
+        match self {
+            Self::Session(id) => Box::new(fleets.newest_of(id)),
+            Self::All => Box::new(fleets.newest()),
+        }
+    }
+
+    /// The events from `anchor` backwards, the newest first; all of them if there is no anchor, or if it is not on record
+    /// any more.
+    pub(crate) fn newest_from<'f>(
+        self,
+        fleets: &'f Fleets,
+        anchor: Option<Place>,
+    ) -> Box<dyn Iterator<Item = (Place, &'f Event)> + 'f> {
+        let Some(anchor) = anchor else { return self.newest(fleets) };
+        let mut rest = self.newest(fleets).skip_while(move |(place, _)| is_newer(*place, anchor)).peekable();
+        if rest.peek().is_some() { Box::new(rest) } else { self.newest(fleets) }
+    }
+
+    /// Counts the events that are newer than `anchor`, up to one more than [`COUNT_LIMIT`].
+    pub(crate) fn count_newer(self, fleets: &Fleets, anchor: Place) -> usize {
+        count(self.newest(fleets).take_while(|(place, _)| is_newer(*place, anchor)))
+    }
+
+    /// Counts the events since `cursors`, up to one more than [`COUNT_LIMIT`] for each profile.
+    pub(crate) fn count_since(self, fleets: &Fleets, cursors: &Marks) -> usize {
+        let is_new = |(place, _): &(Place, &Event)| place.seq >= cursors.of(place.source);
+        match self {
+            Self::Session(id) => count(fleets.newest_of(id).take_while(is_new)),
+            // A new event of one profile may be older than an old event of another.
+            Self::All => fleets
+                .numbers()
+                .map(|source| count(fleets.newest_in(source).take_while(is_new)))
+                .fold(0, usize::saturating_add),
+        }
+    }
+}
+
+/// True if an event comes before the anchor on the way from the newest backwards.
+fn is_newer(place: Place, anchor: Place) -> bool {
+    place.source != anchor.source || place.seq > anchor.seq
+}
+
+fn count(events: impl Iterator) -> usize {
+    events.take(COUNT_LIMIT.saturating_add(1)).count()
+}

@@ -1,0 +1,30 @@
+//! The messages that the event loop sends to the model.
+
+use crossterm::event::KeyEvent;
+
+use super::persistence::PersistenceEvent;
+use crate::poll::Report;
+use keepwatch_core::clock::Moment;
+
+/// A message to the model.
+#[derive(Debug)]
+pub enum Message {
+    /// The poller of a profile reports.
+    Report(usize, Box<Report>),
+    /// A key was pressed.
+    Key(KeyEvent),
+    /// Text was pasted.
+    Paste(String),
+    /// The screen has a new size, in columns and rows.
+    Resize(u16, u16),
+    /// A copy succeeded or failed: the name of what was copied, and how or why.
+    Copied(String, Result<String, String>),
+    /// The machine slept from the first moment to the second.
+    Slept(Moment, Moment),
+    /// The browser could not be opened.
+    NotOpened(String),
+    /// Something cannot be written to the disk, or the history was loaded.
+    Persistence(PersistenceEvent),
+    /// The program continues after a suspension.
+    Resumed,
+}

@@ -1,0 +1,74 @@
+//! When the screen will next differ by itself: a countdown, an age, a notice that goes. The event loop sleeps until then.
+
+use std::time::Duration;
+
+use super::focus::Focus;
+use super::model::Model;
+use keepwatch_core::clock::Moment;
+use keepwatch_core::session::Phase;
+use keepwatch_core::tracker::Left;
+
+/// A countdown from here on shows minutes only.
+pub(crate) const MINUTES_FROM: Duration = Duration::from_secs(60 * 60);
+
+impl Model {
+    /// Returns when the screen will next differ by itself, on the monotonic clock; `None` if it never will.
+    ///
+    /// Only visible rows count. All ticking texts change on one common second, the server's.
+    #[must_use]
+    pub fn next_change(&self, now: Moment) -> Option<Duration> {
+        let in_boot = |until: Duration| until.saturating_sub(now.boot);
+        let mut wait: Option<Duration> = self.notice.as_ref().map(|notice| in_boot(notice.until));
+        let mut sooner =
+            |candidate: Duration| wait = Some(wait.map_or(candidate, |wait| wait.min(candidate)));
+        if let Some(wait) = self.fleets.next_deadline(now) {
+            sooner(wait.max(Duration::from_millis(1)));
+        }
+        let server = self.server_time(now);
+        let second = Duration::from_nanos(
+            1_000_000_000_u64.saturating_sub(u64::from(server.timestamp_subsec_nanos())),
+        );
+        let whole = |seconds: u64| second.saturating_add(Duration::from_secs(seconds.saturating_sub(1)));
+        if let Focus::Reveal { until, .. } = self.focus {
+            sooner(in_boot(until).min(whole(1)));
+        }
+        for source in self.fleets.numbers() {
+            if self.late(source, now).is_some() || self.is_waiting(source, now) {
+                sooner(whole(1));
+            } else if let Some(good) = self.fleets.source(source).fleet.health().last_good
+                && !self.paused
+                && self.expects_replies(source)
+            {
+                let due = good.received.boot.saturating_add(self.late_after());
+                sooner(in_boot(due).max(Duration::from_millis(1)));
+            }
+        }
+        let shown = self
+            .table
+            .rows()
+            .window(self.table.top(), self.viewport().table_rows())
+            .chain(self.table.selected());
+        for (source, record) in shown.filter_map(|id| self.fleets.find(id)) {
+            let server = self.fleets.time(source, now);
+            match record.left(self.fleets.source(source).fleet.clock(), server) {
+                Left::For(left) if left >= MINUTES_FROM => {
+                    sooner(whole(left.as_secs().checked_rem(60).unwrap_or_default().saturating_add(1)));
+                }
+                Left::For(_) => sooner(whole(1)),
+                // How long a session is overdue depends on the newest reply only.
+                Left::Unknown | Left::Starting | Left::Expiring | Left::Overdue(_) | Left::Over => {}
+            }
+            if let Some(age) = record.age(server).filter(|_| record.phase() != Phase::Ended) {
+                sooner(whole(60_u64.saturating_sub(age.as_secs().checked_rem(60).unwrap_or_default())));
+            }
+        }
+        wait.map(|wait| now.mono.saturating_add(wait))
+    }
+
+    /// True if a countdown to the next try is visible.
+    fn is_waiting(&self, source: usize, now: Moment) -> bool {
+        let next =
+            self.fleets.source(source).fleet.health().failing.as_ref().and_then(|failing| failing.next);
+        !self.paused && next.is_some_and(|next| next.boot > now.boot)
+    }
+}

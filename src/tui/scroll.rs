@@ -1,0 +1,95 @@
+//! Scroll positions of the panes beside the table: the details of a session, and events.
+
+use super::event_scope::EventScope;
+use super::fleets::{Fleets, Place};
+use super::keymap::Action;
+
+/// The scroll positions of the details and of the events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ScrollState {
+    /// The first visible line of the details.
+    line: usize,
+    /// The last visible event, or `None` to follow the newest.
+    anchor: Option<Place>,
+}
+
+impl ScrollState {
+    /// The first visible line of the details.
+    #[must_use]
+    pub(crate) fn line(&self) -> usize {
+        self.line
+    }
+
+    /// The last visible event, or `None` if the newest is.
+    #[must_use]
+    pub(crate) fn anchor(&self) -> Option<Place> {
+        self.anchor
+    }
+
+    /// Goes back to the first line and to the newest event.
+    pub(super) fn reset(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Goes back to the newest event.
+    pub(super) fn follow_newest(&mut self) {
+        self.anchor = None;
+    }
+
+    /// Scrolls the details, which have `lines` lines, `height` of them visible.
+    pub(super) fn move_line(&mut self, action: Action, lines: usize, height: usize) {
+        self.line = moved(action, self.line, height, last_top(lines, height).saturating_add(1));
+    }
+
+    /// Keeps the end of the details at the end of their pane.
+    pub(super) fn clamp_line(&mut self, lines: usize, height: usize) {
+        self.line = self.line.min(last_top(lines, height));
+    }
+
+    /// Scrolls the events of `scope` one by one, where `height` lines are visible. The oldest ones fill the pane.
+    ///
+    /// Looks at all events of the scope, so it is called for a keystroke or a resize only.
+    pub(super) fn move_anchor(
+        &mut self,
+        action: Option<Action>,
+        scope: EventScope<'_>,
+        fleets: &Fleets,
+        height: usize,
+    ) {
+        let mut events: Vec<Place> = scope.newest(fleets).map(|(event, _)| event).collect();
+        events.reverse();
+        let last = events.len().saturating_sub(1);
+        let anchor = self.anchor.and_then(|anchor| events.iter().rposition(|event| *event == anchor));
+        let at = anchor.unwrap_or(last);
+        let at = action.map_or(at, |action| moved(action, at, height, events.len()));
+        let at = at.max(height.saturating_sub(1).min(last));
+        self.anchor = events.get(at).copied().filter(|_| at < last);
+    }
+
+    /// Sets the positions for a picture of them.
+    #[cfg(test)]
+    pub(crate) fn set(&mut self, line: usize, anchor: Option<Place>) {
+        (self.line, self.anchor) = (line, anchor);
+    }
+}
+
+/// The last line that can be the first visible one.
+pub(super) fn last_top(lines: usize, height: usize) -> usize {
+    lines.saturating_sub(height)
+}
+
+/// Returns where `action` leads from `at` among `count` places, where a page has `page` of them.
+pub(super) fn moved(action: Action, at: usize, page: usize, count: usize) -> usize {
+    let last = count.saturating_sub(1);
+    let page = page.saturating_sub(1).max(1);
+    match action {
+        Action::Down => at.saturating_add(1),
+        Action::Up => at.saturating_sub(1),
+        Action::PageDown => at.saturating_add(page),
+        Action::PageUp => at.saturating_sub(page),
+        Action::First => 0,
+        Action::Last => last,
+        _ => at,
+    }
+    .min(last)
+}

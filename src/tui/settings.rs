@@ -1,0 +1,68 @@
+//! The settings of the screen, which do not change while the program runs.
+
+use super::notice::Tone;
+use super::theme::Theme;
+use crate::api::{Query, Releaser};
+use crate::poll::PollLimits;
+use keepwatch_core::clock::Zone;
+use keepwatch_core::session::{MetadataPath, Targets};
+use keepwatch_core::tracker::Thresholds;
+use keepwatch_core::tracker::cost::Rates;
+
+/// The settings of the screen.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The sessions to watch.
+    pub targets: Targets,
+    /// The query that narrows the lists.
+    pub query: Option<Query>,
+    /// The interval and rate of polls.
+    pub pace: PollLimits,
+    /// The thresholds at which a session is flagged.
+    pub thresholds: Thresholds,
+    /// The prices that cost estimates use.
+    pub rates: Rates,
+    /// True if a new flag rings the bell.
+    pub bell: bool,
+    /// The metadata path that names the owner of a session.
+    pub owner_key: Option<MetadataPath>,
+    /// The time zone of displayed times.
+    pub zone: Zone,
+    /// Colours and glyphs.
+    pub theme: Theme,
+    /// True if a browser can be opened here; otherwise the link is copied.
+    pub can_open: bool,
+    /// The permission to release sessions, or `None` in read-only mode.
+    pub releaser: Option<Releaser>,
+    /// True in the demo.
+    pub demo: bool,
+    /// How many times faster than real time the clock runs. Notices stay that much longer.
+    pub speed: u32,
+    /// The version of keepwatch that watches, or that made the recording.
+    pub version: String,
+    /// The notice at the start.
+    pub greeting: Option<(Tone, String)>,
+}
+
+impl Default for Settings {
+    /// Watches all sessions at the default rate, in UTC and without colours. Nothing can be released or opened.
+    fn default() -> Self {
+        Self {
+            targets: Targets::All,
+            query: None,
+            pace: PollLimits::default(),
+            thresholds: Thresholds::default(),
+            rates: Rates::default(),
+            bell: false,
+            owner_key: None,
+            zone: Zone::Utc,
+            theme: Theme::default(),
+            can_open: false,
+            releaser: None,
+            demo: false,
+            speed: 1,
+            version: crate::VERSION.into(),
+            greeting: None,
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! The title of the terminal's window. It has counts only, because more people see it than the screen.
+
+use super::effect::Effect;
+use super::model::Model;
+use super::rows::Counts;
+use keepwatch_core::text;
+
+/// The title that the window has.
+#[derive(Debug, Default)]
+pub(super) struct WindowTitle(String);
+
+impl Model {
+    /// Sets the window's title, if it should be another than it is.
+    pub(super) fn retitle(&mut self) -> Option<Effect> {
+        let title = title(self.table.rows().counts(), self.settings.theme.ascii);
+        (title != self.title.0).then(|| {
+            self.title.0.clone_from(&title);
+            // promise: title-counts, mutant: Title(title) -> Title(match &self.focus { super::focus::Focus::Reveal { url, .. } => url.expose().into(), _ => title })
+            Effect::Title(title)
+        })
+    }
+}
+
+/// Returns the title for these counts, in ASCII if the theme is.
+fn title(counts: &Counts, ascii: bool) -> String {
+    let Counts { running, pending, timed_out, error, flagged, .. } = *counts;
+    let errors = if error == 1 { "error" } else { "errors" };
+    let counts: Vec<String> = [
+        (flagged, "flagged"),
+        (running, "running"),
+        (pending, "pending"),
+        (timed_out, "timed out"),
+        (error, errors),
+    ]
+    .into_iter()
+    .filter(|(count, _)| *count > 0)
+    .map(|(count, word)| format!("{count} {word}"))
+    .collect();
+    let title =
+        if counts.is_empty() { "keepwatch".into() } else { format!("{} — keepwatch", counts.join(" · ")) };
+    if ascii { text::to_ascii(&title) } else { title }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn title_has_counts_only() {
+        let counts =
+            Counts { flagged: 3, running: 5, pending: 1, error: 1, completed: 9, ..Counts::default() };
+        assert_eq!(title(&counts, false), "3 flagged · 5 running · 1 pending · 1 error — keepwatch");
+        assert_eq!(title(&counts, true), "3 flagged . 5 running . 1 pending . 1 error - keepwatch");
+        assert_eq!(title(&Counts::default(), false), "keepwatch");
+    }
+}

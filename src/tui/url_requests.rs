@@ -1,0 +1,173 @@
+//! Requests for fresh connect URLs that the user waits for.
+//!
+//! ```text
+//!   c, Y, copy menu ──► request ──► Effect::AskOf ──► reply ──┬─► Effect::Copy
+//!                                                             └─► Focus::Reveal, for 30 s
+//! ```
+//!
+//! URLs are fetched each time, because their signing keys expire.
+
+use std::time::Duration;
+
+use super::effect::Effect;
+use super::focus::Focus;
+use super::keymap::Copyable;
+use super::model::Model;
+use super::notice::Tone;
+use crate::poll::Ask;
+use keepwatch_core::clock::Moment;
+use keepwatch_core::session::{ConnectUrls, Fault, Phase, Secret, SessionId};
+use keepwatch_core::text;
+
+/// The most requests that wait for a reply.
+pub(super) const MAX_PENDING: usize = 8;
+/// How long a URL is shown.
+const REVEAL: Duration = Duration::from_secs(30);
+
+/// A request for a fresh URL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct UrlRequest {
+    /// The session.
+    pub id: SessionId,
+    /// The chosen entry of the copy menu.
+    pub what: Copyable,
+    /// True if the URL is to be shown instead of copied.
+    pub show: bool,
+}
+
+impl UrlRequest {
+    fn is_live_view(&self) -> bool {
+        self.what == Copyable::LiveView
+    }
+}
+
+/// The requests that wait for a reply.
+#[derive(Debug, Default)]
+pub(super) struct UrlRequests(Vec<UrlRequest>);
+
+impl UrlRequests {
+    /// Adds a request, unless it is pending already. Returns false if too many are pending.
+    fn add(&mut self, request: &UrlRequest) -> bool {
+        if self.0.contains(request) {
+            return true;
+        }
+        let has_room = self.0.len() < MAX_PENDING;
+        if has_room {
+            self.0.push(request.clone());
+        }
+        has_room
+    }
+
+    /// True if the reply to a pending request will serve `request`, too.
+    fn is_asked(&self, request: &UrlRequest) -> bool {
+        self.0.iter().any(|other| other.id == request.id && other.is_live_view() == request.is_live_view())
+    }
+
+    /// Removes and returns the requests that a reply answers.
+    fn take_answered(&mut self, id: &SessionId, live_view: bool) -> Vec<UrlRequest> {
+        let answers = |request: &UrlRequest| request.id == *id && request.is_live_view() == live_view;
+        let (answered, pending) = std::mem::take(&mut self.0).into_iter().partition(answers);
+        self.0 = pending;
+        answered
+    }
+
+    /// The number of pending requests.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+impl Model {
+    /// Asks for a fresh URL.
+    pub(super) fn request_url(&mut self, request: UrlRequest, now: Moment) -> Vec<Effect> {
+        let what = request.what.name();
+        let found = self.fleets.find(&request.id);
+        let (source, status) =
+            (found.map_or(0, |(source, _)| source), found.and_then(|(_, record)| record.status()));
+        if let Some(status) = status.filter(|status| status.phase() == Phase::Ended) {
+            let text = format!("ended ({}): no {what}", status.shown(24));
+            self.say(now, Tone::Bad, text);
+            return Vec::new();
+        }
+        let is_asked = self.url_requests.is_asked(&request);
+        if !self.url_requests.add(&request) {
+            self.say(now, Tone::Bad, "too many URLs are on their way already; wait for one".into());
+            return Vec::new();
+        }
+        self.say(now, Tone::Plain, format!("fetching a fresh {what}…"));
+        if is_asked {
+            return Vec::new();
+        }
+        let ask = if request.is_live_view() { Ask::LiveView(request.id) } else { Ask::Fresh(request.id) };
+        vec![Effect::AskOf(source, ask)]
+    }
+
+    /// Takes the reply to requests for a session's URLs.
+    pub(super) fn on_urls(
+        &mut self,
+        id: &SessionId,
+        live_view: bool,
+        outcome: &Result<ConnectUrls, Fault>,
+        now: Moment,
+    ) -> Vec<Effect> {
+        let answered = self.url_requests.take_answered(id, live_view);
+        answered.iter().filter_map(|request| self.on_url(request, outcome, now)).collect()
+    }
+
+    fn on_url(
+        &mut self,
+        request: &UrlRequest,
+        outcome: &Result<ConnectUrls, Fault>,
+        now: Moment,
+    ) -> Option<Effect> {
+        match outcome {
+            Ok(urls) => {
+                let url = match request.what {
+                    Copyable::Selenium => urls.selenium.clone(),
+                    Copyable::LiveView => urls.live_view.clone(),
+                    Copyable::Id | Copyable::Connect | Copyable::Dashboard | Copyable::Evidence => {
+                        urls.connect.clone()
+                    }
+                };
+                self.deliver_url(request, url, now)
+            }
+            Err(fault) => {
+                let text = format!("the {} could not be fetched: {}", request.what.name(), fault.sentence());
+                self.say(now, Tone::Bad, text);
+                None
+            }
+        }
+    }
+
+    /// Copies or shows a URL that arrived, or says why not.
+    fn deliver_url(&mut self, request: &UrlRequest, url: Option<Secret>, now: Moment) -> Option<Effect> {
+        let what = request.what.name();
+        let status = self.fleets.get(&request.id).and_then(|record| record.status().cloned());
+        let Some(url) = url else {
+            let why = match status.filter(|status| status.phase() == Phase::Ended) {
+                Some(status) => format!("ended ({}): no {what}", status.shown(24)),
+                None => format!("the API's answer has no {what}"),
+            };
+            self.say(now, Tone::Bad, why);
+            return None;
+        };
+        if !text::is_plain(url.expose()) || url.expose().contains(char::is_whitespace) {
+            let text = format!("the {what} has characters that no URL has; it is not passed on");
+            self.say(now, Tone::Bad, text);
+            return None;
+        }
+        if !request.show {
+            return Some(Effect::Copy(request.what, url));
+        }
+        if matches!(self.focus, Focus::Filter { .. } | Focus::Add { .. }) {
+            // The next letters that are typed must not become commands.
+            self.say(now, Tone::Plain, format!("the {what} came while you typed; Y shows it"));
+            return None;
+        }
+        let until = now.boot.saturating_add(REVEAL.saturating_mul(self.settings.speed));
+        self.notice = None;
+        self.focus = Focus::Reveal { id: request.id.clone(), url, until, back: self.focus.pane() };
+        None
+    }
+}
