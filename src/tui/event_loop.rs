@@ -58,6 +58,7 @@ pub async fn run(
     let (origins, clients): (Vec<_>, Vec<_>) = profiles.into_iter().unzip();
     let (persistence_events, mut persistence_inbox) = PersistenceEvents::channel();
     let log_events = persistence_events.clone();
+    // promise: log-failure
     log::tell(move |message| log_events.warn(PersistenceWarning::log(message)));
     let mut now = clock.now();
     let mut model = Model::new(settings, origins, screen.size());

@@ -237,6 +237,7 @@ fn draw_row(
         buffer.set_style(area, Style::new().add_modifier(Modifier::BOLD).remove_modifier(Modifier::DIM));
         ink::write(buffer, area, &Line::styled(theme.marker(), mark));
     } else if late || record.is_absent() || record.failing.is_some() {
+        // promise: dimmed-rows
         buffer.set_style(area, Style::new().add_modifier(Modifier::DIM).remove_modifier(Modifier::BOLD));
     }
 }
