@@ -20,6 +20,7 @@ use keepwatch_core::clock::Zone;
 use keepwatch_core::clock::{Clock, Timestamp};
 use keepwatch_core::filter::Filter;
 use keepwatch_core::session::{Metadata, Region, SessionId, Status};
+use keepwatch_core::testing;
 use keepwatch_core::text::Untrusted;
 use keepwatch_core::tracker::cost::Rates;
 use serde_json::{Value, json};
@@ -38,8 +39,7 @@ fn now() -> Timestamp {
 
 fn id(number: u64) -> SessionId {
     let spread = number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    SessionId::parse(&format!("{:08x}-{:04x}-4e02-9a67-{number:012x}", spread >> 32, spread & 0xffff))
-        .unwrap()
+    testing::id(&format!("{:08x}-{:04x}-4e02-9a67-{number:012x}", spread >> 32, spread & 0xffff))
 }
 
 fn summary(number: u64) -> Summary {

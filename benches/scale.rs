@@ -17,10 +17,11 @@ use keepwatch::api::{Listing, read_list, read_session};
 use keepwatch::poll::{Outcome, Plan, PollLimits, Reply, Report, Request};
 use keepwatch::tui::{Choice, Fleets, KnownFlags, Message, Model, Muted, Rows, Settings, Sort, SortBy};
 use keepwatch::tui::{Theme, view};
-use keepwatch_core::clock::{Moment, Timestamp, later};
+use keepwatch_core::clock::later;
 use keepwatch_core::filter::Filter;
 use keepwatch_core::session::Targets;
-use keepwatch_core::session::{List, Metadata, Region, Session, SessionId, Status};
+use keepwatch_core::session::{List, Metadata, Region, Session, Status};
+use keepwatch_core::testing::{self, at, exchange, moment, noon};
 use keepwatch_core::text::Untrusted;
 use keepwatch_core::tracker::{Exchange, Fleet, Input, Scope, Thresholds};
 use ratatui::Terminal;
@@ -28,15 +29,9 @@ use ratatui::backend::TestBackend;
 
 const SIZES: [usize; 3] = [20, 1_000, 10_000];
 
-fn moment(second: u64) -> Moment {
-    let start = Timestamp::from_timestamp(1_795_000_000, 0).unwrap();
-    let since = Duration::from_secs(second);
-    Moment { wall: later(start, since), mono: since, boot: since }
-}
-
-fn exchange(second: u64) -> Exchange {
-    let received = moment(second);
-    Exchange { sent: received, received, date: Some(received.wall) }
+/// Returns the times of a request that takes no time, whose reply has a `Date`.
+fn dated(second: u32) -> Exchange {
+    Exchange { date: Some(at(second)), ..exchange(second, second) }
 }
 
 /// One of many that differ in everything that a row shows.
@@ -48,14 +43,14 @@ fn session(number: usize) -> Session {
         spread & 0xffff,
         spread >> 20 & 0xfff
     );
-    let started = later(moment(0).wall, Duration::from_secs(spread % 900));
+    let started = later(noon(), Duration::from_secs(spread % 900));
     let metadata = format!(
         r#"{{"name":"job-{number}","env":"staging","run":{{"id":"c-{}","try":{},"tags":["prices","eu"]}}}}"#,
         spread % 9973,
         spread % 5
     );
     Session {
-        id: SessionId::parse(&id).unwrap(),
+        id: testing::id(&id),
         project: Some(Untrusted::new("3c9d1a52-7a6e-4b87-8a34-5d4bb3b8f8e1")),
         status: Status::Running,
         created: Some(started),
@@ -74,8 +69,8 @@ fn session(number: usize) -> Session {
     }
 }
 
-fn listed(second: u64, sessions: Vec<Session>) -> Input {
-    Input::Seen { at: exchange(second), scope: Scope::List(List::Running), sessions, malformed: 0 }
+fn listed(second: u32, sessions: Vec<Session>) -> Input {
+    Input::Seen { at: dated(second), scope: Scope::List(List::Running), sessions, malformed: 0 }
 }
 
 fn sessions(count: usize) -> Vec<Session> {
@@ -189,7 +184,7 @@ fn written(number: usize) -> String {
 /// A reply to its domain, as it comes from the network: in pieces of a connection's buffer.
 fn decode(c: &mut Criterion) {
     let mut group = c.benchmark_group("decode");
-    let (one, id) = (written(7), SessionId::parse("s-1").unwrap());
+    let (one, id) = (written(7), testing::id("s-1"));
     group.bench_function("one", |b| b.iter(|| black_box(read_session(one.as_bytes(), &id).unwrap())));
     let list = format!("[{}]", (0..10_000).map(written).collect::<Vec<_>>().join(","));
     group.throughput(Throughput::Bytes(list.len() as u64));
@@ -203,7 +198,7 @@ fn decode(c: &mut Criterion) {
 fn plan(c: &mut Criterion) {
     let mut group = c.benchmark_group("a round of the plan");
     for count in SIZES {
-        let ids: Vec<SessionId> = sessions(count).into_iter().map(|session| session.id).collect();
+        let ids: Vec<_> = sessions(count).into_iter().map(|session| session.id).collect();
         let pace = PollLimits { interval: Duration::from_secs(2), max_rps: 1000 };
         let mut second = Duration::ZERO;
         let mut plan = Plan::new(&Targets::All, pace, second);

@@ -31,6 +31,7 @@ fn run(typed: &Typed) -> Result<ExitCode, CliError> {
     let env = Environment::new(std::env::vars_os());
     let file = File::find(typed, &env)?;
     let log = config::log_file(typed, &env, &file).map(|path| log::start(&path, |why| print_error(&why)));
+    // promise: log-refusal, mutant: ?; -> .unwrap_or(None);
     let log = log.transpose().map_err(CliError::Log)?;
     if log.is_some() {
         commands::log_start(&typed.names(), &env);

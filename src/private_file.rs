@@ -94,6 +94,7 @@ pub fn open_read(path: &Path) -> Result<File, OpenError> {
 
 /// Without `NONBLOCK`, a pipe that nobody reads would block.
 fn open(path: &Path, flags: OFlags) -> Result<File, OpenError> {
+    // promise: private-link, mutant: OFlags::NOFOLLOW -> OFlags::empty()
     let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
     let opened = rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR);
     opened.map(File::from).map_err(|error| match error {
@@ -115,6 +116,7 @@ fn check_for(found: &Metadata, user: u32) -> Result<(), FileRefusal> {
     match found.file_type() {
         kind if kind.is_symlink() => Err(FileRefusal::SymbolicLink),
         kind if !kind.is_file() => Err(FileRefusal::NotRegular),
+        // promise: private-owner
         _ if found.uid() != user => Err(FileRefusal::OtherOwner),
         _ => Ok(()),
     }

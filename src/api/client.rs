@@ -304,8 +304,10 @@ impl Client {
         let request_id = fault::request_id(response.headers());
         // A list may take its time, but not to begin: what only trickles blanks, or is a page, is no list.
         let begin = self.take(&mut response, shape, answer, &mut reader, |reader| reader.first().is_some());
+        // promise: list-start-timeout, mutant: limits.answer -> limits.list
         let is_begun = timeout(self.limits.answer, begin).await.unwrap_or(Err(FaultKind::Timeout.into()));
         let outcome = match is_begun {
+            // promise: html
             Ok(_) if is_html(&response, reader.first()) => return Err(FaultKind::Html.into()),
             Ok(true) => self.take(&mut response, shape, answer, &mut reader, |_| false).await,
             Ok(false) | Err(_) => is_begun,
@@ -325,6 +327,7 @@ impl Client {
         let failed = |error| fault::of_request(error, &self.endpoint.host());
         while let Some(piece) = response.chunk().await.map_err(failed)? {
             answer.bytes = answer.bytes.saturating_add(size(&piece));
+            // promise: body-limit
             if answer.bytes > shape.largest {
                 return Err(FaultKind::TooLarge(shape.largest).into());
             }
@@ -346,16 +349,19 @@ impl Client {
             while let Ok(Some(piece)) = response.chunk().await {
                 answer.bytes = answer.bytes.saturating_add(size(&piece));
                 why.extend_from_slice(&piece);
+                // promise: message-limit
                 if answer.bytes > self.limits.word_bytes {
                     break;
                 }
             }
         };
+        // promise: message-timeout, mutant: limits.words -> limits.list
         let _ = timeout(self.limits.words, words).await; // what came by then is what there is
         let why = fault::without_key(why, &self.key);
         let status = response.status();
         let fault = fault::of_status(response.url(), status, response.headers(), &why, answer.date);
         // JSON may have spelled it with escapes.
+        // promise: escaped-key, mutant: fault::without_key_in_text(message, &self.key) -> message
         let message = fault.message.map(|message| fault::without_key_in_text(message, &self.key));
         Fault { message, ..fault }
     }
@@ -377,18 +383,23 @@ impl Client {
         let plain = self.endpoint.is_plain();
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("keepwatch/", env!("CARGO_PKG_VERSION")))
+            // promise: no-redirect
             .redirect(redirect::Policy::none()) // reqwest would send X-BB-API-Key to wherever a redirect points
             .referer(false)
             .connect_timeout(self.limits.connect)
+            // promise: read-timeout
             .read_timeout(self.limits.answer)
             .http2_keep_alive_interval(Duration::from_secs(10)) // a dead HTTP/2 connection would be used for ever
+            // promise: http2-ping
             .http2_keep_alive_timeout(Duration::from_secs(5))
+            // promise: https-only, mutant: !plain -> false
             .https_only(!plain);
         if plain {
             builder = builder.tls_certs_only([]); // no certificate is needed, so none need be installed
         }
         if plain || self.endpoint.is_loopback() {
             // Over plain HTTP a proxy would be told the key.
+            // promise: no-proxy
             builder = builder.no_proxy();
         }
         let http = builder.build().map_err(fault::of_build)?;

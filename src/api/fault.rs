@@ -32,6 +32,7 @@ pub(super) fn of_request(error: reqwest::Error, host: &str) -> Fault {
             FaultKind::ConnectTimeout(host())
         } else if let Some(tunnel) = chain.iter().find_map(|link| link.strip_prefix("tunnel error: ")) {
             // Before what follows: a name without an address is the proxy's own then.
+            // promise: proxy-fault, mutant: Proxy( -> Unreachable(
             FaultKind::Proxy(Untrusted::new(of_proxy(tunnel, &chain)))
         } else if error.is_dns() || mentions("dns error") {
             FaultKind::Dns(host())
@@ -47,6 +48,7 @@ pub(super) fn of_request(error: reqwest::Error, host: &str) -> Fault {
     } else if matches!(io, Some(io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput)) {
         FaultKind::Protocol(root()) // chunks or gzip that are none
     } else if error.is_body() || error.is_decode() || CUTS.iter().any(|cut| mentions(cut)) || is_cut(io) {
+        // promise: cut-body, mutant: FaultKind::Cut -> FaultKind::Timeout
         FaultKind::Cut
     } else if error.is_builder() {
         FaultKind::Unreachable(root())
@@ -128,6 +130,7 @@ pub(super) fn without_key_in_text(said: Untrusted, key: &Secret) -> Untrusted {
 /// another spelling stays.
 pub(super) fn without_key(said: Vec<u8>, key: &Secret) -> Vec<u8> {
     let key = key.expose().as_bytes();
+    // promise: quoted-key, mutant: < SHORTEST_KEY -> < usize::MAX
     if key.len() < SHORTEST_KEY {
         return said;
     }
@@ -188,11 +191,13 @@ fn retry_after(headers: &HeaderMap, date: Option<Timestamp>) -> Option<Duration>
             Some(until.signed_duration_since(date?).to_std().unwrap_or_default())
         })
     };
+    // promise: longest-rest, mutant: .min( -> .max(
     in_ms.or_else(plain).map(|hold| hold.min(Fault::LONGEST_REST))
 }
 
 /// `x-request-id`, for a support ticket. It is written down: what looks like a secret is masked before.
 pub(super) fn request_id(headers: &HeaderMap) -> Option<Untrusted> {
+    // promise: masked-request-id, mutant: masked( -> String::from(
     let id = masked(header(headers, "x-request-id")?);
     let end = id.floor_char_boundary(200);
     id.get(..end).map(Untrusted::new)

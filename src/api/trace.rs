@@ -44,6 +44,7 @@ fn place(url: &Url) -> String {
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
     let value = |(name, value): (_, std::borrow::Cow<'_, str>)| match name {
         name if name == STATUS => format!("{name}={value}"),
+        // promise: masked-query, mutant: {MASK} -> {value}
         name => format!("{name}={MASK}"),
     };
     let parameters: Vec<String> = url.query_pairs().map(value).collect();

@@ -96,6 +96,7 @@ pub(super) fn error_message(body: &[u8]) -> Option<Untrusted> {
     let said = |name| fields.get(name).map(|raw| raw.get()).filter(|raw| *raw != "null");
     let raw = said("message").or_else(|| said("error"))?;
     let message: String = typed(raw).unwrap_or_else(|| without_secrets(raw));
+    // promise: masked-message, mutant: &masked(&message) -> &message
     Some(Untrusted::new(cut(&masked(&message), LONGEST_TEXT)))
 }
 
@@ -211,6 +212,7 @@ impl Draft {
             "proxyBytes" => fill(&mut self.proxy_bytes, integer(raw)),
             "keepAlive" => fill(&mut self.keep_alive, typed(raw)),
             "contextId" => fill(&mut self.context, clean(raw).filter(|id| !id.is_empty())),
+            // promise: masked-region, mutant: word(raw) -> string(raw)
             "region" => fill(&mut self.region, word(raw).map(|word| Region::named(&word))),
             "userMetadata" => fill(&mut self.metadata, raw.starts_with('{').then(|| Metadata::new(raw))),
             _ => false,
@@ -265,6 +267,7 @@ fn id(raw: &str) -> Option<SessionId> {
         Cow::Borrowed(_) => true, // as it was
         Cow::Owned(safe) => safe == id.raw(),
     };
+    // promise: secret-id, mutant: is_safe -> true
     let is_fit = is_safe && !id.raw().contains(['\t', '\n', '\r']);
     is_fit.then(|| SessionId::from_api(id))
 }
@@ -352,6 +355,7 @@ impl<'de> Deserialize<'de> for Draft {
                     let raw = map.next_value::<&RawValue>()?.get();
                     let given = raw.starts_with('"') && raw != "\"\"";
                     match name.as_ref() {
+                        // promise: connect-fields, mutant: draft.connect.connect_url = given -> { draft.connect.connect_url = given; draft.take(&name, raw); }
                         "connectUrl" => draft.connect.connect_url = given,
                         "seleniumRemoteUrl" => draft.connect.selenium_remote_url = given,
                         "signingKey" => draft.connect.signing_key = given,

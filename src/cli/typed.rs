@@ -34,6 +34,7 @@ impl Typed {
         let words: Vec<OsString> = words.into_iter().map(Into::into).collect();
         match Cli::command().try_get_matches_from(&words) {
             Ok(matches) => Ok(Self { words, matches }),
+            // promise: quoted-arguments, mutant: quoting_text(error, &words) -> error
             Err(error) => Err(quoting_text(error, &words)),
         }
     }
@@ -148,6 +149,7 @@ fn quoting_text(error: Error, words: &[OsString]) -> Error {
 /// The word as it is where it can be shown, and else a text about it.
 fn shown(word: &OsStr) -> OsString {
     let word = word.to_string_lossy();
+    // promise: masked-arguments, mutant: masked(&word) -> word.clone()
     let safe = masked(&word);
     if is_plain(&safe) { safe.into_owned().into() } else { Untrusted::new(safe).line().into() }
 }

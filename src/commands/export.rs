@@ -42,6 +42,7 @@ pub fn export(config: ExportConfig) -> Result<ExitCode, CliError> {
     lines.extend(encoder.finish(&fleet));
     let written = match &config.to {
         Some(path) => write(create(path, "--to")?, &header, &lines),
+        // promise: printed-recording
         None if io::stdout().is_terminal() => write_to_terminal(&header, &lines),
         None => write(io::stdout().lock(), &header, &lines),
     };

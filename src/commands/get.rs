@@ -95,6 +95,7 @@ fn json(found: &[Fresh], reveal: bool, to_terminal: bool) -> Result<String, CliE
         })
         .collect();
     let json = serde_json::to_string_pretty(&sessions).map_err(CliError::Json)?;
+    // promise: json-escapes, mutant: if to_terminal -> if !to_terminal
     Ok(if to_terminal { text::json_for_terminal(&json) } else { json } + "\n")
 }
 
@@ -198,7 +199,7 @@ mod tests {
         let fresh = Fresh {
             session: keepwatch_core::testing::running(
                 "s",
-                "2026-11-22T12:00:00Z".parse().unwrap(),
+                keepwatch_core::testing::noon(),
                 std::time::Duration::from_secs(60),
             ),
             urls: ConnectUrls { connect: Some(Secret::new("wss://CANARY".into())), ..ConnectUrls::default() },

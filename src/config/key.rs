@@ -79,6 +79,7 @@ pub(super) fn from_file(path: &Path) -> Found {
             io::stdin().lock().take(LARGEST).read_to_string(&mut key)?;
         } else {
             let file = File::open(path)?;
+            // promise: open-key-file
             warning = open_to_others(&file.metadata()?, &name);
             file.take(LARGEST).read_to_string(&mut key)?;
         }
@@ -109,6 +110,7 @@ fn from_command(words: &[String]) -> Result<Secret, KeyError> {
     let failed = |error: io::Error| KeyError::CommandNotRun { origin: origin.clone(), error };
     let mut child = Command::new(program)
         .args(arguments)
+        // promise: no-key-for-command
         .env_remove("BROWSERBASE_API_KEY")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

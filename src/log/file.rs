@@ -57,6 +57,7 @@ impl LogFile {
         } else if found.len() > 0
             && found.len().saturating_add(u64::try_from(more).unwrap_or(u64::MAX)) > self.most
         {
+            // promise: log-rotation
             self.rotate(FileId::of(&found))?;
         }
         Ok(())
@@ -87,6 +88,7 @@ fn before(path: &Path) -> PathBuf {
 
 /// Refuses a file that is not a log.
 fn keep_others(path: &Path) -> io::Result<()> {
+    // promise: log-format, mutant: is_log(path)? -> true
     if is_log(path)? {
         return Ok(());
     }
@@ -127,6 +129,7 @@ fn open(path: &Path) -> io::Result<File> {
         }),
     })?;
     keep_others(path)?;
+    // promise: log-mode
     if private_file::is_open_to_others(&file.metadata()?) {
         file.set_permissions(private_file::owner_only())?; // an old file
     }

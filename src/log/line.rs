@@ -25,6 +25,7 @@ pub(super) fn of(event: &Event<'_>, at: Timestamp) -> String {
 
 /// The line that says `what`, made harmless: no control character, no secret, no more than a screenful.
 pub(super) fn line(at: Timestamp, level: Level, place: &str, what: &str) -> String {
+    // promise: log-line, mutant: Untrusted::new(what).line() -> what
     let what = Untrusted::new(what).line();
     format!("{} {level:<5} {place}: {what}\n", at.format("%Y-%m-%dT%H:%M:%S%.3fZ"))
 }

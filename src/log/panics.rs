@@ -39,6 +39,7 @@ impl PanicMessage for Harmless {
 }
 
 fn message(info: &PanicHookInfo<'_>) -> String {
+    // promise: panic-message, mutant: .line() -> .raw().to_owned()
     Untrusted::new(info.payload_as_str().unwrap_or("it said nothing")).line()
 }
 

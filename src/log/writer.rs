@@ -75,6 +75,7 @@ impl Outbox {
 
     /// Passes a line on; it is lost where too many wait already.
     pub(super) fn line(&self, line: String) {
+        // promise: log-queue, mutant: MOST_WAITING -> usize::MAX
         if self.shared.waiting.fetch_add(1, Ordering::Relaxed) < MOST_WAITING
             && self.to.send(Message::Line(line)).is_ok()
         {

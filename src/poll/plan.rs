@@ -33,10 +33,12 @@ use keepwatch_core::session::{Fault, List, SessionId};
 use lists::Lists;
 
 /// How many polls may be in flight at a time.
+// promise: requests-in-flight, mutant: = 4 -> = 64
 pub const IN_FLIGHT: usize = 4;
 /// Up to so many named sessions are asked for singly: a list may hold a thousand others.
 pub const FEW: usize = 4;
 /// The list of pending sessions is asked every so many intervals: a session stays pending for seconds.
+// promise: pending-interval, mutant: = 3 -> = 1
 const PENDING_EVERY: u32 = 3;
 /// How often the projects are read again, for their limits and defaults.
 const PROJECTS_EVERY: Duration = Duration::from_secs(60 * 60);
@@ -342,6 +344,7 @@ impl Plan {
         };
         let rest = match fault.retry_after {
             // One that asks for next to no rest, again and again, gets what it would get without asking.
+            // promise: retry-after, mutant: => asked -> => own
             Some(asked) if asked > self.interval && !fault.is_refusal() => asked,
             Some(asked) => asked.max(own),
             None if is_new => own,

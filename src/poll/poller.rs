@@ -194,6 +194,7 @@ impl Task {
     fn send(&mut self, request: Request, rest: Duration) {
         let (client, clock, releaser) = (Arc::clone(&self.client), self.clock.clone(), self.releaser);
         let due = self.clock.now().mono.saturating_add(rest);
+        // promise: request-threads, mutant: async move { -> async move { std::thread::spawn(|| loop { std::thread::park() });
         self.in_flight.spawn(async move {
             crate::timer::sleep_until(&clock, due).await;
             let sent = clock.now();
@@ -210,6 +211,7 @@ impl Task {
         }
         if let Err(Fault { kind: FaultKind::Tls(_), .. }) = &report.outcome {
             // A client knows the certificates that there were when it was made; the one that was missing may come.
+            // promise: new-client
             self.client = Arc::new(self.client.reconnected());
         }
         if let Request::Release(id) = &report.request {

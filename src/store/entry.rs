@@ -173,6 +173,7 @@ fn is_zero(count: &u32) -> bool {
 #[expect(clippy::borrowed_box, reason = "serde's signature")]
 fn without_secrets<S: Serializer>(session: &Box<Session>, to: S) -> Result<S::Ok, S::Error> {
     let mut session = (**session).clone();
+    // promise: recorded-metadata
     session.metadata = session.metadata.as_ref().map(Metadata::without_secrets);
     for (name, value) in &mut session.others {
         (*name, *value) = (Untrusted::new(masked(name.raw())), Untrusted::new(masked(value.raw())));

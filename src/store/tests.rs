@@ -4,13 +4,13 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
-use keepwatch_core::clock::{Moment, Timestamp, later};
-use keepwatch_core::session::{FaultKind, List, Metadata, Session, SessionId, Status};
+use keepwatch_core::clock::later;
+use keepwatch_core::session::{FaultKind, List, Metadata, Session, Status};
 use keepwatch_core::testing::inputs::{Clocks, step};
-use keepwatch_core::testing::running;
+use keepwatch_core::testing::{exchange, id, noon, running};
 use keepwatch_core::tracker::cost::Rates;
 use keepwatch_core::tracker::evidence;
-use keepwatch_core::tracker::{Exchange, Fleet, Input, Scope, Thresholds};
+use keepwatch_core::tracker::{Fleet, Input, Scope, Thresholds};
 
 /// A fleet, and what is written of its inputs.
 #[derive(Default)]
@@ -62,27 +62,17 @@ pub(super) fn header() -> Header {
     }
 }
 
-fn noon() -> Timestamp {
-    "2026-11-22T12:00:00Z".parse().unwrap()
-}
-
-fn exchange(second: u64) -> Exchange {
-    let since = Duration::from_secs(second);
-    let moment = Moment { wall: later(noon(), since), mono: since, boot: since };
-    Exchange { sent: moment, received: moment, date: None }
-}
-
 fn session(id: &str) -> Session {
     running(id, noon(), Duration::from_secs(86_400))
 }
 
-fn list(second: u64, sessions: Vec<Session>) -> Input {
-    Input::Seen { at: exchange(second), scope: Scope::List(List::Running), sessions, malformed: 0 }
+fn list(second: u32, sessions: Vec<Session>) -> Input {
+    Input::Seen { at: exchange(second, second), scope: Scope::List(List::Running), sessions, malformed: 0 }
 }
 
-fn one(second: u64, session: Session) -> Input {
+fn one(second: u32, session: Session) -> Input {
     let scope = Scope::One(session.id.clone());
-    Input::Seen { at: exchange(second), scope, sessions: vec![session], malformed: 0 }
+    Input::Seen { at: exchange(second, second), scope, sessions: vec![session], malformed: 0 }
 }
 
 /// Everything that a reader could learn of one fleet is so in the other.
@@ -143,7 +133,7 @@ proptest! {
     fn a_file_that_is_cut_or_spoilt_is_read_up_to_there(at in 0_usize..4000, spoils in any::<bool>()) {
         let mut live = Live::default();
         for second in 0..20 {
-            live.apply(one(second, Session { proxy_bytes: Some(i64::try_from(second).unwrap()), ..session("a") }));
+            live.apply(one(second, Session { proxy_bytes: Some(i64::from(second)), ..session("a") }));
         }
         live.finish();
         let mut file = live.file();
@@ -168,7 +158,7 @@ fn an_hour_of_the_same_replies_is_a_few_runs_and_loses_none_of_them() {
     assert!(closed.len() < 12, "{} lines", closed.len());
     let again = live.again();
     same(&live.fleet, &again);
-    let record = again.get(&SessionId::parse("s7").unwrap()).unwrap();
+    let record = again.get(&id("s7")).unwrap();
     assert_eq!((record.replies, record.longest_gap), (1200, Duration::from_secs(3)));
 }
 
@@ -207,7 +197,7 @@ fn a_stream_that_is_begun_anew_can_be_read_from_there() {
     live.finish();
     let again = live.again();
     assert_eq!(again.len(), 2);
-    let b = again.get(&SessionId::parse("b").unwrap()).unwrap();
+    let b = again.get(&id("b")).unwrap();
     assert_eq!(b.session.as_ref().unwrap().proxy_bytes, Some(7));
 }
 
@@ -228,8 +218,8 @@ fn an_end_is_what_it_was_however_long_the_run_before_it() {
         live.apply(one(second, session("a")));
     }
     live.apply(Input::Failed {
-        at: exchange(301),
-        scope: Scope::One(SessionId::parse("a").unwrap()),
+        at: exchange(301, 301),
+        scope: Scope::One(id("a")),
         fault: FaultKind::Timeout.into(),
         next: None,
     });
@@ -243,10 +233,7 @@ fn an_end_is_what_it_was_however_long_the_run_before_it() {
 fn a_place_that_is_told_twice_is_damage() {
     let mut live = Live::default();
     for second in 0..9 {
-        live.apply(one(
-            second,
-            Session { proxy_bytes: Some(i64::try_from(second).unwrap()), ..session("a") },
-        ));
+        live.apply(one(second, Session { proxy_bytes: Some(i64::from(second)), ..session("a") }));
     }
     live.finish();
     let text = String::from_utf8(live.file()).unwrap();

@@ -238,6 +238,7 @@ impl<T: Fn(&[u8]) -> bool> Copier<T> {
             Some(_) if route == Route::ClipExe && !text.expose().is_ascii() => false,
             Some((program, args)) => {
                 let mut command = Command::new(program);
+                // promise: copy-by-stdin, mutant: command.args(args) -> command.args(args).arg(text.expose())
                 command.args(args);
                 match child::run(command, &self.env, Some(text.clone()), self.limit, Overdue::Kill) {
                     Ok(Some(status)) => status.success(),

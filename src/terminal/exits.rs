@@ -43,10 +43,13 @@ pub(super) fn gone() -> ! {
 
 /// From now on, all that the table above says holds.
 pub(super) fn watch(tty: &Arc<Tty>) -> io::Result<()> {
+    // promise: panic-hook
     make_panics_fatal(Arc::clone(tty));
+    // promise: exit-signals, mutant: SIGTERM, SIGINT, SIGQUIT, SIGTSTP -> SIGTSTP
     let signals = Signals::new([SIGHUP, SIGTERM, SIGINT, SIGQUIT, SIGTSTP, SIGCONT])?;
     let (heeding, watched) = (Arc::clone(tty), Arc::clone(tty));
     thread::Builder::new().name("signals".into()).spawn(move || heed(signals, &heeding))?;
+    // promise: watchdog
     thread::Builder::new().name("watchdog".into()).spawn(move || wait_until_gone(&watched))?;
     Ok(())
 }
@@ -86,6 +89,7 @@ fn heed(mut signals: Signals, tty: &Arc<Tty>) {
         if !ending && batch.contains(&SIGCONT) {
             take_again(tty);
         } else if !ending && batch.contains(&SIGTSTP) && has_shell() {
+            // promise: close-before-stop
             tty.close();
             stop_job();
         }

@@ -77,6 +77,7 @@ impl Screen {
     /// Draws a frame with `render` if the terminal has taken the last one. `false` says that it has not, and that
     /// [`TermEvent::WriterReady`](super::TermEvent::WriterReady) will follow.
     pub fn draw(&mut self, render: impl FnOnce(&mut Frame<'_>)) -> bool {
+        // promise: wait-for-writer
         if !self.ready() {
             return false;
         }
@@ -140,6 +141,7 @@ impl Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
+        // promise: close-on-drop
         self.tty.close();
     }
 }

@@ -65,6 +65,7 @@ struct Outbox {
 
 /// Opens the terminal that standard output is.
 pub(super) fn open_tty() -> io::Result<OwnedFd> {
+    // promise: nonblocking-tty, mutant: OFlags::NONBLOCK -> OFlags::empty()
     let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let stdout = rustix::stdio::stdout();
     if let Ok(name) = ttyname(stdout, Vec::new())
@@ -285,6 +286,7 @@ pub(super) fn bounded(columns: u16, rows: u16) -> Size {
 
 /// A title that is one string for the terminal, whatever is in it.
 fn plain(title: &str) -> String {
+    // promise: plain-title, mutant: !c.is_control() -> true
     title.chars().filter(|c| !c.is_control()).collect()
 }
 

@@ -111,11 +111,7 @@ mod tests {
     use super::*;
     use crate::poll::{Reply, Request};
     use keepwatch_core::session::{Fault, FaultKind, List};
-
-    fn moment(seconds: f64) -> Moment {
-        let since = Duration::from_secs_f64(seconds);
-        Moment { wall: "2026-11-22T12:00:00Z".parse().unwrap(), mono: since, boot: since }
-    }
+    use keepwatch_core::testing::moment;
 
     /// One that came at `at` seconds, after `took` milliseconds.
     fn report(at: f64, took: u64, bytes: u64, outcome: Result<Reply, Fault>) -> Report {

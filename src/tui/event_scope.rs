@@ -33,7 +33,12 @@ impl EventScope<'_> {
         anchor: Option<Place>,
     ) -> Box<dyn Iterator<Item = (Place, &'f Event)> + 'f> {
         let Some(anchor) = anchor else { return self.newest(fleets) };
-        let mut rest = self.newest(fleets).skip_while(move |(place, _)| is_newer(*place, anchor)).peekable();
+        let mut rest = match self {
+            Self::Session(_) => self.newest(fleets),
+            Self::All => fleets.newest_from(anchor),
+        }
+        .skip_while(move |(place, _)| is_newer(*place, anchor))
+        .peekable();
         if rest.peek().is_some() { Box::new(rest) } else { self.newest(fleets) }
     }
 

@@ -304,6 +304,17 @@ impl Fleets {
         })
     }
 
+    /// The events of all from the one at `anchor` backwards, the newest first. With one profile that costs the same wherever
+    /// the anchor is.
+    pub fn newest_from(&self, anchor: Place) -> Box<dyn Iterator<Item = (Place, &Event)> + '_> {
+        if self.are_several() {
+            let is_newer = move |place: &Place| place.source != anchor.source || place.seq > anchor.seq;
+            return Box::new(self.newest().skip_while(move |(place, _)| is_newer(place)));
+        }
+        let events = self.first.fleet.timeline().up_to(anchor.seq).rev();
+        Box::new(events.map(|(seq, event)| (Place { source: 0, seq }, event)))
+    }
+
     /// What happened to a session, and to all of its source while it was watched; the newest first.
     pub fn newest_of<'f>(&'f self, id: &SessionId) -> impl Iterator<Item = (Place, &'f Event)> + use<'f> {
         let source = self.find(id).map_or(0, |(source, _)| source);

@@ -4,12 +4,13 @@
 //!   Message ──► Model::update ──► Vec<Effect>      pure; effects are data
 //!      ▲             │
 //!      │             ▼ &Model, now
-//!   run: the only select!     effects: performs them
+//!   event_loop: the only select!     effect_runner: performs them
 //! ```
 
 mod effect;
-mod effects;
+mod effect_runner;
 mod effort;
+mod event_loop;
 mod event_scope;
 mod flags;
 mod fleets;
@@ -27,7 +28,6 @@ mod release;
 mod replay;
 mod replay_state;
 mod rows;
-mod run;
 mod scroll;
 mod settings;
 mod slots;
@@ -43,6 +43,7 @@ mod viewport;
 
 pub use effect::Effect;
 pub use effort::{Effort, Spent, Took};
+pub use event_loop::run;
 pub(crate) use event_scope::{COUNT_LIMIT, EventScope};
 pub use flags::KnownFlags;
 pub use fleets::{Fleets, Marks, Origin, Place, Source};
@@ -59,7 +60,6 @@ pub use recent::{Asked, Listed, Recent};
 pub use replay::replay;
 pub use replay_state::Replay;
 pub use rows::{Choice, Counts, Rows, Sort, SortBy};
-pub use run::run;
 pub use settings::Settings;
 pub use slots::Slots;
 pub use table_state::TableState;

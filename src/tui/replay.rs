@@ -12,12 +12,12 @@ use std::io;
 use std::time::Duration;
 
 use super::effect::Effect;
-use super::effects::EffectRunner;
+use super::effect_runner::EffectRunner;
+use super::event_loop::lay_out;
 use super::fleets::Origin;
 use super::model::Model;
 use super::notice::Tone;
 use super::replay_state::Replay;
-use super::run::lay_out;
 use super::settings::Settings;
 use super::terminal_events::{TranslatedEvent, translate};
 use crate::exit_code::ExitCode;

@@ -59,6 +59,7 @@ impl Model {
             Message::Resize(columns, rows) => {
                 self.set_size((columns, rows));
                 // Even if the size is the same again: nobody knows what the terminal did to its cells in between.
+                // promise: repaint-on-resize, mutant: vec![Effect::Repaint] -> Vec::new()
                 vec![Effect::Repaint]
             }
             Message::Copied(what, Ok(route)) => {
@@ -81,6 +82,7 @@ impl Model {
                 }
                 let then = if self.paused { "polling is still paused" } else { "asking again" };
                 self.say(now, Tone::Plain, format!("this machine slept; {then}"));
+                // promise: poll-after-sleep
                 effects.push(Effect::Ask(Ask::Afresh));
                 effects
             }

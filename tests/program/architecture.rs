@@ -37,7 +37,7 @@ const WALLS: &[Wall] = &[
     // The model keeps the layout that `update` needs. Only the event loop and the replay draw.
     Wall {
         room: "tui",
-        but: &["view", "mod.rs", "run.rs", "replay.rs"],
+        but: &["view", "mod.rs", "event_loop.rs", "replay.rs"],
         never: &["::view", "view::", "{view", " view,"],
     },
     wall("tui/view", &["crate::api", "crate::store", "crate::terminal", "tokio::", "reqwest::"]),

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::harness::{PROGRAM, clean_env, wait_until};
+use crate::harness::{PROGRAM, clean_env, output, wait_until};
 use crate::simulate::Simulated;
 
 /// The ids of the sessions that run.
@@ -24,7 +24,7 @@ fn chaos(args: &[&str]) -> Simulated {
 }
 
 fn refused(args: &[&str]) -> String {
-    let output = Command::new(PROGRAM).args(args).env_clear().envs(clean_env()).output().unwrap();
+    let output = output(Command::new(PROGRAM).args(args).env_clear().envs(clean_env()));
     assert_eq!(output.status.code(), Some(2), "{args:?}");
     String::from_utf8(output.stderr).unwrap()
 }

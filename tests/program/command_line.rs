@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::harness::{Api, KEY, PROGRAM, clean_env};
+use crate::harness::{Api, KEY, PATIENCE, PROGRAM, clean_env, lines, output, output_of, wait};
 
 const TWO: &str = r#"
 [[session]]
@@ -40,7 +40,7 @@ pub(crate) fn run_with(args: &[&str], env: &[(&str, &str)], input: &str) -> Run 
         .unwrap();
     // A program that does not read its input may be gone already.
     let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-    let output = child.wait_with_output().unwrap();
+    let output = output_of(child);
     let run = Run {
         code: output.status.code().unwrap(),
         out: String::from_utf8(output.stdout).unwrap(),
@@ -156,20 +156,19 @@ fn the_key_is_read_from_a_file_or_from_standard_input() {
 fn a_reader_that_wants_no_more_is_no_error() {
     let api = Api::serve(TWO);
     let script = format!("'{PROGRAM}' get s-1 s-2 --json; echo $? >&2");
-    let output = Command::new("/bin/sh")
-        .args(["-c", &format!("{{ {script}; }} | true")])
-        .env_clear()
-        .envs(clean_env())
-        .env("BROWSERBASE_BASE_URL", &api.url)
-        .env("BROWSERBASE_API_KEY", KEY)
-        .output()
-        .unwrap();
+    let output = output(
+        Command::new("/bin/sh")
+            .args(["-c", &format!("{{ {script}; }} | true")])
+            .env_clear()
+            .envs(clean_env())
+            .env("BROWSERBASE_BASE_URL", &api.url)
+            .env("BROWSERBASE_API_KEY", KEY),
+    );
     assert_eq!(String::from_utf8(output.stderr).unwrap(), "0\n");
 }
 
 #[test]
 fn simulate_prints_its_address_and_serves_it_until_it_is_interrupted() {
-    use std::io::{BufRead as _, BufReader};
     let mut child = Command::new(PROGRAM)
         .args(["simulate", "--sessions", "3"])
         .env_clear()
@@ -177,7 +176,8 @@ fn simulate_prints_its_address_and_serves_it_until_it_is_interrupted() {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let lines = lines(child.stdout.take().unwrap());
+    let mut lines = std::iter::from_fn(|| lines.recv_timeout(PATIENCE).ok());
     let export = lines.find(|line| line.starts_with("export BROWSERBASE_BASE_URL=")).unwrap();
     let url = export.split('=').nth(1).unwrap();
     assert!(lines.next().unwrap().starts_with("export BROWSERBASE_API_KEY="));
@@ -186,7 +186,7 @@ fn simulate_prints_its_address_and_serves_it_until_it_is_interrupted() {
     assert_eq!(nothing.code, 4, "{}", nothing.err);
     let pid = rustix::process::Pid::from_raw(child.id().try_into().unwrap()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(wait(&mut child).code(), Some(0));
 }
 
 #[test]

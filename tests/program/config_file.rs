@@ -1,12 +1,12 @@
 //! The config file and the completions, with the whole program: what is said where, and that no key is shown.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use clap::CommandFactory as _;
 use keepwatch::cli::Cli;
 
-use crate::harness::{Api, KEY, PROGRAM, Terminal, clean_env};
+use crate::harness::{Api, KEY, PROGRAM, Terminal, clean_env, output};
 
 const ONE: &str = "[[session]]\nid = \"s-1\"\ncreated = \"-2m\"\ntimeout = \"1h\"\n";
 
@@ -33,15 +33,14 @@ impl Home {
 
     /// The exit code, standard output, standard error.
     fn run(&self, args: &[&str], env: &[(&str, &str)]) -> (i32, String, String) {
-        let output = Command::new(PROGRAM)
-            .args(args)
-            .env_clear()
-            .envs(clean_env())
-            .env("HOME", self.path())
-            .envs(env.iter().copied())
-            .stdin(Stdio::null())
-            .output()
-            .unwrap();
+        let output = output(
+            Command::new(PROGRAM)
+                .args(args)
+                .env_clear()
+                .envs(clean_env())
+                .env("HOME", self.path())
+                .envs(env.iter().copied()),
+        );
         let text = |bytes| String::from_utf8(bytes).unwrap();
         let (out, err) = (text(output.stdout), text(output.stderr));
         assert!(!out.contains(KEY) && !err.contains(KEY), "the key was printed: {out}{err}");
@@ -171,6 +170,6 @@ fn each_shells_completions_name_every_command_and_bash_reads_its_own() {
     }
     assert_eq!(home.run(&["completions", "tcsh"], &[]).0, 2);
     let piped = format!("{{ '{PROGRAM}' completions bash; echo $? >&2; }} | true");
-    let output = Command::new("sh").args(["-c", &piped]).output().unwrap();
+    let output = output(Command::new("sh").args(["-c", &piped]));
     assert_eq!(String::from_utf8(output.stderr).unwrap(), "0\n");
 }

@@ -9,17 +9,16 @@ use std::thread;
 use browserbase_simulator::Script;
 use serde_json::{Value, json};
 
-use crate::harness::{Api, KEY, PROGRAM, Terminal, clean_env};
+use crate::harness::{Api, KEY, PATIENCE, PROGRAM, Terminal, clean_env, output};
+use crate::schema::assert_valid;
 
-fn schema() -> jsonschema::Validator {
-    let schema: Value = serde_json::from_str(include_str!("../contract/session.json")).unwrap();
-    jsonschema::options().should_validate_formats(true).build(&schema).unwrap()
-}
+const SESSION: &str = include_str!("../contract/session.json");
 
 /// `GET path`, as JSON.
 fn get(base: &str, path: &str) -> Value {
     let address = base.trim_start_matches("http://");
     let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
     write!(
         stream,
         "GET {path} HTTP/1.1\r\nHost: {address}\r\nX-BB-API-Key: {KEY}\r\nConnection: close\r\n\r\n"
@@ -33,19 +32,18 @@ fn get(base: &str, path: &str) -> Value {
 
 #[test]
 fn the_simulators_replies_keep_the_contract() {
-    let schema = schema();
     let api = Api::play(Script::builtin("default").unwrap());
     let listed = get(&api.url, "/v1/sessions");
     let listed = listed.as_array().unwrap();
     assert!(listed.len() >= 5);
     for session in listed {
-        schema.validate(session).unwrap_or_else(|error| panic!("{error}: {session}"));
+        assert_valid(SESSION, session);
         for secret in ["connectUrl", "seleniumRemoteUrl", "signingKey"] {
             assert!(session.get(secret).is_none(), "a list has no {secret}");
         }
         let id = session["id"].as_str().unwrap();
         let one = get(&api.url, &format!("/v1/sessions/{id}"));
-        schema.validate(&one).unwrap_or_else(|error| panic!("{error}: {one}"));
+        assert_valid(SESSION, &one);
         if one["status"] == "RUNNING" {
             let again = get(&api.url, &format!("/v1/sessions/{id}"));
             assert_ne!(one["signingKey"], again["signingKey"], "the signing key is new with every reply");
@@ -127,21 +125,20 @@ fn mock(replies: Vec<Value>) -> String {
 #[test]
 fn whatever_the_contract_allows_is_printed() {
     let replies = odd_sessions();
-    let schema = schema();
-    replies.iter().for_each(|it| schema.validate(it).unwrap());
+    replies.iter().for_each(|it| assert_valid(SESSION, it));
     let url = mock(replies.clone());
     let ids: Vec<String> = (0..40).map(|place| format!("id {place}")).collect();
     for format in [&["--json"][..], &[]] {
-        let output = Command::new(PROGRAM)
-            .arg("get")
-            .args(format)
-            .args(&ids)
-            .env_clear()
-            .envs(clean_env())
-            .env("BROWSERBASE_BASE_URL", &url)
-            .env("BROWSERBASE_API_KEY", KEY)
-            .output()
-            .unwrap();
+        let output = output(
+            Command::new(PROGRAM)
+                .arg("get")
+                .args(format)
+                .args(&ids)
+                .env_clear()
+                .envs(clean_env())
+                .env("BROWSERBASE_BASE_URL", &url)
+                .env("BROWSERBASE_API_KEY", KEY),
+        );
         let (out, err) =
             (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
         assert_eq!(output.status.code(), Some(0), "{err}");

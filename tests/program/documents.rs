@@ -8,7 +8,7 @@ use keepwatch::cli::Typed;
 use keepwatch::config::{Environment, File};
 use keepwatch::tui::keymap::BINDINGS;
 
-use crate::harness::{PROGRAM, clean_env};
+use crate::harness::{PROGRAM, clean_env, output};
 use crate::simulate::Simulated;
 
 fn readme() -> String {
@@ -33,13 +33,8 @@ fn the_readme_lists_every_key_as_the_program_has_it() {
 #[test]
 fn the_readme_shows_the_help_as_the_program_prints_it() {
     for (place, args) in [(1, &["--help"][..]), (2, &["simulate", "--help"])] {
-        let output = Command::new(PROGRAM)
-            .args(args)
-            .env_clear()
-            .envs(clean_env())
-            .env("COLUMNS", "110")
-            .output()
-            .unwrap();
+        let output =
+            output(Command::new(PROGRAM).args(args).env_clear().envs(clean_env()).env("COLUMNS", "110"));
         let help = String::from_utf8(output.stdout).unwrap();
         let shown = readme().split("```text\n").nth(place).unwrap().split("\n```").next().unwrap().to_owned();
         assert_eq!(shown.trim_end(), help.trim_end());
@@ -72,13 +67,13 @@ fn the_readmes_session_by_hand_is_created_and_released() {
     let port = api.url.rsplit(':').next().unwrap();
     let path =
         format!("{}:{}", Path::new(PROGRAM).parent().unwrap().display(), std::env::var("PATH").unwrap());
-    let output = Command::new("sh")
-        .args(["-euc", &commands.replace("8787", port)])
-        .env_clear()
-        .envs(clean_env())
-        .env("PATH", path)
-        .output()
-        .unwrap();
+    let output = output(
+        Command::new("sh")
+            .args(["-euc", &commands.replace("8787", port)])
+            .env_clear()
+            .envs(clean_env())
+            .env("PATH", path),
+    );
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{out}{err}");
     assert!(out.contains("\"keepAlive\": true") && out.contains("wss://connect."), "{out}");

@@ -1,8 +1,9 @@
 //! What whole-program tests share: the program on a pseudo-terminal, the simulator beside it, and the canaries, secrets
 //! that are searched for in everything that came out.
 
-use std::io::{Read, Write};
+use std::io::{BufRead as _, BufReader, Read, Write};
 use std::num::NonZeroU16;
+use std::process::{self, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
@@ -16,7 +17,7 @@ use portable_pty::{Child, CommandBuilder, ExitStatus, MasterPty, PtySize, native
 pub(crate) const KEY: &str = "bb_live_CANARYdoNotShowMe7c31";
 
 /// Longer than anything takes on a busy machine; reached only by a failure.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The program under test.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_keepwatch");
@@ -86,6 +87,49 @@ pub(crate) fn wait_until(what: &str, holds: impl Fn() -> bool) -> Duration {
         thread::park_timeout(Duration::from_millis(5));
     }
     begun.elapsed()
+}
+
+/// Waits for the end of `child`. Kills it and panics if it does not end within [`PATIENCE`].
+pub(crate) fn wait(child: &mut process::Child) -> process::ExitStatus {
+    let end = now() + PATIENCE;
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status;
+        }
+        if now() > end {
+            let _ = child.kill();
+            panic!("the process {} did not end", child.id());
+        }
+        thread::park_timeout(Duration::from_millis(5));
+    }
+}
+
+/// Runs `command` to its end without input and returns its output. Panics if it does not end within [`PATIENCE`].
+pub(crate) fn output(command: &mut process::Command) -> process::Output {
+    let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    output_of(command.spawn().unwrap())
+}
+
+/// Reads the output of `child` until its end. Panics if it does not end within [`PATIENCE`].
+pub(crate) fn output_of(mut child: process::Child) -> process::Output {
+    fn read(mut pipe: impl Read + Send + 'static) -> thread::JoinHandle<Vec<u8>> {
+        thread::spawn(move || {
+            let mut bytes = Vec::new();
+            let _ = pipe.read_to_end(&mut bytes);
+            bytes
+        })
+    }
+    let (stdout, stderr) = (read(child.stdout.take().unwrap()), read(child.stderr.take().unwrap()));
+    let status = wait(&mut child);
+    process::Output { status, stdout: stdout.join().unwrap(), stderr: stderr.join().unwrap() }
+}
+
+/// Reads lines on a thread, so that a test can wait for one with a time limit. Reading stops when the receiver is dropped.
+pub(crate) fn lines(pipe: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, lines) = channel();
+    let pipe = BufReader::new(pipe);
+    thread::spawn(move || pipe.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+    lines
 }
 
 /// The environment of every program that a test starts: nothing of the machine's but the way to its tools. Without a home
@@ -319,7 +363,9 @@ impl Terminal {
     /// screen is drawn anew for some.
     pub(crate) fn stand_still(&mut self) {
         self.read(Reading::Not);
+        let end = now() + PATIENCE;
         while !self.seen().stopped {
+            assert!(now() < end, "the terminal did not stand still");
             self.press("\x0c");
             thread::park_timeout(Duration::from_millis(50));
         }

@@ -6,7 +6,7 @@ use browserbase_simulator::{Ending, Fault, On, StatusCode, What};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::harness::{Api, KEY, PROGRAM, Terminal, clean_env, wait_until};
+use crate::harness::{Api, KEY, PROGRAM, Terminal, clean_env, output, wait, wait_until};
 use crate::piped::{End, Headless};
 
 const ID: &str = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de";
@@ -104,14 +104,14 @@ fn events_as_text_are_lines_for_people() {
 fn a_stream_whose_reader_goes_ends_quietly_even_while_nothing_happens() {
     let api = Api::serve(SESSIONS);
     let script = format!("{{ '{PROGRAM}' events s-2; echo $? >&2; }} | head -n 1");
-    let output = Command::new("/bin/sh")
-        .args(["-c", &script])
-        .env_clear()
-        .envs(clean_env())
-        .env("BROWSERBASE_BASE_URL", &api.url)
-        .env("BROWSERBASE_API_KEY", KEY)
-        .output()
-        .unwrap();
+    let output = output(
+        Command::new("/bin/sh")
+            .args(["-c", &script])
+            .env_clear()
+            .envs(clean_env())
+            .env("BROWSERBASE_BASE_URL", &api.url)
+            .env("BROWSERBASE_API_KEY", KEY),
+    );
     assert_eq!(String::from_utf8(output.stderr).unwrap(), "0\n");
     assert!(output.stdout.ends_with(b"}\n"));
 }
@@ -217,7 +217,7 @@ fn a_reader_that_stands_still_does_not_keep_a_signal_from_ending_the_stream() {
     // 64 KiB, less what no line fitted into.
     wait_until("a full pipe", || rustix::io::ioctl_fionread(&out).unwrap() >= 56_000);
     kill_process(Pid::from_raw(child.id().try_into().unwrap()).unwrap(), Signal::INT).unwrap();
-    let status = child.wait().unwrap();
+    let status = wait(&mut child);
     assert!(status.signal() == Some(Signal::INT.as_raw()) || status.code() == Some(130), "{status:?}");
 }
 

@@ -11,11 +11,12 @@ use keepwatch::store::journal::{
     Entry, Fate, Journal, Of, Options, Reader, RunId, Segment, SegmentId, Summary, Trouble, Why,
 };
 use keepwatch_core::clock::{Clock, Timestamp, later};
-use keepwatch_core::session::{Metadata, SessionId, Status};
+use keepwatch_core::session::{Metadata, Status};
+use keepwatch_core::testing;
 use keepwatch_core::text::Untrusted;
 use serde_json::{Value, json};
 
-use crate::harness::{PATIENCE, PROGRAM, Terminal, clean_env};
+use crate::harness::{PATIENCE, PROGRAM, Terminal, clean_env, output, wait};
 
 /// Tells this test binary, started once more, which journal to write, and for how many seconds.
 const PATH: &str = "KEEPWATCH_TEST_JOURNAL";
@@ -50,7 +51,7 @@ fn child_that_writes() {
     let mut sent: u64 = 0;
     while clock.now().mono < until {
         let at = clock.now().wall;
-        let mentions = vec![SessionId::parse(&format!("s-{}", sent % 50)).unwrap()];
+        let mentions = vec![testing::id(&format!("s-{}", sent % 50))];
         let body = json!({ "n": sent, "text": "x".repeat(300) });
         let entry = Entry { seq: sent, at, body, weight: 400, mentions, projects: Vec::new() };
         assert_eq!(journal.entry(entry), Fate::Taken);
@@ -68,7 +69,7 @@ fn child_that_writes() {
 fn summary(id: &str, run: RunId, last_seen: Timestamp) -> Summary {
     let ago = |seconds| last_seen - chrono::TimeDelta::seconds(seconds);
     Summary {
-        session: SessionId::parse(id).unwrap(),
+        session: testing::id(id),
         run,
         profile: None,
         host: "api.example".into(),
@@ -122,7 +123,7 @@ fn only_segment(reader: &Reader, run: &str) -> SegmentId {
     id
 }
 
-fn is_sound(path: &Path) {
+fn assert_sound(path: &Path) {
     let db = rusqlite::Connection::open(path).unwrap();
     let said: String = db.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
     assert_eq!(said, "ok");
@@ -167,10 +168,10 @@ fn a_process_that_is_killed_while_it_writes_loses_a_second_at_most() {
     println!("{} of {} kept, {lost} ms lost, stood still for {stood_still} ms", kept.len(), sent.len());
     assert!(lost <= 1000 + stood_still, "lost {lost} ms, stood still for {stood_still} ms");
     drop(reader);
-    is_sound(&path);
+    assert_sound(&path);
     // And the next run goes on with it.
     let mut next = writer(&path, 0);
-    assert!(next.wait().unwrap().success());
+    assert!(wait(&mut next).success());
     assert_eq!(Reader::open(&path).unwrap().unwrap().sizes().unwrap().segments, 2);
 }
 
@@ -218,7 +219,7 @@ fn write_at_once(seconds: u64) -> (u64, u64) {
     }
     assert_eq!(reader.summaries(Timestamp::UNIX_EPOCH).unwrap().len(), 100);
     drop(reader);
-    is_sound(&path);
+    assert_sound(&path);
     (total, read)
 }
 
@@ -268,14 +269,8 @@ impl Home {
 
     /// The exit code, standard output, standard error.
     fn run(&self, args: &[&str]) -> (i32, String, String) {
-        let output = Command::new(PROGRAM)
-            .args(args)
-            .env_clear()
-            .envs(clean_env())
-            .env("HOME", self.0.path())
-            .stdin(Stdio::null())
-            .output()
-            .unwrap();
+        let output =
+            output(Command::new(PROGRAM).args(args).env_clear().envs(clean_env()).env("HOME", self.0.path()));
         let text = |bytes| String::from_utf8(bytes).unwrap();
         (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
     }

@@ -26,7 +26,7 @@ fn read(path: &Path) -> String {
 }
 
 /// Holds that each line has its time in UTC, its level, its place and its message, and no letter that a terminal obeys.
-fn is_well_formed(log: &str) {
+fn assert_well_formed(log: &str) {
     for line in log.lines() {
         let (time, rest) = line.split_at(24);
         let level = rest.get(1..6).unwrap();
@@ -73,7 +73,7 @@ fn the_log_says_what_was_done_and_answered_and_neither_what_was_looked_for_nor_a
     ] {
         assert!(log.contains(what), "{what} is not in\n{log}");
     }
-    is_well_formed(&log);
+    assert_well_formed(&log);
     let mut secrets = api.connect_urls();
     secrets.extend([KEY.to_owned(), "cAnArY".to_owned(), "signingKey=e".to_owned()]);
     assert!(!secrets.iter().any(|secret| log.contains(secret.as_str())), "{log}");

@@ -15,8 +15,9 @@ use keepwatch::poll::{Outcome, Plan, Report, Request, perform};
 use keepwatch::tui::{Message, Model, Settings};
 use keepwatch::tui::{Theme, view};
 use keepwatch_core::clock::{Clock, Moment};
+use keepwatch_core::session::Secret;
 use keepwatch_core::session::Targets;
-use keepwatch_core::session::{Secret, SessionId};
+use keepwatch_core::testing::{id, moment_since, time};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::{Buffer, Cell};
@@ -55,8 +56,7 @@ const PAPERS: [Paper; 2] = [
 
 /// The model after [`AT`] seconds of the default scenario, polled each second, and the moment of the picture.
 async fn model() -> (Model, Moment) {
-    let start =
-        Moment { wall: "2026-11-22T21:06:20Z".parse().unwrap(), mono: Duration::ZERO, boot: Duration::ZERO };
+    let start = moment_since(time("21:06:20"), 0);
     let clock = Clock::scripted(start);
     let script =
         Script { latency: browserbase_simulator::Span::default(), ..Script::builtin("default").unwrap() };
@@ -92,7 +92,7 @@ async fn model() -> (Model, Moment) {
         clock.advance(interval);
     }
     // The session that people report: it shows what nothing else tells them.
-    model.select(SessionId::parse("6512bd43-d9ca-4e02-9a67-91f2c1a0b3de").unwrap());
+    model.select(id("6512bd43-d9ca-4e02-9a67-91f2c1a0b3de"));
     model.set_viewport(view::viewport(&model, clock.now()));
     (model, clock.now())
 }

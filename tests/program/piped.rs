@@ -1,14 +1,14 @@
 //! The program without a terminal: its output is read line by line, and searched for secrets at its end.
 
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::Read as _;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::harness::{Api, KEY, PATIENCE, PROGRAM, clean_env};
+use crate::harness::{Api, KEY, PATIENCE, PROGRAM, clean_env, lines, wait};
 
 /// The program, its output read line by line.
 pub(crate) struct Headless {
@@ -47,9 +47,7 @@ impl Headless {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let (tell, lines) = channel();
-        let out = BufReader::new(child.stdout.take().unwrap());
-        std::thread::spawn(move || out.lines().map_while(Result::ok).try_for_each(|line| tell.send(line)));
+        let lines = lines(child.stdout.take().unwrap());
         let mut errors = child.stderr.take().unwrap();
         let err = std::thread::spawn(move || {
             let mut text = String::new();
@@ -90,10 +88,13 @@ impl Headless {
 
     /// Waits for the end.
     pub(crate) fn over(mut self) -> End {
-        while let Ok(line) = self.lines.recv_timeout(PATIENCE) {
-            self.out.push_str(&format!("{line}\n"));
-        }
-        let code = self.child.wait().unwrap().code();
+        let code = loop {
+            match self.lines.recv_timeout(PATIENCE) {
+                Ok(line) => self.out.push_str(&format!("{line}\n")),
+                Err(RecvTimeoutError::Disconnected) => break wait(&mut self.child).code(),
+                Err(RecvTimeoutError::Timeout) => panic!("it did not end:\n{}", self.out),
+            }
+        };
         let end =
             End { code, out: std::mem::take(&mut self.out), err: self.err.take().unwrap().join().unwrap() };
         assert!(!end.err.contains("panicked"), "{}", end.err);

@@ -1,10 +1,10 @@
 //! Several profiles in one table, with the whole program and a server for each.
 
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use browserbase_simulator::{Fault, On, StatusCode};
 
-use crate::harness::{Api, KEY, PROGRAM, Terminal, clean_env};
+use crate::harness::{Api, KEY, PROGRAM, Terminal, clean_env, output};
 
 const IN_ACME: &str = "45c48cce-2e2d-4fba-8f1a-2d7bcf1aa7ff";
 const IN_STAGING: &str = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de";
@@ -120,9 +120,7 @@ fn a_key_that_can_not_be_had_is_that_profiles_trouble_unless_it_is_the_only_one(
         let config = home.config();
         let mut args = vec!["--config", &config];
         args.extend(profiles.iter().flat_map(|profile| ["--profile", profile]));
-        let output =
-            Command::new(PROGRAM).args(args).env_clear().envs(clean_env()).stdin(Stdio::null()).output();
-        let output = output.unwrap();
+        let output = output(Command::new(PROGRAM).args(args).env_clear().envs(clean_env()));
         (output.status.code(), String::from_utf8(output.stderr).unwrap())
     };
     let (code, err) = alone(&["locked"]);

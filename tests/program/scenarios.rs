@@ -15,6 +15,7 @@ use keepwatch::store::{self, Encoder, FORMAT, Header, Line, Recording, Writer};
 use keepwatch_core::clock::{Clock, Moment, Zone};
 use keepwatch_core::session::Targets;
 use keepwatch_core::session::{Secret, SessionId};
+use keepwatch_core::testing;
 use keepwatch_core::tracker::cost::Rates;
 use keepwatch_core::tracker::evidence::{self, Options};
 use keepwatch_core::tracker::{Event, EventKind, Fleet, Input, Thresholds};
@@ -256,7 +257,7 @@ impl Watcher {
 
     fn id(&self, expect: &Expect) -> Option<SessionId> {
         let word = expect.session.as_deref()?;
-        Some(SessionId::parse(self.script.id_of(word).unwrap()).unwrap())
+        Some(testing::id(self.script.id_of(word).unwrap()))
     }
 
     /// Whether it holds as of now; else what is missing. What must not be stops the test at once.

@@ -1,14 +1,16 @@
 //! `keepwatch simulate` as other programs see it: asked over plain HTTP, its replies held against the public schemas.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::Write as _;
+use std::iter;
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use crate::harness::{PROGRAM, clean_env, wait_until};
+use crate::harness::{PATIENCE, PROGRAM, clean_env, lines, wait, wait_until};
+use crate::schema::assert_valid;
 
 /// A `keepwatch simulate` on a free port, which ends with this.
 pub(crate) struct Simulated {
@@ -27,9 +29,8 @@ impl Simulated {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let exports: BTreeMap<String, String> = lines
-            .map(Result::unwrap)
+        let lines = lines(child.stdout.take().unwrap());
+        let exports: BTreeMap<String, String> = iter::from_fn(|| lines.recv_timeout(PATIENCE).ok())
             .filter_map(|line| {
                 let (name, value) = line.strip_prefix("export ")?.split_once('=')?;
                 Some((name.to_owned(), value.to_owned()))
@@ -44,7 +45,7 @@ impl Simulated {
     pub(crate) fn interrupted(mut self) -> Option<i32> {
         let pid = Pid::from_raw(self.child.id().try_into().unwrap()).unwrap();
         kill_process(pid, Signal::INT).unwrap();
-        self.child.wait().unwrap().code()
+        wait(&mut self.child).code()
     }
 
     /// The scenario in `toml`, with `args` besides.
@@ -70,6 +71,7 @@ impl Simulated {
         let body = body.unwrap_or_default();
         let length = body.len();
         let mut stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
         write!(
             stream,
             "{method} {path} HTTP/1.1\r\nHost: {address}\r\nX-BB-API-Key: any\r\nConnection: close\r\n\
@@ -107,7 +109,7 @@ impl Answer {
     /// The body of an answer with this status, which every one of `schemas` allows.
     fn answered(self, status: u16, schemas: &[&str]) -> Value {
         assert_eq!(self.status, status, "{}", self.body);
-        schemas.iter().for_each(|schema| valid(schema, &self.body));
+        schemas.iter().for_each(|schema| assert_valid(schema, &self.body));
         self.body
     }
 
@@ -125,12 +127,6 @@ const LIVE_URLS: &str = include_str!("../contract/live_urls.json");
 const LOG: &str = include_str!("../contract/session_log.json");
 const PROJECT: &str = include_str!("../contract/project.json");
 const USAGE: &str = include_str!("../contract/usage.json");
-
-fn valid(schema: &str, value: &Value) {
-    let schema: Value = serde_json::from_str(schema).unwrap();
-    let schema = jsonschema::options().should_validate_formats(true).build(&schema).unwrap();
-    schema.validate(value).unwrap_or_else(|error| panic!("{error}: {value}"));
-}
 
 /// One session that runs with a proxy, and one that is over.
 const TWO: &str = r#"
@@ -163,7 +159,7 @@ fn a_keep_alive_session_lives_from_its_creation_to_its_release_by_the_contract()
     let query = "status=RUNNING&q=user_metadata%5B%27owner%27%5D%3A%27growth%27";
     let owned = api.get(&format!("/v1/sessions?{query}")).answered(200, &[]);
     assert_eq!((owned.as_array().unwrap().len(), &owned[0]["id"]), (1, &created["id"]));
-    valid(SESSION, &owned[0]);
+    assert_valid(SESSION, &owned[0]);
     api.get(&format!("{one}/debug")).answered(200, &[LIVE_URLS]);
     assert_eq!(api.get(&format!("{one}/logs")).answered(200, &[]), json!([]));
 
@@ -182,7 +178,7 @@ fn what_is_there_besides_keeps_the_contract_too() {
     api.get("/v1/sessions/busy/debug").answered(200, &[LIVE_URLS]);
     let logs = api.get("/v1/sessions/busy/logs").answered(200, &[]);
     assert_eq!(logs.as_array().unwrap().len(), 1);
-    valid(LOG, &logs[0]);
+    assert_valid(LOG, &logs[0]);
     let projects = api.get("/v1/projects").answered(200, &[]);
     assert_eq!((projects.as_array().unwrap().len(), &projects[0]["id"]), (1, &api.project.clone().into()));
     let project = format!("/v1/projects/{}", api.project);

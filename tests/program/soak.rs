@@ -33,7 +33,7 @@ use std::time::Duration;
 use browserbase_simulator::{Fact, Happened, Offset, Script, Window, chaos};
 use serde_json::Value;
 
-use crate::harness::{Api, KEY, PATIENCE, PROGRAM, Terminal, clean_env};
+use crate::harness::{Api, KEY, PATIENCE, PROGRAM, Terminal, clean_env, output};
 use judge::{Account, Asked, Judge};
 use measure::{Course, Measure};
 
@@ -257,13 +257,13 @@ fn settle(terminal: &Terminal, api: &Api, asked: &mut Asked, judge: &Judge) {
 
 /// What the program's own journal says, by session.
 fn history(journal: &Path) -> Vec<Value> {
-    let output = Command::new(PROGRAM)
-        .args(["history", "--json", "--since", "30d"])
-        .env_clear()
-        .envs(clean_env())
-        .env("KEEPWATCH_JOURNAL", journal)
-        .output()
-        .unwrap();
+    let output = output(
+        Command::new(PROGRAM)
+            .args(["history", "--json", "--since", "30d"])
+            .env_clear()
+            .envs(clean_env())
+            .env("KEEPWATCH_JOURNAL", journal),
+    );
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let history: Value = serde_json::from_slice(&output.stdout).unwrap();
     history["sessions"].as_array().unwrap().clone()

@@ -46,6 +46,8 @@ pub mod truth;
 mod world;
 
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod tests;
 
 use std::io;

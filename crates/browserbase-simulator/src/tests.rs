@@ -25,11 +25,7 @@ impl Answer {
 }
 
 fn clock() -> Clock {
-    Clock::scripted(Moment {
-        wall: "2026-10-03T16:05:34.513867Z".parse().unwrap(),
-        mono: Duration::ZERO,
-        boot: Duration::ZERO,
-    })
+    Clock::scripted(Moment { wall: testing::start(), mono: Duration::ZERO, boot: Duration::ZERO })
 }
 
 fn simulator(clock: &Clock, script: &str) -> Simulator {
@@ -38,13 +34,23 @@ fn simulator(clock: &Clock, script: &str) -> Simulator {
     Simulator::start(clock.clone(), script, options).unwrap()
 }
 
-/// Asks as written; everything that came until the connection closed.
+/// Waits for `future`. Panics if that takes longer than it can on a busy machine.
+async fn within_limit<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(60), future).await.unwrap()
+}
+
+/// Reads until the connection is closed. It may be reset: what came before counts.
+async fn read_all(stream: &mut TcpStream) -> Vec<u8> {
+    let mut answer = Vec::new();
+    _ = within_limit(stream.read_to_end(&mut answer)).await;
+    answer
+}
+
+/// Sends `request` as it is. Returns everything that came until the connection was closed.
 async fn ask_raw(simulator: &Simulator, request: &str) -> String {
     let mut stream = TcpStream::connect(simulator.addr()).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = Vec::new();
-    _ = stream.read_to_end(&mut answer).await; // may be reset: what came before counts
-    String::from_utf8(answer).unwrap()
+    String::from_utf8(read_all(&mut stream).await).unwrap()
 }
 
 async fn ask_as(simulator: &Simulator, method: &str, target: &str, key: &str) -> Answer {
@@ -265,16 +271,17 @@ async fn a_hang_is_in_flight_until_the_simulator_stops() {
     let simulator = simulator(&clock(), "[[fault]]\nreply = 'hang'");
     let mut stream = TcpStream::connect(simulator.addr()).await.unwrap();
     stream.write_all(b"GET /v1/sessions HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
-    while simulator.counts().in_flight == 0 {
-        tokio::task::yield_now().await;
-    }
+    within_limit(async {
+        while simulator.counts().in_flight == 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
     assert_eq!(simulator.log()[0].status, None);
     let addr = simulator.addr();
     simulator.stop().await;
     assert!(TcpStream::connect(addr).await.is_err(), "the port is closed");
-    let mut answer = Vec::new();
-    _ = stream.read_to_end(&mut answer).await;
-    assert_eq!(answer, b"", "and the connection too");
+    assert_eq!(read_all(&mut stream).await, b"", "and the connection too");
 }
 
 #[tokio::test]
@@ -283,10 +290,10 @@ async fn stopping_closes_idle_connections() {
     let mut stream = TcpStream::connect(simulator.addr()).await.unwrap();
     stream.write_all(b"GET /v1/x HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     let mut answer = vec![0; 12];
-    stream.read_exact(&mut answer).await.unwrap();
+    within_limit(stream.read_exact(&mut answer)).await.unwrap();
     assert_eq!(answer, b"HTTP/1.1 404");
     simulator.stop().await;
-    stream.read_to_end(&mut answer).await.unwrap();
+    within_limit(stream.read_to_end(&mut answer)).await.unwrap();
 }
 
 #[tokio::test]
@@ -310,9 +317,13 @@ async fn dropping_the_simulator_closes_its_port() {
     let simulator = simulator(&clock(), "");
     let addr = simulator.addr();
     drop(simulator);
-    while TcpStream::connect(addr).await.is_ok() {
-        tokio::task::yield_now().await;
-    }
+    // Another test may take the free port, but not for long.
+    within_limit(async {
+        while TcpStream::connect(addr).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -39,6 +39,7 @@ pub fn poll_delay(interval: Duration, failures: u32, random: f64) -> Duration {
 /// Returns the delay after the API rejected the key.
 #[must_use]
 pub fn auth_delay(interval: Duration) -> Duration {
+    // promise: refusal-rest, mutant: .max( -> .min(
     AUTH_DELAY.max(interval)
 }
 
@@ -59,6 +60,8 @@ pub fn journal_delay(failures: u32) -> Duration {
 
 /// Returns `base * 2^doublings`, at most [`MAX_DELAY`].
 fn exponential(base: Duration, doublings: u32) -> Duration {
+    // promise: backoff-growth, mutant: 2_u32 -> 1_u32
+    // promise: backoff-start, mutant: doublings.min(16) -> 16
     let factor = 2_u32.saturating_pow(doublings.min(16));
     base.saturating_mul(factor).min(MAX_DELAY)
 }

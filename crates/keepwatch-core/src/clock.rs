@@ -141,6 +141,7 @@ impl Zone {
     fn format(self, at: Timestamp, pattern: &str) -> String {
         match self {
             Self::Utc => at.format(pattern).to_string(),
+            // promise: local-zone, mutant: chrono::Local -> chrono::Utc
             Self::Local => at.with_timezone(&chrono::Local).format(pattern).to_string(),
         }
     }
@@ -284,7 +285,7 @@ mod tests {
     use super::*;
 
     fn noon() -> Moment {
-        Moment { wall: "2026-11-22T12:00:00Z".parse().unwrap(), mono: Duration::ZERO, boot: Duration::ZERO }
+        crate::testing::moment(0)
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::process::Command;
 use std::sync::mpsc;
 
 use super::*;
+use keepwatch_core::testing::id;
 use keepwatch_core::text::Untrusted;
 
 mod trust;
@@ -99,10 +100,6 @@ impl Server {
     }
 }
 
-fn id(text: &str) -> SessionId {
-    SessionId::from_api(Untrusted::new(text))
-}
-
 fn hurried() -> Limits {
     Limits { answer: SOON, ..Limits::default() }
 }
@@ -168,7 +165,7 @@ async fn any_id_is_one_segment_of_the_path() {
             ("a\u{7}\0", "a%07%00"),
             ("a\\b;c=d&e+f", "a%5Cb;c=d&e+f"),
         ] {
-            client.session(&id(text)).await.outcome.unwrap();
+            client.session(&SessionId::from_api(Untrusted::new(text))).await.outcome.unwrap();
             let head = server.heard.recv().unwrap();
             assert!(head.starts_with(&format!("GET /prefix/v1/sessions/{encoded} HTTP/1.1\r\n")), "{head}");
         }

@@ -99,6 +99,7 @@ impl Reader for ListReader {
         let quoted = Finder::new(key.expose());
         let outcome = elements.take(piece, |element| {
             let is_quoted = key.expose().len() >= SHORTEST_KEY && quoted.find(element).is_some();
+            // promise: key-in-list, mutant: without_key(element.to_vec(), key) -> element.to_vec()
             let safe = is_quoted.then(|| without_key(element.to_vec(), key));
             match session(&read(safe.as_deref().unwrap_or(element)))? {
                 Some(mut session) => {

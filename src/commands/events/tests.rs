@@ -1,15 +1,11 @@
 use super::*;
-use keepwatch_core::clock::Timestamp;
+use keepwatch_core::testing::{id, time as t};
 use keepwatch_core::tracker::bounds::When;
 use keepwatch_core::tracker::verdict::Evidence;
 
-fn t(text: &str) -> Timestamp {
-    format!("2026-11-22T{text}Z").parse().unwrap()
-}
-
 fn event(of: Option<&str>, kind: EventKind) -> Event {
     let seen = t("21:04:12.1");
-    let id = of.map(|text| SessionId::parse(text).unwrap());
+    let id = of.map(id);
     Event { id, when: When { earliest: None, latest: seen }, seen, kind }
 }
 

@@ -4,7 +4,8 @@ use serde_json::Value;
 
 use super::*;
 use crate::store::journal::{RunId, Summary, Why};
-use keepwatch_core::session::{Metadata, Region, SessionId, Status};
+use keepwatch_core::session::{Metadata, Region, Status};
+use keepwatch_core::testing::id;
 use keepwatch_core::text::Untrusted;
 
 fn t(text: &str) -> Timestamp {
@@ -23,7 +24,7 @@ fn why(name: &str) -> Option<Why> {
 
 fn nightly(run: u64) -> Summary {
     Summary {
-        session: SessionId::parse("6512bd43-d9ca-4e02-9a67-91f2c1a0b3de").unwrap(),
+        session: id("6512bd43-d9ca-4e02-9a67-91f2c1a0b3de"),
         run: RunId::new(t("22T12:00:00"), run),
         profile: None,
         host: "api.browserbase.com".into(),
@@ -50,7 +51,7 @@ fn nightly(run: u64) -> Summary {
 
 fn checkout() -> Summary {
     Summary {
-        session: SessionId::parse("c20ad4d7-6fe9-4775-8aa6-1bc0d2e7f3a1").unwrap(),
+        session: id("c20ad4d7-6fe9-4775-8aa6-1bc0d2e7f3a1"),
         owner: None,
         status: Some(Status::Running),
         keep_alive: Some(false),
@@ -116,7 +117,7 @@ fn tables_fit_80_columns_whatever_their_rows_have() {
         why: None,
         status: None,
         proxy_bytes: None,
-        session: SessionId::parse("s").unwrap(),
+        session: id("s"),
         ..nightly(1)
     };
     let text = both(vec![row.clone(), bare.clone()], form(false));

@@ -145,6 +145,7 @@ impl Plan {
 
     /// Gives up those that left the lists first, where more left than can ever be asked for.
     fn bound_left(&mut self) {
+        // promise: left-lists-requests, mutant: <= List::MOST_LEFT -> <= usize::MAX
         if self.targets.len() <= List::MOST_LEFT {
             return;
         }

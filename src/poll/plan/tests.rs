@@ -2,16 +2,13 @@ use proptest::prelude::*;
 
 use super::*;
 use keepwatch_core::session::FaultKind;
+use keepwatch_core::testing::id;
 use keepwatch_core::text::Untrusted;
 
 const INTERVAL: Duration = Duration::from_secs(3);
 
 fn s(seconds: f64) -> Duration {
     Duration::from_secs_f64(seconds)
-}
-
-fn id(text: &str) -> SessionId {
-    SessionId::parse(text).unwrap()
 }
 
 fn ids(texts: &[&str]) -> Vec<SessionId> {

@@ -56,6 +56,7 @@ impl Plan {
 
     /// How many more polls may start: after a failure that concerned all, one at a time.
     fn places(&self) -> usize {
+        // promise: one-after-failure, mutant: { 1 } -> { 4 }
         let most = if self.failures > 0 { 1 } else { IN_FLIGHT };
         most.saturating_sub(self.in_flight.saturating_sub(self.passed_over))
     }

@@ -128,6 +128,7 @@ impl Summary {
             ":verdict": self.why.as_ref().map(|why| &why.name),
             ":sure": self.why.as_ref().map(|why| &why.sure),
             ":sentence": self.why.as_ref().map(|why| clean(&why.sentence)),
+            // promise: journal-metadata, mutant: .without_secrets() -> .clone()
             ":metadata": self.metadata.as_ref().map(|metadata| metadata.without_secrets().json().to_owned()),
         })?;
         Ok(())

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use keepwatch_core::clock::{Clock, Moment, Timestamp, later};
-use keepwatch_core::session::{Metadata, Region, SessionId, Status};
+use keepwatch_core::session::{Metadata, Region, Status};
+use keepwatch_core::testing::{id, moment, time as t};
 use keepwatch_core::text::Untrusted;
 
 mod troubles;
@@ -15,20 +16,12 @@ mod versions;
 /// Longer than anything takes on a busy machine; reached only by a failure.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-fn t(text: &str) -> Timestamp {
-    format!("2026-11-22T{text}Z").parse().unwrap()
-}
-
-fn id(text: &str) -> SessionId {
-    SessionId::parse(text).unwrap()
-}
-
 fn run(number: u64) -> RunId {
     RunId::new(t("12:00:00"), number)
 }
 
 fn noon() -> Clock {
-    Clock::scripted(Moment { wall: t("12:00:00"), mono: Duration::ZERO, boot: Duration::ZERO })
+    Clock::scripted(moment(0))
 }
 
 fn segment(run: RunId, at: Timestamp) -> Segment<Value> {

@@ -274,6 +274,7 @@ impl<B: Serialize, H: Serialize, F: Fn(Trouble)> Writer<B, H, F> {
             None => true,
             Some((at, before)) => {
                 let rested = now.mono.saturating_sub(at);
+                // promise: journal-growth, mutant: > most / SLACK -> > u64::MAX
                 let sooner = || rested >= PRUNE_SOONER || size().saturating_sub(before) > most / SLACK;
                 rested >= PRUNE || size() > most && sooner()
             }

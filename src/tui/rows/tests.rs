@@ -1,31 +1,16 @@
 use std::time::Duration;
 
 use super::*;
-use keepwatch_core::clock::{Moment, later};
 use keepwatch_core::session::{FaultKind, Metadata, Region, Session};
-use keepwatch_core::testing::running;
-use keepwatch_core::tracker::{Exchange, Fleet, Input, Scope, Thresholds};
-
-fn t(seconds: u64) -> Timestamp {
-    later("2026-11-22T12:00:00Z".parse().unwrap(), Duration::from_secs(seconds))
-}
-
-fn exchange(seconds: u64) -> Exchange {
-    let since = Duration::from_secs(seconds);
-    let moment = Moment { wall: t(seconds), mono: since, boot: since };
-    Exchange { sent: moment, received: moment, date: None }
-}
-
-fn id(text: &str) -> SessionId {
-    SessionId::parse(text).unwrap()
-}
+use keepwatch_core::testing::{at as t, exchange, id, moment, running};
+use keepwatch_core::tracker::{Fleet, Input, Scope, Thresholds};
 
 /// A session that starts and expires so many seconds after noon.
-fn session(text: &str, started: u64, expires: u64) -> Session {
+fn session(text: &str, started: u32, expires: u32) -> Session {
     Session { expires: Some(t(expires)), ..running(text, t(started), Duration::ZERO) }
 }
 
-fn ended(text: &str, status: Status, at: u64) -> Session {
+fn ended(text: &str, status: Status, at: u32) -> Session {
     Session { status, ended: Some(t(at)), ..session(text, 0, 900) }
 }
 
@@ -33,7 +18,7 @@ fn fleet(sessions: Vec<Session>) -> Fleets {
     let mut fleet = Fleet::new(Thresholds::default());
     for session in sessions {
         let scope = Scope::One(session.id.clone());
-        fleet.apply(Input::Seen { at: exchange(1), scope, sessions: vec![session], malformed: 0 });
+        fleet.apply(Input::Seen { at: exchange(1, 1), scope, sessions: vec![session], malformed: 0 });
     }
     fleet.into()
 }
@@ -45,7 +30,7 @@ fn order(fleet: &Fleets, by: SortBy, reversed: bool) -> Vec<String> {
 
 fn missing(fleet: &mut Fleets, text: &str) {
     let input =
-        Input::Missing { at: exchange(2), id: id(text), fault: FaultKind::NotFound.into(), next: None };
+        Input::Missing { at: exchange(2, 2), id: id(text), fault: FaultKind::NotFound.into(), next: None };
     fleet.apply(0, input);
 }
 
@@ -69,7 +54,7 @@ fn what_ends_next_comes_first_and_what_has_ended_comes_last_the_newest_end_first
         session("overdue", 0, 0),
         Session { ended: None, ..ended("when", Status::Completed, 0) },
     ]);
-    fleet.apply(0, Input::Asked { at: exchange(0).sent, ids: vec![id("awaited"), id("absent")] });
+    fleet.apply(0, Input::Asked { at: moment(0), ids: vec![id("awaited"), id("absent")] });
     missing(&mut fleet, "absent");
     let expected =
         ["overdue", "soon", "late", "endless", "pending", "absent", "awaited", "new", "old", "when"];
@@ -114,7 +99,7 @@ fn an_owner_key_decides_the_owner_before_names_do() {
     let metadata = Some(Metadata::new(r#"{"owner":"growth","run":{"id":"c-881"}}"#));
     let session = Session { metadata, ..session("a", 0, 900) };
     fleet.apply(Input::Seen {
-        at: exchange(1),
+        at: exchange(1, 1),
         scope: Scope::One(id("a")),
         sessions: vec![session],
         malformed: 0,
@@ -151,7 +136,7 @@ fn every_word_of_the_filter_must_be_there_in_any_case_and_counts_are_of_all() {
             [counts.running, counts.pending, counts.completed, counts.timed_out, counts.error, counts.other];
         assert_eq!((of, counts.all()), ([2, 1, 1, 1, 1, 1], 7));
     }
-    fleet.apply(0, Input::Asked { at: exchange(0).sent, ids: vec![id("abd"), id("awaited")] });
+    fleet.apply(0, Input::Asked { at: moment(0), ids: vec![id("abd"), id("awaited")] });
     ["abc", "abd", "AbC"].into_iter().for_each(|text| missing(&mut fleet, text));
     let counts = Rows::of(&fleet, Sort::default(), &words("")).counts().clone();
     let does_not_run = (counts.running, counts.other, counts.absent, counts.waiting);

@@ -6,15 +6,15 @@ use super::*;
 use crate::api::Releaser;
 use crate::api::{Fresh, Listing};
 use crate::poll::{Reply, Request};
+use crate::tui::event_loop::{lay_out, update};
 use crate::tui::keymap::Copyable;
-use crate::tui::run::{lay_out, update};
 use crate::tui::{Pane, Part, Place, Settings, SortBy, Theme, view};
 use keepwatch_core::clock::Zone;
 use keepwatch_core::clock::{Timestamp, later};
 use keepwatch_core::session::{
     ConnectUrls, Fault, FaultKind, List, Project, Secret, Session, SessionId, Status,
 };
-use keepwatch_core::testing::running;
+use keepwatch_core::testing::{at as t, id, moment, running};
 use keepwatch_core::text::Untrusted;
 
 mod happened;
@@ -28,19 +28,6 @@ const CANARY: &str = "wss://connect.example/?signingKey=cAnArY";
 
 fn secs(seconds: f64) -> Duration {
     Duration::from_secs_f64(seconds)
-}
-
-/// So many seconds after noon.
-fn t(seconds: f64) -> Timestamp {
-    later("2026-11-22T12:00:00Z".parse().unwrap(), secs(seconds))
-}
-
-fn moment(seconds: f64) -> Moment {
-    Moment { wall: t(seconds), mono: secs(seconds), boot: secs(seconds) }
-}
-
-fn id(text: &str) -> SessionId {
-    SessionId::parse(text).unwrap()
 }
 
 fn settings(targets: Targets) -> Settings {

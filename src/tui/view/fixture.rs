@@ -10,12 +10,13 @@ use crate::api::Releaser;
 use crate::poll::PollLimits;
 use crate::tui::Theme;
 use crate::tui::{Model, Origin, Settings};
-use keepwatch_core::clock::{Moment, Timestamp};
+use keepwatch_core::clock::Moment;
 use keepwatch_core::session::Targets;
 use keepwatch_core::session::{
-    ConnectFields, Fault, FaultKind, List, Metadata, Project, Region, Session, SessionId, Status,
+    ConnectFields, Fault, FaultKind, List, Metadata, Project, Region, Session, Status,
 };
-use keepwatch_core::testing::running;
+pub(super) use keepwatch_core::testing::time as at;
+use keepwatch_core::testing::{id, moment_since, running};
 use keepwatch_core::text::Untrusted;
 use keepwatch_core::tracker::{Exchange, Input, Scope};
 
@@ -31,12 +32,7 @@ const INTERVAL: Duration = Duration::from_secs(3);
 
 /// 21:06:48 on a Sunday, two minutes after the program began.
 pub(super) fn now() -> Moment {
-    let since = Duration::from_secs(120);
-    Moment { wall: at("21:06:48"), mono: since, boot: since }
-}
-
-pub(super) fn at(time: &str) -> Timestamp {
-    format!("2026-11-22T{time}Z").parse().unwrap()
+    moment_since(at("21:04:48"), 120)
 }
 
 /// `seconds` before [`now`].
@@ -120,17 +116,17 @@ pub(super) fn seen_of(model: &mut Model, source: usize, inputs: impl IntoIterato
     }
 }
 
-pub(super) fn select(model: &mut Model, id: &str) {
-    model.select(SessionId::parse(id).unwrap());
+pub(super) fn select(model: &mut Model, text: &str) {
+    model.select(id(text));
 }
 
-fn session(id: &str, started: &str, timeout: u64, status: Status, name: &str) -> Session {
+fn session(text: &str, started: &str, timeout: u64, status: Status, name: &str) -> Session {
     Session {
         status,
         project: Some(Untrusted::new("prj-7c9e")),
         metadata: Some(Metadata::new(&format!(r#"{{"name":"{name}","env":"staging"}}"#))),
         connect: Some(ConnectFields { connect_url: true, selenium_remote_url: true, signing_key: true }),
-        ..running(id, at(started), Duration::from_secs(timeout))
+        ..running(text, at(started), Duration::from_secs(timeout))
     }
 }
 
@@ -206,7 +202,7 @@ fn evening(traffic: usize) -> Vec<Session> {
 
 /// A reply about one session.
 pub(super) fn one(at: Moment, asked: &str, session: Session) -> Input {
-    let scope = Scope::One(SessionId::parse(asked).unwrap());
+    let scope = Scope::One(id(asked));
     Input::Seen { at: exchange(at), scope, sessions: vec![session], malformed: 0 }
 }
 
@@ -273,7 +269,7 @@ pub(super) fn story() -> Model {
 /// Everything that is not as it should be, and texts that nobody should have to show.
 pub(super) fn odd() -> Model {
     let ids = ["never-answered", "gone", "two words and more", "unlisted", "failing"];
-    let ids: Vec<_> = ids.iter().map(|id| SessionId::parse(id).unwrap()).collect();
+    let ids: Vec<_> = ids.iter().map(|text| id(text)).collect();
     let mut model = blank(Targets::Ids(ids.clone()));
     let hostile = Session {
         metadata: Some(Metadata::new(
@@ -315,13 +311,13 @@ pub(super) fn odd() -> Model {
     let after = [
         Input::Failed {
             at: exchange(ago(1)),
-            scope: Scope::One(SessionId::parse("failing").unwrap()),
+            scope: Scope::One(id("failing")),
             fault: says("Bad \u{1b}[31mGateway", FaultKind::Server(502)),
             next: Some(now().after(Duration::from_secs(8))),
         },
         Input::Missing {
             at: exchange(ago(2)),
-            id: SessionId::parse("gone").unwrap(),
+            id: id("gone"),
             fault: says("Session not found", FaultKind::NotFound),
             next: Some(now().after(Duration::from_secs(30))),
         },
@@ -349,7 +345,7 @@ pub(super) fn drawn(model: &mut Model, size: (u16, u16), now: Moment) -> Buffer 
 /// Lays the screen out at this size, as the event loop does.
 pub(super) fn resize(model: &mut Model, size: (u16, u16), now: Moment) {
     model.set_size(size);
-    crate::tui::run::lay_out(model, now);
+    crate::tui::event_loop::lay_out(model, now);
 }
 
 /// Returns the text of a screen of this size, for tests outside the view.

@@ -11,12 +11,13 @@
 //!     ├─ footer    keys, a line to the reader
 //!     │    └─ typed     a line that is being typed
 //!     └─ popup     help, copy menu, failures, a URL
-//!   ink      writing into cells
+//!   columns  which columns a table has room for          ink    writing into cells
 //! ```
 //!
 //! Only what is in view is built, so that a frame costs the same for ten sessions and for ten thousand.
 
 mod cells;
+mod columns;
 mod details;
 mod empty;
 mod fields;

@@ -11,6 +11,7 @@ use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 
+use super::columns::{self, Placed, WidthStep};
 use super::header;
 use super::ink::{self, Text, span};
 use crate::tui::{Listed, Model};
@@ -26,6 +27,32 @@ const SOME: u16 = 60;
 const LONGEST_ID: usize = 12;
 /// The most columns for the name of a profile.
 const LONGEST_PROFILE: usize = 14;
+
+/// What a column shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Column {
+    Status,
+    Session,
+    Profile,
+    Owner,
+    Started,
+    Ran,
+    End,
+}
+
+impl Column {
+    fn heading(self) -> &'static str {
+        match self {
+            Self::Status => "STATUS",
+            Self::Session => "SESSION",
+            Self::Profile => "PROFILE",
+            Self::Owner => "OWNER",
+            Self::Started => "STARTED",
+            Self::Ran => "RAN",
+            Self::End => "HOW IT ENDED",
+        }
+    }
+}
 
 /// Draws the page.
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
@@ -98,33 +125,33 @@ fn draw_rows(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
         date.unwrap_or(short)
     };
     let time = shown().map(|listed| text::width(&started(&listed.session))).max().unwrap_or(8).max(8);
-    let headings = ["STATUS", "SESSION", "PROFILE", "OWNER", "STARTED", "RAN", "HOW IT ENDED"];
     let columns = place(area.width, id, profile(model), time);
-    for ((heading, (x, width)), faint) in
-        headings.into_iter().zip(&columns).zip(std::iter::repeat(theme.faint()))
-    {
+    for Placed { key: column, x, width } in &columns {
+        let heading = column.heading();
         if text::width(heading) <= usize::from(*width) {
-            ink::write(buffer, cell(ink::row(area, 0), *x, *width), &Line::styled(heading, faint));
+            ink::write(buffer, cell(ink::row(area, 0), *x, *width), &Line::styled(heading, theme.faint()));
         }
     }
     for (down, Listed { source, session, owner }) in shown().enumerate() {
         let row = ink::row(area, down.saturating_add(1));
         let owner = owner.as_ref().filter(|_| !model.hide_metadata);
         let ended = session.status.phase() == Phase::Ended;
-        let texts: [Text; 7] = [
-            status(model, session, columns.first().is_some_and(|(_, width)| *width > 1)).into(),
-            text::fit(&session.id.start(id), id).into(),
-            text::fit(&model.fleets.source(*source).origin.name, LONGEST_PROFILE).into(),
-            owner.map_or_else(|| Line::styled("–", theme.faint()), |owner| owner.shown(14).into()),
-            started(session).into(),
-            session
-                .ran()
-                .filter(|_| ended)
-                .map_or_else(|| Line::styled("–", theme.faint()), |ran| text::countdown(ran).into()),
-            how(model, *source, session, server),
-        ];
-        for (text, (x, width)) in texts.iter().zip(&columns) {
-            ink::write(buffer, cell(row, *x, *width), text);
+        let dash = || Line::styled("–", theme.faint());
+        for Placed { key: column, x, width } in &columns {
+            let text: Text = match column {
+                Column::Status => status(model, session, *width > 1).into(),
+                Column::Session => text::fit(&session.id.start(id), id).into(),
+                Column::Profile => {
+                    text::fit(&model.fleets.source(*source).origin.name, LONGEST_PROFILE).into()
+                }
+                Column::Owner => owner.map_or_else(dash, |owner| owner.shown(14).into()),
+                Column::Started => started(session).into(),
+                Column::Ran => {
+                    session.ran().filter(|_| ended).map_or_else(dash, |ran| text::countdown(ran).into())
+                }
+                Column::End => how(model, *source, session, server),
+            };
+            ink::write(buffer, cell(row, *x, *width), &text);
         }
         if top.saturating_add(down) == model.recent.marked {
             buffer.set_style(row, Style::new().add_modifier(Modifier::BOLD).remove_modifier(Modifier::DIM));
@@ -139,24 +166,26 @@ fn profile(model: &Model) -> usize {
     if model.fleets.are_several() { wide.clamp(7, LONGEST_PROFILE) } else { 0 }
 }
 
-/// Where each column is, and how wide; those without room have no width.
-fn place(screen: u16, id: usize, profile: usize, time: usize) -> [(u16, u16); 7] {
+/// Places the columns on a screen that is `screen` columns wide; ids, names of profiles and times take so many.
+fn place(screen: u16, id: usize, profile: usize, time: usize) -> Vec<Placed<Column>> {
     let narrow = |width: usize| u16::try_from(width).unwrap_or(u16::MAX);
-    let mut widths = [11, narrow(id), narrow(profile), 14, narrow(time), 8, 0];
-    if screen < WHOLE {
-        (widths[0], widths[3]) = (1, 12);
-    }
-    if screen < SOME {
-        (widths[3], widths[4], widths[5]) = (0, 0, 0);
-    }
-    let mut next = 2_u16;
-    let mut places = widths.map(|width| {
-        let x = next;
-        next = if width > 0 { x.saturating_add(width).saturating_add(2) } else { x };
-        (x, width)
-    });
-    places[6] = (next, screen.saturating_sub(next).saturating_sub(1));
-    places
+    let whole = screen >= WHOLE;
+    let some = |width: u16| if screen >= SOME { width } else { 0 };
+    let widths = [
+        (Column::Status, if whole { 11 } else { 1 }),
+        (Column::Session, narrow(id)),
+        (Column::Profile, narrow(profile)),
+        (Column::Owner, if whole { 14 } else { some(12) }),
+        (Column::Started, some(narrow(time))),
+        (Column::Ran, some(8)),
+        (Column::End, 0),
+    ];
+    columns::solve(
+        widths,
+        [WidthStep::Add(Column::End, 1), WidthStep::Widen(Column::End, u16::MAX)],
+        2,
+        screen,
+    )
 }
 
 fn cell(row: Rect, x: u16, width: u16) -> Rect {

@@ -1,11 +1,14 @@
 //! The table: which columns a width has room for, and what each shows of a session. Only rows in view are built.
 
+use std::ops::RangeInclusive;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 use ratatui::text::Line;
 
 use super::cells::{self, Cell};
+use super::columns::{self, LEAD, Placed, WidthStep};
 use super::header;
 use super::ink::{self, span};
 use crate::tui::viewport::table_rows;
@@ -51,69 +54,77 @@ pub(super) enum Column {
     Metadata,
 }
 
-/// A column's place in the table.
-#[derive(Clone, Copy, Debug)]
-struct Spec {
-    column: Column,
-    heading: &'static str,
-    /// From which width of the screen on it is there, and up to which.
-    screen: (u16, u16),
-    /// Its own width, at least. None for a column that comes only where the others have grown.
-    least: u16,
-    /// Whether it stands at the right end of its place.
-    right: bool,
-    sort: Option<SortBy>,
+impl Column {
+    fn heading(self) -> &'static str {
+        match self {
+            Self::Glyph | Self::Flag => "",
+            Self::Status => "STATUS",
+            Self::Session => "SESSION",
+            Self::Profile => "PROFILE",
+            Self::Owner => "OWNER",
+            Self::Region => "REGION",
+            Self::Keep => "KEEP",
+            Self::Age => "AGE",
+            Self::Left => "LEFT",
+            Self::Proxy => "PROXY",
+            Self::Rate => "RATE/s",
+            Self::Metadata => "METADATA",
+        }
+    }
+
+    /// The order that the column shows, if rows can be sorted by it.
+    fn sort(self) -> Option<SortBy> {
+        match self {
+            Self::Status => Some(SortBy::Status),
+            Self::Session => Some(SortBy::Session),
+            Self::Profile => Some(SortBy::Profile),
+            Self::Owner => Some(SortBy::Owner),
+            Self::Region => Some(SortBy::Region),
+            Self::Age => Some(SortBy::Age),
+            Self::Left => Some(SortBy::Left),
+            Self::Proxy => Some(SortBy::Proxy),
+            Self::Glyph | Self::Keep | Self::Flag | Self::Rate | Self::Metadata => None,
+        }
+    }
+
+    fn is_right_aligned(self) -> bool {
+        matches!(self, Self::Age | Self::Proxy)
+    }
 }
 
-const fn spec(column: Column, heading: &'static str, from: u16, least: u16) -> Spec {
-    Spec { column, heading, screen: (from, u16::MAX), least, right: false, sort: None }
-}
-
-/// All columns, from left to right.
-const COLUMNS: [Spec; 14] = [
-    Spec { screen: (0, 59), ..spec(Column::Glyph, "", 0, 1) },
-    Spec { sort: Some(SortBy::Status), ..spec(Column::Status, "STATUS", 60, 11) },
-    Spec { sort: Some(SortBy::Session), ..spec(Column::Session, "SESSION", 0, 8) },
-    // It comes where there are several profiles, before all else for which there is room.
-    Spec { sort: Some(SortBy::Profile), ..spec(Column::Profile, "PROFILE", 0, 0) },
-    // Below 100 columns it comes where there is room.
-    Spec { screen: (60, 99), sort: Some(SortBy::Owner), ..spec(Column::Owner, "OWNER", 60, 0) },
-    Spec { sort: Some(SortBy::Owner), ..spec(Column::Owner, "OWNER", 100, 8) },
-    Spec { sort: Some(SortBy::Region), ..spec(Column::Region, "REGION", 100, 14) },
-    spec(Column::Keep, "KEEP", 60, 4),
-    Spec { sort: Some(SortBy::Age), right: true, ..spec(Column::Age, "AGE", 60, 6) },
-    Spec { sort: Some(SortBy::Left), ..spec(Column::Left, "LEFT", 0, 16) },
-    spec(Column::Flag, "", 32, 1),
-    Spec { sort: Some(SortBy::Proxy), right: true, ..spec(Column::Proxy, "PROXY", 63, 8) },
-    spec(Column::Rate, "RATE/s", 100, 7),
-    spec(Column::Metadata, "METADATA", 60, 0),
+/// All columns, from left to right: the widths of the screen on which each is, and its own narrowest width. A column of
+/// width 0 comes only if the others leave room for it.
+const COLUMNS: [(Column, RangeInclusive<u16>, u16); 14] = [
+    (Column::Glyph, 0..=59, 1),
+    (Column::Status, 60..=u16::MAX, 11),
+    (Column::Session, 0..=u16::MAX, 8),
+    (Column::Profile, 0..=u16::MAX, 0),
+    (Column::Owner, 60..=99, 0),
+    (Column::Owner, 100..=u16::MAX, 8),
+    (Column::Region, 100..=u16::MAX, 14),
+    (Column::Keep, 60..=u16::MAX, 4),
+    (Column::Age, 60..=u16::MAX, 6),
+    (Column::Left, 0..=u16::MAX, 16),
+    (Column::Flag, 32..=u16::MAX, 1),
+    (Column::Proxy, 63..=u16::MAX, 8),
+    (Column::Rate, 100..=u16::MAX, 7),
+    (Column::Metadata, 60..=u16::MAX, 0),
 ];
 
-/// What becomes of the room that the least widths leave.
-#[derive(Clone, Copy, Debug)]
-enum Growth {
-    /// A column that is there gets as wide as this, or as far as the room goes.
-    Widen(Column, u16),
-    /// Two blanks between columns instead of one.
-    Air,
-    /// A column comes, if it can be as wide as this.
-    Add(Column, u16),
-}
-
-/// In this order.
-const GROWTH: [Growth; 12] = [
-    Growth::Add(Column::Profile, LEAST_PROFILE),
-    Growth::Widen(Column::Profile, SOME_PROFILE),
-    Growth::Widen(Column::Left, 20),
-    Growth::Add(Column::Owner, 10),
-    Growth::Widen(Column::Profile, MOST_PROFILE),
-    Growth::Air,
-    Growth::Widen(Column::Session, LONGEST_ID),
-    Growth::Widen(Column::Owner, 12),
-    Growth::Widen(Column::Rate, 16),
-    Growth::Widen(Column::Owner, 14),
-    Growth::Add(Column::Metadata, 16),
-    Growth::Widen(Column::Metadata, u16::MAX),
+/// What becomes of the room that the narrowest widths leave, in this order.
+const STEPS: [WidthStep<Column>; 12] = [
+    WidthStep::Add(Column::Profile, LEAST_PROFILE),
+    WidthStep::Widen(Column::Profile, SOME_PROFILE),
+    WidthStep::Widen(Column::Left, 20),
+    WidthStep::Add(Column::Owner, 10),
+    WidthStep::Widen(Column::Profile, MOST_PROFILE),
+    WidthStep::Space,
+    WidthStep::Widen(Column::Session, LONGEST_ID),
+    WidthStep::Widen(Column::Owner, 12),
+    WidthStep::Widen(Column::Rate, 16),
+    WidthStep::Widen(Column::Owner, 14),
+    WidthStep::Add(Column::Metadata, 16),
+    WidthStep::Widen(Column::Metadata, u16::MAX),
 ];
 
 /// The most columns for the start of an id; Browserbase's differ within 8.
@@ -127,74 +138,25 @@ const SOME_PROFILE: u16 = 7;
 const MOST_PROFILE: u16 = 14;
 /// From so many on, sessions of less than a minute are worth a word.
 const MANY_SHORT: u64 = 3;
-/// The blank at the right end.
-const RIGHT: u16 = 1;
-/// The selection's mark, and a blank.
-const LEAD: u16 = 2;
 
-/// The columns of a screen of `screen` columns, each with its place and width. Ids take `id` columns, and names of
-/// profiles `profile`, if there are several.
-fn place(screen: u16, id: u16, profile: Option<u16>, metadata: bool) -> Vec<(Spec, u16, u16)> {
-    // What a profile's name takes is as if the screen had less, but never so little that the words go.
+/// Places the columns of a screen that is `screen` columns wide. Ids take `id` columns, and the names of profiles `profile`,
+/// if there are several.
+fn place(screen: u16, id: u16, profile: Option<u16>, metadata: bool) -> Vec<Placed<Column>> {
+    // A profile's name takes its room from the screen, but never so much that the words of a status go.
     let own = profile.map_or(0, |profile| profile.min(SOME_PROFILE).saturating_add(1));
     let as_if = screen.saturating_sub(own).max(screen.min(WORDS_FROM));
-    let mut chosen: Vec<(Spec, u16)> = COLUMNS
-        .iter()
-        .filter(|spec| (spec.screen.0..=spec.screen.1).contains(&as_if))
-        .filter(|spec| metadata || !matches!(spec.column, Column::Owner | Column::Metadata))
-        .map(|spec| (*spec, spec.least))
-        .collect();
-    let mut gap = 1_u16;
-    let mut gaps =
-        u16::try_from(chosen.iter().filter(|(_, width)| *width > 0).count()).unwrap_or(0).saturating_sub(1);
-    let least = chosen.iter().fold(LEAD.saturating_add(gaps), |sum, (_, width)| sum.saturating_add(*width));
-    let mut spare = screen.saturating_sub(RIGHT).saturating_sub(least);
-    for growth in GROWTH {
-        let used = match growth {
-            Growth::Air if spare >= gaps => {
-                gap = 2;
-                gaps
-            }
-            Growth::Air => 0,
-            Growth::Widen(column, most) => {
-                let most = match column {
-                    Column::Session => most.min(id),
-                    Column::Profile => most.min(profile.unwrap_or(0)),
-                    _ => most,
-                };
-                let there = chosen.iter_mut().find(|(spec, width)| spec.column == column && *width > 0);
-                there.map_or(0, |(_, width)| {
-                    let more = most.saturating_sub(*width).min(spare);
-                    *width = width.saturating_add(more);
-                    more
-                })
-            }
-            Growth::Add(Column::Profile, _) if profile.is_none() => 0,
-            Growth::Add(column, least) => {
-                let least = if column == Column::Profile { least.min(profile.unwrap_or(0)) } else { least };
-                let room = spare >= least.saturating_add(gap);
-                let comes =
-                    chosen.iter_mut().find(|(spec, width)| room && spec.column == column && *width == 0);
-                comes.map_or(0, |(_, width)| {
-                    *width = least;
-                    // It comes before there is air, and gets its share.
-                    gaps = gaps.saturating_add(u16::from(column == Column::Profile));
-                    least.saturating_add(gap)
-                })
-            }
-        };
-        spare = spare.saturating_sub(used);
-    }
-    let mut next = LEAD;
-    chosen
+    let columns = COLUMNS
         .into_iter()
-        .filter(|(_, width)| *width > 0)
-        .map(|(spec, width)| {
-            let x = next;
-            next = x.saturating_add(width).saturating_add(gap);
-            (spec, x, width)
-        })
-        .collect()
+        .filter(|(_, screens, _)| screens.contains(&as_if))
+        .filter(|(column, ..)| metadata || !matches!(column, Column::Owner | Column::Metadata))
+        .filter(|(column, ..)| profile.is_some() || *column != Column::Profile)
+        .map(|(column, _, least)| (column, least));
+    let longest = |column| match column {
+        Column::Session => id,
+        Column::Profile => profile.unwrap_or(0),
+        _ => u16::MAX,
+    };
+    columns::solve(columns, STEPS.map(|step| step.limit(longest)), 1, screen)
 }
 
 /// Draws headings and rows.
@@ -223,17 +185,23 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) 
     }
 }
 
-fn draw_headings(buffer: &mut Buffer, area: Rect, columns: &[(Spec, u16, u16)], model: &Model) {
+fn draw_headings(buffer: &mut Buffer, area: Rect, columns: &[Placed<Column>], model: &Model) {
     let theme = model.settings.theme;
-    for (spec, x, width) in columns {
-        let sorted = spec.sort == Some(model.table.sort().by);
-        let gap = if text::width(spec.heading).saturating_add(2) <= usize::from(*width) { " " } else { "" };
+    for Placed { key: column, x, width } in columns {
+        let text = column.heading();
+        let sorted = column.sort() == Some(model.table.sort().by);
+        let gap = if text::width(text).saturating_add(2) <= usize::from(*width) { " " } else { "" };
         let heading = if sorted {
-            span(format!("{}{gap}{}", spec.heading, arrow(model.table.sort())), Style::new())
+            span(format!("{text}{gap}{}", arrow(model.table.sort())), Style::new())
         } else {
-            span(spec.heading, theme.faint())
+            span(text, theme.faint())
         };
-        put(buffer, Rect { width: *width, ..ink::indent(area, *x) }, spec.right, &heading.into());
+        put(
+            buffer,
+            Rect { width: *width, ..ink::indent(area, *x) },
+            column.is_right_aligned(),
+            &heading.into(),
+        );
     }
 }
 
@@ -246,7 +214,7 @@ fn arrow(sort: Sort) -> &'static str {
 fn draw_row(
     buffer: &mut Buffer,
     area: Rect,
-    columns: &[(Spec, u16, u16)],
+    columns: &[Placed<Column>],
     model: &Model,
     (id, id_columns): (&SessionId, usize),
     now: Moment,
@@ -257,9 +225,9 @@ fn draw_row(
     let Some((source, record)) = model.fleets.find(id) else { return };
     let cell = Cell { model, record, source, id_columns, server: model.fleets.time(source, now) };
     let late = late.get(source).copied().unwrap_or(false);
-    for (spec, x, width) in columns {
+    for Placed { key: column, x, width } in columns {
         let place = Rect { width: *width, ..ink::indent(area, *x) };
-        put(buffer, place, spec.right, &cells::content(spec.column, &cell, *width));
+        put(buffer, place, column.is_right_aligned(), &cells::content(*column, &cell, *width));
     }
     let theme = model.settings.theme;
     if model.table.selected() == Some(id) {
@@ -269,6 +237,7 @@ fn draw_row(
         buffer.set_style(area, Style::new().add_modifier(Modifier::BOLD).remove_modifier(Modifier::DIM));
         ink::write(buffer, area, &Line::styled(theme.marker(), mark));
     } else if late || record.is_absent() || record.failing.is_some() {
+        // promise: dimmed-rows
         buffer.set_style(area, Style::new().add_modifier(Modifier::DIM).remove_modifier(Modifier::BOLD));
     }
 }

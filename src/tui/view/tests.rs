@@ -21,7 +21,7 @@ use crate::tui::{
 use keepwatch_core::filter::Filter;
 use keepwatch_core::session::Targets;
 use keepwatch_core::session::{Fault, FaultKind, List, Project, Secret, Session, SessionId, Status};
-use keepwatch_core::testing::running;
+use keepwatch_core::testing::{id, running};
 use keepwatch_core::text::{self, Untrusted};
 use keepwatch_core::tracker::{Input, Scope};
 
@@ -106,9 +106,7 @@ const STATES: [State; 53] = [
     }),
     ("hidden_metadata", || but(calm(), |model| model.hide_metadata = true)),
     ("help", || with_focus(Focus::Help { top: 0, back: Pane::Table })),
-    ("copy_menu", || {
-        with_focus(Focus::Copy { id: SessionId::parse(RELEASED).unwrap(), marked: 1, back: Pane::Table })
-    }),
+    ("copy_menu", || with_focus(Focus::Copy { id: id(RELEASED), marked: 1, back: Pane::Table })),
     ("release", || {
         but(calm(), |model| {
             let id = model.table.selected().cloned().unwrap();
@@ -195,7 +193,7 @@ fn limited() -> Model {
 }
 
 fn waiting() -> Model {
-    let ids: Vec<_> = ["first", "second"].into_iter().map(|id| SessionId::parse(id).unwrap()).collect();
+    let ids: Vec<_> = ["first", "second"].into_iter().map(id).collect();
     let mut model = blank(Targets::Ids(ids.clone()));
     seen(&mut model, [Input::Asked { at: now(), ids }]);
     model
@@ -295,7 +293,7 @@ fn reveal() -> Model {
 
 fn releasing() -> Model {
     let mut model = calm();
-    let (one, other) = (model.table.selected().cloned().unwrap(), SessionId::parse(fixture::OTHER).unwrap());
+    let (one, other) = (model.table.selected().cloned().unwrap(), id(fixture::OTHER));
     let fault = Fault { message: Some(Untrusted::new("Session is locked")), ..FaultKind::Status(409).into() };
     seen(
         &mut model,
@@ -346,7 +344,7 @@ fn profiles_refused() -> Model {
     fixture::seen_of(&mut model, 1, refused);
     // The other one goes on.
     let fresh = now().after(Duration::from_secs(10));
-    let session = model.fleets.get(&SessionId::parse(fixture::OTHER).unwrap()).unwrap().session.clone();
+    let session = model.fleets.get(&id(fixture::OTHER)).unwrap().session.clone();
     seen(&mut model, [fixture::one(fresh, fixture::OTHER, session.unwrap())]);
     model
 }

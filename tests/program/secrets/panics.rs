@@ -1,7 +1,7 @@
 //! A panic while the key is in memory: what is said of it, and what `Debug` says of what it may quote.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use keepwatch::api::Endpoint;
 use keepwatch::api::{Client, Fresh};
@@ -11,8 +11,11 @@ use keepwatch::log;
 use keepwatch::terminal::Env;
 use keepwatch::tui::keymap::Copyable;
 use keepwatch::tui::{Effect, Focus, Pane};
-use keepwatch_core::session::{ConnectUrls, Metadata, Secret, SessionId};
+use keepwatch_core::session::{ConnectUrls, Metadata, Secret};
+use keepwatch_core::testing::id;
 use keepwatch_core::text::Untrusted;
+
+use crate::harness::output;
 
 use super::house::holds_none;
 use super::stranger::{CANARY, KEY};
@@ -33,7 +36,7 @@ fn debugged() -> String {
     let config = Config::new(&typed, &env, &File::default()).unwrap();
     let endpoint = Endpoint::new("https://api.example", "a test", false).unwrap();
     let client = Client::new(endpoint, Secret::new(KEY.into()));
-    let id = SessionId::parse("s-1").unwrap();
+    let id = id("s-1");
     let focus = Focus::Reveal { id, url: secret(), until: std::time::Duration::ZERO, back: Pane::Table };
     let metadata = format!(r#"{{"api_key":"{CANARY}","url":"wss://c/?signing\u004bey={CANARY}"}}"#);
     format!(
@@ -55,8 +58,9 @@ fn whatever_is_asked_for_its_debug_shows_no_secret_and_nothing_that_a_terminal_o
     is_debug::<Fresh>(); // has ConnectUrls, which were asked
 }
 
-/// Not a test by itself: what the next one starts. It panics as a thread would in which a text is cut within a letter.
+/// Panics as a thread does in which a text is cut within a letter.
 #[test]
+#[ignore = "a process that another test starts"]
 fn a_child_that_panics_with_a_key() {
     let Ok(path) = std::env::var(LOG) else { return };
     log::report_panics();
@@ -72,13 +76,12 @@ fn a_child_that_panics_with_a_key() {
 fn a_panic_while_the_key_is_in_memory_shows_no_secret_on_standard_error_or_in_the_log() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("log");
-    let child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "secrets::panics::a_child_that_panics_with_a_key", "--nocapture"])
-        .env(LOG, &path)
-        .env("RUST_BACKTRACE", "full")
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
+    let child = output(
+        Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "secrets::panics::a_child_that_panics_with_a_key", "--ignored", "--nocapture"])
+            .env(LOG, &path)
+            .env("RUST_BACKTRACE", "full"),
+    );
     let err = String::from_utf8_lossy(&child.stderr).into_owned();
     let written = std::fs::read_to_string(&path).unwrap();
     assert!(err.contains("keepwatch panicked, which is a bug: with ••••"), "{err}");

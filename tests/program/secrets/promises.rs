@@ -2,12 +2,12 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use super::house::{House, files, holds_none};
 use super::stranger::{CANARY, FLAKY, ID, KEY};
 use super::{does, holds_none_on};
-use crate::harness::{PROGRAM, wait_until};
+use crate::harness::{PROGRAM, output, wait_until};
 
 /// The key from the environment, where it is in nobody's way.
 const GIVEN: (&str, &str) = ("BROWSERBASE_API_KEY", KEY);
@@ -94,7 +94,7 @@ fn an_event_has_no_secret() {
         assert!(ended.code == 0 && ended.all.contains("Session is locked"), "{}", ended.all);
         holds_none(format, &ended.all);
         let script = format!("'{PROGRAM}' events -i 1s --format {format} | head -n 2");
-        let listed = Command::new("sh").args(["-c", &script]).env_clear().envs(house.env()).output().unwrap();
+        let listed = output(Command::new("sh").args(["-c", &script]).env_clear().envs(house.env()));
         let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
         assert!(listed.lines().count() == 2 && listed.contains("6512bd43"), "{listed}");
         holds_none(format, &listed);
@@ -205,8 +205,7 @@ fn a_key_file_that_others_can_read_is_warned_about_on_the_screen_and_on_standard
     for file in ["-", "/dev/stdin"] {
         let script = format!("cat '{path}' | '{PROGRAM}' get {ID} --base-url {url} --api-key-file {file}");
         let mut sh = Command::new("sh");
-        let piped =
-            sh.args(["-c", &script]).env_clear().envs(house.env()).stdin(Stdio::null()).output().unwrap();
+        let piped = output(sh.args(["-c", &script]).env_clear().envs(house.env()));
         let err = String::from_utf8_lossy(&piped.stderr);
         assert!(piped.status.success() && !err.contains("open to others"), "{file}: {err}");
     }

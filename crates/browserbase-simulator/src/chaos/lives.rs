@@ -66,6 +66,7 @@ const FATES: &[(u64, Fate)] = &[
     (5, Fate::Unused),
     (6, Fate::Bulk),
     (4, Fate::Overdue),
+    // promise: seeded-chaos, mutant: (3, -> (4,
     (3, Fate::Vanishes),
     (3, Fate::VanishesEnded),
     (1, Fate::EndsUnknown),

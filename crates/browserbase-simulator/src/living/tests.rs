@@ -2,17 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::super::Script;
 use super::*;
-
-fn world(script: &str) -> World {
-    let script = Script::parse(script).unwrap_or_else(|error| panic!("{error}"));
-    World::new(&script, [], "2026-10-03T16:05:34.513867Z".parse().unwrap())
-}
-
-fn at(seconds: f64) -> Offset {
-    Offset::from_micros((seconds * 1e6) as i64)
-}
+use crate::testing::{at, world};
 
 fn timeout(seconds: u64) -> Order {
     Order { timeout: Some(Duration::from_secs(seconds)), ..Order::default() }

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::super::Script;
 use super::*;
+use crate::testing::at;
 
 const SCRIPT: &str = "[project]\nid = 'p'\n\
     [[session]]\nid = 'quiet'\ncreated = '-90s'\nends = { at = '10s' }\n\
@@ -11,10 +12,6 @@ const SCRIPT: &str = "[project]\nid = 'p'\n\
 
 fn world() -> World {
     World::new(&Script::parse(SCRIPT).unwrap(), [], "2026-10-03T16:05:34.500Z".parse().unwrap())
-}
-
-fn at(seconds: i64) -> Offset {
-    Offset::from_micros(seconds * 1_000_000)
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::Script;
+use crate::testing::at;
 
 const SESSIONS: &str = r#"
 [[session]]
@@ -38,10 +39,6 @@ fn start() -> Timestamp {
     "2026-11-22T21:04:02Z".parse().unwrap()
 }
 
-fn seconds(seconds: i64) -> Offset {
-    Offset::from_micros(seconds * 1_000_000)
-}
-
 fn world() -> World {
     World::new(&Script::parse(SESSIONS).unwrap(), [], start())
 }
@@ -62,12 +59,12 @@ fn each_line_is_as_it_is_documented() {
 fn a_span_holds_what_could_be_known_in_it_and_spans_hold_everything_once() {
     let world = world();
     let kept = |facts: Vec<Fact>| facts.into_iter().filter(|fact| fact.id == "a-kept").collect::<Vec<_>>();
-    let first = kept(world.truth(Window { from: seconds(0), to: seconds(2) }));
-    assert_eq!((first[0].at, first[0].known, first.len()), (seconds(0), seconds(0), 2));
-    assert_eq!((&first[1].what, first[1].at, first[1].known), (&Happened::Started, seconds(-5), seconds(0)));
+    let first = kept(world.truth(Window { from: at(0), to: at(2) }));
+    assert_eq!((first[0].at, first[0].known, first.len()), (at(0), at(0), 2));
+    assert_eq!((&first[1].what, first[1].at, first[1].known), (&Happened::Started, at(-5), at(0)));
     let mut parts = Vec::new();
     for second in -10..100 {
-        parts.extend(world.truth(Window { from: seconds(second), to: seconds(second + 1) }));
+        parts.extend(world.truth(Window { from: at(second), to: at(second + 1) }));
     }
     assert_eq!(parts, world.truth(all()));
 }
@@ -75,8 +72,8 @@ fn a_span_holds_what_could_be_known_in_it_and_spans_hold_everything_once() {
 #[test]
 fn a_release_that_was_asked_of_this_server_is_one_and_no_other_end_is() {
     let mut world = world();
-    world.release("e-is-overdue", seconds(20)).unwrap();
-    world.release("b-times-out", seconds(60)).unwrap(); // its timeout is nearer than a release takes
+    world.release("e-is-overdue", at(20)).unwrap();
+    world.release("b-times-out", at(60)).unwrap(); // its timeout is nearer than a release takes
     let causes: Vec<(String, Cause)> = world
         .truth(all())
         .into_iter()

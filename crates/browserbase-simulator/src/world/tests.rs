@@ -3,17 +3,7 @@
 use serde_json::Value;
 
 use super::*;
-
-const START: &str = "2026-10-03T16:05:34.513867Z";
-
-fn world(sessions: &str) -> World {
-    let script = Script::parse(sessions).unwrap_or_else(|error| panic!("{error}"));
-    World::new(&script, [], START.parse().unwrap())
-}
-
-fn at(seconds: f64) -> Offset {
-    Offset::from_micros((seconds * 1e6) as i64)
-}
+use crate::testing::{at, start, world};
 
 fn retrieve(world: &World, id: &str, seconds: f64) -> Value {
     world
@@ -163,11 +153,7 @@ fn ids_are_uuids_that_every_run_makes_alike() {
 
 #[test]
 fn every_reply_has_what_the_contract_requires() {
-    let world = World::new(
-        &Script::builtin("default").unwrap(),
-        super::super::crowd::sessions(50),
-        START.parse().unwrap(),
-    );
+    let world = World::new(&Script::builtin("default").unwrap(), super::super::crowd::sessions(50), start());
     for seconds in [0.0, 12.0, 60.0, 1800.0] {
         for session in list(&world, seconds, "") {
             for field in [
@@ -192,7 +178,7 @@ fn every_reply_has_what_the_contract_requires() {
 
 #[test]
 fn the_default_scenario_shows_every_status_within_its_first_minute_and_stays_alive() {
-    let world = World::new(&Script::builtin("default").unwrap(), [], START.parse().unwrap());
+    let world = World::new(&Script::builtin("default").unwrap(), [], start());
     let mut seen: Vec<String> = (0..60)
         .flat_map(|second| list(&world, f64::from(second), ""))
         .map(|session| session["status"].as_str().unwrap().to_owned())

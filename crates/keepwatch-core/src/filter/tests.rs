@@ -3,8 +3,8 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 
 use super::*;
-use crate::session::{Metadata, Region, Session, SessionId, Status};
-use crate::testing::running;
+use crate::session::{Metadata, Region, Session, Status};
+use crate::testing::{id, noon, running};
 use crate::text::Untrusted;
 
 /// A record as the fleet would have it.
@@ -16,7 +16,7 @@ fn record(session: Session) -> Record {
 }
 
 fn nightly() -> Session {
-    let started = "2026-11-22T12:00:00Z".parse().unwrap();
+    let started = noon();
     Session {
         region: Some(Region::EuCentral1),
         keep_alive: Some(true),
@@ -81,7 +81,7 @@ fn each_form_finds_what_it_says_and_its_negation_what_it_does_not() {
 
 #[test]
 fn a_session_of_which_nothing_is_known_has_but_its_id() {
-    let record = Record::new(SessionId::parse("awaited").unwrap(), true);
+    let record = Record::new(id("awaited"), true);
     for (filter, found) in
         [("await", true), ("keep:no", false), ("status:run", false), ("!status:error", true)]
     {
@@ -130,7 +130,7 @@ fn ten_thousand_rows_are_filtered_in_no_time() {
             r#"{{"owner":"team-{}","env":"staging","job":{{"name":"price-check","shard":{at},"tags":["eu","nightly"]}},"run":{{"id":"checkout-{at}"}}}}"#,
             at % 40
         ))),
-        id: SessionId::parse(&format!("{at:08x}-d9ca-4e02-9a67-91f2c1a0b3de")).unwrap(),
+        id: id(&format!("{at:08x}-d9ca-4e02-9a67-91f2c1a0b3de")),
         ..nightly()
     });
     let records: Vec<Record> = sessions.map(record).collect();

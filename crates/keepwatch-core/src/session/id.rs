@@ -57,6 +57,7 @@ impl SessionId {
             return Err(SessionIdError::Unusable(text::shown(id, 40)));
         }
         let masked = text::masked(id);
+        // promise: secret-as-id
         if masked != id {
             return Err(SessionIdError::Secret(text::shown(&masked, 80)));
         }

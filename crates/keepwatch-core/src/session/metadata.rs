@@ -34,6 +34,7 @@ pub struct Metadata(Arc<str>);
 
 impl fmt::Debug for Metadata {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // promise: metadata-debug, mutant: self.without_secrets().0).line() -> self.0.clone()).raw()
         f.debug_tuple("Metadata").field(&Untrusted::new(self.without_secrets().0).line()).finish()
     }
 }
@@ -195,6 +196,7 @@ fn walk(key: &str, value: &Value, depth: usize, most: usize, entries: &mut Vec<E
         other if nested.is_empty() => Some(other.to_string()),
         _ => None,
     };
+    // promise: secret-name
     if text::is_secret_name(key) {
         entries.push(Entry { depth, key: Untrusted::new(key), value: Some(Untrusted::new("••••")) });
         return;

@@ -112,6 +112,7 @@ impl Session {
     pub fn is_over(&self) -> bool {
         match self.status.phase() {
             Phase::Ended => true,
+            // promise: unknown-status, mutant: self.ended.is_some() -> false
             Phase::Unknown => self.ended.is_some(),
             Phase::Alive => false,
         }
@@ -197,7 +198,7 @@ mod tests {
 
     #[test]
     fn times_in_the_wrong_order_give_no_length() {
-        let mut session = running("s", "2026-11-22T12:00:00Z".parse().unwrap(), Duration::from_secs(900));
+        let mut session = running("s", crate::testing::noon(), Duration::from_secs(900));
         assert_eq!(session.timeout(), Some(Duration::from_secs(900)));
         session.expires = Some("1926-01-01T00:00:00Z".parse().unwrap());
         assert_eq!(session.timeout(), None);

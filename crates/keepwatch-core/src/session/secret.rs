@@ -25,6 +25,7 @@ impl Secret {
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // promise: secret-debug, mutant: "Secret(••••)" -> self.expose()
         f.write_str("Secret(••••)")
     }
 }

@@ -9,7 +9,7 @@ use proptest::option::{of, weighted};
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::running;
+use super::{id, moment, noon, running};
 use crate::clock::{Moment, Timestamp, later};
 use crate::session::{Fault, FaultKind, List, Metadata, Project, Region, Session, SessionId, Status};
 use crate::text::Untrusted;
@@ -49,16 +49,12 @@ enum What {
     TimePassed,
 }
 
-fn noon() -> Timestamp {
-    "2026-11-22T12:00:00Z".parse().unwrap()
-}
-
-fn id() -> impl Strategy<Value = SessionId> {
-    select(&IDS[..]).prop_map(|text| SessionId::parse(text).unwrap())
+fn any_id() -> impl Strategy<Value = SessionId> {
+    select(&IDS[..]).prop_map(id)
 }
 
 /// Around noon, where what counts is near; or anywhere.
-fn time() -> impl Strategy<Value = Timestamp> {
+fn any_time() -> impl Strategy<Value = Timestamp> {
     let near = select(vec![
         -3_600_000, -900_000, -300_000, -1_000, 0, 1_000, 3_000, 9_600, 60_000, 300_000, 900_000,
     ]);
@@ -77,14 +73,19 @@ fn status() -> impl Strategy<Value = Status> {
     ]
 }
 
-fn session() -> impl Strategy<Value = Session> {
-    let times = (weighted(0.9, time()), weighted(0.9, time()), weighted(0.9, time()), weighted(0.7, time()));
+fn any_session() -> impl Strategy<Value = Session> {
+    let times = (
+        weighted(0.9, any_time()),
+        weighted(0.9, any_time()),
+        weighted(0.9, any_time()),
+        weighted(0.7, any_time()),
+    );
     let bytes = of(prop_oneof![9 => 0_i64..3, 1 => any::<i64>()]);
     let region = of(select(vec![Region::UsWest2, Region::Other(Untrusted::new("mars"))]));
     let metadata = of(select(vec!["{}", r#"{"owner":"a"}"#, r#"{"owner":"b"}"#]));
     let context = of(select(vec!["", "c-1"]));
     let rest = (bytes, of(any::<bool>()), region, metadata, context);
-    (id(), status(), times, rest).prop_map(|(id, status, (created, started, expires, ended), rest)| {
+    (any_id(), status(), times, rest).prop_map(|(id, status, (created, started, expires, ended), rest)| {
         let (proxy_bytes, keep_alive, region, metadata, context) = rest;
         let ended = ended.filter(|_| status.is_end());
         Session {
@@ -120,14 +121,15 @@ fn fault() -> impl Strategy<Value = Fault> {
 
 fn what() -> impl Strategy<Value = What> {
     let list = || select(&List::ALL[..]);
-    let scope = prop_oneof![id().prop_map(Scope::One), list().prop_map(Scope::List), Just(Scope::Projects)];
+    let scope =
+        prop_oneof![any_id().prop_map(Scope::One), list().prop_map(Scope::List), Just(Scope::Projects)];
     let absence = select(vec![FaultKind::NotFound, FaultKind::Gone]);
     prop_oneof![
-        2 => vec(id(), 0..3).prop_map(What::Asked),
-        24 => (id(), session()).prop_map(|(id, session)| What::One(id, Box::new(session))),
-        16 => (list(), vec(session(), 0..4), 0_u32..2).prop_map(|(list, sessions, bad)| What::List(list, sessions, bad)),
+        2 => vec(any_id(), 0..3).prop_map(What::Asked),
+        24 => (any_id(), any_session()).prop_map(|(id, session)| What::One(id, Box::new(session))),
+        16 => (list(), vec(any_session(), 0..4), 0_u32..2).prop_map(|(list, sessions, bad)| What::List(list, sessions, bad)),
         1 => (0_u32..2_000, 1_u32..400).prop_map(|(from, count)| What::Burst(from, count)),
-        6 => (id(), absence).prop_map(|(id, kind)| What::Missing(id, kind.into())),
+        6 => (any_id(), absence).prop_map(|(id, kind)| What::Missing(id, kind.into())),
         6 => (scope, fault()).prop_map(|(scope, fault)| What::Failed(scope, fault)),
         2 => of(60_u64..21_600).prop_map(What::Projects),
         2 => Just(What::Slept),
@@ -160,7 +162,7 @@ impl Clocks {
     /// Clocks that show noon.
     #[must_use]
     pub fn start() -> Self {
-        Self(Moment { wall: noon(), mono: MS(0), boot: MS(0) })
+        Self(moment(0))
     }
 
     /// Returns a reply about the session `text` alone, one second later.

@@ -1,4 +1,6 @@
 //! Builders for tests, of this crate and of those that enable the feature `testing`.
+//!
+//! Times count from [`noon`], when the clocks of a test start.
 
 #![expect(clippy::unwrap_used, reason = "a builder given invalid text is a mistake in the test")]
 
@@ -6,14 +8,62 @@ pub mod inputs;
 
 use std::time::Duration;
 
-use crate::clock::{Timestamp, later};
-use crate::session::{Region, Session, SessionId, Status};
+use chrono::TimeDelta;
 
-/// A session as tests want one: running, started at `started`, with nothing that is optional.
+use crate::clock::{Moment, Timestamp, later};
+use crate::session::{Region, Session, SessionId, Status};
+use crate::tracker::Exchange;
+
+/// Returns noon of the day on which most tests take place.
 #[must_use]
-pub fn running(id: &str, started: Timestamp, timeout: Duration) -> Session {
+pub fn noon() -> Timestamp {
+    time("12:00:00")
+}
+
+/// Returns the time of day `text`, such as `21:04:00.5`, in UTC, on the day of [`noon`].
+#[must_use]
+pub fn time(text: &str) -> Timestamp {
+    format!("2026-11-22T{text}Z").parse().unwrap()
+}
+
+/// Returns the time `seconds` after noon, or before it if they are negative.
+#[must_use]
+pub fn at(seconds: impl Into<f64>) -> Timestamp {
+    let seconds = seconds.into();
+    let length = TimeDelta::from_std(Duration::from_secs_f64(seconds.abs())).unwrap();
+    if seconds < 0.0 { noon() - length } else { noon() + length }
+}
+
+/// Returns what clocks that started at noon show `seconds` later.
+#[must_use]
+pub fn moment(seconds: impl Into<f64>) -> Moment {
+    moment_since(noon(), seconds)
+}
+
+/// Returns what clocks that started at `start` show `seconds` later.
+#[must_use]
+pub fn moment_since(start: Timestamp, seconds: impl Into<f64>) -> Moment {
+    let since = Duration::from_secs_f64(seconds.into());
+    Moment { wall: later(start, since), mono: since, boot: since }
+}
+
+/// Returns the times of a request sent and received so many seconds after noon, whose reply has no `Date`.
+#[must_use]
+pub fn exchange(sent: impl Into<f64>, received: impl Into<f64>) -> Exchange {
+    Exchange { sent: moment(sent), received: moment(received), date: None }
+}
+
+/// Returns a valid id.
+#[must_use]
+pub fn id(text: &str) -> SessionId {
+    SessionId::parse(text).unwrap()
+}
+
+/// Returns a running session, created and started at `started`, without optional fields.
+#[must_use]
+pub fn running(text: &str, started: Timestamp, timeout: Duration) -> Session {
     Session {
-        id: SessionId::parse(id).unwrap(),
+        id: id(text),
         project: None,
         status: Status::Running,
         created: Some(started),

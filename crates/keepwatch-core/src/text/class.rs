@@ -40,14 +40,17 @@ pub(super) fn class(c: char) -> Class {
         '\u{FF9E}' => Class::Mark('\u{3099}'),
         '\u{FF9F}' => Class::Mark('\u{309A}'),
         _ => match c.general_category() {
+            // promise: control-characters, mutant: Class::Stands(CONTROL) -> Class::Plain
             Is::Control => Class::Stands(CONTROL),
             Is::SpaceSeparator => Class::Stands(' '),
+            // promise: format-characters, mutant: Is::Format -> Is::Format => Class::Plain, Is::Surrogate
             Is::Format
             | Is::LineSeparator
             | Is::ParagraphSeparator
             | Is::Surrogate
             | Is::PrivateUse
             | Is::Unassigned => Class::Stands(STRANGE),
+            // promise: script-marks, mutant: Class::Mark(c) -> Class::Nothing
             Is::NonspacingMark | Is::SpacingMark | Is::EnclosingMark => Class::Mark(c),
             _ if c.width() == Some(0) => Class::Mark(c), // vowels and finals of Hangul that is written in parts
             _ => Class::Plain,

@@ -16,9 +16,9 @@ mod class;
 mod format;
 mod layout;
 mod mask;
-#[cfg(test)]
-mod properties;
 mod search;
+#[cfg(test)]
+mod tests;
 mod untrusted;
 
 pub use ascii::to_ascii;

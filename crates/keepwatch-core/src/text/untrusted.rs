@@ -22,6 +22,7 @@ pub const LINE_COLUMNS: usize = 1000;
 const NO_BASE: char = '◌';
 
 /// Marks that one base may carry. Vietnamese needs 2, Hebrew with its points 3.
+// promise: marks-per-letter, mutant: = 4 -> = 255
 const MARKS: u8 = 4;
 /// Characters that one cluster may have: consonants joined by viramas are one cluster without end, and in Khmer one
 /// column wide at any length. A long one in a real word, कार्त्स्न्य, has 9.
@@ -65,6 +66,7 @@ impl Untrusted {
         let text = shown(&masked(self.0.get(..end).unwrap_or_default()), columns);
         // What is not shown may have stood in the middle of a secret.
         match masked(&text) {
+            // promise: masked-twice, mutant: safe != text -> safe == text
             Cow::Owned(safe) if safe != text => shown(&safe, columns),
             _ => text,
         }
@@ -105,6 +107,7 @@ fn show(raw: &mut impl Iterator<Item = char>, columns: usize) -> String {
     }
     let mut clean = String::new();
     let mut marks = Marks::default();
+    // promise: bounded-reading, mutant: columns.saturating_add(1).saturating_mul(PER_COLUMN) -> usize::MAX
     for c in raw.take(columns.saturating_add(1).saturating_mul(PER_COLUMN)) {
         match class(c) {
             Class::Plain => clean.push(c),

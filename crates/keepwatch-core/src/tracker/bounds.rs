@@ -110,6 +110,7 @@ impl ServerClock {
     /// The server's time at `moment`; our wall clock's, until a reply had a date.
     #[must_use]
     pub fn at(&self, moment: Moment) -> Timestamp {
+        // promise: boot-clock, mutant: later(zero, moment.boot) -> moment.wall
         self.zero.map_or(moment.wall, |zero| later(zero, moment.boot))
     }
 

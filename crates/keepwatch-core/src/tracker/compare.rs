@@ -57,14 +57,14 @@ mod tests {
 
     use super::*;
     use crate::session::{ConnectFields, Region};
-    use crate::testing::running;
+    use crate::testing::{noon, running};
     use crate::text::Untrusted;
 
     fn session() -> Session {
         Session {
             metadata: Some(Metadata::new(r#"{"a":1}"#)),
             context: Some(Untrusted::new("c")),
-            ..running("s", "2026-11-22T12:00:00Z".parse().unwrap(), Duration::from_secs(900))
+            ..running("s", noon(), Duration::from_secs(900))
         }
     }
 

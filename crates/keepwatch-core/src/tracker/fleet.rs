@@ -7,8 +7,6 @@
 //!               └─────► leaving: who left the lists, who is missing, who is forgotten
 //! ```
 
-#[cfg(test)]
-mod day;
 mod known;
 mod leaving;
 mod replies;
@@ -168,6 +166,7 @@ impl Fleet {
     /// Learns what time it is at the server. Where that is not what it was believed to be, all times move.
     fn observe_clock(&mut self, at: &Exchange, applied: &mut Applied) {
         let before = self.clock.is_known().then(|| self.clock.at(at.received));
+        // promise: server-date
         applied.clock_changed |= self.clock.observe(at);
         let after = self.clock.at(at.received);
         let by_ms = before.map_or(0, |before| after.signed_duration_since(before).num_milliseconds());

@@ -36,7 +36,7 @@ pub mod together;
 pub mod verdict;
 
 #[cfg(test)]
-mod properties;
+mod tests;
 
 pub use applied::Applied;
 pub use changes::Changes;

@@ -84,14 +84,7 @@ fn keep(turns: &mut VecDeque<Turn>, id: &SessionId, metadata: &Metadata, at: Tim
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn at(seconds: u64) -> Timestamp {
-        later("2026-11-22T12:00:00Z".parse().unwrap(), Duration::from_secs(seconds))
-    }
-
-    fn id(text: &str) -> SessionId {
-        SessionId::parse(text).unwrap()
-    }
+    use crate::testing::{at, id};
 
     fn owner(name: &str) -> Metadata {
         Metadata::new(&format!(r#"{{"owner":"{name}"}}"#))

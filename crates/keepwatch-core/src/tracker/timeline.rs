@@ -67,6 +67,7 @@ impl Timeline {
         if let Some(gone) = gone {
             self.remove(gone);
         }
+        // promise: timeline-limit, mutant: > MOST -> > usize::MAX
         while self.events.len() > MOST {
             let Some(oldest) = self.chatter.pop_front() else { break };
             self.remove(oldest);
@@ -137,6 +138,11 @@ impl Timeline {
         self.events.iter().map(|(seq, event)| (*seq, event))
     }
 
+    /// The events up to the place `seq`, in order. Costs the same wherever that is.
+    pub fn up_to(&self, seq: Seq) -> impl DoubleEndedIterator<Item = (Seq, &Event)> {
+        self.events.range(..=seq).map(|(seq, event)| (*seq, event))
+    }
+
     /// How many there are after `seq`.
     #[must_use]
     pub fn since(&self, seq: Seq) -> usize {
@@ -168,10 +174,7 @@ mod tests {
     use super::*;
     use crate::clock::Timestamp;
     use crate::session::Status;
-
-    fn id(text: &str) -> SessionId {
-        SessionId::parse(text).unwrap()
-    }
+    use crate::testing::id;
 
     fn event(of: Option<&str>, kind: EventKind) -> Event {
         let at = Timestamp::UNIX_EPOCH;

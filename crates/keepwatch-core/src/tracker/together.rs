@@ -134,15 +134,16 @@ impl Ends {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing;
 
     const MS: fn(u64) -> Duration = Duration::from_millis;
 
     fn at(ms: u64) -> Timestamp {
-        later("2026-11-22T12:00:00Z".parse().unwrap(), MS(ms))
+        later(testing::noon(), MS(ms))
     }
 
     fn id(number: u64) -> SessionId {
-        SessionId::parse(&format!("s{number}")).unwrap()
+        testing::id(&format!("s{number}"))
     }
 
     fn ends(times: &[u64]) -> Ends {

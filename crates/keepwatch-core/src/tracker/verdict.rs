@@ -35,6 +35,7 @@ use crate::session::{Fault, SessionId, Status};
 pub use words::Words;
 
 /// An `endedAt` this near to `expiresAt` is its timeout, whatever the status says.
+// promise: near-expiry, mutant: from_secs(5) -> from_secs(60)
 pub const NEAR_EXPIRY: Duration = Duration::from_secs(5);
 /// A session to which nobody connects ends so long after it was created.
 pub const NEVER_CONNECTED: Duration = Duration::from_secs(300);

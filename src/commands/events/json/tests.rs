@@ -4,6 +4,7 @@ use std::time::Duration;
 use super::*;
 use keepwatch_core::clock::later;
 use keepwatch_core::session::{Fault, FaultKind, Region};
+use keepwatch_core::testing::{id, time};
 use keepwatch_core::tracker::bounds::When;
 use keepwatch_core::tracker::verdict::Evidence;
 
@@ -14,11 +15,7 @@ const MS: fn(u64) -> Duration = Duration::from_millis;
 
 /// So many milliseconds after four past nine in the evening.
 fn t(ms: u64) -> Timestamp {
-    later("2026-11-22T21:04:00Z".parse().unwrap(), MS(ms))
-}
-
-fn id(text: &str) -> SessionId {
-    SessionId::parse(text).unwrap()
+    later(time("21:04:00"), MS(ms))
 }
 
 fn fault(kind: FaultKind, message: &str) -> Fault {

@@ -1,23 +1,9 @@
 use super::*;
-use keepwatch_core::clock::later;
 use keepwatch_core::session::{FaultKind, Session};
-use keepwatch_core::testing::running;
+use keepwatch_core::testing::{exchange, id, moment, noon, running};
 use keepwatch_core::tracker::{Input, Scope, Thresholds};
 
 const S: fn(u64) -> Duration = Duration::from_secs;
-
-fn moment(seconds: u64) -> Moment {
-    let wall = later("2026-11-22T12:00:00Z".parse().unwrap(), S(seconds));
-    Moment { wall, mono: S(seconds), boot: S(seconds) }
-}
-
-fn at(seconds: u64) -> Exchange {
-    Exchange { sent: moment(seconds), received: moment(seconds), date: None }
-}
-
-fn id(text: &str) -> SessionId {
-    SessionId::parse(text).unwrap()
-}
 
 /// A tally of `a` and `b`, and the fleet that it reads.
 struct Case {
@@ -32,17 +18,22 @@ fn case(goal: Goal, any: bool, exit_status: bool, grace: u64) -> Case {
 }
 
 impl Case {
-    fn seen(&mut self, text: &str, seconds: u64, status: Status) -> Vec<News> {
-        let session = Session { status, ..running(text, moment(0).wall, S(900)) };
+    fn seen(&mut self, text: &str, seconds: u32, status: Status) -> Vec<News> {
+        let session = Session { status, ..running(text, noon(), S(900)) };
         let scope = Scope::One(id(text));
-        self.fleet.apply(Input::Seen { at: at(seconds), scope, sessions: vec![session], malformed: 0 });
+        self.fleet.apply(Input::Seen {
+            at: exchange(seconds, seconds),
+            scope,
+            sessions: vec![session],
+            malformed: 0,
+        });
         self.tally.take(&self.fleet, None)
     }
 
-    fn missing(&mut self, text: &str, seconds: u64) -> Vec<News> {
+    fn missing(&mut self, text: &str, seconds: u32) -> Vec<News> {
         let fault = FaultKind::NotFound.into();
-        self.fleet.apply(Input::Missing { at: at(seconds), id: id(text), fault, next: None });
-        self.tally.take(&self.fleet, Some((id(text), at(seconds))))
+        self.fleet.apply(Input::Missing { at: exchange(seconds, seconds), id: id(text), fault, next: None });
+        self.tally.take(&self.fleet, Some((id(text), exchange(seconds, seconds))))
     }
 }
 

@@ -3,6 +3,7 @@
 use allocation_counter::measure;
 
 use super::*;
+use crate::tui::{EventScope, Fleets};
 
 fn crowd(count: usize) -> World {
     let mut world = World::watching(Targets::All);
@@ -83,4 +84,17 @@ fn layout_costs_the_same_for_any_number_of_sessions() {
         measure(|| lay_out(&mut world.model, moment(1.0))).count_total
     };
     assert_eq!(allocations(5_000), allocations(100));
+}
+
+#[test]
+fn events_from_anchor_are_it_and_all_older() {
+    let mut world = crowd(100);
+    let older = |world: &World, anchor| {
+        let events = EventScope::All.newest_from(&world.model.fleets, anchor);
+        events.map(|(place, _)| place.seq).collect::<Vec<_>>()
+    };
+    assert_eq!(older(&world, Some(place(40))), (0..=40).rev().collect::<Vec<_>>());
+    assert_eq!(older(&world, None), (0..100).rev().collect::<Vec<_>>());
+    world.model.fleets = Fleets::default();
+    assert_eq!(older(&world, Some(place(40))), Vec::<u64>::new(), "nothing is on record any more");
 }

@@ -2,10 +2,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
-
-fn t(text: &str) -> Timestamp {
-    format!("2026-11-22T{text}Z").parse().unwrap()
-}
+use crate::testing::time as t;
 
 fn moment(wall: &str, boot_ms: u64) -> Moment {
     Moment { wall: t(wall), mono: Duration::from_millis(boot_ms), boot: Duration::from_millis(boot_ms) }

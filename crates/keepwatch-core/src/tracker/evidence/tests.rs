@@ -1,9 +1,9 @@
 use std::time::Duration;
 
 use super::*;
-use crate::clock::{Moment, later};
+use crate::clock::Moment;
 use crate::session::{ConnectFields, Fault, FaultKind, List, Metadata, Project, Status};
-use crate::testing::running;
+use crate::testing::{id, moment_since, running, time};
 use crate::text::Untrusted;
 use crate::tracker::{Exchange, Input, Scope, Thresholds};
 
@@ -12,21 +12,16 @@ const PROJECT: &str = "b9f4c1f7-2d6e-4c58-9f0e-6a1d0c7ef3a9";
 
 /// So many seconds after four past nine in the evening.
 fn t(seconds: f64) -> Timestamp {
-    later("2026-11-22T21:04:00Z".parse().unwrap(), Duration::from_secs_f64(seconds))
+    moment(seconds).wall
 }
 
 fn moment(seconds: f64) -> Moment {
-    let since = Duration::from_secs_f64(seconds);
-    Moment { wall: t(seconds), mono: since, boot: since }
+    moment_since(time("21:04:00"), seconds)
 }
 
 /// A reply that took 84 ms.
 fn reply(sent: f64) -> Exchange {
     Exchange { sent: moment(sent), received: moment(sent + 0.084), date: None }
-}
-
-fn id() -> SessionId {
-    SessionId::parse(ID).unwrap()
 }
 
 /// A keep-alive session of 15 min, started at 2 s.
@@ -49,7 +44,7 @@ fn ended(status: Status, at: f64) -> Session {
 }
 
 fn seen(sent: f64, session: Session) -> Input {
-    Input::Seen { at: reply(sent), scope: Scope::One(id()), sessions: vec![session], malformed: 0 }
+    Input::Seen { at: reply(sent), scope: Scope::One(id(ID)), sessions: vec![session], malformed: 0 }
 }
 
 fn fault(kind: FaultKind, request: &str) -> Fault {
@@ -66,7 +61,7 @@ fn failed(sent: f64, scope: Scope, kind: FaultKind, request: &str) -> Input {
 }
 
 fn missing(sent: f64) -> Input {
-    Input::Missing { at: reply(sent), id: id(), fault: fault(FaultKind::NotFound, "req-404"), next: None }
+    Input::Missing { at: reply(sent), id: id(ID), fault: fault(FaultKind::NotFound, "req-404"), next: None }
 }
 
 fn projects(sent: f64) -> Input {
@@ -81,7 +76,7 @@ fn projects(sent: f64) -> Input {
 
 fn fleet(inputs: impl IntoIterator<Item = Input>) -> Fleet {
     let mut fleet = Fleet::new(Thresholds::default());
-    fleet.apply(Input::Asked { at: moment(2.0), ids: vec![id()] });
+    fleet.apply(Input::Asked { at: moment(2.0), ids: vec![id(ID)] });
     for input in inputs {
         fleet.apply(input);
     }
@@ -89,7 +84,7 @@ fn fleet(inputs: impl IntoIterator<Item = Input>) -> Fleet {
 }
 
 fn of(inputs: impl IntoIterator<Item = Input>) -> String {
-    let text = text(&fleet(inputs), &id(), Options::new("0.1.0")).unwrap();
+    let text = text(&fleet(inputs), &id(ID), Options::new("0.1.0")).unwrap();
     assert!(text.lines().all(|line| text::width(line) <= 100 && line == line.trim_end()), "{text}");
     text
 }
@@ -178,7 +173,7 @@ fn an_end_in_a_gap_is_as_uncertain_as_the_gap_is_long() {
     let late = |seconds: f64| Moment { mono: Duration::from_secs_f64(seconds - 3600.0), ..moment(seconds) };
     let at = Exchange { sent: late(3608.1), received: late(3608.2), date: None };
     let end = Session { expires: Some(t(36_000.0)), ..session(Status::Completed) };
-    let awake = Input::Seen { at, scope: Scope::One(id()), sessions: vec![end], malformed: 0 };
+    let awake = Input::Seen { at, scope: Scope::One(id(ID)), sessions: vec![end], malformed: 0 };
     let alive = Session { expires: Some(t(36_000.0)), ..session(Status::Running) };
     let text = of([seen(3.1, alive.clone()), seen(6.1, alive), slept, awake]);
     assert!(text.contains("21:04:06.1 … 22:04:08.2"), "{text}");
@@ -187,7 +182,7 @@ fn an_end_in_a_gap_is_as_uncertain_as_the_gap_is_long() {
 
 #[test]
 fn polls_that_failed_are_told_with_the_apis_request_ids() {
-    let one = || Scope::One(id());
+    let one = || Scope::One(id(ID));
     let inputs = polls(3.1, 2).chain([
         failed(9.1, one(), FaultKind::Server(503), "req-1"),
         failed(15.1, one(), FaultKind::Server(503), "req-2"),
@@ -204,9 +199,9 @@ fn polls_that_failed_are_told_with_the_apis_request_ids() {
 #[test]
 fn metadata_is_told_only_if_asked_for_and_secrets_never() {
     let fleet = fleet(polls(3.1, 2).chain([seen(9.1, ended(Status::Completed, 8.0))]));
-    let without = text(&fleet, &id(), Options::new("0.1.0")).unwrap();
+    let without = text(&fleet, &id(ID), Options::new("0.1.0")).unwrap();
     assert!(!without.contains("growth") && !without.contains("checkout-881"), "{without}");
-    let with = text(&fleet, &id(), Options { with_metadata: true, ..Options::new("0.1.0") }).unwrap();
+    let with = text(&fleet, &id(ID), Options { with_metadata: true, ..Options::new("0.1.0") }).unwrap();
     assert!(with.contains("owner  growth") && with.contains("checkout-881"), "{with}");
     for text in [&without, &with] {
         assert!(!text.contains("cAnArY") && !text.contains("wss://connect"), "{text}");
@@ -223,7 +218,7 @@ fn hostile_words_of_the_network_are_made_safe() {
         project: Some(Untrusted::new(evil)),
         ..session(Status::Running)
     };
-    let inputs = [seen(3.1, hostile), failed(9.1, Scope::One(id()), FaultKind::Server(500), evil)];
+    let inputs = [seen(3.1, hostile), failed(9.1, Scope::One(id(ID)), FaultKind::Server(500), evil)];
     let text = of(inputs);
     assert!(!text.contains("cAnArY"), "{text}");
     assert!(!text.chars().any(|c| c.is_control() && c != '\n' || c == '\u{202e}'), "{text:?}");

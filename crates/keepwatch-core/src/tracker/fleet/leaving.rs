@@ -23,6 +23,7 @@ impl Fleet {
             let known = self.records.get(&id);
             // A list that has a session twice has said it once. One that has what is over as well would bring back, each
             // time, what was forgotten.
+            // promise: forgotten-sessions, mutant: >= MOST_OVER -> == usize::MAX
             let is_forgotten = known.is_none() && session.is_over() && self.over.len() >= MOST_OVER;
             if known.is_none_or(|record| record.listed != number) && !is_forgotten {
                 self.seen(reply.clone(), id, session, Some(number), applied);
@@ -84,6 +85,7 @@ impl Fleet {
                 self.forget(&oldest);
             }
         }
+        // promise: left-lists-limit, mutant: > List::MOST_LEFT -> > usize::MAX
         while self.left.len() > List::MOST_LEFT {
             let Some((oldest, ())) = self.left.pop_lru() else { break };
             self.forget(&oldest);

@@ -1,34 +1,17 @@
 use std::time::Duration;
 
 use super::*;
-use crate::clock::{Timestamp, Zone, later};
+use crate::clock::{Timestamp, Zone};
 use crate::session::{FaultKind, List, Metadata, Session, Status};
-use crate::testing::running;
+use crate::testing::{at as t, exchange, id, moment, running};
 use crate::text::Untrusted;
 use crate::tracker::health::MOST_FAILURES;
 use crate::tracker::{Flag, Left, Presence};
 
 mod attention;
+mod day;
 
 const QUARTER: Duration = Duration::from_secs(15 * 60);
-
-/// So many seconds after noon.
-fn t(seconds: f64) -> Timestamp {
-    later("2026-11-22T12:00:00Z".parse().unwrap(), Duration::from_secs_f64(seconds))
-}
-
-fn moment(seconds: f64) -> Moment {
-    let since = Duration::from_secs_f64(seconds);
-    Moment { wall: t(seconds), mono: since, boot: since }
-}
-
-fn exchange(sent: f64, received: f64) -> Exchange {
-    Exchange { sent: moment(sent), received: moment(received), date: None }
-}
-
-fn id(text: &str) -> SessionId {
-    SessionId::parse(text).unwrap()
-}
 
 /// A session that runs from noon on, for a quarter of an hour.
 fn session(text: &str, status: Status) -> Session {

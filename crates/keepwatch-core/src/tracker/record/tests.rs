@@ -1,16 +1,11 @@
 use super::*;
 use crate::clock::later;
 use crate::session::FaultKind;
-use crate::testing::running;
-
-fn t(text: &str) -> Timestamp {
-    format!("2026-11-22T{text}Z").parse().unwrap()
-}
+use crate::testing::{self, noon, running, time as t};
 
 fn exchange(at: &str) -> Exchange {
-    let since = t(at).signed_duration_since(t("12:00:00")).to_std().unwrap();
-    let moment = Moment { wall: t(at), mono: since, boot: since };
-    Exchange { sent: moment, received: moment, date: None }
+    let seconds = t(at).signed_duration_since(noon()).as_seconds_f64();
+    testing::exchange(seconds, seconds)
 }
 
 /// A record of a session that runs from noon to ten past, and was last seen then.
@@ -19,7 +14,7 @@ fn record(status: Status, seen: &str) -> Record {
     Record {
         session: Some(Session { status, ..session }),
         last: Some(std::sync::Arc::new(exchange(seen))),
-        ..Record::new(SessionId::parse("a").unwrap(), true)
+        ..Record::new(testing::id("a"), true)
     }
 }
 
@@ -71,7 +66,7 @@ fn all_countdowns_floor_on_one_common_second() {
 
 #[test]
 fn what_has_no_countdown_says_why() {
-    assert_eq!(left(&Record::new(SessionId::parse("a").unwrap(), true), "12:00:00"), Left::Unknown);
+    assert_eq!(left(&Record::new(testing::id("a"), true), "12:00:00"), Left::Unknown);
     assert_eq!(left(&record(Status::Pending, "12:00:00"), "12:30:00"), Left::Starting);
     for ended in [Status::Completed, Status::TimedOut, Status::Error] {
         assert_eq!(left(&record(ended, "12:00:00"), "12:01:00"), Left::Over);

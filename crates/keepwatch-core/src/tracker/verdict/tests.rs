@@ -3,11 +3,11 @@ use strum::VariantNames as _;
 use super::rules::{Against, End};
 use super::*;
 use crate::session::FaultKind;
+use crate::testing::noon;
 
-/// So many milliseconds after noon.
+/// Returns the time `ms` milliseconds after noon.
 fn at(ms: i64) -> Timestamp {
-    let noon: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
-    noon + chrono::TimeDelta::milliseconds(ms)
+    noon() + chrono::TimeDelta::milliseconds(ms)
 }
 
 #[test]

@@ -1,21 +1,14 @@
 use super::*;
 use crate::session::Status;
+use crate::testing::{at as t, id};
 use crate::text::Untrusted;
 use crate::tracker::bounds::When;
-
-fn t(seconds: i64) -> Timestamp {
-    "2026-11-22T12:00:00Z".parse::<Timestamp>().unwrap() + chrono::TimeDelta::seconds(seconds)
-}
-
-fn id(text: &str) -> SessionId {
-    SessionId::parse(text).unwrap()
-}
 
 fn sentence(kind: &EventKind) -> String {
     kind.sentence(Zone::Utc, t(0))
 }
 
-fn ended(said: Option<i64>, fits: bool, last_alive: Option<i64>) -> String {
+fn ended(said: Option<i32>, fits: bool, last_alive: Option<i32>) -> String {
     sentence(&EventKind::Ended {
         status: Status::Completed,
         said: said.map(t),
@@ -45,7 +38,7 @@ fn an_end_says_what_speaks_against_its_time() {
 
 #[test]
 fn since_when_it_may_have_happened_is_said_where_that_is_long_before_it_was_seen() {
-    let said = |kind: EventKind, earliest: Option<i64>| {
+    let said = |kind: EventKind, earliest: Option<i32>| {
         let when = When { earliest: earliest.map(t), latest: t(60) };
         Event { id: None, when, seen: t(60), kind }.sentence(Zone::Utc, t(60))
     };

@@ -18,7 +18,7 @@ use std::task::Poll;
 use tokio::sync::mpsc;
 
 use super::effect::Effect;
-use super::effects::EffectRunner;
+use super::effect_runner::EffectRunner;
 use super::fleets::Origin;
 use super::message::Message;
 use super::model::Model;
@@ -58,6 +58,7 @@ pub async fn run(
     let (origins, clients): (Vec<_>, Vec<_>) = profiles.into_iter().unzip();
     let (persistence_events, mut persistence_inbox) = PersistenceEvents::channel();
     let log_events = persistence_events.clone();
+    // promise: log-failure
     log::tell(move |message| log_events.warn(PersistenceWarning::log(message)));
     let mut now = clock.now();
     let mut model = Model::new(settings, origins, screen.size());

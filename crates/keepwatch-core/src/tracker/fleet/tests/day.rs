@@ -16,7 +16,7 @@ use std::time::Duration;
 use super::*;
 use crate::clock::later;
 use crate::session::{FaultKind, List, Metadata, Session, Status};
-use crate::testing::running;
+use crate::testing::{moment_since, running};
 use crate::tracker::{Flag, timeline};
 
 /// So many sessions live at a time.
@@ -66,7 +66,7 @@ fn midnight() -> Timestamp {
 }
 
 fn at(since: Duration) -> Exchange {
-    let moment = |since| Moment { wall: later(midnight(), since), mono: since, boot: since };
+    let moment = |since: Duration| moment_since(midnight(), since.as_secs_f64());
     let date = Timestamp::from_timestamp(later(midnight(), since).timestamp(), 0);
     Exchange { sent: moment(since), received: moment(since.saturating_add(LATENCY)), date }
 }

@@ -1,0 +1,23 @@
+//! Builders for the tests of this crate.
+
+use keepwatch_core::clock::Timestamp;
+
+use crate::offset::Offset;
+use crate::script::Script;
+use crate::world::World;
+
+/// Returns the offset `seconds` after the start.
+pub(crate) fn at(seconds: impl Into<f64>) -> Offset {
+    Offset::from_micros((seconds.into() * 1e6).round() as i64)
+}
+
+/// Returns the time at which scenarios start.
+pub(crate) fn start() -> Timestamp {
+    "2026-10-03T16:05:34.513867Z".parse().unwrap()
+}
+
+/// Returns the world of a scenario that begins at [`start`].
+pub(crate) fn world(script: &str) -> World {
+    let script = Script::parse(script).unwrap_or_else(|error| panic!("{error}"));
+    World::new(&script, [], start())
+}
