@@ -12,7 +12,7 @@ use crate::config::{Form, KeyError, Look, ScreenConfig, Source, WatchConfig};
 use crate::exit_code::ExitCode;
 use crate::log;
 use crate::terminal::{self, Env};
-use crate::tui::{self, Origin, PersistenceConfig, Settings, Theme, Tone};
+use crate::tui::{self, PersistenceConfig, ProfileInfo, Settings, Theme, Tone};
 use keepwatch_core::clock::Clock;
 use keepwatch_core::session::Secret;
 use keepwatch_core::text;
@@ -96,15 +96,15 @@ fn reach(
     source: Source<Result<Secret, KeyError>>,
     name: String,
     query: Option<&Query>,
-) -> (Origin, Option<Client>) {
+) -> (ProfileInfo, Option<Client>) {
     let host = (!source.endpoint.is_public()).then(|| source.endpoint.host());
-    let origin = Origin { name, host, ..Origin::default() };
+    let info = ProfileInfo { name, host, ..ProfileInfo::default() };
     match source.key {
         Ok(key) => {
-            let origin = Origin { key_tail: key_tail(&key), ..origin };
-            (origin, Some(Client::new(source.endpoint, key).narrowed(query.cloned())))
+            let info = ProfileInfo { key_tail: key_tail(&key), ..info };
+            (info, Some(Client::new(source.endpoint, key).narrowed(query.cloned())))
         }
-        Err(error) => (Origin { without_key: Some(error.to_string()), ..origin }, None),
+        Err(error) => (ProfileInfo { without_key: Some(error.to_string()), ..info }, None),
     }
 }
 
@@ -118,7 +118,7 @@ pub(super) fn warning(warnings: &[String]) -> Option<(Tone, String)> {
 /// The screen, with what it needs. Shared with the demo, which differs in nothing else.
 pub(super) async fn screen(
     settings: Settings,
-    mut sources: Vec<(Origin, Option<Client>)>,
+    mut sources: Vec<(ProfileInfo, Option<Client>)>,
     clock: Clock,
     env: Env,
     persistence: PersistenceConfig,
@@ -144,9 +144,9 @@ pub(super) async fn screen(
         )
         .await;
     }
-    for (origin, client) in &sources {
+    for (info, client) in &sources {
         let host = client.as_ref().map_or_else(|| "none, without a key".into(), |it| it.endpoint().host());
-        tracing::info!("profile {:?}: {host}", origin.name);
+        tracing::info!("profile {:?}: {host}", info.name);
     }
     let outcome = tui::run(settings, sources, clock, env, persistence).await;
     log::tell(|why| print_error(&why)); // there is no screen any more

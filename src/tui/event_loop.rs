@@ -19,12 +19,12 @@ use tokio::sync::mpsc;
 
 use super::effect::Effect;
 use super::effect_runner::EffectRunner;
-use super::fleets::Origin;
 use super::message::Message;
 use super::model::Model;
 use super::persistence::{
     Persistence, PersistenceConfig, PersistenceEvent, PersistenceEvents, PersistenceWarning,
 };
+use super::profiles::ProfileInfo;
 use super::settings::Settings;
 use super::terminal_events::{TranslatedEvent, translate};
 use crate::api::Client;
@@ -47,7 +47,7 @@ const EVENTS_PER_FRAME: usize = 512;
 /// The terminal refuses screen mode, or a thread cannot be started.
 pub async fn run(
     settings: Settings,
-    profiles: Vec<(Origin, Option<Client>)>,
+    profiles: Vec<(ProfileInfo, Option<Client>)>,
     clock: Clock,
     env: Env,
     persistence: PersistenceConfig,
@@ -55,13 +55,13 @@ pub async fn run(
     let (events, mut inbox) = terminal::channel();
     let mut screen = Screen::enter("keepwatch", &events)?;
     let (targets, pace, releaser) = (settings.targets.clone(), settings.pace, settings.releaser);
-    let (origins, clients): (Vec<_>, Vec<_>) = profiles.into_iter().unzip();
+    let (infos, clients): (Vec<_>, Vec<_>) = profiles.into_iter().unzip();
     let (persistence_events, mut persistence_inbox) = PersistenceEvents::channel();
     let log_events = persistence_events.clone();
     // promise: log-failure
     log::tell(move |message| log_events.warn(PersistenceWarning::log(message)));
     let mut now = clock.now();
-    let mut model = Model::new(settings, origins, screen.size());
+    let mut model = Model::new(settings, infos, screen.size());
     if persistence.is_enabled() {
         model.enable_persistence(persistence.new_run().as_ref(), persistence.header.no_metadata, now);
     }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::fleets::{Fleets, Marks};
+use super::profiles::{Profiles, ReadCursors};
 use keepwatch_core::session::SessionId;
 use keepwatch_core::tracker::{Record, Seq};
 
@@ -13,7 +13,7 @@ const SPARE: usize = 1000;
 #[derive(Debug, Default)]
 pub struct KnownFlags {
     /// All that were raised before this.
-    all: Marks,
+    all: ReadCursors,
     /// Of a session, all that were raised before this by the source that it was of.
     of: HashMap<SessionId, (usize, Seq)>,
 }
@@ -28,11 +28,11 @@ impl KnownFlags {
     }
 
     /// The reader has seen the session's flags.
-    pub(super) fn read(&mut self, id: &SessionId, fleets: &Fleets) {
-        let source = fleets.find(id).map_or(0, |(source, _)| source);
-        self.of.insert(id.clone(), (source, fleets.source(source).fleet.timeline().end()));
-        if self.of.len() > fleets.len().saturating_add(SPARE) {
-            self.of.retain(|id, _| fleets.get(id).is_some());
+    pub(super) fn read(&mut self, id: &SessionId, profiles: &Profiles) {
+        let source = profiles.find(id).map_or(0, |(source, _)| source);
+        self.of.insert(id.clone(), (source, profiles.source(source).tracker.timeline().end()));
+        if self.of.len() > profiles.len().saturating_add(SPARE) {
+            self.of.retain(|id, _| profiles.get(id).is_some());
         }
     }
 
@@ -43,8 +43,8 @@ impl KnownFlags {
     }
 
     /// The reader has seen all flags.
-    pub(super) fn read_all(&mut self, fleets: &Fleets) {
-        self.all = fleets.end();
+    pub(super) fn read_all(&mut self, profiles: &Profiles) {
+        self.all = profiles.end();
         self.of.clear();
     }
 }

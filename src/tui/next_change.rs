@@ -21,7 +21,7 @@ impl Model {
         let mut wait: Option<Duration> = self.notice.as_ref().map(|notice| in_boot(notice.until));
         let mut sooner =
             |candidate: Duration| wait = Some(wait.map_or(candidate, |wait| wait.min(candidate)));
-        if let Some(wait) = self.fleets.next_deadline(now) {
+        if let Some(wait) = self.profiles.next_deadline(now) {
             sooner(wait.max(Duration::from_millis(1)));
         }
         let server = self.server_time(now);
@@ -32,10 +32,10 @@ impl Model {
         if let Focus::Reveal { until, .. } = self.focus {
             sooner(in_boot(until).min(whole(1)));
         }
-        for source in self.fleets.numbers() {
+        for source in self.profiles.numbers() {
             if self.late(source, now).is_some() || self.is_waiting(source, now) {
                 sooner(whole(1));
-            } else if let Some(good) = self.fleets.source(source).fleet.health().last_good
+            } else if let Some(good) = self.profiles.source(source).tracker.health().last_good
                 && !self.paused
                 && self.expects_replies(source)
             {
@@ -48,9 +48,9 @@ impl Model {
             .rows()
             .window(self.table.top(), self.viewport().table_rows())
             .chain(self.table.selected());
-        for (source, record) in shown.filter_map(|id| self.fleets.find(id)) {
-            let server = self.fleets.time(source, now);
-            match record.left(self.fleets.source(source).fleet.clock(), server) {
+        for (source, record) in shown.filter_map(|id| self.profiles.find(id)) {
+            let server = self.profiles.time(source, now);
+            match record.left(self.profiles.source(source).tracker.clock(), server) {
                 Left::For(left) if left >= MINUTES_FROM => {
                     sooner(whole(left.as_secs().checked_rem(60).unwrap_or_default().saturating_add(1)));
                 }
@@ -68,7 +68,7 @@ impl Model {
     /// True if a countdown to the next try is visible.
     fn is_waiting(&self, source: usize, now: Moment) -> bool {
         let next =
-            self.fleets.source(source).fleet.health().failing.as_ref().and_then(|failing| failing.next);
+            self.profiles.source(source).tracker.health().failing.as_ref().and_then(|failing| failing.next);
         !self.paused && next.is_some_and(|next| next.boot > now.boot)
     }
 }

@@ -321,14 +321,14 @@ impl Model {
     /// Writes down the inputs of all trackers from now on. With a `run`, there is a journal: summaries are saved in it, and
     /// what earlier runs saw is restored from it.
     pub(super) fn enable_persistence(&mut self, run: Option<&RunId>, hides_metadata: bool, now: Moment) {
-        for profile in self.fleets.numbers() {
+        for profile in self.profiles.numbers() {
             let restore = run.map(|_| Restore::new(&self.settings));
-            let source = self.fleets.source_mut(profile);
-            let name = Some(source.origin.name.clone()).filter(|name| !name.is_empty());
+            let source = self.profiles.source_mut(profile);
+            let name = Some(source.info.name.clone()).filter(|name| !name.is_empty());
             let scope = run.map(|run| JournalScope {
                 run: run.clone(),
                 profile: name.clone(),
-                host: source.origin.host.clone().unwrap_or_else(|| PUBLIC_HOST.into()),
+                host: source.info.host.clone().unwrap_or_else(|| PUBLIC_HOST.into()),
             });
             let journal = scope.zip(restore);
             source.persistence = Some(ProfilePersistence::new(name, hides_metadata, journal, now));
@@ -337,7 +337,7 @@ impl Model {
 
     /// Starts a new segment of a profile's journal.
     pub(super) fn start_segment(&mut self, profile: usize, now: Moment) -> Vec<Effect> {
-        let persistence = &mut self.fleets.source_mut(profile).persistence;
+        let persistence = &mut self.profiles.source_mut(profile).persistence;
         let commands = persistence.as_mut().map(|it| it.start_segment(now)).unwrap_or_default();
         effects(profile, commands).collect()
     }
@@ -345,10 +345,10 @@ impl Model {
     /// Writes down the rest at the end of the program.
     pub(super) fn finish_persistence(&mut self) -> Vec<Effect> {
         let mut all = Vec::new();
-        for profile in self.fleets.numbers() {
-            let source = self.fleets.source_mut(profile);
+        for profile in self.profiles.numbers() {
+            let source = self.profiles.source_mut(profile);
             if let Some(persistence) = &mut source.persistence {
-                all.extend(effects(profile, persistence.finish(&source.fleet)));
+                all.extend(effects(profile, persistence.finish(&source.tracker)));
             }
         }
         all

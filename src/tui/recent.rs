@@ -114,8 +114,8 @@ impl Model {
     pub(super) fn ask_recent(&mut self) -> Vec<Effect> {
         self.enter(Pane::Recent);
         let mut effects = Vec::new();
-        for source in self.fleets.numbers() {
-            if self.fleets.source(source).origin.without_key.is_some() {
+        for source in self.profiles.numbers() {
+            if self.profiles.source(source).info.without_key.is_some() {
                 continue;
             }
             let asked = self.recent.asked.entry(source).or_default();

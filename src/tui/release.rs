@@ -69,7 +69,7 @@ impl Model {
     }
 
     fn release(&mut self, id: SessionId, now: Moment) -> Vec<Effect> {
-        let found = self.fleets.find(&id).filter(|(_, record)| record.phase() != Phase::Ended);
+        let found = self.profiles.find(&id).filter(|(_, record)| record.phase() != Phase::Ended);
         let source = found.map(|(source, _)| source);
         let Some(source) = source.filter(|_| self.settings.releaser.is_some()) else {
             self.say(now, Tone::Bad, "the session has ended meanwhile: nothing was released".into());

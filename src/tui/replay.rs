@@ -14,9 +14,9 @@ use std::time::Duration;
 use super::effect::Effect;
 use super::effect_runner::EffectRunner;
 use super::event_loop::lay_out;
-use super::fleets::Origin;
 use super::model::Model;
 use super::notice::Tone;
+use super::profiles::ProfileInfo;
 use super::replay_state::Replay;
 use super::settings::Settings;
 use super::terminal_events::{TranslatedEvent, translate};
@@ -45,13 +45,13 @@ pub async fn replay(
 ) -> io::Result<ExitCode> {
     let (events, mut inbox) = terminal::channel();
     let screen = Screen::enter("keepwatch", &events)?;
-    let host = |name: &Option<String>| Origin {
+    let host = |name: &Option<String>| ProfileInfo {
         name: text::shown(name.as_deref().unwrap_or_default(), LONGEST_NAME),
         host: host.clone().filter(|_| name.is_none()),
-        ..Origin::default()
+        ..ProfileInfo::default()
     };
-    let origins = tape.profiles().iter().map(host).collect();
-    let mut model = Model::new(settings, origins, screen.size());
+    let infos = tape.profiles().iter().map(host).collect();
+    let mut model = Model::new(settings, infos, screen.size());
     let mut player = Player::new(tape, &model, started);
     let mut runner = EffectRunner::new(screen, env, events)?;
     player.step(true, &mut model);

@@ -3,8 +3,8 @@
 use std::cmp::Reverse;
 
 use super::flags::KnownFlags;
-use super::fleets::Fleets;
 use super::mute::Muted;
+use super::profiles::Profiles;
 use chrono::TimeDelta;
 use keepwatch_core::filter::{Filter, InProfile};
 
@@ -147,22 +147,22 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// The sessions of `fleets` that are chosen, sorted.
+    /// The sessions of `profiles` that are chosen, sorted.
     #[must_use]
-    pub fn of(fleets: &Fleets, sort: Sort, choice: &Choice<'_>) -> Self {
+    pub fn of(profiles: &Profiles, sort: Sort, choice: &Choice<'_>) -> Self {
         let mut counts = Counts::default();
-        let mut chosen: Vec<(Key<'_>, u64, &SessionId)> = Vec::with_capacity(fleets.first().fleet.len());
+        let mut chosen: Vec<(Key<'_>, u64, &SessionId)> = Vec::with_capacity(profiles.first().tracker.len());
         let mut living = Vec::new();
-        for (source, of) in fleets.sources().enumerate() {
-            let (profile, apart) = (of.origin.name.as_str(), fleets.apart(source));
+        for (source, of) in profiles.sources().enumerate() {
+            let (profile, apart) = (of.info.name.as_str(), profiles.apart(source));
             let (mut taken, mut next_end) = (0_usize, None);
-            for record in of.fleet.records() {
+            for record in of.tracker.records() {
                 // Of its own project it takes a slot, whoever it is shown of.
                 if takes_slot(record) {
                     taken = taken.saturating_add(1);
                     next_end = sooner(next_end, record);
                 }
-                if !fleets.is_of(&record.id, source) {
+                if !profiles.is_of(&record.id, source) {
                     continue;
                 }
                 count(&mut counts, record);
@@ -185,13 +185,13 @@ impl Rows {
             order.then(a_start.cmp(b_start)).then_with(|| a.cmp(b))
         });
         let rows = chosen.into_iter().map(|(_, _, id)| id.clone()).collect();
-        Self { rows, counts, living, of: fleets.changes() }
+        Self { rows, counts, living, of: profiles.changes() }
     }
 
     /// Whether they would still be the same, but for the reader's wishes.
     #[must_use]
-    pub fn are_of(&self, fleets: &Fleets, sort: Sort) -> bool {
-        let Changes { sessions, bytes } = fleets.changes();
+    pub fn are_of(&self, profiles: &Profiles, sort: Sort) -> bool {
+        let Changes { sessions, bytes } = profiles.changes();
         self.of.sessions == sessions && (self.of.bytes == bytes || sort.by != SortBy::Proxy)
     }
 

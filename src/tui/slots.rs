@@ -32,11 +32,11 @@ impl Model {
     /// Returns the slots of a profile's project, or `None` if its key does not list exactly one project.
     #[must_use]
     pub fn slots(&self, source: usize) -> Option<Slots> {
-        let fleet = &self.fleets.source(source).fleet;
-        let [project] = fleet.projects() else { return None };
+        let tracker = &self.profiles.source(source).tracker;
+        let [project] = tracker.projects() else { return None };
         let all = self.settings.targets == Targets::All && self.settings.query.is_none();
         let taken = self.table.rows().living(source).map(|living| living.count).filter(|_| all);
-        let refused = fleet.health().failures.iter().rev().find_map(|failure| failure.fault.slots());
+        let refused = tracker.health().failures.iter().rev().find_map(|failure| failure.fault.slots());
         Some(Slots { taken, all: usize::try_from(project.concurrency?).ok()?, refused })
     }
 }

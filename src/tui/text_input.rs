@@ -100,12 +100,12 @@ impl Model {
     pub(super) fn watch_too(&mut self, id: SessionId, of: Option<usize>, now: Moment) -> Vec<Effect> {
         let shown = id.start(8);
         self.table.muted_mut().remove(&id);
-        let of_record = self.fleets.find(&id).filter(|(_, record)| record.session.is_some());
+        let of_record = self.profiles.find(&id).filter(|(_, record)| record.session.is_some());
         let (known, of) = (of_record.is_some(), of_record.map(|(source, _)| source).or(of));
         let mut effects = Vec::new();
-        for source in self.fleets.numbers().filter(|source| of.is_none_or(|of| of == *source)) {
+        for source in self.profiles.numbers().filter(|source| of.is_none_or(|of| of == *source)) {
             // Of one that is not asked no answer is awaited.
-            if self.fleets.source(source).origin.without_key.is_none() {
+            if self.profiles.source(source).info.without_key.is_none() {
                 effects.extend(self.observe(source, Input::Asked { at: now, ids: vec![id.clone()] }));
             }
         }
@@ -128,7 +128,7 @@ impl Model {
 
     fn read_filter(&mut self) {
         let Focus::Filter { line, mistake, .. } = &mut self.focus else { return };
-        match Filter::parse_among(line.value(), self.fleets.are_several()) {
+        match Filter::parse_among(line.value(), self.profiles.are_several()) {
             Ok(filter) => {
                 self.table.set_filter(filter);
                 *mistake = None;

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use super::effect::Effect;
-use super::fleets::Source;
 use super::focus::Focus;
 use super::message::Message;
 use super::model::Model;
 use super::notice::Tone;
 use super::persistence;
+use super::profiles::ProfileState;
 use crate::poll::{Ask, Observed, Report, Request};
 use keepwatch_core::clock::Moment;
 use keepwatch_core::session::{FaultKind, List, Targets};
@@ -35,7 +35,7 @@ impl Model {
 
     /// Of each source, what is known before anything is asked: which sessions will be, or why nothing will.
     fn first_inputs(&self, now: Moment) -> Vec<(usize, Input)> {
-        let of = |source: &Source| match (&source.origin.without_key, &self.settings.targets) {
+        let of = |source: &ProfileState| match (&source.info.without_key, &self.settings.targets) {
             (Some(why), _) => {
                 let at = Exchange { sent: now, received: now, date: None };
                 let fault = FaultKind::NoKey(Untrusted::new(why.as_str())).into();
@@ -44,7 +44,7 @@ impl Model {
             (None, Targets::Ids(ids)) => Some(Input::Asked { at: now, ids: ids.clone() }),
             (None, Targets::All | Targets::Only(_)) => None,
         };
-        self.fleets.sources().enumerate().filter_map(|(nth, source)| Some((nth, of(source)?))).collect()
+        self.profiles.sources().enumerate().filter_map(|(nth, source)| Some((nth, of(source)?))).collect()
     }
 
     /// Takes one message.
@@ -77,7 +77,7 @@ impl Model {
             Message::Persistence(event) => self.on_persistence_event(event, now),
             Message::Slept(from, to) => {
                 let mut effects = Vec::new();
-                for source in self.fleets.numbers() {
+                for source in self.profiles.numbers() {
                     effects.extend(self.observe(source, Input::Slept { from, to }));
                 }
                 let then = if self.paused { "polling is still paused" } else { "asking again" };
@@ -103,8 +103,8 @@ impl Model {
             self.focus = Focus::Pane(*back);
         }
         let mut effects = Vec::new();
-        for source in self.fleets.numbers() {
-            if self.fleets.source(source).fleet.next_deadline(now).is_some_and(|wait| wait.is_zero()) {
+        for source in self.profiles.numbers() {
+            if self.profiles.source(source).tracker.next_deadline(now).is_some_and(|wait| wait.is_zero()) {
                 effects.extend(self.observe(source, Input::TimePassed { now }));
             }
         }
@@ -116,7 +116,7 @@ impl Model {
             self.recent_came(source, report);
             return Vec::new();
         }
-        self.fleets.source_mut(source).effort.note(&report);
+        self.profiles.source_mut(source).effort.note(&report);
         let Observed { input, fresh, is_live_view } = Observed::from(report);
         let mut effects = Vec::new();
         if let Some(input) = input {
@@ -132,21 +132,21 @@ impl Model {
     /// Tells a source's fleet, and the reader of what it is flagged for by that. All that is ever told comes by here.
     pub(super) fn observe(&mut self, source: usize, input: Input) -> Vec<Effect> {
         let missing = match &input {
-            Input::Missing { id, .. } if self.fleets.are_several() => Some(id.clone()),
+            Input::Missing { id, .. } if self.profiles.are_several() => Some(id.clone()),
             _ => None,
         };
-        let (events, commands) = self.fleets.apply(source, input);
-        if !self.table.is_current(&self.fleets) {
+        let (events, commands) = self.profiles.apply(source, input);
+        if !self.table.is_current(&self.profiles) {
             self.rebuild_rows();
         }
         let heard = |event: &Event| {
-            let shown = event.id.as_ref().is_none_or(|id| self.fleets.is_of(id, source));
+            let shown = event.id.as_ref().is_none_or(|id| self.profiles.is_of(id, source));
             shown && !self.table.muted().silences(event) && matches!(event.kind, EventKind::Flagged(_))
         };
         let rings = self.settings.bell && events.iter().any(heard);
         // What another has, this one need not be asked for.
         let elsewhere = missing.filter(|id| {
-            self.fleets.find(id).is_some_and(|(of, record)| of != source && record.session.is_some())
+            self.profiles.find(id).is_some_and(|(of, record)| of != source && record.session.is_some())
         });
         let leave = elsewhere.map(|id| Effect::AskOf(source, Ask::Leave(id)));
         let effects = rings.then_some(Effect::Ring).into_iter().chain(leave);
@@ -155,7 +155,7 @@ impl Model {
 
     /// Clocks that differ are said once.
     fn tell_of_skew(&mut self, source: usize, now: Moment) {
-        let skew = self.fleets.source(source).fleet.clock().skew();
+        let skew = self.profiles.source(source).tracker.clock().skew();
         if self.told_of_skew || skew.num_seconds().abs() <= SKEW {
             return;
         }

@@ -82,7 +82,7 @@ impl Model {
     /// Asks for a fresh URL.
     pub(super) fn request_url(&mut self, request: UrlRequest, now: Moment) -> Vec<Effect> {
         let what = request.what.name();
-        let found = self.fleets.find(&request.id);
+        let found = self.profiles.find(&request.id);
         let (source, status) =
             (found.map_or(0, |(source, _)| source), found.and_then(|(_, record)| record.status()));
         if let Some(status) = status.filter(|status| status.phase() == Phase::Ended) {
@@ -143,7 +143,7 @@ impl Model {
     /// Copies or shows a URL that arrived, or says why not.
     fn deliver_url(&mut self, request: &UrlRequest, url: Option<Secret>, now: Moment) -> Option<Effect> {
         let what = request.what.name();
-        let status = self.fleets.get(&request.id).and_then(|record| record.status().cloned());
+        let status = self.profiles.get(&request.id).and_then(|record| record.status().cloned());
         let Some(url) = url else {
             let why = match status.filter(|status| status.phase() == Phase::Ended) {
                 Some(status) => format!("ended ({}): no {what}", status.shown(24)),

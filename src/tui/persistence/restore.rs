@@ -154,23 +154,23 @@ fn may_run(record: &Record) -> bool {
 impl Model {
     /// Replaces a profile's tracker by that of earlier runs. Flags that were raised before this run are acknowledged.
     pub(super) fn restore(&mut self, profile: usize, tracker: Option<Box<Fleet>>) -> Vec<Effect> {
-        let persistence = self.fleets.source_mut(profile).persistence.as_mut();
+        let persistence = self.profiles.source_mut(profile).persistence.as_mut();
         let Some(buffered) = persistence.and_then(ProfilePersistence::end_restore) else { return Vec::new() };
         let Some(mut tracker) = tracker.map(|tracker| *tracker) else { return Vec::new() };
         let end_of_history = tracker.timeline().end();
-        let source = self.fleets.source_mut(profile);
+        let source = self.profiles.source_mut(profile);
         // These may have ended while nobody watched, and no list has them: ask for each.
         let unknown: Vec<SessionId> = tracker
             .records()
-            .filter(|record| may_run(record) && source.fleet.get(&record.id).is_none())
+            .filter(|record| may_run(record) && source.tracker.get(&record.id).is_none())
             .map(|record| record.id.clone())
             .collect();
         for input in buffered {
             tracker.apply(input);
         }
-        source.fleet = tracker;
+        source.tracker = tracker;
         self.known.read_until(profile, end_of_history);
-        self.read_until = self.fleets.end();
+        self.read_until = self.profiles.end();
         self.scroll.follow_newest();
         self.rebuild_rows();
         let ask = (!unknown.is_empty()).then_some(Effect::AskOf(profile, Ask::Known(unknown)));

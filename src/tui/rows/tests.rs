@@ -14,7 +14,7 @@ fn ended(text: &str, status: Status, at: u32) -> Session {
     Session { status, ended: Some(t(at)), ..session(text, 0, 900) }
 }
 
-fn fleet(sessions: Vec<Session>) -> Fleets {
+fn fleet(sessions: Vec<Session>) -> Profiles {
     let mut fleet = Fleet::new(Thresholds::default());
     for session in sessions {
         let scope = Scope::One(session.id.clone());
@@ -23,12 +23,12 @@ fn fleet(sessions: Vec<Session>) -> Fleets {
     fleet.into()
 }
 
-fn order(fleet: &Fleets, by: SortBy, reversed: bool) -> Vec<String> {
+fn order(fleet: &Profiles, by: SortBy, reversed: bool) -> Vec<String> {
     let rows = Rows::of(fleet, Sort { by, reversed }, &words(""));
     rows.window(0, usize::MAX).map(|id| id.raw().to_owned()).collect()
 }
 
-fn missing(fleet: &mut Fleets, text: &str) {
+fn missing(fleet: &mut Profiles, text: &str) {
     let input =
         Input::Missing { at: exchange(2, 2), id: id(text), fault: FaultKind::NotFound.into(), next: None };
     fleet.apply(0, input);
@@ -119,7 +119,7 @@ fn every_word_of_the_filter_must_be_there_in_any_case_and_counts_are_of_all() {
         Session { status: Status::named("NEW"), ..session("abh", 0, 900) },
         Session { status: Status::Pending, ..session("abi", 0, 900) },
     ]);
-    let found = |fleet: &Fleets, filter: &str| Rows::of(fleet, Sort::default(), &words(filter)).len();
+    let found = |fleet: &Profiles, filter: &str| Rows::of(fleet, Sort::default(), &words(filter)).len();
     for (filter, count) in [
         ("", 7),
         ("  ", 7),

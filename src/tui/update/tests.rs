@@ -8,7 +8,7 @@ use crate::api::{Fresh, Listing};
 use crate::poll::{Reply, Request};
 use crate::tui::event_loop::{lay_out, update};
 use crate::tui::keymap::Copyable;
-use crate::tui::{Pane, Part, Place, Settings, SortBy, Theme, view};
+use crate::tui::{EventRef, Pane, Part, Settings, SortBy, Theme, view};
 use keepwatch_core::clock::Zone;
 use keepwatch_core::clock::{Timestamp, later};
 use keepwatch_core::session::{
@@ -160,7 +160,7 @@ impl World {
     /// The source and the name of each event, the oldest first.
     fn events(&self) -> Vec<(usize, &'static str)> {
         let mut events: Vec<_> =
-            self.model.fleets.newest().map(|(place, it)| (place.source, it.kind.name())).collect();
+            self.model.profiles.newest().map(|(place, it)| (place.source, it.kind.name())).collect();
         events.reverse();
         events
     }
@@ -186,8 +186,8 @@ fn urls() -> ConnectUrls {
     }
 }
 
-fn place(seq: u64) -> Place {
-    Place { source: 0, seq }
+fn place(seq: u64) -> EventRef {
+    EventRef { source: 0, seq }
 }
 
 fn timeout() -> Fault {
@@ -409,7 +409,7 @@ fn a_session_is_added_by_what_has_its_id_and_stays_as_one_that_was_named() {
     let effects = world.key(KeyCode::Enter);
     assert_eq!(effects, [Effect::TakePaste(false), Effect::Ask(Ask::Watch(id(uuid)))]);
     assert_eq!((world.selected(), world.pane()), (Some(uuid), Some(Pane::Table)));
-    assert!(world.model.fleets.get(&id(uuid)).unwrap().asked_for, "it stays");
+    assert!(world.model.profiles.get(&id(uuid)).unwrap().asked_for, "it stays");
     assert!(world.notice().contains("asking for 6512bd43"), "{}", world.notice());
     world.report(Request::Session(id(uuid)), Err(FaultKind::NotFound.into()));
     assert_eq!(world.rows(), ["alpha", uuid], "what does not exist keeps its row");
@@ -479,7 +479,7 @@ fn the_newest_sessions_are_asked_for_once_and_none_of_them_is_on_record_before_i
     recent(&mut world, (0..300).map(|at| old(&format!("s{at:03}"), f64::from(at))).collect());
     let recent = &world.model.recent;
     assert_eq!(
-        (recent.sessions.len(), recent.answered().unwrap().1, world.model.fleets.len()),
+        (recent.sessions.len(), recent.answered().unwrap().1, world.model.profiles.len()),
         (200, 300, 1)
     );
     assert_eq!(recent.sessions[0].session.id.raw(), "s299", "the newest first");
@@ -487,7 +487,7 @@ fn the_newest_sessions_are_asked_for_once_and_none_of_them_is_on_record_before_i
     let effects = world.key(KeyCode::Enter);
     assert_eq!(effects, [Effect::AskOf(0, Ask::Watch(id("s298")))]);
     assert_eq!((world.pane(), world.selected()), (Some(Pane::Full(Part::Facts)), Some("s298")));
-    assert!(world.model.fleets.get(&id("s298")).unwrap().asked_for);
+    assert!(world.model.profiles.get(&id("s298")).unwrap().asked_for);
     world.press("R");
     assert_eq!(world.model.recent.marked, 1, "the page is as it was");
     world.key(KeyCode::Esc);
@@ -500,7 +500,7 @@ fn newest_sessions_that_can_not_be_had_say_why_and_trouble_nobody_else() {
     world.press("R");
     world.report(Request::Recent, Err(FaultKind::RateLimited.into()));
     assert!(world.model.recent.asked[&0].fault.is_some() && !world.model.recent.is_asking());
-    assert!(world.model.fleets.first().fleet.health().failing.is_none(), "the polls go on");
+    assert!(world.model.profiles.first().tracker.health().failing.is_none(), "the polls go on");
     world.press("c");
     assert!(world.notice().contains("Enter watches"), "{}", world.notice());
     assert_eq!(world.key(KeyCode::Enter), [], "there is nothing to watch");
@@ -629,7 +629,10 @@ fn what_stands_in_the_way_of_a_copy_is_said() {
     assert_eq!(world.report(Request::Fresh(id("a")), Err(timeout())), []);
     assert_eq!(world.notice(), "the connect URL could not be fetched: the API did not answer in time");
     assert_eq!(world.model.notice.as_ref().unwrap().tone, Tone::Bad);
-    assert!(world.model.fleets.first().fleet.health().failing.is_none(), "that is no failure of the polls");
+    assert!(
+        world.model.profiles.first().tracker.health().failing.is_none(),
+        "that is no failure of the polls"
+    );
     // It ended between the key and the answer.
     world.press("c");
     let fresh = Fresh { session: over("a", Status::TimedOut), urls: ConnectUrls::default() };
@@ -773,9 +776,9 @@ fn every_report_counts_for_what_the_asking_costs() {
     let mut world = World::of(&[("a", 900)]);
     world.report(Request::Projects, Err(FaultKind::NotFound.into()));
     world.one(session("a", 900));
-    let spent = world.model.fleets.first().effort.spent().unwrap();
+    let spent = world.model.profiles.first().effort.spent().unwrap();
     assert_eq!(spent.requests, 3, "also what nothing is made of");
-    assert_eq!(world.model.fleets.first().effort.took().unwrap().last, secs(0.1));
+    assert_eq!(world.model.profiles.first().effort.took().unwrap().last, secs(0.1));
 }
 
 #[test]
@@ -815,13 +818,13 @@ fn a_failing_poll_is_on_record_and_projects_that_can_not_be_had_are_not() {
     let mut world = World::of(&[("a", 900)]);
     for kind in [FaultKind::NotFound, FaultKind::KeyRefused, FaultKind::Refused(Untrusted::new("h"))] {
         world.report(Request::Projects, Err(kind.into()));
-        assert!(world.model.fleets.first().fleet.health().failing.is_none());
+        assert!(world.model.profiles.first().tracker.health().failing.is_none());
     }
     world.report(Request::Projects, Err(FaultKind::RateLimited.into()));
-    assert!(world.model.fleets.first().fleet.health().failing.is_some(), "for that one holds all");
+    assert!(world.model.profiles.first().tracker.health().failing.is_some(), "for that one holds all");
     world.now = 4.0;
     world.report(Request::List(List::Running), Err(timeout()));
-    assert_eq!(world.model.fleets.first().fleet.health().failing.as_ref().unwrap().fault, timeout());
+    assert_eq!(world.model.profiles.first().tracker.health().failing.as_ref().unwrap().fault, timeout());
     let project = Project {
         id: Untrusted::new("p"),
         name: Untrusted::new("acme"),
@@ -829,7 +832,7 @@ fn a_failing_poll_is_on_record_and_projects_that_can_not_be_had_are_not() {
         concurrency: Some(25),
     };
     world.report(Request::Projects, Ok(Reply::Projects(vec![project])));
-    assert_eq!(world.model.fleets.first().fleet.projects().len(), 1);
+    assert_eq!(world.model.profiles.first().tracker.projects().len(), 1);
 }
 
 #[test]

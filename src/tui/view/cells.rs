@@ -36,7 +36,7 @@ pub(super) struct Cell<'a> {
 impl Cell<'_> {
     /// What time it was at the server.
     fn time(&self, moment: Moment) -> Timestamp {
-        self.model.fleets.time(self.source, moment)
+        self.model.profiles.time(self.source, moment)
     }
 }
 
@@ -53,7 +53,7 @@ pub(super) fn content(column: Column, cell: &Cell<'_>, width: u16) -> Text {
             Line::from(vec![glyph, Span::raw(" "), word])
         }
         Column::Session => text::fit(&cell.record.id.start(cell.id_columns), room).into(),
-        Column::Profile => text::fit(&cell.model.fleets.source(cell.source).origin.name, room).into(),
+        Column::Profile => text::fit(&cell.model.profiles.source(cell.source).info.name, room).into(),
         Column::Owner => cell.record.owner.as_ref().map_or_else(nothing, |owner| owner.shown(room).into()),
         Column::Region => {
             let region = session.and_then(|session| session.region.as_ref());
@@ -123,7 +123,7 @@ fn left(cell: &Cell<'_>, width: u16) -> Text {
     if let Some(release) = record.release.as_ref().filter(|_| record.phase() != Phase::Ended) {
         return releasing(cell, release);
     }
-    match record.left(cell.model.fleets.source(cell.source).fleet.clock(), cell.server) {
+    match record.left(cell.model.profiles.source(cell.source).tracker.clock(), cell.server) {
         Left::For(left) => countdown(left, record, width, theme),
         Left::Starting => Line::styled("starting", theme.faint()),
         Left::Expiring => Line::styled("expiring…", theme.bad()),

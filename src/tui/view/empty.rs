@@ -48,7 +48,7 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) 
 fn reason(model: &Model, now: Moment) -> (String, Style, Vec<String>) {
     let settings = &model.settings;
     let theme = settings.theme;
-    let count = model.fleets.len();
+    let count = model.profiles.len();
     if count > 0 && model.table.rows().counts().muted == count {
         let title = if count == 1 { "the only session is muted" } else { "all sessions are muted" };
         return (title.into(), theme.strong(), vec!["M shows them again".into()]);
@@ -80,10 +80,10 @@ fn reason(model: &Model, now: Moment) -> (String, Style, Vec<String>) {
         return ("the recording has no answer yet".into(), theme.strong(), vec![rest]);
     }
     let failing = header::failing(model);
-    if failing.len() == model.fleets.numbers().len() {
-        return if model.fleets.are_several() { all_fail(model, now) } else { fails(model, now) };
+    if failing.len() == model.profiles.numbers().len() {
+        return if model.profiles.are_several() { all_fail(model, now) } else { fails(model, now) };
     }
-    let asked: Vec<usize> = model.fleets.numbers().filter(|source| !failing.contains(source)).collect();
+    let asked: Vec<usize> = model.profiles.numbers().filter(|source| !failing.contains(source)).collect();
     if !header::has_answered(model) {
         if model.paused {
             let sentence = "paused before the first answer; p goes on".into();
@@ -93,7 +93,7 @@ fn reason(model: &Model, now: Moment) -> (String, Style, Vec<String>) {
         return (title, theme.coming(), Vec::new());
     }
     let at = header::newest(model, &[]);
-    let at = at.map(|(source, good)| settings.zone.time(model.fleets.time(source, good.received)));
+    let at = at.map(|(source, good)| settings.zone.time(model.profiles.time(source, good.received)));
     let last = at.map(|at| format!(", last at {at}")).unwrap_or_default();
     let every = format!("asked every {}{last}", text::length(settings.pace.interval));
     let rest = if model.paused {
@@ -111,12 +111,12 @@ fn reason(model: &Model, now: Moment) -> (String, Style, Vec<String>) {
 
 /// Why nothing can be had of the only source.
 fn fails(model: &Model, now: Moment) -> (String, Style, Vec<String>) {
-    let (source, theme, host) = (model.fleets.first(), model.settings.theme, hosts(model, &[0]));
-    let Some(failing) = &source.fleet.health().failing else { return Default::default() };
+    let (source, theme, host) = (model.profiles.first(), model.settings.theme, hosts(model, &[0]));
+    let Some(failing) = &source.tracker.health().failing else { return Default::default() };
     let (sentence, next) = (failing.fault.sentence(), header::next_try(model, 0, now).unwrap_or_default());
     match failing.fault.kind {
         FaultKind::KeyRefused | FaultKind::Forbidden => {
-            let tail = text::shown(&source.origin.key_tail, 8);
+            let tail = text::shown(&source.info.key_tail, 8);
             let title = format!("the key …{tail} is refused by {host}");
             let advice =
                 "keys are shown in Browserbase's dashboard, under Settings; keepwatch demo needs none";
@@ -137,20 +137,20 @@ fn all_fail(model: &Model, now: Moment) -> (String, Style, Vec<String>) {
         format!("{}{next}", header::sentence(model, source))
     };
     let title = "no profile gives an answer".into();
-    (title, model.settings.theme.bad(), model.fleets.numbers().map(of).collect())
+    (title, model.settings.theme.bad(), model.profiles.numbers().map(of).collect())
 }
 
 /// Who is asked: the host of the only source; of several, these profiles.
 fn hosts(model: &Model, asked: &[usize]) -> String {
-    if !model.fleets.are_several() {
-        return match &model.fleets.first().origin.host {
+    if !model.profiles.are_several() {
+        return match &model.profiles.first().info.host {
             _ if model.settings.demo => "the simulated API".into(),
             Some(host) => text::shown(host, 60),
             None => PUBLIC.into(),
         };
     }
     let names: Vec<&str> =
-        asked.iter().map(|source| model.fleets.source(*source).origin.name.as_str()).collect();
+        asked.iter().map(|source| model.profiles.source(*source).info.name.as_str()).collect();
     match names.split_last() {
         Some((last, others)) if !others.is_empty() => format!("{} and {last}", others.join(", ")),
         _ => names.concat(),

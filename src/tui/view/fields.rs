@@ -54,16 +54,16 @@ struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     fn new(page: &'a mut Page, model: &'a Model, record: &'a Record, now: Moment) -> Self {
-        let source = model.fleets.find(&record.id).map_or(0, |(source, _)| source);
-        Self { model, record, source, server: model.fleets.time(source, now), page }
+        let source = model.profiles.find(&record.id).map_or(0, |(source, _)| source);
+        Self { model, record, source, server: model.profiles.time(source, now), page }
     }
 
-    fn fleet(&self) -> &'a Fleet {
-        &self.model.fleets.source(self.source).fleet
+    fn tracker(&self) -> &'a Fleet {
+        &self.model.profiles.source(self.source).tracker
     }
 
     fn server_time(&self, moment: Moment) -> Timestamp {
-        self.model.fleets.time(self.source, moment)
+        self.model.profiles.time(self.source, moment)
     }
 
     fn zone(&self) -> Zone {
@@ -159,7 +159,7 @@ impl<'a> Fields<'a> {
 
     /// Why it ended, or what is odd about it.
     fn likely(&mut self, full: bool) {
-        let Some(verdict) = self.fleet().verdict(&self.record.id) else { return };
+        let Some(verdict) = self.tracker().verdict(&self.record.id) else { return };
         let theme = self.page.theme;
         let words = verdict.words(self.zone(), self.server);
         let style = match verdict.cause {
@@ -196,7 +196,7 @@ impl<'a> Fields<'a> {
     fn money(&mut self) {
         let Some(session) = &self.record.session else { return };
         let theme = self.page.theme;
-        let default = self.fleet().project_of(session).and_then(|project| project.default_timeout);
+        let default = self.tracker().project_of(session).and_then(|project| project.default_timeout);
         let timeout = session.timeout();
         let beside = match (timeout, default) {
             (Some(own), Some(default)) if is_default(own, default) => " (the project's default)".into(),
@@ -252,7 +252,7 @@ impl<'a> Fields<'a> {
         if self.record.is_absent() && session.status.phase() != Phase::Ended {
             return ", when it was last seen".into();
         }
-        match self.record.left(self.fleet().clock(), self.server) {
+        match self.record.left(self.tracker().clock(), self.server) {
             Left::For(left) => format!(", {} left{}", text::countdown(left), of(timeout, "of")),
             Left::Starting => ", starting".into(),
             Left::Expiring => ", its time is over: expiring…".into(),
@@ -272,7 +272,7 @@ impl<'a> Fields<'a> {
     fn session(&mut self) {
         let Some(session) = &self.record.session else { return };
         let theme = self.page.theme;
-        let project = self.fleet().project_of(session);
+        let project = self.tracker().project_of(session);
         self.page.pause();
         let other = ("expires", self.time(session.expires));
         self.page.pair(("started", self.time(session.started)), other);
@@ -398,14 +398,14 @@ impl<'a> Fields<'a> {
 
     /// By which profile it was reached, where there are several.
     fn profile(&mut self) {
-        if !self.model.fleets.are_several() {
+        if !self.model.profiles.are_several() {
             return;
         }
-        let origin = &self.model.fleets.source(self.source).origin;
+        let info = &self.model.profiles.source(self.source).info;
         let host =
-            origin.host.as_ref().map(|host| format!(" at {}", text::shown(host, 60))).unwrap_or_default();
-        let beside = format!(" key …{}{host}", text::shown(&origin.key_tail, 8));
-        let value = vec![span(origin.name.clone(), Style::new()), span(beside, self.page.theme.faint())];
+            info.host.as_ref().map(|host| format!(" at {}", text::shown(host, 60))).unwrap_or_default();
+        let beside = format!(" key …{}{host}", text::shown(&info.key_tail, 8));
+        let value = vec![span(info.name.clone(), Style::new()), span(beside, self.page.theme.faint())];
         self.page.field("profile", value);
     }
 

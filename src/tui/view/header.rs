@@ -12,7 +12,7 @@ use ratatui::layout::Rect;
 use ratatui::text::Span;
 
 use super::ink::{self, Text, span};
-use crate::tui::{Counts, Model, Replay, Slots, Source};
+use crate::tui::{Counts, Model, ProfileState, Replay, Slots};
 use keepwatch_core::clock::Moment;
 use keepwatch_core::session::{Fault, FaultKind, Status};
 use keepwatch_core::text;
@@ -90,10 +90,10 @@ pub(super) fn draw_counts(buffer: &mut Buffer, area: Rect, model: &Model, now: M
     let theme = model.settings.theme;
     // The profile's name comes last: it is what there may be no room for.
     let whose = |source: usize| {
-        let name = &model.fleets.source(source).origin.name;
-        if model.fleets.are_several() { format!(": {name}") } else { String::new() }
+        let name = &model.profiles.source(source).info.name;
+        if model.profiles.are_several() { format!(": {name}") } else { String::new() }
     };
-    let late = model.fleets.numbers().find_map(|source| Some((source, late(model, source, now)?)));
+    let late = model.profiles.numbers().find_map(|source| Some((source, late(model, source, now)?)));
     let failing = failing(model).first().and_then(|source| Some((*source, fault(model, *source)?)));
     let loud = match (late, failing) {
         _ if model.paused => vec![span("PAUSED", theme.resting())],
@@ -118,28 +118,28 @@ pub(super) fn draw_counts(buffer: &mut Buffer, area: Rect, model: &Model, now: M
 
 /// Whether any source has answered yet.
 pub(super) fn has_answered(model: &Model) -> bool {
-    model.fleets.sources().any(|source| source.fleet.health().last_good.is_some())
+    model.profiles.sources().any(|source| source.tracker.health().last_good.is_some())
 }
 
 /// The sources of which all polls, or those for a list, fail.
 pub(super) fn failing(model: &Model) -> Vec<usize> {
     let fails = |source: &usize| fault(model, *source).is_some();
-    model.fleets.numbers().filter(fails).collect()
+    model.profiles.numbers().filter(fails).collect()
 }
 
 fn fault(model: &Model, source: usize) -> Option<&Fault> {
-    model.fleets.source(source).fleet.health().failing.as_ref().map(|failing| &failing.fault)
+    model.profiles.source(source).tracker.health().failing.as_ref().map(|failing| &failing.fault)
 }
 
 /// "acme: ", before what is said of one of several.
 pub(super) fn of_profile(model: &Model, source: usize) -> String {
-    let name = &model.fleets.source(source).origin.name;
-    if model.fleets.are_several() { format!("{name}: ") } else { String::new() }
+    let name = &model.profiles.source(source).info.name;
+    if model.profiles.are_several() { format!("{name}: ") } else { String::new() }
 }
 
 /// What keeps a source's polls from succeeding.
 pub(super) fn sentence(model: &Model, source: usize) -> String {
-    let failing = model.fleets.source(source).fleet.health().failing.as_ref();
+    let failing = model.profiles.source(source).tracker.health().failing.as_ref();
     let sentence = failing.map(|failing| failing.sentence()).unwrap_or_default();
     format!("{}{sentence}", of_profile(model, source))
 }
@@ -187,14 +187,14 @@ fn draw_failing(buffer: &mut Buffer, inner: Rect, model: &Model, source: usize, 
 
 /// "next try in 8 s"; `None` where nothing failed, or nothing will be tried.
 pub(super) fn next_try(model: &Model, source: usize, now: Moment) -> Option<String> {
-    let source = model.fleets.source(source);
-    if source.origin.without_key.is_some() {
+    let source = model.profiles.source(source);
+    if source.info.without_key.is_some() {
         return None;
     }
     if model.paused {
         return Some("no try while paused".into());
     }
-    let next = source.fleet.health().failing.as_ref()?.next?;
+    let next = source.tracker.health().failing.as_ref()?.next?;
     let wait = seconds(model, now, next);
     Some(if wait.is_zero() { "trying now".into() } else { format!("next try in {}", text::span(wait)) })
 }
@@ -207,7 +207,7 @@ pub(super) fn seconds(model: &Model, from: Moment, to: Moment) -> Duration {
 
 /// For how long a source's answers have been missing, if that is too long.
 fn late(model: &Model, source: usize, now: Moment) -> Option<Duration> {
-    let good = model.fleets.source(source).fleet.health().last_good?;
+    let good = model.profiles.source(source).tracker.health().last_good?;
     model.late(source, now).map(|_| seconds(model, good.received, now))
 }
 
@@ -273,15 +273,15 @@ fn right(model: &Model, now: Moment, kept: impl Fn(Part) -> bool) -> Text {
         parts.push(vec![span(label, theme.alarm())]);
     }
     let late: Vec<(usize, Duration)> =
-        model.fleets.numbers().filter_map(|source| Some((source, late(model, source, now)?))).collect();
+        model.profiles.numbers().filter_map(|source| Some((source, late(model, source, now)?))).collect();
     let is_told =
-        model.fleets.are_several() && late.iter().all(|(source, _)| fault(model, *source).is_some());
+        model.profiles.are_several() && late.iter().all(|(source, _)| fault(model, *source).is_some());
     if kept(Part::Told) || !is_told {
         parts.push(no_data(model, &late, kept(Part::Cause), now));
     }
     if let Some((source, good)) = newest(model, &late) {
         if kept(Part::Time) {
-            let at = settings.zone.time(model.fleets.time(source, good.received));
+            let at = settings.zone.time(model.profiles.time(source, good.received));
             parts.push(vec![span(at, theme.faint())]);
         }
         if kept(Part::Latency) {
@@ -296,11 +296,11 @@ fn right(model: &Model, now: Moment, kept: impl Fn(Part) -> bool) -> Text {
 /// said otherwise.
 pub(super) fn newest(model: &Model, late: &[(usize, Duration)]) -> Option<(usize, Exchange)> {
     let fresh = |source: &usize| late.iter().all(|(late, _)| late != source);
-    let sources: Vec<usize> = model.fleets.numbers().filter(fresh).collect();
+    let sources: Vec<usize> = model.profiles.numbers().filter(fresh).collect();
     let oldest = |fails: bool| {
         let sources = sources.iter().filter(|source| fault(model, **source).is_some() == fails);
         let good = sources
-            .filter_map(|source| Some((*source, model.fleets.source(*source).fleet.health().last_good?)));
+            .filter_map(|source| Some((*source, model.profiles.source(*source).tracker.health().last_good?)));
         good.min_by_key(|(_, good)| good.received.mono)
     };
     oldest(false).or_else(|| oldest(true))
@@ -309,15 +309,15 @@ pub(super) fn newest(model: &Model, late: &[(usize, Duration)]) -> Option<(usize
 /// Whose sessions these are, and the ends of the keys.
 fn whose(model: &Model, kept: &impl Fn(Part) -> bool) -> Vec<Span<'static>> {
     let theme = model.settings.theme;
-    let tail = |source: &Source| text::shown(&source.origin.key_tail, 8);
-    if model.fleets.are_several() {
-        let each = model.fleets.sources().map(|source| match &source.origin.without_key {
-            Some(_) => format!("{} no key", source.origin.name),
-            None => format!("{} …{}", source.origin.name, tail(source)),
+    let tail = |source: &ProfileState| text::shown(&source.info.key_tail, 8);
+    if model.profiles.are_several() {
+        let each = model.profiles.sources().map(|source| match &source.info.without_key {
+            Some(_) => format!("{} no key", source.info.name),
+            None => format!("{} …{}", source.info.name, tail(source)),
         });
         let text = match (kept(Part::Key), kept(Part::Project)) {
             (true, _) => each.collect::<Vec<_>>().join(" · "),
-            (false, true) => format!("{} profiles", model.fleets.numbers().len()),
+            (false, true) => format!("{} profiles", model.profiles.numbers().len()),
             (false, false) => return Vec::new(),
         };
         return vec![span(text, theme.faint())];
@@ -326,7 +326,7 @@ fn whose(model: &Model, kept: &impl Fn(Part) -> bool) -> Vec<Span<'static>> {
     if kept(Part::Project) {
         whose.extend(whose_sessions(model).map(|text| span(text, theme.faint())));
     }
-    let tail = tail(model.fleets.first());
+    let tail = tail(model.profiles.first());
     if kept(Part::Key) && !tail.is_empty() && !model.settings.demo {
         let space = if whose.is_empty() { "" } else { " " };
         whose.push(span(format!("{space}key …{tail}"), theme.faint()));
@@ -337,15 +337,15 @@ fn whose(model: &Model, kept: &impl Fn(Part) -> bool) -> Vec<Span<'static>> {
 /// The slots of each project; those of which none is free even where there is no room for the others.
 fn slots(model: &Model, kept: &impl Fn(Part) -> bool) -> Vec<Span<'static>> {
     let theme = model.settings.theme;
-    let (others, full) = (kept(Part::Slots), kept(Part::Full) || !model.fleets.are_several());
+    let (others, full) = (kept(Part::Slots), kept(Part::Full) || !model.profiles.are_several());
     let mut parts: Vec<Span<'static>> = Vec::new();
-    for source in model.fleets.numbers() {
+    for source in model.profiles.numbers() {
         let Some(slots) = model.slots(source).filter(|slots| if slots.is_full() { full } else { others })
         else {
             continue;
         };
-        let name = &model.fleets.source(source).origin.name;
-        let name = if model.fleets.are_several() { format!("{name} ") } else { String::new() };
+        let name = &model.profiles.source(source).info.name;
+        let name = if model.profiles.are_several() { format!("{name} ") } else { String::new() };
         let style = if slots.is_full() { theme.alarm() } else { theme.faint() };
         let word = if parts.is_empty() { "slots " } else { "" };
         if !parts.is_empty() {
@@ -361,14 +361,14 @@ fn no_data(model: &Model, late: &[(usize, Duration)], cause: bool, now: Moment) 
     let theme = model.settings.theme;
     let Some((source, age)) = late.iter().copied().max_by_key(|(_, age)| *age) else { return Vec::new() };
     let from = match late.len() {
-        _ if !model.fleets.are_several() => String::new(),
-        1 => format!(" from {}", model.fleets.source(source).origin.name),
-        many if many == model.fleets.numbers().len() => " from any profile".into(),
+        _ if !model.profiles.are_several() => String::new(),
+        1 => format!(" from {}", model.profiles.source(source).info.name),
+        many if many == model.profiles.numbers().len() => " from any profile".into(),
         many => format!(" from {many} profiles"),
     };
     let mut loud = vec![span(format!("no data{from} for {}", text::span(age)), theme.alarm())];
     if cause && late.len() == 1 {
-        let health = model.fleets.source(source).fleet.health();
+        let health = model.profiles.source(source).tracker.health();
         let why = health.cause().map(|fault| fault.brief().to_owned());
         let next = next_try(model, source, now).filter(|_| health.failing.is_some());
         let why = why.into_iter().chain(next).collect::<Vec<_>>().join(", ");
@@ -394,9 +394,9 @@ fn whose_sessions(model: &Model) -> Option<String> {
     if settings.demo {
         return Some("demo".into());
     }
-    let source = model.fleets.first();
-    match source.fleet.projects() {
+    let source = model.profiles.first();
+    match source.tracker.projects() {
         [only] if !only.name.is_empty() => Some(only.name.shown(24)),
-        _ => source.origin.host.as_ref().map(|host| text::shown(host, 32)),
+        _ => source.info.host.as_ref().map(|host| text::shown(host, 32)),
     }
 }

@@ -70,7 +70,7 @@ fn layout(model: &Model, screen: Rect) -> Layout {
 fn banner_height(model: &Model, screen: Rect) -> u16 {
     let failing = header::failing(model);
     // Where all fail and there is no row, the reason for that says it all.
-    let is_told = model.fleets.is_empty() && failing.len() == model.fleets.numbers().len();
+    let is_told = model.profiles.is_empty() && failing.len() == model.profiles.numbers().len();
     if failing.is_empty() || is_told {
         return 0;
     }
@@ -106,14 +106,14 @@ fn body(model: &Model, screen: Rect, inner: Rect) -> Body {
     // One row alone has its headings, too.
     let rows = u16::try_from(model.table.rows().len()).unwrap_or(u16::MAX).saturating_add(1).max(3);
     let is_full =
-        model.fleets.numbers().any(|source| model.slots(source).is_some_and(|slots| slots.is_full()));
+        model.profiles.numbers().any(|source| model.slots(source).is_some_and(|slots| slots.is_full()));
     let told = rows > most
         || !model.table.filter().is_empty()
         || model.table.is_flagged_only()
         || is_full
         || model.table.rows().counts().muted > 0
         || model.settings.query.is_some()
-        || model.fleets.malformed() > 0;
+        || model.profiles.malformed() > 0;
     let note = u16::from(inner.height > 3 && (told || room_for_lower && screen.height >= AIRIER));
     // The note takes its line from the lower pane, where there is one.
     let most = if room_for_lower { most } else { most.saturating_sub(note) };

@@ -11,7 +11,7 @@ use ratatui::widgets::{Block, Clear, Widget};
 use super::header;
 use super::ink::{self, Text, span};
 use crate::tui::keymap::{COPY_MENU, bindings};
-use crate::tui::{Extent, Focus, Model, Source};
+use crate::tui::{Extent, Focus, Model, ProfileState};
 use keepwatch_core::clock::{Moment, Timestamp};
 use keepwatch_core::session::Targets;
 use keepwatch_core::session::{FaultKind, SessionId};
@@ -162,11 +162,11 @@ fn about(model: &Model) -> String {
         Targets::Ids(ids) if ids.len() == 1 => "one session".into(),
         Targets::Ids(ids) => format!("{} sessions", ids.len()),
     };
-    let host = if model.fleets.are_several() {
-        let names: Vec<&str> = model.fleets.sources().map(|source| source.origin.name.as_str()).collect();
+    let host = if model.profiles.are_several() {
+        let names: Vec<&str> = model.profiles.sources().map(|source| source.info.name.as_str()).collect();
         format!(" of {}", names.join(", "))
     } else {
-        let host = model.fleets.first().origin.host.as_ref();
+        let host = model.profiles.first().info.host.as_ref();
         host.map(|host| format!(" of {}", text::shown(host, 60))).unwrap_or_default()
     };
     let every = text::length(settings.pace.interval);
@@ -178,10 +178,10 @@ fn about(model: &Model) -> String {
 /// What the asking costs, and what came to nothing.
 fn polling(model: &Model, room: usize, now: Timestamp) -> Vec<Text> {
     let mut lines: Vec<Text> = Vec::new();
-    for source in model.fleets.sources() {
+    for source in model.profiles.sources() {
         let sentences = effort(model, source);
-        if model.fleets.are_several() && !sentences.is_empty() {
-            lines.push(Line::styled(source.origin.name.clone(), model.settings.theme.strong()));
+        if model.profiles.are_several() && !sentences.is_empty() {
+            lines.push(Line::styled(source.info.name.clone(), model.settings.theme.strong()));
         }
         for sentence in sentences {
             lines.extend(text::wrap(&sentence, room.max(8)).into_iter().map(Line::raw));
@@ -195,7 +195,7 @@ fn polling(model: &Model, room: usize, now: Timestamp) -> Vec<Text> {
 }
 
 /// A sentence each: how much was asked in a minute, how quickly it was answered, and what is left of the API's limit.
-fn effort(model: &Model, source: &Source) -> Vec<String> {
+fn effort(model: &Model, source: &ProfileState) -> Vec<String> {
     let effort = &source.effort;
     let spent = effort.spent().map(|spent| {
         let requests = if spent.requests == 1 { "request" } else { "requests" };
@@ -223,8 +223,8 @@ fn effort(model: &Model, source: &Source) -> Vec<String> {
 /// The newest first: when, what was asked for, and why nothing came.
 fn failures(model: &Model, room: usize, now: Timestamp) -> Vec<Text> {
     let theme = model.settings.theme;
-    let all = model.fleets.sources().enumerate();
-    let all = all.flat_map(|(nth, source)| source.fleet.health().failures.iter().map(move |it| (nth, it)));
+    let all = model.profiles.sources().enumerate();
+    let all = all.flat_map(|(nth, source)| source.tracker.health().failures.iter().map(move |it| (nth, it)));
     let mut failures: Vec<(usize, &Failure)> = all.collect();
     if failures.is_empty() {
         return vec![Line::styled("no poll has failed so far", theme.faint())];
@@ -233,7 +233,7 @@ fn failures(model: &Model, room: usize, now: Timestamp) -> Vec<Text> {
     failures.sort_by_key(|(_, failure)| failure.at.received.mono);
     let mut lines = Vec::new();
     for (source, Failure { at, scope, fault }) in failures.into_iter().rev() {
-        let time = model.settings.zone.short(model.fleets.time(source, at.received), now);
+        let time = model.settings.zone.short(model.profiles.time(source, at.received), now);
         let asked = match scope {
             _ if matches!(fault.kind, FaultKind::NoKey(_)) => "the key".into(),
             Scope::One(id) => format!("session {}", id.shown(40)),
@@ -252,7 +252,7 @@ fn draw_menu(buffer: &mut Buffer, screen: Rect, model: &Model, id: &SessionId, m
     let theme = model.settings.theme;
     let lines = u16::try_from(COPY_MENU.len()).unwrap_or(u16::MAX);
     let area = centred(screen, 38, lines.saturating_add(2));
-    let columns = model.fleets.id_columns(id);
+    let columns = model.profiles.id_columns(id);
     let title = format!("Copy of {}", text::fit(&id.start(columns), 20));
     let inner = open(buffer, area, model, &title, "Enter copies · Esc");
     for (at, (key, _, name)) in COPY_MENU.iter().enumerate() {
@@ -270,19 +270,19 @@ fn draw_menu(buffer: &mut Buffer, screen: Rect, model: &Model, id: &SessionId, m
 fn draw_question(buffer: &mut Buffer, screen: Rect, model: &Model, id: &SessionId, typed: &str, now: Moment) {
     let theme = model.settings.theme;
     let room = room(screen).max(8);
-    let found = model.fleets.find(id);
+    let found = model.profiles.find(id);
     let (source, record) = (found.map_or(0, |(source, _)| source), found.map(|(_, record)| record));
     let whose = record.and_then(|record| record.owner.as_ref()).filter(|_| !model.hide_metadata);
     let whose = whose.map_or_else(
         || "of nobody that its metadata names".into(),
         |label| format!("of {}", label.shown(40)),
     );
-    let ran = record.and_then(|record| record.age(model.fleets.time(source, now)));
+    let ran = record.and_then(|record| record.age(model.profiles.time(source, now)));
     let ran = ran.map(|ran| format!(", running for {}", text::age(ran))).unwrap_or_default();
     let mut lines: Vec<Text> =
         text::wrap(&id.line(), room).into_iter().map(|line| Line::styled(line, theme.strong())).collect();
-    let profile = if model.fleets.are_several() {
-        format!(" in the profile {}", model.fleets.source(source).origin.name)
+    let profile = if model.profiles.are_several() {
+        format!(" in the profile {}", model.profiles.source(source).info.name)
     } else {
         String::new()
     };

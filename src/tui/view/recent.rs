@@ -58,7 +58,7 @@ impl Column {
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
     let (theme, recent) = (model.settings.theme, &model.recent);
     let note = recent.answered().map(|(at, all)| asked(model, at, all)).unwrap_or_default();
-    let several = model.fleets.are_several();
+    let several = model.profiles.are_several();
     let (title, note) = if area.width < SOME {
         ("Newest sessions", note.split(',').next().unwrap_or_default().to_owned())
     } else if several {
@@ -142,7 +142,7 @@ fn draw_rows(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
                 Column::Status => status(model, session, *width > 1).into(),
                 Column::Session => text::fit(&session.id.start(id), id).into(),
                 Column::Profile => {
-                    text::fit(&model.fleets.source(*source).origin.name, LONGEST_PROFILE).into()
+                    text::fit(&model.profiles.source(*source).info.name, LONGEST_PROFILE).into()
                 }
                 Column::Owner => owner.map_or_else(dash, |owner| owner.shown(14).into()),
                 Column::Started => started(session).into(),
@@ -162,8 +162,8 @@ fn draw_rows(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
 
 /// The columns of the profile's name; none where there is but one.
 fn profile(model: &Model) -> usize {
-    let wide = model.fleets.sources().map(|source| text::width(&source.origin.name)).max().unwrap_or(0);
-    if model.fleets.are_several() { wide.clamp(7, LONGEST_PROFILE) } else { 0 }
+    let wide = model.profiles.sources().map(|source| text::width(&source.info.name)).max().unwrap_or(0);
+    if model.profiles.are_several() { wide.clamp(7, LONGEST_PROFILE) } else { 0 }
 }
 
 /// Places the columns on a screen that is `screen` columns wide; ids, names of profiles and times take so many.
@@ -207,7 +207,7 @@ fn started(model: &Model, session: &Session, server: Timestamp) -> String {
 /// What lies behind its end by its fields; of one that lives, when it expires. Nothing here ticks.
 fn how(model: &Model, source: usize, session: &Session, server: Timestamp) -> Text {
     let (theme, zone) = (model.settings.theme, model.settings.zone);
-    if let Some(verdict) = model.fleets.source(source).fleet.verdict_of(session) {
+    if let Some(verdict) = model.profiles.source(source).tracker.verdict_of(session) {
         return verdict.words(zone, server).headline.into();
     }
     let expires = session.expires.map(|at| format!("expires {}", zone.short(at, server)));

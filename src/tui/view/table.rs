@@ -166,11 +166,11 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) 
         .table
         .rows()
         .window(model.table.top(), count)
-        .map(|id| (id, model.fleets.id_columns(id)))
+        .map(|id| (id, model.profiles.id_columns(id)))
         .collect();
     let id = rows.iter().map(|(_, columns)| *columns).max().unwrap_or(0);
-    let profile = model.fleets.are_several().then(|| {
-        let wide = model.fleets.sources().map(|source| text::width(&source.origin.name)).max().unwrap_or(0);
+    let profile = model.profiles.are_several().then(|| {
+        let wide = model.profiles.sources().map(|source| text::width(&source.info.name)).max().unwrap_or(0);
         u16::try_from(wide).unwrap_or(u16::MAX)
     });
     let columns = place(area.width, u16::try_from(id).unwrap_or(u16::MAX), profile, !model.hide_metadata);
@@ -179,7 +179,7 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) 
         draw_headings(buffer, ink::row(area, 0), &columns, model);
     }
     let area = ink::below(area, headings);
-    let late: Vec<bool> = model.fleets.numbers().map(|source| model.late(source, now).is_some()).collect();
+    let late: Vec<bool> = model.profiles.numbers().map(|source| model.late(source, now).is_some()).collect();
     for (down, row) in rows.into_iter().enumerate() {
         draw_row(buffer, ink::row(area, down), &columns, model, row, now, &late);
     }
@@ -222,8 +222,8 @@ fn draw_row(
 ) {
     #[cfg(test)]
     BUILT.set(BUILT.get().saturating_add(1));
-    let Some((source, record)) = model.fleets.find(id) else { return };
-    let cell = Cell { model, record, source, id_columns, server: model.fleets.time(source, now) };
+    let Some((source, record)) = model.profiles.find(id) else { return };
+    let cell = Cell { model, record, source, id_columns, server: model.profiles.time(source, now) };
     let late = late.get(source).copied().unwrap_or(false);
     for Placed { key: column, x, width } in columns {
         let place = Rect { width: *width, ..ink::indent(area, *x) };
@@ -287,7 +287,7 @@ pub(super) fn draw_note(buffer: &mut Buffer, area: Rect, model: &Model, rows: u1
         let all = if area.width < 60 { "" } else { " (f shows all)" };
         parts.push(vec![span("flagged only", theme.coming()), span(all, theme.faint())]);
     }
-    let no_slots = model.fleets.numbers().filter_map(|source| no_slot(model, source));
+    let no_slots = model.profiles.numbers().filter_map(|source| no_slot(model, source));
     parts.extend(no_slots.map(|text| vec![span(text, theme.warn())]));
     for (arrow, count) in [("↑", model.table.top()), ("↓", under)] {
         if count > 0 {
@@ -298,11 +298,11 @@ pub(super) fn draw_note(buffer: &mut Buffer, area: Rect, model: &Model, rows: u1
     if muted > 0 {
         parts.push(vec![span(format!("{muted} muted, M shows them"), theme.faint())]);
     }
-    let malformed = model.fleets.malformed();
+    let malformed = model.profiles.malformed();
     if malformed > 0 {
         parts.push(vec![span(format!("{malformed} in the list unreadable"), theme.warn())]);
     }
-    let short = model.fleets.short();
+    let short = model.profiles.short();
     if let Some(short) = short.sentence().filter(|_| short.sessions >= MANY_SHORT) {
         parts.push(vec![span(short, theme.faint())]);
     }

@@ -16,7 +16,7 @@ use crate::api::Query;
 use crate::api::{Allowance, Listing};
 use crate::poll::{Reply, Report, Request};
 use crate::tui::{
-    Asked, Extent, Focus, Listed, Notice, Origin, Pane, Part, Place, Sort, SortBy, Theme, Tone,
+    Asked, EventRef, Extent, Focus, Listed, Notice, Pane, Part, ProfileInfo, Sort, SortBy, Theme, Tone,
 };
 use keepwatch_core::filter::Filter;
 use keepwatch_core::session::Targets;
@@ -43,7 +43,7 @@ const STATES: [State; 53] = [
         but(story(), |model| {
             model.focus = Focus::Pane(Pane::Events);
             model.table.set_interacted();
-            model.scroll.set(0, Some(Place { source: 0, seq: 8 }));
+            model.scroll.set(0, Some(EventRef { source: 0, seq: 8 }));
             model.read_until = [14].into_iter().collect();
         })
     }),
@@ -213,7 +213,7 @@ fn refused() -> Model {
 
 fn out_of_reach() -> Model {
     let mut model = blank(Targets::All);
-    model.fleets.source_mut(0).origin.host = Some("bb.internal.example".into());
+    model.profiles.source_mut(0).info.host = Some("bb.internal.example".into());
     seen(&mut model, [failure(1, FaultKind::Dns(Untrusted::new("bb.internal.example")), None)]);
     model
 }
@@ -308,7 +308,7 @@ fn releasing() -> Model {
 
 fn full() -> Model {
     let mut model = calm();
-    let project = Project { concurrency: Some(6), ..model.fleets.first().fleet.projects()[0].clone() };
+    let project = Project { concurrency: Some(6), ..model.profiles.first().tracker.projects()[0].clone() };
     seen(&mut model, [Input::Projects { at: exchange(ago(1)), projects: vec![project] }]);
     model
 }
@@ -327,7 +327,7 @@ fn failures() -> Model {
         next: None,
     };
     for round in (0..27).rev() {
-        model.fleets.source_mut(0).effort.note(&answer(round * 3, 80 + round % 10, 45_000));
+        model.profiles.source_mut(0).effort.note(&answer(round * 3, 80 + round % 10, 45_000));
     }
     model.focus = Focus::Failures { top: 0, back: Pane::Table };
     model
@@ -344,7 +344,7 @@ fn profiles_refused() -> Model {
     fixture::seen_of(&mut model, 1, refused);
     // The other one goes on.
     let fresh = now().after(Duration::from_secs(10));
-    let session = model.fleets.get(&id(fixture::OTHER)).unwrap().session.clone();
+    let session = model.profiles.get(&id(fixture::OTHER)).unwrap().session.clone();
     seen(&mut model, [fixture::one(fresh, fixture::OTHER, session.unwrap())]);
     model
 }
@@ -359,8 +359,8 @@ fn profiles_all_fail() -> Model {
 /// Two profiles of which nothing is seen yet.
 fn profiles_blank() -> Model {
     let Model { settings, .. } = blank(Targets::All);
-    let origin = |name: &str| Origin { name: name.into(), ..Origin::default() };
-    Model::new(settings, vec![origin("acme"), origin("staging")], (120, 40))
+    let info = |name: &str| ProfileInfo { name: name.into(), ..ProfileInfo::default() };
+    Model::new(settings, vec![info("acme"), info("staging")], (120, 40))
 }
 
 fn profiles_recent() -> Model {

@@ -17,7 +17,7 @@ use ratatui::style::{Modifier, Style};
 use ratatui::text::Line;
 
 use super::ink::{self, Text, span};
-use crate::tui::{COUNT_LIMIT, EventScope, Model, Pane, Part, Place};
+use crate::tui::{COUNT_LIMIT, EventRef, EventScope, Model, Pane, Part};
 use keepwatch_core::clock::{Moment, Timestamp};
 use keepwatch_core::session::SessionId;
 use keepwatch_core::text;
@@ -67,7 +67,7 @@ fn draw_pane(
         EventScope::All => Ids::Column,
     };
     let writer = Writer { model, width, ids, profiles: profiles(model, scope, width), time: TIME, now };
-    let lines = writer.last(scope.newest_from(&model.fleets, anchor), height);
+    let lines = writer.last(scope.newest_from(&model.profiles, anchor), height);
     ink::rule(buffer, ink::row(area, 0), rule, &span(title, look), &note(model, scope, anchor));
     if lines.is_empty() {
         ink::write(buffer, ink::indent(inner, 1), &Line::styled("nothing yet", theme.faint()));
@@ -85,18 +85,18 @@ fn draw_pane(
 
 /// The columns of a profile's name: of several, on a page that has room for them.
 fn profiles(model: &Model, scope: EventScope<'_>, width: usize) -> usize {
-    let has_room = matches!(scope, EventScope::All) && width >= WITH_PROFILES && model.fleets.are_several();
-    let wide = model.fleets.sources().map(|source| text::width(&source.origin.name)).max().unwrap_or(0);
+    let has_room = matches!(scope, EventScope::All) && width >= WITH_PROFILES && model.profiles.are_several();
+    let wide = model.profiles.sources().map(|source| text::width(&source.info.name)).max().unwrap_or(0);
     if has_room { wide.min(LONGEST_PROFILE).saturating_add(2) } else { 0 }
 }
 
 /// What the reader does not see of it: what came since, and that there is more below.
-fn note(model: &Model, scope: EventScope<'_>, anchor: Option<Place>) -> String {
+fn note(model: &Model, scope: EventScope<'_>, anchor: Option<EventRef>) -> String {
     let counted =
         |count: usize| if count > COUNT_LIMIT { format!("over {COUNT_LIMIT}") } else { count.to_string() };
     let new =
-        if model.table.has_interacted() { scope.count_since(&model.fleets, &model.read_until) } else { 0 };
-    let under = anchor.map_or(0, |anchor| scope.count_newer(&model.fleets, anchor));
+        if model.table.has_interacted() { scope.count_since(&model.profiles, &model.read_until) } else { 0 };
+    let under = anchor.map_or(0, |anchor| scope.count_newer(&model.profiles, anchor));
     match (new, under) {
         (0, 0) => String::new(),
         (0, under) => format!("↓ {} more", counted(under)),
@@ -109,7 +109,7 @@ fn note(model: &Model, scope: EventScope<'_>, anchor: Option<Place>) -> String {
 pub(super) fn last_lines(model: &Model, id: &SessionId, width: usize, most: usize, now: Moment) -> Vec<Text> {
     let time = super::page::LABEL.saturating_sub(1);
     let writer = Writer { model, width, ids: Ids::None, profiles: 0, time, now };
-    writer.last(EventScope::Session(id).newest(&model.fleets), most)
+    writer.last(EventScope::Session(id).newest(&model.profiles), most)
 }
 
 /// Where the session of an event is named.
@@ -137,13 +137,13 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     /// The last `most` lines of `events`, which come the newest first; in order.
-    fn last<'e>(&self, events: impl Iterator<Item = (Place, &'e Event)>, most: usize) -> Vec<Text> {
+    fn last<'e>(&self, events: impl Iterator<Item = (EventRef, &'e Event)>, most: usize) -> Vec<Text> {
         let zone = self.model.settings.zone;
         let today = zone.date(self.model.server_time(self.now));
         let mut lines: Vec<Text> = Vec::new(); // the newest first
         let mut day: Option<String> = None;
         let mut alive: Option<(&Event, Timestamp, String)> = None;
-        for (Place { source, .. }, event) in events {
+        for (EventRef { source, .. }, event) in events {
             if let Some((end, at, said)) = alive.take_if(|(_, at, _)| event.seen <= *at) {
                 lines.extend(self.last_alive(end, at, &said));
             }
@@ -241,7 +241,7 @@ impl Writer<'_> {
         rest: Style,
     ) -> Vec<Text> {
         let theme = self.model.settings.theme;
-        let profile = self.model.fleets.source(source).origin.name.as_str();
+        let profile = self.model.profiles.source(source).info.name.as_str();
         // What concerns all of a profile is named after it, where there is no column for that.
         let of_all =
             if self.profiles == 0 && self.ids != Ids::None { text::fit(profile, 8) } else { String::new() };

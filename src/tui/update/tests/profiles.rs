@@ -1,19 +1,19 @@
 //! Several profiles in one table: what concerns one of them is of no concern to the others.
 
 use super::*;
-use crate::tui::Origin;
+use crate::tui::ProfileInfo;
 use keepwatch_core::filter::Filter;
 
 const ACME: usize = 0;
 const STAGING: usize = 1;
 
-fn origins() -> Vec<Origin> {
-    ["acme", "staging"].map(|name| Origin { name: name.into(), ..Origin::default() }).into()
+fn infos() -> Vec<ProfileInfo> {
+    ["acme", "staging"].map(|name| ProfileInfo { name: name.into(), ..ProfileInfo::default() }).into()
 }
 
 impl World {
     fn profiles(targets: Targets) -> Self {
-        let mut world = Self::starting(Model::new(settings(targets), origins(), (120, 40)));
+        let mut world = Self::starting(Model::new(settings(targets), infos(), (120, 40)));
         world.now = 1.0;
         world
     }
@@ -41,7 +41,7 @@ impl World {
     }
 
     fn profile(&self, text: &str) -> &str {
-        &self.model.fleets.of(&id(text)).origin.name
+        &self.model.profiles.of(&id(text)).info.name
     }
 }
 
@@ -53,7 +53,8 @@ fn a_refused_key_is_that_profiles_trouble_and_the_others_stay_fresh() {
         world.list_of(ACME, &["a"]);
         world.report_of(STAGING, Request::List(List::Running), Err(FaultKind::KeyRefused.into()));
     }
-    let failing = |world: &World, source| world.model.fleets.source(source).fleet.health().failing.is_some();
+    let failing =
+        |world: &World, source| world.model.profiles.source(source).tracker.health().failing.is_some();
     assert_eq!((failing(&world, ACME), failing(&world, STAGING)), (false, true));
     let late = |world: &World, source| world.model.late(source, moment(world.now)).is_some();
     assert_eq!((late(&world, ACME), late(&world, STAGING)), (false, true));
@@ -79,7 +80,7 @@ fn what_a_key_asks_for_goes_to_the_profile_of_the_session() {
         world.press(text);
         assert_eq!(world.key(KeyCode::Enter), [Effect::AskOf(source, Ask::Release(id(text)))]);
         let released = |source| {
-            world.model.fleets.source(source).fleet.get(&id(text)).is_some_and(|it| it.is_releasing())
+            world.model.profiles.source(source).tracker.get(&id(text)).is_some_and(|it| it.is_releasing())
         };
         assert_eq!((released(ACME), released(STAGING)), (source == ACME, source == STAGING));
         assert_eq!(world.press("p"), [Effect::Ask(Ask::Pause)], "of all");
@@ -90,7 +91,7 @@ fn what_a_key_asks_for_goes_to_the_profile_of_the_session() {
 fn a_session_that_two_profiles_list_is_one_and_the_first_ones() {
     let mut world = World::of_two(&["a", "both"], &["s", "both"]);
     assert_eq!(world.rows(), ["a", "both", "s"]);
-    assert_eq!((world.model.fleets.len(), world.model.table.rows().counts().running), (3, 3));
+    assert_eq!((world.model.profiles.len(), world.model.table.rows().counts().running), (3, 3));
     assert_eq!(world.profile("both"), "acme");
     let taken = |source| world.model.table.rows().living(source).unwrap().count;
     assert_eq!((taken(ACME), taken(STAGING)), (2, 2), "it takes a slot of each");
@@ -115,7 +116,7 @@ fn an_id_is_asked_of_all_and_whoever_has_it_has_it() {
         let leave = [Effect::AskOf(ACME, Ask::Leave(id("new-one")))];
         if first == ACME {
             assert_eq!(world.missing_in(ACME, "new-one"), [], "the other may have it");
-            assert!(!world.model.fleets.get(&id("new-one")).unwrap().is_absent());
+            assert!(!world.model.profiles.get(&id("new-one")).unwrap().is_absent());
             world.one_of(STAGING, session("new-one", 900));
             world.now = 4.0;
             assert_eq!(world.missing_in(ACME, "new-one"), leave);
@@ -181,7 +182,7 @@ fn the_events_of_all_are_in_the_order_in_which_they_were_seen_and_scrolling_hold
         let source = if second % 3 == 0 { ACME } else { STAGING };
         world.one_of(source, session(&format!("s{second:02}"), 9000));
     }
-    let seen: Vec<_> = world.model.fleets.newest().map(|(_, event)| event.seen).collect();
+    let seen: Vec<_> = world.model.profiles.newest().map(|(_, event)| event.seen).collect();
     assert!(seen.len() == 38 && seen.is_sorted_by(|later, earlier| later > earlier), "{seen:?}");
     world.press("ekk");
     let marked = |world: &World| world.model.marked_event().unwrap().1.id.clone().unwrap();
@@ -233,9 +234,9 @@ fn rows_are_filtered_and_sorted_by_their_profile() {
 
 #[test]
 fn a_profile_without_a_key_says_so_and_is_asked_for_nothing() {
-    let mut origins = origins();
-    origins[STAGING].without_key = Some("api-key-command “pass” failed (exit status: 7)".into());
-    let mut world = World::starting(Model::new(settings(Targets::Ids(vec![id("a")])), origins, (120, 40)));
+    let mut infos = infos();
+    infos[STAGING].without_key = Some("api-key-command “pass” failed (exit status: 7)".into());
+    let mut world = World::starting(Model::new(settings(Targets::Ids(vec![id("a")])), infos, (120, 40)));
     world.now = 1.0;
     world.missing_in(ACME, "a");
     assert_eq!(world.model.table.rows().counts().absent, 1, "no answer of the other is awaited");
@@ -274,7 +275,7 @@ fn the_newest_sessions_of_all_profiles_are_one_list_and_each_is_watched_where_it
     );
     world.press("k");
     assert_eq!(world.key(KeyCode::Enter), [Effect::AskOf(STAGING, Ask::Watch(id("s2")))]);
-    assert!(world.model.fleets.source(ACME).fleet.get(&id("s2")).is_none());
+    assert!(world.model.profiles.source(ACME).tracker.get(&id("s2")).is_none());
     world.press("R");
     world.report_of(STAGING, Request::Recent, Err(FaultKind::KeyRefused.into()));
     answer(&mut world, ACME, vec![old("a5", 5.0)]);
@@ -320,10 +321,10 @@ fn all_countdowns_tick_together_whatever_the_servers_clocks_say() {
             update(&mut world.model, Message::Report(source, Box::new(report)), moment(now));
         }
     }
-    let fleets = &world.model.fleets;
-    let apart = fleets.time(STAGING, moment(9.3)) - fleets.time(ACME, moment(9.3));
+    let profiles = &world.model.profiles;
+    let apart = profiles.time(STAGING, moment(9.3)) - profiles.time(ACME, moment(9.3));
     assert_eq!(apart, chrono::TimeDelta::seconds(90));
-    assert_eq!(fleets.time(ACME, moment(9.3)), world.model.server_time(moment(9.3)));
+    assert_eq!(profiles.time(ACME, moment(9.3)), world.model.server_time(moment(9.3)));
 }
 
 #[test]
