@@ -15,7 +15,9 @@ use std::time::Duration;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use keepwatch::api::{Listing, read_list, read_session};
 use keepwatch::poll::{Outcome, Plan, PollLimits, Reply, Report, Request};
-use keepwatch::tui::{Choice, KnownFlags, Message, Model, Muted, Profiles, Rows, Settings, Sort, SortBy};
+use keepwatch::tui::{
+    Choice, KnownFlags, Message, Model, Muted, ProfileInfo, Profiles, Rows, Settings, Sort, SortBy,
+};
 use keepwatch::tui::{Theme, view};
 use keepwatch_core::clock::later;
 use keepwatch_core::filter::Filter;
@@ -90,7 +92,7 @@ fn model(count: usize) -> Model {
         can_open: true,
         ..Settings::default()
     };
-    let mut model = Model::new(settings, Vec::new(), (120, 40));
+    let mut model = Model::new(settings, ProfileInfo::default(), Vec::new(), (120, 40));
     let (sent, received) = (moment(1000), moment(1000));
     let report = Report {
         request: Request::List(List::Running),
@@ -102,7 +104,7 @@ fn model(count: usize) -> Model {
         outcome: Ok(Reply::List(Listing { sessions: sessions(count), malformed: 0 })),
         next: None,
     };
-    model.update(Message::Report(0, Box::new(report)), received);
+    model.update(Message::Report(model.profiles().first_id(), Box::new(report)), received);
     model.set_viewport(view::viewport(&model, received));
     model
 }

@@ -48,5 +48,5 @@ pub async fn demo(config: DemoConfig, warnings: &[String], env: Env) -> Result<E
     };
     let persistence = PersistenceConfig { header: made.header(false), recording: None, journal: None };
     let info = ProfileInfo { key_tail: key_tail(&key), ..ProfileInfo::default() };
-    screen(settings, vec![(info, Some(Client::new(endpoint, key)))], clock, env, persistence).await
+    screen(settings, (info, Some(Client::new(endpoint, key))), Vec::new(), clock, env, persistence).await
 }

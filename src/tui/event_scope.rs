@@ -40,33 +40,28 @@ impl EventScope<'_> {
             Self::Session(_) => self.newest(profiles),
             Self::All => profiles.newest_from(anchor),
         }
-        .skip_while(move |(place, _)| is_newer(*place, anchor))
+        .skip_while(move |(event, _)| event.is_newer_than(anchor))
         .peekable();
         if rest.peek().is_some() { Box::new(rest) } else { self.newest(profiles) }
     }
 
     /// Counts the events that are newer than `anchor`, up to one more than [`COUNT_LIMIT`].
     pub(crate) fn count_newer(self, profiles: &Profiles, anchor: EventRef) -> usize {
-        count(self.newest(profiles).take_while(|(place, _)| is_newer(*place, anchor)))
+        count(self.newest(profiles).take_while(|(event, _)| event.is_newer_than(anchor)))
     }
 
     /// Counts the events since `cursors`, up to one more than [`COUNT_LIMIT`] for each profile.
     pub(crate) fn count_since(self, profiles: &Profiles, cursors: &ReadCursors) -> usize {
-        let is_new = |(place, _): &(EventRef, &Event)| place.seq >= cursors.of(place.source);
+        let is_new = |(event, _): &(EventRef, &Event)| event.seq >= cursors.get(event.profile);
         match self {
             Self::Session(id) => count(profiles.newest_of(id).take_while(is_new)),
             // A new event of one profile may be older than an old event of another.
             Self::All => profiles
-                .numbers()
-                .map(|source| count(profiles.newest_in(source).take_while(is_new)))
+                .ids()
+                .map(|profile| count(profiles.newest_in(profile).take_while(is_new)))
                 .fold(0, usize::saturating_add),
         }
     }
-}
-
-/// True if an event comes before the anchor on the way from the newest backwards.
-fn is_newer(place: EventRef, anchor: EventRef) -> bool {
-    place.source != anchor.source || place.seq > anchor.seq
 }
 
 fn count(events: impl Iterator) -> usize {

@@ -55,7 +55,7 @@ pub use notice::{Notice, Tone};
 pub use persistence::{
     HistoryRequest, JournalScope, PersistenceCommand, PersistenceConfig, PersistenceEvent, PersistenceWarning,
 };
-pub use profiles::{EventRef, ProfileInfo, ProfileState, Profiles, ReadCursors};
+pub use profiles::{EventRef, ProfileId, ProfileInfo, ProfileLabels, ProfileState, Profiles, ReadCursors};
 pub use recent::{Asked, Listed, Recent};
 pub use replay::replay;
 pub use replay_state::Replay;

@@ -18,7 +18,7 @@ use std::time::Duration;
 use super::flags::KnownFlags;
 use super::focus::{Focus, Pane};
 use super::notice::{Notice, Tone};
-use super::profiles::{ProfileInfo, Profiles, ReadCursors};
+use super::profiles::{ProfileId, ProfileInfo, Profiles, ReadCursors};
 use super::recent::Recent;
 use super::replay_state::Replay;
 use super::scroll::ScrollState;
@@ -75,9 +75,9 @@ pub struct Model {
 impl Model {
     /// A model that has seen nothing of these profiles, for a screen of `size` columns and rows.
     #[must_use]
-    pub fn new(settings: Settings, infos: Vec<ProfileInfo>, size: (u16, u16)) -> Self {
+    pub fn new(settings: Settings, first: ProfileInfo, others: Vec<ProfileInfo>, size: (u16, u16)) -> Self {
         Self {
-            profiles: Profiles::new(infos, &settings.thresholds, settings.owner_key.as_ref()),
+            profiles: Profiles::new(first, others, &settings.thresholds, settings.owner_key.as_ref()),
             settings,
             table: TableState::default(),
             scroll: ScrollState::default(),
@@ -140,39 +140,45 @@ impl Model {
         self.table.select(id);
     }
 
-    /// The record of the selected session.
+    /// The profiles, with their sessions and events.
     #[must_use]
-    pub fn record(&self) -> Option<&Record> {
-        self.profiles.get(self.table.selected()?)
+    pub fn profiles(&self) -> &Profiles {
+        &self.profiles
+    }
+
+    /// The record of the selected session, and its profile.
+    #[must_use]
+    pub fn selected_session(&self) -> Option<(ProfileId, &Record)> {
+        self.profiles.find(self.table.selected()?)
     }
 
     /// The event that keystrokes on the events page act on, and its profile: the last visible one.
     #[must_use]
-    pub fn marked_event(&self) -> Option<(usize, &Event)> {
+    pub fn marked_event(&self) -> Option<(ProfileId, &Event)> {
         let anchor = self.scroll.anchor();
         let anchored = anchor.and_then(|anchor| Some((anchor, self.profiles.event(anchor)?)));
-        anchored.or_else(|| self.profiles.newest().next()).map(|(place, event)| (place.source, event))
+        anchored.or_else(|| self.profiles.newest().next()).map(|(at, event)| (at.profile, event))
     }
 
     /// The time at the server; with several profiles, at the first one's.
     #[must_use]
     pub fn server_time(&self, now: Moment) -> Timestamp {
-        self.profiles.time(0, now)
+        self.profiles.screen_time(now)
     }
 
     /// The age of a profile's data once it is late: older than three intervals, without a pause.
     #[must_use]
-    pub fn late(&self, source: usize, now: Moment) -> Option<Duration> {
-        let age = now.since(self.profiles.source(source).tracker.health().last_good?.received);
+    pub fn late(&self, profile: ProfileId, now: Moment) -> Option<Duration> {
+        let age = now.since(self.profiles.get(profile).tracker.health().last_good?.received);
         // A recording merges replies that say the same into one, at the time of the last.
-        let counts = !self.paused && self.replay.is_none() && self.expects_replies(source);
+        let counts = !self.paused && self.replay.is_none() && self.expects_replies(profile);
         (counts && age > self.late_after()).then_some(age)
     }
 
     /// True if a profile is polled at each interval. Sessions that do not exist are polled less often.
-    pub(super) fn expects_replies(&self, source: usize) -> bool {
+    pub(super) fn expects_replies(&self, profile: ProfileId) -> bool {
         !self.settings.targets.lists().is_empty()
-            || self.profiles.source(source).tracker.records().any(|it| !it.is_over() && !it.is_absent())
+            || self.profiles.get(profile).tracker.records().any(|it| !it.is_over() && !it.is_absent())
     }
 
     /// The age at which data is late.

@@ -30,7 +30,7 @@ impl Muted {
 
     /// Forgets the sessions that are not on record any more.
     fn retain_known(&mut self, profiles: &Profiles) {
-        self.0.retain(|id| profiles.get(id).is_some());
+        self.0.retain(|id| profiles.record(id).is_some());
     }
 
     /// Unmutes a session.

@@ -1,16 +1,17 @@
-//! What was observed of each source: one tracker for each, in the order of the command line, and what the screen asks of all
-//! of them together. Pure.
+//! The profiles, which are watched at the same time: one tracker for each, in the order of the command line, and the queries
+//! that the screen asks of all of them. Pure.
 //!
 //! ```text
-//!   --profile acme     ──► ProfileState 0: ProfileInfo, Fleet, Effort ─┐
-//!   --profile staging  ──► ProfileState 1: ProfileInfo, Fleet, Effort ─┴──► one table, one page of events
+//!   --profile acme     ──► ProfileId 0: ProfileInfo, Fleet, Effort ─┐
+//!   --profile staging  ──► ProfileId 1: ProfileInfo, Fleet, Effort ─┴──► one table, one page of events
 //! ```
 //!
-//! Lists, health, the server's clock and what belongs together are a project's own, and stay so: no source learns anything
-//! from another. A session that several have is shown once, as the first of them says; what the others say of it is
-//! neither shown nor rung for.
+//! Profiles share nothing: lists, health, server clock and clusters of ends belong to one project. A session that several
+//! profiles have is shown once, with the record of one of them ([`Profiles::find`]). The events of the others about it are
+//! not shown and do not ring.
 
-use std::ops::Range;
+use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -20,87 +21,53 @@ use super::persistence::{PersistenceCommand, ProfilePersistence};
 use crate::store;
 use keepwatch_core::clock::{Moment, Timestamp};
 use keepwatch_core::session::{MetadataPath, SessionId};
+use keepwatch_core::text;
 use keepwatch_core::tracker::cost::Short;
 use keepwatch_core::tracker::{Changes, Event, Fleet, Input, Record, Seq, Thresholds};
 
-/// Where a source's sessions come from, as the screen says it.
+/// Identifies one profile of this run. Only [`Profiles::new`] creates ids, so that [`Profiles::get`] has a profile for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ProfileId(usize);
+
+#[cfg(test)]
+impl ProfileId {
+    /// The first profile of a test.
+    pub(crate) const FIRST: Self = Self(0);
+    /// The second profile of a test that has two.
+    pub(crate) const SECOND: Self = Self(1);
+}
+
+/// Writes the position on the command line, from 0.
+impl fmt::Display for ProfileId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The properties of a profile that do not change.
 #[derive(Clone, Debug, Default)]
 pub struct ProfileInfo {
-    /// What it is called, fit to be shown. Nobody calls the only one anything.
+    /// The displayable name. Empty for a single profile; read it with [`Profiles::label`].
     pub name: String,
-    /// The API's host, where it is not the public one.
+    /// The API's host, if it is not the public one.
     pub host: Option<String>,
-    /// The last characters of the key.
+    /// The last characters of the API key.
     pub key_tail: String,
-    /// Why there is no key, and so nothing is asked.
+    /// Why there is no API key. Such a profile is not polled.
     pub without_key: Option<String>,
 }
 
-/// One project's sessions.
+/// One profile: the sessions of one project.
 #[derive(Debug, Default)]
 pub struct ProfileState {
-    /// Where they come from.
+    /// The properties that do not change.
     pub info: ProfileInfo,
-    /// What was observed of them.
+    /// The sessions and events.
     pub tracker: Fleet,
-    /// What the asking costs.
+    /// The number, size and latency of the replies.
     pub effort: Effort,
-    /// Writes down what the tracker is told; `None` if nothing is written.
+    /// Writes down the inputs of the tracker; `None` if nothing is written.
     pub(super) persistence: Option<ProfilePersistence>,
-}
-
-/// All sources: one at least.
-#[derive(Debug, Default)]
-pub struct Profiles {
-    first: ProfileState,
-    others: Vec<ProfileState>,
-}
-
-/// An event's place: of which source, and where among that one's events. Those of one source are in order, those of two
-/// are not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct EventRef {
-    /// The source.
-    pub source: usize,
-    /// The place among its events.
-    pub seq: Seq,
-}
-
-/// A place in each source's events, by the order of the sources: what lies before it is old.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ReadCursors(Vec<Seq>);
-
-impl ReadCursors {
-    /// Where the new begins among the events of a source.
-    #[must_use]
-    pub fn of(&self, source: usize) -> Seq {
-        self.0.get(source).copied().unwrap_or(0)
-    }
-}
-
-impl ReadCursors {
-    /// The same, but that the new begins here among the events of `source`.
-    pub(super) fn set(&mut self, source: usize, seq: Seq) {
-        if self.0.len() <= source {
-            self.0.resize(source.saturating_add(1), 0);
-        }
-        if let Some(mark) = self.0.get_mut(source) {
-            *mark = seq;
-        }
-    }
-}
-
-impl FromIterator<Seq> for ReadCursors {
-    fn from_iter<I: IntoIterator<Item = Seq>>(seqs: I) -> Self {
-        Self(seqs.into_iter().collect())
-    }
-}
-
-/// One source that nobody calls anything, as far as it was observed.
-impl From<Fleet> for Profiles {
-    fn from(tracker: Fleet) -> Self {
-        Self { first: ProfileState { tracker, ..ProfileState::default() }, others: Vec::new() }
-    }
 }
 
 impl ProfileState {
@@ -110,78 +77,178 @@ impl ProfileState {
     }
 }
 
-impl Profiles {
-    /// Sources of which nothing was seen, flagged at these thresholds.
+/// All profiles of this run. Their number never changes.
+#[derive(Debug)]
+pub struct Profiles {
+    /// Indexed by [`ProfileId`]. Never empty.
+    states: Vec<ProfileState>,
+}
+
+/// The names of several profiles, to tell them apart.
+#[derive(Clone, Copy, Debug)]
+pub struct ProfileLabels<'a>(&'a Profiles);
+
+/// An event of one profile. The events of one profile are in order; those of two profiles are not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EventRef {
+    /// The profile.
+    pub profile: ProfileId,
+    /// The position among the events of the profile.
+    pub seq: Seq,
+}
+
+/// How far the events of each profile are read. Later events are new.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReadCursors(BTreeMap<ProfileId, Seq>);
+
+impl ReadCursors {
+    /// Returns the first unread event of a profile: the first of all, if nothing is read.
     #[must_use]
-    pub fn new(infos: Vec<ProfileInfo>, thresholds: &Thresholds, owner_key: Option<&MetadataPath>) -> Self {
-        let mut sources = infos.into_iter().map(|info| ProfileState::new(info, thresholds, owner_key));
-        let first = sources
-            .next()
-            .unwrap_or_else(|| ProfileState::new(ProfileInfo::default(), thresholds, owner_key));
-        Self { first, others: sources.collect() }
+    pub fn get(&self, profile: ProfileId) -> Seq {
+        self.0.get(&profile).copied().unwrap_or(0)
     }
 
-    /// The first source: the only one, in most cases.
+    /// Moves the cursor of one profile.
+    pub(super) fn set(&mut self, profile: ProfileId, seq: Seq) {
+        self.0.insert(profile, seq);
+    }
+}
+
+impl EventRef {
+    /// True if this event comes before `anchor` in a list of events with the newest first that has the anchor.
+    pub(super) fn is_newer_than(self, anchor: Self) -> bool {
+        self.profile != anchor.profile || self.seq > anchor.seq
+    }
+}
+
+impl FromIterator<(ProfileId, Seq)> for ReadCursors {
+    fn from_iter<I: IntoIterator<Item = (ProfileId, Seq)>>(cursors: I) -> Self {
+        Self(cursors.into_iter().collect())
+    }
+}
+
+/// A single profile without a name.
+impl From<Fleet> for Profiles {
+    fn from(tracker: Fleet) -> Self {
+        Self { states: vec![ProfileState { tracker, ..ProfileState::default() }] }
+    }
+}
+
+impl<'a> ProfileLabels<'a> {
+    /// Returns the name of a profile.
+    #[must_use]
+    pub fn get(self, id: ProfileId) -> &'a str {
+        &self.0.get(id).info.name
+    }
+
+    /// Returns all names, in the order of the command line.
+    pub fn iter(self) -> impl ExactSizeIterator<Item = &'a str> {
+        self.0.states.iter().map(|profile| profile.info.name.as_str())
+    }
+
+    /// Returns the width of the widest name, in columns.
+    #[must_use]
+    pub fn width(self) -> usize {
+        self.iter().map(text::width).max().unwrap_or(0)
+    }
+}
+
+impl Profiles {
+    /// Creates profiles that have seen nothing, with these thresholds for flags.
+    #[must_use]
+    pub fn new(
+        first: ProfileInfo,
+        others: Vec<ProfileInfo>,
+        thresholds: &Thresholds,
+        owner_key: Option<&MetadataPath>,
+    ) -> Self {
+        let infos = std::iter::once(first).chain(others);
+        Self { states: infos.map(|info| ProfileState::new(info, thresholds, owner_key)).collect() }
+    }
+
+    /// Returns the ids of all profiles, in the order of the command line.
+    pub fn ids(&self) -> impl ExactSizeIterator<Item = ProfileId> + use<> {
+        (0..self.states.len()).map(ProfileId)
+    }
+
+    /// Returns all profiles, in the order of the command line.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (ProfileId, &ProfileState)> {
+        self.states.iter().enumerate().map(|(position, profile)| (ProfileId(position), profile))
+    }
+
+    /// Returns the id of the first profile: the only one, in most runs.
+    #[must_use]
+    pub fn first_id(&self) -> ProfileId {
+        ProfileId(0)
+    }
+
+    /// Returns the first profile: the only one, in most runs.
     #[must_use]
     pub fn first(&self) -> &ProfileState {
-        &self.first
+        self.get(self.first_id())
     }
 
-    /// Whether there is more than one, and so something to tell apart.
+    /// Returns a profile.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "each id comes from this list, which never changes its length"
+    )]
     #[must_use]
-    pub fn are_several(&self) -> bool {
-        !self.others.is_empty()
+    pub fn get(&self, id: ProfileId) -> &ProfileState {
+        &self.states[id.0]
     }
 
-    /// Each of them, in the order of the command line.
-    pub fn sources(&self) -> impl DoubleEndedIterator<Item = &ProfileState> {
-        std::iter::once(&self.first).chain(&self.others)
+    /// Returns a profile, to be changed.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "each id comes from this list, which never changes its length"
+    )]
+    pub fn get_mut(&mut self, id: ProfileId) -> &mut ProfileState {
+        &mut self.states[id.0]
     }
 
-    /// Their numbers.
+    /// True if there are several profiles.
     #[must_use]
-    pub fn numbers(&self) -> Range<usize> {
-        0..self.others.len().saturating_add(1)
+    pub fn is_multi_profile(&self) -> bool {
+        self.states.len() > 1
     }
 
-    /// One of them; of a number that none has, the first.
+    /// Returns the names of the profiles, or `None` for a single one, which needs no name.
     #[must_use]
-    pub fn source(&self, source: usize) -> &ProfileState {
-        source.checked_sub(1).and_then(|other| self.others.get(other)).unwrap_or(&self.first)
+    pub fn labels(&self) -> Option<ProfileLabels<'_>> {
+        self.is_multi_profile().then_some(ProfileLabels(self))
     }
 
-    /// The same, to be changed.
-    pub fn source_mut(&mut self, source: usize) -> &mut ProfileState {
-        match source.checked_sub(1) {
-            Some(other) => self.others.get_mut(other).unwrap_or(&mut self.first),
-            None => &mut self.first,
-        }
+    /// Returns the name of a profile, or `None` for a single one, which needs no name.
+    #[must_use]
+    pub fn label(&self, id: ProfileId) -> Option<&str> {
+        self.labels().map(|labels| labels.get(id))
     }
 
-    /// Applies an input to a source's tracker. Returns the events that it caused, and the commands that write them down.
-    pub fn apply(&mut self, source: usize, input: Input) -> (Vec<Event>, Vec<PersistenceCommand>) {
-        let ProfileState { tracker, persistence, .. } = self.source_mut(source);
+    /// Applies an input to the tracker of a profile. Returns the events that it caused, and the commands that write it down.
+    pub fn apply(&mut self, id: ProfileId, input: Input) -> (Vec<Event>, Vec<PersistenceCommand>) {
+        let ProfileState { tracker, persistence, .. } = self.get_mut(id);
         match persistence {
             Some(persistence) => persistence.apply(tracker, input),
             None => (store::apply(None, tracker, input).0, Vec::new()),
         }
     }
 
-    /// The same sources, of which nothing was seen.
+    /// Forgets all sessions and events.
     pub fn forget(&mut self, thresholds: &Thresholds, owner_key: Option<&MetadataPath>) {
-        let infos = self.sources().map(|source| source.info.clone()).collect();
-        *self = Self::new(infos, thresholds, owner_key);
+        for profile in &mut self.states {
+            *profile = ProfileState::new(std::mem::take(&mut profile.info), thresholds, owner_key);
+        }
     }
 
-    /// A session's record, and whose it is: of those that have it, the first that a reply told of it; else the first that
-    /// may have it yet; else the first that was told that it is not there.
+    /// Returns the record to show for a session, and its profile. If several profiles have the session, the first one with a
+    /// reply about it comes first; then the first one that may have it; then the first one that does not find it.
     #[must_use]
-    pub fn find(&self, id: &SessionId) -> Option<(usize, &Record)> {
-        if !self.are_several() {
-            return self.first.tracker.get(id).map(|record| (0, record));
+    pub fn find(&self, id: &SessionId) -> Option<(ProfileId, &Record)> {
+        let mut records = self.iter().filter_map(|(profile, state)| Some((profile, state.tracker.get(id)?)));
+        if let [_only] = self.states.as_slice() {
+            return records.next();
         }
-        let records = self.sources().enumerate();
-        let records = records.filter_map(|(source, it)| Some((source, it.tracker.get(id)?)));
         records.min_by_key(|(_, record)| match (&record.session, record.is_absent()) {
             (Some(_), false) => 0,
             (Some(_), true) => 1,
@@ -190,150 +257,153 @@ impl Profiles {
         })
     }
 
-    /// A session's record.
+    /// Returns the record to show for a session.
     #[must_use]
-    pub fn get(&self, id: &SessionId) -> Option<&Record> {
+    pub fn record(&self, id: &SessionId) -> Option<&Record> {
         self.find(id).map(|(_, record)| record)
     }
 
-    /// The source that a session is of; the first, where none has it.
+    /// Returns the records of all sessions, each once, in no order.
+    pub fn records(&self) -> impl Iterator<Item = (ProfileId, &Record)> {
+        let all = self.iter();
+        let all =
+            all.flat_map(|(profile, state)| state.tracker.records().map(move |record| (profile, record)));
+        all.filter(|(profile, record)| self.owns(*profile, &record.id))
+    }
+
+    /// True if the session is shown with the record of this profile, or if no profile has it.
     #[must_use]
-    pub fn of(&self, id: &SessionId) -> &ProfileState {
-        self.source(self.find(id).map_or(0, |(source, _)| source))
+    pub fn owns(&self, profile: ProfileId, id: &SessionId) -> bool {
+        // A single profile owns all sessions. Rows ask this for each of them, so it saves a lookup.
+        matches!(self.states.as_slice(), [_only]) || self.find(id).is_none_or(|(owner, _)| owner == profile)
     }
 
-    /// Every session, as whoever it is of has it; in no order.
-    pub fn records(&self) -> impl Iterator<Item = (usize, &Record)> {
-        let all = self.sources().enumerate();
-        let all = all.flat_map(|(source, it)| it.tracker.records().map(move |record| (source, record)));
-        all.filter(|(source, record)| self.is_of(&record.id, *source))
-    }
-
-    /// Whether a session is shown as this source has it.
+    /// Returns the number of sessions.
     #[must_use]
-    pub fn is_of(&self, id: &SessionId, source: usize) -> bool {
-        !self.are_several() || self.find(id).is_none_or(|(of, _)| of == source)
+    pub fn session_count(&self) -> usize {
+        match self.states.as_slice() {
+            [only] => only.tracker.len(),
+            _ => self.records().count(),
+        }
     }
 
-    /// How many sessions there are.
+    /// True if there is no session.
     #[must_use]
-    pub fn len(&self) -> usize {
-        if self.are_several() { self.records().count() } else { self.first.tracker.len() }
+    pub fn has_no_sessions(&self) -> bool {
+        self.states.iter().all(|profile| profile.tracker.is_empty())
     }
 
-    /// Whether there is none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.sources().all(|source| source.tracker.is_empty())
-    }
-
-    /// How long until something becomes true by time alone, for any of them.
+    /// Returns the time until a tracker has something to do because time has passed.
     #[must_use]
     pub fn next_deadline(&self, now: Moment) -> Option<Duration> {
-        self.sources().filter_map(|source| source.tracker.next_deadline(now)).min()
+        self.states.iter().filter_map(|profile| profile.tracker.next_deadline(now)).min()
     }
 
-    /// How often something changed, of all together.
+    /// Returns the sum of the change counters of all trackers.
     #[must_use]
     pub fn changes(&self) -> Changes {
-        self.sources().map(|source| source.tracker.changes()).fold(Changes::default(), |sum, of| Changes {
-            sessions: sum.sessions.wrapping_add(of.sessions),
-            bytes: sum.bytes.wrapping_add(of.bytes),
+        self.states.iter().map(|profile| profile.tracker.changes()).fold(Changes::default(), |sum, of| {
+            Changes {
+                sessions: sum.sessions.wrapping_add(of.sessions),
+                bytes: sum.bytes.wrapping_add(of.bytes),
+            }
         })
     }
 
-    /// How many columns of a session's id tell it from all others, 8 at least.
+    /// Returns how many columns of a session's id tell it from all others: at least 8.
     #[must_use]
     pub fn id_columns(&self, id: &SessionId) -> usize {
-        self.sources().map(|source| source.tracker.id_columns(id)).max().unwrap_or(0)
+        self.states.iter().map(|profile| profile.tracker.id_columns(id)).max().unwrap_or(0)
     }
 
-    /// What time it is at a source's server.
-    ///
-    /// Of several it is a whole number of seconds from what it is at the first: all that ticks, ticks together.
+    /// Returns the time that the screen shows, on which all texts tick: that of the first profile's server.
     #[must_use]
-    pub fn time(&self, source: usize, moment: Moment) -> Timestamp {
-        let first = self.first.tracker.clock().at(moment);
-        if source == 0 {
-            return first;
-        }
-        let own = self.source(source).tracker.clock().at(moment);
-        let apart = own.signed_duration_since(first).num_milliseconds();
-        let whole = apart.saturating_add(apart.signum().saturating_mul(500)) / 1000;
-        TimeDelta::try_seconds(whole).and_then(|apart| first.checked_add_signed(apart)).unwrap_or(own)
+    pub fn screen_time(&self, moment: Moment) -> Timestamp {
+        self.first().tracker.clock().at(moment)
     }
 
-    /// How far a source's clock is ahead of the first's, in whole seconds as they are shown.
+    /// Returns the time of a profile's server, a whole number of seconds from [`Profiles::screen_time`]: all ticking texts
+    /// change at the same moment.
     #[must_use]
-    pub fn apart(&self, source: usize) -> TimeDelta {
-        let moment = self.source(source).tracker.latest().filter(|_| source > 0);
-        let apart = |at| self.time(source, at).signed_duration_since(self.time(0, at));
-        moment.map(apart).unwrap_or_default()
+    pub fn time(&self, id: ProfileId, moment: Moment) -> Timestamp {
+        let screen = self.screen_time(moment);
+        let own = self.get(id).tracker.clock().at(moment);
+        let offset = own.signed_duration_since(screen).num_milliseconds();
+        let whole = offset.saturating_add(offset.signum().saturating_mul(500)) / 1000;
+        TimeDelta::try_seconds(whole).and_then(|offset| screen.checked_add_signed(offset)).unwrap_or(own)
     }
 
-    /// Where the next event of each would be.
+    /// Returns how far the clock of a profile's server is ahead of [`Profiles::screen_time`], in whole seconds.
     #[must_use]
-    pub fn end(&self) -> ReadCursors {
-        self.sources().map(|source| source.tracker.timeline().end()).collect()
+    pub fn clock_offset(&self, id: ProfileId) -> TimeDelta {
+        let latest = self.get(id).tracker.latest();
+        let offset = |at| self.time(id, at).signed_duration_since(self.screen_time(at));
+        latest.map(offset).unwrap_or_default()
     }
 
-    /// The event at a place, if it is still on record.
+    /// Returns cursors behind the newest event of each profile.
     #[must_use]
-    pub fn event(&self, place: EventRef) -> Option<&Event> {
-        self.source(place.source).tracker.timeline().get(place.seq)
+    pub fn cursors_at_end(&self) -> ReadCursors {
+        self.iter().map(|(id, profile)| (id, profile.tracker.timeline().end())).collect()
     }
 
-    /// A source's own events, the newest first, without those of sessions that are shown as another has them.
-    pub fn newest_in(&self, source: usize) -> impl Iterator<Item = (EventRef, &Event)> {
-        let events = self.source(source).tracker.timeline().all().rev();
+    /// Returns an event, if it is still on record.
+    #[must_use]
+    pub fn event(&self, event: EventRef) -> Option<&Event> {
+        self.get(event.profile).tracker.timeline().get(event.seq)
+    }
+
+    /// Returns the events of a profile, the newest first, except those of sessions that another profile owns.
+    pub fn newest_in(&self, profile: ProfileId) -> impl Iterator<Item = (EventRef, &Event)> {
+        let events = self.get(profile).tracker.timeline().all().rev();
         events
-            .map(move |(seq, event)| (EventRef { source, seq }, event))
-            .filter(move |(_, event)| event.id.as_ref().is_none_or(|id| self.is_of(id, source)))
+            .map(move |(seq, event)| (EventRef { profile, seq }, event))
+            .filter(move |(_, event)| event.id.as_ref().is_none_or(|id| self.owns(profile, id)))
     }
 
-    /// The events of all, the newest first, by the times at which they were seen.
+    /// Returns the events of all profiles, the newest first, by the times at which they were seen.
     pub fn newest(&self) -> impl Iterator<Item = (EventRef, &Event)> {
-        let mut queues: Vec<_> =
-            self.sources().enumerate().map(|(source, _)| self.newest_in(source).peekable()).collect();
+        let mut queues: Vec<_> = self.ids().map(|profile| self.newest_in(profile).peekable()).collect();
         std::iter::from_fn(move || {
             if let [only] = queues.as_mut_slice() {
                 return only.next();
             }
             let heads = queues.iter_mut().enumerate();
-            let heads = heads.filter_map(|(source, queue)| Some((queue.peek()?.1.seen, source)));
+            let heads = heads.filter_map(|(nth, queue)| Some((queue.peek()?.1.seen, nth)));
             let (_, newest) = heads.max()?;
             queues.get_mut(newest)?.next()
         })
     }
 
-    /// The events of all from the one at `anchor` backwards, the newest first. With one profile that costs the same wherever
-    /// the anchor is.
+    /// Returns the events of all profiles from `anchor` backwards, the newest first. With a single profile that costs the same
+    /// wherever the anchor is.
     pub fn newest_from(&self, anchor: EventRef) -> Box<dyn Iterator<Item = (EventRef, &Event)> + '_> {
-        if self.are_several() {
-            let is_newer = move |place: &EventRef| place.source != anchor.source || place.seq > anchor.seq;
-            return Box::new(self.newest().skip_while(move |(place, _)| is_newer(place)));
+        if let [only] = self.states.as_slice() {
+            let events = only.tracker.timeline().up_to(anchor.seq).rev();
+            return Box::new(events.map(move |(seq, event)| (EventRef { seq, ..anchor }, event)));
         }
-        let events = self.first.tracker.timeline().up_to(anchor.seq).rev();
-        Box::new(events.map(|(seq, event)| (EventRef { source: 0, seq }, event)))
+        Box::new(self.newest().skip_while(move |(event, _)| event.is_newer_than(anchor)))
     }
 
-    /// What happened to a session, and to all of its source while it was watched; the newest first.
+    /// Returns the events of a session, and those of its whole profile while it ran, the newest first. There are none if the
+    /// session is not on record.
     pub fn newest_of<'f>(&'f self, id: &SessionId) -> impl Iterator<Item = (EventRef, &'f Event)> + use<'f> {
-        let source = self.find(id).map_or(0, |(source, _)| source);
-        let events = self.source(source).tracker.newest_of(id);
-        events.map(move |(seq, event)| (EventRef { source, seq }, event))
+        let found = self.find(id).map(|(profile, _)| (profile, self.get(profile).tracker.newest_of(id)));
+        found
+            .into_iter()
+            .flat_map(|(profile, events)| events.map(move |(seq, event)| (EventRef { profile, seq }, event)))
     }
 
-    /// Elements of the newest lists that were no session.
+    /// Returns the number of elements in the newest lists that are not sessions.
     #[must_use]
     pub fn malformed(&self) -> u32 {
-        self.sources().fold(0, |sum, source| sum.saturating_add(source.tracker.health().malformed))
+        self.states.iter().fold(0, |sum, profile| sum.saturating_add(profile.tracker.health().malformed))
     }
 
-    /// The sessions that ran for less than a minute.
+    /// Returns the number and time of the sessions that ran for less than a minute.
     #[must_use]
     pub fn short(&self) -> Short {
-        self.sources().map(|source| source.tracker.short()).fold(Short::default(), |sum, of| Short {
+        self.states.iter().map(|profile| profile.tracker.short()).fold(Short::default(), |sum, of| Short {
             sessions: sum.sessions.saturating_add(of.sessions),
             used: sum.used.saturating_add(of.used),
         })

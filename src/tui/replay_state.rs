@@ -5,7 +5,7 @@ use super::flags::KnownFlags;
 use super::keymap::Action;
 use super::model::Model;
 use super::notice::Tone;
-use super::profiles::ReadCursors;
+use super::profiles::{ProfileId, ReadCursors};
 use keepwatch_core::clock::Moment;
 use keepwatch_core::tracker::{Fleet, Input};
 
@@ -27,8 +27,8 @@ impl Model {
     }
 
     /// Applies an input of a recording. It rings no bell, because what it tells is past.
-    pub(super) fn replay_input(&mut self, source: usize, input: Input) {
-        self.profiles.apply(source, input);
+    pub(super) fn replay_input(&mut self, profile: ProfileId, input: Input) {
+        self.profiles.apply(profile, input);
         if !self.table.is_current(&self.profiles) {
             self.rebuild_rows();
         }

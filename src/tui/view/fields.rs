@@ -8,7 +8,7 @@ use ratatui::text::{Line, Span};
 use super::cells;
 use super::ink::{Text, span};
 use super::page::{Page, pad};
-use crate::tui::Model;
+use crate::tui::{Model, ProfileId};
 use keepwatch_core::clock::Zone;
 use keepwatch_core::clock::{Moment, Timestamp};
 use keepwatch_core::session::{Metadata, Phase, Region, Session, Status, is_default};
@@ -24,15 +24,29 @@ const FLOWED: usize = 2;
 const LONGEST: usize = 4000;
 
 /// Where it stands, and what lies behind it. `full` says all of that.
-pub(super) fn standing(page: &mut Page, model: &Model, record: &Record, now: Moment, full: bool) {
-    let mut fields = Fields::new(page, model, record, now);
+pub(super) fn standing(
+    page: &mut Page,
+    model: &Model,
+    profile: ProfileId,
+    record: &Record,
+    now: Moment,
+    full: bool,
+) {
+    let mut fields = Fields::new(page, model, profile, record, now);
     fields.standing();
     fields.likely(full);
 }
 
 /// What the API says, and how it is being watched.
-pub(super) fn about(page: &mut Page, model: &Model, record: &Record, now: Moment, full: bool) {
-    let mut fields = Fields::new(page, model, record, now);
+pub(super) fn about(
+    page: &mut Page,
+    model: &Model,
+    profile: ProfileId,
+    record: &Record,
+    now: Moment,
+    full: bool,
+) {
+    let mut fields = Fields::new(page, model, profile, record, now);
     fields.money();
     if !full {
         metadata(fields.page, model, record, full);
@@ -46,24 +60,29 @@ pub(super) fn about(page: &mut Page, model: &Model, record: &Record, now: Moment
 struct Fields<'a> {
     model: &'a Model,
     record: &'a Record,
-    /// Whose it is.
-    source: usize,
+    /// The profile whose record it is.
+    profile: ProfileId,
     server: Timestamp,
     page: &'a mut Page,
 }
 
 impl<'a> Fields<'a> {
-    fn new(page: &'a mut Page, model: &'a Model, record: &'a Record, now: Moment) -> Self {
-        let source = model.profiles.find(&record.id).map_or(0, |(source, _)| source);
-        Self { model, record, source, server: model.profiles.time(source, now), page }
+    fn new(
+        page: &'a mut Page,
+        model: &'a Model,
+        profile: ProfileId,
+        record: &'a Record,
+        now: Moment,
+    ) -> Self {
+        Self { model, record, profile, server: model.profiles.time(profile, now), page }
     }
 
     fn tracker(&self) -> &'a Fleet {
-        &self.model.profiles.source(self.source).tracker
+        &self.model.profiles.get(self.profile).tracker
     }
 
     fn server_time(&self, moment: Moment) -> Timestamp {
-        self.model.profiles.time(self.source, moment)
+        self.model.profiles.time(self.profile, moment)
     }
 
     fn zone(&self) -> Zone {
@@ -396,16 +415,14 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// By which profile it was reached, where there are several.
+    /// Adds the profile, if there are several.
     fn profile(&mut self) {
-        if !self.model.profiles.are_several() {
-            return;
-        }
-        let info = &self.model.profiles.source(self.source).info;
+        let Some(label) = self.model.profiles.label(self.profile) else { return };
+        let info = &self.model.profiles.get(self.profile).info;
         let host =
             info.host.as_ref().map(|host| format!(" at {}", text::shown(host, 60))).unwrap_or_default();
         let beside = format!(" key …{}{host}", text::shown(&info.key_tail, 8));
-        let value = vec![span(info.name.clone(), Style::new()), span(beside, self.page.theme.faint())];
+        let value = vec![span(label.to_owned(), Style::new()), span(beside, self.page.theme.faint())];
         self.page.field("profile", value);
     }
 

@@ -3,7 +3,8 @@
 use allocation_counter::measure;
 
 use super::*;
-use crate::tui::{EventScope, Profiles};
+use crate::tui::EventScope;
+use keepwatch_core::tracker::Fleet;
 
 fn crowd(count: usize) -> World {
     let mut world = World::watching(Targets::All);
@@ -95,6 +96,6 @@ fn events_from_anchor_are_it_and_all_older() {
     };
     assert_eq!(older(&world, Some(place(40))), (0..=40).rev().collect::<Vec<_>>());
     assert_eq!(older(&world, None), (0..100).rev().collect::<Vec<_>>());
-    world.model.profiles = Profiles::default();
+    world.model.profiles = Fleet::default().into();
     assert_eq!(older(&world, Some(place(40))), Vec::<u64>::new(), "nothing is on record any more");
 }

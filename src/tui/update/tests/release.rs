@@ -11,7 +11,7 @@ fn world() -> World {
 
 fn asks(effects: &[Effect]) -> Vec<&SessionId> {
     let asked = effects.iter().filter_map(|effect| match effect {
-        Effect::AskOf(0, Ask::Release(id)) => Some(id),
+        Effect::AskOf(ProfileId::FIRST, Ask::Release(id)) => Some(id),
         _ => None,
     });
     asked.collect()
@@ -30,7 +30,7 @@ fn a_release_is_asked_for_with_the_end_of_the_id_and_enter_alone() {
     world.press("xB3DE");
     let effects = world.key(KeyCode::Enter);
     assert_eq!(asks(&effects), [&id(A)]);
-    assert!(world.model.profiles.get(&id(A)).unwrap().is_releasing());
+    assert!(world.model.profiles.record(&id(A)).unwrap().is_releasing());
     world.press("x");
     assert_eq!(world.notice(), "its release is asked for already");
 }
@@ -92,10 +92,10 @@ fn a_release_that_fails_stays_on_the_row_with_the_apis_message() {
         outcome: Err(fault),
         next: None,
     };
-    world.tell(Message::Report(0, Box::new(report)));
+    world.tell(Message::Report(ProfileId::FIRST, Box::new(report)));
     world.now = 60.0;
     world.list(vec![session(A, 900), session(B, 1800)]);
-    let record = world.model.profiles.get(&id(A)).unwrap();
+    let record = world.model.profiles.record(&id(A)).unwrap();
     let (fault, next) = record.release.as_ref().unwrap().failed.clone().unwrap();
     assert!(fault.sentence().contains("“Session is locked”") && next.is_none());
     assert!(!record.is_releasing(), "and it can be asked for again");
