@@ -119,7 +119,9 @@ fn only_the_truth(row: &Row, out: &str) {
     for line in out.lines() {
         let event: Value = serde_json::from_str(line).unwrap();
         let sentence = event["sentence"].as_str().unwrap();
-        let closed = sentence.contains(CLOSED) && ends_connections(&(row.play)());
+        // A request under way is cut when the server, or the tunnel of the proxy, changes to the fault.
+        let ends_requests = ends_connections(&(row.play)()) || row.way == Way::Proxy;
+        let closed = sentence.contains(CLOSED) && ends_requests;
         let fine = match event["event"].as_str().unwrap() {
             "first_seen" | "polls_recovered" => true,
             "polls_failing" | "rate_limited" => sentence.contains(row.says) && !row.says.is_empty() || closed,
