@@ -62,7 +62,7 @@ fn show(name: &str) {
             terminal.wait_for("Release this session?");
             terminal.press(&format!("{}\r", &id[id.len() - 4..]));
         }
-        has_all(&terminal, name, expect);
+        wait_for_all(&terminal, name, expect);
     }
     terminal.press("q");
     assert_eq!(terminal.end_restored().exit_code(), 0);
@@ -76,7 +76,7 @@ fn select(terminal: &mut Terminal, id: &str) {
     terminal.wait_until("the session, selected", |screen| screen.contents().contains(&id[..8]));
 }
 
-fn has_all(terminal: &Terminal, name: &str, expect: &Expect) {
+fn wait_for_all(terminal: &Terminal, name: &str, expect: &Expect) {
     let what =
         format!("in {name}, of {}: {:?}", expect.session.as_deref().unwrap_or_default(), expect.screen);
     terminal.wait_until(&what, |screen| {
