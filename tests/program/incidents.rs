@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use browserbase_simulator::{Expect, Script};
 
-use crate::harness::{PROGRAM, Terminal};
+use crate::harness::{PROGRAM, Terminal, at_speed};
 
 /// What takes longer than this is played at the highest speed.
 const LONG: Duration = Duration::from_secs(60);
@@ -48,9 +48,13 @@ fn every_scenario_that_expects_something_on_the_screen_is_shown() {
 fn show(name: &str) {
     let script = Script::builtin(name).unwrap();
     let long = script.expect.iter().any(|expect| expect.within.0 > LONG);
-    let speed = if long { "100" } else { "10" };
+    at_speed(if long { 100 } else { 10 }, |speed| show_at(name, &script, speed));
+}
+
+fn show_at(name: &str, script: &Script, speed: u32) {
+    let speed = speed.to_string();
     let mut terminal =
-        Terminal::start(&[PROGRAM, "demo", "--scenario", name, "--speed", speed, "--utc"], &[], 120, 40);
+        Terminal::start(&[PROGRAM, "demo", "--scenario", name, "--speed", &speed, "--utc"], &[], 120, 40);
     for expect in script.expect.iter().filter(|expect| !expect.screen.is_empty()) {
         select(&mut terminal, script.id_of(expect.session.as_deref().unwrap()).unwrap());
         if expect.copied {
