@@ -157,7 +157,7 @@ fn passes(tree: &Path, test: &str) -> Result<bool, String> {
         "lib" => &["-p", "keepwatch", "--lib"],
         _ => &["-p", "keepwatch", "--test", "program"],
     };
-    // The dependencies are built already. Debug information would make each build five times slower.
+    // The dependencies are built already.
     let built = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
     let cargo = |program: &str, args: &[&str], last: &[&str]| {
         let mut command = Command::new(program);
