@@ -45,28 +45,36 @@ impl Typed {
         self.matches.subcommand_name()
     }
 
-    /// Whether the command takes a config file at all.
+    /// Returns true if the command has the option `--config`.
     #[must_use]
     pub fn takes_config(&self) -> bool {
-        self.own().try_contains_id("config").is_ok()
+        self.takes("config")
     }
 
-    /// `--config`
+    /// Returns the value of `--config`.
     #[must_use]
     pub fn config(&self) -> Option<&Path> {
-        self.own().try_get_one::<PathBuf>("config").ok().flatten().map(PathBuf::as_path)
+        self.path("config")
     }
 
-    /// Whether the command logs what it does, where it is told to.
+    /// Returns true if the command has the option `--log`.
     #[must_use]
     pub fn takes_log(&self) -> bool {
-        self.own().try_contains_id("log").is_ok()
+        self.takes("log")
     }
 
-    /// `--log`
+    /// Returns the value of `--log`.
     #[must_use]
     pub fn log(&self) -> Option<&Path> {
-        self.own().try_get_one::<PathBuf>("log").ok().flatten().map(PathBuf::as_path)
+        self.path("log")
+    }
+
+    fn takes(&self, option: &str) -> bool {
+        self.own().try_contains_id(option).is_ok()
+    }
+
+    fn path(&self, option: &str) -> Option<&Path> {
+        self.own().try_get_one::<PathBuf>(option).ok().flatten().map(PathBuf::as_path)
     }
 
     /// What was typed, by its names alone: `events --interval SESSION_ID`. A value may be anyone's business.

@@ -1,16 +1,22 @@
-//! The certificates that the fault server shows, made anew in each run: one authority, and what it has signed or has not.
+//! The certificates of the fault server. `tests/fixtures/tls/make.sh` makes them.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::TlsAcceptor;
 
-/// The name that is reached through a proxy alone: nobody looks for its address.
+/// A host name that only the proxy can reach: nothing resolves it.
 pub(crate) const PROXIED: &str = "api.keepwatch.test";
 
-/// What is wrong with a certificate.
+/// The authority that has signed the certificates, for a program that is to trust it.
+pub(crate) const AUTHORITY: &str = include_str!("../../fixtures/tls/authority.pem");
+/// An authority that has signed none of them.
+pub(crate) const OTHER_AUTHORITY: &str = include_str!("../../fixtures/tls/other-authority.pem");
+const KEY: &str = include_str!("../../fixtures/tls/server.key");
+
+/// The certificate that the server shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shown {
     Good,
@@ -20,64 +26,26 @@ pub(crate) enum Shown {
     ForAnotherHost,
 }
 
-struct Authority {
-    pem: String,
-    issuer: Issuer<'static, KeyPair>,
+impl Shown {
+    const fn pem(self) -> &'static str {
+        match self {
+            Self::Good => include_str!("../../fixtures/tls/good.pem"),
+            Self::SelfSigned => include_str!("../../fixtures/tls/self-signed.pem"),
+            Self::Expired => include_str!("../../fixtures/tls/expired.pem"),
+            Self::NotYetValid => include_str!("../../fixtures/tls/not-yet-valid.pem"),
+            Self::ForAnotherHost => include_str!("../../fixtures/tls/other-host.pem"),
+        }
+    }
 }
 
-static AUTHORITY: LazyLock<Authority> = LazyLock::new(|| {
-    let key = KeyPair::generate().unwrap();
-    let mut params = CertificateParams::default();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.distinguished_name.push(DnType::CommonName, "keepwatch's tests");
-    let pem = params.self_signed(&key).unwrap().pem();
-    Authority { pem, issuer: Issuer::new(params, key) }
-});
-
-/// The authority's own certificate, for a program that is to trust it.
-pub(crate) fn authority() -> &'static str {
-    &AUTHORITY.pem
-}
-
-/// The certificate of an authority that has signed nothing.
-pub(crate) fn another_authority() -> String {
-    let key = KeyPair::generate().unwrap();
-    let mut params = CertificateParams::default();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.self_signed(&key).unwrap().pem()
-}
-
-/// Speaks TLS with this certificate, and what `protocol` names over it.
+/// Returns the server side of TLS with this certificate, which offers `protocol`.
 pub(crate) fn acceptor(shown: Shown, protocol: &str) -> TlsAcceptor {
-    let (certificate, key) = make(shown);
+    let certificate = CertificateDer::from_pem_slice(shown.pem().as_bytes()).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(KEY.as_bytes()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let versions = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let mut config =
         versions.unwrap().with_no_client_auth().with_single_cert(vec![certificate], key).unwrap();
     config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
     TlsAcceptor::from(Arc::new(config))
-}
-
-fn make(shown: Shown) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
-    let names = match shown {
-        Shown::ForAnotherHost => vec!["proxy.keepwatch.test".to_owned()],
-        _ => ["127.0.0.1", "::1", PROXIED].map(str::to_owned).into(),
-    };
-    let key = KeyPair::generate().unwrap();
-    let mut params = CertificateParams::new(names).unwrap();
-    match shown {
-        Shown::Expired => {
-            (params.not_before, params.not_after) = (date_time_ymd(2020, 1, 1), date_time_ymd(2021, 1, 1));
-        }
-        Shown::NotYetValid => {
-            (params.not_before, params.not_after) = (date_time_ymd(2980, 1, 1), date_time_ymd(2981, 1, 1));
-        }
-        Shown::Good | Shown::SelfSigned | Shown::ForAnotherHost => {}
-    }
-    let certificate = match shown {
-        Shown::SelfSigned => params.self_signed(&key),
-        _ => params.signed_by(&key, &AUTHORITY.issuer),
-    };
-    let private = PrivateKeyDer::Pkcs8(key.serialize_der().into());
-    (certificate.unwrap().der().clone(), private)
 }

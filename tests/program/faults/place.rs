@@ -5,7 +5,7 @@ use std::time::Instant;
 use keepwatch_core::clock::Clock;
 use tempfile::TempDir;
 
-use super::certificates::{PROXIED, another_authority, authority};
+use super::certificates::{AUTHORITY, OTHER_AUTHORITY, PROXIED};
 use super::play::Play;
 use super::rows::NAMELESS;
 use super::server::{Hit, Server, Speech};
@@ -85,8 +85,8 @@ impl Place {
         let mut place =
             Self { url, env: Vec::new(), api: Some(api), proxy, way, folder: tempfile::tempdir().unwrap() };
         match way {
-            Way::Tls | Way::Http2 | Way::Proxied | Way::Proxy | Way::Astray => place.bring(authority()),
-            Way::OtherStore => place.bring(&another_authority()),
+            Way::Tls | Way::Http2 | Way::Proxied | Way::Proxy | Way::Astray => place.bring(AUTHORITY),
+            Way::OtherStore => place.bring(OTHER_AUTHORITY),
             Way::Plain | Way::Six | Way::NoStore | Way::Nowhere(_) => {}
         }
         place.env = place.environment();
@@ -132,7 +132,7 @@ impl Place {
     /// Ends what is wrong, and says when that was.
     pub(crate) fn heal(&self) -> Instant {
         if matches!(self.way, Way::NoStore | Way::OtherStore) {
-            self.bring(authority());
+            self.bring(AUTHORITY);
         } else {
             self.play(Play::Good);
         }

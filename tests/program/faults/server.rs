@@ -127,8 +127,9 @@ async fn listen(mut listener: TcpListener, shared: Arc<Shared>, mut plays: watch
         match play {
             Play::Refuses => {
                 drop(listener);
+                let socket = bound(address).unwrap(); // meanwhile the port must not become another test's
                 let _ = plays.changed().await;
-                listener = bound(address).unwrap().listen(BACKLOG).unwrap();
+                listener = socket.listen(BACKLOG).unwrap();
             }
             Play::Deaf => {
                 drop(listener);

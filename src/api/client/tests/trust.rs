@@ -15,10 +15,7 @@ async fn what_is_asked_for_over_tls_is_asked_for_over_nothing_else() {
         return nobody_came(&listener);
     }
     let store = tempfile::NamedTempFile::new().unwrap();
-    let key = rcgen::KeyPair::generate().unwrap();
-    let mut params = rcgen::CertificateParams::default();
-    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-    std::fs::write(store.path(), params.self_signed(&key).unwrap().pem()).unwrap();
+    std::fs::write(store.path(), include_str!("../../../../tests/fixtures/tls/authority.pem")).unwrap();
     let name = "api::client::tests::trust::what_is_asked_for_over_tls_is_asked_for_over_nothing_else";
     let mut inner = Command::new(std::env::current_exe().unwrap());
     let output =
