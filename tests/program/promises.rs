@@ -157,17 +157,12 @@ fn passes(tree: &Path, test: &str) -> Result<bool, String> {
         "lib" => &["-p", "keepwatch", "--lib"],
         _ => &["-p", "keepwatch", "--test", "program"],
     };
-    // The dependencies are built already. Debug information would make each build five times slower.
+    // The dependencies are built already.
     let built = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
     let cargo = |program: &str, args: &[&str], last: &[&str]| {
         let mut command = Command::new(program);
-        command.args(args).args([
-            "test",
-            "--locked",
-            "--config",
-            "profile.dev.package.keepwatch.debug=false",
-        ]);
-        command.args(target).args(last).current_dir(tree).env("CARGO_TARGET_DIR", &built);
+        command.args(args).args(["test", "--locked"]).args(target).args(last);
+        command.current_dir(tree).env("CARGO_TARGET_DIR", &built);
         command.stdin(Stdio::null()).output().unwrap()
     };
     let build = cargo(env!("CARGO"), &[], &["--no-run"]);
