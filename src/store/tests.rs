@@ -112,6 +112,9 @@ fn same(live: &Fleet, again: &Fleet) {
 }
 
 proptest! {
+    // A case takes long, so there are fewer than usual. `PROPTEST_CASES=4000` runs more.
+    #![proptest_config(keepwatch_core::testing::few_cases())]
+
     #[test]
     fn what_is_written_makes_the_same_fleet(steps in vec((step(), 0_usize..5, 500_u64..20_000), 1..30)) {
         let (mut clocks, mut live) = (Clocks::start(), Live::default());

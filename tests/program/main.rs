@@ -10,6 +10,7 @@
 mod architecture;
 mod busy;
 mod chaos;
+mod chaos_soak;
 mod command_line;
 mod config_file;
 mod contract;
@@ -37,4 +38,3 @@ mod screen;
 mod sdk;
 mod secrets;
 mod simulate;
-mod soak;

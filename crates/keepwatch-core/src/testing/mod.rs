@@ -81,3 +81,11 @@ pub fn running(text: &str, started: Timestamp, timeout: Duration) -> Session {
         others_left_out: 0,
     }
 }
+
+/// Returns a configuration of proptest with 100 cases, or as many as `PROPTEST_CASES` says.
+#[must_use]
+pub fn few_cases() -> proptest::test_runner::Config {
+    let usual = proptest::test_runner::Config::default();
+    let is_set = std::env::var_os("PROPTEST_CASES").is_some();
+    proptest::test_runner::Config { cases: if is_set { usual.cases } else { 100 }, ..usual }
+}

@@ -158,6 +158,9 @@ fn evident(fleet: &Fleet, record: &Record, verdict: &Verdict) {
 }
 
 proptest! {
+    // A case takes long, so there are fewer than usual. `PROPTEST_CASES=4000` runs more.
+    #![proptest_config(crate::testing::few_cases())]
+
     #[test]
     fn whatever_comes_nothing_panics_grows_or_is_claimed_without_its_evidence(steps in vec(step(), 1..40)) {
         let (mut clocks, mut watched) = (Clocks::start(), Watched::default());
