@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!                     Screen::draw   one frame, only if it differs and the last one is out
-//!   app::run  ──────► Screen::send   bytes between frames: OSC 52, bell, title
+//!   event loop ─────► Screen::send   bytes between frames: OSC 52, bell, title
 //!   (never waits)          │
 //!       ▲             writer thread ───────────► the terminal
 //!       │                  │ WriterReady             │

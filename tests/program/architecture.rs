@@ -17,8 +17,10 @@ const fn wall(room: &'static str, never: &'static [&'static str]) -> Wall {
 const WALLS: &[Wall] = &[
     wall("cli", &["crate::", "tokio::", "reqwest::", "ratatui::", "crossterm::"]),
     wall("config", &["crate::tui", "crate::commands", "tokio::", "reqwest::", "ratatui::", "crossterm::"]),
-    wall("log", &["crate::config", "crate::tui", "crate::commands"]),
+    wall("log", &["crate::config", "crate::api", "crate::poll", "crate::terminal", "crate::tui"]),
+    wall("log", &["crate::commands"]),
     wall("log", &["tokio::", "reqwest::", "ratatui::", "crossterm::"]),
+    wall("store", &["crate::api", "crate::poll", "crate::terminal"]),
     wall("store", &["crate::config", "crate::tui", "crate::commands"]),
     wall("store", &["tokio::", "reqwest::", "ratatui::", "crossterm::"]),
     wall(
