@@ -15,7 +15,9 @@ use std::time::Duration;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use keepwatch::api::{Listing, read_list, read_session};
 use keepwatch::poll::{Outcome, Plan, PollLimits, Reply, Report, Request};
-use keepwatch::tui::{Choice, Fleets, KnownFlags, Message, Model, Muted, Rows, Settings, Sort, SortBy};
+use keepwatch::tui::{
+    Choice, KnownFlags, Message, Model, Muted, ProfileInfo, Profiles, Rows, Settings, Sort, SortBy,
+};
 use keepwatch::tui::{Theme, view};
 use keepwatch_core::clock::later;
 use keepwatch_core::filter::Filter;
@@ -90,7 +92,7 @@ fn model(count: usize) -> Model {
         can_open: true,
         ..Settings::default()
     };
-    let mut model = Model::new(settings, Vec::new(), (120, 40));
+    let mut model = Model::new(settings, ProfileInfo::default(), Vec::new(), (120, 40));
     let (sent, received) = (moment(1000), moment(1000));
     let report = Report {
         request: Request::List(List::Running),
@@ -102,36 +104,36 @@ fn model(count: usize) -> Model {
         outcome: Ok(Reply::List(Listing { sessions: sessions(count), malformed: 0 })),
         next: None,
     };
-    model.update(Message::Report(0, Box::new(report)), received);
+    model.update(Message::Report(model.profiles().first_id(), Box::new(report)), received);
     model.set_viewport(view::viewport(&model, received));
     model
 }
 
-fn rows(fleets: &Fleets, filter: &str, by: SortBy) -> Rows {
+fn rows(profiles: &Profiles, filter: &str, by: SortBy) -> Rows {
     let (known, muted) = (KnownFlags::default(), Muted::default());
     let filter = Filter::parse(filter).unwrap();
     let choice = Choice { filter: &filter, flagged_only: false, muted: &muted, known: &known, read: None };
-    Rows::of(fleets, Sort { by, reversed: false }, &choice)
+    Rows::of(profiles, Sort { by, reversed: false }, &choice)
 }
 
 fn filter(c: &mut Criterion) {
-    let fleets = fleet(10_000).into();
+    let profiles = fleet(10_000).into();
     let mut group = c.benchmark_group("filter 10,000");
     for words in
         ["", "status:running", "owner:job-77", "meta.run.id:c-88", "eu !region:us", "nothing has this"]
     {
         group.bench_with_input(BenchmarkId::from_parameter(words), words, |b, words| {
-            b.iter(|| black_box(rows(&fleets, words, SortBy::Left).len()));
+            b.iter(|| black_box(rows(&profiles, words, SortBy::Left).len()));
         });
     }
 }
 
 fn sort(c: &mut Criterion) {
-    let fleets = fleet(10_000).into();
+    let profiles = fleet(10_000).into();
     let mut group = c.benchmark_group("sort 10,000");
     for by in [SortBy::Left, SortBy::Status, SortBy::Session, SortBy::Owner, SortBy::Age, SortBy::Proxy] {
         group.bench_with_input(BenchmarkId::from_parameter(by.name()), &by, |b, by| {
-            b.iter(|| black_box(rows(&fleets, "", *by).len()));
+            b.iter(|| black_box(rows(&profiles, "", *by).len()));
         });
     }
 }

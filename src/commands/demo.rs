@@ -11,7 +11,7 @@ use crate::api::{Client, Endpoint, key_tail};
 use crate::config::{ConfigError, DemoConfig};
 use crate::exit_code::ExitCode;
 use crate::terminal::Env;
-use crate::tui::{Origin, PersistenceConfig, Settings, Tone};
+use crate::tui::{PersistenceConfig, ProfileInfo, Settings, Tone};
 use browserbase_simulator::{Options, Simulator};
 use keepwatch_core::clock::Clock;
 use keepwatch_core::session::Secret;
@@ -47,6 +47,6 @@ pub async fn demo(config: DemoConfig, warnings: &[String], env: Env) -> Result<E
         host: None,
     };
     let persistence = PersistenceConfig { header: made.header(false), recording: None, journal: None };
-    let origin = Origin { key_tail: key_tail(&key), ..Origin::default() };
-    screen(settings, vec![(origin, Some(Client::new(endpoint, key)))], clock, env, persistence).await
+    let info = ProfileInfo { key_tail: key_tail(&key), ..ProfileInfo::default() };
+    screen(settings, (info, Some(Client::new(endpoint, key))), Vec::new(), clock, env, persistence).await
 }

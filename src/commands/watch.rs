@@ -8,13 +8,12 @@ use super::headless::Watching;
 use super::print_error;
 use super::recording::{self, Made};
 use crate::api::{Client, Query, Releaser, key_tail};
-use crate::config::{Form, KeyError, Look, ScreenConfig, Source, WatchConfig};
+use crate::config::{AnySource, Form, Look, ScreenConfig, Source, WatchConfig};
 use crate::exit_code::ExitCode;
 use crate::log;
 use crate::terminal::{self, Env};
-use crate::tui::{self, Origin, PersistenceConfig, Settings, Theme, Tone};
+use crate::tui::{self, PersistenceConfig, ProfileInfo, Settings, Theme, Tone};
 use keepwatch_core::clock::Clock;
-use keepwatch_core::session::Secret;
 use keepwatch_core::text;
 
 /// The widest name of a profile, in columns; labels are cut in the config file already.
@@ -35,7 +34,7 @@ pub async fn watch(config: WatchConfig, warnings: &[String], env: Env) -> Result
         thresholds: config.screen.thresholds.clone(),
         owner_key: config.screen.owner_key.clone(),
         rates: config.screen.rates,
-        host: config.sources.first().filter(|_| config.sources.len() == 1).and_then(host),
+        host: host(&config.source).filter(|_| config.other_sources.is_empty()),
     };
     let mut persistence = PersistenceConfig {
         header: made.header(config.no_metadata),
@@ -52,10 +51,11 @@ pub async fn watch(config: WatchConfig, warnings: &[String], env: Env) -> Result
         greeting: warning(warnings),
         ..live_settings(config.screen, &env)
     };
-    let names = names(&config.sources);
-    let reached = |(source, name): (Source<_>, String)| reach(source, name, config.query.as_ref());
-    let sources = config.sources.into_iter().zip(names).map(reached).collect();
-    screen(settings, sources, clock, env, persistence).await
+    let mut names = names(&config.source, &config.other_sources).into_iter();
+    let mut reached = |source| reach(source, names.next().unwrap_or_default(), config.query.as_ref());
+    let first = reached(config.source);
+    let others = config.other_sources.into_iter().map(reached).collect();
+    screen(settings, first, others, clock, env, persistence).await
 }
 
 /// Returns the settings that `watch` and `demo` share.
@@ -79,32 +79,29 @@ impl From<Look> for Theme {
     }
 }
 
-/// What the profiles are called: their labels, but for those that two have; nothing where there is but one.
-fn names(sources: &[Source<Result<Secret, KeyError>>]) -> Vec<String> {
-    let label = |source: &Source<_>| source.label.clone();
-    let name = |source: &Source<_>| {
+/// Returns the names of the profiles to show: a label, or the profile's own name where several have the same label. A single
+/// profile needs no name.
+fn names(first: &AnySource, others: &[AnySource]) -> Vec<String> {
+    let all = || std::iter::once(first).chain(others);
+    let label = |source: &AnySource| source.label.clone();
+    let name = |source: &AnySource| {
         let name = text::shown(source.profile.as_deref().unwrap_or_default(), LONGEST_NAME);
-        let of_two =
-            |label: &String| sources.iter().filter(|it| it.label.as_ref() == Some(label)).count() > 1;
+        let of_two = |label: &String| all().filter(|it| it.label.as_ref() == Some(label)).count() > 1;
         label(source).filter(|label| !of_two(label)).unwrap_or(name)
     };
-    if sources.len() < 2 { vec![String::new()] } else { sources.iter().map(name).collect() }
+    if others.is_empty() { vec![String::new()] } else { all().map(name).collect() }
 }
 
 /// A source as the screen says it, and what asks it.
-fn reach(
-    source: Source<Result<Secret, KeyError>>,
-    name: String,
-    query: Option<&Query>,
-) -> (Origin, Option<Client>) {
+fn reach(source: AnySource, name: String, query: Option<&Query>) -> (ProfileInfo, Option<Client>) {
     let host = (!source.endpoint.is_public()).then(|| source.endpoint.host());
-    let origin = Origin { name, host, ..Origin::default() };
+    let info = ProfileInfo { name, host, ..ProfileInfo::default() };
     match source.key {
         Ok(key) => {
-            let origin = Origin { key_tail: key_tail(&key), ..origin };
-            (origin, Some(Client::new(source.endpoint, key).narrowed(query.cloned())))
+            let info = ProfileInfo { key_tail: key_tail(&key), ..info };
+            (info, Some(Client::new(source.endpoint, key).narrowed(query.cloned())))
         }
-        Err(error) => (Origin { without_key: Some(error.to_string()), ..origin }, None),
+        Err(error) => (ProfileInfo { without_key: Some(error.to_string()), ..info }, None),
     }
 }
 
@@ -115,10 +112,12 @@ pub(super) fn warning(warnings: &[String]) -> Option<(Tone, String)> {
     Some((Tone::Bad, format!("{first}{others}")))
 }
 
-/// The screen, with what it needs. Shared with the demo, which differs in nothing else.
+/// Shows the screen of the first profile and the others, each with its client, or none without an API key. `watch` and `demo`
+/// share it.
 pub(super) async fn screen(
     settings: Settings,
-    mut sources: Vec<(Origin, Option<Client>)>,
+    first: (ProfileInfo, Option<Client>),
+    others: Vec<(ProfileInfo, Option<Client>)>,
     clock: Clock,
     env: Env,
     persistence: PersistenceConfig,
@@ -127,7 +126,7 @@ pub(super) async fn screen(
         if let Some((Tone::Bad, warning)) = &settings.greeting {
             print_error(warning);
         }
-        let Some((_, Some(client))) = sources.pop().filter(|_| sources.is_empty()) else {
+        let ((_, Some(client)), []) = (first, others.as_slice()) else {
             return Err(CliError::NoScreenForProfiles(obstacle));
         };
         print_error(&format!(
@@ -144,11 +143,11 @@ pub(super) async fn screen(
         )
         .await;
     }
-    for (origin, client) in &sources {
+    for (info, client) in std::iter::once(&first).chain(&others) {
         let host = client.as_ref().map_or_else(|| "none, without a key".into(), |it| it.endpoint().host());
-        tracing::info!("profile {:?}: {host}", origin.name);
+        tracing::info!("profile {:?}: {host}", info.name);
     }
-    let outcome = tui::run(settings, sources, clock, env, persistence).await;
+    let outcome = tui::run(settings, first, others, clock, env, persistence).await;
     log::tell(|why| print_error(&why)); // there is no screen any more
     let (exit, said) = outcome.map_err(CliError::Terminal)?;
     if let Some(said) = said {
@@ -161,6 +160,7 @@ pub(super) async fn screen(
 mod tests {
     use super::*;
     use crate::api::Endpoint;
+    use keepwatch_core::session::Secret;
 
     fn called(profiles: &[(&str, Option<&str>)]) -> Vec<String> {
         let source = |(name, label): &(&str, Option<&str>)| Source {
@@ -170,7 +170,9 @@ mod tests {
             key: Ok(Secret::new("k".into())),
             warning: None,
         };
-        names(&profiles.iter().map(source).collect::<Vec<_>>())
+        let sources: Vec<_> = profiles.iter().map(source).collect();
+        let (first, others) = sources.split_first().unwrap();
+        names(first, others)
     }
 
     #[test]

@@ -26,7 +26,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use keepwatch_core::clock::Zone;
-use keepwatch_core::session::{MetadataPath, Secret, SessionId, Targets};
+use keepwatch_core::session::{MetadataPath, SessionId, Targets};
 use keepwatch_core::tracker::Thresholds;
 use keepwatch_core::tracker::cost::Rates;
 use keepwatch_core::tracker::evidence;
@@ -42,7 +42,7 @@ pub use journal::JournalFile;
 pub use key::KeyError;
 pub use log::log_file;
 pub use profile::{KeySource, PROFILE_KEYS, Profile};
-pub use source::Source;
+pub use source::{AnySource, Source};
 
 /// What to do, all of it valid.
 #[derive(Debug)]
@@ -82,7 +82,7 @@ impl Config {
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         match self {
-            Self::Watch(config) => config.sources.iter().filter_map(|it| it.warning.clone()).collect(),
+            Self::Watch(config) => config.sources().filter_map(|it| it.warning.clone()).collect(),
             Self::Get(GetConfig { source, .. })
             | Self::Events(EventsConfig { source, .. })
             | Self::Wait(WaitConfig { source, .. })
@@ -112,8 +112,10 @@ pub struct WatchConfig {
     pub query: Option<Query>,
     /// How often.
     pub pace: PollLimits,
-    /// Where, and with which keys; or why there is none, of one of several.
-    pub sources: Vec<Source<Result<Secret, KeyError>>>,
+    /// The API and key of the first profile. At least one of the profiles has a key.
+    pub source: AnySource,
+    /// The APIs and keys of the other profiles.
+    pub other_sources: Vec<AnySource>,
     /// Where what is seen is kept; `None` where nothing is.
     pub journal: Option<JournalConfig>,
     /// How the screen is to be.
@@ -122,6 +124,13 @@ pub struct WatchConfig {
     pub record: Option<PathBuf>,
     /// Whether metadata is left out of what is written down.
     pub no_metadata: bool,
+}
+
+impl WatchConfig {
+    /// Returns the APIs and keys of all profiles, in the order of the command line.
+    pub fn sources(&self) -> impl Iterator<Item = &AnySource> {
+        std::iter::once(&self.source).chain(&self.other_sources)
+    }
 }
 
 /// How the screen is to be, whatever it shows.

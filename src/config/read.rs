@@ -90,13 +90,17 @@ fn gives_way(key: &str, typed: &Typed, env: &Environment) -> bool {
 fn watch_config(watch: &Watch, verbatim: bool, around: &Around<'_>) -> Result<WatchConfig, ConfigError> {
     let targets = narrowed(targets(&watch.ids, verbatim)?, watch)?;
     let query = watch.query.as_deref().map(Query::parse).transpose();
+    let query = query.map_err(|error| invalid_option("--query", error))?;
+    let screen = screen(&watch.screen, &watch.look, around.env)?;
+    let (source, other_sources) = around.sources(&watch.api)?;
     Ok(WatchConfig {
         targets,
-        query: query.map_err(|error| invalid_option("--query", error))?,
+        query,
         journal: journal(watch.journal, around.env),
-        screen: screen(&watch.screen, &watch.look, around.env)?,
+        screen,
         pace: pace(watch.interval, &watch.load),
-        sources: around.sources(&watch.api)?,
+        source,
+        other_sources,
         record: watch.record.record.clone(),
         no_metadata: watch.record.no_metadata,
     })

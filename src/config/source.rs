@@ -29,6 +29,9 @@ pub struct Source<Key = Secret> {
     pub warning: Option<String>,
 }
 
+/// A source that may have no key, and then tells why.
+pub type AnySource = Source<Result<Secret, KeyError>>;
+
 /// What stands around the command line, for the command that was typed.
 pub(super) struct Around<'a> {
     pub(super) command: Option<&'a str>,
@@ -37,9 +40,12 @@ pub(super) struct Around<'a> {
 }
 
 impl Around<'_> {
-    /// The sources that `--profile` names, each once, or the one without a profile. Reads files and runs commands. Where one
-    /// of several has no key, the others do without it.
-    pub(super) fn sources(&self, api: &Api) -> Result<Vec<Source<Result<Secret, KeyError>>>, ConfigError> {
+    /// Resolves the first profile that `--profile` names, or the API without a profile, and the other profiles, each once.
+    /// Reads files and runs commands.
+    ///
+    /// # Errors
+    /// No profile has a key. One that lacks a key is no error, as long as another has one.
+    pub(super) fn sources(&self, api: &Api) -> Result<(AnySource, Vec<AnySource>), ConfigError> {
         let names = profiles(api);
         if let [one, other, ..] = names.as_slice() {
             let option = api.base_url.as_ref().map(|_| "--base-url");
@@ -48,16 +54,13 @@ impl Around<'_> {
                 return Err(ConfigError::OptionForSeveralProfiles { option, one, other });
             }
         }
-        let names = if names.is_empty() { vec![None] } else { names.into_iter().map(Some).collect() };
-        let sources: Vec<_> =
-            names.into_iter().map(|name| self.resolve(name, api)).collect::<Result<_, _>>()?;
-        if sources.iter().any(|source| source.key.is_ok()) {
-            return Ok(sources);
+        let mut names = names.into_iter();
+        let first = self.resolve(names.next(), api)?;
+        let others: Vec<_> = names.map(|name| self.resolve(Some(name), api)).collect::<Result<_, _>>()?;
+        match first.key {
+            Err(error) if others.iter().all(|other| other.key.is_err()) => Err(error.into()),
+            Ok(_) | Err(_) => Ok((first, others)),
         }
-        sources
-            .into_iter()
-            .find_map(|source| source.key.err())
-            .map_or(Ok(Vec::new()), |error| Err(error.into()))
     }
 
     /// The one source of a command that reaches one project.
@@ -68,11 +71,7 @@ impl Around<'_> {
         Ok(Source { profile, label, endpoint, key: key?, warning })
     }
 
-    fn resolve(
-        &self,
-        name: Option<&str>,
-        api: &Api,
-    ) -> Result<Source<Result<Secret, KeyError>>, ConfigError> {
+    fn resolve(&self, name: Option<&str>, api: &Api) -> Result<AnySource, ConfigError> {
         let profile = match name {
             Some(name) => self.file.profile(name)?.clone(),
             None => Profile::default(),

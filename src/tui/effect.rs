@@ -2,6 +2,7 @@
 
 use super::keymap::Copyable;
 use super::persistence::PersistenceCommand;
+use super::profiles::ProfileId;
 use crate::poll::Ask;
 use keepwatch_core::session::Secret;
 
@@ -11,13 +12,13 @@ pub enum Effect {
     /// Sends a command to every poller.
     Ask(Ask),
     /// Sends a command to the poller of one profile.
-    AskOf(usize, Ask),
+    AskOf(ProfileId, Ask),
     /// Copies a text.
     Copy(Copyable, Secret),
     /// Opens a page, whose address holds no secret.
     Open(String),
     /// Writes to the recording or the journal of a profile, or reads from it.
-    Persist(usize, PersistenceCommand),
+    Persist(ProfileId, PersistenceCommand),
     /// Plays or pauses a recording.
     Play(bool),
     /// Moves to an event of a recording.

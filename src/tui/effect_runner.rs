@@ -10,10 +10,12 @@
 //!
 //! It decides nothing. Only a suspension of the program blocks.
 
+use std::collections::BTreeMap;
 use std::io;
 
 use super::effect::Effect;
 use super::persistence::Persistence;
+use super::profiles::ProfileId;
 use crate::exit_code::ExitCode;
 use crate::poll::Poller;
 use crate::terminal::{self, Clipboard, Env, Events, Screen, TermEvent};
@@ -21,8 +23,8 @@ use crate::terminal::{self, Clipboard, Env, Events, Screen, TermEvent};
 /// Performs the effects of one event loop.
 pub(super) struct EffectRunner {
     screen: Screen,
-    /// By profile; `None` for a profile without an API key, empty in a replay.
-    pollers: Vec<Option<Poller>>,
+    /// A profile without an API key has no poller; a replay has none at all.
+    pollers: BTreeMap<ProfileId, Poller>,
     clipboard: Clipboard,
     env: Env,
     events: Events,
@@ -43,11 +45,11 @@ impl EffectRunner {
             move |bytes| sender.send(bytes),
             move |outcome| terminal::tell(&copied, TermEvent::Copied(outcome)),
         )?;
-        Ok(Self { screen, pollers: Vec::new(), clipboard, env, events, persistence: None, exit: None })
+        Ok(Self { screen, pollers: BTreeMap::new(), clipboard, env, events, persistence: None, exit: None })
     }
 
-    /// Adds the pollers, by profile.
-    pub(super) fn with_pollers(self, pollers: Vec<Option<Poller>>) -> Self {
+    /// Adds the pollers.
+    pub(super) fn with_pollers(self, pollers: BTreeMap<ProfileId, Poller>) -> Self {
         Self { pollers, ..self }
     }
 
@@ -66,10 +68,10 @@ impl EffectRunner {
     fn run_effect(&mut self, effect: Effect) {
         match effect {
             Effect::Ask(ask) => {
-                self.pollers.iter().flatten().for_each(|poller| poller.ask(ask.clone()));
+                self.pollers.values().for_each(|poller| poller.ask(ask.clone()));
             }
             Effect::AskOf(profile, ask) => {
-                if let Some(Some(poller)) = self.pollers.get(profile) {
+                if let Some(poller) = self.pollers.get(&profile) {
                     poller.ask(ask);
                 }
             }
@@ -106,7 +108,7 @@ impl EffectRunner {
     }
 
     /// Returns the profiles whose journal needs a new segment.
-    pub(super) fn closed_segments(&self) -> Vec<usize> {
+    pub(super) fn closed_segments(&self) -> Vec<ProfileId> {
         self.persistence.as_ref().map(Persistence::closed_segments).unwrap_or_default()
     }
 

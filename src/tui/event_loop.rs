@@ -11,6 +11,7 @@
 //! It awaits nothing else. Whatever could block has a thread of its own: the terminal's writer, the clipboard, the browser,
 //! the disk. DNS lookups run on tokio's threads. Large responses are decoded in pieces, and other tasks run in between.
 
+use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::io;
 use std::task::Poll;
@@ -19,12 +20,12 @@ use tokio::sync::mpsc;
 
 use super::effect::Effect;
 use super::effect_runner::EffectRunner;
-use super::fleets::Origin;
 use super::message::Message;
 use super::model::Model;
 use super::persistence::{
     Persistence, PersistenceConfig, PersistenceEvent, PersistenceEvents, PersistenceWarning,
 };
+use super::profiles::{ProfileId, ProfileInfo};
 use super::settings::Settings;
 use super::terminal_events::{TranslatedEvent, translate};
 use crate::api::Client;
@@ -40,14 +41,15 @@ const REPORT_CAPACITY: usize = 16;
 /// Maximum number of events between two frames: enough for a paste or a series of resizes.
 const EVENTS_PER_FRAME: usize = 512;
 
-/// Shows the screen until the user quits or a signal arrives. Every profile has a client of its own, or none if it has no
-/// API key. Returns the exit code, and a sentence to print after the terminal is restored.
+/// Shows the screen until the user quits or a signal arrives. Every profile, the first and the others, has a client of its
+/// own, or none if it has no API key. Returns the exit code, and a sentence to print after the terminal is restored.
 ///
 /// # Errors
 /// The terminal refuses screen mode, or a thread cannot be started.
 pub async fn run(
     settings: Settings,
-    profiles: Vec<(Origin, Option<Client>)>,
+    (first, first_client): (ProfileInfo, Option<Client>),
+    others: Vec<(ProfileInfo, Option<Client>)>,
     clock: Clock,
     env: Env,
     persistence: PersistenceConfig,
@@ -55,27 +57,28 @@ pub async fn run(
     let (events, mut inbox) = terminal::channel();
     let mut screen = Screen::enter("keepwatch", &events)?;
     let (targets, pace, releaser) = (settings.targets.clone(), settings.pace, settings.releaser);
-    let (origins, clients): (Vec<_>, Vec<_>) = profiles.into_iter().unzip();
+    let (others, other_clients): (Vec<_>, Vec<_>) = others.into_iter().unzip();
     let (persistence_events, mut persistence_inbox) = PersistenceEvents::channel();
     let log_events = persistence_events.clone();
     // promise: log-failure
     log::tell(move |message| log_events.warn(PersistenceWarning::log(message)));
     let mut now = clock.now();
-    let mut model = Model::new(settings, origins, screen.size());
+    let mut model = Model::new(settings, first, others, screen.size());
     if persistence.is_enabled() {
         model.enable_persistence(persistence.new_run().as_ref(), persistence.header.no_metadata, now);
     }
-    let persistence = Persistence::start(persistence, clients.len(), &clock, &persistence_events)?;
+    let persistence = Persistence::start(persistence, model.profiles.ids(), &clock, &persistence_events)?;
     let first_effects = model.start(now);
     lay_out(&mut model, now);
     screen.draw(|frame| view::draw(frame, &model, now));
 
     // Slow steps come after the first frame: the first request sets up TLS, the first copy looks for a display.
-    let (mut reports, mut pollers) = (ReportReceivers::default(), Vec::new());
-    for client in clients {
-        let sender = reports.sender();
-        let poller = |client| Poller::spawn(client, releaser, &targets, pace, clock.clone(), sender);
-        pollers.push(client.map(poller));
+    let (mut reports, mut pollers) = (ReportReceivers::default(), BTreeMap::new());
+    let clients = std::iter::once(first_client).chain(other_clients);
+    for (profile, client) in model.profiles.ids().zip(clients) {
+        let Some(client) = client else { continue };
+        let sender = reports.sender(profile);
+        pollers.insert(profile, Poller::spawn(client, releaser, &targets, pace, clock.clone(), sender));
     }
     let runner = EffectRunner::new(screen, env, events)?;
     let mut runner = runner.with_pollers(pollers).with_persistence(persistence);
@@ -146,28 +149,28 @@ fn start_segments(runner: &mut EffectRunner, model: &mut Model, now: Moment) {
 /// An event that wakes the event loop.
 enum LoopEvent {
     Terminal(TermEvent),
-    Report(usize, Box<Report>),
+    Report(ProfileId, Box<Report>),
     Persistence(PersistenceEvent),
 }
 
 /// One channel per poller, so that a busy one does not hold up the others.
 #[derive(Default)]
-struct ReportReceivers(Vec<mpsc::Receiver<Report>>);
+struct ReportReceivers(Vec<(ProfileId, mpsc::Receiver<Report>)>);
 
 impl ReportReceivers {
-    /// Adds a channel for the next profile. Returns the sender for its poller.
-    fn sender(&mut self) -> mpsc::Sender<Report> {
+    /// Adds a channel for a profile. Returns the sender for its poller.
+    fn sender(&mut self, profile: ProfileId) -> mpsc::Sender<Report> {
         let (sender, receiver) = mpsc::channel(REPORT_CAPACITY);
-        self.0.push(receiver);
+        self.0.push((profile, receiver));
         sender
     }
 
     /// Waits for the next report. Returns it with its profile. Never returns if nothing is polled.
-    async fn next(&mut self) -> (usize, Report) {
+    async fn next(&mut self) -> (ProfileId, Report) {
         poll_fn(|context| {
-            for (profile, receiver) in self.0.iter_mut().enumerate() {
+            for (profile, receiver) in &mut self.0 {
                 if let Poll::Ready(Some(report)) = receiver.poll_recv(context) {
-                    return Poll::Ready((profile, report));
+                    return Poll::Ready((*profile, report));
                 }
             }
             Poll::Pending
@@ -177,9 +180,9 @@ impl ReportReceivers {
 
     /// Returns a report that is already there.
     fn try_next(&mut self) -> Option<LoopEvent> {
-        let mut receivers = self.0.iter_mut().enumerate();
+        let mut receivers = self.0.iter_mut();
         receivers.find_map(|(profile, receiver)| {
-            Some(LoopEvent::Report(profile, Box::new(receiver.try_recv().ok()?)))
+            Some(LoopEvent::Report(*profile, Box::new(receiver.try_recv().ok()?)))
         })
     }
 }

@@ -1,6 +1,6 @@
 //! Whose events a pane shows: those of one session, or of all.
 
-use super::fleets::{Fleets, Marks, Place};
+use super::profiles::{EventRef, Profiles, ReadCursors};
 use keepwatch_core::session::SessionId;
 use keepwatch_core::tracker::Event;
 
@@ -18,10 +18,13 @@ pub(crate) enum EventScope<'a> {
 
 impl EventScope<'_> {
     /// The events, the newest first.
-    pub(crate) fn newest<'f>(self, fleets: &'f Fleets) -> Box<dyn Iterator<Item = (Place, &'f Event)> + 'f> {
+    pub(crate) fn newest<'f>(
+        self,
+        profiles: &'f Profiles,
+    ) -> Box<dyn Iterator<Item = (EventRef, &'f Event)> + 'f> {
         match self {
-            Self::Session(id) => Box::new(fleets.newest_of(id)),
-            Self::All => Box::new(fleets.newest()),
+            Self::Session(id) => Box::new(profiles.newest_of(id)),
+            Self::All => Box::new(profiles.newest()),
         }
     }
 
@@ -29,41 +32,36 @@ impl EventScope<'_> {
     /// any more.
     pub(crate) fn newest_from<'f>(
         self,
-        fleets: &'f Fleets,
-        anchor: Option<Place>,
-    ) -> Box<dyn Iterator<Item = (Place, &'f Event)> + 'f> {
-        let Some(anchor) = anchor else { return self.newest(fleets) };
+        profiles: &'f Profiles,
+        anchor: Option<EventRef>,
+    ) -> Box<dyn Iterator<Item = (EventRef, &'f Event)> + 'f> {
+        let Some(anchor) = anchor else { return self.newest(profiles) };
         let mut rest = match self {
-            Self::Session(_) => self.newest(fleets),
-            Self::All => fleets.newest_from(anchor),
+            Self::Session(_) => self.newest(profiles),
+            Self::All => profiles.newest_from(anchor),
         }
-        .skip_while(move |(place, _)| is_newer(*place, anchor))
+        .skip_while(move |(event, _)| event.is_newer_than(anchor))
         .peekable();
-        if rest.peek().is_some() { Box::new(rest) } else { self.newest(fleets) }
+        if rest.peek().is_some() { Box::new(rest) } else { self.newest(profiles) }
     }
 
     /// Counts the events that are newer than `anchor`, up to one more than [`COUNT_LIMIT`].
-    pub(crate) fn count_newer(self, fleets: &Fleets, anchor: Place) -> usize {
-        count(self.newest(fleets).take_while(|(place, _)| is_newer(*place, anchor)))
+    pub(crate) fn count_newer(self, profiles: &Profiles, anchor: EventRef) -> usize {
+        count(self.newest(profiles).take_while(|(event, _)| event.is_newer_than(anchor)))
     }
 
     /// Counts the events since `cursors`, up to one more than [`COUNT_LIMIT`] for each profile.
-    pub(crate) fn count_since(self, fleets: &Fleets, cursors: &Marks) -> usize {
-        let is_new = |(place, _): &(Place, &Event)| place.seq >= cursors.of(place.source);
+    pub(crate) fn count_since(self, profiles: &Profiles, cursors: &ReadCursors) -> usize {
+        let is_new = |(event, _): &(EventRef, &Event)| event.seq >= cursors.get(event.profile);
         match self {
-            Self::Session(id) => count(fleets.newest_of(id).take_while(is_new)),
+            Self::Session(id) => count(profiles.newest_of(id).take_while(is_new)),
             // A new event of one profile may be older than an old event of another.
-            Self::All => fleets
-                .numbers()
-                .map(|source| count(fleets.newest_in(source).take_while(is_new)))
+            Self::All => profiles
+                .ids()
+                .map(|profile| count(profiles.newest_in(profile).take_while(is_new)))
                 .fold(0, usize::saturating_add),
         }
     }
-}
-
-/// True if an event comes before the anchor on the way from the newest backwards.
-fn is_newer(place: Place, anchor: Place) -> bool {
-    place.source != anchor.source || place.seq > anchor.seq
 }
 
 fn count(events: impl Iterator) -> usize {

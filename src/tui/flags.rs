@@ -1,50 +1,50 @@
-//! Which flags the reader knows of. A flag that is raised anew is news again.
+//! The flags that the user has acknowledged. A flag that is raised again is new again.
 
 use std::collections::HashMap;
 
-use super::fleets::{Fleets, Marks};
+use super::profiles::{EventRef, ProfileId, Profiles, ReadCursors};
 use keepwatch_core::session::SessionId;
 use keepwatch_core::tracker::{Record, Seq};
 
-/// How many sessions are remembered beyond those on record before the others are forgotten.
+/// Maximum number of acknowledged sessions that are no longer on record.
 const SPARE: usize = 1000;
 
-/// The flags that the reader acknowledged, by the events that raised them.
+/// The acknowledged flags, by the events that raised them.
 #[derive(Debug, Default)]
 pub struct KnownFlags {
-    /// All that were raised before this.
-    all: Marks,
-    /// Of a session, all that were raised before this by the source that it was of.
-    of: HashMap<SessionId, (usize, Seq)>,
+    /// Flags of all sessions that were raised before these events.
+    all: ReadCursors,
+    /// Flags of one session that its profile raised before this event.
+    sessions: HashMap<SessionId, EventRef>,
 }
 
 impl KnownFlags {
-    /// Whether the session, as this source has it, has a flag that the reader does not know of.
+    /// True if the record, which is of `profile`, has a flag that is not acknowledged.
     #[must_use]
-    pub fn has_news(&self, source: usize, record: &Record) -> bool {
-        let own = self.of.get(&record.id).filter(|(of, _)| *of == source).map_or(0, |(_, seq)| *seq);
-        let known = own.max(self.all.of(source));
+    pub fn has_news(&self, profile: ProfileId, record: &Record) -> bool {
+        let own = self.sessions.get(&record.id).filter(|until| until.profile == profile);
+        let known = own.map_or(0, |until| until.seq).max(self.all.get(profile));
         record.flags.iter().any(|(_, raised)| *raised >= known)
     }
 
-    /// The reader has seen the session's flags.
-    pub(super) fn read(&mut self, id: &SessionId, fleets: &Fleets) {
-        let source = fleets.find(id).map_or(0, |(source, _)| source);
-        self.of.insert(id.clone(), (source, fleets.source(source).fleet.timeline().end()));
-        if self.of.len() > fleets.len().saturating_add(SPARE) {
-            self.of.retain(|id, _| fleets.get(id).is_some());
+    /// Acknowledges the flags of a session of `profile`.
+    pub(super) fn read(&mut self, profile: ProfileId, id: &SessionId, profiles: &Profiles) {
+        let seq = profiles.get(profile).tracker.timeline().end();
+        self.sessions.insert(id.clone(), EventRef { profile, seq });
+        if self.sessions.len() > profiles.session_count().saturating_add(SPARE) {
+            self.sessions.retain(|id, _| profiles.record(id).is_some());
         }
     }
 
-    /// The reader has seen what a source's sessions were flagged for before this, and nothing else of them.
-    pub(super) fn read_until(&mut self, source: usize, seq: Seq) {
-        self.all.set(source, seq);
-        self.of.retain(|_, (of, _)| *of != source);
+    /// Acknowledges the flags that a profile raised before `seq`, and no others of that profile.
+    pub(super) fn read_until(&mut self, profile: ProfileId, seq: Seq) {
+        self.all.set(profile, seq);
+        self.sessions.retain(|_, until| until.profile != profile);
     }
 
-    /// The reader has seen all flags.
-    pub(super) fn read_all(&mut self, fleets: &Fleets) {
-        self.all = fleets.end();
-        self.of.clear();
+    /// Acknowledges all flags.
+    pub(super) fn read_all(&mut self, profiles: &Profiles) {
+        self.all = profiles.cursors_at_end();
+        self.sessions.clear();
     }
 }

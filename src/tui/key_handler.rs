@@ -30,7 +30,7 @@ use keepwatch_core::tracker::evidence;
 impl Model {
     pub(super) fn pressed(&mut self, key: KeyEvent, now: Moment) -> Vec<Effect> {
         self.table.set_interacted();
-        self.read_until = self.fleets.end();
+        self.read_until = self.profiles.cursors_at_end();
         if key.modifiers.contains(KeyModifiers::CONTROL) {
             // What has the keyboard does not matter to these.
             match keymap::action(&key) {
@@ -114,7 +114,7 @@ impl Model {
             }
             Action::Acknowledge => {
                 let count = self.table.rows().counts().flagged;
-                self.known.read_all(&self.fleets);
+                self.known.read_all(&self.profiles);
                 self.rebuild_rows();
                 let text = match count {
                     0 => "there is no flag to acknowledge".into(),
@@ -167,7 +167,7 @@ impl Model {
             Action::Unmute => return self.unmute(now),
             Action::Recent => return self.ask_recent(),
             Action::Sort => {
-                let by = self.table.sort().by.next(self.fleets.are_several());
+                let by = self.table.sort().by.next(self.profiles.is_multi_profile());
                 self.sort_by(Sort { by, reversed: false }, now);
             }
             Action::Reverse => {
@@ -200,7 +200,7 @@ impl Model {
             | Action::Dashboard
             | Action::Release => {
                 let marked = self.marked_event().and_then(|(_, event)| event.id.clone());
-                match marked.filter(|id| self.fleets.get(id).is_some()) {
+                match marked.filter(|id| self.profiles.record(id).is_some()) {
                     Some(id) => self.table.select(id),
                     None => {
                         self.say(now, Tone::Bad, "this event is not of one session".into());
@@ -230,11 +230,12 @@ impl Model {
 
     /// The selected session is being read: its flags are known then.
     pub(super) fn read_flags(&mut self) -> Vec<Effect> {
-        let Some(id) = self.table.selected().cloned() else { return Vec::new() };
-        if !self.fleets.find(&id).is_some_and(|(source, record)| self.known.has_news(source, record)) {
+        let Some((profile, record)) = self.selected_session() else { return Vec::new() };
+        if !self.known.has_news(profile, record) {
             return Vec::new();
         }
-        self.known.read(&id, &self.fleets);
+        let id = record.id.clone();
+        self.known.read(profile, &id, &self.profiles);
         self.rebuild_rows();
         self.retitle().into_iter().collect()
     }
@@ -267,7 +268,7 @@ impl Model {
             _ => self.table.selected().map(EventScope::Session),
         };
         match scope.zip(self.viewport().event_lines()) {
-            Some((scope, height)) => self.scroll.move_anchor(action, scope, &self.fleets, height),
+            Some((scope, height)) => self.scroll.move_anchor(action, scope, &self.profiles, height),
             None => self.scroll.follow_newest(),
         }
     }
@@ -319,7 +320,8 @@ impl Model {
                     version: &self.settings.version,
                     with_metadata: false,
                 };
-                let text = evidence::text(&self.fleets.of(&id).fleet, &id, options);
+                let profile = self.profiles.find(&id).map(|(profile, _)| self.profiles.get(profile));
+                let text = profile.and_then(|profile| evidence::text(&profile.tracker, &id, options));
                 text.map(|text| Effect::Copy(Copyable::Evidence, Secret::new(text))).into_iter().collect()
             }
             Some(Copyable::Connect | Copyable::Selenium | Copyable::LiveView) if self.replay.is_some() => {

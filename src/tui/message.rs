@@ -3,6 +3,7 @@
 use crossterm::event::KeyEvent;
 
 use super::persistence::PersistenceEvent;
+use super::profiles::ProfileId;
 use crate::poll::Report;
 use keepwatch_core::clock::Moment;
 
@@ -10,7 +11,7 @@ use keepwatch_core::clock::Moment;
 #[derive(Debug)]
 pub enum Message {
     /// The poller of a profile reports.
-    Report(usize, Box<Report>),
+    Report(ProfileId, Box<Report>),
     /// A key was pressed.
     Key(KeyEvent),
     /// Text was pasted.

@@ -1,7 +1,7 @@
 //! The state behind the screen. The event loop owns it; [`Model::update`] is the one place that handles messages.
 //!
 //! ```text
-//!   Model ─┬─ fleets         sessions and events of each profile       (fleets)
+//!   Model ─┬─ profiles       sessions and events of each profile       (profiles)
 //!          ├─ table          rows, selection, order, filter            (table_state)
 //!          ├─ scroll         details and events                        (scroll)
 //!          ├─ focus          what keystrokes go to                     (focus)
@@ -16,9 +16,9 @@
 use std::time::Duration;
 
 use super::flags::KnownFlags;
-use super::fleets::{Fleets, Marks, Origin};
 use super::focus::{Focus, Pane};
 use super::notice::{Notice, Tone};
+use super::profiles::{ProfileId, ProfileInfo, Profiles, ReadCursors};
 use super::recent::Recent;
 use super::replay_state::Replay;
 use super::scroll::ScrollState;
@@ -35,7 +35,7 @@ use keepwatch_core::tracker::{Event, Record};
 #[derive(Debug)]
 pub struct Model {
     /// The sessions and events of each profile.
-    pub(crate) fleets: Fleets,
+    pub(crate) profiles: Profiles,
     /// The settings, which do not change.
     pub(crate) settings: Settings,
     /// The session table.
@@ -51,7 +51,7 @@ pub struct Model {
     /// The flags that the user has acknowledged.
     pub(crate) known: KnownFlags,
     /// The end of the events at the last keystroke. Later events are new.
-    pub(crate) read_until: Marks,
+    pub(crate) read_until: ReadCursors,
     /// True while the user pauses polling.
     pub(crate) paused: bool,
     /// How far the recording is played, if one is shown instead of the API.
@@ -75,9 +75,9 @@ pub struct Model {
 impl Model {
     /// A model that has seen nothing of these profiles, for a screen of `size` columns and rows.
     #[must_use]
-    pub fn new(settings: Settings, origins: Vec<Origin>, size: (u16, u16)) -> Self {
+    pub fn new(settings: Settings, first: ProfileInfo, others: Vec<ProfileInfo>, size: (u16, u16)) -> Self {
         Self {
-            fleets: Fleets::new(origins, &settings.thresholds, settings.owner_key.as_ref()),
+            profiles: Profiles::new(first, others, &settings.thresholds, settings.owner_key.as_ref()),
             settings,
             table: TableState::default(),
             scroll: ScrollState::default(),
@@ -85,7 +85,7 @@ impl Model {
             recent: Recent::default(),
             notice: None,
             known: KnownFlags::default(),
-            read_until: Marks::default(),
+            read_until: ReadCursors::default(),
             paused: false,
             replay: None,
             persistence_warning: None,
@@ -140,39 +140,45 @@ impl Model {
         self.table.select(id);
     }
 
-    /// The record of the selected session.
+    /// The profiles, with their sessions and events.
     #[must_use]
-    pub fn record(&self) -> Option<&Record> {
-        self.fleets.get(self.table.selected()?)
+    pub fn profiles(&self) -> &Profiles {
+        &self.profiles
+    }
+
+    /// The record of the selected session, and its profile.
+    #[must_use]
+    pub fn selected_session(&self) -> Option<(ProfileId, &Record)> {
+        self.profiles.find(self.table.selected()?)
     }
 
     /// The event that keystrokes on the events page act on, and its profile: the last visible one.
     #[must_use]
-    pub fn marked_event(&self) -> Option<(usize, &Event)> {
+    pub fn marked_event(&self) -> Option<(ProfileId, &Event)> {
         let anchor = self.scroll.anchor();
-        let anchored = anchor.and_then(|anchor| Some((anchor, self.fleets.event(anchor)?)));
-        anchored.or_else(|| self.fleets.newest().next()).map(|(place, event)| (place.source, event))
+        let anchored = anchor.and_then(|anchor| Some((anchor, self.profiles.event(anchor)?)));
+        anchored.or_else(|| self.profiles.newest().next()).map(|(at, event)| (at.profile, event))
     }
 
     /// The time at the server; with several profiles, at the first one's.
     #[must_use]
     pub fn server_time(&self, now: Moment) -> Timestamp {
-        self.fleets.time(0, now)
+        self.profiles.screen_time(now)
     }
 
     /// The age of a profile's data once it is late: older than three intervals, without a pause.
     #[must_use]
-    pub fn late(&self, source: usize, now: Moment) -> Option<Duration> {
-        let age = now.since(self.fleets.source(source).fleet.health().last_good?.received);
+    pub fn late(&self, profile: ProfileId, now: Moment) -> Option<Duration> {
+        let age = now.since(self.profiles.get(profile).tracker.health().last_good?.received);
         // A recording merges replies that say the same into one, at the time of the last.
-        let counts = !self.paused && self.replay.is_none() && self.expects_replies(source);
+        let counts = !self.paused && self.replay.is_none() && self.expects_replies(profile);
         (counts && age > self.late_after()).then_some(age)
     }
 
     /// True if a profile is polled at each interval. Sessions that do not exist are polled less often.
-    pub(super) fn expects_replies(&self, source: usize) -> bool {
+    pub(super) fn expects_replies(&self, profile: ProfileId) -> bool {
         !self.settings.targets.lists().is_empty()
-            || self.fleets.source(source).fleet.records().any(|it| !it.is_over() && !it.is_absent())
+            || self.profiles.get(profile).tracker.records().any(|it| !it.is_over() && !it.is_absent())
     }
 
     /// The age at which data is late.
@@ -183,7 +189,7 @@ impl Model {
     /// True if anything is polled. Named sessions that have ended are not.
     #[must_use]
     pub fn is_polling(&self) -> bool {
-        !self.settings.targets.lists().is_empty() || self.fleets.records().any(|(_, it)| !it.is_over())
+        !self.settings.targets.lists().is_empty() || self.profiles.records().any(|(_, it)| !it.is_over())
     }
 
     /// Shows a sentence to the user.
@@ -194,7 +200,7 @@ impl Model {
     /// Rebuilds the rows. The selection stays on its session.
     pub(crate) fn rebuild_rows(&mut self) {
         let reads = self.focus.pane().is_details();
-        if self.table.rebuild(&self.fleets, &self.known, reads) {
+        if self.table.rebuild(&self.profiles, &self.known, reads) {
             self.scroll.reset();
         }
     }

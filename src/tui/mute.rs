@@ -5,9 +5,9 @@
 use std::collections::HashSet;
 
 use super::effect::Effect;
-use super::fleets::Fleets;
 use super::model::Model;
 use super::notice::Tone;
+use super::profiles::Profiles;
 use keepwatch_core::clock::Moment;
 use keepwatch_core::session::SessionId;
 use keepwatch_core::tracker::Event;
@@ -29,8 +29,8 @@ impl Muted {
     }
 
     /// Forgets the sessions that are not on record any more.
-    fn retain_known(&mut self, fleets: &Fleets) {
-        self.0.retain(|id| fleets.get(id).is_some());
+    fn retain_known(&mut self, profiles: &Profiles) {
+        self.0.retain(|id| profiles.record(id).is_some());
     }
 
     /// Unmutes a session.
@@ -58,7 +58,7 @@ impl Model {
             return Vec::new();
         };
         let shown = id.start(8);
-        self.table.muted_mut().retain_known(&self.fleets);
+        self.table.muted_mut().retain_known(&self.profiles);
         self.table.muted_mut().insert(id);
         self.rebuild_rows();
         self.say(now, Tone::Plain, format!("{shown} is muted; M shows it again"));

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::focus::Focus;
 use super::model::Model;
+use super::profiles::ProfileId;
 use keepwatch_core::clock::Moment;
 use keepwatch_core::session::Phase;
 use keepwatch_core::tracker::Left;
@@ -21,7 +22,7 @@ impl Model {
         let mut wait: Option<Duration> = self.notice.as_ref().map(|notice| in_boot(notice.until));
         let mut sooner =
             |candidate: Duration| wait = Some(wait.map_or(candidate, |wait| wait.min(candidate)));
-        if let Some(wait) = self.fleets.next_deadline(now) {
+        if let Some(wait) = self.profiles.next_deadline(now) {
             sooner(wait.max(Duration::from_millis(1)));
         }
         let server = self.server_time(now);
@@ -32,12 +33,12 @@ impl Model {
         if let Focus::Reveal { until, .. } = self.focus {
             sooner(in_boot(until).min(whole(1)));
         }
-        for source in self.fleets.numbers() {
-            if self.late(source, now).is_some() || self.is_waiting(source, now) {
+        for profile in self.profiles.ids() {
+            if self.late(profile, now).is_some() || self.is_waiting(profile, now) {
                 sooner(whole(1));
-            } else if let Some(good) = self.fleets.source(source).fleet.health().last_good
+            } else if let Some(good) = self.profiles.get(profile).tracker.health().last_good
                 && !self.paused
-                && self.expects_replies(source)
+                && self.expects_replies(profile)
             {
                 let due = good.received.boot.saturating_add(self.late_after());
                 sooner(in_boot(due).max(Duration::from_millis(1)));
@@ -48,9 +49,9 @@ impl Model {
             .rows()
             .window(self.table.top(), self.viewport().table_rows())
             .chain(self.table.selected());
-        for (source, record) in shown.filter_map(|id| self.fleets.find(id)) {
-            let server = self.fleets.time(source, now);
-            match record.left(self.fleets.source(source).fleet.clock(), server) {
+        for (profile, record) in shown.filter_map(|id| self.profiles.find(id)) {
+            let server = self.profiles.time(profile, now);
+            match record.left(self.profiles.get(profile).tracker.clock(), server) {
                 Left::For(left) if left >= MINUTES_FROM => {
                     sooner(whole(left.as_secs().checked_rem(60).unwrap_or_default().saturating_add(1)));
                 }
@@ -66,9 +67,9 @@ impl Model {
     }
 
     /// True if a countdown to the next try is visible.
-    fn is_waiting(&self, source: usize, now: Moment) -> bool {
+    fn is_waiting(&self, profile: ProfileId, now: Moment) -> bool {
         let next =
-            self.fleets.source(source).fleet.health().failing.as_ref().and_then(|failing| failing.next);
+            self.profiles.get(profile).tracker.health().failing.as_ref().and_then(|failing| failing.next);
         !self.paused && next.is_some_and(|next| next.boot > now.boot)
     }
 }

@@ -26,6 +26,7 @@ mod profile;
 mod restore;
 mod summary;
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::time::Duration;
@@ -35,6 +36,7 @@ use tokio::sync::mpsc;
 use super::effect::Effect;
 use super::model::Model;
 use super::notice::Tone;
+use super::profiles::ProfileId;
 use crate::store::journal::{Entry, Fate, Journal, JournalConfig, Options, RunId, Segment, Summary, Trouble};
 use crate::store::recorder::Recorder;
 use crate::store::{Header, Line};
@@ -115,7 +117,7 @@ pub enum PersistenceEvent {
     /// The answer to [`PersistenceCommand::LoadHistory`].
     HistoryLoaded {
         /// The profile that it was requested for.
-        profile: usize,
+        profile: ProfileId,
         /// A tracker with what earlier runs saw; `None` if they saw nothing.
         tracker: Option<Box<Fleet>>,
     },
@@ -162,7 +164,7 @@ impl PersistenceEvents {
         self.send(PersistenceEvent::Warning(warning));
     }
 
-    fn history_loaded(&self, profile: usize, tracker: Option<Box<Fleet>>) {
+    fn history_loaded(&self, profile: ProfileId, tracker: Option<Box<Fleet>>) {
         self.send(PersistenceEvent::HistoryLoaded { profile, tracker });
     }
 
@@ -176,8 +178,8 @@ impl PersistenceEvents {
 pub(super) struct Persistence {
     header: Header,
     recorder: Option<Recorder>,
-    /// By profile; empty without a journal. Each profile has a writer of its own, so that none waits for another.
-    journals: Vec<ProfileJournal>,
+    /// Empty without a journal. Each profile has a writer of its own, so that none waits for another.
+    journals: BTreeMap<ProfileId, ProfileJournal>,
     history: Option<HistoryLoader>,
     events: PersistenceEvents,
 }
@@ -230,10 +232,10 @@ impl ProfileJournal {
 }
 
 impl Persistence {
-    /// Starts the writer threads of the recording and of the journals of `profiles` profiles.
+    /// Starts the writer threads of the recording and of the journals of these profiles.
     pub(super) fn start(
         config: PersistenceConfig,
-        profiles: usize,
+        profiles: impl Iterator<Item = ProfileId>,
         clock: &Clock,
         events: &PersistenceEvents,
     ) -> io::Result<Self> {
@@ -244,30 +246,31 @@ impl Persistence {
             sender.warn(PersistenceWarning::recording(message));
         };
         let recorder = recording.map(|file| Recorder::start(file, header.clone(), on_error)).transpose()?;
-        let (mut journals, mut history) = (Vec::new(), None);
+        let (mut journals, mut history) = (BTreeMap::new(), None);
         if let Some(journal) = journal {
-            journals.extend((0..profiles).map(|_| ProfileJournal::start(&journal, clock, events.clone())));
+            let start = |id| (id, ProfileJournal::start(&journal, clock, events.clone()));
+            journals.extend(profiles.map(start));
             history = Some(HistoryLoader::new(journal.path, clock.clone(), events.clone()));
         }
         Ok(Self { header, recorder, journals, history, events: events.clone() })
     }
 
     /// Performs one command for one profile. Never waits for a disk.
-    pub(super) fn run(&mut self, profile: usize, command: PersistenceCommand) {
+    pub(super) fn run(&mut self, profile: ProfileId, command: PersistenceCommand) {
         match command {
             PersistenceCommand::AppendLines(lines) => {
-                if let Some(journal) = self.journals.get_mut(profile) {
+                if let Some(journal) = self.journals.get_mut(&profile) {
                     journal.append(&lines);
                 }
                 self.record(lines);
             }
             PersistenceCommand::StartSegment { scope, started } => {
-                if let Some(journal) = self.journals.get_mut(profile) {
+                if let Some(journal) = self.journals.get_mut(&profile) {
                     journal.start_segment(scope, started, &self.header);
                 }
             }
             PersistenceCommand::SaveSummaries(summaries) => {
-                let Some(ProfileJournal { journal, .. }) = self.journals.get_mut(profile) else { return };
+                let Some(ProfileJournal { journal, .. }) = self.journals.get_mut(&profile) else { return };
                 // promise: summaries, mutant: in summaries -> in summaries.into_iter().filter(|it| !it.session.raw().ends_with("77"))
                 for summary in summaries {
                     // A summary that does not fit into the queue is sent again within a minute.
@@ -291,15 +294,15 @@ impl Persistence {
     }
 
     /// Returns the profiles whose journal needs a new segment and has room for one.
-    pub(super) fn closed_segments(&self) -> Vec<usize> {
+    pub(super) fn closed_segments(&self) -> Vec<ProfileId> {
         let is_closed = |journal: &ProfileJournal| journal.needs_segment && journal.journal.has_room();
-        let profiles = self.journals.iter().enumerate();
-        profiles.filter_map(|(profile, journal)| is_closed(journal).then_some(profile)).collect()
+        let journals = self.journals.iter().filter(|(_, journal)| is_closed(journal));
+        journals.map(|(profile, _)| *profile).collect()
     }
 
     /// Waits until the journals are written, but not for long: the program is about to be suspended.
     pub(super) fn flush(&mut self) {
-        for ProfileJournal { journal, .. } in &mut self.journals {
+        for ProfileJournal { journal, .. } in self.journals.values_mut() {
             let _ = journal.flush(FLUSH_TIMEOUT); // the rest is written later
         }
     }
@@ -308,7 +311,7 @@ impl Persistence {
     pub(super) fn close(self) -> Option<String> {
         let Self { recorder, journals, .. } = self;
         drop(recorder);
-        let unwritten: usize = journals.into_iter().map(|journal| journal.journal.close()).sum();
+        let unwritten: usize = journals.into_values().map(|journal| journal.journal.close()).sum();
         (unwritten > 0).then(|| {
             format!(
                 "the journal lacks the last {unwritten} of its entries: its file was busy, or the disk too slow, when keepwatch ended"
@@ -321,23 +324,23 @@ impl Model {
     /// Writes down the inputs of all trackers from now on. With a `run`, there is a journal: summaries are saved in it, and
     /// what earlier runs saw is restored from it.
     pub(super) fn enable_persistence(&mut self, run: Option<&RunId>, hides_metadata: bool, now: Moment) {
-        for profile in self.fleets.numbers() {
+        for id in self.profiles.ids() {
             let restore = run.map(|_| Restore::new(&self.settings));
-            let source = self.fleets.source_mut(profile);
-            let name = Some(source.origin.name.clone()).filter(|name| !name.is_empty());
+            let name = self.profiles.label(id).map(str::to_owned);
+            let profile = self.profiles.get_mut(id);
             let scope = run.map(|run| JournalScope {
                 run: run.clone(),
                 profile: name.clone(),
-                host: source.origin.host.clone().unwrap_or_else(|| PUBLIC_HOST.into()),
+                host: profile.info.host.clone().unwrap_or_else(|| PUBLIC_HOST.into()),
             });
             let journal = scope.zip(restore);
-            source.persistence = Some(ProfilePersistence::new(name, hides_metadata, journal, now));
+            profile.persistence = Some(ProfilePersistence::new(name, hides_metadata, journal, now));
         }
     }
 
     /// Starts a new segment of a profile's journal.
-    pub(super) fn start_segment(&mut self, profile: usize, now: Moment) -> Vec<Effect> {
-        let persistence = &mut self.fleets.source_mut(profile).persistence;
+    pub(super) fn start_segment(&mut self, profile: ProfileId, now: Moment) -> Vec<Effect> {
+        let persistence = &mut self.profiles.get_mut(profile).persistence;
         let commands = persistence.as_mut().map(|it| it.start_segment(now)).unwrap_or_default();
         effects(profile, commands).collect()
     }
@@ -345,10 +348,10 @@ impl Model {
     /// Writes down the rest at the end of the program.
     pub(super) fn finish_persistence(&mut self) -> Vec<Effect> {
         let mut all = Vec::new();
-        for profile in self.fleets.numbers() {
-            let source = self.fleets.source_mut(profile);
-            if let Some(persistence) = &mut source.persistence {
-                all.extend(effects(profile, persistence.finish(&source.fleet)));
+        for profile in self.profiles.ids() {
+            let state = self.profiles.get_mut(profile);
+            if let Some(persistence) = &mut state.persistence {
+                all.extend(effects(profile, persistence.finish(&state.tracker)));
             }
         }
         all
@@ -367,6 +370,6 @@ impl Model {
 }
 
 /// Returns the effects that perform `commands`.
-pub(super) fn effects(profile: usize, commands: Vec<PersistenceCommand>) -> impl Iterator<Item = Effect> {
+pub(super) fn effects(profile: ProfileId, commands: Vec<PersistenceCommand>) -> impl Iterator<Item = Effect> {
     commands.into_iter().map(move |command| Effect::Persist(profile, command))
 }

@@ -1,5 +1,5 @@
-//! The newest sessions of the project in whatever state: asked for once, when the reader says so, and never polled. Of
-//! several sources all are asked, and what they answer is one list. Pure.
+//! The newest sessions of the project, in any state. They are requested once, when the user asks for them, and never polled.
+//! With several profiles all are requested, and the replies are merged into one list. Pure.
 //!
 //! ```text
 //!   R ──► asking ──┬── a list ──► the newest of it ── Enter ──► watched like a named one, its details open
@@ -7,7 +7,7 @@
 //!          └────────── r, R
 //! ```
 //!
-//! Nothing here goes into the fleet: what ended before anybody watched is no observation of ours.
+//! Nothing here goes into a tracker: nobody watched the sessions that ended before.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -17,6 +17,7 @@ use super::focus::{Pane, Part};
 use super::keymap::Action;
 use super::model::Model;
 use super::notice::Tone;
+use super::profiles::ProfileId;
 use super::scroll::moved;
 use crate::poll::{Ask, Reply, Report};
 use keepwatch_core::clock::Moment;
@@ -26,11 +27,11 @@ use keepwatch_core::text::Untrusted;
 /// How many are kept.
 const NEWEST: usize = 200;
 
-/// What was asked, and what came: of each source that was, and of all together.
+/// The requests to the profiles, and the sessions in their replies.
 #[derive(Clone, Debug, Default)]
 pub struct Recent {
-    /// By the source.
-    pub asked: BTreeMap<usize, Asked>,
+    /// The request to each profile that was asked.
+    pub asked: BTreeMap<ProfileId, Asked>,
     /// The newest sessions of all answers, the newest first.
     pub sessions: Vec<Listed>,
     /// Which of them the keys speak of.
@@ -39,7 +40,7 @@ pub struct Recent {
     pub top: usize,
 }
 
-/// What was asked of one source.
+/// The request to one profile, and its outcome.
 #[derive(Clone, Debug, Default)]
 pub struct Asked {
     /// Whether an answer is on its way.
@@ -53,8 +54,8 @@ pub struct Asked {
 /// A session of an answer.
 #[derive(Clone, Debug)]
 pub struct Listed {
-    /// Whose answer.
-    pub source: usize,
+    /// The profile whose reply has it.
+    pub profile: ProfileId,
     /// The session.
     pub session: Session,
     /// Whose it is.
@@ -85,20 +86,23 @@ impl Recent {
         }
     }
 
-    /// Takes an answer in: what the source said before goes. Where it is the first since the asking, the newest is marked;
-    /// another moves nothing away from the keys.
-    pub fn take(&mut self, source: usize, at: Moment, listed: Vec<Listed>) {
-        let is_first = self.asked.iter().all(|(other, asked)| *other == source || asked.asking);
+    /// Replaces the sessions of a profile by those of its newest reply. The first reply since the request marks the newest
+    /// session; a later one leaves the mark on its session.
+    pub fn take(&mut self, profile: ProfileId, at: Moment, listed: Vec<Listed>) {
+        let is_first = self.asked.iter().all(|(other, asked)| *other == profile || asked.asking);
         let marked = self.sessions.get(self.marked).map(|listed| listed.session.id.clone());
         let answered = Some((at, listed.len()));
-        self.asked.insert(source, Asked { asking: false, fault: None, answered });
-        self.sessions.retain(|listed| listed.source != source);
+        self.asked.insert(profile, Asked { asking: false, fault: None, answered });
+        self.sessions.retain(|listed| listed.profile != profile);
         self.sessions.extend(listed);
         let born = |listed: &Listed| Reverse(listed.session.created.or(listed.session.started));
         self.sessions.sort_by(|a, b| {
-            born(a).cmp(&born(b)).then_with(|| a.session.id.cmp(&b.session.id)).then(a.source.cmp(&b.source))
+            born(a)
+                .cmp(&born(b))
+                .then_with(|| a.session.id.cmp(&b.session.id))
+                .then(a.profile.cmp(&b.profile))
         });
-        // What two sources have is one session.
+        // A session that two profiles list is listed once.
         self.sessions.dedup_by(|later, first| later.session.id == first.session.id);
         self.sessions.truncate(NEWEST);
         let place = marked.filter(|_| !is_first && self.marked > 0);
@@ -114,21 +118,21 @@ impl Model {
     pub(super) fn ask_recent(&mut self) -> Vec<Effect> {
         self.enter(Pane::Recent);
         let mut effects = Vec::new();
-        for source in self.fleets.numbers() {
-            if self.fleets.source(source).origin.without_key.is_some() {
+        for profile in self.profiles.ids() {
+            if self.profiles.get(profile).info.without_key.is_some() {
                 continue;
             }
-            let asked = self.recent.asked.entry(source).or_default();
+            let asked = self.recent.asked.entry(profile).or_default();
             if !std::mem::replace(&mut asked.asking, true) {
-                effects.push(Effect::AskOf(source, Ask::Recent));
+                effects.push(Effect::AskOf(profile, Ask::Recent));
             }
         }
         effects
     }
 
     /// What came.
-    pub(super) fn recent_came(&mut self, source: usize, report: Report) {
-        let asked = self.recent.asked.entry(source).or_default();
+    pub(super) fn recent_came(&mut self, profile: ProfileId, report: Report) {
+        let asked = self.recent.asked.entry(profile).or_default();
         asked.asking = false;
         let listing = match report.outcome {
             Ok(Reply::Recent(listing)) => listing,
@@ -141,9 +145,9 @@ impl Model {
         let key = self.settings.owner_key.as_ref();
         let listed = listing.sessions.into_iter().map(|session| {
             let owner = session.metadata.as_ref().and_then(|metadata| metadata.owner(key));
-            Listed { source, session, owner }
+            Listed { profile, session, owner }
         });
-        self.recent.take(source, report.received, listed.collect());
+        self.recent.take(profile, report.received, listed.collect());
     }
 
     /// What keys do on the page; `None` for those that do the same everywhere.
@@ -155,12 +159,12 @@ impl Model {
             }
             Action::Open => {
                 let marked = self.recent.sessions.get(self.recent.marked);
-                let Some((id, source)) = marked.map(|listed| (listed.session.id.clone(), listed.source))
+                let Some((id, profile)) = marked.map(|listed| (listed.session.id.clone(), listed.profile))
                 else {
                     return Some(Vec::new());
                 };
                 self.enter(Pane::Full(Part::Facts)); // what is being read keeps its row, whatever the filter says
-                let mut effects = self.watch_too(id, Some(source), now);
+                let mut effects = self.watch_too(id, Some(profile), now);
                 effects.extend(self.read_flags());
                 return Some(effects);
             }

@@ -21,7 +21,7 @@ use keepwatch_core::tracker::Input;
 impl Model {
     /// Opens the question for the selected session.
     pub(super) fn question_release(&mut self, back: Pane, now: Moment) {
-        let refusal = match self.record() {
+        let refusal = match self.selected_session().map(|(_, record)| record) {
             _ if self.settings.releaser.is_none() => "this keepwatch is read-only: it releases nothing",
             None => "no session is selected",
             Some(record) if record.phase() == Phase::Ended => {
@@ -69,15 +69,15 @@ impl Model {
     }
 
     fn release(&mut self, id: SessionId, now: Moment) -> Vec<Effect> {
-        let found = self.fleets.find(&id).filter(|(_, record)| record.phase() != Phase::Ended);
-        let source = found.map(|(source, _)| source);
-        let Some(source) = source.filter(|_| self.settings.releaser.is_some()) else {
+        let found = self.profiles.find(&id).filter(|(_, record)| record.phase() != Phase::Ended);
+        let profile = found.map(|(profile, _)| profile);
+        let Some(profile) = profile.filter(|_| self.settings.releaser.is_some()) else {
             self.say(now, Tone::Bad, "the session has ended meanwhile: nothing was released".into());
             return Vec::new();
         };
-        let mut effects = self.observe(source, Input::ReleaseAsked { at: now, id: id.clone() });
+        let mut effects = self.observe(profile, Input::ReleaseAsked { at: now, id: id.clone() });
         self.say(now, Tone::Plain, format!("release of {} asked", id.start(8)));
-        effects.push(Effect::AskOf(source, Ask::Release(id)));
+        effects.push(Effect::AskOf(profile, Ask::Release(id)));
         effects
     }
 }

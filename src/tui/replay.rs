@@ -1,5 +1,5 @@
-//! A recording on the screen: the same fleet, the same model, the same frames; only the inputs come from a file, and the
-//! time is theirs.
+//! A recording on the screen: the same tracker, model and frames. Only the inputs come from a file, and the time is that of
+//! the recording.
 //!
 //! ```text
 //!   terminal ── TermEvent ──┐
@@ -14,9 +14,9 @@ use std::time::Duration;
 use super::effect::Effect;
 use super::effect_runner::EffectRunner;
 use super::event_loop::lay_out;
-use super::fleets::Origin;
 use super::model::Model;
 use super::notice::Tone;
+use super::profiles::{ProfileId, ProfileInfo};
 use super::replay_state::Replay;
 use super::settings::Settings;
 use super::terminal_events::{TranslatedEvent, translate};
@@ -45,13 +45,14 @@ pub async fn replay(
 ) -> io::Result<ExitCode> {
     let (events, mut inbox) = terminal::channel();
     let screen = Screen::enter("keepwatch", &events)?;
-    let host = |name: &Option<String>| Origin {
+    let info = |name: &Option<String>| ProfileInfo {
         name: text::shown(name.as_deref().unwrap_or_default(), LONGEST_NAME),
         host: host.clone().filter(|_| name.is_none()),
-        ..Origin::default()
+        ..ProfileInfo::default()
     };
-    let origins = tape.profiles().iter().map(host).collect();
-    let mut model = Model::new(settings, origins, screen.size());
+    let mut profiles = tape.profiles().iter().map(info);
+    let (first, others) = (profiles.next().unwrap_or_default(), profiles.collect());
+    let mut model = Model::new(settings, first, others, screen.size());
     let mut player = Player::new(tape, &model, started);
     let mut runner = EffectRunner::new(screen, env, events)?;
     player.step(true, &mut model);
@@ -96,8 +97,8 @@ pub async fn replay(
 /// Where a tape stands.
 struct Player {
     tape: Tape,
-    /// By the profile.
-    unfold: Vec<Unfold>,
+    /// The profiles of the tape, in its order.
+    profiles: Vec<(ProfileId, Unfold)>,
     /// The next step.
     next: usize,
     /// Behind which steps something has happened, in order.
@@ -108,7 +109,7 @@ struct Player {
 }
 
 impl Player {
-    /// At the beginning of `tape`, whose events are those that a fleet like the model's would tell of.
+    /// Creates a player at the beginning of `tape`. The tape has the events that trackers like the model's return for it.
     fn new(tape: Tape, model: &Model, started: Timestamp) -> Self {
         let mut fleets: Vec<Fleet> = tape.profiles().iter().map(|_| model.empty_fleet()).collect();
         let mut unfold = vec![Unfold::default(); fleets.len()];
@@ -123,16 +124,18 @@ impl Player {
             }
         }
         let now = tape.get(0).map_or_else(|| nothing(started), |(at, _)| at);
-        let unfold = vec![Unfold::default(); fleets.len()];
-        Self { tape, unfold, next: 0, marks, now, since: None }
+        let profiles = model.profiles().ids().map(|id| (id, Unfold::default())).collect();
+        Self { tape, profiles, next: 0, marks, now, since: None }
     }
 
     /// Applies the next step, at its time.
     fn take(&mut self, model: &mut Model) {
         let Some((at, item)) = self.tape.get(self.next) else { return };
         self.next = self.next.saturating_add(1);
-        if let Some(input) = self.unfold.get_mut(item.profile).and_then(|unfold| unfold.take(item)) {
-            model.replay_input(item.profile, input);
+        if let Some((profile, unfold)) = self.profiles.get_mut(item.profile)
+            && let Some(input) = unfold.take(item)
+        {
+            model.replay_input(*profile, input);
         }
         if at.boot >= self.now.boot {
             self.now = at;
@@ -151,7 +154,7 @@ impl Player {
         };
         if to < self.next {
             model.forget_all();
-            self.unfold.fill(Unfold::default());
+            self.profiles.iter_mut().for_each(|(_, unfold)| *unfold = Unfold::default());
             self.next = 0;
             self.now = self.tape.get(0).map_or(self.now, |(at, _)| at);
         }

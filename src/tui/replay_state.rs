@@ -2,10 +2,10 @@
 
 use super::effect::Effect;
 use super::flags::KnownFlags;
-use super::fleets::Marks;
 use super::keymap::Action;
 use super::model::Model;
 use super::notice::Tone;
+use super::profiles::{ProfileId, ReadCursors};
 use keepwatch_core::clock::Moment;
 use keepwatch_core::tracker::{Fleet, Input};
 
@@ -27,18 +27,18 @@ impl Model {
     }
 
     /// Applies an input of a recording. It rings no bell, because what it tells is past.
-    pub(super) fn replay_input(&mut self, source: usize, input: Input) {
-        self.fleets.apply(source, input);
-        if !self.table.is_current(&self.fleets) {
+    pub(super) fn replay_input(&mut self, profile: ProfileId, input: Input) {
+        self.profiles.apply(profile, input);
+        if !self.table.is_current(&self.profiles) {
             self.rebuild_rows();
         }
     }
 
     /// Forgets all sessions and events. Filter and order stay.
     pub(super) fn forget_all(&mut self) {
-        self.fleets.forget(&self.settings.thresholds, self.settings.owner_key.as_ref());
+        self.profiles.forget(&self.settings.thresholds, self.settings.owner_key.as_ref());
         self.known = KnownFlags::default();
-        self.read_until = Marks::default();
+        self.read_until = ReadCursors::default();
         self.scroll.follow_newest();
         self.rebuild_rows();
     }

@@ -1,10 +1,11 @@
 //! Which sessions are shown, and in which order. Worked out when data or wishes change, never while drawing.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
 use super::flags::KnownFlags;
-use super::fleets::Fleets;
 use super::mute::Muted;
+use super::profiles::{ProfileId, Profiles};
 use chrono::TimeDelta;
 use keepwatch_core::filter::{Filter, InProfile};
 
@@ -36,14 +37,14 @@ pub enum SortBy {
 }
 
 impl SortBy {
-    /// The column after this one, in the order of the screen. Only where there are `several` profiles is one theirs.
+    /// The column after this one, in the order of the screen. Only several profiles have a column for their names.
     #[must_use]
-    pub fn next(self, several: bool) -> Self {
+    pub fn next(self, is_multi_profile: bool) -> Self {
         match self {
             Self::Left => Self::Proxy,
             Self::Proxy => Self::Status,
             Self::Status => Self::Session,
-            Self::Session if several => Self::Profile,
+            Self::Session if is_multi_profile => Self::Profile,
             Self::Session | Self::Profile => Self::Owner,
             Self::Owner => Self::Region,
             Self::Region => Self::Age,
@@ -126,12 +127,12 @@ pub struct Choice<'a> {
     pub read: Option<&'a SessionId>,
 }
 
-/// What of a source takes slots, whether shown or not.
+/// The sessions of a profile that take slots of its project, whether they have a row or not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Living {
-    /// How many sessions run or are pending.
-    pub count: usize,
-    /// The one of them that expires first, and when.
+pub struct SlotUsage {
+    /// The number of sessions that run or are pending.
+    pub taken: usize,
+    /// The first of them to expire, and when.
     pub next_end: Option<(Timestamp, SessionId)>,
 }
 
@@ -140,44 +141,46 @@ pub struct Living {
 pub struct Rows {
     rows: Vec<SessionId>,
     counts: Counts,
-    /// Of each source, in their order.
-    living: Vec<Living>,
+    /// Empty before the rows are built.
+    slot_usage: BTreeMap<ProfileId, SlotUsage>,
     /// What they are the rows of.
     of: Changes,
 }
 
 impl Rows {
-    /// The sessions of `fleets` that are chosen, sorted.
+    /// Returns the chosen sessions of `profiles`, sorted.
     #[must_use]
-    pub fn of(fleets: &Fleets, sort: Sort, choice: &Choice<'_>) -> Self {
+    pub fn of(profiles: &Profiles, sort: Sort, choice: &Choice<'_>) -> Self {
         let mut counts = Counts::default();
-        let mut chosen: Vec<(Key<'_>, u64, &SessionId)> = Vec::with_capacity(fleets.first().fleet.len());
-        let mut living = Vec::new();
-        for (source, of) in fleets.sources().enumerate() {
-            let (profile, apart) = (of.origin.name.as_str(), fleets.apart(source));
+        let mut chosen: Vec<(Key<'_>, u64, &SessionId)> = Vec::with_capacity(profiles.first().tracker.len());
+        let mut slot_usage = BTreeMap::new();
+        for (profile, state) in profiles.iter() {
+            let label = profiles.label(profile).unwrap_or_default();
+            let clock_offset = profiles.clock_offset(profile);
             let (mut taken, mut next_end) = (0_usize, None);
-            for record in of.fleet.records() {
-                // Of its own project it takes a slot, whoever it is shown of.
+            for record in state.tracker.records() {
+                // It takes a slot of its project even if another profile owns it.
                 if takes_slot(record) {
                     taken = taken.saturating_add(1);
                     next_end = sooner(next_end, record);
                 }
-                if !fleets.is_of(&record.id, source) {
+                if !profiles.owns(profile, &record.id) {
                     continue;
                 }
                 count(&mut counts, record);
                 let muted = choice.muted.has(&record.id);
                 counts.muted = counts.muted.saturating_add(usize::from(muted));
-                let flagged = !muted && !record.flags.is_empty() && choice.known.has_news(source, record);
+                let flagged = !muted && !record.flags.is_empty() && choice.known.has_news(profile, record);
                 counts.flagged = counts.flagged.saturating_add(usize::from(flagged));
                 let wanted = !muted
                     && (flagged || !choice.flagged_only)
-                    && choice.filter.takes(&InProfile(record, profile));
+                    && choice.filter.takes(&InProfile(record, label));
                 if wanted || choice.read == Some(&record.id) {
-                    chosen.push((key(record, profile, apart, sort.by), start(&record.id), &record.id));
+                    chosen.push((key(record, label, clock_offset, sort.by), start(&record.id), &record.id));
                 }
             }
-            living.push(Living { count: taken, next_end: next_end.map(|(at, id)| (at, id.clone())) });
+            let next_end = next_end.map(|(at, id)| (at, id.clone()));
+            slot_usage.insert(profile, SlotUsage { taken, next_end });
         }
         chosen.sort_unstable_by(|(a_key, a_start, a), (b_key, b_start, b)| {
             let order = if sort.reversed { b_key.cmp(a_key) } else { a_key.cmp(b_key) };
@@ -185,13 +188,13 @@ impl Rows {
             order.then(a_start.cmp(b_start)).then_with(|| a.cmp(b))
         });
         let rows = chosen.into_iter().map(|(_, _, id)| id.clone()).collect();
-        Self { rows, counts, living, of: fleets.changes() }
+        Self { rows, counts, slot_usage, of: profiles.changes() }
     }
 
     /// Whether they would still be the same, but for the reader's wishes.
     #[must_use]
-    pub fn are_of(&self, fleets: &Fleets, sort: Sort) -> bool {
-        let Changes { sessions, bytes } = fleets.changes();
+    pub fn are_of(&self, profiles: &Profiles, sort: Sort) -> bool {
+        let Changes { sessions, bytes } = profiles.changes();
         self.of.sessions == sessions && (self.of.bytes == bytes || sort.by != SortBy::Proxy)
     }
 
@@ -224,10 +227,10 @@ impl Rows {
         self.rows.is_empty()
     }
 
-    /// What of a source takes slots.
+    /// The slots that a profile's sessions take; `None` before the rows are built.
     #[must_use]
-    pub fn living(&self, source: usize) -> Option<&Living> {
-        self.living.get(source)
+    pub fn slot_usage(&self, profile: ProfileId) -> Option<&SlotUsage> {
+        self.slot_usage.get(&profile)
     }
 
     /// How many sessions of each status there are, shown or not.
@@ -286,18 +289,19 @@ enum Key<'a> {
     Most(Reverse<Option<i64>>),
 }
 
-/// `apart` is how far the clock of its API is ahead of the others', on which all times are compared.
-fn key<'a>(record: &'a Record, profile: &'a str, apart: TimeDelta, by: SortBy) -> Key<'a> {
+/// Returns the sort key of a row. All times are compared on the screen's clock: `clock_offset` is how far the clock of the
+/// record's server is ahead of it.
+fn key<'a>(record: &'a Record, label: &'a str, clock_offset: TimeDelta, by: SortBy) -> Key<'a> {
     let session = record.session.as_ref();
     let began = || session.and_then(|session| session.started.or(session.created));
     match by {
-        SortBy::Left => left(record, apart),
+        SortBy::Left => left(record, clock_offset),
         SortBy::Status => worded(session.map(|session| session.status.raw())),
         SortBy::Session => worded(Some(record.id.raw())),
-        SortBy::Profile => worded(Some(profile)),
+        SortBy::Profile => worded(Some(label)),
         SortBy::Owner => worded(record.owner.as_ref().map(Untrusted::raw)),
         SortBy::Region => worded(session.and_then(|session| session.region.as_ref()).map(Region::raw)),
-        SortBy::Age => Key::Newest(Reverse(began().and_then(|at| at.checked_sub_signed(apart)))),
+        SortBy::Age => Key::Newest(Reverse(began().and_then(|at| at.checked_sub_signed(clock_offset)))),
         SortBy::Proxy => Key::Most(Reverse(session.and_then(|session| session.proxy_bytes))),
     }
 }
@@ -307,8 +311,8 @@ fn worded(text: Option<&str>) -> Key<'_> {
 }
 
 /// What lives, by its expiry; what does not say when; what is not known; what is over, the newest end first.
-fn left(record: &Record, apart: TimeDelta) -> Key<'static> {
-    let micros = |at: Timestamp| at.checked_sub_signed(apart).unwrap_or(at).timestamp_micros();
+fn left(record: &Record, clock_offset: TimeDelta) -> Key<'static> {
+    let micros = |at: Timestamp| at.checked_sub_signed(clock_offset).unwrap_or(at).timestamp_micros();
     if record.is_over() {
         let ended = record.ended_at().map(micros);
         return Key::Left(3, ended.map_or(i64::MAX, |at| at.saturating_neg()));

@@ -1,8 +1,8 @@
 //! Scroll positions of the panes beside the table: the details of a session, and events.
 
 use super::event_scope::EventScope;
-use super::fleets::{Fleets, Place};
 use super::keymap::Action;
+use super::profiles::{EventRef, Profiles};
 
 /// The scroll positions of the details and of the events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -10,7 +10,7 @@ pub(crate) struct ScrollState {
     /// The first visible line of the details.
     line: usize,
     /// The last visible event, or `None` to follow the newest.
-    anchor: Option<Place>,
+    anchor: Option<EventRef>,
 }
 
 impl ScrollState {
@@ -22,7 +22,7 @@ impl ScrollState {
 
     /// The last visible event, or `None` if the newest is.
     #[must_use]
-    pub(crate) fn anchor(&self) -> Option<Place> {
+    pub(crate) fn anchor(&self) -> Option<EventRef> {
         self.anchor
     }
 
@@ -53,10 +53,10 @@ impl ScrollState {
         &mut self,
         action: Option<Action>,
         scope: EventScope<'_>,
-        fleets: &Fleets,
+        profiles: &Profiles,
         height: usize,
     ) {
-        let mut events: Vec<Place> = scope.newest(fleets).map(|(event, _)| event).collect();
+        let mut events: Vec<EventRef> = scope.newest(profiles).map(|(event, _)| event).collect();
         events.reverse();
         let last = events.len().saturating_sub(1);
         let anchor = self.anchor.and_then(|anchor| events.iter().rposition(|event| *event == anchor));
@@ -68,7 +68,7 @@ impl ScrollState {
 
     /// Sets the positions for a picture of them.
     #[cfg(test)]
-    pub(crate) fn set(&mut self, line: usize, anchor: Option<Place>) {
+    pub(crate) fn set(&mut self, line: usize, anchor: Option<EventRef>) {
         (self.line, self.anchor) = (line, anchor);
     }
 }

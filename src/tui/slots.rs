@@ -1,6 +1,7 @@
 //! The slots of a project: how many sessions may run at a time, and how many do.
 
 use super::model::Model;
+use super::profiles::ProfileId;
 use keepwatch_core::session::Targets;
 
 /// The slots of a project.
@@ -31,12 +32,12 @@ impl Slots {
 impl Model {
     /// Returns the slots of a profile's project, or `None` if its key does not list exactly one project.
     #[must_use]
-    pub fn slots(&self, source: usize) -> Option<Slots> {
-        let fleet = &self.fleets.source(source).fleet;
-        let [project] = fleet.projects() else { return None };
+    pub fn slots(&self, profile: ProfileId) -> Option<Slots> {
+        let tracker = &self.profiles.get(profile).tracker;
+        let [project] = tracker.projects() else { return None };
         let all = self.settings.targets == Targets::All && self.settings.query.is_none();
-        let taken = self.table.rows().living(source).map(|living| living.count).filter(|_| all);
-        let refused = fleet.health().failures.iter().rev().find_map(|failure| failure.fault.slots());
+        let taken = self.table.rows().slot_usage(profile).map(|usage| usage.taken).filter(|_| all);
+        let refused = tracker.health().failures.iter().rev().find_map(|failure| failure.fault.slots());
         Some(Slots { taken, all: usize::try_from(project.concurrency?).ok()?, refused })
     }
 }

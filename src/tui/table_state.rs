@@ -4,9 +4,9 @@
 //! rows that are visible.
 
 use super::flags::KnownFlags;
-use super::fleets::Fleets;
 use super::keymap::Action;
 use super::mute::Muted;
+use super::profiles::Profiles;
 use super::rows::{Choice, Rows, Sort};
 use super::scroll::moved;
 use keepwatch_core::filter::Filter;
@@ -107,15 +107,15 @@ impl TableState {
     }
 
     /// True if the rows would be the same if they were rebuilt now with the same filter.
-    pub(super) fn is_current(&self, fleets: &Fleets) -> bool {
-        self.rows.are_of(fleets, self.sort)
+    pub(super) fn is_current(&self, profiles: &Profiles) -> bool {
+        self.rows.are_of(profiles, self.sort)
     }
 
     /// Rebuilds the rows. The selection stays on its session; if that has no row any more, it goes to the row in its place.
     /// `reads` keeps the row of the selected session whatever the filter says, because its details are open.
     ///
     /// Returns true if another session is selected now.
-    pub(super) fn rebuild(&mut self, fleets: &Fleets, known: &KnownFlags, reads: bool) -> bool {
+    pub(super) fn rebuild(&mut self, profiles: &Profiles, known: &KnownFlags, reads: bool) -> bool {
         let before = self.selected_row.unwrap_or(0);
         let choice = Choice {
             filter: &self.filter,
@@ -124,7 +124,7 @@ impl TableState {
             known,
             read: self.selected.as_ref().filter(|_| reads),
         };
-        self.rows = Rows::of(fleets, self.sort, &choice);
+        self.rows = Rows::of(profiles, self.sort, &choice);
         self.selected_row = self.selected.as_ref().and_then(|id| self.rows.place(id));
         if !self.has_interacted {
             self.select_row(0)

@@ -11,6 +11,7 @@ use super::effect::Effect;
 use super::focus::{Focus, Pane};
 use super::model::Model;
 use super::notice::Tone;
+use super::profiles::ProfileId;
 use crate::poll::Ask;
 use keepwatch_core::clock::Moment;
 use keepwatch_core::filter::Filter;
@@ -95,18 +96,18 @@ impl Model {
         Vec::new()
     }
 
-    /// Watches a session as if it had been named at the start, and selects it. Where it is not known which source has it,
-    /// each is asked.
-    pub(super) fn watch_too(&mut self, id: SessionId, of: Option<usize>, now: Moment) -> Vec<Effect> {
+    /// Watches a session as if it were named on the command line, and selects it. If it is not known which profile has the
+    /// session, all are asked.
+    pub(super) fn watch_too(&mut self, id: SessionId, of: Option<ProfileId>, now: Moment) -> Vec<Effect> {
         let shown = id.start(8);
         self.table.muted_mut().remove(&id);
-        let of_record = self.fleets.find(&id).filter(|(_, record)| record.session.is_some());
-        let (known, of) = (of_record.is_some(), of_record.map(|(source, _)| source).or(of));
+        let of_record = self.profiles.find(&id).filter(|(_, record)| record.session.is_some());
+        let (known, of) = (of_record.is_some(), of_record.map(|(profile, _)| profile).or(of));
         let mut effects = Vec::new();
-        for source in self.fleets.numbers().filter(|source| of.is_none_or(|of| of == *source)) {
-            // Of one that is not asked no answer is awaited.
-            if self.fleets.source(source).origin.without_key.is_none() {
-                effects.extend(self.observe(source, Input::Asked { at: now, ids: vec![id.clone()] }));
+        for profile in self.profiles.ids().filter(|profile| of.is_none_or(|of| of == *profile)) {
+            // Without a key nothing is polled, so no reply would come.
+            if self.profiles.get(profile).info.without_key.is_none() {
+                effects.extend(self.observe(profile, Input::Asked { at: now, ids: vec![id.clone()] }));
             }
         }
         self.table.select(id.clone());
@@ -120,7 +121,7 @@ impl Model {
         };
         self.say(now, Tone::Plain, text);
         effects.push(match of {
-            Some(source) => Effect::AskOf(source, Ask::Watch(id)),
+            Some(profile) => Effect::AskOf(profile, Ask::Watch(id)),
             None => Effect::Ask(Ask::Watch(id)),
         });
         effects
@@ -128,7 +129,7 @@ impl Model {
 
     fn read_filter(&mut self) {
         let Focus::Filter { line, mistake, .. } = &mut self.focus else { return };
-        match Filter::parse_among(line.value(), self.fleets.are_several()) {
+        match Filter::parse_among(line.value(), self.profiles.is_multi_profile()) {
             Ok(filter) => {
                 self.table.set_filter(filter);
                 *mistake = None;

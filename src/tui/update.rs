@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use super::effect::Effect;
-use super::fleets::Source;
 use super::focus::Focus;
 use super::message::Message;
 use super::model::Model;
 use super::notice::Tone;
 use super::persistence;
+use super::profiles::{ProfileId, ProfileState};
 use crate::poll::{Ask, Observed, Report, Request};
 use keepwatch_core::clock::Moment;
 use keepwatch_core::session::{FaultKind, List, Targets};
@@ -22,8 +22,8 @@ impl Model {
     /// What is asked for at the start, before anything is seen.
     pub fn start(&mut self, now: Moment) -> Vec<Effect> {
         let mut effects = Vec::new();
-        for (source, input) in self.first_inputs(now) {
-            effects.extend(self.observe(source, input));
+        for (profile, input) in self.first_inputs(now) {
+            effects.extend(self.observe(profile, input));
         }
         self.rebuild_rows();
         if let Some((tone, greeting)) = self.settings.greeting.take() {
@@ -33,9 +33,9 @@ impl Model {
         effects
     }
 
-    /// Of each source, what is known before anything is asked: which sessions will be, or why nothing will.
-    fn first_inputs(&self, now: Moment) -> Vec<(usize, Input)> {
-        let of = |source: &Source| match (&source.origin.without_key, &self.settings.targets) {
+    /// Returns the first input of each profile: the named sessions, or why there is no API key.
+    fn first_inputs(&self, now: Moment) -> Vec<(ProfileId, Input)> {
+        let of = |profile: &ProfileState| match (&profile.info.without_key, &self.settings.targets) {
             (Some(why), _) => {
                 let at = Exchange { sent: now, received: now, date: None };
                 let fault = FaultKind::NoKey(Untrusted::new(why.as_str())).into();
@@ -44,13 +44,13 @@ impl Model {
             (None, Targets::Ids(ids)) => Some(Input::Asked { at: now, ids: ids.clone() }),
             (None, Targets::All | Targets::Only(_)) => None,
         };
-        self.fleets.sources().enumerate().filter_map(|(nth, source)| Some((nth, of(source)?))).collect()
+        self.profiles.iter().filter_map(|(id, profile)| Some((id, of(profile)?))).collect()
     }
 
     /// Takes one message.
     pub fn update(&mut self, message: Message, now: Moment) -> Vec<Effect> {
         match message {
-            Message::Report(source, report) => self.reported(source, *report, now),
+            Message::Report(profile, report) => self.reported(profile, *report, now),
             Message::Key(key) => self.pressed(key, now),
             Message::Paste(text) => {
                 self.pasted(&text);
@@ -77,8 +77,8 @@ impl Model {
             Message::Persistence(event) => self.on_persistence_event(event, now),
             Message::Slept(from, to) => {
                 let mut effects = Vec::new();
-                for source in self.fleets.numbers() {
-                    effects.extend(self.observe(source, Input::Slept { from, to }));
+                for profile in self.profiles.ids() {
+                    effects.extend(self.observe(profile, Input::Slept { from, to }));
                 }
                 let then = if self.paused { "polling is still paused" } else { "asking again" };
                 self.say(now, Tone::Plain, format!("this machine slept; {then}"));
@@ -103,59 +103,59 @@ impl Model {
             self.focus = Focus::Pane(*back);
         }
         let mut effects = Vec::new();
-        for source in self.fleets.numbers() {
-            if self.fleets.source(source).fleet.next_deadline(now).is_some_and(|wait| wait.is_zero()) {
-                effects.extend(self.observe(source, Input::TimePassed { now }));
+        for profile in self.profiles.ids() {
+            if self.profiles.get(profile).tracker.next_deadline(now).is_some_and(|wait| wait.is_zero()) {
+                effects.extend(self.observe(profile, Input::TimePassed { now }));
             }
         }
         effects
     }
 
-    fn reported(&mut self, source: usize, report: Report, now: Moment) -> Vec<Effect> {
+    fn reported(&mut self, profile: ProfileId, report: Report, now: Moment) -> Vec<Effect> {
         if report.request == Request::Recent {
-            self.recent_came(source, report);
+            self.recent_came(profile, report);
             return Vec::new();
         }
-        self.fleets.source_mut(source).effort.note(&report);
+        self.profiles.get_mut(profile).effort.note(&report);
         let Observed { input, fresh, is_live_view } = Observed::from(report);
         let mut effects = Vec::new();
         if let Some(input) = input {
-            effects.extend(self.observe(source, input));
+            effects.extend(self.observe(profile, input));
         }
         if let Some((id, outcome)) = fresh {
             effects.extend(self.on_urls(&id, is_live_view, &outcome, now));
         }
-        self.tell_of_skew(source, now);
+        self.tell_of_skew(profile, now);
         effects
     }
 
-    /// Tells a source's fleet, and the reader of what it is flagged for by that. All that is ever told comes by here.
-    pub(super) fn observe(&mut self, source: usize, input: Input) -> Vec<Effect> {
+    /// Applies an input to the tracker of a profile, and rings if that raises a flag. All live inputs are applied here.
+    pub(super) fn observe(&mut self, profile: ProfileId, input: Input) -> Vec<Effect> {
         let missing = match &input {
-            Input::Missing { id, .. } if self.fleets.are_several() => Some(id.clone()),
+            Input::Missing { id, .. } => Some(id.clone()),
             _ => None,
         };
-        let (events, commands) = self.fleets.apply(source, input);
-        if !self.table.is_current(&self.fleets) {
+        let (events, commands) = self.profiles.apply(profile, input);
+        if !self.table.is_current(&self.profiles) {
             self.rebuild_rows();
         }
         let heard = |event: &Event| {
-            let shown = event.id.as_ref().is_none_or(|id| self.fleets.is_of(id, source));
+            let shown = event.id.as_ref().is_none_or(|id| self.profiles.owns(profile, id));
             shown && !self.table.muted().silences(event) && matches!(event.kind, EventKind::Flagged(_))
         };
         let rings = self.settings.bell && events.iter().any(heard);
-        // What another has, this one need not be asked for.
+        // A session that another profile has needs no more polls of this one.
         let elsewhere = missing.filter(|id| {
-            self.fleets.find(id).is_some_and(|(of, record)| of != source && record.session.is_some())
+            self.profiles.find(id).is_some_and(|(owner, record)| owner != profile && record.session.is_some())
         });
-        let leave = elsewhere.map(|id| Effect::AskOf(source, Ask::Leave(id)));
+        let leave = elsewhere.map(|id| Effect::AskOf(profile, Ask::Leave(id)));
         let effects = rings.then_some(Effect::Ring).into_iter().chain(leave);
-        effects.chain(persistence::effects(source, commands)).chain(self.retitle()).collect()
+        effects.chain(persistence::effects(profile, commands)).chain(self.retitle()).collect()
     }
 
     /// Clocks that differ are said once.
-    fn tell_of_skew(&mut self, source: usize, now: Moment) {
-        let skew = self.fleets.source(source).fleet.clock().skew();
+    fn tell_of_skew(&mut self, profile: ProfileId, now: Moment) {
+        let skew = self.profiles.get(profile).tracker.clock().skew();
         if self.told_of_skew || skew.num_seconds().abs() <= SKEW {
             return;
         }

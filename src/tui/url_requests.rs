@@ -82,10 +82,11 @@ impl Model {
     /// Asks for a fresh URL.
     pub(super) fn request_url(&mut self, request: UrlRequest, now: Moment) -> Vec<Effect> {
         let what = request.what.name();
-        let found = self.fleets.find(&request.id);
-        let (source, status) =
-            (found.map_or(0, |(source, _)| source), found.and_then(|(_, record)| record.status()));
-        if let Some(status) = status.filter(|status| status.phase() == Phase::Ended) {
+        let Some((profile, record)) = self.profiles.find(&request.id) else {
+            self.say(now, Tone::Bad, format!("the session is not on record any more: no {what}"));
+            return Vec::new();
+        };
+        if let Some(status) = record.status().filter(|status| status.phase() == Phase::Ended) {
             let text = format!("ended ({}): no {what}", status.shown(24));
             self.say(now, Tone::Bad, text);
             return Vec::new();
@@ -100,7 +101,7 @@ impl Model {
             return Vec::new();
         }
         let ask = if request.is_live_view() { Ask::LiveView(request.id) } else { Ask::Fresh(request.id) };
-        vec![Effect::AskOf(source, ask)]
+        vec![Effect::AskOf(profile, ask)]
     }
 
     /// Takes the reply to requests for a session's URLs.
@@ -143,7 +144,7 @@ impl Model {
     /// Copies or shows a URL that arrived, or says why not.
     fn deliver_url(&mut self, request: &UrlRequest, url: Option<Secret>, now: Moment) -> Option<Effect> {
         let what = request.what.name();
-        let status = self.fleets.get(&request.id).and_then(|record| record.status().cloned());
+        let status = self.profiles.record(&request.id).and_then(|record| record.status().cloned());
         let Some(url) = url else {
             let why = match status.filter(|status| status.phase() == Phase::Ended) {
                 Some(status) => format!("ended ({}): no {what}", status.shown(24)),

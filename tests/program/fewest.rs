@@ -19,6 +19,8 @@ use keepwatch_core::testing::id;
 use keepwatch_core::tracker::{EventKind, Fleet, Input, Thresholds};
 use tokio::sync::mpsc;
 
+use crate::harness::at_speed;
+
 const PACE: PollLimits = PollLimits { interval: Duration::from_secs(3), max_rps: 4 };
 /// A thousand sessions are much to write and to read in a tenth of the time.
 const SPEED: u32 = 10;
@@ -139,77 +141,97 @@ fn watch(
 
 #[test]
 fn a_thousand_sessions_for_a_minute_cost_twenty_one_lists_and_eight_and_one_request_an_end() {
-    let away = Window { from: seconds(20), to: seconds(50) };
-    let odd = [
-        ends("end-1", 8),
-        ends("end-2", 22),
-        ends("end-3", 22),
-        Session { unlisted: vec![away], ..runs("unlisted-1") },
-    ];
-    let watched = watch(SPEED, &Targets::All, many("s", 996).chain(odd), &Server::default(), 60, |_| false);
-    assert!(watched.lists("RUNNING") <= 21 && watched.lists("PENDING") <= 8, "{:?}", watched.lists);
-    assert!(watched.lists("RUNNING") >= 8, "the machine was too slow for this to say anything");
-    assert_eq!(watched.fleet.len(), 1000);
-    assert_eq!(Watched::has_ended(&watched.fleet, "end"), 3);
-    let mut singles = watched.singles.clone();
-    let unlisted = singles.remove("unlisted-1").unwrap();
-    assert!((1..=4).contains(&unlisted), "at 21 s, and 3, 6 and 12 s after that: {unlisted}");
-    assert_eq!(singles, ["end-1", "end-2", "end-3"].map(|name| (name.to_owned(), 1)).into());
-    let told = watched.events.iter().filter(|kind| matches!(kind, EventKind::Unlisted)).count();
-    assert_eq!(told, 1);
+    at_speed(SPEED, |speed| {
+        let away = Window { from: seconds(20), to: seconds(50) };
+        let odd = [
+            ends("end-1", 8),
+            ends("end-2", 22),
+            ends("end-3", 22),
+            Session { unlisted: vec![away], ..runs("unlisted-1") },
+        ];
+        let watched =
+            watch(speed, &Targets::All, many("s", 996).chain(odd), &Server::default(), 60, |_| false);
+        assert!(watched.lists("RUNNING") <= 21 && watched.lists("PENDING") <= 8, "{:?}", watched.lists);
+        assert!(watched.lists("RUNNING") >= 8, "the machine was too slow for this to say anything");
+        assert_eq!(watched.fleet.len(), 1000);
+        assert_eq!(Watched::has_ended(&watched.fleet, "end"), 3);
+        let mut singles = watched.singles.clone();
+        let unlisted = singles.remove("unlisted-1").unwrap();
+        assert!((1..=4).contains(&unlisted), "at 21 s, and 3, 6 and 12 s after that: {unlisted}");
+        assert_eq!(singles, ["end-1", "end-2", "end-3"].map(|name| (name.to_owned(), 1)).into());
+        let told = watched.events.iter().filter(|kind| matches!(kind, EventKind::Unlisted)).count();
+        assert_eq!(told, 1);
+    });
 }
 
 #[test]
 fn two_hundred_that_end_together_are_asked_for_once_each_at_four_requests_a_second() {
-    let bulk = (0..200).map(|at| ends(&format!("bulk-{at:03}"), 11));
-    let over = |fleet: &Fleet| Watched::has_ended(fleet, "bulk") == 200;
-    let watched = watch(HALF_SPEED, &Targets::All, many("s", 20).chain(bulk), &Server::default(), 240, over);
-    assert!(over(&watched.fleet), "{:?}", watched.took);
-    assert!(watched.singles.len() == 200 && watched.singles.values().all(|count| *count == 1));
-    let elapsed = u64::try_from(watched.took.as_millis()).unwrap();
-    let most = usize::try_from(4 + elapsed * 4 / 1000 + 1).unwrap();
-    assert!(watched.times.len() <= most, "{} in {elapsed} ms", watched.times.len());
-    assert!(
-        watched.lists("RUNNING") * 6 + 6 >= usize::try_from(elapsed / 1000).unwrap(),
-        "and the lists go on"
-    );
+    at_speed(HALF_SPEED, |speed| {
+        let bulk = (0..200).map(|at| ends(&format!("bulk-{at:03}"), 11));
+        let over = |fleet: &Fleet| Watched::has_ended(fleet, "bulk") == 200;
+        let watched = watch(speed, &Targets::All, many("s", 20).chain(bulk), &Server::default(), 240, over);
+        assert!(over(&watched.fleet), "{:?}", watched.took);
+        assert!(watched.singles.len() == 200 && watched.singles.values().all(|count| *count == 1));
+        let elapsed = u64::try_from(watched.took.as_millis()).unwrap();
+        let most = usize::try_from(4 + elapsed * 4 / 1000 + 1).unwrap();
+        assert!(watched.times.len() <= most, "{} in {elapsed} ms", watched.times.len());
+        assert!(
+            watched.lists("RUNNING") * 6 + 6 >= usize::try_from(elapsed / 1000).unwrap(),
+            "and the lists go on"
+        );
+    });
 }
 
 #[test]
 fn of_the_lists_only_the_named_sessions_are_taken_and_the_last_end_ends_the_asking() {
-    let names = ["a", "b", "c", "d", "e", "f"];
-    let own = names.iter().map(|name| ends(name, if *name == "f" { 12 } else { 5 }));
-    let over = |fleet: &Fleet| fleet.records().all(|record| record.phase() == Phase::Ended);
-    let watched = watch(SPEED, &named(&names), many("other", 50).chain(own), &Server::default(), 60, over);
-    assert!(over(&watched.fleet) && watched.fleet.len() == 6);
-    assert_eq!(watched.singles, names.map(|name| (name.to_owned(), 1)).into());
-    assert!(watched.lists("RUNNING") <= 8 && watched.lists("PENDING") <= 3, "{:?}", watched.lists);
+    at_speed(SPEED, |speed| {
+        let names = ["a", "b", "c", "d", "e", "f"];
+        let own = names.iter().map(|name| ends(name, if *name == "f" { 12 } else { 5 }));
+        let over = |fleet: &Fleet| fleet.records().all(|record| record.phase() == Phase::Ended);
+        let watched =
+            watch(speed, &named(&names), many("other", 50).chain(own), &Server::default(), 60, over);
+        assert!(over(&watched.fleet) && watched.fleet.len() == 6);
+        assert_eq!(watched.singles, names.map(|name| (name.to_owned(), 1)).into());
+        assert!(watched.lists("RUNNING") <= 8 && watched.lists("PENDING") <= 3, "{:?}", watched.lists);
+    });
 }
 
 #[test]
 fn a_server_without_lists_is_asked_for_each_named_session_and_nothing_is_said_to_fail() {
-    let names = ["a", "b", "c", "d", "e"];
-    let fault = Fault::status(On::List, StatusCode::NOT_FOUND);
-    let none = Server { faults: vec![fault], ..Server::default() };
-    let watched = watch(SPEED, &named(&names), names.iter().map(|name| ends(name, 9)), &none, 60, |fleet| {
-        Watched::has_ended(fleet, "") == 5
+    at_speed(SPEED, |speed| {
+        let names = ["a", "b", "c", "d", "e"];
+        let fault = Fault::status(On::List, StatusCode::NOT_FOUND);
+        let none = Server { faults: vec![fault], ..Server::default() };
+        let watched =
+            watch(speed, &named(&names), names.iter().map(|name| ends(name, 9)), &none, 60, |fleet| {
+                Watched::has_ended(fleet, "") == 5
+            });
+        assert_eq!(Watched::has_ended(&watched.fleet, ""), 5);
+        assert!(watched.lists("RUNNING") + watched.lists("PENDING") <= 2, "{:?}", watched.lists);
+        assert!(watched.singles.values().all(|count| (2..=8).contains(count)), "{:?}", watched.singles);
+        assert!(watched.fleet.health().failures.is_empty());
     });
-    assert_eq!(Watched::has_ended(&watched.fleet, ""), 5);
-    assert!(watched.lists("RUNNING") + watched.lists("PENDING") <= 2, "{:?}", watched.lists);
-    assert!(watched.singles.values().all(|count| (2..=8).contains(count)), "{:?}", watched.singles);
-    assert!(watched.fleet.health().failures.is_empty());
 }
 
 #[test]
 fn polls_keep_within_what_the_server_says_is_left_before_it_refuses_any() {
-    let names = ["a", "b", "c", "d"];
-    let server =
-        Server { limit: Some(Limit { requests: 20, window: Duration::from_secs(60) }), ..Server::default() };
-    // Four sessions each 3 s would be eighty in a minute.
-    let watched = watch(SPEED, &named(&names), names.iter().map(|name| runs(name)), &server, 150, |_| false);
-    assert_eq!(watched.refused, 0, "{:?}", watched.times);
-    let in_the_second = watched.times.iter().filter(|at| (60..120).contains(&at.as_secs())).count();
-    assert!((10..=20).contains(&in_the_second), "most of what is allowed is used: {in_the_second}");
-    assert!(watched.singles.values().all(|count| *count >= 6), "and of each session: {:?}", watched.singles);
-    assert!(watched.fleet.health().failures.is_empty());
+    at_speed(SPEED, |speed| {
+        let names = ["a", "b", "c", "d"];
+        let server = Server {
+            limit: Some(Limit { requests: 20, window: Duration::from_secs(60) }),
+            ..Server::default()
+        };
+        // Four sessions each 3 s would be eighty in a minute.
+        let watched =
+            watch(speed, &named(&names), names.iter().map(|name| runs(name)), &server, 150, |_| false);
+        assert_eq!(watched.refused, 0, "{:?}", watched.times);
+        let in_the_second = watched.times.iter().filter(|at| (60..120).contains(&at.as_secs())).count();
+        assert!((10..=20).contains(&in_the_second), "most of what is allowed is used: {in_the_second}");
+        assert!(
+            watched.singles.values().all(|count| *count >= 6),
+            "and of each session: {:?}",
+            watched.singles
+        );
+        assert!(watched.fleet.health().failures.is_empty());
+    });
 }

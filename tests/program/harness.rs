@@ -29,6 +29,18 @@ pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
+/// Runs `test` on a clock that is `speed` times as fast as the real one. A busy machine falls behind such a clock, so a test
+/// that fails runs again, five and 25 times slower: what is wrong at every speed is wrong.
+pub(crate) fn at_speed(speed: u32, test: impl Fn(u32)) {
+    for slower in [speed, speed / 5] {
+        match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| test(slower))) {
+            Ok(()) => return,
+            Err(_) => eprintln!("failed on a clock that is {slower} times as fast; again on a slower one"),
+        }
+    }
+    test((speed / 25).max(1));
+}
+
 /// A simulator on a thread of its own.
 pub(crate) struct Api {
     pub(crate) url: String,

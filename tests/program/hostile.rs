@@ -93,7 +93,7 @@ impl Server {
         let mut terminal = self.run(args, env);
         let code = terminal.end_read().exit_code();
         let raw = terminal.raw();
-        is_harmless(&raw, &format!("{args:?}"));
+        assert_harmless(&raw, &format!("{args:?}"));
         (String::from_utf8(raw).unwrap(), code)
     }
 }
@@ -170,7 +170,7 @@ fn is_hostile(c: char) -> bool {
 }
 
 /// Holds that nothing of what was written is more than text and our own sequences.
-fn is_harmless(raw: &[u8], what: &str) {
+fn assert_harmless(raw: &[u8], what: &str) {
     let text = String::from_utf8_lossy(raw);
     // Of sequences, ours: they move, colour, set modes and the title, and a title ends with BEL.
     for bad in ["\u{1b}]52", "]0;owned\u{7}", "\u{1b}[2J\u{1b}]", "\u{1b}[1m\u{202e}"] {
@@ -223,7 +223,7 @@ fn every_text_of_a_hostile_server_is_shown_as_nothing_but_text() {
     terminal.wait_for("COMPLETED");
     terminal.press("q");
     assert_eq!(terminal.end_restored().exit_code(), 0);
-    is_harmless(&terminal.raw(), "the screen");
+    assert_harmless(&terminal.raw(), "the screen");
     let told = terminal.wait_told("a title", |told| !told.titles.is_empty());
     assert!(told.clipboard.is_empty() && told.unknown.is_empty(), "{told:?}");
     assert!(told.titles.iter().all(|title| !title.contains("owned")), "{:?}", told.titles);
@@ -297,5 +297,5 @@ fn a_megabyte_of_text_in_a_list_costs_no_more_than_its_line() {
     let large = line.repeat(1_000_000 / line.len());
     let shown = keepwatch_core::text::shown(&large, 80);
     assert!(keepwatch_core::text::width(&shown) <= 80 && shown.len() < 4000, "{shown}");
-    is_harmless(shown.as_bytes(), "a megabyte");
+    assert_harmless(shown.as_bytes(), "a megabyte");
 }

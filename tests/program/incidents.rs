@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use browserbase_simulator::{Expect, Script};
 
-use crate::harness::{PROGRAM, Terminal};
+use crate::harness::{PROGRAM, Terminal, at_speed};
 
 /// What takes longer than this is played at the highest speed.
 const LONG: Duration = Duration::from_secs(60);
@@ -48,9 +48,13 @@ fn every_scenario_that_expects_something_on_the_screen_is_shown() {
 fn show(name: &str) {
     let script = Script::builtin(name).unwrap();
     let long = script.expect.iter().any(|expect| expect.within.0 > LONG);
-    let speed = if long { "100" } else { "10" };
+    at_speed(if long { 100 } else { 10 }, |speed| show_at(name, &script, speed));
+}
+
+fn show_at(name: &str, script: &Script, speed: u32) {
+    let speed = speed.to_string();
     let mut terminal =
-        Terminal::start(&[PROGRAM, "demo", "--scenario", name, "--speed", speed, "--utc"], &[], 120, 40);
+        Terminal::start(&[PROGRAM, "demo", "--scenario", name, "--speed", &speed, "--utc"], &[], 120, 40);
     for expect in script.expect.iter().filter(|expect| !expect.screen.is_empty()) {
         select(&mut terminal, script.id_of(expect.session.as_deref().unwrap()).unwrap());
         if expect.copied {
@@ -62,7 +66,7 @@ fn show(name: &str) {
             terminal.wait_for("Release this session?");
             terminal.press(&format!("{}\r", &id[id.len() - 4..]));
         }
-        has_all(&terminal, name, expect);
+        wait_for_all(&terminal, name, expect);
     }
     terminal.press("q");
     assert_eq!(terminal.end_restored().exit_code(), 0);
@@ -76,7 +80,7 @@ fn select(terminal: &mut Terminal, id: &str) {
     terminal.wait_until("the session, selected", |screen| screen.contents().contains(&id[..8]));
 }
 
-fn has_all(terminal: &Terminal, name: &str, expect: &Expect) {
+fn wait_for_all(terminal: &Terminal, name: &str, expect: &Expect) {
     let what =
         format!("in {name}, of {}: {:?}", expect.session.as_deref().unwrap_or_default(), expect.screen);
     terminal.wait_until(&what, |screen| {

@@ -12,7 +12,7 @@ use keepwatch::api::Endpoint;
 use keepwatch::api::{Client, Releaser};
 use keepwatch::poll::PollLimits;
 use keepwatch::poll::{Outcome, Plan, Report, Request, perform};
-use keepwatch::tui::{Message, Model, Settings};
+use keepwatch::tui::{Message, Model, ProfileInfo, Settings};
 use keepwatch::tui::{Theme, view};
 use keepwatch_core::clock::{Clock, Moment};
 use keepwatch_core::session::Secret;
@@ -74,7 +74,7 @@ async fn model() -> (Model, Moment) {
         demo: true,
         ..Settings::default()
     };
-    let mut model = Model::new(settings, Vec::new(), (COLUMNS, ROWS));
+    let mut model = Model::new(settings, ProfileInfo::default(), Vec::new(), (COLUMNS, ROWS));
     let mut plan = Plan::new(&Targets::All, pace, clock.now().mono);
     model.start(clock.now());
     for _ in 0..=AT {
@@ -86,7 +86,7 @@ async fn model() -> (Model, Moment) {
             for request in due {
                 let report = ask(&client, &clock, request).await;
                 plan.answered(&report.request, Outcome::from(&report.outcome), report.received.mono, 0.0);
-                model.update(Message::Report(0, Box::new(report)), clock.now());
+                model.update(Message::Report(model.profiles().first_id(), Box::new(report)), clock.now());
             }
         }
         clock.advance(interval);

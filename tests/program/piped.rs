@@ -74,7 +74,7 @@ impl Headless {
     }
 
     /// Holds that nothing is printed for so long.
-    pub(crate) fn says_nothing_for(&mut self, time: Duration) {
+    pub(crate) fn assert_silent_for(&mut self, time: Duration) {
         let line = self.lines.recv_timeout(time);
         assert!(line.is_err(), "said after\n{}: {line:?}", self.out);
     }

@@ -21,6 +21,8 @@ use keepwatch_core::tracker::evidence::{self, Options};
 use keepwatch_core::tracker::{Event, EventKind, Fleet, Input, Thresholds};
 use tokio::sync::mpsc;
 
+use crate::harness::at_speed;
+
 /// As `keepwatch demo` asks.
 const INTERVAL: Duration = Duration::from_secs(1);
 /// Quick, and yet a tenth of a second that the machine is busy elsewhere is but a second of the scenario.
@@ -110,8 +112,12 @@ fn scenarios_name_only_events_that_there_are_and_last_half_a_minute() {
 }
 
 fn play(name: &str) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(Watcher::watch(name, Script::builtin(name).unwrap()));
+    let script = Script::builtin(name).unwrap();
+    let longest = script.expect.iter().map(|expect| expect.within.0).max().unwrap();
+    at_speed(if longest > LONG { TOP_SPEED } else { SPEED }, |speed| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(Watcher::watch(name, script.clone(), speed));
+    });
 }
 
 /// Who watches a scenario, and what it made of it.
@@ -129,9 +135,8 @@ struct Watcher {
 }
 
 impl Watcher {
-    async fn watch(name: &str, script: Script) {
-        let longest = script.expect.iter().map(|expect| expect.within.0).max().unwrap();
-        let clock = Clock::scaled(if longest > LONG { TOP_SPEED } else { SPEED });
+    async fn watch(name: &str, script: Script, speed: u32) {
+        let clock = Clock::scaled(speed);
         let simulator = browserbase_simulator::Simulator::start(
             clock.clone(),
             script.clone(),

@@ -83,7 +83,7 @@ fn the_environment_comes_before_the_file() {
     let home = Home::new("color = \"always\"\nread-only = true\nbase-url = \"https://file.example\"\n");
     let of = |vars: &[(&str, &str)]| match home.config(&[], &[&[KEY], vars].concat()).unwrap() {
         Config::Watch(watch) => {
-            let host = watch.sources[0].endpoint.host();
+            let host = watch.source.endpoint.host();
             (watch.screen.look.color, watch.screen.read_only, host)
         }
         other => panic!("{other:?}"),
@@ -299,8 +299,8 @@ fn a_profile_comes_before_the_environment_and_what_is_typed_before_the_profile()
     std::fs::write(home.path("typed"), "bb_typed\n").unwrap();
     let typed = home.path("typed");
     let of = |args: &[&str], vars: &[(&str, &str)]| match home.config(args, vars).unwrap() {
-        Config::Watch(mut watch) => {
-            let source = watch.sources.pop().unwrap();
+        Config::Watch(watch) => {
+            let source = watch.source;
             (source.endpoint.host(), source.key.unwrap().expose().to_owned())
         }
         Config::Get(get) => (get.source.endpoint.host(), get.source.key.expose().to_owned()),
@@ -328,8 +328,8 @@ fn a_profile_comes_before_the_environment_and_what_is_typed_before_the_profile()
         assert_eq!(of(args, vars), (host.to_owned(), key.to_owned()), "{args:?}");
     }
     let Config::Watch(watch) = home.config(&["--profile", "staging"], &[]).unwrap() else { panic!() };
-    assert_eq!(watch.sources[0].profile.as_deref(), Some("staging"));
-    assert_eq!(watch.sources[0].label.as_deref(), Some("Staging"));
+    assert_eq!(watch.source.profile.as_deref(), Some("staging"));
+    assert_eq!(watch.source.label.as_deref(), Some("Staging"));
     let refused = |args: &[&str]| home.config(args, &[KEY]).unwrap_err();
     for (args, says) in [
         (&["--profile", "stagign"][..], "there is no profile “stagign” in "),
@@ -400,9 +400,9 @@ fn of_several_profiles_each_has_its_own_key_and_one_without_any_is_no_reason_to_
         home.config(&args, &[])
     };
     let Ok(Config::Watch(watching)) = watch(&["b", "a", "b", "c"]) else { panic!() };
-    let hosts = watching.sources.iter().map(|source| source.endpoint.host());
+    let hosts = watching.sources().map(|source| source.endpoint.host());
     assert_eq!(hosts.collect::<Vec<_>>(), ["b.example", "a.example", "c.example"]);
-    let keys: Vec<_> = watching.sources.iter().map(|source| source.key.as_ref().ok()).collect();
+    let keys: Vec<_> = watching.sources().map(|source| source.key.as_ref().ok()).collect();
     assert_eq!(
         keys.iter().map(|key| key.map(|key| key.expose())).collect::<Vec<_>>(),
         [None, Some("bb_a"), None]

@@ -8,6 +8,7 @@ use chrono::TimeDelta;
 use super::{HistoryRequest, PersistenceEvents};
 use crate::store::history::{self, HistoryQuery, HistoryScope};
 use crate::store::journal::{Reader, Trouble};
+use crate::tui::profiles::ProfileId;
 use keepwatch_core::clock::{Clock, Moment};
 use keepwatch_core::tracker::{Fleet, Input};
 
@@ -30,7 +31,7 @@ impl HistoryLoader {
     }
 
     /// Starts to read. A journal that cannot be read counts as empty: its writer reports the error.
-    pub(super) fn load(&self, profile: usize, request: HistoryRequest) {
+    pub(super) fn load(&self, profile: ProfileId, request: HistoryRequest) {
         let (journal, now, events) = (self.journal.clone(), self.clock.now(), self.events.clone());
         // Without a thread nothing is restored; the screen works all the same.
         let _ = std::thread::Builder::new().name("history".into()).spawn(move || {

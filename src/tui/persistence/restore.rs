@@ -16,6 +16,7 @@ use crate::poll::Ask;
 use crate::store::history::HistoryScope;
 use crate::tui::effect::Effect;
 use crate::tui::model::Model;
+use crate::tui::profiles::ProfileId;
 use crate::tui::settings::Settings;
 use keepwatch_core::session::{List, MetadataPath, Phase, SessionId, Targets};
 use keepwatch_core::text::Untrusted;
@@ -153,24 +154,24 @@ fn may_run(record: &Record) -> bool {
 
 impl Model {
     /// Replaces a profile's tracker by that of earlier runs. Flags that were raised before this run are acknowledged.
-    pub(super) fn restore(&mut self, profile: usize, tracker: Option<Box<Fleet>>) -> Vec<Effect> {
-        let persistence = self.fleets.source_mut(profile).persistence.as_mut();
+    pub(super) fn restore(&mut self, profile: ProfileId, tracker: Option<Box<Fleet>>) -> Vec<Effect> {
+        let persistence = self.profiles.get_mut(profile).persistence.as_mut();
         let Some(buffered) = persistence.and_then(ProfilePersistence::end_restore) else { return Vec::new() };
         let Some(mut tracker) = tracker.map(|tracker| *tracker) else { return Vec::new() };
         let end_of_history = tracker.timeline().end();
-        let source = self.fleets.source_mut(profile);
+        let state = self.profiles.get_mut(profile);
         // These may have ended while nobody watched, and no list has them: ask for each.
         let unknown: Vec<SessionId> = tracker
             .records()
-            .filter(|record| may_run(record) && source.fleet.get(&record.id).is_none())
+            .filter(|record| may_run(record) && state.tracker.get(&record.id).is_none())
             .map(|record| record.id.clone())
             .collect();
         for input in buffered {
             tracker.apply(input);
         }
-        source.fleet = tracker;
+        state.tracker = tracker;
         self.known.read_until(profile, end_of_history);
-        self.read_until = self.fleets.end();
+        self.read_until = self.profiles.cursors_at_end();
         self.scroll.follow_newest();
         self.rebuild_rows();
         let ask = (!unknown.is_empty()).then_some(Effect::AskOf(profile, Ask::Known(unknown)));

@@ -14,24 +14,24 @@ fn ended(text: &str, status: Status, at: u32) -> Session {
     Session { status, ended: Some(t(at)), ..session(text, 0, 900) }
 }
 
-fn fleet(sessions: Vec<Session>) -> Fleets {
-    let mut fleet = Fleet::new(Thresholds::default());
+fn profiles(sessions: Vec<Session>) -> Profiles {
+    let mut tracker = Fleet::new(Thresholds::default());
     for session in sessions {
         let scope = Scope::One(session.id.clone());
-        fleet.apply(Input::Seen { at: exchange(1, 1), scope, sessions: vec![session], malformed: 0 });
+        tracker.apply(Input::Seen { at: exchange(1, 1), scope, sessions: vec![session], malformed: 0 });
     }
-    fleet.into()
+    tracker.into()
 }
 
-fn order(fleet: &Fleets, by: SortBy, reversed: bool) -> Vec<String> {
-    let rows = Rows::of(fleet, Sort { by, reversed }, &words(""));
+fn order(profiles: &Profiles, by: SortBy, reversed: bool) -> Vec<String> {
+    let rows = Rows::of(profiles, Sort { by, reversed }, &words(""));
     rows.window(0, usize::MAX).map(|id| id.raw().to_owned()).collect()
 }
 
-fn missing(fleet: &mut Fleets, text: &str) {
+fn missing(profiles: &mut Profiles, text: &str) {
     let input =
         Input::Missing { at: exchange(2, 2), id: id(text), fault: FaultKind::NotFound.into(), next: None };
-    fleet.apply(0, input);
+    profiles.apply(ProfileId::FIRST, input);
 }
 
 /// All that have these words.
@@ -44,7 +44,7 @@ fn words(words: &str) -> Choice<'static> {
 
 #[test]
 fn what_ends_next_comes_first_and_what_has_ended_comes_last_the_newest_end_first() {
-    let mut fleet = fleet(vec![
+    let mut profiles = profiles(vec![
         ended("old", Status::Completed, 10),
         session("late", 0, 900),
         Session { expires: None, ..session("endless", 0, 0) },
@@ -54,28 +54,28 @@ fn what_ends_next_comes_first_and_what_has_ended_comes_last_the_newest_end_first
         session("overdue", 0, 0),
         Session { ended: None, ..ended("when", Status::Completed, 0) },
     ]);
-    fleet.apply(0, Input::Asked { at: moment(0), ids: vec![id("awaited"), id("absent")] });
-    missing(&mut fleet, "absent");
+    profiles.apply(ProfileId::FIRST, Input::Asked { at: moment(0), ids: vec![id("awaited"), id("absent")] });
+    missing(&mut profiles, "absent");
     let expected =
         ["overdue", "soon", "late", "endless", "pending", "absent", "awaited", "new", "old", "when"];
-    assert_eq!(order(&fleet, SortBy::Left, false), expected);
+    assert_eq!(order(&profiles, SortBy::Left, false), expected);
 }
 
 #[test]
 fn ties_go_by_the_id_in_both_directions_so_that_rows_never_jump() {
-    let fleet = fleet(["d", "b", "a", "c"].map(|text| session(text, 0, 900)).to_vec());
+    let profiles = profiles(["d", "b", "a", "c"].map(|text| session(text, 0, 900)).to_vec());
     for by in [SortBy::Left, SortBy::Status, SortBy::Owner, SortBy::Region, SortBy::Age, SortBy::Proxy] {
         for reversed in [false, true] {
-            assert_eq!(order(&fleet, by, reversed), ["a", "b", "c", "d"], "{by:?}");
+            assert_eq!(order(&profiles, by, reversed), ["a", "b", "c", "d"], "{by:?}");
         }
     }
-    assert_eq!(order(&fleet, SortBy::Session, true), ["d", "c", "b", "a"]);
+    assert_eq!(order(&profiles, SortBy::Session, true), ["d", "c", "b", "a"]);
 }
 
 #[test]
 fn each_column_sorts_as_it_reads() {
     let owner = |name: &str| Some(Metadata::new(&format!(r#"{{"name":"{name}"}}"#)));
-    let fleet = fleet(vec![
+    let profiles = profiles(vec![
         Session { proxy_bytes: Some(5), metadata: owner("z"), ..session("a", 30, 900) },
         Session { proxy_bytes: None, region: None, ..session("b", 10, 900) },
         Session {
@@ -85,32 +85,32 @@ fn each_column_sorts_as_it_reads() {
             ..session("c", 20, 900)
         },
     ]);
-    assert_eq!(order(&fleet, SortBy::Proxy, false), ["a", "c", "b"]);
-    assert_eq!(order(&fleet, SortBy::Owner, false), ["c", "a", "b"]);
-    assert_eq!(order(&fleet, SortBy::Region, false), ["c", "a", "b"]);
-    assert_eq!(order(&fleet, SortBy::Age, false), ["a", "c", "b"]);
-    assert_eq!(order(&fleet, SortBy::Age, true), ["b", "c", "a"]);
+    assert_eq!(order(&profiles, SortBy::Proxy, false), ["a", "c", "b"]);
+    assert_eq!(order(&profiles, SortBy::Owner, false), ["c", "a", "b"]);
+    assert_eq!(order(&profiles, SortBy::Region, false), ["c", "a", "b"]);
+    assert_eq!(order(&profiles, SortBy::Age, false), ["a", "c", "b"]);
+    assert_eq!(order(&profiles, SortBy::Age, true), ["b", "c", "a"]);
 }
 
 #[test]
 fn an_owner_key_decides_the_owner_before_names_do() {
-    let mut fleet = Fleet::new(Thresholds::default())
+    let mut tracker = Fleet::new(Thresholds::default())
         .with_owner_key(Some(keepwatch_core::session::MetadataPath::parse("run.id").unwrap()));
     let metadata = Some(Metadata::new(r#"{"owner":"growth","run":{"id":"c-881"}}"#));
     let session = Session { metadata, ..session("a", 0, 900) };
-    fleet.apply(Input::Seen {
+    tracker.apply(Input::Seen {
         at: exchange(1, 1),
         scope: Scope::One(id("a")),
         sessions: vec![session],
         malformed: 0,
     });
-    assert_eq!(fleet.get(&id("a")).and_then(|it| it.owner.as_ref()).map(|it| it.raw()), Some("c-881"));
+    assert_eq!(tracker.get(&id("a")).and_then(|it| it.owner.as_ref()).map(|it| it.raw()), Some("c-881"));
 }
 
 #[test]
 fn every_word_of_the_filter_must_be_there_in_any_case_and_counts_are_of_all() {
     let metadata = Some(Metadata::new(r#"{"env":"Staging"}"#));
-    let mut fleet = fleet(vec![
+    let mut profiles = profiles(vec![
         Session { metadata, ..session("AbC", 0, 900) },
         session("abd", 0, 900),
         ended("abe", Status::Completed, 1),
@@ -119,7 +119,7 @@ fn every_word_of_the_filter_must_be_there_in_any_case_and_counts_are_of_all() {
         Session { status: Status::named("NEW"), ..session("abh", 0, 900) },
         Session { status: Status::Pending, ..session("abi", 0, 900) },
     ]);
-    let found = |fleet: &Fleets, filter: &str| Rows::of(fleet, Sort::default(), &words(filter)).len();
+    let found = |profiles: &Profiles, filter: &str| Rows::of(profiles, Sort::default(), &words(filter)).len();
     for (filter, count) in [
         ("", 7),
         ("  ", 7),
@@ -130,15 +130,15 @@ fn every_word_of_the_filter_must_be_there_in_any_case_and_counts_are_of_all() {
         ("running", 2),
         ("zzz", 0),
     ] {
-        assert_eq!(found(&fleet, filter), count, "{filter}");
-        let counts = Rows::of(&fleet, Sort::default(), &words(filter)).counts().clone();
+        assert_eq!(found(&profiles, filter), count, "{filter}");
+        let counts = Rows::of(&profiles, Sort::default(), &words(filter)).counts().clone();
         let of =
             [counts.running, counts.pending, counts.completed, counts.timed_out, counts.error, counts.other];
         assert_eq!((of, counts.all()), ([2, 1, 1, 1, 1, 1], 7));
     }
-    fleet.apply(0, Input::Asked { at: moment(0), ids: vec![id("abd"), id("awaited")] });
-    ["abc", "abd", "AbC"].into_iter().for_each(|text| missing(&mut fleet, text));
-    let counts = Rows::of(&fleet, Sort::default(), &words("")).counts().clone();
+    profiles.apply(ProfileId::FIRST, Input::Asked { at: moment(0), ids: vec![id("abd"), id("awaited")] });
+    ["abc", "abd", "AbC"].into_iter().for_each(|text| missing(&mut profiles, text));
+    let counts = Rows::of(&profiles, Sort::default(), &words("")).counts().clone();
     let does_not_run = (counts.running, counts.other, counts.absent, counts.waiting);
     assert_eq!(does_not_run, (0, 1, 2, 1), "what the API does not know does not run");
 }
@@ -146,7 +146,7 @@ fn every_word_of_the_filter_must_be_there_in_any_case_and_counts_are_of_all() {
 #[test]
 fn rows_are_found_by_place_and_by_session() {
     let rows =
-        Rows::of(&fleet(vec![session("a", 0, 100), session("b", 0, 200)]), Sort::default(), &words(""));
+        Rows::of(&profiles(vec![session("a", 0, 100), session("b", 0, 200)]), Sort::default(), &words(""));
     assert_eq!((rows.place(&id("b")), rows.place(&id("z"))), (Some(1), None));
     assert_eq!((rows.get(1).map(|id| id.raw()), rows.get(2)), (Some("b"), None));
     assert_eq!((rows.len(), rows.is_empty(), rows.window(1, 9).count()), (2, false, 1));

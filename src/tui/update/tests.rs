@@ -8,7 +8,7 @@ use crate::api::{Fresh, Listing};
 use crate::poll::{Reply, Request};
 use crate::tui::event_loop::{lay_out, update};
 use crate::tui::keymap::Copyable;
-use crate::tui::{Pane, Part, Place, Settings, SortBy, Theme, view};
+use crate::tui::{EventRef, Pane, Part, ProfileId, ProfileInfo, Settings, SortBy, Theme, view};
 use keepwatch_core::clock::Zone;
 use keepwatch_core::clock::{Timestamp, later};
 use keepwatch_core::session::{
@@ -58,7 +58,7 @@ struct World {
 
 impl World {
     fn watching(targets: Targets) -> Self {
-        Self::starting(Model::new(settings(targets), Vec::new(), (100, 40)))
+        Self::starting(Model::new(settings(targets), ProfileInfo::default(), Vec::new(), (100, 40)))
     }
 
     /// Starts as the event loop does.
@@ -97,14 +97,19 @@ impl World {
     }
 
     fn report(&mut self, request: Request, outcome: Result<Reply, Fault>) -> Vec<Effect> {
-        self.report_of(0, request, outcome)
+        self.report_of(ProfileId::FIRST, request, outcome)
     }
 
-    fn report_of(&mut self, source: usize, request: Request, outcome: Result<Reply, Fault>) -> Vec<Effect> {
+    fn report_of(
+        &mut self,
+        profile: ProfileId,
+        request: Request,
+        outcome: Result<Reply, Fault>,
+    ) -> Vec<Effect> {
         let (sent, received) = (moment((self.now - 0.1).max(0.0)), moment(self.now));
         let next = outcome.is_err().then(|| moment(self.now + 6.0));
         self.tell(Message::Report(
-            source,
+            profile,
             Box::new(Report {
                 request,
                 sent,
@@ -157,10 +162,10 @@ impl World {
         self.model.notice.as_ref().map_or("", |notice| &notice.text)
     }
 
-    /// The source and the name of each event, the oldest first.
-    fn events(&self) -> Vec<(usize, &'static str)> {
+    /// Returns the profile and the name of each event, the oldest first.
+    fn events(&self) -> Vec<(ProfileId, &'static str)> {
         let mut events: Vec<_> =
-            self.model.fleets.newest().map(|(place, it)| (place.source, it.kind.name())).collect();
+            self.model.profiles.newest().map(|(place, it)| (place.profile, it.kind.name())).collect();
         events.reverse();
         events
     }
@@ -186,8 +191,8 @@ fn urls() -> ConnectUrls {
     }
 }
 
-fn place(seq: u64) -> Place {
-    Place { source: 0, seq }
+fn place(seq: u64) -> EventRef {
+    EventRef { profile: ProfileId::FIRST, seq }
 }
 
 fn timeout() -> Fault {
@@ -195,7 +200,7 @@ fn timeout() -> Fault {
 }
 
 fn ask(text: &str) -> Vec<Effect> {
-    vec![Effect::AskOf(0, Ask::Fresh(id(text)))]
+    vec![Effect::AskOf(ProfileId::FIRST, Ask::Fresh(id(text)))]
 }
 
 #[test]
@@ -409,7 +414,7 @@ fn a_session_is_added_by_what_has_its_id_and_stays_as_one_that_was_named() {
     let effects = world.key(KeyCode::Enter);
     assert_eq!(effects, [Effect::TakePaste(false), Effect::Ask(Ask::Watch(id(uuid)))]);
     assert_eq!((world.selected(), world.pane()), (Some(uuid), Some(Pane::Table)));
-    assert!(world.model.fleets.get(&id(uuid)).unwrap().asked_for, "it stays");
+    assert!(world.model.profiles.record(&id(uuid)).unwrap().asked_for, "it stays");
     assert!(world.notice().contains("asking for 6512bd43"), "{}", world.notice());
     world.report(Request::Session(id(uuid)), Err(FaultKind::NotFound.into()));
     assert_eq!(world.rows(), ["alpha", uuid], "what does not exist keeps its row");
@@ -472,22 +477,22 @@ fn the_newest_sessions_are_asked_for_once_and_none_of_them_is_on_record_before_i
     let mut world = World::of(&[("alpha", 100)]);
     world.press("/alpha");
     world.key(KeyCode::Enter);
-    assert_eq!(world.press("R"), [Effect::AskOf(0, Ask::Recent)]);
+    assert_eq!(world.press("R"), [Effect::AskOf(ProfileId::FIRST, Ask::Recent)]);
     assert_eq!(world.press("R"), [], "one is on its way");
     let old =
         |text: &str, seconds: f64| Session { created: Some(t(seconds)), ..over(text, Status::Completed) };
     recent(&mut world, (0..300).map(|at| old(&format!("s{at:03}"), f64::from(at))).collect());
     let recent = &world.model.recent;
     assert_eq!(
-        (recent.sessions.len(), recent.answered().unwrap().1, world.model.fleets.len()),
+        (recent.sessions.len(), recent.answered().unwrap().1, world.model.profiles.session_count()),
         (200, 300, 1)
     );
     assert_eq!(recent.sessions[0].session.id.raw(), "s299", "the newest first");
     world.press("jjk");
     let effects = world.key(KeyCode::Enter);
-    assert_eq!(effects, [Effect::AskOf(0, Ask::Watch(id("s298")))]);
+    assert_eq!(effects, [Effect::AskOf(ProfileId::FIRST, Ask::Watch(id("s298")))]);
     assert_eq!((world.pane(), world.selected()), (Some(Pane::Full(Part::Facts)), Some("s298")));
-    assert!(world.model.fleets.get(&id("s298")).unwrap().asked_for);
+    assert!(world.model.profiles.record(&id("s298")).unwrap().asked_for);
     world.press("R");
     assert_eq!(world.model.recent.marked, 1, "the page is as it was");
     world.key(KeyCode::Esc);
@@ -499,14 +504,14 @@ fn newest_sessions_that_can_not_be_had_say_why_and_trouble_nobody_else() {
     let mut world = World::of(&[("alpha", 100)]);
     world.press("R");
     world.report(Request::Recent, Err(FaultKind::RateLimited.into()));
-    assert!(world.model.recent.asked[&0].fault.is_some() && !world.model.recent.is_asking());
-    assert!(world.model.fleets.first().fleet.health().failing.is_none(), "the polls go on");
+    assert!(world.model.recent.asked[&ProfileId::FIRST].fault.is_some() && !world.model.recent.is_asking());
+    assert!(world.model.profiles.first().tracker.health().failing.is_none(), "the polls go on");
     world.press("c");
     assert!(world.notice().contains("Enter watches"), "{}", world.notice());
     assert_eq!(world.key(KeyCode::Enter), [], "there is nothing to watch");
-    assert_eq!(world.press("r"), [Effect::AskOf(0, Ask::Recent)]);
+    assert_eq!(world.press("r"), [Effect::AskOf(ProfileId::FIRST, Ask::Recent)]);
     recent(&mut world, vec![session("beta", 5)]);
-    assert!(world.model.recent.asked[&0].fault.is_none());
+    assert!(world.model.recent.asked[&ProfileId::FIRST].fault.is_none());
     world.press("?");
     world.key(KeyCode::Esc);
     assert_eq!(world.pane(), Some(Pane::Recent), "the help leads back");
@@ -547,7 +552,7 @@ fn the_copy_menu_acts_on_the_session_it_was_opened_for() {
 #[test]
 fn the_live_views_url_is_asked_for_and_copied_apart_from_the_connect_url() {
     let mut world = World::of(&[("a", 100)]);
-    assert_eq!(world.press("yl"), [Effect::AskOf(0, Ask::LiveView(id("a")))]);
+    assert_eq!(world.press("yl"), [Effect::AskOf(ProfileId::FIRST, Ask::LiveView(id("a")))]);
     assert_eq!(world.press("c"), ask("a"), "each has a request of its own");
     let urls = ConnectUrls {
         live_view: Some(Secret::new("https://live.example/?x".into())),
@@ -629,7 +634,10 @@ fn what_stands_in_the_way_of_a_copy_is_said() {
     assert_eq!(world.report(Request::Fresh(id("a")), Err(timeout())), []);
     assert_eq!(world.notice(), "the connect URL could not be fetched: the API did not answer in time");
     assert_eq!(world.model.notice.as_ref().unwrap().tone, Tone::Bad);
-    assert!(world.model.fleets.first().fleet.health().failing.is_none(), "that is no failure of the polls");
+    assert!(
+        world.model.profiles.first().tracker.health().failing.is_none(),
+        "that is no failure of the polls"
+    );
     // It ended between the key and the answer.
     world.press("c");
     let fresh = Fresh { session: over("a", Status::TimedOut), urls: ConnectUrls::default() };
@@ -773,9 +781,9 @@ fn every_report_counts_for_what_the_asking_costs() {
     let mut world = World::of(&[("a", 900)]);
     world.report(Request::Projects, Err(FaultKind::NotFound.into()));
     world.one(session("a", 900));
-    let spent = world.model.fleets.first().effort.spent().unwrap();
+    let spent = world.model.profiles.first().effort.spent().unwrap();
     assert_eq!(spent.requests, 3, "also what nothing is made of");
-    assert_eq!(world.model.fleets.first().effort.took().unwrap().last, secs(0.1));
+    assert_eq!(world.model.profiles.first().effort.took().unwrap().last, secs(0.1));
 }
 
 #[test]
@@ -788,7 +796,7 @@ fn clocks_that_differ_are_said_once() {
             let date = Some(t(100.0 + at.floor() + ahead));
             let at = moment(100.0 + at);
             Message::Report(
-                0,
+                ProfileId::FIRST,
                 Box::new(Report {
                     request,
                     sent: at,
@@ -815,13 +823,13 @@ fn a_failing_poll_is_on_record_and_projects_that_can_not_be_had_are_not() {
     let mut world = World::of(&[("a", 900)]);
     for kind in [FaultKind::NotFound, FaultKind::KeyRefused, FaultKind::Refused(Untrusted::new("h"))] {
         world.report(Request::Projects, Err(kind.into()));
-        assert!(world.model.fleets.first().fleet.health().failing.is_none());
+        assert!(world.model.profiles.first().tracker.health().failing.is_none());
     }
     world.report(Request::Projects, Err(FaultKind::RateLimited.into()));
-    assert!(world.model.fleets.first().fleet.health().failing.is_some(), "for that one holds all");
+    assert!(world.model.profiles.first().tracker.health().failing.is_some(), "for that one holds all");
     world.now = 4.0;
     world.report(Request::List(List::Running), Err(timeout()));
-    assert_eq!(world.model.fleets.first().fleet.health().failing.as_ref().unwrap().fault, timeout());
+    assert_eq!(world.model.profiles.first().tracker.health().failing.as_ref().unwrap().fault, timeout());
     let project = Project {
         id: Untrusted::new("p"),
         name: Untrusted::new("acme"),
@@ -829,12 +837,12 @@ fn a_failing_poll_is_on_record_and_projects_that_can_not_be_had_are_not() {
         concurrency: Some(25),
     };
     world.report(Request::Projects, Ok(Reply::Projects(vec![project])));
-    assert_eq!(world.model.fleets.first().fleet.projects().len(), 1);
+    assert_eq!(world.model.profiles.first().tracker.projects().len(), 1);
 }
 
 #[test]
 fn data_is_late_after_three_intervals_unless_nothing_is_to_come() {
-    let late = |world: &World, now: f64| world.model.late(0, moment(now)).is_some();
+    let late = |world: &World, now: f64| world.model.late(ProfileId::FIRST, moment(now)).is_some();
     let mut world = World::of(&[("a", 900)]);
     assert!(!late(&world, 10.0), "nine seconds after the list");
     assert!(late(&world, 10.001));

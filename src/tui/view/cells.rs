@@ -7,7 +7,7 @@ use ratatui::text::{Line, Span};
 
 use super::ink::{Text, span};
 use super::table::Column;
-use crate::tui::{MINUTES_FROM, Model, Theme};
+use crate::tui::{MINUTES_FROM, Model, ProfileId, Theme};
 use keepwatch_core::clock::{Moment, Timestamp};
 use keepwatch_core::session::{Fault, FaultKind, Phase, Region, Status};
 use keepwatch_core::text;
@@ -26,17 +26,17 @@ const SLOTS: usize = 8;
 pub(super) struct Cell<'a> {
     pub(super) model: &'a Model,
     pub(super) record: &'a Record,
-    /// Whose it is.
-    pub(super) source: usize,
+    /// The profile whose record it is.
+    pub(super) profile: ProfileId,
     pub(super) id_columns: usize,
-    /// What time it is at the server.
+    /// The time at the server now.
     pub(super) server: Timestamp,
 }
 
 impl Cell<'_> {
-    /// What time it was at the server.
+    /// Returns the time at the server.
     fn time(&self, moment: Moment) -> Timestamp {
-        self.model.fleets.time(self.source, moment)
+        self.model.profiles.time(self.profile, moment)
     }
 }
 
@@ -53,7 +53,9 @@ pub(super) fn content(column: Column, cell: &Cell<'_>, width: u16) -> Text {
             Line::from(vec![glyph, Span::raw(" "), word])
         }
         Column::Session => text::fit(&cell.record.id.start(cell.id_columns), room).into(),
-        Column::Profile => text::fit(&cell.model.fleets.source(cell.source).origin.name, room).into(),
+        Column::Profile => {
+            text::fit(cell.model.profiles.label(cell.profile).unwrap_or_default(), room).into()
+        }
         Column::Owner => cell.record.owner.as_ref().map_or_else(nothing, |owner| owner.shown(room).into()),
         Column::Region => {
             let region = session.and_then(|session| session.region.as_ref());
@@ -67,7 +69,7 @@ pub(super) fn content(column: Column, cell: &Cell<'_>, width: u16) -> Text {
         Column::Age => cell.record.age(cell.server).map_or_else(nothing, |age| text::age(age).into()),
         Column::Left => left(cell, width),
         Column::Flag
-            if !cell.record.flags.is_empty() && cell.model.known.has_news(cell.source, cell.record) =>
+            if !cell.record.flags.is_empty() && cell.model.known.has_news(cell.profile, cell.record) =>
         {
             Line::styled(theme.flag(), theme.alert())
         }
@@ -123,7 +125,7 @@ fn left(cell: &Cell<'_>, width: u16) -> Text {
     if let Some(release) = record.release.as_ref().filter(|_| record.phase() != Phase::Ended) {
         return releasing(cell, release);
     }
-    match record.left(cell.model.fleets.source(cell.source).fleet.clock(), cell.server) {
+    match record.left(cell.model.profiles.get(cell.profile).tracker.clock(), cell.server) {
         Left::For(left) => countdown(left, record, width, theme),
         Left::Starting => Line::styled("starting", theme.faint()),
         Left::Expiring => Line::styled("expiring…", theme.bad()),

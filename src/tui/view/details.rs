@@ -8,7 +8,7 @@ use ratatui::style::Style;
 use super::ink::{self, Text, span};
 use super::page::Page;
 use super::{fields, layout, timeline};
-use crate::tui::{Extent, Model, Pane, Part};
+use crate::tui::{Extent, Model, Pane, Part, ProfileId};
 use keepwatch_core::clock::Moment;
 use keepwatch_core::tracker::Record;
 
@@ -19,7 +19,7 @@ const AIRY: u16 = 24;
 
 /// Draws the rule with the id and the facts in view, and beside them what happened.
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
-    let Some(record) = model.record() else { return };
+    let Some((profile, record)) = model.selected_session() else { return };
     let theme = model.settings.theme;
     let keyboard = model.focus.pane().is_facts();
     let (rule, title) =
@@ -28,7 +28,7 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) 
     if timeline(model, area) == Some(area) {
         return timeline::draw(buffer, area, model, now);
     }
-    let lines = facts(model, record, area, now);
+    let lines = facts(model, profile, record, area, now);
     let (count, height) = (lines.len(), usize::from(area.height.saturating_sub(1)));
     let top = model.scroll.line().min(count.saturating_sub(height));
     let note = more(top, count.saturating_sub(top).saturating_sub(height));
@@ -59,18 +59,19 @@ fn more(above: usize, under: usize) -> String {
 
 /// Counts the lines of the fields in a pane of that size at `now`.
 pub(super) fn extent(model: &Model, pane: Rect, now: Moment) -> Option<Extent> {
-    let lines = facts(model, model.record()?, pane, now).len();
+    let (profile, record) = model.selected_session()?;
+    let lines = facts(model, profile, record, pane, now).len();
     Some(Extent { lines, height: usize::from(pane.height.saturating_sub(1)) })
 }
 
 /// What is known of the session. Where there is but one column, the newest of what happened is among it.
-fn facts(model: &Model, record: &Record, pane: Rect, now: Moment) -> Vec<Text> {
+fn facts(model: &Model, profile: ProfileId, record: &Record, pane: Rect, now: Moment) -> Vec<Text> {
     let theme = model.settings.theme;
     let (left, right) = layout::halves(pane);
     let mut page =
         Page { lines: Vec::new(), width: usize::from(left.width), airy: pane.height >= AIRY, theme };
     let full = matches!(model.focus.pane(), Pane::Full(_));
-    fields::standing(&mut page, model, record, now, full);
+    fields::standing(&mut page, model, profile, record, now, full);
     if right.is_none() {
         let lines = timeline::last_lines(model, &record.id, page.width.saturating_sub(1), FEW, now);
         page.lines.extend(lines.into_iter().map(|line| {
@@ -78,7 +79,7 @@ fn facts(model: &Model, record: &Record, pane: Rect, now: Moment) -> Vec<Text> {
             std::iter::once(indent).chain(line.spans).collect::<Vec<_>>().into()
         }));
     }
-    fields::about(&mut page, model, record, now, full);
+    fields::about(&mut page, model, profile, record, now, full);
     if full {
         page.pause();
         fields::metadata(&mut page, model, record, full);

@@ -7,7 +7,7 @@ use ratatui::text::Line;
 
 use super::header;
 use super::ink::{self, Text};
-use crate::tui::Model;
+use crate::tui::{Model, ProfileId};
 use keepwatch_core::clock::Moment;
 use keepwatch_core::session::Targets;
 use keepwatch_core::session::{FaultKind, List};
@@ -48,7 +48,7 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) 
 fn reason(model: &Model, now: Moment) -> (String, Style, Vec<String>) {
     let settings = &model.settings;
     let theme = settings.theme;
-    let count = model.fleets.len();
+    let count = model.profiles.session_count();
     if count > 0 && model.table.rows().counts().muted == count {
         let title = if count == 1 { "the only session is muted" } else { "all sessions are muted" };
         return (title.into(), theme.strong(), vec!["M shows them again".into()]);
@@ -80,10 +80,10 @@ fn reason(model: &Model, now: Moment) -> (String, Style, Vec<String>) {
         return ("the recording has no answer yet".into(), theme.strong(), vec![rest]);
     }
     let failing = header::failing(model);
-    if failing.len() == model.fleets.numbers().len() {
-        return if model.fleets.are_several() { all_fail(model, now) } else { fails(model, now) };
+    if failing.len() == model.profiles.ids().len() {
+        return if let [only] = failing.as_slice() { fails(model, *only, now) } else { all_fail(model, now) };
     }
-    let asked: Vec<usize> = model.fleets.numbers().filter(|source| !failing.contains(source)).collect();
+    let asked: Vec<ProfileId> = model.profiles.ids().filter(|profile| !failing.contains(profile)).collect();
     if !header::has_answered(model) {
         if model.paused {
             let sentence = "paused before the first answer; p goes on".into();
@@ -93,7 +93,7 @@ fn reason(model: &Model, now: Moment) -> (String, Style, Vec<String>) {
         return (title, theme.coming(), Vec::new());
     }
     let at = header::newest(model, &[]);
-    let at = at.map(|(source, good)| settings.zone.time(model.fleets.time(source, good.received)));
+    let at = at.map(|(profile, good)| settings.zone.time(model.profiles.time(profile, good.received)));
     let last = at.map(|at| format!(", last at {at}")).unwrap_or_default();
     let every = format!("asked every {}{last}", text::length(settings.pace.interval));
     let rest = if model.paused {
@@ -109,14 +109,15 @@ fn reason(model: &Model, now: Moment) -> (String, Style, Vec<String>) {
     (format!("no session{of} is {}", which(model, "or")), theme.strong(), sentences)
 }
 
-/// Why nothing can be had of the only source.
-fn fails(model: &Model, now: Moment) -> (String, Style, Vec<String>) {
-    let (source, theme, host) = (model.fleets.first(), model.settings.theme, hosts(model, &[0]));
-    let Some(failing) = &source.fleet.health().failing else { return Default::default() };
-    let (sentence, next) = (failing.fault.sentence(), header::next_try(model, 0, now).unwrap_or_default());
+/// Returns why the only profile gives no useful reply.
+fn fails(model: &Model, only: ProfileId, now: Moment) -> (String, Style, Vec<String>) {
+    let (profile, theme) = (model.profiles.get(only), model.settings.theme);
+    let host = hosts(model, &[only]);
+    let Some(failing) = &profile.tracker.health().failing else { return Default::default() };
+    let (sentence, next) = (failing.fault.sentence(), header::next_try(model, only, now).unwrap_or_default());
     match failing.fault.kind {
         FaultKind::KeyRefused | FaultKind::Forbidden => {
-            let tail = text::shown(&source.origin.key_tail, 8);
+            let tail = text::shown(&profile.info.key_tail, 8);
             let title = format!("the key …{tail} is refused by {host}");
             let advice =
                 "keys are shown in Browserbase's dashboard, under Settings; keepwatch demo needs none";
@@ -130,27 +131,26 @@ fn fails(model: &Model, now: Moment) -> (String, Style, Vec<String>) {
     }
 }
 
-/// Why nothing can be had of any of several.
+/// Returns why none of several profiles gives a useful reply.
 fn all_fail(model: &Model, now: Moment) -> (String, Style, Vec<String>) {
-    let of = |source: usize| {
-        let next = header::next_try(model, source, now).map(|next| format!("; {next}")).unwrap_or_default();
-        format!("{}{next}", header::sentence(model, source))
+    let of = |profile: ProfileId| {
+        let next = header::next_try(model, profile, now).map(|next| format!("; {next}")).unwrap_or_default();
+        format!("{}{next}", header::sentence(model, profile))
     };
     let title = "no profile gives an answer".into();
-    (title, model.settings.theme.bad(), model.fleets.numbers().map(of).collect())
+    (title, model.settings.theme.bad(), model.profiles.ids().map(of).collect())
 }
 
-/// Who is asked: the host of the only source; of several, these profiles.
-fn hosts(model: &Model, asked: &[usize]) -> String {
-    if !model.fleets.are_several() {
-        return match &model.fleets.first().origin.host {
+/// Returns whom keepwatch polls: the host of the only profile, or the names of the profiles `asked`.
+fn hosts(model: &Model, asked: &[ProfileId]) -> String {
+    let Some(labels) = model.profiles.labels() else {
+        return match &model.profiles.first().info.host {
             _ if model.settings.demo => "the simulated API".into(),
             Some(host) => text::shown(host, 60),
             None => PUBLIC.into(),
         };
-    }
-    let names: Vec<&str> =
-        asked.iter().map(|source| model.fleets.source(*source).origin.name.as_str()).collect();
+    };
+    let names: Vec<&str> = asked.iter().map(|profile| labels.get(*profile)).collect();
     match names.split_last() {
         Some((last, others)) if !others.is_empty() => format!("{} and {last}", others.join(", ")),
         _ => names.concat(),

@@ -8,7 +8,7 @@ use ratatui::text::{Line, Span};
 use super::cells;
 use super::ink::{Text, span};
 use super::page::{Page, pad};
-use crate::tui::Model;
+use crate::tui::{Model, ProfileId};
 use keepwatch_core::clock::Zone;
 use keepwatch_core::clock::{Moment, Timestamp};
 use keepwatch_core::session::{Metadata, Phase, Region, Session, Status, is_default};
@@ -24,15 +24,29 @@ const FLOWED: usize = 2;
 const LONGEST: usize = 4000;
 
 /// Where it stands, and what lies behind it. `full` says all of that.
-pub(super) fn standing(page: &mut Page, model: &Model, record: &Record, now: Moment, full: bool) {
-    let mut fields = Fields::new(page, model, record, now);
+pub(super) fn standing(
+    page: &mut Page,
+    model: &Model,
+    profile: ProfileId,
+    record: &Record,
+    now: Moment,
+    full: bool,
+) {
+    let mut fields = Fields::new(page, model, profile, record, now);
     fields.standing();
     fields.likely(full);
 }
 
 /// What the API says, and how it is being watched.
-pub(super) fn about(page: &mut Page, model: &Model, record: &Record, now: Moment, full: bool) {
-    let mut fields = Fields::new(page, model, record, now);
+pub(super) fn about(
+    page: &mut Page,
+    model: &Model,
+    profile: ProfileId,
+    record: &Record,
+    now: Moment,
+    full: bool,
+) {
+    let mut fields = Fields::new(page, model, profile, record, now);
     fields.money();
     if !full {
         metadata(fields.page, model, record, full);
@@ -46,24 +60,29 @@ pub(super) fn about(page: &mut Page, model: &Model, record: &Record, now: Moment
 struct Fields<'a> {
     model: &'a Model,
     record: &'a Record,
-    /// Whose it is.
-    source: usize,
+    /// The profile whose record it is.
+    profile: ProfileId,
     server: Timestamp,
     page: &'a mut Page,
 }
 
 impl<'a> Fields<'a> {
-    fn new(page: &'a mut Page, model: &'a Model, record: &'a Record, now: Moment) -> Self {
-        let source = model.fleets.find(&record.id).map_or(0, |(source, _)| source);
-        Self { model, record, source, server: model.fleets.time(source, now), page }
+    fn new(
+        page: &'a mut Page,
+        model: &'a Model,
+        profile: ProfileId,
+        record: &'a Record,
+        now: Moment,
+    ) -> Self {
+        Self { model, record, profile, server: model.profiles.time(profile, now), page }
     }
 
-    fn fleet(&self) -> &'a Fleet {
-        &self.model.fleets.source(self.source).fleet
+    fn tracker(&self) -> &'a Fleet {
+        &self.model.profiles.get(self.profile).tracker
     }
 
     fn server_time(&self, moment: Moment) -> Timestamp {
-        self.model.fleets.time(self.source, moment)
+        self.model.profiles.time(self.profile, moment)
     }
 
     fn zone(&self) -> Zone {
@@ -159,7 +178,7 @@ impl<'a> Fields<'a> {
 
     /// Why it ended, or what is odd about it.
     fn likely(&mut self, full: bool) {
-        let Some(verdict) = self.fleet().verdict(&self.record.id) else { return };
+        let Some(verdict) = self.tracker().verdict(&self.record.id) else { return };
         let theme = self.page.theme;
         let words = verdict.words(self.zone(), self.server);
         let style = match verdict.cause {
@@ -196,7 +215,7 @@ impl<'a> Fields<'a> {
     fn money(&mut self) {
         let Some(session) = &self.record.session else { return };
         let theme = self.page.theme;
-        let default = self.fleet().project_of(session).and_then(|project| project.default_timeout);
+        let default = self.tracker().project_of(session).and_then(|project| project.default_timeout);
         let timeout = session.timeout();
         let beside = match (timeout, default) {
             (Some(own), Some(default)) if is_default(own, default) => " (the project's default)".into(),
@@ -252,7 +271,7 @@ impl<'a> Fields<'a> {
         if self.record.is_absent() && session.status.phase() != Phase::Ended {
             return ", when it was last seen".into();
         }
-        match self.record.left(self.fleet().clock(), self.server) {
+        match self.record.left(self.tracker().clock(), self.server) {
             Left::For(left) => format!(", {} left{}", text::countdown(left), of(timeout, "of")),
             Left::Starting => ", starting".into(),
             Left::Expiring => ", its time is over: expiring…".into(),
@@ -272,7 +291,7 @@ impl<'a> Fields<'a> {
     fn session(&mut self) {
         let Some(session) = &self.record.session else { return };
         let theme = self.page.theme;
-        let project = self.fleet().project_of(session);
+        let project = self.tracker().project_of(session);
         self.page.pause();
         let other = ("expires", self.time(session.expires));
         self.page.pair(("started", self.time(session.started)), other);
@@ -396,16 +415,14 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// By which profile it was reached, where there are several.
+    /// Adds the profile, if there are several.
     fn profile(&mut self) {
-        if !self.model.fleets.are_several() {
-            return;
-        }
-        let origin = &self.model.fleets.source(self.source).origin;
+        let Some(label) = self.model.profiles.label(self.profile) else { return };
+        let info = &self.model.profiles.get(self.profile).info;
         let host =
-            origin.host.as_ref().map(|host| format!(" at {}", text::shown(host, 60))).unwrap_or_default();
-        let beside = format!(" key …{}{host}", text::shown(&origin.key_tail, 8));
-        let value = vec![span(origin.name.clone(), Style::new()), span(beside, self.page.theme.faint())];
+            info.host.as_ref().map(|host| format!(" at {}", text::shown(host, 60))).unwrap_or_default();
+        let beside = format!(" key …{}{host}", text::shown(&info.key_tail, 8));
+        let value = vec![span(label.to_owned(), Style::new()), span(beside, self.page.theme.faint())];
         self.page.field("profile", value);
     }
 

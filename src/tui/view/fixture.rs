@@ -9,7 +9,7 @@ use ratatui::style::{Color, Modifier};
 use crate::api::Releaser;
 use crate::poll::PollLimits;
 use crate::tui::Theme;
-use crate::tui::{Model, Origin, Settings};
+use crate::tui::{Model, ProfileId, ProfileInfo, Settings};
 use keepwatch_core::clock::Moment;
 use keepwatch_core::session::Targets;
 use keepwatch_core::session::{
@@ -58,24 +58,25 @@ pub(super) fn blank(targets: Targets) -> Model {
         version: "0.1.0".into(),
         ..Settings::default()
     };
-    let origin = Origin { key_tail: "f3a9".into(), ..Origin::default() };
-    Model::new(settings, vec![origin], (120, 40))
+    let info = ProfileInfo { key_tail: "f3a9".into(), ..ProfileInfo::default() };
+    Model::new(settings, info, Vec::new(), (120, 40))
 }
 
 /// Two profiles: the evening of the one, and of the other two sessions in a project with room for them alone.
 pub(super) fn profiles() -> Model {
     let host = || Some("api.staging.example".to_owned());
-    let origin = |name: &str, host, tail: &str| Origin {
+    let info = |name: &str, host, tail: &str| ProfileInfo {
         name: name.into(),
         host,
         key_tail: tail.into(),
         without_key: None,
     };
-    let origins = vec![origin("acme", None, "f3a9"), origin("staging", host(), "77aa")];
+    let (acme, staging) = (info("acme", None, "f3a9"), info("staging", host(), "77aa"));
     let mut calm = calm();
-    let mut model = Model::new(calm.settings.clone(), origins, (120, 40));
-    std::mem::swap(model.fleets.source_mut(0), calm.fleets.source_mut(0));
-    model.fleets.source_mut(0).origin.name = "acme".into();
+    let mut model = Model::new(calm.settings.clone(), acme, vec![staging], (120, 40));
+    let (acme, seen) = (model.profiles.get_mut(ProfileId::FIRST), calm.profiles.get_mut(ProfileId::FIRST));
+    std::mem::swap(&mut acme.tracker, &mut seen.tracker);
+    std::mem::swap(&mut acme.effort, &mut seen.effort);
     let project = Project {
         id: Untrusted::new("prj-51ab"),
         name: Untrusted::new("acme-staging"),
@@ -94,20 +95,20 @@ pub(super) fn profiles() -> Model {
         Input::Projects { at: exchange(ago(40)), projects: vec![project] },
         listed(ago(3), List::Running, sessions, 0),
     ];
-    seen_of(&mut model, 1, inputs);
+    seen_of(&mut model, ProfileId::SECOND, inputs);
     select(&mut model, IN_STAGING);
     model
 }
 
 /// Takes inputs, and arranges the rows as the loop would.
 pub(super) fn seen(model: &mut Model, inputs: impl IntoIterator<Item = Input>) {
-    seen_of(model, 0, inputs);
+    seen_of(model, ProfileId::FIRST, inputs);
 }
 
-/// The same of one source of several.
-pub(super) fn seen_of(model: &mut Model, source: usize, inputs: impl IntoIterator<Item = Input>) {
+/// Applies inputs to one of several profiles.
+pub(super) fn seen_of(model: &mut Model, profile: ProfileId, inputs: impl IntoIterator<Item = Input>) {
     for input in inputs {
-        model.fleets.apply(source, input);
+        model.profiles.apply(profile, input);
     }
     let selected = model.table.selected().cloned();
     model.rebuild_rows();

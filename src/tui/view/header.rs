@@ -2,8 +2,8 @@
 //!
 //! It shows the *time* of the newest answer, which changes only when one comes; an age, which ticks, only when late.
 //!
-//! Of several profiles each is judged by itself. The time is that of the one whose newest answer is the oldest, among those
-//! that do not fail: nothing on the screen is older but what is said to be.
+//! Each of several profiles is judged by itself. The time is that of the profile whose newest reply is the oldest, among those
+//! that do not fail: nothing on the screen is older, except what is marked as late.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use ratatui::layout::Rect;
 use ratatui::text::Span;
 
 use super::ink::{self, Text, span};
-use crate::tui::{Counts, Model, Replay, Slots, Source};
+use crate::tui::{Counts, Model, ProfileId, ProfileState, Replay, Slots};
 use keepwatch_core::clock::Moment;
 use keepwatch_core::session::{Fault, FaultKind, Status};
 use keepwatch_core::text;
@@ -89,19 +89,18 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment, 
 pub(super) fn draw_counts(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) -> u16 {
     let theme = model.settings.theme;
     // The profile's name comes last: it is what there may be no room for.
-    let whose = |source: usize| {
-        let name = &model.fleets.source(source).origin.name;
-        if model.fleets.are_several() { format!(": {name}") } else { String::new() }
+    let whose = |profile: ProfileId| {
+        model.profiles.label(profile).map(|label| format!(": {label}")).unwrap_or_default()
     };
-    let late = model.fleets.numbers().find_map(|source| Some((source, late(model, source, now)?)));
-    let failing = failing(model).first().and_then(|source| Some((*source, fault(model, *source)?)));
+    let late = model.profiles.ids().find_map(|profile| Some((profile, late(model, profile, now)?)));
+    let failing = failing(model).first().and_then(|profile| Some((*profile, fault(model, *profile)?)));
     let loud = match (late, failing) {
         _ if model.paused => vec![span("PAUSED", theme.resting())],
-        (Some((source, age)), _) => {
-            vec![span(format!("late {}{}", text::span(age), whose(source)), theme.alarm())]
+        (Some((profile, age)), _) => {
+            vec![span(format!("late {}{}", text::span(age), whose(profile)), theme.alarm())]
         }
-        (None, Some((source, fault))) => {
-            vec![span(format!("{}{}", fault.brief(), whose(source)), theme.alarm())]
+        (None, Some((profile, fault))) => {
+            vec![span(format!("{}{}", fault.brief(), whose(profile)), theme.alarm())]
         }
         (None, None) if !has_answered(model) => vec![span("asking…", theme.coming())],
         (None, None) => Vec::new(),
@@ -116,36 +115,35 @@ pub(super) fn draw_counts(buffer: &mut Buffer, area: Rect, model: &Model, now: M
     2
 }
 
-/// Whether any source has answered yet.
+/// True if a profile has replied.
 pub(super) fn has_answered(model: &Model) -> bool {
-    model.fleets.sources().any(|source| source.fleet.health().last_good.is_some())
+    model.profiles.iter().any(|(_, profile)| profile.tracker.health().last_good.is_some())
 }
 
-/// The sources of which all polls, or those for a list, fail.
-pub(super) fn failing(model: &Model) -> Vec<usize> {
-    let fails = |source: &usize| fault(model, *source).is_some();
-    model.fleets.numbers().filter(fails).collect()
+/// Returns the profiles whose polls all fail, or whose polls of a list do.
+pub(super) fn failing(model: &Model) -> Vec<ProfileId> {
+    let fails = |profile: &ProfileId| fault(model, *profile).is_some();
+    model.profiles.ids().filter(fails).collect()
 }
 
-fn fault(model: &Model, source: usize) -> Option<&Fault> {
-    model.fleets.source(source).fleet.health().failing.as_ref().map(|failing| &failing.fault)
+fn fault(model: &Model, profile: ProfileId) -> Option<&Fault> {
+    model.profiles.get(profile).tracker.health().failing.as_ref().map(|failing| &failing.fault)
 }
 
-/// "acme: ", before what is said of one of several.
-pub(super) fn of_profile(model: &Model, source: usize) -> String {
-    let name = &model.fleets.source(source).origin.name;
-    if model.fleets.are_several() { format!("{name}: ") } else { String::new() }
+/// Returns the prefix of a sentence about one of several profiles, such as "acme: ".
+pub(super) fn of_profile(model: &Model, profile: ProfileId) -> String {
+    model.profiles.label(profile).map(|label| format!("{label}: ")).unwrap_or_default()
 }
 
-/// What keeps a source's polls from succeeding.
-pub(super) fn sentence(model: &Model, source: usize) -> String {
-    let failing = model.fleets.source(source).fleet.health().failing.as_ref();
+/// Returns the sentence about the failing polls of a profile.
+pub(super) fn sentence(model: &Model, profile: ProfileId) -> String {
+    let failing = model.profiles.get(profile).tracker.health().failing.as_ref();
     let sentence = failing.map(|failing| failing.sentence()).unwrap_or_default();
-    format!("{}{sentence}", of_profile(model, source))
+    format!("{}{sentence}", of_profile(model, profile))
 }
 
-/// What keeps all polls from succeeding: the fault's sentence, and when the next try is. Of several sources that fail each
-/// has a line; where there are too few, the last says of those that are left which they are.
+/// Draws why polls fail, and when the next try is. Each of several failing profiles has a line; if there are too few lines, the
+/// last one names the remaining profiles.
 pub(super) fn draw_banner(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
     let inner = Rect { width: area.width.saturating_sub(2), ..ink::indent(area, 1) };
     let lines = usize::from(area.height);
@@ -154,11 +152,11 @@ pub(super) fn draw_banner(buffer: &mut Buffer, area: Rect, model: &Model, now: M
         return draw_failing(buffer, inner, model, *only, now);
     }
     let whole = if failing.len() > lines { lines.saturating_sub(1) } else { lines };
-    for (down, source) in failing.iter().take(whole).enumerate() {
-        draw_failing(buffer, ink::row(inner, down), model, *source, now);
+    for (down, profile) in failing.iter().take(whole).enumerate() {
+        draw_failing(buffer, ink::row(inner, down), model, *profile, now);
     }
-    let rest = failing.iter().skip(whole).filter_map(|source| {
-        Some(format!("{}{}", of_profile(model, *source), fault(model, *source)?.brief()))
+    let rest = failing.iter().skip(whole).filter_map(|profile| {
+        Some(format!("{}{}", of_profile(model, *profile), fault(model, *profile)?.brief()))
     });
     let rest: Vec<String> = rest.collect();
     if !rest.is_empty() && lines > 0 {
@@ -167,14 +165,14 @@ pub(super) fn draw_banner(buffer: &mut Buffer, area: Rect, model: &Model, now: M
     }
 }
 
-fn draw_failing(buffer: &mut Buffer, inner: Rect, model: &Model, source: usize, now: Moment) {
-    let Some(fault) = fault(model, source) else { return };
-    let next = next_try(model, source, now).map(|next| format!(" · {next}")).unwrap_or_default();
+fn draw_failing(buffer: &mut Buffer, inner: Rect, model: &Model, profile: ProfileId, now: Moment) {
+    let Some(fault) = fault(model, profile) else { return };
+    let next = next_try(model, profile, now).map(|next| format!(" · {next}")).unwrap_or_default();
     let theme = model.settings.theme;
     let mild = matches!(fault.kind, FaultKind::RateLimited);
     let style = if mild { theme.resting() } else { theme.alarm() };
     let (room, lines) = (usize::from(inner.width), usize::from(inner.height));
-    let mut sentence = sentence(model, source);
+    let mut sentence = sentence(model, profile);
     if lines < 2 {
         // Of a sentence that is too long for one line the end of the line stays: when it goes on.
         sentence = text::fit(&sentence, room.saturating_sub(text::width(&next)));
@@ -186,15 +184,15 @@ fn draw_failing(buffer: &mut Buffer, inner: Rect, model: &Model, source: usize, 
 }
 
 /// "next try in 8 s"; `None` where nothing failed, or nothing will be tried.
-pub(super) fn next_try(model: &Model, source: usize, now: Moment) -> Option<String> {
-    let source = model.fleets.source(source);
-    if source.origin.without_key.is_some() {
+pub(super) fn next_try(model: &Model, profile: ProfileId, now: Moment) -> Option<String> {
+    let profile = model.profiles.get(profile);
+    if profile.info.without_key.is_some() {
         return None;
     }
     if model.paused {
         return Some("no try while paused".into());
     }
-    let next = source.fleet.health().failing.as_ref()?.next?;
+    let next = profile.tracker.health().failing.as_ref()?.next?;
     let wait = seconds(model, now, next);
     Some(if wait.is_zero() { "trying now".into() } else { format!("next try in {}", text::span(wait)) })
 }
@@ -205,10 +203,10 @@ pub(super) fn seconds(model: &Model, from: Moment, to: Moment) -> Duration {
     Duration::from_secs(u64::try_from(whole(to).saturating_sub(whole(from))).unwrap_or(0))
 }
 
-/// For how long a source's answers have been missing, if that is too long.
-fn late(model: &Model, source: usize, now: Moment) -> Option<Duration> {
-    let good = model.fleets.source(source).fleet.health().last_good?;
-    model.late(source, now).map(|_| seconds(model, good.received, now))
+/// Returns how old the newest reply of a profile is, if that is too old.
+fn late(model: &Model, profile: ProfileId, now: Moment) -> Option<Duration> {
+    let good = model.profiles.get(profile).tracker.health().last_good?;
+    model.late(profile, now).map(|_| seconds(model, good.received, now))
 }
 
 fn left(model: &Model, kept: impl Fn(Part) -> bool) -> Text {
@@ -272,16 +270,16 @@ fn right(model: &Model, now: Moment, kept: impl Fn(Part) -> bool) -> Text {
     if let Some(label) = model.persistence_warning {
         parts.push(vec![span(label, theme.alarm())]);
     }
-    let late: Vec<(usize, Duration)> =
-        model.fleets.numbers().filter_map(|source| Some((source, late(model, source, now)?))).collect();
-    let is_told =
-        model.fleets.are_several() && late.iter().all(|(source, _)| fault(model, *source).is_some());
+    let late: Vec<(ProfileId, Duration)> =
+        model.profiles.ids().filter_map(|profile| Some((profile, late(model, profile, now)?))).collect();
+    let is_in_banner = |profile| model.profiles.label(profile).is_some() && fault(model, profile).is_some();
+    let is_told = late.iter().all(|(profile, _)| is_in_banner(*profile));
     if kept(Part::Told) || !is_told {
         parts.push(no_data(model, &late, kept(Part::Cause), now));
     }
-    if let Some((source, good)) = newest(model, &late) {
+    if let Some((profile, good)) = newest(model, &late) {
         if kept(Part::Time) {
-            let at = settings.zone.time(model.fleets.time(source, good.received));
+            let at = settings.zone.time(model.profiles.time(profile, good.received));
             parts.push(vec![span(at, theme.faint())]);
         }
         if kept(Part::Latency) {
@@ -292,15 +290,15 @@ fn right(model: &Model, now: Moment, kept: impl Fn(Part) -> bool) -> Text {
     ink::spaced(parts)
 }
 
-/// The newest answer of whichever source has the oldest, of those that do not fail; of all, if all do. What is late is
-/// said otherwise.
-pub(super) fn newest(model: &Model, late: &[(usize, Duration)]) -> Option<(usize, Exchange)> {
-    let fresh = |source: &usize| late.iter().all(|(late, _)| late != source);
-    let sources: Vec<usize> = model.fleets.numbers().filter(fresh).collect();
+/// Returns the oldest of the profiles' newest replies, among the profiles that do not fail, or among all if all fail. Late
+/// profiles do not count: their age is shown elsewhere.
+pub(super) fn newest(model: &Model, late: &[(ProfileId, Duration)]) -> Option<(ProfileId, Exchange)> {
+    let fresh = |profile: &ProfileId| late.iter().all(|(late, _)| late != profile);
+    let profiles: Vec<ProfileId> = model.profiles.ids().filter(fresh).collect();
     let oldest = |fails: bool| {
-        let sources = sources.iter().filter(|source| fault(model, **source).is_some() == fails);
-        let good = sources
-            .filter_map(|source| Some((*source, model.fleets.source(*source).fleet.health().last_good?)));
+        let profiles = profiles.iter().filter(|profile| fault(model, **profile).is_some() == fails);
+        let good = profiles
+            .filter_map(|profile| Some((*profile, model.profiles.get(*profile).tracker.health().last_good?)));
         good.min_by_key(|(_, good)| good.received.mono)
     };
     oldest(false).or_else(|| oldest(true))
@@ -309,15 +307,15 @@ pub(super) fn newest(model: &Model, late: &[(usize, Duration)]) -> Option<(usize
 /// Whose sessions these are, and the ends of the keys.
 fn whose(model: &Model, kept: &impl Fn(Part) -> bool) -> Vec<Span<'static>> {
     let theme = model.settings.theme;
-    let tail = |source: &Source| text::shown(&source.origin.key_tail, 8);
-    if model.fleets.are_several() {
-        let each = model.fleets.sources().map(|source| match &source.origin.without_key {
-            Some(_) => format!("{} no key", source.origin.name),
-            None => format!("{} …{}", source.origin.name, tail(source)),
+    let tail = |profile: &ProfileState| text::shown(&profile.info.key_tail, 8);
+    if let Some(labels) = model.profiles.labels() {
+        let each = model.profiles.iter().map(|(id, profile)| match &profile.info.without_key {
+            Some(_) => format!("{} no key", labels.get(id)),
+            None => format!("{} …{}", labels.get(id), tail(profile)),
         });
         let text = match (kept(Part::Key), kept(Part::Project)) {
             (true, _) => each.collect::<Vec<_>>().join(" · "),
-            (false, true) => format!("{} profiles", model.fleets.numbers().len()),
+            (false, true) => format!("{} profiles", labels.iter().len()),
             (false, false) => return Vec::new(),
         };
         return vec![span(text, theme.faint())];
@@ -326,7 +324,7 @@ fn whose(model: &Model, kept: &impl Fn(Part) -> bool) -> Vec<Span<'static>> {
     if kept(Part::Project) {
         whose.extend(whose_sessions(model).map(|text| span(text, theme.faint())));
     }
-    let tail = tail(model.fleets.first());
+    let tail = tail(model.profiles.first());
     if kept(Part::Key) && !tail.is_empty() && !model.settings.demo {
         let space = if whose.is_empty() { "" } else { " " };
         whose.push(span(format!("{space}key …{tail}"), theme.faint()));
@@ -337,15 +335,15 @@ fn whose(model: &Model, kept: &impl Fn(Part) -> bool) -> Vec<Span<'static>> {
 /// The slots of each project; those of which none is free even where there is no room for the others.
 fn slots(model: &Model, kept: &impl Fn(Part) -> bool) -> Vec<Span<'static>> {
     let theme = model.settings.theme;
-    let (others, full) = (kept(Part::Slots), kept(Part::Full) || !model.fleets.are_several());
     let mut parts: Vec<Span<'static>> = Vec::new();
-    for source in model.fleets.numbers() {
-        let Some(slots) = model.slots(source).filter(|slots| if slots.is_full() { full } else { others })
-        else {
-            continue;
+    for profile in model.profiles.ids() {
+        let label = model.profiles.label(profile);
+        let fits = |slots: &Slots| match slots.is_full() {
+            true => label.is_none() || kept(Part::Full),
+            false => kept(Part::Slots),
         };
-        let name = &model.fleets.source(source).origin.name;
-        let name = if model.fleets.are_several() { format!("{name} ") } else { String::new() };
+        let Some(slots) = model.slots(profile).filter(fits) else { continue };
+        let name = label.map(|label| format!("{label} ")).unwrap_or_default();
         let style = if slots.is_full() { theme.alarm() } else { theme.faint() };
         let word = if parts.is_empty() { "slots " } else { "" };
         if !parts.is_empty() {
@@ -357,20 +355,20 @@ fn slots(model: &Model, kept: &impl Fn(Part) -> bool) -> Vec<Span<'static>> {
 }
 
 /// For how long which answers have been missing; why, and when the next try is.
-fn no_data(model: &Model, late: &[(usize, Duration)], cause: bool, now: Moment) -> Vec<Span<'static>> {
+fn no_data(model: &Model, late: &[(ProfileId, Duration)], cause: bool, now: Moment) -> Vec<Span<'static>> {
     let theme = model.settings.theme;
-    let Some((source, age)) = late.iter().copied().max_by_key(|(_, age)| *age) else { return Vec::new() };
-    let from = match late.len() {
-        _ if !model.fleets.are_several() => String::new(),
-        1 => format!(" from {}", model.fleets.source(source).origin.name),
-        many if many == model.fleets.numbers().len() => " from any profile".into(),
-        many => format!(" from {many} profiles"),
+    let Some((profile, age)) = late.iter().copied().max_by_key(|(_, age)| *age) else { return Vec::new() };
+    let from = match (model.profiles.labels(), late.len()) {
+        (None, _) => String::new(),
+        (Some(labels), 1) => format!(" from {}", labels.get(profile)),
+        (Some(labels), many) if many == labels.iter().len() => " from any profile".into(),
+        (Some(_), many) => format!(" from {many} profiles"),
     };
     let mut loud = vec![span(format!("no data{from} for {}", text::span(age)), theme.alarm())];
     if cause && late.len() == 1 {
-        let health = model.fleets.source(source).fleet.health();
+        let health = model.profiles.get(profile).tracker.health();
         let why = health.cause().map(|fault| fault.brief().to_owned());
-        let next = next_try(model, source, now).filter(|_| health.failing.is_some());
+        let next = next_try(model, profile, now).filter(|_| health.failing.is_some());
         let why = why.into_iter().chain(next).collect::<Vec<_>>().join(", ");
         if !why.is_empty() {
             loud.push(span(format!(": {why}"), theme.alarm()));
@@ -394,9 +392,9 @@ fn whose_sessions(model: &Model) -> Option<String> {
     if settings.demo {
         return Some("demo".into());
     }
-    let source = model.fleets.first();
-    match source.fleet.projects() {
+    let profile = model.profiles.first();
+    match profile.tracker.projects() {
         [only] if !only.name.is_empty() => Some(only.name.shown(24)),
-        _ => source.origin.host.as_ref().map(|host| text::shown(host, 32)),
+        _ => profile.info.host.as_ref().map(|host| text::shown(host, 32)),
     }
 }

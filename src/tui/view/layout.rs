@@ -70,17 +70,17 @@ fn layout(model: &Model, screen: Rect) -> Layout {
 fn banner_height(model: &Model, screen: Rect) -> u16 {
     let failing = header::failing(model);
     // Where all fail and there is no row, the reason for that says it all.
-    let is_told = model.fleets.is_empty() && failing.len() == model.fleets.numbers().len();
+    let is_told = model.profiles.has_no_sessions() && failing.len() == model.profiles.ids().len();
     if failing.is_empty() || is_told {
         return 0;
     }
     if screen.height < AIRY {
         return 1;
     }
-    let [source] = failing.as_slice() else {
+    let [profile] = failing.as_slice() else {
         return u16::try_from(failing.len()).unwrap_or(u16::MAX).min(TALLEST_BANNER);
     };
-    let long = text::width(&header::sentence(model, *source)).saturating_add(usize::from(BANNER_END));
+    let long = text::width(&header::sentence(model, *profile)).saturating_add(usize::from(BANNER_END));
     let lines = long.div_ceil(usize::from(screen.width.saturating_sub(2).max(1)));
     u16::try_from(lines).unwrap_or(TALLEST_BANNER).clamp(1, TALLEST_BANNER)
 }
@@ -96,9 +96,11 @@ fn body(model: &Model, screen: Rect, inner: Rect) -> Body {
     }
     let room_for_lower = screen.width >= WITH_LOWER.0 && screen.height >= WITH_LOWER.1;
     match model.focus.pane() {
-        Pane::Full(_) if model.record().is_some() => return Body::Details(inner),
+        Pane::Full(_) if model.selected_session().is_some() => return Body::Details(inner),
         // Where there is no room for two panes, the other one stands in the table's place.
-        Pane::Lower(_) if !room_for_lower && model.record().is_some() => return Body::Details(inner),
+        Pane::Lower(_) if !room_for_lower && model.selected_session().is_some() => {
+            return Body::Details(inner);
+        }
         Pane::Table | Pane::Lower(_) | Pane::Full(_) | Pane::Events | Pane::Recent => {}
     }
     let lower_most = inner.height.saturating_sub(TALLEST_LOWER);
@@ -106,14 +108,14 @@ fn body(model: &Model, screen: Rect, inner: Rect) -> Body {
     // One row alone has its headings, too.
     let rows = u16::try_from(model.table.rows().len()).unwrap_or(u16::MAX).saturating_add(1).max(3);
     let is_full =
-        model.fleets.numbers().any(|source| model.slots(source).is_some_and(|slots| slots.is_full()));
+        model.profiles.ids().any(|profile| model.slots(profile).is_some_and(|slots| slots.is_full()));
     let told = rows > most
         || !model.table.filter().is_empty()
         || model.table.is_flagged_only()
         || is_full
         || model.table.rows().counts().muted > 0
         || model.settings.query.is_some()
-        || model.fleets.malformed() > 0;
+        || model.profiles.malformed() > 0;
     let note = u16::from(inner.height > 3 && (told || room_for_lower && screen.height >= AIRIER));
     // The note takes its line from the lower pane, where there is one.
     let most = if room_for_lower { most } else { most.saturating_sub(note) };

@@ -11,7 +11,7 @@ use ratatui::widgets::{Block, Clear, Widget};
 use super::header;
 use super::ink::{self, Text, span};
 use crate::tui::keymap::{COPY_MENU, bindings};
-use crate::tui::{Extent, Focus, Model, Source};
+use crate::tui::{Extent, Focus, Model, ProfileId, ProfileState};
 use keepwatch_core::clock::{Moment, Timestamp};
 use keepwatch_core::session::Targets;
 use keepwatch_core::session::{FaultKind, SessionId};
@@ -162,11 +162,10 @@ fn about(model: &Model) -> String {
         Targets::Ids(ids) if ids.len() == 1 => "one session".into(),
         Targets::Ids(ids) => format!("{} sessions", ids.len()),
     };
-    let host = if model.fleets.are_several() {
-        let names: Vec<&str> = model.fleets.sources().map(|source| source.origin.name.as_str()).collect();
-        format!(" of {}", names.join(", "))
+    let host = if let Some(labels) = model.profiles.labels() {
+        format!(" of {}", labels.iter().collect::<Vec<_>>().join(", "))
     } else {
-        let host = model.fleets.first().origin.host.as_ref();
+        let host = model.profiles.first().info.host.as_ref();
         host.map(|host| format!(" of {}", text::shown(host, 60))).unwrap_or_default()
     };
     let every = text::length(settings.pace.interval);
@@ -178,10 +177,10 @@ fn about(model: &Model) -> String {
 /// What the asking costs, and what came to nothing.
 fn polling(model: &Model, room: usize, now: Timestamp) -> Vec<Text> {
     let mut lines: Vec<Text> = Vec::new();
-    for source in model.fleets.sources() {
-        let sentences = effort(model, source);
-        if model.fleets.are_several() && !sentences.is_empty() {
-            lines.push(Line::styled(source.origin.name.clone(), model.settings.theme.strong()));
+    for (id, profile) in model.profiles.iter() {
+        let sentences = effort(model, profile);
+        if let Some(label) = model.profiles.label(id).filter(|_| !sentences.is_empty()) {
+            lines.push(Line::styled(label.to_owned(), model.settings.theme.strong()));
         }
         for sentence in sentences {
             lines.extend(text::wrap(&sentence, room.max(8)).into_iter().map(Line::raw));
@@ -195,8 +194,8 @@ fn polling(model: &Model, room: usize, now: Timestamp) -> Vec<Text> {
 }
 
 /// A sentence each: how much was asked in a minute, how quickly it was answered, and what is left of the API's limit.
-fn effort(model: &Model, source: &Source) -> Vec<String> {
-    let effort = &source.effort;
+fn effort(model: &Model, profile: &ProfileState) -> Vec<String> {
+    let effort = &profile.effort;
     let spent = effort.spent().map(|spent| {
         let requests = if spent.requests == 1 { "request" } else { "requests" };
         let bytes = text::bytes(i64::try_from(spent.bytes).unwrap_or(i64::MAX));
@@ -221,26 +220,27 @@ fn effort(model: &Model, source: &Source) -> Vec<String> {
 }
 
 /// The newest first: when, what was asked for, and why nothing came.
-fn failures(model: &Model, room: usize, now: Timestamp) -> Vec<Text> {
+fn failures<'a>(model: &'a Model, room: usize, now: Timestamp) -> Vec<Text> {
     let theme = model.settings.theme;
-    let all = model.fleets.sources().enumerate();
-    let all = all.flat_map(|(nth, source)| source.fleet.health().failures.iter().map(move |it| (nth, it)));
-    let mut failures: Vec<(usize, &Failure)> = all.collect();
+    let of = |(id, profile): (ProfileId, &'a ProfileState)| {
+        profile.tracker.health().failures.iter().map(move |failure| (id, failure))
+    };
+    let mut failures: Vec<(ProfileId, &Failure)> = model.profiles.iter().flat_map(of).collect();
     if failures.is_empty() {
         return vec![Line::styled("no poll has failed so far", theme.faint())];
     }
-    // Those of one source are in order already, and stay so.
+    // The sort is stable: failures of one profile stay in order.
     failures.sort_by_key(|(_, failure)| failure.at.received.mono);
     let mut lines = Vec::new();
-    for (source, Failure { at, scope, fault }) in failures.into_iter().rev() {
-        let time = model.settings.zone.short(model.fleets.time(source, at.received), now);
+    for (profile, Failure { at, scope, fault }) in failures.into_iter().rev() {
+        let time = model.settings.zone.short(model.profiles.time(profile, at.received), now);
         let asked = match scope {
             _ if matches!(fault.kind, FaultKind::NoKey(_)) => "the key".into(),
             Scope::One(id) => format!("session {}", id.shown(40)),
             Scope::List(list) => list.to_string(),
             Scope::Projects => "the projects".into(),
         };
-        let whose = span(header::of_profile(model, source), theme.strong());
+        let whose = span(header::of_profile(model, profile), theme.strong());
         lines.push(vec![span(format!("{time}  "), theme.faint()), whose, span(asked, Style::new())].into());
         let parts = text::wrap(&fault.sentence(), room.saturating_sub(2).max(8));
         lines.extend(parts.into_iter().map(|part| Line::styled(format!("  {part}"), theme.warn())));
@@ -252,7 +252,7 @@ fn draw_menu(buffer: &mut Buffer, screen: Rect, model: &Model, id: &SessionId, m
     let theme = model.settings.theme;
     let lines = u16::try_from(COPY_MENU.len()).unwrap_or(u16::MAX);
     let area = centred(screen, 38, lines.saturating_add(2));
-    let columns = model.fleets.id_columns(id);
+    let columns = model.profiles.id_columns(id);
     let title = format!("Copy of {}", text::fit(&id.start(columns), 20));
     let inner = open(buffer, area, model, &title, "Enter copies · Esc");
     for (at, (key, _, name)) in COPY_MENU.iter().enumerate() {
@@ -270,22 +270,18 @@ fn draw_menu(buffer: &mut Buffer, screen: Rect, model: &Model, id: &SessionId, m
 fn draw_question(buffer: &mut Buffer, screen: Rect, model: &Model, id: &SessionId, typed: &str, now: Moment) {
     let theme = model.settings.theme;
     let room = room(screen).max(8);
-    let found = model.fleets.find(id);
-    let (source, record) = (found.map_or(0, |(source, _)| source), found.map(|(_, record)| record));
-    let whose = record.and_then(|record| record.owner.as_ref()).filter(|_| !model.hide_metadata);
+    let found = model.profiles.find(id);
+    let whose = found.and_then(|(_, record)| record.owner.as_ref()).filter(|_| !model.hide_metadata);
     let whose = whose.map_or_else(
         || "of nobody that its metadata names".into(),
         |label| format!("of {}", label.shown(40)),
     );
-    let ran = record.and_then(|record| record.age(model.fleets.time(source, now)));
+    let ran = found.and_then(|(profile, record)| record.age(model.profiles.time(profile, now)));
     let ran = ran.map(|ran| format!(", running for {}", text::age(ran))).unwrap_or_default();
     let mut lines: Vec<Text> =
         text::wrap(&id.line(), room).into_iter().map(|line| Line::styled(line, theme.strong())).collect();
-    let profile = if model.fleets.are_several() {
-        format!(" in the profile {}", model.fleets.source(source).origin.name)
-    } else {
-        String::new()
-    };
+    let profile = found.and_then(|(profile, _)| model.profiles.label(profile));
+    let profile = profile.map(|label| format!(" in the profile {label}")).unwrap_or_default();
     let about = format!("{whose}{profile}{ran}. Its browser ends with it, whoever uses it.");
     lines.extend(text::wrap(&about, room).into_iter().map(Line::raw));
     lines.push(Line::default());

@@ -14,7 +14,7 @@ use ratatui::text::{Line, Span};
 use super::columns::{self, Placed, WidthStep};
 use super::header;
 use super::ink::{self, Text, span};
-use crate::tui::{Listed, Model};
+use crate::tui::{Listed, Model, ProfileId};
 use keepwatch_core::clock::{Moment, Timestamp};
 use keepwatch_core::session::{Phase, Session};
 use keepwatch_core::text;
@@ -58,7 +58,7 @@ impl Column {
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
     let (theme, recent) = (model.settings.theme, &model.recent);
     let note = recent.answered().map(|(at, all)| asked(model, at, all)).unwrap_or_default();
-    let several = model.fleets.are_several();
+    let several = model.profiles.is_multi_profile();
     let (title, note) = if area.width < SOME {
         ("Newest sessions", note.split(',').next().unwrap_or_default().to_owned())
     } else if several {
@@ -70,9 +70,9 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) 
         if recent.is_asking() && recent.answered().is_some() { "asking again…".into() } else { note };
     ink::rule(buffer, ink::row(area, 0), theme.strong(), &span(title, theme.strong()), &note);
     let mut inner = ink::below(area, 1);
-    for (source, asked) in recent.asked.iter().filter(|(_, asked)| !asked.asking) {
+    for (profile, asked) in recent.asked.iter().filter(|(_, asked)| !asked.asking) {
         if let Some(fault) = &asked.fault {
-            let whose = header::of_profile(model, *source);
+            let whose = header::of_profile(model, *profile);
             let sentence = format!("{whose}could not be listed: {}; r asks again", fault.sentence());
             inner = say(buffer, inner, &sentence, theme.bad());
         }
@@ -125,14 +125,14 @@ fn draw_rows(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
         date.unwrap_or(short)
     };
     let time = shown().map(|listed| text::width(&started(&listed.session))).max().unwrap_or(8).max(8);
-    let columns = place(area.width, id, profile(model), time);
+    let columns = place(area.width, id, profile_width(model), time);
     for Placed { key: column, x, width } in &columns {
         let heading = column.heading();
         if text::width(heading) <= usize::from(*width) {
             ink::write(buffer, cell(ink::row(area, 0), *x, *width), &Line::styled(heading, theme.faint()));
         }
     }
-    for (down, Listed { source, session, owner }) in shown().enumerate() {
+    for (down, Listed { profile, session, owner }) in shown().enumerate() {
         let row = ink::row(area, down.saturating_add(1));
         let owner = owner.as_ref().filter(|_| !model.hide_metadata);
         let ended = session.status.phase() == Phase::Ended;
@@ -142,14 +142,14 @@ fn draw_rows(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
                 Column::Status => status(model, session, *width > 1).into(),
                 Column::Session => text::fit(&session.id.start(id), id).into(),
                 Column::Profile => {
-                    text::fit(&model.fleets.source(*source).origin.name, LONGEST_PROFILE).into()
+                    text::fit(model.profiles.label(*profile).unwrap_or_default(), LONGEST_PROFILE).into()
                 }
                 Column::Owner => owner.map_or_else(dash, |owner| owner.shown(14).into()),
                 Column::Started => started(session).into(),
                 Column::Ran => {
                     session.ran().filter(|_| ended).map_or_else(dash, |ran| text::countdown(ran).into())
                 }
-                Column::End => how(model, *source, session, server),
+                Column::End => how(model, *profile, session, server),
             };
             ink::write(buffer, cell(row, *x, *width), &text);
         }
@@ -160,10 +160,9 @@ fn draw_rows(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
     }
 }
 
-/// The columns of the profile's name; none where there is but one.
-fn profile(model: &Model) -> usize {
-    let wide = model.fleets.sources().map(|source| text::width(&source.origin.name)).max().unwrap_or(0);
-    if model.fleets.are_several() { wide.clamp(7, LONGEST_PROFILE) } else { 0 }
+/// Returns the columns of the profile's name: none for a single profile.
+fn profile_width(model: &Model) -> usize {
+    model.profiles.labels().map_or(0, |labels| labels.width().clamp(7, LONGEST_PROFILE))
 }
 
 /// Places the columns on a screen that is `screen` columns wide; ids, names of profiles and times take so many.
@@ -205,9 +204,9 @@ fn started(model: &Model, session: &Session, server: Timestamp) -> String {
 }
 
 /// What lies behind its end by its fields; of one that lives, when it expires. Nothing here ticks.
-fn how(model: &Model, source: usize, session: &Session, server: Timestamp) -> Text {
+fn how(model: &Model, profile: ProfileId, session: &Session, server: Timestamp) -> Text {
     let (theme, zone) = (model.settings.theme, model.settings.zone);
-    if let Some(verdict) = model.fleets.source(source).fleet.verdict_of(session) {
+    if let Some(verdict) = model.profiles.get(profile).tracker.verdict_of(session) {
         return verdict.words(zone, server).headline.into();
     }
     let expires = session.expires.map(|at| format!("expires {}", zone.short(at, server)));

@@ -12,7 +12,7 @@ use super::columns::{self, LEAD, Placed, WidthStep};
 use super::header;
 use super::ink::{self, span};
 use crate::tui::viewport::table_rows;
-use crate::tui::{Model, Pane, Sort, SortBy};
+use crate::tui::{Model, Pane, ProfileId, Sort, SortBy};
 use keepwatch_core::clock::Moment;
 use keepwatch_core::session::SessionId;
 use keepwatch_core::text;
@@ -166,20 +166,18 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) 
         .table
         .rows()
         .window(model.table.top(), count)
-        .map(|id| (id, model.fleets.id_columns(id)))
+        .map(|id| (id, model.profiles.id_columns(id)))
         .collect();
     let id = rows.iter().map(|(_, columns)| *columns).max().unwrap_or(0);
-    let profile = model.fleets.are_several().then(|| {
-        let wide = model.fleets.sources().map(|source| text::width(&source.origin.name)).max().unwrap_or(0);
-        u16::try_from(wide).unwrap_or(u16::MAX)
-    });
+    let profile = model.profiles.labels().map(|labels| u16::try_from(labels.width()).unwrap_or(u16::MAX));
     let columns = place(area.width, u16::try_from(id).unwrap_or(u16::MAX), profile, !model.hide_metadata);
     let headings = area.height.saturating_sub(table_rows(area));
     if headings > 0 {
         draw_headings(buffer, ink::row(area, 0), &columns, model);
     }
     let area = ink::below(area, headings);
-    let late: Vec<bool> = model.fleets.numbers().map(|source| model.late(source, now).is_some()).collect();
+    let late: Vec<ProfileId> =
+        model.profiles.ids().filter(|profile| model.late(*profile, now).is_some()).collect();
     for (down, row) in rows.into_iter().enumerate() {
         draw_row(buffer, ink::row(area, down), &columns, model, row, now, &late);
     }
@@ -218,13 +216,13 @@ fn draw_row(
     model: &Model,
     (id, id_columns): (&SessionId, usize),
     now: Moment,
-    late: &[bool],
+    late: &[ProfileId],
 ) {
     #[cfg(test)]
     BUILT.set(BUILT.get().saturating_add(1));
-    let Some((source, record)) = model.fleets.find(id) else { return };
-    let cell = Cell { model, record, source, id_columns, server: model.fleets.time(source, now) };
-    let late = late.get(source).copied().unwrap_or(false);
+    let Some((profile, record)) = model.profiles.find(id) else { return };
+    let cell = Cell { model, record, profile, id_columns, server: model.profiles.time(profile, now) };
+    let late = late.contains(&profile);
     for Placed { key: column, x, width } in columns {
         let place = Rect { width: *width, ..ink::indent(area, *x) };
         put(buffer, place, column.is_right_aligned(), &cells::content(*column, &cell, *width));
@@ -250,11 +248,11 @@ fn put(buffer: &mut Buffer, place: Rect, right: bool, line: &ink::Text) {
     }
 }
 
-/// Where no slot of a source's project is free: which session frees the next, and when.
-fn no_slot(model: &Model, source: usize) -> Option<String> {
-    let over = model.slots(source)?.over()?;
-    let (at, id) = model.table.rows().living(source)?.next_end.as_ref()?;
-    let of = header::of_profile(model, source);
+/// Returns which session frees the next slot of a profile's project, and when, if no slot is free.
+fn no_slot(model: &Model, profile: ProfileId) -> Option<String> {
+    let over = model.slots(profile)?.over()?;
+    let (at, id) = model.table.rows().slot_usage(profile)?.next_end.as_ref()?;
+    let of = header::of_profile(model, profile);
     let (at, id) = (model.settings.zone.time(*at), id.start(8));
     let release = if model.settings.releaser.is_some() { ", x releases one" } else { "" };
     Some(match over {
@@ -287,7 +285,7 @@ pub(super) fn draw_note(buffer: &mut Buffer, area: Rect, model: &Model, rows: u1
         let all = if area.width < 60 { "" } else { " (f shows all)" };
         parts.push(vec![span("flagged only", theme.coming()), span(all, theme.faint())]);
     }
-    let no_slots = model.fleets.numbers().filter_map(|source| no_slot(model, source));
+    let no_slots = model.profiles.ids().filter_map(|profile| no_slot(model, profile));
     parts.extend(no_slots.map(|text| vec![span(text, theme.warn())]));
     for (arrow, count) in [("↑", model.table.top()), ("↓", under)] {
         if count > 0 {
@@ -298,11 +296,11 @@ pub(super) fn draw_note(buffer: &mut Buffer, area: Rect, model: &Model, rows: u1
     if muted > 0 {
         parts.push(vec![span(format!("{muted} muted, M shows them"), theme.faint())]);
     }
-    let malformed = model.fleets.malformed();
+    let malformed = model.profiles.malformed();
     if malformed > 0 {
         parts.push(vec![span(format!("{malformed} in the list unreadable"), theme.warn())]);
     }
-    let short = model.fleets.short();
+    let short = model.profiles.short();
     if let Some(short) = short.sentence().filter(|_| short.sessions >= MANY_SHORT) {
         parts.push(vec![span(short, theme.faint())]);
     }

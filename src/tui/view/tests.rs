@@ -16,7 +16,8 @@ use crate::api::Query;
 use crate::api::{Allowance, Listing};
 use crate::poll::{Reply, Report, Request};
 use crate::tui::{
-    Asked, Extent, Focus, Listed, Notice, Origin, Pane, Part, Place, Sort, SortBy, Theme, Tone,
+    Asked, EventRef, Extent, Focus, Listed, Notice, Pane, Part, ProfileId, ProfileInfo, Sort, SortBy, Theme,
+    Tone,
 };
 use keepwatch_core::filter::Filter;
 use keepwatch_core::session::Targets;
@@ -43,8 +44,8 @@ const STATES: [State; 53] = [
         but(story(), |model| {
             model.focus = Focus::Pane(Pane::Events);
             model.table.set_interacted();
-            model.scroll.set(0, Some(Place { source: 0, seq: 8 }));
-            model.read_until = [14].into_iter().collect();
+            model.scroll.set(0, Some(EventRef { profile: ProfileId::FIRST, seq: 8 }));
+            model.read_until = [(ProfileId::FIRST, 14)].into_iter().collect();
         })
     }),
     ("flagged", || but(story(), |model| model.table.set_flagged_only(true))),
@@ -82,20 +83,20 @@ const STATES: [State; 53] = [
     ("recent_asking", || {
         but(calm(), |model| {
             model.focus = Focus::Pane(Pane::Recent);
-            model.recent.asked.insert(0, Asked { asking: true, ..Asked::default() });
+            model.recent.asked.insert(ProfileId::FIRST, Asked { asking: true, ..Asked::default() });
         })
     }),
     ("recent_failed", || {
         but(calm(), |model| {
             model.focus = Focus::Pane(Pane::Recent);
             let fault = Some(FaultKind::Timeout.into());
-            model.recent.asked.insert(0, Asked { fault, ..Asked::default() });
+            model.recent.asked.insert(ProfileId::FIRST, Asked { fault, ..Asked::default() });
         })
     }),
     ("recent_none", || {
         but(calm(), |model| {
             model.focus = Focus::Pane(Pane::Recent);
-            model.recent.take(0, ago(1), Vec::new());
+            model.recent.take(ProfileId::FIRST, ago(1), Vec::new());
         })
     }),
     ("adding", || with_focus(Focus::Add { line: "6512bd".into(), wrong: None, back: Pane::Table })),
@@ -123,14 +124,18 @@ const STATES: [State; 53] = [
     ("profiles_all_fail", profiles_all_fail),
     ("profiles_none", || {
         let mut model = profiles_blank();
-        fixture::seen_of(&mut model, 1, [failure(1, FaultKind::KeyRefused, Some("Invalid API key"))]);
+        fixture::seen_of(
+            &mut model,
+            ProfileId::SECOND,
+            [failure(1, FaultKind::KeyRefused, Some("Invalid API key"))],
+        );
         but(model, |model| seen(model, [listed(ago(1), List::Running, Vec::new(), 0)]))
     }),
     ("profiles_loading", profiles_blank),
     ("profiles_nobody", || {
         let refused = [failure(1, FaultKind::KeyRefused, Some("Invalid API key"))];
         let mut model = profiles_blank();
-        fixture::seen_of(&mut model, 1, refused);
+        fixture::seen_of(&mut model, ProfileId::SECOND, refused);
         but(model, |model| seen(model, [failure(1, FaultKind::RateLimited, None)]))
     }),
     ("profiles_events", || but(profiles_refused(), |model| model.focus = Focus::Pane(Pane::Events))),
@@ -213,7 +218,7 @@ fn refused() -> Model {
 
 fn out_of_reach() -> Model {
     let mut model = blank(Targets::All);
-    model.fleets.source_mut(0).origin.host = Some("bb.internal.example".into());
+    model.profiles.get_mut(ProfileId::FIRST).info.host = Some("bb.internal.example".into());
     seen(&mut model, [failure(1, FaultKind::Dns(Untrusted::new("bb.internal.example")), None)]);
     model
 }
@@ -265,9 +270,13 @@ fn recent() -> Model {
     ];
     let owners = ["growth", "checkout-e2e", "mcp", "a-name-that-is-too-long", ""];
     let owner = |name: &str| (!name.is_empty()).then(|| Untrusted::new(name));
-    let listed = |(session, owner)| Listed { source: 0, session, owner };
-    model.recent.take(0, ago(1), sessions.into_iter().zip(owners.map(owner)).map(listed).collect());
-    model.recent.asked.get_mut(&0).unwrap().answered = Some((ago(1), 312));
+    let listed = |(session, owner)| Listed { profile: ProfileId::FIRST, session, owner };
+    model.recent.take(
+        ProfileId::FIRST,
+        ago(1),
+        sessions.into_iter().zip(owners.map(owner)).map(listed).collect(),
+    );
+    model.recent.asked.get_mut(&ProfileId::FIRST).unwrap().answered = Some((ago(1), 312));
     (model.recent.marked, model.focus) = (1, Focus::Pane(Pane::Recent));
     model
 }
@@ -308,7 +317,7 @@ fn releasing() -> Model {
 
 fn full() -> Model {
     let mut model = calm();
-    let project = Project { concurrency: Some(6), ..model.fleets.first().fleet.projects()[0].clone() };
+    let project = Project { concurrency: Some(6), ..model.profiles.first().tracker.projects()[0].clone() };
     seen(&mut model, [Input::Projects { at: exchange(ago(1)), projects: vec![project] }]);
     model
 }
@@ -327,7 +336,7 @@ fn failures() -> Model {
         next: None,
     };
     for round in (0..27).rev() {
-        model.fleets.source_mut(0).effort.note(&answer(round * 3, 80 + round % 10, 45_000));
+        model.profiles.get_mut(ProfileId::FIRST).effort.note(&answer(round * 3, 80 + round % 10, 45_000));
     }
     model.focus = Focus::Failures { top: 0, back: Pane::Table };
     model
@@ -341,17 +350,21 @@ fn notice() -> Model {
 fn profiles_refused() -> Model {
     let mut model = profiles();
     let refused = [failure(0, FaultKind::KeyRefused, Some("Invalid API key"))];
-    fixture::seen_of(&mut model, 1, refused);
+    fixture::seen_of(&mut model, ProfileId::SECOND, refused);
     // The other one goes on.
     let fresh = now().after(Duration::from_secs(10));
-    let session = model.fleets.get(&id(fixture::OTHER)).unwrap().session.clone();
+    let session = model.profiles.record(&id(fixture::OTHER)).unwrap().session.clone();
     seen(&mut model, [fixture::one(fresh, fixture::OTHER, session.unwrap())]);
     model
 }
 
 fn profiles_all_fail() -> Model {
     let mut model = profiles();
-    fixture::seen_of(&mut model, 1, [failure(0, FaultKind::KeyRefused, Some("Invalid API key"))]);
+    fixture::seen_of(
+        &mut model,
+        ProfileId::SECOND,
+        [failure(0, FaultKind::KeyRefused, Some("Invalid API key"))],
+    );
     seen(&mut model, [failure(0, FaultKind::RateLimited, Some("Too many requests: slow down"))]);
     model
 }
@@ -359,21 +372,21 @@ fn profiles_all_fail() -> Model {
 /// Two profiles of which nothing is seen yet.
 fn profiles_blank() -> Model {
     let Model { settings, .. } = blank(Targets::All);
-    let origin = |name: &str| Origin { name: name.into(), ..Origin::default() };
-    Model::new(settings, vec![origin("acme"), origin("staging")], (120, 40))
+    let info = |name: &str| ProfileInfo { name: name.into(), ..ProfileInfo::default() };
+    Model::new(settings, info("acme"), vec![info("staging")], (120, 40))
 }
 
 fn profiles_recent() -> Model {
     let mut model = profiles();
     let started = at("20:40:00");
-    let of = |source, id: &str| {
+    let of = |profile, id: &str| {
         let session = running(id, started, Duration::from_secs(900));
         let session = Session { status: Status::Completed, ended: Some(at("20:41:10")), ..session };
-        vec![Listed { source, session, owner: Some(Untrusted::new("growth")) }]
+        vec![Listed { profile, session, owner: Some(Untrusted::new("growth")) }]
     };
-    model.recent.take(0, ago(2), of(0, "b6d767d2-f8ed"));
-    model.recent.take(1, ago(1), of(1, "1f0e3dad-9990"));
-    let refused = model.recent.asked.get_mut(&1).unwrap();
+    model.recent.take(ProfileId::FIRST, ago(2), of(ProfileId::FIRST, "b6d767d2-f8ed"));
+    model.recent.take(ProfileId::SECOND, ago(1), of(ProfileId::SECOND, "1f0e3dad-9990"));
+    let refused = model.recent.asked.get_mut(&ProfileId::SECOND).unwrap();
     refused.fault = Some(FaultKind::KeyRefused.into());
     but(model, |model| model.focus = Focus::Pane(Pane::Recent))
 }

@@ -17,7 +17,7 @@ use ratatui::style::{Modifier, Style};
 use ratatui::text::Line;
 
 use super::ink::{self, Text, span};
-use crate::tui::{COUNT_LIMIT, EventScope, Model, Pane, Part, Place};
+use crate::tui::{COUNT_LIMIT, EventRef, EventScope, Model, Pane, Part, ProfileId};
 use keepwatch_core::clock::{Moment, Timestamp};
 use keepwatch_core::session::SessionId;
 use keepwatch_core::text;
@@ -66,8 +66,8 @@ fn draw_pane(
         EventScope::All if width < WITH_IDS => Ids::Inline,
         EventScope::All => Ids::Column,
     };
-    let writer = Writer { model, width, ids, profiles: profiles(model, scope, width), time: TIME, now };
-    let lines = writer.last(scope.newest_from(&model.fleets, anchor), height);
+    let writer = Writer { model, width, ids, profiles: label_columns(model, scope, width), time: TIME, now };
+    let lines = writer.last(scope.newest_from(&model.profiles, anchor), height);
     ink::rule(buffer, ink::row(area, 0), rule, &span(title, look), &note(model, scope, anchor));
     if lines.is_empty() {
         ink::write(buffer, ink::indent(inner, 1), &Line::styled("nothing yet", theme.faint()));
@@ -75,28 +75,29 @@ fn draw_pane(
     for (down, line) in lines.iter().enumerate() {
         ink::write(buffer, ink::indent(ink::row(inner, down), 1), line);
     }
-    if let (EventScope::All, Some((source, event))) = (scope, model.marked_event()) {
-        let last = lines.len().saturating_sub(writer.lines(source, event).len());
+    if let (EventScope::All, Some((profile, event))) = (scope, model.marked_event()) {
+        let last = lines.len().saturating_sub(writer.lines(profile, event).len());
         for down in last..lines.len() {
             ink::write(buffer, ink::row(inner, down), &Line::styled(theme.marker(), theme.coming()));
         }
     }
 }
 
-/// The columns of a profile's name: of several, on a page that has room for them.
-fn profiles(model: &Model, scope: EventScope<'_>, width: usize) -> usize {
-    let has_room = matches!(scope, EventScope::All) && width >= WITH_PROFILES && model.fleets.are_several();
-    let wide = model.fleets.sources().map(|source| text::width(&source.origin.name)).max().unwrap_or(0);
-    if has_room { wide.min(LONGEST_PROFILE).saturating_add(2) } else { 0 }
+/// Returns the columns of a profile's name, and of the blanks after it: none for a single profile, for the events of one
+/// session, or on a narrow page.
+fn label_columns(model: &Model, scope: EventScope<'_>, width: usize) -> usize {
+    let has_room = matches!(scope, EventScope::All) && width >= WITH_PROFILES;
+    let labels = model.profiles.labels().filter(|_| has_room);
+    labels.map_or(0, |labels| labels.width().min(LONGEST_PROFILE).saturating_add(2))
 }
 
 /// What the reader does not see of it: what came since, and that there is more below.
-fn note(model: &Model, scope: EventScope<'_>, anchor: Option<Place>) -> String {
+fn note(model: &Model, scope: EventScope<'_>, anchor: Option<EventRef>) -> String {
     let counted =
         |count: usize| if count > COUNT_LIMIT { format!("over {COUNT_LIMIT}") } else { count.to_string() };
     let new =
-        if model.table.has_interacted() { scope.count_since(&model.fleets, &model.read_until) } else { 0 };
-    let under = anchor.map_or(0, |anchor| scope.count_newer(&model.fleets, anchor));
+        if model.table.has_interacted() { scope.count_since(&model.profiles, &model.read_until) } else { 0 };
+    let under = anchor.map_or(0, |anchor| scope.count_newer(&model.profiles, anchor));
     match (new, under) {
         (0, 0) => String::new(),
         (0, under) => format!("↓ {} more", counted(under)),
@@ -109,7 +110,7 @@ fn note(model: &Model, scope: EventScope<'_>, anchor: Option<Place>) -> String {
 pub(super) fn last_lines(model: &Model, id: &SessionId, width: usize, most: usize, now: Moment) -> Vec<Text> {
     let time = super::page::LABEL.saturating_sub(1);
     let writer = Writer { model, width, ids: Ids::None, profiles: 0, time, now };
-    writer.last(EventScope::Session(id).newest(&model.fleets), most)
+    writer.last(EventScope::Session(id).newest(&model.profiles), most)
 }
 
 /// Where the session of an event is named.
@@ -137,15 +138,15 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     /// The last `most` lines of `events`, which come the newest first; in order.
-    fn last<'e>(&self, events: impl Iterator<Item = (Place, &'e Event)>, most: usize) -> Vec<Text> {
+    fn last<'e>(&self, events: impl Iterator<Item = (EventRef, &'e Event)>, most: usize) -> Vec<Text> {
         let zone = self.model.settings.zone;
         let today = zone.date(self.model.server_time(self.now));
         let mut lines: Vec<Text> = Vec::new(); // the newest first
         let mut day: Option<String> = None;
-        let mut alive: Option<(&Event, Timestamp, String)> = None;
-        for (Place { source, .. }, event) in events {
-            if let Some((end, at, said)) = alive.take_if(|(_, at, _)| event.seen <= *at) {
-                lines.extend(self.last_alive(end, at, &said));
+        let mut alive: Option<(ProfileId, &Event, Timestamp, String)> = None;
+        for (EventRef { profile, .. }, event) in events {
+            if let Some((profile, end, at, said)) = alive.take_if(|(_, _, at, _)| event.seen <= *at) {
+                lines.extend(self.last_alive(profile, end, at, &said));
             }
             let own = zone.date(event.seen);
             if let Some(later) = day.replace(own.clone()).filter(|later| *later != own) {
@@ -156,15 +157,15 @@ impl Writer<'_> {
                 lines.reverse();
                 return lines;
             }
-            lines.extend(self.lines(source, event).into_iter().rev());
+            lines.extend(self.lines(profile, event).into_iter().rev());
             if let EventKind::Ended { last_alive: Some((at, was)), .. } = &event.kind
                 && self.ids == Ids::None
             {
-                alive = Some((event, *at, format!("last reply that said {}", was.shown(24))));
+                alive = Some((profile, event, *at, format!("last reply that said {}", was.shown(24))));
             }
         }
-        if let Some((end, at, said)) = alive {
-            lines.extend(self.last_alive(end, at, &said));
+        if let Some((profile, end, at, said)) = alive {
+            lines.extend(self.last_alive(profile, end, at, &said));
         }
         if let Some(first) = day.filter(|day| *day != today) {
             lines.push(self.separator(&first));
@@ -175,9 +176,9 @@ impl Writer<'_> {
     }
 
     /// The last reply that said otherwise, in its place before an end: only where one session's events are looked at.
-    fn last_alive(&self, end: &Event, at: Timestamp, said: &str) -> Vec<Text> {
+    fn last_alive(&self, profile: ProfileId, end: &Event, at: Timestamp, said: &str) -> Vec<Text> {
         let faint = self.model.settings.theme.faint();
-        self.line(0, end, at, said, faint, faint).into_iter().rev().collect()
+        self.line(profile, end, at, said, faint, faint).into_iter().rev().collect()
     }
 
     fn separator(&self, day: &str) -> Text {
@@ -185,7 +186,7 @@ impl Writer<'_> {
     }
 
     /// An event's lines.
-    fn lines(&self, source: usize, event: &Event) -> Vec<Text> {
+    fn lines(&self, profile: ProfileId, event: &Event) -> Vec<Text> {
         let theme = self.model.settings.theme;
         let zone = self.model.settings.zone;
         let mut sentence = event.sentence(zone, self.model.server_time(self.now));
@@ -193,7 +194,7 @@ impl Writer<'_> {
             sentence = format!("{} {sentence}", theme.flag());
         }
         let (first, rest) = self.look(&event.kind);
-        self.line(source, event, event.seen, &sentence, first, rest)
+        self.line(profile, event, event.seen, &sentence, first, rest)
     }
 
     /// The looks of the first word, and of the rest.
@@ -233,7 +234,7 @@ impl Writer<'_> {
     /// A sentence behind its time, and behind its session where that is not known anyway.
     fn line(
         &self,
-        source: usize,
+        profile: ProfileId,
         event: &Event,
         at: Timestamp,
         sentence: &str,
@@ -241,10 +242,10 @@ impl Writer<'_> {
         rest: Style,
     ) -> Vec<Text> {
         let theme = self.model.settings.theme;
-        let profile = self.model.fleets.source(source).origin.name.as_str();
+        let label = self.model.profiles.label(profile).unwrap_or_default();
         // What concerns all of a profile is named after it, where there is no column for that.
         let of_all =
-            if self.profiles == 0 && self.ids != Ids::None { text::fit(profile, 8) } else { String::new() };
+            if self.profiles == 0 && self.ids != Ids::None { text::fit(label, 8) } else { String::new() };
         let id = event.id.as_ref().map_or(of_all, |id| id.start(8));
         let column = self.ids == Ids::Column;
         let before =
@@ -262,9 +263,9 @@ impl Writer<'_> {
         for (nth, part) in text::wrap(&sentence, room).into_iter().enumerate() {
             let mut spans = if nth == 0 {
                 let id = if column { super::page::pad(&id, ID) } else { String::new() };
-                let profile = text::fit(profile, self.profiles.saturating_sub(2));
-                let profile = super::page::pad(&profile, self.profiles);
-                vec![span(time.clone(), theme.faint()), span(id, Style::new()), span(profile, theme.faint())]
+                let label = text::fit(label, self.profiles.saturating_sub(2));
+                let label = super::page::pad(&label, self.profiles);
+                vec![span(time.clone(), theme.faint()), span(id, Style::new()), span(label, theme.faint())]
             } else {
                 vec![span(" ".repeat(before), Style::new())]
             };

@@ -88,14 +88,14 @@ fn recover(row: &Row, place: &Place, program: &mut Headless, line: &str, began: 
             // A busy machine counts from a moment later.
             assert!((seconds - 1.0..seconds + 1.0).contains(&next), "{}: {line}", row.fault);
             let asked = place.hits().len();
-            program.says_nothing_for(SILENCE);
+            program.assert_silent_for(SILENCE);
             assert_eq!(place.hits().len(), asked, "{}: asked again", row.fault);
             None
         }
         Back::Never => {
             // At most 2 s after the first failure, and a moment more on a busy machine; at least 3 s after the second.
             assert!(next < 3.0, "{}: {line}", row.fault);
-            program.says_nothing_for(SILENCE); // the same again and again is told once
+            program.assert_silent_for(SILENCE); // the same again and again is told once
             assert_eq!(place.connections(), 0);
             None
         }
@@ -119,7 +119,9 @@ fn only_the_truth(row: &Row, out: &str) {
     for line in out.lines() {
         let event: Value = serde_json::from_str(line).unwrap();
         let sentence = event["sentence"].as_str().unwrap();
-        let closed = sentence.contains(CLOSED) && ends_connections(&(row.play)());
+        // A request under way is cut when the server, or the tunnel of the proxy, changes to the fault.
+        let ends_requests = ends_connections(&(row.play)()) || row.way == Way::Proxy;
+        let closed = sentence.contains(CLOSED) && ends_requests;
         let fine = match event["event"].as_str().unwrap() {
             "first_seen" | "polls_recovered" => true,
             "polls_failing" | "rate_limited" => sentence.contains(row.says) && !row.says.is_empty() || closed,

@@ -112,7 +112,23 @@ impl Server {
 /// How many connections may wait to be taken.
 const BACKLOG: u32 = 64;
 
-/// A socket that has its port and does not listen: what connects to it is refused.
+/// Returns a socket that has this port and does not listen: connections to it are refused.
+///
+/// The port was this server's until just now. A process that another test starts has a copy of the old listener from its fork
+/// to its exec, so the port can stay in use for a moment.
+async fn bound_again(address: SocketAddr) -> TcpSocket {
+    let deadline = crate::harness::now() + crate::harness::PATIENCE;
+    loop {
+        match bound(address) {
+            Ok(socket) => return socket,
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && crate::harness::now() < deadline => {
+                tokio::task::yield_now().await;
+            }
+            Err(error) => panic!("{address}: {error}"),
+        }
+    }
+}
+
 fn bound(address: SocketAddr) -> io::Result<TcpSocket> {
     let socket = if address.is_ipv6() { TcpSocket::new_v6() } else { TcpSocket::new_v4() }?;
     socket.set_reuseaddr(true)?;
@@ -127,14 +143,14 @@ async fn listen(mut listener: TcpListener, shared: Arc<Shared>, mut plays: watch
         match play {
             Play::Refuses => {
                 drop(listener);
-                let socket = bound(address).unwrap(); // meanwhile the port must not become another test's
+                let socket = bound_again(address).await; // meanwhile the port must not become another test's
                 let _ = plays.changed().await;
                 listener = socket.listen(BACKLOG).unwrap();
             }
             Play::Deaf => {
                 drop(listener);
                 deaf(address, &mut plays).await;
-                listener = bound(address).unwrap().listen(BACKLOG).unwrap();
+                listener = bound_again(address).await.listen(BACKLOG).unwrap();
             }
             _ => take(&listener, &shared, &mut plays).await,
         }
@@ -144,7 +160,7 @@ async fn listen(mut listener: TcpListener, shared: Arc<Shared>, mut plays: watch
 /// Listens with no place for a connection to wait in: one that nobody takes is in it. What connects meanwhile is not even
 /// refused.
 async fn deaf(address: SocketAddr, plays: &mut watch::Receiver<Play>) {
-    let _full = bound(address).unwrap().listen(0).unwrap();
+    let _full = bound_again(address).await.listen(0).unwrap();
     let _first = TcpStream::connect(address).await.unwrap();
     let _ = plays.changed().await;
 }

@@ -1,4 +1,4 @@
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use proptest::prelude::*;
 
@@ -120,28 +120,6 @@ fn a_quote_that_is_still_open_is_read_to_the_end() {
     let record = record(Session { status: Status::named("TWO WORDS"), ..nightly() });
     assert!(Filter::parse("\"two wor").unwrap().takes(&InProfile(&record, "")));
     assert!(Filter::parse("status:\"two w").unwrap().takes(&InProfile(&record, "")));
-}
-
-#[test]
-#[ignore = "prints how long ten thousand rows take; run it in release"]
-fn ten_thousand_rows_are_filtered_in_no_time() {
-    let sessions = (0..10_000).map(|at| Session {
-        metadata: Some(Metadata::new(&format!(
-            r#"{{"owner":"team-{}","env":"staging","job":{{"name":"price-check","shard":{at},"tags":["eu","nightly"]}},"run":{{"id":"checkout-{at}"}}}}"#,
-            at % 40
-        ))),
-        id: id(&format!("{at:08x}-d9ca-4e02-9a67-91f2c1a0b3de")),
-        ..nightly()
-    });
-    let records: Vec<Record> = sessions.map(record).collect();
-    for filter in ["zzz", "price", "status:run owner:team-7", "meta.run.id:9999", "meta.job.tags:eu", "!київ"]
-    {
-        let filter = Filter::parse(filter).unwrap();
-        #[expect(clippy::disallowed_methods, reason = "this is the one that measures")]
-        let begun = Instant::now();
-        let found = records.iter().filter(|record| filter.takes(&InProfile(record, ""))).count();
-        println!("{:>24}  {found:>6} of 10000 in {:?}", filter.text(), begun.elapsed());
-    }
 }
 
 /// What is typed into a filter, in pieces of which it is made.

@@ -75,7 +75,7 @@ fn a_warning_comes_by_itself_at_its_second_and_not_before() {
     world.expire(moment(600.0));
     assert_eq!(flags(&world), 1);
     let names: Vec<_> =
-        world.model.fleets.first().fleet.timeline().all().map(|(_, event)| event.kind.name()).collect();
+        world.model.profiles.first().tracker.timeline().all().map(|(_, event)| event.kind.name()).collect();
     assert_eq!(names, ["first_seen", "flagged"]);
 }
 
@@ -110,9 +110,12 @@ fn what_came_since_the_last_key_is_new() {
     let read = world.model.read_until.clone();
     world.now = 4.0;
     world.one(over("a", Status::Error));
-    assert_eq!(world.model.fleets.first().fleet.timeline().since(read.of(0)), 2);
+    assert_eq!(world.model.profiles.first().tracker.timeline().since(read.get(ProfileId::FIRST)), 2);
     world.press("j");
-    assert_eq!(world.model.fleets.first().fleet.timeline().since(world.model.read_until.of(0)), 0);
+    assert_eq!(
+        world.model.profiles.first().tracker.timeline().since(world.model.read_until.get(ProfileId::FIRST)),
+        0
+    );
 }
 
 #[test]

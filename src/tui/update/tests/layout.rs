@@ -3,7 +3,8 @@
 use allocation_counter::measure;
 
 use super::*;
-use crate::tui::{EventScope, Fleets};
+use crate::tui::EventScope;
+use keepwatch_core::tracker::Fleet;
 
 fn crowd(count: usize) -> World {
     let mut world = World::watching(Targets::All);
@@ -90,11 +91,11 @@ fn layout_costs_the_same_for_any_number_of_sessions() {
 fn events_from_anchor_are_it_and_all_older() {
     let mut world = crowd(100);
     let older = |world: &World, anchor| {
-        let events = EventScope::All.newest_from(&world.model.fleets, anchor);
+        let events = EventScope::All.newest_from(&world.model.profiles, anchor);
         events.map(|(place, _)| place.seq).collect::<Vec<_>>()
     };
     assert_eq!(older(&world, Some(place(40))), (0..=40).rev().collect::<Vec<_>>());
     assert_eq!(older(&world, None), (0..100).rev().collect::<Vec<_>>());
-    world.model.fleets = Fleets::default();
+    world.model.profiles = Fleet::default().into();
     assert_eq!(older(&world, Some(place(40))), Vec::<u64>::new(), "nothing is on record any more");
 }

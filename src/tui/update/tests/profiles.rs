@@ -1,19 +1,20 @@
 //! Several profiles in one table: what concerns one of them is of no concern to the others.
 
 use super::*;
-use crate::tui::Origin;
+use crate::tui::{ProfileId, ProfileInfo};
 use keepwatch_core::filter::Filter;
 
-const ACME: usize = 0;
-const STAGING: usize = 1;
+const ACME: ProfileId = ProfileId::FIRST;
+const STAGING: ProfileId = ProfileId::SECOND;
 
-fn origins() -> Vec<Origin> {
-    ["acme", "staging"].map(|name| Origin { name: name.into(), ..Origin::default() }).into()
+fn info(name: &str) -> ProfileInfo {
+    ProfileInfo { name: name.into(), ..ProfileInfo::default() }
 }
 
 impl World {
     fn profiles(targets: Targets) -> Self {
-        let mut world = Self::starting(Model::new(settings(targets), origins(), (120, 40)));
+        let mut world =
+            Self::starting(Model::new(settings(targets), info("acme"), vec![info("staging")], (120, 40)));
         world.now = 1.0;
         world
     }
@@ -26,22 +27,23 @@ impl World {
         world
     }
 
-    fn list_of(&mut self, source: usize, texts: &[&str]) -> Vec<Effect> {
+    fn list_of(&mut self, profile: ProfileId, texts: &[&str]) -> Vec<Effect> {
         let sessions = texts.iter().map(|text| session(text, 900)).collect();
         let listing = Listing { sessions, malformed: 0 };
-        self.report_of(source, Request::List(List::Running), Ok(Reply::List(listing)))
+        self.report_of(profile, Request::List(List::Running), Ok(Reply::List(listing)))
     }
 
-    fn one_of(&mut self, source: usize, session: Session) -> Vec<Effect> {
-        self.report_of(source, Request::Session(session.id.clone()), Ok(Reply::Session(session)))
+    fn one_of(&mut self, profile: ProfileId, session: Session) -> Vec<Effect> {
+        self.report_of(profile, Request::Session(session.id.clone()), Ok(Reply::Session(session)))
     }
 
-    fn missing_in(&mut self, source: usize, text: &str) -> Vec<Effect> {
-        self.report_of(source, Request::Session(id(text)), Err(FaultKind::NotFound.into()))
+    fn missing_in(&mut self, profile: ProfileId, text: &str) -> Vec<Effect> {
+        self.report_of(profile, Request::Session(id(text)), Err(FaultKind::NotFound.into()))
     }
 
     fn profile(&self, text: &str) -> &str {
-        &self.model.fleets.of(&id(text)).origin.name
+        let (profile, _) = self.model.profiles.find(&id(text)).unwrap();
+        self.model.profiles.label(profile).unwrap()
     }
 }
 
@@ -53,9 +55,10 @@ fn a_refused_key_is_that_profiles_trouble_and_the_others_stay_fresh() {
         world.list_of(ACME, &["a"]);
         world.report_of(STAGING, Request::List(List::Running), Err(FaultKind::KeyRefused.into()));
     }
-    let failing = |world: &World, source| world.model.fleets.source(source).fleet.health().failing.is_some();
+    let failing =
+        |world: &World, profile| world.model.profiles.get(profile).tracker.health().failing.is_some();
     assert_eq!((failing(&world, ACME), failing(&world, STAGING)), (false, true));
-    let late = |world: &World, source| world.model.late(source, moment(world.now)).is_some();
+    let late = |world: &World, profile| world.model.late(profile, moment(world.now)).is_some();
     assert_eq!((late(&world, ACME), late(&world, STAGING)), (false, true));
     let refused = |world: &World| view::shown(&world.model, (120, 40), moment(world.now));
     let screen = refused(&world);
@@ -70,29 +73,48 @@ fn a_refused_key_is_that_profiles_trouble_and_the_others_stay_fresh() {
 
 #[test]
 fn what_a_key_asks_for_goes_to_the_profile_of_the_session() {
-    for (text, source) in [("a", ACME), ("s", STAGING)] {
+    for (text, profile) in [("a", ACME), ("s", STAGING)] {
         let mut world = World::of_two(&["a"], &["s"]);
         world.model.select(id(text));
-        assert_eq!(world.press("c"), [Effect::AskOf(source, Ask::Fresh(id(text)))]);
-        assert_eq!(world.press("yl"), [Effect::AskOf(source, Ask::LiveView(id(text)))]);
+        assert_eq!(world.press("c"), [Effect::AskOf(profile, Ask::Fresh(id(text)))]);
+        assert_eq!(world.press("yl"), [Effect::AskOf(profile, Ask::LiveView(id(text)))]);
         world.press("x");
         world.press(text);
-        assert_eq!(world.key(KeyCode::Enter), [Effect::AskOf(source, Ask::Release(id(text)))]);
-        let released = |source| {
-            world.model.fleets.source(source).fleet.get(&id(text)).is_some_and(|it| it.is_releasing())
+        assert_eq!(world.key(KeyCode::Enter), [Effect::AskOf(profile, Ask::Release(id(text)))]);
+        let released = |profile| {
+            world.model.profiles.get(profile).tracker.get(&id(text)).is_some_and(|it| it.is_releasing())
         };
-        assert_eq!((released(ACME), released(STAGING)), (source == ACME, source == STAGING));
+        assert_eq!((released(ACME), released(STAGING)), (profile == ACME, profile == STAGING));
         assert_eq!(world.press("p"), [Effect::Ask(Ask::Pause)], "of all");
     }
+}
+
+#[test]
+fn vanished_session_asks_no_profile() {
+    let mut world = World::of_two(&["a"], &["s"]);
+    world.model.focus = Focus::Copy { id: id("vanished"), marked: 0, back: Pane::Table };
+    assert_eq!(world.press("l"), []);
+    assert!(world.notice().starts_with("the session is not on record any more"), "{}", world.notice());
+    assert_eq!(world.model.profiles.newest_of(&id("vanished")).count(), 0);
+}
+
+#[test]
+fn single_profile_has_no_label() {
+    let world = World::of_two(&[], &[]);
+    let labels = world.model.profiles.labels().unwrap();
+    assert_eq!((labels.iter().collect::<Vec<_>>(), labels.width()), (vec!["acme", "staging"], 7));
+    assert_eq!(world.model.profiles.label(STAGING), Some("staging"));
+    let one = World::starting(Model::new(settings(Targets::All), info("acme"), Vec::new(), (120, 40)));
+    assert_eq!(one.model.profiles.label(ACME), None);
 }
 
 #[test]
 fn a_session_that_two_profiles_list_is_one_and_the_first_ones() {
     let mut world = World::of_two(&["a", "both"], &["s", "both"]);
     assert_eq!(world.rows(), ["a", "both", "s"]);
-    assert_eq!((world.model.fleets.len(), world.model.table.rows().counts().running), (3, 3));
+    assert_eq!((world.model.profiles.session_count(), world.model.table.rows().counts().running), (3, 3));
     assert_eq!(world.profile("both"), "acme");
-    let taken = |source| world.model.table.rows().living(source).unwrap().count;
+    let taken = |profile| world.model.table.rows().slot_usage(profile).unwrap().taken;
     assert_eq!((taken(ACME), taken(STAGING)), (2, 2), "it takes a slot of each");
     assert_eq!(world.events().len(), 3, "and is told of once");
     world.model.settings.bell = true;
@@ -115,7 +137,7 @@ fn an_id_is_asked_of_all_and_whoever_has_it_has_it() {
         let leave = [Effect::AskOf(ACME, Ask::Leave(id("new-one")))];
         if first == ACME {
             assert_eq!(world.missing_in(ACME, "new-one"), [], "the other may have it");
-            assert!(!world.model.fleets.get(&id("new-one")).unwrap().is_absent());
+            assert!(!world.model.profiles.record(&id("new-one")).unwrap().is_absent());
             world.one_of(STAGING, session("new-one", 900));
             world.now = 4.0;
             assert_eq!(world.missing_in(ACME, "new-one"), leave);
@@ -178,17 +200,17 @@ fn the_events_of_all_are_in_the_order_in_which_they_were_seen_and_scrolling_hold
     world.tell(Message::Resize(120, 12));
     for second in 2_u32..40 {
         world.now = f64::from(second);
-        let source = if second % 3 == 0 { ACME } else { STAGING };
-        world.one_of(source, session(&format!("s{second:02}"), 9000));
+        let profile = if second % 3 == 0 { ACME } else { STAGING };
+        world.one_of(profile, session(&format!("s{second:02}"), 9000));
     }
-    let seen: Vec<_> = world.model.fleets.newest().map(|(_, event)| event.seen).collect();
+    let seen: Vec<_> = world.model.profiles.newest().map(|(_, event)| event.seen).collect();
     assert!(seen.len() == 38 && seen.is_sorted_by(|later, earlier| later > earlier), "{seen:?}");
     world.press("ekk");
     let marked = |world: &World| world.model.marked_event().unwrap().1.id.clone().unwrap();
     assert_eq!(marked(&world), id("s37"));
-    for source in [ACME, STAGING] {
+    for profile in [ACME, STAGING] {
         world.now += 1.0;
-        world.one_of(source, session(&format!("new-{source}"), 9000));
+        world.one_of(profile, session(&format!("new-{profile}"), 9000));
     }
     assert_eq!(marked(&world), id("s37"), "what is read does not move");
     let screen = view::shown(&world.model, (120, 12), moment(world.now));
@@ -233,9 +255,14 @@ fn rows_are_filtered_and_sorted_by_their_profile() {
 
 #[test]
 fn a_profile_without_a_key_says_so_and_is_asked_for_nothing() {
-    let mut origins = origins();
-    origins[STAGING].without_key = Some("api-key-command “pass” failed (exit status: 7)".into());
-    let mut world = World::starting(Model::new(settings(Targets::Ids(vec![id("a")])), origins, (120, 40)));
+    let why = "api-key-command “pass” failed (exit status: 7)";
+    let staging = ProfileInfo { without_key: Some(why.into()), ..info("staging") };
+    let mut world = World::starting(Model::new(
+        settings(Targets::Ids(vec![id("a")])),
+        info("acme"),
+        vec![staging],
+        (120, 40),
+    ));
     world.now = 1.0;
     world.missing_in(ACME, "a");
     assert_eq!(world.model.table.rows().counts().absent, 1, "no answer of the other is awaited");
@@ -253,12 +280,12 @@ fn a_profile_without_a_key_says_so_and_is_asked_for_nothing() {
 #[test]
 fn the_newest_sessions_of_all_profiles_are_one_list_and_each_is_watched_where_it_is() {
     let mut world = World::of_two(&[], &[]);
-    assert_eq!(world.press("R"), [ACME, STAGING].map(|source| Effect::AskOf(source, Ask::Recent)));
+    assert_eq!(world.press("R"), [ACME, STAGING].map(|profile| Effect::AskOf(profile, Ask::Recent)));
     let old =
         |text: &str, seconds: f64| Session { created: Some(t(seconds)), ..over(text, Status::Completed) };
-    let answer = |world: &mut World, source, sessions| {
+    let answer = |world: &mut World, profile, sessions| {
         let reply = Reply::Recent(Listing { sessions, malformed: 0 });
-        world.report_of(source, Request::Recent, Ok(reply));
+        world.report_of(profile, Request::Recent, Ok(reply));
     };
     answer(&mut world, ACME, vec![old("a1", 1.0), old("a3", 3.0)]);
     let listed = |world: &World| {
@@ -274,7 +301,7 @@ fn the_newest_sessions_of_all_profiles_are_one_list_and_each_is_watched_where_it
     );
     world.press("k");
     assert_eq!(world.key(KeyCode::Enter), [Effect::AskOf(STAGING, Ask::Watch(id("s2")))]);
-    assert!(world.model.fleets.source(ACME).fleet.get(&id("s2")).is_none());
+    assert!(world.model.profiles.get(ACME).tracker.get(&id("s2")).is_none());
     world.press("R");
     world.report_of(STAGING, Request::Recent, Err(FaultKind::KeyRefused.into()));
     answer(&mut world, ACME, vec![old("a5", 5.0)]);
@@ -293,17 +320,17 @@ fn a_sleep_and_the_time_are_told_to_all() {
     let effects = world.tell(Message::Slept(moment(1.0), moment(100.0)));
     assert_eq!(effects, [Effect::Ask(Ask::Afresh)]);
     let slept = world.events().into_iter().filter(|(_, name)| *name == "slept");
-    assert_eq!(slept.map(|(source, _)| source).collect::<Vec<_>>(), [ACME, STAGING]);
+    assert_eq!(slept.map(|(profile, _)| profile).collect::<Vec<_>>(), [ACME, STAGING]);
     world.expire(moment(600.0));
     let flagged = world.events().into_iter().filter(|(_, name)| *name == "flagged");
-    assert_eq!(flagged.map(|(source, _)| source).collect::<Vec<_>>(), [ACME, STAGING]);
+    assert_eq!(flagged.map(|(profile, _)| profile).collect::<Vec<_>>(), [ACME, STAGING]);
 }
 
 #[test]
 fn all_countdowns_tick_together_whatever_the_servers_clocks_say() {
     let mut world = World::of_two(&[], &[]);
     // Each reply says what time it is there: of one server 90.4 s more than here.
-    for (source, ahead) in [(ACME, 0.0), (STAGING, 90.4)] {
+    for (profile, ahead) in [(ACME, 0.0), (STAGING, 90.4)] {
         for tenth in 0_u32..40 {
             let now = 2.0 + f64::from(tenth) / 10.0;
             let server = t((now + ahead).floor());
@@ -317,26 +344,26 @@ fn all_countdowns_tick_together_whatever_the_servers_clocks_say() {
                 outcome: Ok(Reply::List(Listing::default())),
                 next: None,
             };
-            update(&mut world.model, Message::Report(source, Box::new(report)), moment(now));
+            update(&mut world.model, Message::Report(profile, Box::new(report)), moment(now));
         }
     }
-    let fleets = &world.model.fleets;
-    let apart = fleets.time(STAGING, moment(9.3)) - fleets.time(ACME, moment(9.3));
+    let profiles = &world.model.profiles;
+    let apart = profiles.time(STAGING, moment(9.3)) - profiles.time(ACME, moment(9.3));
     assert_eq!(apart, chrono::TimeDelta::seconds(90));
-    assert_eq!(fleets.time(ACME, moment(9.3)), world.model.server_time(moment(9.3)));
+    assert_eq!(profiles.time(ACME, moment(9.3)), world.model.server_time(moment(9.3)));
 }
 
 #[test]
 fn a_full_project_is_named_and_another_is_not() {
     let mut world = World::of_two(&["a", "b"], &["s"]);
-    for (source, slots) in [(ACME, 2), (STAGING, 5)] {
+    for (profile, slots) in [(ACME, 2), (STAGING, 5)] {
         let project = Project {
             id: Untrusted::new("p"),
             name: Untrusted::new("p"),
             default_timeout: None,
             concurrency: Some(slots),
         };
-        world.report_of(source, Request::Projects, Ok(Reply::Projects(vec![project])));
+        world.report_of(profile, Request::Projects, Ok(Reply::Projects(vec![project])));
     }
     let screen = view::shown(&world.model, (120, 40), moment(1.0));
     assert!(screen.contains("slots acme 2/2 FULL · staging 1/5"), "{screen}");
@@ -349,7 +376,7 @@ fn a_full_project_is_named_and_another_is_not() {
 fn rows_are_sorted_by_what_is_left_whatever_the_servers_clocks_say() {
     let mut world = World::of_two(&[], &[]);
     // Of the second, whose clock is ten minutes ahead, each expiry looks ten minutes later.
-    for (source, ahead, names) in [(ACME, 0.0, ["a-60", "a-180"]), (STAGING, 600.0, ["s-30", "s-120"])] {
+    for (profile, ahead, names) in [(ACME, 0.0, ["a-60", "a-180"]), (STAGING, 600.0, ["s-30", "s-120"])] {
         for round in 0..3_u32 {
             let now = 2.0 + f64::from(round);
             let sessions = names.map(|name| {
@@ -366,7 +393,7 @@ fn rows_are_sorted_by_what_is_left_whatever_the_servers_clocks_say() {
                 outcome: Ok(Reply::List(Listing { sessions: sessions.into(), malformed: 0 })),
                 next: None,
             };
-            update(&mut world.model, Message::Report(source, Box::new(report)), moment(now));
+            update(&mut world.model, Message::Report(profile, Box::new(report)), moment(now));
         }
     }
     assert_eq!(world.rows(), ["s-30", "a-60", "s-120", "a-180"]);

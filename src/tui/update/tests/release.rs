@@ -11,7 +11,7 @@ fn world() -> World {
 
 fn asks(effects: &[Effect]) -> Vec<&SessionId> {
     let asked = effects.iter().filter_map(|effect| match effect {
-        Effect::AskOf(0, Ask::Release(id)) => Some(id),
+        Effect::AskOf(ProfileId::FIRST, Ask::Release(id)) => Some(id),
         _ => None,
     });
     asked.collect()
@@ -30,7 +30,7 @@ fn a_release_is_asked_for_with_the_end_of_the_id_and_enter_alone() {
     world.press("xB3DE");
     let effects = world.key(KeyCode::Enter);
     assert_eq!(asks(&effects), [&id(A)]);
-    assert!(world.model.fleets.get(&id(A)).unwrap().is_releasing());
+    assert!(world.model.profiles.record(&id(A)).unwrap().is_releasing());
     world.press("x");
     assert_eq!(world.notice(), "its release is asked for already");
 }
@@ -92,10 +92,10 @@ fn a_release_that_fails_stays_on_the_row_with_the_apis_message() {
         outcome: Err(fault),
         next: None,
     };
-    world.tell(Message::Report(0, Box::new(report)));
+    world.tell(Message::Report(ProfileId::FIRST, Box::new(report)));
     world.now = 60.0;
     world.list(vec![session(A, 900), session(B, 1800)]);
-    let record = world.model.fleets.get(&id(A)).unwrap();
+    let record = world.model.profiles.record(&id(A)).unwrap();
     let (fault, next) = record.release.as_ref().unwrap().failed.clone().unwrap();
     assert!(fault.sentence().contains("“Session is locked”") && next.is_none());
     assert!(!record.is_releasing(), "and it can be asked for again");
@@ -114,7 +114,7 @@ fn a_session_that_runs_on_half_a_minute_after_its_release_is_flagged_at_that_sec
     assert_eq!(world.model.table.rows().counts().flagged, 1);
     world.now = 33.0;
     world.one(Session { ended: Some(t(32.5)), ..over(A, Status::Completed) });
-    let verdict = world.model.fleets.first().fleet.verdict(&id(A)).unwrap();
+    let verdict = world.model.profiles.first().tracker.verdict(&id(A)).unwrap();
     assert_eq!(verdict.name(), "released_here");
     assert_eq!(world.model.table.rows().counts().flagged, 0, "and it is no early end");
 }

@@ -18,7 +18,7 @@ fn clocks(wall: f64, mono: f64, boot: f64) -> Moment {
 fn listed(at: Moment, date: Timestamp, session: Session) -> Message {
     let listing = Listing { sessions: vec![session], malformed: 0 };
     Message::Report(
-        0,
+        ProfileId::FIRST,
         Box::new(Report {
             request: Request::List(List::Running),
             sent: at,
@@ -98,8 +98,12 @@ fn summer_times_end_moves_the_times_of_day_and_no_length() {
         // At 01:00 UTC the clocks there went back from 3 to 2.
         assert_eq!(Zone::Local.time(at("00:59:59")), "02:59:59");
         assert_eq!(Zone::Local.time(at("01:00:00")), "02:00:00");
-        let mut model =
-            Model::new(Settings { zone: Zone::Local, ..settings(Targets::All) }, Vec::new(), (120, 40));
+        let mut model = Model::new(
+            Settings { zone: Zone::Local, ..settings(Targets::All) },
+            ProfileInfo::default(),
+            Vec::new(),
+            (120, 40),
+        );
         let moment = |time: &str, since: f64| Moment { wall: at(time), mono: secs(since), boot: secs(since) };
         let seen = moment("00:30:01", 1.0);
         update(&mut model, listed(seen, seen.wall, running("a", at("00:30:00"), secs(HOUR))), seen);
