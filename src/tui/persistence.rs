@@ -271,7 +271,7 @@ impl Persistence {
             }
             PersistenceCommand::SaveSummaries(summaries) => {
                 let Some(ProfileJournal { journal, .. }) = self.journals.get_mut(&profile) else { return };
-                // promise: summaries, mutant: in summaries -> in summaries.into_iter().skip(1)
+                // promise: summaries, mutant: in summaries -> in summaries.into_iter().filter(|it| !it.session.raw().ends_with("77"))
                 for summary in summaries {
                     // A summary that does not fit into the queue is sent again within a minute.
                     let _ = journal.summary(summary);

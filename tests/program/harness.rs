@@ -16,8 +16,9 @@ use portable_pty::{Child, CommandBuilder, ExitStatus, MasterPty, PtySize, native
 /// The key that every test gives, and that no output may show.
 pub(crate) const KEY: &str = "bb_live_CANARYdoNotShowMe7c31";
 
-/// Longer than anything takes on a busy machine; reached only by a failure.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// Longer than anything takes on a busy machine; reached only by a failure. Shorter than the longest delay before a retry, which
+/// is at least 45 s: a program that waits for so long after a first failure fails its test.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
 
 /// The program under test.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_keepwatch");
