@@ -31,6 +31,7 @@ pub(crate) fn now() -> Instant {
 
 /// Runs `test` on a clock that is `speed` times as fast as the real one. A busy machine falls behind such a clock, so a test
 /// that fails runs again, five and 25 times slower: what is wrong at every speed is wrong.
+#[expect(clippy::print_stderr, reason = "the panic before it is printed too")]
 pub(crate) fn at_speed(speed: u32, test: impl Fn(u32)) {
     for slower in [speed, speed / 5] {
         match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| test(slower))) {
