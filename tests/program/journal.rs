@@ -131,6 +131,17 @@ fn assert_sound(path: &Path) {
 
 #[test]
 fn a_process_that_is_killed_while_it_writes_loses_a_second_at_most() {
+    // A busy machine may leave the writer's thread waiting for a processor, so one of a few tries must keep the limit.
+    let mut lost = Vec::new();
+    while lost.len() < 5 && lost.last().is_none_or(|lost| *lost > 1000) {
+        lost.push(lost_when_killed());
+    }
+    println!("lost {lost:?} ms");
+    assert!(lost.last().is_some_and(|lost| *lost <= 1000), "lost {lost:?} ms");
+}
+
+/// Kills a process that writes, checks that the journal is whole, and returns how many milliseconds of entries it lacks.
+fn lost_when_killed() -> i64 {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal.sqlite");
     let mut child = writer(&path, 600);
@@ -162,17 +173,14 @@ fn a_process_that_is_killed_while_it_writes_loses_a_second_at_most() {
     let last_sent = sent.last().unwrap().1;
     let last_kept =
         kept.last().map_or(sent[0].1, |number| sent[usize::try_from(*number).unwrap().min(sent.len() - 1)].1);
-    // On a busy machine the process stands still at times, and its disk with it.
-    let stood_still = sent.windows(2).map(|two| two[1].1 - two[0].1).max().unwrap();
     let lost = last_sent - last_kept;
-    println!("{} of {} kept, {lost} ms lost, stood still for {stood_still} ms", kept.len(), sent.len());
-    assert!(lost <= 1000 + stood_still, "lost {lost} ms, stood still for {stood_still} ms");
     drop(reader);
     assert_sound(&path);
     // And the next run goes on with it.
     let mut next = writer(&path, 0);
     assert!(wait(&mut next).success());
     assert_eq!(Reader::open(&path).unwrap().unwrap().sizes().unwrap().segments, 2);
+    lost
 }
 
 /// How many entries that made, and how often they were read meanwhile.

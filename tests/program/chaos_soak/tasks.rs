@@ -22,6 +22,8 @@ const LONG: Duration = Duration::from_secs(4 * 60);
 /// The poller, the four requests that it may have under way, and a connection of each, one more for each that is being made
 /// anew.
 const MOST_TASKS: usize = 1 + 4 + 8;
+/// So many reports show enough of what can go wrong.
+const FEWEST_REPORTS: usize = 100;
 
 #[test]
 fn tasks_are_as_few_as_requests_under_way_whatever_goes_wrong() {
@@ -38,7 +40,8 @@ fn tasks_are_as_few_as_requests_under_way_whatever_goes_wrong() {
         let _poller = Poller::spawn(client, None, &Targets::All, pace, clock.clone(), reports);
         let metrics = tokio::runtime::Handle::current().metrics();
         let (mut most, mut count, mut fleet) = (0, 0_usize, Fleet::new(Thresholds::none()));
-        let end = clock.now().mono + LONG;
+        let mut end = clock.now().mono + LONG;
+        let latest = end + 20 * LONG;
         loop {
             tokio::select! {
                 Some(report) = reported.recv() => {
@@ -46,11 +49,17 @@ fn tasks_are_as_few_as_requests_under_way_whatever_goes_wrong() {
                     most = most.max(metrics.num_alive_tasks());
                     Observed::from(report).input.into_iter().for_each(|input| drop(fleet.apply(input)));
                 }
-                () = keepwatch::timer::sleep_until(&clock, end) => return (most, count, fleet),
+                () = keepwatch::timer::sleep_until(&clock, end) => {
+                    // A busy machine polls less often by this clock.
+                    if count > FEWEST_REPORTS || end >= latest {
+                        return (most, count, fleet);
+                    }
+                    end += LONG;
+                }
             }
         }
     });
     println!("{most} tasks at most, {reports} reports of {} sessions", fleet.len());
     assert!(most <= MOST_TASKS, "{most} tasks");
-    assert!(reports > 100 && fleet.len() > 200, "{reports} reports of {} sessions", fleet.len());
+    assert!(reports > FEWEST_REPORTS && fleet.len() > 200, "{reports} reports of {} sessions", fleet.len());
 }
