@@ -1,4 +1,4 @@
-//! What the journal costs with a million entries in it: `cargo bench --bench journal`.
+//! Measures the journal with a million entries: `cargo bench -p keepwatch-benches --bench journal`.
 //!
 //! The figures to hold: starting it 20 ms at most, `history --since 1d` below 200 ms.
 
