@@ -19,11 +19,11 @@ use keepwatch::tui::{
     Choice, KnownFlags, Message, Model, Muted, ProfileInfo, Profiles, Rows, Settings, Sort, SortBy,
 };
 use keepwatch::tui::{Theme, view};
-use keepwatch_core::clock::later;
+use keepwatch_core::clock::saturating_add;
 use keepwatch_core::filter::Filter;
 use keepwatch_core::session::Targets;
 use keepwatch_core::session::{List, Metadata, Region, Session, Status};
-use keepwatch_core::testing::{self, at, exchange, moment, noon};
+use keepwatch_core::testing::{self, at, moment, noon, request_timing};
 use keepwatch_core::text::Untrusted;
 use keepwatch_core::tracker::{Exchange, Fleet, Input, Scope, Thresholds};
 use ratatui::Terminal;
@@ -33,7 +33,7 @@ const SIZES: [usize; 3] = [20, 1_000, 10_000];
 
 /// Returns the times of a request that takes no time, whose reply has a `Date`.
 fn dated(second: u32) -> Exchange {
-    Exchange { date: Some(at(second)), ..exchange(second, second) }
+    Exchange { date: Some(at(second)), ..request_timing(second, second) }
 }
 
 /// One of many that differ in everything that a row shows.
@@ -45,7 +45,7 @@ fn session(number: usize) -> Session {
         spread & 0xffff,
         spread >> 20 & 0xfff
     );
-    let started = later(noon(), Duration::from_secs(spread % 900));
+    let started = saturating_add(noon(), Duration::from_secs(spread % 900));
     let metadata = format!(
         r#"{{"name":"job-{number}","env":"staging","run":{{"id":"c-{}","try":{},"tags":["prices","eu"]}}}}"#,
         spread % 9973,
@@ -59,15 +59,15 @@ fn session(number: usize) -> Session {
         updated: Some(started),
         started: Some(started),
         ended: None,
-        expires: Some(later(started, Duration::from_secs(3600 + spread % 7200))),
+        expires: Some(saturating_add(started, Duration::from_secs(3600 + spread % 7200))),
         proxy_bytes: Some(i64::try_from(spread % 1_000_000).unwrap()),
         keep_alive: Some(number.is_multiple_of(2)),
         context: None,
         region: Some(Region::KNOWN[number % 4].clone()),
         metadata: Some(Metadata::new(&metadata)),
         connect: None,
-        others: Vec::new(),
-        others_left_out: 0,
+        extra_fields: Vec::new(),
+        extra_fields_dropped: 0,
     }
 }
 
@@ -230,7 +230,7 @@ fn sanitise(c: &mut Criterion) {
         ("1 MB of escapes and marks", "\u{1b}]52;c;x\u{7}e\u{301}\u{301}\u{202e}".repeat(60_000)),
     ] {
         let text = Untrusted::new(text);
-        group.bench_function(name, |b| b.iter(|| black_box(text.shown(80))));
+        group.bench_function(name, |b| b.iter(|| black_box(text.sanitise(80))));
     }
 }
 

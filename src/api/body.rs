@@ -3,13 +3,13 @@
 use super::client::Listing;
 use super::fault::without_key;
 use super::wire::{self, Known, ListReader};
-use keepwatch_core::session::{Fault, Secret, Session, SessionId};
+use keepwatch_core::session::{ApiError, Secret, Session, SessionId};
 
 /// What a [`Client`](super::Client) reads the reply to `GET /v1/sessions/{id}` as, in which it asked for `asked`.
 ///
 /// # Errors
 /// It is no session.
-pub fn read_session(body: &[u8], asked: &SessionId) -> Result<Session, Fault> {
+pub fn read_session(body: &[u8], asked: &SessionId) -> Result<Session, ApiError> {
     wire::session(body, asked)
 }
 
@@ -17,7 +17,7 @@ pub fn read_session(body: &[u8], asked: &SessionId) -> Result<Session, Fault> {
 ///
 /// # Errors
 /// It is no list, or is broken, or cut off.
-pub fn read_list<'p>(pieces: impl IntoIterator<Item = &'p [u8]>) -> Result<Listing, Fault> {
+pub fn read_list<'p>(pieces: impl IntoIterator<Item = &'p [u8]>) -> Result<Listing, ApiError> {
     let mut reader = ListReader::new(Known::default(), Secret::new(String::new()));
     pieces.into_iter().try_for_each(|piece| reader.take(piece))?;
     reader.end().map(|(listing, _)| listing)
@@ -29,13 +29,13 @@ pub(super) trait Reader {
     type Value;
 
     /// Takes the next piece.
-    fn take(&mut self, piece: &[u8]) -> Result<(), Fault>;
+    fn take(&mut self, piece: &[u8]) -> Result<(), ApiError>;
 
     /// The first byte that is not blank, once there is one.
     fn first(&self) -> Option<u8>;
 
     /// Nothing more will come.
-    fn end(self) -> Result<Self::Value, Fault>;
+    fn end(self) -> Result<Self::Value, ApiError>;
 }
 
 /// A body that is read when it is whole.
@@ -52,10 +52,10 @@ impl<D> Whole<D> {
     }
 }
 
-impl<T, D: FnOnce(&[u8]) -> Result<T, Fault>> Reader for Whole<D> {
+impl<T, D: FnOnce(&[u8]) -> Result<T, ApiError>> Reader for Whole<D> {
     type Value = T;
 
-    fn take(&mut self, piece: &[u8]) -> Result<(), Fault> {
+    fn take(&mut self, piece: &[u8]) -> Result<(), ApiError> {
         self.body.extend_from_slice(piece);
         Ok(())
     }
@@ -64,7 +64,7 @@ impl<T, D: FnOnce(&[u8]) -> Result<T, Fault>> Reader for Whole<D> {
         self.body.iter().find(|byte| !byte.is_ascii_whitespace()).copied()
     }
 
-    fn end(self) -> Result<T, Fault> {
+    fn end(self) -> Result<T, ApiError> {
         let Self { body, decode, key } = self;
         decode(&match key {
             Some(key) => without_key(body, &key),

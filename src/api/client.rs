@@ -16,7 +16,9 @@ use super::wire::{Known, ListReader};
 use super::{Endpoint, Query};
 use super::{fault, wire};
 use keepwatch_core::clock::Timestamp;
-use keepwatch_core::session::{ConnectUrls, Fault, FaultKind, List, Project, Secret, Session, SessionId};
+use keepwatch_core::session::{
+    ApiError, ApiErrorKind, ConnectUrls, List, Project, Secret, Session, SessionId,
+};
 
 /// After a piece of so many bytes, others get their turn: it holds nobody up for longer than a frame.
 const TURN: usize = 16 * 1024;
@@ -25,7 +27,7 @@ const TURN: usize = 16 * 1024;
 #[derive(Debug)]
 pub struct Answer<T> {
     /// The value, or why there is none.
-    pub outcome: Result<T, Fault>,
+    pub outcome: Result<T, ApiError>,
     /// The `Date` of the reply, if it has one and no cache aged it (`Age`).
     pub date: Option<Timestamp>,
     /// The size of the body, in bytes, unpacked.
@@ -37,7 +39,7 @@ pub struct Answer<T> {
 impl<T> Answer<T> {
     /// No answer, for this reason.
     #[must_use]
-    pub fn failed(fault: Fault) -> Self {
+    pub fn failed(fault: ApiError) -> Self {
         Self { outcome: Err(fault), date: None, bytes: 0, allowance: None }
     }
 
@@ -194,7 +196,9 @@ impl Client {
         let reader = ListReader::new(known, self.key.clone());
         let mut answer = self.get(&["sessions"], query, self.list(), reader).await;
         answer.outcome = answer.outcome.map_err(|fault| match fault.kind {
-            FaultKind::NotFound | FaultKind::Status(405) => Fault { kind: FaultKind::NoList, ..fault },
+            ApiErrorKind::NotFound | ApiErrorKind::Status(405) => {
+                ApiError { kind: ApiErrorKind::ListUnsupported, ..fault }
+            }
             _ => fault,
         });
         answer
@@ -220,7 +224,7 @@ impl Client {
     }
 
     /// A reader of whole bodies in which the key is not.
-    fn whole<T, D: FnOnce(&[u8]) -> Result<T, Fault>>(&self, decode: D) -> Whole<D> {
+    fn whole<T, D: FnOnce(&[u8]) -> Result<T, ApiError>>(&self, decode: D) -> Whole<D> {
         Whole::new(Some(self.key.clone()), decode)
     }
 
@@ -246,7 +250,7 @@ impl Client {
         shape: Shape,
         reader: R,
     ) -> Answer<R::Value> {
-        let mut answer = Answer::failed(FaultKind::Timeout.into());
+        let mut answer = Answer::failed(ApiErrorKind::Timeout.into());
         let (trace, mut status) = (Trace::begin(&method, &url), None);
         answer.outcome = match self.send(method, url, body, shape).await {
             Err(fault) => Err(fault),
@@ -268,9 +272,9 @@ impl Client {
         url: Url,
         body: Option<&'static str>,
         shape: Shape,
-    ) -> Result<Response, Fault> {
-        let mut key =
-            HeaderValue::from_str(self.key.expose()).map_err(|_| Fault::from(FaultKind::KeyUnsendable))?;
+    ) -> Result<Response, ApiError> {
+        let mut key = HeaderValue::from_str(self.key.expose())
+            .map_err(|_| ApiError::from(ApiErrorKind::ApiKeyMalformed))?;
         key.set_sensitive(true); // masked in Debug, not indexed by HTTP/2's header compression
         let mut request: RequestBuilder = self.http()?.request(method, url).header("X-BB-API-Key", key);
         // Of its own accord the client asks for gzip with every request. One session is not worth it, and its reply may
@@ -294,25 +298,25 @@ impl Client {
         shape: Shape,
         answer: &mut Answer<R::Value>,
         mut reader: R,
-    ) -> Result<R::Value, Fault> {
+    ) -> Result<R::Value, ApiError> {
         if !response.status().is_success() {
             return Err(self.refused(response, answer).await);
         }
         if response.content_length().is_some_and(|length| length > shape.largest) {
-            return Err(FaultKind::TooLarge(shape.largest).into());
+            return Err(ApiErrorKind::TooLarge(shape.largest).into());
         }
         let request_id = fault::request_id(response.headers());
         // A list may take its time, but not to begin: what only trickles blanks, or is a page, is no list.
         let begin = self.take(&mut response, shape, answer, &mut reader, |reader| reader.first().is_some());
         // promise: list-start-timeout, mutant: limits.answer -> limits.list
-        let is_begun = timeout(self.limits.answer, begin).await.unwrap_or(Err(FaultKind::Timeout.into()));
+        let is_begun = timeout(self.limits.answer, begin).await.unwrap_or(Err(ApiErrorKind::Timeout.into()));
         let outcome = match is_begun {
             // promise: html
-            Ok(_) if is_html(&response, reader.first()) => return Err(FaultKind::Html.into()),
+            Ok(_) if is_html(&response, reader.first()) => return Err(ApiErrorKind::Html.into()),
             Ok(true) => self.take(&mut response, shape, answer, &mut reader, |_| false).await,
             Ok(false) | Err(_) => is_begun,
         };
-        outcome.and_then(|_| reader.end()).map_err(|fault| Fault { request_id, ..fault })
+        outcome.and_then(|_| reader.end()).map_err(|fault| ApiError { request_id, ..fault })
     }
 
     /// Hands the reader what comes, until it has enough of it. Returns whether there may be more.
@@ -323,13 +327,13 @@ impl Client {
         answer: &mut Answer<R::Value>,
         reader: &mut R,
         has_enough: impl Fn(&R) -> bool,
-    ) -> Result<bool, Fault> {
+    ) -> Result<bool, ApiError> {
         let failed = |error| fault::of_request(error, &self.endpoint.host());
         while let Some(piece) = response.chunk().await.map_err(failed)? {
             answer.bytes = answer.bytes.saturating_add(size(&piece));
             // promise: body-limit
             if answer.bytes > shape.largest {
-                return Err(FaultKind::TooLarge(shape.largest).into());
+                return Err(ApiErrorKind::TooLarge(shape.largest).into());
             }
             reader.take(&piece)?;
             if has_enough(reader) {
@@ -343,7 +347,7 @@ impl Client {
     }
 
     /// Why there is no answer: the status says enough, and words that come soon say more.
-    async fn refused<T>(&self, mut response: Response, answer: &mut Answer<T>) -> Fault {
+    async fn refused<T>(&self, mut response: Response, answer: &mut Answer<T>) -> ApiError {
         let mut why = Vec::new();
         let words = async {
             while let Ok(Some(piece)) = response.chunk().await {
@@ -363,7 +367,7 @@ impl Client {
         // JSON may have spelled it with escapes.
         // promise: escaped-key, mutant: fault::without_key_in_text(message, &self.key) -> message
         let message = fault.message.map(|message| fault::without_key_in_text(message, &self.key));
-        Fault { message, ..fault }
+        ApiError { message, ..fault }
     }
 
     fn one(&self) -> Shape {
@@ -374,7 +378,7 @@ impl Client {
         Shape { largest: self.limits.list_bytes, deadline: self.limits.list, packed: true }
     }
 
-    fn http(&self) -> Result<&reqwest::Client, Fault> {
+    fn http(&self) -> Result<&reqwest::Client, ApiError> {
         if let Some(http) = self.http.get() {
             return Ok(http);
         }

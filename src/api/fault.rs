@@ -10,8 +10,8 @@ use url::Url;
 
 use super::{tls, wire};
 use keepwatch_core::clock::Timestamp;
-use keepwatch_core::session::{Fault, FaultKind, Secret};
-use keepwatch_core::text::{Untrusted, masked};
+use keepwatch_core::session::{ApiError, ApiErrorKind, Secret};
+use keepwatch_core::text::{Untrusted, redact};
 
 /// What is shorter than this is no key, and may well be a word of what a server says.
 pub(super) const SHORTEST_KEY: usize = 8;
@@ -20,7 +20,7 @@ pub(super) const SHORTEST_KEY: usize = 8;
 const CUTS: [&str; 3] = ["before message completed", "stream error received", "connection error received"];
 
 /// A request that got no whole answer. `host` is where it went. The error's own text is used without its URL.
-pub(super) fn of_request(error: reqwest::Error, host: &str) -> Fault {
+pub(super) fn of_request(error: reqwest::Error, host: &str) -> ApiError {
     let error = error.without_url();
     let host = || Untrusted::new(host);
     let chain = chain(&error);
@@ -29,31 +29,31 @@ pub(super) fn of_request(error: reqwest::Error, host: &str) -> Fault {
     let io = io_kind(&error);
     let kind = if error.is_connect() {
         if error.is_timeout() || io == Some(io::ErrorKind::TimedOut) {
-            FaultKind::ConnectTimeout(host())
+            ApiErrorKind::ConnectTimeout(host())
         } else if let Some(tunnel) = chain.iter().find_map(|link| link.strip_prefix("tunnel error: ")) {
             // Before what follows: a name without an address is the proxy's own then.
             // promise: proxy-fault, mutant: Proxy( -> Unreachable(
-            FaultKind::Proxy(Untrusted::new(of_proxy(tunnel, &chain)))
+            ApiErrorKind::Proxy(Untrusted::new(of_proxy(tunnel, &chain)))
         } else if error.is_dns() || mentions("dns error") {
-            FaultKind::Dns(host())
+            ApiErrorKind::Dns(host())
         } else if let Some(error) = tls_error(&error) {
-            FaultKind::Tls(Untrusted::new(tls::words(error)))
+            ApiErrorKind::Tls(Untrusted::new(tls::words(error)))
         } else if io == Some(io::ErrorKind::ConnectionRefused) {
-            FaultKind::Refused(host())
+            ApiErrorKind::ConnectionRefused(host())
         } else {
-            FaultKind::Unreachable(root())
+            ApiErrorKind::Unreachable(root())
         }
     } else if error.is_timeout() {
-        FaultKind::Timeout
+        ApiErrorKind::Timeout
     } else if matches!(io, Some(io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput)) {
-        FaultKind::Protocol(root()) // chunks or gzip that are none
+        ApiErrorKind::Protocol(root()) // chunks or gzip that are none
     } else if error.is_body() || error.is_decode() || CUTS.iter().any(|cut| mentions(cut)) || is_cut(io) {
         // promise: cut-body, mutant: FaultKind::Cut -> FaultKind::Timeout
-        FaultKind::Cut
+        ApiErrorKind::ConnectionClosed
     } else if error.is_builder() {
-        FaultKind::Unreachable(root())
+        ApiErrorKind::Unreachable(root())
     } else {
-        FaultKind::Protocol(root())
+        ApiErrorKind::Protocol(root())
     };
     kind.into()
 }
@@ -79,12 +79,12 @@ fn without_number(text: &str) -> &str {
 }
 
 /// A client that could not be built: in practice, a machine without a certificate store.
-pub(super) fn of_build(error: reqwest::Error) -> Fault {
+pub(super) fn of_build(error: reqwest::Error) -> ApiError {
     let chain = chain(&error.without_url());
     if chain.iter().any(|link| link.contains("certificates")) {
-        FaultKind::NoCertificates.into()
+        ApiErrorKind::NoCertificates.into()
     } else {
-        FaultKind::Tls(Untrusted::new(chain.last().cloned().unwrap_or_default())).into()
+        ApiErrorKind::Tls(Untrusted::new(chain.last().cloned().unwrap_or_default())).into()
     }
 }
 
@@ -95,19 +95,19 @@ pub(super) fn of_status(
     headers: &HeaderMap,
     body: &[u8],
     date: Option<Timestamp>,
-) -> Fault {
+) -> ApiError {
     let kind = match status.as_u16() {
-        301 | 302 | 303 | 307 | 308 => FaultKind::Redirect(Untrusted::new(target(url, headers))),
-        401 => FaultKind::KeyRefused,
-        402 => FaultKind::Quota,
-        403 => FaultKind::Forbidden,
-        404 => FaultKind::NotFound,
-        410 => FaultKind::Gone,
-        429 => FaultKind::RateLimited,
-        code @ 500..=599 => FaultKind::Server(code),
-        code => FaultKind::Status(code),
+        301 | 302 | 303 | 307 | 308 => ApiErrorKind::Redirect(Untrusted::new(target(url, headers))),
+        401 => ApiErrorKind::ApiKeyRejected,
+        402 => ApiErrorKind::Quota,
+        403 => ApiErrorKind::Forbidden,
+        404 => ApiErrorKind::NotFound,
+        410 => ApiErrorKind::Gone,
+        429 => ApiErrorKind::RateLimited,
+        code @ 500..=599 => ApiErrorKind::Server(code),
+        code => ApiErrorKind::Status(code),
     };
-    Fault {
+    ApiError {
         kind,
         message: wire::error_message(body),
         request_id: request_id(headers),
@@ -165,7 +165,7 @@ fn target(url: &Url, headers: &HeaderMap) -> String {
     let to = String::from_utf8_lossy(to.as_bytes());
     match url.join(&to) {
         Ok(to) if to.origin() == url.origin() => "another path of the same host".into(),
-        Ok(to) if to.has_host() => masked(&to.origin().ascii_serialization()).into_owned(),
+        Ok(to) if to.has_host() => redact(&to.origin().ascii_serialization()).into_owned(),
         Ok(_) | Err(_) => "what is no address".into(),
     }
 }
@@ -181,7 +181,7 @@ fn retry_date(headers: &HeaderMap) -> Option<Timestamp> {
 fn retry_after(headers: &HeaderMap, date: Option<Timestamp>) -> Option<Duration> {
     let seconds = |text: &str, scale: f64| {
         let number: f64 = text.trim().parse().ok().filter(|number| *number >= 0.0)?;
-        Some(Duration::try_from_secs_f64(number * scale).unwrap_or(Fault::LONGEST_REST))
+        Some(Duration::try_from_secs_f64(number * scale).unwrap_or(ApiError::MAX_RETRY_AFTER))
     };
     let in_ms = header(headers, "retry-after-ms").and_then(|text| seconds(text, 0.001));
     let plain = || {
@@ -192,13 +192,13 @@ fn retry_after(headers: &HeaderMap, date: Option<Timestamp>) -> Option<Duration>
         })
     };
     // promise: longest-rest, mutant: .min( -> .max(
-    in_ms.or_else(plain).map(|hold| hold.min(Fault::LONGEST_REST))
+    in_ms.or_else(plain).map(|hold| hold.min(ApiError::MAX_RETRY_AFTER))
 }
 
 /// `x-request-id`, for a support ticket. It is written down: what looks like a secret is masked before.
 pub(super) fn request_id(headers: &HeaderMap) -> Option<Untrusted> {
     // promise: masked-request-id, mutant: masked( -> String::from(
-    let id = masked(header(headers, "x-request-id")?);
+    let id = redact(header(headers, "x-request-id")?);
     let end = id.floor_char_boundary(200);
     id.get(..end).map(Untrusted::new)
 }
@@ -272,7 +272,7 @@ mod tests {
         assert_eq!(wait(&[("retry-after", "Sun, 22 Nov 2026 12:00:45 GMT")]), Some(Duration::from_secs(45)));
         assert_eq!(wait(&[("retry-after", "Sun, 22 Nov 2026 11:00:00 GMT")]), Some(Duration::ZERO));
         for long in ["1e300", "301", "9999999999", "Mon, 22 Nov 2326 12:00:00 GMT"] {
-            assert_eq!(wait(&[("retry-after", long)]), Some(Fault::LONGEST_REST), "{long}");
+            assert_eq!(wait(&[("retry-after", long)]), Some(ApiError::MAX_RETRY_AFTER), "{long}");
         }
         for nothing in ["-4", "nan", "-inf"] {
             assert_eq!(wait(&[("retry-after", nothing)]), None, "{nothing}");
@@ -311,10 +311,10 @@ mod tests {
             ("http://[", "what is no address"),
         ] {
             let fault = of_status(&api(), StatusCode::FOUND, &headers(&[("location", location)]), b"", None);
-            assert_eq!(fault.kind, FaultKind::Redirect(Untrusted::new(said)), "{location}");
+            assert_eq!(fault.kind, ApiErrorKind::Redirect(Untrusted::new(said)), "{location}");
         }
         let fault = of_status(&api(), StatusCode::NOT_MODIFIED, &headers(&[]), b"", None);
-        assert_eq!(fault.kind, FaultKind::Status(304), "nothing is redirected");
+        assert_eq!(fault.kind, ApiErrorKind::Status(304), "nothing is redirected");
     }
 
     #[test]
@@ -338,7 +338,7 @@ mod tests {
     fn a_redirect_and_the_id_of_a_request_are_masked_and_then_cut() {
         let location = [("location", "http://bb_live_canary0123456789.example/x")];
         let fault = of_status(&api(), StatusCode::FOUND, &headers(&location), b"", None);
-        assert!(!fault.sentence().contains("canary"), "{}", fault.sentence());
+        assert!(!fault.description().contains("canary"), "{}", fault.description());
         let long = format!("{}bb_live_canary0123456789", "r".repeat(195));
         let mut quoted = HeaderMap::new();
         quoted.insert("x-request-id", long.parse().unwrap());

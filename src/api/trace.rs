@@ -31,8 +31,9 @@ impl Trace {
         match &answer.outcome {
             Ok(_) => tracing::info!("{how}"),
             Err(fault) => {
-                let request = fault.request_id.as_ref().map(|id| format!(" [request {}]", id.line()));
-                tracing::warn!("{how}: {}{}", fault.sentence(), request.unwrap_or_default());
+                let request =
+                    fault.request_id.as_ref().map(|id| format!(" [request {}]", id.sanitise_line()));
+                tracing::warn!("{how}: {}{}", fault.description(), request.unwrap_or_default());
             }
         }
     }

@@ -18,10 +18,10 @@ use serde_json::value::RawValue;
 
 use keepwatch_core::clock::Timestamp;
 use keepwatch_core::session::{
-    ConnectFields, ConnectUrls, Fault, FaultKind, Metadata, Project, Region, Secret, Session, SessionId,
-    Status,
+    ApiError, ApiErrorKind, ConnectFields, ConnectUrls, Metadata, Project, Region, Secret, Session,
+    SessionId, Status,
 };
-use keepwatch_core::text::{Untrusted, is_secret_name, mask_values, masked};
+use keepwatch_core::text::{Untrusted, is_secret_name, redact, redact_values};
 
 pub(super) use list::{Known, ListReader};
 
@@ -32,7 +32,7 @@ const LONGEST_OTHER: usize = 1024;
 const LONGEST_TEXT: usize = 4096;
 
 /// The reply to `GET /v1/sessions/{id}`.
-pub(super) fn session(body: &[u8], asked: &SessionId) -> Result<Session, Fault> {
+pub(super) fn session(body: &[u8], asked: &SessionId) -> Result<Session, ApiError> {
     let mut draft: Draft = parse(&read(body))?;
     let connect = draft.connect;
     draft.id.get_or_insert_with(|| asked.clone());
@@ -42,7 +42,7 @@ pub(super) fn session(body: &[u8], asked: &SessionId) -> Result<Session, Fault> 
 }
 
 /// The same reply, with its secrets.
-pub(super) fn fresh(body: &[u8], asked: &SessionId) -> Result<(Session, ConnectUrls), Fault> {
+pub(super) fn fresh(body: &[u8], asked: &SessionId) -> Result<(Session, ConnectUrls), ApiError> {
     let session = session(body, asked)?;
     let text = read(body);
     let fields: Fields<'_> = parse(&text)?;
@@ -60,7 +60,7 @@ pub(super) fn fresh(body: &[u8], asked: &SessionId) -> Result<(Session, ConnectU
 }
 
 /// The reply to `GET /v1/sessions/{id}/debug`: of its URLs, each of which controls the browser, the one of the live view.
-pub(super) fn live_view(body: &[u8]) -> Result<ConnectUrls, Fault> {
+pub(super) fn live_view(body: &[u8]) -> Result<ConnectUrls, ApiError> {
     let text = read(body);
     let fields: Fields<'_> = parse(&text)?;
     let url: Option<String> = fields.get("debuggerFullscreenUrl").and_then(|raw| typed(raw.get()));
@@ -69,7 +69,7 @@ pub(super) fn live_view(body: &[u8]) -> Result<ConnectUrls, Fault> {
 }
 
 /// The reply to `GET /v1/projects`.
-pub(super) fn projects(body: &[u8]) -> Result<Vec<Project>, Fault> {
+pub(super) fn projects(body: &[u8]) -> Result<Vec<Project>, ApiError> {
     let body = read(body);
     let elements: Vec<&RawValue> = parse(&body)?;
     Ok(elements.into_iter().filter_map(|element| project(element.get())).collect())
@@ -97,13 +97,13 @@ pub(super) fn error_message(body: &[u8]) -> Option<Untrusted> {
     let raw = said("message").or_else(|| said("error"))?;
     let message: String = typed(raw).unwrap_or_else(|| without_secrets(raw));
     // promise: masked-message, mutant: &masked(&message) -> &message
-    Some(Untrusted::new(cut(&masked(&message), LONGEST_TEXT)))
+    Some(Untrusted::new(cut(&redact(&message), LONGEST_TEXT)))
 }
 
 /// A value that is no text, with what is secret by its name masked, however its JSON is written.
 fn without_secrets(raw: &str) -> String {
     let value = serde_json::from_str::<serde_json::Value>(raw).map(|mut value| {
-        mask_values(&mut value);
+        redact_values(&mut value);
         value.to_string()
     });
     value.unwrap_or_else(|_| "it can not be read".into())
@@ -122,11 +122,11 @@ fn read(body: &[u8]) -> Cow<'_, str> {
 }
 
 /// What is JSON, or begins like it, is not quoted in the fault: connect fields may stand in it.
-fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Fault> {
+fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, ApiError> {
     serde_json::from_str(text).map_err(|error| {
         let text = text.trim();
         let kind = match text.chars().next() {
-            Some(_) if error.is_eof() => return FaultKind::Cut.into(),
+            Some(_) if error.is_eof() => return ApiErrorKind::ConnectionClosed.into(),
             Some('{') if error.is_data() => "an object",
             Some('[') if error.is_data() => "a list",
             Some('"') if error.is_data() => "a text",
@@ -138,14 +138,14 @@ fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Fault> {
                     error.column()
                 ));
             }
-            Some(_) | None => return FaultKind::NotJson(Untrusted::new(masked(cut(text, 200)))).into(),
+            Some(_) | None => return ApiErrorKind::NotJson(Untrusted::new(redact(cut(text, 200)))).into(),
         };
         unexpected(&format!("it is {kind}"))
     })
 }
 
-fn unexpected(why: &str) -> Fault {
-    FaultKind::Unexpected(Untrusted::new(why)).into()
+fn unexpected(why: &str) -> ApiError {
+    ApiErrorKind::Unexpected(Untrusted::new(why)).into()
 }
 
 fn cut(text: &str, longest: usize) -> &str {
@@ -190,8 +190,8 @@ impl Draft {
             region: self.region,
             metadata: self.metadata,
             connect: None,
-            others: self.others,
-            others_left_out: self.others_left_out,
+            extra_fields: self.others,
+            extra_fields_dropped: self.others_left_out,
         })
     }
 
@@ -203,7 +203,7 @@ impl Draft {
         let taken = match name {
             "id" => fill(&mut self.id, id(raw)),
             "projectId" => fill(&mut self.project, clean(raw)),
-            "status" => fill(&mut self.status, word(raw).map(|word| Status::named(&word))),
+            "status" => fill(&mut self.status, word(raw).map(|word| Status::from_api(&word))),
             "createdAt" => fill(&mut self.created, time(raw)),
             "updatedAt" => fill(&mut self.updated, time(raw)),
             "startedAt" => fill(&mut self.started, time(raw)),
@@ -213,7 +213,7 @@ impl Draft {
             "keepAlive" => fill(&mut self.keep_alive, typed(raw)),
             "contextId" => fill(&mut self.context, clean(raw).filter(|id| !id.is_empty())),
             // promise: masked-region, mutant: word(raw) -> string(raw)
-            "region" => fill(&mut self.region, word(raw).map(|word| Region::named(&word))),
+            "region" => fill(&mut self.region, word(raw).map(|word| Region::from_api(&word))),
             "userMetadata" => fill(&mut self.metadata, raw.starts_with('{').then(|| Metadata::new(raw))),
             _ => false,
         };
@@ -235,7 +235,7 @@ fn other(name: &str, raw: &str) -> String {
     match typed::<Value>(raw) {
         Some(value) => {
             let mut safe = value.clone();
-            mask_values(&mut safe);
+            redact_values(&mut safe);
             if safe == value {
                 cut(raw, LONGEST_OTHER).to_owned()
             } else {
@@ -243,7 +243,7 @@ fn other(name: &str, raw: &str) -> String {
             }
         }
         None if raw.contains("\\u") => "\"••••\"".to_owned(), // too deep to be decoded, and so to be searched
-        None => masked(cut(raw, LONGEST_OTHER)).into_owned(),
+        None => redact(cut(raw, LONGEST_OTHER)).into_owned(),
     }
 }
 
@@ -263,7 +263,7 @@ fn typed<T: DeserializeOwned>(raw: &str) -> Option<T> {
 /// looks like a secret is none: ids are written down and handed to browsers.
 fn id(raw: &str) -> Option<SessionId> {
     let id = text(raw).filter(|id| !matches!(id.raw(), "" | "." | ".."))?;
-    let is_safe = match masked(id.raw()) {
+    let is_safe = match redact(id.raw()) {
         Cow::Borrowed(_) => true, // as it was
         Cow::Owned(safe) => safe == id.raw(),
     };
@@ -279,8 +279,8 @@ fn clean(raw: &str) -> Option<Untrusted> {
 
 fn word(raw: &str) -> Option<Cow<'_, str>> {
     Some(match string(raw)? {
-        Cow::Borrowed(text) => masked(cut(text, LONGEST_TEXT)),
-        Cow::Owned(text) => masked(cut(&text, LONGEST_TEXT)).into_owned().into(),
+        Cow::Borrowed(text) => redact(cut(text, LONGEST_TEXT)),
+        Cow::Owned(text) => redact(cut(&text, LONGEST_TEXT)).into_owned().into(),
     })
 }
 

@@ -15,7 +15,7 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, CommandFactory as _, Error, FromArgMatches as _};
 
 use super::Cli;
-use keepwatch_core::text::{Untrusted, is_plain, masked};
+use keepwatch_core::text::{Untrusted, is_printable, redact};
 
 /// The words of the command line, which are known to be well-formed.
 #[derive(Debug)]
@@ -150,8 +150,8 @@ fn quoting_text(error: Error, words: &[OsString]) -> Error {
 fn shown(word: &OsStr) -> OsString {
     let word = word.to_string_lossy();
     // promise: masked-arguments, mutant: masked(&word) -> word.clone()
-    let safe = masked(&word);
-    if is_plain(&safe) { safe.into_owned().into() } else { Untrusted::new(safe).line().into() }
+    let safe = redact(&word);
+    if is_printable(&safe) { safe.into_owned().into() } else { Untrusted::new(safe).sanitise_line().into() }
 }
 
 #[cfg(test)]

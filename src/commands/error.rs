@@ -8,8 +8,8 @@ use crate::exit_code::ExitCode;
 use crate::store::Refused;
 use crate::store::journal::Trouble;
 use browserbase_simulator::{ScriptError, chaos};
-use keepwatch_core::filter::Mistake;
-use keepwatch_core::session::Fault;
+use keepwatch_core::filter::FilterError;
+use keepwatch_core::session::ApiError;
 
 /// Why a command failed. Paths and ids in it are fit for a terminal.
 #[derive(Debug, thiserror::Error)]
@@ -19,8 +19,8 @@ pub enum CliError {
     Config(#[from] ConfigError),
     #[error("{0}")]
     Log(String),
-    #[error("--filter: {}\n{pointer}", .mistake.sentence)]
-    Filter { mistake: Mistake, pointer: String },
+    #[error("--filter: {}\n{pointer}", .mistake.message)]
+    Filter { mistake: FilterError, pointer: String },
     #[error(transparent)]
     Scenario(#[from] ScriptError),
     #[error(
@@ -38,7 +38,7 @@ pub enum CliError {
     NoScreenForProfiles(&'static str),
 
     #[error("{}", api_error::message(.0))]
-    ApiKeyRefused(Box<Fault>),
+    ApiKeyRefused(Box<ApiError>),
 
     #[error(
         "no screen can be shown here: {0}; `keepwatch explain --from FILE SESSION_ID` prints what a recording has of a session"

@@ -62,7 +62,7 @@ pub(super) async fn stream(
 ) -> Result<ExitCode, CliError> {
     let named = match &watching.targets {
         Targets::Ids(ids) => ids.clone(),
-        Targets::All | Targets::Only(_) => Vec::new(),
+        Targets::All | Targets::OneList(_) => Vec::new(),
     };
     let to_terminal = stdout().is_terminal();
     let mut follow = Follow::start(client, clock, watching, recording)?;
@@ -107,7 +107,7 @@ fn all_ended(fleet: &Fleet, named: &[SessionId]) -> bool {
 pub(super) fn explained(fleet: &Fleet, event: &Event) -> Option<(Status, Verdict)> {
     let status = match &event.kind {
         EventKind::Ended { status, .. } => status,
-        EventKind::FirstSeen { status, .. } | EventKind::Changed { to: status, .. } if status.is_end() => {
+        EventKind::FirstSeen { status, .. } | EventKind::Changed { to: status, .. } if status.is_final() => {
             status
         }
         _ => return None,
@@ -117,12 +117,12 @@ pub(super) fn explained(fleet: &Fleet, event: &Event) -> Option<(Status, Verdict
 
 fn json_line(event: &Event, why: Option<&(Status, Verdict)>, to_terminal: bool) -> String {
     let json = json::object(event, why).to_string();
-    (if to_terminal { text::json_for_terminal(&json) } else { json }) + "\n"
+    (if to_terminal { text::escape_json_for_terminal(&json) } else { json }) + "\n"
 }
 
 /// `2026-11-22 21:04:12  6512bd43  COMPLETED (endedAt …)`, and the verdict on a line of its own.
 pub(super) fn text_lines(event: &Event, why: Option<&(Status, Verdict)>, zone: Zone, ascii: bool) -> String {
-    let id = event.id.as_ref().map_or_else(|| "all".to_owned(), |id| id.start(SHORT_ID));
+    let id = event.id.as_ref().map_or_else(|| "all".to_owned(), |id| id.prefix(SHORT_ID));
     let gap = " ".repeat(SHORT_ID.saturating_sub(text::width(&id)));
     let start = format!("{}  {id}{gap}  ", zone.date_time(event.seen));
     let flag = if matches!(event.kind, EventKind::Flagged(_)) { "⚑ " } else { "" };

@@ -48,7 +48,7 @@ fn recorded(path: &Path, id: &SessionId, options: Options<'_>, ascii: bool) -> R
     let knows = |fleet: &&Fleet| fleet.get(id).is_some_and(|record| record.session.is_some());
     let fleet = fleets.iter().find(knows).or(fleets.first());
     let Some(text) = fleet.and_then(|fleet| evidence::text(fleet, id, options)) else {
-        print_error(&format!("{}: the recording has no such session", id.line()));
+        print_error(&format!("{}: the recording has no such session", id.sanitise_line()));
         return Ok(ExitCode::NoSuchSession);
     };
     print_text(&text, ascii)?;
@@ -69,7 +69,7 @@ async fn asked(
     if let Err(fault) = &report.outcome {
         print_error(&session_message(&id, fault));
         exit = api_error::exit_code(fault);
-        if !fault.is_absence() {
+        if !fault.is_not_found() {
             return Ok(exit);
         }
     }

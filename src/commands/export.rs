@@ -12,7 +12,7 @@ use crate::exit_code::ExitCode;
 use crate::store::history::{self, HistoryQuery, HistoryScope};
 use crate::store::{self, Encoder, Header, Writer};
 use keepwatch_core::clock::Clock;
-use keepwatch_core::text::json_for_terminal;
+use keepwatch_core::text::escape_json_for_terminal;
 use keepwatch_core::tracker::Fleet;
 
 /// So far back the clock reaches on which everything is laid: longer than any journal.
@@ -27,7 +27,7 @@ pub fn export(config: ExportConfig) -> Result<ExitCode, CliError> {
     let id = find(&reader, &config.id)?;
     let scope = HistoryScope::Sessions(vec![id.clone()]);
     let Some((header, host)) = history::newest(&reader, &HistoryQuery::all(&scope))? else {
-        print_error(&format!("{}: the journal has no such session", id.line()));
+        print_error(&format!("{}: the journal has no such session", id.sanitise_line()));
         return Ok(ExitCode::NoSuchSession);
     };
     let header = Header { no_metadata: header.no_metadata || config.no_metadata, ..header };
@@ -35,7 +35,7 @@ pub fn export(config: ExportConfig) -> Result<ExitCode, CliError> {
     let mut encoder = Encoder::new(None, header.no_metadata);
     let mut lines = Vec::new();
     let query = HistoryQuery { host: Some(&host), ..HistoryQuery::all(&scope) };
-    history::read(&reader, &query, Clock::reaching_back(PAST).now(), |input| {
+    history::read(&reader, &query, Clock::backdated(PAST).now(), |input| {
         let (_, more) = store::apply(Some(&mut encoder), &mut fleet, input);
         lines.extend(more.into_iter().filter(|line| !line.open));
     })?;
@@ -56,7 +56,7 @@ pub fn export(config: ExportConfig) -> Result<ExitCode, CliError> {
 fn write_to_terminal(header: &Header, lines: &[store::Line]) -> io::Result<()> {
     let mut recording = Vec::new();
     write(&mut recording, header, lines)?;
-    io::stdout().lock().write_all(json_for_terminal(&String::from_utf8_lossy(&recording)).as_bytes())
+    io::stdout().lock().write_all(escape_json_for_terminal(&String::from_utf8_lossy(&recording)).as_bytes())
 }
 
 fn write(to: impl Write, header: &Header, lines: &[store::Line]) -> io::Result<()> {

@@ -13,7 +13,7 @@ use crate::api::{Client, Fresh};
 use crate::config::GetConfig;
 use crate::exit_code::ExitCode;
 use keepwatch_core::clock::{Clock, Timestamp, Zone};
-use keepwatch_core::session::{ConnectUrls, Fault, Phase, Secret, Session, SessionId};
+use keepwatch_core::session::{ApiError, ConnectUrls, Phase, Secret, Session, SessionId};
 use keepwatch_core::text;
 
 /// How many requests are under way at a time.
@@ -35,11 +35,11 @@ pub async fn get(config: GetConfig) -> Result<ExitCode, CliError> {
         for (id, outcome) in fetch(&client, some, config.reveal).await {
             match outcome {
                 Ok(fresh) => {
-                    let more = fresh.session.others_left_out;
+                    let more = fresh.session.extra_fields_dropped;
                     if more > 0 {
                         print_error(&format!(
                             "session {}: {more} fields more than are kept are left out",
-                            id.line()
+                            id.sanitise_line()
                         ));
                     }
                     found.push(fresh);
@@ -47,7 +47,7 @@ pub async fn get(config: GetConfig) -> Result<ExitCode, CliError> {
                 Err(fault) => {
                     print_error(&session_message(&id, &fault));
                     exit = more_specific(exit, api_error::exit_code(&fault));
-                    trouble = trouble.or(fault.concerns_all().then_some(fault));
+                    trouble = trouble.or(fault.affects_all_requests().then_some(fault));
                 }
             }
         }
@@ -70,7 +70,11 @@ pub async fn get(config: GetConfig) -> Result<ExitCode, CliError> {
 /// A few at a time, all at once; the answers in the order of the ids.
 ///
 /// Without `reveal` the connect fields are skipped while decoding, as polling does.
-async fn fetch(client: &Client, ids: &[SessionId], reveal: bool) -> Vec<(SessionId, Result<Fresh, Fault>)> {
+async fn fetch(
+    client: &Client,
+    ids: &[SessionId],
+    reveal: bool,
+) -> Vec<(SessionId, Result<Fresh, ApiError>)> {
     let one = async |place: usize| match ids.get(place) {
         Some(id) if reveal => Some((id.clone(), client.fresh(id).await.outcome)),
         Some(id) => {
@@ -89,14 +93,14 @@ fn json(found: &[Fresh], reveal: bool, to_terminal: bool) -> Result<String, CliE
         .map(|fresh| {
             let mut value = Value::Object(object(&fresh.session, reveal.then_some(&fresh.urls)));
             if !reveal {
-                text::mask_values(&mut value); // people put connect URLs into their metadata
+                text::redact_values(&mut value); // people put connect URLs into their metadata
             }
             value
         })
         .collect();
     let json = serde_json::to_string_pretty(&sessions).map_err(CliError::Json)?;
     // promise: json-escapes, mutant: if to_terminal -> if !to_terminal
-    Ok(if to_terminal { text::json_for_terminal(&json) } else { json } + "\n")
+    Ok(if to_terminal { text::escape_json_for_terminal(&json) } else { json } + "\n")
 }
 
 /// The session with the API's own field names, in the contract's order; fields that it lacks are left out.
@@ -121,8 +125,8 @@ fn object(session: &Session, urls: Option<&ConnectUrls>) -> Map<String, Value> {
     put("contextId", session.context.as_ref().map(|id| id.raw().into()));
     put("region", session.region.as_ref().map(|region| region.raw().into()));
     let metadata = session.metadata.as_ref();
-    put("userMetadata", metadata.map(|it| it.tree().unwrap_or_else(|| Value::from(it.as_text()))));
-    for (name, value) in &session.others {
+    put("userMetadata", metadata.map(|it| it.to_value().unwrap_or_else(|| Value::from(it.fallback_text()))));
+    for (name, value) in &session.extra_fields {
         let value = serde_json::from_str(value.raw()).unwrap_or_else(|_| Value::from(value.raw()));
         put(name.raw(), Some(value));
     }
@@ -162,20 +166,20 @@ fn cells(session: &Session, zone: Zone, now: Timestamp) -> Vec<String> {
     let left = match (ended, session.expires) {
         (true, _) => session.ended.map(|at| format!("ended {}", zone.date_time(at))),
         (false, Some(expires)) => Some(match expires.signed_duration_since(now).to_std() {
-            Ok(left) => text::countdown(left),
+            Ok(left) => text::format_countdown(left),
             Err(_) => format!("over since {}", zone.date_time(expires)),
         }),
         (false, None) => None,
     };
     vec![
-        session.id.shown(WIDEST),
-        session.status.shown(24),
-        session.region.as_ref().map_or_else(none, |region| region.shown(24)),
+        session.id.sanitise(WIDEST),
+        session.status.sanitise(24),
+        session.region.as_ref().map_or_else(none, |region| region.sanitise(24)),
         session.keep_alive.map_or_else(none, |keep| if keep { "yes" } else { "no" }.to_owned()),
-        ran.map_or_else(none, text::span),
+        ran.map_or_else(none, text::format_elapsed),
         left.unwrap_or_else(none),
-        session.proxy_bytes.map_or_else(none, text::bytes),
-        session.metadata.as_ref().filter(|it| !it.is_empty()).map_or_else(none, |it| it.line(WIDEST)),
+        session.proxy_bytes.map_or_else(none, text::format_bytes),
+        session.metadata.as_ref().filter(|it| !it.is_empty()).map_or_else(none, |it| it.one_line(WIDEST)),
     ]
 }
 
@@ -184,7 +188,7 @@ fn revealed(urls: &ConnectUrls) -> String {
     [("connectUrl", &urls.connect), ("seleniumRemoteUrl", &urls.selenium), ("signingKey", &urls.signing_key)]
         .into_iter()
         .map(|(name, secret)| match secret {
-            Some(secret) => format!("  {name:<17}  {}\n", text::shown(secret.expose(), usize::MAX)),
+            Some(secret) => format!("  {name:<17}  {}\n", text::sanitise(secret.expose(), usize::MAX)),
             None => format!("  {name:<17}  -\n"),
         })
         .collect()
@@ -197,7 +201,7 @@ mod tests {
     #[test]
     fn secrets_are_left_out_of_json_unless_they_are_asked_for() {
         let fresh = Fresh {
-            session: keepwatch_core::testing::running(
+            session: keepwatch_core::testing::running_session(
                 "s",
                 keepwatch_core::testing::noon(),
                 std::time::Duration::from_secs(60),

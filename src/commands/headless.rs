@@ -25,7 +25,7 @@ use crate::poll::{Ask, Observed, PollLimits, Poller, Report};
 use crate::store::recorder::Recorder;
 use crate::store::{self, Encoder, Header, Line};
 use keepwatch_core::clock::{Clock, Moment};
-use keepwatch_core::session::{Fault, SessionId, Targets};
+use keepwatch_core::session::{ApiError, SessionId, Targets};
 use keepwatch_core::tracker::{Event, Exchange, Fleet, Input, Thresholds};
 
 /// How many reports may wait.
@@ -135,7 +135,7 @@ impl Follow {
                 () = crate::timer::sleep_until(&self.clock, wake.unwrap_or_default()), if wake.is_some() => None,
             };
             let before = std::mem::replace(&mut self.now, self.clock.now());
-            log::clocks(before, self.now);
+            log::log_clock_changes(before, self.now);
             let mut told = Told::default();
             if self.now.slept_since(before) {
                 self.poller.ask(Ask::Afresh);
@@ -162,10 +162,10 @@ impl Follow {
     }
 
     /// Why nothing will come of it, if the API refuses the key and never answered otherwise.
-    pub(super) fn refusal(&self) -> Option<&Fault> {
+    pub(super) fn refusal(&self) -> Option<&ApiError> {
         let health = self.fleet.health();
         let failing = health.failing.as_ref().filter(|_| health.last_good.is_none())?;
-        Some(&failing.fault).filter(|fault| fault.is_refusal())
+        Some(&failing.fault).filter(|fault| fault.is_auth_error())
     }
 }
 

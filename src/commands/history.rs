@@ -46,7 +46,7 @@ pub struct Form {
 /// The filter has a mistake, there is no journal or it can not be read, or standard output can not be written.
 pub fn history(config: HistoryConfig) -> Result<ExitCode, CliError> {
     let filter = Filter::parse(&config.filter).map_err(|mistake| {
-        let pointer = mistake.pointed_at(&config.filter);
+        let pointer = mistake.underline(&config.filter);
         CliError::Filter { mistake, pointer }
     })?;
     let reader = open(&place(config.journal)?)?;
@@ -65,7 +65,7 @@ pub fn history(config: HistoryConfig) -> Result<ExitCode, CliError> {
             let what = if filter.is_empty() { "" } else { " that the filter takes" };
             print_error(&format!("no session{what} was seen since {}", config.zone.date_time(since)));
         }
-        Some(text) if config.json && stdout().is_terminal() => print(&text::json_for_terminal(&text))?,
+        Some(text) if config.json && stdout().is_terminal() => print(&text::escape_json_for_terminal(&text))?,
         Some(text) => print_text(&text, config.ascii)?,
     }
     Ok(ExitCode::Success)
@@ -78,12 +78,12 @@ fn timeline(reader: &Reader, id: &SessionId, zone: Zone, ascii: bool) -> Result<
     if let Some((header, host)) = history::newest(reader, &HistoryQuery::all(&scope))? {
         fleet = Fleet::new(header.thresholds).with_owner_key(header.owner_key);
         let query = HistoryQuery { host: Some(&host), ..HistoryQuery::all(&scope) };
-        let now = Clock::reaching_back(PAST).now();
+        let now = Clock::backdated(PAST).now();
         history::read(reader, &query, now, |input| drop(fleet.apply(input)))?;
     }
     let mut events: Vec<&Event> = fleet.newest_of(id).map(|(_, event)| event).collect();
     if events.is_empty() {
-        print_error(&format!("{}: the journal has no such session", id.line()));
+        print_error(&format!("{}: the journal has no such session", id.sanitise_line()));
         return Ok(ExitCode::NoSuchSession);
     }
     events.reverse();
@@ -107,7 +107,7 @@ pub fn said(
 ) -> Result<Option<String>, CliError> {
     let rows = reader.summaries(since)?;
     let mut seen = Seen::of(rows);
-    seen.retain(|seen| filter.takes(seen));
+    seen.retain(|seen| filter.matches(seen));
     let days = of_days(&seen, form);
     if form.json {
         return Ok(Some(json::object(&seen, &days, since, form).to_string() + "\n"));

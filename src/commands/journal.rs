@@ -54,20 +54,20 @@ pub(super) fn find(reader: &Reader, id: &SessionId) -> Result<SessionId, CliErro
         [only] => Ok(only.clone()),
         [] => Ok(id.clone()), // whoever asks for it says that it is not there
         [one, other, ..] => {
-            let (prefix, one, other) = (id.line(), one.line(), other.line());
+            let (prefix, one, other) = (id.sanitise_line(), one.sanitise_line(), other.sanitise_line());
             Err(CliError::AmbiguousId { prefix, one, other })
         }
     }
 }
 
 fn shown(path: &Path) -> String {
-    text::shown(&path.to_string_lossy(), usize::MAX)
+    text::sanitise(&path.to_string_lossy(), usize::MAX)
 }
 
 /// A line each, the plain number first.
 fn size(sizes: &Sizes, zone: Zone) -> String {
     let Sizes { bytes, segments, entries, sessions, oldest } = sizes;
-    let words = text::bytes(i64::try_from(*bytes).unwrap_or(i64::MAX));
+    let words = text::format_bytes(i64::try_from(*bytes).unwrap_or(i64::MAX));
     let oldest = oldest.map_or_else(|| "-".to_owned(), |at| zone.date_time(at));
     format!(
         "bytes     {bytes}  ({words})\nsegments  {segments}\nentries   {entries}\nsessions  {sessions}\noldest    {oldest}\n"
@@ -96,7 +96,7 @@ fn confirm_clear(path: &Path, sizes: &Sizes) -> Result<bool, CliError> {
     let question = format!(
         "{}\nhas {} of {} sessions. Delete all of it? [y/N] ",
         shown(path),
-        text::bytes(i64::try_from(sizes.bytes).unwrap_or(i64::MAX)),
+        text::format_bytes(i64::try_from(sizes.bytes).unwrap_or(i64::MAX)),
         sizes.sessions
     );
     let answer = ask(&question, "--yes to delete all that is in the journal")?;

@@ -58,7 +58,7 @@ pub(super) fn read(path: &Path) -> Result<Recording, CliError> {
 }
 
 fn shown(path: &Path) -> String {
-    text::shown(&path.to_string_lossy(), MAX_PATH_COLUMNS)
+    text::sanitise(&path.to_string_lossy(), MAX_PATH_COLUMNS)
 }
 
 /// Says on standard error where a recording is damaged.

@@ -12,7 +12,7 @@ use crate::config::ReleaseConfig;
 use crate::exit_code::ExitCode;
 use keepwatch_core::backoff;
 use keepwatch_core::clock::{Clock, Timestamp};
-use keepwatch_core::session::{Fault, Session, SessionId};
+use keepwatch_core::session::{ApiError, Session, SessionId};
 use keepwatch_core::text;
 
 /// Asks, and releases.
@@ -25,11 +25,11 @@ pub async fn release(config: ReleaseConfig) -> Result<ExitCode, CliError> {
         Ok(session) => session,
         Err(fault) => return Ok(refused(&config.id, &fault)),
     };
-    if session.status.is_end() {
-        let status = session.status.shown(24);
+    if session.status.is_final() {
+        let status = session.status.sanitise(24);
         print_error(&format!(
             "session {} has ended ({status}): there is nothing to release",
-            config.id.line()
+            config.id.sanitise_line()
         ));
         return Ok(ExitCode::Success);
     }
@@ -47,27 +47,31 @@ pub async fn release(config: ReleaseConfig) -> Result<ExitCode, CliError> {
             Ok(session) => {
                 let line = format!(
                     "release of {} asked; the API says {}{}\n",
-                    config.id.line(),
-                    session.status.shown(24),
-                    if session.status.is_end() { "" } else { ", and may for some seconds" }
+                    config.id.sanitise_line(),
+                    session.status.sanitise(24),
+                    if session.status.is_final() { "" } else { ", and may for some seconds" }
                 );
                 print_text(&line, config.ascii)?;
                 return Ok(ExitCode::Success);
             }
             Err(fault) => {
                 tries += 1;
-                let fault = fault.timed(clock.now().wall);
+                let fault = fault.resolve_retry_after(clock.now().wall);
                 let Some(rest) = backoff::release_delay(&fault, tries, fastrand::f64()) else {
                     return Ok(refused(&config.id, &fault));
                 };
-                print_error(&format!("{}; asked again in {}", api_error::message(&fault), text::span(rest)));
+                print_error(&format!(
+                    "{}; asked again in {}",
+                    api_error::message(&fault),
+                    text::format_elapsed(rest)
+                ));
                 crate::timer::sleep_until(&clock, clock.now().mono.saturating_add(rest)).await;
             }
         }
     }
 }
 
-fn refused(id: &SessionId, fault: &Fault) -> ExitCode {
+fn refused(id: &SessionId, fault: &ApiError) -> ExitCode {
     print_error(&session_message(id, fault));
     api_error::exit_code(fault)
 }
@@ -75,12 +79,12 @@ fn refused(id: &SessionId, fault: &Fault) -> ExitCode {
 /// Asks on the terminal: which session, whose, and how long it has run.
 fn question(session: &Session, id: &SessionId, now: Timestamp, ascii: bool) -> Result<String, CliError> {
     let whose = session.metadata.as_ref().and_then(|metadata| metadata.owner(None));
-    let whose = whose.map(|owner| format!(" of {}", owner.shown(40))).unwrap_or_default();
+    let whose = whose.map(|owner| format!(" of {}", owner.sanitise(40))).unwrap_or_default();
     let ran = session.started.and_then(|started| now.signed_duration_since(started).to_std().ok());
-    let ran = ran.map(|ran| format!(", running for {}", text::age(ran))).unwrap_or_default();
+    let ran = ran.map(|ran| format!(", running for {}", text::format_age(ran))).unwrap_or_default();
     let text = format!(
         "Session {}{whose}{ran}.\nIts browser ends with it, whoever uses it. The last {} characters of its id release it: ",
-        id.line(),
+        id.sanitise_line(),
         id.confirmation().chars().count()
     );
     let text = if ascii { text::to_ascii(&text) } else { text };

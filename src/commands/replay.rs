@@ -46,6 +46,6 @@ pub async fn replay(config: ReplayConfig, warnings: &[String], env: Env) -> Resu
 }
 
 fn greeting(header: &Header, zone: Zone) -> String {
-    let (at, version) = (zone.date_time(header.started), text::shown(&header.version, 20));
+    let (at, version) = (zone.date_time(header.started), text::sanitise(&header.version, 20));
     format!("recorded {at} by keepwatch {version}: Space plays, ] goes to the next event")
 }

@@ -72,7 +72,7 @@ pub(super) fn load_scenario(play: &Play) -> Result<(Script, usize), CliError> {
     }
     let script = Script::find(scenario)?;
     if seed.is_some() {
-        return Err(CliError::SeedWithoutChaos { scenario: text::shown(scenario, 60) });
+        return Err(CliError::SeedWithoutChaos { scenario: text::sanitise(scenario, 60) });
     }
     Ok((script, *sessions))
 }

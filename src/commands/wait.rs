@@ -59,7 +59,7 @@ pub async fn wait(config: WaitConfig) -> Result<ExitCode, CliError> {
         }
         let now = follow.now().boot;
         if deadline.is_some_and(|deadline| deadline <= now) {
-            let after = config.timeout.map(text::length).unwrap_or_default();
+            let after = config.timeout.map(text::format_duration).unwrap_or_default();
             print_error(&format!("timed out after {after}: {}", unfinished(&tally, &follow.fleet)));
             return Ok(ExitCode::TimedOut);
         }
@@ -72,7 +72,8 @@ pub async fn wait(config: WaitConfig) -> Result<ExitCode, CliError> {
 /// What keeps it from knowing, and that nothing does any more.
 fn say(event: &Event) {
     if matches!(event.kind, EventKind::Failing { .. } | EventKind::Recovered { .. } | EventKind::Slept(_)) {
-        let of = event.id.as_ref().map(|id| format!("session {}: ", id.shown(WIDEST_ID))).unwrap_or_default();
+        let of =
+            event.id.as_ref().map(|id| format!("session {}: ", id.sanitise(WIDEST_ID))).unwrap_or_default();
         print_error(&format!("{of}{}", event.kind.sentence(Zone::Local, event.seen)));
     }
 }
@@ -80,11 +81,15 @@ fn say(event: &Event) {
 fn tell(news: &News, fleet: &Fleet, ascii: bool) -> Result<(), CliError> {
     match news {
         News::Holds(id) => {
-            let line = format!("{}  {}\n", id.line(), standing(fleet, id));
+            let line = format!("{}  {}\n", id.sanitise_line(), standing(fleet, id));
             print_text(&line, ascii)
         }
         News::Never(id, Why::Ended(_)) => {
-            print_error(&format!("session {} will not run any more: {}", id.line(), standing(fleet, id)));
+            print_error(&format!(
+                "session {} will not run any more: {}",
+                id.sanitise_line(),
+                standing(fleet, id)
+            ));
             Ok(())
         }
         News::Never(id, Why::Absent(fault)) => {
@@ -100,7 +105,7 @@ fn standing(fleet: &Fleet, id: &SessionId) -> String {
         return "no reply about it yet".into();
     };
     let Some(last) = record.last().map(|last| fleet.clock().at(last.received)) else {
-        return status.shown(24);
+        return status.sanitise(24);
     };
     if let Some(verdict) = fleet.verdict(id) {
         let was = verdict.words(Zone::Local, last).was;
@@ -108,8 +113,8 @@ fn standing(fleet: &Fleet, id: &SessionId) -> String {
     }
     let expires = record.session.as_ref().and_then(|session| session.expires);
     let left = expires.and_then(|expires| expires.signed_duration_since(last).to_std().ok());
-    let left = left.map(|left| format!(", {} left", text::countdown(left))).unwrap_or_default();
-    format!("{}{left}", status.shown(24))
+    let left = left.map(|left| format!(", {} left", text::format_countdown(left))).unwrap_or_default();
+    format!("{}{left}", status.sanitise(24))
 }
 
 fn unfinished(tally: &Tally, fleet: &Fleet) -> String {
@@ -117,7 +122,7 @@ fn unfinished(tally: &Tally, fleet: &Fleet) -> String {
     let named: Vec<String> = open
         .iter()
         .take(NAMED)
-        .map(|id| format!("{}: {}", id.shown(WIDEST_ID), standing(fleet, id)))
+        .map(|id| format!("{}: {}", id.sanitise(WIDEST_ID), standing(fleet, id)))
         .collect();
     let more = open.len().saturating_sub(NAMED);
     let more = if more > 0 { format!("; and {more} more") } else { String::new() };

@@ -27,7 +27,7 @@ const PAST: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// # Errors
 /// The terminal refuses, or signals can not be heard.
 pub async fn watch(config: WatchConfig, warnings: &[String], env: Env) -> Result<ExitCode, CliError> {
-    let clock = Clock::reaching_back(PAST);
+    let clock = Clock::backdated(PAST);
     let host = |source: &Source<_>| (!source.endpoint.is_public()).then(|| source.endpoint.host());
     let made = Made {
         started: clock.now().wall,
@@ -85,7 +85,7 @@ fn names(first: &AnySource, others: &[AnySource]) -> Vec<String> {
     let all = || std::iter::once(first).chain(others);
     let label = |source: &AnySource| source.label.clone();
     let name = |source: &AnySource| {
-        let name = text::shown(source.profile.as_deref().unwrap_or_default(), LONGEST_NAME);
+        let name = text::sanitise(source.profile.as_deref().unwrap_or_default(), LONGEST_NAME);
         let of_two = |label: &String| all().filter(|it| it.label.as_ref() == Some(label)).count() > 1;
         label(source).filter(|label| !of_two(label)).unwrap_or(name)
     };

@@ -35,7 +35,7 @@ pub enum ConfigError {
     FileWithoutProfiles { name: String, file: String },
     #[error("there is no profile “{name}” in {file}, which has {known}{}", did_you_mean(near.as_deref()))]
     UnknownProfile { name: String, file: String, known: String, near: Option<String> },
-    #[error("{}", text::shown(&.0.to_string(), MAX_COLUMNS))]
+    #[error("{}", text::sanitise(&.0.to_string(), MAX_COLUMNS))]
     InvalidDefault(#[from] clap::Error),
     #[error("{option}: {problem}")]
     InvalidOption { option: &'static str, problem: String },

@@ -73,7 +73,7 @@ impl File {
         let named = typed.config().map(Path::to_path_buf).or_else(|| env.path("KEEPWATCH_CONFIG"));
         let is_named = named.is_some();
         let Some(path) = named.or_else(|| usual_path(env)) else { return Ok(Self::default()) };
-        let name = text::shown(&path.to_string_lossy(), WIDEST_PATH);
+        let name = text::sanitise(&path.to_string_lossy(), WIDEST_PATH);
         match read(&path) {
             Ok(text) => Reader::new(&text, &path, name, env.path("HOME")).read(),
             Err(error) if !is_named && is_absence(&error) => Ok(Self { name: Some(name), ..Self::default() }),
@@ -100,7 +100,7 @@ impl File {
 
     /// Returns the profile with this name.
     pub(super) fn profile(&self, name: &str) -> Result<&Profile, ConfigError> {
-        let shown = text::shown(name, WIDEST_NAME);
+        let shown = text::sanitise(name, WIDEST_NAME);
         if let Some(profile) = self.profiles.get(name) {
             // The default file has such an example. A user who chooses it means another project than the default one.
             if profile.base_url.is_none() && profile.key.is_none() {
@@ -114,7 +114,7 @@ impl File {
             return Err(ConfigError::FileWithoutProfiles { name: shown, file });
         }
         let near = nearest(name, known.iter().copied()).map(str::to_owned);
-        let known = text::shown(&known.join(", "), WIDEST_PATH);
+        let known = text::sanitise(&known.join(", "), WIDEST_PATH);
         Err(ConfigError::UnknownProfile { name: shown, file, known, near })
     }
 

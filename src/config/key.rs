@@ -91,7 +91,7 @@ pub(super) fn from_file(path: &Path) -> Found {
 
 /// The name of a file or a program. Who gives the key itself in its place finds it nowhere again.
 fn shown(name: &str) -> String {
-    text::shown(&text::masked(name), WIDEST)
+    text::sanitise(&text::redact(name), WIDEST)
 }
 
 /// What is to be said of a key's file that others can read, or write. What is no file, such as a pipe, has no readers but us.

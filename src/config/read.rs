@@ -236,7 +236,7 @@ fn narrowed(targets: Targets, watch: &Watch) -> Result<Targets, ConfigError> {
         return Err(ConfigError::NarrowedIds(option));
     }
     let Some(status) = &watch.status else { return Ok(targets) };
-    parse_list_status(status).map(Targets::Only).map_err(|error| invalid_option("--status", error))
+    parse_list_status(status).map(Targets::OneList).map_err(|error| invalid_option("--status", error))
 }
 
 fn invalid_option(option: &'static str, problem: impl ToString) -> ConfigError {
@@ -256,7 +256,7 @@ fn session_ids(words: &[String], verbatim: bool) -> Result<Vec<SessionId>, Confi
             } else {
                 format!("keepwatch has the commands {}.", names.join(", "))
             };
-            return Err(ConfigError::CommandAsSessionId { word: text::shown(word, 40), hint });
+            return Err(ConfigError::CommandAsSessionId { word: text::sanitise(word, 40), hint });
         }
         let id = SessionId::parse(word)?;
         if !ids.contains(&id) {

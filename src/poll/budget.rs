@@ -11,7 +11,7 @@
 use std::time::Duration;
 
 use crate::api::Allowance;
-use keepwatch_core::session::Fault;
+use keepwatch_core::session::ApiError;
 
 /// Of what is left, so many are kept for what the reader asks for.
 const RESERVE: u32 = 1;
@@ -87,7 +87,7 @@ impl Budget {
             Some(_) => Duration::ZERO,
             None => left,
         };
-        self.pace = Some(Pace { remaining, until, apart: apart.min(Fault::LONGEST_REST) });
+        self.pace = Some(Pace { remaining, until, apart: apart.min(ApiError::MAX_RETRY_AFTER) });
     }
 
     /// Forgets what a server said: the reader wants to know now.

@@ -2,7 +2,7 @@
 //! commands without one.
 
 use super::{Reply, Report, Request};
-use keepwatch_core::session::{ConnectUrls, Fault, SessionId};
+use keepwatch_core::session::{ApiError, ConnectUrls, SessionId};
 use keepwatch_core::tracker::{Exchange, Input, Scope};
 
 /// A report, taken apart.
@@ -11,7 +11,7 @@ pub struct Observed {
     /// What the fleet is told; nothing where the report says nothing of the sessions.
     pub input: Option<Input>,
     /// The outcome of a fresh ask, whose secrets the fleet never sees.
-    pub fresh: Option<(SessionId, Result<ConnectUrls, Fault>)>,
+    pub fresh: Option<(SessionId, Result<ConnectUrls, ApiError>)>,
     /// Whether that was an ask for the live view, and not for the connect URLs.
     pub is_live_view: bool,
 }
@@ -51,8 +51,8 @@ impl From<Report> for Observed {
                 malformed: listing.malformed,
             }),
             (Request::Projects, Ok(Reply::Projects(projects))) => Some(Input::Projects { at, projects }),
-            (Request::Projects, Err(fault)) if !fault.asks_for_rest() => None, // an extra, which nothing waits for
-            (Request::Session(id), Err(fault)) if fault.is_absence() => {
+            (Request::Projects, Err(fault)) if !fault.is_throttled() => None, // an extra, which nothing waits for
+            (Request::Session(id), Err(fault)) if fault.is_not_found() => {
                 Some(Input::Missing { at, id, fault, next })
             }
             (Request::Session(id), Err(fault)) => {

@@ -29,7 +29,7 @@ use super::budget::Budget;
 use crate::api::Allowance;
 use keepwatch_core::backoff;
 use keepwatch_core::session::Targets;
-use keepwatch_core::session::{Fault, List, SessionId};
+use keepwatch_core::session::{ApiError, List, SessionId};
 use lists::Lists;
 
 /// How many polls may be in flight at a time.
@@ -78,7 +78,7 @@ pub enum Outcome<'a> {
     /// The projects came.
     Projects,
     /// Nothing came.
-    Failed(&'a Fault),
+    Failed(&'a ApiError),
 }
 
 /// When the targets are asked. Times are the monotonic clock's.
@@ -129,7 +129,7 @@ impl Plan {
     pub fn new(targets: &Targets, pace: PollLimits, now: Duration) -> Self {
         let lists = match targets {
             Targets::Ids(ids) => (ids.len() > FEW).then(|| Lists::of(ids)),
-            Targets::All | Targets::Only(_) => Some(Lists::default()),
+            Targets::All | Targets::OneList(_) => Some(Lists::default()),
         };
         let mut plan = Self {
             interval: pace.interval,
@@ -211,7 +211,7 @@ impl Plan {
         let State::InFlight { sent } = target.state else { return None };
         self.in_flight = self.in_flight.saturating_sub(1);
         self.passed_over = self.passed_over.min(self.in_flight);
-        if !matches!(outcome, Outcome::Failed(fault) if fault.concerns_all()) {
+        if !matches!(outcome, Outcome::Failed(fault) if fault.affects_all_requests()) {
             self.failures = 0;
         }
         if let Request::List(_) = request
@@ -219,7 +219,7 @@ impl Plan {
         {
             self.targets.remove(request); // given up while it was under way
             if let Outcome::Failed(fault) = outcome
-                && fault.concerns_all()
+                && fault.affects_all_requests()
             {
                 self.hold(fault, sent, now, die);
             }
@@ -286,28 +286,28 @@ impl Plan {
         &mut self,
         request: &Request,
         mut target: Target,
-        fault: &Fault,
+        fault: &ApiError,
         sent: Duration,
         now: Duration,
         die: f64,
     ) -> Option<Duration> {
         if let Request::List(list) = request
-            && !fault.concerns_all()
+            && !fault.affects_all_requests()
             && self.list_failed(*list, fault, now)
         {
             return None;
         }
         // What concerns all is not this one's failure; the projects, which nothing waits for, count their own.
-        if !fault.concerns_all() || *request == Request::Projects {
+        if !fault.affects_all_requests() || *request == Request::Projects {
             target.failures = target.failures.saturating_add(1);
         }
         let by_itself = now.saturating_add(backoff::poll_delay(self.interval, target.failures, die));
-        let at = if *request == Request::Projects && !fault.asks_for_rest() {
+        let at = if *request == Request::Projects && !fault.is_throttled() {
             // An extra that a server may lack; what its failure would say about all, the others find out.
             self.projects_tried = true;
-            if fault.is_unreached() { by_itself } else { now.saturating_add(PROJECTS_EVERY) }
+            if fault.is_network_error() { by_itself } else { now.saturating_add(PROJECTS_EVERY) }
         } else if let Request::Session(id) = request
-            && fault.is_absence()
+            && fault.is_not_found()
         {
             let of_all = self.lists.as_ref().is_some_and(|lists| !lists.are_of_named());
             if of_all && !self.added.contains(id) {
@@ -317,10 +317,10 @@ impl Plan {
             target.distance =
                 target.distance.saturating_mul(2).clamp(self.interval, LONGEST_ABSENT.max(self.interval));
             now.saturating_add(target.distance)
-        } else if fault.concerns_all() {
+        } else if fault.affects_all_requests() {
             self.hold(fault, sent, now, die);
             self.held_until
-        } else if fault.is_refusal() {
+        } else if fault.is_auth_error() {
             now.saturating_add(backoff::auth_delay(self.interval))
         } else {
             by_itself
@@ -332,12 +332,12 @@ impl Plan {
 
     /// Lets nothing be asked for a while. Requests that were under way together fail together: that is one failure,
     /// not four, but what a server asks for counts each time.
-    fn hold(&mut self, fault: &Fault, sent: Duration, now: Duration, die: f64) {
+    fn hold(&mut self, fault: &ApiError, sent: Duration, now: Duration, die: f64) {
         let is_new = sent >= self.held_until;
         if is_new {
             self.failures = self.failures.saturating_add(1);
         }
-        let own = if fault.is_refusal() {
+        let own = if fault.is_auth_error() {
             backoff::auth_delay(self.interval)
         } else {
             backoff::poll_delay(self.interval, self.failures, die)
@@ -345,7 +345,7 @@ impl Plan {
         let rest = match fault.retry_after {
             // One that asks for next to no rest, again and again, gets what it would get without asking.
             // promise: retry-after, mutant: => asked -> => own
-            Some(asked) if asked > self.interval && !fault.is_refusal() => asked,
+            Some(asked) if asked > self.interval && !fault.is_auth_error() => asked,
             Some(asked) => asked.max(own),
             None if is_new => own,
             None => Duration::ZERO,

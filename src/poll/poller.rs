@@ -13,7 +13,7 @@ use crate::api::{Allowance, Answer, Client, Fresh, Listing, Releaser};
 use keepwatch_core::backoff;
 use keepwatch_core::clock::{Clock, Moment, Timestamp};
 use keepwatch_core::session::Targets;
-use keepwatch_core::session::{ConnectUrls, Fault, FaultKind, Project, Session, SessionId};
+use keepwatch_core::session::{ApiError, ApiErrorKind, ConnectUrls, Project, Session, SessionId};
 
 /// More than a person can press before the poller looks.
 const WAITING_ASKS: usize = 64;
@@ -61,7 +61,7 @@ pub struct Report {
     /// What the server says is left of its limit.
     pub allowance: Option<Allowance>,
     /// What came.
-    pub outcome: Result<Reply, Fault>,
+    pub outcome: Result<Reply, ApiError>,
     /// When it will be asked again; `None` if it will not, or only if the reader asks.
     pub next: Option<Moment>,
 }
@@ -209,7 +209,7 @@ impl Task {
         if let Some(allowance) = report.allowance {
             self.plan.learn(allowance, now.mono);
         }
-        if let Err(Fault { kind: FaultKind::Tls(_), .. }) = &report.outcome {
+        if let Err(ApiError { kind: ApiErrorKind::Tls(_), .. }) = &report.outcome {
             // A client knows the certificates that there were when it was made; the one that was missing may come.
             // promise: new-client
             self.client = Arc::new(self.client.reconnected());
@@ -217,7 +217,7 @@ impl Task {
         if let Request::Release(id) = &report.request {
             let id = id.clone();
             let rest = self.try_again(&id, report.outcome.as_ref().err());
-            report.next = rest.map(|rest| now.after(rest));
+            report.next = rest.map(|rest| now.plus(rest));
             if let Some(rest) = rest {
                 self.send(Request::Release(id), rest);
             }
@@ -230,7 +230,7 @@ impl Task {
         }
         let again =
             self.plan.answered(&report.request, Outcome::from(&report.outcome), now.mono, fastrand::f64());
-        report.next = again.map(|at| now.after(at.saturating_sub(now.mono)));
+        report.next = again.map(|at| now.plus(at.saturating_sub(now.mono)));
         self.log(&report, now);
         (again.is_some() || !matches!(report.request, Request::List(_))).then_some(report)
     }
@@ -244,7 +244,7 @@ impl Task {
                 let next = next
                     .map(|next| format!("again in {} ms", next.mono.saturating_sub(now.mono).as_millis()));
                 let next = next.unwrap_or_else(|| "not asked again by itself".into());
-                tracing::warn!("{}: {request:?} failed, {}; {next}", endpoint.host(), fault.brief());
+                tracing::warn!("{}: {request:?} failed, {}; {next}", endpoint.host(), fault.short_label());
             }
             (Ok(_), _) if self.failures > 0 => {
                 tracing::info!("{} answers {request:?}, after {} failures", endpoint.host(), self.failures);
@@ -257,7 +257,7 @@ impl Task {
 
 impl Task {
     /// After which rest a release is to be tried again; `None` if it went, or will not go, or was tried often enough.
-    fn try_again(&mut self, id: &SessionId, fault: Option<&Fault>) -> Option<Duration> {
+    fn try_again(&mut self, id: &SessionId, fault: Option<&ApiError>) -> Option<Duration> {
         let tries = self.tries.remove(id)?.saturating_add(1);
         let rest = backoff::release_delay(fault?, tries, fastrand::f64())?;
         self.tries.insert(id.clone(), tries);
@@ -265,10 +265,10 @@ impl Task {
     }
 }
 
-impl<'a> From<&'a Result<Reply, Fault>> for Outcome<'a> {
-    fn from(outcome: &'a Result<Reply, Fault>) -> Self {
+impl<'a> From<&'a Result<Reply, ApiError>> for Outcome<'a> {
+    fn from(outcome: &'a Result<Reply, ApiError>) -> Self {
         match outcome {
-            Ok(Reply::Session(session)) if session.is_over() => Self::Ended,
+            Ok(Reply::Session(session)) if session.is_final() => Self::Ended,
             Ok(
                 Reply::Session(_)
                 | Reply::Fresh(_)
@@ -278,7 +278,7 @@ impl<'a> From<&'a Result<Reply, Fault>> for Outcome<'a> {
             ) => Self::Alive,
             Ok(Reply::List(listing)) => {
                 // A server that takes no notice of the status that is asked for lists what is over, too.
-                let alive = listing.sessions.iter().filter(|it| !it.is_over());
+                let alive = listing.sessions.iter().filter(|it| !it.is_final());
                 Self::Listed(alive.map(|it| it.id.clone()).collect())
             }
             Ok(Reply::Projects(_)) => Self::Projects,
@@ -298,7 +298,7 @@ pub async fn perform(client: &Client, releaser: Option<Releaser>, request: &Requ
         Request::LiveView(id) => client.live_view(id).await.map(Reply::LiveView),
         Request::Release(id) => match releaser {
             Some(releaser) => releaser.release(client, id).await.map(Reply::Released),
-            None => Answer::failed(FaultKind::ReadOnly.into()),
+            None => Answer::failed(ApiErrorKind::ReadOnly.into()),
         },
     }
 }
@@ -308,7 +308,7 @@ impl Report {
     #[must_use]
     pub fn new(request: Request, sent: Moment, received: Moment, answer: Answer<Reply>) -> Self {
         let Answer { outcome, date, bytes, allowance } = answer;
-        let outcome = outcome.map_err(|fault| fault.timed(received.wall));
+        let outcome = outcome.map_err(|fault| fault.resolve_retry_after(received.wall));
         Self { request, sent, received, date, bytes, allowance, outcome, next: None }
     }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use keepwatch_core::clock::Timestamp;
 use keepwatch_core::session::{Metadata, Session, SessionId};
-use keepwatch_core::text::{Untrusted, masked};
+use keepwatch_core::text::{Untrusted, redact};
 use keepwatch_core::tracker::{Exchange, Input, Scope};
 
 /// An entry and its place.
@@ -156,8 +156,8 @@ impl Told {
     #[must_use]
     pub fn without_metadata(mut self) -> Self {
         if let Self::Whole(session) = &mut self {
-            session.metadata = session.metadata.as_ref().map(|_| Metadata::left_out());
-            session.others = Vec::<(Untrusted, Untrusted)>::new();
+            session.metadata = session.metadata.as_ref().map(|_| Metadata::omitted());
+            session.extra_fields = Vec::<(Untrusted, Untrusted)>::new();
         }
         self
     }
@@ -174,9 +174,9 @@ fn is_zero(count: &u32) -> bool {
 fn without_secrets<S: Serializer>(session: &Box<Session>, to: S) -> Result<S::Ok, S::Error> {
     let mut session = (**session).clone();
     // promise: recorded-metadata
-    session.metadata = session.metadata.as_ref().map(Metadata::without_secrets);
-    for (name, value) in &mut session.others {
-        (*name, *value) = (Untrusted::new(masked(name.raw())), Untrusted::new(masked(value.raw())));
+    session.metadata = session.metadata.as_ref().map(Metadata::redacted);
+    for (name, value) in &mut session.extra_fields {
+        (*name, *value) = (Untrusted::new(redact(name.raw())), Untrusted::new(redact(value.raw())));
     }
     session.serialize(to)
 }

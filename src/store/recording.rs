@@ -161,11 +161,11 @@ fn header(line: &[u8]) -> Result<Header, Refused> {
     let format = format.ok_or(Refused::NoRecording)?;
     if format > u64::from(FORMAT) {
         let version = value.get("version").and_then(serde_json::Value::as_str).unwrap_or("?");
-        return Err(Refused::Newer { format, version: text::shown(version, 20) });
+        return Err(Refused::Newer { format, version: text::sanitise(version, 20) });
     }
     let mut header: Header = serde_json::from_value(value).map_err(|_| Refused::DamagedHeader)?;
     // Whoever made the file wrote it, and it is printed as if it were ours.
-    header.version = text::shown(&header.version, 20);
+    header.version = text::sanitise(&header.version, 20);
     let Rates { hour, gb } = header.rates;
     let are_prices = [hour, gb].iter().all(|price| (0.0..DEAREST).contains(price));
     if are_prices { Ok(header) } else { Err(Refused::DamagedHeader) }

@@ -4,10 +4,10 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
-use keepwatch_core::clock::later;
-use keepwatch_core::session::{FaultKind, List, Metadata, Session, Status};
-use keepwatch_core::testing::inputs::{Clocks, step};
-use keepwatch_core::testing::{exchange, id, noon, running};
+use keepwatch_core::clock::saturating_add;
+use keepwatch_core::session::{ApiErrorKind, List, Metadata, Session, Status};
+use keepwatch_core::testing::inputs::{StepClocks, step};
+use keepwatch_core::testing::{id, noon, request_timing, running_session};
 use keepwatch_core::tracker::cost::Rates;
 use keepwatch_core::tracker::evidence;
 use keepwatch_core::tracker::{Fleet, Input, Scope, Thresholds};
@@ -63,16 +63,21 @@ pub(super) fn header() -> Header {
 }
 
 fn session(id: &str) -> Session {
-    running(id, noon(), Duration::from_secs(86_400))
+    running_session(id, noon(), Duration::from_secs(86_400))
 }
 
 fn list(second: u32, sessions: Vec<Session>) -> Input {
-    Input::Seen { at: exchange(second, second), scope: Scope::List(List::Running), sessions, malformed: 0 }
+    Input::Seen {
+        at: request_timing(second, second),
+        scope: Scope::List(List::Running),
+        sessions,
+        malformed: 0,
+    }
 }
 
 fn one(second: u32, session: Session) -> Input {
     let scope = Scope::One(session.id.clone());
-    Input::Seen { at: exchange(second, second), scope, sessions: vec![session], malformed: 0 }
+    Input::Seen { at: request_timing(second, second), scope, sessions: vec![session], malformed: 0 }
 }
 
 /// Everything that a reader could learn of one fleet is so in the other.
@@ -117,12 +122,12 @@ proptest! {
 
     #[test]
     fn what_is_written_makes_the_same_fleet(steps in vec((step(), 0_usize..5, 500_u64..20_000), 1..30)) {
-        let (mut clocks, mut live) = (Clocks::start(), Live::default());
+        let (mut clocks, mut live) = (StepClocks::start(), Live::default());
         for (step, repeats, ms) in steps {
-            let input = clocks.input(step);
+            let input = clocks.timed_input(step);
             live.apply(input.clone());
             for _ in 0..repeats {
-                if let Some(input) = clocks.again(&input, ms) {
+                if let Some(input) = clocks.repeat_response(&input, ms) {
                     live.apply(input);
                 }
             }
@@ -221,12 +226,12 @@ fn an_end_is_what_it_was_however_long_the_run_before_it() {
         live.apply(one(second, session("a")));
     }
     live.apply(Input::Failed {
-        at: exchange(301, 301),
+        at: request_timing(301, 301),
         scope: Scope::One(id("a")),
-        fault: FaultKind::Timeout.into(),
+        fault: ApiErrorKind::Timeout.into(),
         next: None,
     });
-    let ended = Some(later(noon(), Duration::from_secs(299)));
+    let ended = Some(saturating_add(noon(), Duration::from_secs(299)));
     live.apply(one(303, Session { status: Status::Completed, ended, ..session("a") }));
     live.finish();
     same(&live.fleet, &live.again());

@@ -37,7 +37,7 @@ pub(super) fn end(status: i32) -> ! {
 /// The terminal went away.
 pub(super) fn gone() -> ! {
     tracing::info!("the terminal is gone: ends with 129");
-    log::hurry();
+    log::flush_before_exit();
     end(128 + SIGHUP)
 }
 
@@ -99,7 +99,7 @@ fn heed(mut signals: Signals, tty: &Arc<Tty>) {
 fn end_with(signal: i32, tty: &Tty) -> ! {
     tty.close();
     tracing::warn!("ends without the loop, by signal {signal}");
-    log::hurry();
+    log::flush_before_exit();
     end(128_i32.saturating_add(signal))
 }
 
@@ -158,7 +158,7 @@ fn make_panics_fatal(tty: Arc<Tty>) {
         if takes_output(&rustix::stdio::stderr()) {
             report(info);
         } else {
-            log::panicked(info);
+            log::log_panic(info);
         }
         end(101);
     }));

@@ -110,13 +110,13 @@ impl Effort {
 mod tests {
     use super::*;
     use crate::poll::{Reply, Request};
-    use keepwatch_core::session::{Fault, FaultKind, List};
+    use keepwatch_core::session::{ApiError, ApiErrorKind, List};
     use keepwatch_core::testing::moment;
 
     /// One that came at `at` seconds, after `took` milliseconds.
-    fn report(at: f64, took: u64, bytes: u64, outcome: Result<Reply, Fault>) -> Report {
+    fn report(at: f64, took: u64, bytes: u64, outcome: Result<Reply, ApiError>) -> Report {
         let sent = moment(at);
-        let received = sent.after(Duration::from_millis(took));
+        let received = sent.plus(Duration::from_millis(took));
         let request = Request::List(List::Running);
         Report { request, sent, received, date: None, bytes, allowance: None, outcome, next: None }
     }
@@ -144,7 +144,7 @@ mod tests {
         for took in [90, 70, 80] {
             effort.note(&good(1.0, took, 1000));
         }
-        effort.note(&report(2.0, 10_000, 0, Err(FaultKind::Timeout.into())));
+        effort.note(&report(2.0, 10_000, 0, Err(ApiErrorKind::Timeout.into())));
         assert_eq!(effort.spent(), Some(Spent { requests: 4, bytes: 3000 }));
         let ms = Duration::from_millis;
         assert_eq!(effort.took(), Some(Took { median: ms(80), last: ms(80) }));

@@ -99,7 +99,7 @@ pub async fn run(
             () = crate::timer::sleep_until(&clock, wake.unwrap_or_default()), if wake.is_some() => None,
         };
         let before = std::mem::replace(&mut now, clock.now());
-        log::clocks(before, now);
+        log::log_clock_changes(before, now);
         if now.slept_since(before) {
             runner.run_effects(update(&mut model, Message::Slept(before, now), now));
         }

@@ -6,7 +6,7 @@ use tui_input::Input as Line;
 
 use super::scroll::last_top;
 use super::viewport::Extent;
-use keepwatch_core::filter::{Filter, Mistake};
+use keepwatch_core::filter::{Filter, FilterError};
 use keepwatch_core::session::{Secret, SessionId};
 
 /// What keystrokes go to.
@@ -21,7 +21,7 @@ pub enum Focus {
         /// The filter to return to.
         before: Filter,
         /// The syntax error in the text, if it has one.
-        mistake: Option<Mistake>,
+        mistake: Option<FilterError>,
     },
     /// The line in which the id of a session is entered.
     Add {

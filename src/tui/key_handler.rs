@@ -23,7 +23,7 @@ use super::url_requests::UrlRequest;
 use crate::poll::Ask;
 use keepwatch_core::clock::Moment;
 use keepwatch_core::filter::Filter;
-use keepwatch_core::session::{Secret, dashboard_page};
+use keepwatch_core::session::{Secret, dashboard_url};
 use keepwatch_core::text;
 use keepwatch_core::tracker::evidence;
 
@@ -275,7 +275,7 @@ impl Model {
 
     fn open_dashboard(&mut self, now: Moment) -> Vec<Effect> {
         let Some(id) = self.table.selected() else { return Vec::new() };
-        let page = dashboard_page(id);
+        let page = dashboard_url(id);
         if self.settings.can_open {
             self.say(now, Tone::Plain, "opening the session's page in the browser".into());
             vec![Effect::Open(page)]
@@ -306,13 +306,13 @@ impl Model {
         self.focus = Focus::Pane(back);
         match chosen.map(|(_, what, _)| *what) {
             None => Vec::new(),
-            Some(Copyable::Id) if !text::is_plain(id.raw()) => {
+            Some(Copyable::Id) if !text::is_printable(id.raw()) => {
                 self.say(now, Tone::Bad, "the id has characters that are not shown; it is not copied".into());
                 Vec::new()
             }
             Some(Copyable::Id) => vec![Effect::Copy(Copyable::Id, Secret::new(id.raw().to_owned()))],
             Some(Copyable::Dashboard) => {
-                vec![Effect::Copy(Copyable::Dashboard, Secret::new(dashboard_page(&id)))]
+                vec![Effect::Copy(Copyable::Dashboard, Secret::new(dashboard_url(&id)))]
             }
             Some(Copyable::Evidence) => {
                 let options = evidence::Options {

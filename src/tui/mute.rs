@@ -57,7 +57,7 @@ impl Model {
             self.say(now, Tone::Bad, "no session is selected".into());
             return Vec::new();
         };
-        let shown = id.start(8);
+        let shown = id.prefix(8);
         self.table.muted_mut().retain_known(&self.profiles);
         self.table.muted_mut().insert(id);
         self.rebuild_rows();

@@ -21,7 +21,7 @@ use super::profiles::ProfileId;
 use super::scroll::moved;
 use crate::poll::{Ask, Reply, Report};
 use keepwatch_core::clock::Moment;
-use keepwatch_core::session::{Fault, Session};
+use keepwatch_core::session::{ApiError, Session};
 use keepwatch_core::text::Untrusted;
 
 /// How many are kept.
@@ -46,7 +46,7 @@ pub struct Asked {
     /// Whether an answer is on its way.
     pub asking: bool,
     /// Why the newest ask brought nothing.
-    pub fault: Option<Fault>,
+    pub fault: Option<ApiError>,
     /// When the newest answer came, and how many sessions were in it.
     pub answered: Option<(Moment, usize)>,
 }

@@ -76,7 +76,7 @@ impl Model {
             return Vec::new();
         };
         let mut effects = self.observe(profile, Input::ReleaseAsked { at: now, id: id.clone() });
-        self.say(now, Tone::Plain, format!("release of {} asked", id.start(8)));
+        self.say(now, Tone::Plain, format!("release of {} asked", id.prefix(8)));
         effects.push(Effect::AskOf(profile, Ask::Release(id)));
         effects
     }

@@ -46,7 +46,7 @@ pub async fn replay(
     let (events, mut inbox) = terminal::channel();
     let screen = Screen::enter("keepwatch", &events)?;
     let info = |name: &Option<String>| ProfileInfo {
-        name: text::shown(name.as_deref().unwrap_or_default(), LONGEST_NAME),
+        name: text::sanitise(name.as_deref().unwrap_or_default(), LONGEST_NAME),
         host: host.clone().filter(|_| name.is_none()),
         ..ProfileInfo::default()
     };
@@ -176,7 +176,7 @@ impl Player {
     /// Our clock has come to `clock`: what has happened until then, while it plays.
     fn pass(&mut self, clock: Moment, model: &mut Model) {
         let Some((since, from)) = self.since else { return };
-        let to = from.after(clock.since(since));
+        let to = from.plus(clock.since(since));
         while self.tape.get(self.next).is_some_and(|(at, _)| at.boot <= to.boot) {
             self.take(model);
         }

@@ -7,7 +7,7 @@ use super::flags::KnownFlags;
 use super::mute::Muted;
 use super::profiles::{ProfileId, Profiles};
 use chrono::TimeDelta;
-use keepwatch_core::filter::{Filter, InProfile};
+use keepwatch_core::filter::{Filter, FilterRow};
 
 use keepwatch_core::clock::Timestamp;
 use keepwatch_core::session::{Phase, Region, SessionId, Status};
@@ -174,7 +174,7 @@ impl Rows {
                 counts.flagged = counts.flagged.saturating_add(usize::from(flagged));
                 let wanted = !muted
                     && (flagged || !choice.flagged_only)
-                    && choice.filter.takes(&InProfile(record, label));
+                    && choice.filter.matches(&FilterRow(record, label));
                 if wanted || choice.read == Some(&record.id) {
                     chosen.push((key(record, label, clock_offset, sort.by), start(&record.id), &record.id));
                 }

@@ -57,7 +57,7 @@ impl Model {
             }
             Focus::Add { line, wrong, .. } => {
                 // Of a whole page of a log the id alone is of use, and is surely seen.
-                let id = SessionId::find(text);
+                let id = SessionId::find_in(text);
                 insert(line, id.as_ref().map_or(text, SessionId::raw), LONGEST_ADD);
                 *wrong = None;
             }
@@ -75,7 +75,7 @@ impl Model {
         let Focus::Add { line, wrong, back } = &mut self.focus else { return Vec::new() };
         let back = *back;
         match key.code {
-            KeyCode::Enter => match SessionId::find(line.value()) {
+            KeyCode::Enter => match SessionId::find_in(line.value()) {
                 Ok(id) => {
                     self.focus = Focus::Pane(back);
                     let mut effects = vec![Effect::TakePaste(false)];
@@ -99,7 +99,7 @@ impl Model {
     /// Watches a session as if it were named on the command line, and selects it. If it is not known which profile has the
     /// session, all are asked.
     pub(super) fn watch_too(&mut self, id: SessionId, of: Option<ProfileId>, now: Moment) -> Vec<Effect> {
-        let shown = id.start(8);
+        let shown = id.prefix(8);
         self.table.muted_mut().remove(&id);
         let of_record = self.profiles.find(&id).filter(|(_, record)| record.session.is_some());
         let (known, of) = (of_record.is_some(), of_record.map(|(profile, _)| profile).or(of));
@@ -129,7 +129,7 @@ impl Model {
 
     fn read_filter(&mut self) {
         let Focus::Filter { line, mistake, .. } = &mut self.focus else { return };
-        match Filter::parse_among(line.value(), self.profiles.is_multi_profile()) {
+        match Filter::parse_for_profiles(line.value(), self.profiles.is_multi_profile()) {
             Ok(filter) => {
                 self.table.set_filter(filter);
                 *mistake = None;

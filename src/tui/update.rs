@@ -11,7 +11,7 @@ use super::persistence;
 use super::profiles::{ProfileId, ProfileState};
 use crate::poll::{Ask, Observed, Report, Request};
 use keepwatch_core::clock::Moment;
-use keepwatch_core::session::{FaultKind, List, Targets};
+use keepwatch_core::session::{ApiErrorKind, List, Targets};
 use keepwatch_core::text::{self, Untrusted};
 use keepwatch_core::tracker::{Event, EventKind, Exchange, Input, Scope};
 
@@ -38,11 +38,11 @@ impl Model {
         let of = |profile: &ProfileState| match (&profile.info.without_key, &self.settings.targets) {
             (Some(why), _) => {
                 let at = Exchange { sent: now, received: now, date: None };
-                let fault = FaultKind::NoKey(Untrusted::new(why.as_str())).into();
+                let fault = ApiErrorKind::ApiKeyUnavailable(Untrusted::new(why.as_str())).into();
                 Some(Input::Failed { at, scope: Scope::List(List::Running), fault, next: None })
             }
             (None, Targets::Ids(ids)) => Some(Input::Asked { at: now, ids: ids.clone() }),
-            (None, Targets::All | Targets::Only(_)) => None,
+            (None, Targets::All | Targets::OneList(_)) => None,
         };
         self.profiles.iter().filter_map(|(id, profile)| Some((id, of(profile)?))).collect()
     }
@@ -160,7 +160,7 @@ impl Model {
             return;
         }
         self.told_of_skew = true;
-        let by = text::length(Duration::from_secs(skew.num_seconds().unsigned_abs()));
+        let by = text::format_duration(Duration::from_secs(skew.num_seconds().unsigned_abs()));
         let way = if skew.num_seconds() > 0 { "behind" } else { "ahead of" };
         let text = format!("this machine's clock is {by} {way} the API's; times are shown by the API's");
         self.say(now, Tone::Bad, text);

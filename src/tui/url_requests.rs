@@ -16,7 +16,7 @@ use super::model::Model;
 use super::notice::Tone;
 use crate::poll::Ask;
 use keepwatch_core::clock::Moment;
-use keepwatch_core::session::{ConnectUrls, Fault, Phase, Secret, SessionId};
+use keepwatch_core::session::{ApiError, ConnectUrls, Phase, Secret, SessionId};
 use keepwatch_core::text;
 
 /// The most requests that wait for a reply.
@@ -87,7 +87,7 @@ impl Model {
             return Vec::new();
         };
         if let Some(status) = record.status().filter(|status| status.phase() == Phase::Ended) {
-            let text = format!("ended ({}): no {what}", status.shown(24));
+            let text = format!("ended ({}): no {what}", status.sanitise(24));
             self.say(now, Tone::Bad, text);
             return Vec::new();
         }
@@ -109,7 +109,7 @@ impl Model {
         &mut self,
         id: &SessionId,
         live_view: bool,
-        outcome: &Result<ConnectUrls, Fault>,
+        outcome: &Result<ConnectUrls, ApiError>,
         now: Moment,
     ) -> Vec<Effect> {
         let answered = self.url_requests.take_answered(id, live_view);
@@ -119,7 +119,7 @@ impl Model {
     fn on_url(
         &mut self,
         request: &UrlRequest,
-        outcome: &Result<ConnectUrls, Fault>,
+        outcome: &Result<ConnectUrls, ApiError>,
         now: Moment,
     ) -> Option<Effect> {
         match outcome {
@@ -134,7 +134,8 @@ impl Model {
                 self.deliver_url(request, url, now)
             }
             Err(fault) => {
-                let text = format!("the {} could not be fetched: {}", request.what.name(), fault.sentence());
+                let text =
+                    format!("the {} could not be fetched: {}", request.what.name(), fault.description());
                 self.say(now, Tone::Bad, text);
                 None
             }
@@ -147,13 +148,13 @@ impl Model {
         let status = self.profiles.record(&request.id).and_then(|record| record.status().cloned());
         let Some(url) = url else {
             let why = match status.filter(|status| status.phase() == Phase::Ended) {
-                Some(status) => format!("ended ({}): no {what}", status.shown(24)),
+                Some(status) => format!("ended ({}): no {what}", status.sanitise(24)),
                 None => format!("the API's answer has no {what}"),
             };
             self.say(now, Tone::Bad, why);
             return None;
         };
-        if !text::is_plain(url.expose()) || url.expose().contains(char::is_whitespace) {
+        if !text::is_printable(url.expose()) || url.expose().contains(char::is_whitespace) {
             let text = format!("the {what} has characters that no URL has; it is not passed on");
             self.say(now, Tone::Bad, text);
             return None;

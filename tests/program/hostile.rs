@@ -295,7 +295,7 @@ fn a_megabyte_of_text_in_a_list_costs_no_more_than_its_line() {
         let _ = write!(line, "{text}");
     }
     let large = line.repeat(1_000_000 / line.len());
-    let shown = keepwatch_core::text::shown(&large, 80);
+    let shown = keepwatch_core::text::sanitise(&large, 80);
     assert!(keepwatch_core::text::width(&shown) <= 80 && shown.len() < 4000, "{shown}");
     assert_harmless(shown.as_bytes(), "a megabyte");
 }

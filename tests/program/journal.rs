@@ -10,7 +10,7 @@ use std::time::Duration;
 use keepwatch::store::journal::{
     Entry, Fate, Journal, Of, Options, Reader, RunId, Segment, SegmentId, Summary, Trouble, Why,
 };
-use keepwatch_core::clock::{Clock, Timestamp, later};
+use keepwatch_core::clock::{Clock, Timestamp, saturating_add};
 use keepwatch_core::session::{Metadata, Status};
 use keepwatch_core::testing;
 use keepwatch_core::text::Untrusted;
@@ -83,7 +83,7 @@ fn summary(id: &str, run: RunId, last_seen: Timestamp) -> Summary {
         started: Some(ago(1800)),
         ended: Some(last_seen),
         end_exact: true,
-        expires: Some(later(last_seen, Duration::from_secs(60))),
+        expires: Some(saturating_add(last_seen, Duration::from_secs(60))),
         first_seen: ago(1800),
         last_seen,
         watched: Duration::from_secs(1566),

@@ -101,7 +101,7 @@ async fn model() -> (Model, Moment) {
 async fn ask(client: &Client, clock: &Clock, request: Request) -> Report {
     let sent = clock.now();
     let answer = perform(client, None, &request).await;
-    Report::new(request, sent, sent.after(Duration::from_millis(84)), answer)
+    Report::new(request, sent, sent.plus(Duration::from_millis(84)), answer)
 }
 
 fn svg(buffer: &Buffer, paper: &Paper) -> String {

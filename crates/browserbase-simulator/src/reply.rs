@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::fault::{Refusal, RetryAfter};
 use super::resident::uuid;
-use keepwatch_core::clock::{Timestamp, later};
+use keepwatch_core::clock::{Timestamp, saturating_add};
 
 /// How every signing key begins. A search for it finds every key that this simulator made.
 pub const SIGNING_KEY_HEAD: &str = "eyJhbGciOiJBMjU2S1ciLCJlbmMiOiJBMjU2R0NNIn0";
@@ -70,7 +70,7 @@ impl Reply {
                     let ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
                     (HeaderName::from_static("retry-after-ms"), ms.into())
                 }
-                RetryAfter::Date => (RETRY_AFTER, date(later(now, wait))),
+                RetryAfter::Date => (RETRY_AFTER, date(saturating_add(now, wait))),
             };
             reply.headers.insert(name, value);
         }

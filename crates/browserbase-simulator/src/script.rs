@@ -262,23 +262,23 @@ pub enum ScriptError {
 
 impl fmt::Display for ScriptError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = |file: &Path| text::shown(&file.to_string_lossy(), 200);
+        let shown = |file: &Path| text::sanitise(&file.to_string_lossy(), 200);
         match self {
             Self::Unknown { name } => {
                 let about = |name| Script::builtin(name).map(|script| script.about).unwrap_or_default();
                 let known = Script::builtin_names().map(|name| format!("{name} ({})", about(name)));
                 let known = known.collect::<Vec<_>>().join(", ");
-                write!(f, "no scenario is named “{}”; there are: {known}", text::shown(name, 60))
+                write!(f, "no scenario is named “{}”; there are: {known}", text::sanitise(name, 60))
             }
             Self::Unreadable { file, source } => {
                 write!(f, "the scenario {} cannot be read: {source}", shown(file))
             }
             Self::Wrong { file, line: Some(line), what } => {
-                let what = text::shown(what, text::LINE_COLUMNS);
+                let what = text::sanitise(what, text::MAX_LINE_COLUMNS);
                 write!(f, "the scenario {} is wrong in line {line}: {what}", shown(file))
             }
             Self::Wrong { file, line: None, what } => {
-                let what = text::shown(what, text::LINE_COLUMNS);
+                let what = text::sanitise(what, text::MAX_LINE_COLUMNS);
                 write!(f, "the scenario {} is wrong: {what}", shown(file))
             }
         }

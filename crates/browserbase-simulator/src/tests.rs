@@ -216,7 +216,7 @@ async fn a_fault_holds_in_its_window_for_its_requests_so_often_as_it_says() {
         (19, "/v1/sessions", 503),
         (20, "/v1/sessions", 200),
     ] {
-        clock.set(start.after(Duration::from_secs(second)));
+        clock.set(start.plus(Duration::from_secs(second)));
         let answer = ask(&simulator, target).await;
         assert_eq!(answer.status, status, "{target} at {second} s");
         if status == 503 {

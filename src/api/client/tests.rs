@@ -91,11 +91,11 @@ impl Server {
     }
 
     /// The kind of fault that asking for a session ends in.
-    async fn fault(&self) -> FaultKind {
+    async fn fault(&self) -> ApiErrorKind {
         self.client().session(&id("s")).await.outcome.unwrap_err().kind
     }
 
-    async fn fault_within(&self, limits: Limits) -> FaultKind {
+    async fn fault_within(&self, limits: Limits) -> ApiErrorKind {
         Client { limits, ..self.client() }.session(&id("s")).await.outcome.unwrap_err().kind
     }
 }
@@ -179,8 +179,8 @@ async fn a_key_that_no_header_can_carry_is_a_fault_of_its_own_and_nothing_is_sen
     for key in ["bb_test_\ncAnArY", "bb_test_cAnArY\0", "\u{7f}cAnArY"] {
         let client = Client::new(Endpoint { base: base.parse().unwrap() }, Secret::new(key.into()));
         let fault = client.session(&id("s")).await.outcome.unwrap_err();
-        assert_eq!(fault.kind, FaultKind::KeyUnsendable, "{key:?}");
-        assert!(!fault.sentence().contains("cAnArY"));
+        assert_eq!(fault.kind, ApiErrorKind::ApiKeyMalformed, "{key:?}");
+        assert!(!fault.description().contains("cAnArY"));
     }
     nobody_came(&listener);
 }
@@ -196,7 +196,7 @@ async fn a_redirect_is_not_followed() {
     for status in ["301 Moved", "302 Found", "303 See Other", "307 Temporary", "308 Permanent"] {
         let location = format!("location: http://{}/v1/sessions/s\r\n", other.local_addr().unwrap());
         let server = serve(reply(status, &location, ""), Then::Close);
-        assert!(matches!(server.fault().await, FaultKind::Redirect(_)), "{status}");
+        assert!(matches!(server.fault().await, ApiErrorKind::Redirect(_)), "{status}");
         assert_eq!(server.heard.try_iter().count(), 1);
     }
     nobody_came(&other);
@@ -207,18 +207,18 @@ async fn each_status_is_a_fault_of_its_own_with_the_servers_words() {
     let headers = "retry-after: 7\r\nx-request-id: r-1\r\n";
     let body = r#"{"statusCode":1,"error":"E","message":"the words"}"#;
     for (status, kind) in [
-        ("400 Bad Request", FaultKind::Status(400)),
-        ("401 Unauthorized", FaultKind::KeyRefused),
-        ("402 Payment Required", FaultKind::Quota),
-        ("403 Forbidden", FaultKind::Forbidden),
-        ("404 Not Found", FaultKind::NotFound),
-        ("405 Method Not Allowed", FaultKind::Status(405)),
-        ("410 Gone", FaultKind::Gone),
-        ("429 Too Many Requests", FaultKind::RateLimited),
-        ("500 Oops", FaultKind::Server(500)),
-        ("503 Unavailable", FaultKind::Server(503)),
-        ("511 Network Authentication Required", FaultKind::Server(511)),
-        ("999 What", FaultKind::Status(999)),
+        ("400 Bad Request", ApiErrorKind::Status(400)),
+        ("401 Unauthorized", ApiErrorKind::ApiKeyRejected),
+        ("402 Payment Required", ApiErrorKind::Quota),
+        ("403 Forbidden", ApiErrorKind::Forbidden),
+        ("404 Not Found", ApiErrorKind::NotFound),
+        ("405 Method Not Allowed", ApiErrorKind::Status(405)),
+        ("410 Gone", ApiErrorKind::Gone),
+        ("429 Too Many Requests", ApiErrorKind::RateLimited),
+        ("500 Oops", ApiErrorKind::Server(500)),
+        ("503 Unavailable", ApiErrorKind::Server(503)),
+        ("511 Network Authentication Required", ApiErrorKind::Server(511)),
+        ("999 What", ApiErrorKind::Status(999)),
     ] {
         let server = serve(reply(status, headers, body), Then::Close);
         let fault = server.client().session(&id("s")).await.outcome.unwrap_err();
@@ -226,18 +226,18 @@ async fn each_status_is_a_fault_of_its_own_with_the_servers_words() {
         assert_eq!(fault.message, Some(Untrusted::new("the words")));
         assert_eq!(fault.request_id, Some(Untrusted::new("r-1")));
         assert_eq!(fault.retry_after, Some(Duration::from_secs(7)));
-        assert!(fault.sentence().contains("the words"), "{}", fault.sentence());
+        assert!(fault.description().contains("the words"), "{}", fault.description());
     }
 }
 
 #[tokio::test]
 async fn a_status_says_enough_whatever_becomes_of_its_body() {
     let server = serve("HTTP/1.1 404 Not Found\r\ncontent-length: 100\r\n\r\n{", Then::Close);
-    assert_eq!(server.fault().await, FaultKind::NotFound);
+    assert_eq!(server.fault().await, ApiErrorKind::NotFound);
     let server = serve("HTTP/1.1 404 Not Found\r\ncontent-length: 100\r\n\r\n{", Then::Hang);
-    assert_eq!(server.fault_within(hurried()).await, FaultKind::NotFound);
+    assert_eq!(server.fault_within(hurried()).await, ApiErrorKind::NotFound);
     let server = serve("HTTP/1.1 500 Oops\r\n\r\n<html>", Then::GoOn);
-    assert_eq!(server.fault().await, FaultKind::Server(500));
+    assert_eq!(server.fault().await, ApiErrorKind::Server(500));
 }
 
 #[tokio::test]
@@ -247,10 +247,10 @@ async fn a_status_in_the_place_of_a_list_is_said_soon_and_little_is_read_of_its_
     let client = Client { limits, ..serve(trickled, Then::Drip).client() };
     let list = tokio::time::timeout(PATIENCE, client.sessions(List::Running)).await;
     let fault = list.unwrap().outcome.unwrap_err();
-    assert_eq!((fault.kind, fault.message), (FaultKind::Server(503), Some(Untrusted::new("later"))));
+    assert_eq!((fault.kind, fault.message), (ApiErrorKind::Server(503), Some(Untrusted::new("later"))));
     let client = serve("HTTP/1.1 500 Oops\r\n\r\n{", Then::GoOn).client();
     let answer = client.sessions(List::Running).await;
-    assert_eq!(answer.outcome.unwrap_err().kind, FaultKind::Server(500));
+    assert_eq!(answer.outcome.unwrap_err().kind, ApiErrorKind::Server(500));
     assert!(answer.bytes < 4 * Limits::default().word_bytes, "{}", answer.bytes);
 }
 
@@ -259,10 +259,10 @@ async fn what_does_not_begin_as_a_list_is_not_waited_for_as_for_one() {
     let page = "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\n\r\n<html>";
     let list = serve(page, Then::Drip).client();
     let list = tokio::time::timeout(PATIENCE, list.sessions(List::Running)).await;
-    assert_eq!(list.unwrap().outcome.unwrap_err().kind, FaultKind::Html);
+    assert_eq!(list.unwrap().outcome.unwrap_err().kind, ApiErrorKind::Html);
     let blanks = Client { limits: hurried(), ..serve("HTTP/1.1 200 OK\r\n\r\n", Then::Drip).client() };
     let list = tokio::time::timeout(PATIENCE, blanks.sessions(List::Running)).await;
-    assert_eq!(list.unwrap().outcome.unwrap_err().kind, FaultKind::Timeout);
+    assert_eq!(list.unwrap().outcome.unwrap_err().kind, ApiErrorKind::Timeout);
 }
 
 #[tokio::test]
@@ -278,32 +278,32 @@ async fn a_key_that_is_quoted_with_escapes_is_masked_where_it_is_read() {
 #[tokio::test]
 async fn what_is_no_json_is_called_what_it_is() {
     for (body, kind) in [
-        ("<!doctype html><title>Sign in</title>", FaultKind::Html),
-        (" \n<Error/>", FaultKind::Html),
-        ("upstream error", FaultKind::NotJson(Untrusted::new("upstream error"))),
-        ("", FaultKind::NotJson(Untrusted::new(""))),
-        ("{\"id\":\"s\"", FaultKind::Cut),
-        ("[]", FaultKind::Unexpected(Untrusted::new("it is a list"))),
+        ("<!doctype html><title>Sign in</title>", ApiErrorKind::Html),
+        (" \n<Error/>", ApiErrorKind::Html),
+        ("upstream error", ApiErrorKind::NotJson(Untrusted::new("upstream error"))),
+        ("", ApiErrorKind::NotJson(Untrusted::new(""))),
+        ("{\"id\":\"s\"", ApiErrorKind::ConnectionClosed),
+        ("[]", ApiErrorKind::Unexpected(Untrusted::new("it is a list"))),
     ] {
         let server = serve(reply("200 OK", "x-request-id: r-1\r\n", body), Then::Close);
         let fault = server.client().session(&id("s")).await.outcome.unwrap_err();
         assert_eq!(fault.kind, kind, "{body}");
-        assert_eq!(fault.request_id.is_some(), kind != FaultKind::Html);
+        assert_eq!(fault.request_id.is_some(), kind != ApiErrorKind::Html);
     }
     let typed = reply("200 OK", "content-type: text/html\r\n", "Please sign in");
-    assert_eq!(serve(typed, Then::Close).fault().await, FaultKind::Html);
+    assert_eq!(serve(typed, Then::Close).fault().await, ApiErrorKind::Html);
     let empty = "HTTP/1.1 204 No Content\r\n\r\n";
-    assert_eq!(serve(empty, Then::Close).fault().await, FaultKind::NotJson(Untrusted::new("")));
+    assert_eq!(serve(empty, Then::Close).fault().await, ApiErrorKind::NotJson(Untrusted::new("")));
 }
 
 #[tokio::test]
 async fn nothing_listening_is_told_from_nobody_answering() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let fault = at(&format!("http://127.0.0.1:{port}")).session(&id("s")).await.outcome.unwrap_err();
-    assert_eq!(fault.kind, FaultKind::Refused(Untrusted::new(format!("127.0.0.1:{port}"))));
-    assert_eq!(serve("", Then::Hang).fault_within(hurried()).await, FaultKind::Timeout);
+    assert_eq!(fault.kind, ApiErrorKind::ConnectionRefused(Untrusted::new(format!("127.0.0.1:{port}"))));
+    assert_eq!(serve("", Then::Hang).fault_within(hurried()).await, ApiErrorKind::Timeout);
     let part = "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{";
-    assert_eq!(serve(part, Then::Hang).fault_within(hurried()).await, FaultKind::Timeout);
+    assert_eq!(serve(part, Then::Hang).fault_within(hurried()).await, ApiErrorKind::Timeout);
 }
 
 #[tokio::test]
@@ -312,12 +312,12 @@ async fn a_list_that_never_ends_ends_with_its_time() {
     let limits = Limits { list: SOON, ..Limits::default() };
     let client = Client { limits, ..server.client() };
     let list = tokio::time::timeout(PATIENCE, client.sessions(List::Running)).await;
-    assert_eq!(list.unwrap().outcome.unwrap_err().kind, FaultKind::Timeout);
+    assert_eq!(list.unwrap().outcome.unwrap_err().kind, ApiErrorKind::Timeout);
     let silent = Client { limits: hurried(), ..serve("", Then::Hang).client() };
     let list = tokio::time::timeout(PATIENCE, silent.sessions(List::Running)).await;
     assert_eq!(
         list.unwrap().outcome.unwrap_err().kind,
-        FaultKind::Timeout,
+        ApiErrorKind::Timeout,
         "long before the list's own time"
     );
 }
@@ -330,9 +330,9 @@ async fn a_connection_that_ends_too_soon_is_a_cut() {
         "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{",
         "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\n{\"a",
     ] {
-        assert_eq!(serve(part, Then::Close).fault().await, FaultKind::Cut, "{part:?}");
+        assert_eq!(serve(part, Then::Close).fault().await, ApiErrorKind::ConnectionClosed, "{part:?}");
     }
-    assert_eq!(serve("", Then::Reset).fault().await, FaultKind::Cut);
+    assert_eq!(serve("", Then::Reset).fault().await, ApiErrorKind::ConnectionClosed);
 }
 
 #[tokio::test]
@@ -347,7 +347,7 @@ async fn what_speaks_no_http_is_said_to() {
         "HTTP/1.1 200 OK\r\ncontent-length: many\r\n\r\n".to_owned(),
     ] {
         let kind = serve(garbage.as_str(), Then::Hang).fault().await;
-        assert!(matches!(kind, FaultKind::Protocol(_)), "{kind:?} for {:.40}", garbage);
+        assert!(matches!(kind, ApiErrorKind::Protocol(_)), "{kind:?} for {:.40}", garbage);
     }
 }
 
@@ -355,11 +355,11 @@ async fn what_speaks_no_http_is_said_to() {
 async fn an_answer_that_is_too_large_is_dropped_by_what_it_says_and_by_what_it_sends() {
     let says = "HTTP/1.1 200 OK\r\ncontent-length: 999999999999\r\n\r\n";
     let limit = Limits::default().session_bytes;
-    assert_eq!(serve(says, Then::Hang).fault().await, FaultKind::TooLarge(limit));
+    assert_eq!(serve(says, Then::Hang).fault().await, ApiErrorKind::TooLarge(limit));
     let sends = "HTTP/1.1 200 OK\r\n\r\n{";
-    assert_eq!(serve(sends, Then::GoOn).fault().await, FaultKind::TooLarge(limit));
+    assert_eq!(serve(sends, Then::GoOn).fault().await, ApiErrorKind::TooLarge(limit));
     let list = serve(sends, Then::GoOn).client().sessions(List::Running).await;
-    assert_eq!(list.outcome.unwrap_err().kind, FaultKind::TooLarge(Limits::default().list_bytes));
+    assert_eq!(list.outcome.unwrap_err().kind, ApiErrorKind::TooLarge(Limits::default().list_bytes));
 }
 
 #[tokio::test]
@@ -416,7 +416,7 @@ async fn a_list_that_unpacks_to_more_than_a_list_may_be_is_dropped() {
     assert!(bomb.len() < 32 * 1024, "what comes is small: {}", bomb.len());
     let client = Client { limits, ..serve(bomb, Then::Close).client() };
     let answer = client.sessions(List::Running).await;
-    assert_eq!(answer.outcome.unwrap_err().kind, FaultKind::TooLarge(limits.list_bytes));
+    assert_eq!(answer.outcome.unwrap_err().kind, ApiErrorKind::TooLarge(limits.list_bytes));
     assert!(answer.bytes < 2 * limits.list_bytes, "it is not unpacked further: {}", answer.bytes);
 }
 
@@ -426,13 +426,13 @@ async fn a_packed_list_that_breaks_off_is_a_cut_and_one_that_is_no_gzip_is_no_ht
     let short = whole[..whole.len() - 9].to_vec();
     assert_eq!(
         serve(short, Then::Close).client().sessions(List::Running).await.outcome.unwrap_err().kind,
-        FaultKind::Cut
+        ApiErrorKind::ConnectionClosed
     );
     let chunks = "transfer-encoding: chunked\r\n\r\n[]\r\n0\r\n\r\n";
     for none in [reply("200 OK", "content-encoding: gzip\r\n", "[]"), format!("HTTP/1.1 200 OK\r\n{chunks}")]
     {
         let kind = serve(none, Then::Close).client().sessions(List::Running).await.outcome.unwrap_err().kind;
-        assert!(matches!(kind, FaultKind::Protocol(_)), "{kind:?}");
+        assert!(matches!(kind, ApiErrorKind::Protocol(_)), "{kind:?}");
     }
 }
 

@@ -10,7 +10,7 @@ use super::{Draft, parse, read, typed, unexpected};
 use crate::api::body::Reader;
 use crate::api::client::Listing;
 use crate::api::fault::{SHORTEST_KEY, without_key};
-use keepwatch_core::session::{Fault, FaultKind, Metadata, Secret, Session, SessionId};
+use keepwatch_core::session::{ApiError, ApiErrorKind, Metadata, Secret, Session, SessionId};
 use keepwatch_core::text::Untrusted;
 
 /// How many sessions of the last list may have left before the next one that is still there.
@@ -93,7 +93,7 @@ impl Reader for ListReader {
     /// The list, and its texts for the next one.
     type Value = (Listing, Known);
 
-    fn take(&mut self, piece: &[u8]) -> Result<(), Fault> {
+    fn take(&mut self, piece: &[u8]) -> Result<(), ApiError> {
         let Self { elements, listing, known, key, first } = self;
         *first = first.or_else(|| piece.iter().find(|byte| !byte.is_ascii_whitespace()).copied());
         let quoted = Finder::new(key.expose());
@@ -119,13 +119,13 @@ impl Reader for ListReader {
         self.first
     }
 
-    fn end(self) -> Result<(Listing, Known), Fault> {
+    fn end(self) -> Result<(Listing, Known), ApiError> {
         match self.elements.end() {
             Ended::Whole => {
                 let known = Known::of(&self.listing, self.known.common);
                 Ok((self.listing, known))
             }
-            Ended::Cut => Err(FaultKind::Cut.into()),
+            Ended::Cut => Err(ApiErrorKind::ConnectionClosed.into()),
             Ended::Other(body) => {
                 let body = without_key(body, &self.key);
                 let fault = parse::<Vec<&RawValue>>(&read(&body)).err();

@@ -8,7 +8,7 @@ use keepwatch_core::session::Phase;
 const CANARY: &str = "cAnArY";
 
 /// A list that comes in one piece.
-fn sessions(body: &[u8]) -> Result<Listing, Fault> {
+fn sessions(body: &[u8]) -> Result<Listing, ApiError> {
     crate::api::read_list([body])
 }
 
@@ -40,7 +40,7 @@ fn with(name: &str, raw: Option<&str>) -> Session {
 }
 
 fn others(session: &Session) -> Vec<(&str, &str)> {
-    session.others.iter().map(|(name, value)| (name.raw(), value.raw())).collect()
+    session.extra_fields.iter().map(|(name, value)| (name.raw(), value.raw())).collect()
 }
 
 fn at(text: &str) -> Option<Timestamp> {
@@ -65,7 +65,7 @@ fn every_field_of_the_contract_arrives() {
     assert_eq!(session.metadata.unwrap().json(), r#"{"name":"checkout"}"#);
     let all = ConnectFields { connect_url: true, selenium_remote_url: true, signing_key: true };
     assert_eq!(session.connect, Some(all));
-    assert!(session.others.is_empty());
+    assert!(session.extra_fields.is_empty());
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn a_time_may_have_any_number_of_digits_and_any_offset() {
                 _ => session.expires,
             };
             assert_eq!(got, at(same), "{name} {text}");
-            assert!(session.others.is_empty());
+            assert!(session.extra_fields.is_empty());
         }
     }
     for digits in 0..=9 {
@@ -124,7 +124,7 @@ fn what_is_missing_or_null_is_absent_and_costs_nothing_else() {
         for raw in [None, Some("null"), Some(" null ")] {
             let session = with(name, raw);
             assert_eq!(session.status, Status::Running, "{name}");
-            assert!(session.others.is_empty(), "{name}: {:?}", session.others);
+            assert!(session.extra_fields.is_empty(), "{name}: {:?}", session.extra_fields);
             let missing = [
                 session.project.is_none(),
                 session.created.is_none(),
@@ -191,7 +191,7 @@ fn odd_values_of_the_right_type_pass_as_they_are() {
     assert_eq!(with("projectId", Some("\"\"")).project.unwrap().raw(), "");
     assert_eq!(with("userMetadata", Some("{ }")).metadata.unwrap().json(), "{ }");
     let reversed = with("expiresAt", Some("\"1926-01-01T00:00:00Z\""));
-    assert_eq!((reversed.timeout(), reversed.unused()), (None, None));
+    assert_eq!((reversed.timeout(), reversed.unused_time()), (None, None));
 }
 
 #[test]
@@ -244,7 +244,7 @@ fn depth_and_length_of_what_is_not_read_do_not_matter() {
     );
     let many: String = (0..10_000).map(|at| format!("\"f{at}\":{at},")).collect();
     let body = format!("{{{many}\"id\":\"a\",\"status\":\"RUNNING\"}}");
-    assert_eq!(super::session(body.as_bytes(), &asked()).unwrap().others.len(), MOST_OTHERS);
+    assert_eq!(super::session(body.as_bytes(), &asked()).unwrap().extra_fields.len(), MOST_OTHERS);
     let list = format!("[{}1]", format!("{deep},").repeat(100));
     assert_eq!(sessions(list.as_bytes()).unwrap().malformed, 101);
 }
@@ -259,7 +259,7 @@ fn bytes_that_are_no_text_cost_only_themselves() {
 
 #[test]
 fn each_body_that_is_no_answer_says_what_it_is_instead_and_quotes_no_json() {
-    let sentence = |body: &str| session(body.as_bytes(), &asked()).unwrap_err().sentence();
+    let sentence = |body: &str| session(body.as_bytes(), &asked()).unwrap_err().description();
     let documents = "the answer is not what the API documents: ";
     for (body, said) in [
         ("", "the answer is empty".to_owned()),
@@ -279,9 +279,9 @@ fn each_body_that_is_no_answer_says_what_it_is_instead_and_quotes_no_json() {
         assert_eq!(sentence(body), said, "{body}");
         assert!(!format!("{:?}", fresh(body.as_bytes(), &asked())).contains(CANARY), "{body}");
     }
-    assert!(sessions(b"{}").unwrap_err().sentence().ends_with("it is an object"));
-    assert!(projects(b"{}").unwrap_err().sentence().ends_with("it is an object"));
-    assert!(projects(b"[{},}").unwrap_err().sentence().ends_with("broken JSON at line 1 column 5"));
+    assert!(sessions(b"{}").unwrap_err().description().ends_with("it is an object"));
+    assert!(projects(b"{}").unwrap_err().description().ends_with("it is an object"));
+    assert!(projects(b"[{},}").unwrap_err().description().ends_with("broken JSON at line 1 column 5"));
 }
 
 #[test]
@@ -304,7 +304,7 @@ fn a_connect_field_that_holds_nothing_is_not_there() {
         let body = format!(r#"{{"status":"RUNNING","connectUrl":{raw}}}"#);
         let (session, urls) = fresh(body.as_bytes(), &asked()).unwrap();
         assert!(!session.connect.unwrap().connect_url && urls.connect.is_none(), "{raw}");
-        assert!(session.others.is_empty(), "a secret of the wrong type is a secret still");
+        assert!(session.extra_fields.is_empty(), "a secret of the wrong type is a secret still");
     }
 }
 

@@ -29,7 +29,7 @@ pub fn object(event: &Event, why: Option<&(Status, Verdict)>) -> Value {
     object.insert("sentence".into(), event.kind.sentence(Zone::Utc, event.seen).into());
     // Sentences are masked already, and twice is once too often.
     let mut own = own(&event.kind);
-    text::mask_values(&mut own);
+    text::redact_values(&mut own);
     if let Value::Object(own) = own {
         object.extend(own);
     }
@@ -43,7 +43,7 @@ pub fn object(event: &Event, why: Option<&(Status, Verdict)>) -> Value {
 fn tells_an_end(kind: &EventKind) -> bool {
     match kind {
         EventKind::Ended { .. } => true,
-        EventKind::FirstSeen { status, .. } | EventKind::Changed { to: status, .. } => status.is_end(),
+        EventKind::FirstSeen { status, .. } | EventKind::Changed { to: status, .. } => status.is_final(),
         _ => false,
     }
 }

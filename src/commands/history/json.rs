@@ -23,7 +23,7 @@ pub(super) fn object(seen: &[Seen], days: &[Day], since: Timestamp, form: Form) 
         "sessions": seen.iter().map(|seen| session(seen, form)).collect::<Vec<_>>(),
         "summary": days.iter().map(day).collect::<Vec<_>>(),
     });
-    text::mask_values(&mut object);
+    text::redact_values(&mut object);
     object
 }
 
@@ -53,7 +53,7 @@ fn session(seen: &Seen, form: Form) -> Value {
         "proxy_bytes": facts.proxy_bytes,
         "est_cost_usd": dollars(seen.cost(form.rates)),
         "verdict": facts.why.as_ref().map(|why| {
-            json!({ "name": why.name, "sure": why.sure, "sentence": why.sentence.line() })
+            json!({ "name": why.name, "sure": why.sure, "sentence": why.sentence.sanitise_line() })
         }),
     })
 }

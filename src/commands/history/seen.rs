@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::Form;
 use crate::store::journal::Summary;
 use keepwatch_core::clock::Timestamp;
-use keepwatch_core::filter::Filtered;
+use keepwatch_core::filter::FilterTarget;
 use keepwatch_core::session::{Metadata, Region, SessionId, Status};
 use keepwatch_core::text::Untrusted;
 use keepwatch_core::tracker::cost::{Rates, billed_minutes};
@@ -88,7 +88,7 @@ impl Seen {
 
     /// Whether it lived when it was last seen, and so may have run for longer.
     pub(super) fn lived(&self) -> bool {
-        self.facts.ended.is_none() && !self.facts.status.as_ref().is_some_and(Status::is_end)
+        self.facts.ended.is_none() && !self.facts.status.as_ref().is_some_and(Status::is_final)
     }
 
     /// How long it ran, or had run when it was last seen.
@@ -143,7 +143,7 @@ pub(super) fn of_days(seen: &[Seen], form: Form) -> Vec<Day> {
     days.into_values().collect()
 }
 
-impl Filtered for Seen {
+impl FilterTarget for Seen {
     fn id(&self) -> &SessionId {
         &self.facts.session
     }

@@ -64,18 +64,18 @@ fn row(seen: &Seen, form: Form) -> Vec<String> {
     let facts = &seen.facts;
     let started = form.zone.date_time(seen.began());
     let ran = seen.ran().map_or_else(none, |ran| match (seen.lived(), is_at_most(seen)) {
-        (true, _) => format!("{}+", text::countdown(ran)),
-        (_, true) => format!("~{}", text::countdown(ran)),
-        _ => text::countdown(ran),
+        (true, _) => format!("{}+", text::format_countdown(ran)),
+        (_, true) => format!("~{}", text::format_countdown(ran)),
+        _ => text::format_countdown(ran),
     });
     vec![
-        facts.session.start(SHORT_ID),
+        facts.session.prefix(SHORT_ID),
         owner(facts.owner.as_ref()),
-        facts.profile.as_ref().map_or_else(none, |name| text::shown(name, NAME.0)),
+        facts.profile.as_ref().map_or_else(none, |name| text::sanitise(name, NAME.0)),
         started.get(5..16).unwrap_or(&started).to_owned(), // the year goes without saying, and the second
         ran,
         verdict(seen),
-        facts.proxy_bytes.map_or_else(none, text::bytes),
+        facts.proxy_bytes.map_or_else(none, text::format_bytes),
         cost(seen.cost(form.rates)),
     ]
 }
@@ -84,11 +84,12 @@ fn row(seen: &Seen, form: Form) -> Vec<String> {
 fn verdict(seen: &Seen) -> String {
     if let Some(why) = &seen.facts.why {
         let short = SHORT.iter().find(|(name, _)| *name == why.name).map(|(_, short)| (*short).to_owned());
-        let short = short.unwrap_or_else(|| text::shown(&why.name, VERDICT - 1));
+        let short = short.unwrap_or_else(|| text::sanitise(&why.name, VERDICT - 1));
         return if why.sure == "perhaps" { short + "?" } else { short };
     }
     let was = if seen.lived() { "was " } else { "" }; // when it was last seen, and who knows now
-    let status = |status: &Status| text::fit(&format!("{was}{}", status.shown(24).to_lowercase()), VERDICT);
+    let status =
+        |status: &Status| text::truncate(&format!("{was}{}", status.sanitise(24).to_lowercase()), VERDICT);
     seen.facts.status.as_ref().map_or_else(none, status)
 }
 
@@ -100,8 +101,8 @@ pub(super) fn days(days: &[Day], form: Form) -> String {
             day.day.clone(),
             owner(day.owner.as_ref()),
             day.sessions.to_string(),
-            text::countdown(day.ran),
-            text::bytes(day.proxy_bytes),
+            text::format_countdown(day.ran),
+            text::format_bytes(day.proxy_bytes),
             cost(day.cost),
             share(day.watched, day.ran),
         ]
@@ -118,12 +119,12 @@ fn share(part: Duration, whole: Duration) -> String {
 }
 
 fn owner(owner: Option<&Untrusted>) -> String {
-    owner.map_or_else(none, |owner| owner.shown(NAME.0))
+    owner.map_or_else(none, |owner| owner.sanitise(NAME.0))
 }
 
 /// What the heading says is not said again.
 fn cost(dollars: f64) -> String {
-    text::fit(estimate(dollars).trim_start_matches("est. "), COST)
+    text::truncate(estimate(dollars).trim_start_matches("est. "), COST)
 }
 
 fn none() -> String {

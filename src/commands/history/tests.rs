@@ -99,7 +99,7 @@ fn tables_fit_80_columns_whatever_their_rows_have() {
     let row = Summary {
         owner: Some(long),
         profile: Some("a-profile-with-a-long-name".into()),
-        status: Some(Status::named("A_STATUS_OF_ANOTHER_TIME")),
+        status: Some(Status::from_api("A_STATUS_OF_ANOTHER_TIME")),
         ended: Some(t("30T21:04:02")),
         end_exact: false,
         proxy_bytes: Some(i64::MAX),
@@ -195,7 +195,7 @@ fn the_screens_filter_finds_what_it_finds_there() {
         ("!status:completed", false),
         ("c-882", false),
     ] {
-        assert_eq!(Filter::parse(filter).unwrap().takes(&seen[0]), found, "{filter}");
+        assert_eq!(Filter::parse(filter).unwrap().matches(&seen[0]), found, "{filter}");
     }
 }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::config::Goal;
 use crate::exit_code::ExitCode;
 use keepwatch_core::clock::Moment;
-use keepwatch_core::session::{Fault, Phase, SessionId, Status};
+use keepwatch_core::session::{ApiError, Phase, SessionId, Status};
 use keepwatch_core::tracker::{Exchange, Fleet, Presence};
 
 /// The sessions, and how they stand.
@@ -41,7 +41,7 @@ pub(super) enum Why {
     /// It has ended.
     Ended(Status),
     /// The API does not know it, in these words.
-    Absent(Fault),
+    Absent(ApiError),
 }
 
 /// A session that stands otherwise than before.

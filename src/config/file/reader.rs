@@ -132,7 +132,7 @@ impl<'t> Reader<'t> {
             }
             "api-key-file" => {
                 let written = string()?;
-                if text::masked(written) != written {
+                if text::redact(written) != written {
                     return Err(self.holds_key(key));
                 }
                 let path = path(written, self.folder, self.home.as_deref()).map_err(|it| refuse(&it))?;
@@ -168,13 +168,13 @@ impl<'t> Reader<'t> {
 
     fn profile(&mut self, name: &Key<'t>, value: &Value<'t>) -> Result<Profile, ConfigError> {
         let written = name.get_ref();
-        if written.is_empty() || !text::is_plain(written) || text::width(written) > WIDEST_NAME {
+        if written.is_empty() || !text::is_printable(written) || text::width(written) > WIDEST_NAME {
             return Err(self.wrong(name, "it is no name for a profile: one is a short word"));
         }
         let mut profile = Profile::default();
         for (key, value) in self.table(name, value, &format!("[profile.{written}]"))? {
             if key.get_ref() == "label" {
-                let label = value.get_ref().as_str().map(|label| text::shown(label.trim(), WIDEST_LABEL));
+                let label = value.get_ref().as_str().map(|label| text::sanitise(label.trim(), WIDEST_LABEL));
                 let label = label.filter(|label| !label.is_empty());
                 profile.label = Some(label.ok_or_else(|| self.wrong(key, "it takes a text, in quotes"))?);
             } else if !self.reach(key, value, &mut profile)? {
@@ -251,13 +251,13 @@ impl<'t> Reader<'t> {
             self.others = self.others.saturating_add(1);
             return;
         }
-        let (name, line) = (text::shown(key.get_ref(), WIDEST_NAME), self.line(key.span()));
+        let (name, line) = (text::sanitise(key.get_ref(), WIDEST_NAME), self.line(key.span()));
         self.warnings.push(format!("“{name}” {what} (line {line} of {})", self.name));
     }
 
     fn wrong(&self, key: &Key<'t>, sentence: &str) -> ConfigError {
-        let (name, line) = (text::shown(key.get_ref(), WIDEST_NAME), self.line(key.span()));
-        let problem = text::shown(&text::masked(sentence), WIDEST);
+        let (name, line) = (text::sanitise(key.get_ref(), WIDEST_NAME), self.line(key.span()));
+        let problem = text::sanitise(&text::redact(sentence), WIDEST);
         ConfigError::InvalidEntry { file: self.name.clone(), line, name, problem }
     }
 
@@ -270,7 +270,7 @@ impl<'t> Reader<'t> {
     }
 
     fn no_toml(&self, error: &toml::de::Error) -> ConfigError {
-        let problem = text::shown(&error.message().replace('\n', ", "), WIDEST);
+        let problem = text::sanitise(&error.message().replace('\n', ", "), WIDEST);
         let at = error.span().unwrap_or_default();
         let above = self.text.get(..at.start).unwrap_or_default();
         let column = above.rsplit('\n').next().unwrap_or_default().chars().count().saturating_add(1);

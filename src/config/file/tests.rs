@@ -42,7 +42,7 @@ fn refused(text: &str) -> String {
     assert_eq!(error.exit_code(), ExitCode::Usage);
     let message = error.to_string();
     assert!(message.contains("config.toml") && !message.contains('\n'), "{message}");
-    assert!(text::is_plain(&message), "{message}");
+    assert!(text::is_printable(&message), "{message}");
     message
 }
 
@@ -130,7 +130,7 @@ fn what_narrows_the_lists_says_nothing_of_sessions_that_are_named() {
         Config::Watch(watch) => (watch.targets, watch.query.is_some()),
         other => panic!("{other:?}"),
     };
-    assert_eq!(of(&[]), (crate::config::Targets::Only(keepwatch_core::session::List::Running), true));
+    assert_eq!(of(&[]), (crate::config::Targets::OneList(keepwatch_core::session::List::Running), true));
     assert!(matches!(of(&["s-1"]), (crate::config::Targets::Ids(_), false)));
 }
 
@@ -263,7 +263,7 @@ fn what_is_unknown_is_left_out_with_a_warning_that_names_what_is_near() {
     ] {
         let warnings = warned(text);
         assert!(warnings.len() == 1 && warnings[0].contains(says), "{text}: {warnings:?}");
-        assert!(text::is_plain(&warnings[0]), "{warnings:?}");
+        assert!(text::is_printable(&warnings[0]), "{warnings:?}");
     }
     assert_eq!(warned("a = 1\nb = 2\nutc = true").len(), 2);
     let many: String = (0..100).map(|number| format!("x{number} = 1\n")).collect();

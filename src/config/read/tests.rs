@@ -141,7 +141,7 @@ fn polls_are_limited_to_four_a_second_unless_the_reader_says_otherwise() {
 #[test]
 fn a_query_and_a_status_narrow_the_lists_and_say_nothing_of_named_sessions() {
     let narrowed = watch(&["--query", "user_metadata['env']:'prod'", "--status", "running"], &[]);
-    assert_eq!(narrowed.targets, Targets::Only(keepwatch_core::session::List::Running));
+    assert_eq!(narrowed.targets, Targets::OneList(keepwatch_core::session::List::Running));
     assert_eq!(narrowed.query.as_ref().map(Query::raw), Some("user_metadata['env']:'prod'"));
     for (args, says) in [
         (["--query", "env:prod"].as_slice(), "--query: “env:prod” does not begin"),

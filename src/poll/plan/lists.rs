@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use super::{Plan, Request, State, Target};
-use keepwatch_core::session::{Fault, FaultKind, List, SessionId};
+use keepwatch_core::session::{ApiError, ApiErrorKind, List, SessionId};
 
 /// The newest lists, and the sessions that are looked for in them.
 #[derive(Debug, Default)]
@@ -146,7 +146,7 @@ impl Plan {
     /// Gives up those that left the lists first, where more left than can ever be asked for.
     fn bound_left(&mut self) {
         // promise: left-lists-requests, mutant: <= List::MOST_LEFT -> <= usize::MAX
-        if self.targets.len() <= List::MOST_LEFT {
+        if self.targets.len() <= List::MAX_DELISTED {
             return;
         }
         let waiting = |(request, target): (&Request, &Target)| match request {
@@ -156,7 +156,7 @@ impl Plan {
             _ => None,
         };
         let mut left: Vec<_> = self.targets.iter().filter_map(waiting).collect();
-        let too_many = left.len().saturating_sub(List::MOST_LEFT);
+        let too_many = left.len().saturating_sub(List::MAX_DELISTED);
         if let Some(last) = too_many.checked_sub(1) {
             left.select_nth_unstable_by_key(last, |(at, _)| *at);
             for (_, request) in left.into_iter().take(too_many) {
@@ -199,7 +199,7 @@ impl Plan {
     }
 
     /// A list brought a fault of its own. Returns whether that is the end of the lists.
-    pub(super) fn list_failed(&mut self, list: List, fault: &Fault, now: Duration) -> bool {
+    pub(super) fn list_failed(&mut self, list: List, fault: &ApiError, now: Duration) -> bool {
         let Some(lists) = &mut self.lists else { return false };
         if lists.are_of_named() && is_without_lists(fault) {
             self.give_up_lists(&Request::List(list), now);
@@ -212,9 +212,12 @@ impl Plan {
 }
 
 /// Whether the server has no lists, or none for this key: there is no sense in asking again.
-fn is_without_lists(fault: &Fault) -> bool {
+fn is_without_lists(fault: &ApiError) -> bool {
     matches!(
         fault.kind,
-        FaultKind::NoList | FaultKind::NotFound | FaultKind::Status(405) | FaultKind::Forbidden
+        ApiErrorKind::ListUnsupported
+            | ApiErrorKind::NotFound
+            | ApiErrorKind::Status(405)
+            | ApiErrorKind::Forbidden
     )
 }

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use keepwatch_core::session::FaultKind;
+use keepwatch_core::session::ApiErrorKind;
 use keepwatch_core::testing::id;
 use keepwatch_core::text::Untrusted;
 
@@ -15,16 +15,16 @@ fn ids(texts: &[&str]) -> Vec<SessionId> {
     texts.iter().map(|text| id(text)).collect()
 }
 
-fn refused() -> Fault {
-    FaultKind::Refused(Untrusted::new("h")).into()
+fn refused() -> ApiError {
+    ApiErrorKind::ConnectionRefused(Untrusted::new("h")).into()
 }
 
-fn fault(kind: FaultKind) -> Fault {
+fn fault(kind: ApiErrorKind) -> ApiError {
     kind.into()
 }
 
-fn resting(seconds: f64) -> Fault {
-    Fault { retry_after: Some(s(seconds)), ..FaultKind::RateLimited.into() }
+fn resting(seconds: f64) -> ApiError {
+    ApiError { retry_after: Some(s(seconds)), ..ApiErrorKind::RateLimited.into() }
 }
 
 /// A plan with a clock, and with words for its requests: an id, `RUNNING`, `PENDING`, `projects`.
@@ -62,8 +62,8 @@ impl Sim {
     fn singly(texts: &[&str]) -> Self {
         let mut sim = Self::of(texts);
         assert_eq!(sim.due(), ["RUNNING", "PENDING"]);
-        sim.failed("RUNNING", &fault(FaultKind::NoList));
-        sim.failed("PENDING", &fault(FaultKind::NoList));
+        sim.failed("RUNNING", &fault(ApiErrorKind::ListUnsupported));
+        sim.failed("PENDING", &fault(ApiErrorKind::ListUnsupported));
         sim
     }
 
@@ -110,7 +110,7 @@ impl Sim {
         self.answer(list, Outcome::Listed(ids(texts)));
     }
 
-    fn failed(&mut self, text: &str, fault: &Fault) -> Option<f64> {
+    fn failed(&mut self, text: &str, fault: &ApiError) -> Option<f64> {
         self.answer(text, Outcome::Failed(fault))
     }
 }
@@ -223,12 +223,12 @@ fn the_projects_are_read_once_even_if_everything_ended_before() {
 #[test]
 fn the_projects_are_read_hourly_and_their_failure_is_nobody_elses() {
     for (kind, again) in [
-        (FaultKind::NotFound, 3600.0),
-        (FaultKind::Html, 3600.0),
-        (FaultKind::KeyRefused, 3600.0),
-        (FaultKind::Redirect(Untrusted::new("h")), 3600.0),
-        (FaultKind::Server(500), 3600.0),
-        (FaultKind::Dns(Untrusted::new("h")), 6.0),
+        (ApiErrorKind::NotFound, 3600.0),
+        (ApiErrorKind::Html, 3600.0),
+        (ApiErrorKind::ApiKeyRejected, 3600.0),
+        (ApiErrorKind::Redirect(Untrusted::new("h")), 3600.0),
+        (ApiErrorKind::Server(500), 3600.0),
+        (ApiErrorKind::Dns(Untrusted::new("h")), 6.0),
     ] {
         let mut sim = Sim::new(&Targets::Ids(ids(&["a"])));
         assert_eq!(sim.due(), ["a", "projects"]);
@@ -286,7 +286,7 @@ fn what_left_a_list_and_is_over_or_absent_is_not_asked_again() {
     sim.listed("RUNNING", &[]);
     assert_eq!(sim.due(), ["a", "b"]);
     assert_eq!(sim.answer("a", Outcome::Ended), None);
-    assert_eq!(sim.failed("b", &fault(FaultKind::NotFound)), None);
+    assert_eq!(sim.failed("b", &fault(ApiErrorKind::NotFound)), None);
     assert_eq!(sim.next(), Some(6.0));
     assert_eq!(sim.at(6.0).due(), ["RUNNING"]);
 }
@@ -317,7 +317,7 @@ fn what_leaves_the_lists_faster_than_it_can_be_asked_for_is_given_up_the_oldest_
     let list = |sim: &mut Sim, names: &[String]| {
         sim.listed("RUNNING", &names.iter().map(String::as_str).collect::<Vec<_>>());
     };
-    let (old, new) = (names("old", 600), names("new", List::MOST_LEFT - 100));
+    let (old, new) = (names("old", 600), names("new", List::MAX_DELISTED - 100));
     list(&mut sim, &old);
     for (at, names) in [(3.0, &new), (6.0, &old[..0].to_vec())] {
         sim.plan.pause(); // nothing of it gets its turn
@@ -404,7 +404,7 @@ fn an_id_that_does_not_exist_is_asked_at_growing_distances_and_at_every_round_on
     let mut distances = Vec::new();
     for _ in 0..7 {
         assert_eq!(sim.due(), ["a"]);
-        let next = sim.failed("a", &fault(FaultKind::NotFound)).unwrap();
+        let next = sim.failed("a", &fault(ApiErrorKind::NotFound)).unwrap();
         distances.push(next - last);
         last = next;
         sim.at(next);
@@ -414,7 +414,7 @@ fn an_id_that_does_not_exist_is_asked_at_growing_distances_and_at_every_round_on
     let next = sim.answer("a", Outcome::Alive).unwrap();
     assert!(next - last <= 4.5);
     sim.at(next).due();
-    assert_eq!(sim.failed("a", &fault(FaultKind::Gone)), Some(next + 3.0), "and then it begins anew");
+    assert_eq!(sim.failed("a", &fault(ApiErrorKind::Gone)), Some(next + 3.0), "and then it begins anew");
 }
 
 #[test]
@@ -424,7 +424,7 @@ fn a_failure_of_one_session_slows_that_one_and_a_success_brings_it_back_at_once(
     for _ in 0..6 {
         assert!(sim.due().contains(&"a".into()));
         sim.alive(&["b"]);
-        let next = sim.failed("a", &fault(FaultKind::Timeout)).unwrap();
+        let next = sim.failed("a", &fault(ApiErrorKind::Timeout)).unwrap();
         delays.push(next - (sim.now - s(1000.0)).as_secs_f64());
         assert!(sim.next().unwrap() < next, "b goes on");
         sim.at(next);
@@ -440,7 +440,8 @@ fn the_die_takes_off_up_to_a_quarter() {
     let mut sim = Sim::of(&["a"]);
     sim.due();
     let request = Request::Session(id("a"));
-    let at = sim.plan.answered(&request, Outcome::Failed(&fault(FaultKind::Cut)), sim.now, 1.0);
+    let at =
+        sim.plan.answered(&request, Outcome::Failed(&fault(ApiErrorKind::ConnectionClosed)), sim.now, 1.0);
     assert_eq!(at, Some(sim.now + s(4.5)));
 }
 
@@ -522,7 +523,7 @@ fn sessions_that_fail_leave_a_place_to_those_that_answer() {
     let mut sim = Sim::singly(&["a", "b", "c", "d", "e"]);
     sim.due();
     for hangs in ["a", "b", "c", "d"] {
-        sim.failed(hangs, &fault(FaultKind::Timeout));
+        sim.failed(hangs, &fault(ApiErrorKind::Timeout));
     }
     assert_eq!(sim.due(), ["e"]);
     sim.alive(&["e"]);
@@ -534,10 +535,10 @@ fn sessions_that_fail_leave_a_place_to_those_that_answer() {
 fn a_refused_key_waits_a_minute_for_all_and_a_forbidden_session_for_itself() {
     let mut sim = Sim::of(&["a", "b"]);
     sim.due();
-    assert_eq!(sim.failed("a", &fault(FaultKind::Forbidden)), Some(60.0));
+    assert_eq!(sim.failed("a", &fault(ApiErrorKind::Forbidden)), Some(60.0));
     sim.alive(&["b"]);
     assert_eq!(sim.at(3.0).due(), ["b"]);
-    assert_eq!(sim.failed("b", &fault(FaultKind::KeyRefused)), Some(63.0));
+    assert_eq!(sim.failed("b", &fault(ApiErrorKind::ApiKeyRejected)), Some(63.0));
     assert_eq!(sim.at(60.0).due(), NOTHING);
     assert_eq!(sim.at(63.0).due(), ["a"]);
 }
@@ -547,7 +548,7 @@ fn a_refresh_overrides_every_wait_and_passes_over_what_is_in_flight() {
     let mut sim = Sim::singly(&["a", "b", "c", "d", "e", "f"]);
     sim.due();
     sim.failed("a", &resting(300.0));
-    sim.failed("b", &fault(FaultKind::NotFound));
+    sim.failed("b", &fault(ApiErrorKind::NotFound));
     sim.at(1.0).plan.refresh(s(1001.0));
     assert_eq!(sim.due(), ["e", "f", "a", "b"], "what waited longest first");
     // Answers to what was sent before the refresh, and fail, are asked again, and then it counts.
@@ -576,10 +577,10 @@ fn a_pause_stops_what_is_to_come_and_what_fell_due_meanwhile_is_asked_once() {
 fn a_server_without_lists_is_asked_for_them_ever_more_rarely_and_serves_ids() {
     let mut sim = Sim::of_all();
     sim.due();
-    assert_eq!(sim.failed("RUNNING", &fault(FaultKind::NotFound)), Some(6.0));
-    assert_eq!(sim.failed("PENDING", &fault(FaultKind::Status(405))), Some(6.0));
+    assert_eq!(sim.failed("RUNNING", &fault(ApiErrorKind::NotFound)), Some(6.0));
+    assert_eq!(sim.failed("PENDING", &fault(ApiErrorKind::Status(405))), Some(6.0));
     assert_eq!(sim.at(6.0).due(), ["RUNNING", "PENDING"]);
-    assert_eq!(sim.failed("RUNNING", &fault(FaultKind::NotFound)), Some(18.0));
+    assert_eq!(sim.failed("RUNNING", &fault(ApiErrorKind::NotFound)), Some(18.0));
 }
 
 #[test]
@@ -619,7 +620,7 @@ fn a_named_session_that_neither_list_shows_is_asked_singly_at_once_and_then_as_w
     assert_eq!(sim.due(), ["absent", "ended", "unlisted"]);
     assert_eq!(sim.answer("ended", Outcome::Ended), None);
     let mut asked = vec![("absent", 0.2), ("unlisted", 0.2)];
-    sim.failed("absent", &fault(FaultKind::NotFound));
+    sim.failed("absent", &fault(ApiErrorKind::NotFound));
     sim.alive(&["unlisted"]);
     while asked.len() < 12 {
         let at = sim.next().unwrap();
@@ -629,7 +630,7 @@ fn a_named_session_that_neither_list_shows_is_asked_singly_at_once_and_then_as_w
                 "PENDING" => sim.listed("PENDING", &["pending"]),
                 "absent" => {
                     asked.push(("absent", at));
-                    sim.failed("absent", &fault(FaultKind::NotFound));
+                    sim.failed("absent", &fault(ApiErrorKind::NotFound));
                 }
                 "unlisted" => {
                     asked.push(("unlisted", at));
@@ -664,13 +665,13 @@ fn a_named_session_that_leaves_the_lists_is_asked_singly_and_with_the_last_end_e
     assert_eq!(sim.at(9.0).due(), ["RUNNING", "PENDING"]);
     assert_eq!(sim.answer("e", Outcome::Ended), None);
     assert_eq!(sim.answer("RUNNING", Outcome::Listed(ids(&["e"]))), None, "what is under way is not taken");
-    assert_eq!(sim.failed("PENDING", &fault(FaultKind::Timeout)), None);
+    assert_eq!(sim.failed("PENDING", &fault(ApiErrorKind::Timeout)), None);
     assert_eq!((sim.next(), sim.plan.in_flight), (None, 0));
 }
 
 #[test]
 fn where_the_lists_are_not_to_be_had_each_named_session_is_asked_singly_from_then_on() {
-    for kind in [FaultKind::NoList, FaultKind::Status(405), FaultKind::Forbidden] {
+    for kind in [ApiErrorKind::ListUnsupported, ApiErrorKind::Status(405), ApiErrorKind::Forbidden] {
         let names = ["a", "b", "c", "d", "e"];
         let mut sim = Sim::of(&names);
         sim.due();
@@ -691,7 +692,7 @@ fn where_the_lists_are_not_to_be_had_each_named_session_is_asked_singly_from_the
 fn a_list_that_is_given_up_while_it_is_under_way_may_still_say_that_all_are_to_wait() {
     let mut sim = Sim::of(&["a", "b", "c", "d", "e"]);
     sim.due();
-    sim.failed("RUNNING", &fault(FaultKind::NoList));
+    sim.failed("RUNNING", &fault(ApiErrorKind::ListUnsupported));
     assert_eq!(sim.failed("PENDING", &resting(40.0)), None);
     assert_eq!((sim.due(), sim.next()), (vec![], Some(40.0)));
 }
@@ -700,9 +701,9 @@ fn a_list_that_is_given_up_while_it_is_under_way_may_still_say_that_all_are_to_w
 fn a_list_that_fails_otherwise_does_not_keep_what_it_would_show_from_being_seen_once() {
     let mut sim = Sim::of(&["a", "b", "c", "d", "e"]);
     sim.due();
-    sim.failed("PENDING", &fault(FaultKind::Server(500)));
+    sim.failed("PENDING", &fault(ApiErrorKind::Server(500)));
     assert_eq!(sim.due(), NOTHING);
-    sim.failed("RUNNING", &fault(FaultKind::Server(500)));
+    sim.failed("RUNNING", &fault(ApiErrorKind::Server(500)));
     assert_eq!(sim.due().len(), IN_FLIGHT);
     let mut down = Sim::of(&["a", "b", "c", "d", "e"]);
     down.due();
@@ -843,8 +844,8 @@ proptest! {
                 Step::Answer(which, how, more) if !flying.is_empty() => {
                     let request = flying.swap_remove(which.index(flying.len()));
                     let faults = [
-                        refused(), fault(FaultKind::Timeout), fault(FaultKind::NotFound), fault(FaultKind::KeyRefused),
-                        fault(FaultKind::Html), resting(f64::from(more)), fault(FaultKind::Server(500)), fault(FaultKind::Forbidden), fault(FaultKind::NoList),
+                        refused(), fault(ApiErrorKind::Timeout), fault(ApiErrorKind::NotFound), fault(ApiErrorKind::ApiKeyRejected),
+                        fault(ApiErrorKind::Html), resting(f64::from(more)), fault(ApiErrorKind::Server(500)), fault(ApiErrorKind::Forbidden), fault(ApiErrorKind::ListUnsupported),
                     ];
                     let members = names.iter().enumerate().filter(|(bit, _)| more & (1 << bit) != 0);
                     let good = match &request {
@@ -888,16 +889,20 @@ fn a_session_that_is_named_beside_the_lists_is_asked_at_once_and_like_a_named_on
     assert_eq!(sim.due(), ["x"], "at once");
     assert_eq!(sim.answer("x", Outcome::Alive), Some(3.0), "the lists lack it: each interval");
     sim.at(3.0).due();
-    assert_eq!(sim.answer("x", Outcome::Failed(&fault(FaultKind::NotFound))), Some(6.0));
+    assert_eq!(sim.answer("x", Outcome::Failed(&fault(ApiErrorKind::NotFound))), Some(6.0));
     sim.at(6.0).due();
-    assert_eq!(sim.answer("x", Outcome::Failed(&fault(FaultKind::NotFound))), Some(12.0), "it may come yet");
+    assert_eq!(
+        sim.answer("x", Outcome::Failed(&fault(ApiErrorKind::NotFound))),
+        Some(12.0),
+        "it may come yet"
+    );
     sim.answer("RUNNING", Outcome::Listed(ids(&["a", "x"])));
     assert!(!sim.plan.targets.contains_key(&Request::Session(id("x"))), "now the list has it");
 }
 
 #[test]
 fn one_list_alone_is_asked_for_and_what_leaves_it_is_asked_singly() {
-    let mut sim = Sim::new(&Targets::Only(List::Pending));
+    let mut sim = Sim::new(&Targets::OneList(List::Pending));
     sim.know_projects();
     assert_eq!(sim.due(), ["PENDING"]);
     sim.answer("PENDING", Outcome::Listed(ids(&["a"])));
@@ -925,7 +930,7 @@ fn a_session_that_another_project_has_is_asked_for_no_more() {
         }
         sim.plan.leave(id("s0"));
         assert!(!gone(&sim), "what is under way is taken as ever");
-        sim.answer("s0", Outcome::Failed(&fault(FaultKind::NotFound)));
+        sim.answer("s0", Outcome::Failed(&fault(ApiErrorKind::NotFound)));
         sim.plan.leave(id("s0"));
         assert!(gone(&sim) && sim.plan.watches_lists() == (count > FEW));
         names.iter().for_each(|name| sim.plan.leave(id(name)));

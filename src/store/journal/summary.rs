@@ -8,7 +8,7 @@ use super::RunId;
 use super::read::{duration, moment, time};
 use keepwatch_core::clock::Timestamp;
 use keepwatch_core::session::{Metadata, Region, SessionId, Status};
-use keepwatch_core::text::{Untrusted, masked};
+use keepwatch_core::text::{Untrusted, redact};
 
 /// What one run knows of one session.
 #[derive(Clone, Debug, PartialEq)]
@@ -102,7 +102,7 @@ impl Summary {
     }
 
     pub(super) fn write(&self, db: &Connection) -> rusqlite::Result<()> {
-        let clean = |text: &Untrusted| masked(text.raw()).into_owned();
+        let clean = |text: &Untrusted| redact(text.raw()).into_owned();
         let mut statement = db.prepare_cached(INSERT)?;
         statement.execute(named_params! {
             ":session": self.session.raw(),
@@ -129,7 +129,7 @@ impl Summary {
             ":sure": self.why.as_ref().map(|why| &why.sure),
             ":sentence": self.why.as_ref().map(|why| clean(&why.sentence)),
             // promise: journal-metadata, mutant: .without_secrets() -> .clone()
-            ":metadata": self.metadata.as_ref().map(|metadata| metadata.without_secrets().json().to_owned()),
+            ":metadata": self.metadata.as_ref().map(|metadata| metadata.redacted().json().to_owned()),
         })?;
         Ok(())
     }
@@ -153,8 +153,8 @@ impl Summary {
             host: row.get("host")?,
             project: untrusted("project")?,
             owner: untrusted("owner")?,
-            status: row.get::<_, Option<String>>("status")?.map(|word| Status::named(&word)),
-            region: row.get::<_, Option<String>>("region")?.map(|word| Region::named(&word)),
+            status: row.get::<_, Option<String>>("status")?.map(|word| Status::from_api(&word)),
+            region: row.get::<_, Option<String>>("region")?.map(|word| Region::from_api(&word)),
             keep_alive: row.get("keep_alive")?,
             context: untrusted("context")?,
             created: at("created")?,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::*;
-use keepwatch_core::clock::{Clock, Moment, Timestamp, later};
+use keepwatch_core::clock::{Clock, Moment, Timestamp, saturating_add};
 use keepwatch_core::session::{Metadata, Region, Status};
 use keepwatch_core::testing::{id, moment, time as t};
 use keepwatch_core::text::Untrusted;
@@ -56,7 +56,7 @@ fn summary(session: &str, run: RunId, last_seen: Timestamp) -> Summary {
         project: Some(Untrusted::new("p-1")),
         owner: Some(Untrusted::new("nightly")),
         status: Some(Status::Completed),
-        region: Some(Region::named("mars-1")),
+        region: Some(Region::from_api("mars-1")),
         keep_alive: Some(true),
         context: Some(Untrusted::new("ctx-1")),
         created: Some(t("11:00:00")),
@@ -261,15 +261,15 @@ fn pruning_takes_what_is_older_than_it_is_kept_and_nothing_that_is_written() {
     kept.write(0, 3, t("12:00:01"));
     let _ = kept.journal().summary(summary("s-1", run(1), t("12:00:01")));
     let _ = kept.journal().begin(segment(run(1), t("13:00:00")));
-    kept.write(0, 3, later(t("12:00:01"), day * 29));
+    kept.write(0, 3, saturating_add(t("12:00:01"), day * 29));
     assert!(kept.flush());
     let folder = {
         kept.end();
         kept.folder
     };
-    let late = Clock::scripted(Moment { wall: later(t("12:00:02"), day * 30), ..noon().now() });
+    let late = Clock::scripted(Moment { wall: saturating_add(t("12:00:02"), day * 30), ..noon().now() });
     let mut kept = Kept::open(folder, Options::new(late));
-    let _ = kept.journal().summary(summary("s-9", run(2), later(t("12:00:00"), day * 30)));
+    let _ = kept.journal().summary(summary("s-9", run(2), saturating_add(t("12:00:00"), day * 30)));
     // The pruning comes after the first batch is answered, and before the second is.
     assert!(kept.flush() && kept.flush());
     let reader = kept.reader();
@@ -286,7 +286,7 @@ fn pruning_keeps_the_file_below_its_size_and_gives_the_room_back() {
     let mut kept = Kept::open(tempfile::tempdir().unwrap(), options.clone());
     let long = "x".repeat(1000);
     for number in 0..30 {
-        let begun = later(t("12:00:00"), Duration::from_secs(number * 60));
+        let begun = saturating_add(t("12:00:00"), Duration::from_secs(number * 60));
         assert_eq!(kept.journal().begin(segment(run(1), begun)), Fate::Taken);
         for seq in 0..30 {
             let large = Entry { body: json!(long), ..entry(seq, begun) };
@@ -309,7 +309,7 @@ fn a_file_that_grows_fast_is_pruned_without_waiting_and_once_more_at_the_end() {
     let mut kept = Kept::open(tempfile::tempdir().unwrap(), options.clone());
     let size = |kept: &Kept| std::fs::metadata(kept.path()).unwrap().len();
     let segment_of = |kept: &mut Kept, number: u64| {
-        let begun = later(t("12:00:00"), Duration::from_secs(number));
+        let begun = saturating_add(t("12:00:00"), Duration::from_secs(number));
         assert_eq!(kept.journal().begin(segment(run(1), begun)), Fate::Taken);
         for seq in 0..30 {
             let large = Entry { body: json!("x".repeat(1000)), ..entry(seq, begun) };

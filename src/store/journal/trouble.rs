@@ -17,7 +17,7 @@ const WIDEST: usize = 120;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Trouble {
     /// The disk takes its time; everything is written all the same.
-    #[error("the journal is slow: the disk took {}", text::span(*took))]
+    #[error("the journal is slow: the disk took {}", text::format_elapsed(*took))]
     Slow {
         /// How long a batch took.
         took: Duration,
@@ -52,7 +52,7 @@ pub enum Trouble {
         why: &'static str,
     },
     /// Anything else.
-    #[error("the journal fails: {}", text::shown(why, WIDEST))]
+    #[error("the journal fails: {}", text::sanitise(why, WIDEST))]
     Failing {
         /// What SQLite or the system says.
         why: String,
@@ -65,7 +65,7 @@ pub enum Trouble {
 /// The sentence of [`Trouble::Damaged`].
 fn damaged(aside: Option<&Path>) -> String {
     let Some(aside) = aside else { return "the journal is damaged, and can not be read".into() };
-    let aside = text::shown(&aside.to_string_lossy(), WIDEST);
+    let aside = text::sanitise(&aside.to_string_lossy(), WIDEST);
     format!("the journal was damaged: it was moved to {aside}, and a new one begun")
 }
 
@@ -131,7 +131,7 @@ mod tests {
         ]
         .map(|trouble| trouble.to_string());
         for sentence in &said {
-            assert!(text::is_plain(sentence) && !sentence.ends_with('.'), "{sentence}");
+            assert!(text::is_printable(sentence) && !sentence.ends_with('.'), "{sentence}");
             assert!(sentence.starts_with("the journal "), "{sentence}");
         }
         assert_eq!(said[0], "the journal is slow: the disk took 2.5 s");

@@ -57,7 +57,7 @@ fn read(journal: &std::path::Path, request: HistoryRequest, now: Moment) -> Resu
     };
     let mut tracker = Fleet::new(thresholds).with_owner_key(owner_key);
     if let (HistoryScope::Sessions(ids), true) = (&scope, are_named) {
-        tracker.apply(Input::Asked { at: now.before(PERIOD), ids: ids.clone() });
+        tracker.apply(Input::Asked { at: now.minus(PERIOD), ids: ids.clone() });
     }
     history::read(&reader, &query, now, |input| drop(tracker.apply(input)))?;
     let is_empty = history::newest(&reader, &query)?.is_none();

@@ -123,7 +123,7 @@ impl Restore {
         let listed = |lists: &[List]| listed(&self.buffered, lists).map(HistoryScope::Sessions);
         match &self.targets {
             Targets::Ids(ids) => Some(HistoryScope::Sessions(ids.clone())),
-            Targets::Only(list) => listed(std::slice::from_ref(list)),
+            Targets::OneList(list) => listed(std::slice::from_ref(list)),
             Targets::All if self.is_filtered => listed(&List::ALL),
             Targets::All => {
                 let projects = tracker.projects().iter().map(|project| project.id.clone());

@@ -1,13 +1,13 @@
 use std::time::Duration;
 
 use super::*;
-use keepwatch_core::session::{FaultKind, Metadata, Region, Session};
-use keepwatch_core::testing::{at as t, exchange, id, moment, running};
+use keepwatch_core::session::{ApiErrorKind, Metadata, Region, Session};
+use keepwatch_core::testing::{at as t, id, moment, request_timing, running_session};
 use keepwatch_core::tracker::{Fleet, Input, Scope, Thresholds};
 
 /// A session that starts and expires so many seconds after noon.
 fn session(text: &str, started: u32, expires: u32) -> Session {
-    Session { expires: Some(t(expires)), ..running(text, t(started), Duration::ZERO) }
+    Session { expires: Some(t(expires)), ..running_session(text, t(started), Duration::ZERO) }
 }
 
 fn ended(text: &str, status: Status, at: u32) -> Session {
@@ -18,7 +18,7 @@ fn profiles(sessions: Vec<Session>) -> Profiles {
     let mut tracker = Fleet::new(Thresholds::default());
     for session in sessions {
         let scope = Scope::One(session.id.clone());
-        tracker.apply(Input::Seen { at: exchange(1, 1), scope, sessions: vec![session], malformed: 0 });
+        tracker.apply(Input::Seen { at: request_timing(1, 1), scope, sessions: vec![session], malformed: 0 });
     }
     tracker.into()
 }
@@ -29,8 +29,12 @@ fn order(profiles: &Profiles, by: SortBy, reversed: bool) -> Vec<String> {
 }
 
 fn missing(profiles: &mut Profiles, text: &str) {
-    let input =
-        Input::Missing { at: exchange(2, 2), id: id(text), fault: FaultKind::NotFound.into(), next: None };
+    let input = Input::Missing {
+        at: request_timing(2, 2),
+        id: id(text),
+        fault: ApiErrorKind::NotFound.into(),
+        next: None,
+    };
     profiles.apply(ProfileId::FIRST, input);
 }
 
@@ -99,7 +103,7 @@ fn an_owner_key_decides_the_owner_before_names_do() {
     let metadata = Some(Metadata::new(r#"{"owner":"growth","run":{"id":"c-881"}}"#));
     let session = Session { metadata, ..session("a", 0, 900) };
     tracker.apply(Input::Seen {
-        at: exchange(1, 1),
+        at: request_timing(1, 1),
         scope: Scope::One(id("a")),
         sessions: vec![session],
         malformed: 0,
@@ -116,7 +120,7 @@ fn every_word_of_the_filter_must_be_there_in_any_case_and_counts_are_of_all() {
         ended("abe", Status::Completed, 1),
         ended("abf", Status::TimedOut, 1),
         ended("abg", Status::Error, 1),
-        Session { status: Status::named("NEW"), ..session("abh", 0, 900) },
+        Session { status: Status::from_api("NEW"), ..session("abh", 0, 900) },
         Session { status: Status::Pending, ..session("abi", 0, 900) },
     ]);
     let found = |profiles: &Profiles, filter: &str| Rows::of(profiles, Sort::default(), &words(filter)).len();

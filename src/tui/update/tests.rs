@@ -10,11 +10,11 @@ use crate::tui::event_loop::{lay_out, update};
 use crate::tui::keymap::Copyable;
 use crate::tui::{EventRef, Pane, Part, ProfileId, ProfileInfo, Settings, SortBy, Theme, view};
 use keepwatch_core::clock::Zone;
-use keepwatch_core::clock::{Timestamp, later};
+use keepwatch_core::clock::{Timestamp, saturating_add};
 use keepwatch_core::session::{
-    ConnectUrls, Fault, FaultKind, List, Project, Secret, Session, SessionId, Status,
+    ApiError, ApiErrorKind, ConnectUrls, List, Project, Secret, Session, SessionId, Status,
 };
-use keepwatch_core::testing::{at as t, id, moment, running};
+use keepwatch_core::testing::{at as t, id, moment, running_session};
 use keepwatch_core::text::Untrusted;
 
 mod happened;
@@ -43,7 +43,7 @@ fn settings(targets: Targets) -> Settings {
 
 /// A session that runs from noon on.
 fn session(text: &str, timeout: u64) -> Session {
-    running(text, t(0.0), Duration::from_secs(timeout))
+    running_session(text, t(0.0), Duration::from_secs(timeout))
 }
 
 fn over(text: &str, status: Status) -> Session {
@@ -96,7 +96,7 @@ impl World {
         lay_out(&mut self.model, moment(self.now));
     }
 
-    fn report(&mut self, request: Request, outcome: Result<Reply, Fault>) -> Vec<Effect> {
+    fn report(&mut self, request: Request, outcome: Result<Reply, ApiError>) -> Vec<Effect> {
         self.report_of(ProfileId::FIRST, request, outcome)
     }
 
@@ -104,7 +104,7 @@ impl World {
         &mut self,
         profile: ProfileId,
         request: Request,
-        outcome: Result<Reply, Fault>,
+        outcome: Result<Reply, ApiError>,
     ) -> Vec<Effect> {
         let (sent, received) = (moment((self.now - 0.1).max(0.0)), moment(self.now));
         let next = outcome.is_err().then(|| moment(self.now + 6.0));
@@ -195,8 +195,8 @@ fn place(seq: u64) -> EventRef {
     EventRef { profile: ProfileId::FIRST, seq }
 }
 
-fn timeout() -> Fault {
-    FaultKind::Timeout.into()
+fn timeout() -> ApiError {
+    ApiErrorKind::Timeout.into()
 }
 
 fn ask(text: &str) -> Vec<Effect> {
@@ -393,7 +393,7 @@ fn a_filter_that_can_not_be_read_leaves_the_rows_and_stays_to_be_mended() {
     world.press("/id:be");
     assert_eq!((world.rows(), mistake(&world)), (vec!["beta"], None));
     world.press(" foo:");
-    assert_eq!(mistake(&world).map(|it| it.at), Some(6..9));
+    assert_eq!(mistake(&world).map(|it| it.range), Some(6..9));
     assert_eq!((world.rows(), world.model.table.filter().text()), (vec![], "id:be foo"));
     world.key(KeyCode::Enter);
     assert!(mistake(&world).is_some(), "Enter does not lose it");
@@ -416,7 +416,7 @@ fn a_session_is_added_by_what_has_its_id_and_stays_as_one_that_was_named() {
     assert_eq!((world.selected(), world.pane()), (Some(uuid), Some(Pane::Table)));
     assert!(world.model.profiles.record(&id(uuid)).unwrap().asked_for, "it stays");
     assert!(world.notice().contains("asking for 6512bd43"), "{}", world.notice());
-    world.report(Request::Session(id(uuid)), Err(FaultKind::NotFound.into()));
+    world.report(Request::Session(id(uuid)), Err(ApiErrorKind::NotFound.into()));
     assert_eq!(world.rows(), ["alpha", uuid], "what does not exist keeps its row");
     world.press("/alpha");
     world.key(KeyCode::Enter);
@@ -503,7 +503,7 @@ fn the_newest_sessions_are_asked_for_once_and_none_of_them_is_on_record_before_i
 fn newest_sessions_that_can_not_be_had_say_why_and_trouble_nobody_else() {
     let mut world = World::of(&[("alpha", 100)]);
     world.press("R");
-    world.report(Request::Recent, Err(FaultKind::RateLimited.into()));
+    world.report(Request::Recent, Err(ApiErrorKind::RateLimited.into()));
     assert!(world.model.recent.asked[&ProfileId::FIRST].fault.is_some() && !world.model.recent.is_asking());
     assert!(world.model.profiles.first().tracker.health().failing.is_none(), "the polls go on");
     world.press("c");
@@ -779,7 +779,7 @@ fn sorting_goes_round_and_says_what_it_does() {
 #[test]
 fn every_report_counts_for_what_the_asking_costs() {
     let mut world = World::of(&[("a", 900)]);
-    world.report(Request::Projects, Err(FaultKind::NotFound.into()));
+    world.report(Request::Projects, Err(ApiErrorKind::NotFound.into()));
     world.one(session("a", 900));
     let spent = world.model.profiles.first().effort.spent().unwrap();
     assert_eq!(spent.requests, 3, "also what nothing is made of");
@@ -821,11 +821,15 @@ fn clocks_that_differ_are_said_once() {
 #[test]
 fn a_failing_poll_is_on_record_and_projects_that_can_not_be_had_are_not() {
     let mut world = World::of(&[("a", 900)]);
-    for kind in [FaultKind::NotFound, FaultKind::KeyRefused, FaultKind::Refused(Untrusted::new("h"))] {
+    for kind in [
+        ApiErrorKind::NotFound,
+        ApiErrorKind::ApiKeyRejected,
+        ApiErrorKind::ConnectionRefused(Untrusted::new("h")),
+    ] {
         world.report(Request::Projects, Err(kind.into()));
         assert!(world.model.profiles.first().tracker.health().failing.is_none());
     }
-    world.report(Request::Projects, Err(FaultKind::RateLimited.into()));
+    world.report(Request::Projects, Err(ApiErrorKind::RateLimited.into()));
     assert!(world.model.profiles.first().tracker.health().failing.is_some(), "for that one holds all");
     world.now = 4.0;
     world.report(Request::List(List::Running), Err(timeout()));
@@ -854,7 +858,7 @@ fn data_is_late_after_three_intervals_unless_nothing_is_to_come() {
     named.one(session("a", 900));
     assert!(late(&named, 100.0));
     named.one(over("a", Status::Completed));
-    named.report(Request::Session(id("b")), Err(FaultKind::NotFound.into()));
+    named.report(Request::Session(id("b")), Err(ApiErrorKind::NotFound.into()));
     assert!(!late(&named, 100.0), "one has ended, and what does not exist is asked ever more rarely");
 }
 

@@ -9,7 +9,7 @@ use super::ink::{Text, span};
 use super::table::Column;
 use crate::tui::{MINUTES_FROM, Model, ProfileId, Theme};
 use keepwatch_core::clock::{Moment, Timestamp};
-use keepwatch_core::session::{Fault, FaultKind, Phase, Region, Status};
+use keepwatch_core::session::{ApiError, ApiErrorKind, Phase, Region, Status};
 use keepwatch_core::text;
 use keepwatch_core::tracker::{Left, Presence, Record, Release};
 
@@ -52,21 +52,23 @@ pub(super) fn content(column: Column, cell: &Cell<'_>, width: u16) -> Text {
             let (glyph, word) = status(cell.record, theme);
             Line::from(vec![glyph, Span::raw(" "), word])
         }
-        Column::Session => text::fit(&cell.record.id.start(cell.id_columns), room).into(),
+        Column::Session => text::truncate(&cell.record.id.prefix(cell.id_columns), room).into(),
         Column::Profile => {
-            text::fit(cell.model.profiles.label(cell.profile).unwrap_or_default(), room).into()
+            text::truncate(cell.model.profiles.label(cell.profile).unwrap_or_default(), room).into()
         }
-        Column::Owner => cell.record.owner.as_ref().map_or_else(nothing, |owner| owner.shown(room).into()),
+        Column::Owner => cell.record.owner.as_ref().map_or_else(nothing, |owner| owner.sanitise(room).into()),
         Column::Region => {
             let region = session.and_then(|session| session.region.as_ref());
-            region.map_or_else(nothing, |region| Line::styled(region.shown(room), region_look(region, theme)))
+            region.map_or_else(nothing, |region| {
+                Line::styled(region.sanitise(room), region_look(region, theme))
+            })
         }
         Column::Keep => match session.and_then(|session| session.keep_alive) {
             Some(true) => Line::styled("yes", theme.coming()),
             Some(false) => Line::styled("no", theme.faint()),
             None => nothing(),
         },
-        Column::Age => cell.record.age(cell.server).map_or_else(nothing, |age| text::age(age).into()),
+        Column::Age => cell.record.age(cell.server).map_or_else(nothing, |age| text::format_age(age).into()),
         Column::Left => left(cell, width),
         Column::Flag
             if !cell.record.flags.is_empty() && cell.model.known.has_news(cell.profile, cell.record) =>
@@ -75,15 +77,15 @@ pub(super) fn content(column: Column, cell: &Cell<'_>, width: u16) -> Text {
         }
         Column::Flag => Line::default(),
         Column::Proxy => match session.and_then(|session| session.proxy_bytes) {
-            Some(0) => Line::styled(text::bytes(0), theme.faint()),
-            Some(bytes) => text::bytes(bytes).into(),
+            Some(0) => Line::styled(text::format_bytes(0), theme.faint()),
+            Some(bytes) => text::format_bytes(bytes).into(),
             None => nothing(),
         },
         Column::Rate => rate(cell, width),
         Column::Metadata => {
             let metadata = session.and_then(|session| session.metadata.as_ref());
             let metadata = metadata.filter(|metadata| !metadata.is_empty());
-            metadata.map_or_else(nothing, |metadata| Line::styled(metadata.line(room), theme.faint()))
+            metadata.map_or_else(nothing, |metadata| Line::styled(metadata.one_line(room), theme.faint()))
         }
     }
 }
@@ -101,7 +103,7 @@ fn status(record: &Record, theme: Theme) -> (Span<'static>, Span<'static>) {
         }
         Some(status) => {
             let (glyph, style) = theme.status(status);
-            (span(glyph, style), span(status.shown(9), style))
+            (span(glyph, style), span(status.sanitise(9), style))
         }
         None => (span("·", theme.faint()), span("–", theme.faint())),
     }
@@ -129,11 +131,11 @@ fn left(cell: &Cell<'_>, width: u16) -> Text {
         Left::For(left) => countdown(left, record, width, theme),
         Left::Starting => Line::styled("starting", theme.faint()),
         Left::Expiring => Line::styled("expiring…", theme.bad()),
-        Left::Overdue(by) => Line::styled(format!("overdue {}", text::countdown(by)), theme.bad()),
+        Left::Overdue(by) => Line::styled(format!("overdue {}", text::format_countdown(by)), theme.bad()),
         Left::Over => ended(cell),
         Left::Unknown => match (&record.session, &record.failing) {
             (Some(_), _) => Line::styled("no expiry", theme.faint()),
-            (None, Some(failing)) => Line::styled(failing.fault.brief(), theme.bad()),
+            (None, Some(failing)) => Line::styled(failing.fault.short_label(), theme.bad()),
             (None, None) => Line::styled("waiting…", theme.faint()),
         },
     }
@@ -149,8 +151,8 @@ fn releasing(cell: &Cell<'_>, release: &Release) -> Text {
     Line::styled(format!("releasing {asked}"), theme.coming())
 }
 
-fn absent(fault: &Fault) -> &'static str {
-    if fault.kind == FaultKind::Gone { "gone (410)" } else { "not found (404)" }
+fn absent(fault: &ApiError) -> &'static str {
+    if fault.kind == ApiErrorKind::Gone { "gone (410)" } else { "not found (404)" }
 }
 
 fn countdown(left: Duration, record: &Record, width: u16, theme: Theme) -> Text {
@@ -168,7 +170,8 @@ fn countdown(left: Duration, record: &Record, width: u16, theme: Theme) -> Text 
         }
         cells => (" ".repeat(usize::from(cells)), String::new()),
     };
-    let told_text = format!("{:>1$}", format!("{mark}{}", text::countdown(left)), usize::from(COUNTDOWN));
+    let told_text =
+        format!("{:>1$}", format!("{mark}{}", text::format_countdown(left)), usize::from(COUNTDOWN));
     Line::from(vec![span(full, style), span(gone, theme.faint()), span(told_text, told)])
 }
 
@@ -180,10 +183,10 @@ fn ended(cell: &Cell<'_>) -> Text {
     let early = unused(record).filter(|_| kept && record.status() == Some(&Status::Completed));
     if let Some(unused) = early {
         let least = if record.is_end_exact() { "" } else { "≥" };
-        return Line::styled(format!("{least}{} unused", text::countdown(unused)), theme.warn());
+        return Line::styled(format!("{least}{} unused", text::format_countdown(unused)), theme.warn());
     }
     let Some(at) = record.ended_at() else { return Line::styled("ended", theme.faint()) };
-    let short = zone.short(at, cell.server);
+    let short = zone.short_date_time(at, cell.server);
     // With the date there is no room for the time; the details have both.
     let when = short.split_once(' ').map_or(short.as_str(), |(date, _)| date);
     Line::styled(format!("ended {when}"), theme.faint())
@@ -202,15 +205,15 @@ fn rate(cell: &Cell<'_>, width: u16) -> Text {
     let traffic = &cell.record.traffic;
     let idle = cell.record.quiet().filter(|quiet| *quiet >= cell.model.settings.thresholds.idle);
     if let Some(idle) = idle {
-        let text = format!("idle {}", text::age(idle));
-        return Line::styled(text::fit(&text, usize::from(width)), theme.warn());
+        let text = format!("idle {}", text::format_age(idle));
+        return Line::styled(text::truncate(&text, usize::from(width)), theme.warn());
     }
     if !traffic.moved() {
         return Line::styled("·", theme.faint());
     }
     // What is over has no rate, only what it was.
     let rate = traffic.rate().filter(|_| !cell.record.is_over());
-    let number = rate.map(whole).filter(|rate| *rate > 0).map(text::bytes).unwrap_or_default();
+    let number = rate.map(whole).filter(|rate| *rate > 0).map(text::format_bytes).unwrap_or_default();
     let room = usize::from(width.saturating_sub(8)).min(SLOTS);
     let mut spans = Vec::new();
     if room >= 3 {

@@ -32,7 +32,7 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) 
     let (count, height) = (lines.len(), usize::from(area.height.saturating_sub(1)));
     let top = model.scroll.line().min(count.saturating_sub(height));
     let note = more(top, count.saturating_sub(top).saturating_sub(height));
-    ink::rule(buffer, ink::row(left, 0), rule, &span(record.id.line(), title), &note);
+    ink::rule(buffer, ink::row(left, 0), rule, &span(record.id.sanitise_line(), title), &note);
     for (down, line) in lines.iter().skip(top).take(height).enumerate() {
         ink::write(buffer, ink::row(ink::below(left, 1), down), line);
     }

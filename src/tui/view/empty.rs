@@ -10,7 +10,7 @@ use super::ink::{self, Text};
 use crate::tui::{Model, ProfileId};
 use keepwatch_core::clock::Moment;
 use keepwatch_core::session::Targets;
-use keepwatch_core::session::{FaultKind, List};
+use keepwatch_core::session::{ApiErrorKind, List};
 use keepwatch_core::text;
 
 /// The public endpoint.
@@ -66,7 +66,7 @@ fn reason(model: &Model, now: Moment) -> (String, Style, Vec<String>) {
         } else {
             format!("{count} sessions are hidden by it")
         };
-        let title = format!("no session matches “{}”", text::shown(model.table.filter().text(), 40));
+        let title = format!("no session matches “{}”", text::sanitise(model.table.filter().text(), 40));
         return (title, theme.strong(), vec![format!("{hidden}; Esc clears the filter")]);
     }
     if let Some(replay) = model.replay
@@ -95,7 +95,7 @@ fn reason(model: &Model, now: Moment) -> (String, Style, Vec<String>) {
     let at = header::newest(model, &[]);
     let at = at.map(|(profile, good)| settings.zone.time(model.profiles.time(profile, good.received)));
     let last = at.map(|at| format!(", last at {at}")).unwrap_or_default();
-    let every = format!("asked every {}{last}", text::length(settings.pace.interval));
+    let every = format!("asked every {}{last}", text::format_duration(settings.pace.interval));
     let rest = if model.paused {
         "paused: p goes on, and new ones appear".into()
     } else {
@@ -103,7 +103,7 @@ fn reason(model: &Model, now: Moment) -> (String, Style, Vec<String>) {
     };
     let mut sentences = vec![rest, every];
     if let Some(query) = &settings.query {
-        sentences.insert(0, format!("of those with {}", text::shown(query.raw(), 200)));
+        sentences.insert(0, format!("of those with {}", text::sanitise(query.raw(), 200)));
     }
     let of = if failing.is_empty() { String::new() } else { format!(" of {}", hosts(model, &asked)) };
     (format!("no session{of} is {}", which(model, "or")), theme.strong(), sentences)
@@ -114,17 +114,18 @@ fn fails(model: &Model, only: ProfileId, now: Moment) -> (String, Style, Vec<Str
     let (profile, theme) = (model.profiles.get(only), model.settings.theme);
     let host = hosts(model, &[only]);
     let Some(failing) = &profile.tracker.health().failing else { return Default::default() };
-    let (sentence, next) = (failing.fault.sentence(), header::next_try(model, only, now).unwrap_or_default());
+    let (sentence, next) =
+        (failing.fault.description(), header::next_try(model, only, now).unwrap_or_default());
     match failing.fault.kind {
-        FaultKind::KeyRefused | FaultKind::Forbidden => {
-            let tail = text::shown(&profile.info.key_tail, 8);
+        ApiErrorKind::ApiKeyRejected | ApiErrorKind::Forbidden => {
+            let tail = text::sanitise(&profile.info.key_tail, 8);
             let title = format!("the key …{tail} is refused by {host}");
             let advice =
                 "keys are shown in Browserbase's dashboard, under Settings; keepwatch demo needs none";
             (title, theme.bad(), vec![sentence, next, advice.into()])
         }
-        FaultKind::RateLimited => (format!("rate limited by {host}"), theme.warn(), vec![sentence, next]),
-        _ if failing.fault.is_unreached() => {
+        ApiErrorKind::RateLimited => (format!("rate limited by {host}"), theme.warn(), vec![sentence, next]),
+        _ if failing.fault.is_network_error() => {
             (format!("{host} is out of reach"), theme.bad(), vec![sentence, next])
         }
         _ => (format!("no useful answer from {host}"), theme.bad(), vec![sentence, next]),
@@ -146,7 +147,7 @@ fn hosts(model: &Model, asked: &[ProfileId]) -> String {
     let Some(labels) = model.profiles.labels() else {
         return match &model.profiles.first().info.host {
             _ if model.settings.demo => "the simulated API".into(),
-            Some(host) => text::shown(host, 60),
+            Some(host) => text::sanitise(host, 60),
             None => PUBLIC.into(),
         };
     };
@@ -160,8 +161,8 @@ fn hosts(model: &Model, asked: &[ProfileId]) -> String {
 /// Of which status sessions are asked for.
 fn which(model: &Model, and: &str) -> String {
     match model.settings.targets {
-        Targets::Only(List::Running) => "running".into(),
-        Targets::Only(List::Pending) => "pending".into(),
+        Targets::OneList(List::Running) => "running".into(),
+        Targets::OneList(List::Pending) => "pending".into(),
         Targets::All | Targets::Ids(_) => format!("running {and} pending"),
     }
 }

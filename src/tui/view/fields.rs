@@ -11,7 +11,7 @@ use super::page::{Page, pad};
 use crate::tui::{Model, ProfileId};
 use keepwatch_core::clock::Zone;
 use keepwatch_core::clock::{Moment, Timestamp};
-use keepwatch_core::session::{Metadata, Phase, Region, Session, Status, is_default};
+use keepwatch_core::session::{Metadata, Phase, Region, Session, Status, is_default_timeout};
 use keepwatch_core::text::{self, Untrusted};
 use keepwatch_core::tracker::verdict::{Cause, Sure};
 use keepwatch_core::tracker::{Fleet, Left, Presence, Record, cost};
@@ -90,12 +90,12 @@ impl<'a> Fields<'a> {
     }
 
     fn at(&self, moment: Moment) -> String {
-        self.zone().short(self.server_time(moment), self.server)
+        self.zone().short_date_time(self.server_time(moment), self.server)
     }
 
     fn time(&self, at: Option<Timestamp>) -> Text {
         match at {
-            Some(at) => self.zone().short(at, self.server).into(),
+            Some(at) => self.zone().short_date_time(at, self.server).into(),
             None => self.dash(),
         }
     }
@@ -112,7 +112,7 @@ impl<'a> Fields<'a> {
             (Some(session), _) => {
                 let (_, style) = theme.status(&session.status);
                 let word = span(
-                    session.status.shown(24),
+                    session.status.sanitise(24),
                     style.remove_modifier(Modifier::DIM).add_modifier(Modifier::BOLD),
                 );
                 let rest = span(self.rest_of_status(session), Style::new());
@@ -133,8 +133,8 @@ impl<'a> Fields<'a> {
         match &record.presence {
             Presence::NotFound(absence) => {
                 // What was there once has a whole id.
-                let doubt = if record.session.is_none() { record.id.doubt() } else { "" };
-                let why = format!("{}{doubt}", absence.fault.sentence());
+                let doubt = if record.session.is_none() { record.id.truncation_hint() } else { "" };
+                let why = format!("{}{doubt}", absence.fault.description());
                 self.page.wrapped("trouble", &why, theme.warn());
                 let next = absence.next.map(|next| format!(", asked again at {}", self.at(next)));
                 let since = format!("since {}{}", self.at(absence.since.received), next.unwrap_or_default());
@@ -157,12 +157,12 @@ impl<'a> Fields<'a> {
             }
             if let Some((fault, next)) = &release.failed {
                 let next = next.map(|next| format!("; asked again at {}", self.at(next))).unwrap_or_default();
-                let text = format!("asked {asked}, failed: {}{next}", fault.sentence());
+                let text = format!("asked {asked}, failed: {}{next}", fault.description());
                 self.page.wrapped("release", &text, theme.bad());
             }
         }
         if let Some(failing) = &record.failing {
-            self.page.wrapped("trouble", &failing.fault.sentence(), theme.bad());
+            self.page.wrapped("trouble", &failing.fault.description(), theme.bad());
             let next =
                 failing.next.map(|next| format!(", next try at {}", self.at(next))).unwrap_or_default();
             let times =
@@ -171,7 +171,7 @@ impl<'a> Fields<'a> {
             self.page.field("", Line::styled(text, theme.faint()));
         }
         if let Some(session) = record.session.as_ref().filter(|session| session.id != record.id) {
-            let text = format!("the reply calls it {}", session.id.line());
+            let text = format!("the reply calls it {}", session.id.sanitise_line());
             self.page.wrapped("other id", &text, theme.warn());
         }
     }
@@ -206,7 +206,7 @@ impl<'a> Fields<'a> {
             self.page.wrapped("together", &together, theme.warn());
         }
         if let Some(next) = &self.record.successor {
-            let text = format!("{}, with the same metadata", next.start(8));
+            let text = format!("{}, with the same metadata", next.prefix(8));
             self.page.wrapped("successor", &text, theme.coming());
         }
     }
@@ -218,11 +218,13 @@ impl<'a> Fields<'a> {
         let default = self.tracker().project_of(session).and_then(|project| project.default_timeout);
         let timeout = session.timeout();
         let beside = match (timeout, default) {
-            (Some(own), Some(default)) if is_default(own, default) => " (the project's default)".into(),
-            (_, Some(default)) => format!(" (the project's default is {})", text::length(default)),
+            (Some(own), Some(default)) if is_default_timeout(own, default) => {
+                " (the project's default)".into()
+            }
+            (_, Some(default)) => format!(" (the project's default is {})", text::format_duration(default)),
             (_, None) => String::new(),
         };
-        let timeout = timeout.map_or_else(|| "–".into(), text::length);
+        let timeout = timeout.map_or_else(|| "–".into(), text::format_duration);
         self.page.field("timeout", vec![span(timeout, Style::new()), span(beside, theme.faint())]);
         if let Some((cost, beside)) = self.cost(session) {
             let fits = text::width(&cost).saturating_add(text::width(&beside)) < self.page.room();
@@ -245,7 +247,7 @@ impl<'a> Fields<'a> {
             let minutes = cost::billed_minutes(ran);
             return Some((
                 format!("{}{minutes} min billed, {}{with_proxy}", self.at_most(), sum(minutes)),
-                format!(" ({} used)", text::span(ran)),
+                format!(" ({} used)", text::format_elapsed(ran)),
             ));
         }
         // A minute that was begun counts; this changes when the age does, and not at a time of its own.
@@ -265,19 +267,21 @@ impl<'a> Fields<'a> {
     /// What follows the status on its line.
     fn rest_of_status(&self, session: &Session) -> String {
         let of = |timeout: Option<Duration>, word: &str| {
-            timeout.map(|timeout| format!(" {word} {}", text::length(timeout))).unwrap_or_default()
+            timeout.map(|timeout| format!(" {word} {}", text::format_duration(timeout))).unwrap_or_default()
         };
         let timeout = session.timeout();
         if self.record.is_absent() && session.status.phase() != Phase::Ended {
             return ", when it was last seen".into();
         }
         match self.record.left(self.tracker().clock(), self.server) {
-            Left::For(left) => format!(", {} left{}", text::countdown(left), of(timeout, "of")),
+            Left::For(left) => format!(", {} left{}", text::format_countdown(left), of(timeout, "of")),
             Left::Starting => ", starting".into(),
             Left::Expiring => ", its time is over: expiring…".into(),
-            Left::Overdue(by) => format!(" in a reply {} after its expiry", text::countdown(by)),
+            Left::Overdue(by) => format!(" in a reply {} after its expiry", text::format_countdown(by)),
             Left::Over => match self.record.ran() {
-                Some(ran) => format!(" after {}{}{}", self.at_most(), text::span(ran), of(timeout, "of its")),
+                Some(ran) => {
+                    format!(" after {}{}{}", self.at_most(), text::format_elapsed(ran), of(timeout, "of its"))
+                }
                 None => String::new(),
             },
             Left::Unknown if matches!(session.status, Status::Other(_)) => {
@@ -300,8 +304,10 @@ impl<'a> Fields<'a> {
         if session.status.phase() == Phase::Ended || session.ended.is_some() {
             let unused = cells::unused(self.record);
             let least = if self.record.is_end_exact() { "" } else { "at least " };
-            let unused = unused
-                .map_or_else(|| self.dash(), |unused| format!("{least}{}", text::countdown(unused)).into());
+            let unused = unused.map_or_else(
+                || self.dash(),
+                |unused| format!("{least}{}", text::format_countdown(unused)).into(),
+            );
             self.page.pair(("ended", self.ended(session)), ("unused", unused));
         }
         self.page.pause();
@@ -314,13 +320,13 @@ impl<'a> Fields<'a> {
             || self.dash(),
             |region| {
                 let style = if matches!(region, Region::Other(_)) { theme.odd() } else { Style::new() };
-                Line::styled(region.shown(24), style)
+                Line::styled(region.sanitise(24), style)
             },
         );
         self.page.pair(("keep-alive", keep), ("region", region));
         let owner = match &self.record.owner {
             _ if self.model.hide_metadata => Line::styled("hidden; H shows it", theme.faint()),
-            Some(owner) => owner.shown(self.page.room()).into(),
+            Some(owner) => owner.sanitise(self.page.room()).into(),
             None => self.dash(),
         };
         self.page.field("owner", owner);
@@ -328,7 +334,7 @@ impl<'a> Fields<'a> {
             Some(bytes) => {
                 let sum = cost::estimate(self.model.settings.rates.of_bytes(bytes));
                 let sum = if bytes > 0 { format!(" ({sum})") } else { String::new() };
-                let bytes = format!("{}{}", text::bytes(bytes), self.rate());
+                let bytes = format!("{}{}", text::format_bytes(bytes), self.rate());
                 self.page.field("proxy", vec![span(bytes, Style::new()), span(sum, theme.faint())]);
             }
             None => self.page.field("proxy", self.dash()),
@@ -336,8 +342,8 @@ impl<'a> Fields<'a> {
         self.connect(session);
         self.page.pause();
         self.profile();
-        let id = session.project.as_ref().filter(|id| !id.is_empty()).map(Untrusted::line);
-        match (project.map(|project| project.name.shown(40)), id) {
+        let id = session.project.as_ref().filter(|id| !id.is_empty()).map(Untrusted::sanitise_line);
+        match (project.map(|project| project.name.sanitise(40)), id) {
             (Some(name), Some(id)) if text::width(&name) + text::width(&id) < self.page.room() => {
                 let id = span(format!(" {id}"), theme.faint());
                 self.page.field("project", vec![span(name, Style::new()), id]);
@@ -350,7 +356,7 @@ impl<'a> Fields<'a> {
         }
         let context = session.context.as_ref().filter(|context| !context.is_empty());
         match context {
-            Some(context) => self.page.wrapped("context", &context.line(), Style::new()),
+            Some(context) => self.page.wrapped("context", &context.sanitise_line(), Style::new()),
             None => self.page.field("context", self.dash()),
         }
         self.others(session);
@@ -360,11 +366,11 @@ impl<'a> Fields<'a> {
     fn rate(&self) -> String {
         let quiet = self.record.quiet().filter(|quiet| quiet.as_secs() >= 60);
         if let Some(quiet) = quiet {
-            return format!(", none for {}", text::age(quiet));
+            return format!(", none for {}", text::format_age(quiet));
         }
         let rate = self.record.traffic.rate().filter(|rate| *rate >= 1.0);
         #[expect(clippy::cast_possible_truncation, reason = "a cast to an integer stays within it")]
-        let rate = rate.map(|rate| format!(", {}/s", text::bytes(rate as i64)));
+        let rate = rate.map(|rate| format!(", {}/s", text::format_bytes(rate as i64)));
         rate.unwrap_or_default()
     }
 
@@ -377,7 +383,9 @@ impl<'a> Fields<'a> {
             }
             (Some(at), _) => self.time(Some(at)),
             // No endedAt: what was seen is all there is.
-            (None, Some(ended)) => format!("by {}", self.zone().short(ended.when.latest, self.server)).into(),
+            (None, Some(ended)) => {
+                format!("by {}", self.zone().short_date_time(ended.when.latest, self.server)).into()
+            }
             (None, None) => self.dash(),
         }
     }
@@ -420,26 +428,26 @@ impl<'a> Fields<'a> {
         let Some(label) = self.model.profiles.label(self.profile) else { return };
         let info = &self.model.profiles.get(self.profile).info;
         let host =
-            info.host.as_ref().map(|host| format!(" at {}", text::shown(host, 60))).unwrap_or_default();
-        let beside = format!(" key …{}{host}", text::shown(&info.key_tail, 8));
+            info.host.as_ref().map(|host| format!(" at {}", text::sanitise(host, 60))).unwrap_or_default();
+        let beside = format!(" key …{}{host}", text::sanitise(&info.key_tail, 8));
         let value = vec![span(label.to_owned(), Style::new()), span(beside, self.page.theme.faint())];
         self.page.field("profile", value);
     }
 
     fn others(&mut self, session: &Session) {
-        if session.others.is_empty() {
+        if session.extra_fields.is_empty() {
             return;
         }
         let theme = self.page.theme;
         self.page.pause();
         self.page.lines.push(Line::styled(" also in the reply, not documented:", theme.faint()));
-        let names = session.others.iter();
-        let wide = names.clone().map(|(name, _)| text::width(&name.shown(24))).max().unwrap_or(0);
+        let names = session.extra_fields.iter();
+        let wide = names.clone().map(|(name, _)| text::width(&name.sanitise(24))).max().unwrap_or(0);
         for (name, value) in names {
-            self.page.named(1, &pad(&name.shown(24), wide), &value.shown(LONGEST), theme.odd());
+            self.page.named(1, &pad(&name.sanitise(24), wide), &value.sanitise(LONGEST), theme.odd());
         }
-        if session.others_left_out > 0 {
-            let more = format!("  and {} more, which are not kept", session.others_left_out);
+        if session.extra_fields_dropped > 0 {
+            let more = format!("  and {} more, which are not kept", session.extra_fields_dropped);
             self.page.lines.push(Line::styled(more, theme.faint()));
         }
     }
@@ -453,7 +461,7 @@ impl<'a> Fields<'a> {
         };
         let last = self.record.last().map(|last| {
             let took = last.received.mono.saturating_sub(last.sent.mono);
-            format!(", the last at {} after {}", self.at(last.received), text::latency(took))
+            format!(", the last at {} after {}", self.at(last.received), text::format_latency(took))
         });
         self.page.field("polled", format!("{replies}{}", last.unwrap_or_default()));
     }
@@ -466,10 +474,11 @@ fn flow(page: &mut Page, metadata: &Metadata) {
     let mut lines = 0;
     for entry in metadata.entries(MOST_LINES) {
         path.truncate(entry.depth);
-        path.push(entry.key.shown(room));
+        path.push(entry.key.sanitise(room));
         let Some(value) = entry.value else { continue };
-        let key = text::fit(&path.join("."), room / 2);
-        let value = text::fit(&value.shown(room), room.saturating_sub(text::width(&key)).saturating_sub(1));
+        let key = text::truncate(&path.join("."), room / 2);
+        let value =
+            text::truncate(&value.sanitise(room), room.saturating_sub(text::width(&key)).saturating_sub(1));
         let used: usize = line.iter().map(|span| text::width(&span.content)).sum();
         let wide = text::width(&key).saturating_add(text::width(&value)).saturating_add(4);
         if used > 0 && used.saturating_add(wide) > room {
@@ -505,17 +514,17 @@ pub(super) fn metadata(page: &mut Page, model: &Model, record: &Record, full: bo
     page.lines.push(Line::styled(" metadata", theme.faint()));
     let entries = metadata.entries(MOST_LINES);
     let leaves = entries.iter().filter(|entry| entry.value.is_some());
-    let wide =
-        leaves.map(|entry| entry.depth.saturating_mul(2).saturating_add(text::width(&entry.key.shown(20))));
+    let wide = leaves
+        .map(|entry| entry.depth.saturating_mul(2).saturating_add(text::width(&entry.key.sanitise(20))));
     let wide = wide.filter(|wide| *wide <= 22).max().unwrap_or(0);
     for entry in &entries {
         let indent = entry.depth.min(12).saturating_mul(2);
-        let key = entry.key.shown(40);
+        let key = entry.key.sanitise(40);
         match &entry.value {
             None => page.lines.push(Line::styled(format!("   {}{key}", " ".repeat(indent)), theme.faint())),
             Some(value) => {
                 let key = pad(&key, wide.saturating_sub(indent));
-                let value = if value.is_empty() { "\"\"".into() } else { value.shown(LONGEST) };
+                let value = if value.is_empty() { "\"\"".into() } else { value.sanitise(LONGEST) };
                 page.named(indent.saturating_add(2), &key, &value, Style::new());
             }
         }

@@ -13,10 +13,10 @@ use crate::tui::{Model, ProfileId, ProfileInfo, Settings};
 use keepwatch_core::clock::Moment;
 use keepwatch_core::session::Targets;
 use keepwatch_core::session::{
-    ConnectFields, Fault, FaultKind, List, Metadata, Project, Region, Session, Status,
+    ApiError, ApiErrorKind, ConnectFields, List, Metadata, Project, Region, Session, Status,
 };
 pub(super) use keepwatch_core::testing::time as at;
-use keepwatch_core::testing::{id, moment_since, running};
+use keepwatch_core::testing::{id, moment_since, running_session};
 use keepwatch_core::text::Untrusted;
 use keepwatch_core::tracker::{Exchange, Input, Scope};
 
@@ -127,7 +127,7 @@ fn session(text: &str, started: &str, timeout: u64, status: Status, name: &str) 
         project: Some(Untrusted::new("prj-7c9e")),
         metadata: Some(Metadata::new(&format!(r#"{{"name":"{name}","env":"staging"}}"#))),
         connect: Some(ConnectFields { connect_url: true, selenium_remote_url: true, signing_key: true }),
-        ..running(text, at(started), Duration::from_secs(timeout))
+        ..running_session(text, at(started), Duration::from_secs(timeout))
     }
 }
 
@@ -149,8 +149,11 @@ fn evening(traffic: usize) -> Vec<Session> {
             metadata: Some(Metadata::new(
                 r#"{"name":"nightly-42","env":"staging","run":{"id":"c-881","try":2,"tags":["prices","eu"]}}"#,
             )),
-            others: vec![(Untrusted::new("viewport"), Untrusted::new(r#"{"width":1280,"height":720}"#))],
-            others_left_out: 0,
+            extra_fields: vec![(
+                Untrusted::new("viewport"),
+                Untrusted::new(r#"{"width":1280,"height":720}"#),
+            )],
+            extra_fields_dropped: 0,
             ..session(SELECTED, "20:54:44", 3600, Status::Running, "")
         },
         Session {
@@ -250,7 +253,7 @@ pub(super) fn story() -> Model {
     let inputs = [
         list(106),
         busy(104, 4000),
-        failure(102, FaultKind::RateLimited, Some("Too Many Requests")),
+        failure(102, ApiErrorKind::RateLimited, Some("Too Many Requests")),
         list(99),
         one(ago(98), RELEASED, done(RELEASED, "21:05:09.600")),
         one(ago(98), others[1], done(others[1], "21:05:08.900")),
@@ -276,8 +279,8 @@ pub(super) fn odd() -> Model {
         metadata: Some(Metadata::new(
             r#"{"name":"\u001b]52;c;AAAA\u0007\u202egpj.exe","日本語":"東京のセッション","empty":"","nested":{"Ünï":"cødé"}}"#,
         )),
-        region: Some(Region::named("moon-base-1\u{1b}[2J")),
-        status: Status::named("HIBERNATING"),
+        region: Some(Region::from_api("moon-base-1\u{1b}[2J")),
+        status: Status::from_api("HIBERNATING"),
         proxy_bytes: Some(-18_200_000),
         ..session("two words and more", "21:00:00", 1200, Status::Running, "")
     };
@@ -301,8 +304,10 @@ pub(super) fn odd() -> Model {
         session("unseen-end", "20:50:00", 900, Status::Error, "no endedAt"),
     ];
     let reply = session("another-id", "20:50:00", 1100, Status::Running, "東京 nightly");
-    let says =
-        |message: &str, kind: FaultKind| Fault { message: Some(Untrusted::new(message)), ..kind.into() };
+    let says = |message: &str, kind: ApiErrorKind| ApiError {
+        message: Some(Untrusted::new(message)),
+        ..kind.into()
+    };
     let before = [
         Input::Asked { at: ago(60), ids },
         one(ago(5), "unlisted", session("unlisted", "21:01:00", 600, Status::Running, "lost")),
@@ -313,14 +318,14 @@ pub(super) fn odd() -> Model {
         Input::Failed {
             at: exchange(ago(1)),
             scope: Scope::One(id("failing")),
-            fault: says("Bad \u{1b}[31mGateway", FaultKind::Server(502)),
-            next: Some(now().after(Duration::from_secs(8))),
+            fault: says("Bad \u{1b}[31mGateway", ApiErrorKind::Server(502)),
+            next: Some(now().plus(Duration::from_secs(8))),
         },
         Input::Missing {
             at: exchange(ago(2)),
             id: id("gone"),
-            fault: says("Session not found", FaultKind::NotFound),
-            next: Some(now().after(Duration::from_secs(30))),
+            fault: says("Session not found", ApiErrorKind::NotFound),
+            next: Some(now().plus(Duration::from_secs(30))),
         },
         listed(ago(1), List::Pending, Vec::new(), 2),
     ];
@@ -331,9 +336,9 @@ pub(super) fn odd() -> Model {
 }
 
 /// A failure that concerns all, `seconds` ago.
-pub(super) fn failure(seconds: u64, kind: FaultKind, message: Option<&str>) -> Input {
-    let fault = Fault { message: message.map(Untrusted::new), ..kind.into() };
-    let next = Some(now().after(Duration::from_millis(7_400)));
+pub(super) fn failure(seconds: u64, kind: ApiErrorKind, message: Option<&str>) -> Input {
+    let fault = ApiError { message: message.map(Untrusted::new), ..kind.into() };
+    let next = Some(now().plus(Duration::from_millis(7_400)));
     Input::Failed { at: exchange(ago(seconds)), scope: Scope::List(List::Running), fault, next }
 }
 

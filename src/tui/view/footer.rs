@@ -10,7 +10,7 @@ use super::ink::{self, span};
 use super::typed;
 use crate::tui::keymap::{Action, BINDINGS, Binding, bindings};
 use crate::tui::{Focus, Model, Pane, Tone};
-use keepwatch_core::filter::Mistake;
+use keepwatch_core::filter::FilterError;
 use keepwatch_core::text;
 
 /// The last hints to go: what leads to all others, and the way out.
@@ -52,7 +52,7 @@ pub(super) fn draw_notice(buffer: &mut Buffer, area: Rect, model: &Model) {
 }
 
 /// The filter, and what comes of it or what is wrong with it.
-fn draw_filter(buffer: &mut Buffer, area: Rect, line: &Line, mistake: Option<&Mistake>, model: &Model) {
+fn draw_filter(buffer: &mut Buffer, area: Rect, line: &Line, mistake: Option<&FilterError>, model: &Model) {
     let theme = model.settings.theme;
     let Some(mistake) = mistake else {
         let (shown, all) = (model.table.rows().len(), model.table.rows().counts().all());
@@ -60,8 +60,8 @@ fn draw_filter(buffer: &mut Buffer, area: Rect, line: &Line, mistake: Option<&Mi
         let fits = text::width(&note.content).saturating_mul(2) < usize::from(area.width);
         return typed::draw(buffer, area, "/", line, None, fits.then_some(note), theme);
     };
-    let bad = Some(mistake.at.clone());
-    typed::draw_wrong(buffer, area, "/", line, bad, &mistake.sentence, theme);
+    let bad = Some(mistake.range.clone());
+    typed::draw_wrong(buffer, area, "/", line, bad, &mistake.message, theme);
 }
 
 /// The id of a session to watch.

@@ -14,7 +14,7 @@ use ratatui::text::Span;
 use super::ink::{self, Text, span};
 use crate::tui::{Counts, Model, ProfileId, ProfileState, Replay, Slots};
 use keepwatch_core::clock::Moment;
-use keepwatch_core::session::{Fault, FaultKind, Status};
+use keepwatch_core::session::{ApiError, ApiErrorKind, Status};
 use keepwatch_core::text;
 use keepwatch_core::tracker::Exchange;
 
@@ -97,10 +97,10 @@ pub(super) fn draw_counts(buffer: &mut Buffer, area: Rect, model: &Model, now: M
     let loud = match (late, failing) {
         _ if model.paused => vec![span("PAUSED", theme.resting())],
         (Some((profile, age)), _) => {
-            vec![span(format!("late {}{}", text::span(age), whose(profile)), theme.alarm())]
+            vec![span(format!("late {}{}", text::format_elapsed(age), whose(profile)), theme.alarm())]
         }
         (None, Some((profile, fault))) => {
-            vec![span(format!("{}{}", fault.brief(), whose(profile)), theme.alarm())]
+            vec![span(format!("{}{}", fault.short_label(), whose(profile)), theme.alarm())]
         }
         (None, None) if !has_answered(model) => vec![span("asking…", theme.coming())],
         (None, None) => Vec::new(),
@@ -126,7 +126,7 @@ pub(super) fn failing(model: &Model) -> Vec<ProfileId> {
     model.profiles.ids().filter(fails).collect()
 }
 
-fn fault(model: &Model, profile: ProfileId) -> Option<&Fault> {
+fn fault(model: &Model, profile: ProfileId) -> Option<&ApiError> {
     model.profiles.get(profile).tracker.health().failing.as_ref().map(|failing| &failing.fault)
 }
 
@@ -156,7 +156,7 @@ pub(super) fn draw_banner(buffer: &mut Buffer, area: Rect, model: &Model, now: M
         draw_failing(buffer, ink::row(inner, down), model, *profile, now);
     }
     let rest = failing.iter().skip(whole).filter_map(|profile| {
-        Some(format!("{}{}", of_profile(model, *profile), fault(model, *profile)?.brief()))
+        Some(format!("{}{}", of_profile(model, *profile), fault(model, *profile)?.short_label()))
     });
     let rest: Vec<String> = rest.collect();
     if !rest.is_empty() && lines > 0 {
@@ -169,13 +169,13 @@ fn draw_failing(buffer: &mut Buffer, inner: Rect, model: &Model, profile: Profil
     let Some(fault) = fault(model, profile) else { return };
     let next = next_try(model, profile, now).map(|next| format!(" · {next}")).unwrap_or_default();
     let theme = model.settings.theme;
-    let mild = matches!(fault.kind, FaultKind::RateLimited);
+    let mild = matches!(fault.kind, ApiErrorKind::RateLimited);
     let style = if mild { theme.resting() } else { theme.alarm() };
     let (room, lines) = (usize::from(inner.width), usize::from(inner.height));
     let mut sentence = sentence(model, profile);
     if lines < 2 {
         // Of a sentence that is too long for one line the end of the line stays: when it goes on.
-        sentence = text::fit(&sentence, room.saturating_sub(text::width(&next)));
+        sentence = text::truncate(&sentence, room.saturating_sub(text::width(&next)));
     }
     let whole = format!("{sentence}{}", next.replace(' ', KEPT).replacen(KEPT, " ", 1));
     for (down, part) in text::wrap(&whole, room).into_iter().take(lines).enumerate() {
@@ -194,7 +194,11 @@ pub(super) fn next_try(model: &Model, profile: ProfileId, now: Moment) -> Option
     }
     let next = profile.tracker.health().failing.as_ref()?.next?;
     let wait = seconds(model, now, next);
-    Some(if wait.is_zero() { "trying now".into() } else { format!("next try in {}", text::span(wait)) })
+    Some(if wait.is_zero() {
+        "trying now".into()
+    } else {
+        format!("next try in {}", text::format_elapsed(wait))
+    })
 }
 
 /// From one moment to another in whole seconds of the server's clock, on which all texts tick together.
@@ -284,7 +288,7 @@ fn right(model: &Model, now: Moment, kept: impl Fn(Part) -> bool) -> Text {
         }
         if kept(Part::Latency) {
             let took = good.received.mono.saturating_sub(good.sent.mono);
-            parts.push(vec![span(format!("{:>6}", text::latency(took)), theme.faint())]);
+            parts.push(vec![span(format!("{:>6}", text::format_latency(took)), theme.faint())]);
         }
     }
     ink::spaced(parts)
@@ -307,7 +311,7 @@ pub(super) fn newest(model: &Model, late: &[(ProfileId, Duration)]) -> Option<(P
 /// Whose sessions these are, and the ends of the keys.
 fn whose(model: &Model, kept: &impl Fn(Part) -> bool) -> Vec<Span<'static>> {
     let theme = model.settings.theme;
-    let tail = |profile: &ProfileState| text::shown(&profile.info.key_tail, 8);
+    let tail = |profile: &ProfileState| text::sanitise(&profile.info.key_tail, 8);
     if let Some(labels) = model.profiles.labels() {
         let each = model.profiles.iter().map(|(id, profile)| match &profile.info.without_key {
             Some(_) => format!("{} no key", labels.get(id)),
@@ -364,10 +368,10 @@ fn no_data(model: &Model, late: &[(ProfileId, Duration)], cause: bool, now: Mome
         (Some(labels), many) if many == labels.iter().len() => " from any profile".into(),
         (Some(_), many) => format!(" from {many} profiles"),
     };
-    let mut loud = vec![span(format!("no data{from} for {}", text::span(age)), theme.alarm())];
+    let mut loud = vec![span(format!("no data{from} for {}", text::format_elapsed(age)), theme.alarm())];
     if cause && late.len() == 1 {
         let health = model.profiles.get(profile).tracker.health();
-        let why = health.cause().map(|fault| fault.brief().to_owned());
+        let why = health.cause().map(|fault| fault.short_label().to_owned());
         let next = next_try(model, profile, now).filter(|_| health.failing.is_some());
         let why = why.into_iter().chain(next).collect::<Vec<_>>().join(", ");
         if !why.is_empty() {
@@ -394,7 +398,7 @@ fn whose_sessions(model: &Model) -> Option<String> {
     }
     let profile = model.profiles.first();
     match profile.tracker.projects() {
-        [only] if !only.name.is_empty() => Some(only.name.shown(24)),
-        _ => profile.info.host.as_ref().map(|host| text::shown(host, 32)),
+        [only] if !only.name.is_empty() => Some(only.name.sanitise(24)),
+        _ => profile.info.host.as_ref().map(|host| text::sanitise(host, 32)),
     }
 }

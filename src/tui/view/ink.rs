@@ -53,7 +53,7 @@ pub(super) fn write(buffer: &mut Buffer, area: Rect, line: &Text) -> u16 {
         let (next, _) = if text::width(&span.content) <= room {
             buffer.set_stringn(x, area.y, &span.content, room, style)
         } else {
-            buffer.set_stringn(x, area.y, text::fit(&span.content, room), room, style)
+            buffer.set_stringn(x, area.y, text::truncate(&span.content, room), room, style)
         };
         x = next;
         if x >= area.right() {
@@ -88,7 +88,7 @@ pub(super) fn rule(buffer: &mut Buffer, area: Rect, style: Style, title: &Span<'
     let after = if left >= titled.min(LEAST_TITLE) { after } else { String::new() };
     let mut spans = Vec::new();
     if titled > 0 && wide > 6 {
-        let title = span(text::fit(&title.content, room(text::width(&after))), title.style);
+        let title = span(text::truncate(&title.content, room(text::width(&after))), title.style);
         spans.extend([span("─ ", style), title, span(" ", style)]);
     }
     let used: usize = spans.iter().map(|span| text::width(&span.content)).sum();

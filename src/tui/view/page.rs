@@ -91,7 +91,7 @@ impl Page {
 
 /// The label with the blanks after it, one at least.
 fn label(label: &str) -> String {
-    pad(&text::fit(label, LABEL.saturating_sub(2)), LABEL.saturating_sub(1))
+    pad(&text::truncate(label, LABEL.saturating_sub(2)), LABEL.saturating_sub(1))
 }
 
 /// `text` with blanks up to `columns`.
@@ -111,7 +111,7 @@ mod tests {
     fn shown(page: &Page) -> Vec<String> {
         let cut = |line: &Text| {
             let text: String = line.spans.iter().map(|span| span.content.as_ref()).collect();
-            text::fit(&text, page.width).trim_end().to_owned()
+            text::truncate(&text, page.width).trim_end().to_owned()
         };
         page.lines.iter().map(cut).collect()
     }

@@ -14,7 +14,7 @@ use crate::tui::keymap::{COPY_MENU, bindings};
 use crate::tui::{Extent, Focus, Model, ProfileId, ProfileState};
 use keepwatch_core::clock::{Moment, Timestamp};
 use keepwatch_core::session::Targets;
-use keepwatch_core::session::{FaultKind, SessionId};
+use keepwatch_core::session::{ApiErrorKind, SessionId};
 use keepwatch_core::text;
 use keepwatch_core::tracker::{Failure, Scope};
 
@@ -35,7 +35,7 @@ pub(super) fn draw(buffer: &mut Buffer, screen: Rect, model: &Model, now: Moment
             draw_lines(buffer, screen, model, "Polling", lines, *top);
         }
         Focus::Reveal { id, url, until, .. } => {
-            let then = now.after(until.saturating_sub(now.boot));
+            let then = now.plus(until.saturating_sub(now.boot));
             let wait = header::seconds(model, now, then).max(Duration::from_secs(1));
             draw_url(buffer, screen, model, id, url.expose(), wait);
         }
@@ -158,7 +158,7 @@ fn about(model: &Model) -> String {
     let settings = &model.settings;
     let what = match &settings.targets {
         Targets::All => "every running and pending session".into(),
-        Targets::Only(list) => format!("every {} session", list.status().raw()),
+        Targets::OneList(list) => format!("every {} session", list.status().raw()),
         Targets::Ids(ids) if ids.len() == 1 => "one session".into(),
         Targets::Ids(ids) => format!("{} sessions", ids.len()),
     };
@@ -166,10 +166,10 @@ fn about(model: &Model) -> String {
         format!(" of {}", labels.iter().collect::<Vec<_>>().join(", "))
     } else {
         let host = model.profiles.first().info.host.as_ref();
-        host.map(|host| format!(" of {}", text::shown(host, 60))).unwrap_or_default()
+        host.map(|host| format!(" of {}", text::sanitise(host, 60))).unwrap_or_default()
     };
-    let every = text::length(settings.pace.interval);
-    let query = settings.query.as_ref().map(|query| format!(" with {}", text::shown(query.raw(), 200)));
+    let every = text::format_duration(settings.pace.interval);
+    let query = settings.query.as_ref().map(|query| format!(" with {}", text::sanitise(query.raw(), 200)));
     let query = query.unwrap_or_default();
     format!("watching {what}{query}{host}, asked every {every}")
 }
@@ -198,7 +198,7 @@ fn effort(model: &Model, profile: &ProfileState) -> Vec<String> {
     let effort = &profile.effort;
     let spent = effort.spent().map(|spent| {
         let requests = if spent.requests == 1 { "request" } else { "requests" };
-        let bytes = text::bytes(i64::try_from(spent.bytes).unwrap_or(i64::MAX));
+        let bytes = text::format_bytes(i64::try_from(spent.bytes).unwrap_or(i64::MAX));
         let most = model.settings.pace.max_rps;
         let polls = if most == 1 { "poll" } else { "polls" };
         format!(
@@ -209,12 +209,12 @@ fn effort(model: &Model, profile: &ProfileState) -> Vec<String> {
     let took = effort.took().map(|took| {
         format!(
             "answered in {} (the median), the last in {}",
-            text::latency(took.median),
-            text::latency(took.last)
+            text::format_latency(took.median),
+            text::format_latency(took.last)
         )
     });
     let left = effort.left().map(|(remaining, left)| {
-        format!("the API allows {remaining} more within {}; polls keep to that", text::span(left))
+        format!("the API allows {remaining} more within {}; polls keep to that", text::format_elapsed(left))
     });
     [spent, took, left].into_iter().flatten().collect()
 }
@@ -233,16 +233,16 @@ fn failures<'a>(model: &'a Model, room: usize, now: Timestamp) -> Vec<Text> {
     failures.sort_by_key(|(_, failure)| failure.at.received.mono);
     let mut lines = Vec::new();
     for (profile, Failure { at, scope, fault }) in failures.into_iter().rev() {
-        let time = model.settings.zone.short(model.profiles.time(profile, at.received), now);
+        let time = model.settings.zone.short_date_time(model.profiles.time(profile, at.received), now);
         let asked = match scope {
-            _ if matches!(fault.kind, FaultKind::NoKey(_)) => "the key".into(),
-            Scope::One(id) => format!("session {}", id.shown(40)),
+            _ if matches!(fault.kind, ApiErrorKind::ApiKeyUnavailable(_)) => "the key".into(),
+            Scope::One(id) => format!("session {}", id.sanitise(40)),
             Scope::List(list) => list.to_string(),
             Scope::Projects => "the projects".into(),
         };
         let whose = span(header::of_profile(model, profile), theme.strong());
         lines.push(vec![span(format!("{time}  "), theme.faint()), whose, span(asked, Style::new())].into());
-        let parts = text::wrap(&fault.sentence(), room.saturating_sub(2).max(8));
+        let parts = text::wrap(&fault.description(), room.saturating_sub(2).max(8));
         lines.extend(parts.into_iter().map(|part| Line::styled(format!("  {part}"), theme.warn())));
     }
     lines
@@ -253,7 +253,7 @@ fn draw_menu(buffer: &mut Buffer, screen: Rect, model: &Model, id: &SessionId, m
     let lines = u16::try_from(COPY_MENU.len()).unwrap_or(u16::MAX);
     let area = centred(screen, 38, lines.saturating_add(2));
     let columns = model.profiles.id_columns(id);
-    let title = format!("Copy of {}", text::fit(&id.start(columns), 20));
+    let title = format!("Copy of {}", text::truncate(&id.prefix(columns), 20));
     let inner = open(buffer, area, model, &title, "Enter copies · Esc");
     for (at, (key, _, name)) in COPY_MENU.iter().enumerate() {
         let (mark, style) = if at == marked { (theme.marker(), theme.strong()) } else { (" ", Style::new()) };
@@ -274,12 +274,14 @@ fn draw_question(buffer: &mut Buffer, screen: Rect, model: &Model, id: &SessionI
     let whose = found.and_then(|(_, record)| record.owner.as_ref()).filter(|_| !model.hide_metadata);
     let whose = whose.map_or_else(
         || "of nobody that its metadata names".into(),
-        |label| format!("of {}", label.shown(40)),
+        |label| format!("of {}", label.sanitise(40)),
     );
     let ran = found.and_then(|(profile, record)| record.age(model.profiles.time(profile, now)));
-    let ran = ran.map(|ran| format!(", running for {}", text::age(ran))).unwrap_or_default();
-    let mut lines: Vec<Text> =
-        text::wrap(&id.line(), room).into_iter().map(|line| Line::styled(line, theme.strong())).collect();
+    let ran = ran.map(|ran| format!(", running for {}", text::format_age(ran))).unwrap_or_default();
+    let mut lines: Vec<Text> = text::wrap(&id.sanitise_line(), room)
+        .into_iter()
+        .map(|line| Line::styled(line, theme.strong()))
+        .collect();
     let profile = found.and_then(|(profile, _)| model.profiles.label(profile));
     let profile = profile.map(|label| format!(" in the profile {label}")).unwrap_or_default();
     let about = format!("{whose}{profile}{ran}. Its browser ends with it, whoever uses it.");
@@ -290,7 +292,7 @@ fn draw_question(buffer: &mut Buffer, screen: Rect, model: &Model, id: &SessionI
     lines.push(
         vec![
             span("its id's last 4 characters: ", theme.faint()),
-            span(text::shown(typed, 8), theme.strong()),
+            span(text::sanitise(typed, 8), theme.strong()),
             span("_".repeat(missing), theme.faint()),
         ]
         .into(),
@@ -305,7 +307,7 @@ fn draw_question(buffer: &mut Buffer, screen: Rect, model: &Model, id: &SessionI
 /// Over the whole width, with nothing beside it: lines selected by hand are the URL and nothing else.
 fn draw_url(buffer: &mut Buffer, screen: Rect, model: &Model, id: &SessionId, url: &str, wait: Duration) {
     let theme = model.settings.theme;
-    let url = text::wrap(&text::shown(url, LONGEST_URL), usize::from(screen.width));
+    let url = text::wrap(&text::sanitise(url, LONGEST_URL), usize::from(screen.width));
     let rules = if screen.height > 4 { 2 } else { 0 };
     let height = u16::try_from(url.len()).unwrap_or(u16::MAX).saturating_add(rules);
     let area = centred(screen, screen.width, height);
@@ -313,10 +315,10 @@ fn draw_url(buffer: &mut Buffer, screen: Rect, model: &Model, id: &SessionId, ur
     let faint = theme.faint();
     let mut inner = area;
     if rules > 0 {
-        let whose = if screen.width < 60 { String::new() } else { format!(" of {}", id.line()) };
+        let whose = if screen.width < 60 { String::new() } else { format!(" of {}", id.sanitise_line()) };
         let missing = url.len().saturating_sub(usize::from(area.height.saturating_sub(rules)));
         let note = match missing {
-            0 => format!("gone in {}, any key closes", text::span(wait)),
+            0 => format!("gone in {}, any key closes", text::format_elapsed(wait)),
             _ => format!("{missing} lines more: the screen is too small"),
         };
         ink::rule(buffer, ink::row(area, 0), faint, &span(format!("connect URL{whose}"), theme.strong()), "");

@@ -73,7 +73,7 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) 
     for (profile, asked) in recent.asked.iter().filter(|(_, asked)| !asked.asking) {
         if let Some(fault) = &asked.fault {
             let whose = header::of_profile(model, *profile);
-            let sentence = format!("{whose}could not be listed: {}; r asks again", fault.sentence());
+            let sentence = format!("{whose}could not be listed: {}; r asks again", fault.description());
             inner = say(buffer, inner, &sentence, theme.bad());
         }
     }
@@ -117,7 +117,7 @@ fn draw_rows(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
     let server = model.server_time(now);
     let shown = || model.recent.sessions.iter().skip(top).take(count);
     let ids: Vec<&str> = shown().map(|listed| listed.session.id.raw()).collect();
-    let id = text::shortest_unique(&ids).into_iter().max().unwrap_or(8).clamp(8, LONGEST_ID);
+    let id = text::unique_prefix_lengths(&ids).into_iter().max().unwrap_or(8).clamp(8, LONGEST_ID);
     let started = |session: &Session| {
         let short = started(model, session, server);
         // With the date there is no room for the time.
@@ -140,15 +140,16 @@ fn draw_rows(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
         for Placed { key: column, x, width } in &columns {
             let text: Text = match column {
                 Column::Status => status(model, session, *width > 1).into(),
-                Column::Session => text::fit(&session.id.start(id), id).into(),
+                Column::Session => text::truncate(&session.id.prefix(id), id).into(),
                 Column::Profile => {
-                    text::fit(model.profiles.label(*profile).unwrap_or_default(), LONGEST_PROFILE).into()
+                    text::truncate(model.profiles.label(*profile).unwrap_or_default(), LONGEST_PROFILE).into()
                 }
-                Column::Owner => owner.map_or_else(dash, |owner| owner.shown(14).into()),
+                Column::Owner => owner.map_or_else(dash, |owner| owner.sanitise(14).into()),
                 Column::Started => started(session).into(),
-                Column::Ran => {
-                    session.ran().filter(|_| ended).map_or_else(dash, |ran| text::countdown(ran).into())
-                }
+                Column::Ran => session
+                    .duration()
+                    .filter(|_| ended)
+                    .map_or_else(dash, |ran| text::format_countdown(ran).into()),
                 Column::End => how(model, *profile, session, server),
             };
             ink::write(buffer, cell(row, *x, *width), &text);
@@ -194,13 +195,13 @@ fn cell(row: Rect, x: u16, width: u16) -> Rect {
 
 fn status(model: &Model, session: &Session, with_word: bool) -> Vec<Span<'static>> {
     let (glyph, style) = model.settings.theme.status(&session.status);
-    let word = if with_word { format!(" {}", session.status.shown(9)) } else { String::new() };
+    let word = if with_word { format!(" {}", session.status.sanitise(9)) } else { String::new() };
     vec![span(glyph, style), span(word, style)]
 }
 
 fn started(model: &Model, session: &Session, server: Timestamp) -> String {
     let at = session.started.or(session.created);
-    at.map_or_else(|| "–".into(), |at| model.settings.zone.short(at, server))
+    at.map_or_else(|| "–".into(), |at| model.settings.zone.short_date_time(at, server))
 }
 
 /// What lies behind its end by its fields; of one that lives, when it expires. Nothing here ticks.
@@ -209,6 +210,6 @@ fn how(model: &Model, profile: ProfileId, session: &Session, server: Timestamp) 
     if let Some(verdict) = model.profiles.get(profile).tracker.verdict_of(session) {
         return verdict.words(zone, server).headline.into();
     }
-    let expires = session.expires.map(|at| format!("expires {}", zone.short(at, server)));
+    let expires = session.expires.map(|at| format!("expires {}", zone.short_date_time(at, server)));
     Line::styled(expires.unwrap_or_else(|| "–".into()), theme.faint())
 }

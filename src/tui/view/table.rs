@@ -253,7 +253,7 @@ fn no_slot(model: &Model, profile: ProfileId) -> Option<String> {
     let over = model.slots(profile)?.over()?;
     let (at, id) = model.table.rows().slot_usage(profile)?.next_end.as_ref()?;
     let of = header::of_profile(model, profile);
-    let (at, id) = (model.settings.zone.time(*at), id.start(8));
+    let (at, id) = (model.settings.zone.time(*at), id.prefix(8));
     let release = if model.settings.releaser.is_some() { ", x releases one" } else { "" };
     Some(match over {
         0 => format!("{of}no free slot: {id} frees its own at {at}{release}"),
@@ -269,7 +269,7 @@ pub(super) fn draw_note(buffer: &mut Buffer, area: Rect, model: &Model, rows: u1
         let (shown, all) = (model.table.rows().len(), model.table.rows().counts().all());
         parts.push(vec![
             span("filter ", theme.faint()),
-            span(text::shown(model.table.filter().text(), 40), theme.coming()),
+            span(text::sanitise(model.table.filter().text(), 40), theme.coming()),
             span(
                 format!(" {shown} of {all}{}", if area.width < 60 { "" } else { " (Esc clears)" }),
                 theme.faint(),
@@ -277,7 +277,7 @@ pub(super) fn draw_note(buffer: &mut Buffer, area: Rect, model: &Model, rows: u1
         ]);
     }
     if let Some(query) = &model.settings.query {
-        let what = text::shown(query.raw().trim_start_matches("user_metadata"), 40);
+        let what = text::sanitise(query.raw().trim_start_matches("user_metadata"), 40);
         parts.push(vec![span("asked for ", theme.faint()), span(what, theme.coming())]);
     }
     let under = model.table.rows().len().saturating_sub(model.table.top()).saturating_sub(usize::from(rows));

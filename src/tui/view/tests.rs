@@ -21,8 +21,8 @@ use crate::tui::{
 };
 use keepwatch_core::filter::Filter;
 use keepwatch_core::session::Targets;
-use keepwatch_core::session::{Fault, FaultKind, List, Project, Secret, Session, SessionId, Status};
-use keepwatch_core::testing::{id, running};
+use keepwatch_core::session::{ApiError, ApiErrorKind, List, Project, Secret, Session, SessionId, Status};
+use keepwatch_core::testing::{id, running_session};
 use keepwatch_core::text::{self, Untrusted};
 use keepwatch_core::tracker::{Input, Scope};
 
@@ -76,7 +76,7 @@ const STATES: [State; 53] = [
     ("narrowed_to_none", || {
         but(none(), |model| {
             model.settings.query = Some(Query::parse("user_metadata['run']['id']:'c-881'").unwrap());
-            model.settings.targets = Targets::Only(List::Running);
+            model.settings.targets = Targets::OneList(List::Running);
         })
     }),
     ("recent", recent),
@@ -89,7 +89,7 @@ const STATES: [State; 53] = [
     ("recent_failed", || {
         but(calm(), |model| {
             model.focus = Focus::Pane(Pane::Recent);
-            let fault = Some(FaultKind::Timeout.into());
+            let fault = Some(ApiErrorKind::Timeout.into());
             model.recent.asked.insert(ProfileId::FIRST, Asked { fault, ..Asked::default() });
         })
     }),
@@ -102,7 +102,7 @@ const STATES: [State; 53] = [
     ("adding", || with_focus(Focus::Add { line: "6512bd".into(), wrong: None, back: Pane::Table })),
     ("added_wrongly", || {
         let text = "GET https://www.browserbase.com/overview";
-        let wrong = SessionId::find(text).err().map(|error| error.to_string());
+        let wrong = SessionId::find_in(text).err().map(|error| error.to_string());
         with_focus(Focus::Add { line: text.into(), wrong, back: Pane::Table })
     }),
     ("hidden_metadata", || but(calm(), |model| model.hide_metadata = true)),
@@ -127,16 +127,16 @@ const STATES: [State; 53] = [
         fixture::seen_of(
             &mut model,
             ProfileId::SECOND,
-            [failure(1, FaultKind::KeyRefused, Some("Invalid API key"))],
+            [failure(1, ApiErrorKind::ApiKeyRejected, Some("Invalid API key"))],
         );
         but(model, |model| seen(model, [listed(ago(1), List::Running, Vec::new(), 0)]))
     }),
     ("profiles_loading", profiles_blank),
     ("profiles_nobody", || {
-        let refused = [failure(1, FaultKind::KeyRefused, Some("Invalid API key"))];
+        let refused = [failure(1, ApiErrorKind::ApiKeyRejected, Some("Invalid API key"))];
         let mut model = profiles_blank();
         fixture::seen_of(&mut model, ProfileId::SECOND, refused);
-        but(model, |model| seen(model, [failure(1, FaultKind::RateLimited, None)]))
+        but(model, |model| seen(model, [failure(1, ApiErrorKind::RateLimited, None)]))
     }),
     ("profiles_events", || but(profiles_refused(), |model| model.focus = Focus::Pane(Pane::Events))),
     ("profiles_failures", || {
@@ -169,7 +169,8 @@ fn ended() -> Model {
 fn many() -> Model {
     let mut model = calm();
     let started = at("21:00:00");
-    let sessions = (0..60).map(|n| running(&format!("{n:08x}-many"), started, Duration::from_secs(700 + n)));
+    let sessions =
+        (0..60).map(|n| running_session(&format!("{n:08x}-many"), started, Duration::from_secs(700 + n)));
     seen(&mut model, [listed(ago(1), List::Pending, sessions.collect(), 0)]);
     model.table.set_top(7);
     model.table.set_sort(Sort { by: SortBy::Proxy, reversed: false });
@@ -179,21 +180,24 @@ fn many() -> Model {
 fn late() -> Model {
     let mut model = calm();
     let id = model.table.selected().cloned().unwrap();
-    let fault = FaultKind::Timeout.into();
-    let next = Some(now().after(Duration::from_secs(2)));
+    let fault = ApiErrorKind::Timeout.into();
+    let next = Some(now().plus(Duration::from_secs(2)));
     seen(&mut model, [Input::Failed { at: exchange(now()), scope: Scope::One(id), fault, next }]);
     model
 }
 
 fn unreachable() -> Model {
     let mut model = calm();
-    seen(&mut model, [failure(0, FaultKind::Refused(Untrusted::new("api.browserbase.com")), None)]);
+    seen(
+        &mut model,
+        [failure(0, ApiErrorKind::ConnectionRefused(Untrusted::new("api.browserbase.com")), None)],
+    );
     model
 }
 
 fn limited() -> Model {
     let mut model = calm();
-    seen(&mut model, [failure(0, FaultKind::RateLimited, Some("Too many requests: slow down"))]);
+    seen(&mut model, [failure(0, ApiErrorKind::RateLimited, Some("Too many requests: slow down"))]);
     model
 }
 
@@ -212,14 +216,14 @@ fn none() -> Model {
 
 fn refused() -> Model {
     let mut model = blank(Targets::All);
-    seen(&mut model, [failure(1, FaultKind::KeyRefused, Some("Invalid API key"))]);
+    seen(&mut model, [failure(1, ApiErrorKind::ApiKeyRejected, Some("Invalid API key"))]);
     model
 }
 
 fn out_of_reach() -> Model {
     let mut model = blank(Targets::All);
     model.profiles.get_mut(ProfileId::FIRST).info.host = Some("bb.internal.example".into());
-    seen(&mut model, [failure(1, FaultKind::Dns(Untrusted::new("bb.internal.example")), None)]);
+    seen(&mut model, [failure(1, ApiErrorKind::Dns(Untrusted::new("bb.internal.example")), None)]);
     model
 }
 
@@ -258,11 +262,11 @@ fn recent() -> Model {
         status,
         ended: Some(until.parse().unwrap()),
         keep_alive: Some(kept),
-        ..running(id, started.parse().unwrap(), Duration::from_secs(900))
+        ..running_session(id, started.parse().unwrap(), Duration::from_secs(900))
     };
     let night = |time: &str| format!("2026-11-22T{time}Z");
     let sessions = vec![
-        running("b6d767d2-f8ed", at("21:05:40"), Duration::from_secs(900)),
+        running_session("b6d767d2-f8ed", at("21:05:40"), Duration::from_secs(900)),
         ended(RELEASED, Status::Completed, &night("21:04:02"), &night("21:04:12"), true),
         ended("1f0e3dad-9990", Status::Error, &night("20:40:00"), &night("20:41:07"), false),
         ended("98f13708-2101", Status::TimedOut, &night("19:00:00"), &night("19:15:00"), false),
@@ -303,7 +307,8 @@ fn reveal() -> Model {
 fn releasing() -> Model {
     let mut model = calm();
     let (one, other) = (model.table.selected().cloned().unwrap(), id(fixture::OTHER));
-    let fault = Fault { message: Some(Untrusted::new("Session is locked")), ..FaultKind::Status(409).into() };
+    let fault =
+        ApiError { message: Some(Untrusted::new("Session is locked")), ..ApiErrorKind::Status(409).into() };
     seen(
         &mut model,
         [
@@ -324,11 +329,14 @@ fn full() -> Model {
 
 fn failures() -> Model {
     let mut model = limited();
-    seen(&mut model, [failure(0, FaultKind::Html, None), failure(0, FaultKind::Server(500), Some("oops"))]);
+    seen(
+        &mut model,
+        [failure(0, ApiErrorKind::Html, None), failure(0, ApiErrorKind::Server(500), Some("oops"))],
+    );
     let answer = |seconds: u64, took: u64, bytes: u64| Report {
         request: Request::List(List::Running),
         sent: ago(seconds),
-        received: ago(seconds).after(Duration::from_millis(took)),
+        received: ago(seconds).plus(Duration::from_millis(took)),
         date: None,
         bytes,
         allowance: Some(Allowance { remaining: 12, reset: Duration::from_secs(48) }),
@@ -349,10 +357,10 @@ fn notice() -> Model {
 
 fn profiles_refused() -> Model {
     let mut model = profiles();
-    let refused = [failure(0, FaultKind::KeyRefused, Some("Invalid API key"))];
+    let refused = [failure(0, ApiErrorKind::ApiKeyRejected, Some("Invalid API key"))];
     fixture::seen_of(&mut model, ProfileId::SECOND, refused);
     // The other one goes on.
-    let fresh = now().after(Duration::from_secs(10));
+    let fresh = now().plus(Duration::from_secs(10));
     let session = model.profiles.record(&id(fixture::OTHER)).unwrap().session.clone();
     seen(&mut model, [fixture::one(fresh, fixture::OTHER, session.unwrap())]);
     model
@@ -363,9 +371,9 @@ fn profiles_all_fail() -> Model {
     fixture::seen_of(
         &mut model,
         ProfileId::SECOND,
-        [failure(0, FaultKind::KeyRefused, Some("Invalid API key"))],
+        [failure(0, ApiErrorKind::ApiKeyRejected, Some("Invalid API key"))],
     );
-    seen(&mut model, [failure(0, FaultKind::RateLimited, Some("Too many requests: slow down"))]);
+    seen(&mut model, [failure(0, ApiErrorKind::RateLimited, Some("Too many requests: slow down"))]);
     model
 }
 
@@ -380,21 +388,21 @@ fn profiles_recent() -> Model {
     let mut model = profiles();
     let started = at("20:40:00");
     let of = |profile, id: &str| {
-        let session = running(id, started, Duration::from_secs(900));
+        let session = running_session(id, started, Duration::from_secs(900));
         let session = Session { status: Status::Completed, ended: Some(at("20:41:10")), ..session };
         vec![Listed { profile, session, owner: Some(Untrusted::new("growth")) }]
     };
     model.recent.take(ProfileId::FIRST, ago(2), of(ProfileId::FIRST, "b6d767d2-f8ed"));
     model.recent.take(ProfileId::SECOND, ago(1), of(ProfileId::SECOND, "1f0e3dad-9990"));
     let refused = model.recent.asked.get_mut(&ProfileId::SECOND).unwrap();
-    refused.fault = Some(FaultKind::KeyRefused.into());
+    refused.fault = Some(ApiErrorKind::ApiKeyRejected.into());
     but(model, |model| model.focus = Focus::Pane(Pane::Recent))
 }
 
 /// When a state is looked at: what is late is so after ten seconds.
 fn time(name: &str) -> Moment {
     if ["late", "unreachable", "profiles_refused"].contains(&name) {
-        now().after(Duration::from_millis(11_300))
+        now().plus(Duration::from_millis(11_300))
     } else {
         now()
     }
@@ -562,10 +570,10 @@ fn nothing_changes_before_the_model_says_so() {
         let mut model = model();
         resize(&mut model, (120, 40), time(name));
         for millis in [0, 1, 300, 999] {
-            let now = time(name).after(Duration::from_millis(millis));
+            let now = time(name).plus(Duration::from_millis(millis));
             let shown = drawn(&mut model, (120, 40), now);
             let next = model.next_change(now).unwrap_or(now.mono + Duration::from_secs(600));
-            let before = now.after(next.saturating_sub(now.mono).saturating_sub(Duration::from_millis(1)));
+            let before = now.plus(next.saturating_sub(now.mono).saturating_sub(Duration::from_millis(1)));
             let later = drawn(&mut model, (120, 40), before);
             assert_eq!(text_of(&shown), text_of(&later), "{name} at {millis} ms until {next:?}");
         }
@@ -621,7 +629,7 @@ proptest! {
         }
         model.scroll.set(scroll, None);
         model.table.set_top(top);
-        let now = now().after(Duration::from_secs(late));
+        let now = now().plus(Duration::from_secs(late));
         resize(&mut model, (width, height), now);
 
         // Room beside the screen shows what is written past its edges.
@@ -680,7 +688,8 @@ fn the_verdict_is_in_the_first_frame_that_shows_the_end() {
     for size in [(120, 40), (80, 24)] {
         let mut model = blank(Targets::All);
         let started = at("21:05:00");
-        let alive = Session { keep_alive: Some(true), ..running("kept", started, Duration::from_secs(900)) };
+        let alive =
+            Session { keep_alive: Some(true), ..running_session("kept", started, Duration::from_secs(900)) };
         seen(&mut model, [listed(ago(4), List::Running, vec![alive.clone()], 0)]);
         assert!(!shown(&mut model, size, ago(4)).contains("likely"));
         let ended = Session { status: Status::Completed, ended: Some(at("21:06:45")), ..alive };
@@ -699,7 +708,7 @@ fn the_days_of_a_timeline_are_told_apart() {
         Moment { wall: moment.wall - Duration::from_secs(86_400), ..moment }
     };
     let started = yesterday(110).wall;
-    let session = running("a", started, Duration::from_secs(100_000));
+    let session = running_session("a", started, Duration::from_secs(100_000));
     let later = Session { keep_alive: Some(true), ..session.clone() };
     seen(&mut model, [fixture::one(yesterday(110), "a", session)]);
     let mut events = shown(&mut model, (120, 40), yesterday(100));
@@ -716,7 +725,7 @@ fn the_days_of_a_timeline_are_told_apart() {
 fn the_last_line_of_the_details_can_be_reached_whatever_time_it_is() {
     let mut model = but(calm(), |model| model.focus = Focus::Pane(Pane::Full(Part::Facts)));
     for late in [0, 60, 100_000] {
-        let now = now().after(Duration::from_secs(late));
+        let now = now().plus(Duration::from_secs(late));
         resize(&mut model, (120, 24), now);
         let Extent { lines, height } = model.viewport().details().unwrap();
         assert!(lines > height);
@@ -731,7 +740,7 @@ fn slots_are_counted_only_where_all_sessions_are_watched() {
     let mut model = full();
     assert!(shown(&mut model, (120, 40), now()).contains("slots 6/6 FULL"));
     let said = "You've exceeded your max concurrent sessions limit (limit 9, currently 9).";
-    seen(&mut model, [failure(0, FaultKind::RateLimited, Some(said))]);
+    seen(&mut model, [failure(0, ApiErrorKind::RateLimited, Some(said))]);
     assert!(shown(&mut model, (160, 40), now()).contains("slots 6/6 FULL (429 said 9/9)"));
     model.settings.targets = Targets::Ids(Vec::new());
     let screen = shown(&mut model, (120, 40), now());

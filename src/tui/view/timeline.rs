@@ -161,7 +161,7 @@ impl Writer<'_> {
             if let EventKind::Ended { last_alive: Some((at, was)), .. } = &event.kind
                 && self.ids == Ids::None
             {
-                alive = Some((profile, event, *at, format!("last reply that said {}", was.shown(24))));
+                alive = Some((profile, event, *at, format!("last reply that said {}", was.sanitise(24))));
             }
         }
         if let Some((profile, end, at, said)) = alive {
@@ -244,9 +244,12 @@ impl Writer<'_> {
         let theme = self.model.settings.theme;
         let label = self.model.profiles.label(profile).unwrap_or_default();
         // What concerns all of a profile is named after it, where there is no column for that.
-        let of_all =
-            if self.profiles == 0 && self.ids != Ids::None { text::fit(label, 8) } else { String::new() };
-        let id = event.id.as_ref().map_or(of_all, |id| id.start(8));
+        let of_all = if self.profiles == 0 && self.ids != Ids::None {
+            text::truncate(label, 8)
+        } else {
+            String::new()
+        };
+        let id = event.id.as_ref().map_or(of_all, |id| id.prefix(8));
         let column = self.ids == Ids::Column;
         let before =
             if column { self.time.saturating_add(ID) } else { self.time }.saturating_add(self.profiles);
@@ -263,7 +266,7 @@ impl Writer<'_> {
         for (nth, part) in text::wrap(&sentence, room).into_iter().enumerate() {
             let mut spans = if nth == 0 {
                 let id = if column { super::page::pad(&id, ID) } else { String::new() };
-                let label = text::fit(label, self.profiles.saturating_sub(2));
+                let label = text::truncate(label, self.profiles.saturating_sub(2));
                 let label = super::page::pad(&label, self.profiles);
                 vec![span(time.clone(), theme.faint()), span(id, Style::new()), span(label, theme.faint())]
             } else {

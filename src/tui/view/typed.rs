@@ -40,7 +40,7 @@ pub(super) fn draw(
         let is_bad = bad.as_ref().is_some_and(|bad| bad.contains(&at));
         let style = if is_bad { theme.alarm().add_modifier(Modifier::UNDERLINED) } else { Style::new() };
         let style = if at == cursor { style.add_modifier(Modifier::REVERSED) } else { style };
-        let shown = text::shown(letter.encode_utf8(&mut [0; 4]), LONGEST);
+        let shown = text::sanitise(letter.encode_utf8(&mut [0; 4]), LONGEST);
         match cells.last_mut().filter(|last| last.style == style) {
             Some(last) if at != cursor => last.content.to_mut().push_str(&shown),
             _ => cells.push(span(shown, style)),

@@ -63,7 +63,7 @@ fn whatever_is_asked_for_its_debug_shows_no_secret_and_nothing_that_a_terminal_o
 #[ignore = "a process that another test starts"]
 fn a_child_that_panics_with_a_key() {
     let Ok(path) = std::env::var(LOG) else { return };
-    log::report_panics();
+    log::install_panic_hook();
     let _log = log::start(Path::new(&path), |_| {}).unwrap();
     let key = Secret::new(KEY.into());
     let said =

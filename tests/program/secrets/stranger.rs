@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use keepwatch_core::clock::{Clock, Timestamp, later};
+use keepwatch_core::clock::{Clock, Timestamp, saturating_add};
 
 /// What is in every secret, and in nothing else.
 pub(super) const CANARY: &str = "cAnArY";
@@ -181,7 +181,8 @@ fn debug(number: u32) -> String {
 /// A session. What is random about its real one is the number of the request here.
 fn session(id: &str, about: About) -> String {
     let About { number, started, is_over, .. } = about;
-    let (created, expires) = (started.to_rfc3339(), later(started, Duration::from_secs(900)).to_rfc3339());
+    let (created, expires) =
+        (started.to_rfc3339(), saturating_add(started, Duration::from_secs(900)).to_rfc3339());
     let status = if id == OVER || is_over {
         format!(r#""ERROR","endedAt":"{created}""#)
     } else {

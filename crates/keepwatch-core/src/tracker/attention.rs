@@ -134,7 +134,7 @@ fn release_flags(record: &Record, now: Moment) -> (Option<Flag>, Option<Moment>)
     match &release.failed {
         Some((_, None)) => (Some(Flag::ReleaseFailed), None),
         _ if now.since(release.asked) >= RELEASED_WITHIN => (Some(Flag::StillRunning(RELEASED_WITHIN)), None),
-        _ => (None, Some(release.asked.after(RELEASED_WITHIN))),
+        _ => (None, Some(release.asked.plus(RELEASED_WITHIN))),
     }
 }
 

@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
 use super::input::Exchange;
-use crate::clock::{Moment, Timestamp, later};
+use crate::clock::{Moment, Timestamp, saturating_add};
 
 /// A `Date` header names the second in which it was written: it is up to this much in the past of the real time.
 const DATE_RESOLUTION: Duration = Duration::from_secs(1);
@@ -55,7 +55,8 @@ impl ServerClock {
     pub fn observe(&mut self, at: &Exchange) -> bool {
         let Some(date) = at.date else { return false };
         let before = *self;
-        let said = (earlier(date, at.received.boot), earlier(later(date, DATE_RESOLUTION), at.sent.boot));
+        let said =
+            (earlier(date, at.received.boot), earlier(saturating_add(date, DATE_RESOLUTION), at.sent.boot));
         let (low, high) = match self.range.map(|range| (range, meet(range, said))) {
             None => {
                 self.agreed = 1;
@@ -111,7 +112,7 @@ impl ServerClock {
     #[must_use]
     pub fn at(&self, moment: Moment) -> Timestamp {
         // promise: boot-clock, mutant: later(zero, moment.boot) -> moment.wall
-        self.zero.map_or(moment.wall, |zero| later(zero, moment.boot))
+        self.zero.map_or(moment.wall, |zero| saturating_add(zero, moment.boot))
     }
 
     /// The server's time at `moment` at the earliest: what is claimed to be later than something must be so by this.
@@ -191,7 +192,7 @@ impl When {
     /// By so much more at either end.
     #[must_use]
     pub fn widened(self, by: Duration) -> Self {
-        Self { earliest: self.earliest.map(|at| earlier(at, by)), latest: later(self.latest, by) }
+        Self { earliest: self.earliest.map(|at| earlier(at, by)), latest: saturating_add(self.latest, by) }
     }
 
     /// How far apart its ends are.

@@ -42,13 +42,13 @@ pub(super) fn changes(old: &Session, new: &Session, same_kind: bool) -> Vec<Even
 
 /// Metadata that says something.
 pub(super) fn attached(session: &Session) -> Option<&Metadata> {
-    session.metadata.as_ref().filter(|metadata| !metadata.is_empty() && !metadata.is_left_out())
+    session.metadata.as_ref().filter(|metadata| !metadata.is_empty() && !metadata.is_omitted())
 }
 
 /// Whether what `old` has is what was kept of the metadata of `new`: without its secrets, or nothing.
 fn is_kept(old: &Session, new: &Session) -> bool {
     let Some(old) = &old.metadata else { return false };
-    old.is_left_out() || new.metadata.as_ref().is_some_and(|new| *old == new.without_secrets())
+    old.is_omitted() || new.metadata.as_ref().is_some_and(|new| *old == new.redacted())
 }
 
 #[cfg(test)]
@@ -57,14 +57,14 @@ mod tests {
 
     use super::*;
     use crate::session::{ConnectFields, Region};
-    use crate::testing::{noon, running};
+    use crate::testing::{noon, running_session};
     use crate::text::Untrusted;
 
     fn session() -> Session {
         Session {
             metadata: Some(Metadata::new(r#"{"a":1}"#)),
             context: Some(Untrusted::new("c")),
-            ..running("s", noon(), Duration::from_secs(900))
+            ..running_session("s", noon(), Duration::from_secs(900))
         }
     }
 
@@ -121,8 +121,8 @@ mod tests {
             changes(&with(old), &with(new), true).iter().map(EventKind::name).collect::<Vec<_>>()
         };
         let none = [""; 0];
-        assert_eq!(between(Some(whole.without_secrets()), Some(whole.clone())), none);
-        assert_eq!(between(Some(Metadata::left_out()), Some(whole.clone())), none);
+        assert_eq!(between(Some(whole.redacted()), Some(whole.clone())), none);
+        assert_eq!(between(Some(Metadata::omitted()), Some(whole.clone())), none);
         assert_eq!(between(None, Some(Metadata::new("{}"))), none, "what says nothing is none");
         assert_eq!(between(None, Some(whole.clone())), ["metadata_changed"]);
         assert_eq!(between(Some(Metadata::new(r#"{"run":"r-2"}"#)), Some(whole)), ["metadata_changed"]);

@@ -78,7 +78,7 @@ impl Short {
     /// "at least 12 sessions, 12 min billed for 48 s used"; `None` of fewer than two.
     #[must_use]
     pub fn sentence(&self) -> Option<String> {
-        let (count, used) = (self.sessions, crate::text::span(self.used));
+        let (count, used) = (self.sessions, crate::text::format_elapsed(self.used));
         (count > 1).then(|| format!("at least {count} sessions, {count} min billed for {used} used"))
     }
 }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::bounds::When;
 use super::flag::Flag;
 use crate::clock::Timestamp;
-use crate::session::{Fault, FaultKind, List, Region, SessionId, Status};
+use crate::session::{ApiError, ApiErrorKind, List, Region, SessionId, Status};
 use crate::text::Untrusted;
 
 /// Something that happened to a session, or between the API and us.
@@ -102,7 +102,7 @@ pub enum EventKind {
     /// The API says that it lives, but its list lacks it.
     Unlisted,
     /// The API does not know it (any more).
-    NotFound(Fault),
+    NotFound(ApiError),
     /// The API knows it again.
     FoundAgain(Status),
     /// A reply that was sent after the expiry says that it lives.
@@ -115,7 +115,7 @@ pub enum EventKind {
     /// The API did not take the release.
     ReleaseFailed {
         /// Why.
-        fault: Fault,
+        fault: ApiError,
         /// How long until it is asked again; `None` if it is not.
         wait: Option<Duration>,
     },
@@ -135,7 +135,7 @@ pub enum EventKind {
     #[strum(serialize = "polls_failing")]
     Failing {
         /// Why.
-        fault: Fault,
+        fault: ApiError,
         /// The list that alone fails.
         list: Option<List>,
         /// How long until the next try.
@@ -170,7 +170,7 @@ impl EventKind {
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
-            Self::Failing { fault, .. } if fault.kind == FaultKind::RateLimited => "rate_limited",
+            Self::Failing { fault, .. } if fault.kind == ApiErrorKind::RateLimited => "rate_limited",
             _ => self.into(),
         }
     }

@@ -22,7 +22,7 @@ use super::fleet::Fleet;
 use super::record::{Presence, Record};
 use super::verdict::{Fact, Verdict};
 use crate::clock::{Timestamp, Zone};
-use crate::session::{Metadata, Session, SessionId, is_default};
+use crate::session::{Metadata, Session, SessionId, is_default_timeout};
 use crate::text;
 use sheet::{Sheet, time};
 
@@ -55,7 +55,7 @@ pub fn text(fleet: &Fleet, id: &SessionId, options: Options<'_>) -> Option<Strin
     let verdict = fleet.verdict(id);
     let as_of = fleet.latest().map(|latest| fleet.clock().at(latest));
     let mut sheet = Sheet::default();
-    sheet.line(&format!("keepwatch {}: evidence for session {}", options.version, id.line()));
+    sheet.line(&format!("keepwatch {}: evidence for session {}", options.version, id.sanitise_line()));
     sheet.line(&preamble(fleet, as_of));
     sheet.heading("");
     sheet.line(&headline(fleet, record, verdict.as_ref(), as_of));
@@ -78,7 +78,8 @@ pub fn text(fleet: &Fleet, id: &SessionId, options: Options<'_>) -> Option<Strin
 fn preamble(fleet: &Fleet, as_of: Option<Timestamp>) -> String {
     let as_of = as_of.map(|at| format!("As of {}. ", time(at))).unwrap_or_default();
     let slack = fleet.clock().slack();
-    let slack = if slack.is_zero() { String::new() } else { format!(", to within {}", text::tenths(slack)) };
+    let slack =
+        if slack.is_zero() { String::new() } else { format!(", to within {}", text::format_tenths(slack)) };
     format!("{as_of}Times are UTC, on the API's clock{slack}.")
 }
 
@@ -101,8 +102,8 @@ fn headline(fleet: &Fleet, record: &Record, verdict: Option<&Verdict>, as_of: Op
     }
     let last = record.last().map(|last| fleet.clock().at(last.received));
     let left = session.expires.zip(last).and_then(|(at, last)| at.signed_duration_since(last).to_std().ok());
-    let left = left.map(|left| format!(", with {} left", text::countdown(left))).unwrap_or_default();
-    format!("{} at the newest reply{left}: there is no end to explain.", session.status.shown(24))
+    let left = left.map(|left| format!(", with {} left", text::format_countdown(left))).unwrap_or_default();
+    format!("{} at the newest reply{left}: there is no end to explain.", session.status.sanitise(24))
 }
 
 fn explain(sheet: &mut Sheet, verdict: &Verdict, as_of: Option<Timestamp>) {
@@ -137,27 +138,33 @@ fn fact(fact: Fact) -> &'static str {
 /// What the newest reply said, and what follows from it.
 fn fields(sheet: &mut Sheet, fleet: &Fleet, record: &Record, session: &Session, rates: Rates) {
     let project = fleet.project_of(session);
-    let name = project.map(|project| format!(" ({})", project.name.shown(60))).unwrap_or_default();
+    let name = project.map(|project| format!(" ({})", project.name.sanitise(60))).unwrap_or_default();
     let keep_alive = session.keep_alive.map(|on| if on { "on" } else { "off" });
     let ended = session.ended.map(time);
-    let none = || session.status.is_end().then(|| "the API gives no endedAt".to_owned());
+    let none = || session.status.is_final().then(|| "the API gives no endedAt".to_owned());
     sheet.heading("Session, as the newest reply has it");
-    sheet.field("id", &session.id.line());
-    sheet.field_if("project", session.project.as_ref().map(|id| format!("{}{name}", id.shown(60))));
-    sheet.field_if("region", session.region.as_ref().map(|region| region.shown(24)));
+    sheet.field("id", &session.id.sanitise_line());
+    sheet.field_if("project", session.project.as_ref().map(|id| format!("{}{name}", id.sanitise(60))));
+    sheet.field_if("region", session.region.as_ref().map(|region| region.sanitise(24)));
     sheet.field_if("keep-alive", keep_alive);
-    sheet.field("status", &session.status.shown(24));
+    sheet.field("status", &session.status.sanitise(24));
     sheet.field_if("created", session.created.map(time));
     sheet.field_if("started", session.started.map(time));
     sheet.field_if("ended", ended.or_else(none));
     sheet.field_if("expires", session.expires.map(time));
     let default = project.and_then(|project| project.default_timeout);
     let timeout = session.timeout().map(|own| match default {
-        Some(default) if is_default(own, default) => format!("{} (the project's default)", text::length(own)),
-        Some(default) => {
-            format!("{} (the project's default is {})", text::length(own), text::length(default))
+        Some(default) if is_default_timeout(own, default) => {
+            format!("{} (the project's default)", text::format_duration(own))
         }
-        None => text::length(own),
+        Some(default) => {
+            format!(
+                "{} (the project's default is {})",
+                text::format_duration(own),
+                text::format_duration(default)
+            )
+        }
+        None => text::format_duration(own),
     });
     sheet.field_if("timeout", timeout);
     sheet.field_if("proxy", session.proxy_bytes.map(|bytes| proxy(bytes, rates)));
@@ -168,15 +175,15 @@ fn fields(sheet: &mut Sheet, fleet: &Fleet, record: &Record, session: &Session, 
 /// known better than the two replies around the end tell.
 fn lengths(sheet: &mut Sheet, fleet: &Fleet, record: &Record, session: &Session, rates: Rates) {
     let since_start = |at: Timestamp| at.signed_duration_since(session.started?).to_std().ok();
-    let is_over = session.status.is_end();
+    let is_over = session.status.is_final();
     let last = record.last().map(|last| fleet.clock().at(last.received));
     let ran = if is_over { record.ran() } else { last.and_then(since_start) };
     let Some(ran) = ran else { return };
     let unsure = record.ended.as_ref().filter(|ended| is_over && !ended.said_fits);
     let least = unsure.map(|ended| ended.when.earliest.and_then(since_start).unwrap_or_default());
-    let (minutes, ran_text) = (cost::billed_minutes(ran), text::span(ran));
+    let (minutes, ran_text) = (cost::billed_minutes(ran), text::format_elapsed(ran));
     let sum = cost::estimate(rates.of_minutes(minutes));
-    let (ran_text, minutes) = match least.map(text::span) {
+    let (ran_text, minutes) = match least.map(text::format_elapsed) {
         Some(least) if least != ran_text => {
             (format!("between {least} and {ran_text}"), format!("at most {minutes} min"))
         }
@@ -184,7 +191,7 @@ fn lengths(sheet: &mut Sheet, fleet: &Fleet, record: &Record, session: &Session,
         _ => (ran_text, format!("{minutes} min")),
     };
     sheet.field("ran", &ran_text);
-    let unused = record.unused().filter(|_| is_over).map(text::countdown);
+    let unused = record.unused().filter(|_| is_over).map(text::format_countdown);
     let at_least = if unsure.is_some() { "at least " } else { "" };
     sheet.field_if("unused", unused.map(|unused| format!("{at_least}{unused}")));
     let rate = format!("at ${} an hour, whatever a plan includes", rates.hour);
@@ -194,8 +201,10 @@ fn lengths(sheet: &mut Sheet, fleet: &Fleet, record: &Record, session: &Session,
 fn proxy(bytes: i64, rates: Rates) -> String {
     let sum = cost::estimate(rates.of_bytes(bytes));
     match bytes {
-        1.. => format!("{}, {sum} at ${} a GB, whatever a plan includes", text::bytes(bytes), rates.gb),
-        _ => text::bytes(bytes),
+        1.. => {
+            format!("{}, {sum} at ${} a GB, whatever a plan includes", text::format_bytes(bytes), rates.gb)
+        }
+        _ => text::format_bytes(bytes),
     }
 }
 
@@ -203,8 +212,8 @@ fn attached(sheet: &mut Sheet, metadata: &Metadata) {
     sheet.heading("Metadata");
     for entry in metadata.entries(MOST_METADATA) {
         let indent = "  ".repeat(entry.depth.min(10));
-        let value = entry.value.map(|value| value.line()).unwrap_or_default();
-        sheet.indented(&format!("{indent}{}  ", entry.key.shown(60)), &value);
+        let value = entry.value.map(|value| value.sanitise_line()).unwrap_or_default();
+        sheet.indented(&format!("{indent}{}  ", entry.key.sanitise(60)), &value);
     }
 }
 

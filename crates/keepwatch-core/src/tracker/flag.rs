@@ -52,13 +52,15 @@ impl Flag {
     #[must_use]
     pub fn sentence(self) -> String {
         match self {
-            Self::Left(left) => format!("{} or less left until it expires", text::length(left)),
+            Self::Left(left) => format!("{} or less left until it expires", text::format_duration(left)),
             Self::EndedEarly => "keep-alive session ended early".into(),
             Self::Error => "session ended in ERROR".into(),
             Self::Overdue => "session is overdue: the API says it lives past its expiry".into(),
-            Self::StillRunning(after) => format!("still running {} after the release", text::span(after)),
+            Self::StillRunning(after) => {
+                format!("still running {} after the release", text::format_elapsed(after))
+            }
             Self::ReleaseFailed => "its release failed".into(),
-            Self::Idle(for_) => format!("no bytes through its proxy for {}", text::length(for_)),
+            Self::Idle(for_) => format!("no bytes through its proxy for {}", text::format_duration(for_)),
         }
     }
 

@@ -31,7 +31,7 @@ use super::succession::Succession;
 use super::timeline::{Seq, Timeline};
 use super::together::Ends;
 use crate::clock::{Moment, Timestamp};
-use crate::session::{Fault, MetadataPath, Project, SessionId};
+use crate::session::{ApiError, MetadataPath, Project, SessionId};
 
 /// How many sessions that are over stay, beside those that the reader named.
 pub(super) const MOST_OVER: usize = 500;
@@ -208,7 +208,7 @@ impl Fleet {
         &mut self,
         id: &SessionId,
         at: Exchange,
-        fault: Fault,
+        fault: ApiError,
         next: Option<Moment>,
         applied: &mut Applied,
     ) {
@@ -232,7 +232,7 @@ impl Fleet {
         &mut self,
         at: Exchange,
         scope: &Scope,
-        fault: Fault,
+        fault: ApiError,
         next: Option<Moment>,
         applied: &mut Applied,
     ) {
@@ -245,8 +245,8 @@ impl Fleet {
             let before = record.failing.as_ref();
             let count = before.map_or(0, |failing| failing.count).saturating_add(1);
             let since = before.map_or(at, |failing| failing.since);
-            let told = before.is_some_and(|failing| !failing.fault.concerns_all());
-            of_one = (!told && !fault.concerns_all()).then_some(id);
+            let told = before.is_some_and(|failing| !failing.fault.affects_all_requests());
+            of_one = (!told && !fault.affects_all_requests()).then_some(id);
             let fault = fault.clone();
             record.failing = Some(Box::new(Failing { since, at, fault, list: None, count, next }));
         }

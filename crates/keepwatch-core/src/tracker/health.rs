@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::input::{Exchange, Scope};
 use super::record::Failing;
 use crate::clock::Moment;
-use crate::session::{Fault, List};
+use crate::session::{ApiError, List};
 
 /// How many past failures stay.
 pub(super) const MOST_FAILURES: usize = 200;
@@ -35,13 +35,13 @@ pub struct Failure {
     /// What was asked for.
     pub scope: Scope,
     /// Why it failed.
-    pub fault: Fault,
+    pub fault: ApiError,
 }
 
 impl Health {
     /// Why the newest try brought nothing, if it was after the newest that did.
     #[must_use]
-    pub fn cause(&self) -> Option<&Fault> {
+    pub fn cause(&self) -> Option<&ApiError> {
         let failing = self.failing.as_ref().map(|failing| &failing.fault);
         failing.or_else(|| {
             let newest = self.failures.back()?;
@@ -61,7 +61,7 @@ impl Health {
         &mut self,
         at: Exchange,
         scope: &Scope,
-        fault: &Fault,
+        fault: &ApiError,
         next: Option<Moment>,
     ) -> bool {
         if self.failures.len() >= MOST_FAILURES {
@@ -71,13 +71,13 @@ impl Health {
         // Polls that were under way together fail together: that is one failure.
         let before = self.failing.as_ref();
         let again = before.is_none_or(|before| at.sent.mono >= before.at.received.mono);
-        if !fault.concerns_all() && !fault.is_refusal() && matches!(scope, Scope::One(_)) {
+        if !fault.affects_all_requests() && !fault.is_auth_error() && matches!(scope, Scope::One(_)) {
             // It came further than what kept all from succeeding.
-            self.failing.take_if(|before| again && before.fault.concerns_all());
+            self.failing.take_if(|before| again && before.fault.affects_all_requests());
             return false;
         }
         let list = match scope {
-            Scope::List(list) if !fault.concerns_all() && !fault.is_refusal() => Some(*list),
+            Scope::List(list) if !fault.affects_all_requests() && !fault.is_auth_error() => Some(*list),
             Scope::List(_) | Scope::One(_) | Scope::Projects => None,
         };
         // The list of pending sessions is the lesser one: what else fails is said before it.
@@ -98,7 +98,7 @@ impl Health {
     pub(super) fn good(&mut self, at: Exchange, scope: &Scope) -> Option<Failing> {
         let over = self.failing.as_ref().is_some_and(|failing| {
             at.sent.mono >= failing.at.received.mono
-                && (failing.fault.concerns_all() || self.failing_scope.as_ref() == Some(scope))
+                && (failing.fault.affects_all_requests() || self.failing_scope.as_ref() == Some(scope))
         });
         // While the list of running sessions fails, what else succeeds does not make them any fresher.
         let spoilt = self.failing.as_ref().is_some_and(|failing| failing.list != Some(List::Pending));

@@ -217,7 +217,7 @@ mod tests {
 
     fn reply(second: u64) -> Arc<Exchange> {
         let since = S(second);
-        let wall = crate::clock::later("2026-11-22T12:00:00Z".parse().unwrap(), since);
+        let wall = crate::clock::saturating_add("2026-11-22T12:00:00Z".parse().unwrap(), since);
         let moment = crate::clock::Moment { wall, mono: since, boot: since };
         Arc::new(Exchange { sent: moment, received: moment, date: None })
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{Moment, Timestamp};
-use crate::session::{Fault, List, Project, Session, SessionId};
+use crate::session::{ApiError, List, Project, Session, SessionId};
 
 /// The two times of a request, and the server's.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -72,7 +72,7 @@ pub enum Input {
         /// Which.
         id: SessionId,
         /// Its words.
-        fault: Fault,
+        fault: ApiError,
         /// When it will be asked again.
         next: Option<Moment>,
     },
@@ -83,7 +83,7 @@ pub enum Input {
         /// What was asked for.
         scope: Scope,
         /// Why.
-        fault: Fault,
+        fault: ApiError,
         /// When it will be asked again.
         next: Option<Moment>,
     },
@@ -101,7 +101,7 @@ pub enum Input {
         /// Which.
         id: SessionId,
         /// Its words.
-        fault: Fault,
+        fault: ApiError,
         /// When it will be asked again; `None` if it will not.
         next: Option<Moment>,
     },

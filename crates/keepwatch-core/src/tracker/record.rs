@@ -9,7 +9,7 @@ use super::history::{Flow, Traffic};
 use super::input::Exchange;
 use super::timeline::Seq;
 use crate::clock::{Moment, Timestamp};
-use crate::session::{Fault, List, Phase, Session, SessionId, Status};
+use crate::session::{ApiError, List, Phase, Session, SessionId, Status};
 use crate::text::Untrusted;
 
 /// Replies further apart than this are no watching: what lies between them, nobody saw.
@@ -91,7 +91,7 @@ pub struct Absence {
     /// The first reply that said so, in a row.
     pub since: Exchange,
     /// Its words.
-    pub fault: Fault,
+    pub fault: ApiError,
     /// When it will be asked again.
     pub next: Option<Moment>,
 }
@@ -116,7 +116,7 @@ pub struct Release {
     /// When.
     pub asked: Moment,
     /// The API did not take it, for this reason; and when it will be asked again.
-    pub failed: Option<(Fault, Option<Moment>)>,
+    pub failed: Option<(ApiError, Option<Moment>)>,
 }
 
 /// Polls that fail, of one session or of all.
@@ -127,7 +127,7 @@ pub struct Failing {
     /// The newest try.
     pub at: Exchange,
     /// Why.
-    pub fault: Fault,
+    pub fault: ApiError,
     /// The list that alone fails; `None` where one session does, or everything.
     pub list: Option<List>,
     /// How many in a row.
@@ -141,8 +141,8 @@ impl Failing {
     #[must_use]
     pub fn sentence(&self) -> String {
         match self.list {
-            Some(list) => format!("{list}: {}", self.fault.sentence()),
-            None => self.fault.sentence(),
+            Some(list) => format!("{list}: {}", self.fault.description()),
+            None => self.fault.description(),
         }
     }
 }
@@ -235,7 +235,7 @@ impl Record {
     /// Whether it will not be asked for again.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        self.session.as_ref().is_some_and(Session::is_over) || self.is_absent() && !self.asked_for
+        self.session.as_ref().is_some_and(Session::is_final) || self.is_absent() && !self.asked_for
     }
 
     /// What is left at `now`, the server's time. All sessions floor on the same second, so that the texts of all

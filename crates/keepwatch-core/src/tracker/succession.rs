@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::clock::{Timestamp, later};
+use crate::clock::{Timestamp, saturating_add};
 use crate::session::{Metadata, SessionId};
 
 /// How many of the newest ends, and of the newest sessions, are kept.
@@ -70,7 +70,9 @@ impl Succession {
 
 impl Turn {
     fn is_followed_by(&self, id: &SessionId, metadata: &Metadata, born: Timestamp) -> bool {
-        (self.at..=later(self.at, SOON)).contains(&born) && self.metadata == *metadata && self.id != *id
+        (self.at..=saturating_add(self.at, SOON)).contains(&born)
+            && self.metadata == *metadata
+            && self.id != *id
     }
 }
 

@@ -15,7 +15,7 @@ use super::*;
 use crate::clock::{Timestamp, Zone};
 use crate::session::{Phase, SessionId, Status};
 
-use crate::testing::inputs::{Clocks, step};
+use crate::testing::inputs::{StepClocks, step};
 
 /// All that a session can be flagged for at once: a time left, overdue, idle; or how it ended.
 const MOST_FLAGS: usize = 3;
@@ -41,7 +41,7 @@ impl Watched {
             match &event.kind {
                 EventKind::FirstSeen { .. } => *self.first.entry(event.id.clone().unwrap()).or_default() += 1,
                 EventKind::Ended { status, .. } => {
-                    assert!(status.is_end(), "{event:?}");
+                    assert!(status.is_final(), "{event:?}");
                     let id = event.id.as_ref().unwrap();
                     assert!(says(&before, id, status), "{event:?} by {before:?}");
                 }
@@ -137,10 +137,10 @@ fn evident(fleet: &Fleet, record: &Record, verdict: &Verdict) {
             assert!(completed && session.expires.is_some() && *by > NEAR_EXPIRY, "{}", case());
         }
         Cause::Unexplained => assert!(completed && session.keep_alive.is_none(), "{}", case()),
-        Cause::Gone { .. } => assert!(record.is_absent() && !session.status.is_end(), "{}", case()),
+        Cause::Gone { .. } => assert!(record.is_absent() && !session.status.is_final(), "{}", case()),
         Cause::Overdue { .. } => {
             let sent = fleet.clock().at(record.last_alive().unwrap().sent);
-            assert!(!session.status.is_end() && sent > session.expires.unwrap(), "{}", case());
+            assert!(!session.status.is_final() && sent > session.expires.unwrap(), "{}", case());
         }
     }
     let said = matches!(verdict.cause, Cause::Failed | Cause::TimedOut { early: None, .. });
@@ -154,7 +154,7 @@ fn evident(fleet: &Fleet, record: &Record, verdict: &Verdict) {
         }
     }
     let line = verdict.line(&session.status, Zone::Utc, Timestamp::UNIX_EPOCH);
-    assert!(line.contains(&session.status.shown(24)) && !line.contains('\n'), "{line}");
+    assert!(line.contains(&session.status.sanitise(24)) && !line.contains('\n'), "{line}");
 }
 
 proptest! {
@@ -163,17 +163,17 @@ proptest! {
 
     #[test]
     fn whatever_comes_nothing_panics_grows_or_is_claimed_without_its_evidence(steps in vec(step(), 1..40)) {
-        let (mut clocks, mut watched) = (Clocks::start(), Watched::default());
+        let (mut clocks, mut watched) = (StepClocks::start(), Watched::default());
         for step in steps {
-            watched.apply(clocks.input(step));
+            watched.apply(clocks.timed_input(step));
         }
     }
 
     #[test]
     fn a_recording_of_the_inputs_shows_the_same_again(steps in vec(step(), 1..40)) {
-        let (mut clocks, mut live, mut again) = (Clocks::start(), Fleet::default(), Fleet::default());
+        let (mut clocks, mut live, mut again) = (StepClocks::start(), Fleet::default(), Fleet::default());
         for step in steps {
-            let input = clocks.input(step);
+            let input = clocks.timed_input(step);
             let line = serde_json::to_string(&input).unwrap();
             let applied = live.apply(input);
             prop_assert_eq!(&applied, &again.apply(serde_json::from_str(&line).unwrap()), "{}", line);
@@ -195,10 +195,10 @@ const AGAIN: u32 = 3_000;
 
 #[test]
 fn a_session_that_ends_again_and_again_does_not_grow_its_timeline() {
-    let (mut clocks, mut fleet) = (Clocks::start(), Fleet::default());
+    let (mut clocks, mut fleet) = (StepClocks::start(), Fleet::default());
     for round in 0..AGAIN {
         let status = if round % 2 == 0 { Status::Running } else { Status::Completed };
-        fleet.apply(clocks.reply("a", status));
+        fleet.apply(clocks.response("a", status));
     }
     let id = SessionId::parse("a").unwrap();
     let of_one: Vec<_> = fleet.timeline().of(&id).iter().map(|(_, event)| event.kind.name()).collect();

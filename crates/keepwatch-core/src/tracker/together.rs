@@ -13,7 +13,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 
 use super::verdict::Together;
-use crate::clock::{Timestamp, later};
+use crate::clock::{Timestamp, saturating_add};
 use crate::session::SessionId;
 
 /// Ends in one window are at most so far apart.
@@ -97,14 +97,14 @@ impl Ends {
         // No window reaches over a gap of its own length: the row of ends without one begins the first window.
         let mut first = &own;
         for before in self.ends.range(..&own).rev() {
-            if later(before.0, WINDOW) < first.0 {
+            if saturating_add(before.0, WINDOW) < first.0 {
                 break;
             }
             first = before;
         }
         let mut window: Vec<&(Timestamp, SessionId)> = Vec::new();
         for end in self.ends.range(first..) {
-            if window.first().is_some_and(|first| later(first.0, WINDOW) < end.0) {
+            if window.first().is_some_and(|first| saturating_add(first.0, WINDOW) < end.0) {
                 if window.contains(&&own) {
                     break;
                 }
@@ -139,7 +139,7 @@ mod tests {
     const MS: fn(u64) -> Duration = Duration::from_millis;
 
     fn at(ms: u64) -> Timestamp {
-        later(testing::noon(), MS(ms))
+        saturating_add(testing::noon(), MS(ms))
     }
 
     fn id(number: u64) -> SessionId {

@@ -30,7 +30,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bounds::When;
 use crate::clock::Timestamp;
-use crate::session::{Fault, SessionId, Status};
+use crate::session::{ApiError, SessionId, Status};
 
 pub use words::Words;
 
@@ -69,7 +69,7 @@ pub struct Evidence {
     /// The project's default timeout, as it is now.
     pub default_timeout: Option<Duration>,
     /// The API does not know it any more, in these words.
-    pub absent: Option<Fault>,
+    pub absent: Option<ApiError>,
     /// When the newest reply that says it lives was sent.
     pub last_alive: Option<Timestamp>,
     /// With which others it ended.
@@ -164,7 +164,7 @@ pub enum Cause {
     /// 404 or 410 after it was seen.
     Gone {
         /// The API's words.
-        fault: Fault,
+        fault: ApiError,
     },
     /// A reply that was sent after the expiry says that it lives.
     Overdue {

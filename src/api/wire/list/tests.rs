@@ -1,5 +1,5 @@
 use super::*;
-use keepwatch_core::text::masked;
+use keepwatch_core::text::redact;
 
 /// It does not look like one: of it nothing else takes care.
 const KEY: &str = "quite-another-key-0123456789";
@@ -66,11 +66,11 @@ fn many_projects_do_not_pile_up() {
 fn the_key_is_in_nothing_that_is_kept_where_a_list_quotes_it() {
     let quoting = element("a", 1).replace("p-1", &format!("of {KEY}"));
     let (listing, _) = list_after(Known::default(), &list_of(&[quoting, element("b", 2)]));
-    assert_eq!(listing.sessions[0].project.as_ref().unwrap().raw(), masked("of ••••"));
+    assert_eq!(listing.sessions[0].project.as_ref().unwrap().raw(), redact("of ••••"));
     assert_eq!(listing.sessions[1].id.raw(), "b");
     let mut reader = ListReader::new(Known::default(), key());
     reader.take(format!("no list but {KEY}").as_bytes()).unwrap();
-    let sentence = reader.end().unwrap_err().sentence();
+    let sentence = reader.end().unwrap_err().description();
     assert!(sentence.contains("no list but ••••"), "{sentence}");
 }
 
@@ -78,9 +78,9 @@ fn the_key_is_in_nothing_that_is_kept_where_a_list_quotes_it() {
 fn a_broken_list_says_where_and_one_that_is_cut_that_it_is() {
     let mut reader = ListReader::new(Known::default(), key());
     reader.take(b"[7,\n {\"id\":\"a\",").unwrap();
-    let sentence = reader.take(b"\"status\":RUNNING}]").unwrap_err().sentence();
+    let sentence = reader.take(b"\"status\":RUNNING}]").unwrap_err().description();
     assert!(sentence.ends_with("broken JSON at line 2 column 21"), "{sentence}");
     let mut reader = ListReader::new(Known::default(), key());
     reader.take(b"[7,{\"id\"").unwrap();
-    assert_eq!(reader.end().unwrap_err(), FaultKind::Cut.into());
+    assert_eq!(reader.end().unwrap_err(), ApiErrorKind::ConnectionClosed.into());
 }

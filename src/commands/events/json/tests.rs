@@ -2,8 +2,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::*;
-use keepwatch_core::clock::later;
-use keepwatch_core::session::{Fault, FaultKind, Region};
+use keepwatch_core::clock::saturating_add;
+use keepwatch_core::session::{ApiError, ApiErrorKind, Region};
 use keepwatch_core::testing::{id, time};
 use keepwatch_core::tracker::bounds::When;
 use keepwatch_core::tracker::verdict::Evidence;
@@ -15,11 +15,11 @@ const MS: fn(u64) -> Duration = Duration::from_millis;
 
 /// So many milliseconds after four past nine in the evening.
 fn t(ms: u64) -> Timestamp {
-    later(time("21:04:00"), MS(ms))
+    saturating_add(time("21:04:00"), MS(ms))
 }
 
-fn fault(kind: FaultKind, message: &str) -> Fault {
-    Fault {
+fn fault(kind: ApiErrorKind, message: &str) -> ApiError {
+    ApiError {
         message: Some(Untrusted::new(message)),
         request_id: Some(Untrusted::new("req-7f1c")),
         ..kind.into()
@@ -60,18 +60,18 @@ fn every_kind() -> Vec<Event> {
         EventKind::Contradicted { from: Status::Completed, to: Status::Running },
         EventKind::ExpiryMoved { from: t(902_000), to: t(1_802_000) },
         EventKind::KeepAlive(true),
-        EventKind::Region { from: Region::UsWest2, to: Region::named("mars-1") },
+        EventKind::Region { from: Region::UsWest2, to: Region::from_api("mars-1") },
         EventKind::Context(Some(Untrusted::new("ctx-1"))),
         EventKind::Context(None),
         EventKind::Metadata,
         EventKind::TrafficStarted,
         EventKind::TrafficStopped { bytes: 18_200_000 },
         EventKind::Unlisted,
-        EventKind::NotFound(fault(FaultKind::NotFound, "Session not found")),
+        EventKind::NotFound(fault(ApiErrorKind::NotFound, "Session not found")),
         EventKind::FoundAgain(Status::Running),
         EventKind::Overdue { expires: t(5_000) },
         EventKind::ReleaseAsked,
-        EventKind::ReleaseFailed { fault: fault(FaultKind::Status(409), "Session is locked"), wait: None },
+        EventKind::ReleaseFailed { fault: fault(ApiErrorKind::Status(409), "Session is locked"), wait: None },
         EventKind::Flagged(Flag::Left(MS(300_000))),
         EventKind::Flagged(Flag::EndedEarly),
         EventKind::Flagged(Flag::Error),
@@ -82,7 +82,7 @@ fn every_kind() -> Vec<Event> {
         EventKind::Successor(id(OTHER)),
         EventKind::Failing {
             list: None,
-            fault: fault(FaultKind::Server(503), "Try later"),
+            fault: fault(ApiErrorKind::Server(503), "Try later"),
             wait: Some(MS(6_000)),
         },
     ];
@@ -90,12 +90,12 @@ fn every_kind() -> Vec<Event> {
         EventKind::Together { ids: vec![id(ID), id(OTHER)], spread: MS(1_200) },
         EventKind::Failing {
             list: None,
-            fault: FaultKind::Refused(Untrusted::new("127.0.0.1:9")).into(),
+            fault: ApiErrorKind::ConnectionRefused(Untrusted::new("127.0.0.1:9")).into(),
             wait: None,
         },
         EventKind::Failing {
             list: None,
-            fault: fault(FaultKind::RateLimited, "Too many requests"),
+            fault: fault(ApiErrorKind::RateLimited, "Too many requests"),
             wait: Some(MS(45_000)),
         },
         EventKind::Recovered { list: None, after: MS(63_500) },
@@ -155,13 +155,13 @@ fn secrets_are_masked_and_what_is_shown_is_one_line() {
     let evil = "a\u{1b}[31m\nwss://c/?signingKey=cAnArY bb_live_cAnArY";
     let kinds = [
         EventKind::Context(Some(Untrusted::new(evil))),
-        EventKind::NotFound(Fault {
+        EventKind::NotFound(ApiError {
             message: Some(Untrusted::new(evil)),
             request_id: Some(Untrusted::new(evil)),
-            ..FaultKind::NotFound.into()
+            ..ApiErrorKind::NotFound.into()
         }),
-        EventKind::Region { from: Region::named(evil), to: Region::named(evil) },
-        EventKind::FoundAgain(Status::named(evil)),
+        EventKind::Region { from: Region::from_api(evil), to: Region::from_api(evil) },
+        EventKind::FoundAgain(Status::from_api(evil)),
     ];
     for kind in kinds {
         let line = line(&event(Some(ID), kind));

@@ -1,6 +1,6 @@
 use super::*;
-use keepwatch_core::session::{FaultKind, Session};
-use keepwatch_core::testing::{exchange, id, moment, noon, running};
+use keepwatch_core::session::{ApiErrorKind, Session};
+use keepwatch_core::testing::{id, moment, noon, request_timing, running_session};
 use keepwatch_core::tracker::{Input, Scope, Thresholds};
 
 const S: fn(u64) -> Duration = Duration::from_secs;
@@ -19,10 +19,10 @@ fn case(goal: Goal, any: bool, exit_status: bool, grace: u64) -> Case {
 
 impl Case {
     fn seen(&mut self, text: &str, seconds: u32, status: Status) -> Vec<News> {
-        let session = Session { status, ..running(text, noon(), S(900)) };
+        let session = Session { status, ..running_session(text, noon(), S(900)) };
         let scope = Scope::One(id(text));
         self.fleet.apply(Input::Seen {
-            at: exchange(seconds, seconds),
+            at: request_timing(seconds, seconds),
             scope,
             sessions: vec![session],
             malformed: 0,
@@ -31,9 +31,14 @@ impl Case {
     }
 
     fn missing(&mut self, text: &str, seconds: u32) -> Vec<News> {
-        let fault = FaultKind::NotFound.into();
-        self.fleet.apply(Input::Missing { at: exchange(seconds, seconds), id: id(text), fault, next: None });
-        self.tally.take(&self.fleet, Some((id(text), exchange(seconds, seconds))))
+        let fault = ApiErrorKind::NotFound.into();
+        self.fleet.apply(Input::Missing {
+            at: request_timing(seconds, seconds),
+            id: id(text),
+            fault,
+            next: None,
+        });
+        self.tally.take(&self.fleet, Some((id(text), request_timing(seconds, seconds))))
     }
 }
 

@@ -3,12 +3,12 @@ use crate::store::journal::RunId;
 use keepwatch_core::clock::Timestamp;
 use keepwatch_core::session::List;
 use keepwatch_core::session::Targets;
-use keepwatch_core::testing::running;
+use keepwatch_core::testing::running_session;
 use keepwatch_core::tracker::{Exchange, Scope};
 
 fn at(seconds: u64) -> Moment {
     let start = Moment { wall: Timestamp::UNIX_EPOCH, mono: Duration::ZERO, boot: Duration::ZERO };
-    start.after(Duration::from_secs(seconds))
+    start.plus(Duration::from_secs(seconds))
 }
 
 fn scope() -> JournalScope {
@@ -25,7 +25,7 @@ fn with_journal() -> ProfilePersistence {
 /// A list with one running session.
 fn list(seconds: u64) -> Input {
     let at = Exchange { sent: at(seconds), received: at(seconds), date: None };
-    let session = running("a", Timestamp::UNIX_EPOCH, Duration::from_secs(900));
+    let session = running_session("a", Timestamp::UNIX_EPOCH, Duration::from_secs(900));
     Input::Seen { at, scope: Scope::List(List::Running), sessions: vec![session], malformed: 0 }
 }
 

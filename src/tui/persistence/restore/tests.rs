@@ -4,7 +4,7 @@ use super::*;
 use crate::store::journal::RunId;
 use keepwatch_core::clock::{Moment, Timestamp};
 use keepwatch_core::session::{Project, Session};
-use keepwatch_core::testing::running;
+use keepwatch_core::testing::running_session;
 use keepwatch_core::tracker::Exchange;
 
 fn writer() -> JournalScope {
@@ -18,7 +18,7 @@ fn at() -> Exchange {
 }
 
 fn session(id: &str) -> Session {
-    running(id, Timestamp::UNIX_EPOCH, Duration::from_secs(900))
+    running_session(id, Timestamp::UNIX_EPOCH, Duration::from_secs(900))
 }
 
 fn list(list: List, sessions: Vec<Session>) -> Input {

@@ -38,7 +38,7 @@ impl World {
     }
 
     fn missing_in(&mut self, profile: ProfileId, text: &str) -> Vec<Effect> {
-        self.report_of(profile, Request::Session(id(text)), Err(FaultKind::NotFound.into()))
+        self.report_of(profile, Request::Session(id(text)), Err(ApiErrorKind::NotFound.into()))
     }
 
     fn profile(&self, text: &str) -> &str {
@@ -53,7 +53,7 @@ fn a_refused_key_is_that_profiles_trouble_and_the_others_stay_fresh() {
     for round in 1..8 {
         world.now = 1.0 + 3.0 * f64::from(round);
         world.list_of(ACME, &["a"]);
-        world.report_of(STAGING, Request::List(List::Running), Err(FaultKind::KeyRefused.into()));
+        world.report_of(STAGING, Request::List(List::Running), Err(ApiErrorKind::ApiKeyRejected.into()));
     }
     let failing =
         |world: &World, profile| world.model.profiles.get(profile).tracker.health().failing.is_some();
@@ -242,11 +242,8 @@ fn rows_are_filtered_and_sorted_by_their_profile() {
     assert_eq!((world.notice(), world.rows()), ("sorted by profile", vec!["b", "z", "a", "y"]));
     world.press("S");
     assert_eq!(world.rows(), ["a", "y", "b", "z"]);
-    let mistake = Filter::parse_among("colour-of-the-session:red", true).unwrap_err();
-    assert!(
-        mistake.sentence.contains("profile status") && text::width(&mistake.sentence) <= 76,
-        "{mistake:?}"
-    );
+    let mistake = Filter::parse_for_profiles("colour-of-the-session:red", true).unwrap_err();
+    assert!(mistake.message.contains("profile status") && text::width(&mistake.message) <= 76, "{mistake:?}");
     assert!(Filter::parse("profile:acme").is_err(), "of one there is nothing to choose from");
     let mut one = World::of(&[("a", 9)]);
     one.press("ssss");
@@ -303,7 +300,7 @@ fn the_newest_sessions_of_all_profiles_are_one_list_and_each_is_watched_where_it
     assert_eq!(world.key(KeyCode::Enter), [Effect::AskOf(STAGING, Ask::Watch(id("s2")))]);
     assert!(world.model.profiles.get(ACME).tracker.get(&id("s2")).is_none());
     world.press("R");
-    world.report_of(STAGING, Request::Recent, Err(FaultKind::KeyRefused.into()));
+    world.report_of(STAGING, Request::Recent, Err(ApiErrorKind::ApiKeyRejected.into()));
     answer(&mut world, ACME, vec![old("a5", 5.0)]);
     assert_eq!(listed(&world), ["a5", "s4", "s2"], "what one said before stays where it says nothing");
     let screen = view::shown(&world.model, (120, 40), moment(1.0));
@@ -381,7 +378,7 @@ fn rows_are_sorted_by_what_is_left_whatever_the_servers_clocks_say() {
             let now = 2.0 + f64::from(round);
             let sessions = names.map(|name| {
                 let left: u64 = name[2..].parse().unwrap();
-                running(name, t(ahead), Duration::from_secs(left))
+                running_session(name, t(ahead), Duration::from_secs(left))
             });
             let report = Report {
                 request: Request::List(List::Running),

@@ -81,7 +81,8 @@ fn a_release_that_fails_stays_on_the_row_with_the_apis_message() {
     world.press("xb3de");
     world.key(KeyCode::Enter);
     world.now = 4.0;
-    let fault = Fault { message: Some(Untrusted::new("Session is locked")), ..FaultKind::Status(409).into() };
+    let fault =
+        ApiError { message: Some(Untrusted::new("Session is locked")), ..ApiErrorKind::Status(409).into() };
     let report = Report {
         request: Request::Release(id(A)),
         sent: moment(3.0),
@@ -97,7 +98,7 @@ fn a_release_that_fails_stays_on_the_row_with_the_apis_message() {
     world.list(vec![session(A, 900), session(B, 1800)]);
     let record = world.model.profiles.record(&id(A)).unwrap();
     let (fault, next) = record.release.as_ref().unwrap().failed.clone().unwrap();
-    assert!(fault.sentence().contains("“Session is locked”") && next.is_none());
+    assert!(fault.description().contains("“Session is locked”") && next.is_none());
     assert!(!record.is_releasing(), "and it can be asked for again");
     assert_eq!(record.flags.iter().map(|(flag, _)| flag.name()).collect::<Vec<_>>(), ["release_failed"]);
 }

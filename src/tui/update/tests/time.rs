@@ -6,7 +6,7 @@ use super::*;
 const HOUR: f64 = 3600.0;
 
 fn later_or_earlier(at: Timestamp, seconds: f64) -> Timestamp {
-    if seconds < 0.0 { at - secs(-seconds) } else { later(at, secs(seconds)) }
+    if seconds < 0.0 { at - secs(-seconds) } else { saturating_add(at, secs(seconds)) }
 }
 
 /// A moment whose clocks differ: the wall clock shows so many seconds after noon.
@@ -36,7 +36,7 @@ fn listed(at: Moment, date: Timestamp, session: Session) -> Message {
 fn seen(ahead: f64) -> World {
     let mut world = World::watching(Targets::All);
     let date = later_or_earlier(t(1.0), ahead);
-    let session = running("a", later_or_earlier(t(0.0), ahead), secs(2.0 * HOUR));
+    let session = running_session("a", later_or_earlier(t(0.0), ahead), secs(2.0 * HOUR));
     update(&mut world.model, listed(moment(1.0), date, session), moment(1.0));
     world
 }
@@ -64,7 +64,11 @@ fn a_wall_clock_that_is_set_an_hour_either_way_moves_no_countdown_and_is_said() 
         let before = screen(&world, moment(61.0));
         let after = clocks(62.0 + step, 62.0, 62.0);
         assert!(!after.slept_since(moment(61.0)), "it is no sleep");
-        update(&mut world.model, listed(after, t(62.0), running("a", t(0.0), secs(2.0 * HOUR))), after);
+        update(
+            &mut world.model,
+            listed(after, t(62.0), running_session("a", t(0.0), secs(2.0 * HOUR))),
+            after,
+        );
         let shown = screen(&world, after);
         assert!(before.contains("1h 58m") && shown.contains("1h 58m"), "{shown}");
         assert!(world.events().iter().any(|(_, name)| *name == "clock_set"));
@@ -106,7 +110,7 @@ fn summer_times_end_moves_the_times_of_day_and_no_length() {
         );
         let moment = |time: &str, since: f64| Moment { wall: at(time), mono: secs(since), boot: secs(since) };
         let seen = moment("00:30:01", 1.0);
-        update(&mut model, listed(seen, seen.wall, running("a", at("00:30:00"), secs(HOUR))), seen);
+        update(&mut model, listed(seen, seen.wall, running_session("a", at("00:30:00"), secs(HOUR))), seen);
         let shown = view::shown(&model, (120, 40), moment("01:10:00", 2400.0));
         assert!(shown.contains("20m 00s"), "{shown}");
         return;

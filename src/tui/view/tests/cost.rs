@@ -6,14 +6,18 @@ use allocation_counter::measure;
 use super::super::table::BUILT;
 use super::*;
 use crate::terminal::Counted;
-use keepwatch_core::clock::{Moment, later};
+use keepwatch_core::clock::{Moment, saturating_add};
 
 /// `count` sessions that run for hours or for minutes, seen a second ago.
 fn watching(count: usize) -> Model {
     let mut model = blank(Targets::All);
     let sessions = (0..count).map(|number| Session {
         proxy_bytes: Some(0),
-        ..running(&format!("{number:08x}-many"), at("21:00:00"), Duration::from_secs(500 + number as u64 * 7))
+        ..running_session(
+            &format!("{number:08x}-many"),
+            at("21:00:00"),
+            Duration::from_secs(500 + number as u64 * 7),
+        )
     });
     seen(&mut model, [listed(ago(1), List::Running, sessions.collect(), 0)]);
     resize(&mut model, (120, 40), now());
@@ -23,7 +27,7 @@ fn watching(count: usize) -> Model {
 /// So many seconds after [`now`].
 fn after(seconds: u64) -> Moment {
     let since = Duration::from_secs(seconds);
-    Moment { wall: later(now().wall, since), mono: now().mono + since, boot: now().boot + since }
+    Moment { wall: saturating_add(now().wall, since), mono: now().mono + since, boot: now().boot + since }
 }
 
 fn draw(terminal: &mut Counted, model: &Model, at: Moment) -> usize {

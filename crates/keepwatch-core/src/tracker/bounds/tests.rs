@@ -63,8 +63,8 @@ fn two_machines_whose_clocks_differ_do_not_make_the_time_jump() {
     let mut clock = ServerClock::default();
     for round in 0..40_u64 {
         let (sent, ahead) = (round * 1000, if round % 3 == 2 { 5 } else { 0 });
-        let at = |ms: u64| moment("12:00:00", 0).after(Duration::from_millis(ms));
-        let date = later(t("12:00:00"), Duration::from_secs(round + ahead));
+        let at = |ms: u64| moment("12:00:00", 0).plus(Duration::from_millis(ms));
+        let date = saturating_add(t("12:00:00"), Duration::from_secs(round + ahead));
         clock.observe(&Exchange { sent: at(sent), received: at(sent + 80), date: Some(date) });
         assert_eq!(clock.at(at(sent)), at(sent).wall, "round {round}");
     }
@@ -92,11 +92,11 @@ fn a_third_machines_date_that_our_own_clock_does_not_speak_for_is_not_believed_a
 fn a_date_that_contradicts_makes_the_time_uncertain_for_five_minutes() {
     let mut clock = five_minutes_ahead();
     let narrow = clock.slack();
-    let at = |ms: u64| moment("12:00:00", 0).after(Duration::from_millis(ms));
+    let at = |ms: u64| moment("12:00:00", 0).plus(Duration::from_millis(ms));
     let reply = |seconds: u64, ahead: u64| Exchange {
         sent: at(seconds * 1000),
         received: at(seconds * 1000 + 100),
-        date: Some(later(t("12:00:00"), Duration::from_secs(seconds + ahead))),
+        date: Some(saturating_add(t("12:00:00"), Duration::from_secs(seconds + ahead))),
     };
     clock.observe(&reply(10, 540));
     assert!(clock.slack() > Duration::from_secs(200), "{:?}", clock.slack());
@@ -188,7 +188,7 @@ proptest! {
         let (clock, exchanges) = played(ahead, &rounds);
         let last = exchanges.last().unwrap().received;
         for later in [0, 1, 59_999, 3_600_000] {
-            let at = last.after(Duration::from_millis(later));
+            let at = last.plus(Duration::from_millis(later));
             let truth = truly(ahead, u64::try_from(at.boot.as_millis()).unwrap());
             let off = clock.at(at).signed_duration_since(truth).abs().to_std().unwrap();
             prop_assert!(off <= clock.slack(), "{:?} off, and said to be {:?} at most", off, clock.slack());

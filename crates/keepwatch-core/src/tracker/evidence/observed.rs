@@ -2,7 +2,7 @@
 
 use super::sheet::{Sheet, interval, time};
 use crate::clock::{Moment, Zone};
-use crate::session::Fault;
+use crate::session::ApiError;
 use crate::text;
 use crate::tracker::health::{Failure, MOST_FAILURES};
 use crate::tracker::input::{Exchange, Scope};
@@ -29,11 +29,11 @@ pub(super) fn replies(sheet: &mut Sheet, fleet: &Fleet, record: &Record) {
     }
     sheet.field("polled", &polled(record, |at| time(fleet.clock().at(at))));
     if record.replies > 1 {
-        let gap = text::tenths(record.longest_gap);
+        let gap = text::format_tenths(record.longest_gap);
         sheet.field("longest gap", &format!("{gap} between two replies; what lay in it is not known"));
     }
     let successor = record.successor.as_ref();
-    let successor = successor.map(|id| format!("{}, which has the same metadata", id.line()));
+    let successor = successor.map(|id| format!("{}, which has the same metadata", id.sanitise_line()));
     sheet.field_if("successor", successor);
 }
 
@@ -94,7 +94,7 @@ fn line(event: &Event) -> (String, String) {
         (None, _) => format!("by {}", time(event.when.latest)),
     };
     let request =
-        event.kind.request_id().map(|id| format!(" [request {}]", id.shown(80))).unwrap_or_default();
+        event.kind.request_id().map(|id| format!(" [request {}]", id.sanitise(80))).unwrap_or_default();
     (when, format!("{}{request}", event.kind.sentence(Zone::Utc, event.seen)))
 }
 
@@ -104,7 +104,7 @@ pub(super) fn failures(sheet: &mut Sheet, fleet: &Fleet, record: &Record) {
     let mut rows: Vec<Vec<&Failure>> = Vec::new();
     for failure in kept.iter().filter(|failure| is_of(failure, record)) {
         let alike = |before: &&Failure| {
-            before.scope == failure.scope && before.fault.sentence() == failure.fault.sentence()
+            before.scope == failure.scope && before.fault.description() == failure.fault.description()
         };
         match rows.last_mut() {
             Some(row) if row.last().is_some_and(alike) => row.push(failure),
@@ -125,9 +125,9 @@ fn is_of(failure: &Failure, record: &Record) -> bool {
     let while_watched = record.first().is_none_or(|first| first.sent.boot <= failure.at.received.boot)
         && record.ended.as_ref().is_none_or(|ended| failure.at.sent.boot <= ended.seen.received.boot);
     match &failure.scope {
-        Scope::One(id) => *id == record.id || failure.fault.concerns_all() && while_watched,
-        Scope::List(_) => while_watched && (record.from_list || failure.fault.concerns_all()),
-        Scope::Projects => while_watched && failure.fault.concerns_all(),
+        Scope::One(id) => *id == record.id || failure.fault.affects_all_requests() && while_watched,
+        Scope::List(_) => while_watched && (record.from_list || failure.fault.affects_all_requests()),
+        Scope::Projects => while_watched && failure.fault.affects_all_requests(),
     }
 }
 
@@ -141,7 +141,7 @@ fn row_of(fleet: &Fleet, row: &[&Failure]) -> Option<(String, String)> {
     };
     let mut requests: Vec<String> = Vec::new();
     for failure in row {
-        let id = failure.fault.request_id.as_ref().map(|id| id.shown(80));
+        let id = failure.fault.request_id.as_ref().map(|id| id.sanitise(80));
         requests.extend(id.filter(|id| !requests.contains(id)));
     }
     let more = requests.len().saturating_sub(MOST_REQUESTS);
@@ -152,10 +152,10 @@ fn row_of(fleet: &Fleet, row: &[&Failure]) -> Option<(String, String)> {
         1 => format!(" [request {}]", requests.concat()),
         _ => format!(" [requests {}{more}]", requests.join(", ")),
     };
-    Some((when, format!("{times}{list}{}{requests}", first.fault.sentence())))
+    Some((when, format!("{times}{list}{}{requests}", first.fault.description())))
 }
 
-fn said(fault: &Fault) -> String {
-    let request = fault.request_id.as_ref().map(|id| format!(" [request {}]", id.shown(80)));
-    format!("{}{}", fault.sentence(), request.unwrap_or_default())
+fn said(fault: &ApiError) -> String {
+    let request = fault.request_id.as_ref().map(|id| format!(" [request {}]", id.sanitise(80)));
+    format!("{}{}", fault.description(), request.unwrap_or_default())
 }

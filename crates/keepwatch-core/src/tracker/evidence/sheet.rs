@@ -73,7 +73,7 @@ impl Sheet {
 
 /// `2026-11-22 21:04:09.2`
 pub(super) fn time(at: Timestamp) -> String {
-    format!("{} {}", Zone::Utc.date(at), Zone::Utc.tenths(at))
+    format!("{} {}", Zone::Utc.date(at), Zone::Utc.time_tenths(at))
 }
 
 /// `2026-11-22 21:04:09.2 … 21:04:12.1`, and as little of that as tells both ends.
@@ -82,7 +82,7 @@ pub(super) fn interval(earliest: Timestamp, latest: Timestamp) -> String {
     if from == to {
         from
     } else if Zone::Utc.date(earliest) == Zone::Utc.date(latest) {
-        format!("{from} … {}", Zone::Utc.tenths(latest))
+        format!("{from} … {}", Zone::Utc.time_tenths(latest))
     } else {
         format!("{from} … {to}")
     }

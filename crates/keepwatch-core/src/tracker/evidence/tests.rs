@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::clock::Moment;
-use crate::session::{ConnectFields, Fault, FaultKind, List, Metadata, Project, Status};
-use crate::testing::{id, moment_since, running, time};
+use crate::session::{ApiError, ApiErrorKind, ConnectFields, List, Metadata, Project, Status};
+use crate::testing::{id, moment_since, running_session, time};
 use crate::text::Untrusted;
 use crate::tracker::{Exchange, Input, Scope, Thresholds};
 
@@ -35,7 +35,7 @@ fn session(status: Status) -> Session {
             r#"{"owner":"growth","run":{"id":"checkout-881","url":"wss://c/?signingKey=cAnArY"},"token":"cAnArY"}"#,
         )),
         connect: Some(ConnectFields { connect_url: true, ..ConnectFields::default() }),
-        ..running(ID, t(2.0), Duration::from_secs(900))
+        ..running_session(ID, t(2.0), Duration::from_secs(900))
     }
 }
 
@@ -47,21 +47,26 @@ fn seen(sent: f64, session: Session) -> Input {
     Input::Seen { at: reply(sent), scope: Scope::One(id(ID)), sessions: vec![session], malformed: 0 }
 }
 
-fn fault(kind: FaultKind, request: &str) -> Fault {
-    Fault {
+fn fault(kind: ApiErrorKind, request: &str) -> ApiError {
+    ApiError {
         message: Some(Untrusted::new("Something went wrong")),
         request_id: Some(Untrusted::new(request)),
         ..kind.into()
     }
 }
 
-fn failed(sent: f64, scope: Scope, kind: FaultKind, request: &str) -> Input {
+fn failed(sent: f64, scope: Scope, kind: ApiErrorKind, request: &str) -> Input {
     let next = Some(moment(sent + 6.0));
     Input::Failed { at: reply(sent), scope, fault: fault(kind, request), next }
 }
 
 fn missing(sent: f64) -> Input {
-    Input::Missing { at: reply(sent), id: id(ID), fault: fault(FaultKind::NotFound, "req-404"), next: None }
+    Input::Missing {
+        at: reply(sent),
+        id: id(ID),
+        fault: fault(ApiErrorKind::NotFound, "req-404"),
+        next: None,
+    }
 }
 
 fn projects(sent: f64) -> Input {
@@ -184,11 +189,11 @@ fn an_end_in_a_gap_is_as_uncertain_as_the_gap_is_long() {
 fn polls_that_failed_are_told_with_the_apis_request_ids() {
     let one = || Scope::One(id(ID));
     let inputs = polls(3.1, 2).chain([
-        failed(9.1, one(), FaultKind::Server(503), "req-1"),
-        failed(15.1, one(), FaultKind::Server(503), "req-2"),
-        failed(27.1, Scope::List(List::Running), FaultKind::RateLimited, "req-3"),
+        failed(9.1, one(), ApiErrorKind::Server(503), "req-1"),
+        failed(15.1, one(), ApiErrorKind::Server(503), "req-2"),
+        failed(27.1, Scope::List(List::Running), ApiErrorKind::RateLimited, "req-3"),
         seen(90.1, ended(Status::Completed, 60.0)),
-        failed(95.0, Scope::List(List::Running), FaultKind::RateLimited, "req-later"),
+        failed(95.0, Scope::List(List::Running), ApiErrorKind::RateLimited, "req-later"),
     ]);
     let text = of(inputs);
     assert!(text.contains("[requests req-1, req-2]") && text.contains("[request req-3]"), "{text}");
@@ -213,12 +218,12 @@ fn metadata_is_told_only_if_asked_for_and_secrets_never() {
 fn hostile_words_of_the_network_are_made_safe() {
     let evil = "\u{1b}]52;c;AAAA\u{7}\u{202e}bb_live_cAnArY";
     let hostile = Session {
-        status: Status::named(evil),
-        region: Some(crate::session::Region::named(evil)),
+        status: Status::from_api(evil),
+        region: Some(crate::session::Region::from_api(evil)),
         project: Some(Untrusted::new(evil)),
         ..session(Status::Running)
     };
-    let inputs = [seen(3.1, hostile), failed(9.1, Scope::One(id(ID)), FaultKind::Server(500), evil)];
+    let inputs = [seen(3.1, hostile), failed(9.1, Scope::One(id(ID)), ApiErrorKind::Server(500), evil)];
     let text = of(inputs);
     assert!(!text.contains("cAnArY"), "{text}");
     assert!(!text.chars().any(|c| c.is_control() && c != '\n' || c == '\u{202e}'), "{text:?}");

@@ -3,7 +3,7 @@
 use std::ops::Bound;
 
 use super::Fleet;
-use crate::clock::{Moment, later};
+use crate::clock::{Moment, saturating_add};
 use crate::session::{Project, Session, SessionId};
 use crate::text;
 use crate::tracker::bounds::ServerClock;
@@ -30,7 +30,7 @@ impl Fleet {
             ended_by: record
                 .ended
                 .as_ref()
-                .map(|ended| later(self.clock.at(ended.seen.received), self.clock.slack())),
+                .map(|ended| saturating_add(self.clock.at(ended.seen.received), self.clock.slack())),
             released: record.release.as_ref().map(|release| self.clock.at(release.asked)),
             absent,
             last_alive: record
@@ -116,7 +116,7 @@ impl Fleet {
     pub fn id_columns(&self, id: &SessionId) -> usize {
         let before = self.ids.range(..id).next_back();
         let after = self.ids.range((Bound::Excluded(id), Bound::Unbounded)).next();
-        text::unique_columns(before.map(SessionId::raw), id.raw(), after.map(SessionId::raw))
+        text::unique_prefix_length(before.map(SessionId::raw), id.raw(), after.map(SessionId::raw))
     }
 
     /// The record of a session.

@@ -2,7 +2,7 @@
 
 use super::{Fleet, MOST_OVER};
 use crate::clock::Moment;
-use crate::session::{Fault, List, Phase, Session, SessionId};
+use crate::session::{ApiError, List, Phase, Session, SessionId};
 use crate::tracker::applied::Applied;
 use crate::tracker::bounds::When;
 use crate::tracker::event::EventKind;
@@ -24,7 +24,7 @@ impl Fleet {
             // A list that has a session twice has said it once. One that has what is over as well would bring back, each
             // time, what was forgotten.
             // promise: forgotten-sessions, mutant: >= MOST_OVER -> == usize::MAX
-            let is_forgotten = known.is_none() && session.is_over() && self.over.len() >= MOST_OVER;
+            let is_forgotten = known.is_none() && session.is_final() && self.over.len() >= MOST_OVER;
             if known.is_none_or(|record| record.listed != number) && !is_forgotten {
                 self.seen(reply.clone(), id, session, Some(number), applied);
             }
@@ -52,7 +52,7 @@ impl Fleet {
         &mut self,
         at: Exchange,
         id: &SessionId,
-        fault: Fault,
+        fault: ApiError,
         next: Option<Moment>,
         applied: &mut Applied,
     ) {
@@ -86,7 +86,7 @@ impl Fleet {
             }
         }
         // promise: left-lists-limit, mutant: > List::MOST_LEFT -> > usize::MAX
-        while self.left.len() > List::MOST_LEFT {
+        while self.left.len() > List::MAX_DELISTED {
             let Some((oldest, ())) = self.left.pop_lru() else { break };
             self.forget(&oldest);
         }

@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::clock::{Timestamp, Zone};
-use crate::session::{FaultKind, List, Metadata, Session, Status};
-use crate::testing::{at as t, exchange, id, moment, running};
+use crate::session::{ApiErrorKind, List, Metadata, Session, Status};
+use crate::testing::{at as t, id, moment, request_timing, running_session};
 use crate::text::Untrusted;
 use crate::tracker::health::MOST_FAILURES;
 use crate::tracker::{Flag, Left, Presence};
@@ -15,7 +15,7 @@ const QUARTER: Duration = Duration::from_secs(15 * 60);
 
 /// A session that runs from noon on, for a quarter of an hour.
 fn session(text: &str, status: Status) -> Session {
-    Session { status, ..running(text, t(0.0), QUARTER) }
+    Session { status, ..running_session(text, t(0.0), QUARTER) }
 }
 
 fn ended_at(text: &str, status: Status, seconds: f64) -> Session {
@@ -24,29 +24,29 @@ fn ended_at(text: &str, status: Status, seconds: f64) -> Session {
 
 fn one(sent: f64, received: f64, session: Session) -> Input {
     let scope = Scope::One(session.id.clone());
-    Input::Seen { at: exchange(sent, received), scope, sessions: vec![session], malformed: 0 }
+    Input::Seen { at: request_timing(sent, received), scope, sessions: vec![session], malformed: 0 }
 }
 
 fn list(list: List, sent: f64, received: f64, sessions: &[&str]) -> Input {
     let sessions = sessions.iter().map(|text| session(text, list.status())).collect();
-    Input::Seen { at: exchange(sent, received), scope: Scope::List(list), sessions, malformed: 0 }
+    Input::Seen { at: request_timing(sent, received), scope: Scope::List(list), sessions, malformed: 0 }
 }
 
 fn missing(text: &str, sent: f64, received: f64) -> Input {
     Input::Missing {
-        at: exchange(sent, received),
+        at: request_timing(sent, received),
         id: id(text),
-        fault: FaultKind::NotFound.into(),
+        fault: ApiErrorKind::NotFound.into(),
         next: None,
     }
 }
 
-fn failed(scope: Scope, sent: f64, received: f64, kind: FaultKind) -> Input {
-    Input::Failed { at: exchange(sent, received), scope, fault: kind.into(), next: None }
+fn failed(scope: Scope, sent: f64, received: f64, kind: ApiErrorKind) -> Input {
+    Input::Failed { at: request_timing(sent, received), scope, fault: kind.into(), next: None }
 }
 
-fn refused() -> FaultKind {
-    FaultKind::Refused(Untrusted::new("h"))
+fn refused() -> ApiErrorKind {
+    ApiErrorKind::ConnectionRefused(Untrusted::new("h"))
 }
 
 fn asked(texts: &[&str]) -> Fleet {
@@ -83,7 +83,7 @@ fn a_named_session_is_awaited_then_first_seen_once() {
     let record = fleet.get(&id("a")).unwrap();
     assert_eq!(
         (record.first(), record.last(), record.replies),
-        (Some(exchange(1.0, 1.2)), Some(exchange(4.0, 4.2)), 2)
+        (Some(request_timing(1.0, 1.2)), Some(request_timing(4.0, 4.2)), 2)
     );
 }
 
@@ -91,12 +91,12 @@ fn a_named_session_is_awaited_then_first_seen_once() {
 fn a_reply_that_was_sent_before_the_newest_one_says_nothing_new() {
     let mut fleet = asked(&["a"]);
     fleet.apply(one(4.0, 4.2, ended_at("a", Status::Completed, 4.1)));
-    fleet.apply(failed(Scope::One(id("a")), 4.5, 4.6, FaultKind::Timeout));
+    fleet.apply(failed(Scope::One(id("a")), 4.5, 4.6, ApiErrorKind::Timeout));
     assert_eq!(apply(&mut fleet, one(3.0, 9.0, session("a", Status::Running))), []);
     assert_eq!(apply(&mut fleet, missing("a", 3.0, 9.0)), []);
     let record = fleet.get(&id("a")).unwrap();
     assert_eq!((record.status(), record.ended.is_some()), (Some(&Status::Completed), true));
-    assert_eq!(record.last(), Some(exchange(4.0, 4.2)));
+    assert_eq!(record.last(), Some(request_timing(4.0, 4.2)));
     assert!(record.failing.is_some(), "nor does it end a failure that came after it was sent");
 }
 
@@ -120,7 +120,7 @@ fn an_end_lies_between_the_last_reply_that_said_otherwise_and_the_first_that_say
         let expected = When { earliest: when.0.map(t), latest: t(when.1) };
         assert_eq!(events[0].when, expected, "{said:?}");
         let ended = fleet.get(&id("a")).unwrap().ended.clone().unwrap();
-        assert_eq!((ended.when, ended.said_fits, ended.seen), (expected, fits, exchange(7.0, 7.5)));
+        assert_eq!((ended.when, ended.said_fits, ended.seen), (expected, fits, request_timing(7.0, 7.5)));
     }
 }
 
@@ -165,7 +165,7 @@ fn a_session_that_lives_again_is_shown_as_what_it_is() {
         [EventKind::Changed { from: Status::Error, to: Status::TimedOut }],
         "two kinds of end"
     );
-    assert_eq!(fleet.get(&id("a")).unwrap().ended.as_ref().unwrap().seen, exchange(9.0, 9.2));
+    assert_eq!(fleet.get(&id("a")).unwrap().ended.as_ref().unwrap().seen, request_timing(9.0, 9.2));
 }
 
 #[test]
@@ -196,7 +196,7 @@ fn what_a_list_lacks_and_has_ended_is_resolved_to_its_end() {
     assert_eq!(names(&ended), ["ended"]);
     assert_eq!(presence(&fleet, "a"), &Presence::Here);
     let gone = apply(&mut fleet, missing("b", 4.3, 4.5));
-    assert_eq!(gone, [EventKind::NotFound(FaultKind::NotFound.into())]);
+    assert_eq!(gone, [EventKind::NotFound(ApiErrorKind::NotFound.into())]);
     assert!(fleet.get(&id("b")).unwrap().is_over());
 }
 
@@ -215,18 +215,18 @@ fn what_leaves_the_lists_faster_than_it_is_asked_for_is_forgotten_the_oldest_fir
     fleet.apply(one(4.3, 4.4, ended_at("old-7", Status::Completed, 3.0)));
     fleet.apply(running(7.0, &[]));
     let has = |name: &String| fleet.get(&id(name)).is_some();
-    assert_eq!((fleet.left.len(), fleet.len()), (List::MOST_LEFT, List::MOST_LEFT + 2));
+    assert_eq!((fleet.left.len(), fleet.len()), (List::MAX_DELISTED, List::MAX_DELISTED + 2));
     assert!(has(&"named".into()) && has(&"old-7".into()) && new.iter().all(has));
 }
 
 #[test]
 fn what_left_the_lists_with_a_status_that_nobody_knows_is_bounded_too() {
     let mut fleet = Fleet::new(Thresholds::default());
-    let odd: Vec<Session> = (0..List::MOST_LEFT + 50)
-        .map(|number| session(&format!("s-{number}"), Status::named("FROZEN")))
+    let odd: Vec<Session> = (0..List::MAX_DELISTED + 50)
+        .map(|number| session(&format!("s-{number}"), Status::from_api("FROZEN")))
         .collect();
     let running = |at: f64, sessions: &[Session]| Input::Seen {
-        at: exchange(at, at + 0.2),
+        at: request_timing(at, at + 0.2),
         scope: Scope::List(List::Running),
         sessions: sessions.to_vec(),
         malformed: 0,
@@ -238,13 +238,13 @@ fn what_left_the_lists_with_a_status_that_nobody_knows_is_bounded_too() {
     for at in [31.0, 34.0, 37.0, 40.0, 43.0, 46.0, 49.0, 52.0, 55.0, 58.0] {
         fleet.apply(running(at, &[]));
     }
-    assert_eq!(fleet.len(), List::MOST_LEFT);
+    assert_eq!(fleet.len(), List::MAX_DELISTED);
 }
 
 #[test]
 fn a_status_that_nobody_knows_with_an_end_is_over_and_bounded_as_what_ended() {
     let mut fleet = Fleet::new(Thresholds::default());
-    let odd = Status::named("ARCHIVED");
+    let odd = Status::from_api("ARCHIVED");
     for number in 0..MOST_OVER + 9 {
         let name = format!("s-{number}");
         fleet.apply(one(1.0, 1.2, session(&name, Status::Running)));
@@ -323,7 +323,7 @@ fn a_list_that_has_what_is_over_too_does_not_bring_back_what_was_forgotten() {
     let sessions: Vec<Session> =
         (0..MOST_OVER + 100).map(|number| ended_at(&format!("s-{number}"), Status::Completed, 0.5)).collect();
     let listed = |at: f64| Input::Seen {
-        at: exchange(at, at + 0.2),
+        at: request_timing(at, at + 0.2),
         scope: Scope::List(List::Running),
         sessions: sessions.clone(),
         malformed: 0,
@@ -369,7 +369,7 @@ fn an_absent_session_is_said_to_be_so_once_and_has_nothing_left() {
     assert_eq!(apply(&mut fleet, missing("a", 4.0, 4.2)).len(), 1);
     assert_eq!(apply(&mut fleet, missing("a", 7.0, 7.2)).len(), 0);
     assert!(
-        matches!(presence(&fleet, "a"), Presence::NotFound(absence) if absence.since == exchange(4.0, 4.2))
+        matches!(presence(&fleet, "a"), Presence::NotFound(absence) if absence.since == request_timing(4.0, 4.2))
     );
     let record = fleet.get(&id("a")).unwrap();
     assert_eq!((record.left(fleet.clock(), t(8.0)), record.age(t(8.0))), (Left::Unknown, None));
@@ -386,13 +386,17 @@ fn a_failure_of_one_session_is_its_own() {
     let mut fleet = asked(&["a", "b"]);
     for count in 1..=3 {
         let at = f64::from(count) * 3.0;
-        let told = apply(&mut fleet, failed(Scope::One(id("a")), at, at + 0.1, FaultKind::Timeout));
+        let told = apply(&mut fleet, failed(Scope::One(id("a")), at, at + 0.1, ApiErrorKind::Timeout));
         assert_eq!(told.len(), usize::from(count == 1), "once in a row");
         assert_eq!(fleet.get(&id("a")).unwrap().failing.as_ref().unwrap().count, count);
     }
     assert!(fleet.get(&id("b")).unwrap().failing.is_none());
     assert!(fleet.health().failing.is_none());
-    assert_eq!(fleet.health().cause(), Some(&FaultKind::Timeout.into()), "yet it is why nothing came so far");
+    assert_eq!(
+        fleet.health().cause(),
+        Some(&ApiErrorKind::Timeout.into()),
+        "yet it is why nothing came so far"
+    );
     fleet.apply(one(9.5, 9.6, session("b", Status::Running)));
     assert_eq!(fleet.health().cause(), None);
     let back = apply(&mut fleet, one(12.0, 12.1, session("a", Status::Running)));
@@ -414,16 +418,16 @@ fn a_failure_of_all_begins_once_and_ends_with_the_first_success_of_anything() {
     let good = apply(&mut fleet, one(19.0, 19.1, session("c", Status::Running)));
     assert_eq!(names(&good), ["polls_recovered"]);
     assert!(fleet.health().failing.is_none() && fleet.health().cause().is_none());
-    assert_eq!(fleet.health().last_good, Some(exchange(19.0, 19.1)));
+    assert_eq!(fleet.health().last_good, Some(request_timing(19.0, 19.1)));
 }
 
 #[test]
 fn a_session_that_answers_oddly_shows_that_the_api_is_reached_again() {
     let mut fleet = asked(&["a", "b"]);
     fleet.apply(failed(Scope::One(id("a")), 0.0, 1.0, refused()));
-    fleet.apply(failed(Scope::One(id("b")), 0.0, 2.0, FaultKind::Server(500)));
+    fleet.apply(failed(Scope::One(id("b")), 0.0, 2.0, ApiErrorKind::Server(500)));
     assert!(fleet.health().failing.is_some(), "not if it was asked before");
-    fleet.apply(failed(Scope::One(id("b")), 7.0, 7.1, FaultKind::Server(500)));
+    fleet.apply(failed(Scope::One(id("b")), 7.0, 7.1, ApiErrorKind::Server(500)));
     assert!(fleet.health().failing.is_none());
     fleet.apply(failed(Scope::One(id("a")), 8.0, 8.1, refused()));
     assert_eq!(names(&apply(&mut fleet, missing("b", 9.0, 9.1))), ["polls_recovered", "not_found"]);
@@ -434,7 +438,7 @@ fn a_session_that_answers_oddly_shows_that_the_api_is_reached_again() {
 fn a_failure_of_one_list_ends_with_the_success_of_that_list() {
     let mut fleet = Fleet::new(Thresholds::default());
     let scope = Scope::List(List::Running);
-    assert_eq!(apply(&mut fleet, failed(scope, 0.0, 0.1, FaultKind::Server(500))).len(), 1);
+    assert_eq!(apply(&mut fleet, failed(scope, 0.0, 0.1, ApiErrorKind::Server(500))).len(), 1);
     assert_eq!(apply(&mut fleet, list(List::Pending, 3.0, 3.1, &[])), []);
     assert!(fleet.health().failing.is_some());
     assert_eq!(names(&apply(&mut fleet, list(List::Running, 6.0, 6.1, &[]))), ["polls_recovered"]);
@@ -445,7 +449,7 @@ fn while_one_list_fails_the_other_does_not_make_the_data_fresh() {
     let mut fleet = Fleet::new(Thresholds::default());
     let last_good = |fleet: &Fleet| fleet.health().last_good.map(|good| good.received);
     fleet.apply(list(List::Running, 0.0, 0.1, &["a"]));
-    fleet.apply(failed(Scope::List(List::Running), 3.0, 3.1, FaultKind::Server(500)));
+    fleet.apply(failed(Scope::List(List::Running), 3.0, 3.1, ApiErrorKind::Server(500)));
     fleet.apply(list(List::Pending, 4.0, 4.1, &[]));
     assert_eq!(last_good(&fleet), Some(moment(0.1)));
     fleet.apply(list(List::Running, 6.0, 6.1, &["a"]));
@@ -459,7 +463,7 @@ fn what_a_list_could_not_be_read_of_is_counted_over_both_lists() {
         [(List::Running, 2, 2), (List::Pending, 1, 3), (List::Running, 0, 1), (List::Pending, 0, 0)]
     {
         let scope = Scope::List(list);
-        fleet.apply(Input::Seen { at: exchange(0.0, 0.1), scope, sessions: vec![], malformed });
+        fleet.apply(Input::Seen { at: request_timing(0.0, 0.1), scope, sessions: vec![], malformed });
         assert_eq!(fleet.health().malformed, sum);
     }
 }
@@ -498,10 +502,10 @@ fn past_failures_are_bounded() {
     let mut fleet = asked(&["a"]);
     for number in 0..10_000_u32 {
         let at = f64::from(number);
-        fleet.apply(failed(Scope::One(id("a")), at, at + 0.1, FaultKind::Timeout));
+        fleet.apply(failed(Scope::One(id("a")), at, at + 0.1, ApiErrorKind::Timeout));
     }
     assert_eq!(fleet.health().failures.len(), MOST_FAILURES);
-    assert_eq!(fleet.health().failures.back().unwrap().at, exchange(9999.0, 9999.1));
+    assert_eq!(fleet.health().failures.back().unwrap().at, request_timing(9999.0, 9999.1));
 }
 
 #[test]
@@ -521,7 +525,7 @@ fn what_a_list_leaves_out_stays_as_a_single_reply_said_it() {
 fn a_reply_is_filed_under_what_was_asked_for() {
     let mut fleet = asked(&["a"]);
     let input = Input::Seen {
-        at: exchange(0.0, 0.1),
+        at: request_timing(0.0, 0.1),
         scope: Scope::One(id("a")),
         sessions: vec![session("another", Status::Running)],
         malformed: 0,
@@ -548,7 +552,7 @@ fn bytes_that_move_are_counted_apart_from_what_moves_rows() {
     apply(&mut fleet, one(4.5, 4.6, Session { updated: Some(t(4.5)), ..carried(11) }));
     assert_eq!(fleet.changes().sessions, after.sessions, "`updatedAt` moves with the bytes");
     let field = (Untrusted::new("new"), Untrusted::new("1"));
-    let with_field = Session { others: vec![field], ..carried(11) };
+    let with_field = Session { extra_fields: vec![field], ..carried(11) };
     assert_eq!(apply(&mut fleet, one(5.0, 5.1, with_field)), []);
     assert_ne!(fleet.changes().sessions, after.sessions, "a row may show it, though it is no event");
 }
@@ -575,7 +579,7 @@ fn a_servers_clock_that_is_set_is_told_once_it_is_believed_and_the_first_date_is
         let at = f64::from(round) * 3.0;
         let ahead = if round < 6 { 600.0 } else { 4200.0 };
         let date = Some(t((at + ahead).floor()));
-        let exchange = Exchange { date, ..exchange(at, at + 0.1) };
+        let exchange = Exchange { date, ..request_timing(at, at + 0.1) };
         let scope = Scope::One(id("a"));
         let sessions = vec![session("a", Status::Running)];
         for event in apply(&mut fleet, Input::Seen { at: exchange, scope, sessions, malformed: 0 }) {
@@ -614,8 +618,8 @@ fn a_sleep_is_an_event_with_both_its_ends() {
 #[test]
 fn every_input_survives_being_written_down() {
     let odd = Session {
-        others: vec![(Untrusted::new("new\u{1b}"), Untrusted::new("{}"))],
-        others_left_out: 3,
+        extra_fields: vec![(Untrusted::new("new\u{1b}"), Untrusted::new("{}"))],
+        extra_fields_dropped: 3,
         metadata: Some(Metadata::new(r#"{"a":[1]}"#)),
         status: Status::Other(Untrusted::new("HIBERNATING")),
         connect: Some(Default::default()),
@@ -624,8 +628,8 @@ fn every_input_survives_being_written_down() {
         started: Some(Timestamp::MIN_UTC),
         ..session("a b", Status::Running)
     };
-    let fault = Fault { retry_after: Some(Duration::from_millis(7)), ..FaultKind::Server(503).into() };
-    let at = Exchange { date: Some(t(3.0)), ..exchange(1.0, 1.25) };
+    let fault = ApiError { retry_after: Some(Duration::from_millis(7)), ..ApiErrorKind::Server(503).into() };
+    let at = Exchange { date: Some(t(3.0)), ..request_timing(1.0, 1.25) };
     let project = Project {
         id: Untrusted::new("p"),
         name: Untrusted::new("acme"),
@@ -636,7 +640,7 @@ fn every_input_survives_being_written_down() {
         Input::Asked { at: moment(0.5), ids: vec![id("a b")] },
         Input::Seen { at, scope: Scope::One(id("a b")), sessions: vec![odd], malformed: 0 },
         Input::Seen { at, scope: Scope::List(List::Pending), sessions: vec![], malformed: 3 },
-        Input::Missing { at, id: id("a"), fault: FaultKind::Gone.into(), next: Some(moment(9.0)) },
+        Input::Missing { at, id: id("a"), fault: ApiErrorKind::Gone.into(), next: Some(moment(9.0)) },
         Input::Failed { at, scope: Scope::Projects, fault, next: None },
         Input::Projects { at, projects: vec![project] },
         Input::Slept { from: moment(1.0), to: moment(2.0) },
@@ -657,7 +661,7 @@ fn stamped(text: &str, status: Status, created: f64) -> Session {
 fn a_successor_that_the_list_shows_before_the_end_is_known_is_told_of() {
     let mut fleet = Fleet::new(Thresholds::default());
     let listed = |sent: f64, sessions: Vec<Session>| Input::Seen {
-        at: exchange(sent, sent + 0.1),
+        at: request_timing(sent, sent + 0.1),
         scope: Scope::List(List::Running),
         sessions,
         malformed: 0,
@@ -734,17 +738,17 @@ fn a_list_of_pending_sessions_that_fails_is_named_and_spoils_nothing_else() {
     let mut fleet = Fleet::new(Thresholds::default());
     fleet.apply(list(List::Running, 0.0, 0.1, &["a"]));
     let pending = || Scope::List(List::Pending);
-    let failing = apply(&mut fleet, failed(pending(), 0.0, 10.0, FaultKind::Timeout));
+    let failing = apply(&mut fleet, failed(pending(), 0.0, 10.0, ApiErrorKind::Timeout));
     assert!(matches!(failing[..], [EventKind::Failing { list: Some(List::Pending), .. }]), "{failing:?}");
     assert_eq!(apply(&mut fleet, list(List::Running, 12.0, 12.1, &["a"])), []);
-    assert_eq!(fleet.health().last_good, Some(exchange(12.0, 12.1)), "those that run are fresh");
+    assert_eq!(fleet.health().last_good, Some(request_timing(12.0, 12.1)), "those that run are fresh");
     assert!(fleet.health().failing.as_ref().unwrap().sentence().contains("pending sessions"));
     // What is worse takes its place, and it does not take that one's.
     assert_eq!(
-        apply(&mut fleet, failed(Scope::List(List::Running), 13.0, 13.1, FaultKind::Timeout)).len(),
+        apply(&mut fleet, failed(Scope::List(List::Running), 13.0, 13.1, ApiErrorKind::Timeout)).len(),
         1
     );
-    assert_eq!(apply(&mut fleet, failed(pending(), 13.0, 23.0, FaultKind::Timeout)), []);
+    assert_eq!(apply(&mut fleet, failed(pending(), 13.0, 23.0, ApiErrorKind::Timeout)), []);
     assert_eq!(fleet.health().failing.as_ref().unwrap().list, Some(List::Running));
     let over = apply(&mut fleet, list(List::Running, 24.0, 24.1, &["a"]));
     assert!(matches!(over[..], [EventKind::Recovered { list: Some(List::Running), .. }]), "{over:?}");
@@ -776,7 +780,7 @@ fn a_list_that_has_a_session_twice_has_said_it_once() {
             Session { status: Status::Pending, ..session("a", Status::Running) },
         ];
         let scope = Scope::List(List::Running);
-        fleet.apply(Input::Seen { at: exchange(now, now + 0.1), scope, sessions: twice, malformed: 0 });
+        fleet.apply(Input::Seen { at: request_timing(now, now + 0.1), scope, sessions: twice, malformed: 0 });
     }
     let names: Vec<_> = fleet.timeline().all().map(|(_, event)| event.kind.name()).collect();
     assert_eq!(names, ["first_seen"]);
@@ -798,7 +802,7 @@ fn with_two_machines_whose_clocks_differ_nothing_is_called_overdue_too_soon() {
     for round in 0..12_u8 {
         let now = f64::from(round) * 3.0;
         let ahead = if round % 2 == 0 { 600.0 } else { 0.0 };
-        let mut at = exchange(now, now + 0.1);
+        let mut at = request_timing(now, now + 0.1);
         at.date = Some(t((now + ahead).floor()));
         let lives = Session { expires: Some(t(300.0)), ..session("a", Status::Running) };
         let scope = Scope::One(id("a"));

@@ -70,7 +70,7 @@ impl Record {
         let change = When::between(clock, self.last.as_deref(), &at);
         self.take_gap(&at, several.map(|(_, longest)| longest));
         // What concerned all is told of once, for all.
-        if let Some(failing) = self.failing.take().filter(|failing| !failing.fault.concerns_all()) {
+        if let Some(failing) = self.failing.take().filter(|failing| !failing.fault.affects_all_requests()) {
             let after = at.received.since(failing.since.sent);
             taken.news.push((When::at(clock, at.received), EventKind::Recovered { list: None, after }));
         }
@@ -127,7 +127,7 @@ impl Record {
         let Some(bytes) = session.proxy_bytes else { return };
         self.traffic.observe(reply.received.boot, bytes);
         let before = old.and_then(|old| old.proxy_bytes);
-        let turn = self.flow.observe(before, bytes, reply).filter(|_| !session.status.is_end());
+        let turn = self.flow.observe(before, bytes, reply).filter(|_| !session.status.is_final());
         match turn {
             Some(Turn::Started) => taken.news.push((change, EventKind::TrafficStarted)),
             Some(Turn::Stopped) => {
@@ -250,6 +250,6 @@ fn first_seen(session: &Session, at: Exchange, clock: &ServerClock) -> EventKind
     EventKind::FirstSeen {
         status: session.status.clone(),
         left: left.and_then(|expires| expires.signed_duration_since(now).to_std().ok()),
-        ended: session.ended.filter(|_| session.status.is_end()),
+        ended: session.ended.filter(|_| session.status.is_final()),
     }
 }

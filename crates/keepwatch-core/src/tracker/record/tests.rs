@@ -1,16 +1,16 @@
 use super::*;
-use crate::clock::later;
-use crate::session::FaultKind;
-use crate::testing::{self, noon, running, time as t};
+use crate::clock::saturating_add;
+use crate::session::ApiErrorKind;
+use crate::testing::{self, noon, running_session, time as t};
 
 fn exchange(at: &str) -> Exchange {
     let seconds = t(at).signed_duration_since(noon()).as_seconds_f64();
-    testing::exchange(seconds, seconds)
+    testing::request_timing(seconds, seconds)
 }
 
 /// A record of a session that runs from noon to ten past, and was last seen then.
 fn record(status: Status, seen: &str) -> Record {
-    let session = running("a", t("12:00:00"), Duration::from_secs(600));
+    let session = running_session("a", t("12:00:00"), Duration::from_secs(600));
     Record {
         session: Some(Session { status, ..session }),
         last: Some(std::sync::Arc::new(exchange(seen))),
@@ -71,7 +71,7 @@ fn what_has_no_countdown_says_why() {
     for ended in [Status::Completed, Status::TimedOut, Status::Error] {
         assert_eq!(left(&record(ended, "12:00:00"), "12:01:00"), Left::Over);
     }
-    let odd = record(Status::named("HIBERNATING"), "12:00:00");
+    let odd = record(Status::from_api("HIBERNATING"), "12:00:00");
     assert_eq!(left(&odd, "12:09:00"), Left::For(secs(60)));
     let mut endless = record(Status::Running, "12:00:00");
     endless.session.as_mut().unwrap().expires = None;
@@ -79,7 +79,7 @@ fn what_has_no_countdown_says_why() {
     let mut absent = record(Status::Running, "12:00:00");
     absent.presence = Presence::NotFound(Box::new(Absence {
         since: exchange("12:01:00"),
-        fault: FaultKind::NotFound.into(),
+        fault: ApiErrorKind::NotFound.into(),
         next: None,
     }));
     assert_eq!((left(&absent, "12:01:00"), absent.age(t("12:01:00"))), (Left::Unknown, None));
@@ -94,7 +94,7 @@ fn the_ends_of_the_calendar_are_no_trouble() {
     assert!(odd.age(Timestamp::MAX_UTC).is_some());
     odd.session.as_mut().unwrap().expires = Some(Timestamp::MIN_UTC);
     assert!(matches!(left(&odd, "12:00:00"), Left::Overdue(_)));
-    assert_eq!(odd.age(later(Timestamp::MIN_UTC, secs(5))), Some(secs(5)));
+    assert_eq!(odd.age(saturating_add(Timestamp::MIN_UTC, secs(5))), Some(secs(5)));
 }
 
 #[test]

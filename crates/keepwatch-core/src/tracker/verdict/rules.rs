@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Cause, Evidence, Fact, NEAR_EXPIRY, NEVER_CONNECTED, NEVER_CONNECTED_SLACK, Sure, Verdict};
-use crate::clock::{Timestamp, later};
+use crate::clock::{Timestamp, saturating_add};
 use crate::session::{Phase, Status};
 use crate::tracker::bounds::When;
 
@@ -200,10 +200,10 @@ impl End {
         };
         match (near(earliest), near(self.latest)) {
             (Some(one), Some(other)) => Against::Near(one.max(other)),
-            _ if later(self.latest, NEAR_EXPIRY) < expires => {
+            _ if saturating_add(self.latest, NEAR_EXPIRY) < expires => {
                 Against::Before(before(self.latest).unwrap_or_default())
             }
-            _ if earliest > later(expires, NEAR_EXPIRY) => {
+            _ if earliest > saturating_add(expires, NEAR_EXPIRY) => {
                 Against::After(after(earliest).unwrap_or_default())
             }
             _ => Against::Either,

@@ -2,7 +2,7 @@ use strum::VariantNames as _;
 
 use super::rules::{Against, End};
 use super::*;
-use crate::session::FaultKind;
+use crate::session::ApiErrorKind;
 use crate::testing::noon;
 
 /// Returns the time `ms` milliseconds after noon.
@@ -232,11 +232,11 @@ fn what_is_gone_or_overdue_is_said_to_be_so_only_on_evidence() {
     let late = |ms| Evidence { last_alive: Some(at(QUARTER + ms)), ..alive.clone() };
     assert_eq!(late(0).verdict(), None);
     assert_eq!(late(1).verdict().unwrap().cause, Cause::Overdue { by: Duration::from_millis(1) });
-    let gone = Evidence { absent: Some(FaultKind::NotFound.into()), ..alive };
+    let gone = Evidence { absent: Some(ApiErrorKind::NotFound.into()), ..alive };
     assert_eq!(gone.verdict().unwrap().name(), "gone");
-    let ended = Evidence { absent: Some(FaultKind::Gone.into()), ..completed(10 * S, Some(true)) };
+    let ended = Evidence { absent: Some(ApiErrorKind::Gone.into()), ..completed(10 * S, Some(true)) };
     assert_eq!(named(&ended).0, "keep_alive_ended_early", "its end was seen");
-    let never = Evidence { status: None, absent: Some(FaultKind::NotFound.into()), ..Evidence::default() };
+    let never = Evidence { status: None, absent: Some(ApiErrorKind::NotFound.into()), ..Evidence::default() };
     assert_eq!(never.verdict(), None, "what was never seen has not gone");
 }
 
@@ -265,7 +265,7 @@ fn every_verdict() -> Vec<(&'static str, Evidence)> {
         ("disconnected_or_closed", completed(10 * S, Some(false))),
         ("ended_past_expiry", completed(QUARTER + 60 * S, Some(true))),
         ("unexplained", completed(10 * S, None)),
-        ("gone", Evidence { absent: Some(FaultKind::Gone.into()), ..alive() }),
+        ("gone", Evidence { absent: Some(ApiErrorKind::Gone.into()), ..alive() }),
         ("overdue", Evidence { last_alive: Some(at(QUARTER + S)), ..alive() }),
     ]
 }

@@ -2,7 +2,7 @@
 
 use super::{Cause, Fact, Sure, Verdict};
 use crate::clock::{Timestamp, Zone};
-use crate::session::{FaultKind, Status, is_default};
+use crate::session::{ApiErrorKind, Status, is_default_timeout};
 use crate::text;
 
 /// A verdict, said. Each is a sentence or less, without a full stop at its end.
@@ -53,7 +53,7 @@ impl Verdict {
                 format!(
                     "{} sessions ended within {} of each other: one job that finished, a bulk release, or an outage",
                     together.ids.len(),
-                    text::tenths(together.spread)
+                    text::format_tenths(together.spread)
                 )
             }),
         }
@@ -65,10 +65,11 @@ impl Verdict {
         // Without endedAt the end lies between two replies, and lengths are bounds.
         let seen = self.facts.contains(&Fact::SeenToEnd);
         let (at_most, at_least) = if seen { ("at most ", "at least ") } else { ("", "") };
-        let ran = self.ran.map(|ran| format!(" after {at_most}{}", text::span(ran))).unwrap_or_default();
+        let ran =
+            self.ran.map(|ran| format!(" after {at_most}{}", text::format_elapsed(ran))).unwrap_or_default();
         let unused = match self.cause {
             Cause::KeptAlive { unused: Some(unused), .. } | Cause::Disconnected { unused: Some(unused) } => {
-                format!(", {at_least}{} unused", text::countdown(unused))
+                format!(", {at_least}{} unused", text::format_countdown(unused))
             }
             _ => String::new(),
         };
@@ -78,30 +79,33 @@ impl Verdict {
             _ => "",
         };
         if let Cause::Overdue { by } = self.cause {
-            let after = text::span(by);
+            let after = text::format_elapsed(by);
             return format!(
                 "{0}: overdue, the API still says {0} {after} after its expiry",
-                status.shown(24)
+                status.sanitise(24)
             );
         }
         let last = if matches!(self.cause, Cause::Gone { .. }) { "last seen " } else { "" };
-        format!("{last}{}{ran}{unused}{keep}: {}", status.shown(24), self.headline(zone, today))
+        format!("{last}{}{ran}{unused}{keep}: {}", status.sanitise(24), self.headline(zone, today))
     }
 
     fn headline(&self, zone: Zone, today: Timestamp) -> String {
         match &self.cause {
             Cause::Failed => "browser or platform error".into(),
             Cause::TimedOut { early: Some(early), .. } => {
-                format!("its timeout, as the status says, yet {} before its expiry", text::span(*early))
+                format!(
+                    "its timeout, as the status says, yet {} before its expiry",
+                    text::format_elapsed(*early)
+                )
             }
             Cause::TimedOut { timeout: Some(timeout), default, .. } => {
-                let own = text::length(*timeout);
+                let own = text::format_duration(*timeout);
                 match default {
-                    Some(default) if is_default(*timeout, *default) => {
+                    Some(default) if is_default_timeout(*timeout, *default) => {
                         format!("ran into its timeout of {own}, equal to the project's current default")
                     }
                     Some(default) => {
-                        let default = text::length(*default);
+                        let default = text::format_duration(*default);
                         format!("ran into its own timeout of {own} (the project's default is {default})")
                     }
                     None => format!("ran into its own timeout of {own}"),
@@ -109,9 +113,10 @@ impl Verdict {
             }
             Cause::TimedOut { timeout: None, .. } => "ran into its own timeout".into(),
             Cause::ReleasedHere { asked, after } => {
-                let after =
-                    after.map(|after| format!(", ended {} later", text::span(after))).unwrap_or_default();
-                format!("release asked from here at {}{after}", zone.short(*asked, today))
+                let after = after
+                    .map(|after| format!(", ended {} later", text::format_elapsed(after)))
+                    .unwrap_or_default();
+                format!("release asked from here at {}{after}", zone.short_date_time(*asked, today))
             }
             Cause::AtExpiry { .. } => "probably its timeout, though the status says COMPLETED".into(),
             Cause::KeptAlive { unused: Some(_), .. } => "by the rules no disconnect and no timeout".into(),
@@ -120,9 +125,9 @@ impl Verdict {
             Cause::Disconnected { .. } => {
                 "the client disconnected or closed the browser, or someone released it".into()
             }
-            Cause::PastExpiry { by } => format!("ended {} after its expiry", text::span(*by)),
+            Cause::PastExpiry { by } => format!("ended {} after its expiry", text::format_elapsed(*by)),
             Cause::Unexplained => "an orderly end; the reply does not say enough for more".into(),
-            Cause::Gone { fault } if fault.kind == FaultKind::Gone => {
+            Cause::Gone { fault } if fault.kind == ApiErrorKind::Gone => {
                 "aged out: the API no longer keeps it".into()
             }
             Cause::Gone { .. } => "aged out, or another project's key".into(),
@@ -136,7 +141,7 @@ impl Verdict {
             Cause::TimedOut { early: Some(_), .. } => "its times and its status contradict each other".into(),
             Cause::TimedOut { .. } => "its time was up; keep-alive does not extend it".into(),
             Cause::ReleasedHere { .. } => "the asking is certain, that it was the cause is not".into(),
-            Cause::AtExpiry { off } => format!("it ended {} from its expiry", text::tenths(*off)),
+            Cause::AtExpiry { off } => format!("it ended {} from its expiry", text::format_tenths(*off)),
             Cause::KeptAlive { unused, unconnected } => {
                 let timeout = if unused.is_some() { "" } else { ", or its timeout" };
                 let unconnected = if *unconnected {
@@ -149,7 +154,7 @@ impl Verdict {
             Cause::NeverConnected { age } => format!(
                 "it ended {} after it was created: that is when sessions end to which nobody connects; else the client \
                  disconnected or closed the browser, or someone released it",
-                text::span(*age)
+                text::format_elapsed(*age)
             ),
             Cause::Disconnected { unused } => {
                 let timeout = if unused.is_some() { "" } else { ", or its timeout" };
@@ -231,7 +236,7 @@ impl Verdict {
                 "if it recurs, send this evidence to Browserbase's support"
             }
             Cause::Unexplained => "look at the client's log for this time",
-            Cause::Gone { ref fault } if fault.kind == FaultKind::Gone => {
+            Cause::Gone { ref fault } if fault.kind == ApiErrorKind::Gone => {
                 "nothing: the API keeps ended sessions for a while only"
             }
             Cause::Gone { .. } => "check that the key is of the project that the session belongs to",

@@ -51,9 +51,9 @@ fn since_when_it_may_have_happened_is_said_where_that_is_long_before_it_was_seen
 
 #[test]
 fn a_limit_of_the_api_has_a_name_of_its_own() {
-    let name = |kind: FaultKind| EventKind::Failing { fault: kind.into(), list: None, wait: None }.name();
-    assert_eq!(name(FaultKind::RateLimited), "rate_limited");
-    assert_eq!(name(FaultKind::Timeout), "polls_failing");
+    let name = |kind: ApiErrorKind| EventKind::Failing { fault: kind.into(), list: None, wait: None }.name();
+    assert_eq!(name(ApiErrorKind::RateLimited), "rate_limited");
+    assert_eq!(name(ApiErrorKind::Timeout), "polls_failing");
 }
 
 #[test]
@@ -96,7 +96,8 @@ fn a_clock_that_was_set_says_by_how_much_and_which_way() {
 
 #[test]
 fn a_failed_release_says_when_it_is_asked_again() {
-    let fault = crate::session::Fault::from(crate::session::FaultKind::Refused(Untrusted::new("h")));
+    let fault =
+        crate::session::ApiError::from(crate::session::ApiErrorKind::ConnectionRefused(Untrusted::new("h")));
     let wait = Some(Duration::from_secs(6));
     let again = sentence(&EventKind::ReleaseFailed { fault: fault.clone(), wait });
     assert!(again.starts_with("release failed: ") && again.ends_with("; asked again in 6 s"), "{again}");

@@ -71,9 +71,9 @@ fn a_release_that_is_not_followed_by_an_end_is_flagged() {
     assert_eq!(fleet.get(&id("a")).unwrap().flags, [], "it ended, as was asked for");
 
     let failed = |next: Option<Moment>| Input::ReleaseFailed {
-        at: exchange(10.0, 10.5),
+        at: request_timing(10.0, 10.5),
         id: id("a"),
-        fault: FaultKind::Status(409).into(),
+        fault: ApiErrorKind::Status(409).into(),
         next,
     };
     let mut fleet = running();

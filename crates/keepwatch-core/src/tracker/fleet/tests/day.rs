@@ -14,9 +14,9 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::*;
-use crate::clock::later;
-use crate::session::{FaultKind, List, Metadata, Session, Status};
-use crate::testing::{moment_since, running};
+use crate::clock::saturating_add;
+use crate::session::{ApiErrorKind, List, Metadata, Session, Status};
+use crate::testing::{moment_since, running_session};
 use crate::tracker::{Flag, timeline};
 
 /// So many sessions live at a time.
@@ -67,7 +67,7 @@ fn midnight() -> Timestamp {
 
 fn at(since: Duration) -> Exchange {
     let moment = |since: Duration| moment_since(midnight(), since.as_secs_f64());
-    let date = Timestamp::from_timestamp(later(midnight(), since).timestamp(), 0);
+    let date = Timestamp::from_timestamp(saturating_add(midnight(), since).timestamp(), 0);
     Exchange { sent: moment(since), received: moment(since.saturating_add(LATENCY)), date }
 }
 
@@ -111,7 +111,7 @@ impl Day {
                 r#"{{"owner":"team-{owner}","run":{{"id":"{}"}}}}"#,
                 self.number
             ))),
-            ..running(&id, later(midnight(), born), timeout)
+            ..running_session(&id, saturating_add(midnight(), born), timeout)
         };
         let bytes_per_second = if chance.u8(0..3) == 0 { chance.i64(200..60_000) } else { 0 };
         Life { session, ends: born.saturating_add(lives), exit, bytes_per_second, born }
@@ -162,13 +162,13 @@ impl Life {
         let id = self.session.id.clone();
         let status = match self.exit {
             Exit::Forgotten => {
-                return Input::Missing { at, id, fault: FaultKind::NotFound.into(), next: None };
+                return Input::Missing { at, id, fault: ApiErrorKind::NotFound.into(), next: None };
             }
             Exit::Completed => Status::Completed,
             Exit::Error => Status::Error,
             Exit::TimedOut => Status::TimedOut,
         };
-        let ended = Some(later(midnight(), self.ends));
+        let ended = Some(saturating_add(midnight(), self.ends));
         let sessions = vec![Session { status, ended, ..self.at(self.ends) }];
         Input::Seen { at, scope: Scope::One(id), sessions, malformed: 0 }
     }

@@ -11,29 +11,29 @@ pub fn width(text: &str) -> usize {
 
 /// A text of ours, whole where it fits `columns`, and cut with '…' where not.
 #[must_use]
-pub fn fit(text: &str, columns: usize) -> String {
-    cut(text, columns, false)
+pub fn truncate(text: &str, columns: usize) -> String {
+    truncate_prefix(text, columns, false)
 }
 
 /// [`fit`] for the start of a text: `more` says that it goes on.
-pub(super) fn cut(start: &str, columns: usize, more: bool) -> String {
+pub(super) fn truncate_prefix(start: &str, columns: usize, has_more: bool) -> String {
     if columns == 0 {
         return String::new();
     }
     let mut used = 0_usize;
-    let mut before_mark = 0;
-    let mut whole = !more;
+    let mut kept_bytes = 0;
+    let mut is_complete = !has_more;
     for (at, cluster) in start.grapheme_indices(true) {
         used = used.saturating_add(cluster.width());
         if used < columns {
-            before_mark = at + cluster.len();
+            kept_bytes = at + cluster.len();
         } else if used > columns {
-            whole = false;
+            is_complete = false;
             break;
         }
     }
-    match start.get(..before_mark) {
-        Some(kept) if !whole => format!("{kept}…"),
+    match start.get(..kept_bytes) {
+        Some(kept) if !is_complete => format!("{kept}…"),
         _ => start.to_owned(),
     }
 }
@@ -53,8 +53,8 @@ fn wrap_paragraph(text: &str, columns: usize) -> Vec<String> {
     let mut line = String::new();
     let mut used = 0;
     for word in text.split(' ').filter(|word| !word.is_empty()) {
-        let wide = width(word);
-        if !line.is_empty() && used + 1 + wide > columns {
+        let word_width = width(word);
+        if !line.is_empty() && used + 1 + word_width > columns {
             lines.push(std::mem::take(&mut line));
             used = 0;
         }
@@ -62,13 +62,13 @@ fn wrap_paragraph(text: &str, columns: usize) -> Vec<String> {
             line.push(' ');
             used += 1;
         }
-        if used + wide <= columns {
+        if used + word_width <= columns {
             line.push_str(word);
-            used += wide;
+            used += word_width;
             continue;
         }
         for cluster in word.graphemes(true) {
-            let cluster = fit(cluster, columns); // a wide one has no place in a single column
+            let cluster = truncate(cluster, columns); // a wide one has no place in a single column
             let wide = width(&cluster);
             if used + wide > columns {
                 lines.push(std::mem::take(&mut line));
@@ -84,7 +84,7 @@ fn wrap_paragraph(text: &str, columns: usize) -> Vec<String> {
 
 /// For each id, how many of its first characters tell it from all others: see [`unique_columns`].
 #[must_use]
-pub fn shortest_unique(ids: &[&str]) -> Vec<usize> {
+pub fn unique_prefix_lengths(ids: &[&str]) -> Vec<usize> {
     let mut sorted: Vec<(usize, &str)> = ids.iter().copied().enumerate().collect();
     sorted.sort_unstable_by_key(|(_, id)| *id);
     let mut lengths = vec![0; ids.len()];
@@ -92,7 +92,7 @@ pub fn shortest_unique(ids: &[&str]) -> Vec<usize> {
     for (at, (index, id)) in sorted.iter().enumerate() {
         let after = sorted.get(at + 1).map(|(_, next)| *next);
         if let Some(length) = lengths.get_mut(*index) {
-            *length = unique_columns(before, id, after);
+            *length = unique_prefix_length(before, id, after);
         }
         before = Some(id);
     }
@@ -102,18 +102,19 @@ pub fn shortest_unique(ids: &[&str]) -> Vec<usize> {
 /// How many of an id's first characters tell it from those before and after it in the order of ids, and so from all: at
 /// least 8, whole clusters, and all of an id that another begins with or equals. An id that is shorter is simply whole.
 #[must_use]
-pub fn unique_columns(before: Option<&str>, id: &str, after: Option<&str>) -> usize {
-    let in_common = before.into_iter().chain(after).map(|other| common(id, other)).max().unwrap_or(0);
-    whole_clusters(id, in_common.saturating_add(1).max(8))
+pub fn unique_prefix_length(before: Option<&str>, id: &str, after: Option<&str>) -> usize {
+    let in_common =
+        before.into_iter().chain(after).map(|other| common_prefix_length(id, other)).max().unwrap_or(0);
+    extend_to_cluster(id, in_common.saturating_add(1).max(8))
 }
 
 /// How many characters two ids begin with in common.
-fn common(one: &str, other: &str) -> usize {
+fn common_prefix_length(one: &str, other: &str) -> usize {
     one.chars().zip(other.chars()).take_while(|(a, b)| a == b).count()
 }
 
 /// `characters` of `id`, and those that complete the last cluster.
-fn whole_clusters(id: &str, characters: usize) -> usize {
+fn extend_to_cluster(id: &str, characters: usize) -> usize {
     let ends = id.graphemes(true).scan(0_usize, |end, cluster| {
         *end += cluster.chars().count();
         Some(*end)
@@ -147,7 +148,7 @@ mod tests {
             ("e\u{301}e\u{301}e\u{301}", 2, "e\u{301}…"),
             ("ab\u{301}", 2, "ab\u{301}"),
         ] {
-            assert_eq!(fit(text, columns), fitted, "{text:?} in {columns}");
+            assert_eq!(truncate(text, columns), fitted, "{text:?} in {columns}");
         }
     }
 
@@ -194,7 +195,7 @@ mod tests {
             (&["ééééééééa", "ééééééééb"], &[9, 9]),
         ];
         for (ids, lengths) in cases {
-            assert_eq!(shortest_unique(ids), *lengths, "{ids:?}");
+            assert_eq!(unique_prefix_lengths(ids), *lengths, "{ids:?}");
         }
     }
 }

@@ -32,18 +32,18 @@ impl MetadataPath {
     pub fn parse(text: &str) -> Result<Self, MetadataPathError> {
         let path = text.trim();
         if path.is_empty() || path.split('.').any(str::is_empty) {
-            return Err(MetadataPathError::Malformed(text::shown(path, 40)));
+            return Err(MetadataPathError::Malformed(text::sanitise(path, 40)));
         }
         if path.split('.').any(text::is_secret_name) {
-            return Err(MetadataPathError::Secret(text::shown(path, 40)));
+            return Err(MetadataPathError::Secret(text::sanitise(path, 40)));
         }
         Ok(Self(path.to_owned()))
     }
 
     /// The value at this place.
     #[must_use]
-    pub fn find<'v>(&self, tree: &'v Value) -> Option<&'v Value> {
-        find(&self.0, tree)
+    pub fn value_in<'v>(&self, tree: &'v Value) -> Option<&'v Value> {
+        find_value(&self.0, tree)
     }
 
     /// As it was written.
@@ -55,20 +55,20 @@ impl MetadataPath {
 
 impl fmt::Display for MetadataPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&text::shown(&self.0, 80))
+        f.write_str(&text::sanitise(&self.0, 80))
     }
 }
 
-fn find<'v>(path: &str, tree: &'v Value) -> Option<&'v Value> {
-    let at = |key: &str| match tree {
+fn find_value<'v>(path: &str, tree: &'v Value) -> Option<&'v Value> {
+    let child = |key: &str| match tree {
         Value::Object(map) => map.get(key),
-        Value::Array(items) => key.parse::<usize>().ok().and_then(|place| items.get(place)),
+        Value::Array(items) => key.parse::<usize>().ok().and_then(|index| items.get(index)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
     };
-    at(path).or_else(|| {
+    child(path).or_else(|| {
         path.rmatch_indices('.').find_map(|(dot, _)| {
             let (key, rest) = (path.get(..dot)?, path.get(dot.saturating_add(1)..)?);
-            find(rest, at(key)?)
+            find_value(rest, child(key)?)
         })
     })
 }
@@ -90,7 +90,7 @@ mod tests {
             ("run.nothing", None),
             ("env.x", None),
         ] {
-            let at = MetadataPath::parse(path).unwrap().find(&tree).map(ToString::to_string);
+            let at = MetadataPath::parse(path).unwrap().value_in(&tree).map(ToString::to_string);
             assert_eq!(at.as_deref(), found, "{path}");
         }
     }

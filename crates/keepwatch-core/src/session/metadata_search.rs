@@ -5,36 +5,37 @@ use std::fmt::{self, Write as _};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 /// Whether a value at `path`, or below it, passes `test`. Keys are compared in any case; an empty path is the whole.
-pub(super) fn any_at(json: &str, path: &str, test: &mut dyn FnMut(&str) -> bool) -> bool {
+pub(super) fn any_value_at(json: &str, path: &str, test: &mut dyn FnMut(&str) -> bool) -> bool {
     let mut found = false;
     // What is cut or broken is searched as far as it can be read.
-    let _ = Seek { path, test, found: &mut found }.deserialize(&mut serde_json::Deserializer::from_str(json));
+    let _ = MetadataVisitor { path, test, found: &mut found }
+        .deserialize(&mut serde_json::Deserializer::from_str(json));
     found
 }
 
 /// Walks one value.
-struct Seek<'a> {
+struct MetadataVisitor<'a> {
     path: &'a str,
     test: &'a mut dyn FnMut(&str) -> bool,
     found: &'a mut bool,
 }
 
-impl Seek<'_> {
-    fn leaf(&mut self, text: &str) {
+impl MetadataVisitor<'_> {
+    fn test_text(&mut self, text: &str) {
         if self.path.is_empty() && !*self.found {
             *self.found = (self.test)(text);
         }
     }
 
-    fn number(&mut self, number: impl fmt::Display) {
+    fn test_number(&mut self, number: impl fmt::Display) {
         let mut digits = Digits::default();
         if write!(digits, "{number}").is_ok() {
-            self.leaf(digits.text());
+            self.test_text(digits.text());
         }
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Seek<'_> {
+impl<'de> DeserializeSeed<'de> for MetadataVisitor<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
@@ -42,7 +43,7 @@ impl<'de> DeserializeSeed<'de> for Seek<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Seek<'_> {
+impl<'de> Visitor<'de> for MetadataVisitor<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -50,27 +51,27 @@ impl<'de> Visitor<'de> for Seek<'_> {
     }
 
     fn visit_str<E>(mut self, text: &str) -> Result<(), E> {
-        self.leaf(text);
+        self.test_text(text);
         Ok(())
     }
 
     fn visit_bool<E>(mut self, value: bool) -> Result<(), E> {
-        self.leaf(if value { "true" } else { "false" });
+        self.test_text(if value { "true" } else { "false" });
         Ok(())
     }
 
     fn visit_i64<E>(mut self, number: i64) -> Result<(), E> {
-        self.number(number);
+        self.test_number(number);
         Ok(())
     }
 
     fn visit_u64<E>(mut self, number: u64) -> Result<(), E> {
-        self.number(number);
+        self.test_number(number);
         Ok(())
     }
 
     fn visit_f64<E>(mut self, number: f64) -> Result<(), E> {
-        self.number(number);
+        self.test_number(number);
         Ok(())
     }
 
@@ -79,10 +80,14 @@ impl<'de> Visitor<'de> for Seek<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(rest) = map.next_key_seed(Key { path: self.path })? {
+        while let Some(rest) = map.next_key_seed(KeyVisitor { path: self.path })? {
             match rest {
                 Some(path) if !*self.found => {
-                    map.next_value_seed(Seek { path, test: &mut *self.test, found: &mut *self.found })?;
+                    map.next_value_seed(MetadataVisitor {
+                        path,
+                        test: &mut *self.test,
+                        found: &mut *self.found,
+                    })?;
                 }
                 _ => {
                     map.next_value::<IgnoredAny>()?;
@@ -95,17 +100,20 @@ impl<'de> Visitor<'de> for Seek<'_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
         // An item stands for the whole: nobody knows its number by heart.
         let Self { path, test, found } = self;
-        while items.next_element_seed(Seek { path, test: &mut *test, found: &mut *found })?.is_some() {}
+        while items
+            .next_element_seed(MetadataVisitor { path, test: &mut *test, found: &mut *found })?
+            .is_some()
+        {}
         Ok(())
     }
 }
 
 /// Reads a key: what is left of the path behind it, if it is on the path.
-struct Key<'a> {
+struct KeyVisitor<'a> {
     path: &'a str,
 }
 
-impl<'de, 'a> DeserializeSeed<'de> for Key<'a> {
+impl<'de, 'a> DeserializeSeed<'de> for KeyVisitor<'a> {
     type Value = Option<&'a str>;
 
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
@@ -113,7 +121,7 @@ impl<'de, 'a> DeserializeSeed<'de> for Key<'a> {
     }
 }
 
-impl<'a> Visitor<'_> for Key<'a> {
+impl<'a> Visitor<'_> for KeyVisitor<'a> {
     type Value = Option<&'a str>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -175,8 +183,8 @@ mod tests {
             ("x", "null", false),
             ("try", "2", false),
         ] {
-            assert_eq!(any_at(json, path, &mut |it| it == value), found, "{path} {value}");
+            assert_eq!(any_value_at(json, path, &mut |it| it == value), found, "{path} {value}");
         }
-        assert!(any_at(r#"{"a":"b","c":"cut of"#, "a", &mut |it| it == "b"));
+        assert!(any_value_at(r#"{"a":"b","c":"cut of"#, "a", &mut |it| it == "b"));
     }
 }

@@ -3,26 +3,27 @@
 use super::{SessionId, SessionIdError};
 
 /// The lengths of the groups of a UUID.
-const GROUPS: [usize; 5] = [8, 4, 4, 4, 12];
+const UUID_GROUP_LENGTHS: [usize; 5] = [8, 4, 4, 4, 12];
 /// What stands before an id in the URLs of the dashboard and of the API.
-const BEFORE: &str = "sessions/";
+const URL_ID_PREFIX: &str = "sessions/";
 
 impl SessionId {
     /// Returns the id that `text` contains. One behind `sessions/` takes precedence over the others.
     ///
     /// # Errors
     /// Returns an error if the text contains no id or several.
-    pub fn find(text: &str) -> Result<Self, SessionIdError> {
+    pub fn find_in(text: &str) -> Result<Self, SessionIdError> {
         let text = text.trim();
-        let behind =
-            text.match_indices(BEFORE).filter_map(|(at, _)| text.get(at.saturating_add(BEFORE.len())..));
-        let in_urls: Vec<&str> = unique(behind.filter_map(uuid_at));
+        let after_prefix = text
+            .match_indices(URL_ID_PREFIX)
+            .filter_map(|(at, _)| text.get(at.saturating_add(URL_ID_PREFIX.len())..));
+        let in_urls: Vec<&str> = unique_ignoring_case(after_prefix.filter_map(uuid_at));
         if let [only] = in_urls.as_slice() {
             return Self::parse(only);
         }
-        let ids = unique((0..text.len()).filter_map(|at| {
+        let ids = unique_ignoring_case((0..text.len()).filter_map(|at| {
             let before = text.get(..at)?;
-            if before.ends_with(is_of_word) { None } else { uuid_at(text.get(at..)?) }
+            if before.ends_with(is_word_char) { None } else { uuid_at(text.get(at..)?) }
         }));
         match ids.as_slice() {
             [only] => Self::parse(only),
@@ -36,7 +37,7 @@ impl SessionId {
     }
 }
 
-fn unique<'t>(ids: impl Iterator<Item = &'t str>) -> Vec<&'t str> {
+fn unique_ignoring_case<'t>(ids: impl Iterator<Item = &'t str>) -> Vec<&'t str> {
     let mut unique: Vec<&str> = Vec::new();
     for id in ids {
         if !unique.iter().any(|other| other.eq_ignore_ascii_case(id)) {
@@ -50,11 +51,11 @@ fn unique<'t>(ids: impl Iterator<Item = &'t str>) -> Vec<&'t str> {
 fn uuid_at(text: &str) -> Option<&str> {
     let id = text.get(..36)?;
     let groups = id.split('-').map(|group| (group.len(), group.bytes().all(|byte| byte.is_ascii_hexdigit())));
-    let is_uuid = groups.eq(GROUPS.map(|length| (length, true)));
-    (is_uuid && !text.get(36..)?.starts_with(is_of_word)).then_some(id)
+    let is_uuid = groups.eq(UUID_GROUP_LENGTHS.map(|length| (length, true)));
+    (is_uuid && !text.get(36..)?.starts_with(is_word_char)).then_some(id)
 }
 
-fn is_of_word(letter: char) -> bool {
+fn is_word_char(letter: char) -> bool {
     letter.is_ascii_alphanumeric() || letter == '-' || letter == '_'
 }
 
@@ -78,9 +79,9 @@ mod tests {
             format!("project {OTHER}: GET /v1/sessions/{ID}"),
             format!("Größe „{ID}“"),
         ] {
-            assert_eq!(SessionId::find(&text).map(|id| id.raw().to_owned()), Ok(ID.into()), "{text}");
+            assert_eq!(SessionId::find_in(&text).map(|id| id.raw().to_owned()), Ok(ID.into()), "{text}");
         }
-        assert_eq!(SessionId::find("s-0001").unwrap().raw(), "s-0001");
+        assert_eq!(SessionId::find_in("s-0001").unwrap().raw(), "s-0001");
     }
 
     #[test]
@@ -93,7 +94,7 @@ mod tests {
             (format!("id={ID}0 x"), "no session id in"),
             ("..".into(), "can not be"),
         ] {
-            let sentence = SessionId::find(&text).unwrap_err().to_string();
+            let sentence = SessionId::find_in(&text).unwrap_err().to_string();
             assert!(sentence.contains(says), "{text}: {sentence}");
         }
     }

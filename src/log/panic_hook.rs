@@ -9,40 +9,40 @@ use std::panic::{self, PanicHookInfo};
 use color_eyre::config::HookBuilder;
 use color_eyre::section::PanicMessage;
 
-use super::hurry;
+use super::flush_before_exit;
 use keepwatch_core::text::Untrusted;
 
 /// From now on a panic is logged, if there is a log, and reported on standard error.
-pub fn report_panics() {
+pub fn install_panic_hook() {
     // A second installation, which would fail, there is none.
-    let _ = HookBuilder::default().panic_message(Harmless).install();
+    let _ = HookBuilder::default().panic_message(SanitisedPanicMessage).install();
     let report = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
-        panicked(info);
+        log_panic(info);
         report(info);
     }));
 }
 
 /// Logs a panic, and waits until it is written: the process may end with it.
-pub fn panicked(info: &PanicHookInfo<'_>) {
-    tracing::error!("panicked at {}: {}", place(info), message(info));
-    hurry();
+pub fn log_panic(info: &PanicHookInfo<'_>) {
+    tracing::error!("panicked at {}: {}", panic_location(info), panic_message(info));
+    flush_before_exit();
 }
 
-struct Harmless;
+struct SanitisedPanicMessage;
 
-impl PanicMessage for Harmless {
+impl PanicMessage for SanitisedPanicMessage {
     fn display(&self, info: &PanicHookInfo<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "keepwatch panicked, which is a bug: {}", message(info))?;
-        write!(f, "Location: {}", place(info))
+        writeln!(f, "keepwatch panicked, which is a bug: {}", panic_message(info))?;
+        write!(f, "Location: {}", panic_location(info))
     }
 }
 
-fn message(info: &PanicHookInfo<'_>) -> String {
+fn panic_message(info: &PanicHookInfo<'_>) -> String {
     // promise: panic-message, mutant: .line() -> .raw().to_owned()
-    Untrusted::new(info.payload_as_str().unwrap_or("it said nothing")).line()
+    Untrusted::new(info.payload_as_str().unwrap_or("it said nothing")).sanitise_line()
 }
 
-fn place(info: &PanicHookInfo<'_>) -> String {
+fn panic_location(info: &PanicHookInfo<'_>) -> String {
     info.location().map(ToString::to_string).unwrap_or_default()
 }

@@ -7,40 +7,42 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-const MASK: &str = "••••";
+const REDACTED: &str = "••••";
 
 /// `signingKey`, `apiKey`, `api_key`, `token` and `key`, and whatever else ends so; also inside another URL's parameter.
-const NAMES: [&str; 6] = ["key=", "token=", "key%3d", "token%3d", "key\":", "token\":"];
-const KEYS: [&str; 2] = ["bb_live_", "bb_test_"];
+const PARAMETER_ENDINGS: [&str; 6] = ["key=", "token=", "key%3d", "token%3d", "key\":", "token\":"];
+const API_KEY_PREFIXES: [&str; 2] = ["bb_live_", "bb_test_"];
 /// Names of secrets that stand before a colon, too.
-const LABELS: [&str; 5] = ["signingkey", "signing_key", "apikey", "api_key", "token"];
+const SECRET_LABELS: [&str; 5] = ["signingkey", "signing_key", "apikey", "api_key", "token"];
 /// What follows is a token, if it is as long as one and has a digit: “the bearer token” is none.
-const BEARER: &str = "bearer ";
-const SHORTEST_TOKEN: usize = 8;
+const BEARER_PREFIX: &str = "bearer ";
+const MIN_TOKEN_LENGTH: usize = 8;
 const SCHEME_END: &str = "://";
 
 /// Whatever is masked has one of these before it or in it: ids and names, of which a list has thousands, have none.
-fn is_sign(byte: u8) -> bool {
+fn is_secret_marker(byte: u8) -> bool {
     matches!(byte, b'=' | b'%' | b'"' | b':' | b' ' | b'_')
 }
 
 /// `text` with '••••' in the place of each secret: the values of `signingKey=`, `apiKey=`, `api_key=`, `token=` and
 /// `key=`, up to `&`, `#`, a space or a quote, bearer tokens, the passwords of URLs, and whole API keys. Capital letters or small ones are the same.
 #[must_use]
-pub fn masked(text: &str) -> Cow<'_, str> {
-    if !text.bytes().any(is_sign) {
+pub fn redact(text: &str) -> Cow<'_, str> {
+    if !text.bytes().any(is_secret_marker) {
         return text.into();
     }
     let mut safe = String::with_capacity(text.len());
     let mut rest = text;
     loop {
-        let (open, secret) = secret(rest);
-        let (Some(shown), Some(after)) = (rest.get(..open), rest.get(open + secret..)) else {
+        let (visible_bytes, secret_bytes) = match_secret(rest);
+        let (Some(shown), Some(after)) =
+            (rest.get(..visible_bytes), rest.get(visible_bytes + secret_bytes..))
+        else {
             return safe.into(); // unreachable: both ends are those of characters
         };
         safe.push_str(shown);
-        if secret > 0 {
-            safe.push_str(MASK);
+        if secret_bytes > 0 {
+            safe.push_str(REDACTED);
         }
         if after.is_empty() {
             return safe.into();
@@ -51,53 +53,54 @@ pub fn masked(text: &str) -> Cow<'_, str> {
 
 /// How many bytes of `rest` may be shown, and how many after them are a secret: of a secret if it begins with
 /// one, and else of one character.
-fn secret(rest: &str) -> (usize, usize) {
+fn match_secret(rest: &str) -> (usize, usize) {
     let starts = |with: &&&str| rest.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with));
-    if let Some(name) = NAMES.iter().find(starts) {
+    if let Some(name) = PARAMETER_ENDINGS.iter().find(starts) {
         let value = rest.get(name.len()..).unwrap_or_default();
-        let member = name.ends_with(':');
-        let bare = value.trim_start_matches(|c| matches!(c, '"' | '\'') || member && c == ' ');
-        return (name.len() + value.len() - bare.len(), end(bare));
+        let is_json_member = name.ends_with(':');
+        let unquoted = value.trim_start_matches(|c| matches!(c, '"' | '\'') || is_json_member && c == ' ');
+        return (name.len() + value.len() - unquoted.len(), secret_length(unquoted));
     }
-    if let Some(found) = labelled(rest) {
+    if let Some(found) = match_labelled_secret(rest) {
         return found;
     }
-    if starts(&&BEARER) {
-        let token = end(rest.get(BEARER.len()..).unwrap_or_default());
-        let word = rest.get(BEARER.len()..BEARER.len().saturating_add(token)).unwrap_or_default();
-        let is_token = word.len() >= SHORTEST_TOKEN && word.contains(|c: char| c.is_ascii_digit());
-        return (BEARER.len(), if is_token { token } else { 0 });
+    if starts(&&BEARER_PREFIX) {
+        let token = secret_length(rest.get(BEARER_PREFIX.len()..).unwrap_or_default());
+        let word =
+            rest.get(BEARER_PREFIX.len()..BEARER_PREFIX.len().saturating_add(token)).unwrap_or_default();
+        let is_token = word.len() >= MIN_TOKEN_LENGTH && word.contains(|c: char| c.is_ascii_digit());
+        return (BEARER_PREFIX.len(), if is_token { token } else { 0 });
     }
-    if let Some((before, password)) = rest.strip_prefix(SCHEME_END).and_then(password) {
+    if let Some((before, password)) = rest.strip_prefix(SCHEME_END).and_then(match_url_password) {
         return (SCHEME_END.len().saturating_add(before), password);
     }
-    match KEYS.iter().find(starts) {
-        Some(prefix) if end(rest) > prefix.len() => (0, end(rest)),
+    match API_KEY_PREFIXES.iter().find(starts) {
+        Some(prefix) if secret_length(rest) > prefix.len() => (0, secret_length(rest)),
         _ => (rest.chars().next().map_or(0, char::len_utf8), 0),
     }
 }
 
 /// A secret's name and its value as programs write them down: `signingKey: x`, `'apiKey': 'x'`, also with escaped quotes.
-fn labelled(rest: &str) -> Option<(usize, usize)> {
-    let is_first = |name: &&&str| rest.get(..name.len()).is_some_and(|it| it.eq_ignore_ascii_case(name));
-    let name = LABELS.iter().find(is_first)?;
+fn match_labelled_secret(rest: &str) -> Option<(usize, usize)> {
+    let is_prefix = |name: &&&str| rest.get(..name.len()).is_some_and(|it| it.eq_ignore_ascii_case(name));
+    let name = SECRET_LABELS.iter().find(is_prefix)?;
     let quote = |c: char| matches!(c, '"' | '\'' | '\\');
     let after = rest.get(name.len()..)?.trim_start_matches(quote).trim_start_matches(' ');
     let value = after.strip_prefix([':', '='])?.trim_start_matches(' ').trim_start_matches(quote);
-    Some((rest.len().saturating_sub(value.len()), end(value)))
+    Some((rest.len().saturating_sub(value.len()), secret_length(value)))
 }
 
 /// In what follows a URL's scheme: how much stands before the password of `user:password@host`, and how long that is.
-fn password(rest: &str) -> Option<(usize, usize)> {
-    let over = |c: char| matches!(c, '/' | '?' | '#' | '"' | '\'' | '\\') || c.is_whitespace();
-    let authority = rest.get(..rest.find(over).unwrap_or(rest.len()))?;
+fn match_url_password(rest: &str) -> Option<(usize, usize)> {
+    let ends_authority = |c: char| matches!(c, '/' | '?' | '#' | '"' | '\'' | '\\') || c.is_whitespace();
+    let authority = rest.get(..rest.find(ends_authority).unwrap_or(rest.len()))?;
     let (user, _) = authority.rsplit_once('@')?;
     let (name, password) = user.split_once(':')?;
     Some((name.len().saturating_add(1), password.len()))
 }
 
 /// Where a secret that `text` begins with ends.
-fn end(text: &str) -> usize {
+fn secret_length(text: &str) -> usize {
     text.find(|c: char| matches!(c, '&' | '#' | '"' | '\'') || c.is_whitespace()).unwrap_or(text.len())
 }
 
@@ -109,20 +112,20 @@ pub fn is_secret_name(name: &str) -> bool {
 }
 
 /// Masks every text in `value`, names of members too, and all that stands below a [secret name](is_secret_name).
-pub fn mask_values(value: &mut Value) {
+pub fn redact_values(value: &mut Value) {
     match value {
-        Value::String(text) => *text = masked(text).into_owned(),
-        Value::Array(items) => items.iter_mut().for_each(mask_values),
+        Value::String(text) => *text = redact(text).into_owned(),
+        Value::Array(items) => items.iter_mut().for_each(redact_values),
         Value::Object(map) => {
             for (name, mut value) in std::mem::take(map) {
                 if is_secret_name(&name) && !value.is_null() {
-                    value = Value::from(MASK);
+                    value = Value::from(REDACTED);
                 } else {
-                    mask_values(&mut value);
+                    redact_values(&mut value);
                 }
-                let mut name = masked(&name).into_owned();
+                let mut name = redact(&name).into_owned();
                 while map.contains_key(&name) {
-                    name.push_str(MASK); // two secrets as names are two members still
+                    name.push_str(REDACTED); // two secrets as names are two members still
                 }
                 map.insert(name, value);
             }
@@ -137,14 +140,16 @@ mod tests {
 
     #[test]
     fn all_that_is_looked_for_has_a_sign_without_which_nothing_is() {
-        for pattern in NAMES.into_iter().chain(KEYS).chain([BEARER, SCHEME_END]) {
-            assert!(pattern.bytes().any(is_sign), "{pattern}");
+        for pattern in
+            PARAMETER_ENDINGS.into_iter().chain(API_KEY_PREFIXES).chain([BEARER_PREFIX, SCHEME_END])
+        {
+            assert!(pattern.bytes().any(is_secret_marker), "{pattern}");
         }
     }
 
     #[test]
     fn a_member_of_a_json_text_is_masked_as_a_parameter_is() {
-        assert_eq!(masked(r#"{"signingKey": "abc","b":1}"#), r#"{"signingKey": "••••","b":1}"#);
+        assert_eq!(redact(r#"{"signingKey": "abc","b":1}"#), r#"{"signingKey": "••••","b":1}"#);
     }
 
     #[test]
@@ -156,7 +161,7 @@ mod tests {
             (r#"{\"signingKey\" : \"abc\"}"#, r#"{\"signingKey\" : \"••••"}"#),
             ("a token of it, and tokens", "a token of it, and tokens"),
         ] {
-            assert_eq!(masked(text), safe);
+            assert_eq!(redact(text), safe);
         }
     }
 
@@ -164,7 +169,7 @@ mod tests {
     fn values_are_masked_by_their_names_and_by_their_looks() {
         let json = r#"{"url":"wss://c/?signing\u004bey=abc","signing_key":"abc","run":{"apiKey":{"a":"abc"}},"env":"prod"}"#;
         let mut value: Value = serde_json::from_str(json).unwrap();
-        mask_values(&mut value);
+        redact_values(&mut value);
         let masked = value.to_string();
         assert!(!masked.contains("abc") && masked.contains("prod"), "{masked}");
     }
@@ -187,7 +192,7 @@ mod tests {
             ("?wss=c%2F%3FsigningKey%3Dabc%26x&debug=1", "?wss=c%2F%3FsigningKey%3D••••&debug=1"),
             ("?key=…ü✓", "?key=••••"),
         ] {
-            assert_eq!(masked(text), safe);
+            assert_eq!(redact(text), safe);
         }
     }
 
@@ -195,7 +200,7 @@ mod tests {
     fn a_name_can_be_the_secret_and_no_member_is_lost_by_that() {
         let json = r#"{"bb_live_abc":1,"bb_live_def":{"wss://c/?signingKey=abc":2},"plain":3}"#;
         let mut value: Value = serde_json::from_str(json).unwrap();
-        mask_values(&mut value);
+        redact_values(&mut value);
         let masked = value.to_string();
         assert!(!masked.contains("abc") && !masked.contains("def"), "{masked}");
         assert!(["1", "2", "3"].iter().all(|number| masked.contains(number)), "{masked}");
@@ -211,7 +216,7 @@ mod tests {
             ("https://user@host:8080/a:b@c", "https://user@host:8080/a:b@c"),
             ("http://127.0.0.1:8787", "http://127.0.0.1:8787"),
         ] {
-            assert_eq!(masked(text), safe);
+            assert_eq!(redact(text), safe);
         }
     }
 
@@ -224,7 +229,7 @@ mod tests {
             ("bb_live_abckey=def", "••••"),
             ("keys begin with bb_live_ or bb_test_", "keys begin with bb_live_ or bb_test_"),
         ] {
-            assert_eq!(masked(text), safe);
+            assert_eq!(redact(text), safe);
         }
     }
 }
