@@ -25,15 +25,15 @@ use keepwatch_core::session::Targets;
 use keepwatch_core::session::{List, Metadata, Region, Session, Status};
 use keepwatch_core::testing::{self, at, moment, noon, request_timing};
 use keepwatch_core::text::Untrusted;
-use keepwatch_core::tracker::{Exchange, Fleet, Input, Scope, Thresholds};
+use keepwatch_core::tracker::{AlertThresholds, Input, RequestTiming, Scope, SessionTracker};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 
 const SIZES: [usize; 3] = [20, 1_000, 10_000];
 
 /// Returns the times of a request that takes no time, whose reply has a `Date`.
-fn dated(second: u32) -> Exchange {
-    Exchange { date: Some(at(second)), ..request_timing(second, second) }
+fn dated(second: u32) -> RequestTiming {
+    RequestTiming { date: Some(at(second)), ..request_timing(second, second) }
 }
 
 /// One of many that differ in everything that a row shows.
@@ -72,15 +72,15 @@ fn session(number: usize) -> Session {
 }
 
 fn listed(second: u32, sessions: Vec<Session>) -> Input {
-    Input::Seen { at: dated(second), scope: Scope::List(List::Running), sessions, malformed: 0 }
+    Input::SessionsReceived { at: dated(second), scope: Scope::List(List::Running), sessions, malformed: 0 }
 }
 
 fn sessions(count: usize) -> Vec<Session> {
     (0..count).map(session).collect()
 }
 
-fn fleet(count: usize) -> Fleet {
-    let mut fleet = Fleet::new(Thresholds::default());
+fn fleet(count: usize) -> SessionTracker {
+    let mut fleet = SessionTracker::new(AlertThresholds::default());
     fleet.apply(listed(1000, sessions(count)));
     fleet
 }

@@ -26,8 +26,8 @@ use keepwatch_core::clock::{Clock, Zone};
 use keepwatch_core::session::{Phase, SessionId, Status, Targets};
 use keepwatch_core::text;
 use keepwatch_core::tracker::cost::Rates;
-use keepwatch_core::tracker::verdict::{Sure, Verdict};
-use keepwatch_core::tracker::{Event, EventKind, Fleet};
+use keepwatch_core::tracker::verdict::{Confidence, Verdict};
+use keepwatch_core::tracker::{Event, EventKind, SessionTracker};
 
 /// The columns of an id.
 const SHORT_ID: usize = 8;
@@ -98,16 +98,18 @@ pub(super) async fn stream(
     }
 }
 
-fn all_ended(fleet: &Fleet, named: &[SessionId]) -> bool {
+fn all_ended(fleet: &SessionTracker, named: &[SessionId]) -> bool {
     let ended = |id| fleet.get(id).is_some_and(|record| record.phase() == Phase::Ended);
     !named.is_empty() && named.iter().all(ended)
 }
 
 /// The verdict on the end that an event tells of, and the status that it ended with.
-pub(super) fn explained(fleet: &Fleet, event: &Event) -> Option<(Status, Verdict)> {
+pub(super) fn explained(fleet: &SessionTracker, event: &Event) -> Option<(Status, Verdict)> {
     let status = match &event.kind {
         EventKind::Ended { status, .. } => status,
-        EventKind::FirstSeen { status, .. } | EventKind::Changed { to: status, .. } if status.is_final() => {
+        EventKind::FirstSeen { status, .. } | EventKind::StatusChanged { to: status, .. }
+            if status.is_final() =>
+        {
             status
         }
         _ => return None,
@@ -124,16 +126,19 @@ fn json_line(event: &Event, why: Option<&(Status, Verdict)>, to_terminal: bool) 
 pub(super) fn text_lines(event: &Event, why: Option<&(Status, Verdict)>, zone: Zone, ascii: bool) -> String {
     let id = event.id.as_ref().map_or_else(|| "all".to_owned(), |id| id.prefix(SHORT_ID));
     let gap = " ".repeat(SHORT_ID.saturating_sub(text::width(&id)));
-    let start = format!("{}  {id}{gap}  ", zone.date_time(event.seen));
-    let flag = if matches!(event.kind, EventKind::Flagged(_)) { "⚑ " } else { "" };
-    let mut lines = format!("{start}{flag}{}\n", event.sentence(zone, event.seen));
+    let start = format!("{}  {id}{gap}  ", zone.date_time(event.learned_at));
+    let flag = if matches!(event.kind, EventKind::AlertRaised(_)) { "⚑ " } else { "" };
+    let mut lines = format!("{start}{flag}{}\n", event.sentence(zone, event.learned_at));
     if let Some((status, verdict)) = why {
-        let (line, was) = (verdict.line(status, zone, event.seen), verdict.words(zone, event.seen).was);
-        let sure = match verdict.sure {
-            Sure::Said => "as the API says",
-            Sure::Likely => "likely",
-            Sure::Perhaps => "perhaps",
-            Sure::Unknown => "unknown",
+        let (line, was) = (
+            verdict.summary_line(status, zone, event.learned_at),
+            verdict.text(zone, event.learned_at).explanation,
+        );
+        let sure = match verdict.confidence {
+            Confidence::Reported => "as the API says",
+            Confidence::Likely => "likely",
+            Confidence::Possible => "perhaps",
+            Confidence::Unknown => "unknown",
         };
         lines.push_str(&format!("{start}{sure}: {line}; {was}\n"));
     }

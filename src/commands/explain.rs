@@ -16,8 +16,8 @@ use crate::poll::{Observed, Report, Request, perform};
 use crate::store::Recording;
 use keepwatch_core::clock::Clock;
 use keepwatch_core::session::SessionId;
-use keepwatch_core::tracker::evidence::{self, Options};
-use keepwatch_core::tracker::{Fleet, Input, Thresholds};
+use keepwatch_core::tracker::evidence::{self, EvidenceOptions};
+use keepwatch_core::tracker::{AlertThresholds, Input, SessionTracker};
 
 /// Prints the evidence. A session that is not there has some, too: that, when, and the API's request id.
 ///
@@ -32,22 +32,27 @@ pub async fn explain(config: ExplainConfig) -> Result<ExitCode, CliError> {
 }
 
 /// The evidence as the maker of a recording would have got it at its end.
-fn recorded(path: &Path, id: &SessionId, options: Options<'_>, ascii: bool) -> Result<ExitCode, CliError> {
+fn recorded(
+    path: &Path,
+    id: &SessionId,
+    options: EvidenceOptions<'_>,
+    ascii: bool,
+) -> Result<ExitCode, CliError> {
     let recording = recording::read(path)?;
     recording::print_damage(&recording);
     let Recording { header, tape, .. } = recording;
-    let fleet = || Fleet::new(header.thresholds.clone()).with_owner_key(header.owner_key.clone());
-    let mut fleets: Vec<Fleet> = tape.profiles().iter().map(|_| fleet()).collect();
+    let fleet = || SessionTracker::new(header.thresholds.clone()).with_owner_key(header.owner_key.clone());
+    let mut fleets: Vec<SessionTracker> = tape.profiles().iter().map(|_| fleet()).collect();
     for (profile, input) in tape.inputs() {
         if let Some(fleet) = fleets.get_mut(profile) {
             fleet.apply(input);
         }
     }
-    let options = Options { version: &header.version, rates: header.rates, ..options };
+    let options = EvidenceOptions { version: &header.version, rates: header.rates, ..options };
     // Of several profiles that were asked, the one that has it.
-    let knows = |fleet: &&Fleet| fleet.get(id).is_some_and(|record| record.session.is_some());
+    let knows = |fleet: &&SessionTracker| fleet.get(id).is_some_and(|record| record.session.is_some());
     let fleet = fleets.iter().find(knows).or(fleets.first());
-    let Some(text) = fleet.and_then(|fleet| evidence::text(fleet, id, options)) else {
+    let Some(text) = fleet.and_then(|fleet| evidence::render(fleet, id, options)) else {
         print_error(&format!("{}: the recording has no such session", id.sanitise_line()));
         return Ok(ExitCode::NoSuchSession);
     };
@@ -58,12 +63,12 @@ fn recorded(path: &Path, id: &SessionId, options: Options<'_>, ascii: bool) -> R
 async fn asked(
     source: Source,
     id: SessionId,
-    options: Options<'_>,
+    options: EvidenceOptions<'_>,
     ascii: bool,
 ) -> Result<ExitCode, CliError> {
     let (client, clock) = (Client::new(source.endpoint, source.key), Clock::system());
-    let mut fleet = Fleet::new(Thresholds::default());
-    fleet.apply(Input::Asked { at: clock.now(), ids: vec![id.clone()] });
+    let mut fleet = SessionTracker::new(AlertThresholds::default());
+    fleet.apply(Input::SessionsNamed { at: clock.now(), ids: vec![id.clone()] });
     let report = ask(&client, &clock, Request::Session(id.clone())).await;
     let mut exit = ExitCode::Success;
     if let Err(fault) = &report.outcome {
@@ -81,7 +86,7 @@ async fn asked(
             take(&mut fleet, report);
         }
     }
-    let text = evidence::text(&fleet, &id, options).unwrap_or_default();
+    let text = evidence::render(&fleet, &id, options).unwrap_or_default();
     print_text(&text, ascii)?;
     Ok(exit)
 }
@@ -92,7 +97,7 @@ async fn ask(client: &Client, clock: &Clock, request: Request) -> Report {
     Report::new(request, sent, clock.now(), answer)
 }
 
-fn take(fleet: &mut Fleet, report: Report) {
+fn take(fleet: &mut SessionTracker, report: Report) {
     if let Some(input) = Observed::from(report).input {
         fleet.apply(input);
     }

@@ -13,7 +13,7 @@ use crate::store::history::{self, HistoryQuery, HistoryScope};
 use crate::store::{self, Encoder, Header, Writer};
 use keepwatch_core::clock::Clock;
 use keepwatch_core::text::escape_json_for_terminal;
-use keepwatch_core::tracker::Fleet;
+use keepwatch_core::tracker::SessionTracker;
 
 /// So far back the clock reaches on which everything is laid: longer than any journal.
 pub(super) const PAST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
@@ -31,7 +31,7 @@ pub fn export(config: ExportConfig) -> Result<ExitCode, CliError> {
         return Ok(ExitCode::NoSuchSession);
     };
     let header = Header { no_metadata: header.no_metadata || config.no_metadata, ..header };
-    let mut fleet = Fleet::new(header.thresholds.clone()).with_owner_key(header.owner_key.clone());
+    let mut fleet = SessionTracker::new(header.thresholds.clone()).with_owner_key(header.owner_key.clone());
     let mut encoder = Encoder::new(None, header.no_metadata);
     let mut lines = Vec::new();
     let query = HistoryQuery { host: Some(&host), ..HistoryQuery::all(&scope) };

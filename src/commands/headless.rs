@@ -26,7 +26,7 @@ use crate::store::recorder::Recorder;
 use crate::store::{self, Encoder, Header, Line};
 use keepwatch_core::clock::{Clock, Moment};
 use keepwatch_core::session::{ApiError, SessionId, Targets};
-use keepwatch_core::tracker::{Event, Exchange, Fleet, Input, Thresholds};
+use keepwatch_core::tracker::{AlertThresholds, Event, Input, RequestTiming, SessionTracker};
 
 /// How many reports may wait.
 const WAITING_REPORTS: usize = 16;
@@ -36,13 +36,13 @@ const WAITING_REPORTS: usize = 16;
 pub(super) struct Watching {
     pub(super) targets: Targets,
     pub(super) pace: PollLimits,
-    pub(super) thresholds: Thresholds,
+    pub(super) thresholds: AlertThresholds,
 }
 
 /// A fleet that is being watched.
 #[derive(Debug)]
 pub(super) struct Follow {
-    pub(super) fleet: Fleet,
+    pub(super) fleet: SessionTracker,
     clock: Clock,
     now: Moment,
     poller: Poller,
@@ -68,7 +68,7 @@ pub(super) struct Told {
     /// What happened by it, in order.
     pub(super) events: Vec<Event>,
     /// A session that the API said is not there, and when it was asked: the events tell only the first time.
-    pub(super) missing: Option<(SessionId, Exchange)>,
+    pub(super) missing: Option<(SessionId, RequestTiming)>,
 }
 
 impl Follow {
@@ -83,14 +83,14 @@ impl Follow {
         recording: Option<(File, Header)>,
     ) -> Result<Self, CliError> {
         let interruption = Interruption::new()?;
-        let fleet = Fleet::new(watching.thresholds);
+        let fleet = SessionTracker::new(watching.thresholds);
         let now = clock.now();
         let recording = recording.map(begin).transpose()?;
         let (reports, reported) = mpsc::channel(WAITING_REPORTS);
         let poller = Poller::spawn(client, None, &watching.targets, watching.pace, clock.clone(), reports);
         let mut follow = Self { fleet, clock, now, poller, reported, interruption, recording };
         if let Targets::Ids(ids) = &watching.targets {
-            follow.apply(Input::Asked { at: now, ids: ids.clone() });
+            follow.apply(Input::SessionsNamed { at: now, ids: ids.clone() });
         }
         Ok(follow)
     }
@@ -118,7 +118,7 @@ impl Follow {
 
     /// Polls everything now, if nothing keeps polls from succeeding: what a server asked for is left alone.
     pub(super) fn ask_now(&self) {
-        if self.fleet.health().failing.is_none() {
+        if self.fleet.health().failure_streak.is_none() {
             self.poller.ask(Ask::Now);
         }
     }
@@ -145,7 +145,7 @@ impl Follow {
                 Some(report) => Observed::from(report).input,
                 None => Some(Input::TimePassed { now: self.now }),
             };
-            if let Some(Input::Missing { at, id, .. }) = &input {
+            if let Some(Input::SessionNotFound { at, id, .. }) = &input {
                 told.missing = Some((id.clone(), *at));
             }
             let is_reply = input.as_ref().is_some_and(|input| !matches!(input, Input::TimePassed { .. }));
@@ -164,8 +164,8 @@ impl Follow {
     /// Why nothing will come of it, if the API refuses the key and never answered otherwise.
     pub(super) fn refusal(&self) -> Option<&ApiError> {
         let health = self.fleet.health();
-        let failing = health.failing.as_ref().filter(|_| health.last_good.is_none())?;
-        Some(&failing.fault).filter(|fault| fault.is_auth_error())
+        let failing = health.failure_streak.as_ref().filter(|_| health.last_success.is_none())?;
+        Some(&failing.error).filter(|fault| fault.is_auth_error())
     }
 }
 

@@ -24,7 +24,7 @@ use keepwatch_core::filter::Filter;
 use keepwatch_core::session::SessionId;
 use keepwatch_core::text;
 use keepwatch_core::tracker::cost::Rates;
-use keepwatch_core::tracker::{Event, Fleet};
+use keepwatch_core::tracker::{Event, SessionTracker};
 use seen::{Seen, of_days};
 
 /// How it is printed.
@@ -74,14 +74,14 @@ pub fn history(config: HistoryConfig) -> Result<ExitCode, CliError> {
 /// Prints what happened to one session, as far as any run saw it.
 fn timeline(reader: &Reader, id: &SessionId, zone: Zone, ascii: bool) -> Result<ExitCode, CliError> {
     let scope = HistoryScope::Sessions(vec![id.clone()]);
-    let mut fleet = Fleet::default();
+    let mut fleet = SessionTracker::default();
     if let Some((header, host)) = history::newest(reader, &HistoryQuery::all(&scope))? {
-        fleet = Fleet::new(header.thresholds).with_owner_key(header.owner_key);
+        fleet = SessionTracker::new(header.thresholds).with_owner_key(header.owner_key);
         let query = HistoryQuery { host: Some(&host), ..HistoryQuery::all(&scope) };
         let now = Clock::backdated(PAST).now();
         history::read(reader, &query, now, |input| drop(fleet.apply(input)))?;
     }
-    let mut events: Vec<&Event> = fleet.newest_of(id).map(|(_, event)| event).collect();
+    let mut events: Vec<&Event> = fleet.newest_events(id).map(|(_, event)| event).collect();
     if events.is_empty() {
         print_error(&format!("{}: the journal has no such session", id.sanitise_line()));
         return Ok(ExitCode::NoSuchSession);

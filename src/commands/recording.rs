@@ -12,7 +12,7 @@ use crate::store::{FORMAT, Header, Recording};
 use keepwatch_core::clock::Timestamp;
 use keepwatch_core::session::MetadataPath;
 use keepwatch_core::text;
-use keepwatch_core::tracker::Thresholds;
+use keepwatch_core::tracker::AlertThresholds;
 use keepwatch_core::tracker::cost::Rates;
 
 /// The widest path in a message, in columns.
@@ -21,7 +21,7 @@ const MAX_PATH_COLUMNS: usize = 200;
 /// What a recording is made with, beside what the reader says of it.
 pub(super) struct Made {
     pub(super) started: Timestamp,
-    pub(super) thresholds: Thresholds,
+    pub(super) thresholds: AlertThresholds,
     pub(super) owner_key: Option<MetadataPath>,
     pub(super) rates: Rates,
     pub(super) host: Option<String>,

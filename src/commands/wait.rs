@@ -16,7 +16,7 @@ use crate::exit_code::ExitCode;
 use keepwatch_core::clock::{Clock, Zone};
 use keepwatch_core::session::{SessionId, Targets};
 use keepwatch_core::text;
-use keepwatch_core::tracker::{Event, EventKind, Fleet, Thresholds};
+use keepwatch_core::tracker::{AlertThresholds, Event, EventKind, SessionTracker};
 use tally::{News, Tally, Why};
 
 /// How many sessions a sentence names; the others are counted.
@@ -33,7 +33,7 @@ pub async fn wait(config: WaitConfig) -> Result<ExitCode, CliError> {
     let watching = Watching {
         targets: Targets::Ids(config.ids.clone()),
         pace: config.pace,
-        thresholds: Thresholds::none(),
+        thresholds: AlertThresholds::none(),
     };
     let mut follow =
         Follow::start(Client::new(config.source.endpoint, config.source.key), clock, watching, None)?;
@@ -71,14 +71,17 @@ pub async fn wait(config: WaitConfig) -> Result<ExitCode, CliError> {
 
 /// What keeps it from knowing, and that nothing does any more.
 fn say(event: &Event) {
-    if matches!(event.kind, EventKind::Failing { .. } | EventKind::Recovered { .. } | EventKind::Slept(_)) {
+    if matches!(
+        event.kind,
+        EventKind::PollsFailing { .. } | EventKind::PollsRecovered { .. } | EventKind::Slept(_)
+    ) {
         let of =
             event.id.as_ref().map(|id| format!("session {}: ", id.sanitise(WIDEST_ID))).unwrap_or_default();
-        print_error(&format!("{of}{}", event.kind.sentence(Zone::Local, event.seen)));
+        print_error(&format!("{of}{}", event.kind.sentence(Zone::Local, event.learned_at)));
     }
 }
 
-fn tell(news: &News, fleet: &Fleet, ascii: bool) -> Result<(), CliError> {
+fn tell(news: &News, fleet: &SessionTracker, ascii: bool) -> Result<(), CliError> {
     match news {
         News::Holds(id) => {
             let line = format!("{}  {}\n", id.sanitise_line(), standing(fleet, id));
@@ -100,7 +103,7 @@ fn tell(news: &News, fleet: &Fleet, ascii: bool) -> Result<(), CliError> {
 }
 
 /// How a session stands, in a line.
-fn standing(fleet: &Fleet, id: &SessionId) -> String {
+fn standing(fleet: &SessionTracker, id: &SessionId) -> String {
     let Some((record, status)) = fleet.get(id).and_then(|record| Some((record, record.status()?))) else {
         return "no reply about it yet".into();
     };
@@ -108,8 +111,8 @@ fn standing(fleet: &Fleet, id: &SessionId) -> String {
         return status.sanitise(24);
     };
     if let Some(verdict) = fleet.verdict(id) {
-        let was = verdict.words(Zone::Local, last).was;
-        return format!("{}; {was}", verdict.line(status, Zone::Local, last));
+        let was = verdict.text(Zone::Local, last).explanation;
+        return format!("{}; {was}", verdict.summary_line(status, Zone::Local, last));
     }
     let expires = record.session.as_ref().and_then(|session| session.expires);
     let left = expires.and_then(|expires| expires.signed_duration_since(last).to_std().ok());
@@ -117,7 +120,7 @@ fn standing(fleet: &Fleet, id: &SessionId) -> String {
     format!("{}{left}", status.sanitise(24))
 }
 
-fn unfinished(tally: &Tally, fleet: &Fleet) -> String {
+fn unfinished(tally: &Tally, fleet: &SessionTracker) -> String {
     let open = tally.open();
     let named: Vec<String> = open
         .iter()

@@ -148,7 +148,7 @@ pub(super) async fn screen(
         tracing::info!("profile {:?}: {host}", info.name);
     }
     let outcome = tui::run(settings, first, others, clock, env, persistence).await;
-    log::tell(|why| print_error(&why)); // there is no screen any more
+    log::set_error_handler(|why| print_error(&why)); // there is no screen any more
     let (exit, said) = outcome.map_err(CliError::Terminal)?;
     if let Some(said) = said {
         print_error(&said);

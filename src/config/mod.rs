@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use keepwatch_core::clock::Zone;
 use keepwatch_core::session::{MetadataPath, SessionId, Targets};
-use keepwatch_core::tracker::Thresholds;
+use keepwatch_core::tracker::AlertThresholds;
 use keepwatch_core::tracker::cost::Rates;
 use keepwatch_core::tracker::evidence;
 
@@ -137,7 +137,7 @@ impl WatchConfig {
 #[derive(Clone, Debug)]
 pub struct ScreenConfig {
     /// When a session is flagged.
-    pub thresholds: Thresholds,
+    pub thresholds: AlertThresholds,
     /// What things cost.
     pub rates: Rates,
     /// Whether a new flag rings the bell.
@@ -216,7 +216,7 @@ pub struct EventsConfig {
     /// How often to ask.
     pub pace: PollLimits,
     /// When a session is flagged.
-    pub thresholds: Thresholds,
+    pub thresholds: AlertThresholds,
     /// Where, and with which key.
     pub source: Source,
     /// The new file that it is recorded into.
@@ -270,7 +270,7 @@ pub struct ExplainConfig {
     /// Which session.
     pub id: SessionId,
     /// What is told of it.
-    pub options: evidence::Options<'static>,
+    pub options: evidence::EvidenceOptions<'static>,
     /// From where it is learned.
     pub from: ExplainFrom,
     /// ASCII only.

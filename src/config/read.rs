@@ -22,7 +22,7 @@ use keepwatch_core::clock::Zone;
 use keepwatch_core::session::{MetadataPath, SessionId, Targets};
 use keepwatch_core::text;
 use keepwatch_core::tracker::cost::Rates;
-use keepwatch_core::tracker::{Thresholds, evidence};
+use keepwatch_core::tracker::{AlertThresholds, evidence};
 
 /// Words that are, or could be taken for, subcommands of a program like this one: never sessions by accident.
 const COMMAND_WORDS: [&str; 17] = [
@@ -163,7 +163,7 @@ fn explain_config(explain: &Explain, around: &Around<'_>) -> Result<ExplainConfi
     let rates = rates(&explain.rates);
     Ok(ExplainConfig {
         id: SessionId::parse(&explain.id)?,
-        options: evidence::Options { with_metadata: explain.with_metadata, rates, version: VERSION },
+        options: evidence::EvidenceOptions { with_metadata: explain.with_metadata, rates, version: VERSION },
         from: match &explain.from {
             Some(path) => ExplainFrom::Recording(path.clone()),
             None => ExplainFrom::Api(around.source(&explain.api)?),
@@ -305,8 +305,11 @@ fn is_read_only(env: &Environment) -> bool {
     env.get("KEEPWATCH_READ_ONLY").is_some_and(|value| value != "0")
 }
 
-fn thresholds(attention: &cli::Attention) -> Thresholds {
-    Thresholds::new(attention.warn.iter().copied().filter(|left| !left.is_zero()).collect(), attention.idle)
+fn thresholds(attention: &cli::Attention) -> AlertThresholds {
+    AlertThresholds::new(
+        attention.warn.iter().copied().filter(|left| !left.is_zero()).collect(),
+        attention.idle,
+    )
 }
 
 fn look(look: &cli::Look, env: &Environment) -> Look {

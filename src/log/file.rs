@@ -40,8 +40,8 @@ impl LogFile {
     /// Appends whole lines, in one piece: those of other programs do not get in between.
     pub(super) fn write(&mut self, lines: &[u8]) -> io::Result<()> {
         self.rotate_if_needed(lines.len())?;
-        let torn = std::mem::replace(&mut self.has_partial_line, true);
-        if torn {
+        let had_partial_line = std::mem::replace(&mut self.has_partial_line, true);
+        if had_partial_line {
             self.file.write_all(b"\n")?;
         }
         self.file.write_all(lines)?;

@@ -56,7 +56,7 @@ pub fn start(path: &Path, on_error: impl Fn(String) + Send + 'static) -> Result<
     let error_message = |why: String| format!("the log {name} can not be written: {why}");
     let file = LogFile::open(path, MAX_FILE_BYTES).map_err(|error| error_message(error.to_string()))?;
     let clock = Clock::system();
-    let sender = LogSender::to(file, name.clone(), clock.clone(), on_error);
+    let sender = LogSender::spawn(file, name.clone(), clock.clone(), on_error);
     let subscriber = LogSubscriber::new(sender.map_err(|error| error_message(error.to_string()))?, clock);
     tracing::subscriber::set_global_default(subscriber).map_err(|error| error_message(error.to_string()))?;
     Ok(LogGuard(()))
@@ -69,7 +69,7 @@ impl Drop for LogGuard {
 }
 
 /// From now on, what is wrong with the log, if there is one, is told here: on the screen while there is one.
-pub fn tell(handler: impl Fn(String) + Send + 'static) {
+pub fn set_error_handler(handler: impl Fn(String) + Send + 'static) {
     with_sender(|outbox| outbox.set_error_handler(Box::new(handler)));
 }
 

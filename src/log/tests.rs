@@ -23,8 +23,8 @@ fn capture_log(action: impl FnOnce()) -> String {
 fn subscriber(path: &Path) -> (LogSubscriber, Receiver<String>) {
     let (error_sender, errors) = channel();
     let file = LogFile::open(path, MAX_FILE_BYTES).unwrap();
-    let tell = move |why| drop(error_sender.send(why));
-    let outbox = LogSender::to(file, "log".into(), Clock::system(), tell).unwrap();
+    let on_error = move |why| drop(error_sender.send(why));
+    let outbox = LogSender::spawn(file, "log".into(), Clock::system(), on_error).unwrap();
     (LogSubscriber::new(outbox, Clock::system()), errors)
 }
 

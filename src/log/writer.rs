@@ -54,7 +54,7 @@ impl LogSender {
     ///
     /// # Errors
     /// No thread can be started.
-    pub(super) fn to(
+    pub(super) fn spawn(
         file: LogFile,
         name: String,
         clock: Clock,

@@ -3,7 +3,7 @@
 
 use super::{Reply, Report, Request};
 use keepwatch_core::session::{ApiError, ConnectUrls, SessionId};
-use keepwatch_core::tracker::{Exchange, Input, Scope};
+use keepwatch_core::tracker::{Input, RequestTiming, Scope};
 
 /// A report, taken apart.
 #[derive(Debug)]
@@ -18,10 +18,14 @@ pub struct Observed {
 
 impl From<Report> for Observed {
     fn from(report: Report) -> Self {
-        let at = Exchange { sent: report.sent, received: report.received, date: report.date };
+        let at = RequestTiming { sent: report.sent, received: report.received, date: report.date };
         let next = report.next;
-        let one =
-            |id, session| Input::Seen { at, scope: Scope::One(id), sessions: vec![session], malformed: 0 };
+        let one = |id, session| Input::SessionsReceived {
+            at,
+            scope: Scope::Session(id),
+            sessions: vec![session],
+            malformed: 0,
+        };
         let mut secrets = None;
         let is_live_view = matches!(report.request, Request::LiveView(_));
         let input = match (report.request, report.outcome) {
@@ -43,26 +47,28 @@ impl From<Report> for Observed {
             }
             (Request::Session(id), Ok(Reply::Session(session)))
             | (Request::Release(id), Ok(Reply::Released(session))) => Some(one(id, session)),
-            (Request::Release(id), Err(fault)) => Some(Input::ReleaseFailed { at, id, fault, next }),
-            (Request::List(list), Ok(Reply::List(listing))) => Some(Input::Seen {
+            (Request::Release(id), Err(fault)) => Some(Input::ReleaseFailed { at, id, error: fault, next }),
+            (Request::List(list), Ok(Reply::List(listing))) => Some(Input::SessionsReceived {
                 at,
                 scope: Scope::List(list),
                 sessions: listing.sessions,
                 malformed: listing.malformed,
             }),
-            (Request::Projects, Ok(Reply::Projects(projects))) => Some(Input::Projects { at, projects }),
+            (Request::Projects, Ok(Reply::Projects(projects))) => {
+                Some(Input::ProjectsReceived { at, projects })
+            }
             (Request::Projects, Err(fault)) if !fault.is_throttled() => None, // an extra, which nothing waits for
             (Request::Session(id), Err(fault)) if fault.is_not_found() => {
-                Some(Input::Missing { at, id, fault, next })
+                Some(Input::SessionNotFound { at, id, error: fault, next })
             }
             (Request::Session(id), Err(fault)) => {
-                Some(Input::Failed { at, scope: Scope::One(id), fault, next })
+                Some(Input::RequestFailed { at, scope: Scope::Session(id), error: fault, next })
             }
             (Request::List(list), Err(fault)) => {
-                Some(Input::Failed { at, scope: Scope::List(list), fault, next })
+                Some(Input::RequestFailed { at, scope: Scope::List(list), error: fault, next })
             }
             (Request::Projects, Err(fault)) => {
-                Some(Input::Failed { at, scope: Scope::Projects, fault, next })
+                Some(Input::RequestFailed { at, scope: Scope::Projects, error: fault, next })
             }
             (Request::Recent, _) => None, // what ended before anybody watched is no observation
             // The poller pairs each request with its own reply.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::entry::{Entry, Line, Reply, Run, Told};
 use keepwatch_core::clock::Moment;
 use keepwatch_core::session::{List, Session, SessionId};
-use keepwatch_core::tracker::{Exchange, Input, Scope};
+use keepwatch_core::tracker::{Input, RequestTiming, Scope};
 
 /// A stream, in the order of its times.
 #[derive(Clone, Debug, Default)]
@@ -28,9 +28,9 @@ enum What {
     Input(Input),
     Reply(Reply),
     /// A reply that says what the one before it said.
-    Same(Scope, Exchange),
+    Same(Scope, RequestTiming),
     /// The same of many.
-    Repeated(Scope, Exchange, u64, Duration),
+    Repeated(Scope, RequestTiming, u64, Duration),
 }
 
 impl Tape {
@@ -136,11 +136,19 @@ impl Unfold {
             }
             What::Same(scope, at) => self.seen(scope, *at),
             What::Repeated(scope, at, replies, longest_gap) => {
-                let Some(Input::Seen { at, scope, sessions, malformed }) = self.seen(scope, *at) else {
+                let Some(Input::SessionsReceived { at, scope, sessions, malformed }) = self.seen(scope, *at)
+                else {
                     return None;
                 };
                 let (replies, longest_gap) = (*replies, *longest_gap);
-                Some(Input::Repeated { at, scope, sessions, malformed, replies, longest_gap })
+                Some(Input::ResponseRepeated {
+                    at,
+                    scope,
+                    sessions,
+                    malformed,
+                    responses: replies,
+                    longest_gap,
+                })
             }
         }
     }
@@ -149,7 +157,7 @@ impl Unfold {
         let mut came = Vec::new();
         for told in &reply.changed {
             let id = match (told, &reply.scope) {
-                (_, Scope::One(id)) => id.clone(),
+                (_, Scope::Session(id)) => id.clone(),
                 (Told::Whole(session), _) => session.id.clone(),
                 (Told::Bytes { id, .. } | Told::Same(id), _) => id.clone(),
             };
@@ -176,9 +184,9 @@ impl Unfold {
         }
     }
 
-    fn seen(&self, scope: &Scope, at: Exchange) -> Option<Input> {
+    fn seen(&self, scope: &Scope, at: RequestTiming) -> Option<Input> {
         let (sessions, malformed) = match scope {
-            Scope::One(id) => (vec![self.sessions.get(id)?.clone()], 0),
+            Scope::Session(id) => (vec![self.sessions.get(id)?.clone()], 0),
             Scope::List(list) => {
                 let (members, malformed) = self.lists.get(list)?;
                 let session =
@@ -187,6 +195,6 @@ impl Unfold {
             }
             Scope::Projects => (Vec::new(), 0),
         };
-        Some(Input::Seen { at, scope: scope.clone(), sessions, malformed })
+        Some(Input::SessionsReceived { at, scope: scope.clone(), sessions, malformed })
     }
 }

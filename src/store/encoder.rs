@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::entry::{Entry, Line, Reply, Run, Told};
 use keepwatch_core::clock::{Moment, Timestamp};
 use keepwatch_core::session::{List, SessionId};
-use keepwatch_core::tracker::{Applied, Change, Exchange, Fleet, Input, Scope};
+use keepwatch_core::tracker::{AppliedChanges, Change, Input, RequestTiming, Scope, SessionTracker};
 
 /// A run is no longer than this, so that the clocks' wander against each other stays small within one.
 const LONGEST_RUN: Duration = Duration::from_secs(600);
@@ -50,7 +50,7 @@ pub struct Before(What);
 #[derive(Debug)]
 enum What {
     Reply {
-        at: Exchange,
+        at: RequestTiming,
         scope: Scope,
         members: Vec<SessionId>,
         malformed: u32,
@@ -65,10 +65,10 @@ impl Before {
     #[must_use]
     pub fn of(input: &Input) -> Self {
         Self(match input {
-            Input::Seen { at, scope, sessions, malformed } => {
+            Input::SessionsReceived { at, scope, sessions, malformed } => {
                 let members = match scope {
                     Scope::List(_) => sessions.iter().map(|session| session.id.clone()).collect(),
-                    Scope::One(_) | Scope::Projects => Vec::new(),
+                    Scope::Session(_) | Scope::Projects => Vec::new(),
                 };
                 What::Reply { at: *at, scope: scope.clone(), members, malformed: *malformed }
             }
@@ -96,7 +96,7 @@ impl Encoder {
 
     /// Returns the lines to write for one input: `before` is taken of the input before `fleet` applied it, `applied` is what
     /// it changed, and `fleet` is the state after it.
-    pub fn take(&mut self, before: Before, fleet: &Fleet, applied: &Applied) -> Vec<Line> {
+    pub fn take(&mut self, before: Before, fleet: &SessionTracker, applied: &AppliedChanges) -> Vec<Line> {
         let mut lines = Vec::new();
         let concerns_all = applied.clock_changed || applied.events.iter().any(|event| event.id.is_none());
         if concerns_all {
@@ -118,14 +118,14 @@ impl Encoder {
                 let nothing_new = is_known && reply.changed.is_empty() && reply.gone.is_empty();
                 let had_effect =
                     !applied.events.is_empty() || applied.clock_changed || applied.changed_silently;
-                let is_of_one = matches!(reply.scope, Scope::One(_));
+                let is_of_one = matches!(reply.scope, Scope::Session(_));
                 if nothing_new && !had_effect {
                     self.fold(at, reply.scope, &mut lines);
                 } else if is_of_one && !is_known && reply.changed.is_empty() {
                     // It was overtaken before anything was known of its session. Its times count all the same.
                     self.close_those_about(&reply.scope, &mut lines);
                     let scope = reply.scope;
-                    let empty = Input::Seen { at, scope, sessions: Vec::new(), malformed: 0 };
+                    let empty = Input::SessionsReceived { at, scope, sessions: Vec::new(), malformed: 0 };
                     self.put(at.received, Entry::Input(empty), &mut lines);
                 } else {
                     self.close_those_about(&reply.scope, &mut lines);
@@ -137,10 +137,10 @@ impl Encoder {
     }
 
     /// Ends what is open, and says until when was watched.
-    pub fn finish(&mut self, fleet: &Fleet) -> Vec<Line> {
+    pub fn finish(&mut self, fleet: &SessionTracker) -> Vec<Line> {
         let mut lines = Vec::new();
         self.close(|_| true, &mut lines);
-        if let Some(now) = fleet.latest().filter(|now| self.written != Some(*now)) {
+        if let Some(now) = fleet.latest_moment().filter(|now| self.written != Some(*now)) {
             self.put(now, Entry::Input(Input::TimePassed { now }), &mut lines);
         }
         lines
@@ -149,15 +149,15 @@ impl Encoder {
     /// What a reply has that was not told before; and whether what was asked for was told before at all.
     fn reply(
         &mut self,
-        at: Exchange,
+        at: RequestTiming,
         scope: Scope,
         members: Vec<SessionId>,
         malformed: u32,
-        fleet: &Fleet,
+        fleet: &SessionTracker,
         changes: &[(SessionId, Change)],
     ) -> (Reply, bool) {
         let (changed, gone, is_known) = match &scope {
-            Scope::One(id) => {
+            Scope::Session(id) => {
                 let change = changes.first().map_or(Change::None, |(_, change)| *change);
                 let is_known = self.told.contains(id);
                 (self.tell(id, change, fleet).into_iter().collect(), Vec::new(), is_known)
@@ -177,7 +177,7 @@ impl Encoder {
         list: List,
         members: Vec<SessionId>,
         malformed: u32,
-        fleet: &Fleet,
+        fleet: &SessionTracker,
         changes: &[(SessionId, Change)],
     ) -> (Vec<Told>, Vec<SessionId>, bool) {
         let before = self.lists.get_mut(place(list)).and_then(Option::take);
@@ -209,7 +209,7 @@ impl Encoder {
     }
 
     /// As [`Encoder::tell`], of an element of a list: it is found by its own id.
-    fn tell_listed(&mut self, id: &SessionId, change: Change, fleet: &Fleet) -> Option<Told> {
+    fn tell_listed(&mut self, id: &SessionId, change: Change, fleet: &SessionTracker) -> Option<Told> {
         let mut told = self.tell(id, change, fleet);
         if let Some(Told::Whole(session)) = &mut told {
             session.id.clone_from(id);
@@ -218,7 +218,7 @@ impl Encoder {
     }
 
     /// How a session is told that differs like this; `None` where nothing is to be told.
-    fn tell(&mut self, id: &SessionId, change: Change, fleet: &Fleet) -> Option<Told> {
+    fn tell(&mut self, id: &SessionId, change: Change, fleet: &SessionTracker) -> Option<Told> {
         let session = fleet.get(id)?.session.as_ref()?;
         let is_new = self.told.insert(id.clone());
         let told = match change {
@@ -232,7 +232,7 @@ impl Encoder {
     }
 
     /// A reply like the one before it.
-    fn fold(&mut self, at: Exchange, scope: Scope, lines: &mut Vec<Line>) {
+    fn fold(&mut self, at: RequestTiming, scope: Scope, lines: &mut Vec<Line>) {
         // The order of replies about one session counts.
         let others: Vec<u64> = self
             .open
@@ -280,8 +280,10 @@ impl Encoder {
             listed.is_some_and(|listed| listed.members.contains(id))
         };
         match (one, other) {
-            (Scope::One(one), Scope::One(other)) => one == other,
-            (Scope::List(list), Scope::One(id)) | (Scope::One(id), Scope::List(list)) => has(*list, id),
+            (Scope::Session(one), Scope::Session(other)) => one == other,
+            (Scope::List(list), Scope::Session(id)) | (Scope::Session(id), Scope::List(list)) => {
+                has(*list, id)
+            }
             (Scope::List(one), Scope::List(other)) => one == other || self.overlap,
             (Scope::Projects, _) | (_, Scope::Projects) => false,
         }

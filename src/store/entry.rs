@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use keepwatch_core::clock::Timestamp;
 use keepwatch_core::session::{Metadata, Session, SessionId};
 use keepwatch_core::text::{Untrusted, redact};
-use keepwatch_core::tracker::{Exchange, Input, Scope};
+use keepwatch_core::tracker::{Input, RequestTiming, Scope};
 
 /// An entry and its place.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -43,7 +43,7 @@ pub enum Entry {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Reply {
     /// When.
-    pub at: Exchange,
+    pub at: RequestTiming,
     /// What was asked for.
     pub scope: Scope,
     /// The sessions that are otherwise than they were told, in the reply's order.
@@ -85,9 +85,9 @@ pub struct Run {
     /// What was asked for.
     pub scope: Scope,
     /// The first.
-    pub first: Exchange,
+    pub first: RequestTiming,
     /// The last; the first, where there was but one.
-    pub last: Exchange,
+    pub last: RequestTiming,
     /// The place of what was written next after the last: the run ends before that.
     pub before: u64,
     /// How many.
@@ -100,11 +100,11 @@ impl Line {
     /// The sessions that it tells of for the first time, or by name.
     pub fn mentions(&self) -> impl Iterator<Item = &SessionId> {
         let (named, told): (&[SessionId], &[Told]) = match &self.entry {
-            Entry::Input(Input::Asked { ids, .. }) => (ids, &[]),
-            Entry::Input(Input::Missing { id, .. } | Input::ReleaseAsked { id, .. }) => {
+            Entry::Input(Input::SessionsNamed { ids, .. }) => (ids, &[]),
+            Entry::Input(Input::SessionNotFound { id, .. } | Input::ReleaseRequested { id, .. }) => {
                 (std::slice::from_ref(id), &[])
             }
-            Entry::Reply(Reply { scope: Scope::One(id), .. }) => (std::slice::from_ref(id), &[]),
+            Entry::Reply(Reply { scope: Scope::Session(id), .. }) => (std::slice::from_ref(id), &[]),
             Entry::Reply(reply) => (&[], &reply.changed),
             Entry::Input(_) | Entry::Run(_) => (&[], &[]),
         };
@@ -122,7 +122,7 @@ impl Line {
             Entry::Input(_) | Entry::Run(_) => &[],
         };
         let projects = match &self.entry {
-            Entry::Input(Input::Projects { projects, .. }) => projects.as_slice(),
+            Entry::Input(Input::ProjectsReceived { projects, .. }) => projects.as_slice(),
             Entry::Input(_) | Entry::Reply(_) | Entry::Run(_) => &[],
         };
         let of_sessions = told.iter().filter_map(|told| match told {

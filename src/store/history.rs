@@ -139,7 +139,7 @@ impl SegmentCursor {
         let (_, item) = self.tape.get(self.next)?;
         self.next = self.next.saturating_add(1);
         let shift = self.shift;
-        self.unfold.take(item).map(|input| input.on(|moment| shift.apply(moment)))
+        self.unfold.take(item).map(|input| input.rebase(|moment| shift.apply(moment)))
     }
 }
 
@@ -179,31 +179,31 @@ fn nanos(duration: Duration) -> i128 {
 /// in this one.
 fn in_scope(input: Input, scope: &HistoryScope) -> Option<Input> {
     let ids = match scope {
-        HistoryScope::Projects(_) => return (!matches!(input, Input::Asked { .. })).then_some(input),
+        HistoryScope::Projects(_) => return (!matches!(input, Input::SessionsNamed { .. })).then_some(input),
         HistoryScope::Sessions(ids) => ids,
     };
     match input {
-        Input::Asked { .. } => None,
-        Input::Seen { at, scope: scope @ Scope::List(_), mut sessions, malformed } => {
+        Input::SessionsNamed { .. } => None,
+        Input::SessionsReceived { at, scope: scope @ Scope::List(_), mut sessions, malformed } => {
             sessions.retain(|session| ids.contains(&session.id));
-            Some(Input::Seen { at, scope, sessions, malformed })
+            Some(Input::SessionsReceived { at, scope, sessions, malformed })
         }
-        Input::Repeated {
+        Input::ResponseRepeated {
             at,
             scope: scope @ Scope::List(_),
             mut sessions,
             malformed,
-            replies,
+            responses: replies,
             longest_gap,
         } => {
             sessions.retain(|session| ids.contains(&session.id));
-            Some(Input::Repeated { at, scope, sessions, malformed, replies, longest_gap })
+            Some(Input::ResponseRepeated { at, scope, sessions, malformed, responses: replies, longest_gap })
         }
-        Input::Seen { scope: Scope::One(ref id), .. }
-        | Input::Repeated { scope: Scope::One(ref id), .. }
-        | Input::Failed { scope: Scope::One(ref id), .. }
-        | Input::Missing { ref id, .. }
-        | Input::ReleaseAsked { ref id, .. }
+        Input::SessionsReceived { scope: Scope::Session(ref id), .. }
+        | Input::ResponseRepeated { scope: Scope::Session(ref id), .. }
+        | Input::RequestFailed { scope: Scope::Session(ref id), .. }
+        | Input::SessionNotFound { ref id, .. }
+        | Input::ReleaseRequested { ref id, .. }
         | Input::ReleaseFailed { ref id, .. } => ids.contains(id).then_some(input),
         other => Some(other),
     }

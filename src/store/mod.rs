@@ -27,7 +27,7 @@ mod writer_thread;
 #[cfg(test)]
 mod tests;
 
-use keepwatch_core::tracker::{Event, Fleet, Input};
+use keepwatch_core::tracker::{Event, Input, SessionTracker};
 
 pub use decoder::{Item, Tape, Unfold};
 pub use encoder::{Before, Encoder};
@@ -35,7 +35,11 @@ pub use entry::{Entry, Line, Reply, Run, Told};
 pub use recording::{Damage, FORMAT, Header, Recording, Refused, Writer};
 
 /// Applies `input` to `fleet`. Returns the events that it caused, and the lines that `encoder` writes for it.
-pub fn apply(encoder: Option<&mut Encoder>, fleet: &mut Fleet, input: Input) -> (Vec<Event>, Vec<Line>) {
+pub fn apply(
+    encoder: Option<&mut Encoder>,
+    fleet: &mut SessionTracker,
+    input: Input,
+) -> (Vec<Event>, Vec<Line>) {
     let Some(encoder) = encoder else { return (fleet.apply(input).events, Vec::new()) };
     let before = Before::of(&input);
     let applied = fleet.apply(input);

@@ -16,7 +16,7 @@ use super::entry::Line;
 use keepwatch_core::clock::Timestamp;
 use keepwatch_core::session::MetadataPath;
 use keepwatch_core::text;
-use keepwatch_core::tracker::Thresholds;
+use keepwatch_core::tracker::AlertThresholds;
 use keepwatch_core::tracker::cost::Rates;
 
 /// The version of the format that is written, and the newest that is read.
@@ -39,7 +39,7 @@ pub struct Header {
     /// When it was begun.
     pub started: Timestamp,
     /// When sessions were flagged.
-    pub thresholds: Thresholds,
+    pub thresholds: AlertThresholds,
     /// Where the metadata says whose a session is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner_key: Option<MetadataPath>,

@@ -10,12 +10,12 @@ use keepwatch_core::testing::inputs::{StepClocks, step};
 use keepwatch_core::testing::{id, noon, request_timing, running_session};
 use keepwatch_core::tracker::cost::Rates;
 use keepwatch_core::tracker::evidence;
-use keepwatch_core::tracker::{Fleet, Input, Scope, Thresholds};
+use keepwatch_core::tracker::{AlertThresholds, Input, Scope, SessionTracker};
 
 /// A fleet, and what is written of its inputs.
 #[derive(Default)]
 struct Live {
-    fleet: Fleet,
+    fleet: SessionTracker,
     encoder: Encoder,
     lines: Vec<Line>,
 }
@@ -32,10 +32,10 @@ impl Live {
     }
 
     /// The fleet that the lines make, by way of a file.
-    fn again(&self) -> Fleet {
+    fn again(&self) -> SessionTracker {
         let recording = Recording::read(&mut self.file().as_slice()).unwrap();
         assert_eq!(recording.damage, None);
-        let mut fleet = Fleet::default();
+        let mut fleet = SessionTracker::default();
         for (_, input) in recording.tape.inputs() {
             fleet.apply(input);
         }
@@ -54,7 +54,7 @@ pub(super) fn header() -> Header {
         format: FORMAT,
         version: "0.1.0".into(),
         started: noon(),
-        thresholds: Thresholds::default(),
+        thresholds: AlertThresholds::default(),
         owner_key: None,
         rates: Rates::default(),
         host: None,
@@ -67,7 +67,7 @@ fn session(id: &str) -> Session {
 }
 
 fn list(second: u32, sessions: Vec<Session>) -> Input {
-    Input::Seen {
+    Input::SessionsReceived {
         at: request_timing(second, second),
         scope: Scope::List(List::Running),
         sessions,
@@ -76,18 +76,23 @@ fn list(second: u32, sessions: Vec<Session>) -> Input {
 }
 
 fn one(second: u32, session: Session) -> Input {
-    let scope = Scope::One(session.id.clone());
-    Input::Seen { at: request_timing(second, second), scope, sessions: vec![session], malformed: 0 }
+    let scope = Scope::Session(session.id.clone());
+    Input::SessionsReceived {
+        at: request_timing(second, second),
+        scope,
+        sessions: vec![session],
+        malformed: 0,
+    }
 }
 
 /// Everything that a reader could learn of one fleet is so in the other.
-fn same(live: &Fleet, again: &Fleet) {
+fn same(live: &SessionTracker, again: &SessionTracker) {
     assert_eq!(live.len(), again.len());
-    assert_eq!(live.latest(), again.latest());
+    assert_eq!(live.latest_moment(), again.latest_moment());
     for record in live.records() {
         let other = again.get(&record.id).unwrap_or_else(|| panic!("{:?} is lost", record.id));
-        let told = |fleet: &Fleet| -> Vec<String> {
-            fleet.newest_of(&record.id).map(|(_, event)| format!("{event:?}")).collect()
+        let told = |fleet: &SessionTracker| -> Vec<String> {
+            fleet.newest_events(&record.id).map(|(_, event)| format!("{event:?}")).collect()
         };
         let (ours, theirs) = (told(live), told(again));
         let differs = ours.iter().zip(&theirs).find(|(ours, theirs)| ours != theirs);
@@ -99,19 +104,19 @@ fn same(live: &Fleet, again: &Fleet) {
             (other.first(), other.last(), other.last_alive())
         );
         assert_eq!(
-            (record.replies, record.longest_gap),
-            (other.replies, other.longest_gap),
+            (record.responses, record.longest_gap),
+            (other.responses, other.longest_gap),
             "{:?}",
             record.id
         );
         assert_eq!(record.ended, other.ended);
         assert_eq!(format!("{:?}", record.traffic), format!("{:?}", other.traffic));
-        assert_eq!(format!("{:?}", record.flow), format!("{:?}", other.flow));
+        assert_eq!(format!("{:?}", record.traffic_activity), format!("{:?}", other.traffic_activity));
         let flags = |record: &keepwatch_core::tracker::Record| {
-            record.flags.iter().map(|(flag, _)| *flag).collect::<Vec<_>>()
+            record.alerts.iter().map(|(flag, _)| *flag).collect::<Vec<_>>()
         };
         assert_eq!(flags(record), flags(other));
-        let evidence = |fleet| evidence::text(fleet, &record.id, evidence::Options::new("0.1.0"));
+        let evidence = |fleet| evidence::render(fleet, &record.id, evidence::EvidenceOptions::new("0.1.0"));
         assert_eq!(evidence(live), evidence(again));
     }
 }
@@ -167,7 +172,7 @@ fn an_hour_of_the_same_replies_is_a_few_runs_and_loses_none_of_them() {
     let again = live.again();
     same(&live.fleet, &again);
     let record = again.get(&id("s7")).unwrap();
-    assert_eq!((record.replies, record.longest_gap), (1200, Duration::from_secs(3)));
+    assert_eq!((record.responses, record.longest_gap), (1200, Duration::from_secs(3)));
 }
 
 #[test]
@@ -225,10 +230,10 @@ fn an_end_is_what_it_was_however_long_the_run_before_it() {
     for second in (0..300).step_by(3) {
         live.apply(one(second, session("a")));
     }
-    live.apply(Input::Failed {
+    live.apply(Input::RequestFailed {
         at: request_timing(301, 301),
-        scope: Scope::One(id("a")),
-        fault: ApiErrorKind::Timeout.into(),
+        scope: Scope::Session(id("a")),
+        error: ApiErrorKind::Timeout.into(),
         next: None,
     });
     let ended = Some(saturating_add(noon(), Duration::from_secs(299)));

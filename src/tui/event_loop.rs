@@ -61,7 +61,7 @@ pub async fn run(
     let (persistence_events, mut persistence_inbox) = PersistenceEvents::channel();
     let log_events = persistence_events.clone();
     // promise: log-failure
-    log::tell(move |message| log_events.warn(PersistenceWarning::log(message)));
+    log::set_error_handler(move |message| log_events.warn(PersistenceWarning::log(message)));
     let mut now = clock.now();
     let mut model = Model::new(settings, first, others, screen.size());
     if persistence.is_enabled() {

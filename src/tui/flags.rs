@@ -24,12 +24,12 @@ impl KnownFlags {
     pub fn has_news(&self, profile: ProfileId, record: &Record) -> bool {
         let own = self.sessions.get(&record.id).filter(|until| until.profile == profile);
         let known = own.map_or(0, |until| until.seq).max(self.all.get(profile));
-        record.flags.iter().any(|(_, raised)| *raised >= known)
+        record.alerts.iter().any(|(_, raised)| *raised >= known)
     }
 
     /// Acknowledges the flags of a session of `profile`.
     pub(super) fn read(&mut self, profile: ProfileId, id: &SessionId, profiles: &Profiles) {
-        let seq = profiles.get(profile).tracker.timeline().end();
+        let seq = profiles.get(profile).tracker.timeline().next_seq();
         self.sessions.insert(id.clone(), EventRef { profile, seq });
         if self.sessions.len() > profiles.session_count().saturating_add(SPARE) {
             self.sessions.retain(|id, _| profiles.record(id).is_some());

@@ -315,13 +315,13 @@ impl Model {
                 vec![Effect::Copy(Copyable::Dashboard, Secret::new(dashboard_url(&id)))]
             }
             Some(Copyable::Evidence) => {
-                let options = evidence::Options {
+                let options = evidence::EvidenceOptions {
                     rates: self.settings.rates,
                     version: &self.settings.version,
                     with_metadata: false,
                 };
                 let profile = self.profiles.find(&id).map(|(profile, _)| self.profiles.get(profile));
-                let text = profile.and_then(|profile| evidence::text(&profile.tracker, &id, options));
+                let text = profile.and_then(|profile| evidence::render(&profile.tracker, &id, options));
                 text.map(|text| Effect::Copy(Copyable::Evidence, Secret::new(text))).into_iter().collect()
             }
             Some(Copyable::Connect | Copyable::Selenium | Copyable::LiveView) if self.replay.is_some() => {

@@ -169,7 +169,7 @@ impl Model {
     /// The age of a profile's data once it is late: older than three intervals, without a pause.
     #[must_use]
     pub fn late(&self, profile: ProfileId, now: Moment) -> Option<Duration> {
-        let age = now.since(self.profiles.get(profile).tracker.health().last_good?.received);
+        let age = now.since(self.profiles.get(profile).tracker.health().last_success?.received);
         // A recording merges replies that say the same into one, at the time of the last.
         let counts = !self.paused && self.replay.is_none() && self.expects_replies(profile);
         (counts && age > self.late_after()).then_some(age)
@@ -178,7 +178,7 @@ impl Model {
     /// True if a profile is polled at each interval. Sessions that do not exist are polled less often.
     pub(super) fn expects_replies(&self, profile: ProfileId) -> bool {
         !self.settings.targets.lists().is_empty()
-            || self.profiles.get(profile).tracker.records().any(|it| !it.is_over() && !it.is_absent())
+            || self.profiles.get(profile).tracker.records().any(|it| !it.is_final() && !it.is_not_found())
     }
 
     /// The age at which data is late.
@@ -189,7 +189,7 @@ impl Model {
     /// True if anything is polled. Named sessions that have ended are not.
     #[must_use]
     pub fn is_polling(&self) -> bool {
-        !self.settings.targets.lists().is_empty() || self.profiles.records().any(|(_, it)| !it.is_over())
+        !self.settings.targets.lists().is_empty() || self.profiles.records().any(|(_, it)| !it.is_final())
     }
 
     /// Shows a sentence to the user.

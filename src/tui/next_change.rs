@@ -7,7 +7,7 @@ use super::model::Model;
 use super::profiles::ProfileId;
 use keepwatch_core::clock::Moment;
 use keepwatch_core::session::Phase;
-use keepwatch_core::tracker::Left;
+use keepwatch_core::tracker::TimeLeft;
 
 /// A countdown from here on shows minutes only.
 pub(crate) const MINUTES_FROM: Duration = Duration::from_secs(60 * 60);
@@ -36,7 +36,7 @@ impl Model {
         for profile in self.profiles.ids() {
             if self.late(profile, now).is_some() || self.is_waiting(profile, now) {
                 sooner(whole(1));
-            } else if let Some(good) = self.profiles.get(profile).tracker.health().last_good
+            } else if let Some(good) = self.profiles.get(profile).tracker.health().last_success
                 && !self.paused
                 && self.expects_replies(profile)
             {
@@ -51,13 +51,17 @@ impl Model {
             .chain(self.table.selected());
         for (profile, record) in shown.filter_map(|id| self.profiles.find(id)) {
             let server = self.profiles.time(profile, now);
-            match record.left(self.profiles.get(profile).tracker.clock(), server) {
-                Left::For(left) if left >= MINUTES_FROM => {
+            match record.time_left(self.profiles.get(profile).tracker.clock(), server) {
+                TimeLeft::Remaining(left) if left >= MINUTES_FROM => {
                     sooner(whole(left.as_secs().checked_rem(60).unwrap_or_default().saturating_add(1)));
                 }
-                Left::For(_) => sooner(whole(1)),
+                TimeLeft::Remaining(_) => sooner(whole(1)),
                 // How long a session is overdue depends on the newest reply only.
-                Left::Unknown | Left::Starting | Left::Expiring | Left::Overdue(_) | Left::Over => {}
+                TimeLeft::Unknown
+                | TimeLeft::Starting
+                | TimeLeft::Expiring
+                | TimeLeft::Overdue(_)
+                | TimeLeft::Ended => {}
             }
             if let Some(age) = record.age(server).filter(|_| record.phase() != Phase::Ended) {
                 sooner(whole(60_u64.saturating_sub(age.as_secs().checked_rem(60).unwrap_or_default())));
@@ -68,8 +72,14 @@ impl Model {
 
     /// True if a countdown to the next try is visible.
     fn is_waiting(&self, profile: ProfileId, now: Moment) -> bool {
-        let next =
-            self.profiles.get(profile).tracker.health().failing.as_ref().and_then(|failing| failing.next);
+        let next = self
+            .profiles
+            .get(profile)
+            .tracker
+            .health()
+            .failure_streak
+            .as_ref()
+            .and_then(|failing| failing.next);
         !self.paused && next.is_some_and(|next| next.boot > now.boot)
     }
 }

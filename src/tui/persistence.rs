@@ -43,7 +43,7 @@ use crate::store::{Header, Line};
 use crate::terminal;
 use history_loader::HistoryLoader;
 use keepwatch_core::clock::{Clock, Moment, Timestamp};
-use keepwatch_core::tracker::Fleet;
+use keepwatch_core::tracker::SessionTracker;
 pub(super) use profile::ProfilePersistence;
 pub use restore::HistoryRequest;
 use restore::Restore;
@@ -119,7 +119,7 @@ pub enum PersistenceEvent {
         /// The profile that it was requested for.
         profile: ProfileId,
         /// A tracker with what earlier runs saw; `None` if they saw nothing.
-        tracker: Option<Box<Fleet>>,
+        tracker: Option<Box<SessionTracker>>,
     },
 }
 
@@ -164,7 +164,7 @@ impl PersistenceEvents {
         self.send(PersistenceEvent::Warning(warning));
     }
 
-    fn history_loaded(&self, profile: ProfileId, tracker: Option<Box<Fleet>>) {
+    fn history_loaded(&self, profile: ProfileId, tracker: Option<Box<SessionTracker>>) {
         self.send(PersistenceEvent::HistoryLoaded { profile, tracker });
     }
 

@@ -22,8 +22,8 @@ use crate::store;
 use keepwatch_core::clock::{Moment, Timestamp};
 use keepwatch_core::session::{MetadataPath, SessionId};
 use keepwatch_core::text;
-use keepwatch_core::tracker::cost::Short;
-use keepwatch_core::tracker::{Changes, Event, Fleet, Input, Record, Seq, Thresholds};
+use keepwatch_core::tracker::cost::ShortSessions;
+use keepwatch_core::tracker::{AlertThresholds, ChangeCounters, Event, Input, Record, Seq, SessionTracker};
 
 /// Identifies one profile of this run. Only [`Profiles::new`] creates ids, so that [`Profiles::get`] has a profile for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -63,7 +63,7 @@ pub struct ProfileState {
     /// The properties that do not change.
     pub info: ProfileInfo,
     /// The sessions and events.
-    pub tracker: Fleet,
+    pub tracker: SessionTracker,
     /// The number, size and latency of the replies.
     pub effort: Effort,
     /// Writes down the inputs of the tracker; `None` if nothing is written.
@@ -71,8 +71,8 @@ pub struct ProfileState {
 }
 
 impl ProfileState {
-    fn new(info: ProfileInfo, thresholds: &Thresholds, owner_key: Option<&MetadataPath>) -> Self {
-        let tracker = Fleet::new(thresholds.clone()).with_owner_key(owner_key.cloned());
+    fn new(info: ProfileInfo, thresholds: &AlertThresholds, owner_key: Option<&MetadataPath>) -> Self {
+        let tracker = SessionTracker::new(thresholds.clone()).with_owner_key(owner_key.cloned());
         Self { info, tracker, effort: Effort::default(), persistence: None }
     }
 }
@@ -128,8 +128,8 @@ impl FromIterator<(ProfileId, Seq)> for ReadCursors {
 }
 
 /// A single profile without a name.
-impl From<Fleet> for Profiles {
-    fn from(tracker: Fleet) -> Self {
+impl From<SessionTracker> for Profiles {
+    fn from(tracker: SessionTracker) -> Self {
         Self { states: vec![ProfileState { tracker, ..ProfileState::default() }] }
     }
 }
@@ -159,7 +159,7 @@ impl Profiles {
     pub fn new(
         first: ProfileInfo,
         others: Vec<ProfileInfo>,
-        thresholds: &Thresholds,
+        thresholds: &AlertThresholds,
         owner_key: Option<&MetadataPath>,
     ) -> Self {
         let infos = std::iter::once(first).chain(others);
@@ -235,7 +235,7 @@ impl Profiles {
     }
 
     /// Forgets all sessions and events.
-    pub fn forget(&mut self, thresholds: &Thresholds, owner_key: Option<&MetadataPath>) {
+    pub fn forget(&mut self, thresholds: &AlertThresholds, owner_key: Option<&MetadataPath>) {
         for profile in &mut self.states {
             *profile = ProfileState::new(std::mem::take(&mut profile.info), thresholds, owner_key);
         }
@@ -249,7 +249,7 @@ impl Profiles {
         if let [_only] = self.states.as_slice() {
             return records.next();
         }
-        records.min_by_key(|(_, record)| match (&record.session, record.is_absent()) {
+        records.min_by_key(|(_, record)| match (&record.session, record.is_not_found()) {
             (Some(_), false) => 0,
             (Some(_), true) => 1,
             (None, false) => 2,
@@ -301,13 +301,14 @@ impl Profiles {
 
     /// Returns the sum of the change counters of all trackers.
     #[must_use]
-    pub fn changes(&self) -> Changes {
-        self.states.iter().map(|profile| profile.tracker.changes()).fold(Changes::default(), |sum, of| {
-            Changes {
+    pub fn changes(&self) -> ChangeCounters {
+        self.states.iter().map(|profile| profile.tracker.changes()).fold(
+            ChangeCounters::default(),
+            |sum, of| ChangeCounters {
                 sessions: sum.sessions.wrapping_add(of.sessions),
                 bytes: sum.bytes.wrapping_add(of.bytes),
-            }
-        })
+            },
+        )
     }
 
     /// Returns how many columns of a session's id tell it from all others: at least 8.
@@ -336,7 +337,7 @@ impl Profiles {
     /// Returns how far the clock of a profile's server is ahead of [`Profiles::screen_time`], in whole seconds.
     #[must_use]
     pub fn clock_offset(&self, id: ProfileId) -> TimeDelta {
-        let latest = self.get(id).tracker.latest();
+        let latest = self.get(id).tracker.latest_moment();
         let offset = |at| self.time(id, at).signed_duration_since(self.screen_time(at));
         latest.map(offset).unwrap_or_default()
     }
@@ -344,7 +345,7 @@ impl Profiles {
     /// Returns cursors behind the newest event of each profile.
     #[must_use]
     pub fn cursors_at_end(&self) -> ReadCursors {
-        self.iter().map(|(id, profile)| (id, profile.tracker.timeline().end())).collect()
+        self.iter().map(|(id, profile)| (id, profile.tracker.timeline().next_seq())).collect()
     }
 
     /// Returns an event, if it is still on record.
@@ -369,7 +370,7 @@ impl Profiles {
                 return only.next();
             }
             let heads = queues.iter_mut().enumerate();
-            let heads = heads.filter_map(|(nth, queue)| Some((queue.peek()?.1.seen, nth)));
+            let heads = heads.filter_map(|(nth, queue)| Some((queue.peek()?.1.learned_at, nth)));
             let (_, newest) = heads.max()?;
             queues.get_mut(newest)?.next()
         })
@@ -388,7 +389,7 @@ impl Profiles {
     /// Returns the events of a session, and those of its whole profile while it ran, the newest first. There are none if the
     /// session is not on record.
     pub fn newest_of<'f>(&'f self, id: &SessionId) -> impl Iterator<Item = (EventRef, &'f Event)> + use<'f> {
-        let found = self.find(id).map(|(profile, _)| (profile, self.get(profile).tracker.newest_of(id)));
+        let found = self.find(id).map(|(profile, _)| (profile, self.get(profile).tracker.newest_events(id)));
         found
             .into_iter()
             .flat_map(|(profile, events)| events.map(move |(seq, event)| (EventRef { profile, seq }, event)))
@@ -397,15 +398,18 @@ impl Profiles {
     /// Returns the number of elements in the newest lists that are not sessions.
     #[must_use]
     pub fn malformed(&self) -> u32 {
-        self.states.iter().fold(0, |sum, profile| sum.saturating_add(profile.tracker.health().malformed))
+        self.states.iter().fold(0, |sum, profile| sum.saturating_add(profile.tracker.health().set_malformed))
     }
 
     /// Returns the number and time of the sessions that ran for less than a minute.
     #[must_use]
-    pub fn short(&self) -> Short {
-        self.states.iter().map(|profile| profile.tracker.short()).fold(Short::default(), |sum, of| Short {
-            sessions: sum.sessions.saturating_add(of.sessions),
-            used: sum.used.saturating_add(of.used),
-        })
+    pub fn short(&self) -> ShortSessions {
+        self.states.iter().map(|profile| profile.tracker.short_sessions()).fold(
+            ShortSessions::default(),
+            |sum, of| ShortSessions {
+                sessions: sum.sessions.saturating_add(of.sessions),
+                used: sum.used.saturating_add(of.used),
+            },
+        )
     }
 }

@@ -75,7 +75,7 @@ impl Model {
             self.say(now, Tone::Bad, "the session has ended meanwhile: nothing was released".into());
             return Vec::new();
         };
-        let mut effects = self.observe(profile, Input::ReleaseAsked { at: now, id: id.clone() });
+        let mut effects = self.observe(profile, Input::ReleaseRequested { at: now, id: id.clone() });
         self.say(now, Tone::Plain, format!("release of {} asked", id.prefix(8)));
         effects.push(Effect::AskOf(profile, Ask::Release(id)));
         effects

@@ -26,7 +26,7 @@ use crate::terminal::{self, Env, Screen};
 use crate::tui::view;
 use keepwatch_core::clock::{Clock, Moment, Timestamp};
 use keepwatch_core::text;
-use keepwatch_core::tracker::Fleet;
+use keepwatch_core::tracker::SessionTracker;
 
 /// The widest name of a profile, in columns.
 const LONGEST_NAME: usize = 24;
@@ -111,7 +111,7 @@ struct Player {
 impl Player {
     /// Creates a player at the beginning of `tape`. The tape has the events that trackers like the model's return for it.
     fn new(tape: Tape, model: &Model, started: Timestamp) -> Self {
-        let mut fleets: Vec<Fleet> = tape.profiles().iter().map(|_| model.empty_fleet()).collect();
+        let mut fleets: Vec<SessionTracker> = tape.profiles().iter().map(|_| model.empty_fleet()).collect();
         let mut unfold = vec![Unfold::default(); fleets.len()];
         let mut marks = Vec::new();
         for (place, (_, item)) in tape.iter().enumerate() {

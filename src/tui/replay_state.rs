@@ -7,7 +7,7 @@ use super::model::Model;
 use super::notice::Tone;
 use super::profiles::{ProfileId, ReadCursors};
 use keepwatch_core::clock::Moment;
-use keepwatch_core::tracker::{Fleet, Input};
+use keepwatch_core::tracker::{Input, SessionTracker};
 
 /// How far a recording is played.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,8 +22,8 @@ pub struct Replay {
 
 impl Model {
     /// Returns a tracker that has seen nothing, with this model's settings.
-    pub(super) fn empty_fleet(&self) -> Fleet {
-        Fleet::new(self.settings.thresholds.clone()).with_owner_key(self.settings.owner_key.clone())
+    pub(super) fn empty_fleet(&self) -> SessionTracker {
+        SessionTracker::new(self.settings.thresholds.clone()).with_owner_key(self.settings.owner_key.clone())
     }
 
     /// Applies an input of a recording. It rings no bell, because what it tells is past.

@@ -12,7 +12,7 @@ use keepwatch_core::filter::{Filter, FilterRow};
 use keepwatch_core::clock::Timestamp;
 use keepwatch_core::session::{Phase, Region, SessionId, Status};
 use keepwatch_core::text::Untrusted;
-use keepwatch_core::tracker::{Changes, Record};
+use keepwatch_core::tracker::{ChangeCounters, Record};
 
 /// A column to sort by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -144,7 +144,7 @@ pub struct Rows {
     /// Empty before the rows are built.
     slot_usage: BTreeMap<ProfileId, SlotUsage>,
     /// What they are the rows of.
-    of: Changes,
+    of: ChangeCounters,
 }
 
 impl Rows {
@@ -170,7 +170,7 @@ impl Rows {
                 count(&mut counts, record);
                 let muted = choice.muted.has(&record.id);
                 counts.muted = counts.muted.saturating_add(usize::from(muted));
-                let flagged = !muted && !record.flags.is_empty() && choice.known.has_news(profile, record);
+                let flagged = !muted && !record.alerts.is_empty() && choice.known.has_news(profile, record);
                 counts.flagged = counts.flagged.saturating_add(usize::from(flagged));
                 let wanted = !muted
                     && (flagged || !choice.flagged_only)
@@ -194,7 +194,7 @@ impl Rows {
     /// Whether they would still be the same, but for the reader's wishes.
     #[must_use]
     pub fn are_of(&self, profiles: &Profiles, sort: Sort) -> bool {
-        let Changes { sessions, bytes } = profiles.changes();
+        let ChangeCounters { sessions, bytes } = profiles.changes();
         self.of.sessions == sessions && (self.of.bytes == bytes || sort.by != SortBy::Proxy)
     }
 
@@ -241,7 +241,7 @@ impl Rows {
 }
 
 fn takes_slot(record: &Record) -> bool {
-    matches!(record.status(), Some(Status::Running | Status::Pending)) && !record.is_absent()
+    matches!(record.status(), Some(Status::Running | Status::Pending)) && !record.is_not_found()
 }
 
 /// The end that comes first: the one so far, or that of this session.
@@ -254,7 +254,7 @@ fn sooner<'r>(
 }
 
 fn count(counts: &mut Counts, record: &Record) {
-    let known = record.status().filter(|_| !record.is_absent() || record.phase() == Phase::Ended);
+    let known = record.status().filter(|_| !record.is_not_found() || record.phase() == Phase::Ended);
     let place = match known {
         Some(Status::Running) => &mut counts.running,
         Some(Status::Pending) => &mut counts.pending,
@@ -262,7 +262,7 @@ fn count(counts: &mut Counts, record: &Record) {
         Some(Status::TimedOut) => &mut counts.timed_out,
         Some(Status::Error) => &mut counts.error,
         Some(Status::Other(_)) => &mut counts.other,
-        None if record.is_absent() => &mut counts.absent,
+        None if record.is_not_found() => &mut counts.absent,
         None => &mut counts.waiting,
     };
     *place = place.saturating_add(1);
@@ -313,11 +313,11 @@ fn worded(text: Option<&str>) -> Key<'_> {
 /// What lives, by its expiry; what does not say when; what is not known; what is over, the newest end first.
 fn left(record: &Record, clock_offset: TimeDelta) -> Key<'static> {
     let micros = |at: Timestamp| at.checked_sub_signed(clock_offset).unwrap_or(at).timestamp_micros();
-    if record.is_over() {
+    if record.is_final() {
         let ended = record.ended_at().map(micros);
         return Key::Left(3, ended.map_or(i64::MAX, |at| at.saturating_neg()));
     }
-    let session = record.session.as_ref().filter(|_| !record.is_absent());
+    let session = record.session.as_ref().filter(|_| !record.is_not_found());
     let Some(session) = session else { return Key::Left(2, 0) };
     match session.expires.filter(|_| session.status != Status::Pending) {
         Some(expires) => Key::Left(0, micros(expires)),

@@ -6,7 +6,7 @@ use crate::api::{Query, Releaser};
 use crate::poll::PollLimits;
 use keepwatch_core::clock::Zone;
 use keepwatch_core::session::{MetadataPath, Targets};
-use keepwatch_core::tracker::Thresholds;
+use keepwatch_core::tracker::AlertThresholds;
 use keepwatch_core::tracker::cost::Rates;
 
 /// The settings of the screen.
@@ -19,7 +19,7 @@ pub struct Settings {
     /// The interval and rate of polls.
     pub pace: PollLimits,
     /// The thresholds at which a session is flagged.
-    pub thresholds: Thresholds,
+    pub thresholds: AlertThresholds,
     /// The prices that cost estimates use.
     pub rates: Rates,
     /// True if a new flag rings the bell.
@@ -51,7 +51,7 @@ impl Default for Settings {
             targets: Targets::All,
             query: None,
             pace: PollLimits::default(),
-            thresholds: Thresholds::default(),
+            thresholds: AlertThresholds::default(),
             rates: Rates::default(),
             bell: false,
             owner_key: None,

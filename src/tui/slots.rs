@@ -38,7 +38,7 @@ impl Model {
         let all = self.settings.targets == Targets::All && self.settings.query.is_none();
         let taken = self.table.rows().slot_usage(profile).map(|usage| usage.taken).filter(|_| all);
         let refused =
-            tracker.health().failures.iter().rev().find_map(|failure| failure.fault.slots_used_and_limit());
+            tracker.health().failures.iter().rev().find_map(|failure| failure.error.slots_used_and_limit());
         Some(Slots { taken, all: usize::try_from(project.concurrency?).ok()?, refused })
     }
 }

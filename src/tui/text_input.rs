@@ -107,7 +107,8 @@ impl Model {
         for profile in self.profiles.ids().filter(|profile| of.is_none_or(|of| of == *profile)) {
             // Without a key nothing is polled, so no reply would come.
             if self.profiles.get(profile).info.without_key.is_none() {
-                effects.extend(self.observe(profile, Input::Asked { at: now, ids: vec![id.clone()] }));
+                effects
+                    .extend(self.observe(profile, Input::SessionsNamed { at: now, ids: vec![id.clone()] }));
             }
         }
         self.table.select(id.clone());

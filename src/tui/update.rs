@@ -13,7 +13,7 @@ use crate::poll::{Ask, Observed, Report, Request};
 use keepwatch_core::clock::Moment;
 use keepwatch_core::session::{ApiErrorKind, List, Targets};
 use keepwatch_core::text::{self, Untrusted};
-use keepwatch_core::tracker::{Event, EventKind, Exchange, Input, Scope};
+use keepwatch_core::tracker::{Event, EventKind, Input, RequestTiming, Scope};
 
 /// Clocks that differ by more than this many seconds are reported.
 const SKEW: i64 = 30;
@@ -37,11 +37,11 @@ impl Model {
     fn first_inputs(&self, now: Moment) -> Vec<(ProfileId, Input)> {
         let of = |profile: &ProfileState| match (&profile.info.without_key, &self.settings.targets) {
             (Some(why), _) => {
-                let at = Exchange { sent: now, received: now, date: None };
+                let at = RequestTiming { sent: now, received: now, date: None };
                 let fault = ApiErrorKind::ApiKeyUnavailable(Untrusted::new(why.as_str())).into();
-                Some(Input::Failed { at, scope: Scope::List(List::Running), fault, next: None })
+                Some(Input::RequestFailed { at, scope: Scope::List(List::Running), error: fault, next: None })
             }
-            (None, Targets::Ids(ids)) => Some(Input::Asked { at: now, ids: ids.clone() }),
+            (None, Targets::Ids(ids)) => Some(Input::SessionsNamed { at: now, ids: ids.clone() }),
             (None, Targets::All | Targets::OneList(_)) => None,
         };
         self.profiles.iter().filter_map(|(id, profile)| Some((id, of(profile)?))).collect()
@@ -132,7 +132,7 @@ impl Model {
     /// Applies an input to the tracker of a profile, and rings if that raises a flag. All live inputs are applied here.
     pub(super) fn observe(&mut self, profile: ProfileId, input: Input) -> Vec<Effect> {
         let missing = match &input {
-            Input::Missing { id, .. } => Some(id.clone()),
+            Input::SessionNotFound { id, .. } => Some(id.clone()),
             _ => None,
         };
         let (events, commands) = self.profiles.apply(profile, input);
@@ -141,7 +141,7 @@ impl Model {
         }
         let heard = |event: &Event| {
             let shown = event.id.as_ref().is_none_or(|id| self.profiles.owns(profile, id));
-            shown && !self.table.muted().silences(event) && matches!(event.kind, EventKind::Flagged(_))
+            shown && !self.table.muted().silences(event) && matches!(event.kind, EventKind::AlertRaised(_))
         };
         let rings = self.settings.bell && events.iter().any(heard);
         // A session that another profile has needs no more polls of this one.

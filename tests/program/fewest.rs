@@ -16,7 +16,7 @@ use keepwatch_core::clock::Clock;
 use keepwatch_core::session::Targets;
 use keepwatch_core::session::{Phase, Secret, SessionId};
 use keepwatch_core::testing::id;
-use keepwatch_core::tracker::{EventKind, Fleet, Input, Thresholds};
+use keepwatch_core::tracker::{AlertThresholds, EventKind, Input, SessionTracker};
 use tokio::sync::mpsc;
 
 use crate::harness::at_speed;
@@ -63,7 +63,7 @@ struct Server {
 
 /// What was watched, and what was asked for it.
 struct Watched {
-    fleet: Fleet,
+    fleet: SessionTracker,
     /// When it was over, since the start.
     took: Duration,
     /// How often each list was asked for, by its status.
@@ -82,7 +82,7 @@ impl Watched {
         self.lists.get(&format!("status={status}")).copied().unwrap_or(0)
     }
 
-    fn has_ended(fleet: &Fleet, prefix: &str) -> usize {
+    fn has_ended(fleet: &SessionTracker, prefix: &str) -> usize {
         let ended = |id: &SessionId| id.raw().starts_with(prefix);
         fleet.records().filter(|record| ended(&record.id) && record.phase() == Phase::Ended).count()
     }
@@ -95,7 +95,7 @@ fn watch(
     sessions: impl Iterator<Item = Session>,
     server: &Server,
     most: u64,
-    is_over: impl Fn(&Fleet) -> bool,
+    is_over: impl Fn(&SessionTracker) -> bool,
 ) -> Watched {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
@@ -108,9 +108,9 @@ fn watch(
         let client = Client::new(Endpoint { base }, Secret::new("bb_test_fewest_f3a9".into()));
         let (reports, mut reported) = mpsc::channel::<Report>(16);
         let start = clock.now();
-        let (mut fleet, mut events) = (Fleet::new(Thresholds::none()), Vec::new());
+        let (mut fleet, mut events) = (SessionTracker::new(AlertThresholds::none()), Vec::new());
         if let Targets::Ids(ids) = targets {
-            fleet.apply(Input::Asked { at: start, ids: ids.clone() });
+            fleet.apply(Input::SessionsNamed { at: start, ids: ids.clone() });
         }
         let _poller = Poller::spawn(client, None, targets, PACE, clock.clone(), reports);
         let end = start.mono + Duration::from_secs(most);
@@ -168,7 +168,7 @@ fn a_thousand_sessions_for_a_minute_cost_twenty_one_lists_and_eight_and_one_requ
 fn two_hundred_that_end_together_are_asked_for_once_each_at_four_requests_a_second() {
     at_speed(HALF_SPEED, |speed| {
         let bulk = (0..200).map(|at| ends(&format!("bulk-{at:03}"), 11));
-        let over = |fleet: &Fleet| Watched::has_ended(fleet, "bulk") == 200;
+        let over = |fleet: &SessionTracker| Watched::has_ended(fleet, "bulk") == 200;
         let watched = watch(speed, &Targets::All, many("s", 20).chain(bulk), &Server::default(), 240, over);
         assert!(over(&watched.fleet), "{:?}", watched.took);
         assert!(watched.singles.len() == 200 && watched.singles.values().all(|count| *count == 1));
@@ -187,7 +187,7 @@ fn of_the_lists_only_the_named_sessions_are_taken_and_the_last_end_ends_the_aski
     at_speed(SPEED, |speed| {
         let names = ["a", "b", "c", "d", "e", "f"];
         let own = names.iter().map(|name| ends(name, if *name == "f" { 12 } else { 5 }));
-        let over = |fleet: &Fleet| fleet.records().all(|record| record.phase() == Phase::Ended);
+        let over = |fleet: &SessionTracker| fleet.records().all(|record| record.phase() == Phase::Ended);
         let watched =
             watch(speed, &named(&names), many("other", 50).chain(own), &Server::default(), 60, over);
         assert!(over(&watched.fleet) && watched.fleet.len() == 6);

@@ -17,8 +17,8 @@ use keepwatch_core::session::Targets;
 use keepwatch_core::session::{Secret, SessionId};
 use keepwatch_core::testing;
 use keepwatch_core::tracker::cost::Rates;
-use keepwatch_core::tracker::evidence::{self, Options};
-use keepwatch_core::tracker::{Event, EventKind, Fleet, Input, Thresholds};
+use keepwatch_core::tracker::evidence::{self, EvidenceOptions};
+use keepwatch_core::tracker::{AlertThresholds, Event, EventKind, Input, SessionTracker};
 use tokio::sync::mpsc;
 
 use crate::harness::at_speed;
@@ -126,7 +126,7 @@ struct Watcher {
     script: Script,
     clock: Clock,
     start: Moment,
-    fleet: Fleet,
+    fleet: SessionTracker,
     encoder: Encoder,
     lines: Vec<Line>,
     events: Vec<Event>,
@@ -150,7 +150,7 @@ impl Watcher {
             scenario: name.to_owned(),
             script,
             start: clock.now(),
-            fleet: Fleet::new(Thresholds::default()),
+            fleet: SessionTracker::new(AlertThresholds::default()),
             encoder: Encoder::default(),
             lines: Vec::new(),
             events: Vec::new(),
@@ -197,7 +197,7 @@ impl Watcher {
             format: FORMAT,
             version: "9.9.9".into(),
             started: self.start.wall,
-            thresholds: Thresholds::default(),
+            thresholds: AlertThresholds::default(),
             owner_key: None,
             rates: Rates::default(),
             host: None,
@@ -208,11 +208,11 @@ impl Watcher {
         Writer::new(&mut file, &header).unwrap().write(&self.lines).unwrap();
         let recording = Recording::read(&mut file.as_slice()).unwrap();
         assert_eq!(recording.damage, None);
-        let mut again = Fleet::new(recording.header.thresholds.clone());
+        let mut again = SessionTracker::new(recording.header.thresholds.clone());
         recording.tape.inputs().for_each(|(_, input)| drop(again.apply(input)));
         for record in self.fleet.records() {
             let version = &recording.header.version;
-            let of = |fleet| evidence::text(fleet, &record.id, Options::new(version));
+            let of = |fleet| evidence::render(fleet, &record.id, EvidenceOptions::new(version));
             assert_eq!(of(&again), of(&self.fleet), "{}", self.scenario);
         }
         assert_eq!(again.len(), self.fleet.len());
@@ -235,7 +235,7 @@ impl Watcher {
         let released = self.script.expect.iter().find(|expect| expect.released);
         let Some(id) = released.and_then(|expect| self.id(expect)) else { return };
         if self.fleet.get(&id).is_some_and(|record| record.release.is_none()) {
-            self.apply(Some(Input::ReleaseAsked { at: self.clock.now(), id: id.clone() }));
+            self.apply(Some(Input::ReleaseRequested { at: self.clock.now(), id: id.clone() }));
             poller.ask(Ask::Release(id));
         }
     }
@@ -312,13 +312,13 @@ impl Watcher {
         if let Some(id) = id
             && let Some(verdict) = self.fleet.verdict(&id)
         {
-            let words = verdict.words(Zone::Utc, today);
+            let words = verdict.text(Zone::Utc, today);
             let status = self.fleet.get(&id).unwrap().status().unwrap();
-            said.push(verdict.line(status, Zone::Utc, today));
-            said.push(words.was);
-            said.extend(words.was_not.map(str::to_owned));
-            said.extend([words.sure, words.advice].map(str::to_owned));
-            said.extend(words.together);
+            said.push(verdict.summary_line(status, Zone::Utc, today));
+            said.push(words.explanation);
+            said.extend(words.ruled_out.map(str::to_owned));
+            said.extend([words.confidence, words.advice].map(str::to_owned));
+            said.extend(words.end_cluster);
         }
         said
     }

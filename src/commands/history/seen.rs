@@ -100,8 +100,8 @@ impl Seen {
 
     /// What that cost, in dollars.
     pub(super) fn cost(&self, rates: Rates) -> f64 {
-        let time = self.ran().map_or(0.0, |ran| rates.of_minutes(billed_minutes(ran)));
-        time + rates.of_bytes(self.facts.proxy_bytes.unwrap_or(0))
+        let time = self.ran().map_or(0.0, |ran| rates.cost_of_minutes(billed_minutes(ran)));
+        time + rates.cost_of_bytes(self.facts.proxy_bytes.unwrap_or(0))
     }
 }
 

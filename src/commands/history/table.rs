@@ -7,7 +7,7 @@ use super::seen::{Day, Seen};
 use crate::commands::text_table::{column_widths, line, table_width};
 use keepwatch_core::session::Status;
 use keepwatch_core::text::{self, Untrusted};
-use keepwatch_core::tracker::cost::estimate;
+use keepwatch_core::tracker::cost::format_estimate;
 
 /// The widest that a table gets, in columns.
 const WIDEST: usize = 80;
@@ -124,7 +124,7 @@ fn owner(owner: Option<&Untrusted>) -> String {
 
 /// What the heading says is not said again.
 fn cost(dollars: f64) -> String {
-    text::truncate(estimate(dollars).trim_start_matches("est. "), COST)
+    text::truncate(format_estimate(dollars).trim_start_matches("est. "), COST)
 }
 
 fn none() -> String {

@@ -13,7 +13,7 @@ use crate::config::Goal;
 use crate::exit_code::ExitCode;
 use keepwatch_core::clock::Moment;
 use keepwatch_core::session::{ApiError, Phase, SessionId, Status};
-use keepwatch_core::tracker::{Exchange, Fleet, Presence};
+use keepwatch_core::tracker::{Presence, RequestTiming, SessionTracker};
 
 /// The sessions, and how they stand.
 #[derive(Debug)]
@@ -78,12 +78,16 @@ impl Tally {
     }
 
     /// Takes what the fleet knows by now. `missing` is the session of which the newest reply says that it is not there.
-    pub(super) fn take(&mut self, fleet: &Fleet, missing: Option<(SessionId, Exchange)>) -> Vec<News> {
+    pub(super) fn take(
+        &mut self,
+        fleet: &SessionTracker,
+        missing: Option<(SessionId, RequestTiming)>,
+    ) -> Vec<News> {
         let mut news = Vec::new();
         for (id, standing) in self.sessions.iter_mut().filter(|(_, standing)| *standing == Standing::Open) {
             let Some(record) = fleet.get(id) else { continue };
             if let Presence::NotFound(absence) = &record.presence {
-                let (since, fault) = (absence.since, &absence.fault);
+                let (since, fault) = (absence.since, &absence.error);
                 self.absent.entry(id.clone()).or_insert(Absence { since: since.sent, asked: false });
                 let newest = missing.as_ref().filter(|(missing, _)| missing == id);
                 let is_over = newest.is_some_and(|(_, at)| at.sent.since(since.sent) >= self.grace);

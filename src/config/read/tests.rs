@@ -64,7 +64,7 @@ fn what_watches_without_a_screen_takes_its_options_and_any_word_for_an_id() {
         panic!()
     };
     assert_eq!((events.targets, events.form), (Targets::All, Form::Json));
-    assert_eq!(events.thresholds, Thresholds::new(vec![MIN * 2], MIN * 60));
+    assert_eq!(events.thresholds, AlertThresholds::new(vec![MIN * 2], MIN * 60));
     let text = config(&["events", "history", "--format", "text", "--utc"], &vars);
     let Ok(Config::Events(events)) = text else { panic!("{text:?}") };
     assert_eq!(events.form, Form::Text { zone: Zone::Utc, ascii: false });

@@ -10,7 +10,7 @@ use crate::store::history::{self, HistoryQuery, HistoryScope};
 use crate::store::journal::{Reader, Trouble};
 use crate::tui::profiles::ProfileId;
 use keepwatch_core::clock::{Clock, Moment};
-use keepwatch_core::tracker::{Fleet, Input};
+use keepwatch_core::tracker::{Input, SessionTracker};
 
 /// Length of the history.
 const PERIOD: Duration = Duration::from_secs(24 * 60 * 60);
@@ -44,7 +44,11 @@ impl HistoryLoader {
 }
 
 /// Builds a tracker from the entries of earlier runs; `None` if there are none.
-fn read(journal: &std::path::Path, request: HistoryRequest, now: Moment) -> Result<Option<Fleet>, Trouble> {
+fn read(
+    journal: &std::path::Path,
+    request: HistoryRequest,
+    now: Moment,
+) -> Result<Option<SessionTracker>, Trouble> {
     let HistoryRequest { scope, writer, are_named, thresholds, owner_key } = request;
     let Some(reader) = Reader::open(journal)? else { return Ok(None) };
     let period = TimeDelta::from_std(PERIOD).unwrap_or_default();
@@ -55,9 +59,9 @@ fn read(journal: &std::path::Path, request: HistoryRequest, now: Moment) -> Resu
         except: Some(&writer.run),
         max_bytes: MAX_BYTES,
     };
-    let mut tracker = Fleet::new(thresholds).with_owner_key(owner_key);
+    let mut tracker = SessionTracker::new(thresholds).with_owner_key(owner_key);
     if let (HistoryScope::Sessions(ids), true) = (&scope, are_named) {
-        tracker.apply(Input::Asked { at: now.minus(PERIOD), ids: ids.clone() });
+        tracker.apply(Input::SessionsNamed { at: now.minus(PERIOD), ids: ids.clone() });
     }
     history::read(&reader, &query, now, |input| drop(tracker.apply(input)))?;
     let is_empty = history::newest(&reader, &query)?.is_none();

@@ -10,7 +10,7 @@ use crate::store::journal::Summary;
 use crate::store::{self, Encoder};
 use keepwatch_core::clock::Moment;
 use keepwatch_core::session::SessionId;
-use keepwatch_core::tracker::{Event, Fleet, Input};
+use keepwatch_core::tracker::{Event, Input, SessionTracker};
 
 /// Interval at which the summaries of sessions without an event are saved.
 const SUMMARY_INTERVAL: Duration = Duration::from_secs(60);
@@ -49,7 +49,7 @@ impl ProfilePersistence {
     /// Applies `input` to the tracker. Returns the events, and the commands that write them down.
     pub(in crate::tui) fn apply(
         &mut self,
-        tracker: &mut Fleet,
+        tracker: &mut SessionTracker,
         input: Input,
     ) -> (Vec<Event>, Vec<PersistenceCommand>) {
         if let Some(journal) = &mut self.journal {
@@ -82,7 +82,7 @@ impl ProfilePersistence {
     }
 
     /// Ends the stream and saves the summaries that changed since the last time.
-    pub(super) fn finish(&mut self, tracker: &Fleet) -> Vec<PersistenceCommand> {
+    pub(super) fn finish(&mut self, tracker: &SessionTracker) -> Vec<PersistenceCommand> {
         let mut commands = Vec::new();
         let lines = self.encoder.finish(tracker);
         if !lines.is_empty() {
@@ -106,7 +106,7 @@ impl JournalState {
     /// Returns the summaries of the sessions that have an event, and once a minute those of all that had a reply.
     fn due_summaries(
         &mut self,
-        tracker: &Fleet,
+        tracker: &SessionTracker,
         events: &[Event],
         now: Moment,
         hides_metadata: bool,
@@ -121,7 +121,7 @@ impl JournalState {
 }
 
 /// Returns the sessions whose newest reply came after `moment`.
-fn updated_since(tracker: &Fleet, moment: Moment) -> impl Iterator<Item = &SessionId> {
+fn updated_since(tracker: &SessionTracker, moment: Moment) -> impl Iterator<Item = &SessionId> {
     let is_newer = move |last: Moment| last.boot > moment.boot;
     tracker
         .records()

@@ -5,11 +5,11 @@ use crate::store::journal::{Summary, Why};
 use keepwatch_core::clock::Zone;
 use keepwatch_core::session::SessionId;
 use keepwatch_core::text::Untrusted;
-use keepwatch_core::tracker::Fleet;
+use keepwatch_core::tracker::SessionTracker;
 
 /// Returns a session's summary; `None` if no reply mentioned it.
 pub(super) fn session_summary(
-    tracker: &Fleet,
+    tracker: &SessionTracker,
     id: &SessionId,
     scope: &JournalScope,
     hides_metadata: bool,
@@ -20,8 +20,8 @@ pub(super) fn session_summary(
     let clock = tracker.clock();
     let why = tracker.verdict(id).map(|verdict| Why {
         name: verdict.name().into(),
-        sure: verdict.sure.word().into(),
-        sentence: Untrusted::new(verdict.line(&session.status, Zone::Utc, clock.at(last.received))),
+        sure: verdict.confidence.name().into(),
+        sentence: Untrusted::new(verdict.summary_line(&session.status, Zone::Utc, clock.at(last.received))),
     });
     Some(Summary {
         session: id.clone(),
@@ -41,8 +41,8 @@ pub(super) fn session_summary(
         expires: session.expires,
         first_seen: clock.at(first.received),
         last_seen: clock.at(last.received),
-        watched: record.watched,
-        replies: record.replies,
+        watched: record.watched_for,
+        replies: record.responses,
         proxy_bytes: session.proxy_bytes,
         why,
         metadata: session.metadata.clone().filter(|_| !hides_metadata),

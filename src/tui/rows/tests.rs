@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::*;
 use keepwatch_core::session::{ApiErrorKind, Metadata, Region, Session};
 use keepwatch_core::testing::{at as t, id, moment, request_timing, running_session};
-use keepwatch_core::tracker::{Fleet, Input, Scope, Thresholds};
+use keepwatch_core::tracker::{AlertThresholds, Input, Scope, SessionTracker};
 
 /// A session that starts and expires so many seconds after noon.
 fn session(text: &str, started: u32, expires: u32) -> Session {
@@ -15,10 +15,15 @@ fn ended(text: &str, status: Status, at: u32) -> Session {
 }
 
 fn profiles(sessions: Vec<Session>) -> Profiles {
-    let mut tracker = Fleet::new(Thresholds::default());
+    let mut tracker = SessionTracker::new(AlertThresholds::default());
     for session in sessions {
-        let scope = Scope::One(session.id.clone());
-        tracker.apply(Input::Seen { at: request_timing(1, 1), scope, sessions: vec![session], malformed: 0 });
+        let scope = Scope::Session(session.id.clone());
+        tracker.apply(Input::SessionsReceived {
+            at: request_timing(1, 1),
+            scope,
+            sessions: vec![session],
+            malformed: 0,
+        });
     }
     tracker.into()
 }
@@ -29,10 +34,10 @@ fn order(profiles: &Profiles, by: SortBy, reversed: bool) -> Vec<String> {
 }
 
 fn missing(profiles: &mut Profiles, text: &str) {
-    let input = Input::Missing {
+    let input = Input::SessionNotFound {
         at: request_timing(2, 2),
         id: id(text),
-        fault: ApiErrorKind::NotFound.into(),
+        error: ApiErrorKind::NotFound.into(),
         next: None,
     };
     profiles.apply(ProfileId::FIRST, input);
@@ -58,7 +63,10 @@ fn what_ends_next_comes_first_and_what_has_ended_comes_last_the_newest_end_first
         session("overdue", 0, 0),
         Session { ended: None, ..ended("when", Status::Completed, 0) },
     ]);
-    profiles.apply(ProfileId::FIRST, Input::Asked { at: moment(0), ids: vec![id("awaited"), id("absent")] });
+    profiles.apply(
+        ProfileId::FIRST,
+        Input::SessionsNamed { at: moment(0), ids: vec![id("awaited"), id("absent")] },
+    );
     missing(&mut profiles, "absent");
     let expected =
         ["overdue", "soon", "late", "endless", "pending", "absent", "awaited", "new", "old", "when"];
@@ -98,13 +106,13 @@ fn each_column_sorts_as_it_reads() {
 
 #[test]
 fn an_owner_key_decides_the_owner_before_names_do() {
-    let mut tracker = Fleet::new(Thresholds::default())
+    let mut tracker = SessionTracker::new(AlertThresholds::default())
         .with_owner_key(Some(keepwatch_core::session::MetadataPath::parse("run.id").unwrap()));
     let metadata = Some(Metadata::new(r#"{"owner":"growth","run":{"id":"c-881"}}"#));
     let session = Session { metadata, ..session("a", 0, 900) };
-    tracker.apply(Input::Seen {
+    tracker.apply(Input::SessionsReceived {
         at: request_timing(1, 1),
-        scope: Scope::One(id("a")),
+        scope: Scope::Session(id("a")),
         sessions: vec![session],
         malformed: 0,
     });
@@ -140,7 +148,8 @@ fn every_word_of_the_filter_must_be_there_in_any_case_and_counts_are_of_all() {
             [counts.running, counts.pending, counts.completed, counts.timed_out, counts.error, counts.other];
         assert_eq!((of, counts.all()), ([2, 1, 1, 1, 1, 1], 7));
     }
-    profiles.apply(ProfileId::FIRST, Input::Asked { at: moment(0), ids: vec![id("abd"), id("awaited")] });
+    profiles
+        .apply(ProfileId::FIRST, Input::SessionsNamed { at: moment(0), ids: vec![id("abd"), id("awaited")] });
     ["abc", "abd", "AbC"].into_iter().for_each(|text| missing(&mut profiles, text));
     let counts = Rows::of(&profiles, Sort::default(), &words("")).counts().clone();
     let does_not_run = (counts.running, counts.other, counts.absent, counts.waiting);

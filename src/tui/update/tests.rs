@@ -414,7 +414,7 @@ fn a_session_is_added_by_what_has_its_id_and_stays_as_one_that_was_named() {
     let effects = world.key(KeyCode::Enter);
     assert_eq!(effects, [Effect::TakePaste(false), Effect::Ask(Ask::Watch(id(uuid)))]);
     assert_eq!((world.selected(), world.pane()), (Some(uuid), Some(Pane::Table)));
-    assert!(world.model.profiles.record(&id(uuid)).unwrap().asked_for, "it stays");
+    assert!(world.model.profiles.record(&id(uuid)).unwrap().is_named, "it stays");
     assert!(world.notice().contains("asking for 6512bd43"), "{}", world.notice());
     world.report(Request::Session(id(uuid)), Err(ApiErrorKind::NotFound.into()));
     assert_eq!(world.rows(), ["alpha", uuid], "what does not exist keeps its row");
@@ -492,7 +492,7 @@ fn the_newest_sessions_are_asked_for_once_and_none_of_them_is_on_record_before_i
     let effects = world.key(KeyCode::Enter);
     assert_eq!(effects, [Effect::AskOf(ProfileId::FIRST, Ask::Watch(id("s298")))]);
     assert_eq!((world.pane(), world.selected()), (Some(Pane::Full(Part::Facts)), Some("s298")));
-    assert!(world.model.profiles.record(&id("s298")).unwrap().asked_for);
+    assert!(world.model.profiles.record(&id("s298")).unwrap().is_named);
     world.press("R");
     assert_eq!(world.model.recent.marked, 1, "the page is as it was");
     world.key(KeyCode::Esc);
@@ -505,7 +505,7 @@ fn newest_sessions_that_can_not_be_had_say_why_and_trouble_nobody_else() {
     world.press("R");
     world.report(Request::Recent, Err(ApiErrorKind::RateLimited.into()));
     assert!(world.model.recent.asked[&ProfileId::FIRST].fault.is_some() && !world.model.recent.is_asking());
-    assert!(world.model.profiles.first().tracker.health().failing.is_none(), "the polls go on");
+    assert!(world.model.profiles.first().tracker.health().failure_streak.is_none(), "the polls go on");
     world.press("c");
     assert!(world.notice().contains("Enter watches"), "{}", world.notice());
     assert_eq!(world.key(KeyCode::Enter), [], "there is nothing to watch");
@@ -635,7 +635,7 @@ fn what_stands_in_the_way_of_a_copy_is_said() {
     assert_eq!(world.notice(), "the connect URL could not be fetched: the API did not answer in time");
     assert_eq!(world.model.notice.as_ref().unwrap().tone, Tone::Bad);
     assert!(
-        world.model.profiles.first().tracker.health().failing.is_none(),
+        world.model.profiles.first().tracker.health().failure_streak.is_none(),
         "that is no failure of the polls"
     );
     // It ended between the key and the answer.
@@ -827,13 +827,16 @@ fn a_failing_poll_is_on_record_and_projects_that_can_not_be_had_are_not() {
         ApiErrorKind::ConnectionRefused(Untrusted::new("h")),
     ] {
         world.report(Request::Projects, Err(kind.into()));
-        assert!(world.model.profiles.first().tracker.health().failing.is_none());
+        assert!(world.model.profiles.first().tracker.health().failure_streak.is_none());
     }
     world.report(Request::Projects, Err(ApiErrorKind::RateLimited.into()));
-    assert!(world.model.profiles.first().tracker.health().failing.is_some(), "for that one holds all");
+    assert!(world.model.profiles.first().tracker.health().failure_streak.is_some(), "for that one holds all");
     world.now = 4.0;
     world.report(Request::List(List::Running), Err(timeout()));
-    assert_eq!(world.model.profiles.first().tracker.health().failing.as_ref().unwrap().fault, timeout());
+    assert_eq!(
+        world.model.profiles.first().tracker.health().failure_streak.as_ref().unwrap().error,
+        timeout()
+    );
     let project = Project {
         id: Untrusted::new("p"),
         name: Untrusted::new("acme"),

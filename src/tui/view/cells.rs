@@ -11,7 +11,7 @@ use crate::tui::{MINUTES_FROM, Model, ProfileId, Theme};
 use keepwatch_core::clock::{Moment, Timestamp};
 use keepwatch_core::session::{ApiError, ApiErrorKind, Phase, Region, Status};
 use keepwatch_core::text;
-use keepwatch_core::tracker::{Left, Presence, Record, Release};
+use keepwatch_core::tracker::{Presence, Record, ReleaseRequest, TimeLeft};
 
 /// From here on time left is marked as running out.
 const SOON: Duration = Duration::from_secs(5 * 60);
@@ -71,7 +71,7 @@ pub(super) fn content(column: Column, cell: &Cell<'_>, width: u16) -> Text {
         Column::Age => cell.record.age(cell.server).map_or_else(nothing, |age| text::format_age(age).into()),
         Column::Left => left(cell, width),
         Column::Flag
-            if !cell.record.flags.is_empty() && cell.model.known.has_news(cell.profile, cell.record) =>
+            if !cell.record.alerts.is_empty() && cell.model.known.has_news(cell.profile, cell.record) =>
         {
             Line::styled(theme.flag(), theme.alert())
         }
@@ -98,7 +98,7 @@ fn region_look(region: &Region, theme: Theme) -> Style {
 fn status(record: &Record, theme: Theme) -> (Span<'static>, Span<'static>) {
     match record.status() {
         // What it last said of itself holds no more, unless that was its end.
-        _ if record.is_absent() && record.phase() != Phase::Ended => {
+        _ if record.is_not_found() && record.phase() != Phase::Ended => {
             (span("?", theme.warn()), span("NOT FOUND", theme.warn()))
         }
         Some(status) => {
@@ -114,7 +114,7 @@ fn left(cell: &Cell<'_>, width: u16) -> Text {
     let (record, settings) = (cell.record, &cell.model.settings);
     let theme = settings.theme;
     match &record.presence {
-        Presence::NotFound(absence) => return Line::styled(absent(&absence.fault), theme.warn()),
+        Presence::NotFound(absence) => return Line::styled(absent(&absence.error), theme.warn()),
         Presence::Unlisted { confirmed: false, .. } => {
             return Line::styled("unlisted, asking", theme.warn());
         }
@@ -122,32 +122,32 @@ fn left(cell: &Cell<'_>, width: u16) -> Text {
             let since = settings.zone.time(cell.time(*since));
             return Line::styled(format!("unlisted {since}"), theme.warn());
         }
-        Presence::Awaited | Presence::Here => {}
+        Presence::NoResponseYet | Presence::Present => {}
     }
     if let Some(release) = record.release.as_ref().filter(|_| record.phase() != Phase::Ended) {
         return releasing(cell, release);
     }
-    match record.left(cell.model.profiles.get(cell.profile).tracker.clock(), cell.server) {
-        Left::For(left) => countdown(left, record, width, theme),
-        Left::Starting => Line::styled("starting", theme.faint()),
-        Left::Expiring => Line::styled("expiring…", theme.bad()),
-        Left::Overdue(by) => Line::styled(format!("overdue {}", text::format_countdown(by)), theme.bad()),
-        Left::Over => ended(cell),
-        Left::Unknown => match (&record.session, &record.failing) {
+    match record.time_left(cell.model.profiles.get(cell.profile).tracker.clock(), cell.server) {
+        TimeLeft::Remaining(left) => countdown(left, record, width, theme),
+        TimeLeft::Starting => Line::styled("starting", theme.faint()),
+        TimeLeft::Expiring => Line::styled("expiring…", theme.bad()),
+        TimeLeft::Overdue(by) => Line::styled(format!("overdue {}", text::format_countdown(by)), theme.bad()),
+        TimeLeft::Ended => ended(cell),
+        TimeLeft::Unknown => match (&record.session, &record.failure_streak) {
             (Some(_), _) => Line::styled("no expiry", theme.faint()),
-            (None, Some(failing)) => Line::styled(failing.fault.short_label(), theme.bad()),
+            (None, Some(failing)) => Line::styled(failing.error.short_label(), theme.bad()),
             (None, None) => Line::styled("waiting…", theme.faint()),
         },
     }
 }
 
 /// Of a session whose release was asked for: since when, or that it failed.
-fn releasing(cell: &Cell<'_>, release: &Release) -> Text {
+fn releasing(cell: &Cell<'_>, release: &ReleaseRequest) -> Text {
     let theme = cell.model.settings.theme;
     if !cell.record.is_releasing() {
         return Line::styled("release failed", theme.bad());
     }
-    let asked = cell.model.settings.zone.time(cell.time(release.asked));
+    let asked = cell.model.settings.zone.time(cell.time(release.requested_at));
     Line::styled(format!("releasing {asked}"), theme.coming())
 }
 
@@ -203,16 +203,16 @@ pub(super) fn unused(record: &Record) -> Option<Duration> {
 fn rate(cell: &Cell<'_>, width: u16) -> Text {
     let theme = cell.model.settings.theme;
     let traffic = &cell.record.traffic;
-    let idle = cell.record.quiet().filter(|quiet| *quiet >= cell.model.settings.thresholds.idle);
+    let idle = cell.record.idle_for().filter(|quiet| *quiet >= cell.model.settings.thresholds.idle);
     if let Some(idle) = idle {
         let text = format!("idle {}", text::format_age(idle));
         return Line::styled(text::truncate(&text, usize::from(width)), theme.warn());
     }
-    if !traffic.moved() {
+    if !traffic.has_moved() {
         return Line::styled("·", theme.faint());
     }
     // What is over has no rate, only what it was.
-    let rate = traffic.rate().filter(|_| !cell.record.is_over());
+    let rate = traffic.rate().filter(|_| !cell.record.is_final());
     let number = rate.map(whole).filter(|rate| *rate > 0).map(text::format_bytes).unwrap_or_default();
     let room = usize::from(width.saturating_sub(8)).min(SLOTS);
     let mut spans = Vec::new();

@@ -113,10 +113,10 @@ fn reason(model: &Model, now: Moment) -> (String, Style, Vec<String>) {
 fn fails(model: &Model, only: ProfileId, now: Moment) -> (String, Style, Vec<String>) {
     let (profile, theme) = (model.profiles.get(only), model.settings.theme);
     let host = hosts(model, &[only]);
-    let Some(failing) = &profile.tracker.health().failing else { return Default::default() };
+    let Some(failing) = &profile.tracker.health().failure_streak else { return Default::default() };
     let (sentence, next) =
-        (failing.fault.description(), header::next_try(model, only, now).unwrap_or_default());
-    match failing.fault.kind {
+        (failing.error.description(), header::next_try(model, only, now).unwrap_or_default());
+    match failing.error.kind {
         ApiErrorKind::ApiKeyRejected | ApiErrorKind::Forbidden => {
             let tail = text::sanitise(&profile.info.key_tail, 8);
             let title = format!("the key …{tail} is refused by {host}");
@@ -125,7 +125,7 @@ fn fails(model: &Model, only: ProfileId, now: Moment) -> (String, Style, Vec<Str
             (title, theme.bad(), vec![sentence, next, advice.into()])
         }
         ApiErrorKind::RateLimited => (format!("rate limited by {host}"), theme.warn(), vec![sentence, next]),
-        _ if failing.fault.is_network_error() => {
+        _ if failing.error.is_network_error() => {
             (format!("{host} is out of reach"), theme.bad(), vec![sentence, next])
         }
         _ => (format!("no useful answer from {host}"), theme.bad(), vec![sentence, next]),

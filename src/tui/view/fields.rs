@@ -13,8 +13,8 @@ use keepwatch_core::clock::Zone;
 use keepwatch_core::clock::{Moment, Timestamp};
 use keepwatch_core::session::{Metadata, Phase, Region, Session, Status, is_default_timeout};
 use keepwatch_core::text::{self, Untrusted};
-use keepwatch_core::tracker::verdict::{Cause, Sure};
-use keepwatch_core::tracker::{Fleet, Left, Presence, Record, cost};
+use keepwatch_core::tracker::verdict::{Cause, Confidence};
+use keepwatch_core::tracker::{Presence, Record, SessionTracker, TimeLeft, cost};
 
 /// How many lines of metadata, and of fields beyond the contract, are shown.
 const MOST_LINES: usize = 400;
@@ -77,7 +77,7 @@ impl<'a> Fields<'a> {
         Self { model, record, profile, server: model.profiles.time(profile, now), page }
     }
 
-    fn tracker(&self) -> &'a Fleet {
+    fn tracker(&self) -> &'a SessionTracker {
         &self.model.profiles.get(self.profile).tracker
     }
 
@@ -134,7 +134,7 @@ impl<'a> Fields<'a> {
             Presence::NotFound(absence) => {
                 // What was there once has a whole id.
                 let doubt = if record.session.is_none() { record.id.truncation_hint() } else { "" };
-                let why = format!("{}{doubt}", absence.fault.description());
+                let why = format!("{}{doubt}", absence.error.description());
                 self.page.wrapped("trouble", &why, theme.warn());
                 let next = absence.next.map(|next| format!(", asked again at {}", self.at(next)));
                 let since = format!("since {}{}", self.at(absence.since.received), next.unwrap_or_default());
@@ -147,22 +147,22 @@ impl<'a> Fields<'a> {
                 let text = format!("missing from the list since {since}; {answer}");
                 self.page.wrapped("trouble", &text, theme.warn());
             }
-            Presence::Awaited | Presence::Here => {}
+            Presence::NoResponseYet | Presence::Present => {}
         }
         if let Some(release) = record.release.as_ref().filter(|_| record.phase() != Phase::Ended) {
-            let asked = self.zone().time(self.server_time(release.asked));
+            let asked = self.zone().time(self.server_time(release.requested_at));
             if record.is_releasing() {
                 let text = format!("RELEASING (asked {asked})");
                 self.page.field("release", Line::styled(text, theme.coming()));
             }
-            if let Some((fault, next)) = &release.failed {
+            if let Some((fault, next)) = &release.failure {
                 let next = next.map(|next| format!("; asked again at {}", self.at(next))).unwrap_or_default();
                 let text = format!("asked {asked}, failed: {}{next}", fault.description());
                 self.page.wrapped("release", &text, theme.bad());
             }
         }
-        if let Some(failing) = &record.failing {
-            self.page.wrapped("trouble", &failing.fault.description(), theme.bad());
+        if let Some(failing) = &record.failure_streak {
+            self.page.wrapped("trouble", &failing.error.description(), theme.bad());
             let next =
                 failing.next.map(|next| format!(", next try at {}", self.at(next))).unwrap_or_default();
             let times =
@@ -180,29 +180,29 @@ impl<'a> Fields<'a> {
     fn likely(&mut self, full: bool) {
         let Some(verdict) = self.tracker().verdict(&self.record.id) else { return };
         let theme = self.page.theme;
-        let words = verdict.words(self.zone(), self.server);
+        let words = verdict.text(self.zone(), self.server);
         let style = match verdict.cause {
             Cause::Failed | Cause::Overdue { .. } => theme.bad(),
-            Cause::KeptAlive { .. } | Cause::PastExpiry { .. } | Cause::Gone { .. } => theme.warn(),
+            Cause::KeepAliveEnded { .. } | Cause::PastExpiry { .. } | Cause::Gone { .. } => theme.warn(),
             _ => Style::new(),
         };
-        let label = match (&verdict.cause, verdict.sure) {
+        let label = match (&verdict.cause, verdict.confidence) {
             (Cause::Overdue { .. }, _) => "trouble",
-            (_, Sure::Said) => "cause",
-            (_, Sure::Likely) => "likely",
-            (_, Sure::Perhaps) => "perhaps",
-            (_, Sure::Unknown) => "unknown",
+            (_, Confidence::Reported) => "cause",
+            (_, Confidence::Likely) => "likely",
+            (_, Confidence::Possible) => "perhaps",
+            (_, Confidence::Unknown) => "unknown",
         };
         self.page.wrapped(label, &words.headline, style);
-        self.page.wrapped("", &words.was, Style::new());
+        self.page.wrapped("", &words.explanation, Style::new());
         if full {
-            if let Some(was_not) = words.was_not {
+            if let Some(was_not) = words.ruled_out {
                 self.page.wrapped("was not", was_not, Style::new());
             }
-            self.page.wrapped("how sure", words.sure, Style::new());
+            self.page.wrapped("how sure", words.confidence, Style::new());
             self.page.wrapped("to do", words.advice, Style::new());
         }
-        if let Some(together) = words.together {
+        if let Some(together) = words.end_cluster {
             self.page.wrapped("together", &together, theme.warn());
         }
         if let Some(next) = &self.record.successor {
@@ -239,11 +239,11 @@ impl<'a> Fields<'a> {
     /// Minutes billed, what they and the proxy's bytes cost, and what they will.
     fn cost(&self, session: &Session) -> Option<(String, String)> {
         let rates = self.model.settings.rates;
-        let proxy = rates.of_bytes(session.proxy_bytes.unwrap_or(0));
+        let proxy = rates.cost_of_bytes(session.proxy_bytes.unwrap_or(0));
         let with_proxy = if proxy > 0.0 { " with proxy" } else { "" };
-        let sum = |minutes: u64| cost::estimate(rates.of_minutes(minutes) + proxy);
+        let sum = |minutes: u64| cost::format_estimate(rates.cost_of_minutes(minutes) + proxy);
         if session.status.phase() == Phase::Ended {
-            let ran = self.record.ran()?;
+            let ran = self.record.duration()?;
             let minutes = cost::billed_minutes(ran);
             return Some((
                 format!("{}{minutes} min billed, {}{with_proxy}", self.at_most(), sum(minutes)),
@@ -270,24 +270,26 @@ impl<'a> Fields<'a> {
             timeout.map(|timeout| format!(" {word} {}", text::format_duration(timeout))).unwrap_or_default()
         };
         let timeout = session.timeout();
-        if self.record.is_absent() && session.status.phase() != Phase::Ended {
+        if self.record.is_not_found() && session.status.phase() != Phase::Ended {
             return ", when it was last seen".into();
         }
-        match self.record.left(self.tracker().clock(), self.server) {
-            Left::For(left) => format!(", {} left{}", text::format_countdown(left), of(timeout, "of")),
-            Left::Starting => ", starting".into(),
-            Left::Expiring => ", its time is over: expiring…".into(),
-            Left::Overdue(by) => format!(" in a reply {} after its expiry", text::format_countdown(by)),
-            Left::Over => match self.record.ran() {
+        match self.record.time_left(self.tracker().clock(), self.server) {
+            TimeLeft::Remaining(left) => {
+                format!(", {} left{}", text::format_countdown(left), of(timeout, "of"))
+            }
+            TimeLeft::Starting => ", starting".into(),
+            TimeLeft::Expiring => ", its time is over: expiring…".into(),
+            TimeLeft::Overdue(by) => format!(" in a reply {} after its expiry", text::format_countdown(by)),
+            TimeLeft::Ended => match self.record.duration() {
                 Some(ran) => {
                     format!(" after {}{}{}", self.at_most(), text::format_elapsed(ran), of(timeout, "of its"))
                 }
                 None => String::new(),
             },
-            Left::Unknown if matches!(session.status, Status::Other(_)) => {
+            TimeLeft::Unknown if matches!(session.status, Status::Other(_)) => {
                 ", which this version does not know".into()
             }
-            Left::Unknown => ", without an expiry".into(),
+            TimeLeft::Unknown => ", without an expiry".into(),
         }
     }
 
@@ -332,7 +334,7 @@ impl<'a> Fields<'a> {
         self.page.field("owner", owner);
         match session.proxy_bytes {
             Some(bytes) => {
-                let sum = cost::estimate(self.model.settings.rates.of_bytes(bytes));
+                let sum = cost::format_estimate(self.model.settings.rates.cost_of_bytes(bytes));
                 let sum = if bytes > 0 { format!(" ({sum})") } else { String::new() };
                 let bytes = format!("{}{}", text::format_bytes(bytes), self.rate());
                 self.page.field("proxy", vec![span(bytes, Style::new()), span(sum, theme.faint())]);
@@ -364,7 +366,7 @@ impl<'a> Fields<'a> {
 
     /// What flows through the proxy now; or for how long nothing has, if anything did.
     fn rate(&self) -> String {
-        let quiet = self.record.quiet().filter(|quiet| quiet.as_secs() >= 60);
+        let quiet = self.record.idle_for().filter(|quiet| quiet.as_secs() >= 60);
         if let Some(quiet) = quiet {
             return format!(", none for {}", text::format_age(quiet));
         }
@@ -376,7 +378,7 @@ impl<'a> Fields<'a> {
 
     fn ended(&self, session: &Session) -> Text {
         match (session.ended, &self.record.ended) {
-            (Some(at), Some(ended)) if !ended.said_fits => {
+            (Some(at), Some(ended)) if !ended.ended_at_fits => {
                 let mut line = self.time(Some(at));
                 line.spans.push(span(", which can not be", self.page.theme.warn()));
                 line
@@ -454,7 +456,7 @@ impl<'a> Fields<'a> {
 
     /// How it is being watched.
     fn watching(&mut self) {
-        let replies = match self.record.replies {
+        let replies = match self.record.responses {
             0 => "no reply".into(),
             1 => "1 reply".into(),
             many => format!("{many} replies"),

@@ -18,7 +18,7 @@ use keepwatch_core::session::{
 pub(super) use keepwatch_core::testing::time as at;
 use keepwatch_core::testing::{id, moment_since, running_session};
 use keepwatch_core::text::Untrusted;
-use keepwatch_core::tracker::{Exchange, Input, Scope};
+use keepwatch_core::tracker::{Input, RequestTiming, Scope};
 
 /// The sizes at which every state is looked at.
 pub(super) const SIZES: [(u16, u16); 4] = [(120, 40), (80, 24), (40, 12), (20, 5)];
@@ -41,10 +41,10 @@ pub(super) fn ago(seconds: u64) -> Moment {
     Moment { wall: now.wall - by, mono: now.mono - by, boot: now.boot - by }
 }
 
-pub(super) fn exchange(received: Moment) -> Exchange {
+pub(super) fn exchange(received: Moment) -> RequestTiming {
     let took = Duration::from_millis(84);
     let sent = Moment { wall: received.wall - took, mono: received.mono - took, boot: received.boot - took };
-    Exchange { sent, received, date: None }
+    RequestTiming { sent, received, date: None }
 }
 
 /// Nothing seen yet.
@@ -92,7 +92,7 @@ pub(super) fn profiles() -> Model {
         of(IN_STAGING, "20:56:10", "qa"),
     ];
     let inputs = [
-        Input::Projects { at: exchange(ago(40)), projects: vec![project] },
+        Input::ProjectsReceived { at: exchange(ago(40)), projects: vec![project] },
         listed(ago(3), List::Running, sessions, 0),
     ];
     seen_of(&mut model, ProfileId::SECOND, inputs);
@@ -206,13 +206,13 @@ fn evening(traffic: usize) -> Vec<Session> {
 
 /// A reply about one session.
 pub(super) fn one(at: Moment, asked: &str, session: Session) -> Input {
-    let scope = Scope::One(id(asked));
-    Input::Seen { at: exchange(at), scope, sessions: vec![session], malformed: 0 }
+    let scope = Scope::Session(id(asked));
+    Input::SessionsReceived { at: exchange(at), scope, sessions: vec![session], malformed: 0 }
 }
 
 /// A list.
 pub(super) fn listed(at: Moment, list: List, sessions: Vec<Session>, malformed: u32) -> Input {
-    Input::Seen { at: exchange(at), scope: Scope::List(list), sessions, malformed }
+    Input::SessionsReceived { at: exchange(at), scope: Scope::List(list), sessions, malformed }
 }
 
 /// A calm evening after some rounds of polls, one busy session selected.
@@ -224,7 +224,7 @@ pub(super) fn calm() -> Model {
         default_timeout: Some(Duration::from_secs(300)),
         concurrency: Some(25),
     };
-    let projects = Input::Projects { at: exchange(ago(40)), projects: vec![project] };
+    let projects = Input::ProjectsReceived { at: exchange(ago(40)), projects: vec![project] };
     let rounds = (0..9_u8).rev().flat_map(|round| {
         let at = ago(u64::from(round) * 3 + 1);
         evening(usize::from(round)).into_iter().map(move |session| one(at, session.id.clone().raw(), session))
@@ -309,22 +309,22 @@ pub(super) fn odd() -> Model {
         ..kind.into()
     };
     let before = [
-        Input::Asked { at: ago(60), ids },
+        Input::SessionsNamed { at: ago(60), ids },
         one(ago(5), "unlisted", session("unlisted", "21:01:00", 600, Status::Running, "lost")),
         listed(ago(4), List::Running, Vec::new(), 0),
         one(ago(3), "failing", reply),
     ];
     let after = [
-        Input::Failed {
+        Input::RequestFailed {
             at: exchange(ago(1)),
-            scope: Scope::One(id("failing")),
-            fault: says("Bad \u{1b}[31mGateway", ApiErrorKind::Server(502)),
+            scope: Scope::Session(id("failing")),
+            error: says("Bad \u{1b}[31mGateway", ApiErrorKind::Server(502)),
             next: Some(now().plus(Duration::from_secs(8))),
         },
-        Input::Missing {
+        Input::SessionNotFound {
             at: exchange(ago(2)),
             id: id("gone"),
-            fault: says("Session not found", ApiErrorKind::NotFound),
+            error: says("Session not found", ApiErrorKind::NotFound),
             next: Some(now().plus(Duration::from_secs(30))),
         },
         listed(ago(1), List::Pending, Vec::new(), 2),
@@ -339,7 +339,7 @@ pub(super) fn odd() -> Model {
 pub(super) fn failure(seconds: u64, kind: ApiErrorKind, message: Option<&str>) -> Input {
     let fault = ApiError { message: message.map(Untrusted::new), ..kind.into() };
     let next = Some(now().plus(Duration::from_millis(7_400)));
-    Input::Failed { at: exchange(ago(seconds)), scope: Scope::List(List::Running), fault, next }
+    Input::RequestFailed { at: exchange(ago(seconds)), scope: Scope::List(List::Running), error: fault, next }
 }
 
 /// Draws a screen of this size. Also draws states that [`Model::set_viewport`] would correct.

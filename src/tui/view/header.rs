@@ -16,7 +16,7 @@ use crate::tui::{Counts, Model, ProfileId, ProfileState, Replay, Slots};
 use keepwatch_core::clock::Moment;
 use keepwatch_core::session::{ApiError, ApiErrorKind, Status};
 use keepwatch_core::text;
-use keepwatch_core::tracker::Exchange;
+use keepwatch_core::tracker::RequestTiming;
 
 /// What the header can do without, the first one first.
 const DROPS: [Part; 10] = [
@@ -117,7 +117,7 @@ pub(super) fn draw_counts(buffer: &mut Buffer, area: Rect, model: &Model, now: M
 
 /// True if a profile has replied.
 pub(super) fn has_answered(model: &Model) -> bool {
-    model.profiles.iter().any(|(_, profile)| profile.tracker.health().last_good.is_some())
+    model.profiles.iter().any(|(_, profile)| profile.tracker.health().last_success.is_some())
 }
 
 /// Returns the profiles whose polls all fail, or whose polls of a list do.
@@ -127,7 +127,7 @@ pub(super) fn failing(model: &Model) -> Vec<ProfileId> {
 }
 
 fn fault(model: &Model, profile: ProfileId) -> Option<&ApiError> {
-    model.profiles.get(profile).tracker.health().failing.as_ref().map(|failing| &failing.fault)
+    model.profiles.get(profile).tracker.health().failure_streak.as_ref().map(|failing| &failing.error)
 }
 
 /// Returns the prefix of a sentence about one of several profiles, such as "acme: ".
@@ -137,7 +137,7 @@ pub(super) fn of_profile(model: &Model, profile: ProfileId) -> String {
 
 /// Returns the sentence about the failing polls of a profile.
 pub(super) fn sentence(model: &Model, profile: ProfileId) -> String {
-    let failing = model.profiles.get(profile).tracker.health().failing.as_ref();
+    let failing = model.profiles.get(profile).tracker.health().failure_streak.as_ref();
     let sentence = failing.map(|failing| failing.sentence()).unwrap_or_default();
     format!("{}{sentence}", of_profile(model, profile))
 }
@@ -192,7 +192,7 @@ pub(super) fn next_try(model: &Model, profile: ProfileId, now: Moment) -> Option
     if model.paused {
         return Some("no try while paused".into());
     }
-    let next = profile.tracker.health().failing.as_ref()?.next?;
+    let next = profile.tracker.health().failure_streak.as_ref()?.next?;
     let wait = seconds(model, now, next);
     Some(if wait.is_zero() {
         "trying now".into()
@@ -209,7 +209,7 @@ pub(super) fn seconds(model: &Model, from: Moment, to: Moment) -> Duration {
 
 /// Returns how old the newest reply of a profile is, if that is too old.
 fn late(model: &Model, profile: ProfileId, now: Moment) -> Option<Duration> {
-    let good = model.profiles.get(profile).tracker.health().last_good?;
+    let good = model.profiles.get(profile).tracker.health().last_success?;
     model.late(profile, now).map(|_| seconds(model, good.received, now))
 }
 
@@ -296,13 +296,14 @@ fn right(model: &Model, now: Moment, kept: impl Fn(Part) -> bool) -> Text {
 
 /// Returns the oldest of the profiles' newest replies, among the profiles that do not fail, or among all if all fail. Late
 /// profiles do not count: their age is shown elsewhere.
-pub(super) fn newest(model: &Model, late: &[(ProfileId, Duration)]) -> Option<(ProfileId, Exchange)> {
+pub(super) fn newest(model: &Model, late: &[(ProfileId, Duration)]) -> Option<(ProfileId, RequestTiming)> {
     let fresh = |profile: &ProfileId| late.iter().all(|(late, _)| late != profile);
     let profiles: Vec<ProfileId> = model.profiles.ids().filter(fresh).collect();
     let oldest = |fails: bool| {
         let profiles = profiles.iter().filter(|profile| fault(model, **profile).is_some() == fails);
-        let good = profiles
-            .filter_map(|profile| Some((*profile, model.profiles.get(*profile).tracker.health().last_good?)));
+        let good = profiles.filter_map(|profile| {
+            Some((*profile, model.profiles.get(*profile).tracker.health().last_success?))
+        });
         good.min_by_key(|(_, good)| good.received.mono)
     };
     oldest(false).or_else(|| oldest(true))
@@ -371,8 +372,8 @@ fn no_data(model: &Model, late: &[(ProfileId, Duration)], cause: bool, now: Mome
     let mut loud = vec![span(format!("no data{from} for {}", text::format_elapsed(age)), theme.alarm())];
     if cause && late.len() == 1 {
         let health = model.profiles.get(profile).tracker.health();
-        let why = health.cause().map(|fault| fault.short_label().to_owned());
-        let next = next_try(model, profile, now).filter(|_| health.failing.is_some());
+        let why = health.current_error().map(|fault| fault.short_label().to_owned());
+        let next = next_try(model, profile, now).filter(|_| health.failure_streak.is_some());
         let why = why.into_iter().chain(next).collect::<Vec<_>>().join(", ");
         if !why.is_empty() {
             loud.push(span(format!(": {why}"), theme.alarm()));

@@ -16,7 +16,7 @@ use keepwatch_core::clock::{Moment, Timestamp};
 use keepwatch_core::session::Targets;
 use keepwatch_core::session::{ApiErrorKind, SessionId};
 use keepwatch_core::text;
-use keepwatch_core::tracker::{Failure, Scope};
+use keepwatch_core::tracker::{PollFailure, Scope};
 
 /// How wide texts get.
 const WIDE: u16 = 76;
@@ -225,18 +225,18 @@ fn failures<'a>(model: &'a Model, room: usize, now: Timestamp) -> Vec<Text> {
     let of = |(id, profile): (ProfileId, &'a ProfileState)| {
         profile.tracker.health().failures.iter().map(move |failure| (id, failure))
     };
-    let mut failures: Vec<(ProfileId, &Failure)> = model.profiles.iter().flat_map(of).collect();
+    let mut failures: Vec<(ProfileId, &PollFailure)> = model.profiles.iter().flat_map(of).collect();
     if failures.is_empty() {
         return vec![Line::styled("no poll has failed so far", theme.faint())];
     }
     // The sort is stable: failures of one profile stay in order.
     failures.sort_by_key(|(_, failure)| failure.at.received.mono);
     let mut lines = Vec::new();
-    for (profile, Failure { at, scope, fault }) in failures.into_iter().rev() {
+    for (profile, PollFailure { at, scope, error: fault }) in failures.into_iter().rev() {
         let time = model.settings.zone.short_date_time(model.profiles.time(profile, at.received), now);
         let asked = match scope {
             _ if matches!(fault.kind, ApiErrorKind::ApiKeyUnavailable(_)) => "the key".into(),
-            Scope::One(id) => format!("session {}", id.sanitise(40)),
+            Scope::Session(id) => format!("session {}", id.sanitise(40)),
             Scope::List(list) => list.to_string(),
             Scope::Projects => "the projects".into(),
         };

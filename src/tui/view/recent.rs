@@ -207,8 +207,8 @@ fn started(model: &Model, session: &Session, server: Timestamp) -> String {
 /// What lies behind its end by its fields; of one that lives, when it expires. Nothing here ticks.
 fn how(model: &Model, profile: ProfileId, session: &Session, server: Timestamp) -> Text {
     let (theme, zone) = (model.settings.theme, model.settings.zone);
-    if let Some(verdict) = model.profiles.get(profile).tracker.verdict_of(session) {
-        return verdict.words(zone, server).headline.into();
+    if let Some(verdict) = model.profiles.get(profile).tracker.verdict_for_session(session) {
+        return verdict.text(zone, server).headline.into();
     }
     let expires = session.expires.map(|at| format!("expires {}", zone.short_date_time(at, server)));
     Line::styled(expires.unwrap_or_else(|| "–".into()), theme.faint())

@@ -234,7 +234,7 @@ fn draw_row(
         // One look for the whole row: bold and faint together mean something else on every terminal.
         buffer.set_style(area, Style::new().add_modifier(Modifier::BOLD).remove_modifier(Modifier::DIM));
         ink::write(buffer, area, &Line::styled(theme.marker(), mark));
-    } else if late || record.is_absent() || record.failing.is_some() {
+    } else if late || record.is_not_found() || record.failure_streak.is_some() {
         // promise: dimmed-rows
         buffer.set_style(area, Style::new().add_modifier(Modifier::DIM).remove_modifier(Modifier::BOLD));
     }

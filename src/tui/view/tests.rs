@@ -182,7 +182,10 @@ fn late() -> Model {
     let id = model.table.selected().cloned().unwrap();
     let fault = ApiErrorKind::Timeout.into();
     let next = Some(now().plus(Duration::from_secs(2)));
-    seen(&mut model, [Input::Failed { at: exchange(now()), scope: Scope::One(id), fault, next }]);
+    seen(
+        &mut model,
+        [Input::RequestFailed { at: exchange(now()), scope: Scope::Session(id), error: fault, next }],
+    );
     model
 }
 
@@ -204,7 +207,7 @@ fn limited() -> Model {
 fn waiting() -> Model {
     let ids: Vec<_> = ["first", "second"].into_iter().map(id).collect();
     let mut model = blank(Targets::Ids(ids.clone()));
-    seen(&mut model, [Input::Asked { at: now(), ids }]);
+    seen(&mut model, [Input::SessionsNamed { at: now(), ids }]);
     model
 }
 
@@ -312,9 +315,9 @@ fn releasing() -> Model {
     seen(
         &mut model,
         [
-            Input::ReleaseAsked { at: ago(9), id: one.clone() },
-            Input::ReleaseAsked { at: ago(7), id: other },
-            Input::ReleaseFailed { at: exchange(ago(5)), id: one, fault, next: None },
+            Input::ReleaseRequested { at: ago(9), id: one.clone() },
+            Input::ReleaseRequested { at: ago(7), id: other },
+            Input::ReleaseFailed { at: exchange(ago(5)), id: one, error: fault, next: None },
         ],
     );
     model
@@ -323,7 +326,7 @@ fn releasing() -> Model {
 fn full() -> Model {
     let mut model = calm();
     let project = Project { concurrency: Some(6), ..model.profiles.first().tracker.projects()[0].clone() };
-    seen(&mut model, [Input::Projects { at: exchange(ago(1)), projects: vec![project] }]);
+    seen(&mut model, [Input::ProjectsReceived { at: exchange(ago(1)), projects: vec![project] }]);
     model
 }
 

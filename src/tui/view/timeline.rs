@@ -21,7 +21,7 @@ use crate::tui::{COUNT_LIMIT, EventRef, EventScope, Model, Pane, Part, ProfileId
 use keepwatch_core::clock::{Moment, Timestamp};
 use keepwatch_core::session::SessionId;
 use keepwatch_core::text;
-use keepwatch_core::tracker::{Event, EventKind, Flag};
+use keepwatch_core::tracker::{Alert, Event, EventKind};
 
 /// What a time of day takes, and the blanks after it.
 const TIME: usize = 10;
@@ -145,10 +145,10 @@ impl Writer<'_> {
         let mut day: Option<String> = None;
         let mut alive: Option<(ProfileId, &Event, Timestamp, String)> = None;
         for (EventRef { profile, .. }, event) in events {
-            if let Some((profile, end, at, said)) = alive.take_if(|(_, _, at, _)| event.seen <= *at) {
+            if let Some((profile, end, at, said)) = alive.take_if(|(_, _, at, _)| event.learned_at <= *at) {
                 lines.extend(self.last_alive(profile, end, at, &said));
             }
-            let own = zone.date(event.seen);
+            let own = zone.date(event.learned_at);
             if let Some(later) = day.replace(own.clone()).filter(|later| *later != own) {
                 lines.push(self.separator(&later));
             }
@@ -190,11 +190,11 @@ impl Writer<'_> {
         let theme = self.model.settings.theme;
         let zone = self.model.settings.zone;
         let mut sentence = event.sentence(zone, self.model.server_time(self.now));
-        if let EventKind::Flagged(_) = event.kind {
+        if let EventKind::AlertRaised(_) = event.kind {
             sentence = format!("{} {sentence}", theme.flag());
         }
         let (first, rest) = self.look(&event.kind);
-        self.line(profile, event, event.seen, &sentence, first, rest)
+        self.line(profile, event, event.learned_at, &sentence, first, rest)
     }
 
     /// The looks of the first word, and of the rest.
@@ -206,26 +206,26 @@ impl Writer<'_> {
                 let style = theme.status(status).1.remove_modifier(Modifier::DIM);
                 (style.add_modifier(Modifier::BOLD), theme.faint())
             }
-            EventKind::Flagged(Flag::Error | Flag::Overdue) => all(theme.bad()),
+            EventKind::AlertRaised(Alert::Error | Alert::Overdue) => all(theme.bad()),
             EventKind::Overdue { .. } | EventKind::Contradicted { .. } => all(theme.bad()),
-            EventKind::Flagged(_)
-            | EventKind::Together { .. }
+            EventKind::AlertRaised(_)
+            | EventKind::EndedTogether { .. }
             | EventKind::NotFound(_)
-            | EventKind::Failing { .. }
+            | EventKind::PollsFailing { .. }
             | EventKind::Slept(_)
             | EventKind::ClockSet { .. }
             | EventKind::ServerClockSet { .. }
             | EventKind::Unlisted => all(theme.warn()),
-            EventKind::Recovered { .. } | EventKind::FoundAgain(_) => all(theme.good()),
+            EventKind::PollsRecovered { .. } | EventKind::FoundAgain(_) => all(theme.good()),
             EventKind::ReleaseFailed { .. } => all(theme.bad()),
-            EventKind::ReleaseAsked | EventKind::Successor(_) => all(theme.coming()),
+            EventKind::ReleaseRequested | EventKind::Successor(_) => all(theme.coming()),
             EventKind::FirstSeen { .. }
-            | EventKind::Changed { .. }
+            | EventKind::StatusChanged { .. }
             | EventKind::ExpiryMoved { .. }
-            | EventKind::KeepAlive(_)
-            | EventKind::Region { .. }
-            | EventKind::Context(_)
-            | EventKind::Metadata
+            | EventKind::KeepAliveChanged(_)
+            | EventKind::RegionChanged { .. }
+            | EventKind::ContextChanged(_)
+            | EventKind::MetadataChanged
             | EventKind::TrafficStarted
             | EventKind::TrafficStopped { .. } => all(Style::new()),
         }

@@ -11,7 +11,7 @@ use keepwatch::poll::{Poller, Report};
 use keepwatch_core::clock::Clock;
 use keepwatch_core::session::Secret;
 use keepwatch_core::session::Targets;
-use keepwatch_core::tracker::{Fleet, Thresholds};
+use keepwatch_core::tracker::{AlertThresholds, SessionTracker};
 use tokio::sync::mpsc;
 
 use crate::harness::{Api, KEY};
@@ -39,7 +39,7 @@ fn tasks_are_as_few_as_requests_under_way_whatever_goes_wrong() {
         let pace = PollLimits { interval: Duration::from_secs(3), max_rps: 20 };
         let _poller = Poller::spawn(client, None, &Targets::All, pace, clock.clone(), reports);
         let metrics = tokio::runtime::Handle::current().metrics();
-        let (mut most, mut count, mut fleet) = (0, 0_usize, Fleet::new(Thresholds::none()));
+        let (mut most, mut count, mut fleet) = (0, 0_usize, SessionTracker::new(AlertThresholds::none()));
         let mut end = clock.now().mono + LONG;
         let latest = end + 20 * LONG;
         loop {

@@ -13,7 +13,7 @@ use super::{id, moment, noon, running_session};
 use crate::clock::{Moment, Timestamp, saturating_add};
 use crate::session::{ApiError, ApiErrorKind, List, Metadata, Project, Region, Session, SessionId, Status};
 use crate::text::Untrusted;
-use crate::tracker::{Exchange, Input, Scope};
+use crate::tracker::{Input, RequestTiming, Scope};
 
 /// The sessions that a sequence is about.
 const IDS: [&str; 4] = ["a", "b", "c", "d"];
@@ -124,7 +124,7 @@ fn any_error() -> impl Strategy<Value = ApiError> {
 fn step_input() -> impl Strategy<Value = StepInput> {
     let list = || select(&List::ALL[..]);
     let scope =
-        prop_oneof![any_id().prop_map(Scope::One), list().prop_map(Scope::List), Just(Scope::Projects)];
+        prop_oneof![any_id().prop_map(Scope::Session), list().prop_map(Scope::List), Just(Scope::Projects)];
     let absence = select(vec![ApiErrorKind::NotFound, ApiErrorKind::Gone]);
     prop_oneof![
         2 => vec(any_id(), 0..3).prop_map(StepInput::NamedSessions),
@@ -172,14 +172,19 @@ impl StepClocks {
     /// Returns a reply about the session `text` alone, one second later.
     pub fn response(&mut self, text: &str, status: Status) -> Input {
         self.0 = self.0.plus(MS(1_000));
-        let at = Exchange { sent: self.0, received: self.0, date: None };
+        let at = RequestTiming { sent: self.0, received: self.0, date: None };
         let session = Session { status, ..running_session(text, noon(), MS(900_000)) };
-        Input::Seen { at, scope: Scope::One(session.id.clone()), sessions: vec![session], malformed: 0 }
+        Input::SessionsReceived {
+            at,
+            scope: Scope::Session(session.id.clone()),
+            sessions: vec![session],
+            malformed: 0,
+        }
     }
 
     /// Returns the same reply as `input`, `ms` later; `None` if `input` is not a reply.
     pub fn repeat_response(&mut self, input: &Input, ms: u64) -> Option<Input> {
-        let Input::Seen { at, scope, sessions, malformed } = input.clone() else { return None };
+        let Input::SessionsReceived { at, scope, sessions, malformed } = input.clone() else { return None };
         self.0 = self.0.plus(MS(ms));
         let took = at.received.since(at.sent).min(MS(ms));
         let sent = Moment {
@@ -188,7 +193,12 @@ impl StepClocks {
             boot: self.0.boot.saturating_sub(took),
         };
         let date = at.date.and_then(|_| Timestamp::from_timestamp(self.0.wall.timestamp(), 0));
-        Some(Input::Seen { at: Exchange { sent, received: self.0, date }, scope, sessions, malformed })
+        Some(Input::SessionsReceived {
+            at: RequestTiming { sent, received: self.0, date },
+            scope,
+            sessions,
+            malformed,
+        })
     }
 
     /// The input of `step`, at its time.
@@ -210,22 +220,25 @@ impl StepClocks {
         let (sent, received) = (ago(step.request_age_ms.0), ago(step.request_age_ms.1));
         let second = |at: Timestamp| Timestamp::from_timestamp(at.timestamp(), 0).unwrap();
         let date = step.date_offset_secs.map(|by| second(received.wall + TimeDelta::seconds(by)));
-        let at = Exchange { sent, received, date };
+        let at = RequestTiming { sent, received, date };
         let next = step.date_offset_secs.map(|_| now.plus(MS(3_000)));
         match step.input {
-            StepInput::NamedSessions(ids) => Input::Asked { at: now, ids },
-            StepInput::Session(id, session) => {
-                Input::Seen { at, scope: Scope::One(id), sessions: vec![*session], malformed: 0 }
-            }
+            StepInput::NamedSessions(ids) => Input::SessionsNamed { at: now, ids },
+            StepInput::Session(id, session) => Input::SessionsReceived {
+                at,
+                scope: Scope::Session(id),
+                sessions: vec![*session],
+                malformed: 0,
+            },
             StepInput::SessionList(list, sessions, malformed) => {
-                Input::Seen { at, scope: Scope::List(list), sessions, malformed }
+                Input::SessionsReceived { at, scope: Scope::List(list), sessions, malformed }
             }
             StepInput::Burst(from, count) => {
                 let sessions = (from..from + count).map(ended_session).collect();
-                Input::Seen { at, scope: Scope::List(List::Running), sessions, malformed: 0 }
+                Input::SessionsReceived { at, scope: Scope::List(List::Running), sessions, malformed: 0 }
             }
-            StepInput::NotFound(id, fault) => Input::Missing { at, id, fault, next },
-            StepInput::Failed(scope, fault) => Input::Failed { at, scope, fault, next },
+            StepInput::NotFound(id, fault) => Input::SessionNotFound { at, id, error: fault, next },
+            StepInput::Failed(scope, fault) => Input::RequestFailed { at, scope, error: fault, next },
             StepInput::Projects(default) => {
                 let project = Project {
                     id: Untrusted::new("p"),
@@ -233,7 +246,7 @@ impl StepClocks {
                     default_timeout: default.map(Duration::from_secs),
                     concurrency: None,
                 };
-                Input::Projects { at, projects: vec![project] }
+                Input::ProjectsReceived { at, projects: vec![project] }
             }
             StepInput::Slept => Input::Slept { from: before, to: now },
             StepInput::TimePassed => Input::TimePassed { now },

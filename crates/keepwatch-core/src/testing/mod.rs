@@ -12,7 +12,7 @@ use chrono::TimeDelta;
 
 use crate::clock::{Moment, Timestamp, saturating_add};
 use crate::session::{Region, Session, SessionId, Status};
-use crate::tracker::Exchange;
+use crate::tracker::RequestTiming;
 
 /// Returns noon of the day on which most tests take place.
 #[must_use]
@@ -49,8 +49,8 @@ pub fn moment_since(start: Timestamp, seconds: impl Into<f64>) -> Moment {
 
 /// Returns the times of a request sent and received so many seconds after noon, whose reply has no `Date`.
 #[must_use]
-pub fn request_timing(sent: impl Into<f64>, received: impl Into<f64>) -> Exchange {
-    Exchange { sent: moment(sent), received: moment(received), date: None }
+pub fn request_timing(sent: impl Into<f64>, received: impl Into<f64>) -> RequestTiming {
+    RequestTiming { sent: moment(sent), received: moment(received), date: None }
 }
 
 /// Returns a valid id.

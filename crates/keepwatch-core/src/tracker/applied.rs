@@ -10,7 +10,7 @@ use crate::session::SessionId;
 /// other fields, to tell a reply that repeats the one before it from a reply that must be written down. An input that changes
 /// nothing returns an empty value, which allocates nothing.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Applied {
+pub struct AppliedChanges {
     /// The events that the input caused, in the order of the timeline.
     pub events: Vec<Event>,
     /// The sessions whose reply differs from the reply before it, in the order of the reply. Never holds [`Change::None`].

@@ -5,7 +5,7 @@ use super::*;
 use keepwatch_core::clock::saturating_add;
 use keepwatch_core::session::{ApiError, ApiErrorKind, Region};
 use keepwatch_core::testing::{id, time};
-use keepwatch_core::tracker::bounds::When;
+use keepwatch_core::tracker::server_clock::TimeInterval;
 use keepwatch_core::tracker::verdict::Evidence;
 
 const ID: &str = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de";
@@ -28,8 +28,8 @@ fn fault(kind: ApiErrorKind, message: &str) -> ApiError {
 
 /// Learned at 12.1 s; when it happened, nobody knows better than three seconds.
 fn event(of: Option<&str>, kind: EventKind) -> Event {
-    let when = When { earliest: Some(t(9_000)), latest: t(12_100) };
-    Event { id: of.map(id), when, seen: t(12_100), kind }
+    let when = TimeInterval { earliest: Some(t(9_000)), latest: t(12_100) };
+    Event { id: of.map(id), when, learned_at: t(12_100), kind }
 }
 
 fn ended_early() -> (Status, Verdict) {
@@ -39,7 +39,7 @@ fn ended_early() -> (Status, Verdict) {
         expires: Some(t(902_000)),
         ended: Some(t(11_630)),
         keep_alive: Some(true),
-        watched: Some(When { earliest: Some(t(9_000)), latest: t(12_100) }),
+        observed_between: Some(TimeInterval { earliest: Some(t(9_000)), latest: t(12_100) }),
         ..Evidence::default()
     };
     (Status::Completed, evidence.verdict().unwrap())
@@ -48,57 +48,57 @@ fn ended_early() -> (Status, Verdict) {
 /// One of every kind, in the order of the documentation.
 fn every_kind() -> Vec<Event> {
     let of_one = [
-        EventKind::FirstSeen { status: Status::Running, left: Some(MS(898_900)), ended: None },
-        EventKind::FirstSeen { status: Status::Completed, left: None, ended: Some(t(11_630)) },
-        EventKind::Changed { from: Status::Pending, to: Status::Running },
+        EventKind::FirstSeen { status: Status::Running, time_left: Some(MS(898_900)), ended_at: None },
+        EventKind::FirstSeen { status: Status::Completed, time_left: None, ended_at: Some(t(11_630)) },
+        EventKind::StatusChanged { from: Status::Pending, to: Status::Running },
         EventKind::Ended {
             status: Status::Completed,
-            said: Some(t(11_630)),
-            fits: true,
+            ended_at: Some(t(11_630)),
+            ended_at_fits: true,
             last_alive: Some((t(9_084), Status::Running)),
         },
         EventKind::Contradicted { from: Status::Completed, to: Status::Running },
         EventKind::ExpiryMoved { from: t(902_000), to: t(1_802_000) },
-        EventKind::KeepAlive(true),
-        EventKind::Region { from: Region::UsWest2, to: Region::from_api("mars-1") },
-        EventKind::Context(Some(Untrusted::new("ctx-1"))),
-        EventKind::Context(None),
-        EventKind::Metadata,
+        EventKind::KeepAliveChanged(true),
+        EventKind::RegionChanged { from: Region::UsWest2, to: Region::from_api("mars-1") },
+        EventKind::ContextChanged(Some(Untrusted::new("ctx-1"))),
+        EventKind::ContextChanged(None),
+        EventKind::MetadataChanged,
         EventKind::TrafficStarted,
         EventKind::TrafficStopped { bytes: 18_200_000 },
         EventKind::Unlisted,
         EventKind::NotFound(fault(ApiErrorKind::NotFound, "Session not found")),
         EventKind::FoundAgain(Status::Running),
         EventKind::Overdue { expires: t(5_000) },
-        EventKind::ReleaseAsked,
-        EventKind::ReleaseFailed { fault: fault(ApiErrorKind::Status(409), "Session is locked"), wait: None },
-        EventKind::Flagged(Flag::Left(MS(300_000))),
-        EventKind::Flagged(Flag::EndedEarly),
-        EventKind::Flagged(Flag::Error),
-        EventKind::Flagged(Flag::Overdue),
-        EventKind::Flagged(Flag::StillRunning(MS(30_000))),
-        EventKind::Flagged(Flag::ReleaseFailed),
-        EventKind::Flagged(Flag::Idle(MS(600_000))),
+        EventKind::ReleaseRequested,
+        EventKind::ReleaseFailed { error: fault(ApiErrorKind::Status(409), "Session is locked"), wait: None },
+        EventKind::AlertRaised(Alert::TimeLeft(MS(300_000))),
+        EventKind::AlertRaised(Alert::EndedEarly),
+        EventKind::AlertRaised(Alert::Error),
+        EventKind::AlertRaised(Alert::Overdue),
+        EventKind::AlertRaised(Alert::StillRunning(MS(30_000))),
+        EventKind::AlertRaised(Alert::ReleaseFailed),
+        EventKind::AlertRaised(Alert::Idle(MS(600_000))),
         EventKind::Successor(id(OTHER)),
-        EventKind::Failing {
+        EventKind::PollsFailing {
             list: None,
-            fault: fault(ApiErrorKind::Server(503), "Try later"),
+            error: fault(ApiErrorKind::Server(503), "Try later"),
             wait: Some(MS(6_000)),
         },
     ];
     let of_all = [
-        EventKind::Together { ids: vec![id(ID), id(OTHER)], spread: MS(1_200) },
-        EventKind::Failing {
+        EventKind::EndedTogether { ids: vec![id(ID), id(OTHER)], spread: MS(1_200) },
+        EventKind::PollsFailing {
             list: None,
-            fault: ApiErrorKind::ConnectionRefused(Untrusted::new("127.0.0.1:9")).into(),
+            error: ApiErrorKind::ConnectionRefused(Untrusted::new("127.0.0.1:9")).into(),
             wait: None,
         },
-        EventKind::Failing {
+        EventKind::PollsFailing {
             list: None,
-            fault: fault(ApiErrorKind::RateLimited, "Too many requests"),
+            error: fault(ApiErrorKind::RateLimited, "Too many requests"),
             wait: Some(MS(45_000)),
         },
-        EventKind::Recovered { list: None, after: MS(63_500) },
+        EventKind::PollsRecovered { list: None, after: MS(63_500) },
         EventKind::Slept(MS(3_600_000)),
         EventKind::ServerClockSet { by_ms: 3_600_000 },
         EventKind::ClockSet { by_ms: -90_000 },
@@ -144,7 +144,12 @@ fn every_object_begins_with_the_same_fields() {
 fn an_end_without_a_verdict_says_so() {
     let ended = event(
         Some(ID),
-        EventKind::Ended { status: Status::Completed, said: None, fits: false, last_alive: None },
+        EventKind::Ended {
+            status: Status::Completed,
+            ended_at: None,
+            ended_at_fits: false,
+            last_alive: None,
+        },
     );
     assert!(object(&ended, None)["verdict"].is_null());
     assert!(object(&ended, None)["ended_at"].is_null());
@@ -154,13 +159,13 @@ fn an_end_without_a_verdict_says_so() {
 fn secrets_are_masked_and_what_is_shown_is_one_line() {
     let evil = "a\u{1b}[31m\nwss://c/?signingKey=cAnArY bb_live_cAnArY";
     let kinds = [
-        EventKind::Context(Some(Untrusted::new(evil))),
+        EventKind::ContextChanged(Some(Untrusted::new(evil))),
         EventKind::NotFound(ApiError {
             message: Some(Untrusted::new(evil)),
             request_id: Some(Untrusted::new(evil)),
             ..ApiErrorKind::NotFound.into()
         }),
-        EventKind::Region { from: Region::from_api(evil), to: Region::from_api(evil) },
+        EventKind::RegionChanged { from: Region::from_api(evil), to: Region::from_api(evil) },
         EventKind::FoundAgain(Status::from_api(evil)),
     ];
     for kind in kinds {

@@ -1,27 +1,27 @@
 use super::*;
 use keepwatch_core::session::{ApiErrorKind, Session};
 use keepwatch_core::testing::{id, moment, noon, request_timing, running_session};
-use keepwatch_core::tracker::{Input, Scope, Thresholds};
+use keepwatch_core::tracker::{AlertThresholds, Input, Scope};
 
 const S: fn(u64) -> Duration = Duration::from_secs;
 
 /// A tally of `a` and `b`, and the fleet that it reads.
 struct Case {
-    fleet: Fleet,
+    fleet: SessionTracker,
     tally: Tally,
 }
 
 fn case(goal: Goal, any: bool, exit_status: bool, grace: u64) -> Case {
-    let mut fleet = Fleet::new(Thresholds::none());
-    fleet.apply(Input::Asked { at: moment(0), ids: vec![id("a"), id("b")] });
+    let mut fleet = SessionTracker::new(AlertThresholds::none());
+    fleet.apply(Input::SessionsNamed { at: moment(0), ids: vec![id("a"), id("b")] });
     Case { fleet, tally: Tally::new(vec![id("a"), id("b")], goal, any, exit_status, S(grace)) }
 }
 
 impl Case {
     fn seen(&mut self, text: &str, seconds: u32, status: Status) -> Vec<News> {
         let session = Session { status, ..running_session(text, noon(), S(900)) };
-        let scope = Scope::One(id(text));
-        self.fleet.apply(Input::Seen {
+        let scope = Scope::Session(id(text));
+        self.fleet.apply(Input::SessionsReceived {
             at: request_timing(seconds, seconds),
             scope,
             sessions: vec![session],
@@ -32,10 +32,10 @@ impl Case {
 
     fn missing(&mut self, text: &str, seconds: u32) -> Vec<News> {
         let fault = ApiErrorKind::NotFound.into();
-        self.fleet.apply(Input::Missing {
+        self.fleet.apply(Input::SessionNotFound {
             at: request_timing(seconds, seconds),
             id: id(text),
-            fault,
+            error: fault,
             next: None,
         });
         self.tally.take(&self.fleet, Some((id(text), request_timing(seconds, seconds))))

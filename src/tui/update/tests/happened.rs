@@ -110,10 +110,16 @@ fn what_came_since_the_last_key_is_new() {
     let read = world.model.read_until.clone();
     world.now = 4.0;
     world.one(over("a", Status::Error));
-    assert_eq!(world.model.profiles.first().tracker.timeline().since(read.get(ProfileId::FIRST)), 2);
+    assert_eq!(world.model.profiles.first().tracker.timeline().count_from(read.get(ProfileId::FIRST)), 2);
     world.press("j");
     assert_eq!(
-        world.model.profiles.first().tracker.timeline().since(world.model.read_until.get(ProfileId::FIRST)),
+        world
+            .model
+            .profiles
+            .first()
+            .tracker
+            .timeline()
+            .count_from(world.model.read_until.get(ProfileId::FIRST)),
         0
     );
 }

@@ -4,7 +4,7 @@ use allocation_counter::measure;
 
 use super::*;
 use crate::tui::EventScope;
-use keepwatch_core::tracker::Fleet;
+use keepwatch_core::tracker::SessionTracker;
 
 fn crowd(count: usize) -> World {
     let mut world = World::watching(Targets::All);
@@ -96,6 +96,6 @@ fn events_from_anchor_are_it_and_all_older() {
     };
     assert_eq!(older(&world, Some(place(40))), (0..=40).rev().collect::<Vec<_>>());
     assert_eq!(older(&world, None), (0..100).rev().collect::<Vec<_>>());
-    world.model.profiles = Fleet::default().into();
+    world.model.profiles = SessionTracker::default().into();
     assert_eq!(older(&world, Some(place(40))), Vec::<u64>::new(), "nothing is on record any more");
 }

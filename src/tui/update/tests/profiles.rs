@@ -56,7 +56,7 @@ fn a_refused_key_is_that_profiles_trouble_and_the_others_stay_fresh() {
         world.report_of(STAGING, Request::List(List::Running), Err(ApiErrorKind::ApiKeyRejected.into()));
     }
     let failing =
-        |world: &World, profile| world.model.profiles.get(profile).tracker.health().failing.is_some();
+        |world: &World, profile| world.model.profiles.get(profile).tracker.health().failure_streak.is_some();
     assert_eq!((failing(&world, ACME), failing(&world, STAGING)), (false, true));
     let late = |world: &World, profile| world.model.late(profile, moment(world.now)).is_some();
     assert_eq!((late(&world, ACME), late(&world, STAGING)), (false, true));
@@ -137,7 +137,7 @@ fn an_id_is_asked_of_all_and_whoever_has_it_has_it() {
         let leave = [Effect::AskOf(ACME, Ask::Leave(id("new-one")))];
         if first == ACME {
             assert_eq!(world.missing_in(ACME, "new-one"), [], "the other may have it");
-            assert!(!world.model.profiles.record(&id("new-one")).unwrap().is_absent());
+            assert!(!world.model.profiles.record(&id("new-one")).unwrap().is_not_found());
             world.one_of(STAGING, session("new-one", 900));
             world.now = 4.0;
             assert_eq!(world.missing_in(ACME, "new-one"), leave);
@@ -203,7 +203,7 @@ fn the_events_of_all_are_in_the_order_in_which_they_were_seen_and_scrolling_hold
         let profile = if second % 3 == 0 { ACME } else { STAGING };
         world.one_of(profile, session(&format!("s{second:02}"), 9000));
     }
-    let seen: Vec<_> = world.model.profiles.newest().map(|(_, event)| event.seen).collect();
+    let seen: Vec<_> = world.model.profiles.newest().map(|(_, event)| event.learned_at).collect();
     assert!(seen.len() == 38 && seen.is_sorted_by(|later, earlier| later > earlier), "{seen:?}");
     world.press("ekk");
     let marked = |world: &World| world.model.marked_event().unwrap().1.id.clone().unwrap();

@@ -97,10 +97,10 @@ fn a_release_that_fails_stays_on_the_row_with_the_apis_message() {
     world.now = 60.0;
     world.list(vec![session(A, 900), session(B, 1800)]);
     let record = world.model.profiles.record(&id(A)).unwrap();
-    let (fault, next) = record.release.as_ref().unwrap().failed.clone().unwrap();
+    let (fault, next) = record.release.as_ref().unwrap().failure.clone().unwrap();
     assert!(fault.description().contains("“Session is locked”") && next.is_none());
     assert!(!record.is_releasing(), "and it can be asked for again");
-    assert_eq!(record.flags.iter().map(|(flag, _)| flag.name()).collect::<Vec<_>>(), ["release_failed"]);
+    assert_eq!(record.alerts.iter().map(|(flag, _)| flag.name()).collect::<Vec<_>>(), ["release_failed"]);
 }
 
 #[test]

@@ -2,48 +2,47 @@
 
 use std::ops::Bound;
 
-use super::Fleet;
+use super::SessionTracker;
 use crate::clock::{Moment, saturating_add};
 use crate::session::{Project, Session, SessionId};
 use crate::text;
-use crate::tracker::bounds::ServerClock;
-use crate::tracker::changes::Changes;
-use crate::tracker::cost::Short;
+use crate::tracker::change_counters::ChangeCounters;
+use crate::tracker::cost::ShortSessions;
 use crate::tracker::event::{Event, EventKind};
-use crate::tracker::health::Health;
+use crate::tracker::health::PollHealth;
 use crate::tracker::record::{Presence, Record};
+use crate::tracker::server_clock::ServerClock;
 use crate::tracker::timeline::{Seq, Timeline};
 use crate::tracker::verdict::{Evidence, Verdict};
 
-impl Fleet {
+impl SessionTracker {
     /// What is known of a session's end, or of what is odd about it.
     pub(super) fn evidence(&self, id: &SessionId) -> Option<Evidence> {
         let record = self.records.get(id)?;
         let session = record.session.as_ref()?;
-        let absent = match &record.presence {
-            Presence::NotFound(absence) => Some(absence.fault.clone()),
-            Presence::Awaited | Presence::Here | Presence::Unlisted { .. } => None,
+        let not_found = match &record.presence {
+            Presence::NotFound(absence) => Some(absence.error.clone()),
+            Presence::NoResponseYet | Presence::Present | Presence::Unlisted { .. } => None,
         };
-        let together = session.ended.and_then(|ended| self.ends.window(id, ended));
+        let end_cluster = session.ended.and_then(|ended| self.end_clusters.cluster_of(id, ended));
         Some(Evidence {
-            watched: record.ended.as_ref().and_then(|ended| ended.watched),
-            ended_by: record
-                .ended
-                .as_ref()
-                .map(|ended| saturating_add(self.clock.at(ended.seen.received), self.clock.slack())),
-            released: record.release.as_ref().map(|release| self.clock.at(release.asked)),
-            absent,
+            observed_between: record.ended.as_ref().and_then(|ended| ended.observed_between),
+            ended_by: record.ended.as_ref().map(|ended| {
+                saturating_add(self.clock.at(ended.first_response.received), self.clock.uncertainty())
+            }),
+            release_requested_at: record.release.as_ref().map(|release| self.clock.at(release.requested_at)),
+            not_found,
             last_alive: record
                 .last_alive()
-                .filter(|_| record.overdue)
+                .filter(|_| record.is_overdue)
                 .map(|last| self.clock.earliest(last.sent)),
-            together,
-            ..self.fields(session)
+            end_cluster,
+            ..self.evidence_from_fields(session)
         })
     }
 
     /// What a session's own fields are evidence of, without anything that was watched.
-    fn fields(&self, session: &Session) -> Evidence {
+    fn evidence_from_fields(&self, session: &Session) -> Evidence {
         Evidence {
             status: Some(session.status.clone()),
             created: session.created,
@@ -65,11 +64,11 @@ impl Fleet {
 
     /// The same of a session that is perhaps not on record: then by its fields alone.
     #[must_use]
-    pub fn verdict_of(&self, session: &Session) -> Option<Verdict> {
+    pub fn verdict_for_session(&self, session: &Session) -> Option<Verdict> {
         if self.records.get(&session.id).is_some_and(|record| record.session.is_some()) {
             return self.verdict(&session.id);
         }
-        self.fields(session).verdict()
+        self.evidence_from_fields(session).verdict()
     }
 
     /// What happened, in the order in which it was learned.
@@ -79,25 +78,26 @@ impl Fleet {
     }
 
     /// What happened to a session, and to all while it was watched and had not ended; the newest first.
-    pub fn newest_of<'t>(&'t self, id: &SessionId) -> impl Iterator<Item = (Seq, &'t Event)> + use<'t> {
+    pub fn newest_events<'t>(&'t self, id: &SessionId) -> impl Iterator<Item = (Seq, &'t Event)> + use<'t> {
         let ended = self.records.get(id).and_then(|record| record.ended.as_ref());
-        let over = ended.map(|ended| self.clock.at(ended.seen.received));
-        self.timeline.newest_of(id).filter(move |(_, event)| {
-            let of_it = event.id.is_some() || matches!(event.kind, EventKind::Together { .. });
-            of_it || over.is_none_or(|over| event.seen <= over)
+        let ended_at = ended.map(|ended| self.clock.at(ended.first_response.received));
+        self.timeline.newest_first(id).filter(move |(_, event)| {
+            let concerns_session =
+                event.id.is_some() || matches!(event.kind, EventKind::EndedTogether { .. });
+            concerns_session || ended_at.is_none_or(|over| event.learned_at <= over)
         })
     }
 
     /// The sessions that ran for less than a minute.
     #[must_use]
-    pub fn short(&self) -> Short {
-        self.short
+    pub fn short_sessions(&self) -> ShortSessions {
+        self.short_sessions
     }
 
     /// The newest moment that is on record: the record is as of then.
     #[must_use]
-    pub fn latest(&self) -> Option<Moment> {
-        self.latest
+    pub fn latest_moment(&self) -> Option<Moment> {
+        self.latest_moment
     }
 
     /// Every record, in no order.
@@ -107,7 +107,7 @@ impl Fleet {
 
     /// How often something changed.
     #[must_use]
-    pub fn changes(&self) -> Changes {
+    pub fn changes(&self) -> ChangeCounters {
         self.changes
     }
 
@@ -145,7 +145,7 @@ impl Fleet {
 
     /// How the polling goes.
     #[must_use]
-    pub fn health(&self) -> &Health {
+    pub fn health(&self) -> &PollHealth {
         &self.health
     }
 

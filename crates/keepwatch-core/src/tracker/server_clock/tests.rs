@@ -8,8 +8,8 @@ fn moment(wall: &str, boot_ms: u64) -> Moment {
     Moment { wall: t(wall), mono: Duration::from_millis(boot_ms), boot: Duration::from_millis(boot_ms) }
 }
 
-fn exchange(sent: Moment, received: Moment, date: &str) -> Exchange {
-    Exchange { sent, received, date: Some(t(date)) }
+fn exchange(sent: Moment, received: Moment, date: &str) -> RequestTiming {
+    RequestTiming { sent, received, date: Some(t(date)) }
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn two_machines_whose_clocks_differ_do_not_make_the_time_jump() {
         let (sent, ahead) = (round * 1000, if round % 3 == 2 { 5 } else { 0 });
         let at = |ms: u64| moment("12:00:00", 0).plus(Duration::from_millis(ms));
         let date = saturating_add(t("12:00:00"), Duration::from_secs(round + ahead));
-        clock.observe(&Exchange { sent: at(sent), received: at(sent + 80), date: Some(date) });
+        clock.observe(&RequestTiming { sent: at(sent), received: at(sent + 80), date: Some(date) });
         assert_eq!(clock.at(at(sent)), at(sent).wall, "round {round}");
     }
 }
@@ -91,28 +91,28 @@ fn a_third_machines_date_that_our_own_clock_does_not_speak_for_is_not_believed_a
 #[test]
 fn a_date_that_contradicts_makes_the_time_uncertain_for_five_minutes() {
     let mut clock = five_minutes_ahead();
-    let narrow = clock.slack();
+    let narrow = clock.uncertainty();
     let at = |ms: u64| moment("12:00:00", 0).plus(Duration::from_millis(ms));
-    let reply = |seconds: u64, ahead: u64| Exchange {
+    let reply = |seconds: u64, ahead: u64| RequestTiming {
         sent: at(seconds * 1000),
         received: at(seconds * 1000 + 100),
         date: Some(saturating_add(t("12:00:00"), Duration::from_secs(seconds + ahead))),
     };
     clock.observe(&reply(10, 540));
-    assert!(clock.slack() > Duration::from_secs(200), "{:?}", clock.slack());
+    assert!(clock.uncertainty() > Duration::from_secs(200), "{:?}", clock.uncertainty());
     clock.observe(&reply(309, 300));
-    assert!(clock.slack() > Duration::from_secs(200), "{:?}", clock.slack());
+    assert!(clock.uncertainty() > Duration::from_secs(200), "{:?}", clock.uncertainty());
     clock.observe(&reply(311, 300));
-    assert_eq!(clock.slack(), narrow);
+    assert_eq!(clock.uncertainty(), narrow);
 }
 
 #[test]
 fn how_far_it_may_be_off_is_what_the_dates_leave_open() {
     let mut clock = ServerClock::default();
-    assert_eq!(clock.slack(), Duration::ZERO);
+    assert_eq!(clock.uncertainty(), Duration::ZERO);
     clock.observe(&exchange(moment("12:00:00.400", 400), moment("12:00:00.500", 500), "12:00:00"));
     // zero in [11:59:59.5, 12:00:00.6], and our own clock, 12:00:00, is used
-    assert_eq!(clock.slack(), Duration::from_millis(600));
+    assert_eq!(clock.uncertainty(), Duration::from_millis(600));
     assert_eq!(clock.earliest(moment("12:00:01", 1_000)), t("12:00:00.400"));
 }
 
@@ -132,17 +132,21 @@ fn without_a_date_the_wall_clock_is_all_there_is() {
 #[test]
 fn a_change_lies_between_the_last_reply_before_and_the_first_after() {
     let clock = ServerClock::default();
-    let before =
-        Exchange { date: None, ..exchange(moment("12:00:00", 0), moment("12:00:01", 1_000), "12:00:00") };
-    let after =
-        Exchange { date: None, ..exchange(moment("12:00:03", 3_000), moment("12:00:04", 4_000), "12:00:00") };
-    let when = When::between(&clock, Some(&before), &after);
-    assert_eq!(when, When { earliest: Some(t("12:00:00")), latest: t("12:00:04") });
+    let before = RequestTiming {
+        date: None,
+        ..exchange(moment("12:00:00", 0), moment("12:00:01", 1_000), "12:00:00")
+    };
+    let after = RequestTiming {
+        date: None,
+        ..exchange(moment("12:00:03", 3_000), moment("12:00:04", 4_000), "12:00:00")
+    };
+    let when = TimeInterval::between(&clock, Some(&before), &after);
+    assert_eq!(when, TimeInterval { earliest: Some(t("12:00:00")), latest: t("12:00:04") });
     assert_eq!(when.width(), Some(Duration::from_secs(4)));
-    assert_eq!(when.narrowed(Some(t("12:00:02"))).0.width(), Some(Duration::ZERO));
-    assert_eq!(when.narrowed(Some(t("12:00:05"))), (when, false));
-    assert_eq!(when.narrowed(Some(t("11:59:59"))), (when, false));
-    assert_eq!(When::between(&clock, None, &after).earliest, None);
+    assert_eq!(when.clamp_to(Some(t("12:00:02"))).0.width(), Some(Duration::ZERO));
+    assert_eq!(when.clamp_to(Some(t("12:00:05"))), (when, false));
+    assert_eq!(when.clamp_to(Some(t("11:59:59"))), (when, false));
+    assert_eq!(TimeInterval::between(&clock, None, &after).earliest, None);
 }
 
 /// A reply: so long after the one before it, so long on its way, so much of which was the way there, and how far the wall
@@ -155,7 +159,7 @@ fn rounds() -> impl Strategy<Value = Vec<Round>> {
 }
 
 /// What a server whose clock is `ahead` of noon at our boot says in these rounds, each with what it is true of.
-fn played(ahead: i64, rounds: &[Round]) -> (ServerClock, Vec<Exchange>) {
+fn simulate_responses(ahead: i64, rounds: &[Round]) -> (ServerClock, Vec<RequestTiming>) {
     let (mut clock, mut boot, mut wall) = (ServerClock::default(), 1000_u64, 0_i64);
     let mut exchanges = Vec::new();
     for (pause, took, way, set) in rounds {
@@ -167,9 +171,9 @@ fn played(ahead: i64, rounds: &[Round]) -> (ServerClock, Vec<Exchange>) {
         };
         let sent = boot + pause;
         let (received, written) = (sent + took, sent + took * way / 100);
-        let second = truly(ahead, written).timestamp();
+        let second = true_server_time(ahead, written).timestamp();
         let date = Timestamp::from_timestamp(second, 0);
-        let exchange = Exchange { sent: at(sent), received: at(received), date };
+        let exchange = RequestTiming { sent: at(sent), received: at(received), date };
         clock.observe(&exchange);
         exchanges.push(exchange);
         boot = received;
@@ -178,24 +182,24 @@ fn played(ahead: i64, rounds: &[Round]) -> (ServerClock, Vec<Exchange>) {
 }
 
 /// What the server's clock really shows when ours since boot shows this, in milliseconds.
-fn truly(ahead: i64, boot: u64) -> Timestamp {
+fn true_server_time(ahead: i64, boot: u64) -> Timestamp {
     t("12:00:00") + TimeDelta::milliseconds(ahead + i64::try_from(boot).unwrap())
 }
 
 proptest! {
     #[test]
     fn the_servers_time_is_never_further_off_than_is_said(ahead in -4_000_000_i64..4_000_000, rounds in rounds()) {
-        let (clock, exchanges) = played(ahead, &rounds);
+        let (clock, exchanges) = simulate_responses(ahead, &rounds);
         let last = exchanges.last().unwrap().received;
         for later in [0, 1, 59_999, 3_600_000] {
             let at = last.plus(Duration::from_millis(later));
-            let truth = truly(ahead, u64::try_from(at.boot.as_millis()).unwrap());
+            let truth = true_server_time(ahead, u64::try_from(at.boot.as_millis()).unwrap());
             let off = clock.at(at).signed_duration_since(truth).abs().to_std().unwrap();
-            prop_assert!(off <= clock.slack(), "{:?} off, and said to be {:?} at most", off, clock.slack());
+            prop_assert!(off <= clock.uncertainty(), "{:?} off, and said to be {:?} at most", off, clock.uncertainty());
             prop_assert!(clock.earliest(at) <= truth);
         }
-        let wide = rounds.len() > 1 && clock.slack() > Duration::from_secs(11);
-        prop_assert!(!wide, "what two dates say is as wide as their replies were long, and a second, at most; not: {:?}", clock.slack());
+        let wide = rounds.len() > 1 && clock.uncertainty() > Duration::from_secs(11);
+        prop_assert!(!wide, "what two dates say is as wide as their replies were long, and a second, at most; not: {:?}", clock.uncertainty());
     }
 
     #[test]
@@ -204,15 +208,15 @@ proptest! {
         rounds in rounds(),
         share in 0_u64..=100,
     ) {
-        let (clock, exchanges) = played(ahead, &rounds);
+        let (clock, exchanges) = simulate_responses(ahead, &rounds);
         let (Some(after), before) = (exchanges.last(), exchanges.iter().rev().nth(1)) else { unreachable!() };
         let millis = |moment: Moment| u64::try_from(moment.boot.as_millis()).unwrap();
         let (from, to) = (before.map_or(0, |it| millis(it.sent)), millis(after.received));
-        let truth = truly(ahead, from + (to - from) * share / 100);
-        let when = When::between(&clock, before, after).widened(clock.slack());
+        let truth = true_server_time(ahead, from + (to - from) * share / 100);
+        let when = TimeInterval::between(&clock, before, after).widened(clock.uncertainty());
         prop_assert!(when.earliest.is_none_or(|earliest| earliest <= truth) && truth <= when.latest);
         prop_assert_eq!(when.earliest.is_some(), before.is_some());
-        let (narrowed, lies_inside) = when.narrowed(Some(truth));
+        let (narrowed, lies_inside) = when.clamp_to(Some(truth));
         prop_assert!(lies_inside && narrowed.width() == Some(Duration::ZERO));
     }
 }

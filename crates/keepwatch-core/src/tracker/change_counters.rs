@@ -2,24 +2,24 @@
 
 /// How often what was observed changed: where a number is as it was, so is what it counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Changes {
+pub struct ChangeCounters {
     /// Which sessions there are, and anything of them but their bytes and the times of the replies.
     pub sessions: u64,
     /// The bytes through a session's proxy.
     pub bytes: u64,
 }
 
-impl Changes {
-    pub(super) fn of_sessions(&mut self) {
+impl ChangeCounters {
+    pub(super) fn count_session_change(&mut self) {
         self.sessions = self.sessions.wrapping_add(1);
     }
 
-    pub(super) fn of_bytes(&mut self) {
+    pub(super) fn count_bytes_change(&mut self) {
         self.bytes = self.bytes.wrapping_add(1);
     }
 
-    pub(super) fn of_all(&mut self) {
-        self.of_sessions();
-        self.of_bytes();
+    pub(super) fn count_full_change(&mut self) {
+        self.count_session_change();
+        self.count_bytes_change();
     }
 }

@@ -12,52 +12,52 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 
-use super::verdict::Together;
+use super::verdict::EndCluster;
 use crate::clock::{Timestamp, saturating_add};
 use crate::session::SessionId;
 
 /// Ends in one window are at most so far apart.
-pub const WINDOW: Duration = Duration::from_secs(3);
+pub const CLUSTER_WINDOW: Duration = Duration::from_secs(3);
 /// So long before a window its ends are compared with.
-const BEFORE: TimeDelta = TimeDelta::minutes(10);
+const BASELINE_PERIOD: TimeDelta = TimeDelta::minutes(10);
 /// Ends are told of once no more of them came for so long: those of one moment are learned one by one.
-const SETTLED: Duration = Duration::from_secs(5);
+const SETTLE_TIME: Duration = Duration::from_secs(5);
 /// But not later than this after the first of them.
-const LONGEST: Duration = Duration::from_secs(20);
+const MAX_WAIT: Duration = Duration::from_secs(20);
 
 /// The ends that can belong together.
 #[derive(Debug, Default)]
-pub(super) struct Ends {
+pub(super) struct EndClusters {
     ends: BTreeSet<(Timestamp, SessionId)>,
     /// When each of them was.
-    of: HashMap<SessionId, Timestamp>,
+    end_by_session: HashMap<SessionId, Timestamp>,
     /// Those that were not told of yet.
-    fresh: Vec<(Timestamp, SessionId)>,
+    unreported: Vec<(Timestamp, SessionId)>,
     /// When the first and the newest of `fresh` were learned, by the clock since boot.
-    learned: Option<(Duration, Duration)>,
+    learned_at: Option<(Duration, Duration)>,
 }
 
-impl Ends {
+impl EndClusters {
     /// Takes an end, learned at `now`; one of the same session gives way.
     pub(super) fn add(&mut self, id: &SessionId, at: Timestamp, now: Duration) {
-        if self.of.get(id) == Some(&at) {
+        if self.end_by_session.get(id) == Some(&at) {
             return;
         }
         self.remove(id);
-        self.of.insert(id.clone(), at);
+        self.end_by_session.insert(id.clone(), at);
         self.ends.insert((at, id.clone()));
-        if self.window(id, at).is_some() {
-            self.fresh.push((at, id.clone()));
-            self.learned = Some((self.learned.map_or(now, |(first, _)| first), now));
+        if self.cluster_of(id, at).is_some() {
+            self.unreported.push((at, id.clone()));
+            self.learned_at = Some((self.learned_at.map_or(now, |(first, _)| first), now));
         }
     }
 
     /// Forgets the end of a session that lives after all, ended otherwise, or is no longer on record.
     pub(super) fn remove(&mut self, id: &SessionId) {
-        let Some(at) = self.of.remove(id) else { return };
+        let Some(at) = self.end_by_session.remove(id) else { return };
         let end = (at, id.clone());
         self.ends.remove(&end);
-        self.fresh.retain(|fresh| *fresh != end);
+        self.unreported.retain(|fresh| *fresh != end);
     }
 
     /// How many are kept.
@@ -68,28 +68,28 @@ impl Ends {
 
     /// When [`Ends::settled`] will have something to say, by the clock since boot.
     pub(super) fn due(&self) -> Option<Duration> {
-        let (first, newest) = self.learned?;
-        Some(newest.saturating_add(SETTLED).min(first.saturating_add(LONGEST)))
+        let (first, newest) = self.learned_at?;
+        Some(newest.saturating_add(SETTLE_TIME).min(first.saturating_add(MAX_WAIT)))
     }
 
     /// The windows with an end that was not told of yet, once that is due; each once.
-    pub(super) fn settled(&mut self, now: Duration) -> Vec<Together> {
+    pub(super) fn take_ready(&mut self, now: Duration) -> Vec<EndCluster> {
         if self.due().is_none_or(|due| now < due) {
             return Vec::new();
         }
-        self.learned = None;
-        let mut told: Vec<Together> = Vec::new();
-        for (at, id) in std::mem::take(&mut self.fresh) {
-            if told.iter().any(|window| window.ids.contains(&id)) {
+        self.learned_at = None;
+        let mut ready: Vec<EndCluster> = Vec::new();
+        for (at, id) in std::mem::take(&mut self.unreported) {
+            if ready.iter().any(|window| window.ids.contains(&id)) {
                 continue;
             }
-            told.extend(self.window(&id, at));
+            ready.extend(self.cluster_of(&id, at));
         }
-        told
+        ready
     }
 
     /// The window that the end of `id` at `at` is in, if others are in it too.
-    pub(super) fn window(&self, id: &SessionId, at: Timestamp) -> Option<Together> {
+    pub(super) fn cluster_of(&self, id: &SessionId, at: Timestamp) -> Option<EndCluster> {
         let own = (at, id.clone());
         if !self.ends.contains(&own) {
             return None;
@@ -97,14 +97,14 @@ impl Ends {
         // No window reaches over a gap of its own length: the row of ends without one begins the first window.
         let mut first = &own;
         for before in self.ends.range(..&own).rev() {
-            if saturating_add(before.0, WINDOW) < first.0 {
+            if saturating_add(before.0, CLUSTER_WINDOW) < first.0 {
                 break;
             }
             first = before;
         }
         let mut window: Vec<&(Timestamp, SessionId)> = Vec::new();
         for end in self.ends.range(first..) {
-            if window.first().is_some_and(|first| saturating_add(first.0, WINDOW) < end.0) {
+            if window.first().is_some_and(|first| saturating_add(first.0, CLUSTER_WINDOW) < end.0) {
                 if window.contains(&&own) {
                     break;
                 }
@@ -115,17 +115,17 @@ impl Ends {
         let (first, last) = (window.first()?, window.last()?);
         let spread = last.0.signed_duration_since(first.0).to_std().ok()?;
         let ids: Vec<SessionId> = window.iter().map(|(_, id)| id.clone()).collect();
-        (ids.len() > self.by_chance(first)).then_some(Together { ids, spread })
+        (ids.len() > self.expected_by_chance(first)).then_some(EndCluster { ids, spread })
     }
 
     /// How many ends a window that begins with `first` can have by chance: what the ends before it come to in the length
     /// of a window, and three standard deviations of such counts more; one, where none were before.
-    fn by_chance(&self, first: &(Timestamp, SessionId)) -> usize {
-        let since = first.0.checked_sub_signed(BEFORE).unwrap_or(Timestamp::MIN_UTC);
+    fn expected_by_chance(&self, first: &(Timestamp, SessionId)) -> usize {
+        let since = first.0.checked_sub_signed(BASELINE_PERIOD).unwrap_or(Timestamp::MIN_UTC);
         let before = self.ends.range(..first).rev().take_while(|(at, _)| *at >= since).count();
         // With `n` ends in `w` windows of the time before, n/w are expected: 1 + n/w + 3·√(n/w), in whole numbers.
-        let windows = usize::try_from(BEFORE.num_milliseconds()).unwrap_or(0);
-        let windows = windows / usize::try_from(WINDOW.as_millis()).unwrap_or(usize::MAX).max(1);
+        let windows = usize::try_from(BASELINE_PERIOD.num_milliseconds()).unwrap_or(0);
+        let windows = windows / usize::try_from(CLUSTER_WINDOW.as_millis()).unwrap_or(usize::MAX).max(1);
         let spread = before.saturating_mul(9).checked_div(windows).unwrap_or(0).isqrt();
         before.checked_div(windows).unwrap_or(0).saturating_add(spread).saturating_add(1)
     }
@@ -146,16 +146,16 @@ mod tests {
         testing::id(&format!("s{number}"))
     }
 
-    fn ends(times: &[u64]) -> Ends {
-        let mut ends = Ends::default();
+    fn ends(times: &[u64]) -> EndClusters {
+        let mut ends = EndClusters::default();
         for (number, time) in (0..).zip(times) {
             ends.add(&id(number), at(*time), MS(0));
         }
         ends
     }
 
-    fn window(ends: &Ends, number: u64, time: u64) -> Option<(usize, Duration)> {
-        ends.window(&id(number), at(time)).map(|window| (window.ids.len(), window.spread))
+    fn window(ends: &EndClusters, number: u64, time: u64) -> Option<(usize, Duration)> {
+        ends.cluster_of(&id(number), at(time)).map(|window| (window.ids.len(), window.spread))
     }
 
     #[test]
@@ -193,21 +193,21 @@ mod tests {
     #[test]
     fn they_are_told_of_once_no_more_of_them_come() {
         let mut ends = ends(&[0, 1200, 900]);
-        assert_eq!(ends.due(), Some(SETTLED));
-        assert_eq!(ends.settled(MS(4999)), []);
+        assert_eq!(ends.due(), Some(SETTLE_TIME));
+        assert_eq!(ends.take_ready(MS(4999)), []);
         ends.add(&id(9), at(60_000), MS(4999)); // alone: nobody waits for it
-        let told = ends.settled(MS(5000));
-        assert_eq!(told, [Together { ids: vec![id(0), id(2), id(1)], spread: MS(1200) }]);
-        assert_eq!((ends.due(), ends.settled(MS(99_999))), (None, vec![]));
+        let told = ends.take_ready(MS(5000));
+        assert_eq!(told, [EndCluster { ids: vec![id(0), id(2), id(1)], spread: MS(1200) }]);
+        assert_eq!((ends.due(), ends.take_ready(MS(99_999))), (None, vec![]));
     }
 
     #[test]
     fn ends_that_keep_coming_do_not_keep_the_others_untold() {
-        let mut ends = Ends::default();
+        let mut ends = EndClusters::default();
         for second in 0..19 {
             ends.add(&id(second), at(second * 10), MS(second * 1000 + 1000));
         }
-        assert_eq!(ends.due(), Some(MS(2000) + LONGEST));
+        assert_eq!(ends.due(), Some(MS(2000) + MAX_WAIT));
     }
 
     #[test]
@@ -215,17 +215,17 @@ mod tests {
         let mut ends = ends(&[0, 1000]);
         ends.remove(&id(1));
         assert_eq!(window(&ends, 0, 0), None);
-        assert_eq!(ends.settled(LONGEST), []);
+        assert_eq!(ends.take_ready(MAX_WAIT), []);
         // The one that is still over is not told of again, nor forgotten for what is told next.
         ends.add(&id(2), at(500), MS(60_000));
-        let told = ends.settled(MS(70_000));
-        assert_eq!(told, [Together { ids: vec![id(0), id(2)], spread: MS(500) }]);
+        let told = ends.take_ready(MS(70_000));
+        assert_eq!(told, [EndCluster { ids: vec![id(0), id(2)], spread: MS(500) }]);
         let mut ends = self::ends(&[0, 1000, 9000, 9500]);
         ends.remove(&id(3));
-        let told = ends.settled(LONGEST);
+        let told = ends.take_ready(MAX_WAIT);
         assert_eq!(
             told,
-            [Together { ids: vec![id(0), id(1)], spread: MS(1000) }],
+            [EndCluster { ids: vec![id(0), id(1)], spread: MS(1000) }],
             "one that lives unsays no others"
         );
     }

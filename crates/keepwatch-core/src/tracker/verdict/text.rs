@@ -1,31 +1,31 @@
 //! The verdict in the words of a tired engineer: what it was, what it was not, how sure, what to do about it.
 
-use super::{Cause, Fact, Sure, Verdict};
+use super::{Cause, Confidence, Fact, Verdict};
 use crate::clock::{Timestamp, Zone};
 use crate::session::{ApiErrorKind, Status, is_default_timeout};
 use crate::text;
 
 /// A verdict, said. Each is a sentence or less, without a full stop at its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Words {
+pub struct VerdictText {
     /// What it comes to.
     pub headline: String,
     /// What it was, or may have been.
-    pub was: String,
+    pub explanation: String,
     /// What it was not, where anything is excluded.
-    pub was_not: Option<&'static str>,
+    pub ruled_out: Option<&'static str>,
     /// How sure that is, and why not surer.
-    pub sure: &'static str,
+    pub confidence: &'static str,
     /// What to do about it.
     pub advice: &'static str,
     /// The ends that belong together with this one.
-    pub together: Option<String>,
+    pub end_cluster: Option<String>,
 }
 
-impl Sure {
+impl Confidence {
     /// In a word: part of the schema of `keepwatch events`.
     #[must_use]
-    pub fn word(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         self.into()
     }
 }
@@ -35,21 +35,21 @@ impl Verdict {
     #[must_use]
     pub fn name(&self) -> &'static str {
         match &self.cause {
-            Cause::KeptAlive { unused: Some(_), .. } => "keep_alive_ended_early",
+            Cause::KeepAliveEnded { unused: Some(_), .. } => "keep_alive_ended_early",
             cause => cause.into(),
         }
     }
 
     /// Said to a reader, times of day in `zone`.
     #[must_use]
-    pub fn words(&self, zone: Zone, today: Timestamp) -> Words {
-        Words {
+    pub fn text(&self, zone: Zone, today: Timestamp) -> VerdictText {
+        VerdictText {
             headline: self.headline(zone, today),
-            was: self.was(),
-            was_not: self.was_not(),
-            sure: self.how_sure(),
+            explanation: self.explanation(),
+            ruled_out: self.ruled_out(),
+            confidence: self.confidence_text(),
             advice: self.advice(),
-            together: self.together.as_ref().map(|together| {
+            end_cluster: self.end_cluster.as_ref().map(|together| {
                 format!(
                     "{} sessions ended within {} of each other: one job that finished, a bulk release, or an outage",
                     together.ids.len(),
@@ -61,20 +61,23 @@ impl Verdict {
 
     /// The verdict with the status and the lengths before it: a line that stands by itself.
     #[must_use]
-    pub fn line(&self, status: &Status, zone: Zone, today: Timestamp) -> String {
+    pub fn summary_line(&self, status: &Status, zone: Zone, today: Timestamp) -> String {
         // Without endedAt the end lies between two replies, and lengths are bounds.
-        let seen = self.facts.contains(&Fact::SeenToEnd);
-        let (at_most, at_least) = if seen { ("at most ", "at least ") } else { ("", "") };
-        let ran =
-            self.ran.map(|ran| format!(" after {at_most}{}", text::format_elapsed(ran))).unwrap_or_default();
+        let is_by_responses = self.facts.contains(&Fact::ResponsesAroundEnd);
+        let (at_most, at_least) = if is_by_responses { ("at most ", "at least ") } else { ("", "") };
+        let ran = self
+            .duration
+            .map(|ran| format!(" after {at_most}{}", text::format_elapsed(ran)))
+            .unwrap_or_default();
         let unused = match self.cause {
-            Cause::KeptAlive { unused: Some(unused), .. } | Cause::Disconnected { unused: Some(unused) } => {
+            Cause::KeepAliveEnded { unused: Some(unused), .. }
+            | Cause::Disconnected { unused: Some(unused) } => {
                 format!(", {at_least}{} unused", text::format_countdown(unused))
             }
             _ => String::new(),
         };
         let keep = match self.cause {
-            Cause::KeptAlive { .. } => ", keep-alive on",
+            Cause::KeepAliveEnded { .. } => ", keep-alive on",
             Cause::NeverConnected { .. } | Cause::Disconnected { .. } => ", keep-alive off",
             _ => "",
         };
@@ -112,22 +115,24 @@ impl Verdict {
                 }
             }
             Cause::TimedOut { timeout: None, .. } => "ran into its own timeout".into(),
-            Cause::ReleasedHere { asked, after } => {
+            Cause::ReleasedHere { requested_at: asked, after } => {
                 let after = after
                     .map(|after| format!(", ended {} later", text::format_elapsed(after)))
                     .unwrap_or_default();
                 format!("release asked from here at {}{after}", zone.short_date_time(*asked, today))
             }
             Cause::AtExpiry { .. } => "probably its timeout, though the status says COMPLETED".into(),
-            Cause::KeptAlive { unused: Some(_), .. } => "by the rules no disconnect and no timeout".into(),
-            Cause::KeptAlive { unused: None, .. } => "by the rules no disconnect".into(),
+            Cause::KeepAliveEnded { unused: Some(_), .. } => {
+                "by the rules no disconnect and no timeout".into()
+            }
+            Cause::KeepAliveEnded { unused: None, .. } => "by the rules no disconnect".into(),
             Cause::NeverConnected { .. } => "perhaps nobody connected within 5 min".into(),
             Cause::Disconnected { .. } => {
                 "the client disconnected or closed the browser, or someone released it".into()
             }
             Cause::PastExpiry { by } => format!("ended {} after its expiry", text::format_elapsed(*by)),
             Cause::Unexplained => "an orderly end; the reply does not say enough for more".into(),
-            Cause::Gone { fault } if fault.kind == ApiErrorKind::Gone => {
+            Cause::Gone { error: fault } if fault.kind == ApiErrorKind::Gone => {
                 "aged out: the API no longer keeps it".into()
             }
             Cause::Gone { .. } => "aged out, or another project's key".into(),
@@ -135,14 +140,14 @@ impl Verdict {
         }
     }
 
-    fn was(&self) -> String {
+    fn explanation(&self) -> String {
         match &self.cause {
             Cause::Failed => "the session failed: the browser crashed, or the platform did".into(),
             Cause::TimedOut { early: Some(_), .. } => "its times and its status contradict each other".into(),
             Cause::TimedOut { .. } => "its time was up; keep-alive does not extend it".into(),
             Cause::ReleasedHere { .. } => "the asking is certain, that it was the cause is not".into(),
             Cause::AtExpiry { off } => format!("it ended {} from its expiry", text::format_tenths(*off)),
-            Cause::KeptAlive { unused, unconnected } => {
+            Cause::KeepAliveEnded { unused, maybe_never_connected: unconnected } => {
                 let timeout = if unused.is_some() { "" } else { ", or its timeout" };
                 let unconnected = if *unconnected {
                     "; or nobody connected within 5 min, if that ends keep-alive sessions too (not documented)"
@@ -174,14 +179,16 @@ impl Verdict {
         }
     }
 
-    fn was_not(&self) -> Option<&'static str> {
+    fn ruled_out(&self) -> Option<&'static str> {
         match &self.cause {
             Cause::Failed => Some("a timeout, a release or a disconnect, by its status"),
             Cause::TimedOut { early: None, .. } => Some("a release, a disconnect or a crash, by its status"),
-            Cause::KeptAlive { unused: Some(_), .. } => {
+            Cause::KeepAliveEnded { unused: Some(_), .. } => {
                 Some("a client's disconnect, which keep-alive survives, nor its timeout, which had not come")
             }
-            Cause::KeptAlive { unused: None, .. } => Some("a client's disconnect, which keep-alive survives"),
+            Cause::KeepAliveEnded { unused: None, .. } => {
+                Some("a client's disconnect, which keep-alive survives")
+            }
             Cause::NeverConnected { .. } if !self.facts.contains(&Fact::ExpiresAt) => None,
             Cause::NeverConnected { .. } | Cause::Disconnected { unused: Some(_) } => {
                 Some("its timeout, which had not come")
@@ -197,18 +204,18 @@ impl Verdict {
         }
     }
 
-    fn how_sure(&self) -> &'static str {
-        match self.sure {
-            Sure::Said => "the API says so",
-            Sure::Likely => "likely, by the documented rules; the API gives no reason",
-            Sure::Perhaps if self.contradicted => {
+    fn confidence_text(&self) -> &'static str {
+        match self.confidence {
+            Confidence::Reported => "the API says so",
+            Confidence::Likely => "likely, by the documented rules; the API gives no reason",
+            Confidence::Possible if self.is_ended_at_contradicted => {
                 "perhaps: the API's endedAt can not be, by its other times or by what was seen, and is left aside"
             }
-            Sure::Perhaps if self.facts.contains(&Fact::SeenToEnd) => {
+            Confidence::Possible if self.facts.contains(&Fact::ResponsesAroundEnd) => {
                 "perhaps: the API gives no endedAt, so only what was seen counts"
             }
-            Sure::Perhaps => "perhaps: the evidence allows more than one cause",
-            Sure::Unknown => "unknown: the evidence allows no more",
+            Confidence::Possible => "perhaps: the evidence allows more than one cause",
+            Confidence::Unknown => "unknown: the evidence allows no more",
         }
     }
 
@@ -222,7 +229,7 @@ impl Verdict {
                 "ask for a longer timeout when the session is created (60 s to 6 h)"
             }
             Cause::ReleasedHere { .. } => "nothing, if that was meant",
-            Cause::KeptAlive { .. } => {
+            Cause::KeepAliveEnded { .. } => {
                 "ask who else holds the project's key and releases sessions; look for browser.close() in the client; \
                  else send this evidence to Browserbase's support"
             }
@@ -236,7 +243,7 @@ impl Verdict {
                 "if it recurs, send this evidence to Browserbase's support"
             }
             Cause::Unexplained => "look at the client's log for this time",
-            Cause::Gone { ref fault } if fault.kind == ApiErrorKind::Gone => {
+            Cause::Gone { error: ref fault } if fault.kind == ApiErrorKind::Gone => {
                 "nothing: the API keeps ended sessions for a while only"
             }
             Cause::Gone { .. } => "check that the key is of the project that the session belongs to",

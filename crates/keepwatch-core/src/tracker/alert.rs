@@ -23,10 +23,10 @@ use crate::text;
     strum::VariantNames,
 )]
 #[strum(serialize_all = "snake_case")]
-pub enum Flag {
+pub enum Alert {
     /// This much of its time is left: one of those of [`Thresholds`].
     #[strum(serialize = "time_left")]
-    Left(Duration),
+    TimeLeft(Duration),
     /// With keep-alive on it ended, and not by its timeout.
     EndedEarly,
     /// It ended as `ERROR`.
@@ -41,7 +41,7 @@ pub enum Flag {
     Idle(Duration),
 }
 
-impl Flag {
+impl Alert {
     /// Its name in `keepwatch events`: part of the schema.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -52,7 +52,7 @@ impl Flag {
     #[must_use]
     pub fn sentence(self) -> String {
         match self {
-            Self::Left(left) => format!("{} or less left until it expires", text::format_duration(left)),
+            Self::TimeLeft(left) => format!("{} or less left until it expires", text::format_duration(left)),
             Self::EndedEarly => "keep-alive session ended early".into(),
             Self::Error => "session ended in ERROR".into(),
             Self::Overdue => "session is overdue: the API says it lives past its expiry".into(),
@@ -66,24 +66,24 @@ impl Flag {
 
     /// Whether it can only be true of a session that lives.
     #[must_use]
-    pub fn is_of_the_living(self) -> bool {
+    pub fn applies_while_running(self) -> bool {
         matches!(
             self,
-            Self::Left(_) | Self::Overdue | Self::Idle(_) | Self::StillRunning(_) | Self::ReleaseFailed
+            Self::TimeLeft(_) | Self::Overdue | Self::Idle(_) | Self::StillRunning(_) | Self::ReleaseFailed
         )
     }
 }
 
 /// When a living session is flagged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Thresholds {
+pub struct AlertThresholds {
     /// With so much of its time left; the longest first.
     left: Vec<Duration>,
     /// After so long without a byte through its proxy, if there were bytes before.
     pub idle: Duration,
 }
 
-impl Thresholds {
+impl AlertThresholds {
     /// Of these times left, in any order.
     #[must_use]
     pub fn new(mut left: Vec<Duration>, idle: Duration) -> Self {
@@ -102,21 +102,21 @@ impl Thresholds {
     /// is not flagged for it from its first second on.
     #[must_use]
     pub fn reached(&self, left: Duration, timeout: Option<Duration>) -> Option<Duration> {
-        self.of(timeout).filter(|threshold| left <= *threshold).last()
+        self.applicable(timeout).filter(|threshold| left <= *threshold).last()
     }
 
     /// The longest that `left` has not reached yet.
     #[must_use]
     pub fn next(&self, left: Duration, timeout: Option<Duration>) -> Option<Duration> {
-        self.of(timeout).find(|threshold| *threshold < left)
+        self.applicable(timeout).find(|threshold| *threshold < left)
     }
 
-    fn of(&self, timeout: Option<Duration>) -> impl Iterator<Item = Duration> {
+    fn applicable(&self, timeout: Option<Duration>) -> impl Iterator<Item = Duration> {
         self.left.iter().copied().filter(move |threshold| timeout.is_none_or(|timeout| *threshold < timeout))
     }
 }
 
-impl Default for Thresholds {
+impl Default for AlertThresholds {
     /// 5 min and 1 min left, 10 min idle.
     fn default() -> Self {
         Self::new(vec![Duration::from_secs(300), Duration::from_secs(60)], Duration::from_secs(600))
@@ -135,12 +135,12 @@ mod tests {
     fn flag_names_are_those_of_the_schema() {
         let names =
             ["time_left", "ended_early", "error", "overdue", "still_running", "release_failed", "idle"];
-        assert_eq!(Flag::VARIANTS, names);
+        assert_eq!(Alert::VARIANTS, names);
     }
 
     #[test]
     fn who_looks_at_no_flags_has_none_by_time_alone() {
-        let none = Thresholds::none();
+        let none = AlertThresholds::none();
         assert_eq!((none.reached(S(0), None), none.next(S(9999), None)), (None, None));
         assert_eq!(none.idle, Duration::MAX);
     }
@@ -148,20 +148,20 @@ mod tests {
     #[test]
     fn what_only_the_living_can_be_flagged_for_is_told_from_ends() {
         for flag in [
-            Flag::Left(S(60)),
-            Flag::Overdue,
-            Flag::Idle(S(600)),
-            Flag::StillRunning(S(30)),
-            Flag::ReleaseFailed,
+            Alert::TimeLeft(S(60)),
+            Alert::Overdue,
+            Alert::Idle(S(600)),
+            Alert::StillRunning(S(30)),
+            Alert::ReleaseFailed,
         ] {
-            assert!(flag.is_of_the_living(), "{flag:?}");
+            assert!(flag.applies_while_running(), "{flag:?}");
         }
-        assert!(!Flag::EndedEarly.is_of_the_living() && !Flag::Error.is_of_the_living());
+        assert!(!Alert::EndedEarly.applies_while_running() && !Alert::Error.applies_while_running());
     }
 
     #[test]
     fn the_shortest_threshold_that_is_reached_counts_and_the_next_is_the_longest_that_is_not() {
-        let warn = Thresholds::new(vec![S(60), S(300), S(60)], S(600));
+        let warn = AlertThresholds::new(vec![S(60), S(300), S(60)], S(600));
         let quarter = Some(S(900));
         for (left, reached, next) in [
             (301, None, Some(300)),
@@ -180,7 +180,7 @@ mod tests {
 
     #[test]
     fn a_session_is_not_flagged_from_birth_for_a_timeout_that_is_short() {
-        let warn = Thresholds::default();
+        let warn = AlertThresholds::default();
         assert_eq!(warn.reached(S(299), Some(S(300))), None);
         assert_eq!(warn.reached(S(59), Some(S(300))), Some(S(60)));
         assert_eq!(warn.reached(S(299), None), Some(S(300)), "of an unknown timeout nothing is assumed");

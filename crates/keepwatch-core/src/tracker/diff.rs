@@ -8,7 +8,7 @@ use crate::session::{Metadata, Session, Status};
 
 /// What `new` says otherwise than `old`. `same_kind` says that both are of a list, or neither: a list may leave fields
 /// out that the other has, and then their lack says nothing.
-pub(super) fn changes(old: &Session, new: &Session, same_kind: bool) -> Vec<EventKind> {
+pub(super) fn diff_sessions(old: &Session, new: &Session, same_kind: bool) -> Vec<EventKind> {
     let mut changes = Vec::new();
     // A session that is about to run gets its times anew.
     let starts = old.status == Status::Pending && new.status != Status::Pending;
@@ -21,32 +21,32 @@ pub(super) fn changes(old: &Session, new: &Session, same_kind: bool) -> Vec<Even
     if let (Some(from), Some(to)) = (old.keep_alive, new.keep_alive)
         && from != to
     {
-        changes.push(EventKind::KeepAlive(to));
+        changes.push(EventKind::KeepAliveChanged(to));
     }
     if let (Some(from), Some(to)) = (&old.region, &new.region)
         && from != to
     {
-        changes.push(EventKind::Region { from: from.clone(), to: to.clone() });
+        changes.push(EventKind::RegionChanged { from: from.clone(), to: to.clone() });
     }
     let context = |session: &Session| session.context.clone().filter(|context| !context.is_empty());
     let (from, to) = (context(old), context(new));
     if from != to && (same_kind || (from.is_some() && to.is_some())) {
-        changes.push(EventKind::Context(to));
+        changes.push(EventKind::ContextChanged(to));
     }
-    let (from, to) = (attached(old), attached(new));
-    if from != to && (same_kind || (from.is_some() && to.is_some())) && !is_kept(old, new) {
-        changes.push(EventKind::Metadata);
+    let (from, to) = (nonempty_metadata(old), nonempty_metadata(new));
+    if from != to && (same_kind || (from.is_some() && to.is_some())) && !is_redacted_copy(old, new) {
+        changes.push(EventKind::MetadataChanged);
     }
     changes
 }
 
 /// Metadata that says something.
-pub(super) fn attached(session: &Session) -> Option<&Metadata> {
+pub(super) fn nonempty_metadata(session: &Session) -> Option<&Metadata> {
     session.metadata.as_ref().filter(|metadata| !metadata.is_empty() && !metadata.is_omitted())
 }
 
 /// Whether what `old` has is what was kept of the metadata of `new`: without its secrets, or nothing.
-fn is_kept(old: &Session, new: &Session) -> bool {
+fn is_redacted_copy(old: &Session, new: &Session) -> bool {
     let Some(old) = &old.metadata else { return false };
     old.is_omitted() || new.metadata.as_ref().is_some_and(|new| *old == new.redacted())
 }
@@ -69,7 +69,7 @@ mod tests {
     }
 
     fn named(new: &Session, same_kind: bool) -> Vec<&'static str> {
-        changes(&session(), new, same_kind).iter().map(EventKind::name).collect()
+        diff_sessions(&session(), new, same_kind).iter().map(EventKind::name).collect()
     }
 
     #[test]
@@ -118,7 +118,7 @@ mod tests {
         let with = |metadata: Option<Metadata>| Session { metadata, ..session() };
         let whole = Metadata::new(r#"{"run":"r-1","token":"s3cr3t"}"#);
         let between = |old: Option<Metadata>, new: Option<Metadata>| {
-            changes(&with(old), &with(new), true).iter().map(EventKind::name).collect::<Vec<_>>()
+            diff_sessions(&with(old), &with(new), true).iter().map(EventKind::name).collect::<Vec<_>>()
         };
         let none = [""; 0];
         assert_eq!(between(Some(whole.redacted()), Some(whole.clone())), none);
@@ -132,6 +132,6 @@ mod tests {
     fn a_session_that_starts_gets_its_times_anew() {
         let pending = Session { status: Status::Pending, ..session() };
         let moved = Session { expires: Some("2026-11-22T13:00:00Z".parse().unwrap()), ..session() };
-        assert_eq!(changes(&pending, &moved, true), []);
+        assert_eq!(diff_sessions(&pending, &moved, true), []);
     }
 }

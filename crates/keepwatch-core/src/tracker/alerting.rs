@@ -5,66 +5,66 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
-use super::applied::Applied;
-use super::bounds::When;
+use super::alert::Alert;
+use super::applied::AppliedChanges;
 use super::event::EventKind;
-use super::flag::Flag;
-use super::fleet::Fleet;
 use super::record::Record;
+use super::server_clock::TimeInterval;
+use super::session_tracker::SessionTracker;
 use super::timeline::Seq;
 use super::verdict::Cause;
 use crate::clock::{Moment, Timestamp};
 use crate::session::{Phase, SessionId, Status};
 
 /// A session that was released ends within this; one that runs on is worth a word.
-const RELEASED_WITHIN: Duration = Duration::from_secs(30);
+const RELEASE_GRACE_PERIOD: Duration = Duration::from_secs(30);
 
-impl Fleet {
+impl SessionTracker {
     /// How long from `now` until something happens that depends on time alone; `None` if nothing will.
     #[must_use]
     pub fn next_deadline(&self, now: Moment) -> Option<Duration> {
         let server = self.clock.at(now);
         let flag = self.deadlines.first().map(|(at, _)| at.signed_duration_since(server));
         let flag = flag.map(|left| left.to_std().unwrap_or_default());
-        let ends = self.ends.due().map(|due| due.saturating_sub(now.boot));
+        let ends = self.end_clusters.due().map(|due| due.saturating_sub(now.boot));
         flag.into_iter().chain(ends).min()
     }
 
     /// Time has come to `now`: flags those whose deadline is over, and tells of ends that belong together.
-    pub(super) fn pass(&mut self, now: Moment, applied: &mut Applied) {
+    pub(super) fn advance_time(&mut self, now: Moment, applied: &mut AppliedChanges) {
         let server = self.clock.at(now);
         while let Some((at, id)) = self.deadlines.first().cloned().filter(|(at, _)| *at <= server) {
             self.deadlines.remove(&(at, id.clone()));
             if let Some(record) = self.records.get_mut(&id) {
                 record.deadline = None;
             }
-            self.attend(&id, now, applied);
+            self.update_alerts(&id, now, applied);
         }
-        for together in self.ends.settled(now.boot) {
-            let times = together.ids.iter().filter_map(|id| self.records.get(id)?.session.as_ref()?.ended);
-            let when = When { earliest: times.clone().min(), latest: times.max().unwrap_or(server) };
-            let kind = EventKind::Together { ids: together.ids, spread: together.spread };
-            self.tell(None, when, now, kind, applied);
+        for cluster in self.end_clusters.take_ready(now.boot) {
+            let times = cluster.ids.iter().filter_map(|id| self.records.get(id)?.session.as_ref()?.ended);
+            let when = TimeInterval { earliest: times.clone().min(), latest: times.max().unwrap_or(server) };
+            let kind = EventKind::EndedTogether { ids: cluster.ids, spread: cluster.spread };
+            self.record_event(None, when, now, kind, applied);
         }
     }
 
     /// Flags a session anew, after a reply about it or at its deadline.
-    pub(super) fn attend(&mut self, id: &SessionId, now: Moment, applied: &mut Applied) {
+    pub(super) fn update_alerts(&mut self, id: &SessionId, now: Moment, applied: &mut AppliedChanges) {
         let server = self.clock.at(now);
         let Some(record) = self.records.get_mut(id) else { return };
-        let lives = record.status() == Some(&Status::Running) && !record.is_absent();
+        let is_running = record.status() == Some(&Status::Running) && !record.is_not_found();
         let left = record.session.as_ref().and_then(|session| seconds_left(session.expires?, server));
         let timeout = record.session.as_ref().and_then(|session| session.timeout());
-        let (left, thresholds) = (left.filter(|_| lives), &self.thresholds);
-        let mut flags: Vec<Flag> = Vec::new();
+        let (left, thresholds) = (left.filter(|_| is_running), &self.thresholds);
+        let mut alerts: Vec<Alert> = Vec::new();
         if let Some(left) = left {
-            flags.extend(thresholds.reached(left, timeout).map(Flag::Left));
+            alerts.extend(thresholds.reached(left, timeout).map(Alert::TimeLeft));
         }
-        flags.extend((lives && record.overdue).then_some(Flag::Overdue));
-        let quiet = record.quiet().filter(|quiet| lives && *quiet >= thresholds.idle);
-        flags.extend(quiet.map(|_| Flag::Idle(thresholds.idle)));
-        let (release, late) = release_flags(record, now);
-        flags.extend(release);
+        alerts.extend((is_running && record.is_overdue).then_some(Alert::Overdue));
+        let quiet = record.idle_for().filter(|quiet| is_running && *quiet >= thresholds.idle);
+        alerts.extend(quiet.map(|_| Alert::Idle(thresholds.idle)));
+        let (release, late) = release_alerts(record, now);
+        alerts.extend(release);
         let deadline = left.and_then(|left| {
             let next = thresholds.next(left, timeout)?;
             let expires = record.session.as_ref()?.expires?;
@@ -81,66 +81,68 @@ impl Fleet {
         }
         if record.ended.is_some() {
             match self.verdict(id).map(|verdict| verdict.cause) {
-                Some(Cause::Failed) => flags.push(Flag::Error),
-                Some(Cause::KeptAlive { unused: Some(_), .. }) => flags.push(Flag::EndedEarly),
+                Some(Cause::Failed) => alerts.push(Alert::Error),
+                Some(Cause::KeepAliveEnded { unused: Some(_), .. }) => alerts.push(Alert::EndedEarly),
                 _ => {}
             }
-        } else if flags.is_empty() && record.flags.is_empty() {
+        } else if alerts.is_empty() && record.alerts.is_empty() {
             return; // as of most sessions at most times
         }
-        self.raise(id, &flags, now, applied);
+        self.raise_alerts(id, &alerts, now, applied);
     }
 
     /// Makes `flags` those of a session, and tells of those that are new. A time left gives way to a shorter one.
-    fn raise(&mut self, id: &SessionId, flags: &[Flag], now: Moment, applied: &mut Applied) {
+    fn raise_alerts(&mut self, id: &SessionId, alerts: &[Alert], now: Moment, applied: &mut AppliedChanges) {
         let Some(record) = self.records.get_mut(id) else { return };
-        let before = record.flags.len();
-        record.flags.retain(|(flag, _)| flags.contains(flag));
-        if record.flags.len() != before {
-            self.changes.of_sessions();
+        let before = record.alerts.len();
+        record.alerts.retain(|(flag, _)| alerts.contains(flag));
+        if record.alerts.len() != before {
+            self.changes.count_session_change();
         }
-        let new: Vec<Flag> = flags
+        let new: Vec<Alert> = alerts
             .iter()
             .copied()
-            .filter(|flag| !record.flags.iter().any(|(there, _)| there == flag))
+            .filter(|flag| !record.alerts.iter().any(|(there, _)| there == flag))
             .collect();
         for flag in new {
             // An end that is taken back and said again is no new end: neither are its flags.
             if let Some(again) = raised_before(&self.records, id, flag) {
-                self.keep(id, flag, again);
+                self.add_alert(id, flag, again);
                 continue;
             }
-            let when = When::at(&self.clock, now);
-            let seq = self.tell(Some(id), when, now, EventKind::Flagged(flag), applied);
-            self.keep(id, flag, seq);
+            let when = TimeInterval::at(&self.clock, now);
+            let seq = self.record_event(Some(id), when, now, EventKind::AlertRaised(flag), applied);
+            self.add_alert(id, flag, seq);
         }
     }
 
-    fn keep(&mut self, id: &SessionId, flag: Flag, seq: Seq) {
+    fn add_alert(&mut self, id: &SessionId, flag: Alert, seq: Seq) {
         let Some(record) = self.records.get_mut(id) else { return };
-        record.flags.push((flag, seq));
-        self.changes.of_sessions();
-        if !flag.is_of_the_living() && !record.raised.contains(&(flag, seq)) {
-            record.raised.push((flag, seq));
+        record.alerts.push((flag, seq));
+        self.changes.count_session_change();
+        if !flag.applies_while_running() && !record.raised_end_alerts.contains(&(flag, seq)) {
+            record.raised_end_alerts.push((flag, seq));
         }
     }
 }
 
 /// What a session is flagged for because of its release, and when it will be.
-fn release_flags(record: &Record, now: Moment) -> (Option<Flag>, Option<Moment>) {
+fn release_alerts(record: &Record, now: Moment) -> (Option<Alert>, Option<Moment>) {
     let Some(release) = record.release.as_ref().filter(|_| record.phase() != Phase::Ended) else {
         return (None, None);
     };
-    match &release.failed {
-        Some((_, None)) => (Some(Flag::ReleaseFailed), None),
-        _ if now.since(release.asked) >= RELEASED_WITHIN => (Some(Flag::StillRunning(RELEASED_WITHIN)), None),
-        _ => (None, Some(release.asked.plus(RELEASED_WITHIN))),
+    match &release.failure {
+        Some((_, None)) => (Some(Alert::ReleaseFailed), None),
+        _ if now.since(release.requested_at) >= RELEASE_GRACE_PERIOD => {
+            (Some(Alert::StillRunning(RELEASE_GRACE_PERIOD)), None)
+        }
+        _ => (None, Some(release.requested_at.plus(RELEASE_GRACE_PERIOD))),
     }
 }
 
 /// The event that raised a flag of its end before.
-fn raised_before(records: &IndexMap<SessionId, Box<Record>>, id: &SessionId, flag: Flag) -> Option<Seq> {
-    let raised = &records.get(id)?.raised;
+fn raised_before(records: &IndexMap<SessionId, Box<Record>>, id: &SessionId, flag: Alert) -> Option<Seq> {
+    let raised = &records.get(id)?.raised_end_alerts;
     raised.iter().find(|(before, _)| *before == flag).map(|(_, seq)| *seq)
 }
 
