@@ -12,7 +12,7 @@ use crate::config::{ConfigError, DemoConfig};
 use crate::exit_code::ExitCode;
 use crate::terminal::Env;
 use crate::tui::{PersistenceConfig, ProfileInfo, Settings, Tone};
-use browserbase_simulator::{Options, Simulator};
+use browserbase_simulator::{Simulator, SimulatorOptions};
 use keepwatch_core::clock::Clock;
 use keepwatch_core::session::Secret;
 
@@ -27,7 +27,11 @@ pub async fn demo(config: DemoConfig, warnings: &[String], env: Env) -> Result<E
     let (script, sessions) = load_scenario(&config.play)?;
     let greeting = format!("scenario {}: {}", script.name, script.about);
     let clock = Clock::scaled(config.speed);
-    let options = Options { key: Some(Secret::new(KEY.into())), sessions, ..Options::default() };
+    let options = SimulatorOptions {
+        api_key: Some(Secret::new(KEY.into())),
+        extra_sessions: sessions,
+        ..SimulatorOptions::default()
+    };
     let simulator = Simulator::start(clock.clone(), script, options).map_err(CliError::DemoPort)?;
     let endpoint =
         Endpoint::new(&simulator.base_url(), "the simulated API", false).map_err(ConfigError::from)?;

@@ -7,7 +7,7 @@ use crate::config::ConfigError;
 use crate::exit_code::ExitCode;
 use crate::store::Refused;
 use crate::store::journal::Trouble;
-use browserbase_simulator::{ScriptError, chaos};
+use browserbase_simulator::{ScenarioError, chaos};
 use keepwatch_core::filter::FilterError;
 use keepwatch_core::session::ApiError;
 
@@ -22,10 +22,10 @@ pub enum CliError {
     #[error("--filter: {}\n{pointer}", .mistake.message)]
     Filter { mistake: FilterError, pointer: String },
     #[error(transparent)]
-    Scenario(#[from] ScriptError),
+    Scenario(#[from] ScenarioError),
     #[error(
         "--seed is for the scenario {} alone, which is made of it; {scenario} is the same each time",
-        chaos::NAME
+        chaos::SCENARIO_NAME
     )]
     SeedWithoutChaos { scenario: String },
     #[error("several sessions begin with {prefix}, as {one} and {other}: give more of the id")]

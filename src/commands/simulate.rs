@@ -11,7 +11,9 @@ use super::output::print;
 use super::recording;
 use crate::config::{self, Play, SimulateConfig};
 use crate::exit_code::ExitCode;
-use browserbase_simulator::{self, Control, Offset, Options, Script, Simulator, Span, Window, chaos};
+use browserbase_simulator::{
+    self, Control, HumanDuration, Offset, Scenario, Simulator, SimulatorOptions, Window, chaos,
+};
 use keepwatch_core::clock::Clock;
 use keepwatch_core::text;
 
@@ -30,16 +32,17 @@ pub async fn simulate(config: SimulateConfig) -> Result<ExitCode, CliError> {
     }
     if let Some(plan) = config.plan {
         script.project.plan = match plan {
-            config::Plan::Free => browserbase_simulator::Plan::Free,
-            config::Plan::Paid => browserbase_simulator::Plan::Paid,
+            config::Plan::Free => browserbase_simulator::ProjectPlan::Free,
+            config::Plan::Paid => browserbase_simulator::ProjectPlan::Paid,
         };
     }
     if let Some(delay) = config.release_delay {
-        script.rules.release_delay = Span(delay);
+        script.rules.release_delay = HumanDuration(delay);
     }
     let project = script.project.id.clone();
     let (name, about) = (script.name.clone(), script.about.clone());
-    let options = Options { port: config.port, sessions, ..Options::default() };
+    let options =
+        SimulatorOptions { port: config.port, extra_sessions: sessions, ..SimulatorOptions::default() };
     let mut truth = config.truth.as_deref().map(Truth::begin).transpose()?;
     let simulator = Simulator::start(Clock::system(), script, options)
         .map_err(|error| CliError::SimulatorPort { port: config.port, error })?;
@@ -64,13 +67,13 @@ pub async fn simulate(config: SimulateConfig) -> Result<ExitCode, CliError> {
 }
 
 /// Loads the scenario to play. Returns it with the number of generated sessions to add.
-pub(super) fn load_scenario(play: &Play) -> Result<(Script, usize), CliError> {
+pub(super) fn load_scenario(play: &Play) -> Result<(Scenario, usize), CliError> {
     let Play { scenario, seed, sessions } = play;
-    if scenario == chaos::NAME {
-        let living = if *sessions == 0 { chaos::LIVING } else { *sessions };
-        return Ok((chaos::script(seed.unwrap_or(chaos::SEED), living), 0));
+    if scenario == chaos::SCENARIO_NAME {
+        let living = if *sessions == 0 { chaos::DEFAULT_LIVE_SESSIONS } else { *sessions };
+        return Ok((chaos::scenario(seed.unwrap_or(chaos::DEFAULT_SEED), living), 0));
     }
-    let script = Script::find(scenario)?;
+    let script = Scenario::find(scenario)?;
     if seed.is_some() {
         return Err(CliError::SeedWithoutChaos { scenario: text::sanitise(scenario, 60) });
     }
@@ -103,9 +106,9 @@ impl Truth {
     /// Writes what has happened since it was last told.
     fn tell(&mut self, control: &Control) -> Result<(), CliError> {
         let now = control.now();
-        let start = control.date(Offset::START);
-        let facts = control.truth(Window { from: self.told, to: now });
-        let lines: String = facts.iter().map(|fact| fact.line(start) + "\n").collect();
+        let start = control.server_time(Offset::START);
+        let facts = control.ground_truth(Window { from: self.told, to: now });
+        let lines: String = facts.iter().map(|fact| fact.to_ndjson(start) + "\n").collect();
         self.told = now;
         self.file.write_all(lines.as_bytes()).map_err(CliError::WriteTruth)
     }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use browserbase_simulator::Ending;
+use browserbase_simulator::FinalStatus;
 
 use crate::harness::{Api, Reading, Terminal, wait_until};
 
@@ -48,7 +48,7 @@ fn count(raw: &[u8], sequence: &[u8]) -> usize {
 /// Holds that the screen is what a new one would be: it ends the session, which stops all that ticks, presses a key, for which
 /// what is new is no longer so, and has it drawn anew.
 fn shows_what_is(api: &Api, terminal: &mut Terminal) {
-    assert!(api.control.end(ID, Ending::Completed));
+    assert!(api.control.end_session(ID, FinalStatus::Completed));
     terminal.wait_for("COMPLETED");
     terminal.wait_for("unused");
     terminal.press("j");

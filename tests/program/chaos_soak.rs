@@ -30,7 +30,7 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use browserbase_simulator::{Fact, Happened, Offset, Script, Window, chaos};
+use browserbase_simulator::{Offset, Scenario, TruthEvent, TruthEventKind, Window, chaos};
 use serde_json::Value;
 
 use crate::harness::{Api, KEY, PATIENCE, PROGRAM, Terminal, clean_env, output};
@@ -140,13 +140,13 @@ fn soak(length: Duration) -> Soaked {
     disturb(&mut terminal, &api, length, &mut course, &mut asked);
     show(&course);
 
-    api.control.heal();
+    api.control.clear_faults();
     let healed = api.control.now();
-    let judge = Judge::new(&api.control.truth(everything()), &script, INTERVAL, healed);
+    let judge = Judge::new(&api.control.ground_truth(everything()), &script, INTERVAL, healed);
     for _ in 0..4 {
         // Each by itself: what follows an Esc at once is a key with Alt.
         terminal.press("\x1b");
-        reach(&api, api.control.now().plus(Offset::after(Duration::from_millis(150))));
+        reach(&api, api.control.now().plus(Offset::from_duration(Duration::from_millis(150))));
     }
     terminal.press("r"); // what waits because of a failure is asked at once
     settle(&terminal, &api, &mut asked, &judge);
@@ -157,10 +157,10 @@ fn soak(length: Duration) -> Soaked {
 
     let quit = api.control.now();
     let history = history(&journal);
-    let judge = Judge::new(&api.control.truth(everything()), &script, INTERVAL, healed);
+    let judge = Judge::new(&api.control.ground_truth(everything()), &script, INTERVAL, healed);
     let account = judge.judge(&history, &asked, quit);
     assert!(recording.metadata().unwrap().len() > 100_000, "and all of it was recorded");
-    Soaked { course, account, in_flight: api.counts().most_in_flight }
+    Soaked { course, account, in_flight: api.counts().max_in_flight }
 }
 
 /// Shows what was measured, whatever comes of the rest.
@@ -170,9 +170,9 @@ fn show(course: &Course) {
 }
 
 /// Sessions that come later than anybody looks are left out.
-fn script(length: Duration) -> Script {
-    let mut script = chaos::script(chaos::SEED, LIVING);
-    let over = Offset::after(length + 4 * PATIENCE);
+fn script(length: Duration) -> Scenario {
+    let mut script = chaos::scenario(chaos::DEFAULT_SEED, LIVING);
+    let over = Offset::from_duration(length + 4 * PATIENCE);
     script.sessions.retain(|session| session.appears < over);
     script
 }
@@ -184,9 +184,9 @@ fn everything() -> Window {
 /// Presses keys, resizes the terminal, releases sessions and measures, for so long.
 fn disturb(terminal: &mut Terminal, api: &Api, length: Duration, course: &mut Course, asked: &mut Asked) {
     let mut chance = fastrand::Rng::with_seed(6);
-    let end = Offset::after(length);
+    let end = Offset::from_duration(length);
     for step in 1_u32.. {
-        reach(api, Offset::after(Duration::from_millis(700) * step).min(end));
+        reach(api, Offset::from_duration(Duration::from_millis(700) * step).min(end));
         if end <= api.control.now() {
             return;
         }
@@ -209,7 +209,7 @@ fn disturb(terminal: &mut Terminal, api: &Api, length: Duration, course: &mut Co
 /// Waits until the simulator's clock says so.
 fn reach(api: &Api, at: Offset) {
     while api.control.now() < at {
-        thread::park_timeout(at.minus(api.control.now()).length().min(Duration::from_millis(50)));
+        thread::park_timeout(at.minus(api.control.now()).to_duration().min(Duration::from_millis(50)));
     }
 }
 
@@ -217,9 +217,9 @@ fn reach(api: &Api, at: Offset) {
 fn release(api: &Api, chance: &mut fastrand::Rng) {
     let now = api.control.now();
     let lately = Window { from: now.plus(Offset::from_micros(-240_000_000)), to: now };
-    let facts: Vec<Fact> = api.control.truth(lately);
+    let facts: Vec<TruthEvent> = api.control.ground_truth(lately);
     let young =
-        facts.iter().filter(|fact| matches!(fact.what, Happened::Appeared { .. })).collect::<Vec<_>>();
+        facts.iter().filter(|fact| matches!(fact.kind, TruthEventKind::Appeared { .. })).collect::<Vec<_>>();
     let Some(fact) = chance.choice(&young) else { return };
     let address = api.url.trim_start_matches("http://");
     let body = r#"{"status":"REQUEST_RELEASE"}"#;
@@ -236,13 +236,13 @@ fn release(api: &Api, chance: &mut fastrand::Rng) {
 
 /// Waits until the program has asked for each session that it had seen and that was gone before the faults ended.
 fn settle(terminal: &Terminal, api: &Api, asked: &mut Asked, judge: &Judge) {
-    let end = api.control.now().plus(Offset::after(2 * PATIENCE));
+    let end = api.control.now().plus(Offset::from_duration(2 * PATIENCE));
     loop {
         asked.take(api.log());
         let open = judge.open(asked);
         if open.is_empty() {
             // The answers are on their way to the program, and from it to the journal.
-            return reach(api, api.control.now().plus(Offset::after(2 * INTERVAL)));
+            return reach(api, api.control.now().plus(Offset::from_duration(2 * INTERVAL)));
         }
         assert!(
             api.control.now() < end,

@@ -6,7 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 use std::thread;
 
-use browserbase_simulator::Script;
+use browserbase_simulator::Scenario;
 use serde_json::{Value, json};
 
 use crate::harness::{Api, KEY, PATIENCE, PROGRAM, Terminal, clean_env, output};
@@ -32,7 +32,7 @@ fn get(base: &str, path: &str) -> Value {
 
 #[test]
 fn the_simulators_replies_keep_the_contract() {
-    let api = Api::play(Script::builtin("default").unwrap());
+    let api = Api::play(Scenario::builtin("default").unwrap());
     let listed = get(&api.url, "/v1/sessions");
     let listed = listed.as_array().unwrap();
     assert!(listed.len() >= 5);

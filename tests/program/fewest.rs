@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use browserbase_simulator::{
-    End, Ending, Fault, Limit, Offset, On, Options, Script, Session, Simulator, Span, StatusCode, Window,
+    Fault, FaultTarget, FinalStatus, HumanDuration, Offset, RequestLimit, Scenario, ScenarioEnd,
+    ScenarioSession, Simulator, SimulatorOptions, StatusCode, Window,
 };
 use keepwatch::api::Client;
 use keepwatch::api::Endpoint;
@@ -32,21 +33,21 @@ fn seconds(count: i64) -> Offset {
 }
 
 /// A session that runs, and goes on for an hour.
-fn runs(name: &str) -> Session {
-    Session {
+fn runs(name: &str) -> ScenarioSession {
+    ScenarioSession {
         id: Some(name.to_owned()),
         created: Some(seconds(-60)),
-        timeout: Some(Span(Duration::from_secs(3600))),
-        ..Session::default()
+        timeout: Some(HumanDuration(Duration::from_secs(3600))),
+        ..ScenarioSession::default()
     }
 }
 
-fn ends(name: &str, at: i64) -> Session {
-    let end = End::new(seconds(at), Ending::Completed);
-    Session { ends: Some(end), ..runs(name) }
+fn ends(name: &str, at: i64) -> ScenarioSession {
+    let end = ScenarioEnd::new(seconds(at), FinalStatus::Completed);
+    ScenarioSession { ends: Some(end), ..runs(name) }
 }
 
-fn many(prefix: &str, count: usize) -> impl Iterator<Item = Session> {
+fn many(prefix: &str, count: usize) -> impl Iterator<Item = ScenarioSession> {
     (0..count).map(move |at| runs(&format!("{prefix}-{at:04}")))
 }
 
@@ -58,7 +59,7 @@ fn named(names: &[&str]) -> Targets {
 #[derive(Default)]
 struct Server {
     faults: Vec<Fault>,
-    limit: Option<Limit>,
+    limit: Option<RequestLimit>,
 }
 
 /// What was watched, and what was asked for it.
@@ -92,7 +93,7 @@ impl Watched {
 fn watch(
     speed: u32,
     targets: &Targets,
-    sessions: impl Iterator<Item = Session>,
+    sessions: impl Iterator<Item = ScenarioSession>,
     server: &Server,
     most: u64,
     is_over: impl Fn(&SessionTracker) -> bool,
@@ -100,10 +101,10 @@ fn watch(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let clock = Clock::scaled(speed);
-        let script = Script { sessions: sessions.collect(), ..Script::default() };
-        let options = Options { limit: server.limit, ..Options::default() };
+        let script = Scenario { sessions: sessions.collect(), ..Scenario::default() };
+        let options = SimulatorOptions { rate_limit: server.limit, ..SimulatorOptions::default() };
         let simulator = Simulator::start(clock.clone(), script, options).unwrap();
-        server.faults.iter().for_each(|fault| simulator.control().fault(fault.clone()));
+        server.faults.iter().for_each(|fault| simulator.control().add_fault(fault.clone()));
         let base = simulator.base_url().parse().unwrap();
         let client = Client::new(Endpoint { base }, Secret::new("bb_test_fewest_f3a9".into()));
         let (reports, mut reported) = mpsc::channel::<Report>(16);
@@ -125,7 +126,7 @@ fn watch(
         }
         let took = clock.now().since(start);
         let (mut lists, mut singles) = (BTreeMap::new(), BTreeMap::new());
-        let log = simulator.log();
+        let log = simulator.request_log();
         for hit in &log {
             match hit.path.strip_prefix("/v1/sessions/") {
                 Some(id) => *singles.entry(id.to_owned()).or_insert(0) += 1,
@@ -147,7 +148,7 @@ fn a_thousand_sessions_for_a_minute_cost_twenty_one_lists_and_eight_and_one_requ
             ends("end-1", 8),
             ends("end-2", 22),
             ends("end-3", 22),
-            Session { unlisted: vec![away], ..runs("unlisted-1") },
+            ScenarioSession { unlisted: vec![away], ..runs("unlisted-1") },
         ];
         let watched =
             watch(speed, &Targets::All, many("s", 996).chain(odd), &Server::default(), 60, |_| false);
@@ -200,7 +201,7 @@ fn of_the_lists_only_the_named_sessions_are_taken_and_the_last_end_ends_the_aski
 fn a_server_without_lists_is_asked_for_each_named_session_and_nothing_is_said_to_fail() {
     at_speed(SPEED, |speed| {
         let names = ["a", "b", "c", "d", "e"];
-        let fault = Fault::status(On::List, StatusCode::NOT_FOUND);
+        let fault = Fault::with_status(FaultTarget::List, StatusCode::NOT_FOUND);
         let none = Server { faults: vec![fault], ..Server::default() };
         let watched =
             watch(speed, &named(&names), names.iter().map(|name| ends(name, 9)), &none, 60, |fleet| {
@@ -218,7 +219,7 @@ fn polls_keep_within_what_the_server_says_is_left_before_it_refuses_any() {
     at_speed(SPEED, |speed| {
         let names = ["a", "b", "c", "d"];
         let server = Server {
-            limit: Some(Limit { requests: 20, window: Duration::from_secs(60) }),
+            limit: Some(RequestLimit { requests: 20, window: Duration::from_secs(60) }),
             ..Server::default()
         };
         // Four sessions each 3 s would be eighty in a minute.

@@ -9,7 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use browserbase_simulator::{Control, Counts, Hit, Options, Script, Simulator};
+use browserbase_simulator::{Control, RequestCounts, RequestLogEntry, Scenario, Simulator, SimulatorOptions};
 use keepwatch_core::clock::Clock;
 use portable_pty::{Child, CommandBuilder, ExitStatus, MasterPty, PtySize, native_pty_system};
 
@@ -53,22 +53,22 @@ pub(crate) struct Api {
 impl Api {
     /// Serves the scenario in `toml`; only [`KEY`] is let in.
     pub(crate) fn serve(toml: &str) -> Self {
-        Self::play(Script::parse(toml).unwrap())
+        Self::play(Scenario::parse(toml).unwrap())
     }
 
-    pub(crate) fn play(script: Script) -> Self {
+    pub(crate) fn play(script: Scenario) -> Self {
         Self::play_on(Clock::system(), script)
     }
 
     /// Serves `script`, whose timeline goes by `clock`.
-    pub(crate) fn play_on(clock: Clock, script: Script) -> Self {
+    pub(crate) fn play_on(clock: Clock, script: Scenario) -> Self {
         let (end, ended) = tokio::sync::oneshot::channel::<()>();
         let (tell, told) = channel();
         thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async move {
                 let key = Some(keepwatch_core::session::Secret::new(KEY.into()));
-                let options = Options { key, ..Options::default() };
+                let options = SimulatorOptions { api_key: key, ..SimulatorOptions::default() };
                 let simulator = Arc::new(Simulator::start(clock, script, options).unwrap());
                 tell.send(Arc::clone(&simulator)).unwrap();
                 let _ = ended.await;
@@ -78,12 +78,12 @@ impl Api {
         Self { url: shared.base_url(), control: shared.control(), shared, _end: end }
     }
 
-    pub(crate) fn log(&self) -> Vec<Hit> {
-        self.shared.log()
+    pub(crate) fn log(&self) -> Vec<RequestLogEntry> {
+        self.shared.request_log()
     }
 
-    pub(crate) fn counts(&self) -> Counts {
-        self.shared.counts()
+    pub(crate) fn counts(&self) -> RequestCounts {
+        self.shared.request_counts()
     }
 
     /// The connect URLs that were handed out.

@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use browserbase_simulator::{Ending, Fault, On, StatusCode, What};
+use browserbase_simulator::{Fault, FaultResponse, FaultTarget, FinalStatus, StatusCode};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -54,7 +54,7 @@ fn events_streams_an_early_keep_alive_end_with_its_verdict_and_then_ends() {
     let api = Api::serve(SESSIONS);
     let mut events = Headless::start(&api, &["events", "-i", "1s", ID]);
     events.line("\"first_seen\"");
-    assert!(api.control.end(ID, Ending::Completed));
+    assert!(api.control.end_session(ID, FinalStatus::Completed));
     let end = events.end(&api);
     assert_eq!((end.code, end.err.as_str()), (Some(0), ""), "{}", end.out);
     let lines: Vec<Value> = end.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -76,13 +76,13 @@ fn events_without_ids_follows_all_that_run_and_goes_on_while_the_api_fails() {
     let mut events = Headless::start(&api, &["events", "-i", "1s"]);
     events.line("first_seen");
     events.line("first_seen");
-    api.control.fault(Fault::status(On::All, StatusCode::SERVICE_UNAVAILABLE));
+    api.control.add_fault(Fault::with_status(FaultTarget::All, StatusCode::SERVICE_UNAVAILABLE));
     let failing: Value = serde_json::from_str(&events.line("polls_failing")).unwrap();
     assert!(failing["request_id"].as_str().unwrap().starts_with("req-"), "{failing}");
     assert!(failing["session"].is_null());
-    api.control.heal();
+    api.control.clear_faults();
     events.line("polls_recovered");
-    api.control.end("s-2", Ending::Error);
+    api.control.end_session("s-2", FinalStatus::Error);
     assert!(events.line("\"ended\"").contains("\"s-2\""));
     events.signal(Signal::INT);
     let end = events.end(&api);
@@ -131,7 +131,7 @@ fn wait_ends_with_the_sessions_and_prints_a_line_of_each() {
     let api = Api::serve(SESSIONS);
     let mut wait = Headless::start(&api, &["wait", "-i", "1s", "ended-1", "s-2"]);
     assert!(wait.line("ended-1").contains("COMPLETED after 1m 00s"));
-    api.control.end("s-2", Ending::Error);
+    api.control.end_session("s-2", FinalStatus::Error);
     let end = wait.end(&api);
     assert_eq!((end.code, end.err.as_str()), (Some(0), ""));
     assert!(end.out.lines().last().unwrap().starts_with("s-2  ERROR after "), "{}", end.out);
@@ -167,7 +167,7 @@ fn waits_exit_code_is_its_answer() {
 #[test]
 fn wait_says_once_that_polls_fail_and_once_that_they_recover() {
     let api = Api::serve(SESSIONS);
-    api.control.fault(Fault::new(On::All, What::Dropped).times(3));
+    api.control.add_fault(Fault::new(FaultTarget::All, FaultResponse::Dropped).limited_to(3));
     let end = run(&api, &["wait", "-i", "1s", "ended-1"]);
     assert_eq!(end.code, Some(0), "{}", end.err);
     let said: Vec<&str> = end.err.lines().collect();
@@ -178,7 +178,7 @@ fn wait_says_once_that_polls_fail_and_once_that_they_recover() {
 #[test]
 fn a_session_that_is_gone_is_as_one_that_is_not_there() {
     let api = Api::serve(SESSIONS);
-    api.control.fault(Fault::status(On::Retrieve, StatusCode::GONE));
+    api.control.add_fault(Fault::with_status(FaultTarget::Retrieve, StatusCode::GONE));
     let end = run(&api, &["wait", "s-2"]);
     assert_eq!(end.code, Some(4), "{}", end.err);
     assert!(end.err.contains("410"), "{}", end.err);
@@ -227,8 +227,8 @@ fn sessions_that_end_together_are_told_of_before_the_stream_ends() {
     let mut events = Headless::start(&api, &["events", "-i", "1s", ID, "s-2"]);
     events.line("first_seen");
     events.line("first_seen");
-    api.control.end(ID, Ending::Completed);
-    api.control.end("s-2", Ending::Completed);
+    api.control.end_session(ID, FinalStatus::Completed);
+    api.control.end_session("s-2", FinalStatus::Completed);
     let end = events.end(&api);
     assert_eq!(end.code, Some(0), "{}", end.err);
     let last: Value = serde_json::from_str(end.out.lines().last().unwrap()).unwrap();
@@ -263,7 +263,7 @@ fn explain_tells_metadata_only_if_it_is_asked_for() {
 #[test]
 fn explain_does_without_projects_and_ends_as_get_does() {
     let api = Api::serve(SESSIONS);
-    api.control.fault(Fault::status(On::Projects, StatusCode::FORBIDDEN));
+    api.control.add_fault(Fault::with_status(FaultTarget::Projects, StatusCode::FORBIDDEN));
     let end = run(&api, &["explain", "ended-1"]);
     assert_eq!((end.code, end.err.as_str()), (Some(0), ""));
     assert!(end.out.contains("  timeout      15m\n"), "{}", end.out);
@@ -272,7 +272,7 @@ fn explain_does_without_projects_and_ends_as_get_does() {
     assert_eq!(missing.code, Some(4));
     assert!(missing.out.contains("[request req-") && missing.err.contains("404"), "{}", missing.out);
 
-    api.control.fault(Fault::new(On::Retrieve, What::Dropped));
+    api.control.add_fault(Fault::new(FaultTarget::Retrieve, FaultResponse::Dropped));
     assert_eq!(run(&api, &["explain", "ended-1"]).code, Some(5));
 }
 
@@ -281,7 +281,7 @@ fn without_a_screen_events_are_streamed_as_text() {
     let api = Api::serve(SESSIONS);
     let mut piped = Headless::start(&api, &["-i", "1s", "s-2"]);
     piped.line("s-2       first seen RUNNING");
-    api.control.end("s-2", Ending::Completed);
+    api.control.end_session("s-2", FinalStatus::Completed);
     let end = piped.end(&api);
     assert_eq!(end.code, Some(0));
     assert!(end.err.contains("not a terminal") && end.err.contains("streamed as text"), "{}", end.err);

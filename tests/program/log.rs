@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 
-use browserbase_simulator::{Fault, On, StatusCode};
+use browserbase_simulator::{Fault, FaultTarget, StatusCode};
 use rustix::process::Signal;
 
 use crate::command_line::run_with;
@@ -48,7 +48,8 @@ fn the_log_says_what_was_done_and_answered_and_neither_what_was_looked_for_nor_a
     screen.wait_for("RUNNING");
     screen.press("c");
     screen.wait_told("a connect URL", |told| !told.clipboard.is_empty());
-    api.control.fault(Fault::status(On::List, StatusCode::SERVICE_UNAVAILABLE).times(1));
+    api.control
+        .add_fault(Fault::with_status(FaultTarget::List, StatusCode::SERVICE_UNAVAILABLE).limited_to(1));
     let says = |what: &str| wait_until(what, || read(&path).contains(what));
     says("INFO  poll::poller: 127.0.0.1");
     says(" failures");

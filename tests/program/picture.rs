@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::time::Duration;
 
-use browserbase_simulator::{Options, Script, Simulator};
+use browserbase_simulator::{Scenario, Simulator, SimulatorOptions};
 use keepwatch::api::Endpoint;
 use keepwatch::api::{Client, Releaser};
 use keepwatch::poll::PollLimits;
@@ -58,9 +58,11 @@ const PAPERS: [Paper; 2] = [
 async fn model() -> (Model, Moment) {
     let start = moment_since(time("21:06:20"), 0);
     let clock = Clock::scripted(start);
-    let script =
-        Script { latency: browserbase_simulator::Span::default(), ..Script::builtin("default").unwrap() };
-    let simulator = Simulator::start(clock.clone(), script, Options::default()).unwrap();
+    let script = Scenario {
+        latency: browserbase_simulator::HumanDuration::default(),
+        ..Scenario::builtin("default").unwrap()
+    };
+    let simulator = Simulator::start(clock.clone(), script, SimulatorOptions::default()).unwrap();
     let base = simulator.base_url().parse().unwrap();
     let client = Client::new(Endpoint { base }, Secret::new("bb_test_picture_f3a9".into()));
     let interval = Duration::from_secs(1);

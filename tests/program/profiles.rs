@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use browserbase_simulator::{Fault, On, StatusCode};
+use browserbase_simulator::{Fault, FaultTarget, StatusCode};
 
 use crate::harness::{Api, KEY, PROGRAM, Terminal, clean_env, output};
 
@@ -55,7 +55,7 @@ fn line<'s>(screen: &'s str, with: &str) -> &'s str {
 #[test]
 fn one_refused_key_stops_nobody_else_and_is_tried_again() {
     let (acme, staging) = (serve(IN_ACME), serve(IN_STAGING));
-    staging.control.fault(Fault::status(On::All, StatusCode::UNAUTHORIZED));
+    staging.control.add_fault(Fault::with_status(FaultTarget::All, StatusCode::UNAUTHORIZED));
     let home = Profiles::new(&acme, &staging);
     let mut terminal = home.terminal(&["acme", "staging"], &[]);
     let screen = terminal.wait_for("staging: the API refuses the key (401)");
@@ -64,7 +64,7 @@ fn one_refused_key_stops_nobody_else_and_is_tried_again() {
     assert!(line(&screen, "45c48cce").contains("acme"), "{screen}");
     acme.control.add_session(toml::from_str("name = \"second\"\ntimeout = \"1h\"").unwrap());
     terminal.wait_for("2 running");
-    staging.control.heal();
+    staging.control.clear_faults();
     terminal.press("r");
     let screen = terminal.wait_for("6512bd43");
     assert!(line(&screen, "6512bd43").contains("staging"), "{screen}");

@@ -1,6 +1,6 @@
 //! Releasing a session, on the screen and on the command line, and what a read-only keepwatch can not do.
 
-use browserbase_simulator::Hit;
+use browserbase_simulator::RequestLogEntry;
 
 use crate::harness::{Api, Terminal, wait_until};
 use crate::piped::{End, Headless};
@@ -18,7 +18,7 @@ keep_alive = true
 metadata = { owner = "checkout-e2e" }
 "#;
 
-fn posts(api: &Api) -> Vec<Hit> {
+fn posts(api: &Api) -> Vec<RequestLogEntry> {
     api.log().into_iter().filter(|hit| hit.method == "POST").collect()
 }
 

@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
-use browserbase_simulator::Script;
+use browserbase_simulator::Scenario;
 
 use crate::command_line::run_with;
 use crate::harness::{Api, PROGRAM, Terminal};
@@ -15,7 +15,7 @@ fn a_recording_of_an_early_end_gives_the_live_runs_evidence_and_its_screen() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("i01.ndjson");
     let path = file.to_str().unwrap();
-    let api = Api::play(Script::builtin("I01").unwrap());
+    let api = Api::play(Scenario::builtin("I01").unwrap());
 
     let watched = [ENDED, "-i", "1s", "--record", path, "--utc"];
     let mut live = Terminal::keepwatch(&api, &watched, &[("SSH_TTY", "/dev/pts/1")], 120, 40);

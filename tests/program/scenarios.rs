@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use browserbase_simulator::{self, Expect, NO_VERDICT, Script};
+use browserbase_simulator::{self, Expectation, NO_VERDICT, Scenario};
 use keepwatch::api::Endpoint;
 use keepwatch::api::{Client, Releaser};
 use keepwatch::poll::Observed;
@@ -93,27 +93,28 @@ played! {
 
 #[test]
 fn every_scenario_that_expects_something_is_played() {
-    let expects = |name: &&str| !Script::builtin(name).unwrap().expect.is_empty();
-    assert_eq!(Script::builtin_names().filter(expects).collect::<Vec<_>>(), PLAYED);
+    let expects = |name: &&str| !Scenario::builtin(name).unwrap().expectations.is_empty();
+    assert_eq!(Scenario::builtin_names().filter(expects).collect::<Vec<_>>(), PLAYED);
 }
 
 #[test]
 fn scenarios_name_only_events_that_there_are_and_last_half_a_minute() {
     for name in PLAYED {
-        let script = Script::builtin(name).unwrap();
-        for expect in &script.expect {
-            let unknown = expect.events.iter().chain(&expect.never).find(|it| !EVENTS.contains(&it.as_str()));
+        let script = Scenario::builtin(name).unwrap();
+        for expect in &script.expectations {
+            let unknown =
+                expect.events.iter().chain(&expect.absent_events).find(|it| !EVENTS.contains(&it.as_str()));
             assert_eq!(unknown, None, "{name}");
             let long = matches!(*name, "I09" | "I10"); // what they are about takes that long
             assert!(expect.within.0 <= Duration::from_secs(30) || long, "{name}");
         }
-        assert!(script.expect.iter().any(|expect| !expect.screen.is_empty()), "{name} shows nothing");
+        assert!(script.expectations.iter().any(|expect| !expect.screen.is_empty()), "{name} shows nothing");
     }
 }
 
 fn play(name: &str) {
-    let script = Script::builtin(name).unwrap();
-    let longest = script.expect.iter().map(|expect| expect.within.0).max().unwrap();
+    let script = Scenario::builtin(name).unwrap();
+    let longest = script.expectations.iter().map(|expect| expect.within.0).max().unwrap();
     at_speed(if longest > LONG { TOP_SPEED } else { SPEED }, |speed| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(Watcher::watch(name, script.clone(), speed));
@@ -123,7 +124,7 @@ fn play(name: &str) {
 /// Who watches a scenario, and what it made of it.
 struct Watcher {
     scenario: String,
-    script: Script,
+    script: Scenario,
     clock: Clock,
     start: Moment,
     fleet: SessionTracker,
@@ -135,12 +136,12 @@ struct Watcher {
 }
 
 impl Watcher {
-    async fn watch(name: &str, script: Script, speed: u32) {
+    async fn watch(name: &str, script: Scenario, speed: u32) {
         let clock = Clock::scaled(speed);
         let simulator = browserbase_simulator::Simulator::start(
             clock.clone(),
             script.clone(),
-            browserbase_simulator::Options::default(),
+            browserbase_simulator::SimulatorOptions::default(),
         )
         .unwrap();
         let base = simulator.base_url().parse().unwrap();
@@ -220,7 +221,7 @@ impl Watcher {
 
     /// Copies what the scenario wants copied, once for each reply that came.
     fn copy(&mut self, poller: &Poller) {
-        let copied = self.script.expect.iter().find(|expect| expect.copied);
+        let copied = self.script.expectations.iter().find(|expect| expect.copied);
         if let Some(id) = copied.and_then(|expect| self.id(expect))
             && self.copies < COPIES
             && self.fleet.get(&id).is_some()
@@ -232,7 +233,7 @@ impl Watcher {
 
     /// Releases what the scenario wants released, once it was seen.
     fn release(&mut self, poller: &Poller) {
-        let released = self.script.expect.iter().find(|expect| expect.released);
+        let released = self.script.expectations.iter().find(|expect| expect.released);
         let Some(id) = released.and_then(|expect| self.id(expect)) else { return };
         if self.fleet.get(&id).is_some_and(|record| record.release.is_none()) {
             self.apply(Some(Input::ReleaseRequested { at: self.clock.now(), id: id.clone() }));
@@ -245,11 +246,11 @@ impl Watcher {
         let now = self.clock.now();
         let passed = now.since(self.start);
         let mut next: Option<Duration> = None;
-        for expect in &self.script.expect {
+        for expect in &self.script.expectations {
             let over = expect.within.0 <= passed;
             if let Err(missing) = self.holds(expect) {
                 assert!(!over, "{missing}\n{}", self.account(expect));
-            } else if over || !expect.excludes() {
+            } else if over || !expect.requires_absence() {
                 continue;
             }
             let left = expect.within.0.saturating_sub(passed);
@@ -260,23 +261,26 @@ impl Watcher {
         Some(now.mono + wait.max(Duration::from_millis(10)))
     }
 
-    fn id(&self, expect: &Expect) -> Option<SessionId> {
+    fn id(&self, expect: &Expectation) -> Option<SessionId> {
         let word = expect.session.as_deref()?;
-        Some(testing::id(self.script.id_of(word).unwrap()))
+        Some(testing::id(self.script.find_session_id(word).unwrap()))
     }
 
     /// Whether it holds as of now; else what is missing. What must not be stops the test at once.
-    fn holds(&self, expect: &Expect) -> Result<(), String> {
+    fn holds(&self, expect: &Expectation) -> Result<(), String> {
         let id = self.id(expect);
         let own: Vec<&EventKind> =
             self.events.iter().filter(|event| event.id == id).map(|event| &event.kind).collect();
         let named: Vec<&str> = own.iter().map(|kind| kind.name()).collect();
         let verdict = id.as_ref().and_then(|id| self.fleet.verdict(id));
         let said = self.said(expect);
-        if let Some(came) = named.iter().find(|name| expect.never.iter().any(|never| never == *name)) {
+        if let Some(came) = named.iter().find(|name| expect.absent_events.iter().any(|never| never == *name))
+        {
             panic!("“{came}” was not to come\n{}", self.account(expect));
         }
-        if let Some(phrase) = expect.unsaid.iter().find(|phrase| said.iter().any(|it| it.contains(*phrase))) {
+        if let Some(phrase) =
+            expect.absent_phrases.iter().find(|phrase| said.iter().any(|it| it.contains(*phrase)))
+        {
             panic!("“{phrase}” was not to be said\n{}", self.account(expect));
         }
         let mut rest = named.iter();
@@ -304,7 +308,7 @@ impl Watcher {
     }
 
     /// The sentences of its events and the words of its verdict.
-    fn said(&self, expect: &Expect) -> Vec<String> {
+    fn said(&self, expect: &Expectation) -> Vec<String> {
         let id = self.id(expect);
         let today = self.clock.now().wall;
         let own = self.events.iter().filter(|event| event.id == id);
@@ -324,7 +328,7 @@ impl Watcher {
     }
 
     /// What there was instead.
-    fn account(&self, expect: &Expect) -> String {
+    fn account(&self, expect: &Expectation) -> String {
         let id = self.id(expect);
         let named = self.events.iter().filter(|event| event.id == id).map(|event| event.kind.name());
         format!(

@@ -75,7 +75,7 @@ fn without_ids_new_sessions_come_in_and_those_that_leave_are_resolved() {
     let api = Api::serve(ONE);
     let terminal = Terminal::keepwatch(&api, &["-i", "1s"], &[], 120, 40);
     terminal.wait_for("nightly-42");
-    api.control.end(ID, browserbase_simulator::Ending::Completed);
+    api.control.end_session(ID, browserbase_simulator::FinalStatus::Completed);
     terminal.wait_for("COMPLETED");
     let asked = api.log();
     assert!(asked.iter().any(|hit| hit.path.ends_with(ID)), "the end was asked for by its id");
@@ -162,13 +162,13 @@ fn a_refused_key_and_a_server_that_comes_back_are_told_apart() {
     let refused = Terminal::keepwatch(&api, &[ID], &[("BROWSERBASE_API_KEY", "bb_live_wrong")], 120, 40);
     refused.wait_for("refuses the key");
     let before = api.log().len();
-    api.control.fault(browserbase_simulator::Fault::status(
-        browserbase_simulator::On::All,
+    api.control.add_fault(browserbase_simulator::Fault::with_status(
+        browserbase_simulator::FaultTarget::All,
         browserbase_simulator::StatusCode::SERVICE_UNAVAILABLE,
     ));
     let mut failing = Terminal::keepwatch(&api, &[ID, "-i", "1s"], &[], 120, 40);
     failing.wait_for("503");
-    api.control.heal();
+    api.control.clear_faults();
     failing.press("r");
     failing.wait_for("RUNNING");
     assert!(api.log().len() > before);

@@ -16,7 +16,7 @@
 
 use std::collections::BTreeSet;
 
-use browserbase_simulator::{Cause, Ending, Fact, Happened, Offset};
+use browserbase_simulator::{EndCause, FinalStatus, Offset, TruthEvent, TruthEventKind};
 
 const SECOND: i64 = 1_000_000;
 const NEAR: i64 = 5 * SECOND;
@@ -43,18 +43,18 @@ pub(super) struct Life {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct End {
     pub(super) at: Offset,
-    pub(super) status: Ending,
-    cause: Cause,
+    pub(super) status: FinalStatus,
+    cause: EndCause,
     stated: Option<Offset>,
     bytes: u64,
 }
 
 impl Life {
     /// Of the facts of one session.
-    pub(super) fn of<'f>(facts: impl Iterator<Item = &'f Fact>) -> Option<Self> {
+    pub(super) fn of<'f>(facts: impl Iterator<Item = &'f TruthEvent>) -> Option<Self> {
         let mut life: Option<Self> = None;
         for fact in facts {
-            if let Happened::Appeared { created, expires, keep_alive } = fact.what {
+            if let TruthEventKind::Appeared { created, expires, keep_alive } = fact.kind {
                 life = Some(Self {
                     appeared: fact.at,
                     created,
@@ -72,17 +72,17 @@ impl Life {
         life
     }
 
-    fn learn(&mut self, fact: &Fact) {
-        match &fact.what {
-            Happened::Appeared { .. } => {}
-            Happened::Started => self.started = Some(fact.at),
-            Happened::Unlisted { until } => self.unlisted.push((fact.at, *until)),
-            Happened::Odd { until, fields } => self.odd.push((fact.at, *until, fields.clone())),
-            Happened::Ended { status, cause, stated, proxy_bytes } => {
+    fn learn(&mut self, fact: &TruthEvent) {
+        match &fact.kind {
+            TruthEventKind::Appeared { .. } => {}
+            TruthEventKind::Started => self.started = Some(fact.at),
+            TruthEventKind::Unlisted { until } => self.unlisted.push((fact.at, *until)),
+            TruthEventKind::Overridden { until, fields } => self.odd.push((fact.at, *until, fields.clone())),
+            TruthEventKind::Ended { status, cause, stated_ended_at: stated, proxy_bytes } => {
                 let (status, stated, bytes) = (*status, *stated, *proxy_bytes);
                 self.ended = Some(End { at: fact.at, status, cause: *cause, stated, bytes });
             }
-            Happened::Vanished => self.vanished = Some(fact.at),
+            TruthEventKind::Vanished => self.vanished = Some(fact.at),
         }
     }
 
@@ -94,7 +94,7 @@ impl Life {
 
     /// Whether another client released it.
     pub(super) fn was_released(&self, until: Offset) -> bool {
-        self.ended.is_some_and(|end| end.at <= until && end.cause == Cause::Released)
+        self.ended.is_some_and(|end| end.at <= until && end.cause == EndCause::Released)
     }
 
     /// Whether replies say of `field` what is not so at `at`.
@@ -142,10 +142,10 @@ impl Life {
 
     fn of_end(&self, end: End) -> BTreeSet<&'static str> {
         match end.status {
-            Ending::Error => ["error"].into(),
-            Ending::TimedOut => ["timed_out"].into(),
-            Ending::Completed if end.stated == Some(end.at) => self.of_side(end, true),
-            Ending::Completed => {
+            FinalStatus::Error => ["error"].into(),
+            FinalStatus::TimedOut => ["timed_out"].into(),
+            FinalStatus::Completed if end.stated == Some(end.at) => self.of_side(end, true),
+            FinalStatus::Completed => {
                 let mut allowed = self.of_side(end, false);
                 allowed.insert(self.of_no_side(end.at));
                 allowed
@@ -155,7 +155,7 @@ impl Life {
 
     /// What may be said if it is known on which side of the expiry it ended.
     fn of_side(&self, end: End, is_exact: bool) -> BTreeSet<&'static str> {
-        let after = end.at.minus(self.expires).micros();
+        let after = end.at.minus(self.expires).as_micros();
         let keep_alive = (!self.is_odd("keepAlive", end.at)).then_some(self.keep_alive);
         if !self.is_odd("expiresAt", end.at) {
             if after.abs() <= NEAR {
@@ -184,7 +184,7 @@ impl Life {
 
     /// Without keep-alive: whether it may be that nobody ever connected, and whether it may be that somebody had.
     fn of_unused(&self, end: End) -> BTreeSet<&'static str> {
-        let off = end.at.minus(self.created).micros().abs_diff(300 * SECOND);
+        let off = end.at.minus(self.created).as_micros().abs_diff(300 * SECOND);
         let (slack, reading) = (15 * SECOND.unsigned_abs(), READING.unsigned_abs());
         let unknown_bytes = self.is_odd("proxyBytes", end.at);
         let may_be =

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::time::Duration;
 
-use browserbase_simulator::{Ending, Fact, Hit, Offset, On, Script, What, Window};
+use browserbase_simulator::{
+    FaultResponse, FaultTarget, FinalStatus, Offset, RequestLogEntry, Scenario, TruthEvent, Window,
+};
 use serde_json::Value;
 
 use super::allowed::{Life, NONE};
@@ -23,19 +25,19 @@ const AT_WORK: Duration = Duration::from_millis(200);
 /// The requests that came, by when: the simulator's log keeps only the last.
 #[derive(Debug)]
 pub(super) struct Asked {
-    hits: BTreeMap<(Duration, String, String), Hit>,
+    hits: BTreeMap<(Duration, String, String), RequestLogEntry>,
     /// While what is padded is more than the program takes of one session.
     too_large: Vec<Window>,
 }
 
 impl Asked {
     /// None yet, of who plays `script`.
-    pub(super) fn new(script: &Script) -> Self {
-        let too_large = script.faults.iter().filter(|fault| fault.pad > TAKEN).map(|fault| fault.window);
+    pub(super) fn new(script: &Scenario) -> Self {
+        let too_large = script.faults.iter().filter(|fault| fault.padding > TAKEN).map(|fault| fault.window);
         Self { hits: BTreeMap::new(), too_large: too_large.collect() }
     }
 
-    pub(super) fn take(&mut self, log: Vec<Hit>) {
+    pub(super) fn take(&mut self, log: Vec<RequestLogEntry>) {
         self.hits.extend(log.into_iter().map(|hit| ((hit.at, hit.path.clone(), hit.query.clone()), hit)));
     }
 
@@ -44,8 +46,8 @@ impl Asked {
         let of_it = self.hits.values().filter(|hit| hit.path == path && hit.query == query);
         of_it
             .filter(|hit| self.tells_the_truth(hit))
-            .filter_map(|hit| hit.answered)
-            .map(Offset::after)
+            .filter_map(|hit| hit.answered_at)
+            .map(Offset::from_duration)
             .collect()
     }
 
@@ -58,13 +60,15 @@ impl Asked {
     }
 
     /// Whether it was answered as it is without faults, and so that the program can take it.
-    fn tells_the_truth(&self, hit: &Hit) -> bool {
+    fn tells_the_truth(&self, hit: &RequestLogEntry) -> bool {
         let of_lists = hit.path == "/v1/sessions";
         let as_it_is = match hit.fault {
             None | Some("slow") => true,
             // A 404 is one, whatever comes of its body.
             Some("padded" | "truncated") if !of_lists && hit.status == Some(404) => true,
-            Some("padded") => of_lists || !self.too_large.iter().any(|it| it.has(Offset::after(hit.at))),
+            Some("padded") => {
+                of_lists || !self.too_large.iter().any(|it| it.contains(Offset::from_duration(hit.at)))
+            }
             Some(_) => false,
         };
         let status = if of_lists { hit.status == Some(200) } else { matches!(hit.status, Some(200 | 404)) };
@@ -99,21 +103,22 @@ pub(super) struct Account {
 }
 
 impl Judge {
-    pub(super) fn new(truth: &[Fact], script: &Script, interval: Duration, healed: Offset) -> Self {
-        let mut facts: HashMap<&str, Vec<&Fact>> = HashMap::new();
+    pub(super) fn new(truth: &[TruthEvent], script: &Scenario, interval: Duration, healed: Offset) -> Self {
+        let mut facts: HashMap<&str, Vec<&TruthEvent>> = HashMap::new();
         for fact in truth {
             facts.entry(&fact.id).or_default().push(fact);
         }
         let lives =
             facts.into_iter().filter_map(|(id, facts)| Some((id.to_owned(), Life::of(facts.into_iter())?)));
-        let faults =
-            script.faults.iter().filter(|fault| matches!(fault.on, On::All | On::List | On::Retrieve));
+        let faults = script.faults.iter().filter(|fault| {
+            matches!(fault.target, FaultTarget::All | FaultTarget::List | FaultTarget::Retrieve)
+        });
         let faults = faults.map(|fault| {
-            let rest = match &fault.what {
-                What::Hang => ANSWER,
-                What::Refusal(refusal) if matches!(refusal.status.as_u16(), 401 | 403) => REST,
-                What::Refusal(refusal) => refusal.retry_after.map_or(Duration::ZERO, |(wait, _)| wait),
-                _ => fault.slow,
+            let rest = match &fault.response {
+                FaultResponse::Hang => ANSWER,
+                FaultResponse::Error(refusal) if matches!(refusal.status.as_u16(), 401 | 403) => REST,
+                FaultResponse::Error(refusal) => refusal.retry_after.map_or(Duration::ZERO, |(wait, _)| wait),
+                _ => fault.delay,
             };
             (fault.window.from, fault.window.to.min(healed), rest)
         });
@@ -125,7 +130,7 @@ impl Judge {
         let mut told = HashMap::new();
         for (query, running) in [("status=RUNNING", true), ("status=PENDING", false)] {
             for at in asked.truths("/v1/sessions", query) {
-                let from = at.minus(Offset::after(AT_WORK));
+                let from = at.minus(Offset::from_duration(AT_WORK));
                 let is_in = |life: &Life| life.is_listed(from, running) && life.is_listed(at, running);
                 told.extend(
                     self.lives.iter().filter(|(_, life)| is_in(life)).map(|(id, _)| (id.as_str(), at)),
@@ -162,7 +167,7 @@ impl Judge {
         let known: HashMap<&str, &Value> =
             history.iter().map(|seen| (seen["session"].as_str().unwrap(), seen)).collect();
         let told = self.told_of(asked);
-        let before_the_end = quit.minus(Offset::after(2 * self.interval));
+        let before_the_end = quit.minus(Offset::from_duration(2 * self.interval));
         let is_lost = |id: &str, last: Offset| last < before_the_end && !known.contains_key(id);
         let lost = told.iter().filter(|(id, last)| is_lost(id, **last));
         let lost = lost.map(|(id, _)| format!("{id} was in a list, and is lost: {:?}", self.lives[*id]));
@@ -173,7 +178,7 @@ impl Judge {
             let life = &self.lives[*id];
             let said = seen["verdict"]["name"].as_str().unwrap_or(NONE);
             let allowed = life.allowed(self.healed, quit, |at| {
-                told.get(id).is_some_and(|last| at <= last.minus(Offset::after(AT_WORK)))
+                told.get(id).is_some_and(|last| at <= last.minus(Offset::from_duration(AT_WORK)))
             });
             if !allowed.contains(said) {
                 wrong.push(format!("“{said}” of {id}, for which {allowed:?} would do\n  {life:?}\n  {seen}"));
@@ -181,7 +186,7 @@ impl Judge {
             wrong.extend(as_it_ended(life, seen, said));
             *verdicts.entry(said.to_owned()).or_insert(0) += 1;
         }
-        let three = Offset::after(3 * self.interval);
+        let three = Offset::from_duration(3 * self.interval);
         let long = |life: &&Life| {
             let from = life.appeared.max(Offset::START);
             three < life.gone().min(quit).minus(from)
@@ -211,9 +216,9 @@ impl Judge {
         told.sort_unstable();
         let mut longest = Duration::ZERO;
         for pair in told.windows(2) {
-            let gap = pair[1].minus(pair[0]).length();
+            let gap = pair[1].minus(pair[0]).to_duration();
             let of_it = self.faults.iter().filter(|(from, to, _)| *from < pair[1] && pair[0] < *to);
-            let explained = of_it.map(|(from, to, rest)| 3 * to.minus(*from).length() + 2 * *rest);
+            let explained = of_it.map(|(from, to, rest)| 3 * to.minus(*from).to_duration() + 2 * *rest);
             let explained = explained.sum::<Duration>();
             let most = explained + explained / 5 + 3 * self.interval + BUSY;
             if gap > most {
@@ -232,9 +237,9 @@ impl Judge {
 fn as_it_ended(life: &Life, seen: &Value, said: &str) -> Option<String> {
     let end = life.ended.filter(|_| ![NONE, "gone", "overdue"].contains(&said))?;
     let status = match end.status {
-        Ending::Completed => "COMPLETED",
-        Ending::Error => "ERROR",
-        Ending::TimedOut => "TIMED_OUT",
+        FinalStatus::Completed => "COMPLETED",
+        FinalStatus::Error => "ERROR",
+        FinalStatus::TimedOut => "TIMED_OUT",
     };
     (seen["status"] != status).then(|| format!("it ended as {status}, and not as {seen} says"))
 }
@@ -246,7 +251,7 @@ impl Asked {
             self.hits.values().filter_map(|hit| Some((hit.path.strip_prefix("/v1/sessions/")?, hit)));
         of_one
             .filter(|(_, hit)| self.tells_the_truth(hit))
-            .filter_map(|(id, hit)| Some((id, Offset::after(hit.answered?))))
+            .filter_map(|(id, hit)| Some((id, Offset::from_duration(hit.answered_at?))))
             .collect()
     }
 }

@@ -68,8 +68,8 @@ impl Course {
         let warm: Vec<(f64, f64)> = self
             .0
             .iter()
-            .filter(|(at, _)| *at >= Offset::after(warm))
-            .map(|(at, measure)| (at.seconds() / 60.0, f64::from(u32::try_from(measure.rss_kb).unwrap())))
+            .filter(|(at, _)| *at >= Offset::from_duration(warm))
+            .map(|(at, measure)| (at.as_secs_f64() / 60.0, f64::from(u32::try_from(measure.rss_kb).unwrap())))
             .collect();
         let count = f64::from(u32::try_from(warm.len()).unwrap());
         let mean = |of: &dyn Fn(&(f64, f64)) -> f64| warm.iter().map(of).sum::<f64>() / count;
@@ -104,13 +104,13 @@ impl fmt::Display for Course {
         let step = (self.0.len() / 20).max(1);
         for (at, measure) in self.0.iter().step_by(step) {
             let Measure { rss_kb, threads, sockets, files, .. } = measure;
-            let seconds = at.length().as_secs();
+            let seconds = at.to_duration().as_secs();
             writeln!(
                 f,
                 "  {seconds:>5} s  {rss_kb:>6} kB  {threads} threads  {sockets} sockets  {files} files"
             )?;
         }
-        let half = at.length() / 2;
+        let half = at.to_duration() / 2;
         writeln!(
             f,
             "  memory: {} kB at first, {} kB at the end, {} kB at the peak; {:.0} kB a minute in the second half",
@@ -125,7 +125,7 @@ impl fmt::Display for Course {
             self.most(|it| it.threads),
             self.most(|it| it.sockets),
             self.most(|it| it.files),
-            f64::from(u32::try_from(last.ticks).unwrap()) / at.length().as_secs_f64()
+            f64::from(u32::try_from(last.ticks).unwrap()) / at.to_duration().as_secs_f64()
         )
     }
 }
@@ -137,7 +137,7 @@ fn the_smallest_leak_for_each_session_and_poll_is_more_than_memory_may_grow() {
         let measures = (0..600_u64).map(|step| {
             // It fills up for ten minutes, and by 10 MB.
             let rss_kb = 30_000 + 100 * step.min(100) + kb_a_minute * step / 10 + noise[(step % 7) as usize];
-            let at = Offset::after(std::time::Duration::from_secs(6 * step));
+            let at = Offset::from_duration(std::time::Duration::from_secs(6 * step));
             (at, Measure { rss_kb, ..Measure::default() })
         });
         Course(measures.collect())

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use browserbase_simulator::{What, chaos};
+use browserbase_simulator::{FaultResponse, chaos};
 use keepwatch::api::Client;
 use keepwatch::api::Endpoint;
 use keepwatch::poll::Observed;
@@ -28,9 +28,9 @@ const FEWEST_REPORTS: usize = 100;
 #[test]
 fn tasks_are_as_few_as_requests_under_way_whatever_goes_wrong() {
     let clock = Clock::scaled(SPEED);
-    let mut script = chaos::script(chaos::SEED, 200);
+    let mut script = chaos::scenario(chaos::DEFAULT_SEED, 200);
     // What hangs does so in real time.
-    script.faults.retain(|fault| !matches!(fault.what, What::Hang) && fault.slow.is_zero());
+    script.faults.retain(|fault| !matches!(fault.response, FaultResponse::Hang) && fault.delay.is_zero());
     let api = Api::play_on(clock.clone(), script);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (most, reports, fleet) = runtime.block_on(async {

@@ -6,14 +6,14 @@
 
 use serde_json::{Map, Value, json};
 
-use super::super::chance::Chance;
-use super::super::offset::Offset;
-use super::super::session::{Replies, Say, Session};
+use super::super::rng::SeededRng;
+use super::super::scenario_session::{FieldOverride, OverrideScope, ScenarioSession};
+use super::super::scenario_time::Offset;
 use super::SECOND;
 
 /// What is odd about a session.
 #[derive(Clone, Copy, Debug, Default)]
-enum Oddity {
+enum Anomaly {
     #[default]
     None,
     /// A region that nobody knows.
@@ -29,62 +29,67 @@ enum Oddity {
     /// Bytes that can not be, for a while.
     Bytes,
     /// An end that states no time.
-    NoEnd,
+    MissingEndTime,
     /// An end that states a time that can not be.
-    WrongEnd,
+    WrongEndTime,
 }
 
-const ODDITIES: &[(u64, Oddity)] = &[
-    (80, Oddity::None),
-    (3, Oddity::Region),
-    (3, Oddity::Null),
-    (3, Oddity::Missing),
-    (2, Oddity::Status),
-    (2, Oddity::ListedStatus),
-    (1, Oddity::Bytes),
-    (4, Oddity::NoEnd),
-    (2, Oddity::WrongEnd),
+const ANOMALY_WEIGHTS: &[(u64, Anomaly)] = &[
+    (80, Anomaly::None),
+    (3, Anomaly::Region),
+    (3, Anomaly::Null),
+    (3, Anomaly::Missing),
+    (2, Anomaly::Status),
+    (2, Anomaly::ListedStatus),
+    (1, Anomaly::Bytes),
+    (4, Anomaly::MissingEndTime),
+    (2, Anomaly::WrongEndTime),
 ];
 
 /// Puts what is odd about it, if anything is, on a session that was created at `created` and lives so long.
-pub(super) fn put(chance: &mut Chance, session: &mut Session, created: i64, life: i64) {
-    let for_good = Say { from: session.appears, ..Say::default() };
-    let from = created.saturating_add(chance.within(SECOND..(life / 2).max(2 * SECOND)));
-    let to = from.saturating_add(chance.within(SECOND..20 * SECOND)).min(created.saturating_add(life));
-    let a_while =
-        Say { from: Offset::from_micros(from), to: Some(Offset::from_micros(to)), ..Say::default() };
+pub(super) fn apply(rng: &mut SeededRng, session: &mut ScenarioSession, created: i64, lifetime: i64) {
+    let for_good = FieldOverride { from: session.appears, ..FieldOverride::default() };
+    let from = created.saturating_add(rng.in_range(SECOND..(lifetime / 2).max(2 * SECOND)));
+    let to = from.saturating_add(rng.in_range(SECOND..20 * SECOND)).min(created.saturating_add(lifetime));
+    let a_while = FieldOverride {
+        from: Offset::from_micros(from),
+        to: Some(Offset::from_micros(to)),
+        ..FieldOverride::default()
+    };
     let object = |value: Value| value.as_object().cloned().unwrap_or_default();
-    match chance.weighted(ODDITIES) {
-        Oddity::None => {}
-        Oddity::Region => session.region = Some(chance.one_of(&["mars-1", "", "\u{202e}1-tsew-su"]).into()),
-        Oddity::Null => {
+    match rng.choose_weighted(ANOMALY_WEIGHTS) {
+        Anomaly::None => {}
+        Anomaly::Region => session.region = Some(rng.choose(&["mars-1", "", "\u{202e}1-tsew-su"]).into()),
+        Anomaly::Null => {
             let fields =
                 ["keepAlive", "expiresAt", "createdAt", "startedAt", "region", "proxyBytes", "contextId"];
             let odd = [json!(null), json!(null), json!([1]), json!({ "a": 1 }), json!("never\u{7}")];
             let mut set = Map::new();
             for _ in 0..2 {
-                let value = odd.get(usize::try_from(chance.below(5)).unwrap_or(0)).cloned();
-                set.insert(chance.one_of(&fields).to_owned(), value.unwrap_or_default());
+                let value = odd.get(usize::try_from(rng.below(5)).unwrap_or(0)).cloned();
+                set.insert(rng.choose(&fields).to_owned(), value.unwrap_or_default());
             }
-            session.says.push(Say { set, ..for_good });
+            session.overrides.push(FieldOverride { set, ..for_good });
         }
-        Oddity::Missing => {
+        Anomaly::Missing => {
             let fields =
                 ["keepAlive", "expiresAt", "createdAt", "startedAt", "updatedAt", "region", "projectId"];
-            session.says.push(Say { without: vec![chance.one_of(&fields).to_owned()], ..for_good });
+            session.overrides.push(FieldOverride { omit: vec![rng.choose(&fields).to_owned()], ..for_good });
         }
-        Oddity::Status | Oddity::ListedStatus if to <= from => {}
-        Oddity::Status => session.says.push(Say { set: object(json!({ "status": "SLEEPING" })), ..a_while }),
-        Oddity::ListedStatus => {
+        Anomaly::Status | Anomaly::ListedStatus if to <= from => {}
+        Anomaly::Status => {
+            session.overrides.push(FieldOverride { set: object(json!({ "status": "SLEEPING" })), ..a_while })
+        }
+        Anomaly::ListedStatus => {
             let set = object(json!({ "status": "paused\u{1b}[31m" }));
-            session.says.push(Say { set, on: Replies::List, ..a_while });
+            session.overrides.push(FieldOverride { set, scope: OverrideScope::List, ..a_while });
         }
-        Oddity::Bytes => {
-            session.says.push(Say { set: object(json!({ "proxyBytes": "many" })), ..a_while });
+        Anomaly::Bytes => {
+            session.overrides.push(FieldOverride { set: object(json!({ "proxyBytes": "many" })), ..a_while });
         }
-        Oddity::NoEnd => session.ends.iter_mut().for_each(|end| end.omit_ended_at = true),
-        Oddity::WrongEnd => {
-            let hours = chance.one_of(&[-7_i64, 7]).saturating_mul(3600 * SECOND);
+        Anomaly::MissingEndTime => session.ends.iter_mut().for_each(|end| end.omit_ended_at = true),
+        Anomaly::WrongEndTime => {
+            let hours = rng.choose(&[-7_i64, 7]).saturating_mul(3600 * SECOND);
             if let Some(end) = &mut session.ends {
                 end.ended_at = Some(end.at.plus(Offset::from_micros(hours)));
             }
@@ -93,27 +98,27 @@ pub(super) fn put(chance: &mut Chance, session: &mut Session, created: i64, life
 }
 
 /// From `at` on: an end of a kind that nobody knows.
-pub(super) fn unknown_end(at: Offset) -> Say {
+pub(super) fn unknown_status_override(at: Offset) -> FieldOverride {
     let mut set = Map::new();
     set.insert("status".into(), "EVICTED".into());
-    Say { from: at, set, ..Say::default() }
+    FieldOverride { from: at, set, ..FieldOverride::default() }
 }
 
 /// None, usual, or meant to do harm.
-pub(super) fn metadata(chance: &mut Chance) -> Option<Map<String, Value>> {
-    let run = format!("run-{:05}", chance.below(100_000));
-    let owner = chance.one_of(&["growth", "checkout-e2e", "nightly", "price-watch", "search-qa"]);
-    let value = match chance.below(16) {
+pub(super) fn random_metadata(rng: &mut SeededRng) -> Option<Map<String, Value>> {
+    let run = format!("run-{:05}", rng.below(100_000));
+    let owner = rng.choose(&["growth", "checkout-e2e", "nightly", "price-watch", "search-qa"]);
+    let value = match rng.below(16) {
         0 | 1 => return None,
-        2 => json!({ (chance.one_of(&["mcp", "browse_cli", "stagehand"])): "true" }),
-        3 => hostile(chance),
-        _ => json!({ "owner": owner, "env": chance.one_of(&["prod", "staging"]), "run": { "id": run } }),
+        2 => json!({ (rng.choose(&["mcp", "browse_cli", "stagehand"])): "true" }),
+        3 => hostile_metadata(rng),
+        _ => json!({ "owner": owner, "env": rng.choose(&["prod", "staging"]), "run": { "id": run } }),
     };
     value.as_object().cloned()
 }
 
-fn hostile(chance: &mut Chance) -> Value {
-    match chance.below(9) {
+fn hostile_metadata(rng: &mut SeededRng) -> Value {
+    match rng.below(9) {
         0 => json!({ "owner": "\u{1b}]0;owned\u{7}\u{1b}[2J\u{1b}[31m", "\u{9b}31m": "\u{85}\u{0}" }),
         1 => {
             json!({ "owner": "nimda\u{202e}\u{2066}\u{200b}\u{feff}", "tags": "\u{e0041}\u{e0042}\u{e007f}" })

@@ -12,22 +12,22 @@ use axum::response::Response;
 use http_body::Frame;
 use serde_json::json;
 
-use super::fault::{Refusal, RetryAfter};
-use super::resident::uuid;
+use super::fault::{ErrorResponse, RetryAfterFormat};
+use super::sim_session::stable_uuid;
 use keepwatch_core::clock::{Timestamp, saturating_add};
 
 /// How every signing key begins. A search for it finds every key that this simulator made.
-pub const SIGNING_KEY_HEAD: &str = "eyJhbGciOiJBMjU2S1ciLCJlbmMiOiJBMjU2R0NNIn0";
+pub const SIGNING_KEY_PREFIX: &str = "eyJhbGciOiJBMjU2S1ciLCJlbmMiOiJBMjU2R0NNIn0";
 
 /// A reply before it is sent.
 #[derive(Debug)]
-pub(super) struct Reply {
+pub(super) struct SimResponse {
     pub(super) status: StatusCode,
     pub(super) body: String,
     pub(super) headers: HeaderMap,
 }
 
-impl Reply {
+impl SimResponse {
     pub(super) fn json(status: StatusCode, body: String) -> Self {
         Self::new(status, "application/json; charset=utf-8", body)
     }
@@ -44,64 +44,69 @@ impl Reply {
     }
 
     /// An error of the API's; `now` is what its clock shows.
-    pub(super) fn refusal(refusal: &Refusal, now: Timestamp) -> Self {
-        let Refusal { status, message, code, retry_after, headers } = refusal;
+    pub(super) fn error(error: &ErrorResponse, now: Timestamp) -> Self {
+        let ErrorResponse { status, message, code, retry_after, headers } = error;
         let mut body = json!({
             "statusCode": status.as_u16(),
             "error": status.canonical_reason().unwrap_or("Unknown"),
-            "message": message.clone().unwrap_or_else(|| usual_message(*status).into()),
+            "message": message.clone().unwrap_or_else(|| default_message(*status).into()),
         });
         if let (Some(body), Some(code)) = (body.as_object_mut(), code) {
             body.insert("code".into(), code.clone());
         }
-        let mut reply = Self::json(*status, body.to_string());
+        let mut response = Self::json(*status, body.to_string());
         if *status == StatusCode::TOO_MANY_REQUESTS {
-            let reset = retry_after.map_or(1, |(wait, _)| whole_seconds(wait));
+            let reset = retry_after.map_or(1, |(wait, _)| ceil_seconds(wait));
             for (name, value) in
                 [("x-ratelimit-limit", 25), ("x-ratelimit-remaining", 0), ("x-ratelimit-reset", reset)]
             {
-                reply.headers.insert(HeaderName::from_static(name), value.into());
+                response.headers.insert(HeaderName::from_static(name), value.into());
             }
         }
         if let Some((wait, form)) = *retry_after {
             let (name, value) = match form {
-                RetryAfter::Seconds => (RETRY_AFTER, whole_seconds(wait).into()),
-                RetryAfter::Ms => {
+                RetryAfterFormat::Seconds => (RETRY_AFTER, ceil_seconds(wait).into()),
+                RetryAfterFormat::Ms => {
                     let ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
                     (HeaderName::from_static("retry-after-ms"), ms.into())
                 }
-                RetryAfter::Date => (RETRY_AFTER, date(saturating_add(now, wait))),
+                RetryAfterFormat::Date => (RETRY_AFTER, http_date(saturating_add(now, wait))),
             };
-            reply.headers.insert(name, value);
+            response.headers.insert(name, value);
         }
         for (name, value) in headers {
-            reply.headers.insert(name, value.clone()); // in place of the usual ones above
+            response.headers.insert(name, value.clone()); // in place of the usual ones above
         }
-        reply
+        response
     }
 
     /// The response, with what every reply carries.
-    pub(super) fn send(mut self, now: Timestamp, request: u64) -> Response {
+    pub(super) fn into_response(mut self, now: Timestamp, request_number: u64) -> Response {
         let body = std::mem::take(&mut self.body);
         let length = body.len();
-        self.with_body(Body::from(body), length, now, request)
+        self.with_body(Body::from(body), length, now, request_number)
     }
 
     /// The response, whose connection closes after half the body that its length promises.
-    pub(super) fn cut(self, now: Timestamp, request: u64) -> Response {
+    pub(super) fn into_truncated_response(self, now: Timestamp, request_number: u64) -> Response {
         let half = self.body.bytes().take(self.body.len() / 2).collect();
         let length = self.body.len();
-        self.with_body(Body::new(Cut { rest: Some(half), flushed: false }), length, now, request)
+        self.with_body(
+            Body::new(TruncatedBody { remaining: Some(half), flushed: false }),
+            length,
+            now,
+            request_number,
+        )
     }
 
-    fn with_body(self, body: Body, length: usize, now: Timestamp, request: u64) -> Response {
+    fn with_body(self, body: Body, length: usize, now: Timestamp, request_number: u64) -> Response {
         let mut response = Response::new(body);
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         // Set here, because hyper would put in the machine's date, and the simulator's clock may be another.
-        headers.insert(DATE, date(now));
+        headers.insert(DATE, http_date(now));
         headers.insert(CONTENT_LENGTH, length.into());
-        if let Ok(id) = HeaderValue::try_from(format!("req-{request:x}")) {
+        if let Ok(id) = HeaderValue::try_from(format!("req-{request_number:x}")) {
             headers.insert(HeaderName::from_static("x-request-id"), id);
         }
         headers.extend(self.headers);
@@ -110,35 +115,35 @@ impl Reply {
 }
 
 /// A response that is none: the connection closes before the first byte.
-pub(super) fn dropped() -> Response {
-    Response::new(Body::new(Cut { rest: None, flushed: true }))
+pub(super) fn dropped_connection() -> Response {
+    Response::new(Body::new(TruncatedBody { remaining: None, flushed: true }))
 }
 
 /// A key like those of the API, another each time.
-pub(super) fn signing_key() -> String {
+pub(super) fn random_signing_key() -> String {
     let part =
         |length: usize| -> String { std::iter::repeat_with(fastrand::alphanumeric).take(length).collect() };
-    format!("{SIGNING_KEY_HEAD}.{}.{}.{}.{}", part(54), part(16), part(180), part(22))
+    format!("{SIGNING_KEY_PREFIX}.{}.{}.{}.{}", part(54), part(16), part(180), part(22))
 }
 
 /// An id for a session that a client creates, another each time.
-pub(super) fn session_id() -> String {
-    uuid("created", fastrand::usize(..))
+pub(super) fn random_session_id() -> String {
+    stable_uuid("created", fastrand::usize(..))
 }
 
 /// A body that breaks off after `rest`.
-struct Cut {
-    rest: Option<Bytes>,
+struct TruncatedBody {
+    remaining: Option<Bytes>,
     /// Whether hyper had its turn to send what it holds; it forgets that when a body fails.
     flushed: bool,
 }
 
-impl HttpBody for Cut {
+impl HttpBody for TruncatedBody {
     type Data = Bytes;
     type Error = io::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        if let Some(rest) = self.rest.take() {
+        if let Some(rest) = self.remaining.take() {
             return Poll::Ready(Some(Ok(Frame::data(rest))));
         }
         if !std::mem::replace(&mut self.flushed, true) {
@@ -150,17 +155,17 @@ impl HttpBody for Cut {
 }
 
 /// `at` as HTTP headers have it; the headers know no date before 1970 nor after 9999.
-fn date(at: Timestamp) -> HeaderValue {
+fn http_date(at: Timestamp) -> HeaderValue {
     let seconds = u64::try_from(at.timestamp()).unwrap_or(0).min(253_402_300_799);
     let date = httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
     HeaderValue::try_from(date).unwrap_or(HeaderValue::from_static(""))
 }
 
-fn whole_seconds(span: Duration) -> u64 {
+fn ceil_seconds(span: Duration) -> u64 {
     span.as_secs().saturating_add(u64::from(span.subsec_nanos() > 0))
 }
 
-fn usual_message(status: StatusCode) -> &'static str {
+fn default_message(status: StatusCode) -> &'static str {
     match status.as_u16() {
         401 => "Missing or invalid API key. Send it as X-BB-API-Key.",
         402 => "The plan's quota is used up.",

@@ -4,8 +4,9 @@ use super::*;
 
 #[test]
 fn every_builtin_scenario_can_be_read_and_is_about_something() {
-    for (name, text) in BUILTIN {
-        let script = Script::read(text, name, Path::new(name)).unwrap_or_else(|error| panic!("{error}"));
+    for (name, text) in BUILTIN_SCENARIOS {
+        let script =
+            Scenario::parse_named(text, name, Path::new(name)).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(&script.name, name);
         assert!(!script.about.is_empty(), "{name}");
     }
@@ -13,15 +14,15 @@ fn every_builtin_scenario_can_be_read_and_is_about_something() {
 
 #[test]
 fn the_scenario_in_this_modules_header_can_be_read() {
-    let header: String = include_str!("../script.rs")
+    let header: String = include_str!("../scenario.rs")
         .lines()
         .skip_while(|line| *line != "//! ```toml")
         .skip(1)
         .take_while(|line| *line != "//! ```")
         .map(|line| line.trim_start_matches("//!").trim_start().to_owned() + "\n")
         .collect();
-    let script = Script::parse(&header).unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!((script.sessions.len(), script.faults.len(), script.expect.len()), (1, 2, 1));
+    let script = Scenario::parse(&header).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!((script.sessions.len(), script.faults.len(), script.expectations.len()), (1, 2, 1));
 }
 
 #[test]
@@ -55,7 +56,7 @@ fn what_is_wrong_is_said_in_one_sentence_with_its_line() {
         ("[[expect]]\nwithin = '9s'\nevents = ['ended']\nnever = ['ended']", "“ended” of all sessions is"),
         ("name = ", "in line 1: "),
     ] {
-        let error = Script::parse(text).expect_err(text).to_string();
+        let error = Scenario::parse(text).expect_err(text).to_string();
         assert!(error.contains(said), "{error}\n{text}");
         assert!(!error.contains('\n'), "{error}");
     }
@@ -63,14 +64,14 @@ fn what_is_wrong_is_said_in_one_sentence_with_its_line() {
 
 #[test]
 fn a_scenario_is_found_by_name_or_by_file() {
-    assert_eq!(Script::find("default").unwrap().name, "default");
-    let unknown = Script::find("foo").unwrap_err().to_string();
+    assert_eq!(Scenario::find("default").unwrap().name, "default");
+    let unknown = Scenario::find("foo").unwrap_err().to_string();
     assert!(unknown.starts_with("no scenario is named “foo”; there are: default"), "{unknown}");
-    let unreadable = Script::find("nowhere/foo.toml").unwrap_err().to_string();
+    let unreadable = Scenario::find("nowhere/foo.toml").unwrap_err().to_string();
     assert!(unreadable.starts_with("the scenario nowhere/foo.toml cannot be read: "), "{unreadable}");
 
     let file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
     std::fs::write(file.path(), "[[session]]\n").unwrap();
-    let script = Script::find(file.path().to_str().unwrap()).unwrap();
+    let script = Scenario::find(file.path().to_str().unwrap()).unwrap();
     assert_eq!(script.name, file.path().file_stem().unwrap().to_str().unwrap());
 }

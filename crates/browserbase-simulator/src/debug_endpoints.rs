@@ -5,10 +5,10 @@
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
-use super::fault::Refusal;
-use super::offset::Offset;
-use super::resident::uuid;
-use super::session::Status;
+use super::fault::ErrorResponse;
+use super::scenario_session::SimStatus;
+use super::scenario_time::Offset;
+use super::sim_session::stable_uuid;
 use super::world::World;
 
 impl World {
@@ -23,25 +23,25 @@ impl World {
         id: &str,
         at: Offset,
         signing_key: &str,
-    ) -> Option<Result<(Value, String), Box<Refusal>>> {
-        let resident = self.resident(id)?;
-        let status = resident.standing(at)?.status;
-        if matches!(status, Status::Ended(_)) {
-            let message = format!("Session with id {id} is not running: it is {}", status.word());
-            return Some(Err(Box::new(Refusal::new(StatusCode::CONFLICT).saying(message))));
+    ) -> Option<Result<(Value, String), Box<ErrorResponse>>> {
+        let session = self.session(id)?;
+        let status = session.snapshot(at)?.status;
+        if matches!(status, SimStatus::Ended(_)) {
+            let message = format!("Session with id {id} is not running: it is {}", status.as_str());
+            return Some(Err(Box::new(ErrorResponse::new(StatusCode::CONFLICT).with_message(message))));
         }
-        let page = uuid(id, 1).replace('-', "").to_uppercase();
+        let page = stable_uuid(id, 1).replace('-', "").to_uppercase();
         let key = format!("signingKey={signing_key}");
-        let socket = format!("{}/debug/{id}/devtools/page/{page}?{key}", resident.connect_host);
+        let socket = format!("{}/debug/{id}/devtools/page/{page}?{key}", session.connect_host);
         let view = |name: &str| format!("https://www.browserbase.com/{name}/inspector.html?wss={socket}");
         let (devtools, fullscreen) = (view("devtools"), view("devtools-fullscreen"));
-        let begun = resident.plan.proxy.iter().any(|traffic| traffic.from <= at);
+        let has_loaded_page = session.spec.proxy.iter().any(|traffic| traffic.from <= at);
         let (url, title) =
-            if begun { ("https://example.com/", "Example Domain") } else { ("about:blank", "") };
+            if has_loaded_page { ("https://example.com/", "Example Domain") } else { ("about:blank", "") };
         let urls = json!({
             "debuggerFullscreenUrl": fullscreen,
             "debuggerUrl": devtools,
-            "wsUrl": format!("wss://{}/debug/{id}?{key}", resident.connect_host),
+            "wsUrl": format!("wss://{}/debug/{id}?{key}", session.connect_host),
             "pages": [{
                 "id": page,
                 "url": url,
@@ -57,11 +57,11 @@ impl World {
     /// What `GET /v1/sessions/{id}/logs` answers: a navigation as each of its proxy's traffics begins. `None` if the API
     /// does not know the session.
     pub(super) fn logs(&self, id: &str, at: Offset) -> Option<Value> {
-        let resident = self.resident(id)?;
-        let standing = resident.standing(at)?;
-        let over = standing.ended.unwrap_or(at);
-        let entries = resident.plan.proxy.iter().filter(|traffic| traffic.from <= over).map(|traffic| {
-            let timestamp = traffic.from.date(self.start).timestamp_millis();
+        let session = self.session(id)?;
+        let snapshot = session.snapshot(at)?;
+        let until = snapshot.ended_at.unwrap_or(at);
+        let entries = session.spec.proxy.iter().filter(|traffic| traffic.from <= until).map(|traffic| {
+            let timestamp = traffic.from.to_timestamp(self.start).timestamp_millis();
             let params = json!({ "url": "https://example.com/" });
             json!({
                 "method": "Page.navigate",

@@ -4,8 +4,8 @@ use serde_json::json;
 
 use super::*;
 
-fn asked(content_type: Option<&str>, body: &str) -> Asked {
-    Asked {
+fn request(content_type: Option<&str>, body: &str) -> RequestParts {
+    RequestParts {
         method: "POST".to_owned(),
         path: "/v1/sessions".to_owned(),
         query: String::new(),
@@ -14,30 +14,32 @@ fn asked(content_type: Option<&str>, body: &str) -> Asked {
     }
 }
 
-fn order(body: &Value) -> Result<Order, String> {
-    Order::read(&asked(Some("application/json; charset=utf-8"), &body.to_string())).map_err(|refusal| {
-        assert_eq!(refusal.status, StatusCode::BAD_REQUEST);
-        refusal.message.unwrap().as_str().unwrap().to_owned()
-    })
+fn parse(body: &Value) -> Result<CreateRequest, String> {
+    CreateRequest::parse(&request(Some("application/json; charset=utf-8"), &body.to_string())).map_err(
+        |refusal| {
+            assert_eq!(refusal.status, StatusCode::BAD_REQUEST);
+            refusal.message.unwrap().as_str().unwrap().to_owned()
+        },
+    )
 }
 
 #[test]
 fn a_session_is_ordered_with_what_the_simulator_plays_and_the_rest_is_passed_over() {
-    assert_eq!(order(&json!({})), Ok(Order::default()));
+    assert_eq!(parse(&json!({})), Ok(CreateRequest::default()));
     let all = json!({
         "projectId": "any", "timeout": 900, "keepAlive": true, "region": "eu-central-1", "proxies": true,
         "browserSettings": { "context": { "id": "c-1", "persist": true }, "viewport": { "width": 800 }, "new": 1 },
         "userMetadata": { "owner": "growth" }, "notKnownYet": [1],
     });
     let Value::Object(metadata) = json!({ "owner": "growth" }) else { panic!() };
-    let expected = Order {
+    let expected = CreateRequest {
         timeout: Some(Duration::from_secs(900)),
         keep_alive: true,
         region: Some("eu-central-1".to_owned()),
         context: Some("c-1".to_owned()),
         metadata: Some(metadata),
     };
-    assert_eq!(order(&all), Ok(expected));
+    assert_eq!(parse(&all), Ok(expected));
 }
 
 #[test]
@@ -73,15 +75,15 @@ fn what_breaks_the_schema_is_refused_in_the_apis_words() {
         ),
         (json!([]), "body must be object"),
     ] {
-        assert_eq!(order(&body), Err(message.to_owned()), "{body}");
+        assert_eq!(parse(&body), Err(message.to_owned()), "{body}");
     }
-    assert!(order(&json!({ "timeout": 60 })).is_ok() && order(&json!({ "timeout": 21_600 })).is_ok());
+    assert!(parse(&json!({ "timeout": 60 })).is_ok() && parse(&json!({ "timeout": 21_600 })).is_ok());
 }
 
 #[test]
 fn only_a_release_can_be_asked_of_a_session() {
     let update = |body: Value| {
-        is_release(&asked(Some("application/json"), &body.to_string()))
+        check_release(&request(Some("application/json"), &body.to_string()))
             .map_err(|refusal| refusal.message.unwrap().as_str().unwrap().to_owned())
     };
     for body in [
@@ -109,9 +111,9 @@ fn a_body_is_read_as_its_type_says() {
         (Some("application/json"), "{", 400, "FST_ERR_CTP_INVALID_JSON_BODY"),
         (Some("text/plain"), "{}", 400, "FST_ERR_VALIDATION"),
     ] {
-        let refusal = Order::read(&asked(content_type, body)).unwrap_err();
+        let refusal = CreateRequest::parse(&request(content_type, body)).unwrap_err();
         assert_eq!((refusal.status.as_u16(), refusal.code), (status, Some(code.into())), "{content_type:?}");
     }
-    let untyped = Order::read(&asked(None, "{}")).unwrap_err();
+    let untyped = CreateRequest::parse(&request(None, "{}")).unwrap_err();
     assert_eq!(untyped.message, Some("Unsupported Media Type: undefined".into()));
 }

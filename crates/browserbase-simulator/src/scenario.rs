@@ -78,17 +78,17 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::chaos;
-use super::expect::Expect;
-use super::fault::{Fault, On, RESERVED};
-use super::living::Rules;
-use super::offset::{Offset, Span};
-use super::project::Project;
-use super::session::Session;
+use super::expectations::Expectation;
+use super::fault::{Fault, FaultTarget, RESERVED_NAMES};
+use super::lifecycle::LifecycleRules;
+use super::project::SimProject;
+use super::scenario_session::ScenarioSession;
+use super::scenario_time::{HumanDuration, Offset};
 use keepwatch_core::text;
 
 /// The scenarios that the program carries: name and text.
 /// Those that are called by a number play an incident that users had.
-const BUILTIN: &[(&str, &str)] = &[
+const BUILTIN_SCENARIOS: &[(&str, &str)] = &[
     ("default", include_str!("../../../assets/scenarios/default.toml")),
     ("I01", include_str!("../../../assets/scenarios/I01.toml")),
     ("I02", include_str!("../../../assets/scenarios/I02.toml")),
@@ -110,114 +110,118 @@ const BUILTIN: &[(&str, &str)] = &[
 ];
 
 /// The most sessions that a script may make, copies included.
-pub(super) const MOST_SESSIONS: usize = 100_000;
+pub(super) const MAX_SESSIONS: usize = 100_000;
 
 /// A scenario as written, checked as a whole. The default one is an empty project.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Script {
+pub struct Scenario {
     /// What the scenario is called; the file's name if it does not say.
     pub name: String,
     /// What it shows, in one sentence.
     pub about: String,
     /// How long every reply takes, in real time.
-    pub latency: Span,
+    pub latency: HumanDuration,
     /// How far the server's clock is ahead of the machine's.
     pub skew: Offset,
     /// The project that the sessions belong to.
-    pub project: Project,
+    pub project: SimProject,
     /// How sessions live that clients create, and how releases go.
-    pub rules: Rules,
+    pub rules: LifecycleRules,
     /// The sessions, in the file's order.
     #[serde(rename = "session")]
-    pub sessions: Vec<Session>,
+    pub sessions: Vec<ScenarioSession>,
     /// What goes wrong. For each request the first that fits holds.
     #[serde(rename = "fault")]
     pub faults: Vec<Fault>,
     /// What is expected of a program that watches this.
-    pub expect: Vec<Expect>,
+    #[serde(rename = "expect")]
+    pub expectations: Vec<Expectation>,
 }
 
-impl Script {
+impl Scenario {
     /// The scenario that the program carries under `name`.
     #[must_use]
     pub fn builtin(name: &str) -> Option<Self> {
-        if name == chaos::NAME {
-            return Some(chaos::script(chaos::SEED, chaos::LIVING));
+        if name == chaos::SCENARIO_NAME {
+            return Some(chaos::scenario(chaos::DEFAULT_SEED, chaos::DEFAULT_LIVE_SESSIONS));
         }
-        let (_, text) = BUILTIN.iter().find(|(known, _)| *known == name)?;
-        Self::read(text, name, Path::new(name)).ok() // a test reads them all
+        let (_, text) = BUILTIN_SCENARIOS.iter().find(|(known, _)| *known == name)?;
+        Self::parse_named(text, name, Path::new(name)).ok() // a test reads them all
     }
 
     /// The names of the scenarios that the program carries.
     pub fn builtin_names() -> impl Iterator<Item = &'static str> {
-        BUILTIN.iter().map(|(name, _)| *name).chain([chaos::NAME])
+        BUILTIN_SCENARIOS.iter().map(|(name, _)| *name).chain([chaos::SCENARIO_NAME])
     }
 
     /// The scenario in the file at `path`.
-    pub fn load(path: &Path) -> Result<Self, ScriptError> {
+    pub fn load(path: &Path) -> Result<Self, ScenarioError> {
         let text = std::fs::read_to_string(path)
-            .map_err(|source| ScriptError::Unreadable { file: path.into(), source })?;
-        Self::read(&text, &path.file_stem().unwrap_or_default().to_string_lossy(), path)
+            .map_err(|source| ScenarioError::Unreadable { file: path.into(), source })?;
+        Self::parse_named(&text, &path.file_stem().unwrap_or_default().to_string_lossy(), path)
     }
 
     /// The scenario that `word` means: the name of a built-in one, or else a file, if it looks like one's path.
-    pub fn find(word: &str) -> Result<Self, ScriptError> {
-        let path = Path::new(word);
-        match Self::builtin(word) {
-            Some(script) => Ok(script),
+    pub fn find(name_or_path: &str) -> Result<Self, ScenarioError> {
+        let path = Path::new(name_or_path);
+        match Self::builtin(name_or_path) {
+            Some(scenario) => Ok(scenario),
             None if path.extension().is_some() || path.components().count() > 1 || path.exists() => {
                 Self::load(path)
             }
-            None => Err(ScriptError::Unknown { name: word.to_owned() }),
+            None => Err(ScenarioError::Unknown { name: name_or_path.to_owned() }),
         }
     }
 
     /// The scenario written in `text`.
-    pub fn parse(text: &str) -> Result<Self, ScriptError> {
-        Self::read(text, "scenario", Path::new("scenario"))
+    pub fn parse(text: &str) -> Result<Self, ScenarioError> {
+        Self::parse_named(text, "scenario", Path::new("scenario"))
     }
 
-    fn read(text: &str, name: &str, file: &Path) -> Result<Self, ScriptError> {
-        let wrong = |line, what| ScriptError::Wrong { file: file.into(), line, what };
-        let mut script: Self = toml::from_str(text).map_err(|error| {
+    fn parse_named(text: &str, name: &str, file: &Path) -> Result<Self, ScenarioError> {
+        let invalid = |line, what| ScenarioError::Invalid { file: file.into(), line, message: what };
+        let mut scenario: Self = toml::from_str(text).map_err(|error| {
             let line = error
                 .span()
                 .and_then(|span| text.get(..span.start))
                 .map(|above| above.matches('\n').count() + 1);
-            wrong(line, error.message().replace('\n', ", "))
+            invalid(line, error.message().replace('\n', ", "))
         })?;
-        if script.name.is_empty() {
-            name.clone_into(&mut script.name);
+        if scenario.name.is_empty() {
+            name.clone_into(&mut scenario.name);
         }
-        script.check().map_err(|what| wrong(None, what))?;
-        Ok(script)
+        scenario.validate().map_err(|what| invalid(None, what))?;
+        Ok(scenario)
     }
 
     /// What one table alone cannot know to be wrong.
-    fn check(&self) -> Result<(), String> {
+    fn validate(&self) -> Result<(), String> {
         let mut ids: Vec<_> = self.sessions.iter().filter_map(|session| session.id.as_deref()).collect();
         ids.sort_unstable();
         if let Some(twice) = ids.windows(2).find_map(|pair| pair.first().filter(|id| pair.last() == Some(id)))
         {
             return Err(format!("two sessions have the id “{twice}”"));
         }
-        if self.sessions.iter().map(Session::copies).fold(0, usize::saturating_add) > MOST_SESSIONS {
-            return Err(format!("it repeats sessions to more than {MOST_SESSIONS}"));
+        if self.sessions.iter().map(ScenarioSession::copy_count).fold(0, usize::saturating_add) > MAX_SESSIONS
+        {
+            return Err(format!("it repeats sessions to more than {MAX_SESSIONS}"));
         }
         for fault in &self.faults {
-            if let On::Session(word) = &fault.on
-                && !self.sessions.iter().any(|session| session.is_called(word))
+            if let FaultTarget::Session(name_or_id) = &fault.target
+                && !self.sessions.iter().any(|session| session.has_name_or_id(name_or_id))
             {
                 return Err(format!(
-                    "a fault is on “{word}”, which is neither a session's name or id, nor one of {}",
-                    RESERVED.join(", ")
+                    "a fault is on “{name_or_id}”, which is neither a session's name or id, nor one of {}",
+                    RESERVED_NAMES.join(", ")
                 ));
             }
         }
-        for expect in &self.expect {
-            expect.check()?;
-            if let Some(word) = expect.session.as_deref().filter(|word| self.id_of(word).is_none()) {
+        for expectation in &self.expectations {
+            expectation.validate()?;
+            if let Some(word) =
+                expectation.session.as_deref().filter(|word| self.find_session_id(word).is_none())
+            {
                 return Err(format!("what is expected of “{word}” is of no session that has an id"));
             }
         }
@@ -226,17 +230,17 @@ impl Script {
 
     /// The id of the first session that is called `word` and was given one.
     #[must_use]
-    pub fn id_of(&self, word: &str) -> Option<&str> {
+    pub fn find_session_id(&self, name_or_id: &str) -> Option<&str> {
         self.sessions
             .iter()
-            .filter(|session| session.is_called(word))
+            .filter(|session| session.has_name_or_id(name_or_id))
             .find_map(|session| session.id.as_deref())
     }
 }
 
 /// Why there is no scenario. Its `Display` is one sentence.
 #[derive(Debug)]
-pub enum ScriptError {
+pub enum ScenarioError {
     /// No built-in scenario has this name.
     Unknown {
         /// The name asked for.
@@ -250,34 +254,34 @@ pub enum ScriptError {
         source: io::Error,
     },
     /// The text is not a scenario.
-    Wrong {
+    Invalid {
         /// The file, or the built-in scenario's name.
         file: PathBuf,
         /// Where, counted from 1, if it is in one place.
         line: Option<usize>,
         /// What is wrong there.
-        what: String,
+        message: String,
     },
 }
 
-impl fmt::Display for ScriptError {
+impl fmt::Display for ScenarioError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = |file: &Path| text::sanitise(&file.to_string_lossy(), 200);
         match self {
             Self::Unknown { name } => {
-                let about = |name| Script::builtin(name).map(|script| script.about).unwrap_or_default();
-                let known = Script::builtin_names().map(|name| format!("{name} ({})", about(name)));
+                let about = |name| Scenario::builtin(name).map(|script| script.about).unwrap_or_default();
+                let known = Scenario::builtin_names().map(|name| format!("{name} ({})", about(name)));
                 let known = known.collect::<Vec<_>>().join(", ");
                 write!(f, "no scenario is named “{}”; there are: {known}", text::sanitise(name, 60))
             }
             Self::Unreadable { file, source } => {
                 write!(f, "the scenario {} cannot be read: {source}", shown(file))
             }
-            Self::Wrong { file, line: Some(line), what } => {
+            Self::Invalid { file, line: Some(line), message: what } => {
                 let what = text::sanitise(what, text::MAX_LINE_COLUMNS);
                 write!(f, "the scenario {} is wrong in line {line}: {what}", shown(file))
             }
-            Self::Wrong { file, line: None, what } => {
+            Self::Invalid { file, line: None, message: what } => {
                 let what = text::sanitise(what, text::MAX_LINE_COLUMNS);
                 write!(f, "the scenario {} is wrong: {what}", shown(file))
             }
@@ -285,11 +289,11 @@ impl fmt::Display for ScriptError {
     }
 }
 
-impl std::error::Error for ScriptError {
+impl std::error::Error for ScenarioError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Unreadable { source, .. } => Some(source),
-            Self::Unknown { .. } | Self::Wrong { .. } => None,
+            Self::Unknown { .. } | Self::Invalid { .. } => None,
         }
     }
 }

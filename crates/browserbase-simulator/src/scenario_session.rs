@@ -3,25 +3,25 @@
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::fault::RESERVED;
-use super::offset::{Offset, Span};
+use super::fault::RESERVED_NAMES;
 use super::repeat::Repeat;
+use super::scenario_time::{HumanDuration, Offset};
 
 /// What the API says of a session, in the contract's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Status {
+pub enum SimStatus {
     /// Created, not started yet.
     Pending,
     /// Alive.
     Running,
     /// Over.
-    Ended(Ending),
+    Ended(FinalStatus),
 }
 
 /// The ways in which a session ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Ending {
+pub enum FinalStatus {
     /// Orderly, for whatever cause.
     #[default]
     Completed,
@@ -31,25 +31,25 @@ pub enum Ending {
     TimedOut,
 }
 
-impl Status {
+impl SimStatus {
     /// Every status that the contract knows.
     pub const ALL: [Self; 5] = [
         Self::Pending,
         Self::Running,
-        Self::Ended(Ending::Error),
-        Self::Ended(Ending::TimedOut),
-        Self::Ended(Ending::Completed),
+        Self::Ended(FinalStatus::Error),
+        Self::Ended(FinalStatus::TimedOut),
+        Self::Ended(FinalStatus::Completed),
     ];
 
     /// The contract's word for it.
     #[must_use]
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "PENDING",
             Self::Running => "RUNNING",
-            Self::Ended(Ending::Error) => "ERROR",
-            Self::Ended(Ending::TimedOut) => "TIMED_OUT",
-            Self::Ended(Ending::Completed) => "COMPLETED",
+            Self::Ended(FinalStatus::Error) => "ERROR",
+            Self::Ended(FinalStatus::TimedOut) => "TIMED_OUT",
+            Self::Ended(FinalStatus::Completed) => "COMPLETED",
         }
     }
 }
@@ -57,9 +57,9 @@ impl Status {
 /// A session as written. The module `script` says what each field means and what it is if left out.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Session {
+pub struct ScenarioSession {
     /// What faults call it, and all its copies.
-    #[serde(deserialize_with = "name")]
+    #[serde(deserialize_with = "unreserved_name")]
     pub name: Option<String>,
     /// Its id in the API.
     pub id: Option<String>,
@@ -70,7 +70,7 @@ pub struct Session {
     /// When it turns from PENDING to RUNNING.
     pub starts: Option<Offset>,
     /// From its creation to its expiry.
-    pub timeout: Option<Span>,
+    pub timeout: Option<HumanDuration>,
     /// Whether it outlives its last client.
     pub keep_alive: bool,
     /// Where it runs. Any word, so that unknown regions can be shown too.
@@ -80,9 +80,9 @@ pub struct Session {
     /// Its `userMetadata`.
     pub metadata: Option<Map<String, Value>>,
     /// What goes through its proxy.
-    pub proxy: Vec<Traffic>,
+    pub proxy: Vec<ProxyTraffic>,
     /// How it ends, if not by its timeout.
-    pub ends: Option<End>,
+    pub ends: Option<ScenarioEnd>,
     /// Whether it goes on after its expiry.
     pub overdue: bool,
     /// When the API forgets it.
@@ -90,7 +90,8 @@ pub struct Session {
     /// While it is in no list.
     pub unlisted: Vec<Window>,
     /// What replies say of it that is not so.
-    pub says: Vec<Say>,
+    #[serde(rename = "says")]
+    pub overrides: Vec<FieldOverride>,
     /// How often it comes again.
     pub repeat: Option<Repeat>,
 }
@@ -114,13 +115,13 @@ impl Default for Window {
 impl Window {
     /// Whether `at` is in it.
     #[must_use]
-    pub fn has(self, at: Offset) -> bool {
+    pub fn contains(self, at: Offset) -> bool {
         self.from <= at && at < self.to
     }
 
     /// The same, `by` later.
     #[must_use]
-    pub fn later(self, by: Offset) -> Self {
+    pub fn shifted_by(self, by: Offset) -> Self {
         Self { from: self.from.plus(by), to: self.to.plus(by) }
     }
 }
@@ -128,7 +129,7 @@ impl Window {
 /// Bytes through a proxy.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Traffic {
+pub struct ProxyTraffic {
     /// When it begins.
     #[serde(default)]
     pub from: Offset,
@@ -138,14 +139,14 @@ pub struct Traffic {
     /// How much, on average.
     pub bytes_per_second: u32,
     /// If given: the rate swings between nothing and twice the average, once in this time.
-    pub wave: Option<Span>,
+    pub wave: Option<HumanDuration>,
 }
 
-impl Traffic {
+impl ProxyTraffic {
     /// The bytes that have passed at `at`.
     #[must_use]
     pub fn bytes_at(&self, at: Offset) -> f64 {
-        let seconds = at.min(self.to).minus(self.from).seconds().max(0.0);
+        let seconds = at.min(self.to).minus(self.from).as_secs_f64().max(0.0);
         let swing = match self.wave {
             Some(wave) if !wave.0.is_zero() => {
                 let turns_per_second = std::f64::consts::TAU / wave.0.as_secs_f64();
@@ -160,25 +161,25 @@ impl Traffic {
 /// The end of a session before its timeout.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct End {
+pub struct ScenarioEnd {
     /// When replies first say so.
     pub at: Offset,
     /// What they say.
     #[serde(default)]
-    pub status: Ending,
+    pub status: FinalStatus,
     /// The `endedAt` that they state, if it is not `at`.
     pub ended_at: Option<Offset>,
     /// Whether they leave `endedAt` out.
     #[serde(default)]
     pub omit_ended_at: bool,
     /// Why it ends. No reply says so; the record of the truth does.
-    pub cause: Option<Cause>,
+    pub cause: Option<EndCause>,
 }
 
 /// What is behind an end. The API tells nobody.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Cause {
+pub enum EndCause {
     /// Its timeout was over.
     Timeout,
     /// It failed.
@@ -195,37 +196,38 @@ pub enum Cause {
     Platform,
     /// The scenario does not say.
     #[default]
-    Unsaid,
+    #[serde(rename = "unsaid")]
+    Unspecified,
 }
 
-impl End {
+impl ScenarioEnd {
     /// An end that replies tell as it is.
     #[must_use]
-    pub fn new(at: Offset, status: Ending) -> Self {
+    pub fn new(at: Offset, status: FinalStatus) -> Self {
         Self { at, status, ended_at: None, omit_ended_at: false, cause: None }
     }
 
     /// The same, for this reason.
     #[must_use]
-    pub fn by(self, cause: Cause) -> Self {
+    pub fn with_cause(self, cause: EndCause) -> Self {
         Self { cause: Some(cause), ..self }
     }
 
     /// Why it ends: as the scenario says, else what its status does.
     #[must_use]
-    pub fn cause(&self) -> Cause {
+    pub fn cause(&self) -> EndCause {
         self.cause.unwrap_or(match self.status {
-            Ending::TimedOut => Cause::Timeout,
-            Ending::Error => Cause::Failure,
-            Ending::Completed => Cause::Unsaid,
+            FinalStatus::TimedOut => EndCause::Timeout,
+            FinalStatus::Error => EndCause::Failure,
+            FinalStatus::Completed => EndCause::Unspecified,
         })
     }
 }
 
-impl Cause {
+impl EndCause {
     /// Its word in the record of the truth.
     #[must_use]
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Timeout => "timeout",
             Self::Failure => "failure",
@@ -234,7 +236,7 @@ impl Cause {
             Self::Client => "client",
             Self::Unused => "unused",
             Self::Platform => "platform",
-            Self::Unsaid => "unsaid",
+            Self::Unspecified => "unsaid",
         }
     }
 }
@@ -242,35 +244,37 @@ impl Cause {
 /// Fields that replies state otherwise than they are.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Say {
+pub struct FieldOverride {
     /// From when on.
     pub from: Offset,
     /// Until when; for good if left out.
     pub to: Option<Offset>,
     /// In which replies.
-    pub on: Replies,
+    #[serde(rename = "on")]
+    pub scope: OverrideScope,
     /// Fields put in, or in place of what they were. Any name, any value.
     pub set: Map<String, Value>,
     /// Fields left out.
-    pub without: Vec<String>,
+    #[serde(rename = "without")]
+    pub omit: Vec<String>,
 }
 
-impl Say {
+impl FieldOverride {
     fn window(&self) -> Window {
         Window { from: self.from, to: self.to.unwrap_or(Offset::NEVER) }
     }
 
     /// Whether it holds at `at` in replies of the kind `on`.
     #[must_use]
-    pub fn holds(&self, at: Offset, on: Replies) -> bool {
-        self.window().has(at) && (self.on == Replies::All || self.on == on)
+    pub fn applies_at(&self, at: Offset, scope: OverrideScope) -> bool {
+        self.window().contains(at) && (self.scope == OverrideScope::All || self.scope == scope)
     }
 }
 
 /// Which replies show a session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Replies {
+pub enum OverrideScope {
     /// Both.
     #[default]
     All,
@@ -280,11 +284,11 @@ pub enum Replies {
     Retrieve,
 }
 
-impl Session {
+impl ScenarioSession {
     /// Whether `word` is its name or its id.
     #[must_use]
-    pub fn is_called(&self, word: &str) -> bool {
-        self.name.as_deref() == Some(word) || self.id.as_deref() == Some(word)
+    pub fn has_name_or_id(&self, name_or_id: &str) -> bool {
+        self.name.as_deref() == Some(name_or_id) || self.id.as_deref() == Some(name_or_id)
     }
 }
 
@@ -293,11 +297,11 @@ fn never() -> Offset {
 }
 
 /// A name that cannot be mistaken for a kind of request.
-fn name<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+fn unreserved_name<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     let name = String::deserialize(deserializer)?;
-    if RESERVED.contains(&name.as_str()) {
-        let what = format!("“{name}” means requests, and cannot be a session's name");
-        return Err(serde::de::Error::custom(what));
+    if RESERVED_NAMES.contains(&name.as_str()) {
+        let message = format!("“{name}” means requests, and cannot be a session's name");
+        return Err(serde::de::Error::custom(message));
     }
     Ok(Some(name))
 }
@@ -310,9 +314,9 @@ mod tests {
         Offset::from_micros(seconds * 1_000_000)
     }
 
-    fn traffic(from: i64, to: i64, wave: Option<u64>) -> Traffic {
-        let wave = wave.map(|wave| Span(std::time::Duration::from_secs(wave)));
-        Traffic { from: seconds(from), to: seconds(to), bytes_per_second: 1000, wave }
+    fn traffic(from: i64, to: i64, wave: Option<u64>) -> ProxyTraffic {
+        let wave = wave.map(|wave| HumanDuration(std::time::Duration::from_secs(wave)));
+        ProxyTraffic { from: seconds(from), to: seconds(to), bytes_per_second: 1000, wave }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::super::Script;
+use super::super::Scenario;
 use super::*;
 use crate::testing::at;
 
@@ -11,7 +11,7 @@ const SCRIPT: &str = "[project]\nid = 'p'\n\
     [[session]]\nid = 'busy'\nstarts = '5s'\nproxy = [{ from = '6s', to = '16s', bytes_per_second = 100 }]";
 
 fn world() -> World {
-    World::new(&Script::parse(SCRIPT).unwrap(), [], "2026-10-03T16:05:34.500Z".parse().unwrap())
+    World::new(&Scenario::parse(SCRIPT).unwrap(), [], "2026-10-03T16:05:34.500Z".parse().unwrap())
 }
 
 #[test]

@@ -8,15 +8,15 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use serde_json::{Map, Value};
 
-use super::fault::Refusal;
-use super::state::Asked;
+use super::fault::ErrorResponse;
+use super::state::RequestParts;
 
 /// The API takes no more metadata than this, in characters of JSON.
-const LARGEST_METADATA: usize = 512;
+const MAX_METADATA_CHARS: usize = 512;
 
 /// The session that `POST /v1/sessions` asks for.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Order {
+pub(super) struct CreateRequest {
     pub(super) timeout: Option<Duration>,
     pub(super) keep_alive: bool,
     pub(super) region: Option<String>,
@@ -25,70 +25,70 @@ pub(super) struct Order {
 }
 
 /// What a field may hold.
-enum Kind {
+enum FieldSchema {
     Text,
-    Flag,
-    Whole { least: i64, most: i64 },
+    Boolean,
+    Integer { min: i64, max: i64 },
     OneOf(&'static [&'static str]),
-    Texts,
-    FlagOrList,
-    Object { required: &'static [&'static str], fields: &'static [(&'static str, Kind)] },
+    TextList,
+    BooleanOrList,
+    Object { required: &'static [&'static str], fields: &'static [(&'static str, FieldSchema)] },
 }
 
-use Kind::{Flag, FlagOrList, Object, OneOf, Text, Texts, Whole};
+use FieldSchema::{Boolean, BooleanOrList, Integer, Object, OneOf, Text, TextList};
 
-const ANY_NUMBER: Kind = Whole { least: i64::MIN, most: i64::MAX };
+const ANY_INTEGER: FieldSchema = Integer { min: i64::MIN, max: i64::MAX };
 
 /// The body of `POST /v1/sessions`.
-const CREATE: Kind = Object {
+const CREATE_SCHEMA: FieldSchema = Object {
     required: &[],
     fields: &[
         ("projectId", Text),
         ("extensionId", Text),
-        ("browserSettings", SETTINGS),
-        ("timeout", Whole { least: 60, most: 21_600 }),
-        ("keepAlive", Flag),
-        ("proxies", FlagOrList),
-        ("proxySettings", Object { required: &[], fields: &[("caCertificates", Texts)] }),
+        ("browserSettings", BROWSER_SETTINGS_SCHEMA),
+        ("timeout", Integer { min: 60, max: 21_600 }),
+        ("keepAlive", Boolean),
+        ("proxies", BooleanOrList),
+        ("proxySettings", Object { required: &[], fields: &[("caCertificates", TextList)] }),
         ("region", OneOf(&["us-west-2", "us-east-1", "eu-central-1", "ap-southeast-1"])),
         ("userMetadata", Object { required: &[], fields: &[] }),
     ],
 };
 
-const SETTINGS: Kind = Object {
+const BROWSER_SETTINGS_SCHEMA: FieldSchema = Object {
     required: &[],
     fields: &[
-        ("context", Object { required: &["id"], fields: &[("id", Text), ("persist", Flag)] }),
+        ("context", Object { required: &["id"], fields: &[("id", Text), ("persist", Boolean)] }),
         ("extensionId", Text),
-        ("viewport", Object { required: &[], fields: &[("width", ANY_NUMBER), ("height", ANY_NUMBER)] }),
-        ("blockAds", Flag),
-        ("solveCaptchas", Flag),
-        ("recordSession", Flag),
-        ("logSession", Flag),
-        ("advancedStealth", Flag),
-        ("verified", Flag),
+        ("viewport", Object { required: &[], fields: &[("width", ANY_INTEGER), ("height", ANY_INTEGER)] }),
+        ("blockAds", Boolean),
+        ("solveCaptchas", Boolean),
+        ("recordSession", Boolean),
+        ("logSession", Boolean),
+        ("advancedStealth", Boolean),
+        ("verified", Boolean),
         ("captchaImageSelector", Text),
         ("captchaInputSelector", Text),
         ("os", OneOf(&["windows", "mac", "linux", "mobile", "tablet"])),
-        ("allowedDomains", Texts),
-        ("ignoreCertificateErrors", Flag),
+        ("allowedDomains", TextList),
+        ("ignoreCertificateErrors", Boolean),
     ],
 };
 
 /// The body of `POST /v1/sessions/{id}`: the only thing that can be asked of a session is its release.
-const UPDATE: Kind =
+const UPDATE_SCHEMA: FieldSchema =
     Object { required: &["status"], fields: &[("status", OneOf(&["REQUEST_RELEASE"])), ("projectId", Text)] };
 
-impl Order {
+impl CreateRequest {
     /// The session that a request for one asks for.
-    pub(super) fn read(asked: &Asked) -> Result<Self, Box<Refusal>> {
-        let body = json(asked)?;
-        check(&CREATE, "body", &body).map_err(invalid)?;
+    pub(super) fn parse(request: &RequestParts) -> Result<Self, Box<ErrorResponse>> {
+        let body = parse_body(request)?;
+        check_schema(&CREATE_SCHEMA, "body", &body).map_err(validation_error)?;
         let metadata = body.get("userMetadata").and_then(Value::as_object).cloned();
         let size = metadata.as_ref().and_then(|it| serde_json::to_string(it).ok()).unwrap_or_default();
-        if size.chars().count() > LARGEST_METADATA {
-            return Err(invalid(format!(
-                "body/userMetadata must NOT have more than {LARGEST_METADATA} characters"
+        if size.chars().count() > MAX_METADATA_CHARS {
+            return Err(validation_error(format!(
+                "body/userMetadata must NOT have more than {MAX_METADATA_CHARS} characters"
             )));
         }
         let text = |pointer| body.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
@@ -103,56 +103,56 @@ impl Order {
 }
 
 /// Whether a request to update a session is one for its release; nothing else can be asked of one.
-pub(super) fn is_release(asked: &Asked) -> Result<(), Box<Refusal>> {
-    check(&UPDATE, "body", &json(asked)?).map_err(invalid)
+pub(super) fn check_release(request: &RequestParts) -> Result<(), Box<ErrorResponse>> {
+    check_schema(&UPDATE_SCHEMA, "body", &parse_body(request)?).map_err(validation_error)
 }
 
 /// The body, read as its type says. The API has been seen to answer 415 where a client names none.
-fn json(asked: &Asked) -> Result<Value, Box<Refusal>> {
-    let named = asked.content_type.as_deref().unwrap_or("undefined");
-    match named.split(';').next().unwrap_or_default().trim().to_ascii_lowercase().as_str() {
-        "application/json" if asked.body.is_empty() => Err(refused(
+fn parse_body(request: &RequestParts) -> Result<Value, Box<ErrorResponse>> {
+    let content_type = request.content_type.as_deref().unwrap_or("undefined");
+    match content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase().as_str() {
+        "application/json" if request.body.is_empty() => Err(coded_error(
             StatusCode::BAD_REQUEST,
             "FST_ERR_CTP_EMPTY_JSON_BODY",
             "Body cannot be empty when content-type is set to 'application/json'".to_owned(),
         )),
-        "application/json" => serde_json::from_slice(&asked.body).map_err(|_| {
-            refused(
+        "application/json" => serde_json::from_slice(&request.body).map_err(|_| {
+            coded_error(
                 StatusCode::BAD_REQUEST,
                 "FST_ERR_CTP_INVALID_JSON_BODY",
                 "Body is not valid JSON but content-type is set to 'application/json'".to_owned(),
             )
         }),
-        "text/plain" => Ok(Value::String(String::from_utf8_lossy(&asked.body).into_owned())),
-        _ => Err(refused(
+        "text/plain" => Ok(Value::String(String::from_utf8_lossy(&request.body).into_owned())),
+        _ => Err(coded_error(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "FST_ERR_CTP_INVALID_MEDIA_TYPE",
-            format!("Unsupported Media Type: {named}"),
+            format!("Unsupported Media Type: {content_type}"),
         )),
     }
 }
 
 /// The API's refusal of what breaks its schema.
-pub(super) fn invalid(message: String) -> Box<Refusal> {
-    refused(StatusCode::BAD_REQUEST, "FST_ERR_VALIDATION", message)
+pub(super) fn validation_error(message: String) -> Box<ErrorResponse> {
+    coded_error(StatusCode::BAD_REQUEST, "FST_ERR_VALIDATION", message)
 }
 
 /// A refusal of the server's own, with its `code`.
-pub(super) fn refused(status: StatusCode, code: &str, message: String) -> Box<Refusal> {
-    Box::new(Refusal { code: Some(code.into()), ..Refusal::new(status).saying(message) })
+pub(super) fn coded_error(status: StatusCode, code: &str, message: String) -> Box<ErrorResponse> {
+    Box::new(ErrorResponse { code: Some(code.into()), ..ErrorResponse::new(status).with_message(message) })
 }
 
 /// What is wrong with `value` at `path`, the first thing of it.
-fn check(kind: &Kind, path: &str, value: &Value) -> Result<(), String> {
+fn check_schema(schema: &FieldSchema, path: &str, value: &Value) -> Result<(), String> {
     let must = |holds: bool, what: &str| if holds { Ok(()) } else { Err(format!("{path} must {what}")) };
-    match kind {
+    match schema {
         Text => must(value.is_string(), "be string"),
-        Flag => must(value.is_boolean(), "be boolean"),
-        Whole { least, most } => {
+        Boolean => must(value.is_boolean(), "be boolean"),
+        Integer { min, max } => {
             must(value.is_i64() || value.is_u64(), "be integer")?;
             let number = value.as_i64().unwrap_or(i64::MAX);
-            must(number <= *most, &format!("be <= {most}"))?;
-            must(number >= *least, &format!("be >= {least}"))
+            must(number <= *max, &format!("be <= {max}"))?;
+            must(number >= *min, &format!("be >= {min}"))
         }
         OneOf(words) => {
             must(value.is_string(), "be string")?;
@@ -161,16 +161,16 @@ fn check(kind: &Kind, path: &str, value: &Value) -> Result<(), String> {
                 "be equal to one of the allowed values",
             )
         }
-        FlagOrList if value.is_array() || value.is_boolean() => Ok(()),
-        FlagOrList => {
+        BooleanOrList if value.is_array() || value.is_boolean() => Ok(()),
+        BooleanOrList => {
             Err(format!("{path} must be array, {path} must be boolean, {path} must match a schema in anyOf"))
         }
-        Texts => {
+        TextList => {
             let items = value.as_array().ok_or(format!("{path} must be array"))?;
             items
                 .iter()
                 .enumerate()
-                .try_for_each(|(place, item)| check(&Text, &format!("{path}/{place}"), item))
+                .try_for_each(|(index, item)| check_schema(&Text, &format!("{path}/{index}"), item))
         }
         Object { required, fields } => {
             let object = value.as_object().ok_or(format!("{path} must be object"))?;
@@ -178,7 +178,7 @@ fn check(kind: &Kind, path: &str, value: &Value) -> Result<(), String> {
                 return Err(format!("{path} must have required property '{missing}'"));
             }
             fields.iter().try_for_each(|(name, kind)| {
-                object.get(*name).map_or(Ok(()), |value| check(kind, &format!("{path}/{name}"), value))
+                object.get(*name).map_or(Ok(()), |value| check_schema(kind, &format!("{path}/{name}"), value))
             })
         }
     }

@@ -18,7 +18,7 @@ pub struct Offset(i64);
 /// How long something lasts. Never negative.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(try_from = "String")]
-pub struct Span(pub Duration);
+pub struct HumanDuration(pub Duration);
 
 impl Offset {
     /// The simulator's start.
@@ -28,7 +28,7 @@ impl Offset {
 
     /// The point `elapsed` after the start.
     #[must_use]
-    pub fn after(elapsed: Duration) -> Self {
+    pub fn from_duration(elapsed: Duration) -> Self {
         Self(i64::try_from(elapsed.as_micros()).unwrap_or(i64::MAX))
     }
 
@@ -52,13 +52,13 @@ impl Offset {
 
     /// As a length of time; nothing if it is negative.
     #[must_use]
-    pub fn length(self) -> Duration {
+    pub fn to_duration(self) -> Duration {
         Duration::from_micros(u64::try_from(self.0).unwrap_or(0))
     }
 
     /// In microseconds.
     #[must_use]
-    pub fn micros(self) -> i64 {
+    pub fn as_micros(self) -> i64 {
         self.0
     }
 
@@ -68,21 +68,21 @@ impl Offset {
         clippy::cast_precision_loss,
         reason = "traffic is counted over hours, where f64 has microseconds"
     )]
-    pub fn seconds(self) -> f64 {
+    pub fn as_secs_f64(self) -> f64 {
         self.0 as f64 / 1e6
     }
 
     /// What the calendar shows at this point, for a simulator that started at `start`.
     #[must_use]
-    pub fn date(self, start: Timestamp) -> Timestamp {
+    pub fn to_timestamp(self, start: Timestamp) -> Timestamp {
         let end = if self.0 < 0 { Timestamp::MIN_UTC } else { Timestamp::MAX_UTC };
         start.checked_add_signed(TimeDelta::microseconds(self.0)).unwrap_or(end)
     }
 }
 
-impl From<Span> for Offset {
-    fn from(span: Span) -> Self {
-        Self::after(span.0)
+impl From<HumanDuration> for Offset {
+    fn from(span: HumanDuration) -> Self {
+        Self::from_duration(span.0)
     }
 }
 
@@ -97,11 +97,11 @@ impl TryFrom<String> for Offset {
         let length = humantime::parse_duration(length).map_err(|_| {
             format!("“{written}” is not a time: write 15s, 1m 30s, or -12m for before the start")
         })?;
-        Ok(Self(sign * Self::after(length).0))
+        Ok(Self(sign * Self::from_duration(length).0))
     }
 }
 
-impl TryFrom<String> for Span {
+impl TryFrom<String> for HumanDuration {
     type Error = String;
 
     fn try_from(written: String) -> Result<Self, String> {
@@ -136,8 +136,8 @@ mod tests {
     fn what_would_leave_the_range_stays_at_its_end() {
         let start: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
         assert_eq!(Offset::NEVER.plus(Offset(-1)), Offset::NEVER);
-        assert_eq!(Offset::after(Duration::MAX).date(start), Timestamp::MAX_UTC);
-        assert_eq!(Offset(-i64::MAX).date(start), Timestamp::MIN_UTC);
+        assert_eq!(Offset::from_duration(Duration::MAX).to_timestamp(start), Timestamp::MAX_UTC);
+        assert_eq!(Offset(-i64::MAX).to_timestamp(start), Timestamp::MIN_UTC);
         assert_eq!(Offset(-1).minus(Offset::NEVER), Offset(i64::MIN));
     }
 }

@@ -1,7 +1,7 @@
 //! The truth of a few scenarios, as facts and as the lines that are documented.
 
 use super::*;
-use crate::Script;
+use crate::Scenario;
 use crate::testing::at;
 
 const SESSIONS: &str = r#"
@@ -40,10 +40,10 @@ fn start() -> Timestamp {
 }
 
 fn world() -> World {
-    World::new(&Script::parse(SESSIONS).unwrap(), [], start())
+    World::new(&Scenario::parse(SESSIONS).unwrap(), [], start())
 }
 
-fn all() -> Window {
+fn all_time() -> Window {
     Window { from: Offset::from_micros(i64::MIN), to: Offset::NEVER }
 }
 
@@ -51,45 +51,47 @@ fn all() -> Window {
 fn each_line_is_as_it_is_documented() {
     let documented = include_str!("../../../../docs/simulator-truth.md");
     let documented = documented.split("```json\n").nth(1).unwrap().split("```").next().unwrap();
-    let lines: Vec<String> = world().truth(all()).iter().map(|fact| fact.line(start())).collect();
+    let lines: Vec<String> =
+        world().ground_truth(all_time()).iter().map(|fact| fact.to_ndjson(start())).collect();
     assert_eq!(documented.lines().collect::<Vec<_>>(), lines, "should be:\n{}", lines.join("\n"));
 }
 
 #[test]
 fn a_span_holds_what_could_be_known_in_it_and_spans_hold_everything_once() {
     let world = world();
-    let kept = |facts: Vec<Fact>| facts.into_iter().filter(|fact| fact.id == "a-kept").collect::<Vec<_>>();
-    let first = kept(world.truth(Window { from: at(0), to: at(2) }));
-    assert_eq!((first[0].at, first[0].known, first.len()), (at(0), at(0), 2));
-    assert_eq!((&first[1].what, first[1].at, first[1].known), (&Happened::Started, at(-5), at(0)));
+    let kept =
+        |facts: Vec<TruthEvent>| facts.into_iter().filter(|fact| fact.id == "a-kept").collect::<Vec<_>>();
+    let first = kept(world.ground_truth(Window { from: at(0), to: at(2) }));
+    assert_eq!((first[0].at, first[0].known_at, first.len()), (at(0), at(0), 2));
+    assert_eq!((&first[1].kind, first[1].at, first[1].known_at), (&TruthEventKind::Started, at(-5), at(0)));
     let mut parts = Vec::new();
     for second in -10..100 {
-        parts.extend(world.truth(Window { from: at(second), to: at(second + 1) }));
+        parts.extend(world.ground_truth(Window { from: at(second), to: at(second + 1) }));
     }
-    assert_eq!(parts, world.truth(all()));
+    assert_eq!(parts, world.ground_truth(all_time()));
 }
 
 #[test]
 fn a_release_that_was_asked_of_this_server_is_one_and_no_other_end_is() {
     let mut world = world();
-    world.release("e-is-overdue", at(20)).unwrap();
-    world.release("b-times-out", at(60)).unwrap(); // its timeout is nearer than a release takes
-    let causes: Vec<(String, Cause)> = world
-        .truth(all())
+    world.release_session("e-is-overdue", at(20)).unwrap();
+    world.release_session("b-times-out", at(60)).unwrap(); // its timeout is nearer than a release takes
+    let causes: Vec<(String, EndCause)> = world
+        .ground_truth(all_time())
         .into_iter()
-        .filter_map(|fact| match fact.what {
-            Happened::Ended { cause, .. } => Some((fact.id, cause)),
+        .filter_map(|fact| match fact.kind {
+            TruthEventKind::Ended { cause, .. } => Some((fact.id, cause)),
             _ => None,
         })
         .collect();
-    let causes: Vec<(&str, Cause)> = causes.iter().map(|(id, cause)| (id.as_str(), *cause)).collect();
+    let causes: Vec<(&str, EndCause)> = causes.iter().map(|(id, cause)| (id.as_str(), *cause)).collect();
     assert_eq!(
         causes,
         [
-            ("c-fails-before-it-starts", Cause::Failure),
-            ("a-kept", Cause::ReleasedElsewhere),
-            ("e-is-overdue", Cause::Released),
-            ("b-times-out", Cause::Timeout),
+            ("c-fails-before-it-starts", EndCause::Failure),
+            ("a-kept", EndCause::ReleasedElsewhere),
+            ("e-is-overdue", EndCause::Released),
+            ("b-times-out", EndCause::Timeout),
         ]
     );
 }
