@@ -13,8 +13,8 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use keepwatch::api::{Listing, read_list, read_session};
-use keepwatch::poll::{Outcome, Plan, PollLimits, Reply, Report, Request};
+use keepwatch::api::{SessionList, read_list, read_session};
+use keepwatch::poll::{PollLimits, PollOutcome, Report, Request, ResponseBody, Scheduler};
 use keepwatch::tui::{
     Choice, KnownFlags, Message, Model, Muted, ProfileInfo, Profiles, Rows, Settings, Sort, SortBy,
 };
@@ -100,9 +100,9 @@ fn model(count: usize) -> Model {
         received,
         date: Some(received.wall),
         bytes: 0,
-        allowance: None,
-        outcome: Ok(Reply::List(Listing { sessions: sessions(count), malformed: 0 })),
-        next: None,
+        rate_limit: None,
+        result: Ok(ResponseBody::List(SessionList { sessions: sessions(count), malformed: 0 })),
+        next_attempt: None,
     };
     model.update(Message::Report(model.profiles().first_id(), Box::new(report)), received);
     model.set_viewport(view::viewport(&model, received));
@@ -203,16 +203,16 @@ fn plan(c: &mut Criterion) {
         let ids: Vec<_> = sessions(count).into_iter().map(|session| session.id).collect();
         let pace = PollLimits { interval: Duration::from_secs(2), max_rps: 1000 };
         let mut second = Duration::ZERO;
-        let mut plan = Plan::new(&Targets::All, pace, second);
+        let mut plan = Scheduler::new(&Targets::All, pace, second);
         group.bench_function(BenchmarkId::from_parameter(count), |b| {
             b.iter_batched(
                 || ids.clone(),
                 |ids| {
                     second += pace.interval;
-                    for request in plan.due(second) {
+                    for request in plan.take_due(second) {
                         let listed =
                             if request == Request::List(List::Running) { ids.clone() } else { Vec::new() };
-                        plan.answered(&request, Outcome::Listed(listed), second, 0.5);
+                        plan.on_response(&request, PollOutcome::Listed(listed), second, 0.5);
                     }
                     black_box(plan.next_due())
                 },

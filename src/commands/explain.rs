@@ -12,7 +12,7 @@ use super::{print_error, recording};
 use crate::api::Client;
 use crate::config::{ExplainConfig, ExplainFrom, Source};
 use crate::exit_code::ExitCode;
-use crate::poll::{Observed, Report, Request, perform};
+use crate::poll::{IngestedReport, Report, Request, send_request};
 use crate::store::Recording;
 use keepwatch_core::clock::Clock;
 use keepwatch_core::session::SessionId;
@@ -71,7 +71,7 @@ async fn asked(
     fleet.apply(Input::SessionsNamed { at: clock.now(), ids: vec![id.clone()] });
     let report = ask(&client, &clock, Request::Session(id.clone())).await;
     let mut exit = ExitCode::Success;
-    if let Err(fault) = &report.outcome {
+    if let Err(fault) = &report.result {
         print_error(&session_message(&id, fault));
         exit = api_error::exit_code(fault);
         if !fault.is_not_found() {
@@ -82,7 +82,7 @@ async fn asked(
     if exit == ExitCode::Success {
         // For the default timeout alone: where the key may not list projects, the evidence does without.
         let report = ask(&client, &clock, Request::Projects).await;
-        if report.outcome.is_ok() {
+        if report.result.is_ok() {
             take(&mut fleet, report);
         }
     }
@@ -93,12 +93,12 @@ async fn asked(
 
 async fn ask(client: &Client, clock: &Clock, request: Request) -> Report {
     let sent = clock.now();
-    let answer = perform(client, None, &request).await;
+    let answer = send_request(client, None, &request).await;
     Report::new(request, sent, clock.now(), answer)
 }
 
 fn take(fleet: &mut SessionTracker, report: Report) {
-    if let Some(input) = Observed::from(report).input {
+    if let Some(input) = IngestedReport::from(report).input {
         fleet.apply(input);
     }
 }

@@ -9,7 +9,7 @@ use super::api_error::{self, more_specific, session_message};
 use super::output::{print, print_text};
 use super::print_error;
 use super::text_table::{self, column_widths};
-use crate::api::{Client, Fresh};
+use crate::api::{Client, SessionWithUrls};
 use crate::config::GetConfig;
 use crate::exit_code::ExitCode;
 use keepwatch_core::clock::{Clock, Timestamp, Zone};
@@ -74,12 +74,15 @@ async fn fetch(
     client: &Client,
     ids: &[SessionId],
     reveal: bool,
-) -> Vec<(SessionId, Result<Fresh, ApiError>)> {
+) -> Vec<(SessionId, Result<SessionWithUrls, ApiError>)> {
     let one = async |place: usize| match ids.get(place) {
-        Some(id) if reveal => Some((id.clone(), client.fresh(id).await.outcome)),
+        Some(id) if reveal => Some((id.clone(), client.session_with_urls(id).await.result)),
         Some(id) => {
-            let outcome = client.session(id).await.outcome;
-            Some((id.clone(), outcome.map(|session| Fresh { session, urls: ConnectUrls::default() })))
+            let outcome = client.session(id).await.result;
+            Some((
+                id.clone(),
+                outcome.map(|session| SessionWithUrls { session, urls: ConnectUrls::default() }),
+            ))
         }
         None => None,
     };
@@ -87,7 +90,7 @@ async fn fetch(
     [a, b, c, d].into_iter().flatten().collect()
 }
 
-fn json(found: &[Fresh], reveal: bool, to_terminal: bool) -> Result<String, CliError> {
+fn json(found: &[SessionWithUrls], reveal: bool, to_terminal: bool) -> Result<String, CliError> {
     let sessions: Vec<Value> = found
         .iter()
         .map(|fresh| {
@@ -139,7 +142,7 @@ fn object(session: &Session, urls: Option<&ConnectUrls>) -> Map<String, Value> {
     object
 }
 
-fn table(found: &[Fresh], reveal: bool, zone: Zone, now: Timestamp) -> String {
+fn table(found: &[SessionWithUrls], reveal: bool, zone: Zone, now: Timestamp) -> String {
     let heading = ["SESSION", "STATUS", "REGION", "KEEP-ALIVE", "RAN", "LEFT", "PROXY", "METADATA"];
     let mut lines: Vec<Vec<String>> = vec![heading.map(str::to_owned).to_vec()];
     lines.extend(found.iter().map(|fresh| cells(&fresh.session, zone, now)));
@@ -200,7 +203,7 @@ mod tests {
 
     #[test]
     fn secrets_are_left_out_of_json_unless_they_are_asked_for() {
-        let fresh = Fresh {
+        let fresh = SessionWithUrls {
             session: keepwatch_core::testing::running_session(
                 "s",
                 keepwatch_core::testing::noon(),

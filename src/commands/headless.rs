@@ -21,7 +21,7 @@ use super::print_error;
 use crate::api::Client;
 use crate::exit_code::ExitCode;
 use crate::log;
-use crate::poll::{Ask, Observed, PollLimits, Poller, Report};
+use crate::poll::{IngestedReport, PollLimits, Poller, PollerCommand, Report};
 use crate::store::recorder::Recorder;
 use crate::store::{self, Encoder, Header, Line};
 use keepwatch_core::clock::{Clock, Moment};
@@ -119,7 +119,7 @@ impl Follow {
     /// Polls everything now, if nothing keeps polls from succeeding: what a server asked for is left alone.
     pub(super) fn ask_now(&self) {
         if self.fleet.health().failure_streak.is_none() {
-            self.poller.ask(Ask::Now);
+            self.poller.send_command(PollerCommand::PollNow);
         }
     }
 
@@ -138,11 +138,11 @@ impl Follow {
             log::log_clock_changes(before, self.now);
             let mut told = Told::default();
             if self.now.slept_since(before) {
-                self.poller.ask(Ask::Afresh);
+                self.poller.send_command(PollerCommand::Reconnect);
                 told.events = self.apply(Input::Slept { from: before, to: self.now });
             }
             let input = match report {
-                Some(report) => Observed::from(report).input,
+                Some(report) => IngestedReport::from(report).input,
                 None => Some(Input::TimePassed { now: self.now }),
             };
             if let Some(Input::SessionNotFound { at, id, .. }) = &input {

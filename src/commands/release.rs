@@ -7,7 +7,7 @@ use super::CliError;
 use super::api_error::{self, session_message};
 use super::output::{ask, print_text};
 use super::print_error;
-use crate::api::{Client, Releaser};
+use crate::api::{Client, ReleasePermission};
 use crate::config::ReleaseConfig;
 use crate::exit_code::ExitCode;
 use keepwatch_core::backoff;
@@ -21,7 +21,7 @@ use keepwatch_core::text;
 /// There is nobody to ask, the answer is wrong, or standard output can not be written.
 pub async fn release(config: ReleaseConfig) -> Result<ExitCode, CliError> {
     let (client, clock) = (Client::new(config.source.endpoint, config.source.key), Clock::system());
-    let session = match client.session(&config.id).await.outcome {
+    let session = match client.session(&config.id).await.result {
         Ok(session) => session,
         Err(fault) => return Ok(refused(&config.id, &fault)),
     };
@@ -40,10 +40,10 @@ pub async fn release(config: ReleaseConfig) -> Result<ExitCode, CliError> {
     if !config.id.is_confirmed_by(&answer) {
         return Err(CliError::NotConfirmed);
     }
-    let Some(releaser) = Releaser::unless(false) else { return Ok(ExitCode::Failure) };
+    let Some(releaser) = ReleasePermission::unless_read_only(false) else { return Ok(ExitCode::Failure) };
     let mut tries = 0;
     loop {
-        match releaser.release(&client, &config.id).await.outcome {
+        match releaser.release(&client, &config.id).await.result {
             Ok(session) => {
                 let line = format!(
                     "release of {} asked; the API says {}{}\n",

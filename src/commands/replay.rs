@@ -19,7 +19,7 @@ use keepwatch_core::text;
 /// It can not be read, or the terminal refuses.
 pub async fn replay(config: ReplayConfig, warnings: &[String], env: Env) -> Result<ExitCode, CliError> {
     let recording = recording::read(&config.path)?;
-    if let Some(obstacle) = terminal::obstacle(&env) {
+    if let Some(obstacle) = terminal::unsupported_reason(&env) {
         return Err(CliError::NoScreenForReplay(obstacle));
     }
     let Recording { header, tape, damage } = recording;
@@ -34,7 +34,7 @@ pub async fn replay(config: ReplayConfig, warnings: &[String], env: Env) -> Resu
         owner_key: config.owner_key.or(header.owner_key),
         zone: config.zone,
         theme: config.look.into(),
-        can_open: terminal::can_open(&env),
+        can_open: terminal::can_open_browser(&env),
         version: header.version,
         speed: config.speed,
         greeting: Some(greeting),

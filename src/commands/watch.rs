@@ -7,7 +7,7 @@ use super::events::stream;
 use super::headless::Watching;
 use super::print_error;
 use super::recording::{self, Made};
-use crate::api::{Client, Query, Releaser, key_tail};
+use crate::api::{Client, Query, ReleasePermission, key_tail};
 use crate::config::{AnySource, Form, Look, ScreenConfig, Source, WatchConfig};
 use crate::exit_code::ExitCode;
 use crate::log;
@@ -67,8 +67,8 @@ pub(super) fn live_settings(screen: ScreenConfig, env: &Env) -> Settings {
         owner_key: screen.owner_key,
         zone: screen.zone,
         theme: screen.look.into(),
-        can_open: terminal::can_open(env),
-        releaser: Releaser::unless(screen.read_only),
+        can_open: terminal::can_open_browser(env),
+        releaser: ReleasePermission::unless_read_only(screen.read_only),
         ..Settings::default()
     }
 }
@@ -99,7 +99,7 @@ fn reach(source: AnySource, name: String, query: Option<&Query>) -> (ProfileInfo
     match source.key {
         Ok(key) => {
             let info = ProfileInfo { key_tail: key_tail(&key), ..info };
-            (info, Some(Client::new(source.endpoint, key).narrowed(query.cloned())))
+            (info, Some(Client::new(source.endpoint, key).with_query(query.cloned())))
         }
         Err(error) => (ProfileInfo { without_key: Some(error.to_string()), ..info }, None),
     }
@@ -122,7 +122,7 @@ pub(super) async fn screen(
     env: Env,
     persistence: PersistenceConfig,
 ) -> Result<ExitCode, CliError> {
-    if let Some(obstacle) = terminal::obstacle(&env) {
+    if let Some(obstacle) = terminal::unsupported_reason(&env) {
         if let Some((Tone::Bad, warning)) = &settings.greeting {
             print_error(warning);
         }

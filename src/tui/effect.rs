@@ -3,16 +3,16 @@
 use super::keymap::Copyable;
 use super::persistence::PersistenceCommand;
 use super::profiles::ProfileId;
-use crate::poll::Ask;
+use crate::poll::PollerCommand;
 use keepwatch_core::session::Secret;
 
 /// An action that the event loop performs for the model.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
     /// Sends a command to every poller.
-    Ask(Ask),
+    Ask(PollerCommand),
     /// Sends a command to the poller of one profile.
-    AskOf(ProfileId, Ask),
+    AskOf(ProfileId, PollerCommand),
     /// Copies a text.
     Copy(Copyable, Secret),
     /// Opens a page, whose address holds no secret.

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::api::Allowance;
+use crate::api::RateLimit;
 use crate::poll::Report;
 use keepwatch_core::clock::Moment;
 
@@ -21,7 +21,7 @@ pub struct Effort {
     /// How long the newest replies took, the newest last.
     took: VecDeque<Duration>,
     /// What the server says is left of its limit, and when it said so.
-    allowance: Option<(Allowance, Moment)>,
+    allowance: Option<(RateLimit, Moment)>,
     /// When the newest answer came.
     newest: Option<Moment>,
 }
@@ -66,14 +66,14 @@ impl Effort {
         while self.seconds.front().is_some_and(|oldest| oldest.at.saturating_add(MINUTE) <= at) {
             self.seconds.pop_front();
         }
-        if report.outcome.is_ok() {
+        if report.result.is_ok() {
             if self.took.len() >= REPLIES {
                 self.took.pop_front();
             }
             self.took.push_back(report.received.since(report.sent));
         }
         self.newest = Some(report.received);
-        if let Some(allowance) = report.allowance {
+        if let Some(allowance) = report.rate_limit {
             self.allowance = Some((allowance, report.received));
         }
     }
@@ -100,7 +100,7 @@ impl Effort {
     /// How many more requests the server would answer, and for how long, as of the newest answer.
     #[must_use]
     pub fn left(&self) -> Option<(u32, Duration)> {
-        let (Allowance { remaining, reset }, said) = self.allowance?;
+        let (RateLimit { remaining, resets_in: reset }, said) = self.allowance?;
         let left = reset.saturating_sub(self.newest?.since(said));
         (!left.is_zero()).then_some((remaining, left))
     }
@@ -109,20 +109,29 @@ impl Effort {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::poll::{Reply, Request};
+    use crate::poll::{Request, ResponseBody};
     use keepwatch_core::session::{ApiError, ApiErrorKind, List};
     use keepwatch_core::testing::moment;
 
     /// One that came at `at` seconds, after `took` milliseconds.
-    fn report(at: f64, took: u64, bytes: u64, outcome: Result<Reply, ApiError>) -> Report {
+    fn report(at: f64, took: u64, bytes: u64, outcome: Result<ResponseBody, ApiError>) -> Report {
         let sent = moment(at);
         let received = sent.plus(Duration::from_millis(took));
         let request = Request::List(List::Running);
-        Report { request, sent, received, date: None, bytes, allowance: None, outcome, next: None }
+        Report {
+            request,
+            sent,
+            received,
+            date: None,
+            bytes,
+            rate_limit: None,
+            result: outcome,
+            next_attempt: None,
+        }
     }
 
     fn good(at: f64, took: u64, bytes: u64) -> Report {
-        report(at, took, bytes, Ok(Reply::Projects(Vec::new())))
+        report(at, took, bytes, Ok(ResponseBody::Projects(Vec::new())))
     }
 
     #[test]
@@ -155,8 +164,8 @@ mod tests {
     #[test]
     fn what_a_server_says_is_left_holds_until_it_is_given_anew() {
         let mut effort = Effort::default();
-        let allowance = Some(Allowance { remaining: 12, reset: Duration::from_secs(48) });
-        effort.note(&Report { allowance, ..good(1.0, 0, 0) });
+        let allowance = Some(RateLimit { remaining: 12, resets_in: Duration::from_secs(48) });
+        effort.note(&Report { rate_limit: allowance, ..good(1.0, 0, 0) });
         effort.note(&good(11.0, 0, 0));
         assert_eq!(effort.left(), Some((12, Duration::from_secs(38))));
         effort.note(&good(49.0, 0, 0));

@@ -20,7 +20,7 @@ use super::notice::Tone;
 use super::rows::Sort;
 use super::scroll::{last_top, moved};
 use super::url_requests::UrlRequest;
-use crate::poll::Ask;
+use crate::poll::PollerCommand;
 use keepwatch_core::clock::Moment;
 use keepwatch_core::filter::Filter;
 use keepwatch_core::session::{Secret, dashboard_url};
@@ -149,7 +149,11 @@ impl Model {
             }
             Action::Pause => {
                 self.paused = !self.paused;
-                return vec![Effect::Ask(if self.paused { Ask::Pause } else { Ask::Resume })];
+                return vec![Effect::Ask(if self.paused {
+                    PollerCommand::Pause
+                } else {
+                    PollerCommand::Resume
+                })];
             }
             Action::Refresh => {
                 self.paused = false;
@@ -159,7 +163,7 @@ impl Model {
                     "nothing left to ask: every session has ended"
                 };
                 self.say(now, Tone::Plain, text.into());
-                return vec![Effect::Ask(Ask::Now)];
+                return vec![Effect::Ask(PollerCommand::PollNow)];
             }
             Action::Filter => return self.type_filter(),
             Action::Add => return self.type_id(pane),

@@ -169,7 +169,7 @@ impl PersistenceEvents {
     }
 
     fn send(&self, event: PersistenceEvent) {
-        terminal::tell(&self.0, event);
+        terminal::send_nonblocking(&self.0, event);
     }
 }
 

@@ -19,7 +19,7 @@ use super::model::Model;
 use super::notice::Tone;
 use super::profiles::ProfileId;
 use super::scroll::moved;
-use crate::poll::{Ask, Reply, Report};
+use crate::poll::{PollerCommand, Report, ResponseBody};
 use keepwatch_core::clock::Moment;
 use keepwatch_core::session::{ApiError, Session};
 use keepwatch_core::text::Untrusted;
@@ -124,7 +124,7 @@ impl Model {
             }
             let asked = self.recent.asked.entry(profile).or_default();
             if !std::mem::replace(&mut asked.asking, true) {
-                effects.push(Effect::AskOf(profile, Ask::Recent));
+                effects.push(Effect::AskOf(profile, PollerCommand::ListRecent));
             }
         }
         effects
@@ -134,8 +134,8 @@ impl Model {
     pub(super) fn recent_came(&mut self, profile: ProfileId, report: Report) {
         let asked = self.recent.asked.entry(profile).or_default();
         asked.asking = false;
-        let listing = match report.outcome {
-            Ok(Reply::Recent(listing)) => listing,
+        let listing = match report.result {
+            Ok(ResponseBody::RecentSessions(listing)) => listing,
             Ok(_) => return, // the poller pairs each request with its own reply
             Err(fault) => {
                 asked.fault = Some(fault);

@@ -13,7 +13,7 @@ use super::effect::Effect;
 use super::focus::{Focus, Pane};
 use super::model::Model;
 use super::notice::Tone;
-use crate::poll::Ask;
+use crate::poll::PollerCommand;
 use keepwatch_core::clock::Moment;
 use keepwatch_core::session::{Phase, SessionId};
 use keepwatch_core::tracker::Input;
@@ -77,7 +77,7 @@ impl Model {
         };
         let mut effects = self.observe(profile, Input::ReleaseRequested { at: now, id: id.clone() });
         self.say(now, Tone::Plain, format!("release of {} asked", id.prefix(8)));
-        effects.push(Effect::AskOf(profile, Ask::Release(id)));
+        effects.push(Effect::AskOf(profile, PollerCommand::Release(id)));
         effects
     }
 }

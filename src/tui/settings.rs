@@ -2,7 +2,7 @@
 
 use super::notice::Tone;
 use super::theme::Theme;
-use crate::api::{Query, Releaser};
+use crate::api::{Query, ReleasePermission};
 use crate::poll::PollLimits;
 use keepwatch_core::clock::Zone;
 use keepwatch_core::session::{MetadataPath, Targets};
@@ -33,7 +33,7 @@ pub struct Settings {
     /// True if a browser can be opened here; otherwise the link is copied.
     pub can_open: bool,
     /// The permission to release sessions, or `None` in read-only mode.
-    pub releaser: Option<Releaser>,
+    pub releaser: Option<ReleasePermission>,
     /// True in the demo.
     pub demo: bool,
     /// How many times faster than real time the clock runs. Notices stay that much longer.

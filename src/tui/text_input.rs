@@ -12,7 +12,7 @@ use super::focus::{Focus, Pane};
 use super::model::Model;
 use super::notice::Tone;
 use super::profiles::ProfileId;
-use crate::poll::Ask;
+use crate::poll::PollerCommand;
 use keepwatch_core::clock::Moment;
 use keepwatch_core::filter::Filter;
 use keepwatch_core::session::SessionId;
@@ -122,8 +122,8 @@ impl Model {
         };
         self.say(now, Tone::Plain, text);
         effects.push(match of {
-            Some(profile) => Effect::AskOf(profile, Ask::Watch(id)),
-            None => Effect::Ask(Ask::Watch(id)),
+            Some(profile) => Effect::AskOf(profile, PollerCommand::Watch(id)),
+            None => Effect::Ask(PollerCommand::Watch(id)),
         });
         effects
     }

@@ -9,7 +9,7 @@ use super::model::Model;
 use super::notice::Tone;
 use super::persistence;
 use super::profiles::{ProfileId, ProfileState};
-use crate::poll::{Ask, Observed, Report, Request};
+use crate::poll::{IngestedReport, PollerCommand, Report, Request};
 use keepwatch_core::clock::Moment;
 use keepwatch_core::session::{ApiErrorKind, List, Targets};
 use keepwatch_core::text::{self, Untrusted};
@@ -83,11 +83,14 @@ impl Model {
                 let then = if self.paused { "polling is still paused" } else { "asking again" };
                 self.say(now, Tone::Plain, format!("this machine slept; {then}"));
                 // promise: poll-after-sleep
-                effects.push(Effect::Ask(Ask::Afresh));
+                effects.push(Effect::Ask(PollerCommand::Reconnect));
                 effects
             }
             Message::Resumed => {
-                vec![Effect::Repaint, Effect::Ask(if self.paused { Ask::Pause } else { Ask::Now })]
+                vec![
+                    Effect::Repaint,
+                    Effect::Ask(if self.paused { PollerCommand::Pause } else { PollerCommand::PollNow }),
+                ]
             }
         }
     }
@@ -112,12 +115,12 @@ impl Model {
     }
 
     fn reported(&mut self, profile: ProfileId, report: Report, now: Moment) -> Vec<Effect> {
-        if report.request == Request::Recent {
+        if report.request == Request::RecentSessions {
             self.recent_came(profile, report);
             return Vec::new();
         }
         self.profiles.get_mut(profile).effort.note(&report);
-        let Observed { input, fresh, is_live_view } = Observed::from(report);
+        let IngestedReport { input, connect_urls: fresh, is_live_view } = IngestedReport::from(report);
         let mut effects = Vec::new();
         if let Some(input) = input {
             effects.extend(self.observe(profile, input));
@@ -148,7 +151,7 @@ impl Model {
         let elsewhere = missing.filter(|id| {
             self.profiles.find(id).is_some_and(|(owner, record)| owner != profile && record.session.is_some())
         });
-        let leave = elsewhere.map(|id| Effect::AskOf(profile, Ask::Leave(id)));
+        let leave = elsewhere.map(|id| Effect::AskOf(profile, PollerCommand::Unwatch(id)));
         let effects = rings.then_some(Effect::Ring).into_iter().chain(leave);
         effects.chain(persistence::effects(profile, commands)).chain(self.retitle()).collect()
     }

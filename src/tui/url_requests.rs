@@ -14,7 +14,7 @@ use super::focus::Focus;
 use super::keymap::Copyable;
 use super::model::Model;
 use super::notice::Tone;
-use crate::poll::Ask;
+use crate::poll::PollerCommand;
 use keepwatch_core::clock::Moment;
 use keepwatch_core::session::{ApiError, ConnectUrls, Phase, Secret, SessionId};
 use keepwatch_core::text;
@@ -100,7 +100,11 @@ impl Model {
         if is_asked {
             return Vec::new();
         }
-        let ask = if request.is_live_view() { Ask::LiveView(request.id) } else { Ask::Fresh(request.id) };
+        let ask = if request.is_live_view() {
+            PollerCommand::FetchLiveView(request.id)
+        } else {
+            PollerCommand::FetchConnectUrls(request.id)
+        };
         vec![Effect::AskOf(profile, ask)]
     }
 

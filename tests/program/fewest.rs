@@ -10,7 +10,7 @@ use browserbase_simulator::{
 };
 use keepwatch::api::Client;
 use keepwatch::api::Endpoint;
-use keepwatch::poll::Observed;
+use keepwatch::poll::IngestedReport;
 use keepwatch::poll::PollLimits;
 use keepwatch::poll::{Poller, Report};
 use keepwatch_core::clock::Clock;
@@ -118,7 +118,7 @@ fn watch(
         while !is_over(&fleet) {
             tokio::select! {
                 Some(report) = reported.recv() => {
-                    let input = Observed::from(report).input;
+                    let input = IngestedReport::from(report).input;
                     events.extend(input.into_iter().flat_map(|it| fleet.apply(it).events).map(|event| event.kind));
                 }
                 () = keepwatch::timer::sleep_until(&clock, end) => break,

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use browserbase_simulator::{Scenario, Simulator, SimulatorOptions};
 use keepwatch::api::Endpoint;
-use keepwatch::api::{Client, Releaser};
+use keepwatch::api::{Client, ReleasePermission};
 use keepwatch::poll::PollLimits;
-use keepwatch::poll::{Outcome, Plan, Report, Request, perform};
+use keepwatch::poll::{PollOutcome, Report, Request, Scheduler, send_request};
 use keepwatch::tui::{Message, Model, ProfileInfo, Settings};
 use keepwatch::tui::{Theme, view};
 use keepwatch_core::clock::{Clock, Moment};
@@ -71,23 +71,28 @@ async fn model() -> (Model, Moment) {
         pace,
         theme: Theme::colored(),
         can_open: true,
-        releaser: Releaser::unless(true),
+        releaser: ReleasePermission::unless_read_only(true),
         version: "0.1.0".into(),
         demo: true,
         ..Settings::default()
     };
     let mut model = Model::new(settings, ProfileInfo::default(), Vec::new(), (COLUMNS, ROWS));
-    let mut plan = Plan::new(&Targets::All, pace, clock.now().mono);
+    let mut plan = Scheduler::new(&Targets::All, pace, clock.now().mono);
     model.start(clock.now());
     for _ in 0..=AT {
         loop {
-            let due = plan.due(clock.now().mono);
+            let due = plan.take_due(clock.now().mono);
             if due.is_empty() {
                 break;
             }
             for request in due {
                 let report = ask(&client, &clock, request).await;
-                plan.answered(&report.request, Outcome::from(&report.outcome), report.received.mono, 0.0);
+                plan.on_response(
+                    &report.request,
+                    PollOutcome::from(&report.result),
+                    report.received.mono,
+                    0.0,
+                );
                 model.update(Message::Report(model.profiles().first_id(), Box::new(report)), clock.now());
             }
         }
@@ -102,7 +107,7 @@ async fn model() -> (Model, Moment) {
 /// One request, as if it took 84 ms.
 async fn ask(client: &Client, clock: &Clock, request: Request) -> Report {
     let sent = clock.now();
-    let answer = perform(client, None, &request).await;
+    let answer = send_request(client, None, &request).await;
     Report::new(request, sent, sent.plus(Duration::from_millis(84)), answer)
 }
 

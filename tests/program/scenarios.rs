@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use browserbase_simulator::{self, Expectation, NO_VERDICT, Scenario};
 use keepwatch::api::Endpoint;
-use keepwatch::api::{Client, Releaser};
-use keepwatch::poll::Observed;
+use keepwatch::api::{Client, ReleasePermission};
+use keepwatch::poll::IngestedReport;
 use keepwatch::poll::PollLimits;
-use keepwatch::poll::{Ask, Poller, Report};
+use keepwatch::poll::{Poller, PollerCommand, Report};
 use keepwatch::store::{self, Encoder, FORMAT, Header, Line, Recording, Writer};
 use keepwatch_core::clock::{Clock, Moment, Zone};
 use keepwatch_core::session::Targets;
@@ -160,7 +160,7 @@ impl Watcher {
         };
         let poller = Poller::spawn(
             client,
-            Releaser::unless(false),
+            ReleasePermission::unless_read_only(false),
             &Targets::All,
             PollLimits { interval: INTERVAL, max_rps: 4 },
             clock.clone(),
@@ -169,7 +169,7 @@ impl Watcher {
         while let Some(wake) = watcher.open() {
             tokio::select! {
                 Some(report) = reported.recv() => {
-                    let input = Observed::from(report).input;
+                    let input = IngestedReport::from(report).input;
                     watcher.apply(input);
                     watcher.copy(&poller);
                     watcher.release(&poller);
@@ -227,7 +227,7 @@ impl Watcher {
             && self.fleet.get(&id).is_some()
         {
             self.copies += 1;
-            poller.ask(Ask::Fresh(id));
+            poller.send_command(PollerCommand::FetchConnectUrls(id));
         }
     }
 
@@ -237,7 +237,7 @@ impl Watcher {
         let Some(id) = released.and_then(|expect| self.id(expect)) else { return };
         if self.fleet.get(&id).is_some_and(|record| record.release.is_none()) {
             self.apply(Some(Input::ReleaseRequested { at: self.clock.now(), id: id.clone() }));
-            poller.ask(Ask::Release(id));
+            poller.send_command(PollerCommand::Release(id));
         }
     }
 

@@ -12,7 +12,7 @@
 use std::collections::BTreeSet;
 
 use super::{JournalScope, ProfilePersistence};
-use crate::poll::Ask;
+use crate::poll::PollerCommand;
 use crate::store::history::HistoryScope;
 use crate::tui::effect::Effect;
 use crate::tui::model::Model;
@@ -182,7 +182,8 @@ impl Model {
         self.read_until = self.profiles.cursors_at_end();
         self.scroll.follow_newest();
         self.rebuild_rows();
-        let ask = (!unknown.is_empty()).then_some(Effect::AskOf(profile, Ask::Known(unknown)));
+        let ask =
+            (!unknown.is_empty()).then_some(Effect::AskOf(profile, PollerCommand::TrackExisting(unknown)));
         ask.into_iter().chain(self.retitle()).collect()
     }
 }

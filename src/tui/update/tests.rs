@@ -3,9 +3,9 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use super::super::text_input::LONGEST_FILTER;
 use super::super::url_requests::MAX_PENDING;
 use super::*;
-use crate::api::Releaser;
-use crate::api::{Fresh, Listing};
-use crate::poll::{Reply, Request};
+use crate::api::ReleasePermission;
+use crate::api::{SessionList, SessionWithUrls};
+use crate::poll::{Request, ResponseBody};
 use crate::tui::event_loop::{lay_out, update};
 use crate::tui::keymap::Copyable;
 use crate::tui::{EventRef, Pane, Part, ProfileId, ProfileInfo, Settings, SortBy, Theme, view};
@@ -35,7 +35,7 @@ fn settings(targets: Targets) -> Settings {
         targets,
         theme: Theme::colored(),
         can_open: true,
-        releaser: Releaser::unless(false),
+        releaser: ReleasePermission::unless_read_only(false),
         version: "0.1.0".into(),
         ..Settings::default()
     }
@@ -96,7 +96,7 @@ impl World {
         lay_out(&mut self.model, moment(self.now));
     }
 
-    fn report(&mut self, request: Request, outcome: Result<Reply, ApiError>) -> Vec<Effect> {
+    fn report(&mut self, request: Request, outcome: Result<ResponseBody, ApiError>) -> Vec<Effect> {
         self.report_of(ProfileId::FIRST, request, outcome)
     }
 
@@ -104,7 +104,7 @@ impl World {
         &mut self,
         profile: ProfileId,
         request: Request,
-        outcome: Result<Reply, ApiError>,
+        outcome: Result<ResponseBody, ApiError>,
     ) -> Vec<Effect> {
         let (sent, received) = (moment((self.now - 0.1).max(0.0)), moment(self.now));
         let next = outcome.is_err().then(|| moment(self.now + 6.0));
@@ -116,25 +116,25 @@ impl World {
                 received,
                 date: None,
                 bytes: 0,
-                allowance: None,
-                outcome,
-                next,
+                rate_limit: None,
+                result: outcome,
+                next_attempt: next,
             }),
         ))
     }
 
     fn list(&mut self, sessions: Vec<Session>) {
-        let listing = Listing { sessions, malformed: 0 };
-        self.report(Request::List(List::Running), Ok(Reply::List(listing)));
+        let listing = SessionList { sessions, malformed: 0 };
+        self.report(Request::List(List::Running), Ok(ResponseBody::List(listing)));
     }
 
     fn one(&mut self, session: Session) {
-        self.report(Request::Session(session.id.clone()), Ok(Reply::Session(session)));
+        self.report(Request::Session(session.id.clone()), Ok(ResponseBody::Session(session)));
     }
 
     fn fresh(&mut self, text: &str, urls: ConnectUrls) -> Vec<Effect> {
-        let fresh = Fresh { session: session(text, 900), urls };
-        self.report(Request::Fresh(id(text)), Ok(Reply::Fresh(fresh)))
+        let fresh = SessionWithUrls { session: session(text, 900), urls };
+        self.report(Request::ConnectUrls(id(text)), Ok(ResponseBody::ConnectUrls(fresh)))
     }
 
     fn key(&mut self, code: KeyCode) -> Vec<Effect> {
@@ -200,7 +200,7 @@ fn timeout() -> ApiError {
 }
 
 fn ask(text: &str) -> Vec<Effect> {
-    vec![Effect::AskOf(ProfileId::FIRST, Ask::Fresh(id(text)))]
+    vec![Effect::AskOf(ProfileId::FIRST, PollerCommand::FetchConnectUrls(id(text)))]
 }
 
 #[test]
@@ -412,7 +412,7 @@ fn a_session_is_added_by_what_has_its_id_and_stays_as_one_that_was_named() {
     assert_eq!(world.press("a"), [Effect::TakePaste(true)]);
     world.tell(Message::Paste(format!("x\nGET /v1/sessions/{uuid} 200\ny {}", "z".repeat(5000))));
     let effects = world.key(KeyCode::Enter);
-    assert_eq!(effects, [Effect::TakePaste(false), Effect::Ask(Ask::Watch(id(uuid)))]);
+    assert_eq!(effects, [Effect::TakePaste(false), Effect::Ask(PollerCommand::Watch(id(uuid)))]);
     assert_eq!((world.selected(), world.pane()), (Some(uuid), Some(Pane::Table)));
     assert!(world.model.profiles.record(&id(uuid)).unwrap().is_named, "it stays");
     assert!(world.notice().contains("asking for 6512bd43"), "{}", world.notice());
@@ -453,7 +453,7 @@ fn a_muted_session_has_no_row_and_its_flags_neither_count_nor_ring() {
     world.now = 2.0;
     let rings = |world: &mut World, text: &str| {
         let session = over(text, Status::Error);
-        let effects = world.report(Request::Session(session.id.clone()), Ok(Reply::Session(session)));
+        let effects = world.report(Request::Session(session.id.clone()), Ok(ResponseBody::Session(session)));
         effects.contains(&Effect::Ring)
     };
     assert!(!rings(&mut world, "alpha"));
@@ -468,8 +468,8 @@ fn a_muted_session_has_no_row_and_its_flags_neither_count_nor_ring() {
 }
 
 fn recent(world: &mut World, sessions: Vec<Session>) {
-    let listing = Listing { sessions, malformed: 0 };
-    world.report(Request::Recent, Ok(Reply::Recent(listing)));
+    let listing = SessionList { sessions, malformed: 0 };
+    world.report(Request::RecentSessions, Ok(ResponseBody::RecentSessions(listing)));
 }
 
 #[test]
@@ -477,7 +477,7 @@ fn the_newest_sessions_are_asked_for_once_and_none_of_them_is_on_record_before_i
     let mut world = World::of(&[("alpha", 100)]);
     world.press("/alpha");
     world.key(KeyCode::Enter);
-    assert_eq!(world.press("R"), [Effect::AskOf(ProfileId::FIRST, Ask::Recent)]);
+    assert_eq!(world.press("R"), [Effect::AskOf(ProfileId::FIRST, PollerCommand::ListRecent)]);
     assert_eq!(world.press("R"), [], "one is on its way");
     let old =
         |text: &str, seconds: f64| Session { created: Some(t(seconds)), ..over(text, Status::Completed) };
@@ -490,7 +490,7 @@ fn the_newest_sessions_are_asked_for_once_and_none_of_them_is_on_record_before_i
     assert_eq!(recent.sessions[0].session.id.raw(), "s299", "the newest first");
     world.press("jjk");
     let effects = world.key(KeyCode::Enter);
-    assert_eq!(effects, [Effect::AskOf(ProfileId::FIRST, Ask::Watch(id("s298")))]);
+    assert_eq!(effects, [Effect::AskOf(ProfileId::FIRST, PollerCommand::Watch(id("s298")))]);
     assert_eq!((world.pane(), world.selected()), (Some(Pane::Full(Part::Facts)), Some("s298")));
     assert!(world.model.profiles.record(&id("s298")).unwrap().is_named);
     world.press("R");
@@ -503,13 +503,13 @@ fn the_newest_sessions_are_asked_for_once_and_none_of_them_is_on_record_before_i
 fn newest_sessions_that_can_not_be_had_say_why_and_trouble_nobody_else() {
     let mut world = World::of(&[("alpha", 100)]);
     world.press("R");
-    world.report(Request::Recent, Err(ApiErrorKind::RateLimited.into()));
+    world.report(Request::RecentSessions, Err(ApiErrorKind::RateLimited.into()));
     assert!(world.model.recent.asked[&ProfileId::FIRST].fault.is_some() && !world.model.recent.is_asking());
     assert!(world.model.profiles.first().tracker.health().failure_streak.is_none(), "the polls go on");
     world.press("c");
     assert!(world.notice().contains("Enter watches"), "{}", world.notice());
     assert_eq!(world.key(KeyCode::Enter), [], "there is nothing to watch");
-    assert_eq!(world.press("r"), [Effect::AskOf(ProfileId::FIRST, Ask::Recent)]);
+    assert_eq!(world.press("r"), [Effect::AskOf(ProfileId::FIRST, PollerCommand::ListRecent)]);
     recent(&mut world, vec![session("beta", 5)]);
     assert!(world.model.recent.asked[&ProfileId::FIRST].fault.is_none());
     world.press("?");
@@ -552,17 +552,17 @@ fn the_copy_menu_acts_on_the_session_it_was_opened_for() {
 #[test]
 fn the_live_views_url_is_asked_for_and_copied_apart_from_the_connect_url() {
     let mut world = World::of(&[("a", 100)]);
-    assert_eq!(world.press("yl"), [Effect::AskOf(ProfileId::FIRST, Ask::LiveView(id("a")))]);
+    assert_eq!(world.press("yl"), [Effect::AskOf(ProfileId::FIRST, PollerCommand::FetchLiveView(id("a")))]);
     assert_eq!(world.press("c"), ask("a"), "each has a request of its own");
     let urls = ConnectUrls {
         live_view: Some(Secret::new("https://live.example/?x".into())),
         ..ConnectUrls::default()
     };
-    let copied = world.report(Request::LiveView(id("a")), Ok(Reply::LiveView(urls)));
+    let copied = world.report(Request::LiveView(id("a")), Ok(ResponseBody::LiveView(urls)));
     assert_eq!(copied, [Effect::Copy(Copyable::LiveView, Secret::new("https://live.example/?x".into()))]);
     assert_eq!(world.model.url_requests.len(), 1, "the connect URL is still to come");
     world.press("yl");
-    world.report(Request::LiveView(id("a")), Ok(Reply::LiveView(ConnectUrls::default())));
+    world.report(Request::LiveView(id("a")), Ok(ResponseBody::LiveView(ConnectUrls::default())));
     assert!(world.notice().contains("has no live view URL"), "{}", world.notice());
 }
 
@@ -631,7 +631,7 @@ fn what_stands_in_the_way_of_a_copy_is_said() {
     assert_eq!(world.notice(), "the API's answer has no connect URL");
     // The fetch fails.
     world.press("c");
-    assert_eq!(world.report(Request::Fresh(id("a")), Err(timeout())), []);
+    assert_eq!(world.report(Request::ConnectUrls(id("a")), Err(timeout())), []);
     assert_eq!(world.notice(), "the connect URL could not be fetched: the API did not answer in time");
     assert_eq!(world.model.notice.as_ref().unwrap().tone, Tone::Bad);
     assert!(
@@ -640,8 +640,8 @@ fn what_stands_in_the_way_of_a_copy_is_said() {
     );
     // It ended between the key and the answer.
     world.press("c");
-    let fresh = Fresh { session: over("a", Status::TimedOut), urls: ConnectUrls::default() };
-    assert_eq!(world.report(Request::Fresh(id("a")), Ok(Reply::Fresh(fresh))), []);
+    let fresh = SessionWithUrls { session: over("a", Status::TimedOut), urls: ConnectUrls::default() };
+    assert_eq!(world.report(Request::ConnectUrls(id("a")), Ok(ResponseBody::ConnectUrls(fresh))), []);
     assert_eq!(world.notice(), "ended (TIMED_OUT): no connect URL");
     // It has ended, as was known.
     assert_eq!(world.press("c"), []);
@@ -732,17 +732,21 @@ fn the_dashboard_opens_or_its_link_is_copied() {
 #[test]
 fn a_pause_holds_until_it_is_ended_by_hand() {
     let mut world = World::of(&[("a", 900)]);
-    assert_eq!(world.press("p"), [Effect::Ask(Ask::Pause)]);
+    assert_eq!(world.press("p"), [Effect::Ask(PollerCommand::Pause)]);
     let slept = Message::Slept(moment(1.0), moment(100.0));
-    assert_eq!(world.tell(slept), [Effect::Ask(Ask::Afresh)], "new connections; the plan stays paused");
+    assert_eq!(
+        world.tell(slept),
+        [Effect::Ask(PollerCommand::Reconnect)],
+        "new connections; the plan stays paused"
+    );
     assert_eq!(world.notice(), "this machine slept; polling is still paused");
-    assert_eq!(world.tell(Message::Resumed), [Effect::Repaint, Effect::Ask(Ask::Pause)]);
+    assert_eq!(world.tell(Message::Resumed), [Effect::Repaint, Effect::Ask(PollerCommand::Pause)]);
     assert!(world.model.paused);
-    assert_eq!(world.press(" "), [Effect::Ask(Ask::Resume)]);
-    assert_eq!(world.press("p"), [Effect::Ask(Ask::Pause)]);
-    assert_eq!(world.press("r"), [Effect::Ask(Ask::Now)]);
+    assert_eq!(world.press(" "), [Effect::Ask(PollerCommand::Resume)]);
+    assert_eq!(world.press("p"), [Effect::Ask(PollerCommand::Pause)]);
+    assert_eq!(world.press("r"), [Effect::Ask(PollerCommand::PollNow)]);
     assert!(!world.model.paused);
-    assert_eq!(world.tell(Message::Resumed), [Effect::Repaint, Effect::Ask(Ask::Now)]);
+    assert_eq!(world.tell(Message::Resumed), [Effect::Repaint, Effect::Ask(PollerCommand::PollNow)]);
 }
 
 #[test]
@@ -791,7 +795,7 @@ fn clocks_that_differ_are_said_once() {
     for (ahead, said) in [(90.0, Some("behind")), (-90.0, Some("ahead of")), (20.0, None), (-20.0, None)] {
         let mut world = World::watching(Targets::All);
         let report = |at: f64| {
-            let outcome = Ok(Reply::List(Listing::default()));
+            let outcome = Ok(ResponseBody::List(SessionList::default()));
             let request = Request::List(List::Running);
             let date = Some(t(100.0 + at.floor() + ahead));
             let at = moment(100.0 + at);
@@ -803,9 +807,9 @@ fn clocks_that_differ_are_said_once() {
                     received: at,
                     date,
                     bytes: 2,
-                    allowance: None,
-                    outcome,
-                    next: None,
+                    rate_limit: None,
+                    result: outcome,
+                    next_attempt: None,
                 }),
             )
         };
@@ -843,7 +847,7 @@ fn a_failing_poll_is_on_record_and_projects_that_can_not_be_had_are_not() {
         default_timeout: None,
         concurrency: Some(25),
     };
-    world.report(Request::Projects, Ok(Reply::Projects(vec![project])));
+    world.report(Request::Projects, Ok(ResponseBody::Projects(vec![project])));
     assert_eq!(world.model.profiles.first().tracker.projects().len(), 1);
 }
 

@@ -6,7 +6,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier};
 
-use crate::api::Releaser;
+use crate::api::ReleasePermission;
 use crate::poll::PollLimits;
 use crate::tui::Theme;
 use crate::tui::{Model, ProfileId, ProfileInfo, Settings};
@@ -54,7 +54,7 @@ pub(super) fn blank(targets: Targets) -> Model {
         pace: PollLimits { interval: INTERVAL, max_rps: 4 },
         theme: Theme::colored(),
         can_open: true,
-        releaser: Releaser::unless(false),
+        releaser: ReleasePermission::unless_read_only(false),
         version: "0.1.0".into(),
         ..Settings::default()
     };

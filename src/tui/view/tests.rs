@@ -13,8 +13,8 @@ use super::fixture::{
 };
 use super::*;
 use crate::api::Query;
-use crate::api::{Allowance, Listing};
-use crate::poll::{Reply, Report, Request};
+use crate::api::{RateLimit, SessionList};
+use crate::poll::{Report, Request, ResponseBody};
 use crate::tui::{
     Asked, EventRef, Extent, Focus, Listed, Notice, Pane, Part, ProfileId, ProfileInfo, Sort, SortBy, Theme,
     Tone,
@@ -342,9 +342,9 @@ fn failures() -> Model {
         received: ago(seconds).plus(Duration::from_millis(took)),
         date: None,
         bytes,
-        allowance: Some(Allowance { remaining: 12, reset: Duration::from_secs(48) }),
-        outcome: Ok(Reply::List(Listing::default())),
-        next: None,
+        rate_limit: Some(RateLimit { remaining: 12, resets_in: Duration::from_secs(48) }),
+        result: Ok(ResponseBody::List(SessionList::default())),
+        next_attempt: None,
     };
     for round in (0..27).rev() {
         model.profiles.get_mut(ProfileId::FIRST).effort.note(&answer(round * 3, 80 + round % 10, 45_000));

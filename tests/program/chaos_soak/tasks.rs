@@ -5,7 +5,7 @@ use std::time::Duration;
 use browserbase_simulator::{FaultResponse, chaos};
 use keepwatch::api::Client;
 use keepwatch::api::Endpoint;
-use keepwatch::poll::Observed;
+use keepwatch::poll::IngestedReport;
 use keepwatch::poll::PollLimits;
 use keepwatch::poll::{Poller, Report};
 use keepwatch_core::clock::Clock;
@@ -47,7 +47,7 @@ fn tasks_are_as_few_as_requests_under_way_whatever_goes_wrong() {
                 Some(report) = reported.recv() => {
                     count += 1;
                     most = most.max(metrics.num_alive_tasks());
-                    Observed::from(report).input.into_iter().for_each(|input| drop(fleet.apply(input)));
+                    IngestedReport::from(report).input.into_iter().for_each(|input| drop(fleet.apply(input)));
                 }
                 () = keepwatch::timer::sleep_until(&clock, end) => {
                     // A busy machine polls less often by this clock.

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use keepwatch::api::Endpoint;
-use keepwatch::api::{Client, Fresh};
+use keepwatch::api::{Client, SessionWithUrls};
 use keepwatch::cli::Typed;
 use keepwatch::config::{Config, Environment, File};
 use keepwatch::log;
@@ -55,7 +55,7 @@ fn whatever_is_asked_for_its_debug_shows_no_secret_and_nothing_that_a_terminal_o
     assert!(!debugged.contains('\u{1b}'), "{debugged}");
     holds_none("Debug", &debugged);
     fn is_debug<T: std::fmt::Debug>() {}
-    is_debug::<Fresh>(); // has ConnectUrls, which were asked
+    is_debug::<SessionWithUrls>(); // has ConnectUrls, which were asked
 }
 
 /// Panics as a thread does in which a text is cut within a letter.

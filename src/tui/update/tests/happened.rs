@@ -59,7 +59,7 @@ fn a_new_flag_rings_the_bell_only_where_it_was_asked_for() {
         let mut world = World::of(&[("a", 900)]);
         world.model.settings.bell = bell;
         world.now = 4.0;
-        let failed = Reply::Session(over("a", Status::Error));
+        let failed = ResponseBody::Session(over("a", Status::Error));
         let effects = world.report(Request::Session(id("a")), Ok(failed));
         assert_eq!(effects, if bell { vec![Effect::Ring] } else { vec![] });
     }

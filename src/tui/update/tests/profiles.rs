@@ -29,12 +29,12 @@ impl World {
 
     fn list_of(&mut self, profile: ProfileId, texts: &[&str]) -> Vec<Effect> {
         let sessions = texts.iter().map(|text| session(text, 900)).collect();
-        let listing = Listing { sessions, malformed: 0 };
-        self.report_of(profile, Request::List(List::Running), Ok(Reply::List(listing)))
+        let listing = SessionList { sessions, malformed: 0 };
+        self.report_of(profile, Request::List(List::Running), Ok(ResponseBody::List(listing)))
     }
 
     fn one_of(&mut self, profile: ProfileId, session: Session) -> Vec<Effect> {
-        self.report_of(profile, Request::Session(session.id.clone()), Ok(Reply::Session(session)))
+        self.report_of(profile, Request::Session(session.id.clone()), Ok(ResponseBody::Session(session)))
     }
 
     fn missing_in(&mut self, profile: ProfileId, text: &str) -> Vec<Effect> {
@@ -76,16 +76,16 @@ fn what_a_key_asks_for_goes_to_the_profile_of_the_session() {
     for (text, profile) in [("a", ACME), ("s", STAGING)] {
         let mut world = World::of_two(&["a"], &["s"]);
         world.model.select(id(text));
-        assert_eq!(world.press("c"), [Effect::AskOf(profile, Ask::Fresh(id(text)))]);
-        assert_eq!(world.press("yl"), [Effect::AskOf(profile, Ask::LiveView(id(text)))]);
+        assert_eq!(world.press("c"), [Effect::AskOf(profile, PollerCommand::FetchConnectUrls(id(text)))]);
+        assert_eq!(world.press("yl"), [Effect::AskOf(profile, PollerCommand::FetchLiveView(id(text)))]);
         world.press("x");
         world.press(text);
-        assert_eq!(world.key(KeyCode::Enter), [Effect::AskOf(profile, Ask::Release(id(text)))]);
+        assert_eq!(world.key(KeyCode::Enter), [Effect::AskOf(profile, PollerCommand::Release(id(text)))]);
         let released = |profile| {
             world.model.profiles.get(profile).tracker.get(&id(text)).is_some_and(|it| it.is_releasing())
         };
         assert_eq!((released(ACME), released(STAGING)), (profile == ACME, profile == STAGING));
-        assert_eq!(world.press("p"), [Effect::Ask(Ask::Pause)], "of all");
+        assert_eq!(world.press("p"), [Effect::Ask(PollerCommand::Pause)], "of all");
     }
 }
 
@@ -133,8 +133,8 @@ fn an_id_is_asked_of_all_and_whoever_has_it_has_it() {
         world.press("a");
         world.press("new-one");
         let effects = world.key(KeyCode::Enter);
-        assert_eq!(effects, [Effect::TakePaste(false), Effect::Ask(Ask::Watch(id("new-one")))]);
-        let leave = [Effect::AskOf(ACME, Ask::Leave(id("new-one")))];
+        assert_eq!(effects, [Effect::TakePaste(false), Effect::Ask(PollerCommand::Watch(id("new-one")))]);
+        let leave = [Effect::AskOf(ACME, PollerCommand::Unwatch(id("new-one")))];
         if first == ACME {
             assert_eq!(world.missing_in(ACME, "new-one"), [], "the other may have it");
             assert!(!world.model.profiles.record(&id("new-one")).unwrap().is_not_found());
@@ -269,7 +269,7 @@ fn a_profile_without_a_key_says_so_and_is_asked_for_nothing() {
         "{screen}"
     );
     assert!(!screen.contains("next try"), "{screen}");
-    assert_eq!(world.press("R"), [Effect::AskOf(ACME, Ask::Recent)]);
+    assert_eq!(world.press("R"), [Effect::AskOf(ACME, PollerCommand::ListRecent)]);
     world.press("!");
     assert!(view::shown(&world.model, (120, 40), moment(1.0)).contains("staging: the key"));
 }
@@ -277,12 +277,15 @@ fn a_profile_without_a_key_says_so_and_is_asked_for_nothing() {
 #[test]
 fn the_newest_sessions_of_all_profiles_are_one_list_and_each_is_watched_where_it_is() {
     let mut world = World::of_two(&[], &[]);
-    assert_eq!(world.press("R"), [ACME, STAGING].map(|profile| Effect::AskOf(profile, Ask::Recent)));
+    assert_eq!(
+        world.press("R"),
+        [ACME, STAGING].map(|profile| Effect::AskOf(profile, PollerCommand::ListRecent))
+    );
     let old =
         |text: &str, seconds: f64| Session { created: Some(t(seconds)), ..over(text, Status::Completed) };
     let answer = |world: &mut World, profile, sessions| {
-        let reply = Reply::Recent(Listing { sessions, malformed: 0 });
-        world.report_of(profile, Request::Recent, Ok(reply));
+        let reply = ResponseBody::RecentSessions(SessionList { sessions, malformed: 0 });
+        world.report_of(profile, Request::RecentSessions, Ok(reply));
     };
     answer(&mut world, ACME, vec![old("a1", 1.0), old("a3", 3.0)]);
     let listed = |world: &World| {
@@ -297,10 +300,10 @@ fn the_newest_sessions_of_all_profiles_are_one_list_and_each_is_watched_where_it
         (["s4", "a3", "s2", "a1"].map(str::to_owned).into(), 3)
     );
     world.press("k");
-    assert_eq!(world.key(KeyCode::Enter), [Effect::AskOf(STAGING, Ask::Watch(id("s2")))]);
+    assert_eq!(world.key(KeyCode::Enter), [Effect::AskOf(STAGING, PollerCommand::Watch(id("s2")))]);
     assert!(world.model.profiles.get(ACME).tracker.get(&id("s2")).is_none());
     world.press("R");
-    world.report_of(STAGING, Request::Recent, Err(ApiErrorKind::ApiKeyRejected.into()));
+    world.report_of(STAGING, Request::RecentSessions, Err(ApiErrorKind::ApiKeyRejected.into()));
     answer(&mut world, ACME, vec![old("a5", 5.0)]);
     assert_eq!(listed(&world), ["a5", "s4", "s2"], "what one said before stays where it says nothing");
     let screen = view::shown(&world.model, (120, 40), moment(1.0));
@@ -315,7 +318,7 @@ fn a_sleep_and_the_time_are_told_to_all() {
     let mut world = World::of_two(&["a"], &["s"]);
     world.now = 100.0;
     let effects = world.tell(Message::Slept(moment(1.0), moment(100.0)));
-    assert_eq!(effects, [Effect::Ask(Ask::Afresh)]);
+    assert_eq!(effects, [Effect::Ask(PollerCommand::Reconnect)]);
     let slept = world.events().into_iter().filter(|(_, name)| *name == "slept");
     assert_eq!(slept.map(|(profile, _)| profile).collect::<Vec<_>>(), [ACME, STAGING]);
     world.expire(moment(600.0));
@@ -337,9 +340,9 @@ fn all_countdowns_tick_together_whatever_the_servers_clocks_say() {
                 received: moment(now),
                 date: Some(server),
                 bytes: 0,
-                allowance: None,
-                outcome: Ok(Reply::List(Listing::default())),
-                next: None,
+                rate_limit: None,
+                result: Ok(ResponseBody::List(SessionList::default())),
+                next_attempt: None,
             };
             update(&mut world.model, Message::Report(profile, Box::new(report)), moment(now));
         }
@@ -360,7 +363,7 @@ fn a_full_project_is_named_and_another_is_not() {
             default_timeout: None,
             concurrency: Some(slots),
         };
-        world.report_of(profile, Request::Projects, Ok(Reply::Projects(vec![project])));
+        world.report_of(profile, Request::Projects, Ok(ResponseBody::Projects(vec![project])));
     }
     let screen = view::shown(&world.model, (120, 40), moment(1.0));
     assert!(screen.contains("slots acme 2/2 FULL · staging 1/5"), "{screen}");
@@ -386,9 +389,9 @@ fn rows_are_sorted_by_what_is_left_whatever_the_servers_clocks_say() {
                 received: moment(now),
                 date: Some(t((now + ahead).floor())),
                 bytes: 0,
-                allowance: None,
-                outcome: Ok(Reply::List(Listing { sessions: sessions.into(), malformed: 0 })),
-                next: None,
+                rate_limit: None,
+                result: Ok(ResponseBody::List(SessionList { sessions: sessions.into(), malformed: 0 })),
+                next_attempt: None,
             };
             update(&mut world.model, Message::Report(profile, Box::new(report)), moment(now));
         }

@@ -11,7 +11,7 @@ fn world() -> World {
 
 fn asks(effects: &[Effect]) -> Vec<&SessionId> {
     let asked = effects.iter().filter_map(|effect| match effect {
-        Effect::AskOf(ProfileId::FIRST, Ask::Release(id)) => Some(id),
+        Effect::AskOf(ProfileId::FIRST, PollerCommand::Release(id)) => Some(id),
         _ => None,
     });
     asked.collect()
@@ -89,9 +89,9 @@ fn a_release_that_fails_stays_on_the_row_with_the_apis_message() {
         received: moment(4.0),
         date: None,
         bytes: 0,
-        allowance: None,
-        outcome: Err(fault),
-        next: None,
+        rate_limit: None,
+        result: Err(fault),
+        next_attempt: None,
     };
     world.tell(Message::Report(ProfileId::FIRST, Box::new(report)));
     world.now = 60.0;

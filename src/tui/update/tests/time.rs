@@ -16,7 +16,7 @@ fn clocks(wall: f64, mono: f64, boot: f64) -> Moment {
 
 /// A reply to the list of running sessions that says so, with the server's date.
 fn listed(at: Moment, date: Timestamp, session: Session) -> Message {
-    let listing = Listing { sessions: vec![session], malformed: 0 };
+    let listing = SessionList { sessions: vec![session], malformed: 0 };
     Message::Report(
         ProfileId::FIRST,
         Box::new(Report {
@@ -25,9 +25,9 @@ fn listed(at: Moment, date: Timestamp, session: Session) -> Message {
             received: at,
             date: Some(date),
             bytes: 2,
-            allowance: None,
-            outcome: Ok(Reply::List(listing)),
-            next: None,
+            rate_limit: None,
+            result: Ok(ResponseBody::List(listing)),
+            next_attempt: None,
         }),
     )
 }
@@ -50,7 +50,7 @@ fn after_a_sleep_the_countdown_is_right_all_is_asked_anew_and_the_screen_says_wh
     let mut world = seen(0.0);
     let (before, after) = (moment(10.0), clocks(HOUR + 10.0, 10.0, HOUR + 10.0));
     let effects = update(&mut world.model, Message::Slept(before, after), after);
-    assert!(effects.contains(&Effect::Ask(Ask::Afresh)), "{effects:?}");
+    assert!(effects.contains(&Effect::Ask(PollerCommand::Reconnect)), "{effects:?}");
     let shown = screen(&world, after);
     assert!(shown.contains("59m 50s"), "{shown}");
     assert!(shown.contains("this machine slept"), "{shown}");

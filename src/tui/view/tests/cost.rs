@@ -5,7 +5,7 @@ use allocation_counter::measure;
 
 use super::super::table::BUILT;
 use super::*;
-use crate::terminal::Counted;
+use crate::terminal::ByteCountingTerminal;
 use keepwatch_core::clock::{Moment, saturating_add};
 
 /// `count` sessions that run for hours or for minutes, seen a second ago.
@@ -30,14 +30,14 @@ fn after(seconds: u64) -> Moment {
     Moment { wall: saturating_add(now().wall, since), mono: now().mono + since, boot: now().boot + since }
 }
 
-fn draw(terminal: &mut Counted, model: &Model, at: Moment) -> usize {
+fn draw(terminal: &mut ByteCountingTerminal, model: &Model, at: Moment) -> usize {
     terminal.draw(|frame| super::super::draw(frame, model, at))
 }
 
 #[test]
 fn of_ten_thousand_sessions_a_frame_builds_the_rows_in_view_alone() {
     let built = |count| {
-        let (model, mut terminal) = (watching(count), Counted::new(120, 40));
+        let (model, mut terminal) = (watching(count), ByteCountingTerminal::new(120, 40));
         let before = BUILT.get();
         draw(&mut terminal, &model, now());
         BUILT.get() - before
@@ -49,7 +49,7 @@ fn of_ten_thousand_sessions_a_frame_builds_the_rows_in_view_alone() {
 
 #[test]
 fn a_screen_without_a_change_is_not_a_byte_and_a_second_is_few() {
-    let (model, mut terminal) = (watching(100), Counted::new(120, 40));
+    let (model, mut terminal) = (watching(100), ByteCountingTerminal::new(120, 40));
     let whole = draw(&mut terminal, &model, now());
     assert!(whole > 2000, "{whole} bytes show the screen");
     assert_eq!(draw(&mut terminal, &model, now()), 0);
@@ -61,7 +61,7 @@ fn a_screen_without_a_change_is_not_a_byte_and_a_second_is_few() {
 #[test]
 fn a_second_that_passes_allocates_no_more_with_ten_thousand_sessions_than_with_a_hundred() {
     let allocations = |count| {
-        let (model, mut terminal) = (watching(count), Counted::new(120, 40));
+        let (model, mut terminal) = (watching(count), ByteCountingTerminal::new(120, 40));
         // What is made once is not counted.
         (0..3).for_each(|second| assert!(draw(&mut terminal, &model, after(second)) > 0));
         measure(|| assert!(draw(&mut terminal, &model, after(3)) > 0)).count_total

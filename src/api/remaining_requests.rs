@@ -5,30 +5,30 @@ use std::time::Duration;
 
 use reqwest::header::HeaderMap;
 
-use super::fault::header;
+use super::error_mapping::header;
 
 /// A reset that is further away than this is no span in seconds, but a date, or nonsense.
-const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+const MAX_RESET: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// `x-ratelimit-remaining` and `x-ratelimit-reset`. Documented for creating sessions; honoured wherever they stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Allowance {
+pub struct RateLimit {
     /// How many more requests would be answered.
     pub remaining: u32,
     /// After how long there are more again.
-    pub reset: Duration,
+    pub resets_in: Duration,
 }
 
 /// What `headers` say, if both say something that can be meant.
-pub(super) fn of(headers: &HeaderMap) -> Option<Allowance> {
+pub(super) fn from_headers(headers: &HeaderMap) -> Option<RateLimit> {
     let number = |name| {
         let number: f64 = header(headers, name)?.trim().parse().ok()?;
         (number >= 0.0).then_some(number)
     };
     let (remaining, reset) = (number("x-ratelimit-remaining")?, number("x-ratelimit-reset")?);
-    let reset = Duration::try_from_secs_f64(reset).ok().filter(|reset| *reset <= LONGEST)?;
+    let reset = Duration::try_from_secs_f64(reset).ok().filter(|reset| *reset <= MAX_RESET)?;
     let remaining = if remaining < f64::from(u32::MAX) { remaining as u32 } else { u32::MAX };
-    Some(Allowance { remaining, reset })
+    Some(RateLimit { remaining, resets_in: reset })
 }
 
 #[cfg(test)]
@@ -39,7 +39,7 @@ mod tests {
     fn an_allowance_is_two_plain_numbers_and_nothing_else() {
         let read = |pairs: &[(&'static str, &'static str)]| {
             let pairs = pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
-            of(&pairs.collect()).map(|it| (it.remaining, it.reset.as_millis()))
+            from_headers(&pairs.collect()).map(|it| (it.remaining, it.resets_in.as_millis()))
         };
         let both = |remaining, reset| {
             read(&[

@@ -8,11 +8,11 @@ async fn what_is_asked_for_over_tls_is_asked_for_over_nothing_else() {
     const INNER: &str = "KEEPWATCH_TEST_WITH_STORE";
     if std::env::var_os(INNER).is_some() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let client = at("https://127.0.0.1:1");
+        let client = client_for("https://127.0.0.1:1");
         let plain = format!("http://{}/v1/sessions/s", listener.local_addr().unwrap());
         let error = client.http().unwrap().get(plain).send().await.unwrap_err();
         assert!(error.is_builder(), "{error:?}");
-        return nobody_came(&listener);
+        return assert_no_connection(&listener);
     }
     let store = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(store.path(), include_str!("../../../../tests/fixtures/tls/authority.pem")).unwrap();

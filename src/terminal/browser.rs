@@ -3,26 +3,29 @@
 use std::thread;
 use std::time::Duration;
 
-use super::child::{self, Env, Overdue};
-use super::{Events, TermEvent, tell};
+use super::subprocess::{self, Env, OnTimeout};
+use super::{TermEvent, TermEventSender, send_nonblocking};
 
 /// A launcher that fails does so within this time; one that still runs has handed the page over.
-const LIMIT: Duration = Duration::from_secs(1);
+const LAUNCH_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Whether a browser would open before the reader's eyes. If not, copy the link.
 #[must_use]
-pub fn can_open(env: &Env) -> bool {
+pub fn can_open_browser(env: &Env) -> bool {
     !env.is_remote() && env.has_display()
 }
 
 /// Opens `url` in the browser. Returns at once; [`TermEvent::Opened`] follows.
-pub fn open(url: &str, env: &Env, events: &Events) {
+pub fn open_in_browser(url: &str, env: &Env, events: &TermEventSender) {
     let (url, env, report) = (url.to_owned(), env.clone(), events.clone());
     let opening = thread::Builder::new()
         .name("browser".into())
-        .spawn(move || tell(&report, TermEvent::Opened(launch(&url, &env))));
+        .spawn(move || send_nonblocking(&report, TermEvent::BrowserOpened(launch(&url, &env))));
     if let Err(error) = opening {
-        tell(events, TermEvent::Opened(Err(format!("no browser could be started: {error}"))));
+        send_nonblocking(
+            events,
+            TermEvent::BrowserOpened(Err(format!("no browser could be started: {error}"))),
+        );
     }
 }
 
@@ -31,7 +34,7 @@ fn launch(url: &str, env: &Env) -> Result<(), String> {
         return Err("only web pages are opened".to_owned());
     }
     let opened = open::commands(url).into_iter().any(|command| {
-        let ending = child::run(command, env, None, LIMIT, Overdue::Leave);
+        let ending = subprocess::run(command, env, None, LAUNCH_TIMEOUT, OnTimeout::KeepRunning);
         ending.is_ok_and(|status| status.is_none_or(|status| status.success()))
     });
     if opened { Ok(()) } else { Err("no browser could be started; copy the link instead".to_owned()) }
@@ -52,16 +55,16 @@ mod tests {
             (&[], false),
         ];
         for (vars, expected) in cases {
-            assert_eq!(can_open(&Env::new(vars.iter().copied())), expected, "{vars:?}");
+            assert_eq!(can_open_browser(&Env::new(vars.iter().copied())), expected, "{vars:?}");
         }
-        assert!(can_open(&Env::new([("TERM", "xterm")]).on_macos()));
+        assert!(can_open_browser(&Env::new([("TERM", "xterm")]).on_macos()));
     }
 
     #[test]
     fn a_launcher_that_fails_is_followed_by_the_next() {
         let dir = tempfile::tempdir().unwrap();
-        child::fake(dir.path(), "xdg-open", "exit 3");
-        child::fake(dir.path(), "gio", "echo \"$*\" > $d/argv; env > $d/env");
+        subprocess::install_fake_program(dir.path(), "xdg-open", "exit 3");
+        subprocess::install_fake_program(dir.path(), "gio", "echo \"$*\" > $d/argv; env > $d/env");
         let path = format!("{}:/usr/bin:/bin", dir.path().display());
         let env = Env::new([("PATH", path.as_str()), ("BROWSERBASE_API_KEY", "bb_canary")]);
         assert_eq!(launch("https://dashboard.example/a?b=c", &env), Ok(()));

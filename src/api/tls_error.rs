@@ -3,7 +3,7 @@
 use rustls::{CertificateError, Error, InvalidMessage};
 
 /// What rustls says; its own words where there are none better.
-pub(super) fn words(error: &Error) -> String {
+pub(super) fn message(error: &Error) -> String {
     use CertificateError as Bad;
     let words = match error {
         Error::InvalidCertificate(bad) => match bad {
@@ -39,7 +39,7 @@ mod tests {
             (CertificateError::NotValidForName, "another host's"),
             (CertificateError::Revoked, "revoked"),
         ] {
-            let words = words(&Error::InvalidCertificate(bad));
+            let words = message(&Error::InvalidCertificate(bad));
             assert!(words.starts_with(|first: char| first.is_lowercase()) && words.contains(said), "{words}");
             assert!(!words.contains("invalid peer certificate"), "{words}");
         }
@@ -48,8 +48,8 @@ mod tests {
     #[test]
     fn what_has_no_words_of_its_own_keeps_those_of_rustls() {
         let odd = Error::InvalidCertificate(CertificateError::BadSignature);
-        assert_eq!(words(&odd), odd.to_string());
+        assert_eq!(message(&odd), odd.to_string());
         let late = Error::AlertReceived(rustls::AlertDescription::HandshakeFailure);
-        assert_eq!(words(&late), late.to_string());
+        assert_eq!(message(&late), late.to_string());
     }
 }

@@ -30,7 +30,7 @@ impl Env {
     pub fn new<N: Into<OsString>, V: Into<OsString>>(vars: impl IntoIterator<Item = (N, V)>) -> Self {
         let vars = vars.into_iter().map(|(name, value)| (name.into(), value.into()));
         // promise: clean-environment, mutant: !is_ours(name) -> true
-        let vars = vars.filter(|(name, _)| !is_ours(name)).collect();
+        let vars = vars.filter(|(name, _)| !is_keepwatch_variable(name)).collect();
         Self { vars, macos: cfg!(target_os = "macos") }
     }
 
@@ -71,7 +71,7 @@ impl Env {
     }
 
     /// Gives `command` this environment, and what it was given already on top.
-    fn give(&self, command: &mut Command) {
+    fn apply_to(&self, command: &mut Command) {
         let own: Vec<(OsString, Option<OsString>)> =
             command.get_envs().map(|(name, value)| (name.into(), value.map(OsStr::to_owned))).collect();
         command.env_clear().envs(&self.vars);
@@ -95,7 +95,7 @@ impl Env {
 /// A program `name` in `dir` that runs `script`, in which `$d` is `dir`. Another process writes it: a test that forks
 /// meanwhile would inherit our file, and a program that is open for writing cannot be started.
 #[cfg(test)]
-pub(super) fn fake(dir: &std::path::Path, name: &str, script: &str) {
+pub(super) fn install_fake_program(dir: &std::path::Path, name: &str, script: &str) {
     let mut install = Command::new("install");
     install.args(["-m", "755", "/dev/stdin"]).arg(dir.join(name)).stdin(Stdio::piped());
     let mut child = install.spawn().unwrap();
@@ -111,17 +111,17 @@ impl fmt::Debug for Env {
     }
 }
 
-fn is_ours(name: &OsStr) -> bool {
+fn is_keepwatch_variable(name: &OsStr) -> bool {
     name.as_encoded_bytes().starts_with(b"BROWSERBASE_")
 }
 
 /// What becomes of a child that is still running when its time is up.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Overdue {
+pub(super) enum OnTimeout {
     /// It is ended, with all that it started.
     Kill,
     /// It runs on.
-    Leave,
+    KeepRunning,
 }
 
 /// Runs `command` with `input` on its standard input and no output. `None`: still running when `limit` had passed.
@@ -129,10 +129,10 @@ pub(super) fn run(
     mut command: Command,
     env: &Env,
     input: Option<Secret>,
-    limit: Duration,
-    overdue: Overdue,
+    timeout: Duration,
+    on_timeout: OnTimeout,
 ) -> io::Result<Option<ExitStatus>> {
-    env.give(&mut command);
+    env.apply_to(&mut command);
     let stdin = if input.is_some() { Stdio::piped() } else { Stdio::null() };
     let mut child =
         command.stdin(stdin).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0).spawn()?;
@@ -145,10 +145,10 @@ pub(super) fn run(
         }
         let _ = report.send(child.wait());
     })?;
-    match ended.recv_timeout(limit) {
+    match ended.recv_timeout(timeout) {
         Ok(status) => status.map(Some),
         Err(_) => {
-            if overdue == Overdue::Kill {
+            if on_timeout == OnTimeout::Kill {
                 let _ = kill_process_group(group, Signal::KILL);
             }
             Ok(None)
@@ -165,7 +165,7 @@ mod tests {
         let env =
             Env::new([("BROWSERBASE_API_KEY", "bb_canary"), ("BROWSERBASE_X", "bb_canary"), ("HOME", "/h")]);
         let mut command = Command::new("true");
-        env.give(command.env("OWN", "1"));
+        env.apply_to(command.env("OWN", "1"));
         let vars: Vec<_> = command.get_envs().collect();
         let (own, home) = ((OsStr::new("OWN"), OsStr::new("1")), (OsStr::new("HOME"), OsStr::new("/h")));
         assert_eq!(vars, [(home.0, Some(home.1)), (own.0, Some(own.1))]);

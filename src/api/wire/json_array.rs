@@ -23,50 +23,50 @@
 use memchr::{memchr_iter, memchr2, memrchr};
 
 /// The byte order mark that some writers put first.
-const MARK: &[u8] = "\u{feff}".as_bytes();
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// What is left of the text, and where it stands.
 #[derive(Debug, Default)]
-pub(super) struct Elements {
-    state: State,
+pub(super) struct JsonArraySplitter {
+    state: SplitterState,
     /// What came and is not handed over yet.
     text: Vec<u8>,
     /// How much of the element at the start of `text` was looked at.
-    looked: usize,
+    scanned: usize,
     /// How many brackets are open there.
     depth: usize,
     in_string: bool,
     /// Where `text` begins.
-    place: Place,
+    text_start: TextPosition,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum State {
+enum SplitterState {
     #[default]
     Start,
-    Opened,
-    Next,
-    After,
-    End,
-    Other,
+    AfterOpeningBracket,
+    AfterComma,
+    AfterElement,
+    Closed,
+    NotAnArray,
 }
 
 /// A place in the whole text, as JSON's readers count: lines from 1, and the bytes of the line before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct TextPosition {
     pub(super) line: usize,
     pub(super) column: usize,
 }
 
-impl Default for Place {
+impl Default for TextPosition {
     fn default() -> Self {
         Self { line: 1, column: 0 }
     }
 }
 
-impl Place {
+impl TextPosition {
     /// The place behind `text`, which begins here.
-    fn behind(self, text: &[u8]) -> Self {
+    fn after(self, text: &[u8]) -> Self {
         match memrchr(b'\n', text) {
             None => Self { column: self.column.saturating_add(text.len()), ..self },
             Some(last) => Self {
@@ -77,7 +77,7 @@ impl Place {
     }
 
     /// The place that a reader of the text that begins here calls `line` and `column`.
-    fn of(self, line: usize, column: usize) -> Self {
+    fn offset_by(self, line: usize, column: usize) -> Self {
         match line {
             0 | 1 => Self { column: self.column.saturating_add(column), ..self },
             _ => Self { line: self.line.saturating_add(line).saturating_sub(1), column },
@@ -87,72 +87,82 @@ impl Place {
 
 /// How the text ended.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Ended {
+pub(super) enum ArrayEnd {
     /// It was an array.
-    Whole,
+    Complete,
     /// It was one until it broke off.
-    Cut,
+    Truncated,
     /// It is something else: this.
-    Other(Vec<u8>),
+    NotAnArray(Vec<u8>),
 }
 
-impl Elements {
+impl JsonArraySplitter {
     /// Takes the next piece. `each` gets the text of every element that is whole by now, and says where in it what is no
     /// JSON stands: line and column.
     ///
     /// # Errors
     /// Where the text is no JSON, from which on nothing is to be taken.
-    pub(super) fn take(
+    pub(super) fn push(
         &mut self,
         piece: &[u8],
-        mut each: impl FnMut(&[u8]) -> Result<(), (usize, usize)>,
-    ) -> Result<(), Place> {
+        mut on_element: impl FnMut(&[u8]) -> Result<(), (usize, usize)>,
+    ) -> Result<(), TextPosition> {
         self.text.extend_from_slice(piece);
         let mut text = std::mem::take(&mut self.text);
-        let mut done = 0;
+        let mut consumed = 0;
         let outcome = loop {
-            let rest = text.get(done..).unwrap_or_default();
-            let blank = if self.looked > 0 { 0 } else { self.blank(rest) };
+            let rest = text.get(consumed..).unwrap_or_default();
+            let blank = if self.scanned > 0 { 0 } else { self.blank(rest) };
             let Some(first) = rest.get(blank) else {
-                done = text.len(); // what is blank is not looked at again, however much comes of it
+                consumed = text.len(); // what is blank is not looked at again, however much comes of it
                 break Ok(());
             };
             let begun = rest.get(blank..).unwrap_or_default();
-            let broken = || {
-                Err(self.place.behind(text.get(..done.saturating_add(blank)).unwrap_or_default()).of(1, 1))
+            let syntax_error = || {
+                Err(self
+                    .text_start
+                    .after(text.get(..consumed.saturating_add(blank)).unwrap_or_default())
+                    .offset_by(1, 1))
             };
-            let taken = match (self.state, first) {
-                (State::Other, _) => break Ok(()),
-                (State::Start, b'[') => Some((State::Opened, 1)),
-                (State::Start, _) if begun.starts_with(MARK) => Some((State::Start, MARK.len())),
-                (State::Start, _) if MARK.starts_with(begun) => None,
-                (State::Start, _) => {
-                    self.state = State::Other;
+            let transition = match (self.state, first) {
+                (SplitterState::NotAnArray, _) => break Ok(()),
+                (SplitterState::Start, b'[') => Some((SplitterState::AfterOpeningBracket, 1)),
+                (SplitterState::Start, _) if begun.starts_with(BYTE_ORDER_MARK) => {
+                    Some((SplitterState::Start, BYTE_ORDER_MARK.len()))
+                }
+                (SplitterState::Start, _) if BYTE_ORDER_MARK.starts_with(begun) => None,
+                (SplitterState::Start, _) => {
+                    self.state = SplitterState::NotAnArray;
                     break Ok(());
                 }
-                (State::Opened | State::After, b']') => Some((State::End, 1)),
-                (State::After, b',') => Some((State::Next, 1)),
-                (State::End | State::After, _) | (State::Opened | State::Next, b',' | b']' | b'}') => {
-                    break broken();
+                (SplitterState::AfterOpeningBracket | SplitterState::AfterElement, b']') => {
+                    Some((SplitterState::Closed, 1))
                 }
-                (State::Opened | State::Next, _) => match self.end_of_element(begun) {
-                    None => None,
-                    Some(end) => {
-                        if let Err((line, column)) = each(begun.get(..end).unwrap_or_default()) {
-                            let before = text.get(..done.saturating_add(blank)).unwrap_or_default();
-                            break Err(self.place.behind(before).of(line, column));
+                (SplitterState::AfterElement, b',') => Some((SplitterState::AfterComma, 1)),
+                (SplitterState::Closed | SplitterState::AfterElement, _)
+                | (SplitterState::AfterOpeningBracket | SplitterState::AfterComma, b',' | b']' | b'}') => {
+                    break syntax_error();
+                }
+                (SplitterState::AfterOpeningBracket | SplitterState::AfterComma, _) => {
+                    match self.find_element_end(begun) {
+                        None => None,
+                        Some(end) => {
+                            if let Err((line, column)) = on_element(begun.get(..end).unwrap_or_default()) {
+                                let before = text.get(..consumed.saturating_add(blank)).unwrap_or_default();
+                                break Err(self.text_start.after(before).offset_by(line, column));
+                            }
+                            Some((SplitterState::AfterElement, end))
                         }
-                        Some((State::After, end))
                     }
-                },
+                }
             };
-            done = done.saturating_add(blank);
-            let Some((state, length)) = taken else { break Ok(()) };
+            consumed = consumed.saturating_add(blank);
+            let Some((state, length)) = transition else { break Ok(()) };
             self.state = state;
-            done = done.saturating_add(length);
+            consumed = consumed.saturating_add(length);
         };
-        self.place = self.place.behind(text.get(..done).unwrap_or_default());
-        text.drain(..done);
+        self.text_start = self.text_start.after(text.get(..consumed).unwrap_or_default());
+        text.drain(..consumed);
         self.text = text;
         outcome
     }
@@ -161,14 +171,14 @@ impl Elements {
     fn blank(&self, rest: &[u8]) -> usize {
         let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
         match self.state {
-            State::Other => 0, // it may be quoted
+            SplitterState::NotAnArray => 0, // it may be quoted
             _ => rest.iter().position(|byte| !is_blank(byte)).unwrap_or(rest.len()),
         }
     }
 
     /// Where the element ends with which `text` begins, once it is whole.
-    fn end_of_element(&mut self, text: &[u8]) -> Option<usize> {
-        let mut at = self.looked;
+    fn find_element_end(&mut self, text: &[u8]) -> Option<usize> {
+        let mut at = self.scanned;
         let end = loop {
             let Some(byte) = text.get(at) else { break None };
             if self.in_string {
@@ -206,16 +216,18 @@ impl Elements {
             }
             at = at.saturating_add(1);
         };
-        self.looked = if end.is_some() { 0 } else { at };
+        self.scanned = if end.is_some() { 0 } else { at };
         end
     }
 
     /// Nothing more will come.
-    pub(super) fn end(self) -> Ended {
+    pub(super) fn finish(self) -> ArrayEnd {
         match self.state {
-            State::End => Ended::Whole,
-            State::Start | State::Other => Ended::Other(self.text),
-            State::Opened | State::Next | State::After => Ended::Cut,
+            SplitterState::Closed => ArrayEnd::Complete,
+            SplitterState::Start | SplitterState::NotAnArray => ArrayEnd::NotAnArray(self.text),
+            SplitterState::AfterOpeningBracket | SplitterState::AfterComma | SplitterState::AfterElement => {
+                ArrayEnd::Truncated
+            }
         }
     }
 }

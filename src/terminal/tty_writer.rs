@@ -31,14 +31,14 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::termios::{QueueSelector, tcflush, tcgetpgrp, tcgetsid, tcgetwinsize, ttyname};
 
-use super::{Events, TermEvent, exits, tell};
+use super::{TermEvent, TermEventSender, send_nonblocking, shutdown};
 
 /// How long closing waits for the terminal to take what it was sent.
-const DRAIN: Duration = Duration::from_millis(300);
+const DRAIN_TIMEOUT: Duration = Duration::from_millis(300);
 /// How long closing waits for the terminal to take the restoration.
-const RESTORE: Duration = Duration::from_millis(200);
+const RESTORE_TIMEOUT: Duration = Duration::from_millis(200);
 /// More than this is not queued behind a terminal that stands still. The largest piece is OSC 52's 75 kB.
-const BACKLOG: usize = 256 * 1024;
+const MAX_QUEUED_BYTES: usize = 256 * 1024;
 
 /// The terminal, shared by all who write to it or give it back.
 pub(super) struct Tty {
@@ -46,7 +46,7 @@ pub(super) struct Tty {
     outbox: Mutex<Outbox>,
     /// The queue got bytes, or lost its last.
     changed: Condvar,
-    events: Events,
+    events: TermEventSender,
 }
 
 /// What is waiting to be written, and what the terminal was put into.
@@ -54,12 +54,12 @@ pub(super) struct Tty {
 struct Outbox {
     bytes: Vec<u8>,
     /// Raw mode and the alternate screen are on.
-    open: bool,
+    is_open: bool,
     /// Somebody was told "not ready" and hears when that changes.
-    awaited: bool,
+    notify_when_ready: bool,
     /// The terminal no longer shows the last frame.
-    stale: bool,
-    paste: bool,
+    needs_full_redraw: bool,
+    bracketed_paste: bool,
     title: String,
 }
 
@@ -81,11 +81,11 @@ pub(super) fn open_tty() -> io::Result<OwnedFd> {
 
 impl Tty {
     /// Takes `fd`, which must be non-blocking, and starts the writer's thread. The terminal stays as it is.
-    pub(super) fn start(fd: OwnedFd, title: &str, events: Events) -> io::Result<Arc<Self>> {
-        let outbox = Mutex::new(Outbox { title: plain(title), ..Outbox::default() });
+    pub(super) fn start(fd: OwnedFd, title: &str, events: TermEventSender) -> io::Result<Arc<Self>> {
+        let outbox = Mutex::new(Outbox { title: strip_control_chars(title), ..Outbox::default() });
         let tty = Arc::new(Self { fd, outbox, changed: Condvar::new(), events });
         let writer = Arc::clone(&tty);
-        thread::Builder::new().name("writer".into()).spawn(move || writer.write_for_ever())?;
+        thread::Builder::new().name("writer".into()).spawn(move || writer.write_loop())?;
         Ok(tty)
     }
 
@@ -95,19 +95,20 @@ impl Tty {
     }
 
     /// Sends `event` to the loop, without waiting.
-    pub(super) fn tell(&self, event: TermEvent) {
-        tell(&self.events, event);
+    pub(super) fn send_event(&self, event: TermEvent) {
+        send_nonblocking(&self.events, event);
     }
 
     /// Raw mode, the alternate screen, no cursor, our title. On a terminal that is open already, makes sure that
     /// it still is: another program may have had it meanwhile.
     pub(super) fn open(&self) -> io::Result<()> {
         let mut outbox = self.lock();
-        if outbox.open {
+        if outbox.is_open {
             let _ = disable_raw_mode();
         }
         enable_raw_mode()?;
-        let Outbox { bytes, open, stale, paste, title, .. } = &mut *outbox;
+        let Outbox { bytes, is_open: open, needs_full_redraw: stale, bracketed_paste: paste, title, .. } =
+            &mut *outbox;
         if !*open {
             queue!(bytes, EnterAlternateScreen)?; // cleared by the first frame
             bytes.extend_from_slice(b"\x1b[22;0t"); // keeps the title, for 23;0t
@@ -124,16 +125,16 @@ impl Tty {
 
     /// Gives the terminal back as it was, in at most half a second. Errors are ignored: it may be gone.
     pub(super) fn close(&self) {
-        self.close_within(DRAIN);
+        self.close_within(DRAIN_TIMEOUT);
     }
 
     /// As [`Tty::close`], but waits up to `drain` until what was sent is written.
     fn close_within(&self, drain: Duration) {
         let mut outbox = self.lock();
-        if !outbox.open {
+        if !outbox.is_open {
             return;
         }
-        outbox.open = false;
+        outbox.is_open = false;
         (outbox, _) = self
             .changed
             .wait_timeout_while(outbox, drain, |outbox| !outbox.bytes.is_empty())
@@ -159,7 +160,7 @@ impl Tty {
             match rustix::io::write(&self.fd, rest) {
                 Ok(written) => rest = rest.get(written..).unwrap_or_default(),
                 Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) if self.wait(PollFlags::OUT, Some(RESTORE)) => {}
+                Err(Errno::AGAIN) if self.wait(PollFlags::OUT, Some(RESTORE_TIMEOUT)) => {}
                 Err(_) => break,
             }
         }
@@ -170,17 +171,17 @@ impl Tty {
     }
 
     /// Whether all that was sent is written. If not, [`TermEvent::WriterReady`] follows.
-    pub(super) fn ready(&self) -> bool {
+    pub(super) fn is_ready(&self) -> bool {
         let mut outbox = self.lock();
-        let ready = outbox.open && outbox.bytes.is_empty();
-        outbox.awaited |= outbox.open && !ready;
+        let ready = outbox.is_open && outbox.bytes.is_empty();
+        outbox.notify_when_ready |= outbox.is_open && !ready;
         ready
     }
 
     /// Queues `bytes`; `false` if the terminal is closed or too much is waiting already.
     pub(super) fn send(&self, bytes: &[u8]) -> bool {
         let mut outbox = self.lock();
-        let taken = outbox.open && outbox.bytes.len() < BACKLOG;
+        let taken = outbox.is_open && outbox.bytes.len() < MAX_QUEUED_BYTES;
         if taken {
             outbox.bytes.extend_from_slice(bytes);
             self.changed.notify_all();
@@ -189,10 +190,10 @@ impl Tty {
     }
 
     /// Bracketed paste, now and after every stop.
-    pub(super) fn set_paste(&self, on: bool) {
+    pub(super) fn set_bracketed_paste(&self, on: bool) {
         let mut outbox = self.lock();
-        if outbox.paste != on {
-            outbox.paste = on;
+        if outbox.bracketed_paste != on {
+            outbox.bracketed_paste = on;
             drop(outbox);
             let mut bytes = Vec::new();
             let _ =
@@ -203,7 +204,7 @@ impl Tty {
 
     /// The window's title, now and after every stop.
     pub(super) fn set_title(&self, title: &str) {
-        let title = plain(title);
+        let title = strip_control_chars(title);
         let mut outbox = self.lock();
         if outbox.title != title {
             let mut bytes = Vec::new();
@@ -215,19 +216,19 @@ impl Tty {
     }
 
     /// Whether the terminal lost the last frame since this was last asked.
-    pub(super) fn take_stale(&self) -> bool {
-        std::mem::take(&mut self.lock().stale)
+    pub(super) fn take_needs_full_redraw(&self) -> bool {
+        std::mem::take(&mut self.lock().needs_full_redraw)
     }
 
     /// The next frame is drawn anew.
-    pub(super) fn set_stale(&self) {
-        self.lock().stale = true;
+    pub(super) fn request_full_redraw(&self) {
+        self.lock().needs_full_redraw = true;
     }
 
     /// The terminal's size; 80×24 for one that does not know, and never so large that its cells fill the memory.
     pub(super) fn size(&self) -> Size {
         let (columns, rows) = tcgetwinsize(&self.fd).map_or((0, 0), |size| (size.ws_col, size.ws_row));
-        bounded(columns, rows)
+        drawable_size(columns, rows)
     }
 
     /// Whether another job has the terminal.
@@ -252,7 +253,7 @@ impl Tty {
         self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write_for_ever(&self) -> ! {
+    fn write_loop(&self) -> ! {
         let mut outbox = self.lock();
         loop {
             outbox = self
@@ -264,8 +265,8 @@ impl Tty {
                     outbox.bytes.drain(..written);
                     if outbox.bytes.is_empty() {
                         self.changed.notify_all();
-                        if std::mem::take(&mut outbox.awaited) {
-                            self.tell(TermEvent::WriterReady);
+                        if std::mem::take(&mut outbox.notify_when_ready) {
+                            self.send_event(TermEvent::WriterReady);
                         }
                     }
                 }
@@ -275,14 +276,14 @@ impl Tty {
                     self.wait(PollFlags::OUT, None);
                     outbox = self.lock();
                 }
-                Err(_) => exits::gone(),
+                Err(_) => shutdown::exit_on_hangup(),
             }
         }
     }
 }
 
 /// A size that can be drawn.
-pub(super) fn bounded(columns: u16, rows: u16) -> Size {
+pub(super) fn drawable_size(columns: u16, rows: u16) -> Size {
     match (columns, rows) {
         (0, _) | (_, 0) => Size::new(80, 24),
         _ => Size::new(columns.min(1024), rows.min(512)),
@@ -290,7 +291,7 @@ pub(super) fn bounded(columns: u16, rows: u16) -> Size {
 }
 
 /// A title that is one string for the terminal, whatever is in it.
-fn plain(title: &str) -> String {
+fn strip_control_chars(title: &str) -> String {
     // promise: plain-title, mutant: !c.is_control() -> true
     title.chars().filter(|c| !c.is_control()).collect()
 }
@@ -308,7 +309,7 @@ mod tests {
         ours.set_nonblocking(true).unwrap();
         let (events, received) = super::super::channel();
         let tty = Tty::start(ours.into(), "", events).unwrap();
-        tty.lock().open = true;
+        tty.lock().is_open = true;
         (tty, theirs, received)
     }
 
@@ -325,10 +326,10 @@ mod tests {
     fn a_terminal_that_stands_still_bounds_the_queue_and_tells_when_it_goes_on() {
         let (tty, mut terminal, mut events) = socket();
         let sent = fill(&tty);
-        assert!(!tty.ready());
+        assert!(!tty.is_ready());
         terminal.read_exact(&mut vec![0; sent]).unwrap();
         assert!(matches!(events.blocking_recv(), Some(TermEvent::WriterReady)));
-        assert!(tty.ready());
+        assert!(tty.is_ready());
         assert!(tty.send(b"next"));
         let mut next = [0; 4];
         terminal.read_exact(&mut next).unwrap();
@@ -357,13 +358,13 @@ mod tests {
 
     #[test]
     fn a_size_can_always_be_drawn() {
-        assert_eq!(bounded(0, 0), Size::new(80, 24));
-        assert_eq!(bounded(1, 1), Size::new(1, 1));
-        assert_eq!(bounded(u16::MAX, u16::MAX), Size::new(1024, 512));
+        assert_eq!(drawable_size(0, 0), Size::new(80, 24));
+        assert_eq!(drawable_size(1, 1), Size::new(1, 1));
+        assert_eq!(drawable_size(u16::MAX, u16::MAX), Size::new(1024, 512));
     }
 
     #[test]
     fn a_title_cannot_end_its_own_sequence() {
-        assert_eq!(plain("a\x1b]0;b\x07\u{9c}c"), "a]0;bc");
+        assert_eq!(strip_control_chars("a\x1b]0;b\x07\u{9c}c"), "a]0;bc");
     }
 }

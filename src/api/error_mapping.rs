@@ -8,23 +8,24 @@ use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
 use url::Url;
 
-use super::{tls, wire};
+use super::{tls_error, wire};
 use keepwatch_core::clock::Timestamp;
 use keepwatch_core::session::{ApiError, ApiErrorKind, Secret};
 use keepwatch_core::text::{Untrusted, redact};
 
 /// What is shorter than this is no key, and may well be a word of what a server says.
-pub(super) const SHORTEST_KEY: usize = 8;
+pub(super) const MIN_REDACTED_KEY_BYTES: usize = 8;
 
 /// What hyper and h2 say of an answer that the other side broke off; what breaks the rules, they have “detected”.
-const CUTS: [&str; 3] = ["before message completed", "stream error received", "connection error received"];
+const CONNECTION_CLOSED_MESSAGES: [&str; 3] =
+    ["before message completed", "stream error received", "connection error received"];
 
 /// A request that got no whole answer. `host` is where it went. The error's own text is used without its URL.
-pub(super) fn of_request(error: reqwest::Error, host: &str) -> ApiError {
+pub(super) fn from_request_error(error: reqwest::Error, host: &str) -> ApiError {
     let error = error.without_url();
     let host = || Untrusted::new(host);
     let chain = chain(&error);
-    let root = || Untrusted::new(without_number(chain.last().map(String::as_str).unwrap_or_default()));
+    let root = || Untrusted::new(strip_os_error_number(chain.last().map(String::as_str).unwrap_or_default()));
     let mentions = |word: &str| chain.iter().any(|link| link.contains(word));
     let io = io_kind(&error);
     let kind = if error.is_connect() {
@@ -33,11 +34,11 @@ pub(super) fn of_request(error: reqwest::Error, host: &str) -> ApiError {
         } else if let Some(tunnel) = chain.iter().find_map(|link| link.strip_prefix("tunnel error: ")) {
             // Before what follows: a name without an address is the proxy's own then.
             // promise: proxy-fault, mutant: Proxy( -> Unreachable(
-            ApiErrorKind::Proxy(Untrusted::new(of_proxy(tunnel, &chain)))
+            ApiErrorKind::Proxy(Untrusted::new(proxy_message(tunnel, &chain)))
         } else if error.is_dns() || mentions("dns error") {
             ApiErrorKind::Dns(host())
-        } else if let Some(error) = tls_error(&error) {
-            ApiErrorKind::Tls(Untrusted::new(tls::words(error)))
+        } else if let Some(error) = find_tls_error(&error) {
+            ApiErrorKind::Tls(Untrusted::new(tls_error::message(error)))
         } else if io == Some(io::ErrorKind::ConnectionRefused) {
             ApiErrorKind::ConnectionRefused(host())
         } else {
@@ -47,7 +48,11 @@ pub(super) fn of_request(error: reqwest::Error, host: &str) -> ApiError {
         ApiErrorKind::Timeout
     } else if matches!(io, Some(io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput)) {
         ApiErrorKind::Protocol(root()) // chunks or gzip that are none
-    } else if error.is_body() || error.is_decode() || CUTS.iter().any(|cut| mentions(cut)) || is_cut(io) {
+    } else if error.is_body()
+        || error.is_decode()
+        || CONNECTION_CLOSED_MESSAGES.iter().any(|cut| mentions(cut))
+        || is_connection_closed(io)
+    {
         // promise: cut-body, mutant: FaultKind::Cut -> FaultKind::Timeout
         ApiErrorKind::ConnectionClosed
     } else if error.is_builder() {
@@ -59,7 +64,7 @@ pub(super) fn of_request(error: reqwest::Error, host: &str) -> ApiError {
 }
 
 /// What became of the way through a proxy: `tunnel` is what hyper says of it, `chain` all that led to it.
-fn of_proxy(tunnel: &str, chain: &[String]) -> String {
+fn proxy_message(tunnel: &str, chain: &[String]) -> String {
     match (tunnel, chain.last()) {
         ("proxy authorization required", _) => "it asks for a user and a password (407)".into(),
         ("unsuccessful", _) => "it answered with an error".into(),
@@ -67,19 +72,19 @@ fn of_proxy(tunnel: &str, chain: &[String]) -> String {
             "its name has no address".into()
         }
         ("failed to create underlying connection", Some(why)) => {
-            format!("it can not be reached, {}", without_number(why))
+            format!("it can not be reached, {}", strip_os_error_number(why))
         }
         _ => tunnel.into(),
     }
 }
 
 /// Without the number that an operating system has for an error.
-fn without_number(text: &str) -> &str {
+fn strip_os_error_number(text: &str) -> &str {
     text.split_once(" (os error ").map_or(text, |(text, _)| text)
 }
 
 /// A client that could not be built: in practice, a machine without a certificate store.
-pub(super) fn of_build(error: reqwest::Error) -> ApiError {
+pub(super) fn from_build_error(error: reqwest::Error) -> ApiError {
     let chain = chain(&error.without_url());
     if chain.iter().any(|link| link.contains("certificates")) {
         ApiErrorKind::NoCertificates.into()
@@ -89,7 +94,7 @@ pub(super) fn of_build(error: reqwest::Error) -> ApiError {
 }
 
 /// An answer of `url` whose status is not 2xx.
-pub(super) fn of_status(
+pub(super) fn from_status(
     url: &Url,
     status: StatusCode,
     headers: &HeaderMap,
@@ -97,7 +102,7 @@ pub(super) fn of_status(
     date: Option<Timestamp>,
 ) -> ApiError {
     let kind = match status.as_u16() {
-        301 | 302 | 303 | 307 | 308 => ApiErrorKind::Redirect(Untrusted::new(target(url, headers))),
+        301 | 302 | 303 | 307 | 308 => ApiErrorKind::Redirect(Untrusted::new(redirect_target(url, headers))),
         401 => ApiErrorKind::ApiKeyRejected,
         402 => ApiErrorKind::Quota,
         403 => ApiErrorKind::Forbidden,
@@ -117,10 +122,10 @@ pub(super) fn of_status(
 }
 
 /// [`without_key`], of what is decoded.
-pub(super) fn without_key_in_text(said: Untrusted, key: &Secret) -> Untrusted {
-    let safe = without_key(said.raw().as_bytes().to_vec(), key);
-    if safe == said.raw().as_bytes() {
-        said
+pub(super) fn redact_key_in_text(text: Untrusted, key: &Secret) -> Untrusted {
+    let safe = redact_key(text.raw().as_bytes().to_vec(), key);
+    if safe == text.raw().as_bytes() {
+        text
     } else {
         Untrusted::new(String::from_utf8_lossy(&safe).into_owned())
     }
@@ -128,31 +133,31 @@ pub(super) fn without_key_in_text(said: Untrusted, key: &Secret) -> Untrusted {
 
 /// What a server said without the key, where it quotes the one that it was sent: that need not look like one. What is quoted in
 /// another spelling stays.
-pub(super) fn without_key(said: Vec<u8>, key: &Secret) -> Vec<u8> {
+pub(super) fn redact_key(bytes: Vec<u8>, key: &Secret) -> Vec<u8> {
     let key = key.expose().as_bytes();
     // promise: quoted-key, mutant: < SHORTEST_KEY -> < usize::MAX
-    if key.len() < SHORTEST_KEY {
-        return said;
+    if key.len() < MIN_REDACTED_KEY_BYTES {
+        return bytes;
     }
-    let mut rest = said.as_slice();
+    let mut rest = bytes.as_slice();
     let mut safe = Vec::new();
     while let Some(at) = memchr::memmem::find(rest, key) {
         safe.extend_from_slice(rest.get(..at).unwrap_or_default());
         safe.extend_from_slice("••••".as_bytes());
         rest = rest.get(at.saturating_add(key.len())..).unwrap_or_default();
     }
-    if rest.len() == said.len() {
-        return said;
+    if rest.len() == bytes.len() {
+        return bytes;
     }
     safe.extend_from_slice(rest);
     safe
 }
 
 /// The headers in which the key stands say nothing any more.
-pub(super) fn without_key_in_headers(headers: &mut HeaderMap, key: &Secret) {
+pub(super) fn redact_key_in_headers(headers: &mut HeaderMap, key: &Secret) {
     let key = key.expose().as_bytes();
     let quotes = |value: &HeaderValue| {
-        key.len() >= SHORTEST_KEY && memchr::memmem::find(value.as_bytes(), key).is_some()
+        key.len() >= MIN_REDACTED_KEY_BYTES && memchr::memmem::find(value.as_bytes(), key).is_some()
     };
     for value in headers.values_mut().filter(|value| quotes(value)) {
         *value = HeaderValue::from_static("masked");
@@ -160,9 +165,9 @@ pub(super) fn without_key_in_headers(headers: &mut HeaderMap, key: &Secret) {
 }
 
 /// Where a redirect would lead: the host alone, for a path may hold anything.
-fn target(url: &Url, headers: &HeaderMap) -> String {
-    let Some(to) = headers.get(LOCATION) else { return "nowhere".into() };
-    let to = String::from_utf8_lossy(to.as_bytes());
+fn redirect_target(url: &Url, headers: &HeaderMap) -> String {
+    let Some(location) = headers.get(LOCATION) else { return "nowhere".into() };
+    let to = String::from_utf8_lossy(location.as_bytes());
     match url.join(&to) {
         Ok(to) if to.origin() == url.origin() => "another path of the same host".into(),
         Ok(to) if to.has_host() => redact(&to.origin().ascii_serialization()).into_owned(),
@@ -229,10 +234,10 @@ fn io_kind(error: &reqwest::Error) -> Option<io::ErrorKind> {
     found
 }
 
-fn tls_error(error: &reqwest::Error) -> Option<&rustls::Error> {
+fn find_tls_error(error: &reqwest::Error) -> Option<&rustls::Error> {
     let mut source = error.source();
     while let Some(link) = source {
-        if let Some(found) = held_tls(link) {
+        if let Some(found) = unwrap_tls_error(link) {
             return Some(found);
         }
         source = link.source();
@@ -241,12 +246,12 @@ fn tls_error(error: &reqwest::Error) -> Option<&rustls::Error> {
 }
 
 /// rustls' error, in however many wrappings of IO.
-fn held_tls<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e rustls::Error> {
+fn unwrap_tls_error<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e rustls::Error> {
     let inner = || error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-    error.downcast_ref::<rustls::Error>().or_else(|| inner().and_then(|inner| held_tls(inner)))
+    error.downcast_ref::<rustls::Error>().or_else(|| inner().and_then(|inner| unwrap_tls_error(inner)))
 }
 
-fn is_cut(io: Option<io::ErrorKind>) -> bool {
+fn is_connection_closed(io: Option<io::ErrorKind>) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
     matches!(io, Some(ConnectionReset | ConnectionAborted | BrokenPipe | UnexpectedEof))
 }
@@ -295,7 +300,7 @@ mod tests {
             (no_way, "dns error", "its name has no address"),
             ("unexpected end of file", "", "unexpected end of file"),
         ] {
-            assert_eq!(of_proxy(tunnel, &[tunnel.to_owned(), root.to_owned()]), said);
+            assert_eq!(proxy_message(tunnel, &[tunnel.to_owned(), root.to_owned()]), said);
         }
     }
 
@@ -310,24 +315,25 @@ mod tests {
             ("https://api.example/other", "another path of the same host"),
             ("http://[", "what is no address"),
         ] {
-            let fault = of_status(&api(), StatusCode::FOUND, &headers(&[("location", location)]), b"", None);
+            let fault =
+                from_status(&api(), StatusCode::FOUND, &headers(&[("location", location)]), b"", None);
             assert_eq!(fault.kind, ApiErrorKind::Redirect(Untrusted::new(said)), "{location}");
         }
-        let fault = of_status(&api(), StatusCode::NOT_MODIFIED, &headers(&[]), b"", None);
+        let fault = from_status(&api(), StatusCode::NOT_MODIFIED, &headers(&[]), b"", None);
         assert_eq!(fault.kind, ApiErrorKind::Status(304), "nothing is redirected");
     }
 
     #[test]
     fn a_key_that_the_server_quotes_is_masked_whatever_it_looks_like() {
         let without = |key: &str, said: &str| {
-            String::from_utf8(without_key(said.into(), &Secret::new(key.into()))).unwrap()
+            String::from_utf8(redact_key(said.into(), &Secret::new(key.into()))).unwrap()
         };
         assert_eq!(without("sk-oPaQue77", "no sk-oPaQue77, nor sk-oPaQue77!"), "no ••••, nor ••••!");
         assert_eq!(without("sk-oPaQue77", "sk-oPaQue77"), "••••");
         assert_eq!(without("sk-oPaQue77", "sk-oPaQue7"), "sk-oPaQue7");
         assert_eq!(without("such", "no such key"), "no such key", "too short to be told from words");
         let mut headers = headers(&[("x-request-id", "r-sk-oPaQue77"), ("server", "s")]);
-        without_key_in_headers(&mut headers, &Secret::new("sk-oPaQue77".into()));
+        redact_key_in_headers(&mut headers, &Secret::new("sk-oPaQue77".into()));
         assert_eq!(
             (headers["x-request-id"].as_bytes(), headers["server"].as_bytes()),
             (&b"masked"[..], &b"s"[..])
@@ -337,7 +343,7 @@ mod tests {
     #[test]
     fn a_redirect_and_the_id_of_a_request_are_masked_and_then_cut() {
         let location = [("location", "http://bb_live_canary0123456789.example/x")];
-        let fault = of_status(&api(), StatusCode::FOUND, &headers(&location), b"", None);
+        let fault = from_status(&api(), StatusCode::FOUND, &headers(&location), b"", None);
         assert!(!fault.description().contains("canary"), "{}", fault.description());
         let long = format!("{}bb_live_canary0123456789", "r".repeat(195));
         let mut quoted = HeaderMap::new();
@@ -348,7 +354,7 @@ mod tests {
     #[test]
     fn what_is_secret_in_a_message_that_is_no_text_is_masked_by_its_name_however_it_is_written() {
         let body = br#"{"message":{"signingKey" : "SIGCANARY","k":"bb\u005flive_canary0123456789"}}"#;
-        let fault = of_status(&api(), StatusCode::BAD_REQUEST, &headers(&[]), body, None);
+        let fault = from_status(&api(), StatusCode::BAD_REQUEST, &headers(&[]), body, None);
         let said = fault.message.unwrap().raw().to_owned();
         assert!(!said.contains("CANARY") && !said.contains("canary"), "{said}");
     }
@@ -356,7 +362,7 @@ mod tests {
     #[test]
     fn a_message_need_not_be_a_string() {
         let fault =
-            of_status(&api(), StatusCode::BAD_REQUEST, &headers(&[]), br#"{"message":["a","b"]}"#, None);
+            from_status(&api(), StatusCode::BAD_REQUEST, &headers(&[]), br#"{"message":["a","b"]}"#, None);
         assert_eq!(fault.message, Some(Untrusted::new(r#"["a","b"]"#)));
     }
 }

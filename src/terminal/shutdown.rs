@@ -23,34 +23,34 @@ use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
 use signal_hook::iterator::Signals;
 
 use super::TermEvent;
-use super::writer::Tty;
+use super::tty_writer::Tty;
 use crate::log;
 
 /// How long an orderly end may take.
-const PATIENCE: Duration = Duration::from_millis(500);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Ends the process with `status`, now: no destructors, no handlers, nothing printed.
-pub(super) fn end(status: i32) -> ! {
+pub(super) fn exit_now(status: i32) -> ! {
     signal_hook::low_level::exit(status)
 }
 
 /// The terminal went away.
-pub(super) fn gone() -> ! {
+pub(super) fn exit_on_hangup() -> ! {
     tracing::info!("the terminal is gone: ends with 129");
     log::flush_before_exit();
-    end(128 + SIGHUP)
+    exit_now(128 + SIGHUP)
 }
 
 /// From now on, all that the table above says holds.
-pub(super) fn watch(tty: &Arc<Tty>) -> io::Result<()> {
+pub(super) fn install_handlers(tty: &Arc<Tty>) -> io::Result<()> {
     // promise: panic-hook
     make_panics_fatal(Arc::clone(tty));
     // promise: exit-signals, mutant: SIGTERM, SIGINT, SIGQUIT, SIGTSTP -> SIGTSTP
     let signals = Signals::new([SIGHUP, SIGTERM, SIGINT, SIGQUIT, SIGTSTP, SIGCONT])?;
-    let (heeding, watched) = (Arc::clone(tty), Arc::clone(tty));
-    thread::Builder::new().name("signals".into()).spawn(move || heed(signals, &heeding))?;
+    let (signals_tty, watchdog_tty) = (Arc::clone(tty), Arc::clone(tty));
+    thread::Builder::new().name("signals".into()).spawn(move || handle_signals(signals, &signals_tty))?;
     // promise: watchdog
-    thread::Builder::new().name("watchdog".into()).spawn(move || wait_until_gone(&watched))?;
+    thread::Builder::new().name("watchdog".into()).spawn(move || exit_when_tty_hangs_up(&watchdog_tty))?;
     Ok(())
 }
 
@@ -65,8 +65,8 @@ fn has_shell() -> bool {
     getsid(None).is_ok_and(|session| session != getpgrp())
 }
 
-fn heed(mut signals: Signals, tty: &Arc<Tty>) {
-    let mut ending = false;
+fn handle_signals(mut signals: Signals, tty: &Arc<Tty>) {
+    let mut is_ending = false;
     loop {
         let batch: Vec<i32> = signals.wait().collect();
         // `kill %1` on a stopped job sends TERM and CONT together: it must not take the terminal again.
@@ -74,21 +74,21 @@ fn heed(mut signals: Signals, tty: &Arc<Tty>) {
             tracing::info!("signal {signal} asks for the end");
             if signal == SIGHUP {
                 tty.close(); // it may still be there: `kill -HUP` does not take it away
-                gone();
+                exit_on_hangup();
             }
-            if std::mem::replace(&mut ending, true) {
-                end_with(signal, tty);
+            if std::mem::replace(&mut is_ending, true) {
+                exit_by_signal(signal, tty);
             }
-            tty.tell(TermEvent::Signal(signal));
+            tty.send_event(TermEvent::Signal(signal));
             let deadline = Arc::clone(tty);
             let _ = thread::Builder::new().name("deadline".into()).spawn(move || {
-                pause(PATIENCE);
-                end_with(signal, &deadline);
+                sleep(SHUTDOWN_TIMEOUT);
+                exit_by_signal(signal, &deadline);
             });
         }
-        if !ending && batch.contains(&SIGCONT) {
-            take_again(tty);
-        } else if !ending && batch.contains(&SIGTSTP) && has_shell() {
+        if !is_ending && batch.contains(&SIGCONT) {
+            reacquire_tty(tty);
+        } else if !is_ending && batch.contains(&SIGTSTP) && has_shell() {
             // promise: close-before-stop
             tty.close();
             stop_job();
@@ -96,11 +96,11 @@ fn heed(mut signals: Signals, tty: &Arc<Tty>) {
     }
 }
 
-fn end_with(signal: i32, tty: &Tty) -> ! {
+fn exit_by_signal(signal: i32, tty: &Tty) -> ! {
     tty.close();
     tracing::warn!("ends without the loop, by signal {signal}");
     log::flush_before_exit();
-    end(128_i32.saturating_add(signal))
+    exit_now(128_i32.saturating_add(signal))
 }
 
 /// SIGSTOP and not SIGTSTP: a parent in the same job that handles that one, such as git, would hang with us.
@@ -109,7 +109,7 @@ fn stop_job() {
     // This thread may run on for a moment. What follows a stop is done when SIGCONT arrives, not here.
 }
 
-fn take_again(tty: &Tty) {
+fn reacquire_tty(tty: &Tty) {
     if tty.in_background() {
         // Continued by `bg`: the terminal is the shell's.
         return stop_job();
@@ -117,33 +117,33 @@ fn take_again(tty: &Tty) {
     // The shell may still be handing over.
     for _ in 0..10 {
         if tty.open().is_ok() {
-            return tty.tell(TermEvent::Resumed);
+            return tty.send_event(TermEvent::Resumed);
         }
-        pause(Duration::from_millis(20));
+        sleep(Duration::from_millis(20));
     }
-    gone();
+    exit_on_hangup();
 }
 
 #[expect(
     clippy::disallowed_methods,
     reason = "the condition waited for is that the process has ended by then"
 )]
-fn pause(span: Duration) {
+fn sleep(span: Duration) {
     thread::sleep(span);
 }
 
 /// crossterm 0.29 reads a terminal that hung up over and over (crossterm-rs/crossterm#793), and who writes only
 /// what changed may not write for an hour: neither would notice. SIGHUP may be ignored by whoever started us.
-fn wait_until_gone(tty: &Tty) {
+fn exit_when_tty_hangs_up(tty: &Tty) {
     if cfg!(target_os = "macos") {
         // There, poll() says nothing of use about terminals.
         while rustix::termios::tcgetattr(tty.fd()).is_ok() {
-            pause(Duration::from_secs(2));
+            sleep(Duration::from_secs(2));
         }
     } else {
         tty.wait(PollFlags::empty(), None);
     }
-    gone();
+    exit_on_hangup();
 }
 
 /// A task that panicked would leave a screen that nobody updates, and a thread one without its key or signals.
@@ -160,7 +160,7 @@ fn make_panics_fatal(tty: Arc<Tty>) {
         } else {
             log::log_panic(info);
         }
-        end(101);
+        exit_now(101);
     }));
 }
 
