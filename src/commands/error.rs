@@ -5,8 +5,8 @@ use std::io;
 use super::api_error;
 use crate::config::ConfigError;
 use crate::exit_code::ExitCode;
-use crate::store::Refused;
-use crate::store::journal::Trouble;
+use crate::store::RecordingError;
+use crate::store::journal::JournalError;
 use browserbase_simulator::{ScenarioError, chaos};
 use keepwatch_core::filter::FilterError;
 use keepwatch_core::session::ApiError;
@@ -70,7 +70,7 @@ pub enum CliError {
     InvalidRecording {
         path: String,
         #[source]
-        error: Refused,
+        error: RecordingError,
     },
     #[error("the recording can not be written: {0}")]
     WriteRecording(#[source] io::Error),
@@ -82,10 +82,10 @@ pub enum CliError {
     OpenJournal {
         path: String,
         #[source]
-        error: Trouble,
+        error: JournalError,
     },
     #[error(transparent)]
-    Journal(#[from] Trouble),
+    Journal(#[from] JournalError),
     #[error("the simulated API found no port on 127.0.0.1: {0}")]
     DemoPort(#[source] io::Error),
     #[error("port {port} of 127.0.0.1 can not be had: {error}; --port 0 takes a free one")]

@@ -21,7 +21,7 @@ use super::recording::{self, Made};
 use crate::api::Client;
 use crate::config::{EventsConfig, Form};
 use crate::exit_code::ExitCode;
-use crate::store::Header;
+use crate::store::StreamHeader;
 use keepwatch_core::clock::{Clock, Zone};
 use keepwatch_core::session::{Phase, SessionId, Status, Targets};
 use keepwatch_core::text;
@@ -58,7 +58,7 @@ pub(super) async fn stream(
     clock: Clock,
     watching: Watching,
     form: Form,
-    recording: Option<(File, Header)>,
+    recording: Option<(File, StreamHeader)>,
 ) -> Result<ExitCode, CliError> {
     let named = match &watching.targets {
         Targets::Ids(ids) => ids.clone(),

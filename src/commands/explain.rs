@@ -40,7 +40,7 @@ fn recorded(
 ) -> Result<ExitCode, CliError> {
     let recording = recording::read(path)?;
     recording::print_damage(&recording);
-    let Recording { header, tape, .. } = recording;
+    let Recording { header, input_log: tape, .. } = recording;
     let fleet = || SessionTracker::new(header.thresholds.clone()).with_owner_key(header.owner_key.clone());
     let mut fleets: Vec<SessionTracker> = tape.profiles().iter().map(|_| fleet()).collect();
     for (profile, input) in tape.inputs() {

@@ -23,7 +23,7 @@ use crate::exit_code::ExitCode;
 use crate::log;
 use crate::poll::{IngestedReport, PollLimits, Poller, PollerCommand, Report};
 use crate::store::recorder::Recorder;
-use crate::store::{self, Encoder, Header, Line};
+use crate::store::{self, Encoder, StreamEntry, StreamHeader};
 use keepwatch_core::clock::{Clock, Moment};
 use keepwatch_core::session::{ApiError, SessionId, Targets};
 use keepwatch_core::tracker::{AlertThresholds, Event, Input, RequestTiming, SessionTracker};
@@ -80,7 +80,7 @@ impl Follow {
         client: Client,
         clock: Clock,
         watching: Watching,
-        recording: Option<(File, Header)>,
+        recording: Option<(File, StreamHeader)>,
     ) -> Result<Self, CliError> {
         let interruption = Interruption::new()?;
         let fleet = SessionTracker::new(watching.thresholds);
@@ -97,12 +97,12 @@ impl Follow {
 
     fn apply(&mut self, input: Input) -> Vec<Event> {
         let encoder = self.recording.as_mut().map(|(encoder, _)| encoder);
-        let (events, lines) = store::apply(encoder, &mut self.fleet, input);
+        let (events, lines) = store::apply_and_encode(encoder, &mut self.fleet, input);
         self.write(lines);
         events
     }
 
-    fn write(&mut self, lines: Vec<Line>) {
+    fn write(&mut self, lines: Vec<StreamEntry>) {
         if !lines.is_empty()
             && let Some((_, recorder)) = &mut self.recording
             && !recorder.write(lines)
@@ -177,7 +177,7 @@ impl Drop for Follow {
     }
 }
 
-fn begin((file, header): (File, Header)) -> Result<(Encoder, Recorder), CliError> {
+fn begin((file, header): (File, StreamHeader)) -> Result<(Encoder, Recorder), CliError> {
     let encoder = Encoder::new(None, header.no_metadata);
     let recorder = Recorder::start(file, header, |why| print_error(&why));
     Ok((encoder, recorder.map_err(CliError::Recorder)?))

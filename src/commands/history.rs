@@ -18,7 +18,7 @@ use super::print_error;
 use crate::config::HistoryConfig;
 use crate::exit_code::ExitCode;
 use crate::store::history::{self, HistoryQuery, HistoryScope};
-use crate::store::journal::Reader;
+use crate::store::journal::JournalReader;
 use keepwatch_core::clock::{Clock, Timestamp, Zone};
 use keepwatch_core::filter::Filter;
 use keepwatch_core::session::SessionId;
@@ -72,14 +72,14 @@ pub fn history(config: HistoryConfig) -> Result<ExitCode, CliError> {
 }
 
 /// Prints what happened to one session, as far as any run saw it.
-fn timeline(reader: &Reader, id: &SessionId, zone: Zone, ascii: bool) -> Result<ExitCode, CliError> {
+fn timeline(reader: &JournalReader, id: &SessionId, zone: Zone, ascii: bool) -> Result<ExitCode, CliError> {
     let scope = HistoryScope::Sessions(vec![id.clone()]);
     let mut fleet = SessionTracker::default();
-    if let Some((header, host)) = history::newest(reader, &HistoryQuery::all(&scope))? {
+    if let Some((header, host)) = history::newest_header(reader, &HistoryQuery::all(&scope))? {
         fleet = SessionTracker::new(header.thresholds).with_owner_key(header.owner_key);
         let query = HistoryQuery { host: Some(&host), ..HistoryQuery::all(&scope) };
         let now = Clock::backdated(PAST).now();
-        history::read(reader, &query, now, |input| drop(fleet.apply(input)))?;
+        history::read_inputs(reader, &query, now, |input| drop(fleet.apply(input)))?;
     }
     let mut events: Vec<&Event> = fleet.newest_events(id).map(|(_, event)| event).collect();
     if events.is_empty() {
@@ -100,7 +100,7 @@ fn timeline(reader: &Reader, id: &SessionId, zone: Zone, ascii: bool) -> Result<
 /// # Errors
 /// The journal can not be read.
 pub fn said(
-    reader: &Reader,
+    reader: &JournalReader,
     since: Timestamp,
     filter: &Filter,
     form: Form,

@@ -8,7 +8,7 @@ use super::output::{ask, print};
 use super::print_error;
 use crate::config::{JournalAction, JournalFile};
 use crate::exit_code::ExitCode;
-use crate::store::journal::{Reader, Sizes, clear, damaged_ones, glance};
+use crate::store::journal::{JournalReader, JournalStats, clear, damaged_files, precheck};
 use keepwatch_core::clock::Zone;
 use keepwatch_core::session::SessionId;
 use keepwatch_core::text;
@@ -23,7 +23,7 @@ pub fn journal(action: JournalAction, file: JournalFile) -> Result<ExitCode, Cli
         JournalAction::Path => print(&(shown(&path) + "\n"))?,
         JournalAction::Size { utc } => {
             let zone = if utc { Zone::Utc } else { Zone::Local };
-            let sizes = open(&path)?.sizes()?;
+            let sizes = open(&path)?.stats()?;
             print(&size(&sizes, zone))?;
         }
         JournalAction::Clear { yes } => return clear_it(&path, yes),
@@ -37,9 +37,9 @@ pub(super) fn place(file: JournalFile) -> Result<PathBuf, CliError> {
 }
 
 /// The journal, if there is one.
-pub(super) fn open(path: &Path) -> Result<Reader, CliError> {
+pub(super) fn open(path: &Path) -> Result<JournalReader, CliError> {
     // Nothing of this process writes it: so it can be looked at before SQLite does, which leaves its own files beside it.
-    match glance(path).and_then(|()| Reader::open(path)) {
+    match precheck(path).and_then(|()| JournalReader::open(path)) {
         Ok(Some(reader)) => Ok(reader),
         Ok(None) => Err(CliError::NoJournal { path: shown(path) }),
         Err(error) => Err(CliError::OpenJournal { path: shown(path), error }),
@@ -47,8 +47,8 @@ pub(super) fn open(path: &Path) -> Result<Reader, CliError> {
 }
 
 /// The session whose id is `id`, or the only one whose id begins so.
-pub(super) fn find(reader: &Reader, id: &SessionId) -> Result<SessionId, CliError> {
-    let found = reader.beginning_with(id)?;
+pub(super) fn find(reader: &JournalReader, id: &SessionId) -> Result<SessionId, CliError> {
+    let found = reader.sessions_with_prefix(id)?;
     match found.as_slice() {
         _ if found.contains(id) => Ok(id.clone()),
         [only] => Ok(only.clone()),
@@ -65,8 +65,8 @@ fn shown(path: &Path) -> String {
 }
 
 /// A line each, the plain number first.
-fn size(sizes: &Sizes, zone: Zone) -> String {
-    let Sizes { bytes, segments, entries, sessions, oldest } = sizes;
+fn size(sizes: &JournalStats, zone: Zone) -> String {
+    let JournalStats { bytes, segments, entries, sessions, oldest } = sizes;
     let words = text::format_bytes(i64::try_from(*bytes).unwrap_or(i64::MAX));
     let oldest = oldest.map_or_else(|| "-".to_owned(), |at| zone.date_time(at));
     format!(
@@ -75,24 +75,24 @@ fn size(sizes: &Sizes, zone: Zone) -> String {
 }
 
 fn clear_it(path: &Path, yes: bool) -> Result<ExitCode, CliError> {
-    let sizes = open(path)?.sizes()?;
+    let sizes = open(path)?.stats()?;
     if !yes && !confirm_clear(path, &sizes)? {
         print_error("nothing was deleted");
         return Ok(ExitCode::Failure);
     }
     let cleared = clear(path)?;
     print("the journal is empty\n")?;
-    if cleared.others {
+    if cleared.is_open_elsewhere {
         print_error("another keepwatch has it open, and goes on writing to it what it sees from now on");
     }
-    for damaged in damaged_ones(path) {
+    for damaged in damaged_files(path) {
         print_error(&format!("a damaged journal that was moved aside is still there: {}", shown(&damaged)));
     }
     Ok(ExitCode::Success)
 }
 
 /// Asks whether to delete the whole journal.
-fn confirm_clear(path: &Path, sizes: &Sizes) -> Result<bool, CliError> {
+fn confirm_clear(path: &Path, sizes: &JournalStats) -> Result<bool, CliError> {
     let question = format!(
         "{}\nhas {} of {} sessions. Delete all of it? [y/N] ",
         shown(path),
@@ -110,11 +110,11 @@ mod tests {
     #[test]
     fn sizes_are_a_line_each_for_people_and_for_scripts() {
         let oldest = Some("2026-11-22T12:00:00Z".parse().unwrap());
-        let sizes = Sizes { bytes: 18_214_912, segments: 12, entries: 9431, sessions: 431, oldest };
+        let sizes = JournalStats { bytes: 18_214_912, segments: 12, entries: 9431, sessions: 431, oldest };
         assert_eq!(
             size(&sizes, Zone::Utc),
             "bytes     18214912  (18.2 MB)\nsegments  12\nentries   9431\nsessions  431\noldest    2026-11-22 12:00:00\n"
         );
-        assert!(size(&Sizes { oldest: None, ..sizes }, Zone::Utc).ends_with("oldest    -\n"));
+        assert!(size(&JournalStats { oldest: None, ..sizes }, Zone::Utc).ends_with("oldest    -\n"));
     }
 }

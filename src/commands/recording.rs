@@ -8,7 +8,7 @@ use super::CliError;
 use super::print_error;
 use crate::VERSION;
 use crate::private_file;
-use crate::store::{FORMAT, Header, Recording};
+use crate::store::{FORMAT_VERSION, Recording, StreamHeader};
 use keepwatch_core::clock::Timestamp;
 use keepwatch_core::session::MetadataPath;
 use keepwatch_core::text;
@@ -29,10 +29,19 @@ pub(super) struct Made {
 
 impl Made {
     /// The header of what is made with it.
-    pub(super) fn header(self, no_metadata: bool) -> Header {
+    pub(super) fn header(self, no_metadata: bool) -> StreamHeader {
         let Self { started, thresholds, owner_key, rates, host } = self;
         let version = VERSION.to_owned();
-        Header { format: FORMAT, version, started, thresholds, owner_key, rates, host, no_metadata }
+        StreamHeader {
+            format: FORMAT_VERSION,
+            version,
+            started,
+            thresholds,
+            owner_key,
+            rates,
+            host,
+            no_metadata,
+        }
     }
 }
 

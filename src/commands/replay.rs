@@ -7,7 +7,7 @@ use super::CliError;
 use super::recording;
 use crate::config::ReplayConfig;
 use crate::exit_code::ExitCode;
-use crate::store::{Header, Recording};
+use crate::store::{Recording, StreamHeader};
 use crate::terminal::{self, Env};
 use crate::tui::{self, Settings, Tone};
 use keepwatch_core::clock::{Clock, Zone};
@@ -22,7 +22,7 @@ pub async fn replay(config: ReplayConfig, warnings: &[String], env: Env) -> Resu
     if let Some(obstacle) = terminal::unsupported_reason(&env) {
         return Err(CliError::NoScreenForReplay(obstacle));
     }
-    let Recording { header, tape, damage } = recording;
+    let Recording { header, input_log: tape, damage } = recording;
     let greeting = match (damage, warnings.first()) {
         (Some(damage), _) => (Tone::Bad, damage.to_string()),
         (None, Some(warning)) => (Tone::Bad, warning.clone()),
@@ -45,7 +45,7 @@ pub async fn replay(config: ReplayConfig, warnings: &[String], env: Env) -> Resu
         .map_err(CliError::Terminal)
 }
 
-fn greeting(header: &Header, zone: Zone) -> String {
+fn greeting(header: &StreamHeader, zone: Zone) -> String {
     let (at, version) = (zone.date_time(header.started), text::sanitise(&header.version, 20));
     format!("recorded {at} by keepwatch {version}: Space plays, ] goes to the next event")
 }

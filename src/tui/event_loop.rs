@@ -23,7 +23,7 @@ use super::effect_runner::EffectRunner;
 use super::message::Message;
 use super::model::Model;
 use super::persistence::{
-    Persistence, PersistenceConfig, PersistenceEvent, PersistenceEvents, PersistenceWarning,
+    Persistence, PersistenceConfig, PersistenceEvent, PersistenceEventSender, PersistenceWarning,
 };
 use super::profiles::{ProfileId, ProfileInfo};
 use super::settings::Settings;
@@ -58,7 +58,7 @@ pub async fn run(
     let mut screen = Screen::enter("keepwatch", &events)?;
     let (targets, pace, releaser) = (settings.targets.clone(), settings.pace, settings.releaser);
     let (others, other_clients): (Vec<_>, Vec<_>) = others.into_iter().unzip();
-    let (persistence_events, mut persistence_inbox) = PersistenceEvents::channel();
+    let (persistence_events, mut persistence_inbox) = PersistenceEventSender::channel();
     let log_events = persistence_events.clone();
     // promise: log-failure
     log::set_error_handler(move |message| log_events.warn(PersistenceWarning::log(message)));

@@ -230,7 +230,7 @@ impl Profiles {
         let ProfileState { tracker, persistence, .. } = self.get_mut(id);
         match persistence {
             Some(persistence) => persistence.apply(tracker, input),
-            None => (store::apply(None, tracker, input).0, Vec::new()),
+            None => (store::apply_and_encode(None, tracker, input).0, Vec::new()),
         }
     }
 

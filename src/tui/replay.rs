@@ -21,7 +21,7 @@ use super::replay_state::Replay;
 use super::settings::Settings;
 use super::terminal_events::{TranslatedEvent, translate};
 use crate::exit_code::ExitCode;
-use crate::store::{Tape, Unfold};
+use crate::store::{Decoder, InputLog};
 use crate::terminal::{self, Env, Screen};
 use crate::tui::view;
 use keepwatch_core::clock::{Clock, Moment, Timestamp};
@@ -37,7 +37,7 @@ const LONGEST_NAME: usize = 24;
 /// The terminal refuses screen mode, or no thread can be started.
 pub async fn replay(
     settings: Settings,
-    tape: Tape,
+    tape: InputLog,
     host: Option<String>,
     started: Timestamp,
     clock: Clock,
@@ -96,9 +96,9 @@ pub async fn replay(
 
 /// Where a tape stands.
 struct Player {
-    tape: Tape,
+    tape: InputLog,
     /// The profiles of the tape, in its order.
-    profiles: Vec<(ProfileId, Unfold)>,
+    profiles: Vec<(ProfileId, Decoder)>,
     /// The next step.
     next: usize,
     /// Behind which steps something has happened, in order.
@@ -110,12 +110,12 @@ struct Player {
 
 impl Player {
     /// Creates a player at the beginning of `tape`. The tape has the events that trackers like the model's return for it.
-    fn new(tape: Tape, model: &Model, started: Timestamp) -> Self {
+    fn new(tape: InputLog, model: &Model, started: Timestamp) -> Self {
         let mut fleets: Vec<SessionTracker> = tape.profiles().iter().map(|_| model.empty_fleet()).collect();
-        let mut unfold = vec![Unfold::default(); fleets.len()];
+        let mut unfold = vec![Decoder::default(); fleets.len()];
         let mut marks = Vec::new();
         for (place, (_, item)) in tape.iter().enumerate() {
-            let input = unfold.get_mut(item.profile).and_then(|unfold| unfold.take(item));
+            let input = unfold.get_mut(item.profile).and_then(|unfold| unfold.decode(item));
             let fleet = fleets.get_mut(item.profile);
             let happened =
                 input.zip(fleet).is_some_and(|(input, fleet)| !fleet.apply(input).events.is_empty());
@@ -124,7 +124,7 @@ impl Player {
             }
         }
         let now = tape.get(0).map_or_else(|| nothing(started), |(at, _)| at);
-        let profiles = model.profiles().ids().map(|id| (id, Unfold::default())).collect();
+        let profiles = model.profiles().ids().map(|id| (id, Decoder::default())).collect();
         Self { tape, profiles, next: 0, marks, now, since: None }
     }
 
@@ -133,7 +133,7 @@ impl Player {
         let Some((at, item)) = self.tape.get(self.next) else { return };
         self.next = self.next.saturating_add(1);
         if let Some((profile, unfold)) = self.profiles.get_mut(item.profile)
-            && let Some(input) = unfold.take(item)
+            && let Some(input) = unfold.decode(item)
         {
             model.replay_input(*profile, input);
         }
@@ -154,7 +154,7 @@ impl Player {
         };
         if to < self.next {
             model.forget_all();
-            self.profiles.iter_mut().for_each(|(_, unfold)| *unfold = Unfold::default());
+            self.profiles.iter_mut().for_each(|(_, unfold)| *unfold = Decoder::default());
             self.next = 0;
             self.now = self.tape.get(0).map_or(self.now, |(at, _)| at);
         }

@@ -8,7 +8,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use keepwatch::store::journal::{
-    Entry, Fate, Journal, Of, Options, Reader, RunId, Segment, SegmentId, Summary, Trouble, Why,
+    Journal, JournalEntry, JournalError, JournalOptions, JournalReader, RunId, Segment, SegmentFilter,
+    SegmentId, SendResult, SessionSummary, StoredVerdict,
 };
 use keepwatch_core::clock::{Clock, Timestamp, saturating_add};
 use keepwatch_core::session::{Metadata, Status};
@@ -29,8 +30,8 @@ fn child_that_writes() {
     let (Ok(path), Ok(seconds)) = (std::env::var(PATH), std::env::var(SECONDS)) else { return };
     let clock = Clock::system();
     let mut journal: Journal<Value> =
-        Journal::spawn(path.into(), Options::new(clock.clone()), |trouble| match trouble {
-            Trouble::Slow { .. } | Trouble::Over => {}
+        Journal::spawn(path.into(), JournalOptions::new(clock.clone()), |trouble| match trouble {
+            JournalError::Slow { .. } | JournalError::Recovered => {}
             other => {
                 println!("\nTROUBLE {other:?}");
             }
@@ -44,18 +45,21 @@ fn child_that_writes() {
         profile: None,
         host,
         header: json!({}),
-        weight: 10,
+        estimated_size: 10,
     };
-    assert_eq!(journal.begin(begun), Fate::Taken);
+    assert_eq!(journal.begin_segment(begun), SendResult::Queued);
     let until = Duration::from_secs(seconds.parse().unwrap());
     let mut sent: u64 = 0;
     while clock.now().mono < until {
         let at = clock.now().wall;
         let mentions = vec![testing::id(&format!("s-{}", sent % 50))];
         let body = json!({ "n": sent, "text": "x".repeat(300) });
-        let entry = Entry { seq: sent, at, body, weight: 400, mentions, projects: Vec::new() };
-        assert_eq!(journal.entry(entry), Fate::Taken);
-        assert_eq!(journal.summary(summary(&format!("s-{}", sent % 50), run.clone(), at)), Fate::Taken);
+        let entry = JournalEntry { seq: sent, at, body, estimated_size: 400, mentions, projects: Vec::new() };
+        assert_eq!(journal.write_entry(entry), SendResult::Queued);
+        assert_eq!(
+            journal.write_summary(summary(&format!("s-{}", sent % 50), run.clone(), at)),
+            SendResult::Queued
+        );
         println!("SENT {sent} {}", at.timestamp_millis());
         sent += 1;
         std::thread::park_timeout(Duration::from_millis(1));
@@ -66,9 +70,9 @@ fn child_that_writes() {
     println!("\nDONE {sent}");
 }
 
-fn summary(id: &str, run: RunId, last_seen: Timestamp) -> Summary {
+fn summary(id: &str, run: RunId, last_seen: Timestamp) -> SessionSummary {
     let ago = |seconds| last_seen - chrono::TimeDelta::seconds(seconds);
-    Summary {
+    SessionSummary {
         session: testing::id(id),
         run,
         profile: None,
@@ -82,16 +86,16 @@ fn summary(id: &str, run: RunId, last_seen: Timestamp) -> Summary {
         created: Some(ago(1800)),
         started: Some(ago(1800)),
         ended: Some(last_seen),
-        end_exact: true,
+        is_end_exact: true,
         expires: Some(saturating_add(last_seen, Duration::from_secs(60))),
         first_seen: ago(1800),
         last_seen,
         watched: Duration::from_secs(1566),
-        replies: 522,
+        responses: 522,
         proxy_bytes: Some(18_200_000),
-        why: Some(Why {
+        verdict: Some(StoredVerdict {
             name: "keep_alive_ended_early".into(),
-            sure: "likely".into(),
+            confidence: "likely".into(),
             sentence: Untrusted::new("COMPLETED after 30m 00s"),
         }),
         metadata: Some(Metadata::new(r#"{"run":{"id":"c-881"}}"#)),
@@ -115,8 +119,8 @@ fn words<'l>(line: &'l str, word: &str) -> Option<Vec<&'l str>> {
     (words.next() == Some(word)).then(|| words.collect())
 }
 
-fn only_segment(reader: &Reader, run: &str) -> SegmentId {
-    let all = reader.segments(Timestamp::UNIX_EPOCH, Of::All).unwrap();
+fn only_segment(reader: &JournalReader, run: &str) -> SegmentId {
+    let all = reader.segments(Timestamp::UNIX_EPOCH, SegmentFilter::All).unwrap();
     let mut own = all.iter().filter(|segment| segment.run.as_str() == run);
     let id = own.next().unwrap().id;
     assert!(own.next().is_none());
@@ -164,7 +168,7 @@ fn lost_when_killed() -> i64 {
         }
     }
     assert_eq!(child.wait().unwrap().signal(), Some(9));
-    let reader = Reader::open(&path).unwrap().unwrap();
+    let reader = JournalReader::open(&path).unwrap().unwrap();
     let kept: Vec<i64> = reader
         .entries(only_segment(&reader, &run))
         .map(|line| i64::try_from(line.unwrap().seq).unwrap())
@@ -179,7 +183,7 @@ fn lost_when_killed() -> i64 {
     // And the next run goes on with it.
     let mut next = writer(&path, 0);
     assert!(wait(&mut next).success());
-    assert_eq!(Reader::open(&path).unwrap().unwrap().sizes().unwrap().segments, 2);
+    assert_eq!(JournalReader::open(&path).unwrap().unwrap().stats().unwrap().segments, 2);
     lost
 }
 
@@ -203,16 +207,16 @@ fn write_at_once(seconds: u64) -> (u64, u64) {
     // Who reads meanwhile is not in the way, and sees no error.
     let mut read = 0_u64;
     while children.iter_mut().any(|child| child.try_wait().unwrap().is_none()) {
-        if let Some(reader) = Reader::open(&path).unwrap() {
-            let sizes = reader.sizes().unwrap();
-            let segments = reader.segments(Timestamp::UNIX_EPOCH, Of::All).unwrap();
+        if let Some(reader) = JournalReader::open(&path).unwrap() {
+            let sizes = reader.stats().unwrap();
+            let segments = reader.segments(Timestamp::UNIX_EPOCH, SegmentFilter::All).unwrap();
             let lines = segments.iter().flat_map(|it| reader.entries(it.id)).map(Result::unwrap).count();
             assert!(u64::try_from(lines).unwrap() >= sizes.entries);
             read += 1;
         }
         std::thread::park_timeout(Duration::from_millis(50));
     }
-    let reader = Reader::open(&path).unwrap().unwrap();
+    let reader = JournalReader::open(&path).unwrap().unwrap();
     let mut total = 0;
     for (mut child, output) in children.into_iter().zip(outputs) {
         let lines = output.join().unwrap();
@@ -255,14 +259,16 @@ impl Home {
         let home = Self::new();
         let clock = Clock::system();
         let mut journal: Journal<Value> =
-            Journal::spawn(home.journal(), Options::new(clock.clone()), |trouble| match trouble {
-                Trouble::Slow { .. } | Trouble::Over => {} // a busy machine
+            Journal::spawn(home.journal(), JournalOptions::new(clock.clone()), |trouble| match trouble {
+                JournalError::Slow { .. } | JournalError::Recovered => {} // a busy machine
                 other => panic!("{other:?}"),
             });
         let now = clock.now().wall;
-        let _ = journal.summary(summary("6512bd43-d9ca-4e02-9a67-91f2c1a0b3de", RunId::new(now, 1), now));
+        let _ =
+            journal.write_summary(summary("6512bd43-d9ca-4e02-9a67-91f2c1a0b3de", RunId::new(now, 1), now));
         let old = now - chrono::TimeDelta::days(5);
-        let _ = journal.summary(summary("c20ad4d7-6fe9-4775-8aa6-1bc0d2e7f3a1", RunId::new(old, 2), old));
+        let _ =
+            journal.write_summary(summary("c20ad4d7-6fe9-4775-8aa6-1bc0d2e7f3a1", RunId::new(old, 2), old));
         assert!(journal.flush(PATIENCE));
         home
     }

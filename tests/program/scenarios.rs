@@ -11,7 +11,9 @@ use keepwatch::api::{Client, ReleasePermission};
 use keepwatch::poll::IngestedReport;
 use keepwatch::poll::PollLimits;
 use keepwatch::poll::{Poller, PollerCommand, Report};
-use keepwatch::store::{self, Encoder, FORMAT, Header, Line, Recording, Writer};
+use keepwatch::store::{
+    self, Encoder, FORMAT_VERSION, Recording, RecordingWriter, StreamEntry, StreamHeader,
+};
 use keepwatch_core::clock::{Clock, Moment, Zone};
 use keepwatch_core::session::Targets;
 use keepwatch_core::session::{Secret, SessionId};
@@ -129,7 +131,7 @@ struct Watcher {
     start: Moment,
     fleet: SessionTracker,
     encoder: Encoder,
-    lines: Vec<Line>,
+    lines: Vec<StreamEntry>,
     events: Vec<Event>,
     /// How many fresh connect URLs were asked for.
     copies: usize,
@@ -186,7 +188,7 @@ impl Watcher {
 
     fn apply(&mut self, input: Option<Input>) {
         if let Some(input) = input {
-            let (events, lines) = store::apply(Some(&mut self.encoder), &mut self.fleet, input);
+            let (events, lines) = store::apply_and_encode(Some(&mut self.encoder), &mut self.fleet, input);
             self.events.extend(events);
             self.lines.extend(lines);
         }
@@ -194,8 +196,8 @@ impl Watcher {
 
     /// What was recorded gives the same evidence of every session, byte for byte.
     fn replays(&mut self) {
-        let header = Header {
-            format: FORMAT,
+        let header = StreamHeader {
+            format: FORMAT_VERSION,
             version: "9.9.9".into(),
             started: self.start.wall,
             thresholds: AlertThresholds::default(),
@@ -206,11 +208,11 @@ impl Watcher {
         };
         self.lines.extend(self.encoder.finish(&self.fleet));
         let mut file = Vec::new();
-        Writer::new(&mut file, &header).unwrap().write(&self.lines).unwrap();
+        RecordingWriter::new(&mut file, &header).unwrap().write(&self.lines).unwrap();
         let recording = Recording::read(&mut file.as_slice()).unwrap();
         assert_eq!(recording.damage, None);
         let mut again = SessionTracker::new(recording.header.thresholds.clone());
-        recording.tape.inputs().for_each(|(_, input)| drop(again.apply(input)));
+        recording.input_log.inputs().for_each(|(_, input)| drop(again.apply(input)));
         for record in self.fleet.records() {
             let version = &recording.header.version;
             let of = |fleet| evidence::render(fleet, &record.id, EvidenceOptions::new(version));

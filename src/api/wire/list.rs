@@ -94,16 +94,17 @@ impl BodyReader for ListReader {
     type Value = (SessionList, InternCache);
 
     fn push(&mut self, piece: &[u8]) -> Result<(), ApiError> {
-        let Self { splitter: elements, listing, cache: known, key_to_redact: key, first_byte: first } = self;
-        *first = first.or_else(|| piece.iter().find(|byte| !byte.is_ascii_whitespace()).copied());
-        let quoted = Finder::new(key.expose());
-        let outcome = elements.push(piece, |element| {
-            let is_quoted = key.expose().len() >= MIN_REDACTED_KEY_BYTES && quoted.find(element).is_some();
-            // promise: key-in-list, mutant: without_key(element.to_vec(), key) -> element.to_vec()
-            let safe = is_quoted.then(|| redact_key(element.to_vec(), key));
+        let Self { splitter, listing, cache, key_to_redact, first_byte } = self;
+        *first_byte = first_byte.or_else(|| piece.iter().find(|byte| !byte.is_ascii_whitespace()).copied());
+        let key_finder = Finder::new(key_to_redact.expose());
+        let outcome = splitter.push(piece, |element| {
+            let is_quoted =
+                key_to_redact.expose().len() >= MIN_REDACTED_KEY_BYTES && key_finder.find(element).is_some();
+            // promise: key-in-list, mutant: redact_key(element.to_vec(), key_to_redact) -> element.to_vec()
+            let safe = is_quoted.then(|| redact_key(element.to_vec(), key_to_redact));
             match decode_element(&utf8_lossy(safe.as_deref().unwrap_or(element)))? {
                 Some(mut session) => {
-                    known.intern(&mut session);
+                    cache.intern(&mut session);
                     listing.sessions.push(session);
                 }
                 None => listing.malformed = listing.malformed.saturating_add(1),

@@ -43,7 +43,7 @@ fn session(seen: &Seen, form: Form) -> Value {
         "started_at": facts.started.map(time),
         "expires_at": facts.expires.map(time),
         "ended_at": facts.ended.map(time),
-        "ended_at_exact": facts.ended.map(|_| facts.end_exact),
+        "ended_at_exact": facts.ended.map(|_| facts.is_end_exact),
         "ran_s": seen.ran().map(seconds),
         "first_seen": time(seen.first_seen),
         "last_seen": time(facts.last_seen),
@@ -52,8 +52,8 @@ fn session(seen: &Seen, form: Form) -> Value {
         "runs": seen.runs,
         "proxy_bytes": facts.proxy_bytes,
         "est_cost_usd": dollars(seen.cost(form.rates)),
-        "verdict": facts.why.as_ref().map(|why| {
-            json!({ "name": why.name, "sure": why.sure, "sentence": why.sentence.sanitise_line() })
+        "verdict": facts.verdict.as_ref().map(|why| {
+            json!({ "name": why.name, "sure": why.confidence, "sentence": why.sentence.sanitise_line() })
         }),
     })
 }

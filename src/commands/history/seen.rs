@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Form;
-use crate::store::journal::Summary;
+use crate::store::journal::SessionSummary;
 use keepwatch_core::clock::Timestamp;
 use keepwatch_core::filter::FilterTarget;
 use keepwatch_core::session::{Metadata, Region, SessionId, Status};
@@ -19,7 +19,7 @@ use keepwatch_core::tracker::cost::{Rates, billed_minutes};
 #[derive(Debug)]
 pub(super) struct Seen {
     /// What the run knows that saw it last.
-    pub(super) facts: Summary,
+    pub(super) facts: SessionSummary,
     /// The first reply to any run.
     pub(super) first_seen: Timestamp,
     /// How many replies came to all of them.
@@ -51,9 +51,9 @@ pub(super) struct Day {
 
 impl Seen {
     /// Of rows in any order, the sessions: the one that began last first.
-    pub(super) fn of(rows: Vec<Summary>) -> Vec<Self> {
+    pub(super) fn of(rows: Vec<SessionSummary>) -> Vec<Self> {
         // An id is one session's of one host; a simulated one uses the same again and again.
-        let mut by_session: BTreeMap<(SessionId, String), Vec<Summary>> = BTreeMap::new();
+        let mut by_session: BTreeMap<(SessionId, String), Vec<SessionSummary>> = BTreeMap::new();
         for row in rows {
             by_session.entry((row.session.clone(), row.host.clone())).or_default().push(row);
         }
@@ -64,13 +64,13 @@ impl Seen {
         seen
     }
 
-    fn merged(mut rows: Vec<Summary>) -> Option<Self> {
+    fn merged(mut rows: Vec<SessionSummary>) -> Option<Self> {
         rows.sort_by_key(|row| row.first_seen);
         let newest = rows.iter().enumerate().max_by_key(|(_, row)| row.last_seen).map(|(at, _)| at)?;
         let sum = rows.iter().fold(Duration::ZERO, |sum, row| sum.saturating_add(row.watched));
         let mut seen = Self {
             first_seen: rows.first()?.first_seen,
-            replies: rows.iter().fold(0, |sum, row| sum.saturating_add(row.replies)),
+            replies: rows.iter().fold(0, |sum, row| sum.saturating_add(row.responses)),
             runs: rows.len(),
             watched: sum.min(covered(&rows)),
             facts: rows.swap_remove(newest),
@@ -106,7 +106,7 @@ impl Seen {
 }
 
 /// The time from the first to the last sight of each of `rows`, in the order of the first, put together.
-fn covered(rows: &[Summary]) -> Duration {
+fn covered(rows: &[SessionSummary]) -> Duration {
     let mut covered = Duration::ZERO;
     let mut until = Timestamp::MIN_UTC;
     for row in rows {

@@ -57,7 +57,7 @@ pub(super) fn sessions(seen: &[Seen], form: Form) -> String {
 }
 
 fn is_at_most(seen: &Seen) -> bool {
-    seen.facts.ended.is_some() && !seen.facts.end_exact && seen.ran().is_some()
+    seen.facts.ended.is_some() && !seen.facts.is_end_exact && seen.ran().is_some()
 }
 
 fn row(seen: &Seen, form: Form) -> Vec<String> {
@@ -82,10 +82,10 @@ fn row(seen: &Seen, form: Form) -> Vec<String> {
 
 /// What it came to in a word or two: by its verdict, else by its status.
 fn verdict(seen: &Seen) -> String {
-    if let Some(why) = &seen.facts.why {
+    if let Some(why) = &seen.facts.verdict {
         let short = SHORT.iter().find(|(name, _)| *name == why.name).map(|(_, short)| (*short).to_owned());
         let short = short.unwrap_or_else(|| text::sanitise(&why.name, VERDICT - 1));
-        return if why.sure == "perhaps" { short + "?" } else { short };
+        return if why.confidence == "perhaps" { short + "?" } else { short };
     }
     let was = if seen.lived() { "was " } else { "" }; // when it was last seen, and who knows now
     let status =

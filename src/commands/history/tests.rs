@@ -3,7 +3,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::*;
-use crate::store::journal::{RunId, Summary, Why};
+use crate::store::journal::{RunId, SessionSummary, StoredVerdict};
 use keepwatch_core::session::{Metadata, Region, Status};
 use keepwatch_core::testing::id;
 use keepwatch_core::text::Untrusted;
@@ -16,14 +16,14 @@ fn form(json: bool) -> Form {
     Form { json, rates: Rates::default(), zone: Zone::Utc, fits: true }
 }
 
-fn why(name: &str) -> Option<Why> {
+fn why(name: &str) -> Option<StoredVerdict> {
     let sentence =
         Untrusted::new("COMPLETED after 9.6 s, 14m 50s unused, keep-alive on: by the rules no disconnect");
-    Some(Why { name: name.into(), sure: "likely".into(), sentence })
+    Some(StoredVerdict { name: name.into(), confidence: "likely".into(), sentence })
 }
 
-fn nightly(run: u64) -> Summary {
-    Summary {
+fn nightly(run: u64) -> SessionSummary {
+    SessionSummary {
         session: id("6512bd43-d9ca-4e02-9a67-91f2c1a0b3de"),
         run: RunId::new(t("22T12:00:00"), run),
         profile: None,
@@ -37,20 +37,20 @@ fn nightly(run: u64) -> Summary {
         created: Some(t("22T21:04:01.900")),
         started: Some(t("22T21:04:02")),
         ended: Some(t("22T21:34:02")),
-        end_exact: true,
+        is_end_exact: true,
         expires: Some(t("22T22:04:02")),
         first_seen: t("22T21:04:12.100"),
         last_seen: t("22T21:34:06"),
         watched: Duration::from_millis(1_680_500),
-        replies: 590,
+        responses: 590,
         proxy_bytes: Some(18_200_000),
-        why: why("keep_alive_ended_early"),
+        verdict: why("keep_alive_ended_early"),
         metadata: Some(Metadata::new(r#"{"owner":"nightly","run":{"id":"c-881"}}"#)),
     }
 }
 
-fn checkout() -> Summary {
-    Summary {
+fn checkout() -> SessionSummary {
+    SessionSummary {
         session: id("c20ad4d7-6fe9-4775-8aa6-1bc0d2e7f3a1"),
         owner: None,
         status: Some(Status::Running),
@@ -59,18 +59,18 @@ fn checkout() -> Summary {
         started: Some(t("23T08:00:00")),
         expires: Some(t("23T09:00:00")),
         ended: None,
-        end_exact: false,
+        is_end_exact: false,
         first_seen: t("23T08:00:00"),
         last_seen: t("23T08:10:00"),
         watched: Duration::from_secs(600),
         proxy_bytes: None,
-        why: None,
+        verdict: None,
         metadata: None,
         ..nightly(2)
     }
 }
 
-fn both(rows: Vec<Summary>, form: Form) -> String {
+fn both(rows: Vec<SessionSummary>, form: Form) -> String {
     let seen = Seen::of(rows);
     let days = of_days(&seen, form);
     table::sessions(&seen, form) + "\n" + &table::days(&days, form)
@@ -96,25 +96,25 @@ DAY         OWNER    SESSIONS  RAN      PROXY    EST.   WATCHED
 #[test]
 fn tables_fit_80_columns_whatever_their_rows_have() {
     let long = Untrusted::new("\u{1b}[31m夜夜夜夜夜夜夜夜夜夜夜夜夜夜夜夜夜夜夜夜");
-    let row = Summary {
+    let row = SessionSummary {
         owner: Some(long),
         profile: Some("a-profile-with-a-long-name".into()),
         status: Some(Status::from_api("A_STATUS_OF_ANOTHER_TIME")),
         ended: Some(t("30T21:04:02")),
-        end_exact: false,
+        is_end_exact: false,
         proxy_bytes: Some(i64::MAX),
-        why: Some(Why {
+        verdict: Some(StoredVerdict {
             name: "a_verdict_of_another_time".into(),
-            sure: "perhaps".into(),
+            confidence: "perhaps".into(),
             sentence: Untrusted::new("x"),
         }),
         ..nightly(1)
     };
-    let bare = Summary {
+    let bare = SessionSummary {
         started: None,
         created: None,
         ended: None,
-        why: None,
+        verdict: None,
         status: None,
         proxy_bytes: None,
         session: id("s"),
@@ -138,8 +138,9 @@ fn a_verdict_that_is_not_sure_says_so_and_each_has_its_words() {
         ("released_here", "perhaps", "released here?"),
         ("unexplained", "unknown", "unexplained"),
     ] {
-        let why = Some(Why { name: name.into(), sure: sure.into(), sentence: Untrusted::new("x") });
-        let text = table::sessions(&Seen::of(vec![Summary { why, ..nightly(1) }]), form(false));
+        let verdict =
+            Some(StoredVerdict { name: name.into(), confidence: sure.into(), sentence: Untrusted::new("x") });
+        let text = table::sessions(&Seen::of(vec![SessionSummary { verdict, ..nightly(1) }]), form(false));
         assert!(text.contains(&format!("  {words}  ")), "{text}");
     }
     // Each name that a verdict can have has words of its own.
@@ -157,7 +158,7 @@ fn a_verdict_that_is_not_sure_says_so_and_each_has_its_words() {
 #[test]
 fn of_several_runs_the_newest_is_believed_and_what_two_watched_at_once_was_watched_once() {
     let minute = Duration::from_secs(60);
-    let run = |number, from: &str, to: &str, watched: Duration| Summary {
+    let run = |number, from: &str, to: &str, watched: Duration| SessionSummary {
         first_seen: t(from),
         last_seen: t(to),
         watched,
@@ -175,12 +176,12 @@ fn of_several_runs_the_newest_is_believed_and_what_two_watched_at_once_was_watch
     // No longer than it ran.
     assert_eq!(watched(vec![run(1, one, "22T23:00:00", minute * 100)]), minute * 30);
 
-    let before = Summary { status: Some(Status::Running), ended: None, ..run(1, one, two, minute) };
+    let before = SessionSummary { status: Some(Status::Running), ended: None, ..run(1, one, two, minute) };
     let seen = Seen::of(vec![before, run(2, three, four, minute)]);
     assert_eq!(seen.len(), 1);
     assert_eq!((seen[0].runs, seen[0].replies, seen[0].first_seen), (2, 1180, t(one)));
     assert_eq!(seen[0].facts.status, Some(Status::Completed));
-    let elsewhere = Summary { host: "127.0.0.1".into(), ..nightly(3) };
+    let elsewhere = SessionSummary { host: "127.0.0.1".into(), ..nightly(3) };
     assert_eq!(Seen::of(vec![nightly(1), elsewhere]).len(), 2, "another host's session is another");
 }
 
@@ -216,9 +217,9 @@ fn the_json_is_what_the_document_says_it_is() {
 #[test]
 fn a_secret_that_came_into_a_row_is_printed_nowhere() {
     let secret = Untrusted::new("wss://c/?signingKey=cAnArY");
-    let row = Summary {
+    let row = SessionSummary {
         owner: Some(secret.clone()),
-        why: Some(Why { name: "gone".into(), sure: "perhaps".into(), sentence: secret }),
+        verdict: Some(StoredVerdict { name: "gone".into(), confidence: "perhaps".into(), sentence: secret }),
         ..nightly(1)
     };
     let seen = Seen::of(vec![row.clone()]);

@@ -105,7 +105,7 @@ fn the_journal_is_kept_where_and_for_as_long_as_is_said() {
         let Ok(Config::Watch(watch)) = home.config(args, &vars) else { panic!() };
         watch
             .journal
-            .map(|journal| (journal.path.to_str().unwrap().to_owned(), journal.keep.as_secs() / 86_400))
+            .map(|journal| (journal.path.to_str().unwrap().to_owned(), journal.retention.as_secs() / 86_400))
     };
     assert_eq!(journal(&[], &[]), None);
     // Who names a journal wants one.
@@ -117,7 +117,7 @@ fn the_journal_is_kept_where_and_for_as_long_as_is_said() {
     let Ok(Config::Watch(watch)) = other.config(&[], &[KEY]) else { panic!() };
     let usual = watch.journal.unwrap();
     assert_eq!(usual.path.to_str().unwrap(), other.path(".local/state/keepwatch/journal.sqlite"));
-    assert_eq!(usual.keep.as_secs(), 30 * 86_400);
+    assert_eq!(usual.retention.as_secs(), 30 * 86_400);
     let Ok(Config::History(history)) = home.config(&["history"], &[]) else { panic!() };
     assert_eq!((history.since.as_secs(), history.rates.hour), (5 * 86_400, 0.5));
     assert!(refused("journal-keep = \"30m\"\n").contains("an hour (1h) is the shortest"));

@@ -76,7 +76,7 @@ impl Restore {
     }
 
     #[cfg(test)]
-    pub(super) fn of_targets(targets: Targets) -> Self {
+    pub(super) fn for_targets(targets: Targets) -> Self {
         let (thresholds, owner_key) = (AlertThresholds::default(), None);
         let (state, buffered, is_filtered) = (RestoreState::ScopeUnknown, Vec::new(), false);
         Self { state, buffered, targets, is_filtered, thresholds, owner_key }
@@ -90,7 +90,7 @@ impl Restore {
         if self.buffered.len() < MAX_BUFFERED {
             self.buffered.push(input.clone());
         } else {
-            self.end();
+            self.finish();
         }
     }
 
@@ -115,7 +115,7 @@ impl Restore {
     }
 
     /// Ends the restore. Returns the buffered inputs, unless it had ended before.
-    pub(super) fn end(&mut self) -> Option<Vec<Input>> {
+    pub(super) fn finish(&mut self) -> Option<Vec<Input>> {
         let was_pending = self.state != RestoreState::Done;
         self.state = RestoreState::Done;
         was_pending.then(|| std::mem::take(&mut self.buffered))
@@ -124,11 +124,12 @@ impl Restore {
     /// Returns the sessions to read: those of the projects, or, if the lists are filtered, those in the lists. Only the API
     /// knows which other sessions the filter would have let through.
     fn scope(&self, tracker: &SessionTracker) -> Option<HistoryScope> {
-        let listed = |lists: &[List]| listed(&self.buffered, lists).map(HistoryScope::Sessions);
+        let listed_scope =
+            |lists: &[List]| listed_sessions(&self.buffered, lists).map(HistoryScope::Sessions);
         match &self.targets {
             Targets::Ids(ids) => Some(HistoryScope::Sessions(ids.clone())),
-            Targets::OneList(list) => listed(std::slice::from_ref(list)),
-            Targets::All if self.is_filtered => listed(&List::ALL),
+            Targets::OneList(list) => listed_scope(std::slice::from_ref(list)),
+            Targets::All if self.is_filtered => listed_scope(&List::ALL),
             Targets::All => {
                 let projects = tracker.projects().iter().map(|project| project.id.clone());
                 let of_sessions = tracker.records().filter_map(|it| it.session.as_ref()?.project.clone());
@@ -140,10 +141,12 @@ impl Restore {
 }
 
 /// Returns the sessions of the newest reply to each of `lists`; `None` until all lists came.
-fn listed(inputs: &[Input], lists: &[List]) -> Option<Vec<SessionId>> {
+fn listed_sessions(inputs: &[Input], lists: &[List]) -> Option<Vec<SessionId>> {
     let newest = |list: &List| {
         inputs.iter().rev().find_map(|input| match input {
-            Input::SessionsReceived { scope: Scope::List(of), sessions, .. } if of == list => Some(sessions),
+            Input::SessionsReceived { scope: Scope::List(listed), sessions, .. } if listed == list => {
+                Some(sessions)
+            }
             _ => None,
         })
     };
@@ -164,7 +167,9 @@ impl Model {
         tracker: Option<Box<SessionTracker>>,
     ) -> Vec<Effect> {
         let persistence = self.profiles.get_mut(profile).persistence.as_mut();
-        let Some(buffered) = persistence.and_then(ProfilePersistence::end_restore) else { return Vec::new() };
+        let Some(buffered) = persistence.and_then(ProfilePersistence::finish_restore) else {
+            return Vec::new();
+        };
         let Some(mut tracker) = tracker.map(|tracker| *tracker) else { return Vec::new() };
         let end_of_history = tracker.timeline().next_seq();
         let state = self.profiles.get_mut(profile);
@@ -182,9 +187,9 @@ impl Model {
         self.read_until = self.profiles.cursors_at_end();
         self.scroll.follow_newest();
         self.rebuild_rows();
-        let ask =
+        let command =
             (!unknown.is_empty()).then_some(Effect::AskOf(profile, PollerCommand::TrackExisting(unknown)));
-        ask.into_iter().chain(self.retitle()).collect()
+        command.into_iter().chain(self.retitle()).collect()
     }
 }
 

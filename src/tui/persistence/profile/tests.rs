@@ -18,7 +18,7 @@ fn scope() -> JournalScope {
 
 fn with_journal() -> ProfilePersistence {
     let id = SessionId::parse("a").unwrap();
-    let restore = Restore::of_targets(Targets::Ids(vec![id]));
+    let restore = Restore::for_targets(Targets::Ids(vec![id]));
     ProfilePersistence::new(None, false, Some((scope(), restore)), at(0))
 }
 
@@ -32,7 +32,7 @@ fn list(seconds: u64) -> Input {
 /// The names of the commands, and how many lines or summaries they have.
 fn names(commands: &[PersistenceCommand]) -> Vec<(&'static str, usize)> {
     let name = |command: &PersistenceCommand| match command {
-        PersistenceCommand::AppendLines(lines) => ("append", lines.len()),
+        PersistenceCommand::AppendEntries(lines) => ("append", lines.len()),
         PersistenceCommand::StartSegment { .. } => ("segment", 0),
         PersistenceCommand::SaveSummaries(summaries) => ("save", summaries.len()),
         PersistenceCommand::LoadHistory(_) => ("load", 0),
@@ -46,7 +46,7 @@ fn first_reply_is_appended_saved_and_requests_history() {
     let (events, commands) = persistence.apply(&mut tracker, list(1));
     assert!(!events.is_empty());
     assert_eq!(names(&commands), [("append", 1), ("save", 1), ("load", 0)]);
-    assert_eq!(persistence.end_restore().map(|inputs| inputs.len()), Some(1));
+    assert_eq!(persistence.finish_restore().map(|inputs| inputs.len()), Some(1));
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn recording_alone_has_no_journal_commands() {
     let (_, commands) = persistence.apply(&mut tracker, list(1));
     assert_eq!(names(&commands), [("append", 1)]);
     assert!(persistence.start_segment(at(2)).is_empty());
-    assert!(persistence.end_restore().is_none());
+    assert!(persistence.finish_restore().is_none());
 }
 
 #[test]

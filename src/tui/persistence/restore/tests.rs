@@ -35,7 +35,7 @@ fn requested(restore: &mut Restore, tracker: &SessionTracker) -> Option<HistoryS
 
 #[test]
 fn named_sessions_are_requested_once() {
-    let mut restore = Restore::of_targets(Targets::Ids(ids(&["a", "b"])));
+    let mut restore = Restore::for_targets(Targets::Ids(ids(&["a", "b"])));
     let request = restore.request(&SessionTracker::default(), &writer()).unwrap();
     assert_eq!((request.scope, request.are_named), (HistoryScope::Sessions(ids(&["a", "b"])), true));
     assert_eq!(request.writer, writer());
@@ -44,7 +44,7 @@ fn named_sessions_are_requested_once() {
 
 #[test]
 fn projects_are_requested_when_they_are_known() {
-    let (mut restore, mut tracker) = (Restore::of_targets(Targets::All), SessionTracker::default());
+    let (mut restore, mut tracker) = (Restore::for_targets(Targets::All), SessionTracker::default());
     assert_eq!(requested(&mut restore, &tracker), None);
     let id = Untrusted::new("p-1");
     let project = Project { id: id.clone(), name: id.clone(), default_timeout: None, concurrency: None };
@@ -54,7 +54,7 @@ fn projects_are_requested_when_they_are_known() {
 
 #[test]
 fn filtered_lists_are_requested_when_all_came() {
-    let mut restore = Restore { is_filtered: true, ..Restore::of_targets(Targets::All) };
+    let mut restore = Restore { is_filtered: true, ..Restore::for_targets(Targets::All) };
     restore.buffer(&list(List::Running, vec![session("a")]));
     assert_eq!(requested(&mut restore, &SessionTracker::default()), None);
     restore.buffer(&list(List::Pending, vec![session("b")]));
@@ -64,20 +64,20 @@ fn filtered_lists_are_requested_when_all_came() {
 
 #[test]
 fn too_many_inputs_end_restore() {
-    let mut restore = Restore::of_targets(Targets::All);
+    let mut restore = Restore::for_targets(Targets::All);
     for _ in 0..=MAX_BUFFERED {
         restore.buffer(&list(List::Running, Vec::new()));
     }
     assert_eq!((restore.state, restore.buffered.len()), (RestoreState::Done, 0));
-    assert!(restore.end().is_none());
+    assert!(restore.finish().is_none());
 }
 
 #[test]
 fn end_returns_buffered_inputs_once() {
-    let mut restore = Restore::of_targets(Targets::Ids(ids(&["a"])));
+    let mut restore = Restore::for_targets(Targets::Ids(ids(&["a"])));
     restore.buffer(&list(List::Running, Vec::new()));
     assert!(requested(&mut restore, &SessionTracker::default()).is_some());
     restore.buffer(&list(List::Running, Vec::new()));
-    assert_eq!(restore.end().map(|inputs| inputs.len()), Some(2));
-    assert!(restore.end().is_none());
+    assert_eq!(restore.finish().map(|inputs| inputs.len()), Some(2));
+    assert!(restore.finish().is_none());
 }

@@ -8,14 +8,14 @@ use rusqlite::{Error, ErrorCode};
 use keepwatch_core::text;
 
 /// The widest path or reason in a sentence, in columns.
-const WIDEST: usize = 120;
+const MAX_WIDTH: usize = 120;
 
 /// What is wrong with the journal, or no more. Sent once, when it changes. Its text is fit for a terminal.
 ///
 /// It is compared and kept to tell a new problem from one that lasts, so it holds the text of the system's error instead of the
 /// error itself.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Trouble {
+pub enum JournalError {
     /// The disk takes its time; everything is written all the same.
     #[error("the journal is slow: the disk took {}", text::format_elapsed(*took))]
     Slow {
@@ -32,7 +32,7 @@ pub enum Trouble {
     #[error("the journal is held locked by another program")]
     Locked,
     /// What is in the file is damaged.
-    #[error("{}", damaged(aside.as_deref()))]
+    #[error("{}", damaged_message(aside.as_deref()))]
     Damaged {
         /// Where it was moved to; `None` where it was only read.
         aside: Option<PathBuf>,
@@ -41,63 +41,63 @@ pub enum Trouble {
     #[error(
         "the journal is of a newer keepwatch (version {version} of its schema): it is left alone, and nothing is written"
     )]
-    Newer {
+    NewerSchema {
         /// The version of its schema.
         version: i64,
     },
     /// It is no file that this program should write to.
-    #[error("the journal is left alone, and nothing is written: {why}")]
-    Refused {
+    #[error("the journal is left alone, and nothing is written: {reason}")]
+    FileRejected {
         /// Why: what it is instead.
-        why: &'static str,
+        reason: &'static str,
     },
     /// Anything else.
-    #[error("the journal fails: {}", text::sanitise(why, WIDEST))]
-    Failing {
+    #[error("the journal fails: {}", text::sanitise(reason, MAX_WIDTH))]
+    Other {
         /// What SQLite or the system says.
-        why: String,
+        reason: String,
     },
     /// What was wrong is so no more: it is written again, and at once.
     #[error("the journal is written again")]
-    Over,
+    Recovered,
 }
 
 /// The sentence of [`Trouble::Damaged`].
-fn damaged(aside: Option<&Path>) -> String {
+fn damaged_message(aside: Option<&Path>) -> String {
     let Some(aside) = aside else { return "the journal is damaged, and can not be read".into() };
-    let aside = text::sanitise(&aside.to_string_lossy(), WIDEST);
+    let aside = text::sanitise(&aside.to_string_lossy(), MAX_WIDTH);
     format!("the journal was damaged: it was moved to {aside}, and a new one begun")
 }
 
-impl Trouble {
+impl JournalError {
     /// Whether it lasts until [`Trouble::Over`] is told, or the program ends.
     #[must_use]
-    pub fn lasts(&self) -> bool {
-        !matches!(self, Self::Damaged { .. } | Self::Over)
+    pub fn is_ongoing(&self) -> bool {
+        !matches!(self, Self::Damaged { .. } | Self::Recovered)
     }
 
     /// Whether nothing is ever written: the file is not to be touched.
     pub(super) fn is_final(&self) -> bool {
-        matches!(self, Self::Newer { .. } | Self::Refused { .. })
+        matches!(self, Self::NewerSchema { .. } | Self::FileRejected { .. })
     }
 
     /// Whether the same is wrong, however it is said.
-    pub(super) fn is_like(&self, other: &Self) -> bool {
+    pub(super) fn is_same_kind(&self, other: &Self) -> bool {
         std::mem::discriminant(self) == std::mem::discriminant(other)
     }
 
     /// What the system says of a file.
-    pub(super) fn of_io(error: &std::io::Error) -> Self {
+    pub(super) fn from_io(error: &std::io::Error) -> Self {
         use std::io::ErrorKind;
         match error.kind() {
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Self::Full,
             ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => Self::ReadOnly,
-            _ => Self::Failing { why: error.to_string() },
+            _ => Self::Other { reason: error.to_string() },
         }
     }
 }
 
-impl From<Error> for Trouble {
+impl From<Error> for JournalError {
     fn from(error: Error) -> Self {
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Self::Full,
@@ -106,7 +106,7 @@ impl From<Error> for Trouble {
                 ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed,
             ) => Self::Locked,
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged { aside: None },
-            _ => Self::Failing { why: error.to_string() },
+            _ => Self::Other { reason: error.to_string() },
         }
     }
 }
@@ -118,16 +118,16 @@ mod tests {
     #[test]
     fn each_trouble_is_one_sentence_that_a_terminal_may_be_shown() {
         let said = [
-            Trouble::Slow { took: Duration::from_millis(2500) },
-            Trouble::Full,
-            Trouble::ReadOnly,
-            Trouble::Locked,
-            Trouble::Damaged { aside: Some("/tmp/\u{1b}[31mx".into()) },
-            Trouble::Damaged { aside: None },
-            Trouble::Newer { version: 7 },
-            Trouble::Refused { why: "it is a symbolic link" },
-            Trouble::Failing { why: "no\nidea".into() },
-            Trouble::Over,
+            JournalError::Slow { took: Duration::from_millis(2500) },
+            JournalError::Full,
+            JournalError::ReadOnly,
+            JournalError::Locked,
+            JournalError::Damaged { aside: Some("/tmp/\u{1b}[31mx".into()) },
+            JournalError::Damaged { aside: None },
+            JournalError::NewerSchema { version: 7 },
+            JournalError::FileRejected { reason: "it is a symbolic link" },
+            JournalError::Other { reason: "no\nidea".into() },
+            JournalError::Recovered,
         ]
         .map(|trouble| trouble.to_string());
         for sentence in &said {

@@ -7,20 +7,20 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row, params};
 
-use super::store::Store;
-use super::{RunId, Summary, Trouble, VERSION, file, schema};
+use super::database::JournalDatabase;
+use super::{JournalError, RunId, SCHEMA_VERSION, SessionSummary, file, schema};
 use keepwatch_core::clock::Timestamp;
 use keepwatch_core::session::SessionId;
 use keepwatch_core::text::Untrusted;
 
 /// How long a lock is waited for. With a log there is none for readers.
-const PATIENCE: Duration = Duration::from_secs(2);
+const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 /// How many entries are read at a time.
-const PIECE: i64 = 512;
+const CHUNK_ENTRIES: i64 = 512;
 
 /// A journal that is open for reading.
 #[derive(Debug)]
-pub struct Reader {
+pub struct JournalReader {
     db: Connection,
     path: std::path::PathBuf,
 }
@@ -31,7 +31,7 @@ pub struct SegmentId(i64);
 
 /// A segment as it was kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kept {
+pub struct StoredSegment {
     /// What names it.
     pub id: SegmentId,
     /// Whose it is.
@@ -39,9 +39,9 @@ pub struct Kept {
     /// When it begins.
     pub started: Timestamp,
     /// The time of its newest entry.
-    pub last: Timestamp,
+    pub newest_at: Timestamp,
     /// Whether nothing will follow in it.
-    pub finished: bool,
+    pub is_finished: bool,
     /// The profile that its sessions were reached by, if one was chosen.
     pub profile: Option<String>,
     /// The host that was asked.
@@ -52,7 +52,7 @@ pub struct Kept {
 
 /// An entry as it was kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Line {
+pub struct StoredEntry {
     /// Its place in the segment.
     pub seq: u64,
     /// When what it says was so, at last.
@@ -63,7 +63,7 @@ pub struct Line {
 
 /// Of what segments are wanted.
 #[derive(Clone, Copy, Debug)]
-pub enum Of<'a> {
+pub enum SegmentFilter<'a> {
     /// Of anything.
     All,
     /// Those that speak of any of these sessions.
@@ -74,7 +74,7 @@ pub enum Of<'a> {
 
 /// How much there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sizes {
+pub struct JournalStats {
     /// The bytes of its file, and of its log.
     pub bytes: u64,
     /// How many segments.
@@ -87,39 +87,43 @@ pub struct Sizes {
     pub oldest: Option<Timestamp>,
 }
 
-impl Reader {
+impl JournalReader {
     /// Opens the journal at `path`; `None` if there is none.
     ///
     /// # Errors
     /// It can not be read, or not by this version. Writes nothing, unless the journal is of an older version and can be
     /// brought to this one.
-    pub fn open(path: &Path) -> Result<Option<Self>, Trouble> {
-        let Some(path) = file::existing(path)? else { return Ok(None) };
-        let (db, version) = match Self::look(&path, "mode=ro") {
+    pub fn open(path: &Path) -> Result<Option<Self>, JournalError> {
+        let Some(path) = file::find_existing(path)? else { return Ok(None) };
+        let (db, version) = match Self::open_read_only(&path, "mode=ro") {
             // A disk that is only to be read has no room for what readers of a log share; nobody writes it, then.
-            Err(_) if !file::is_writable(&path) => Self::look(&path, "mode=ro&immutable=1")?,
+            Err(_) if !file::is_writable(&path) => Self::open_read_only(&path, "mode=ro&immutable=1")?,
             other => other?,
         };
         match version {
             None => Ok(None),
-            Some(VERSION) => Ok(Some(Self { db, path })),
+            Some(SCHEMA_VERSION) => Ok(Some(Self { db, path })),
             Some(_) => {
                 drop(db);
-                Store::open(&path)?;
-                let (db, _) = Self::look(&path, "mode=ro")?;
+                JournalDatabase::open(&path)?;
+                let (db, _) = Self::open_read_only(&path, "mode=ro")?;
                 Ok(Some(Self { db, path }))
             }
         }
     }
 
-    pub(super) fn look(path: &Path, how: &str) -> Result<(Connection, Option<i64>), Trouble> {
+    pub(super) fn open_read_only(
+        path: &Path,
+        uri_query: &str,
+    ) -> Result<(Connection, Option<i64>), JournalError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
             | OpenFlags::SQLITE_OPEN_NOFOLLOW
             | OpenFlags::SQLITE_OPEN_NO_MUTEX
             | OpenFlags::SQLITE_OPEN_URI;
-        let url = url::Url::from_file_path(path).map_err(|()| Trouble::Refused { why: "its path is odd" })?;
-        let db = Connection::open_with_flags(format!("{url}?{how}"), flags).map_err(read_only)?;
-        db.busy_timeout(PATIENCE)?;
+        let url = url::Url::from_file_path(path)
+            .map_err(|()| JournalError::FileRejected { reason: "its path is odd" })?;
+        let db = Connection::open_with_flags(format!("{url}?{uri_query}"), flags).map_err(read_only_error)?;
+        db.busy_timeout(BUSY_TIMEOUT)?;
         let version = schema::version(&db)?;
         Ok((db, version))
     }
@@ -128,12 +132,12 @@ impl Reader {
     ///
     /// # Errors
     /// The file can not be read.
-    pub fn beginning_with(&self, id: &SessionId) -> Result<Vec<SessionId>, Trouble> {
+    pub fn sessions_with_prefix(&self, prefix: &SessionId) -> Result<Vec<SessionId>, JournalError> {
         let mut statement = self.db.prepare_cached(
             "SELECT DISTINCT session FROM mention WHERE session >= ?1 AND substr(session, 1, length(?1)) = ?1
              ORDER BY session LIMIT 3",
         )?;
-        let found = statement.query_map([id.raw()], |row| row.get::<_, String>(0))?;
+        let found = statement.query_map([prefix.raw()], |row| row.get::<_, String>(0))?;
         let ids = found.map(|id| id.map(|id| SessionId::from_api(Untrusted::new(id))));
         Ok(ids.collect::<rusqlite::Result<_>>()?)
     }
@@ -142,33 +146,41 @@ impl Reader {
     ///
     /// # Errors
     /// The file can not be read.
-    pub fn segments(&self, since: Timestamp, of: Of<'_>) -> Result<Vec<Kept>, Trouble> {
-        let mut found: Vec<Kept> = {
+    pub fn segments(
+        &self,
+        since: Timestamp,
+        filter: SegmentFilter<'_>,
+    ) -> Result<Vec<StoredSegment>, JournalError> {
+        let mut found: Vec<StoredSegment> = {
             let mut all = self.db.prepare_cached(
                 "SELECT id, run, started, last, finished, profile, host, header FROM segment WHERE last >= ?1
                  ORDER BY started, id",
             )?;
-            all.query_map([time(since)], kept)?.collect::<rusqlite::Result<_>>()?
+            all.query_map([to_millis(since)], read_segment)?.collect::<rusqlite::Result<_>>()?
         };
-        let wanted = match of {
-            Of::All => return Ok(found),
-            Of::Sessions(ids) => self.speaking("mention", "session", ids.iter().map(SessionId::raw))?,
-            Of::Projects(ids) => self.speaking("project", "project", ids.iter().map(Untrusted::raw))?,
+        let wanted = match filter {
+            SegmentFilter::All => return Ok(found),
+            SegmentFilter::Sessions(ids) => {
+                self.segments_mentioning("mention", "session", ids.iter().map(SessionId::raw))?
+            }
+            SegmentFilter::Projects(ids) => {
+                self.segments_mentioning("project", "project", ids.iter().map(Untrusted::raw))?
+            }
         };
         found.retain(|segment| wanted.contains(&segment.id));
         Ok(found)
     }
 
-    fn speaking<'t>(
+    fn segments_mentioning<'t>(
         &self,
         table: &str,
         column: &str,
-        of: impl Iterator<Item = &'t str>,
-    ) -> Result<std::collections::HashSet<SegmentId>, Trouble> {
+        values: impl Iterator<Item = &'t str>,
+    ) -> Result<std::collections::HashSet<SegmentId>, JournalError> {
         let mut statement =
             self.db.prepare_cached(&format!("SELECT segment FROM {table} WHERE {column} = ?1"))?;
         let mut found = std::collections::HashSet::new();
-        for text in of {
+        for text in values {
             for id in statement.query_map([text], |row| row.get(0).map(SegmentId))? {
                 found.insert(id?);
             }
@@ -177,9 +189,9 @@ impl Reader {
     }
 
     /// The entries of a segment, in their order.
-    pub fn entries(&self, segment: SegmentId) -> Lines<'_> {
-        let places = schema::places(segment.0);
-        Lines { db: &self.db, left: places, piece: Vec::new().into_iter() }
+    pub fn entries(&self, segment: SegmentId) -> StoredEntries<'_> {
+        let place_range = schema::place_range(segment.0);
+        StoredEntries { db: &self.db, remaining: place_range, chunk: Vec::new().into_iter() }
     }
 
     /// What is known of the sessions that were seen since `since`, a row a run, by session: of one, the run that saw it
@@ -187,15 +199,15 @@ impl Reader {
     ///
     /// # Errors
     /// The file can not be read.
-    pub fn summaries(&self, since: Timestamp) -> Result<Vec<Summary>, Trouble> {
-        Ok(Summary::since(&self.db, since)?)
+    pub fn summaries(&self, since: Timestamp) -> Result<Vec<SessionSummary>, JournalError> {
+        Ok(SessionSummary::seen_since(&self.db, since)?)
     }
 
     /// How much there is.
     ///
     /// # Errors
     /// The file can not be read.
-    pub fn sizes(&self) -> Result<Sizes, Trouble> {
+    pub fn stats(&self) -> Result<JournalStats, JournalError> {
         let sizes = self.db.query_row(
             "SELECT (SELECT count(*) FROM segment), (SELECT count(*) FROM entry),
                     (SELECT count(DISTINCT session) FROM summary),
@@ -204,12 +216,12 @@ impl Reader {
             [],
             |row| {
                 let number = |at| row.get::<_, i64>(at).map(|number| u64::try_from(number).unwrap_or(0));
-                Ok(Sizes {
-                    bytes: file::bytes(&self.path),
+                Ok(JournalStats {
+                    bytes: file::total_bytes(&self.path),
                     segments: number(0)?,
                     entries: number(1)?,
                     sessions: number(2)?,
-                    oldest: row.get::<_, Option<i64>>(3)?.map(moment),
+                    oldest: row.get::<_, Option<i64>>(3)?.map(from_millis),
                 })
             },
         )?;
@@ -219,50 +231,57 @@ impl Reader {
 
 /// The entries of a segment, a piece at a time.
 #[derive(Debug)]
-pub struct Lines<'r> {
+pub struct StoredEntries<'r> {
     db: &'r Connection,
     /// Between which places those are that were not read yet; `None` once there are none.
-    left: Option<(i64, i64)>,
-    piece: std::vec::IntoIter<Line>,
+    remaining: Option<(i64, i64)>,
+    chunk: std::vec::IntoIter<StoredEntry>,
 }
 
-impl Lines<'_> {
-    fn more(&mut self) -> Result<(), Trouble> {
-        let Some((first, last)) = self.left.take() else { return Ok(()) };
+impl StoredEntries<'_> {
+    fn read_chunk(&mut self) -> Result<(), JournalError> {
+        let Some((first, last)) = self.remaining.take() else { return Ok(()) };
         let mut statement = self.db.prepare_cached(
             "SELECT place, at, body FROM entry WHERE place BETWEEN ?1 AND ?2 ORDER BY place LIMIT ?3",
         )?;
-        let rows = statement.query_map(params![first, last, PIECE], |row| {
+        let rows = statement.query_map(params![first, last, CHUNK_ENTRIES], |row| {
             let place: i64 = row.get(0)?;
-            Ok((place, Line { seq: schema::seq(place), at: moment(row.get(1)?), body: row.get(2)? }))
+            Ok((
+                place,
+                StoredEntry {
+                    seq: schema::seq_of_place(place),
+                    at: from_millis(row.get(1)?),
+                    body: row.get(2)?,
+                },
+            ))
         })?;
         let piece = rows.collect::<rusqlite::Result<Vec<_>>>()?;
-        self.left = piece.last().map(|(place, _)| (place.saturating_add(1), last));
-        self.piece = piece.into_iter().map(|(_, line)| line).collect::<Vec<_>>().into_iter();
+        self.remaining = piece.last().map(|(place, _)| (place.saturating_add(1), last));
+        self.chunk = piece.into_iter().map(|(_, line)| line).collect::<Vec<_>>().into_iter();
         Ok(())
     }
 }
 
-impl Iterator for Lines<'_> {
-    type Item = Result<Line, Trouble>;
+impl Iterator for StoredEntries<'_> {
+    type Item = Result<StoredEntry, JournalError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.piece.len() == 0
-            && let Err(trouble) = self.more()
+        if self.chunk.len() == 0
+            && let Err(trouble) = self.read_chunk()
         {
             return Some(Err(trouble));
         }
-        self.piece.next().map(Ok)
+        self.chunk.next().map(Ok)
     }
 }
 
-fn kept(row: &Row<'_>) -> rusqlite::Result<Kept> {
-    Ok(Kept {
+fn read_segment(row: &Row<'_>) -> rusqlite::Result<StoredSegment> {
+    Ok(StoredSegment {
         id: SegmentId(row.get(0)?),
-        run: RunId::read(&row.get::<_, String>(1)?),
-        started: moment(row.get(2)?),
-        last: moment(row.get(3)?),
-        finished: row.get(4)?,
+        run: RunId::from_stored(&row.get::<_, String>(1)?),
+        started: from_millis(row.get(2)?),
+        newest_at: from_millis(row.get(3)?),
+        is_finished: row.get(4)?,
         profile: row.get(5)?,
         host: row.get(6)?,
         header: row.get(7)?,
@@ -270,26 +289,26 @@ fn kept(row: &Row<'_>) -> rusqlite::Result<Kept> {
 }
 
 /// Who only reads is told that it can not be read.
-fn read_only(error: rusqlite::Error) -> Trouble {
+fn read_only_error(error: rusqlite::Error) -> JournalError {
     match error.sqlite_error_code() {
         Some(ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => {
-            Trouble::Failing { why: "its file can not be read".into() }
+            JournalError::Other { reason: "its file can not be read".into() }
         }
         _ => error.into(),
     }
 }
 
 /// A time as it is kept: milliseconds since 1970.
-pub(super) fn time(at: Timestamp) -> i64 {
+pub(super) fn to_millis(at: Timestamp) -> i64 {
     at.timestamp_millis()
 }
 
 /// A time that was kept.
-pub(super) fn moment(ms: i64) -> Timestamp {
+pub(super) fn from_millis(ms: i64) -> Timestamp {
     DateTime::from_timestamp_millis(ms).unwrap_or(DateTime::<Utc>::UNIX_EPOCH)
 }
 
 /// A length that was kept.
-pub(super) fn duration(ms: i64) -> Duration {
+pub(super) fn duration_from_millis(ms: i64) -> Duration {
     Duration::from_millis(u64::try_from(ms).unwrap_or(0))
 }

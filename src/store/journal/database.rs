@@ -7,28 +7,28 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, params};
 use serde::Serialize;
 
-use super::batch::{Batch, Piece};
-use super::read::time;
-use super::{Entry, Segment, Trouble, file, schema};
+use super::batch::{Batch, BatchItem};
+use super::reader::to_millis;
+use super::{JournalEntry, JournalError, Segment, file, schema};
 use keepwatch_core::clock::Timestamp;
 use keepwatch_core::text::Untrusted;
 
 /// How long another writer is waited for. Two panes hold the lock for milliseconds each.
-const PATIENCE: Duration = Duration::from_millis(if cfg!(test) { 200 } else { 5000 });
+const BUSY_TIMEOUT: Duration = Duration::from_millis(if cfg!(test) { 200 } else { 5000 });
 /// A log that has become longer is cut when it is empty, in bytes.
-const LONGEST_LOG: i64 = 4 * 1024 * 1024;
+const MAX_WAL_BYTES: i64 = 4 * 1024 * 1024;
 /// How much of the file is kept in memory, in negative KiB: a batch touches little of it, and the program waits for days.
-const CACHE: i64 = -256;
+const CACHE_SIZE: i64 = -256;
 
 /// The file, open for writing.
-pub(super) struct Store {
+pub(super) struct JournalDatabase {
     pub(super) db: Connection,
     path: PathBuf,
 }
 
 /// The segment that is written.
 #[derive(Debug)]
-pub(super) struct Current {
+pub(super) struct OpenSegment {
     pub(super) id: i64,
     /// How many bytes its bodies have, the replaced ones counted, too.
     pub(super) bytes: usize,
@@ -37,45 +37,45 @@ pub(super) struct Current {
     projects: HashSet<String>,
 }
 
-impl Current {
+impl OpenSegment {
     pub(super) fn new(id: i64, bytes: usize) -> Self {
         Self { id, bytes, sessions: HashSet::new(), projects: HashSet::new() }
     }
 }
 
-impl Store {
+impl JournalDatabase {
     /// Opens the file; makes it if it is not there, and of this version if it is older.
-    pub(super) fn open(path: &Path) -> Result<Self, Trouble> {
+    pub(super) fn open(path: &Path) -> Result<Self, JournalError> {
         let path = file::prepare(path)?;
-        let log = !file::is_on_a_network(&path);
-        Self::open_prepared(path, log)
+        let use_wal = !file::is_on_network_fs(&path);
+        Self::open_prepared(path, use_wal)
     }
 
     /// The same, with a log or without.
-    pub(super) fn open_prepared(path: PathBuf, log: bool) -> Result<Self, Trouble> {
+    pub(super) fn open_prepared(path: PathBuf, use_wal: bool) -> Result<Self, JournalError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_NOFOLLOW
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut db = Connection::open_with_flags(&path, flags)?;
-        db.busy_timeout(PATIENCE)?;
+        db.busy_timeout(BUSY_TIMEOUT)?;
         // Asked first: what is not ours to write is not touched at all.
         if schema::version(&db)?.is_none() {
             db.pragma_update(None, "auto_vacuum", "INCREMENTAL")?; // has a meaning only before the first table
         }
-        file::close_to_others(&path);
-        let wanted = if log { "wal" } else { "delete" };
-        let mode = |text: String| text.eq_ignore_ascii_case("wal");
-        let mut is_wal = db.pragma_query_value(None, "journal_mode", |row| row.get(0)).map(mode)?;
-        if is_wal != log {
+        file::restrict_permissions(&path);
+        let wanted = if use_wal { "wal" } else { "delete" };
+        let is_wal_mode = |text: String| text.eq_ignore_ascii_case("wal");
+        let mut is_wal = db.pragma_query_value(None, "journal_mode", |row| row.get(0)).map(is_wal_mode)?;
+        if is_wal != use_wal {
             let set = db.pragma_update_and_check(None, "journal_mode", wanted, |row| row.get(0));
             // Who has it open with the other mode keeps it in that.
-            is_wal = set.map_or(is_wal, mode);
+            is_wal = set.map_or(is_wal, is_wal_mode);
         }
         // With a log, a machine that loses its power loses the last seconds, and never the file.
         db.pragma_update(None, "synchronous", if is_wal { "NORMAL" } else { "FULL" })?;
-        db.pragma_update(None, "journal_size_limit", LONGEST_LOG)?;
-        db.pragma_update(None, "cache_size", CACHE)?;
-        schema::settle(&mut db)?;
+        db.pragma_update(None, "journal_size_limit", MAX_WAL_BYTES)?;
+        db.pragma_update(None, "cache_size", CACHE_SIZE)?;
+        schema::migrate(&mut db)?;
         Ok(Self { db, path })
     }
 
@@ -85,7 +85,7 @@ impl Store {
     }
 
     /// How many bytes the file has that are in use, and how many in all.
-    pub(super) fn used(&self) -> Result<(u64, u64), Trouble> {
+    pub(super) fn used_and_total_bytes(&self) -> Result<(u64, u64), JournalError> {
         let number = |name| self.db.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
         let (size, all, free) = (number("page_size")?, number("page_count")?, number("freelist_count")?);
         let bytes = |pages: i64| u64::try_from(size.saturating_mul(pages)).unwrap_or(0);
@@ -97,107 +97,116 @@ impl Store {
     pub(super) fn write<B: Serialize, H: Serialize>(
         &mut self,
         batch: &Batch<B, H>,
-        current: &mut Option<Current>,
-        closing: bool,
-    ) -> Result<bool, Trouble> {
-        let change = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let (mut lost, mut last) = (false, None);
+        current: &mut Option<OpenSegment>,
+        is_closing: bool,
+    ) -> Result<bool, JournalError> {
+        let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let (mut has_lost_entries, mut last) = (false, None);
         // Another may have deleted it, as `keepwatch journal clear` does.
         if let Some(now) = &current
-            && !is_there(&change, now.id)?
+            && !segment_exists(&transaction, now.id)?
         {
-            (*current, lost) = (None, true);
+            (*current, has_lost_entries) = (None, true);
         }
-        for piece in &batch.pieces {
+        for piece in &batch.items {
             match (piece, current.as_mut()) {
-                (Piece::Begin(segment), before) => {
+                (BatchItem::BeginSegment(segment), before) => {
                     if let Some(before) = before {
-                        finish(&change, before.id, last.take())?;
+                        finish_segment(&transaction, before.id, last.take())?;
                     }
-                    *current = begin(&change, segment)?;
+                    *current = insert_segment(&transaction, segment)?;
                 }
-                (Piece::Entry(entry), Some(current)) => match add(&change, entry, current)? {
+                (BatchItem::Entry(entry), Some(current)) => match insert_entry(&transaction, entry, current)?
+                {
                     true => last = last.max(Some(entry.at)),
-                    false => lost = true,
+                    false => has_lost_entries = true,
                 },
-                (Piece::Entry(_), None) => lost = true,
+                (BatchItem::Entry(_), None) => has_lost_entries = true,
             }
         }
         for summary in batch.summaries.values() {
-            summary.write(&change)?;
+            summary.write(&transaction)?;
         }
         match current {
-            Some(now) if closing => finish(&change, now.id, last)?,
-            Some(now) => reached(&change, now.id, last)?,
+            Some(now) if is_closing => finish_segment(&transaction, now.id, last)?,
+            Some(now) => update_newest_time(&transaction, now.id, last)?,
             None => {}
         }
-        change.commit()?;
-        Ok(lost)
+        transaction.commit()?;
+        Ok(has_lost_entries)
     }
 }
 
-fn is_there(change: &Transaction<'_>, id: i64) -> rusqlite::Result<bool> {
-    change.prepare_cached("SELECT 1 FROM segment WHERE id = ?1")?.exists([id])
+fn segment_exists(transaction: &Transaction<'_>, id: i64) -> rusqlite::Result<bool> {
+    transaction.prepare_cached("SELECT 1 FROM segment WHERE id = ?1")?.exists([id])
 }
 
 /// `None` if the header can not be serialised, which only a bug can cause.
-fn begin<H: Serialize>(change: &Transaction<'_>, segment: &Segment<H>) -> rusqlite::Result<Option<Current>> {
+fn insert_segment<H: Serialize>(
+    transaction: &Transaction<'_>,
+    segment: &Segment<H>,
+) -> rusqlite::Result<Option<OpenSegment>> {
     let Ok(header) = serde_json::to_string(&segment.header) else { return Ok(None) };
-    change
+    transaction
         .prepare_cached(
             "INSERT INTO segment (run, started, last, finished, profile, host, header) VALUES (?1, ?2, ?2, 0, ?3, ?4, ?5)",
         )?
         .execute(params![
             segment.run.as_str(),
-            time(segment.started),
+            to_millis(segment.started),
             segment.profile,
             segment.host,
             header
         ])?;
-    Ok(Some(Current::new(change.last_insert_rowid(), header.len())))
+    Ok(Some(OpenSegment::new(transaction.last_insert_rowid(), header.len())))
 }
 
-fn add<B: Serialize>(
-    change: &Transaction<'_>,
-    entry: &Entry<B>,
-    current: &mut Current,
+fn insert_entry<B: Serialize>(
+    transaction: &Transaction<'_>,
+    entry: &JournalEntry<B>,
+    segment: &mut OpenSegment,
 ) -> rusqlite::Result<bool> {
-    let (Ok(body), Some(place)) = (serde_json::to_string(&entry.body), schema::place(current.id, entry.seq))
+    let (Ok(body), Some(place)) =
+        (serde_json::to_string(&entry.body), schema::entry_place(segment.id, entry.seq))
     else {
         return Ok(false);
     };
-    current.bytes = current.bytes.saturating_add(body.len());
-    change
+    segment.bytes = segment.bytes.saturating_add(body.len());
+    transaction
         .prepare_cached("INSERT OR REPLACE INTO entry (place, at, body) VALUES (?1, ?2, ?3)")?
-        .execute(params![place, time(entry.at), body])?;
+        .execute(params![place, to_millis(entry.at), body])?;
     for session in &entry.mentions {
-        if current.sessions.insert(session.raw().to_owned()) {
-            change
+        if segment.sessions.insert(session.raw().to_owned()) {
+            transaction
                 .prepare_cached("INSERT OR IGNORE INTO mention (session, segment) VALUES (?1, ?2)")?
-                .execute(params![session.raw(), current.id])?;
+                .execute(params![session.raw(), segment.id])?;
         }
     }
     for project in entry.projects.iter().map(Untrusted::raw) {
-        if current.projects.insert(project.to_owned()) {
-            change
+        if segment.projects.insert(project.to_owned()) {
+            transaction
                 .prepare_cached("INSERT OR IGNORE INTO project (project, segment) VALUES (?1, ?2)")?
-                .execute(params![project, current.id])?;
+                .execute(params![project, segment.id])?;
         }
     }
     Ok(true)
 }
 
-fn reached(change: &Transaction<'_>, id: i64, last: Option<Timestamp>) -> rusqlite::Result<()> {
+fn update_newest_time(
+    transaction: &Transaction<'_>,
+    id: i64,
+    last: Option<Timestamp>,
+) -> rusqlite::Result<()> {
     if let Some(last) = last {
-        change
+        transaction
             .prepare_cached("UPDATE segment SET last = max(last, ?2) WHERE id = ?1")?
-            .execute(params![id, time(last)])?;
+            .execute(params![id, to_millis(last)])?;
     }
     Ok(())
 }
 
-fn finish(change: &Transaction<'_>, id: i64, last: Option<Timestamp>) -> rusqlite::Result<()> {
-    reached(change, id, last)?;
-    change.prepare_cached("UPDATE segment SET finished = 1 WHERE id = ?1")?.execute([id])?;
+fn finish_segment(transaction: &Transaction<'_>, id: i64, last: Option<Timestamp>) -> rusqlite::Result<()> {
+    update_newest_time(transaction, id, last)?;
+    transaction.prepare_cached("UPDATE segment SET finished = 1 WHERE id = ?1")?.execute([id])?;
     Ok(())
 }

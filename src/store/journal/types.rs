@@ -18,7 +18,7 @@ impl RunId {
     }
 
     /// As it was written.
-    pub(super) fn read(text: &str) -> Self {
+    pub(super) fn from_stored(text: &str) -> Self {
         Self(text.into())
     }
 
@@ -43,12 +43,12 @@ pub struct Segment<H> {
     /// What a reader must know before the first entry; serialised on the writer's thread.
     pub header: H,
     /// About how many bytes the header takes while it waits; the sender's estimate.
-    pub weight: usize,
+    pub estimated_size: usize,
 }
 
 /// One entry of the stream.
 #[derive(Clone, Debug)]
-pub struct Entry<B> {
+pub struct JournalEntry<B> {
     /// Its place in the segment. An entry with the place of an earlier one replaces it.
     pub seq: u64,
     /// When what it says was so, at last.
@@ -56,7 +56,7 @@ pub struct Entry<B> {
     /// What it says; serialised on the writer's thread.
     pub body: B,
     /// About how many bytes it takes while it waits; the sender's estimate.
-    pub weight: usize,
+    pub estimated_size: usize,
     /// The sessions that it speaks of. Those of an earlier entry of the segment may be left out.
     pub mentions: Vec<SessionId>,
     /// The projects that it speaks of, likewise.
@@ -66,9 +66,9 @@ pub struct Entry<B> {
 /// What became of what was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub enum Fate {
+pub enum SendResult {
     /// It waits to be written.
-    Taken,
+    Queued,
     /// It was not taken: too much waits already, or the segment is no more. The segment has a hole now and takes nothing
     /// further; the stream goes on with a new one.
     Dropped,

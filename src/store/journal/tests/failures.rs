@@ -7,61 +7,61 @@ use rusqlite::Connection;
 use serde::{Serialize, Serializer};
 
 use super::*;
-use crate::store::journal::sender::MOST_WAITING;
+use crate::store::journal::handle::MAX_QUEUED;
 
 /// A file in the place of the journal, and what comes of it.
-fn in_place_of_it(bytes: &[u8]) -> Kept {
+fn journal_over_file(bytes: &[u8]) -> TestJournal {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state/keepwatch/journal.sqlite");
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(&path, bytes).unwrap();
-    Kept::open(folder, Options::new(noon()))
+    TestJournal::open(folder, JournalOptions::new(noon()))
 }
 
 /// The bytes of a journal with some entries.
-fn a_journal() -> Vec<u8> {
-    let mut kept = Kept::start(noon());
-    let _ = kept.journal().begin(segment(run(1), t("12:00:00")));
+fn journal_bytes() -> Vec<u8> {
+    let mut kept = TestJournal::start(noon());
+    let _ = kept.journal().begin_segment(segment(run(1), t("12:00:00")));
     kept.write(0, 900, t("12:00:01"));
-    let _ = kept.journal().summary(summary("s-1", run(1), t("12:00:01")));
-    kept.end();
+    let _ = kept.journal().write_summary(summary("s-1", run(1), t("12:00:01")));
+    kept.shut_down();
     fs::read(kept.path()).unwrap()
 }
 
 /// The same with something else in its header.
-fn with(pragma: &str, value: i64) -> Vec<u8> {
+fn journal_with_pragma(pragma: &str, value: i64) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("it");
-    fs::write(&path, a_journal()).unwrap();
+    fs::write(&path, journal_bytes()).unwrap();
     let db = Connection::open(&path).unwrap();
     db.pragma_update(None, pragma, value).unwrap();
     drop(db);
     fs::read(&path).unwrap()
 }
 
-fn goes_on(kept: &mut Kept) {
-    assert_eq!(kept.journal().begin(segment(run(9), t("12:00:00"))), Fate::Taken);
+fn assert_writes_again(kept: &mut TestJournal) {
+    assert_eq!(kept.journal().begin_segment(segment(run(9), t("12:00:00"))), SendResult::Queued);
     kept.write(0, 3, t("12:00:01"));
     assert!(kept.flush());
-    let sizes = kept.reader().sizes().unwrap();
+    let sizes = kept.reader().stats().unwrap();
     assert_eq!((sizes.segments, sizes.entries), (1, 3));
 }
 
 #[test]
 fn a_damaged_file_is_moved_aside_and_a_new_one_begun() {
-    let sound = a_journal();
+    let sound = journal_bytes();
     let mut torn = sound.clone();
     torn.truncate(sound.len() / 2);
     for bytes in [torn, b"garbage ".repeat(1000), vec![0; 8192]] {
-        let mut kept = in_place_of_it(&bytes);
+        let mut kept = journal_over_file(&bytes);
         let aside = kept.path().with_file_name("journal.sqlite.damaged-20261122-120000");
-        let told = kept.told();
-        assert_eq!(told, Trouble::Damaged { aside: Some(aside.clone()) });
+        let told = kept.next_error();
+        assert_eq!(told, JournalError::Damaged { aside: Some(aside.clone()) });
         assert!(told.to_string().contains("journal.sqlite.damaged-20261122-120000"));
         assert_eq!(fs::read(&aside).unwrap(), bytes, "nothing of it is lost");
-        assert_eq!(damaged_ones(&kept.path()), [aside]);
-        goes_on(&mut kept);
-        assert!(kept.told.try_recv().is_err());
+        assert_eq!(damaged_files(&kept.path()), [aside]);
+        assert_writes_again(&mut kept);
+        assert!(kept.errors.try_recv().is_err());
     }
 }
 
@@ -79,10 +79,10 @@ fn of_two_that_find_it_damaged_one_moves_it() {
 
 #[test]
 fn damage_that_shows_in_the_middle_of_writing_ends_the_segment() {
-    let mut kept = Kept::start(noon());
-    let _ = kept.journal().begin(segment(run(1), t("12:00:00")));
+    let mut kept = TestJournal::start(noon());
+    let _ = kept.journal().begin_segment(segment(run(1), t("12:00:00")));
     kept.write(0, 900, t("12:00:01"));
-    let _ = kept.journal().summary(summary("s-1", run(1), t("12:00:01")));
+    let _ = kept.journal().write_summary(summary("s-1", run(1), t("12:00:01")));
     // The second answer comes after the first pruning, which would be in the way of the checkpoint.
     assert!(kept.flush() && kept.flush());
     // Every page but the first becomes garbage, in the file and in its log.
@@ -96,27 +96,28 @@ fn damage_that_shows_in_the_middle_of_writing_ends_the_segment() {
     drop(db);
     kept.write(900, 901, t("12:00:02"));
     assert!(kept.flush());
-    assert!(matches!(kept.told(), Trouble::Damaged { aside: Some(_) }));
-    assert_eq!(kept.journal().entry(entry(901, t("12:00:03"))), Fate::Dropped);
-    goes_on(&mut kept);
+    assert!(matches!(kept.next_error(), JournalError::Damaged { aside: Some(_) }));
+    assert_eq!(kept.journal().write_entry(entry(901, t("12:00:03"))), SendResult::Dropped);
+    assert_writes_again(&mut kept);
 }
 
 #[test]
 fn a_file_that_is_not_ours_to_write_is_left_as_it_is() {
-    let newer = with("user_version", 7);
-    let foreign = with("application_id", 1);
-    let refused = |why| Trouble::Refused { why };
-    for (bytes, told) in
-        [(newer, Trouble::Newer { version: 7 }), (foreign, refused("its file is another program's database"))]
-    {
-        let mut kept = in_place_of_it(&bytes);
-        assert_eq!(kept.told(), told);
+    let newer = journal_with_pragma("user_version", 7);
+    let foreign = journal_with_pragma("application_id", 1);
+    let refused = |why| JournalError::FileRejected { reason: why };
+    for (bytes, told) in [
+        (newer, JournalError::NewerSchema { version: 7 }),
+        (foreign, refused("its file is another program's database")),
+    ] {
+        let mut kept = journal_over_file(&bytes);
+        assert_eq!(kept.next_error(), told);
         assert!(!kept.flush());
         assert!(!kept.journal().has_room());
-        assert_eq!(kept.journal().begin(segment(run(1), t("12:00:00"))), Fate::Dropped);
-        assert_eq!(Reader::open(&kept.path()).err(), Some(told));
+        assert_eq!(kept.journal().begin_segment(segment(run(1), t("12:00:00"))), SendResult::Dropped);
+        assert_eq!(JournalReader::open(&kept.path()).err(), Some(told));
         assert!(clear(&kept.path()).is_err());
-        kept.end();
+        kept.shut_down();
         assert_eq!(fs::read(kept.path()).unwrap(), bytes);
         assert_eq!(fs::read_dir(kept.path().parent().unwrap()).unwrap().count(), 1);
     }
@@ -128,8 +129,9 @@ fn a_link_a_folder_and_somebodys_notes_are_refused() {
     let told = |name: &str| {
         let (tell, told) = channel();
         let path = folder.path().join(name);
-        let journal = Journal::<Value>::spawn(path, Options::new(noon()), move |it| tell.send(it).unwrap());
-        let told: Trouble = told.recv_timeout(PATIENCE).unwrap();
+        let journal =
+            Journal::<Value>::spawn(path, JournalOptions::new(noon()), move |it| tell.send(it).unwrap());
+        let told: JournalError = told.recv_timeout(TEST_TIMEOUT).unwrap();
         drop(journal);
         told.to_string()
     };
@@ -164,12 +166,13 @@ fn a_folder_that_is_read_only_is_told_of_and_costs_nothing_else() {
     let (_folder, path) = read_only_folder();
     let (tell, told) = channel();
     let path = path.join("keepwatch/journal.sqlite");
-    let mut journal = Journal::<Value>::spawn(path, Options::new(noon()), move |it| tell.send(it).unwrap());
-    assert_eq!(told.recv_timeout(PATIENCE), Ok(Trouble::ReadOnly));
-    assert!(!journal.flush(PATIENCE));
-    assert_eq!(journal.begin(segment(run(1), t("12:00:00"))), Fate::Taken);
-    assert_eq!(journal.entry(entry(0, t("12:00:00"))), Fate::Taken);
-    assert!(!journal.flush(PATIENCE) && !journal.flush(PATIENCE));
+    let mut journal =
+        Journal::<Value>::spawn(path, JournalOptions::new(noon()), move |it| tell.send(it).unwrap());
+    assert_eq!(told.recv_timeout(TEST_TIMEOUT), Ok(JournalError::ReadOnly));
+    assert!(!journal.flush(TEST_TIMEOUT));
+    assert_eq!(journal.begin_segment(segment(run(1), t("12:00:00"))), SendResult::Queued);
+    assert_eq!(journal.write_entry(entry(0, t("12:00:00"))), SendResult::Queued);
+    assert!(!journal.flush(TEST_TIMEOUT) && !journal.flush(TEST_TIMEOUT));
     assert!(told.try_recv().is_err(), "it is told once");
 }
 
@@ -177,27 +180,27 @@ fn a_folder_that_is_read_only_is_told_of_and_costs_nothing_else() {
 fn a_journal_on_a_disk_that_is_only_to_be_read_is_read() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal.sqlite");
-    fs::write(&path, a_journal()).unwrap();
+    fs::write(&path, journal_bytes()).unwrap();
     for (path, mode) in [(path.as_path(), 0o400), (folder.path(), 0o500)] {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     }
-    let reader = Reader::open(&path).unwrap().unwrap();
-    assert_eq!(reader.sizes().unwrap().entries, 900);
-    let (db, version) = Reader::look(&path, "mode=ro&immutable=1").unwrap();
-    assert_eq!((version, db.is_readonly("main")), (Some(VERSION), Ok(true)));
+    let reader = JournalReader::open(&path).unwrap().unwrap();
+    assert_eq!(reader.stats().unwrap().entries, 900);
+    let (db, version) = JournalReader::open_read_only(&path, "mode=ro&immutable=1").unwrap();
+    assert_eq!((version, db.is_readonly("main")), (Some(SCHEMA_VERSION), Ok(true)));
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
 }
 
 #[test]
 fn where_a_log_can_not_be_used_each_write_is_forced_to_the_disk() {
-    use crate::store::journal::batch::{Batch, Message};
-    use crate::store::journal::sender::Shared;
-    use crate::store::journal::store::Store;
+    use crate::store::journal::batch::{Batch, JournalMessage};
+    use crate::store::journal::database::JournalDatabase;
+    use crate::store::journal::handle::JournalQueueState;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal.sqlite");
     fs::write(&path, "").unwrap();
     for log in [false, true, false] {
-        let mut store = Store::open_prepared(path.clone(), log).unwrap();
+        let mut store = JournalDatabase::open_prepared(path.clone(), log).unwrap();
         let pragma = |name| -> String {
             let found =
                 store.db.pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0));
@@ -208,60 +211,61 @@ fn where_a_log_can_not_be_used_each_write_is_forced_to_the_disk() {
         assert_eq!((pragma("journal_mode").as_str(), pragma("synchronous").as_str()), (mode, force));
         assert_eq!(pragma("auto_vacuum"), "Integer(2)");
         let mut batch = Batch::<Value, Value>::new();
-        for message in
-            [Message::Begin(segment(run(1), t("12:00:00"))), Message::Entry(entry(0, t("12:00:01")))]
-        {
-            batch.take(message, &Shared::default());
+        for message in [
+            JournalMessage::BeginSegment(segment(run(1), t("12:00:00"))),
+            JournalMessage::Entry(entry(0, t("12:00:01"))),
+        ] {
+            batch.add(message, &JournalQueueState::default());
         }
         assert_eq!(store.write(&batch, &mut None, true), Ok(false));
         assert_eq!(file::is_open_elsewhere(&path), log, "there is a log, or none");
     }
-    assert_eq!(Reader::open(&path).unwrap().unwrap().sizes().unwrap().entries, 3);
+    assert_eq!(JournalReader::open(&path).unwrap().unwrap().stats().unwrap().entries, 3);
 }
 
 #[test]
 fn a_full_disk_is_told_of_once_and_so_is_its_end() {
-    let options = Options { most_pages: Some(40), ..Options::new(noon()) };
-    let mut kept = Kept::open(tempfile::tempdir().unwrap(), options);
-    let _ = kept.journal().begin(segment(run(1), t("12:00:00")));
-    let large = |seq| Entry { body: json!("x".repeat(50_000)), ..entry(seq, t("12:00:01")) };
-    let _ = kept.journal().entry(large(0));
+    let options = JournalOptions { max_pages: Some(40), ..JournalOptions::new(noon()) };
+    let mut kept = TestJournal::open(tempfile::tempdir().unwrap(), options);
+    let _ = kept.journal().begin_segment(segment(run(1), t("12:00:00")));
+    let large = |seq| JournalEntry { body: json!("x".repeat(50_000)), ..entry(seq, t("12:00:01")) };
+    let _ = kept.journal().write_entry(large(0));
     assert!(kept.flush());
-    let _ = kept.journal().entry(large(1));
-    let _ = kept.journal().entry(large(2));
+    let _ = kept.journal().write_entry(large(1));
+    let _ = kept.journal().write_entry(large(2));
     assert!(!kept.flush() && !kept.flush());
-    assert_eq!(kept.told(), Trouble::Full);
-    assert!(kept.told.try_recv().is_err());
-    assert_eq!(kept.reader().sizes().unwrap().entries, 1, "all of a batch, or nothing");
+    assert_eq!(kept.next_error(), JournalError::Full);
+    assert!(kept.errors.try_recv().is_err());
+    assert_eq!(kept.reader().stats().unwrap().entries, 1, "all of a batch, or nothing");
     clear(&kept.path()).unwrap();
     assert!(kept.flush());
-    assert_eq!(kept.told(), Trouble::Over);
-    goes_on(&mut kept);
+    assert_eq!(kept.next_error(), JournalError::Recovered);
+    assert_writes_again(&mut kept);
 }
 
 #[test]
 fn after_a_failure_it_is_tried_again_with_what_comes_after_a_rest() {
     let clock = noon();
-    let options = Options { most_pages: Some(40), ..Options::new(clock.clone()) };
-    let mut kept = Kept::open(tempfile::tempdir().unwrap(), options);
-    let large = |seq| Entry { body: json!("x".repeat(50_000)), ..entry(seq, t("12:00:01")) };
-    let _ = kept.journal().begin(segment(run(1), t("12:00:00")));
-    let _ = kept.journal().entry(large(0));
+    let options = JournalOptions { max_pages: Some(40), ..JournalOptions::new(clock.clone()) };
+    let mut kept = TestJournal::open(tempfile::tempdir().unwrap(), options);
+    let large = |seq| JournalEntry { body: json!("x".repeat(50_000)), ..entry(seq, t("12:00:01")) };
+    let _ = kept.journal().begin_segment(segment(run(1), t("12:00:00")));
+    let _ = kept.journal().write_entry(large(0));
     assert!(kept.flush());
-    let _ = kept.journal().entry(large(1));
-    let _ = kept.journal().entry(large(2));
-    assert_eq!(kept.told(), Trouble::Full);
+    let _ = kept.journal().write_entry(large(1));
+    let _ = kept.journal().write_entry(large(2));
+    assert_eq!(kept.next_error(), JournalError::Full);
     clear(&kept.path()).unwrap();
     // Nobody asks: the next thing that is sent after the rest makes it try again.
     clock.advance(Duration::from_secs(2));
-    let _ = kept.journal().begin(segment(run(1), t("12:00:02")));
-    assert_eq!(kept.told(), Trouble::Over);
+    let _ = kept.journal().begin_segment(segment(run(1), t("12:00:02")));
+    assert_eq!(kept.next_error(), JournalError::Recovered);
 }
 
 /// A body that takes a while to write.
-struct Slow(Clock, Duration);
+struct SlowBody(Clock, Duration);
 
-impl Serialize for Slow {
+impl Serialize for SlowBody {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.0.advance(self.1);
         serializer.serialize_unit()
@@ -273,45 +277,56 @@ fn a_slow_disk_is_told_of_once_and_so_is_its_end() {
     let folder = tempfile::tempdir().unwrap();
     let (tell, told) = channel();
     let clock = noon();
-    let mut journal: Journal<Slow> =
-        Journal::spawn(folder.path().join("j.sqlite"), Options::new(clock.clone()), move |it| {
+    let mut journal: Journal<SlowBody> =
+        Journal::spawn(folder.path().join("j.sqlite"), JournalOptions::new(clock.clone()), move |it| {
             tell.send(it).unwrap();
         });
-    let _ = journal.begin(segment(run(1), t("12:00:00")));
+    let _ = journal.begin_segment(segment(run(1), t("12:00:00")));
     for (seq, ms) in [(0, 2000), (1, 3000), (2, 700), (3, 10)] {
-        let body = Slow(clock.clone(), Duration::from_millis(ms));
+        let body = SlowBody(clock.clone(), Duration::from_millis(ms));
         let entry = entry(seq, t("12:00:01"));
-        let entry = Entry { seq, at: entry.at, body, weight: 1, mentions: Vec::new(), projects: Vec::new() };
-        assert_eq!(journal.entry(entry), Fate::Taken);
-        assert!(journal.flush(PATIENCE));
+        let entry = JournalEntry {
+            seq,
+            at: entry.at,
+            body,
+            estimated_size: 1,
+            mentions: Vec::new(),
+            projects: Vec::new(),
+        };
+        assert_eq!(journal.write_entry(entry), SendResult::Queued);
+        assert!(journal.flush(TEST_TIMEOUT));
     }
     drop(journal);
-    let told: Vec<Trouble> = told.iter().collect();
-    assert_eq!(told, [Trouble::Slow { took: Duration::from_secs(2) }, Trouble::Over]);
+    let told: Vec<JournalError> = told.iter().collect();
+    assert_eq!(told, [JournalError::Slow { took: Duration::from_secs(2) }, JournalError::Recovered]);
 }
 
 #[test]
 fn a_file_that_stays_locked_blocks_neither_the_sender_nor_the_end() {
-    let mut kept = Kept::start(noon()); // no time passes, so nothing counts as slow
-    let _ = kept.journal().begin(segment(run(1), t("12:00:00")));
+    let mut kept = TestJournal::start(noon()); // no time passes, so nothing counts as slow
+    let _ = kept.journal().begin_segment(segment(run(1), t("12:00:00")));
     assert!(kept.flush());
     let other = Connection::open(kept.path()).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     // All of this while the writer waits for the lock; what does not fit is dropped.
     let mut taken = 0;
-    while kept.journal().entry(entry(taken, t("12:00:01"))) == Fate::Taken {
+    while kept.journal().write_entry(entry(taken, t("12:00:01"))) == SendResult::Queued {
         taken += 1;
     }
-    assert!((10_000..=MOST_WAITING as u64).contains(&taken), "{taken}");
+    assert!((10_000..=MAX_QUEUED as u64).contains(&taken), "{taken}");
     assert!(!kept.journal().has_room());
-    assert_eq!(kept.journal().begin(segment(run(1), t("12:00:02"))), Fate::Dropped);
-    assert_eq!(kept.told(), Trouble::Locked);
+    assert_eq!(kept.journal().begin_segment(segment(run(1), t("12:00:02"))), SendResult::Dropped);
+    assert_eq!(kept.next_error(), JournalError::Locked);
     other.execute_batch("ROLLBACK").unwrap();
     assert!(kept.flush());
-    assert_eq!(kept.told(), Trouble::Over);
-    assert_eq!(kept.reader().sizes().unwrap().entries, taken, "what was taken is written");
-    assert_eq!(kept.journal().entry(entry(taken, t("12:00:03"))), Fate::Dropped, "a hole stays one");
-    assert_eq!(kept.journal().begin(segment(run(1), t("12:00:03"))), Fate::Taken);
+    assert_eq!(kept.next_error(), JournalError::Recovered);
+    assert_eq!(kept.reader().stats().unwrap().entries, taken, "what was taken is written");
+    assert_eq!(
+        kept.journal().write_entry(entry(taken, t("12:00:03"))),
+        SendResult::Dropped,
+        "a hole stays one"
+    );
+    assert_eq!(kept.journal().begin_segment(segment(run(1), t("12:00:03"))), SendResult::Queued);
 
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     kept.write(0, 10, t("12:00:03"));
@@ -322,16 +337,16 @@ fn a_file_that_stays_locked_blocks_neither_the_sender_nor_the_end() {
 fn what_a_file_that_is_left_alone_did_not_take_is_not_missed_at_the_end() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir_all(folder.path().join("state/keepwatch/journal.sqlite")).unwrap();
-    let mut kept = Kept::open(folder, Options::new(Clock::system()));
-    let _ = kept.journal().begin(segment(run(1), t("12:00:00"))); // taken, unless the thread was quicker
-    assert!(kept.told().is_final());
+    let mut kept = TestJournal::open(folder, JournalOptions::new(Clock::system()));
+    let _ = kept.journal().begin_segment(segment(run(1), t("12:00:00"))); // taken, unless the thread was quicker
+    assert!(kept.next_error().is_final());
     assert_eq!(kept.journal.take().unwrap().close(), 0);
 }
 
 /// A body that can not be written before somebody says so.
-struct Stuck(std::sync::Arc<std::sync::Mutex<()>>);
+struct BlockedBody(std::sync::Arc<std::sync::Mutex<()>>);
 
-impl Serialize for Stuck {
+impl Serialize for BlockedBody {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         drop(self.0.lock());
         serializer.serialize_unit()
@@ -342,14 +357,22 @@ impl Serialize for Stuck {
 fn a_disk_that_stands_still_holds_up_the_end_for_half_a_second() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("j.sqlite");
-    let mut journal: Journal<Stuck> = Journal::spawn(path.clone(), Options::new(Clock::system()), |_| {});
-    let _ = journal.begin(segment(run(1), t("12:00:00")));
+    let mut journal: Journal<BlockedBody> =
+        Journal::spawn(path.clone(), JournalOptions::new(Clock::system()), |_| {});
+    let _ = journal.begin_segment(segment(run(1), t("12:00:00")));
     let gate = std::sync::Arc::new(std::sync::Mutex::new(()));
     let standing = gate.lock().unwrap();
-    let Entry { seq, at, weight, mentions, projects, .. } = entry(0, t("12:00:01"));
+    let JournalEntry { seq, at, estimated_size, mentions, projects, .. } = entry(0, t("12:00:01"));
     assert_eq!(
-        journal.entry(Entry { seq, at, weight, mentions, projects, body: Stuck(gate.clone()) }),
-        Fate::Taken
+        journal.write_entry(JournalEntry {
+            seq,
+            at,
+            estimated_size,
+            mentions,
+            projects,
+            body: BlockedBody(gate.clone())
+        }),
+        SendResult::Queued
     );
     assert!(!journal.flush(Duration::from_millis(1)));
     let (ended, end) = channel();
@@ -358,33 +381,34 @@ fn a_disk_that_stands_still_holds_up_the_end_for_half_a_second() {
         drop(journal);
         ended.send(clock.now().mono)
     });
-    let took = end.recv_timeout(PATIENCE).unwrap();
+    let took = end.recv_timeout(TEST_TIMEOUT).unwrap();
     assert!(took >= Duration::from_millis(500), "{took:?}");
     drop(standing);
 }
 
 #[test]
 fn large_entries_do_not_fill_the_memory() {
-    let mut kept = Kept::start(Clock::system());
-    let _ = kept.journal().begin(segment(run(1), t("12:00:00")));
+    let mut kept = TestJournal::start(Clock::system());
+    let _ = kept.journal().begin_segment(segment(run(1), t("12:00:00")));
     assert!(kept.flush());
     let other = Connection::open(kept.path()).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let heavy = |seq| Entry { weight: 5_000_000, ..entry(seq, t("12:00:01")) };
-    let taken = (0..100).take_while(|seq| kept.journal().entry(heavy(*seq)) == Fate::Taken).count();
+    let heavy = |seq| JournalEntry { estimated_size: 5_000_000, ..entry(seq, t("12:00:01")) };
+    let taken =
+        (0..100).take_while(|seq| kept.journal().write_entry(heavy(*seq)) == SendResult::Queued).count();
     assert_eq!(taken, 6);
     other.execute_batch("ROLLBACK").unwrap();
 }
 
 #[test]
 fn a_file_that_is_deleted_while_it_is_written_is_begun_anew() {
-    let mut kept = Kept::start(noon());
-    let _ = kept.journal().begin(segment(run(1), t("12:00:00")));
+    let mut kept = TestJournal::start(noon());
+    let _ = kept.journal().begin_segment(segment(run(1), t("12:00:00")));
     kept.write(0, 5, t("12:00:01"));
     assert!(kept.flush());
     fs::remove_dir_all(kept.path().parent().unwrap()).unwrap();
     kept.write(5, 6, t("12:00:02"));
     assert!(kept.flush());
-    assert_eq!(kept.journal().entry(entry(6, t("12:00:03"))), Fate::Dropped);
-    goes_on(&mut kept);
+    assert_eq!(kept.journal().write_entry(entry(6, t("12:00:03"))), SendResult::Dropped);
+    assert_writes_again(&mut kept);
 }
