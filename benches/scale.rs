@@ -16,7 +16,8 @@ use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, 
 use keepwatch::api::{SessionList, read_list, read_session};
 use keepwatch::poll::{PollLimits, PollOutcome, Report, Request, ResponseBody, Scheduler};
 use keepwatch::tui::{
-    Choice, KnownFlags, Message, Model, Muted, ProfileInfo, Profiles, Rows, Settings, Sort, SortBy,
+    AcknowledgedAlerts, Message, Model, MutedSessions, ProfileInfo, Profiles, RowCriteria, Rows, Settings,
+    Sort, SortColumn,
 };
 use keepwatch::tui::{Theme, view};
 use keepwatch_core::clock::saturating_add;
@@ -87,9 +88,9 @@ fn fleet(count: usize) -> SessionTracker {
 
 fn model(count: usize) -> Model {
     let settings = Settings {
-        pace: PollLimits { interval: Duration::from_secs(2), max_rps: 4 },
+        poll_limits: PollLimits { interval: Duration::from_secs(2), max_rps: 4 },
         theme: Theme::colored(),
-        can_open: true,
+        can_open_browser: true,
         ..Settings::default()
     };
     let mut model = Model::new(settings, ProfileInfo::default(), Vec::new(), (120, 40));
@@ -109,11 +110,17 @@ fn model(count: usize) -> Model {
     model
 }
 
-fn rows(profiles: &Profiles, filter: &str, by: SortBy) -> Rows {
-    let (known, muted) = (KnownFlags::default(), Muted::default());
+fn rows(profiles: &Profiles, filter: &str, by: SortColumn) -> Rows {
+    let (known, muted) = (AcknowledgedAlerts::default(), MutedSessions::default());
     let filter = Filter::parse(filter).unwrap();
-    let choice = Choice { filter: &filter, flagged_only: false, muted: &muted, known: &known, read: None };
-    Rows::of(profiles, Sort { by, reversed: false }, &choice)
+    let choice = RowCriteria {
+        filter: &filter,
+        alerts_only: false,
+        muted: &muted,
+        acknowledged: &known,
+        pinned: None,
+    };
+    Rows::built_from(profiles, Sort { column: by, reversed: false }, &choice)
 }
 
 fn filter(c: &mut Criterion) {
@@ -123,7 +130,7 @@ fn filter(c: &mut Criterion) {
         ["", "status:running", "owner:job-77", "meta.run.id:c-88", "eu !region:us", "nothing has this"]
     {
         group.bench_with_input(BenchmarkId::from_parameter(words), words, |b, words| {
-            b.iter(|| black_box(rows(&profiles, words, SortBy::Left).len()));
+            b.iter(|| black_box(rows(&profiles, words, SortColumn::TimeLeft).len()));
         });
     }
 }
@@ -131,7 +138,14 @@ fn filter(c: &mut Criterion) {
 fn sort(c: &mut Criterion) {
     let profiles = fleet(10_000).into();
     let mut group = c.benchmark_group("sort 10,000");
-    for by in [SortBy::Left, SortBy::Status, SortBy::Session, SortBy::Owner, SortBy::Age, SortBy::Proxy] {
+    for by in [
+        SortColumn::TimeLeft,
+        SortColumn::Status,
+        SortColumn::Session,
+        SortColumn::Owner,
+        SortColumn::Age,
+        SortColumn::Proxy,
+    ] {
         group.bench_with_input(BenchmarkId::from_parameter(by.name()), &by, |b, by| {
             b.iter(|| black_box(rows(&profiles, "", *by).len()));
         });

@@ -11,7 +11,7 @@ use crate::api::{Client, Endpoint, key_tail};
 use crate::config::{ConfigError, DemoConfig};
 use crate::exit_code::ExitCode;
 use crate::terminal::Env;
-use crate::tui::{PersistenceConfig, ProfileInfo, Settings, Tone};
+use crate::tui::{NoticeLevel, PersistenceConfig, ProfileInfo, Settings};
 use browserbase_simulator::{Simulator, SimulatorOptions};
 use keepwatch_core::clock::Clock;
 use keepwatch_core::session::Secret;
@@ -37,10 +37,10 @@ pub async fn demo(config: DemoConfig, warnings: &[String], env: Env) -> Result<E
         Endpoint::new(&simulator.base_url(), "the simulated API", false).map_err(ConfigError::from)?;
     let key = Secret::new(KEY.into());
     let settings = Settings {
-        pace: config.pace,
+        poll_limits: config.pace,
         demo: true,
-        speed: config.speed,
-        greeting: Some(warning(warnings).unwrap_or((Tone::Plain, greeting))),
+        clock_speed: config.speed,
+        startup_notice: Some(warning(warnings).unwrap_or((NoticeLevel::Info, greeting))),
         ..live_settings(config.screen, &env)
     };
     let made = Made {

@@ -9,7 +9,7 @@ use crate::config::ReplayConfig;
 use crate::exit_code::ExitCode;
 use crate::store::{Recording, StreamHeader};
 use crate::terminal::{self, Env};
-use crate::tui::{self, Settings, Tone};
+use crate::tui::{self, NoticeLevel, Settings};
 use keepwatch_core::clock::{Clock, Zone};
 use keepwatch_core::text;
 
@@ -24,9 +24,9 @@ pub async fn replay(config: ReplayConfig, warnings: &[String], env: Env) -> Resu
     }
     let Recording { header, input_log: tape, damage } = recording;
     let greeting = match (damage, warnings.first()) {
-        (Some(damage), _) => (Tone::Bad, damage.to_string()),
-        (None, Some(warning)) => (Tone::Bad, warning.clone()),
-        (None, None) => (Tone::Plain, greeting(&header, config.zone)),
+        (Some(damage), _) => (NoticeLevel::Error, damage.to_string()),
+        (None, Some(warning)) => (NoticeLevel::Error, warning.clone()),
+        (None, None) => (NoticeLevel::Info, greeting(&header, config.zone)),
     };
     let settings = Settings {
         thresholds: header.thresholds,
@@ -34,13 +34,13 @@ pub async fn replay(config: ReplayConfig, warnings: &[String], env: Env) -> Resu
         owner_key: config.owner_key.or(header.owner_key),
         zone: config.zone,
         theme: config.look.into(),
-        can_open: terminal::can_open_browser(&env),
+        can_open_browser: terminal::can_open_browser(&env),
         version: header.version,
-        speed: config.speed,
-        greeting: Some(greeting),
+        clock_speed: config.speed,
+        startup_notice: Some(greeting),
         ..Settings::default()
     };
-    tui::replay(settings, tape, header.host, header.started, Clock::scaled(config.speed), env)
+    tui::run_replay(settings, tape, header.host, header.started, Clock::scaled(config.speed), env)
         .await
         .map_err(CliError::Terminal)
 }

@@ -12,7 +12,7 @@ use crate::config::{AnySource, Form, Look, ScreenConfig, Source, WatchConfig};
 use crate::exit_code::ExitCode;
 use crate::log;
 use crate::terminal::{self, Env};
-use crate::tui::{self, PersistenceConfig, ProfileInfo, Settings, Theme, Tone};
+use crate::tui::{self, NoticeLevel, PersistenceConfig, ProfileInfo, Settings, Theme};
 use keepwatch_core::clock::Clock;
 use keepwatch_core::text;
 
@@ -47,8 +47,8 @@ pub async fn watch(config: WatchConfig, warnings: &[String], env: Env) -> Result
     let settings = Settings {
         targets: config.targets,
         query: config.query.clone(),
-        pace: config.pace,
-        greeting: warning(warnings),
+        poll_limits: config.pace,
+        startup_notice: warning(warnings),
         ..live_settings(config.screen, &env)
     };
     let mut names = names(&config.source, &config.other_sources).into_iter();
@@ -67,8 +67,8 @@ pub(super) fn live_settings(screen: ScreenConfig, env: &Env) -> Settings {
         owner_key: screen.owner_key,
         zone: screen.zone,
         theme: screen.look.into(),
-        can_open: terminal::can_open_browser(env),
-        releaser: ReleasePermission::unless_read_only(screen.read_only),
+        can_open_browser: terminal::can_open_browser(env),
+        release_permission: ReleasePermission::unless_read_only(screen.read_only),
         ..Settings::default()
     }
 }
@@ -101,15 +101,15 @@ fn reach(source: AnySource, name: String, query: Option<&Query>) -> (ProfileInfo
             let info = ProfileInfo { key_tail: key_tail(&key), ..info };
             (info, Some(Client::new(source.endpoint, key).with_query(query.cloned())))
         }
-        Err(error) => (ProfileInfo { without_key: Some(error.to_string()), ..info }, None),
+        Err(error) => (ProfileInfo { missing_key_reason: Some(error.to_string()), ..info }, None),
     }
 }
 
 /// What the screen says at its start, where the config file has something that was left out.
-pub(super) fn warning(warnings: &[String]) -> Option<(Tone, String)> {
+pub(super) fn warning(warnings: &[String]) -> Option<(NoticeLevel, String)> {
     let (first, others) = warnings.split_first()?;
     let others = if others.is_empty() { String::new() } else { format!("; and {} more", others.len()) };
-    Some((Tone::Bad, format!("{first}{others}")))
+    Some((NoticeLevel::Error, format!("{first}{others}")))
 }
 
 /// Shows the screen of the first profile and the others, each with its client, or none without an API key. `watch` and `demo`
@@ -123,7 +123,7 @@ pub(super) async fn screen(
     persistence: PersistenceConfig,
 ) -> Result<ExitCode, CliError> {
     if let Some(obstacle) = terminal::unsupported_reason(&env) {
-        if let Some((Tone::Bad, warning)) = &settings.greeting {
+        if let Some((NoticeLevel::Error, warning)) = &settings.startup_notice {
             print_error(warning);
         }
         let ((_, Some(client)), []) = (first, others.as_slice()) else {
@@ -132,7 +132,7 @@ pub(super) async fn screen(
         print_error(&format!(
             "no screen can be shown here: {obstacle}; events are streamed as text, as by `keepwatch events --format text`"
         ));
-        let Settings { targets, pace, thresholds, zone, theme, .. } = settings;
+        let Settings { targets, poll_limits: pace, thresholds, zone, theme, .. } = settings;
         let form = Form::Text { zone, ascii: theme.ascii };
         return stream(
             client,

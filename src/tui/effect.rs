@@ -10,9 +10,9 @@ use keepwatch_core::session::Secret;
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
     /// Sends a command to every poller.
-    Ask(PollerCommand),
+    CommandAllPollers(PollerCommand),
     /// Sends a command to the poller of one profile.
-    AskOf(ProfileId, PollerCommand),
+    CommandPoller(ProfileId, PollerCommand),
     /// Copies a text.
     Copy(Copyable, Secret),
     /// Opens a page, whose address holds no secret.
@@ -24,14 +24,14 @@ pub enum Effect {
     /// Moves to an event of a recording.
     Step {
         /// True for the next event, false for the one before.
-        on: bool,
+        forward: bool,
     },
     /// Rings the terminal's bell.
-    Ring,
+    RingBell,
     /// Sets the window's title.
     Title(String),
     /// Turns bracketed paste on (while a line is edited) or off.
-    TakePaste(bool),
+    SetBracketedPaste(bool),
     /// Draws the whole screen again.
     Repaint,
     /// Stops until the shell continues the program.

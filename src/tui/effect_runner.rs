@@ -30,7 +30,7 @@ pub(super) struct EffectRunner {
     events: TermEventSender,
     /// `None` in a replay.
     persistence: Option<Persistence>,
-    exit: Option<ExitCode>,
+    request_exit: Option<ExitCode>,
 }
 
 impl EffectRunner {
@@ -39,13 +39,21 @@ impl EffectRunner {
     /// # Errors
     /// The clipboard's thread cannot be started.
     pub(super) fn new(screen: Screen, env: Env, events: TermEventSender) -> io::Result<Self> {
-        let (sender, copied) = (screen.sender(), events.clone());
+        let (sender, clipboard_events) = (screen.sender(), events.clone());
         let clipboard = Clipboard::new(
             env.clone(),
             move |bytes| sender.send(bytes),
-            move |outcome| terminal::send_nonblocking(&copied, TermEvent::CopyFinished(outcome)),
+            move |outcome| terminal::send_nonblocking(&clipboard_events, TermEvent::CopyFinished(outcome)),
         )?;
-        Ok(Self { screen, pollers: BTreeMap::new(), clipboard, env, events, persistence: None, exit: None })
+        Ok(Self {
+            screen,
+            pollers: BTreeMap::new(),
+            clipboard,
+            env,
+            events,
+            persistence: None,
+            request_exit: None,
+        })
     }
 
     /// Adds the pollers.
@@ -67,10 +75,10 @@ impl EffectRunner {
 
     fn run_effect(&mut self, effect: Effect) {
         match effect {
-            Effect::Ask(ask) => {
-                self.pollers.values().for_each(|poller| poller.send_command(ask.clone()));
+            Effect::CommandAllPollers(command) => {
+                self.pollers.values().for_each(|poller| poller.send_command(command.clone()));
             }
-            Effect::AskOf(profile, ask) => {
+            Effect::CommandPoller(profile, ask) => {
                 if let Some(poller) = self.pollers.get(&profile) {
                     poller.send_command(ask);
                 }
@@ -81,11 +89,11 @@ impl EffectRunner {
                 }
             }
             Effect::Play(_) | Effect::Step { .. } => {} // the replay's loop performs these
-            Effect::Copy(what, text) => self.clipboard.copy(what.name().to_owned(), text),
+            Effect::Copy(copyable, text) => self.clipboard.copy(copyable.name().to_owned(), text),
             Effect::Open(page) => terminal::open_in_browser(&page, &self.env, &self.events),
-            Effect::Ring => self.screen.ring(),
+            Effect::RingBell => self.screen.ring(),
             Effect::Title(title) => self.screen.set_title(&title),
-            Effect::TakePaste(on) => self.screen.set_bracketed_paste(on),
+            Effect::SetBracketedPaste(on) => self.screen.set_bracketed_paste(on),
             Effect::Repaint => self.screen.repaint(),
             Effect::Suspend => {
                 if let Some(persistence) = &mut self.persistence {
@@ -99,12 +107,12 @@ impl EffectRunner {
 
     /// Makes the event loop end.
     pub(super) fn exit(&mut self, exit: ExitCode) {
-        self.exit = Some(exit);
+        self.request_exit = Some(exit);
     }
 
     /// Returns the exit code, if the event loop is to end.
     pub(super) fn exit_code(&self) -> Option<ExitCode> {
-        self.exit
+        self.request_exit
     }
 
     /// Returns the profiles whose journal needs a new segment.

@@ -35,7 +35,7 @@ use tokio::sync::mpsc;
 
 use super::effect::Effect;
 use super::model::Model;
-use super::notice::Tone;
+use super::notice::NoticeLevel;
 use super::profiles::ProfileId;
 use crate::store::journal::{
     Journal, JournalConfig, JournalEntry, JournalError, JournalOptions, RunId, Segment, SendResult,
@@ -363,7 +363,11 @@ impl Model {
     pub(super) fn on_persistence_event(&mut self, event: PersistenceEvent, now: Moment) -> Vec<Effect> {
         match event {
             PersistenceEvent::Warning(PersistenceWarning { label, message }) => {
-                self.say(now, if label.is_some() { Tone::Bad } else { Tone::Plain }, message);
+                self.notify(
+                    now,
+                    if label.is_some() { NoticeLevel::Error } else { NoticeLevel::Info },
+                    message,
+                );
                 self.persistence_warning = label;
                 Vec::new()
             }

@@ -28,13 +28,13 @@ pub(super) fn translate(event: TermEvent) -> TranslatedEvent {
         TermEvent::CopyFinished(copied) => {
             let what = copied.label;
             match &copied.result {
-                Ok(route) => tracing::info!("{what} {route}"),
-                Err(why) => tracing::warn!("{what} {why}"),
+                Ok(backend) => tracing::info!("{what} {backend}"),
+                Err(error) => tracing::warn!("{what} {error}"),
             }
             let outcome = copied.result.map(|route| route.to_string()).map_err(|why| why.to_string());
             Message::Copied(what, outcome)
         }
-        TermEvent::BrowserOpened(Err(why)) => Message::NotOpened(why),
+        TermEvent::BrowserOpened(Err(why)) => Message::BrowserFailed(why),
         TermEvent::BrowserOpened(Ok(())) | TermEvent::WriterReady => return TranslatedEvent::Wake,
     };
     TranslatedEvent::Message(message)

@@ -68,10 +68,10 @@ async fn model() -> (Model, Moment) {
     let interval = Duration::from_secs(1);
     let pace = PollLimits { interval, max_rps: 4 };
     let settings = Settings {
-        pace,
+        poll_limits: pace,
         theme: Theme::colored(),
-        can_open: true,
-        releaser: ReleasePermission::unless_read_only(true),
+        can_open_browser: true,
+        release_permission: ReleasePermission::unless_read_only(true),
         version: "0.1.0".into(),
         demo: true,
         ..Settings::default()

@@ -183,13 +183,13 @@ impl Model {
             tracker.apply(input);
         }
         state.tracker = tracker;
-        self.known.read_until(profile, end_of_history);
-        self.read_until = self.profiles.cursors_at_end();
+        self.acknowledged.acknowledge_before(profile, end_of_history);
+        self.read_cursors = self.profiles.cursors_at_end();
         self.scroll.follow_newest();
         self.rebuild_rows();
-        let command =
-            (!unknown.is_empty()).then_some(Effect::AskOf(profile, PollerCommand::TrackExisting(unknown)));
-        command.into_iter().chain(self.retitle()).collect()
+        let command = (!unknown.is_empty())
+            .then_some(Effect::CommandPoller(profile, PollerCommand::TrackExisting(unknown)));
+        command.into_iter().chain(self.update_title()).collect()
     }
 }
 

@@ -28,12 +28,12 @@ fn profiles(sessions: Vec<Session>) -> Profiles {
     tracker.into()
 }
 
-fn order(profiles: &Profiles, by: SortBy, reversed: bool) -> Vec<String> {
-    let rows = Rows::of(profiles, Sort { by, reversed }, &words(""));
-    rows.window(0, usize::MAX).map(|id| id.raw().to_owned()).collect()
+fn sorted_ids(profiles: &Profiles, by: SortColumn, reversed: bool) -> Vec<String> {
+    let rows = Rows::built_from(profiles, Sort { column: by, reversed }, &criteria(""));
+    rows.visible(0, usize::MAX).map(|id| id.raw().to_owned()).collect()
 }
 
-fn missing(profiles: &mut Profiles, text: &str) {
+fn apply_not_found(profiles: &mut Profiles, text: &str) {
     let input = Input::SessionNotFound {
         at: request_timing(2, 2),
         id: id(text),
@@ -44,11 +44,12 @@ fn missing(profiles: &mut Profiles, text: &str) {
 }
 
 /// All that have these words.
-fn words(words: &str) -> Choice<'static> {
-    static KNOWN: std::sync::LazyLock<KnownFlags> = std::sync::LazyLock::new(KnownFlags::default);
-    static MUTED: std::sync::LazyLock<Muted> = std::sync::LazyLock::new(Muted::default);
+fn criteria(words: &str) -> RowCriteria<'static> {
+    static KNOWN: std::sync::LazyLock<AcknowledgedAlerts> =
+        std::sync::LazyLock::new(AcknowledgedAlerts::default);
+    static MUTED: std::sync::LazyLock<MutedSessions> = std::sync::LazyLock::new(MutedSessions::default);
     let filter = Box::leak(Box::new(Filter::parse(words).unwrap()));
-    Choice { filter, flagged_only: false, muted: &MUTED, known: &KNOWN, read: None }
+    RowCriteria { filter, alerts_only: false, muted: &MUTED, acknowledged: &KNOWN, pinned: None }
 }
 
 #[test]
@@ -67,21 +68,28 @@ fn what_ends_next_comes_first_and_what_has_ended_comes_last_the_newest_end_first
         ProfileId::FIRST,
         Input::SessionsNamed { at: moment(0), ids: vec![id("awaited"), id("absent")] },
     );
-    missing(&mut profiles, "absent");
+    apply_not_found(&mut profiles, "absent");
     let expected =
         ["overdue", "soon", "late", "endless", "pending", "absent", "awaited", "new", "old", "when"];
-    assert_eq!(order(&profiles, SortBy::Left, false), expected);
+    assert_eq!(sorted_ids(&profiles, SortColumn::TimeLeft, false), expected);
 }
 
 #[test]
 fn ties_go_by_the_id_in_both_directions_so_that_rows_never_jump() {
     let profiles = profiles(["d", "b", "a", "c"].map(|text| session(text, 0, 900)).to_vec());
-    for by in [SortBy::Left, SortBy::Status, SortBy::Owner, SortBy::Region, SortBy::Age, SortBy::Proxy] {
+    for by in [
+        SortColumn::TimeLeft,
+        SortColumn::Status,
+        SortColumn::Owner,
+        SortColumn::Region,
+        SortColumn::Age,
+        SortColumn::Proxy,
+    ] {
         for reversed in [false, true] {
-            assert_eq!(order(&profiles, by, reversed), ["a", "b", "c", "d"], "{by:?}");
+            assert_eq!(sorted_ids(&profiles, by, reversed), ["a", "b", "c", "d"], "{by:?}");
         }
     }
-    assert_eq!(order(&profiles, SortBy::Session, true), ["d", "c", "b", "a"]);
+    assert_eq!(sorted_ids(&profiles, SortColumn::Session, true), ["d", "c", "b", "a"]);
 }
 
 #[test]
@@ -97,11 +105,11 @@ fn each_column_sorts_as_it_reads() {
             ..session("c", 20, 900)
         },
     ]);
-    assert_eq!(order(&profiles, SortBy::Proxy, false), ["a", "c", "b"]);
-    assert_eq!(order(&profiles, SortBy::Owner, false), ["c", "a", "b"]);
-    assert_eq!(order(&profiles, SortBy::Region, false), ["c", "a", "b"]);
-    assert_eq!(order(&profiles, SortBy::Age, false), ["a", "c", "b"]);
-    assert_eq!(order(&profiles, SortBy::Age, true), ["b", "c", "a"]);
+    assert_eq!(sorted_ids(&profiles, SortColumn::Proxy, false), ["a", "c", "b"]);
+    assert_eq!(sorted_ids(&profiles, SortColumn::Owner, false), ["c", "a", "b"]);
+    assert_eq!(sorted_ids(&profiles, SortColumn::Region, false), ["c", "a", "b"]);
+    assert_eq!(sorted_ids(&profiles, SortColumn::Age, false), ["a", "c", "b"]);
+    assert_eq!(sorted_ids(&profiles, SortColumn::Age, true), ["b", "c", "a"]);
 }
 
 #[test]
@@ -131,7 +139,9 @@ fn every_word_of_the_filter_must_be_there_in_any_case_and_counts_are_of_all() {
         Session { status: Status::from_api("NEW"), ..session("abh", 0, 900) },
         Session { status: Status::Pending, ..session("abi", 0, 900) },
     ]);
-    let found = |profiles: &Profiles, filter: &str| Rows::of(profiles, Sort::default(), &words(filter)).len();
+    let found = |profiles: &Profiles, filter: &str| {
+        Rows::built_from(profiles, Sort::default(), &criteria(filter)).len()
+    };
     for (filter, count) in [
         ("", 7),
         ("  ", 7),
@@ -143,24 +153,27 @@ fn every_word_of_the_filter_must_be_there_in_any_case_and_counts_are_of_all() {
         ("zzz", 0),
     ] {
         assert_eq!(found(&profiles, filter), count, "{filter}");
-        let counts = Rows::of(&profiles, Sort::default(), &words(filter)).counts().clone();
+        let counts = Rows::built_from(&profiles, Sort::default(), &criteria(filter)).counts().clone();
         let of =
             [counts.running, counts.pending, counts.completed, counts.timed_out, counts.error, counts.other];
-        assert_eq!((of, counts.all()), ([2, 1, 1, 1, 1, 1], 7));
+        assert_eq!((of, counts.total()), ([2, 1, 1, 1, 1, 1], 7));
     }
     profiles
         .apply(ProfileId::FIRST, Input::SessionsNamed { at: moment(0), ids: vec![id("abd"), id("awaited")] });
-    ["abc", "abd", "AbC"].into_iter().for_each(|text| missing(&mut profiles, text));
-    let counts = Rows::of(&profiles, Sort::default(), &words("")).counts().clone();
-    let does_not_run = (counts.running, counts.other, counts.absent, counts.waiting);
+    ["abc", "abd", "AbC"].into_iter().for_each(|text| apply_not_found(&mut profiles, text));
+    let counts = Rows::built_from(&profiles, Sort::default(), &criteria("")).counts().clone();
+    let does_not_run = (counts.running, counts.other, counts.not_found, counts.no_response);
     assert_eq!(does_not_run, (0, 1, 2, 1), "what the API does not know does not run");
 }
 
 #[test]
 fn rows_are_found_by_place_and_by_session() {
-    let rows =
-        Rows::of(&profiles(vec![session("a", 0, 100), session("b", 0, 200)]), Sort::default(), &words(""));
-    assert_eq!((rows.place(&id("b")), rows.place(&id("z"))), (Some(1), None));
+    let rows = Rows::built_from(
+        &profiles(vec![session("a", 0, 100), session("b", 0, 200)]),
+        Sort::default(),
+        &criteria(""),
+    );
+    assert_eq!((rows.row_of(&id("b")), rows.row_of(&id("z"))), (Some(1), None));
     assert_eq!((rows.get(1).map(|id| id.raw()), rows.get(2)), (Some("b"), None));
-    assert_eq!((rows.len(), rows.is_empty(), rows.window(1, 9).count()), (2, false, 1));
+    assert_eq!((rows.len(), rows.is_empty(), rows.visible(1, 9).count()), (2, false, 1));
 }

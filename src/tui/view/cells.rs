@@ -7,7 +7,7 @@ use ratatui::text::{Line, Span};
 
 use super::ink::{Text, span};
 use super::table::Column;
-use crate::tui::{MINUTES_FROM, Model, ProfileId, Theme};
+use crate::tui::{MINUTES_ONLY_FROM, Model, ProfileId, Theme};
 use keepwatch_core::clock::{Moment, Timestamp};
 use keepwatch_core::session::{ApiError, ApiErrorKind, Phase, Region, Status};
 use keepwatch_core::text;
@@ -36,7 +36,7 @@ pub(super) struct Cell<'a> {
 impl Cell<'_> {
     /// Returns the time at the server.
     fn time(&self, moment: Moment) -> Timestamp {
-        self.model.profiles.time(self.profile, moment)
+        self.model.profiles.profile_time(self.profile, moment)
     }
 }
 
@@ -45,7 +45,7 @@ pub(super) fn content(column: Column, cell: &Cell<'_>, width: u16) -> Text {
     let theme = cell.model.settings.theme;
     let session = cell.record.session.as_ref();
     let room = usize::from(width);
-    let nothing = || Line::styled("–", theme.faint());
+    let nothing = || Line::styled("–", theme.dim());
     match column {
         Column::Glyph => Line::from(status(cell.record, theme).0),
         Column::Status => {
@@ -64,20 +64,21 @@ pub(super) fn content(column: Column, cell: &Cell<'_>, width: u16) -> Text {
             })
         }
         Column::Keep => match session.and_then(|session| session.keep_alive) {
-            Some(true) => Line::styled("yes", theme.coming()),
-            Some(false) => Line::styled("no", theme.faint()),
+            Some(true) => Line::styled("yes", theme.info()),
+            Some(false) => Line::styled("no", theme.dim()),
             None => nothing(),
         },
         Column::Age => cell.record.age(cell.server).map_or_else(nothing, |age| text::format_age(age).into()),
         Column::Left => left(cell, width),
         Column::Flag
-            if !cell.record.alerts.is_empty() && cell.model.known.has_news(cell.profile, cell.record) =>
+            if !cell.record.alerts.is_empty()
+                && cell.model.acknowledged.has_unacknowledged(cell.profile, cell.record) =>
         {
-            Line::styled(theme.flag(), theme.alert())
+            Line::styled(theme.alert_glyph(), theme.alert())
         }
         Column::Flag => Line::default(),
         Column::Proxy => match session.and_then(|session| session.proxy_bytes) {
-            Some(0) => Line::styled(text::format_bytes(0), theme.faint()),
+            Some(0) => Line::styled(text::format_bytes(0), theme.dim()),
             Some(bytes) => text::format_bytes(bytes).into(),
             None => nothing(),
         },
@@ -85,13 +86,13 @@ pub(super) fn content(column: Column, cell: &Cell<'_>, width: u16) -> Text {
         Column::Metadata => {
             let metadata = session.and_then(|session| session.metadata.as_ref());
             let metadata = metadata.filter(|metadata| !metadata.is_empty());
-            metadata.map_or_else(nothing, |metadata| Line::styled(metadata.one_line(room), theme.faint()))
+            metadata.map_or_else(nothing, |metadata| Line::styled(metadata.one_line(room), theme.dim()))
         }
     }
 }
 
 fn region_look(region: &Region, theme: Theme) -> Style {
-    if matches!(region, Region::Other(_)) { theme.odd() } else { Style::new() }
+    if matches!(region, Region::Other(_)) { theme.unknown() } else { Style::new() }
 }
 
 /// Glyph and word of a status, or of having none.
@@ -99,13 +100,13 @@ fn status(record: &Record, theme: Theme) -> (Span<'static>, Span<'static>) {
     match record.status() {
         // What it last said of itself holds no more, unless that was its end.
         _ if record.is_not_found() && record.phase() != Phase::Ended => {
-            (span("?", theme.warn()), span("NOT FOUND", theme.warn()))
+            (span("?", theme.warning()), span("NOT FOUND", theme.warning()))
         }
         Some(status) => {
             let (glyph, style) = theme.status(status);
             (span(glyph, style), span(status.sanitise(9), style))
         }
-        None => (span("·", theme.faint()), span("–", theme.faint())),
+        None => (span("·", theme.dim()), span("–", theme.dim())),
     }
 }
 
@@ -114,13 +115,13 @@ fn left(cell: &Cell<'_>, width: u16) -> Text {
     let (record, settings) = (cell.record, &cell.model.settings);
     let theme = settings.theme;
     match &record.presence {
-        Presence::NotFound(absence) => return Line::styled(absent(&absence.error), theme.warn()),
+        Presence::NotFound(absence) => return Line::styled(absent(&absence.error), theme.warning()),
         Presence::Unlisted { confirmed: false, .. } => {
-            return Line::styled("unlisted, asking", theme.warn());
+            return Line::styled("unlisted, asking", theme.warning());
         }
         Presence::Unlisted { since, confirmed: true } => {
             let since = settings.zone.time(cell.time(*since));
-            return Line::styled(format!("unlisted {since}"), theme.warn());
+            return Line::styled(format!("unlisted {since}"), theme.warning());
         }
         Presence::NoResponseYet | Presence::Present => {}
     }
@@ -129,14 +130,16 @@ fn left(cell: &Cell<'_>, width: u16) -> Text {
     }
     match record.time_left(cell.model.profiles.get(cell.profile).tracker.clock(), cell.server) {
         TimeLeft::Remaining(left) => countdown(left, record, width, theme),
-        TimeLeft::Starting => Line::styled("starting", theme.faint()),
-        TimeLeft::Expiring => Line::styled("expiring…", theme.bad()),
-        TimeLeft::Overdue(by) => Line::styled(format!("overdue {}", text::format_countdown(by)), theme.bad()),
+        TimeLeft::Starting => Line::styled("starting", theme.dim()),
+        TimeLeft::Expiring => Line::styled("expiring…", theme.error()),
+        TimeLeft::Overdue(by) => {
+            Line::styled(format!("overdue {}", text::format_countdown(by)), theme.error())
+        }
         TimeLeft::Ended => ended(cell),
         TimeLeft::Unknown => match (&record.session, &record.failure_streak) {
-            (Some(_), _) => Line::styled("no expiry", theme.faint()),
-            (None, Some(failing)) => Line::styled(failing.error.short_label(), theme.bad()),
-            (None, None) => Line::styled("waiting…", theme.faint()),
+            (Some(_), _) => Line::styled("no expiry", theme.dim()),
+            (None, Some(failing)) => Line::styled(failing.error.short_label(), theme.error()),
+            (None, None) => Line::styled("waiting…", theme.dim()),
         },
     }
 }
@@ -145,10 +148,10 @@ fn left(cell: &Cell<'_>, width: u16) -> Text {
 fn releasing(cell: &Cell<'_>, release: &ReleaseRequest) -> Text {
     let theme = cell.model.settings.theme;
     if !cell.record.is_releasing() {
-        return Line::styled("release failed", theme.bad());
+        return Line::styled("release failed", theme.error());
     }
     let asked = cell.model.settings.zone.time(cell.time(release.requested_at));
-    Line::styled(format!("releasing {asked}"), theme.coming())
+    Line::styled(format!("releasing {asked}"), theme.info())
 }
 
 fn absent(fault: &ApiError) -> &'static str {
@@ -157,22 +160,22 @@ fn absent(fault: &ApiError) -> &'static str {
 
 fn countdown(left: Duration, record: &Record, width: u16, theme: Theme) -> Text {
     let (mark, style, told) = match left {
-        left if left <= NOW => ("!! ", theme.bad(), theme.bad()),
-        left if left <= SOON => ("! ", theme.warn(), theme.warn()),
-        _ => ("", theme.good(), Style::new()),
+        left if left <= NOW => ("!! ", theme.error(), theme.error()),
+        left if left <= SOON => ("! ", theme.warning(), theme.warning()),
+        _ => ("", theme.success(), Style::new()),
     };
     // Where the text shows minutes the bar does not move between them either: nothing changes unasked.
-    let seconds = if left < MINUTES_FROM { left.as_secs() } else { left.as_secs() / 60 * 60 };
+    let seconds = if left < MINUTES_ONLY_FROM { left.as_secs() } else { left.as_secs() / 60 * 60 };
     let timeout = record.session.as_ref().and_then(|session| session.timeout()).unwrap_or_default();
     let (full, gone) = match width.saturating_sub(COUNTDOWN) {
         cells @ 4.. if !timeout.is_zero() => {
-            theme.bar(Duration::from_secs(seconds).as_secs_f64() / timeout.as_secs_f64(), cells)
+            theme.progress_bar(Duration::from_secs(seconds).as_secs_f64() / timeout.as_secs_f64(), cells)
         }
         cells => (" ".repeat(usize::from(cells)), String::new()),
     };
     let told_text =
         format!("{:>1$}", format!("{mark}{}", text::format_countdown(left)), usize::from(COUNTDOWN));
-    Line::from(vec![span(full, style), span(gone, theme.faint()), span(told_text, told)])
+    Line::from(vec![span(full, style), span(gone, theme.dim()), span(told_text, told)])
 }
 
 /// Of an ended session: what a keep-alive one was released with, else when it ended.
@@ -183,13 +186,13 @@ fn ended(cell: &Cell<'_>) -> Text {
     let early = unused(record).filter(|_| kept && record.status() == Some(&Status::Completed));
     if let Some(unused) = early {
         let least = if record.is_end_exact() { "" } else { "≥" };
-        return Line::styled(format!("{least}{} unused", text::format_countdown(unused)), theme.warn());
+        return Line::styled(format!("{least}{} unused", text::format_countdown(unused)), theme.warning());
     }
-    let Some(at) = record.ended_at() else { return Line::styled("ended", theme.faint()) };
+    let Some(at) = record.ended_at() else { return Line::styled("ended", theme.dim()) };
     let short = zone.short_date_time(at, cell.server);
     // With the date there is no room for the time; the details have both.
     let when = short.split_once(' ').map_or(short.as_str(), |(date, _)| date);
-    Line::styled(format!("ended {when}"), theme.faint())
+    Line::styled(format!("ended {when}"), theme.dim())
 }
 
 /// What was left when it ended, where that makes sense: an end before the start does not.
@@ -206,10 +209,10 @@ fn rate(cell: &Cell<'_>, width: u16) -> Text {
     let idle = cell.record.idle_for().filter(|quiet| *quiet >= cell.model.settings.thresholds.idle);
     if let Some(idle) = idle {
         let text = format!("idle {}", text::format_age(idle));
-        return Line::styled(text::truncate(&text, usize::from(width)), theme.warn());
+        return Line::styled(text::truncate(&text, usize::from(width)), theme.warning());
     }
     if !traffic.has_moved() {
-        return Line::styled("·", theme.faint());
+        return Line::styled("·", theme.dim());
     }
     // What is over has no rate, only what it was.
     let rate = traffic.rate().filter(|_| !cell.record.is_final());
@@ -217,12 +220,12 @@ fn rate(cell: &Cell<'_>, width: u16) -> Text {
     let room = usize::from(width.saturating_sub(8)).min(SLOTS);
     let mut spans = Vec::new();
     if room >= 3 {
-        let rates = traffic.rates(cell.model.settings.pace.interval, room);
+        let rates = traffic.rates(cell.model.settings.poll_limits.interval, room);
         let most = rates.iter().copied().fold(0.0_f64, f64::max);
         spans.push(Span::raw(" ".repeat(room.saturating_sub(rates.len()))));
         spans.extend(rates.iter().map(|rate| match block(*rate, most) {
-            Some(block) => span(block, theme.good()),
-            None => span("▁", theme.faint()),
+            Some(block) => span(block, theme.success()),
+            None => span("▁", theme.dim()),
         }));
         spans.push(Span::raw(" "));
     }

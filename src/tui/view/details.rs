@@ -8,7 +8,7 @@ use ratatui::style::Style;
 use super::ink::{self, Text, span};
 use super::page::Page;
 use super::{fields, layout, timeline};
-use crate::tui::{Extent, Model, Pane, Part, ProfileId};
+use crate::tui::{DetailsSection, Model, Pane, ProfileId, ScrollExtent};
 use keepwatch_core::clock::Moment;
 use keepwatch_core::tracker::Record;
 
@@ -21,16 +21,15 @@ const AIRY: u16 = 24;
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
     let Some((profile, record)) = model.selected_session() else { return };
     let theme = model.settings.theme;
-    let keyboard = model.focus.pane().is_facts();
-    let (rule, title) =
-        if keyboard { (theme.strong(), theme.strong()) } else { (theme.faint(), Style::new()) };
+    let keyboard = model.focus.pane().is_fields();
+    let (rule, title) = if keyboard { (theme.bold(), theme.bold()) } else { (theme.dim(), Style::new()) };
     let (left, right) = layout::halves(area);
     if timeline(model, area) == Some(area) {
         return timeline::draw(buffer, area, model, now);
     }
     let lines = facts(model, profile, record, area, now);
     let (count, height) = (lines.len(), usize::from(area.height.saturating_sub(1)));
-    let top = model.scroll.line().min(count.saturating_sub(height));
+    let top = model.scroll.details_top().min(count.saturating_sub(height));
     let note = more(top, count.saturating_sub(top).saturating_sub(height));
     ink::rule(buffer, ink::row(left, 0), rule, &span(record.id.sanitise_line(), title), &note);
     for (down, line) in lines.iter().skip(top).take(height).enumerate() {
@@ -43,7 +42,10 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) 
 
 /// Where what happened is shown: beside the facts, or in their place if it has the keyboard.
 pub(super) fn timeline(model: &Model, area: Rect) -> Option<Rect> {
-    let keyboard = matches!(model.focus.pane(), Pane::Lower(Part::Timeline) | Pane::Full(Part::Timeline));
+    let keyboard = matches!(
+        model.focus.pane(),
+        Pane::LowerDetails(DetailsSection::Timeline) | Pane::FullDetails(DetailsSection::Timeline)
+    );
     layout::halves(area).1.or_else(|| keyboard.then_some(area))
 }
 
@@ -58,10 +60,10 @@ fn more(above: usize, under: usize) -> String {
 }
 
 /// Counts the lines of the fields in a pane of that size at `now`.
-pub(super) fn extent(model: &Model, pane: Rect, now: Moment) -> Option<Extent> {
+pub(super) fn extent(model: &Model, pane: Rect, now: Moment) -> Option<ScrollExtent> {
     let (profile, record) = model.selected_session()?;
     let lines = facts(model, profile, record, pane, now).len();
-    Some(Extent { lines, height: usize::from(pane.height.saturating_sub(1)) })
+    Some(ScrollExtent { lines, height: usize::from(pane.height.saturating_sub(1)) })
 }
 
 /// What is known of the session. Where there is but one column, the newest of what happened is among it.
@@ -70,7 +72,7 @@ fn facts(model: &Model, profile: ProfileId, record: &Record, pane: Rect, now: Mo
     let (left, right) = layout::halves(pane);
     let mut page =
         Page { lines: Vec::new(), width: usize::from(left.width), airy: pane.height >= AIRY, theme };
-    let full = matches!(model.focus.pane(), Pane::Full(_));
+    let full = matches!(model.focus.pane(), Pane::FullDetails(_));
     fields::standing(&mut page, model, profile, record, now, full);
     if right.is_none() {
         let lines = timeline::last_lines(model, &record.id, page.width.saturating_sub(1), FEW, now);

@@ -23,7 +23,7 @@ const LONGEST: u16 = 72;
 /// Draws the reason into the middle of `area`.
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
     let (title, style, sentences) = reason(model, now);
-    let faint = model.settings.theme.faint();
+    let faint = model.settings.theme.dim();
     let room = usize::from(area.width.saturating_sub(4).min(LONGEST));
     let wrap = |sentence: &str, style: Style| -> Vec<Text> {
         text::wrap(sentence, room).into_iter().map(|line| Line::styled(line, style)).collect()
@@ -51,14 +51,14 @@ fn reason(model: &Model, now: Moment) -> (String, Style, Vec<String>) {
     let count = model.profiles.session_count();
     if count > 0 && model.table.rows().counts().muted == count {
         let title = if count == 1 { "the only session is muted" } else { "all sessions are muted" };
-        return (title.into(), theme.strong(), vec!["M shows them again".into()]);
+        return (title.into(), theme.bold(), vec!["M shows them again".into()]);
     }
-    if model.table.is_flagged_only() && count > 0 {
+    if model.table.is_alerts_only() && count > 0 {
         let hidden = match count {
             1 => "one session is hidden".into(),
             count => format!("{count} sessions are hidden"),
         };
-        return ("no session has a new flag".into(), theme.strong(), vec![format!("{hidden}; f shows all")]);
+        return ("no session has a new flag".into(), theme.bold(), vec![format!("{hidden}; f shows all")]);
     }
     if !model.table.filter().is_empty() && count > 0 {
         let hidden = if count == 1 {
@@ -67,17 +67,17 @@ fn reason(model: &Model, now: Moment) -> (String, Style, Vec<String>) {
             format!("{count} sessions are hidden by it")
         };
         let title = format!("no session matches “{}”", text::sanitise(model.table.filter().text(), 40));
-        return (title, theme.strong(), vec![format!("{hidden}; Esc clears the filter")]);
+        return (title, theme.bold(), vec![format!("{hidden}; Esc clears the filter")]);
     }
     if let Some(replay) = model.replay
         && !header::has_answered(model)
     {
-        let rest = if replay.events == 0 {
+        let rest = if replay.total_events == 0 {
             "nothing had come when it ended".into()
         } else {
             "Space plays it, ] goes to the next event".into()
         };
-        return ("the recording has no answer yet".into(), theme.strong(), vec![rest]);
+        return ("the recording has no answer yet".into(), theme.bold(), vec![rest]);
     }
     let failing = header::failing(model);
     if failing.len() == model.profiles.ids().len() {
@@ -87,15 +87,16 @@ fn reason(model: &Model, now: Moment) -> (String, Style, Vec<String>) {
     if !header::has_answered(model) {
         if model.paused {
             let sentence = "paused before the first answer; p goes on".into();
-            return ("PAUSED".into(), theme.resting(), vec![sentence]);
+            return ("PAUSED".into(), theme.paused(), vec![sentence]);
         }
         let title = format!("asking {} for {} sessions…", hosts(model, &asked), which(model, "and"));
-        return (title, theme.coming(), Vec::new());
+        return (title, theme.info(), Vec::new());
     }
     let at = header::newest(model, &[]);
-    let at = at.map(|(profile, good)| settings.zone.time(model.profiles.time(profile, good.received)));
+    let at =
+        at.map(|(profile, good)| settings.zone.time(model.profiles.profile_time(profile, good.received)));
     let last = at.map(|at| format!(", last at {at}")).unwrap_or_default();
-    let every = format!("asked every {}{last}", text::format_duration(settings.pace.interval));
+    let every = format!("asked every {}{last}", text::format_duration(settings.poll_limits.interval));
     let rest = if model.paused {
         "paused: p goes on, and new ones appear".into()
     } else {
@@ -106,7 +107,7 @@ fn reason(model: &Model, now: Moment) -> (String, Style, Vec<String>) {
         sentences.insert(0, format!("of those with {}", text::sanitise(query.raw(), 200)));
     }
     let of = if failing.is_empty() { String::new() } else { format!(" of {}", hosts(model, &asked)) };
-    (format!("no session{of} is {}", which(model, "or")), theme.strong(), sentences)
+    (format!("no session{of} is {}", which(model, "or")), theme.bold(), sentences)
 }
 
 /// Returns why the only profile gives no useful reply.
@@ -122,13 +123,15 @@ fn fails(model: &Model, only: ProfileId, now: Moment) -> (String, Style, Vec<Str
             let title = format!("the key …{tail} is refused by {host}");
             let advice =
                 "keys are shown in Browserbase's dashboard, under Settings; keepwatch demo needs none";
-            (title, theme.bad(), vec![sentence, next, advice.into()])
+            (title, theme.error(), vec![sentence, next, advice.into()])
         }
-        ApiErrorKind::RateLimited => (format!("rate limited by {host}"), theme.warn(), vec![sentence, next]),
+        ApiErrorKind::RateLimited => {
+            (format!("rate limited by {host}"), theme.warning(), vec![sentence, next])
+        }
         _ if failing.error.is_network_error() => {
-            (format!("{host} is out of reach"), theme.bad(), vec![sentence, next])
+            (format!("{host} is out of reach"), theme.error(), vec![sentence, next])
         }
-        _ => (format!("no useful answer from {host}"), theme.bad(), vec![sentence, next]),
+        _ => (format!("no useful answer from {host}"), theme.error(), vec![sentence, next]),
     }
 }
 
@@ -139,7 +142,7 @@ fn all_fail(model: &Model, now: Moment) -> (String, Style, Vec<String>) {
         format!("{}{next}", header::sentence(model, profile))
     };
     let title = "no profile gives an answer".into();
-    (title, model.settings.theme.bad(), model.profiles.ids().map(of).collect())
+    (title, model.settings.theme.error(), model.profiles.ids().map(of).collect())
 }
 
 /// Returns whom keepwatch polls: the host of the only profile, or the names of the profiles `asked`.

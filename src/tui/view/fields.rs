@@ -74,7 +74,7 @@ impl<'a> Fields<'a> {
         record: &'a Record,
         now: Moment,
     ) -> Self {
-        Self { model, record, profile, server: model.profiles.time(profile, now), page }
+        Self { model, record, profile, server: model.profiles.profile_time(profile, now), page }
     }
 
     fn tracker(&self) -> &'a SessionTracker {
@@ -82,7 +82,7 @@ impl<'a> Fields<'a> {
     }
 
     fn server_time(&self, moment: Moment) -> Timestamp {
-        self.model.profiles.time(self.profile, moment)
+        self.model.profiles.profile_time(self.profile, moment)
     }
 
     fn zone(&self) -> Zone {
@@ -101,7 +101,7 @@ impl<'a> Fields<'a> {
     }
 
     fn dash(&self) -> Text {
-        Line::styled("–", self.page.theme.faint())
+        Line::styled("–", self.page.theme.dim())
     }
 
     /// Where it stands: its status in words, and what is not as it should be.
@@ -126,26 +126,26 @@ impl<'a> Fields<'a> {
                 }
             }
             (None, Presence::NotFound(_)) => {
-                self.page.field("status", Line::styled("not found", theme.warn()))
+                self.page.field("status", Line::styled("not found", theme.warning()))
             }
-            (None, _) => self.page.field("status", Line::styled("no reply yet", theme.faint())),
+            (None, _) => self.page.field("status", Line::styled("no reply yet", theme.dim())),
         }
         match &record.presence {
             Presence::NotFound(absence) => {
                 // What was there once has a whole id.
                 let doubt = if record.session.is_none() { record.id.truncation_hint() } else { "" };
                 let why = format!("{}{doubt}", absence.error.description());
-                self.page.wrapped("trouble", &why, theme.warn());
+                self.page.wrapped("trouble", &why, theme.warning());
                 let next = absence.next.map(|next| format!(", asked again at {}", self.at(next)));
                 let since = format!("since {}{}", self.at(absence.since.received), next.unwrap_or_default());
-                self.page.field("", Line::styled(since, theme.faint()));
+                self.page.field("", Line::styled(since, theme.dim()));
             }
             Presence::Unlisted { since, confirmed } => {
                 let answer =
                     if *confirmed { "asked for by its id, it lives" } else { "asking for it by its id" };
                 let since = self.zone().time(self.server_time(*since));
                 let text = format!("missing from the list since {since}; {answer}");
-                self.page.wrapped("trouble", &text, theme.warn());
+                self.page.wrapped("trouble", &text, theme.warning());
             }
             Presence::NoResponseYet | Presence::Present => {}
         }
@@ -153,26 +153,26 @@ impl<'a> Fields<'a> {
             let asked = self.zone().time(self.server_time(release.requested_at));
             if record.is_releasing() {
                 let text = format!("RELEASING (asked {asked})");
-                self.page.field("release", Line::styled(text, theme.coming()));
+                self.page.field("release", Line::styled(text, theme.info()));
             }
             if let Some((fault, next)) = &release.failure {
                 let next = next.map(|next| format!("; asked again at {}", self.at(next))).unwrap_or_default();
                 let text = format!("asked {asked}, failed: {}{next}", fault.description());
-                self.page.wrapped("release", &text, theme.bad());
+                self.page.wrapped("release", &text, theme.error());
             }
         }
         if let Some(failing) = &record.failure_streak {
-            self.page.wrapped("trouble", &failing.error.description(), theme.bad());
+            self.page.wrapped("trouble", &failing.error.description(), theme.error());
             let next =
                 failing.next.map(|next| format!(", next try at {}", self.at(next))).unwrap_or_default();
             let times =
                 if failing.count == 1 { String::new() } else { format!(" ({} in a row)", failing.count) };
             let text = format!("at {}{times}{next}", self.at(failing.at.received));
-            self.page.field("", Line::styled(text, theme.faint()));
+            self.page.field("", Line::styled(text, theme.dim()));
         }
         if let Some(session) = record.session.as_ref().filter(|session| session.id != record.id) {
             let text = format!("the reply calls it {}", session.id.sanitise_line());
-            self.page.wrapped("other id", &text, theme.warn());
+            self.page.wrapped("other id", &text, theme.warning());
         }
     }
 
@@ -182,8 +182,8 @@ impl<'a> Fields<'a> {
         let theme = self.page.theme;
         let words = verdict.text(self.zone(), self.server);
         let style = match verdict.cause {
-            Cause::Failed | Cause::Overdue { .. } => theme.bad(),
-            Cause::KeepAliveEnded { .. } | Cause::PastExpiry { .. } | Cause::Gone { .. } => theme.warn(),
+            Cause::Failed | Cause::Overdue { .. } => theme.error(),
+            Cause::KeepAliveEnded { .. } | Cause::PastExpiry { .. } | Cause::Gone { .. } => theme.warning(),
             _ => Style::new(),
         };
         let label = match (&verdict.cause, verdict.confidence) {
@@ -203,11 +203,11 @@ impl<'a> Fields<'a> {
             self.page.wrapped("to do", words.advice, Style::new());
         }
         if let Some(together) = words.end_cluster {
-            self.page.wrapped("together", &together, theme.warn());
+            self.page.wrapped("together", &together, theme.warning());
         }
         if let Some(next) = &self.record.successor {
             let text = format!("{}, with the same metadata", next.prefix(8));
-            self.page.wrapped("successor", &text, theme.coming());
+            self.page.wrapped("successor", &text, theme.info());
         }
     }
 
@@ -225,13 +225,13 @@ impl<'a> Fields<'a> {
             (_, None) => String::new(),
         };
         let timeout = timeout.map_or_else(|| "–".into(), text::format_duration);
-        self.page.field("timeout", vec![span(timeout, Style::new()), span(beside, theme.faint())]);
+        self.page.field("timeout", vec![span(timeout, Style::new()), span(beside, theme.dim())]);
         if let Some((cost, beside)) = self.cost(session) {
             let fits = text::width(&cost).saturating_add(text::width(&beside)) < self.page.room();
             let (beside, under) = if fits { (beside, None) } else { (String::new(), Some(beside)) };
-            self.page.field("cost", vec![span(cost, Style::new()), span(beside, theme.faint())]);
+            self.page.field("cost", vec![span(cost, Style::new()), span(beside, theme.dim())]);
             if let Some(under) = under {
-                self.page.field("", Line::styled(under.trim_start().to_owned(), theme.faint()));
+                self.page.field("", Line::styled(under.trim_start().to_owned(), theme.dim()));
             }
         }
     }
@@ -314,20 +314,20 @@ impl<'a> Fields<'a> {
         }
         self.page.pause();
         let keep = match session.keep_alive {
-            Some(true) => Line::styled("yes", theme.coming()),
+            Some(true) => Line::styled("yes", theme.info()),
             Some(false) => "no".into(),
             None => self.dash(),
         };
         let region = session.region.as_ref().map_or_else(
             || self.dash(),
             |region| {
-                let style = if matches!(region, Region::Other(_)) { theme.odd() } else { Style::new() };
+                let style = if matches!(region, Region::Other(_)) { theme.unknown() } else { Style::new() };
                 Line::styled(region.sanitise(24), style)
             },
         );
         self.page.pair(("keep-alive", keep), ("region", region));
         let owner = match &self.record.owner {
-            _ if self.model.hide_metadata => Line::styled("hidden; H shows it", theme.faint()),
+            _ if self.model.hide_metadata => Line::styled("hidden; H shows it", theme.dim()),
             Some(owner) => owner.sanitise(self.page.room()).into(),
             None => self.dash(),
         };
@@ -337,7 +337,7 @@ impl<'a> Fields<'a> {
                 let sum = cost::format_estimate(self.model.settings.rates.cost_of_bytes(bytes));
                 let sum = if bytes > 0 { format!(" ({sum})") } else { String::new() };
                 let bytes = format!("{}{}", text::format_bytes(bytes), self.rate());
-                self.page.field("proxy", vec![span(bytes, Style::new()), span(sum, theme.faint())]);
+                self.page.field("proxy", vec![span(bytes, Style::new()), span(sum, theme.dim())]);
             }
             None => self.page.field("proxy", self.dash()),
         }
@@ -347,12 +347,12 @@ impl<'a> Fields<'a> {
         let id = session.project.as_ref().filter(|id| !id.is_empty()).map(Untrusted::sanitise_line);
         match (project.map(|project| project.name.sanitise(40)), id) {
             (Some(name), Some(id)) if text::width(&name) + text::width(&id) < self.page.room() => {
-                let id = span(format!(" {id}"), theme.faint());
+                let id = span(format!(" {id}"), theme.dim());
                 self.page.field("project", vec![span(name, Style::new()), id]);
             }
             (Some(name), Some(id)) => {
                 self.page.field("project", name);
-                self.page.wrapped("", &id, theme.faint());
+                self.page.wrapped("", &id, theme.dim());
             }
             (_, id) => self.page.wrapped("project", &id.unwrap_or_else(|| "–".into()), Style::new()),
         }
@@ -380,7 +380,7 @@ impl<'a> Fields<'a> {
         match (session.ended, &self.record.ended) {
             (Some(at), Some(ended)) if !ended.ended_at_fits => {
                 let mut line = self.time(Some(at));
-                line.spans.push(span(", which can not be", self.page.theme.warn()));
+                line.spans.push(span(", which can not be", self.page.theme.warning()));
                 line
             }
             (Some(at), _) => self.time(Some(at)),
@@ -402,7 +402,7 @@ impl<'a> Fields<'a> {
         let Some(fields) = session.connect else {
             return self
                 .page
-                .field("connect", Line::styled(format!("lists leave it out{}", copy("; ")), theme.faint()));
+                .field("connect", Line::styled(format!("lists leave it out{}", copy("; ")), theme.dim()));
         };
         let fields = [
             ("connectUrl", fields.connect_url),
@@ -415,12 +415,12 @@ impl<'a> Fields<'a> {
             } else {
                 "none: the session has ended"
             };
-            return self.page.wrapped("connect", none, theme.faint());
+            return self.page.wrapped("connect", none, theme.dim());
         }
         for (at, (name, there)) in fields.into_iter().enumerate() {
             let (label, after) = if at == 0 { ("connect", copy(" · ")) } else { ("", String::new()) };
-            let (said, style) = if there { ("present", Style::new()) } else { ("absent", theme.faint()) };
-            let value = vec![span(format!("{name} {said}"), style), span(after, theme.faint())];
+            let (said, style) = if there { ("present", Style::new()) } else { ("absent", theme.dim()) };
+            let value = vec![span(format!("{name} {said}"), style), span(after, theme.dim())];
             self.page.field(label, value);
         }
     }
@@ -432,7 +432,7 @@ impl<'a> Fields<'a> {
         let host =
             info.host.as_ref().map(|host| format!(" at {}", text::sanitise(host, 60))).unwrap_or_default();
         let beside = format!(" key …{}{host}", text::sanitise(&info.key_tail, 8));
-        let value = vec![span(label.to_owned(), Style::new()), span(beside, self.page.theme.faint())];
+        let value = vec![span(label.to_owned(), Style::new()), span(beside, self.page.theme.dim())];
         self.page.field("profile", value);
     }
 
@@ -442,15 +442,15 @@ impl<'a> Fields<'a> {
         }
         let theme = self.page.theme;
         self.page.pause();
-        self.page.lines.push(Line::styled(" also in the reply, not documented:", theme.faint()));
+        self.page.lines.push(Line::styled(" also in the reply, not documented:", theme.dim()));
         let names = session.extra_fields.iter();
         let wide = names.clone().map(|(name, _)| text::width(&name.sanitise(24))).max().unwrap_or(0);
         for (name, value) in names {
-            self.page.named(1, &pad(&name.sanitise(24), wide), &value.sanitise(LONGEST), theme.odd());
+            self.page.named(1, &pad(&name.sanitise(24), wide), &value.sanitise(LONGEST), theme.unknown());
         }
         if session.extra_fields_dropped > 0 {
             let more = format!("  and {} more, which are not kept", session.extra_fields_dropped);
-            self.page.lines.push(Line::styled(more, theme.faint()));
+            self.page.lines.push(Line::styled(more, theme.dim()));
         }
     }
 
@@ -491,7 +491,7 @@ fn flow(page: &mut Page, metadata: &Metadata) {
             }
         }
         let gap = if line.is_empty() { "" } else { "   " };
-        line.extend([span(format!("{gap}{key} "), theme.faint()), span(value, Style::new())]);
+        line.extend([span(format!("{gap}{key} "), theme.dim()), span(value, Style::new())]);
     }
     if !line.is_empty() {
         page.field(if lines == 0 { "metadata" } else { "" }, line);
@@ -502,7 +502,7 @@ fn flow(page: &mut Page, metadata: &Metadata) {
 pub(super) fn metadata(page: &mut Page, model: &Model, record: &Record, full: bool) {
     let theme = page.theme;
     let say =
-        |page: &mut Page, text: &str| page.field("metadata", Line::styled(text.to_owned(), theme.faint()));
+        |page: &mut Page, text: &str| page.field("metadata", Line::styled(text.to_owned(), theme.dim()));
     let metadata = record.session.as_ref().and_then(|session| session.metadata.as_ref());
     let Some(metadata) = metadata.filter(|metadata| !Metadata::is_empty(metadata)) else {
         return say(page, "none");
@@ -513,7 +513,7 @@ pub(super) fn metadata(page: &mut Page, model: &Model, record: &Record, full: bo
     if !full {
         return flow(page, metadata);
     }
-    page.lines.push(Line::styled(" metadata", theme.faint()));
+    page.lines.push(Line::styled(" metadata", theme.dim()));
     let entries = metadata.entries(MOST_LINES);
     let leaves = entries.iter().filter(|entry| entry.value.is_some());
     let wide = leaves
@@ -523,7 +523,7 @@ pub(super) fn metadata(page: &mut Page, model: &Model, record: &Record, full: bo
         let indent = entry.depth.min(12).saturating_mul(2);
         let key = entry.key.sanitise(40);
         match &entry.value {
-            None => page.lines.push(Line::styled(format!("   {}{key}", " ".repeat(indent)), theme.faint())),
+            None => page.lines.push(Line::styled(format!("   {}{key}", " ".repeat(indent)), theme.dim())),
             Some(value) => {
                 let key = pad(&key, wide.saturating_sub(indent));
                 let value = if value.is_empty() { "\"\"".into() } else { value.sanitise(LONGEST) };

@@ -51,10 +51,10 @@ pub(super) fn exchange(received: Moment) -> RequestTiming {
 pub(super) fn blank(targets: Targets) -> Model {
     let settings = Settings {
         targets,
-        pace: PollLimits { interval: INTERVAL, max_rps: 4 },
+        poll_limits: PollLimits { interval: INTERVAL, max_rps: 4 },
         theme: Theme::colored(),
-        can_open: true,
-        releaser: ReleasePermission::unless_read_only(false),
+        can_open_browser: true,
+        release_permission: ReleasePermission::unless_read_only(false),
         version: "0.1.0".into(),
         ..Settings::default()
     };
@@ -69,14 +69,14 @@ pub(super) fn profiles() -> Model {
         name: name.into(),
         host,
         key_tail: tail.into(),
-        without_key: None,
+        missing_key_reason: None,
     };
     let (acme, staging) = (info("acme", None, "f3a9"), info("staging", host(), "77aa"));
     let mut calm = calm();
     let mut model = Model::new(calm.settings.clone(), acme, vec![staging], (120, 40));
     let (acme, seen) = (model.profiles.get_mut(ProfileId::FIRST), calm.profiles.get_mut(ProfileId::FIRST));
     std::mem::swap(&mut acme.tracker, &mut seen.tracker);
-    std::mem::swap(&mut acme.effort, &mut seen.effort);
+    std::mem::swap(&mut acme.poll_stats, &mut seen.poll_stats);
     let project = Project {
         id: Untrusted::new("prj-51ab"),
         name: Untrusted::new("acme-staging"),
@@ -112,7 +112,7 @@ pub(super) fn seen_of(model: &mut Model, profile: ProfileId, inputs: impl IntoIt
     }
     let selected = model.table.selected().cloned();
     model.rebuild_rows();
-    if let Some(id) = selected.filter(|id| model.table.rows().place(id).is_some()) {
+    if let Some(id) = selected.filter(|id| model.table.rows().row_of(id).is_some()) {
         model.table.select(id);
     }
 }

@@ -9,7 +9,7 @@ use tui_input::Input as Line;
 use super::ink::{self, span};
 use super::typed;
 use crate::tui::keymap::{Action, BINDINGS, Binding, bindings};
-use crate::tui::{Focus, Model, Pane, Tone};
+use crate::tui::{Focus, Model, NoticeLevel, Pane};
 use keepwatch_core::filter::FilterError;
 use keepwatch_core::text;
 
@@ -23,10 +23,10 @@ const OF_AN_EVENT: [Action; 2] = [Action::Open, Action::CopyMenu];
 /// Draws the footer.
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model) {
     let inner = Rect { width: area.width.saturating_sub(2), ..ink::indent(area, 1) };
-    if let Focus::Filter { line, mistake, .. } = &model.focus {
+    if let Focus::Filter { input: line, error: mistake, .. } = &model.focus {
         return draw_filter(buffer, inner, line, mistake.as_ref(), model);
     }
-    if let Focus::Add { line, wrong, .. } = &model.focus {
+    if let Focus::AddSession { input: line, invalid: wrong, .. } = &model.focus {
         return draw_id(buffer, inner, line, wrong.as_deref(), model);
     }
     if model.notice.is_some() {
@@ -43,10 +43,10 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model) {
 pub(super) fn draw_notice(buffer: &mut Buffer, area: Rect, model: &Model) {
     let Some(notice) = &model.notice else { return };
     let theme = model.settings.theme;
-    let (mark, style) = match notice.tone {
-        Tone::Good => (theme.tick(), theme.good()),
-        Tone::Plain => ("·", Style::new()),
-        Tone::Bad => (theme.cross(), theme.bad()),
+    let (mark, style) = match notice.level {
+        NoticeLevel::Success => (theme.success_glyph(), theme.success()),
+        NoticeLevel::Info => ("·", Style::new()),
+        NoticeLevel::Error => (theme.error_glyph(), theme.error()),
     };
     ink::write(buffer, area, &Text::styled(format!("{mark} {}", notice.text), style));
 }
@@ -55,8 +55,8 @@ pub(super) fn draw_notice(buffer: &mut Buffer, area: Rect, model: &Model) {
 fn draw_filter(buffer: &mut Buffer, area: Rect, line: &Line, mistake: Option<&FilterError>, model: &Model) {
     let theme = model.settings.theme;
     let Some(mistake) = mistake else {
-        let (shown, all) = (model.table.rows().len(), model.table.rows().counts().all());
-        let note = span(format!("{shown} of {all} · Enter keeps it, Esc drops it"), theme.faint());
+        let (shown, all) = (model.table.rows().len(), model.table.rows().counts().total());
+        let note = span(format!("{shown} of {all} · Enter keeps it, Esc drops it"), theme.dim());
         let fits = text::width(&note.content).saturating_mul(2) < usize::from(area.width);
         return typed::draw(buffer, area, "/", line, None, fits.then_some(note), theme);
     };
@@ -70,7 +70,7 @@ fn draw_id(buffer: &mut Buffer, area: Rect, line: &Line, wrong: Option<&str>, mo
     if let Some(wrong) = wrong {
         return typed::draw_wrong(buffer, area, "id: ", line, None, wrong, theme);
     }
-    let note = span("type an id, or paste what has it · Enter watches it · Esc", theme.faint());
+    let note = span("type an id, or paste what has it · Enter watches it · Esc", theme.dim());
     let beside = text::width(line.value()).saturating_add(text::width(&note.content)).saturating_add(8);
     let fits = beside < usize::from(area.width);
     typed::draw(buffer, area, "id: ", line, None, fits.then_some(note), theme);
@@ -85,10 +85,10 @@ fn draw_hints(buffer: &mut Buffer, area: Rect, model: &Model, pane: Option<Pane>
         None => does(binding, &LAST),
         Some(Pane::Recent) => does(binding, &LAST) || does(binding, &[Action::Open]),
         Some(Pane::Events) => does(binding, &LAST) || does(binding, &OF_AN_EVENT),
-        Some(Pane::Full(_)) => binding.hint.is_some() && !does(binding, &OF_THE_TABLE),
-        Some(Pane::Table | Pane::Lower(_)) => binding.hint.is_some(),
+        Some(Pane::FullDetails(_)) => binding.hint.is_some() && !does(binding, &OF_THE_TABLE),
+        Some(Pane::Table | Pane::LowerDetails(_)) => binding.hint.is_some(),
     };
-    let (last, first): (Vec<&Binding>, Vec<&Binding>) = bindings(model.settings.releaser.is_some())
+    let (last, first): (Vec<&Binding>, Vec<&Binding>) = bindings(model.settings.release_permission.is_some())
         .filter(fits)
         .filter(|binding| model.replay.is_none() || !does(binding, &[Action::CopyConnect]))
         .partition(|binding| does(binding, &LAST));
@@ -96,11 +96,11 @@ fn draw_hints(buffer: &mut Buffer, area: Rect, model: &Model, pane: Option<Pane>
     let hint = |binding: &Binding| {
         let key = binding.keys.split(' ').next().unwrap_or_default();
         let what = format!(" {}   ", binding.hint.unwrap_or("back"));
-        vec![span(key, model.settings.theme.strong()), Span::raw(what)]
+        vec![span(key, model.settings.theme.bold()), Span::raw(what)]
     };
     let wide = |hint: &[Span<'_>]| hint.iter().map(|span| text::width(&span.content)).sum::<usize>();
     let played = [("Space", " play   "), ("[ ]", " event   ")]
-        .map(|(keys, what)| vec![span(keys, model.settings.theme.strong()), Span::raw(what)]);
+        .map(|(keys, what)| vec![span(keys, model.settings.theme.bold()), Span::raw(what)]);
     let played = played.into_iter().filter(|_| model.replay.is_some());
     let last: Vec<Span<'static>> = last.into_iter().flat_map(hint).collect();
     let mut room = usize::from(area.width).saturating_add(3).saturating_sub(wide(&last));

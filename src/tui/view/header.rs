@@ -12,7 +12,7 @@ use ratatui::layout::Rect;
 use ratatui::text::Span;
 
 use super::ink::{self, Text, span};
-use crate::tui::{Counts, Model, ProfileId, ProfileState, Replay, Slots};
+use crate::tui::{Model, ProfileId, ProfileState, ProjectSlots, ReplayProgress, StatusCounts};
 use keepwatch_core::clock::Moment;
 use keepwatch_core::session::{ApiError, ApiErrorKind, Status};
 use keepwatch_core::text;
@@ -95,14 +95,14 @@ pub(super) fn draw_counts(buffer: &mut Buffer, area: Rect, model: &Model, now: M
     let late = model.profiles.ids().find_map(|profile| Some((profile, late(model, profile, now)?)));
     let failing = failing(model).first().and_then(|profile| Some((*profile, fault(model, *profile)?)));
     let loud = match (late, failing) {
-        _ if model.paused => vec![span("PAUSED", theme.resting())],
+        _ if model.paused => vec![span("PAUSED", theme.paused())],
         (Some((profile, age)), _) => {
-            vec![span(format!("late {}{}", text::format_elapsed(age), whose(profile)), theme.alarm())]
+            vec![span(format!("late {}{}", text::format_elapsed(age), whose(profile)), theme.critical())]
         }
         (None, Some((profile, fault))) => {
-            vec![span(format!("{}{}", fault.short_label(), whose(profile)), theme.alarm())]
+            vec![span(format!("{}{}", fault.short_label(), whose(profile)), theme.critical())]
         }
-        (None, None) if !has_answered(model) => vec![span("asking…", theme.coming())],
+        (None, None) if !has_answered(model) => vec![span("asking…", theme.info())],
         (None, None) => Vec::new(),
     };
     let counts = counts(model, false);
@@ -160,7 +160,7 @@ pub(super) fn draw_banner(buffer: &mut Buffer, area: Rect, model: &Model, now: M
     });
     let rest: Vec<String> = rest.collect();
     if !rest.is_empty() && lines > 0 {
-        let text = Text::styled(rest.join(" · "), model.settings.theme.alarm());
+        let text = Text::styled(rest.join(" · "), model.settings.theme.critical());
         ink::write(buffer, ink::row(inner, whole), &text);
     }
 }
@@ -170,7 +170,7 @@ fn draw_failing(buffer: &mut Buffer, inner: Rect, model: &Model, profile: Profil
     let next = next_try(model, profile, now).map(|next| format!(" · {next}")).unwrap_or_default();
     let theme = model.settings.theme;
     let mild = matches!(fault.kind, ApiErrorKind::RateLimited);
-    let style = if mild { theme.resting() } else { theme.alarm() };
+    let style = if mild { theme.paused() } else { theme.critical() };
     let (room, lines) = (usize::from(inner.width), usize::from(inner.height));
     let mut sentence = sentence(model, profile);
     if lines < 2 {
@@ -186,7 +186,7 @@ fn draw_failing(buffer: &mut Buffer, inner: Rect, model: &Model, profile: Profil
 /// "next try in 8 s"; `None` where nothing failed, or nothing will be tried.
 pub(super) fn next_try(model: &Model, profile: ProfileId, now: Moment) -> Option<String> {
     let profile = model.profiles.get(profile);
-    if profile.info.without_key.is_some() {
+    if profile.info.missing_key_reason.is_some() {
         return None;
     }
     if model.paused {
@@ -210,20 +210,30 @@ pub(super) fn seconds(model: &Model, from: Moment, to: Moment) -> Duration {
 /// Returns how old the newest reply of a profile is, if that is too old.
 fn late(model: &Model, profile: ProfileId, now: Moment) -> Option<Duration> {
     let good = model.profiles.get(profile).tracker.health().last_success?;
-    model.late(profile, now).map(|_| seconds(model, good.received, now))
+    model.stale_data_age(profile, now).map(|_| seconds(model, good.received, now))
 }
 
 fn left(model: &Model, kept: impl Fn(Part) -> bool) -> Text {
     let name =
-        if kept(Part::Name) { vec![span("keepwatch", model.settings.theme.strong())] } else { Vec::new() };
+        if kept(Part::Name) { vec![span("keepwatch", model.settings.theme.bold())] } else { Vec::new() };
     ink::spaced(std::iter::once(name).chain(counts(model, kept(Part::Words))))
 }
 
 /// The counts that are not zero. Of nothing there is said nothing, but that nothing runs.
 fn counts(model: &Model, words: bool) -> Vec<Vec<Span<'static>>> {
     let theme = model.settings.theme;
-    let Counts { running, pending, completed, timed_out, error, other, absent, waiting, flagged, .. } =
-        *model.table.rows().counts();
+    let StatusCounts {
+        running,
+        pending,
+        completed,
+        timed_out,
+        error,
+        other,
+        not_found: absent,
+        no_response: waiting,
+        with_alerts: flagged,
+        ..
+    } = *model.table.rows().counts();
     let known = [
         (Status::Running, running, "running"),
         (Status::Pending, pending, "pending"),
@@ -235,21 +245,22 @@ fn counts(model: &Model, words: bool) -> Vec<Vec<Span<'static>>> {
         .into_iter()
         .map(|(status, count, word)| (theme.status(&status), count, word))
         .chain([
-            (("?", theme.odd()), other, "other"),
-            (("?", theme.warn()), absent, "not found"),
-            (("…", theme.faint()), waiting, "awaited"),
+            (("?", theme.unknown()), other, "other"),
+            (("?", theme.warning()), absent, "not found"),
+            (("…", theme.dim()), waiting, "awaited"),
         ])
         .filter(|(_, count, _)| *count > 0)
         .collect();
     if shown.is_empty() && has_answered(model) {
-        shown.push(((theme.status(&Status::Running).0, theme.faint()), 0, "running"));
+        shown.push(((theme.status(&Status::Running).0, theme.dim()), 0, "running"));
     }
     let counts = shown.into_iter().map(|((glyph, style), count, word)| {
         let word = if words { format!(" {word}") } else { String::new() };
         vec![span(format!("{glyph} {count}{word}"), style)]
     });
     // Flags are counted beside the statuses: a session has both.
-    let flags = (flagged > 0).then(|| vec![span(format!("{} {flagged}", theme.flag()), theme.alert())]);
+    let flags =
+        (flagged > 0).then(|| vec![span(format!("{} {flagged}", theme.alert_glyph()), theme.alert())]);
     counts.chain(flags).collect()
 }
 
@@ -257,22 +268,24 @@ fn right(model: &Model, now: Moment, kept: impl Fn(Part) -> bool) -> Text {
     let settings = &model.settings;
     let theme = settings.theme;
     let mut parts = vec![whose(model, &kept), slots(model, &kept)];
-    if let Some(Replay { playing, event, events }) = model.replay {
+    if let Some(ReplayProgress { is_playing: playing, current_event: event, total_events: events }) =
+        model.replay
+    {
         let state = match (kept(Part::Words), playing) {
             (false, _) => "",
             (true, true) => "playing ",
             (true, false) => "at rest ",
         };
-        parts.push(vec![span(format!("REPLAY {state}{event}/{events}"), theme.resting())]);
+        parts.push(vec![span(format!("REPLAY {state}{event}/{events}"), theme.paused())]);
         let at = settings.zone.time(model.server_time(now));
-        parts.push(vec![span(at, theme.strong())]);
+        parts.push(vec![span(at, theme.bold())]);
         return ink::spaced(parts);
     }
     if model.paused {
-        parts.push(vec![span("PAUSED", theme.resting())]);
+        parts.push(vec![span("PAUSED", theme.paused())]);
     }
     if let Some(label) = model.persistence_warning {
-        parts.push(vec![span(label, theme.alarm())]);
+        parts.push(vec![span(label, theme.critical())]);
     }
     let late: Vec<(ProfileId, Duration)> =
         model.profiles.ids().filter_map(|profile| Some((profile, late(model, profile, now)?))).collect();
@@ -283,12 +296,12 @@ fn right(model: &Model, now: Moment, kept: impl Fn(Part) -> bool) -> Text {
     }
     if let Some((profile, good)) = newest(model, &late) {
         if kept(Part::Time) {
-            let at = settings.zone.time(model.profiles.time(profile, good.received));
-            parts.push(vec![span(at, theme.faint())]);
+            let at = settings.zone.time(model.profiles.profile_time(profile, good.received));
+            parts.push(vec![span(at, theme.dim())]);
         }
         if kept(Part::Latency) {
             let took = good.received.mono.saturating_sub(good.sent.mono);
-            parts.push(vec![span(format!("{:>6}", text::format_latency(took)), theme.faint())]);
+            parts.push(vec![span(format!("{:>6}", text::format_latency(took)), theme.dim())]);
         }
     }
     ink::spaced(parts)
@@ -314,7 +327,7 @@ fn whose(model: &Model, kept: &impl Fn(Part) -> bool) -> Vec<Span<'static>> {
     let theme = model.settings.theme;
     let tail = |profile: &ProfileState| text::sanitise(&profile.info.key_tail, 8);
     if let Some(labels) = model.profiles.labels() {
-        let each = model.profiles.iter().map(|(id, profile)| match &profile.info.without_key {
+        let each = model.profiles.iter().map(|(id, profile)| match &profile.info.missing_key_reason {
             Some(_) => format!("{} no key", labels.get(id)),
             None => format!("{} …{}", labels.get(id), tail(profile)),
         });
@@ -323,16 +336,16 @@ fn whose(model: &Model, kept: &impl Fn(Part) -> bool) -> Vec<Span<'static>> {
             (false, true) => format!("{} profiles", labels.iter().len()),
             (false, false) => return Vec::new(),
         };
-        return vec![span(text, theme.faint())];
+        return vec![span(text, theme.dim())];
     }
     let mut whose = Vec::new();
     if kept(Part::Project) {
-        whose.extend(whose_sessions(model).map(|text| span(text, theme.faint())));
+        whose.extend(whose_sessions(model).map(|text| span(text, theme.dim())));
     }
     let tail = tail(model.profiles.first());
     if kept(Part::Key) && !tail.is_empty() && !model.settings.demo {
         let space = if whose.is_empty() { "" } else { " " };
-        whose.push(span(format!("{space}key …{tail}"), theme.faint()));
+        whose.push(span(format!("{space}key …{tail}"), theme.dim()));
     }
     whose
 }
@@ -343,16 +356,16 @@ fn slots(model: &Model, kept: &impl Fn(Part) -> bool) -> Vec<Span<'static>> {
     let mut parts: Vec<Span<'static>> = Vec::new();
     for profile in model.profiles.ids() {
         let label = model.profiles.label(profile);
-        let fits = |slots: &Slots| match slots.is_full() {
+        let fits = |slots: &ProjectSlots| match slots.is_full() {
             true => label.is_none() || kept(Part::Full),
             false => kept(Part::Slots),
         };
         let Some(slots) = model.slots(profile).filter(fits) else { continue };
         let name = label.map(|label| format!("{label} ")).unwrap_or_default();
-        let style = if slots.is_full() { theme.alarm() } else { theme.faint() };
+        let style = if slots.is_full() { theme.critical() } else { theme.dim() };
         let word = if parts.is_empty() { "slots " } else { "" };
         if !parts.is_empty() {
-            parts.push(span(" · ", theme.faint()));
+            parts.push(span(" · ", theme.dim()));
         }
         parts.push(span(format!("{word}{name}{}", slots_text(slots)), style));
     }
@@ -369,26 +382,26 @@ fn no_data(model: &Model, late: &[(ProfileId, Duration)], cause: bool, now: Mome
         (Some(labels), many) if many == labels.iter().len() => " from any profile".into(),
         (Some(_), many) => format!(" from {many} profiles"),
     };
-    let mut loud = vec![span(format!("no data{from} for {}", text::format_elapsed(age)), theme.alarm())];
+    let mut loud = vec![span(format!("no data{from} for {}", text::format_elapsed(age)), theme.critical())];
     if cause && late.len() == 1 {
         let health = model.profiles.get(profile).tracker.health();
         let why = health.current_error().map(|fault| fault.short_label().to_owned());
         let next = next_try(model, profile, now).filter(|_| health.failure_streak.is_some());
         let why = why.into_iter().chain(next).collect::<Vec<_>>().join(", ");
         if !why.is_empty() {
-            loud.push(span(format!(": {why}"), theme.alarm()));
+            loud.push(span(format!(": {why}"), theme.critical()));
         }
     }
     loud
 }
 
-fn slots_text(slots: Slots) -> String {
-    let taken = slots.taken.map_or_else(|| "?".into(), |taken| taken.to_string());
+fn slots_text(slots: ProjectSlots) -> String {
+    let taken = slots.used.map_or_else(|| "?".into(), |taken| taken.to_string());
     let full = if slots.is_full() { " FULL" } else { "" };
-    let ours = (slots.taken.and_then(|taken| u64::try_from(taken).ok()), u64::try_from(slots.all).ok());
-    let refused = slots.refused.filter(|(taken, all)| ours != (Some(*taken), Some(*all)));
+    let ours = (slots.used.and_then(|taken| u64::try_from(taken).ok()), u64::try_from(slots.limit).ok());
+    let refused = slots.last_limit_error.filter(|(taken, all)| ours != (Some(*taken), Some(*all)));
     let refused = refused.map(|(taken, all)| format!(" (429 said {taken}/{all})")).unwrap_or_default();
-    format!("{taken}/{}{full}{refused}", slots.all)
+    format!("{taken}/{}{full}{refused}", slots.limit)
 }
 
 /// The project's name, where the key has but one; else the host, where it is not the public one.

@@ -19,7 +19,7 @@ use ratatui::layout::Rect;
 
 use super::ink::{below, indent, row};
 use super::{details, header, popup};
-use crate::tui::viewport::{Body, Layout, Viewport, Whole};
+use crate::tui::viewport::{BodyLayout, FullLayout, Layout, Viewport};
 use crate::tui::{Model, Pane};
 use keepwatch_core::clock::Moment;
 use keepwatch_core::text;
@@ -48,13 +48,13 @@ pub(super) fn viewport(model: &Model, screen: Rect, now: Moment) -> Viewport {
     let layout = layout(model, screen);
     let viewport = Viewport { screen, layout, details: None, popup: popup::extent(model, screen) };
     // The lines of the details are counted only while keystrokes scroll them.
-    let pane = viewport.details_pane().filter(|_| model.focus.pane().is_facts());
+    let pane = viewport.details_pane().filter(|_| model.focus.pane().is_fields());
     Viewport { details: pane.and_then(|pane| details::extent(model, pane, now)), ..viewport }
 }
 
 fn layout(model: &Model, screen: Rect) -> Layout {
     if screen.width < LEAST.0 || screen.height < LEAST.1 {
-        return Layout::Counts(screen);
+        return Layout::CountsOnly(screen);
     }
     let header = row(screen, 0);
     let banner = Rect { height: banner_height(model, screen), ..below(screen, 1) };
@@ -63,7 +63,7 @@ fn layout(model: &Model, screen: Rect) -> Layout {
     let inner = below(screen, above);
     let inner = Rect { height: inner.height.saturating_sub(under), ..inner };
     let footer = row(screen, usize::from(screen.height.saturating_sub(1)));
-    Layout::Whole(Whole { header, banner, body: body(model, screen, inner), footer })
+    Layout::Full(FullLayout { header, banner, body: body(model, screen, inner), footer })
 }
 
 /// The fault's whole sentence where there is room for it; one line of it where there is not.
@@ -85,23 +85,23 @@ fn banner_height(model: &Model, screen: Rect) -> u16 {
     u16::try_from(lines).unwrap_or(TALLEST_BANNER).clamp(1, TALLEST_BANNER)
 }
 
-fn body(model: &Model, screen: Rect, inner: Rect) -> Body {
+fn body(model: &Model, screen: Rect, inner: Rect) -> BodyLayout {
     match model.focus.pane() {
-        Pane::Events => return Body::Events(inner),
-        Pane::Recent => return Body::Recent(inner),
-        Pane::Table | Pane::Lower(_) | Pane::Full(_) => {}
+        Pane::Events => return BodyLayout::Events(inner),
+        Pane::Recent => return BodyLayout::Recent(inner),
+        Pane::Table | Pane::LowerDetails(_) | Pane::FullDetails(_) => {}
     }
     if model.table.rows().is_empty() {
-        return Body::Empty(inner);
+        return BodyLayout::Empty(inner);
     }
     let room_for_lower = screen.width >= WITH_LOWER.0 && screen.height >= WITH_LOWER.1;
     match model.focus.pane() {
-        Pane::Full(_) if model.selected_session().is_some() => return Body::Details(inner),
+        Pane::FullDetails(_) if model.selected_session().is_some() => return BodyLayout::Details(inner),
         // Where there is no room for two panes, the other one stands in the table's place.
-        Pane::Lower(_) if !room_for_lower && model.selected_session().is_some() => {
-            return Body::Details(inner);
+        Pane::LowerDetails(_) if !room_for_lower && model.selected_session().is_some() => {
+            return BodyLayout::Details(inner);
         }
-        Pane::Table | Pane::Lower(_) | Pane::Full(_) | Pane::Events | Pane::Recent => {}
+        Pane::Table | Pane::LowerDetails(_) | Pane::FullDetails(_) | Pane::Events | Pane::Recent => {}
     }
     let lower_most = inner.height.saturating_sub(TALLEST_LOWER);
     let most = if room_for_lower { (inner.height / 2).max(lower_most) } else { inner.height };
@@ -111,7 +111,7 @@ fn body(model: &Model, screen: Rect, inner: Rect) -> Body {
         model.profiles.ids().any(|profile| model.slots(profile).is_some_and(|slots| slots.is_full()));
     let told = rows > most
         || !model.table.filter().is_empty()
-        || model.table.is_flagged_only()
+        || model.table.is_alerts_only()
         || is_full
         || model.table.rows().counts().muted > 0
         || model.settings.query.is_some()
@@ -123,7 +123,7 @@ fn body(model: &Model, screen: Rect, inner: Rect) -> Body {
     let after = below(inner, table.height);
     let note = Rect { height: note.min(after.height), ..after };
     let lower = below(after, note.height);
-    Body::Table { table, note, lower: room_for_lower.then_some(lower) }
+    BodyLayout::Table { table, filter_note: note, details: room_for_lower.then_some(lower) }
 }
 
 /// The halves of the details: what the API says of the session and what its creator attached to it, and what happened.

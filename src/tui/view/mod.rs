@@ -42,7 +42,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use crate::tui::Model;
-use crate::tui::viewport::{Body, Layout, Viewport, Whole, table_rows};
+use crate::tui::viewport::{BodyLayout, FullLayout, Layout, Viewport, visible_table_rows};
 #[cfg(test)]
 pub(crate) use fixture::shown;
 use keepwatch_core::clock::Moment;
@@ -65,21 +65,21 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, now: Moment) {
 
 fn draw_screen(buffer: &mut Buffer, model: &Model, viewport: &Viewport, now: Moment) {
     match viewport.layout {
-        Layout::Counts(area) => {
+        Layout::CountsOnly(area) => {
             let used = header::draw_counts(buffer, area, model, now);
             footer::draw_notice(buffer, ink::below(area, used), model);
         }
-        Layout::Whole(Whole { header, banner, body, footer }) => {
+        Layout::Full(FullLayout { header, banner, body, footer }) => {
             header::draw(buffer, header, model, now, banner.height > 0);
             header::draw_banner(buffer, banner, model, now);
             match body {
-                Body::Empty(area) => empty::draw(buffer, area, model, now),
-                Body::Events(area) => timeline::draw_all(buffer, area, model, now),
-                Body::Recent(area) => recent::draw(buffer, area, model, now),
-                Body::Details(area) => details::draw(buffer, area, model, now),
-                Body::Table { table, note, lower } => {
+                BodyLayout::Empty(area) => empty::draw(buffer, area, model, now),
+                BodyLayout::Events(area) => timeline::draw_all(buffer, area, model, now),
+                BodyLayout::Recent(area) => recent::draw(buffer, area, model, now),
+                BodyLayout::Details(area) => details::draw(buffer, area, model, now),
+                BodyLayout::Table { table, filter_note: note, details: lower } => {
                     table::draw(buffer, table, model, now);
-                    table::draw_note(buffer, note, model, table_rows(table));
+                    table::draw_note(buffer, note, model, visible_table_rows(table));
                     if let Some(lower) = lower {
                         details::draw(buffer, lower, model, now);
                     }

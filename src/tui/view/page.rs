@@ -51,7 +51,7 @@ impl Page {
         let mut spans = vec![self.label(one.0)];
         spans.extend(ink::spans(one.1));
         spans.push(Span::raw(" ".repeat(room.saturating_sub(taken))));
-        spans.push(span(label(other.0), self.theme.faint()));
+        spans.push(span(label(other.0), self.theme.dim()));
         spans.extend(ink::spans(other.1));
         self.lines.push(spans.into());
     }
@@ -69,13 +69,13 @@ impl Page {
         let mut name = format!("{indent}{name}  ");
         let mut used = text::width(&name);
         if used.saturating_add(LEAST_VALUE) > self.width {
-            self.lines.push(Line::styled(name, self.theme.faint()));
+            self.lines.push(Line::styled(name, self.theme.dim()));
             used = text::width(&indent).saturating_add(2).min(self.width.saturating_sub(1));
             name = " ".repeat(used);
         }
         for (at, line) in text::wrap(value, self.width.saturating_sub(used).max(1)).into_iter().enumerate() {
             let name = if at == 0 { name.clone() } else { " ".repeat(used) };
-            self.lines.push(vec![span(name, self.theme.faint()), span(line, style)].into());
+            self.lines.push(vec![span(name, self.theme.dim()), span(line, style)].into());
         }
     }
 
@@ -85,7 +85,7 @@ impl Page {
     }
 
     fn label(&self, label: &str) -> Span<'static> {
-        span(format!(" {}", self::label(label)), self.theme.faint())
+        span(format!(" {}", self::label(label)), self.theme.dim())
     }
 }
 

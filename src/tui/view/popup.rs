@@ -11,7 +11,7 @@ use ratatui::widgets::{Block, Clear, Widget};
 use super::header;
 use super::ink::{self, Text, span};
 use crate::tui::keymap::{COPY_MENU, bindings};
-use crate::tui::{Extent, Focus, Model, ProfileId, ProfileState};
+use crate::tui::{Focus, Model, ProfileId, ProfileState, ScrollExtent};
 use keepwatch_core::clock::{Moment, Timestamp};
 use keepwatch_core::session::Targets;
 use keepwatch_core::session::{ApiErrorKind, SessionId};
@@ -26,9 +26,9 @@ const LONGEST_URL: usize = 8000;
 /// Draws what is in front, if anything is.
 pub(super) fn draw(buffer: &mut Buffer, screen: Rect, model: &Model, now: Moment) {
     match &model.focus {
-        Focus::Pane(_) | Focus::Filter { .. } | Focus::Add { .. } => {}
-        Focus::Copy { id, marked, .. } => draw_menu(buffer, screen, model, id, *marked),
-        Focus::Release { id, typed, .. } => draw_question(buffer, screen, model, id, typed, now),
+        Focus::Pane(_) | Focus::Filter { .. } | Focus::AddSession { .. } => {}
+        Focus::CopyMenu { id, selected: marked, .. } => draw_menu(buffer, screen, model, id, *marked),
+        Focus::ConfirmRelease { id, typed, .. } => draw_question(buffer, screen, model, id, typed, now),
         Focus::Help { top, .. } => draw_lines(buffer, screen, model, "Keys", help(model, room(screen)), *top),
         Focus::Failures { top, .. } => {
             let lines = polling(model, room(screen), model.server_time(now));
@@ -43,19 +43,19 @@ pub(super) fn draw(buffer: &mut Buffer, screen: Rect, model: &Model, now: Moment
 }
 
 /// Counts the lines of the popup, if it scrolls.
-pub(super) fn extent(model: &Model, screen: Rect) -> Option<Extent> {
+pub(super) fn extent(model: &Model, screen: Rect) -> Option<ScrollExtent> {
     let lines = match &model.focus {
         Focus::Help { .. } => help(model, room(screen)).len(),
         // Their number is the same at any time.
         Focus::Failures { .. } => polling(model, room(screen), Timestamp::UNIX_EPOCH).len(),
         Focus::Pane(_)
         | Focus::Filter { .. }
-        | Focus::Add { .. }
-        | Focus::Copy { .. }
-        | Focus::Release { .. }
+        | Focus::AddSession { .. }
+        | Focus::CopyMenu { .. }
+        | Focus::ConfirmRelease { .. }
         | Focus::Reveal { .. } => return None,
     };
-    Some(Extent { lines, height: usize::from(frame(screen, lines).height.saturating_sub(2)) })
+    Some(ScrollExtent { lines, height: usize::from(frame(screen, lines).height.saturating_sub(2)) })
 }
 
 /// How wide a popup is: where a strip beside it would show nothing of use, the whole width.
@@ -102,9 +102,9 @@ fn clear(buffer: &mut Buffer, area: Rect) {
 fn open(buffer: &mut Buffer, area: Rect, model: &Model, title: &str, keys: &str) -> Rect {
     let theme = model.settings.theme;
     clear(buffer, area);
-    let title = Line::styled(format!(" {title} "), theme.strong());
-    let block = Block::bordered().border_style(theme.faint()).title(title);
-    let block = block.title_bottom(Line::styled(format!(" {keys} "), theme.faint()).right_aligned());
+    let title = Line::styled(format!(" {title} "), theme.bold());
+    let block = Block::bordered().border_style(theme.dim()).title(title);
+    let block = block.title_bottom(Line::styled(format!(" {keys} "), theme.dim()).right_aligned());
     let inner = block.inner(area);
     block.render(area, buffer);
     Rect { width: inner.width.saturating_sub(2), ..ink::indent(inner, 1) }
@@ -130,7 +130,7 @@ fn draw_lines(buffer: &mut Buffer, screen: Rect, model: &Model, title: &str, lin
 fn help(model: &Model, room: usize) -> Vec<Text> {
     let theme = model.settings.theme;
     let spoken = |keys: &str| if theme.ascii { keys.replace("↓ ↑", "Down Up") } else { keys.to_owned() };
-    let keys = || bindings(model.settings.releaser.is_some());
+    let keys = || bindings(model.settings.release_permission.is_some());
     let wide = keys().map(|binding| text::width(&spoken(binding.keys))).max().unwrap_or(0);
     // In a narrow popup the keys stand above what they do.
     let beside = room >= wide.saturating_add(24);
@@ -139,17 +139,17 @@ fn help(model: &Model, room: usize) -> Vec<Text> {
     for binding in keys() {
         let mut keys = spoken(binding.keys);
         if !beside {
-            lines.push(Line::styled(std::mem::take(&mut keys), theme.strong()));
+            lines.push(Line::styled(std::mem::take(&mut keys), theme.bold()));
         }
         for part in text::wrap(binding.help, room.saturating_sub(indent).max(8)) {
             let before = format!("{keys}{}", " ".repeat(indent.saturating_sub(text::width(&keys))));
-            lines.push(vec![span(before, theme.strong()), span(part, Style::new())].into());
+            lines.push(vec![span(before, theme.bold()), span(part, Style::new())].into());
             keys.clear();
         }
     }
     lines.push(Line::default());
     lines.extend(
-        text::wrap(&about(model), room.max(8)).into_iter().map(|part| Line::styled(part, theme.faint())),
+        text::wrap(&about(model), room.max(8)).into_iter().map(|part| Line::styled(part, theme.dim())),
     );
     lines
 }
@@ -168,7 +168,7 @@ fn about(model: &Model) -> String {
         let host = model.profiles.first().info.host.as_ref();
         host.map(|host| format!(" of {}", text::sanitise(host, 60))).unwrap_or_default()
     };
-    let every = text::format_duration(settings.pace.interval);
+    let every = text::format_duration(settings.poll_limits.interval);
     let query = settings.query.as_ref().map(|query| format!(" with {}", text::sanitise(query.raw(), 200)));
     let query = query.unwrap_or_default();
     format!("watching {what}{query}{host}, asked every {every}")
@@ -180,7 +180,7 @@ fn polling(model: &Model, room: usize, now: Timestamp) -> Vec<Text> {
     for (id, profile) in model.profiles.iter() {
         let sentences = effort(model, profile);
         if let Some(label) = model.profiles.label(id).filter(|_| !sentences.is_empty()) {
-            lines.push(Line::styled(label.to_owned(), model.settings.theme.strong()));
+            lines.push(Line::styled(label.to_owned(), model.settings.theme.bold()));
         }
         for sentence in sentences {
             lines.extend(text::wrap(&sentence, room.max(8)).into_iter().map(Line::raw));
@@ -195,25 +195,25 @@ fn polling(model: &Model, room: usize, now: Timestamp) -> Vec<Text> {
 
 /// A sentence each: how much was asked in a minute, how quickly it was answered, and what is left of the API's limit.
 fn effort(model: &Model, profile: &ProfileState) -> Vec<String> {
-    let effort = &profile.effort;
-    let spent = effort.spent().map(|spent| {
+    let effort = &profile.poll_stats;
+    let spent = effort.minute_totals().map(|spent| {
         let requests = if spent.requests == 1 { "request" } else { "requests" };
         let bytes = text::format_bytes(i64::try_from(spent.bytes).unwrap_or(i64::MAX));
-        let most = model.settings.pace.max_rps;
+        let most = model.settings.poll_limits.max_rps;
         let polls = if most == 1 { "poll" } else { "polls" };
         format!(
             "{} {requests} and {bytes} in the last minute; at most {most} {polls} a second",
             spent.requests
         )
     });
-    let took = effort.took().map(|took| {
+    let took = effort.latencies().map(|took| {
         format!(
             "answered in {} (the median), the last in {}",
             text::format_latency(took.median),
             text::format_latency(took.last)
         )
     });
-    let left = effort.left().map(|(remaining, left)| {
+    let left = effort.rate_limit_left().map(|(remaining, left)| {
         format!("the API allows {remaining} more within {}; polls keep to that", text::format_elapsed(left))
     });
     [spent, took, left].into_iter().flatten().collect()
@@ -227,23 +227,24 @@ fn failures<'a>(model: &'a Model, room: usize, now: Timestamp) -> Vec<Text> {
     };
     let mut failures: Vec<(ProfileId, &PollFailure)> = model.profiles.iter().flat_map(of).collect();
     if failures.is_empty() {
-        return vec![Line::styled("no poll has failed so far", theme.faint())];
+        return vec![Line::styled("no poll has failed so far", theme.dim())];
     }
     // The sort is stable: failures of one profile stay in order.
     failures.sort_by_key(|(_, failure)| failure.at.received.mono);
     let mut lines = Vec::new();
     for (profile, PollFailure { at, scope, error: fault }) in failures.into_iter().rev() {
-        let time = model.settings.zone.short_date_time(model.profiles.time(profile, at.received), now);
+        let time =
+            model.settings.zone.short_date_time(model.profiles.profile_time(profile, at.received), now);
         let asked = match scope {
             _ if matches!(fault.kind, ApiErrorKind::ApiKeyUnavailable(_)) => "the key".into(),
             Scope::Session(id) => format!("session {}", id.sanitise(40)),
             Scope::List(list) => list.to_string(),
             Scope::Projects => "the projects".into(),
         };
-        let whose = span(header::of_profile(model, profile), theme.strong());
-        lines.push(vec![span(format!("{time}  "), theme.faint()), whose, span(asked, Style::new())].into());
+        let whose = span(header::of_profile(model, profile), theme.bold());
+        lines.push(vec![span(format!("{time}  "), theme.dim()), whose, span(asked, Style::new())].into());
         let parts = text::wrap(&fault.description(), room.saturating_sub(2).max(8));
-        lines.extend(parts.into_iter().map(|part| Line::styled(format!("  {part}"), theme.warn())));
+        lines.extend(parts.into_iter().map(|part| Line::styled(format!("  {part}"), theme.warning())));
     }
     lines
 }
@@ -256,10 +257,11 @@ fn draw_menu(buffer: &mut Buffer, screen: Rect, model: &Model, id: &SessionId, m
     let title = format!("Copy of {}", text::truncate(&id.prefix(columns), 20));
     let inner = open(buffer, area, model, &title, "Enter copies · Esc");
     for (at, (key, _, name)) in COPY_MENU.iter().enumerate() {
-        let (mark, style) = if at == marked { (theme.marker(), theme.strong()) } else { (" ", Style::new()) };
+        let (mark, style) =
+            if at == marked { (theme.selection_glyph(), theme.bold()) } else { (" ", Style::new()) };
         let spans = vec![
-            span(format!("{mark} "), theme.coming()),
-            span(format!("{key}  "), theme.strong()),
+            span(format!("{mark} "), theme.info()),
+            span(format!("{key}  "), theme.bold()),
             span(*name, style),
         ];
         ink::write(buffer, ink::row(inner, at), &spans.into());
@@ -276,11 +278,11 @@ fn draw_question(buffer: &mut Buffer, screen: Rect, model: &Model, id: &SessionI
         || "of nobody that its metadata names".into(),
         |label| format!("of {}", label.sanitise(40)),
     );
-    let ran = found.and_then(|(profile, record)| record.age(model.profiles.time(profile, now)));
+    let ran = found.and_then(|(profile, record)| record.age(model.profiles.profile_time(profile, now)));
     let ran = ran.map(|ran| format!(", running for {}", text::format_age(ran))).unwrap_or_default();
     let mut lines: Vec<Text> = text::wrap(&id.sanitise_line(), room)
         .into_iter()
-        .map(|line| Line::styled(line, theme.strong()))
+        .map(|line| Line::styled(line, theme.bold()))
         .collect();
     let profile = found.and_then(|(profile, _)| model.profiles.label(profile));
     let profile = profile.map(|label| format!(" in the profile {label}")).unwrap_or_default();
@@ -291,9 +293,9 @@ fn draw_question(buffer: &mut Buffer, screen: Rect, model: &Model, id: &SessionI
     let missing = text::width(&end).saturating_sub(text::width(typed));
     lines.push(
         vec![
-            span("its id's last 4 characters: ", theme.faint()),
-            span(text::sanitise(typed, 8), theme.strong()),
-            span("_".repeat(missing), theme.faint()),
+            span("its id's last 4 characters: ", theme.dim()),
+            span(text::sanitise(typed, 8), theme.bold()),
+            span("_".repeat(missing), theme.dim()),
         ]
         .into(),
     );
@@ -312,7 +314,7 @@ fn draw_url(buffer: &mut Buffer, screen: Rect, model: &Model, id: &SessionId, ur
     let height = u16::try_from(url.len()).unwrap_or(u16::MAX).saturating_add(rules);
     let area = centred(screen, screen.width, height);
     clear(buffer, area);
-    let faint = theme.faint();
+    let faint = theme.dim();
     let mut inner = area;
     if rules > 0 {
         let whose = if screen.width < 60 { String::new() } else { format!(" of {}", id.sanitise_line()) };
@@ -321,7 +323,7 @@ fn draw_url(buffer: &mut Buffer, screen: Rect, model: &Model, id: &SessionId, ur
             0 => format!("gone in {}, any key closes", text::format_elapsed(wait)),
             _ => format!("{missing} lines more: the screen is too small"),
         };
-        ink::rule(buffer, ink::row(area, 0), faint, &span(format!("connect URL{whose}"), theme.strong()), "");
+        ink::rule(buffer, ink::row(area, 0), faint, &span(format!("connect URL{whose}"), theme.bold()), "");
         let bottom = ink::row(area, usize::from(area.height.saturating_sub(1)));
         ink::rule(buffer, bottom, faint, &span("", faint), &note);
         inner = Rect { height: area.height.saturating_sub(2), ..ink::below(area, 1) };

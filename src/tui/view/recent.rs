@@ -14,7 +14,7 @@ use ratatui::text::{Line, Span};
 use super::columns::{self, Placed, WidthStep};
 use super::header;
 use super::ink::{self, Text, span};
-use crate::tui::{Listed, Model, ProfileId};
+use crate::tui::{Model, ProfileId, RecentSession};
 use keepwatch_core::clock::{Moment, Timestamp};
 use keepwatch_core::session::{Phase, Session};
 use keepwatch_core::text;
@@ -57,7 +57,7 @@ impl Column {
 /// Draws the page.
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
     let (theme, recent) = (model.settings.theme, &model.recent);
-    let note = recent.answered().map(|(at, all)| asked(model, at, all)).unwrap_or_default();
+    let note = recent.oldest_response().map(|(at, all)| asked(model, at, all)).unwrap_or_default();
     let several = model.profiles.is_multi_profile();
     let (title, note) = if area.width < SOME {
         ("Newest sessions", note.split(',').next().unwrap_or_default().to_owned())
@@ -66,27 +66,30 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) 
     } else {
         ("The newest sessions of the project", note)
     };
-    let note =
-        if recent.is_asking() && recent.answered().is_some() { "asking again…".into() } else { note };
-    ink::rule(buffer, ink::row(area, 0), theme.strong(), &span(title, theme.strong()), &note);
+    let note = if recent.is_pending() && recent.oldest_response().is_some() {
+        "asking again…".into()
+    } else {
+        note
+    };
+    ink::rule(buffer, ink::row(area, 0), theme.bold(), &span(title, theme.bold()), &note);
     let mut inner = ink::below(area, 1);
-    for (profile, asked) in recent.asked.iter().filter(|(_, asked)| !asked.asking) {
-        if let Some(fault) = &asked.fault {
+    for (profile, asked) in recent.requests.iter().filter(|(_, asked)| !asked.is_pending) {
+        if let Some(fault) = &asked.error {
             let whose = header::of_profile(model, *profile);
             let sentence = format!("{whose}could not be listed: {}; r asks again", fault.description());
-            inner = say(buffer, inner, &sentence, theme.bad());
+            inner = say(buffer, inner, &sentence, theme.error());
         }
     }
-    if recent.answered().is_none() {
-        if recent.is_asking() {
+    if recent.oldest_response().is_none() {
+        if recent.is_pending() {
             let whose = if several { "of all profiles" } else { "of the project" };
             let sentence = format!("asking for the sessions {whose}, in any state…");
-            say(buffer, inner, &sentence, theme.coming());
+            say(buffer, inner, &sentence, theme.info());
         }
     } else if recent.sessions.is_empty() {
         let whose = if several { "no profile" } else { "the project" };
         let has = if several { "has a session" } else { "has no session" };
-        say(buffer, inner, &format!("{whose} {has} that the API still knows"), theme.strong());
+        say(buffer, inner, &format!("{whose} {has} that the API still knows"), theme.bold());
     } else {
         draw_rows(buffer, inner, model, now);
     }
@@ -129,14 +132,14 @@ fn draw_rows(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
     for Placed { key: column, x, width } in &columns {
         let heading = column.heading();
         if text::width(heading) <= usize::from(*width) {
-            ink::write(buffer, cell(ink::row(area, 0), *x, *width), &Line::styled(heading, theme.faint()));
+            ink::write(buffer, cell(ink::row(area, 0), *x, *width), &Line::styled(heading, theme.dim()));
         }
     }
-    for (down, Listed { profile, session, owner }) in shown().enumerate() {
+    for (down, RecentSession { profile, session, owner }) in shown().enumerate() {
         let row = ink::row(area, down.saturating_add(1));
         let owner = owner.as_ref().filter(|_| !model.hide_metadata);
         let ended = session.status.phase() == Phase::Ended;
-        let dash = || Line::styled("–", theme.faint());
+        let dash = || Line::styled("–", theme.dim());
         for Placed { key: column, x, width } in &columns {
             let text: Text = match column {
                 Column::Status => status(model, session, *width > 1).into(),
@@ -154,9 +157,9 @@ fn draw_rows(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
             };
             ink::write(buffer, cell(row, *x, *width), &text);
         }
-        if top.saturating_add(down) == model.recent.marked {
+        if top.saturating_add(down) == model.recent.selected {
             buffer.set_style(row, Style::new().add_modifier(Modifier::BOLD).remove_modifier(Modifier::DIM));
-            ink::write(buffer, row, &Line::styled(theme.marker(), theme.coming()));
+            ink::write(buffer, row, &Line::styled(theme.selection_glyph(), theme.info()));
         }
     }
 }
@@ -211,5 +214,5 @@ fn how(model: &Model, profile: ProfileId, session: &Session, server: Timestamp) 
         return verdict.text(zone, server).headline.into();
     }
     let expires = session.expires.map(|at| format!("expires {}", zone.short_date_time(at, server)));
-    Line::styled(expires.unwrap_or_else(|| "–".into()), theme.faint())
+    Line::styled(expires.unwrap_or_else(|| "–".into()), theme.dim())
 }

@@ -11,8 +11,8 @@ use super::cells::{self, Cell};
 use super::columns::{self, LEAD, Placed, WidthStep};
 use super::header;
 use super::ink::{self, span};
-use crate::tui::viewport::table_rows;
-use crate::tui::{Model, Pane, ProfileId, Sort, SortBy};
+use crate::tui::viewport::visible_table_rows;
+use crate::tui::{Model, Pane, ProfileId, Sort, SortColumn};
 use keepwatch_core::clock::Moment;
 use keepwatch_core::session::SessionId;
 use keepwatch_core::text;
@@ -73,16 +73,16 @@ impl Column {
     }
 
     /// The order that the column shows, if rows can be sorted by it.
-    fn sort(self) -> Option<SortBy> {
+    fn sort(self) -> Option<SortColumn> {
         match self {
-            Self::Status => Some(SortBy::Status),
-            Self::Session => Some(SortBy::Session),
-            Self::Profile => Some(SortBy::Profile),
-            Self::Owner => Some(SortBy::Owner),
-            Self::Region => Some(SortBy::Region),
-            Self::Age => Some(SortBy::Age),
-            Self::Left => Some(SortBy::Left),
-            Self::Proxy => Some(SortBy::Proxy),
+            Self::Status => Some(SortColumn::Status),
+            Self::Session => Some(SortColumn::Session),
+            Self::Profile => Some(SortColumn::Profile),
+            Self::Owner => Some(SortColumn::Owner),
+            Self::Region => Some(SortColumn::Region),
+            Self::Age => Some(SortColumn::Age),
+            Self::Left => Some(SortColumn::TimeLeft),
+            Self::Proxy => Some(SortColumn::Proxy),
             Self::Glyph | Self::Keep | Self::Flag | Self::Rate | Self::Metadata => None,
         }
     }
@@ -161,23 +161,23 @@ fn place(screen: u16, id: u16, profile: Option<u16>, metadata: bool) -> Vec<Plac
 
 /// Draws headings and rows.
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
-    let count = usize::from(table_rows(area));
+    let count = usize::from(visible_table_rows(area));
     let rows: Vec<(&SessionId, usize)> = model
         .table
         .rows()
-        .window(model.table.top(), count)
+        .visible(model.table.top(), count)
         .map(|id| (id, model.profiles.id_columns(id)))
         .collect();
     let id = rows.iter().map(|(_, columns)| *columns).max().unwrap_or(0);
     let profile = model.profiles.labels().map(|labels| u16::try_from(labels.width()).unwrap_or(u16::MAX));
     let columns = place(area.width, u16::try_from(id).unwrap_or(u16::MAX), profile, !model.hide_metadata);
-    let headings = area.height.saturating_sub(table_rows(area));
+    let headings = area.height.saturating_sub(visible_table_rows(area));
     if headings > 0 {
         draw_headings(buffer, ink::row(area, 0), &columns, model);
     }
     let area = ink::below(area, headings);
     let late: Vec<ProfileId> =
-        model.profiles.ids().filter(|profile| model.late(*profile, now).is_some()).collect();
+        model.profiles.ids().filter(|profile| model.stale_data_age(*profile, now).is_some()).collect();
     for (down, row) in rows.into_iter().enumerate() {
         draw_row(buffer, ink::row(area, down), &columns, model, row, now, &late);
     }
@@ -187,12 +187,12 @@ fn draw_headings(buffer: &mut Buffer, area: Rect, columns: &[Placed<Column>], mo
     let theme = model.settings.theme;
     for Placed { key: column, x, width } in columns {
         let text = column.heading();
-        let sorted = column.sort() == Some(model.table.sort().by);
+        let sorted = column.sort() == Some(model.table.sort().column);
         let gap = if text::width(text).saturating_add(2) <= usize::from(*width) { " " } else { "" };
         let heading = if sorted {
             span(format!("{text}{gap}{}", arrow(model.table.sort())), Style::new())
         } else {
-            span(text, theme.faint())
+            span(text, theme.dim())
         };
         put(
             buffer,
@@ -205,7 +205,7 @@ fn draw_headings(buffer: &mut Buffer, area: Rect, columns: &[Placed<Column>], mo
 
 /// Whether what the column says grows downwards.
 fn arrow(sort: Sort) -> &'static str {
-    let falls = sort.by == SortBy::Proxy;
+    let falls = sort.column == SortColumn::Proxy;
     if falls == sort.reversed { "▲" } else { "▼" }
 }
 
@@ -221,7 +221,7 @@ fn draw_row(
     #[cfg(test)]
     BUILT.set(BUILT.get().saturating_add(1));
     let Some((profile, record)) = model.profiles.find(id) else { return };
-    let cell = Cell { model, record, profile, id_columns, server: model.profiles.time(profile, now) };
+    let cell = Cell { model, record, profile, id_columns, server: model.profiles.profile_time(profile, now) };
     let late = late.contains(&profile);
     for Placed { key: column, x, width } in columns {
         let place = Rect { width: *width, ..ink::indent(area, *x) };
@@ -230,10 +230,10 @@ fn draw_row(
     let theme = model.settings.theme;
     if model.table.selected() == Some(id) {
         let keyboard = model.focus.pane() == Pane::Table;
-        let mark = if keyboard { theme.coming() } else { theme.faint() };
+        let mark = if keyboard { theme.info() } else { theme.dim() };
         // One look for the whole row: bold and faint together mean something else on every terminal.
         buffer.set_style(area, Style::new().add_modifier(Modifier::BOLD).remove_modifier(Modifier::DIM));
-        ink::write(buffer, area, &Line::styled(theme.marker(), mark));
+        ink::write(buffer, area, &Line::styled(theme.selection_glyph(), mark));
     } else if late || record.is_not_found() || record.failure_streak.is_some() {
         // promise: dimmed-rows
         buffer.set_style(area, Style::new().add_modifier(Modifier::DIM).remove_modifier(Modifier::BOLD));
@@ -250,11 +250,11 @@ fn put(buffer: &mut Buffer, place: Rect, right: bool, line: &ink::Text) {
 
 /// Returns which session frees the next slot of a profile's project, and when, if no slot is free.
 fn no_slot(model: &Model, profile: ProfileId) -> Option<String> {
-    let over = model.slots(profile)?.over()?;
-    let (at, id) = model.table.rows().slot_usage(profile)?.next_end.as_ref()?;
+    let over = model.slots(profile)?.excess()?;
+    let (at, id) = model.table.rows().slot_usage(profile)?.next_expiry.as_ref()?;
     let of = header::of_profile(model, profile);
     let (at, id) = (model.settings.zone.time(*at), id.prefix(8));
-    let release = if model.settings.releaser.is_some() { ", x releases one" } else { "" };
+    let release = if model.settings.release_permission.is_some() { ", x releases one" } else { "" };
     Some(match over {
         0 => format!("{of}no free slot: {id} frees its own at {at}{release}"),
         _ => format!("{of}no free slot, {over} too many: {id} ends at {at}"),
@@ -266,43 +266,43 @@ pub(super) fn draw_note(buffer: &mut Buffer, area: Rect, model: &Model, rows: u1
     let theme = model.settings.theme;
     let mut parts = Vec::new();
     if !model.table.filter().is_empty() {
-        let (shown, all) = (model.table.rows().len(), model.table.rows().counts().all());
+        let (shown, all) = (model.table.rows().len(), model.table.rows().counts().total());
         parts.push(vec![
-            span("filter ", theme.faint()),
-            span(text::sanitise(model.table.filter().text(), 40), theme.coming()),
+            span("filter ", theme.dim()),
+            span(text::sanitise(model.table.filter().text(), 40), theme.info()),
             span(
                 format!(" {shown} of {all}{}", if area.width < 60 { "" } else { " (Esc clears)" }),
-                theme.faint(),
+                theme.dim(),
             ),
         ]);
     }
     if let Some(query) = &model.settings.query {
         let what = text::sanitise(query.raw().trim_start_matches("user_metadata"), 40);
-        parts.push(vec![span("asked for ", theme.faint()), span(what, theme.coming())]);
+        parts.push(vec![span("asked for ", theme.dim()), span(what, theme.info())]);
     }
     let under = model.table.rows().len().saturating_sub(model.table.top()).saturating_sub(usize::from(rows));
-    if model.table.is_flagged_only() {
+    if model.table.is_alerts_only() {
         let all = if area.width < 60 { "" } else { " (f shows all)" };
-        parts.push(vec![span("flagged only", theme.coming()), span(all, theme.faint())]);
+        parts.push(vec![span("flagged only", theme.info()), span(all, theme.dim())]);
     }
     let no_slots = model.profiles.ids().filter_map(|profile| no_slot(model, profile));
-    parts.extend(no_slots.map(|text| vec![span(text, theme.warn())]));
+    parts.extend(no_slots.map(|text| vec![span(text, theme.warning())]));
     for (arrow, count) in [("↑", model.table.top()), ("↓", under)] {
         if count > 0 {
-            parts.push(vec![span(format!("{arrow} {count} more"), theme.faint())]);
+            parts.push(vec![span(format!("{arrow} {count} more"), theme.dim())]);
         }
     }
     let muted = model.table.rows().counts().muted;
     if muted > 0 {
-        parts.push(vec![span(format!("{muted} muted, M shows them"), theme.faint())]);
+        parts.push(vec![span(format!("{muted} muted, M shows them"), theme.dim())]);
     }
     let malformed = model.profiles.malformed();
     if malformed > 0 {
-        parts.push(vec![span(format!("{malformed} in the list unreadable"), theme.warn())]);
+        parts.push(vec![span(format!("{malformed} in the list unreadable"), theme.warning())]);
     }
-    let short = model.profiles.short();
+    let short = model.profiles.short_sessions();
     if let Some(short) = short.sentence().filter(|_| short.sessions >= MANY_SHORT) {
-        parts.push(vec![span(short, theme.faint())]);
+        parts.push(vec![span(short, theme.dim())]);
     }
     ink::write(buffer, ink::indent(area, LEAD), &ink::spaced(parts));
 }

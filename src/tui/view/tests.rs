@@ -16,8 +16,8 @@ use crate::api::Query;
 use crate::api::{RateLimit, SessionList};
 use crate::poll::{Report, Request, ResponseBody};
 use crate::tui::{
-    Asked, EventRef, Extent, Focus, Listed, Notice, Pane, Part, ProfileId, ProfileInfo, Sort, SortBy, Theme,
-    Tone,
+    DetailsSection, EventRef, Focus, Notice, NoticeLevel, Pane, ProfileId, ProfileInfo, RecentRequest,
+    RecentSession, ScrollExtent, Sort, SortColumn, Theme,
 };
 use keepwatch_core::filter::Filter;
 use keepwatch_core::session::Targets;
@@ -35,20 +35,26 @@ const STATES: [State; 53] = [
     ("calm", calm),
     ("odd", odd),
     ("ended", ended),
-    ("details", || with_focus(Focus::Pane(Pane::Full(Part::Facts)))),
-    ("lower", || but(with_focus(Focus::Pane(Pane::Lower(Part::Facts))), |model| model.scroll.set(3, None))),
+    ("details", || with_focus(Focus::Pane(Pane::FullDetails(DetailsSection::Fields)))),
+    ("lower", || {
+        but(with_focus(Focus::Pane(Pane::LowerDetails(DetailsSection::Fields))), |model| {
+            model.scroll.set_positions(3, None)
+        })
+    }),
     ("story", story),
-    ("story_details", || but(story(), |model| model.focus = Focus::Pane(Pane::Full(Part::Facts)))),
+    ("story_details", || {
+        but(story(), |model| model.focus = Focus::Pane(Pane::FullDetails(DetailsSection::Fields)))
+    }),
     ("events", || but(story(), |model| model.focus = Focus::Pane(Pane::Events))),
     ("events_back", || {
         but(story(), |model| {
             model.focus = Focus::Pane(Pane::Events);
-            model.table.set_interacted();
-            model.scroll.set(0, Some(EventRef { profile: ProfileId::FIRST, seq: 8 }));
-            model.read_until = [(ProfileId::FIRST, 14)].into_iter().collect();
+            model.table.mark_interacted();
+            model.scroll.set_positions(0, Some(EventRef { profile: ProfileId::FIRST, seq: 8 }));
+            model.read_cursors = [(ProfileId::FIRST, 14)].into_iter().collect();
         })
     }),
-    ("flagged", || but(story(), |model| model.table.set_flagged_only(true))),
+    ("flagged", || but(story(), |model| model.table.set_alerts_only(true))),
     ("many", many),
     ("paused", || but(calm(), |model| model.paused = true)),
     ("late", late),
@@ -66,7 +72,7 @@ const STATES: [State; 53] = [
     ("muted", muted),
     ("all_muted", || {
         but(calm(), |model| {
-            *model.table.muted_mut() = model.table.rows().window(0, usize::MAX).cloned().collect();
+            *model.table.muted_mut() = model.table.rows().visible(0, usize::MAX).cloned().collect();
             seen(model, []);
         })
     }),
@@ -83,35 +89,41 @@ const STATES: [State; 53] = [
     ("recent_asking", || {
         but(calm(), |model| {
             model.focus = Focus::Pane(Pane::Recent);
-            model.recent.asked.insert(ProfileId::FIRST, Asked { asking: true, ..Asked::default() });
+            model
+                .recent
+                .requests
+                .insert(ProfileId::FIRST, RecentRequest { is_pending: true, ..RecentRequest::default() });
         })
     }),
     ("recent_failed", || {
         but(calm(), |model| {
             model.focus = Focus::Pane(Pane::Recent);
             let fault = Some(ApiErrorKind::Timeout.into());
-            model.recent.asked.insert(ProfileId::FIRST, Asked { fault, ..Asked::default() });
+            model
+                .recent
+                .requests
+                .insert(ProfileId::FIRST, RecentRequest { error: fault, ..RecentRequest::default() });
         })
     }),
     ("recent_none", || {
         but(calm(), |model| {
             model.focus = Focus::Pane(Pane::Recent);
-            model.recent.take(ProfileId::FIRST, ago(1), Vec::new());
+            model.recent.apply_response(ProfileId::FIRST, ago(1), Vec::new());
         })
     }),
-    ("adding", || with_focus(Focus::Add { line: "6512bd".into(), wrong: None, back: Pane::Table })),
+    ("adding", || with_focus(Focus::AddSession { input: "6512bd".into(), invalid: None, back: Pane::Table })),
     ("added_wrongly", || {
         let text = "GET https://www.browserbase.com/overview";
         let wrong = SessionId::find_in(text).err().map(|error| error.to_string());
-        with_focus(Focus::Add { line: text.into(), wrong, back: Pane::Table })
+        with_focus(Focus::AddSession { input: text.into(), invalid: wrong, back: Pane::Table })
     }),
     ("hidden_metadata", || but(calm(), |model| model.hide_metadata = true)),
     ("help", || with_focus(Focus::Help { top: 0, back: Pane::Table })),
-    ("copy_menu", || with_focus(Focus::Copy { id: id(RELEASED), marked: 1, back: Pane::Table })),
+    ("copy_menu", || with_focus(Focus::CopyMenu { id: id(RELEASED), selected: 1, back: Pane::Table })),
     ("release", || {
         but(calm(), |model| {
             let id = model.table.selected().cloned().unwrap();
-            model.focus = Focus::Release { id, typed: "b1".into(), back: Pane::Table };
+            model.focus = Focus::ConfirmRelease { id, typed: "b1".into(), back: Pane::Table };
         })
     }),
     ("releasing", releasing),
@@ -146,7 +158,7 @@ const STATES: [State; 53] = [
     ("profiles_release", || {
         but(profiles(), |model| {
             let id = model.table.selected().cloned().unwrap();
-            model.focus = Focus::Release { id, typed: "1b".into(), back: Pane::Table };
+            model.focus = Focus::ConfirmRelease { id, typed: "1b".into(), back: Pane::Table };
         })
     }),
 ];
@@ -173,7 +185,7 @@ fn many() -> Model {
         (0..60).map(|n| running_session(&format!("{n:08x}-many"), started, Duration::from_secs(700 + n)));
     seen(&mut model, [listed(ago(1), List::Pending, sessions.collect(), 0)]);
     model.table.set_top(7);
-    model.table.set_sort(Sort { by: SortBy::Proxy, reversed: false });
+    model.table.set_sort(Sort { column: SortColumn::Proxy, reversed: false });
     model
 }
 
@@ -247,13 +259,13 @@ fn no_match() -> Model {
 fn typing() -> Model {
     let mut model = filtered();
     let line = tui_input::Input::new(model.table.filter().text().to_owned()).with_cursor(3);
-    model.focus = Focus::Filter { line, before: Filter::default(), mistake: None };
+    model.focus = Focus::Filter { input: line, before: Filter::default(), error: None };
     model
 }
 
 fn muted() -> Model {
     but(calm(), |model| {
-        let ids: Vec<SessionId> = model.table.rows().window(0, 2).cloned().collect();
+        let ids: Vec<SessionId> = model.table.rows().visible(0, 2).cloned().collect();
         *model.table.muted_mut() = ids.into_iter().collect();
         seen(model, []);
     })
@@ -277,14 +289,14 @@ fn recent() -> Model {
     ];
     let owners = ["growth", "checkout-e2e", "mcp", "a-name-that-is-too-long", ""];
     let owner = |name: &str| (!name.is_empty()).then(|| Untrusted::new(name));
-    let listed = |(session, owner)| Listed { profile: ProfileId::FIRST, session, owner };
-    model.recent.take(
+    let listed = |(session, owner)| RecentSession { profile: ProfileId::FIRST, session, owner };
+    model.recent.apply_response(
         ProfileId::FIRST,
         ago(1),
         sessions.into_iter().zip(owners.map(owner)).map(listed).collect(),
     );
-    model.recent.asked.get_mut(&ProfileId::FIRST).unwrap().answered = Some((ago(1), 312));
-    (model.recent.marked, model.focus) = (1, Focus::Pane(Pane::Recent));
+    model.recent.requests.get_mut(&ProfileId::FIRST).unwrap().last_response = Some((ago(1), 312));
+    (model.recent.selected, model.focus) = (1, Focus::Pane(Pane::Recent));
     model
 }
 
@@ -292,7 +304,7 @@ fn mistyped() -> Model {
     let mut model = filtered();
     let text = "us-west !colour:red staging";
     let mistake = Filter::parse(text).err();
-    model.focus = Focus::Filter { line: text.into(), before: Filter::default(), mistake };
+    model.focus = Focus::Filter { input: text.into(), before: Filter::default(), error: mistake };
     model
 }
 
@@ -347,7 +359,11 @@ fn failures() -> Model {
         next_attempt: None,
     };
     for round in (0..27).rev() {
-        model.profiles.get_mut(ProfileId::FIRST).effort.note(&answer(round * 3, 80 + round % 10, 45_000));
+        model.profiles.get_mut(ProfileId::FIRST).poll_stats.add_report(&answer(
+            round * 3,
+            80 + round % 10,
+            45_000,
+        ));
     }
     model.focus = Focus::Failures { top: 0, back: Pane::Table };
     model
@@ -355,7 +371,7 @@ fn failures() -> Model {
 
 fn notice() -> Model {
     let text = "the session has ended (COMPLETED): it has no connect URL".into();
-    but(calm(), |model| model.notice = Some(Notice { text, tone: Tone::Bad, until: Duration::MAX }))
+    but(calm(), |model| model.notice = Some(Notice { text, level: NoticeLevel::Error, until: Duration::MAX }))
 }
 
 fn profiles_refused() -> Model {
@@ -393,12 +409,12 @@ fn profiles_recent() -> Model {
     let of = |profile, id: &str| {
         let session = running_session(id, started, Duration::from_secs(900));
         let session = Session { status: Status::Completed, ended: Some(at("20:41:10")), ..session };
-        vec![Listed { profile, session, owner: Some(Untrusted::new("growth")) }]
+        vec![RecentSession { profile, session, owner: Some(Untrusted::new("growth")) }]
     };
-    model.recent.take(ProfileId::FIRST, ago(2), of(ProfileId::FIRST, "b6d767d2-f8ed"));
-    model.recent.take(ProfileId::SECOND, ago(1), of(ProfileId::SECOND, "1f0e3dad-9990"));
-    let refused = model.recent.asked.get_mut(&ProfileId::SECOND).unwrap();
-    refused.fault = Some(ApiErrorKind::ApiKeyRejected.into());
+    model.recent.apply_response(ProfileId::FIRST, ago(2), of(ProfileId::FIRST, "b6d767d2-f8ed"));
+    model.recent.apply_response(ProfileId::SECOND, ago(1), of(ProfileId::SECOND, "1f0e3dad-9990"));
+    let refused = model.recent.requests.get_mut(&ProfileId::SECOND).unwrap();
+    refused.error = Some(ApiErrorKind::ApiKeyRejected.into());
     but(model, |model| model.focus = Focus::Pane(Pane::Recent))
 }
 
@@ -431,7 +447,7 @@ fn the_details_say_what_is_not_as_it_should_be() {
     {
         let mut model = odd();
         select(&mut model, id);
-        model.focus = Focus::Pane(Pane::Full(Part::Facts));
+        model.focus = Focus::Pane(Pane::FullDetails(DetailsSection::Fields));
         screens.push_str(&text_of(&drawn(&mut model, (100, 23), now())));
     }
     insta::assert_snapshot!("troubles", screens);
@@ -472,7 +488,7 @@ fn ascii_is_a_complete_look() {
     let mut screens = String::new();
     for model in [calm, odd, reveal, || with_focus(Focus::Help { top: 0, back: Pane::Table })] {
         let mut model: Model = model();
-        model.settings.theme = Theme::mono().in_ascii();
+        model.settings.theme = Theme::mono().with_ascii();
         screens.push_str(&text_of(&drawn(&mut model, (100, 30), now())));
     }
     insta::assert_snapshot!("ascii", screens);
@@ -483,7 +499,7 @@ fn no_state_shows_a_colour_without_colours_nor_a_letter_beyond_ascii_in_ascii() 
     for (name, model) in STATES {
         for size in SIZES {
             let mut mono = model();
-            mono.settings.theme = Theme::mono().in_ascii();
+            mono.settings.theme = Theme::mono().with_ascii();
             for cell in drawn(&mut mono, size, time(name)).content() {
                 assert_eq!((cell.fg, cell.bg), (Color::Reset, Color::Reset), "{name} {size:?}");
                 assert!(cell.symbol().is_ascii(), "{name} {size:?}: {}", cell.symbol());
@@ -588,14 +604,14 @@ fn details_scroll_to_their_last_line() {
     for (name, model) in STATES {
         let mut model = model();
         for size in SIZES {
-            model.focus = Focus::Pane(Pane::Full(Part::Facts));
+            model.focus = Focus::Pane(Pane::FullDetails(DetailsSection::Fields));
             resize(&mut model, size, now());
             let Some(pane) = model.viewport().details_pane() else { continue };
-            let Extent { lines, height } = model.viewport().details().unwrap();
-            model.scroll.set(lines, None);
+            let ScrollExtent { lines, height } = model.viewport().details().unwrap();
+            model.scroll.set_positions(lines, None);
             resize(&mut model, size, time(name));
             assert_eq!(
-                model.scroll.line(),
+                model.scroll.details_top(),
                 lines.saturating_sub(height),
                 "{name} {size:?}: as many lines later"
             );
@@ -625,12 +641,12 @@ proptest! {
         let (name, model) = STATES[state];
         let mut model = model();
         if ascii {
-            model.settings.theme = Theme::mono().in_ascii();
+            model.settings.theme = Theme::mono().with_ascii();
         }
         if interacted {
-            model.table.set_interacted();
+            model.table.mark_interacted();
         }
-        model.scroll.set(scroll, None);
+        model.scroll.set_positions(scroll, None);
         model.table.set_top(top);
         let now = now().plus(Duration::from_secs(late));
         resize(&mut model, (width, height), now);
@@ -649,17 +665,17 @@ proptest! {
         }
 
         let row = |y: u16| (0..width).map(|x| buffer[(x, y)].symbol()).collect::<String>();
-        let has_popup = !matches!(model.focus, Focus::Pane(_) | Focus::Filter { .. } | Focus::Add { .. });
-        let Layout::Whole(Whole { body, .. }) = model.viewport().layout else { return Ok(()) };
+        let has_popup = !matches!(model.focus, Focus::Pane(_) | Focus::Filter { .. } | Focus::AddSession { .. });
+        let Layout::Full(FullLayout { body, .. }) = model.viewport().layout else { return Ok(()) };
         if has_popup {
             return Ok(());
         }
         prop_assert!(!row(0).trim().is_empty(), "{name}: no header on {width}x{height}");
         prop_assert!(!row(height - 1).trim().is_empty(), "{name}: no footer on {width}x{height}");
         // What is wrong with a line being typed may cover the rows above it.
-        let is_covered = matches!(model.focus, Focus::Filter { mistake: Some(_), .. } | Focus::Add { wrong: Some(_), .. });
-        if let (Body::Table { table, .. }, true, false) = (body, interacted, is_covered) {
-            let marker = model.settings.theme.marker();
+        let is_covered = matches!(model.focus, Focus::Filter { error: Some(_), .. } | Focus::AddSession { invalid: Some(_), .. });
+        if let (BodyLayout::Table { table, .. }, true, false) = (body, interacted, is_covered) {
+            let marker = model.settings.theme.selection_glyph();
             let marked = (table.top()..table.bottom()).filter(|y| row(*y).starts_with(marker)).count();
             prop_assert_eq!(marked, 1, "{}: selected row on {}x{}", name, width, height);
         }
@@ -726,13 +742,13 @@ fn the_days_of_a_timeline_are_told_apart() {
 
 #[test]
 fn the_last_line_of_the_details_can_be_reached_whatever_time_it_is() {
-    let mut model = but(calm(), |model| model.focus = Focus::Pane(Pane::Full(Part::Facts)));
+    let mut model = but(calm(), |model| model.focus = Focus::Pane(Pane::FullDetails(DetailsSection::Fields)));
     for late in [0, 60, 100_000] {
         let now = now().plus(Duration::from_secs(late));
         resize(&mut model, (120, 24), now);
-        let Extent { lines, height } = model.viewport().details().unwrap();
+        let ScrollExtent { lines, height } = model.viewport().details().unwrap();
         assert!(lines > height);
-        model.scroll.set(lines - height, None);
+        model.scroll.set_positions(lines - height, None);
         let screen = shown(&mut model, (120, 24), now);
         assert!(screen.contains("↑") && !screen.contains("↓"), "{screen}");
     }

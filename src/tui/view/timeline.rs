@@ -17,7 +17,7 @@ use ratatui::style::{Modifier, Style};
 use ratatui::text::Line;
 
 use super::ink::{self, Text, span};
-use crate::tui::{COUNT_LIMIT, EventRef, EventScope, Model, Pane, Part, ProfileId};
+use crate::tui::{COUNT_LIMIT, DetailsSection, EventRef, EventScope, Model, Pane, ProfileId};
 use keepwatch_core::clock::{Moment, Timestamp};
 use keepwatch_core::session::SessionId;
 use keepwatch_core::text;
@@ -37,7 +37,10 @@ const LONGEST_PROFILE: usize = 14;
 /// Draws what happened to the selected session, below its rule.
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
     let Some(id) = model.table.selected() else { return };
-    let keyboard = matches!(model.focus.pane(), Pane::Lower(Part::Timeline) | Pane::Full(Part::Timeline));
+    let keyboard = matches!(
+        model.focus.pane(),
+        Pane::LowerDetails(DetailsSection::Timeline) | Pane::FullDetails(DetailsSection::Timeline)
+    );
     draw_pane(buffer, area, model, now, EventScope::Session(id), "What happened", keyboard);
 }
 
@@ -56,8 +59,7 @@ fn draw_pane(
     keyboard: bool,
 ) {
     let theme = model.settings.theme;
-    let (rule, look) =
-        if keyboard { (theme.strong(), theme.strong()) } else { (theme.faint(), Style::new()) };
+    let (rule, look) = if keyboard { (theme.bold(), theme.bold()) } else { (theme.dim(), Style::new()) };
     let inner = ink::below(area, 1);
     let anchor = model.scroll.anchor().filter(|_| keyboard);
     let (height, width) = (usize::from(inner.height), usize::from(inner.width));
@@ -67,18 +69,18 @@ fn draw_pane(
         EventScope::All => Ids::Column,
     };
     let writer = Writer { model, width, ids, profiles: label_columns(model, scope, width), time: TIME, now };
-    let lines = writer.last(scope.newest_from(&model.profiles, anchor), height);
+    let lines = writer.last(scope.newest_events_from(&model.profiles, anchor), height);
     ink::rule(buffer, ink::row(area, 0), rule, &span(title, look), &note(model, scope, anchor));
     if lines.is_empty() {
-        ink::write(buffer, ink::indent(inner, 1), &Line::styled("nothing yet", theme.faint()));
+        ink::write(buffer, ink::indent(inner, 1), &Line::styled("nothing yet", theme.dim()));
     }
     for (down, line) in lines.iter().enumerate() {
         ink::write(buffer, ink::indent(ink::row(inner, down), 1), line);
     }
-    if let (EventScope::All, Some((profile, event))) = (scope, model.marked_event()) {
+    if let (EventScope::All, Some((profile, event))) = (scope, model.selected_event()) {
         let last = lines.len().saturating_sub(writer.lines(profile, event).len());
         for down in last..lines.len() {
-            ink::write(buffer, ink::row(inner, down), &Line::styled(theme.marker(), theme.coming()));
+            ink::write(buffer, ink::row(inner, down), &Line::styled(theme.selection_glyph(), theme.info()));
         }
     }
 }
@@ -95,8 +97,11 @@ fn label_columns(model: &Model, scope: EventScope<'_>, width: usize) -> usize {
 fn note(model: &Model, scope: EventScope<'_>, anchor: Option<EventRef>) -> String {
     let counted =
         |count: usize| if count > COUNT_LIMIT { format!("over {COUNT_LIMIT}") } else { count.to_string() };
-    let new =
-        if model.table.has_interacted() { scope.count_since(&model.profiles, &model.read_until) } else { 0 };
+    let new = if model.table.has_interacted() {
+        scope.count_since(&model.profiles, &model.read_cursors)
+    } else {
+        0
+    };
     let under = anchor.map_or(0, |anchor| scope.count_newer(&model.profiles, anchor));
     match (new, under) {
         (0, 0) => String::new(),
@@ -110,7 +115,7 @@ fn note(model: &Model, scope: EventScope<'_>, anchor: Option<EventRef>) -> Strin
 pub(super) fn last_lines(model: &Model, id: &SessionId, width: usize, most: usize, now: Moment) -> Vec<Text> {
     let time = super::page::LABEL.saturating_sub(1);
     let writer = Writer { model, width, ids: Ids::None, profiles: 0, time, now };
-    writer.last(EventScope::Session(id).newest(&model.profiles), most)
+    writer.last(EventScope::Session(id).newest_events(&model.profiles), most)
 }
 
 /// Where the session of an event is named.
@@ -177,12 +182,12 @@ impl Writer<'_> {
 
     /// The last reply that said otherwise, in its place before an end: only where one session's events are looked at.
     fn last_alive(&self, profile: ProfileId, end: &Event, at: Timestamp, said: &str) -> Vec<Text> {
-        let faint = self.model.settings.theme.faint();
+        let faint = self.model.settings.theme.dim();
         self.line(profile, end, at, said, faint, faint).into_iter().rev().collect()
     }
 
     fn separator(&self, day: &str) -> Text {
-        Line::styled(format!("─ {day} ─"), self.model.settings.theme.faint())
+        Line::styled(format!("─ {day} ─"), self.model.settings.theme.dim())
     }
 
     /// An event's lines.
@@ -191,7 +196,7 @@ impl Writer<'_> {
         let zone = self.model.settings.zone;
         let mut sentence = event.sentence(zone, self.model.server_time(self.now));
         if let EventKind::AlertRaised(_) = event.kind {
-            sentence = format!("{} {sentence}", theme.flag());
+            sentence = format!("{} {sentence}", theme.alert_glyph());
         }
         let (first, rest) = self.look(&event.kind);
         self.line(profile, event, event.learned_at, &sentence, first, rest)
@@ -204,10 +209,10 @@ impl Writer<'_> {
         match kind {
             EventKind::Ended { status, .. } => {
                 let style = theme.status(status).1.remove_modifier(Modifier::DIM);
-                (style.add_modifier(Modifier::BOLD), theme.faint())
+                (style.add_modifier(Modifier::BOLD), theme.dim())
             }
-            EventKind::AlertRaised(Alert::Error | Alert::Overdue) => all(theme.bad()),
-            EventKind::Overdue { .. } | EventKind::Contradicted { .. } => all(theme.bad()),
+            EventKind::AlertRaised(Alert::Error | Alert::Overdue) => all(theme.error()),
+            EventKind::Overdue { .. } | EventKind::Contradicted { .. } => all(theme.error()),
             EventKind::AlertRaised(_)
             | EventKind::EndedTogether { .. }
             | EventKind::NotFound(_)
@@ -215,10 +220,10 @@ impl Writer<'_> {
             | EventKind::Slept(_)
             | EventKind::ClockSet { .. }
             | EventKind::ServerClockSet { .. }
-            | EventKind::Unlisted => all(theme.warn()),
-            EventKind::PollsRecovered { .. } | EventKind::FoundAgain(_) => all(theme.good()),
-            EventKind::ReleaseFailed { .. } => all(theme.bad()),
-            EventKind::ReleaseRequested | EventKind::Successor(_) => all(theme.coming()),
+            | EventKind::Unlisted => all(theme.warning()),
+            EventKind::PollsRecovered { .. } | EventKind::FoundAgain(_) => all(theme.success()),
+            EventKind::ReleaseFailed { .. } => all(theme.error()),
+            EventKind::ReleaseRequested | EventKind::Successor(_) => all(theme.info()),
             EventKind::FirstSeen { .. }
             | EventKind::StatusChanged { .. }
             | EventKind::ExpiryMoved { .. }
@@ -268,7 +273,7 @@ impl Writer<'_> {
                 let id = if column { super::page::pad(&id, ID) } else { String::new() };
                 let label = text::truncate(label, self.profiles.saturating_sub(2));
                 let label = super::page::pad(&label, self.profiles);
-                vec![span(time.clone(), theme.faint()), span(id, Style::new()), span(label, theme.faint())]
+                vec![span(time.clone(), theme.dim()), span(id, Style::new()), span(label, theme.dim())]
             } else {
                 vec![span(" ".repeat(before), Style::new())]
             };

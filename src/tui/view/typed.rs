@@ -38,7 +38,7 @@ pub(super) fn draw(
     let mut before = 0;
     for (at, letter) in line.value().char_indices() {
         let is_bad = bad.as_ref().is_some_and(|bad| bad.contains(&at));
-        let style = if is_bad { theme.alarm().add_modifier(Modifier::UNDERLINED) } else { Style::new() };
+        let style = if is_bad { theme.critical().add_modifier(Modifier::UNDERLINED) } else { Style::new() };
         let style = if at == cursor { style.add_modifier(Modifier::REVERSED) } else { style };
         let shown = text::sanitise(letter.encode_utf8(&mut [0; 4]), LONGEST);
         match cells.last_mut().filter(|last| last.style == style) {
@@ -64,7 +64,7 @@ pub(super) fn draw(
             first.content = rest.into();
         }
     }
-    let mut spans = vec![span(prompt, theme.strong())];
+    let mut spans = vec![span(prompt, theme.bold())];
     spans.extend(cells);
     let taken = if note.is_some() { taken.saturating_add(GAP) } else { 0 };
     let place = Rect { width: area.width.saturating_sub(u16::try_from(taken).unwrap_or(u16::MAX)), ..area };
@@ -84,7 +84,7 @@ pub(super) fn draw_wrong(
     sentence: &str,
     theme: Theme,
 ) {
-    let note = span(sentence.to_owned(), theme.bad());
+    let note = span(sentence.to_owned(), theme.error());
     if text::width(sentence).saturating_add(LEAST.max(text::width(line.value()))) < usize::from(area.width) {
         return draw(buffer, area, prompt, line, bad, Some(note), theme);
     }
@@ -95,7 +95,7 @@ pub(super) fn draw_wrong(
     let edges = Rect { x: above.x.saturating_sub(1), width: above.width.saturating_add(2), ..above };
     Clear.render(edges.intersection(buffer.area), buffer);
     for (down, part) in lines.into_iter().enumerate().take(usize::from(high)) {
-        ink::write(buffer, ink::row(above, down), &Text::styled(part, theme.bad()));
+        ink::write(buffer, ink::row(above, down), &Text::styled(part, theme.error()));
     }
     draw(buffer, area, prompt, line, bad, None, theme);
 }

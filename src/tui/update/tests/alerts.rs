@@ -3,23 +3,26 @@
 use super::*;
 
 /// Flagged twice at their ends: an error, and a keep-alive session that ended early.
-fn flagged() -> World {
-    let mut world = World::of(&[("a", 900), ("b", 900), ("c", 3600)]);
+fn world_with_alerts() -> World {
+    let mut world = World::with_running(&[("a", 900), ("b", 900), ("c", 3600)]);
     world.now = 4.0;
-    world.one(Session { ended: Some(t(3.0)), ..Session { status: Status::Error, ..session("a", 900) } });
+    world.report_session(Session {
+        ended: Some(t(3.0)),
+        ..Session { status: Status::Error, ..session("a", 900) }
+    });
     let kept = Session { keep_alive: Some(true), ..session("b", 900) };
-    world.one(Session { status: Status::Completed, ended: Some(t(3.0)), ..kept });
+    world.report_session(Session { status: Status::Completed, ended: Some(t(3.0)), ..kept });
     world
 }
 
-fn flags(world: &World) -> usize {
-    world.model.table.rows().counts().flagged
+fn alert_count(world: &World) -> usize {
+    world.model.table.rows().counts().with_alerts
 }
 
 #[test]
 fn f_shows_flagged_sessions_only_and_escape_all_again() {
-    let mut world = flagged();
-    assert_eq!((flags(&world), world.rows().len()), (2, 3));
+    let mut world = world_with_alerts();
+    assert_eq!((alert_count(&world), world.rows().len()), (2, 3));
     world.press("f");
     assert_eq!(world.rows(), ["a", "b"]);
     world.key(KeyCode::Esc);
@@ -28,26 +31,26 @@ fn f_shows_flagged_sessions_only_and_escape_all_again() {
 
 #[test]
 fn acknowledged_flags_are_news_no_more_until_another_is_raised() {
-    let mut world = flagged();
+    let mut world = world_with_alerts();
     world.press("A");
-    assert_eq!((flags(&world), world.notice()), (0, "the flags of 2 sessions are acknowledged"));
+    assert_eq!((alert_count(&world), world.notice()), (0, "the flags of 2 sessions are acknowledged"));
     world.press("A");
     assert_eq!(world.notice(), "there is no flag to acknowledge");
     world.now = 3300.0; // 5 min left of c
-    let deadline = world.expire(moment(world.now));
+    let deadline = world.tick(moment(world.now));
     assert!(matches!(deadline[..], [Effect::Title(_)]), "{deadline:?}");
-    assert_eq!(flags(&world), 1);
+    assert_eq!(alert_count(&world), 1);
 }
 
 #[test]
 fn reading_the_details_acknowledges_and_what_is_read_stays_while_it_is() {
-    let mut world = flagged();
+    let mut world = world_with_alerts();
     world.press("f");
     world.model.select(id("a"));
     world.key(KeyCode::Enter);
-    assert_eq!((flags(&world), world.selected()), (1, Some("a")));
+    assert_eq!((alert_count(&world), world.selected()), (1, Some("a")));
     world.now = 7.0;
-    world.list(vec![session("c", 3600)]);
+    world.report_list(vec![session("c", 3600)]);
     assert_eq!(world.selected(), Some("a"), "it is still being read");
     world.key(KeyCode::Esc);
     assert_eq!((world.rows(), world.selected()), (vec!["b"], Some("b")));
@@ -56,24 +59,24 @@ fn reading_the_details_acknowledges_and_what_is_read_stays_while_it_is() {
 #[test]
 fn a_new_flag_rings_the_bell_only_where_it_was_asked_for() {
     for bell in [false, true] {
-        let mut world = World::of(&[("a", 900)]);
+        let mut world = World::with_running(&[("a", 900)]);
         world.model.settings.bell = bell;
         world.now = 4.0;
-        let failed = ResponseBody::Session(over("a", Status::Error));
+        let failed = ResponseBody::Session(ended_session("a", Status::Error));
         let effects = world.report(Request::Session(id("a")), Ok(failed));
-        assert_eq!(effects, if bell { vec![Effect::Ring] } else { vec![] });
+        assert_eq!(effects, if bell { vec![Effect::RingBell] } else { vec![] });
     }
 }
 
 #[test]
 fn a_warning_comes_by_itself_at_its_second_and_not_before() {
-    let mut world = World::of(&[("a", 900)]);
+    let mut world = World::with_running(&[("a", 900)]);
     world.model.paused = true; // whatever becomes of the polling
     let wake = world.model.next_change(moment(599.0)).unwrap();
     assert_eq!(wake, secs(600.0));
-    assert_eq!(world.expire(moment(599.9)), []);
-    world.expire(moment(600.0));
-    assert_eq!(flags(&world), 1);
+    assert_eq!(world.tick(moment(599.9)), []);
+    world.tick(moment(600.0));
+    assert_eq!(alert_count(&world), 1);
     let names: Vec<_> =
         world.model.profiles.first().tracker.timeline().all().map(|(_, event)| event.kind.name()).collect();
     assert_eq!(names, ["first_seen", "flagged"]);
@@ -81,19 +84,19 @@ fn a_warning_comes_by_itself_at_its_second_and_not_before() {
 
 #[test]
 fn e_shows_all_events_and_scrolling_back_holds_its_place_while_new_ones_come() {
-    let mut world = World::of(&[]);
-    world.tell(Message::Resize(100, 12));
+    let mut world = World::with_running(&[]);
+    world.send(Message::Resize(100, 12));
     let names: Vec<String> = (0..40).map(|number| format!("s{number:02}")).collect();
     let all = || names.iter().map(|name| session(name, 9000)).collect::<Vec<_>>();
     world.now = 4.0;
-    world.list(all());
+    world.report_list(all());
     world.press("e");
     assert_eq!((world.pane(), world.model.scroll.anchor()), (Some(Pane::Events), None));
     world.press("k");
-    assert_eq!(world.model.scroll.anchor(), Some(place(38)));
+    assert_eq!(world.model.scroll.anchor(), Some(event_ref(38)));
     world.now = 7.0;
-    world.list(all().into_iter().chain([session("new", 9000)]).collect());
-    assert_eq!(world.model.scroll.anchor(), Some(place(38)), "what is read does not move");
+    world.report_list(all().into_iter().chain([session("new", 9000)]).collect());
+    assert_eq!(world.model.scroll.anchor(), Some(event_ref(38)), "what is read does not move");
     world.press("g");
     let first = world.model.scroll.anchor().unwrap().seq;
     assert!(first > 0 && first < 12, "the first screen is full: {first}");
@@ -105,11 +108,11 @@ fn e_shows_all_events_and_scrolling_back_holds_its_place_while_new_ones_come() {
 
 #[test]
 fn what_came_since_the_last_key_is_new() {
-    let mut world = World::of(&[("a", 900)]);
+    let mut world = World::with_running(&[("a", 900)]);
     world.press("j");
-    let read = world.model.read_until.clone();
+    let read = world.model.read_cursors.clone();
     world.now = 4.0;
-    world.one(over("a", Status::Error));
+    world.report_session(ended_session("a", Status::Error));
     assert_eq!(world.model.profiles.first().tracker.timeline().count_from(read.get(ProfileId::FIRST)), 2);
     world.press("j");
     assert_eq!(
@@ -119,17 +122,18 @@ fn what_came_since_the_last_key_is_new() {
             .first()
             .tracker
             .timeline()
-            .count_from(world.model.read_until.get(ProfileId::FIRST)),
+            .count_from(world.model.read_cursors.get(ProfileId::FIRST)),
         0
     );
 }
 
 #[test]
 fn y_e_copies_the_evidence_without_metadata() {
-    let mut world = flagged();
+    let mut world = world_with_alerts();
     let metadata = Some(keepwatch_core::session::Metadata::new(r#"{"customer":"ACME"}"#));
-    let ended = Session { keep_alive: Some(true), ended: Some(t(3.0)), ..over("b", Status::Completed) };
-    world.one(Session { metadata, ..ended });
+    let ended =
+        Session { keep_alive: Some(true), ended: Some(t(3.0)), ..ended_session("b", Status::Completed) };
+    world.report_session(Session { metadata, ..ended });
     world.model.select(id("b"));
     world.press("y");
     let effects = world.press("e");
@@ -140,17 +144,20 @@ fn y_e_copies_the_evidence_without_metadata() {
 
 #[test]
 fn on_the_events_page_keys_speak_of_the_marked_events_session() {
-    let mut world = flagged();
+    let mut world = world_with_alerts();
     world.model.select(id("c"));
     world.press("e");
-    let marked = world.model.marked_event().unwrap().1.id.clone();
+    let marked = world.model.selected_event().unwrap().1.id.clone();
     assert_eq!(marked, Some(id("b")), "the newest is the flag of b");
     world.key(KeyCode::Enter);
-    assert_eq!((world.pane(), world.selected()), (Some(Pane::Full(Part::Facts)), Some("b")));
+    assert_eq!(
+        (world.pane(), world.selected()),
+        (Some(Pane::FullDetails(DetailsSection::Fields)), Some("b"))
+    );
     world.press("e");
     world.press("g");
-    world.model.scroll.set(0, Some(place(0)));
-    let first = world.model.marked_event().unwrap().1.id.clone().unwrap();
+    world.model.scroll.set_positions(0, Some(event_ref(0)));
+    let first = world.model.selected_event().unwrap().1.id.clone().unwrap();
     world.press("y");
     assert_eq!(world.selected(), Some(first.raw()));
     world.key(KeyCode::Esc);

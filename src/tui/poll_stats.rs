@@ -9,25 +9,25 @@ use crate::poll::Report;
 use keepwatch_core::clock::Moment;
 
 /// So much of the past is added up, in seconds.
-const MINUTE: u64 = 60;
+const WINDOW_SECS: u64 = 60;
 /// Of so many replies the median is taken.
-const REPLIES: usize = 64;
+const LATENCY_SAMPLES: usize = 64;
 
 /// What the asking cost lately, by the reports.
 #[derive(Clone, Debug, Default)]
-pub struct Effort {
+pub struct PollStats {
     /// By the second since boot in which the answers came; the oldest first, none twice.
-    seconds: VecDeque<Second>,
+    seconds: VecDeque<SecondTotals>,
     /// How long the newest replies took, the newest last.
-    took: VecDeque<Duration>,
+    latency: VecDeque<Duration>,
     /// What the server says is left of its limit, and when it said so.
-    allowance: Option<(RateLimit, Moment)>,
+    rate_limit: Option<(RateLimit, Moment)>,
     /// When the newest answer came.
-    newest: Option<Moment>,
+    last_received: Option<Moment>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Second {
+struct SecondTotals {
     at: u64,
     requests: u64,
     bytes: u64,
@@ -35,7 +35,7 @@ struct Second {
 
 /// What a minute came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Spent {
+pub struct MinuteTotals {
     /// Requests that were answered, or were not and were given up.
     pub requests: u64,
     /// Bytes of what came, unpacked.
@@ -44,16 +44,16 @@ pub struct Spent {
 
 /// How long replies took.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Took {
+pub struct LatencyStats {
     /// The middle one of the newest.
     pub median: Duration,
     /// The newest.
     pub last: Duration,
 }
 
-impl Effort {
+impl PollStats {
     /// Takes a report down.
-    pub fn note(&mut self, report: &Report) {
+    pub fn add_report(&mut self, report: &Report) {
         let at = report.received.boot.as_secs();
         match self.seconds.back_mut() {
             // What comes late to us counts where we are.
@@ -61,28 +61,28 @@ impl Effort {
                 newest.requests = newest.requests.saturating_add(1);
                 newest.bytes = newest.bytes.saturating_add(report.bytes);
             }
-            Some(_) | None => self.seconds.push_back(Second { at, requests: 1, bytes: report.bytes }),
+            Some(_) | None => self.seconds.push_back(SecondTotals { at, requests: 1, bytes: report.bytes }),
         }
-        while self.seconds.front().is_some_and(|oldest| oldest.at.saturating_add(MINUTE) <= at) {
+        while self.seconds.front().is_some_and(|oldest| oldest.at.saturating_add(WINDOW_SECS) <= at) {
             self.seconds.pop_front();
         }
         if report.result.is_ok() {
-            if self.took.len() >= REPLIES {
-                self.took.pop_front();
+            if self.latency.len() >= LATENCY_SAMPLES {
+                self.latency.pop_front();
             }
-            self.took.push_back(report.received.since(report.sent));
+            self.latency.push_back(report.received.since(report.sent));
         }
-        self.newest = Some(report.received);
+        self.last_received = Some(report.received);
         if let Some(allowance) = report.rate_limit {
-            self.allowance = Some((allowance, report.received));
+            self.rate_limit = Some((allowance, report.received));
         }
     }
 
     /// What the minute up to the newest answer came to; nothing before the first.
     #[must_use]
-    pub fn spent(&self) -> Option<Spent> {
+    pub fn minute_totals(&self) -> Option<MinuteTotals> {
         self.seconds.back()?;
-        Some(self.seconds.iter().fold(Spent::default(), |sum, second| Spent {
+        Some(self.seconds.iter().fold(MinuteTotals::default(), |sum, second| MinuteTotals {
             requests: sum.requests.saturating_add(second.requests),
             bytes: sum.bytes.saturating_add(second.bytes),
         }))
@@ -90,19 +90,19 @@ impl Effort {
 
     /// How long replies took; `None` before the first.
     #[must_use]
-    pub fn took(&self) -> Option<Took> {
-        let mut sorted: Vec<Duration> = self.took.iter().copied().collect();
+    pub fn latencies(&self) -> Option<LatencyStats> {
+        let mut sorted: Vec<Duration> = self.latency.iter().copied().collect();
         sorted.sort_unstable();
         let median = sorted.get(sorted.len() / 2).copied()?;
-        Some(Took { median, last: self.took.back().copied()? })
+        Some(LatencyStats { median, last: self.latency.back().copied()? })
     }
 
     /// How many more requests the server would answer, and for how long, as of the newest answer.
     #[must_use]
-    pub fn left(&self) -> Option<(u32, Duration)> {
-        let (RateLimit { remaining, resets_in: reset }, said) = self.allowance?;
-        let left = reset.saturating_sub(self.newest?.since(said));
-        (!left.is_zero()).then_some((remaining, left))
+    pub fn rate_limit_left(&self) -> Option<(u32, Duration)> {
+        let (RateLimit { remaining, resets_in: reset }, received) = self.rate_limit?;
+        let reset_in = reset.saturating_sub(self.last_received?.since(received));
+        (!reset_in.is_zero()).then_some((remaining, reset_in))
     }
 }
 
@@ -130,45 +130,45 @@ mod tests {
         }
     }
 
-    fn good(at: f64, took: u64, bytes: u64) -> Report {
+    fn successful_report(at: f64, took: u64, bytes: u64) -> Report {
         report(at, took, bytes, Ok(ResponseBody::Projects(Vec::new())))
     }
 
     #[test]
     fn only_the_last_minute_counts_and_it_takes_no_more_room_than_that() {
-        let mut effort = Effort::default();
-        assert_eq!((effort.spent(), effort.took()), (None, None));
+        let mut effort = PollStats::default();
+        assert_eq!((effort.minute_totals(), effort.latencies()), (None, None));
         for at in 0..10_000_u32 {
-            effort.note(&good(f64::from(at) / 4.0, 10, 100));
+            effort.add_report(&successful_report(f64::from(at) / 4.0, 10, 100));
         }
-        assert_eq!(effort.spent(), Some(Spent { requests: 240, bytes: 24_000 }));
-        assert!(effort.seconds.len() <= 60 && effort.took.len() <= REPLIES);
-        effort.note(&good(9_999.0, 10, 7));
-        assert_eq!(effort.spent(), Some(Spent { requests: 1, bytes: 7 }));
+        assert_eq!(effort.minute_totals(), Some(MinuteTotals { requests: 240, bytes: 24_000 }));
+        assert!(effort.seconds.len() <= 60 && effort.latency.len() <= LATENCY_SAMPLES);
+        effort.add_report(&successful_report(9_999.0, 10, 7));
+        assert_eq!(effort.minute_totals(), Some(MinuteTotals { requests: 1, bytes: 7 }));
     }
 
     #[test]
     fn what_failed_was_asked_too_but_took_no_time_that_says_anything() {
-        let mut effort = Effort::default();
+        let mut effort = PollStats::default();
         for took in [90, 70, 80] {
-            effort.note(&good(1.0, took, 1000));
+            effort.add_report(&successful_report(1.0, took, 1000));
         }
-        effort.note(&report(2.0, 10_000, 0, Err(ApiErrorKind::Timeout.into())));
-        assert_eq!(effort.spent(), Some(Spent { requests: 4, bytes: 3000 }));
+        effort.add_report(&report(2.0, 10_000, 0, Err(ApiErrorKind::Timeout.into())));
+        assert_eq!(effort.minute_totals(), Some(MinuteTotals { requests: 4, bytes: 3000 }));
         let ms = Duration::from_millis;
-        assert_eq!(effort.took(), Some(Took { median: ms(80), last: ms(80) }));
-        effort.note(&good(3.0, 500, 1000));
-        assert_eq!(effort.took(), Some(Took { median: ms(90), last: ms(500) }));
+        assert_eq!(effort.latencies(), Some(LatencyStats { median: ms(80), last: ms(80) }));
+        effort.add_report(&successful_report(3.0, 500, 1000));
+        assert_eq!(effort.latencies(), Some(LatencyStats { median: ms(90), last: ms(500) }));
     }
 
     #[test]
     fn what_a_server_says_is_left_holds_until_it_is_given_anew() {
-        let mut effort = Effort::default();
+        let mut effort = PollStats::default();
         let allowance = Some(RateLimit { remaining: 12, resets_in: Duration::from_secs(48) });
-        effort.note(&Report { rate_limit: allowance, ..good(1.0, 0, 0) });
-        effort.note(&good(11.0, 0, 0));
-        assert_eq!(effort.left(), Some((12, Duration::from_secs(38))));
-        effort.note(&good(49.0, 0, 0));
-        assert_eq!(effort.left(), None);
+        effort.add_report(&Report { rate_limit: allowance, ..successful_report(1.0, 0, 0) });
+        effort.add_report(&successful_report(11.0, 0, 0));
+        assert_eq!(effort.rate_limit_left(), Some((12, Duration::from_secs(38))));
+        effort.add_report(&successful_report(49.0, 0, 0));
+        assert_eq!(effort.rate_limit_left(), None);
     }
 }
