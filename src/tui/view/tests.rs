@@ -8,8 +8,8 @@ use ratatui::backend::TestBackend;
 use ratatui::style::{Color, Modifier};
 
 use super::fixture::{
-    RELEASED, SIZES, ago, at, blank, calm, drawn, exchange, failure, listed, look_of, now, odd, profiles,
-    resize, seen, select, story, text_of,
+    RELEASED_ID, SIZES, ago, apply_inputs, at, buffer_styles, buffer_text, calm, draw_to_buffer, empty_model,
+    failed_poll, list_input, now, odd, resize, select, story, timing, two_profiles,
 };
 use super::*;
 use crate::api::Query;
@@ -28,41 +28,41 @@ use keepwatch_core::tracker::{Input, Scope};
 
 mod cost;
 
-type State = (&'static str, fn() -> Model);
+type NamedModel = (&'static str, fn() -> Model);
 
 /// Every state that looks different.
-const STATES: [State; 53] = [
+const STATES: [NamedModel; 53] = [
     ("calm", calm),
     ("odd", odd),
     ("ended", ended),
     ("details", || with_focus(Focus::Pane(Pane::FullDetails(DetailsSection::Fields)))),
     ("lower", || {
-        but(with_focus(Focus::Pane(Pane::LowerDetails(DetailsSection::Fields))), |model| {
+        with_change(with_focus(Focus::Pane(Pane::LowerDetails(DetailsSection::Fields))), |model| {
             model.scroll.set_positions(3, None)
         })
     }),
     ("story", story),
     ("story_details", || {
-        but(story(), |model| model.focus = Focus::Pane(Pane::FullDetails(DetailsSection::Fields)))
+        with_change(story(), |model| model.focus = Focus::Pane(Pane::FullDetails(DetailsSection::Fields)))
     }),
-    ("events", || but(story(), |model| model.focus = Focus::Pane(Pane::Events))),
+    ("events", || with_change(story(), |model| model.focus = Focus::Pane(Pane::Events))),
     ("events_back", || {
-        but(story(), |model| {
+        with_change(story(), |model| {
             model.focus = Focus::Pane(Pane::Events);
             model.table.mark_interacted();
             model.scroll.set_positions(0, Some(EventRef { profile: ProfileId::FIRST, seq: 8 }));
             model.read_cursors = [(ProfileId::FIRST, 14)].into_iter().collect();
         })
     }),
-    ("flagged", || but(story(), |model| model.table.set_alerts_only(true))),
+    ("flagged", || with_change(story(), |model| model.table.set_alerts_only(true))),
     ("many", many),
-    ("paused", || but(calm(), |model| model.paused = true)),
+    ("paused", || with_change(calm(), |model| model.paused = true)),
     ("late", late),
     ("unreachable", unreachable),
     ("limited", limited),
-    ("loading", || blank(Targets::All)),
+    ("loading", || empty_model(Targets::All)),
     ("waiting", waiting),
-    ("none", none),
+    ("none", no_sessions),
     ("refused", refused),
     ("out_of_reach", out_of_reach),
     ("filtered", filtered),
@@ -71,23 +71,25 @@ const STATES: [State; 53] = [
     ("mistyped", mistyped),
     ("muted", muted),
     ("all_muted", || {
-        but(calm(), |model| {
+        with_change(calm(), |model| {
             *model.table.muted_mut() = model.table.rows().visible(0, usize::MAX).cloned().collect();
-            seen(model, []);
+            apply_inputs(model, []);
         })
     }),
     ("narrowed", || {
-        but(calm(), |model| model.settings.query = Some(Query::parse("user_metadata['env']:'prod'").unwrap()))
+        with_change(calm(), |model| {
+            model.settings.query = Some(Query::parse("user_metadata['env']:'prod'").unwrap())
+        })
     }),
     ("narrowed_to_none", || {
-        but(none(), |model| {
+        with_change(no_sessions(), |model| {
             model.settings.query = Some(Query::parse("user_metadata['run']['id']:'c-881'").unwrap());
             model.settings.targets = Targets::OneList(List::Running);
         })
     }),
     ("recent", recent),
     ("recent_asking", || {
-        but(calm(), |model| {
+        with_change(calm(), |model| {
             model.focus = Focus::Pane(Pane::Recent);
             model
                 .recent
@@ -96,7 +98,7 @@ const STATES: [State; 53] = [
         })
     }),
     ("recent_failed", || {
-        but(calm(), |model| {
+        with_change(calm(), |model| {
             model.focus = Focus::Pane(Pane::Recent);
             let fault = Some(ApiErrorKind::Timeout.into());
             model
@@ -106,7 +108,7 @@ const STATES: [State; 53] = [
         })
     }),
     ("recent_none", || {
-        but(calm(), |model| {
+        with_change(calm(), |model| {
             model.focus = Focus::Pane(Pane::Recent);
             model.recent.apply_response(ProfileId::FIRST, ago(1), Vec::new());
         })
@@ -117,64 +119,64 @@ const STATES: [State; 53] = [
         let wrong = SessionId::find_in(text).err().map(|error| error.to_string());
         with_focus(Focus::AddSession { input: text.into(), invalid: wrong, back: Pane::Table })
     }),
-    ("hidden_metadata", || but(calm(), |model| model.hide_metadata = true)),
+    ("hidden_metadata", || with_change(calm(), |model| model.hide_metadata = true)),
     ("help", || with_focus(Focus::Help { top: 0, back: Pane::Table })),
-    ("copy_menu", || with_focus(Focus::CopyMenu { id: id(RELEASED), selected: 1, back: Pane::Table })),
+    ("copy_menu", || with_focus(Focus::CopyMenu { id: id(RELEASED_ID), selected: 1, back: Pane::Table })),
     ("release", || {
-        but(calm(), |model| {
+        with_change(calm(), |model| {
             let id = model.table.selected().cloned().unwrap();
             model.focus = Focus::ConfirmRelease { id, typed: "b1".into(), back: Pane::Table };
         })
     }),
     ("releasing", releasing),
-    ("full", full),
-    ("reveal", reveal),
+    ("full", slots_full),
+    ("reveal", revealed_url),
     ("failures", failures),
     ("notice", notice),
-    ("profiles", profiles),
+    ("profiles", two_profiles),
     ("profiles_refused", profiles_refused),
     ("profiles_all_fail", profiles_all_fail),
     ("profiles_none", || {
         let mut model = profiles_blank();
-        fixture::seen_of(
+        fixture::apply_profile_inputs(
             &mut model,
             ProfileId::SECOND,
-            [failure(1, ApiErrorKind::ApiKeyRejected, Some("Invalid API key"))],
+            [failed_poll(1, ApiErrorKind::ApiKeyRejected, Some("Invalid API key"))],
         );
-        but(model, |model| seen(model, [listed(ago(1), List::Running, Vec::new(), 0)]))
+        with_change(model, |model| apply_inputs(model, [list_input(ago(1), List::Running, Vec::new(), 0)]))
     }),
     ("profiles_loading", profiles_blank),
     ("profiles_nobody", || {
-        let refused = [failure(1, ApiErrorKind::ApiKeyRejected, Some("Invalid API key"))];
+        let refused = [failed_poll(1, ApiErrorKind::ApiKeyRejected, Some("Invalid API key"))];
         let mut model = profiles_blank();
-        fixture::seen_of(&mut model, ProfileId::SECOND, refused);
-        but(model, |model| seen(model, [failure(1, ApiErrorKind::RateLimited, None)]))
+        fixture::apply_profile_inputs(&mut model, ProfileId::SECOND, refused);
+        with_change(model, |model| apply_inputs(model, [failed_poll(1, ApiErrorKind::RateLimited, None)]))
     }),
-    ("profiles_events", || but(profiles_refused(), |model| model.focus = Focus::Pane(Pane::Events))),
+    ("profiles_events", || with_change(profiles_refused(), |model| model.focus = Focus::Pane(Pane::Events))),
     ("profiles_failures", || {
-        but(profiles_refused(), |model| model.focus = Focus::Failures { top: 0, back: Pane::Table })
+        with_change(profiles_refused(), |model| model.focus = Focus::Failures { top: 0, back: Pane::Table })
     }),
     ("profiles_recent", profiles_recent),
     ("profiles_release", || {
-        but(profiles(), |model| {
+        with_change(two_profiles(), |model| {
             let id = model.table.selected().cloned().unwrap();
             model.focus = Focus::ConfirmRelease { id, typed: "1b".into(), back: Pane::Table };
         })
     }),
 ];
 
-fn but(mut model: Model, change: impl FnOnce(&mut Model)) -> Model {
+fn with_change(mut model: Model, change: impl FnOnce(&mut Model)) -> Model {
     change(&mut model);
     model
 }
 
 fn with_focus(focus: Focus) -> Model {
-    but(calm(), |model| model.focus = focus)
+    with_change(calm(), |model| model.focus = focus)
 }
 
 fn ended() -> Model {
     let mut model = calm();
-    select(&mut model, RELEASED);
+    select(&mut model, RELEASED_ID);
     model
 }
 
@@ -183,7 +185,7 @@ fn many() -> Model {
     let started = at("21:00:00");
     let sessions =
         (0..60).map(|n| running_session(&format!("{n:08x}-many"), started, Duration::from_secs(700 + n)));
-    seen(&mut model, [listed(ago(1), List::Pending, sessions.collect(), 0)]);
+    apply_inputs(&mut model, [list_input(ago(1), List::Pending, sessions.collect(), 0)]);
     model.table.set_top(7);
     model.table.set_sort(Sort { column: SortColumn::Proxy, reversed: false });
     model
@@ -194,65 +196,71 @@ fn late() -> Model {
     let id = model.table.selected().cloned().unwrap();
     let fault = ApiErrorKind::Timeout.into();
     let next = Some(now().plus(Duration::from_secs(2)));
-    seen(
+    apply_inputs(
         &mut model,
-        [Input::RequestFailed { at: exchange(now()), scope: Scope::Session(id), error: fault, next }],
+        [Input::RequestFailed { at: timing(now()), scope: Scope::Session(id), error: fault, next }],
     );
     model
 }
 
 fn unreachable() -> Model {
     let mut model = calm();
-    seen(
+    apply_inputs(
         &mut model,
-        [failure(0, ApiErrorKind::ConnectionRefused(Untrusted::new("api.browserbase.com")), None)],
+        [failed_poll(0, ApiErrorKind::ConnectionRefused(Untrusted::new("api.browserbase.com")), None)],
     );
     model
 }
 
 fn limited() -> Model {
     let mut model = calm();
-    seen(&mut model, [failure(0, ApiErrorKind::RateLimited, Some("Too many requests: slow down"))]);
+    apply_inputs(
+        &mut model,
+        [failed_poll(0, ApiErrorKind::RateLimited, Some("Too many requests: slow down"))],
+    );
     model
 }
 
 fn waiting() -> Model {
     let ids: Vec<_> = ["first", "second"].into_iter().map(id).collect();
-    let mut model = blank(Targets::Ids(ids.clone()));
-    seen(&mut model, [Input::SessionsNamed { at: now(), ids }]);
+    let mut model = empty_model(Targets::Ids(ids.clone()));
+    apply_inputs(&mut model, [Input::SessionsNamed { at: now(), ids }]);
     model
 }
 
-fn none() -> Model {
-    let mut model = blank(Targets::All);
-    seen(&mut model, [listed(ago(1), List::Running, Vec::new(), 0)]);
+fn no_sessions() -> Model {
+    let mut model = empty_model(Targets::All);
+    apply_inputs(&mut model, [list_input(ago(1), List::Running, Vec::new(), 0)]);
     model
 }
 
 fn refused() -> Model {
-    let mut model = blank(Targets::All);
-    seen(&mut model, [failure(1, ApiErrorKind::ApiKeyRejected, Some("Invalid API key"))]);
+    let mut model = empty_model(Targets::All);
+    apply_inputs(&mut model, [failed_poll(1, ApiErrorKind::ApiKeyRejected, Some("Invalid API key"))]);
     model
 }
 
 fn out_of_reach() -> Model {
-    let mut model = blank(Targets::All);
+    let mut model = empty_model(Targets::All);
     model.profiles.get_mut(ProfileId::FIRST).info.host = Some("bb.internal.example".into());
-    seen(&mut model, [failure(1, ApiErrorKind::Dns(Untrusted::new("bb.internal.example")), None)]);
+    apply_inputs(
+        &mut model,
+        [failed_poll(1, ApiErrorKind::Dns(Untrusted::new("bb.internal.example")), None)],
+    );
     model
 }
 
 fn filtered() -> Model {
     let mut model = calm();
     model.table.set_filter(Filter::parse("us-west staging").unwrap());
-    seen(&mut model, []);
+    apply_inputs(&mut model, []);
     model
 }
 
 fn no_match() -> Model {
     let mut model = calm();
     model.table.set_filter(Filter::parse("nowhere").unwrap());
-    seen(&mut model, []);
+    apply_inputs(&mut model, []);
     model
 }
 
@@ -264,10 +272,10 @@ fn typing() -> Model {
 }
 
 fn muted() -> Model {
-    but(calm(), |model| {
+    with_change(calm(), |model| {
         let ids: Vec<SessionId> = model.table.rows().visible(0, 2).cloned().collect();
         *model.table.muted_mut() = ids.into_iter().collect();
-        seen(model, []);
+        apply_inputs(model, []);
     })
 }
 
@@ -282,7 +290,7 @@ fn recent() -> Model {
     let night = |time: &str| format!("2026-11-22T{time}Z");
     let sessions = vec![
         running_session("b6d767d2-f8ed", at("21:05:40"), Duration::from_secs(900)),
-        ended(RELEASED, Status::Completed, &night("21:04:02"), &night("21:04:12"), true),
+        ended(RELEASED_ID, Status::Completed, &night("21:04:02"), &night("21:04:12"), true),
         ended("1f0e3dad-9990", Status::Error, &night("20:40:00"), &night("20:41:07"), false),
         ended("98f13708-2101", Status::TimedOut, &night("19:00:00"), &night("19:15:00"), false),
         ended("3c59dc04-8e88", Status::Completed, "2026-11-21T09:00:00Z", "2026-11-21T09:03:10Z", false),
@@ -308,7 +316,7 @@ fn mistyped() -> Model {
     model
 }
 
-fn reveal() -> Model {
+fn revealed_url() -> Model {
     let url = format!(
         "wss://connect.usw2.browserbase.com/?signingKey={}",
         "eyJhbGciOiJBMjU2S1ciLCJlbmMi".repeat(12)
@@ -316,39 +324,41 @@ fn reveal() -> Model {
     let model = calm();
     let id = model.table.selected().cloned().unwrap();
     let until = now().boot + Duration::from_millis(26_300);
-    but(model, |model| model.focus = Focus::Reveal { id, url: Secret::new(url), until, back: Pane::Table })
+    with_change(model, |model| {
+        model.focus = Focus::Reveal { id, url: Secret::new(url), until, back: Pane::Table }
+    })
 }
 
 fn releasing() -> Model {
     let mut model = calm();
-    let (one, other) = (model.table.selected().cloned().unwrap(), id(fixture::OTHER));
+    let (one, other) = (model.table.selected().cloned().unwrap(), id(fixture::OTHER_ID));
     let fault =
         ApiError { message: Some(Untrusted::new("Session is locked")), ..ApiErrorKind::Status(409).into() };
-    seen(
+    apply_inputs(
         &mut model,
         [
             Input::ReleaseRequested { at: ago(9), id: one.clone() },
             Input::ReleaseRequested { at: ago(7), id: other },
-            Input::ReleaseFailed { at: exchange(ago(5)), id: one, error: fault, next: None },
+            Input::ReleaseFailed { at: timing(ago(5)), id: one, error: fault, next: None },
         ],
     );
     model
 }
 
-fn full() -> Model {
+fn slots_full() -> Model {
     let mut model = calm();
     let project = Project { concurrency: Some(6), ..model.profiles.first().tracker.projects()[0].clone() };
-    seen(&mut model, [Input::ProjectsReceived { at: exchange(ago(1)), projects: vec![project] }]);
+    apply_inputs(&mut model, [Input::ProjectsReceived { at: timing(ago(1)), projects: vec![project] }]);
     model
 }
 
 fn failures() -> Model {
     let mut model = limited();
-    seen(
+    apply_inputs(
         &mut model,
-        [failure(0, ApiErrorKind::Html, None), failure(0, ApiErrorKind::Server(500), Some("oops"))],
+        [failed_poll(0, ApiErrorKind::Html, None), failed_poll(0, ApiErrorKind::Server(500), Some("oops"))],
     );
-    let answer = |seconds: u64, took: u64, bytes: u64| Report {
+    let report = |seconds: u64, took: u64, bytes: u64| Report {
         request: Request::List(List::Running),
         sent: ago(seconds),
         received: ago(seconds).plus(Duration::from_millis(took)),
@@ -359,7 +369,7 @@ fn failures() -> Model {
         next_attempt: None,
     };
     for round in (0..27).rev() {
-        model.profiles.get_mut(ProfileId::FIRST).poll_stats.add_report(&answer(
+        model.profiles.get_mut(ProfileId::FIRST).poll_stats.add_report(&report(
             round * 3,
             80 + round % 10,
             45_000,
@@ -371,40 +381,45 @@ fn failures() -> Model {
 
 fn notice() -> Model {
     let text = "the session has ended (COMPLETED): it has no connect URL".into();
-    but(calm(), |model| model.notice = Some(Notice { text, level: NoticeLevel::Error, until: Duration::MAX }))
+    with_change(calm(), |model| {
+        model.notice = Some(Notice { text, level: NoticeLevel::Error, until: Duration::MAX })
+    })
 }
 
 fn profiles_refused() -> Model {
-    let mut model = profiles();
-    let refused = [failure(0, ApiErrorKind::ApiKeyRejected, Some("Invalid API key"))];
-    fixture::seen_of(&mut model, ProfileId::SECOND, refused);
+    let mut model = two_profiles();
+    let refused = [failed_poll(0, ApiErrorKind::ApiKeyRejected, Some("Invalid API key"))];
+    fixture::apply_profile_inputs(&mut model, ProfileId::SECOND, refused);
     // The other one goes on.
     let fresh = now().plus(Duration::from_secs(10));
-    let session = model.profiles.record(&id(fixture::OTHER)).unwrap().session.clone();
-    seen(&mut model, [fixture::one(fresh, fixture::OTHER, session.unwrap())]);
+    let session = model.profiles.record(&id(fixture::OTHER_ID)).unwrap().session.clone();
+    apply_inputs(&mut model, [fixture::session_input(fresh, fixture::OTHER_ID, session.unwrap())]);
     model
 }
 
 fn profiles_all_fail() -> Model {
-    let mut model = profiles();
-    fixture::seen_of(
+    let mut model = two_profiles();
+    fixture::apply_profile_inputs(
         &mut model,
         ProfileId::SECOND,
-        [failure(0, ApiErrorKind::ApiKeyRejected, Some("Invalid API key"))],
+        [failed_poll(0, ApiErrorKind::ApiKeyRejected, Some("Invalid API key"))],
     );
-    seen(&mut model, [failure(0, ApiErrorKind::RateLimited, Some("Too many requests: slow down"))]);
+    apply_inputs(
+        &mut model,
+        [failed_poll(0, ApiErrorKind::RateLimited, Some("Too many requests: slow down"))],
+    );
     model
 }
 
 /// Two profiles of which nothing is seen yet.
 fn profiles_blank() -> Model {
-    let Model { settings, .. } = blank(Targets::All);
+    let Model { settings, .. } = empty_model(Targets::All);
     let info = |name: &str| ProfileInfo { name: name.into(), ..ProfileInfo::default() };
     Model::new(settings, info("acme"), vec![info("staging")], (120, 40))
 }
 
 fn profiles_recent() -> Model {
-    let mut model = profiles();
+    let mut model = two_profiles();
     let started = at("20:40:00");
     let of = |profile, id: &str| {
         let session = running_session(id, started, Duration::from_secs(900));
@@ -415,11 +430,11 @@ fn profiles_recent() -> Model {
     model.recent.apply_response(ProfileId::SECOND, ago(1), of(ProfileId::SECOND, "1f0e3dad-9990"));
     let refused = model.recent.requests.get_mut(&ProfileId::SECOND).unwrap();
     refused.error = Some(ApiErrorKind::ApiKeyRejected.into());
-    but(model, |model| model.focus = Focus::Pane(Pane::Recent))
+    with_change(model, |model| model.focus = Focus::Pane(Pane::Recent))
 }
 
 /// When a state is looked at: what is late is so after ten seconds.
-fn time(name: &str) -> Moment {
+fn state_time(name: &str) -> Moment {
     if ["late", "unreachable", "profiles_refused"].contains(&name) {
         now().plus(Duration::from_millis(11_300))
     } else {
@@ -432,8 +447,8 @@ fn every_state_looks_as_it_did_at_every_size() {
     for (name, model) in STATES {
         let mut screens = String::new();
         for size in SIZES {
-            let buffer = drawn(&mut model(), size, time(name));
-            screens.push_str(&format!("{}x{}\n{}\n", size.0, size.1, text_of(&buffer)));
+            let buffer = draw_to_buffer(&mut model(), size, state_time(name));
+            screens.push_str(&format!("{}x{}\n{}\n", size.0, size.1, buffer_text(&buffer)));
         }
         insta::assert_snapshot!(name, screens);
     }
@@ -448,7 +463,7 @@ fn the_details_say_what_is_not_as_it_should_be() {
         let mut model = odd();
         select(&mut model, id);
         model.focus = Focus::Pane(Pane::FullDetails(DetailsSection::Fields));
-        screens.push_str(&text_of(&drawn(&mut model, (100, 23), now())));
+        screens.push_str(&buffer_text(&draw_to_buffer(&mut model, (100, 23), now())));
     }
     insta::assert_snapshot!("troubles", screens);
 }
@@ -457,8 +472,8 @@ fn the_details_say_what_is_not_as_it_should_be() {
 fn the_table_grows_its_columns_with_the_screen() {
     let mut screens = String::new();
     for width in [30, 45, 59, 60, 69, 99, 100, 110, 140, 180] {
-        let buffer = drawn(&mut calm(), (width, 14), now());
-        screens.push_str(&format!("{width}\n{}\n", text_of(&buffer)));
+        let buffer = draw_to_buffer(&mut calm(), (width, 14), now());
+        screens.push_str(&format!("{width}\n{}\n", buffer_text(&buffer)));
     }
     insta::assert_snapshot!("widths", screens);
 }
@@ -467,8 +482,8 @@ fn the_table_grows_its_columns_with_the_screen() {
 fn a_profile_is_named_at_any_width_that_has_room_for_it() {
     let mut screens = String::new();
     for width in [30, 36, 40, 59, 60, 64, 80, 99, 100, 107, 108, 140] {
-        let buffer = drawn(&mut profiles(), (width, 12), now());
-        let screen: Vec<String> = text_of(&buffer).lines().skip(2).take(4).map(str::to_owned).collect();
+        let buffer = draw_to_buffer(&mut two_profiles(), (width, 12), now());
+        let screen: Vec<String> = buffer_text(&buffer).lines().skip(2).take(4).map(str::to_owned).collect();
         screens.push_str(&format!("{width}\n{}\n\n", screen.join("\n")));
     }
     insta::assert_snapshot!("profile_widths", screens);
@@ -476,20 +491,26 @@ fn a_profile_is_named_at_any_width_that_has_room_for_it() {
 
 #[test]
 fn colour_is_where_it_says_something() {
-    insta::assert_snapshot!("look_calm", look_of(&drawn(&mut calm(), (120, 24), now())));
-    insta::assert_snapshot!("look_late", look_of(&drawn(&mut unreachable(), (120, 24), time("late"))));
+    insta::assert_snapshot!("look_calm", buffer_styles(&draw_to_buffer(&mut calm(), (120, 24), now())));
+    insta::assert_snapshot!(
+        "look_late",
+        buffer_styles(&draw_to_buffer(&mut unreachable(), (120, 24), state_time("late")))
+    );
     let mut mono = unreachable();
     mono.settings.theme = Theme::mono();
-    insta::assert_snapshot!("look_mono", look_of(&drawn(&mut mono, (80, 24), time("late"))));
+    insta::assert_snapshot!(
+        "look_mono",
+        buffer_styles(&draw_to_buffer(&mut mono, (80, 24), state_time("late")))
+    );
 }
 
 #[test]
 fn ascii_is_a_complete_look() {
     let mut screens = String::new();
-    for model in [calm, odd, reveal, || with_focus(Focus::Help { top: 0, back: Pane::Table })] {
+    for model in [calm, odd, revealed_url, || with_focus(Focus::Help { top: 0, back: Pane::Table })] {
         let mut model: Model = model();
         model.settings.theme = Theme::mono().with_ascii();
-        screens.push_str(&text_of(&drawn(&mut model, (100, 30), now())));
+        screens.push_str(&buffer_text(&draw_to_buffer(&mut model, (100, 30), now())));
     }
     insta::assert_snapshot!("ascii", screens);
 }
@@ -500,7 +521,7 @@ fn no_state_shows_a_colour_without_colours_nor_a_letter_beyond_ascii_in_ascii() 
         for size in SIZES {
             let mut mono = model();
             mono.settings.theme = Theme::mono().with_ascii();
-            for cell in drawn(&mut mono, size, time(name)).content() {
+            for cell in draw_to_buffer(&mut mono, size, state_time(name)).content() {
                 assert_eq!((cell.fg, cell.bg), (Color::Reset, Color::Reset), "{name} {size:?}");
                 assert!(cell.symbol().is_ascii(), "{name} {size:?}: {}", cell.symbol());
             }
@@ -512,7 +533,7 @@ fn no_state_shows_a_colour_without_colours_nor_a_letter_beyond_ascii_in_ascii() 
 fn no_text_has_a_colour_that_vanishes_on_a_light_or_a_dark_background() {
     let fine = [Color::Reset, Color::Red, Color::Green, Color::Yellow, Color::Cyan, Color::Magenta];
     for (name, model) in STATES {
-        for cell in drawn(&mut model(), (120, 40), time(name)).content() {
+        for cell in draw_to_buffer(&mut model(), (120, 40), state_time(name)).content() {
             assert!(fine.contains(&cell.fg) && cell.bg == Color::Reset, "{name}: {cell:?}");
         }
     }
@@ -520,7 +541,7 @@ fn no_text_has_a_colour_that_vanishes_on_a_light_or_a_dark_background() {
 
 #[test]
 fn the_selected_row_is_bold_as_a_whole_and_has_the_bar() {
-    let buffer = drawn(&mut calm(), (120, 24), now());
+    let buffer = draw_to_buffer(&mut calm(), (120, 24), now());
     let row = (0..24).find(|y| buffer[(0, *y)].symbol() == "▌").unwrap();
     for x in 0..120 {
         let look = buffer[(x, row)].modifier;
@@ -530,16 +551,16 @@ fn the_selected_row_is_bold_as_a_whole_and_has_the_bar() {
 
 #[test]
 fn data_that_is_late_is_faint() {
-    let buffer = drawn(&mut unreachable(), (120, 24), time("late"));
+    let buffer = draw_to_buffer(&mut unreachable(), (120, 24), state_time("late"));
     let cell = (4..12).map(|y| &buffer[(16, y)]).find(|cell| cell.symbol() == "4").unwrap();
     assert!(cell.modifier.contains(Modifier::DIM), "{cell:?}");
 }
 
 #[test]
 fn of_several_profiles_the_rows_of_the_late_one_alone_are_faint() {
-    let mut model = but(profiles_refused(), |model| model.table.select_none());
-    let buffer = drawn(&mut model, (120, 40), time("profiles_refused"));
-    let text = text_of(&buffer);
+    let mut model = with_change(profiles_refused(), |model| model.table.select_none());
+    let buffer = draw_to_buffer(&mut model, (120, 40), state_time("profiles_refused"));
+    let text = buffer_text(&buffer);
     let look = |id: &str| {
         let row = text.lines().position(|line| line.contains(id)).unwrap();
         buffer[(16, u16::try_from(row).unwrap())].modifier.contains(Modifier::DIM)
@@ -550,18 +571,18 @@ fn of_several_profiles_the_rows_of_the_late_one_alone_are_faint() {
 #[test]
 fn connect_urls_are_shown_by_nothing_but_the_reveal() {
     for (name, model) in STATES {
-        let shown = text_of(&drawn(&mut model(), (120, 40), now()));
+        let shown = buffer_text(&draw_to_buffer(&mut model(), (120, 40), now()));
         assert_eq!(shown.contains("signingKey="), name == "reveal", "{name}");
     }
 }
 
 #[test]
 fn lines_of_a_revealed_url_are_the_url_and_nothing_else() {
-    let mut model = reveal();
+    let mut model = revealed_url();
     let Focus::Reveal { url, .. } = &model.focus else { panic!() };
     let url = url.expose().to_owned();
     for size in [(120, 40), (80, 24), (40, 12)] {
-        let shown = text_of(&drawn(&mut model, size, now()));
+        let shown = buffer_text(&draw_to_buffer(&mut model, size, now()));
         let lines: String = shown.lines().map(|line| line.trim_start_matches('|')).collect();
         assert!(lines.contains(&url), "{size:?}:\n{shown}");
     }
@@ -569,7 +590,11 @@ fn lines_of_a_revealed_url_are_the_url_and_nothing_else() {
 
 #[test]
 fn hidden_metadata_is_nowhere() {
-    let shown = text_of(&drawn(&mut but(calm(), |model| model.hide_metadata = true), (180, 40), now()));
+    let shown = buffer_text(&draw_to_buffer(
+        &mut with_change(calm(), |model| model.hide_metadata = true),
+        (180, 40),
+        now(),
+    ));
     for secret in ["nightly-42", "staging", "growth", "c-881"] {
         assert!(!shown.contains(secret), "{secret}:\n{shown}");
     }
@@ -587,14 +612,14 @@ fn every_status_has_its_glyph_and_its_word() {
 fn nothing_changes_before_the_model_says_so() {
     for (name, model) in STATES {
         let mut model = model();
-        resize(&mut model, (120, 40), time(name));
+        resize(&mut model, (120, 40), state_time(name));
         for millis in [0, 1, 300, 999] {
-            let now = time(name).plus(Duration::from_millis(millis));
-            let shown = drawn(&mut model, (120, 40), now);
+            let now = state_time(name).plus(Duration::from_millis(millis));
+            let shown = draw_to_buffer(&mut model, (120, 40), now);
             let next = model.next_change(now).unwrap_or(now.mono + Duration::from_secs(600));
             let before = now.plus(next.saturating_sub(now.mono).saturating_sub(Duration::from_millis(1)));
-            let later = drawn(&mut model, (120, 40), before);
-            assert_eq!(text_of(&shown), text_of(&later), "{name} at {millis} ms until {next:?}");
+            let later = draw_to_buffer(&mut model, (120, 40), before);
+            assert_eq!(buffer_text(&shown), buffer_text(&later), "{name} at {millis} ms until {next:?}");
         }
     }
 }
@@ -609,13 +634,13 @@ fn details_scroll_to_their_last_line() {
             let Some(pane) = model.viewport().details_pane() else { continue };
             let ScrollExtent { lines, height } = model.viewport().details().unwrap();
             model.scroll.set_positions(lines, None);
-            resize(&mut model, size, time(name));
+            resize(&mut model, size, state_time(name));
             assert_eq!(
                 model.scroll.details_top(),
                 lines.saturating_sub(height),
                 "{name} {size:?}: as many lines later"
             );
-            let shown = text_of(&drawn(&mut model, size, time(name)));
+            let shown = buffer_text(&draw_to_buffer(&mut model, size, state_time(name)));
             let rule = shown.lines().nth(usize::from(pane.top())).unwrap();
             let last = shown.lines().nth(usize::from(pane.bottom()) - 1).unwrap();
             assert!(!rule.contains('↓'), "{name} {size:?}: {rule}");
@@ -692,28 +717,28 @@ proptest! {
         resize(&mut model, told, now());
         let mut terminal = Terminal::new(TestBackend::new(size.0, size.1)).unwrap();
         terminal.draw(|frame| draw(frame, &model, now())).unwrap();
-        let early = text_of(terminal.backend().buffer());
-        prop_assert_eq!(early, text_of(&drawn(&mut model, size, now())), "{}", name);
+        let early = buffer_text(terminal.backend().buffer());
+        prop_assert_eq!(early, buffer_text(&draw_to_buffer(&mut model, size, now())), "{}", name);
     }
 }
 
 /// All of the screen's text.
-fn shown(model: &mut Model, size: (u16, u16), now: Moment) -> String {
-    text_of(&drawn(model, size, now))
+fn text_at_size(model: &mut Model, size: (u16, u16), now: Moment) -> String {
+    buffer_text(&draw_to_buffer(model, size, now))
 }
 
 #[test]
 fn the_verdict_is_in_the_first_frame_that_shows_the_end() {
     for size in [(120, 40), (80, 24)] {
-        let mut model = blank(Targets::All);
+        let mut model = empty_model(Targets::All);
         let started = at("21:05:00");
         let alive =
             Session { keep_alive: Some(true), ..running_session("kept", started, Duration::from_secs(900)) };
-        seen(&mut model, [listed(ago(4), List::Running, vec![alive.clone()], 0)]);
-        assert!(!shown(&mut model, size, ago(4)).contains("likely"));
+        apply_inputs(&mut model, [list_input(ago(4), List::Running, vec![alive.clone()], 0)]);
+        assert!(!text_at_size(&mut model, size, ago(4)).contains("likely"));
         let ended = Session { status: Status::Completed, ended: Some(at("21:06:45")), ..alive };
-        seen(&mut model, [fixture::one(ago(1), "kept", ended)]);
-        let screen = shown(&mut model, size, ago(1));
+        apply_inputs(&mut model, [fixture::session_input(ago(1), "kept", ended)]);
+        let screen = text_at_size(&mut model, size, ago(1));
         assert!(screen.contains("by the rules no disconnect and no timeout"), "{screen}");
         assert!(screen.contains("keep-alive session ended early"), "{screen}");
     }
@@ -721,7 +746,7 @@ fn the_verdict_is_in_the_first_frame_that_shows_the_end() {
 
 #[test]
 fn the_days_of_a_timeline_are_told_apart() {
-    let mut model = blank(Targets::All);
+    let mut model = empty_model(Targets::All);
     let yesterday = |seconds: u64| {
         let moment = ago(seconds);
         Moment { wall: moment.wall - Duration::from_secs(86_400), ..moment }
@@ -729,12 +754,12 @@ fn the_days_of_a_timeline_are_told_apart() {
     let started = yesterday(110).wall;
     let session = running_session("a", started, Duration::from_secs(100_000));
     let later = Session { keep_alive: Some(true), ..session.clone() };
-    seen(&mut model, [fixture::one(yesterday(110), "a", session)]);
-    let mut events = shown(&mut model, (120, 40), yesterday(100));
+    apply_inputs(&mut model, [fixture::session_input(yesterday(110), "a", session)]);
+    let mut events = text_at_size(&mut model, (120, 40), yesterday(100));
     assert!(!events.contains("─ 2026"), "of one day nothing is said: {events}");
-    seen(&mut model, [fixture::one(ago(1), "a", later)]);
+    apply_inputs(&mut model, [fixture::session_input(ago(1), "a", later)]);
     model.focus = Focus::Pane(Pane::Events);
-    events = shown(&mut model, (80, 24), now());
+    events = text_at_size(&mut model, (80, 24), now());
     let lines: Vec<&str> = events.lines().skip(3).take(5).collect();
     assert!(lines[0].contains("─ 2026-11-21 ─") && lines[1].contains("first seen"), "{events}");
     assert!(lines[2].contains("─ 2026-11-22 ─"), "{events}");
@@ -742,26 +767,27 @@ fn the_days_of_a_timeline_are_told_apart() {
 
 #[test]
 fn the_last_line_of_the_details_can_be_reached_whatever_time_it_is() {
-    let mut model = but(calm(), |model| model.focus = Focus::Pane(Pane::FullDetails(DetailsSection::Fields)));
+    let mut model =
+        with_change(calm(), |model| model.focus = Focus::Pane(Pane::FullDetails(DetailsSection::Fields)));
     for late in [0, 60, 100_000] {
         let now = now().plus(Duration::from_secs(late));
         resize(&mut model, (120, 24), now);
         let ScrollExtent { lines, height } = model.viewport().details().unwrap();
         assert!(lines > height);
         model.scroll.set_positions(lines - height, None);
-        let screen = shown(&mut model, (120, 24), now);
+        let screen = text_at_size(&mut model, (120, 24), now);
         assert!(screen.contains("↑") && !screen.contains("↓"), "{screen}");
     }
 }
 
 #[test]
 fn slots_are_counted_only_where_all_sessions_are_watched() {
-    let mut model = full();
-    assert!(shown(&mut model, (120, 40), now()).contains("slots 6/6 FULL"));
+    let mut model = slots_full();
+    assert!(text_at_size(&mut model, (120, 40), now()).contains("slots 6/6 FULL"));
     let said = "You've exceeded your max concurrent sessions limit (limit 9, currently 9).";
-    seen(&mut model, [failure(0, ApiErrorKind::RateLimited, Some(said))]);
-    assert!(shown(&mut model, (160, 40), now()).contains("slots 6/6 FULL (429 said 9/9)"));
+    apply_inputs(&mut model, [failed_poll(0, ApiErrorKind::RateLimited, Some(said))]);
+    assert!(text_at_size(&mut model, (160, 40), now()).contains("slots 6/6 FULL (429 said 9/9)"));
     model.settings.targets = Targets::Ids(Vec::new());
-    let screen = shown(&mut model, (120, 40), now());
+    let screen = text_at_size(&mut model, (120, 40), now());
     assert!(screen.contains("slots ?/6") && !screen.contains("FULL"), "{screen}");
 }

@@ -60,7 +60,7 @@ fn a_refused_key_is_that_profiles_trouble_and_the_others_stay_fresh() {
     assert_eq!((failing(&world, ACME), failing(&world, STAGING)), (false, true));
     let late = |world: &World, profile| world.model.stale_data_age(profile, moment(world.now)).is_some();
     assert_eq!((late(&world, ACME), late(&world, STAGING)), (false, true));
-    let refused = |world: &World| view::shown(&world.model, (120, 40), moment(world.now));
+    let refused = |world: &World| view::screen_text(&world.model, (120, 40), moment(world.now));
     let screen = refused(&world);
     assert!(screen.contains("staging: the API refuses the key (401)"), "{screen}");
     assert!(screen.contains("no data from staging for 21 s") && screen.contains("12:00:22"), "{screen}");
@@ -205,11 +205,11 @@ fn flags_are_known_by_the_events_of_their_own_profile() {
 fn what_came_since_the_last_key_is_counted_of_each() {
     let mut world = World::with_running_in_two(&["a", "b", "c"], &["s"]);
     world.press("e");
-    assert!(!view::shown(&world.model, (120, 40), moment(1.0)).contains("new since"));
+    assert!(!view::screen_text(&world.model, (120, 40), moment(1.0)).contains("new since"));
     world.now = 4.0;
     world.report_list_from(STAGING, &["s", "s2"]);
     world.report_list_from(ACME, &["a", "b", "c", "d"]);
-    let screen = view::shown(&world.model, (120, 40), moment(4.0));
+    let screen = view::screen_text(&world.model, (120, 40), moment(4.0));
     assert!(screen.contains("2 new since your last key"), "{screen}");
 }
 
@@ -232,7 +232,7 @@ fn the_events_of_all_are_in_the_order_in_which_they_were_seen_and_scrolling_hold
         world.report_session_from(profile, session(&format!("new-{profile}"), 9000));
     }
     assert_eq!(marked(&world), id("s37"), "what is read does not move");
-    let screen = view::shown(&world.model, (120, 12), moment(world.now));
+    let screen = view::screen_text(&world.model, (120, 12), moment(world.now));
     assert!(screen.contains("↓ 4 more, 2 new since your last key"), "{screen}");
     world.press("jjjj");
     assert_eq!((world.model.scroll.anchor(), marked(&world)), (None, id("new-1")));
@@ -282,7 +282,7 @@ fn a_profile_without_a_key_says_so_and_is_asked_for_nothing() {
     world.now = 1.0;
     world.report_not_found_from(ACME, "a");
     assert_eq!(world.model.table.rows().counts().not_found, 1, "no answer of the other is awaited");
-    let screen = view::shown(&world.model, (120, 40), moment(1.0));
+    let screen = view::screen_text(&world.model, (120, 40), moment(1.0));
     assert!(
         screen.contains("staging: api-key-command “pass” failed (exit status: 7); nothing is asked"),
         "{screen}"
@@ -290,7 +290,7 @@ fn a_profile_without_a_key_says_so_and_is_asked_for_nothing() {
     assert!(!screen.contains("next try"), "{screen}");
     assert_eq!(world.press("R"), [Effect::CommandPoller(ACME, PollerCommand::ListRecent)]);
     world.press("!");
-    assert!(view::shown(&world.model, (120, 40), moment(1.0)).contains("staging: the key"));
+    assert!(view::screen_text(&world.model, (120, 40), moment(1.0)).contains("staging: the key"));
 }
 
 #[test]
@@ -327,7 +327,7 @@ fn the_newest_sessions_of_all_profiles_are_one_list_and_each_is_watched_where_it
     world.report_from(STAGING, Request::RecentSessions, Err(ApiErrorKind::ApiKeyRejected.into()));
     answer(&mut world, ACME, vec![old("a5", 5.0)]);
     assert_eq!(listed(&world), ["a5", "s4", "s2"], "what one said before stays where it says nothing");
-    let screen = view::shown(&world.model, (120, 40), moment(1.0));
+    let screen = view::screen_text(&world.model, (120, 40), moment(1.0));
     assert!(
         screen.contains("staging: could not be listed") && screen.contains("of all profiles"),
         "{screen}"
@@ -386,10 +386,10 @@ fn a_full_project_is_named_and_another_is_not() {
         };
         world.report_from(profile, Request::Projects, Ok(ResponseBody::Projects(vec![project])));
     }
-    let screen = view::shown(&world.model, (120, 40), moment(1.0));
+    let screen = view::screen_text(&world.model, (120, 40), moment(1.0));
     assert!(screen.contains("slots acme 2/2 FULL · staging 1/5"), "{screen}");
     assert!(screen.contains("acme: no free slot: a frees its own at 12:15:00"), "{screen}");
-    let narrow = view::shown(&world.model, (50, 24), moment(1.0));
+    let narrow = view::screen_text(&world.model, (50, 24), moment(1.0));
     assert!(narrow.contains("acme 2/2 FULL") && !narrow.contains("1/5"), "{narrow}");
 }
 

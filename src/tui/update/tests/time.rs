@@ -42,7 +42,7 @@ fn world_with_server_ahead(ahead: f64) -> World {
 }
 
 fn rendered(world: &World, now: Moment) -> String {
-    view::shown(&world.model, (120, 40), now)
+    view::screen_text(&world.model, (120, 40), now)
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn summer_times_end_moves_the_times_of_day_and_no_length() {
             list_report(seen, seen.wall, running_session("a", at("00:30:00"), secs(HOUR))),
             seen,
         );
-        let shown = view::shown(&model, (120, 40), moment("01:10:00", 2400.0));
+        let shown = view::screen_text(&model, (120, 40), moment("01:10:00", 2400.0));
         assert!(shown.contains("20m 00s"), "{shown}");
         return;
     }

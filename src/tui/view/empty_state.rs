@@ -5,8 +5,8 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::Line;
 
+use super::drawing::{self, OwnedLine};
 use super::header;
-use super::ink::{self, Text};
 use crate::tui::{Model, ProfileId};
 use keepwatch_core::clock::Moment;
 use keepwatch_core::session::Targets;
@@ -14,33 +14,33 @@ use keepwatch_core::session::{ApiErrorKind, List};
 use keepwatch_core::text;
 
 /// The public endpoint.
-const PUBLIC: &str = "api.browserbase.com";
+const PUBLIC_HOST: &str = "api.browserbase.com";
 /// From this height on there are blank lines between sentences.
-const AIRY: u16 = 14;
+const SPACIOUS_HEIGHT: u16 = 14;
 /// Lines are no longer than reads well.
-const LONGEST: u16 = 72;
+const MAX_TEXT_WIDTH: u16 = 72;
 
 /// Draws the reason into the middle of `area`.
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
     let (title, style, sentences) = reason(model, now);
     let faint = model.settings.theme.dim();
-    let room = usize::from(area.width.saturating_sub(4).min(LONGEST));
-    let wrap = |sentence: &str, style: Style| -> Vec<Text> {
+    let room = usize::from(area.width.saturating_sub(4).min(MAX_TEXT_WIDTH));
+    let wrap = |sentence: &str, style: Style| -> Vec<OwnedLine> {
         text::wrap(sentence, room).into_iter().map(|line| Line::styled(line, style)).collect()
     };
     let mut lines = wrap(&title, style);
     if usize::from(area.height) > lines.len().saturating_add(2) {
         lines.push(Line::default());
     }
-    let airy = area.height >= AIRY;
+    let is_spacious = area.height >= SPACIOUS_HEIGHT;
     for sentence in sentences.iter().filter(|sentence| !sentence.is_empty()) {
         lines.extend(wrap(sentence, faint));
-        lines.extend(airy.then(Line::default));
+        lines.extend(is_spacious.then(Line::default));
     }
     let high = u16::try_from(lines.len()).unwrap_or(u16::MAX);
-    let area = ink::below(area, area.height.saturating_sub(high) / 3);
+    let area = drawing::below(area, area.height.saturating_sub(high) / 3);
     for (down, line) in lines.iter().enumerate().take(usize::from(area.height)) {
-        ink::write_middle(buffer, ink::row(area, down), line);
+        drawing::write_centred(buffer, drawing::row(area, down), line);
     }
 }
 
@@ -70,29 +70,34 @@ fn reason(model: &Model, now: Moment) -> (String, Style, Vec<String>) {
         return (title, theme.bold(), vec![format!("{hidden}; Esc clears the filter")]);
     }
     if let Some(replay) = model.replay
-        && !header::has_answered(model)
+        && !header::has_any_response(model)
     {
-        let rest = if replay.total_events == 0 {
+        let advice = if replay.total_events == 0 {
             "nothing had come when it ended".into()
         } else {
             "Space plays it, ] goes to the next event".into()
         };
-        return ("the recording has no answer yet".into(), theme.bold(), vec![rest]);
+        return ("the recording has no answer yet".into(), theme.bold(), vec![advice]);
     }
-    let failing = header::failing(model);
+    let failing = header::failing_profiles(model);
     if failing.len() == model.profiles.ids().len() {
-        return if let [only] = failing.as_slice() { fails(model, *only, now) } else { all_fail(model, now) };
+        return if let [only] = failing.as_slice() {
+            only_profile_fails(model, *only, now)
+        } else {
+            all_profiles_fail(model, now)
+        };
     }
-    let asked: Vec<ProfileId> = model.profiles.ids().filter(|profile| !failing.contains(profile)).collect();
-    if !header::has_answered(model) {
+    let healthy: Vec<ProfileId> = model.profiles.ids().filter(|profile| !failing.contains(profile)).collect();
+    if !header::has_any_response(model) {
         if model.paused {
             let sentence = "paused before the first answer; p goes on".into();
             return ("PAUSED".into(), theme.paused(), vec![sentence]);
         }
-        let title = format!("asking {} for {} sessions…", hosts(model, &asked), which(model, "and"));
+        let title =
+            format!("asking {} for {} sessions…", hosts(model, &healthy), polled_statuses(model, "and"));
         return (title, theme.info(), Vec::new());
     }
-    let at = header::newest(model, &[]);
+    let at = header::oldest_last_response(model, &[]);
     let at =
         at.map(|(profile, good)| settings.zone.time(model.profiles.profile_time(profile, good.received)));
     let last = at.map(|at| format!(", last at {at}")).unwrap_or_default();
@@ -106,17 +111,18 @@ fn reason(model: &Model, now: Moment) -> (String, Style, Vec<String>) {
     if let Some(query) = &settings.query {
         sentences.insert(0, format!("of those with {}", text::sanitise(query.raw(), 200)));
     }
-    let of = if failing.is_empty() { String::new() } else { format!(" of {}", hosts(model, &asked)) };
-    (format!("no session{of} is {}", which(model, "or")), theme.bold(), sentences)
+    let profiles_text =
+        if failing.is_empty() { String::new() } else { format!(" of {}", hosts(model, &healthy)) };
+    (format!("no session{profiles_text} is {}", polled_statuses(model, "or")), theme.bold(), sentences)
 }
 
 /// Returns why the only profile gives no useful reply.
-fn fails(model: &Model, only: ProfileId, now: Moment) -> (String, Style, Vec<String>) {
-    let (profile, theme) = (model.profiles.get(only), model.settings.theme);
-    let host = hosts(model, &[only]);
+fn only_profile_fails(model: &Model, id: ProfileId, now: Moment) -> (String, Style, Vec<String>) {
+    let (profile, theme) = (model.profiles.get(id), model.settings.theme);
+    let host = hosts(model, &[id]);
     let Some(failing) = &profile.tracker.health().failure_streak else { return Default::default() };
     let (sentence, next) =
-        (failing.error.description(), header::next_try(model, only, now).unwrap_or_default());
+        (failing.error.description(), header::next_retry_text(model, id, now).unwrap_or_default());
     match failing.error.kind {
         ApiErrorKind::ApiKeyRejected | ApiErrorKind::Forbidden => {
             let tail = text::sanitise(&profile.info.key_tail, 8);
@@ -136,25 +142,26 @@ fn fails(model: &Model, only: ProfileId, now: Moment) -> (String, Style, Vec<Str
 }
 
 /// Returns why none of several profiles gives a useful reply.
-fn all_fail(model: &Model, now: Moment) -> (String, Style, Vec<String>) {
-    let of = |profile: ProfileId| {
-        let next = header::next_try(model, profile, now).map(|next| format!("; {next}")).unwrap_or_default();
-        format!("{}{next}", header::sentence(model, profile))
+fn all_profiles_fail(model: &Model, now: Moment) -> (String, Style, Vec<String>) {
+    let describe = |profile: ProfileId| {
+        let next =
+            header::next_retry_text(model, profile, now).map(|next| format!("; {next}")).unwrap_or_default();
+        format!("{}{next}", header::error_message(model, profile))
     };
     let title = "no profile gives an answer".into();
-    (title, model.settings.theme.error(), model.profiles.ids().map(of).collect())
+    (title, model.settings.theme.error(), model.profiles.ids().map(describe).collect())
 }
 
 /// Returns whom keepwatch polls: the host of the only profile, or the names of the profiles `asked`.
-fn hosts(model: &Model, asked: &[ProfileId]) -> String {
+fn hosts(model: &Model, profiles: &[ProfileId]) -> String {
     let Some(labels) = model.profiles.labels() else {
         return match &model.profiles.first().info.host {
             _ if model.settings.demo => "the simulated API".into(),
             Some(host) => text::sanitise(host, 60),
-            None => PUBLIC.into(),
+            None => PUBLIC_HOST.into(),
         };
     };
-    let names: Vec<&str> = asked.iter().map(|profile| labels.get(*profile)).collect();
+    let names: Vec<&str> = profiles.iter().map(|profile| labels.get(*profile)).collect();
     match names.split_last() {
         Some((last, others)) if !others.is_empty() => format!("{} and {last}", others.join(", ")),
         _ => names.concat(),
@@ -162,10 +169,10 @@ fn hosts(model: &Model, asked: &[ProfileId]) -> String {
 }
 
 /// Of which status sessions are asked for.
-fn which(model: &Model, and: &str) -> String {
+fn polled_statuses(model: &Model, conjunction: &str) -> String {
     match model.settings.targets {
         Targets::OneList(List::Running) => "running".into(),
         Targets::OneList(List::Pending) => "pending".into(),
-        Targets::All | Targets::Ids(_) => format!("running {and} pending"),
+        Targets::All | Targets::Ids(_) => format!("running {conjunction} pending"),
     }
 }
