@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use keepwatch::commands::history::{Form, said};
+use keepwatch::commands::history::{HistoryOptions, render};
 use keepwatch::store::journal::{
     Journal, JournalEntry, JournalOptions, JournalReader, RunId, Segment, SegmentFilter, SendResult,
     SessionSummary, StoredVerdict,
@@ -152,19 +152,22 @@ fn journal(c: &mut Criterion) {
         b.iter(|| black_box(JournalReader::open(&path).unwrap().unwrap()))
     });
     c.bench_function("history --since 1d", |b| {
-        let (filter, form) =
-            (Filter::default(), Form { json: false, rates: Rates::default(), zone: Zone::Local, fits: true });
+        let (filter, form) = (
+            Filter::default(),
+            HistoryOptions { json: false, rates: Rates::default(), zone: Zone::Local, fits_terminal: true },
+        );
         b.iter(|| {
             let reader = JournalReader::open(&path).unwrap().unwrap();
-            black_box(said(&reader, day, &filter, form).unwrap().unwrap().len())
+            black_box(render(&reader, day, &filter, form).unwrap().unwrap().len())
         });
     });
     c.bench_function("history --since 28d, filtered", |b| {
         let filter = Filter::parse("meta.run.id:c-19 status:completed").unwrap();
-        let form = Form { json: false, rates: Rates::default(), zone: Zone::Local, fits: true };
+        let form =
+            HistoryOptions { json: false, rates: Rates::default(), zone: Zone::Local, fits_terminal: true };
         let reader = JournalReader::open(&path).unwrap().unwrap();
         b.iter(|| {
-            let all = said(&reader, Timestamp::UNIX_EPOCH, &filter, form).unwrap().unwrap();
+            let all = render(&reader, Timestamp::UNIX_EPOCH, &filter, form).unwrap().unwrap();
             black_box(all.len())
         });
     });

@@ -10,7 +10,7 @@ use super::api_error::{self, session_message};
 use super::output::print_text;
 use super::{print_error, recording};
 use crate::api::Client;
-use crate::config::{ExplainConfig, ExplainFrom, Source};
+use crate::config::{ExplainConfig, ExplainFrom, ResolvedProfile};
 use crate::exit_code::ExitCode;
 use crate::poll::{IngestedReport, Report, Request, send_request};
 use crate::store::Recording;
@@ -26,13 +26,13 @@ use keepwatch_core::tracker::{AlertThresholds, Input, SessionTracker};
 pub async fn explain(config: ExplainConfig) -> Result<ExitCode, CliError> {
     let ExplainConfig { id, options, from, ascii } = config;
     match from {
-        ExplainFrom::Recording(path) => recorded(&path, &id, options, ascii),
-        ExplainFrom::Api(source) => asked(source, id, options, ascii).await,
+        ExplainFrom::Recording(path) => explain_recording(&path, &id, options, ascii),
+        ExplainFrom::Api(source) => explain_live(source, id, options, ascii).await,
     }
 }
 
 /// The evidence as the maker of a recording would have got it at its end.
-fn recorded(
+fn explain_recording(
     path: &Path,
     id: &SessionId,
     options: EvidenceOptions<'_>,
@@ -41,17 +41,18 @@ fn recorded(
     let recording = recording::read(path)?;
     recording::print_damage(&recording);
     let Recording { header, input_log: tape, .. } = recording;
-    let fleet = || SessionTracker::new(header.thresholds.clone()).with_owner_key(header.owner_key.clone());
-    let mut fleets: Vec<SessionTracker> = tape.profiles().iter().map(|_| fleet()).collect();
+    let new_tracker =
+        || SessionTracker::new(header.thresholds.clone()).with_owner_key(header.owner_key.clone());
+    let mut trackers: Vec<SessionTracker> = tape.profiles().iter().map(|_| new_tracker()).collect();
     for (profile, input) in tape.inputs() {
-        if let Some(fleet) = fleets.get_mut(profile) {
+        if let Some(fleet) = trackers.get_mut(profile) {
             fleet.apply(input);
         }
     }
     let options = EvidenceOptions { version: &header.version, rates: header.rates, ..options };
     // Of several profiles that were asked, the one that has it.
     let knows = |fleet: &&SessionTracker| fleet.get(id).is_some_and(|record| record.session.is_some());
-    let fleet = fleets.iter().find(knows).or(fleets.first());
+    let fleet = trackers.iter().find(knows).or(trackers.first());
     let Some(text) = fleet.and_then(|fleet| evidence::render(fleet, id, options)) else {
         print_error(&format!("{}: the recording has no such session", id.sanitise_line()));
         return Ok(ExitCode::NoSuchSession);
@@ -60,16 +61,16 @@ fn recorded(
     Ok(ExitCode::Success)
 }
 
-async fn asked(
-    source: Source,
+async fn explain_live(
+    source: ResolvedProfile,
     id: SessionId,
     options: EvidenceOptions<'_>,
     ascii: bool,
 ) -> Result<ExitCode, CliError> {
     let (client, clock) = (Client::new(source.endpoint, source.key), Clock::system());
-    let mut fleet = SessionTracker::new(AlertThresholds::default());
-    fleet.apply(Input::SessionsNamed { at: clock.now(), ids: vec![id.clone()] });
-    let report = ask(&client, &clock, Request::Session(id.clone())).await;
+    let mut tracker = SessionTracker::new(AlertThresholds::default());
+    tracker.apply(Input::SessionsNamed { at: clock.now(), ids: vec![id.clone()] });
+    let report = timed_request(&client, &clock, Request::Session(id.clone())).await;
     let mut exit = ExitCode::Success;
     if let Err(fault) = &report.result {
         print_error(&session_message(&id, fault));
@@ -78,27 +79,27 @@ async fn asked(
             return Ok(exit);
         }
     }
-    take(&mut fleet, report);
+    apply_report(&mut tracker, report);
     if exit == ExitCode::Success {
         // For the default timeout alone: where the key may not list projects, the evidence does without.
-        let report = ask(&client, &clock, Request::Projects).await;
+        let report = timed_request(&client, &clock, Request::Projects).await;
         if report.result.is_ok() {
-            take(&mut fleet, report);
+            apply_report(&mut tracker, report);
         }
     }
-    let text = evidence::render(&fleet, &id, options).unwrap_or_default();
+    let text = evidence::render(&tracker, &id, options).unwrap_or_default();
     print_text(&text, ascii)?;
     Ok(exit)
 }
 
-async fn ask(client: &Client, clock: &Clock, request: Request) -> Report {
+async fn timed_request(client: &Client, clock: &Clock, request: Request) -> Report {
     let sent = clock.now();
-    let answer = send_request(client, None, &request).await;
-    Report::new(request, sent, clock.now(), answer)
+    let outcome = send_request(client, None, &request).await;
+    Report::new(request, sent, clock.now(), outcome)
 }
 
-fn take(fleet: &mut SessionTracker, report: Report) {
+fn apply_report(tracker: &mut SessionTracker, report: Report) {
     if let Some(input) = IngestedReport::from(report).input {
-        fleet.apply(input);
+        tracker.apply(input);
     }
 }

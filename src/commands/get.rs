@@ -19,20 +19,20 @@ use keepwatch_core::text;
 /// How many requests are under way at a time.
 const IN_FLIGHT: usize = 4;
 /// The widest cell of the table, in columns.
-const WIDEST: usize = 64;
+const MAX_CELL_COLUMNS: usize = 64;
 
 /// Prints the sessions in the order of their ids. One that can not be had costs the exit code, not the others.
 ///
 /// # Errors
 /// Standard output can not be written.
 pub async fn get(config: GetConfig) -> Result<ExitCode, CliError> {
-    let client = Client::new(config.source.endpoint, config.source.key);
+    let client = Client::new(config.profile.endpoint, config.profile.key);
     let mut found = Vec::with_capacity(config.ids.len());
     let mut exit = ExitCode::Success;
-    let mut asked: usize = 0;
-    for some in config.ids.chunks(IN_FLIGHT) {
-        let mut trouble = None;
-        for (id, outcome) in fetch(&client, some, config.reveal).await {
+    let mut requested: usize = 0;
+    for batch in config.ids.chunks(IN_FLIGHT) {
+        let mut fatal_error = None;
+        for (id, outcome) in fetch(&client, batch, config.reveal).await {
             match outcome {
                 Ok(fresh) => {
                     let more = fresh.session.extra_fields_dropped;
@@ -47,14 +47,14 @@ pub async fn get(config: GetConfig) -> Result<ExitCode, CliError> {
                 Err(fault) => {
                     print_error(&session_message(&id, &fault));
                     exit = more_specific(exit, api_error::exit_code(&fault));
-                    trouble = trouble.or(fault.affects_all_requests().then_some(fault));
+                    fatal_error = fatal_error.or(fault.affects_all_requests().then_some(fault));
                 }
             }
         }
-        asked = asked.saturating_add(some.len());
-        let left = config.ids.len().saturating_sub(asked);
-        if trouble.is_some() && left > 0 {
-            print_error(&format!("{left} more were not asked for: it would go no better"));
+        requested = requested.saturating_add(batch.len());
+        let skipped = config.ids.len().saturating_sub(requested);
+        if fatal_error.is_some() && skipped > 0 {
+            print_error(&format!("{skipped} more were not asked for: it would go no better"));
             break;
         }
     }
@@ -75,7 +75,7 @@ async fn fetch(
     ids: &[SessionId],
     reveal: bool,
 ) -> Vec<(SessionId, Result<SessionWithUrls, ApiError>)> {
-    let one = async |place: usize| match ids.get(place) {
+    let one = async |index: usize| match ids.get(index) {
         Some(id) if reveal => Some((id.clone(), client.session_with_urls(id).await.result)),
         Some(id) => {
             let outcome = client.session(id).await.result;
@@ -148,11 +148,11 @@ fn table(found: &[SessionWithUrls], reveal: bool, zone: Zone, now: Timestamp) ->
     lines.extend(found.iter().map(|fresh| cells(&fresh.session, zone, now)));
     let widths = column_widths(&lines);
     let mut out = String::new();
-    for (place, row) in lines.iter().enumerate() {
-        out.push_str(&text_table::line(row, &widths));
-        let fresh = place.checked_sub(1).and_then(|place| found.get(place));
+    for (index, row) in lines.iter().enumerate() {
+        out.push_str(&text_table::format_row(row, &widths));
+        let fresh = index.checked_sub(1).and_then(|place| found.get(place));
         if let Some(fresh) = fresh.filter(|_| reveal) {
-            out.push_str(&revealed(&fresh.urls));
+            out.push_str(&secret_lines(&fresh.urls));
         }
     }
     out
@@ -175,19 +175,23 @@ fn cells(session: &Session, zone: Zone, now: Timestamp) -> Vec<String> {
         (false, None) => None,
     };
     vec![
-        session.id.sanitise(WIDEST),
+        session.id.sanitise(MAX_CELL_COLUMNS),
         session.status.sanitise(24),
         session.region.as_ref().map_or_else(none, |region| region.sanitise(24)),
         session.keep_alive.map_or_else(none, |keep| if keep { "yes" } else { "no" }.to_owned()),
         ran.map_or_else(none, text::format_elapsed),
         left.unwrap_or_else(none),
         session.proxy_bytes.map_or_else(none, text::format_bytes),
-        session.metadata.as_ref().filter(|it| !it.is_empty()).map_or_else(none, |it| it.one_line(WIDEST)),
+        session
+            .metadata
+            .as_ref()
+            .filter(|it| !it.is_empty())
+            .map_or_else(none, |it| it.one_line(MAX_CELL_COLUMNS)),
     ]
 }
 
 /// The secrets, each on a line of its own, whole: they are there to be used.
-fn revealed(urls: &ConnectUrls) -> String {
+fn secret_lines(urls: &ConnectUrls) -> String {
     [("connectUrl", &urls.connect), ("seleniumRemoteUrl", &urls.selenium), ("signingKey", &urls.signing_key)]
         .into_iter()
         .map(|(name, secret)| match secret {

@@ -19,7 +19,7 @@ use keepwatch_core::tracker::cost::Rates;
 const MAX_PATH_COLUMNS: usize = 200;
 
 /// What a recording is made with, beside what the reader says of it.
-pub(super) struct Made {
+pub(super) struct RecordingParams {
     pub(super) started: Timestamp,
     pub(super) thresholds: AlertThresholds,
     pub(super) owner_key: Option<MetadataPath>,
@@ -27,7 +27,7 @@ pub(super) struct Made {
     pub(super) host: Option<String>,
 }
 
-impl Made {
+impl RecordingParams {
     /// The header of what is made with it.
     pub(super) fn header(self, no_metadata: bool) -> StreamHeader {
         let Self { started, thresholds, owner_key, rates, host } = self;
@@ -55,18 +55,19 @@ pub(super) fn create(path: &Path, option: &'static str) -> Result<File, CliError
             ErrorKind::AlreadyExists => "what is there is no file, and a recording is a new one".into(),
             _ => error.to_string(),
         };
-        CliError::NewFile { option, path: shown(path), problem }
+        CliError::NewFile { option, path: display_path(path), problem }
     })
 }
 
 /// Reads a recording. What is damaged is said, and what stands before the damage is read.
 pub(super) fn read(path: &Path) -> Result<Recording, CliError> {
-    let file = File::open(path).map_err(|error| CliError::ReadRecording { path: shown(path), error })?;
+    let file =
+        File::open(path).map_err(|error| CliError::ReadRecording { path: display_path(path), error })?;
     let recording = Recording::read(&mut BufReader::new(file));
-    recording.map_err(|error| CliError::InvalidRecording { path: shown(path), error })
+    recording.map_err(|error| CliError::InvalidRecording { path: display_path(path), error })
 }
 
-fn shown(path: &Path) -> String {
+fn display_path(path: &Path) -> String {
     text::sanitise(&path.to_string_lossy(), MAX_PATH_COLUMNS)
 }
 

@@ -5,7 +5,7 @@
 
 use super::CliError;
 use super::api_error::{self, session_message};
-use super::output::{ask, print_text};
+use super::output::{print_text, prompt};
 use super::print_error;
 use crate::api::{Client, ReleasePermission};
 use crate::config::ReleaseConfig;
@@ -20,10 +20,10 @@ use keepwatch_core::text;
 /// # Errors
 /// There is nobody to ask, the answer is wrong, or standard output can not be written.
 pub async fn release(config: ReleaseConfig) -> Result<ExitCode, CliError> {
-    let (client, clock) = (Client::new(config.source.endpoint, config.source.key), Clock::system());
+    let (client, clock) = (Client::new(config.profile.endpoint, config.profile.key), Clock::system());
     let session = match client.session(&config.id).await.result {
         Ok(session) => session,
-        Err(fault) => return Ok(refused(&config.id, &fault)),
+        Err(fault) => return Ok(print_api_error(&config.id, &fault)),
     };
     if session.status.is_final() {
         let status = session.status.sanitise(24);
@@ -35,13 +35,13 @@ pub async fn release(config: ReleaseConfig) -> Result<ExitCode, CliError> {
     }
     let answer = match config.confirm {
         Some(answer) => answer,
-        None => question(&session, &config.id, clock.now().wall, config.ascii)?,
+        None => prompt_for_confirmation(&session, &config.id, clock.now().wall, config.ascii)?,
     };
     if !config.id.is_confirmed_by(&answer) {
         return Err(CliError::NotConfirmed);
     }
     let Some(releaser) = ReleasePermission::unless_read_only(false) else { return Ok(ExitCode::Failure) };
-    let mut tries = 0;
+    let mut attempts = 0;
     loop {
         match releaser.release(&client, &config.id).await.result {
             Ok(session) => {
@@ -55,31 +55,36 @@ pub async fn release(config: ReleaseConfig) -> Result<ExitCode, CliError> {
                 return Ok(ExitCode::Success);
             }
             Err(fault) => {
-                tries += 1;
+                attempts += 1;
                 let fault = fault.resolve_retry_after(clock.now().wall);
-                let Some(rest) = backoff::release_delay(&fault, tries, fastrand::f64()) else {
-                    return Ok(refused(&config.id, &fault));
+                let Some(delay) = backoff::release_delay(&fault, attempts, fastrand::f64()) else {
+                    return Ok(print_api_error(&config.id, &fault));
                 };
                 print_error(&format!(
                     "{}; asked again in {}",
                     api_error::message(&fault),
-                    text::format_elapsed(rest)
+                    text::format_elapsed(delay)
                 ));
-                crate::timer::sleep_until(&clock, clock.now().mono.saturating_add(rest)).await;
+                crate::timer::sleep_until(&clock, clock.now().mono.saturating_add(delay)).await;
             }
         }
     }
 }
 
-fn refused(id: &SessionId, fault: &ApiError) -> ExitCode {
+fn print_api_error(id: &SessionId, fault: &ApiError) -> ExitCode {
     print_error(&session_message(id, fault));
     api_error::exit_code(fault)
 }
 
 /// Asks on the terminal: which session, whose, and how long it has run.
-fn question(session: &Session, id: &SessionId, now: Timestamp, ascii: bool) -> Result<String, CliError> {
-    let whose = session.metadata.as_ref().and_then(|metadata| metadata.owner(None));
-    let whose = whose.map(|owner| format!(" of {}", owner.sanitise(40))).unwrap_or_default();
+fn prompt_for_confirmation(
+    session: &Session,
+    id: &SessionId,
+    now: Timestamp,
+    ascii: bool,
+) -> Result<String, CliError> {
+    let owner_text = session.metadata.as_ref().and_then(|metadata| metadata.owner(None));
+    let whose = owner_text.map(|owner| format!(" of {}", owner.sanitise(40))).unwrap_or_default();
     let ran = session.started.and_then(|started| now.signed_duration_since(started).to_std().ok());
     let ran = ran.map(|ran| format!(", running for {}", text::format_age(ran))).unwrap_or_default();
     let text = format!(
@@ -88,5 +93,5 @@ fn question(session: &Session, id: &SessionId, now: Timestamp, ascii: bool) -> R
         id.confirmation().chars().count()
     );
     let text = if ascii { text::to_ascii(&text) } else { text };
-    ask(&text, "--confirm with the last four characters of its id")
+    prompt(&text, "--confirm with the last four characters of its id")
 }

@@ -19,8 +19,8 @@ use keepwatch_core::text;
 /// It can not be read, or the terminal refuses.
 pub async fn replay(config: ReplayConfig, warnings: &[String], env: Env) -> Result<ExitCode, CliError> {
     let recording = recording::read(&config.path)?;
-    if let Some(obstacle) = terminal::unsupported_reason(&env) {
-        return Err(CliError::NoScreenForReplay(obstacle));
+    if let Some(problem) = terminal::unsupported_reason(&env) {
+        return Err(CliError::NoScreenForReplay(problem));
     }
     let Recording { header, input_log: tape, damage } = recording;
     let greeting = match (damage, warnings.first()) {
@@ -33,7 +33,7 @@ pub async fn replay(config: ReplayConfig, warnings: &[String], env: Env) -> Resu
         rates: header.rates,
         owner_key: config.owner_key.or(header.owner_key),
         zone: config.zone,
-        theme: config.look.into(),
+        theme: config.appearance.into(),
         can_open_browser: terminal::can_open_browser(&env),
         version: header.version,
         clock_speed: config.speed,

@@ -24,7 +24,7 @@ pub(super) fn table_width(widths: &[usize]) -> usize {
 }
 
 /// Returns one line. Cells wider than their column are truncated.
-pub(super) fn line(row: &[String], widths: &[usize]) -> String {
+pub(super) fn format_row(row: &[String], widths: &[usize]) -> String {
     let mut line = String::new();
     for (width, cell) in widths.iter().zip(row) {
         let cell = text::truncate(cell, *width);

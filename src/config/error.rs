@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::key::KeyError;
+use super::api_key::KeyError;
 use crate::api::EndpointError;
 use crate::exit_code::ExitCode;
 use keepwatch_core::session::SessionIdError;
@@ -46,7 +46,7 @@ pub enum ConfigError {
     #[error(
         "{0} narrows the lists, and sessions that are named are asked for by their ids: leave out one or the other"
     )]
-    NarrowedIds(&'static str),
+    ListOptionWithIds(&'static str),
     #[error(
         "this keepwatch is read-only (--read-only, KEEPWATCH_READ_ONLY, or read-only in the config file): it releases \
          nothing"

@@ -70,7 +70,7 @@ fn show_at(name: &str, script: &Scenario, speed: u32) {
         wait_for_all(&terminal, name, expect);
     }
     terminal.press("q");
-    assert_eq!(terminal.end_restored().exit_code(), 0);
+    assert_eq!(terminal.wait_for_restored_exit().exit_code(), 0);
 }
 
 /// Filters by the id, in place of what was filtered by before: then it is the only row, and selected.

@@ -17,7 +17,7 @@ use keepwatch_core::testing;
 use keepwatch_core::text::Untrusted;
 use serde_json::{Value, json};
 
-use crate::harness::{PATIENCE, PROGRAM, Terminal, clean_env, output, wait};
+use crate::harness::{PROGRAM, TEST_TIMEOUT, Terminal, clean_env, output, wait_for_exit};
 
 /// Tells this test binary, started once more, which journal to write, and for how many seconds.
 const PATH: &str = "KEEPWATCH_TEST_JOURNAL";
@@ -65,7 +65,7 @@ fn child_that_writes() {
         std::thread::park_timeout(Duration::from_millis(1));
     }
     // Half a second is the program's; a busy machine may need longer for what waits.
-    assert!(journal.flush(PATIENCE));
+    assert!(journal.flush(TEST_TIMEOUT));
     drop(journal);
     println!("\nDONE {sent}");
 }
@@ -103,7 +103,7 @@ fn summary(id: &str, run: RunId, last_seen: Timestamp) -> SessionSummary {
 }
 
 /// Starts one that writes.
-fn writer(path: &Path, seconds: u64) -> Child {
+fn spawn_writer(path: &Path, seconds: u64) -> Child {
     Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "journal::child_that_writes", "--ignored", "--nocapture"])
         .env(PATH, path)
@@ -114,7 +114,7 @@ fn writer(path: &Path, seconds: u64) -> Child {
 }
 
 /// The numbers behind a word, of each line that begins with it.
-fn words<'l>(line: &'l str, word: &str) -> Option<Vec<&'l str>> {
+fn words_after<'l>(line: &'l str, word: &str) -> Option<Vec<&'l str>> {
     let mut words = line.split(' ');
     (words.next() == Some(word)).then(|| words.collect())
 }
@@ -127,7 +127,7 @@ fn only_segment(reader: &JournalReader, run: &str) -> SegmentId {
     id
 }
 
-fn assert_sound(path: &Path) {
+fn assert_intact(path: &Path) {
     let db = rusqlite::Connection::open(path).unwrap();
     let said: String = db.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
     assert_eq!(said, "ok");
@@ -148,15 +148,15 @@ fn a_process_that_is_killed_while_it_writes_loses_a_second_at_most() {
 fn lost_when_killed() -> i64 {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal.sqlite");
-    let mut child = writer(&path, 600);
+    let mut child = spawn_writer(&path, 600);
     let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
     let (mut run, mut sent) = (String::new(), Vec::new());
     for line in lines {
         assert!(!line.starts_with("TROUBLE"), "{line}");
-        if let Some(words) = words(&line, "RUN") {
+        if let Some(words) = words_after(&line, "RUN") {
             run = words[0].to_owned();
         }
-        if let Some(words) = words(&line, "SENT") {
+        if let Some(words) = words_after(&line, "SENT") {
             let numbers: Vec<i64> = words.iter().filter_map(|word| word.parse().ok()).collect();
             // The last line may be cut.
             if let [number, at] = numbers[..] {
@@ -179,10 +179,10 @@ fn lost_when_killed() -> i64 {
         kept.last().map_or(sent[0].1, |number| sent[usize::try_from(*number).unwrap().min(sent.len() - 1)].1);
     let lost = last_sent - last_kept;
     drop(reader);
-    assert_sound(&path);
+    assert_intact(&path);
     // And the next run goes on with it.
-    let mut next = writer(&path, 0);
-    assert!(wait(&mut next).success());
+    let mut next = spawn_writer(&path, 0);
+    assert!(wait_for_exit(&mut next).success());
     assert_eq!(JournalReader::open(&path).unwrap().unwrap().stats().unwrap().segments, 2);
     lost
 }
@@ -191,7 +191,7 @@ fn lost_when_killed() -> i64 {
 fn write_at_once(seconds: u64) -> (u64, u64) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal.sqlite");
-    let mut children = [writer(&path, seconds), writer(&path, seconds)];
+    let mut children = [spawn_writer(&path, seconds), spawn_writer(&path, seconds)];
     let outputs: Vec<_> = children
         .iter_mut()
         .map(|child| {
@@ -222,8 +222,8 @@ fn write_at_once(seconds: u64) -> (u64, u64) {
         let lines = output.join().unwrap();
         assert!(child.wait().unwrap().success(), "{lines:?}");
         assert!(!lines.iter().any(|line| line.starts_with("TROUBLE")), "{lines:?}");
-        let run = lines.iter().find_map(|line| words(line, "RUN")).unwrap()[0];
-        let sent: u64 = lines.iter().find_map(|line| words(line, "DONE")).unwrap()[0].parse().unwrap();
+        let run = lines.iter().find_map(|line| words_after(line, "RUN")).unwrap()[0];
+        let sent: u64 = lines.iter().find_map(|line| words_after(line, "DONE")).unwrap()[0].parse().unwrap();
         let kept: Vec<u64> =
             reader.entries(only_segment(&reader, run)).map(|line| line.unwrap().seq).collect();
         assert_eq!(kept, (0..sent).collect::<Vec<_>>(), "not one is lost");
@@ -231,7 +231,7 @@ fn write_at_once(seconds: u64) -> (u64, u64) {
     }
     assert_eq!(reader.summaries(Timestamp::UNIX_EPOCH).unwrap().len(), 100);
     drop(reader);
-    assert_sound(&path);
+    assert_intact(&path);
     (total, read)
 }
 
@@ -269,7 +269,7 @@ impl Home {
         let old = now - chrono::TimeDelta::days(5);
         let _ =
             journal.write_summary(summary("c20ad4d7-6fe9-4775-8aa6-1bc0d2e7f3a1", RunId::new(old, 2), old));
-        assert!(journal.flush(PATIENCE));
+        assert!(journal.flush(TEST_TIMEOUT));
         home
     }
 
@@ -352,7 +352,7 @@ fn its_size_is_told_and_clearing_it_needs_a_yes() {
         terminal.wait_for("[y/N]");
         terminal.press(answer);
         terminal.wait_for(says);
-        assert_eq!(terminal.end_restored().exit_code(), code);
+        assert_eq!(terminal.wait_for_restored_exit().exit_code(), code);
     }
     let (_, out, _) = home.run(&["journal", "size"]);
     assert!(out.contains("\nsessions  0\noldest    -\n"), "{out}");
@@ -367,7 +367,7 @@ fn its_size_is_told_and_clearing_it_needs_a_yes() {
 #[test]
 fn clearing_says_who_goes_on_writing() {
     let home = Home::with_journal();
-    let mut child = writer(&home.journal(), 600);
+    let mut child = spawn_writer(&home.journal(), 600);
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
     assert!(lines.any(|line| line.starts_with("SENT 300 ")));
     let (code, out, err) = home.run(&["journal", "clear", "--yes"]);

@@ -66,14 +66,14 @@ const EVENTS: [&str; 25] = [
 ];
 
 /// One test a scenario, so that they run beside each other.
-macro_rules! played {
+macro_rules! scenario_tests {
     ($($test:ident: $scenario:literal,)*) => {
         const PLAYED: &[&str] = &[$($scenario),*];
-        $(#[test] fn $test() { play($scenario); })*
+        $(#[test] fn $test() { run_scenario($scenario); })*
     };
 }
 
-played! {
+scenario_tests! {
     i01_a_keep_alive_session_that_ends_early_was_no_disconnect_and_no_timeout: "I01",
     i02_ends_that_belong_together_are_named_together: "I02",
     i03_the_only_slot_is_taken: "I03",
@@ -114,7 +114,7 @@ fn scenarios_name_only_events_that_there_are_and_last_half_a_minute() {
     }
 }
 
-fn play(name: &str) {
+fn run_scenario(name: &str) {
     let script = Scenario::builtin(name).unwrap();
     let longest = script.expectations.iter().map(|expect| expect.within.0).max().unwrap();
     at_speed(if longest > LONG { TOP_SPEED } else { SPEED }, |speed| {
@@ -129,7 +129,7 @@ struct Watcher {
     script: Scenario,
     clock: Clock,
     start: Moment,
-    fleet: SessionTracker,
+    tracker: SessionTracker,
     encoder: Encoder,
     lines: Vec<StreamEntry>,
     events: Vec<Event>,
@@ -148,12 +148,12 @@ impl Watcher {
         .unwrap();
         let base = simulator.base_url().parse().unwrap();
         let client = Client::new(Endpoint { base }, Secret::new("bb_test_scenario_f3a9".into()));
-        let (reports, mut reported) = mpsc::channel::<Report>(16);
+        let (reports, mut report_receiver) = mpsc::channel::<Report>(16);
         let mut watcher = Self {
             scenario: name.to_owned(),
             script,
             start: clock.now(),
-            fleet: SessionTracker::new(AlertThresholds::default()),
+            tracker: SessionTracker::new(AlertThresholds::default()),
             encoder: Encoder::default(),
             lines: Vec::new(),
             events: Vec::new(),
@@ -168,9 +168,9 @@ impl Watcher {
             clock.clone(),
             reports,
         );
-        while let Some(wake) = watcher.open() {
+        while let Some(wake) = watcher.next_check() {
             tokio::select! {
-                Some(report) = reported.recv() => {
+                Some(report) = report_receiver.recv() => {
                     let input = IngestedReport::from(report).input;
                     watcher.apply(input);
                     watcher.copy(&poller);
@@ -183,19 +183,19 @@ impl Watcher {
             simulator.connect_urls().iter().map(|url| url.expose().to_owned()).collect();
         assert_eq!(urls.len(), watcher.copies, "each reply had a connect URL of its own");
         assert!(urls.iter().all(|url| !watcher.lines.iter().any(|line| format!("{line:?}").contains(url))));
-        watcher.replays();
+        watcher.assert_replay_matches();
     }
 
     fn apply(&mut self, input: Option<Input>) {
         if let Some(input) = input {
-            let (events, lines) = store::apply_and_encode(Some(&mut self.encoder), &mut self.fleet, input);
+            let (events, lines) = store::apply_and_encode(Some(&mut self.encoder), &mut self.tracker, input);
             self.events.extend(events);
             self.lines.extend(lines);
         }
     }
 
     /// What was recorded gives the same evidence of every session, byte for byte.
-    fn replays(&mut self) {
+    fn assert_replay_matches(&mut self) {
         let header = StreamHeader {
             format: FORMAT_VERSION,
             version: "9.9.9".into(),
@@ -206,19 +206,19 @@ impl Watcher {
             host: None,
             no_metadata: false,
         };
-        self.lines.extend(self.encoder.finish(&self.fleet));
+        self.lines.extend(self.encoder.finish(&self.tracker));
         let mut file = Vec::new();
         RecordingWriter::new(&mut file, &header).unwrap().write(&self.lines).unwrap();
         let recording = Recording::read(&mut file.as_slice()).unwrap();
         assert_eq!(recording.damage, None);
         let mut again = SessionTracker::new(recording.header.thresholds.clone());
         recording.input_log.inputs().for_each(|(_, input)| drop(again.apply(input)));
-        for record in self.fleet.records() {
+        for record in self.tracker.records() {
             let version = &recording.header.version;
             let of = |fleet| evidence::render(fleet, &record.id, EvidenceOptions::new(version));
-            assert_eq!(of(&again), of(&self.fleet), "{}", self.scenario);
+            assert_eq!(of(&again), of(&self.tracker), "{}", self.scenario);
         }
-        assert_eq!(again.len(), self.fleet.len());
+        assert_eq!(again.len(), self.tracker.len());
     }
 
     /// Copies what the scenario wants copied, once for each reply that came.
@@ -226,7 +226,7 @@ impl Watcher {
         let copied = self.script.expectations.iter().find(|expect| expect.copied);
         if let Some(id) = copied.and_then(|expect| self.id(expect))
             && self.copies < COPIES
-            && self.fleet.get(&id).is_some()
+            && self.tracker.get(&id).is_some()
         {
             self.copies += 1;
             poller.send_command(PollerCommand::FetchConnectUrls(id));
@@ -237,28 +237,28 @@ impl Watcher {
     fn release(&mut self, poller: &Poller) {
         let released = self.script.expectations.iter().find(|expect| expect.released);
         let Some(id) = released.and_then(|expect| self.id(expect)) else { return };
-        if self.fleet.get(&id).is_some_and(|record| record.release.is_none()) {
+        if self.tracker.get(&id).is_some_and(|record| record.release.is_none()) {
             self.apply(Some(Input::ReleaseRequested { at: self.clock.now(), id: id.clone() }));
             poller.send_command(PollerCommand::Release(id));
         }
     }
 
     /// When to look again at the latest, by the monotonic clock; `None` once all is known and as it should be.
-    fn open(&self) -> Option<Duration> {
+    fn next_check(&self) -> Option<Duration> {
         let now = self.clock.now();
         let passed = now.since(self.start);
         let mut next: Option<Duration> = None;
         for expect in &self.script.expectations {
             let over = expect.within.0 <= passed;
-            if let Err(missing) = self.holds(expect) {
-                assert!(!over, "{missing}\n{}", self.account(expect));
+            if let Err(missing) = self.check(expect) {
+                assert!(!over, "{missing}\n{}", self.describe(expect));
             } else if over || !expect.requires_absence() {
                 continue;
             }
             let left = expect.within.0.saturating_sub(passed);
             next = Some(next.map_or(left, |next| next.min(left)));
         }
-        let flag = self.fleet.next_deadline(now);
+        let flag = self.tracker.next_deadline(now);
         let wait = flag.map_or(next?, |flag| flag.min(next.unwrap_or(flag)));
         Some(now.mono + wait.max(Duration::from_millis(10)))
     }
@@ -269,27 +269,27 @@ impl Watcher {
     }
 
     /// Whether it holds as of now; else what is missing. What must not be stops the test at once.
-    fn holds(&self, expect: &Expectation) -> Result<(), String> {
+    fn check(&self, expect: &Expectation) -> Result<(), String> {
         let id = self.id(expect);
         let own: Vec<&EventKind> =
             self.events.iter().filter(|event| event.id == id).map(|event| &event.kind).collect();
         let named: Vec<&str> = own.iter().map(|kind| kind.name()).collect();
-        let verdict = id.as_ref().and_then(|id| self.fleet.verdict(id));
-        let said = self.said(expect);
+        let verdict = id.as_ref().and_then(|id| self.tracker.verdict(id));
+        let said = self.texts(expect);
         if let Some(came) = named.iter().find(|name| expect.absent_events.iter().any(|never| never == *name))
         {
-            panic!("“{came}” was not to come\n{}", self.account(expect));
+            panic!("“{came}” was not to come\n{}", self.describe(expect));
         }
         if let Some(phrase) =
             expect.absent_phrases.iter().find(|phrase| said.iter().any(|it| it.contains(*phrase)))
         {
-            panic!("“{phrase}” was not to be said\n{}", self.account(expect));
+            panic!("“{phrase}” was not to be said\n{}", self.describe(expect));
         }
         let mut rest = named.iter();
         if let Some(missing) = expect.events.iter().find(|wanted| !rest.any(|name| name == wanted)) {
             return Err(format!("the event “{missing}” did not come, or not in this order"));
         }
-        let status = id.as_ref().and_then(|id| self.fleet.get(id)?.status());
+        let status = id.as_ref().and_then(|id| self.tracker.get(id)?.status());
         if let Some(wanted) = &expect.status
             && status.map(keepwatch_core::session::Status::raw) != Some(wanted)
         {
@@ -298,7 +298,7 @@ impl Watcher {
         let name = verdict.as_ref().map_or(NO_VERDICT, |verdict| verdict.name());
         match expect.verdict.as_deref() {
             Some(NO_VERDICT) if verdict.is_some() => {
-                panic!("no verdict was to be\n{}", self.account(expect))
+                panic!("no verdict was to be\n{}", self.describe(expect))
             }
             Some(wanted) if wanted != name => return Err(format!("the verdict is not {wanted}")),
             _ => {}
@@ -310,16 +310,16 @@ impl Watcher {
     }
 
     /// The sentences of its events and the words of its verdict.
-    fn said(&self, expect: &Expectation) -> Vec<String> {
+    fn texts(&self, expect: &Expectation) -> Vec<String> {
         let id = self.id(expect);
         let today = self.clock.now().wall;
         let own = self.events.iter().filter(|event| event.id == id);
         let mut said: Vec<String> = own.map(|event| event.kind.sentence(Zone::Utc, today)).collect();
         if let Some(id) = id
-            && let Some(verdict) = self.fleet.verdict(&id)
+            && let Some(verdict) = self.tracker.verdict(&id)
         {
             let words = verdict.text(Zone::Utc, today);
-            let status = self.fleet.get(&id).unwrap().status().unwrap();
+            let status = self.tracker.get(&id).unwrap().status().unwrap();
             said.push(verdict.summary_line(status, Zone::Utc, today));
             said.push(words.explanation);
             said.extend(words.ruled_out.map(str::to_owned));
@@ -330,7 +330,7 @@ impl Watcher {
     }
 
     /// What there was instead.
-    fn account(&self, expect: &Expectation) -> String {
+    fn describe(&self, expect: &Expectation) -> String {
         let id = self.id(expect);
         let named = self.events.iter().filter(|event| event.id == id).map(|event| event.kind.name());
         format!(
@@ -339,8 +339,8 @@ impl Watcher {
             expect.session.as_deref().unwrap_or("what concerns all"),
             self.clock.now().since(self.start).as_secs(),
             named.collect::<Vec<_>>().join(", "),
-            id.and_then(|id| self.fleet.verdict(&id)).map_or(NO_VERDICT, |verdict| verdict.name()),
-            self.said(expect).join("\n  "),
+            id.and_then(|id| self.tracker.verdict(&id)).map_or(NO_VERDICT, |verdict| verdict.name()),
+            self.texts(expect).join("\n  "),
         )
     }
 }

@@ -18,7 +18,7 @@ pub const VERSION: u32 = 1;
 
 /// The object. `why` is the verdict on the end that the event tells of, with the status that the session ended with.
 #[must_use]
-pub fn object(event: &Event, why: Option<&(Status, Verdict)>) -> Value {
+pub fn object(event: &Event, ending: Option<&(Status, Verdict)>) -> Value {
     let mut object = Map::new();
     object.insert("v".into(), VERSION.into());
     object.insert("event".into(), event.kind.name().into());
@@ -28,19 +28,19 @@ pub fn object(event: &Event, why: Option<&(Status, Verdict)>) -> Value {
     object.insert("observed_at".into(), time(event.learned_at).into());
     object.insert("sentence".into(), event.kind.sentence(Zone::Utc, event.learned_at).into());
     // Sentences are masked already, and twice is once too often.
-    let mut own = own(&event.kind);
-    text::redact_values(&mut own);
-    if let Value::Object(own) = own {
+    let mut fields = kind_fields(&event.kind);
+    text::redact_values(&mut fields);
+    if let Value::Object(own) = fields {
         object.extend(own);
     }
-    if tells_an_end(&event.kind) {
-        let verdict = why.map(|(status, verdict)| explained(status, verdict, event.learned_at));
+    if is_end_event(&event.kind) {
+        let verdict = ending.map(|(status, verdict)| verdict_object(status, verdict, event.learned_at));
         object.insert("verdict".into(), verdict.unwrap_or_default());
     }
     Value::Object(object)
 }
 
-fn tells_an_end(kind: &EventKind) -> bool {
+fn is_end_event(kind: &EventKind) -> bool {
     match kind {
         EventKind::Ended { .. } => true,
         EventKind::FirstSeen { status, .. } | EventKind::StatusChanged { to: status, .. } => {
@@ -51,7 +51,7 @@ fn tells_an_end(kind: &EventKind) -> bool {
 }
 
 /// The fields that only this kind has.
-fn own(kind: &EventKind) -> Value {
+fn kind_fields(kind: &EventKind) -> Value {
     let request_id = kind.request_id().map(Untrusted::raw);
     match kind {
         EventKind::FirstSeen { status, time_left: left, ended_at: ended } => {
@@ -113,7 +113,7 @@ fn own(kind: &EventKind) -> Value {
     }
 }
 
-fn explained(status: &Status, verdict: &Verdict, seen: Timestamp) -> Value {
+fn verdict_object(status: &Status, verdict: &Verdict, seen: Timestamp) -> Value {
     let words = verdict.text(Zone::Utc, seen);
     json!({
         "name": verdict.name(),

@@ -12,8 +12,8 @@ fn t(text: &str) -> Timestamp {
     format!("2026-11-{text}Z").parse().unwrap()
 }
 
-fn form(json: bool) -> Form {
-    Form { json, rates: Rates::default(), zone: Zone::Utc, fits: true }
+fn options(json: bool) -> HistoryOptions {
+    HistoryOptions { json, rates: Rates::default(), zone: Zone::Utc, fits_terminal: true }
 }
 
 fn why(name: &str) -> Option<StoredVerdict> {
@@ -70,16 +70,16 @@ fn checkout() -> SessionSummary {
     }
 }
 
-fn both(rows: Vec<SessionSummary>, form: Form) -> String {
-    let seen = Seen::of(rows);
-    let days = of_days(&seen, form);
+fn render(rows: Vec<SessionSummary>, form: HistoryOptions) -> String {
+    let seen = MergedSession::merge_all(rows);
+    let days = daily_totals(&seen, form);
     table::sessions(&seen, form) + "\n" + &table::days(&days, form)
 }
 
 #[test]
 fn the_sessions_are_a_table_and_each_day_and_owner_a_row_of_another() {
     assert_eq!(
-        both(vec![nightly(1), checkout()], form(false)),
+        render(vec![nightly(1), checkout()], options(false)),
         "\
 SESSION   OWNER    STARTED      RAN       VERDICT      PROXY    EST.
 c20ad4d7  -        11-23 08:00  10m 00s+  was running  -        $0.02
@@ -120,12 +120,12 @@ fn tables_fit_80_columns_whatever_their_rows_have() {
         session: id("s"),
         ..nightly(1)
     };
-    let text = both(vec![row.clone(), bare.clone()], form(false));
+    let text = render(vec![row.clone(), bare.clone()], options(false));
     assert!(text.lines().all(|line| text::width(line) <= 80), "{text}");
     assert!(text.contains("~8d 00h") && text.contains("at most"), "{text}");
     assert!(!text.contains('\u{1b}'));
-    let whole = Form { fits: false, ..form(false) };
-    assert!(both(vec![row, bare], whole).contains("a-profile-with-a-lo…  "), "a program reads whole cells");
+    let whole = HistoryOptions { fits_terminal: false, ..options(false) };
+    assert!(render(vec![row, bare], whole).contains("a-profile-with-a-lo…  "), "a program reads whole cells");
     assert!(text::to_ascii(&text).lines().all(|line| line.is_ascii() && line.len() <= 80), "{text}");
 }
 
@@ -140,7 +140,10 @@ fn a_verdict_that_is_not_sure_says_so_and_each_has_its_words() {
     ] {
         let verdict =
             Some(StoredVerdict { name: name.into(), confidence: sure.into(), sentence: Untrusted::new("x") });
-        let text = table::sessions(&Seen::of(vec![SessionSummary { verdict, ..nightly(1) }]), form(false));
+        let text = table::sessions(
+            &MergedSession::merge_all(vec![SessionSummary { verdict, ..nightly(1) }]),
+            options(false),
+        );
         assert!(text.contains(&format!("  {words}  ")), "{text}");
     }
     // Each name that a verdict can have has words of its own.
@@ -151,7 +154,7 @@ fn a_verdict_that_is_not_sure_says_so_and_each_has_its_words() {
     .unwrap();
     let names = events.split("pub fn name(").nth(1).unwrap().split("\n    }").next().unwrap();
     for name in names.split('"').skip(1).step_by(2) {
-        assert!(table::SHORT.iter().any(|(it, _)| *it == name), "{name}");
+        assert!(table::SHORT_VERDICTS.iter().any(|(it, _)| *it == name), "{name}");
     }
 }
 
@@ -164,7 +167,7 @@ fn of_several_runs_the_newest_is_believed_and_what_two_watched_at_once_was_watch
         watched,
         ..nightly(number)
     };
-    let watched = |rows| Seen::of(rows)[0].watched;
+    let watched = |rows| MergedSession::merge_all(rows)[0].watched_time;
     // One after the other, with a gap between them.
     let (one, two) = ("22T21:04:02", "22T21:14:02");
     let (three, four) = ("22T21:24:02", "22T21:34:02");
@@ -177,17 +180,21 @@ fn of_several_runs_the_newest_is_believed_and_what_two_watched_at_once_was_watch
     assert_eq!(watched(vec![run(1, one, "22T23:00:00", minute * 100)]), minute * 30);
 
     let before = SessionSummary { status: Some(Status::Running), ended: None, ..run(1, one, two, minute) };
-    let seen = Seen::of(vec![before, run(2, three, four, minute)]);
+    let seen = MergedSession::merge_all(vec![before, run(2, three, four, minute)]);
     assert_eq!(seen.len(), 1);
-    assert_eq!((seen[0].runs, seen[0].replies, seen[0].first_seen), (2, 1180, t(one)));
-    assert_eq!(seen[0].facts.status, Some(Status::Completed));
+    assert_eq!((seen[0].runs, seen[0].responses, seen[0].first_seen), (2, 1180, t(one)));
+    assert_eq!(seen[0].newest.status, Some(Status::Completed));
     let elsewhere = SessionSummary { host: "127.0.0.1".into(), ..nightly(3) };
-    assert_eq!(Seen::of(vec![nightly(1), elsewhere]).len(), 2, "another host's session is another");
+    assert_eq!(
+        MergedSession::merge_all(vec![nightly(1), elsewhere]).len(),
+        2,
+        "another host's session is another"
+    );
 }
 
 #[test]
 fn the_screens_filter_finds_what_it_finds_there() {
-    let seen = Seen::of(vec![nightly(1)]);
+    let seen = MergedSession::merge_all(vec![nightly(1)]);
     for (filter, found) in [
         ("", true),
         ("6512", true),
@@ -204,8 +211,8 @@ fn the_screens_filter_finds_what_it_finds_there() {
 fn the_json_is_what_the_document_says_it_is() {
     let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/history.md")).unwrap();
     let documented = text.split("```json\n").nth(1).unwrap().split("```").next().unwrap();
-    let seen = Seen::of(vec![nightly(1), checkout()]);
-    let object = json::object(&seen, &of_days(&seen, form(true)), t("21T12:00:00"), form(true));
+    let seen = MergedSession::merge_all(vec![nightly(1), checkout()]);
+    let object = json::object(&seen, &daily_totals(&seen, options(true)), t("21T12:00:00"), options(true));
     let pretty = serde_json::to_string_pretty(&object).unwrap() + "\n";
     assert_eq!(documented, pretty, "it should be:\n{pretty}");
     let names = |value: &Value| -> Vec<String> { value.as_object().unwrap().keys().cloned().collect() };
@@ -222,7 +229,7 @@ fn a_secret_that_came_into_a_row_is_printed_nowhere() {
         verdict: Some(StoredVerdict { name: "gone".into(), confidence: "perhaps".into(), sentence: secret }),
         ..nightly(1)
     };
-    let seen = Seen::of(vec![row.clone()]);
-    let object = json::object(&seen, &of_days(&seen, form(true)), t("21T12:00:00"), form(true));
-    assert!(!object.to_string().contains("cAnArY") && !both(vec![row], form(false)).contains("cAnArY"));
+    let seen = MergedSession::merge_all(vec![row.clone()]);
+    let object = json::object(&seen, &daily_totals(&seen, options(true)), t("21T12:00:00"), options(true));
+    assert!(!object.to_string().contains("cAnArY") && !render(vec![row], options(false)).contains("cAnArY"));
 }

@@ -14,7 +14,7 @@ use keepwatch_core::session::Targets;
 use keepwatch_core::tracker::{AlertThresholds, SessionTracker};
 use tokio::sync::mpsc;
 
-use crate::harness::{Api, KEY};
+use crate::harness::{KEY, TestSimulator};
 
 const SPEED: u32 = 40;
 /// By the quicker clock.
@@ -31,7 +31,7 @@ fn tasks_are_as_few_as_requests_under_way_whatever_goes_wrong() {
     let mut script = chaos::scenario(chaos::DEFAULT_SEED, 200);
     // What hangs does so in real time.
     script.faults.retain(|fault| !matches!(fault.response, FaultResponse::Hang) && fault.delay.is_zero());
-    let api = Api::play_on(clock.clone(), script);
+    let api = TestSimulator::start_with_clock(clock.clone(), script);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (most, reports, fleet) = runtime.block_on(async {
         let client = Client::new(Endpoint { base: api.url.parse().unwrap() }, Secret::new(KEY.into()));

@@ -5,8 +5,8 @@ use std::process::Command;
 
 use keepwatch::api::Endpoint;
 use keepwatch::api::{Client, SessionWithUrls};
-use keepwatch::cli::Typed;
-use keepwatch::config::{Config, Environment, File};
+use keepwatch::cli::RawArgs;
+use keepwatch::config::{Config, ConfigFile, Environment};
 use keepwatch::log;
 use keepwatch::terminal::Env;
 use keepwatch::tui::keymap::Copyable;
@@ -17,8 +17,8 @@ use keepwatch_core::text::Untrusted;
 
 use crate::harness::output;
 
-use super::house::holds_none;
-use super::stranger::{CANARY, KEY};
+use super::fixture::assert_no_secret;
+use super::malicious_server::{CANARY, KEY};
 
 const LOG: &str = "KEEPWATCH_PANIC_LOG";
 
@@ -32,8 +32,8 @@ fn debugged() -> String {
         live_view: Some(secret()),
     };
     let vars = [("BROWSERBASE_API_KEY", KEY), ("OTHER", CANARY)];
-    let (env, typed) = (Environment::new(vars), Typed::parse(["keepwatch", "events"]).unwrap());
-    let config = Config::new(&typed, &env, &File::default()).unwrap();
+    let (env, typed) = (Environment::new(vars), RawArgs::parse(["keepwatch", "events"]).unwrap());
+    let config = Config::new(&typed, &env, &ConfigFile::default()).unwrap();
     let endpoint = Endpoint::new("https://api.example", "a test", false).unwrap();
     let client = Client::new(endpoint, Secret::new(KEY.into()));
     let id = id("s-1");
@@ -53,7 +53,7 @@ fn whatever_is_asked_for_its_debug_shows_no_secret_and_nothing_that_a_terminal_o
     let debugged = debugged();
     assert!(debugged.contains("Secret(••••)") && debugged.contains("Untrusted("), "{debugged}");
     assert!(!debugged.contains('\u{1b}'), "{debugged}");
-    holds_none("Debug", &debugged);
+    assert_no_secret("Debug", &debugged);
     fn is_debug<T: std::fmt::Debug>() {}
     is_debug::<SessionWithUrls>(); // has ConnectUrls, which were asked
 }
@@ -91,7 +91,7 @@ fn a_panic_while_the_key_is_in_memory_shows_no_secret_on_standard_error_or_in_th
     );
     assert_eq!(written.lines().count(), 1, "{written}");
     for (what, text) in [("standard error", err), ("the log", written)] {
-        holds_none(what, &text);
+        assert_no_secret(what, &text);
         assert!(!text.contains("\u{1b}[35;5m"), "{text:?}");
     }
 }

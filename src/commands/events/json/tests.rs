@@ -108,7 +108,7 @@ fn every_kind() -> Vec<Event> {
 }
 
 fn line(event: &Event) -> String {
-    object(event, tells_an_end(&event.kind).then(ended_early).as_ref()).to_string()
+    object(event, is_end_event(&event.kind).then(ended_early).as_ref()).to_string()
 }
 
 #[test]

@@ -5,10 +5,10 @@ use std::time::Instant;
 use keepwatch_core::clock::Clock;
 use tempfile::TempDir;
 
+use super::behaviour::Behaviour;
 use super::certificates::{AUTHORITY, OTHER_AUTHORITY, PROXIED};
-use super::play::Play;
-use super::rows::NAMELESS;
-use super::server::{Hit, Server, Speech};
+use super::rows::UNRESOLVABLE_URL;
+use super::server::{Protocol, ReceivedRequest, Server};
 use crate::harness::now;
 
 pub(crate) const IDS: [&str; 4] = [
@@ -20,74 +20,92 @@ pub(crate) const IDS: [&str; 4] = [
 
 /// How the program reaches the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Way {
+pub(crate) enum Route {
     Plain,
     /// `[::1]`, where nothing listens on `127.0.0.1`.
-    Six,
+    Ipv6,
     Tls,
     Http2,
     /// Through a proxy, and it is the server behind it that fails.
-    Proxied,
+    ThroughProxy,
     /// Through a proxy, which fails.
-    Proxy,
+    FailingProxy,
     /// Through a proxy that has no address.
-    Astray,
+    UnresolvableProxy,
     /// TLS, on a machine that has no certificates yet.
-    NoStore,
+    NoCertificateStore,
     /// TLS, on a machine that has other certificates only, as yet.
-    OtherStore,
+    OtherCertificateStore,
     /// To a URL at which there is nothing.
-    Nowhere(&'static str),
+    Unreachable(&'static str),
 }
 
-impl Way {
+impl Route {
     /// Whether this machine has it: not every one has IPv6, or refuses the address of all.
-    pub(crate) fn is_here(self) -> bool {
+    pub(crate) fn is_available(self) -> bool {
         match self {
-            Self::Six => std::net::TcpListener::bind("[::1]:0").is_ok(),
-            Self::Nowhere(url) => url == NAMELESS || cfg!(target_os = "linux"),
+            Self::Ipv6 => std::net::TcpListener::bind("[::1]:0").is_ok(),
+            Self::Unreachable(url) => url == UNRESOLVABLE_URL || cfg!(target_os = "linux"),
             _ => true,
         }
     }
 }
 
 /// The servers of one row.
-pub(crate) struct Place {
+pub(crate) struct TestNetwork {
     pub(crate) url: String,
     pub(crate) env: Vec<(String, String)>,
     api: Option<Server>,
     proxy: Option<Server>,
-    way: Way,
+    route: Route,
     folder: TempDir,
 }
 
-impl Place {
+impl TestNetwork {
     /// Servers that play `first` from the start.
-    pub(crate) fn new(way: Way, first: Play) -> Self {
+    pub(crate) fn new(way: Route, first: Behaviour) -> Self {
         let speech = match way {
-            Way::Plain | Way::Six | Way::Nowhere(_) => Speech::Plain,
-            Way::Tls | Way::Proxied | Way::Proxy | Way::Astray | Way::NoStore | Way::OtherStore => {
-                Speech::Tls
-            }
-            Way::Http2 => Speech::Http2,
+            Route::Plain | Route::Ipv6 | Route::Unreachable(_) => Protocol::Plain,
+            Route::Tls
+            | Route::ThroughProxy
+            | Route::FailingProxy
+            | Route::UnresolvableProxy
+            | Route::NoCertificateStore
+            | Route::OtherCertificateStore => Protocol::Tls,
+            Route::Http2 => Protocol::Http2,
         };
         let sessions: Vec<String> = IDS.iter().map(|id| session(id)).collect();
-        let api = Server::start(speech, sessions, way == Way::Six, first);
-        let proxied = matches!(way, Way::Proxied | Way::Proxy);
+        let api = Server::start(speech, sessions, way == Route::Ipv6, first);
+        let proxied = matches!(way, Route::ThroughProxy | Route::FailingProxy);
         let port = api.address.port();
-        let proxy = proxied.then(|| Server::start(Speech::Proxy(port), Vec::new(), false, Play::Good));
+        let proxy =
+            proxied.then(|| Server::start(Protocol::Proxy(port), Vec::new(), false, Behaviour::Normal));
         let url = match way {
-            Way::Plain | Way::Six => format!("http://{}", api.address),
-            Way::Tls | Way::Http2 | Way::NoStore | Way::OtherStore => format!("https://{}", api.address),
-            Way::Proxied | Way::Proxy | Way::Astray => format!("https://{PROXIED}:{port}"),
-            Way::Nowhere(url) => url.to_owned(),
+            Route::Plain | Route::Ipv6 => format!("http://{}", api.address),
+            Route::Tls | Route::Http2 | Route::NoCertificateStore | Route::OtherCertificateStore => {
+                format!("https://{}", api.address)
+            }
+            Route::ThroughProxy | Route::FailingProxy | Route::UnresolvableProxy => {
+                format!("https://{PROXIED}:{port}")
+            }
+            Route::Unreachable(url) => url.to_owned(),
         };
-        let mut place =
-            Self { url, env: Vec::new(), api: Some(api), proxy, way, folder: tempfile::tempdir().unwrap() };
+        let mut place = Self {
+            url,
+            env: Vec::new(),
+            api: Some(api),
+            proxy,
+            route: way,
+            folder: tempfile::tempdir().unwrap(),
+        };
         match way {
-            Way::Tls | Way::Http2 | Way::Proxied | Way::Proxy | Way::Astray => place.bring(AUTHORITY),
-            Way::OtherStore => place.bring(OTHER_AUTHORITY),
-            Way::Plain | Way::Six | Way::NoStore | Way::Nowhere(_) => {}
+            Route::Tls
+            | Route::Http2
+            | Route::ThroughProxy
+            | Route::FailingProxy
+            | Route::UnresolvableProxy => place.install_certificate(AUTHORITY),
+            Route::OtherCertificateStore => place.install_certificate(OTHER_AUTHORITY),
+            Route::Plain | Route::Ipv6 | Route::NoCertificateStore | Route::Unreachable(_) => {}
         }
         place.env = place.environment();
         place
@@ -97,9 +115,9 @@ impl Place {
     /// nothing of the machine's own.
     fn environment(&self) -> Vec<(String, String)> {
         let proxy = self.proxy.as_ref().map(|proxy| proxy.address.to_string());
-        let proxy = match self.way {
-            Way::Nowhere(_) => None,
-            Way::Astray => Some("no..name.invalid:9".into()),
+        let proxy = match self.route {
+            Route::Unreachable(_) => None,
+            Route::UnresolvableProxy => Some("no..name.invalid:9".into()),
             _ => Some(proxy.unwrap_or("127.0.0.1:1".into())),
         };
         let proxy = proxy.map(|proxy| format!("http://{proxy}")).unwrap_or_default();
@@ -116,44 +134,44 @@ impl Place {
     }
 
     /// Puts a certificate into the store.
-    fn bring(&self, certificate: &str) {
+    fn install_certificate(&self, certificate: &str) {
         std::fs::write(self.folder.path().join("store.pem"), certificate).unwrap();
     }
 
     /// The server that fails in this row.
-    fn failing(&self) -> Option<&Server> {
-        if self.way == Way::Proxy { self.proxy.as_ref() } else { self.api.as_ref() }
+    fn faulty_server(&self) -> Option<&Server> {
+        if self.route == Route::FailingProxy { self.proxy.as_ref() } else { self.api.as_ref() }
     }
 
-    pub(crate) fn play(&self, play: Play) {
-        self.failing().unwrap().play(play);
+    pub(crate) fn set_behaviour(&self, play: Behaviour) {
+        self.faulty_server().unwrap().set_behaviour(play);
     }
 
     /// Ends what is wrong, and says when that was.
-    pub(crate) fn heal(&self) -> Instant {
-        if matches!(self.way, Way::NoStore | Way::OtherStore) {
-            self.bring(AUTHORITY);
+    pub(crate) fn recover(&self) -> Instant {
+        if matches!(self.route, Route::NoCertificateStore | Route::OtherCertificateStore) {
+            self.install_certificate(AUTHORITY);
         } else {
-            self.play(Play::Good);
+            self.set_behaviour(Behaviour::Normal);
         }
         now()
     }
 
     /// The requests that came, in their order.
-    pub(crate) fn hits(&self) -> Vec<Hit> {
+    pub(crate) fn requests(&self) -> Vec<ReceivedRequest> {
         let servers = self.api.iter().chain(&self.proxy);
-        let mut hits: Vec<Hit> = servers.flat_map(Server::hits).collect();
+        let mut hits: Vec<ReceivedRequest> = servers.flat_map(Server::requests).collect();
         hits.sort_by_key(|hit| hit.at);
         hits
     }
 
-    pub(crate) fn spoilt(&self) -> usize {
-        self.hits().iter().filter(|hit| hit.spoilt).count()
+    pub(crate) fn faulty_requests(&self) -> usize {
+        self.requests().iter().filter(|hit| hit.is_faulty).count()
     }
 
     /// How many requests were answered well.
-    pub(crate) fn good(&self) -> usize {
-        self.hits().iter().filter(|hit| !hit.spoilt && hit.path.starts_with("/v1/sessions")).count()
+    pub(crate) fn good_requests(&self) -> usize {
+        self.requests().iter().filter(|hit| !hit.is_faulty && hit.path.starts_with("/v1/sessions")).count()
     }
 
     pub(crate) fn connections(&self) -> usize {

@@ -4,12 +4,12 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use keepwatch::cli::Typed;
-use keepwatch::config::{Environment, File};
+use keepwatch::cli::RawArgs;
+use keepwatch::config::{ConfigFile, Environment};
 use keepwatch::tui::keymap::BINDINGS;
 
 use crate::harness::{PROGRAM, clean_env, output};
-use crate::simulate::Simulated;
+use crate::simulate::SimulateProgram;
 
 fn readme() -> String {
     fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap()
@@ -48,8 +48,8 @@ fn the_readmes_config_file_is_one_and_has_nothing_unknown() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("config.toml");
     fs::write(&path, text.split("```").next().unwrap()).unwrap();
-    let typed = Typed::parse(["keepwatch", "--config", path.to_str().unwrap()]).unwrap();
-    let file = File::find(&typed, &Environment::default()).unwrap();
+    let typed = RawArgs::parse(["keepwatch", "--config", path.to_str().unwrap()]).unwrap();
+    let file = ConfigFile::find(&typed, &Environment::default()).unwrap();
     assert_eq!(file.warnings(), <[String; 0]>::default());
 }
 
@@ -63,7 +63,7 @@ fn the_readmes_session_by_hand_is_created_and_released() {
     let readme = readme();
     let commands = readme.split("From another shell").nth(1).unwrap();
     let commands = commands.split("```sh\n").nth(1).unwrap().split("```").next().unwrap();
-    let api = Simulated::start(&[]);
+    let api = SimulateProgram::start(&[]);
     let port = api.url.rsplit(':').next().unwrap();
     let path =
         format!("{}:{}", Path::new(PROGRAM).parent().unwrap().display(), std::env::var("PATH").unwrap());

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::harness::{Api, KEY, PATIENCE, PROGRAM, Reading, Terminal, lines, wait, wait_until};
+use crate::harness::{
+    KEY, PROGRAM, ReadMode, TEST_TIMEOUT, Terminal, TestSimulator, lines, wait_for_exit, wait_until,
+};
 
 /// Time within which the program ends after its terminal is gone. It takes less than a second, but not on a busy machine.
-const SOON: Duration = Duration::from_secs(10);
+const EXIT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The demo, which is deaf to all that would lead it elsewhere.
 fn demo() -> Terminal {
@@ -24,7 +26,7 @@ fn q_and_ctrl_c_give_the_terminal_back() {
     for key in ["q", "\x03"] {
         let mut terminal = demo();
         terminal.press(key);
-        assert_eq!(terminal.end_restored().exit_code(), 0, "{key:?}");
+        assert_eq!(terminal.wait_for_restored_exit().exit_code(), 0, "{key:?}");
         let raw = String::from_utf8_lossy(&terminal.raw()).into_owned();
         assert_eq!(
             (raw.matches("\u{1b}[22;0t").count(), raw.matches("\u{1b}[23;0t").count()),
@@ -39,7 +41,7 @@ fn signals_that_ask_for_the_end_give_the_terminal_back() {
     for (signal, code) in [(Signal::TERM, 143), (Signal::INT, 130), (Signal::HUP, 129)] {
         let mut terminal = demo();
         terminal.signal(signal);
-        assert_eq!(terminal.end_restored().exit_code(), code, "{signal:?}");
+        assert_eq!(terminal.wait_for_restored_exit().exit_code(), code, "{signal:?}");
     }
 }
 
@@ -47,12 +49,12 @@ fn signals_that_ask_for_the_end_give_the_terminal_back() {
 fn a_terminal_that_goes_away_takes_the_program_with_it() {
     let mut terminal = demo();
     terminal.close();
-    let (status, took) = terminal.end_timed();
+    let (status, took) = terminal.timed_exit();
     assert!(
         status.signal().is_some_and(|it| it.contains("angup")) || status.exit_code() == 129,
         "{status:?}"
     );
-    assert!(took < SOON, "{took:?}");
+    assert!(took < EXIT_TIMEOUT, "{took:?}");
 }
 
 #[test]
@@ -61,9 +63,9 @@ fn a_terminal_that_goes_away_while_sighup_is_ignored_takes_the_program_with_it_t
     let mut terminal = Terminal::start(&["/bin/sh", "-c", &script], &[], 100, 30);
     terminal.wait_for("RUNNING");
     terminal.close();
-    let (status, took) = terminal.end_timed();
+    let (status, took) = terminal.timed_exit();
     assert_eq!(status.exit_code(), 129, "neither a signal nor a core file");
-    assert!(took < SOON, "{took:?}");
+    assert!(took < EXIT_TIMEOUT, "{took:?}");
 }
 
 #[test]
@@ -71,20 +73,20 @@ fn a_terminal_that_goes_away_while_it_stands_still_takes_the_program_with_it_too
     let script = format!("trap '' HUP; exec '{PROGRAM}' demo");
     let mut terminal = Terminal::start(&["/bin/sh", "-c", &script], &[], 100, 30);
     terminal.wait_for("RUNNING");
-    terminal.read(Reading::Not);
+    terminal.set_read_mode(ReadMode::Stopped);
     terminal.press(&"?\x0c".repeat(40)); // more frames than a pty keeps
     terminal.close();
-    let (status, took) = terminal.end_timed();
+    let (status, took) = terminal.timed_exit();
     assert_eq!(status.exit_code(), 129);
-    assert!(took < SOON, "{took:?}");
+    assert!(took < EXIT_TIMEOUT, "{took:?}");
 }
 
 /// Who would go on for ever where the test fails does not.
 #[cfg(target_os = "linux")]
-struct Killed(rustix::process::Pid);
+struct KillOnDrop(rustix::process::Pid);
 
 #[cfg(target_os = "linux")]
-impl Drop for Killed {
+impl Drop for KillOnDrop {
     fn drop(&mut self) {
         let _ = rustix::process::kill_process(self.0, Signal::KILL);
     }
@@ -94,7 +96,7 @@ impl Drop for Killed {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_terminal_that_goes_away_while_nobody_tells_and_nothing_is_drawn_takes_the_program_with_it_too() {
-    let api = Api::serve("[[session]]\nid = \"s-1\"\ncreated = \"-2m\"\nends = { at = \"0s\" }\n");
+    let api = TestSimulator::serve("[[session]]\nid = \"s-1\"\ncreated = \"-2m\"\nends = { at = \"0s\" }\n");
     let folder = tempfile::tempdir().unwrap();
     let note = folder.path().join("pid");
     let script = format!("setsid sh -c 'echo $$ > {}; exec {PROGRAM} s-1'; wait", note.display());
@@ -102,15 +104,15 @@ fn a_terminal_that_goes_away_while_nobody_tells_and_nothing_is_drawn_takes_the_p
     let mut terminal = Terminal::start(&["/bin/sh", "-c", &script], &env, 100, 30);
     terminal.wait_for("COMPLETED");
     let pid = std::fs::read_to_string(&note).unwrap().trim().parse().unwrap();
-    let _guard = Killed(rustix::process::Pid::from_raw(pid).unwrap());
+    let _guard = KillOnDrop(rustix::process::Pid::from_raw(pid).unwrap());
     let process = format!("/proc/{pid}/stat");
     // Who is dead and not yet waited for is gone, too.
     let is_gone = || std::fs::read_to_string(&process).map_or(true, |stat| stat.contains(") Z "));
     assert!(!is_gone());
-    terminal.stand_still();
+    terminal.stop_reading();
     terminal.close();
     let took = wait_until("the end", is_gone);
-    assert!(took < SOON, "{took:?}");
+    assert!(took < EXIT_TIMEOUT, "{took:?}");
 }
 
 #[test]
@@ -129,16 +131,16 @@ fn ctrl_z_suspends_and_fg_brings_the_screen_back() {
         screen.alternate_screen() && screen.contents().contains("RUNNING")
     });
     terminal.press("q");
-    leave(terminal);
+    exit_shell(terminal);
 }
 
 /// Ends the shell once it has its terminal back: what is typed before that belongs to the program that ends.
-fn leave(mut shell: Terminal) {
+fn exit_shell(mut shell: Terminal) {
     shell.wait_until("the prompt again", |screen| {
         !screen.alternate_screen() && screen.contents().trim_end().ends_with("ready>")
     });
     shell.press("exit\n");
-    shell.end();
+    shell.wait_for_exit();
 }
 
 /// As Ctrl-Z, but from outside; and continued in the background, where the terminal is the shell's.
@@ -166,16 +168,16 @@ fn a_signal_from_outside_suspends_too_and_in_the_background_it_stays_stopped() {
     terminal.press("fg\n");
     terminal.wait_until("the screen again", shows);
     terminal.press("q");
-    leave(terminal);
+    exit_shell(terminal);
 }
 
 #[test]
 fn a_poll_that_hangs_does_not_hold_up_the_end() {
-    let api = Api::serve("[[session]]\nid = \"s-1\"\n[[fault]]\non = \"all\"\nreply = \"hang\"\n");
+    let api = TestSimulator::serve("[[session]]\nid = \"s-1\"\n[[fault]]\non = \"all\"\nreply = \"hang\"\n");
     let mut terminal = Terminal::keepwatch(&api, &["s-1"], &[], 100, 30);
     terminal.wait_for("s-1");
     terminal.press("q");
-    assert_eq!(terminal.end_restored().exit_code(), 0);
+    assert_eq!(terminal.wait_for_restored_exit().exit_code(), 0);
 }
 
 #[test]
@@ -191,9 +193,9 @@ fn without_a_terminal_the_demo_says_so_and_streams_its_events() {
         .spawn()
         .unwrap();
     let lines = lines(child.stdout.take().unwrap());
-    assert!(lines.recv_timeout(PATIENCE).unwrap().contains("first seen"));
+    assert!(lines.recv_timeout(TEST_TIMEOUT).unwrap().contains("first seen"));
     drop(lines); // nobody reads on
-    assert_eq!(wait(&mut child).code(), Some(0));
+    assert_eq!(wait_for_exit(&mut child).code(), Some(0));
     let mut said = String::new();
     child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
     assert!(said.contains("not a terminal") && said.contains("keepwatch events"), "{said}");
@@ -224,11 +226,11 @@ fn a_child_that_panics() {
 
 #[test]
 fn an_error_gives_the_terminal_back() {
-    let mut terminal = panicking("error");
-    assert_eq!(terminal.end_restored().exit_code(), 0);
+    let mut terminal = start_panicking("error");
+    assert_eq!(terminal.wait_for_restored_exit().exit_code(), 0);
 }
 
-fn panicking(place: &str) -> Terminal {
+fn start_panicking(place: &str) -> Terminal {
     let this = std::env::current_exe().unwrap();
     let command =
         [this.to_str().unwrap(), "--exact", "ends::a_child_that_panics", "--ignored", "--nocapture"];
@@ -238,8 +240,8 @@ fn panicking(place: &str) -> Terminal {
 #[test]
 fn a_panic_anywhere_gives_the_terminal_back_and_is_fatal() {
     for place in ["thread", "task", "loop"] {
-        let mut terminal = panicking(place);
-        assert_eq!(terminal.end_restored().exit_code(), 101, "{place}");
+        let mut terminal = start_panicking(place);
+        assert_eq!(terminal.wait_for_restored_exit().exit_code(), 101, "{place}");
         let screen = terminal.wait_for("on purpose");
         assert!(!screen.contains("about to panic"), "the report is on the main screen: {screen}");
     }

@@ -29,7 +29,7 @@ const ROWS: u16 = 30;
 const AT: u64 = 29;
 
 /// A palette: background, foreground, and the ANSI colours that the themes use.
-struct Paper {
+struct Palette {
     name: &'static str,
     ground: &'static str,
     ink: &'static str,
@@ -37,15 +37,15 @@ struct Paper {
     colours: [&'static str; 8],
 }
 
-const PAPERS: [Paper; 2] = [
-    Paper {
+const PALETTES: [Palette; 2] = [
+    Palette {
         name: "dark",
         ground: "#1d1f21",
         ink: "#c5c8c6",
         faint: "#7d8285",
         colours: ["#1d1f21", "#cc6666", "#b5bd68", "#f0c674", "#81a2be", "#b294bb", "#8abeb7", "#c5c8c6"],
     },
-    Paper {
+    Palette {
         name: "light",
         ground: "#ffffff",
         ink: "#2e3436",
@@ -77,17 +77,17 @@ async fn model() -> (Model, Moment) {
         ..Settings::default()
     };
     let mut model = Model::new(settings, ProfileInfo::default(), Vec::new(), (COLUMNS, ROWS));
-    let mut plan = Scheduler::new(&Targets::All, pace, clock.now().mono);
+    let mut scheduler = Scheduler::new(&Targets::All, pace, clock.now().mono);
     model.start(clock.now());
     for _ in 0..=AT {
         loop {
-            let due = plan.take_due(clock.now().mono);
+            let due = scheduler.take_due(clock.now().mono);
             if due.is_empty() {
                 break;
             }
             for request in due {
-                let report = ask(&client, &clock, request).await;
-                plan.on_response(
+                let report = timed_request(&client, &clock, request).await;
+                scheduler.on_response(
                     &report.request,
                     PollOutcome::from(&report.result),
                     report.received.mono,
@@ -105,13 +105,13 @@ async fn model() -> (Model, Moment) {
 }
 
 /// One request, as if it took 84 ms.
-async fn ask(client: &Client, clock: &Clock, request: Request) -> Report {
+async fn timed_request(client: &Client, clock: &Clock, request: Request) -> Report {
     let sent = clock.now();
     let answer = send_request(client, None, &request).await;
     Report::new(request, sent, sent.plus(Duration::from_millis(84)), answer)
 }
 
-fn svg(buffer: &Buffer, paper: &Paper) -> String {
+fn svg(buffer: &Buffer, paper: &Palette) -> String {
     let (cell_width, line, top) = (8.4, 18.0, 10.0);
     let width = f64::from(COLUMNS) * cell_width + 2.0 * top;
     let height = f64::from(ROWS) * line + 2.0 * top;
@@ -158,7 +158,7 @@ fn same_look(a: &Cell, b: &Cell) -> bool {
     (a.fg, a.modifier) == (b.fg, b.modifier)
 }
 
-fn colour(cell: &Cell, paper: &Paper) -> &'static str {
+fn colour(cell: &Cell, paper: &Palette) -> &'static str {
     let [_, red, green, yellow, blue, magenta, cyan, _] = paper.colours;
     match cell.fg {
         Color::Red | Color::LightRed => red,
@@ -178,7 +178,7 @@ fn the_readmes_pictures_show_the_screen_as_it_is() {
     let (model, now) = runtime.block_on(model());
     let mut terminal = Terminal::new(TestBackend::new(COLUMNS, ROWS)).unwrap();
     terminal.draw(|frame| view::draw(frame, &model, now)).unwrap();
-    for paper in &PAPERS {
+    for paper in &PALETTES {
         let path = format!("{}/assets/screen-{}.svg", env!("CARGO_MANIFEST_DIR"), paper.name);
         let drawn = svg(terminal.backend().buffer(), paper);
         if std::env::var_os("KEEPWATCH_PICTURES").is_some_and(|it| it == "write") {

@@ -5,17 +5,18 @@ use std::time::Duration;
 
 use super::journal::{journal, journal_file};
 use super::list_status::parse_list_status;
-use super::source::Around;
+use super::resolved_profile::ResolveContext;
 use super::{
-    Config, ConfigError, DemoConfig, Environment, EventsConfig, ExplainConfig, ExplainFrom, ExportConfig,
-    File, Form, GetConfig, HistoryConfig, Look, Play, ReleaseConfig, ReplayConfig, ScreenConfig,
-    SimulateConfig, WaitConfig, WatchConfig, nearest,
+    Appearance, Config, ConfigError, ConfigFile, DemoConfig, Environment, EventFormat, EventsConfig,
+    ExplainConfig, ExplainFrom, ExportConfig, GetConfig, HistoryConfig, ReleaseConfig, ReplayConfig,
+    ScenarioConfig, ScreenConfig, SimulateConfig, WaitConfig, WatchConfig, nearest,
 };
 use crate::VERSION;
 use crate::api::Query;
 use crate::cli::{
-    self, Color, Command, Completions, Demo, Events, Explain, Export, Format, Get, History, JournalCommand,
-    Load, Release, Replay, Simulate, Typed, Wait, Watch,
+    self, Color, Command, CompletionsArgs, DemoArgs, EventFormatArg, EventsArgs, ExplainArgs, ExportArgs,
+    GetArgs, HistoryArgs, JournalCommand, RateLimitArgs, RawArgs, ReleaseArgs, ReplayArgs, SimulateArgs,
+    WaitArgs, WatchArgs,
 };
 use crate::poll::PollLimits;
 use keepwatch_core::clock::Zone;
@@ -50,20 +51,20 @@ impl Config {
     ///
     /// # Errors
     /// One sentence for the first thing that is wrong.
-    pub fn new(typed: &Typed, env: &Environment, file: &File) -> Result<Self, ConfigError> {
-        let mut options = file.options(typed.command());
-        options.retain(|(key, _)| !gives_way(key, typed, env));
-        let cli = typed.cli(&options)?;
-        let around = Around { command: typed.command(), env, file };
+    pub fn new(raw_args: &RawArgs, env: &Environment, file: &ConfigFile) -> Result<Self, ConfigError> {
+        let mut options = file.options(raw_args.command());
+        options.retain(|(key, _)| !is_overridden(key, raw_args, env));
+        let cli = raw_args.parse_with_defaults(&options)?;
+        let context = ResolveContext { command: raw_args.command(), env, file };
         let Some(command) = cli.command else {
-            return watch_config(&cli.watch, typed.is_verbatim(), &around).map(Self::Watch);
+            return watch_config(&cli.watch, raw_args.has_double_dash(), &context).map(Self::Watch);
         };
         match command {
-            Command::Get(get) => get_config(&get, &around).map(Self::Get),
-            Command::Events(events) => events_config(&events, &around).map(Self::Events),
-            Command::Wait(wait) => wait_config(&wait, &around).map(Self::Wait),
-            Command::Release(release) => release_config(release, &around).map(Self::Release),
-            Command::Explain(explain) => explain_config(&explain, &around).map(Self::Explain),
+            Command::Get(get) => get_config(&get, &context).map(Self::Get),
+            Command::Events(events) => events_config(&events, &context).map(Self::Events),
+            Command::Wait(wait) => wait_config(&wait, &context).map(Self::Wait),
+            Command::Release(release) => release_config(release, &context).map(Self::Release),
+            Command::Explain(explain) => explain_config(&explain, &context).map(Self::Explain),
             Command::Replay(replay) => replay_config(replay, env).map(Self::Replay),
             Command::History(history) => history_config(history, env).map(Self::History),
             Command::Export(export) => export_config(export, env).map(Self::Export),
@@ -71,69 +72,73 @@ impl Config {
             Command::Demo(demo) => demo_config(demo, env).map(Self::Demo),
             Command::Simulate(simulate) => Ok(Self::Simulate(simulate_config(simulate))),
             Command::Config => Ok(Self::DefaultFile),
-            Command::Completions(Completions { shell }) => Ok(Self::Completions(shell)),
+            Command::Completions(CompletionsArgs { shell }) => Ok(Self::Completions(shell)),
         }
     }
 }
 
 /// Whether what the file says of an option gives way: to the environment, or, where it narrows lists, to named sessions.
-fn gives_way(key: &str, typed: &Typed, env: &Environment) -> bool {
+fn is_overridden(key: &str, raw_args: &RawArgs, env: &Environment) -> bool {
     match key {
         "color" => env.get("NO_COLOR").is_some(),
         "read-only" => env.get("KEEPWATCH_READ_ONLY").is_some(),
         "no-journal" => env.path("KEEPWATCH_JOURNAL").is_some(),
-        "query" | "status" => typed.has_ids(),
+        "query" | "status" => raw_args.has_ids(),
         _ => false,
     }
 }
 
-fn watch_config(watch: &Watch, verbatim: bool, around: &Around<'_>) -> Result<WatchConfig, ConfigError> {
-    let targets = narrowed(targets(&watch.ids, verbatim)?, watch)?;
+fn watch_config(
+    watch: &WatchArgs,
+    verbatim: bool,
+    context: &ResolveContext<'_>,
+) -> Result<WatchConfig, ConfigError> {
+    let targets = narrow_by_status(targets(&watch.ids, verbatim)?, watch)?;
     let query = watch.query.as_deref().map(Query::parse).transpose();
     let query = query.map_err(|error| invalid_option("--query", error))?;
-    let screen = screen(&watch.screen, &watch.look, around.env)?;
-    let (source, other_sources) = around.sources(&watch.api)?;
+    let screen = screen_config(&watch.screen, &watch.appearance, context.env)?;
+    let (source, other_sources) = context.resolve_profiles(&watch.api)?;
     Ok(WatchConfig {
         targets,
         query,
-        journal: journal(watch.journal, around.env),
+        journal: journal(watch.journal, context.env),
         screen,
-        pace: pace(watch.interval, &watch.load),
-        source,
-        other_sources,
-        record: watch.record.record.clone(),
-        no_metadata: watch.record.no_metadata,
+        poll_limits: poll_limits(watch.interval, &watch.rate_limit),
+        first_profile: source,
+        other_profiles: other_sources,
+        recording_path: watch.recording.record.clone(),
+        no_metadata: watch.recording.no_metadata,
     })
 }
 
-fn get_config(get: &Get, around: &Around<'_>) -> Result<GetConfig, ConfigError> {
+fn get_config(get: &GetArgs, context: &ResolveContext<'_>) -> Result<GetConfig, ConfigError> {
     Ok(GetConfig {
         ids: session_ids(&get.ids, true)?,
-        source: around.source(&get.api)?,
+        profile: context.resolve_single_profile(&get.api)?,
         json: get.json,
         reveal: get.reveal,
         zone: zone(get.utc),
-        ascii: get.ascii || !has_utf8(around.env),
+        ascii: get.ascii || !has_utf8(context.env),
     })
 }
 
-fn events_config(events: &Events, around: &Around<'_>) -> Result<EventsConfig, ConfigError> {
-    let ascii = events.ascii || !has_utf8(around.env);
+fn events_config(events: &EventsArgs, context: &ResolveContext<'_>) -> Result<EventsConfig, ConfigError> {
+    let ascii = events.ascii || !has_utf8(context.env);
     Ok(EventsConfig {
         targets: targets(&events.ids, true)?,
-        pace: pace(events.interval, &events.load),
-        thresholds: thresholds(&events.attention),
-        record: events.record.record.clone(),
-        no_metadata: events.record.no_metadata,
-        source: around.source(&events.api)?,
-        form: match events.format {
-            Format::Json => Form::Json,
-            Format::Text => Form::Text { zone: zone(events.utc), ascii },
+        poll_limits: poll_limits(events.interval, &events.rate_limit),
+        thresholds: thresholds(&events.alerts),
+        recording_path: events.recording.record.clone(),
+        no_metadata: events.recording.no_metadata,
+        profile: context.resolve_single_profile(&events.api)?,
+        format: match events.format {
+            EventFormatArg::Json => EventFormat::Json,
+            EventFormatArg::Text => EventFormat::Text { zone: zone(events.utc), ascii },
         },
     })
 }
 
-fn wait_config(wait: &Wait, around: &Around<'_>) -> Result<WaitConfig, ConfigError> {
+fn wait_config(wait: &WaitArgs, context: &ResolveContext<'_>) -> Result<WaitConfig, ConfigError> {
     Ok(WaitConfig {
         ids: session_ids(&wait.ids, true)?,
         goal: wait.goal,
@@ -141,54 +146,54 @@ fn wait_config(wait: &Wait, around: &Around<'_>) -> Result<WaitConfig, ConfigErr
         timeout: wait.timeout,
         exit_status: wait.exit_status,
         grace: wait.grace,
-        pace: pace(wait.interval, &wait.load),
-        source: around.source(&wait.api)?,
-        ascii: wait.ascii || !has_utf8(around.env),
+        poll_limits: poll_limits(wait.interval, &wait.rate_limit),
+        profile: context.resolve_single_profile(&wait.api)?,
+        ascii: wait.ascii || !has_utf8(context.env),
     })
 }
 
-fn release_config(release: Release, around: &Around<'_>) -> Result<ReleaseConfig, ConfigError> {
-    if release.read_only || is_read_only(around.env) {
+fn release_config(release: ReleaseArgs, context: &ResolveContext<'_>) -> Result<ReleaseConfig, ConfigError> {
+    if release.read_only || is_read_only(context.env) {
         return Err(ConfigError::ReadOnly);
     }
     Ok(ReleaseConfig {
         id: SessionId::parse(&release.id)?,
         confirm: release.confirm,
-        source: around.source(&release.api)?,
-        ascii: release.ascii || !has_utf8(around.env),
+        profile: context.resolve_single_profile(&release.api)?,
+        ascii: release.ascii || !has_utf8(context.env),
     })
 }
 
-fn explain_config(explain: &Explain, around: &Around<'_>) -> Result<ExplainConfig, ConfigError> {
+fn explain_config(explain: &ExplainArgs, context: &ResolveContext<'_>) -> Result<ExplainConfig, ConfigError> {
     let rates = rates(&explain.rates);
     Ok(ExplainConfig {
         id: SessionId::parse(&explain.id)?,
         options: evidence::EvidenceOptions { with_metadata: explain.with_metadata, rates, version: VERSION },
         from: match &explain.from {
             Some(path) => ExplainFrom::Recording(path.clone()),
-            None => ExplainFrom::Api(around.source(&explain.api)?),
+            None => ExplainFrom::Api(context.resolve_single_profile(&explain.api)?),
         },
-        ascii: explain.ascii || !has_utf8(around.env),
+        ascii: explain.ascii || !has_utf8(context.env),
     })
 }
 
-fn replay_config(replay: Replay, env: &Environment) -> Result<ReplayConfig, ConfigError> {
+fn replay_config(replay: ReplayArgs, env: &Environment) -> Result<ReplayConfig, ConfigError> {
     Ok(ReplayConfig {
         path: replay.file,
         speed: replay.speed,
-        owner_key: owner_key(&replay.look)?,
-        zone: zone(replay.look.utc),
-        look: look(&replay.look, env),
+        owner_key: owner_key(&replay.appearance)?,
+        zone: zone(replay.appearance.utc),
+        appearance: appearance(&replay.appearance, env),
     })
 }
 
-fn export_config(export: Export, env: &Environment) -> Result<ExportConfig, ConfigError> {
-    let Export { id, to, no_metadata, .. } = export;
+fn export_config(export: ExportArgs, env: &Environment) -> Result<ExportConfig, ConfigError> {
+    let ExportArgs { id, to, no_metadata, .. } = export;
     let id = SessionId::parse(&id)?;
-    Ok(ExportConfig { id, journal: journal_file(env), to, no_metadata })
+    Ok(ExportConfig { id, journal: journal_file(env), output_path: to, no_metadata })
 }
 
-fn history_config(history: History, env: &Environment) -> Result<HistoryConfig, ConfigError> {
+fn history_config(history: HistoryArgs, env: &Environment) -> Result<HistoryConfig, ConfigError> {
     Ok(HistoryConfig {
         id: history.id.as_deref().map(SessionId::parse).transpose()?,
         journal: journal_file(env),
@@ -201,39 +206,46 @@ fn history_config(history: History, env: &Environment) -> Result<HistoryConfig, 
     })
 }
 
-fn demo_config(demo: Demo, env: &Environment) -> Result<DemoConfig, ConfigError> {
-    let Demo { play, speed, interval, load, screen, look, .. } = demo;
+fn demo_config(demo: DemoArgs, env: &Environment) -> Result<DemoConfig, ConfigError> {
+    let DemoArgs { scenario, speed, interval, rate_limit, screen, appearance, .. } = demo;
     Ok(DemoConfig {
-        play: self::play(play),
+        scenario: self::scenario_config(scenario),
         speed,
-        pace: pace(interval, &load),
-        screen: self::screen(&screen, &look, env)?,
+        poll_limits: poll_limits(interval, &rate_limit),
+        screen: self::screen_config(&screen, &appearance, env)?,
     })
 }
 
-fn simulate_config(simulate: Simulate) -> SimulateConfig {
-    let Simulate { port, play, truth, concurrency, plan, release_delay, .. } = simulate;
-    SimulateConfig { port, play: self::play(play), truth, concurrency, plan, release_delay }
+fn simulate_config(simulate: SimulateArgs) -> SimulateConfig {
+    let SimulateArgs { port, scenario, truth, concurrency, plan, release_delay, .. } = simulate;
+    SimulateConfig {
+        port,
+        scenario: self::scenario_config(scenario),
+        ground_truth_path: truth,
+        concurrency,
+        plan,
+        release_delay,
+    }
 }
 
-fn play(play: cli::Play) -> Play {
-    let cli::Play { scenario, seed, sessions } = play;
-    Play { scenario, seed, sessions: usize::try_from(sessions).unwrap_or(usize::MAX) }
+fn scenario_config(args: cli::ScenarioArgs) -> ScenarioConfig {
+    let cli::ScenarioArgs { scenario, seed, sessions } = args;
+    ScenarioConfig { scenario, seed, sessions: usize::try_from(sessions).unwrap_or(usize::MAX) }
 }
 
 fn targets(words: &[String], verbatim: bool) -> Result<Targets, ConfigError> {
     Ok(if words.is_empty() { Targets::All } else { Targets::Ids(session_ids(words, verbatim)?) })
 }
 
-fn pace(interval: Duration, load: &Load) -> PollLimits {
-    PollLimits { interval, max_rps: load.max_rps }
+fn poll_limits(interval: Duration, rate_limit: &RateLimitArgs) -> PollLimits {
+    PollLimits { interval, max_rps: rate_limit.max_rps }
 }
 
 /// What is watched, if `--status` narrows it; neither that nor `--query` says anything of sessions that are named.
-fn narrowed(targets: Targets, watch: &Watch) -> Result<Targets, ConfigError> {
+fn narrow_by_status(targets: Targets, watch: &WatchArgs) -> Result<Targets, ConfigError> {
     let option = watch.query.as_ref().map(|_| "--query").or(watch.status.as_ref().map(|_| "--status"));
     if let (Targets::Ids(_), Some(option)) = (&targets, option) {
-        return Err(ConfigError::NarrowedIds(option));
+        return Err(ConfigError::ListOptionWithIds(option));
     }
     let Some(status) = &watch.status else { return Ok(targets) };
     parse_list_status(status).map(Targets::OneList).map_err(|error| invalid_option("--status", error))
@@ -278,25 +290,29 @@ fn zone(utc: bool) -> Zone {
     if utc { Zone::Utc } else { Zone::Local }
 }
 
-fn screen(screen: &cli::Screen, look: &cli::Look, env: &Environment) -> Result<ScreenConfig, ConfigError> {
+fn screen_config(
+    screen: &cli::ScreenArgs,
+    look: &cli::AppearanceArgs,
+    env: &Environment,
+) -> Result<ScreenConfig, ConfigError> {
     let zone = zone(look.utc);
     Ok(ScreenConfig {
-        thresholds: thresholds(&screen.attention),
+        thresholds: thresholds(&screen.alerts),
         rates: rates(&screen.rates),
         bell: screen.bell,
         read_only: screen.read_only || is_read_only(env),
         owner_key: owner_key(look)?,
         zone,
-        look: self::look(look, env),
+        appearance: self::appearance(look, env),
     })
 }
 
-fn owner_key(look: &cli::Look) -> Result<Option<MetadataPath>, ConfigError> {
+fn owner_key(look: &cli::AppearanceArgs) -> Result<Option<MetadataPath>, ConfigError> {
     let owner_key = look.owner_key.as_deref().map(MetadataPath::parse).transpose();
     owner_key.map_err(|error| invalid_option("--owner-key", error))
 }
 
-fn rates(rates: &cli::Rates) -> Rates {
+fn rates(rates: &cli::CostRateArgs) -> Rates {
     Rates { hour: rates.rate_hour, gb: rates.rate_gb }
 }
 
@@ -305,20 +321,17 @@ fn is_read_only(env: &Environment) -> bool {
     env.get("KEEPWATCH_READ_ONLY").is_some_and(|value| value != "0")
 }
 
-fn thresholds(attention: &cli::Attention) -> AlertThresholds {
-    AlertThresholds::new(
-        attention.warn.iter().copied().filter(|left| !left.is_zero()).collect(),
-        attention.idle,
-    )
+fn thresholds(alerts: &cli::AlertArgs) -> AlertThresholds {
+    AlertThresholds::new(alerts.warn.iter().copied().filter(|left| !left.is_zero()).collect(), alerts.idle)
 }
 
-fn look(look: &cli::Look, env: &Environment) -> Look {
+fn appearance(look: &cli::AppearanceArgs, env: &Environment) -> Appearance {
     let color = match look.color {
         Color::Always => true,
         Color::Never => false,
         Color::Auto => env.get("NO_COLOR").is_none(),
     };
-    Look { color, ascii: look.ascii || !has_utf8(env) }
+    Appearance { color, ascii: look.ascii || !has_utf8(env) }
 }
 
 /// Whether the locale's characters are UTF-8: the first of the three that is set decides.

@@ -9,43 +9,44 @@ use browserbase_simulator::{
 };
 use serde_json::Value;
 
-use super::allowed::{Life, NONE};
+use super::allowed_verdicts::{NO_VERDICT, SessionTruth};
 
 /// The program's own limit of an answer: what hangs costs so much.
-const ANSWER: Duration = Duration::from_secs(10);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// The most that it takes as the answer about one session.
-const TAKEN: usize = 1024 * 1024;
+const MAX_BODY_BYTES: usize = 1024 * 1024;
 /// After it was refused it rests so long, and after other failures at most as long.
-const REST: Duration = Duration::from_secs(60);
+const MAX_RETRY_DELAY: Duration = Duration::from_secs(60);
 /// A busy machine may take so much longer for it all.
-const BUSY: Duration = Duration::from_secs(3);
+const BUSY_SLACK: Duration = Duration::from_secs(3);
 /// Answers are worked out up to so long before they go out.
-const AT_WORK: Duration = Duration::from_millis(200);
+const MAX_RESPONSE_DELAY: Duration = Duration::from_millis(200);
 
 /// The requests that came, by when: the simulator's log keeps only the last.
 #[derive(Debug)]
-pub(super) struct Asked {
+pub(super) struct RequestLog {
     hits: BTreeMap<(Duration, String, String), RequestLogEntry>,
     /// While what is padded is more than the program takes of one session.
     too_large: Vec<Window>,
 }
 
-impl Asked {
+impl RequestLog {
     /// None yet, of who plays `script`.
     pub(super) fn new(script: &Scenario) -> Self {
-        let too_large = script.faults.iter().filter(|fault| fault.padding > TAKEN).map(|fault| fault.window);
+        let too_large =
+            script.faults.iter().filter(|fault| fault.padding > MAX_BODY_BYTES).map(|fault| fault.window);
         Self { hits: BTreeMap::new(), too_large: too_large.collect() }
     }
 
-    pub(super) fn take(&mut self, log: Vec<RequestLogEntry>) {
+    pub(super) fn add(&mut self, log: Vec<RequestLogEntry>) {
         self.hits.extend(log.into_iter().map(|hit| ((hit.at, hit.path.clone(), hit.query.clone()), hit)));
     }
 
     /// When the truth went out to who asked for `path` and `query`.
-    fn truths(&self, path: &str, query: &str) -> Vec<Offset> {
+    fn truthful_responses(&self, path: &str, query: &str) -> Vec<Offset> {
         let of_it = self.hits.values().filter(|hit| hit.path == path && hit.query == query);
         of_it
-            .filter(|hit| self.tells_the_truth(hit))
+            .filter(|hit| self.is_truthful(hit))
             .filter_map(|hit| hit.answered_at)
             .map(Offset::from_duration)
             .collect()
@@ -60,7 +61,7 @@ impl Asked {
     }
 
     /// Whether it was answered as it is without faults, and so that the program can take it.
-    fn tells_the_truth(&self, hit: &RequestLogEntry) -> bool {
+    fn is_truthful(&self, hit: &RequestLogEntry) -> bool {
         let of_lists = hit.path == "/v1/sessions";
         let as_it_is = match hit.fault {
             None | Some("slow") => true,
@@ -77,8 +78,8 @@ impl Asked {
 }
 
 /// What really happened, and how long it may have stayed hidden.
-pub(super) struct Judge {
-    lives: HashMap<String, Life>,
+pub(super) struct Checker {
+    sessions: HashMap<String, SessionTruth>,
     /// From when to when polls failed, and how much longer the program may rest after that. Of one session, too: what
     /// concerns all holds the lists up as well.
     faults: Vec<(Offset, Offset, Duration)>,
@@ -88,7 +89,7 @@ pub(super) struct Judge {
 }
 
 /// What came of it.
-pub(super) struct Account {
+pub(super) struct Findings {
     sessions: usize,
     seen: usize,
     hidden: usize,
@@ -99,41 +100,45 @@ pub(super) struct Account {
     faults: BTreeMap<&'static str, usize>,
     longest_gap: Duration,
     /// What may not be, a sentence each.
-    pub(super) wrong: Vec<String>,
+    pub(super) problems: Vec<String>,
 }
 
-impl Judge {
+impl Checker {
     pub(super) fn new(truth: &[TruthEvent], script: &Scenario, interval: Duration, healed: Offset) -> Self {
         let mut facts: HashMap<&str, Vec<&TruthEvent>> = HashMap::new();
         for fact in truth {
             facts.entry(&fact.id).or_default().push(fact);
         }
-        let lives =
-            facts.into_iter().filter_map(|(id, facts)| Some((id.to_owned(), Life::of(facts.into_iter())?)));
+        let lives = facts
+            .into_iter()
+            .filter_map(|(id, facts)| Some((id.to_owned(), SessionTruth::from_facts(facts.into_iter())?)));
         let faults = script.faults.iter().filter(|fault| {
             matches!(fault.target, FaultTarget::All | FaultTarget::List | FaultTarget::Retrieve)
         });
         let faults = faults.map(|fault| {
             let rest = match &fault.response {
-                FaultResponse::Hang => ANSWER,
-                FaultResponse::Error(refusal) if matches!(refusal.status.as_u16(), 401 | 403) => REST,
+                FaultResponse::Hang => REQUEST_TIMEOUT,
+                FaultResponse::Error(refusal) if matches!(refusal.status.as_u16(), 401 | 403) => {
+                    MAX_RETRY_DELAY
+                }
                 FaultResponse::Error(refusal) => refusal.retry_after.map_or(Duration::ZERO, |(wait, _)| wait),
                 _ => fault.delay,
             };
             (fault.window.from, fault.window.to.min(healed), rest)
         });
-        Self { lives: lives.collect(), faults: faults.collect(), interval, healed }
+        Self { sessions: lives.collect(), faults: faults.collect(), interval, healed }
     }
 
     /// The sessions that a list told of, with when it did so last.
-    fn told_of(&self, asked: &Asked) -> HashMap<&str, Offset> {
+    fn listed_sessions(&self, asked: &RequestLog) -> HashMap<&str, Offset> {
         let mut told = HashMap::new();
         for (query, running) in [("status=RUNNING", true), ("status=PENDING", false)] {
-            for at in asked.truths("/v1/sessions", query) {
-                let from = at.minus(Offset::from_duration(AT_WORK));
-                let is_in = |life: &Life| life.is_listed(from, running) && life.is_listed(at, running);
+            for at in asked.truthful_responses("/v1/sessions", query) {
+                let from = at.minus(Offset::from_duration(MAX_RESPONSE_DELAY));
+                let is_in =
+                    |life: &SessionTruth| life.is_listed(from, running) && life.is_listed(at, running);
                 told.extend(
-                    self.lives.iter().filter(|(_, life)| is_in(life)).map(|(id, _)| (id.as_str(), at)),
+                    self.sessions.iter().filter(|(_, life)| is_in(life)).map(|(id, _)| (id.as_str(), at)),
                 );
             }
         }
@@ -141,21 +146,21 @@ impl Judge {
     }
 
     /// The sessions that a list told of and that were gone before the faults ended, and that were not asked for since.
-    pub(super) fn open(&self, asked: &Asked) -> Vec<&str> {
-        let told = self.told_of(asked);
-        let singles = asked.singles();
+    pub(super) fn unpolled_ends(&self, asked: &RequestLog) -> Vec<&str> {
+        let told = self.listed_sessions(asked);
+        let singles = asked.last_single_responses();
         let is_open = |id: &str| {
-            let gone = self.lives[id].gone();
+            let gone = self.sessions[id].end_time();
             gone < self.healed && singles.get(id).is_none_or(|last| *last < gone)
         };
         told.into_keys().filter(|id| is_open(id)).collect()
     }
 
     /// What speaks for a session's being lost.
-    pub(super) fn case(&self, id: &str, asked: &Asked) -> String {
+    pub(super) fn describe_session(&self, id: &str, asked: &RequestLog) -> String {
         let path = format!("/v1/sessions/{id}");
         let hits = asked.hits.values().filter(|hit| hit.path == path).map(|hit| format!("  {hit:?}\n"));
-        let (life, told) = (&self.lives[id], self.told_of(asked).remove(id));
+        let (life, told) = (&self.sessions[id], self.listed_sessions(asked).remove(id));
         format!(
             "{id}, told of at {told:?}, healed at {:?}\n  {life:?}\n{}",
             self.healed,
@@ -163,55 +168,55 @@ impl Judge {
         )
     }
 
-    pub(super) fn judge(&self, history: &[Value], asked: &Asked, quit: Offset) -> Account {
+    pub(super) fn check(&self, history: &[Value], asked: &RequestLog, quit: Offset) -> Findings {
         let known: HashMap<&str, &Value> =
             history.iter().map(|seen| (seen["session"].as_str().unwrap(), seen)).collect();
-        let told = self.told_of(asked);
+        let told = self.listed_sessions(asked);
         let before_the_end = quit.minus(Offset::from_duration(2 * self.interval));
         let is_lost = |id: &str, last: Offset| last < before_the_end && !known.contains_key(id);
         let lost = told.iter().filter(|(id, last)| is_lost(id, **last));
-        let lost = lost.map(|(id, _)| format!("{id} was in a list, and is lost: {:?}", self.lives[*id]));
+        let lost = lost.map(|(id, _)| format!("{id} was in a list, and is lost: {:?}", self.sessions[*id]));
         let mut wrong: Vec<String> = lost.collect();
-        let longest_gap = self.gaps(asked, quit, &mut wrong);
+        let longest_gap = self.check_gaps(asked, quit, &mut wrong);
         let mut verdicts = BTreeMap::new();
         for (id, seen) in &known {
-            let life = &self.lives[*id];
-            let said = seen["verdict"]["name"].as_str().unwrap_or(NONE);
-            let allowed = life.allowed(self.healed, quit, |at| {
-                told.get(id).is_some_and(|last| at <= last.minus(Offset::from_duration(AT_WORK)))
+            let life = &self.sessions[*id];
+            let said = seen["verdict"]["name"].as_str().unwrap_or(NO_VERDICT);
+            let allowed = life.allowed_verdicts(self.healed, quit, |at| {
+                told.get(id).is_some_and(|last| at <= last.minus(Offset::from_duration(MAX_RESPONSE_DELAY)))
             });
             if !allowed.contains(said) {
                 wrong.push(format!("“{said}” of {id}, for which {allowed:?} would do\n  {life:?}\n  {seen}"));
             }
-            wrong.extend(as_it_ended(life, seen, said));
+            wrong.extend(status_mismatch(life, seen, said));
             *verdicts.entry(said.to_owned()).or_insert(0) += 1;
         }
         let three = Offset::from_duration(3 * self.interval);
-        let long = |life: &&Life| {
+        let long = |life: &&SessionTruth| {
             let from = life.appeared.max(Offset::START);
-            three < life.gone().min(quit).minus(from)
+            three < life.end_time().min(quit).minus(from)
         };
         let hidden =
-            self.lives.iter().filter(|(id, life)| long(life) && !known.contains_key(id.as_str())).count();
-        Account {
-            sessions: self.lives.values().filter(|life| life.appeared < quit).count(),
+            self.sessions.iter().filter(|(id, life)| long(life) && !known.contains_key(id.as_str())).count();
+        Findings {
+            sessions: self.sessions.values().filter(|life| life.appeared < quit).count(),
             seen: known.len(),
             hidden,
-            ends: known.keys().filter(|id| self.lives[**id].gone() < quit).count(),
-            released: self.lives.values().filter(|life| life.was_released(quit)).count(),
+            ends: known.keys().filter(|id| self.sessions[**id].end_time() < quit).count(),
+            released: self.sessions.values().filter(|life| life.was_released(quit)).count(),
             verdicts,
             requests: asked.hits.len(),
             faults: asked.faults(),
             longest_gap,
-            wrong,
+            problems: wrong,
         }
     }
 
     /// The longest time without a list of running sessions: never more than faults, and the rest that they call for, explain.
     /// So a session that no list told of was there for three intervals at most, or faults hid it.
-    fn gaps(&self, asked: &Asked, quit: Offset, wrong: &mut Vec<String>) -> Duration {
+    fn check_gaps(&self, asked: &RequestLog, quit: Offset, wrong: &mut Vec<String>) -> Duration {
         let mut told = vec![Offset::START];
-        told.extend(asked.truths("/v1/sessions", "status=RUNNING"));
+        told.extend(asked.truthful_responses("/v1/sessions", "status=RUNNING"));
         told.push(quit);
         told.sort_unstable();
         let mut longest = Duration::ZERO;
@@ -220,7 +225,7 @@ impl Judge {
             let of_it = self.faults.iter().filter(|(from, to, _)| *from < pair[1] && pair[0] < *to);
             let explained = of_it.map(|(from, to, rest)| 3 * to.minus(*from).to_duration() + 2 * *rest);
             let explained = explained.sum::<Duration>();
-            let most = explained + explained / 5 + 3 * self.interval + BUSY;
+            let most = explained + explained / 5 + 3 * self.interval + BUSY_SLACK;
             if gap > most {
                 wrong.push(format!(
                     "no list for {gap:?} until {:?}, of {most:?} that faults explain",
@@ -234,8 +239,8 @@ impl Judge {
 }
 
 /// A verdict on an end has to stand beside the status with which the session really ended; what is wrong, if it does not.
-fn as_it_ended(life: &Life, seen: &Value, said: &str) -> Option<String> {
-    let end = life.ended.filter(|_| ![NONE, "gone", "overdue"].contains(&said))?;
+fn status_mismatch(life: &SessionTruth, seen: &Value, said: &str) -> Option<String> {
+    let end = life.ended.filter(|_| ![NO_VERDICT, "gone", "overdue"].contains(&said))?;
     let status = match end.status {
         FinalStatus::Completed => "COMPLETED",
         FinalStatus::Error => "ERROR",
@@ -244,19 +249,19 @@ fn as_it_ended(life: &Life, seen: &Value, said: &str) -> Option<String> {
     (seen["status"] != status).then(|| format!("it ended as {status}, and not as {seen} says"))
 }
 
-impl Asked {
+impl RequestLog {
     /// When the truth about each session went out to who asked for it alone, the last time.
-    fn singles(&self) -> HashMap<&str, Offset> {
+    fn last_single_responses(&self) -> HashMap<&str, Offset> {
         let of_one =
             self.hits.values().filter_map(|hit| Some((hit.path.strip_prefix("/v1/sessions/")?, hit)));
         of_one
-            .filter(|(_, hit)| self.tells_the_truth(hit))
+            .filter(|(_, hit)| self.is_truthful(hit))
             .filter_map(|(id, hit)| Some((id, Offset::from_duration(hit.answered_at?))))
             .collect()
     }
 }
 
-impl fmt::Display for Account {
+impl fmt::Display for Findings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let told = |of: Vec<String>| of.join(", ");
         let verdicts = self.verdicts.iter().map(|(name, count)| format!("{count} {name}")).collect();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use browserbase_simulator::FinalStatus;
 
-use crate::harness::{Api, Reading, Terminal, wait_until};
+use crate::harness::{ReadMode, Terminal, TestSimulator, wait_until};
 
 const ID: &str = "45c48cce-2e2d-4fba-8f1a-2d7bcf1aa7ff";
 
@@ -24,18 +24,18 @@ const PICTURES: usize = 150;
 /// How much the program's memory may grow meanwhile, in KiB: the allocator's own leeway.
 const GROWTH: usize = 3 * 1024;
 
-fn watching(api: &Api) -> Terminal {
+fn watching(api: &TestSimulator) -> Terminal {
     let terminal = Terminal::keepwatch(api, &["-i", "1s", ID], &[], 100, 30);
     terminal.wait_for("RUNNING");
     terminal
 }
 
-fn polls(api: &Api) -> usize {
+fn polls(api: &TestSimulator) -> usize {
     api.log().iter().filter(|hit| hit.path.ends_with(ID)).count()
 }
 
 /// What the program holds in memory, in KiB; 0 where there is no /proc.
-fn resident(terminal: &Terminal) -> usize {
+fn resident_kib(terminal: &Terminal) -> usize {
     let status = std::fs::read_to_string(format!("/proc/{}/status", terminal.pid())).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
@@ -47,79 +47,79 @@ fn count(raw: &[u8], sequence: &[u8]) -> usize {
 
 /// Holds that the screen is what a new one would be: it ends the session, which stops all that ticks, presses a key, for which
 /// what is new is no longer so, and has it drawn anew.
-fn shows_what_is(api: &Api, terminal: &mut Terminal) {
+fn assert_screen_is_current(api: &TestSimulator, terminal: &mut Terminal) {
     assert!(api.control.end_session(ID, FinalStatus::Completed));
     terminal.wait_for("COMPLETED");
     terminal.wait_for("unused");
     terminal.press("j");
     terminal.wait_until("nothing new", |screen| !screen.contents().contains("new since"));
     wait_until("the frame's end", || terminal.raw().ends_with(b"\x1b[?2026l"));
-    let shown = picture(&terminal.screen());
+    let shown = trimmed(&terminal.screen());
     let cleared = count(&terminal.raw(), b"\x1b[2J");
     terminal.press("\x0c");
     wait_until("a new picture", || count(&terminal.raw(), b"\x1b[2J") > cleared);
     terminal.wait_until(&format!("the same picture as\n{shown}\n"), |screen| {
-        picture(&screen.contents()) == shown
+        trimmed(&screen.contents()) == shown
     });
 }
 
 /// Whether a blank at the end of a line was written is nothing that one sees.
-fn picture(contents: &str) -> String {
+fn trimmed(contents: &str) -> String {
     contents.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
 }
 
 /// Has the screen drawn anew, so often and each time by itself.
-fn draw_anew(terminal: &mut Terminal, times: usize) {
+fn redraw(terminal: &mut Terminal, times: usize) {
     for _ in 0..times {
         terminal.press("\x0c");
         std::thread::park_timeout(Duration::from_millis(15));
     }
 }
 
-fn stands_still(span: Duration) {
-    let api = Api::serve(ENDS);
+fn check_stopped_terminal(span: Duration) {
+    let api = TestSimulator::serve(ENDS);
     let mut terminal = watching(&api);
-    draw_anew(&mut terminal, 20);
-    let before = resident(&terminal);
-    terminal.read(Reading::Not);
-    draw_anew(&mut terminal, PICTURES);
+    redraw(&mut terminal, 20);
+    let before = resident_kib(&terminal);
+    terminal.set_read_mode(ReadMode::Stopped);
+    redraw(&mut terminal, PICTURES);
     let seen = polls(&api);
     let wanted = usize::try_from(span.as_secs()).unwrap();
     wait_until("polls that go on", || polls(&api) >= seen + wanted);
-    draw_anew(&mut terminal, PICTURES);
-    let grown = resident(&terminal).saturating_sub(before);
+    redraw(&mut terminal, PICTURES);
+    let grown = resident_kib(&terminal).saturating_sub(before);
     assert!(grown < GROWTH, "{grown} KiB");
-    terminal.read(Reading::Quickly);
-    shows_what_is(&api, &mut terminal);
+    terminal.set_read_mode(ReadMode::Quickly);
+    assert_screen_is_current(&api, &mut terminal);
     terminal.press("q");
-    assert_eq!(terminal.end_restored().exit_code(), 0);
+    assert_eq!(terminal.wait_for_restored_exit().exit_code(), 0);
 }
 
 #[test]
 fn a_terminal_that_stands_still_stops_no_poll_and_shows_the_newest_picture_afterwards() {
-    stands_still(Duration::from_secs(4));
+    check_stopped_terminal(Duration::from_secs(4));
 }
 
 #[test]
 #[ignore = "takes more than a minute"]
 fn a_terminal_that_stands_still_for_a_minute_stops_no_poll() {
-    stands_still(Duration::from_secs(60));
+    check_stopped_terminal(Duration::from_secs(60));
 }
 
 #[test]
 fn a_slow_terminal_gets_fewer_pictures_and_the_right_one_in_the_end() {
-    let api = Api::serve(ENDS);
+    let api = TestSimulator::serve(ENDS);
     let mut terminal = watching(&api);
-    draw_anew(&mut terminal, 20);
-    let (memory, seen) = (resident(&terminal), polls(&api));
+    redraw(&mut terminal, 20);
+    let (memory, seen) = (resident_kib(&terminal), polls(&api));
     let before = count(&terminal.raw(), b"\x1b[?2026h");
-    terminal.read(Reading::Slowly);
-    draw_anew(&mut terminal, PICTURES);
+    terminal.set_read_mode(ReadMode::Slowly);
+    redraw(&mut terminal, PICTURES);
     wait_until("polls that go on", || polls(&api) >= seen + 2);
-    let grown = resident(&terminal).saturating_sub(memory);
+    let grown = resident_kib(&terminal).saturating_sub(memory);
     assert!(grown < GROWTH, "{grown} KiB");
-    terminal.read(Reading::Quickly);
-    shows_what_is(&api, &mut terminal);
+    terminal.set_read_mode(ReadMode::Quickly);
+    assert_screen_is_current(&api, &mut terminal);
     // What waited for it has come by now: what it could take, a pty's worth, and little more.
     let pictures = count(&terminal.raw(), b"\x1b[?2026h") - before;
     assert!(pictures < PICTURES / 2, "{pictures} pictures of {PICTURES}");
@@ -127,7 +127,7 @@ fn a_slow_terminal_gets_fewer_pictures_and_the_right_one_in_the_end() {
 
 #[test]
 fn five_hundred_resizes_at_once_cost_few_pictures_and_leave_the_right_one() {
-    let api = Api::serve(ENDS);
+    let api = TestSimulator::serve(ENDS);
     let mut terminal = watching(&api);
     let before = count(&terminal.raw(), b"\x1b[?2026h");
     let start = crate::harness::now();
@@ -142,7 +142,7 @@ fn five_hundred_resizes_at_once_cost_few_pictures_and_leave_the_right_one() {
     // On a busy machine the resizes take longer than a second, and there is time to draw more of them.
     let limit = 200.max(start.elapsed().as_millis() / 8);
     assert!((frames as u128) < limit, "{frames} frames, limit {limit}");
-    shows_what_is(&api, &mut terminal);
+    assert_screen_is_current(&api, &mut terminal);
     terminal.press("q");
-    assert_eq!(terminal.end_restored().exit_code(), 0);
+    assert_eq!(terminal.wait_for_restored_exit().exit_code(), 0);
 }

@@ -3,8 +3,8 @@ use super::*;
 const MIN: std::time::Duration = std::time::Duration::from_secs(60);
 
 fn config(args: &[&str], vars: &[(&str, &str)]) -> Result<Config, ConfigError> {
-    let typed = Typed::parse(std::iter::once(&"keepwatch").chain(args)).unwrap();
-    Config::new(&typed, &Environment::new(vars.iter().copied()), &File::default())
+    let typed = RawArgs::parse(std::iter::once(&"keepwatch").chain(args)).unwrap();
+    Config::new(&typed, &Environment::new(vars.iter().copied()), &ConfigFile::default())
 }
 
 fn watch(args: &[&str], vars: &[(&str, &str)]) -> WatchConfig {
@@ -16,7 +16,7 @@ fn watch(args: &[&str], vars: &[(&str, &str)]) -> WatchConfig {
     }
 }
 
-fn refused(args: &[&str], vars: &[(&str, &str)]) -> (u8, String) {
+fn usage_error(args: &[&str], vars: &[(&str, &str)]) -> (u8, String) {
     let error = config(args, vars).unwrap_err();
     (error.exit_code().into(), error.to_string())
 }
@@ -30,10 +30,10 @@ fn without_ids_all_sessions_are_watched_and_each_id_counts_once() {
 
 #[test]
 fn a_missing_key_names_the_variable_and_the_demo() {
-    let (code, sentence) = refused(&[], &[("BROWSERBASE_API_KEY", " ")]);
+    let (code, sentence) = usage_error(&[], &[("BROWSERBASE_API_KEY", " ")]);
     assert_eq!(code, 3);
     assert!(sentence.contains("BROWSERBASE_API_KEY") && sentence.contains("keepwatch demo"), "{sentence}");
-    assert_eq!(refused(&[], &[("BROWSERBASE_API_KEY", "two words")]).0, 3);
+    assert_eq!(usage_error(&[], &[("BROWSERBASE_API_KEY", "two words")]).0, 3);
 }
 
 #[test]
@@ -46,11 +46,11 @@ fn a_word_that_is_nearly_a_command_is_not_asked_for_as_a_session() {
         ("wiat", "keepwatch wait"),
         ("explian", "keepwatch explain"),
     ] {
-        let (code, sentence) = refused(&[word], &[("BROWSERBASE_API_KEY", "k")]);
+        let (code, sentence) = usage_error(&[word], &[("BROWSERBASE_API_KEY", "k")]);
         assert_eq!(code, 2);
         assert!(sentence.contains(meant), "{sentence}");
     }
-    assert_eq!(refused(&["histroy"], &[("BROWSERBASE_API_KEY", "k")]).0, 2);
+    assert_eq!(usage_error(&["histroy"], &[("BROWSERBASE_API_KEY", "k")]).0, 2);
     watch(&["--", "histroy"], &[]);
     watch(&["6512bd43-d9ca-4e02-9a67-91f2c1a0b3de"], &[]);
     watch(&["s-0001"], &[]);
@@ -63,11 +63,11 @@ fn what_watches_without_a_screen_takes_its_options_and_any_word_for_an_id() {
     let Ok(Config::Events(events)) = config(&["events", "--warn", "2m", "--idle", "1h"], &vars) else {
         panic!()
     };
-    assert_eq!((events.targets, events.form), (Targets::All, Form::Json));
+    assert_eq!((events.targets, events.format), (Targets::All, EventFormat::Json));
     assert_eq!(events.thresholds, AlertThresholds::new(vec![MIN * 2], MIN * 60));
     let text = config(&["events", "history", "--format", "text", "--utc"], &vars);
     let Ok(Config::Events(events)) = text else { panic!("{text:?}") };
-    assert_eq!(events.form, Form::Text { zone: Zone::Utc, ascii: false });
+    assert_eq!(events.format, EventFormat::Text { zone: Zone::Utc, ascii: false });
     let wait = ["wait", "a", "a", "b", "--for", "running", "--any", "--timeout", "30m", "--grace", "1m"];
     let Ok(Config::Wait(wait)) = config(&wait, &vars) else { panic!() };
     assert_eq!((wait.ids.len(), wait.goal, wait.any, wait.exit_status), (2, cli::Goal::Running, true, false));
@@ -76,7 +76,7 @@ fn what_watches_without_a_screen_takes_its_options_and_any_word_for_an_id() {
         panic!()
     };
     assert!(!explain.options.with_metadata && explain.options.rates.hour < 0.11);
-    assert_eq!(refused(&["explain", "a"], &[]).0, 3);
+    assert_eq!(usage_error(&["explain", "a"], &[]).0, 3);
 }
 
 #[test]
@@ -87,14 +87,14 @@ fn what_is_not_said_of_the_simulated_project_is_left_to_the_scenario() {
     let Ok(Config::Simulate(simulate)) = config(&args, &[]) else { panic!() };
     assert_eq!(
         (simulate.concurrency, simulate.plan, simulate.release_delay),
-        (Some(3), Some(cli::Plan::Free), Some(MIN))
+        (Some(3), Some(cli::PlanArg::Free), Some(MIN))
     );
 }
 
 #[test]
 fn the_look_follows_the_options_then_the_environment() {
     let look = |args: &[&str], vars: &[(&str, &str)]| {
-        let look = watch(args, vars).screen.look;
+        let look = watch(args, vars).screen.appearance;
         (look.color, look.ascii)
     };
     let utf8 = ("LANG", "de_DE.UTF-8");
@@ -111,24 +111,24 @@ fn the_look_follows_the_options_then_the_environment() {
 fn an_owner_key_is_a_path_and_never_one_to_a_secret() {
     let key = watch(&["--owner-key", "run.id"], &[]).screen.owner_key;
     assert_eq!(key.as_ref().map(MetadataPath::raw), Some("run.id"));
-    let (code, sentence) = refused(&["--owner-key", "run."], &[("BROWSERBASE_API_KEY", "k")]);
+    let (code, sentence) = usage_error(&["--owner-key", "run."], &[("BROWSERBASE_API_KEY", "k")]);
     assert_eq!(code, 2);
     assert!(sentence.contains("--owner-key") && sentence.contains("run.id"), "{sentence}");
-    assert_eq!(refused(&["demo", "--owner-key", "api_key"], &[]).0, 2);
+    assert_eq!(usage_error(&["demo", "--owner-key", "api_key"], &[]).0, 2);
 }
 
 #[test]
 fn polls_are_limited_to_four_a_second_unless_the_reader_says_otherwise() {
-    let rate = |args: &[&str]| watch(args, &[]).pace.max_rps;
+    let rate = |args: &[&str]| watch(args, &[]).poll_limits.max_rps;
     assert_eq!((rate(&[]), rate(&["--max-rps", "1"]), rate(&["--max-rps=100"])), (4, 1, 100));
     for bad in ["0", "101", "-1", "0.5", "many", ""] {
-        assert!(Typed::parse(["keepwatch", &format!("--max-rps={bad}")]).is_err(), "{bad}");
+        assert!(RawArgs::parse(["keepwatch", &format!("--max-rps={bad}")]).is_err(), "{bad}");
     }
     let key = [("BROWSERBASE_API_KEY", "k")];
     let of = |args: &[&str]| match config(args, &key).unwrap() {
-        Config::Demo(demo) => demo.pace.max_rps,
-        Config::Events(events) => events.pace.max_rps,
-        Config::Wait(wait) => wait.pace.max_rps,
+        Config::Demo(demo) => demo.poll_limits.max_rps,
+        Config::Events(events) => events.poll_limits.max_rps,
+        Config::Wait(wait) => wait.poll_limits.max_rps,
         other => panic!("{other:?}"),
     };
     for args in
@@ -149,7 +149,7 @@ fn a_query_and_a_status_narrow_the_lists_and_say_nothing_of_named_sessions() {
         (&["--status", "RUNNING", "a-1"], "--status narrows the lists"),
         (&["--query", "user_metadata['env']:'prod'", "a-1"], "--query narrows the lists"),
     ] {
-        let (code, sentence) = refused(args, &[("BROWSERBASE_API_KEY", "k")]);
+        let (code, sentence) = usage_error(args, &[("BROWSERBASE_API_KEY", "k")]);
         assert_eq!(code, 2);
         assert!(sentence.starts_with(says), "{sentence}");
     }

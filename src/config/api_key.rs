@@ -7,14 +7,14 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 
-use super::profile::KeySource;
+use super::api_options::KeySource;
 use keepwatch_core::session::Secret;
 use keepwatch_core::text;
 
 /// The largest file or output that is read, in bytes.
-const LARGEST: u64 = 4096;
+const MAX_KEY_BYTES: u64 = 4096;
 /// The widest name of a file or a program in a message, in columns.
-const WIDEST: usize = 200;
+const MAX_ORIGIN_COLUMNS: usize = 200;
 /// The advice to a user without an API key.
 const ADVICE: &str = "set BROWSERBASE_API_KEY or give --api-key-file, or name a source in the config file \
                       (`keepwatch config`); `keepwatch demo` needs none";
@@ -37,7 +37,7 @@ pub enum KeyError {
         #[source]
         error: io::Error,
     },
-    #[error("{origin} prints more than {LARGEST} bytes, which is no key")]
+    #[error("{origin} prints more than {MAX_KEY_BYTES} bytes, which is no key")]
     TooLong { origin: String },
     #[error("{origin} failed ({status}), and so there is no key")]
     CommandFailed { origin: String, status: ExitStatus },
@@ -49,19 +49,19 @@ pub enum KeyError {
 
 /// An API key, and a warning about where it was found.
 #[derive(Debug)]
-pub(super) struct Found {
+pub(super) struct ApiKeyLookup {
     pub(super) key: Result<Secret, KeyError>,
     pub(super) warning: Option<String>,
 }
 
-impl From<Result<Secret, KeyError>> for Found {
+impl From<Result<Secret, KeyError>> for ApiKeyLookup {
     fn from(key: Result<Secret, KeyError>) -> Self {
         Self { key, warning: None }
     }
 }
 
 /// The key from where it is.
-pub(super) fn from(source: &KeySource) -> Found {
+pub(super) fn from_source(source: &KeySource) -> ApiKeyLookup {
     match source {
         KeySource::File(path) => from_file(path),
         KeySource::Command(words) => from_command(words).into(),
@@ -69,35 +69,35 @@ pub(super) fn from(source: &KeySource) -> Found {
 }
 
 /// The key in a file; `-` is standard input.
-pub(super) fn from_file(path: &Path) -> Found {
+pub(super) fn from_file(path: &Path) -> ApiKeyLookup {
     let is_input = path == Path::new("-");
-    let name = if is_input { "standard input".into() } else { shown(&path.to_string_lossy()) };
+    let name = if is_input { "standard input".into() } else { sanitised_origin(&path.to_string_lossy()) };
     let mut warning = None;
     let mut read = || {
         let mut key = String::new();
         if is_input {
-            io::stdin().lock().take(LARGEST).read_to_string(&mut key)?;
+            io::stdin().lock().take(MAX_KEY_BYTES).read_to_string(&mut key)?;
         } else {
             let file = File::open(path)?;
             // promise: open-key-file
-            warning = open_to_others(&file.metadata()?, &name);
-            file.take(LARGEST).read_to_string(&mut key)?;
+            warning = permission_warning(&file.metadata()?, &name);
+            file.take(MAX_KEY_BYTES).read_to_string(&mut key)?;
         }
         Ok(key)
     };
     let read = read().map_err(|error: io::Error| KeyError::Unreadable { origin: name.clone(), error });
-    Found { key: read.and_then(|key| valid(&key, &name)), warning }
+    ApiKeyLookup { key: read.and_then(|key| parse_key(&key, &name)), warning }
 }
 
 /// The name of a file or a program. Who gives the key itself in its place finds it nowhere again.
-fn shown(name: &str) -> String {
-    text::sanitise(&text::redact(name), WIDEST)
+fn sanitised_origin(name: &str) -> String {
+    text::sanitise(&text::redact(name), MAX_ORIGIN_COLUMNS)
 }
 
 /// What is to be said of a key's file that others can read, or write. What is no file, such as a pipe, has no readers but us.
-fn open_to_others(found: &Metadata, name: &str) -> Option<String> {
-    let mode = found.mode() & 0o777;
-    (found.is_file() && mode & 0o077 != 0).then(|| {
+fn permission_warning(metadata: &Metadata, name: &str) -> Option<String> {
+    let mode = metadata.mode() & 0o777;
+    (metadata.is_file() && mode & 0o077 != 0).then(|| {
         format!("the key file {name} is open to others (its mode is {mode:03o}): `chmod 600` closes it")
     })
 }
@@ -106,7 +106,7 @@ fn open_to_others(found: &Metadata, name: &str) -> Option<String> {
 /// in the environment for another key it does not get. Nothing has taken the signals yet: Ctrl-C ends it and us.
 fn from_command(words: &[String]) -> Result<Secret, KeyError> {
     let Some((program, arguments)) = words.split_first() else { return Err(KeyError::Missing) };
-    let origin = format!("api-key-command “{}”", shown(program));
+    let origin = format!("api-key-command “{}”", sanitised_origin(program));
     let failed = |error: io::Error| KeyError::CommandNotRun { origin: origin.clone(), error };
     let mut child = Command::new(program)
         .args(arguments)
@@ -118,10 +118,10 @@ fn from_command(words: &[String]) -> Result<Secret, KeyError> {
         .map_err(failed)?;
     let mut printed = Vec::new();
     let read = match child.stdout.take() {
-        Some(out) => out.take(LARGEST + 1).read_to_end(&mut printed),
+        Some(out) => out.take(MAX_KEY_BYTES + 1).read_to_end(&mut printed),
         None => Ok(0),
     };
-    let is_too_much = u64::try_from(printed.len()).is_ok_and(|length| length > LARGEST);
+    let is_too_much = u64::try_from(printed.len()).is_ok_and(|length| length > MAX_KEY_BYTES);
     if is_too_much || read.is_err() {
         let _ = child.kill(); // it may go on printing for ever
     }
@@ -133,11 +133,11 @@ fn from_command(words: &[String]) -> Result<Secret, KeyError> {
     if !status.success() {
         return Err(KeyError::CommandFailed { origin, status });
     }
-    valid(&String::from_utf8_lossy(&printed), &origin)
+    parse_key(&String::from_utf8_lossy(&printed), &origin)
 }
 
 /// Returns the API key in `text`, which `origin` gave.
-pub(super) fn valid(text: &str, origin: &str) -> Result<Secret, KeyError> {
+pub(super) fn parse_key(text: &str, origin: &str) -> Result<Secret, KeyError> {
     let key = text.trim();
     if key.is_empty() {
         return Err(KeyError::Empty { origin: origin.to_owned() });
@@ -152,14 +152,14 @@ pub(super) fn valid(text: &str, origin: &str) -> Result<Secret, KeyError> {
 mod tests {
     use super::*;
 
-    fn printed(script: &str) -> Result<Secret, String> {
+    fn run_key_script(script: &str) -> Result<Secret, String> {
         let words = ["sh", "-c", script].map(str::to_owned);
         from_command(&words).map_err(|error| error.to_string())
     }
 
     #[test]
     fn the_key_is_what_the_program_prints_and_nothing_is_read_by_a_shell() {
-        assert_eq!(printed("echo; echo '  bb_test_1 '").unwrap().expose(), "bb_test_1");
+        assert_eq!(run_key_script("echo; echo '  bb_test_1 '").unwrap().expose(), "bb_test_1");
         let words = ["echo", "$HOME;true"].map(str::to_owned);
         assert_eq!(from_command(&words).unwrap().expose(), "$HOME;true");
     }
@@ -202,7 +202,7 @@ mod tests {
             ("yes cAnArY", "more than 4096 bytes"),
             ("read line && echo cAnArY", "exit status"),
         ] {
-            let message = printed(script).unwrap_err();
+            let message = run_key_script(script).unwrap_err();
             assert!(message.contains(says) && !message.contains("cAnArY"), "{message}");
         }
         let missing = from_command(&["/no/such\u{1b}program".to_owned()]).unwrap_err().to_string();

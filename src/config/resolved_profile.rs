@@ -7,18 +7,18 @@
 //! A profile that is chosen comes before the environment: whoever types `--profile staging` with a production key
 //! exported means staging.
 
-use super::key::Found;
-use super::profile::{KeySource, Profile};
-use super::{ConfigError, Environment, File, KeyError, key};
+use super::api_key::ApiKeyLookup;
+use super::api_options::{ApiOptions, KeySource};
+use super::{ConfigError, ConfigFile, Environment, KeyError, api_key};
 use crate::api::{Endpoint, PUBLIC_URL};
-use crate::cli::Api;
+use crate::cli::ApiArgs;
 use keepwatch_core::session::Secret;
 
 /// One project's sessions: where they are asked for, and with which key.
 #[derive(Debug)]
-pub struct Source<Key = Secret> {
+pub struct ResolvedProfile<Key = Secret> {
     /// The profile's name, if one was chosen.
-    pub profile: Option<String>,
+    pub name: Option<String>,
     /// What it is called on the screen, where the profile says so; fit to be shown.
     pub label: Option<String>,
     /// Where.
@@ -30,23 +30,26 @@ pub struct Source<Key = Secret> {
 }
 
 /// A source that may have no key, and then tells why.
-pub type AnySource = Source<Result<Secret, KeyError>>;
+pub type MaybeKeyedProfile = ResolvedProfile<Result<Secret, KeyError>>;
 
 /// What stands around the command line, for the command that was typed.
-pub(super) struct Around<'a> {
+pub(super) struct ResolveContext<'a> {
     pub(super) command: Option<&'a str>,
     pub(super) env: &'a Environment,
-    pub(super) file: &'a File,
+    pub(super) file: &'a ConfigFile,
 }
 
-impl Around<'_> {
+impl ResolveContext<'_> {
     /// Resolves the first profile that `--profile` names, or the API without a profile, and the other profiles, each once.
     /// Reads files and runs commands.
     ///
     /// # Errors
     /// No profile has a key. One that lacks a key is no error, as long as another has one.
-    pub(super) fn sources(&self, api: &Api) -> Result<(AnySource, Vec<AnySource>), ConfigError> {
-        let names = profiles(api);
+    pub(super) fn resolve_profiles(
+        &self,
+        api: &ApiArgs,
+    ) -> Result<(MaybeKeyedProfile, Vec<MaybeKeyedProfile>), ConfigError> {
+        let names = profile_names(api);
         if let [one, other, ..] = names.as_slice() {
             let option = api.base_url.as_ref().map(|_| "--base-url");
             if let Some(option) = option.or(api.api_key_file.as_ref().map(|_| "--api-key-file")) {
@@ -55,8 +58,9 @@ impl Around<'_> {
             }
         }
         let mut names = names.into_iter();
-        let first = self.resolve(names.next(), api)?;
-        let others: Vec<_> = names.map(|name| self.resolve(Some(name), api)).collect::<Result<_, _>>()?;
+        let first = self.resolve_profile(names.next(), api)?;
+        let others: Vec<_> =
+            names.map(|name| self.resolve_profile(Some(name), api)).collect::<Result<_, _>>()?;
         match first.key {
             Err(error) if others.iter().all(|other| other.key.is_err()) => Err(error.into()),
             Ok(_) | Err(_) => Ok((first, others)),
@@ -64,31 +68,31 @@ impl Around<'_> {
     }
 
     /// The one source of a command that reaches one project.
-    pub(super) fn source(&self, api: &Api) -> Result<Source, ConfigError> {
-        one_profile(api, self.command)?;
-        let Source { profile, label, endpoint, key, warning } =
-            self.resolve(profiles(api).first().copied(), api)?;
-        Ok(Source { profile, label, endpoint, key: key?, warning })
+    pub(super) fn resolve_single_profile(&self, api: &ApiArgs) -> Result<ResolvedProfile, ConfigError> {
+        reject_several_profiles(api, self.command)?;
+        let ResolvedProfile { name: profile, label, endpoint, key, warning } =
+            self.resolve_profile(profile_names(api).first().copied(), api)?;
+        Ok(ResolvedProfile { name: profile, label, endpoint, key: key?, warning })
     }
 
-    fn resolve(&self, name: Option<&str>, api: &Api) -> Result<AnySource, ConfigError> {
+    fn resolve_profile(&self, name: Option<&str>, api: &ApiArgs) -> Result<MaybeKeyedProfile, ConfigError> {
         let profile = match name {
             Some(name) => self.file.profile(name)?.clone(),
-            None => Profile::default(),
+            None => ApiOptions::default(),
         };
-        let below = self.file.reach(self.command);
-        let endpoint = endpoint(name, api, &profile, &below, self.env)?;
-        let Found { key, warning } = match api.api_key_file.as_deref() {
-            Some(path) => key::from_file(path),
-            None => key_of(profile.key.as_ref(), below.key.as_ref(), self.env),
+        let fallback = self.file.api_options(self.command);
+        let endpoint = resolve_endpoint(name, api, &profile, &fallback, self.env)?;
+        let ApiKeyLookup { key, warning } = match api.api_key_file.as_deref() {
+            Some(path) => api_key::from_file(path),
+            None => find_key(profile.key_source.as_ref(), fallback.key_source.as_ref(), self.env),
         };
-        Ok(Source { profile: name.map(str::to_owned), label: profile.label, endpoint, key, warning })
+        Ok(ResolvedProfile { name: name.map(str::to_owned), label: profile.label, endpoint, key, warning })
     }
 }
 
 /// Refuses more profiles than one.
-fn one_profile(api: &Api, command: Option<&str>) -> Result<(), ConfigError> {
-    if profiles(api).len() > 1 {
+fn reject_several_profiles(api: &ApiArgs, command: Option<&str>) -> Result<(), ConfigError> {
+    if profile_names(api).len() > 1 {
         let command = ["keepwatch"].into_iter().chain(command).collect::<Vec<_>>().join(" ");
         return Err(ConfigError::SeveralProfiles { command });
     }
@@ -96,7 +100,7 @@ fn one_profile(api: &Api, command: Option<&str>) -> Result<(), ConfigError> {
 }
 
 /// The profiles that were chosen, each once.
-fn profiles(api: &Api) -> Vec<&str> {
+fn profile_names(api: &ApiArgs) -> Vec<&str> {
     let mut names: Vec<&str> = Vec::new();
     for name in &api.profile {
         if !names.contains(&name.as_str()) {
@@ -106,32 +110,32 @@ fn profiles(api: &Api) -> Vec<&str> {
     names
 }
 
-fn endpoint(
+fn resolve_endpoint(
     name: Option<&str>,
-    api: &Api,
-    profile: &Profile,
-    below: &Profile,
+    api: &ApiArgs,
+    profile: &ApiOptions,
+    fallback: &ApiOptions,
     env: &Environment,
 ) -> Result<Endpoint, ConfigError> {
-    let insecure = api.insecure_http || profile.insecure_http.or(below.insecure_http).unwrap_or(false);
+    let insecure = api.insecure_http || profile.insecure_http.or(fallback.insecure_http).unwrap_or(false);
     let from_env = env.get("BROWSERBASE_BASE_URL").filter(|url| !url.trim().is_empty());
     let of_profile = format!("the base-url of the profile {}", name.unwrap_or_default());
-    let said = [
+    let candidates = [
         (api.base_url.as_deref(), "--base-url"),
         (profile.base_url.as_deref(), of_profile.as_str()),
         (from_env.as_deref(), "BROWSERBASE_BASE_URL"),
-        (below.base_url.as_deref(), "the base-url of the config file"),
+        (fallback.base_url.as_deref(), "the base-url of the config file"),
     ];
-    let first = said.into_iter().find_map(|(url, source)| Some((url?, source)));
+    let first = candidates.into_iter().find_map(|(url, source)| Some((url?, source)));
     let (url, source) = first.unwrap_or((PUBLIC_URL, "the default"));
     Ok(Endpoint::new(url, source, insecure)?)
 }
 
-fn key_of(profile: Option<&KeySource>, below: Option<&KeySource>, env: &Environment) -> Found {
+fn find_key(profile: Option<&KeySource>, fallback: Option<&KeySource>, env: &Environment) -> ApiKeyLookup {
     let from_env = env.get("BROWSERBASE_API_KEY").filter(|key| !key.trim().is_empty());
-    match (profile, from_env, below) {
-        (Some(source), _, _) | (None, None, Some(source)) => key::from(source),
-        (None, Some(key), _) => key::valid(&key, "BROWSERBASE_API_KEY").into(),
+    match (profile, from_env, fallback) {
+        (Some(source), _, _) | (None, None, Some(source)) => api_key::from_source(source),
+        (None, Some(key), _) => api_key::parse_key(&key, "BROWSERBASE_API_KEY").into(),
         (None, None, None) => Err(KeyError::Missing).into(),
     }
 }

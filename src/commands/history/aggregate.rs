@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::Form;
+use super::HistoryOptions;
 use crate::store::journal::SessionSummary;
 use keepwatch_core::clock::Timestamp;
 use keepwatch_core::filter::FilterTarget;
@@ -17,22 +17,22 @@ use keepwatch_core::tracker::cost::{Rates, billed_minutes};
 
 /// One session.
 #[derive(Debug)]
-pub(super) struct Seen {
+pub(super) struct MergedSession {
     /// What the run knows that saw it last.
-    pub(super) facts: SessionSummary,
+    pub(super) newest: SessionSummary,
     /// The first reply to any run.
     pub(super) first_seen: Timestamp,
     /// How many replies came to all of them.
-    pub(super) replies: u64,
+    pub(super) responses: u64,
     /// How many runs saw it.
     pub(super) runs: usize,
     /// For how long it was really watched.
-    pub(super) watched: Duration,
+    pub(super) watched_time: Duration,
 }
 
 /// The sessions of one owner that started on one day.
 #[derive(Debug)]
-pub(super) struct Day {
+pub(super) struct DailyTotals {
     /// `2026-11-22`
     pub(super) day: String,
     /// Whose they are.
@@ -40,73 +40,73 @@ pub(super) struct Day {
     /// How many.
     pub(super) sessions: usize,
     /// How long they ran together.
-    pub(super) ran: Duration,
+    pub(super) running_time: Duration,
     /// How much of that was watched.
-    pub(super) watched: Duration,
+    pub(super) watched_time: Duration,
     /// Their proxies' bytes.
     pub(super) proxy_bytes: i64,
     /// What they cost, estimated, in dollars.
     pub(super) cost: f64,
 }
 
-impl Seen {
+impl MergedSession {
     /// Of rows in any order, the sessions: the one that began last first.
-    pub(super) fn of(rows: Vec<SessionSummary>) -> Vec<Self> {
+    pub(super) fn merge_all(rows: Vec<SessionSummary>) -> Vec<Self> {
         // An id is one session's of one host; a simulated one uses the same again and again.
         let mut by_session: BTreeMap<(SessionId, String), Vec<SessionSummary>> = BTreeMap::new();
         for row in rows {
             by_session.entry((row.session.clone(), row.host.clone())).or_default().push(row);
         }
-        let mut seen: Vec<Self> = by_session.into_values().filter_map(Self::merged).collect();
-        seen.sort_by(|one, other| {
-            (other.began(), &other.facts.session).cmp(&(one.began(), &one.facts.session))
+        let mut sessions: Vec<Self> = by_session.into_values().filter_map(Self::merge).collect();
+        sessions.sort_by(|one, other| {
+            (other.start_time(), &other.newest.session).cmp(&(one.start_time(), &one.newest.session))
         });
-        seen
+        sessions
     }
 
-    fn merged(mut rows: Vec<SessionSummary>) -> Option<Self> {
+    fn merge(mut rows: Vec<SessionSummary>) -> Option<Self> {
         rows.sort_by_key(|row| row.first_seen);
         let newest = rows.iter().enumerate().max_by_key(|(_, row)| row.last_seen).map(|(at, _)| at)?;
         let sum = rows.iter().fold(Duration::ZERO, |sum, row| sum.saturating_add(row.watched));
-        let mut seen = Self {
+        let mut session = Self {
             first_seen: rows.first()?.first_seen,
-            replies: rows.iter().fold(0, |sum, row| sum.saturating_add(row.responses)),
+            responses: rows.iter().fold(0, |sum, row| sum.saturating_add(row.responses)),
             runs: rows.len(),
-            watched: sum.min(covered(&rows)),
-            facts: rows.swap_remove(newest),
+            watched_time: sum.min(observed_time(&rows)),
+            newest: rows.swap_remove(newest),
         };
-        if let Some(ran) = seen.ran() {
-            seen.watched = seen.watched.min(ran);
+        if let Some(ran) = session.running_time() {
+            session.watched_time = session.watched_time.min(ran);
         }
-        Some(seen)
+        Some(session)
     }
 
     /// When it started, or was created, or was first seen.
-    pub(super) fn began(&self) -> Timestamp {
-        self.facts.started.or(self.facts.created).unwrap_or(self.first_seen)
+    pub(super) fn start_time(&self) -> Timestamp {
+        self.newest.started.or(self.newest.created).unwrap_or(self.first_seen)
     }
 
     /// Whether it lived when it was last seen, and so may have run for longer.
-    pub(super) fn lived(&self) -> bool {
-        self.facts.ended.is_none() && !self.facts.status.as_ref().is_some_and(Status::is_final)
+    pub(super) fn was_running(&self) -> bool {
+        self.newest.ended.is_none() && !self.newest.status.as_ref().is_some_and(Status::is_final)
     }
 
     /// How long it ran, or had run when it was last seen.
-    pub(super) fn ran(&self) -> Option<Duration> {
-        let until = self.facts.ended.or(self.lived().then_some(self.facts.last_seen))?;
-        let started = self.facts.started.or(self.facts.created)?;
+    pub(super) fn running_time(&self) -> Option<Duration> {
+        let until = self.newest.ended.or(self.was_running().then_some(self.newest.last_seen))?;
+        let started = self.newest.started.or(self.newest.created)?;
         until.signed_duration_since(started).to_std().ok()
     }
 
     /// What that cost, in dollars.
     pub(super) fn cost(&self, rates: Rates) -> f64 {
-        let time = self.ran().map_or(0.0, |ran| rates.cost_of_minutes(billed_minutes(ran)));
-        time + rates.cost_of_bytes(self.facts.proxy_bytes.unwrap_or(0))
+        let time = self.running_time().map_or(0.0, |ran| rates.cost_of_minutes(billed_minutes(ran)));
+        time + rates.cost_of_bytes(self.newest.proxy_bytes.unwrap_or(0))
     }
 }
 
 /// The time from the first to the last sight of each of `rows`, in the order of the first, put together.
-fn covered(rows: &[SessionSummary]) -> Duration {
+fn observed_time(rows: &[SessionSummary]) -> Duration {
     let mut covered = Duration::ZERO;
     let mut until = Timestamp::MIN_UTC;
     for row in rows {
@@ -118,61 +118,61 @@ fn covered(rows: &[SessionSummary]) -> Duration {
 }
 
 /// By day, the newest first, and by owner; those without one last.
-pub(super) fn of_days(seen: &[Seen], form: Form) -> Vec<Day> {
-    let mut days: BTreeMap<_, Day> = BTreeMap::new();
-    for seen in seen {
-        let (day, owner) = (form.zone.date(seen.began()), seen.facts.owner.clone());
+pub(super) fn daily_totals(sessions: &[MergedSession], options: HistoryOptions) -> Vec<DailyTotals> {
+    let mut days: BTreeMap<_, DailyTotals> = BTreeMap::new();
+    for seen in sessions {
+        let (day, owner) = (options.zone.date(seen.start_time()), seen.newest.owner.clone());
         let key = (std::cmp::Reverse(day.clone()), owner.is_none(), owner.clone());
-        let sum = days.entry(key).or_insert_with(|| Day {
+        let totals = days.entry(key).or_insert_with(|| DailyTotals {
             day,
             owner,
             sessions: 0,
-            ran: Duration::ZERO,
-            watched: Duration::ZERO,
+            running_time: Duration::ZERO,
+            watched_time: Duration::ZERO,
             proxy_bytes: 0,
             cost: 0.0,
         });
-        sum.sessions = sum.sessions.saturating_add(1);
-        if let Some(ran) = seen.ran() {
-            sum.ran = sum.ran.saturating_add(ran);
-            sum.watched = sum.watched.saturating_add(seen.watched);
+        totals.sessions = totals.sessions.saturating_add(1);
+        if let Some(ran) = seen.running_time() {
+            totals.running_time = totals.running_time.saturating_add(ran);
+            totals.watched_time = totals.watched_time.saturating_add(seen.watched_time);
         }
-        sum.proxy_bytes = sum.proxy_bytes.saturating_add(seen.facts.proxy_bytes.unwrap_or(0));
-        sum.cost += seen.cost(form.rates);
+        totals.proxy_bytes = totals.proxy_bytes.saturating_add(seen.newest.proxy_bytes.unwrap_or(0));
+        totals.cost += seen.cost(options.rates);
     }
     days.into_values().collect()
 }
 
-impl FilterTarget for Seen {
+impl FilterTarget for MergedSession {
     fn id(&self) -> &SessionId {
-        &self.facts.session
+        &self.newest.session
     }
 
     fn status(&self) -> Option<&Status> {
-        self.facts.status.as_ref()
+        self.newest.status.as_ref()
     }
 
     fn region(&self) -> Option<&Region> {
-        self.facts.region.as_ref()
+        self.newest.region.as_ref()
     }
 
     fn keep_alive(&self) -> Option<bool> {
-        self.facts.keep_alive
+        self.newest.keep_alive
     }
 
     fn owner(&self) -> Option<&Untrusted> {
-        self.facts.owner.as_ref()
+        self.newest.owner.as_ref()
     }
 
     fn context(&self) -> Option<&Untrusted> {
-        self.facts.context.as_ref()
+        self.newest.context.as_ref()
     }
 
     fn metadata(&self) -> Option<&Metadata> {
-        self.facts.metadata.as_ref()
+        self.newest.metadata.as_ref()
     }
 
     fn profile(&self) -> &str {
-        self.facts.profile.as_deref().unwrap_or_default()
+        self.newest.profile.as_deref().unwrap_or_default()
     }
 }

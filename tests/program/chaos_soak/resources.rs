@@ -7,7 +7,7 @@ use browserbase_simulator::Offset;
 
 /// What a process takes at a moment.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Measure {
+pub(super) struct Measurement {
     rss_kb: u64,
     peak_kb: u64,
     threads: u64,
@@ -19,15 +19,15 @@ pub(super) struct Measure {
 }
 
 /// How much of it there may be.
-pub(super) struct Most {
+pub(super) struct ResourceLimits {
     pub(super) threads: u64,
     pub(super) sockets: u64,
     pub(super) files: u64,
     pub(super) rss_kb: u64,
 }
 
-impl Measure {
-    pub(super) fn of(pid: u32) -> Option<Self> {
+impl Measurement {
+    pub(super) fn read(pid: u32) -> Option<Self> {
         let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
         let number = |name: &str| -> Option<u64> {
             let line = status.lines().find_map(|line| line.strip_prefix(name))?;
@@ -52,14 +52,14 @@ impl Measure {
 
 /// Measures, in order.
 #[derive(Debug, Default)]
-pub(super) struct Course(Vec<(Offset, Measure)>);
+pub(super) struct ResourceHistory(Vec<(Offset, Measurement)>);
 
-impl Course {
-    pub(super) fn take(&mut self, at: Offset, measure: Option<Measure>) {
+impl ResourceHistory {
+    pub(super) fn add(&mut self, at: Offset, measure: Option<Measurement>) {
         self.0.extend(measure.map(|measure| (at, measure)));
     }
 
-    fn most(&self, of: impl Fn(&Measure) -> u64) -> u64 {
+    fn max(&self, of: impl Fn(&Measurement) -> u64) -> u64 {
         self.0.iter().map(|(_, measure)| of(measure)).max().unwrap_or(0)
     }
 
@@ -79,12 +79,12 @@ impl Course {
     }
 
     /// Holds that there never was more than `most`, and that memory grows by no more than so many kB a minute from a moment on.
-    pub(super) fn holds(&self, most: &Most, growth: Option<(std::time::Duration, f64)>) {
+    pub(super) fn assert_within(&self, most: &ResourceLimits, growth: Option<(std::time::Duration, f64)>) {
         let Some((_, last)) = self.0.last() else { return };
         for (what, had, most) in [
-            ("threads", self.most(|it| it.threads), most.threads),
-            ("sockets", self.most(|it| it.sockets), most.sockets),
-            ("files", self.most(|it| it.files), most.files),
+            ("threads", self.max(|it| it.threads), most.threads),
+            ("sockets", self.max(|it| it.sockets), most.sockets),
+            ("files", self.max(|it| it.files), most.files),
             ("kB", last.peak_kb, most.rss_kb),
         ] {
             assert!(had <= most, "{had} {what}, of {most} at most");
@@ -96,14 +96,14 @@ impl Course {
     }
 }
 
-impl fmt::Display for Course {
+impl fmt::Display for ResourceHistory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (Some((_, first)), Some((at, last))) = (self.0.first(), self.0.last()) else {
             return writeln!(f, "  nothing is measured here: there is no /proc");
         };
         let step = (self.0.len() / 20).max(1);
         for (at, measure) in self.0.iter().step_by(step) {
-            let Measure { rss_kb, threads, sockets, files, .. } = measure;
+            let Measurement { rss_kb, threads, sockets, files, .. } = measure;
             let seconds = at.to_duration().as_secs();
             writeln!(
                 f,
@@ -122,9 +122,9 @@ impl fmt::Display for Course {
         writeln!(
             f,
             "  at most {} threads, {} sockets, {} files; {:.1} % of a processor",
-            self.most(|it| it.threads),
-            self.most(|it| it.sockets),
-            self.most(|it| it.files),
+            self.max(|it| it.threads),
+            self.max(|it| it.sockets),
+            self.max(|it| it.files),
             f64::from(u32::try_from(last.ticks).unwrap()) / at.to_duration().as_secs_f64()
         )
     }
@@ -138,9 +138,9 @@ fn the_smallest_leak_for_each_session_and_poll_is_more_than_memory_may_grow() {
             // It fills up for ten minutes, and by 10 MB.
             let rss_kb = 30_000 + 100 * step.min(100) + kb_a_minute * step / 10 + noise[(step % 7) as usize];
             let at = Offset::from_duration(std::time::Duration::from_secs(6 * step));
-            (at, Measure { rss_kb, ..Measure::default() })
+            (at, Measurement { rss_kb, ..Measurement::default() })
         });
-        Course(measures.collect())
+        ResourceHistory(measures.collect())
     };
     let warm = std::time::Duration::from_secs(12 * 60);
     let leak = 32 * super::LIVING as u64 * (60 / super::INTERVAL.as_secs()) / 1024;

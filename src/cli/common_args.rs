@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 
 /// What the simulated API plays.
 #[derive(Debug, Args)]
-pub struct Play {
+pub struct ScenarioArgs {
     /// Which scenario to play
     #[arg(long, value_name = "NAME|FILE", default_value = "default")]
     pub scenario: String,
@@ -21,7 +21,7 @@ pub struct Play {
 
 /// What is written down of what is watched.
 #[derive(Debug, Args)]
-pub struct Record {
+pub struct RecordingArgs {
     /// Record what is watched into a new file, for `keepwatch replay` and `keepwatch explain --from`; no secret is in it
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
@@ -32,18 +32,18 @@ pub struct Record {
 
 /// What is kept on the disk of what was seen.
 #[derive(Clone, Copy, Debug, Args)]
-pub struct Journal {
+pub struct JournalArgs {
     /// Write no journal, and read none
     #[arg(long)]
     pub no_journal: bool,
     /// How long the journal keeps what was seen
-    #[arg(long, value_name = "DURATION", default_value = "30d", value_parser = keep)]
+    #[arg(long, value_name = "DURATION", default_value = "30d", value_parser = parse_retention)]
     pub journal_keep: Duration,
 }
 
 /// How many requests may go out.
 #[derive(Clone, Copy, Debug, Args)]
-pub struct Load {
+pub struct RateLimitArgs {
     /// Poll at most so many times a second, 1 to 100, each profile; what a key asks for goes out at once
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub max_rps: u32,
@@ -51,29 +51,29 @@ pub struct Load {
 
 /// When a session is flagged.
 #[derive(Debug, Args)]
-pub struct Attention {
+pub struct AlertArgs {
     /// Flag sessions with so much time left; several by commas, 0s for never
-    #[arg(long, value_name = "DURATIONS", default_value = "5m,1m", value_delimiter = ',', value_parser = duration)]
+    #[arg(long, value_name = "DURATIONS", default_value = "5m,1m", value_delimiter = ',', value_parser = parse_duration)]
     pub warn: Vec<Duration>,
     /// Flag sessions whose proxy carried nothing for so long, if it had carried something
-    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = parse_duration)]
     pub idle: Duration,
 }
 
 /// What things cost, in dollars: all sums are estimates.
 #[derive(Debug, Args)]
-pub struct Rates {
+pub struct CostRateArgs {
     /// Dollars for an hour of running time, for the estimates
-    #[arg(long, value_name = "DOLLARS", default_value_t = 0.12, value_parser = dollars)]
+    #[arg(long, value_name = "DOLLARS", default_value_t = 0.12, value_parser = parse_dollars)]
     pub rate_hour: f64,
     /// Dollars for a GB through the proxy, for the estimates
-    #[arg(long, value_name = "DOLLARS", default_value_t = 12.0, value_parser = dollars)]
+    #[arg(long, value_name = "DOLLARS", default_value_t = 12.0, value_parser = parse_dollars)]
     pub rate_gb: f64,
 }
 
 /// Where options come from that are not typed.
 #[derive(Debug, Args)]
-pub struct Defaults {
+pub struct ConfigFileArgs {
     /// The config file [default: KEEPWATCH_CONFIG, else keepwatch/config.toml in XDG_CONFIG_HOME or ~/.config]
     #[arg(long, value_name = "PATH")]
     pub config: Option<PathBuf>,
@@ -81,7 +81,7 @@ pub struct Defaults {
 
 /// How the API is reached, and where the requests are logged.
 #[derive(Debug, Args)]
-pub struct Api {
+pub struct ApiArgs {
     /// Reach the API as this profile of the config file says; the screen takes several
     #[arg(long, value_name = "NAME")]
     pub profile: Vec<String>,
@@ -101,7 +101,7 @@ pub struct Api {
 
 /// How the screen looks.
 #[derive(Debug, Args)]
-pub struct Look {
+pub struct AppearanceArgs {
     /// Where the metadata says whose a session is, as run.id [default: owner, label, name …, or a known tool's stamp]
     #[arg(long, value_name = "PATH")]
     pub owner_key: Option<String>,
@@ -127,13 +127,13 @@ pub enum Color {
 
 /// What the screen flags, estimates and allows.
 #[derive(Debug, Args)]
-pub struct Screen {
+pub struct ScreenArgs {
     /// What is flagged.
     #[command(flatten)]
-    pub attention: Attention,
+    pub alerts: AlertArgs,
     /// What things cost.
     #[command(flatten)]
-    pub rates: Rates,
+    pub rates: CostRateArgs,
     /// Ring the terminal's bell with each new flag
     #[arg(long)]
     pub bell: bool,
@@ -143,21 +143,21 @@ pub struct Screen {
 }
 
 /// `5s`, `1m30s`.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text.trim()).map_err(|_| format!("“{text}” is no duration; write 5s or 1m30s"))
 }
 
 /// A [`duration`] that leaves something to look back at.
-pub(super) fn keep(text: &str) -> Result<Duration, String> {
-    let keep = duration(text)?;
-    if keep < Duration::from_secs(60 * 60) {
+pub(super) fn parse_retention(text: &str) -> Result<Duration, String> {
+    let retention = parse_duration(text)?;
+    if retention < Duration::from_secs(60 * 60) {
         return Err("an hour (1h) is the shortest; --no-journal keeps nothing".into());
     }
-    Ok(keep)
+    Ok(retention)
 }
 
 /// `0.12`
-pub(super) fn dollars(text: &str) -> Result<f64, String> {
+pub(super) fn parse_dollars(text: &str) -> Result<f64, String> {
     let dollars: Option<f64> = text.trim().trim_start_matches('$').parse().ok();
     dollars
         .filter(|dollars| (0.0..1e6).contains(dollars))
@@ -165,8 +165,8 @@ pub(super) fn dollars(text: &str) -> Result<f64, String> {
 }
 
 /// A [`duration`] between a second and a day.
-pub(super) fn interval(text: &str) -> Result<Duration, String> {
-    let interval = duration(text)?;
+pub(super) fn parse_interval(text: &str) -> Result<Duration, String> {
+    let interval = parse_duration(text)?;
     if interval < Duration::from_secs(1) {
         return Err("asking more often than each second (1s) helps nobody".into());
     }

@@ -42,7 +42,7 @@ fn runs(name: &str) -> ScenarioSession {
     }
 }
 
-fn ends(name: &str, at: i64) -> ScenarioSession {
+fn ending_session(name: &str, at: i64) -> ScenarioSession {
     let end = ScenarioEnd::new(seconds(at), FinalStatus::Completed);
     ScenarioSession { ends: Some(end), ..runs(name) }
 }
@@ -51,22 +51,22 @@ fn many(prefix: &str, count: usize) -> impl Iterator<Item = ScenarioSession> {
     (0..count).map(move |at| runs(&format!("{prefix}-{at:04}")))
 }
 
-fn named(names: &[&str]) -> Targets {
+fn named_targets(names: &[&str]) -> Targets {
     Targets::Ids(names.iter().map(|name| id(name)).collect())
 }
 
 /// What the server is like.
 #[derive(Default)]
-struct Server {
+struct ServerLimits {
     faults: Vec<Fault>,
     limit: Option<RequestLimit>,
 }
 
 /// What was watched, and what was asked for it.
-struct Watched {
-    fleet: SessionTracker,
+struct WatchResult {
+    tracker: SessionTracker,
     /// When it was over, since the start.
-    took: Duration,
+    elapsed: Duration,
     /// How often each list was asked for, by its status.
     lists: BTreeMap<String, usize>,
     /// How often each session was asked for by itself.
@@ -74,11 +74,11 @@ struct Watched {
     /// When each request came.
     times: Vec<Duration>,
     /// How many were too many.
-    refused: usize,
+    throttled: usize,
     events: Vec<EventKind>,
 }
 
-impl Watched {
+impl WatchResult {
     fn lists(&self, status: &str) -> usize {
         self.lists.get(&format!("status={status}")).copied().unwrap_or(0)
     }
@@ -94,10 +94,10 @@ fn watch(
     speed: u32,
     targets: &Targets,
     sessions: impl Iterator<Item = ScenarioSession>,
-    server: &Server,
+    server: &ServerLimits,
     most: u64,
     is_over: impl Fn(&SessionTracker) -> bool,
-) -> Watched {
+) -> WatchResult {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let clock = Clock::scaled(speed);
@@ -107,19 +107,19 @@ fn watch(
         server.faults.iter().for_each(|fault| simulator.control().add_fault(fault.clone()));
         let base = simulator.base_url().parse().unwrap();
         let client = Client::new(Endpoint { base }, Secret::new("bb_test_fewest_f3a9".into()));
-        let (reports, mut reported) = mpsc::channel::<Report>(16);
+        let (reports, mut report_receiver) = mpsc::channel::<Report>(16);
         let start = clock.now();
-        let (mut fleet, mut events) = (SessionTracker::new(AlertThresholds::none()), Vec::new());
+        let (mut tracker, mut events) = (SessionTracker::new(AlertThresholds::none()), Vec::new());
         if let Targets::Ids(ids) = targets {
-            fleet.apply(Input::SessionsNamed { at: start, ids: ids.clone() });
+            tracker.apply(Input::SessionsNamed { at: start, ids: ids.clone() });
         }
         let _poller = Poller::spawn(client, None, targets, PACE, clock.clone(), reports);
         let end = start.mono + Duration::from_secs(most);
-        while !is_over(&fleet) {
+        while !is_over(&tracker) {
             tokio::select! {
-                Some(report) = reported.recv() => {
+                Some(report) = report_receiver.recv() => {
                     let input = IngestedReport::from(report).input;
-                    events.extend(input.into_iter().flat_map(|it| fleet.apply(it).events).map(|event| event.kind));
+                    events.extend(input.into_iter().flat_map(|it| tracker.apply(it).events).map(|event| event.kind));
                 }
                 () = keepwatch::timer::sleep_until(&clock, end) => break,
             }
@@ -136,7 +136,7 @@ fn watch(
         }
         let times = log.iter().map(|hit| hit.at).collect();
         let refused = log.iter().filter(|hit| hit.status == Some(429)).count();
-        Watched { fleet, took, lists, singles, times, refused, events }
+        WatchResult { tracker, elapsed: took, lists, singles, times, throttled: refused, events }
     })
 }
 
@@ -145,17 +145,17 @@ fn a_thousand_sessions_for_a_minute_cost_twenty_one_lists_and_eight_and_one_requ
     at_speed(SPEED, |speed| {
         let away = Window { from: seconds(20), to: seconds(50) };
         let odd = [
-            ends("end-1", 8),
-            ends("end-2", 22),
-            ends("end-3", 22),
+            ending_session("end-1", 8),
+            ending_session("end-2", 22),
+            ending_session("end-3", 22),
             ScenarioSession { unlisted: vec![away], ..runs("unlisted-1") },
         ];
         let watched =
-            watch(speed, &Targets::All, many("s", 996).chain(odd), &Server::default(), 60, |_| false);
+            watch(speed, &Targets::All, many("s", 996).chain(odd), &ServerLimits::default(), 60, |_| false);
         assert!(watched.lists("RUNNING") <= 21 && watched.lists("PENDING") <= 8, "{:?}", watched.lists);
         assert!(watched.lists("RUNNING") >= 8, "the machine was too slow for this to say anything");
-        assert_eq!(watched.fleet.len(), 1000);
-        assert_eq!(Watched::has_ended(&watched.fleet, "end"), 3);
+        assert_eq!(watched.tracker.len(), 1000);
+        assert_eq!(WatchResult::has_ended(&watched.tracker, "end"), 3);
         let mut singles = watched.singles.clone();
         let unlisted = singles.remove("unlisted-1").unwrap();
         assert!((1..=4).contains(&unlisted), "at 21 s, and 3, 6 and 12 s after that: {unlisted}");
@@ -168,12 +168,13 @@ fn a_thousand_sessions_for_a_minute_cost_twenty_one_lists_and_eight_and_one_requ
 #[test]
 fn two_hundred_that_end_together_are_asked_for_once_each_at_four_requests_a_second() {
     at_speed(HALF_SPEED, |speed| {
-        let bulk = (0..200).map(|at| ends(&format!("bulk-{at:03}"), 11));
-        let over = |fleet: &SessionTracker| Watched::has_ended(fleet, "bulk") == 200;
-        let watched = watch(speed, &Targets::All, many("s", 20).chain(bulk), &Server::default(), 240, over);
-        assert!(over(&watched.fleet), "{:?}", watched.took);
+        let bulk = (0..200).map(|at| ending_session(&format!("bulk-{at:03}"), 11));
+        let over = |fleet: &SessionTracker| WatchResult::has_ended(fleet, "bulk") == 200;
+        let watched =
+            watch(speed, &Targets::All, many("s", 20).chain(bulk), &ServerLimits::default(), 240, over);
+        assert!(over(&watched.tracker), "{:?}", watched.elapsed);
         assert!(watched.singles.len() == 200 && watched.singles.values().all(|count| *count == 1));
-        let elapsed = u64::try_from(watched.took.as_millis()).unwrap();
+        let elapsed = u64::try_from(watched.elapsed.as_millis()).unwrap();
         let most = usize::try_from(4 + elapsed * 4 / 1000 + 1).unwrap();
         assert!(watched.times.len() <= most, "{} in {elapsed} ms", watched.times.len());
         assert!(
@@ -187,11 +188,17 @@ fn two_hundred_that_end_together_are_asked_for_once_each_at_four_requests_a_seco
 fn of_the_lists_only_the_named_sessions_are_taken_and_the_last_end_ends_the_asking() {
     at_speed(SPEED, |speed| {
         let names = ["a", "b", "c", "d", "e", "f"];
-        let own = names.iter().map(|name| ends(name, if *name == "f" { 12 } else { 5 }));
+        let own = names.iter().map(|name| ending_session(name, if *name == "f" { 12 } else { 5 }));
         let over = |fleet: &SessionTracker| fleet.records().all(|record| record.phase() == Phase::Ended);
-        let watched =
-            watch(speed, &named(&names), many("other", 50).chain(own), &Server::default(), 60, over);
-        assert!(over(&watched.fleet) && watched.fleet.len() == 6);
+        let watched = watch(
+            speed,
+            &named_targets(&names),
+            many("other", 50).chain(own),
+            &ServerLimits::default(),
+            60,
+            over,
+        );
+        assert!(over(&watched.tracker) && watched.tracker.len() == 6);
         assert_eq!(watched.singles, names.map(|name| (name.to_owned(), 1)).into());
         assert!(watched.lists("RUNNING") <= 8 && watched.lists("PENDING") <= 3, "{:?}", watched.lists);
     });
@@ -202,15 +209,19 @@ fn a_server_without_lists_is_asked_for_each_named_session_and_nothing_is_said_to
     at_speed(SPEED, |speed| {
         let names = ["a", "b", "c", "d", "e"];
         let fault = Fault::with_status(FaultTarget::List, StatusCode::NOT_FOUND);
-        let none = Server { faults: vec![fault], ..Server::default() };
-        let watched =
-            watch(speed, &named(&names), names.iter().map(|name| ends(name, 9)), &none, 60, |fleet| {
-                Watched::has_ended(fleet, "") == 5
-            });
-        assert_eq!(Watched::has_ended(&watched.fleet, ""), 5);
+        let none = ServerLimits { faults: vec![fault], ..ServerLimits::default() };
+        let watched = watch(
+            speed,
+            &named_targets(&names),
+            names.iter().map(|name| ending_session(name, 9)),
+            &none,
+            60,
+            |fleet| WatchResult::has_ended(fleet, "") == 5,
+        );
+        assert_eq!(WatchResult::has_ended(&watched.tracker, ""), 5);
         assert!(watched.lists("RUNNING") + watched.lists("PENDING") <= 2, "{:?}", watched.lists);
         assert!(watched.singles.values().all(|count| (2..=8).contains(count)), "{:?}", watched.singles);
-        assert!(watched.fleet.health().failures.is_empty());
+        assert!(watched.tracker.health().failures.is_empty());
     });
 }
 
@@ -218,14 +229,16 @@ fn a_server_without_lists_is_asked_for_each_named_session_and_nothing_is_said_to
 fn polls_keep_within_what_the_server_says_is_left_before_it_refuses_any() {
     at_speed(SPEED, |speed| {
         let names = ["a", "b", "c", "d"];
-        let server = Server {
+        let server = ServerLimits {
             limit: Some(RequestLimit { requests: 20, window: Duration::from_secs(60) }),
-            ..Server::default()
+            ..ServerLimits::default()
         };
         // Four sessions each 3 s would be eighty in a minute.
         let watched =
-            watch(speed, &named(&names), names.iter().map(|name| runs(name)), &server, 150, |_| false);
-        assert_eq!(watched.refused, 0, "{:?}", watched.times);
+            watch(speed, &named_targets(&names), names.iter().map(|name| runs(name)), &server, 150, |_| {
+                false
+            });
+        assert_eq!(watched.throttled, 0, "{:?}", watched.times);
         let in_the_second = watched.times.iter().filter(|at| (60..120).contains(&at.as_secs())).count();
         assert!((10..=20).contains(&in_the_second), "most of what is allowed is used: {in_the_second}");
         assert!(
@@ -233,6 +246,6 @@ fn polls_keep_within_what_the_server_says_is_left_before_it_refuses_any() {
             "and of each session: {:?}",
             watched.singles
         );
-        assert!(watched.fleet.health().failures.is_empty());
+        assert!(watched.tracker.health().failures.is_empty());
     });
 }

@@ -8,13 +8,13 @@ pub const PROFILE_KEYS: [&str; 5] = ["label", "base-url", "api-key-file", "api-k
 
 /// How the API is reached.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Profile {
+pub struct ApiOptions {
     /// What it is called on the screen; fit to be shown.
     pub label: Option<String>,
     /// The API's base URL, as it was written.
     pub base_url: Option<String>,
     /// Where the key comes from.
-    pub key: Option<KeySource>,
+    pub key_source: Option<KeySource>,
     /// Whether the key may go over plain http to another machine.
     pub insecure_http: Option<bool>,
 }
@@ -28,21 +28,21 @@ pub enum KeySource {
     Command(Vec<String>),
 }
 
-impl Profile {
+impl ApiOptions {
     /// This, and `below` where this says nothing.
     #[must_use]
-    pub(super) fn over(self, below: &Self) -> Self {
+    pub(super) fn merged_over(self, fallback: &Self) -> Self {
         Self {
-            label: self.label.or_else(|| below.label.clone()),
-            base_url: self.base_url.or_else(|| below.base_url.clone()),
-            key: self.key.or_else(|| below.key.clone()),
-            insecure_http: self.insecure_http.or(below.insecure_http),
+            label: self.label.or_else(|| fallback.label.clone()),
+            base_url: self.base_url.or_else(|| fallback.base_url.clone()),
+            key_source: self.key_source.or_else(|| fallback.key_source.clone()),
+            insecure_http: self.insecure_http.or(fallback.insecure_http),
         }
     }
 }
 
 /// A path in the file: `~/` is the home, and what is relative is so to the file's folder.
-pub(super) fn path(written: &str, folder: &Path, home: Option<&Path>) -> Result<PathBuf, String> {
+pub(super) fn resolve_path(written: &str, folder: &Path, home: Option<&Path>) -> Result<PathBuf, String> {
     if written == "-" {
         return Ok(PathBuf::from(written));
     }
@@ -59,11 +59,11 @@ mod tests {
 
     #[test]
     fn a_path_is_the_homes_the_folders_or_its_own() {
-        let of = |written| path(written, Path::new("/etc/kw"), Some(Path::new("/home/me")));
+        let of = |written| resolve_path(written, Path::new("/etc/kw"), Some(Path::new("/home/me")));
         assert_eq!(of("~/key"), Ok("/home/me/key".into()));
         assert_eq!(of("keys/a"), Ok("/etc/kw/keys/a".into()));
         assert_eq!(of("/run/key"), Ok("/run/key".into()));
         assert_eq!(of("-"), Ok("-".into()));
-        assert!(path("~/key", Path::new("/etc"), None).unwrap_err().contains("HOME"));
+        assert!(resolve_path("~/key", Path::new("/etc"), None).unwrap_err().contains("HOME"));
     }
 }

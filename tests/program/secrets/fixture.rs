@@ -11,40 +11,44 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::stranger::{Bystander, CANARY, KEY, Stranger};
+use super::malicious_server::{Bystander, CANARY, KEY, MaliciousServer};
 use crate::harness::{PROGRAM, Terminal, clean_env, wait_until};
 
 /// The programs that keepwatch may start. Of those that copy, the last one here takes it.
 const HELPERS: [(&str, i32); 7] =
     [("wl-copy", 1), ("xclip", 1), ("xsel", 1), ("tmux", 0), ("xdg-open", 0), ("gio", 0), ("pass", 0)];
 
-pub(super) struct House {
+pub(super) struct Fixture {
     home: tempfile::TempDir,
-    meant: tempfile::TempDir,
-    pub(super) api: Stranger,
+    secret_path: tempfile::TempDir,
+    pub(super) api: MaliciousServer,
     pub(super) bystander: Bystander,
 }
 
 /// What a command came to.
-pub(super) struct Ended {
+pub(super) struct CommandOutput {
     pub(super) code: i32,
-    pub(super) all: String,
+    pub(super) output: String,
 }
 
-impl House {
+impl Fixture {
     /// The key comes from a program that prints it.
     pub(super) fn new() -> Self {
         let bystander = Bystander::listen();
-        let api = Stranger::serve(&bystander);
-        let house =
-            Self { home: tempfile::tempdir().unwrap(), meant: tempfile::tempdir().unwrap(), api, bystander };
-        fs::write(house.meant.path().join("key"), KEY).unwrap();
-        fs::set_permissions(house.meant.path().join("key"), fs::Permissions::from_mode(0o600)).unwrap();
+        let api = MaliciousServer::serve(&bystander);
+        let house = Self {
+            home: tempfile::tempdir().unwrap(),
+            secret_path: tempfile::tempdir().unwrap(),
+            api,
+            bystander,
+        };
+        fs::write(house.secret_path.path().join("key"), KEY).unwrap();
+        fs::set_permissions(house.secret_path.path().join("key"), fs::Permissions::from_mode(0o600)).unwrap();
         for folder in ["bin", "told"] {
             fs::create_dir(house.path(folder)).unwrap();
         }
         for (name, code) in HELPERS {
-            house.helper(name, code);
+            house.install_helper(name, code);
         }
         let config = house.path(".config/keepwatch");
         fs::create_dir_all(&config).unwrap();
@@ -58,10 +62,10 @@ impl House {
 
     /// A program that writes down what it is told, and what it is given where that is meant to be. Another process writes
     /// it: a test that forks meanwhile would inherit our file, and what is open for writing can not be started.
-    fn helper(&self, name: &str, code: i32) {
-        let (told, meant) = (self.path("told"), self.meant.path().join(name));
+    fn install_helper(&self, name: &str, code: i32) {
+        let (told, meant) = (self.path("told"), self.secret_path.path().join(name));
         let does = match name {
-            "pass" => format!("cat '{}'", self.meant.path().join("key").display()),
+            "pass" => format!("cat '{}'", self.secret_path.path().join("key").display()),
             _ => format!("cat >> '{}'", meant.display()),
         };
         let script = format!(
@@ -82,7 +86,7 @@ impl House {
 
     /// A path where secrets are meant to be.
     pub(super) fn meant(&self, name: &str) -> PathBuf {
-        self.meant.path().join(name)
+        self.secret_path.path().join(name)
     }
 
     /// A desktop, tmux and proxies, all of which would be glad of a secret.
@@ -111,11 +115,11 @@ impl House {
     }
 
     /// `keepwatch ARGS` without a terminal, to its end.
-    pub(super) fn run(&self, args: &[&str]) -> Ended {
+    pub(super) fn run(&self, args: &[&str]) -> CommandOutput {
         self.run_with(args, &[])
     }
 
-    pub(super) fn run_with(&self, args: &[&str], more: &[(&str, &str)]) -> Ended {
+    pub(super) fn run_with(&self, args: &[&str], more: &[(&str, &str)]) -> CommandOutput {
         let said = tempfile::NamedTempFile::new().unwrap();
         let appended = || fs::OpenOptions::new().append(true).open(said.path()).unwrap();
         let child = Command::new(PROGRAM)
@@ -136,16 +140,16 @@ impl House {
         wait_until(&format!("{args:?} ends"), ended);
         let all = String::from_utf8_lossy(&fs::read(said.path()).unwrap()).into_owned();
         assert!(!all.contains("panicked"), "{args:?}: {all}");
-        Ended { code: code.get().unwrap().code().unwrap_or(-1), all }
+        CommandOutput { code: code.get().unwrap().code().unwrap_or(-1), output: all }
     }
 
     /// What was given to a helper, and meant to be.
-    pub(super) fn given(&self, name: &str) -> String {
+    pub(super) fn helper_input(&self, name: &str) -> String {
         fs::read_to_string(self.meant(name)).unwrap_or_default()
     }
 
     /// What the children called `name` were told, once there is one.
-    pub(super) fn told(&self, name: &str) -> String {
+    pub(super) fn helper_log(&self, name: &str) -> String {
         let start = format!("{name}.");
         let of = || {
             let found = fs::read_dir(self.path("told")).unwrap().map(|it| it.unwrap().path());
@@ -157,11 +161,11 @@ impl House {
     }
 
     /// Holds that no secret is in any file of the home, nor in a file's name.
-    pub(super) fn keeps_no_secret(&self) {
+    pub(super) fn assert_no_secret_in_home(&self) {
         for path in files(self.home.path()) {
             let text =
                 fs::read(&path).map(|it| String::from_utf8_lossy(&it).into_owned()).unwrap_or_default();
-            holds_none(&path.display().to_string(), &text);
+            assert_no_secret(&path.display().to_string(), &text);
         }
     }
 }
@@ -173,7 +177,7 @@ pub(super) fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// Holds that no secret is in `text`.
-pub(super) fn holds_none(what: &str, text: &str) {
+pub(super) fn assert_no_secret(what: &str, text: &str) {
     if let Some(at) = text.find(CANARY) {
         let near: String =
             text[text.floor_char_boundary(at.saturating_sub(200))..].chars().take(300).collect();

@@ -17,75 +17,79 @@ pub(super) const KEY: &str = "cAnArY-opaque-key-0f3a9";
 
 /// A session that runs, and one that has ended.
 pub(super) const ID: &str = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de";
-pub(super) const OVER: &str = "45c48cce-2e2d-4fba-8f1a-2d7bcf1aa7ff";
+pub(super) const ENDED_ID: &str = "45c48cce-2e2d-4fba-8f1a-2d7bcf1aa7ff";
 
 /// One that has ended, and of which the API says something else when it is first asked.
 pub(super) const FLAKY: &str = "8f14e45f-ceea-467f-a0e6-a9f2e4f8b1c2";
 
 /// What it is asked.
-struct Asked {
+struct Request {
     method: String,
     path: String,
     has_key: bool,
 }
 
 /// The API. Its thread ends with the tests.
-pub(super) struct Stranger {
+pub(super) struct MaliciousServer {
     pub(super) url: String,
-    shared: Arc<Shared>,
+    state: Arc<ServerState>,
 }
 
 #[derive(Default)]
-struct Shared {
+struct ServerState {
     /// What it was asked for with the key.
-    asked: Mutex<Vec<String>>,
+    authorised_paths: Mutex<Vec<String>>,
     /// How many requests there were.
     requests: AtomicU32,
     /// Whether the session that ran has failed.
     is_over: AtomicBool,
 }
 
-impl Stranger {
+impl MaliciousServer {
     /// One that redirects those who ask for projects to `elsewhere`.
     pub(super) fn serve(elsewhere: &Bystander) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let shared = Arc::<Shared>::default();
+        let shared = Arc::<ServerState>::default();
         let serving = Arc::clone(&shared);
         let (elsewhere, started) = (elsewhere.url.clone(), Clock::system().now().wall);
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 let (shared, elsewhere) = (Arc::clone(&serving), elsewhere.clone());
                 thread::spawn(move || {
-                    let Some(asked) = request(&stream) else { return };
-                    let is_first = shared.note(&asked);
+                    let Some(asked) = read_request(&stream) else { return };
+                    let is_first = shared.log_request(&asked);
                     let number = shared.requests.fetch_add(1, Ordering::SeqCst);
-                    let about =
-                        About { number, started, is_first, is_over: shared.is_over.load(Ordering::SeqCst) };
-                    answer(stream, &asked, about, &elsewhere);
+                    let about = ResponseContext {
+                        number,
+                        started,
+                        is_first,
+                        is_over: shared.is_over.load(Ordering::SeqCst),
+                    };
+                    respond(stream, &asked, about, &elsewhere);
                 });
             }
         });
-        Self { url, shared }
+        Self { url, state: shared }
     }
 
-    pub(super) fn was_asked(&self) -> bool {
-        !self.shared.asked.lock().unwrap().is_empty()
+    pub(super) fn has_requests(&self) -> bool {
+        !self.state.authorised_paths.lock().unwrap().is_empty()
     }
 
-    pub(super) fn was_asked_for(&self, path: &str) -> bool {
-        self.shared.asked.lock().unwrap().iter().any(|asked| asked == path)
+    pub(super) fn has_request_for(&self, path: &str) -> bool {
+        self.state.authorised_paths.lock().unwrap().iter().any(|asked| asked == path)
     }
 
     /// The session that runs fails now.
-    pub(super) fn end(&self) {
-        self.shared.is_over.store(true, Ordering::SeqCst);
+    pub(super) fn fail_session(&self) {
+        self.state.is_over.store(true, Ordering::SeqCst);
     }
 }
 
 /// What an answer is about.
 #[derive(Clone, Copy)]
-struct About {
+struct ResponseContext {
     number: u32,
     started: Timestamp,
     /// Whether nobody asked for the same before.
@@ -93,10 +97,10 @@ struct About {
     is_over: bool,
 }
 
-impl Shared {
+impl ServerState {
     /// Takes down what was asked for with the key. Whether it was the first time.
-    fn note(&self, asked: &Asked) -> bool {
-        let mut all = self.asked.lock().unwrap();
+    fn log_request(&self, asked: &Request) -> bool {
+        let mut all = self.authorised_paths.lock().unwrap();
         let is_first = !all.contains(&asked.path);
         if asked.has_key {
             all.push(asked.path.clone());
@@ -105,12 +109,12 @@ impl Shared {
     }
 }
 
-fn request(stream: &TcpStream) -> Option<Asked> {
+fn read_request(stream: &TcpStream) -> Option<Request> {
     let mut lines = BufReader::new(stream);
     let mut line = String::new();
     lines.read_line(&mut line).ok()?;
     let mut words = line.split(' ').map(str::to_owned);
-    let mut asked = Asked { method: words.next()?, path: words.next()?, has_key: false };
+    let mut asked = Request { method: words.next()?, path: words.next()?, has_key: false };
     let mut length = 0;
     loop {
         let mut header = String::new();
@@ -126,9 +130,9 @@ fn request(stream: &TcpStream) -> Option<Asked> {
     Some(asked)
 }
 
-fn answer(mut to: TcpStream, asked: &Asked, about: About, elsewhere: &str) {
-    let About { number, is_first, is_over, .. } = about;
-    let Asked { method, path, has_key } = asked;
+fn respond(mut to: TcpStream, asked: &Request, about: ResponseContext, elsewhere: &str) {
+    let ResponseContext { number, is_first, is_over, .. } = about;
+    let Request { method, path, has_key } = asked;
     let of = |id: &str| path.starts_with(&format!("/v1/sessions/{id}"));
     // The first of the list is none, for an id is written down and handed to browsers.
     let mut running = vec![session(&format!("bb_live_{CANARY}id"), about)];
@@ -142,10 +146,10 @@ fn answer(mut to: TcpStream, asked: &Asked, about: About, elsewhere: &str) {
         (_, path) if path.ends_with("/debug") => (200, String::new(), debug(number)),
         (_, path) if path.contains("status=RUNNING") => (200, String::new(), list(&running)),
         (_, path) if path.contains("status=") => (200, String::new(), list(&[])),
-        (_, "/v1/sessions") => (200, String::new(), list(&[session(ID, about), session(OVER, about)])),
+        (_, "/v1/sessions") => (200, String::new(), list(&[session(ID, about), session(ENDED_ID, about)])),
         _ if of(ID) => (200, String::new(), session(ID, about)),
         _ if of(FLAKY) && is_first => (503, String::new(), error()),
-        _ if of(OVER) || of(FLAKY) => (200, String::new(), session(OVER, about)),
+        _ if of(ENDED_ID) || of(FLAKY) => (200, String::new(), session(ENDED_ID, about)),
         _ => (404, String::new(), error()),
     };
     let date = httpdate();
@@ -179,11 +183,11 @@ fn debug(number: u32) -> String {
 }
 
 /// A session. What is random about its real one is the number of the request here.
-fn session(id: &str, about: About) -> String {
-    let About { number, started, is_over, .. } = about;
+fn session(id: &str, about: ResponseContext) -> String {
+    let ResponseContext { number, started, is_over, .. } = about;
     let (created, expires) =
         (started.to_rfc3339(), saturating_add(started, Duration::from_secs(900)).to_rfc3339());
-    let status = if id == OVER || is_over {
+    let status = if id == ENDED_ID || is_over {
         format!(r#""ERROR","endedAt":"{created}""#)
     } else {
         r#""RUNNING""#.to_owned()
@@ -205,7 +209,7 @@ fn session(id: &str, about: About) -> String {
 /// A host that takes down all that comes to it. Nothing should.
 pub(super) struct Bystander {
     pub(super) url: String,
-    heard: Arc<Mutex<Vec<String>>>,
+    received: Arc<Mutex<Vec<String>>>,
 }
 
 impl Bystander {
@@ -221,11 +225,11 @@ impl Bystander {
                 takes.lock().unwrap().push(String::from_utf8_lossy(&start[..length]).into_owned());
             }
         });
-        Self { url, heard }
+        Self { url, received: heard }
     }
 
     /// What was said to it.
     pub(super) fn heard(&self) -> Vec<String> {
-        self.heard.lock().unwrap().clone()
+        self.received.lock().unwrap().clone()
     }
 }

@@ -21,7 +21,7 @@ use crate::cli::Cli;
 use keepwatch_core::session::MetadataPath;
 
 /// Options with no place in the file: of which command (or of any), which, and what is to be done instead.
-const TYPED_ONLY: [(Option<&str>, &str, &str); 11] = [
+const CLI_ONLY: [(Option<&str>, &str, &str); 11] = [
     (None, "help", "it is asked for on the command line"),
     (None, "version", "it is asked for on the command line"),
     (None, "config", "it says which file is read, and this one is"),
@@ -42,53 +42,53 @@ const NOT_SHARED: [(&str, &str); 2] = [("demo", "interval"), ("demo", "max-rps")
 
 /// A table of the file, or its top.
 #[derive(Debug)]
-pub struct Table {
+pub struct TableSchema {
     /// The subcommand whose options these are; none at the top.
     pub command: Option<String>,
     /// The options that may stand in it, in the order of the help.
-    pub places: Vec<Place>,
+    pub options: Vec<FileOption>,
     /// Whether what reaches the API may stand in it.
-    pub reaches: bool,
+    pub has_api_options: bool,
 }
 
 /// The place of one option.
 #[derive(Debug)]
-pub struct Place {
+pub struct FileOption {
     arg: Arg,
     /// Its name there, and behind the `--`.
-    pub key: String,
+    pub name: String,
     /// What it takes.
-    pub takes: Takes,
+    pub kind: OptionKind,
     /// Whether it is at the top, too, and taken from there.
-    pub shared: bool,
+    pub is_shared: bool,
 }
 
 /// What an option takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Takes {
+pub enum OptionKind {
     /// true or false
     Switch,
     /// A value.
-    One,
+    Value,
     /// Values, with commas between them or in an array.
-    Several,
+    List,
 }
 
 /// The tables of the file, the top first.
 #[must_use]
-pub fn tables() -> Vec<Table> {
+pub fn tables() -> Vec<TableSchema> {
     let cli = Cli::command();
-    let top = table(&cli, None, &[]);
-    let shared: Vec<String> = top.places.iter().map(|place| place.key.clone()).collect();
-    let below: Vec<Table> = cli
+    let top = table_schema(&cli, None, &[]);
+    let shared: Vec<String> = top.options.iter().map(|place| place.name.clone()).collect();
+    let command_tables: Vec<TableSchema> = cli
         .get_subcommands()
-        .filter(|command| takes(command, "config"))
-        .map(|command| table(command, Some(command.get_name()), &shared))
+        .filter(|command| has_option(command, "config"))
+        .map(|command| table_schema(command, Some(command.get_name()), &shared))
         .collect();
-    std::iter::once(top).chain(below).collect()
+    std::iter::once(top).chain(command_tables).collect()
 }
 
-fn table(command: &Command, name: Option<&str>, shared: &[String]) -> Table {
+fn table_schema(command: &Command, name: Option<&str>, shared: &[String]) -> TableSchema {
     let is_shared = |key: &str| {
         shared.iter().any(|it| it == key)
             && !NOT_SHARED.iter().any(|(command, it)| (Some(*command), *it) == (name, key))
@@ -96,41 +96,45 @@ fn table(command: &Command, name: Option<&str>, shared: &[String]) -> Table {
     let places = command
         .get_arguments()
         .filter_map(|arg| arg.get_long().map(|key| (arg, key)))
-        .filter(|(_, key)| typed_only(name, key).is_none())
-        .map(|(arg, key)| Place {
+        .filter(|(_, key)| cli_only_reason(name, key).is_none())
+        .map(|(arg, key)| FileOption {
             arg: arg.clone(),
-            key: key.to_owned(),
-            takes: match (arg.get_action(), arg.get_value_delimiter()) {
-                (ArgAction::SetTrue, _) => Takes::Switch,
-                (_, Some(_)) => Takes::Several,
-                (_, None) => Takes::One,
+            name: key.to_owned(),
+            kind: match (arg.get_action(), arg.get_value_delimiter()) {
+                (ArgAction::SetTrue, _) => OptionKind::Switch,
+                (_, Some(_)) => OptionKind::List,
+                (_, None) => OptionKind::Value,
             },
-            shared: is_shared(key),
+            is_shared: is_shared(key),
         })
         .collect();
-    Table { command: name.map(str::to_owned), places, reaches: takes(command, "base-url") }
+    TableSchema {
+        command: name.map(str::to_owned),
+        options: places,
+        has_api_options: has_option(command, "base-url"),
+    }
 }
 
-fn takes(command: &Command, key: &str) -> bool {
+fn has_option(command: &Command, key: &str) -> bool {
     command.get_arguments().any(|arg| arg.get_long() == Some(key))
 }
 
 /// Why the option has no place in the file, if it has none.
 #[must_use]
-pub fn typed_only(command: Option<&str>, key: &str) -> Option<&'static str> {
+pub fn cli_only_reason(command: Option<&str>, key: &str) -> Option<&'static str> {
     let of = |of: &Option<&str>| of.is_none() || *of == command;
-    TYPED_ONLY.iter().find(|(it, name, _)| of(it) && *name == key).map(|(_, _, why)| *why)
+    CLI_ONLY.iter().find(|(it, name, _)| of(it) && *name == key).map(|(_, _, why)| *why)
 }
 
-impl Table {
+impl TableSchema {
     /// The place of the option with this name.
     #[must_use]
-    pub fn place(&self, key: &str) -> Option<&Place> {
-        self.places.iter().find(|place| place.key == key)
+    pub fn option(&self, key: &str) -> Option<&FileOption> {
+        self.options.iter().find(|place| place.name == key)
     }
 }
 
-impl Place {
+impl FileOption {
     /// What the help says of it, on one line.
     #[must_use]
     pub fn help(&self) -> String {
@@ -139,7 +143,7 @@ impl Place {
 
     /// Its value where nothing is said, as it would be typed.
     #[must_use]
-    pub fn default(&self) -> Option<String> {
+    pub fn default_value(&self) -> Option<String> {
         let values = self.arg.get_default_values();
         let values: Vec<String> = values.iter().map(|value| value.to_string_lossy().into_owned()).collect();
         (!values.is_empty()).then(|| values.join(","))
@@ -149,15 +153,15 @@ impl Place {
     ///
     /// # Errors
     /// What is wrong with it, with the option's name.
-    pub fn check(&self, value: &str) -> Result<(), String> {
-        if self.takes != Takes::Switch {
+    pub fn validate(&self, value: &str) -> Result<(), String> {
+        if self.kind != OptionKind::Switch {
             Command::new("keepwatch")
                 .no_binary_name(true)
                 .arg(self.arg.clone())
-                .try_get_matches_from([format!("--{}={value}", self.key)])
-                .map_err(|error| reason(&error, value))?;
+                .try_get_matches_from([format!("--{}={value}", self.name)])
+                .map_err(|error| problem_of(&error, value))?;
         }
-        match self.key.as_str() {
+        match self.name.as_str() {
             "query" => Query::parse(value).map(|_| ()).map_err(|error| error.to_string()),
             "status" => parse_list_status(value).map(|_| ()),
             "owner-key" => MetadataPath::parse(value).map(|_| ()).map_err(|error| error.to_string()),
@@ -167,7 +171,7 @@ impl Place {
 }
 
 /// What clap has against a value: its parser's own words, or what the value could be.
-fn reason(error: &clap::Error, value: &str) -> String {
+fn problem_of(error: &clap::Error, value: &str) -> String {
     if let Some(source) = error.source() {
         return source.to_string();
     }
@@ -186,7 +190,7 @@ mod tests {
         let tables = tables();
         let check = |command: Option<&str>, key, value| {
             let table = tables.iter().find(|table| table.command.as_deref() == command).unwrap();
-            table.place(key).unwrap().check(value)
+            table.option(key).unwrap().validate(value)
         };
         for (command, key, bad, says) in [
             (None, "interval", "5", "“5” is no duration; write 5s or 1m30s"),
@@ -213,9 +217,9 @@ mod tests {
     fn the_demo_takes_the_look_from_the_top_and_not_the_pace() {
         let tables = tables();
         let demo = tables.iter().find(|table| table.command.as_deref() == Some("demo")).unwrap();
-        assert!(demo.place("utc").unwrap().shared && demo.place("warn").unwrap().shared);
-        assert!(!demo.place("interval").unwrap().shared && !demo.place("max-rps").unwrap().shared);
-        assert!(!demo.reaches && demo.place("base-url").is_none());
+        assert!(demo.option("utc").unwrap().is_shared && demo.option("warn").unwrap().is_shared);
+        assert!(!demo.option("interval").unwrap().is_shared && !demo.option("max-rps").unwrap().is_shared);
+        assert!(!demo.has_api_options && demo.option("base-url").is_none());
     }
 
     #[test]
@@ -232,7 +236,7 @@ mod tests {
         for (name, command) in commands {
             let table = tables.iter().find(|table| table.command.as_deref() == name);
             for key in command.get_arguments().filter_map(Arg::get_long) {
-                if table.and_then(|table| table.place(key)).is_none() {
+                if table.and_then(|table| table.option(key)).is_none() {
                     without.push((name.map(str::to_owned), key.to_owned()));
                 }
             }

@@ -8,33 +8,33 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::harness::{Api, KEY, PATIENCE, PROGRAM, clean_env, lines, wait};
+use crate::harness::{KEY, PROGRAM, TEST_TIMEOUT, TestSimulator, clean_env, lines, wait_for_exit};
 
 /// The program, its output read line by line.
-pub(crate) struct Headless {
+pub(crate) struct PipedProgram {
     child: Child,
     lines: Receiver<String>,
     out: String,
     err: Option<JoinHandle<String>>,
 }
 
-pub(crate) struct End {
+pub(crate) struct ProgramOutput {
     pub(crate) code: Option<i32>,
     pub(crate) out: String,
     pub(crate) err: String,
 }
 
-impl Headless {
-    pub(crate) fn start(api: &Api, args: &[&str]) -> Self {
-        Self::with(api, args, KEY)
+impl PipedProgram {
+    pub(crate) fn start(api: &TestSimulator, args: &[&str]) -> Self {
+        Self::start_with_key(api, args, KEY)
     }
 
-    pub(crate) fn with(api: &Api, args: &[&str], key: &str) -> Self {
-        Self::at(&api.url, args, key, &[])
+    pub(crate) fn start_with_key(api: &TestSimulator, args: &[&str], key: &str) -> Self {
+        Self::start_at(&api.url, args, key, &[])
     }
 
     /// `keepwatch ARGS`, pointed at `url`; `env` is added to [`clean_env`].
-    pub(crate) fn at(url: &str, args: &[&str], key: &str, env: &[(String, String)]) -> Self {
+    pub(crate) fn start_at(url: &str, args: &[&str], key: &str, env: &[(String, String)]) -> Self {
         let mut child = Command::new(PROGRAM)
             .args(args)
             .env_clear()
@@ -58,9 +58,9 @@ impl Headless {
     }
 
     /// The next line that holds `text`.
-    pub(crate) fn line(&mut self, text: &str) -> String {
+    pub(crate) fn wait_for_line(&mut self, text: &str) -> String {
         loop {
-            let line = self.lines.recv_timeout(PATIENCE);
+            let line = self.lines.recv_timeout(TEST_TIMEOUT);
             let line = line.unwrap_or_else(|_| panic!("never printed: {text}\n{}", self.out));
             self.out.push_str(&format!("{line}\n"));
             if line.contains(text) {
@@ -80,37 +80,40 @@ impl Headless {
     }
 
     /// Waits for the end, and holds that no secret was printed.
-    pub(crate) fn end(self, api: &Api) -> End {
-        let end = self.over();
-        leaks_nothing(api, &format!("{}{}", end.out, end.err));
+    pub(crate) fn finish(self, api: &TestSimulator) -> ProgramOutput {
+        let end = self.wait_for_exit();
+        assert_no_secrets(api, &format!("{}{}", end.out, end.err));
         end
     }
 
     /// Waits for the end.
-    pub(crate) fn over(mut self) -> End {
+    pub(crate) fn wait_for_exit(mut self) -> ProgramOutput {
         let code = loop {
-            match self.lines.recv_timeout(PATIENCE) {
+            match self.lines.recv_timeout(TEST_TIMEOUT) {
                 Ok(line) => self.out.push_str(&format!("{line}\n")),
-                Err(RecvTimeoutError::Disconnected) => break wait(&mut self.child).code(),
+                Err(RecvTimeoutError::Disconnected) => break wait_for_exit(&mut self.child).code(),
                 Err(RecvTimeoutError::Timeout) => panic!("it did not end:\n{}", self.out),
             }
         };
-        let end =
-            End { code, out: std::mem::take(&mut self.out), err: self.err.take().unwrap().join().unwrap() };
+        let end = ProgramOutput {
+            code,
+            out: std::mem::take(&mut self.out),
+            err: self.err.take().unwrap().join().unwrap(),
+        };
         assert!(!end.err.contains("panicked"), "{}", end.err);
         assert!(!end.out.contains(KEY) && !end.err.contains(KEY), "{}{}", end.out, end.err);
         end
     }
 }
 
-impl Drop for Headless {
+impl Drop for PipedProgram {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-fn leaks_nothing(api: &Api, text: &str) {
+fn assert_no_secrets(api: &TestSimulator, text: &str) {
     assert!(!text.contains(KEY), "the key was printed: {text}");
     for url in api.connect_urls() {
         assert!(!text.contains(url.split("signingKey=").nth(1).unwrap_or(&url)), "{url} was printed");

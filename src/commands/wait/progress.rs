@@ -17,10 +17,10 @@ use keepwatch_core::tracker::{Presence, RequestTiming, SessionTracker};
 
 /// The sessions, and how they stand.
 #[derive(Debug)]
-pub(super) struct Tally {
-    sessions: Vec<(SessionId, Standing)>,
+pub(super) struct WaitProgress {
+    sessions: Vec<(SessionId, SessionProgress)>,
     /// Those that the API does not know.
-    absent: HashMap<SessionId, Absence>,
+    not_found: HashMap<SessionId, GracePeriod>,
     goal: Goal,
     any: bool,
     exit_status: bool,
@@ -28,40 +28,40 @@ pub(super) struct Tally {
 }
 
 #[derive(Clone, Debug, PartialEq)]
-enum Standing {
-    Open,
+enum SessionProgress {
+    Waiting,
     /// With this status.
-    Holds(Status),
-    Never(Why),
+    GoalReached(Status),
+    GoalMissed(MissReason),
 }
 
 /// Why a session will never come to where it was to come.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Why {
+pub(super) enum MissReason {
     /// It has ended.
     Ended(Status),
     /// The API does not know it, in these words.
-    Absent(ApiError),
+    NotFound(ApiError),
 }
 
 /// A session that stands otherwise than before.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum News {
+pub(super) enum ProgressChange {
     /// It has come to where it was to come.
-    Holds(SessionId),
+    GoalReached(SessionId),
     /// It never will.
-    Never(SessionId, Why),
+    GoalMissed(SessionId, MissReason),
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Absence {
+struct GracePeriod {
     /// When the first request was sent that was answered so.
     since: Moment,
     /// Whether it was asked for at the end of the grace.
-    asked: bool,
+    is_final_poll_sent: bool,
 }
 
-impl Tally {
+impl WaitProgress {
     pub(super) fn new(
         ids: Vec<SessionId>,
         goal: Goal,
@@ -69,8 +69,8 @@ impl Tally {
         exit_status: bool,
         grace: Duration,
     ) -> Self {
-        let sessions = ids.into_iter().map(|id| (id, Standing::Open)).collect();
-        Self { sessions, absent: HashMap::new(), goal, any, exit_status, grace }
+        let sessions = ids.into_iter().map(|id| (id, SessionProgress::Waiting)).collect();
+        Self { sessions, not_found: HashMap::new(), goal, any, exit_status, grace }
     }
 
     pub(super) fn goal(&self) -> Goal {
@@ -78,65 +78,70 @@ impl Tally {
     }
 
     /// Takes what the fleet knows by now. `missing` is the session of which the newest reply says that it is not there.
-    pub(super) fn take(
+    pub(super) fn update(
         &mut self,
-        fleet: &SessionTracker,
+        tracker: &SessionTracker,
         missing: Option<(SessionId, RequestTiming)>,
-    ) -> Vec<News> {
-        let mut news = Vec::new();
-        for (id, standing) in self.sessions.iter_mut().filter(|(_, standing)| *standing == Standing::Open) {
-            let Some(record) = fleet.get(id) else { continue };
+    ) -> Vec<ProgressChange> {
+        let mut changes = Vec::new();
+        for (id, progress) in
+            self.sessions.iter_mut().filter(|(_, standing)| *standing == SessionProgress::Waiting)
+        {
+            let Some(record) = tracker.get(id) else { continue };
             if let Presence::NotFound(absence) = &record.presence {
                 let (since, fault) = (absence.since, &absence.error);
-                self.absent.entry(id.clone()).or_insert(Absence { since: since.sent, asked: false });
+                self.not_found
+                    .entry(id.clone())
+                    .or_insert(GracePeriod { since: since.sent, is_final_poll_sent: false });
                 let newest = missing.as_ref().filter(|(missing, _)| missing == id);
-                let is_over = newest.is_some_and(|(_, at)| at.sent.since(since.sent) >= self.grace);
-                if is_over {
-                    *standing = Standing::Never(Why::Absent(fault.clone()));
-                    news.push(News::Never(id.clone(), Why::Absent(fault.clone())));
+                let is_grace_over = newest.is_some_and(|(_, at)| at.sent.since(since.sent) >= self.grace);
+                if is_grace_over {
+                    *progress = SessionProgress::GoalMissed(MissReason::NotFound(fault.clone()));
+                    changes.push(ProgressChange::GoalMissed(id.clone(), MissReason::NotFound(fault.clone())));
                 }
                 continue;
             }
-            self.absent.remove(id);
+            self.not_found.remove(id);
             let Some(status) = record.status() else { continue };
             let has_ended = status.phase() == Phase::Ended;
-            let holds = match self.goal {
+            let is_goal_reached = match self.goal {
                 Goal::Ended => has_ended,
                 Goal::Running => *status == Status::Running,
             };
-            if holds {
-                *standing = Standing::Holds(status.clone());
-                news.push(News::Holds(id.clone()));
+            if is_goal_reached {
+                *progress = SessionProgress::GoalReached(status.clone());
+                changes.push(ProgressChange::GoalReached(id.clone()));
             } else if has_ended {
-                *standing = Standing::Never(Why::Ended(status.clone()));
-                news.push(News::Never(id.clone(), Why::Ended(status.clone())));
+                *progress = SessionProgress::GoalMissed(MissReason::Ended(status.clone()));
+                changes.push(ProgressChange::GoalMissed(id.clone(), MissReason::Ended(status.clone())));
             }
         }
-        news
+        changes
     }
 
     /// How it ends, once that is certain.
     pub(super) fn outcome(&self) -> Option<ExitCode> {
-        let standings = || self.sessions.iter().map(|(_, standing)| standing);
-        let holding = || standings().filter(|standing| matches!(standing, Standing::Holds(_)));
-        let lost = || standings().filter(|standing| matches!(standing, Standing::Never(_)));
+        let all = || self.sessions.iter().map(|(_, standing)| standing);
+        let reached = || all().filter(|standing| matches!(standing, SessionProgress::GoalReached(_)));
+        let missed = || all().filter(|standing| matches!(standing, SessionProgress::GoalMissed(_)));
         let count = self.sessions.len();
-        let (is_won, is_lost) = if self.any {
-            (holding().count() > 0, lost().count() == count)
+        let (is_reached, is_missed) = if self.any {
+            (reached().count() > 0, missed().count() == count)
         } else {
-            (holding().count() == count, lost().count() > 0)
+            (reached().count() == count, missed().count() > 0)
         };
-        let bad = |standing: &Standing| match standing {
-            Standing::Holds(status) | Standing::Never(Why::Ended(status)) => {
+        let ended_badly = |standing: &SessionProgress| match standing {
+            SessionProgress::GoalReached(status) | SessionProgress::GoalMissed(MissReason::Ended(status)) => {
                 self.exit_status && matches!(status, Status::Error | Status::TimedOut)
             }
-            Standing::Open | Standing::Never(Why::Absent(_)) => false,
+            SessionProgress::Waiting | SessionProgress::GoalMissed(MissReason::NotFound(_)) => false,
         };
-        if is_won {
-            return Some(if holding().any(bad) { ExitCode::EndedBadly } else { ExitCode::Success });
+        if is_reached {
+            return Some(if reached().any(ended_badly) { ExitCode::EndedBadly } else { ExitCode::Success });
         }
-        let absent = lost().any(|standing| matches!(standing, Standing::Never(Why::Absent(_))));
-        is_lost.then(|| match (lost().any(bad), absent) {
+        let absent =
+            missed().any(|standing| matches!(standing, SessionProgress::GoalMissed(MissReason::NotFound(_))));
+        is_missed.then(|| match (missed().any(ended_badly), absent) {
             (true, _) => ExitCode::EndedBadly,
             (false, true) => ExitCode::NoSuchSession,
             (false, false) => ExitCode::Failure,
@@ -144,24 +149,24 @@ impl Tally {
     }
 
     /// Those that may still come to where they are to come.
-    pub(super) fn open(&self) -> Vec<&SessionId> {
-        let open = self.sessions.iter().filter(|(_, standing)| *standing == Standing::Open);
+    pub(super) fn waiting(&self) -> Vec<&SessionId> {
+        let open = self.sessions.iter().filter(|(_, standing)| *standing == SessionProgress::Waiting);
         open.map(|(id, _)| id).collect()
     }
 
     /// When the grace of the first session ends that was not asked for at that time yet, by the clock since boot.
-    pub(super) fn grace_ends(&self) -> Option<Duration> {
-        let waiting = self.absent.values().filter(|absence| !absence.asked);
+    pub(super) fn next_grace_end(&self) -> Option<Duration> {
+        let waiting = self.not_found.values().filter(|absence| !absence.is_final_poll_sent);
         waiting.map(|absence| absence.since.boot.saturating_add(self.grace)).min()
     }
 
     /// Whether the grace of a session is over at `now`, so that it is to be asked for once more: the last time may be
     /// long ago, for what is not there is asked for less and less. Says so once of each.
-    pub(super) fn last_chance(&mut self, now: Duration) -> bool {
+    pub(super) fn needs_final_poll(&mut self, now: Duration) -> bool {
         let mut is_due = false;
-        for absence in self.absent.values_mut().filter(|absence| !absence.asked) {
+        for absence in self.not_found.values_mut().filter(|absence| !absence.is_final_poll_sent) {
             if absence.since.boot.saturating_add(self.grace) <= now {
-                absence.asked = true;
+                absence.is_final_poll_sent = true;
                 is_due = true;
             }
         }

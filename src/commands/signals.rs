@@ -16,17 +16,17 @@ use super::CliError;
 use crate::exit_code::ExitCode;
 
 /// How long the command may take to hear of a signal.
-const PATIENCE: Duration = Duration::from_millis(500);
+const DELIVERY_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The first SIGINT or SIGTERM, once it comes. Threads wait for it: tokio's own signals would add a driver.
 #[derive(Debug)]
-pub(super) struct Interruption {
-    told: oneshot::Receiver<i32>,
+pub(super) struct ShutdownSignal {
+    receiver: oneshot::Receiver<i32>,
     /// Dropped when the command has heard it.
-    _unheard: Sender<()>,
+    _delivery_guard: Sender<()>,
 }
 
-impl Interruption {
+impl ShutdownSignal {
     /// From now on, neither signal ends the program by itself.
     ///
     /// # Errors
@@ -38,29 +38,29 @@ impl Interruption {
     fn listen() -> io::Result<Self> {
         let mut signals = Signals::new([SIGINT, SIGTERM])?;
         let handle = signals.handle();
-        let (tell, told) = oneshot::channel();
-        let (unheard, heard) = channel::<()>();
+        let (sender, receiver) = oneshot::channel();
+        let (delivery_guard, delivered) = channel::<()>();
         std::thread::Builder::new().name("signals".into()).spawn(move || {
-            let mut coming = signals.forever();
-            let Some(first) = coming.next() else { return };
+            let mut incoming = signals.forever();
+            let Some(first) = incoming.next() else { return };
             tracing::info!("signal {first} asks for the end");
-            let _ = tell.send(first);
+            let _ = sender.send(first);
             let _ = std::thread::Builder::new().name("deadline".into()).spawn(move || {
-                if heard.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+                if delivered.recv_timeout(DELIVERY_TIMEOUT) == Err(RecvTimeoutError::Timeout) {
                     let _ = emulate_default_handler(first);
                 }
                 handle.close();
             });
-            if let Some(again) = coming.next() {
+            if let Some(again) = incoming.next() {
                 let _ = emulate_default_handler(again);
             }
         })?;
-        Ok(Self { told, _unheard: unheard })
+        Ok(Self { receiver, _delivery_guard: delivery_guard })
     }
 
     /// Waits for it, and says how the program ends by it. To be awaited no more once it has come.
-    pub(super) async fn heard(&mut self) -> ExitCode {
-        match (&mut self.told).await {
+    pub(super) async fn wait(&mut self) -> ExitCode {
+        match (&mut self.receiver).await {
             Ok(signal) => ExitCode::Signal(u8::try_from(signal).unwrap_or(u8::MAX)),
             // The thread is gone without a signal: there will be none.
             Err(_) => std::future::pending().await,
