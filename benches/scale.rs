@@ -80,10 +80,10 @@ fn sessions(count: usize) -> Vec<Session> {
     (0..count).map(session).collect()
 }
 
-fn fleet(count: usize) -> SessionTracker {
-    let mut fleet = SessionTracker::new(AlertThresholds::default());
-    fleet.apply(listed(1000, sessions(count)));
-    fleet
+fn tracker(count: usize) -> SessionTracker {
+    let mut tracker = SessionTracker::new(AlertThresholds::default());
+    tracker.apply(listed(1000, sessions(count)));
+    tracker
 }
 
 fn model(count: usize) -> Model {
@@ -124,7 +124,7 @@ fn rows(profiles: &Profiles, filter: &str, by: SortColumn) -> Rows {
 }
 
 fn filter(c: &mut Criterion) {
-    let profiles = fleet(10_000).into();
+    let profiles = tracker(10_000).into();
     let mut group = c.benchmark_group("filter 10,000");
     for words in
         ["", "status:running", "owner:job-77", "meta.run.id:c-88", "eu !region:us", "nothing has this"]
@@ -136,7 +136,7 @@ fn filter(c: &mut Criterion) {
 }
 
 fn sort(c: &mut Criterion) {
-    let profiles = fleet(10_000).into();
+    let profiles = tracker(10_000).into();
     let mut group = c.benchmark_group("sort 10,000");
     for by in [
         SortColumn::TimeLeft,
@@ -171,14 +171,14 @@ fn frame(c: &mut Criterion) {
 fn apply(c: &mut Criterion) {
     let mut group = c.benchmark_group("apply a list");
     for count in SIZES {
-        let (mut fleet, list) = (fleet(count), sessions(count));
+        let (mut tracker, list) = (tracker(count), sessions(count));
         let mut second = 1000;
         group.bench_function(BenchmarkId::from_parameter(count), |b| {
             b.iter_batched(
                 || list.clone(),
                 |list| {
                     second += 2;
-                    black_box(fleet.apply(listed(second, list)))
+                    black_box(tracker.apply(listed(second, list)))
                 },
                 BatchSize::LargeInput,
             );
@@ -251,9 +251,9 @@ fn sanitise(c: &mut Criterion) {
 /// Not a time: what a session on record takes.
 fn memory(_: &mut Criterion) {
     let before = resident();
-    let fleet = fleet(100_000);
-    let each = resident().saturating_sub(before) / fleet.len();
-    println!("memory: {each} bytes for each of {} sessions, where the system says", fleet.len());
+    let tracker = tracker(100_000);
+    let each = resident().saturating_sub(before) / tracker.len();
+    println!("memory: {each} bytes for each of {} sessions, where the system says", tracker.len());
 }
 
 /// What this process has in memory, in bytes; 0 where nobody says.

@@ -45,15 +45,15 @@ fn explain_recording(
         || SessionTracker::new(header.thresholds.clone()).with_owner_key(header.owner_key.clone());
     let mut trackers: Vec<SessionTracker> = tape.profiles().iter().map(|_| new_tracker()).collect();
     for (profile, input) in tape.inputs() {
-        if let Some(fleet) = trackers.get_mut(profile) {
-            fleet.apply(input);
+        if let Some(tracker) = trackers.get_mut(profile) {
+            tracker.apply(input);
         }
     }
     let options = EvidenceOptions { version: &header.version, rates: header.rates, ..options };
     // Of several profiles that were asked, the one that has it.
-    let knows = |fleet: &&SessionTracker| fleet.get(id).is_some_and(|record| record.session.is_some());
-    let fleet = trackers.iter().find(knows).or(trackers.first());
-    let Some(text) = fleet.and_then(|fleet| evidence::render(fleet, id, options)) else {
+    let knows = |tracker: &&SessionTracker| tracker.get(id).is_some_and(|record| record.session.is_some());
+    let tracker = trackers.iter().find(knows).or(trackers.first());
+    let Some(text) = tracker.and_then(|tracker| evidence::render(tracker, id, options)) else {
         print_error(&format!("{}: the recording has no such session", id.sanitise_line()));
         return Ok(ExitCode::NoSuchSession);
     };

@@ -35,11 +35,11 @@ impl EncodedTracker {
     fn replay(&self) -> SessionTracker {
         let recording = Recording::read(&mut self.to_recording().as_slice()).unwrap();
         assert_eq!(recording.damage, None);
-        let mut fleet = SessionTracker::default();
+        let mut tracker = SessionTracker::default();
         for (_, input) in recording.input_log.inputs() {
-            fleet.apply(input);
+            tracker.apply(input);
         }
-        fleet
+        tracker
     }
 
     fn to_recording(&self) -> Vec<u8> {
@@ -91,8 +91,8 @@ fn assert_same_state(live: &SessionTracker, again: &SessionTracker) {
     assert_eq!(live.latest_moment(), again.latest_moment());
     for record in live.records() {
         let other = again.get(&record.id).unwrap_or_else(|| panic!("{:?} is lost", record.id));
-        let told = |fleet: &SessionTracker| -> Vec<String> {
-            fleet.newest_events(&record.id).map(|(_, event)| format!("{event:?}")).collect()
+        let told = |tracker: &SessionTracker| -> Vec<String> {
+            tracker.newest_events(&record.id).map(|(_, event)| format!("{event:?}")).collect()
         };
         let (ours, theirs) = (told(live), told(again));
         let differs = ours.iter().zip(&theirs).find(|(ours, theirs)| ours != theirs);
@@ -116,7 +116,7 @@ fn assert_same_state(live: &SessionTracker, again: &SessionTracker) {
             record.alerts.iter().map(|(flag, _)| *flag).collect::<Vec<_>>()
         };
         assert_eq!(flags(record), flags(other));
-        let evidence = |fleet| evidence::render(fleet, &record.id, evidence::EvidenceOptions::new("0.1.0"));
+        let evidence = |tracker| evidence::render(tracker, &record.id, evidence::EvidenceOptions::new("0.1.0"));
         assert_eq!(evidence(live), evidence(again));
     }
 }

@@ -119,7 +119,7 @@ impl ReplayPlayer {
             let input = decoders.get_mut(item.profile).and_then(|unfold| unfold.decode(item));
             let tracker = trackers.get_mut(item.profile);
             let has_events =
-                input.zip(tracker).is_some_and(|(input, fleet)| !fleet.apply(input).events.is_empty());
+                input.zip(tracker).is_some_and(|(input, tracker)| !tracker.apply(input).events.is_empty());
             if has_events {
                 event_positions.push(index.saturating_add(1));
             }

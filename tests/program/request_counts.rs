@@ -83,9 +83,9 @@ impl WatchResult {
         self.lists.get(&format!("status={status}")).copied().unwrap_or(0)
     }
 
-    fn has_ended(fleet: &SessionTracker, prefix: &str) -> usize {
+    fn has_ended(tracker: &SessionTracker, prefix: &str) -> usize {
         let ended = |id: &SessionId| id.raw().starts_with(prefix);
-        fleet.records().filter(|record| ended(&record.id) && record.phase() == Phase::Ended).count()
+        tracker.records().filter(|record| ended(&record.id) && record.phase() == Phase::Ended).count()
     }
 }
 
@@ -169,7 +169,7 @@ fn a_thousand_sessions_for_a_minute_cost_twenty_one_lists_and_eight_and_one_requ
 fn two_hundred_that_end_together_are_asked_for_once_each_at_four_requests_a_second() {
     at_speed(HALF_SPEED, |speed| {
         let bulk = (0..200).map(|at| ending_session(&format!("bulk-{at:03}"), 11));
-        let over = |fleet: &SessionTracker| WatchResult::has_ended(fleet, "bulk") == 200;
+        let over = |tracker: &SessionTracker| WatchResult::has_ended(tracker, "bulk") == 200;
         let watched =
             watch(speed, &Targets::All, many("s", 20).chain(bulk), &ServerLimits::default(), 240, over);
         assert!(over(&watched.tracker), "{:?}", watched.elapsed);
@@ -189,7 +189,7 @@ fn of_the_lists_only_the_named_sessions_are_taken_and_the_last_end_ends_the_aski
     at_speed(SPEED, |speed| {
         let names = ["a", "b", "c", "d", "e", "f"];
         let own = names.iter().map(|name| ending_session(name, if *name == "f" { 12 } else { 5 }));
-        let over = |fleet: &SessionTracker| fleet.records().all(|record| record.phase() == Phase::Ended);
+        let over = |tracker: &SessionTracker| tracker.records().all(|record| record.phase() == Phase::Ended);
         let watched = watch(
             speed,
             &named_targets(&names),
@@ -216,7 +216,7 @@ fn a_server_without_lists_is_asked_for_each_named_session_and_nothing_is_said_to
             names.iter().map(|name| ending_session(name, 9)),
             &none,
             60,
-            |fleet| WatchResult::has_ended(fleet, "") == 5,
+            |tracker| WatchResult::has_ended(tracker, "") == 5,
         );
         assert_eq!(WatchResult::has_ended(&watched.tracker, ""), 5);
         assert!(watched.lists("RUNNING") + watched.lists("PENDING") <= 2, "{:?}", watched.lists);

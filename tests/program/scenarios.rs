@@ -215,7 +215,7 @@ impl Watcher {
         recording.input_log.inputs().for_each(|(_, input)| drop(again.apply(input)));
         for record in self.tracker.records() {
             let version = &recording.header.version;
-            let of = |fleet| evidence::render(fleet, &record.id, EvidenceOptions::new(version));
+            let of = |tracker| evidence::render(tracker, &record.id, EvidenceOptions::new(version));
             assert_eq!(of(&again), of(&self.tracker), "{}", self.scenario);
         }
         assert_eq!(again.len(), self.tracker.len());

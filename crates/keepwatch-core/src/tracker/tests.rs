@@ -72,16 +72,16 @@ fn input_reports_status(input: &Input, id: &SessionId, status: &Status) -> bool 
     })
 }
 
-fn assert_bounded(fleet: &SessionTracker) {
-    let kept = fleet.records.len() * 2;
-    assert!(fleet.timeline().len() <= MAX_EVENTS + kept, "{}", fleet.timeline().len());
-    let named = fleet.records().filter(|record| record.is_named).count();
-    let over = fleet.records().filter(|record| record.is_final()).count();
+fn assert_bounded(tracker: &SessionTracker) {
+    let kept = tracker.records.len() * 2;
+    assert!(tracker.timeline().len() <= MAX_EVENTS + kept, "{}", tracker.timeline().len());
+    let named = tracker.records().filter(|record| record.is_named).count();
+    let over = tracker.records().filter(|record| record.is_final()).count();
     assert!(over <= MAX_FINAL_SESSIONS + named, "{over} are over, of which {named} were named");
-    assert!(fleet.deadlines.len() <= fleet.records.len());
-    assert!(fleet.end_clusters.len() <= fleet.records.len(), "{:?}", fleet.end_clusters);
-    for (at, id) in &fleet.deadlines {
-        assert_eq!(fleet.get(id).and_then(|record| record.deadline), Some(*at), "nobody's deadline: {id:?}");
+    assert!(tracker.deadlines.len() <= tracker.records.len());
+    assert!(tracker.end_clusters.len() <= tracker.records.len(), "{:?}", tracker.end_clusters);
+    for (at, id) in &tracker.deadlines {
+        assert_eq!(tracker.get(id).and_then(|record| record.deadline), Some(*at), "nobody's deadline: {id:?}");
     }
 }
 
@@ -98,7 +98,7 @@ fn time_apart(one: Timestamp, other: Timestamp) -> Duration {
 }
 
 /// A verdict claims no more than the newest reply, and the times around it, allow.
-fn assert_evidence(fleet: &SessionTracker, record: &Record, verdict: &Verdict) {
+fn assert_evidence(tracker: &SessionTracker, record: &Record, verdict: &Verdict) {
     let session = record.session.as_ref().unwrap();
     let case = || format!("{verdict:?} of {record:?}");
     let completed = session.status == Status::Completed;
@@ -141,7 +141,7 @@ fn assert_evidence(fleet: &SessionTracker, record: &Record, verdict: &Verdict) {
         Cause::Unexplained => assert!(completed && session.keep_alive.is_none(), "{}", case()),
         Cause::Gone { .. } => assert!(record.is_not_found() && !session.status.is_final(), "{}", case()),
         Cause::Overdue { .. } => {
-            let sent = fleet.clock().at(record.last_alive().unwrap().sent);
+            let sent = tracker.clock().at(record.last_alive().unwrap().sent);
             assert!(!session.status.is_final() && sent > session.expires.unwrap(), "{}", case());
         }
     }
@@ -151,7 +151,7 @@ fn assert_evidence(fleet: &SessionTracker, record: &Record, verdict: &Verdict) {
     if let Some(together) = &verdict.end_cluster {
         assert!(together.spread <= CLUSTER_WINDOW && together.ids.len() > 1, "{}", case());
         for id in &together.ids {
-            let status = fleet.get(id).and_then(Record::status);
+            let status = tracker.get(id).and_then(Record::status);
             assert_eq!(status, Some(&Status::Completed), "{id:?} is among {}", case());
         }
     }
@@ -197,13 +197,13 @@ const AGAIN: u32 = 3_000;
 
 #[test]
 fn a_session_that_ends_again_and_again_does_not_grow_its_timeline() {
-    let (mut clocks, mut fleet) = (StepClocks::start(), SessionTracker::default());
+    let (mut clocks, mut tracker) = (StepClocks::start(), SessionTracker::default());
     for round in 0..AGAIN {
         let status = if round % 2 == 0 { Status::Running } else { Status::Completed };
-        fleet.apply(clocks.response("a", status));
+        tracker.apply(clocks.response("a", status));
     }
     let id = SessionId::parse("a").unwrap();
-    let of_one: Vec<_> = fleet.timeline().of(&id).iter().map(|(_, event)| event.kind.name()).collect();
+    let of_one: Vec<_> = tracker.timeline().of(&id).iter().map(|(_, event)| event.kind.name()).collect();
     assert_eq!(of_one.len(), MAX_EVENTS_PER_SESSION + 2);
     assert_eq!((of_one.first(), of_one.last()), (Some(&"first_seen"), Some(&"ended")));
 }

@@ -12,10 +12,10 @@ struct Fixture {
 }
 
 fn fixture(goal: Goal, any: bool, exit_status: bool, grace: u64) -> Fixture {
-    let mut fleet = SessionTracker::new(AlertThresholds::none());
-    fleet.apply(Input::SessionsNamed { at: moment(0), ids: vec![id("a"), id("b")] });
+    let mut tracker = SessionTracker::new(AlertThresholds::none());
+    tracker.apply(Input::SessionsNamed { at: moment(0), ids: vec![id("a"), id("b")] });
     Fixture {
-        tracker: fleet,
+        tracker: tracker,
         progress: WaitProgress::new(vec![id("a"), id("b")], goal, any, exit_status, S(grace)),
     }
 }

@@ -85,12 +85,12 @@ fn projects(sent: f64) -> Input {
 }
 
 fn tracker_with(inputs: impl IntoIterator<Item = Input>) -> SessionTracker {
-    let mut fleet = SessionTracker::new(AlertThresholds::default());
-    fleet.apply(Input::SessionsNamed { at: moment(2.0), ids: vec![id(ID)] });
+    let mut tracker = SessionTracker::new(AlertThresholds::default());
+    tracker.apply(Input::SessionsNamed { at: moment(2.0), ids: vec![id(ID)] });
     for input in inputs {
-        fleet.apply(input);
+        tracker.apply(input);
     }
-    fleet
+    tracker
 }
 
 fn evidence_of(inputs: impl IntoIterator<Item = Input>) -> String {
@@ -216,11 +216,11 @@ fn polls_that_failed_are_told_with_the_apis_request_ids() {
 
 #[test]
 fn metadata_is_told_only_if_asked_for_and_secrets_never() {
-    let fleet = tracker_with(polls(3.1, 2).chain([session_response(9.1, ended(Status::Completed, 8.0))]));
-    let without = render(&fleet, &id(ID), EvidenceOptions::new("0.1.0")).unwrap();
+    let tracker = tracker_with(polls(3.1, 2).chain([session_response(9.1, ended(Status::Completed, 8.0))]));
+    let without = render(&tracker, &id(ID), EvidenceOptions::new("0.1.0")).unwrap();
     assert!(!without.contains("growth") && !without.contains("checkout-881"), "{without}");
     let with =
-        render(&fleet, &id(ID), EvidenceOptions { with_metadata: true, ..EvidenceOptions::new("0.1.0") })
+        render(&tracker, &id(ID), EvidenceOptions { with_metadata: true, ..EvidenceOptions::new("0.1.0") })
             .unwrap();
     assert!(with.contains("owner  growth") && with.contains("checkout-881"), "{with}");
     for text in [&without, &with] {

@@ -186,7 +186,7 @@ impl ScriptedSession {
 }
 
 /// What the fleet holds, in bytes.
-fn bytes_held(fleet: &SessionTracker) -> usize {
+fn bytes_held(tracker: &SessionTracker) -> usize {
     let text = |length: usize| length + 2 * size_of::<usize>(); // its counts of owners
     let of_record = |record: &Record| {
         let session = record.session.as_ref();
@@ -205,11 +205,11 @@ fn bytes_held(fleet: &SessionTracker) -> usize {
         EventKind::EndedTogether { ids, .. } => ids.capacity() * size_of::<SessionId>(),
         _ => 0,
     };
-    let records: usize = fleet.records().map(of_record).sum();
+    let records: usize = tracker.records().map(of_record).sum();
     let events: usize =
-        fleet.timeline.all().map(|(_, event)| size_of::<(Seq, Event)>() + of_event(event)).sum();
+        tracker.timeline.all().map(|(_, event)| size_of::<(Seq, Event)>() + of_event(event)).sum();
     let places =
-        fleet.timeline.len() * 2 * size_of::<Seq>() + fleet.len() * 4 * size_of::<(Timestamp, SessionId)>();
+        tracker.timeline.len() * 2 * size_of::<Seq>() + tracker.len() * 4 * size_of::<(Timestamp, SessionId)>();
     records + events + places
 }
 
