@@ -200,11 +200,11 @@ impl Client {
     ) -> ApiResponse<(SessionList, InternCache)> {
         let reader = ListReader::new(intern_cache, self.api_key.clone());
         let mut answer = self.get(&["sessions"], query, self.list_body_limits(), reader).await;
-        answer.result = answer.result.map_err(|fault| match fault.kind {
+        answer.result = answer.result.map_err(|error| match error.kind {
             ApiErrorKind::NotFound | ApiErrorKind::Status(405) => {
-                ApiError { kind: ApiErrorKind::ListUnsupported, ..fault }
+                ApiError { kind: ApiErrorKind::ListUnsupported, ..error }
             }
-            _ => fault,
+            _ => error,
         });
         answer
     }
@@ -258,7 +258,7 @@ impl Client {
         let mut api_response = ApiResponse::failed(ApiErrorKind::Timeout.into());
         let (request_log, mut status) = (RequestLog::start(&method, &url), None);
         api_response.result = match self.send(method, url, body, body_limits).await {
-            Err(fault) => Err(fault),
+            Err(error) => Err(error),
             Ok(mut response) => {
                 error_mapping::redact_key_in_headers(response.headers_mut(), &self.api_key);
                 status = Some(response.status());
@@ -326,7 +326,7 @@ impl Client {
             }
             Ok(false) | Err(_) => is_begun,
         };
-        outcome.and_then(|_| reader.finish()).map_err(|fault| ApiError { request_id, ..fault })
+        outcome.and_then(|_| reader.finish()).map_err(|error| ApiError { request_id, ..error })
     }
 
     /// Hands the reader what comes, until it has enough of it. Returns whether there may be more.
@@ -377,12 +377,12 @@ impl Client {
         let _ = timeout(self.limits.error_body_timeout, read_error_body).await; // what came by then is what there is
         let why = error_mapping::redact_key(error_body, &self.api_key);
         let status = response.status();
-        let fault =
+        let error =
             error_mapping::from_status(response.url(), status, response.headers(), &why, api_response.date);
         // JSON may have spelled it with escapes.
         // promise: escaped-key, mutant: fault::without_key_in_text(message, &self.key) -> message
-        let message = fault.message.map(|message| error_mapping::redact_key_in_text(message, &self.api_key));
-        ApiError { message, ..fault }
+        let message = error.message.map(|message| error_mapping::redact_key_in_text(message, &self.api_key));
+        ApiError { message, ..error }
     }
 
     fn session_body_limits(&self) -> BodyLimits {

@@ -315,12 +315,12 @@ mod tests {
             ("https://api.example/other", "another path of the same host"),
             ("http://[", "what is no address"),
         ] {
-            let fault =
+            let error =
                 from_status(&api(), StatusCode::FOUND, &headers(&[("location", location)]), b"", None);
-            assert_eq!(fault.kind, ApiErrorKind::Redirect(Untrusted::new(said)), "{location}");
+            assert_eq!(error.kind, ApiErrorKind::Redirect(Untrusted::new(said)), "{location}");
         }
-        let fault = from_status(&api(), StatusCode::NOT_MODIFIED, &headers(&[]), b"", None);
-        assert_eq!(fault.kind, ApiErrorKind::Status(304), "nothing is redirected");
+        let error = from_status(&api(), StatusCode::NOT_MODIFIED, &headers(&[]), b"", None);
+        assert_eq!(error.kind, ApiErrorKind::Status(304), "nothing is redirected");
     }
 
     #[test]
@@ -343,8 +343,8 @@ mod tests {
     #[test]
     fn a_redirect_and_the_id_of_a_request_are_masked_and_then_cut() {
         let location = [("location", "http://bb_live_canary0123456789.example/x")];
-        let fault = from_status(&api(), StatusCode::FOUND, &headers(&location), b"", None);
-        assert!(!fault.description().contains("canary"), "{}", fault.description());
+        let error = from_status(&api(), StatusCode::FOUND, &headers(&location), b"", None);
+        assert!(!error.description().contains("canary"), "{}", error.description());
         let long = format!("{}bb_live_canary0123456789", "r".repeat(195));
         let mut quoted = HeaderMap::new();
         quoted.insert("x-request-id", long.parse().unwrap());
@@ -354,15 +354,15 @@ mod tests {
     #[test]
     fn what_is_secret_in_a_message_that_is_no_text_is_masked_by_its_name_however_it_is_written() {
         let body = br#"{"message":{"signingKey" : "SIGCANARY","k":"bb\u005flive_canary0123456789"}}"#;
-        let fault = from_status(&api(), StatusCode::BAD_REQUEST, &headers(&[]), body, None);
-        let said = fault.message.unwrap().raw().to_owned();
+        let error = from_status(&api(), StatusCode::BAD_REQUEST, &headers(&[]), body, None);
+        let said = error.message.unwrap().raw().to_owned();
         assert!(!said.contains("CANARY") && !said.contains("canary"), "{said}");
     }
 
     #[test]
     fn a_message_need_not_be_a_string() {
-        let fault =
+        let error =
             from_status(&api(), StatusCode::BAD_REQUEST, &headers(&[]), br#"{"message":["a","b"]}"#, None);
-        assert_eq!(fault.message, Some(Untrusted::new(r#"["a","b"]"#)));
+        assert_eq!(error.message, Some(Untrusted::new(r#"["a","b"]"#)));
     }
 }

@@ -33,10 +33,10 @@ impl RequestLog {
         let message = format!("{request_line}: {status}, {ms} ms, {} bytes", response.bytes);
         match &response.result {
             Ok(_) => tracing::info!("{message}"),
-            Err(fault) => {
+            Err(error) => {
                 let request =
-                    fault.request_id.as_ref().map(|id| format!(" [request {}]", id.sanitise_line()));
-                tracing::warn!("{message}: {}{}", fault.description(), request.unwrap_or_default());
+                    error.request_id.as_ref().map(|id| format!(" [request {}]", id.sanitise_line()));
+                tracing::warn!("{message}: {}{}", error.description(), request.unwrap_or_default());
             }
         }
     }

@@ -82,8 +82,8 @@ pub(super) async fn stream(
             HeadlessEvent::DeadlineReached => continue,
             HeadlessEvent::Interrupted(exit) => return Ok(exit),
         };
-        if let Some(fault) = watch.auth_error() {
-            return Err(CliError::ApiKeyRefused(Box::new(fault.clone())));
+        if let Some(error) = watch.auth_error() {
+            return Err(CliError::ApiKeyRefused(Box::new(error.clone())));
         }
         for event in &update.events {
             let ending = verdict_for(&watch.tracker, event);

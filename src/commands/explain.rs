@@ -72,10 +72,10 @@ async fn explain_live(
     tracker.apply(Input::SessionsNamed { at: clock.now(), ids: vec![id.clone()] });
     let report = timed_request(&client, &clock, Request::Session(id.clone())).await;
     let mut exit = ExitCode::Success;
-    if let Err(fault) = &report.result {
-        print_error(&session_message(&id, fault));
-        exit = api_error::exit_code(fault);
-        if !fault.is_not_found() {
+    if let Err(error) = &report.result {
+        print_error(&session_message(&id, error));
+        exit = api_error::exit_code(error);
+        if !error.is_not_found() {
             return Ok(exit);
         }
     }

@@ -44,10 +44,10 @@ pub async fn get(config: GetConfig) -> Result<ExitCode, CliError> {
                     }
                     found.push(fresh);
                 }
-                Err(fault) => {
-                    print_error(&session_message(&id, &fault));
-                    exit = more_specific(exit, api_error::exit_code(&fault));
-                    fatal_error = fatal_error.or(fault.affects_all_requests().then_some(fault));
+                Err(error) => {
+                    print_error(&session_message(&id, &error));
+                    exit = more_specific(exit, api_error::exit_code(&error));
+                    fatal_error = fatal_error.or(error.affects_all_requests().then_some(error));
                 }
             }
         }

@@ -166,7 +166,7 @@ impl HeadlessWatch {
     pub(super) fn auth_error(&self) -> Option<&ApiError> {
         let health = self.tracker.health();
         let failing = health.failure_streak.as_ref().filter(|_| health.last_success.is_none())?;
-        Some(&failing.error).filter(|fault| fault.is_auth_error())
+        Some(&failing.error).filter(|error| error.is_auth_error())
     }
 }
 

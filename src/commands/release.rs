@@ -23,7 +23,7 @@ pub async fn release(config: ReleaseConfig) -> Result<ExitCode, CliError> {
     let (client, clock) = (Client::new(config.profile.endpoint, config.profile.key), Clock::system());
     let session = match client.session(&config.id).await.result {
         Ok(session) => session,
-        Err(fault) => return Ok(print_api_error(&config.id, &fault)),
+        Err(error) => return Ok(print_api_error(&config.id, &error)),
     };
     if session.status.is_final() {
         let status = session.status.sanitise(24);
@@ -54,15 +54,15 @@ pub async fn release(config: ReleaseConfig) -> Result<ExitCode, CliError> {
                 print_text(&line, config.ascii)?;
                 return Ok(ExitCode::Success);
             }
-            Err(fault) => {
+            Err(error) => {
                 attempts += 1;
-                let fault = fault.resolve_retry_after(clock.now().wall);
-                let Some(delay) = backoff::release_delay(&fault, attempts, fastrand::f64()) else {
-                    return Ok(print_api_error(&config.id, &fault));
+                let error = error.resolve_retry_after(clock.now().wall);
+                let Some(delay) = backoff::release_delay(&error, attempts, fastrand::f64()) else {
+                    return Ok(print_api_error(&config.id, &error));
                 };
                 print_error(&format!(
                     "{}; asked again in {}",
-                    api_error::message(&fault),
+                    api_error::message(&error),
                     text::format_elapsed(delay)
                 ));
                 crate::timer::sleep_until(&clock, clock.now().mono.saturating_add(delay)).await;
@@ -71,9 +71,9 @@ pub async fn release(config: ReleaseConfig) -> Result<ExitCode, CliError> {
     }
 }
 
-fn print_api_error(id: &SessionId, fault: &ApiError) -> ExitCode {
-    print_error(&session_message(id, fault));
-    api_error::exit_code(fault)
+fn print_api_error(id: &SessionId, error: &ApiError) -> ExitCode {
+    print_error(&session_message(id, error));
+    api_error::exit_code(error)
 }
 
 /// Asks on the terminal: which session, whose, and how long it has run.

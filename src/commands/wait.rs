@@ -44,8 +44,8 @@ pub async fn wait(config: WaitConfig) -> Result<ExitCode, CliError> {
         let due = deadline.into_iter().chain(progress.next_grace_end()).min();
         match watch.next(due).await {
             HeadlessEvent::Update(told) => {
-                if let Some(fault) = watch.auth_error() {
-                    return Err(CliError::ApiKeyRefused(Box::new(fault.clone())));
+                if let Some(error) = watch.auth_error() {
+                    return Err(CliError::ApiKeyRefused(Box::new(error.clone())));
                 }
                 told.events.iter().for_each(print_problem);
                 for news in progress.update(&watch.tracker, told.not_found) {
@@ -99,8 +99,8 @@ fn print_change(change: &ProgressChange, tracker: &SessionTracker, ascii: bool) 
             ));
             Ok(())
         }
-        ProgressChange::GoalMissed(id, MissReason::NotFound(fault)) => {
-            print_error(&session_message(id, fault));
+        ProgressChange::GoalMissed(id, MissReason::NotFound(error)) => {
+            print_error(&session_message(id, error));
             Ok(())
         }
     }

@@ -33,25 +33,23 @@ impl From<Report> for IngestedReport {
                 connect_urls = Some((id.clone(), Ok(fresh.urls)));
                 Some(single_session(id, fresh.session))
             }
-            (Request::ConnectUrls(id), Err(fault)) => {
-                connect_urls = Some((id, Err(fault)));
+            (Request::ConnectUrls(id), Err(error)) => {
+                connect_urls = Some((id, Err(error)));
                 None
             }
             (Request::LiveView(id), Ok(ResponseBody::LiveView(urls))) => {
                 connect_urls = Some((id, Ok(urls)));
                 None
             }
-            (Request::LiveView(id), Err(fault)) => {
-                connect_urls = Some((id, Err(fault)));
+            (Request::LiveView(id), Err(error)) => {
+                connect_urls = Some((id, Err(error)));
                 None
             }
             (Request::Session(id), Ok(ResponseBody::Session(session)))
             | (Request::Release(id), Ok(ResponseBody::Released(session))) => {
                 Some(single_session(id, session))
             }
-            (Request::Release(id), Err(fault)) => {
-                Some(Input::ReleaseFailed { at: timing, id, error: fault, next })
-            }
+            (Request::Release(id), Err(error)) => Some(Input::ReleaseFailed { at: timing, id, error, next }),
             (Request::List(list), Ok(ResponseBody::List(listing))) => Some(Input::SessionsReceived {
                 at: timing,
                 scope: Scope::List(list),
@@ -61,18 +59,18 @@ impl From<Report> for IngestedReport {
             (Request::Projects, Ok(ResponseBody::Projects(projects))) => {
                 Some(Input::ProjectsReceived { at: timing, projects })
             }
-            (Request::Projects, Err(fault)) if !fault.is_throttled() => None, // an extra, which nothing waits for
-            (Request::Session(id), Err(fault)) if fault.is_not_found() => {
-                Some(Input::SessionNotFound { at: timing, id, error: fault, next })
+            (Request::Projects, Err(error)) if !error.is_throttled() => None, // an extra, which nothing waits for
+            (Request::Session(id), Err(error)) if error.is_not_found() => {
+                Some(Input::SessionNotFound { at: timing, id, error, next })
             }
-            (Request::Session(id), Err(fault)) => {
-                Some(Input::RequestFailed { at: timing, scope: Scope::Session(id), error: fault, next })
+            (Request::Session(id), Err(error)) => {
+                Some(Input::RequestFailed { at: timing, scope: Scope::Session(id), error, next })
             }
-            (Request::List(list), Err(fault)) => {
-                Some(Input::RequestFailed { at: timing, scope: Scope::List(list), error: fault, next })
+            (Request::List(list), Err(error)) => {
+                Some(Input::RequestFailed { at: timing, scope: Scope::List(list), error, next })
             }
-            (Request::Projects, Err(fault)) => {
-                Some(Input::RequestFailed { at: timing, scope: Scope::Projects, error: fault, next })
+            (Request::Projects, Err(error)) => {
+                Some(Input::RequestFailed { at: timing, scope: Scope::Projects, error, next })
             }
             (Request::RecentSessions, _) => None, // what ended before anybody watched is no observation
             // The poller pairs each request with its own reply.

@@ -246,12 +246,12 @@ impl PollerTask {
     fn log_result(&mut self, report: &Report, now: Moment) {
         let (endpoint, request) = (self.client.endpoint(), &report.request);
         match (&report.result, report.next_attempt) {
-            (Err(fault), next) => {
+            (Err(error), next) => {
                 self.failures = self.failures.saturating_add(1);
                 let next = next
                     .map(|next| format!("again in {} ms", next.mono.saturating_sub(now.mono).as_millis()));
                 let next = next.unwrap_or_else(|| "not asked again by itself".into());
-                tracing::warn!("{}: {request:?} failed, {}; {next}", endpoint.host(), fault.short_label());
+                tracing::warn!("{}: {request:?} failed, {}; {next}", endpoint.host(), error.short_label());
             }
             (Ok(_), _) if self.failures > 0 => {
                 tracing::info!("{} answers {request:?}, after {} failures", endpoint.host(), self.failures);
@@ -289,7 +289,7 @@ impl<'a> From<&'a Result<ResponseBody, ApiError>> for PollOutcome<'a> {
                 Self::Listed(alive.map(|it| it.id.clone()).collect())
             }
             Ok(ResponseBody::Projects(_)) => Self::Projects,
-            Err(fault) => Self::Failed(fault),
+            Err(error) => Self::Failed(error),
         }
     }
 }
@@ -324,7 +324,7 @@ impl Report {
         response: ApiResponse<ResponseBody>,
     ) -> Self {
         let ApiResponse { result: outcome, date, bytes, rate_limit: allowance } = response;
-        let outcome = outcome.map_err(|fault| fault.resolve_retry_after(received.wall));
+        let outcome = outcome.map_err(|error| error.resolve_retry_after(received.wall));
         Self {
             request,
             sent,

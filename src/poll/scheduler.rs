@@ -211,17 +211,17 @@ impl Scheduler {
         let PollState::InFlight { sent } = target.state else { return None };
         self.in_flight = self.in_flight.saturating_sub(1);
         self.ignored_in_flight = self.ignored_in_flight.min(self.in_flight);
-        if !matches!(outcome, PollOutcome::Failed(fault) if fault.affects_all_requests()) {
+        if !matches!(outcome, PollOutcome::Failed(error) if error.affects_all_requests()) {
             self.shared_failures = 0;
         }
         if let Request::List(_) = request
             && !self.polls_lists()
         {
             self.targets.remove(request); // given up while it was under way
-            if let PollOutcome::Failed(fault) = outcome
-                && fault.affects_all_requests()
+            if let PollOutcome::Failed(error) = outcome
+                && error.affects_all_requests()
             {
-                self.back_off_all(fault, sent, now, jitter);
+                self.back_off_all(error, sent, now, jitter);
             }
             return None;
         }
@@ -241,7 +241,7 @@ impl Scheduler {
                 self.has_polled_projects = true;
                 Some(now.saturating_add(PROJECTS_EVERY))
             }
-            PollOutcome::Failed(fault) => return self.on_failure(request, target, fault, sent, now, jitter),
+            PollOutcome::Failed(error) => return self.on_failure(request, target, error, sent, now, jitter),
         };
         match next_poll {
             Some(at) => {

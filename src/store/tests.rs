@@ -116,7 +116,8 @@ fn assert_same_state(live: &SessionTracker, again: &SessionTracker) {
             record.alerts.iter().map(|(flag, _)| *flag).collect::<Vec<_>>()
         };
         assert_eq!(flags(record), flags(other));
-        let evidence = |tracker| evidence::render(tracker, &record.id, evidence::EvidenceOptions::new("0.1.0"));
+        let evidence =
+            |tracker| evidence::render(tracker, &record.id, evidence::EvidenceOptions::new("0.1.0"));
         assert_eq!(evidence(live), evidence(again));
     }
 }

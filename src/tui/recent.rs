@@ -138,8 +138,8 @@ impl Model {
         let listing = match report.result {
             Ok(ResponseBody::RecentSessions(listing)) => listing,
             Ok(_) => return, // the poller pairs each request with its own reply
-            Err(fault) => {
-                request.error = Some(fault);
+            Err(error) => {
+                request.error = Some(error);
                 return;
             }
         };

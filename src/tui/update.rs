@@ -39,13 +39,8 @@ impl Model {
             |profile: &ProfileState| match (&profile.info.missing_key_reason, &self.settings.targets) {
                 (Some(reason), _) => {
                     let at = RequestTiming { sent: now, received: now, date: None };
-                    let fault = ApiErrorKind::ApiKeyUnavailable(Untrusted::new(reason.as_str())).into();
-                    Some(Input::RequestFailed {
-                        at,
-                        scope: Scope::List(List::Running),
-                        error: fault,
-                        next: None,
-                    })
+                    let error = ApiErrorKind::ApiKeyUnavailable(Untrusted::new(reason.as_str())).into();
+                    Some(Input::RequestFailed { at, scope: Scope::List(List::Running), error, next: None })
                 }
                 (None, Targets::Ids(ids)) => Some(Input::SessionsNamed { at: now, ids: ids.clone() }),
                 (None, Targets::All | Targets::OneList(_)) => None,

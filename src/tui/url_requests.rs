@@ -141,9 +141,9 @@ impl Model {
                 };
                 self.deliver_url(request, url, now)
             }
-            Err(fault) => {
+            Err(error) => {
                 let text =
-                    format!("the {} could not be fetched: {}", request.copyable.name(), fault.description());
+                    format!("the {} could not be fetched: {}", request.copyable.name(), error.description());
                 self.notify(now, NoticeLevel::Error, text);
                 None
             }

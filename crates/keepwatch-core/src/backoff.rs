@@ -101,10 +101,10 @@ mod tests {
 
     #[test]
     fn release_is_retried_five_times() {
-        let fault: ApiError = ApiErrorKind::Server(503).into();
-        let delays: Vec<_> = (1..=7).map(|tries| release_delay(&fault, tries, 0.0)).collect();
+        let error: ApiError = ApiErrorKind::Server(503).into();
+        let delays: Vec<_> = (1..=7).map(|tries| release_delay(&error, tries, 0.0)).collect();
         assert_eq!(delays, [Some(S(1)), Some(S(2)), Some(S(4)), Some(S(8)), Some(S(16)), None, None]);
-        assert_eq!(release_delay(&fault, 1, 1.0), Some(MS(750)));
+        assert_eq!(release_delay(&error, 1, 1.0), Some(MS(750)));
     }
 
     #[test]

@@ -178,9 +178,9 @@ async fn a_key_that_no_header_can_carry_is_a_fault_of_its_own_and_nothing_is_sen
     let base = format!("http://{}", listener.local_addr().unwrap());
     for key in ["bb_test_\ncAnArY", "bb_test_cAnArY\0", "\u{7f}cAnArY"] {
         let client = Client::new(Endpoint { base: base.parse().unwrap() }, Secret::new(key.into()));
-        let fault = client.session(&id("s")).await.result.unwrap_err();
-        assert_eq!(fault.kind, ApiErrorKind::ApiKeyMalformed, "{key:?}");
-        assert!(!fault.description().contains("cAnArY"));
+        let error = client.session(&id("s")).await.result.unwrap_err();
+        assert_eq!(error.kind, ApiErrorKind::ApiKeyMalformed, "{key:?}");
+        assert!(!error.description().contains("cAnArY"));
     }
     assert_no_connection(&listener);
 }
@@ -221,12 +221,12 @@ async fn each_status_is_a_fault_of_its_own_with_the_servers_words() {
         ("999 What", ApiErrorKind::Status(999)),
     ] {
         let server = serve(http_response(status, headers, body), AfterReply::Close);
-        let fault = server.client().session(&id("s")).await.result.unwrap_err();
-        assert_eq!(fault.kind, kind);
-        assert_eq!(fault.message, Some(Untrusted::new("the words")));
-        assert_eq!(fault.request_id, Some(Untrusted::new("r-1")));
-        assert_eq!(fault.retry_after, Some(Duration::from_secs(7)));
-        assert!(fault.description().contains("the words"), "{}", fault.description());
+        let error = server.client().session(&id("s")).await.result.unwrap_err();
+        assert_eq!(error.kind, kind);
+        assert_eq!(error.message, Some(Untrusted::new("the words")));
+        assert_eq!(error.request_id, Some(Untrusted::new("r-1")));
+        assert_eq!(error.retry_after, Some(Duration::from_secs(7)));
+        assert!(error.description().contains("the words"), "{}", error.description());
     }
 }
 
@@ -246,8 +246,8 @@ async fn a_status_in_the_place_of_a_list_is_said_soon_and_little_is_read_of_its_
     let limits = ResponseLimits { error_body_timeout: SHORT_TIMEOUT, ..ResponseLimits::default() };
     let client = Client { limits, ..serve(trickled, AfterReply::Trickle).client() };
     let list = tokio::time::timeout(TEST_TIMEOUT, client.sessions(List::Running)).await;
-    let fault = list.unwrap().result.unwrap_err();
-    assert_eq!((fault.kind, fault.message), (ApiErrorKind::Server(503), Some(Untrusted::new("later"))));
+    let error = list.unwrap().result.unwrap_err();
+    assert_eq!((error.kind, error.message), (ApiErrorKind::Server(503), Some(Untrusted::new("later"))));
     let client = serve("HTTP/1.1 500 Oops\r\n\r\n{", AfterReply::Flood).client();
     let answer = client.sessions(List::Running).await;
     assert_eq!(answer.result.unwrap_err().kind, ApiErrorKind::Server(500));
@@ -272,8 +272,8 @@ async fn a_key_that_is_quoted_with_escapes_is_masked_where_it_is_read() {
     let server = serve(http_response("400 Bad Request", "", body), AfterReply::Close);
     let endpoint = Endpoint { base: format!("http://127.0.0.1:{}", server.port).parse().unwrap() };
     let client = Client::new(endpoint, Secret::new("cAnArY-7d1f/k".into()));
-    let fault = client.session(&id("s")).await.result.unwrap_err();
-    assert_eq!(fault.message, Some(Untrusted::new("no key is ••••")));
+    let error = client.session(&id("s")).await.result.unwrap_err();
+    assert_eq!(error.message, Some(Untrusted::new("no key is ••••")));
 }
 
 #[tokio::test]
@@ -287,9 +287,9 @@ async fn what_is_no_json_is_called_what_it_is() {
         ("[]", ApiErrorKind::Unexpected(Untrusted::new("it is a list"))),
     ] {
         let server = serve(http_response("200 OK", "x-request-id: r-1\r\n", body), AfterReply::Close);
-        let fault = server.client().session(&id("s")).await.result.unwrap_err();
-        assert_eq!(fault.kind, kind, "{body}");
-        assert_eq!(fault.request_id.is_some(), kind != ApiErrorKind::Html);
+        let error = server.client().session(&id("s")).await.result.unwrap_err();
+        assert_eq!(error.kind, kind, "{body}");
+        assert_eq!(error.request_id.is_some(), kind != ApiErrorKind::Html);
     }
     let typed = http_response("200 OK", "content-type: text/html\r\n", "Please sign in");
     assert_eq!(serve(typed, AfterReply::Close).error_kind().await, ApiErrorKind::Html);
@@ -300,8 +300,8 @@ async fn what_is_no_json_is_called_what_it_is() {
 #[tokio::test]
 async fn nothing_listening_is_told_from_nobody_answering() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let fault = client_for(&format!("http://127.0.0.1:{port}")).session(&id("s")).await.result.unwrap_err();
-    assert_eq!(fault.kind, ApiErrorKind::ConnectionRefused(Untrusted::new(format!("127.0.0.1:{port}"))));
+    let error = client_for(&format!("http://127.0.0.1:{port}")).session(&id("s")).await.result.unwrap_err();
+    assert_eq!(error.kind, ApiErrorKind::ConnectionRefused(Untrusted::new(format!("127.0.0.1:{port}"))));
     assert_eq!(
         serve("", AfterReply::Hang).error_kind_with_limits(short_limits()).await,
         ApiErrorKind::Timeout

@@ -129,8 +129,8 @@ impl BodyReader for ListReader {
             ArrayEnd::Truncated => Err(ApiErrorKind::ConnectionClosed.into()),
             ArrayEnd::NotAnArray(body) => {
                 let body = redact_key(body, &self.key_to_redact);
-                let fault = parse_json::<Vec<&RawValue>>(&utf8_lossy(&body)).err();
-                Err(fault.unwrap_or_else(|| unexpected_response("it is no list")))
+                let error = parse_json::<Vec<&RawValue>>(&utf8_lossy(&body)).err();
+                Err(error.unwrap_or_else(|| unexpected_response("it is no list")))
             }
         }
     }

@@ -36,7 +36,7 @@ fn session_with_field(name: &str, raw: Option<&str>) -> Session {
         Some(raw) => format!("{{{}:{raw},{}", json!(name), &fields.to_string()[1..]),
         None => fields.to_string(),
     };
-    session(body.as_bytes(), &requested_id()).unwrap_or_else(|fault| panic!("{body}: {fault:?}"))
+    session(body.as_bytes(), &requested_id()).unwrap_or_else(|error| panic!("{body}: {error:?}"))
 }
 
 fn extra_fields(session: &Session) -> Vec<(&str, &str)> {

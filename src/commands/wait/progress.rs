@@ -89,15 +89,15 @@ impl WaitProgress {
         {
             let Some(record) = tracker.get(id) else { continue };
             if let Presence::NotFound(absence) = &record.presence {
-                let (since, fault) = (absence.since, &absence.error);
+                let (since, error) = (absence.since, &absence.error);
                 self.not_found
                     .entry(id.clone())
                     .or_insert(GracePeriod { since: since.sent, is_final_poll_sent: false });
                 let newest = missing.as_ref().filter(|(missing, _)| missing == id);
                 let is_grace_over = newest.is_some_and(|(_, at)| at.sent.since(since.sent) >= self.grace);
                 if is_grace_over {
-                    *progress = SessionProgress::GoalMissed(MissReason::NotFound(fault.clone()));
-                    changes.push(ProgressChange::GoalMissed(id.clone(), MissReason::NotFound(fault.clone())));
+                    *progress = SessionProgress::GoalMissed(MissReason::NotFound(error.clone()));
+                    changes.push(ProgressChange::GoalMissed(id.clone(), MissReason::NotFound(error.clone())));
                 }
                 continue;
             }

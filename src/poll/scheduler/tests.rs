@@ -110,8 +110,8 @@ impl TestScheduler {
         self.respond(list, PollOutcome::Listed(ids(texts)));
     }
 
-    fn respond_with_error(&mut self, text: &str, fault: &ApiError) -> Option<f64> {
-        self.respond(text, PollOutcome::Failed(fault))
+    fn respond_with_error(&mut self, text: &str, error: &ApiError) -> Option<f64> {
+        self.respond(text, PollOutcome::Failed(error))
     }
 }
 
@@ -868,7 +868,7 @@ proptest! {
                 Step::Resume => sim.scheduler.resume(),
                 Step::Answer(which, how, more) if !flying.is_empty() => {
                     let request = flying.swap_remove(which.index(flying.len()));
-                    let faults = [
+                    let errors = [
                         connection_refused(), error(ApiErrorKind::Timeout), error(ApiErrorKind::NotFound), error(ApiErrorKind::ApiKeyRejected),
                         error(ApiErrorKind::Html), rate_limited(f64::from(more)), error(ApiErrorKind::Server(500)), error(ApiErrorKind::Forbidden), error(ApiErrorKind::ListUnsupported),
                     ];
@@ -879,7 +879,7 @@ proptest! {
                         Request::Session(_) | Request::ConnectUrls(_) if how & 1 == 0 => PollOutcome::Ended,
                         Request::Session(_) | Request::ConnectUrls(_) | Request::LiveView(_) | Request::Release(_) | Request::RecentSessions => PollOutcome::Alive,
                     };
-                    let outcome = faults.get(usize::from(how) / 2).map_or(good, PollOutcome::Failed);
+                    let outcome = errors.get(usize::from(how) / 2).map_or(good, PollOutcome::Failed);
                     let die = f64::from(more) / 255.0;
                     if let Some(again) = sim.scheduler.on_response(&request, outcome, sim.now, die) {
                         prop_assert!(again + INTERVAL > sim.now, "it is asked again within reason");

@@ -345,9 +345,9 @@ pub(super) fn odd() -> Model {
 
 /// A failure that concerns all, `seconds` ago.
 pub(super) fn failed_poll(seconds: u64, kind: ApiErrorKind, message: Option<&str>) -> Input {
-    let fault = ApiError { message: message.map(Untrusted::new), ..kind.into() };
+    let error = ApiError { message: message.map(Untrusted::new), ..kind.into() };
     let next = Some(now().plus(Duration::from_millis(7_400)));
-    Input::RequestFailed { at: timing(ago(seconds)), scope: Scope::List(List::Running), error: fault, next }
+    Input::RequestFailed { at: timing(ago(seconds)), scope: Scope::List(List::Running), error, next }
 }
 
 /// Draws a screen of this size. Also draws states that [`Model::set_viewport`] would correct.

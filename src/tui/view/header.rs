@@ -106,8 +106,8 @@ pub(super) fn draw_counts(buffer: &mut Buffer, area: Rect, model: &Model, now: M
                 theme.critical(),
             )]
         }
-        (None, Some((profile, fault))) => {
-            vec![span(format!("{}{}", fault.short_label(), profile_suffix(profile)), theme.critical())]
+        (None, Some((profile, error))) => {
+            vec![span(format!("{}{}", error.short_label(), profile_suffix(profile)), theme.critical())]
         }
         (None, None) if !has_any_response(model) => vec![span("asking…", theme.info())],
         (None, None) => Vec::new(),
@@ -410,7 +410,7 @@ fn no_data_spans(
     let mut spans = vec![span(format!("no data{from} for {}", text::format_elapsed(age)), theme.critical())];
     if with_cause && late.len() == 1 {
         let health = model.profiles.get(profile).tracker.health();
-        let reason = health.current_error().map(|fault| fault.short_label().to_owned());
+        let reason = health.current_error().map(|error| error.short_label().to_owned());
         let next = next_retry_text(model, profile, now).filter(|_| health.failure_streak.is_some());
         let why = reason.into_iter().chain(next).collect::<Vec<_>>().join(", ");
         if !why.is_empty() {

@@ -245,18 +245,18 @@ fn failure_lines<'a>(model: &'a Model, room: usize, now: Timestamp) -> Vec<Owned
     // The sort is stable: failures of one profile stay in order.
     failures.sort_by_key(|(_, failure)| failure.at.received.mono);
     let mut lines = Vec::new();
-    for (profile, PollFailure { at, scope, error: fault }) in failures.into_iter().rev() {
+    for (profile, PollFailure { at, scope, error }) in failures.into_iter().rev() {
         let time =
             model.settings.zone.short_date_time(model.profiles.profile_time(profile, at.received), now);
         let target = match scope {
-            _ if matches!(fault.kind, ApiErrorKind::ApiKeyUnavailable(_)) => "the key".into(),
+            _ if matches!(error.kind, ApiErrorKind::ApiKeyUnavailable(_)) => "the key".into(),
             Scope::Session(id) => format!("session {}", id.sanitise(40)),
             Scope::List(list) => list.to_string(),
             Scope::Projects => "the projects".into(),
         };
         let whose = span(header::profile_prefix(model, profile), theme.bold());
         lines.push(vec![span(format!("{time}  "), theme.dim()), whose, span(target, Style::new())].into());
-        let parts = text::wrap(&fault.description(), room.saturating_sub(2).max(8));
+        let parts = text::wrap(&error.description(), room.saturating_sub(2).max(8));
         lines.extend(parts.into_iter().map(|part| Line::styled(format!("  {part}"), theme.warning())));
     }
     lines

@@ -74,9 +74,9 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) 
     drawing::draw_rule(buffer, drawing::row(area, 0), theme.bold(), &span(title, theme.bold()), &note);
     let mut inner = drawing::below(area, 1);
     for (profile, asked) in recent.requests.iter().filter(|(_, asked)| !asked.is_pending) {
-        if let Some(fault) = &asked.error {
+        if let Some(error) = &asked.error {
             let whose = header::profile_prefix(model, *profile);
-            let sentence = format!("{whose}could not be listed: {}; r asks again", fault.description());
+            let sentence = format!("{whose}could not be listed: {}; r asks again", error.description());
             inner = write_sentence(buffer, inner, &sentence, theme.error());
         }
     }

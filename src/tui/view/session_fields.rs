@@ -165,11 +165,11 @@ impl<'a> SessionFieldsBuilder<'a> {
                 let text = format!("RELEASING (asked {requested_at})");
                 self.list.add_field("release", Line::styled(text, theme.info()));
             }
-            if let Some((fault, next)) = &release.failure {
+            if let Some((error, next)) = &release.failure {
                 let next = next
                     .map(|next| format!("; asked again at {}", self.format_moment(next)))
                     .unwrap_or_default();
-                let text = format!("asked {requested_at}, failed: {}{next}", fault.description());
+                let text = format!("asked {requested_at}, failed: {}{next}", error.description());
                 self.list.add_wrapped("release", &text, theme.error());
             }
         }

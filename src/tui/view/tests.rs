@@ -100,11 +100,11 @@ const STATES: [NamedModel; 53] = [
     ("recent_failed", || {
         with_change(calm(), |model| {
             model.focus = Focus::Pane(Pane::Recent);
-            let fault = Some(ApiErrorKind::Timeout.into());
+            let error = Some(ApiErrorKind::Timeout.into());
             model
                 .recent
                 .requests
-                .insert(ProfileId::FIRST, RecentRequest { error: fault, ..RecentRequest::default() });
+                .insert(ProfileId::FIRST, RecentRequest { error, ..RecentRequest::default() });
         })
     }),
     ("recent_none", || {
@@ -194,11 +194,11 @@ fn many() -> Model {
 fn late() -> Model {
     let mut model = calm();
     let id = model.table.selected().cloned().unwrap();
-    let fault = ApiErrorKind::Timeout.into();
+    let error = ApiErrorKind::Timeout.into();
     let next = Some(now().plus(Duration::from_secs(2)));
     apply_inputs(
         &mut model,
-        [Input::RequestFailed { at: timing(now()), scope: Scope::Session(id), error: fault, next }],
+        [Input::RequestFailed { at: timing(now()), scope: Scope::Session(id), error, next }],
     );
     model
 }
@@ -332,14 +332,14 @@ fn revealed_url() -> Model {
 fn releasing() -> Model {
     let mut model = calm();
     let (one, other) = (model.table.selected().cloned().unwrap(), id(fixture::OTHER_ID));
-    let fault =
+    let error =
         ApiError { message: Some(Untrusted::new("Session is locked")), ..ApiErrorKind::Status(409).into() };
     apply_inputs(
         &mut model,
         [
             Input::ReleaseRequested { at: ago(9), id: one.clone() },
             Input::ReleaseRequested { at: ago(7), id: other },
-            Input::ReleaseFailed { at: timing(ago(5)), id: one, error: fault, next: None },
+            Input::ReleaseFailed { at: timing(ago(5)), id: one, error, next: None },
         ],
     );
     model

@@ -61,5 +61,9 @@ fn tasks_are_as_few_as_requests_under_way_whatever_goes_wrong() {
     });
     println!("{most} tasks at most, {reports} reports of {} sessions", tracker.len());
     assert!(most <= MOST_TASKS, "{most} tasks");
-    assert!(reports > FEWEST_REPORTS && tracker.len() > 200, "{reports} reports of {} sessions", tracker.len());
+    assert!(
+        reports > FEWEST_REPORTS && tracker.len() > 200,
+        "{reports} reports of {} sessions",
+        tracker.len()
+    );
 }

@@ -315,12 +315,12 @@ mod tests {
 
     #[test]
     fn the_apis_own_message_is_quoted_word_for_word() {
-        let fault = ApiError {
+        let error = ApiError {
             message: Some(Untrusted::new("Invalid API key")),
             ..ApiErrorKind::ApiKeyRejected.into()
         };
         assert_eq!(
-            fault.description(),
+            error.description(),
             "the API refuses the key (401): “Invalid API key”; check BROWSERBASE_API_KEY"
         );
     }
@@ -354,11 +354,11 @@ mod tests {
 
     #[test]
     fn hostile_words_do_not_reach_the_sentence() {
-        let fault = ApiError {
+        let error = ApiError {
             message: Some(Untrusted::new("\u{1b}]52;c;AAAA\u{7}")),
             ..ApiErrorKind::Server(500).into()
         };
-        assert!(!fault.description().chars().any(char::is_control));
+        assert!(!error.description().chars().any(char::is_control));
     }
 
     #[test]

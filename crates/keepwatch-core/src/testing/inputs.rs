@@ -132,7 +132,7 @@ fn step_input() -> impl Strategy<Value = StepInput> {
         16 => (list(), vec(any_session(), 0..4), 0_u32..2).prop_map(|(list, sessions, bad)| StepInput::SessionList(list, sessions, bad)),
         1 => (0_u32..2_000, 1_u32..400).prop_map(|(from, count)| StepInput::Burst(from, count)),
         6 => (any_id(), absence).prop_map(|(id, kind)| StepInput::NotFound(id, kind.into())),
-        6 => (scope, any_error()).prop_map(|(scope, fault)| StepInput::Failed(scope, fault)),
+        6 => (scope, any_error()).prop_map(|(scope, error)| StepInput::Failed(scope, error)),
         2 => of(60_u64..21_600).prop_map(StepInput::Projects),
         2 => Just(StepInput::Slept),
         6 => Just(StepInput::TimePassed),
@@ -237,8 +237,8 @@ impl StepClocks {
                 let sessions = (from..from + count).map(ended_session).collect();
                 Input::SessionsReceived { at, scope: Scope::List(List::Running), sessions, malformed: 0 }
             }
-            StepInput::NotFound(id, fault) => Input::SessionNotFound { at, id, error: fault, next },
-            StepInput::Failed(scope, fault) => Input::RequestFailed { at, scope, error: fault, next },
+            StepInput::NotFound(id, error) => Input::SessionNotFound { at, id, error, next },
+            StepInput::Failed(scope, error) => Input::RequestFailed { at, scope, error, next },
             StepInput::Projects(default) => {
                 let project = Project {
                     id: Untrusted::new("p"),

@@ -172,9 +172,7 @@ impl EventKind {
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
-            Self::PollsFailing { error: fault, .. } if fault.kind == ApiErrorKind::RateLimited => {
-                "rate_limited"
-            }
+            Self::PollsFailing { error, .. } if error.kind == ApiErrorKind::RateLimited => "rate_limited",
             _ => self.into(),
         }
     }
@@ -198,9 +196,9 @@ impl EventKind {
     #[must_use]
     pub fn request_id(&self) -> Option<&Untrusted> {
         match self {
-            Self::NotFound(fault)
-            | Self::PollsFailing { error: fault, .. }
-            | Self::ReleaseFailed { error: fault, .. } => fault.request_id.as_ref(),
+            Self::NotFound(error) | Self::PollsFailing { error, .. } | Self::ReleaseFailed { error, .. } => {
+                error.request_id.as_ref()
+            }
             _ => None,
         }
     }

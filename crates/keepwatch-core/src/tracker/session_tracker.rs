@@ -136,12 +136,12 @@ impl SessionTracker {
                 self.apply_success(at, &Scope::Session(id.clone()), &mut applied);
                 self.apply_not_found(at, &id, error, next, &mut applied);
             }
-            Input::RequestFailed { at, scope, error: fault, next } => {
-                self.apply_failure(at, &scope, fault, next, &mut applied)
+            Input::RequestFailed { at, scope, error, next } => {
+                self.apply_failure(at, &scope, error, next, &mut applied)
             }
             Input::ReleaseRequested { at, id } => self.apply_release_requested(&id, at, &mut applied),
-            Input::ReleaseFailed { at, id, error: fault, next } => {
-                self.apply_release_failed(&id, at, fault, next, &mut applied);
+            Input::ReleaseFailed { at, id, error, next } => {
+                self.apply_release_failed(&id, at, error, next, &mut applied);
             }
             Input::ProjectsReceived { at, projects } => {
                 self.observe_clock(&at, &mut applied);
@@ -276,9 +276,9 @@ impl SessionTracker {
             let since = before.map_or(at, |failing| failing.since);
             let is_reported = before.is_some_and(|failing| !failing.error.affects_all_requests());
             newly_failing_session = (!is_reported && !error.affects_all_requests()).then_some(id);
-            let fault = error.clone();
+            let error = error.clone();
             record.failure_streak =
-                Some(Box::new(FailureStreak { since, at, error: fault, list: None, count, next }));
+                Some(Box::new(FailureStreak { since, at, error, list: None, count, next }));
         }
         if is_news_for_all {
             let list = self.health.failure_streak.as_ref().and_then(|failing| failing.list);

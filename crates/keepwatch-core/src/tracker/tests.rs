@@ -81,7 +81,11 @@ fn assert_bounded(tracker: &SessionTracker) {
     assert!(tracker.deadlines.len() <= tracker.records.len());
     assert!(tracker.end_clusters.len() <= tracker.records.len(), "{:?}", tracker.end_clusters);
     for (at, id) in &tracker.deadlines {
-        assert_eq!(tracker.get(id).and_then(|record| record.deadline), Some(*at), "nobody's deadline: {id:?}");
+        assert_eq!(
+            tracker.get(id).and_then(|record| record.deadline),
+            Some(*at),
+            "nobody's deadline: {id:?}"
+        );
     }
 }
 

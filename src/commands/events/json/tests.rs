@@ -18,7 +18,7 @@ fn t(ms: u64) -> Timestamp {
     saturating_add(time("21:04:00"), MS(ms))
 }
 
-fn fault(kind: ApiErrorKind, message: &str) -> ApiError {
+fn error(kind: ApiErrorKind, message: &str) -> ApiError {
     ApiError {
         message: Some(Untrusted::new(message)),
         request_id: Some(Untrusted::new("req-7f1c")),
@@ -67,11 +67,11 @@ fn every_kind() -> Vec<Event> {
         EventKind::TrafficStarted,
         EventKind::TrafficStopped { bytes: 18_200_000 },
         EventKind::Unlisted,
-        EventKind::NotFound(fault(ApiErrorKind::NotFound, "Session not found")),
+        EventKind::NotFound(error(ApiErrorKind::NotFound, "Session not found")),
         EventKind::FoundAgain(Status::Running),
         EventKind::Overdue { expires: t(5_000) },
         EventKind::ReleaseRequested,
-        EventKind::ReleaseFailed { error: fault(ApiErrorKind::Status(409), "Session is locked"), wait: None },
+        EventKind::ReleaseFailed { error: error(ApiErrorKind::Status(409), "Session is locked"), wait: None },
         EventKind::AlertRaised(Alert::TimeLeft(MS(300_000))),
         EventKind::AlertRaised(Alert::EndedEarly),
         EventKind::AlertRaised(Alert::Error),
@@ -82,7 +82,7 @@ fn every_kind() -> Vec<Event> {
         EventKind::Successor(id(OTHER)),
         EventKind::PollsFailing {
             list: None,
-            error: fault(ApiErrorKind::Server(503), "Try later"),
+            error: error(ApiErrorKind::Server(503), "Try later"),
             wait: Some(MS(6_000)),
         },
     ];
@@ -95,7 +95,7 @@ fn every_kind() -> Vec<Event> {
         },
         EventKind::PollsFailing {
             list: None,
-            error: fault(ApiErrorKind::RateLimited, "Too many requests"),
+            error: error(ApiErrorKind::RateLimited, "Too many requests"),
             wait: Some(MS(45_000)),
         },
         EventKind::PollsRecovered { list: None, after: MS(63_500) },

@@ -14,10 +14,7 @@ struct Fixture {
 fn fixture(goal: Goal, any: bool, exit_status: bool, grace: u64) -> Fixture {
     let mut tracker = SessionTracker::new(AlertThresholds::none());
     tracker.apply(Input::SessionsNamed { at: moment(0), ids: vec![id("a"), id("b")] });
-    Fixture {
-        tracker: tracker,
-        progress: WaitProgress::new(vec![id("a"), id("b")], goal, any, exit_status, S(grace)),
-    }
+    Fixture { tracker, progress: WaitProgress::new(vec![id("a"), id("b")], goal, any, exit_status, S(grace)) }
 }
 
 impl Fixture {
@@ -34,11 +31,11 @@ impl Fixture {
     }
 
     fn respond_not_found(&mut self, text: &str, seconds: u32) -> Vec<ProgressChange> {
-        let fault = ApiErrorKind::NotFound.into();
+        let error = ApiErrorKind::NotFound.into();
         self.tracker.apply(Input::SessionNotFound {
             at: request_timing(seconds, seconds),
             id: id(text),
-            error: fault,
+            error,
             next: None,
         });
         self.progress.update(&self.tracker, Some((id(text), request_timing(seconds, seconds))))

@@ -82,7 +82,7 @@ fn a_release_that_fails_stays_on_the_row_with_the_apis_message() {
     world.press("xb3de");
     world.key(KeyCode::Enter);
     world.now = 4.0;
-    let fault =
+    let error =
         ApiError { message: Some(Untrusted::new("Session is locked")), ..ApiErrorKind::Status(409).into() };
     let report = Report {
         request: Request::Release(id(A)),
@@ -91,15 +91,15 @@ fn a_release_that_fails_stays_on_the_row_with_the_apis_message() {
         date: None,
         bytes: 0,
         rate_limit: None,
-        result: Err(fault),
+        result: Err(error),
         next_attempt: None,
     };
     world.send(Message::Report(ProfileId::FIRST, Box::new(report)));
     world.now = 60.0;
     world.report_list(vec![session(A, 900), session(B, 1800)]);
     let record = world.model.profiles.record(&id(A)).unwrap();
-    let (fault, next) = record.release.as_ref().unwrap().failure.clone().unwrap();
-    assert!(fault.description().contains("“Session is locked”") && next.is_none());
+    let (error, next) = record.release.as_ref().unwrap().failure.clone().unwrap();
+    assert!(error.description().contains("“Session is locked”") && next.is_none());
     assert!(!record.is_releasing(), "and it can be asked for again");
     assert_eq!(record.alerts.iter().map(|(flag, _)| flag.name()).collect::<Vec<_>>(), ["release_failed"]);
 }

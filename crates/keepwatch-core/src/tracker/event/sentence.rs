@@ -89,7 +89,7 @@ impl EventKind {
                 format!("proxy traffic stopped at {}", text::format_bytes(*bytes))
             }
             Self::Unlisted => "the API says it lives, but its list lacks it".into(),
-            Self::NotFound(fault) => fault.description(),
+            Self::NotFound(error) => error.description(),
             Self::FoundAgain(status) => format!("found again, {}", status.sanitise(24)),
             Self::Overdue { expires } => {
                 format!(
@@ -98,9 +98,9 @@ impl EventKind {
                 )
             }
             Self::ReleaseRequested => "release asked from here".into(),
-            Self::ReleaseFailed { error: fault, wait } => {
+            Self::ReleaseFailed { error, wait } => {
                 let wait = wait.map(|wait| format!("; asked again in {}", text::format_elapsed(wait)));
-                format!("release failed: {}{}", fault.description(), wait.unwrap_or_default())
+                format!("release failed: {}{}", error.description(), wait.unwrap_or_default())
             }
             Self::AlertRaised(flag) => flag.sentence(),
             Self::Successor(id) => {
@@ -121,17 +121,17 @@ impl EventKind {
                     named.join(", ")
                 )
             }
-            Self::PollsFailing { error: fault, list, wait } => {
+            Self::PollsFailing { error, list, wait } => {
                 let wait = wait.filter(|wait| !wait.is_zero());
                 let wait = wait
                     .map(|wait| format!("; next try in {}", text::format_elapsed(wait)))
                     .unwrap_or_default();
                 let fails = match list {
-                    _ if fault.kind == ApiErrorKind::RateLimited => String::new(),
+                    _ if error.kind == ApiErrorKind::RateLimited => String::new(),
                     Some(list) => format!("polls of {list} fail: "),
                     None => "polls fail: ".into(),
                 };
-                format!("{fails}{}{wait}", fault.description())
+                format!("{fails}{}{wait}", error.description())
             }
             Self::PollsRecovered { list: Some(list), after } => {
                 format!("polls of {list} succeed again, after {}", text::format_elapsed(*after))

@@ -52,7 +52,7 @@ fn session_response(sent: f64, session: Session) -> Input {
     }
 }
 
-fn fault(kind: ApiErrorKind, request: &str) -> ApiError {
+fn error(kind: ApiErrorKind, request: &str) -> ApiError {
     ApiError {
         message: Some(Untrusted::new("Something went wrong")),
         request_id: Some(Untrusted::new(request)),
@@ -62,14 +62,14 @@ fn fault(kind: ApiErrorKind, request: &str) -> ApiError {
 
 fn failed_request(sent: f64, scope: Scope, kind: ApiErrorKind, request: &str) -> Input {
     let next = Some(moment(sent + 6.0));
-    Input::RequestFailed { at: reply(sent), scope, error: fault(kind, request), next }
+    Input::RequestFailed { at: reply(sent), scope, error: error(kind, request), next }
 }
 
 fn not_found_response(sent: f64) -> Input {
     Input::SessionNotFound {
         at: reply(sent),
         id: id(ID),
-        error: fault(ApiErrorKind::NotFound, "req-404"),
+        error: error(ApiErrorKind::NotFound, "req-404"),
         next: None,
     }
 }

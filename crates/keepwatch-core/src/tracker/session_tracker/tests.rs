@@ -184,7 +184,10 @@ fn a_session_that_lives_again_is_shown_as_what_it_is() {
         [EventKind::StatusChanged { from: Status::Error, to: Status::TimedOut }],
         "two kinds of end"
     );
-    assert_eq!(tracker.get(&id("a")).unwrap().ended.as_ref().unwrap().first_response, request_timing(9.0, 9.2));
+    assert_eq!(
+        tracker.get(&id("a")).unwrap().ended.as_ref().unwrap().first_response,
+        request_timing(9.0, 9.2)
+    );
 }
 
 #[test]
@@ -241,7 +244,10 @@ fn what_leaves_the_lists_faster_than_it_is_asked_for_is_forgotten_the_oldest_fir
     tracker.apply(session_response(4.3, 4.4, ended_at("old-7", Status::Completed, 3.0)));
     tracker.apply(running(7.0, &[]));
     let has = |name: &String| tracker.get(&id(name)).is_some();
-    assert_eq!((tracker.evictable_unlisted.len(), tracker.len()), (List::MAX_DELISTED, List::MAX_DELISTED + 2));
+    assert_eq!(
+        (tracker.evictable_unlisted.len(), tracker.len()),
+        (List::MAX_DELISTED, List::MAX_DELISTED + 2)
+    );
     assert!(has(&"named".into()) && has(&"old-7".into()) && new.iter().all(has));
 }
 
@@ -380,7 +386,11 @@ fn a_session_that_starts_between_two_lists_is_never_said_to_be_unlisted() {
     tracker.apply(list_response(List::Pending, 10.0, 10.2, &[]));
     let started = apply(&mut tracker, session_response(10.3, 10.4, session("a", Status::Running)));
     assert_eq!(started, [EventKind::StatusChanged { from: Status::Pending, to: Status::Running }]);
-    assert_eq!(presence(&tracker, "a"), &Presence::Present, "no list of running ones was asked since it runs");
+    assert_eq!(
+        presence(&tracker, "a"),
+        &Presence::Present,
+        "no list of running ones was asked since it runs"
+    );
     tracker.apply(list_response(List::Running, 13.0, 13.2, &[]));
     assert_eq!(
         apply(&mut tracker, session_response(13.3, 13.4, session("a", Status::Running))),
@@ -656,7 +666,8 @@ fn a_session_that_ends_and_lives_again_is_flagged_once_for_its_end() {
         assert_eq!(record.alerts.iter().map(|(flag, _)| *flag).collect::<Vec<_>>(), [Alert::Error]);
         assert_eq!(record.raised_end_alerts.len(), 1, "and it is remembered once");
     }
-    let flagged = tracker.timeline().all().filter(|(_, event)| matches!(event.kind, EventKind::AlertRaised(_)));
+    let flagged =
+        tracker.timeline().all().filter(|(_, event)| matches!(event.kind, EventKind::AlertRaised(_)));
     assert_eq!(flagged.count(), 1);
 }
 
@@ -682,7 +693,7 @@ fn every_input_survives_being_written_down() {
         started: Some(Timestamp::MIN_UTC),
         ..session("a b", Status::Running)
     };
-    let fault = ApiError { retry_after: Some(Duration::from_millis(7)), ..ApiErrorKind::Server(503).into() };
+    let error = ApiError { retry_after: Some(Duration::from_millis(7)), ..ApiErrorKind::Server(503).into() };
     let at = RequestTiming { date: Some(t(3.0)), ..request_timing(1.0, 1.25) };
     let project = Project {
         id: Untrusted::new("p"),
@@ -695,7 +706,7 @@ fn every_input_survives_being_written_down() {
         Input::SessionsReceived { at, scope: Scope::Session(id("a b")), sessions: vec![odd], malformed: 0 },
         Input::SessionsReceived { at, scope: Scope::List(List::Pending), sessions: vec![], malformed: 3 },
         Input::SessionNotFound { at, id: id("a"), error: ApiErrorKind::Gone.into(), next: Some(moment(9.0)) },
-        Input::RequestFailed { at, scope: Scope::Projects, error: fault, next: None },
+        Input::RequestFailed { at, scope: Scope::Projects, error, next: None },
         Input::ProjectsReceived { at, projects: vec![project] },
         Input::Slept { from: moment(1.0), to: moment(2.0) },
         Input::TimePassed { now: moment(1.0) },

@@ -132,7 +132,7 @@ impl Verdict {
             }
             Cause::PastExpiry { by } => format!("ended {} after its expiry", text::format_elapsed(*by)),
             Cause::Unexplained => "an orderly end; the reply does not say enough for more".into(),
-            Cause::Gone { error: fault } if fault.kind == ApiErrorKind::Gone => {
+            Cause::Gone { error } if error.kind == ApiErrorKind::Gone => {
                 "aged out: the API no longer keeps it".into()
             }
             Cause::Gone { .. } => "aged out, or another project's key".into(),
@@ -243,7 +243,7 @@ impl Verdict {
                 "if it recurs, send this evidence to Browserbase's support"
             }
             Cause::Unexplained => "look at the client's log for this time",
-            Cause::Gone { error: ref fault } if fault.kind == ApiErrorKind::Gone => {
+            Cause::Gone { ref error } if error.kind == ApiErrorKind::Gone => {
                 "nothing: the API keeps ended sessions for a while only"
             }
             Cause::Gone { .. } => "check that the key is of the project that the session belongs to",

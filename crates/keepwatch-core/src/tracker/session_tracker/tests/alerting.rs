@@ -35,7 +35,10 @@ fn time_left_is_flagged_at_its_second_and_the_next_flag_is_known_before() {
         (alerts_after(&mut tracker, 600.0), seconds_to_next_deadline(&tracker, 600.0)),
         (vec![FIVE], Some(240.0))
     );
-    assert_eq!((alerts_after(&mut tracker, 840.0), seconds_to_next_deadline(&tracker, 840.0)), (vec![ONE], None));
+    assert_eq!(
+        (alerts_after(&mut tracker, 840.0), seconds_to_next_deadline(&tracker, 840.0)),
+        (vec![ONE], None)
+    );
     let flags: Vec<Alert> = tracker.get(&id("a")).unwrap().alerts.iter().map(|(flag, _)| *flag).collect();
     assert_eq!(flags, [ONE], "the longer time gave way");
 }

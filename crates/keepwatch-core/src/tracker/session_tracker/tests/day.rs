@@ -208,8 +208,8 @@ fn bytes_held(tracker: &SessionTracker) -> usize {
     let records: usize = tracker.records().map(of_record).sum();
     let events: usize =
         tracker.timeline.all().map(|(_, event)| size_of::<(Seq, Event)>() + of_event(event)).sum();
-    let places =
-        tracker.timeline.len() * 2 * size_of::<Seq>() + tracker.len() * 4 * size_of::<(Timestamp, SessionId)>();
+    let places = tracker.timeline.len() * 2 * size_of::<Seq>()
+        + tracker.len() * 4 * size_of::<(Timestamp, SessionId)>();
     records + events + places
 }
 
