@@ -214,7 +214,7 @@ impl Client {
     }
 
     /// `POST /v1/sessions/{id}` with `REQUEST_RELEASE`: it asks the session to end, which may take seconds to show. Safe to
-    /// repeat. Only a [`Releaser`] leads here.
+    /// repeat. Only a [`ReleasePermission`] leads here.
     async fn release(&self, id: &SessionId) -> ApiResponse<Session> {
         let requested_id = id.clone();
         let body = Some(r#"{"status":"REQUEST_RELEASE"}"#);

@@ -3,7 +3,7 @@
 //! ```text
 //!   an option of `keepwatch` itself      at the top: it applies to each command that has an option of this name
 //!   an option of `keepwatch get`, …      in [get], …: its own options, and the shared ones again
-//!   an option of a single run            nowhere: `TYPED_ONLY` says why
+//!   an option of a single run            nowhere: `CLI_ONLY` says why
 //! ```
 //!
 //! Serde structs would be longer here. They would repeat the options of eleven tables beside their clap definitions, each with
@@ -242,7 +242,7 @@ mod tests {
             }
         }
         // One answer to one question, secrets that must be asked for each time, and what chooses the file or its
-        // profile: see `TYPED_ONLY`, which says so to whoever writes them into the file.
+        // profile: see `CLI_ONLY`, which says so to whoever writes them into the file.
         without.retain(|(_, key)| !["help", "version", "config", "profile"].contains(&key.as_str()));
         without.retain(|(_, key)| !matches!(key.as_str(), "record" | "truth")); // a new file each time
         without.retain(|(_, key)| key != "seed"); // of one scenario alone

@@ -47,7 +47,7 @@ const MAX_PATH_COLUMNS: usize = 200;
 #[derive(Debug)]
 pub struct LogGuard(());
 
-/// Logs into `path` from now on. Until [`tell`] says otherwise, that it can not be is said to `tell_first`.
+/// Logs into `path` from now on. Until [`set_error_handler`] says otherwise, that it can not be is said to `tell_first`.
 ///
 /// # Errors
 /// A sentence, if the file is not to be written: a link, another user's, none that can be opened.

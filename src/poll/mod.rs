@@ -6,8 +6,8 @@
 //!              └───── Plan::answered ◄── Report ◄────┘──► the channel to the loop
 //! ```
 //!
-//! [`plan`], [`budget`] and [`backoff`](keepwatch_core::backoff) are pure. What a reply means is the tracker's business;
-//! [`Observed`] turns a report into the tracker's input.
+//! [`scheduler`], [`rate_limiter`] and [`backoff`](keepwatch_core::backoff) are pure. What a reply means is the tracker's business;
+//! [`IngestedReport`] turns a report into the tracker's input.
 
 mod ingest;
 mod limits;

@@ -75,13 +75,13 @@ pub enum ResponseBody {
     List(SessionList),
     /// To [`Request::Projects`].
     Projects(Vec<Project>),
-    /// To [`Request::Fresh`].
+    /// To [`Request::ConnectUrls`].
     ConnectUrls(SessionWithUrls),
     /// To [`Request::LiveView`].
     LiveView(ConnectUrls),
     /// To [`Request::Release`]: how the session stands, which may be as before.
     Released(Session),
-    /// To [`Request::Recent`].
+    /// To [`Request::RecentSessions`].
     RecentSessions(SessionList),
 }
 

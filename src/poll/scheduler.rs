@@ -12,7 +12,7 @@
 //!
 //! The grid is `start + k·interval`: what is due together is asked together, and the screen changes once.
 //!
-//! Up to [`FEW`] sessions are asked for singly. More, or all, are looked for in the two lists, and asked for singly only if
+//! Up to [`MAX_POLLED_SINGLY`] sessions are asked for singly. More, or all, are looked for in the two lists, and asked for singly only if
 //! they left these or if these do not show them. Lists go before single requests, and the newest ends before the older.
 //!
 //! Failures that concern one session delay that session. Failures that concern all (no network, the key refused, a
@@ -374,12 +374,12 @@ impl Scheduler {
         }
     }
 
-    /// Nothing more is asked until [`Plan::resume`].
+    /// Nothing more is asked until [`Scheduler::resume`].
     pub fn pause(&mut self) {
         self.is_paused = true;
     }
 
-    /// Goes on where [`Plan::pause`] stopped it. What fell due meanwhile is due now, once.
+    /// Goes on where [`Scheduler::pause`] stopped it. What fell due meanwhile is due now, once.
     pub fn resume(&mut self) {
         self.is_paused = false;
     }

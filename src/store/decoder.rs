@@ -18,7 +18,7 @@ pub struct InputLog {
 /// A step of a tape.
 #[derive(Clone, Debug)]
 pub struct LogStep {
-    /// The profile whose sessions it is about, by its number among [`Tape::profiles`].
+    /// The profile whose sessions it is about, by its number among [`InputLog::profiles`].
     pub profile: usize,
     kind: LogStepKind,
 }

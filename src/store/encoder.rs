@@ -218,7 +218,7 @@ impl Encoder {
         (deltas, removed, is_known)
     }
 
-    /// As [`Encoder::tell`], of an element of a list: it is found by its own id.
+    /// As [`Encoder::encode_session`], of an element of a list: it is found by its own id.
     fn encode_listed_session(
         &mut self,
         id: &SessionId,

@@ -15,7 +15,7 @@ pub fn can_open_browser(env: &Env) -> bool {
     !env.is_remote() && env.has_display()
 }
 
-/// Opens `url` in the browser. Returns at once; [`TermEvent::Opened`] follows.
+/// Opens `url` in the browser. Returns at once; [`TermEvent::BrowserOpened`] follows.
 pub fn open_in_browser(url: &str, env: &Env, events: &TermEventSender) {
     let (url, env, report) = (url.to_owned(), env.clone(), events.clone());
     let opening = thread::Builder::new()

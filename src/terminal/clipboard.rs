@@ -159,7 +159,7 @@ struct Job {
 
 impl Clipboard {
     /// A clipboard as `env` has it. `terminal` sends bytes to the terminal and says whether it takes them
-    /// ([`Sender::send`](super::Sender::send)); `report` hears of each copy, once.
+    /// ([`ScreenSender::send`](super::ScreenSender::send)); `report` hears of each copy, once.
     ///
     /// # Errors
     ///

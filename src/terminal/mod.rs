@@ -41,7 +41,7 @@ pub use subprocess::Env;
 pub enum TermEvent {
     /// A key was pressed. Releases never arrive.
     Key(KeyEvent),
-    /// Text was pasted while [`Screen::set_paste`] was on: its beginning, on one line. It is as hostile as any other.
+    /// Text was pasted while [`Screen::set_bracketed_paste`] was on: its beginning, on one line. It is as hostile as any other.
     Paste(String),
     /// The terminal has this size now. What is on it may be anything: [`Screen::repaint`].
     Resize {
@@ -50,7 +50,7 @@ pub enum TermEvent {
         /// Its height in cells.
         rows: u16,
     },
-    /// The terminal took all that it was sent, after [`Screen::ready`] or [`Screen::draw`] had said no.
+    /// The terminal took all that it was sent, after [`Screen::is_ready`] or [`Screen::draw`] had said no.
     WriterReady,
     /// The program was stopped and goes on: time has passed, and the next frame is drawn anew.
     Resumed,

@@ -85,7 +85,7 @@ impl Theme {
         if self.color { self.error() } else { self.bold().add_modifier(Modifier::REVERSED) }
     }
 
-    /// As [`Theme::alarm`], for what the reader did and may have forgotten.
+    /// As [`Theme::critical`], for what the reader did and may have forgotten.
     pub(crate) fn paused(self) -> Style {
         if self.color {
             self.warning().add_modifier(Modifier::BOLD)

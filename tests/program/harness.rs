@@ -425,7 +425,7 @@ impl Terminal {
         status
     }
 
-    /// [`Terminal::end`], and how long that took.
+    /// [`Terminal::wait_for_exit`], and how long that took.
     pub(crate) fn timed_exit(&mut self) -> (ExitStatus, Duration) {
         let begun = now();
         (self.wait_for_exit(), begun.elapsed())

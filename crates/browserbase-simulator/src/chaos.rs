@@ -41,7 +41,7 @@ const MAX_SESSIONS: usize = 50_000;
 /// The API's clock is up to so far from the machine's.
 const MAX_SKEW_MICROS: i64 = 10 * MINUTE;
 
-/// What each row of numbers is for; places have those from [`PLACES`] on.
+/// What each row of numbers is for; places have those from [`FIRST_SLOT_STREAM`] on.
 const SCENARIO_STREAM: u64 = 0;
 const FAULTS_STREAM: u64 = 1;
 const FIRST_SLOT_STREAM: u64 = 1000;

@@ -1,4 +1,4 @@
-//! Times of a scenario: an [`Offset`] is a point on its timeline, a [`Span`] a length of time.
+//! Times of a scenario: an [`Offset`] is a point on its timeline, a [`HumanDuration`] a length of time.
 //!
 //! Both are written as people say them (`90s`, `1m 30s`, `40ms`); an offset may lie before the simulator's start
 //! (`-12m`). Arithmetic stays at the end of the range where it would leave it.

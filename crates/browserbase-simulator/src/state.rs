@@ -29,7 +29,7 @@ pub struct RequestLogEntry {
     pub status: Option<u16>,
     /// When it was answered, since the simulator's start by its clock; as `status`.
     pub answered_at: Option<Duration>,
-    /// What went wrong with it: [`Fault::word`].
+    /// What went wrong with it: [`Fault::label`].
     pub fault: Option<&'static str>,
 }
 

@@ -22,7 +22,7 @@ pub struct World {
     pub(super) rules: LifecycleRules,
     /// Newest first, as lists show them.
     pub(super) sessions: Vec<SimSession>,
-    /// Where each id stands in `residents`.
+    /// Where each id stands in `sessions`.
     index_by_id: HashMap<String, usize>,
 }
 

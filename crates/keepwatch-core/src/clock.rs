@@ -114,7 +114,7 @@ impl Zone {
         format!("{}.{}", self.time(at), tenth_of_second(at))
     }
 
-    /// As [`Zone::short`], to the tenth of a second.
+    /// As [`Zone::short_date_time`], to the tenth of a second.
     #[must_use]
     pub fn short_date_time_tenths(self, at: Timestamp, now: Timestamp) -> String {
         format!("{}.{}", self.short_date_time(at, now), tenth_of_second(at))

@@ -1,4 +1,4 @@
-//! The text of a config file → a [`File`], or a sentence about the first thing that is wrong, with its line.
+//! The text of a config file → a [`ConfigFile`], or a sentence about the first thing that is wrong, with its line.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};

@@ -6,7 +6,7 @@ use super::{MAX_IN_FLIGHT, PollState, PollTarget, Request, Scheduler};
 use keepwatch_core::session::List;
 
 impl Scheduler {
-    /// What to send now; it counts as in flight until [`Plan::answered`].
+    /// What to send now; it counts as in flight until [`Scheduler::on_response`].
     pub fn take_due(&mut self, now: Duration) -> Vec<Request> {
         let places = self.free_slots();
         if self.is_paused || now < self.backoff_until {
@@ -76,7 +76,7 @@ impl Scheduler {
         *request != Request::Projects || self.targets.len() > 1 || !self.has_polled_projects
     }
 
-    /// When [`Plan::due`] will next have something; `None` while it is paused, full, or has nothing left to ask.
+    /// When [`Scheduler::take_due`] will next have something; `None` while it is paused, full, or has nothing left to ask.
     #[must_use]
     pub fn next_due(&self) -> Option<Duration> {
         let places = self.free_slots();

@@ -62,7 +62,7 @@ pub enum JournalError {
     Recovered,
 }
 
-/// The sentence of [`Trouble::Damaged`].
+/// The sentence of [`JournalError::Damaged`].
 fn damaged_message(aside: Option<&Path>) -> String {
     let Some(aside) = aside else { return "the journal is damaged, and can not be read".into() };
     let aside = text::sanitise(&aside.to_string_lossy(), MAX_WIDTH);
@@ -70,7 +70,7 @@ fn damaged_message(aside: Option<&Path>) -> String {
 }
 
 impl JournalError {
-    /// Whether it lasts until [`Trouble::Over`] is told, or the program ends.
+    /// Whether it lasts until [`JournalError::Recovered`] is told, or the program ends.
     #[must_use]
     pub fn is_ongoing(&self) -> bool {
         !matches!(self, Self::Damaged { .. } | Self::Recovered)

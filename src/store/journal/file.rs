@@ -155,7 +155,7 @@ pub(super) fn is_writable(path: &Path) -> bool {
 /// Moves it and its companions aside, to `NAME.damaged-20261122-210409`; `None` if the file there is not `damaged_one`, and
 /// so another process has done it already.
 ///
-/// For files that nothing of this process has open, as [`recognised`].
+/// For files that nothing of this process has open, as [`ensure_journal`].
 pub(super) fn move_aside(path: &Path, damaged_id: FileId, now: Timestamp) -> io::Result<Option<PathBuf>> {
     // Who has found it damaged at the same time waits here, and then finds another file in its place.
     let lock = fs::File::open(path)?;

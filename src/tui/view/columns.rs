@@ -1,6 +1,6 @@
 //! The columns of a table: which of them a screen has room for, and where each is.
 //!
-//! ratatui's `Table` solves constraints, but it cannot leave a column out, add one that the rest leaves room for, or widen
+//! ratatui's `TableSchema` solves constraints, but it cannot leave a column out, add one that the rest leaves room for, or widen
 //! the gaps before it widens a column. So the widths are solved here, step by step, in an order that the table gives.
 
 /// The columns at the left of a table: the mark of the selected row, and a blank.

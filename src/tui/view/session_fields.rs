@@ -506,7 +506,7 @@ impl<'a> SessionFieldsBuilder<'a> {
     }
 }
 
-/// Keys and values one behind the other, nested keys as paths, in [`FLOWED`] lines at most.
+/// Keys and values one behind the other, nested keys as paths, in [`INLINE_METADATA_LINES`] lines at most.
 fn add_inline_metadata(list: &mut FieldList, metadata: &Metadata) {
     let (theme, room) = (list.theme, list.value_width().saturating_sub(1));
     let (mut path, mut line): (Vec<String>, Vec<Span<'static>>) = (Vec::new(), Vec::new());

@@ -2,7 +2,7 @@
 //!
 //! Field names and meanings follow `GET /v1/sessions/{id}` of the
 //! [Browserbase API](https://docs.browserbase.com/reference/api/get-a-session). A field that is missing, null or not of
-//! its documented type is `None` here; in the latter case its text is kept among [`Session::others`], so that nothing
+//! its documented type is `None` here; in the latter case its text is kept among [`Session::extra_fields`], so that nothing
 //! the API said is lost.
 
 mod api_error;
@@ -130,7 +130,7 @@ impl Session {
         self.ended?.signed_duration_since(self.started?).to_std().ok()
     }
 
-    /// What was left of its timeout when it ended, `expiresAt - endedAt`; `None` as for [`Session::ran`].
+    /// What was left of its timeout when it ended, `expiresAt - endedAt`; `None` as for [`Session::duration`].
     #[must_use]
     pub fn unused_time(&self) -> Option<Duration> {
         self.expires?.signed_duration_since(self.ended?).to_std().ok()

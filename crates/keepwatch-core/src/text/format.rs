@@ -62,7 +62,7 @@ pub fn format_elapsed(d: Duration) -> String {
     }
 }
 
-/// How far apart two times are, always with a tenth below a minute: "0.0 s", "1.2 s", "14.0 s"; then as a [`span`].
+/// How far apart two times are, always with a tenth below a minute: "0.0 s", "1.2 s", "14.0 s"; then as a [`format_duration`].
 #[must_use]
 pub fn format_tenths(d: Duration) -> String {
     if d.as_secs() < MINUTE {
@@ -72,7 +72,7 @@ pub fn format_tenths(d: Duration) -> String {
     }
 }
 
-/// How long a request took: "<1 ms", "84 ms", and from a second on as a [`span`].
+/// How long a request took: "<1 ms", "84 ms", and from a second on as a [`format_duration`].
 #[must_use]
 pub fn format_latency(d: Duration) -> String {
     match d.as_millis() {

@@ -15,7 +15,7 @@ use super::char_class::{CharAction, classify};
 use super::redact::redact;
 use super::width::truncate_prefix;
 
-/// The most columns that [`Untrusted::line`] gives.
+/// The most columns that [`Untrusted::sanitise_line`] gives.
 pub const MAX_LINE_COLUMNS: usize = 1000;
 
 /// Where a mark begins a text, it would fall on what we printed before.
@@ -57,7 +57,7 @@ impl Untrusted {
         self.0.is_empty()
     }
 
-    /// The text [`shown`] in at most `columns`, with what looks like a secret [`masked`]: people do put connect URLs
+    /// The text [`sanitise`] in at most `columns`, with what looks like a secret [`redact`]: people do put connect URLs
     /// into their metadata.
     #[must_use]
     pub fn sanitise(&self, columns: usize) -> String {
@@ -72,7 +72,7 @@ impl Untrusted {
         }
     }
 
-    /// The whole text on one line, for plain output and errors; cut at [`LINE_COLUMNS`].
+    /// The whole text on one line, for plain output and errors; cut at [`MAX_LINE_COLUMNS`].
     #[must_use]
     pub fn sanitise_line(&self) -> String {
         self.sanitise(MAX_LINE_COLUMNS)
@@ -139,7 +139,7 @@ fn limit_cluster(cluster: &str) -> [&str; 2] {
     }
 }
 
-/// A JSON document, already serialised, for a terminal: the same document, with every character that [`shown`]
+/// A JSON document, already serialised, for a terminal: the same document, with every character that [`sanitise`]
 /// would not show escaped. Line feeds stay, as pretty printing puts them between values.
 #[must_use]
 pub fn escape_json_for_terminal(json: &str) -> String {

@@ -15,7 +15,7 @@ pub fn truncate(text: &str, columns: usize) -> String {
     truncate_prefix(text, columns, false)
 }
 
-/// [`fit`] for the start of a text: `more` says that it goes on.
+/// [`truncate`] for the start of a text: `more` says that it goes on.
 pub(super) fn truncate_prefix(start: &str, columns: usize, has_more: bool) -> String {
     if columns == 0 {
         return String::new();
@@ -82,7 +82,7 @@ fn wrap_paragraph(text: &str, columns: usize) -> Vec<String> {
     lines
 }
 
-/// For each id, how many of its first characters tell it from all others: see [`unique_columns`].
+/// For each id, how many of its first characters tell it from all others: see [`unique_prefix_length`].
 #[must_use]
 pub fn unique_prefix_lengths(ids: &[&str]) -> Vec<usize> {
     let mut sorted: Vec<(usize, &str)> = ids.iter().copied().enumerate().collect();

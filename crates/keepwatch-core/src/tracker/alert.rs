@@ -24,7 +24,7 @@ use crate::text;
 )]
 #[strum(serialize_all = "snake_case")]
 pub enum Alert {
-    /// This much of its time is left: one of those of [`Thresholds`].
+    /// This much of its time is left: one of those of [`AlertThresholds`].
     #[strum(serialize = "time_left")]
     TimeLeft(Duration),
     /// With keep-alive on it ended, and not by its timeout.

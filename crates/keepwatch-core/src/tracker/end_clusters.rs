@@ -1,4 +1,4 @@
-//! Ends that belong together: sessions that ended within [`WINDOW`] of each other, by their own `endedAt`. One job that
+//! Ends that belong together: sessions that ended within [`CLUSTER_WINDOW`] of each other, by their own `endedAt`. One job that
 //! finished, a bulk release or an outage looks like that, and is otherwise a dozen rows that say nothing of each other.
 //!
 //! Windows are cut from the ends as they are sorted by time: each begins at the first end that is in no window yet. So
@@ -66,7 +66,7 @@ impl EndClusters {
         self.ends.len()
     }
 
-    /// When [`Ends::settled`] will have something to say, by the clock since boot.
+    /// When [`EndClusters::take_ready`] will have something to say, by the clock since boot.
     pub(super) fn due(&self) -> Option<Duration> {
         let (first, newest) = self.learned_at?;
         Some(newest.saturating_add(SETTLE_TIME).min(first.saturating_add(MAX_WAIT)))

@@ -1,6 +1,6 @@
 //! What happened, as one sentence each.
 //!
-//! Every event says *when* as an interval on the server's clock ([`When`]), and when this program learned of it. Its
+//! Every event says *when* as an interval on the server's clock ([`TimeInterval`]), and when this program learned of it. Its
 //! sentence claims what was observed and no more; what probably lies behind an end is [`verdict`](super::verdict)'s.
 
 mod sentence;

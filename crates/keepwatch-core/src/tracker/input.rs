@@ -1,4 +1,4 @@
-//! All that a [`Fleet`](super::Fleet) is ever told.
+//! All that a [`SessionTracker`](super::SessionTracker) is ever told.
 
 use std::time::Duration;
 

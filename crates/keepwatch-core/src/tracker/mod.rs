@@ -14,7 +14,7 @@
 //!               └─ evidence              all of that of one session, as text for a support ticket
 //! ```
 //!
-//! The stream of [`Input`]s is all that a [`Fleet`] ever learns, so a recording of it is enough to see everything again.
+//! The stream of [`Input`]s is all that a [`SessionTracker`] ever learns, so a recording of it is enough to see everything again.
 
 mod alert;
 mod alerting;

@@ -42,7 +42,7 @@ pub struct Record {
     pub responses: u64,
     /// The longest time between two of them, from the sending of the one to the coming of the next.
     pub longest_gap: Duration,
-    /// For how long replies about it came at most [`WATCHED`] apart.
+    /// For how long replies about it came at most [`MAX_WATCHED_GAP`] apart.
     pub watched_for: Duration,
     /// What it is flagged for, and the event of each.
     pub alerts: Vec<(Alert, Seq)>,

@@ -32,7 +32,7 @@ type TimeRange = (Timestamp, Timestamp);
 /// boot, so neither a step of the wall clock nor a sleep moves it.
 ///
 /// One reply that contradicts the others may come from another machine behind the same name, whose clock differs. So
-/// it starts again only from replies that agree with each other `AGREED` times without one that agrees with what was
+/// it starts again only from replies that agree with each other `MIN_AGREEING_RESPONSES` times without one that agrees with what was
 /// known: times on the screen do not jump to and fro between two machines.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ServerClock {
@@ -44,7 +44,7 @@ pub struct ServerClock {
     server_time_at_boot: Option<Timestamp>,
     /// Server minus wall clock, at the last reply with a date.
     skew: TimeDelta,
-    /// How many replies agreed with what is used, up to `CONFIRMED`.
+    /// How many replies agreed with what is used, up to `CONFIRMED_AFTER`.
     agreement_count: u32,
     /// The newest date that contradicted it, and when it came, by our clock since boot.
     disputed: Option<(TimeRange, Duration)>,

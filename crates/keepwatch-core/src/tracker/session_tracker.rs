@@ -38,7 +38,7 @@ pub(super) const MAX_FINAL_SESSIONS: usize = 500;
 /// The wall clock was set if it moved by more than this against the clock since boot, in milliseconds.
 const CLOCK_STEP_MS: i64 = 2000;
 
-/// The record of everything that was observed. It learns only through [`Fleet::apply`].
+/// The record of everything that was observed. It learns only through [`SessionTracker::apply`].
 #[derive(Debug)]
 pub struct SessionTracker {
     pub(super) records: IndexMap<SessionId, Box<Record>>,
@@ -46,7 +46,7 @@ pub struct SessionTracker {
     ids: BTreeSet<SessionId>,
     pub(super) changes: ChangeCounters,
     /// Sessions that are over and were not named by the reader, in the order in which they will be forgotten. Unbounded by
-    /// itself: `Fleet::bound` takes out what is too much.
+    /// itself: `SessionTracker::evict` takes out what is too much.
     evictable_final: LruCache<SessionId, ()>,
     /// Sessions that left their list for a reason that is not yet known and were not named by the reader, in the order in
     /// which they will be forgotten.

@@ -128,7 +128,7 @@ pub struct TrafficActivity {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TrafficEdge {
     Started,
-    /// Between which replies, [`Flow::stopped_between`] says.
+    /// Between which replies, [`TrafficActivity::stopped_between`] says.
     Stopped,
 }
 

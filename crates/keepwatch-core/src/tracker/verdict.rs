@@ -19,7 +19,7 @@
 //! ```
 //!
 //! A verdict never stands without what it rests on: each names its [`Fact`]s, and with one fact less it says less.
-//! Several sessions that ended together are named [beside](Verdict::together) each one's own verdict.
+//! Several sessions that ended together are named [beside](Verdict::end_cluster) each one's own verdict.
 
 mod rules;
 mod text;
@@ -76,7 +76,7 @@ pub struct Evidence {
     pub end_cluster: Option<EndCluster>,
 }
 
-/// Sessions that ended at about the same time: within [`super::together::WINDOW`], by `endedAt`.
+/// Sessions that ended at about the same time: within [`super::end_clusters::CLUSTER_WINDOW`], by `endedAt`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndCluster {
     /// All of them, in the order of their ends.
@@ -94,7 +94,7 @@ pub struct Verdict {
     pub confidence: Confidence,
     /// What it rests on.
     pub facts: Vec<Fact>,
-    /// How long it ran; at most, if its end is known from replies alone ([`Fact::SeenToEnd`]).
+    /// How long it ran; at most, if its end is known from replies alone ([`Fact::ResponsesAroundEnd`]).
     pub duration: Option<Duration>,
     /// Whether there is an `endedAt` that can not be: before the start, after the reply that has it, or outside of what
     /// was seen. Nothing rests on it then.

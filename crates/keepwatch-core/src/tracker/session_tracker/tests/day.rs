@@ -1,6 +1,6 @@
 //! A day of polling a thousand sessions, replayed: how long it takes, how much it leaves, and that no end is lost.
 //!
-//! The ordinary test looks every [`ORDINARY`], which a debug build replays in seconds. The whole day at the program's own
+//! The ordinary test looks every [`TEST_INTERVAL`], which a debug build replays in seconds. The whole day at the program's own
 //! interval, 28.8 million observations, is
 //!
 //! ```text
