@@ -120,7 +120,7 @@ fn rows(profiles: &Profiles, filter: &str, by: SortColumn) -> Rows {
         acknowledged: &known,
         pinned: None,
     };
-    Rows::built_from(profiles, Sort { column: by, reversed: false }, &choice)
+    Rows::build(profiles, Sort { column: by, reversed: false }, &choice)
 }
 
 fn filter(c: &mut Criterion) {

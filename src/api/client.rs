@@ -181,9 +181,9 @@ impl Client {
         let status = list.status();
         let mut query = vec![("status", status.raw())];
         query.extend(self.query.as_ref().map(|query| ("q", query.raw())));
-        let intern_cache = self.known().remove(&list).unwrap_or_default();
+        let intern_cache = self.intern_caches().remove(&list).unwrap_or_default();
         self.fetch_list(&query, intern_cache).await.map(|(listing, known)| {
-            self.known().insert(list, known);
+            self.intern_caches().insert(list, known);
             listing
         })
     }
@@ -209,7 +209,7 @@ impl Client {
         answer
     }
 
-    fn known(&self) -> MutexGuard<'_, HashMap<List, InternCache>> {
+    fn intern_caches(&self) -> MutexGuard<'_, HashMap<List, InternCache>> {
         self.intern_caches.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -315,7 +315,7 @@ impl Client {
         let begin = self.read_chunks(&mut response, body_limits, api_response, &mut reader, |reader| {
             reader.first_byte().is_some()
         });
-        // promise: list-start-timeout, mutant: limits.answer -> limits.list
+        // promise: list-start-timeout, mutant: self.limits.response_timeout -> self.limits.list_timeout
         let is_begun =
             timeout(self.limits.response_timeout, begin).await.unwrap_or(Err(ApiErrorKind::Timeout.into()));
         let outcome = match is_begun {
@@ -373,14 +373,14 @@ impl Client {
                 }
             }
         };
-        // promise: message-timeout, mutant: limits.words -> limits.list
+        // promise: message-timeout, mutant: self.limits.error_body_timeout -> self.limits.list_timeout
         let _ = timeout(self.limits.error_body_timeout, read_error_body).await; // what came by then is what there is
         let why = error_mapping::redact_key(error_body, &self.api_key);
         let status = response.status();
         let error =
             error_mapping::from_status(response.url(), status, response.headers(), &why, api_response.date);
         // JSON may have spelled it with escapes.
-        // promise: escaped-key, mutant: fault::without_key_in_text(message, &self.key) -> message
+        // promise: escaped-key, mutant: error_mapping::redact_key_in_text(message, &self.api_key) -> message
         let message = error.message.map(|message| error_mapping::redact_key_in_text(message, &self.api_key));
         ApiError { message, ..error }
     }

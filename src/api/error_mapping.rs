@@ -53,7 +53,7 @@ pub(super) fn from_request_error(error: reqwest::Error, host: &str) -> ApiError 
         || CONNECTION_CLOSED_MESSAGES.iter().any(|cut| mentions(cut))
         || is_connection_closed(io)
     {
-        // promise: cut-body, mutant: FaultKind::Cut -> FaultKind::Timeout
+        // promise: cut-body, mutant: ApiErrorKind::ConnectionClosed -> ApiErrorKind::Timeout
         ApiErrorKind::ConnectionClosed
     } else if error.is_builder() {
         ApiErrorKind::Unreachable(root())
@@ -135,7 +135,7 @@ pub(super) fn redact_key_in_text(text: Untrusted, key: &Secret) -> Untrusted {
 /// another spelling stays.
 pub(super) fn redact_key(bytes: Vec<u8>, key: &Secret) -> Vec<u8> {
     let key = key.expose().as_bytes();
-    // promise: quoted-key, mutant: < SHORTEST_KEY -> < usize::MAX
+    // promise: quoted-key, mutant: < MIN_REDACTED_KEY_BYTES -> < usize::MAX
     if key.len() < MIN_REDACTED_KEY_BYTES {
         return bytes;
     }
@@ -202,7 +202,7 @@ fn retry_after(headers: &HeaderMap, date: Option<Timestamp>) -> Option<Duration>
 
 /// `x-request-id`, for a support ticket. It is written down: what looks like a secret is masked before.
 pub(super) fn request_id(headers: &HeaderMap) -> Option<Untrusted> {
-    // promise: masked-request-id, mutant: masked( -> String::from(
+    // promise: masked-request-id, mutant: redact( -> String::from(
     let id = redact(header(headers, "x-request-id")?);
     let end = id.floor_char_boundary(200);
     id.get(..end).map(Untrusted::new)

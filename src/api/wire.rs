@@ -99,7 +99,7 @@ pub(super) fn error_message(body: &[u8]) -> Option<Untrusted> {
     let said = |name| fields.get(name).map(|raw| raw.get()).filter(|raw| *raw != "null");
     let raw = said("message").or_else(|| said("error"))?;
     let message: String = decode(raw).unwrap_or_else(|| redact_json(raw));
-    // promise: masked-message, mutant: &masked(&message) -> &message
+    // promise: masked-message, mutant: &redact(&message) -> &message
     Some(Untrusted::new(truncate(&redact(&message), MAX_TEXT_BYTES)))
 }
 
@@ -217,7 +217,7 @@ impl SessionBuilder {
             "proxyBytes" => set_if_some(&mut self.proxy_bytes, integer(raw)),
             "keepAlive" => set_if_some(&mut self.keep_alive, decode(raw)),
             "contextId" => set_if_some(&mut self.context, redacted_text(raw).filter(|id| !id.is_empty())),
-            // promise: masked-region, mutant: word(raw) -> string(raw)
+            // promise: masked-region, mutant: redacted_str(raw) -> string(raw)
             "region" => set_if_some(&mut self.region, redacted_str(raw).map(|word| Region::from_api(&word))),
             "userMetadata" => {
                 set_if_some(&mut self.metadata, raw.starts_with('{').then(|| Metadata::new(raw)))
@@ -362,7 +362,7 @@ impl<'de> Deserialize<'de> for SessionBuilder {
                     let raw = map.next_value::<&RawValue>()?.get();
                     let is_present = raw.starts_with('"') && raw != "\"\"";
                     match name.as_ref() {
-                        // promise: connect-fields, mutant: draft.connect.connect_url = given -> { draft.connect.connect_url = given; draft.take(&name, raw); }
+                        // promise: connect-fields, mutant: builder.connect.connect_url = is_present -> { builder.connect.connect_url = is_present; builder.set_field(&name, raw); }
                         "connectUrl" => builder.connect.connect_url = is_present,
                         "seleniumRemoteUrl" => builder.connect.selenium_remote_url = is_present,
                         "signingKey" => builder.connect.signing_key = is_present,

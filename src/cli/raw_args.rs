@@ -34,7 +34,7 @@ impl RawArgs {
         let words: Vec<OsString> = args.into_iter().map(Into::into).collect();
         match Cli::command().try_get_matches_from(&words) {
             Ok(matches) => Ok(Self { args: words, matches }),
-            // promise: quoted-arguments, mutant: quoting_text(error, &words) -> error
+            // promise: quoted-arguments, mutant: sanitised_error(error, &words) -> error
             Err(error) => Err(sanitised_error(error, &words)),
         }
     }
@@ -149,7 +149,7 @@ fn sanitised_error(error: Error, args: &[OsString]) -> Error {
 /// The word as it is where it can be shown, and else a text about it.
 fn sanitised_arg(word: &OsStr) -> OsString {
     let word = word.to_string_lossy();
-    // promise: masked-arguments, mutant: masked(&word) -> word.clone()
+    // promise: masked-arguments, mutant: redact(&word) -> word.clone()
     let safe = redact(&word);
     if is_printable(&safe) { safe.into_owned().into() } else { Untrusted::new(safe).sanitise_line().into() }
 }

@@ -186,6 +186,6 @@ mod tests {
             let with_example = none.replace("owner_key: None", "owner_key: Some(MetadataPath(\"run.id\"))");
             assert_eq!(config(args, Some(&said)), with_example, "{args:?}");
         }
-        assert!(config(&[], Some(&said)).contains("Only(Running)"));
+        assert!(config(&[], Some(&said)).contains("OneList(Running)"));
     }
 }

@@ -25,7 +25,7 @@ pub(super) fn format_event(event: &Event<'_>, at: Timestamp) -> String {
 
 /// The line that says `what`, made harmless: no control character, no secret, no more than a screenful.
 pub(super) fn format_line(at: Timestamp, level: Level, module: &str, message: &str) -> String {
-    // promise: log-line, mutant: Untrusted::new(what).line() -> what
+    // promise: log-line, mutant: Untrusted::new(message).sanitise_line() -> message
     let what = Untrusted::new(message).sanitise_line();
     format!("{} {level:<5} {module}: {what}\n", at.format("%Y-%m-%dT%H:%M:%S%.3fZ"))
 }

@@ -85,6 +85,6 @@ fn flush(timeout: Duration) {
 fn with_sender(action: impl FnOnce(&LogSender)) {
     let dispatch = get_default(Clone::clone);
     if let Some(subscriber) = dispatch.downcast_ref::<LogSubscriber>() {
-        action(subscriber.outbox());
+        action(subscriber.sender());
     }
 }

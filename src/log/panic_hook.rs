@@ -39,7 +39,7 @@ impl PanicMessage for SanitisedPanicMessage {
 }
 
 fn panic_message(info: &PanicHookInfo<'_>) -> String {
-    // promise: panic-message, mutant: .line() -> .raw().to_owned()
+    // promise: panic-message, mutant: .sanitise_line() -> .raw().to_owned()
     Untrusted::new(info.payload_as_str().unwrap_or("it said nothing")).sanitise_line()
 }
 

@@ -20,7 +20,7 @@ impl LogSubscriber {
         Self { sender: outbox, clock }
     }
 
-    pub(super) fn outbox(&self) -> &LogSender {
+    pub(super) fn sender(&self) -> &LogSender {
         &self.sender
     }
 }

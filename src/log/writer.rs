@@ -39,7 +39,7 @@ struct LogCounters {
 
 /// The way to the writer.
 pub(super) struct LogSender {
-    spawn: Sender<LogMessage>,
+    messages: Sender<LogMessage>,
     counters: Arc<LogCounters>,
 }
 
@@ -76,15 +76,15 @@ impl LogSender {
 
     /// A way to nobody yet.
     pub(super) fn channel() -> (Self, Receiver<LogMessage>) {
-        let (to, inbox) = channel();
-        (Self { spawn: to, counters: Arc::default() }, inbox)
+        let (messages, inbox) = channel();
+        (Self { messages, counters: Arc::default() }, inbox)
     }
 
     /// Passes a line on; it is lost where too many wait already.
     pub(super) fn send_line(&self, line: String) {
-        // promise: log-queue, mutant: MOST_WAITING -> usize::MAX
+        // promise: log-queue, mutant: MAX_QUEUED_LINES -> usize::MAX
         if self.counters.queued.fetch_add(1, Ordering::Relaxed) < MAX_QUEUED_LINES
-            && self.spawn.send(LogMessage::Line(line)).is_ok()
+            && self.messages.send(LogMessage::Line(line)).is_ok()
         {
             return;
         }
@@ -93,13 +93,13 @@ impl LogSender {
     }
 
     pub(super) fn set_error_handler(&self, handler: ErrorHandler) {
-        let _ = self.spawn.send(LogMessage::SetErrorHandler(handler)); // a writer that is gone has nothing to say
+        let _ = self.messages.send(LogMessage::SetErrorHandler(handler)); // a writer that is gone has nothing to say
     }
 
     /// Waits until all that was passed on is written, but no longer than `limit`.
     pub(super) fn flush(&self, timeout: Duration) {
         let (done, done_receiver) = channel();
-        if self.spawn.send(LogMessage::Flush(done)).is_ok() {
+        if self.messages.send(LogMessage::Flush(done)).is_ok() {
             let _ = done_receiver.recv_timeout(timeout);
         }
     }

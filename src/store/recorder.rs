@@ -89,7 +89,7 @@ mod tests {
     /// Longer than anything takes on a busy machine; only a failure waits for so long.
     const TEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-    fn line(n: u64) -> StreamEntry {
+    fn entry(n: u64) -> StreamEntry {
         let now = Moment { wall: Timestamp::UNIX_EPOCH, mono: Duration::ZERO, boot: Duration::from_secs(n) };
         StreamEntry {
             seq: n,
@@ -107,7 +107,7 @@ mod tests {
         let path = folder.path().join("a.ndjson");
         let mut recorder =
             Recorder::start(create_new(&path).unwrap(), header(), |why| panic!("{why}")).unwrap();
-        assert!((0..100).all(|n| recorder.write(vec![line(n)])));
+        assert!((0..100).all(|n| recorder.write(vec![entry(n)])));
         assert!(recorder.close(TEST_TIMEOUT));
         let recording = Recording::read(&mut BufReader::new(File::open(&path).unwrap())).unwrap();
         assert_eq!((recording.input_log.len(), recording.damage), (100, None));
@@ -122,7 +122,7 @@ mod tests {
         let mut recorder = Recorder::start(full, header(), move |why| told.send(why).unwrap()).unwrap();
         let why = heard.recv().unwrap();
         assert!(why.contains("nothing more is recorded"), "{why}");
-        while recorder.write(vec![line(1)]) {}
+        while recorder.write(vec![entry(1)]) {}
         assert!(recorder.close(TEST_TIMEOUT));
         assert!(heard.try_recv().is_err());
     }

@@ -29,7 +29,7 @@ impl Env {
     /// Keeps `vars` (of `std::env::vars_os()`), without those that are ours alone: `BROWSERBASE_*`.
     pub fn new<N: Into<OsString>, V: Into<OsString>>(vars: impl IntoIterator<Item = (N, V)>) -> Self {
         let vars = vars.into_iter().map(|(name, value)| (name.into(), value.into()));
-        // promise: clean-environment, mutant: !is_ours(name) -> true
+        // promise: clean-environment, mutant: !is_keepwatch_variable(name) -> true
         let vars = vars.filter(|(name, _)| !is_keepwatch_variable(name)).collect();
         Self { vars, macos: cfg!(target_os = "macos") }
     }

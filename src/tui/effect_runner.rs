@@ -30,7 +30,7 @@ pub(super) struct EffectRunner {
     events: TermEventSender,
     /// `None` in a replay.
     persistence: Option<Persistence>,
-    request_exit: Option<ExitCode>,
+    exit: Option<ExitCode>,
 }
 
 impl EffectRunner {
@@ -45,15 +45,7 @@ impl EffectRunner {
             move |bytes| sender.send(bytes),
             move |outcome| terminal::send_nonblocking(&clipboard_events, TermEvent::CopyFinished(outcome)),
         )?;
-        Ok(Self {
-            screen,
-            pollers: BTreeMap::new(),
-            clipboard,
-            env,
-            events,
-            persistence: None,
-            request_exit: None,
-        })
+        Ok(Self { screen, pollers: BTreeMap::new(), clipboard, env, events, persistence: None, exit: None })
     }
 
     /// Adds the pollers.
@@ -101,18 +93,18 @@ impl EffectRunner {
                 }
                 let _ = self.screen.suspend(); // fails only if no shell could continue the program
             }
-            Effect::Quit => self.exit(ExitCode::Success),
+            Effect::Quit => self.request_exit(ExitCode::Success),
         }
     }
 
     /// Makes the event loop end.
-    pub(super) fn exit(&mut self, exit: ExitCode) {
-        self.request_exit = Some(exit);
+    pub(super) fn request_exit(&mut self, exit: ExitCode) {
+        self.exit = Some(exit);
     }
 
     /// Returns the exit code, if the event loop is to end.
     pub(super) fn exit_code(&self) -> Option<ExitCode> {
-        self.request_exit
+        self.exit
     }
 
     /// Returns the profiles whose journal needs a new segment.

@@ -117,7 +117,7 @@ pub async fn run(
             };
             match message {
                 TranslatedEvent::Message(message) => runner.run_effects(update(&mut model, message, now)),
-                TranslatedEvent::Exit(exit) => runner.exit(exit),
+                TranslatedEvent::Exit(exit) => runner.request_exit(exit),
                 TranslatedEvent::Wake => {}
             }
             next = inbox.try_recv().map(LoopEvent::Terminal).ok().or_else(|| reports.try_next());

@@ -19,7 +19,7 @@ pub struct PollStats {
     /// By the second since boot in which the answers came; the oldest first, none twice.
     seconds: VecDeque<SecondTotals>,
     /// How long the newest replies took, the newest last.
-    latency: VecDeque<Duration>,
+    latencies: VecDeque<Duration>,
     /// What the server says is left of its limit, and when it said so.
     rate_limit: Option<(RateLimit, Moment)>,
     /// When the newest answer came.
@@ -67,10 +67,10 @@ impl PollStats {
             self.seconds.pop_front();
         }
         if report.result.is_ok() {
-            if self.latency.len() >= LATENCY_SAMPLES {
-                self.latency.pop_front();
+            if self.latencies.len() >= LATENCY_SAMPLES {
+                self.latencies.pop_front();
             }
-            self.latency.push_back(report.received.since(report.sent));
+            self.latencies.push_back(report.received.since(report.sent));
         }
         self.last_received = Some(report.received);
         if let Some(allowance) = report.rate_limit {
@@ -90,11 +90,11 @@ impl PollStats {
 
     /// How long replies took; `None` before the first.
     #[must_use]
-    pub fn latencies(&self) -> Option<LatencyStats> {
-        let mut sorted: Vec<Duration> = self.latency.iter().copied().collect();
+    pub fn latency(&self) -> Option<LatencyStats> {
+        let mut sorted: Vec<Duration> = self.latencies.iter().copied().collect();
         sorted.sort_unstable();
         let median = sorted.get(sorted.len() / 2).copied()?;
-        Some(LatencyStats { median, last: self.latency.back().copied()? })
+        Some(LatencyStats { median, last: self.latencies.back().copied()? })
     }
 
     /// How many more requests the server would answer, and for how long, as of the newest answer.
@@ -137,12 +137,12 @@ mod tests {
     #[test]
     fn only_the_last_minute_counts_and_it_takes_no_more_room_than_that() {
         let mut effort = PollStats::default();
-        assert_eq!((effort.minute_totals(), effort.latencies()), (None, None));
+        assert_eq!((effort.minute_totals(), effort.latency()), (None, None));
         for at in 0..10_000_u32 {
             effort.add_report(&successful_report(f64::from(at) / 4.0, 10, 100));
         }
         assert_eq!(effort.minute_totals(), Some(MinuteTotals { requests: 240, bytes: 24_000 }));
-        assert!(effort.seconds.len() <= 60 && effort.latency.len() <= LATENCY_SAMPLES);
+        assert!(effort.seconds.len() <= 60 && effort.latencies.len() <= LATENCY_SAMPLES);
         effort.add_report(&successful_report(9_999.0, 10, 7));
         assert_eq!(effort.minute_totals(), Some(MinuteTotals { requests: 1, bytes: 7 }));
     }
@@ -156,9 +156,9 @@ mod tests {
         effort.add_report(&report(2.0, 10_000, 0, Err(ApiErrorKind::Timeout.into())));
         assert_eq!(effort.minute_totals(), Some(MinuteTotals { requests: 4, bytes: 3000 }));
         let ms = Duration::from_millis;
-        assert_eq!(effort.latencies(), Some(LatencyStats { median: ms(80), last: ms(80) }));
+        assert_eq!(effort.latency(), Some(LatencyStats { median: ms(80), last: ms(80) }));
         effort.add_report(&successful_report(3.0, 500, 1000));
-        assert_eq!(effort.latencies(), Some(LatencyStats { median: ms(90), last: ms(500) }));
+        assert_eq!(effort.latency(), Some(LatencyStats { median: ms(90), last: ms(500) }));
     }
 
     #[test]

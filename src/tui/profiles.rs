@@ -402,7 +402,7 @@ impl Profiles {
     /// Returns the number of elements in the newest lists that are not sessions.
     #[must_use]
     pub fn malformed(&self) -> u32 {
-        self.states.iter().fold(0, |sum, profile| sum.saturating_add(profile.tracker.health().set_malformed))
+        self.states.iter().fold(0, |sum, profile| sum.saturating_add(profile.tracker.health().malformed))
     }
 
     /// Returns the number and time of the sessions that ran for less than a minute.

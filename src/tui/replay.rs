@@ -75,7 +75,7 @@ pub async fn run_replay(
         let effects = match event.map(translate) {
             Some(TranslatedEvent::Message(message)) => model.update(message, player.now),
             Some(TranslatedEvent::Exit(exit)) => {
-                runner.exit(exit);
+                runner.request_exit(exit);
                 Vec::new()
             }
             Some(TranslatedEvent::Wake) | None => Vec::new(),

@@ -144,13 +144,13 @@ pub struct Rows {
     /// Empty before the rows are built.
     slot_usage: BTreeMap<ProfileId, SlotUsage>,
     /// What they are the rows of.
-    build: ChangeCounters,
+    built_from: ChangeCounters,
 }
 
 impl Rows {
     /// Returns the chosen sessions of `profiles`, sorted.
     #[must_use]
-    pub fn built_from(profiles: &Profiles, sort: Sort, criteria: &RowCriteria<'_>) -> Self {
+    pub fn build(profiles: &Profiles, sort: Sort, criteria: &RowCriteria<'_>) -> Self {
         let mut counts = StatusCounts::default();
         let mut shown: Vec<(SortKey<'_>, u64, &SessionId)> =
             Vec::with_capacity(profiles.first().tracker.len());
@@ -195,14 +195,15 @@ impl Rows {
             order.then(a_start.cmp(b_start)).then_with(|| a.cmp(b))
         });
         let rows = shown.into_iter().map(|(_, _, id)| id.clone()).collect();
-        Self { rows, counts, slot_usage, build: profiles.changes() }
+        Self { rows, counts, slot_usage, built_from: profiles.changes() }
     }
 
     /// Whether they would still be the same, but for the reader's wishes.
     #[must_use]
     pub fn is_up_to_date(&self, profiles: &Profiles, sort: Sort) -> bool {
         let ChangeCounters { sessions, bytes } = profiles.changes();
-        self.build.sessions == sessions && (self.build.bytes == bytes || sort.column != SortColumn::Proxy)
+        self.built_from.sessions == sessions
+            && (self.built_from.bytes == bytes || sort.column != SortColumn::Proxy)
     }
 
     /// The session in the row at `place`.

@@ -129,7 +129,7 @@ impl TableState {
             acknowledged,
             pinned: self.selected.as_ref().filter(|_| keep_selected),
         };
-        self.rows = Rows::built_from(profiles, self.sort, &criteria);
+        self.rows = Rows::build(profiles, self.sort, &criteria);
         self.selected_row = self.selected.as_ref().and_then(|id| self.rows.row_of(id));
         if !self.has_interacted {
             self.select_row(0)

@@ -299,7 +299,7 @@ impl Terminal {
         Self::start(&command, &all, columns, rows)
     }
 
-    fn seen(&self) -> MutexGuard<'_, TerminalState> {
+    fn state_guard(&self) -> MutexGuard<'_, TerminalState> {
         self.state.0.lock().unwrap()
     }
 
@@ -311,7 +311,7 @@ impl Terminal {
     /// Waits until the screen is as `holds` wants it.
     pub(crate) fn wait_until(&self, what: &str, holds: impl Fn(&vt100::Screen) -> bool) -> String {
         let end = now() + TEST_TIMEOUT;
-        let mut seen = self.seen();
+        let mut seen = self.state_guard();
         loop {
             if holds(seen.parser.screen()) {
                 return seen.parser.screen().contents();
@@ -329,7 +329,7 @@ impl Terminal {
     /// Waits until the terminal was told what `holds` wants.
     pub(crate) fn wait_for_osc(&self, what: &str, holds: impl Fn(&OscOutput) -> bool) -> OscOutput {
         let end = now() + TEST_TIMEOUT;
-        let mut seen = self.seen();
+        let mut seen = self.state_guard();
         loop {
             if holds(seen.parser.callbacks()) {
                 return seen.parser.callbacks().clone();
@@ -347,17 +347,17 @@ impl Terminal {
     }
 
     pub(crate) fn resize(&self, columns: u16, rows: u16) {
-        self.seen().parser.set_size(cells(rows), cells(columns));
+        self.state_guard().parser.set_size(cells(rows), cells(columns));
         self.master.as_ref().unwrap().resize(size(columns, rows)).unwrap();
     }
 
     pub(crate) fn screen(&self) -> String {
-        self.seen().parser.screen().contents()
+        self.state_guard().parser.screen().contents()
     }
 
     /// Every byte that the program wrote.
     pub(crate) fn raw(&self) -> Vec<u8> {
-        self.seen().raw.clone()
+        self.state_guard().raw.clone()
     }
 
     pub(crate) fn is_running(&mut self) -> bool {
@@ -375,7 +375,7 @@ impl Terminal {
 
     /// From the next bytes on, the terminal takes what is written so.
     pub(crate) fn set_read_mode(&self, reading: ReadMode) {
-        self.seen().read_mode = reading;
+        self.state_guard().read_mode = reading;
         self.state.1.notify_all();
     }
 
@@ -384,7 +384,7 @@ impl Terminal {
     pub(crate) fn stop_reading(&mut self) {
         self.set_read_mode(ReadMode::Stopped);
         let end = now() + TEST_TIMEOUT;
-        while !self.seen().stopped {
+        while !self.state_guard().stopped {
             assert!(now() < end, "the terminal did not stand still");
             self.press("\x0c");
             thread::park_timeout(Duration::from_millis(50));
@@ -415,7 +415,7 @@ impl Terminal {
     pub(crate) fn wait_for_exit_and_output(&mut self) -> ExitStatus {
         let status = self.wait_for_exit();
         let end = now() + TEST_TIMEOUT;
-        let mut seen = self.seen();
+        let mut seen = self.state_guard();
         while !seen.closed {
             let left = end.saturating_duration_since(now());
             assert!(!left.is_zero(), "the terminal never closed");
@@ -457,7 +457,7 @@ impl Terminal {
 
     fn wait_for_modes(&self, holds: impl Fn(&vt100::Screen) -> bool) {
         let end = now() + TEST_TIMEOUT;
-        let mut seen = self.seen();
+        let mut seen = self.state_guard();
         while !holds(seen.parser.screen()) {
             let left = end.saturating_duration_since(now());
             assert!(!left.is_zero(), "the terminal's modes were not given back");

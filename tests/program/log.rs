@@ -63,7 +63,7 @@ fn the_log_says_what_was_done_and_answered_and_neither_what_was_looked_for_nor_a
         "started as `keepwatch --query --interval --log`; variables: BROWSERBASE_API_KEY BROWSERBASE_BASE_URL KEEPWATCH_JOURNAL",
         "INFO  commands::watch: profile \"\": 127.0.0.1:",
         "/v1/sessions?status=RUNNING&q=••••: 200, ",
-        "was asked: Fresh(",
+        "was asked: FetchConnectUrls(",
         "connect URL sent to the terminal (OSC 52), unconfirmed",
         ": 503, ",
         "List(Running) failed, API failed; again in ",

@@ -233,7 +233,7 @@ fn an_error_gives_the_terminal_back() {
 fn start_panicking(place: &str) -> Terminal {
     let this = std::env::current_exe().unwrap();
     let command =
-        [this.to_str().unwrap(), "--exact", "ends::a_child_that_panics", "--ignored", "--nocapture"];
+        [this.to_str().unwrap(), "--exact", "shutdown::a_child_that_panics", "--ignored", "--nocapture"];
     Terminal::start(&command, &[("KEEPWATCH_PANIC_IN", place)], 100, 30)
 }
 

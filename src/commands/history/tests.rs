@@ -149,7 +149,7 @@ fn a_verdict_that_is_not_sure_says_so_and_each_has_its_words() {
     // Each name that a verdict can have has words of its own.
     let events = std::fs::read_to_string(concat!(
         env!("CARGO_MANIFEST_DIR"),
-        "/crates/keepwatch-core/src/tracker/verdict/words.rs"
+        "/crates/keepwatch-core/src/tracker/verdict/text.rs"
     ))
     .unwrap();
     let names = events.split("pub fn name(").nth(1).unwrap().split("\n    }").next().unwrap();

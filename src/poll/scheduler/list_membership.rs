@@ -17,7 +17,7 @@ pub(super) struct ListMembership {
     /// Of these, those that no list has had yet and that were not asked singly.
     unseen: HashSet<SessionId>,
     /// Whether each list was answered, in whatever way.
-    mark_polled: [bool; 2],
+    polled: [bool; 2],
 }
 
 impl ListMembership {
@@ -74,19 +74,19 @@ impl ListMembership {
         // A session in both lists has just started: the list of pending ones forgets it, so that its end is noticed.
         let running = &self.running;
         self.pending.retain(|id| !running.contains(id));
-        self.tried(list);
+        self.mark_polled(list);
         old.into_iter().filter(|id| !self.contains(id) && self.is_watched(id)).collect()
     }
 
     /// A list was answered, though perhaps with a fault of its own.
-    pub(super) fn tried(&mut self, list: List) {
-        let [running, pending] = &mut self.mark_polled;
+    pub(super) fn mark_polled(&mut self, list: List) {
+        let [running, pending] = &mut self.polled;
         *(if list == List::Running { running } else { pending }) = true;
     }
 
     /// The named sessions that no list has shown, once both were answered; each once.
     pub(super) fn take_unseen(&mut self) -> Vec<SessionId> {
-        if self.mark_polled == [true; 2] { self.unseen.drain().collect() } else { Vec::new() }
+        if self.polled == [true; 2] { self.unseen.drain().collect() } else { Vec::new() }
     }
 }
 
@@ -145,7 +145,7 @@ impl Scheduler {
 
     /// Gives up those that left the lists first, where more left than can ever be asked for.
     fn evict_oldest_departed(&mut self) {
-        // promise: left-lists-requests, mutant: <= List::MOST_LEFT -> <= usize::MAX
+        // promise: left-lists-requests, mutant: <= List::MAX_DELISTED -> <= usize::MAX
         if self.targets.len() <= List::MAX_DELISTED {
             return;
         }
@@ -205,7 +205,7 @@ impl Scheduler {
             self.fall_back_to_single_requests(&Request::List(list), now);
             return true;
         }
-        lists.tried(list);
+        lists.mark_polled(list);
         self.poll_unseen(now);
         false
     }

@@ -128,7 +128,7 @@ impl SessionSummary {
             ":verdict": self.verdict.as_ref().map(|why| &why.name),
             ":sure": self.verdict.as_ref().map(|why| &why.confidence),
             ":sentence": self.verdict.as_ref().map(|why| redacted(&why.sentence)),
-            // promise: journal-metadata, mutant: .without_secrets() -> .clone()
+            // promise: journal-metadata, mutant: .redacted() -> .clone()
             ":metadata": self.metadata.as_ref().map(|metadata| metadata.redacted().json().to_owned()),
         })?;
         Ok(())

@@ -29,7 +29,7 @@ fn profiles(sessions: Vec<Session>) -> Profiles {
 }
 
 fn sorted_ids(profiles: &Profiles, by: SortColumn, reversed: bool) -> Vec<String> {
-    let rows = Rows::built_from(profiles, Sort { column: by, reversed }, &criteria(""));
+    let rows = Rows::build(profiles, Sort { column: by, reversed }, &criteria(""));
     rows.visible(0, usize::MAX).map(|id| id.raw().to_owned()).collect()
 }
 
@@ -139,9 +139,8 @@ fn every_word_of_the_filter_must_be_there_in_any_case_and_counts_are_of_all() {
         Session { status: Status::from_api("NEW"), ..session("abh", 0, 900) },
         Session { status: Status::Pending, ..session("abi", 0, 900) },
     ]);
-    let found = |profiles: &Profiles, filter: &str| {
-        Rows::built_from(profiles, Sort::default(), &criteria(filter)).len()
-    };
+    let found =
+        |profiles: &Profiles, filter: &str| Rows::build(profiles, Sort::default(), &criteria(filter)).len();
     for (filter, count) in [
         ("", 7),
         ("  ", 7),
@@ -153,7 +152,7 @@ fn every_word_of_the_filter_must_be_there_in_any_case_and_counts_are_of_all() {
         ("zzz", 0),
     ] {
         assert_eq!(found(&profiles, filter), count, "{filter}");
-        let counts = Rows::built_from(&profiles, Sort::default(), &criteria(filter)).counts().clone();
+        let counts = Rows::build(&profiles, Sort::default(), &criteria(filter)).counts().clone();
         let of =
             [counts.running, counts.pending, counts.completed, counts.timed_out, counts.error, counts.other];
         assert_eq!((of, counts.total()), ([2, 1, 1, 1, 1, 1], 7));
@@ -161,14 +160,14 @@ fn every_word_of_the_filter_must_be_there_in_any_case_and_counts_are_of_all() {
     profiles
         .apply(ProfileId::FIRST, Input::SessionsNamed { at: moment(0), ids: vec![id("abd"), id("awaited")] });
     ["abc", "abd", "AbC"].into_iter().for_each(|text| apply_not_found(&mut profiles, text));
-    let counts = Rows::built_from(&profiles, Sort::default(), &criteria("")).counts().clone();
+    let counts = Rows::build(&profiles, Sort::default(), &criteria("")).counts().clone();
     let does_not_run = (counts.running, counts.other, counts.not_found, counts.no_response);
     assert_eq!(does_not_run, (0, 1, 2, 1), "what the API does not know does not run");
 }
 
 #[test]
 fn rows_are_found_by_place_and_by_session() {
-    let rows = Rows::built_from(
+    let rows = Rows::build(
         &profiles(vec![session("a", 0, 100), session("b", 0, 200)]),
         Sort::default(),
         &criteria(""),

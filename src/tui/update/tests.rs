@@ -819,7 +819,7 @@ fn every_report_counts_for_what_the_asking_costs() {
     world.report_session(session("a", 900));
     let spent = world.model.profiles.first().poll_stats.minute_totals().unwrap();
     assert_eq!(spent.requests, 3, "also what nothing is made of");
-    assert_eq!(world.model.profiles.first().poll_stats.latencies().unwrap().last, secs(0.1));
+    assert_eq!(world.model.profiles.first().poll_stats.latency().unwrap().last, secs(0.1));
 }
 
 #[test]

@@ -218,7 +218,7 @@ fn poll_stats_sentences(model: &Model, profile: &ProfileState) -> Vec<String> {
             spent.requests
         )
     });
-    let took = stats.latencies().map(|took| {
+    let took = stats.latency().map(|took| {
         format!(
             "answered in {} (the median), the last in {}",
             text::format_latency(took.median),

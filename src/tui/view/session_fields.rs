@@ -61,7 +61,7 @@ struct SessionFieldsBuilder<'a> {
     model: &'a Model,
     record: &'a Record,
     /// The profile whose record it is.
-    add_profile_field: ProfileId,
+    profile: ProfileId,
     server_now: Timestamp,
     list: &'a mut FieldList,
 }
@@ -74,21 +74,15 @@ impl<'a> SessionFieldsBuilder<'a> {
         record: &'a Record,
         now: Moment,
     ) -> Self {
-        Self {
-            model,
-            record,
-            add_profile_field: profile,
-            server_now: model.profiles.profile_time(profile, now),
-            list,
-        }
+        Self { model, record, profile, server_now: model.profiles.profile_time(profile, now), list }
     }
 
     fn tracker(&self) -> &'a SessionTracker {
-        &self.model.profiles.get(self.add_profile_field).tracker
+        &self.model.profiles.get(self.profile).tracker
     }
 
     fn server_time(&self, moment: Moment) -> Timestamp {
-        self.model.profiles.profile_time(self.add_profile_field, moment)
+        self.model.profiles.profile_time(self.profile, moment)
     }
 
     fn zone(&self) -> Zone {
@@ -370,7 +364,7 @@ impl<'a> SessionFieldsBuilder<'a> {
         }
         self.add_connect_fields(session);
         self.list.add_blank_line();
-        self.profile();
+        self.add_profile_field();
         let id = session.project.as_ref().filter(|id| !id.is_empty()).map(Untrusted::sanitise_line);
         match (project.map(|project| project.name.sanitise(40)), id) {
             (Some(name), Some(id)) if text::width(&name) + text::width(&id) < self.list.value_width() => {
@@ -454,9 +448,9 @@ impl<'a> SessionFieldsBuilder<'a> {
     }
 
     /// Adds the profile, if there are several.
-    fn profile(&mut self) {
-        let Some(label) = self.model.profiles.label(self.add_profile_field) else { return };
-        let info = &self.model.profiles.get(self.add_profile_field).info;
+    fn add_profile_field(&mut self) {
+        let Some(label) = self.model.profiles.label(self.profile) else { return };
+        let info = &self.model.profiles.get(self.profile).info;
         let host =
             info.host.as_ref().map(|host| format!(" at {}", text::sanitise(host, 60))).unwrap_or_default();
         let beside = format!(" key …{}{host}", text::sanitise(&info.key_tail, 8));

@@ -89,7 +89,7 @@ impl Row {
         Self { failures: lasts, ..self }
     }
 
-    fn back(self, back: Recovery) -> Self {
+    fn with_recovery(self, back: Recovery) -> Self {
         Self { recovery: back, failures: 1, ..self }
     }
 
@@ -123,7 +123,10 @@ pub(crate) fn unreachable() -> Vec<Row> {
     const REFUSED: &str = "refuses connections: nothing listens there";
     const PROXY: &str = "the proxy did not let the request through";
     let nowhere = |fault, says, way| {
-        row(fault, says, || Behaviour::Normal).with_route(way).back(Recovery::Never).failing_from_start()
+        row(fault, says, || Behaviour::Normal)
+            .with_route(way)
+            .with_recovery(Recovery::Never)
+            .failing_from_start()
     };
     vec![
         row("nothing listens", REFUSED, || Behaviour::Refuses).with_failures(0),
@@ -225,9 +228,9 @@ pub(crate) fn statuses(elsewhere: u16) -> Vec<Row> {
     let plain = |status: &'static str, says| row(status, says, move || error_response(status, ""));
     vec![
         row("302 to another server", "not followed, for the key would go along", moved),
-        plain("401 Unauthorized", "the API refuses the key (401)").back(Recovery::After(60.0)),
+        plain("401 Unauthorized", "the API refuses the key (401)").with_recovery(Recovery::After(60.0)),
         plain("402 Payment Required", "the account's quota is used up (402)"),
-        plain("403 Forbidden", "the key may not do this (403)").back(Recovery::After(60.0)),
+        plain("403 Forbidden", "the key may not do this (403)").with_recovery(Recovery::After(60.0)),
         plain("404 Not Found", "not found (404)"),
         plain("409 Conflict", "the API answered 409"),
         plain("410 Gone", "gone (410)"),
@@ -275,7 +278,8 @@ pub(crate) fn limits() -> Vec<Row> {
         limited("429, retry-after: 0", "retry-after: 0"),
         limited("429, retry-after: -5", "retry-after: -5"),
         limited("429, retry-after: soon", "retry-after: soon"),
-        limited("429, retry-after of 300 years", "retry-after: 9999999999").back(Recovery::After(300.0)),
+        limited("429, retry-after of 300 years", "retry-after: 9999999999")
+            .with_recovery(Recovery::After(300.0)),
         row("503, retry-after: 4", "the API failed (503)", || {
             error_response("503 Service Unavailable", "retry-after: 4\r\n")
         })

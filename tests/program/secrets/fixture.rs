@@ -20,7 +20,7 @@ const HELPERS: [(&str, i32); 7] =
 
 pub(super) struct Fixture {
     home: tempfile::TempDir,
-    secret_path: tempfile::TempDir,
+    secret_folder: tempfile::TempDir,
     pub(super) api: MaliciousServer,
     pub(super) bystander: Bystander,
 }
@@ -38,12 +38,13 @@ impl Fixture {
         let api = MaliciousServer::serve(&bystander);
         let house = Self {
             home: tempfile::tempdir().unwrap(),
-            secret_path: tempfile::tempdir().unwrap(),
+            secret_folder: tempfile::tempdir().unwrap(),
             api,
             bystander,
         };
-        fs::write(house.secret_path.path().join("key"), KEY).unwrap();
-        fs::set_permissions(house.secret_path.path().join("key"), fs::Permissions::from_mode(0o600)).unwrap();
+        fs::write(house.secret_folder.path().join("key"), KEY).unwrap();
+        fs::set_permissions(house.secret_folder.path().join("key"), fs::Permissions::from_mode(0o600))
+            .unwrap();
         for folder in ["bin", "told"] {
             fs::create_dir(house.path(folder)).unwrap();
         }
@@ -63,9 +64,9 @@ impl Fixture {
     /// A program that writes down what it is told, and what it is given where that is meant to be. Another process writes
     /// it: a test that forks meanwhile would inherit our file, and what is open for writing can not be started.
     fn install_helper(&self, name: &str, code: i32) {
-        let (told, meant) = (self.path("told"), self.secret_path.path().join(name));
+        let (told, meant) = (self.path("told"), self.secret_folder.path().join(name));
         let does = match name {
-            "pass" => format!("cat '{}'", self.secret_path.path().join("key").display()),
+            "pass" => format!("cat '{}'", self.secret_folder.path().join("key").display()),
             _ => format!("cat >> '{}'", meant.display()),
         };
         let script = format!(
@@ -85,8 +86,8 @@ impl Fixture {
     }
 
     /// A path where secrets are meant to be.
-    pub(super) fn meant(&self, name: &str) -> PathBuf {
-        self.secret_path.path().join(name)
+    pub(super) fn secret_path(&self, name: &str) -> PathBuf {
+        self.secret_folder.path().join(name)
     }
 
     /// A desktop, tmux and proxies, all of which would be glad of a secret.
@@ -145,7 +146,7 @@ impl Fixture {
 
     /// What was given to a helper, and meant to be.
     pub(super) fn helper_input(&self, name: &str) -> String {
-        fs::read_to_string(self.meant(name)).unwrap_or_default()
+        fs::read_to_string(self.secret_path(name)).unwrap_or_default()
     }
 
     /// What the children called `name` were told, once there is one.

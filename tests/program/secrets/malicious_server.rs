@@ -229,7 +229,7 @@ impl Bystander {
     }
 
     /// What was said to it.
-    pub(super) fn heard(&self) -> Vec<String> {
+    pub(super) fn received(&self) -> Vec<String> {
         self.received.lock().unwrap().clone()
     }
 }

@@ -102,7 +102,7 @@ fn whatever_is_done_no_secret_is_in_a_file_a_child_a_title_or_an_output_that_was
     assert_no_secret_on(&replay);
 
     assert!(house.api.has_requests());
-    assert_eq!(house.bystander.heard(), <[String; 0]>::default());
+    assert_eq!(house.bystander.received(), <[String; 0]>::default());
     let written: Vec<String> = files(&house.path("")).iter().map(|it| it.display().to_string()).collect();
     for file in
         ["journal.sqlite", "/log", "run.ndjson", "export.ndjson", "events.ndjson", "told/tmux", "told/pass"]

@@ -86,7 +86,7 @@ fn a_panic_while_the_key_is_in_memory_shows_no_secret_on_standard_error_or_in_th
     let written = std::fs::read_to_string(&path).unwrap();
     assert!(err.contains("keepwatch panicked, which is a bug: with ••••"), "{err}");
     assert!(
-        written.contains(" ERROR log::panics: panicked at tests/program/secrets/panics.rs:"),
+        written.contains(" ERROR log::panic_hook: panicked at tests/program/secrets/panics.rs:"),
         "{written}"
     );
     assert_eq!(written.lines().count(), 1, "{written}");

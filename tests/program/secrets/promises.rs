@@ -133,7 +133,7 @@ fn no_other_host_hears_of_anything_by_a_redirect_or_a_proxy() {
     let told = house.run(&["explain", ID]);
     assert_eq!(told.code, 0, "{}", told.output);
     assert!(house.api.has_request_for("/v1/projects"));
-    assert_eq!(house.bystander.heard(), <[String; 0]>::default());
+    assert_eq!(house.bystander.received(), <[String; 0]>::default());
 }
 
 #[test]
@@ -180,7 +180,7 @@ fn an_id_that_looks_like_a_secret_is_refused_and_neither_shown_nor_asked_for() {
 #[test]
 fn a_key_file_that_others_can_read_is_warned_about_on_the_screen_and_on_standard_error() {
     let house = Fixture::new();
-    let key = house.meant("key");
+    let key = house.secret_path("key");
     let (path, url) = (key.to_str().unwrap(), house.api.url.as_str());
     let config = house.path("key.toml");
     fs::write(&config, format!("base-url = {url:?}\napi-key-file = {path:?}\n")).unwrap();

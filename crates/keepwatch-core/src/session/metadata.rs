@@ -34,7 +34,7 @@ pub struct Metadata(Arc<str>);
 
 impl fmt::Debug for Metadata {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // promise: metadata-debug, mutant: self.without_secrets().0).line() -> self.0.clone()).raw()
+        // promise: metadata-debug, mutant: self.redacted().0).sanitise_line() -> self.0.clone()).raw()
         f.debug_tuple("Metadata").field(&Untrusted::new(self.redacted().0).sanitise_line()).finish()
     }
 }

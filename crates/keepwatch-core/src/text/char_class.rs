@@ -40,17 +40,17 @@ pub(super) fn classify(c: char) -> CharAction {
         '\u{FF9E}' => CharAction::Combine('\u{3099}'),
         '\u{FF9F}' => CharAction::Combine('\u{309A}'),
         _ => match c.general_category() {
-            // promise: control-characters, mutant: Class::Stands(CONTROL) -> Class::Plain
+            // promise: control-characters, mutant: CharAction::Replace(CONTROL_REPLACEMENT) -> CharAction::Keep
             Is::Control => CharAction::Replace(CONTROL_REPLACEMENT),
             Is::SpaceSeparator => CharAction::Replace(' '),
-            // promise: format-characters, mutant: Is::Format -> Is::Format => Class::Plain, Is::Surrogate
+            // promise: format-characters, mutant: Is::Format -> Is::Format => CharAction::Keep, Is::Surrogate
             Is::Format
             | Is::LineSeparator
             | Is::ParagraphSeparator
             | Is::Surrogate
             | Is::PrivateUse
             | Is::Unassigned => CharAction::Replace(REPLACEMENT),
-            // promise: script-marks, mutant: Class::Mark(c) -> Class::Nothing
+            // promise: script-marks, mutant: CharAction::Combine(c) -> CharAction::Remove
             Is::NonspacingMark | Is::SpacingMark | Is::EnclosingMark => CharAction::Combine(c),
             _ if c.width() == Some(0) => CharAction::Combine(c), // vowels and finals of Hangul that is written in parts
             _ => CharAction::Keep,

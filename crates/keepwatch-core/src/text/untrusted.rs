@@ -107,7 +107,7 @@ fn sanitise_chars(raw: &mut impl Iterator<Item = char>, columns: usize) -> Strin
     }
     let mut kept = String::new();
     let mut marks = MarkCounter::default();
-    // promise: bounded-reading, mutant: columns.saturating_add(1).saturating_mul(PER_COLUMN) -> usize::MAX
+    // promise: bounded-reading, mutant: columns.saturating_add(1).saturating_mul(MAX_CHARS_PER_COLUMN) -> usize::MAX
     for c in raw.take(columns.saturating_add(1).saturating_mul(MAX_CHARS_PER_COLUMN)) {
         match classify(c) {
             CharAction::Keep => kept.push(c),

@@ -20,7 +20,7 @@ pub struct PollHealth {
     /// Past failures, the newest last.
     pub failures: VecDeque<PollFailure>,
     /// Elements of the newest lists that were no session.
-    pub set_malformed: u32,
+    pub malformed: u32,
     /// The same of each list, by [`List::ALL`]'s order.
     malformed_by_list: [u32; 2],
     /// The scope of `failing`.
@@ -50,10 +50,10 @@ impl PollHealth {
         })
     }
 
-    pub(super) fn malformed(&mut self, list: List, count: u32) {
+    pub(super) fn set_malformed(&mut self, list: List, count: u32) {
         let [running, pending] = &mut self.malformed_by_list;
         *(if list == List::Running { &mut *running } else { &mut *pending }) = count;
-        self.set_malformed = running.saturating_add(*pending);
+        self.malformed = running.saturating_add(*pending);
     }
 
     /// A poll failed. Returns whether that is news of all polls: they succeeded before, or failed in another way.

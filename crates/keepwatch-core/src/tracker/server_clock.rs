@@ -114,7 +114,7 @@ impl ServerClock {
     /// The server's time at `moment`; our wall clock's, until a reply had a date.
     #[must_use]
     pub fn at(&self, moment: Moment) -> Timestamp {
-        // promise: boot-clock, mutant: later(zero, moment.boot) -> moment.wall
+        // promise: boot-clock, mutant: saturating_add(zero, moment.boot) -> moment.wall
         self.server_time_at_boot.map_or(moment.wall, |zero| saturating_add(zero, moment.boot))
     }
 

@@ -207,7 +207,8 @@ fn a_session_that_ends_again_and_again_does_not_grow_its_timeline() {
         tracker.apply(clocks.response("a", status));
     }
     let id = SessionId::parse("a").unwrap();
-    let of_one: Vec<_> = tracker.timeline().of(&id).iter().map(|(_, event)| event.kind.name()).collect();
+    let of_one: Vec<_> =
+        tracker.timeline().events_of(&id).iter().map(|(_, event)| event.kind.name()).collect();
     assert_eq!(of_one.len(), MAX_EVENTS_PER_SESSION + 2);
     assert_eq!((of_one.first(), of_one.last()), (Some(&"first_seen"), Some(&"ended")));
 }

@@ -73,7 +73,7 @@ impl Timeline {
         if let Some(gone) = evicted {
             self.remove(gone);
         }
-        // promise: timeline-limit, mutant: > MOST -> > usize::MAX
+        // promise: timeline-limit, mutant: > MAX_EVENTS -> > usize::MAX
         while self.events.len() > MAX_EVENTS {
             let Some(oldest) = self.evictable.pop_front() else { break };
             self.remove(oldest);
@@ -127,7 +127,7 @@ impl Timeline {
 
     /// The same, in order.
     #[must_use]
-    pub fn of(&self, id: &SessionId) -> Vec<(Seq, &Event)> {
+    pub fn events_of(&self, id: &SessionId) -> Vec<(Seq, &Event)> {
         let mut events: Vec<_> = self.newest_first(id).collect();
         events.reverse();
         events
@@ -209,7 +209,7 @@ mod tests {
         for _ in 0..MAX_EVENTS_PER_SESSION * 3 {
             timeline.push(event(Some("a"), EventKind::MetadataChanged));
         }
-        let kinds: Vec<_> = timeline.of(&id("a")).iter().map(|(_, event)| event.kind.name()).collect();
+        let kinds: Vec<_> = timeline.events_of(&id("a")).iter().map(|(_, event)| event.kind.name()).collect();
         assert_eq!(kinds.len(), MAX_EVENTS_PER_SESSION + 2);
         assert_eq!(kinds[..3], ["first_seen", "ended", "metadata_changed"]);
     }
@@ -251,7 +251,8 @@ mod tests {
         timeline.push(slept());
         timeline.push(first("b"));
         timeline.push(ended("a"));
-        let names = |of: &str| timeline.of(&id(of)).iter().map(|(_, it)| it.kind.name()).collect::<Vec<_>>();
+        let names =
+            |of: &str| timeline.events_of(&id(of)).iter().map(|(_, it)| it.kind.name()).collect::<Vec<_>>();
         assert_eq!(names("a"), ["first_seen", "slept", "ended"]);
         assert_eq!(names("b"), ["first_seen"]);
         assert_eq!(names("unknown"), [""; 0]);

@@ -16,7 +16,7 @@ async fn what_is_asked_for_over_tls_is_asked_for_over_nothing_else() {
     }
     let store = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(store.path(), include_str!("../../../../tests/fixtures/tls/authority.pem")).unwrap();
-    let name = "api::client::tests::trust::what_is_asked_for_over_tls_is_asked_for_over_nothing_else";
+    let name = "api::client::tests::tls::what_is_asked_for_over_tls_is_asked_for_over_nothing_else";
     let mut inner = Command::new(std::env::current_exe().unwrap());
     let output =
         inner.args(["--exact", name]).env(INNER, "1").env("SSL_CERT_FILE", store.path()).output().unwrap();

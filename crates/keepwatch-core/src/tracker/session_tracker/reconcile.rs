@@ -29,7 +29,7 @@ impl SessionTracker {
             let existing = self.records.get(&id);
             // A list that has a session twice has said it once. One that has what is over as well would bring back, each
             // time, what was forgotten.
-            // promise: forgotten-sessions, mutant: >= MOST_OVER -> == usize::MAX
+            // promise: forgotten-sessions, mutant: >= MAX_FINAL_SESSIONS -> == usize::MAX
             let is_forgotten =
                 existing.is_none() && session.is_final() && self.evictable_final.len() >= MAX_FINAL_SESSIONS;
             if existing.is_none_or(|record| record.last_list_number != list_number) && !is_forgotten {
@@ -93,7 +93,7 @@ impl SessionTracker {
                 self.forget(&oldest);
             }
         }
-        // promise: left-lists-limit, mutant: > List::MOST_LEFT -> > usize::MAX
+        // promise: left-lists-limit, mutant: > List::MAX_DELISTED -> > usize::MAX
         while self.evictable_unlisted.len() > List::MAX_DELISTED {
             let Some((oldest, ())) = self.evictable_unlisted.pop_lru() else { break };
             self.forget(&oldest);

@@ -42,7 +42,7 @@ impl SessionTracker {
                 }
             }
             Scope::List(list) => {
-                self.health.malformed(list, malformed);
+                self.health.set_malformed(list, malformed);
                 self.apply_list(
                     SessionResponse { at: Arc::new(at), is_from_list: true, repeats },
                     list,

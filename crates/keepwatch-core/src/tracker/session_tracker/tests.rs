@@ -526,7 +526,7 @@ fn what_a_list_could_not_be_read_of_is_counted_over_both_lists() {
             sessions: vec![],
             malformed,
         });
-        assert_eq!(tracker.health().set_malformed, sum);
+        assert_eq!(tracker.health().malformed, sum);
     }
 }
 
