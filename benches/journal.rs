@@ -14,8 +14,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use keepwatch::commands::history::{Form, said};
-use keepwatch::store::journal::{Entry, Fate, Journal, Of, Options, Reader, RunId, Segment, Summary, Why};
+use keepwatch::commands::history::{HistoryOptions, render};
+use keepwatch::store::journal::{
+    Journal, JournalEntry, JournalOptions, JournalReader, RunId, Segment, SegmentFilter, SendResult,
+    SessionSummary, StoredVerdict,
+};
 use keepwatch_core::clock::Zone;
 use keepwatch_core::clock::{Clock, Timestamp};
 use keepwatch_core::filter::Filter;
@@ -42,12 +45,12 @@ fn id(number: u64) -> SessionId {
     testing::id(&format!("{:08x}-{:04x}-4e02-9a67-{number:012x}", spread >> 32, spread & 0xffff))
 }
 
-fn summary(number: u64) -> Summary {
+fn summary(number: u64) -> SessionSummary {
     let seconds =
         DAYS * 86_400 * i64::try_from(SUMMARIES - number).unwrap() / i64::try_from(SUMMARIES).unwrap();
     let ended = now() - chrono::TimeDelta::seconds(seconds);
     let started = ended - chrono::TimeDelta::seconds(900);
-    Summary {
+    SessionSummary {
         session: id(number),
         run: RunId::new(started, number / 100),
         profile: None,
@@ -61,16 +64,16 @@ fn summary(number: u64) -> Summary {
         created: Some(started),
         started: Some(started),
         ended: Some(ended),
-        end_exact: true,
+        is_end_exact: true,
         expires: Some(ended),
         first_seen: started,
         last_seen: ended,
         watched: MINUTE * 14,
-        replies: 300,
+        responses: 300,
         proxy_bytes: Some(1_000_000),
-        why: Some(Why {
+        verdict: Some(StoredVerdict {
             name: "keep_alive_ended_early".into(),
-            sure: "likely".into(),
+            confidence: "likely".into(),
             sentence: Untrusted::new(
                 "COMPLETED after 15m 00s, 45m 00s unused, keep-alive on: by the rules no disconnect",
             ),
@@ -83,17 +86,18 @@ fn summary(number: u64) -> Summary {
 }
 
 /// Sends what is dropped again, once there is room: here there is time.
-fn insist(journal: &mut Journal<Value>, mut send: impl FnMut(&mut Journal<Value>) -> Fate) {
+fn insist(journal: &mut Journal<Value>, mut send: impl FnMut(&mut Journal<Value>) -> SendResult) {
     while !journal.has_room() {
         assert!(journal.flush(MINUTE));
     }
-    assert_eq!(send(journal), Fate::Taken);
+    assert_eq!(send(journal), SendResult::Queued);
 }
 
 /// A million entries of 100 bytes, as those are that say that nothing has changed.
 fn filled(folder: &Path) -> PathBuf {
     let path = folder.join("journal.sqlite");
-    let options = Options { keep: MINUTE * 60 * 24 * 365, ..Options::new(Clock::system()) };
+    let options =
+        JournalOptions { retention: MINUTE * 60 * 24 * 365, ..JournalOptions::new(Clock::system()) };
     let mut journal: Journal<Value> =
         Journal::spawn(path.clone(), options, |trouble| println!("{trouble:?}"));
     let start = now() - chrono::TimeDelta::days(DAYS);
@@ -103,22 +107,22 @@ fn filled(folder: &Path) -> PathBuf {
                 i64::try_from(segment).unwrap() * 24 * DAYS / i64::try_from(SEGMENTS).unwrap(),
             );
         insist(&mut journal, |journal| {
-            journal.begin(Segment {
+            journal.begin_segment(Segment {
                 run: RunId::new(begun, segment),
                 started: begun,
                 profile: None,
                 host: "api.browserbase.com".into(),
                 header: json!({}),
-                weight: 10,
+                estimated_size: 10,
             })
         });
         for seq in 0..ENTRIES / SEGMENTS + 1 {
             insist(&mut journal, |journal| {
-                journal.entry(Entry {
+                journal.write_entry(JournalEntry {
                     seq,
                     at: begun + chrono::TimeDelta::seconds(i64::try_from(seq).unwrap()),
                     body: json!({ "same": [seq, seq + 3000], "took": 84, "replies": 12, "text": "x".repeat(50) }),
-                    weight: 100,
+                    estimated_size: 100,
                     mentions: vec![id(segment * 90 + seq % 90)],
                     projects: Vec::new(),
                 })
@@ -126,7 +130,7 @@ fn filled(folder: &Path) -> PathBuf {
         }
     }
     for number in 0..SUMMARIES {
-        insist(&mut journal, |journal| journal.summary(summary(number)));
+        insist(&mut journal, |journal| journal.write_summary(summary(number)));
     }
     assert!(journal.flush(MINUTE));
     path
@@ -135,38 +139,43 @@ fn filled(folder: &Path) -> PathBuf {
 fn journal(c: &mut Criterion) {
     let folder = tempfile::tempdir().unwrap();
     let path = filled(folder.path());
-    let sizes = Reader::open(&path).unwrap().unwrap().sizes().unwrap();
+    let sizes = JournalReader::open(&path).unwrap().unwrap().stats().unwrap();
     println!("{sizes:?}");
     assert!(sizes.entries >= ENTRIES && sizes.sessions == SUMMARIES);
     let day = now() - chrono::TimeDelta::days(1);
 
     c.bench_function("spawn", |b| {
-        let spawn = || Journal::<Value>::spawn(path.clone(), Options::new(Clock::system()), |_| {});
+        let spawn = || Journal::<Value>::spawn(path.clone(), JournalOptions::new(Clock::system()), |_| {});
         b.iter_batched(|| (), |()| spawn(), BatchSize::PerIteration);
     });
-    c.bench_function("open for reading", |b| b.iter(|| black_box(Reader::open(&path).unwrap().unwrap())));
+    c.bench_function("open for reading", |b| {
+        b.iter(|| black_box(JournalReader::open(&path).unwrap().unwrap()))
+    });
     c.bench_function("history --since 1d", |b| {
-        let (filter, form) =
-            (Filter::default(), Form { json: false, rates: Rates::default(), zone: Zone::Local, fits: true });
+        let (filter, form) = (
+            Filter::default(),
+            HistoryOptions { json: false, rates: Rates::default(), zone: Zone::Local, fits_terminal: true },
+        );
         b.iter(|| {
-            let reader = Reader::open(&path).unwrap().unwrap();
-            black_box(said(&reader, day, &filter, form).unwrap().unwrap().len())
+            let reader = JournalReader::open(&path).unwrap().unwrap();
+            black_box(render(&reader, day, &filter, form).unwrap().unwrap().len())
         });
     });
     c.bench_function("history --since 28d, filtered", |b| {
         let filter = Filter::parse("meta.run.id:c-19 status:completed").unwrap();
-        let form = Form { json: false, rates: Rates::default(), zone: Zone::Local, fits: true };
-        let reader = Reader::open(&path).unwrap().unwrap();
+        let form =
+            HistoryOptions { json: false, rates: Rates::default(), zone: Zone::Local, fits_terminal: true };
+        let reader = JournalReader::open(&path).unwrap().unwrap();
         b.iter(|| {
-            let all = said(&reader, Timestamp::UNIX_EPOCH, &filter, form).unwrap().unwrap();
+            let all = render(&reader, Timestamp::UNIX_EPOCH, &filter, form).unwrap().unwrap();
             black_box(all.len())
         });
     });
     c.bench_function("the last day of 100 sessions", |b| {
         let ids: Vec<SessionId> = (SUMMARIES - 100..SUMMARIES).map(id).collect();
         b.iter(|| {
-            let reader = Reader::open(&path).unwrap().unwrap();
-            let found = reader.segments(day, Of::Sessions(&ids)).unwrap();
+            let reader = JournalReader::open(&path).unwrap().unwrap();
+            let found = reader.segments(day, SegmentFilter::Sessions(&ids)).unwrap();
             let lines = found.iter().flat_map(|it| reader.entries(it.id)).map(Result::unwrap);
             black_box(lines.count())
         });
@@ -177,26 +186,33 @@ fn journal(c: &mut Criterion) {
 fn send(c: &mut Criterion) {
     let folder = tempfile::tempdir().unwrap();
     let journal: Journal<Value> =
-        Journal::spawn(folder.path().join("journal.sqlite"), Options::new(Clock::system()), |_| {});
+        Journal::spawn(folder.path().join("journal.sqlite"), JournalOptions::new(Clock::system()), |_| {});
     let (journal, at) = (RefCell::new(journal), now());
     let begin = || {
         let run = RunId::new(at, 1);
         insist(&mut journal.borrow_mut(), |journal| {
-            journal.begin(Segment {
+            journal.begin_segment(Segment {
                 run: run.clone(),
                 started: at,
                 profile: None,
                 host: String::new(),
                 header: json!({}),
-                weight: 10,
+                estimated_size: 10,
             })
         });
         assert!(journal.borrow_mut().flush(MINUTE));
     };
-    let entry =
-        |seq| Entry { seq, at, body: Value::Null, weight: 100, mentions: Vec::new(), projects: Vec::new() };
+    let entry = |seq| JournalEntry {
+        seq,
+        at,
+        body: Value::Null,
+        estimated_size: 100,
+        mentions: Vec::new(),
+        projects: Vec::new(),
+    };
     c.bench_function("send 1,000 entries", |b| {
-        let send = |()| (0..1000).all(|seq| journal.borrow_mut().entry(entry(seq)) == Fate::Taken);
+        let send =
+            |()| (0..1000).all(|seq| journal.borrow_mut().write_entry(entry(seq)) == SendResult::Queued);
         b.iter_batched(begin, |()| assert!(send(())), BatchSize::PerIteration);
     });
 }

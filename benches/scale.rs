@@ -13,27 +13,28 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use keepwatch::api::{Listing, read_list, read_session};
-use keepwatch::poll::{Outcome, Plan, PollLimits, Reply, Report, Request};
+use keepwatch::api::{SessionList, read_list, read_session};
+use keepwatch::poll::{PollLimits, PollOutcome, Report, Request, ResponseBody, Scheduler};
 use keepwatch::tui::{
-    Choice, KnownFlags, Message, Model, Muted, ProfileInfo, Profiles, Rows, Settings, Sort, SortBy,
+    AcknowledgedAlerts, Message, Model, MutedSessions, ProfileInfo, Profiles, RowCriteria, Rows, Settings,
+    Sort, SortColumn,
 };
 use keepwatch::tui::{Theme, view};
-use keepwatch_core::clock::later;
+use keepwatch_core::clock::saturating_add;
 use keepwatch_core::filter::Filter;
 use keepwatch_core::session::Targets;
 use keepwatch_core::session::{List, Metadata, Region, Session, Status};
-use keepwatch_core::testing::{self, at, exchange, moment, noon};
+use keepwatch_core::testing::{self, at, moment, noon, request_timing};
 use keepwatch_core::text::Untrusted;
-use keepwatch_core::tracker::{Exchange, Fleet, Input, Scope, Thresholds};
+use keepwatch_core::tracker::{AlertThresholds, Input, RequestTiming, Scope, SessionTracker};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 
 const SIZES: [usize; 3] = [20, 1_000, 10_000];
 
 /// Returns the times of a request that takes no time, whose reply has a `Date`.
-fn dated(second: u32) -> Exchange {
-    Exchange { date: Some(at(second)), ..exchange(second, second) }
+fn dated(second: u32) -> RequestTiming {
+    RequestTiming { date: Some(at(second)), ..request_timing(second, second) }
 }
 
 /// One of many that differ in everything that a row shows.
@@ -45,7 +46,7 @@ fn session(number: usize) -> Session {
         spread & 0xffff,
         spread >> 20 & 0xfff
     );
-    let started = later(noon(), Duration::from_secs(spread % 900));
+    let started = saturating_add(noon(), Duration::from_secs(spread % 900));
     let metadata = format!(
         r#"{{"name":"job-{number}","env":"staging","run":{{"id":"c-{}","try":{},"tags":["prices","eu"]}}}}"#,
         spread % 9973,
@@ -59,37 +60,37 @@ fn session(number: usize) -> Session {
         updated: Some(started),
         started: Some(started),
         ended: None,
-        expires: Some(later(started, Duration::from_secs(3600 + spread % 7200))),
+        expires: Some(saturating_add(started, Duration::from_secs(3600 + spread % 7200))),
         proxy_bytes: Some(i64::try_from(spread % 1_000_000).unwrap()),
         keep_alive: Some(number.is_multiple_of(2)),
         context: None,
         region: Some(Region::KNOWN[number % 4].clone()),
         metadata: Some(Metadata::new(&metadata)),
         connect: None,
-        others: Vec::new(),
-        others_left_out: 0,
+        extra_fields: Vec::new(),
+        extra_fields_dropped: 0,
     }
 }
 
 fn listed(second: u32, sessions: Vec<Session>) -> Input {
-    Input::Seen { at: dated(second), scope: Scope::List(List::Running), sessions, malformed: 0 }
+    Input::SessionsReceived { at: dated(second), scope: Scope::List(List::Running), sessions, malformed: 0 }
 }
 
 fn sessions(count: usize) -> Vec<Session> {
     (0..count).map(session).collect()
 }
 
-fn fleet(count: usize) -> Fleet {
-    let mut fleet = Fleet::new(Thresholds::default());
-    fleet.apply(listed(1000, sessions(count)));
-    fleet
+fn tracker(count: usize) -> SessionTracker {
+    let mut tracker = SessionTracker::new(AlertThresholds::default());
+    tracker.apply(listed(1000, sessions(count)));
+    tracker
 }
 
 fn model(count: usize) -> Model {
     let settings = Settings {
-        pace: PollLimits { interval: Duration::from_secs(2), max_rps: 4 },
+        poll_limits: PollLimits { interval: Duration::from_secs(2), max_rps: 4 },
         theme: Theme::colored(),
-        can_open: true,
+        can_open_browser: true,
         ..Settings::default()
     };
     let mut model = Model::new(settings, ProfileInfo::default(), Vec::new(), (120, 40));
@@ -100,38 +101,51 @@ fn model(count: usize) -> Model {
         received,
         date: Some(received.wall),
         bytes: 0,
-        allowance: None,
-        outcome: Ok(Reply::List(Listing { sessions: sessions(count), malformed: 0 })),
-        next: None,
+        rate_limit: None,
+        result: Ok(ResponseBody::List(SessionList { sessions: sessions(count), malformed: 0 })),
+        next_attempt: None,
     };
     model.update(Message::Report(model.profiles().first_id(), Box::new(report)), received);
     model.set_viewport(view::viewport(&model, received));
     model
 }
 
-fn rows(profiles: &Profiles, filter: &str, by: SortBy) -> Rows {
-    let (known, muted) = (KnownFlags::default(), Muted::default());
+fn rows(profiles: &Profiles, filter: &str, by: SortColumn) -> Rows {
+    let (known, muted) = (AcknowledgedAlerts::default(), MutedSessions::default());
     let filter = Filter::parse(filter).unwrap();
-    let choice = Choice { filter: &filter, flagged_only: false, muted: &muted, known: &known, read: None };
-    Rows::of(profiles, Sort { by, reversed: false }, &choice)
+    let choice = RowCriteria {
+        filter: &filter,
+        alerts_only: false,
+        muted: &muted,
+        acknowledged: &known,
+        pinned: None,
+    };
+    Rows::build(profiles, Sort { column: by, reversed: false }, &choice)
 }
 
 fn filter(c: &mut Criterion) {
-    let profiles = fleet(10_000).into();
+    let profiles = tracker(10_000).into();
     let mut group = c.benchmark_group("filter 10,000");
     for words in
         ["", "status:running", "owner:job-77", "meta.run.id:c-88", "eu !region:us", "nothing has this"]
     {
         group.bench_with_input(BenchmarkId::from_parameter(words), words, |b, words| {
-            b.iter(|| black_box(rows(&profiles, words, SortBy::Left).len()));
+            b.iter(|| black_box(rows(&profiles, words, SortColumn::TimeLeft).len()));
         });
     }
 }
 
 fn sort(c: &mut Criterion) {
-    let profiles = fleet(10_000).into();
+    let profiles = tracker(10_000).into();
     let mut group = c.benchmark_group("sort 10,000");
-    for by in [SortBy::Left, SortBy::Status, SortBy::Session, SortBy::Owner, SortBy::Age, SortBy::Proxy] {
+    for by in [
+        SortColumn::TimeLeft,
+        SortColumn::Status,
+        SortColumn::Session,
+        SortColumn::Owner,
+        SortColumn::Age,
+        SortColumn::Proxy,
+    ] {
         group.bench_with_input(BenchmarkId::from_parameter(by.name()), &by, |b, by| {
             b.iter(|| black_box(rows(&profiles, "", *by).len()));
         });
@@ -157,14 +171,14 @@ fn frame(c: &mut Criterion) {
 fn apply(c: &mut Criterion) {
     let mut group = c.benchmark_group("apply a list");
     for count in SIZES {
-        let (mut fleet, list) = (fleet(count), sessions(count));
+        let (mut tracker, list) = (tracker(count), sessions(count));
         let mut second = 1000;
         group.bench_function(BenchmarkId::from_parameter(count), |b| {
             b.iter_batched(
                 || list.clone(),
                 |list| {
                     second += 2;
-                    black_box(fleet.apply(listed(second, list)))
+                    black_box(tracker.apply(listed(second, list)))
                 },
                 BatchSize::LargeInput,
             );
@@ -203,16 +217,16 @@ fn plan(c: &mut Criterion) {
         let ids: Vec<_> = sessions(count).into_iter().map(|session| session.id).collect();
         let pace = PollLimits { interval: Duration::from_secs(2), max_rps: 1000 };
         let mut second = Duration::ZERO;
-        let mut plan = Plan::new(&Targets::All, pace, second);
+        let mut plan = Scheduler::new(&Targets::All, pace, second);
         group.bench_function(BenchmarkId::from_parameter(count), |b| {
             b.iter_batched(
                 || ids.clone(),
                 |ids| {
                     second += pace.interval;
-                    for request in plan.due(second) {
+                    for request in plan.take_due(second) {
                         let listed =
                             if request == Request::List(List::Running) { ids.clone() } else { Vec::new() };
-                        plan.answered(&request, Outcome::Listed(listed), second, 0.5);
+                        plan.on_response(&request, PollOutcome::Listed(listed), second, 0.5);
                     }
                     black_box(plan.next_due())
                 },
@@ -230,16 +244,16 @@ fn sanitise(c: &mut Criterion) {
         ("1 MB of escapes and marks", "\u{1b}]52;c;x\u{7}e\u{301}\u{301}\u{202e}".repeat(60_000)),
     ] {
         let text = Untrusted::new(text);
-        group.bench_function(name, |b| b.iter(|| black_box(text.shown(80))));
+        group.bench_function(name, |b| b.iter(|| black_box(text.sanitise(80))));
     }
 }
 
 /// Not a time: what a session on record takes.
 fn memory(_: &mut Criterion) {
     let before = resident();
-    let fleet = fleet(100_000);
-    let each = resident().saturating_sub(before) / fleet.len();
-    println!("memory: {each} bytes for each of {} sessions, where the system says", fleet.len());
+    let tracker = tracker(100_000);
+    let each = resident().saturating_sub(before) / tracker.len();
+    println!("memory: {each} bytes for each of {} sessions, where the system says", tracker.len());
 }
 
 /// What this process has in memory, in bytes; 0 where nobody says.

@@ -2,15 +2,15 @@
 
 use std::process;
 
-use keepwatch::cli::Typed;
+use keepwatch::cli::RawArgs;
 use keepwatch::commands::{self, CliError, print_error};
-use keepwatch::config::{self, Config, Environment, File};
+use keepwatch::config::{self, Config, ConfigFile, Environment};
 use keepwatch::exit_code::ExitCode;
 use keepwatch::log;
 use keepwatch::terminal::Env;
 
 fn main() -> process::ExitCode {
-    let typed = match Typed::parse(std::env::args_os()) {
+    let raw_args = match RawArgs::parse(std::env::args_os()) {
         Ok(typed) => typed,
         Err(error) => {
             // This includes --help and --version. If nobody reads them, nothing is lost.
@@ -18,8 +18,8 @@ fn main() -> process::ExitCode {
             return if error.use_stderr() { ExitCode::Usage.into() } else { ExitCode::Success.into() };
         }
     };
-    log::report_panics();
-    let code = run(&typed).unwrap_or_else(|error| {
+    log::install_panic_hook();
+    let code = run(&raw_args).unwrap_or_else(|error| {
         print_error(&error.to_string());
         error.exit_code()
     });
@@ -27,22 +27,23 @@ fn main() -> process::ExitCode {
 }
 
 /// Starts the log, if there is one, and runs the command.
-fn run(typed: &Typed) -> Result<ExitCode, CliError> {
+fn run(raw_args: &RawArgs) -> Result<ExitCode, CliError> {
     let env = Environment::new(std::env::vars_os());
-    let file = File::find(typed, &env)?;
-    let log = config::log_file(typed, &env, &file).map(|path| log::start(&path, |why| print_error(&why)));
+    let file = ConfigFile::find(raw_args, &env)?;
+    let log = config::log_file(raw_args, &env, &file)
+        .map(|path| log::start(&path, |message| print_error(&message)));
     // promise: log-refusal, mutant: ?; -> .unwrap_or(None);
     let log = log.transpose().map_err(CliError::Log)?;
     if log.is_some() {
-        commands::log_start(&typed.names(), &env);
+        commands::log_start(&raw_args.option_names(), &env);
     }
-    let outcome = run_command(typed, &env, &file);
+    let outcome = run_command(raw_args, &env, &file);
     commands::log_end(&outcome);
     outcome
 }
 
-fn run_command(typed: &Typed, env: &Environment, file: &File) -> Result<ExitCode, CliError> {
-    let config = Config::new(typed, env, file)?;
+fn run_command(raw_args: &RawArgs, env: &Environment, file: &ConfigFile) -> Result<ExitCode, CliError> {
+    let config = Config::new(raw_args, env, file)?;
     let warnings = [file.warnings(), &config.warnings()].concat();
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CliError::Runtime)?;

@@ -16,7 +16,7 @@ use rustix::io::Errno;
 /// The permissions: read and write, for the owner.
 const OWNER_ONLY: u32 = 0o600;
 /// The permission bits of everybody else.
-const OTHERS: u32 = 0o077;
+const OTHERS_MASK: u32 = 0o077;
 
 /// The reason not to use a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,13 +55,13 @@ impl FileId {
     /// Returns the identity of the file at `path`; `None` if there is none.
     #[must_use]
     pub fn at(path: &Path) -> Option<Self> {
-        fs::symlink_metadata(path).ok().map(|found| Self::of(&found))
+        fs::symlink_metadata(path).ok().map(|found| Self::from_metadata(&found))
     }
 
     /// Returns the identity of the file that `found` describes.
     #[must_use]
-    pub fn of(found: &Metadata) -> Self {
-        Self { device: found.dev(), inode: found.ino() }
+    pub fn from_metadata(metadata: &Metadata) -> Self {
+        Self { device: metadata.dev(), inode: metadata.ino() }
     }
 }
 
@@ -108,24 +108,24 @@ fn open(path: &Path, flags: OFlags) -> Result<File, OpenError> {
 ///
 /// # Errors
 /// It is not a regular file of this user.
-pub fn check(found: &Metadata) -> Result<(), FileRefusal> {
-    check_for(found, rustix::process::geteuid().as_raw())
+pub fn check(metadata: &Metadata) -> Result<(), FileRefusal> {
+    check_owned_by(metadata, rustix::process::geteuid().as_raw())
 }
 
-fn check_for(found: &Metadata, user: u32) -> Result<(), FileRefusal> {
-    match found.file_type() {
+fn check_owned_by(metadata: &Metadata, user: u32) -> Result<(), FileRefusal> {
+    match metadata.file_type() {
         kind if kind.is_symlink() => Err(FileRefusal::SymbolicLink),
         kind if !kind.is_file() => Err(FileRefusal::NotRegular),
         // promise: private-owner
-        _ if found.uid() != user => Err(FileRefusal::OtherOwner),
+        _ if metadata.uid() != user => Err(FileRefusal::OtherOwner),
         _ => Ok(()),
     }
 }
 
 /// Returns true if users other than the owner have any permission.
 #[must_use]
-pub fn is_open_to_others(found: &Metadata) -> bool {
-    found.mode() & OTHERS != 0
+pub fn is_open_to_others(metadata: &Metadata) -> bool {
+    metadata.mode() & OTHERS_MASK != 0
 }
 
 /// Returns the permissions that a file gets that was open to others.
@@ -176,7 +176,7 @@ mod tests {
         create_new(&path).unwrap();
         let found = fs::metadata(&path).unwrap();
         assert_eq!(check(&found), Ok(()));
-        assert_eq!(check_for(&found, found.uid().wrapping_add(1)), Err(FileRefusal::OtherOwner));
+        assert_eq!(check_owned_by(&found, found.uid().wrapping_add(1)), Err(FileRefusal::OtherOwner));
     }
 
     #[test]

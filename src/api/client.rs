@@ -9,49 +9,51 @@ use reqwest::{Method, RequestBuilder, Response, redirect};
 use tokio::time::timeout;
 use url::Url;
 
-use super::allowance::{self, Allowance};
-use super::body::{Reader, Whole};
-use super::trace::Trace;
-use super::wire::{Known, ListReader};
+use super::body_reader::{BodyReader, BufferedBody};
+use super::remaining_requests::{self, RateLimit};
+use super::request_log::RequestLog;
+use super::wire::{InternCache, ListReader};
 use super::{Endpoint, Query};
-use super::{fault, wire};
+use super::{error_mapping, wire};
 use keepwatch_core::clock::Timestamp;
-use keepwatch_core::session::{ConnectUrls, Fault, FaultKind, List, Project, Secret, Session, SessionId};
+use keepwatch_core::session::{
+    ApiError, ApiErrorKind, ConnectUrls, List, Project, Secret, Session, SessionId,
+};
 
 /// After a piece of so many bytes, others get their turn: it holds nobody up for longer than a frame.
-const TURN: usize = 16 * 1024;
+const YIELD_AFTER_BYTES: usize = 16 * 1024;
 
 /// What came back, when the server says it was, and how large it was.
 #[derive(Debug)]
-pub struct Answer<T> {
+pub struct ApiResponse<T> {
     /// The value, or why there is none.
-    pub outcome: Result<T, Fault>,
+    pub result: Result<T, ApiError>,
     /// The `Date` of the reply, if it has one and no cache aged it (`Age`).
     pub date: Option<Timestamp>,
     /// The size of the body, in bytes, unpacked.
     pub bytes: u64,
     /// What the reply says is left of the API's limit.
-    pub allowance: Option<Allowance>,
+    pub rate_limit: Option<RateLimit>,
 }
 
-impl<T> Answer<T> {
+impl<T> ApiResponse<T> {
     /// No answer, for this reason.
     #[must_use]
-    pub fn failed(fault: Fault) -> Self {
-        Self { outcome: Err(fault), date: None, bytes: 0, allowance: None }
+    pub fn failed(error: ApiError) -> Self {
+        Self { result: Err(error), date: None, bytes: 0, rate_limit: None }
     }
 
     /// The same answer with another value.
     #[must_use]
-    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Answer<U> {
-        let Self { outcome, date, bytes, allowance } = self;
-        Answer { outcome: outcome.map(change), date, bytes, allowance }
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> ApiResponse<U> {
+        let Self { result: outcome, date, bytes, rate_limit: allowance } = self;
+        ApiResponse { result: outcome.map(change), date, bytes, rate_limit: allowance }
     }
 }
 
 /// The sessions of a list, and how many of its elements were none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Listing {
+pub struct SessionList {
     /// In the order of the reply.
     pub sessions: Vec<Session>,
     /// Elements that are no session by any reading.
@@ -60,7 +62,7 @@ pub struct Listing {
 
 /// A session together with its connect fields.
 #[derive(Debug)]
-pub struct Fresh {
+pub struct SessionWithUrls {
     /// The observation, without secrets.
     pub session: Session,
     /// The secrets.
@@ -69,33 +71,33 @@ pub struct Fresh {
 
 /// How long an answer may take, and how large it may be.
 #[derive(Clone, Copy, Debug)]
-struct Limits {
+struct ResponseLimits {
     /// Until there is a connection.
-    connect: Duration,
+    connect_timeout: Duration,
     /// A whole answer about one session; for a list, the longest silence.
-    answer: Duration,
+    response_timeout: Duration,
     /// A whole list, so that one that trickles for ever ends.
-    list: Duration,
+    list_timeout: Duration,
     /// The words of a server that says with its status that there is no answer.
-    words: Duration,
+    error_body_timeout: Duration,
     /// The largest answer about one session, in bytes after decoding.
     session_bytes: u64,
     /// The largest list, in bytes after decoding.
     list_bytes: u64,
     /// So much is read of such words, in bytes after decoding.
-    word_bytes: u64,
+    error_body_bytes: u64,
 }
 
-impl Default for Limits {
+impl Default for ResponseLimits {
     fn default() -> Self {
         Self {
-            connect: Duration::from_secs(5),
-            answer: Duration::from_secs(10),
-            list: Duration::from_secs(60),
-            words: Duration::from_secs(2),
+            connect_timeout: Duration::from_secs(5),
+            response_timeout: Duration::from_secs(10),
+            list_timeout: Duration::from_secs(60),
+            error_body_timeout: Duration::from_secs(2),
             session_bytes: 1024 * 1024,
             list_bytes: 32 * 1024 * 1024,
-            word_bytes: 64 * 1024,
+            error_body_bytes: 64 * 1024,
         }
     }
 }
@@ -105,31 +107,31 @@ impl Default for Limits {
 #[derive(Debug)]
 pub struct Client {
     endpoint: Endpoint,
-    key: Secret,
-    limits: Limits,
+    api_key: Secret,
+    limits: ResponseLimits,
     query: Option<Query>,
     /// Of the newest list of each kind.
-    known: Mutex<HashMap<List, Known>>,
+    intern_caches: Mutex<HashMap<List, InternCache>>,
     http: OnceLock<reqwest::Client>,
 }
 
 impl Client {
     /// Does nothing yet.
     #[must_use]
-    pub fn new(endpoint: Endpoint, key: Secret) -> Self {
+    pub fn new(endpoint: Endpoint, api_key: Secret) -> Self {
         Self {
             endpoint,
-            key,
-            limits: Limits::default(),
+            api_key,
+            limits: ResponseLimits::default(),
             query: None,
-            known: Mutex::default(),
+            intern_caches: Mutex::default(),
             http: OnceLock::new(),
         }
     }
 
     /// The same, which asks for lists of what `query` finds.
     #[must_use]
-    pub fn narrowed(self, query: Option<Query>) -> Self {
+    pub fn with_query(self, query: Option<Query>) -> Self {
         Self { query, ..self }
     }
 
@@ -142,124 +144,131 @@ impl Client {
     /// A client like this one with no connection open: after a sleep every open one may be dead without knowing.
     #[must_use]
     pub fn reconnected(&self) -> Self {
-        let fresh = Self::new(self.endpoint.clone(), self.key.clone());
-        Self { limits: self.limits, ..fresh.narrowed(self.query.clone()) }
+        let fresh = Self::new(self.endpoint.clone(), self.api_key.clone());
+        Self { limits: self.limits, ..fresh.with_query(self.query.clone()) }
     }
 
     /// `GET /v1/sessions/{id}`, its connect fields skipped.
-    pub async fn session(&self, id: &SessionId) -> Answer<Session> {
-        let asked = id.clone();
+    pub async fn session(&self, id: &SessionId) -> ApiResponse<Session> {
+        let requested_id = id.clone();
         self.get(
             &["sessions", id.raw()],
             &[],
-            self.one(),
-            self.whole(move |body| wire::session(body, &asked)),
+            self.session_body_limits(),
+            self.buffer_and_decode(move |body| wire::session(body, &requested_id)),
         )
         .await
     }
 
     /// `GET /v1/sessions/{id}`, with its connect fields: a signing key is new with every reply, and ages.
-    pub async fn fresh(&self, id: &SessionId) -> Answer<Fresh> {
-        let asked = id.clone();
-        let reader = Whole::new(None, move |body: &[u8]| {
-            wire::fresh(body, &asked).map(|(session, urls)| Fresh { session, urls })
+    pub async fn session_with_urls(&self, id: &SessionId) -> ApiResponse<SessionWithUrls> {
+        let requested_id = id.clone();
+        let reader = BufferedBody::new(None, move |body: &[u8]| {
+            wire::session_with_urls(body, &requested_id)
+                .map(|(session, urls)| SessionWithUrls { session, urls })
         });
-        self.get(&["sessions", id.raw()], &[], self.one(), reader).await
+        self.get(&["sessions", id.raw()], &[], self.session_body_limits(), reader).await
     }
 
     /// `GET /v1/sessions/{id}/debug`: the live view's URL alone.
-    pub async fn live_view(&self, id: &SessionId) -> Answer<ConnectUrls> {
-        let reader = Whole::new(None, wire::live_view);
-        self.get(&["sessions", id.raw(), "debug"], &[], self.one(), reader).await
+    pub async fn live_view(&self, id: &SessionId) -> ApiResponse<ConnectUrls> {
+        let reader = BufferedBody::new(None, wire::live_view);
+        self.get(&["sessions", id.raw(), "debug"], &[], self.session_body_limits(), reader).await
     }
 
     /// `GET /v1/sessions?status=…`, with `q` where it is narrowed.
-    pub async fn sessions(&self, list: List) -> Answer<Listing> {
+    pub async fn sessions(&self, list: List) -> ApiResponse<SessionList> {
         let status = list.status();
         let mut query = vec![("status", status.raw())];
         query.extend(self.query.as_ref().map(|query| ("q", query.raw())));
-        let known = self.known().remove(&list).unwrap_or_default();
-        self.listed(&query, known).await.map(|(listing, known)| {
-            self.known().insert(list, known);
+        let intern_cache = self.intern_caches().remove(&list).unwrap_or_default();
+        self.fetch_list(&query, intern_cache).await.map(|(listing, known)| {
+            self.intern_caches().insert(list, known);
             listing
         })
     }
 
     /// `GET /v1/sessions`: those of every status, whatever lists are narrowed by.
-    pub async fn all_sessions(&self) -> Answer<Listing> {
-        self.listed(&[], Known::default()).await.map(|(listing, _)| listing)
+    pub async fn all_sessions(&self) -> ApiResponse<SessionList> {
+        self.fetch_list(&[], InternCache::default()).await.map(|(listing, _)| listing)
     }
 
-    async fn listed(&self, query: &[(&str, &str)], known: Known) -> Answer<(Listing, Known)> {
-        let reader = ListReader::new(known, self.key.clone());
-        let mut answer = self.get(&["sessions"], query, self.list(), reader).await;
-        answer.outcome = answer.outcome.map_err(|fault| match fault.kind {
-            FaultKind::NotFound | FaultKind::Status(405) => Fault { kind: FaultKind::NoList, ..fault },
-            _ => fault,
+    async fn fetch_list(
+        &self,
+        query: &[(&str, &str)],
+        intern_cache: InternCache,
+    ) -> ApiResponse<(SessionList, InternCache)> {
+        let reader = ListReader::new(intern_cache, self.api_key.clone());
+        let mut answer = self.get(&["sessions"], query, self.list_body_limits(), reader).await;
+        answer.result = answer.result.map_err(|error| match error.kind {
+            ApiErrorKind::NotFound | ApiErrorKind::Status(405) => {
+                ApiError { kind: ApiErrorKind::ListUnsupported, ..error }
+            }
+            _ => error,
         });
         answer
     }
 
-    fn known(&self) -> MutexGuard<'_, HashMap<List, Known>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn intern_caches(&self) -> MutexGuard<'_, HashMap<List, InternCache>> {
+        self.intern_caches.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// `POST /v1/sessions/{id}` with `REQUEST_RELEASE`: it asks the session to end, which may take seconds to show. Safe to
-    /// repeat. Only a [`Releaser`] leads here.
-    async fn release(&self, id: &SessionId) -> Answer<Session> {
-        let asked = id.clone();
+    /// repeat. Only a [`ReleasePermission`] leads here.
+    async fn release(&self, id: &SessionId) -> ApiResponse<Session> {
+        let requested_id = id.clone();
         let body = Some(r#"{"status":"REQUEST_RELEASE"}"#);
         let url = self.endpoint.url(&["sessions", id.raw()]);
-        let reader = self.whole(move |body| wire::session(body, &asked));
-        self.exchange(Method::POST, url, body, self.one(), reader).await
+        let reader = self.buffer_and_decode(move |body| wire::session(body, &requested_id));
+        self.send_and_read(Method::POST, url, body, self.session_body_limits(), reader).await
     }
 
     /// `GET /v1/projects`
-    pub async fn projects(&self) -> Answer<Vec<Project>> {
-        self.get(&["projects"], &[], self.one(), self.whole(wire::projects)).await
+    pub async fn projects(&self) -> ApiResponse<Vec<Project>> {
+        self.get(&["projects"], &[], self.session_body_limits(), self.buffer_and_decode(wire::projects)).await
     }
 
     /// A reader of whole bodies in which the key is not.
-    fn whole<T, D: FnOnce(&[u8]) -> Result<T, Fault>>(&self, decode: D) -> Whole<D> {
-        Whole::new(Some(self.key.clone()), decode)
+    fn buffer_and_decode<T, D: FnOnce(&[u8]) -> Result<T, ApiError>>(&self, decode: D) -> BufferedBody<D> {
+        BufferedBody::new(Some(self.api_key.clone()), decode)
     }
 
-    async fn get<R: Reader>(
+    async fn get<R: BodyReader>(
         &self,
         path: &[&str],
         query: &[(&str, &str)],
-        shape: Shape,
+        body_limits: BodyLimits,
         reader: R,
-    ) -> Answer<R::Value> {
+    ) -> ApiResponse<R::Value> {
         let mut url = self.endpoint.url(path);
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
-        self.exchange(Method::GET, url, None, shape, reader).await
+        self.send_and_read(Method::GET, url, None, body_limits, reader).await
     }
 
-    async fn exchange<R: Reader>(
+    async fn send_and_read<R: BodyReader>(
         &self,
         method: Method,
         url: Url,
         body: Option<&'static str>,
-        shape: Shape,
+        body_limits: BodyLimits,
         reader: R,
-    ) -> Answer<R::Value> {
-        let mut answer = Answer::failed(FaultKind::Timeout.into());
-        let (trace, mut status) = (Trace::begin(&method, &url), None);
-        answer.outcome = match self.send(method, url, body, shape).await {
-            Err(fault) => Err(fault),
+    ) -> ApiResponse<R::Value> {
+        let mut api_response = ApiResponse::failed(ApiErrorKind::Timeout.into());
+        let (request_log, mut status) = (RequestLog::start(&method, &url), None);
+        api_response.result = match self.send(method, url, body, body_limits).await {
+            Err(error) => Err(error),
             Ok(mut response) => {
-                fault::without_key_in_headers(response.headers_mut(), &self.key);
+                error_mapping::redact_key_in_headers(response.headers_mut(), &self.api_key);
                 status = Some(response.status());
-                answer.date = date(&response);
-                answer.allowance = allowance::of(response.headers());
-                self.read(response, shape, &mut answer, reader).await
+                api_response.date = date(&response);
+                api_response.rate_limit = remaining_requests::from_headers(response.headers());
+                self.read_body(response, body_limits, &mut api_response, reader).await
             }
         };
-        trace.end(status, &answer);
-        answer
+        request_log.finish(status, &api_response);
+        api_response
     }
 
     async fn send(
@@ -267,75 +276,80 @@ impl Client {
         method: Method,
         url: Url,
         body: Option<&'static str>,
-        shape: Shape,
-    ) -> Result<Response, Fault> {
-        let mut key =
-            HeaderValue::from_str(self.key.expose()).map_err(|_| Fault::from(FaultKind::KeyUnsendable))?;
+        body_limits: BodyLimits,
+    ) -> Result<Response, ApiError> {
+        let mut key = HeaderValue::from_str(self.api_key.expose())
+            .map_err(|_| ApiError::from(ApiErrorKind::ApiKeyMalformed))?;
         key.set_sensitive(true); // masked in Debug, not indexed by HTTP/2's header compression
         let mut request: RequestBuilder = self.http()?.request(method, url).header("X-BB-API-Key", key);
         // Of its own accord the client asks for gzip with every request. One session is not worth it, and its reply may
         // hold a signing key: what is secret is not packed together with what others write.
-        if !shape.packed {
+        if !body_limits.allows_gzip {
             request = request.header(ACCEPT_ENCODING, "identity");
         }
         if let Some(body) = body {
             request = request.header(CONTENT_TYPE, "application/json").body(body);
         }
         request
-            .timeout(shape.deadline)
+            .timeout(body_limits.timeout)
             .send()
             .await
-            .map_err(|error| fault::of_request(error, &self.endpoint.host()))
+            .map_err(|error| error_mapping::from_request_error(error, &self.endpoint.host()))
     }
 
-    async fn read<R: Reader>(
+    async fn read_body<R: BodyReader>(
         &self,
         mut response: Response,
-        shape: Shape,
-        answer: &mut Answer<R::Value>,
+        body_limits: BodyLimits,
+        api_response: &mut ApiResponse<R::Value>,
         mut reader: R,
-    ) -> Result<R::Value, Fault> {
+    ) -> Result<R::Value, ApiError> {
         if !response.status().is_success() {
-            return Err(self.refused(response, answer).await);
+            return Err(self.read_error_response(response, api_response).await);
         }
-        if response.content_length().is_some_and(|length| length > shape.largest) {
-            return Err(FaultKind::TooLarge(shape.largest).into());
+        if response.content_length().is_some_and(|length| length > body_limits.max_bytes) {
+            return Err(ApiErrorKind::TooLarge(body_limits.max_bytes).into());
         }
-        let request_id = fault::request_id(response.headers());
+        let request_id = error_mapping::request_id(response.headers());
         // A list may take its time, but not to begin: what only trickles blanks, or is a page, is no list.
-        let begin = self.take(&mut response, shape, answer, &mut reader, |reader| reader.first().is_some());
-        // promise: list-start-timeout, mutant: limits.answer -> limits.list
-        let is_begun = timeout(self.limits.answer, begin).await.unwrap_or(Err(FaultKind::Timeout.into()));
+        let begin = self.read_chunks(&mut response, body_limits, api_response, &mut reader, |reader| {
+            reader.first_byte().is_some()
+        });
+        // promise: list-start-timeout, mutant: self.limits.response_timeout -> self.limits.list_timeout
+        let is_begun =
+            timeout(self.limits.response_timeout, begin).await.unwrap_or(Err(ApiErrorKind::Timeout.into()));
         let outcome = match is_begun {
             // promise: html
-            Ok(_) if is_html(&response, reader.first()) => return Err(FaultKind::Html.into()),
-            Ok(true) => self.take(&mut response, shape, answer, &mut reader, |_| false).await,
+            Ok(_) if is_html(&response, reader.first_byte()) => return Err(ApiErrorKind::Html.into()),
+            Ok(true) => {
+                self.read_chunks(&mut response, body_limits, api_response, &mut reader, |_| false).await
+            }
             Ok(false) | Err(_) => is_begun,
         };
-        outcome.and_then(|_| reader.end()).map_err(|fault| Fault { request_id, ..fault })
+        outcome.and_then(|_| reader.finish()).map_err(|error| ApiError { request_id, ..error })
     }
 
     /// Hands the reader what comes, until it has enough of it. Returns whether there may be more.
-    async fn take<R: Reader>(
+    async fn read_chunks<R: BodyReader>(
         &self,
         response: &mut Response,
-        shape: Shape,
-        answer: &mut Answer<R::Value>,
+        body_limits: BodyLimits,
+        api_response: &mut ApiResponse<R::Value>,
         reader: &mut R,
         has_enough: impl Fn(&R) -> bool,
-    ) -> Result<bool, Fault> {
-        let failed = |error| fault::of_request(error, &self.endpoint.host());
+    ) -> Result<bool, ApiError> {
+        let failed = |error| error_mapping::from_request_error(error, &self.endpoint.host());
         while let Some(piece) = response.chunk().await.map_err(failed)? {
-            answer.bytes = answer.bytes.saturating_add(size(&piece));
+            api_response.bytes = api_response.bytes.saturating_add(size(&piece));
             // promise: body-limit
-            if answer.bytes > shape.largest {
-                return Err(FaultKind::TooLarge(shape.largest).into());
+            if api_response.bytes > body_limits.max_bytes {
+                return Err(ApiErrorKind::TooLarge(body_limits.max_bytes).into());
             }
-            reader.take(&piece)?;
+            reader.push(&piece)?;
             if has_enough(reader) {
                 return Ok(true);
             }
-            if piece.len() >= TURN {
+            if piece.len() >= YIELD_AFTER_BYTES {
                 tokio::task::yield_now().await;
             }
         }
@@ -343,38 +357,47 @@ impl Client {
     }
 
     /// Why there is no answer: the status says enough, and words that come soon say more.
-    async fn refused<T>(&self, mut response: Response, answer: &mut Answer<T>) -> Fault {
-        let mut why = Vec::new();
-        let words = async {
+    async fn read_error_response<T>(
+        &self,
+        mut response: Response,
+        api_response: &mut ApiResponse<T>,
+    ) -> ApiError {
+        let mut error_body = Vec::new();
+        let read_error_body = async {
             while let Ok(Some(piece)) = response.chunk().await {
-                answer.bytes = answer.bytes.saturating_add(size(&piece));
-                why.extend_from_slice(&piece);
+                api_response.bytes = api_response.bytes.saturating_add(size(&piece));
+                error_body.extend_from_slice(&piece);
                 // promise: message-limit
-                if answer.bytes > self.limits.word_bytes {
+                if api_response.bytes > self.limits.error_body_bytes {
                     break;
                 }
             }
         };
-        // promise: message-timeout, mutant: limits.words -> limits.list
-        let _ = timeout(self.limits.words, words).await; // what came by then is what there is
-        let why = fault::without_key(why, &self.key);
+        // promise: message-timeout, mutant: self.limits.error_body_timeout -> self.limits.list_timeout
+        let _ = timeout(self.limits.error_body_timeout, read_error_body).await; // what came by then is what there is
+        let why = error_mapping::redact_key(error_body, &self.api_key);
         let status = response.status();
-        let fault = fault::of_status(response.url(), status, response.headers(), &why, answer.date);
+        let error =
+            error_mapping::from_status(response.url(), status, response.headers(), &why, api_response.date);
         // JSON may have spelled it with escapes.
-        // promise: escaped-key, mutant: fault::without_key_in_text(message, &self.key) -> message
-        let message = fault.message.map(|message| fault::without_key_in_text(message, &self.key));
-        Fault { message, ..fault }
+        // promise: escaped-key, mutant: error_mapping::redact_key_in_text(message, &self.api_key) -> message
+        let message = error.message.map(|message| error_mapping::redact_key_in_text(message, &self.api_key));
+        ApiError { message, ..error }
     }
 
-    fn one(&self) -> Shape {
-        Shape { largest: self.limits.session_bytes, deadline: self.limits.answer, packed: false }
+    fn session_body_limits(&self) -> BodyLimits {
+        BodyLimits {
+            max_bytes: self.limits.session_bytes,
+            timeout: self.limits.response_timeout,
+            allows_gzip: false,
+        }
     }
 
-    fn list(&self) -> Shape {
-        Shape { largest: self.limits.list_bytes, deadline: self.limits.list, packed: true }
+    fn list_body_limits(&self) -> BodyLimits {
+        BodyLimits { max_bytes: self.limits.list_bytes, timeout: self.limits.list_timeout, allows_gzip: true }
     }
 
-    fn http(&self) -> Result<&reqwest::Client, Fault> {
+    fn http(&self) -> Result<&reqwest::Client, ApiError> {
         if let Some(http) = self.http.get() {
             return Ok(http);
         }
@@ -386,9 +409,9 @@ impl Client {
             // promise: no-redirect
             .redirect(redirect::Policy::none()) // reqwest would send X-BB-API-Key to wherever a redirect points
             .referer(false)
-            .connect_timeout(self.limits.connect)
+            .connect_timeout(self.limits.connect_timeout)
             // promise: read-timeout
-            .read_timeout(self.limits.answer)
+            .read_timeout(self.limits.response_timeout)
             .http2_keep_alive_interval(Duration::from_secs(10)) // a dead HTTP/2 connection would be used for ever
             // promise: http2-ping
             .http2_keep_alive_timeout(Duration::from_secs(5))
@@ -402,36 +425,36 @@ impl Client {
             // promise: no-proxy
             builder = builder.no_proxy();
         }
-        let http = builder.build().map_err(fault::of_build)?;
+        let http = builder.build().map_err(error_mapping::from_build_error)?;
         Ok(self.http.get_or_init(|| http))
     }
 }
 
 /// The right to release sessions: without one there is no way to a POST. A read-only keepwatch has none.
 #[derive(Clone, Copy, Debug)]
-pub struct Releaser(());
+pub struct ReleasePermission(());
 
-impl Releaser {
+impl ReleasePermission {
     /// The right, unless it is `read_only`.
     #[must_use]
-    pub fn unless(read_only: bool) -> Option<Self> {
+    pub fn unless_read_only(read_only: bool) -> Option<Self> {
         (!read_only).then_some(Self(()))
     }
 
     /// Asks `client`'s API to release a session; the reply is how it stands, often still `RUNNING`.
-    pub async fn release(self, client: &Client, id: &SessionId) -> Answer<Session> {
+    pub async fn release(self, client: &Client, id: &SessionId) -> ApiResponse<Session> {
         client.release(id).await
     }
 }
 
 /// What kind of body is expected.
 #[derive(Clone, Copy)]
-struct Shape {
+struct BodyLimits {
     /// In bytes, unpacked.
-    largest: u64,
-    deadline: Duration,
+    max_bytes: u64,
+    timeout: Duration,
     /// Whether it may come packed (gzip).
-    packed: bool,
+    allows_gzip: bool,
 }
 
 fn size(piece: &[u8]) -> u64 {
@@ -443,15 +466,15 @@ fn date(response: &Response) -> Option<Timestamp> {
     if headers.contains_key(AGE) {
         return None;
     }
-    let date = fault::header(headers, DATE.as_str())?;
+    let date = error_mapping::header(headers, DATE.as_str())?;
     httpdate::parse_http_date(date).ok().map(Timestamp::from)
 }
 
 /// By its type, and by its looks where the type is missing or a lie.
-fn is_html(response: &Response, first: Option<u8>) -> bool {
-    let by_type =
-        fault::header(response.headers(), CONTENT_TYPE.as_str()).is_some_and(|it| it.contains("html"));
-    by_type && first != Some(b'{') && first != Some(b'[') || first == Some(b'<')
+fn is_html(response: &Response, first_byte: Option<u8>) -> bool {
+    let by_type = error_mapping::header(response.headers(), CONTENT_TYPE.as_str())
+        .is_some_and(|it| it.contains("html"));
+    by_type && first_byte != Some(b'{') && first_byte != Some(b'[') || first_byte == Some(b'<')
 }
 
 /// The last characters of a key, to tell keys apart; nothing of a key too short to spare them.

@@ -36,7 +36,7 @@ impl Endpoint {
     pub fn new(text: &str, setting: &str, insecure_http: bool) -> Result<Self, EndpointError> {
         let text = text.trim();
         let setting = || setting.to_owned();
-        let url = || text::shown(&text::masked(text), 80);
+        let url = || text::sanitise(&text::redact(text), 80);
         let malformed = |problem| EndpointError::Malformed { setting: setting(), url: url(), problem };
         let mut base = Url::parse(text).map_err(|_| malformed("is not a URL"))?;
         if !base.username().is_empty() || base.password().is_some() {

@@ -8,18 +8,18 @@
 //! The wire's shapes are private to this module; what leaves it is the domain's. It never retries, never follows a
 //! redirect, and reads a clock only for the log: when to ask again is the poller's.
 
-mod allowance;
-mod body;
+mod body_reader;
 mod client;
 mod endpoint;
-mod fault;
+mod error_mapping;
 mod query;
-mod tls;
-mod trace;
+mod remaining_requests;
+mod request_log;
+mod tls_error;
 mod wire;
 
-pub use allowance::Allowance;
-pub use body::{read_list, read_session};
-pub use client::{Answer, Client, Fresh, Listing, Releaser, key_tail};
+pub use body_reader::{read_list, read_session};
+pub use client::{ApiResponse, Client, ReleasePermission, SessionList, SessionWithUrls, key_tail};
 pub use endpoint::{Endpoint, EndpointError, PUBLIC_URL};
 pub use query::{Query, QueryError};
+pub use remaining_requests::RateLimit;

@@ -37,7 +37,7 @@ impl Query {
     /// The text does not have the form that the API documents.
     pub fn parse(text: &str) -> Result<Self, QueryError> {
         let query = text.trim();
-        let shown = || text::shown(query, 60);
+        let shown = || text::sanitise(query, 60);
         if query.is_empty() {
             return Err(QueryError::Empty);
         }

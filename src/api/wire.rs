@@ -3,7 +3,7 @@
 //! The three connect fields are secrets. [`session`] looks whether they are there and steps over them; only [`fresh`]
 //! takes them out.
 
-mod elements;
+mod json_array;
 mod list;
 
 use std::borrow::Cow;
@@ -18,36 +18,39 @@ use serde_json::value::RawValue;
 
 use keepwatch_core::clock::Timestamp;
 use keepwatch_core::session::{
-    ConnectFields, ConnectUrls, Fault, FaultKind, Metadata, Project, Region, Secret, Session, SessionId,
-    Status,
+    ApiError, ApiErrorKind, ConnectFields, ConnectUrls, Metadata, Project, Region, Secret, Session,
+    SessionId, Status,
 };
-use keepwatch_core::text::{Untrusted, is_secret_name, mask_values, masked};
+use keepwatch_core::text::{Untrusted, is_secret_name, redact, redact_values};
 
-pub(super) use list::{Known, ListReader};
+pub(super) use list::{InternCache, ListReader};
 
 /// How many fields beyond the contract's are kept, and how much of each.
-const MOST_OTHERS: usize = 32;
-const LONGEST_OTHER: usize = 1024;
+const MAX_EXTRA_FIELDS: usize = 32;
+const MAX_EXTRA_FIELD_BYTES: usize = 1024;
 /// The longest text of a known field, in bytes. Real ones are under 64.
-const LONGEST_TEXT: usize = 4096;
+const MAX_TEXT_BYTES: usize = 4096;
 
 /// The reply to `GET /v1/sessions/{id}`.
-pub(super) fn session(body: &[u8], asked: &SessionId) -> Result<Session, Fault> {
-    let mut draft: Draft = parse(&read(body))?;
-    let connect = draft.connect;
-    draft.id.get_or_insert_with(|| asked.clone());
-    let mut session = draft.finish().map_err(unexpected)?;
+pub(super) fn session(body: &[u8], requested_id: &SessionId) -> Result<Session, ApiError> {
+    let mut builder: SessionBuilder = parse_json(&utf8_lossy(body))?;
+    let connect = builder.connect;
+    builder.id.get_or_insert_with(|| requested_id.clone());
+    let mut session = builder.build().map_err(unexpected_response)?;
     session.connect = Some(connect);
     Ok(session)
 }
 
 /// The same reply, with its secrets.
-pub(super) fn fresh(body: &[u8], asked: &SessionId) -> Result<(Session, ConnectUrls), Fault> {
-    let session = session(body, asked)?;
-    let text = read(body);
-    let fields: Fields<'_> = parse(&text)?;
+pub(super) fn session_with_urls(
+    body: &[u8],
+    requested_id: &SessionId,
+) -> Result<(Session, ConnectUrls), ApiError> {
+    let session = session(body, requested_id)?;
+    let text = utf8_lossy(body);
+    let fields: RawFields<'_> = parse_json(&text)?;
     let secret = |name| {
-        let value: String = typed(fields.get(name)?.get())?;
+        let value: String = decode(fields.get(name)?.get())?;
         (!value.is_empty()).then(|| Secret::new(value))
     };
     let urls = ConnectUrls {
@@ -60,27 +63,27 @@ pub(super) fn fresh(body: &[u8], asked: &SessionId) -> Result<(Session, ConnectU
 }
 
 /// The reply to `GET /v1/sessions/{id}/debug`: of its URLs, each of which controls the browser, the one of the live view.
-pub(super) fn live_view(body: &[u8]) -> Result<ConnectUrls, Fault> {
-    let text = read(body);
-    let fields: Fields<'_> = parse(&text)?;
-    let url: Option<String> = fields.get("debuggerFullscreenUrl").and_then(|raw| typed(raw.get()));
+pub(super) fn live_view(body: &[u8]) -> Result<ConnectUrls, ApiError> {
+    let text = utf8_lossy(body);
+    let fields: RawFields<'_> = parse_json(&text)?;
+    let url: Option<String> = fields.get("debuggerFullscreenUrl").and_then(|raw| decode(raw.get()));
     let live_view = url.filter(|url| !url.is_empty()).map(Secret::new);
     Ok(ConnectUrls { live_view, ..ConnectUrls::default() })
 }
 
 /// The reply to `GET /v1/projects`.
-pub(super) fn projects(body: &[u8]) -> Result<Vec<Project>, Fault> {
-    let body = read(body);
-    let elements: Vec<&RawValue> = parse(&body)?;
+pub(super) fn projects(body: &[u8]) -> Result<Vec<Project>, ApiError> {
+    let body = utf8_lossy(body);
+    let elements: Vec<&RawValue> = parse_json(&body)?;
     Ok(elements.into_iter().filter_map(|element| project(element.get())).collect())
 }
 
 fn project(element: &str) -> Option<Project> {
-    let fields: Fields<'_> = serde_json::from_str(element).ok()?;
+    let fields: RawFields<'_> = serde_json::from_str(element).ok()?;
     let field = |name| fields.get(name).map(|raw| raw.get());
-    let named = |name| field(name).and_then(clean).filter(|text| !text.is_empty());
+    let named = |name| field(name).and_then(redacted_text).filter(|text| !text.is_empty());
     let id = named("id")?;
-    let seconds = field("defaultTimeout").and_then(typed::<f64>);
+    let seconds = field("defaultTimeout").and_then(decode::<f64>);
     Some(Project {
         name: named("name").unwrap_or_else(|| id.clone()),
         id,
@@ -91,29 +94,29 @@ fn project(element: &str) -> Option<Project> {
 
 /// The message of an error's body, where it has one. It need not be a string.
 pub(super) fn error_message(body: &[u8]) -> Option<Untrusted> {
-    let body = read(body);
-    let fields: Fields<'_> = serde_json::from_str(&body).ok()?;
+    let body = utf8_lossy(body);
+    let fields: RawFields<'_> = serde_json::from_str(&body).ok()?;
     let said = |name| fields.get(name).map(|raw| raw.get()).filter(|raw| *raw != "null");
     let raw = said("message").or_else(|| said("error"))?;
-    let message: String = typed(raw).unwrap_or_else(|| without_secrets(raw));
-    // promise: masked-message, mutant: &masked(&message) -> &message
-    Some(Untrusted::new(cut(&masked(&message), LONGEST_TEXT)))
+    let message: String = decode(raw).unwrap_or_else(|| redact_json(raw));
+    // promise: masked-message, mutant: &redact(&message) -> &message
+    Some(Untrusted::new(truncate(&redact(&message), MAX_TEXT_BYTES)))
 }
 
 /// A value that is no text, with what is secret by its name masked, however its JSON is written.
-fn without_secrets(raw: &str) -> String {
+fn redact_json(raw: &str) -> String {
     let value = serde_json::from_str::<serde_json::Value>(raw).map(|mut value| {
-        mask_values(&mut value);
+        redact_values(&mut value);
         value.to_string()
     });
     value.unwrap_or_else(|_| "it can not be read".into())
 }
 
 /// Fields of which the last of a name counts, as in JavaScript.
-type Fields<'a> = HashMap<String, &'a RawValue>;
+type RawFields<'a> = HashMap<String, &'a RawValue>;
 
 /// What came, as text: bytes that are no letter cost that letter and not the whole answer.
-fn read(body: &[u8]) -> Cow<'_, str> {
+fn utf8_lossy(body: &[u8]) -> Cow<'_, str> {
     let body = body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body);
     match std::str::from_utf8(body) {
         Ok(text) => text.into(), // quicker than looking for what is lossy
@@ -122,39 +125,41 @@ fn read(body: &[u8]) -> Cow<'_, str> {
 }
 
 /// What is JSON, or begins like it, is not quoted in the fault: connect fields may stand in it.
-fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Fault> {
+fn parse_json<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, ApiError> {
     serde_json::from_str(text).map_err(|error| {
         let text = text.trim();
         let kind = match text.chars().next() {
-            Some(_) if error.is_eof() => return FaultKind::Cut.into(),
+            Some(_) if error.is_eof() => return ApiErrorKind::ConnectionClosed.into(),
             Some('{') if error.is_data() => "an object",
             Some('[') if error.is_data() => "a list",
             Some('"') if error.is_data() => "a text",
             Some(_) if error.is_data() => "a plain value",
             Some('{' | '[' | '"') => {
-                return unexpected(&format!(
+                return unexpected_response(&format!(
                     "broken JSON at line {} column {}",
                     error.line(),
                     error.column()
                 ));
             }
-            Some(_) | None => return FaultKind::NotJson(Untrusted::new(masked(cut(text, 200)))).into(),
+            Some(_) | None => {
+                return ApiErrorKind::NotJson(Untrusted::new(redact(truncate(text, 200)))).into();
+            }
         };
-        unexpected(&format!("it is {kind}"))
+        unexpected_response(&format!("it is {kind}"))
     })
 }
 
-fn unexpected(why: &str) -> Fault {
-    FaultKind::Unexpected(Untrusted::new(why)).into()
+fn unexpected_response(why: &str) -> ApiError {
+    ApiErrorKind::Unexpected(Untrusted::new(why)).into()
 }
 
-fn cut(text: &str, longest: usize) -> &str {
+fn truncate(text: &str, longest: usize) -> &str {
     text.get(..text.floor_char_boundary(longest)).unwrap_or_default()
 }
 
 /// A session while its fields come in.
 #[derive(Default)]
-struct Draft {
+struct SessionBuilder {
     id: Option<SessionId>,
     project: Option<Untrusted>,
     status: Option<Status>,
@@ -169,12 +174,12 @@ struct Draft {
     region: Option<Region>,
     metadata: Option<Metadata>,
     connect: ConnectFields,
-    others: Vec<(Untrusted, Untrusted)>,
-    others_left_out: u32,
+    extra_fields: Vec<(Untrusted, Untrusted)>,
+    extra_fields_dropped: u32,
 }
 
-impl Draft {
-    fn finish(self) -> Result<Session, &'static str> {
+impl SessionBuilder {
+    fn build(self) -> Result<Session, &'static str> {
         Ok(Session {
             id: self.id.ok_or("`id` is missing")?,
             project: self.project,
@@ -190,64 +195,66 @@ impl Draft {
             region: self.region,
             metadata: self.metadata,
             connect: None,
-            others: self.others,
-            others_left_out: self.others_left_out,
+            extra_fields: self.extra_fields,
+            extra_fields_dropped: self.extra_fields_dropped,
         })
     }
 
     /// One field that is not a secret. What is not of its type goes to the others, as its text.
-    fn take(&mut self, name: &str, raw: &str) {
+    fn set_field(&mut self, name: &str, raw: &str) {
         if raw == "null" {
             return;
         }
         let taken = match name {
-            "id" => fill(&mut self.id, id(raw)),
-            "projectId" => fill(&mut self.project, clean(raw)),
-            "status" => fill(&mut self.status, word(raw).map(|word| Status::named(&word))),
-            "createdAt" => fill(&mut self.created, time(raw)),
-            "updatedAt" => fill(&mut self.updated, time(raw)),
-            "startedAt" => fill(&mut self.started, time(raw)),
-            "endedAt" => fill(&mut self.ended, time(raw)),
-            "expiresAt" => fill(&mut self.expires, time(raw)),
-            "proxyBytes" => fill(&mut self.proxy_bytes, integer(raw)),
-            "keepAlive" => fill(&mut self.keep_alive, typed(raw)),
-            "contextId" => fill(&mut self.context, clean(raw).filter(|id| !id.is_empty())),
-            // promise: masked-region, mutant: word(raw) -> string(raw)
-            "region" => fill(&mut self.region, word(raw).map(|word| Region::named(&word))),
-            "userMetadata" => fill(&mut self.metadata, raw.starts_with('{').then(|| Metadata::new(raw))),
+            "id" => set_if_some(&mut self.id, id(raw)),
+            "projectId" => set_if_some(&mut self.project, redacted_text(raw)),
+            "status" => set_if_some(&mut self.status, redacted_str(raw).map(|word| Status::from_api(&word))),
+            "createdAt" => set_if_some(&mut self.created, time(raw)),
+            "updatedAt" => set_if_some(&mut self.updated, time(raw)),
+            "startedAt" => set_if_some(&mut self.started, time(raw)),
+            "endedAt" => set_if_some(&mut self.ended, time(raw)),
+            "expiresAt" => set_if_some(&mut self.expires, time(raw)),
+            "proxyBytes" => set_if_some(&mut self.proxy_bytes, integer(raw)),
+            "keepAlive" => set_if_some(&mut self.keep_alive, decode(raw)),
+            "contextId" => set_if_some(&mut self.context, redacted_text(raw).filter(|id| !id.is_empty())),
+            // promise: masked-region, mutant: redacted_str(raw) -> string(raw)
+            "region" => set_if_some(&mut self.region, redacted_str(raw).map(|word| Region::from_api(&word))),
+            "userMetadata" => {
+                set_if_some(&mut self.metadata, raw.starts_with('{').then(|| Metadata::new(raw)))
+            }
             _ => false,
         };
-        if !taken && self.others.len() >= MOST_OTHERS {
-            self.others_left_out = self.others_left_out.saturating_add(1);
+        if !taken && self.extra_fields.len() >= MAX_EXTRA_FIELDS {
+            self.extra_fields_dropped = self.extra_fields_dropped.saturating_add(1);
         } else if !taken {
-            let value = other(name, raw);
-            self.others.push((Untrusted::new(cut(name, 256)), Untrusted::new(value)));
+            let value = extra_field_text(name, raw);
+            self.extra_fields.push((Untrusted::new(truncate(name, 256)), Untrusted::new(value)));
         }
     }
 }
 
 /// The JSON text of a field that is kept as it came, but for its secrets: these are looked for in the decoded texts, for
 /// an escape may hide one.
-fn other(name: &str, raw: &str) -> String {
+fn extra_field_text(name: &str, raw: &str) -> String {
     if is_secret_name(name) {
         return "\"••••\"".to_owned();
     }
-    match typed::<Value>(raw) {
+    match decode::<Value>(raw) {
         Some(value) => {
             let mut safe = value.clone();
-            mask_values(&mut safe);
+            redact_values(&mut safe);
             if safe == value {
-                cut(raw, LONGEST_OTHER).to_owned()
+                truncate(raw, MAX_EXTRA_FIELD_BYTES).to_owned()
             } else {
-                cut(&safe.to_string(), LONGEST_OTHER).to_owned()
+                truncate(&safe.to_string(), MAX_EXTRA_FIELD_BYTES).to_owned()
             }
         }
         None if raw.contains("\\u") => "\"••••\"".to_owned(), // too deep to be decoded, and so to be searched
-        None => masked(cut(raw, LONGEST_OTHER)).into_owned(),
+        None => redact(truncate(raw, MAX_EXTRA_FIELD_BYTES)).into_owned(),
     }
 }
 
-fn fill<T>(field: &mut Option<T>, value: Option<T>) -> bool {
+fn set_if_some<T>(field: &mut Option<T>, value: Option<T>) -> bool {
     let taken = value.is_some();
     if taken {
         *field = value;
@@ -255,7 +262,7 @@ fn fill<T>(field: &mut Option<T>, value: Option<T>) -> bool {
     taken
 }
 
-fn typed<T: DeserializeOwned>(raw: &str) -> Option<T> {
+fn decode<T: DeserializeOwned>(raw: &str) -> Option<T> {
     serde_json::from_str(raw).ok()
 }
 
@@ -263,7 +270,7 @@ fn typed<T: DeserializeOwned>(raw: &str) -> Option<T> {
 /// looks like a secret is none: ids are written down and handed to browsers.
 fn id(raw: &str) -> Option<SessionId> {
     let id = text(raw).filter(|id| !matches!(id.raw(), "" | "." | ".."))?;
-    let is_safe = match masked(id.raw()) {
+    let is_safe = match redact(id.raw()) {
         Cow::Borrowed(_) => true, // as it was
         Cow::Owned(safe) => safe == id.raw(),
     };
@@ -273,19 +280,19 @@ fn id(raw: &str) -> Option<SessionId> {
 }
 
 /// A text that is kept and written down as it is, but for what looks like a secret.
-fn clean(raw: &str) -> Option<Untrusted> {
-    word(raw).map(Untrusted::new)
+fn redacted_text(raw: &str) -> Option<Untrusted> {
+    redacted_str(raw).map(Untrusted::new)
 }
 
-fn word(raw: &str) -> Option<Cow<'_, str>> {
+fn redacted_str(raw: &str) -> Option<Cow<'_, str>> {
     Some(match string(raw)? {
-        Cow::Borrowed(text) => masked(cut(text, LONGEST_TEXT)),
-        Cow::Owned(text) => masked(cut(&text, LONGEST_TEXT)).into_owned().into(),
+        Cow::Borrowed(text) => redact(truncate(text, MAX_TEXT_BYTES)),
+        Cow::Owned(text) => redact(truncate(&text, MAX_TEXT_BYTES)).into_owned().into(),
     })
 }
 
 fn text(raw: &str) -> Option<Untrusted> {
-    string(raw).map(|text| Untrusted::new(cut(&text, LONGEST_TEXT)))
+    string(raw).map(|text| Untrusted::new(truncate(&text, MAX_TEXT_BYTES)))
 }
 
 /// The text that a JSON string stands for; most are what is written.
@@ -293,7 +300,7 @@ fn string(raw: &str) -> Option<Cow<'_, str>> {
     let written = raw.strip_prefix('"')?.strip_suffix('"')?;
     match memchr::memchr(b'\\', written.as_bytes()) {
         None => Some(written.into()),
-        Some(_) => typed(raw).map(String::into),
+        Some(_) => decode(raw).map(String::into),
     }
 }
 
@@ -304,8 +311,8 @@ fn time(raw: &str) -> Option<Timestamp> {
 
 /// An integer; also one that some JSON writers spell with a point or an exponent.
 fn integer(raw: &str) -> Option<i64> {
-    typed(raw).or_else(|| {
-        let number: f64 = typed(raw)?;
+    decode(raw).or_else(|| {
+        let number: f64 = decode(raw)?;
         #[expect(
             clippy::cast_possible_truncation,
             reason = "checked to be whole and far inside i64 on the line before"
@@ -315,57 +322,57 @@ fn integer(raw: &str) -> Option<i64> {
 }
 
 /// The name of a field; most are what is written.
-struct Name<'a>(Cow<'a, str>);
+struct FieldName<'a>(Cow<'a, str>);
 
-impl<'de> Deserialize<'de> for Name<'de> {
+impl<'de> Deserialize<'de> for FieldName<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Written;
-        impl<'de> Visitor<'de> for Written {
-            type Value = Name<'de>;
+        struct FieldNameVisitor;
+        impl<'de> Visitor<'de> for FieldNameVisitor {
+            type Value = FieldName<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("the name of a field")
             }
 
-            fn visit_borrowed_str<E>(self, name: &'de str) -> Result<Name<'de>, E> {
-                Ok(Name(name.into()))
+            fn visit_borrowed_str<E>(self, name: &'de str) -> Result<FieldName<'de>, E> {
+                Ok(FieldName(name.into()))
             }
 
-            fn visit_str<E>(self, name: &str) -> Result<Name<'de>, E> {
-                Ok(Name(name.to_owned().into()))
+            fn visit_str<E>(self, name: &str) -> Result<FieldName<'de>, E> {
+                Ok(FieldName(name.to_owned().into()))
             }
         }
-        deserializer.deserialize_str(Written)
+        deserializer.deserialize_str(FieldNameVisitor)
     }
 }
 
-impl<'de> Deserialize<'de> for Draft {
+impl<'de> Deserialize<'de> for SessionBuilder {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Fields;
-        impl<'de> Visitor<'de> for Fields {
-            type Value = Draft;
+        struct SessionVisitor;
+        impl<'de> Visitor<'de> for SessionVisitor {
+            type Value = SessionBuilder;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a session, as a JSON object")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Draft, A::Error> {
-                let mut draft = Draft::default();
-                while let Some(Name(name)) = map.next_key()? {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<SessionBuilder, A::Error> {
+                let mut builder = SessionBuilder::default();
+                while let Some(FieldName(name)) = map.next_key()? {
                     let raw = map.next_value::<&RawValue>()?.get();
-                    let given = raw.starts_with('"') && raw != "\"\"";
+                    let is_present = raw.starts_with('"') && raw != "\"\"";
                     match name.as_ref() {
-                        // promise: connect-fields, mutant: draft.connect.connect_url = given -> { draft.connect.connect_url = given; draft.take(&name, raw); }
-                        "connectUrl" => draft.connect.connect_url = given,
-                        "seleniumRemoteUrl" => draft.connect.selenium_remote_url = given,
-                        "signingKey" => draft.connect.signing_key = given,
-                        _ => draft.take(&name, raw),
+                        // promise: connect-fields, mutant: builder.connect.connect_url = is_present -> { builder.connect.connect_url = is_present; builder.set_field(&name, raw); }
+                        "connectUrl" => builder.connect.connect_url = is_present,
+                        "seleniumRemoteUrl" => builder.connect.selenium_remote_url = is_present,
+                        "signingKey" => builder.connect.signing_key = is_present,
+                        _ => builder.set_field(&name, raw),
                     }
                 }
-                Ok(draft)
+                Ok(builder)
             }
         }
-        deserializer.deserialize_map(Fields)
+        deserializer.deserialize_map(SessionVisitor)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The command line as it is typed. What it means is `config`'s.
 
-mod shared;
-mod typed;
+mod common_args;
+mod raw_args;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,9 +9,12 @@ use std::time::Duration;
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-pub use shared::{Api, Attention, Color, Defaults, Journal, Load, Look, Play, Rates, Record, Screen};
-use shared::{duration, interval};
-pub use typed::Typed;
+pub use common_args::{
+    AlertArgs, ApiArgs, AppearanceArgs, Color, ConfigFileArgs, CostRateArgs, JournalArgs, RateLimitArgs,
+    RecordingArgs, ScenarioArgs, ScreenArgs,
+};
+use common_args::{parse_duration, parse_interval};
+pub use raw_args::RawArgs;
 
 /// Watch Browserbase sessions: are they alive, how long have they left, and how did they end.
 #[derive(Debug, Parser)]
@@ -31,12 +34,12 @@ pub struct Cli {
     pub command: Option<Command>,
     /// Watching.
     #[command(flatten)]
-    pub watch: Watch,
+    pub watch: WatchArgs,
 }
 
 /// `keepwatch [SESSION_ID]...`
 #[derive(Debug, Args)]
-pub struct Watch {
+pub struct WatchArgs {
     /// Sessions to watch; without any, all of the project that run or are pending
     #[arg(value_name = "SESSION_ID")]
     pub ids: Vec<String>,
@@ -51,65 +54,65 @@ pub struct Watch {
     #[arg(long, value_name = "PENDING|RUNNING")]
     pub status: Option<String>,
     /// How often to ask
-    #[arg(short, long, value_name = "DURATION", default_value = "3s", value_parser = interval)]
+    #[arg(short, long, value_name = "DURATION", default_value = "3s", value_parser = parse_interval)]
     pub interval: Duration,
     /// What is written down.
     #[command(flatten)]
-    pub record: Record,
+    pub recording: RecordingArgs,
     /// How many requests that makes.
     #[command(flatten)]
-    pub load: Load,
+    pub rate_limit: RateLimitArgs,
     /// What is flagged, estimated and allowed.
     #[command(flatten)]
-    pub screen: Screen,
+    pub screen: ScreenArgs,
     /// How the API is reached.
     #[command(flatten)]
-    pub api: Api,
+    pub api: ApiArgs,
     /// What is kept on the disk.
     #[command(flatten)]
-    pub journal: Journal,
+    pub journal: JournalArgs,
     /// How the screen looks.
     #[command(flatten)]
-    pub look: Look,
+    pub appearance: AppearanceArgs,
     /// Where options come from that are not typed.
     #[command(flatten)]
-    pub defaults: Defaults,
+    pub config_file: ConfigFileArgs,
 }
 
 /// What keepwatch can do beside watching.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Print sessions once
-    Get(Get),
+    Get(GetArgs),
     /// Print what happens, as it happens: no terminal needed
-    Events(Events),
+    Events(EventsArgs),
     /// Wait until sessions have ended, or run
-    Wait(Wait),
+    Wait(WaitArgs),
     /// Print the evidence of what happened to a session, for a support ticket
-    Explain(Explain),
+    Explain(ExplainArgs),
     /// Release one session: its browser ends with it
-    Release(Release),
+    Release(ReleaseArgs),
     /// Show a recording: what its maker saw, with the same keys
-    Replay(Replay),
+    Replay(ReplayArgs),
     /// Print which sessions were seen, how they ended, and what that cost, from the journal
-    History(History),
+    History(HistoryArgs),
     /// Write a recording of one session, from the journal
-    Export(Export),
+    Export(ExportArgs),
     /// Look after the journal: its path, its size, clearing it
     Journal(JournalCommand),
     /// Watch a simulated API: no key, no network
-    Demo(Demo),
+    Demo(DemoArgs),
     /// Serve the simulated API to other programs
-    Simulate(Simulate),
+    Simulate(SimulateArgs),
     /// Print a config file with every option and its default, all commented out
     Config,
     /// Print the completions for a shell
-    Completions(Completions),
+    Completions(CompletionsArgs),
 }
 
 /// `keepwatch get SESSION_ID...`
 #[derive(Debug, Args)]
-pub struct Get {
+pub struct GetArgs {
     /// The sessions
     #[arg(value_name = "SESSION_ID", required = true)]
     pub ids: Vec<String>,
@@ -121,7 +124,7 @@ pub struct Get {
     pub reveal: bool,
     /// How the API is reached.
     #[command(flatten)]
-    pub api: Api,
+    pub api: ApiArgs,
     /// Show times in UTC
     #[arg(long)]
     pub utc: bool,
@@ -130,33 +133,33 @@ pub struct Get {
     pub ascii: bool,
     /// Where options come from that are not typed.
     #[command(flatten)]
-    pub defaults: Defaults,
+    pub config_file: ConfigFileArgs,
 }
 
 /// `keepwatch events [SESSION_ID]...`
 #[derive(Debug, Args)]
-pub struct Events {
+pub struct EventsArgs {
     /// Sessions to watch, until all of them have ended; without any, all of the project that run or are pending
     #[arg(value_name = "SESSION_ID")]
     pub ids: Vec<String>,
     /// As NDJSON, one object a line, or as text for people
-    #[arg(long, value_enum, value_name = "json|text", default_value_t = Format::Json, hide_possible_values = true)]
-    pub format: Format,
+    #[arg(long, value_enum, value_name = "json|text", default_value_t = EventFormatArg::Json, hide_possible_values = true)]
+    pub format: EventFormatArg,
     /// How often to ask
-    #[arg(short, long, value_name = "DURATION", default_value = "3s", value_parser = interval)]
+    #[arg(short, long, value_name = "DURATION", default_value = "3s", value_parser = parse_interval)]
     pub interval: Duration,
     /// What is written down.
     #[command(flatten)]
-    pub record: Record,
+    pub recording: RecordingArgs,
     /// How many requests that makes.
     #[command(flatten)]
-    pub load: Load,
+    pub rate_limit: RateLimitArgs,
     /// What is flagged.
     #[command(flatten)]
-    pub attention: Attention,
+    pub alerts: AlertArgs,
     /// How the API is reached.
     #[command(flatten)]
-    pub api: Api,
+    pub api: ApiArgs,
     /// Show times in UTC (as text; JSON always has UTC)
     #[arg(long)]
     pub utc: bool,
@@ -165,20 +168,20 @@ pub struct Events {
     pub ascii: bool,
     /// Where options come from that are not typed.
     #[command(flatten)]
-    pub defaults: Defaults,
+    pub config_file: ConfigFileArgs,
 }
 
 /// How events are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 #[expect(missing_docs, reason = "clap would print each variant's sentence below the option")]
-pub enum Format {
+pub enum EventFormatArg {
     Json,
     Text,
 }
 
 /// `keepwatch wait SESSION_ID...`
 #[derive(Debug, Args)]
-pub struct Wait {
+pub struct WaitArgs {
     /// The sessions
     #[arg(value_name = "SESSION_ID", required = true)]
     pub ids: Vec<String>,
@@ -189,29 +192,29 @@ pub struct Wait {
     #[arg(long)]
     pub any: bool,
     /// Wait no longer than this, and exit with 7 then
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub timeout: Option<Duration>,
     /// Exit with 6 if one ended in ERROR or TIMED_OUT
     #[arg(long)]
     pub exit_status: bool,
     /// Take a 404 for “not there yet” for so long
-    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = parse_duration)]
     pub grace: Duration,
     /// How often to ask
-    #[arg(short, long, value_name = "DURATION", default_value = "3s", value_parser = interval)]
+    #[arg(short, long, value_name = "DURATION", default_value = "3s", value_parser = parse_interval)]
     pub interval: Duration,
     /// How many requests that makes.
     #[command(flatten)]
-    pub load: Load,
+    pub rate_limit: RateLimitArgs,
     /// How the API is reached.
     #[command(flatten)]
-    pub api: Api,
+    pub api: ApiArgs,
     /// Use ASCII only (as where the locale has no UTF-8)
     #[arg(long)]
     pub ascii: bool,
     /// Where options come from that are not typed.
     #[command(flatten)]
-    pub defaults: Defaults,
+    pub config_file: ConfigFileArgs,
 }
 
 /// What is waited for.
@@ -224,7 +227,7 @@ pub enum Goal {
 
 /// `keepwatch replay FILE`
 #[derive(Debug, Args)]
-pub struct Replay {
+pub struct ReplayArgs {
     /// The recording
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
@@ -233,15 +236,15 @@ pub struct Replay {
     pub speed: u32,
     /// How the screen looks.
     #[command(flatten)]
-    pub look: Look,
+    pub appearance: AppearanceArgs,
     /// Where options come from that are not typed.
     #[command(flatten)]
-    pub defaults: Defaults,
+    pub config_file: ConfigFileArgs,
 }
 
 /// `keepwatch explain SESSION_ID`
 #[derive(Debug, Args)]
-pub struct Explain {
+pub struct ExplainArgs {
     /// Take what was observed from this recording; nothing is asked for
     #[arg(long, value_name = "FILE")]
     pub from: Option<PathBuf>,
@@ -253,21 +256,21 @@ pub struct Explain {
     pub with_metadata: bool,
     /// What things cost.
     #[command(flatten)]
-    pub rates: Rates,
+    pub rates: CostRateArgs,
     /// How the API is reached.
     #[command(flatten)]
-    pub api: Api,
+    pub api: ApiArgs,
     /// Use ASCII only (as where the locale has no UTF-8)
     #[arg(long)]
     pub ascii: bool,
     /// Where options come from that are not typed.
     #[command(flatten)]
-    pub defaults: Defaults,
+    pub config_file: ConfigFileArgs,
 }
 
 /// `keepwatch release SESSION_ID`
 #[derive(Debug, Args)]
-pub struct Release {
+pub struct ReleaseArgs {
     /// The session
     #[arg(value_name = "SESSION_ID")]
     pub id: String,
@@ -279,23 +282,23 @@ pub struct Release {
     pub read_only: bool,
     /// How the API is reached.
     #[command(flatten)]
-    pub api: Api,
+    pub api: ApiArgs,
     /// Use ASCII only (as where the locale has no UTF-8)
     #[arg(long)]
     pub ascii: bool,
     /// Where options come from that are not typed.
     #[command(flatten)]
-    pub defaults: Defaults,
+    pub config_file: ConfigFileArgs,
 }
 
 /// `keepwatch history`
 #[derive(Debug, Args)]
-pub struct History {
+pub struct HistoryArgs {
     /// Print what happened to this session, as far as it was seen
     #[arg(value_name = "SESSION_ID", conflicts_with_all = ["filter", "json"])]
     pub id: Option<String>,
     /// Sessions that were seen within so long
-    #[arg(long, value_name = "DURATION", default_value = "2d", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", default_value = "2d", value_parser = parse_duration)]
     pub since: Duration,
     /// Only sessions that the screen's filter (`/`) would show, as "status:error owner:nightly"
     #[arg(long, value_name = "EXPR")]
@@ -305,7 +308,7 @@ pub struct History {
     pub json: bool,
     /// What things cost.
     #[command(flatten)]
-    pub rates: Rates,
+    pub rates: CostRateArgs,
     /// Show times, and count days, in UTC
     #[arg(long)]
     pub utc: bool,
@@ -314,12 +317,12 @@ pub struct History {
     pub ascii: bool,
     /// Where options come from that are not typed.
     #[command(flatten)]
-    pub defaults: Defaults,
+    pub config_file: ConfigFileArgs,
 }
 
 /// `keepwatch export SESSION_ID`
 #[derive(Debug, Args)]
-pub struct Export {
+pub struct ExportArgs {
     /// The session
     #[arg(value_name = "SESSION_ID")]
     pub id: String,
@@ -331,7 +334,7 @@ pub struct Export {
     pub no_metadata: bool,
     /// Where options come from that are not typed.
     #[command(flatten)]
-    pub defaults: Defaults,
+    pub config_file: ConfigFileArgs,
 }
 
 /// `keepwatch journal`
@@ -363,39 +366,39 @@ pub enum JournalAction {
 
 /// `keepwatch demo`
 #[derive(Debug, Args)]
-pub struct Demo {
+pub struct DemoArgs {
     /// What is played.
     #[command(flatten)]
-    pub play: Play,
+    pub scenario: ScenarioArgs,
     /// How many times as fast as real, 1 to 100
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub speed: u32,
     /// How often to ask
-    #[arg(short, long, value_name = "DURATION", default_value = "1s", value_parser = interval)]
+    #[arg(short, long, value_name = "DURATION", default_value = "1s", value_parser = parse_interval)]
     pub interval: Duration,
     /// How many requests that makes.
     #[command(flatten)]
-    pub load: Load,
+    pub rate_limit: RateLimitArgs,
     /// What is flagged, estimated and allowed.
     #[command(flatten)]
-    pub screen: Screen,
+    pub screen: ScreenArgs,
     /// How the screen looks.
     #[command(flatten)]
-    pub look: Look,
+    pub appearance: AppearanceArgs,
     /// Where options come from that are not typed.
     #[command(flatten)]
-    pub defaults: Defaults,
+    pub config_file: ConfigFileArgs,
 }
 
 /// `keepwatch simulate`
 #[derive(Debug, Args)]
-pub struct Simulate {
+pub struct SimulateArgs {
     /// The port on 127.0.0.1; 0 takes a free one
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub port: u16,
     /// What is played.
     #[command(flatten)]
-    pub play: Play,
+    pub scenario: ScenarioArgs,
     /// Write what really happens to each session, and why, into a new file, as NDJSON
     #[arg(long, value_name = "FILE")]
     pub truth: Option<PathBuf>,
@@ -405,18 +408,18 @@ pub struct Simulate {
     /// The project's plan: creating a keep-alive session answers 403 on the free one [default: the scenario's, else
     /// paid]
     #[arg(long, value_enum, value_name = "free|paid", hide_possible_values = true)]
-    pub plan: Option<Plan>,
+    pub plan: Option<PlanArg>,
     /// How long a session goes on after its release was asked for [default: the scenario's, else 2s]
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub release_delay: Option<Duration>,
     /// Where options come from that are not typed.
     #[command(flatten)]
-    pub defaults: Defaults,
+    pub config_file: ConfigFileArgs,
 }
 
 /// `keepwatch completions SHELL`
 #[derive(Debug, Args)]
-pub struct Completions {
+pub struct CompletionsArgs {
     /// The shell
     #[arg(value_enum, value_name = "bash|zsh|fish|elvish|powershell", hide_possible_values = true)]
     pub shell: Shell,
@@ -425,7 +428,7 @@ pub struct Completions {
 /// What the simulated project is paid for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 #[expect(missing_docs, reason = "clap would print each variant's sentence below the option")]
-pub enum Plan {
+pub enum PlanArg {
     Free,
     Paid,
 }
@@ -447,10 +450,10 @@ mod tests {
 
     #[test]
     fn an_interval_is_between_a_second_and_a_day() {
-        assert_eq!(interval("1m30s"), Ok(Duration::from_secs(90)));
-        assert_eq!(interval("1s"), Ok(Duration::from_secs(1)));
+        assert_eq!(parse_interval("1m30s"), Ok(Duration::from_secs(90)));
+        assert_eq!(parse_interval("1s"), Ok(Duration::from_secs(1)));
         for bad in ["999ms", "0s", "5", "soon", "", "25h", "-3s"] {
-            assert!(interval(bad).is_err(), "{bad}");
+            assert!(parse_interval(bad).is_err(), "{bad}");
         }
     }
 }

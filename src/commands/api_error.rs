@@ -1,29 +1,31 @@
 //! What the commands without a screen print about an error of the API, and how they exit then.
 
 use crate::exit_code::ExitCode;
-use keepwatch_core::session::{Fault, FaultKind, SessionId};
+use keepwatch_core::session::{ApiError, ApiErrorKind, SessionId};
 
 /// Returns the message for a request about one session.
-pub(super) fn session_message(id: &SessionId, fault: &Fault) -> String {
-    let hint = if fault.is_absence() { id.doubt() } else { "" };
-    format!("session {}: {}{hint}", id.line(), message(fault))
+pub(super) fn session_message(id: &SessionId, error: &ApiError) -> String {
+    let hint = if error.is_not_found() { id.truncation_hint() } else { "" };
+    format!("session {}: {}{hint}", id.sanitise_line(), message(error))
 }
 
 /// Returns the message, with the API's request id for a support ticket.
-pub(super) fn message(fault: &Fault) -> String {
-    let request = fault.request_id.as_ref().map(|id| format!(" [request {}]", id.line())).unwrap_or_default();
-    format!("{}{request}", fault.sentence())
+pub(super) fn message(error: &ApiError) -> String {
+    let request =
+        error.request_id.as_ref().map(|id| format!(" [request {}]", id.sanitise_line())).unwrap_or_default();
+    format!("{}{request}", error.description())
 }
 
 /// Returns the exit code of a command that failed with this error.
-pub(super) fn exit_code(fault: &Fault) -> ExitCode {
-    match fault.kind {
-        FaultKind::NoKey(_) | FaultKind::KeyUnsendable | FaultKind::KeyRefused | FaultKind::Forbidden => {
-            ExitCode::ApiKey
-        }
-        FaultKind::NotFound | FaultKind::Gone => ExitCode::NoSuchSession,
-        FaultKind::Timeout | FaultKind::Cut => ExitCode::Unreachable,
-        _ if fault.is_unreached() => ExitCode::Unreachable,
+pub(super) fn exit_code(error: &ApiError) -> ExitCode {
+    match error.kind {
+        ApiErrorKind::ApiKeyUnavailable(_)
+        | ApiErrorKind::ApiKeyMalformed
+        | ApiErrorKind::ApiKeyRejected
+        | ApiErrorKind::Forbidden => ExitCode::ApiKey,
+        ApiErrorKind::NotFound | ApiErrorKind::Gone => ExitCode::NoSuchSession,
+        ApiErrorKind::Timeout | ApiErrorKind::ConnectionClosed => ExitCode::Unreachable,
+        _ if error.is_network_error() => ExitCode::Unreachable,
         _ => ExitCode::Failure,
     }
 }

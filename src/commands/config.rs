@@ -4,7 +4,7 @@
 use super::CliError;
 use super::output::print;
 use crate::config::PROFILE_KEYS;
-use crate::config::places::{Place, Table, Takes, tables};
+use crate::config::file_schema::{FileOption, OptionKind, TableSchema, tables};
 use crate::exit_code::ExitCode;
 
 /// What stands at its head.
@@ -15,7 +15,7 @@ const HEAD: &str = "\
 # A key is never written here: api-key-file or api-key-command says where it is.
 ";
 /// What the file alone has: a key that a program prints.
-const COMMAND: &str =
+const KEY_COMMAND_HELP: &str =
     "A program that prints the key, and its arguments; no shell reads them. In place of api-key-file";
 /// The example of it.
 const ARGV: &str = "[\"pass\", \"show\", \"browserbase\"]";
@@ -52,16 +52,16 @@ pub fn config() -> Result<ExitCode, CliError> {
 /// The whole file.
 fn default_file() -> String {
     let tables = tables();
-    let tables: Vec<String> = tables.iter().map(|it| table(it, tables.first())).collect();
+    let tables: Vec<String> = tables.iter().map(|it| render_table(it, tables.first())).collect();
     format!("{HEAD}{}\n{PROFILE}{}", tables.concat(), profile())
 }
 
-fn table(table: &Table, top: Option<&Table>) -> String {
+fn render_table(table: &TableSchema, top: Option<&TableSchema>) -> String {
     let mut text = String::new();
     if let Some(command) = &table.command {
-        let at_top = |place: &&Place| top.is_some_and(|top| top.place(&place.key).is_some());
-        let own = table.places.iter().filter(|place| !place.shared).filter(at_top);
-        let own: Vec<&str> = own.map(|place| place.key.as_str()).collect();
+        let at_top = |place: &&FileOption| top.is_some_and(|top| top.option(&place.name).is_some());
+        let own = table.options.iter().filter(|place| !place.is_shared).filter(at_top);
+        let own: Vec<&str> = own.map(|place| place.name.as_str()).collect();
         let note = match own.as_slice() {
             [] => String::new(),
             own => format!("# What the top says of {} is not for it.\n", own.join(" and ")),
@@ -70,33 +70,34 @@ fn table(table: &Table, top: Option<&Table>) -> String {
             "\n# For `keepwatch {command}`: its own options, and any from the top that it has, anew.\n{note}[{command}]\n"
         ));
     }
-    for place in table.places.iter().filter(|place| table.command.is_none() || !place.shared) {
+    for place in table.options.iter().filter(|place| table.command.is_none() || !place.is_shared) {
         let Some(value) = value(place) else { continue }; // a test finds it
-        text.push_str(&format!("\n# {}\n# {} = {value}\n", help(place), place.key));
-        if place.key == "api-key-file" {
-            text.push_str(&format!("# {COMMAND}: api-key-command = {ARGV}\n"));
+        text.push_str(&format!("\n# {}\n# {} = {value}\n", help(place), place.name));
+        if place.name == "api-key-file" {
+            text.push_str(&format!("# {KEY_COMMAND_HELP}: api-key-command = {ARGV}\n"));
         }
     }
     text
 }
 
 /// The help, and that there is no default, where the help itself names none.
-fn help(place: &Place) -> String {
-    let help = place.help();
-    let says = place.takes == Takes::Switch || place.default().is_some() || help.contains("[default:");
+fn help(option: &FileOption) -> String {
+    let help = option.help();
+    let says =
+        option.kind == OptionKind::Switch || option.default_value().is_some() || help.contains("[default:");
     if says { help } else { format!("{help} [no default]") }
 }
 
 /// What stands behind the `=`: the default, else an example.
-fn value(place: &Place) -> Option<String> {
-    if place.takes == Takes::Switch {
+fn value(option: &FileOption) -> Option<String> {
+    if option.kind == OptionKind::Switch {
         return Some("false".into());
     }
-    let example = || EXAMPLES.iter().find(|(key, _)| *key == place.key);
-    let value = place.default().or_else(|| example().map(|(_, value)| (*value).to_owned()))?;
-    Some(match place.takes {
-        Takes::Several => format!("[{}]", value.split(',').map(quoted).collect::<Vec<_>>().join(", ")),
-        Takes::Switch | Takes::One => quoted(&value),
+    let example = || EXAMPLES.iter().find(|(key, _)| *key == option.name);
+    let value = option.default_value().or_else(|| example().map(|(_, value)| (*value).to_owned()))?;
+    Some(match option.kind {
+        OptionKind::List => format!("[{}]", value.split(',').map(quoted).collect::<Vec<_>>().join(", ")),
+        OptionKind::Switch | OptionKind::Value => quoted(&value),
     })
 }
 
@@ -123,11 +124,11 @@ fn profile() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::Typed;
-    use crate::config::{Config, Environment, File};
+    use crate::cli::RawArgs;
+    use crate::config::{Config, ConfigFile, Environment};
 
     /// The file with each `# key = value` uncommented.
-    fn in_effect() -> String {
+    fn uncommented_file() -> String {
         let is_key =
             |word: &str| !word.is_empty() && word.bytes().all(|it| it == b'-' || it.is_ascii_lowercase());
         let uncommented = |line: &str| {
@@ -148,9 +149,9 @@ mod tests {
             std::fs::write(&path, text).unwrap();
             words.extend(["--config", path.to_str().unwrap()]);
         }
-        let typed = Typed::parse(words).unwrap();
+        let typed = RawArgs::parse(words).unwrap();
         let env = Environment::new([("HOME", folder.path().to_str().unwrap()), ("BROWSERBASE_API_KEY", "k")]);
-        let file = File::find(&typed, &env).unwrap();
+        let file = ConfigFile::find(&typed, &env).unwrap();
         assert_eq!(file.warnings(), <[String; 0]>::default());
         format!("{:?}", Config::new(&typed, &env, &file).unwrap())
     }
@@ -161,17 +162,22 @@ mod tests {
         for table in tables() {
             let start = table.command.as_ref().map_or(0, |it| text.find(&format!("\n[{it}]\n")).unwrap() + 1);
             let body = text[start..].split("\n[").next().unwrap();
-            for place in &table.places {
-                let expected = usize::from(table.command.is_none() || !place.shared);
-                assert_eq!(body.matches(&format!("\n# {} = ", place.key)).count(), expected, "{}", place.key);
-                assert!(expected == 0 || body.contains(&format!("\n# {}", place.help())), "{}", place.key);
+            for place in &table.options {
+                let expected = usize::from(table.command.is_none() || !place.is_shared);
+                assert_eq!(
+                    body.matches(&format!("\n# {} = ", place.name)).count(),
+                    expected,
+                    "{}",
+                    place.name
+                );
+                assert!(expected == 0 || body.contains(&format!("\n# {}", place.help())), "{}", place.name);
             }
         }
     }
 
     #[test]
     fn uncommented_it_says_what_is_said_without_it() {
-        let said = in_effect();
+        let said = uncommented_file();
         assert!(said.lines().filter(|line| line.contains(" = ")).count() > 35, "{said}");
         for args in [&["get", "s-1"][..], &["events"], &["explain", "s-1"], &["release", "s-1"], &["demo"]] {
             let none = config(args, None);
@@ -180,6 +186,6 @@ mod tests {
             let with_example = none.replace("owner_key: None", "owner_key: Some(MetadataPath(\"run.id\"))");
             assert_eq!(config(args, Some(&said)), with_example, "{args:?}");
         }
-        assert!(config(&[], Some(&said)).contains("Only(Running)"));
+        assert!(config(&[], Some(&said)).contains("OneList(Running)"));
     }
 }

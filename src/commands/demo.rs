@@ -4,15 +4,15 @@
 //! endpoint is a loopback address, which no proxy is asked for.
 
 use super::CliError;
-use super::recording::Made;
+use super::recording::RecordingParams;
 use super::simulate::load_scenario;
-use super::watch::{live_settings, screen, warning};
+use super::watch::{live_settings, show_screen, startup_notice};
 use crate::api::{Client, Endpoint, key_tail};
 use crate::config::{ConfigError, DemoConfig};
 use crate::exit_code::ExitCode;
 use crate::terminal::Env;
-use crate::tui::{PersistenceConfig, ProfileInfo, Settings, Tone};
-use browserbase_simulator::{Options, Simulator};
+use crate::tui::{NoticeLevel, PersistenceConfig, ProfileInfo, Settings};
+use browserbase_simulator::{Simulator, SimulatorOptions};
 use keepwatch_core::clock::Clock;
 use keepwatch_core::session::Secret;
 
@@ -24,29 +24,34 @@ const KEY: &str = "bb_test_demo_0000000000f3a9";
 /// # Errors
 /// The terminal refuses, or there is no loopback port.
 pub async fn demo(config: DemoConfig, warnings: &[String], env: Env) -> Result<ExitCode, CliError> {
-    let (script, sessions) = load_scenario(&config.play)?;
+    let (script, sessions) = load_scenario(&config.scenario)?;
     let greeting = format!("scenario {}: {}", script.name, script.about);
     let clock = Clock::scaled(config.speed);
-    let options = Options { key: Some(Secret::new(KEY.into())), sessions, ..Options::default() };
+    let options = SimulatorOptions {
+        api_key: Some(Secret::new(KEY.into())),
+        extra_sessions: sessions,
+        ..SimulatorOptions::default()
+    };
     let simulator = Simulator::start(clock.clone(), script, options).map_err(CliError::DemoPort)?;
     let endpoint =
         Endpoint::new(&simulator.base_url(), "the simulated API", false).map_err(ConfigError::from)?;
     let key = Secret::new(KEY.into());
     let settings = Settings {
-        pace: config.pace,
+        poll_limits: config.poll_limits,
         demo: true,
-        speed: config.speed,
-        greeting: Some(warning(warnings).unwrap_or((Tone::Plain, greeting))),
+        clock_speed: config.speed,
+        startup_notice: Some(startup_notice(warnings).unwrap_or((NoticeLevel::Info, greeting))),
         ..live_settings(config.screen, &env)
     };
-    let made = Made {
+    let recording_params = RecordingParams {
         started: clock.now().wall,
         thresholds: settings.thresholds.clone(),
         owner_key: settings.owner_key.clone(),
         rates: settings.rates,
         host: None,
     };
-    let persistence = PersistenceConfig { header: made.header(false), recording: None, journal: None };
+    let persistence =
+        PersistenceConfig { header: recording_params.header(false), recording: None, journal: None };
     let info = ProfileInfo { key_tail: key_tail(&key), ..ProfileInfo::default() };
-    screen(settings, (info, Some(Client::new(endpoint, key))), Vec::new(), clock, env, persistence).await
+    show_screen(settings, (info, Some(Client::new(endpoint, key))), Vec::new(), clock, env, persistence).await
 }

@@ -5,11 +5,11 @@ use std::io;
 use super::api_error;
 use crate::config::ConfigError;
 use crate::exit_code::ExitCode;
-use crate::store::Refused;
-use crate::store::journal::Trouble;
-use browserbase_simulator::{ScriptError, chaos};
-use keepwatch_core::filter::Mistake;
-use keepwatch_core::session::Fault;
+use crate::store::RecordingError;
+use crate::store::journal::JournalError;
+use browserbase_simulator::{ScenarioError, chaos};
+use keepwatch_core::filter::FilterError;
+use keepwatch_core::session::ApiError;
 
 /// Why a command failed. Paths and ids in it are fit for a terminal.
 #[derive(Debug, thiserror::Error)]
@@ -19,13 +19,13 @@ pub enum CliError {
     Config(#[from] ConfigError),
     #[error("{0}")]
     Log(String),
-    #[error("--filter: {}\n{pointer}", .mistake.sentence)]
-    Filter { mistake: Mistake, pointer: String },
+    #[error("--filter: {}\n{pointer}", .mistake.message)]
+    Filter { mistake: FilterError, pointer: String },
     #[error(transparent)]
-    Scenario(#[from] ScriptError),
+    Scenario(#[from] ScenarioError),
     #[error(
         "--seed is for the scenario {} alone, which is made of it; {scenario} is the same each time",
-        chaos::NAME
+        chaos::SCENARIO_NAME
     )]
     SeedWithoutChaos { scenario: String },
     #[error("several sessions begin with {prefix}, as {one} and {other}: give more of the id")]
@@ -38,7 +38,7 @@ pub enum CliError {
     NoScreenForProfiles(&'static str),
 
     #[error("{}", api_error::message(.0))]
-    ApiKeyRefused(Box<Fault>),
+    ApiKeyRefused(Box<ApiError>),
 
     #[error(
         "no screen can be shown here: {0}; `keepwatch explain --from FILE SESSION_ID` prints what a recording has of a session"
@@ -70,7 +70,7 @@ pub enum CliError {
     InvalidRecording {
         path: String,
         #[source]
-        error: Refused,
+        error: RecordingError,
     },
     #[error("the recording can not be written: {0}")]
     WriteRecording(#[source] io::Error),
@@ -82,10 +82,10 @@ pub enum CliError {
     OpenJournal {
         path: String,
         #[source]
-        error: Trouble,
+        error: JournalError,
     },
     #[error(transparent)]
-    Journal(#[from] Trouble),
+    Journal(#[from] JournalError),
     #[error("the simulated API found no port on 127.0.0.1: {0}")]
     DemoPort(#[source] io::Error),
     #[error("port {port} of 127.0.0.1 can not be had: {error}; --port 0 takes a free one")]

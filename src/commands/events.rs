@@ -15,144 +15,159 @@ use rustix::io::Errno;
 use tokio::sync::oneshot;
 
 use super::CliError;
-use super::headless::{Follow, Heard, Watching};
+use super::headless::{HeadlessEvent, HeadlessWatch, WatchParams};
 use super::output::print_unless_closed;
-use super::recording::{self, Made};
+use super::recording::{self, RecordingParams};
 use crate::api::Client;
-use crate::config::{EventsConfig, Form};
+use crate::config::{EventFormat, EventsConfig};
 use crate::exit_code::ExitCode;
-use crate::store::Header;
+use crate::store::StreamHeader;
 use keepwatch_core::clock::{Clock, Zone};
 use keepwatch_core::session::{Phase, SessionId, Status, Targets};
 use keepwatch_core::text;
 use keepwatch_core::tracker::cost::Rates;
-use keepwatch_core::tracker::verdict::{Sure, Verdict};
-use keepwatch_core::tracker::{Event, EventKind, Fleet};
+use keepwatch_core::tracker::verdict::{Confidence, Verdict};
+use keepwatch_core::tracker::{Event, EventKind, SessionTracker};
 
 /// The columns of an id.
-const SHORT_ID: usize = 8;
+const ID_COLUMNS: usize = 8;
 
 /// Streams events until the sessions that were named have ended, the reader has gone, or a signal comes.
 ///
 /// # Errors
 /// The API refuses the key before anything came, or standard output can not be written.
 pub async fn events(config: EventsConfig) -> Result<ExitCode, CliError> {
-    let watching = Watching { targets: config.targets, pace: config.pace, thresholds: config.thresholds };
+    let params = WatchParams {
+        targets: config.targets,
+        poll_limits: config.poll_limits,
+        thresholds: config.thresholds,
+    };
     let clock = Clock::system();
-    let made = Made {
+    let recording_params = RecordingParams {
         started: clock.now().wall,
-        thresholds: watching.thresholds.clone(),
+        thresholds: params.thresholds.clone(),
         owner_key: None,
         rates: Rates::default(),
-        host: (!config.source.endpoint.is_public()).then(|| config.source.endpoint.host()),
+        host: (!config.profile.endpoint.is_public()).then(|| config.profile.endpoint.host()),
     };
-    let file = config.record.as_deref().map(|path| recording::create(path, "--record")).transpose()?;
-    let recording = file.map(|file| (file, made.header(config.no_metadata)));
-    let client = Client::new(config.source.endpoint, config.source.key);
-    stream(client, clock, watching, config.form, recording).await
+    let file =
+        config.recording_path.as_deref().map(|path| recording::create(path, "--record")).transpose()?;
+    let recording = file.map(|file| (file, recording_params.header(config.no_metadata)));
+    let client = Client::new(config.profile.endpoint, config.profile.key);
+    stream(client, clock, params, config.format, recording).await
 }
 
 /// The same with a given client and clock: the demo's are its own.
 pub(super) async fn stream(
     client: Client,
     clock: Clock,
-    watching: Watching,
-    form: Form,
-    recording: Option<(File, Header)>,
+    params: WatchParams,
+    format: EventFormat,
+    recording: Option<(File, StreamHeader)>,
 ) -> Result<ExitCode, CliError> {
-    let named = match &watching.targets {
+    let named_ids = match &params.targets {
         Targets::Ids(ids) => ids.clone(),
-        Targets::All | Targets::Only(_) => Vec::new(),
+        Targets::All | Targets::OneList(_) => Vec::new(),
     };
     let to_terminal = stdout().is_terminal();
-    let mut follow = Follow::start(client, clock, watching, recording)?;
-    let mut gone = pin!(reader_gone());
+    let mut watch = HeadlessWatch::start(client, clock, params, recording)?;
+    let mut closed = pin!(stdout_closed());
     loop {
         let heard = tokio::select! {
-            heard = follow.next(None) => heard,
-            () = &mut gone => return Ok(ExitCode::Success),
+            heard = watch.next(None) => heard,
+            () = &mut closed => return Ok(ExitCode::Success),
         };
-        let told = match heard {
-            Heard::Told(told) => told,
-            Heard::Due => continue,
-            Heard::Interrupted(exit) => return Ok(exit),
+        let update = match heard {
+            HeadlessEvent::Update(told) => told,
+            HeadlessEvent::DeadlineReached => continue,
+            HeadlessEvent::Interrupted(exit) => return Ok(exit),
         };
-        if let Some(fault) = follow.refusal() {
-            return Err(CliError::ApiKeyRefused(Box::new(fault.clone())));
+        if let Some(error) = watch.auth_error() {
+            return Err(CliError::ApiKeyRefused(Box::new(error.clone())));
         }
-        for event in &told.events {
-            let why = explained(&follow.fleet, event);
-            let lines = match form {
-                Form::Json => json_line(event, why.as_ref(), to_terminal),
-                Form::Text { zone, ascii } => text_lines(event, why.as_ref(), zone, ascii),
+        for event in &update.events {
+            let ending = verdict_for(&watch.tracker, event);
+            let lines = match format {
+                EventFormat::Json => json_line(event, ending.as_ref(), to_terminal),
+                EventFormat::Text { zone, ascii } => text_lines(event, ending.as_ref(), zone, ascii),
             };
             if !print_unless_closed(&lines)? {
                 return Ok(ExitCode::Success);
             }
         }
         // What ended just now may belong together with others: the fleet says so a little later.
-        let nothing_due = follow.fleet.next_deadline(follow.now()).is_none();
-        if nothing_due && all_ended(&follow.fleet, &named) {
+        let nothing_due = watch.tracker.next_deadline(watch.now()).is_none();
+        if nothing_due && all_ended(&watch.tracker, &named_ids) {
             return Ok(ExitCode::Success);
         }
     }
 }
 
-fn all_ended(fleet: &Fleet, named: &[SessionId]) -> bool {
-    let ended = |id| fleet.get(id).is_some_and(|record| record.phase() == Phase::Ended);
-    !named.is_empty() && named.iter().all(ended)
+fn all_ended(tracker: &SessionTracker, named_ids: &[SessionId]) -> bool {
+    let ended = |id| tracker.get(id).is_some_and(|record| record.phase() == Phase::Ended);
+    !named_ids.is_empty() && named_ids.iter().all(ended)
 }
 
 /// The verdict on the end that an event tells of, and the status that it ended with.
-pub(super) fn explained(fleet: &Fleet, event: &Event) -> Option<(Status, Verdict)> {
+pub(super) fn verdict_for(tracker: &SessionTracker, event: &Event) -> Option<(Status, Verdict)> {
     let status = match &event.kind {
         EventKind::Ended { status, .. } => status,
-        EventKind::FirstSeen { status, .. } | EventKind::Changed { to: status, .. } if status.is_end() => {
+        EventKind::FirstSeen { status, .. } | EventKind::StatusChanged { to: status, .. }
+            if status.is_final() =>
+        {
             status
         }
         _ => return None,
     };
-    Some((status.clone(), fleet.verdict(event.id.as_ref()?)?))
+    Some((status.clone(), tracker.verdict(event.id.as_ref()?)?))
 }
 
-fn json_line(event: &Event, why: Option<&(Status, Verdict)>, to_terminal: bool) -> String {
-    let json = json::object(event, why).to_string();
-    (if to_terminal { text::json_for_terminal(&json) } else { json }) + "\n"
+fn json_line(event: &Event, ending: Option<&(Status, Verdict)>, to_terminal: bool) -> String {
+    let json = json::object(event, ending).to_string();
+    (if to_terminal { text::escape_json_for_terminal(&json) } else { json }) + "\n"
 }
 
 /// `2026-11-22 21:04:12  6512bd43  COMPLETED (endedAt …)`, and the verdict on a line of its own.
-pub(super) fn text_lines(event: &Event, why: Option<&(Status, Verdict)>, zone: Zone, ascii: bool) -> String {
-    let id = event.id.as_ref().map_or_else(|| "all".to_owned(), |id| id.start(SHORT_ID));
-    let gap = " ".repeat(SHORT_ID.saturating_sub(text::width(&id)));
-    let start = format!("{}  {id}{gap}  ", zone.date_time(event.seen));
-    let flag = if matches!(event.kind, EventKind::Flagged(_)) { "⚑ " } else { "" };
-    let mut lines = format!("{start}{flag}{}\n", event.sentence(zone, event.seen));
-    if let Some((status, verdict)) = why {
-        let (line, was) = (verdict.line(status, zone, event.seen), verdict.words(zone, event.seen).was);
-        let sure = match verdict.sure {
-            Sure::Said => "as the API says",
-            Sure::Likely => "likely",
-            Sure::Perhaps => "perhaps",
-            Sure::Unknown => "unknown",
+pub(super) fn text_lines(
+    event: &Event,
+    ending: Option<&(Status, Verdict)>,
+    zone: Zone,
+    ascii: bool,
+) -> String {
+    let id = event.id.as_ref().map_or_else(|| "all".to_owned(), |id| id.prefix(ID_COLUMNS));
+    let gap = " ".repeat(ID_COLUMNS.saturating_sub(text::width(&id)));
+    let start = format!("{}  {id}{gap}  ", zone.date_time(event.learned_at));
+    let flag = if matches!(event.kind, EventKind::AlertRaised(_)) { "⚑ " } else { "" };
+    let mut lines = format!("{start}{flag}{}\n", event.sentence(zone, event.learned_at));
+    if let Some((status, verdict)) = ending {
+        let (line, was) = (
+            verdict.summary_line(status, zone, event.learned_at),
+            verdict.text(zone, event.learned_at).explanation,
+        );
+        let confidence = match verdict.confidence {
+            Confidence::Reported => "as the API says",
+            Confidence::Likely => "likely",
+            Confidence::Possible => "perhaps",
+            Confidence::Unknown => "unknown",
         };
-        lines.push_str(&format!("{start}{sure}: {line}; {was}\n"));
+        lines.push_str(&format!("{start}{confidence}: {line}; {was}\n"));
     }
     if ascii { text::to_ascii(&lines) } else { lines }
 }
 
 /// Returns when nobody reads standard output any more, as after `| head -n 1`: a stream that is silent for an hour would
 /// not notice. A thread waits for it.
-async fn reader_gone() {
-    let (tell, told) = oneshot::channel();
+async fn stdout_closed() {
+    let (sender, receiver) = oneshot::channel();
     let thread = std::thread::Builder::new().name("reader".into()).spawn(move || {
         let out = stdout();
         let mut fds = [PollFd::new(&out, PollFlags::empty())];
         while matches!(poll(&mut fds, None), Err(Errno::INTR)) {}
         if fds.iter().any(|fd| fd.revents().intersects(PollFlags::ERR | PollFlags::HUP)) {
-            let _ = tell.send(());
+            let _ = sender.send(());
         }
     });
-    if thread.is_err() || told.await.is_err() {
+    if thread.is_err() || receiver.await.is_err() {
         std::future::pending::<()>().await; // nobody can tell; the next line will
     }
 }

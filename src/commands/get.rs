@@ -9,52 +9,52 @@ use super::api_error::{self, more_specific, session_message};
 use super::output::{print, print_text};
 use super::print_error;
 use super::text_table::{self, column_widths};
-use crate::api::{Client, Fresh};
+use crate::api::{Client, SessionWithUrls};
 use crate::config::GetConfig;
 use crate::exit_code::ExitCode;
 use keepwatch_core::clock::{Clock, Timestamp, Zone};
-use keepwatch_core::session::{ConnectUrls, Fault, Phase, Secret, Session, SessionId};
+use keepwatch_core::session::{ApiError, ConnectUrls, Phase, Secret, Session, SessionId};
 use keepwatch_core::text;
 
 /// How many requests are under way at a time.
 const IN_FLIGHT: usize = 4;
 /// The widest cell of the table, in columns.
-const WIDEST: usize = 64;
+const MAX_CELL_COLUMNS: usize = 64;
 
 /// Prints the sessions in the order of their ids. One that can not be had costs the exit code, not the others.
 ///
 /// # Errors
 /// Standard output can not be written.
 pub async fn get(config: GetConfig) -> Result<ExitCode, CliError> {
-    let client = Client::new(config.source.endpoint, config.source.key);
+    let client = Client::new(config.profile.endpoint, config.profile.key);
     let mut found = Vec::with_capacity(config.ids.len());
     let mut exit = ExitCode::Success;
-    let mut asked: usize = 0;
-    for some in config.ids.chunks(IN_FLIGHT) {
-        let mut trouble = None;
-        for (id, outcome) in fetch(&client, some, config.reveal).await {
+    let mut requested: usize = 0;
+    for batch in config.ids.chunks(IN_FLIGHT) {
+        let mut fatal_error = None;
+        for (id, outcome) in fetch(&client, batch, config.reveal).await {
             match outcome {
                 Ok(fresh) => {
-                    let more = fresh.session.others_left_out;
+                    let more = fresh.session.extra_fields_dropped;
                     if more > 0 {
                         print_error(&format!(
                             "session {}: {more} fields more than are kept are left out",
-                            id.line()
+                            id.sanitise_line()
                         ));
                     }
                     found.push(fresh);
                 }
-                Err(fault) => {
-                    print_error(&session_message(&id, &fault));
-                    exit = more_specific(exit, api_error::exit_code(&fault));
-                    trouble = trouble.or(fault.concerns_all().then_some(fault));
+                Err(error) => {
+                    print_error(&session_message(&id, &error));
+                    exit = more_specific(exit, api_error::exit_code(&error));
+                    fatal_error = fatal_error.or(error.affects_all_requests().then_some(error));
                 }
             }
         }
-        asked = asked.saturating_add(some.len());
-        let left = config.ids.len().saturating_sub(asked);
-        if trouble.is_some() && left > 0 {
-            print_error(&format!("{left} more were not asked for: it would go no better"));
+        requested = requested.saturating_add(batch.len());
+        let skipped = config.ids.len().saturating_sub(requested);
+        if fatal_error.is_some() && skipped > 0 {
+            print_error(&format!("{skipped} more were not asked for: it would go no better"));
             break;
         }
     }
@@ -70,12 +70,19 @@ pub async fn get(config: GetConfig) -> Result<ExitCode, CliError> {
 /// A few at a time, all at once; the answers in the order of the ids.
 ///
 /// Without `reveal` the connect fields are skipped while decoding, as polling does.
-async fn fetch(client: &Client, ids: &[SessionId], reveal: bool) -> Vec<(SessionId, Result<Fresh, Fault>)> {
-    let one = async |place: usize| match ids.get(place) {
-        Some(id) if reveal => Some((id.clone(), client.fresh(id).await.outcome)),
+async fn fetch(
+    client: &Client,
+    ids: &[SessionId],
+    reveal: bool,
+) -> Vec<(SessionId, Result<SessionWithUrls, ApiError>)> {
+    let one = async |index: usize| match ids.get(index) {
+        Some(id) if reveal => Some((id.clone(), client.session_with_urls(id).await.result)),
         Some(id) => {
-            let outcome = client.session(id).await.outcome;
-            Some((id.clone(), outcome.map(|session| Fresh { session, urls: ConnectUrls::default() })))
+            let outcome = client.session(id).await.result;
+            Some((
+                id.clone(),
+                outcome.map(|session| SessionWithUrls { session, urls: ConnectUrls::default() }),
+            ))
         }
         None => None,
     };
@@ -83,20 +90,20 @@ async fn fetch(client: &Client, ids: &[SessionId], reveal: bool) -> Vec<(Session
     [a, b, c, d].into_iter().flatten().collect()
 }
 
-fn json(found: &[Fresh], reveal: bool, to_terminal: bool) -> Result<String, CliError> {
+fn json(found: &[SessionWithUrls], reveal: bool, to_terminal: bool) -> Result<String, CliError> {
     let sessions: Vec<Value> = found
         .iter()
         .map(|fresh| {
             let mut value = Value::Object(object(&fresh.session, reveal.then_some(&fresh.urls)));
             if !reveal {
-                text::mask_values(&mut value); // people put connect URLs into their metadata
+                text::redact_values(&mut value); // people put connect URLs into their metadata
             }
             value
         })
         .collect();
     let json = serde_json::to_string_pretty(&sessions).map_err(CliError::Json)?;
     // promise: json-escapes, mutant: if to_terminal -> if !to_terminal
-    Ok(if to_terminal { text::json_for_terminal(&json) } else { json } + "\n")
+    Ok(if to_terminal { text::escape_json_for_terminal(&json) } else { json } + "\n")
 }
 
 /// The session with the API's own field names, in the contract's order; fields that it lacks are left out.
@@ -121,8 +128,8 @@ fn object(session: &Session, urls: Option<&ConnectUrls>) -> Map<String, Value> {
     put("contextId", session.context.as_ref().map(|id| id.raw().into()));
     put("region", session.region.as_ref().map(|region| region.raw().into()));
     let metadata = session.metadata.as_ref();
-    put("userMetadata", metadata.map(|it| it.tree().unwrap_or_else(|| Value::from(it.as_text()))));
-    for (name, value) in &session.others {
+    put("userMetadata", metadata.map(|it| it.to_value().unwrap_or_else(|| Value::from(it.fallback_text()))));
+    for (name, value) in &session.extra_fields {
         let value = serde_json::from_str(value.raw()).unwrap_or_else(|_| Value::from(value.raw()));
         put(name.raw(), Some(value));
     }
@@ -135,17 +142,17 @@ fn object(session: &Session, urls: Option<&ConnectUrls>) -> Map<String, Value> {
     object
 }
 
-fn table(found: &[Fresh], reveal: bool, zone: Zone, now: Timestamp) -> String {
+fn table(found: &[SessionWithUrls], reveal: bool, zone: Zone, now: Timestamp) -> String {
     let heading = ["SESSION", "STATUS", "REGION", "KEEP-ALIVE", "RAN", "LEFT", "PROXY", "METADATA"];
     let mut lines: Vec<Vec<String>> = vec![heading.map(str::to_owned).to_vec()];
     lines.extend(found.iter().map(|fresh| cells(&fresh.session, zone, now)));
     let widths = column_widths(&lines);
     let mut out = String::new();
-    for (place, row) in lines.iter().enumerate() {
-        out.push_str(&text_table::line(row, &widths));
-        let fresh = place.checked_sub(1).and_then(|place| found.get(place));
+    for (index, row) in lines.iter().enumerate() {
+        out.push_str(&text_table::format_row(row, &widths));
+        let fresh = index.checked_sub(1).and_then(|place| found.get(place));
         if let Some(fresh) = fresh.filter(|_| reveal) {
-            out.push_str(&revealed(&fresh.urls));
+            out.push_str(&secret_lines(&fresh.urls));
         }
     }
     out
@@ -162,29 +169,33 @@ fn cells(session: &Session, zone: Zone, now: Timestamp) -> Vec<String> {
     let left = match (ended, session.expires) {
         (true, _) => session.ended.map(|at| format!("ended {}", zone.date_time(at))),
         (false, Some(expires)) => Some(match expires.signed_duration_since(now).to_std() {
-            Ok(left) => text::countdown(left),
+            Ok(left) => text::format_countdown(left),
             Err(_) => format!("over since {}", zone.date_time(expires)),
         }),
         (false, None) => None,
     };
     vec![
-        session.id.shown(WIDEST),
-        session.status.shown(24),
-        session.region.as_ref().map_or_else(none, |region| region.shown(24)),
+        session.id.sanitise(MAX_CELL_COLUMNS),
+        session.status.sanitise(24),
+        session.region.as_ref().map_or_else(none, |region| region.sanitise(24)),
         session.keep_alive.map_or_else(none, |keep| if keep { "yes" } else { "no" }.to_owned()),
-        ran.map_or_else(none, text::span),
+        ran.map_or_else(none, text::format_elapsed),
         left.unwrap_or_else(none),
-        session.proxy_bytes.map_or_else(none, text::bytes),
-        session.metadata.as_ref().filter(|it| !it.is_empty()).map_or_else(none, |it| it.line(WIDEST)),
+        session.proxy_bytes.map_or_else(none, text::format_bytes),
+        session
+            .metadata
+            .as_ref()
+            .filter(|it| !it.is_empty())
+            .map_or_else(none, |it| it.one_line(MAX_CELL_COLUMNS)),
     ]
 }
 
 /// The secrets, each on a line of its own, whole: they are there to be used.
-fn revealed(urls: &ConnectUrls) -> String {
+fn secret_lines(urls: &ConnectUrls) -> String {
     [("connectUrl", &urls.connect), ("seleniumRemoteUrl", &urls.selenium), ("signingKey", &urls.signing_key)]
         .into_iter()
         .map(|(name, secret)| match secret {
-            Some(secret) => format!("  {name:<17}  {}\n", text::shown(secret.expose(), usize::MAX)),
+            Some(secret) => format!("  {name:<17}  {}\n", text::sanitise(secret.expose(), usize::MAX)),
             None => format!("  {name:<17}  -\n"),
         })
         .collect()
@@ -196,8 +207,8 @@ mod tests {
 
     #[test]
     fn secrets_are_left_out_of_json_unless_they_are_asked_for() {
-        let fresh = Fresh {
-            session: keepwatch_core::testing::running(
+        let fresh = SessionWithUrls {
+            session: keepwatch_core::testing::running_session(
                 "s",
                 keepwatch_core::testing::noon(),
                 std::time::Duration::from_secs(60),

@@ -13,13 +13,13 @@ pub mod export;
 pub mod get;
 mod headless;
 pub mod history;
-mod interruption;
 pub mod journal;
 mod json;
 mod output;
 mod recording;
 pub mod release;
 pub mod replay;
+mod signals;
 pub mod simulate;
 mod text_table;
 pub mod wait;
@@ -68,7 +68,7 @@ pub fn log_start(names: &str, env: &Environment) {
         "version {VERSION} on {system} {machine}, process {}: started as `{}`; variables: {}",
         std::process::id(),
         started.trim_end(),
-        env.names().join(" ")
+        env.defined_names().join(" ")
     );
 }
 

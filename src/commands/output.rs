@@ -34,9 +34,9 @@ pub fn print_error(message: &str) {
 ///
 /// # Errors
 /// Standard input is no terminal: `instead` says which option answers. Or the answer cannot be read.
-pub(super) fn ask(question: &str, instead: &'static str) -> Result<String, CliError> {
+pub(super) fn prompt(question: &str, option_hint: &'static str) -> Result<String, CliError> {
     if !io::stdin().is_terminal() {
-        return Err(CliError::NotInteractive(instead));
+        return Err(CliError::NotInteractive(option_hint));
     }
     let mut out = io::stderr().lock();
     let _ = out.write_all(question.as_bytes()).and_then(|()| out.flush()); // if nobody reads it, nobody answers

@@ -5,14 +5,14 @@
 
 use super::CliError;
 use super::api_error::{self, session_message};
-use super::output::{ask, print_text};
+use super::output::{print_text, prompt};
 use super::print_error;
-use crate::api::{Client, Releaser};
+use crate::api::{Client, ReleasePermission};
 use crate::config::ReleaseConfig;
 use crate::exit_code::ExitCode;
 use keepwatch_core::backoff;
 use keepwatch_core::clock::{Clock, Timestamp};
-use keepwatch_core::session::{Fault, Session, SessionId};
+use keepwatch_core::session::{ApiError, Session, SessionId};
 use keepwatch_core::text;
 
 /// Asks, and releases.
@@ -20,69 +20,78 @@ use keepwatch_core::text;
 /// # Errors
 /// There is nobody to ask, the answer is wrong, or standard output can not be written.
 pub async fn release(config: ReleaseConfig) -> Result<ExitCode, CliError> {
-    let (client, clock) = (Client::new(config.source.endpoint, config.source.key), Clock::system());
-    let session = match client.session(&config.id).await.outcome {
+    let (client, clock) = (Client::new(config.profile.endpoint, config.profile.key), Clock::system());
+    let session = match client.session(&config.id).await.result {
         Ok(session) => session,
-        Err(fault) => return Ok(refused(&config.id, &fault)),
+        Err(error) => return Ok(print_api_error(&config.id, &error)),
     };
-    if session.status.is_end() {
-        let status = session.status.shown(24);
+    if session.status.is_final() {
+        let status = session.status.sanitise(24);
         print_error(&format!(
             "session {} has ended ({status}): there is nothing to release",
-            config.id.line()
+            config.id.sanitise_line()
         ));
         return Ok(ExitCode::Success);
     }
     let answer = match config.confirm {
         Some(answer) => answer,
-        None => question(&session, &config.id, clock.now().wall, config.ascii)?,
+        None => prompt_for_confirmation(&session, &config.id, clock.now().wall, config.ascii)?,
     };
     if !config.id.is_confirmed_by(&answer) {
         return Err(CliError::NotConfirmed);
     }
-    let Some(releaser) = Releaser::unless(false) else { return Ok(ExitCode::Failure) };
-    let mut tries = 0;
+    let Some(releaser) = ReleasePermission::unless_read_only(false) else { return Ok(ExitCode::Failure) };
+    let mut attempts = 0;
     loop {
-        match releaser.release(&client, &config.id).await.outcome {
+        match releaser.release(&client, &config.id).await.result {
             Ok(session) => {
                 let line = format!(
                     "release of {} asked; the API says {}{}\n",
-                    config.id.line(),
-                    session.status.shown(24),
-                    if session.status.is_end() { "" } else { ", and may for some seconds" }
+                    config.id.sanitise_line(),
+                    session.status.sanitise(24),
+                    if session.status.is_final() { "" } else { ", and may for some seconds" }
                 );
                 print_text(&line, config.ascii)?;
                 return Ok(ExitCode::Success);
             }
-            Err(fault) => {
-                tries += 1;
-                let fault = fault.timed(clock.now().wall);
-                let Some(rest) = backoff::release_delay(&fault, tries, fastrand::f64()) else {
-                    return Ok(refused(&config.id, &fault));
+            Err(error) => {
+                attempts += 1;
+                let error = error.resolve_retry_after(clock.now().wall);
+                let Some(delay) = backoff::release_delay(&error, attempts, fastrand::f64()) else {
+                    return Ok(print_api_error(&config.id, &error));
                 };
-                print_error(&format!("{}; asked again in {}", api_error::message(&fault), text::span(rest)));
-                crate::timer::sleep_until(&clock, clock.now().mono.saturating_add(rest)).await;
+                print_error(&format!(
+                    "{}; asked again in {}",
+                    api_error::message(&error),
+                    text::format_elapsed(delay)
+                ));
+                crate::timer::sleep_until(&clock, clock.now().mono.saturating_add(delay)).await;
             }
         }
     }
 }
 
-fn refused(id: &SessionId, fault: &Fault) -> ExitCode {
-    print_error(&session_message(id, fault));
-    api_error::exit_code(fault)
+fn print_api_error(id: &SessionId, error: &ApiError) -> ExitCode {
+    print_error(&session_message(id, error));
+    api_error::exit_code(error)
 }
 
 /// Asks on the terminal: which session, whose, and how long it has run.
-fn question(session: &Session, id: &SessionId, now: Timestamp, ascii: bool) -> Result<String, CliError> {
-    let whose = session.metadata.as_ref().and_then(|metadata| metadata.owner(None));
-    let whose = whose.map(|owner| format!(" of {}", owner.shown(40))).unwrap_or_default();
+fn prompt_for_confirmation(
+    session: &Session,
+    id: &SessionId,
+    now: Timestamp,
+    ascii: bool,
+) -> Result<String, CliError> {
+    let owner_text = session.metadata.as_ref().and_then(|metadata| metadata.owner(None));
+    let whose = owner_text.map(|owner| format!(" of {}", owner.sanitise(40))).unwrap_or_default();
     let ran = session.started.and_then(|started| now.signed_duration_since(started).to_std().ok());
-    let ran = ran.map(|ran| format!(", running for {}", text::age(ran))).unwrap_or_default();
+    let ran = ran.map(|ran| format!(", running for {}", text::format_age(ran))).unwrap_or_default();
     let text = format!(
         "Session {}{whose}{ran}.\nIts browser ends with it, whoever uses it. The last {} characters of its id release it: ",
-        id.line(),
+        id.sanitise_line(),
         id.confirmation().chars().count()
     );
     let text = if ascii { text::to_ascii(&text) } else { text };
-    ask(&text, "--confirm with the last four characters of its id")
+    prompt(&text, "--confirm with the last four characters of its id")
 }

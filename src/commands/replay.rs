@@ -7,9 +7,9 @@ use super::CliError;
 use super::recording;
 use crate::config::ReplayConfig;
 use crate::exit_code::ExitCode;
-use crate::store::{Header, Recording};
+use crate::store::{Recording, StreamHeader};
 use crate::terminal::{self, Env};
-use crate::tui::{self, Settings, Tone};
+use crate::tui::{self, NoticeLevel, Settings};
 use keepwatch_core::clock::{Clock, Zone};
 use keepwatch_core::text;
 
@@ -19,33 +19,33 @@ use keepwatch_core::text;
 /// It can not be read, or the terminal refuses.
 pub async fn replay(config: ReplayConfig, warnings: &[String], env: Env) -> Result<ExitCode, CliError> {
     let recording = recording::read(&config.path)?;
-    if let Some(obstacle) = terminal::obstacle(&env) {
-        return Err(CliError::NoScreenForReplay(obstacle));
+    if let Some(problem) = terminal::unsupported_reason(&env) {
+        return Err(CliError::NoScreenForReplay(problem));
     }
-    let Recording { header, tape, damage } = recording;
+    let Recording { header, input_log: tape, damage } = recording;
     let greeting = match (damage, warnings.first()) {
-        (Some(damage), _) => (Tone::Bad, damage.to_string()),
-        (None, Some(warning)) => (Tone::Bad, warning.clone()),
-        (None, None) => (Tone::Plain, greeting(&header, config.zone)),
+        (Some(damage), _) => (NoticeLevel::Error, damage.to_string()),
+        (None, Some(warning)) => (NoticeLevel::Error, warning.clone()),
+        (None, None) => (NoticeLevel::Info, greeting(&header, config.zone)),
     };
     let settings = Settings {
         thresholds: header.thresholds,
         rates: header.rates,
         owner_key: config.owner_key.or(header.owner_key),
         zone: config.zone,
-        theme: config.look.into(),
-        can_open: terminal::can_open(&env),
+        theme: config.appearance.into(),
+        can_open_browser: terminal::can_open_browser(&env),
         version: header.version,
-        speed: config.speed,
-        greeting: Some(greeting),
+        clock_speed: config.speed,
+        startup_notice: Some(greeting),
         ..Settings::default()
     };
-    tui::replay(settings, tape, header.host, header.started, Clock::scaled(config.speed), env)
+    tui::run_replay(settings, tape, header.host, header.started, Clock::scaled(config.speed), env)
         .await
         .map_err(CliError::Terminal)
 }
 
-fn greeting(header: &Header, zone: Zone) -> String {
-    let (at, version) = (zone.date_time(header.started), text::shown(&header.version, 20));
+fn greeting(header: &StreamHeader, zone: Zone) -> String {
+    let (at, version) = (zone.date_time(header.started), text::sanitise(&header.version, 20));
     format!("recorded {at} by keepwatch {version}: Space plays, ] goes to the next event")
 }

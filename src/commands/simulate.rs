@@ -6,41 +6,44 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::CliError;
-use super::interruption::Interruption;
 use super::output::print;
 use super::recording;
-use crate::config::{self, Play, SimulateConfig};
+use super::signals::ShutdownSignal;
+use crate::config::{self, ScenarioConfig, SimulateConfig};
 use crate::exit_code::ExitCode;
-use browserbase_simulator::{self, Control, Offset, Options, Script, Simulator, Span, Window, chaos};
+use browserbase_simulator::{
+    self, Control, HumanDuration, Offset, Scenario, Simulator, SimulatorOptions, Window, chaos,
+};
 use keepwatch_core::clock::Clock;
 use keepwatch_core::text;
 
 /// How often what has happened is written: whoever reads along waits no longer.
-const TOLD_EVERY: Duration = Duration::from_millis(500);
+const WRITE_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Serves until the program is interrupted.
 ///
 /// # Errors
 /// The port or the file of the truth can not be had, or the truth can not be written any more.
 pub async fn simulate(config: SimulateConfig) -> Result<ExitCode, CliError> {
-    let mut interruption = Interruption::new()?;
-    let (mut script, sessions) = load_scenario(&config.play)?;
+    let mut shutdown_signal = ShutdownSignal::new()?;
+    let (mut script, sessions) = load_scenario(&config.scenario)?;
     if let Some(concurrency) = config.concurrency {
         script.project.concurrency = concurrency;
     }
     if let Some(plan) = config.plan {
         script.project.plan = match plan {
-            config::Plan::Free => browserbase_simulator::Plan::Free,
-            config::Plan::Paid => browserbase_simulator::Plan::Paid,
+            config::PlanArg::Free => browserbase_simulator::ProjectPlan::Free,
+            config::PlanArg::Paid => browserbase_simulator::ProjectPlan::Paid,
         };
     }
     if let Some(delay) = config.release_delay {
-        script.rules.release_delay = Span(delay);
+        script.rules.release_delay = HumanDuration(delay);
     }
     let project = script.project.id.clone();
     let (name, about) = (script.name.clone(), script.about.clone());
-    let options = Options { port: config.port, sessions, ..Options::default() };
-    let mut truth = config.truth.as_deref().map(Truth::begin).transpose()?;
+    let options =
+        SimulatorOptions { port: config.port, extra_sessions: sessions, ..SimulatorOptions::default() };
+    let mut ground_truth = config.ground_truth_path.as_deref().map(GroundTruthFile::create).transpose()?;
     let simulator = Simulator::start(Clock::system(), script, options)
         .map_err(|error| CliError::SimulatorPort { port: config.port, error })?;
     let url = simulator.base_url();
@@ -52,61 +55,64 @@ pub async fn simulate(config: SimulateConfig) -> Result<ExitCode, CliError> {
          export BROWSERBASE_PROJECT_ID={project}\n"
     ))?;
     let control = simulator.control();
-    let told = tokio::select! {
-        _ = interruption.heard() => Ok(()),
-        stopped = tell(truth.as_mut(), &control) => stopped,
+    let outcome = tokio::select! {
+        _ = shutdown_signal.wait() => Ok(()),
+        stopped = write_ground_truth(ground_truth.as_mut(), &control) => stopped,
     };
-    drop(interruption);
-    told?;
-    truth.as_mut().map_or(Ok(()), |truth| truth.tell(&control))?;
+    drop(shutdown_signal);
+    outcome?;
+    ground_truth.as_mut().map_or(Ok(()), |truth| truth.write_new_facts(&control))?;
     simulator.stop().await;
     Ok(ExitCode::Success)
 }
 
 /// Loads the scenario to play. Returns it with the number of generated sessions to add.
-pub(super) fn load_scenario(play: &Play) -> Result<(Script, usize), CliError> {
-    let Play { scenario, seed, sessions } = play;
-    if scenario == chaos::NAME {
-        let living = if *sessions == 0 { chaos::LIVING } else { *sessions };
-        return Ok((chaos::script(seed.unwrap_or(chaos::SEED), living), 0));
+pub(super) fn load_scenario(play: &ScenarioConfig) -> Result<(Scenario, usize), CliError> {
+    let ScenarioConfig { scenario, seed, sessions } = play;
+    if scenario == chaos::SCENARIO_NAME {
+        let concurrent = if *sessions == 0 { chaos::DEFAULT_LIVE_SESSIONS } else { *sessions };
+        return Ok((chaos::scenario(seed.unwrap_or(chaos::DEFAULT_SEED), concurrent), 0));
     }
-    let script = Script::find(scenario)?;
+    let script = Scenario::find(scenario)?;
     if seed.is_some() {
-        return Err(CliError::SeedWithoutChaos { scenario: text::shown(scenario, 60) });
+        return Err(CliError::SeedWithoutChaos { scenario: text::sanitise(scenario, 60) });
     }
     Ok((script, *sessions))
 }
 
 /// Writes the truth as it comes, for ever.
-async fn tell(truth: Option<&mut Truth>, control: &Control) -> Result<(), CliError> {
-    let Some(truth) = truth else { return std::future::pending().await };
+async fn write_ground_truth(
+    ground_truth: Option<&mut GroundTruthFile>,
+    control: &Control,
+) -> Result<(), CliError> {
+    let Some(truth) = ground_truth else { return std::future::pending().await };
     let clock = Clock::system();
     loop {
-        truth.tell(control)?;
-        crate::timer::sleep_until(&clock, clock.now().mono.saturating_add(TOLD_EVERY)).await;
+        truth.write_new_facts(control)?;
+        crate::timer::sleep_until(&clock, clock.now().mono.saturating_add(WRITE_INTERVAL)).await;
     }
 }
 
 /// The file of what really happened.
-struct Truth {
+struct GroundTruthFile {
     file: File,
     /// What could be known before this is written.
-    told: Offset,
+    written_until: Offset,
 }
 
-impl Truth {
-    fn begin(path: &Path) -> Result<Self, CliError> {
+impl GroundTruthFile {
+    fn create(path: &Path) -> Result<Self, CliError> {
         let file = recording::create(path, "--truth")?;
-        Ok(Self { file, told: Offset::from_micros(i64::MIN) })
+        Ok(Self { file, written_until: Offset::from_micros(i64::MIN) })
     }
 
     /// Writes what has happened since it was last told.
-    fn tell(&mut self, control: &Control) -> Result<(), CliError> {
+    fn write_new_facts(&mut self, control: &Control) -> Result<(), CliError> {
         let now = control.now();
-        let start = control.date(Offset::START);
-        let facts = control.truth(Window { from: self.told, to: now });
-        let lines: String = facts.iter().map(|fact| fact.line(start) + "\n").collect();
-        self.told = now;
+        let start = control.server_time(Offset::START);
+        let facts = control.ground_truth(Window { from: self.written_until, to: now });
+        let lines: String = facts.iter().map(|fact| fact.to_ndjson(start) + "\n").collect();
+        self.written_until = now;
         self.file.write_all(lines.as_bytes()).map_err(CliError::WriteTruth)
     }
 }

@@ -24,10 +24,10 @@ pub(super) fn table_width(widths: &[usize]) -> usize {
 }
 
 /// Returns one line. Cells wider than their column are truncated.
-pub(super) fn line(row: &[String], widths: &[usize]) -> String {
+pub(super) fn format_row(row: &[String], widths: &[usize]) -> String {
     let mut line = String::new();
     for (width, cell) in widths.iter().zip(row) {
-        let cell = text::fit(cell, *width);
+        let cell = text::truncate(cell, *width);
         line.push_str(&cell);
         line.push_str(&" ".repeat(width.saturating_sub(text::width(&cell)).saturating_add(GAP)));
     }

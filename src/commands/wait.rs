@@ -3,11 +3,11 @@
 //! What it says is what a script can not see by itself: a line on standard output for each session as what is waited for
 //! comes true, and on standard error why it takes longer, or will not come.
 
-mod tally;
+mod progress;
 
 use super::CliError;
 use super::api_error::session_message;
-use super::headless::{Follow, Heard, Watching};
+use super::headless::{HeadlessEvent, HeadlessWatch, WatchParams};
 use super::output::print_text;
 use super::print_error;
 use crate::api::Client;
@@ -16,13 +16,13 @@ use crate::exit_code::ExitCode;
 use keepwatch_core::clock::{Clock, Zone};
 use keepwatch_core::session::{SessionId, Targets};
 use keepwatch_core::text;
-use keepwatch_core::tracker::{Event, EventKind, Fleet, Thresholds};
-use tally::{News, Tally, Why};
+use keepwatch_core::tracker::{AlertThresholds, Event, EventKind, SessionTracker};
+use progress::{MissReason, ProgressChange, WaitProgress};
 
 /// How many sessions a sentence names; the others are counted.
-const NAMED: usize = 4;
+const MAX_NAMED_SESSIONS: usize = 4;
 /// The widest id in a sentence, in columns.
-const WIDEST_ID: usize = 40;
+const MAX_ID_COLUMNS: usize = 40;
 
 /// Waits. Requests that fail do not end it; a timeout does.
 ///
@@ -30,98 +30,110 @@ const WIDEST_ID: usize = 40;
 /// The API refuses the key before anything came, or standard output can not be written.
 pub async fn wait(config: WaitConfig) -> Result<ExitCode, CliError> {
     let clock = Clock::system();
-    let watching = Watching {
+    let params = WatchParams {
         targets: Targets::Ids(config.ids.clone()),
-        pace: config.pace,
-        thresholds: Thresholds::none(),
+        poll_limits: config.poll_limits,
+        thresholds: AlertThresholds::none(),
     };
-    let mut follow =
-        Follow::start(Client::new(config.source.endpoint, config.source.key), clock, watching, None)?;
-    let deadline = config.timeout.map(|timeout| follow.now().boot.saturating_add(timeout));
-    let mut tally = Tally::new(config.ids, config.goal, config.any, config.exit_status, config.grace);
+    let mut watch =
+        HeadlessWatch::start(Client::new(config.profile.endpoint, config.profile.key), clock, params, None)?;
+    let deadline = config.timeout.map(|timeout| watch.now().boot.saturating_add(timeout));
+    let mut progress =
+        WaitProgress::new(config.ids, config.goal, config.any, config.exit_status, config.grace);
     loop {
-        let due = deadline.into_iter().chain(tally.grace_ends()).min();
-        match follow.next(due).await {
-            Heard::Told(told) => {
-                if let Some(fault) = follow.refusal() {
-                    return Err(CliError::ApiKeyRefused(Box::new(fault.clone())));
+        let due = deadline.into_iter().chain(progress.next_grace_end()).min();
+        match watch.next(due).await {
+            HeadlessEvent::Update(told) => {
+                if let Some(error) = watch.auth_error() {
+                    return Err(CliError::ApiKeyRefused(Box::new(error.clone())));
                 }
-                told.events.iter().for_each(say);
-                for news in tally.take(&follow.fleet, told.missing) {
-                    tell(&news, &follow.fleet, config.ascii)?;
+                told.events.iter().for_each(print_problem);
+                for news in progress.update(&watch.tracker, told.not_found) {
+                    print_change(&news, &watch.tracker, config.ascii)?;
                 }
             }
-            Heard::Due => {}
-            Heard::Interrupted(exit) => return Ok(exit),
+            HeadlessEvent::DeadlineReached => {}
+            HeadlessEvent::Interrupted(exit) => return Ok(exit),
         }
-        if let Some(exit) = tally.outcome() {
+        if let Some(exit) = progress.outcome() {
             return Ok(exit);
         }
-        let now = follow.now().boot;
+        let now = watch.now().boot;
         if deadline.is_some_and(|deadline| deadline <= now) {
-            let after = config.timeout.map(text::length).unwrap_or_default();
-            print_error(&format!("timed out after {after}: {}", unfinished(&tally, &follow.fleet)));
+            let after = config.timeout.map(text::format_duration).unwrap_or_default();
+            print_error(&format!("timed out after {after}: {}", describe_waiting(&progress, &watch.tracker)));
             return Ok(ExitCode::TimedOut);
         }
-        if tally.last_chance(now) {
-            follow.ask_now();
+        if progress.needs_final_poll(now) {
+            watch.poll_now();
         }
     }
 }
 
 /// What keeps it from knowing, and that nothing does any more.
-fn say(event: &Event) {
-    if matches!(event.kind, EventKind::Failing { .. } | EventKind::Recovered { .. } | EventKind::Slept(_)) {
-        let of = event.id.as_ref().map(|id| format!("session {}: ", id.shown(WIDEST_ID))).unwrap_or_default();
-        print_error(&format!("{of}{}", event.kind.sentence(Zone::Local, event.seen)));
+fn print_problem(event: &Event) {
+    if matches!(
+        event.kind,
+        EventKind::PollsFailing { .. } | EventKind::PollsRecovered { .. } | EventKind::Slept(_)
+    ) {
+        let of = event
+            .id
+            .as_ref()
+            .map(|id| format!("session {}: ", id.sanitise(MAX_ID_COLUMNS)))
+            .unwrap_or_default();
+        print_error(&format!("{of}{}", event.kind.sentence(Zone::Local, event.learned_at)));
     }
 }
 
-fn tell(news: &News, fleet: &Fleet, ascii: bool) -> Result<(), CliError> {
-    match news {
-        News::Holds(id) => {
-            let line = format!("{}  {}\n", id.line(), standing(fleet, id));
+fn print_change(change: &ProgressChange, tracker: &SessionTracker, ascii: bool) -> Result<(), CliError> {
+    match change {
+        ProgressChange::GoalReached(id) => {
+            let line = format!("{}  {}\n", id.sanitise_line(), describe_session(tracker, id));
             print_text(&line, ascii)
         }
-        News::Never(id, Why::Ended(_)) => {
-            print_error(&format!("session {} will not run any more: {}", id.line(), standing(fleet, id)));
+        ProgressChange::GoalMissed(id, MissReason::Ended(_)) => {
+            print_error(&format!(
+                "session {} will not run any more: {}",
+                id.sanitise_line(),
+                describe_session(tracker, id)
+            ));
             Ok(())
         }
-        News::Never(id, Why::Absent(fault)) => {
-            print_error(&session_message(id, fault));
+        ProgressChange::GoalMissed(id, MissReason::NotFound(error)) => {
+            print_error(&session_message(id, error));
             Ok(())
         }
     }
 }
 
 /// How a session stands, in a line.
-fn standing(fleet: &Fleet, id: &SessionId) -> String {
-    let Some((record, status)) = fleet.get(id).and_then(|record| Some((record, record.status()?))) else {
+fn describe_session(tracker: &SessionTracker, id: &SessionId) -> String {
+    let Some((record, status)) = tracker.get(id).and_then(|record| Some((record, record.status()?))) else {
         return "no reply about it yet".into();
     };
-    let Some(last) = record.last().map(|last| fleet.clock().at(last.received)) else {
-        return status.shown(24);
+    let Some(last) = record.last().map(|last| tracker.clock().at(last.received)) else {
+        return status.sanitise(24);
     };
-    if let Some(verdict) = fleet.verdict(id) {
-        let was = verdict.words(Zone::Local, last).was;
-        return format!("{}; {was}", verdict.line(status, Zone::Local, last));
+    if let Some(verdict) = tracker.verdict(id) {
+        let was = verdict.text(Zone::Local, last).explanation;
+        return format!("{}; {was}", verdict.summary_line(status, Zone::Local, last));
     }
     let expires = record.session.as_ref().and_then(|session| session.expires);
     let left = expires.and_then(|expires| expires.signed_duration_since(last).to_std().ok());
-    let left = left.map(|left| format!(", {} left", text::countdown(left))).unwrap_or_default();
-    format!("{}{left}", status.shown(24))
+    let left = left.map(|left| format!(", {} left", text::format_countdown(left))).unwrap_or_default();
+    format!("{}{left}", status.sanitise(24))
 }
 
-fn unfinished(tally: &Tally, fleet: &Fleet) -> String {
-    let open = tally.open();
-    let named: Vec<String> = open
+fn describe_waiting(progress: &WaitProgress, tracker: &SessionTracker) -> String {
+    let waiting = progress.waiting();
+    let named: Vec<String> = waiting
         .iter()
-        .take(NAMED)
-        .map(|id| format!("{}: {}", id.shown(WIDEST_ID), standing(fleet, id)))
+        .take(MAX_NAMED_SESSIONS)
+        .map(|id| format!("{}: {}", id.sanitise(MAX_ID_COLUMNS), describe_session(tracker, id)))
         .collect();
-    let more = open.len().saturating_sub(NAMED);
+    let more = waiting.len().saturating_sub(MAX_NAMED_SESSIONS);
     let more = if more > 0 { format!("; and {more} more") } else { String::new() };
-    let yet = match tally.goal() {
+    let yet = match progress.goal() {
         Goal::Ended => "not ended",
         Goal::Running => "not running",
     };

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::key::KeyError;
+use super::api_key::KeyError;
 use crate::api::EndpointError;
 use crate::exit_code::ExitCode;
 use keepwatch_core::session::SessionIdError;
@@ -35,7 +35,7 @@ pub enum ConfigError {
     FileWithoutProfiles { name: String, file: String },
     #[error("there is no profile “{name}” in {file}, which has {known}{}", did_you_mean(near.as_deref()))]
     UnknownProfile { name: String, file: String, known: String, near: Option<String> },
-    #[error("{}", text::shown(&.0.to_string(), MAX_COLUMNS))]
+    #[error("{}", text::sanitise(&.0.to_string(), MAX_COLUMNS))]
     InvalidDefault(#[from] clap::Error),
     #[error("{option}: {problem}")]
     InvalidOption { option: &'static str, problem: String },
@@ -46,7 +46,7 @@ pub enum ConfigError {
     #[error(
         "{0} narrows the lists, and sessions that are named are asked for by their ids: leave out one or the other"
     )]
-    NarrowedIds(&'static str),
+    ListOptionWithIds(&'static str),
     #[error(
         "this keepwatch is read-only (--read-only, KEEPWATCH_READ_ONLY, or read-only in the config file): it releases \
          nothing"

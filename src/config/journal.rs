@@ -22,9 +22,9 @@ pub(super) fn journal_file(env: &Environment) -> JournalFile {
 }
 
 /// How it is written; `None` where it is not wanted, or has no place.
-pub(super) fn journal(journal: cli::Journal, env: &Environment) -> Option<JournalConfig> {
+pub(super) fn journal(journal: cli::JournalArgs, env: &Environment) -> Option<JournalConfig> {
     let path = journal_file(env).filter(|_| !journal.no_journal)?;
-    Some(JournalConfig { path, keep: journal.journal_keep })
+    Some(JournalConfig { path, retention: journal.journal_keep })
 }
 
 #[cfg(test)]

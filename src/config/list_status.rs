@@ -10,7 +10,7 @@ use keepwatch_core::text;
 pub(super) fn parse_list_status(status: &str) -> Result<List, String> {
     let upper = status.trim().to_uppercase();
     List::ALL.into_iter().find(|list| list.status().raw() == upper).ok_or_else(|| {
-        let status = text::shown(status, 40);
+        let status = text::sanitise(status, 40);
         format!(
             "“{status}” can not be watched for; lists are of PENDING or RUNNING sessions, R shows the others"
         )

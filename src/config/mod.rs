@@ -8,16 +8,16 @@
 //!
 //! What is typed comes before what the environment says, that before the file, and that before the defaults.
 
+mod api_key;
+mod api_options;
 mod error;
 mod file;
+pub mod file_schema;
 mod journal;
-mod key;
 mod list_status;
 mod log;
-pub mod places;
-mod profile;
-mod read;
-mod source;
+mod resolve;
+mod resolved_profile;
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -27,22 +27,22 @@ use std::time::Duration;
 
 use keepwatch_core::clock::Zone;
 use keepwatch_core::session::{MetadataPath, SessionId, Targets};
-use keepwatch_core::tracker::Thresholds;
+use keepwatch_core::tracker::AlertThresholds;
 use keepwatch_core::tracker::cost::Rates;
 use keepwatch_core::tracker::evidence;
 
 use crate::api::Query;
-pub use crate::cli::{Goal, JournalAction, Plan};
+pub use crate::cli::{Goal, JournalAction, PlanArg};
 use crate::poll::PollLimits;
 use crate::store::journal::JournalConfig;
+pub use api_key::KeyError;
+pub use api_options::{ApiOptions, KeySource, PROFILE_KEYS};
 pub use clap_complete::Shell;
 pub use error::ConfigError;
-pub use file::File;
+pub use file::ConfigFile;
 pub use journal::JournalFile;
-pub use key::KeyError;
 pub use log::log_file;
-pub use profile::{KeySource, PROFILE_KEYS, Profile};
-pub use source::{AnySource, Source};
+pub use resolved_profile::{MaybeKeyedProfile, ResolvedProfile};
 
 /// What to do, all of it valid.
 #[derive(Debug)]
@@ -82,11 +82,11 @@ impl Config {
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         match self {
-            Self::Watch(config) => config.sources().filter_map(|it| it.warning.clone()).collect(),
-            Self::Get(GetConfig { source, .. })
-            | Self::Events(EventsConfig { source, .. })
-            | Self::Wait(WaitConfig { source, .. })
-            | Self::Release(ReleaseConfig { source, .. })
+            Self::Watch(config) => config.profiles().filter_map(|it| it.warning.clone()).collect(),
+            Self::Get(GetConfig { profile: source, .. })
+            | Self::Events(EventsConfig { profile: source, .. })
+            | Self::Wait(WaitConfig { profile: source, .. })
+            | Self::Release(ReleaseConfig { profile: source, .. })
             | Self::Explain(ExplainConfig { from: ExplainFrom::Api(source), .. }) => {
                 source.warning.iter().cloned().collect()
             }
@@ -111,25 +111,25 @@ pub struct WatchConfig {
     /// What the lists are narrowed by.
     pub query: Option<Query>,
     /// How often.
-    pub pace: PollLimits,
+    pub poll_limits: PollLimits,
     /// The API and key of the first profile. At least one of the profiles has a key.
-    pub source: AnySource,
+    pub first_profile: MaybeKeyedProfile,
     /// The APIs and keys of the other profiles.
-    pub other_sources: Vec<AnySource>,
+    pub other_profiles: Vec<MaybeKeyedProfile>,
     /// Where what is seen is kept; `None` where nothing is.
     pub journal: Option<JournalConfig>,
     /// How the screen is to be.
     pub screen: ScreenConfig,
     /// The new file that it is recorded into.
-    pub record: Option<PathBuf>,
+    pub recording_path: Option<PathBuf>,
     /// Whether metadata is left out of what is written down.
     pub no_metadata: bool,
 }
 
 impl WatchConfig {
     /// Returns the APIs and keys of all profiles, in the order of the command line.
-    pub fn sources(&self) -> impl Iterator<Item = &AnySource> {
-        std::iter::once(&self.source).chain(&self.other_sources)
+    pub fn profiles(&self) -> impl Iterator<Item = &MaybeKeyedProfile> {
+        std::iter::once(&self.first_profile).chain(&self.other_profiles)
     }
 }
 
@@ -137,7 +137,7 @@ impl WatchConfig {
 #[derive(Clone, Debug)]
 pub struct ScreenConfig {
     /// When a session is flagged.
-    pub thresholds: Thresholds,
+    pub thresholds: AlertThresholds,
     /// What things cost.
     pub rates: Rates,
     /// Whether a new flag rings the bell.
@@ -149,7 +149,7 @@ pub struct ScreenConfig {
     /// Times in which zone.
     pub zone: Zone,
     /// Colours and glyphs.
-    pub look: Look,
+    pub appearance: Appearance,
 }
 
 /// Which recording to show, and how.
@@ -164,12 +164,12 @@ pub struct ReplayConfig {
     /// Times in which zone.
     pub zone: Zone,
     /// Colours and glyphs.
-    pub look: Look,
+    pub appearance: Appearance,
 }
 
 /// What the simulated API plays.
 #[derive(Debug)]
-pub struct Play {
+pub struct ScenarioConfig {
     /// The name of a scenario, or a file.
     pub scenario: String,
     /// What it is made of, if it is made.
@@ -182,11 +182,11 @@ pub struct Play {
 #[derive(Debug)]
 pub struct DemoConfig {
     /// What is played.
-    pub play: Play,
+    pub scenario: ScenarioConfig,
     /// How many times as fast as real.
     pub speed: u32,
     /// How often to ask, in simulated time.
-    pub pace: PollLimits,
+    pub poll_limits: PollLimits,
     /// How the screen is to be.
     pub screen: ScreenConfig,
 }
@@ -197,7 +197,7 @@ pub struct GetConfig {
     /// Which sessions.
     pub ids: Vec<SessionId>,
     /// Where, and with which key.
-    pub source: Source,
+    pub profile: ResolvedProfile,
     /// JSON, not a table.
     pub json: bool,
     /// With the connect fields.
@@ -214,22 +214,22 @@ pub struct EventsConfig {
     /// Of which sessions.
     pub targets: Targets,
     /// How often to ask.
-    pub pace: PollLimits,
+    pub poll_limits: PollLimits,
     /// When a session is flagged.
-    pub thresholds: Thresholds,
+    pub thresholds: AlertThresholds,
     /// Where, and with which key.
-    pub source: Source,
+    pub profile: ResolvedProfile,
     /// The new file that it is recorded into.
-    pub record: Option<PathBuf>,
+    pub recording_path: Option<PathBuf>,
     /// Whether metadata is left out of what is written down.
     pub no_metadata: bool,
     /// How they are printed.
-    pub form: Form,
+    pub format: EventFormat,
 }
 
 /// How events are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
+pub enum EventFormat {
     /// One JSON object a line; times are UTC.
     Json,
     /// A line for people.
@@ -257,9 +257,9 @@ pub struct WaitConfig {
     /// For how long a session may be unknown to the API.
     pub grace: Duration,
     /// How often to ask.
-    pub pace: PollLimits,
+    pub poll_limits: PollLimits,
     /// Where, and with which key.
-    pub source: Source,
+    pub profile: ResolvedProfile,
     /// ASCII only.
     pub ascii: bool,
 }
@@ -270,7 +270,7 @@ pub struct ExplainConfig {
     /// Which session.
     pub id: SessionId,
     /// What is told of it.
-    pub options: evidence::Options<'static>,
+    pub options: evidence::EvidenceOptions<'static>,
     /// From where it is learned.
     pub from: ExplainFrom,
     /// ASCII only.
@@ -281,7 +281,7 @@ pub struct ExplainConfig {
 #[derive(Debug)]
 pub enum ExplainFrom {
     /// The API.
-    Api(Source),
+    Api(ResolvedProfile),
     /// A recording.
     Recording(PathBuf),
 }
@@ -294,7 +294,7 @@ pub struct ReleaseConfig {
     /// The answer to the question, where it was given beforehand.
     pub confirm: Option<String>,
     /// Where, and with which key.
-    pub source: Source,
+    pub profile: ResolvedProfile,
     /// ASCII only.
     pub ascii: bool,
 }
@@ -328,7 +328,7 @@ pub struct ExportConfig {
     /// Where the journal is.
     pub journal: JournalFile,
     /// The new file; else standard output.
-    pub to: Option<PathBuf>,
+    pub output_path: Option<PathBuf>,
     /// Whether its metadata is left out.
     pub no_metadata: bool,
 }
@@ -339,20 +339,20 @@ pub struct SimulateConfig {
     /// On which port of 127.0.0.1; 0 takes a free one.
     pub port: u16,
     /// What is played.
-    pub play: Play,
+    pub scenario: ScenarioConfig,
     /// Where what really happens is written.
-    pub truth: Option<PathBuf>,
+    pub ground_truth_path: Option<PathBuf>,
     /// How many may run at once, if not as many as the scenario says.
     pub concurrency: Option<u32>,
     /// The project's plan, if not the scenario's.
-    pub plan: Option<Plan>,
+    pub plan: Option<PlanArg>,
     /// How long a release takes to show, if not as long as the scenario says.
     pub release_delay: Option<Duration>,
 }
 
 /// What the terminal can show, or the reader wants of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Look {
+pub struct Appearance {
     /// Colours; else bold, faint and reverse alone.
     pub color: bool,
     /// ASCII only.
@@ -371,7 +371,7 @@ impl Environment {
 
     /// The names of the variables that are this program's, and set.
     #[must_use]
-    pub fn names(&self) -> Vec<String> {
+    pub fn defined_names(&self) -> Vec<String> {
         let names =
             self.0.iter().filter(|(_, value)| !value.is_empty()).map(|(name, _)| name.to_string_lossy());
         let is_ours = |name: &str| name.starts_with("BROWSERBASE_") || name.starts_with("KEEPWATCH_");

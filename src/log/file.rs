@@ -15,7 +15,7 @@ use crate::private_file::{self, FileId, FileRefusal, OpenError};
 use keepwatch_core::text;
 
 /// The widest name of a file in a sentence, in columns.
-const NAME: usize = 60;
+const MAX_NAME_COLUMNS: usize = 60;
 
 /// A file that is written line by line.
 #[derive(Debug)]
@@ -23,77 +23,77 @@ pub(super) struct LogFile {
     path: PathBuf,
     file: File,
     /// How large it may become, in bytes.
-    most: u64,
+    max_bytes: u64,
     /// Whether its last line may be cut off.
-    torn: bool,
+    has_partial_line: bool,
 }
 
 impl LogFile {
     /// The file at `path`: made, or appended to.
-    pub(super) fn open(path: &Path, most: u64) -> io::Result<Self> {
+    pub(super) fn open(path: &Path, max_bytes: u64) -> io::Result<Self> {
         let path = std::path::absolute(path)?; // the current folder is where it was asked for
         let file = open(&path)?;
-        keep_others(&before(&path))?;
-        Ok(Self { path, file, most, torn: false })
+        ensure_is_log(&rotated_path(&path))?;
+        Ok(Self { path, file, max_bytes, has_partial_line: false })
     }
 
     /// Appends whole lines, in one piece: those of other programs do not get in between.
     pub(super) fn write(&mut self, lines: &[u8]) -> io::Result<()> {
-        self.make_room(lines.len())?;
-        let torn = std::mem::replace(&mut self.torn, true);
-        if torn {
+        self.rotate_if_needed(lines.len())?;
+        let had_partial_line = std::mem::replace(&mut self.has_partial_line, true);
+        if had_partial_line {
             self.file.write_all(b"\n")?;
         }
         self.file.write_all(lines)?;
-        self.torn = false;
+        self.has_partial_line = false;
         Ok(())
     }
 
     /// Leaves a file that is not, or no more, the one at the path, and moves one aside that is full.
-    fn make_room(&mut self, more: usize) -> io::Result<()> {
-        let found = self.file.metadata()?;
-        if FileId::at(&self.path) != Some(FileId::of(&found)) {
-            self.begin()?;
-        } else if found.len() > 0
-            && found.len().saturating_add(u64::try_from(more).unwrap_or(u64::MAX)) > self.most
+    fn rotate_if_needed(&mut self, added_bytes: usize) -> io::Result<()> {
+        let metadata = self.file.metadata()?;
+        if FileId::at(&self.path) != Some(FileId::from_metadata(&metadata)) {
+            self.reopen()?;
+        } else if metadata.len() > 0
+            && metadata.len().saturating_add(u64::try_from(added_bytes).unwrap_or(u64::MAX)) > self.max_bytes
         {
             // promise: log-rotation
-            self.rotate(FileId::of(&found))?;
+            self.rotate(FileId::from_metadata(&metadata))?;
         }
         Ok(())
     }
 
-    fn rotate(&mut self, ours: FileId) -> io::Result<()> {
+    fn rotate(&mut self, file_id: FileId) -> io::Result<()> {
         if flock(&self.file, FlockOperation::NonBlockingLockExclusive).is_err() {
             return Ok(()); // another program is just doing it; this line may still go where it is
         }
-        if FileId::at(&self.path) == Some(ours) {
-            keep_others(&before(&self.path))?;
-            fs::rename(&self.path, before(&self.path))?;
+        if FileId::at(&self.path) == Some(file_id) {
+            ensure_is_log(&rotated_path(&self.path))?;
+            fs::rename(&self.path, rotated_path(&self.path))?;
         }
-        self.begin()
+        self.reopen()
     }
 
-    fn begin(&mut self) -> io::Result<()> {
+    fn reopen(&mut self) -> io::Result<()> {
         self.file = open(&self.path)?;
-        self.torn = false;
+        self.has_partial_line = false;
         Ok(())
     }
 }
 
 /// Where the file goes when it is full.
-fn before(path: &Path) -> PathBuf {
+fn rotated_path(path: &Path) -> PathBuf {
     private_file::with_suffix(path, ".1")
 }
 
 /// Refuses a file that is not a log.
-fn keep_others(path: &Path) -> io::Result<()> {
+fn ensure_is_log(path: &Path) -> io::Result<()> {
     // promise: log-format, mutant: is_log(path)? -> true
     if is_log(path)? {
         return Ok(());
     }
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    Err(io::Error::other(format!("{} is there, and is no log", text::shown(&name, NAME))))
+    Err(io::Error::other(format!("{} is there, and is no log", text::sanitise(&name, MAX_NAME_COLUMNS))))
 }
 
 /// Whether a file begins with the time of a line, perhaps cut off; none, and an empty one, is as good.
@@ -114,8 +114,9 @@ fn is_log(path: &Path) -> io::Result<bool> {
         }
     }
     let line = start.iter().take(read).take_while(|byte| **byte != b'\n');
-    let fits = |(byte, model): (&u8, &u8)| if *model == b'0' { byte.is_ascii_digit() } else { byte == model };
-    Ok(line.zip(TIME).all(fits))
+    let matches_template =
+        |(byte, model): (&u8, &u8)| if *model == b'0' { byte.is_ascii_digit() } else { byte == model };
+    Ok(line.zip(TIME).all(matches_template))
 }
 
 /// Opens the log to append to it; creates it if it is not there.
@@ -128,7 +129,7 @@ fn open(path: &Path) -> io::Result<File> {
             FileRefusal::OtherOwner => "it is another user's file",
         }),
     })?;
-    keep_others(path)?;
+    ensure_is_log(path)?;
     // promise: log-mode
     if private_file::is_open_to_others(&file.metadata()?) {
         file.set_permissions(private_file::owner_only())?; // an old file
@@ -148,12 +149,12 @@ mod tests {
     }
 
     /// A line with this text.
-    fn line(text: &str) -> String {
+    fn log_line(text: &str) -> String {
         format!("2026-11-25T12:00:00.000Z {text}\n")
     }
 
     fn write(log: &mut LogFile, text: &str) {
-        log.write(line(text).as_bytes()).unwrap();
+        log.write(log_line(text).as_bytes()).unwrap();
     }
 
     fn read(path: &Path) -> String {
@@ -168,7 +169,7 @@ mod tests {
         assert_eq!(mode(&path), 0o600);
         fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
         write(&mut LogFile::open(&path, 100).unwrap(), "two");
-        assert_eq!((read(&path), mode(&path)), (line("one") + &line("two"), 0o600));
+        assert_eq!((read(&path), mode(&path)), (log_line("one") + &log_line("two"), 0o600));
     }
 
     #[test]
@@ -176,7 +177,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
         for text in ["bb_live_0123\n", "interval = \"3s\"\n", "\x7fELF", "2026-11-25 12:00:00 other\n"] {
-            for (at, name) in [(path.clone(), "log"), (before(&path), "log.1")] {
+            for (at, name) in [(path.clone(), "log"), (rotated_path(&path), "log.1")] {
                 fs::write(&at, text).unwrap();
                 fs::set_permissions(&at, Permissions::from_mode(0o644)).unwrap();
                 let refused = LogFile::open(&path, 100).unwrap_err().to_string();
@@ -189,9 +190,9 @@ mod tests {
         // Nor where it came later.
         let mut log = LogFile::open(&path, 40).unwrap();
         write(&mut log, "one");
-        fs::write(before(&path), "mine").unwrap();
-        assert!(log.write(line("two").as_bytes()).is_err());
-        assert_eq!((read(&before(&path)).as_str(), read(&path)), ("mine", line("one")));
+        fs::write(rotated_path(&path), "mine").unwrap();
+        assert!(log.write(log_line("two").as_bytes()).is_err());
+        assert_eq!((read(&rotated_path(&path)).as_str(), read(&path)), ("mine", log_line("one")));
     }
 
     #[test]
@@ -201,7 +202,7 @@ mod tests {
         for text in ["", "2026-1", "2026-11-2\n2026-11-25T12:00:00.000Z on\n"] {
             fs::write(&path, text).unwrap();
             write(&mut LogFile::open(&path, 1000).unwrap(), "more");
-            assert_eq!(read(&path), text.to_owned() + &line("more"));
+            assert_eq!(read(&path), text.to_owned() + &log_line("more"));
         }
     }
 
@@ -218,7 +219,7 @@ mod tests {
         rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
         assert_eq!(why(&pipe), "what is there is no file");
         assert_eq!(why(folder.path()), "what is there is no file");
-        fs::write(&aim, line("another's")).unwrap();
+        fs::write(&aim, log_line("another's")).unwrap();
         if std::os::unix::fs::chown(&aim, Some(12345), None).is_ok() {
             assert_eq!(why(&aim), "it is another user's file");
         }
@@ -228,12 +229,15 @@ mod tests {
     fn a_full_file_is_moved_aside_and_there_are_never_more_than_two() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
-        let mut log = LogFile::open(&path, 2 * line("1234").len() as u64).unwrap();
+        let mut log = LogFile::open(&path, 2 * log_line("1234").len() as u64).unwrap();
         for text in ["1234", "5678", "abcd", "efgh", "last"] {
             write(&mut log, text);
         }
-        assert_eq!((read(&before(&path)), read(&path)), (line("abcd") + &line("efgh"), line("last")));
-        assert_eq!((mode(&path), mode(&before(&path))), (0o600, 0o600));
+        assert_eq!(
+            (read(&rotated_path(&path)), read(&path)),
+            (log_line("abcd") + &log_line("efgh"), log_line("last"))
+        );
+        assert_eq!((mode(&path), mode(&rotated_path(&path))), (0o600, 0o600));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
     }
 
@@ -241,13 +245,13 @@ mod tests {
     fn two_programs_that_write_one_log_follow_each_other_to_the_new_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
-        let most = 2 * line("1234").len() as u64;
+        let most = 2 * log_line("1234").len() as u64;
         let (mut one, mut other) = (LogFile::open(&path, most).unwrap(), LogFile::open(&path, most).unwrap());
         write(&mut one, "1234");
         write(&mut other, "5678");
         write(&mut one, "abcd"); // moves it aside
         write(&mut other, "efgh");
-        assert_eq!(read(&path), line("abcd") + &line("efgh"));
-        assert_eq!(read(&before(&path)), line("1234") + &line("5678"));
+        assert_eq!(read(&path), log_line("abcd") + &log_line("efgh"));
+        assert_eq!(read(&rotated_path(&path)), log_line("1234") + &log_line("5678"));
     }
 }

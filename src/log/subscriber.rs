@@ -4,36 +4,36 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::Interest;
 use tracing::{Event, Level, Metadata, level_filters::LevelFilter};
 
-use super::line::{self, OURS};
-use super::writer::Outbox;
+use super::line_format::{self, CRATE_NAME};
+use super::writer::LogSender;
 use keepwatch_core::clock::Clock;
 
 /// Makes a line of each event, and passes it on.
 #[derive(Debug)]
-pub(super) struct Subscriber {
-    outbox: Outbox,
+pub(super) struct LogSubscriber {
+    sender: LogSender,
     clock: Clock,
 }
 
-impl Subscriber {
-    pub(super) fn new(outbox: Outbox, clock: Clock) -> Self {
-        Self { outbox, clock }
+impl LogSubscriber {
+    pub(super) fn new(outbox: LogSender, clock: Clock) -> Self {
+        Self { sender: outbox, clock }
     }
 
-    pub(super) fn outbox(&self) -> &Outbox {
-        &self.outbox
+    pub(super) fn sender(&self) -> &LogSender {
+        &self.sender
     }
 }
 
 /// Whether it is an event of this program's own code. h2 tells `tracing` the headers that it sends, and the key is one.
 fn is_ours(metadata: &Metadata<'_>) -> bool {
-    let rest = metadata.target().strip_prefix(OURS);
+    let rest = metadata.target().strip_prefix(CRATE_NAME);
     let is_target = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with("::"));
     // promise: log-targets, mutant: is_target -> true
     is_target && !metadata.is_span() && *metadata.level() <= Level::INFO
 }
 
-impl tracing::Subscriber for Subscriber {
+impl tracing::Subscriber for LogSubscriber {
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
         if is_ours(metadata) { Interest::always() } else { Interest::never() }
     }
@@ -47,7 +47,7 @@ impl tracing::Subscriber for Subscriber {
     }
 
     fn event(&self, event: &Event<'_>) {
-        self.outbox.line(line::of(event, self.clock.now().wall));
+        self.sender.send_line(line_format::format_event(event, self.clock.now().wall));
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {

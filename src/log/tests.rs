@@ -6,31 +6,31 @@ use std::sync::mpsc::{Receiver, channel};
 use super::*;
 use keepwatch_core::session::Secret;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What is in the log after `what` was logged.
-fn logged(what: impl FnOnce()) -> String {
+fn capture_log(action: impl FnOnce()) -> String {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("log");
     let (subscriber, _) = subscriber(&path);
     tracing::subscriber::with_default(subscriber, || {
-        what();
-        flush(PATIENCE);
+        action();
+        flush(FLUSH_TIMEOUT);
     });
     std::fs::read_to_string(&path).unwrap()
 }
 
-fn subscriber(path: &Path) -> (Subscriber, Receiver<String>) {
-    let (told, hears) = channel();
-    let file = LogFile::open(path, MOST_BYTES).unwrap();
-    let tell = move |why| drop(told.send(why));
-    let outbox = Outbox::to(file, "log".into(), Clock::system(), tell).unwrap();
-    (Subscriber::new(outbox, Clock::system()), hears)
+fn subscriber(path: &Path) -> (LogSubscriber, Receiver<String>) {
+    let (error_sender, errors) = channel();
+    let file = LogFile::open(path, MAX_FILE_BYTES).unwrap();
+    let on_error = move |why| drop(error_sender.send(why));
+    let outbox = LogSender::spawn(file, "log".into(), Clock::system(), on_error).unwrap();
+    (LogSubscriber::new(outbox, Clock::system()), errors)
 }
 
 #[test]
 fn an_event_is_one_line_with_its_time_to_the_millisecond_its_level_its_place_and_its_message() {
-    let text = logged(|| {
+    let text = capture_log(|| {
         tracing::warn!(name = "x", "two words");
         tracing::debug!("too small");
     });
@@ -41,7 +41,7 @@ fn an_event_is_one_line_with_its_time_to_the_millisecond_its_level_its_place_and
 
 #[test]
 fn no_line_can_be_forged_and_no_terminal_harmed_by_what_the_network_said() {
-    let text = logged(|| {
+    let text = capture_log(|| {
         tracing::info!(
             "a\n2026-11-22T12:00:00.000Z ERROR api: forged\r\u{85}\u{2028}\u{1b}]0;x\u{7}\u{202e}"
         );
@@ -55,7 +55,7 @@ fn no_line_can_be_forged_and_no_terminal_harmed_by_what_the_network_said() {
 #[test]
 fn a_secret_is_masked_in_the_log_by_its_type_and_what_looks_like_one_by_its_looks() {
     let secret = Secret::new("cAnArY".into());
-    let text = logged(|| {
+    let text = capture_log(|| {
         tracing::info!(?secret, %secret, "{secret} {secret:?}");
         tracing::info!("wss://c/?signingKey=cAnArY&x bb_live_cAnArY https://u:cAnArY@h/");
     });
@@ -64,7 +64,7 @@ fn a_secret_is_masked_in_the_log_by_its_type_and_what_looks_like_one_by_its_look
 
 #[test]
 fn what_other_crates_say_does_not_get_into_the_log() {
-    let text = logged(|| {
+    let text = capture_log(|| {
         tracing::info!("ours");
         tracing::error!(target: "h2::codec", "x-bb-api-key: cAnArY");
         tracing::error!(target: "keepwatcher", "cAnArY");
@@ -75,9 +75,9 @@ fn what_other_crates_say_does_not_get_into_the_log() {
 
 #[test]
 fn a_queue_that_is_full_loses_lines_and_counts_them() {
-    let (outbox, inbox) = Outbox::pair();
+    let (outbox, inbox) = LogSender::channel();
     for number in 0..1003 {
-        outbox.line(format!("{number}\n"));
+        outbox.send_line(format!("{number}\n"));
     }
     assert_eq!(inbox.try_iter().count(), 1000);
     assert!(format!("{outbox:?}").contains("lost: 3"), "{outbox:?}");
@@ -93,14 +93,14 @@ fn a_log_that_can_not_be_written_is_told_once_and_goes_on_when_it_can() {
     tracing::subscriber::with_default(subscriber, || {
         tracing::info!("one");
         tracing::info!("two");
-        flush(PATIENCE);
+        flush(FLUSH_TIMEOUT);
         assert_eq!(
             hears.try_iter().collect::<Vec<_>>(),
             ["the log log can not be written: what is there is no file"]
         );
         std::fs::remove_dir(&path).unwrap();
         tracing::info!("three");
-        flush(PATIENCE);
+        flush(FLUSH_TIMEOUT);
         assert_eq!(hears.try_iter().count(), 0);
     });
     let text = std::fs::read_to_string(&path).unwrap();

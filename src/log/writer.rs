@@ -10,114 +10,121 @@ use std::time::Duration;
 use tracing::Level;
 
 use super::file::LogFile;
-use super::line;
+use super::line_format;
 use keepwatch_core::clock::Clock;
 
 /// So many lines may wait for the disk, of 4 kB at most.
-const MOST_WAITING: usize = 1000;
+const MAX_QUEUED_LINES: usize = 1000;
 
 /// Tells somebody a sentence.
-type Tell = Box<dyn Fn(String) + Send>;
+type ErrorHandler = Box<dyn Fn(String) + Send>;
 
 /// What the writer is sent.
-pub(super) enum Message {
+pub(super) enum LogMessage {
     /// To be written.
     Line(String),
     /// What is wrong is said here from now on.
-    Tell(Tell),
+    SetErrorHandler(ErrorHandler),
     /// To be answered once all that came before is written.
     Flush(Sender<()>),
 }
 
 /// What both ends know.
 #[derive(Debug, Default)]
-struct Shared {
-    waiting: AtomicUsize,
+struct LogCounters {
+    queued: AtomicUsize,
     /// Lines that were not written, and of which the log does not say so yet.
     lost: AtomicUsize,
 }
 
 /// The way to the writer.
-pub(super) struct Outbox {
-    to: Sender<Message>,
-    shared: Arc<Shared>,
+pub(super) struct LogSender {
+    messages: Sender<LogMessage>,
+    counters: Arc<LogCounters>,
 }
 
-impl fmt::Debug for Outbox {
+impl fmt::Debug for LogSender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Outbox({:?})", self.shared)
+        write!(f, "Outbox({:?})", self.counters)
     }
 }
 
-impl Outbox {
+impl LogSender {
     /// Starts the thread that writes to `file`, which is called `name`. What is wrong with it is said to `tell`, once.
     ///
     /// # Errors
     /// No thread can be started.
-    pub(super) fn to(
+    pub(super) fn spawn(
         file: LogFile,
         name: String,
         clock: Clock,
-        tell: impl Fn(String) + Send + 'static,
+        on_error: impl Fn(String) + Send + 'static,
     ) -> io::Result<Self> {
-        let (outbox, inbox) = Self::pair();
-        let shared = Arc::clone(&outbox.shared);
-        let writer = Writer { file, name, clock, tell: Box::new(tell), told: false, shared };
+        let (outbox, inbox) = Self::channel();
+        let shared = Arc::clone(&outbox.counters);
+        let writer = LogWriter {
+            file,
+            file_name: name,
+            clock,
+            on_error: Box::new(on_error),
+            has_reported_error: false,
+            counters: shared,
+        };
         std::thread::Builder::new().name("log".into()).spawn(move || writer.run(&inbox))?;
         Ok(outbox)
     }
 
     /// A way to nobody yet.
-    pub(super) fn pair() -> (Self, Receiver<Message>) {
-        let (to, inbox) = channel();
-        (Self { to, shared: Arc::default() }, inbox)
+    pub(super) fn channel() -> (Self, Receiver<LogMessage>) {
+        let (messages, inbox) = channel();
+        (Self { messages, counters: Arc::default() }, inbox)
     }
 
     /// Passes a line on; it is lost where too many wait already.
-    pub(super) fn line(&self, line: String) {
-        // promise: log-queue, mutant: MOST_WAITING -> usize::MAX
-        if self.shared.waiting.fetch_add(1, Ordering::Relaxed) < MOST_WAITING
-            && self.to.send(Message::Line(line)).is_ok()
+    pub(super) fn send_line(&self, line: String) {
+        // promise: log-queue, mutant: MAX_QUEUED_LINES -> usize::MAX
+        if self.counters.queued.fetch_add(1, Ordering::Relaxed) < MAX_QUEUED_LINES
+            && self.messages.send(LogMessage::Line(line)).is_ok()
         {
             return;
         }
-        self.shared.waiting.fetch_sub(1, Ordering::Relaxed);
-        self.shared.lost.fetch_add(1, Ordering::Relaxed);
+        self.counters.queued.fetch_sub(1, Ordering::Relaxed);
+        self.counters.lost.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn tell(&self, how: Tell) {
-        let _ = self.to.send(Message::Tell(how)); // a writer that is gone has nothing to say
+    pub(super) fn set_error_handler(&self, handler: ErrorHandler) {
+        let _ = self.messages.send(LogMessage::SetErrorHandler(handler)); // a writer that is gone has nothing to say
     }
 
     /// Waits until all that was passed on is written, but no longer than `limit`.
-    pub(super) fn flush(&self, limit: Duration) {
-        let (done, is_done) = channel();
-        if self.to.send(Message::Flush(done)).is_ok() {
-            let _ = is_done.recv_timeout(limit);
+    pub(super) fn flush(&self, timeout: Duration) {
+        let (done, done_receiver) = channel();
+        if self.messages.send(LogMessage::Flush(done)).is_ok() {
+            let _ = done_receiver.recv_timeout(timeout);
         }
     }
 }
 
-struct Writer {
+struct LogWriter {
     file: LogFile,
-    name: String,
+    file_name: String,
     clock: Clock,
-    tell: Tell,
+    on_error: ErrorHandler,
     /// Whether somebody was told that something is wrong.
-    told: bool,
-    shared: Arc<Shared>,
+    has_reported_error: bool,
+    counters: Arc<LogCounters>,
 }
 
-impl Writer {
-    fn run(mut self, inbox: &Receiver<Message>) {
+impl LogWriter {
+    fn run(mut self, inbox: &Receiver<LogMessage>) {
         while let Ok(message) = inbox.recv() {
             match message {
-                Message::Line(line) => {
-                    self.shared.waiting.fetch_sub(1, Ordering::Relaxed);
+                LogMessage::Line(line) => {
+                    self.counters.queued.fetch_sub(1, Ordering::Relaxed);
                     self.write(&line, 1);
                 }
-                Message::Tell(tell) => self.tell = tell,
-                Message::Flush(done) => {
+                LogMessage::SetErrorHandler(tell) => self.on_error = tell,
+                LogMessage::Flush(done) => {
                     self.write("", 0);
                     let _ = done.send(()); // who gave up waiting need not know
                 }
@@ -127,20 +134,20 @@ impl Writer {
 
     /// Writes `text`, so many lines, after a word about those that are missing before it.
     fn write(&mut self, text: &str, lines: usize) {
-        let lost = self.shared.lost.swap(0, Ordering::Relaxed);
+        let lost = self.counters.lost.swap(0, Ordering::Relaxed);
         let mut all = String::new();
         if lost > 0 {
             let what = format!("{lost} lines are missing here: the disk was too slow, or full");
-            all = line::line(self.clock.now().wall, Level::WARN, "log", &what);
+            all = line_format::format_line(self.clock.now().wall, Level::WARN, "log", &what);
         }
         all.push_str(text);
         if all.is_empty() {
             return;
         }
         if let Err(error) = self.file.write(all.as_bytes()) {
-            self.shared.lost.fetch_add(lost.saturating_add(lines), Ordering::Relaxed);
-            if !std::mem::replace(&mut self.told, true) {
-                (self.tell)(format!("the log {} can not be written: {error}", self.name));
+            self.counters.lost.fetch_add(lost.saturating_add(lines), Ordering::Relaxed);
+            if !std::mem::replace(&mut self.has_reported_error, true) {
+                (self.on_error)(format!("the log {} can not be written: {error}", self.file_name));
             }
         }
     }

@@ -6,16 +6,16 @@
 //!              └───── Plan::answered ◄── Report ◄────┘──► the channel to the loop
 //! ```
 //!
-//! [`plan`], [`budget`] and [`backoff`](keepwatch_core::backoff) are pure. What a reply means is the tracker's business;
-//! [`Observed`] turns a report into the tracker's input.
+//! [`scheduler`], [`rate_limiter`] and [`backoff`](keepwatch_core::backoff) are pure. What a reply means is the tracker's business;
+//! [`IngestedReport`] turns a report into the tracker's input.
 
-pub mod budget;
 mod ingest;
 mod limits;
-pub mod plan;
 mod poller;
+pub mod rate_limiter;
+pub mod scheduler;
 
-pub use ingest::Observed;
+pub use ingest::IngestedReport;
 pub use limits::PollLimits;
-pub use plan::{Outcome, Plan, Request};
-pub use poller::{Ask, Poller, Reply, Report, perform};
+pub use poller::{Poller, PollerCommand, Report, ResponseBody, send_request};
+pub use scheduler::{PollOutcome, Request, Scheduler};

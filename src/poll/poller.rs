@@ -8,41 +8,41 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::PollLimits;
-use super::plan::{Outcome, Plan, Request};
-use crate::api::{Allowance, Answer, Client, Fresh, Listing, Releaser};
+use super::scheduler::{PollOutcome, Request, Scheduler};
+use crate::api::{ApiResponse, Client, RateLimit, ReleasePermission, SessionList, SessionWithUrls};
 use keepwatch_core::backoff;
 use keepwatch_core::clock::{Clock, Moment, Timestamp};
 use keepwatch_core::session::Targets;
-use keepwatch_core::session::{ConnectUrls, Fault, FaultKind, Project, Session, SessionId};
+use keepwatch_core::session::{ApiError, ApiErrorKind, ConnectUrls, Project, Session, SessionId};
 
 /// More than a person can press before the poller looks.
-const WAITING_ASKS: usize = 64;
+const COMMAND_QUEUE_SIZE: usize = 64;
 
 /// What the reader wants of the poller. It goes out at once, whatever the polls are waiting for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ask {
+pub enum PollerCommand {
     /// Poll everything now, and go on polling.
-    Now,
+    PollNow,
     /// Poll everything over new connections, because the machine slept: now, or when a pause ends.
-    Afresh,
+    Reconnect,
     /// Poll no more.
     Pause,
     /// Go on polling.
     Resume,
     /// This session's connect URLs, fresh.
-    Fresh(SessionId),
+    FetchConnectUrls(SessionId),
     /// This session's live view, fresh.
-    LiveView(SessionId),
+    FetchLiveView(SessionId),
     /// This session's release. It is tried again while it is worth it.
     Release(SessionId),
     /// The sessions of the project in whatever state, once.
-    Recent,
+    ListRecent,
     /// These were seen living by an earlier run: what no list has of them is asked for singly.
-    Known(Vec<SessionId>),
+    TrackExisting(Vec<SessionId>),
     /// Watch this session, too, as one that was named at the start.
     Watch(SessionId),
     /// Ask for this session no more: it is another project's.
-    Leave(SessionId),
+    Unwatch(SessionId),
 }
 
 /// What came back for a request, and when.
@@ -59,36 +59,36 @@ pub struct Report {
     /// The size of the body, in bytes, unpacked.
     pub bytes: u64,
     /// What the server says is left of its limit.
-    pub allowance: Option<Allowance>,
+    pub rate_limit: Option<RateLimit>,
     /// What came.
-    pub outcome: Result<Reply, Fault>,
+    pub result: Result<ResponseBody, ApiError>,
     /// When it will be asked again; `None` if it will not, or only if the reader asks.
-    pub next: Option<Moment>,
+    pub next_attempt: Option<Moment>,
 }
 
 /// The body of an answer.
 #[derive(Debug)]
-pub enum Reply {
+pub enum ResponseBody {
     /// To [`Request::Session`].
     Session(Session),
     /// To [`Request::List`].
-    List(Listing),
+    List(SessionList),
     /// To [`Request::Projects`].
     Projects(Vec<Project>),
-    /// To [`Request::Fresh`].
-    Fresh(Fresh),
+    /// To [`Request::ConnectUrls`].
+    ConnectUrls(SessionWithUrls),
     /// To [`Request::LiveView`].
     LiveView(ConnectUrls),
     /// To [`Request::Release`]: how the session stands, which may be as before.
     Released(Session),
-    /// To [`Request::Recent`].
-    Recent(Listing),
+    /// To [`Request::RecentSessions`].
+    RecentSessions(SessionList),
 }
 
 /// The handle of the task; it ends when this is dropped.
 #[derive(Debug)]
 pub struct Poller {
-    asks: mpsc::Sender<Ask>,
+    commands: mpsc::Sender<PollerCommand>,
 }
 
 impl Poller {
@@ -96,40 +96,40 @@ impl Poller {
     #[must_use]
     pub fn spawn(
         client: Client,
-        releaser: Option<Releaser>,
+        release_permission: Option<ReleasePermission>,
         targets: &Targets,
-        pace: PollLimits,
+        limits: PollLimits,
         clock: Clock,
         reports: mpsc::Sender<Report>,
     ) -> Self {
-        let (asks, inbox) = mpsc::channel(WAITING_ASKS);
-        let plan = Plan::new(targets, pace, clock.now().mono);
-        let task = Task {
+        let (commands, command_receiver) = mpsc::channel(COMMAND_QUEUE_SIZE);
+        let scheduler = Scheduler::new(targets, limits, clock.now().mono);
+        let task = PollerTask {
             client: Arc::new(client),
-            releaser,
-            tries: HashMap::new(),
-            plan,
+            release_permission,
+            release_attempts: HashMap::new(),
+            scheduler,
             clock,
             reports,
             in_flight: JoinSet::new(),
             failures: 0,
         };
-        tokio::spawn(task.run(inbox));
-        Self { asks }
+        tokio::spawn(task.run(command_receiver));
+        Self { commands }
     }
 
     /// Passes `ask` on. It is dropped if more asks wait than a person can have meant.
-    pub fn ask(&self, ask: Ask) {
-        let _ = self.asks.try_send(ask);
+    pub fn send_command(&self, command: PollerCommand) {
+        let _ = self.commands.try_send(command);
     }
 }
 
-struct Task {
+struct PollerTask {
     client: Arc<Client>,
-    releaser: Option<Releaser>,
+    release_permission: Option<ReleasePermission>,
     /// How often the release of a session was tried.
-    tries: HashMap<SessionId, u32>,
-    plan: Plan,
+    release_attempts: HashMap<SessionId, u32>,
+    scheduler: Scheduler,
     clock: Clock,
     reports: mpsc::Sender<Report>,
     in_flight: JoinSet<Report>,
@@ -137,21 +137,21 @@ struct Task {
     failures: u32,
 }
 
-impl Task {
-    async fn run(mut self, mut inbox: mpsc::Receiver<Ask>) {
+impl PollerTask {
+    async fn run(mut self, mut commands: mpsc::Receiver<PollerCommand>) {
         loop {
-            for request in self.plan.due(self.clock.now().mono) {
-                self.send(request, Duration::ZERO);
+            for request in self.scheduler.take_due(self.clock.now().mono) {
+                self.spawn_request(request, Duration::ZERO);
             }
-            let next = self.plan.next_due();
+            let next = self.scheduler.next_due();
             tokio::select! {
-                ask = inbox.recv() => match ask {
-                    Some(ask) => self.take(ask),
+                ask = commands.recv() => match ask {
+                    Some(ask) => self.handle_command(ask),
                     None => return,
                 },
                 Some(done) = self.in_flight.join_next() => match done {
                     Ok(report) => {
-                        if let Some(report) = self.answered(report)
+                        if let Some(report) = self.on_response(report)
                             && self.reports.send(report).await.is_err()
                         {
                             return;
@@ -164,87 +164,94 @@ impl Task {
         }
     }
 
-    fn take(&mut self, ask: Ask) {
-        tracing::info!("{} was asked: {ask:?}", self.client.endpoint().host());
-        match ask {
-            Ask::Now => {
-                self.plan.resume();
-                self.plan.refresh(self.clock.now().mono);
+    fn handle_command(&mut self, command: PollerCommand) {
+        tracing::info!("{} was asked: {command:?}", self.client.endpoint().host());
+        match command {
+            PollerCommand::PollNow => {
+                self.scheduler.resume();
+                self.scheduler.refresh(self.clock.now().mono);
             }
-            Ask::Afresh => {
+            PollerCommand::Reconnect => {
                 self.client = Arc::new(self.client.reconnected());
-                self.plan.refresh(self.clock.now().mono);
+                self.scheduler.refresh(self.clock.now().mono);
             }
-            Ask::Pause => self.plan.pause(),
-            Ask::Resume => self.plan.resume(),
-            Ask::Fresh(id) => self.send(Request::Fresh(id), Duration::ZERO),
-            Ask::LiveView(id) => self.send(Request::LiveView(id), Duration::ZERO),
-            Ask::Release(id) => {
-                self.tries.insert(id.clone(), 0);
-                self.send(Request::Release(id), Duration::ZERO);
+            PollerCommand::Pause => self.scheduler.pause(),
+            PollerCommand::Resume => self.scheduler.resume(),
+            PollerCommand::FetchConnectUrls(id) => {
+                self.spawn_request(Request::ConnectUrls(id), Duration::ZERO)
             }
-            Ask::Recent => self.send(Request::Recent, Duration::ZERO),
-            Ask::Known(ids) => self.plan.remember(&ids, self.clock.now().mono),
-            Ask::Watch(id) => self.plan.watch(id, self.clock.now().mono),
-            Ask::Leave(id) => self.plan.leave(id),
+            PollerCommand::FetchLiveView(id) => self.spawn_request(Request::LiveView(id), Duration::ZERO),
+            PollerCommand::Release(id) => {
+                self.release_attempts.insert(id.clone(), 0);
+                self.spawn_request(Request::Release(id), Duration::ZERO);
+            }
+            PollerCommand::ListRecent => self.spawn_request(Request::RecentSessions, Duration::ZERO),
+            PollerCommand::TrackExisting(ids) => self.scheduler.track_existing(&ids, self.clock.now().mono),
+            PollerCommand::Watch(id) => self.scheduler.watch(id, self.clock.now().mono),
+            PollerCommand::Unwatch(id) => self.scheduler.unwatch(id),
         }
     }
 
     /// Sends a request, after a `rest` if it is a try that follows one that failed.
-    fn send(&mut self, request: Request, rest: Duration) {
-        let (client, clock, releaser) = (Arc::clone(&self.client), self.clock.clone(), self.releaser);
-        let due = self.clock.now().mono.saturating_add(rest);
+    fn spawn_request(&mut self, request: Request, delay: Duration) {
+        let (client, clock, releaser) =
+            (Arc::clone(&self.client), self.clock.clone(), self.release_permission);
+        let due = self.clock.now().mono.saturating_add(delay);
         // promise: request-threads, mutant: async move { -> async move { std::thread::spawn(|| loop { std::thread::park() });
         self.in_flight.spawn(async move {
             crate::timer::sleep_until(&clock, due).await;
             let sent = clock.now();
-            let answer = perform(&client, releaser, &request).await;
-            Report::new(request, sent, clock.now(), answer)
+            let response = send_request(&client, releaser, &request).await;
+            Report::new(request, sent, clock.now(), response)
         });
     }
 
     /// The report as it goes on; none of a list that is given up, for single requests have taken its place.
-    fn answered(&mut self, mut report: Report) -> Option<Report> {
+    fn on_response(&mut self, mut report: Report) -> Option<Report> {
         let now = self.clock.now();
-        if let Some(allowance) = report.allowance {
-            self.plan.learn(allowance, now.mono);
+        if let Some(allowance) = report.rate_limit {
+            self.scheduler.update_rate_limit(allowance, now.mono);
         }
-        if let Err(Fault { kind: FaultKind::Tls(_), .. }) = &report.outcome {
+        if let Err(ApiError { kind: ApiErrorKind::Tls(_), .. }) = &report.result {
             // A client knows the certificates that there were when it was made; the one that was missing may come.
             // promise: new-client
             self.client = Arc::new(self.client.reconnected());
         }
         if let Request::Release(id) = &report.request {
             let id = id.clone();
-            let rest = self.try_again(&id, report.outcome.as_ref().err());
-            report.next = rest.map(|rest| now.after(rest));
-            if let Some(rest) = rest {
-                self.send(Request::Release(id), rest);
+            let delay = self.release_retry_delay(&id, report.result.as_ref().err());
+            report.next_attempt = delay.map(|rest| now.plus(rest));
+            if let Some(rest) = delay {
+                self.spawn_request(Request::Release(id), rest);
             }
-            self.log(&report, now);
+            self.log_result(&report, now);
             return Some(report);
         }
         // Of a list, what the reader named is all that anyone is told of.
-        if let Ok(Reply::List(listing)) = &mut report.outcome {
-            listing.sessions.retain(|session| self.plan.concerns(&session.id));
+        if let Ok(ResponseBody::List(listing)) = &mut report.result {
+            listing.sessions.retain(|session| self.scheduler.is_watched(&session.id));
         }
-        let again =
-            self.plan.answered(&report.request, Outcome::from(&report.outcome), now.mono, fastrand::f64());
-        report.next = again.map(|at| now.after(at.saturating_sub(now.mono)));
-        self.log(&report, now);
-        (again.is_some() || !matches!(report.request, Request::List(_))).then_some(report)
+        let next_poll = self.scheduler.on_response(
+            &report.request,
+            PollOutcome::from(&report.result),
+            now.mono,
+            fastrand::f64(),
+        );
+        report.next_attempt = next_poll.map(|at| now.plus(at.saturating_sub(now.mono)));
+        self.log_result(&report, now);
+        (next_poll.is_some() || !matches!(report.request, Request::List(_))).then_some(report)
     }
 
     /// Logs what failed and when it is tried again, and that it goes on.
-    fn log(&mut self, report: &Report, now: Moment) {
+    fn log_result(&mut self, report: &Report, now: Moment) {
         let (endpoint, request) = (self.client.endpoint(), &report.request);
-        match (&report.outcome, report.next) {
-            (Err(fault), next) => {
+        match (&report.result, report.next_attempt) {
+            (Err(error), next) => {
                 self.failures = self.failures.saturating_add(1);
                 let next = next
                     .map(|next| format!("again in {} ms", next.mono.saturating_sub(now.mono).as_millis()));
                 let next = next.unwrap_or_else(|| "not asked again by itself".into());
-                tracing::warn!("{}: {request:?} failed, {}; {next}", endpoint.host(), fault.brief());
+                tracing::warn!("{}: {request:?} failed, {}; {next}", endpoint.host(), error.short_label());
             }
             (Ok(_), _) if self.failures > 0 => {
                 tracing::info!("{} answers {request:?}, after {} failures", endpoint.host(), self.failures);
@@ -255,50 +262,54 @@ impl Task {
     }
 }
 
-impl Task {
+impl PollerTask {
     /// After which rest a release is to be tried again; `None` if it went, or will not go, or was tried often enough.
-    fn try_again(&mut self, id: &SessionId, fault: Option<&Fault>) -> Option<Duration> {
-        let tries = self.tries.remove(id)?.saturating_add(1);
-        let rest = backoff::release_delay(fault?, tries, fastrand::f64())?;
-        self.tries.insert(id.clone(), tries);
-        Some(rest)
+    fn release_retry_delay(&mut self, id: &SessionId, error: Option<&ApiError>) -> Option<Duration> {
+        let tries = self.release_attempts.remove(id)?.saturating_add(1);
+        let delay = backoff::release_delay(error?, tries, fastrand::f64())?;
+        self.release_attempts.insert(id.clone(), tries);
+        Some(delay)
     }
 }
 
-impl<'a> From<&'a Result<Reply, Fault>> for Outcome<'a> {
-    fn from(outcome: &'a Result<Reply, Fault>) -> Self {
+impl<'a> From<&'a Result<ResponseBody, ApiError>> for PollOutcome<'a> {
+    fn from(outcome: &'a Result<ResponseBody, ApiError>) -> Self {
         match outcome {
-            Ok(Reply::Session(session)) if session.is_over() => Self::Ended,
+            Ok(ResponseBody::Session(session)) if session.is_final() => Self::Ended,
             Ok(
-                Reply::Session(_)
-                | Reply::Fresh(_)
-                | Reply::Recent(_)
-                | Reply::LiveView(_)
-                | Reply::Released(_),
+                ResponseBody::Session(_)
+                | ResponseBody::ConnectUrls(_)
+                | ResponseBody::RecentSessions(_)
+                | ResponseBody::LiveView(_)
+                | ResponseBody::Released(_),
             ) => Self::Alive,
-            Ok(Reply::List(listing)) => {
+            Ok(ResponseBody::List(listing)) => {
                 // A server that takes no notice of the status that is asked for lists what is over, too.
-                let alive = listing.sessions.iter().filter(|it| !it.is_over());
+                let alive = listing.sessions.iter().filter(|it| !it.is_final());
                 Self::Listed(alive.map(|it| it.id.clone()).collect())
             }
-            Ok(Reply::Projects(_)) => Self::Projects,
-            Err(fault) => Self::Failed(fault),
+            Ok(ResponseBody::Projects(_)) => Self::Projects,
+            Err(error) => Self::Failed(error),
         }
     }
 }
 
 /// Sends `request` and takes its answer.
-pub async fn perform(client: &Client, releaser: Option<Releaser>, request: &Request) -> Answer<Reply> {
+pub async fn send_request(
+    client: &Client,
+    release_permission: Option<ReleasePermission>,
+    request: &Request,
+) -> ApiResponse<ResponseBody> {
     match request {
-        Request::Session(id) => client.session(id).await.map(Reply::Session),
-        Request::List(list) => client.sessions(*list).await.map(Reply::List),
-        Request::Projects => client.projects().await.map(Reply::Projects),
-        Request::Recent => client.all_sessions().await.map(Reply::Recent),
-        Request::Fresh(id) => client.fresh(id).await.map(Reply::Fresh),
-        Request::LiveView(id) => client.live_view(id).await.map(Reply::LiveView),
-        Request::Release(id) => match releaser {
-            Some(releaser) => releaser.release(client, id).await.map(Reply::Released),
-            None => Answer::failed(FaultKind::ReadOnly.into()),
+        Request::Session(id) => client.session(id).await.map(ResponseBody::Session),
+        Request::List(list) => client.sessions(*list).await.map(ResponseBody::List),
+        Request::Projects => client.projects().await.map(ResponseBody::Projects),
+        Request::RecentSessions => client.all_sessions().await.map(ResponseBody::RecentSessions),
+        Request::ConnectUrls(id) => client.session_with_urls(id).await.map(ResponseBody::ConnectUrls),
+        Request::LiveView(id) => client.live_view(id).await.map(ResponseBody::LiveView),
+        Request::Release(id) => match release_permission {
+            Some(releaser) => releaser.release(client, id).await.map(ResponseBody::Released),
+            None => ApiResponse::failed(ApiErrorKind::ReadOnly.into()),
         },
     }
 }
@@ -306,9 +317,23 @@ pub async fn perform(client: &Client, releaser: Option<Releaser>, request: &Requ
 impl Report {
     /// What came back for `request`, which was sent then.
     #[must_use]
-    pub fn new(request: Request, sent: Moment, received: Moment, answer: Answer<Reply>) -> Self {
-        let Answer { outcome, date, bytes, allowance } = answer;
-        let outcome = outcome.map_err(|fault| fault.timed(received.wall));
-        Self { request, sent, received, date, bytes, allowance, outcome, next: None }
+    pub fn new(
+        request: Request,
+        sent: Moment,
+        received: Moment,
+        response: ApiResponse<ResponseBody>,
+    ) -> Self {
+        let ApiResponse { result: outcome, date, bytes, rate_limit: allowance } = response;
+        let outcome = outcome.map_err(|error| error.resolve_retry_after(received.wall));
+        Self {
+            request,
+            sent,
+            received,
+            date,
+            bytes,
+            rate_limit: allowance,
+            result: outcome,
+            next_attempt: None,
+        }
     }
 }

@@ -3,54 +3,54 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use super::entry::{Entry, Line, Reply, Run, Told};
+use super::entry::{EntryContent, RepeatedResponses, ResponseDelta, SessionDelta, StreamEntry};
 use keepwatch_core::clock::{Moment, Timestamp};
 use keepwatch_core::session::{List, SessionId};
-use keepwatch_core::tracker::{Applied, Change, Exchange, Fleet, Input, Scope};
+use keepwatch_core::tracker::{AppliedChanges, Change, Input, RequestTiming, Scope, SessionTracker};
 
 /// A run is no longer than this, so that the clocks' wander against each other stays small within one.
-const LONGEST_RUN: Duration = Duration::from_secs(600);
+const MAX_REPEAT_DURATION: Duration = Duration::from_secs(600);
 /// How many sessions are remembered beyond those on record before the others are forgotten.
-const SPARE: usize = 1000;
+const MAX_EXTRA_SESSIONS: usize = 1000;
 
 /// Writes down the inputs of one fleet.
 #[derive(Debug, Default)]
 pub struct Encoder {
     /// What each list had last, by [`List::ALL`]'s order.
-    lists: [Option<Listed>; 2],
+    lists: [Option<ListSnapshot>; 2],
     /// Whether both have a session.
-    overlap: bool,
+    lists_overlap: bool,
     /// The sessions that were told whole.
-    told: HashSet<SessionId>,
-    open: Vec<Open>,
-    next: u64,
+    encoded_sessions: HashSet<SessionId>,
+    open_repeats: Vec<OpenRepeat>,
+    next_seq: u64,
     profile: Option<String>,
     /// Whether metadata is left out.
     hides_metadata: bool,
     /// The newest moment that was written down.
-    written: Option<Moment>,
+    last_written: Option<Moment>,
 }
 
 #[derive(Debug)]
-struct Listed {
+struct ListSnapshot {
     members: Vec<SessionId>,
     malformed: u32,
 }
 
 #[derive(Debug)]
-struct Open {
-    n: u64,
-    run: Run,
+struct OpenRepeat {
+    seq: u64,
+    repeated: RepeatedResponses,
 }
 
 /// What is to be known of an input before a fleet takes it.
 #[derive(Debug)]
-pub struct Before(What);
+pub struct InputSnapshot(SnapshotContent);
 
 #[derive(Debug)]
-enum What {
-    Reply {
-        at: Exchange,
+enum SnapshotContent {
+    Response {
+        at: RequestTiming,
         scope: Scope,
         members: Vec<SessionId>,
         malformed: u32,
@@ -60,20 +60,20 @@ enum What {
     Other(Box<Input>),
 }
 
-impl Before {
+impl InputSnapshot {
     /// What is to be known of `input`.
     #[must_use]
-    pub fn of(input: &Input) -> Self {
+    pub fn new(input: &Input) -> Self {
         Self(match input {
-            Input::Seen { at, scope, sessions, malformed } => {
+            Input::SessionsReceived { at, scope, sessions, malformed } => {
                 let members = match scope {
                     Scope::List(_) => sessions.iter().map(|session| session.id.clone()).collect(),
-                    Scope::One(_) | Scope::Projects => Vec::new(),
+                    Scope::Session(_) | Scope::Projects => Vec::new(),
                 };
-                What::Reply { at: *at, scope: scope.clone(), members, malformed: *malformed }
+                SnapshotContent::Response { at: *at, scope: scope.clone(), members, malformed: *malformed }
             }
-            Input::TimePassed { now } => What::Tick(*now),
-            other => What::Other(Box::new(other.clone())),
+            Input::TimePassed { now } => SnapshotContent::Tick(*now),
+            other => SnapshotContent::Other(Box::new(other.clone())),
         })
     }
 }
@@ -86,229 +86,266 @@ impl Encoder {
     }
 
     /// Begins anew: what follows can be read without what came before. Returns the ends of what was open.
-    pub fn restart(&mut self) -> Vec<Line> {
-        let mut lines = Vec::new();
-        self.close(|_| true, &mut lines);
-        let next = self.next;
-        *self = Self { next, ..Self::new(self.profile.take(), self.hides_metadata) };
-        lines
+    pub fn restart(&mut self) -> Vec<StreamEntry> {
+        let mut entries = Vec::new();
+        self.close_repeats(|_| true, &mut entries);
+        let next = self.next_seq;
+        *self = Self { next_seq: next, ..Self::new(self.profile.take(), self.hides_metadata) };
+        entries
     }
 
     /// Returns the lines to write for one input: `before` is taken of the input before `fleet` applied it, `applied` is what
     /// it changed, and `fleet` is the state after it.
-    pub fn take(&mut self, before: Before, fleet: &Fleet, applied: &Applied) -> Vec<Line> {
-        let mut lines = Vec::new();
-        let concerns_all = applied.clock_changed || applied.events.iter().any(|event| event.id.is_none());
-        if concerns_all {
-            self.close(|_| true, &mut lines);
+    pub fn encode(
+        &mut self,
+        snapshot: InputSnapshot,
+        tracker: &SessionTracker,
+        applied: &AppliedChanges,
+    ) -> Vec<StreamEntry> {
+        let mut entries = Vec::new();
+        let affects_all_sessions =
+            applied.clock_changed || applied.events.iter().any(|event| event.id.is_none());
+        if affects_all_sessions {
+            self.close_repeats(|_| true, &mut entries);
         }
-        match before.0 {
-            What::Tick(now) => {
+        match snapshot.0 {
+            SnapshotContent::Tick(now) => {
                 if !applied.events.is_empty() {
-                    self.close(|_| true, &mut lines);
-                    self.put(now, Entry::Input(Input::TimePassed { now }), &mut lines);
+                    self.close_repeats(|_| true, &mut entries);
+                    self.push_entry(now, EntryContent::Input(Input::TimePassed { now }), &mut entries);
                 }
             }
-            What::Other(input) => {
-                self.close(|_| true, &mut lines);
-                self.put(input.moment(), Entry::Input(*input), &mut lines);
+            SnapshotContent::Other(input) => {
+                self.close_repeats(|_| true, &mut entries);
+                self.push_entry(input.moment(), EntryContent::Input(*input), &mut entries);
             }
-            What::Reply { at, scope, members, malformed } => {
-                let (reply, is_known) = self.reply(at, scope, members, malformed, fleet, &applied.changed);
-                let nothing_new = is_known && reply.changed.is_empty() && reply.gone.is_empty();
+            SnapshotContent::Response { at, scope, members, malformed } => {
+                let (delta, is_known) =
+                    self.response_delta(at, scope, members, malformed, tracker, &applied.changed);
+                let nothing_new = is_known && delta.changed.is_empty() && delta.removed.is_empty();
                 let had_effect =
                     !applied.events.is_empty() || applied.clock_changed || applied.changed_silently;
-                let is_of_one = matches!(reply.scope, Scope::One(_));
+                let is_single_session = matches!(delta.scope, Scope::Session(_));
                 if nothing_new && !had_effect {
-                    self.fold(at, reply.scope, &mut lines);
-                } else if is_of_one && !is_known && reply.changed.is_empty() {
+                    self.extend_repeat(at, delta.scope, &mut entries);
+                } else if is_single_session && !is_known && delta.changed.is_empty() {
                     // It was overtaken before anything was known of its session. Its times count all the same.
-                    self.close_those_about(&reply.scope, &mut lines);
-                    let scope = reply.scope;
-                    let empty = Input::Seen { at, scope, sessions: Vec::new(), malformed: 0 };
-                    self.put(at.received, Entry::Input(empty), &mut lines);
+                    self.close_overlapping(&delta.scope, &mut entries);
+                    let scope = delta.scope;
+                    let empty = Input::SessionsReceived { at, scope, sessions: Vec::new(), malformed: 0 };
+                    self.push_entry(at.received, EntryContent::Input(empty), &mut entries);
                 } else {
-                    self.close_those_about(&reply.scope, &mut lines);
-                    self.put(at.received, Entry::Reply(reply), &mut lines);
+                    self.close_overlapping(&delta.scope, &mut entries);
+                    self.push_entry(at.received, EntryContent::Response(delta), &mut entries);
                 }
             }
         }
-        lines
+        entries
     }
 
     /// Ends what is open, and says until when was watched.
-    pub fn finish(&mut self, fleet: &Fleet) -> Vec<Line> {
-        let mut lines = Vec::new();
-        self.close(|_| true, &mut lines);
-        if let Some(now) = fleet.latest().filter(|now| self.written != Some(*now)) {
-            self.put(now, Entry::Input(Input::TimePassed { now }), &mut lines);
+    pub fn finish(&mut self, tracker: &SessionTracker) -> Vec<StreamEntry> {
+        let mut entries = Vec::new();
+        self.close_repeats(|_| true, &mut entries);
+        if let Some(now) = tracker.latest_moment().filter(|now| self.last_written != Some(*now)) {
+            self.push_entry(now, EntryContent::Input(Input::TimePassed { now }), &mut entries);
         }
-        lines
+        entries
     }
 
     /// What a reply has that was not told before; and whether what was asked for was told before at all.
-    fn reply(
+    fn response_delta(
         &mut self,
-        at: Exchange,
+        at: RequestTiming,
         scope: Scope,
         members: Vec<SessionId>,
         malformed: u32,
-        fleet: &Fleet,
+        tracker: &SessionTracker,
         changes: &[(SessionId, Change)],
-    ) -> (Reply, bool) {
-        let (changed, gone, is_known) = match &scope {
-            Scope::One(id) => {
+    ) -> (ResponseDelta, bool) {
+        let (changed, removed, is_known) = match &scope {
+            Scope::Session(id) => {
                 let change = changes.first().map_or(Change::None, |(_, change)| *change);
-                let is_known = self.told.contains(id);
-                (self.tell(id, change, fleet).into_iter().collect(), Vec::new(), is_known)
+                let is_known = self.encoded_sessions.contains(id);
+                (self.encode_session(id, change, tracker).into_iter().collect(), Vec::new(), is_known)
             }
-            Scope::List(list) => self.list(*list, members, malformed, fleet, changes),
+            Scope::List(list) => self.list_delta(*list, members, malformed, tracker, changes),
             Scope::Projects => (Vec::new(), Vec::new(), false),
         };
-        if self.told.len() > fleet.len().saturating_mul(2).saturating_add(SPARE) {
-            self.told.retain(|id| fleet.get(id).is_some());
+        if self.encoded_sessions.len() > tracker.len().saturating_mul(2).saturating_add(MAX_EXTRA_SESSIONS) {
+            self.encoded_sessions.retain(|id| tracker.get(id).is_some());
         }
-        (Reply { at, scope, changed, gone, malformed }, is_known)
+        (ResponseDelta { at, scope, changed, removed, malformed }, is_known)
     }
 
     /// The same of a list.
-    fn list(
+    fn list_delta(
         &mut self,
         list: List,
         members: Vec<SessionId>,
         malformed: u32,
-        fleet: &Fleet,
+        tracker: &SessionTracker,
         changes: &[(SessionId, Change)],
-    ) -> (Vec<Told>, Vec<SessionId>, bool) {
-        let before = self.lists.get_mut(place(list)).and_then(Option::take);
-        let is_known = before.as_ref().is_some_and(|before| before.malformed == malformed);
-        let before = before.map(|before| before.members).unwrap_or_default();
-        let (told, gone) = if before == members {
+    ) -> (Vec<SessionDelta>, Vec<SessionId>, bool) {
+        let previous = self.lists.get_mut(list_index(list)).and_then(Option::take);
+        let is_known = previous.as_ref().is_some_and(|before| before.malformed == malformed);
+        let before = previous.map(|before| before.members).unwrap_or_default();
+        let (deltas, removed) = if before == members {
             (
-                changes.iter().filter_map(|(id, change)| self.tell_listed(id, *change, fleet)).collect(),
+                changes
+                    .iter()
+                    .filter_map(|(id, change)| self.encode_listed_session(id, *change, tracker))
+                    .collect(),
                 Vec::new(),
             )
         } else {
             let changes: HashMap<&SessionId, Change> = changes.iter().map(|(id, it)| (id, *it)).collect();
-            let was: HashSet<&SessionId> = before.iter().collect();
-            let is: HashSet<&SessionId> = members.iter().collect();
-            let gone = before.iter().filter(|id| !is.contains(id)).cloned().collect();
+            let previous_ids: HashSet<&SessionId> = before.iter().collect();
+            let current_ids: HashSet<&SessionId> = members.iter().collect();
+            let gone = before.iter().filter(|id| !current_ids.contains(id)).cloned().collect();
             let other = self.lists.iter().flatten().flat_map(|other| &other.members);
-            self.overlap = other.into_iter().any(|id| is.contains(id));
+            self.lists_overlap = other.into_iter().any(|id| current_ids.contains(id));
             let told = members.iter().filter_map(|id| {
                 let change = changes.get(id).copied().unwrap_or_default();
-                let again = || (!was.contains(id)).then(|| Told::Same(id.clone()));
-                self.tell_listed(id, change, fleet).or_else(again)
+                let again = || (!previous_ids.contains(id)).then(|| SessionDelta::Unchanged(id.clone()));
+                self.encode_listed_session(id, change, tracker).or_else(again)
             });
             (told.collect(), gone)
         };
-        if let Some(place) = self.lists.get_mut(place(list)) {
-            *place = Some(Listed { members, malformed });
+        if let Some(place) = self.lists.get_mut(list_index(list)) {
+            *place = Some(ListSnapshot { members, malformed });
         }
-        (told, gone, is_known)
+        (deltas, removed, is_known)
     }
 
-    /// As [`Encoder::tell`], of an element of a list: it is found by its own id.
-    fn tell_listed(&mut self, id: &SessionId, change: Change, fleet: &Fleet) -> Option<Told> {
-        let mut told = self.tell(id, change, fleet);
-        if let Some(Told::Whole(session)) = &mut told {
+    /// As [`Encoder::encode_session`], of an element of a list: it is found by its own id.
+    fn encode_listed_session(
+        &mut self,
+        id: &SessionId,
+        change: Change,
+        tracker: &SessionTracker,
+    ) -> Option<SessionDelta> {
+        let mut delta = self.encode_session(id, change, tracker);
+        if let Some(SessionDelta::Full(session)) = &mut delta {
             session.id.clone_from(id);
         }
-        told
+        delta
     }
 
     /// How a session is told that differs like this; `None` where nothing is to be told.
-    fn tell(&mut self, id: &SessionId, change: Change, fleet: &Fleet) -> Option<Told> {
-        let session = fleet.get(id)?.session.as_ref()?;
-        let is_new = self.told.insert(id.clone());
-        let told = match change {
+    fn encode_session(
+        &mut self,
+        id: &SessionId,
+        change: Change,
+        tracker: &SessionTracker,
+    ) -> Option<SessionDelta> {
+        let session = tracker.get(id)?.session.as_ref()?;
+        let is_new = self.encoded_sessions.insert(id.clone());
+        let delta = match change {
             Change::None if !is_new => return None,
-            Change::Bytes if !is_new => {
-                Told::Bytes { id: id.clone(), proxy_bytes: session.proxy_bytes, updated: session.updated }
-            }
-            _ => Told::Whole(Box::new(session.clone())),
+            Change::Bytes if !is_new => SessionDelta::Bytes {
+                id: id.clone(),
+                proxy_bytes: session.proxy_bytes,
+                updated: session.updated,
+            },
+            _ => SessionDelta::Full(Box::new(session.clone())),
         };
-        Some(if self.hides_metadata { told.without_metadata() } else { told })
+        Some(if self.hides_metadata { delta.without_metadata() } else { delta })
     }
 
     /// A reply like the one before it.
-    fn fold(&mut self, at: Exchange, scope: Scope, lines: &mut Vec<Line>) {
+    fn extend_repeat(&mut self, at: RequestTiming, scope: Scope, entries: &mut Vec<StreamEntry>) {
         // The order of replies about one session counts.
         let others: Vec<u64> = self
-            .open
+            .open_repeats
             .iter()
-            .filter(|open| open.run.scope != scope && self.overlap(&open.run.scope, &scope))
-            .map(|open| open.n)
+            .filter(|open| open.repeated.scope != scope && self.scopes_overlap(&open.repeated.scope, &scope))
+            .map(|open| open.seq)
             .collect();
-        let too_long = |run: &Run| run.scope == scope && at.received.since(run.first.received) > LONGEST_RUN;
-        self.close(|open| others.contains(&open.n) || too_long(&open.run), lines);
-        let open = match self.open.iter_mut().find(|open| open.run.scope == scope) {
+        let too_long = |run: &RepeatedResponses| {
+            run.scope == scope && at.received.since(run.first.received) > MAX_REPEAT_DURATION
+        };
+        self.close_repeats(|open| others.contains(&open.seq) || too_long(&open.repeated), entries);
+        let open = match self.open_repeats.iter_mut().find(|open| open.repeated.scope == scope) {
             Some(open) => {
-                let gap = at.received.since(open.run.last.sent);
-                open.run.longest_gap = open.run.longest_gap.max(gap);
-                open.run.replies = open.run.replies.saturating_add(1);
-                (open.run.last, open.run.before) = (at, self.next);
+                let gap = at.received.since(open.repeated.last.sent);
+                open.repeated.longest_gap = open.repeated.longest_gap.max(gap);
+                open.repeated.responses = open.repeated.responses.saturating_add(1);
+                (open.repeated.last, open.repeated.next_seq) = (at, self.next_seq);
                 open
             }
             None => {
-                let n = self.next;
-                self.next = n.saturating_add(1);
-                let (before, longest_gap) = (self.next, Duration::ZERO);
-                self.open.push(Open {
-                    n,
-                    run: Run { scope, first: at, last: at, before, replies: 1, longest_gap },
+                let seq = self.next_seq;
+                self.next_seq = seq.saturating_add(1);
+                let (before, longest_gap) = (self.next_seq, Duration::ZERO);
+                self.open_repeats.push(OpenRepeat {
+                    seq,
+                    repeated: RepeatedResponses {
+                        scope,
+                        first: at,
+                        last: at,
+                        next_seq: before,
+                        responses: 1,
+                        longest_gap,
+                    },
                 });
-                let Some(open) = self.open.last_mut() else { return };
+                let Some(open) = self.open_repeats.last_mut() else { return };
                 open
             }
         };
-        let (n, run) = (open.n, open.run.clone());
-        lines.push(self.line(n, at.received.wall, true, Entry::Run(run)));
-        self.written = Some(at.received);
+        let (n, run) = (open.seq, open.repeated.clone());
+        entries.push(self.new_entry(n, at.received.wall, true, EntryContent::Repeated(run)));
+        self.last_written = Some(at.received);
     }
 
-    fn close_those_about(&mut self, scope: &Scope, lines: &mut Vec<Line>) {
-        let about: Vec<u64> =
-            self.open.iter().filter(|open| self.overlap(&open.run.scope, scope)).map(|open| open.n).collect();
-        self.close(|open| about.contains(&open.n), lines);
+    fn close_overlapping(&mut self, scope: &Scope, entries: &mut Vec<StreamEntry>) {
+        let overlapping: Vec<u64> = self
+            .open_repeats
+            .iter()
+            .filter(|open| self.scopes_overlap(&open.repeated.scope, scope))
+            .map(|open| open.seq)
+            .collect();
+        self.close_repeats(|open| overlapping.contains(&open.seq), entries);
     }
 
     /// Whether both are about the same session.
-    fn overlap(&self, one: &Scope, other: &Scope) -> bool {
+    fn scopes_overlap(&self, one: &Scope, other: &Scope) -> bool {
         let has = |list: List, id: &SessionId| {
-            let listed = self.lists.get(place(list)).and_then(Option::as_ref);
+            let listed = self.lists.get(list_index(list)).and_then(Option::as_ref);
             listed.is_some_and(|listed| listed.members.contains(id))
         };
         match (one, other) {
-            (Scope::One(one), Scope::One(other)) => one == other,
-            (Scope::List(list), Scope::One(id)) | (Scope::One(id), Scope::List(list)) => has(*list, id),
-            (Scope::List(one), Scope::List(other)) => one == other || self.overlap,
+            (Scope::Session(one), Scope::Session(other)) => one == other,
+            (Scope::List(list), Scope::Session(id)) | (Scope::Session(id), Scope::List(list)) => {
+                has(*list, id)
+            }
+            (Scope::List(one), Scope::List(other)) => one == other || self.lists_overlap,
             (Scope::Projects, _) | (_, Scope::Projects) => false,
         }
     }
 
-    fn close(&mut self, which: impl Fn(&Open) -> bool, lines: &mut Vec<Line>) {
-        let (closed, open): (Vec<Open>, Vec<Open>) =
-            std::mem::take(&mut self.open).into_iter().partition(which);
-        self.open = open;
-        for Open { n, run } in closed {
-            lines.push(self.line(n, run.last.received.wall, false, Entry::Run(run)));
+    fn close_repeats(&mut self, predicate: impl Fn(&OpenRepeat) -> bool, entries: &mut Vec<StreamEntry>) {
+        let (closed, open): (Vec<OpenRepeat>, Vec<OpenRepeat>) =
+            std::mem::take(&mut self.open_repeats).into_iter().partition(predicate);
+        self.open_repeats = open;
+        for OpenRepeat { seq: n, repeated: run } in closed {
+            entries.push(self.new_entry(n, run.last.received.wall, false, EntryContent::Repeated(run)));
         }
     }
 
-    fn put(&mut self, at: Moment, entry: Entry, lines: &mut Vec<Line>) {
-        let n = self.next;
-        self.next = self.next.saturating_add(1);
-        self.written = Some(at);
-        lines.push(self.line(n, at.wall, false, entry));
+    fn push_entry(&mut self, at: Moment, entry: EntryContent, entries: &mut Vec<StreamEntry>) {
+        let seq = self.next_seq;
+        self.next_seq = self.next_seq.saturating_add(1);
+        self.last_written = Some(at);
+        entries.push(self.new_entry(seq, at.wall, false, entry));
     }
 
-    fn line(&self, n: u64, at: Timestamp, open: bool, entry: Entry) -> Line {
-        Line { n, at, profile: self.profile.clone(), open, entry }
+    fn new_entry(&self, seq: u64, at: Timestamp, open: bool, entry: EntryContent) -> StreamEntry {
+        StreamEntry { seq, at, profile: self.profile.clone(), is_open: open, content: entry }
     }
 }
 
-fn place(list: List) -> usize {
+fn list_index(list: List) -> usize {
     match list {
         List::Running => 0,
         List::Pending => 1,

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 
-use crate::store::journal::{Kept, Of, Reader, RunId, Trouble};
-use crate::store::{Header, Line, Tape, Unfold};
+use crate::store::journal::{JournalError, JournalReader, RunId, SegmentFilter, StoredSegment};
+use crate::store::{Decoder, InputLog, StreamEntry, StreamHeader};
 use keepwatch_core::clock::{Moment, Timestamp};
 use keepwatch_core::session::SessionId;
 use keepwatch_core::text::Untrusted;
@@ -38,7 +38,7 @@ pub struct HistoryQuery<'q> {
     /// Only the entries from this host.
     pub host: Option<&'q str>,
     /// Not the entries of this run.
-    pub except: Option<&'q RunId>,
+    pub excluded_run: Option<&'q RunId>,
     /// If there are more bytes than this, only the newest segments are read.
     pub max_bytes: usize,
 }
@@ -47,18 +47,18 @@ impl<'q> HistoryQuery<'q> {
     /// Reads everything in `scope`.
     #[must_use]
     pub fn all(scope: &'q HistoryScope) -> Self {
-        Self { scope, since: Timestamp::UNIX_EPOCH, host: None, except: None, max_bytes: usize::MAX }
+        Self { scope, since: Timestamp::UNIX_EPOCH, host: None, excluded_run: None, max_bytes: usize::MAX }
     }
 
     /// Returns the segments that may have entries in the scope, the oldest first.
-    fn segments(&self, reader: &Reader) -> Result<Vec<Kept>, Trouble> {
-        let of = match self.scope {
-            HistoryScope::Sessions(ids) => Of::Sessions(ids),
-            HistoryScope::Projects(projects) => Of::Projects(projects),
+    fn segments(&self, reader: &JournalReader) -> Result<Vec<StoredSegment>, JournalError> {
+        let filter = match self.scope {
+            HistoryScope::Sessions(ids) => SegmentFilter::Sessions(ids),
+            HistoryScope::Projects(projects) => SegmentFilter::Projects(projects),
         };
-        let mut segments = reader.segments(self.since, of)?;
+        let mut segments = reader.segments(self.since, filter)?;
         segments.retain(|segment| {
-            self.except != Some(&segment.run) && self.host.is_none_or(|host| host == segment.host)
+            self.excluded_run != Some(&segment.run) && self.host.is_none_or(|host| host == segment.host)
         });
         Ok(segments)
     }
@@ -68,7 +68,10 @@ impl<'q> HistoryQuery<'q> {
 ///
 /// # Errors
 /// The journal cannot be read.
-pub fn newest(reader: &Reader, query: &HistoryQuery<'_>) -> Result<Option<(Header, String)>, Trouble> {
+pub fn newest_header(
+    reader: &JournalReader,
+    query: &HistoryQuery<'_>,
+) -> Result<Option<(StreamHeader, String)>, JournalError> {
     let segments = query.segments(reader)?;
     Ok(segments.into_iter().rev().find_map(|it| Some((serde_json::from_str(&it.header).ok()?, it.host))))
 }
@@ -77,69 +80,78 @@ pub fn newest(reader: &Reader, query: &HistoryQuery<'_>) -> Result<Option<(Heade
 ///
 /// # Errors
 /// The journal cannot be read.
-pub fn read(
-    reader: &Reader,
+pub fn read_inputs(
+    reader: &JournalReader,
     query: &HistoryQuery<'_>,
     now: Moment,
-    mut each: impl FnMut(Input),
-) -> Result<(), Trouble> {
-    let mut cursors = cursors(reader, query, now)?;
-    while let Some(cursor) = oldest(&mut cursors) {
+    mut on_input: impl FnMut(Input),
+) -> Result<(), JournalError> {
+    let mut cursors = open_cursors(reader, query, now)?;
+    while let Some(cursor) = oldest_cursor(&mut cursors) {
         let input = cursor.advance();
-        if let Some(input) = input.and_then(|input| in_scope(input, query.scope)) {
-            each(input);
+        if let Some(input) = input.and_then(|input| restrict_to_scope(input, query.scope)) {
+            on_input(input);
         }
     }
     Ok(())
 }
 
 /// Opens the segments, the oldest first.
-fn cursors(reader: &Reader, query: &HistoryQuery<'_>, now: Moment) -> Result<Vec<SegmentCursor>, Trouble> {
+fn open_cursors(
+    reader: &JournalReader,
+    query: &HistoryQuery<'_>,
+    now: Moment,
+) -> Result<Vec<SegmentCursor>, JournalError> {
     let (mut cursors, mut bytes) = (Vec::new(), 0_usize);
     for segment in query.segments(reader)?.iter().rev() {
-        let mut lines = Vec::new();
-        for line in reader.entries(segment.id).map_while(Result::ok) {
-            bytes = bytes.saturating_add(line.body.len());
+        let mut entries = Vec::new();
+        for entry in reader.entries(segment.id).map_while(Result::ok) {
+            bytes = bytes.saturating_add(entry.body.len());
             // Later entries may refer to one that cannot be read, so the segment ends before it.
-            let Ok(line) = serde_json::from_str::<Line>(&line.body) else { break };
-            lines.push(line);
+            let Ok(line) = serde_json::from_str::<StreamEntry>(&entry.body) else { break };
+            entries.push(line);
         }
         if bytes > query.max_bytes && !cursors.is_empty() {
             break;
         }
-        cursors.extend(SegmentCursor::new(Tape::of(lines), now));
+        cursors.extend(SegmentCursor::new(InputLog::from_entries(entries), now));
     }
     cursors.reverse();
     Ok(cursors)
 }
 
 /// Returns the cursor whose next step is the oldest.
-fn oldest(cursors: &mut [SegmentCursor]) -> Option<&mut SegmentCursor> {
-    let due = |cursor: &SegmentCursor| Some(cursor.shift.apply(cursor.tape.get(cursor.next)?.0).boot);
+fn oldest_cursor(cursors: &mut [SegmentCursor]) -> Option<&mut SegmentCursor> {
+    let due = |cursor: &SegmentCursor| Some(cursor.shift.apply(cursor.input_log.get(cursor.next)?.0).boot);
     cursors.iter_mut().filter(|cursor| due(cursor).is_some()).min_by_key(|cursor| due(cursor))
 }
 
 /// A position in a segment.
 struct SegmentCursor {
-    tape: Tape,
-    unfold: Unfold,
+    input_log: InputLog,
+    decoder: Decoder,
     next: usize,
     shift: ClockShift,
 }
 
 impl SegmentCursor {
     /// Starts at the first step; `None` if the segment is empty.
-    fn new(tape: Tape, now: Moment) -> Option<Self> {
-        let (newest, _) = tape.iter().last()?;
-        Some(Self { tape, unfold: Unfold::default(), next: 0, shift: ClockShift::between(newest, now) })
+    fn new(input_log: InputLog, now: Moment) -> Option<Self> {
+        let (newest, _) = input_log.iter().last()?;
+        Some(Self {
+            input_log,
+            decoder: Decoder::default(),
+            next: 0,
+            shift: ClockShift::between(newest, now),
+        })
     }
 
     /// Takes the next step. Returns its input, on this run's clock.
     fn advance(&mut self) -> Option<Input> {
-        let (_, item) = self.tape.get(self.next)?;
+        let (_, step) = self.input_log.get(self.next)?;
         self.next = self.next.saturating_add(1);
         let shift = self.shift;
-        self.unfold.take(item).map(|input| input.on(|moment| shift.apply(moment)))
+        self.decoder.decode(step).map(|input| input.rebase(|moment| shift.apply(moment)))
     }
 }
 
@@ -177,33 +189,33 @@ fn nanos(duration: Duration) -> i128 {
 
 /// Returns the part of an input that is in `scope`. Ids that were named on the command line of an earlier run are not named
 /// in this one.
-fn in_scope(input: Input, scope: &HistoryScope) -> Option<Input> {
+fn restrict_to_scope(input: Input, scope: &HistoryScope) -> Option<Input> {
     let ids = match scope {
-        HistoryScope::Projects(_) => return (!matches!(input, Input::Asked { .. })).then_some(input),
+        HistoryScope::Projects(_) => return (!matches!(input, Input::SessionsNamed { .. })).then_some(input),
         HistoryScope::Sessions(ids) => ids,
     };
     match input {
-        Input::Asked { .. } => None,
-        Input::Seen { at, scope: scope @ Scope::List(_), mut sessions, malformed } => {
+        Input::SessionsNamed { .. } => None,
+        Input::SessionsReceived { at, scope: scope @ Scope::List(_), mut sessions, malformed } => {
             sessions.retain(|session| ids.contains(&session.id));
-            Some(Input::Seen { at, scope, sessions, malformed })
+            Some(Input::SessionsReceived { at, scope, sessions, malformed })
         }
-        Input::Repeated {
+        Input::ResponseRepeated {
             at,
             scope: scope @ Scope::List(_),
             mut sessions,
             malformed,
-            replies,
+            responses: replies,
             longest_gap,
         } => {
             sessions.retain(|session| ids.contains(&session.id));
-            Some(Input::Repeated { at, scope, sessions, malformed, replies, longest_gap })
+            Some(Input::ResponseRepeated { at, scope, sessions, malformed, responses: replies, longest_gap })
         }
-        Input::Seen { scope: Scope::One(ref id), .. }
-        | Input::Repeated { scope: Scope::One(ref id), .. }
-        | Input::Failed { scope: Scope::One(ref id), .. }
-        | Input::Missing { ref id, .. }
-        | Input::ReleaseAsked { ref id, .. }
+        Input::SessionsReceived { scope: Scope::Session(ref id), .. }
+        | Input::ResponseRepeated { scope: Scope::Session(ref id), .. }
+        | Input::RequestFailed { scope: Scope::Session(ref id), .. }
+        | Input::SessionNotFound { ref id, .. }
+        | Input::ReleaseRequested { ref id, .. }
         | Input::ReleaseFailed { ref id, .. } => ids.contains(id).then_some(input),
         other => Some(other),
     }

@@ -27,18 +27,24 @@ mod writer_thread;
 #[cfg(test)]
 mod tests;
 
-use keepwatch_core::tracker::{Event, Fleet, Input};
+use keepwatch_core::tracker::{Event, Input, SessionTracker};
 
-pub use decoder::{Item, Tape, Unfold};
-pub use encoder::{Before, Encoder};
-pub use entry::{Entry, Line, Reply, Run, Told};
-pub use recording::{Damage, FORMAT, Header, Recording, Refused, Writer};
+pub use decoder::{Decoder, InputLog, LogStep};
+pub use encoder::{Encoder, InputSnapshot};
+pub use entry::{EntryContent, RepeatedResponses, ResponseDelta, SessionDelta, StreamEntry};
+pub use recording::{
+    FORMAT_VERSION, Recording, RecordingDamage, RecordingError, RecordingWriter, StreamHeader,
+};
 
 /// Applies `input` to `fleet`. Returns the events that it caused, and the lines that `encoder` writes for it.
-pub fn apply(encoder: Option<&mut Encoder>, fleet: &mut Fleet, input: Input) -> (Vec<Event>, Vec<Line>) {
-    let Some(encoder) = encoder else { return (fleet.apply(input).events, Vec::new()) };
-    let before = Before::of(&input);
-    let applied = fleet.apply(input);
-    let lines = encoder.take(before, fleet, &applied);
-    (applied.events, lines)
+pub fn apply_and_encode(
+    encoder: Option<&mut Encoder>,
+    tracker: &mut SessionTracker,
+    input: Input,
+) -> (Vec<Event>, Vec<StreamEntry>) {
+    let Some(encoder) = encoder else { return (tracker.apply(input).events, Vec::new()) };
+    let snapshot = InputSnapshot::new(&input);
+    let applied = tracker.apply(input);
+    let entries = encoder.encode(snapshot, tracker, &applied);
+    (applied.events, entries)
 }

@@ -6,17 +6,17 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
 use crate::store::writer_thread::WriterThread;
-use crate::store::{Header, Line, Writer};
+use crate::store::{RecordingWriter, StreamEntry, StreamHeader};
 
 /// So many inputs' lines may wait for the disk.
-const WAITING: usize = 1024;
+const QUEUE_CAPACITY: usize = 1024;
 /// The disk has so long to take what is left at the end.
-const AT_THE_END: Duration = Duration::from_secs(2);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A recording that is being written. It is whole once this is dropped.
 #[derive(Debug)]
 pub struct Recorder {
-    lines: Option<SyncSender<Vec<Line>>>,
+    queue: Option<SyncSender<Vec<StreamEntry>>>,
     thread: WriterThread,
 }
 
@@ -25,23 +25,27 @@ impl Recorder {
     ///
     /// # Errors
     /// No thread can be started.
-    pub fn start(file: File, header: Header, trouble: impl Fn(String) + Send + 'static) -> io::Result<Self> {
-        let (lines, inbox) = sync_channel::<Vec<Line>>(WAITING);
+    pub fn start(
+        file: File,
+        header: StreamHeader,
+        on_error: impl Fn(String) + Send + 'static,
+    ) -> io::Result<Self> {
+        let (queue, inbox) = sync_channel::<Vec<StreamEntry>>(QUEUE_CAPACITY);
         let thread = WriterThread::spawn("recorder", move || {
-            if let Err(error) = write(file, &header, &inbox) {
-                trouble(format!("nothing more is recorded: {error}"));
+            if let Err(error) = write_queued(file, &header, &inbox) {
+                on_error(format!("nothing more is recorded: {error}"));
             }
         })?;
-        Ok(Self { lines: Some(lines), thread })
+        Ok(Self { queue: Some(queue), thread })
     }
 
     /// Writes `lines`. Returns whether they will be; once not, a recording is at its end.
-    pub fn write(&mut self, lines: Vec<Line>) -> bool {
-        match self.lines.as_ref().map(|to| to.try_send(lines)) {
+    pub fn write(&mut self, entries: Vec<StreamEntry>) -> bool {
+        match self.queue.as_ref().map(|to| to.try_send(entries)) {
             Some(Ok(())) => true,
             // A recording with a hole would tell what was not so.
             Some(Err(TrySendError::Full(_) | TrySendError::Disconnected(_))) | None => {
-                self.lines = None;
+                self.queue = None;
                 false
             }
         }
@@ -50,22 +54,22 @@ impl Recorder {
 
 impl Recorder {
     /// Lets the writer end, and waits for that. Returns true if it ended within `timeout`.
-    fn end(&mut self, timeout: Duration) -> bool {
-        self.lines = None;
+    fn close(&mut self, timeout: Duration) -> bool {
+        self.queue = None;
         self.thread.wait(timeout)
     }
 }
 
 impl Drop for Recorder {
     fn drop(&mut self) {
-        self.end(AT_THE_END); // a disk that is stuck does not hold up the end
+        self.close(CLOSE_TIMEOUT); // a disk that is stuck does not hold up the end
     }
 }
 
-fn write(file: File, header: &Header, inbox: &Receiver<Vec<Line>>) -> io::Result<()> {
-    let mut writer = Writer::new(BufWriter::new(file), header)?;
-    while let Ok(lines) = inbox.recv() {
-        writer.write(&lines)?;
+fn write_queued(file: File, header: &StreamHeader, inbox: &Receiver<Vec<StreamEntry>>) -> io::Result<()> {
+    let mut writer = RecordingWriter::new(BufWriter::new(file), header)?;
+    while let Ok(entries) = inbox.recv() {
+        writer.write(&entries)?;
     }
     Ok(())
 }
@@ -78,16 +82,22 @@ mod tests {
     use super::*;
     use crate::private_file::create_new;
     use crate::store::tests::header;
-    use crate::store::{Entry, Recording};
+    use crate::store::{EntryContent, Recording};
     use keepwatch_core::clock::{Moment, Timestamp};
     use keepwatch_core::tracker::Input;
 
     /// Longer than anything takes on a busy machine; only a failure waits for so long.
-    const PATIENCE: Duration = Duration::from_secs(30);
+    const TEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-    fn line(n: u64) -> Line {
+    fn entry(n: u64) -> StreamEntry {
         let now = Moment { wall: Timestamp::UNIX_EPOCH, mono: Duration::ZERO, boot: Duration::from_secs(n) };
-        Line { n, at: now.wall, profile: None, open: false, entry: Entry::Input(Input::TimePassed { now }) }
+        StreamEntry {
+            seq: n,
+            at: now.wall,
+            profile: None,
+            is_open: false,
+            content: EntryContent::Input(Input::TimePassed { now }),
+        }
     }
 
     #[test]
@@ -97,10 +107,10 @@ mod tests {
         let path = folder.path().join("a.ndjson");
         let mut recorder =
             Recorder::start(create_new(&path).unwrap(), header(), |why| panic!("{why}")).unwrap();
-        assert!((0..100).all(|n| recorder.write(vec![line(n)])));
-        assert!(recorder.end(PATIENCE));
+        assert!((0..100).all(|n| recorder.write(vec![entry(n)])));
+        assert!(recorder.close(TEST_TIMEOUT));
         let recording = Recording::read(&mut BufReader::new(File::open(&path).unwrap())).unwrap();
-        assert_eq!((recording.tape.len(), recording.damage), (100, None));
+        assert_eq!((recording.input_log.len(), recording.damage), (100, None));
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     }
 
@@ -112,8 +122,8 @@ mod tests {
         let mut recorder = Recorder::start(full, header(), move |why| told.send(why).unwrap()).unwrap();
         let why = heard.recv().unwrap();
         assert!(why.contains("nothing more is recorded"), "{why}");
-        while recorder.write(vec![line(1)]) {}
-        assert!(recorder.end(PATIENCE));
+        while recorder.write(vec![entry(1)]) {}
+        assert!(recorder.close(TEST_TIMEOUT));
         assert!(heard.try_recv().is_err());
     }
 }

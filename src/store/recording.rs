@@ -11,26 +11,26 @@ use std::io::{self, BufRead, Write};
 use serde::{Deserialize, Serialize};
 use serde_json::error::Category;
 
-use super::decoder::Tape;
-use super::entry::Line;
+use super::decoder::InputLog;
+use super::entry::StreamEntry;
 use keepwatch_core::clock::Timestamp;
 use keepwatch_core::session::MetadataPath;
 use keepwatch_core::text;
-use keepwatch_core::tracker::Thresholds;
+use keepwatch_core::tracker::AlertThresholds;
 use keepwatch_core::tracker::cost::Rates;
 
 /// The version of the format that is written, and the newest that is read.
-pub const FORMAT: u32 = 1;
+pub const FORMAT_VERSION: u32 = 1;
 /// What each begins with.
-const BEGINNING: &[u8] = b"{\"keepwatch_recording\"";
+const HEADER_PREFIX: &[u8] = b"{\"keepwatch_recording\"";
 /// No price is as high, in dollars.
-const DEAREST: f64 = 1e6;
+const MAX_PRICE: f64 = 1e6;
 /// The longest line that is read, in bytes: a list of a hundred thousand sessions.
-const LONGEST_LINE: u64 = 256 * 1024 * 1024;
+const MAX_LINE_BYTES: u64 = 256 * 1024 * 1024;
 
 /// What a recording was made with: all that a fleet and its evidence depend on beside the inputs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Header {
+pub struct StreamHeader {
     /// The version of the format.
     #[serde(rename = "keepwatch_recording")]
     pub format: u32,
@@ -39,7 +39,7 @@ pub struct Header {
     /// When it was begun.
     pub started: Timestamp,
     /// When sessions were flagged.
-    pub thresholds: Thresholds,
+    pub thresholds: AlertThresholds,
     /// Where the metadata says whose a session is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner_key: Option<MetadataPath>,
@@ -57,40 +57,40 @@ pub struct Header {
 #[derive(Clone, Debug)]
 pub struct Recording {
     /// What it was made with.
-    pub header: Header,
+    pub header: StreamHeader,
     /// What happened.
-    pub tape: Tape,
+    pub input_log: InputLog,
     /// Where it could be read no further.
-    pub damage: Option<Damage>,
+    pub damage: Option<RecordingDamage>,
 }
 
 /// The place from which on a recording can not be read: it is damaged, or ends within a line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the recording is damaged from line {line} on ({why}); what stands before it is shown")]
-pub struct Damage {
+#[error("the recording is damaged from line {line} on ({reason}); what stands before it is shown")]
+pub struct RecordingDamage {
     /// The first line that can not be read; the header is line 1.
     pub line: u64,
     /// What is wrong with it.
-    pub why: String,
+    pub reason: String,
 }
 
 /// The reason why a file can not be read as a recording.
 #[derive(Debug, thiserror::Error)]
-pub enum Refused {
+pub enum RecordingError {
     /// There is nothing in it.
     #[error("the recording is empty")]
     Empty,
     /// Its first line is no header.
     #[error("this is no recording of keepwatch: its first line has no keepwatch_recording")]
-    NoRecording,
+    NotARecording,
     /// Its first line is a header that can not be.
     #[error("the recording can not be read: its header is damaged")]
     DamagedHeader,
     /// It is of a newer version.
     #[error(
-        "the recording has format {format}, made by keepwatch {version}; this one reads up to {FORMAT}: a newer keepwatch is needed"
+        "the recording has format {format}, made by keepwatch {version}; this one reads up to {FORMAT_VERSION}: a newer keepwatch is needed"
     )]
-    Newer {
+    NewerFormat {
         /// Of the format.
         format: u64,
         /// Of keepwatch, where it says so.
@@ -106,98 +106,100 @@ impl Recording {
     ///
     /// # Errors
     /// It is no recording, or one of a newer version.
-    pub fn read(from: &mut impl BufRead) -> Result<Self, Refused> {
+    pub fn read(reader: &mut impl BufRead) -> Result<Self, RecordingError> {
         let mut line = Vec::new();
-        next_line(from, &mut line)?;
-        let header = header(&line)?;
-        let (mut lines, mut damage, mut number) = (Vec::new(), None, 1_u64);
-        let mut places = HashSet::new();
+        read_line(reader, &mut line)?;
+        let header = parse_header(&line)?;
+        let (mut entries, mut damage, mut number) = (Vec::new(), None, 1_u64);
+        let mut used_seqs = HashSet::new();
         loop {
             number = number.saturating_add(1);
-            let read = next_line(from, &mut line);
+            let read = read_line(reader, &mut line);
             let parsed = match read {
                 Ok(0) => break,
                 Ok(_) if line.iter().all(u8::is_ascii_whitespace) => continue,
-                Ok(_) => entry(&line, &mut places),
+                Ok(_) => parse_entry(&line, &mut used_seqs),
                 Err(error) => Err(error.to_string()),
             };
             match parsed {
-                Ok(line) => lines.push(line),
-                Err(why) => {
-                    damage = Some(Damage { line: number, why });
+                Ok(line) => entries.push(line),
+                Err(reason) => {
+                    damage = Some(RecordingDamage { line: number, reason });
                     break;
                 }
             }
         }
-        Ok(Self { header, tape: Tape::of(lines), damage })
+        Ok(Self { header, input_log: InputLog::from_entries(entries), damage })
     }
 }
 
 /// An entry whose place is not taken; else why it is none.
-fn entry(line: &[u8], places: &mut HashSet<(Option<String>, u64)>) -> Result<Line, String> {
-    let line: Line = serde_json::from_slice(line).map_err(|error| match error.classify() {
+fn parse_entry(line: &[u8], used_seqs: &mut HashSet<(Option<String>, u64)>) -> Result<StreamEntry, String> {
+    let line: StreamEntry = serde_json::from_slice(line).map_err(|error| match error.classify() {
         Category::Eof => "it ends within the line",
         Category::Syntax => "it is no JSON",
         Category::Data | Category::Io => "it is no entry of a recording",
     })?;
-    let is_new = places.insert((line.profile.clone(), line.n));
-    if is_new { Ok(line) } else { Err(format!("the place {} is taken by a line before it", line.n)) }
+    let is_new = used_seqs.insert((line.profile.clone(), line.seq));
+    if is_new { Ok(line) } else { Err(format!("the place {} is taken by a line before it", line.seq)) }
 }
 
-fn next_line(from: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<u64> {
+fn read_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<u64> {
     line.clear();
-    let read = io::Read::take(from, LONGEST_LINE).read_until(b'\n', line)?;
+    let read = io::Read::take(reader, MAX_LINE_BYTES).read_until(b'\n', line)?;
     Ok(u64::try_from(read).unwrap_or(u64::MAX))
 }
 
-fn header(line: &[u8]) -> Result<Header, Refused> {
+fn parse_header(line: &[u8]) -> Result<StreamHeader, RecordingError> {
     if line.is_empty() {
-        return Err(Refused::Empty);
+        return Err(RecordingError::Empty);
     }
-    let is_begun = line.starts_with(BEGINNING);
-    let no_header = |_| if is_begun { Refused::DamagedHeader } else { Refused::NoRecording };
+    let has_prefix = line.starts_with(HEADER_PREFIX);
+    let no_header =
+        |_| if has_prefix { RecordingError::DamagedHeader } else { RecordingError::NotARecording };
     let value: serde_json::Value = serde_json::from_slice(line).map_err(no_header)?;
     let format = value.get("keepwatch_recording").and_then(serde_json::Value::as_u64);
-    let format = format.ok_or(Refused::NoRecording)?;
-    if format > u64::from(FORMAT) {
+    let format = format.ok_or(RecordingError::NotARecording)?;
+    if format > u64::from(FORMAT_VERSION) {
         let version = value.get("version").and_then(serde_json::Value::as_str).unwrap_or("?");
-        return Err(Refused::Newer { format, version: text::shown(version, 20) });
+        return Err(RecordingError::NewerFormat { format, version: text::sanitise(version, 20) });
     }
-    let mut header: Header = serde_json::from_value(value).map_err(|_| Refused::DamagedHeader)?;
+    let mut header: StreamHeader =
+        serde_json::from_value(value).map_err(|_| RecordingError::DamagedHeader)?;
     // Whoever made the file wrote it, and it is printed as if it were ours.
-    header.version = text::shown(&header.version, 20);
+    header.version = text::sanitise(&header.version, 20);
     let Rates { hour, gb } = header.rates;
-    let are_prices = [hour, gb].iter().all(|price| (0.0..DEAREST).contains(price));
-    if are_prices { Ok(header) } else { Err(Refused::DamagedHeader) }
+    let are_prices = [hour, gb].iter().all(|price| (0.0..MAX_PRICE).contains(price));
+    if are_prices { Ok(header) } else { Err(RecordingError::DamagedHeader) }
 }
 
 /// Writes a recording. What is open is held back until it is closed, or until the file is.
 #[derive(Debug)]
-pub struct Writer<W: Write> {
-    to: W,
+pub struct RecordingWriter<W: Write> {
+    output: W,
 }
 
-impl<W: Write> Writer<W> {
+impl<W: Write> RecordingWriter<W> {
     /// Begins with the header.
     ///
     /// # Errors
     /// It can not be written.
-    pub fn new(mut to: W, header: &Header) -> io::Result<Self> {
-        serde_json::to_writer(&mut to, header)?;
-        to.write_all(b"\n")?;
-        to.flush()?;
-        Ok(Self { to })
+    pub fn new(mut output: W, header: &StreamHeader) -> io::Result<Self> {
+        serde_json::to_writer(&mut output, header)?;
+        output.write_all(b"\n")?;
+        output.flush()?;
+        Ok(Self { output })
     }
 
     /// Writes what is closed.
     ///
     /// # Errors
     /// It can not be written.
-    pub fn write<'l>(&mut self, lines: impl IntoIterator<Item = &'l Line>) -> io::Result<()> {
-        for line in lines.into_iter().filter(|line| !line.open) {
-            serde_json::to_writer(&mut self.to, line)?;
-            self.to.write_all(b"\n")?;
+    pub fn write<'l>(&mut self, entries: impl IntoIterator<Item = &'l StreamEntry>) -> io::Result<()> {
+        for line in entries.into_iter().filter(|line| !line.is_open) {
+            serde_json::to_writer(&mut self.output, line)?;
+            self.output.write_all(b"\n")?;
         }
-        self.to.flush()
+        self.output.flush()
     }
 }

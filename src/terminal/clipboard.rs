@@ -14,21 +14,21 @@ use std::{fmt, io, thread};
 use crossterm::Command as _;
 use crossterm::clipboard::CopyToClipboard;
 
-use super::child::{self, Env, Overdue};
+use super::subprocess::{self, Env, OnTimeout};
 use keepwatch_core::session::Secret;
 
 /// How long each way may take.
-const LIMIT: Duration = Duration::from_secs(1);
+const BACKEND_TIMEOUT: Duration = Duration::from_secs(1);
 /// The most base64 that terminals are known to take in one OSC 52; k9s has the same limit.
-const OSC52: usize = 74_994;
+const MAX_OSC52_BASE64: usize = 74_994;
 /// GNU screen 4.9 cuts strings at 768 bytes; several in a row arrive as one.
-const SCREEN_STRING: usize = 700;
+const MAX_SCREEN_STRING: usize = 700;
 /// The tmux buffer that copies go to, instead of pushing the reader's own one down the stack each time.
 const TMUX_BUFFER: &str = "keepwatch";
 
 /// A way to the clipboard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Route {
+pub enum ClipboardBackend {
     /// `clip.exe`: Windows, from WSL.
     ClipExe,
     /// `pbcopy`: macOS.
@@ -55,30 +55,30 @@ pub enum Route {
 /// tmux drops an application's OSC 52 unless told otherwise, but `load-buffer -w` (3.2 and later) works as it comes.
 /// What is last always "works", and says so with care.
 #[must_use]
-pub fn routes(env: &Env) -> Vec<Route> {
+pub fn clipboard_backends(env: &Env) -> Vec<ClipboardBackend> {
     let local = !env.is_remote();
     let (wayland, x11) = (env.has("WAYLAND_DISPLAY"), env.has("DISPLAY"));
     let in_screen =
         env.has("STY") && env.get("TERM").is_some_and(|term| term.as_encoded_bytes().starts_with(b"screen"));
     [
-        (Route::ClipExe, local && env.is_wsl()),
-        (Route::Pbcopy, local && env.is_macos()),
-        (Route::WlCopy, local && wayland),
-        (Route::Xclip, local && x11),
-        (Route::Xsel, local && x11),
-        (Route::Desktop, local && (wayland || x11 || env.is_macos())),
-        (Route::Tmux, env.has("TMUX")),
-        (Route::Osc52Screen, in_screen),
-        (Route::Osc52, !in_screen),
+        (ClipboardBackend::ClipExe, local && env.is_wsl()),
+        (ClipboardBackend::Pbcopy, local && env.is_macos()),
+        (ClipboardBackend::WlCopy, local && wayland),
+        (ClipboardBackend::Xclip, local && x11),
+        (ClipboardBackend::Xsel, local && x11),
+        (ClipboardBackend::Desktop, local && (wayland || x11 || env.is_macos())),
+        (ClipboardBackend::Tmux, env.has("TMUX")),
+        (ClipboardBackend::Osc52Screen, in_screen),
+        (ClipboardBackend::Osc52, !in_screen),
     ]
     .into_iter()
     .filter_map(|(route, leads_there)| leads_there.then_some(route))
     .collect()
 }
 
-impl Route {
+impl ClipboardBackend {
     /// The program that takes the text on its standard input.
-    fn helper(self) -> Option<(&'static str, &'static [&'static str])> {
+    fn helper_command(self) -> Option<(&'static str, &'static [&'static str])> {
         match self {
             Self::ClipExe => Some(("clip.exe", &[])),
             Self::Pbcopy => Some(("pbcopy", &[])),
@@ -96,7 +96,7 @@ impl Route {
 }
 
 /// What happened, and no more than is known.
-impl fmt::Display for Route {
+impl fmt::Display for ClipboardBackend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ClipExe => f.write_str("copied with clip.exe"),
@@ -114,32 +114,34 @@ impl fmt::Display for Route {
 
 /// How a copy went.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Copied {
+pub struct CopyResult {
     /// What [`Clipboard::copy`] was told it is, such as "connect URL of 45c48cce".
-    pub what: String,
+    pub label: String,
     /// Which way it went, or why it did not.
-    pub outcome: Result<Route, NotCopied>,
+    pub result: Result<ClipboardBackend, CopyError>,
 }
 
 /// Why nothing was copied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NotCopied {
+pub enum CopyError {
     /// The last copy is still being tried.
     Busy,
     /// Only the terminal is left, and this is more than terminals take.
     TooLong,
     /// Only the terminal is left, and it takes no output.
-    Stuck,
+    TerminalBlocked,
 }
 
-impl fmt::Display for NotCopied {
+impl fmt::Display for CopyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Busy => "not copied: the last copy is still being tried",
             Self::TooLong => {
                 "not copied: longer than what terminals take (OSC 52), and there is no other way here"
             }
-            Self::Stuck => "not copied: the terminal takes no output, and there is no other way here",
+            Self::TerminalBlocked => {
+                "not copied: the terminal takes no output, and there is no other way here"
+            }
         })
     }
 }
@@ -147,17 +149,17 @@ impl fmt::Display for NotCopied {
 /// Copies, one after the other, on a thread of its own.
 pub struct Clipboard {
     jobs: SyncSender<Job>,
-    report: Box<dyn Fn(Copied) + Send>,
+    report: Box<dyn Fn(CopyResult) + Send>,
 }
 
 struct Job {
-    what: String,
+    label: String,
     text: Secret,
 }
 
 impl Clipboard {
     /// A clipboard as `env` has it. `terminal` sends bytes to the terminal and says whether it takes them
-    /// ([`Sender::send`](super::Sender::send)); `report` hears of each copy, once.
+    /// ([`ScreenSender::send`](super::ScreenSender::send)); `report` hears of each copy, once.
     ///
     /// # Errors
     ///
@@ -165,111 +167,119 @@ impl Clipboard {
     pub fn new(
         env: Env,
         terminal: impl Fn(&[u8]) -> bool + Send + 'static,
-        report: impl Fn(Copied) + Clone + Send + 'static,
+        report: impl Fn(CopyResult) + Clone + Send + 'static,
     ) -> io::Result<Self> {
-        Self::with_limit(LIMIT, env, terminal, report)
+        Self::with_timeout(BACKEND_TIMEOUT, env, terminal, report)
     }
 
-    fn with_limit(
-        limit: Duration,
+    fn with_timeout(
+        timeout: Duration,
         env: Env,
         terminal: impl Fn(&[u8]) -> bool + Send + 'static,
-        report: impl Fn(Copied) + Clone + Send + 'static,
+        report: impl Fn(CopyResult) + Clone + Send + 'static,
     ) -> io::Result<Self> {
         let (jobs, waiting) = sync_channel::<Job>(1);
-        let tell = report.clone();
+        let report_result = report.clone();
         thread::Builder::new().name("clipboard".into()).spawn(move || {
-            let mut copier = Copier { routes: routes(&env), limit, env, terminal, desktop: None };
-            for Job { what, text } in waiting {
-                tell(Copied { what, outcome: copier.copy(&text) });
+            let mut copier = ClipboardWorker {
+                backends: clipboard_backends(&env),
+                timeout,
+                env,
+                send_to_terminal: terminal,
+                desktop: None,
+            };
+            for Job { label: what, text } in waiting {
+                report_result(CopyResult { label: what, result: copier.copy(&text) });
             }
         })?;
         Ok(Self { jobs, report: Box::new(report) })
     }
 
     /// Copies `text`, which is `what`. Returns at once.
-    pub fn copy(&self, what: String, text: Secret) {
-        if let Err(TrySendError::Full(Job { what, .. }) | TrySendError::Disconnected(Job { what, .. })) =
-            self.jobs.try_send(Job { what, text })
+    pub fn copy(&self, label: String, text: Secret) {
+        if let Err(
+            TrySendError::Full(Job { label: what, .. }) | TrySendError::Disconnected(Job { label: what, .. }),
+        ) = self.jobs.try_send(Job { label, text })
         {
-            (self.report)(Copied { what, outcome: Err(NotCopied::Busy) });
+            (self.report)(CopyResult { label: what, result: Err(CopyError::Busy) });
         }
     }
 }
 
 /// What the clipboard's thread owns.
-struct Copier<T> {
-    routes: Vec<Route>,
-    limit: Duration,
+struct ClipboardWorker<T> {
+    backends: Vec<ClipboardBackend>,
+    timeout: Duration,
     env: Env,
-    terminal: T,
-    desktop: Option<Desktop>,
+    send_to_terminal: T,
+    desktop: Option<DesktopClipboard>,
 }
 
 /// Why a way did not lead there.
-enum Miss {
+enum BackendError {
     /// It is not there or said no; for the last way, what the reader is told.
-    Failed(NotCopied),
+    Failed(CopyError),
     /// It did not answer.
-    Hung,
+    TimedOut,
 }
 
-impl<T: Fn(&[u8]) -> bool> Copier<T> {
-    fn copy(&mut self, text: &Secret) -> Result<Route, NotCopied> {
-        let (mut why, mut hung) = (NotCopied::Stuck, false);
-        for route in self.routes.clone() {
+impl<T: Fn(&[u8]) -> bool> ClipboardWorker<T> {
+    fn copy(&mut self, text: &Secret) -> Result<ClipboardBackend, CopyError> {
+        let (mut last_error, mut hung) = (CopyError::TerminalBlocked, false);
+        for backend in self.backends.clone() {
             // A display that let one wait lets all wait.
-            if hung && route.needs_display() {
+            if hung && backend.needs_display() {
                 continue;
             }
-            match self.take(route, text) {
-                Ok(()) => return Ok(route),
-                Err(Miss::Failed(reason)) => why = reason,
-                Err(Miss::Hung) => hung = true,
+            match self.try_backend(backend, text) {
+                Ok(()) => return Ok(backend),
+                Err(BackendError::Failed(reason)) => last_error = reason,
+                Err(BackendError::TimedOut) => hung = true,
             }
         }
-        Err(why)
+        Err(last_error)
     }
 
     /// Goes one way.
-    fn take(&mut self, route: Route, text: &Secret) -> Result<(), Miss> {
-        let done = match route.helper() {
+    fn try_backend(&mut self, backend: ClipboardBackend, text: &Secret) -> Result<(), BackendError> {
+        let is_copied = match backend.helper_command() {
             // It would take the bytes for those of a Windows code page.
-            Some(_) if route == Route::ClipExe && !text.expose().is_ascii() => false,
+            Some(_) if backend == ClipboardBackend::ClipExe && !text.expose().is_ascii() => false,
             Some((program, args)) => {
                 let mut command = Command::new(program);
                 // promise: copy-by-stdin, mutant: command.args(args) -> command.args(args).arg(text.expose())
                 command.args(args);
-                match child::run(command, &self.env, Some(text.clone()), self.limit, Overdue::Kill) {
+                match subprocess::run(command, &self.env, Some(text.clone()), self.timeout, OnTimeout::Kill) {
                     Ok(Some(status)) => status.success(),
-                    Ok(None) => return Err(Miss::Hung),
+                    Ok(None) => return Err(BackendError::TimedOut),
                     Err(_) => false,
                 }
             }
-            None if route == Route::Desktop => self.hand_to_desktop(text),
+            None if backend == ClipboardBackend::Desktop => self.copy_to_desktop(text),
             None => {
-                let bytes = osc52(text.expose(), route).ok_or(Miss::Failed(NotCopied::TooLong))?;
-                (self.terminal)(&bytes)
+                let bytes =
+                    osc52_sequence(text.expose(), backend).ok_or(BackendError::Failed(CopyError::TooLong))?;
+                (self.send_to_terminal)(&bytes)
             }
         };
-        done.then_some(()).ok_or(Miss::Failed(NotCopied::Stuck))
+        is_copied.then_some(()).ok_or(BackendError::Failed(CopyError::TerminalBlocked))
     }
 
-    fn hand_to_desktop(&mut self, text: &Secret) -> bool {
-        let desktop = self.desktop.take().or_else(|| Desktop::connect(self.limit));
+    fn copy_to_desktop(&mut self, text: &Secret) -> bool {
+        let desktop = self.desktop.take().or_else(|| DesktopClipboard::connect(self.timeout));
         // One that failed or hung is given up, with its thread.
-        self.desktop = desktop.filter(|desktop| desktop.hold(text.clone(), self.limit));
+        self.desktop = desktop.filter(|desktop| desktop.set_text(text.clone(), self.timeout));
         self.desktop.is_some()
     }
 }
 
 /// A connection to the desktop's clipboard, in a thread that can hang without harm.
-struct Desktop {
+struct DesktopClipboard {
     texts: SyncSender<Secret>,
-    answers: Receiver<bool>,
+    results: Receiver<bool>,
 }
 
-impl Desktop {
+impl DesktopClipboard {
     /// Without the feature `desktop-clipboard` there is no connection.
     #[cfg(not(feature = "desktop-clipboard"))]
     fn connect(_: Duration) -> Option<Self> {
@@ -295,27 +305,27 @@ impl Desktop {
         });
         thread.ok()?;
         answers.recv_timeout(limit).ok()?;
-        Some(Self { texts, answers })
+        Some(Self { texts, results: answers })
     }
 
-    fn hold(&self, text: Secret, limit: Duration) -> bool {
-        self.texts.try_send(text).is_ok() && self.answers.recv_timeout(limit).is_ok_and(|done| done)
+    fn set_text(&self, text: Secret, limit: Duration) -> bool {
+        self.texts.try_send(text).is_ok() && self.results.recv_timeout(limit).is_ok_and(|done| done)
     }
 }
 
 /// The bytes that ask a terminal to copy `text`; `None` if they are too many.
-fn osc52(text: &str, route: Route) -> Option<Vec<u8>> {
-    if text.len().div_ceil(3).checked_mul(4)? > OSC52 {
+fn osc52_sequence(text: &str, backend: ClipboardBackend) -> Option<Vec<u8>> {
+    if text.len().div_ceil(3).checked_mul(4)? > MAX_OSC52_BASE64 {
         return None;
     }
     let mut sequence = String::new();
     CopyToClipboard::to_clipboard_from(text).write_ansi(&mut sequence).ok()?;
-    if route != Route::Osc52Screen {
+    if backend != ClipboardBackend::Osc52Screen {
         return Some(sequence.into_bytes());
     }
     // Within a device control string ESC \ would end that one: the inner end is a BEL.
     let inner = sequence.replace("\x1b\\", "\x07");
-    let strings = inner.as_bytes().chunks(SCREEN_STRING);
+    let strings = inner.as_bytes().chunks(MAX_SCREEN_STRING);
     Some(strings.flat_map(|part| [b"\x1bP".as_slice(), part, b"\x1b\\"].concat()).collect())
 }
 
@@ -325,7 +335,7 @@ mod tests {
     use std::path::Path;
     use std::sync::mpsc;
 
-    use super::super::child::fake;
+    use super::super::subprocess::install_fake_program;
     use super::*;
 
     const URL: &str = "wss://connect.example/?signingKey=canary";
@@ -336,9 +346,9 @@ mod tests {
 
     #[test]
     fn the_ways_and_their_order_follow_from_the_environment() {
-        use Route::{ClipExe, Desktop, Osc52, Osc52Screen, Pbcopy, Tmux, WlCopy, Xclip, Xsel};
+        use ClipboardBackend::{ClipExe, Desktop, Osc52, Osc52Screen, Pbcopy, Tmux, WlCopy, Xclip, Xsel};
         let ssh = ("SSH_CONNECTION", "1 2 3 4");
-        let cases: [(Env, &[Route]); 11] = [
+        let cases: [(Env, &[ClipboardBackend]); 11] = [
             (env(&[("TERM", "linux")]), &[Osc52]),
             (env(&[("DISPLAY", ":0")]), &[Xclip, Xsel, Desktop, Osc52]),
             (env(&[("DISPLAY", ":0"), ("WAYLAND_DISPLAY", "w")]), &[WlCopy, Xclip, Xsel, Desktop, Osc52]),
@@ -352,42 +362,45 @@ mod tests {
             (env(&[]).on_macos(), &[Pbcopy, Desktop, Osc52]),
         ];
         for (env, expected) in cases {
-            assert_eq!(routes(&env), expected, "{env:?}");
+            assert_eq!(clipboard_backends(&env), expected, "{env:?}");
         }
     }
 
     #[test]
     fn osc_52_is_what_terminals_expect() {
-        assert_eq!(osc52("hi!", Route::Osc52).unwrap(), b"\x1b]52;c;aGkh\x1b\\");
-        assert_eq!(osc52("hi!", Route::Osc52Screen).unwrap(), b"\x1bP\x1b]52;c;aGkh\x07\x1b\\");
+        assert_eq!(osc52_sequence("hi!", ClipboardBackend::Osc52).unwrap(), b"\x1b]52;c;aGkh\x1b\\");
+        assert_eq!(
+            osc52_sequence("hi!", ClipboardBackend::Osc52Screen).unwrap(),
+            b"\x1bP\x1b]52;c;aGkh\x07\x1b\\"
+        );
     }
 
     #[test]
     fn screen_gets_osc_52_in_strings_that_it_does_not_cut() {
         let text = "x".repeat(3000);
-        let bytes = String::from_utf8(osc52(&text, Route::Osc52Screen).unwrap()).unwrap();
+        let bytes = String::from_utf8(osc52_sequence(&text, ClipboardBackend::Osc52Screen).unwrap()).unwrap();
         let parts: Vec<_> = bytes.strip_suffix("\x1b\\").unwrap().split("\x1b\\").collect();
-        assert!(parts.iter().all(|part| part.starts_with("\x1bP") && part.len() <= SCREEN_STRING + 2));
+        assert!(parts.iter().all(|part| part.starts_with("\x1bP") && part.len() <= MAX_SCREEN_STRING + 2));
         let joined: String = parts.iter().map(|part| &part[2..]).collect();
-        let plain = String::from_utf8(osc52(&text, Route::Osc52).unwrap()).unwrap();
+        let plain = String::from_utf8(osc52_sequence(&text, ClipboardBackend::Osc52).unwrap()).unwrap();
         assert_eq!(joined.strip_suffix('\x07'), plain.strip_suffix("\x1b\\"));
     }
 
     #[test]
     fn more_than_terminals_take_is_not_sent() {
-        let most = OSC52 / 4 * 3;
-        assert!(osc52(&"x".repeat(most), Route::Osc52).is_some());
-        assert!(osc52(&"x".repeat(most + 1), Route::Osc52).is_none());
+        let most = MAX_OSC52_BASE64 / 4 * 3;
+        assert!(osc52_sequence(&"x".repeat(most), ClipboardBackend::Osc52).is_some());
+        assert!(osc52_sequence(&"x".repeat(most + 1), ClipboardBackend::Osc52).is_none());
     }
 
     /// Copies in an environment whose PATH starts with `dir`; gives what was reported and what the terminal got.
-    fn copy_with(dir: &Path, limit: Duration, vars: &[(&str, &str)]) -> (Copied, Vec<u8>) {
+    fn copy_with(dir: &Path, limit: Duration, vars: &[(&str, &str)]) -> (CopyResult, Vec<u8>) {
         let path = format!("{}:/usr/bin:/bin", dir.display());
         let vars =
             vars.iter().copied().chain([("PATH", path.as_str()), ("BROWSERBASE_API_KEY", "bb_canary")]);
         let (report, reported) = mpsc::channel();
         let (terminal, sent) = mpsc::channel();
-        let clipboard = Clipboard::with_limit(
+        let clipboard = Clipboard::with_timeout(
             limit,
             Env::new(vars),
             move |bytes| terminal.send(bytes.to_vec()).is_ok(),
@@ -405,9 +418,9 @@ mod tests {
     #[test]
     fn a_helper_gets_the_text_on_its_standard_input_and_nowhere_else() {
         let dir = tempfile::tempdir().unwrap();
-        fake(dir.path(), "wl-copy", RECORD);
+        install_fake_program(dir.path(), "wl-copy", RECORD);
         let (copied, sent) = copy_with(dir.path(), PATIENCE, &[("WAYLAND_DISPLAY", "none")]);
-        assert_eq!(copied, Copied { what: "connect URL".into(), outcome: Ok(Route::WlCopy) });
+        assert_eq!(copied, CopyResult { label: "connect URL".into(), result: Ok(ClipboardBackend::WlCopy) });
         assert_eq!(fs::read_to_string(dir.path().join("stdin")).unwrap(), URL);
         for seen in ["argv", "env"] {
             assert!(!fs::read_to_string(dir.path().join(seen)).unwrap().contains("canary"), "{seen}");
@@ -418,9 +431,9 @@ mod tests {
     #[test]
     fn tmux_gets_a_named_buffer() {
         let dir = tempfile::tempdir().unwrap();
-        fake(dir.path(), "tmux", RECORD);
+        install_fake_program(dir.path(), "tmux", RECORD);
         let (copied, _) = copy_with(dir.path(), PATIENCE, &[("TMUX", "/none,1,0"), ("SSH_TTY", "x")]);
-        assert_eq!(copied.outcome, Ok(Route::Tmux));
+        assert_eq!(copied.result, Ok(ClipboardBackend::Tmux));
         let argv = fs::read_to_string(dir.path().join("argv")).unwrap();
         assert!(argv.ends_with("tmux load-buffer -b keepwatch -w -\n"), "{argv}");
         assert_eq!(fs::read_to_string(dir.path().join("stdin")).unwrap(), URL);
@@ -429,12 +442,13 @@ mod tests {
     #[test]
     fn a_display_that_hangs_costs_one_limit_and_its_helper_is_ended() {
         let dir = tempfile::tempdir().unwrap();
-        fake(dir.path(), "xclip", "echo $$ > $d/pid; exec sleep 600");
-        fake(dir.path(), "xsel", RECORD);
-        fake(dir.path(), "tmux", "echo unknown option -- w >&2; exit 1");
-        let (copied, sent) = copy_with(dir.path(), LIMIT, &[("DISPLAY", ":none"), ("TMUX", "/none,1,0")]);
-        assert_eq!(copied.outcome, Ok(Route::Osc52));
-        assert_eq!(sent, osc52(URL, Route::Osc52).unwrap());
+        install_fake_program(dir.path(), "xclip", "echo $$ > $d/pid; exec sleep 600");
+        install_fake_program(dir.path(), "xsel", RECORD);
+        install_fake_program(dir.path(), "tmux", "echo unknown option -- w >&2; exit 1");
+        let (copied, sent) =
+            copy_with(dir.path(), BACKEND_TIMEOUT, &[("DISPLAY", ":none"), ("TMUX", "/none,1,0")]);
+        assert_eq!(copied.result, Ok(ClipboardBackend::Osc52));
+        assert_eq!(sent, osc52_sequence(URL, ClipboardBackend::Osc52).unwrap());
         assert!(!dir.path().join("argv").exists(), "xsel was tried on the display that hung");
         // On a busy machine it may have been ended before it could write this.
         let pid = fs::read_to_string(dir.path().join("pid")).ok().and_then(|pid| pid.trim().parse().ok());
@@ -450,6 +464,6 @@ mod tests {
         let clipboard =
             Clipboard::new(Env::default(), |_| false, move |copied| report.send(copied).unwrap()).unwrap();
         clipboard.copy("id".into(), Secret::new("45c48cce".into()));
-        assert_eq!(reported.recv_timeout(PATIENCE).unwrap().outcome, Err(NotCopied::Stuck));
+        assert_eq!(reported.recv_timeout(PATIENCE).unwrap().result, Err(CopyError::TerminalBlocked));
     }
 }

@@ -8,20 +8,20 @@ use std::{io, thread};
 
 use crossterm::event::{self, Event, KeyEventKind};
 
-use super::{Events, TermEvent};
+use super::{TermEvent, TermEventSender};
 
 /// The least time between two sizes. A window that is dragged has hundreds a second.
-const SETTLE: Duration = Duration::from_millis(20);
+const RESIZE_DEBOUNCE: Duration = Duration::from_millis(20);
 /// How long to look for what has come already; crossterm does not look at all for less.
-const AT_HAND: Duration = Duration::from_millis(1);
+const PENDING_INPUT_TIMEOUT: Duration = Duration::from_millis(1);
 /// More characters of a paste than any filter has are not kept.
-const PASTE: usize = 4096;
+const MAX_PASTE_CHARS: usize = 4096;
 
 /// Starts to read. Stops by itself when nobody receives the events any more.
-pub(super) fn start(events: Events) -> io::Result<()> {
+pub(super) fn start(events: TermEventSender) -> io::Result<()> {
     thread::Builder::new().name("input".into()).spawn(move || {
         while let Ok(event) = event::read() {
-            if pass_on(event, &events).is_none() {
+            if forward_event(event, &events).is_none() {
                 break;
             }
         }
@@ -30,13 +30,13 @@ pub(super) fn start(events: Events) -> io::Result<()> {
 }
 
 /// Waits while the channel is full; `None` if it is closed or the terminal fails.
-fn pass_on(event: Event, events: &Events) -> Option<()> {
+fn forward_event(event: Event, events: &TermEventSender) -> Option<()> {
     let Event::Resize(columns, rows) = event else {
         return translate(event).map_or(Some(()), |event| events.blocking_send(event).ok());
     };
-    settle();
+    debounce_resize();
     let (mut columns, mut rows, mut next) = (columns, rows, None);
-    while next.is_none() && event::poll(AT_HAND).ok()? {
+    while next.is_none() && event::poll(PENDING_INPUT_TIMEOUT).ok()? {
         match event::read().ok()? {
             Event::Resize(newer_columns, newer_rows) => (columns, rows) = (newer_columns, newer_rows),
             other => next = translate(other),
@@ -50,7 +50,7 @@ fn translate(event: Event) -> Option<TermEvent> {
     match event {
         Event::Key(key) if key.kind == KeyEventKind::Press => Some(TermEvent::Key(key)),
         Event::Paste(text) => {
-            let line = text.chars().take(PASTE).map(|c| if c.is_control() { ' ' } else { c });
+            let line = text.chars().take(MAX_PASTE_CHARS).map(|c| if c.is_control() { ' ' } else { c });
             Some(TermEvent::Paste(line.collect()))
         }
         Event::Resize(columns, rows) => Some(TermEvent::Resize { columns, rows }),
@@ -62,8 +62,8 @@ fn translate(event: Event) -> Option<TermEvent> {
     clippy::disallowed_methods,
     reason = "this is how long the eye waits, not how long a condition takes"
 )]
-fn settle() {
-    thread::sleep(SETTLE);
+fn debounce_resize() {
+    thread::sleep(RESIZE_DEBOUNCE);
 }
 
 #[cfg(test)]
@@ -80,7 +80,7 @@ mod tests {
             panic!("no paste");
         };
         assert!(text.starts_with("a  b é"));
-        assert_eq!(text.chars().count(), PASTE);
+        assert_eq!(text.chars().count(), MAX_PASTE_CHARS);
     }
 
     #[test]

@@ -18,30 +18,30 @@
 //!
 //! There is no screen without [`Screen::enter`], and every way out undoes it: `exits.rs` lists them.
 
-mod child;
+mod browser;
 mod clipboard;
-mod exits;
 mod input;
-mod opener;
 mod screen;
-mod writer;
+mod shutdown;
+mod subprocess;
+mod tty_writer;
 
 use crossterm::event::KeyEvent;
 use tokio::sync::mpsc;
 
-pub use child::Env;
-pub use clipboard::{Clipboard, Copied, NotCopied, Route, routes};
-pub use opener::{can_open, open};
+pub use browser::{can_open_browser, open_in_browser};
+pub use clipboard::{Clipboard, ClipboardBackend, CopyError, CopyResult, clipboard_backends};
 #[cfg(test)]
-pub(crate) use screen::Counted;
-pub use screen::{Screen, Sender, obstacle};
+pub(crate) use screen::ByteCountingTerminal;
+pub use screen::{Screen, ScreenSender, unsupported_reason};
+pub use subprocess::Env;
 
 /// What the terminal's threads tell the loop.
 #[derive(Debug)]
 pub enum TermEvent {
     /// A key was pressed. Releases never arrive.
     Key(KeyEvent),
-    /// Text was pasted while [`Screen::set_paste`] was on: its beginning, on one line. It is as hostile as any other.
+    /// Text was pasted while [`Screen::set_bracketed_paste`] was on: its beginning, on one line. It is as hostile as any other.
     Paste(String),
     /// The terminal has this size now. What is on it may be anything: [`Screen::repaint`].
     Resize {
@@ -50,29 +50,29 @@ pub enum TermEvent {
         /// Its height in cells.
         rows: u16,
     },
-    /// The terminal took all that it was sent, after [`Screen::ready`] or [`Screen::draw`] had said no.
+    /// The terminal took all that it was sent, after [`Screen::is_ready`] or [`Screen::draw`] had said no.
     WriterReady,
     /// The program was stopped and goes on: time has passed, and the next frame is drawn anew.
     Resumed,
     /// This signal asks the program to end, within half a second and with the status 128 + its number.
     Signal(i32),
     /// How a copy went.
-    Copied(Copied),
+    CopyFinished(CopyResult),
     /// How opening the browser went.
-    Opened(Result<(), String>),
+    BrowserOpened(Result<(), String>),
 }
 
 /// Where events go in. Cloned by everything that reports.
-pub type Events = mpsc::Sender<TermEvent>;
+pub type TermEventSender = mpsc::Sender<TermEvent>;
 
 /// The channel that all [`TermEvent`]s take. A reader that falls behind holds up the typing, not the memory.
 #[must_use]
-pub fn channel() -> (Events, mpsc::Receiver<TermEvent>) {
+pub fn channel() -> (TermEventSender, mpsc::Receiver<TermEvent>) {
     mpsc::channel(256)
 }
 
 /// Sends `event` without ever waiting: where the channel is full, a thread waits instead.
-pub fn tell<E: Send + 'static>(events: &mpsc::Sender<E>, event: E) {
+pub fn send_nonblocking<E: Send + 'static>(events: &mpsc::Sender<E>, event: E) {
     if let Err(mpsc::error::TrySendError::Full(event)) = events.try_send(event) {
         let events = events.clone();
         // Without a thread the event is lost, and with it a wake-up; the state that it speaks of is not.

@@ -13,9 +13,9 @@ use ratatui::backend::{Backend, ClearType, CrosstermBackend, WindowSize};
 use ratatui::buffer::Cell;
 use ratatui::layout::{Position, Size};
 
-use super::child::Env;
-use super::writer::{self, Tty};
-use super::{Events, exits, input};
+use super::subprocess::Env;
+use super::tty_writer::{self, Tty};
+use super::{TermEventSender, input, shutdown};
 
 /// The terminal in screen mode. Dropping it gives the terminal back.
 pub struct Screen {
@@ -25,11 +25,11 @@ pub struct Screen {
 
 /// Sends bytes to the terminal between frames, from any thread.
 #[derive(Clone)]
-pub struct Sender(Arc<Tty>);
+pub struct ScreenSender(Arc<Tty>);
 
 /// Why there can be no screen here, as a sentence; `None` if there can.
 #[must_use]
-pub fn obstacle(env: &Env) -> Option<&'static str> {
+pub fn unsupported_reason(env: &Env) -> Option<&'static str> {
     if !io::stdout().is_terminal() {
         Some("standard output is not a terminal")
     } else if env.get("TERM").is_none_or(|term| term == "dumb") {
@@ -48,12 +48,12 @@ impl Screen {
     /// # Errors
     ///
     /// There is no terminal, or it refuses. It is as it was, then.
-    pub fn enter(title: &str, events: &Events) -> io::Result<Self> {
+    pub fn enter(title: &str, events: &TermEventSender) -> io::Result<Self> {
         // Without this, crossterm 0.29 answers NO_COLOR with a bare `ESC [ m` for each colour, which also ends
         // bold and reverse. The theme implements NO_COLOR.
         crossterm::style::force_color_output(true);
-        let tty = Tty::start(writer::open_tty()?, title, events.clone())?;
-        exits::watch(&tty)?;
+        let tty = Tty::start(tty_writer::open_tty()?, title, events.clone())?;
+        shutdown::install_handlers(&tty)?;
         tty.open()?;
         let Ok(terminal) = Terminal::new(FrameBuffer::new(tty.size()));
         let screen = Self { terminal, tty };
@@ -70,25 +70,25 @@ impl Screen {
 
     /// Whether a frame can be drawn. If not, [`TermEvent::WriterReady`](super::TermEvent::WriterReady) says when.
     #[must_use]
-    pub fn ready(&self) -> bool {
-        self.tty.ready()
+    pub fn is_ready(&self) -> bool {
+        self.tty.is_ready()
     }
 
     /// Draws a frame with `render` if the terminal has taken the last one. `false` says that it has not, and that
     /// [`TermEvent::WriterReady`](super::TermEvent::WriterReady) will follow.
     pub fn draw(&mut self, render: impl FnOnce(&mut Frame<'_>)) -> bool {
         // promise: wait-for-writer
-        if !self.ready() {
+        if !self.is_ready() {
             return false;
         }
-        if self.tty.take_stale() {
+        if self.tty.take_needs_full_redraw() {
             // Not Terminal::clear: it would ask the terminal where its cursor is.
             let size = self.tty.size();
             self.terminal.backend_mut().size = size;
             let Ok(()) = self.terminal.resize(size.into());
         }
         let Ok(_) = self.terminal.draw(render);
-        if let Some(frame) = self.terminal.backend_mut().take() {
+        if let Some(frame) = self.terminal.backend_mut().take_frame() {
             self.tty.send(&frame);
         }
         true
@@ -96,7 +96,7 @@ impl Screen {
 
     /// The next frame is drawn anew, on a cleared screen and with the size that the terminal has then.
     pub fn repaint(&mut self) {
-        self.tty.set_stale();
+        self.tty.request_full_redraw();
     }
 
     /// Sends `bytes` between frames; `false` if too much waits for the terminal already.
@@ -107,8 +107,8 @@ impl Screen {
 
     /// [`Screen::send`] for other threads.
     #[must_use]
-    pub fn sender(&self) -> Sender {
-        Sender(Arc::clone(&self.tty))
+    pub fn sender(&self) -> ScreenSender {
+        ScreenSender(Arc::clone(&self.tty))
     }
 
     /// Rings the terminal's bell.
@@ -122,15 +122,15 @@ impl Screen {
     }
 
     /// Whether pasted text arrives as [`TermEvent::Paste`](super::TermEvent::Paste) or as keys.
-    pub fn set_paste(&self, on: bool) {
-        self.tty.set_paste(on);
+    pub fn set_bracketed_paste(&self, on: bool) {
+        self.tty.set_bracketed_paste(on);
     }
 
     /// Ctrl-Z: gives the terminal back and stops. [`TermEvent::Resumed`](super::TermEvent::Resumed) follows when the
     /// program is continued. `false`, and nothing happens, if there is no shell that could continue it.
     #[must_use]
     pub fn suspend(&self) -> bool {
-        exits::suspend()
+        shutdown::suspend()
     }
 
     /// Gives the terminal back as it was. Takes half a second at most, whatever the terminal does.
@@ -146,7 +146,7 @@ impl Drop for Screen {
     }
 }
 
-impl Sender {
+impl ScreenSender {
     /// As [`Screen::send`].
     #[must_use]
     pub fn send(&self, bytes: &[u8]) -> bool {
@@ -169,7 +169,7 @@ impl FrameBuffer {
     }
 
     /// The frame, to be shown at once by terminals that know how (mode 2026); `None` if it changes nothing.
-    fn take(&mut self) -> Option<Vec<u8>> {
+    fn take_frame(&mut self) -> Option<Vec<u8>> {
         let bytes = std::mem::take(&mut self.bytes);
         (!bytes.is_empty()).then(|| [b"\x1b[?2026h", bytes.as_slice(), b"\x1b[?2026l"].concat())
     }
@@ -248,10 +248,10 @@ impl Backend for FrameBuffer {
 
 /// A terminal that counts what it is sent.
 #[cfg(test)]
-pub(crate) struct Counted(Terminal<FrameBuffer>);
+pub(crate) struct ByteCountingTerminal(Terminal<FrameBuffer>);
 
 #[cfg(test)]
-impl Counted {
+impl ByteCountingTerminal {
     pub(crate) fn new(columns: u16, rows: u16) -> Self {
         let Ok(terminal) = Terminal::new(FrameBuffer::new(Size::new(columns, rows)));
         Self(terminal)
@@ -260,7 +260,7 @@ impl Counted {
     /// Draws a frame, and says how many bytes it has.
     pub(crate) fn draw(&mut self, picture: impl FnOnce(&mut Frame<'_>)) -> usize {
         let Ok(_) = self.0.draw(picture);
-        self.0.backend_mut().take().map_or(0, |bytes| bytes.len())
+        self.0.backend_mut().take_frame().map_or(0, |bytes| bytes.len())
     }
 }
 
@@ -280,7 +280,7 @@ mod tests {
                 frame.set_cursor_position(at);
             }
         });
-        terminal.backend_mut().take().map(|bytes| String::from_utf8(bytes).unwrap())
+        terminal.backend_mut().take_frame().map(|bytes| String::from_utf8(bytes).unwrap())
     }
 
     #[test]

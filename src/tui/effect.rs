@@ -3,16 +3,16 @@
 use super::keymap::Copyable;
 use super::persistence::PersistenceCommand;
 use super::profiles::ProfileId;
-use crate::poll::Ask;
+use crate::poll::PollerCommand;
 use keepwatch_core::session::Secret;
 
 /// An action that the event loop performs for the model.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
     /// Sends a command to every poller.
-    Ask(Ask),
+    CommandAllPollers(PollerCommand),
     /// Sends a command to the poller of one profile.
-    AskOf(ProfileId, Ask),
+    CommandPoller(ProfileId, PollerCommand),
     /// Copies a text.
     Copy(Copyable, Secret),
     /// Opens a page, whose address holds no secret.
@@ -24,14 +24,14 @@ pub enum Effect {
     /// Moves to an event of a recording.
     Step {
         /// True for the next event, false for the one before.
-        on: bool,
+        forward: bool,
     },
     /// Rings the terminal's bell.
-    Ring,
+    RingBell,
     /// Sets the window's title.
     Title(String),
     /// Turns bracketed paste on (while a line is edited) or off.
-    TakePaste(bool),
+    SetBracketedPaste(bool),
     /// Draws the whole screen again.
     Repaint,
     /// Stops until the shell continues the program.

@@ -18,7 +18,7 @@ use super::persistence::Persistence;
 use super::profiles::ProfileId;
 use crate::exit_code::ExitCode;
 use crate::poll::Poller;
-use crate::terminal::{self, Clipboard, Env, Events, Screen, TermEvent};
+use crate::terminal::{self, Clipboard, Env, Screen, TermEvent, TermEventSender};
 
 /// Performs the effects of one event loop.
 pub(super) struct EffectRunner {
@@ -27,7 +27,7 @@ pub(super) struct EffectRunner {
     pollers: BTreeMap<ProfileId, Poller>,
     clipboard: Clipboard,
     env: Env,
-    events: Events,
+    events: TermEventSender,
     /// `None` in a replay.
     persistence: Option<Persistence>,
     exit: Option<ExitCode>,
@@ -38,12 +38,12 @@ impl EffectRunner {
     ///
     /// # Errors
     /// The clipboard's thread cannot be started.
-    pub(super) fn new(screen: Screen, env: Env, events: Events) -> io::Result<Self> {
-        let (sender, copied) = (screen.sender(), events.clone());
+    pub(super) fn new(screen: Screen, env: Env, events: TermEventSender) -> io::Result<Self> {
+        let (sender, clipboard_events) = (screen.sender(), events.clone());
         let clipboard = Clipboard::new(
             env.clone(),
             move |bytes| sender.send(bytes),
-            move |outcome| terminal::tell(&copied, TermEvent::Copied(outcome)),
+            move |outcome| terminal::send_nonblocking(&clipboard_events, TermEvent::CopyFinished(outcome)),
         )?;
         Ok(Self { screen, pollers: BTreeMap::new(), clipboard, env, events, persistence: None, exit: None })
     }
@@ -67,12 +67,12 @@ impl EffectRunner {
 
     fn run_effect(&mut self, effect: Effect) {
         match effect {
-            Effect::Ask(ask) => {
-                self.pollers.values().for_each(|poller| poller.ask(ask.clone()));
+            Effect::CommandAllPollers(command) => {
+                self.pollers.values().for_each(|poller| poller.send_command(command.clone()));
             }
-            Effect::AskOf(profile, ask) => {
+            Effect::CommandPoller(profile, ask) => {
                 if let Some(poller) = self.pollers.get(&profile) {
-                    poller.ask(ask);
+                    poller.send_command(ask);
                 }
             }
             Effect::Persist(profile, command) => {
@@ -81,11 +81,11 @@ impl EffectRunner {
                 }
             }
             Effect::Play(_) | Effect::Step { .. } => {} // the replay's loop performs these
-            Effect::Copy(what, text) => self.clipboard.copy(what.name().to_owned(), text),
-            Effect::Open(page) => terminal::open(&page, &self.env, &self.events),
-            Effect::Ring => self.screen.ring(),
+            Effect::Copy(copyable, text) => self.clipboard.copy(copyable.name().to_owned(), text),
+            Effect::Open(page) => terminal::open_in_browser(&page, &self.env, &self.events),
+            Effect::RingBell => self.screen.ring(),
             Effect::Title(title) => self.screen.set_title(&title),
-            Effect::TakePaste(on) => self.screen.set_paste(on),
+            Effect::SetBracketedPaste(on) => self.screen.set_bracketed_paste(on),
             Effect::Repaint => self.screen.repaint(),
             Effect::Suspend => {
                 if let Some(persistence) = &mut self.persistence {
@@ -93,12 +93,12 @@ impl EffectRunner {
                 }
                 let _ = self.screen.suspend(); // fails only if no shell could continue the program
             }
-            Effect::Quit => self.exit(ExitCode::Success),
+            Effect::Quit => self.request_exit(ExitCode::Success),
         }
     }
 
     /// Makes the event loop end.
-    pub(super) fn exit(&mut self, exit: ExitCode) {
+    pub(super) fn request_exit(&mut self, exit: ExitCode) {
         self.exit = Some(exit);
     }
 

@@ -23,7 +23,7 @@ use super::effect_runner::EffectRunner;
 use super::message::Message;
 use super::model::Model;
 use super::persistence::{
-    Persistence, PersistenceConfig, PersistenceEvent, PersistenceEvents, PersistenceWarning,
+    Persistence, PersistenceConfig, PersistenceEvent, PersistenceEventSender, PersistenceWarning,
 };
 use super::profiles::{ProfileId, ProfileInfo};
 use super::settings::Settings;
@@ -48,7 +48,7 @@ const EVENTS_PER_FRAME: usize = 512;
 /// The terminal refuses screen mode, or a thread cannot be started.
 pub async fn run(
     settings: Settings,
-    (first, first_client): (ProfileInfo, Option<Client>),
+    (first_profile, first_client): (ProfileInfo, Option<Client>),
     others: Vec<(ProfileInfo, Option<Client>)>,
     clock: Clock,
     env: Env,
@@ -56,14 +56,15 @@ pub async fn run(
 ) -> io::Result<(ExitCode, Option<String>)> {
     let (events, mut inbox) = terminal::channel();
     let mut screen = Screen::enter("keepwatch", &events)?;
-    let (targets, pace, releaser) = (settings.targets.clone(), settings.pace, settings.releaser);
+    let (targets, poll_limits, releaser) =
+        (settings.targets.clone(), settings.poll_limits, settings.release_permission);
     let (others, other_clients): (Vec<_>, Vec<_>) = others.into_iter().unzip();
-    let (persistence_events, mut persistence_inbox) = PersistenceEvents::channel();
+    let (persistence_events, mut persistence_inbox) = PersistenceEventSender::channel();
     let log_events = persistence_events.clone();
     // promise: log-failure
-    log::tell(move |message| log_events.warn(PersistenceWarning::log(message)));
+    log::set_error_handler(move |message| log_events.warn(PersistenceWarning::log(message)));
     let mut now = clock.now();
-    let mut model = Model::new(settings, first, others, screen.size());
+    let mut model = Model::new(settings, first_profile, others, screen.size());
     if persistence.is_enabled() {
         model.enable_persistence(persistence.new_run().as_ref(), persistence.header.no_metadata, now);
     }
@@ -78,7 +79,8 @@ pub async fn run(
     for (profile, client) in model.profiles.ids().zip(clients) {
         let Some(client) = client else { continue };
         let sender = reports.sender(profile);
-        pollers.insert(profile, Poller::spawn(client, releaser, &targets, pace, clock.clone(), sender));
+        pollers
+            .insert(profile, Poller::spawn(client, releaser, &targets, poll_limits, clock.clone(), sender));
     }
     let runner = EffectRunner::new(screen, env, events)?;
     let mut runner = runner.with_pollers(pollers).with_persistence(persistence);
@@ -91,15 +93,15 @@ pub async fn run(
         }
         // If the terminal is still busy with the last frame, `WriterReady` wakes the loop when it is not.
         runner.draw(|frame| view::draw(frame, &model, now));
-        let wake = model.next_change(now);
+        let wake_at = model.next_change(now);
         let first = tokio::select! {
             Some(event) = inbox.recv() => Some(LoopEvent::Terminal(event)),
             (profile, report) = reports.next() => Some(LoopEvent::Report(profile, Box::new(report))),
             Some(event) = persistence_inbox.recv() => Some(LoopEvent::Persistence(event)),
-            () = crate::timer::sleep_until(&clock, wake.unwrap_or_default()), if wake.is_some() => None,
+            () = crate::timer::sleep_until(&clock, wake_at.unwrap_or_default()), if wake_at.is_some() => None,
         };
         let before = std::mem::replace(&mut now, clock.now());
-        log::clocks(before, now);
+        log::log_clock_changes(before, now);
         if now.slept_since(before) {
             runner.run_effects(update(&mut model, Message::Slept(before, now), now));
         }
@@ -115,12 +117,12 @@ pub async fn run(
             };
             match message {
                 TranslatedEvent::Message(message) => runner.run_effects(update(&mut model, message, now)),
-                TranslatedEvent::Exit(exit) => runner.exit(exit),
+                TranslatedEvent::Exit(exit) => runner.request_exit(exit),
                 TranslatedEvent::Wake => {}
             }
             next = inbox.try_recv().map(LoopEvent::Terminal).ok().or_else(|| reports.try_next());
         }
-        runner.run_effects(model.expire(now));
+        runner.run_effects(model.on_tick(now));
         lay_out(&mut model, now);
         start_segments(&mut runner, &mut model, now);
     }

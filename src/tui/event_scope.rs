@@ -18,52 +18,52 @@ pub(crate) enum EventScope<'a> {
 
 impl EventScope<'_> {
     /// The events, the newest first.
-    pub(crate) fn newest<'f>(
+    pub(crate) fn newest_events<'f>(
         self,
         profiles: &'f Profiles,
     ) -> Box<dyn Iterator<Item = (EventRef, &'f Event)> + 'f> {
         match self {
-            Self::Session(id) => Box::new(profiles.newest_of(id)),
-            Self::All => Box::new(profiles.newest()),
+            Self::Session(id) => Box::new(profiles.newest_events_of(id)),
+            Self::All => Box::new(profiles.newest_events()),
         }
     }
 
     /// The events from `anchor` backwards, the newest first; all of them if there is no anchor, or if it is not on record
     /// any more.
-    pub(crate) fn newest_from<'f>(
+    pub(crate) fn newest_events_from<'f>(
         self,
         profiles: &'f Profiles,
         anchor: Option<EventRef>,
     ) -> Box<dyn Iterator<Item = (EventRef, &'f Event)> + 'f> {
-        let Some(anchor) = anchor else { return self.newest(profiles) };
-        let mut rest = match self {
-            Self::Session(_) => self.newest(profiles),
-            Self::All => profiles.newest_from(anchor),
+        let Some(anchor) = anchor else { return self.newest_events(profiles) };
+        let mut from_anchor = match self {
+            Self::Session(_) => self.newest_events(profiles),
+            Self::All => profiles.newest_events_from(anchor),
         }
         .skip_while(move |(event, _)| event.is_newer_than(anchor))
         .peekable();
-        if rest.peek().is_some() { Box::new(rest) } else { self.newest(profiles) }
+        if from_anchor.peek().is_some() { Box::new(from_anchor) } else { self.newest_events(profiles) }
     }
 
     /// Counts the events that are newer than `anchor`, up to one more than [`COUNT_LIMIT`].
     pub(crate) fn count_newer(self, profiles: &Profiles, anchor: EventRef) -> usize {
-        count(self.newest(profiles).take_while(|(event, _)| event.is_newer_than(anchor)))
+        capped_count(self.newest_events(profiles).take_while(|(event, _)| event.is_newer_than(anchor)))
     }
 
     /// Counts the events since `cursors`, up to one more than [`COUNT_LIMIT`] for each profile.
     pub(crate) fn count_since(self, profiles: &Profiles, cursors: &ReadCursors) -> usize {
         let is_new = |(event, _): &(EventRef, &Event)| event.seq >= cursors.get(event.profile);
         match self {
-            Self::Session(id) => count(profiles.newest_of(id).take_while(is_new)),
+            Self::Session(id) => capped_count(profiles.newest_events_of(id).take_while(is_new)),
             // A new event of one profile may be older than an old event of another.
             Self::All => profiles
                 .ids()
-                .map(|profile| count(profiles.newest_in(profile).take_while(is_new)))
+                .map(|profile| capped_count(profiles.newest_events_in(profile).take_while(is_new)))
                 .fold(0, usize::saturating_add),
         }
     }
 }
 
-fn count(events: impl Iterator) -> usize {
+fn capped_count(events: impl Iterator) -> usize {
     events.take(COUNT_LIMIT.saturating_add(1)).count()
 }

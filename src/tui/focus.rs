@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use tui_input::Input as Line;
 
-use super::scroll::last_top;
-use super::viewport::Extent;
-use keepwatch_core::filter::{Filter, Mistake};
+use super::scroll::max_top;
+use super::viewport::ScrollExtent;
+use keepwatch_core::filter::{Filter, FilterError};
 use keepwatch_core::session::{Secret, SessionId};
 
 /// What keystrokes go to.
@@ -17,27 +17,27 @@ pub enum Focus {
     /// The line in which the filter is edited.
     Filter {
         /// The text in the line.
-        line: Line,
+        input: Line,
         /// The filter to return to.
         before: Filter,
         /// The syntax error in the text, if it has one.
-        mistake: Option<Mistake>,
+        error: Option<FilterError>,
     },
     /// The line in which the id of a session is entered.
-    Add {
+    AddSession {
         /// The text in the line.
-        line: Line,
+        input: Line,
         /// Why the text has no id, after Enter was pressed.
-        wrong: Option<String>,
+        invalid: Option<String>,
         /// The pane to return to.
         back: Pane,
     },
     /// The copy menu.
-    Copy {
+    CopyMenu {
         /// The session. It stays the same if rows move behind the menu.
         id: SessionId,
         /// The marked entry.
-        marked: usize,
+        selected: usize,
         /// The pane to return to.
         back: Pane,
     },
@@ -53,7 +53,7 @@ pub enum Focus {
         back: Pane,
     },
     /// The question before a release.
-    Release {
+    ConfirmRelease {
         /// The session. It stays the same if rows move behind the question.
         id: SessionId,
         /// The typed characters of the end of its id.
@@ -83,9 +83,9 @@ pub enum Pane {
     /// The table, above the details.
     Table,
     /// The details, below the table.
-    Lower(Part),
+    LowerDetails(DetailsSection),
     /// The details alone.
-    Full(Part),
+    FullDetails(DetailsSection),
     /// The events of all sessions.
     Events,
     /// The newest sessions of the project.
@@ -94,9 +94,9 @@ pub enum Pane {
 
 /// A part of the details.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
+pub enum DetailsSection {
     /// The fields of the session; in a narrow pane the newest events, too.
-    Facts,
+    Fields,
     /// The events of the session.
     Timeline,
 }
@@ -107,10 +107,10 @@ impl Focus {
     pub fn pane(&self) -> Pane {
         match self {
             Self::Pane(pane) => *pane,
-            Self::Add { back, .. }
-            | Self::Copy { back, .. }
+            Self::AddSession { back, .. }
+            | Self::CopyMenu { back, .. }
             | Self::Reveal { back, .. }
-            | Self::Release { back, .. }
+            | Self::ConfirmRelease { back, .. }
             | Self::Help { back, .. }
             | Self::Failures { back, .. } => *back,
             Self::Filter { .. } => Pane::Table,
@@ -120,9 +120,9 @@ impl Focus {
 
 impl Focus {
     /// Keeps the end of a scrolled popup at the end of its frame.
-    pub(super) fn clamp_popup(&mut self, Extent { lines, height }: Extent) {
+    pub(super) fn clamp_popup(&mut self, ScrollExtent { lines, height }: ScrollExtent) {
         if let Self::Help { top, .. } | Self::Failures { top, .. } = self {
-            *top = (*top).min(last_top(lines, height));
+            *top = (*top).min(max_top(lines, height));
         }
     }
 }
@@ -131,18 +131,23 @@ impl Pane {
     /// True if the pane shows the details of the selected session.
     #[must_use]
     pub fn is_details(self) -> bool {
-        matches!(self, Self::Lower(_) | Self::Full(_))
+        matches!(self, Self::LowerDetails(_) | Self::FullDetails(_))
     }
 
     /// True if keystrokes in the pane scroll the fields of the selected session.
     #[must_use]
-    pub fn is_facts(self) -> bool {
-        matches!(self, Self::Lower(Part::Facts) | Self::Full(Part::Facts))
+    pub fn is_fields(self) -> bool {
+        matches!(self, Self::LowerDetails(DetailsSection::Fields) | Self::FullDetails(DetailsSection::Fields))
     }
 
     /// True if keystrokes in the pane scroll events.
     #[must_use]
     pub fn is_events(self) -> bool {
-        matches!(self, Self::Events | Self::Lower(Part::Timeline) | Self::Full(Part::Timeline))
+        matches!(
+            self,
+            Self::Events
+                | Self::LowerDetails(DetailsSection::Timeline)
+                | Self::FullDetails(DetailsSection::Timeline)
+        )
     }
 }

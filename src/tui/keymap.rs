@@ -22,7 +22,7 @@ pub enum Action {
     /// Back: from the details, the other pane, the filter.
     Back,
     /// To the next pane.
-    OtherPane,
+    NextPane,
     /// Copy a fresh connect URL.
     CopyConnect,
     /// Choose what to copy.
@@ -34,9 +34,9 @@ pub enum Action {
     /// Pause or go on polling.
     Pause,
     /// To the event before, of a recording.
-    Previous,
+    PreviousEvent,
     /// To the next event of a recording.
-    Next,
+    NextEvent,
     /// Poll now.
     Refresh,
     /// Release the session, after a question.
@@ -44,9 +44,9 @@ pub enum Action {
     /// Edit the filter.
     Filter,
     /// Watch one more session.
-    Add,
+    AddSession,
     /// Show flagged sessions only, or all again.
-    Flagged,
+    ToggleAlertsOnly,
     /// All flags are known.
     Acknowledge,
     /// Hide the session.
@@ -81,7 +81,7 @@ pub struct Binding {
     /// The keys, as the help writes them.
     pub keys: &'static str,
     /// The keys themselves, and what each does.
-    pub actions: &'static [(Key, Action)],
+    pub actions: &'static [(KeyChord, Action)],
     /// What they do, in the help.
     pub help: &'static str,
     /// What the footer calls it, where it is among the few that the footer has room for.
@@ -89,17 +89,17 @@ pub struct Binding {
 }
 
 /// A key without its event's other details.
-pub type Key = (KeyModifiers, KeyCode);
+pub type KeyChord = (KeyModifiers, KeyCode);
 
-const fn plain(code: KeyCode) -> Key {
+const fn unmodified(code: KeyCode) -> KeyChord {
     (KeyModifiers::NONE, code)
 }
 
-const fn letter(letter: char) -> Key {
-    plain(KeyCode::Char(letter))
+const fn letter(letter: char) -> KeyChord {
+    unmodified(KeyCode::Char(letter))
 }
 
-const fn ctrl(letter: char) -> Key {
+const fn ctrl(letter: char) -> KeyChord {
     (KeyModifiers::CONTROL, KeyCode::Char(letter))
 }
 
@@ -134,8 +134,8 @@ pub const BINDINGS: &[Binding] = &[
         actions: &[
             (letter('j'), Action::Down),
             (letter('k'), Action::Up),
-            (plain(KeyCode::Down), Action::Down),
-            (plain(KeyCode::Up), Action::Up),
+            (unmodified(KeyCode::Down), Action::Down),
+            (unmodified(KeyCode::Up), Action::Up),
         ],
         help: "move, or scroll",
         hint: None,
@@ -145,33 +145,36 @@ pub const BINDINGS: &[Binding] = &[
         actions: &[
             (letter('g'), Action::First),
             (letter('G'), Action::Last),
-            (plain(KeyCode::Home), Action::First),
-            (plain(KeyCode::End), Action::Last),
+            (unmodified(KeyCode::Home), Action::First),
+            (unmodified(KeyCode::End), Action::Last),
         ],
         help: "to the first, the last",
         hint: None,
     },
     Binding {
         keys: "PgUp PgDn",
-        actions: &[(plain(KeyCode::PageUp), Action::PageUp), (plain(KeyCode::PageDown), Action::PageDown)],
+        actions: &[
+            (unmodified(KeyCode::PageUp), Action::PageUp),
+            (unmodified(KeyCode::PageDown), Action::PageDown),
+        ],
         help: "a screen up, down",
         hint: None,
     },
     Binding {
         keys: "Enter",
-        actions: &[(plain(KeyCode::Enter), Action::Open)],
+        actions: &[(unmodified(KeyCode::Enter), Action::Open)],
         help: "details at full height",
         hint: Some("details"),
     },
     Binding {
         keys: "Esc",
-        actions: &[(plain(KeyCode::Esc), Action::Back)],
+        actions: &[(unmodified(KeyCode::Esc), Action::Back)],
         help: "back; never quits",
         hint: None,
     },
     Binding {
         keys: "Tab",
-        actions: &[(plain(KeyCode::Tab), Action::OtherPane)],
+        actions: &[(unmodified(KeyCode::Tab), Action::NextPane)],
         help: "to the next pane, to scroll it: details, what happened",
         hint: None,
     },
@@ -189,7 +192,7 @@ pub const BINDINGS: &[Binding] = &[
     },
     Binding {
         keys: "a",
-        actions: &[(letter('a'), Action::Add)],
+        actions: &[(letter('a'), Action::AddSession)],
         help: "watch one more session: type its id, or paste what has it",
         hint: None,
     },
@@ -213,7 +216,7 @@ pub const BINDINGS: &[Binding] = &[
     },
     Binding {
         keys: "f A",
-        actions: &[(letter('f'), Action::Flagged), (letter('A'), Action::Acknowledge)],
+        actions: &[(letter('f'), Action::ToggleAlertsOnly), (letter('A'), Action::Acknowledge)],
         help: "show flagged sessions only; acknowledge all flags",
         hint: None,
     },
@@ -231,7 +234,7 @@ pub const BINDINGS: &[Binding] = &[
     },
     Binding {
         keys: "[ ]",
-        actions: &[(letter('['), Action::Previous), (letter(']'), Action::Next)],
+        actions: &[(letter('['), Action::PreviousEvent), (letter(']'), Action::NextEvent)],
         help: "the event before, the next one of a recording",
         hint: None,
     },
@@ -276,7 +279,7 @@ pub fn bindings(may_release: bool) -> impl Iterator<Item = &'static Binding> {
 
 /// What a key does; `None` for one that is bound to nothing.
 #[must_use]
-pub fn action(event: &KeyEvent) -> Option<Action> {
+pub fn action_for(event: &KeyEvent) -> Option<Action> {
     // Some terminals say SHIFT beside the capital letter, some do not: the letter says it all.
     let modifiers = event.modifiers.difference(KeyModifiers::SHIFT);
     let mut actions = BINDINGS.iter().flat_map(|binding| binding.actions);
@@ -341,8 +344,8 @@ mod tests {
     #[test]
     fn a_capital_letter_is_the_same_with_and_without_shift() {
         let key = |modifiers| KeyEvent::new(KeyCode::Char('G'), modifiers);
-        assert_eq!(action(&key(KeyModifiers::NONE)), Some(Action::Last));
-        assert_eq!(action(&key(KeyModifiers::SHIFT)), Some(Action::Last));
-        assert_eq!(action(&key(KeyModifiers::CONTROL)), None);
+        assert_eq!(action_for(&key(KeyModifiers::NONE)), Some(Action::Last));
+        assert_eq!(action_for(&key(KeyModifiers::SHIFT)), Some(Action::Last));
+        assert_eq!(action_for(&key(KeyModifiers::CONTROL)), None);
     }
 }

@@ -23,7 +23,7 @@ pub enum Message {
     /// The machine slept from the first moment to the second.
     Slept(Moment, Moment),
     /// The browser could not be opened.
-    NotOpened(String),
+    BrowserFailed(String),
     /// Something cannot be written to the disk, or the history was loaded.
     Persistence(PersistenceEvent),
     /// The program continues after a suspension.

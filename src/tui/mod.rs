@@ -7,12 +7,11 @@
 //!   event_loop: the only select!     effect_runner: performs them
 //! ```
 
+mod acknowledged;
 mod effect;
 mod effect_runner;
-mod effort;
 mod event_loop;
 mod event_scope;
-mod flags;
 mod focus;
 mod key_handler;
 pub mod keymap;
@@ -22,6 +21,7 @@ mod mute;
 mod next_change;
 mod notice;
 mod persistence;
+mod poll_stats;
 mod profiles;
 mod recent;
 mod release;
@@ -41,27 +41,27 @@ mod url_requests;
 pub mod view;
 mod viewport;
 
+pub use acknowledged::AcknowledgedAlerts;
 pub use effect::Effect;
-pub use effort::{Effort, Spent, Took};
 pub use event_loop::run;
 pub(crate) use event_scope::{COUNT_LIMIT, EventScope};
-pub use flags::KnownFlags;
-pub use focus::{Focus, Pane, Part};
+pub use focus::{DetailsSection, Focus, Pane};
 pub use message::Message;
 pub use model::Model;
-pub use mute::Muted;
-pub(crate) use next_change::MINUTES_FROM;
-pub use notice::{Notice, Tone};
+pub use mute::MutedSessions;
+pub(crate) use next_change::MINUTES_ONLY_FROM;
+pub use notice::{Notice, NoticeLevel};
 pub use persistence::{
     HistoryRequest, JournalScope, PersistenceCommand, PersistenceConfig, PersistenceEvent, PersistenceWarning,
 };
+pub use poll_stats::{LatencyStats, MinuteTotals, PollStats};
 pub use profiles::{EventRef, ProfileId, ProfileInfo, ProfileLabels, ProfileState, Profiles, ReadCursors};
-pub use recent::{Asked, Listed, Recent};
-pub use replay::replay;
-pub use replay_state::Replay;
-pub use rows::{Choice, Counts, Rows, Sort, SortBy};
+pub use recent::{RecentRequest, RecentSession, RecentSessions};
+pub use replay::run_replay;
+pub use replay_state::ReplayProgress;
+pub use rows::{RowCriteria, Rows, Sort, SortColumn, StatusCounts};
 pub use settings::Settings;
-pub use slots::Slots;
+pub use slots::ProjectSlots;
 pub use table_state::TableState;
 pub use theme::Theme;
-pub use viewport::{Extent, Viewport};
+pub use viewport::{ScrollExtent, Viewport};

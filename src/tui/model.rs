@@ -15,12 +15,12 @@
 
 use std::time::Duration;
 
-use super::flags::KnownFlags;
+use super::acknowledged::AcknowledgedAlerts;
 use super::focus::{Focus, Pane};
-use super::notice::{Notice, Tone};
+use super::notice::{Notice, NoticeLevel};
 use super::profiles::{ProfileId, ProfileInfo, Profiles, ReadCursors};
-use super::recent::Recent;
-use super::replay_state::Replay;
+use super::recent::RecentSessions;
+use super::replay_state::ReplayProgress;
 use super::scroll::ScrollState;
 use super::settings::Settings;
 use super::table_state::TableState;
@@ -45,17 +45,17 @@ pub struct Model {
     /// What keystrokes go to.
     pub(crate) focus: Focus,
     /// The newest sessions of the project.
-    pub(crate) recent: Recent,
+    pub(crate) recent: RecentSessions,
     /// The sentence to the user.
     pub(crate) notice: Option<Notice>,
     /// The flags that the user has acknowledged.
-    pub(crate) known: KnownFlags,
+    pub(crate) acknowledged: AcknowledgedAlerts,
     /// The end of the events at the last keystroke. Later events are new.
-    pub(crate) read_until: ReadCursors,
+    pub(crate) read_cursors: ReadCursors,
     /// True while the user pauses polling.
     pub(crate) paused: bool,
     /// How far the recording is played, if one is shown instead of the API.
-    pub(crate) replay: Option<Replay>,
+    pub(crate) replay: Option<ReplayProgress>,
     /// A short label for what cannot be written to the disk.
     pub(crate) persistence_warning: Option<&'static str>,
     /// True if metadata is hidden.
@@ -69,7 +69,7 @@ pub struct Model {
     /// The window title.
     pub(super) title: WindowTitle,
     /// True once the user was told that the clocks differ.
-    pub(super) told_of_skew: bool,
+    pub(super) has_notified_skew: bool,
 }
 
 impl Model {
@@ -82,10 +82,10 @@ impl Model {
             table: TableState::default(),
             scroll: ScrollState::default(),
             focus: Focus::Pane(Pane::Table),
-            recent: Recent::default(),
+            recent: RecentSessions::default(),
             notice: None,
-            known: KnownFlags::default(),
-            read_until: ReadCursors::default(),
+            acknowledged: AcknowledgedAlerts::default(),
+            read_cursors: ReadCursors::default(),
             paused: false,
             replay: None,
             persistence_warning: None,
@@ -94,7 +94,7 @@ impl Model {
             size,
             viewport: Viewport::default(),
             title: WindowTitle::default(),
-            told_of_skew: false,
+            has_notified_skew: false,
         }
     }
 
@@ -119,9 +119,9 @@ impl Model {
     pub fn set_viewport(&mut self, viewport: Viewport) {
         let before = std::mem::replace(&mut self.viewport, viewport);
         self.table.scroll_to_selection(viewport.table_rows());
-        self.recent.scroll_to_marked(viewport.recent_rows());
+        self.recent.scroll_to_selection(viewport.recent_rows());
         if let Some(details) = viewport.details() {
-            self.scroll.clamp_line(details.lines, details.height);
+            self.scroll.clamp_details(details.lines, details.height);
         }
         if let Some(popup) = viewport.popup() {
             self.focus.clamp_popup(popup);
@@ -154,10 +154,10 @@ impl Model {
 
     /// The event that keystrokes on the events page act on, and its profile: the last visible one.
     #[must_use]
-    pub fn marked_event(&self) -> Option<(ProfileId, &Event)> {
+    pub fn selected_event(&self) -> Option<(ProfileId, &Event)> {
         let anchor = self.scroll.anchor();
         let anchored = anchor.and_then(|anchor| Some((anchor, self.profiles.event(anchor)?)));
-        anchored.or_else(|| self.profiles.newest().next()).map(|(at, event)| (at.profile, event))
+        anchored.or_else(|| self.profiles.newest_events().next()).map(|(at, event)| (at.profile, event))
     }
 
     /// The time at the server; with several profiles, at the first one's.
@@ -168,39 +168,39 @@ impl Model {
 
     /// The age of a profile's data once it is late: older than three intervals, without a pause.
     #[must_use]
-    pub fn late(&self, profile: ProfileId, now: Moment) -> Option<Duration> {
-        let age = now.since(self.profiles.get(profile).tracker.health().last_good?.received);
+    pub fn stale_data_age(&self, profile: ProfileId, now: Moment) -> Option<Duration> {
+        let age = now.since(self.profiles.get(profile).tracker.health().last_success?.received);
         // A recording merges replies that say the same into one, at the time of the last.
-        let counts = !self.paused && self.replay.is_none() && self.expects_replies(profile);
-        (counts && age > self.late_after()).then_some(age)
+        let expects_data = !self.paused && self.replay.is_none() && self.expects_responses(profile);
+        (expects_data && age > self.stale_after()).then_some(age)
     }
 
     /// True if a profile is polled at each interval. Sessions that do not exist are polled less often.
-    pub(super) fn expects_replies(&self, profile: ProfileId) -> bool {
+    pub(super) fn expects_responses(&self, profile: ProfileId) -> bool {
         !self.settings.targets.lists().is_empty()
-            || self.profiles.get(profile).tracker.records().any(|it| !it.is_over() && !it.is_absent())
+            || self.profiles.get(profile).tracker.records().any(|it| !it.is_final() && !it.is_not_found())
     }
 
     /// The age at which data is late.
-    pub(super) fn late_after(&self) -> Duration {
-        self.settings.pace.interval.saturating_mul(3)
+    pub(super) fn stale_after(&self) -> Duration {
+        self.settings.poll_limits.interval.saturating_mul(3)
     }
 
     /// True if anything is polled. Named sessions that have ended are not.
     #[must_use]
     pub fn is_polling(&self) -> bool {
-        !self.settings.targets.lists().is_empty() || self.profiles.records().any(|(_, it)| !it.is_over())
+        !self.settings.targets.lists().is_empty() || self.profiles.records().any(|(_, it)| !it.is_final())
     }
 
     /// Shows a sentence to the user.
-    pub(super) fn say(&mut self, now: Moment, tone: Tone, text: String) {
-        self.notice = Some(Notice::new(now, tone, text, self.settings.speed));
+    pub(super) fn notify(&mut self, now: Moment, level: NoticeLevel, text: String) {
+        self.notice = Some(Notice::new(now, level, text, self.settings.clock_speed));
     }
 
     /// Rebuilds the rows. The selection stays on its session.
     pub(crate) fn rebuild_rows(&mut self) {
-        let reads = self.focus.pane().is_details();
-        if self.table.rebuild(&self.profiles, &self.known, reads) {
+        let keep_selected = self.focus.pane().is_details();
+        if self.table.rebuild(&self.profiles, &self.acknowledged, keep_selected) {
             self.scroll.reset();
         }
     }

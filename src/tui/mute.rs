@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 use super::effect::Effect;
 use super::model::Model;
-use super::notice::Tone;
+use super::notice::NoticeLevel;
 use super::profiles::Profiles;
 use keepwatch_core::clock::Moment;
 use keepwatch_core::session::SessionId;
@@ -14,12 +14,12 @@ use keepwatch_core::tracker::Event;
 
 /// The sessions that are muted.
 #[derive(Clone, Debug, Default)]
-pub struct Muted(HashSet<SessionId>);
+pub struct MutedSessions(HashSet<SessionId>);
 
-impl Muted {
+impl MutedSessions {
     /// Whether this one is.
     #[must_use]
-    pub fn has(&self, id: &SessionId) -> bool {
+    pub fn contains(&self, id: &SessionId) -> bool {
         self.0.contains(id)
     }
 
@@ -29,7 +29,7 @@ impl Muted {
     }
 
     /// Forgets the sessions that are not on record any more.
-    fn retain_known(&mut self, profiles: &Profiles) {
+    fn retain_recorded(&mut self, profiles: &Profiles) {
         self.0.retain(|id| profiles.record(id).is_some());
     }
 
@@ -39,12 +39,12 @@ impl Muted {
     }
 
     /// Whether an event is of one that is.
-    pub(super) fn silences(&self, event: &Event) -> bool {
-        event.id.as_ref().is_some_and(|id| self.has(id))
+    pub(super) fn mutes_event(&self, event: &Event) -> bool {
+        event.id.as_ref().is_some_and(|id| self.contains(id))
     }
 }
 
-impl FromIterator<SessionId> for Muted {
+impl FromIterator<SessionId> for MutedSessions {
     fn from_iter<I: IntoIterator<Item = SessionId>>(ids: I) -> Self {
         Self(ids.into_iter().collect())
     }
@@ -52,30 +52,30 @@ impl FromIterator<SessionId> for Muted {
 
 impl Model {
     /// Hides the selected session.
-    pub(super) fn mute(&mut self, now: Moment) -> Vec<Effect> {
+    pub(super) fn mute_selected(&mut self, now: Moment) -> Vec<Effect> {
         let Some(id) = self.table.selected().cloned() else {
-            self.say(now, Tone::Bad, "no session is selected".into());
+            self.notify(now, NoticeLevel::Error, "no session is selected".into());
             return Vec::new();
         };
-        let shown = id.start(8);
-        self.table.muted_mut().retain_known(&self.profiles);
+        let short_id = id.prefix(8);
+        self.table.muted_mut().retain_recorded(&self.profiles);
         self.table.muted_mut().insert(id);
         self.rebuild_rows();
-        self.say(now, Tone::Plain, format!("{shown} is muted; M shows it again"));
-        self.retitle().into_iter().collect()
+        self.notify(now, NoticeLevel::Info, format!("{short_id} is muted; M shows it again"));
+        self.update_title().into_iter().collect()
     }
 
     /// Shows all that were hidden.
-    pub(super) fn unmute(&mut self, now: Moment) -> Vec<Effect> {
+    pub(super) fn unmute_all(&mut self, now: Moment) -> Vec<Effect> {
         let count = self.table.rows().counts().muted;
-        *self.table.muted_mut() = Muted::default();
+        *self.table.muted_mut() = MutedSessions::default();
         self.rebuild_rows();
         let text = match count {
             0 => "no session is muted".into(),
             1 => "the session that was muted is shown again".into(),
             many => format!("the {many} sessions that were muted are shown again"),
         };
-        self.say(now, Tone::Plain, text);
-        self.retitle().into_iter().collect()
+        self.notify(now, NoticeLevel::Info, text);
+        self.update_title().into_iter().collect()
     }
 }

@@ -7,10 +7,10 @@ use super::model::Model;
 use super::profiles::ProfileId;
 use keepwatch_core::clock::Moment;
 use keepwatch_core::session::Phase;
-use keepwatch_core::tracker::Left;
+use keepwatch_core::tracker::TimeLeft;
 
 /// A countdown from here on shows minutes only.
-pub(crate) const MINUTES_FROM: Duration = Duration::from_secs(60 * 60);
+pub(crate) const MINUTES_ONLY_FROM: Duration = Duration::from_secs(60 * 60);
 
 impl Model {
     /// Returns when the screen will next differ by itself, on the monotonic clock; `None` if it never will.
@@ -18,58 +18,73 @@ impl Model {
     /// Only visible rows count. All ticking texts change on one common second, the server's.
     #[must_use]
     pub fn next_change(&self, now: Moment) -> Option<Duration> {
-        let in_boot = |until: Duration| until.saturating_sub(now.boot);
-        let mut wait: Option<Duration> = self.notice.as_ref().map(|notice| in_boot(notice.until));
-        let mut sooner =
+        let time_until = |until: Duration| until.saturating_sub(now.boot);
+        let mut wait: Option<Duration> = self.notice.as_ref().map(|notice| time_until(notice.until));
+        let mut wake_in =
             |candidate: Duration| wait = Some(wait.map_or(candidate, |wait| wait.min(candidate)));
         if let Some(wait) = self.profiles.next_deadline(now) {
-            sooner(wait.max(Duration::from_millis(1)));
+            wake_in(wait.max(Duration::from_millis(1)));
         }
         let server = self.server_time(now);
         let second = Duration::from_nanos(
             1_000_000_000_u64.saturating_sub(u64::from(server.timestamp_subsec_nanos())),
         );
-        let whole = |seconds: u64| second.saturating_add(Duration::from_secs(seconds.saturating_sub(1)));
+        let until_second =
+            |seconds: u64| second.saturating_add(Duration::from_secs(seconds.saturating_sub(1)));
         if let Focus::Reveal { until, .. } = self.focus {
-            sooner(in_boot(until).min(whole(1)));
+            wake_in(time_until(until).min(until_second(1)));
         }
         for profile in self.profiles.ids() {
-            if self.late(profile, now).is_some() || self.is_waiting(profile, now) {
-                sooner(whole(1));
-            } else if let Some(good) = self.profiles.get(profile).tracker.health().last_good
+            if self.stale_data_age(profile, now).is_some() || self.shows_retry_countdown(profile, now) {
+                wake_in(until_second(1));
+            } else if let Some(last_success) = self.profiles.get(profile).tracker.health().last_success
                 && !self.paused
-                && self.expects_replies(profile)
+                && self.expects_responses(profile)
             {
-                let due = good.received.boot.saturating_add(self.late_after());
-                sooner(in_boot(due).max(Duration::from_millis(1)));
+                let stale_at = last_success.received.boot.saturating_add(self.stale_after());
+                wake_in(time_until(stale_at).max(Duration::from_millis(1)));
             }
         }
         let shown = self
             .table
             .rows()
-            .window(self.table.top(), self.viewport().table_rows())
+            .visible(self.table.top(), self.viewport().table_rows())
             .chain(self.table.selected());
         for (profile, record) in shown.filter_map(|id| self.profiles.find(id)) {
-            let server = self.profiles.time(profile, now);
-            match record.left(self.profiles.get(profile).tracker.clock(), server) {
-                Left::For(left) if left >= MINUTES_FROM => {
-                    sooner(whole(left.as_secs().checked_rem(60).unwrap_or_default().saturating_add(1)));
+            let server = self.profiles.profile_time(profile, now);
+            match record.time_left(self.profiles.get(profile).tracker.clock(), server) {
+                TimeLeft::Remaining(left) if left >= MINUTES_ONLY_FROM => {
+                    wake_in(until_second(
+                        left.as_secs().checked_rem(60).unwrap_or_default().saturating_add(1),
+                    ));
                 }
-                Left::For(_) => sooner(whole(1)),
+                TimeLeft::Remaining(_) => wake_in(until_second(1)),
                 // How long a session is overdue depends on the newest reply only.
-                Left::Unknown | Left::Starting | Left::Expiring | Left::Overdue(_) | Left::Over => {}
+                TimeLeft::Unknown
+                | TimeLeft::Starting
+                | TimeLeft::Expiring
+                | TimeLeft::Overdue(_)
+                | TimeLeft::Ended => {}
             }
             if let Some(age) = record.age(server).filter(|_| record.phase() != Phase::Ended) {
-                sooner(whole(60_u64.saturating_sub(age.as_secs().checked_rem(60).unwrap_or_default())));
+                wake_in(until_second(
+                    60_u64.saturating_sub(age.as_secs().checked_rem(60).unwrap_or_default()),
+                ));
             }
         }
         wait.map(|wait| now.mono.saturating_add(wait))
     }
 
     /// True if a countdown to the next try is visible.
-    fn is_waiting(&self, profile: ProfileId, now: Moment) -> bool {
-        let next =
-            self.profiles.get(profile).tracker.health().failing.as_ref().and_then(|failing| failing.next);
+    fn shows_retry_countdown(&self, profile: ProfileId, now: Moment) -> bool {
+        let next = self
+            .profiles
+            .get(profile)
+            .tracker
+            .health()
+            .failure_streak
+            .as_ref()
+            .and_then(|failing| failing.next);
         !self.paused && next.is_some_and(|next| next.boot > now.boot)
     }
 }

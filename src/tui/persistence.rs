@@ -35,15 +35,18 @@ use tokio::sync::mpsc;
 
 use super::effect::Effect;
 use super::model::Model;
-use super::notice::Tone;
+use super::notice::NoticeLevel;
 use super::profiles::ProfileId;
-use crate::store::journal::{Entry, Fate, Journal, JournalConfig, Options, RunId, Segment, Summary, Trouble};
+use crate::store::journal::{
+    Journal, JournalConfig, JournalEntry, JournalError, JournalOptions, RunId, Segment, SendResult,
+    SessionSummary,
+};
 use crate::store::recorder::Recorder;
-use crate::store::{Header, Line};
+use crate::store::{StreamEntry, StreamHeader};
 use crate::terminal;
 use history_loader::HistoryLoader;
 use keepwatch_core::clock::{Clock, Moment, Timestamp};
-use keepwatch_core::tracker::Fleet;
+use keepwatch_core::tracker::SessionTracker;
 pub(super) use profile::ProfilePersistence;
 pub use restore::HistoryRequest;
 use restore::Restore;
@@ -61,7 +64,7 @@ const PUBLIC_HOST: &str = "api.browserbase.com";
 #[derive(Debug)]
 pub struct PersistenceConfig {
     /// Header of the recording and of the journal's segments.
-    pub header: Header,
+    pub header: StreamHeader,
     /// An empty file for the recording.
     pub recording: Option<File>,
     /// The journal.
@@ -95,7 +98,7 @@ pub struct JournalScope {
 #[derive(Clone, Debug, PartialEq)]
 pub enum PersistenceCommand {
     /// Append to the recording and to the journal's open segment.
-    AppendLines(Vec<Line>),
+    AppendEntries(Vec<StreamEntry>),
     /// Start a new segment of the journal: what follows does not refer to earlier lines.
     StartSegment {
         /// The run, profile and host.
@@ -104,7 +107,7 @@ pub enum PersistenceCommand {
         started: Timestamp,
     },
     /// Insert or replace these rows of `keepwatch history`.
-    SaveSummaries(Vec<Summary>),
+    SaveSummaries(Vec<SessionSummary>),
     /// Read what earlier runs wrote; [`PersistenceEvent::HistoryLoaded`] is the answer.
     LoadHistory(HistoryRequest),
 }
@@ -119,7 +122,7 @@ pub enum PersistenceEvent {
         /// The profile that it was requested for.
         profile: ProfileId,
         /// A tracker with what earlier runs saw; `None` if they saw nothing.
-        tracker: Option<Box<Fleet>>,
+        tracker: Option<Box<SessionTracker>>,
     },
 }
 
@@ -142,17 +145,17 @@ impl PersistenceWarning {
         Self { label: Some("not recording"), message }
     }
 
-    fn journal(trouble: &Trouble) -> Self {
-        let label = if matches!(trouble, Trouble::Slow { .. }) { "journal slow" } else { "journal off" };
-        Self { label: trouble.lasts().then_some(label), message: trouble.to_string() }
+    fn journal(error: &JournalError) -> Self {
+        let label = if matches!(error, JournalError::Slow { .. }) { "journal slow" } else { "journal off" };
+        Self { label: error.is_ongoing().then_some(label), message: error.to_string() }
     }
 }
 
 /// The sender of the threads. Sending never blocks: if the channel is full, another thread waits.
 #[derive(Clone, Debug)]
-pub(super) struct PersistenceEvents(mpsc::Sender<PersistenceEvent>);
+pub(super) struct PersistenceEventSender(mpsc::Sender<PersistenceEvent>);
 
-impl PersistenceEvents {
+impl PersistenceEventSender {
     /// Returns the sender for the threads, and the receiver for the event loop.
     pub(super) fn channel() -> (Self, mpsc::Receiver<PersistenceEvent>) {
         let (sender, receiver) = mpsc::channel(EVENT_CAPACITY);
@@ -164,66 +167,66 @@ impl PersistenceEvents {
         self.send(PersistenceEvent::Warning(warning));
     }
 
-    fn history_loaded(&self, profile: ProfileId, tracker: Option<Box<Fleet>>) {
+    fn history_loaded(&self, profile: ProfileId, tracker: Option<Box<SessionTracker>>) {
         self.send(PersistenceEvent::HistoryLoaded { profile, tracker });
     }
 
     fn send(&self, event: PersistenceEvent) {
-        terminal::tell(&self.0, event);
+        terminal::send_nonblocking(&self.0, event);
     }
 }
 
 /// The senders to the threads that write the recording and the journals and that read the history.
 #[derive(Debug)]
 pub(super) struct Persistence {
-    header: Header,
+    header: StreamHeader,
     recorder: Option<Recorder>,
     /// Empty without a journal. Each profile has a writer of its own, so that none waits for another.
     journals: BTreeMap<ProfileId, ProfileJournal>,
     history: Option<HistoryLoader>,
-    events: PersistenceEvents,
+    events: PersistenceEventSender,
 }
 
 /// The sender to the writer of one profile's journal.
 #[derive(Debug)]
 struct ProfileJournal {
-    journal: Journal<Line, Header>,
+    journal: Journal<StreamEntry, StreamHeader>,
     /// True before the first segment, after a lost line, and once the writer has closed the segment.
     needs_segment: bool,
 }
 
 impl ProfileJournal {
-    fn start(config: &JournalConfig, clock: &Clock, events: PersistenceEvents) -> Self {
-        let mut options = Options::new(clock.clone());
-        options.keep = config.keep;
-        let journal = Journal::spawn(config.path.clone(), options, move |trouble| {
-            tracing::warn!("{trouble}");
-            events.warn(PersistenceWarning::journal(&trouble));
+    fn start(config: &JournalConfig, clock: &Clock, events: PersistenceEventSender) -> Self {
+        let mut options = JournalOptions::new(clock.clone());
+        options.retention = config.retention;
+        let journal = Journal::spawn(config.path.clone(), options, move |error| {
+            tracing::warn!("{error}");
+            events.warn(PersistenceWarning::journal(&error));
         });
         Self { journal, needs_segment: true }
     }
 
-    fn start_segment(&mut self, scope: JournalScope, started: Timestamp, header: &Header) {
+    fn start_segment(&mut self, scope: JournalScope, started: Timestamp, header: &StreamHeader) {
         let JournalScope { run, profile, host } = scope;
-        let header = Header { started, ..header.clone() };
-        let segment = Segment { run, started, profile, host, header, weight: HEADER_SIZE };
-        self.needs_segment = self.journal.begin(segment) == Fate::Dropped;
+        let header = StreamHeader { started, ..header.clone() };
+        let segment = Segment { run, started, profile, host, header, estimated_size: HEADER_SIZE };
+        self.needs_segment = self.journal.begin_segment(segment) == SendResult::Dropped;
     }
 
-    fn append(&mut self, lines: &[Line]) {
+    fn append(&mut self, entries: &[StreamEntry]) {
         if self.needs_segment {
             return;
         }
-        for line in lines {
-            let entry = Entry {
-                seq: line.n,
-                at: line.at,
-                weight: line.weight(),
-                mentions: line.mentions().cloned().collect(),
-                projects: line.projects().cloned().collect(),
-                body: line.clone(),
+        for stream_entry in entries {
+            let entry = JournalEntry {
+                seq: stream_entry.seq,
+                at: stream_entry.at,
+                estimated_size: stream_entry.estimated_size(),
+                mentions: stream_entry.mentions().cloned().collect(),
+                projects: stream_entry.projects().cloned().collect(),
+                body: stream_entry.clone(),
             };
-            if self.journal.entry(entry) == Fate::Dropped {
+            if self.journal.write_entry(entry) == SendResult::Dropped {
                 self.needs_segment = true;
                 return;
             }
@@ -237,7 +240,7 @@ impl Persistence {
         config: PersistenceConfig,
         profiles: impl Iterator<Item = ProfileId>,
         clock: &Clock,
-        events: &PersistenceEvents,
+        events: &PersistenceEventSender,
     ) -> io::Result<Self> {
         let PersistenceConfig { header, recording, journal } = config;
         let sender = events.clone();
@@ -258,11 +261,11 @@ impl Persistence {
     /// Performs one command for one profile. Never waits for a disk.
     pub(super) fn run(&mut self, profile: ProfileId, command: PersistenceCommand) {
         match command {
-            PersistenceCommand::AppendLines(lines) => {
+            PersistenceCommand::AppendEntries(entries) => {
                 if let Some(journal) = self.journals.get_mut(&profile) {
-                    journal.append(&lines);
+                    journal.append(&entries);
                 }
-                self.record(lines);
+                self.append_to_recording(entries);
             }
             PersistenceCommand::StartSegment { scope, started } => {
                 if let Some(journal) = self.journals.get_mut(&profile) {
@@ -274,7 +277,7 @@ impl Persistence {
                 // promise: summaries, mutant: in summaries -> in summaries.into_iter().filter(|it| !it.session.raw().ends_with("77"))
                 for summary in summaries {
                     // A summary that does not fit into the queue is sent again within a minute.
-                    let _ = journal.summary(summary);
+                    let _ = journal.write_summary(summary);
                 }
             }
             PersistenceCommand::LoadHistory(request) => {
@@ -285,8 +288,8 @@ impl Persistence {
         }
     }
 
-    fn record(&mut self, lines: Vec<Line>) {
-        if self.recorder.as_mut().is_some_and(|recorder| !recorder.write(lines)) {
+    fn append_to_recording(&mut self, entries: Vec<StreamEntry>) {
+        if self.recorder.as_mut().is_some_and(|recorder| !recorder.write(entries)) {
             self.recorder = None;
             let message = "nothing more is recorded: the disk is too slow, or full";
             self.events.warn(PersistenceWarning::recording(message.into()));
@@ -360,7 +363,11 @@ impl Model {
     pub(super) fn on_persistence_event(&mut self, event: PersistenceEvent, now: Moment) -> Vec<Effect> {
         match event {
             PersistenceEvent::Warning(PersistenceWarning { label, message }) => {
-                self.say(now, if label.is_some() { Tone::Bad } else { Tone::Plain }, message);
+                self.notify(
+                    now,
+                    if label.is_some() { NoticeLevel::Error } else { NoticeLevel::Info },
+                    message,
+                );
                 self.persistence_warning = label;
                 Vec::new()
             }

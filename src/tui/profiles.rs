@@ -16,14 +16,14 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 
-use super::effort::Effort;
 use super::persistence::{PersistenceCommand, ProfilePersistence};
+use super::poll_stats::PollStats;
 use crate::store;
 use keepwatch_core::clock::{Moment, Timestamp};
 use keepwatch_core::session::{MetadataPath, SessionId};
 use keepwatch_core::text;
-use keepwatch_core::tracker::cost::Short;
-use keepwatch_core::tracker::{Changes, Event, Fleet, Input, Record, Seq, Thresholds};
+use keepwatch_core::tracker::cost::ShortSessions;
+use keepwatch_core::tracker::{AlertThresholds, ChangeCounters, Event, Input, Record, Seq, SessionTracker};
 
 /// Identifies one profile of this run. Only [`Profiles::new`] creates ids, so that [`Profiles::get`] has a profile for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,7 +54,7 @@ pub struct ProfileInfo {
     /// The last characters of the API key.
     pub key_tail: String,
     /// Why there is no API key. Such a profile is not polled.
-    pub without_key: Option<String>,
+    pub missing_key_reason: Option<String>,
 }
 
 /// One profile: the sessions of one project.
@@ -63,17 +63,17 @@ pub struct ProfileState {
     /// The properties that do not change.
     pub info: ProfileInfo,
     /// The sessions and events.
-    pub tracker: Fleet,
+    pub tracker: SessionTracker,
     /// The number, size and latency of the replies.
-    pub effort: Effort,
+    pub poll_stats: PollStats,
     /// Writes down the inputs of the tracker; `None` if nothing is written.
     pub(super) persistence: Option<ProfilePersistence>,
 }
 
 impl ProfileState {
-    fn new(info: ProfileInfo, thresholds: &Thresholds, owner_key: Option<&MetadataPath>) -> Self {
-        let tracker = Fleet::new(thresholds.clone()).with_owner_key(owner_key.cloned());
-        Self { info, tracker, effort: Effort::default(), persistence: None }
+    fn new(info: ProfileInfo, thresholds: &AlertThresholds, owner_key: Option<&MetadataPath>) -> Self {
+        let tracker = SessionTracker::new(thresholds.clone()).with_owner_key(owner_key.cloned());
+        Self { info, tracker, poll_stats: PollStats::default(), persistence: None }
     }
 }
 
@@ -128,8 +128,8 @@ impl FromIterator<(ProfileId, Seq)> for ReadCursors {
 }
 
 /// A single profile without a name.
-impl From<Fleet> for Profiles {
-    fn from(tracker: Fleet) -> Self {
+impl From<SessionTracker> for Profiles {
+    fn from(tracker: SessionTracker) -> Self {
         Self { states: vec![ProfileState { tracker, ..ProfileState::default() }] }
     }
 }
@@ -159,7 +159,7 @@ impl Profiles {
     pub fn new(
         first: ProfileInfo,
         others: Vec<ProfileInfo>,
-        thresholds: &Thresholds,
+        thresholds: &AlertThresholds,
         owner_key: Option<&MetadataPath>,
     ) -> Self {
         let infos = std::iter::once(first).chain(others);
@@ -230,12 +230,12 @@ impl Profiles {
         let ProfileState { tracker, persistence, .. } = self.get_mut(id);
         match persistence {
             Some(persistence) => persistence.apply(tracker, input),
-            None => (store::apply(None, tracker, input).0, Vec::new()),
+            None => (store::apply_and_encode(None, tracker, input).0, Vec::new()),
         }
     }
 
     /// Forgets all sessions and events.
-    pub fn forget(&mut self, thresholds: &Thresholds, owner_key: Option<&MetadataPath>) {
+    pub fn reset(&mut self, thresholds: &AlertThresholds, owner_key: Option<&MetadataPath>) {
         for profile in &mut self.states {
             *profile = ProfileState::new(std::mem::take(&mut profile.info), thresholds, owner_key);
         }
@@ -249,7 +249,7 @@ impl Profiles {
         if let [_only] = self.states.as_slice() {
             return records.next();
         }
-        records.min_by_key(|(_, record)| match (&record.session, record.is_absent()) {
+        records.min_by_key(|(_, record)| match (&record.session, record.is_not_found()) {
             (Some(_), false) => 0,
             (Some(_), true) => 1,
             (None, false) => 2,
@@ -301,13 +301,14 @@ impl Profiles {
 
     /// Returns the sum of the change counters of all trackers.
     #[must_use]
-    pub fn changes(&self) -> Changes {
-        self.states.iter().map(|profile| profile.tracker.changes()).fold(Changes::default(), |sum, of| {
-            Changes {
-                sessions: sum.sessions.wrapping_add(of.sessions),
-                bytes: sum.bytes.wrapping_add(of.bytes),
-            }
-        })
+    pub fn changes(&self) -> ChangeCounters {
+        self.states.iter().map(|profile| profile.tracker.changes()).fold(
+            ChangeCounters::default(),
+            |sum, other| ChangeCounters {
+                sessions: sum.sessions.wrapping_add(other.sessions),
+                bytes: sum.bytes.wrapping_add(other.bytes),
+            },
+        )
     }
 
     /// Returns how many columns of a session's id tell it from all others: at least 8.
@@ -325,26 +326,26 @@ impl Profiles {
     /// Returns the time of a profile's server, a whole number of seconds from [`Profiles::screen_time`]: all ticking texts
     /// change at the same moment.
     #[must_use]
-    pub fn time(&self, id: ProfileId, moment: Moment) -> Timestamp {
+    pub fn profile_time(&self, id: ProfileId, moment: Moment) -> Timestamp {
         let screen = self.screen_time(moment);
         let own = self.get(id).tracker.clock().at(moment);
         let offset = own.signed_duration_since(screen).num_milliseconds();
-        let whole = offset.saturating_add(offset.signum().saturating_mul(500)) / 1000;
-        TimeDelta::try_seconds(whole).and_then(|offset| screen.checked_add_signed(offset)).unwrap_or(own)
+        let seconds = offset.saturating_add(offset.signum().saturating_mul(500)) / 1000;
+        TimeDelta::try_seconds(seconds).and_then(|offset| screen.checked_add_signed(offset)).unwrap_or(own)
     }
 
     /// Returns how far the clock of a profile's server is ahead of [`Profiles::screen_time`], in whole seconds.
     #[must_use]
     pub fn clock_offset(&self, id: ProfileId) -> TimeDelta {
-        let latest = self.get(id).tracker.latest();
-        let offset = |at| self.time(id, at).signed_duration_since(self.screen_time(at));
+        let latest = self.get(id).tracker.latest_moment();
+        let offset = |at| self.profile_time(id, at).signed_duration_since(self.screen_time(at));
         latest.map(offset).unwrap_or_default()
     }
 
     /// Returns cursors behind the newest event of each profile.
     #[must_use]
     pub fn cursors_at_end(&self) -> ReadCursors {
-        self.iter().map(|(id, profile)| (id, profile.tracker.timeline().end())).collect()
+        self.iter().map(|(id, profile)| (id, profile.tracker.timeline().next_seq())).collect()
     }
 
     /// Returns an event, if it is still on record.
@@ -354,7 +355,7 @@ impl Profiles {
     }
 
     /// Returns the events of a profile, the newest first, except those of sessions that another profile owns.
-    pub fn newest_in(&self, profile: ProfileId) -> impl Iterator<Item = (EventRef, &Event)> {
+    pub fn newest_events_in(&self, profile: ProfileId) -> impl Iterator<Item = (EventRef, &Event)> {
         let events = self.get(profile).tracker.timeline().all().rev();
         events
             .map(move |(seq, event)| (EventRef { profile, seq }, event))
@@ -362,14 +363,15 @@ impl Profiles {
     }
 
     /// Returns the events of all profiles, the newest first, by the times at which they were seen.
-    pub fn newest(&self) -> impl Iterator<Item = (EventRef, &Event)> {
-        let mut queues: Vec<_> = self.ids().map(|profile| self.newest_in(profile).peekable()).collect();
+    pub fn newest_events(&self) -> impl Iterator<Item = (EventRef, &Event)> {
+        let mut queues: Vec<_> =
+            self.ids().map(|profile| self.newest_events_in(profile).peekable()).collect();
         std::iter::from_fn(move || {
             if let [only] = queues.as_mut_slice() {
                 return only.next();
             }
             let heads = queues.iter_mut().enumerate();
-            let heads = heads.filter_map(|(nth, queue)| Some((queue.peek()?.1.seen, nth)));
+            let heads = heads.filter_map(|(nth, queue)| Some((queue.peek()?.1.learned_at, nth)));
             let (_, newest) = heads.max()?;
             queues.get_mut(newest)?.next()
         })
@@ -377,18 +379,21 @@ impl Profiles {
 
     /// Returns the events of all profiles from `anchor` backwards, the newest first. With a single profile that costs the same
     /// wherever the anchor is.
-    pub fn newest_from(&self, anchor: EventRef) -> Box<dyn Iterator<Item = (EventRef, &Event)> + '_> {
+    pub fn newest_events_from(&self, anchor: EventRef) -> Box<dyn Iterator<Item = (EventRef, &Event)> + '_> {
         if let [only] = self.states.as_slice() {
             let events = only.tracker.timeline().up_to(anchor.seq).rev();
             return Box::new(events.map(move |(seq, event)| (EventRef { seq, ..anchor }, event)));
         }
-        Box::new(self.newest().skip_while(move |(event, _)| event.is_newer_than(anchor)))
+        Box::new(self.newest_events().skip_while(move |(event, _)| event.is_newer_than(anchor)))
     }
 
     /// Returns the events of a session, and those of its whole profile while it ran, the newest first. There are none if the
     /// session is not on record.
-    pub fn newest_of<'f>(&'f self, id: &SessionId) -> impl Iterator<Item = (EventRef, &'f Event)> + use<'f> {
-        let found = self.find(id).map(|(profile, _)| (profile, self.get(profile).tracker.newest_of(id)));
+    pub fn newest_events_of<'f>(
+        &'f self,
+        id: &SessionId,
+    ) -> impl Iterator<Item = (EventRef, &'f Event)> + use<'f> {
+        let found = self.find(id).map(|(profile, _)| (profile, self.get(profile).tracker.newest_events(id)));
         found
             .into_iter()
             .flat_map(|(profile, events)| events.map(move |(seq, event)| (EventRef { profile, seq }, event)))
@@ -402,10 +407,13 @@ impl Profiles {
 
     /// Returns the number and time of the sessions that ran for less than a minute.
     #[must_use]
-    pub fn short(&self) -> Short {
-        self.states.iter().map(|profile| profile.tracker.short()).fold(Short::default(), |sum, of| Short {
-            sessions: sum.sessions.saturating_add(of.sessions),
-            used: sum.used.saturating_add(of.used),
-        })
+    pub fn short_sessions(&self) -> ShortSessions {
+        self.states.iter().map(|profile| profile.tracker.short_sessions()).fold(
+            ShortSessions::default(),
+            |sum, other| ShortSessions {
+                sessions: sum.sessions.saturating_add(other.sessions),
+                used: sum.used.saturating_add(other.used),
+            },
+        )
     }
 }

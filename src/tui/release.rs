@@ -12,34 +12,36 @@ use crossterm::event::{KeyCode, KeyEvent};
 use super::effect::Effect;
 use super::focus::{Focus, Pane};
 use super::model::Model;
-use super::notice::Tone;
-use crate::poll::Ask;
+use super::notice::NoticeLevel;
+use crate::poll::PollerCommand;
 use keepwatch_core::clock::Moment;
 use keepwatch_core::session::{Phase, SessionId};
 use keepwatch_core::tracker::Input;
 
 impl Model {
     /// Opens the question for the selected session.
-    pub(super) fn question_release(&mut self, back: Pane, now: Moment) {
-        let refusal = match self.selected_session().map(|(_, record)| record) {
-            _ if self.settings.releaser.is_none() => "this keepwatch is read-only: it releases nothing",
+    pub(super) fn open_release_dialog(&mut self, back: Pane, now: Moment) {
+        let reason = match self.selected_session().map(|(_, record)| record) {
+            _ if self.settings.release_permission.is_none() => {
+                "this keepwatch is read-only: it releases nothing"
+            }
             None => "no session is selected",
             Some(record) if record.phase() == Phase::Ended => {
                 "the session has ended: there is nothing to release"
             }
             Some(record) if record.is_releasing() => "its release is asked for already",
             Some(record) => {
-                self.focus = Focus::Release { id: record.id.clone(), typed: String::new(), back };
+                self.focus = Focus::ConfirmRelease { id: record.id.clone(), typed: String::new(), back };
                 self.notice = None;
                 return;
             }
         };
-        self.say(now, Tone::Bad, refusal.into());
+        self.notify(now, NoticeLevel::Error, reason.into());
     }
 
     /// Takes the answer, letter by letter. Nothing but the whole answer and Enter asks for a release.
-    pub(super) fn type_release(&mut self, key: KeyEvent, now: Moment) -> Vec<Effect> {
-        let Focus::Release { id, typed, back } = &mut self.focus else { return Vec::new() };
+    pub(super) fn on_release_key(&mut self, key: KeyEvent, now: Moment) -> Vec<Effect> {
+        let Focus::ConfirmRelease { id, typed, back } = &mut self.focus else { return Vec::new() };
         match key.code {
             KeyCode::Char(letter) if typed.chars().count() < SessionId::CONFIRMATION_CHARS => {
                 typed.push(letter)
@@ -53,31 +55,35 @@ impl Model {
                 if !id.is_confirmed_by(typed) {
                     typed.clear();
                     let text = "these are not the last characters of its id: nothing was released";
-                    self.say(now, Tone::Bad, text.into());
+                    self.notify(now, NoticeLevel::Error, text.into());
                     return Vec::new();
                 }
                 self.focus = Focus::Pane(back);
-                return self.release(id, now);
+                return self.release_session(id, now);
             }
             KeyCode::Esc => {
                 self.focus = Focus::Pane(*back);
-                self.say(now, Tone::Plain, "nothing was released".into());
+                self.notify(now, NoticeLevel::Info, "nothing was released".into());
             }
             _ => {}
         }
         Vec::new()
     }
 
-    fn release(&mut self, id: SessionId, now: Moment) -> Vec<Effect> {
+    fn release_session(&mut self, id: SessionId, now: Moment) -> Vec<Effect> {
         let found = self.profiles.find(&id).filter(|(_, record)| record.phase() != Phase::Ended);
         let profile = found.map(|(profile, _)| profile);
-        let Some(profile) = profile.filter(|_| self.settings.releaser.is_some()) else {
-            self.say(now, Tone::Bad, "the session has ended meanwhile: nothing was released".into());
+        let Some(profile) = profile.filter(|_| self.settings.release_permission.is_some()) else {
+            self.notify(
+                now,
+                NoticeLevel::Error,
+                "the session has ended meanwhile: nothing was released".into(),
+            );
             return Vec::new();
         };
-        let mut effects = self.observe(profile, Input::ReleaseAsked { at: now, id: id.clone() });
-        self.say(now, Tone::Plain, format!("release of {} asked", id.start(8)));
-        effects.push(Effect::AskOf(profile, Ask::Release(id)));
+        let mut effects = self.apply_input(profile, Input::ReleaseRequested { at: now, id: id.clone() });
+        self.notify(now, NoticeLevel::Info, format!("release of {} asked", id.prefix(8)));
+        effects.push(Effect::CommandPoller(profile, PollerCommand::Release(id)));
         effects
     }
 }

@@ -15,29 +15,29 @@ use super::effect::Effect;
 use super::effect_runner::EffectRunner;
 use super::event_loop::lay_out;
 use super::model::Model;
-use super::notice::Tone;
+use super::notice::NoticeLevel;
 use super::profiles::{ProfileId, ProfileInfo};
-use super::replay_state::Replay;
+use super::replay_state::ReplayProgress;
 use super::settings::Settings;
 use super::terminal_events::{TranslatedEvent, translate};
 use crate::exit_code::ExitCode;
-use crate::store::{Tape, Unfold};
+use crate::store::{Decoder, InputLog};
 use crate::terminal::{self, Env, Screen};
 use crate::tui::view;
 use keepwatch_core::clock::{Clock, Moment, Timestamp};
 use keepwatch_core::text;
-use keepwatch_core::tracker::Fleet;
+use keepwatch_core::tracker::SessionTracker;
 
 /// The widest name of a profile, in columns.
-const LONGEST_NAME: usize = 24;
+const MAX_NAME_WIDTH: usize = 24;
 
 /// Shows `tape` until the reader quits or a signal ends it. It stands at its first event until it is played.
 ///
 /// # Errors
 /// The terminal refuses screen mode, or no thread can be started.
-pub async fn replay(
+pub async fn run_replay(
     settings: Settings,
-    tape: Tape,
+    input_log: InputLog,
     host: Option<String>,
     started: Timestamp,
     clock: Clock,
@@ -46,18 +46,18 @@ pub async fn replay(
     let (events, mut inbox) = terminal::channel();
     let screen = Screen::enter("keepwatch", &events)?;
     let info = |name: &Option<String>| ProfileInfo {
-        name: text::shown(name.as_deref().unwrap_or_default(), LONGEST_NAME),
+        name: text::sanitise(name.as_deref().unwrap_or_default(), MAX_NAME_WIDTH),
         host: host.clone().filter(|_| name.is_none()),
         ..ProfileInfo::default()
     };
-    let mut profiles = tape.profiles().iter().map(info);
+    let mut profiles = input_log.profiles().iter().map(info);
     let (first, others) = (profiles.next().unwrap_or_default(), profiles.collect());
     let mut model = Model::new(settings, first, others, screen.size());
-    let mut player = Player::new(tape, &model, started);
+    let mut player = ReplayPlayer::new(input_log, &model, started);
     let mut runner = EffectRunner::new(screen, env, events)?;
-    player.step(true, &mut model);
+    player.step_to_event(true, &mut model);
     let now = player.now;
-    runner.run_effects(model.begin_replay(now));
+    runner.run_effects(model.start_replay(now));
     loop {
         if let Some(exit) = runner.exit_code() {
             runner.close();
@@ -66,76 +66,77 @@ pub async fn replay(
         let now = player.now;
         lay_out(&mut model, now);
         runner.draw(|frame| view::draw(frame, &model, now));
-        let wake = player.wake(&model);
+        let wake = player.next_wake(&model);
         let event = tokio::select! {
             event = inbox.recv() => event,
             () = crate::timer::sleep_until(&clock, wake.unwrap_or_default()), if wake.is_some() => None,
         };
-        player.pass(clock.now(), &mut model);
+        player.advance_to(clock.now(), &mut model);
         let effects = match event.map(translate) {
             Some(TranslatedEvent::Message(message)) => model.update(message, player.now),
             Some(TranslatedEvent::Exit(exit)) => {
-                runner.exit(exit);
+                runner.request_exit(exit);
                 Vec::new()
             }
             Some(TranslatedEvent::Wake) | None => Vec::new(),
         };
         for effect in effects {
             match effect {
-                Effect::Play(plays) => player.play(plays, clock.now(), &mut model),
-                Effect::Step { on } => {
-                    player.play(false, clock.now(), &mut model);
-                    player.step(on, &mut model);
+                Effect::Play(playing) => player.set_playing(playing, clock.now(), &mut model),
+                Effect::Step { forward } => {
+                    player.set_playing(false, clock.now(), &mut model);
+                    player.step_to_event(forward, &mut model);
                 }
                 other => runner.run_effects([other]),
             }
         }
-        runner.run_effects(model.expire(player.now));
+        runner.run_effects(model.on_tick(player.now));
     }
 }
 
 /// Where a tape stands.
-struct Player {
-    tape: Tape,
+struct ReplayPlayer {
+    input_log: InputLog,
     /// The profiles of the tape, in its order.
-    profiles: Vec<(ProfileId, Unfold)>,
+    profiles: Vec<(ProfileId, Decoder)>,
     /// The next step.
-    next: usize,
+    next_index: usize,
     /// Behind which steps something has happened, in order.
-    marks: Vec<usize>,
+    event_positions: Vec<usize>,
     now: Moment,
     /// Since when it plays: our clock, and the recording's.
-    since: Option<(Moment, Moment)>,
+    playing_since: Option<(Moment, Moment)>,
 }
 
-impl Player {
+impl ReplayPlayer {
     /// Creates a player at the beginning of `tape`. The tape has the events that trackers like the model's return for it.
-    fn new(tape: Tape, model: &Model, started: Timestamp) -> Self {
-        let mut fleets: Vec<Fleet> = tape.profiles().iter().map(|_| model.empty_fleet()).collect();
-        let mut unfold = vec![Unfold::default(); fleets.len()];
-        let mut marks = Vec::new();
-        for (place, (_, item)) in tape.iter().enumerate() {
-            let input = unfold.get_mut(item.profile).and_then(|unfold| unfold.take(item));
-            let fleet = fleets.get_mut(item.profile);
-            let happened =
-                input.zip(fleet).is_some_and(|(input, fleet)| !fleet.apply(input).events.is_empty());
-            if happened {
-                marks.push(place.saturating_add(1));
+    fn new(input_log: InputLog, model: &Model, started: Timestamp) -> Self {
+        let mut trackers: Vec<SessionTracker> =
+            input_log.profiles().iter().map(|_| model.new_tracker()).collect();
+        let mut decoders = vec![Decoder::default(); trackers.len()];
+        let mut event_positions = Vec::new();
+        for (index, (_, item)) in input_log.iter().enumerate() {
+            let input = decoders.get_mut(item.profile).and_then(|unfold| unfold.decode(item));
+            let tracker = trackers.get_mut(item.profile);
+            let has_events =
+                input.zip(tracker).is_some_and(|(input, tracker)| !tracker.apply(input).events.is_empty());
+            if has_events {
+                event_positions.push(index.saturating_add(1));
             }
         }
-        let now = tape.get(0).map_or_else(|| nothing(started), |(at, _)| at);
-        let profiles = model.profiles().ids().map(|id| (id, Unfold::default())).collect();
-        Self { tape, profiles, next: 0, marks, now, since: None }
+        let now = input_log.get(0).map_or_else(|| empty_recording_time(started), |(at, _)| at);
+        let profiles = model.profiles().ids().map(|id| (id, Decoder::default())).collect();
+        Self { input_log, profiles, next_index: 0, event_positions, now, playing_since: None }
     }
 
     /// Applies the next step, at its time.
-    fn take(&mut self, model: &mut Model) {
-        let Some((at, item)) = self.tape.get(self.next) else { return };
-        self.next = self.next.saturating_add(1);
-        if let Some((profile, unfold)) = self.profiles.get_mut(item.profile)
-            && let Some(input) = unfold.take(item)
+    fn apply_next(&mut self, model: &mut Model) {
+        let Some((at, item)) = self.input_log.get(self.next_index) else { return };
+        self.next_index = self.next_index.saturating_add(1);
+        if let Some((profile, decoder)) = self.profiles.get_mut(item.profile)
+            && let Some(input) = decoder.decode(item)
         {
-            model.replay_input(*profile, input);
+            model.apply_replayed(*profile, input);
         }
         if at.boot >= self.now.boot {
             self.now = at;
@@ -143,56 +144,56 @@ impl Player {
     }
 
     /// To the next event, or to the one before.
-    fn step(&mut self, on: bool, model: &mut Model) {
-        let passed = self.marks.partition_point(|mark| *mark <= self.next);
-        let to = match on {
-            true => self.marks.get(passed).copied().unwrap_or(self.tape.len()),
+    fn step_to_event(&mut self, forward: bool, model: &mut Model) {
+        let passed = self.event_positions.partition_point(|mark| *mark <= self.next_index);
+        let to = match forward {
+            true => self.event_positions.get(passed).copied().unwrap_or(self.input_log.len()),
             false => match passed.checked_sub(2) {
-                Some(before) => self.marks.get(before).copied().unwrap_or(0),
-                None => self.marks.first().copied().unwrap_or(0),
+                Some(before) => self.event_positions.get(before).copied().unwrap_or(0),
+                None => self.event_positions.first().copied().unwrap_or(0),
             },
         };
-        if to < self.next {
-            model.forget_all();
-            self.profiles.iter_mut().for_each(|(_, unfold)| *unfold = Unfold::default());
-            self.next = 0;
-            self.now = self.tape.get(0).map_or(self.now, |(at, _)| at);
+        if to < self.next_index {
+            model.clear_sessions();
+            self.profiles.iter_mut().for_each(|(_, decoder)| *decoder = Decoder::default());
+            self.next_index = 0;
+            self.now = self.input_log.get(0).map_or(self.now, |(at, _)| at);
         }
-        while self.next < to {
-            self.take(model);
+        while self.next_index < to {
+            self.apply_next(model);
         }
-        self.tell(model);
+        self.update_progress(model);
     }
 
-    fn play(&mut self, plays: bool, clock: Moment, model: &mut Model) {
-        let at_end = self.next >= self.tape.len();
-        self.since = (plays && !at_end).then_some((clock, self.now));
-        if plays && at_end {
-            self.say_end(model);
+    fn set_playing(&mut self, playing: bool, clock: Moment, model: &mut Model) {
+        let at_end = self.next_index >= self.input_log.len();
+        self.playing_since = (playing && !at_end).then_some((clock, self.now));
+        if playing && at_end {
+            self.notify_end(model);
         }
-        self.tell(model);
+        self.update_progress(model);
     }
 
     /// Our clock has come to `clock`: what has happened until then, while it plays.
-    fn pass(&mut self, clock: Moment, model: &mut Model) {
-        let Some((since, from)) = self.since else { return };
-        let to = from.after(clock.since(since));
-        while self.tape.get(self.next).is_some_and(|(at, _)| at.boot <= to.boot) {
-            self.take(model);
+    fn advance_to(&mut self, clock: Moment, model: &mut Model) {
+        let Some((since, from)) = self.playing_since else { return };
+        let to = from.plus(clock.since(since));
+        while self.input_log.get(self.next_index).is_some_and(|(at, _)| at.boot <= to.boot) {
+            self.apply_next(model);
         }
-        if self.next >= self.tape.len() {
-            self.since = None;
-            self.say_end(model);
+        if self.next_index >= self.input_log.len() {
+            self.playing_since = None;
+            self.notify_end(model);
         } else {
             self.now = to;
         }
-        self.tell(model);
+        self.update_progress(model);
     }
 
     /// When the picture will next differ, by our monotonic clock, if it plays.
-    fn wake(&self, model: &Model) -> Option<Duration> {
-        let (since, from) = self.since?;
-        let next = self.tape.get(self.next).map(|(at, _)| at.boot.saturating_sub(from.boot));
+    fn next_wake(&self, model: &Model) -> Option<Duration> {
+        let (since, from) = self.playing_since?;
+        let next = self.input_log.get(self.next_index).map(|(at, _)| at.boot.saturating_sub(from.boot));
         let change = model.next_change(self.now).map(|at| {
             self.now.boot.saturating_sub(from.boot).saturating_add(at.saturating_sub(self.now.mono))
         });
@@ -200,18 +201,22 @@ impl Player {
         Some(since.mono.saturating_add(wait))
     }
 
-    fn say_end(&self, model: &mut Model) {
-        let back = if self.marks.is_empty() { "" } else { "; [ goes back" };
-        model.say(self.now, Tone::Plain, format!("the recording ends here{back}"));
+    fn notify_end(&self, model: &mut Model) {
+        let back = if self.event_positions.is_empty() { "" } else { "; [ goes back" };
+        model.notify(self.now, NoticeLevel::Info, format!("the recording ends here{back}"));
     }
 
-    fn tell(&self, model: &mut Model) {
-        let event = self.marks.partition_point(|mark| *mark <= self.next);
-        model.replay = Some(Replay { playing: self.since.is_some(), event, events: self.marks.len() });
+    fn update_progress(&self, model: &mut Model) {
+        let event = self.event_positions.partition_point(|mark| *mark <= self.next_index);
+        model.replay = Some(ReplayProgress {
+            is_playing: self.playing_since.is_some(),
+            current_event: event,
+            total_events: self.event_positions.len(),
+        });
     }
 }
 
 /// The time of a recording of nothing: when it was begun.
-fn nothing(started: Timestamp) -> Moment {
+fn empty_recording_time(started: Timestamp) -> Moment {
     Moment { wall: started, mono: Duration::ZERO, boot: Duration::ZERO }
 }

@@ -8,7 +8,7 @@ use super::profiles::{EventRef, Profiles};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ScrollState {
     /// The first visible line of the details.
-    line: usize,
+    details_top: usize,
     /// The last visible event, or `None` to follow the newest.
     anchor: Option<EventRef>,
 }
@@ -16,8 +16,8 @@ pub(crate) struct ScrollState {
 impl ScrollState {
     /// The first visible line of the details.
     #[must_use]
-    pub(crate) fn line(&self) -> usize {
-        self.line
+    pub(crate) fn details_top(&self) -> usize {
+        self.details_top
     }
 
     /// The last visible event, or `None` if the newest is.
@@ -37,49 +37,50 @@ impl ScrollState {
     }
 
     /// Scrolls the details, which have `lines` lines, `height` of them visible.
-    pub(super) fn move_line(&mut self, action: Action, lines: usize, height: usize) {
-        self.line = moved(action, self.line, height, last_top(lines, height).saturating_add(1));
+    pub(super) fn scroll_details(&mut self, action: Action, lines: usize, height: usize) {
+        self.details_top =
+            position_after(action, self.details_top, height, max_top(lines, height).saturating_add(1));
     }
 
     /// Keeps the end of the details at the end of their pane.
-    pub(super) fn clamp_line(&mut self, lines: usize, height: usize) {
-        self.line = self.line.min(last_top(lines, height));
+    pub(super) fn clamp_details(&mut self, lines: usize, height: usize) {
+        self.details_top = self.details_top.min(max_top(lines, height));
     }
 
     /// Scrolls the events of `scope` one by one, where `height` lines are visible. The oldest ones fill the pane.
     ///
     /// Looks at all events of the scope, so it is called for a keystroke or a resize only.
-    pub(super) fn move_anchor(
+    pub(super) fn scroll_events(
         &mut self,
         action: Option<Action>,
         scope: EventScope<'_>,
         profiles: &Profiles,
         height: usize,
     ) {
-        let mut events: Vec<EventRef> = scope.newest(profiles).map(|(event, _)| event).collect();
+        let mut events: Vec<EventRef> = scope.newest_events(profiles).map(|(event, _)| event).collect();
         events.reverse();
         let last = events.len().saturating_sub(1);
         let anchor = self.anchor.and_then(|anchor| events.iter().rposition(|event| *event == anchor));
         let at = anchor.unwrap_or(last);
-        let at = action.map_or(at, |action| moved(action, at, height, events.len()));
+        let at = action.map_or(at, |action| position_after(action, at, height, events.len()));
         let at = at.max(height.saturating_sub(1).min(last));
         self.anchor = events.get(at).copied().filter(|_| at < last);
     }
 
     /// Sets the positions for a picture of them.
     #[cfg(test)]
-    pub(crate) fn set(&mut self, line: usize, anchor: Option<EventRef>) {
-        (self.line, self.anchor) = (line, anchor);
+    pub(crate) fn set_positions(&mut self, details_top: usize, anchor: Option<EventRef>) {
+        (self.details_top, self.anchor) = (details_top, anchor);
     }
 }
 
 /// The last line that can be the first visible one.
-pub(super) fn last_top(lines: usize, height: usize) -> usize {
+pub(super) fn max_top(lines: usize, height: usize) -> usize {
     lines.saturating_sub(height)
 }
 
 /// Returns where `action` leads from `at` among `count` places, where a page has `page` of them.
-pub(super) fn moved(action: Action, at: usize, page: usize, count: usize) -> usize {
+pub(super) fn position_after(action: Action, at: usize, page: usize, count: usize) -> usize {
     let last = count.saturating_sub(1);
     let page = page.saturating_sub(1).max(1);
     match action {

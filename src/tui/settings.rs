@@ -1,12 +1,12 @@
 //! The settings of the screen, which do not change while the program runs.
 
-use super::notice::Tone;
+use super::notice::NoticeLevel;
 use super::theme::Theme;
-use crate::api::{Query, Releaser};
+use crate::api::{Query, ReleasePermission};
 use crate::poll::PollLimits;
 use keepwatch_core::clock::Zone;
 use keepwatch_core::session::{MetadataPath, Targets};
-use keepwatch_core::tracker::Thresholds;
+use keepwatch_core::tracker::AlertThresholds;
 use keepwatch_core::tracker::cost::Rates;
 
 /// The settings of the screen.
@@ -17,9 +17,9 @@ pub struct Settings {
     /// The query that narrows the lists.
     pub query: Option<Query>,
     /// The interval and rate of polls.
-    pub pace: PollLimits,
+    pub poll_limits: PollLimits,
     /// The thresholds at which a session is flagged.
-    pub thresholds: Thresholds,
+    pub thresholds: AlertThresholds,
     /// The prices that cost estimates use.
     pub rates: Rates,
     /// True if a new flag rings the bell.
@@ -31,17 +31,17 @@ pub struct Settings {
     /// Colours and glyphs.
     pub theme: Theme,
     /// True if a browser can be opened here; otherwise the link is copied.
-    pub can_open: bool,
+    pub can_open_browser: bool,
     /// The permission to release sessions, or `None` in read-only mode.
-    pub releaser: Option<Releaser>,
+    pub release_permission: Option<ReleasePermission>,
     /// True in the demo.
     pub demo: bool,
     /// How many times faster than real time the clock runs. Notices stay that much longer.
-    pub speed: u32,
+    pub clock_speed: u32,
     /// The version of keepwatch that watches, or that made the recording.
     pub version: String,
     /// The notice at the start.
-    pub greeting: Option<(Tone, String)>,
+    pub startup_notice: Option<(NoticeLevel, String)>,
 }
 
 impl Default for Settings {
@@ -50,19 +50,19 @@ impl Default for Settings {
         Self {
             targets: Targets::All,
             query: None,
-            pace: PollLimits::default(),
-            thresholds: Thresholds::default(),
+            poll_limits: PollLimits::default(),
+            thresholds: AlertThresholds::default(),
             rates: Rates::default(),
             bell: false,
             owner_key: None,
             zone: Zone::Utc,
             theme: Theme::default(),
-            can_open: false,
-            releaser: None,
+            can_open_browser: false,
+            release_permission: None,
             demo: false,
-            speed: 1,
+            clock_speed: 1,
             version: crate::VERSION.into(),
-            greeting: None,
+            startup_notice: None,
         }
     }
 }

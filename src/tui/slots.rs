@@ -6,38 +6,43 @@ use keepwatch_core::session::Targets;
 
 /// The slots of a project.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Slots {
+pub struct ProjectSlots {
     /// The number of slots in use; `None` unless all sessions of the project are watched.
-    pub taken: Option<usize>,
+    pub used: Option<usize>,
     /// The project's `concurrency`.
-    pub all: usize,
+    pub limit: usize,
     /// The slots in use and the limit, as the newest 429 that named them said.
-    pub refused: Option<(u64, u64)>,
+    pub last_limit_error: Option<(u64, u64)>,
 }
 
-impl Slots {
+impl ProjectSlots {
     /// True if the API would refuse to create one more session.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.over().is_some()
+        self.excess().is_some()
     }
 
     /// Returns how far the limit is exceeded, or `None` if a slot is free. (Lowering the limit ends no session.)
     #[must_use]
-    pub fn over(&self) -> Option<usize> {
-        self.taken?.checked_sub(self.all)
+    pub fn excess(&self) -> Option<usize> {
+        self.used?.checked_sub(self.limit)
     }
 }
 
 impl Model {
     /// Returns the slots of a profile's project, or `None` if its key does not list exactly one project.
     #[must_use]
-    pub fn slots(&self, profile: ProfileId) -> Option<Slots> {
+    pub fn slots(&self, profile: ProfileId) -> Option<ProjectSlots> {
         let tracker = &self.profiles.get(profile).tracker;
         let [project] = tracker.projects() else { return None };
         let all = self.settings.targets == Targets::All && self.settings.query.is_none();
-        let taken = self.table.rows().slot_usage(profile).map(|usage| usage.taken).filter(|_| all);
-        let refused = tracker.health().failures.iter().rev().find_map(|failure| failure.fault.slots());
-        Some(Slots { taken, all: usize::try_from(project.concurrency?).ok()?, refused })
+        let used = self.table.rows().slot_usage(profile).map(|usage| usage.used).filter(|_| all);
+        let refused =
+            tracker.health().failures.iter().rev().find_map(|failure| failure.error.slots_used_and_limit());
+        Some(ProjectSlots {
+            used,
+            limit: usize::try_from(project.concurrency?).ok()?,
+            last_limit_error: refused,
+        })
     }
 }

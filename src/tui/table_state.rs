@@ -3,12 +3,12 @@
 //! The selection follows its session, not its row. The table knows nothing of the layout: the caller passes the number of
 //! rows that are visible.
 
-use super::flags::KnownFlags;
+use super::acknowledged::AcknowledgedAlerts;
 use super::keymap::Action;
-use super::mute::Muted;
+use super::mute::MutedSessions;
 use super::profiles::Profiles;
-use super::rows::{Choice, Rows, Sort};
-use super::scroll::moved;
+use super::rows::{RowCriteria, Rows, Sort};
+use super::scroll::position_after;
 use keepwatch_core::filter::Filter;
 use keepwatch_core::session::SessionId;
 
@@ -27,9 +27,9 @@ pub struct TableState {
     has_interacted: bool,
     sort: Sort,
     filter: Filter,
-    muted: Muted,
+    muted: MutedSessions,
     /// True if only rows with new flags are shown.
-    flagged_only: bool,
+    alerts_only: bool,
 }
 
 impl TableState {
@@ -71,18 +71,18 @@ impl TableState {
 
     /// The sessions that are hidden.
     #[must_use]
-    pub fn muted(&self) -> &Muted {
+    pub fn muted(&self) -> &MutedSessions {
         &self.muted
     }
 
     /// True if only rows with new flags are shown.
     #[must_use]
-    pub fn is_flagged_only(&self) -> bool {
-        self.flagged_only
+    pub fn is_alerts_only(&self) -> bool {
+        self.alerts_only
     }
 
     /// Notes that the user has pressed a key: from now on the selection stays on its session.
-    pub(super) fn set_interacted(&mut self) {
+    pub(super) fn mark_interacted(&mut self) {
         self.has_interacted = true;
     }
 
@@ -97,35 +97,40 @@ impl TableState {
     }
 
     /// Sets whether only rows with new flags are shown. The rows are rebuilt by [`TableState::rebuild`].
-    pub(super) fn set_flagged_only(&mut self, flagged_only: bool) {
-        self.flagged_only = flagged_only;
+    pub(super) fn set_alerts_only(&mut self, alerts_only: bool) {
+        self.alerts_only = alerts_only;
     }
 
     /// The sessions that are hidden, to be changed. The rows are rebuilt by [`TableState::rebuild`].
-    pub(super) fn muted_mut(&mut self) -> &mut Muted {
+    pub(super) fn muted_mut(&mut self) -> &mut MutedSessions {
         &mut self.muted
     }
 
     /// True if the rows would be the same if they were rebuilt now with the same filter.
-    pub(super) fn is_current(&self, profiles: &Profiles) -> bool {
-        self.rows.are_of(profiles, self.sort)
+    pub(super) fn is_up_to_date(&self, profiles: &Profiles) -> bool {
+        self.rows.is_up_to_date(profiles, self.sort)
     }
 
     /// Rebuilds the rows. The selection stays on its session; if that has no row any more, it goes to the row in its place.
     /// `reads` keeps the row of the selected session whatever the filter says, because its details are open.
     ///
     /// Returns true if another session is selected now.
-    pub(super) fn rebuild(&mut self, profiles: &Profiles, known: &KnownFlags, reads: bool) -> bool {
+    pub(super) fn rebuild(
+        &mut self,
+        profiles: &Profiles,
+        acknowledged: &AcknowledgedAlerts,
+        keep_selected: bool,
+    ) -> bool {
         let before = self.selected_row.unwrap_or(0);
-        let choice = Choice {
+        let criteria = RowCriteria {
             filter: &self.filter,
-            flagged_only: self.flagged_only,
+            alerts_only: self.alerts_only,
             muted: &self.muted,
-            known,
-            read: self.selected.as_ref().filter(|_| reads),
+            acknowledged,
+            pinned: self.selected.as_ref().filter(|_| keep_selected),
         };
-        self.rows = Rows::of(profiles, self.sort, &choice);
-        self.selected_row = self.selected.as_ref().and_then(|id| self.rows.place(id));
+        self.rows = Rows::build(profiles, self.sort, &criteria);
+        self.selected_row = self.selected.as_ref().and_then(|id| self.rows.row_of(id));
         if !self.has_interacted {
             self.select_row(0)
         } else if self.selected_row.is_none() {
@@ -146,13 +151,13 @@ impl TableState {
 
     /// Selects a session, whether it has a row or not.
     pub(super) fn select(&mut self, id: SessionId) {
-        self.selected_row = self.rows.place(&id);
+        self.selected_row = self.rows.row_of(&id);
         self.selected = Some(id);
     }
 
     /// Moves the selection as `action` says, where `page` rows are visible. Returns true if another session is selected now.
     pub(super) fn move_selection(&mut self, action: Action, page: usize) -> bool {
-        let row = moved(action, self.selected_row.unwrap_or(0), page, self.rows.len());
+        let row = position_after(action, self.selected_row.unwrap_or(0), page, self.rows.len());
         self.select_row(row)
     }
 

@@ -25,17 +25,17 @@ pub(super) fn translate(event: TermEvent) -> TranslatedEvent {
         TermEvent::Signal(number) => {
             return TranslatedEvent::Exit(ExitCode::Signal(u8::try_from(number).unwrap_or(u8::MAX)));
         }
-        TermEvent::Copied(copied) => {
-            let what = copied.what;
-            match &copied.outcome {
-                Ok(route) => tracing::info!("{what} {route}"),
-                Err(why) => tracing::warn!("{what} {why}"),
+        TermEvent::CopyFinished(copied) => {
+            let what = copied.label;
+            match &copied.result {
+                Ok(backend) => tracing::info!("{what} {backend}"),
+                Err(error) => tracing::warn!("{what} {error}"),
             }
-            let outcome = copied.outcome.map(|route| route.to_string()).map_err(|why| why.to_string());
+            let outcome = copied.result.map(|route| route.to_string()).map_err(|why| why.to_string());
             Message::Copied(what, outcome)
         }
-        TermEvent::Opened(Err(why)) => Message::NotOpened(why),
-        TermEvent::Opened(Ok(())) | TermEvent::WriterReady => return TranslatedEvent::Wake,
+        TermEvent::BrowserOpened(Err(why)) => Message::BrowserFailed(why),
+        TermEvent::BrowserOpened(Ok(())) | TermEvent::WriterReady => return TranslatedEvent::Wake,
     };
     TranslatedEvent::Message(message)
 }
@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn writer_ready_and_opened_browser_only_wake() {
-        for event in [TermEvent::WriterReady, TermEvent::Opened(Ok(()))] {
+        for event in [TermEvent::WriterReady, TermEvent::BrowserOpened(Ok(()))] {
             let translated = translate(event);
             assert!(matches!(translated, TranslatedEvent::Wake), "{translated:?}");
         }

@@ -2,7 +2,7 @@
 
 use super::effect::Effect;
 use super::model::Model;
-use super::rows::Counts;
+use super::rows::StatusCounts;
 use keepwatch_core::text;
 
 /// The title that the window has.
@@ -11,8 +11,8 @@ pub(super) struct WindowTitle(String);
 
 impl Model {
     /// Sets the window's title, if it should be another than it is.
-    pub(super) fn retitle(&mut self) -> Option<Effect> {
-        let title = title(self.table.rows().counts(), self.settings.theme.ascii);
+    pub(super) fn update_title(&mut self) -> Option<Effect> {
+        let title = title_text(self.table.rows().counts(), self.settings.theme.ascii);
         (title != self.title.0).then(|| {
             self.title.0.clone_from(&title);
             // promise: title-counts, mutant: Title(title) -> Title(match &self.focus { super::focus::Focus::Reveal { url, .. } => url.expose().into(), _ => title })
@@ -22,11 +22,11 @@ impl Model {
 }
 
 /// Returns the title for these counts, in ASCII if the theme is.
-fn title(counts: &Counts, ascii: bool) -> String {
-    let Counts { running, pending, timed_out, error, flagged, .. } = *counts;
+fn title_text(counts: &StatusCounts, ascii: bool) -> String {
+    let StatusCounts { running, pending, timed_out, error, with_alerts, .. } = *counts;
     let errors = if error == 1 { "error" } else { "errors" };
     let counts: Vec<String> = [
-        (flagged, "flagged"),
+        (with_alerts, "flagged"),
         (running, "running"),
         (pending, "pending"),
         (timed_out, "timed out"),
@@ -47,10 +47,16 @@ mod tests {
 
     #[test]
     fn title_has_counts_only() {
-        let counts =
-            Counts { flagged: 3, running: 5, pending: 1, error: 1, completed: 9, ..Counts::default() };
-        assert_eq!(title(&counts, false), "3 flagged · 5 running · 1 pending · 1 error — keepwatch");
-        assert_eq!(title(&counts, true), "3 flagged . 5 running . 1 pending . 1 error - keepwatch");
-        assert_eq!(title(&Counts::default(), false), "keepwatch");
+        let counts = StatusCounts {
+            with_alerts: 3,
+            running: 5,
+            pending: 1,
+            error: 1,
+            completed: 9,
+            ..StatusCounts::default()
+        };
+        assert_eq!(title_text(&counts, false), "3 flagged · 5 running · 1 pending · 1 error — keepwatch");
+        assert_eq!(title_text(&counts, true), "3 flagged . 5 running . 1 pending . 1 error - keepwatch");
+        assert_eq!(title_text(&StatusCounts::default(), false), "keepwatch");
     }
 }

@@ -6,54 +6,55 @@ use super::effect::Effect;
 use super::focus::Focus;
 use super::message::Message;
 use super::model::Model;
-use super::notice::Tone;
+use super::notice::NoticeLevel;
 use super::persistence;
 use super::profiles::{ProfileId, ProfileState};
-use crate::poll::{Ask, Observed, Report, Request};
+use crate::poll::{IngestedReport, PollerCommand, Report, Request};
 use keepwatch_core::clock::Moment;
-use keepwatch_core::session::{FaultKind, List, Targets};
+use keepwatch_core::session::{ApiErrorKind, List, Targets};
 use keepwatch_core::text::{self, Untrusted};
-use keepwatch_core::tracker::{Event, EventKind, Exchange, Input, Scope};
+use keepwatch_core::tracker::{Event, EventKind, Input, RequestTiming, Scope};
 
 /// Clocks that differ by more than this many seconds are reported.
-const SKEW: i64 = 30;
+const SKEW_NOTICE_SECS: i64 = 30;
 
 impl Model {
     /// What is asked for at the start, before anything is seen.
     pub fn start(&mut self, now: Moment) -> Vec<Effect> {
         let mut effects = Vec::new();
-        for (profile, input) in self.first_inputs(now) {
-            effects.extend(self.observe(profile, input));
+        for (profile, input) in self.initial_inputs(now) {
+            effects.extend(self.apply_input(profile, input));
         }
         self.rebuild_rows();
-        if let Some((tone, greeting)) = self.settings.greeting.take() {
-            self.say(now, tone, greeting);
+        if let Some((level, greeting)) = self.settings.startup_notice.take() {
+            self.notify(now, level, greeting);
         }
-        effects.extend(self.retitle());
+        effects.extend(self.update_title());
         effects
     }
 
     /// Returns the first input of each profile: the named sessions, or why there is no API key.
-    fn first_inputs(&self, now: Moment) -> Vec<(ProfileId, Input)> {
-        let of = |profile: &ProfileState| match (&profile.info.without_key, &self.settings.targets) {
-            (Some(why), _) => {
-                let at = Exchange { sent: now, received: now, date: None };
-                let fault = FaultKind::NoKey(Untrusted::new(why.as_str())).into();
-                Some(Input::Failed { at, scope: Scope::List(List::Running), fault, next: None })
-            }
-            (None, Targets::Ids(ids)) => Some(Input::Asked { at: now, ids: ids.clone() }),
-            (None, Targets::All | Targets::Only(_)) => None,
-        };
-        self.profiles.iter().filter_map(|(id, profile)| Some((id, of(profile)?))).collect()
+    fn initial_inputs(&self, now: Moment) -> Vec<(ProfileId, Input)> {
+        let input_for =
+            |profile: &ProfileState| match (&profile.info.missing_key_reason, &self.settings.targets) {
+                (Some(reason), _) => {
+                    let at = RequestTiming { sent: now, received: now, date: None };
+                    let error = ApiErrorKind::ApiKeyUnavailable(Untrusted::new(reason.as_str())).into();
+                    Some(Input::RequestFailed { at, scope: Scope::List(List::Running), error, next: None })
+                }
+                (None, Targets::Ids(ids)) => Some(Input::SessionsNamed { at: now, ids: ids.clone() }),
+                (None, Targets::All | Targets::OneList(_)) => None,
+            };
+        self.profiles.iter().filter_map(|(id, profile)| Some((id, input_for(profile)?))).collect()
     }
 
     /// Takes one message.
     pub fn update(&mut self, message: Message, now: Moment) -> Vec<Effect> {
         match message {
-            Message::Report(profile, report) => self.reported(profile, *report, now),
-            Message::Key(key) => self.pressed(key, now),
+            Message::Report(profile, report) => self.on_report(profile, *report, now),
+            Message::Key(key) => self.on_key(key, now),
             Message::Paste(text) => {
-                self.pasted(&text);
+                self.on_paste(&text);
                 Vec::new()
             }
             Message::Resize(columns, rows) => {
@@ -63,38 +64,45 @@ impl Model {
                 vec![Effect::Repaint]
             }
             Message::Copied(what, Ok(route)) => {
-                self.say(now, Tone::Good, format!("{what} {route}"));
+                self.notify(now, NoticeLevel::Success, format!("{what} {route}"));
                 Vec::new()
             }
-            Message::Copied(what, Err(why)) => {
-                self.say(now, Tone::Bad, format!("{what} {why}"));
+            Message::Copied(what, Err(reason)) => {
+                self.notify(now, NoticeLevel::Error, format!("{what} {reason}"));
                 Vec::new()
             }
-            Message::NotOpened(why) => {
-                self.say(now, Tone::Bad, format!("no browser could be opened: {why}"));
+            Message::BrowserFailed(why) => {
+                self.notify(now, NoticeLevel::Error, format!("no browser could be opened: {why}"));
                 Vec::new()
             }
             Message::Persistence(event) => self.on_persistence_event(event, now),
             Message::Slept(from, to) => {
                 let mut effects = Vec::new();
                 for profile in self.profiles.ids() {
-                    effects.extend(self.observe(profile, Input::Slept { from, to }));
+                    effects.extend(self.apply_input(profile, Input::Slept { from, to }));
                 }
                 let then = if self.paused { "polling is still paused" } else { "asking again" };
-                self.say(now, Tone::Plain, format!("this machine slept; {then}"));
+                self.notify(now, NoticeLevel::Info, format!("this machine slept; {then}"));
                 // promise: poll-after-sleep
-                effects.push(Effect::Ask(Ask::Afresh));
+                effects.push(Effect::CommandAllPollers(PollerCommand::Reconnect));
                 effects
             }
             Message::Resumed => {
-                vec![Effect::Repaint, Effect::Ask(if self.paused { Ask::Pause } else { Ask::Now })]
+                vec![
+                    Effect::Repaint,
+                    Effect::CommandAllPollers(if self.paused {
+                        PollerCommand::Pause
+                    } else {
+                        PollerCommand::PollNow
+                    }),
+                ]
             }
         }
     }
 
     /// Time went by: what was shown for a while goes, and what depends on time alone may now be true.
-    pub fn expire(&mut self, now: Moment) -> Vec<Effect> {
-        if self.notice.as_ref().is_some_and(|notice| notice.is_over(now)) {
+    pub fn on_tick(&mut self, now: Moment) -> Vec<Effect> {
+        if self.notice.as_ref().is_some_and(|notice| notice.is_expired(now)) {
             self.notice = None;
         }
         if let Focus::Reveal { until, back, .. } = &self.focus
@@ -105,65 +113,65 @@ impl Model {
         let mut effects = Vec::new();
         for profile in self.profiles.ids() {
             if self.profiles.get(profile).tracker.next_deadline(now).is_some_and(|wait| wait.is_zero()) {
-                effects.extend(self.observe(profile, Input::TimePassed { now }));
+                effects.extend(self.apply_input(profile, Input::TimePassed { now }));
             }
         }
         effects
     }
 
-    fn reported(&mut self, profile: ProfileId, report: Report, now: Moment) -> Vec<Effect> {
-        if report.request == Request::Recent {
-            self.recent_came(profile, report);
+    fn on_report(&mut self, profile: ProfileId, report: Report, now: Moment) -> Vec<Effect> {
+        if report.request == Request::RecentSessions {
+            self.on_recent_response(profile, report);
             return Vec::new();
         }
-        self.profiles.get_mut(profile).effort.note(&report);
-        let Observed { input, fresh, is_live_view } = Observed::from(report);
+        self.profiles.get_mut(profile).poll_stats.add_report(&report);
+        let IngestedReport { input, connect_urls: urls, is_live_view } = IngestedReport::from(report);
         let mut effects = Vec::new();
         if let Some(input) = input {
-            effects.extend(self.observe(profile, input));
+            effects.extend(self.apply_input(profile, input));
         }
-        if let Some((id, outcome)) = fresh {
+        if let Some((id, outcome)) = urls {
             effects.extend(self.on_urls(&id, is_live_view, &outcome, now));
         }
-        self.tell_of_skew(profile, now);
+        self.notify_clock_skew(profile, now);
         effects
     }
 
     /// Applies an input to the tracker of a profile, and rings if that raises a flag. All live inputs are applied here.
-    pub(super) fn observe(&mut self, profile: ProfileId, input: Input) -> Vec<Effect> {
-        let missing = match &input {
-            Input::Missing { id, .. } => Some(id.clone()),
+    pub(super) fn apply_input(&mut self, profile: ProfileId, input: Input) -> Vec<Effect> {
+        let missing_id = match &input {
+            Input::SessionNotFound { id, .. } => Some(id.clone()),
             _ => None,
         };
         let (events, commands) = self.profiles.apply(profile, input);
-        if !self.table.is_current(&self.profiles) {
+        if !self.table.is_up_to_date(&self.profiles) {
             self.rebuild_rows();
         }
-        let heard = |event: &Event| {
+        let is_audible = |event: &Event| {
             let shown = event.id.as_ref().is_none_or(|id| self.profiles.owns(profile, id));
-            shown && !self.table.muted().silences(event) && matches!(event.kind, EventKind::Flagged(_))
+            shown && !self.table.muted().mutes_event(event) && matches!(event.kind, EventKind::AlertRaised(_))
         };
-        let rings = self.settings.bell && events.iter().any(heard);
+        let rings = self.settings.bell && events.iter().any(is_audible);
         // A session that another profile has needs no more polls of this one.
-        let elsewhere = missing.filter(|id| {
+        let found_elsewhere = missing_id.filter(|id| {
             self.profiles.find(id).is_some_and(|(owner, record)| owner != profile && record.session.is_some())
         });
-        let leave = elsewhere.map(|id| Effect::AskOf(profile, Ask::Leave(id)));
-        let effects = rings.then_some(Effect::Ring).into_iter().chain(leave);
-        effects.chain(persistence::effects(profile, commands)).chain(self.retitle()).collect()
+        let unwatch = found_elsewhere.map(|id| Effect::CommandPoller(profile, PollerCommand::Unwatch(id)));
+        let effects = rings.then_some(Effect::RingBell).into_iter().chain(unwatch);
+        effects.chain(persistence::effects(profile, commands)).chain(self.update_title()).collect()
     }
 
     /// Clocks that differ are said once.
-    fn tell_of_skew(&mut self, profile: ProfileId, now: Moment) {
+    fn notify_clock_skew(&mut self, profile: ProfileId, now: Moment) {
         let skew = self.profiles.get(profile).tracker.clock().skew();
-        if self.told_of_skew || skew.num_seconds().abs() <= SKEW {
+        if self.has_notified_skew || skew.num_seconds().abs() <= SKEW_NOTICE_SECS {
             return;
         }
-        self.told_of_skew = true;
-        let by = text::length(Duration::from_secs(skew.num_seconds().unsigned_abs()));
+        self.has_notified_skew = true;
+        let by = text::format_duration(Duration::from_secs(skew.num_seconds().unsigned_abs()));
         let way = if skew.num_seconds() > 0 { "behind" } else { "ahead of" };
         let text = format!("this machine's clock is {by} {way} the API's; times are shown by the API's");
-        self.say(now, Tone::Bad, text);
+        self.notify(now, NoticeLevel::Error, text);
     }
 }
 

@@ -13,16 +13,16 @@ use super::effect::Effect;
 use super::focus::Focus;
 use super::keymap::Copyable;
 use super::model::Model;
-use super::notice::Tone;
-use crate::poll::Ask;
+use super::notice::NoticeLevel;
+use crate::poll::PollerCommand;
 use keepwatch_core::clock::Moment;
-use keepwatch_core::session::{ConnectUrls, Fault, Phase, Secret, SessionId};
+use keepwatch_core::session::{ApiError, ConnectUrls, Phase, Secret, SessionId};
 use keepwatch_core::text;
 
 /// The most requests that wait for a reply.
 pub(super) const MAX_PENDING: usize = 8;
 /// How long a URL is shown.
-const REVEAL: Duration = Duration::from_secs(30);
+const REVEAL_DURATION: Duration = Duration::from_secs(30);
 
 /// A request for a fresh URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,14 +30,14 @@ pub(super) struct UrlRequest {
     /// The session.
     pub id: SessionId,
     /// The chosen entry of the copy menu.
-    pub what: Copyable,
+    pub copyable: Copyable,
     /// True if the URL is to be shown instead of copied.
-    pub show: bool,
+    pub reveal: bool,
 }
 
 impl UrlRequest {
     fn is_live_view(&self) -> bool {
-        self.what == Copyable::LiveView
+        self.copyable == Copyable::LiveView
     }
 }
 
@@ -59,16 +59,16 @@ impl UrlRequests {
     }
 
     /// True if the reply to a pending request will serve `request`, too.
-    fn is_asked(&self, request: &UrlRequest) -> bool {
+    fn is_covered(&self, request: &UrlRequest) -> bool {
         self.0.iter().any(|other| other.id == request.id && other.is_live_view() == request.is_live_view())
     }
 
     /// Removes and returns the requests that a reply answers.
-    fn take_answered(&mut self, id: &SessionId, live_view: bool) -> Vec<UrlRequest> {
+    fn take_matching(&mut self, id: &SessionId, live_view: bool) -> Vec<UrlRequest> {
         let answers = |request: &UrlRequest| request.id == *id && request.is_live_view() == live_view;
-        let (answered, pending) = std::mem::take(&mut self.0).into_iter().partition(answers);
+        let (matching, pending) = std::mem::take(&mut self.0).into_iter().partition(answers);
         self.0 = pending;
-        answered
+        matching
     }
 
     /// The number of pending requests.
@@ -81,27 +81,35 @@ impl UrlRequests {
 impl Model {
     /// Asks for a fresh URL.
     pub(super) fn request_url(&mut self, request: UrlRequest, now: Moment) -> Vec<Effect> {
-        let what = request.what.name();
+        let what = request.copyable.name();
         let Some((profile, record)) = self.profiles.find(&request.id) else {
-            self.say(now, Tone::Bad, format!("the session is not on record any more: no {what}"));
+            self.notify(now, NoticeLevel::Error, format!("the session is not on record any more: no {what}"));
             return Vec::new();
         };
         if let Some(status) = record.status().filter(|status| status.phase() == Phase::Ended) {
-            let text = format!("ended ({}): no {what}", status.shown(24));
-            self.say(now, Tone::Bad, text);
+            let text = format!("ended ({}): no {what}", status.sanitise(24));
+            self.notify(now, NoticeLevel::Error, text);
             return Vec::new();
         }
-        let is_asked = self.url_requests.is_asked(&request);
+        let is_covered = self.url_requests.is_covered(&request);
         if !self.url_requests.add(&request) {
-            self.say(now, Tone::Bad, "too many URLs are on their way already; wait for one".into());
+            self.notify(
+                now,
+                NoticeLevel::Error,
+                "too many URLs are on their way already; wait for one".into(),
+            );
             return Vec::new();
         }
-        self.say(now, Tone::Plain, format!("fetching a fresh {what}…"));
-        if is_asked {
+        self.notify(now, NoticeLevel::Info, format!("fetching a fresh {what}…"));
+        if is_covered {
             return Vec::new();
         }
-        let ask = if request.is_live_view() { Ask::LiveView(request.id) } else { Ask::Fresh(request.id) };
-        vec![Effect::AskOf(profile, ask)]
+        let command = if request.is_live_view() {
+            PollerCommand::FetchLiveView(request.id)
+        } else {
+            PollerCommand::FetchConnectUrls(request.id)
+        };
+        vec![Effect::CommandPoller(profile, command)]
     }
 
     /// Takes the reply to requests for a session's URLs.
@@ -109,22 +117,22 @@ impl Model {
         &mut self,
         id: &SessionId,
         live_view: bool,
-        outcome: &Result<ConnectUrls, Fault>,
+        outcome: &Result<ConnectUrls, ApiError>,
         now: Moment,
     ) -> Vec<Effect> {
-        let answered = self.url_requests.take_answered(id, live_view);
-        answered.iter().filter_map(|request| self.on_url(request, outcome, now)).collect()
+        let requests = self.url_requests.take_matching(id, live_view);
+        requests.iter().filter_map(|request| self.on_url(request, outcome, now)).collect()
     }
 
     fn on_url(
         &mut self,
         request: &UrlRequest,
-        outcome: &Result<ConnectUrls, Fault>,
+        outcome: &Result<ConnectUrls, ApiError>,
         now: Moment,
     ) -> Option<Effect> {
         match outcome {
             Ok(urls) => {
-                let url = match request.what {
+                let url = match request.copyable {
                     Copyable::Selenium => urls.selenium.clone(),
                     Copyable::LiveView => urls.live_view.clone(),
                     Copyable::Id | Copyable::Connect | Copyable::Dashboard | Copyable::Evidence => {
@@ -133,9 +141,10 @@ impl Model {
                 };
                 self.deliver_url(request, url, now)
             }
-            Err(fault) => {
-                let text = format!("the {} could not be fetched: {}", request.what.name(), fault.sentence());
-                self.say(now, Tone::Bad, text);
+            Err(error) => {
+                let text =
+                    format!("the {} could not be fetched: {}", request.copyable.name(), error.description());
+                self.notify(now, NoticeLevel::Error, text);
                 None
             }
         }
@@ -143,30 +152,30 @@ impl Model {
 
     /// Copies or shows a URL that arrived, or says why not.
     fn deliver_url(&mut self, request: &UrlRequest, url: Option<Secret>, now: Moment) -> Option<Effect> {
-        let what = request.what.name();
+        let what = request.copyable.name();
         let status = self.profiles.record(&request.id).and_then(|record| record.status().cloned());
         let Some(url) = url else {
-            let why = match status.filter(|status| status.phase() == Phase::Ended) {
-                Some(status) => format!("ended ({}): no {what}", status.shown(24)),
+            let reason = match status.filter(|status| status.phase() == Phase::Ended) {
+                Some(status) => format!("ended ({}): no {what}", status.sanitise(24)),
                 None => format!("the API's answer has no {what}"),
             };
-            self.say(now, Tone::Bad, why);
+            self.notify(now, NoticeLevel::Error, reason);
             return None;
         };
-        if !text::is_plain(url.expose()) || url.expose().contains(char::is_whitespace) {
+        if !text::is_printable(url.expose()) || url.expose().contains(char::is_whitespace) {
             let text = format!("the {what} has characters that no URL has; it is not passed on");
-            self.say(now, Tone::Bad, text);
+            self.notify(now, NoticeLevel::Error, text);
             return None;
         }
-        if !request.show {
-            return Some(Effect::Copy(request.what, url));
+        if !request.reveal {
+            return Some(Effect::Copy(request.copyable, url));
         }
-        if matches!(self.focus, Focus::Filter { .. } | Focus::Add { .. }) {
+        if matches!(self.focus, Focus::Filter { .. } | Focus::AddSession { .. }) {
             // The next letters that are typed must not become commands.
-            self.say(now, Tone::Plain, format!("the {what} came while you typed; Y shows it"));
+            self.notify(now, NoticeLevel::Info, format!("the {what} came while you typed; Y shows it"));
             return None;
         }
-        let until = now.boot.saturating_add(REVEAL.saturating_mul(self.settings.speed));
+        let until = now.boot.saturating_add(REVEAL_DURATION.saturating_mul(self.settings.clock_speed));
         self.notice = None;
         self.focus = Focus::Reveal { id: request.id.clone(), url, until, back: self.focus.pane() };
         None

@@ -11,9 +11,9 @@
 use ratatui::layout::Rect;
 
 /// Lines of the event panes, of the details and of the page of recent sessions that are no content: their rules.
-const RULE: u16 = 1;
+const RULE_HEIGHT: u16 = 1;
 /// The rule and the headings of the page of recent sessions.
-pub(super) const RECENT_HEADINGS: u16 = 2;
+pub(super) const RECENT_HEADING_ROWS: u16 = 2;
 
 /// Where each part of the screen is, and how much of what scrolls is visible.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,14 +21,14 @@ pub struct Viewport {
     pub(super) screen: Rect,
     pub(super) layout: Layout,
     /// The details, if keystrokes scroll them.
-    pub(super) details: Option<Extent>,
+    pub(super) details: Option<ScrollExtent>,
     /// The popup, if keystrokes scroll it.
-    pub(super) popup: Option<Extent>,
+    pub(super) popup: Option<ScrollExtent>,
 }
 
 /// The lines of something that scrolls.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Extent {
+pub struct ScrollExtent {
     /// The number of its lines.
     pub lines: usize,
     /// The number of lines that are visible at a time.
@@ -39,24 +39,24 @@ pub struct Extent {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Layout {
     /// Counts and alarms only: the screen is too small for more.
-    Counts(Rect),
+    CountsOnly(Rect),
     /// Everything.
-    Whole(Whole),
+    Full(FullLayout),
 }
 
 /// The parts of a screen that is large enough.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Whole {
+pub(super) struct FullLayout {
     pub(super) header: Rect,
     /// Empty while no error concerns all requests.
     pub(super) banner: Rect,
-    pub(super) body: Body,
+    pub(super) body: BodyLayout,
     pub(super) footer: Rect,
 }
 
 /// The part between header and footer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Body {
+pub(super) enum BodyLayout {
     /// The reason why there is no row.
     Empty(Rect),
     /// The table of sessions.
@@ -64,9 +64,9 @@ pub(super) enum Body {
         /// The rows and their headings.
         table: Rect,
         /// The filter, and how many rows are hidden. Empty if there is nothing to say.
-        note: Rect,
+        filter_note: Rect,
         /// The details with their rule, if there is room for them.
-        lower: Option<Rect>,
+        details: Option<Rect>,
     },
     /// The details alone.
     Details(Rect),
@@ -78,7 +78,7 @@ pub(super) enum Body {
 
 impl Default for Layout {
     fn default() -> Self {
-        Self::Counts(Rect::default())
+        Self::CountsOnly(Rect::default())
     }
 }
 
@@ -87,7 +87,7 @@ impl Viewport {
     #[must_use]
     pub fn table_rows(&self) -> usize {
         match self.body() {
-            Some(Body::Table { table, .. }) => usize::from(table_rows(table)),
+            Some(BodyLayout::Table { table, .. }) => usize::from(visible_table_rows(table)),
             _ => 0,
         }
     }
@@ -96,7 +96,7 @@ impl Viewport {
     #[must_use]
     pub fn recent_rows(&self) -> usize {
         match self.body() {
-            Some(Body::Recent(area)) => usize::from(area.height.saturating_sub(RECENT_HEADINGS)),
+            Some(BodyLayout::Recent(area)) => usize::from(area.height.saturating_sub(RECENT_HEADING_ROWS)),
             _ => 0,
         }
     }
@@ -105,42 +105,42 @@ impl Viewport {
     #[must_use]
     pub fn event_lines(&self) -> Option<usize> {
         let area = match self.body()? {
-            Body::Events(area) => area,
+            BodyLayout::Events(area) => area,
             _ => self.details_pane()?,
         };
-        Some(usize::from(area.height.saturating_sub(RULE)))
+        Some(usize::from(area.height.saturating_sub(RULE_HEIGHT)))
     }
 
     /// The details, if keystrokes scroll them.
     #[must_use]
-    pub fn details(&self) -> Option<Extent> {
+    pub fn details(&self) -> Option<ScrollExtent> {
         self.details
     }
 
     /// The popup, if keystrokes scroll it.
     #[must_use]
-    pub fn popup(&self) -> Option<Extent> {
+    pub fn popup(&self) -> Option<ScrollExtent> {
         self.popup
     }
 
     /// The pane of the details, if it is visible.
     pub(super) fn details_pane(&self) -> Option<Rect> {
         match self.body()? {
-            Body::Details(pane) => Some(pane),
-            Body::Table { lower, .. } => lower,
-            Body::Empty(_) | Body::Events(_) | Body::Recent(_) => None,
+            BodyLayout::Details(pane) => Some(pane),
+            BodyLayout::Table { details, .. } => details,
+            BodyLayout::Empty(_) | BodyLayout::Events(_) | BodyLayout::Recent(_) => None,
         }
     }
 
-    fn body(&self) -> Option<Body> {
+    fn body(&self) -> Option<BodyLayout> {
         match self.layout {
-            Layout::Whole(Whole { body, .. }) => Some(body),
-            Layout::Counts(_) => None,
+            Layout::Full(FullLayout { body, .. }) => Some(body),
+            Layout::CountsOnly(_) => None,
         }
     }
 }
 
 /// The number of visible rows: the height of the table without the headings, which are left out first.
-pub(super) fn table_rows(table: Rect) -> u16 {
+pub(super) fn visible_table_rows(table: Rect) -> u16 {
     if table.height > 2 { table.height.saturating_sub(1) } else { table.height }
 }

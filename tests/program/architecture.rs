@@ -4,48 +4,48 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Code below `src/room` never names one of the paths in `never`, except in the files and folders `but`.
-struct Wall {
-    room: &'static str,
-    but: &'static [&'static str],
-    never: &'static [&'static str],
+struct ImportRule {
+    module: &'static str,
+    except: &'static [&'static str],
+    forbidden: &'static [&'static str],
 }
 
-const fn wall(room: &'static str, never: &'static [&'static str]) -> Wall {
-    Wall { room, but: &[], never }
+const fn rule(room: &'static str, never: &'static [&'static str]) -> ImportRule {
+    ImportRule { module: room, except: &[], forbidden: never }
 }
 
-const WALLS: &[Wall] = &[
-    wall("cli", &["crate::", "tokio::", "reqwest::", "ratatui::", "crossterm::"]),
-    wall("config", &["crate::tui", "crate::commands", "tokio::", "reqwest::", "ratatui::", "crossterm::"]),
-    wall("log", &["crate::config", "crate::api", "crate::poll", "crate::terminal", "crate::tui"]),
-    wall("log", &["crate::commands"]),
-    wall("log", &["tokio::", "reqwest::", "ratatui::", "crossterm::"]),
-    wall("store", &["crate::api", "crate::poll", "crate::terminal"]),
-    wall("store", &["crate::config", "crate::tui", "crate::commands"]),
-    wall("store", &["tokio::", "reqwest::", "ratatui::", "crossterm::"]),
-    wall(
+const IMPORT_RULES: &[ImportRule] = &[
+    rule("cli", &["crate::", "tokio::", "reqwest::", "ratatui::", "crossterm::"]),
+    rule("config", &["crate::tui", "crate::commands", "tokio::", "reqwest::", "ratatui::", "crossterm::"]),
+    rule("log", &["crate::config", "crate::api", "crate::poll", "crate::terminal", "crate::tui"]),
+    rule("log", &["crate::commands"]),
+    rule("log", &["tokio::", "reqwest::", "ratatui::", "crossterm::"]),
+    rule("store", &["crate::api", "crate::poll", "crate::terminal"]),
+    rule("store", &["crate::config", "crate::tui", "crate::commands"]),
+    rule("store", &["tokio::", "reqwest::", "ratatui::", "crossterm::"]),
+    rule(
         "api",
         &["crate::config", "crate::poll", "crate::tui", "crate::commands", "ratatui::", "crossterm::"],
     ),
-    wall(
+    rule(
         "poll",
         &["crate::config", "crate::tui", "crate::commands", "reqwest::", "ratatui::", "crossterm::"],
     ),
-    wall(
+    rule(
         "terminal",
         &["crate::config", "crate::api", "crate::poll", "crate::tui", "crate::commands", "reqwest::"],
     ),
-    wall("tui", &["crate::config", "crate::commands", "reqwest::"]),
+    rule("tui", &["crate::config", "crate::commands", "reqwest::"]),
     // The model keeps the layout that `update` needs. Only the event loop and the replay draw.
-    Wall {
-        room: "tui",
-        but: &["view", "mod.rs", "event_loop.rs", "replay.rs"],
-        never: &["::view", "view::", "{view", " view,"],
+    ImportRule {
+        module: "tui",
+        except: &["view", "mod.rs", "event_loop.rs", "replay.rs"],
+        forbidden: &["::view", "view::", "{view", " view,"],
     },
-    wall("tui/view", &["crate::api", "crate::store", "crate::terminal", "tokio::", "reqwest::"]),
-    wall("commands", &["reqwest::", "ratatui::", "crossterm::"]),
+    rule("tui/view", &["crate::api", "crate::store", "crate::terminal", "tokio::", "reqwest::"]),
+    rule("commands", &["reqwest::", "ratatui::", "crossterm::"]),
     // Commands without a screen share everything up to the tracker, and nothing of the screen.
-    Wall { room: "commands", but: &["watch.rs", "demo.rs", "replay.rs"], never: &["tui::"] },
+    ImportRule { module: "commands", except: &["watch.rs", "demo.rs", "replay.rs"], forbidden: &["tui::"] },
 ];
 
 /// Appends the path of every Rust file in `folder`, except tests and the paths `but`.
@@ -65,7 +65,7 @@ fn sources(folder: &Path, but: &[PathBuf], into: &mut Vec<PathBuf>) {
 }
 
 /// Returns the lines of code in `file` that name a path of `never`. Unit tests, comments and texts are no code.
-fn breaches(file: &Path, never: &[&str]) -> Vec<String> {
+fn violations(file: &Path, never: &[&str]) -> Vec<String> {
     let text = fs::read_to_string(file).unwrap();
     let code = text.split("\n#[cfg(test)]\nmod tests").next().unwrap();
     let lines = code.lines().filter(|line| !line.trim_start().starts_with("//") && !line.contains('"'));
@@ -77,14 +77,14 @@ fn breaches(file: &Path, never: &[&str]) -> Vec<String> {
 fn walls_hold() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut found = Vec::new();
-    for Wall { room, but, never } in WALLS {
+    for ImportRule { module: room, except: but, forbidden: never } in IMPORT_RULES {
         let room = src.join(room);
         let but: Vec<PathBuf> = but.iter().map(|name| room.join(name)).collect();
         assert!(but.iter().all(|path| path.exists()), "{but:?}");
         let mut files = Vec::new();
         sources(&room, &but, &mut files);
         assert!(!files.is_empty(), "there is no {}", room.display());
-        found.extend(files.iter().flat_map(|file| breaches(file, never)));
+        found.extend(files.iter().flat_map(|file| violations(file, never)));
     }
     assert!(found.is_empty(), "{}", found.join("\n"));
 }

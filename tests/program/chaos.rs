@@ -8,17 +8,17 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::harness::{PATIENCE, PROGRAM, clean_env, now, output, wait_until};
-use crate::simulate::Simulated;
+use crate::harness::{PROGRAM, TEST_TIMEOUT, clean_env, now, output, wait_until};
+use crate::simulate::SimulateProgram;
 
-fn chaos(args: &[&str]) -> Simulated {
-    Simulated::start(&[&["--scenario", "chaos"], args].concat())
+fn chaos(args: &[&str]) -> SimulateProgram {
+    SimulateProgram::start(&[&["--scenario", "chaos"], args].concat())
 }
 
 /// Returns the ids of the sessions that run when chaos begins. Sessions come and go, and faults begin, so a simulator that a busy
 /// machine is slow to ask does not count.
 fn ids_at_start(args: &[&str]) -> Vec<String> {
-    let deadline = now() + PATIENCE;
+    let deadline = now() + TEST_TIMEOUT;
     loop {
         let start = now();
         let api = chaos(args);
@@ -30,7 +30,7 @@ fn ids_at_start(args: &[&str]) -> Vec<String> {
     }
 }
 
-fn refused(args: &[&str]) -> String {
+fn usage_error(args: &[&str]) -> String {
     let output = output(Command::new(PROGRAM).args(args).env_clear().envs(clean_env()));
     assert_eq!(output.status.code(), Some(2), "{args:?}");
     String::from_utf8(output.stderr).unwrap()
@@ -60,17 +60,17 @@ fn a_seed_is_for_chaos_alone() {
         (&["simulate", "--seed", "7"], "default is the same each time"),
         (&["demo", "--scenario", "chaos", "--seed", "seven"], "invalid digit"),
     ] {
-        let refused = refused(args);
+        let refused = usage_error(args);
         assert!(refused.contains("--seed") && refused.contains(said), "{refused}");
     }
-    assert!(refused(&["simulate", "--scenario", "nope"]).contains("chaos (everything that can happen"));
+    assert!(usage_error(&["simulate", "--scenario", "nope"]).contains("chaos (everything that can happen"));
 }
 
 #[test]
 fn what_really_happens_is_written_as_it_happens_for_its_owner_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("truth.ndjson");
-    let api = Simulated::start(&["--truth", path.to_str().unwrap(), "--release-delay", "300ms"]);
+    let api = SimulateProgram::start(&["--truth", path.to_str().unwrap(), "--release-delay", "300ms"]);
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     let order = json!({ "projectId": api.project, "keepAlive": true, "timeout": 900 });
     let id = api.post("/v1/sessions", &order).body["id"].clone();
@@ -91,7 +91,7 @@ fn what_really_happens_is_written_as_it_happens_for_its_owner_alone() {
         "{ended}"
     );
 
-    let said = refused(&["simulate", "--truth", path.to_str().unwrap()]);
+    let said = usage_error(&["simulate", "--truth", path.to_str().unwrap()]);
     assert!(said.contains("--truth") && said.contains("is there already"), "{said}");
 }
 
@@ -101,7 +101,7 @@ fn all_that_was_written_is_each_fact_once_up_to_the_end() {
     let path = folder.path().join("truth.ndjson");
     let api = chaos(&["--seed", "7", "--sessions", "300", "--truth", path.to_str().unwrap()]);
     wait_until("the first end is written", || lines(&path).iter().any(|line| line["event"] == "ended"));
-    let code = api.interrupted();
+    let code = api.interrupt();
     assert_eq!(code, Some(0));
     let text = fs::read_to_string(&path).unwrap();
     let mut facts: Vec<&str> = text.lines().collect();

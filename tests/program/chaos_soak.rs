@@ -17,9 +17,9 @@
 //! cargo test --release --locked --test program -- --ignored --nocapture soak
 //! ```
 
-mod allowed;
-mod judge;
-mod measure;
+mod allowed_verdicts;
+mod checks;
+mod resources;
 mod tasks;
 
 use std::fmt;
@@ -30,12 +30,12 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use browserbase_simulator::{Fact, Happened, Offset, Script, Window, chaos};
+use browserbase_simulator::{Offset, Scenario, TruthEvent, TruthEventKind, Window, chaos};
 use serde_json::Value;
 
-use crate::harness::{Api, KEY, PATIENCE, PROGRAM, Terminal, clean_env, output};
-use judge::{Account, Asked, Judge};
-use measure::{Course, Measure};
+use crate::harness::{KEY, PROGRAM, TEST_TIMEOUT, Terminal, TestSimulator, clean_env, output};
+use checks::{Checker, Findings, RequestLog};
+use resources::{Measurement, ResourceHistory};
 
 /// So many sessions live at a time.
 const LIVING: usize = 1000;
@@ -46,7 +46,8 @@ const WARM: Duration = Duration::from_secs(12 * 60);
 const LEAST: Duration = Duration::from_secs(10 * 60);
 
 /// How much of everything there may be.
-const MOST: measure::Most = measure::Most { threads: 16, sockets: 16, files: 24, rss_kb: 64_000 };
+const RESOURCE_LIMITS: resources::ResourceLimits =
+    resources::ResourceLimits { threads: 16, sockets: 16, files: 24, rss_kb: 64_000 };
 /// How much memory may grow once it is warm, in kB a minute. The smallest thing that can leak takes 32 bytes of the heap; one
 /// for each session and poll would be 937.
 const MOST_GROWTH: f64 = 300.0;
@@ -87,7 +88,7 @@ const SIZES: [(u16, u16); 6] = [(120, 40), (80, 24), (60, 20), (30, 10), (200, 6
 fn a_minute_of_chaos_loses_nothing_and_every_verdict_is_one_that_the_truth_allows() {
     let soaked = soak(Duration::from_secs(45));
     println!("\n{soaked}");
-    soaked.holds(None);
+    soaked.assert_passed(None);
 }
 
 #[test]
@@ -98,81 +99,81 @@ fn half_an_hour_of_chaos_takes_no_more_memory_than_the_first_minutes() {
     assert!(length >= LEAST, "a soak that is shorter than {LEAST:?} says nothing of how memory grows");
     let soaked = soak(length);
     println!("\n{soaked}");
-    soaked.holds(Some(WARM.min(length / 2)));
+    soaked.assert_passed(Some(WARM.min(length / 2)));
 }
 
 /// What a soak comes to.
-struct Soaked {
-    course: Course,
-    account: Account,
+struct SoakResult {
+    resources: ResourceHistory,
+    findings: Findings,
     in_flight: u64,
 }
 
-impl Soaked {
+impl SoakResult {
     /// Holds that no session is lost, no verdict is wrong, and nothing took more than it may; and, from `warm` on, that memory does not grow.
-    fn holds(&self, warm: Option<Duration>) {
-        let wrong = &self.account.wrong;
+    fn assert_passed(&self, warm: Option<Duration>) {
+        let wrong = &self.findings.problems;
         assert!(wrong.is_empty(), "{} things are wrong:\n{}", wrong.len(), wrong.join("\n"));
         let most = MOST_IN_FLIGHT;
         assert!(self.in_flight <= most, "{} requests were under way, of {most} at most", self.in_flight);
-        self.course.holds(&MOST, warm.map(|warm| (warm, MOST_GROWTH)));
+        self.resources.assert_within(&RESOURCE_LIMITS, warm.map(|warm| (warm, MOST_GROWTH)));
     }
 }
 
-impl fmt::Display for Soaked {
+impl fmt::Display for SoakResult {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { account, in_flight, .. } = self;
+        let Self { findings: account, in_flight, .. } = self;
         writeln!(f, "{account}  at most {in_flight} requests under way")
     }
 }
 
-fn soak(length: Duration) -> Soaked {
+fn soak(length: Duration) -> SoakResult {
     let folder = tempfile::tempdir().unwrap();
     let journal = folder.path().join("journal.sqlite");
     let script = script(length);
-    let api = Api::play(script.clone());
+    let api = TestSimulator::start(script.clone());
     let interval = format!("{}s", INTERVAL.as_secs());
     let recording = folder.path().join("run.ndjson");
     let args = ["-i", &interval, "--max-rps", "10", "--read-only", "--record", recording.to_str().unwrap()];
     let env = [("KEEPWATCH_JOURNAL", journal.to_str().unwrap())];
     let mut terminal = Terminal::keepwatch(&api, &args, &env, 120, 40);
-    let (mut course, mut asked) = (Course::default(), Asked::new(&script));
-    disturb(&mut terminal, &api, length, &mut course, &mut asked);
-    show(&course);
+    let (mut resources, mut requests) = (ResourceHistory::default(), RequestLog::new(&script));
+    disturb(&mut terminal, &api, length, &mut resources, &mut requests);
+    show(&resources);
 
-    api.control.heal();
+    api.control.clear_faults();
     let healed = api.control.now();
-    let judge = Judge::new(&api.control.truth(everything()), &script, INTERVAL, healed);
+    let judge = Checker::new(&api.control.ground_truth(everything()), &script, INTERVAL, healed);
     for _ in 0..4 {
         // Each by itself: what follows an Esc at once is a key with Alt.
         terminal.press("\x1b");
-        reach(&api, api.control.now().plus(Offset::after(Duration::from_millis(150))));
+        wait_for_time(&api, api.control.now().plus(Offset::from_duration(Duration::from_millis(150))));
     }
     terminal.press("r"); // what waits because of a failure is asked at once
-    settle(&terminal, &api, &mut asked, &judge);
+    wait_for_final_polls(&terminal, &api, &mut requests, &judge);
     assert!(!String::from_utf8_lossy(&terminal.raw()).contains("panicked at"), "{}", terminal.screen());
     terminal.press("q");
-    let status = terminal.end_restored();
+    let status = terminal.wait_for_restored_exit();
     assert_eq!(status.exit_code(), 0, "{}", terminal.screen());
 
     let quit = api.control.now();
     let history = history(&journal);
-    let judge = Judge::new(&api.control.truth(everything()), &script, INTERVAL, healed);
-    let account = judge.judge(&history, &asked, quit);
+    let judge = Checker::new(&api.control.ground_truth(everything()), &script, INTERVAL, healed);
+    let account = judge.check(&history, &requests, quit);
     assert!(recording.metadata().unwrap().len() > 100_000, "and all of it was recorded");
-    Soaked { course, account, in_flight: api.counts().most_in_flight }
+    SoakResult { resources, findings: account, in_flight: api.counts().max_in_flight }
 }
 
 /// Shows what was measured, whatever comes of the rest.
 #[expect(clippy::print_stdout, reason = "the figures are what a soak is for")]
-fn show(course: &Course) {
+fn show(course: &ResourceHistory) {
     println!("\n{course}");
 }
 
 /// Sessions that come later than anybody looks are left out.
-fn script(length: Duration) -> Script {
-    let mut script = chaos::script(chaos::SEED, LIVING);
-    let over = Offset::after(length + 4 * PATIENCE);
+fn script(length: Duration) -> Scenario {
+    let mut script = chaos::scenario(chaos::DEFAULT_SEED, LIVING);
+    let over = Offset::from_duration(length + 4 * TEST_TIMEOUT);
     script.sessions.retain(|session| session.appears < over);
     script
 }
@@ -182,45 +183,51 @@ fn everything() -> Window {
 }
 
 /// Presses keys, resizes the terminal, releases sessions and measures, for so long.
-fn disturb(terminal: &mut Terminal, api: &Api, length: Duration, course: &mut Course, asked: &mut Asked) {
-    let mut chance = fastrand::Rng::with_seed(6);
-    let end = Offset::after(length);
+fn disturb(
+    terminal: &mut Terminal,
+    api: &TestSimulator,
+    length: Duration,
+    course: &mut ResourceHistory,
+    requests: &mut RequestLog,
+) {
+    let mut rng = fastrand::Rng::with_seed(6);
+    let end = Offset::from_duration(length);
     for step in 1_u32.. {
-        reach(api, Offset::after(Duration::from_millis(700) * step).min(end));
+        wait_for_time(api, Offset::from_duration(Duration::from_millis(700) * step).min(end));
         if end <= api.control.now() {
             return;
         }
-        terminal.press(KEYS[chance.usize(..KEYS.len())]);
-        if chance.u8(0..8) == 0 {
-            let (columns, rows) = SIZES[chance.usize(..SIZES.len())];
+        terminal.press(KEYS[rng.usize(..KEYS.len())]);
+        if rng.u8(0..8) == 0 {
+            let (columns, rows) = SIZES[rng.usize(..SIZES.len())];
             terminal.resize(columns, rows);
         }
         if step % 4 == 0 {
-            asked.take(api.log());
-            course.take(api.control.now(), Measure::of(terminal.pid()));
+            requests.add(api.log());
+            course.add(api.control.now(), Measurement::read(terminal.pid()));
             assert!(terminal.is_running(), "{}", terminal.screen());
         }
         if step % 7 == 0 {
-            release(api, &mut chance);
+            release(api, &mut rng);
         }
     }
 }
 
 /// Waits until the simulator's clock says so.
-fn reach(api: &Api, at: Offset) {
+fn wait_for_time(api: &TestSimulator, at: Offset) {
     while api.control.now() < at {
-        thread::park_timeout(at.minus(api.control.now()).length().min(Duration::from_millis(50)));
+        thread::park_timeout(at.minus(api.control.now()).to_duration().min(Duration::from_millis(50)));
     }
 }
 
 /// Another client with the same key releases a session that lives. A fault may keep that from happening.
-fn release(api: &Api, chance: &mut fastrand::Rng) {
+fn release(api: &TestSimulator, rng: &mut fastrand::Rng) {
     let now = api.control.now();
     let lately = Window { from: now.plus(Offset::from_micros(-240_000_000)), to: now };
-    let facts: Vec<Fact> = api.control.truth(lately);
+    let facts: Vec<TruthEvent> = api.control.ground_truth(lately);
     let young =
-        facts.iter().filter(|fact| matches!(fact.what, Happened::Appeared { .. })).collect::<Vec<_>>();
-    let Some(fact) = chance.choice(&young) else { return };
+        facts.iter().filter(|fact| matches!(fact.kind, TruthEventKind::Appeared { .. })).collect::<Vec<_>>();
+    let Some(fact) = rng.choice(&young) else { return };
     let address = api.url.trim_start_matches("http://");
     let body = r#"{"status":"REQUEST_RELEASE"}"#;
     let mut stream = TcpStream::connect(address).unwrap();
@@ -235,20 +242,25 @@ fn release(api: &Api, chance: &mut fastrand::Rng) {
 }
 
 /// Waits until the program has asked for each session that it had seen and that was gone before the faults ended.
-fn settle(terminal: &Terminal, api: &Api, asked: &mut Asked, judge: &Judge) {
-    let end = api.control.now().plus(Offset::after(2 * PATIENCE));
+fn wait_for_final_polls(
+    terminal: &Terminal,
+    api: &TestSimulator,
+    requests: &mut RequestLog,
+    judge: &Checker,
+) {
+    let end = api.control.now().plus(Offset::from_duration(2 * TEST_TIMEOUT));
     loop {
-        asked.take(api.log());
-        let open = judge.open(asked);
+        requests.add(api.log());
+        let open = judge.unpolled_ends(requests);
         if open.is_empty() {
             // The answers are on their way to the program, and from it to the journal.
-            return reach(api, api.control.now().plus(Offset::after(2 * INTERVAL)));
+            return wait_for_time(api, api.control.now().plus(Offset::from_duration(2 * INTERVAL)));
         }
         assert!(
             api.control.now() < end,
             "{} ends were never asked about, as of {}\n{}",
             open.len(),
-            judge.case(open[0], asked),
+            judge.describe_session(open[0], requests),
             terminal.screen()
         );
         thread::park_timeout(Duration::from_secs(1));

@@ -5,7 +5,9 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::harness::{Api, KEY, PATIENCE, PROGRAM, clean_env, lines, output, output_of, wait};
+use crate::harness::{
+    KEY, PROGRAM, TEST_TIMEOUT, TestSimulator, clean_env, collect_output, lines, output, wait_for_exit,
+};
 
 const TWO: &str = r#"
 [[session]]
@@ -21,13 +23,13 @@ keep_alive = true
 ends = { at = "-9m", status = "COMPLETED" }
 "#;
 
-pub(crate) struct Run {
+pub(crate) struct RunOutput {
     pub(crate) code: i32,
     pub(crate) out: String,
     pub(crate) err: String,
 }
 
-pub(crate) fn run_with(args: &[&str], env: &[(&str, &str)], input: &str) -> Run {
+pub(crate) fn run_with(args: &[&str], env: &[(&str, &str)], input: &str) -> RunOutput {
     let mut child = Command::new(PROGRAM)
         .args(args)
         .env_clear()
@@ -40,8 +42,8 @@ pub(crate) fn run_with(args: &[&str], env: &[(&str, &str)], input: &str) -> Run 
         .unwrap();
     // A program that does not read its input may be gone already.
     let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-    let output = output_of(child);
-    let run = Run {
+    let output = collect_output(child);
+    let run = RunOutput {
         code: output.status.code().unwrap(),
         out: String::from_utf8(output.stdout).unwrap(),
         err: String::from_utf8(output.stderr).unwrap(),
@@ -51,13 +53,13 @@ pub(crate) fn run_with(args: &[&str], env: &[(&str, &str)], input: &str) -> Run 
     run
 }
 
-fn run(api: &Api, args: &[&str]) -> Run {
+fn run(api: &TestSimulator, args: &[&str]) -> RunOutput {
     run_with(args, &[("BROWSERBASE_BASE_URL", &format!("{}/", api.url)), ("BROWSERBASE_API_KEY", KEY)], "")
 }
 
 #[test]
 fn get_prints_an_aligned_table_without_secrets_or_control_characters() {
-    let api = Api::serve(TWO);
+    let api = TestSimulator::serve(TWO);
     let run = run(&api, &["get", "--utc", "s-1", "s-2"]);
     assert_eq!(run.code, 0, "{}", run.err);
     let lines: Vec<&str> = run.out.lines().collect();
@@ -71,7 +73,7 @@ fn get_prints_an_aligned_table_without_secrets_or_control_characters() {
 
 #[test]
 fn get_prints_json_with_the_apis_own_names() {
-    let api = Api::serve(TWO);
+    let api = TestSimulator::serve(TWO);
     let run = run(&api, &["get", "--json", "s-1"]);
     let sessions: Vec<Value> = serde_json::from_str(&run.out).unwrap();
     assert_eq!(sessions.len(), 1, "an array, of one too");
@@ -82,7 +84,7 @@ fn get_prints_json_with_the_apis_own_names() {
 
 #[test]
 fn get_reveals_secrets_only_when_told_to() {
-    let api = Api::serve(TWO);
+    let api = TestSimulator::serve(TWO);
     let revealed: Vec<Value> =
         serde_json::from_str(&run(&api, &["get", "--json", "--reveal", "s-1"]).out).unwrap();
     assert!(api.connect_urls().contains(&revealed[0]["connectUrl"].as_str().unwrap().to_owned()));
@@ -91,7 +93,7 @@ fn get_reveals_secrets_only_when_told_to() {
 
 #[test]
 fn exit_codes_say_what_went_wrong() {
-    let api = Api::serve(TWO);
+    let api = TestSimulator::serve(TWO);
     let missing = run(&api, &["get", "s-1", "no-such-1"]);
     assert_eq!(missing.code, 4);
     assert!(missing.out.contains("s-1") && missing.err.contains("no-such-1") && missing.err.contains("404"));
@@ -130,7 +132,7 @@ fn exit_codes_say_what_went_wrong() {
 
 #[test]
 fn a_word_that_is_nearly_a_command_gets_a_suggestion_and_no_request() {
-    let api = Api::serve(TWO);
+    let api = TestSimulator::serve(TWO);
     let run = run(&api, &["siumlate"]);
     assert_eq!(run.code, 2);
     assert!(run.err.contains("keepwatch simulate"), "{}", run.err);
@@ -139,7 +141,7 @@ fn a_word_that_is_nearly_a_command_gets_a_suggestion_and_no_request() {
 
 #[test]
 fn the_key_is_read_from_a_file_or_from_standard_input() {
-    let api = Api::serve(TWO);
+    let api = TestSimulator::serve(TWO);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("key");
     std::fs::write(&path, format!("{KEY}\n")).unwrap();
@@ -154,7 +156,7 @@ fn the_key_is_read_from_a_file_or_from_standard_input() {
 
 #[test]
 fn a_reader_that_wants_no_more_is_no_error() {
-    let api = Api::serve(TWO);
+    let api = TestSimulator::serve(TWO);
     let script = format!("'{PROGRAM}' get s-1 s-2 --json; echo $? >&2");
     let output = output(
         Command::new("/bin/sh")
@@ -177,7 +179,7 @@ fn simulate_prints_its_address_and_serves_it_until_it_is_interrupted() {
         .spawn()
         .unwrap();
     let lines = lines(child.stdout.take().unwrap());
-    let mut lines = std::iter::from_fn(|| lines.recv_timeout(PATIENCE).ok());
+    let mut lines = std::iter::from_fn(|| lines.recv_timeout(TEST_TIMEOUT).ok());
     let export = lines.find(|line| line.starts_with("export BROWSERBASE_BASE_URL=")).unwrap();
     let url = export.split('=').nth(1).unwrap();
     assert!(lines.next().unwrap().starts_with("export BROWSERBASE_API_KEY="));
@@ -186,12 +188,12 @@ fn simulate_prints_its_address_and_serves_it_until_it_is_interrupted() {
     assert_eq!(nothing.code, 4, "{}", nothing.err);
     let pid = rustix::process::Pid::from_raw(child.id().try_into().unwrap()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
-    assert_eq!(wait(&mut child).code(), Some(0));
+    assert_eq!(wait_for_exit(&mut child).code(), Some(0));
 }
 
 #[test]
 fn a_refused_key_is_tried_for_four_sessions_and_not_for_forty() {
-    let api = Api::serve(TWO);
+    let api = TestSimulator::serve(TWO);
     let ids: Vec<String> = (0..40).map(|place| format!("s-{place}")).collect();
     let args: Vec<&str> = std::iter::once("get").chain(ids.iter().map(String::as_str)).collect();
     let url = ("BROWSERBASE_BASE_URL", api.url.as_str());
@@ -203,7 +205,7 @@ fn a_refused_key_is_tried_for_four_sessions_and_not_for_forty() {
 #[test]
 fn a_connect_url_in_metadata_is_masked_unless_secrets_are_asked_for() {
     let canary = "cAnArY77";
-    let api = Api::serve(&format!(
+    let api = TestSimulator::serve(&format!(
         "[[session]]\nid = \"s-1\"\nmetadata = {{ url = \"wss://c/?signingKey={canary}\", api_key = \"{canary}\" }}\n"
     ));
     for args in [&["get", "s-1"][..], &["get", "--json", "s-1"]] {

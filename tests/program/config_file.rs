@@ -6,7 +6,7 @@ use std::process::Command;
 use clap::CommandFactory as _;
 use keepwatch::cli::Cli;
 
-use crate::harness::{Api, KEY, PROGRAM, Terminal, clean_env, output};
+use crate::harness::{KEY, PROGRAM, Terminal, TestSimulator, clean_env, output};
 
 const ONE: &str = "[[session]]\nid = \"s-1\"\ncreated = \"-2m\"\ntimeout = \"1h\"\n";
 
@@ -50,7 +50,7 @@ impl Home {
 
 #[test]
 fn the_file_gives_the_address_the_key_and_the_options_and_what_is_typed_comes_first() {
-    let api = Api::serve(ONE);
+    let api = TestSimulator::serve(ONE);
     let home = Home::new("");
     let key = home.write("key", KEY);
     home.write(
@@ -71,7 +71,7 @@ fn the_file_gives_the_address_the_key_and_the_options_and_what_is_typed_comes_fi
 
 #[test]
 fn a_command_for_the_key_gets_no_key_and_its_errors_are_seen() {
-    let api = Api::serve(ONE);
+    let api = TestSimulator::serve(ONE);
     let script = "test -z \"$BROWSERBASE_API_KEY\" || echo it was handed a key >&2; echo asked >&2; exit 3";
     let home = Home::new(&format!(
         "[profile.a]\nbase-url = {:?}\napi-key-command = [\"sh\", \"-c\", {script:?}]\n",
@@ -92,13 +92,13 @@ fn ctrl_c_ends_a_command_for_the_key_that_takes_its_time() {
     let mut terminal = Terminal::start(&[PROGRAM], &[("HOME", home.path().to_str().unwrap())], 80, 24);
     terminal.wait_for("waiting");
     terminal.press("\u{3}");
-    let status = terminal.end_restored();
+    let status = terminal.wait_for_restored_exit();
     assert!(!status.success(), "{status:?}");
 }
 
 #[test]
 fn the_screen_says_what_of_the_file_was_left_out_and_nothing_else_is_written() {
-    let api = Api::serve(ONE);
+    let api = TestSimulator::serve(ONE);
     let home = Home::new("read_only = true\n\"\\u001b]0;x\\u0007\" = 1\n");
     let env = [("HOME", home.path().to_str().unwrap())];
     let mut terminal = Terminal::keepwatch(&api, &[], &env, 140, 40);
@@ -106,14 +106,14 @@ fn the_screen_says_what_of_the_file_was_left_out_and_nothing_else_is_written() {
     assert!(screen.contains("; and 1 more"), "{screen}");
     terminal.wait_for("RUNNING");
     terminal.press("q");
-    terminal.end_restored();
-    terminal.leaks_nothing(&api, &[]);
+    terminal.wait_for_restored_exit();
+    terminal.assert_no_secrets(&api, &[]);
     assert!(!String::from_utf8_lossy(&terminal.raw()).contains("]0;x\u{7}"));
 }
 
 #[test]
 fn a_read_only_file_takes_releasing_away() {
-    let api = Api::serve(ONE);
+    let api = TestSimulator::serve(ONE);
     let home = Home::new(&format!("read-only = true\nbase-url = {:?}\n", api.url));
     let env = [("BROWSERBASE_API_KEY", KEY)];
     let (code, _, err) = home.run(&["release", "s-1", "--confirm", "s-1"], &env);
@@ -142,7 +142,7 @@ fn the_default_file_that_is_printed_changes_nothing() {
     let (code, text, err) = home.run(&["config"], &[("KEEPWATCH_CONFIG", "/no/such")]);
     assert_eq!((code, err.as_str()), (0, ""));
     home.write(".config/keepwatch/config.toml", &text);
-    let api = Api::serve(ONE);
+    let api = TestSimulator::serve(ONE);
     let env = [("BROWSERBASE_BASE_URL", api.url.as_str()), ("BROWSERBASE_API_KEY", KEY)];
     let (code, out, err) = home.run(&["get", "s-1"], &env);
     assert!(code == 0 && out.contains("RUNNING") && err.is_empty(), "{out}{err}");

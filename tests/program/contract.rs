@@ -6,10 +6,10 @@ use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 use std::thread;
 
-use browserbase_simulator::Script;
+use browserbase_simulator::Scenario;
 use serde_json::{Value, json};
 
-use crate::harness::{Api, KEY, PATIENCE, PROGRAM, Terminal, clean_env, output};
+use crate::harness::{KEY, PROGRAM, TEST_TIMEOUT, Terminal, TestSimulator, clean_env, output};
 use crate::schema::assert_valid;
 
 const SESSION: &str = include_str!("../contract/session.json");
@@ -18,7 +18,7 @@ const SESSION: &str = include_str!("../contract/session.json");
 fn get(base: &str, path: &str) -> Value {
     let address = base.trim_start_matches("http://");
     let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(TEST_TIMEOUT)).unwrap();
     write!(
         stream,
         "GET {path} HTTP/1.1\r\nHost: {address}\r\nX-BB-API-Key: {KEY}\r\nConnection: close\r\n\r\n"
@@ -32,7 +32,7 @@ fn get(base: &str, path: &str) -> Value {
 
 #[test]
 fn the_simulators_replies_keep_the_contract() {
-    let api = Api::play(Script::builtin("default").unwrap());
+    let api = TestSimulator::start(Scenario::builtin("default").unwrap());
     let listed = get(&api.url, "/v1/sessions");
     let listed = listed.as_array().unwrap();
     assert!(listed.len() >= 5);
@@ -175,5 +175,5 @@ fn whatever_the_contract_allows_is_shown_and_a_server_without_lists_is_enough() 
     terminal.resize(120, 40);
     terminal.wait_for("reversed");
     terminal.press("q");
-    assert_eq!(terminal.end_restored().exit_code(), 0);
+    assert_eq!(terminal.wait_for_restored_exit().exit_code(), 0);
 }

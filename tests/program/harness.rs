@@ -9,7 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use browserbase_simulator::{Control, Counts, Hit, Options, Script, Simulator};
+use browserbase_simulator::{Control, RequestCounts, RequestLogEntry, Scenario, Simulator, SimulatorOptions};
 use keepwatch_core::clock::Clock;
 use portable_pty::{Child, CommandBuilder, ExitStatus, MasterPty, PtySize, native_pty_system};
 
@@ -18,7 +18,7 @@ pub(crate) const KEY: &str = "bb_live_CANARYdoNotShowMe7c31";
 
 /// Longer than anything takes on a busy machine; reached only by a failure. Shorter than the longest delay before a retry, which
 /// is at least 45 s: a program that waits for so long after a first failure fails its test.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
+pub(crate) const TEST_TIMEOUT: Duration = Duration::from_secs(40);
 
 /// The program under test.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_keepwatch");
@@ -43,52 +43,52 @@ pub(crate) fn at_speed(speed: u32, test: impl Fn(u32)) {
 }
 
 /// A simulator on a thread of its own.
-pub(crate) struct Api {
+pub(crate) struct TestSimulator {
     pub(crate) url: String,
     pub(crate) control: Control,
-    shared: Arc<Simulator>,
+    simulator: Arc<Simulator>,
     _end: tokio::sync::oneshot::Sender<()>,
 }
 
-impl Api {
+impl TestSimulator {
     /// Serves the scenario in `toml`; only [`KEY`] is let in.
     pub(crate) fn serve(toml: &str) -> Self {
-        Self::play(Script::parse(toml).unwrap())
+        Self::start(Scenario::parse(toml).unwrap())
     }
 
-    pub(crate) fn play(script: Script) -> Self {
-        Self::play_on(Clock::system(), script)
+    pub(crate) fn start(script: Scenario) -> Self {
+        Self::start_with_clock(Clock::system(), script)
     }
 
     /// Serves `script`, whose timeline goes by `clock`.
-    pub(crate) fn play_on(clock: Clock, script: Script) -> Self {
+    pub(crate) fn start_with_clock(clock: Clock, script: Scenario) -> Self {
         let (end, ended) = tokio::sync::oneshot::channel::<()>();
-        let (tell, told) = channel();
+        let (sender, receiver) = channel();
         thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async move {
                 let key = Some(keepwatch_core::session::Secret::new(KEY.into()));
-                let options = Options { key, ..Options::default() };
+                let options = SimulatorOptions { api_key: key, ..SimulatorOptions::default() };
                 let simulator = Arc::new(Simulator::start(clock, script, options).unwrap());
-                tell.send(Arc::clone(&simulator)).unwrap();
+                sender.send(Arc::clone(&simulator)).unwrap();
                 let _ = ended.await;
             });
         });
-        let shared = told.recv().unwrap();
-        Self { url: shared.base_url(), control: shared.control(), shared, _end: end }
+        let shared = receiver.recv().unwrap();
+        Self { url: shared.base_url(), control: shared.control(), simulator: shared, _end: end }
     }
 
-    pub(crate) fn log(&self) -> Vec<Hit> {
-        self.shared.log()
+    pub(crate) fn log(&self) -> Vec<RequestLogEntry> {
+        self.simulator.request_log()
     }
 
-    pub(crate) fn counts(&self) -> Counts {
-        self.shared.counts()
+    pub(crate) fn counts(&self) -> RequestCounts {
+        self.simulator.request_counts()
     }
 
     /// The connect URLs that were handed out.
     pub(crate) fn connect_urls(&self) -> Vec<String> {
-        self.shared.connect_urls().iter().map(|url| url.expose().to_owned()).collect()
+        self.simulator.connect_urls().iter().map(|url| url.expose().to_owned()).collect()
     }
 }
 
@@ -96,7 +96,7 @@ impl Api {
 pub(crate) fn wait_until(what: &str, holds: impl Fn() -> bool) -> Duration {
     let begun = now();
     while !holds() {
-        assert!(begun.elapsed() < PATIENCE, "never: {what}");
+        assert!(begun.elapsed() < TEST_TIMEOUT, "never: {what}");
         thread::yield_now();
         thread::park_timeout(Duration::from_millis(5));
     }
@@ -104,8 +104,8 @@ pub(crate) fn wait_until(what: &str, holds: impl Fn() -> bool) -> Duration {
 }
 
 /// Waits for the end of `child`. Kills it and panics if it does not end within [`PATIENCE`].
-pub(crate) fn wait(child: &mut process::Child) -> process::ExitStatus {
-    let end = now() + PATIENCE;
+pub(crate) fn wait_for_exit(child: &mut process::Child) -> process::ExitStatus {
+    let end = now() + TEST_TIMEOUT;
     loop {
         if let Some(status) = child.try_wait().unwrap() {
             return status;
@@ -121,11 +121,11 @@ pub(crate) fn wait(child: &mut process::Child) -> process::ExitStatus {
 /// Runs `command` to its end without input and returns its output. Panics if it does not end within [`PATIENCE`].
 pub(crate) fn output(command: &mut process::Command) -> process::Output {
     let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    output_of(command.spawn().unwrap())
+    collect_output(command.spawn().unwrap())
 }
 
 /// Reads the output of `child` until its end. Panics if it does not end within [`PATIENCE`].
-pub(crate) fn output_of(mut child: process::Child) -> process::Output {
+pub(crate) fn collect_output(mut child: process::Child) -> process::Output {
     fn read(mut pipe: impl Read + Send + 'static) -> thread::JoinHandle<Vec<u8>> {
         thread::spawn(move || {
             let mut bytes = Vec::new();
@@ -134,7 +134,7 @@ pub(crate) fn output_of(mut child: process::Child) -> process::Output {
         })
     }
     let (stdout, stderr) = (read(child.stdout.take().unwrap()), read(child.stderr.take().unwrap()));
-    let status = wait(&mut child);
+    let status = wait_for_exit(&mut child);
     process::Output { status, stdout: stdout.join().unwrap(), stderr: stderr.join().unwrap() }
 }
 
@@ -157,7 +157,7 @@ pub(crate) fn clean_env() -> Vec<(String, String)> {
 
 /// What the terminal was told beside what it shows.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Told {
+pub(crate) struct OscOutput {
     /// What was sent to its clipboard, base64.
     pub(crate) clipboard: Vec<String>,
     pub(crate) titles: Vec<String>,
@@ -165,7 +165,7 @@ pub(crate) struct Told {
     pub(crate) unknown: Vec<String>,
 }
 
-impl vt100::Callbacks for Told {
+impl vt100::Callbacks for OscOutput {
     fn set_window_title(&mut self, _: &mut vt100::Screen, title: &[u8]) {
         self.titles.push(String::from_utf8_lossy(title).into_owned());
     }
@@ -180,26 +180,26 @@ impl vt100::Callbacks for Told {
     }
 }
 
-struct Seen {
-    parser: vt100::Parser<Told>,
+struct TerminalState {
+    parser: vt100::Parser<OscOutput>,
     raw: Vec<u8>,
     closed: bool,
-    reading: Reading,
+    read_mode: ReadMode,
     /// Nobody reads, and nobody will before that is changed.
     stopped: bool,
 }
 
 /// How the terminal takes what the program writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reading {
+pub(crate) enum ReadMode {
     /// As it comes.
     Quickly,
     /// Some thousand bytes a second: a modem, a bad line.
     Slowly,
     /// Not at all, as after Ctrl-S.
-    Not,
+    Stopped,
     /// Never again: it goes away.
-    Leaving,
+    Closing,
 }
 
 /// A program on a pseudo-terminal.
@@ -207,7 +207,7 @@ pub(crate) struct Terminal {
     master: Option<Box<dyn MasterPty + Send>>,
     input: Option<Box<dyn Write + Send>>,
     child: Box<dyn Child + Send + Sync>,
-    seen: Arc<(Mutex<Seen>, Condvar)>,
+    state: Arc<(Mutex<TerminalState>, Condvar)>,
     modes_before: String,
     /// Says that the thread that reads the terminal is gone.
     reader: Receiver<()>,
@@ -237,13 +237,13 @@ impl Terminal {
         }
         let child = pair.slave.spawn_command(builder).unwrap();
         drop(pair.slave);
-        let parser = vt100::Parser::new_with_callbacks(cells(rows), cells(columns), 0, Told::default());
+        let parser = vt100::Parser::new_with_callbacks(cells(rows), cells(columns), 0, OscOutput::default());
         let seen = Arc::new((
-            Mutex::new(Seen {
+            Mutex::new(TerminalState {
                 parser,
                 raw: Vec::new(),
                 closed: false,
-                reading: Reading::Quickly,
+                read_mode: ReadMode::Quickly,
                 stopped: false,
             }),
             Condvar::new(),
@@ -256,18 +256,18 @@ impl Terminal {
             let mut buffer = [0; 65536];
             loop {
                 let mut seen = into.0.lock().unwrap();
-                seen.stopped = seen.reading == Reading::Not;
+                seen.stopped = seen.read_mode == ReadMode::Stopped;
                 into.1.notify_all();
-                let seen = into.1.wait_while(seen, |seen| seen.reading == Reading::Not).unwrap();
-                let reading = seen.reading;
+                let seen = into.1.wait_while(seen, |seen| seen.read_mode == ReadMode::Stopped).unwrap();
+                let reading = seen.read_mode;
                 drop(seen);
-                let most = if reading == Reading::Slowly { 24 } else { buffer.len() };
-                let count = if reading == Reading::Leaving {
+                let most = if reading == ReadMode::Slowly { 24 } else { buffer.len() };
+                let count = if reading == ReadMode::Closing {
                     0
                 } else {
                     output.read(&mut buffer[..most]).unwrap_or(0)
                 };
-                if reading == Reading::Slowly {
+                if reading == ReadMode::Slowly {
                     thread::park_timeout(Duration::from_millis(5));
                 }
                 let mut seen = into.0.lock().unwrap();
@@ -275,26 +275,32 @@ impl Terminal {
                 seen.raw.extend_from_slice(&buffer[..count]);
                 seen.closed = count == 0;
                 into.1.notify_all();
-                if count == 0 || seen.reading == Reading::Leaving {
+                if count == 0 || seen.read_mode == ReadMode::Closing {
                     drop(output);
                     let _ = done.send(());
                     return;
                 }
             }
         });
-        Self { master: Some(pair.master), input: Some(input), child, seen, modes_before, reader }
+        Self { master: Some(pair.master), input: Some(input), child, state: seen, modes_before, reader }
     }
 
     /// `keepwatch ARGS`, pointed at `api`, with the canary key.
-    pub(crate) fn keepwatch(api: &Api, args: &[&str], env: &[(&str, &str)], columns: u16, rows: u16) -> Self {
+    pub(crate) fn keepwatch(
+        api: &TestSimulator,
+        args: &[&str],
+        env: &[(&str, &str)],
+        columns: u16,
+        rows: u16,
+    ) -> Self {
         let command: Vec<&str> = std::iter::once(PROGRAM).chain(args.iter().copied()).collect();
         let mut all = vec![("BROWSERBASE_BASE_URL", api.url.as_str()), ("BROWSERBASE_API_KEY", KEY)];
         all.extend_from_slice(env);
         Self::start(&command, &all, columns, rows)
     }
 
-    fn seen(&self) -> MutexGuard<'_, Seen> {
-        self.seen.0.lock().unwrap()
+    fn state_guard(&self) -> MutexGuard<'_, TerminalState> {
+        self.state.0.lock().unwrap()
     }
 
     /// Waits until the screen's text contains `text`, and returns all of it.
@@ -304,8 +310,8 @@ impl Terminal {
 
     /// Waits until the screen is as `holds` wants it.
     pub(crate) fn wait_until(&self, what: &str, holds: impl Fn(&vt100::Screen) -> bool) -> String {
-        let end = now() + PATIENCE;
-        let mut seen = self.seen();
+        let end = now() + TEST_TIMEOUT;
+        let mut seen = self.state_guard();
         loop {
             if holds(seen.parser.screen()) {
                 return seen.parser.screen().contents();
@@ -316,21 +322,21 @@ impl Terminal {
                 "never on the screen: {what}\n{}",
                 seen.parser.screen().contents()
             );
-            seen = self.seen.1.wait_timeout(seen, left).unwrap().0;
+            seen = self.state.1.wait_timeout(seen, left).unwrap().0;
         }
     }
 
     /// Waits until the terminal was told what `holds` wants.
-    pub(crate) fn wait_told(&self, what: &str, holds: impl Fn(&Told) -> bool) -> Told {
-        let end = now() + PATIENCE;
-        let mut seen = self.seen();
+    pub(crate) fn wait_for_osc(&self, what: &str, holds: impl Fn(&OscOutput) -> bool) -> OscOutput {
+        let end = now() + TEST_TIMEOUT;
+        let mut seen = self.state_guard();
         loop {
             if holds(seen.parser.callbacks()) {
                 return seen.parser.callbacks().clone();
             }
             let left = end.saturating_duration_since(now());
             assert!(!left.is_zero() && !seen.closed, "the terminal was never told: {what}");
-            seen = self.seen.1.wait_timeout(seen, left).unwrap().0;
+            seen = self.state.1.wait_timeout(seen, left).unwrap().0;
         }
     }
 
@@ -341,17 +347,17 @@ impl Terminal {
     }
 
     pub(crate) fn resize(&self, columns: u16, rows: u16) {
-        self.seen().parser.set_size(cells(rows), cells(columns));
+        self.state_guard().parser.set_size(cells(rows), cells(columns));
         self.master.as_ref().unwrap().resize(size(columns, rows)).unwrap();
     }
 
     pub(crate) fn screen(&self) -> String {
-        self.seen().parser.screen().contents()
+        self.state_guard().parser.screen().contents()
     }
 
     /// Every byte that the program wrote.
     pub(crate) fn raw(&self) -> Vec<u8> {
-        self.seen().raw.clone()
+        self.state_guard().raw.clone()
     }
 
     pub(crate) fn is_running(&mut self) -> bool {
@@ -368,17 +374,17 @@ impl Terminal {
     }
 
     /// From the next bytes on, the terminal takes what is written so.
-    pub(crate) fn read(&self, reading: Reading) {
-        self.seen().reading = reading;
-        self.seen.1.notify_all();
+    pub(crate) fn set_read_mode(&self, reading: ReadMode) {
+        self.state_guard().read_mode = reading;
+        self.state.1.notify_all();
     }
 
     /// From now on the terminal takes nothing. Whoever reads it learns that with the next bytes: where none are on their way, the
     /// screen is drawn anew for some.
-    pub(crate) fn stand_still(&mut self) {
-        self.read(Reading::Not);
-        let end = now() + PATIENCE;
-        while !self.seen().stopped {
+    pub(crate) fn stop_reading(&mut self) {
+        self.set_read_mode(ReadMode::Stopped);
+        let end = now() + TEST_TIMEOUT;
+        while !self.state_guard().stopped {
             assert!(now() < end, "the terminal did not stand still");
             self.press("\x0c");
             thread::park_timeout(Duration::from_millis(50));
@@ -387,15 +393,15 @@ impl Terminal {
 
     /// Closes the terminal under the program, which has to draw once more for it: the reader is in the way until then.
     pub(crate) fn close(&mut self) {
-        self.read(Reading::Leaving);
-        self.reader.recv_timeout(PATIENCE).unwrap();
+        self.set_read_mode(ReadMode::Closing);
+        self.reader.recv_timeout(TEST_TIMEOUT).unwrap();
         self.input = None;
         self.master = None;
     }
 
     /// Waits for the program's end.
-    pub(crate) fn end(&mut self) -> ExitStatus {
-        let end = now() + PATIENCE;
+    pub(crate) fn wait_for_exit(&mut self) -> ExitStatus {
+        let end = now() + TEST_TIMEOUT;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status;
@@ -406,29 +412,29 @@ impl Terminal {
     }
 
     /// Waits for the program's end, and until all that it wrote is read.
-    pub(crate) fn end_read(&mut self) -> ExitStatus {
-        let status = self.end();
-        let end = now() + PATIENCE;
-        let mut seen = self.seen();
+    pub(crate) fn wait_for_exit_and_output(&mut self) -> ExitStatus {
+        let status = self.wait_for_exit();
+        let end = now() + TEST_TIMEOUT;
+        let mut seen = self.state_guard();
         while !seen.closed {
             let left = end.saturating_duration_since(now());
             assert!(!left.is_zero(), "the terminal never closed");
-            seen = self.seen.1.wait_timeout(seen, left).unwrap().0;
+            seen = self.state.1.wait_timeout(seen, left).unwrap().0;
         }
         drop(seen);
         status
     }
 
-    /// [`Terminal::end`], and how long that took.
-    pub(crate) fn end_timed(&mut self) -> (ExitStatus, Duration) {
+    /// [`Terminal::wait_for_exit`], and how long that took.
+    pub(crate) fn timed_exit(&mut self) -> (ExitStatus, Duration) {
         let begun = now();
-        (self.end(), begun.elapsed())
+        (self.wait_for_exit(), begun.elapsed())
     }
 
     /// Waits for the program's end and holds that the terminal is as it was: cooked, on its main screen, with its cursor and
     /// its title.
-    pub(crate) fn end_restored(&mut self) -> ExitStatus {
-        let status = self.end_read();
+    pub(crate) fn wait_for_restored_exit(&mut self) -> ExitStatus {
+        let status = self.wait_for_exit_and_output();
         let master = self.master.as_ref().unwrap();
         assert_eq!(
             format!("{:?}", master.get_termios()),
@@ -436,7 +442,7 @@ impl Terminal {
             "the line discipline is as it was"
         );
         // The last bytes may still be on their way from the pty to the reader.
-        self.wait_quiet(|screen| {
+        self.wait_for_modes(|screen| {
             !screen.alternate_screen() && !screen.hide_cursor() && !screen.bracketed_paste()
         });
         let raw = self.raw();
@@ -449,18 +455,18 @@ impl Terminal {
         status
     }
 
-    fn wait_quiet(&self, holds: impl Fn(&vt100::Screen) -> bool) {
-        let end = now() + PATIENCE;
-        let mut seen = self.seen();
+    fn wait_for_modes(&self, holds: impl Fn(&vt100::Screen) -> bool) {
+        let end = now() + TEST_TIMEOUT;
+        let mut seen = self.state_guard();
         while !holds(seen.parser.screen()) {
             let left = end.saturating_duration_since(now());
             assert!(!left.is_zero(), "the terminal's modes were not given back");
-            seen = self.seen.1.wait_timeout(seen, left.min(Duration::from_millis(50))).unwrap().0;
+            seen = self.state.1.wait_timeout(seen, left.min(Duration::from_millis(50))).unwrap().0;
         }
     }
 
     /// Holds that no canary is in anything that the program wrote, but for what `allowed` says was meant to go out.
-    pub(crate) fn leaks_nothing(&self, api: &Api, allowed: &[&str]) {
+    pub(crate) fn assert_no_secrets(&self, api: &TestSimulator, allowed: &[&str]) {
         let raw = String::from_utf8_lossy(&self.raw()).into_owned();
         assert!(!raw.contains(KEY), "the key was shown");
         for url in api.connect_urls() {

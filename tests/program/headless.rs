@@ -2,12 +2,12 @@
 
 use std::process::{Command, Stdio};
 
-use browserbase_simulator::{Ending, Fault, On, StatusCode, What};
+use browserbase_simulator::{Fault, FaultResponse, FaultTarget, FinalStatus, StatusCode};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::harness::{Api, KEY, PROGRAM, Terminal, clean_env, output, wait, wait_until};
-use crate::piped::{End, Headless};
+use crate::harness::{KEY, PROGRAM, Terminal, TestSimulator, clean_env, output, wait_for_exit, wait_until};
+use crate::piped_program::{PipedProgram, ProgramOutput};
 
 const ID: &str = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de";
 /// Metadata, which nothing but `--with-metadata` prints.
@@ -43,19 +43,19 @@ created = "-10m"
 timeout = "5m"
 "#;
 
-fn run(api: &Api, args: &[&str]) -> End {
-    let end = Headless::start(api, args).end(api);
+fn run(api: &TestSimulator, args: &[&str]) -> ProgramOutput {
+    let end = PipedProgram::start(api, args).finish(api);
     assert!(!end.out.contains(SIGNING_KEY) && !end.err.contains(SIGNING_KEY), "{}{}", end.out, end.err);
     end
 }
 
 #[test]
 fn events_streams_an_early_keep_alive_end_with_its_verdict_and_then_ends() {
-    let api = Api::serve(SESSIONS);
-    let mut events = Headless::start(&api, &["events", "-i", "1s", ID]);
-    events.line("\"first_seen\"");
-    assert!(api.control.end(ID, Ending::Completed));
-    let end = events.end(&api);
+    let api = TestSimulator::serve(SESSIONS);
+    let mut events = PipedProgram::start(&api, &["events", "-i", "1s", ID]);
+    events.wait_for_line("\"first_seen\"");
+    assert!(api.control.end_session(ID, FinalStatus::Completed));
+    let end = events.finish(&api);
     assert_eq!((end.code, end.err.as_str()), (Some(0), ""), "{}", end.out);
     let lines: Vec<Value> = end.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let names: Vec<&str> = lines.iter().map(|line| line["event"].as_str().unwrap()).collect();
@@ -72,27 +72,27 @@ fn events_streams_an_early_keep_alive_end_with_its_verdict_and_then_ends() {
 
 #[test]
 fn events_without_ids_follows_all_that_run_and_goes_on_while_the_api_fails() {
-    let api = Api::serve(SESSIONS);
-    let mut events = Headless::start(&api, &["events", "-i", "1s"]);
-    events.line("first_seen");
-    events.line("first_seen");
-    api.control.fault(Fault::status(On::All, StatusCode::SERVICE_UNAVAILABLE));
-    let failing: Value = serde_json::from_str(&events.line("polls_failing")).unwrap();
+    let api = TestSimulator::serve(SESSIONS);
+    let mut events = PipedProgram::start(&api, &["events", "-i", "1s"]);
+    events.wait_for_line("first_seen");
+    events.wait_for_line("first_seen");
+    api.control.add_fault(Fault::with_status(FaultTarget::All, StatusCode::SERVICE_UNAVAILABLE));
+    let failing: Value = serde_json::from_str(&events.wait_for_line("polls_failing")).unwrap();
     assert!(failing["request_id"].as_str().unwrap().starts_with("req-"), "{failing}");
     assert!(failing["session"].is_null());
-    api.control.heal();
-    events.line("polls_recovered");
-    api.control.end("s-2", Ending::Error);
-    assert!(events.line("\"ended\"").contains("\"s-2\""));
+    api.control.clear_faults();
+    events.wait_for_line("polls_recovered");
+    api.control.end_session("s-2", FinalStatus::Error);
+    assert!(events.wait_for_line("\"ended\"").contains("\"s-2\""));
     events.signal(Signal::INT);
-    let end = events.end(&api);
+    let end = events.finish(&api);
     assert_eq!(end.code, Some(130), "{}", end.err);
     assert!(!end.out.contains(CANARY) && !end.out.contains("ended-1"), "{}", end.out);
 }
 
 #[test]
 fn events_as_text_are_lines_for_people() {
-    let api = Api::serve(SESSIONS);
+    let api = TestSimulator::serve(SESSIONS);
     let end = run(&api, &["events", "--format", "text", "--utc", "ended-1"]);
     assert_eq!(end.code, Some(0), "{}", end.err);
     let lines: Vec<&str> = end.out.lines().collect();
@@ -102,7 +102,7 @@ fn events_as_text_are_lines_for_people() {
 
 #[test]
 fn a_stream_whose_reader_goes_ends_quietly_even_while_nothing_happens() {
-    let api = Api::serve(SESSIONS);
+    let api = TestSimulator::serve(SESSIONS);
     let script = format!("{{ '{PROGRAM}' events s-2; echo $? >&2; }} | head -n 1");
     let output = output(
         Command::new("/bin/sh")
@@ -118,9 +118,9 @@ fn a_stream_whose_reader_goes_ends_quietly_even_while_nothing_happens() {
 
 #[test]
 fn a_key_that_is_refused_ends_what_watches_at_once() {
-    let api = Api::serve(SESSIONS);
+    let api = TestSimulator::serve(SESSIONS);
     for args in [&["events"][..], &["events", "s-2"], &["wait", "s-2"], &["explain", "s-2"], &["s-2"]] {
-        let end = Headless::with(&api, args, "wrong").end(&api);
+        let end = PipedProgram::start_with_key(&api, args, "wrong").finish(&api);
         assert_eq!((end.code, end.out.as_str()), (Some(3), ""), "{args:?}: {}", end.err);
         assert!(end.err.contains("refuses the key (401)"), "{args:?}: {}", end.err);
     }
@@ -128,18 +128,18 @@ fn a_key_that_is_refused_ends_what_watches_at_once() {
 
 #[test]
 fn wait_ends_with_the_sessions_and_prints_a_line_of_each() {
-    let api = Api::serve(SESSIONS);
-    let mut wait = Headless::start(&api, &["wait", "-i", "1s", "ended-1", "s-2"]);
-    assert!(wait.line("ended-1").contains("COMPLETED after 1m 00s"));
-    api.control.end("s-2", Ending::Error);
-    let end = wait.end(&api);
+    let api = TestSimulator::serve(SESSIONS);
+    let mut wait = PipedProgram::start(&api, &["wait", "-i", "1s", "ended-1", "s-2"]);
+    assert!(wait.wait_for_line("ended-1").contains("COMPLETED after 1m 00s"));
+    api.control.end_session("s-2", FinalStatus::Error);
+    let end = wait.finish(&api);
     assert_eq!((end.code, end.err.as_str()), (Some(0), ""));
     assert!(end.out.lines().last().unwrap().starts_with("s-2  ERROR after "), "{}", end.out);
 }
 
 #[test]
 fn waits_exit_code_is_its_answer() {
-    let api = Api::serve(SESSIONS);
+    let api = TestSimulator::serve(SESSIONS);
     for (args, code, said) in [
         (&["ended-1"][..], 0, ""),
         (&["error-1"], 0, ""),
@@ -166,8 +166,8 @@ fn waits_exit_code_is_its_answer() {
 
 #[test]
 fn wait_says_once_that_polls_fail_and_once_that_they_recover() {
-    let api = Api::serve(SESSIONS);
-    api.control.fault(Fault::new(On::All, What::Dropped).times(3));
+    let api = TestSimulator::serve(SESSIONS);
+    api.control.add_fault(Fault::new(FaultTarget::All, FaultResponse::Dropped).limited_to(3));
     let end = run(&api, &["wait", "-i", "1s", "ended-1"]);
     assert_eq!(end.code, Some(0), "{}", end.err);
     let said: Vec<&str> = end.err.lines().collect();
@@ -177,8 +177,8 @@ fn wait_says_once_that_polls_fail_and_once_that_they_recover() {
 
 #[test]
 fn a_session_that_is_gone_is_as_one_that_is_not_there() {
-    let api = Api::serve(SESSIONS);
-    api.control.fault(Fault::status(On::Retrieve, StatusCode::GONE));
+    let api = TestSimulator::serve(SESSIONS);
+    api.control.add_fault(Fault::with_status(FaultTarget::Retrieve, StatusCode::GONE));
     let end = run(&api, &["wait", "s-2"]);
     assert_eq!(end.code, Some(4), "{}", end.err);
     assert!(end.err.contains("410"), "{}", end.err);
@@ -188,11 +188,11 @@ fn a_session_that_is_gone_is_as_one_that_is_not_there() {
 fn signals_end_what_watches_without_a_screen() {
     for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
         for args in [&["events", "s-2"][..], &["wait", "s-2"], &["s-2"]] {
-            let api = Api::serve(SESSIONS);
-            let headless = Headless::start(&api, args);
+            let api = TestSimulator::serve(SESSIONS);
+            let headless = PipedProgram::start(&api, args);
             wait_until("a request", || !api.log().is_empty());
             headless.signal(signal);
-            let end = headless.end(&api);
+            let end = headless.finish(&api);
             assert_eq!(end.code, Some(code), "{args:?} {signal:?}: {}", end.err);
         }
     }
@@ -201,7 +201,7 @@ fn signals_end_what_watches_without_a_screen() {
 #[test]
 fn a_reader_that_stands_still_does_not_keep_a_signal_from_ending_the_stream() {
     use std::os::unix::process::ExitStatusExt as _;
-    let api = Api::serve(
+    let api = TestSimulator::serve(
         "[[session]]\nrepeat = { every = \"1ms\", count = 500 }\ncreated = \"-5m\"\ntimeout = \"1h\"\n",
     );
     let mut child = Command::new(PROGRAM)
@@ -217,19 +217,19 @@ fn a_reader_that_stands_still_does_not_keep_a_signal_from_ending_the_stream() {
     // 64 KiB, less what no line fitted into.
     wait_until("a full pipe", || rustix::io::ioctl_fionread(&out).unwrap() >= 56_000);
     kill_process(Pid::from_raw(child.id().try_into().unwrap()).unwrap(), Signal::INT).unwrap();
-    let status = wait(&mut child);
+    let status = wait_for_exit(&mut child);
     assert!(status.signal() == Some(Signal::INT.as_raw()) || status.code() == Some(130), "{status:?}");
 }
 
 #[test]
 fn sessions_that_end_together_are_told_of_before_the_stream_ends() {
-    let api = Api::serve(SESSIONS);
-    let mut events = Headless::start(&api, &["events", "-i", "1s", ID, "s-2"]);
-    events.line("first_seen");
-    events.line("first_seen");
-    api.control.end(ID, Ending::Completed);
-    api.control.end("s-2", Ending::Completed);
-    let end = events.end(&api);
+    let api = TestSimulator::serve(SESSIONS);
+    let mut events = PipedProgram::start(&api, &["events", "-i", "1s", ID, "s-2"]);
+    events.wait_for_line("first_seen");
+    events.wait_for_line("first_seen");
+    api.control.end_session(ID, FinalStatus::Completed);
+    api.control.end_session("s-2", FinalStatus::Completed);
+    let end = events.finish(&api);
     assert_eq!(end.code, Some(0), "{}", end.err);
     let last: Value = serde_json::from_str(end.out.lines().last().unwrap()).unwrap();
     assert_eq!(
@@ -240,7 +240,7 @@ fn sessions_that_end_together_are_told_of_before_the_stream_ends() {
 
 #[test]
 fn explain_prints_the_evidence_by_two_requests() {
-    let api = Api::serve(SESSIONS);
+    let api = TestSimulator::serve(SESSIONS);
     let end = run(&api, &["explain", "ended-1"]);
     assert_eq!((end.code, end.err.as_str()), (Some(0), ""));
     for claim in
@@ -254,7 +254,7 @@ fn explain_prints_the_evidence_by_two_requests() {
 
 #[test]
 fn explain_tells_metadata_only_if_it_is_asked_for() {
-    let api = Api::serve(SESSIONS);
+    let api = TestSimulator::serve(SESSIONS);
     assert!(!run(&api, &["explain", ID]).out.contains(CANARY));
     let with = run(&api, &["explain", "--with-metadata", ID]);
     assert!(with.out.contains(CANARY) && with.out.contains("signingKey=••••"), "{}", with.out);
@@ -262,8 +262,8 @@ fn explain_tells_metadata_only_if_it_is_asked_for() {
 
 #[test]
 fn explain_does_without_projects_and_ends_as_get_does() {
-    let api = Api::serve(SESSIONS);
-    api.control.fault(Fault::status(On::Projects, StatusCode::FORBIDDEN));
+    let api = TestSimulator::serve(SESSIONS);
+    api.control.add_fault(Fault::with_status(FaultTarget::Projects, StatusCode::FORBIDDEN));
     let end = run(&api, &["explain", "ended-1"]);
     assert_eq!((end.code, end.err.as_str()), (Some(0), ""));
     assert!(end.out.contains("  timeout      15m\n"), "{}", end.out);
@@ -272,17 +272,17 @@ fn explain_does_without_projects_and_ends_as_get_does() {
     assert_eq!(missing.code, Some(4));
     assert!(missing.out.contains("[request req-") && missing.err.contains("404"), "{}", missing.out);
 
-    api.control.fault(Fault::new(On::Retrieve, What::Dropped));
+    api.control.add_fault(Fault::new(FaultTarget::Retrieve, FaultResponse::Dropped));
     assert_eq!(run(&api, &["explain", "ended-1"]).code, Some(5));
 }
 
 #[test]
 fn without_a_screen_events_are_streamed_as_text() {
-    let api = Api::serve(SESSIONS);
-    let mut piped = Headless::start(&api, &["-i", "1s", "s-2"]);
-    piped.line("s-2       first seen RUNNING");
-    api.control.end("s-2", Ending::Completed);
-    let end = piped.end(&api);
+    let api = TestSimulator::serve(SESSIONS);
+    let mut piped = PipedProgram::start(&api, &["-i", "1s", "s-2"]);
+    piped.wait_for_line("s-2       first seen RUNNING");
+    api.control.end_session("s-2", FinalStatus::Completed);
+    let end = piped.finish(&api);
     assert_eq!(end.code, Some(0));
     assert!(end.err.contains("not a terminal") && end.err.contains("streamed as text"), "{}", end.err);
     assert!(end.out.contains("likely: "), "{}", end.out);
@@ -290,12 +290,12 @@ fn without_a_screen_events_are_streamed_as_text() {
 
 #[test]
 fn on_a_terminal_that_can_not_place_text_events_are_streamed_too() {
-    let api = Api::serve(SESSIONS);
+    let api = TestSimulator::serve(SESSIONS);
     let mut terminal = Terminal::keepwatch(&api, &["ended-1"], &[("TERM", "dumb")], 100, 30);
     terminal.wait_for("first seen already COMPLETED");
     assert!(terminal.wait_for("likely: ").contains("TERM is \"dumb\""));
-    assert_eq!(terminal.end().exit_code(), 0);
+    assert_eq!(terminal.wait_for_exit().exit_code(), 0);
     let raw = terminal.raw();
     assert!(!raw.contains(&0x1b), "not one escape sequence: {}", String::from_utf8_lossy(&raw));
-    terminal.leaks_nothing(&api, &[]);
+    terminal.assert_no_secrets(&api, &[]);
 }

@@ -61,8 +61,8 @@ fn session(id: &str, at: usize, is_over: bool) -> String {
 /// Serves hostile sessions; and, while `fails`, errors with hostile words.
 struct Server {
     url: String,
-    fails: Arc<AtomicBool>,
-    ends: Arc<AtomicBool>,
+    should_fail: Arc<AtomicBool>,
+    has_ended: Arc<AtomicBool>,
 }
 
 impl Server {
@@ -70,18 +70,18 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (fails, ends) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
-        let told = (Arc::clone(&fails), Arc::clone(&ends));
+        let state = (Arc::clone(&fails), Arc::clone(&ends));
         thread::spawn(move || {
             for (turn, stream) in listener.incoming().enumerate() {
-                let reply = if told.0.load(Ordering::SeqCst) { error(turn) } else { String::new() };
+                let reply = if state.0.load(Ordering::SeqCst) { error(turn) } else { String::new() };
                 // A client that went away is no concern of this server's.
-                let _ = answer(stream.unwrap(), reply, told.1.load(Ordering::SeqCst));
+                let _ = respond(stream.unwrap(), reply, state.1.load(Ordering::SeqCst));
             }
         });
-        Self { url, fails, ends }
+        Self { url, should_fail: fails, has_ended: ends }
     }
 
-    fn run(&self, args: &[&str], env: &[(&str, &str)]) -> Terminal {
+    fn start_program(&self, args: &[&str], env: &[(&str, &str)]) -> Terminal {
         let command: Vec<&str> = std::iter::once(PROGRAM).chain(args.iter().copied()).collect();
         let mut all = vec![("BROWSERBASE_BASE_URL", self.url.as_str()), ("BROWSERBASE_API_KEY", KEY)];
         all.extend_from_slice(env);
@@ -89,16 +89,16 @@ impl Server {
     }
 
     /// All that a command that ends by itself printed to a terminal, and its exit code.
-    fn printed(&self, args: &[&str], env: &[(&str, &str)]) -> (String, u32) {
-        let mut terminal = self.run(args, env);
-        let code = terminal.end_read().exit_code();
+    fn run_to_end(&self, args: &[&str], env: &[(&str, &str)]) -> (String, u32) {
+        let mut terminal = self.start_program(args, env);
+        let code = terminal.wait_for_exit_and_output().exit_code();
         let raw = terminal.raw();
         assert_harmless(&raw, &format!("{args:?}"));
         (String::from_utf8(raw).unwrap(), code)
     }
 }
 
-fn answer(mut stream: TcpStream, error: String, is_over: bool) -> std::io::Result<()> {
+fn respond(mut stream: TcpStream, error: String, is_over: bool) -> std::io::Result<()> {
     let (mut request, mut header) = (String::new(), String::new());
     let mut lines = BufReader::new(stream.try_clone()?);
     lines.read_line(&mut request)?;
@@ -114,8 +114,8 @@ fn answer(mut stream: TcpStream, error: String, is_over: bool) -> std::io::Resul
             json!([{ "id": texts()[0], "name": texts()[1], "concurrency": 3, "defaultTimeout": 300 }])
                 .to_string()
         }
-        Some("sessions?status=RUNNING") if !is_over => listed(is_over),
-        Some("sessions") => listed(is_over),
+        Some("sessions?status=RUNNING") if !is_over => session_list(is_over),
+        Some("sessions") => session_list(is_over),
         Some(other) if other.starts_with("sessions?") => "[]".to_owned(),
         Some(other) => {
             let id = other.trim_start_matches("sessions/").trim_end_matches("/debug");
@@ -132,7 +132,7 @@ fn answer(mut stream: TcpStream, error: String, is_over: bool) -> std::io::Resul
 }
 
 /// A list whose ids are hostile, too.
-fn listed(is_over: bool) -> String {
+fn session_list(is_over: bool) -> String {
     let sessions: Vec<String> =
         texts().iter().enumerate().map(|(at, text)| session(&format!("{at}-{text}"), at, is_over)).collect();
     format!("[{},\"no session \\u001b[31m\"]", sessions.join(","))
@@ -189,7 +189,7 @@ fn every_text_of_a_hostile_server_is_shown_as_nothing_but_text() {
     let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let journal = file("journal.sqlite");
     let env = [("KEEPWATCH_JOURNAL", journal.as_str())];
-    let mut terminal = server.run(&["-i", "1s", "--record", &file("run.ndjson")], &env);
+    let mut terminal = server.start_program(&["-i", "1s", "--record", &file("run.ndjson")], &env);
     terminal.wait_for("日本語");
     // Esc is told from Alt by the time before the next key: each is waited for.
     let closes = |terminal: &mut Terminal, open: &str| {
@@ -206,7 +206,7 @@ fn every_text_of_a_hostile_server_is_shown_as_nothing_but_text() {
     terminal.wait_for("reversed");
     terminal.press("R");
     closes(&mut terminal, "ewest");
-    server.fails.store(true, Ordering::SeqCst);
+    server.should_fail.store(true, Ordering::SeqCst);
     terminal.press("r");
     terminal.wait_for("rate limited");
     for _ in 0..7 {
@@ -215,31 +215,31 @@ fn every_text_of_a_hostile_server_is_shown_as_nothing_but_text() {
     }
     terminal.press("!");
     closes(&mut terminal, "┌ Polling");
-    server.fails.store(false, Ordering::SeqCst);
-    server.ends.store(true, Ordering::SeqCst);
+    server.should_fail.store(false, Ordering::SeqCst);
+    server.has_ended.store(true, Ordering::SeqCst);
     terminal.press("r");
     terminal.wait_for("8 ended");
     terminal.press("e"); // no Esc before the q: together they would be Alt-q
     terminal.wait_for("COMPLETED");
     terminal.press("q");
-    assert_eq!(terminal.end_restored().exit_code(), 0);
+    assert_eq!(terminal.wait_for_restored_exit().exit_code(), 0);
     assert_harmless(&terminal.raw(), "the screen");
-    let told = terminal.wait_told("a title", |told| !told.titles.is_empty());
+    let told = terminal.wait_for_osc("a title", |told| !told.titles.is_empty());
     assert!(told.clipboard.is_empty() && told.unknown.is_empty(), "{told:?}");
     assert!(told.titles.iter().all(|title| !title.contains("owned")), "{:?}", told.titles);
 
-    let (history, code) = server.printed(&["history", "--since", "36500d"], &env);
+    let (history, code) = server.run_to_end(&["history", "--since", "36500d"], &env);
     assert!(code == 0 && history.contains("8-日本"), "{history}");
-    server.printed(&["history", "--json", "--since", "36500d"], &env);
-    let (of_one, _) = server.printed(&["history", "0-title", "--since", "36500d"], &env);
+    server.run_to_end(&["history", "--json", "--since", "36500d"], &env);
+    let (of_one, _) = server.run_to_end(&["history", "0-title", "--since", "36500d"], &env);
     assert!(of_one.contains("first seen"), "{of_one}");
-    server.printed(&["export", "0-title", "--to", &file("one.ndjson")], &env);
+    server.run_to_end(&["export", "0-title", "--to", &file("one.ndjson")], &env);
     // The ids are hostile, too: each is found by what it begins with. (The seventh has breaks, which no id has.)
     for number in [0, 1, 2, 3, 4, 5, 6, 8] {
-        let (recording, code) = server.printed(&["export", &format!("{number}-")], &env);
+        let (recording, code) = server.run_to_end(&["export", &format!("{number}-")], &env);
         assert!(code == 0 && recording.contains("keepwatch_recording"), "{number}: {:.300}", recording);
     }
-    server.printed(
+    server.run_to_end(
         &["explain", "--from", &file("run.ndjson"), "0-title\u{1b}]0;owned\u{7}", "--with-metadata"],
         &[],
     );
@@ -248,7 +248,7 @@ fn every_text_of_a_hostile_server_is_shown_as_nothing_but_text() {
 #[test]
 fn every_command_prints_what_a_hostile_server_says_as_nothing_but_text() {
     let server = Server::start();
-    server.ends.store(true, Ordering::SeqCst);
+    server.has_ended.store(true, Ordering::SeqCst);
     let commands: [(&[&str], u32); 9] = [
         (&["get", "a", "b", "c", "d", "e", "f", "g", "h", "i"], 0),
         (&["get", "--json", "a", "b", "c", "d", "e", "f", "g", "h", "i"], 0),
@@ -262,7 +262,7 @@ fn every_command_prints_what_a_hostile_server_says_as_nothing_but_text() {
     ];
     let mut all = String::new();
     for (command, expected) in commands {
-        let (printed, code) = server.printed(command, &[]);
+        let (printed, code) = server.run_to_end(command, &[]);
         assert_eq!(code, expected, "{command:?} printed {printed}");
         assert!(printed.len() < 200_000, "{command:?} printed {} bytes", printed.len());
         all.push_str(&printed);
@@ -270,18 +270,18 @@ fn every_command_prints_what_a_hostile_server_says_as_nothing_but_text() {
     for word in ["title", "clip", "c1", "bidi", "zero", "tags", "marks", "lines", "日本語"] {
         assert!(all.contains(word), "{word} is shown");
     }
-    let (refused, code) = server.printed(&["get", "a\u{1b}]0;owned\u{7}"], &[]);
+    let (refused, code) = server.run_to_end(&["get", "a\u{1b}]0;owned\u{7}"], &[]);
     assert!(code == 2 && refused.contains("can not be a session id"), "{refused}");
     for words in [["--\u{1b}]0;owned\u{7}\u{202e}", "s-1"], ["--color", "\u{1b}]0;owned\u{7}\u{202e}"]] {
-        let (refused, code) = server.printed(&words, &[]);
+        let (refused, code) = server.run_to_end(&words, &[]);
         assert!(code == 2 && refused.contains("]0;owned"), "{refused}");
     }
-    server.fails.store(true, Ordering::SeqCst);
+    server.should_fail.store(true, Ordering::SeqCst);
     for command in
         [&["get", "a"][..], &["get", "--json", "a"], &["explain", "a"], &["release", "k", "--confirm", "k"]]
     {
         for _ in 0..7 {
-            let (printed, code) = server.printed(command, &[]);
+            let (printed, code) = server.run_to_end(command, &[]);
             assert!(code != 0 && printed.contains("keepwatch: "), "{command:?}: {printed}");
             assert!(!printed.lines().any(|line| line.starts_with("keepwatch: forged")), "{printed}");
         }
@@ -295,7 +295,7 @@ fn a_megabyte_of_text_in_a_list_costs_no_more_than_its_line() {
         let _ = write!(line, "{text}");
     }
     let large = line.repeat(1_000_000 / line.len());
-    let shown = keepwatch_core::text::shown(&large, 80);
+    let shown = keepwatch_core::text::sanitise(&large, 80);
     assert!(keepwatch_core::text::width(&shown) <= 80 && shown.len() < 4000, "{shown}");
     assert_harmless(shown.as_bytes(), "a megabyte");
 }

@@ -1,10 +1,10 @@
 //! What it costs to be left running, as counts: requests, bytes to the terminal, and how often its threads wake. A second
 //! program that polls once a second says how much time has passed.
 
-use crate::harness::{Api, Terminal, wait_until};
+use crate::harness::{Terminal, TestSimulator, wait_until};
 
 const ENDED: &str = "45c48cce-2e2d-4fba-8f1a-2d7bcf1aa7ff";
-const LIVES: &str = "7b1c2d3e-0000-4000-8000-000000000001";
+const RUNNING_ID: &str = "7b1c2d3e-0000-4000-8000-000000000001";
 
 const BOTH: &str = r#"
 [[session]]
@@ -19,13 +19,13 @@ timeout = "2h"
 "#;
 
 /// How many requests the API had whose path and query end so.
-fn asked(api: &Api, end: &str) -> usize {
+fn request_count(api: &TestSimulator, end: &str) -> usize {
     api.log().iter().filter(|hit| hit.path.ends_with(end) || hit.query.ends_with(end)).count()
 }
 
 /// How often the program's threads went to sleep so far.
 #[cfg(target_os = "linux")]
-fn sleeps(terminal: &Terminal) -> usize {
+fn context_switches(terminal: &Terminal) -> usize {
     let tasks = std::fs::read_dir(format!("/proc/{}/task", terminal.pid())).unwrap();
     let of_task = |task: std::io::Result<std::fs::DirEntry>| {
         // A thread may end meanwhile.
@@ -39,31 +39,31 @@ fn sleeps(terminal: &Terminal) -> usize {
 #[cfg(target_os = "linux")]
 #[test]
 fn who_watches_only_what_has_ended_asks_nothing_writes_nothing_and_does_not_wake() {
-    let api = Api::serve(BOTH);
+    let api = TestSimulator::serve(BOTH);
     let idle = Terminal::keepwatch(&api, &["-i", "1s", ENDED], &[], 120, 40);
     idle.wait_for("COMPLETED");
-    let clock = Terminal::keepwatch(&api, &["-i", "1s", LIVES], &[], 100, 30);
+    let clock = Terminal::keepwatch(&api, &["-i", "1s", RUNNING_ID], &[], 100, 30);
     clock.wait_for("RUNNING");
     let seconds = |count: usize| {
-        let until = asked(&api, LIVES) + count;
-        wait_until("some seconds", || asked(&api, LIVES) >= until);
+        let until = request_count(&api, RUNNING_ID) + count;
+        wait_until("some seconds", || request_count(&api, RUNNING_ID) >= until);
     };
     seconds(3); // what is done once at the start
-    let before = (asked(&api, ENDED), idle.raw().len());
-    let slept = sleeps(&idle);
+    let before = (request_count(&api, ENDED), idle.raw().len());
+    let slept = context_switches(&idle);
     seconds(6);
-    assert_eq!((asked(&api, ENDED), idle.raw().len()), before);
-    let woken = sleeps(&idle) - slept;
+    assert_eq!((request_count(&api, ENDED), idle.raw().len()), before);
+    let woken = context_switches(&idle) - slept;
     assert!(woken <= 2, "it woke {woken} times in six seconds");
 }
 
 #[test]
 fn polls_that_bring_nothing_new_are_one_list_an_interval_and_the_time_of_the_newest() {
-    let api = Api::serve("");
+    let api = TestSimulator::serve("");
     let terminal = Terminal::keepwatch(&api, &["-i", "1s"], &[], 120, 40);
     let polls = |count: usize| {
-        let until = asked(&api, "status=RUNNING") + count;
-        wait_until("some polls", || asked(&api, "status=RUNNING") >= until);
+        let until = request_count(&api, "status=RUNNING") + count;
+        wait_until("some polls", || request_count(&api, "status=RUNNING") >= until);
     };
     polls(3);
     let (before, shown) = (api.log().len(), terminal.raw().len());

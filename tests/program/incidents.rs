@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use browserbase_simulator::{Expect, Script};
+use browserbase_simulator::{Expectation, Scenario};
 
 use crate::harness::{PROGRAM, Terminal, at_speed};
 
@@ -40,28 +40,29 @@ shown! {
 
 #[test]
 fn every_scenario_that_expects_something_on_the_screen_is_shown() {
-    let expects =
-        |name: &&str| Script::builtin(name).unwrap().expect.iter().any(|expect| !expect.screen.is_empty());
-    assert_eq!(Script::builtin_names().filter(expects).collect::<Vec<_>>(), SHOWN);
+    let expects = |name: &&str| {
+        Scenario::builtin(name).unwrap().expectations.iter().any(|expect| !expect.screen.is_empty())
+    };
+    assert_eq!(Scenario::builtin_names().filter(expects).collect::<Vec<_>>(), SHOWN);
 }
 
 fn show(name: &str) {
-    let script = Script::builtin(name).unwrap();
-    let long = script.expect.iter().any(|expect| expect.within.0 > LONG);
+    let script = Scenario::builtin(name).unwrap();
+    let long = script.expectations.iter().any(|expect| expect.within.0 > LONG);
     at_speed(if long { 100 } else { 10 }, |speed| show_at(name, &script, speed));
 }
 
-fn show_at(name: &str, script: &Script, speed: u32) {
+fn show_at(name: &str, script: &Scenario, speed: u32) {
     let speed = speed.to_string();
     let mut terminal =
         Terminal::start(&[PROGRAM, "demo", "--scenario", name, "--speed", &speed, "--utc"], &[], 120, 40);
-    for expect in script.expect.iter().filter(|expect| !expect.screen.is_empty()) {
-        select(&mut terminal, script.id_of(expect.session.as_deref().unwrap()).unwrap());
+    for expect in script.expectations.iter().filter(|expect| !expect.screen.is_empty()) {
+        select(&mut terminal, script.find_session_id(expect.session.as_deref().unwrap()).unwrap());
         if expect.copied {
             terminal.press("c");
         }
         if expect.released {
-            let id = script.id_of(expect.session.as_deref().unwrap()).unwrap();
+            let id = script.find_session_id(expect.session.as_deref().unwrap()).unwrap();
             terminal.press("x");
             terminal.wait_for("Release this session?");
             terminal.press(&format!("{}\r", &id[id.len() - 4..]));
@@ -69,7 +70,7 @@ fn show_at(name: &str, script: &Script, speed: u32) {
         wait_for_all(&terminal, name, expect);
     }
     terminal.press("q");
-    assert_eq!(terminal.end_restored().exit_code(), 0);
+    assert_eq!(terminal.wait_for_restored_exit().exit_code(), 0);
 }
 
 /// Filters by the id, in place of what was filtered by before: then it is the only row, and selected.
@@ -80,7 +81,7 @@ fn select(terminal: &mut Terminal, id: &str) {
     terminal.wait_until("the session, selected", |screen| screen.contents().contains(&id[..8]));
 }
 
-fn wait_for_all(terminal: &Terminal, name: &str, expect: &Expect) {
+fn wait_for_all(terminal: &Terminal, name: &str, expect: &Expectation) {
     let what =
         format!("in {name}, of {}: {:?}", expect.session.as_deref().unwrap_or_default(), expect.screen);
     terminal.wait_until(&what, |screen| {

@@ -8,15 +8,16 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use keepwatch::store::journal::{
-    Entry, Fate, Journal, Of, Options, Reader, RunId, Segment, SegmentId, Summary, Trouble, Why,
+    Journal, JournalEntry, JournalError, JournalOptions, JournalReader, RunId, Segment, SegmentFilter,
+    SegmentId, SendResult, SessionSummary, StoredVerdict,
 };
-use keepwatch_core::clock::{Clock, Timestamp, later};
+use keepwatch_core::clock::{Clock, Timestamp, saturating_add};
 use keepwatch_core::session::{Metadata, Status};
 use keepwatch_core::testing;
 use keepwatch_core::text::Untrusted;
 use serde_json::{Value, json};
 
-use crate::harness::{PATIENCE, PROGRAM, Terminal, clean_env, output, wait};
+use crate::harness::{PROGRAM, TEST_TIMEOUT, Terminal, clean_env, output, wait_for_exit};
 
 /// Tells this test binary, started once more, which journal to write, and for how many seconds.
 const PATH: &str = "KEEPWATCH_TEST_JOURNAL";
@@ -29,8 +30,8 @@ fn child_that_writes() {
     let (Ok(path), Ok(seconds)) = (std::env::var(PATH), std::env::var(SECONDS)) else { return };
     let clock = Clock::system();
     let mut journal: Journal<Value> =
-        Journal::spawn(path.into(), Options::new(clock.clone()), |trouble| match trouble {
-            Trouble::Slow { .. } | Trouble::Over => {}
+        Journal::spawn(path.into(), JournalOptions::new(clock.clone()), |trouble| match trouble {
+            JournalError::Slow { .. } | JournalError::Recovered => {}
             other => {
                 println!("\nTROUBLE {other:?}");
             }
@@ -44,31 +45,34 @@ fn child_that_writes() {
         profile: None,
         host,
         header: json!({}),
-        weight: 10,
+        estimated_size: 10,
     };
-    assert_eq!(journal.begin(begun), Fate::Taken);
+    assert_eq!(journal.begin_segment(begun), SendResult::Queued);
     let until = Duration::from_secs(seconds.parse().unwrap());
     let mut sent: u64 = 0;
     while clock.now().mono < until {
         let at = clock.now().wall;
         let mentions = vec![testing::id(&format!("s-{}", sent % 50))];
         let body = json!({ "n": sent, "text": "x".repeat(300) });
-        let entry = Entry { seq: sent, at, body, weight: 400, mentions, projects: Vec::new() };
-        assert_eq!(journal.entry(entry), Fate::Taken);
-        assert_eq!(journal.summary(summary(&format!("s-{}", sent % 50), run.clone(), at)), Fate::Taken);
+        let entry = JournalEntry { seq: sent, at, body, estimated_size: 400, mentions, projects: Vec::new() };
+        assert_eq!(journal.write_entry(entry), SendResult::Queued);
+        assert_eq!(
+            journal.write_summary(summary(&format!("s-{}", sent % 50), run.clone(), at)),
+            SendResult::Queued
+        );
         println!("SENT {sent} {}", at.timestamp_millis());
         sent += 1;
         std::thread::park_timeout(Duration::from_millis(1));
     }
     // Half a second is the program's; a busy machine may need longer for what waits.
-    assert!(journal.flush(PATIENCE));
+    assert!(journal.flush(TEST_TIMEOUT));
     drop(journal);
     println!("\nDONE {sent}");
 }
 
-fn summary(id: &str, run: RunId, last_seen: Timestamp) -> Summary {
+fn summary(id: &str, run: RunId, last_seen: Timestamp) -> SessionSummary {
     let ago = |seconds| last_seen - chrono::TimeDelta::seconds(seconds);
-    Summary {
+    SessionSummary {
         session: testing::id(id),
         run,
         profile: None,
@@ -82,16 +86,16 @@ fn summary(id: &str, run: RunId, last_seen: Timestamp) -> Summary {
         created: Some(ago(1800)),
         started: Some(ago(1800)),
         ended: Some(last_seen),
-        end_exact: true,
-        expires: Some(later(last_seen, Duration::from_secs(60))),
+        is_end_exact: true,
+        expires: Some(saturating_add(last_seen, Duration::from_secs(60))),
         first_seen: ago(1800),
         last_seen,
         watched: Duration::from_secs(1566),
-        replies: 522,
+        responses: 522,
         proxy_bytes: Some(18_200_000),
-        why: Some(Why {
+        verdict: Some(StoredVerdict {
             name: "keep_alive_ended_early".into(),
-            sure: "likely".into(),
+            confidence: "likely".into(),
             sentence: Untrusted::new("COMPLETED after 30m 00s"),
         }),
         metadata: Some(Metadata::new(r#"{"run":{"id":"c-881"}}"#)),
@@ -99,7 +103,7 @@ fn summary(id: &str, run: RunId, last_seen: Timestamp) -> Summary {
 }
 
 /// Starts one that writes.
-fn writer(path: &Path, seconds: u64) -> Child {
+fn spawn_writer(path: &Path, seconds: u64) -> Child {
     Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "journal::child_that_writes", "--ignored", "--nocapture"])
         .env(PATH, path)
@@ -110,20 +114,20 @@ fn writer(path: &Path, seconds: u64) -> Child {
 }
 
 /// The numbers behind a word, of each line that begins with it.
-fn words<'l>(line: &'l str, word: &str) -> Option<Vec<&'l str>> {
+fn words_after<'l>(line: &'l str, word: &str) -> Option<Vec<&'l str>> {
     let mut words = line.split(' ');
     (words.next() == Some(word)).then(|| words.collect())
 }
 
-fn only_segment(reader: &Reader, run: &str) -> SegmentId {
-    let all = reader.segments(Timestamp::UNIX_EPOCH, Of::All).unwrap();
+fn only_segment(reader: &JournalReader, run: &str) -> SegmentId {
+    let all = reader.segments(Timestamp::UNIX_EPOCH, SegmentFilter::All).unwrap();
     let mut own = all.iter().filter(|segment| segment.run.as_str() == run);
     let id = own.next().unwrap().id;
     assert!(own.next().is_none());
     id
 }
 
-fn assert_sound(path: &Path) {
+fn assert_intact(path: &Path) {
     let db = rusqlite::Connection::open(path).unwrap();
     let said: String = db.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
     assert_eq!(said, "ok");
@@ -144,15 +148,15 @@ fn a_process_that_is_killed_while_it_writes_loses_a_second_at_most() {
 fn lost_when_killed() -> i64 {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal.sqlite");
-    let mut child = writer(&path, 600);
+    let mut child = spawn_writer(&path, 600);
     let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
     let (mut run, mut sent) = (String::new(), Vec::new());
     for line in lines {
         assert!(!line.starts_with("TROUBLE"), "{line}");
-        if let Some(words) = words(&line, "RUN") {
+        if let Some(words) = words_after(&line, "RUN") {
             run = words[0].to_owned();
         }
-        if let Some(words) = words(&line, "SENT") {
+        if let Some(words) = words_after(&line, "SENT") {
             let numbers: Vec<i64> = words.iter().filter_map(|word| word.parse().ok()).collect();
             // The last line may be cut.
             if let [number, at] = numbers[..] {
@@ -164,7 +168,7 @@ fn lost_when_killed() -> i64 {
         }
     }
     assert_eq!(child.wait().unwrap().signal(), Some(9));
-    let reader = Reader::open(&path).unwrap().unwrap();
+    let reader = JournalReader::open(&path).unwrap().unwrap();
     let kept: Vec<i64> = reader
         .entries(only_segment(&reader, &run))
         .map(|line| i64::try_from(line.unwrap().seq).unwrap())
@@ -175,11 +179,11 @@ fn lost_when_killed() -> i64 {
         kept.last().map_or(sent[0].1, |number| sent[usize::try_from(*number).unwrap().min(sent.len() - 1)].1);
     let lost = last_sent - last_kept;
     drop(reader);
-    assert_sound(&path);
+    assert_intact(&path);
     // And the next run goes on with it.
-    let mut next = writer(&path, 0);
-    assert!(wait(&mut next).success());
-    assert_eq!(Reader::open(&path).unwrap().unwrap().sizes().unwrap().segments, 2);
+    let mut next = spawn_writer(&path, 0);
+    assert!(wait_for_exit(&mut next).success());
+    assert_eq!(JournalReader::open(&path).unwrap().unwrap().stats().unwrap().segments, 2);
     lost
 }
 
@@ -187,7 +191,7 @@ fn lost_when_killed() -> i64 {
 fn write_at_once(seconds: u64) -> (u64, u64) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal.sqlite");
-    let mut children = [writer(&path, seconds), writer(&path, seconds)];
+    let mut children = [spawn_writer(&path, seconds), spawn_writer(&path, seconds)];
     let outputs: Vec<_> = children
         .iter_mut()
         .map(|child| {
@@ -203,23 +207,23 @@ fn write_at_once(seconds: u64) -> (u64, u64) {
     // Who reads meanwhile is not in the way, and sees no error.
     let mut read = 0_u64;
     while children.iter_mut().any(|child| child.try_wait().unwrap().is_none()) {
-        if let Some(reader) = Reader::open(&path).unwrap() {
-            let sizes = reader.sizes().unwrap();
-            let segments = reader.segments(Timestamp::UNIX_EPOCH, Of::All).unwrap();
+        if let Some(reader) = JournalReader::open(&path).unwrap() {
+            let sizes = reader.stats().unwrap();
+            let segments = reader.segments(Timestamp::UNIX_EPOCH, SegmentFilter::All).unwrap();
             let lines = segments.iter().flat_map(|it| reader.entries(it.id)).map(Result::unwrap).count();
             assert!(u64::try_from(lines).unwrap() >= sizes.entries);
             read += 1;
         }
         std::thread::park_timeout(Duration::from_millis(50));
     }
-    let reader = Reader::open(&path).unwrap().unwrap();
+    let reader = JournalReader::open(&path).unwrap().unwrap();
     let mut total = 0;
     for (mut child, output) in children.into_iter().zip(outputs) {
         let lines = output.join().unwrap();
         assert!(child.wait().unwrap().success(), "{lines:?}");
         assert!(!lines.iter().any(|line| line.starts_with("TROUBLE")), "{lines:?}");
-        let run = lines.iter().find_map(|line| words(line, "RUN")).unwrap()[0];
-        let sent: u64 = lines.iter().find_map(|line| words(line, "DONE")).unwrap()[0].parse().unwrap();
+        let run = lines.iter().find_map(|line| words_after(line, "RUN")).unwrap()[0];
+        let sent: u64 = lines.iter().find_map(|line| words_after(line, "DONE")).unwrap()[0].parse().unwrap();
         let kept: Vec<u64> =
             reader.entries(only_segment(&reader, run)).map(|line| line.unwrap().seq).collect();
         assert_eq!(kept, (0..sent).collect::<Vec<_>>(), "not one is lost");
@@ -227,7 +231,7 @@ fn write_at_once(seconds: u64) -> (u64, u64) {
     }
     assert_eq!(reader.summaries(Timestamp::UNIX_EPOCH).unwrap().len(), 100);
     drop(reader);
-    assert_sound(&path);
+    assert_intact(&path);
     (total, read)
 }
 
@@ -255,15 +259,17 @@ impl Home {
         let home = Self::new();
         let clock = Clock::system();
         let mut journal: Journal<Value> =
-            Journal::spawn(home.journal(), Options::new(clock.clone()), |trouble| match trouble {
-                Trouble::Slow { .. } | Trouble::Over => {} // a busy machine
+            Journal::spawn(home.journal(), JournalOptions::new(clock.clone()), |trouble| match trouble {
+                JournalError::Slow { .. } | JournalError::Recovered => {} // a busy machine
                 other => panic!("{other:?}"),
             });
         let now = clock.now().wall;
-        let _ = journal.summary(summary("6512bd43-d9ca-4e02-9a67-91f2c1a0b3de", RunId::new(now, 1), now));
+        let _ =
+            journal.write_summary(summary("6512bd43-d9ca-4e02-9a67-91f2c1a0b3de", RunId::new(now, 1), now));
         let old = now - chrono::TimeDelta::days(5);
-        let _ = journal.summary(summary("c20ad4d7-6fe9-4775-8aa6-1bc0d2e7f3a1", RunId::new(old, 2), old));
-        assert!(journal.flush(PATIENCE));
+        let _ =
+            journal.write_summary(summary("c20ad4d7-6fe9-4775-8aa6-1bc0d2e7f3a1", RunId::new(old, 2), old));
+        assert!(journal.flush(TEST_TIMEOUT));
         home
     }
 
@@ -346,7 +352,7 @@ fn its_size_is_told_and_clearing_it_needs_a_yes() {
         terminal.wait_for("[y/N]");
         terminal.press(answer);
         terminal.wait_for(says);
-        assert_eq!(terminal.end_restored().exit_code(), code);
+        assert_eq!(terminal.wait_for_restored_exit().exit_code(), code);
     }
     let (_, out, _) = home.run(&["journal", "size"]);
     assert!(out.contains("\nsessions  0\noldest    -\n"), "{out}");
@@ -361,7 +367,7 @@ fn its_size_is_told_and_clearing_it_needs_a_yes() {
 #[test]
 fn clearing_says_who_goes_on_writing() {
     let home = Home::with_journal();
-    let mut child = writer(&home.journal(), 600);
+    let mut child = spawn_writer(&home.journal(), 600);
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
     assert!(lines.any(|line| line.starts_with("SENT 300 ")));
     let (code, out, err) = home.run(&["journal", "clear", "--yes"]);

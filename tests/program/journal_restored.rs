@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::command_line::run_with;
-use crate::harness::{Api, KEY, PROGRAM, Terminal, wait_until};
+use crate::harness::{KEY, PROGRAM, Terminal, TestSimulator, wait_until};
 
 const ENDS: &str = r#"
 about = "one that ends, one that stays"
@@ -24,14 +24,14 @@ fn what_one_run_saw_the_next_shows_again_and_no_secret_is_kept() {
     let folder = tempfile::tempdir().unwrap();
     let journal = folder.path().join("journal.sqlite");
     let kept = [("KEEPWATCH_JOURNAL", journal.to_str().unwrap()), ("SSH_TTY", "/dev/pts/1")];
-    let api = Api::serve(ENDS);
+    let api = TestSimulator::serve(ENDS);
 
     let mut first = Terminal::keepwatch(&api, &["-i", "1s", "--utc"], &kept, 120, 40);
     first.wait_for("unused");
     first.press("gc");
-    first.wait_told("a connect URL", |told| !told.clipboard.is_empty());
+    first.wait_for_osc("a connect URL", |told| !told.clipboard.is_empty());
     first.press("q");
-    assert_eq!(first.end_restored().exit_code(), 0);
+    assert_eq!(first.wait_for_restored_exit().exit_code(), 0);
 
     // The ended one is in no list any more: only the journal knows of it.
     let mut second = Terminal::keepwatch(&api, &["-i", "1s", "--utc"], &kept, 120, 40);
@@ -41,7 +41,7 @@ fn what_one_run_saw_the_next_shows_again_and_no_secret_is_kept() {
     assert!(screen.contains("COMPLETED") && !screen.contains("⚑ 1"), "{screen}");
     assert!(!second.screen().contains("metadata changed"), "{screen}");
     second.press("q");
-    assert_eq!(second.end_restored().exit_code(), 0);
+    assert_eq!(second.wait_for_restored_exit().exit_code(), 0);
 
     let short = run_with(&["history", &ENDED[..8], "--utc"], &kept, "");
     let told = run_with(&["history", ENDED, "--utc"], &kept, "");
@@ -80,22 +80,22 @@ fn of_named_sessions_only_those_are_back_and_without_a_journal_nothing_is() {
     let folder = tempfile::tempdir().unwrap();
     let journal = folder.path().join("journal.sqlite");
     let kept = [("KEEPWATCH_JOURNAL", journal.to_str().unwrap()), ("SSH_TTY", "/dev/pts/1")];
-    let api = Api::serve(ENDS);
+    let api = TestSimulator::serve(ENDS);
     let mut first = Terminal::keepwatch(&api, &["-i", "1s"], &kept, 120, 40);
     first.wait_for("unused");
     first.press("q");
-    assert_eq!(first.end_restored().exit_code(), 0);
+    assert_eq!(first.wait_for_restored_exit().exit_code(), 0);
 
     let mut named = Terminal::keepwatch(&api, &[ENDED, "-i", "1s"], &kept, 120, 40);
     let screen = named.wait_for("first seen RUNNING");
     assert!(!screen.contains("8f14e45f"), "{screen}");
     named.press("q");
-    assert_eq!(named.end_restored().exit_code(), 0);
+    assert_eq!(named.wait_for_restored_exit().exit_code(), 0);
 
     let mut none = Terminal::keepwatch(&api, &[ENDED, "-i", "1s", "--no-journal"], &kept, 120, 40);
     none.wait_for("first seen already COMPLETED");
     none.press("q");
-    assert_eq!(none.end_restored().exit_code(), 0);
+    assert_eq!(none.wait_for_restored_exit().exit_code(), 0);
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn where_lists_are_narrowed_what_they_name_is_back_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     let journal = folder.path().join("journal.sqlite");
     let kept = [("KEEPWATCH_JOURNAL", journal.to_str().unwrap()), ("SSH_TTY", "/dev/pts/1")];
-    let api = Api::serve(
+    let api = TestSimulator::serve(
         r#"
 about = "two that run, of which one is asked for"
 [[session]]
@@ -120,25 +120,25 @@ timeout = "15m"
     all.wait_for("1 pending");
     all.wait_for("2 running");
     all.press("q");
-    assert_eq!(all.end_restored().exit_code(), 0);
+    assert_eq!(all.wait_for_restored_exit().exit_code(), 0);
 
     let query = ["-i", "1s", "--query", "user_metadata['owner']:'growth'"];
     let mut narrowed = Terminal::keepwatch(&api, &query, &kept, 120, 40);
     narrowed.wait_for("first seen PENDING");
-    let asked = |api: &Api| api.log().iter().filter(|hit| hit.path.ends_with("/sessions")).count();
+    let asked = |api: &TestSimulator| api.log().iter().filter(|hit| hit.path.ends_with("/sessions")).count();
     let before = asked(&api);
     wait_until("two more rounds", || asked(&api) > before + 4);
     let screen = narrowed.screen();
     assert!(screen.contains("1 running") && !screen.contains("8f14e45f"), "{screen}");
     assert!(!api.log().iter().any(|hit| hit.path.contains("8f14e45f")), "it is not asked for either");
     narrowed.press("q");
-    assert_eq!(narrowed.end_restored().exit_code(), 0);
+    assert_eq!(narrowed.wait_for_restored_exit().exit_code(), 0);
 
     let mut pending = Terminal::keepwatch(&api, &["-i", "1s", "--status", "PENDING"], &kept, 120, 40);
     let screen = pending.wait_for("no session is pending");
     assert!(!screen.contains("8f14e45f") && !screen.contains("45c48cce"), "{screen}");
     pending.press("q");
-    assert_eq!(pending.end_restored().exit_code(), 0);
+    assert_eq!(pending.wait_for_restored_exit().exit_code(), 0);
 }
 
 #[test]
@@ -146,45 +146,45 @@ fn a_program_that_is_killed_leaves_a_journal_that_opens_and_has_what_it_saw() {
     let folder = tempfile::tempdir().unwrap();
     let journal = folder.path().join("journal.sqlite");
     let kept = [("KEEPWATCH_JOURNAL", journal.to_str().unwrap())];
-    let api = Api::serve(ENDS);
+    let api = TestSimulator::serve(ENDS);
     let mut watcher = Terminal::keepwatch(&api, &["-i", "1s"], &kept, 120, 40);
     watcher.wait_for("unused");
     let told = || run_with(&["history", ENDED], &kept, "").out;
     wait_until("the end is in the journal while the program runs", || told().contains("COMPLETED"));
     watcher.signal(rustix::process::Signal::KILL);
-    watcher.end();
+    watcher.wait_for_exit();
     assert!(told().contains("COMPLETED"));
 
     let mut next = Terminal::keepwatch(&api, &[ENDED, "-i", "1s"], &kept, 120, 40);
     next.wait_for("first seen RUNNING");
     next.press("q");
-    assert_eq!(next.end_restored().exit_code(), 0);
+    assert_eq!(next.wait_for_restored_exit().exit_code(), 0);
 }
 
 #[test]
 fn a_journal_that_can_not_be_written_is_said_in_the_header_and_the_demo_has_none() {
     let folder = tempfile::tempdir().unwrap();
-    let api = Api::serve(ENDS);
+    let api = TestSimulator::serve(ENDS);
     let directory = [("KEEPWATCH_JOURNAL", folder.path().to_str().unwrap())];
     let mut watcher = Terminal::keepwatch(&api, &["-i", "1s"], &directory, 100, 30);
     let screen = watcher.wait_for("journal off");
     assert!(screen.contains("RUNNING") || watcher.wait_for("RUNNING").contains("journal off"), "{screen}");
     watcher.press("q");
-    assert_eq!(watcher.end_restored().exit_code(), 0);
+    assert_eq!(watcher.wait_for_restored_exit().exit_code(), 0);
 
     let none = folder.path().join("demo.sqlite");
     let demo = [("KEEPWATCH_JOURNAL", none.to_str().unwrap())];
     let mut demo = Terminal::start(&[PROGRAM, "demo"], &demo, 100, 30);
     demo.wait_for("RUNNING");
     demo.press("q");
-    assert_eq!(demo.end_restored().exit_code(), 0);
+    assert_eq!(demo.wait_for_restored_exit().exit_code(), 0);
     assert!(!none.exists());
 }
 
 #[test]
 fn what_is_stored_without_its_secrets_or_its_metadata_is_no_change_of_it() {
     let folder = tempfile::tempdir().unwrap();
-    let api = Api::serve(ENDS);
+    let api = TestSimulator::serve(ENDS);
     for options in [&["-i", "1s"][..], &["-i", "1s", "--no-metadata"]] {
         let journal = folder.path().join(format!("{}.sqlite", options.len()));
         let kept = [("KEEPWATCH_JOURNAL", journal.to_str().unwrap())];
@@ -196,7 +196,7 @@ fn what_is_stored_without_its_secrets_or_its_metadata_is_no_change_of_it() {
             // The first list after the past came has been taken once it says so of a session that the past has, too.
             assert!(!screen.contains("metadata changed"), "{screen}");
             watcher.press("q");
-            assert_eq!(watcher.end_restored().exit_code(), 0);
+            assert_eq!(watcher.wait_for_restored_exit().exit_code(), 0);
         }
         let told = run_with(&["history", "8f14e45f-ceea-467f-a0e6-a9f2e4f8b1c2"], &kept, "");
         assert!(!told.out.contains("metadata changed"), "{}", told.out);
@@ -233,11 +233,12 @@ fn what_was_seen_at_another_host_is_not_taken_for_this_ones() {
     let folder = tempfile::tempdir().unwrap();
     let journal = folder.path().join("journal.sqlite");
     let kept = [("KEEPWATCH_JOURNAL", journal.to_str().unwrap())];
-    let (one, other) = (Api::serve(ENDS), Api::serve("about = \"the same project, and nothing runs\""));
+    let (one, other) =
+        (TestSimulator::serve(ENDS), TestSimulator::serve("about = \"the same project, and nothing runs\""));
     let mut first = Terminal::keepwatch(&one, &["-i", "1s"], &kept, 120, 40);
     first.wait_for("unused");
     first.press("q");
-    assert_eq!(first.end_restored().exit_code(), 0);
+    assert_eq!(first.wait_for_restored_exit().exit_code(), 0);
 
     let mut second = Terminal::keepwatch(&other, &["-i", "1s"], &kept, 120, 40);
     second.wait_for("no session is running");
@@ -248,5 +249,5 @@ fn what_was_seen_at_another_host_is_not_taken_for_this_ones() {
     let screen = second.wait_for("no session is running");
     assert!(!screen.contains("45c48cce"), "{screen}");
     second.press("q");
-    assert_eq!(second.end_restored().exit_code(), 0);
+    assert_eq!(second.wait_for_restored_exit().exit_code(), 0);
 }

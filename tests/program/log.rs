@@ -4,12 +4,12 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 
-use browserbase_simulator::{Fault, On, StatusCode};
+use browserbase_simulator::{Fault, FaultTarget, StatusCode};
 use rustix::process::Signal;
 
 use crate::command_line::run_with;
-use crate::harness::{Api, KEY, Terminal, wait_until};
-use crate::piped::Headless;
+use crate::harness::{KEY, Terminal, TestSimulator, wait_until};
+use crate::piped_program::PipedProgram;
 
 const ID: &str = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de";
 const ONE: &str = r#"
@@ -40,15 +40,16 @@ fn assert_well_formed(log: &str) {
 fn the_log_says_what_was_done_and_answered_and_neither_what_was_looked_for_nor_a_secret() {
     let folder = tempfile::tempdir().unwrap();
     let (path, journal) = (folder.path().join("log"), folder.path().join("j.sqlite"));
-    let api = Api::serve(ONE);
+    let api = TestSimulator::serve(ONE);
     let look_for = "user_metadata['run']:'cAnArY-looked-for'";
     let args = ["-i", "1s", "--log", path.to_str().unwrap(), "--query", look_for];
     let env = [("SSH_TTY", "/dev/pts/1"), ("KEEPWATCH_JOURNAL", journal.to_str().unwrap())];
     let mut screen = Terminal::keepwatch(&api, &args, &env, 120, 40);
     screen.wait_for("RUNNING");
     screen.press("c");
-    screen.wait_told("a connect URL", |told| !told.clipboard.is_empty());
-    api.control.fault(Fault::status(On::List, StatusCode::SERVICE_UNAVAILABLE).times(1));
+    screen.wait_for_osc("a connect URL", |told| !told.clipboard.is_empty());
+    api.control
+        .add_fault(Fault::with_status(FaultTarget::List, StatusCode::SERVICE_UNAVAILABLE).limited_to(1));
     let says = |what: &str| wait_until(what, || read(&path).contains(what));
     says("INFO  poll::poller: 127.0.0.1");
     says(" failures");
@@ -56,13 +57,13 @@ fn the_log_says_what_was_done_and_answered_and_neither_what_was_looked_for_nor_a
     screen.wait_for("RELEASING");
     says(": POST 127.0.0.1");
     screen.press("q");
-    assert_eq!(screen.end_restored().exit_code(), 0);
+    assert_eq!(screen.wait_for_restored_exit().exit_code(), 0);
     let log = read(&path);
     for what in [
         "started as `keepwatch --query --interval --log`; variables: BROWSERBASE_API_KEY BROWSERBASE_BASE_URL KEEPWATCH_JOURNAL",
         "INFO  commands::watch: profile \"\": 127.0.0.1:",
         "/v1/sessions?status=RUNNING&q=••••: 200, ",
-        "was asked: Fresh(",
+        "was asked: FetchConnectUrls(",
         "connect URL sent to the terminal (OSC 52), unconfirmed",
         ": 503, ",
         "List(Running) failed, API failed; again in ",
@@ -84,25 +85,25 @@ fn the_log_says_what_was_done_and_answered_and_neither_what_was_looked_for_nor_a
 fn the_log_says_by_which_signal_the_program_ended_and_that_its_terminal_went_away() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("log");
-    let (api, args) = (Api::serve(ONE), ["--log", path.to_str().unwrap()]);
+    let (api, args) = (TestSimulator::serve(ONE), ["--log", path.to_str().unwrap()]);
     let mut screen = Terminal::keepwatch(&api, &args, &[], 120, 40);
     screen.wait_for("RUNNING");
     screen.signal(Signal::TERM);
-    assert_eq!(screen.end_restored().exit_code(), 143);
+    assert_eq!(screen.wait_for_restored_exit().exit_code(), 143);
     assert!(read(&path).contains("signal 15 asks for the end"), "{}", read(&path));
     assert!(read(&path).ends_with(": ends with 143\n"), "{}", read(&path));
 
     let mut screen = Terminal::keepwatch(&api, &args, &[], 120, 40);
     screen.wait_for("RUNNING");
     screen.close();
-    screen.end();
+    screen.wait_for_exit();
     // The signal of that may be heard of a moment later.
     assert!(read(&path).contains(": the terminal is gone: ends with 129\n"), "{}", read(&path));
 
-    let mut events = Headless::start(&api, &["events", args[0], args[1]]);
-    events.line("first_seen");
+    let mut events = PipedProgram::start(&api, &["events", args[0], args[1]]);
+    events.wait_for_line("first_seen");
     events.signal(Signal::INT);
-    assert_eq!(events.end(&api).code, Some(130));
+    assert_eq!(events.finish(&api).code, Some(130));
     assert!(read(&path).ends_with(": ends with 130\n"), "{}", read(&path));
     assert_eq!(read(&path).matches("started as `").count(), 3, "what was there is appended to");
 }
@@ -111,7 +112,7 @@ fn the_log_says_by_which_signal_the_program_ended_and_that_its_terminal_went_awa
 fn nothing_is_logged_unless_the_option_the_variable_or_the_config_file_says_where() {
     let home = tempfile::tempdir().unwrap();
     let at = |name: &str| home.path().join(name);
-    let api = Api::serve(ONE);
+    let api = TestSimulator::serve(ONE);
     let env = |more: &[(&'static str, String)]| {
         let base =
             [("HOME", home.path().to_str().unwrap().to_owned()), ("BROWSERBASE_BASE_URL", api.url.clone())];
@@ -147,7 +148,7 @@ fn a_log_that_can_not_be_begun_is_refused_with_2_and_a_sentence_before_anything_
     let folder = tempfile::tempdir().unwrap();
     let (aim, link) = (folder.path().join("aim"), folder.path().join("link"));
     symlink(&aim, &link).unwrap();
-    let api = Api::serve(ONE);
+    let api = TestSimulator::serve(ONE);
     let env = [("BROWSERBASE_BASE_URL", api.url.as_str()), ("BROWSERBASE_API_KEY", KEY)];
     for (path, why) in [
         (link.as_path(), "it is a symbolic link"),
@@ -171,7 +172,7 @@ fn a_log_that_can_not_be_begun_is_refused_with_2_and_a_sentence_before_anything_
 fn a_log_that_fails_later_is_said_on_the_screen_and_watching_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("log");
-    let api = Api::serve(ONE);
+    let api = TestSimulator::serve(ONE);
     let mut screen = Terminal::keepwatch(&api, &["-i", "1s", "--log", path.to_str().unwrap()], &[], 140, 40);
     screen.wait_for("RUNNING");
     fs::remove_file(&path).unwrap();
@@ -184,5 +185,5 @@ fn a_log_that_fails_later_is_said_on_the_screen_and_watching_goes_on() {
     let before = api.log().len();
     wait_until("it goes on asking", || api.log().len() > before + 2);
     screen.press("q");
-    assert_eq!(screen.end_restored().exit_code(), 0);
+    assert_eq!(screen.wait_for_restored_exit().exit_code(), 0);
 }

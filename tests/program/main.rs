@@ -8,16 +8,13 @@
 )]
 
 mod architecture;
-mod busy;
 mod chaos;
 mod chaos_soak;
 mod command_line;
 mod config_file;
 mod contract;
-mod documents;
-mod ends;
+mod docs_in_sync;
 mod faults;
-mod fewest;
 mod harness;
 mod headless;
 mod hostile;
@@ -26,15 +23,18 @@ mod incidents;
 mod journal;
 mod journal_restored;
 mod log;
-mod picture;
-mod piped;
+mod piped_program;
 mod profiles;
 mod promises;
+mod readme_screenshots;
 mod release;
 mod replay;
+mod request_counts;
 mod scenarios;
 mod schema;
 mod screen;
 mod sdk;
 mod secrets;
+mod shutdown;
 mod simulate;
+mod slow_terminal;

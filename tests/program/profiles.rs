@@ -2,28 +2,29 @@
 
 use std::process::Command;
 
-use browserbase_simulator::{Fault, On, StatusCode};
+use browserbase_simulator::{Fault, FaultTarget, StatusCode};
 
-use crate::harness::{Api, KEY, PROGRAM, Terminal, clean_env, output};
+use crate::harness::{KEY, PROGRAM, Terminal, TestSimulator, clean_env, output};
 
 const IN_ACME: &str = "45c48cce-2e2d-4fba-8f1a-2d7bcf1aa7ff";
 const IN_STAGING: &str = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de";
 
-fn serve(id: &str) -> Api {
-    Api::serve(&format!(
+fn serve(id: &str) -> TestSimulator {
+    TestSimulator::serve(&format!(
         "[rules]\nrelease_delay = \"1s\"\n[[session]]\nid = \"{id}\"\ncreated = \"-2m\"\ntimeout = \"1h\"\nkeep_alive = true\n"
     ))
 }
 
 /// A config file with a profile for each server, and one whose key nobody has.
-struct Profiles(tempfile::TempDir);
+struct ProfilesHome(tempfile::TempDir);
 
-impl Profiles {
-    fn new(acme: &Api, staging: &Api) -> Self {
+impl ProfilesHome {
+    fn new(acme: &TestSimulator, staging: &TestSimulator) -> Self {
         let home = Self(tempfile::tempdir().unwrap());
         std::fs::write(home.0.path().join("key"), KEY).unwrap();
-        let profile =
-            |name: &str, api: &Api, key: &str| format!("[profile.{name}]\nbase-url = {:?}\n{key}\n", api.url);
+        let profile = |name: &str, api: &TestSimulator, key: &str| {
+            format!("[profile.{name}]\nbase-url = {:?}\n{key}\n", api.url)
+        };
         let config = [
             profile("acme", acme, "api-key-file = \"key\""),
             profile("staging", staging, "api-key-file = \"key\""),
@@ -48,40 +49,40 @@ impl Profiles {
 }
 
 /// Of the lines of a screen that with this in it.
-fn line<'s>(screen: &'s str, with: &str) -> &'s str {
+fn line_with<'s>(screen: &'s str, with: &str) -> &'s str {
     screen.lines().find(|line| line.contains(with)).unwrap_or_else(|| panic!("no {with} in\n{screen}"))
 }
 
 #[test]
 fn one_refused_key_stops_nobody_else_and_is_tried_again() {
     let (acme, staging) = (serve(IN_ACME), serve(IN_STAGING));
-    staging.control.fault(Fault::status(On::All, StatusCode::UNAUTHORIZED));
-    let home = Profiles::new(&acme, &staging);
+    staging.control.add_fault(Fault::with_status(FaultTarget::All, StatusCode::UNAUTHORIZED));
+    let home = ProfilesHome::new(&acme, &staging);
     let mut terminal = home.terminal(&["acme", "staging"], &[]);
     let screen = terminal.wait_for("staging: the API refuses the key (401)");
     assert!(!screen.contains("acme: "), "{screen}");
     let screen = terminal.wait_for("45c48cce");
-    assert!(line(&screen, "45c48cce").contains("acme"), "{screen}");
+    assert!(line_with(&screen, "45c48cce").contains("acme"), "{screen}");
     acme.control.add_session(toml::from_str("name = \"second\"\ntimeout = \"1h\"").unwrap());
     terminal.wait_for("2 running");
-    staging.control.heal();
+    staging.control.clear_faults();
     terminal.press("r");
     let screen = terminal.wait_for("6512bd43");
-    assert!(line(&screen, "6512bd43").contains("staging"), "{screen}");
+    assert!(line_with(&screen, "6512bd43").contains("staging"), "{screen}");
     terminal.wait_until("no banner", |screen| !screen.contents().contains("(401)"));
     terminal.press("e");
     let screen = terminal.wait_for("polls succeed again");
-    assert!(line(&screen, "polls succeed again").contains("staging"), "{screen}");
-    terminal.leaks_nothing(&acme, &[]);
-    terminal.leaks_nothing(&staging, &[]);
+    assert!(line_with(&screen, "polls succeed again").contains("staging"), "{screen}");
+    terminal.assert_no_secrets(&acme, &[]);
+    terminal.assert_no_secrets(&staging, &[]);
     terminal.press("q");
-    assert_eq!(terminal.end_restored().exit_code(), 0);
+    assert_eq!(terminal.wait_for_restored_exit().exit_code(), 0);
 }
 
 #[test]
 fn a_release_goes_to_the_profile_that_the_question_names() {
     let (acme, staging) = (serve(IN_ACME), serve(IN_STAGING));
-    let home = Profiles::new(&acme, &staging);
+    let home = ProfilesHome::new(&acme, &staging);
     let mut terminal = home.terminal(&["acme", "staging"], &[]);
     terminal.wait_for("2 running");
     terminal.press("/profile:stag\r");
@@ -90,28 +91,28 @@ fn a_release_goes_to_the_profile_that_the_question_names() {
     terminal.wait_for("in the profile staging");
     terminal.press("b3de\r");
     terminal.wait_for("release asked from here at ");
-    let posts = |api: &Api| api.log().iter().filter(|hit| hit.method == "POST").count();
+    let posts = |api: &TestSimulator| api.log().iter().filter(|hit| hit.method == "POST").count();
     assert_eq!((posts(&acme), posts(&staging)), (0, 1));
 }
 
 #[test]
 fn an_id_is_asked_of_each_profile_and_only_the_one_that_has_it_is_asked_again() {
     let (acme, staging) = (serve(IN_ACME), serve(IN_STAGING));
-    let home = Profiles::new(&acme, &staging);
+    let home = ProfilesHome::new(&acme, &staging);
     let terminal = home.terminal(&["acme", "staging"], &[IN_STAGING]);
     terminal.wait_for("RUNNING");
-    let asked = |api: &Api| api.log().iter().filter(|hit| hit.path.ends_with(IN_STAGING)).count();
+    let asked = |api: &TestSimulator| api.log().iter().filter(|hit| hit.path.ends_with(IN_STAGING)).count();
     let before = asked(&staging);
     crate::harness::wait_until("it is polled", || asked(&staging) > before + 3);
     let screen = terminal.screen();
-    assert!(!screen.contains("not found") && line(&screen, "6512bd43").contains("staging"), "{screen}");
+    assert!(!screen.contains("not found") && line_with(&screen, "6512bd43").contains("staging"), "{screen}");
     assert!((1..=2).contains(&asked(&acme)), "{} times", asked(&acme));
 }
 
 #[test]
 fn a_key_that_can_not_be_had_is_that_profiles_trouble_unless_it_is_the_only_one() {
     let (acme, staging) = (serve(IN_ACME), serve(IN_STAGING));
-    let home = Profiles::new(&acme, &staging);
+    let home = ProfilesHome::new(&acme, &staging);
     let terminal = home.terminal(&["locked", "acme"], &[]);
     let screen = terminal.wait_for("locked: api-key-command “sh” failed (exit status: 7)");
     assert!(!screen.contains("next try"), "{screen}");

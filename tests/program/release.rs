@@ -1,9 +1,9 @@
 //! Releasing a session, on the screen and on the command line, and what a read-only keepwatch can not do.
 
-use browserbase_simulator::Hit;
+use browserbase_simulator::RequestLogEntry;
 
-use crate::harness::{Api, Terminal, wait_until};
-use crate::piped::{End, Headless};
+use crate::harness::{Terminal, TestSimulator, wait_until};
+use crate::piped_program::{PipedProgram, ProgramOutput};
 
 const ID: &str = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de";
 
@@ -18,17 +18,17 @@ keep_alive = true
 metadata = { owner = "checkout-e2e" }
 "#;
 
-fn posts(api: &Api) -> Vec<Hit> {
+fn posts(api: &TestSimulator) -> Vec<RequestLogEntry> {
     api.log().into_iter().filter(|hit| hit.method == "POST").collect()
 }
 
-fn run(api: &Api, args: &[&str]) -> End {
-    Headless::start(api, args).end(api)
+fn run(api: &TestSimulator, args: &[&str]) -> ProgramOutput {
+    PipedProgram::start(api, args).finish(api)
 }
 
 #[test]
 fn x_releases_the_session_that_the_question_names_and_the_verdict_says_so() {
-    let api = Api::serve(ONE);
+    let api = TestSimulator::serve(ONE);
     let mut terminal = Terminal::keepwatch(&api, &["-i", "1s"], &[], 120, 40);
     terminal.wait_for("RUNNING");
     terminal.press("x");
@@ -45,12 +45,12 @@ fn x_releases_the_session_that_the_question_names_and_the_verdict_says_so() {
     assert!(end.contains("COMPLETED"), "{end}");
     assert_eq!(posts(&api).len(), 1);
     terminal.press("q");
-    terminal.leaks_nothing(&api, &[]);
+    terminal.assert_no_secrets(&api, &[]);
 }
 
 #[test]
 fn a_release_that_the_api_refuses_stays_on_the_row_with_its_message() {
-    let api = Api::serve(&format!(
+    let api = TestSimulator::serve(&format!(
         "{ONE}\n[[fault]]\non = \"release\"\nstatus = 409\nmessage = \"Session is locked\"\n"
     ));
     let mut terminal = Terminal::keepwatch(&api, &["-i", "1s"], &[], 120, 40);
@@ -63,12 +63,12 @@ fn a_release_that_the_api_refuses_stays_on_the_row_with_its_message() {
     });
     assert_eq!(posts(&api).len(), 1, "409 is no reason to ask again");
     terminal.press("q");
-    terminal.end_restored();
+    terminal.wait_for_restored_exit();
 }
 
 #[test]
 fn a_release_goes_out_at_once_while_the_polls_wait_out_a_rest_of_minutes() {
-    let api = Api::serve(&format!(
+    let api = TestSimulator::serve(&format!(
         "{ONE}\n[[fault]]\nfrom = \"1s\"\non = \"list\"\nstatus = 429\nretry_after = \"300s\"\n"
     ));
     let mut terminal = Terminal::keepwatch(&api, &["-i", "1s"], &[], 120, 40);
@@ -79,12 +79,12 @@ fn a_release_goes_out_at_once_while_the_polls_wait_out_a_rest_of_minutes() {
     terminal.press("\r");
     wait_until("the POST, long before the polls go on", || !posts(&api).is_empty());
     terminal.press("q");
-    terminal.end_restored();
+    terminal.wait_for_restored_exit();
 }
 
 #[test]
 fn a_release_that_meets_a_failing_server_is_asked_again_until_it_goes() {
-    let api = Api::serve(&format!(
+    let api = TestSimulator::serve(&format!(
         "{ONE}\n[[fault]]\non = \"release\"\ncount = 2\nstatus = 503\nmessage = \"Try later\"\n"
     ));
     let end = run(&api, &["release", ID, "--confirm", "b3de"]);
@@ -96,7 +96,7 @@ fn a_release_that_meets_a_failing_server_is_asked_again_until_it_goes() {
 
 #[test]
 fn the_command_releases_nothing_without_the_right_answer() {
-    let api = Api::serve(ONE);
+    let api = TestSimulator::serve(ONE);
     let unasked = run(&api, &["release", ID]);
     assert_eq!(unasked.code, Some(2), "{}", unasked.err);
     assert!(unasked.err.contains("--confirm"), "{}", unasked.err);
@@ -109,19 +109,19 @@ fn the_command_releases_nothing_without_the_right_answer() {
 
 #[test]
 fn on_a_terminal_the_command_asks() {
-    let api = Api::serve(ONE);
+    let api = TestSimulator::serve(ONE);
     let mut terminal = Terminal::keepwatch(&api, &["release", ID], &[], 100, 12);
     let question = terminal.wait_for("characters of its id release it:");
     assert!(question.contains("of checkout-e2e, running for 2m"), "{question}");
     terminal.press("b3de\n");
     terminal.wait_for("asked; the API says RUNNING, and may for some seconds");
     assert_eq!(posts(&api).len(), 1);
-    terminal.end();
+    terminal.wait_for_exit();
 }
 
 #[test]
 fn where_it_is_read_only_nothing_leads_to_a_post() {
-    let api = Api::serve(ONE);
+    let api = TestSimulator::serve(ONE);
     for (args, env) in [(vec!["--read-only"], None), (vec![], Some(("KEEPWATCH_READ_ONLY", "1")))] {
         let args: Vec<&str> = args.into_iter().chain(["-i", "1s"]).collect();
         let env: Vec<(&str, &str)> = env.into_iter().collect();
@@ -131,7 +131,7 @@ fn where_it_is_read_only_nothing_leads_to_a_post() {
         terminal.wait_for("read-only");
         terminal.press("b3de\r");
         terminal.press("q");
-        terminal.end();
+        terminal.wait_for_exit();
     }
     let refused = run(&api, &["release", ID, "--confirm", "b3de", "--read-only"]);
     assert_eq!(refused.code, Some(2), "{}", refused.err);

@@ -5,20 +5,22 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use browserbase_simulator::{self, Expect, NO_VERDICT, Script};
+use browserbase_simulator::{self, Expectation, NO_VERDICT, Scenario};
 use keepwatch::api::Endpoint;
-use keepwatch::api::{Client, Releaser};
-use keepwatch::poll::Observed;
+use keepwatch::api::{Client, ReleasePermission};
+use keepwatch::poll::IngestedReport;
 use keepwatch::poll::PollLimits;
-use keepwatch::poll::{Ask, Poller, Report};
-use keepwatch::store::{self, Encoder, FORMAT, Header, Line, Recording, Writer};
+use keepwatch::poll::{Poller, PollerCommand, Report};
+use keepwatch::store::{
+    self, Encoder, FORMAT_VERSION, Recording, RecordingWriter, StreamEntry, StreamHeader,
+};
 use keepwatch_core::clock::{Clock, Moment, Zone};
 use keepwatch_core::session::Targets;
 use keepwatch_core::session::{Secret, SessionId};
 use keepwatch_core::testing;
 use keepwatch_core::tracker::cost::Rates;
-use keepwatch_core::tracker::evidence::{self, Options};
-use keepwatch_core::tracker::{Event, EventKind, Fleet, Input, Thresholds};
+use keepwatch_core::tracker::evidence::{self, EvidenceOptions};
+use keepwatch_core::tracker::{AlertThresholds, Event, EventKind, Input, SessionTracker};
 use tokio::sync::mpsc;
 
 use crate::harness::at_speed;
@@ -64,14 +66,14 @@ const EVENTS: [&str; 25] = [
 ];
 
 /// One test a scenario, so that they run beside each other.
-macro_rules! played {
+macro_rules! scenario_tests {
     ($($test:ident: $scenario:literal,)*) => {
         const PLAYED: &[&str] = &[$($scenario),*];
-        $(#[test] fn $test() { play($scenario); })*
+        $(#[test] fn $test() { run_scenario($scenario); })*
     };
 }
 
-played! {
+scenario_tests! {
     i01_a_keep_alive_session_that_ends_early_was_no_disconnect_and_no_timeout: "I01",
     i02_ends_that_belong_together_are_named_together: "I02",
     i03_the_only_slot_is_taken: "I03",
@@ -93,27 +95,28 @@ played! {
 
 #[test]
 fn every_scenario_that_expects_something_is_played() {
-    let expects = |name: &&str| !Script::builtin(name).unwrap().expect.is_empty();
-    assert_eq!(Script::builtin_names().filter(expects).collect::<Vec<_>>(), PLAYED);
+    let expects = |name: &&str| !Scenario::builtin(name).unwrap().expectations.is_empty();
+    assert_eq!(Scenario::builtin_names().filter(expects).collect::<Vec<_>>(), PLAYED);
 }
 
 #[test]
 fn scenarios_name_only_events_that_there_are_and_last_half_a_minute() {
     for name in PLAYED {
-        let script = Script::builtin(name).unwrap();
-        for expect in &script.expect {
-            let unknown = expect.events.iter().chain(&expect.never).find(|it| !EVENTS.contains(&it.as_str()));
+        let script = Scenario::builtin(name).unwrap();
+        for expect in &script.expectations {
+            let unknown =
+                expect.events.iter().chain(&expect.absent_events).find(|it| !EVENTS.contains(&it.as_str()));
             assert_eq!(unknown, None, "{name}");
             let long = matches!(*name, "I09" | "I10"); // what they are about takes that long
             assert!(expect.within.0 <= Duration::from_secs(30) || long, "{name}");
         }
-        assert!(script.expect.iter().any(|expect| !expect.screen.is_empty()), "{name} shows nothing");
+        assert!(script.expectations.iter().any(|expect| !expect.screen.is_empty()), "{name} shows nothing");
     }
 }
 
-fn play(name: &str) {
-    let script = Script::builtin(name).unwrap();
-    let longest = script.expect.iter().map(|expect| expect.within.0).max().unwrap();
+fn run_scenario(name: &str) {
+    let script = Scenario::builtin(name).unwrap();
+    let longest = script.expectations.iter().map(|expect| expect.within.0).max().unwrap();
     at_speed(if longest > LONG { TOP_SPEED } else { SPEED }, |speed| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(Watcher::watch(name, script.clone(), speed));
@@ -123,34 +126,34 @@ fn play(name: &str) {
 /// Who watches a scenario, and what it made of it.
 struct Watcher {
     scenario: String,
-    script: Script,
+    script: Scenario,
     clock: Clock,
     start: Moment,
-    fleet: Fleet,
+    tracker: SessionTracker,
     encoder: Encoder,
-    lines: Vec<Line>,
+    lines: Vec<StreamEntry>,
     events: Vec<Event>,
     /// How many fresh connect URLs were asked for.
     copies: usize,
 }
 
 impl Watcher {
-    async fn watch(name: &str, script: Script, speed: u32) {
+    async fn watch(name: &str, script: Scenario, speed: u32) {
         let clock = Clock::scaled(speed);
         let simulator = browserbase_simulator::Simulator::start(
             clock.clone(),
             script.clone(),
-            browserbase_simulator::Options::default(),
+            browserbase_simulator::SimulatorOptions::default(),
         )
         .unwrap();
         let base = simulator.base_url().parse().unwrap();
         let client = Client::new(Endpoint { base }, Secret::new("bb_test_scenario_f3a9".into()));
-        let (reports, mut reported) = mpsc::channel::<Report>(16);
+        let (reports, mut report_receiver) = mpsc::channel::<Report>(16);
         let mut watcher = Self {
             scenario: name.to_owned(),
             script,
             start: clock.now(),
-            fleet: Fleet::new(Thresholds::default()),
+            tracker: SessionTracker::new(AlertThresholds::default()),
             encoder: Encoder::default(),
             lines: Vec::new(),
             events: Vec::new(),
@@ -159,16 +162,16 @@ impl Watcher {
         };
         let poller = Poller::spawn(
             client,
-            Releaser::unless(false),
+            ReleasePermission::unless_read_only(false),
             &Targets::All,
             PollLimits { interval: INTERVAL, max_rps: 4 },
             clock.clone(),
             reports,
         );
-        while let Some(wake) = watcher.open() {
+        while let Some(wake) = watcher.next_check() {
             tokio::select! {
-                Some(report) = reported.recv() => {
-                    let input = Observed::from(report).input;
+                Some(report) = report_receiver.recv() => {
+                    let input = IngestedReport::from(report).input;
                     watcher.apply(input);
                     watcher.copy(&poller);
                     watcher.release(&poller);
@@ -180,110 +183,113 @@ impl Watcher {
             simulator.connect_urls().iter().map(|url| url.expose().to_owned()).collect();
         assert_eq!(urls.len(), watcher.copies, "each reply had a connect URL of its own");
         assert!(urls.iter().all(|url| !watcher.lines.iter().any(|line| format!("{line:?}").contains(url))));
-        watcher.replays();
+        watcher.assert_replay_matches();
     }
 
     fn apply(&mut self, input: Option<Input>) {
         if let Some(input) = input {
-            let (events, lines) = store::apply(Some(&mut self.encoder), &mut self.fleet, input);
+            let (events, lines) = store::apply_and_encode(Some(&mut self.encoder), &mut self.tracker, input);
             self.events.extend(events);
             self.lines.extend(lines);
         }
     }
 
     /// What was recorded gives the same evidence of every session, byte for byte.
-    fn replays(&mut self) {
-        let header = Header {
-            format: FORMAT,
+    fn assert_replay_matches(&mut self) {
+        let header = StreamHeader {
+            format: FORMAT_VERSION,
             version: "9.9.9".into(),
             started: self.start.wall,
-            thresholds: Thresholds::default(),
+            thresholds: AlertThresholds::default(),
             owner_key: None,
             rates: Rates::default(),
             host: None,
             no_metadata: false,
         };
-        self.lines.extend(self.encoder.finish(&self.fleet));
+        self.lines.extend(self.encoder.finish(&self.tracker));
         let mut file = Vec::new();
-        Writer::new(&mut file, &header).unwrap().write(&self.lines).unwrap();
+        RecordingWriter::new(&mut file, &header).unwrap().write(&self.lines).unwrap();
         let recording = Recording::read(&mut file.as_slice()).unwrap();
         assert_eq!(recording.damage, None);
-        let mut again = Fleet::new(recording.header.thresholds.clone());
-        recording.tape.inputs().for_each(|(_, input)| drop(again.apply(input)));
-        for record in self.fleet.records() {
+        let mut again = SessionTracker::new(recording.header.thresholds.clone());
+        recording.input_log.inputs().for_each(|(_, input)| drop(again.apply(input)));
+        for record in self.tracker.records() {
             let version = &recording.header.version;
-            let of = |fleet| evidence::text(fleet, &record.id, Options::new(version));
-            assert_eq!(of(&again), of(&self.fleet), "{}", self.scenario);
+            let of = |tracker| evidence::render(tracker, &record.id, EvidenceOptions::new(version));
+            assert_eq!(of(&again), of(&self.tracker), "{}", self.scenario);
         }
-        assert_eq!(again.len(), self.fleet.len());
+        assert_eq!(again.len(), self.tracker.len());
     }
 
     /// Copies what the scenario wants copied, once for each reply that came.
     fn copy(&mut self, poller: &Poller) {
-        let copied = self.script.expect.iter().find(|expect| expect.copied);
+        let copied = self.script.expectations.iter().find(|expect| expect.copied);
         if let Some(id) = copied.and_then(|expect| self.id(expect))
             && self.copies < COPIES
-            && self.fleet.get(&id).is_some()
+            && self.tracker.get(&id).is_some()
         {
             self.copies += 1;
-            poller.ask(Ask::Fresh(id));
+            poller.send_command(PollerCommand::FetchConnectUrls(id));
         }
     }
 
     /// Releases what the scenario wants released, once it was seen.
     fn release(&mut self, poller: &Poller) {
-        let released = self.script.expect.iter().find(|expect| expect.released);
+        let released = self.script.expectations.iter().find(|expect| expect.released);
         let Some(id) = released.and_then(|expect| self.id(expect)) else { return };
-        if self.fleet.get(&id).is_some_and(|record| record.release.is_none()) {
-            self.apply(Some(Input::ReleaseAsked { at: self.clock.now(), id: id.clone() }));
-            poller.ask(Ask::Release(id));
+        if self.tracker.get(&id).is_some_and(|record| record.release.is_none()) {
+            self.apply(Some(Input::ReleaseRequested { at: self.clock.now(), id: id.clone() }));
+            poller.send_command(PollerCommand::Release(id));
         }
     }
 
     /// When to look again at the latest, by the monotonic clock; `None` once all is known and as it should be.
-    fn open(&self) -> Option<Duration> {
+    fn next_check(&self) -> Option<Duration> {
         let now = self.clock.now();
         let passed = now.since(self.start);
         let mut next: Option<Duration> = None;
-        for expect in &self.script.expect {
+        for expect in &self.script.expectations {
             let over = expect.within.0 <= passed;
-            if let Err(missing) = self.holds(expect) {
-                assert!(!over, "{missing}\n{}", self.account(expect));
-            } else if over || !expect.excludes() {
+            if let Err(missing) = self.check(expect) {
+                assert!(!over, "{missing}\n{}", self.describe(expect));
+            } else if over || !expect.requires_absence() {
                 continue;
             }
             let left = expect.within.0.saturating_sub(passed);
             next = Some(next.map_or(left, |next| next.min(left)));
         }
-        let flag = self.fleet.next_deadline(now);
+        let flag = self.tracker.next_deadline(now);
         let wait = flag.map_or(next?, |flag| flag.min(next.unwrap_or(flag)));
         Some(now.mono + wait.max(Duration::from_millis(10)))
     }
 
-    fn id(&self, expect: &Expect) -> Option<SessionId> {
+    fn id(&self, expect: &Expectation) -> Option<SessionId> {
         let word = expect.session.as_deref()?;
-        Some(testing::id(self.script.id_of(word).unwrap()))
+        Some(testing::id(self.script.find_session_id(word).unwrap()))
     }
 
     /// Whether it holds as of now; else what is missing. What must not be stops the test at once.
-    fn holds(&self, expect: &Expect) -> Result<(), String> {
+    fn check(&self, expect: &Expectation) -> Result<(), String> {
         let id = self.id(expect);
         let own: Vec<&EventKind> =
             self.events.iter().filter(|event| event.id == id).map(|event| &event.kind).collect();
         let named: Vec<&str> = own.iter().map(|kind| kind.name()).collect();
-        let verdict = id.as_ref().and_then(|id| self.fleet.verdict(id));
-        let said = self.said(expect);
-        if let Some(came) = named.iter().find(|name| expect.never.iter().any(|never| never == *name)) {
-            panic!("“{came}” was not to come\n{}", self.account(expect));
+        let verdict = id.as_ref().and_then(|id| self.tracker.verdict(id));
+        let said = self.texts(expect);
+        if let Some(came) = named.iter().find(|name| expect.absent_events.iter().any(|never| never == *name))
+        {
+            panic!("“{came}” was not to come\n{}", self.describe(expect));
         }
-        if let Some(phrase) = expect.unsaid.iter().find(|phrase| said.iter().any(|it| it.contains(*phrase))) {
-            panic!("“{phrase}” was not to be said\n{}", self.account(expect));
+        if let Some(phrase) =
+            expect.absent_phrases.iter().find(|phrase| said.iter().any(|it| it.contains(*phrase)))
+        {
+            panic!("“{phrase}” was not to be said\n{}", self.describe(expect));
         }
         let mut rest = named.iter();
         if let Some(missing) = expect.events.iter().find(|wanted| !rest.any(|name| name == wanted)) {
             return Err(format!("the event “{missing}” did not come, or not in this order"));
         }
-        let status = id.as_ref().and_then(|id| self.fleet.get(id)?.status());
+        let status = id.as_ref().and_then(|id| self.tracker.get(id)?.status());
         if let Some(wanted) = &expect.status
             && status.map(keepwatch_core::session::Status::raw) != Some(wanted)
         {
@@ -292,7 +298,7 @@ impl Watcher {
         let name = verdict.as_ref().map_or(NO_VERDICT, |verdict| verdict.name());
         match expect.verdict.as_deref() {
             Some(NO_VERDICT) if verdict.is_some() => {
-                panic!("no verdict was to be\n{}", self.account(expect))
+                panic!("no verdict was to be\n{}", self.describe(expect))
             }
             Some(wanted) if wanted != name => return Err(format!("the verdict is not {wanted}")),
             _ => {}
@@ -304,27 +310,27 @@ impl Watcher {
     }
 
     /// The sentences of its events and the words of its verdict.
-    fn said(&self, expect: &Expect) -> Vec<String> {
+    fn texts(&self, expect: &Expectation) -> Vec<String> {
         let id = self.id(expect);
         let today = self.clock.now().wall;
         let own = self.events.iter().filter(|event| event.id == id);
         let mut said: Vec<String> = own.map(|event| event.kind.sentence(Zone::Utc, today)).collect();
         if let Some(id) = id
-            && let Some(verdict) = self.fleet.verdict(&id)
+            && let Some(verdict) = self.tracker.verdict(&id)
         {
-            let words = verdict.words(Zone::Utc, today);
-            let status = self.fleet.get(&id).unwrap().status().unwrap();
-            said.push(verdict.line(status, Zone::Utc, today));
-            said.push(words.was);
-            said.extend(words.was_not.map(str::to_owned));
-            said.extend([words.sure, words.advice].map(str::to_owned));
-            said.extend(words.together);
+            let words = verdict.text(Zone::Utc, today);
+            let status = self.tracker.get(&id).unwrap().status().unwrap();
+            said.push(verdict.summary_line(status, Zone::Utc, today));
+            said.push(words.explanation);
+            said.extend(words.ruled_out.map(str::to_owned));
+            said.extend([words.confidence, words.advice].map(str::to_owned));
+            said.extend(words.end_cluster);
         }
         said
     }
 
     /// What there was instead.
-    fn account(&self, expect: &Expect) -> String {
+    fn describe(&self, expect: &Expectation) -> String {
         let id = self.id(expect);
         let named = self.events.iter().filter(|event| event.id == id).map(|event| event.kind.name());
         format!(
@@ -333,8 +339,8 @@ impl Watcher {
             expect.session.as_deref().unwrap_or("what concerns all"),
             self.clock.now().since(self.start).as_secs(),
             named.collect::<Vec<_>>().join(", "),
-            id.and_then(|id| self.fleet.verdict(&id)).map_or(NO_VERDICT, |verdict| verdict.name()),
-            self.said(expect).join("\n  "),
+            id.and_then(|id| self.tracker.verdict(&id)).map_or(NO_VERDICT, |verdict| verdict.name()),
+            self.texts(expect).join("\n  "),
         )
     }
 }

@@ -1,6 +1,6 @@
 //! The screen, as its reader uses it.
 
-use crate::harness::{Api, KEY, Terminal, wait_until};
+use crate::harness::{KEY, Terminal, TestSimulator, wait_until};
 
 /// One session that runs for an hour, with a proxy and metadata.
 const ONE: &str = r#"
@@ -35,7 +35,7 @@ pub(crate) fn base64(text: &str) -> Vec<u8> {
 
 #[test]
 fn it_starts_shows_a_session_and_copies_a_fresh_connect_url() {
-    let api = Api::serve(ONE);
+    let api = TestSimulator::serve(ONE);
     let mut terminal = Terminal::keepwatch(&api, &[ID], &[], 120, 40);
     terminal.wait_for("RUNNING");
     let screen = terminal.wait_for("nightly-42");
@@ -45,21 +45,21 @@ fn it_starts_shows_a_session_and_copies_a_fresh_connect_url() {
     );
     terminal.press("c");
     terminal.wait_for("sent to the terminal");
-    let told = terminal.wait_told("a copy", |told| !told.clipboard.is_empty());
+    let told = terminal.wait_for_osc("a copy", |told| !told.clipboard.is_empty());
     let copied = String::from_utf8(base64(&told.clipboard[0])).unwrap();
     assert!(api.connect_urls().contains(&copied), "{copied} was never handed out");
     assert!(copied.starts_with("wss://"));
-    terminal.leaks_nothing(&api, &[]);
+    terminal.assert_no_secrets(&api, &[]);
     terminal.press("q");
-    assert_eq!(terminal.end_restored().exit_code(), 0);
+    assert_eq!(terminal.wait_for_restored_exit().exit_code(), 0);
 }
 
 #[test]
 fn the_connect_url_is_shown_only_where_it_is_asked_for_and_goes_at_a_key() {
-    let api = Api::serve(ONE);
+    let api = TestSimulator::serve(ONE);
     let mut terminal = Terminal::keepwatch(&api, &[ID], &[], 120, 40);
     terminal.wait_for("RUNNING");
-    terminal.leaks_nothing(&api, &[]);
+    terminal.assert_no_secrets(&api, &[]);
     terminal.press("Y");
     let screen = terminal.wait_for("signingKey=");
     let flat: String = screen.split_whitespace().collect();
@@ -67,15 +67,15 @@ fn the_connect_url_is_shown_only_where_it_is_asked_for_and_goes_at_a_key() {
     let shown = urls.iter().find(|url| flat.contains(url.as_str())).expect("the whole URL is on the screen");
     terminal.press("\x1b");
     terminal.wait_until("the URL is gone", |screen| !screen.contents().contains("signingKey=ey"));
-    terminal.leaks_nothing(&api, &[shown]);
+    terminal.assert_no_secrets(&api, &[shown]);
 }
 
 #[test]
 fn without_ids_new_sessions_come_in_and_those_that_leave_are_resolved() {
-    let api = Api::serve(ONE);
+    let api = TestSimulator::serve(ONE);
     let terminal = Terminal::keepwatch(&api, &["-i", "1s"], &[], 120, 40);
     terminal.wait_for("nightly-42");
-    api.control.end(ID, browserbase_simulator::Ending::Completed);
+    api.control.end_session(ID, browserbase_simulator::FinalStatus::Completed);
     terminal.wait_for("COMPLETED");
     let asked = api.log();
     assert!(asked.iter().any(|hit| hit.path.ends_with(ID)), "the end was asked for by its id");
@@ -83,19 +83,19 @@ fn without_ids_new_sessions_come_in_and_those_that_leave_are_resolved() {
         toml::from_str("name = \"second\"\ntimeout = \"1h\"\nmetadata = { name = \"second\" }").unwrap(),
     );
     terminal.wait_for("second");
-    terminal.leaks_nothing(&api, &[]);
+    terminal.assert_no_secrets(&api, &[]);
 }
 
 #[test]
 fn a_session_that_died_before_is_found_among_the_newest_and_watched() {
     let died = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de";
-    let api = Api::serve(&format!(
+    let api = TestSimulator::serve(&format!(
         "{ONE}[[session]]\nid = \"{died}\"\ncreated = \"-30m\"\ntimeout = \"15m\"\nmetadata = {{ owner = \"growth\" }}\n"
     ));
     let mut terminal = Terminal::keepwatch(&api, &[], &[], 120, 40);
     let screen = terminal.wait_for("nightly-42");
     assert!(!screen.contains("6512bd43"), "{screen}");
-    let unfiltered = |api: &Api| {
+    let unfiltered = |api: &TestSimulator| {
         api.log().iter().filter(|hit| hit.path.ends_with("/sessions") && hit.query.is_empty()).count()
     };
     assert_eq!(unfiltered(&api), 0, "never polled");
@@ -111,13 +111,13 @@ fn a_session_that_died_before_is_found_among_the_newest_and_watched() {
         screen.contains("45c48cce") && screen.contains("6512bd43")
     });
     assert_eq!(unfiltered(&api), 1);
-    terminal.leaks_nothing(&api, &[]);
+    terminal.assert_no_secrets(&api, &[]);
 }
 
 #[test]
 fn a_session_is_added_by_a_pasted_line_and_muted_and_shown_again() {
     let other = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de";
-    let api = Api::serve(&format!("{ONE}[[session]]\nid = \"{other}\"\ntimeout = \"1h\"\n"));
+    let api = TestSimulator::serve(&format!("{ONE}[[session]]\nid = \"{other}\"\ntimeout = \"1h\"\n"));
     let mut terminal = Terminal::keepwatch(&api, &[ID], &[], 120, 40);
     terminal.wait_for("nightly-42");
     terminal.press("a");
@@ -130,13 +130,13 @@ fn a_session_is_added_by_a_pasted_line_and_muted_and_shown_again() {
     terminal.wait_for("1 muted, M shows them");
     terminal.press("M");
     terminal.wait_until("both again", |screen| !screen.contents().contains("muted, M"));
-    terminal.leaks_nothing(&api, &[]);
+    terminal.assert_no_secrets(&api, &[]);
 }
 
 #[test]
 fn a_query_and_a_status_are_all_that_is_asked_for() {
     let other = "[[session]]\nid = \"other-1\"\nmetadata = { name = \"other\" }\n";
-    let api = Api::serve(&format!("{ONE}{other}"));
+    let api = TestSimulator::serve(&format!("{ONE}{other}"));
     let query = "user_metadata['run']['id']:'c-881'";
     let args = ["--query", query, "--status", "RUNNING", "-i", "1s"];
     let terminal = Terminal::keepwatch(&api, &args, &[], 120, 40);
@@ -150,7 +150,7 @@ fn a_query_and_a_status_are_all_that_is_asked_for() {
 
 #[test]
 fn a_session_that_does_not_exist_says_so_and_the_others_go_on() {
-    let api = Api::serve(ONE);
+    let api = TestSimulator::serve(ONE);
     let terminal = Terminal::keepwatch(&api, &[ID, "no-such-1"], &[], 120, 40);
     terminal.wait_for("not found");
     terminal.wait_for("RUNNING");
@@ -158,26 +158,26 @@ fn a_session_that_does_not_exist_says_so_and_the_others_go_on() {
 
 #[test]
 fn a_refused_key_and_a_server_that_comes_back_are_told_apart() {
-    let api = Api::serve(ONE);
+    let api = TestSimulator::serve(ONE);
     let refused = Terminal::keepwatch(&api, &[ID], &[("BROWSERBASE_API_KEY", "bb_live_wrong")], 120, 40);
     refused.wait_for("refuses the key");
     let before = api.log().len();
-    api.control.fault(browserbase_simulator::Fault::status(
-        browserbase_simulator::On::All,
+    api.control.add_fault(browserbase_simulator::Fault::with_status(
+        browserbase_simulator::FaultTarget::All,
         browserbase_simulator::StatusCode::SERVICE_UNAVAILABLE,
     ));
     let mut failing = Terminal::keepwatch(&api, &[ID, "-i", "1s"], &[], 120, 40);
     failing.wait_for("503");
-    api.control.heal();
+    api.control.clear_faults();
     failing.press("r");
     failing.wait_for("RUNNING");
     assert!(api.log().len() > before);
-    refused.leaks_nothing(&api, &[]);
+    refused.assert_no_secrets(&api, &[]);
 }
 
 #[test]
 fn no_color_means_no_color_and_ascii_means_ascii() {
-    let api = Api::serve(ONE);
+    let api = TestSimulator::serve(ONE);
     let mut terminal = Terminal::keepwatch(&api, &["--ascii", ID], &[("NO_COLOR", "1")], 120, 40);
     terminal.wait_for("nightly-42");
     terminal.press("?");
@@ -201,7 +201,7 @@ fn no_color_means_no_color_and_ascii_means_ascii() {
 
 #[test]
 fn hostile_text_reaches_the_terminal_as_nothing_but_text() {
-    let api = Api::serve(
+    let api = TestSimulator::serve(
         r#"
 [[session]]
 id = "h-1"
@@ -216,14 +216,14 @@ metadata = { name = "\u001b[2J\u001b]0;owned\u0007\u202Eevil\u0000", "\u009b31m"
     for bad in ["\u{1b}]52;", "\u{1b}]0;owned", "\u{202e}", "\u{9b}", "\u{1b}[31m"] {
         assert!(!raw.contains(bad), "{bad:?} was written");
     }
-    let told = terminal.wait_told("a title", |told| !told.titles.is_empty());
+    let told = terminal.wait_for_osc("a title", |told| !told.titles.is_empty());
     assert!(told.clipboard.is_empty() && told.unknown.is_empty(), "{told:?}");
     assert!(told.titles.iter().all(|title| !title.contains("owned")));
 }
 
 #[test]
 fn a_narrow_pane_and_a_resize_show_what_fits() {
-    let api = Api::serve(ONE);
+    let api = TestSimulator::serve(ONE);
     let terminal = Terminal::keepwatch(&api, &[ID], &[], 40, 12);
     terminal.wait_for("45c48cce");
     terminal.resize(12, 3);
@@ -237,7 +237,7 @@ fn a_narrow_pane_and_a_resize_show_what_fits() {
 #[test]
 fn polling_goes_on_while_nobody_presses_a_key_and_stops_while_paused() {
     let other = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de";
-    let api = Api::serve(&format!("{ONE}[[session]]\nid = \"{other}\"\ntimeout = \"1h\"\n"));
+    let api = TestSimulator::serve(&format!("{ONE}[[session]]\nid = \"{other}\"\ntimeout = \"1h\"\n"));
     let asked = |id: &str| api.log().iter().filter(|hit| hit.path.ends_with(id)).count();
     let polls = || asked(ID);
     let mut terminal = Terminal::keepwatch(&api, &["-i", "1s", ID], &[], 120, 40);
@@ -255,12 +255,12 @@ fn polling_goes_on_while_nobody_presses_a_key_and_stops_while_paused() {
     wait_until("a fresh reply while paused", || polls() > paused_at);
     terminal.press("p");
     wait_until("polls again", || polls() >= paused_at + 3);
-    terminal.leaks_nothing(&api, &[]);
+    terminal.assert_no_secrets(&api, &[]);
 }
 
 #[test]
 fn a_key_that_comes_together_with_a_resize_is_not_lost() {
-    let api = Api::serve(ONE);
+    let api = TestSimulator::serve(ONE);
     let mut terminal = Terminal::keepwatch(&api, &[ID], &[], 100, 30);
     terminal.wait_for("RUNNING");
     for round in 0..10 {
@@ -288,7 +288,7 @@ fn inside_tmux_with_its_default_settings_a_copy_reaches_its_buffer_and_the_termi
         eprintln!("SKIPPED: there is no tmux on this machine");
         return;
     }
-    let api = Api::serve(ONE);
+    let api = TestSimulator::serve(ONE);
     let socket = format!("keepwatch-test-{}", std::process::id());
     let env = [("BROWSERBASE_BASE_URL", api.url.as_str()), ("BROWSERBASE_API_KEY", KEY)];
     let command = ["tmux", "-L", &socket, "-f", "/dev/null", "new-session", crate::harness::PROGRAM, ID];
@@ -296,19 +296,19 @@ fn inside_tmux_with_its_default_settings_a_copy_reaches_its_buffer_and_the_termi
     terminal.wait_for("RUNNING");
     terminal.press("c");
     terminal.wait_for("tmux");
-    let told = terminal.wait_told("a copy", |told| !told.clipboard.is_empty());
+    let told = terminal.wait_for_osc("a copy", |told| !told.clipboard.is_empty());
     let copied = String::from_utf8(base64(&told.clipboard[0])).unwrap();
     assert!(api.connect_urls().contains(&copied), "{copied} was never handed out");
     let buffer = tmux(&socket, &["show-buffer", "-b", "keepwatch"]).unwrap();
     assert_eq!(String::from_utf8(buffer.stdout).unwrap(), copied);
-    terminal.leaks_nothing(&api, &[]);
+    terminal.assert_no_secrets(&api, &[]);
     terminal.press("q");
-    terminal.end();
+    terminal.wait_for_exit();
 }
 
 #[test]
 fn a_server_without_lists_says_so_where_no_session_was_named() {
-    let api = Api::serve("[[fault]]\non = \"list\"\nstatus = 404\n");
+    let api = TestSimulator::serve("[[fault]]\non = \"list\"\nstatus = 404\n");
     let terminal = Terminal::keepwatch(&api, &[], &[], 120, 40);
     let screen = terminal.wait_for("this server has no list of sessions");
     assert!(!screen.contains("unknown id"), "{screen}");
@@ -320,7 +320,10 @@ fn a_refresh_goes_out_at_once_while_four_sessions_hang() {
         format!("[[session]]\nid = \"h-{place}\"\n[[fault]]\non = \"h-{place}\"\nreply = \"hang\"\n")
     });
     let no_lists = "[[fault]]\non = \"list\"\nstatus = 404\n"; // else five would be looked for there
-    let api = Api::serve(&format!("{}[[session]]\nid = \"ok-1\"\n{no_lists}", hanging.collect::<String>()));
+    let api = TestSimulator::serve(&format!(
+        "{}[[session]]\nid = \"ok-1\"\n{no_lists}",
+        hanging.collect::<String>()
+    ));
     let ids = ["h-1", "h-2", "h-3", "h-4", "ok-1"];
     let mut terminal = Terminal::keepwatch(&api, &ids, &[], 120, 40);
     let asked = |what: &str| api.log().iter().filter(|hit| hit.path.ends_with(what)).count();
@@ -335,16 +338,16 @@ fn a_refresh_goes_out_at_once_while_four_sessions_hang() {
 
 #[test]
 fn the_live_view_is_copied_and_shown_nowhere() {
-    let api = Api::serve(ONE);
+    let api = TestSimulator::serve(ONE);
     let mut terminal = Terminal::keepwatch(&api, &[ID], &[], 100, 30);
     terminal.wait_for("RUNNING");
     terminal.press("yl");
-    let told = terminal.wait_told("a copy", |told| !told.clipboard.is_empty());
+    let told = terminal.wait_for_osc("a copy", |told| !told.clipboard.is_empty());
     terminal.wait_for("live view URL sent to the terminal");
     let copied = String::from_utf8(base64(&told.clipboard[0])).unwrap();
     let key = copied.split_once("signingKey=").unwrap().1;
     terminal.press("q");
-    assert_eq!(terminal.end_restored().exit_code(), 0);
+    assert_eq!(terminal.wait_for_restored_exit().exit_code(), 0);
     assert!(!String::from_utf8_lossy(&terminal.raw()).contains(key), "the live view was shown");
-    terminal.leaks_nothing(&api, &[]);
+    terminal.assert_no_secrets(&api, &[]);
 }

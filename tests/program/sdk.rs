@@ -12,12 +12,12 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::harness::clean_env;
-use crate::simulate::Simulated;
+use crate::simulate::SimulateProgram;
 
 const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/sdk");
 
 /// Whether `program` can be run here; if not, says so where nobody can miss it.
-fn is_here(program: &str) -> bool {
+fn is_installed(program: &str) -> bool {
     let here = Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
     if !here {
         eprintln!("\n  SKIPPED: {program} is not installed, so nothing was proved.\n");
@@ -34,11 +34,11 @@ fn run(command: &mut Command) {
 }
 
 /// Runs `script` in `folder` with `interpreter`, pointed at simulators of its own.
-fn proves(interpreter: &OsStr, script: &Path, folder: &Path) {
+fn run_script(interpreter: &OsStr, script: &Path, folder: &Path) {
     let scenario = format!("{SCRIPTS}/scenario.toml");
-    let paid = Simulated::start(&["--scenario", &scenario]);
-    let free = Simulated::start(&["--scenario", &scenario, "--plan", "free"]);
-    let full = Simulated::start(&["--scenario", &format!("{SCRIPTS}/full.toml")]);
+    let paid = SimulateProgram::start(&["--scenario", &scenario]);
+    let free = SimulateProgram::start(&["--scenario", &scenario, "--plan", "free"]);
+    let full = SimulateProgram::start(&["--scenario", &format!("{SCRIPTS}/full.toml")]);
     run(Command::new(interpreter)
         .arg(script)
         .current_dir(folder)
@@ -56,8 +56,8 @@ fn proves(interpreter: &OsStr, script: &Path, folder: &Path) {
 }
 
 /// Installs `packages` from npm in a folder of their own, and runs `script` there.
-fn node_proves(script: &str, packages: &[&str]) {
-    if !is_here("node") || !is_here("npm") {
+fn run_node_script(script: &str, packages: &[&str]) {
+    if !is_installed("node") || !is_installed("npm") {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -66,13 +66,13 @@ fn node_proves(script: &str, packages: &[&str]) {
     run(Command::new("npm").args(install).args(packages).current_dir(folder.path()));
     let copy = folder.path().join(script);
     std::fs::copy(Path::new(SCRIPTS).join(script), &copy).unwrap();
-    proves(OsStr::new("node"), &copy, folder.path());
+    run_script(OsStr::new("node"), &copy, folder.path());
 }
 
 #[test]
 #[ignore = "installs from PyPI"]
 fn the_python_sdk_works_against_the_simulator() {
-    if !is_here("python3") {
+    if !is_installed("python3") {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -81,17 +81,17 @@ fn the_python_sdk_works_against_the_simulator() {
     run(Command::new(&python)
         .args(["-m", "pip", "install", "--quiet", "browserbase"])
         .current_dir(folder.path()));
-    proves(python.as_os_str(), &Path::new(SCRIPTS).join("sdk.py"), folder.path());
+    run_script(python.as_os_str(), &Path::new(SCRIPTS).join("sdk.py"), folder.path());
 }
 
 #[test]
 #[ignore = "installs from npm"]
 fn the_node_sdk_works_against_the_simulator() {
-    node_proves("sdk.mjs", &["@browserbasehq/sdk"]);
+    run_node_script("sdk.mjs", &["@browserbasehq/sdk"]);
 }
 
 #[test]
 #[ignore = "installs from npm"]
 fn the_command_lines_work_against_the_simulator() {
-    node_proves("clis.mjs", &["@browserbasehq/cli", "browse"]);
+    run_node_script("clis.mjs", &["@browserbasehq/cli", "browse"]);
 }

@@ -9,17 +9,17 @@ use std::process::{Child, Command, Stdio};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use crate::harness::{PATIENCE, PROGRAM, clean_env, lines, wait, wait_until};
+use crate::harness::{PROGRAM, TEST_TIMEOUT, clean_env, lines, wait_for_exit, wait_until};
 use crate::schema::assert_valid;
 
 /// A `keepwatch simulate` on a free port, which ends with this.
-pub(crate) struct Simulated {
+pub(crate) struct SimulateProgram {
     pub(crate) url: String,
     pub(crate) project: String,
     child: Child,
 }
 
-impl Simulated {
+impl SimulateProgram {
     pub(crate) fn start(args: &[&str]) -> Self {
         let mut child = Command::new(PROGRAM)
             .arg("simulate")
@@ -30,7 +30,7 @@ impl Simulated {
             .spawn()
             .unwrap();
         let lines = lines(child.stdout.take().unwrap());
-        let exports: BTreeMap<String, String> = iter::from_fn(|| lines.recv_timeout(PATIENCE).ok())
+        let exports: BTreeMap<String, String> = iter::from_fn(|| lines.recv_timeout(TEST_TIMEOUT).ok())
             .filter_map(|line| {
                 let (name, value) = line.strip_prefix("export ")?.split_once('=')?;
                 Some((name.to_owned(), value.to_owned()))
@@ -42,36 +42,36 @@ impl Simulated {
     }
 
     /// Interrupts it. Returns its exit code.
-    pub(crate) fn interrupted(mut self) -> Option<i32> {
+    pub(crate) fn interrupt(mut self) -> Option<i32> {
         let pid = Pid::from_raw(self.child.id().try_into().unwrap()).unwrap();
         kill_process(pid, Signal::INT).unwrap();
-        wait(&mut self.child).code()
+        wait_for_exit(&mut self.child).code()
     }
 
     /// The scenario in `toml`, with `args` besides.
-    fn play(toml: &str, args: &[&str]) -> Self {
+    fn start_scenario(toml: &str, args: &[&str]) -> Self {
         let file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
         std::fs::write(file.path(), toml).unwrap();
         let scenario = file.path().to_str().unwrap();
         Self::start(&[&["--scenario", scenario], args].concat())
     }
 
-    pub(crate) fn get(&self, path: &str) -> Answer {
-        self.ask("GET", path, None)
+    pub(crate) fn get(&self, path: &str) -> Response {
+        self.request("GET", path, None)
     }
 
-    pub(crate) fn post(&self, path: &str, body: &Value) -> Answer {
-        self.ask("POST", path, Some(body))
+    pub(crate) fn post(&self, path: &str, body: &Value) -> Response {
+        self.request("POST", path, Some(body))
     }
 
-    fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
+    fn request(&self, method: &str, path: &str, body: Option<&Value>) -> Response {
         let address = self.url.trim_start_matches("http://");
         let body = body.map(Value::to_string);
         let typed = if body.is_some() { "Content-Type: application/json\r\n" } else { "" };
         let body = body.unwrap_or_default();
         let length = body.len();
         let mut stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(TEST_TIMEOUT)).unwrap();
         write!(
             stream,
             "{method} {path} HTTP/1.1\r\nHost: {address}\r\nX-BB-API-Key: any\r\nConnection: close\r\n\
@@ -81,7 +81,7 @@ impl Simulated {
         let reply = std::io::read_to_string(stream).unwrap();
         let (head, body) = reply.split_once("\r\n\r\n").unwrap();
         let mut lines = head.lines();
-        Answer {
+        Response {
             status: lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap(),
             headers: lines
                 .filter_map(|line| line.split_once(": "))
@@ -92,30 +92,30 @@ impl Simulated {
     }
 }
 
-impl Drop for Simulated {
+impl Drop for SimulateProgram {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-pub(crate) struct Answer {
+pub(crate) struct Response {
     status: u16,
     headers: BTreeMap<String, String>,
     pub(crate) body: Value,
 }
 
-impl Answer {
+impl Response {
     /// The body of an answer with this status, which every one of `schemas` allows.
-    fn answered(self, status: u16, schemas: &[&str]) -> Value {
+    fn expect_status(self, status: u16, schemas: &[&str]) -> Value {
         assert_eq!(self.status, status, "{}", self.body);
         schemas.iter().for_each(|schema| assert_valid(schema, &self.body));
         self.body
     }
 
     /// The message of a refusal with this status.
-    fn refused(self, status: u16) -> String {
-        let body = self.answered(status, &[include_str!("../contract/error.json")]);
+    fn expect_error(self, status: u16) -> String {
+        let body = self.expect_status(status, &[include_str!("../contract/error.json")]);
         assert_eq!(body["statusCode"], status);
         body["message"].as_str().unwrap().to_owned()
     }
@@ -145,45 +145,45 @@ pending = "300ms"
 
 #[test]
 fn a_keep_alive_session_lives_from_its_creation_to_its_release_by_the_contract() {
-    let api = Simulated::play(TWO, &["--release-delay", "300ms"]);
+    let api = SimulateProgram::start_scenario(TWO, &["--release-delay", "300ms"]);
     let order = json!({
         "projectId": api.project, "keepAlive": true, "timeout": 900, "region": "eu-central-1", "proxies": true,
         "browserSettings": { "context": { "id": "c-1" } }, "userMetadata": { "owner": "growth" },
     });
-    let created = api.post("/v1/sessions", &order).answered(201, &[SESSION, CREATED]);
+    let created = api.post("/v1/sessions", &order).expect_status(201, &[SESSION, CREATED]);
     assert_eq!((&created["keepAlive"], &created["contextId"]), (&true.into(), &"c-1".into()));
     let one = format!("/v1/sessions/{}", created["id"].as_str().unwrap());
-    let status = || api.get(&one).answered(200, &[SESSION])["status"].clone();
+    let status = || api.get(&one).expect_status(200, &[SESSION])["status"].clone();
     wait_until("the session runs", || status() == "RUNNING");
 
     let query = "status=RUNNING&q=user_metadata%5B%27owner%27%5D%3A%27growth%27";
-    let owned = api.get(&format!("/v1/sessions?{query}")).answered(200, &[]);
+    let owned = api.get(&format!("/v1/sessions?{query}")).expect_status(200, &[]);
     assert_eq!((owned.as_array().unwrap().len(), &owned[0]["id"]), (1, &created["id"]));
     assert_valid(SESSION, &owned[0]);
-    api.get(&format!("{one}/debug")).answered(200, &[LIVE_URLS]);
-    assert_eq!(api.get(&format!("{one}/logs")).answered(200, &[]), json!([]));
+    api.get(&format!("{one}/debug")).expect_status(200, &[LIVE_URLS]);
+    assert_eq!(api.get(&format!("{one}/logs")).expect_status(200, &[]), json!([]));
 
     let release = json!({ "status": "REQUEST_RELEASE", "projectId": api.project });
-    let released = api.post(&one, &release).answered(200, &[SESSION]);
+    let released = api.post(&one, &release).expect_status(200, &[SESSION]);
     assert_eq!(released["status"], "RUNNING", "a release shows later");
     wait_until("the release shows", || status() == "COMPLETED");
-    let again = api.post(&one, &release).answered(200, &[SESSION]);
+    let again = api.post(&one, &release).expect_status(200, &[SESSION]);
     assert_eq!((&again["status"], again.get("endedAt").is_some()), (&"COMPLETED".into(), true));
-    assert!(api.get(&format!("{one}/debug")).refused(409).contains("is not running: it is COMPLETED"));
+    assert!(api.get(&format!("{one}/debug")).expect_error(409).contains("is not running: it is COMPLETED"));
 }
 
 #[test]
 fn what_is_there_besides_keeps_the_contract_too() {
-    let api = Simulated::play(TWO, &[]);
-    api.get("/v1/sessions/busy/debug").answered(200, &[LIVE_URLS]);
-    let logs = api.get("/v1/sessions/busy/logs").answered(200, &[]);
+    let api = SimulateProgram::start_scenario(TWO, &[]);
+    api.get("/v1/sessions/busy/debug").expect_status(200, &[LIVE_URLS]);
+    let logs = api.get("/v1/sessions/busy/logs").expect_status(200, &[]);
     assert_eq!(logs.as_array().unwrap().len(), 1);
     assert_valid(LOG, &logs[0]);
-    let projects = api.get("/v1/projects").answered(200, &[]);
+    let projects = api.get("/v1/projects").expect_status(200, &[]);
     assert_eq!((projects.as_array().unwrap().len(), &projects[0]["id"]), (1, &api.project.clone().into()));
     let project = format!("/v1/projects/{}", api.project);
-    assert_eq!(api.get(&project).answered(200, &[PROJECT]), projects[0]);
-    let usage = api.get(&format!("{project}/usage")).answered(200, &[USAGE]);
+    assert_eq!(api.get(&project).expect_status(200, &[PROJECT]), projects[0]);
+    let usage = api.get(&format!("{project}/usage")).expect_status(200, &[USAGE]);
     assert!(
         usage["browserMinutes"].as_u64().unwrap() >= 9 && usage["proxyBytes"].as_u64().unwrap() >= 24_000
     );
@@ -191,13 +191,13 @@ fn what_is_there_besides_keeps_the_contract_too() {
 
 #[test]
 fn a_full_project_and_the_free_plan_refuse_what_the_api_refuses() {
-    let api = Simulated::play(TWO, &["--concurrency", "2", "--plan", "free"]);
+    let api = SimulateProgram::start_scenario(TWO, &["--concurrency", "2", "--plan", "free"]);
     assert_eq!(api.get("/v1/projects").body[0]["concurrency"], 2);
-    let keep_alive = api.post("/v1/sessions", &json!({ "keepAlive": true })).refused(403);
+    let keep_alive = api.post("/v1/sessions", &json!({ "keepAlive": true })).expect_error(403);
     assert_eq!(keep_alive, "Keep alive sessions are not supported on the FREE plan");
-    api.post("/v1/sessions", &json!({ "timeout": 901 })).refused(403);
+    api.post("/v1/sessions", &json!({ "timeout": 901 })).expect_error(403);
 
-    api.post("/v1/sessions", &json!({})).answered(201, &[SESSION, CREATED]);
+    api.post("/v1/sessions", &json!({})).expect_status(201, &[SESSION, CREATED]);
     let full = api.post("/v1/sessions", &json!({}));
     for (header, value) in [
         ("retry-after", "60"),
@@ -208,7 +208,7 @@ fn a_full_project_and_the_free_plan_refuse_what_the_api_refuses() {
         assert_eq!(full.headers[header], value, "{header}");
     }
     assert_eq!(
-        full.refused(429),
+        full.expect_error(429),
         "You've exceeded your max concurrent sessions limit (limit 2, currently 2). Please contact support to \
          increase your limit."
     );
@@ -216,7 +216,7 @@ fn a_full_project_and_the_free_plan_refuse_what_the_api_refuses() {
 
 #[test]
 fn what_is_wrong_is_said_in_the_apis_words() {
-    let api = Simulated::play(TWO, &[]);
+    let api = SimulateProgram::start_scenario(TWO, &[]);
     for (method, path, body, status, message) in [
         ("POST", "/v1/sessions", json!({ "timeout": 21_601 }), 400, "body/timeout must be <= 21600"),
         ("POST", "/v1/sessions", json!({ "timeout": 59 }), 400, "body/timeout must be >= 60"),
@@ -231,8 +231,11 @@ fn what_is_wrong_is_said_in_the_apis_words() {
         ("DELETE", "/v1/sessions/busy", json!({}), 405, "Method DELETE not allowed"),
         ("POST", "/v1/contexts", json!({}), 404, "Route POST:/v1/contexts not found"),
     ] {
-        let said = api.ask(method, path, Some(&body)).refused(status);
+        let said = api.request(method, path, Some(&body)).expect_error(status);
         assert!(said.starts_with(message), "{said}");
     }
-    assert_eq!(api.ask("POST", "/v1/sessions", None).refused(415), "Unsupported Media Type: undefined");
+    assert_eq!(
+        api.request("POST", "/v1/sessions", None).expect_error(415),
+        "Unsupported Media Type: undefined"
+    );
 }

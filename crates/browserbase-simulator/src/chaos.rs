@@ -12,74 +12,79 @@
 //! As many places as sessions are to live at a time; in each, one session follows the other. 404 and 410 are among no faults:
 //! they are the API's word that a session is gone, and sessions that vanish have them.
 
+mod anomalies;
 mod faults;
-mod lives;
-mod odd;
+mod sessions;
 
 use std::time::Duration;
 
-use super::chance::Chance;
-use super::offset::{Offset, Span};
-use super::project::Project;
-use super::script::Script;
-use lives::Place;
+use super::project::SimProject;
+use super::rng::SeededRng;
+use super::scenario::Scenario;
+use super::scenario_time::{HumanDuration, Offset};
+use sessions::SessionSlot;
 
 /// What it is called.
-pub const NAME: &str = "chaos";
+pub const SCENARIO_NAME: &str = "chaos";
 /// The seed of which it is made if none is given.
-pub const SEED: u64 = 6;
+pub const DEFAULT_SEED: u64 = 6;
 /// So many sessions live at a time if nothing else is said.
-pub const LIVING: usize = 36;
+pub const DEFAULT_LIVE_SESSIONS: usize = 36;
 
 /// In microseconds, as all times here.
 const SECOND: i64 = 1_000_000;
 const MINUTE: i64 = 60 * SECOND;
 /// When no more sessions come.
-const OVER: i64 = 6 * 60 * MINUTE;
+const END_MICROS: i64 = 6 * 60 * MINUTE;
 /// No more sessions than these come, even if that is before it is over.
-const MOST: usize = 50_000;
+const MAX_SESSIONS: usize = 50_000;
 /// The API's clock is up to so far from the machine's.
-const SKEW: i64 = 10 * MINUTE;
+const MAX_SKEW_MICROS: i64 = 10 * MINUTE;
 
-/// What each row of numbers is for; places have those from [`PLACES`] on.
-const OF_ALL: u64 = 0;
-const OF_FAULTS: u64 = 1;
-const PLACES: u64 = 1000;
+/// What each row of numbers is for; places have those from [`FIRST_SLOT_STREAM`] on.
+const SCENARIO_STREAM: u64 = 0;
+const FAULTS_STREAM: u64 = 1;
+const FIRST_SLOT_STREAM: u64 = 1000;
 
 /// The scenario that `seed` makes, with so many sessions `living` at a time.
 #[must_use]
-pub fn script(seed: u64, living: usize) -> Script {
-    let mut chance = Chance::new(seed, OF_ALL);
-    let skew = Offset::from_micros(chance.within(-SKEW..SKEW));
-    let bulks = bulks(&mut chance);
-    let mut places: Vec<Place> = (0..living.min(super::script::MOST_SESSIONS))
-        .map(|number| Place::new(Chance::new(seed, PLACES + u64::try_from(number).unwrap_or(0)), &bulks))
+pub fn scenario(seed: u64, live_sessions: usize) -> Scenario {
+    let mut rng = SeededRng::new(seed, SCENARIO_STREAM);
+    let skew = Offset::from_micros(rng.in_range(-MAX_SKEW_MICROS..MAX_SKEW_MICROS));
+    let bulk_end_times = bulk_end_times(&mut rng);
+    let mut session_slots: Vec<SessionSlot> = (0..live_sessions.min(super::scenario::MAX_SESSIONS))
+        .map(|number| {
+            SessionSlot::new(
+                SeededRng::new(seed, FIRST_SLOT_STREAM + u64::try_from(number).unwrap_or(0)),
+                &bulk_end_times,
+            )
+        })
         .collect();
     let mut sessions = Vec::new();
     // One of each place in turn, so that what is too many is missing at the end and not in the last places.
-    while !places.is_empty() && sessions.len() < MOST.max(living) {
-        sessions.extend(places.iter_mut().map(Place::next_life));
-        places.retain(|place| place.free < OVER);
+    while !session_slots.is_empty() && sessions.len() < MAX_SESSIONS.max(live_sessions) {
+        sessions.extend(session_slots.iter_mut().map(SessionSlot::next_session));
+        session_slots.retain(|place| place.free_at < END_MICROS);
     }
-    let slots = u32::try_from(living).unwrap_or(u32::MAX);
-    Script {
-        name: NAME.to_owned(),
+    let slots = u32::try_from(live_sessions).unwrap_or(u32::MAX);
+    Scenario {
+        name: SCENARIO_NAME.to_owned(),
         about: format!("everything that can happen, at random; made of the seed {seed}"),
-        latency: Span(Duration::from_millis(20)),
+        latency: HumanDuration(Duration::from_millis(20)),
         skew,
-        project: Project { concurrency: slots.saturating_add(slots / 8).max(25), ..Project::default() },
+        project: SimProject { concurrency: slots.saturating_add(slots / 8).max(25), ..SimProject::default() },
         sessions,
-        faults: faults::faults(&mut Chance::new(seed, OF_FAULTS), OVER),
-        ..Script::default()
+        faults: faults::faults(&mut SeededRng::new(seed, FAULTS_STREAM), END_MICROS),
+        ..Scenario::default()
     }
 }
 
 /// When several sessions end at once.
-fn bulks(chance: &mut Chance) -> Vec<i64> {
+fn bulk_end_times(rng: &mut SeededRng) -> Vec<i64> {
     let mut at = 0;
     std::iter::from_fn(|| {
-        at += chance.within(20 * SECOND..5 * MINUTE);
-        (at < OVER).then_some(at)
+        at += rng.in_range(20 * SECOND..5 * MINUTE);
+        (at < END_MICROS).then_some(at)
     })
     .collect()
 }

@@ -7,35 +7,35 @@ use axum::http::{HeaderName, HeaderValue, StatusCode};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::offset::{Offset, Span};
-use super::session::Window;
+use super::scenario_session::Window;
+use super::scenario_time::{HumanDuration, Offset};
 
 /// The words that say on which requests a fault is; no session is named so.
-pub(super) const RESERVED: [&str; 8] =
+pub(super) const RESERVED_NAMES: [&str; 8] =
     ["all", "list", "retrieve", "create", "release", "debug", "logs", "projects"];
 
 /// A fault, checked.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(try_from = "Written")]
+#[serde(try_from = "RawFault")]
 pub struct Fault {
     /// While it lasts.
     pub window: Window,
     /// On which requests.
-    pub on: On,
+    pub target: FaultTarget,
     /// On how many of them, from the first; on all if `None`.
     pub count: Option<u32>,
     /// How much later the answer comes, in real time.
-    pub slow: Duration,
+    pub delay: Duration,
     /// How many blanks stand before the body.
-    pub pad: usize,
+    pub padding: usize,
     /// What is answered.
-    pub what: What,
+    pub response: FaultResponse,
 }
 
 /// The requests that a fault is on.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(from = "String")]
-pub enum On {
+pub enum FaultTarget {
     /// Every request.
     #[default]
     All,
@@ -59,11 +59,11 @@ pub enum On {
 
 /// What a fault answers.
 #[derive(Clone, Debug)]
-pub enum What {
+pub enum FaultResponse {
     /// What would have been answered without it, only late or padded.
-    Truth,
+    Normal,
     /// An error, in the API's shape.
-    Refusal(Box<Refusal>),
+    Error(Box<ErrorResponse>),
     /// Nothing, and the connection stays open.
     Hang,
     /// A gateway's page, with status 200.
@@ -76,7 +76,7 @@ pub enum What {
 
 /// An error reply.
 #[derive(Clone, Debug)]
-pub struct Refusal {
+pub struct ErrorResponse {
     /// Its HTTP status.
     pub status: StatusCode,
     /// Its `message`, which need not be a string; else one that fits the status.
@@ -84,7 +84,7 @@ pub struct Refusal {
     /// Its `code`.
     pub code: Option<Value>,
     /// When to try again.
-    pub retry_after: Option<(Duration, RetryAfter)>,
+    pub retry_after: Option<(Duration, RetryAfterFormat)>,
     /// Further headers.
     pub headers: Vec<(HeaderName, HeaderValue)>,
 }
@@ -92,7 +92,7 @@ pub struct Refusal {
 /// The ways to say when to try again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum RetryAfter {
+pub enum RetryAfterFormat {
     /// `Retry-After: 3`
     #[default]
     Seconds,
@@ -105,38 +105,38 @@ pub enum RetryAfter {
 impl Fault {
     /// `what` for the requests `on`, from the start and for good.
     #[must_use]
-    pub fn new(on: On, what: What) -> Self {
-        Self { window: Window::default(), on, count: None, slow: Duration::ZERO, pad: 0, what }
+    pub fn new(target: FaultTarget, response: FaultResponse) -> Self {
+        Self { window: Window::default(), target, count: None, delay: Duration::ZERO, padding: 0, response }
     }
 
     /// An error with `status` and a message that fits it.
     #[must_use]
-    pub fn status(on: On, status: StatusCode) -> Self {
-        Self::new(on, What::Refusal(Box::new(Refusal::new(status))))
+    pub fn with_status(target: FaultTarget, status: StatusCode) -> Self {
+        Self::new(target, FaultResponse::Error(Box::new(ErrorResponse::new(status))))
     }
 
     /// What it is, in a word.
     #[must_use]
-    pub fn word(&self) -> &'static str {
-        match &self.what {
-            What::Truth if self.slow.is_zero() => "padded",
-            What::Truth => "slow",
-            What::Refusal(_) => "refused",
-            What::Hang => "hang",
-            What::Html => "html",
-            What::Truncated => "truncated",
-            What::Dropped => "dropped",
+    pub fn label(&self) -> &'static str {
+        match &self.response {
+            FaultResponse::Normal if self.delay.is_zero() => "padded",
+            FaultResponse::Normal => "slow",
+            FaultResponse::Error(_) => "refused",
+            FaultResponse::Hang => "hang",
+            FaultResponse::Html => "html",
+            FaultResponse::Truncated => "truncated",
+            FaultResponse::Dropped => "dropped",
         }
     }
 
     /// Only for the first `count` requests.
     #[must_use]
-    pub fn times(self, count: u32) -> Self {
+    pub fn limited_to(self, count: u32) -> Self {
         Self { count: Some(count), ..self }
     }
 }
 
-impl Refusal {
+impl ErrorResponse {
     /// An error with `status` and a message that fits it.
     #[must_use]
     pub fn new(status: StatusCode) -> Self {
@@ -145,19 +145,19 @@ impl Refusal {
 
     /// The same, with the methods that may be used instead.
     #[must_use]
-    pub(super) fn allowing(mut self, methods: &'static str) -> Self {
+    pub(super) fn with_allowed_methods(mut self, methods: &'static str) -> Self {
         self.headers.push((ALLOW, HeaderValue::from_static(methods)));
         self
     }
 
     /// The same, with `message`.
     #[must_use]
-    pub fn saying(self, message: impl Into<Value>) -> Self {
+    pub fn with_message(self, message: impl Into<Value>) -> Self {
         Self { message: Some(message.into()), ..self }
     }
 }
 
-impl From<String> for On {
+impl From<String> for FaultTarget {
     fn from(word: String) -> Self {
         match word.as_str() {
             "all" => Self::All,
@@ -176,72 +176,72 @@ impl From<String> for On {
 /// A fault as the file has it.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Written {
+struct RawFault {
     #[serde(default)]
     from: Offset,
     to: Option<Offset>,
     #[serde(default)]
-    on: On,
+    on: FaultTarget,
     count: Option<u32>,
-    slow: Option<Span>,
+    slow: Option<HumanDuration>,
     pad: Option<usize>,
     status: Option<u16>,
     message: Option<Value>,
     code: Option<Value>,
-    retry_after: Option<Span>,
+    retry_after: Option<HumanDuration>,
     #[serde(default)]
-    retry_after_as: RetryAfter,
+    retry_after_as: RetryAfterFormat,
     #[serde(default)]
     headers: std::collections::BTreeMap<String, String>,
-    reply: Option<Reply>,
+    reply: Option<RawFaultResponse>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Reply {
+enum RawFaultResponse {
     Hang,
     Html,
     Truncated,
     Dropped,
 }
 
-impl TryFrom<Written> for Fault {
+impl TryFrom<RawFault> for Fault {
     type Error = String;
 
-    fn try_from(written: Written) -> Result<Self, String> {
-        let what = match (written.status, written.reply) {
+    fn try_from(raw: RawFault) -> Result<Self, String> {
+        let response = match (raw.status, raw.reply) {
             (Some(_), Some(_)) => return Err("a fault has either a `status` or a `reply`".to_owned()),
-            (None, None) if written.slow.is_none() && written.pad.is_none() => {
+            (None, None) if raw.slow.is_none() && raw.pad.is_none() => {
                 return Err("a fault needs a `status`, a `reply`, `slow` or `pad`".to_owned());
             }
-            (None, None) => What::Truth,
-            (None, Some(Reply::Hang)) => What::Hang,
-            (None, Some(Reply::Html)) => What::Html,
-            (None, Some(Reply::Truncated)) => What::Truncated,
-            (None, Some(Reply::Dropped)) => What::Dropped,
-            (Some(status), None) => What::Refusal(Box::new(Refusal {
+            (None, None) => FaultResponse::Normal,
+            (None, Some(RawFaultResponse::Hang)) => FaultResponse::Hang,
+            (None, Some(RawFaultResponse::Html)) => FaultResponse::Html,
+            (None, Some(RawFaultResponse::Truncated)) => FaultResponse::Truncated,
+            (None, Some(RawFaultResponse::Dropped)) => FaultResponse::Dropped,
+            (Some(status), None) => FaultResponse::Error(Box::new(ErrorResponse {
                 status: StatusCode::from_u16(status)
                     .ok()
                     .filter(|status| !status.is_informational())
                     .ok_or_else(|| format!("{status} is not an HTTP status of a reply"))?,
-                message: written.message,
-                code: written.code,
-                retry_after: written.retry_after.map(|span| (span.0, written.retry_after_as)),
-                headers: written.headers.iter().map(header).collect::<Result<_, _>>()?,
+                message: raw.message,
+                code: raw.code,
+                retry_after: raw.retry_after.map(|span| (span.0, raw.retry_after_as)),
+                headers: raw.headers.iter().map(parse_header).collect::<Result<_, _>>()?,
             })),
         };
         Ok(Self {
-            window: Window { from: written.from, to: written.to.unwrap_or(Offset::NEVER) },
-            on: written.on,
-            count: written.count,
-            slow: written.slow.unwrap_or_default().0,
-            pad: written.pad.unwrap_or(0),
-            what,
+            window: Window { from: raw.from, to: raw.to.unwrap_or(Offset::NEVER) },
+            target: raw.on,
+            count: raw.count,
+            delay: raw.slow.unwrap_or_default().0,
+            padding: raw.pad.unwrap_or(0),
+            response,
         })
     }
 }
 
-fn header((name, value): (&String, &String)) -> Result<(HeaderName, HeaderValue), String> {
+fn parse_header((name, value): (&String, &String)) -> Result<(HeaderName, HeaderValue), String> {
     match (HeaderName::try_from(name), HeaderValue::try_from(value)) {
         (Ok(name), Ok(value)) => Ok((name, value)),
         _ => Err(format!("“{name}: {value}” is not a header")),

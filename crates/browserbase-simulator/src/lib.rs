@@ -22,27 +22,27 @@
 //! What it plays follows the given [`Clock`], so `demo --speed` and scripted clocks move it; delays of the network
 //! (`latency`, `slow`) are in real time, because the time limits of clients are.
 
-mod answer;
-mod chance;
 pub mod chaos;
-mod crowd;
-pub mod expect;
+mod debug_endpoints;
+pub mod expectations;
 pub mod fault;
-mod limit;
-pub mod living;
-pub mod offset;
-mod order;
+pub mod ground_truth;
+mod handlers;
+pub mod lifecycle;
 pub mod project;
 mod query;
+mod rate_limit;
 pub mod repeat;
-mod reply;
-mod resident;
-pub mod script;
+mod request_body;
+mod response;
+mod rng;
+pub mod scenario;
+pub mod scenario_session;
+pub mod scenario_time;
 mod server;
-pub mod session;
-mod sight;
+mod sim_session;
 mod state;
-pub mod truth;
+mod synthetic;
 mod world;
 
 #[cfg(test)]
@@ -59,18 +59,20 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 pub use axum::http::StatusCode;
-pub use expect::{Expect, NO_VERDICT};
-pub use fault::{Fault, On, Refusal, RetryAfter, What};
-pub use limit::Limit;
-pub use living::Rules;
-pub use offset::{Offset, Span};
-pub use project::{Plan, Project};
-pub use reply::SIGNING_KEY_HEAD;
-pub use resident::Standing;
-pub use script::{Script, ScriptError};
-pub use session::{Cause, End, Ending, Say, Session, Status, Traffic, Window};
-pub use state::{Counts, Hit};
-pub use truth::{Fact, Happened};
+pub use expectations::{Expectation, NO_VERDICT};
+pub use fault::{ErrorResponse, Fault, FaultResponse, FaultTarget, RetryAfterFormat};
+pub use ground_truth::{TruthEvent, TruthEventKind};
+pub use lifecycle::LifecycleRules;
+pub use project::{ProjectPlan, SimProject};
+pub use rate_limit::RequestLimit;
+pub use response::SIGNING_KEY_PREFIX;
+pub use scenario::{Scenario, ScenarioError};
+pub use scenario_session::{
+    EndCause, FieldOverride, FinalStatus, ProxyTraffic, ScenarioEnd, ScenarioSession, SimStatus, Window,
+};
+pub use scenario_time::{HumanDuration, Offset};
+pub use sim_session::SessionSnapshot;
+pub use state::{RequestCounts, RequestLogEntry};
 pub use world::World;
 
 use keepwatch_core::clock::{Clock, Timestamp};
@@ -78,24 +80,24 @@ use keepwatch_core::session::Secret;
 
 /// How to serve a scenario.
 #[derive(Clone, Debug, Default)]
-pub struct Options {
+pub struct SimulatorOptions {
     /// The port on 127.0.0.1; 0 takes a free one.
     pub port: u16,
     /// The only key that is let in; any if `None`.
-    pub key: Option<Secret>,
+    pub api_key: Option<Secret>,
     /// How many sessions there are beside the scenario's.
-    pub sessions: usize,
+    pub extra_sessions: usize,
     /// How many requests are answered, and in which time; all if `None`.
-    pub limit: Option<Limit>,
+    pub rate_limit: Option<RequestLimit>,
 }
 
 /// A running simulator. Dropping it stops it.
 #[derive(Debug)]
 pub struct Simulator {
     addr: SocketAddr,
-    shared: Arc<server::Shared>,
-    alive: watch::Sender<bool>,
-    server: JoinHandle<()>,
+    shared: Arc<server::SimServer>,
+    running: watch::Sender<bool>,
+    server_task: JoinHandle<()>,
 }
 
 impl Simulator {
@@ -106,15 +108,15 @@ impl Simulator {
     ///
     /// # Panics
     /// Outside a tokio runtime.
-    pub fn start(clock: Clock, script: Script, options: Options) -> io::Result<Self> {
+    pub fn start(clock: Clock, scenario: Scenario, options: SimulatorOptions) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port))?;
         listener.set_nonblocking(true)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let addr = listener.local_addr()?;
-        let shared = Arc::new(server::Shared::new(clock, script, options));
-        let (alive, is_alive) = watch::channel(true);
-        let server = tokio::spawn(server::serve(listener, Arc::clone(&shared), is_alive));
-        Ok(Self { addr, shared, alive, server })
+        let shared = Arc::new(server::SimServer::new(clock, scenario, options));
+        let (alive, running_receiver) = watch::channel(true);
+        let server = tokio::spawn(server::serve(listener, Arc::clone(&shared), running_receiver));
+        Ok(Self { addr, shared, running: alive, server_task: server })
     }
 
     /// Where it listens.
@@ -137,13 +139,13 @@ impl Simulator {
 
     /// The last requests, oldest first; it keeps 10,000.
     #[must_use]
-    pub fn log(&self) -> Vec<Hit> {
-        self.shared.state().log.iter().cloned().collect()
+    pub fn request_log(&self) -> Vec<RequestLogEntry> {
+        self.shared.state().request_log.iter().cloned().collect()
     }
 
     /// How many requests there were.
     #[must_use]
-    pub fn counts(&self) -> Counts {
+    pub fn request_counts(&self) -> RequestCounts {
         self.shared.state().counts
     }
 
@@ -155,12 +157,12 @@ impl Simulator {
 
     /// Closes the port and every connection, in the midst of replies too. The port is free when this returns.
     pub async fn stop(mut self) {
-        self.alive.send_replace(false);
+        self.running.send_replace(false);
         let second = Clock::system();
         tokio::select! {
-            _ = &mut self.server => {}
+            _ = &mut self.server_task => {}
             // Somebody connected and never asked: nothing closes that but the end of the runtime.
-            () = sleep_until(&second, Duration::from_secs(1)) => self.server.abort(),
+            () = sleep_until(&second, Duration::from_secs(1)) => self.server_task.abort(),
         }
     }
 }
@@ -173,7 +175,7 @@ async fn sleep_until(clock: &Clock, mono: Duration) {
 
 /// Changes what a simulator plays, from now on. Clones hold the same simulator.
 #[derive(Clone, Debug)]
-pub struct Control(Arc<server::Shared>);
+pub struct Control(Arc<server::SimServer>);
 
 impl Control {
     /// Since the simulator's start, by its clock: where the timeline is now.
@@ -183,45 +185,47 @@ impl Control {
     }
 
     /// Ends the session `id` now. False if it is not alive.
-    pub fn end(&self, id: &str, status: Ending) -> bool {
+    pub fn end_session(&self, id: &str, status: FinalStatus) -> bool {
         let at = self.now();
         let mut state = self.0.state();
-        let alive =
-            state.world.standing(id, at).is_some_and(|session| !matches!(session.status, Status::Ended(_)));
-        let end = End::new(at, status);
-        alive && state.world.alter(id, |session| session.ends = Some(end))
+        let is_alive = state
+            .world
+            .snapshot(id, at)
+            .is_some_and(|session| !matches!(session.status, SimStatus::Ended(_)));
+        let end = ScenarioEnd::new(at, status);
+        is_alive && state.world.update_session(id, |session| session.ends = Some(end))
     }
 
     /// Changes anything of the session `id`'s plan, its times included. False if there is none.
-    pub fn alter(&self, id: &str, change: impl FnOnce(&mut Session)) -> bool {
-        self.0.state().world.alter(id, change)
+    pub fn update_session(&self, id: &str, change: impl FnOnce(&mut ScenarioSession)) -> bool {
+        self.0.state().world.update_session(id, change)
     }
 
     /// Adds a session, whose times count from the simulator's start as ever (see [`Control::now`]); one with its id
     /// gives way. It comes once, whatever its `repeat` says. Answers its id.
-    pub fn add_session(&self, session: Session) -> String {
-        self.0.state().world.add(session)
+    pub fn add_session(&self, session: ScenarioSession) -> String {
+        self.0.state().world.add_session(session)
     }
 
     /// Adds a fault, before those that there are.
-    pub fn fault(&self, fault: Fault) {
+    pub fn add_fault(&self, fault: Fault) {
         self.0.state().faults.insert(0, fault);
     }
 
     /// What the server's clock shows at `at`.
     #[must_use]
-    pub fn date(&self, at: Offset) -> Timestamp {
-        self.0.state().world.date(at)
+    pub fn server_time(&self, at: Offset) -> Timestamp {
+        self.0.state().world.server_time(at)
     }
 
     /// What really happened within `span`, in the order in which it could be known.
     #[must_use]
-    pub fn truth(&self, span: Window) -> Vec<Fact> {
-        self.0.state().world.truth(span)
+    pub fn ground_truth(&self, window: Window) -> Vec<TruthEvent> {
+        self.0.state().world.ground_truth(window)
     }
 
     /// Ends all faults.
-    pub fn heal(&self) {
+    pub fn clear_faults(&self) {
         self.0.state().faults.clear();
     }
 }

@@ -2,25 +2,25 @@
 
 use serde_json::Value;
 
-use super::session::Status;
+use super::scenario_session::SimStatus;
 
 /// Which sessions a list shows.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Filter {
+pub(super) struct ListFilter {
     /// Those with this status.
-    pub(super) status: Option<Status>,
+    pub(super) status: Option<SimStatus>,
     /// Those with this in their metadata.
-    pub(super) metadata: Option<Field>,
+    pub(super) metadata: Option<MetadataFilter>,
 }
 
 /// A path into the metadata, and the text that must be there.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Field {
+pub(super) struct MetadataFilter {
     path: Vec<String>,
     value: String,
 }
 
-impl Filter {
+impl ListFilter {
     /// Reads the query of a URL, without its `?`. Parameters that the API does not know are passed over.
     /// The error is what the API would answer as `message`.
     pub(super) fn parse(query: &str) -> Result<Self, String> {
@@ -28,7 +28,7 @@ impl Filter {
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
             match &*name {
                 "status" => {
-                    let status = Status::ALL.into_iter().find(|status| status.word() == value);
+                    let status = SimStatus::ALL.into_iter().find(|status| status.as_str() == value);
                     filter.status =
                         Some(status.ok_or(
                             "querystring/status must be equal to one of the allowed values".to_owned(),
@@ -36,7 +36,7 @@ impl Filter {
                 }
                 "q" => {
                     filter.metadata =
-                        Some(Field::parse(&value).ok_or_else(|| format!("Invalid query: {value}"))?);
+                        Some(MetadataFilter::parse(&value).ok_or_else(|| format!("Invalid query: {value}"))?);
                 }
                 _ => {}
             }
@@ -45,7 +45,7 @@ impl Filter {
     }
 }
 
-impl Field {
+impl MetadataFilter {
     /// Reads `user_metadata['path']['to']['field']:'value'`.
     fn parse(q: &str) -> Option<Self> {
         let mut rest = q.strip_prefix("user_metadata")?;
@@ -60,7 +60,7 @@ impl Field {
     }
 
     /// Whether `metadata` has exactly this text at that place.
-    pub(super) fn is_in(&self, metadata: &Value) -> bool {
+    pub(super) fn matches(&self, metadata: &Value) -> bool {
         let found = self.path.iter().try_fold(metadata, |value, key| value.get(key));
         found.and_then(Value::as_str) == Some(&self.value)
     }
@@ -87,7 +87,7 @@ mod tests {
             ("user_metadata['run']:'7'", false),
             ("user_metadata['nothing']['here']:'7'", false),
         ] {
-            assert_eq!(Field::parse(q).expect(q).is_in(&metadata), found, "{q}");
+            assert_eq!(MetadataFilter::parse(q).expect(q).matches(&metadata), found, "{q}");
         }
     }
 
@@ -105,19 +105,20 @@ mod tests {
             "user_metadata[\"env\"]:\"staging\"",
             "metadata['env']:'staging'",
         ] {
-            assert_eq!(Field::parse(q), None, "{q}");
+            assert_eq!(MetadataFilter::parse(q), None, "{q}");
         }
     }
 
     #[test]
     fn a_query_is_decoded_before_it_is_read() {
         let filter =
-            Filter::parse("status=TIMED_OUT&q=user_metadata%5B%27a+b%27%5D%3A%27%C3%A9%27&page=2").unwrap();
-        assert_eq!(filter.status.map(Status::word), Some("TIMED_OUT"));
-        assert!(filter.metadata.unwrap().is_in(&json!({ "a b": "é" })));
-        assert_eq!(Filter::parse("").unwrap(), Filter::default());
+            ListFilter::parse("status=TIMED_OUT&q=user_metadata%5B%27a+b%27%5D%3A%27%C3%A9%27&page=2")
+                .unwrap();
+        assert_eq!(filter.status.map(SimStatus::as_str), Some("TIMED_OUT"));
+        assert!(filter.metadata.unwrap().matches(&json!({ "a b": "é" })));
+        assert_eq!(ListFilter::parse("").unwrap(), ListFilter::default());
         for refused in ["status=running", "status=", "q=", "status=RUNNING&q=x"] {
-            assert!(Filter::parse(refused).is_err(), "{refused}");
+            assert!(ListFilter::parse(refused).is_err(), "{refused}");
         }
     }
 }

@@ -15,52 +15,60 @@ use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use super::answer::{self, Answer};
-use super::fault::{Fault, Refusal, RetryAfter, What};
-use super::limit::{Meter, Rest};
-use super::offset::Offset;
-use super::order;
-use super::reply::{self, Reply};
-use super::script::Script;
-use super::state::{Asked, Hit, State, Wanted};
+use super::fault::{ErrorResponse, Fault, FaultResponse, RetryAfterFormat};
+use super::handlers::{self, HandlerResult};
+use super::rate_limit::{FixedWindow, RateLimitStatus};
+use super::request_body;
+use super::response::{self, SimResponse};
+use super::scenario::Scenario;
+use super::scenario_time::Offset;
+use super::state::{ApiRoute, RequestLogEntry, RequestParts, SimState};
 use super::world::World;
-use super::{Options, crowd};
+use super::{SimulatorOptions, synthetic};
 use keepwatch_core::clock::{Clock, Moment, Timestamp};
 use keepwatch_core::session::Secret;
 
 use crate::sleep_until;
 
 /// The largest body that is taken, in bytes: Fastify's usual limit.
-const LARGEST_BODY: usize = 1024 * 1024;
+const MAX_BODY_BYTES: usize = 1024 * 1024;
 
 /// What all requests share.
 #[derive(Debug)]
-pub(super) struct Shared {
+pub(super) struct SimServer {
     clock: Clock,
     start: Moment,
     skew: Offset,
-    key: Option<Secret>,
+    api_key: Option<Secret>,
     latency: Duration,
     /// Behind a lock, against the house's rule for the program's own state: requests run in tasks of their own, and
     /// [`super::Control`] is called from anywhere. Nothing awaits while it holds the lock.
-    state: Mutex<State>,
+    state: Mutex<SimState>,
 }
 
-impl Shared {
-    pub(super) fn new(clock: Clock, script: Script, options: Options) -> Self {
+impl SimServer {
+    pub(super) fn new(clock: Clock, scenario: Scenario, options: SimulatorOptions) -> Self {
         let start = clock.now();
-        let world = World::new(&script, crowd::sessions(options.sessions), script.skew.date(start.wall));
+        let world = World::new(
+            &scenario,
+            synthetic::sessions(options.extra_sessions),
+            scenario.skew.to_timestamp(start.wall),
+        );
         Self {
             clock,
             start,
-            skew: script.skew,
-            key: options.key,
-            latency: script.latency.0,
-            state: Mutex::new(State::new(world, script.faults, options.limit.map(Meter::new))),
+            skew: scenario.skew,
+            api_key: options.api_key,
+            latency: scenario.latency.0,
+            state: Mutex::new(SimState::new(
+                world,
+                scenario.faults,
+                options.rate_limit.map(FixedWindow::new),
+            )),
         }
     }
 
-    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, SimState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -69,112 +77,123 @@ impl Shared {
     }
 
     pub(super) fn now(&self) -> Offset {
-        Offset::after(self.elapsed())
+        Offset::from_duration(self.elapsed())
     }
 
     /// What the server's clock shows. It is not the machine's: that may be stepped without a server noticing.
-    fn date(&self) -> Timestamp {
-        self.now().plus(self.skew).date(self.start.wall)
+    fn server_time(&self) -> Timestamp {
+        self.now().plus(self.skew).to_timestamp(self.start.wall)
     }
 
-    async fn answer(self: Arc<Self>, request: Request, wanted: Wanted) -> Response {
+    async fn handle(self: Arc<Self>, request: Request, route: ApiRoute) -> Response {
         let (head, body) = request.into_parts();
-        let (flight, fault) = Flight::begin(&self, &head, &wanted);
-        let rest = self.state().count(self.elapsed());
-        let (slow, pad, what) =
-            fault.map_or((Duration::ZERO, 0, What::Truth), |fault| (fault.slow, fault.pad, fault.what));
+        let (in_flight, fault) = InFlightRequest::begin(&self, &head, &route);
+        let limit_status = self.state().count_against_limit(self.elapsed());
+        let (delay, padding, fault_response) = fault
+            .map_or((Duration::ZERO, 0, FaultResponse::Normal), |fault| {
+                (fault.delay, fault.padding, fault.response)
+            });
         // Before anything is answered: a client that is still sending would take an early answer for a broken connection.
-        let body = axum::body::to_bytes(body, LARGEST_BODY).await;
-        real(self.latency.saturating_add(slow)).await;
-        let mut reply = match &what {
-            What::Hang => std::future::pending().await,
-            What::Dropped => return reply::dropped(),
-            What::Html => Reply::html(),
-            What::Refusal(refusal) => Reply::refusal(refusal, self.date()),
-            What::Truth | What::Truncated if rest.is_some_and(|rest| rest.is_over) => self.too_many(rest),
-            What::Truth | What::Truncated => match self.truth(&head, body.ok(), &wanted) {
-                Ok((status, body)) => Reply::json(status, body),
-                Err(refusal) => Reply::refusal(&refusal, self.date()),
-            },
+        let body = axum::body::to_bytes(body, MAX_BODY_BYTES).await;
+        sleep_real_time(self.latency.saturating_add(delay)).await;
+        let mut response = match &fault_response {
+            FaultResponse::Hang => std::future::pending().await,
+            FaultResponse::Dropped => return response::dropped_connection(),
+            FaultResponse::Html => SimResponse::html(),
+            FaultResponse::Error(refusal) => SimResponse::error(refusal, self.server_time()),
+            FaultResponse::Normal | FaultResponse::Truncated
+                if limit_status.is_some_and(|rest| rest.is_exceeded) =>
+            {
+                self.too_many_requests(limit_status)
+            }
+            FaultResponse::Normal | FaultResponse::Truncated => {
+                match self.normal_response(&head, body.ok(), &route) {
+                    Ok((status, body)) => SimResponse::json(status, body),
+                    Err(refusal) => SimResponse::error(&refusal, self.server_time()),
+                }
+            }
         };
-        rest.inspect(|rest| rest.write(&mut reply.headers));
-        if pad > 0 {
-            reply.body.insert_str(0, &" ".repeat(pad));
+        limit_status.inspect(|rest| rest.write_headers(&mut response.headers));
+        if padding > 0 {
+            response.body.insert_str(0, &" ".repeat(padding));
         }
-        let answered = self.elapsed();
-        self.state().answered(flight.number, reply.status.as_u16(), answered);
-        match what {
-            What::Truncated => reply.cut(self.date(), flight.number),
-            _ => reply.send(self.date(), flight.number),
+        let answered_at = self.elapsed();
+        self.state().record_response(in_flight.request_number, response.status.as_u16(), answered_at);
+        match fault_response {
+            FaultResponse::Truncated => {
+                response.into_truncated_response(self.server_time(), in_flight.request_number)
+            }
+            _ => response.into_response(self.server_time(), in_flight.request_number),
         }
     }
 
-    fn too_many(&self, rest: Option<Rest>) -> Reply {
-        let mut refusal = Refusal::new(StatusCode::TOO_MANY_REQUESTS);
-        refusal.retry_after = rest.map(|rest| (rest.wait(), RetryAfter::Seconds));
-        Reply::refusal(&refusal, self.date())
+    fn too_many_requests(&self, limit_status: Option<RateLimitStatus>) -> SimResponse {
+        let mut error = ErrorResponse::new(StatusCode::TOO_MANY_REQUESTS);
+        error.retry_after = limit_status.map(|rest| (rest.retry_delay(), RetryAfterFormat::Seconds));
+        SimResponse::error(&error, self.server_time())
     }
 
     /// What is answered when nothing goes wrong. A `body` of `None` is one that is too large.
-    fn truth(&self, head: &Parts, body: Option<Bytes>, wanted: &Wanted) -> Answer {
-        let sent = head.headers.get("x-bb-api-key").map(HeaderValue::as_bytes).unwrap_or_default();
-        let let_in = !sent.is_empty() && self.key.as_ref().is_none_or(|key| key.expose().as_bytes() == sent);
-        if !let_in && !matches!(wanted, Wanted::Not(_) | Wanted::Other) {
-            return Err(Box::new(Refusal::new(StatusCode::UNAUTHORIZED)));
+    fn normal_response(&self, head: &Parts, body: Option<Bytes>, route: &ApiRoute) -> HandlerResult {
+        let sent_key = head.headers.get("x-bb-api-key").map(HeaderValue::as_bytes).unwrap_or_default();
+        let is_authorised = !sent_key.is_empty()
+            && self.api_key.as_ref().is_none_or(|key| key.expose().as_bytes() == sent_key);
+        if !is_authorised && !matches!(route, ApiRoute::MethodNotAllowed(_) | ApiRoute::Unknown) {
+            return Err(Box::new(ErrorResponse::new(StatusCode::UNAUTHORIZED)));
         }
         let body = body.ok_or_else(|| {
             let message = "Request body is too large".to_owned();
-            order::refused(StatusCode::PAYLOAD_TOO_LARGE, "FST_ERR_CTP_BODY_TOO_LARGE", message)
+            request_body::coded_error(StatusCode::PAYLOAD_TOO_LARGE, "FST_ERR_CTP_BODY_TOO_LARGE", message)
         })?;
         let content_type = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let asked = Asked {
+        let request = RequestParts {
             method: head.method.to_string(),
             path: head.uri.path().to_owned(),
             query: head.uri.query().unwrap_or_default().to_owned(),
             content_type: content_type.map(str::to_owned),
             body: body.into(),
         };
-        answer::answer(&mut self.state(), wanted, &asked, self.now())
+        handlers::handle_request(&mut self.state(), route, &request, self.now())
     }
 }
 
 /// A request between its arrival and its answer. A client may leave in between, and the future with it.
-struct Flight<'a> {
-    shared: &'a Shared,
-    number: u64,
+struct InFlightRequest<'a> {
+    server: &'a SimServer,
+    request_number: u64,
 }
 
-impl<'a> Flight<'a> {
-    fn begin(shared: &'a Shared, head: &Parts, wanted: &Wanted) -> (Self, Option<Fault>) {
-        let hit = Hit {
-            at: shared.elapsed(),
+impl<'a> InFlightRequest<'a> {
+    fn begin(server: &'a SimServer, head: &Parts, route: &ApiRoute) -> (Self, Option<Fault>) {
+        let entry = RequestLogEntry {
+            at: server.elapsed(),
             method: head.method.to_string(),
             path: head.uri.path().to_owned(),
             query: head.uri.query().unwrap_or_default().to_owned(),
             status: None,
-            answered: None,
+            answered_at: None,
             fault: None,
         };
-        let (number, fault) = shared.state().arrived(hit, wanted);
-        (Self { shared, number }, fault)
+        let (number, fault) = server.state().record_request(entry, route);
+        (Self { server, request_number: number }, fault)
     }
 }
 
-impl Drop for Flight<'_> {
+impl Drop for InFlightRequest<'_> {
     fn drop(&mut self) {
-        let counts = &mut self.shared.state().counts;
+        let counts = &mut self.server.state().counts;
         counts.in_flight = counts.in_flight.saturating_sub(1);
     }
 }
 
 /// Returns after `span` of real time, whatever the simulator's clock does.
-async fn real(span: Duration) {
+async fn sleep_real_time(span: Duration) {
     sleep_until(&Clock::system(), span).await;
 }
 
 /// Serves until `alive` says no more, or nobody can say so any longer.
-pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>, alive: watch::Receiver<bool>) {
-    let served = Served { shared, alive: alive.clone() };
+pub(super) async fn serve(listener: TcpListener, server: Arc<SimServer>, alive: watch::Receiver<bool>) {
+    let route_state = RouteState { server, alive: alive.clone() };
     let router = Router::new()
         .route("/v1/sessions", any(sessions))
         .route("/v1/sessions/{id}", any(session))
@@ -183,78 +202,78 @@ pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>, alive: wat
         .route("/v1/projects", any(projects))
         .route("/v1/projects/{id}", any(project))
         .route("/v1/projects/{id}/usage", any(usage))
-        .fallback(other)
-        .with_state(served);
+        .fallback(unknown_route)
+        .with_state(route_state);
     let listener = listener.tap_io(|stream| _ = stream.set_nodelay(true));
-    let stopped = stopped(alive);
+    let stopped = wait_until_stopped(alive);
     _ = axum::serve(listener, router).with_graceful_shutdown(stopped).await;
 }
 
-async fn stopped(mut alive: watch::Receiver<bool>) {
+async fn wait_until_stopped(mut alive: watch::Receiver<bool>) {
     _ = alive.wait_for(|alive| !alive).await;
 }
 
 /// The state of the routes.
 #[derive(Clone)]
-struct Served {
-    shared: Arc<Shared>,
+struct RouteState {
+    server: Arc<SimServer>,
     alive: watch::Receiver<bool>,
 }
 
-impl Served {
+impl RouteState {
     /// Answers where there is something to get, and something to post.
-    async fn either(self, request: Request, get: Wanted, post: Wanted) -> Response {
-        let wanted = match *request.method() {
+    async fn get_or_post(self, request: Request, get: ApiRoute, post: ApiRoute) -> Response {
+        let route = match *request.method() {
             Method::GET | Method::HEAD => get,
             Method::POST => post,
-            _ => Wanted::Not("GET, HEAD, POST"),
+            _ => ApiRoute::MethodNotAllowed("GET, HEAD, POST"),
         };
-        self.answer(request, wanted).await
+        self.handle(request, route).await
     }
 
     /// Answers where there is something to get, and no more.
-    async fn get(self, request: Request, get: Wanted) -> Response {
+    async fn get_only(self, request: Request, get: ApiRoute) -> Response {
         let gets = matches!(*request.method(), Method::GET | Method::HEAD);
-        self.answer(request, if gets { get } else { Wanted::Not("GET, HEAD") }).await
+        self.handle(request, if gets { get } else { ApiRoute::MethodNotAllowed("GET, HEAD") }).await
     }
 
     /// The answer; or, when the simulator stops first, a connection that breaks.
-    async fn answer(self, request: Request, wanted: Wanted) -> Response {
+    async fn handle(self, request: Request, route: ApiRoute) -> Response {
         tokio::select! {
-            response = self.shared.answer(request, wanted) => response,
-            () = stopped(self.alive) => reply::dropped(),
+            response = self.server.handle(request, route) => response,
+            () = wait_until_stopped(self.alive) => response::dropped_connection(),
         }
     }
 }
 
-async fn sessions(Extract(served): Extract<Served>, request: Request) -> Response {
-    served.either(request, Wanted::List, Wanted::Create).await
+async fn sessions(Extract(state): Extract<RouteState>, request: Request) -> Response {
+    state.get_or_post(request, ApiRoute::List, ApiRoute::Create).await
 }
 
-async fn session(Extract(served): Extract<Served>, Path(id): Path<String>, request: Request) -> Response {
-    served.either(request, Wanted::Retrieve(id.clone()), Wanted::Update(id)).await
+async fn session(Extract(state): Extract<RouteState>, Path(id): Path<String>, request: Request) -> Response {
+    state.get_or_post(request, ApiRoute::Retrieve(id.clone()), ApiRoute::Update(id)).await
 }
 
-async fn debug(Extract(served): Extract<Served>, Path(id): Path<String>, request: Request) -> Response {
-    served.get(request, Wanted::Debug(id)).await
+async fn debug(Extract(state): Extract<RouteState>, Path(id): Path<String>, request: Request) -> Response {
+    state.get_only(request, ApiRoute::Debug(id)).await
 }
 
-async fn logs(Extract(served): Extract<Served>, Path(id): Path<String>, request: Request) -> Response {
-    served.get(request, Wanted::Logs(id)).await
+async fn logs(Extract(state): Extract<RouteState>, Path(id): Path<String>, request: Request) -> Response {
+    state.get_only(request, ApiRoute::Logs(id)).await
 }
 
-async fn projects(Extract(served): Extract<Served>, request: Request) -> Response {
-    served.get(request, Wanted::Projects).await
+async fn projects(Extract(state): Extract<RouteState>, request: Request) -> Response {
+    state.get_only(request, ApiRoute::Projects).await
 }
 
-async fn project(Extract(served): Extract<Served>, Path(id): Path<String>, request: Request) -> Response {
-    served.get(request, Wanted::Project(id)).await
+async fn project(Extract(state): Extract<RouteState>, Path(id): Path<String>, request: Request) -> Response {
+    state.get_only(request, ApiRoute::Project(id)).await
 }
 
-async fn usage(Extract(served): Extract<Served>, Path(id): Path<String>, request: Request) -> Response {
-    served.get(request, Wanted::Usage(id)).await
+async fn usage(Extract(state): Extract<RouteState>, Path(id): Path<String>, request: Request) -> Response {
+    state.get_only(request, ApiRoute::Usage(id)).await
 }
 
-async fn other(Extract(served): Extract<Served>, request: Request) -> Response {
-    served.answer(request, Wanted::Other).await
+async fn unknown_route(Extract(state): Extract<RouteState>, request: Request) -> Response {
+    state.handle(request, ApiRoute::Unknown).await
 }

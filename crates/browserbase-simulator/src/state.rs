@@ -3,20 +3,20 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::fault::{Fault, On};
-use super::limit::{Meter, Rest};
-use super::offset::Offset;
+use super::fault::{Fault, FaultTarget};
+use super::rate_limit::{FixedWindow, RateLimitStatus};
+use super::scenario_time::Offset;
 use super::world::World;
 use keepwatch_core::session::Secret;
 
 /// So many requests the log keeps.
-const LOG: usize = 10_000;
+const MAX_LOG_ENTRIES: usize = 10_000;
 /// So many connect URLs it keeps.
-const CONNECT_URLS: usize = 1_000;
+const MAX_CONNECT_URLS: usize = 1_000;
 
 /// One request, as the log has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Hit {
+pub struct RequestLogEntry {
     /// When it came, since the simulator's start by its clock.
     pub at: Duration,
     /// Its method.
@@ -28,14 +28,14 @@ pub struct Hit {
     /// The status it was answered with; `None` while it is not, or if it never was.
     pub status: Option<u16>,
     /// When it was answered, since the simulator's start by its clock; as `status`.
-    pub answered: Option<Duration>,
-    /// What went wrong with it: [`Fault::word`].
+    pub answered_at: Option<Duration>,
+    /// What went wrong with it: [`Fault::label`].
     pub fault: Option<&'static str>,
 }
 
 /// How many requests there were, by what they asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct RequestCounts {
     /// `GET /v1/sessions`.
     pub list: u64,
     /// `GET /v1/sessions/{id}`.
@@ -55,12 +55,12 @@ pub struct Counts {
     /// How many are being answered.
     pub in_flight: u64,
     /// The most that were at once.
-    pub most_in_flight: u64,
+    pub max_in_flight: u64,
 }
 
 /// What a request asks for.
 #[derive(Debug)]
-pub(super) enum Wanted {
+pub(super) enum ApiRoute {
     List,
     Create,
     Retrieve(String),
@@ -71,14 +71,14 @@ pub(super) enum Wanted {
     Project(String),
     Usage(String),
     /// Something that exists and takes other methods: these.
-    Not(&'static str),
+    MethodNotAllowed(&'static str),
     /// Something that does not exist.
-    Other,
+    Unknown,
 }
 
 /// What of a request its answer depends on.
 #[derive(Debug)]
-pub(super) struct Asked {
+pub(super) struct RequestParts {
     pub(super) method: String,
     pub(super) path: String,
     /// Without the `?`.
@@ -89,89 +89,107 @@ pub(super) struct Asked {
 
 /// Everything about a simulator that is not the same for ever.
 #[derive(Debug)]
-pub(super) struct State {
+pub(super) struct SimState {
     pub(super) world: World,
     /// In the order in which they are looked through. `count` is what is left of it.
     pub(super) faults: Vec<Fault>,
-    pub(super) log: VecDeque<Hit>,
-    pub(super) counts: Counts,
+    pub(super) request_log: VecDeque<RequestLogEntry>,
+    pub(super) counts: RequestCounts,
     pub(super) connect_urls: VecDeque<Secret>,
-    limit: Option<Meter>,
+    rate_limit: Option<FixedWindow>,
     /// How many requests there were: the number of the next one.
-    requests: u64,
+    request_count: u64,
 }
 
-impl State {
-    pub(super) fn new(world: World, faults: Vec<Fault>, limit: Option<Meter>) -> Self {
+impl SimState {
+    pub(super) fn new(world: World, faults: Vec<Fault>, rate_limit: Option<FixedWindow>) -> Self {
         let (log, connect_urls) = (VecDeque::new(), VecDeque::new());
-        Self { world, faults, log, counts: Counts::default(), connect_urls, limit, requests: 0 }
+        Self {
+            world,
+            faults,
+            request_log: log,
+            counts: RequestCounts::default(),
+            connect_urls,
+            rate_limit,
+            request_count: 0,
+        }
     }
 
     /// Takes down a request that came; its number, and what goes wrong with it.
-    pub(super) fn arrived(&mut self, mut hit: Hit, wanted: &Wanted) -> (u64, Option<Fault>) {
-        let number = self.requests;
-        self.requests += 1;
+    pub(super) fn record_request(
+        &mut self,
+        mut entry: RequestLogEntry,
+        route: &ApiRoute,
+    ) -> (u64, Option<Fault>) {
+        let number = self.request_count;
+        self.request_count += 1;
         let counts = &mut self.counts;
-        *match wanted {
-            Wanted::List => &mut counts.list,
-            Wanted::Retrieve(_) => &mut counts.retrieve,
-            Wanted::Create => &mut counts.create,
-            Wanted::Update(_) => &mut counts.release,
-            Wanted::Debug(_) => &mut counts.debug,
-            Wanted::Logs(_) => &mut counts.logs,
-            Wanted::Projects | Wanted::Project(_) | Wanted::Usage(_) => &mut counts.projects,
-            Wanted::Not(_) | Wanted::Other => &mut counts.other,
+        *match route {
+            ApiRoute::List => &mut counts.list,
+            ApiRoute::Retrieve(_) => &mut counts.retrieve,
+            ApiRoute::Create => &mut counts.create,
+            ApiRoute::Update(_) => &mut counts.release,
+            ApiRoute::Debug(_) => &mut counts.debug,
+            ApiRoute::Logs(_) => &mut counts.logs,
+            ApiRoute::Projects | ApiRoute::Project(_) | ApiRoute::Usage(_) => &mut counts.projects,
+            ApiRoute::MethodNotAllowed(_) | ApiRoute::Unknown => &mut counts.other,
         } += 1;
         counts.in_flight += 1;
-        counts.most_in_flight = counts.most_in_flight.max(counts.in_flight);
-        let fault = self.fault(wanted, Offset::after(hit.at));
-        hit.fault = fault.as_ref().map(Fault::word);
-        keep(&mut self.log, hit, LOG);
+        counts.max_in_flight = counts.max_in_flight.max(counts.in_flight);
+        let fault = self.consume_fault(route, Offset::from_duration(entry.at));
+        entry.fault = fault.as_ref().map(Fault::label);
+        push_bounded(&mut self.request_log, entry, MAX_LOG_ENTRIES);
         (number, fault)
     }
 
     /// Takes down how request `number` was answered, if the log still has it.
-    pub(super) fn answered(&mut self, number: u64, status: u16, at: Duration) {
-        let from_end = usize::try_from(self.requests.saturating_sub(number)).unwrap_or(usize::MAX);
-        if let Some(hit) = self.log.len().checked_sub(from_end).and_then(|place| self.log.get_mut(place)) {
-            (hit.status, hit.answered) = (Some(status), Some(at));
+    pub(super) fn record_response(&mut self, number: u64, status: u16, at: Duration) {
+        let from_end = usize::try_from(self.request_count.saturating_sub(number)).unwrap_or(usize::MAX);
+        if let Some(entry) =
+            self.request_log.len().checked_sub(from_end).and_then(|index| self.request_log.get_mut(index))
+        {
+            (entry.status, entry.answered_at) = (Some(status), Some(at));
         }
     }
 
     /// What is left of the limit, if there is one, now that a request came `at` so long after the start.
-    pub(super) fn count(&mut self, at: Duration) -> Option<Rest> {
-        self.limit.as_mut().map(|limit| limit.count(at))
+    pub(super) fn count_against_limit(&mut self, at: Duration) -> Option<RateLimitStatus> {
+        self.rate_limit.as_mut().map(|limit| limit.count_request(at))
     }
 
     /// Takes down a URL with a secret that is on its way out.
-    pub(super) fn handed_out(&mut self, connect_url: Secret) {
-        keep(&mut self.connect_urls, connect_url, CONNECT_URLS);
+    pub(super) fn record_connect_url(&mut self, connect_url: Secret) {
+        push_bounded(&mut self.connect_urls, connect_url, MAX_CONNECT_URLS);
     }
 
     /// The first fault that holds for a request, counted off.
-    fn fault(&mut self, wanted: &Wanted, at: Offset) -> Option<Fault> {
+    fn consume_fault(&mut self, route: &ApiRoute, at: Offset) -> Option<Fault> {
         let world = &self.world;
-        let is_on = |on: &On| match (on, wanted) {
-            (On::All, _)
-            | (On::List, Wanted::List)
-            | (On::Retrieve, Wanted::Retrieve(_))
-            | (On::Create, Wanted::Create)
-            | (On::Release, Wanted::Update(_))
-            | (On::Debug, Wanted::Debug(_))
-            | (On::Logs, Wanted::Logs(_))
-            | (On::Projects, Wanted::Projects | Wanted::Project(_) | Wanted::Usage(_)) => true,
-            (On::Session(word), Wanted::Retrieve(id)) => world.is_called(id, word),
+        let is_target = |target: &FaultTarget| match (target, route) {
+            (FaultTarget::All, _)
+            | (FaultTarget::List, ApiRoute::List)
+            | (FaultTarget::Retrieve, ApiRoute::Retrieve(_))
+            | (FaultTarget::Create, ApiRoute::Create)
+            | (FaultTarget::Release, ApiRoute::Update(_))
+            | (FaultTarget::Debug, ApiRoute::Debug(_))
+            | (FaultTarget::Logs, ApiRoute::Logs(_))
+            | (FaultTarget::Projects, ApiRoute::Projects | ApiRoute::Project(_) | ApiRoute::Usage(_)) => true,
+            (FaultTarget::Session(name_or_id), ApiRoute::Retrieve(id)) => {
+                world.has_name_or_id(id, name_or_id)
+            }
             _ => false,
         };
-        let holds = |fault: &&mut Fault| fault.window.has(at) && fault.count != Some(0) && is_on(&fault.on);
-        let fault = self.faults.iter_mut().find(holds)?;
+        let applies = |fault: &&mut Fault| {
+            fault.window.contains(at) && fault.count != Some(0) && is_target(&fault.target)
+        };
+        let fault = self.faults.iter_mut().find(applies)?;
         fault.count = fault.count.map(|left| left.saturating_sub(1));
         Some(fault.clone())
     }
 }
 
 /// Puts `item` at the end of `ring`, which holds `most`.
-fn keep<T>(ring: &mut VecDeque<T>, item: T, most: usize) {
+fn push_bounded<T>(ring: &mut VecDeque<T>, item: T, most: usize) {
     if ring.len() >= most {
         ring.pop_front();
     }

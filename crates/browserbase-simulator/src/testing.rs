@@ -2,8 +2,8 @@
 
 use keepwatch_core::clock::Timestamp;
 
-use crate::offset::Offset;
-use crate::script::Script;
+use crate::scenario::Scenario;
+use crate::scenario_time::Offset;
 use crate::world::World;
 
 /// Returns the offset `seconds` after the start.
@@ -18,6 +18,6 @@ pub(crate) fn start() -> Timestamp {
 
 /// Returns the world of a scenario that begins at [`start`].
 pub(crate) fn world(script: &str) -> World {
-    let script = Script::parse(script).unwrap_or_else(|error| panic!("{error}"));
+    let script = Scenario::parse(script).unwrap_or_else(|error| panic!("{error}"));
     World::new(&script, [], start())
 }

@@ -5,110 +5,115 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::living::Rules;
-use super::offset::Offset;
-use super::project::Project;
-use super::query::Filter;
-use super::resident::{Resident, Standing, uuid};
-use super::script::Script;
-use super::session::{Replies, Session, Status};
+use super::lifecycle::LifecycleRules;
+use super::project::SimProject;
+use super::query::ListFilter;
+use super::scenario::Scenario;
+use super::scenario_session::{OverrideScope, ScenarioSession, SimStatus};
+use super::scenario_time::Offset;
+use super::sim_session::{SessionSnapshot, SimSession, stable_uuid};
 use keepwatch_core::clock::Timestamp;
 
 /// All sessions of a scenario, and its project.
 #[derive(Debug)]
 pub struct World {
     pub(super) start: Timestamp,
-    pub(super) project: Project,
-    pub(super) rules: Rules,
+    pub(super) project: SimProject,
+    pub(super) rules: LifecycleRules,
     /// Newest first, as lists show them.
-    pub(super) residents: Vec<Resident>,
-    /// Where each id stands in `residents`.
-    places: HashMap<String, usize>,
+    pub(super) sessions: Vec<SimSession>,
+    /// Where each id stands in `sessions`.
+    index_by_id: HashMap<String, usize>,
 }
 
 impl World {
     /// The sessions of `script`, and `more` besides, as they are for a server that started at `start`.
     #[must_use]
-    pub fn new(script: &Script, more: impl IntoIterator<Item = Session>, start: Timestamp) -> Self {
-        let copies = script
+    pub fn new(
+        scenario: &Scenario,
+        extra_sessions: impl IntoIterator<Item = ScenarioSession>,
+        start: Timestamp,
+    ) -> Self {
+        let copies = scenario
             .sessions
             .iter()
-            .flat_map(|session| (0..session.copies()).map(|number| session.copy(number)));
-        let project = script.project.clone();
-        let residents = copies
-            .chain(more)
+            .flat_map(|session| (0..session.copy_count()).map(|number| session.nth_copy(number)));
+        let project = scenario.project.clone();
+        let sessions = copies
+            .chain(extra_sessions)
             .enumerate()
-            .map(|(place, plan)| {
-                let id = plan.id.clone().unwrap_or_else(|| uuid(&script.name, place));
-                Resident::new(plan, id, &project, start)
+            .map(|(index, spec)| {
+                let id = spec.id.clone().unwrap_or_else(|| stable_uuid(&scenario.name, index));
+                SimSession::new(spec, id, &project, start)
             })
             .collect();
-        let rules = script.rules;
-        let mut world = Self { start, project, rules, residents, places: HashMap::new() };
-        world.put_in_order();
+        let rules = scenario.rules;
+        let mut world = Self { start, project, rules, sessions, index_by_id: HashMap::new() };
+        world.sort_and_index();
         world
     }
 
     /// Adds `plan`, and says the id it got.
-    pub fn add(&mut self, plan: Session) -> String {
-        let id = plan.id.clone().unwrap_or_else(|| uuid("added", self.residents.len()));
-        self.residents.retain(|resident| resident.id != id);
-        self.residents.push(Resident::new(plan, id.clone(), &self.project, self.start));
-        self.put_in_order();
+    pub fn add_session(&mut self, spec: ScenarioSession) -> String {
+        let id = spec.id.clone().unwrap_or_else(|| stable_uuid("added", self.sessions.len()));
+        self.sessions.retain(|session| session.id != id);
+        self.sessions.push(SimSession::new(spec, id.clone(), &self.project, self.start));
+        self.sort_and_index();
         id
     }
 
     /// Changes what is planned for the session `id`; its id stays. False if there is none.
-    pub fn alter(&mut self, id: &str, change: impl FnOnce(&mut Session)) -> bool {
-        let Some(resident) = self.places.get(id).and_then(|place| self.residents.get_mut(*place)) else {
+    pub fn update_session(&mut self, id: &str, change: impl FnOnce(&mut ScenarioSession)) -> bool {
+        let Some(sim_session) = self.index_by_id.get(id).and_then(|place| self.sessions.get_mut(*place))
+        else {
             return false;
         };
-        let mut plan = resident.plan.clone();
-        change(&mut plan);
-        *resident = Resident::new(plan, id.to_owned(), &self.project, self.start);
-        self.put_in_order();
+        let mut spec = sim_session.spec.clone();
+        change(&mut spec);
+        *sim_session = SimSession::new(spec, id.to_owned(), &self.project, self.start);
+        self.sort_and_index();
         true
     }
 
-    fn put_in_order(&mut self) {
-        self.residents
+    fn sort_and_index(&mut self) {
+        self.sessions
             .sort_by(|one, other| other.created.cmp(&one.created).then_with(|| one.id.cmp(&other.id)));
-        self.places =
-            self.residents.iter().enumerate().map(|(place, resident)| (resident.id.clone(), place)).collect();
+        self.index_by_id =
+            self.sessions.iter().enumerate().map(|(place, resident)| (resident.id.clone(), place)).collect();
     }
 
-    pub(super) fn resident(&self, id: &str) -> Option<&Resident> {
-        self.residents.get(*self.places.get(id)?)
+    pub(super) fn session(&self, id: &str) -> Option<&SimSession> {
+        self.sessions.get(*self.index_by_id.get(id)?)
     }
 
     /// Whether the session `id` is called `word`.
     #[must_use]
-    pub fn is_called(&self, id: &str, word: &str) -> bool {
-        id == word || self.resident(id).is_some_and(|resident| resident.plan.is_called(word))
+    pub fn has_name_or_id(&self, id: &str, name_or_id: &str) -> bool {
+        id == name_or_id || self.session(id).is_some_and(|session| session.spec.has_name_or_id(name_or_id))
     }
 
     /// What the server's clock shows at `at`.
     #[must_use]
-    pub fn date(&self, at: Offset) -> Timestamp {
-        at.date(self.start)
+    pub fn server_time(&self, at: Offset) -> Timestamp {
+        at.to_timestamp(self.start)
     }
 
     /// What the session `id` is at `at`; `None` if the API does not know it.
     #[must_use]
-    pub fn standing(&self, id: &str, at: Offset) -> Option<Standing> {
-        self.resident(id)?.standing(at)
+    pub fn snapshot(&self, id: &str, at: Offset) -> Option<SessionSnapshot> {
+        self.session(id)?.snapshot(at)
     }
 
     /// What `GET /v1/sessions/{id}` answers at `at`: the JSON, and the connect URL in it, if there is one.
     /// `signing_key` is the one that this reply carries.
     #[must_use]
     pub fn retrieve(&self, id: &str, at: Offset, signing_key: &str) -> Option<(String, Option<String>)> {
-        let resident = self.resident(id)?;
-        let standing = resident.standing(at)?;
+        let session = self.session(id)?;
+        let snapshot = session.snapshot(at)?;
         let mut body = String::with_capacity(2048);
-        resident.write(&mut body, &standing, self.start);
-        let connect_url = (!matches!(standing.status, Status::Ended(_))).then(|| {
-            let host = &resident.connect_host;
+        session.write_json(&mut body, &snapshot, self.start);
+        let connect_url = (!matches!(snapshot.status, SimStatus::Ended(_))).then(|| {
+            let host = &session.connect_host;
             let connect_url = format!("wss://{host}/?signingKey={signing_key}");
             body.pop();
             _ = write!(
@@ -120,36 +125,36 @@ impl World {
             );
             connect_url
         });
-        let body = resident.said(body, at, Replies::Retrieve);
+        let body = session.apply_overrides(body, at, OverrideScope::Retrieve);
         let connect_url = connect_url.filter(|url| body.contains(url));
         Some((body, connect_url))
     }
 
     /// What `GET /v1/sessions` answers at `at`.
     #[must_use]
-    pub(super) fn list(&self, at: Offset, filter: &Filter) -> String {
-        let mut body = String::with_capacity(self.residents.len() * 640 + 2);
+    pub(super) fn list(&self, at: Offset, filter: &ListFilter) -> String {
+        let mut body = String::with_capacity(self.sessions.len() * 640 + 2);
         body.push('[');
-        for resident in &self.residents {
-            let Some(standing) = resident.standing(at) else { continue };
-            if resident.plan.unlisted.iter().any(|window| window.has(at))
-                || filter.metadata.as_ref().is_some_and(|field| !field.is_in(&resident.metadata))
+        for session in &self.sessions {
+            let Some(snapshot) = session.snapshot(at) else { continue };
+            if session.spec.unlisted.iter().any(|window| window.contains(at))
+                || filter.metadata.as_ref().is_some_and(|field| !field.matches(&session.metadata))
             {
                 continue;
             }
-            let as_filtered = |status: &str| filter.status.is_none_or(|wanted| wanted.word() == status);
-            if resident.plan.says.is_empty() {
-                if as_filtered(standing.status.word()) {
-                    resident.write(&mut body, &standing, self.start);
+            let matches_status = |status: &str| filter.status.is_none_or(|wanted| wanted.as_str() == status);
+            if session.spec.overrides.is_empty() {
+                if matches_status(snapshot.status.as_str()) {
+                    session.write_json(&mut body, &snapshot, self.start);
                     body.push(',');
                 }
             } else {
-                let mut truth = String::new();
-                resident.write(&mut truth, &standing, self.start);
-                let said = resident.said(truth, at, Replies::List);
-                let status = serde_json::from_str::<Value>(&said).unwrap_or_default();
-                if as_filtered(status.get("status").and_then(Value::as_str).unwrap_or_default()) {
-                    body.push_str(&said);
+                let mut json = String::new();
+                session.write_json(&mut json, &snapshot, self.start);
+                let overridden = session.apply_overrides(json, at, OverrideScope::List);
+                let status = serde_json::from_str::<Value>(&overridden).unwrap_or_default();
+                if matches_status(status.get("status").and_then(Value::as_str).unwrap_or_default()) {
+                    body.push_str(&overridden);
                     body.push(',');
                 }
             }
@@ -164,29 +169,30 @@ impl World {
     /// What `GET /v1/projects/{id}` answers; `None` if the API does not know it.
     #[must_use]
     pub fn project(&self, id: &str) -> Option<Value> {
-        (self.project.id == id).then(|| self.project.json(self.start))
+        (self.project.id == id).then(|| self.project.to_json(self.start))
     }
 
     /// What `GET /v1/projects` answers.
     #[must_use]
     pub fn projects(&self) -> Value {
-        json!([self.project.json(self.start)])
+        json!([self.project.to_json(self.start)])
     }
 
     /// What `GET /v1/projects/{id}/usage` answers at `at`; `None` if the API does not know the project. Over which time
     /// the API counts, no source says; this is over all sessions that it ever had here.
     pub(super) fn usage(&self, id: &str, at: Offset) -> Option<Value> {
-        let seen = || self.residents.iter().filter_map(|resident| Some((resident, resident.standing(at)?)));
-        let minutes = |resident: &Resident| {
-            let until = resident.end().map_or(at, |end| end.at.min(at));
+        let known_sessions =
+            || self.sessions.iter().filter_map(|resident| Some((resident, resident.snapshot(at)?)));
+        let minutes = |resident: &SimSession| {
+            let until = resident.effective_end().map_or(at, |end| end.at.min(at));
             // Minutes are billed as they begin, the first one whatever becomes of it.
-            let begun = until.minus(resident.starts()).length().as_secs() / 60 + 1;
-            if resident.starts() <= until { begun } else { 0 }
+            let started_minutes = until.minus(resident.starts_at()).to_duration().as_secs() / 60 + 1;
+            if resident.starts_at() <= until { started_minutes } else { 0 }
         };
         (self.project.id == id).then(|| {
             json!({
-                "browserMinutes": seen().map(|(resident, _)| minutes(resident)).sum::<u64>(),
-                "proxyBytes": seen().map(|(_, standing)| standing.proxy_bytes).sum::<u64>(),
+                "browserMinutes": known_sessions().map(|(resident, _)| minutes(resident)).sum::<u64>(),
+                "proxyBytes": known_sessions().map(|(_, standing)| standing.proxy_bytes).sum::<u64>(),
             })
         })
     }

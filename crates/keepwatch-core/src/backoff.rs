@@ -13,7 +13,7 @@
 
 use std::time::Duration;
 
-use crate::session::Fault;
+use crate::session::ApiError;
 
 /// The longest delay that failures alone cause.
 const MAX_DELAY: Duration = Duration::from_secs(60);
@@ -22,7 +22,7 @@ const AUTH_DELAY: Duration = Duration::from_secs(60);
 /// The most that randomness takes off a delay, as a fraction.
 const JITTER: f64 = 0.25;
 /// The number of times that a release is sent, the first one included.
-const RELEASE_TRIES: u32 = 6;
+const MAX_RELEASE_ATTEMPTS: u32 = 6;
 /// Half the delay after the first release that failed.
 const RELEASE_BASE: Duration = Duration::from_millis(500);
 /// The delay after the first write of the journal that failed.
@@ -47,9 +47,9 @@ pub fn auth_delay(interval: Duration) -> Duration {
 /// be sent again. Only network errors, 408, 429 and 5xx are retried. A `Retry-After` of the server extends the delay.
 /// `random` is between 0 and 1.
 #[must_use]
-pub fn release_delay(fault: &Fault, tries: u32, random: f64) -> Option<Duration> {
-    let retries = fault.is_worth_another_try() && tries < RELEASE_TRIES;
-    retries.then(|| fault.retry_after.unwrap_or_default().max(poll_delay(RELEASE_BASE, tries, random)))
+pub fn release_delay(error: &ApiError, attempts: u32, random: f64) -> Option<Duration> {
+    let is_retried = error.is_retryable() && attempts < MAX_RELEASE_ATTEMPTS;
+    is_retried.then(|| error.retry_after.unwrap_or_default().max(poll_delay(RELEASE_BASE, attempts, random)))
 }
 
 /// Returns the delay after the `failures`-th write of the journal in a row failed (1 is the first).
@@ -69,7 +69,7 @@ fn exponential(base: Duration, doublings: u32) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::FaultKind;
+    use crate::session::ApiErrorKind;
 
     const S: fn(u64) -> Duration = Duration::from_secs;
     const MS: fn(u64) -> Duration = Duration::from_millis;
@@ -101,26 +101,30 @@ mod tests {
 
     #[test]
     fn release_is_retried_five_times() {
-        let fault: Fault = FaultKind::Server(503).into();
-        let delays: Vec<_> = (1..=7).map(|tries| release_delay(&fault, tries, 0.0)).collect();
+        let error: ApiError = ApiErrorKind::Server(503).into();
+        let delays: Vec<_> = (1..=7).map(|tries| release_delay(&error, tries, 0.0)).collect();
         assert_eq!(delays, [Some(S(1)), Some(S(2)), Some(S(4)), Some(S(8)), Some(S(16)), None, None]);
-        assert_eq!(release_delay(&fault, 1, 1.0), Some(MS(750)));
+        assert_eq!(release_delay(&error, 1, 1.0), Some(MS(750)));
     }
 
     #[test]
     fn release_waits_at_least_retry_after() {
-        let after = |seconds| Fault { retry_after: Some(S(seconds)), ..FaultKind::RateLimited.into() };
+        let after = |seconds| ApiError { retry_after: Some(S(seconds)), ..ApiErrorKind::RateLimited.into() };
         assert_eq!(release_delay(&after(30), 1, 0.0), Some(S(30)));
         assert_eq!(release_delay(&after(1), 3, 0.0), Some(S(4)));
     }
 
     #[test]
     fn rejected_release_is_not_retried() {
-        for kind in [FaultKind::KeyRefused, FaultKind::NotFound, FaultKind::Status(409), FaultKind::ReadOnly]
-        {
+        for kind in [
+            ApiErrorKind::ApiKeyRejected,
+            ApiErrorKind::NotFound,
+            ApiErrorKind::Status(409),
+            ApiErrorKind::ReadOnly,
+        ] {
             assert_eq!(release_delay(&kind.clone().into(), 1, 0.0), None, "{kind:?}");
         }
-        assert!(release_delay(&FaultKind::Timeout.into(), 1, 0.0).is_some());
+        assert!(release_delay(&ApiErrorKind::Timeout.into(), 1, 0.0).is_some());
     }
 
     #[test]

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 pub type Timestamp = DateTime<Utc>;
 
 /// The clock since boot runs ahead of the monotonic one by this only if the machine slept.
-const SLEPT: Duration = Duration::from_secs(2);
+const MIN_SLEEP: Duration = Duration::from_secs(2);
 
 /// One reading of the three clocks. Written down as `["2026-11-22T12:00:00.123456789Z", mono, boot]`, the latter two in
 /// nanoseconds.
@@ -48,9 +48,9 @@ impl From<(Timestamp, u64, u64)> for Moment {
 impl Moment {
     /// The moment `by` later, had nothing stepped and nothing slept.
     #[must_use]
-    pub fn after(self, by: Duration) -> Self {
+    pub fn plus(self, by: Duration) -> Self {
         Self {
-            wall: later(self.wall, by),
+            wall: saturating_add(self.wall, by),
             mono: self.mono.saturating_add(by),
             boot: self.boot.saturating_add(by),
         }
@@ -58,7 +58,7 @@ impl Moment {
 
     /// The moment `by` earlier, had nothing stepped and nothing slept; as far as the clocks go back.
     #[must_use]
-    pub fn before(self, by: Duration) -> Self {
+    pub fn minus(self, by: Duration) -> Self {
         let wall = TimeDelta::from_std(by).ok().and_then(|by| self.wall.checked_sub_signed(by));
         Self {
             wall: wall.unwrap_or(Timestamp::MIN_UTC),
@@ -77,13 +77,13 @@ impl Moment {
     #[must_use]
     pub fn slept_since(self, earlier: Self) -> bool {
         let awake = self.mono.saturating_sub(earlier.mono);
-        self.since(earlier) > awake.saturating_add(SLEPT)
+        self.since(earlier) > awake.saturating_add(MIN_SLEEP)
     }
 }
 
 /// `at + by`, staying at the end of the calendar where it would leave it.
 #[must_use]
-pub fn later(at: Timestamp, by: Duration) -> Timestamp {
+pub fn saturating_add(at: Timestamp, by: Duration) -> Timestamp {
     TimeDelta::from_std(by).ok().and_then(|by| at.checked_add_signed(by)).unwrap_or(Timestamp::MAX_UTC)
 }
 
@@ -97,7 +97,7 @@ pub enum Zone {
 }
 
 /// The first digit after the point; a leap second is as long as two, and its second half has none of its own.
-fn tenth(at: Timestamp) -> u32 {
+fn tenth_of_second(at: Timestamp) -> u32 {
     (at.timestamp_subsec_millis() / 100).min(9)
 }
 
@@ -110,14 +110,14 @@ impl Zone {
 
     /// `21:04:09.6`
     #[must_use]
-    pub fn tenths(self, at: Timestamp) -> String {
-        format!("{}.{}", self.time(at), tenth(at))
+    pub fn time_tenths(self, at: Timestamp) -> String {
+        format!("{}.{}", self.time(at), tenth_of_second(at))
     }
 
-    /// As [`Zone::short`], to the tenth of a second.
+    /// As [`Zone::short_date_time`], to the tenth of a second.
     #[must_use]
-    pub fn short_tenths(self, at: Timestamp, now: Timestamp) -> String {
-        format!("{}.{}", self.short(at, now), tenth(at))
+    pub fn short_date_time_tenths(self, at: Timestamp, now: Timestamp) -> String {
+        format!("{}.{}", self.short_date_time(at, now), tenth_of_second(at))
     }
 
     /// `2026-11-22 21:04:09`
@@ -134,7 +134,7 @@ impl Zone {
 
     /// `21:04:09` for today's, with the date for others.
     #[must_use]
-    pub fn short(self, at: Timestamp, now: Timestamp) -> String {
+    pub fn short_date_time(self, at: Timestamp, now: Timestamp) -> String {
         if self.date(at) == self.date(now) { self.time(at) } else { self.date_time(at) }
     }
 
@@ -149,20 +149,20 @@ impl Zone {
 
 /// Where the time comes from. Clones read the same clock.
 #[derive(Clone, Debug)]
-pub struct Clock(Source);
+pub struct Clock(ClockSource);
 
 #[derive(Clone, Debug)]
-enum Source {
+enum ClockSource {
     /// The machine's clocks, since `origin`; they began with `past`.
-    System { origin: Origin, past: Duration },
+    System { origin: ClockOrigin, backdated_by: Duration },
     /// The machine's clocks, `speed` times as fast since `start`; the wall clock starts at the real one.
-    Scaled { origin: Origin, speed: u32 },
+    Scaled { origin: ClockOrigin, speed: u32 },
     /// Stands still until a test moves it.
     Scripted(Arc<Mutex<Moment>>),
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Origin {
+struct ClockOrigin {
     wall: SystemTime,
     mono: Instant,
     boot: Duration,
@@ -172,51 +172,51 @@ impl Clock {
     /// The machine's clocks.
     #[must_use]
     pub fn system() -> Self {
-        Self(Source::System { origin: Origin::now(), past: Duration::ZERO })
+        Self(ClockSource::System { origin: ClockOrigin::now(), backdated_by: Duration::ZERO })
     }
 
     /// The machine's clocks, which reach back so far before now: what was seen earlier has its place on them.
     #[must_use]
-    pub fn reaching_back(past: Duration) -> Self {
-        Self(Source::System { origin: Origin::now(), past })
+    pub fn backdated(by: Duration) -> Self {
+        Self(ClockSource::System { origin: ClockOrigin::now(), backdated_by: by })
     }
 
     /// The machine's clocks, `speed` times as fast from now on; a speed of 0 is taken as 1.
     #[must_use]
     pub fn scaled(speed: u32) -> Self {
-        Self(Source::Scaled { origin: Origin::now(), speed: speed.max(1) })
+        Self(ClockSource::Scaled { origin: ClockOrigin::now(), speed: speed.max(1) })
     }
 
     /// A clock that shows `at` until [`Clock::advance`] or [`Clock::set`] moves it.
     #[must_use]
     pub fn scripted(at: Moment) -> Self {
-        Self(Source::Scripted(Arc::new(Mutex::new(at))))
+        Self(ClockSource::Scripted(Arc::new(Mutex::new(at))))
     }
 
     /// What the clocks show.
     #[must_use]
     pub fn now(&self) -> Moment {
         match &self.0 {
-            Source::System { origin, past } => Moment {
-                wall: wall().into(),
-                mono: past.saturating_add(mono(origin)),
-                boot: past.saturating_add(boot(origin)),
+            ClockSource::System { origin, backdated_by: past } => Moment {
+                wall: system_time().into(),
+                mono: past.saturating_add(monotonic_since(origin)),
+                boot: past.saturating_add(boot_time_since(origin)),
             },
-            Source::Scaled { origin, speed } => {
-                let mono = mono(origin).saturating_mul(*speed);
-                let boot = boot(origin).saturating_mul(*speed);
-                Moment { wall: later(origin.wall.into(), boot), mono, boot }
+            ClockSource::Scaled { origin, speed } => {
+                let mono = monotonic_since(origin).saturating_mul(*speed);
+                let boot = boot_time_since(origin).saturating_mul(*speed);
+                Moment { wall: saturating_add(origin.wall.into(), boot), mono, boot }
             }
-            Source::Scripted(at) => *at.lock().unwrap_or_else(PoisonError::into_inner),
+            ClockSource::Scripted(at) => *at.lock().unwrap_or_else(PoisonError::into_inner),
         }
     }
 
     /// How many real seconds pass in `span` of this clock.
     #[must_use]
-    pub fn real(&self, span: Duration) -> Duration {
+    pub fn to_real_time(&self, span: Duration) -> Duration {
         match &self.0 {
-            Source::Scaled { speed, .. } => span.checked_div(*speed).unwrap_or(span),
-            Source::System { .. } | Source::Scripted(_) => span,
+            ClockSource::Scaled { speed, .. } => span.checked_div(*speed).unwrap_or(span),
+            ClockSource::System { .. } | ClockSource::Scripted(_) => span,
         }
     }
 
@@ -230,47 +230,47 @@ impl Clock {
         let left = mono.saturating_sub(self.now().mono);
         match self.0 {
             _ if left.is_zero() => {}
-            Source::Scripted(_) => std::future::pending().await,
-            Source::System { .. } | Source::Scaled { .. } => sleep(self.real(left)).await,
+            ClockSource::Scripted(_) => std::future::pending().await,
+            ClockSource::System { .. } | ClockSource::Scaled { .. } => sleep(self.to_real_time(left)).await,
         }
     }
 
     /// Moves a scripted clock on, all three together. Nothing else can be moved.
     pub fn advance(&self, by: Duration) {
-        self.set(self.now().after(by));
+        self.set(self.now().plus(by));
     }
 
     /// Sets a scripted clock, so that a test can step the wall clock or let the machine sleep.
     pub fn set(&self, to: Moment) {
-        if let Source::Scripted(at) = &self.0 {
+        if let ClockSource::Scripted(at) = &self.0 {
             *at.lock().unwrap_or_else(PoisonError::into_inner) = to;
         }
     }
 }
 
-impl Origin {
+impl ClockOrigin {
     fn now() -> Self {
         #[expect(clippy::disallowed_methods, reason = "this is the clock")]
         let mono = Instant::now();
-        Self { wall: wall(), mono, boot: since_boot() }
+        Self { wall: system_time(), mono, boot: boot_time() }
     }
 }
 
-fn wall() -> SystemTime {
+fn system_time() -> SystemTime {
     #[expect(clippy::disallowed_methods, reason = "this is the clock")]
     SystemTime::now()
 }
 
-fn mono(origin: &Origin) -> Duration {
+fn monotonic_since(origin: &ClockOrigin) -> Duration {
     origin.mono.elapsed()
 }
 
-fn boot(origin: &Origin) -> Duration {
-    since_boot().saturating_sub(origin.boot)
+fn boot_time_since(origin: &ClockOrigin) -> Duration {
+    boot_time().saturating_sub(origin.boot)
 }
 
 /// Time since the machine was started, with the time it slept.
-fn since_boot() -> Duration {
+fn boot_time() -> Duration {
     // Apple's CLOCK_MONOTONIC counts sleep as Linux's CLOCK_BOOTTIME does; std's Instant counts it on neither.
     #[cfg(target_os = "linux")]
     let id = rustix::time::ClockId::Boottime;
@@ -293,23 +293,23 @@ mod tests {
         let clock = Clock::scripted(noon());
         let seen_by_another = clock.clone();
         clock.advance(Duration::from_secs(90));
-        assert_eq!(seen_by_another.now(), noon().after(Duration::from_secs(90)));
+        assert_eq!(seen_by_another.now(), noon().plus(Duration::from_secs(90)));
     }
 
     #[test]
     fn a_tenth_has_one_digit_in_a_leap_second_too() {
-        let tenths = |at: &str| Zone::Utc.tenths(at.parse().unwrap());
+        let tenths = |at: &str| Zone::Utc.time_tenths(at.parse().unwrap());
         assert_eq!(tenths("2016-12-31T23:59:59.96Z"), "23:59:59.9");
         assert_eq!(tenths("2016-12-31T23:59:60.04Z"), "23:59:60.9");
         let at = "2016-12-31T23:59:60Z".parse().unwrap();
-        assert!(Zone::Utc.short_tenths(at, at).ends_with("23:59:60.9"));
+        assert!(Zone::Utc.short_date_time_tenths(at, at).ends_with("23:59:60.9"));
     }
 
     #[test]
     fn only_the_clock_since_boot_tells_a_sleep() {
-        let awake = noon().after(Duration::from_secs(60));
+        let awake = noon().plus(Duration::from_secs(60));
         assert!(!awake.slept_since(noon()));
-        let stepped = Moment { wall: later(awake.wall, Duration::from_secs(3600)), ..awake };
+        let stepped = Moment { wall: saturating_add(awake.wall, Duration::from_secs(3600)), ..awake };
         assert!(!stepped.slept_since(noon()));
         let slept = Moment { boot: Duration::from_secs(63), ..awake };
         assert!(slept.slept_since(noon()) && !noon().slept_since(slept));
@@ -326,12 +326,12 @@ mod tests {
         let wall = (second.wall - first.wall).to_std().unwrap();
         let mono = second.mono - first.mono;
         assert!(wall.abs_diff(mono) < Duration::from_millis(500), "{wall:?} against {mono:?}");
-        assert_eq!(clock.real(Duration::from_secs(10)), Duration::from_millis(10));
+        assert_eq!(clock.to_real_time(Duration::from_secs(10)), Duration::from_millis(10));
     }
 
     #[test]
     fn what_would_leave_the_calendar_stays_at_its_end() {
-        assert_eq!(later(Timestamp::MAX_UTC, Duration::from_secs(1)), Timestamp::MAX_UTC);
-        assert_eq!(later(noon().wall, Duration::MAX), Timestamp::MAX_UTC);
+        assert_eq!(saturating_add(Timestamp::MAX_UTC, Duration::from_secs(1)), Timestamp::MAX_UTC);
+        assert_eq!(saturating_add(noon().wall, Duration::MAX), Timestamp::MAX_UTC);
     }
 }

@@ -14,11 +14,11 @@
 use std::ops::Range;
 
 use crate::session::{Metadata, Region, SessionId, Status};
-use crate::text::{self, Needle, Untrusted};
+use crate::text::{self, SubstringFinder, Untrusted};
 use crate::tracker::Record;
 
 /// What a filter looks at. What is not known is `None`.
-pub trait Filtered {
+pub trait FilterTarget {
     /// The session's id.
     fn id(&self) -> &SessionId;
     /// Its newest status.
@@ -39,40 +39,40 @@ pub trait Filtered {
 
 /// A session, and the profile that it is of.
 #[derive(Clone, Copy, Debug)]
-pub struct InProfile<'a>(pub &'a Record, pub &'a str);
+pub struct FilterRow<'a>(pub &'a Record, pub &'a str);
 
 /// A filter that could be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
     text: String,
-    terms: Vec<Term>,
+    terms: Vec<FilterTerm>,
 }
 
 /// What is wrong with a filter, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mistake {
+pub struct FilterError {
     /// The bytes of the text that it is about.
-    pub at: Range<usize>,
+    pub range: Range<usize>,
     /// What is wrong, in a sentence.
-    pub sentence: String,
+    pub message: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Term {
-    negated: bool,
-    test: Test,
+struct FilterTerm {
+    is_negated: bool,
+    condition: Condition,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Test {
-    Word(Needle),
-    Status(Needle),
-    Region(Needle),
-    Keep(bool),
-    Owner(Needle),
-    Id(Needle),
-    Profile(Needle),
-    Meta { path: String, value: Needle },
+enum Condition {
+    Anywhere(SubstringFinder),
+    Status(SubstringFinder),
+    Region(SubstringFinder),
+    KeepAlive(bool),
+    Owner(SubstringFinder),
+    Id(SubstringFinder),
+    Profile(SubstringFinder),
+    Metadata { path: String, value: SubstringFinder },
 }
 
 impl Filter {
@@ -80,16 +80,17 @@ impl Filter {
     ///
     /// # Errors
     /// The first mistake in it.
-    pub fn parse(text: &str) -> Result<Self, Mistake> {
-        Self::parse_among(text, false)
+    pub fn parse(text: &str) -> Result<Self, FilterError> {
+        Self::parse_for_profiles(text, false)
     }
 
     /// The same where there may be `several` profiles: then they have a field.
     ///
     /// # Errors
     /// The first mistake in it.
-    pub fn parse_among(text: &str, several: bool) -> Result<Self, Mistake> {
-        let terms = pieces(text).map(|at| term(text, at, several)).collect::<Result<_, _>>()?;
+    pub fn parse_for_profiles(text: &str, is_multi_profile: bool) -> Result<Self, FilterError> {
+        let terms =
+            split_terms(text).map(|at| parse_term(text, at, is_multi_profile)).collect::<Result<_, _>>()?;
         Ok(Self { text: text.to_owned(), terms })
     }
 
@@ -107,23 +108,23 @@ impl Filter {
 
     /// Whether a session is to be shown.
     #[must_use]
-    pub fn takes(&self, row: &impl Filtered) -> bool {
-        self.terms.iter().all(|term| term.test.holds(row) != term.negated)
+    pub fn matches(&self, row: &impl FilterTarget) -> bool {
+        self.terms.iter().all(|term| term.condition.matches(row) != term.is_negated)
     }
 }
 
-impl Mistake {
+impl FilterError {
     /// The filter as it was typed, and below it what is wrong with it underlined: two lines, fit for a terminal.
     #[must_use]
-    pub fn pointed_at(&self, text: &str) -> String {
-        let shown = |part: Option<&str>| text::shown(part.unwrap_or_default(), usize::MAX);
-        let before = text::width(&shown(text.get(..self.at.start)));
-        let wide = text::width(&shown(text.get(self.at.clone()))).max(1);
-        format!("{}\n{}{}", shown(Some(text)), " ".repeat(before), "^".repeat(wide))
+    pub fn underline(&self, text: &str) -> String {
+        let shown = |part: Option<&str>| text::sanitise(part.unwrap_or_default(), usize::MAX);
+        let before = text::width(&shown(text.get(..self.range.start)));
+        let underline_width = text::width(&shown(text.get(self.range.clone()))).max(1);
+        format!("{}\n{}{}", shown(Some(text)), " ".repeat(before), "^".repeat(underline_width))
     }
 }
 
-impl Filtered for InProfile<'_> {
+impl FilterTarget for FilterRow<'_> {
     fn id(&self) -> &SessionId {
         &self.0.id
     }
@@ -157,34 +158,36 @@ impl Filtered for InProfile<'_> {
     }
 }
 
-impl Test {
-    fn holds(&self, row: &impl Filtered) -> bool {
+impl Condition {
+    fn matches(&self, row: &impl FilterTarget) -> bool {
         match self {
-            Self::Status(word) => row.status().is_some_and(|status| word.is_in(status.raw())),
-            Self::Region(word) => row.region().is_some_and(|region| word.is_in(region.raw())),
-            Self::Keep(keep) => row.keep_alive() == Some(*keep),
-            Self::Owner(word) => row.owner().is_some_and(|owner| word.is_in(owner.raw())),
-            Self::Id(word) => word.is_in(row.id().raw()),
-            Self::Profile(word) => word.is_in(row.profile()),
-            Self::Meta { path, value } => {
+            Self::Status(word) => row.status().is_some_and(|status| word.matches(status.raw())),
+            Self::Region(word) => row.region().is_some_and(|region| word.matches(region.raw())),
+            Self::KeepAlive(keep) => row.keep_alive() == Some(*keep),
+            Self::Owner(word) => row.owner().is_some_and(|owner| word.matches(owner.raw())),
+            Self::Id(word) => word.matches(row.id().raw()),
+            Self::Profile(word) => word.matches(row.profile()),
+            Self::Metadata { path, value } => {
                 // Most rows do not have the text at all, and need not be read. (An escaped text looks otherwise.)
-                let may = |json: &str| json.contains('\\') || value.is_in(json);
-                row.metadata().is_some_and(|it| may(it.json()) && it.any_at(path, |found| value.is_in(found)))
+                let may_match = |json: &str| json.contains('\\') || value.matches(json);
+                row.metadata().is_some_and(|it| {
+                    may_match(it.json()) && it.any_value_at(path, |found| value.matches(found))
+                })
             }
-            Self::Word(word) => {
-                word.is_in(row.id().raw())
-                    || word.is_in(row.profile())
-                    || row.status().is_some_and(|status| word.is_in(status.raw()))
-                    || row.region().is_some_and(|region| word.is_in(region.raw()))
-                    || row.context().is_some_and(|context| word.is_in(context.raw()))
-                    || row.metadata().is_some_and(|metadata| word.is_in(metadata.json()))
+            Self::Anywhere(word) => {
+                word.matches(row.id().raw())
+                    || word.matches(row.profile())
+                    || row.status().is_some_and(|status| word.matches(status.raw()))
+                    || row.region().is_some_and(|region| word.matches(region.raw()))
+                    || row.context().is_some_and(|context| word.matches(context.raw()))
+                    || row.metadata().is_some_and(|metadata| word.matches(metadata.json()))
             }
         }
     }
 }
 
 /// Where each term stands: between blanks, but for those in quotes.
-fn pieces(text: &str) -> impl Iterator<Item = Range<usize>> {
+fn split_terms(text: &str) -> impl Iterator<Item = Range<usize>> {
     let mut from = 0_usize;
     std::iter::from_fn(move || {
         let rest = text.get(from..)?;
@@ -199,69 +202,74 @@ fn pieces(text: &str) -> impl Iterator<Item = Range<usize>> {
     })
 }
 
-fn term(text: &str, at: Range<usize>, several: bool) -> Result<Term, Mistake> {
-    let whole = text.get(at.clone()).unwrap_or_default();
-    let bare = whole.trim_start_matches('!');
-    let bangs = whole.len().saturating_sub(bare.len());
-    let negated = bangs % 2 == 1;
-    let mistake = |at: Range<usize>, sentence: String| Err(Mistake { at, sentence });
+fn parse_term(text: &str, at: Range<usize>, is_multi_profile: bool) -> Result<FilterTerm, FilterError> {
+    let token = text.get(at.clone()).unwrap_or_default();
+    let bare = token.trim_start_matches('!');
+    let negations = token.len().saturating_sub(bare.len());
+    let negated = negations % 2 == 1;
+    let error = |at: Range<usize>, sentence: String| Err(FilterError { range: at, message: sentence });
     if bare.is_empty() {
-        return mistake(at, "! negates what follows it, and nothing does".into());
+        return error(at, "! negates what follows it, and nothing does".into());
     }
-    let start = at.start.saturating_add(bangs);
-    let Some((field, value)) = field(bare) else {
-        return match unquoted(bare) {
-            word if word.is_empty() => mistake(at, "there is nothing between the quotes".into()),
-            word => Ok(Term { negated, test: Test::Word(Needle::new(&word)) }),
+    let start = at.start.saturating_add(negations);
+    let Some((field, value)) = split_field(bare) else {
+        return match without_quotes(bare) {
+            word if word.is_empty() => error(at, "there is nothing between the quotes".into()),
+            word => Ok(FilterTerm {
+                is_negated: negated,
+                condition: Condition::Anywhere(SubstringFinder::new(&word)),
+            }),
         };
     };
-    let (value, name) = (unquoted(value), field.to_lowercase());
+    let (value, name) = (without_quotes(value), field.to_lowercase());
     let at_field = start..start.saturating_add(field.len());
     let path = name.strip_prefix("meta").map(|rest| rest.strip_prefix('.').unwrap_or(rest));
     let is_meta = name == "meta" || name.starts_with("meta.");
-    let is_profile = several && name == "profile";
+    let is_profile = is_multi_profile && name == "profile";
     if !is_meta && !is_profile && !["status", "region", "keep", "owner", "id"].contains(&name.as_str()) {
-        let (field, first) =
-            (text::shown(field, if several { 16 } else { 20 }), if several { "profile " } else { "" });
-        return mistake(
-            at_field,
-            format!("no field “{field}”: {first}status region keep owner id meta.path"),
+        let (field, first) = (
+            text::sanitise(field, if is_multi_profile { 16 } else { 20 }),
+            if is_multi_profile { "profile " } else { "" },
         );
+        return error(at_field, format!("no field “{field}”: {first}status region keep owner id meta.path"));
     }
     if name != "meta" && path.is_some_and(|path| path.split('.').any(str::is_empty)) {
-        return mistake(at_field, "a path is missing, as in meta.run.id:abc".into());
+        return error(at_field, "a path is missing, as in meta.run.id:abc".into());
     }
     if value.is_empty() {
-        return mistake(start..at.end, format!("a value is missing after {}:", text::shown(field, 20)));
+        return error(start..at.end, format!("a value is missing after {}:", text::sanitise(field, 20)));
     }
     let test = match (name.as_str(), path) {
-        ("status", _) => Test::Status(Needle::new(&value)),
-        ("region", _) => Test::Region(Needle::new(&value)),
-        ("owner", _) => Test::Owner(Needle::new(&value)),
-        ("id", _) => Test::Id(Needle::new(&value)),
-        ("profile", _) => Test::Profile(Needle::new(&value)),
+        ("status", _) => Condition::Status(SubstringFinder::new(&value)),
+        ("region", _) => Condition::Region(SubstringFinder::new(&value)),
+        ("owner", _) => Condition::Owner(SubstringFinder::new(&value)),
+        ("id", _) => Condition::Id(SubstringFinder::new(&value)),
+        ("profile", _) => Condition::Profile(SubstringFinder::new(&value)),
         ("keep", _) => match value.as_str() {
-            "yes" => Test::Keep(true),
-            "no" => Test::Keep(false),
+            "yes" => Condition::KeepAlive(true),
+            "no" => Condition::KeepAlive(false),
             _ => {
                 let at = at_field.end.saturating_add(1)..at.end;
-                return mistake(at, "keep is yes or no".into());
+                return error(at, "keep is yes or no".into());
             }
         },
-        (_, path) => Test::Meta { path: path.unwrap_or_default().to_owned(), value: Needle::new(&value) },
+        (_, path) => Condition::Metadata {
+            path: path.unwrap_or_default().to_owned(),
+            value: SubstringFinder::new(&value),
+        },
     };
-    Ok(Term { negated, test })
+    Ok(FilterTerm { is_negated: negated, condition: test })
 }
 
 /// What stands before and behind a colon that ends a field's name. (`12:30` has none.)
-fn field(term: &str) -> Option<(&str, &str)> {
+fn split_field(term: &str) -> Option<(&str, &str)> {
     let (name, value) = term.split_once(':')?;
     let is_name = name.starts_with(char::is_alphabetic) && !name.contains('"');
     is_name.then_some((name, value))
 }
 
 /// Without its quotes, in lower case.
-fn unquoted(text: &str) -> String {
+fn without_quotes(text: &str) -> String {
     text.replace('"', "").to_lowercase()
 }
 

@@ -2,21 +2,21 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::api::Listing;
+use crate::api::SessionList;
 use keepwatch_core::session::Phase;
 
 const CANARY: &str = "cAnArY";
 
 /// A list that comes in one piece.
-fn sessions(body: &[u8]) -> Result<Listing, Fault> {
+fn decode_list(body: &[u8]) -> Result<SessionList, ApiError> {
     crate::api::read_list([body])
 }
 
-fn asked() -> SessionId {
+fn requested_id() -> SessionId {
     SessionId::parse("asked-for").unwrap()
 }
 
-fn whole() -> Value {
+fn full_session_json() -> Value {
     json!({
         "id": "6512bd43", "projectId": "p-1", "status": "RUNNING", "region": "us-west-2",
         "createdAt": "2026-10-03T16:05:34.513867+00:00", "updatedAt": "2026-10-03T16:05:34.6Z",
@@ -29,43 +29,43 @@ fn whole() -> Value {
 }
 
 /// The whole session with one field set to this JSON text, or left out.
-fn with(name: &str, raw: Option<&str>) -> Session {
-    let mut fields = whole();
+fn session_with_field(name: &str, raw: Option<&str>) -> Session {
+    let mut fields = full_session_json();
     fields.as_object_mut().unwrap().remove(name);
     let body = match raw {
         Some(raw) => format!("{{{}:{raw},{}", json!(name), &fields.to_string()[1..]),
         None => fields.to_string(),
     };
-    session(body.as_bytes(), &asked()).unwrap_or_else(|fault| panic!("{body}: {fault:?}"))
+    session(body.as_bytes(), &requested_id()).unwrap_or_else(|error| panic!("{body}: {error:?}"))
 }
 
-fn others(session: &Session) -> Vec<(&str, &str)> {
-    session.others.iter().map(|(name, value)| (name.raw(), value.raw())).collect()
+fn extra_fields(session: &Session) -> Vec<(&str, &str)> {
+    session.extra_fields.iter().map(|(name, value)| (name.raw(), value.raw())).collect()
 }
 
-fn at(text: &str) -> Option<Timestamp> {
+fn timestamp(text: &str) -> Option<Timestamp> {
     Some(text.parse().unwrap())
 }
 
 #[test]
 fn every_field_of_the_contract_arrives() {
-    let session = session(whole().to_string().as_bytes(), &asked()).unwrap();
+    let session = session(full_session_json().to_string().as_bytes(), &requested_id()).unwrap();
     assert_eq!(session.id.raw(), "6512bd43");
     assert_eq!(session.project.unwrap().raw(), "p-1");
     assert_eq!(session.status, Status::Running);
     assert_eq!(session.region, Some(Region::UsWest2));
-    assert_eq!(session.created, at("2026-10-03T16:05:34.513867Z"));
-    assert_eq!(session.updated, at("2026-10-03T16:05:34.600Z"));
-    assert_eq!(session.started, at("2026-10-03T16:05:34.513867Z"));
-    assert_eq!(session.expires, at("2026-10-03T16:20:34.513867Z"));
-    assert_eq!(session.ended, at("2026-10-03T16:10:00Z"));
+    assert_eq!(session.created, timestamp("2026-10-03T16:05:34.513867Z"));
+    assert_eq!(session.updated, timestamp("2026-10-03T16:05:34.600Z"));
+    assert_eq!(session.started, timestamp("2026-10-03T16:05:34.513867Z"));
+    assert_eq!(session.expires, timestamp("2026-10-03T16:20:34.513867Z"));
+    assert_eq!(session.ended, timestamp("2026-10-03T16:10:00Z"));
     assert_eq!(session.proxy_bytes, Some(12));
     assert_eq!(session.keep_alive, Some(true));
     assert_eq!(session.context.unwrap().raw(), "c-1");
     assert_eq!(session.metadata.unwrap().json(), r#"{"name":"checkout"}"#);
     let all = ConnectFields { connect_url: true, selenium_remote_url: true, signing_key: true };
     assert_eq!(session.connect, Some(all));
-    assert!(session.others.is_empty());
+    assert!(session.extra_fields.is_empty());
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn a_time_may_have_any_number_of_digits_and_any_offset() {
         ("9999-12-31T23:59:59.999999999-23:59", "+10000-01-01T23:58:59.999999999Z"),
     ] {
         for name in ["createdAt", "updatedAt", "startedAt", "endedAt", "expiresAt"] {
-            let session = with(name, Some(&json!(text).to_string()));
+            let session = session_with_field(name, Some(&json!(text).to_string()));
             let got = match name {
                 "createdAt" => session.created,
                 "updatedAt" => session.updated,
@@ -91,13 +91,13 @@ fn a_time_may_have_any_number_of_digits_and_any_offset() {
                 "endedAt" => session.ended,
                 _ => session.expires,
             };
-            assert_eq!(got, at(same), "{name} {text}");
-            assert!(session.others.is_empty());
+            assert_eq!(got, timestamp(same), "{name} {text}");
+            assert!(session.extra_fields.is_empty());
         }
     }
     for digits in 0..=9 {
         let text = format!("\"2026-10-03T16:05:34.{}Z\"", "1".repeat(digits));
-        let session = with("endedAt", Some(&text.replace(".Z", "Z")));
+        let session = session_with_field("endedAt", Some(&text.replace(".Z", "Z")));
         assert_eq!(
             session.ended.unwrap().timestamp_subsec_nanos(),
             111_111_111 / 10_u32.pow(9 - digits as u32) * 10_u32.pow(9 - digits as u32)
@@ -122,9 +122,9 @@ fn what_is_missing_or_null_is_absent_and_costs_nothing_else() {
         "somethingNew",
     ] {
         for raw in [None, Some("null"), Some(" null ")] {
-            let session = with(name, raw);
+            let session = session_with_field(name, raw);
             assert_eq!(session.status, Status::Running, "{name}");
-            assert!(session.others.is_empty(), "{name}: {:?}", session.others);
+            assert!(session.extra_fields.is_empty(), "{name}: {:?}", session.extra_fields);
             let missing = [
                 session.project.is_none(),
                 session.created.is_none(),
@@ -142,7 +142,11 @@ fn what_is_missing_or_null_is_absent_and_costs_nothing_else() {
             assert_eq!(missing.iter().filter(|is| **is).count(), expected, "{name}");
         }
     }
-    assert_eq!(with("id", None).id, asked(), "the reply need not repeat what it was asked for");
+    assert_eq!(
+        session_with_field("id", None).id,
+        requested_id(),
+        "the reply need not repeat what it was asked for"
+    );
 }
 
 #[test]
@@ -171,95 +175,110 @@ fn a_value_of_the_wrong_type_is_kept_as_its_text() {
         ("id", "7"),
         ("somethingNew", "{\"a\":[1, 2]}"),
     ] {
-        let session = with(name, Some(raw));
-        assert_eq!(others(&session), [(name, raw)]);
+        let session = session_with_field(name, Some(raw));
+        assert_eq!(extra_fields(&session), [(name, raw)]);
     }
 }
 
 #[test]
 fn odd_values_of_the_right_type_pass_as_they_are() {
-    assert_eq!(with("proxyBytes", Some("-5")).proxy_bytes, Some(-5));
-    assert_eq!(with("proxyBytes", Some("-0")).proxy_bytes, Some(0));
-    assert_eq!(with("proxyBytes", Some("2.0e3")).proxy_bytes, Some(2000));
-    assert_eq!(with("proxyBytes", Some("8.9e15")).proxy_bytes, Some(8_900_000_000_000_000));
-    assert_eq!(with("proxyBytes", Some("9.0e15")).proxy_bytes, None, "from here on it may not be exact");
-    assert_eq!(with("proxyBytes", Some("9223372036854775807")).proxy_bytes, Some(i64::MAX));
-    assert_eq!(with("status", Some("\"HIBERNATING\"")).status.phase(), Phase::Unknown);
-    assert_eq!(with("status", Some("\"\"")).status.raw(), "");
-    assert_eq!(with("region", Some("\"mars-north-1\"")).region.unwrap().raw(), "mars-north-1");
-    assert_eq!(with("id", Some("\" two words \"")).id.raw(), " two words ");
-    assert_eq!(with("projectId", Some("\"\"")).project.unwrap().raw(), "");
-    assert_eq!(with("userMetadata", Some("{ }")).metadata.unwrap().json(), "{ }");
-    let reversed = with("expiresAt", Some("\"1926-01-01T00:00:00Z\""));
-    assert_eq!((reversed.timeout(), reversed.unused()), (None, None));
+    assert_eq!(session_with_field("proxyBytes", Some("-5")).proxy_bytes, Some(-5));
+    assert_eq!(session_with_field("proxyBytes", Some("-0")).proxy_bytes, Some(0));
+    assert_eq!(session_with_field("proxyBytes", Some("2.0e3")).proxy_bytes, Some(2000));
+    assert_eq!(session_with_field("proxyBytes", Some("8.9e15")).proxy_bytes, Some(8_900_000_000_000_000));
+    assert_eq!(
+        session_with_field("proxyBytes", Some("9.0e15")).proxy_bytes,
+        None,
+        "from here on it may not be exact"
+    );
+    assert_eq!(session_with_field("proxyBytes", Some("9223372036854775807")).proxy_bytes, Some(i64::MAX));
+    assert_eq!(session_with_field("status", Some("\"HIBERNATING\"")).status.phase(), Phase::Unknown);
+    assert_eq!(session_with_field("status", Some("\"\"")).status.raw(), "");
+    assert_eq!(session_with_field("region", Some("\"mars-north-1\"")).region.unwrap().raw(), "mars-north-1");
+    assert_eq!(session_with_field("id", Some("\" two words \"")).id.raw(), " two words ");
+    assert_eq!(session_with_field("projectId", Some("\"\"")).project.unwrap().raw(), "");
+    assert_eq!(session_with_field("userMetadata", Some("{ }")).metadata.unwrap().json(), "{ }");
+    let reversed = session_with_field("expiresAt", Some("\"1926-01-01T00:00:00Z\""));
+    assert_eq!((reversed.timeout(), reversed.unused_time()), (None, None));
 }
 
 #[test]
 fn escapes_in_names_and_values_are_read() {
     let body = r#"{"\u0069d":"\u0061\"b","st\u0061tus":"RUNN\u0049NG","connect\u0055rl":"cAnArY"}"#;
-    let session = session(body.as_bytes(), &asked()).unwrap();
+    let session = session(body.as_bytes(), &requested_id()).unwrap();
     assert_eq!((session.id.raw(), &session.status), ("a\"b", &Status::Running));
     assert!(session.connect.unwrap().connect_url);
     assert!(!format!("{session:?}").contains(CANARY));
-    let (_, urls) = fresh(body.as_bytes(), &asked()).unwrap();
+    let (_, urls) = session_with_urls(body.as_bytes(), &requested_id()).unwrap();
     assert_eq!(urls.connect.unwrap().expose(), CANARY);
 }
 
 #[test]
 fn of_fields_with_one_name_the_last_counts() {
     let body = r#"{"id":"a","status":"PENDING","status":"RUNNING","connectUrl":"x","connectUrl":"y","proxyBytes":1,"proxyBytes":"?"}"#;
-    let (session, urls) = fresh(body.as_bytes(), &asked()).unwrap();
+    let (session, urls) = session_with_urls(body.as_bytes(), &requested_id()).unwrap();
     assert_eq!(session.status, Status::Running);
     assert_eq!(urls.connect.unwrap().expose(), "y");
-    assert_eq!(others(&session), [("proxyBytes", "\"?\"")]);
+    assert_eq!(extra_fields(&session), [("proxyBytes", "\"?\"")]);
 }
 
 #[test]
 fn one_bad_element_of_a_list_costs_that_element() {
     let body = br#"[{"id":"a","status":"RUNNING"}, 7, null, "x", [], {}, {"id":"","status":"RUNNING"},
         {"id":".","status":"RUNNING"}, {"id":"b"}, {"id":"c","status":7}, {"id":"d e","status":"NEW"}]"#;
-    let listing = sessions(body).unwrap();
+    let listing = decode_list(body).unwrap();
     assert_eq!(listing.sessions.iter().map(|it| it.id.raw()).collect::<Vec<_>>(), ["a", "d e"]);
     assert_eq!(listing.malformed, 9);
     assert_eq!(listing.sessions[0].connect, None, "a list has no connect fields, so nothing is said of them");
-    assert_eq!(sessions(b" [ ] ").unwrap(), Listing::default());
+    assert_eq!(decode_list(b" [ ] ").unwrap(), SessionList::default());
 }
 
 #[test]
 fn depth_and_length_of_what_is_not_read_do_not_matter() {
     let deep = format!("{}1{}", r#"{"a":["#.repeat(1000), "]}".repeat(1000));
-    let session = with("userMetadata", Some(&deep));
+    let session = session_with_field("userMetadata", Some(&deep));
     assert_eq!(session.metadata.unwrap().json(), deep);
-    assert_eq!(others(&with("new", Some(&deep)))[0].1, &deep[..LONGEST_OTHER]);
+    assert_eq!(extra_fields(&session_with_field("new", Some(&deep)))[0].1, &deep[..MAX_EXTRA_FIELD_BYTES]);
     let hidden = deep.replacen("\"a\"", r#""signing\u004bey":"cAnArY","a""#, 1);
-    assert_eq!(others(&with("new", Some(&hidden)))[0].1, "\"••••\"", "an escape may hide a secret's name");
+    assert_eq!(
+        extra_fields(&session_with_field("new", Some(&hidden)))[0].1,
+        "\"••••\"",
+        "an escape may hide a secret's name"
+    );
     for name in ["connectUrl", "id", "createdAt", "proxyBytes", "keepAlive"] {
-        with(name, Some(&deep));
+        session_with_field(name, Some(&deep));
     }
     let long = format!(r#"{{"a":"{}"}}"#, "é".repeat(500_000));
-    assert!(with("userMetadata", Some(&long)).metadata.unwrap().json().len() <= 16 * 1024);
+    assert!(session_with_field("userMetadata", Some(&long)).metadata.unwrap().json().len() <= 16 * 1024);
     assert!(
-        with("projectId", Some(&json!("é".repeat(500_000)).to_string())).project.unwrap().raw().len()
-            <= LONGEST_TEXT
+        session_with_field("projectId", Some(&json!("é".repeat(500_000)).to_string()))
+            .project
+            .unwrap()
+            .raw()
+            .len()
+            <= MAX_TEXT_BYTES
     );
     let many: String = (0..10_000).map(|at| format!("\"f{at}\":{at},")).collect();
     let body = format!("{{{many}\"id\":\"a\",\"status\":\"RUNNING\"}}");
-    assert_eq!(super::session(body.as_bytes(), &asked()).unwrap().others.len(), MOST_OTHERS);
+    assert_eq!(
+        super::session(body.as_bytes(), &requested_id()).unwrap().extra_fields.len(),
+        MAX_EXTRA_FIELDS
+    );
     let list = format!("[{}1]", format!("{deep},").repeat(100));
-    assert_eq!(sessions(list.as_bytes()).unwrap().malformed, 101);
+    assert_eq!(decode_list(list.as_bytes()).unwrap().malformed, 101);
 }
 
 #[test]
 fn bytes_that_are_no_text_cost_only_themselves() {
     let body =
         b"\xEF\xBB\xBF[{\"id\":\"a\xFF\",\"status\":\"RUNNING\"},{\"id\":\"b\",\"status\":\"RUNNING\"}]";
-    let listing = sessions(body).unwrap();
+    let listing = decode_list(body).unwrap();
     assert_eq!(listing.sessions.iter().map(|it| it.id.raw()).collect::<Vec<_>>(), ["a\u{fffd}", "b"]);
 }
 
 #[test]
 fn each_body_that_is_no_answer_says_what_it_is_instead_and_quotes_no_json() {
-    let sentence = |body: &str| session(body.as_bytes(), &asked()).unwrap_err().sentence();
+    let sentence = |body: &str| session(body.as_bytes(), &requested_id()).unwrap_err().description();
     let documents = "the answer is not what the API documents: ";
     for (body, said) in [
         ("", "the answer is empty".to_owned()),
@@ -277,23 +296,29 @@ fn each_body_that_is_no_answer_says_what_it_is_instead_and_quotes_no_json() {
         ("{\"status\":null}", format!("{documents}`status` is missing")),
     ] {
         assert_eq!(sentence(body), said, "{body}");
-        assert!(!format!("{:?}", fresh(body.as_bytes(), &asked())).contains(CANARY), "{body}");
+        assert!(
+            !format!("{:?}", session_with_urls(body.as_bytes(), &requested_id())).contains(CANARY),
+            "{body}"
+        );
     }
-    assert!(sessions(b"{}").unwrap_err().sentence().ends_with("it is an object"));
-    assert!(projects(b"{}").unwrap_err().sentence().ends_with("it is an object"));
-    assert!(projects(b"[{},}").unwrap_err().sentence().ends_with("broken JSON at line 1 column 5"));
+    assert!(decode_list(b"{}").unwrap_err().description().ends_with("it is an object"));
+    assert!(projects(b"{}").unwrap_err().description().ends_with("it is an object"));
+    assert!(projects(b"[{},}").unwrap_err().description().ends_with("broken JSON at line 1 column 5"));
 }
 
 #[test]
 fn no_secret_stands_in_the_debug_text_of_anything() {
-    let body = whole().to_string();
+    let body = full_session_json().to_string();
     let list = format!("[{body}]");
-    let (seen, urls) = fresh(body.as_bytes(), &asked()).unwrap();
+    let (seen, urls) = session_with_urls(body.as_bytes(), &requested_id()).unwrap();
     assert!(urls.connect.as_ref().unwrap().expose().ends_with(&format!("{CANARY}1")));
     assert!(urls.selenium.as_ref().unwrap().expose().ends_with(&format!("{CANARY}2")));
     assert_eq!(urls.signing_key.as_ref().unwrap().expose(), format!("{CANARY}3"));
-    let all =
-        format!("{seen:?} {urls:?} {:?} {:?}", session(body.as_bytes(), &asked()), sessions(list.as_bytes()));
+    let all = format!(
+        "{seen:?} {urls:?} {:?} {:?}",
+        session(body.as_bytes(), &requested_id()),
+        decode_list(list.as_bytes())
+    );
     assert!(!all.contains(CANARY), "{all}");
     assert!(!serde_json::to_string(&seen).unwrap().contains(CANARY));
 }
@@ -302,9 +327,9 @@ fn no_secret_stands_in_the_debug_text_of_anything() {
 fn a_connect_field_that_holds_nothing_is_not_there() {
     for raw in ["\"\"", "null", "7", "{}"] {
         let body = format!(r#"{{"status":"RUNNING","connectUrl":{raw}}}"#);
-        let (session, urls) = fresh(body.as_bytes(), &asked()).unwrap();
+        let (session, urls) = session_with_urls(body.as_bytes(), &requested_id()).unwrap();
         assert!(!session.connect.unwrap().connect_url && urls.connect.is_none(), "{raw}");
-        assert!(session.others.is_empty(), "a secret of the wrong type is a secret still");
+        assert!(session.extra_fields.is_empty(), "a secret of the wrong type is a secret still");
     }
 }
 
@@ -324,7 +349,7 @@ fn an_error_may_have_any_shape() {
     ] {
         assert_eq!(message(body).as_deref(), said, "{body}");
     }
-    assert!(message(&json!({"message": "x".repeat(100_000)}).to_string()).unwrap().len() <= LONGEST_TEXT);
+    assert!(message(&json!({"message": "x".repeat(100_000)}).to_string()).unwrap().len() <= MAX_TEXT_BYTES);
 }
 
 #[test]
@@ -375,14 +400,14 @@ proptest! {
         context.iter().for_each(|it| { map.insert("contextId".into(), json!(it)); });
         ended.iter().for_each(|it| { map.insert("endedAt".into(), json!(it)); });
         metadata.iter().for_each(|it| { map.insert("userMetadata".into(), json!(it)); });
-        let session = session(fields.to_string().as_bytes(), &asked()).unwrap();
+        let session = session(fields.to_string().as_bytes(), &requested_id()).unwrap();
         let time = |text: &String| Some(chrono::DateTime::parse_from_rfc3339(text).unwrap().to_utc());
         if matches!(id.as_str(), "" | "." | "..") {
-            prop_assert_eq!(&session.id, &asked());
+            prop_assert_eq!(&session.id, &requested_id());
         } else {
             prop_assert_eq!(session.id.raw(), &id);
             let extra = extra.to_string();
-            prop_assert_eq!(others(&session), [("addedLater", extra.as_str())]);
+            prop_assert_eq!(extra_fields(&session), [("addedLater", extra.as_str())]);
         }
         prop_assert_eq!(session.project.as_ref().unwrap().raw(), &project);
         prop_assert_eq!(session.status.raw(), &status);
@@ -406,13 +431,13 @@ proptest! {
     fn no_bytes_whatever_end_in_a_panic(
         noise in proptest::collection::vec(any::<u8>(), 0..200), cut in 0..600_usize, splice in any::<bool>(),
     ) {
-        let mut body = if splice { whole().to_string().into_bytes() } else { noise.clone() };
+        let mut body = if splice { full_session_json().to_string().into_bytes() } else { noise.clone() };
         if splice {
             let at = cut.min(body.len());
             body.splice(at..(at + 3).min(body.len()), noise);
         }
         let list = [b"[", body.as_slice(), b"]"].concat();
-        let _ = (fresh(&body, &asked()), sessions(&list), projects(&list), error_message(&body));
+        let _ = (session_with_urls(&body, &requested_id()), decode_list(&list), projects(&list), error_message(&body));
     }
 }
 

@@ -11,54 +11,56 @@ use keepwatch_core::clock::{Timestamp, Zone};
 use keepwatch_core::session::{SessionId, Status};
 use keepwatch_core::text::{self, Untrusted};
 use keepwatch_core::tracker::verdict::Verdict;
-use keepwatch_core::tracker::{Event, EventKind, Flag};
+use keepwatch_core::tracker::{Alert, Event, EventKind};
 
 /// The version of the schema.
 pub const VERSION: u32 = 1;
 
 /// The object. `why` is the verdict on the end that the event tells of, with the status that the session ended with.
 #[must_use]
-pub fn object(event: &Event, why: Option<&(Status, Verdict)>) -> Value {
+pub fn object(event: &Event, ending: Option<&(Status, Verdict)>) -> Value {
     let mut object = Map::new();
     object.insert("v".into(), VERSION.into());
     object.insert("event".into(), event.kind.name().into());
     object.insert("session".into(), event.id.as_ref().map(SessionId::raw).into());
     object.insert("not_before".into(), event.when.earliest.map(time).into());
     object.insert("not_after".into(), time(event.when.latest).into());
-    object.insert("observed_at".into(), time(event.seen).into());
-    object.insert("sentence".into(), event.kind.sentence(Zone::Utc, event.seen).into());
+    object.insert("observed_at".into(), time(event.learned_at).into());
+    object.insert("sentence".into(), event.kind.sentence(Zone::Utc, event.learned_at).into());
     // Sentences are masked already, and twice is once too often.
-    let mut own = own(&event.kind);
-    text::mask_values(&mut own);
-    if let Value::Object(own) = own {
+    let mut fields = kind_fields(&event.kind);
+    text::redact_values(&mut fields);
+    if let Value::Object(own) = fields {
         object.extend(own);
     }
-    if tells_an_end(&event.kind) {
-        let verdict = why.map(|(status, verdict)| explained(status, verdict, event.seen));
+    if is_end_event(&event.kind) {
+        let verdict = ending.map(|(status, verdict)| verdict_object(status, verdict, event.learned_at));
         object.insert("verdict".into(), verdict.unwrap_or_default());
     }
     Value::Object(object)
 }
 
-fn tells_an_end(kind: &EventKind) -> bool {
+fn is_end_event(kind: &EventKind) -> bool {
     match kind {
         EventKind::Ended { .. } => true,
-        EventKind::FirstSeen { status, .. } | EventKind::Changed { to: status, .. } => status.is_end(),
+        EventKind::FirstSeen { status, .. } | EventKind::StatusChanged { to: status, .. } => {
+            status.is_final()
+        }
         _ => false,
     }
 }
 
 /// The fields that only this kind has.
-fn own(kind: &EventKind) -> Value {
+fn kind_fields(kind: &EventKind) -> Value {
     let request_id = kind.request_id().map(Untrusted::raw);
     match kind {
-        EventKind::FirstSeen { status, left, ended } => {
+        EventKind::FirstSeen { status, time_left: left, ended_at: ended } => {
             json!({ "status": status.raw(), "left_s": left.map(seconds), "ended_at": ended.map(time) })
         }
-        EventKind::Changed { from, to } | EventKind::Contradicted { from, to } => {
+        EventKind::StatusChanged { from, to } | EventKind::Contradicted { from, to } => {
             json!({ "from": from.raw(), "to": to.raw() })
         }
-        EventKind::Ended { status, said, fits, last_alive } => json!({
+        EventKind::Ended { status, ended_at: said, ended_at_fits: fits, last_alive } => json!({
             "status": status.raw(),
             "ended_at": said.map(time),
             "ended_at_fits": fits,
@@ -66,10 +68,13 @@ fn own(kind: &EventKind) -> Value {
             "last_status": last_alive.as_ref().map(|(_, status)| status.raw()),
         }),
         EventKind::ExpiryMoved { from, to } => json!({ "from": time(*from), "to": time(*to) }),
-        EventKind::KeepAlive(on) => json!({ "keep_alive": on }),
-        EventKind::Region { from, to } => json!({ "from": from.raw(), "to": to.raw() }),
-        EventKind::Context(to) => json!({ "context": to.as_ref().map(Untrusted::raw) }),
-        EventKind::Metadata | EventKind::TrafficStarted | EventKind::Unlisted | EventKind::ReleaseAsked => {
+        EventKind::KeepAliveChanged(on) => json!({ "keep_alive": on }),
+        EventKind::RegionChanged { from, to } => json!({ "from": from.raw(), "to": to.raw() }),
+        EventKind::ContextChanged(to) => json!({ "context": to.as_ref().map(Untrusted::raw) }),
+        EventKind::MetadataChanged
+        | EventKind::TrafficStarted
+        | EventKind::Unlisted
+        | EventKind::ReleaseRequested => {
             json!({})
         }
         EventKind::ReleaseFailed { wait, .. } => {
@@ -79,25 +84,25 @@ fn own(kind: &EventKind) -> Value {
         EventKind::NotFound(_) => json!({ "request_id": request_id }),
         EventKind::FoundAgain(status) => json!({ "status": status.raw() }),
         EventKind::Overdue { expires } => json!({ "expires_at": time(*expires) }),
-        EventKind::Flagged(flag) => match flag {
-            Flag::Left(left) => json!({ "flag": flag.name(), "left_s": seconds(*left) }),
-            Flag::Idle(idle) => json!({ "flag": flag.name(), "idle_s": seconds(*idle) }),
-            Flag::StillRunning(after) => json!({ "flag": flag.name(), "after_s": seconds(*after) }),
-            Flag::EndedEarly | Flag::Error | Flag::Overdue | Flag::ReleaseFailed => {
+        EventKind::AlertRaised(flag) => match flag {
+            Alert::TimeLeft(left) => json!({ "flag": flag.name(), "left_s": seconds(*left) }),
+            Alert::Idle(idle) => json!({ "flag": flag.name(), "idle_s": seconds(*idle) }),
+            Alert::StillRunning(after) => json!({ "flag": flag.name(), "after_s": seconds(*after) }),
+            Alert::EndedEarly | Alert::Error | Alert::Overdue | Alert::ReleaseFailed => {
                 json!({ "flag": flag.name() })
             }
         },
         EventKind::Successor(id) => json!({ "successor": id.raw() }),
-        EventKind::Together { ids, spread } => {
+        EventKind::EndedTogether { ids, spread } => {
             let ids: Vec<&str> = ids.iter().map(SessionId::raw).collect();
             json!({ "sessions": ids, "spread_s": seconds(*spread) })
         }
-        EventKind::Failing { wait, list, .. } => json!({
+        EventKind::PollsFailing { wait, list, .. } => json!({
             "list": list.map(|list| list.status().raw().to_owned()),
             "next_try_s": wait.map(seconds),
             "request_id": request_id,
         }),
-        EventKind::Recovered { list, after } => json!({
+        EventKind::PollsRecovered { list, after } => json!({
             "list": list.map(|list| list.status().raw().to_owned()),
             "after_s": seconds(*after),
         }),
@@ -108,15 +113,15 @@ fn own(kind: &EventKind) -> Value {
     }
 }
 
-fn explained(status: &Status, verdict: &Verdict, seen: Timestamp) -> Value {
-    let words = verdict.words(Zone::Utc, seen);
+fn verdict_object(status: &Status, verdict: &Verdict, seen: Timestamp) -> Value {
+    let words = verdict.text(Zone::Utc, seen);
     json!({
         "name": verdict.name(),
-        "line": verdict.line(status, Zone::Utc, seen),
-        "was": words.was,
-        "was_not": words.was_not,
-        "sure": verdict.sure.word(),
-        "how_sure": words.sure,
+        "line": verdict.summary_line(status, Zone::Utc, seen),
+        "was": words.explanation,
+        "was_not": words.ruled_out,
+        "sure": verdict.confidence.name(),
+        "how_sure": words.confidence,
         "advice": words.advice,
     })
 }

@@ -1,17 +1,17 @@
 use super::*;
 use keepwatch_core::testing::{id, time as t};
-use keepwatch_core::tracker::bounds::When;
+use keepwatch_core::tracker::server_clock::TimeInterval;
 use keepwatch_core::tracker::verdict::Evidence;
 
 fn event(of: Option<&str>, kind: EventKind) -> Event {
     let seen = t("21:04:12.1");
     let id = of.map(id);
-    Event { id, when: When { earliest: None, latest: seen }, seen, kind }
+    Event { id, when: TimeInterval { earliest: None, latest: seen }, learned_at: seen, kind }
 }
 
 #[test]
 fn a_line_for_people_has_the_time_the_session_and_what_happened() {
-    let first = EventKind::FirstSeen { status: Status::Running, left: None, ended: None };
+    let first = EventKind::FirstSeen { status: Status::Running, time_left: None, ended_at: None };
     let of_one = event(Some("6512bd43-d9ca-4e02-9a67-91f2c1a0b3de"), first);
     assert_eq!(
         text_lines(&of_one, None, Zone::Utc, false),
@@ -37,8 +37,8 @@ fn an_end_is_followed_by_its_verdict() {
     };
     let ended = EventKind::Ended {
         status: status.clone(),
-        said: Some(t("21:04:11.6")),
-        fits: true,
+        ended_at: Some(t("21:04:11.6")),
+        ended_at_fits: true,
         last_alive: None,
     };
     let why = (status, evidence.verdict().unwrap());

@@ -5,8 +5,8 @@
 
 use serde_json::{Value, json};
 
-use super::Form;
-use super::seen::{Day, Seen};
+use super::HistoryOptions;
+use super::aggregate::{DailyTotals, MergedSession};
 use crate::commands::json::{seconds, time};
 use keepwatch_core::clock::Timestamp;
 use keepwatch_core::session::{Region, Status};
@@ -16,55 +16,60 @@ use keepwatch_core::text::{self, Untrusted};
 pub(super) const VERSION: u32 = 1;
 
 /// The object.
-pub(super) fn object(seen: &[Seen], days: &[Day], since: Timestamp, form: Form) -> Value {
+pub(super) fn object(
+    sessions: &[MergedSession],
+    days: &[DailyTotals],
+    since: Timestamp,
+    options: HistoryOptions,
+) -> Value {
     let mut object = json!({
         "v": VERSION,
         "since": time(since),
-        "sessions": seen.iter().map(|seen| session(seen, form)).collect::<Vec<_>>(),
+        "sessions": sessions.iter().map(|seen| session(seen, options)).collect::<Vec<_>>(),
         "summary": days.iter().map(day).collect::<Vec<_>>(),
     });
-    text::mask_values(&mut object);
+    text::redact_values(&mut object);
     object
 }
 
-fn session(seen: &Seen, form: Form) -> Value {
-    let facts = &seen.facts;
+fn session(merged: &MergedSession, options: HistoryOptions) -> Value {
+    let newest = &merged.newest;
     json!({
-        "session": facts.session.raw(),
-        "profile": facts.profile,
-        "host": facts.host,
-        "project": facts.project.as_ref().map(Untrusted::raw),
-        "owner": facts.owner.as_ref().map(Untrusted::raw),
-        "status": facts.status.as_ref().map(Status::raw),
-        "region": facts.region.as_ref().map(Region::raw),
-        "keep_alive": facts.keep_alive,
-        "context": facts.context.as_ref().map(Untrusted::raw),
-        "created_at": facts.created.map(time),
-        "started_at": facts.started.map(time),
-        "expires_at": facts.expires.map(time),
-        "ended_at": facts.ended.map(time),
-        "ended_at_exact": facts.ended.map(|_| facts.end_exact),
-        "ran_s": seen.ran().map(seconds),
-        "first_seen": time(seen.first_seen),
-        "last_seen": time(facts.last_seen),
-        "watched_s": seconds(seen.watched),
-        "replies": seen.replies,
-        "runs": seen.runs,
-        "proxy_bytes": facts.proxy_bytes,
-        "est_cost_usd": dollars(seen.cost(form.rates)),
-        "verdict": facts.why.as_ref().map(|why| {
-            json!({ "name": why.name, "sure": why.sure, "sentence": why.sentence.line() })
+        "session": newest.session.raw(),
+        "profile": newest.profile,
+        "host": newest.host,
+        "project": newest.project.as_ref().map(Untrusted::raw),
+        "owner": newest.owner.as_ref().map(Untrusted::raw),
+        "status": newest.status.as_ref().map(Status::raw),
+        "region": newest.region.as_ref().map(Region::raw),
+        "keep_alive": newest.keep_alive,
+        "context": newest.context.as_ref().map(Untrusted::raw),
+        "created_at": newest.created.map(time),
+        "started_at": newest.started.map(time),
+        "expires_at": newest.expires.map(time),
+        "ended_at": newest.ended.map(time),
+        "ended_at_exact": newest.ended.map(|_| newest.is_end_exact),
+        "ran_s": merged.running_time().map(seconds),
+        "first_seen": time(merged.first_seen),
+        "last_seen": time(newest.last_seen),
+        "watched_s": seconds(merged.watched_time),
+        "replies": merged.responses,
+        "runs": merged.runs,
+        "proxy_bytes": newest.proxy_bytes,
+        "est_cost_usd": dollars(merged.cost(options.rates)),
+        "verdict": newest.verdict.as_ref().map(|why| {
+            json!({ "name": why.name, "sure": why.confidence, "sentence": why.sentence.sanitise_line() })
         }),
     })
 }
 
-fn day(day: &Day) -> Value {
+fn day(day: &DailyTotals) -> Value {
     json!({
         "day": day.day,
         "owner": day.owner.as_ref().map(Untrusted::raw),
         "sessions": day.sessions,
-        "ran_s": seconds(day.ran),
-        "watched_s": seconds(day.watched),
+        "ran_s": seconds(day.running_time),
+        "watched_s": seconds(day.watched_time),
         "proxy_bytes": day.proxy_bytes,
         "est_cost_usd": dollars(day.cost),
     })

@@ -2,26 +2,26 @@
 
 use std::time::Duration;
 
-use super::Form;
-use super::seen::{Day, Seen};
-use crate::commands::text_table::{column_widths, line, table_width};
+use super::HistoryOptions;
+use super::aggregate::{DailyTotals, MergedSession};
+use crate::commands::text_table::{column_widths, format_row, table_width};
 use keepwatch_core::session::Status;
 use keepwatch_core::text::{self, Untrusted};
-use keepwatch_core::tracker::cost::estimate;
+use keepwatch_core::tracker::cost::format_estimate;
 
 /// The widest that a table gets, in columns.
-const WIDEST: usize = 80;
+const MAX_TABLE_COLUMNS: usize = 80;
 /// The columns of an id's start.
-const SHORT_ID: usize = 8;
+const ID_COLUMNS: usize = 8;
 /// The widest owner or profile, and the narrowest that it is cut to.
-const NAME: (usize, usize) = (20, 5);
+const NAME_COLUMNS: (usize, usize) = (20, 5);
 /// The widest cost.
-const COST: usize = 7;
+const MAX_COST_COLUMNS: usize = 7;
 /// The widest verdict.
-const VERDICT: usize = 14;
+const MAX_VERDICT_COLUMNS: usize = 14;
 
 /// The verdicts' names, and what they come to in a column.
-pub(super) const SHORT: [(&str, &str); 12] = [
+pub(super) const SHORT_VERDICTS: [(&str, &str); 12] = [
     ("error", "error"),
     ("timed_out", "timed out"),
     ("released_here", "released here"),
@@ -37,112 +37,122 @@ pub(super) const SHORT: [(&str, &str); 12] = [
 ];
 
 /// A row a session.
-pub(super) fn sessions(seen: &[Seen], form: Form) -> String {
-    let with_profile = seen.iter().any(|seen| seen.facts.profile.is_some());
+pub(super) fn sessions(sessions: &[MergedSession], options: HistoryOptions) -> String {
+    let with_profile = sessions.iter().any(|seen| seen.newest.profile.is_some());
     let mut columns = vec!["SESSION", "OWNER", "PROFILE", "STARTED", "RAN", "VERDICT", "PROXY", "EST."];
-    let mut rows: Vec<Vec<String>> = seen.iter().map(|seen| row(seen, form)).collect();
+    let mut rows: Vec<Vec<String>> = sessions.iter().map(|seen| row(seen, options)).collect();
     if !with_profile {
         columns.remove(2);
         rows.iter_mut().for_each(|row| drop(row.remove(2)));
     }
     let notes = [
         (
-            seen.iter().any(|it| it.lived() && it.ran().is_some()),
+            sessions.iter().any(|it| it.was_running() && it.running_time().is_some()),
             "+  at least: it lived when it was last seen",
         ),
-        (seen.iter().any(is_at_most), "~  at most: its end was not seen exactly"),
+        (sessions.iter().any(is_upper_bound), "~  at most: its end was not seen exactly"),
     ];
     let notes: String = notes.iter().filter(|(is, _)| *is).map(|(_, note)| format!("{note}\n")).collect();
-    aligned(&columns, rows, if with_profile { &[1, 2] } else { &[1] }, form) + &notes
+    render_table(&columns, rows, if with_profile { &[1, 2] } else { &[1] }, options) + &notes
 }
 
-fn is_at_most(seen: &Seen) -> bool {
-    seen.facts.ended.is_some() && !seen.facts.end_exact && seen.ran().is_some()
+fn is_upper_bound(seen: &MergedSession) -> bool {
+    seen.newest.ended.is_some() && !seen.newest.is_end_exact && seen.running_time().is_some()
 }
 
-fn row(seen: &Seen, form: Form) -> Vec<String> {
-    let facts = &seen.facts;
-    let started = form.zone.date_time(seen.began());
-    let ran = seen.ran().map_or_else(none, |ran| match (seen.lived(), is_at_most(seen)) {
-        (true, _) => format!("{}+", text::countdown(ran)),
-        (_, true) => format!("~{}", text::countdown(ran)),
-        _ => text::countdown(ran),
+fn row(session: &MergedSession, options: HistoryOptions) -> Vec<String> {
+    let newest = &session.newest;
+    let started = options.zone.date_time(session.start_time());
+    let ran = session.running_time().map_or_else(placeholder, |ran| {
+        match (session.was_running(), is_upper_bound(session)) {
+            (true, _) => format!("{}+", text::format_countdown(ran)),
+            (_, true) => format!("~{}", text::format_countdown(ran)),
+            _ => text::format_countdown(ran),
+        }
     });
     vec![
-        facts.session.start(SHORT_ID),
-        owner(facts.owner.as_ref()),
-        facts.profile.as_ref().map_or_else(none, |name| text::shown(name, NAME.0)),
+        newest.session.prefix(ID_COLUMNS),
+        owner(newest.owner.as_ref()),
+        newest.profile.as_ref().map_or_else(placeholder, |name| text::sanitise(name, NAME_COLUMNS.0)),
         started.get(5..16).unwrap_or(&started).to_owned(), // the year goes without saying, and the second
         ran,
-        verdict(seen),
-        facts.proxy_bytes.map_or_else(none, text::bytes),
-        cost(seen.cost(form.rates)),
+        verdict(session),
+        newest.proxy_bytes.map_or_else(placeholder, text::format_bytes),
+        cost(session.cost(options.rates)),
     ]
 }
 
 /// What it came to in a word or two: by its verdict, else by its status.
-fn verdict(seen: &Seen) -> String {
-    if let Some(why) = &seen.facts.why {
-        let short = SHORT.iter().find(|(name, _)| *name == why.name).map(|(_, short)| (*short).to_owned());
-        let short = short.unwrap_or_else(|| text::shown(&why.name, VERDICT - 1));
-        return if why.sure == "perhaps" { short + "?" } else { short };
+fn verdict(session: &MergedSession) -> String {
+    if let Some(why) = &session.newest.verdict {
+        let short =
+            SHORT_VERDICTS.iter().find(|(name, _)| *name == why.name).map(|(_, short)| (*short).to_owned());
+        let short = short.unwrap_or_else(|| text::sanitise(&why.name, MAX_VERDICT_COLUMNS - 1));
+        return if why.confidence == "perhaps" { short + "?" } else { short };
     }
-    let was = if seen.lived() { "was " } else { "" }; // when it was last seen, and who knows now
-    let status = |status: &Status| text::fit(&format!("{was}{}", status.shown(24).to_lowercase()), VERDICT);
-    seen.facts.status.as_ref().map_or_else(none, status)
+    let was = if session.was_running() { "was " } else { "" }; // when it was last seen, and who knows now
+    let status = |status: &Status| {
+        text::truncate(&format!("{was}{}", status.sanitise(24).to_lowercase()), MAX_VERDICT_COLUMNS)
+    };
+    session.newest.status.as_ref().map_or_else(placeholder, status)
 }
 
 /// A row a day and owner.
-pub(super) fn days(days: &[Day], form: Form) -> String {
+pub(super) fn days(days: &[DailyTotals], form: HistoryOptions) -> String {
     let columns = ["DAY", "OWNER", "SESSIONS", "RAN", "PROXY", "EST.", "WATCHED"];
     let rows = days.iter().map(|day| {
         vec![
             day.day.clone(),
             owner(day.owner.as_ref()),
             day.sessions.to_string(),
-            text::countdown(day.ran),
-            text::bytes(day.proxy_bytes),
+            text::format_countdown(day.running_time),
+            text::format_bytes(day.proxy_bytes),
             cost(day.cost),
-            share(day.watched, day.ran),
+            percentage(day.watched_time, day.running_time),
         ]
     });
-    aligned(&columns, rows.collect(), &[1], form)
+    render_table(&columns, rows.collect(), &[1], form)
 }
 
 /// "87 %", floored: all of it is all of it.
-fn share(part: Duration, whole: Duration) -> String {
+fn percentage(part: Duration, whole: Duration) -> String {
     match part.as_millis().saturating_mul(100).checked_div(whole.as_millis()) {
         Some(percent) => format!("{percent} %"),
-        None => none(),
+        None => placeholder(),
     }
 }
 
 fn owner(owner: Option<&Untrusted>) -> String {
-    owner.map_or_else(none, |owner| owner.shown(NAME.0))
+    owner.map_or_else(placeholder, |owner| owner.sanitise(NAME_COLUMNS.0))
 }
 
 /// What the heading says is not said again.
 fn cost(dollars: f64) -> String {
-    text::fit(estimate(dollars).trim_start_matches("est. "), COST)
+    text::truncate(format_estimate(dollars).trim_start_matches("est. "), MAX_COST_COLUMNS)
 }
 
-fn none() -> String {
+fn placeholder() -> String {
     "-".to_owned()
 }
 
 /// The rows below their headings; `elastic` columns give way where it gets too wide.
-fn aligned(columns: &[&str], rows: Vec<Vec<String>>, elastic: &[usize], form: Form) -> String {
+fn render_table(
+    columns: &[&str],
+    rows: Vec<Vec<String>>,
+    elastic: &[usize],
+    options: HistoryOptions,
+) -> String {
     let heading: Vec<String> = columns.iter().map(|name| (*name).to_owned()).collect();
     let lines: Vec<Vec<String>> = std::iter::once(heading).chain(rows).collect();
     let mut widths = column_widths(&lines);
-    let widest = if form.fits { WIDEST } else { usize::MAX };
+    let widest = if options.fits_terminal { MAX_TABLE_COLUMNS } else { usize::MAX };
     let mut over = table_width(&widths).saturating_sub(widest);
     for column in elastic {
         if let Some(width) = widths.get_mut(*column) {
-            let give = over.min(width.saturating_sub(NAME.1));
+            let give = over.min(width.saturating_sub(NAME_COLUMNS.1));
             *width = width.saturating_sub(give);
             over = over.saturating_sub(give);
         }
     }
-    lines.iter().map(|row| line(row, &widths)).collect()
+    lines.iter().map(|row| format_row(row, &widths)).collect()
 }

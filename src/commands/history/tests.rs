@@ -3,7 +3,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::*;
-use crate::store::journal::{RunId, Summary, Why};
+use crate::store::journal::{RunId, SessionSummary, StoredVerdict};
 use keepwatch_core::session::{Metadata, Region, Status};
 use keepwatch_core::testing::id;
 use keepwatch_core::text::Untrusted;
@@ -12,18 +12,18 @@ fn t(text: &str) -> Timestamp {
     format!("2026-11-{text}Z").parse().unwrap()
 }
 
-fn form(json: bool) -> Form {
-    Form { json, rates: Rates::default(), zone: Zone::Utc, fits: true }
+fn options(json: bool) -> HistoryOptions {
+    HistoryOptions { json, rates: Rates::default(), zone: Zone::Utc, fits_terminal: true }
 }
 
-fn why(name: &str) -> Option<Why> {
+fn why(name: &str) -> Option<StoredVerdict> {
     let sentence =
         Untrusted::new("COMPLETED after 9.6 s, 14m 50s unused, keep-alive on: by the rules no disconnect");
-    Some(Why { name: name.into(), sure: "likely".into(), sentence })
+    Some(StoredVerdict { name: name.into(), confidence: "likely".into(), sentence })
 }
 
-fn nightly(run: u64) -> Summary {
-    Summary {
+fn nightly(run: u64) -> SessionSummary {
+    SessionSummary {
         session: id("6512bd43-d9ca-4e02-9a67-91f2c1a0b3de"),
         run: RunId::new(t("22T12:00:00"), run),
         profile: None,
@@ -37,20 +37,20 @@ fn nightly(run: u64) -> Summary {
         created: Some(t("22T21:04:01.900")),
         started: Some(t("22T21:04:02")),
         ended: Some(t("22T21:34:02")),
-        end_exact: true,
+        is_end_exact: true,
         expires: Some(t("22T22:04:02")),
         first_seen: t("22T21:04:12.100"),
         last_seen: t("22T21:34:06"),
         watched: Duration::from_millis(1_680_500),
-        replies: 590,
+        responses: 590,
         proxy_bytes: Some(18_200_000),
-        why: why("keep_alive_ended_early"),
+        verdict: why("keep_alive_ended_early"),
         metadata: Some(Metadata::new(r#"{"owner":"nightly","run":{"id":"c-881"}}"#)),
     }
 }
 
-fn checkout() -> Summary {
-    Summary {
+fn checkout() -> SessionSummary {
+    SessionSummary {
         session: id("c20ad4d7-6fe9-4775-8aa6-1bc0d2e7f3a1"),
         owner: None,
         status: Some(Status::Running),
@@ -59,27 +59,27 @@ fn checkout() -> Summary {
         started: Some(t("23T08:00:00")),
         expires: Some(t("23T09:00:00")),
         ended: None,
-        end_exact: false,
+        is_end_exact: false,
         first_seen: t("23T08:00:00"),
         last_seen: t("23T08:10:00"),
         watched: Duration::from_secs(600),
         proxy_bytes: None,
-        why: None,
+        verdict: None,
         metadata: None,
         ..nightly(2)
     }
 }
 
-fn both(rows: Vec<Summary>, form: Form) -> String {
-    let seen = Seen::of(rows);
-    let days = of_days(&seen, form);
+fn render(rows: Vec<SessionSummary>, form: HistoryOptions) -> String {
+    let seen = MergedSession::merge_all(rows);
+    let days = daily_totals(&seen, form);
     table::sessions(&seen, form) + "\n" + &table::days(&days, form)
 }
 
 #[test]
 fn the_sessions_are_a_table_and_each_day_and_owner_a_row_of_another() {
     assert_eq!(
-        both(vec![nightly(1), checkout()], form(false)),
+        render(vec![nightly(1), checkout()], options(false)),
         "\
 SESSION   OWNER    STARTED      RAN       VERDICT      PROXY    EST.
 c20ad4d7  -        11-23 08:00  10m 00s+  was running  -        $0.02
@@ -96,36 +96,36 @@ DAY         OWNER    SESSIONS  RAN      PROXY    EST.   WATCHED
 #[test]
 fn tables_fit_80_columns_whatever_their_rows_have() {
     let long = Untrusted::new("\u{1b}[31m夜夜夜夜夜夜夜夜夜夜夜夜夜夜夜夜夜夜夜夜");
-    let row = Summary {
+    let row = SessionSummary {
         owner: Some(long),
         profile: Some("a-profile-with-a-long-name".into()),
-        status: Some(Status::named("A_STATUS_OF_ANOTHER_TIME")),
+        status: Some(Status::from_api("A_STATUS_OF_ANOTHER_TIME")),
         ended: Some(t("30T21:04:02")),
-        end_exact: false,
+        is_end_exact: false,
         proxy_bytes: Some(i64::MAX),
-        why: Some(Why {
+        verdict: Some(StoredVerdict {
             name: "a_verdict_of_another_time".into(),
-            sure: "perhaps".into(),
+            confidence: "perhaps".into(),
             sentence: Untrusted::new("x"),
         }),
         ..nightly(1)
     };
-    let bare = Summary {
+    let bare = SessionSummary {
         started: None,
         created: None,
         ended: None,
-        why: None,
+        verdict: None,
         status: None,
         proxy_bytes: None,
         session: id("s"),
         ..nightly(1)
     };
-    let text = both(vec![row.clone(), bare.clone()], form(false));
+    let text = render(vec![row.clone(), bare.clone()], options(false));
     assert!(text.lines().all(|line| text::width(line) <= 80), "{text}");
     assert!(text.contains("~8d 00h") && text.contains("at most"), "{text}");
     assert!(!text.contains('\u{1b}'));
-    let whole = Form { fits: false, ..form(false) };
-    assert!(both(vec![row, bare], whole).contains("a-profile-with-a-lo…  "), "a program reads whole cells");
+    let whole = HistoryOptions { fits_terminal: false, ..options(false) };
+    assert!(render(vec![row, bare], whole).contains("a-profile-with-a-lo…  "), "a program reads whole cells");
     assert!(text::to_ascii(&text).lines().all(|line| line.is_ascii() && line.len() <= 80), "{text}");
 }
 
@@ -138,32 +138,36 @@ fn a_verdict_that_is_not_sure_says_so_and_each_has_its_words() {
         ("released_here", "perhaps", "released here?"),
         ("unexplained", "unknown", "unexplained"),
     ] {
-        let why = Some(Why { name: name.into(), sure: sure.into(), sentence: Untrusted::new("x") });
-        let text = table::sessions(&Seen::of(vec![Summary { why, ..nightly(1) }]), form(false));
+        let verdict =
+            Some(StoredVerdict { name: name.into(), confidence: sure.into(), sentence: Untrusted::new("x") });
+        let text = table::sessions(
+            &MergedSession::merge_all(vec![SessionSummary { verdict, ..nightly(1) }]),
+            options(false),
+        );
         assert!(text.contains(&format!("  {words}  ")), "{text}");
     }
     // Each name that a verdict can have has words of its own.
     let events = std::fs::read_to_string(concat!(
         env!("CARGO_MANIFEST_DIR"),
-        "/crates/keepwatch-core/src/tracker/verdict/words.rs"
+        "/crates/keepwatch-core/src/tracker/verdict/text.rs"
     ))
     .unwrap();
     let names = events.split("pub fn name(").nth(1).unwrap().split("\n    }").next().unwrap();
     for name in names.split('"').skip(1).step_by(2) {
-        assert!(table::SHORT.iter().any(|(it, _)| *it == name), "{name}");
+        assert!(table::SHORT_VERDICTS.iter().any(|(it, _)| *it == name), "{name}");
     }
 }
 
 #[test]
 fn of_several_runs_the_newest_is_believed_and_what_two_watched_at_once_was_watched_once() {
     let minute = Duration::from_secs(60);
-    let run = |number, from: &str, to: &str, watched: Duration| Summary {
+    let run = |number, from: &str, to: &str, watched: Duration| SessionSummary {
         first_seen: t(from),
         last_seen: t(to),
         watched,
         ..nightly(number)
     };
-    let watched = |rows| Seen::of(rows)[0].watched;
+    let watched = |rows| MergedSession::merge_all(rows)[0].watched_time;
     // One after the other, with a gap between them.
     let (one, two) = ("22T21:04:02", "22T21:14:02");
     let (three, four) = ("22T21:24:02", "22T21:34:02");
@@ -175,18 +179,22 @@ fn of_several_runs_the_newest_is_believed_and_what_two_watched_at_once_was_watch
     // No longer than it ran.
     assert_eq!(watched(vec![run(1, one, "22T23:00:00", minute * 100)]), minute * 30);
 
-    let before = Summary { status: Some(Status::Running), ended: None, ..run(1, one, two, minute) };
-    let seen = Seen::of(vec![before, run(2, three, four, minute)]);
+    let before = SessionSummary { status: Some(Status::Running), ended: None, ..run(1, one, two, minute) };
+    let seen = MergedSession::merge_all(vec![before, run(2, three, four, minute)]);
     assert_eq!(seen.len(), 1);
-    assert_eq!((seen[0].runs, seen[0].replies, seen[0].first_seen), (2, 1180, t(one)));
-    assert_eq!(seen[0].facts.status, Some(Status::Completed));
-    let elsewhere = Summary { host: "127.0.0.1".into(), ..nightly(3) };
-    assert_eq!(Seen::of(vec![nightly(1), elsewhere]).len(), 2, "another host's session is another");
+    assert_eq!((seen[0].runs, seen[0].responses, seen[0].first_seen), (2, 1180, t(one)));
+    assert_eq!(seen[0].newest.status, Some(Status::Completed));
+    let elsewhere = SessionSummary { host: "127.0.0.1".into(), ..nightly(3) };
+    assert_eq!(
+        MergedSession::merge_all(vec![nightly(1), elsewhere]).len(),
+        2,
+        "another host's session is another"
+    );
 }
 
 #[test]
 fn the_screens_filter_finds_what_it_finds_there() {
-    let seen = Seen::of(vec![nightly(1)]);
+    let seen = MergedSession::merge_all(vec![nightly(1)]);
     for (filter, found) in [
         ("", true),
         ("6512", true),
@@ -195,7 +203,7 @@ fn the_screens_filter_finds_what_it_finds_there() {
         ("!status:completed", false),
         ("c-882", false),
     ] {
-        assert_eq!(Filter::parse(filter).unwrap().takes(&seen[0]), found, "{filter}");
+        assert_eq!(Filter::parse(filter).unwrap().matches(&seen[0]), found, "{filter}");
     }
 }
 
@@ -203,8 +211,8 @@ fn the_screens_filter_finds_what_it_finds_there() {
 fn the_json_is_what_the_document_says_it_is() {
     let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/history.md")).unwrap();
     let documented = text.split("```json\n").nth(1).unwrap().split("```").next().unwrap();
-    let seen = Seen::of(vec![nightly(1), checkout()]);
-    let object = json::object(&seen, &of_days(&seen, form(true)), t("21T12:00:00"), form(true));
+    let seen = MergedSession::merge_all(vec![nightly(1), checkout()]);
+    let object = json::object(&seen, &daily_totals(&seen, options(true)), t("21T12:00:00"), options(true));
     let pretty = serde_json::to_string_pretty(&object).unwrap() + "\n";
     assert_eq!(documented, pretty, "it should be:\n{pretty}");
     let names = |value: &Value| -> Vec<String> { value.as_object().unwrap().keys().cloned().collect() };
@@ -216,12 +224,12 @@ fn the_json_is_what_the_document_says_it_is() {
 #[test]
 fn a_secret_that_came_into_a_row_is_printed_nowhere() {
     let secret = Untrusted::new("wss://c/?signingKey=cAnArY");
-    let row = Summary {
+    let row = SessionSummary {
         owner: Some(secret.clone()),
-        why: Some(Why { name: "gone".into(), sure: "perhaps".into(), sentence: secret }),
+        verdict: Some(StoredVerdict { name: "gone".into(), confidence: "perhaps".into(), sentence: secret }),
         ..nightly(1)
     };
-    let seen = Seen::of(vec![row.clone()]);
-    let object = json::object(&seen, &of_days(&seen, form(true)), t("21T12:00:00"), form(true));
-    assert!(!object.to_string().contains("cAnArY") && !both(vec![row], form(false)).contains("cAnArY"));
+    let seen = MergedSession::merge_all(vec![row.clone()]);
+    let object = json::object(&seen, &daily_totals(&seen, options(true)), t("21T12:00:00"), options(true));
+    assert!(!object.to_string().contains("cAnArY") && !render(vec![row], options(false)).contains("cAnArY"));
 }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::config::Config;
-use crate::config::profile::KeySource;
+use crate::config::api_options::KeySource;
 use crate::exit_code::ExitCode;
 
 /// A home with this config file.
@@ -24,9 +24,9 @@ impl Home {
         Environment::new(vars.iter().copied().chain([("HOME", home.as_str())]))
     }
 
-    fn find(&self, args: &[&str], vars: &[(&str, &str)]) -> Result<(Typed, File), ConfigError> {
-        let typed = Typed::parse(std::iter::once(&"keepwatch").chain(args)).unwrap();
-        let file = File::find(&typed, &self.env(vars))?;
+    fn find(&self, args: &[&str], vars: &[(&str, &str)]) -> Result<(RawArgs, ConfigFile), ConfigError> {
+        let typed = RawArgs::parse(std::iter::once(&"keepwatch").chain(args)).unwrap();
+        let file = ConfigFile::find(&typed, &self.env(vars))?;
         Ok((typed, file))
     }
 
@@ -37,16 +37,16 @@ impl Home {
     }
 }
 
-fn refused(text: &str) -> String {
+fn error_message(text: &str) -> String {
     let error = Home::new(text).find(&["demo"], &[]).unwrap_err();
     assert_eq!(error.exit_code(), ExitCode::Usage);
     let message = error.to_string();
     assert!(message.contains("config.toml") && !message.contains('\n'), "{message}");
-    assert!(text::is_plain(&message), "{message}");
+    assert!(text::is_printable(&message), "{message}");
     message
 }
 
-fn warned(text: &str) -> Vec<String> {
+fn warnings(text: &str) -> Vec<String> {
     Home::new(text).find(&["demo"], &[]).unwrap().1.warnings().to_vec()
 }
 
@@ -65,16 +65,16 @@ fn what_is_typed_comes_before_the_environment_before_the_commands_table_before_t
         "#,
     );
     let of = |args: &[&str]| match home.config(args, &[KEY]).unwrap() {
-        Config::Watch(watch) => watch.pace.max_rps,
-        Config::Events(events) => events.pace.max_rps,
+        Config::Watch(watch) => watch.poll_limits.max_rps,
+        Config::Events(events) => events.poll_limits.max_rps,
         other => panic!("{other:?}"),
     };
     assert_eq!((of(&[]), of(&["events"]), of(&["events", "--max-rps", "9"])), (5, 6, 9));
     let Config::Events(events) = home.config(&["events"], &[KEY, ("LANG", "C.UTF-8")]).unwrap() else {
         panic!()
     };
-    let text = crate::config::Form::Text { zone: keepwatch_core::clock::Zone::Utc, ascii: false };
-    assert_eq!(events.form, text);
+    let text = crate::config::EventFormat::Text { zone: keepwatch_core::clock::Zone::Utc, ascii: false };
+    assert_eq!(events.format, text);
     assert!(format!("{:?}", events.thresholds).contains("180s"), "{:?}", events.thresholds);
 }
 
@@ -83,8 +83,8 @@ fn the_environment_comes_before_the_file() {
     let home = Home::new("color = \"always\"\nread-only = true\nbase-url = \"https://file.example\"\n");
     let of = |vars: &[(&str, &str)]| match home.config(&[], &[&[KEY], vars].concat()).unwrap() {
         Config::Watch(watch) => {
-            let host = watch.source.endpoint.host();
-            (watch.screen.look.color, watch.screen.read_only, host)
+            let host = watch.first_profile.endpoint.host();
+            (watch.screen.appearance.color, watch.screen.read_only, host)
         }
         other => panic!("{other:?}"),
     };
@@ -105,7 +105,7 @@ fn the_journal_is_kept_where_and_for_as_long_as_is_said() {
         let Ok(Config::Watch(watch)) = home.config(args, &vars) else { panic!() };
         watch
             .journal
-            .map(|journal| (journal.path.to_str().unwrap().to_owned(), journal.keep.as_secs() / 86_400))
+            .map(|journal| (journal.path.to_str().unwrap().to_owned(), journal.retention.as_secs() / 86_400))
     };
     assert_eq!(journal(&[], &[]), None);
     // Who names a journal wants one.
@@ -117,10 +117,10 @@ fn the_journal_is_kept_where_and_for_as_long_as_is_said() {
     let Ok(Config::Watch(watch)) = other.config(&[], &[KEY]) else { panic!() };
     let usual = watch.journal.unwrap();
     assert_eq!(usual.path.to_str().unwrap(), other.path(".local/state/keepwatch/journal.sqlite"));
-    assert_eq!(usual.keep.as_secs(), 30 * 86_400);
+    assert_eq!(usual.retention.as_secs(), 30 * 86_400);
     let Ok(Config::History(history)) = home.config(&["history"], &[]) else { panic!() };
     assert_eq!((history.since.as_secs(), history.rates.hour), (5 * 86_400, 0.5));
-    assert!(refused("journal-keep = \"30m\"\n").contains("an hour (1h) is the shortest"));
+    assert!(error_message("journal-keep = \"30m\"\n").contains("an hour (1h) is the shortest"));
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn what_narrows_the_lists_says_nothing_of_sessions_that_are_named() {
         Config::Watch(watch) => (watch.targets, watch.query.is_some()),
         other => panic!("{other:?}"),
     };
-    assert_eq!(of(&[]), (crate::config::Targets::Only(keepwatch_core::session::List::Running), true));
+    assert_eq!(of(&[]), (crate::config::Targets::OneList(keepwatch_core::session::List::Running), true));
     assert!(matches!(of(&["s-1"]), (crate::config::Targets::Ids(_), false)));
 }
 
@@ -138,7 +138,10 @@ fn what_narrows_the_lists_says_nothing_of_sessions_that_are_named() {
 fn the_demo_takes_the_look_and_neither_the_pace_nor_a_key() {
     let home = Home::new("interval = \"9s\"\nutc = true\napi-key-command = [\"/no/such\"]\n");
     let Config::Demo(demo) = home.config(&["demo"], &[]).unwrap() else { panic!() };
-    assert_eq!((demo.pace.interval.as_secs(), demo.screen.zone), (1, keepwatch_core::clock::Zone::Utc));
+    assert_eq!(
+        (demo.poll_limits.interval.as_secs(), demo.screen.zone),
+        (1, keepwatch_core::clock::Zone::Utc)
+    );
 }
 
 #[test]
@@ -206,19 +209,19 @@ fn a_bad_value_is_refused_with_its_line_and_its_key() {
         ("[profile.a]\nlabel = \" \"", "label: it takes a text"),
         ("[[profile]]", "profile: it is a table"),
     ] {
-        let sentence = refused(text);
+        let sentence = error_message(text);
         assert!(sentence.contains(says), "{text}: {sentence}");
     }
 }
 
 #[test]
 fn what_is_no_toml_is_refused_with_line_and_column() {
-    let sentence = refused("utc = true\ninterval = 5s\n");
+    let sentence = error_message("utc = true\ninterval = 5s\n");
     assert!(sentence.contains("is no TOML in line 2, column 1"), "{sentence}");
-    let twice = refused("utc = true\nutc = true\n");
+    let twice = error_message("utc = true\nutc = true\n");
     assert!(twice.contains("is no TOML in line 2, column 1: duplicate key"), "{twice}");
-    refused("\u{1b}");
-    refused("a = \"\u{1b}\"");
+    error_message("\u{1b}");
+    error_message("a = \"\u{1b}\"");
 }
 
 #[test]
@@ -234,7 +237,7 @@ fn a_key_is_refused_wherever_it_stands_and_never_shown() {
         "[browserbase]\n[browserbase.prod]\napiKey = \"cAnArY\"",
         "api-key-file = \"bb_live_cAnArY\"",
     ] {
-        let sentence = refused(text);
+        let sentence = error_message(text);
         let says = "let api-key-file name a file that holds it, or api-key-command a program that prints it";
         assert!(sentence.contains(says) && !sentence.contains("cAnArY"), "{text}: {sentence}");
     }
@@ -261,15 +264,15 @@ fn what_is_unknown_is_left_out_with_a_warning_that_names_what_is_near() {
         ),
         ("\"a\\u001b[31mb\" = 1", "“a·[31mb” is no option; `keepwatch config`"),
     ] {
-        let warnings = warned(text);
+        let warnings = warnings(text);
         assert!(warnings.len() == 1 && warnings[0].contains(says), "{text}: {warnings:?}");
-        assert!(text::is_plain(&warnings[0]), "{warnings:?}");
+        assert!(text::is_printable(&warnings[0]), "{warnings:?}");
     }
-    assert_eq!(warned("a = 1\nb = 2\nutc = true").len(), 2);
+    assert_eq!(warnings("a = 1\nb = 2\nutc = true").len(), 2);
     let many: String = (0..100).map(|number| format!("x{number} = 1\n")).collect();
-    let warnings = warned(&many);
-    assert!(warnings.len() == 21 && warnings[20].starts_with("80 names more in "), "{warnings:?}");
-    assert!(warned("\u{feff}utc = true").is_empty(), "an editor's mark at the beginning");
+    let capped = warnings(&many);
+    assert!(capped.len() == 21 && capped[20].starts_with("80 names more in "), "{capped:?}");
+    assert!(warnings("\u{feff}utc = true").is_empty(), "an editor's mark at the beginning");
 }
 
 #[test]
@@ -300,10 +303,10 @@ fn a_profile_comes_before_the_environment_and_what_is_typed_before_the_profile()
     let typed = home.path("typed");
     let of = |args: &[&str], vars: &[(&str, &str)]| match home.config(args, vars).unwrap() {
         Config::Watch(watch) => {
-            let source = watch.source;
+            let source = watch.first_profile;
             (source.endpoint.host(), source.key.unwrap().expose().to_owned())
         }
-        Config::Get(get) => (get.source.endpoint.host(), get.source.key.expose().to_owned()),
+        Config::Get(get) => (get.profile.endpoint.host(), get.profile.key.expose().to_owned()),
         other => panic!("{other:?}"),
     };
     let env = [("BROWSERBASE_API_KEY", "bb_env"), ("BROWSERBASE_BASE_URL", "https://env.example")];
@@ -328,8 +331,8 @@ fn a_profile_comes_before_the_environment_and_what_is_typed_before_the_profile()
         assert_eq!(of(args, vars), (host.to_owned(), key.to_owned()), "{args:?}");
     }
     let Config::Watch(watch) = home.config(&["--profile", "staging"], &[]).unwrap() else { panic!() };
-    assert_eq!(watch.source.profile.as_deref(), Some("staging"));
-    assert_eq!(watch.source.label.as_deref(), Some("Staging"));
+    assert_eq!(watch.first_profile.name.as_deref(), Some("staging"));
+    assert_eq!(watch.first_profile.label.as_deref(), Some("Staging"));
     let refused = |args: &[&str]| home.config(args, &[KEY]).unwrap_err();
     for (args, says) in [
         (&["--profile", "stagign"][..], "there is no profile “stagign” in "),
@@ -376,8 +379,8 @@ fn a_command_is_words_and_a_file_is_a_path() {
     let home = Home::new("api-key-command = [\"pass\", \"show\", \"a b\"]\n[wait]\napi-key-file = \"-\"");
     let (_, file) = home.find(&[], &[]).unwrap();
     let words = ["pass", "show", "a b"].map(str::to_owned).to_vec();
-    assert_eq!(file.reach(Some("get")).key, Some(KeySource::Command(words)));
-    assert_eq!(file.reach(Some("wait")).key, Some(KeySource::File("-".into())));
+    assert_eq!(file.api_options(Some("get")).key_source, Some(KeySource::Command(words)));
+    assert_eq!(file.api_options(Some("wait")).key_source, Some(KeySource::File("-".into())));
 }
 
 #[test]
@@ -400,9 +403,9 @@ fn of_several_profiles_each_has_its_own_key_and_one_without_any_is_no_reason_to_
         home.config(&args, &[])
     };
     let Ok(Config::Watch(watching)) = watch(&["b", "a", "b", "c"]) else { panic!() };
-    let hosts = watching.sources().map(|source| source.endpoint.host());
+    let hosts = watching.profiles().map(|source| source.endpoint.host());
     assert_eq!(hosts.collect::<Vec<_>>(), ["b.example", "a.example", "c.example"]);
-    let keys: Vec<_> = watching.sources().map(|source| source.key.as_ref().ok()).collect();
+    let keys: Vec<_> = watching.profiles().map(|source| source.key.as_ref().ok()).collect();
     assert_eq!(
         keys.iter().map(|key| key.map(|key| key.expose())).collect::<Vec<_>>(),
         [None, Some("bb_a"), None]

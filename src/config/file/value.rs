@@ -2,24 +2,24 @@
 
 use toml::de::DeValue;
 
-use crate::config::places::{Place, Takes};
+use crate::config::file_schema::{FileOption, OptionKind};
 
 /// What is wrong with a value that is no switch's.
-pub(super) const NO_SWITCH: &str = "it is true or false, without quotes";
+pub(super) const NOT_A_BOOLEAN: &str = "it is true or false, without quotes";
 
 /// A value as it would be typed behind the option.
-pub(super) fn written(place: &Place, value: &DeValue<'_>) -> Result<String, String> {
-    match (place.takes, value) {
-        (Takes::Switch, DeValue::Boolean(is)) => Ok(is.to_string()),
-        (Takes::Switch, _) => Err(NO_SWITCH.into()),
-        (Takes::Several, DeValue::Array(items)) if !items.is_empty() => {
+pub(super) fn option_text(option: &FileOption, value: &DeValue<'_>) -> Result<String, String> {
+    match (option.kind, value) {
+        (OptionKind::Switch, DeValue::Boolean(is)) => Ok(is.to_string()),
+        (OptionKind::Switch, _) => Err(NOT_A_BOOLEAN.into()),
+        (OptionKind::List, DeValue::Array(items)) if !items.is_empty() => {
             let items: Result<Vec<String>, String> =
                 items.iter().map(|item| scalar(item.get_ref())).collect();
             Ok(items?.join(","))
         }
-        (Takes::Several, DeValue::Array(_)) => Err("the list is empty".into()),
-        (Takes::One, DeValue::Array(_)) => Err("it takes one value, not a list".into()),
-        (Takes::One | Takes::Several, value) => scalar(value),
+        (OptionKind::List, DeValue::Array(_)) => Err("the list is empty".into()),
+        (OptionKind::Value, DeValue::Array(_)) => Err("it takes one value, not a list".into()),
+        (OptionKind::Value | OptionKind::List, value) => scalar(value),
     }
 }
 

@@ -4,98 +4,98 @@ use std::sync::mpsc::Sender;
 
 use indexmap::IndexMap;
 
-use super::sender::Shared;
-use super::{Entry, RunId, Segment, Summary};
+use super::handle::JournalQueueState;
+use super::{JournalEntry, RunId, Segment, SessionSummary};
 use keepwatch_core::session::SessionId;
 
 /// What goes to the writer's thread.
 #[derive(Debug)]
-pub(super) enum Message<B, H> {
+pub(super) enum JournalMessage<B, H> {
     /// A segment begins.
-    Begin(Segment<H>),
+    BeginSegment(Segment<H>),
     /// An entry of it.
-    Entry(Entry<B>),
+    Entry(JournalEntry<B>),
     /// What is known of a session.
-    Summary(Box<Summary>),
+    Summary(Box<SessionSummary>),
     /// Write now, and say whether it went well.
     Flush(Sender<bool>),
 }
 
 /// A segment's beginning, or one of its entries.
 #[derive(Debug)]
-pub(super) enum Piece<B, H> {
-    Begin(Segment<H>),
-    Entry(Entry<B>),
+pub(super) enum BatchItem<B, H> {
+    BeginSegment(Segment<H>),
+    Entry(JournalEntry<B>),
 }
 
 /// What the next transaction writes.
 #[derive(Debug)]
 pub(super) struct Batch<B, H> {
-    pub(super) pieces: Vec<Piece<B, H>>,
-    pub(super) summaries: IndexMap<(SessionId, RunId), Box<Summary>>,
-    flushes: Vec<Sender<bool>>,
-    weight: usize,
+    pub(super) items: Vec<BatchItem<B, H>>,
+    pub(super) summaries: IndexMap<(SessionId, RunId), Box<SessionSummary>>,
+    flush_waiters: Vec<Sender<bool>>,
+    estimated_size: usize,
 }
 
 impl<B, H> Batch<B, H> {
     pub(super) fn new() -> Self {
-        Self { pieces: Vec::new(), summaries: IndexMap::new(), flushes: Vec::new(), weight: 0 }
+        Self { items: Vec::new(), summaries: IndexMap::new(), flush_waiters: Vec::new(), estimated_size: 0 }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.pieces.is_empty() && self.summaries.is_empty()
+        self.items.is_empty() && self.summaries.is_empty()
     }
 
-    pub(super) fn weight(&self) -> usize {
-        self.weight
+    pub(super) fn estimated_size(&self) -> usize {
+        self.estimated_size
     }
 
     /// Whether somebody waits for it to be written.
-    pub(super) fn is_awaited(&self) -> bool {
-        !self.flushes.is_empty()
+    pub(super) fn has_flush_waiters(&self) -> bool {
+        !self.flush_waiters.is_empty()
     }
 
-    pub(super) fn take(&mut self, message: Message<B, H>, shared: &Shared) {
+    pub(super) fn add(&mut self, message: JournalMessage<B, H>, queue_state: &JournalQueueState) {
         match message {
-            Message::Begin(segment) => {
-                self.weight = self.weight.saturating_add(segment.weight);
-                self.pieces.push(Piece::Begin(segment));
+            JournalMessage::BeginSegment(segment) => {
+                self.estimated_size = self.estimated_size.saturating_add(segment.estimated_size);
+                self.items.push(BatchItem::BeginSegment(segment));
             }
-            Message::Entry(mut entry) => {
-                self.weight = self.weight.saturating_add(entry.weight);
-                match self.pieces.last_mut() {
-                    Some(Piece::Entry(before)) if before.seq == entry.seq => {
+            JournalMessage::Entry(mut entry) => {
+                self.estimated_size = self.estimated_size.saturating_add(entry.estimated_size);
+                match self.items.last_mut() {
+                    Some(BatchItem::Entry(before)) if before.seq == entry.seq => {
                         entry.mentions.append(&mut before.mentions);
                         entry.projects.append(&mut before.projects);
-                        let replaced = std::mem::replace(before, entry).weight;
-                        self.weight = self.weight.saturating_sub(replaced);
-                        shared.release(1, replaced);
+                        let replaced = std::mem::replace(before, entry).estimated_size;
+                        self.estimated_size = self.estimated_size.saturating_sub(replaced);
+                        queue_state.release(1, replaced);
                     }
-                    _ => self.pieces.push(Piece::Entry(entry)),
+                    _ => self.items.push(BatchItem::Entry(entry)),
                 }
             }
-            Message::Summary(summary) => {
-                self.weight = self.weight.saturating_add(summary.weight());
+            JournalMessage::Summary(summary) => {
+                self.estimated_size = self.estimated_size.saturating_add(summary.estimated_size());
                 let key = (summary.session.clone(), summary.run.clone());
                 if let Some(before) = self.summaries.insert(key, summary) {
-                    self.weight = self.weight.saturating_sub(before.weight());
-                    shared.release(1, before.weight());
+                    self.estimated_size = self.estimated_size.saturating_sub(before.estimated_size());
+                    queue_state.release(1, before.estimated_size());
                 }
             }
-            Message::Flush(tell) => self.flushes.push(tell),
+            JournalMessage::Flush(tell) => self.flush_waiters.push(tell),
         }
     }
 
     /// All of it is written. Its room is given back: the first batch has all sessions, those after it a few.
-    pub(super) fn clear(&mut self, shared: &Shared) {
-        shared.release(self.pieces.len().saturating_add(self.summaries.len()), self.weight);
-        (self.pieces, self.summaries, self.weight) = (Vec::new(), IndexMap::new(), 0);
+    pub(super) fn clear(&mut self, queue_state: &JournalQueueState) {
+        queue_state.release(self.items.len().saturating_add(self.summaries.len()), self.estimated_size);
+        (self.items, self.summaries, self.estimated_size) = (Vec::new(), IndexMap::new(), 0);
     }
 
     /// Tells who waits how it went.
-    pub(super) fn answer(&mut self, written: bool) {
-        for tell in self.flushes.drain(..) {
-            let _ = tell.send(written); // who waited may have had enough
+    pub(super) fn notify_flush_waiters(&mut self, is_written: bool) {
+        for tell in self.flush_waiters.drain(..) {
+            let _ = tell.send(is_written); // who waited may have had enough
         }
     }
 }

@@ -16,25 +16,27 @@
 
 mod batch;
 mod clear;
+mod database;
+mod error;
 mod file;
+mod handle;
 mod prune;
-mod read;
-mod row;
+mod reader;
 mod schema;
-mod sender;
-mod store;
 mod summary;
-mod trouble;
+mod types;
 mod writer;
 
-pub use clear::{Cleared, clear};
-pub use file::{glance, moved_aside as damaged_ones};
-pub use read::{Kept, Line, Lines, Of, Reader, SegmentId, Sizes};
-pub use row::{Entry, Fate, RunId, Segment};
-pub use schema::VERSION;
-pub use sender::{Journal, JournalConfig, Options};
-pub use summary::{Summary, Why};
-pub use trouble::Trouble;
+pub use clear::{ClearOutcome, clear};
+pub use error::JournalError;
+pub use file::{damaged_files, precheck};
+pub use handle::{Journal, JournalConfig, JournalOptions};
+pub use reader::{
+    JournalReader, JournalStats, SegmentFilter, SegmentId, StoredEntries, StoredEntry, StoredSegment,
+};
+pub use schema::SCHEMA_VERSION;
+pub use summary::{SessionSummary, StoredVerdict};
+pub use types::{JournalEntry, RunId, Segment, SendResult};
 
 #[cfg(test)]
 mod tests;

@@ -3,16 +3,16 @@
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use super::Trouble;
+use super::JournalError;
 
 /// The version of the schema that this program writes.
-pub const VERSION: i64 = 1;
+pub const SCHEMA_VERSION: i64 = 1;
 
 /// Says in the file's header that it is a journal of ours: "kwjl".
-pub(super) const APPLICATION: i64 = 0x6b77_6a6c;
+pub(super) const APPLICATION_ID: i64 = 0x6b77_6a6c;
 
 /// How each version becomes the next; the first makes one out of nothing.
-const STEPS: [&str; 1] = ["
+const MIGRATIONS: [&str; 1] = ["
     -- A piece of a run's stream that is complete in itself. Ids are not used again: a writer whose segment was deleted by
     -- another must not find a stranger's in its place.
     CREATE TABLE segment (
@@ -77,41 +77,41 @@ const STEPS: [&str; 1] = ["
 const SEQ_BITS: u32 = 32;
 
 /// An entry's `place`; `None` beyond what it can be.
-pub(super) fn place(segment: i64, seq: u64) -> Option<i64> {
+pub(super) fn entry_place(segment: i64, seq: u64) -> Option<i64> {
     let seq = u32::try_from(seq).ok()?;
-    Some(places(segment)?.0 | i64::from(seq))
+    Some(place_range(segment)?.0 | i64::from(seq))
 }
 
 /// The first and the last `place` that a segment's entries can have.
-pub(super) fn places(segment: i64) -> Option<(i64, i64)> {
+pub(super) fn place_range(segment: i64) -> Option<(i64, i64)> {
     let first = i64::from(i32::try_from(segment).ok()?).checked_shl(SEQ_BITS)?;
     Some((first, first | i64::from(u32::MAX)))
 }
 
 /// The place in its segment of an entry with this `place`.
-pub(super) fn seq(place: i64) -> u64 {
+pub(super) fn seq_of_place(place: i64) -> u64 {
     u64::try_from(place & i64::from(u32::MAX)).unwrap_or(0)
 }
 
 /// Makes an empty file a journal, and one of an older version one of this. One that is neither is left as it is.
-pub(super) fn settle(db: &mut Connection) -> Result<(), Trouble> {
-    if version(db)? == Some(VERSION) {
+pub(super) fn migrate(db: &mut Connection) -> Result<(), JournalError> {
+    if version(db)? == Some(SCHEMA_VERSION) {
         return Ok(());
     }
     // Whoever comes first does it; the others wait, and find it done.
-    let change = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let from = version(&change)?.unwrap_or(0);
-    step(&change, from)?;
-    change.commit()?;
+    let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let from = version(&transaction)?.unwrap_or(0);
+    run_migrations(&transaction, from)?;
+    transaction.commit()?;
     Ok(())
 }
 
-fn step(change: &Transaction<'_>, from: i64) -> Result<(), Trouble> {
-    for step in STEPS.iter().skip(usize::try_from(from).unwrap_or(usize::MAX)) {
-        change.execute_batch(step)?;
+fn run_migrations(transaction: &Transaction<'_>, from: i64) -> Result<(), JournalError> {
+    for step in MIGRATIONS.iter().skip(usize::try_from(from).unwrap_or(usize::MAX)) {
+        transaction.execute_batch(step)?;
     }
-    change.pragma_update(None, "application_id", APPLICATION)?;
-    change.pragma_update(None, "user_version", VERSION)?;
+    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
     Ok(())
 }
 
@@ -119,7 +119,7 @@ fn step(change: &Transaction<'_>, from: i64) -> Result<(), Trouble> {
 ///
 /// # Errors
 /// It is another program's, or of a newer version; or it can not be read.
-pub(super) fn version(db: &Connection) -> Result<Option<i64>, Trouble> {
+pub(super) fn version(db: &Connection) -> Result<Option<i64>, JournalError> {
     // All of one moment: another process may be about to make a journal of it.
     let moment = if db.is_autocommit() { Some(db.unchecked_transaction()?) } else { None };
     let tables: i64 = db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
@@ -128,8 +128,8 @@ pub(super) fn version(db: &Connection) -> Result<Option<i64>, Trouble> {
     moment.map(Transaction::finish).transpose()?;
     match (application, version) {
         (0, 0) if tables == 0 => Ok(None),
-        (APPLICATION, 1..=VERSION) => Ok(Some(version)),
-        (APPLICATION, version) if version > VERSION => Err(Trouble::Newer { version }),
-        _ => Err(Trouble::Refused { why: "its file is another program's database" }),
+        (APPLICATION_ID, 1..=SCHEMA_VERSION) => Ok(Some(version)),
+        (APPLICATION_ID, version) if version > SCHEMA_VERSION => Err(JournalError::NewerSchema { version }),
+        _ => Err(JournalError::FileRejected { reason: "its file is another program's database" }),
     }
 }

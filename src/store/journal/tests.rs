@@ -5,16 +5,16 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::*;
-use keepwatch_core::clock::{Clock, Moment, Timestamp, later};
+use keepwatch_core::clock::{Clock, Moment, Timestamp, saturating_add};
 use keepwatch_core::session::{Metadata, Region, Status};
 use keepwatch_core::testing::{id, moment, time as t};
 use keepwatch_core::text::Untrusted;
 
-mod troubles;
+mod failures;
 mod versions;
 
 /// Longer than anything takes on a busy machine; reached only by a failure.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 fn run(number: u64) -> RunId {
     RunId::new(t("12:00:00"), number)
@@ -32,23 +32,23 @@ fn segment(run: RunId, at: Timestamp) -> Segment<Value> {
         profile: Some("staging".into()),
         host: "api.example".into(),
         header,
-        weight: 100,
+        estimated_size: 100,
     }
 }
 
-fn entry(seq: u64, at: Timestamp) -> Entry<Value> {
-    Entry {
+fn entry(seq: u64, at: Timestamp) -> JournalEntry<Value> {
+    JournalEntry {
         seq,
         at,
         body: json!({ "n": seq }),
-        weight: 100,
+        estimated_size: 100,
         mentions: vec![id("s-1"), id(&format!("s-{seq}"))],
         projects: vec![Untrusted::new("p-1")],
     }
 }
 
-fn summary(session: &str, run: RunId, last_seen: Timestamp) -> Summary {
-    Summary {
+fn summary(session: &str, run: RunId, last_seen: Timestamp) -> SessionSummary {
+    SessionSummary {
         session: id(session),
         run,
         profile: Some("staging".into()),
@@ -56,43 +56,47 @@ fn summary(session: &str, run: RunId, last_seen: Timestamp) -> Summary {
         project: Some(Untrusted::new("p-1")),
         owner: Some(Untrusted::new("nightly")),
         status: Some(Status::Completed),
-        region: Some(Region::named("mars-1")),
+        region: Some(Region::from_api("mars-1")),
         keep_alive: Some(true),
         context: Some(Untrusted::new("ctx-1")),
         created: Some(t("11:00:00")),
         started: Some(t("11:00:00.123")),
         ended: Some(t("11:30:00")),
-        end_exact: true,
+        is_end_exact: true,
         expires: None,
         first_seen: t("11:00:03"),
         last_seen,
         watched: Duration::from_millis(1_795_500),
-        replies: 600,
+        responses: 600,
         proxy_bytes: Some(18_200_000),
-        why: Some(Why { name: "gone".into(), sure: "perhaps".into(), sentence: Untrusted::new("aged out") }),
+        verdict: Some(StoredVerdict {
+            name: "gone".into(),
+            confidence: "perhaps".into(),
+            sentence: Untrusted::new("aged out"),
+        }),
         metadata: Some(Metadata::new(r#"{"name":"nightly"}"#)),
     }
 }
 
 /// A journal in a folder of its own, and what it tells.
-struct Kept {
+struct TestJournal {
     folder: tempfile::TempDir,
-    told: Receiver<Trouble>,
+    errors: Receiver<JournalError>,
     journal: Option<Journal<Value>>,
 }
 
-impl Kept {
+impl TestJournal {
     fn start(clock: Clock) -> Self {
-        Self::open(tempfile::tempdir().unwrap(), Options::new(clock))
+        Self::open(tempfile::tempdir().unwrap(), JournalOptions::new(clock))
     }
 
-    fn open(folder: tempfile::TempDir, options: Options) -> Self {
+    fn open(folder: tempfile::TempDir, options: JournalOptions) -> Self {
         let (tell, told) = channel();
         let path = folder.path().join("state/keepwatch/journal.sqlite");
         let journal = Journal::spawn(path, options, move |trouble| {
             let _ = tell.send(trouble);
         });
-        Self { folder, told, journal: Some(journal) }
+        Self { folder, errors: told, journal: Some(journal) }
     }
 
     fn path(&self) -> PathBuf {
@@ -105,100 +109,100 @@ impl Kept {
 
     fn write(&mut self, from: u64, to: u64, at: Timestamp) {
         for seq in from..to {
-            assert_eq!(self.journal().entry(entry(seq, at)), Fate::Taken);
+            assert_eq!(self.journal().write_entry(entry(seq, at)), SendResult::Queued);
         }
     }
 
     fn flush(&mut self) -> bool {
-        self.journal().flush(PATIENCE)
+        self.journal().flush(TEST_TIMEOUT)
     }
 
     /// Ends the journal and waits for its writer. Dropping it waits for half a second only, which is too short on a busy
     /// machine.
-    fn end(&mut self) {
-        assert!(self.journal.take().unwrap().end(PATIENCE));
+    fn shut_down(&mut self) {
+        assert!(self.journal.take().unwrap().shut_down(TEST_TIMEOUT));
     }
 
-    fn told(&self) -> Trouble {
-        self.told.recv_timeout(PATIENCE).unwrap()
+    fn next_error(&self) -> JournalError {
+        self.errors.recv_timeout(TEST_TIMEOUT).unwrap()
     }
 
-    fn reader(&self) -> Reader {
-        Reader::open(&self.path()).unwrap().unwrap()
+    fn reader(&self) -> JournalReader {
+        JournalReader::open(&self.path()).unwrap().unwrap()
     }
 }
 
-fn seqs(reader: &Reader, of: SegmentId) -> Vec<u64> {
-    reader.entries(of).map(|line| line.unwrap().seq).collect()
+fn seqs(reader: &JournalReader, segment: SegmentId) -> Vec<u64> {
+    reader.entries(segment).map(|line| line.unwrap().seq).collect()
 }
 
 #[test]
 fn what_was_written_is_read_again() {
-    let mut kept = Kept::start(noon());
-    assert_eq!(kept.journal().begin(segment(run(1), t("12:00:00"))), Fate::Taken);
+    let mut kept = TestJournal::start(noon());
+    assert_eq!(kept.journal().begin_segment(segment(run(1), t("12:00:00"))), SendResult::Queued);
     kept.write(0, 3, t("12:00:01.500"));
     let row = summary("s-1", run(1), t("12:00:01"));
-    assert_eq!(kept.journal().summary(row.clone()), Fate::Taken);
+    assert_eq!(kept.journal().write_summary(row.clone()), SendResult::Queued);
     assert!(kept.flush());
     let reader = kept.reader();
-    let found = reader.segments(t("00:00:00"), Of::All).unwrap();
-    assert_eq!((found.len(), &found[0].run, found[0].finished), (1, &run(1), false));
-    assert_eq!((found[0].started, found[0].last), (t("12:00:00"), t("12:00:01.500")));
+    let found = reader.segments(t("00:00:00"), SegmentFilter::All).unwrap();
+    assert_eq!((found.len(), &found[0].run, found[0].is_finished), (1, &run(1), false));
+    assert_eq!((found[0].started, found[0].newest_at), (t("12:00:00"), t("12:00:01.500")));
     assert_eq!((found[0].profile.as_deref(), found[0].header.as_str()), (Some("staging"), r#"{"v":1}"#));
-    let lines: Vec<Line> = reader.entries(found[0].id).map(Result::unwrap).collect();
-    assert_eq!(lines[2], Line { seq: 2, at: t("12:00:01.500"), body: r#"{"n":2}"#.into() });
+    let lines: Vec<StoredEntry> = reader.entries(found[0].id).map(Result::unwrap).collect();
+    assert_eq!(lines[2], StoredEntry { seq: 2, at: t("12:00:01.500"), body: r#"{"n":2}"#.into() });
     assert_eq!(reader.summaries(t("12:00:01")).unwrap(), [row]);
     assert!(reader.summaries(t("12:00:02")).unwrap().is_empty());
-    kept.end();
-    assert!(reader.segments(t("00:00:00"), Of::All).unwrap()[0].finished);
-    assert!(kept.told.try_recv().is_err(), "nothing was wrong");
+    kept.shut_down();
+    assert!(reader.segments(t("00:00:00"), SegmentFilter::All).unwrap()[0].is_finished);
+    assert!(kept.errors.try_recv().is_err(), "nothing was wrong");
 }
 
 #[test]
 fn an_entry_in_the_place_of_another_replaces_it_before_and_after_it_was_written() {
-    let mut kept = Kept::start(noon());
-    let _ = kept.journal().begin(segment(run(1), t("12:00:00")));
+    let mut kept = TestJournal::start(noon());
+    let _ = kept.journal().begin_segment(segment(run(1), t("12:00:00")));
     kept.write(7, 8, t("12:00:01"));
     for (second, written) in [(2, true), (3, false), (4, true)] {
         kept.write(7, 8, t(&format!("12:00:0{second}")));
         assert!(!written || kept.flush());
     }
     let reader = kept.reader();
-    let found = reader.segments(t("00:00:00"), Of::All).unwrap();
-    let lines: Vec<Line> = reader.entries(found[0].id).map(Result::unwrap).collect();
-    assert_eq!((lines.len(), lines[0].at, found[0].last), (1, t("12:00:04"), t("12:00:04")));
+    let found = reader.segments(t("00:00:00"), SegmentFilter::All).unwrap();
+    let lines: Vec<StoredEntry> = reader.entries(found[0].id).map(Result::unwrap).collect();
+    assert_eq!((lines.len(), lines[0].at, found[0].newest_at), (1, t("12:00:04"), t("12:00:04")));
 }
 
 #[test]
 fn segments_are_found_by_the_sessions_and_projects_that_they_speak_of() {
-    let mut kept = Kept::start(noon());
-    let _ = kept.journal().begin(segment(run(1), t("11:00:00")));
+    let mut kept = TestJournal::start(noon());
+    let _ = kept.journal().begin_segment(segment(run(1), t("11:00:00")));
     kept.write(0, 3, t("11:00:01"));
-    let _ = kept.journal().begin(segment(run(1), t("12:00:00")));
+    let _ = kept.journal().begin_segment(segment(run(1), t("12:00:00")));
     kept.write(9, 1500, t("12:00:01"));
     assert!(kept.flush());
     let reader = kept.reader();
-    let started = |since, of: Of<'_>| -> Vec<Timestamp> {
+    let started = |since, of: SegmentFilter<'_>| -> Vec<Timestamp> {
         reader.segments(since, of).unwrap().iter().map(|segment| segment.started).collect()
     };
     let (one, two, all) = (t("11:00:00"), t("12:00:00"), t("00:00:00"));
-    assert_eq!(started(all, Of::Sessions(&[id("s-2")])), [one]);
-    assert_eq!(started(all, Of::Sessions(&[id("s-1"), id("s-9")])), [one, two]);
-    assert_eq!(started(t("11:30:00"), Of::Sessions(&[id("s-1")])), [two]);
-    assert!(started(all, Of::Sessions(&[id("none")])).is_empty());
-    assert!(started(all, Of::Projects(&[])).is_empty());
-    assert_eq!(started(all, Of::Projects(&[Untrusted::new("p-1")])), [one, two]);
-    let found = reader.segments(all, Of::All).unwrap();
+    assert_eq!(started(all, SegmentFilter::Sessions(&[id("s-2")])), [one]);
+    assert_eq!(started(all, SegmentFilter::Sessions(&[id("s-1"), id("s-9")])), [one, two]);
+    assert_eq!(started(t("11:30:00"), SegmentFilter::Sessions(&[id("s-1")])), [two]);
+    assert!(started(all, SegmentFilter::Sessions(&[id("none")])).is_empty());
+    assert!(started(all, SegmentFilter::Projects(&[])).is_empty());
+    assert_eq!(started(all, SegmentFilter::Projects(&[Untrusted::new("p-1")])), [one, two]);
+    let found = reader.segments(all, SegmentFilter::All).unwrap();
     assert_eq!(seqs(&reader, found[1].id), (9..1500).collect::<Vec<_>>(), "in pieces");
-    assert_eq!((found[0].finished, found[1].finished), (true, false));
+    assert_eq!((found[0].is_finished, found[1].is_finished), (true, false));
 }
 
 #[test]
 fn of_two_runs_that_saw_a_session_the_later_comes_first_and_the_earlier_is_not_left_out() {
-    let mut kept = Kept::start(noon());
+    let mut kept = TestJournal::start(noon());
     for (number, at) in [(1, "10:00:00"), (2, "12:00:00")] {
-        let _ = kept.journal().summary(summary("s-1", run(number), t(at)));
-        let _ = kept.journal().summary(summary(&format!("only-{number}"), run(number), t(at)));
+        let _ = kept.journal().write_summary(summary("s-1", run(number), t(at)));
+        let _ = kept.journal().write_summary(summary(&format!("only-{number}"), run(number), t(at)));
     }
     assert!(kept.flush());
     let found = kept.reader().summaries(t("11:00:00")).unwrap();
@@ -208,15 +212,19 @@ fn of_two_runs_that_saw_a_session_the_later_comes_first_and_the_earlier_is_not_l
 
 #[test]
 fn a_summary_with_secrets_leaves_none_on_the_disk() {
-    let mut kept = Kept::start(noon());
+    let mut kept = TestJournal::start(noon());
     let secret = "wss://connect.example/?signingKey=cAnArY77&apiKey=bb_live_cAnArY77";
     let mut row = summary("s-1", run(1), t("12:00:00"));
     row.metadata = Some(Metadata::new(&format!(
         r#"{{"url":"{secret}","token":"cAnArY77","n":[1,"bb_live_cAnArY77"]}}"#
     )));
     row.owner = Some(Untrusted::new(secret));
-    row.why = Some(Why { name: "gone".into(), sure: "perhaps".into(), sentence: Untrusted::new(secret) });
-    let _ = kept.journal().summary(row);
+    row.verdict = Some(StoredVerdict {
+        name: "gone".into(),
+        confidence: "perhaps".into(),
+        sentence: Untrusted::new(secret),
+    });
+    let _ = kept.journal().write_summary(row);
     assert!(kept.flush());
     let folder = kept.path().parent().unwrap().to_owned();
     for file in std::fs::read_dir(folder).unwrap() {
@@ -230,8 +238,8 @@ fn a_summary_with_secrets_leaves_none_on_the_disk() {
 #[test]
 fn all_its_files_are_for_their_owner_alone_and_its_folder_too() {
     use std::os::unix::fs::PermissionsExt as _;
-    let mut kept = Kept::start(noon());
-    let _ = kept.journal().begin(segment(run(1), t("12:00:00")));
+    let mut kept = TestJournal::start(noon());
+    let _ = kept.journal().begin_segment(segment(run(1), t("12:00:00")));
     assert!(kept.flush());
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     let folder = kept.path().parent().unwrap().to_owned();
@@ -243,12 +251,12 @@ fn all_its_files_are_for_their_owner_alone_and_its_folder_too() {
     let pragma =
         |name| db.pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0)).unwrap();
     assert_eq!(pragma("journal_mode"), "wal".to_owned().into());
-    assert_eq!((pragma("auto_vacuum"), pragma("user_version")), (2.into(), VERSION.into()));
+    assert_eq!((pragma("auto_vacuum"), pragma("user_version")), (2.into(), SCHEMA_VERSION.into()));
     drop(db);
-    kept.end();
+    kept.shut_down();
     assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1, "the log is put away");
     std::fs::set_permissions(kept.path(), std::fs::Permissions::from_mode(0o644)).unwrap();
-    let mut again = Kept::open(kept.folder, Options::new(noon()));
+    let mut again = TestJournal::open(kept.folder, JournalOptions::new(noon()));
     assert!(again.flush());
     assert_eq!(mode(&again.path()), 0o600, "an old one is closed to others");
 }
@@ -256,64 +264,64 @@ fn all_its_files_are_for_their_owner_alone_and_its_folder_too() {
 #[test]
 fn pruning_takes_what_is_older_than_it_is_kept_and_nothing_that_is_written() {
     let day = Duration::from_secs(24 * 60 * 60);
-    let mut kept = Kept::start(noon());
-    let _ = kept.journal().begin(segment(run(1), t("12:00:00")));
+    let mut kept = TestJournal::start(noon());
+    let _ = kept.journal().begin_segment(segment(run(1), t("12:00:00")));
     kept.write(0, 3, t("12:00:01"));
-    let _ = kept.journal().summary(summary("s-1", run(1), t("12:00:01")));
-    let _ = kept.journal().begin(segment(run(1), t("13:00:00")));
-    kept.write(0, 3, later(t("12:00:01"), day * 29));
+    let _ = kept.journal().write_summary(summary("s-1", run(1), t("12:00:01")));
+    let _ = kept.journal().begin_segment(segment(run(1), t("13:00:00")));
+    kept.write(0, 3, saturating_add(t("12:00:01"), day * 29));
     assert!(kept.flush());
     let folder = {
-        kept.end();
+        kept.shut_down();
         kept.folder
     };
-    let late = Clock::scripted(Moment { wall: later(t("12:00:02"), day * 30), ..noon().now() });
-    let mut kept = Kept::open(folder, Options::new(late));
-    let _ = kept.journal().summary(summary("s-9", run(2), later(t("12:00:00"), day * 30)));
+    let late = Clock::scripted(Moment { wall: saturating_add(t("12:00:02"), day * 30), ..noon().now() });
+    let mut kept = TestJournal::open(folder, JournalOptions::new(late));
+    let _ = kept.journal().write_summary(summary("s-9", run(2), saturating_add(t("12:00:00"), day * 30)));
     // The pruning comes after the first batch is answered, and before the second is.
     assert!(kept.flush() && kept.flush());
     let reader = kept.reader();
-    let found = reader.segments(t("00:00:00"), Of::All).unwrap();
+    let found = reader.segments(t("00:00:00"), SegmentFilter::All).unwrap();
     assert_eq!(found.iter().map(|it| it.started).collect::<Vec<_>>(), [t("13:00:00")]);
-    let sizes = reader.sizes().unwrap();
+    let sizes = reader.stats().unwrap();
     assert_eq!((sizes.segments, sizes.entries, sizes.sessions), (1, 3, 1));
-    assert_eq!(reader.segments(t("00:00:00"), Of::Sessions(&[id("s-0")])).unwrap().len(), 1);
+    assert_eq!(reader.segments(t("00:00:00"), SegmentFilter::Sessions(&[id("s-0")])).unwrap().len(), 1);
 }
 
 #[test]
 fn pruning_keeps_the_file_below_its_size_and_gives_the_room_back() {
-    let options = Options { most_bytes: 400_000, ..Options::new(noon()) };
-    let mut kept = Kept::open(tempfile::tempdir().unwrap(), options.clone());
+    let options = JournalOptions { max_bytes: 400_000, ..JournalOptions::new(noon()) };
+    let mut kept = TestJournal::open(tempfile::tempdir().unwrap(), options.clone());
     let long = "x".repeat(1000);
     for number in 0..30 {
-        let begun = later(t("12:00:00"), Duration::from_secs(number * 60));
-        assert_eq!(kept.journal().begin(segment(run(1), begun)), Fate::Taken);
+        let begun = saturating_add(t("12:00:00"), Duration::from_secs(number * 60));
+        assert_eq!(kept.journal().begin_segment(segment(run(1), begun)), SendResult::Queued);
         for seq in 0..30 {
-            let large = Entry { body: json!(long), ..entry(seq, begun) };
-            assert_eq!(kept.journal().entry(large), Fate::Taken);
+            let large = JournalEntry { body: json!(long), ..entry(seq, begun) };
+            assert_eq!(kept.journal().write_entry(large), SendResult::Queued);
         }
     }
     assert!(kept.flush() && kept.flush());
     let reader = kept.reader();
-    let found = reader.segments(t("00:00:00"), Of::All).unwrap();
+    let found = reader.segments(t("00:00:00"), SegmentFilter::All).unwrap();
     assert!((6..11).contains(&found.len()), "{}", found.len());
     assert_eq!(found.last().unwrap().started, t("12:29:00"), "the newest stay");
     drop(reader);
-    kept.end();
-    assert!(std::fs::metadata(kept.path()).unwrap().len() < options.most_bytes);
+    kept.shut_down();
+    assert!(std::fs::metadata(kept.path()).unwrap().len() < options.max_bytes);
 }
 
 #[test]
 fn a_file_that_grows_fast_is_pruned_without_waiting_and_once_more_at_the_end() {
-    let options = Options { most_bytes: 400_000, ..Options::new(noon()) }; // no time passes
-    let mut kept = Kept::open(tempfile::tempdir().unwrap(), options.clone());
-    let size = |kept: &Kept| std::fs::metadata(kept.path()).unwrap().len();
-    let segment_of = |kept: &mut Kept, number: u64| {
-        let begun = later(t("12:00:00"), Duration::from_secs(number));
-        assert_eq!(kept.journal().begin(segment(run(1), begun)), Fate::Taken);
+    let options = JournalOptions { max_bytes: 400_000, ..JournalOptions::new(noon()) }; // no time passes
+    let mut kept = TestJournal::open(tempfile::tempdir().unwrap(), options.clone());
+    let size = |kept: &TestJournal| std::fs::metadata(kept.path()).unwrap().len();
+    let segment_of = |kept: &mut TestJournal, number: u64| {
+        let begun = saturating_add(t("12:00:00"), Duration::from_secs(number));
+        assert_eq!(kept.journal().begin_segment(segment(run(1), begun)), SendResult::Queued);
         for seq in 0..30 {
-            let large = Entry { body: json!("x".repeat(1000)), ..entry(seq, begun) };
-            assert_eq!(kept.journal().entry(large), Fate::Taken);
+            let large = JournalEntry { body: json!("x".repeat(1000)), ..entry(seq, begun) };
+            assert_eq!(kept.journal().write_entry(large), SendResult::Queued);
         }
     };
     for number in 0..60 {
@@ -326,43 +334,45 @@ fn a_file_that_grows_fast_is_pruned_without_waiting_and_once_more_at_the_end() {
         assert!(used < 500_000, "{used} after {number}");
     }
     (60..75).for_each(|number| segment_of(&mut kept, number)); // one batch, and then the end
-    kept.end();
-    assert!(size(&kept) < options.most_bytes, "{}", size(&kept));
+    kept.shut_down();
+    assert!(size(&kept) < options.max_bytes, "{}", size(&kept));
 }
 
 #[test]
 fn a_segment_that_takes_too_much_of_the_file_is_ended() {
-    let mut kept =
-        Kept::open(tempfile::tempdir().unwrap(), Options { most_bytes: 80_000, ..Options::new(noon()) });
-    let _ = kept.journal().begin(segment(run(1), t("12:00:00")));
-    let large = || Entry { body: json!("x".repeat(11_000)), ..entry(0, t("12:00:00")) };
-    assert_eq!(kept.journal().entry(large()), Fate::Taken);
+    let mut kept = TestJournal::open(
+        tempfile::tempdir().unwrap(),
+        JournalOptions { max_bytes: 80_000, ..JournalOptions::new(noon()) },
+    );
+    let _ = kept.journal().begin_segment(segment(run(1), t("12:00:00")));
+    let large = || JournalEntry { body: json!("x".repeat(11_000)), ..entry(0, t("12:00:00")) };
+    assert_eq!(kept.journal().write_entry(large()), SendResult::Queued);
     assert!(kept.flush());
-    assert_eq!(kept.journal().entry(entry(1, t("12:00:01"))), Fate::Dropped);
-    assert_eq!(kept.journal().begin(segment(run(1), t("12:00:02"))), Fate::Taken);
-    assert_eq!(kept.journal().entry(entry(0, t("12:00:02"))), Fate::Taken);
+    assert_eq!(kept.journal().write_entry(entry(1, t("12:00:01"))), SendResult::Dropped);
+    assert_eq!(kept.journal().begin_segment(segment(run(1), t("12:00:02"))), SendResult::Queued);
+    assert_eq!(kept.journal().write_entry(entry(0, t("12:00:02"))), SendResult::Queued);
 }
 
 #[test]
 fn clearing_leaves_others_writing_and_what_they_write_after_it_is_whole() {
-    let mut kept = Kept::start(noon());
-    let _ = kept.journal().begin(segment(run(1), t("12:00:00")));
+    let mut kept = TestJournal::start(noon());
+    let _ = kept.journal().begin_segment(segment(run(1), t("12:00:00")));
     kept.write(0, 500, t("12:00:01"));
     // The second answer comes after the first pruning, which holds the lock.
     assert!(kept.flush() && kept.flush());
-    assert_eq!(clear(&kept.path()), Ok(Cleared { others: true }));
-    let sizes = kept.reader().sizes().unwrap();
+    assert_eq!(clear(&kept.path()), Ok(ClearOutcome { is_open_elsewhere: true }));
+    let sizes = kept.reader().stats().unwrap();
     assert_eq!((sizes.segments, sizes.entries, sizes.sessions, sizes.oldest), (0, 0, 0, None));
     // The segment is no more: the sender learns of it, and begins another.
     kept.write(500, 501, t("12:00:02"));
     assert!(kept.flush());
-    assert_eq!(kept.journal().entry(entry(501, t("12:00:03"))), Fate::Dropped);
-    assert_eq!(kept.journal().begin(segment(run(1), t("12:00:03"))), Fate::Taken);
+    assert_eq!(kept.journal().write_entry(entry(501, t("12:00:03"))), SendResult::Dropped);
+    assert_eq!(kept.journal().begin_segment(segment(run(1), t("12:00:03"))), SendResult::Queued);
     kept.write(0, 2, t("12:00:03"));
     assert!(kept.flush());
-    assert_eq!(kept.reader().sizes().unwrap().entries, 2);
-    kept.end();
-    assert_eq!(clear(&kept.path()), Ok(Cleared { others: false }));
+    assert_eq!(kept.reader().stats().unwrap().entries, 2);
+    kept.shut_down();
+    assert_eq!(clear(&kept.path()), Ok(ClearOutcome { is_open_elsewhere: false }));
     assert!(std::fs::metadata(kept.path()).unwrap().len() < 70_000);
-    assert_eq!(clear(&kept.folder.path().join("none")), Ok(Cleared { others: false }));
+    assert_eq!(clear(&kept.folder.path().join("none")), Ok(ClearOutcome { is_open_elsewhere: false }));
 }

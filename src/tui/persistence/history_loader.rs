@@ -5,28 +5,28 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 
-use super::{HistoryRequest, PersistenceEvents};
+use super::{HistoryRequest, PersistenceEventSender};
 use crate::store::history::{self, HistoryQuery, HistoryScope};
-use crate::store::journal::{Reader, Trouble};
+use crate::store::journal::{JournalError, JournalReader};
 use crate::tui::profiles::ProfileId;
 use keepwatch_core::clock::{Clock, Moment};
-use keepwatch_core::tracker::{Fleet, Input};
+use keepwatch_core::tracker::{Input, SessionTracker};
 
 /// Length of the history.
-const PERIOD: Duration = Duration::from_secs(24 * 60 * 60);
+const HISTORY_PERIOD: Duration = Duration::from_secs(24 * 60 * 60);
 /// Maximum size of the history, in bytes: a busy day of a thousand sessions.
-const MAX_BYTES: usize = 24 * 1024 * 1024;
+const MAX_HISTORY_BYTES: usize = 24 * 1024 * 1024;
 
 /// Starts the threads that read the journal.
 #[derive(Debug)]
 pub(super) struct HistoryLoader {
     journal: PathBuf,
     clock: Clock,
-    events: PersistenceEvents,
+    events: PersistenceEventSender,
 }
 
 impl HistoryLoader {
-    pub(super) fn new(journal: PathBuf, clock: Clock, events: PersistenceEvents) -> Self {
+    pub(super) fn new(journal: PathBuf, clock: Clock, events: PersistenceEventSender) -> Self {
         Self { journal, clock, events }
     }
 
@@ -35,31 +35,35 @@ impl HistoryLoader {
         let (journal, now, events) = (self.journal.clone(), self.clock.now(), self.events.clone());
         // Without a thread nothing is restored; the screen works all the same.
         let _ = std::thread::Builder::new().name("history".into()).spawn(move || {
-            let tracker = read(&journal, request, now).unwrap_or_default();
-            let is = if tracker.is_some() { "is back" } else { "is not known" };
-            tracing::info!("what earlier runs saw of project {profile} {is}");
+            let tracker = load_tracker(&journal, request, now).unwrap_or_default();
+            let outcome = if tracker.is_some() { "is back" } else { "is not known" };
+            tracing::info!("what earlier runs saw of project {profile} {outcome}");
             events.history_loaded(profile, tracker.map(Box::new));
         });
     }
 }
 
 /// Builds a tracker from the entries of earlier runs; `None` if there are none.
-fn read(journal: &std::path::Path, request: HistoryRequest, now: Moment) -> Result<Option<Fleet>, Trouble> {
+fn load_tracker(
+    journal: &std::path::Path,
+    request: HistoryRequest,
+    now: Moment,
+) -> Result<Option<SessionTracker>, JournalError> {
     let HistoryRequest { scope, writer, are_named, thresholds, owner_key } = request;
-    let Some(reader) = Reader::open(journal)? else { return Ok(None) };
-    let period = TimeDelta::from_std(PERIOD).unwrap_or_default();
+    let Some(reader) = JournalReader::open(journal)? else { return Ok(None) };
+    let period = TimeDelta::from_std(HISTORY_PERIOD).unwrap_or_default();
     let query = HistoryQuery {
         scope: &scope,
         since: now.wall.checked_sub_signed(period).unwrap_or(now.wall),
         host: Some(&writer.host),
-        except: Some(&writer.run),
-        max_bytes: MAX_BYTES,
+        excluded_run: Some(&writer.run),
+        max_bytes: MAX_HISTORY_BYTES,
     };
-    let mut tracker = Fleet::new(thresholds).with_owner_key(owner_key);
+    let mut tracker = SessionTracker::new(thresholds).with_owner_key(owner_key);
     if let (HistoryScope::Sessions(ids), true) = (&scope, are_named) {
-        tracker.apply(Input::Asked { at: now.before(PERIOD), ids: ids.clone() });
+        tracker.apply(Input::SessionsNamed { at: now.minus(HISTORY_PERIOD), ids: ids.clone() });
     }
-    history::read(&reader, &query, now, |input| drop(tracker.apply(input)))?;
-    let is_empty = history::newest(&reader, &query)?.is_none();
+    history::read_inputs(&reader, &query, now, |input| drop(tracker.apply(input)))?;
+    let is_empty = history::newest_header(&reader, &query)?.is_none();
     Ok((!is_empty).then_some(tracker))
 }

@@ -6,11 +6,11 @@ use std::time::Duration;
 use super::restore::Restore;
 use super::summary::session_summary;
 use super::{JournalScope, PersistenceCommand};
-use crate::store::journal::Summary;
+use crate::store::journal::SessionSummary;
 use crate::store::{self, Encoder};
 use keepwatch_core::clock::Moment;
 use keepwatch_core::session::SessionId;
-use keepwatch_core::tracker::{Event, Fleet, Input};
+use keepwatch_core::tracker::{Event, Input, SessionTracker};
 
 /// Interval at which the summaries of sessions without an event are saved.
 const SUMMARY_INTERVAL: Duration = Duration::from_secs(60);
@@ -49,17 +49,17 @@ impl ProfilePersistence {
     /// Applies `input` to the tracker. Returns the events, and the commands that write them down.
     pub(in crate::tui) fn apply(
         &mut self,
-        tracker: &mut Fleet,
+        tracker: &mut SessionTracker,
         input: Input,
     ) -> (Vec<Event>, Vec<PersistenceCommand>) {
         if let Some(journal) = &mut self.journal {
             journal.restore.buffer(&input);
         }
         let now = input.moment();
-        let (events, lines) = store::apply(Some(&mut self.encoder), tracker, input);
+        let (events, entries) = store::apply_and_encode(Some(&mut self.encoder), tracker, input);
         let mut commands = Vec::new();
-        if !lines.is_empty() {
-            commands.push(PersistenceCommand::AppendLines(lines));
+        if !entries.is_empty() {
+            commands.push(PersistenceCommand::AppendEntries(entries));
         }
         if let Some(journal) = &mut self.journal {
             let summaries = journal.due_summaries(tracker, &events, now, self.hides_metadata);
@@ -77,16 +77,16 @@ impl ProfilePersistence {
         let Some(JournalState { scope, .. }) = &self.journal else { return Vec::new() };
         let start = PersistenceCommand::StartSegment { scope: scope.clone(), started: now.wall };
         let closed = self.encoder.restart();
-        let append = (!closed.is_empty()).then_some(PersistenceCommand::AppendLines(closed));
+        let append = (!closed.is_empty()).then_some(PersistenceCommand::AppendEntries(closed));
         append.into_iter().chain([start]).collect()
     }
 
     /// Ends the stream and saves the summaries that changed since the last time.
-    pub(super) fn finish(&mut self, tracker: &Fleet) -> Vec<PersistenceCommand> {
+    pub(super) fn finish(&mut self, tracker: &SessionTracker) -> Vec<PersistenceCommand> {
         let mut commands = Vec::new();
-        let lines = self.encoder.finish(tracker);
-        if !lines.is_empty() {
-            commands.push(PersistenceCommand::AppendLines(lines));
+        let entries = self.encoder.finish(tracker);
+        if !entries.is_empty() {
+            commands.push(PersistenceCommand::AppendEntries(entries));
         }
         if let Some(JournalState { scope, saved_until, .. }) = &self.journal {
             let ids = updated_since(tracker, *saved_until);
@@ -97,8 +97,8 @@ impl ProfilePersistence {
     }
 
     /// Ends the restore. Returns the inputs that came while it was pending; `None` if it was not.
-    pub(super) fn end_restore(&mut self) -> Option<Vec<Input>> {
-        self.journal.as_mut()?.restore.end()
+    pub(super) fn finish_restore(&mut self) -> Option<Vec<Input>> {
+        self.journal.as_mut()?.restore.finish()
     }
 }
 
@@ -106,11 +106,11 @@ impl JournalState {
     /// Returns the summaries of the sessions that have an event, and once a minute those of all that had a reply.
     fn due_summaries(
         &mut self,
-        tracker: &Fleet,
+        tracker: &SessionTracker,
         events: &[Event],
         now: Moment,
         hides_metadata: bool,
-    ) -> Vec<Summary> {
+    ) -> Vec<SessionSummary> {
         let mut ids: BTreeSet<&SessionId> = events.iter().filter_map(|event| event.id.as_ref()).collect();
         if now.since(self.saved_until) >= SUMMARY_INTERVAL {
             ids.extend(updated_since(tracker, self.saved_until));
@@ -121,7 +121,7 @@ impl JournalState {
 }
 
 /// Returns the sessions whose newest reply came after `moment`.
-fn updated_since(tracker: &Fleet, moment: Moment) -> impl Iterator<Item = &SessionId> {
+fn updated_since(tracker: &SessionTracker, moment: Moment) -> impl Iterator<Item = &SessionId> {
     let is_newer = move |last: Moment| last.boot > moment.boot;
     tracker
         .records()

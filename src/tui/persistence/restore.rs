@@ -12,7 +12,7 @@
 use std::collections::BTreeSet;
 
 use super::{JournalScope, ProfilePersistence};
-use crate::poll::Ask;
+use crate::poll::PollerCommand;
 use crate::store::history::HistoryScope;
 use crate::tui::effect::Effect;
 use crate::tui::model::Model;
@@ -20,7 +20,7 @@ use crate::tui::profiles::ProfileId;
 use crate::tui::settings::Settings;
 use keepwatch_core::session::{List, MetadataPath, Phase, SessionId, Targets};
 use keepwatch_core::text::Untrusted;
-use keepwatch_core::tracker::{Fleet, Input, Record, Scope, Thresholds};
+use keepwatch_core::tracker::{AlertThresholds, Input, Record, Scope, SessionTracker};
 
 /// Maximum number of buffered inputs. If more come before the history does, this run goes on without it.
 const MAX_BUFFERED: usize = 256;
@@ -35,7 +35,7 @@ pub struct HistoryRequest {
     /// True if the sessions are named on the command line.
     pub are_named: bool,
     /// The thresholds of the tracker's flags.
-    pub thresholds: Thresholds,
+    pub thresholds: AlertThresholds,
     /// The path of the owner in a session's metadata.
     pub owner_key: Option<MetadataPath>,
 }
@@ -59,7 +59,7 @@ pub(super) struct Restore {
     targets: Targets,
     /// True if the API filters the lists by a query.
     is_filtered: bool,
-    thresholds: Thresholds,
+    thresholds: AlertThresholds,
     owner_key: Option<MetadataPath>,
 }
 
@@ -76,8 +76,8 @@ impl Restore {
     }
 
     #[cfg(test)]
-    pub(super) fn of_targets(targets: Targets) -> Self {
-        let (thresholds, owner_key) = (Thresholds::default(), None);
+    pub(super) fn for_targets(targets: Targets) -> Self {
+        let (thresholds, owner_key) = (AlertThresholds::default(), None);
         let (state, buffered, is_filtered) = (RestoreState::ScopeUnknown, Vec::new(), false);
         Self { state, buffered, targets, is_filtered, thresholds, owner_key }
     }
@@ -90,12 +90,16 @@ impl Restore {
         if self.buffered.len() < MAX_BUFFERED {
             self.buffered.push(input.clone());
         } else {
-            self.end();
+            self.finish();
         }
     }
 
     /// Returns the request, once, when the inputs so far tell which sessions to read.
-    pub(super) fn request(&mut self, tracker: &Fleet, writer: &JournalScope) -> Option<HistoryRequest> {
+    pub(super) fn request(
+        &mut self,
+        tracker: &SessionTracker,
+        writer: &JournalScope,
+    ) -> Option<HistoryRequest> {
         if self.state != RestoreState::ScopeUnknown {
             return None;
         }
@@ -111,7 +115,7 @@ impl Restore {
     }
 
     /// Ends the restore. Returns the buffered inputs, unless it had ended before.
-    pub(super) fn end(&mut self) -> Option<Vec<Input>> {
+    pub(super) fn finish(&mut self) -> Option<Vec<Input>> {
         let was_pending = self.state != RestoreState::Done;
         self.state = RestoreState::Done;
         was_pending.then(|| std::mem::take(&mut self.buffered))
@@ -119,12 +123,13 @@ impl Restore {
 
     /// Returns the sessions to read: those of the projects, or, if the lists are filtered, those in the lists. Only the API
     /// knows which other sessions the filter would have let through.
-    fn scope(&self, tracker: &Fleet) -> Option<HistoryScope> {
-        let listed = |lists: &[List]| listed(&self.buffered, lists).map(HistoryScope::Sessions);
+    fn scope(&self, tracker: &SessionTracker) -> Option<HistoryScope> {
+        let listed_scope =
+            |lists: &[List]| listed_sessions(&self.buffered, lists).map(HistoryScope::Sessions);
         match &self.targets {
             Targets::Ids(ids) => Some(HistoryScope::Sessions(ids.clone())),
-            Targets::Only(list) => listed(std::slice::from_ref(list)),
-            Targets::All if self.is_filtered => listed(&List::ALL),
+            Targets::OneList(list) => listed_scope(std::slice::from_ref(list)),
+            Targets::All if self.is_filtered => listed_scope(&List::ALL),
             Targets::All => {
                 let projects = tracker.projects().iter().map(|project| project.id.clone());
                 let of_sessions = tracker.records().filter_map(|it| it.session.as_ref()?.project.clone());
@@ -136,10 +141,12 @@ impl Restore {
 }
 
 /// Returns the sessions of the newest reply to each of `lists`; `None` until all lists came.
-fn listed(inputs: &[Input], lists: &[List]) -> Option<Vec<SessionId>> {
+fn listed_sessions(inputs: &[Input], lists: &[List]) -> Option<Vec<SessionId>> {
     let newest = |list: &List| {
         inputs.iter().rev().find_map(|input| match input {
-            Input::Seen { scope: Scope::List(of), sessions, .. } if of == list => Some(sessions),
+            Input::SessionsReceived { scope: Scope::List(listed), sessions, .. } if listed == list => {
+                Some(sessions)
+            }
             _ => None,
         })
     };
@@ -149,16 +156,22 @@ fn listed(inputs: &[Input], lists: &[List]) -> Option<Vec<SessionId>> {
 
 /// Returns true if the session may still run.
 fn may_run(record: &Record) -> bool {
-    record.phase() != Phase::Ended && !record.is_absent()
+    record.phase() != Phase::Ended && !record.is_not_found()
 }
 
 impl Model {
     /// Replaces a profile's tracker by that of earlier runs. Flags that were raised before this run are acknowledged.
-    pub(super) fn restore(&mut self, profile: ProfileId, tracker: Option<Box<Fleet>>) -> Vec<Effect> {
+    pub(super) fn restore(
+        &mut self,
+        profile: ProfileId,
+        tracker: Option<Box<SessionTracker>>,
+    ) -> Vec<Effect> {
         let persistence = self.profiles.get_mut(profile).persistence.as_mut();
-        let Some(buffered) = persistence.and_then(ProfilePersistence::end_restore) else { return Vec::new() };
+        let Some(buffered) = persistence.and_then(ProfilePersistence::finish_restore) else {
+            return Vec::new();
+        };
         let Some(mut tracker) = tracker.map(|tracker| *tracker) else { return Vec::new() };
-        let end_of_history = tracker.timeline().end();
+        let end_of_history = tracker.timeline().next_seq();
         let state = self.profiles.get_mut(profile);
         // These may have ended while nobody watched, and no list has them: ask for each.
         let unknown: Vec<SessionId> = tracker
@@ -170,12 +183,13 @@ impl Model {
             tracker.apply(input);
         }
         state.tracker = tracker;
-        self.known.read_until(profile, end_of_history);
-        self.read_until = self.profiles.cursors_at_end();
+        self.acknowledged.acknowledge_before(profile, end_of_history);
+        self.read_cursors = self.profiles.cursors_at_end();
         self.scroll.follow_newest();
         self.rebuild_rows();
-        let ask = (!unknown.is_empty()).then_some(Effect::AskOf(profile, Ask::Known(unknown)));
-        ask.into_iter().chain(self.retitle()).collect()
+        let command = (!unknown.is_empty())
+            .then_some(Effect::CommandPoller(profile, PollerCommand::TrackExisting(unknown)));
+        command.into_iter().chain(self.update_title()).collect()
     }
 }
 

@@ -1,29 +1,29 @@
 //! From a session's record to its row in `keepwatch history`. Pure.
 
 use super::JournalScope;
-use crate::store::journal::{Summary, Why};
+use crate::store::journal::{SessionSummary, StoredVerdict};
 use keepwatch_core::clock::Zone;
 use keepwatch_core::session::SessionId;
 use keepwatch_core::text::Untrusted;
-use keepwatch_core::tracker::Fleet;
+use keepwatch_core::tracker::SessionTracker;
 
 /// Returns a session's summary; `None` if no reply mentioned it.
 pub(super) fn session_summary(
-    tracker: &Fleet,
+    tracker: &SessionTracker,
     id: &SessionId,
     scope: &JournalScope,
     hides_metadata: bool,
-) -> Option<Summary> {
+) -> Option<SessionSummary> {
     let record = tracker.get(id)?;
     let session = record.session.as_ref()?;
     let (first, last) = (record.first()?, record.last()?);
     let clock = tracker.clock();
-    let why = tracker.verdict(id).map(|verdict| Why {
+    let verdict = tracker.verdict(id).map(|verdict| StoredVerdict {
         name: verdict.name().into(),
-        sure: verdict.sure.word().into(),
-        sentence: Untrusted::new(verdict.line(&session.status, Zone::Utc, clock.at(last.received))),
+        confidence: verdict.confidence.name().into(),
+        sentence: Untrusted::new(verdict.summary_line(&session.status, Zone::Utc, clock.at(last.received))),
     });
-    Some(Summary {
+    Some(SessionSummary {
         session: id.clone(),
         run: scope.run.clone(),
         profile: scope.profile.clone(),
@@ -37,14 +37,14 @@ pub(super) fn session_summary(
         created: session.created,
         started: session.started,
         ended: record.ended_at(),
-        end_exact: record.is_end_exact(),
+        is_end_exact: record.is_end_exact(),
         expires: session.expires,
         first_seen: clock.at(first.received),
         last_seen: clock.at(last.received),
-        watched: record.watched,
-        replies: record.replies,
+        watched: record.watched_for,
+        responses: record.responses,
         proxy_bytes: session.proxy_bytes,
-        why,
+        verdict,
         metadata: session.metadata.clone().filter(|_| !hides_metadata),
     })
 }

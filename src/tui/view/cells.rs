@@ -5,221 +5,226 @@ use std::time::Duration;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use super::ink::{Text, span};
+use super::drawing::{OwnedLine, span};
 use super::table::Column;
-use crate::tui::{MINUTES_FROM, Model, ProfileId, Theme};
+use crate::tui::{MINUTES_ONLY_FROM, Model, ProfileId, Theme};
 use keepwatch_core::clock::{Moment, Timestamp};
-use keepwatch_core::session::{Fault, FaultKind, Phase, Region, Status};
+use keepwatch_core::session::{ApiError, ApiErrorKind, Phase, Region, Status};
 use keepwatch_core::text;
-use keepwatch_core::tracker::{Left, Presence, Record, Release};
+use keepwatch_core::tracker::{Presence, Record, ReleaseRequest, TimeLeft};
 
 /// From here on time left is marked as running out.
-const SOON: Duration = Duration::from_secs(5 * 60);
+const LOW_TIME_LEFT: Duration = Duration::from_secs(5 * 60);
 /// From here on, as nearly gone.
-const NOW: Duration = Duration::from_secs(60);
+const CRITICAL_TIME_LEFT: Duration = Duration::from_secs(60);
 /// What a countdown takes, with its mark and the blank before it.
-const COUNTDOWN: u16 = 10;
+const COUNTDOWN_WIDTH: u16 = 10;
 /// Slots of a sparkline.
-const SLOTS: usize = 8;
+const SPARKLINE_SLOTS: usize = 8;
 
 /// What a cell is made from.
-pub(super) struct Cell<'a> {
+pub(super) struct CellContext<'a> {
     pub(super) model: &'a Model,
     pub(super) record: &'a Record,
     /// The profile whose record it is.
     pub(super) profile: ProfileId,
     pub(super) id_columns: usize,
     /// The time at the server now.
-    pub(super) server: Timestamp,
+    pub(super) server_now: Timestamp,
 }
 
-impl Cell<'_> {
+impl CellContext<'_> {
     /// Returns the time at the server.
-    fn time(&self, moment: Moment) -> Timestamp {
-        self.model.profiles.time(self.profile, moment)
+    fn server_time(&self, moment: Moment) -> Timestamp {
+        self.model.profiles.profile_time(self.profile, moment)
     }
 }
 
 /// What `column` shows, at most `width` wide.
-pub(super) fn content(column: Column, cell: &Cell<'_>, width: u16) -> Text {
+pub(super) fn cell_text(column: Column, cell: &CellContext<'_>, width: u16) -> OwnedLine {
     let theme = cell.model.settings.theme;
     let session = cell.record.session.as_ref();
     let room = usize::from(width);
-    let nothing = || Line::styled("–", theme.faint());
+    let dash = || Line::styled("–", theme.dim());
     match column {
-        Column::Glyph => Line::from(status(cell.record, theme).0),
+        Column::Glyph => Line::from(status_spans(cell.record, theme).0),
         Column::Status => {
-            let (glyph, word) = status(cell.record, theme);
+            let (glyph, word) = status_spans(cell.record, theme);
             Line::from(vec![glyph, Span::raw(" "), word])
         }
-        Column::Session => text::fit(&cell.record.id.start(cell.id_columns), room).into(),
+        Column::Session => text::truncate(&cell.record.id.prefix(cell.id_columns), room).into(),
         Column::Profile => {
-            text::fit(cell.model.profiles.label(cell.profile).unwrap_or_default(), room).into()
+            text::truncate(cell.model.profiles.label(cell.profile).unwrap_or_default(), room).into()
         }
-        Column::Owner => cell.record.owner.as_ref().map_or_else(nothing, |owner| owner.shown(room).into()),
+        Column::Owner => cell.record.owner.as_ref().map_or_else(dash, |owner| owner.sanitise(room).into()),
         Column::Region => {
             let region = session.and_then(|session| session.region.as_ref());
-            region.map_or_else(nothing, |region| Line::styled(region.shown(room), region_look(region, theme)))
+            region
+                .map_or_else(dash, |region| Line::styled(region.sanitise(room), region_style(region, theme)))
         }
-        Column::Keep => match session.and_then(|session| session.keep_alive) {
-            Some(true) => Line::styled("yes", theme.coming()),
-            Some(false) => Line::styled("no", theme.faint()),
-            None => nothing(),
+        Column::KeepAlive => match session.and_then(|session| session.keep_alive) {
+            Some(true) => Line::styled("yes", theme.info()),
+            Some(false) => Line::styled("no", theme.dim()),
+            None => dash(),
         },
-        Column::Age => cell.record.age(cell.server).map_or_else(nothing, |age| text::age(age).into()),
-        Column::Left => left(cell, width),
-        Column::Flag
-            if !cell.record.flags.is_empty() && cell.model.known.has_news(cell.profile, cell.record) =>
+        Column::Age => cell.record.age(cell.server_now).map_or_else(dash, |age| text::format_age(age).into()),
+        Column::TimeLeft => time_left(cell, width),
+        Column::Alert
+            if !cell.record.alerts.is_empty()
+                && cell.model.acknowledged.has_unacknowledged(cell.profile, cell.record) =>
         {
-            Line::styled(theme.flag(), theme.alert())
+            Line::styled(theme.alert_glyph(), theme.alert())
         }
-        Column::Flag => Line::default(),
+        Column::Alert => Line::default(),
         Column::Proxy => match session.and_then(|session| session.proxy_bytes) {
-            Some(0) => Line::styled(text::bytes(0), theme.faint()),
-            Some(bytes) => text::bytes(bytes).into(),
-            None => nothing(),
+            Some(0) => Line::styled(text::format_bytes(0), theme.dim()),
+            Some(bytes) => text::format_bytes(bytes).into(),
+            None => dash(),
         },
-        Column::Rate => rate(cell, width),
+        Column::Rate => traffic_rate(cell, width),
         Column::Metadata => {
             let metadata = session.and_then(|session| session.metadata.as_ref());
             let metadata = metadata.filter(|metadata| !metadata.is_empty());
-            metadata.map_or_else(nothing, |metadata| Line::styled(metadata.line(room), theme.faint()))
+            metadata.map_or_else(dash, |metadata| Line::styled(metadata.one_line(room), theme.dim()))
         }
     }
 }
 
-fn region_look(region: &Region, theme: Theme) -> Style {
-    if matches!(region, Region::Other(_)) { theme.odd() } else { Style::new() }
+fn region_style(region: &Region, theme: Theme) -> Style {
+    if matches!(region, Region::Other(_)) { theme.unknown() } else { Style::new() }
 }
 
 /// Glyph and word of a status, or of having none.
-fn status(record: &Record, theme: Theme) -> (Span<'static>, Span<'static>) {
+fn status_spans(record: &Record, theme: Theme) -> (Span<'static>, Span<'static>) {
     match record.status() {
         // What it last said of itself holds no more, unless that was its end.
-        _ if record.is_absent() && record.phase() != Phase::Ended => {
-            (span("?", theme.warn()), span("NOT FOUND", theme.warn()))
+        _ if record.is_not_found() && record.phase() != Phase::Ended => {
+            (span("?", theme.warning()), span("NOT FOUND", theme.warning()))
         }
         Some(status) => {
             let (glyph, style) = theme.status(status);
-            (span(glyph, style), span(status.shown(9), style))
+            (span(glyph, style), span(status.sanitise(9), style))
         }
-        None => (span("·", theme.faint()), span("–", theme.faint())),
+        None => (span("·", theme.dim()), span("–", theme.dim())),
     }
 }
 
 /// What is left, or how it ended.
-fn left(cell: &Cell<'_>, width: u16) -> Text {
+fn time_left(cell: &CellContext<'_>, width: u16) -> OwnedLine {
     let (record, settings) = (cell.record, &cell.model.settings);
     let theme = settings.theme;
     match &record.presence {
-        Presence::NotFound(absence) => return Line::styled(absent(&absence.fault), theme.warn()),
+        Presence::NotFound(absence) => return Line::styled(not_found_label(&absence.error), theme.warning()),
         Presence::Unlisted { confirmed: false, .. } => {
-            return Line::styled("unlisted, asking", theme.warn());
+            return Line::styled("unlisted, asking", theme.warning());
         }
         Presence::Unlisted { since, confirmed: true } => {
-            let since = settings.zone.time(cell.time(*since));
-            return Line::styled(format!("unlisted {since}"), theme.warn());
+            let since = settings.zone.time(cell.server_time(*since));
+            return Line::styled(format!("unlisted {since}"), theme.warning());
         }
-        Presence::Awaited | Presence::Here => {}
+        Presence::NoResponseYet | Presence::Present => {}
     }
     if let Some(release) = record.release.as_ref().filter(|_| record.phase() != Phase::Ended) {
-        return releasing(cell, release);
+        return release_text(cell, release);
     }
-    match record.left(cell.model.profiles.get(cell.profile).tracker.clock(), cell.server) {
-        Left::For(left) => countdown(left, record, width, theme),
-        Left::Starting => Line::styled("starting", theme.faint()),
-        Left::Expiring => Line::styled("expiring…", theme.bad()),
-        Left::Overdue(by) => Line::styled(format!("overdue {}", text::countdown(by)), theme.bad()),
-        Left::Over => ended(cell),
-        Left::Unknown => match (&record.session, &record.failing) {
-            (Some(_), _) => Line::styled("no expiry", theme.faint()),
-            (None, Some(failing)) => Line::styled(failing.fault.brief(), theme.bad()),
-            (None, None) => Line::styled("waiting…", theme.faint()),
+    match record.time_left(cell.model.profiles.get(cell.profile).tracker.clock(), cell.server_now) {
+        TimeLeft::Remaining(left) => countdown(left, record, width, theme),
+        TimeLeft::Starting => Line::styled("starting", theme.dim()),
+        TimeLeft::Expiring => Line::styled("expiring…", theme.error()),
+        TimeLeft::Overdue(by) => {
+            Line::styled(format!("overdue {}", text::format_countdown(by)), theme.error())
+        }
+        TimeLeft::Ended => end_text(cell),
+        TimeLeft::Unknown => match (&record.session, &record.failure_streak) {
+            (Some(_), _) => Line::styled("no expiry", theme.dim()),
+            (None, Some(failing)) => Line::styled(failing.error.short_label(), theme.error()),
+            (None, None) => Line::styled("waiting…", theme.dim()),
         },
     }
 }
 
 /// Of a session whose release was asked for: since when, or that it failed.
-fn releasing(cell: &Cell<'_>, release: &Release) -> Text {
+fn release_text(cell: &CellContext<'_>, release: &ReleaseRequest) -> OwnedLine {
     let theme = cell.model.settings.theme;
     if !cell.record.is_releasing() {
-        return Line::styled("release failed", theme.bad());
+        return Line::styled("release failed", theme.error());
     }
-    let asked = cell.model.settings.zone.time(cell.time(release.asked));
-    Line::styled(format!("releasing {asked}"), theme.coming())
+    let requested_at = cell.model.settings.zone.time(cell.server_time(release.requested_at));
+    Line::styled(format!("releasing {requested_at}"), theme.info())
 }
 
-fn absent(fault: &Fault) -> &'static str {
-    if fault.kind == FaultKind::Gone { "gone (410)" } else { "not found (404)" }
+fn not_found_label(error: &ApiError) -> &'static str {
+    if error.kind == ApiErrorKind::Gone { "gone (410)" } else { "not found (404)" }
 }
 
-fn countdown(left: Duration, record: &Record, width: u16, theme: Theme) -> Text {
-    let (mark, style, told) = match left {
-        left if left <= NOW => ("!! ", theme.bad(), theme.bad()),
-        left if left <= SOON => ("! ", theme.warn(), theme.warn()),
-        _ => ("", theme.good(), Style::new()),
+fn countdown(left: Duration, record: &Record, width: u16, theme: Theme) -> OwnedLine {
+    let (mark, bar_style, text_style) = match left {
+        left if left <= CRITICAL_TIME_LEFT => ("!! ", theme.error(), theme.error()),
+        left if left <= LOW_TIME_LEFT => ("! ", theme.warning(), theme.warning()),
+        _ => ("", theme.success(), Style::new()),
     };
     // Where the text shows minutes the bar does not move between them either: nothing changes unasked.
-    let seconds = if left < MINUTES_FROM { left.as_secs() } else { left.as_secs() / 60 * 60 };
+    let seconds = if left < MINUTES_ONLY_FROM { left.as_secs() } else { left.as_secs() / 60 * 60 };
     let timeout = record.session.as_ref().and_then(|session| session.timeout()).unwrap_or_default();
-    let (full, gone) = match width.saturating_sub(COUNTDOWN) {
+    let (bar_left, bar_used) = match width.saturating_sub(COUNTDOWN_WIDTH) {
         cells @ 4.. if !timeout.is_zero() => {
-            theme.bar(Duration::from_secs(seconds).as_secs_f64() / timeout.as_secs_f64(), cells)
+            theme.progress_bar(Duration::from_secs(seconds).as_secs_f64() / timeout.as_secs_f64(), cells)
         }
         cells => (" ".repeat(usize::from(cells)), String::new()),
     };
-    let told_text = format!("{:>1$}", format!("{mark}{}", text::countdown(left)), usize::from(COUNTDOWN));
-    Line::from(vec![span(full, style), span(gone, theme.faint()), span(told_text, told)])
+    let countdown_text =
+        format!("{:>1$}", format!("{mark}{}", text::format_countdown(left)), usize::from(COUNTDOWN_WIDTH));
+    Line::from(vec![span(bar_left, bar_style), span(bar_used, theme.dim()), span(countdown_text, text_style)])
 }
 
 /// Of an ended session: what a keep-alive one was released with, else when it ended.
-fn ended(cell: &Cell<'_>) -> Text {
+fn end_text(cell: &CellContext<'_>) -> OwnedLine {
     let (record, zone) = (cell.record, cell.model.settings.zone);
     let theme = cell.model.settings.theme;
-    let kept = record.session.as_ref().is_some_and(|session| session.keep_alive == Some(true));
-    let early = unused(record).filter(|_| kept && record.status() == Some(&Status::Completed));
+    let is_keep_alive = record.session.as_ref().is_some_and(|session| session.keep_alive == Some(true));
+    let early = unused_time(record).filter(|_| is_keep_alive && record.status() == Some(&Status::Completed));
     if let Some(unused) = early {
         let least = if record.is_end_exact() { "" } else { "≥" };
-        return Line::styled(format!("{least}{} unused", text::countdown(unused)), theme.warn());
+        return Line::styled(format!("{least}{} unused", text::format_countdown(unused)), theme.warning());
     }
-    let Some(at) = record.ended_at() else { return Line::styled("ended", theme.faint()) };
-    let short = zone.short(at, cell.server);
+    let Some(at) = record.ended_at() else { return Line::styled("ended", theme.dim()) };
+    let short = zone.short_date_time(at, cell.server_now);
     // With the date there is no room for the time; the details have both.
     let when = short.split_once(' ').map_or(short.as_str(), |(date, _)| date);
-    Line::styled(format!("ended {when}"), theme.faint())
+    Line::styled(format!("ended {when}"), theme.dim())
 }
 
 /// What was left when it ended, where that makes sense: an end before the start does not.
-pub(super) fn unused(record: &Record) -> Option<Duration> {
+pub(super) fn unused_time(record: &Record) -> Option<Duration> {
     let timeout = record.session.as_ref().and_then(|session| session.timeout());
     let unused = record.unused().filter(|_| record.phase() == Phase::Ended);
     unused.filter(|unused| unused.as_secs() > 0 && timeout.is_none_or(|timeout| *unused <= timeout))
 }
 
 /// The newest rates as a line of blocks, and the newest as a number.
-fn rate(cell: &Cell<'_>, width: u16) -> Text {
+fn traffic_rate(cell: &CellContext<'_>, width: u16) -> OwnedLine {
     let theme = cell.model.settings.theme;
     let traffic = &cell.record.traffic;
-    let idle = cell.record.quiet().filter(|quiet| *quiet >= cell.model.settings.thresholds.idle);
+    let idle = cell.record.idle_for().filter(|quiet| *quiet >= cell.model.settings.thresholds.idle);
     if let Some(idle) = idle {
-        let text = format!("idle {}", text::age(idle));
-        return Line::styled(text::fit(&text, usize::from(width)), theme.warn());
+        let text = format!("idle {}", text::format_age(idle));
+        return Line::styled(text::truncate(&text, usize::from(width)), theme.warning());
     }
-    if !traffic.moved() {
-        return Line::styled("·", theme.faint());
+    if !traffic.has_moved() {
+        return Line::styled("·", theme.dim());
     }
     // What is over has no rate, only what it was.
-    let rate = traffic.rate().filter(|_| !cell.record.is_over());
-    let number = rate.map(whole).filter(|rate| *rate > 0).map(text::bytes).unwrap_or_default();
-    let room = usize::from(width.saturating_sub(8)).min(SLOTS);
+    let rate = traffic.rate().filter(|_| !cell.record.is_final());
+    let number = rate.map(whole_bytes).filter(|rate| *rate > 0).map(text::format_bytes).unwrap_or_default();
+    let room = usize::from(width.saturating_sub(8)).min(SPARKLINE_SLOTS);
     let mut spans = Vec::new();
     if room >= 3 {
-        let rates = traffic.rates(cell.model.settings.pace.interval, room);
-        let most = rates.iter().copied().fold(0.0_f64, f64::max);
+        let rates = traffic.rates(cell.model.settings.poll_limits.interval, room);
+        let max_rate = rates.iter().copied().fold(0.0_f64, f64::max);
         spans.push(Span::raw(" ".repeat(room.saturating_sub(rates.len()))));
-        spans.extend(rates.iter().map(|rate| match block(*rate, most) {
-            Some(block) => span(block, theme.good()),
-            None => span("▁", theme.faint()),
+        spans.extend(rates.iter().map(|rate| match sparkline_block(*rate, max_rate) {
+            Some(block) => span(block, theme.success()),
+            None => span("▁", theme.dim()),
         }));
         spans.push(Span::raw(" "));
     }
@@ -228,18 +233,18 @@ fn rate(cell: &Cell<'_>, width: u16) -> Text {
 }
 
 /// The block for `rate`, where the tallest is `most`; `None` for no rate.
-fn block(rate: f64, most: f64) -> Option<&'static str> {
+fn sparkline_block(rate: f64, max_rate: f64) -> Option<&'static str> {
     // Not the full block: it would touch the row above.
     const BLOCKS: [&str; 7] = ["▁", "▂", "▃", "▄", "▅", "▆", "▇"];
     if rate < 1.0 {
         return None;
     }
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 1 to 7")]
-    let height = (rate / most.max(1.0) * 7.0).clamp(1.0, 7.0).ceil() as usize;
+    let height = (rate / max_rate.max(1.0) * 7.0).clamp(1.0, 7.0).ceil() as usize;
     BLOCKS.get(height.saturating_sub(1)).copied()
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "a cast to an integer stays within it")]
-fn whole(rate: f64) -> i64 {
+fn whole_bytes(rate: f64) -> i64 {
     rate as i64
 }

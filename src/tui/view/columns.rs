@@ -1,16 +1,16 @@
 //! The columns of a table: which of them a screen has room for, and where each is.
 //!
-//! ratatui's `Table` solves constraints, but it cannot leave a column out, add one that the rest leaves room for, or widen
+//! ratatui's `TableSchema` solves constraints, but it cannot leave a column out, add one that the rest leaves room for, or widen
 //! the gaps before it widens a column. So the widths are solved here, step by step, in an order that the table gives.
 
 /// The columns at the left of a table: the mark of the selected row, and a blank.
-pub(super) const LEAD: u16 = 2;
+pub(super) const LEFT_MARGIN: u16 = 2;
 /// The blank at the right end of a table.
-const RIGHT: u16 = 1;
+const RIGHT_MARGIN: u16 = 1;
 
 /// A column with its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Placed<K> {
+pub(super) struct PlacedColumn<K> {
     pub(super) key: K,
     /// The distance from the left end of the table.
     pub(super) x: u16,
@@ -23,7 +23,7 @@ pub(super) enum WidthStep<K> {
     /// Widens a column that is shown to this width, or as far as there is room.
     Widen(K, u16),
     /// Widens the gaps from one blank to two, if there is room for all of them.
-    Space,
+    WidenGaps,
     /// Shows a column whose narrowest width is 0, if there is room for this width.
     Add(K, u16),
 }
@@ -34,33 +34,33 @@ impl<K: Copy> WidthStep<K> {
         match self {
             Self::Widen(key, width) => Self::Widen(key, width.min(limit(key))),
             Self::Add(key, width) => Self::Add(key, width.min(limit(key))),
-            Self::Space => Self::Space,
+            Self::WidenGaps => Self::WidenGaps,
         }
     }
 }
 
 /// Places the columns of a table that is `width` columns wide. `columns` have their narrowest widths; one of width 0 is left
 /// out, unless a step adds it. `gap` blanks are between two of them at first.
-pub(super) fn solve<K: Copy + PartialEq>(
+pub(super) fn solve_columns<K: Copy + PartialEq>(
     columns: impl IntoIterator<Item = (K, u16)>,
     steps: impl IntoIterator<Item = WidthStep<K>>,
     mut gap: u16,
     width: u16,
-) -> Vec<Placed<K>> {
-    let mut placed: Vec<Placed<K>> =
-        columns.into_iter().map(|(key, width)| Placed { key, x: 0, width }).collect();
+) -> Vec<PlacedColumn<K>> {
+    let mut placed: Vec<PlacedColumn<K>> =
+        columns.into_iter().map(|(key, width)| PlacedColumn { key, x: 0, width }).collect();
     let shown = placed.iter().filter(|column| column.width > 0).count();
     let mut gaps = u16::try_from(shown).unwrap_or(u16::MAX).saturating_sub(1);
-    let least = LEAD.saturating_add(gaps.saturating_mul(gap)).saturating_add(RIGHT);
+    let least = LEFT_MARGIN.saturating_add(gaps.saturating_mul(gap)).saturating_add(RIGHT_MARGIN);
     let least = placed.iter().fold(least, |sum, column| sum.saturating_add(column.width));
     let mut spare = width.saturating_sub(least);
     for step in steps {
         let used = match step {
-            WidthStep::Space if spare >= gaps => {
+            WidthStep::WidenGaps if spare >= gaps => {
                 gap = 2;
                 gaps
             }
-            WidthStep::Space => 0,
+            WidthStep::WidenGaps => 0,
             WidthStep::Widen(key, most) => {
                 let column = placed.iter_mut().find(|column| column.key == key && column.width > 0);
                 column.map_or(0, |column| {
@@ -82,7 +82,7 @@ pub(super) fn solve<K: Copy + PartialEq>(
         spare = spare.saturating_sub(used);
     }
     placed.retain(|column| column.width > 0);
-    let mut next = LEAD;
+    let mut next = LEFT_MARGIN;
     for column in &mut placed {
         column.x = next;
         next = next.saturating_add(column.width).saturating_add(gap);
@@ -96,20 +96,20 @@ mod tests {
     use proptest::prelude::*;
 
     const STEPS: [WidthStep<char>; 4] =
-        [WidthStep::Add('b', 4), WidthStep::Space, WidthStep::Widen('a', 10), WidthStep::Widen('b', 99)];
+        [WidthStep::Add('b', 4), WidthStep::WidenGaps, WidthStep::Widen('a', 10), WidthStep::Widen('b', 99)];
 
-    fn solved(width: u16) -> Vec<(char, u16, u16)> {
-        let columns = solve([('a', 3), ('b', 0), ('c', 5)], STEPS, 1, width);
+    fn solved_columns(width: u16) -> Vec<(char, u16, u16)> {
+        let columns = solve_columns([('a', 3), ('b', 0), ('c', 5)], STEPS, 1, width);
         columns.into_iter().map(|column| (column.key, column.x, column.width)).collect()
     }
 
     #[test]
     fn steps_are_taken_in_order() {
-        assert_eq!(solved(12), [('a', 2, 3), ('c', 6, 5)], "just enough");
-        assert_eq!(solved(13), [('a', 2, 3), ('c', 7, 5)], "wider gaps");
-        assert_eq!(solved(17), [('a', 2, 3), ('b', 6, 4), ('c', 11, 5)], "one more column");
-        assert_eq!(solved(19), [('a', 2, 3), ('b', 7, 4), ('c', 13, 5)]);
-        assert_eq!(solved(40), [('a', 2, 10), ('b', 14, 18), ('c', 34, 5)]);
+        assert_eq!(solved_columns(12), [('a', 2, 3), ('c', 6, 5)], "just enough");
+        assert_eq!(solved_columns(13), [('a', 2, 3), ('c', 7, 5)], "wider gaps");
+        assert_eq!(solved_columns(17), [('a', 2, 3), ('b', 6, 4), ('c', 11, 5)], "one more column");
+        assert_eq!(solved_columns(19), [('a', 2, 3), ('b', 7, 4), ('c', 13, 5)]);
+        assert_eq!(solved_columns(40), [('a', 2, 10), ('b', 14, 18), ('c', 34, 5)]);
     }
 
     proptest! {
@@ -123,19 +123,19 @@ mod tests {
             let steps = steps.into_iter().map(|(key, width, kind)| match kind {
                 0 => WidthStep::Add(key, width),
                 1 => WidthStep::Widen(key, width),
-                _ => WidthStep::Space,
+                _ => WidthStep::WidenGaps,
             });
             // Only one step widens the gaps, from one blank to two.
             let mut spaced = gap > 1;
             let steps: Vec<_> = steps
-                .filter(|step| !matches!(step, WidthStep::Space) || !std::mem::replace(&mut spaced, true))
+                .filter(|step| !matches!(step, WidthStep::WidenGaps) || !std::mem::replace(&mut spaced, true))
                 .collect();
             let narrowest = least.iter().filter(|width| **width > 0).map(|width| width + gap).sum::<u16>();
-            let placed = solve(least.iter().copied().enumerate(), steps, gap, width);
+            let placed = solve_columns(least.iter().copied().enumerate(), steps, gap, width);
             for pair in placed.windows(2) {
                 prop_assert!(pair[0].x + pair[0].width < pair[1].x, "{placed:?}");
             }
-            if let Some(last) = placed.last().filter(|_| LEAD + narrowest < width) {
+            if let Some(last) = placed.last().filter(|_| LEFT_MARGIN + narrowest < width) {
                 prop_assert!(last.x + last.width < width, "{placed:?} of {width}");
             }
         }

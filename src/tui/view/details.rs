@@ -5,36 +5,35 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use super::ink::{self, Text, span};
-use super::page::Page;
-use super::{fields, layout, timeline};
-use crate::tui::{Extent, Model, Pane, Part, ProfileId};
+use super::drawing::{self, OwnedLine, span};
+use super::field_list::FieldList;
+use super::{layout, session_fields, timeline};
+use crate::tui::{DetailsSection, Model, Pane, ProfileId, ScrollExtent};
 use keepwatch_core::clock::Moment;
 use keepwatch_core::tracker::Record;
 
 /// So many lines of what happened stand among the facts where there is but one column; Tab leads to all of it.
-const FEW: usize = 4;
+const INLINE_EVENT_LINES: usize = 4;
 /// From this height on there are blank lines between groups of fields.
-const AIRY: u16 = 24;
+const SPACIOUS_HEIGHT: u16 = 24;
 
 /// Draws the rule with the id and the facts in view, and beside them what happened.
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
     let Some((profile, record)) = model.selected_session() else { return };
     let theme = model.settings.theme;
-    let keyboard = model.focus.pane().is_facts();
-    let (rule, title) =
-        if keyboard { (theme.strong(), theme.strong()) } else { (theme.faint(), Style::new()) };
-    let (left, right) = layout::halves(area);
-    if timeline(model, area) == Some(area) {
+    let has_focus = model.focus.pane().is_fields();
+    let (rule, title) = if has_focus { (theme.bold(), theme.bold()) } else { (theme.dim(), Style::new()) };
+    let (left, right) = layout::split_details(area);
+    if timeline_area(model, area) == Some(area) {
         return timeline::draw(buffer, area, model, now);
     }
-    let lines = facts(model, profile, record, area, now);
+    let lines = detail_lines(model, profile, record, area, now);
     let (count, height) = (lines.len(), usize::from(area.height.saturating_sub(1)));
-    let top = model.scroll.line().min(count.saturating_sub(height));
-    let note = more(top, count.saturating_sub(top).saturating_sub(height));
-    ink::rule(buffer, ink::row(left, 0), rule, &span(record.id.line(), title), &note);
+    let top = model.scroll.details_top().min(count.saturating_sub(height));
+    let note = scroll_hint(top, count.saturating_sub(top).saturating_sub(height));
+    drawing::draw_rule(buffer, drawing::row(left, 0), rule, &span(record.id.sanitise_line(), title), &note);
     for (down, line) in lines.iter().skip(top).take(height).enumerate() {
-        ink::write(buffer, ink::row(ink::below(left, 1), down), line);
+        drawing::write_line(buffer, drawing::row(drawing::below(left, 1), down), line);
     }
     if let Some(right) = right {
         timeline::draw(buffer, right, model, now);
@@ -42,14 +41,17 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) 
 }
 
 /// Where what happened is shown: beside the facts, or in their place if it has the keyboard.
-pub(super) fn timeline(model: &Model, area: Rect) -> Option<Rect> {
-    let keyboard = matches!(model.focus.pane(), Pane::Lower(Part::Timeline) | Pane::Full(Part::Timeline));
-    layout::halves(area).1.or_else(|| keyboard.then_some(area))
+pub(super) fn timeline_area(model: &Model, area: Rect) -> Option<Rect> {
+    let has_focus = matches!(
+        model.focus.pane(),
+        Pane::LowerDetails(DetailsSection::Timeline) | Pane::FullDetails(DetailsSection::Timeline)
+    );
+    layout::split_details(area).1.or_else(|| has_focus.then_some(area))
 }
 
 /// How many lines are out of view.
-fn more(above: usize, under: usize) -> String {
-    match (above, under) {
+fn scroll_hint(above: usize, below: usize) -> String {
+    match (above, below) {
         (0, 0) => String::new(),
         (0, under) => format!("↓ {under} more"),
         (above, 0) => format!("↑ {above} more"),
@@ -58,31 +60,47 @@ fn more(above: usize, under: usize) -> String {
 }
 
 /// Counts the lines of the fields in a pane of that size at `now`.
-pub(super) fn extent(model: &Model, pane: Rect, now: Moment) -> Option<Extent> {
+pub(super) fn extent(model: &Model, pane: Rect, now: Moment) -> Option<ScrollExtent> {
     let (profile, record) = model.selected_session()?;
-    let lines = facts(model, profile, record, pane, now).len();
-    Some(Extent { lines, height: usize::from(pane.height.saturating_sub(1)) })
+    let lines = detail_lines(model, profile, record, pane, now).len();
+    Some(ScrollExtent { lines, height: usize::from(pane.height.saturating_sub(1)) })
 }
 
 /// What is known of the session. Where there is but one column, the newest of what happened is among it.
-fn facts(model: &Model, profile: ProfileId, record: &Record, pane: Rect, now: Moment) -> Vec<Text> {
+fn detail_lines(
+    model: &Model,
+    profile: ProfileId,
+    record: &Record,
+    pane: Rect,
+    now: Moment,
+) -> Vec<OwnedLine> {
     let theme = model.settings.theme;
-    let (left, right) = layout::halves(pane);
-    let mut page =
-        Page { lines: Vec::new(), width: usize::from(left.width), airy: pane.height >= AIRY, theme };
-    let full = matches!(model.focus.pane(), Pane::Full(_));
-    fields::standing(&mut page, model, profile, record, now, full);
+    let (left, right) = layout::split_details(pane);
+    let mut list = FieldList {
+        lines: Vec::new(),
+        width: usize::from(left.width),
+        is_spacious: pane.height >= SPACIOUS_HEIGHT,
+        theme,
+    };
+    let full = matches!(model.focus.pane(), Pane::FullDetails(_));
+    session_fields::add_status_and_verdict(&mut list, model, profile, record, now, full);
     if right.is_none() {
-        let lines = timeline::last_lines(model, &record.id, page.width.saturating_sub(1), FEW, now);
-        page.lines.extend(lines.into_iter().map(|line| {
+        let lines = timeline::newest_event_lines(
+            model,
+            &record.id,
+            list.width.saturating_sub(1),
+            INLINE_EVENT_LINES,
+            now,
+        );
+        list.lines.extend(lines.into_iter().map(|line| {
             let indent = span(" ", Style::new());
             std::iter::once(indent).chain(line.spans).collect::<Vec<_>>().into()
         }));
     }
-    fields::about(&mut page, model, profile, record, now, full);
+    session_fields::add_api_and_poll_fields(&mut list, model, profile, record, now, full);
     if full {
-        page.pause();
-        fields::metadata(&mut page, model, record, full);
+        list.add_blank_line();
+        session_fields::add_metadata(&mut list, model, record, full);
     }
-    page.lines
+    list.lines
 }

@@ -6,28 +6,28 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier};
 
-use crate::api::Releaser;
+use crate::api::ReleasePermission;
 use crate::poll::PollLimits;
 use crate::tui::Theme;
 use crate::tui::{Model, ProfileId, ProfileInfo, Settings};
 use keepwatch_core::clock::Moment;
 use keepwatch_core::session::Targets;
 use keepwatch_core::session::{
-    ConnectFields, Fault, FaultKind, List, Metadata, Project, Region, Session, Status,
+    ApiError, ApiErrorKind, ConnectFields, List, Metadata, Project, Region, Session, Status,
 };
 pub(super) use keepwatch_core::testing::time as at;
-use keepwatch_core::testing::{id, moment_since, running};
+use keepwatch_core::testing::{id, moment_since, running_session};
 use keepwatch_core::text::Untrusted;
-use keepwatch_core::tracker::{Exchange, Input, Scope};
+use keepwatch_core::tracker::{Input, RequestTiming, Scope};
 
 /// The sizes at which every state is looked at.
 pub(super) const SIZES: [(u16, u16); 4] = [(120, 40), (80, 24), (40, 12), (20, 5)];
 
-const SELECTED: &str = "8f14e45f-ceea-467f-a0e6-a9f2e4f8b1c2";
-pub(super) const RELEASED: &str = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de";
+const SELECTED_ID: &str = "8f14e45f-ceea-467f-a0e6-a9f2e4f8b1c2";
+pub(super) const RELEASED_ID: &str = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de";
 /// Of the other profile.
-pub(super) const IN_STAGING: &str = "77aa88bb-5a88-4faf-8afb-5e6087eb1b2d";
-pub(super) const OTHER: &str = "c9f0f895-fb98-4ab9-9f51-c2d4e6f8a0b3";
+pub(super) const STAGING_ID: &str = "77aa88bb-5a88-4faf-8afb-5e6087eb1b2d";
+pub(super) const OTHER_ID: &str = "c9f0f895-fb98-4ab9-9f51-c2d4e6f8a0b3";
 const INTERVAL: Duration = Duration::from_secs(3);
 
 /// 21:06:48 on a Sunday, two minutes after the program began.
@@ -41,20 +41,20 @@ pub(super) fn ago(seconds: u64) -> Moment {
     Moment { wall: now.wall - by, mono: now.mono - by, boot: now.boot - by }
 }
 
-pub(super) fn exchange(received: Moment) -> Exchange {
+pub(super) fn timing(received: Moment) -> RequestTiming {
     let took = Duration::from_millis(84);
     let sent = Moment { wall: received.wall - took, mono: received.mono - took, boot: received.boot - took };
-    Exchange { sent, received, date: None }
+    RequestTiming { sent, received, date: None }
 }
 
 /// Nothing seen yet.
-pub(super) fn blank(targets: Targets) -> Model {
+pub(super) fn empty_model(targets: Targets) -> Model {
     let settings = Settings {
         targets,
-        pace: PollLimits { interval: INTERVAL, max_rps: 4 },
+        poll_limits: PollLimits { interval: INTERVAL, max_rps: 4 },
         theme: Theme::colored(),
-        can_open: true,
-        releaser: Releaser::unless(false),
+        can_open_browser: true,
+        release_permission: ReleasePermission::unless_read_only(false),
         version: "0.1.0".into(),
         ..Settings::default()
     };
@@ -63,56 +63,60 @@ pub(super) fn blank(targets: Targets) -> Model {
 }
 
 /// Two profiles: the evening of the one, and of the other two sessions in a project with room for them alone.
-pub(super) fn profiles() -> Model {
+pub(super) fn two_profiles() -> Model {
     let host = || Some("api.staging.example".to_owned());
     let info = |name: &str, host, tail: &str| ProfileInfo {
         name: name.into(),
         host,
         key_tail: tail.into(),
-        without_key: None,
+        missing_key_reason: None,
     };
     let (acme, staging) = (info("acme", None, "f3a9"), info("staging", host(), "77aa"));
     let mut calm = calm();
     let mut model = Model::new(calm.settings.clone(), acme, vec![staging], (120, 40));
     let (acme, seen) = (model.profiles.get_mut(ProfileId::FIRST), calm.profiles.get_mut(ProfileId::FIRST));
     std::mem::swap(&mut acme.tracker, &mut seen.tracker);
-    std::mem::swap(&mut acme.effort, &mut seen.effort);
+    std::mem::swap(&mut acme.poll_stats, &mut seen.poll_stats);
     let project = Project {
         id: Untrusted::new("prj-51ab"),
         name: Untrusted::new("acme-staging"),
         default_timeout: Some(Duration::from_secs(900)),
         concurrency: Some(2),
     };
-    let of = |id: &str, started: &str, name: &str| Session {
+    let staging_session = |id: &str, started: &str, name: &str| Session {
         project: Some(Untrusted::new("prj-51ab")),
         ..session(id, started, 900, Status::Running, name)
     };
     let sessions = vec![
-        of("0a1b2c3d-5a88-4faf-8afb-5e6087eb1b2d", "21:03:50", "preview-17"),
-        of(IN_STAGING, "20:56:10", "qa"),
+        staging_session("0a1b2c3d-5a88-4faf-8afb-5e6087eb1b2d", "21:03:50", "preview-17"),
+        staging_session(STAGING_ID, "20:56:10", "qa"),
     ];
     let inputs = [
-        Input::Projects { at: exchange(ago(40)), projects: vec![project] },
-        listed(ago(3), List::Running, sessions, 0),
+        Input::ProjectsReceived { at: timing(ago(40)), projects: vec![project] },
+        list_input(ago(3), List::Running, sessions, 0),
     ];
-    seen_of(&mut model, ProfileId::SECOND, inputs);
-    select(&mut model, IN_STAGING);
+    apply_profile_inputs(&mut model, ProfileId::SECOND, inputs);
+    select(&mut model, STAGING_ID);
     model
 }
 
 /// Takes inputs, and arranges the rows as the loop would.
-pub(super) fn seen(model: &mut Model, inputs: impl IntoIterator<Item = Input>) {
-    seen_of(model, ProfileId::FIRST, inputs);
+pub(super) fn apply_inputs(model: &mut Model, inputs: impl IntoIterator<Item = Input>) {
+    apply_profile_inputs(model, ProfileId::FIRST, inputs);
 }
 
 /// Applies inputs to one of several profiles.
-pub(super) fn seen_of(model: &mut Model, profile: ProfileId, inputs: impl IntoIterator<Item = Input>) {
+pub(super) fn apply_profile_inputs(
+    model: &mut Model,
+    profile: ProfileId,
+    inputs: impl IntoIterator<Item = Input>,
+) {
     for input in inputs {
         model.profiles.apply(profile, input);
     }
     let selected = model.table.selected().cloned();
     model.rebuild_rows();
-    if let Some(id) = selected.filter(|id| model.table.rows().place(id).is_some()) {
+    if let Some(id) = selected.filter(|id| model.table.rows().row_of(id).is_some()) {
         model.table.select(id);
     }
 }
@@ -127,15 +131,16 @@ fn session(text: &str, started: &str, timeout: u64, status: Status, name: &str) 
         project: Some(Untrusted::new("prj-7c9e")),
         metadata: Some(Metadata::new(&format!(r#"{{"name":"{name}","env":"staging"}}"#))),
         connect: Some(ConnectFields { connect_url: true, selenium_remote_url: true, signing_key: true }),
-        ..running(text, at(started), Duration::from_secs(timeout))
+        ..running_session(text, at(started), Duration::from_secs(timeout))
     }
 }
 
 /// Bytes of each of the last rounds, the newest first.
-const FLOW: [i64; 10] = [93_000, 40_000, 55_000, 120_000, 180_000, 150_000, 80_000, 30_000, 21_000, 60_000];
+const BYTES_PER_ROUND: [i64; 10] =
+    [93_000, 40_000, 55_000, 120_000, 180_000, 150_000, 80_000, 30_000, 21_000, 60_000];
 
 /// The sessions of a calm evening, as they were `traffic` rounds ago.
-fn evening(traffic: usize) -> Vec<Session> {
+fn evening_sessions(traffic: usize) -> Vec<Session> {
     let keep = Some(true);
     vec![
         Session {
@@ -144,21 +149,24 @@ fn evening(traffic: usize) -> Vec<Session> {
         },
         Session {
             keep_alive: keep,
-            proxy_bytes: Some(18_200_000 - FLOW.iter().take(traffic).sum::<i64>()),
+            proxy_bytes: Some(18_200_000 - BYTES_PER_ROUND.iter().take(traffic).sum::<i64>()),
             context: Some(Untrusted::new("ctx-1f0c")),
             metadata: Some(Metadata::new(
                 r#"{"name":"nightly-42","env":"staging","run":{"id":"c-881","try":2,"tags":["prices","eu"]}}"#,
             )),
-            others: vec![(Untrusted::new("viewport"), Untrusted::new(r#"{"width":1280,"height":720}"#))],
-            others_left_out: 0,
-            ..session(SELECTED, "20:54:44", 3600, Status::Running, "")
+            extra_fields: vec![(
+                Untrusted::new("viewport"),
+                Untrusted::new(r#"{"width":1280,"height":720}"#),
+            )],
+            extra_fields_dropped: 0,
+            ..session(SELECTED_ID, "20:54:44", 3600, Status::Running, "")
         },
         Session {
             keep_alive: keep,
             proxy_bytes: Some(
-                17_900_000 - FLOW.iter().skip(1).take(traffic).map(|bytes| bytes / 2).sum::<i64>(),
+                17_900_000 - BYTES_PER_ROUND.iter().skip(1).take(traffic).map(|bytes| bytes / 2).sum::<i64>(),
             ),
-            ..session(OTHER, "20:54:47", 3600, Status::Running, "nightly-42")
+            ..session(OTHER_ID, "20:54:47", 3600, Status::Running, "nightly-42")
         },
         Session {
             region: Some(Region::UsEast1),
@@ -196,74 +204,76 @@ fn evening(traffic: usize) -> Vec<Session> {
         Session {
             keep_alive: keep,
             ended: Some(at("21:04:12")),
-            ..session(RELEASED, "21:04:02", 900, Status::Completed, "checkout-e2e")
+            ..session(RELEASED_ID, "21:04:02", 900, Status::Completed, "checkout-e2e")
         },
     ]
 }
 
 /// A reply about one session.
-pub(super) fn one(at: Moment, asked: &str, session: Session) -> Input {
-    let scope = Scope::One(id(asked));
-    Input::Seen { at: exchange(at), scope, sessions: vec![session], malformed: 0 }
+pub(super) fn session_input(at: Moment, session_id: &str, session: Session) -> Input {
+    let scope = Scope::Session(id(session_id));
+    Input::SessionsReceived { at: timing(at), scope, sessions: vec![session], malformed: 0 }
 }
 
 /// A list.
-pub(super) fn listed(at: Moment, list: List, sessions: Vec<Session>, malformed: u32) -> Input {
-    Input::Seen { at: exchange(at), scope: Scope::List(list), sessions, malformed }
+pub(super) fn list_input(at: Moment, list: List, sessions: Vec<Session>, malformed: u32) -> Input {
+    Input::SessionsReceived { at: timing(at), scope: Scope::List(list), sessions, malformed }
 }
 
 /// A calm evening after some rounds of polls, one busy session selected.
 pub(super) fn calm() -> Model {
-    let mut model = blank(Targets::All);
+    let mut model = empty_model(Targets::All);
     let project = Project {
         id: Untrusted::new("prj-7c9e"),
         name: Untrusted::new("acme-prod"),
         default_timeout: Some(Duration::from_secs(300)),
         concurrency: Some(25),
     };
-    let projects = Input::Projects { at: exchange(ago(40)), projects: vec![project] };
+    let projects = Input::ProjectsReceived { at: timing(ago(40)), projects: vec![project] };
     let rounds = (0..9_u8).rev().flat_map(|round| {
         let at = ago(u64::from(round) * 3 + 1);
-        evening(usize::from(round)).into_iter().map(move |session| one(at, session.id.clone().raw(), session))
+        evening_sessions(usize::from(round))
+            .into_iter()
+            .map(move |session| session_input(at, session.id.clone().raw(), session))
     });
-    seen(&mut model, std::iter::once(projects).chain(rounds));
-    select(&mut model, SELECTED);
+    apply_inputs(&mut model, std::iter::once(projects).chain(rounds));
+    select(&mut model, SELECTED_ID);
     model
 }
 
 /// What happened to a session that ended early, while others ended with it, polls failed and the machine slept.
 pub(super) fn story() -> Model {
-    let mut model = blank(Targets::All);
+    let mut model = empty_model(Targets::All);
     let early = |session: Session| Session { keep_alive: Some(true), ..session };
     let start = |id: &str| early(session(id, "21:05:00", 900, Status::Running, "checkout-e2e"));
     let done =
         |id: &str, ended: &str| Session { status: Status::Completed, ended: Some(at(ended)), ..start(id) };
     let others = ["7f39f831-7fbd-4198-8ef4-c628eba02591", "44f683a8-4163-4352-bafe-57c2e008bc8c"];
-    let ids = [RELEASED, others[0], others[1]];
-    let list = |seconds| listed(ago(seconds), List::Running, ids.map(start).into(), 0);
+    let ids = [RELEASED_ID, others[0], others[1]];
+    let list = |seconds| list_input(ago(seconds), List::Running, ids.map(start).into(), 0);
     let busy = |seconds, bytes| {
         let traffic = Session { proxy_bytes: Some(bytes), ..start(others[0]) };
-        one(ago(seconds), others[0], traffic)
+        session_input(ago(seconds), others[0], traffic)
     };
     let woken = Moment { mono: ago(59).mono, ..ago(48) };
     let sleep = Input::Slept { from: ago(60), to: woken };
     let inputs = [
         list(106),
         busy(104, 4000),
-        failure(102, FaultKind::RateLimited, Some("Too Many Requests")),
+        failed_poll(102, ApiErrorKind::RateLimited, Some("Too Many Requests")),
         list(99),
-        one(ago(98), RELEASED, done(RELEASED, "21:05:09.600")),
-        one(ago(98), others[1], done(others[1], "21:05:08.900")),
-        one(ago(97), others[0], done(others[0], "21:05:10.100")),
+        session_input(ago(98), RELEASED_ID, done(RELEASED_ID, "21:05:09.600")),
+        session_input(ago(98), others[1], done(others[1], "21:05:08.900")),
+        session_input(ago(97), others[0], done(others[0], "21:05:10.100")),
         Input::TimePassed { now: ago(90) },
         sleep,
-        one(ago(40), "b6d767d2-f8ed-4d21-a44b-0e5886680cb9", {
+        session_input(ago(40), "b6d767d2-f8ed-4d21-a44b-0e5886680cb9", {
             let id = "b6d767d2-f8ed-4d21-a44b-0e5886680cb9";
             early(session(id, "21:05:40", 900, Status::Running, "checkout-e2e"))
         }),
     ];
-    seen(&mut model, inputs);
-    select(&mut model, RELEASED);
+    apply_inputs(&mut model, inputs);
+    select(&mut model, RELEASED_ID);
     model
 }
 
@@ -271,13 +281,13 @@ pub(super) fn story() -> Model {
 pub(super) fn odd() -> Model {
     let ids = ["never-answered", "gone", "two words and more", "unlisted", "failing"];
     let ids: Vec<_> = ids.iter().map(|text| id(text)).collect();
-    let mut model = blank(Targets::Ids(ids.clone()));
+    let mut model = empty_model(Targets::Ids(ids.clone()));
     let hostile = Session {
         metadata: Some(Metadata::new(
             r#"{"name":"\u001b]52;c;AAAA\u0007\u202egpj.exe","日本語":"東京のセッション","empty":"","nested":{"Ünï":"cødé"}}"#,
         )),
-        region: Some(Region::named("moon-base-1\u{1b}[2J")),
-        status: Status::named("HIBERNATING"),
+        region: Some(Region::from_api("moon-base-1\u{1b}[2J")),
+        status: Status::from_api("HIBERNATING"),
         proxy_bytes: Some(-18_200_000),
         ..session("two words and more", "21:00:00", 1200, Status::Running, "")
     };
@@ -301,46 +311,49 @@ pub(super) fn odd() -> Model {
         session("unseen-end", "20:50:00", 900, Status::Error, "no endedAt"),
     ];
     let reply = session("another-id", "20:50:00", 1100, Status::Running, "東京 nightly");
-    let says =
-        |message: &str, kind: FaultKind| Fault { message: Some(Untrusted::new(message)), ..kind.into() };
+    let says = |message: &str, kind: ApiErrorKind| ApiError {
+        message: Some(Untrusted::new(message)),
+        ..kind.into()
+    };
     let before = [
-        Input::Asked { at: ago(60), ids },
-        one(ago(5), "unlisted", session("unlisted", "21:01:00", 600, Status::Running, "lost")),
-        listed(ago(4), List::Running, Vec::new(), 0),
-        one(ago(3), "failing", reply),
+        Input::SessionsNamed { at: ago(60), ids },
+        session_input(ago(5), "unlisted", session("unlisted", "21:01:00", 600, Status::Running, "lost")),
+        list_input(ago(4), List::Running, Vec::new(), 0),
+        session_input(ago(3), "failing", reply),
     ];
     let after = [
-        Input::Failed {
-            at: exchange(ago(1)),
-            scope: Scope::One(id("failing")),
-            fault: says("Bad \u{1b}[31mGateway", FaultKind::Server(502)),
-            next: Some(now().after(Duration::from_secs(8))),
+        Input::RequestFailed {
+            at: timing(ago(1)),
+            scope: Scope::Session(id("failing")),
+            error: says("Bad \u{1b}[31mGateway", ApiErrorKind::Server(502)),
+            next: Some(now().plus(Duration::from_secs(8))),
         },
-        Input::Missing {
-            at: exchange(ago(2)),
+        Input::SessionNotFound {
+            at: timing(ago(2)),
             id: id("gone"),
-            fault: says("Session not found", FaultKind::NotFound),
-            next: Some(now().after(Duration::from_secs(30))),
+            error: says("Session not found", ApiErrorKind::NotFound),
+            next: Some(now().plus(Duration::from_secs(30))),
         },
-        listed(ago(1), List::Pending, Vec::new(), 2),
+        list_input(ago(1), List::Pending, Vec::new(), 2),
     ];
-    let replies = sessions.into_iter().map(|session| one(ago(2), session.id.clone().raw(), session));
-    seen(&mut model, before.into_iter().chain(replies).chain(after));
+    let replies =
+        sessions.into_iter().map(|session| session_input(ago(2), session.id.clone().raw(), session));
+    apply_inputs(&mut model, before.into_iter().chain(replies).chain(after));
     select(&mut model, "two words and more");
     model
 }
 
 /// A failure that concerns all, `seconds` ago.
-pub(super) fn failure(seconds: u64, kind: FaultKind, message: Option<&str>) -> Input {
-    let fault = Fault { message: message.map(Untrusted::new), ..kind.into() };
-    let next = Some(now().after(Duration::from_millis(7_400)));
-    Input::Failed { at: exchange(ago(seconds)), scope: Scope::List(List::Running), fault, next }
+pub(super) fn failed_poll(seconds: u64, kind: ApiErrorKind, message: Option<&str>) -> Input {
+    let error = ApiError { message: message.map(Untrusted::new), ..kind.into() };
+    let next = Some(now().plus(Duration::from_millis(7_400)));
+    Input::RequestFailed { at: timing(ago(seconds)), scope: Scope::List(List::Running), error, next }
 }
 
 /// Draws a screen of this size. Also draws states that [`Model::set_viewport`] would correct.
-pub(super) fn drawn(model: &mut Model, size: (u16, u16), now: Moment) -> Buffer {
+pub(super) fn draw_to_buffer(model: &mut Model, size: (u16, u16), now: Moment) -> Buffer {
     model.set_size(size);
-    draw_at(model, size, now)
+    draw_in_size(model, size, now)
 }
 
 /// Lays the screen out at this size, as the event loop does.
@@ -350,11 +363,11 @@ pub(super) fn resize(model: &mut Model, size: (u16, u16), now: Moment) {
 }
 
 /// Returns the text of a screen of this size, for tests outside the view.
-pub(crate) fn shown(model: &Model, size: (u16, u16), now: Moment) -> String {
-    text_of(&draw_at(model, size, now))
+pub(crate) fn screen_text(model: &Model, size: (u16, u16), now: Moment) -> String {
+    buffer_text(&draw_in_size(model, size, now))
 }
 
-fn draw_at(model: &Model, (width, height): (u16, u16), now: Moment) -> Buffer {
+fn draw_in_size(model: &Model, (width, height): (u16, u16), now: Moment) -> Buffer {
     let area = Rect::new(0, 0, width, height);
     let viewport = super::layout::viewport(model, area, now);
     let mut buffer = Buffer::empty(area);
@@ -363,7 +376,7 @@ fn draw_at(model: &Model, (width, height): (u16, u16), now: Moment) -> Buffer {
 }
 
 /// The text of a screen, line by line, without the blanks at their ends.
-pub(super) fn text_of(buffer: &Buffer) -> String {
+pub(super) fn buffer_text(buffer: &Buffer) -> String {
     let mut text = String::new();
     for y in 0..buffer.area.height {
         let mut line = String::new();
@@ -384,29 +397,29 @@ pub(super) fn text_of(buffer: &Buffer) -> String {
 }
 
 /// The look of a screen, line by line: what is not plain is followed by its look in braces.
-pub(super) fn look_of(buffer: &Buffer) -> String {
+pub(super) fn buffer_styles(buffer: &Buffer) -> String {
     let mut text = String::new();
     for y in 0..buffer.area.height {
         let mut line = String::new();
         let (mut run, mut look) = (String::new(), String::new());
         for x in 0..buffer.area.width {
             let cell = &buffer[(x, y)];
-            let next = name(cell.fg, cell.modifier);
+            let next = style_name(cell.fg, cell.modifier);
             if next != look && !run.is_empty() {
-                line.push_str(&close(&run, &look));
+                line.push_str(&styled_run(&run, &look));
                 run.clear();
             }
             look = next;
             run.push_str(cell.symbol());
         }
-        line.push_str(&close(&run, &look));
+        line.push_str(&styled_run(&run, &look));
         text.push_str(line.trim_end());
         text.push('\n');
     }
     text
 }
 
-fn close(run: &str, look: &str) -> String {
+fn styled_run(run: &str, look: &str) -> String {
     if look.is_empty() || run.trim().is_empty() {
         return run.into();
     }
@@ -414,7 +427,7 @@ fn close(run: &str, look: &str) -> String {
     format!("{}{{{look}}}{}", run.trim_end(), " ".repeat(blanks))
 }
 
-fn name(colour: Color, modifier: Modifier) -> String {
+fn style_name(colour: Color, modifier: Modifier) -> String {
     let mut names = Vec::new();
     if colour != Color::Reset {
         names.push(colour.to_string().to_lowercase());

@@ -19,18 +19,18 @@
 mod cells;
 mod columns;
 mod details;
-mod empty;
-mod fields;
+mod drawing;
+mod empty_state;
+mod field_list;
 mod footer;
 mod header;
-mod ink;
+mod input_line;
 mod layout;
-mod page;
 mod popup;
 mod recent;
+mod session_fields;
 mod table;
 mod timeline;
-mod typed;
 
 #[cfg(test)]
 mod fixture;
@@ -42,9 +42,9 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use crate::tui::Model;
-use crate::tui::viewport::{Body, Layout, Viewport, Whole, table_rows};
+use crate::tui::viewport::{BodyLayout, FullLayout, Layout, Viewport, visible_table_rows};
 #[cfg(test)]
-pub(crate) use fixture::shown;
+pub(crate) use fixture::screen_text;
 use keepwatch_core::clock::Moment;
 
 /// Computes the layout of the screen for the model as it is now. The model keeps it until the next update.
@@ -57,29 +57,29 @@ pub fn viewport(model: &Model, now: Moment) -> Viewport {
 /// Draws the screen with the layout that the model keeps.
 pub fn draw(frame: &mut Frame<'_>, model: &Model, now: Moment) {
     let area = frame.area();
-    let kept = model.viewport();
+    let cached = model.viewport();
     // A terminal that was resized takes its new size before the message about it arrives.
-    let viewport = if kept.screen == area { *kept } else { layout::viewport(model, area, now) };
+    let viewport = if cached.screen == area { *cached } else { layout::viewport(model, area, now) };
     draw_screen(frame.buffer_mut(), model, &viewport, now);
 }
 
 fn draw_screen(buffer: &mut Buffer, model: &Model, viewport: &Viewport, now: Moment) {
     match viewport.layout {
-        Layout::Counts(area) => {
+        Layout::CountsOnly(area) => {
             let used = header::draw_counts(buffer, area, model, now);
-            footer::draw_notice(buffer, ink::below(area, used), model);
+            footer::draw_notice(buffer, drawing::below(area, used), model);
         }
-        Layout::Whole(Whole { header, banner, body, footer }) => {
+        Layout::Full(FullLayout { header, banner, body, footer }) => {
             header::draw(buffer, header, model, now, banner.height > 0);
             header::draw_banner(buffer, banner, model, now);
             match body {
-                Body::Empty(area) => empty::draw(buffer, area, model, now),
-                Body::Events(area) => timeline::draw_all(buffer, area, model, now),
-                Body::Recent(area) => recent::draw(buffer, area, model, now),
-                Body::Details(area) => details::draw(buffer, area, model, now),
-                Body::Table { table, note, lower } => {
+                BodyLayout::Empty(area) => empty_state::draw(buffer, area, model, now),
+                BodyLayout::Events(area) => timeline::draw_all_events(buffer, area, model, now),
+                BodyLayout::Recent(area) => recent::draw(buffer, area, model, now),
+                BodyLayout::Details(area) => details::draw(buffer, area, model, now),
+                BodyLayout::Table { table, filter_note: note, details: lower } => {
                     table::draw(buffer, table, model, now);
-                    table::draw_note(buffer, note, model, table_rows(table));
+                    table::draw_note(buffer, note, model, visible_table_rows(table));
                     if let Some(lower) = lower {
                         details::draw(buffer, lower, model, now);
                     }
@@ -90,6 +90,6 @@ fn draw_screen(buffer: &mut Buffer, model: &Model, viewport: &Viewport, now: Mom
     }
     popup::draw(buffer, viewport.screen, model, now);
     if model.settings.theme.ascii {
-        ink::to_ascii(buffer);
+        drawing::to_ascii(buffer);
     }
 }

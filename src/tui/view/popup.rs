@@ -8,70 +8,72 @@ use ratatui::style::Style;
 use ratatui::text::Line;
 use ratatui::widgets::{Block, Clear, Widget};
 
+use super::drawing::{self, OwnedLine, span};
 use super::header;
-use super::ink::{self, Text, span};
 use crate::tui::keymap::{COPY_MENU, bindings};
-use crate::tui::{Extent, Focus, Model, ProfileId, ProfileState};
+use crate::tui::{Focus, Model, ProfileId, ProfileState, ScrollExtent};
 use keepwatch_core::clock::{Moment, Timestamp};
 use keepwatch_core::session::Targets;
-use keepwatch_core::session::{FaultKind, SessionId};
+use keepwatch_core::session::{ApiErrorKind, SessionId};
 use keepwatch_core::text;
-use keepwatch_core::tracker::{Failure, Scope};
+use keepwatch_core::tracker::{PollFailure, Scope};
 
 /// How wide texts get.
-const WIDE: u16 = 76;
+const MAX_WIDTH: u16 = 76;
 /// The longest URL, in columns. Browserbase's have some 600.
-const LONGEST_URL: usize = 8000;
+const MAX_URL_WIDTH: usize = 8000;
 
 /// Draws what is in front, if anything is.
 pub(super) fn draw(buffer: &mut Buffer, screen: Rect, model: &Model, now: Moment) {
     match &model.focus {
-        Focus::Pane(_) | Focus::Filter { .. } | Focus::Add { .. } => {}
-        Focus::Copy { id, marked, .. } => draw_menu(buffer, screen, model, id, *marked),
-        Focus::Release { id, typed, .. } => draw_question(buffer, screen, model, id, typed, now),
-        Focus::Help { top, .. } => draw_lines(buffer, screen, model, "Keys", help(model, room(screen)), *top),
+        Focus::Pane(_) | Focus::Filter { .. } | Focus::AddSession { .. } => {}
+        Focus::CopyMenu { id, selected: marked, .. } => draw_copy_menu(buffer, screen, model, id, *marked),
+        Focus::ConfirmRelease { id, typed, .. } => draw_release_dialog(buffer, screen, model, id, typed, now),
+        Focus::Help { top, .. } => {
+            draw_scrolled_lines(buffer, screen, model, "Keys", help_lines(model, inner_width(screen)), *top)
+        }
         Focus::Failures { top, .. } => {
-            let lines = polling(model, room(screen), model.server_time(now));
-            draw_lines(buffer, screen, model, "Polling", lines, *top);
+            let lines = polling_lines(model, inner_width(screen), model.server_time(now));
+            draw_scrolled_lines(buffer, screen, model, "Polling", lines, *top);
         }
         Focus::Reveal { id, url, until, .. } => {
-            let then = now.after(until.saturating_sub(now.boot));
-            let wait = header::seconds(model, now, then).max(Duration::from_secs(1));
+            let hidden_at = now.plus(until.saturating_sub(now.boot));
+            let wait = header::whole_seconds_between(model, now, hidden_at).max(Duration::from_secs(1));
             draw_url(buffer, screen, model, id, url.expose(), wait);
         }
     }
 }
 
 /// Counts the lines of the popup, if it scrolls.
-pub(super) fn extent(model: &Model, screen: Rect) -> Option<Extent> {
+pub(super) fn extent(model: &Model, screen: Rect) -> Option<ScrollExtent> {
     let lines = match &model.focus {
-        Focus::Help { .. } => help(model, room(screen)).len(),
+        Focus::Help { .. } => help_lines(model, inner_width(screen)).len(),
         // Their number is the same at any time.
-        Focus::Failures { .. } => polling(model, room(screen), Timestamp::UNIX_EPOCH).len(),
+        Focus::Failures { .. } => polling_lines(model, inner_width(screen), Timestamp::UNIX_EPOCH).len(),
         Focus::Pane(_)
         | Focus::Filter { .. }
-        | Focus::Add { .. }
-        | Focus::Copy { .. }
-        | Focus::Release { .. }
+        | Focus::AddSession { .. }
+        | Focus::CopyMenu { .. }
+        | Focus::ConfirmRelease { .. }
         | Focus::Reveal { .. } => return None,
     };
-    Some(Extent { lines, height: usize::from(frame(screen, lines).height.saturating_sub(2)) })
+    Some(ScrollExtent { lines, height: usize::from(popup_area(screen, lines).height.saturating_sub(2)) })
 }
 
 /// How wide a popup is: where a strip beside it would show nothing of use, the whole width.
-fn width(screen: Rect) -> u16 {
-    if screen.width < WIDE.saturating_add(12) { screen.width } else { WIDE }
+fn popup_width(screen: Rect) -> u16 {
+    if screen.width < MAX_WIDTH.saturating_add(12) { screen.width } else { MAX_WIDTH }
 }
 
 /// The columns that texts have in a popup: less the border and a blank at each side.
-fn room(screen: Rect) -> usize {
-    usize::from(width(screen).saturating_sub(4))
+fn inner_width(screen: Rect) -> usize {
+    usize::from(popup_width(screen).saturating_sub(4))
 }
 
 /// A popup of so many lines, in the middle.
-fn frame(screen: Rect, lines: usize) -> Rect {
+fn popup_area(screen: Rect, lines: usize) -> Rect {
     let height = u16::try_from(lines).unwrap_or(u16::MAX).saturating_add(2).min(screen.height);
-    centred(screen, width(screen), height)
+    centred(screen, popup_width(screen), height)
 }
 
 fn centred(screen: Rect, width: u16, height: u16) -> Rect {
@@ -99,66 +101,76 @@ fn clear(buffer: &mut Buffer, area: Rect) {
 }
 
 /// A border with a title and what the keys do here; returns the room inside.
-fn open(buffer: &mut Buffer, area: Rect, model: &Model, title: &str, keys: &str) -> Rect {
+fn draw_frame(buffer: &mut Buffer, area: Rect, model: &Model, title: &str, keys: &str) -> Rect {
     let theme = model.settings.theme;
     clear(buffer, area);
-    let title = Line::styled(format!(" {title} "), theme.strong());
-    let block = Block::bordered().border_style(theme.faint()).title(title);
-    let block = block.title_bottom(Line::styled(format!(" {keys} "), theme.faint()).right_aligned());
+    let title = Line::styled(format!(" {title} "), theme.bold());
+    let block = Block::bordered().border_style(theme.dim()).title(title);
+    let block = block.title_bottom(Line::styled(format!(" {keys} "), theme.dim()).right_aligned());
     let inner = block.inner(area);
     block.render(area, buffer);
-    Rect { width: inner.width.saturating_sub(2), ..ink::indent(inner, 1) }
+    Rect { width: inner.width.saturating_sub(2), ..drawing::indent(inner, 1) }
 }
 
-fn draw_lines(buffer: &mut Buffer, screen: Rect, model: &Model, title: &str, lines: Vec<Text>, top: usize) {
-    let area = frame(screen, lines.len());
+fn draw_scrolled_lines(
+    buffer: &mut Buffer,
+    screen: Rect,
+    model: &Model,
+    title: &str,
+    lines: Vec<OwnedLine>,
+    top: usize,
+) {
+    let area = popup_area(screen, lines.len());
     let height = usize::from(area.height.saturating_sub(2));
     let top = top.min(lines.len().saturating_sub(height));
-    let under = lines.len().saturating_sub(top).saturating_sub(height);
-    let keys = match (top, under) {
+    let below = lines.len().saturating_sub(top).saturating_sub(height);
+    let keys = match (top, below) {
         (0, 0) => "Esc closes".to_owned(),
         (_, 0) => format!("↑ {top} more · Esc closes"),
         (_, under) => format!("↓ {under} more · Esc closes"),
     };
-    let inner = open(buffer, area, model, title, &keys);
+    let inner = draw_frame(buffer, area, model, title, &keys);
     for (down, line) in lines.iter().skip(top).take(height).enumerate() {
-        ink::write(buffer, ink::row(inner, down), line);
+        drawing::write_line(buffer, drawing::row(inner, down), line);
     }
 }
 
 /// All keys, and what is being asked, where and how often.
-fn help(model: &Model, room: usize) -> Vec<Text> {
+fn help_lines(model: &Model, room: usize) -> Vec<OwnedLine> {
     let theme = model.settings.theme;
-    let spoken = |keys: &str| if theme.ascii { keys.replace("↓ ↑", "Down Up") } else { keys.to_owned() };
-    let keys = || bindings(model.settings.releaser.is_some());
-    let wide = keys().map(|binding| text::width(&spoken(binding.keys))).max().unwrap_or(0);
+    let key_label =
+        |keys: &str| if theme.ascii { keys.replace("↓ ↑", "Down Up") } else { keys.to_owned() };
+    let keys = || bindings(model.settings.release_permission.is_some());
+    let key_width = keys().map(|binding| text::width(&key_label(binding.keys))).max().unwrap_or(0);
     // In a narrow popup the keys stand above what they do.
-    let beside = room >= wide.saturating_add(24);
-    let indent = if beside { wide.saturating_add(2) } else { 2 };
+    let beside = room >= key_width.saturating_add(24);
+    let indent = if beside { key_width.saturating_add(2) } else { 2 };
     let mut lines = Vec::new();
     for binding in keys() {
-        let mut keys = spoken(binding.keys);
+        let mut keys = key_label(binding.keys);
         if !beside {
-            lines.push(Line::styled(std::mem::take(&mut keys), theme.strong()));
+            lines.push(Line::styled(std::mem::take(&mut keys), theme.bold()));
         }
         for part in text::wrap(binding.help, room.saturating_sub(indent).max(8)) {
             let before = format!("{keys}{}", " ".repeat(indent.saturating_sub(text::width(&keys))));
-            lines.push(vec![span(before, theme.strong()), span(part, Style::new())].into());
+            lines.push(vec![span(before, theme.bold()), span(part, Style::new())].into());
             keys.clear();
         }
     }
     lines.push(Line::default());
     lines.extend(
-        text::wrap(&about(model), room.max(8)).into_iter().map(|part| Line::styled(part, theme.faint())),
+        text::wrap(&watch_summary(model), room.max(8))
+            .into_iter()
+            .map(|part| Line::styled(part, theme.dim())),
     );
     lines
 }
 
-fn about(model: &Model) -> String {
+fn watch_summary(model: &Model) -> String {
     let settings = &model.settings;
-    let what = match &settings.targets {
+    let targets = match &settings.targets {
         Targets::All => "every running and pending session".into(),
-        Targets::Only(list) => format!("every {} session", list.status().raw()),
+        Targets::OneList(list) => format!("every {} session", list.status().raw()),
         Targets::Ids(ids) if ids.len() == 1 => "one session".into(),
         Targets::Ids(ids) => format!("{} sessions", ids.len()),
     };
@@ -166,21 +178,21 @@ fn about(model: &Model) -> String {
         format!(" of {}", labels.iter().collect::<Vec<_>>().join(", "))
     } else {
         let host = model.profiles.first().info.host.as_ref();
-        host.map(|host| format!(" of {}", text::shown(host, 60))).unwrap_or_default()
+        host.map(|host| format!(" of {}", text::sanitise(host, 60))).unwrap_or_default()
     };
-    let every = text::length(settings.pace.interval);
-    let query = settings.query.as_ref().map(|query| format!(" with {}", text::shown(query.raw(), 200)));
+    let every = text::format_duration(settings.poll_limits.interval);
+    let query = settings.query.as_ref().map(|query| format!(" with {}", text::sanitise(query.raw(), 200)));
     let query = query.unwrap_or_default();
-    format!("watching {what}{query}{host}, asked every {every}")
+    format!("watching {targets}{query}{host}, asked every {every}")
 }
 
 /// What the asking costs, and what came to nothing.
-fn polling(model: &Model, room: usize, now: Timestamp) -> Vec<Text> {
-    let mut lines: Vec<Text> = Vec::new();
+fn polling_lines(model: &Model, room: usize, now: Timestamp) -> Vec<OwnedLine> {
+    let mut lines: Vec<OwnedLine> = Vec::new();
     for (id, profile) in model.profiles.iter() {
-        let sentences = effort(model, profile);
+        let sentences = poll_stats_sentences(model, profile);
         if let Some(label) = model.profiles.label(id).filter(|_| !sentences.is_empty()) {
-            lines.push(Line::styled(label.to_owned(), model.settings.theme.strong()));
+            lines.push(Line::styled(label.to_owned(), model.settings.theme.bold()));
         }
         for sentence in sentences {
             lines.extend(text::wrap(&sentence, room.max(8)).into_iter().map(Line::raw));
@@ -189,142 +201,160 @@ fn polling(model: &Model, room: usize, now: Timestamp) -> Vec<Text> {
     if !lines.is_empty() {
         lines.push(Line::default());
     }
-    lines.extend(failures(model, room, now));
+    lines.extend(failure_lines(model, room, now));
     lines
 }
 
 /// A sentence each: how much was asked in a minute, how quickly it was answered, and what is left of the API's limit.
-fn effort(model: &Model, profile: &ProfileState) -> Vec<String> {
-    let effort = &profile.effort;
-    let spent = effort.spent().map(|spent| {
+fn poll_stats_sentences(model: &Model, profile: &ProfileState) -> Vec<String> {
+    let stats = &profile.poll_stats;
+    let spent = stats.minute_totals().map(|spent| {
         let requests = if spent.requests == 1 { "request" } else { "requests" };
-        let bytes = text::bytes(i64::try_from(spent.bytes).unwrap_or(i64::MAX));
-        let most = model.settings.pace.max_rps;
+        let bytes = text::format_bytes(i64::try_from(spent.bytes).unwrap_or(i64::MAX));
+        let most = model.settings.poll_limits.max_rps;
         let polls = if most == 1 { "poll" } else { "polls" };
         format!(
             "{} {requests} and {bytes} in the last minute; at most {most} {polls} a second",
             spent.requests
         )
     });
-    let took = effort.took().map(|took| {
+    let took = stats.latency().map(|took| {
         format!(
             "answered in {} (the median), the last in {}",
-            text::latency(took.median),
-            text::latency(took.last)
+            text::format_latency(took.median),
+            text::format_latency(took.last)
         )
     });
-    let left = effort.left().map(|(remaining, left)| {
-        format!("the API allows {remaining} more within {}; polls keep to that", text::span(left))
+    let left = stats.rate_limit_left().map(|(remaining, left)| {
+        format!("the API allows {remaining} more within {}; polls keep to that", text::format_elapsed(left))
     });
     [spent, took, left].into_iter().flatten().collect()
 }
 
 /// The newest first: when, what was asked for, and why nothing came.
-fn failures<'a>(model: &'a Model, room: usize, now: Timestamp) -> Vec<Text> {
+fn failure_lines<'a>(model: &'a Model, room: usize, now: Timestamp) -> Vec<OwnedLine> {
     let theme = model.settings.theme;
-    let of = |(id, profile): (ProfileId, &'a ProfileState)| {
+    let failures_of_profile = |(id, profile): (ProfileId, &'a ProfileState)| {
         profile.tracker.health().failures.iter().map(move |failure| (id, failure))
     };
-    let mut failures: Vec<(ProfileId, &Failure)> = model.profiles.iter().flat_map(of).collect();
+    let mut failures: Vec<(ProfileId, &PollFailure)> =
+        model.profiles.iter().flat_map(failures_of_profile).collect();
     if failures.is_empty() {
-        return vec![Line::styled("no poll has failed so far", theme.faint())];
+        return vec![Line::styled("no poll has failed so far", theme.dim())];
     }
     // The sort is stable: failures of one profile stay in order.
     failures.sort_by_key(|(_, failure)| failure.at.received.mono);
     let mut lines = Vec::new();
-    for (profile, Failure { at, scope, fault }) in failures.into_iter().rev() {
-        let time = model.settings.zone.short(model.profiles.time(profile, at.received), now);
-        let asked = match scope {
-            _ if matches!(fault.kind, FaultKind::NoKey(_)) => "the key".into(),
-            Scope::One(id) => format!("session {}", id.shown(40)),
+    for (profile, PollFailure { at, scope, error }) in failures.into_iter().rev() {
+        let time =
+            model.settings.zone.short_date_time(model.profiles.profile_time(profile, at.received), now);
+        let target = match scope {
+            _ if matches!(error.kind, ApiErrorKind::ApiKeyUnavailable(_)) => "the key".into(),
+            Scope::Session(id) => format!("session {}", id.sanitise(40)),
             Scope::List(list) => list.to_string(),
             Scope::Projects => "the projects".into(),
         };
-        let whose = span(header::of_profile(model, profile), theme.strong());
-        lines.push(vec![span(format!("{time}  "), theme.faint()), whose, span(asked, Style::new())].into());
-        let parts = text::wrap(&fault.sentence(), room.saturating_sub(2).max(8));
-        lines.extend(parts.into_iter().map(|part| Line::styled(format!("  {part}"), theme.warn())));
+        let whose = span(header::profile_prefix(model, profile), theme.bold());
+        lines.push(vec![span(format!("{time}  "), theme.dim()), whose, span(target, Style::new())].into());
+        let parts = text::wrap(&error.description(), room.saturating_sub(2).max(8));
+        lines.extend(parts.into_iter().map(|part| Line::styled(format!("  {part}"), theme.warning())));
     }
     lines
 }
 
-fn draw_menu(buffer: &mut Buffer, screen: Rect, model: &Model, id: &SessionId, marked: usize) {
+fn draw_copy_menu(buffer: &mut Buffer, screen: Rect, model: &Model, id: &SessionId, marked: usize) {
     let theme = model.settings.theme;
     let lines = u16::try_from(COPY_MENU.len()).unwrap_or(u16::MAX);
     let area = centred(screen, 38, lines.saturating_add(2));
     let columns = model.profiles.id_columns(id);
-    let title = format!("Copy of {}", text::fit(&id.start(columns), 20));
-    let inner = open(buffer, area, model, &title, "Enter copies · Esc");
+    let title = format!("Copy of {}", text::truncate(&id.prefix(columns), 20));
+    let inner = draw_frame(buffer, area, model, &title, "Enter copies · Esc");
     for (at, (key, _, name)) in COPY_MENU.iter().enumerate() {
-        let (mark, style) = if at == marked { (theme.marker(), theme.strong()) } else { (" ", Style::new()) };
+        let (mark, style) =
+            if at == marked { (theme.selection_glyph(), theme.bold()) } else { (" ", Style::new()) };
         let spans = vec![
-            span(format!("{mark} "), theme.coming()),
-            span(format!("{key}  "), theme.strong()),
+            span(format!("{mark} "), theme.info()),
+            span(format!("{key}  "), theme.bold()),
             span(*name, style),
         ];
-        ink::write(buffer, ink::row(inner, at), &spans.into());
+        drawing::write_line(buffer, drawing::row(inner, at), &spans.into());
     }
 }
 
 /// Which session, whose it is, how long it has run; and the end of its id as the answer.
-fn draw_question(buffer: &mut Buffer, screen: Rect, model: &Model, id: &SessionId, typed: &str, now: Moment) {
+fn draw_release_dialog(
+    buffer: &mut Buffer,
+    screen: Rect,
+    model: &Model,
+    id: &SessionId,
+    typed: &str,
+    now: Moment,
+) {
     let theme = model.settings.theme;
-    let room = room(screen).max(8);
+    let room = inner_width(screen).max(8);
     let found = model.profiles.find(id);
-    let whose = found.and_then(|(_, record)| record.owner.as_ref()).filter(|_| !model.hide_metadata);
-    let whose = whose.map_or_else(
+    let owner = found.and_then(|(_, record)| record.owner.as_ref()).filter(|_| !model.hide_metadata);
+    let whose = owner.map_or_else(
         || "of nobody that its metadata names".into(),
-        |label| format!("of {}", label.shown(40)),
+        |label| format!("of {}", label.sanitise(40)),
     );
-    let ran = found.and_then(|(profile, record)| record.age(model.profiles.time(profile, now)));
-    let ran = ran.map(|ran| format!(", running for {}", text::age(ran))).unwrap_or_default();
-    let mut lines: Vec<Text> =
-        text::wrap(&id.line(), room).into_iter().map(|line| Line::styled(line, theme.strong())).collect();
+    let ran = found.and_then(|(profile, record)| record.age(model.profiles.profile_time(profile, now)));
+    let ran = ran.map(|ran| format!(", running for {}", text::format_age(ran))).unwrap_or_default();
+    let mut lines: Vec<OwnedLine> = text::wrap(&id.sanitise_line(), room)
+        .into_iter()
+        .map(|line| Line::styled(line, theme.bold()))
+        .collect();
     let profile = found.and_then(|(profile, _)| model.profiles.label(profile));
     let profile = profile.map(|label| format!(" in the profile {label}")).unwrap_or_default();
     let about = format!("{whose}{profile}{ran}. Its browser ends with it, whoever uses it.");
     lines.extend(text::wrap(&about, room).into_iter().map(Line::raw));
     lines.push(Line::default());
-    let end = id.confirmation();
-    let missing = text::width(&end).saturating_sub(text::width(typed));
+    let confirmation = id.confirmation();
+    let missing = text::width(&confirmation).saturating_sub(text::width(typed));
     lines.push(
         vec![
-            span("its id's last 4 characters: ", theme.faint()),
-            span(text::shown(typed, 8), theme.strong()),
-            span("_".repeat(missing), theme.faint()),
+            span("its id's last 4 characters: ", theme.dim()),
+            span(text::sanitise(typed, 8), theme.bold()),
+            span("_".repeat(missing), theme.dim()),
         ]
         .into(),
     );
-    let area = frame(screen, lines.len());
-    let inner = open(buffer, area, model, "Release this session?", "Enter releases · Esc");
+    let area = popup_area(screen, lines.len());
+    let inner = draw_frame(buffer, area, model, "Release this session?", "Enter releases · Esc");
     for (down, line) in lines.iter().enumerate().take(usize::from(inner.height)) {
-        ink::write(buffer, ink::row(inner, down), line);
+        drawing::write_line(buffer, drawing::row(inner, down), line);
     }
 }
 
 /// Over the whole width, with nothing beside it: lines selected by hand are the URL and nothing else.
 fn draw_url(buffer: &mut Buffer, screen: Rect, model: &Model, id: &SessionId, url: &str, wait: Duration) {
     let theme = model.settings.theme;
-    let url = text::wrap(&text::shown(url, LONGEST_URL), usize::from(screen.width));
-    let rules = if screen.height > 4 { 2 } else { 0 };
-    let height = u16::try_from(url.len()).unwrap_or(u16::MAX).saturating_add(rules);
+    let url = text::wrap(&text::sanitise(url, MAX_URL_WIDTH), usize::from(screen.width));
+    let rule_lines = if screen.height > 4 { 2 } else { 0 };
+    let height = u16::try_from(url.len()).unwrap_or(u16::MAX).saturating_add(rule_lines);
     let area = centred(screen, screen.width, height);
     clear(buffer, area);
-    let faint = theme.faint();
+    let faint = theme.dim();
     let mut inner = area;
-    if rules > 0 {
-        let whose = if screen.width < 60 { String::new() } else { format!(" of {}", id.line()) };
-        let missing = url.len().saturating_sub(usize::from(area.height.saturating_sub(rules)));
+    if rule_lines > 0 {
+        let whose = if screen.width < 60 { String::new() } else { format!(" of {}", id.sanitise_line()) };
+        let missing = url.len().saturating_sub(usize::from(area.height.saturating_sub(rule_lines)));
         let note = match missing {
-            0 => format!("gone in {}, any key closes", text::span(wait)),
+            0 => format!("gone in {}, any key closes", text::format_elapsed(wait)),
             _ => format!("{missing} lines more: the screen is too small"),
         };
-        ink::rule(buffer, ink::row(area, 0), faint, &span(format!("connect URL{whose}"), theme.strong()), "");
-        let bottom = ink::row(area, usize::from(area.height.saturating_sub(1)));
-        ink::rule(buffer, bottom, faint, &span("", faint), &note);
-        inner = Rect { height: area.height.saturating_sub(2), ..ink::below(area, 1) };
+        drawing::draw_rule(
+            buffer,
+            drawing::row(area, 0),
+            faint,
+            &span(format!("connect URL{whose}"), theme.bold()),
+            "",
+        );
+        let bottom = drawing::row(area, usize::from(area.height.saturating_sub(1)));
+        drawing::draw_rule(buffer, bottom, faint, &span("", faint), &note);
+        inner = Rect { height: area.height.saturating_sub(2), ..drawing::below(area, 1) };
     }
     for (down, line) in url.into_iter().enumerate().take(usize::from(inner.height)) {
-        ink::write(buffer, ink::row(inner, down), &Line::raw(line));
+        drawing::write_line(buffer, drawing::row(inner, down), &Line::raw(line));
     }
 }

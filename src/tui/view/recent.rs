@@ -11,26 +11,26 @@ use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 
-use super::columns::{self, Placed, WidthStep};
+use super::columns::{self, PlacedColumn, WidthStep};
+use super::drawing::{self, OwnedLine, span};
 use super::header;
-use super::ink::{self, Text, span};
-use crate::tui::{Listed, Model, ProfileId};
+use crate::tui::{Model, ProfileId, RecentSession};
 use keepwatch_core::clock::{Moment, Timestamp};
 use keepwatch_core::session::{Phase, Session};
 use keepwatch_core::text;
 
 /// From this width on there is each column.
-const WHOLE: u16 = 100;
+const ALL_COLUMNS_MIN_WIDTH: u16 = 100;
 /// Below this there are only the glyph, the id, and how it ended.
-const SOME: u16 = 60;
+const SOME_COLUMNS_MIN_WIDTH: u16 = 60;
 /// The most columns for the start of an id.
-const LONGEST_ID: usize = 12;
+const MAX_ID_WIDTH: usize = 12;
 /// The most columns for the name of a profile.
-const LONGEST_PROFILE: usize = 14;
+const MAX_PROFILE_WIDTH: usize = 14;
 
 /// What a column shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Column {
+enum RecentColumn {
     Status,
     Session,
     Profile,
@@ -40,7 +40,7 @@ enum Column {
     End,
 }
 
-impl Column {
+impl RecentColumn {
     fn heading(self) -> &'static str {
         match self {
             Self::Status => "STATUS",
@@ -57,158 +57,175 @@ impl Column {
 /// Draws the page.
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
     let (theme, recent) = (model.settings.theme, &model.recent);
-    let note = recent.answered().map(|(at, all)| asked(model, at, all)).unwrap_or_default();
-    let several = model.profiles.is_multi_profile();
-    let (title, note) = if area.width < SOME {
+    let note = recent.oldest_response().map(|(at, all)| count_note(model, at, all)).unwrap_or_default();
+    let is_multi_profile = model.profiles.is_multi_profile();
+    let (title, note) = if area.width < SOME_COLUMNS_MIN_WIDTH {
         ("Newest sessions", note.split(',').next().unwrap_or_default().to_owned())
-    } else if several {
+    } else if is_multi_profile {
         ("The newest sessions of all profiles", note)
     } else {
         ("The newest sessions of the project", note)
     };
-    let note =
-        if recent.is_asking() && recent.answered().is_some() { "asking again…".into() } else { note };
-    ink::rule(buffer, ink::row(area, 0), theme.strong(), &span(title, theme.strong()), &note);
-    let mut inner = ink::below(area, 1);
-    for (profile, asked) in recent.asked.iter().filter(|(_, asked)| !asked.asking) {
-        if let Some(fault) = &asked.fault {
-            let whose = header::of_profile(model, *profile);
-            let sentence = format!("{whose}could not be listed: {}; r asks again", fault.sentence());
-            inner = say(buffer, inner, &sentence, theme.bad());
+    let note = if recent.is_pending() && recent.oldest_response().is_some() {
+        "asking again…".into()
+    } else {
+        note
+    };
+    drawing::draw_rule(buffer, drawing::row(area, 0), theme.bold(), &span(title, theme.bold()), &note);
+    let mut inner = drawing::below(area, 1);
+    for (profile, asked) in recent.requests.iter().filter(|(_, asked)| !asked.is_pending) {
+        if let Some(error) = &asked.error {
+            let whose = header::profile_prefix(model, *profile);
+            let sentence = format!("{whose}could not be listed: {}; r asks again", error.description());
+            inner = write_sentence(buffer, inner, &sentence, theme.error());
         }
     }
-    if recent.answered().is_none() {
-        if recent.is_asking() {
-            let whose = if several { "of all profiles" } else { "of the project" };
+    if recent.oldest_response().is_none() {
+        if recent.is_pending() {
+            let whose = if is_multi_profile { "of all profiles" } else { "of the project" };
             let sentence = format!("asking for the sessions {whose}, in any state…");
-            say(buffer, inner, &sentence, theme.coming());
+            write_sentence(buffer, inner, &sentence, theme.info());
         }
     } else if recent.sessions.is_empty() {
-        let whose = if several { "no profile" } else { "the project" };
-        let has = if several { "has a session" } else { "has no session" };
-        say(buffer, inner, &format!("{whose} {has} that the API still knows"), theme.strong());
+        let whose = if is_multi_profile { "no profile" } else { "the project" };
+        let has = if is_multi_profile { "has a session" } else { "has no session" };
+        write_sentence(buffer, inner, &format!("{whose} {has} that the API still knows"), theme.bold());
     } else {
         draw_rows(buffer, inner, model, now);
     }
 }
 
 /// How many of how many, as of when.
-fn asked(model: &Model, at: Moment, all: usize) -> String {
+fn count_note(model: &Model, at: Moment, total: usize) -> String {
     let at = model.settings.zone.time(model.server_time(at));
-    match (model.recent.sessions.len(), all) {
+    match (model.recent.sessions.len(), total) {
         (shown, all) if shown < all => format!("{shown} of {all}, as of {at}"),
         (all, _) => format!("{all}, as of {at}"),
     }
 }
 
 /// Writes a sentence; returns the room below it.
-fn say(buffer: &mut Buffer, area: Rect, sentence: &str, style: Style) -> Rect {
+fn write_sentence(buffer: &mut Buffer, area: Rect, sentence: &str, style: Style) -> Rect {
     let lines = text::wrap(sentence, usize::from(area.width.saturating_sub(2)).max(1));
     let used = u16::try_from(lines.len()).unwrap_or(u16::MAX);
     for (down, line) in lines.into_iter().enumerate() {
-        ink::write(buffer, ink::indent(ink::row(area, down), 1), &Line::styled(line, style));
+        drawing::write_line(buffer, drawing::indent(drawing::row(area, down), 1), &Line::styled(line, style));
     }
-    ink::below(area, used)
+    drawing::below(area, used)
 }
 
 fn draw_rows(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
     let theme = model.settings.theme;
     let (count, top) = (usize::from(area.height.saturating_sub(1)), model.recent.top);
-    let server = model.server_time(now);
+    let server_now = model.server_time(now);
     let shown = || model.recent.sessions.iter().skip(top).take(count);
     let ids: Vec<&str> = shown().map(|listed| listed.session.id.raw()).collect();
-    let id = text::shortest_unique(&ids).into_iter().max().unwrap_or(8).clamp(8, LONGEST_ID);
+    let id_width = text::unique_prefix_lengths(&ids).into_iter().max().unwrap_or(8).clamp(8, MAX_ID_WIDTH);
     let started = |session: &Session| {
-        let short = started(model, session, server);
+        let short = start_time(model, session, server_now);
         // With the date there is no room for the time.
-        let date = short.split_once(' ').filter(|_| area.width < WHOLE).map(|(date, _)| date.to_owned());
+        let date = short
+            .split_once(' ')
+            .filter(|_| area.width < ALL_COLUMNS_MIN_WIDTH)
+            .map(|(date, _)| date.to_owned());
         date.unwrap_or(short)
     };
-    let time = shown().map(|listed| text::width(&started(&listed.session))).max().unwrap_or(8).max(8);
-    let columns = place(area.width, id, profile_width(model), time);
-    for Placed { key: column, x, width } in &columns {
+    let time_width = shown().map(|listed| text::width(&started(&listed.session))).max().unwrap_or(8).max(8);
+    let columns = resolve_columns(area.width, id_width, profile_width(model), time_width);
+    for PlacedColumn { key: column, x, width } in &columns {
         let heading = column.heading();
         if text::width(heading) <= usize::from(*width) {
-            ink::write(buffer, cell(ink::row(area, 0), *x, *width), &Line::styled(heading, theme.faint()));
+            drawing::write_line(
+                buffer,
+                cell_area(drawing::row(area, 0), *x, *width),
+                &Line::styled(heading, theme.dim()),
+            );
         }
     }
-    for (down, Listed { profile, session, owner }) in shown().enumerate() {
-        let row = ink::row(area, down.saturating_add(1));
+    for (down, RecentSession { profile, session, owner }) in shown().enumerate() {
+        let row = drawing::row(area, down.saturating_add(1));
         let owner = owner.as_ref().filter(|_| !model.hide_metadata);
         let ended = session.status.phase() == Phase::Ended;
-        let dash = || Line::styled("–", theme.faint());
-        for Placed { key: column, x, width } in &columns {
-            let text: Text = match column {
-                Column::Status => status(model, session, *width > 1).into(),
-                Column::Session => text::fit(&session.id.start(id), id).into(),
-                Column::Profile => {
-                    text::fit(model.profiles.label(*profile).unwrap_or_default(), LONGEST_PROFILE).into()
+        let dash = || Line::styled("–", theme.dim());
+        for PlacedColumn { key: column, x, width } in &columns {
+            let text: OwnedLine = match column {
+                RecentColumn::Status => status_spans(model, session, *width > 1).into(),
+                RecentColumn::Session => text::truncate(&session.id.prefix(id_width), id_width).into(),
+                RecentColumn::Profile => {
+                    text::truncate(model.profiles.label(*profile).unwrap_or_default(), MAX_PROFILE_WIDTH)
+                        .into()
                 }
-                Column::Owner => owner.map_or_else(dash, |owner| owner.shown(14).into()),
-                Column::Started => started(session).into(),
-                Column::Ran => {
-                    session.ran().filter(|_| ended).map_or_else(dash, |ran| text::countdown(ran).into())
-                }
-                Column::End => how(model, *profile, session, server),
+                RecentColumn::Owner => owner.map_or_else(dash, |owner| owner.sanitise(14).into()),
+                RecentColumn::Started => started(session).into(),
+                RecentColumn::Ran => session
+                    .duration()
+                    .filter(|_| ended)
+                    .map_or_else(dash, |ran| text::format_countdown(ran).into()),
+                RecentColumn::End => end_or_expiry(model, *profile, session, server_now),
             };
-            ink::write(buffer, cell(row, *x, *width), &text);
+            drawing::write_line(buffer, cell_area(row, *x, *width), &text);
         }
-        if top.saturating_add(down) == model.recent.marked {
+        if top.saturating_add(down) == model.recent.selected {
             buffer.set_style(row, Style::new().add_modifier(Modifier::BOLD).remove_modifier(Modifier::DIM));
-            ink::write(buffer, row, &Line::styled(theme.marker(), theme.coming()));
+            drawing::write_line(buffer, row, &Line::styled(theme.selection_glyph(), theme.info()));
         }
     }
 }
 
 /// Returns the columns of the profile's name: none for a single profile.
 fn profile_width(model: &Model) -> usize {
-    model.profiles.labels().map_or(0, |labels| labels.width().clamp(7, LONGEST_PROFILE))
+    model.profiles.labels().map_or(0, |labels| labels.width().clamp(7, MAX_PROFILE_WIDTH))
 }
 
 /// Places the columns on a screen that is `screen` columns wide; ids, names of profiles and times take so many.
-fn place(screen: u16, id: usize, profile: usize, time: usize) -> Vec<Placed<Column>> {
-    let narrow = |width: usize| u16::try_from(width).unwrap_or(u16::MAX);
-    let whole = screen >= WHOLE;
-    let some = |width: u16| if screen >= SOME { width } else { 0 };
+fn resolve_columns(
+    screen_width: u16,
+    id_width: usize,
+    profile_width: usize,
+    time_width: usize,
+) -> Vec<PlacedColumn<RecentColumn>> {
+    let to_columns = |width: usize| u16::try_from(width).unwrap_or(u16::MAX);
+    let has_all_columns = screen_width >= ALL_COLUMNS_MIN_WIDTH;
+    let if_room = |width: u16| if screen_width >= SOME_COLUMNS_MIN_WIDTH { width } else { 0 };
     let widths = [
-        (Column::Status, if whole { 11 } else { 1 }),
-        (Column::Session, narrow(id)),
-        (Column::Profile, narrow(profile)),
-        (Column::Owner, if whole { 14 } else { some(12) }),
-        (Column::Started, some(narrow(time))),
-        (Column::Ran, some(8)),
-        (Column::End, 0),
+        (RecentColumn::Status, if has_all_columns { 11 } else { 1 }),
+        (RecentColumn::Session, to_columns(id_width)),
+        (RecentColumn::Profile, to_columns(profile_width)),
+        (RecentColumn::Owner, if has_all_columns { 14 } else { if_room(12) }),
+        (RecentColumn::Started, if_room(to_columns(time_width))),
+        (RecentColumn::Ran, if_room(8)),
+        (RecentColumn::End, 0),
     ];
-    columns::solve(
+    columns::solve_columns(
         widths,
-        [WidthStep::Add(Column::End, 1), WidthStep::Widen(Column::End, u16::MAX)],
+        [WidthStep::Add(RecentColumn::End, 1), WidthStep::Widen(RecentColumn::End, u16::MAX)],
         2,
-        screen,
+        screen_width,
     )
 }
 
-fn cell(row: Rect, x: u16, width: u16) -> Rect {
-    let rest = ink::indent(row, x);
+fn cell_area(row: Rect, x: u16, width: u16) -> Rect {
+    let rest = drawing::indent(row, x);
     Rect { width: width.min(rest.width), ..rest }
 }
 
-fn status(model: &Model, session: &Session, with_word: bool) -> Vec<Span<'static>> {
+fn status_spans(model: &Model, session: &Session, with_word: bool) -> Vec<Span<'static>> {
     let (glyph, style) = model.settings.theme.status(&session.status);
-    let word = if with_word { format!(" {}", session.status.shown(9)) } else { String::new() };
+    let word = if with_word { format!(" {}", session.status.sanitise(9)) } else { String::new() };
     vec![span(glyph, style), span(word, style)]
 }
 
-fn started(model: &Model, session: &Session, server: Timestamp) -> String {
+fn start_time(model: &Model, session: &Session, server_now: Timestamp) -> String {
     let at = session.started.or(session.created);
-    at.map_or_else(|| "–".into(), |at| model.settings.zone.short(at, server))
+    at.map_or_else(|| "–".into(), |at| model.settings.zone.short_date_time(at, server_now))
 }
 
 /// What lies behind its end by its fields; of one that lives, when it expires. Nothing here ticks.
-fn how(model: &Model, profile: ProfileId, session: &Session, server: Timestamp) -> Text {
+fn end_or_expiry(model: &Model, profile: ProfileId, session: &Session, server_now: Timestamp) -> OwnedLine {
     let (theme, zone) = (model.settings.theme, model.settings.zone);
-    if let Some(verdict) = model.profiles.get(profile).tracker.verdict_of(session) {
-        return verdict.words(zone, server).headline.into();
+    if let Some(verdict) = model.profiles.get(profile).tracker.verdict_for_session(session) {
+        return verdict.text(zone, server_now).headline.into();
     }
-    let expires = session.expires.map(|at| format!("expires {}", zone.short(at, server)));
-    Line::styled(expires.unwrap_or_else(|| "–".into()), theme.faint())
+    let expires = session.expires.map(|at| format!("expires {}", zone.short_date_time(at, server_now)));
+    Line::styled(expires.unwrap_or_else(|| "–".into()), theme.dim())
 }

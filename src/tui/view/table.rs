@@ -7,12 +7,12 @@ use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 use ratatui::text::Line;
 
-use super::cells::{self, Cell};
-use super::columns::{self, LEAD, Placed, WidthStep};
+use super::cells::{self, CellContext};
+use super::columns::{self, LEFT_MARGIN, PlacedColumn, WidthStep};
+use super::drawing::{self, span};
 use super::header;
-use super::ink::{self, span};
-use crate::tui::viewport::table_rows;
-use crate::tui::{Model, Pane, ProfileId, Sort, SortBy};
+use crate::tui::viewport::visible_table_rows;
+use crate::tui::{Model, Pane, ProfileId, Sort, SortColumn};
 use keepwatch_core::clock::Moment;
 use keepwatch_core::session::SessionId;
 use keepwatch_core::text;
@@ -20,7 +20,7 @@ use keepwatch_core::text;
 #[cfg(test)]
 thread_local! {
     /// How many rows this thread has built.
-    pub(super) static BUILT: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+    pub(super) static ROWS_BUILT: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
 /// What a column shows.
@@ -39,13 +39,13 @@ pub(super) enum Column {
     /// Where it runs.
     Region,
     /// Whether it outlives its connection.
-    Keep,
+    KeepAlive,
     /// How long it runs, or ran.
     Age,
     /// What is left of its time, as bar and countdown; of an ended one, how it ended.
-    Left,
+    TimeLeft,
     /// Whether it is flagged.
-    Flag,
+    Alert,
     /// Bytes through the proxy.
     Proxy,
     /// How they flow now.
@@ -57,15 +57,15 @@ pub(super) enum Column {
 impl Column {
     fn heading(self) -> &'static str {
         match self {
-            Self::Glyph | Self::Flag => "",
+            Self::Glyph | Self::Alert => "",
             Self::Status => "STATUS",
             Self::Session => "SESSION",
             Self::Profile => "PROFILE",
             Self::Owner => "OWNER",
             Self::Region => "REGION",
-            Self::Keep => "KEEP",
+            Self::KeepAlive => "KEEP",
             Self::Age => "AGE",
-            Self::Left => "LEFT",
+            Self::TimeLeft => "LEFT",
             Self::Proxy => "PROXY",
             Self::Rate => "RATE/s",
             Self::Metadata => "METADATA",
@@ -73,17 +73,17 @@ impl Column {
     }
 
     /// The order that the column shows, if rows can be sorted by it.
-    fn sort(self) -> Option<SortBy> {
+    fn sort_key(self) -> Option<SortColumn> {
         match self {
-            Self::Status => Some(SortBy::Status),
-            Self::Session => Some(SortBy::Session),
-            Self::Profile => Some(SortBy::Profile),
-            Self::Owner => Some(SortBy::Owner),
-            Self::Region => Some(SortBy::Region),
-            Self::Age => Some(SortBy::Age),
-            Self::Left => Some(SortBy::Left),
-            Self::Proxy => Some(SortBy::Proxy),
-            Self::Glyph | Self::Keep | Self::Flag | Self::Rate | Self::Metadata => None,
+            Self::Status => Some(SortColumn::Status),
+            Self::Session => Some(SortColumn::Session),
+            Self::Profile => Some(SortColumn::Profile),
+            Self::Owner => Some(SortColumn::Owner),
+            Self::Region => Some(SortColumn::Region),
+            Self::Age => Some(SortColumn::Age),
+            Self::TimeLeft => Some(SortColumn::TimeLeft),
+            Self::Proxy => Some(SortColumn::Proxy),
+            Self::Glyph | Self::KeepAlive | Self::Alert | Self::Rate | Self::Metadata => None,
         }
     }
 
@@ -102,24 +102,24 @@ const COLUMNS: [(Column, RangeInclusive<u16>, u16); 14] = [
     (Column::Owner, 60..=99, 0),
     (Column::Owner, 100..=u16::MAX, 8),
     (Column::Region, 100..=u16::MAX, 14),
-    (Column::Keep, 60..=u16::MAX, 4),
+    (Column::KeepAlive, 60..=u16::MAX, 4),
     (Column::Age, 60..=u16::MAX, 6),
-    (Column::Left, 0..=u16::MAX, 16),
-    (Column::Flag, 32..=u16::MAX, 1),
+    (Column::TimeLeft, 0..=u16::MAX, 16),
+    (Column::Alert, 32..=u16::MAX, 1),
     (Column::Proxy, 63..=u16::MAX, 8),
     (Column::Rate, 100..=u16::MAX, 7),
     (Column::Metadata, 60..=u16::MAX, 0),
 ];
 
 /// What becomes of the room that the narrowest widths leave, in this order.
-const STEPS: [WidthStep<Column>; 12] = [
-    WidthStep::Add(Column::Profile, LEAST_PROFILE),
-    WidthStep::Widen(Column::Profile, SOME_PROFILE),
-    WidthStep::Widen(Column::Left, 20),
+const WIDTH_STEPS: [WidthStep<Column>; 12] = [
+    WidthStep::Add(Column::Profile, PROFILE_MIN_WIDTH),
+    WidthStep::Widen(Column::Profile, PROFILE_MEDIUM_WIDTH),
+    WidthStep::Widen(Column::TimeLeft, 20),
     WidthStep::Add(Column::Owner, 10),
-    WidthStep::Widen(Column::Profile, MOST_PROFILE),
-    WidthStep::Space,
-    WidthStep::Widen(Column::Session, LONGEST_ID),
+    WidthStep::Widen(Column::Profile, PROFILE_MAX_WIDTH),
+    WidthStep::WidenGaps,
+    WidthStep::Widen(Column::Session, MAX_ID_WIDTH),
     WidthStep::Widen(Column::Owner, 12),
     WidthStep::Widen(Column::Rate, 16),
     WidthStep::Widen(Column::Owner, 14),
@@ -128,75 +128,82 @@ const STEPS: [WidthStep<Column>; 12] = [
 ];
 
 /// The most columns for the start of an id; Browserbase's differ within 8.
-const LONGEST_ID: u16 = 24;
+const MAX_ID_WIDTH: u16 = 24;
 /// From this width on a status has its word.
-const WORDS_FROM: u16 = 60;
+const STATUS_WORD_MIN_SCREEN: u16 = 60;
 /// The columns of a profile's name, as far as the longest needs them: at the least, where there is little room, and at
 /// the most.
-const LEAST_PROFILE: u16 = 4;
-const SOME_PROFILE: u16 = 7;
-const MOST_PROFILE: u16 = 14;
+const PROFILE_MIN_WIDTH: u16 = 4;
+const PROFILE_MEDIUM_WIDTH: u16 = 7;
+const PROFILE_MAX_WIDTH: u16 = 14;
 /// From so many on, sessions of less than a minute are worth a word.
-const MANY_SHORT: u64 = 3;
+const MIN_SHORT_SESSIONS: u64 = 3;
 
 /// Places the columns of a screen that is `screen` columns wide. Ids take `id` columns, and the names of profiles `profile`,
 /// if there are several.
-fn place(screen: u16, id: u16, profile: Option<u16>, metadata: bool) -> Vec<Placed<Column>> {
+fn resolve_columns(
+    screen_width: u16,
+    id_width: u16,
+    profile_width: Option<u16>,
+    with_metadata: bool,
+) -> Vec<PlacedColumn<Column>> {
     // A profile's name takes its room from the screen, but never so much that the words of a status go.
-    let own = profile.map_or(0, |profile| profile.min(SOME_PROFILE).saturating_add(1));
-    let as_if = screen.saturating_sub(own).max(screen.min(WORDS_FROM));
+    let profile_room = profile_width.map_or(0, |profile| profile.min(PROFILE_MEDIUM_WIDTH).saturating_add(1));
+    let effective_width =
+        screen_width.saturating_sub(profile_room).max(screen_width.min(STATUS_WORD_MIN_SCREEN));
     let columns = COLUMNS
         .into_iter()
-        .filter(|(_, screens, _)| screens.contains(&as_if))
-        .filter(|(column, ..)| metadata || !matches!(column, Column::Owner | Column::Metadata))
-        .filter(|(column, ..)| profile.is_some() || *column != Column::Profile)
+        .filter(|(_, screens, _)| screens.contains(&effective_width))
+        .filter(|(column, ..)| with_metadata || !matches!(column, Column::Owner | Column::Metadata))
+        .filter(|(column, ..)| profile_width.is_some() || *column != Column::Profile)
         .map(|(column, _, least)| (column, least));
-    let longest = |column| match column {
-        Column::Session => id,
-        Column::Profile => profile.unwrap_or(0),
+    let max_width = |column| match column {
+        Column::Session => id_width,
+        Column::Profile => profile_width.unwrap_or(0),
         _ => u16::MAX,
     };
-    columns::solve(columns, STEPS.map(|step| step.limit(longest)), 1, screen)
+    columns::solve_columns(columns, WIDTH_STEPS.map(|step| step.limit(max_width)), 1, screen_width)
 }
 
 /// Draws headings and rows.
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
-    let count = usize::from(table_rows(area));
+    let count = usize::from(visible_table_rows(area));
     let rows: Vec<(&SessionId, usize)> = model
         .table
         .rows()
-        .window(model.table.top(), count)
+        .visible(model.table.top(), count)
         .map(|id| (id, model.profiles.id_columns(id)))
         .collect();
     let id = rows.iter().map(|(_, columns)| *columns).max().unwrap_or(0);
     let profile = model.profiles.labels().map(|labels| u16::try_from(labels.width()).unwrap_or(u16::MAX));
-    let columns = place(area.width, u16::try_from(id).unwrap_or(u16::MAX), profile, !model.hide_metadata);
-    let headings = area.height.saturating_sub(table_rows(area));
+    let columns =
+        resolve_columns(area.width, u16::try_from(id).unwrap_or(u16::MAX), profile, !model.hide_metadata);
+    let headings = area.height.saturating_sub(visible_table_rows(area));
     if headings > 0 {
-        draw_headings(buffer, ink::row(area, 0), &columns, model);
+        draw_headings(buffer, drawing::row(area, 0), &columns, model);
     }
-    let area = ink::below(area, headings);
-    let late: Vec<ProfileId> =
-        model.profiles.ids().filter(|profile| model.late(*profile, now).is_some()).collect();
+    let area = drawing::below(area, headings);
+    let late_profiles: Vec<ProfileId> =
+        model.profiles.ids().filter(|profile| model.stale_data_age(*profile, now).is_some()).collect();
     for (down, row) in rows.into_iter().enumerate() {
-        draw_row(buffer, ink::row(area, down), &columns, model, row, now, &late);
+        draw_row(buffer, drawing::row(area, down), &columns, model, row, now, &late_profiles);
     }
 }
 
-fn draw_headings(buffer: &mut Buffer, area: Rect, columns: &[Placed<Column>], model: &Model) {
+fn draw_headings(buffer: &mut Buffer, area: Rect, columns: &[PlacedColumn<Column>], model: &Model) {
     let theme = model.settings.theme;
-    for Placed { key: column, x, width } in columns {
+    for PlacedColumn { key: column, x, width } in columns {
         let text = column.heading();
-        let sorted = column.sort() == Some(model.table.sort().by);
+        let sorted = column.sort_key() == Some(model.table.sort().column);
         let gap = if text::width(text).saturating_add(2) <= usize::from(*width) { " " } else { "" };
         let heading = if sorted {
-            span(format!("{text}{gap}{}", arrow(model.table.sort())), Style::new())
+            span(format!("{text}{gap}{}", sort_arrow(model.table.sort())), Style::new())
         } else {
-            span(text, theme.faint())
+            span(text, theme.dim())
         };
-        put(
+        write_cell(
             buffer,
-            Rect { width: *width, ..ink::indent(area, *x) },
+            Rect { width: *width, ..drawing::indent(area, *x) },
             column.is_right_aligned(),
             &heading.into(),
         );
@@ -204,105 +211,112 @@ fn draw_headings(buffer: &mut Buffer, area: Rect, columns: &[Placed<Column>], mo
 }
 
 /// Whether what the column says grows downwards.
-fn arrow(sort: Sort) -> &'static str {
-    let falls = sort.by == SortBy::Proxy;
-    if falls == sort.reversed { "▲" } else { "▼" }
+fn sort_arrow(sort: Sort) -> &'static str {
+    let is_descending_by_default = sort.column == SortColumn::Proxy;
+    if is_descending_by_default == sort.reversed { "▲" } else { "▼" }
 }
 
 fn draw_row(
     buffer: &mut Buffer,
     area: Rect,
-    columns: &[Placed<Column>],
+    columns: &[PlacedColumn<Column>],
     model: &Model,
     (id, id_columns): (&SessionId, usize),
     now: Moment,
-    late: &[ProfileId],
+    late_profiles: &[ProfileId],
 ) {
     #[cfg(test)]
-    BUILT.set(BUILT.get().saturating_add(1));
+    ROWS_BUILT.set(ROWS_BUILT.get().saturating_add(1));
     let Some((profile, record)) = model.profiles.find(id) else { return };
-    let cell = Cell { model, record, profile, id_columns, server: model.profiles.time(profile, now) };
-    let late = late.contains(&profile);
-    for Placed { key: column, x, width } in columns {
-        let place = Rect { width: *width, ..ink::indent(area, *x) };
-        put(buffer, place, column.is_right_aligned(), &cells::content(*column, &cell, *width));
+    let cell = CellContext {
+        model,
+        record,
+        profile,
+        id_columns,
+        server_now: model.profiles.profile_time(profile, now),
+    };
+    let late = late_profiles.contains(&profile);
+    for PlacedColumn { key: column, x, width } in columns {
+        let cell_area = Rect { width: *width, ..drawing::indent(area, *x) };
+        write_cell(buffer, cell_area, column.is_right_aligned(), &cells::cell_text(*column, &cell, *width));
     }
     let theme = model.settings.theme;
     if model.table.selected() == Some(id) {
-        let keyboard = model.focus.pane() == Pane::Table;
-        let mark = if keyboard { theme.coming() } else { theme.faint() };
+        let has_focus = model.focus.pane() == Pane::Table;
+        let marker_style = if has_focus { theme.info() } else { theme.dim() };
         // One look for the whole row: bold and faint together mean something else on every terminal.
         buffer.set_style(area, Style::new().add_modifier(Modifier::BOLD).remove_modifier(Modifier::DIM));
-        ink::write(buffer, area, &Line::styled(theme.marker(), mark));
-    } else if late || record.is_absent() || record.failing.is_some() {
+        drawing::write_line(buffer, area, &Line::styled(theme.selection_glyph(), marker_style));
+    } else if late || record.is_not_found() || record.failure_streak.is_some() {
         // promise: dimmed-rows
         buffer.set_style(area, Style::new().add_modifier(Modifier::DIM).remove_modifier(Modifier::BOLD));
     }
 }
 
-fn put(buffer: &mut Buffer, place: Rect, right: bool, line: &ink::Text) {
-    if right {
-        ink::write_right(buffer, place, line);
+fn write_cell(buffer: &mut Buffer, area: Rect, is_right_aligned: bool, line: &drawing::OwnedLine) {
+    if is_right_aligned {
+        drawing::write_right_aligned(buffer, area, line);
     } else {
-        ink::write(buffer, place, line);
+        drawing::write_line(buffer, area, line);
     }
 }
 
 /// Returns which session frees the next slot of a profile's project, and when, if no slot is free.
-fn no_slot(model: &Model, profile: ProfileId) -> Option<String> {
-    let over = model.slots(profile)?.over()?;
-    let (at, id) = model.table.rows().slot_usage(profile)?.next_end.as_ref()?;
-    let of = header::of_profile(model, profile);
-    let (at, id) = (model.settings.zone.time(*at), id.start(8));
-    let release = if model.settings.releaser.is_some() { ", x releases one" } else { "" };
+fn no_slot_text(model: &Model, profile: ProfileId) -> Option<String> {
+    let over = model.slots(profile)?.excess()?;
+    let (at, id) = model.table.rows().slot_usage(profile)?.next_expiry.as_ref()?;
+    let prefix = header::profile_prefix(model, profile);
+    let (at, id) = (model.settings.zone.time(*at), id.prefix(8));
+    let release = if model.settings.release_permission.is_some() { ", x releases one" } else { "" };
     Some(match over {
-        0 => format!("{of}no free slot: {id} frees its own at {at}{release}"),
-        _ => format!("{of}no free slot, {over} too many: {id} ends at {at}"),
+        0 => format!("{prefix}no free slot: {id} frees its own at {at}{release}"),
+        _ => format!("{prefix}no free slot, {over} too many: {id} ends at {at}"),
     })
 }
 
 /// The filter, and how many rows are out of view.
-pub(super) fn draw_note(buffer: &mut Buffer, area: Rect, model: &Model, rows: u16) {
+pub(super) fn draw_note(buffer: &mut Buffer, area: Rect, model: &Model, visible_rows: u16) {
     let theme = model.settings.theme;
     let mut parts = Vec::new();
     if !model.table.filter().is_empty() {
-        let (shown, all) = (model.table.rows().len(), model.table.rows().counts().all());
+        let (shown, all) = (model.table.rows().len(), model.table.rows().counts().total());
         parts.push(vec![
-            span("filter ", theme.faint()),
-            span(text::shown(model.table.filter().text(), 40), theme.coming()),
+            span("filter ", theme.dim()),
+            span(text::sanitise(model.table.filter().text(), 40), theme.info()),
             span(
                 format!(" {shown} of {all}{}", if area.width < 60 { "" } else { " (Esc clears)" }),
-                theme.faint(),
+                theme.dim(),
             ),
         ]);
     }
     if let Some(query) = &model.settings.query {
-        let what = text::shown(query.raw().trim_start_matches("user_metadata"), 40);
-        parts.push(vec![span("asked for ", theme.faint()), span(what, theme.coming())]);
+        let what = text::sanitise(query.raw().trim_start_matches("user_metadata"), 40);
+        parts.push(vec![span("asked for ", theme.dim()), span(what, theme.info())]);
     }
-    let under = model.table.rows().len().saturating_sub(model.table.top()).saturating_sub(usize::from(rows));
-    if model.table.is_flagged_only() {
+    let rows_below =
+        model.table.rows().len().saturating_sub(model.table.top()).saturating_sub(usize::from(visible_rows));
+    if model.table.is_alerts_only() {
         let all = if area.width < 60 { "" } else { " (f shows all)" };
-        parts.push(vec![span("flagged only", theme.coming()), span(all, theme.faint())]);
+        parts.push(vec![span("flagged only", theme.info()), span(all, theme.dim())]);
     }
-    let no_slots = model.profiles.ids().filter_map(|profile| no_slot(model, profile));
-    parts.extend(no_slots.map(|text| vec![span(text, theme.warn())]));
-    for (arrow, count) in [("↑", model.table.top()), ("↓", under)] {
+    let no_slots = model.profiles.ids().filter_map(|profile| no_slot_text(model, profile));
+    parts.extend(no_slots.map(|text| vec![span(text, theme.warning())]));
+    for (arrow, count) in [("↑", model.table.top()), ("↓", rows_below)] {
         if count > 0 {
-            parts.push(vec![span(format!("{arrow} {count} more"), theme.faint())]);
+            parts.push(vec![span(format!("{arrow} {count} more"), theme.dim())]);
         }
     }
     let muted = model.table.rows().counts().muted;
     if muted > 0 {
-        parts.push(vec![span(format!("{muted} muted, M shows them"), theme.faint())]);
+        parts.push(vec![span(format!("{muted} muted, M shows them"), theme.dim())]);
     }
     let malformed = model.profiles.malformed();
     if malformed > 0 {
-        parts.push(vec![span(format!("{malformed} in the list unreadable"), theme.warn())]);
+        parts.push(vec![span(format!("{malformed} in the list unreadable"), theme.warning())]);
     }
-    let short = model.profiles.short();
-    if let Some(short) = short.sentence().filter(|_| short.sessions >= MANY_SHORT) {
-        parts.push(vec![span(short, theme.faint())]);
+    let short = model.profiles.short_sessions();
+    if let Some(short) = short.sentence().filter(|_| short.sessions >= MIN_SHORT_SESSIONS) {
+        parts.push(vec![span(short, theme.dim())]);
     }
-    ink::write(buffer, ink::indent(area, LEAD), &ink::spaced(parts));
+    drawing::write_line(buffer, drawing::indent(area, LEFT_MARGIN), &drawing::join_spaced(parts));
 }

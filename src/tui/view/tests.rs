@@ -8,55 +8,61 @@ use ratatui::backend::TestBackend;
 use ratatui::style::{Color, Modifier};
 
 use super::fixture::{
-    RELEASED, SIZES, ago, at, blank, calm, drawn, exchange, failure, listed, look_of, now, odd, profiles,
-    resize, seen, select, story, text_of,
+    RELEASED_ID, SIZES, ago, apply_inputs, at, buffer_styles, buffer_text, calm, draw_to_buffer, empty_model,
+    failed_poll, list_input, now, odd, resize, select, story, timing, two_profiles,
 };
 use super::*;
 use crate::api::Query;
-use crate::api::{Allowance, Listing};
-use crate::poll::{Reply, Report, Request};
+use crate::api::{RateLimit, SessionList};
+use crate::poll::{Report, Request, ResponseBody};
 use crate::tui::{
-    Asked, EventRef, Extent, Focus, Listed, Notice, Pane, Part, ProfileId, ProfileInfo, Sort, SortBy, Theme,
-    Tone,
+    DetailsSection, EventRef, Focus, Notice, NoticeLevel, Pane, ProfileId, ProfileInfo, RecentRequest,
+    RecentSession, ScrollExtent, Sort, SortColumn, Theme,
 };
 use keepwatch_core::filter::Filter;
 use keepwatch_core::session::Targets;
-use keepwatch_core::session::{Fault, FaultKind, List, Project, Secret, Session, SessionId, Status};
-use keepwatch_core::testing::{id, running};
+use keepwatch_core::session::{ApiError, ApiErrorKind, List, Project, Secret, Session, SessionId, Status};
+use keepwatch_core::testing::{id, running_session};
 use keepwatch_core::text::{self, Untrusted};
 use keepwatch_core::tracker::{Input, Scope};
 
 mod cost;
 
-type State = (&'static str, fn() -> Model);
+type NamedModel = (&'static str, fn() -> Model);
 
 /// Every state that looks different.
-const STATES: [State; 53] = [
+const STATES: [NamedModel; 53] = [
     ("calm", calm),
     ("odd", odd),
     ("ended", ended),
-    ("details", || with_focus(Focus::Pane(Pane::Full(Part::Facts)))),
-    ("lower", || but(with_focus(Focus::Pane(Pane::Lower(Part::Facts))), |model| model.scroll.set(3, None))),
-    ("story", story),
-    ("story_details", || but(story(), |model| model.focus = Focus::Pane(Pane::Full(Part::Facts)))),
-    ("events", || but(story(), |model| model.focus = Focus::Pane(Pane::Events))),
-    ("events_back", || {
-        but(story(), |model| {
-            model.focus = Focus::Pane(Pane::Events);
-            model.table.set_interacted();
-            model.scroll.set(0, Some(EventRef { profile: ProfileId::FIRST, seq: 8 }));
-            model.read_until = [(ProfileId::FIRST, 14)].into_iter().collect();
+    ("details", || with_focus(Focus::Pane(Pane::FullDetails(DetailsSection::Fields)))),
+    ("lower", || {
+        with_change(with_focus(Focus::Pane(Pane::LowerDetails(DetailsSection::Fields))), |model| {
+            model.scroll.set_positions(3, None)
         })
     }),
-    ("flagged", || but(story(), |model| model.table.set_flagged_only(true))),
+    ("story", story),
+    ("story_details", || {
+        with_change(story(), |model| model.focus = Focus::Pane(Pane::FullDetails(DetailsSection::Fields)))
+    }),
+    ("events", || with_change(story(), |model| model.focus = Focus::Pane(Pane::Events))),
+    ("events_back", || {
+        with_change(story(), |model| {
+            model.focus = Focus::Pane(Pane::Events);
+            model.table.mark_interacted();
+            model.scroll.set_positions(0, Some(EventRef { profile: ProfileId::FIRST, seq: 8 }));
+            model.read_cursors = [(ProfileId::FIRST, 14)].into_iter().collect();
+        })
+    }),
+    ("flagged", || with_change(story(), |model| model.table.set_alerts_only(true))),
     ("many", many),
-    ("paused", || but(calm(), |model| model.paused = true)),
+    ("paused", || with_change(calm(), |model| model.paused = true)),
     ("late", late),
     ("unreachable", unreachable),
     ("limited", limited),
-    ("loading", || blank(Targets::All)),
+    ("loading", || empty_model(Targets::All)),
     ("waiting", waiting),
-    ("none", none),
+    ("none", no_sessions),
     ("refused", refused),
     ("out_of_reach", out_of_reach),
     ("filtered", filtered),
@@ -65,190 +71,211 @@ const STATES: [State; 53] = [
     ("mistyped", mistyped),
     ("muted", muted),
     ("all_muted", || {
-        but(calm(), |model| {
-            *model.table.muted_mut() = model.table.rows().window(0, usize::MAX).cloned().collect();
-            seen(model, []);
+        with_change(calm(), |model| {
+            *model.table.muted_mut() = model.table.rows().visible(0, usize::MAX).cloned().collect();
+            apply_inputs(model, []);
         })
     }),
     ("narrowed", || {
-        but(calm(), |model| model.settings.query = Some(Query::parse("user_metadata['env']:'prod'").unwrap()))
+        with_change(calm(), |model| {
+            model.settings.query = Some(Query::parse("user_metadata['env']:'prod'").unwrap())
+        })
     }),
     ("narrowed_to_none", || {
-        but(none(), |model| {
+        with_change(no_sessions(), |model| {
             model.settings.query = Some(Query::parse("user_metadata['run']['id']:'c-881'").unwrap());
-            model.settings.targets = Targets::Only(List::Running);
+            model.settings.targets = Targets::OneList(List::Running);
         })
     }),
     ("recent", recent),
     ("recent_asking", || {
-        but(calm(), |model| {
+        with_change(calm(), |model| {
             model.focus = Focus::Pane(Pane::Recent);
-            model.recent.asked.insert(ProfileId::FIRST, Asked { asking: true, ..Asked::default() });
+            model
+                .recent
+                .requests
+                .insert(ProfileId::FIRST, RecentRequest { is_pending: true, ..RecentRequest::default() });
         })
     }),
     ("recent_failed", || {
-        but(calm(), |model| {
+        with_change(calm(), |model| {
             model.focus = Focus::Pane(Pane::Recent);
-            let fault = Some(FaultKind::Timeout.into());
-            model.recent.asked.insert(ProfileId::FIRST, Asked { fault, ..Asked::default() });
+            let error = Some(ApiErrorKind::Timeout.into());
+            model
+                .recent
+                .requests
+                .insert(ProfileId::FIRST, RecentRequest { error, ..RecentRequest::default() });
         })
     }),
     ("recent_none", || {
-        but(calm(), |model| {
+        with_change(calm(), |model| {
             model.focus = Focus::Pane(Pane::Recent);
-            model.recent.take(ProfileId::FIRST, ago(1), Vec::new());
+            model.recent.apply_response(ProfileId::FIRST, ago(1), Vec::new());
         })
     }),
-    ("adding", || with_focus(Focus::Add { line: "6512bd".into(), wrong: None, back: Pane::Table })),
+    ("adding", || with_focus(Focus::AddSession { input: "6512bd".into(), invalid: None, back: Pane::Table })),
     ("added_wrongly", || {
         let text = "GET https://www.browserbase.com/overview";
-        let wrong = SessionId::find(text).err().map(|error| error.to_string());
-        with_focus(Focus::Add { line: text.into(), wrong, back: Pane::Table })
+        let wrong = SessionId::find_in(text).err().map(|error| error.to_string());
+        with_focus(Focus::AddSession { input: text.into(), invalid: wrong, back: Pane::Table })
     }),
-    ("hidden_metadata", || but(calm(), |model| model.hide_metadata = true)),
+    ("hidden_metadata", || with_change(calm(), |model| model.hide_metadata = true)),
     ("help", || with_focus(Focus::Help { top: 0, back: Pane::Table })),
-    ("copy_menu", || with_focus(Focus::Copy { id: id(RELEASED), marked: 1, back: Pane::Table })),
+    ("copy_menu", || with_focus(Focus::CopyMenu { id: id(RELEASED_ID), selected: 1, back: Pane::Table })),
     ("release", || {
-        but(calm(), |model| {
+        with_change(calm(), |model| {
             let id = model.table.selected().cloned().unwrap();
-            model.focus = Focus::Release { id, typed: "b1".into(), back: Pane::Table };
+            model.focus = Focus::ConfirmRelease { id, typed: "b1".into(), back: Pane::Table };
         })
     }),
     ("releasing", releasing),
-    ("full", full),
-    ("reveal", reveal),
+    ("full", slots_full),
+    ("reveal", revealed_url),
     ("failures", failures),
     ("notice", notice),
-    ("profiles", profiles),
+    ("profiles", two_profiles),
     ("profiles_refused", profiles_refused),
     ("profiles_all_fail", profiles_all_fail),
     ("profiles_none", || {
         let mut model = profiles_blank();
-        fixture::seen_of(
+        fixture::apply_profile_inputs(
             &mut model,
             ProfileId::SECOND,
-            [failure(1, FaultKind::KeyRefused, Some("Invalid API key"))],
+            [failed_poll(1, ApiErrorKind::ApiKeyRejected, Some("Invalid API key"))],
         );
-        but(model, |model| seen(model, [listed(ago(1), List::Running, Vec::new(), 0)]))
+        with_change(model, |model| apply_inputs(model, [list_input(ago(1), List::Running, Vec::new(), 0)]))
     }),
     ("profiles_loading", profiles_blank),
     ("profiles_nobody", || {
-        let refused = [failure(1, FaultKind::KeyRefused, Some("Invalid API key"))];
+        let refused = [failed_poll(1, ApiErrorKind::ApiKeyRejected, Some("Invalid API key"))];
         let mut model = profiles_blank();
-        fixture::seen_of(&mut model, ProfileId::SECOND, refused);
-        but(model, |model| seen(model, [failure(1, FaultKind::RateLimited, None)]))
+        fixture::apply_profile_inputs(&mut model, ProfileId::SECOND, refused);
+        with_change(model, |model| apply_inputs(model, [failed_poll(1, ApiErrorKind::RateLimited, None)]))
     }),
-    ("profiles_events", || but(profiles_refused(), |model| model.focus = Focus::Pane(Pane::Events))),
+    ("profiles_events", || with_change(profiles_refused(), |model| model.focus = Focus::Pane(Pane::Events))),
     ("profiles_failures", || {
-        but(profiles_refused(), |model| model.focus = Focus::Failures { top: 0, back: Pane::Table })
+        with_change(profiles_refused(), |model| model.focus = Focus::Failures { top: 0, back: Pane::Table })
     }),
     ("profiles_recent", profiles_recent),
     ("profiles_release", || {
-        but(profiles(), |model| {
+        with_change(two_profiles(), |model| {
             let id = model.table.selected().cloned().unwrap();
-            model.focus = Focus::Release { id, typed: "1b".into(), back: Pane::Table };
+            model.focus = Focus::ConfirmRelease { id, typed: "1b".into(), back: Pane::Table };
         })
     }),
 ];
 
-fn but(mut model: Model, change: impl FnOnce(&mut Model)) -> Model {
+fn with_change(mut model: Model, change: impl FnOnce(&mut Model)) -> Model {
     change(&mut model);
     model
 }
 
 fn with_focus(focus: Focus) -> Model {
-    but(calm(), |model| model.focus = focus)
+    with_change(calm(), |model| model.focus = focus)
 }
 
 fn ended() -> Model {
     let mut model = calm();
-    select(&mut model, RELEASED);
+    select(&mut model, RELEASED_ID);
     model
 }
 
 fn many() -> Model {
     let mut model = calm();
     let started = at("21:00:00");
-    let sessions = (0..60).map(|n| running(&format!("{n:08x}-many"), started, Duration::from_secs(700 + n)));
-    seen(&mut model, [listed(ago(1), List::Pending, sessions.collect(), 0)]);
+    let sessions =
+        (0..60).map(|n| running_session(&format!("{n:08x}-many"), started, Duration::from_secs(700 + n)));
+    apply_inputs(&mut model, [list_input(ago(1), List::Pending, sessions.collect(), 0)]);
     model.table.set_top(7);
-    model.table.set_sort(Sort { by: SortBy::Proxy, reversed: false });
+    model.table.set_sort(Sort { column: SortColumn::Proxy, reversed: false });
     model
 }
 
 fn late() -> Model {
     let mut model = calm();
     let id = model.table.selected().cloned().unwrap();
-    let fault = FaultKind::Timeout.into();
-    let next = Some(now().after(Duration::from_secs(2)));
-    seen(&mut model, [Input::Failed { at: exchange(now()), scope: Scope::One(id), fault, next }]);
+    let error = ApiErrorKind::Timeout.into();
+    let next = Some(now().plus(Duration::from_secs(2)));
+    apply_inputs(
+        &mut model,
+        [Input::RequestFailed { at: timing(now()), scope: Scope::Session(id), error, next }],
+    );
     model
 }
 
 fn unreachable() -> Model {
     let mut model = calm();
-    seen(&mut model, [failure(0, FaultKind::Refused(Untrusted::new("api.browserbase.com")), None)]);
+    apply_inputs(
+        &mut model,
+        [failed_poll(0, ApiErrorKind::ConnectionRefused(Untrusted::new("api.browserbase.com")), None)],
+    );
     model
 }
 
 fn limited() -> Model {
     let mut model = calm();
-    seen(&mut model, [failure(0, FaultKind::RateLimited, Some("Too many requests: slow down"))]);
+    apply_inputs(
+        &mut model,
+        [failed_poll(0, ApiErrorKind::RateLimited, Some("Too many requests: slow down"))],
+    );
     model
 }
 
 fn waiting() -> Model {
     let ids: Vec<_> = ["first", "second"].into_iter().map(id).collect();
-    let mut model = blank(Targets::Ids(ids.clone()));
-    seen(&mut model, [Input::Asked { at: now(), ids }]);
+    let mut model = empty_model(Targets::Ids(ids.clone()));
+    apply_inputs(&mut model, [Input::SessionsNamed { at: now(), ids }]);
     model
 }
 
-fn none() -> Model {
-    let mut model = blank(Targets::All);
-    seen(&mut model, [listed(ago(1), List::Running, Vec::new(), 0)]);
+fn no_sessions() -> Model {
+    let mut model = empty_model(Targets::All);
+    apply_inputs(&mut model, [list_input(ago(1), List::Running, Vec::new(), 0)]);
     model
 }
 
 fn refused() -> Model {
-    let mut model = blank(Targets::All);
-    seen(&mut model, [failure(1, FaultKind::KeyRefused, Some("Invalid API key"))]);
+    let mut model = empty_model(Targets::All);
+    apply_inputs(&mut model, [failed_poll(1, ApiErrorKind::ApiKeyRejected, Some("Invalid API key"))]);
     model
 }
 
 fn out_of_reach() -> Model {
-    let mut model = blank(Targets::All);
+    let mut model = empty_model(Targets::All);
     model.profiles.get_mut(ProfileId::FIRST).info.host = Some("bb.internal.example".into());
-    seen(&mut model, [failure(1, FaultKind::Dns(Untrusted::new("bb.internal.example")), None)]);
+    apply_inputs(
+        &mut model,
+        [failed_poll(1, ApiErrorKind::Dns(Untrusted::new("bb.internal.example")), None)],
+    );
     model
 }
 
 fn filtered() -> Model {
     let mut model = calm();
     model.table.set_filter(Filter::parse("us-west staging").unwrap());
-    seen(&mut model, []);
+    apply_inputs(&mut model, []);
     model
 }
 
 fn no_match() -> Model {
     let mut model = calm();
     model.table.set_filter(Filter::parse("nowhere").unwrap());
-    seen(&mut model, []);
+    apply_inputs(&mut model, []);
     model
 }
 
 fn typing() -> Model {
     let mut model = filtered();
     let line = tui_input::Input::new(model.table.filter().text().to_owned()).with_cursor(3);
-    model.focus = Focus::Filter { line, before: Filter::default(), mistake: None };
+    model.focus = Focus::Filter { input: line, before: Filter::default(), error: None };
     model
 }
 
 fn muted() -> Model {
-    but(calm(), |model| {
-        let ids: Vec<SessionId> = model.table.rows().window(0, 2).cloned().collect();
+    with_change(calm(), |model| {
+        let ids: Vec<SessionId> = model.table.rows().visible(0, 2).cloned().collect();
         *model.table.muted_mut() = ids.into_iter().collect();
-        seen(model, []);
+        apply_inputs(model, []);
     })
 }
 
@@ -258,26 +285,26 @@ fn recent() -> Model {
         status,
         ended: Some(until.parse().unwrap()),
         keep_alive: Some(kept),
-        ..running(id, started.parse().unwrap(), Duration::from_secs(900))
+        ..running_session(id, started.parse().unwrap(), Duration::from_secs(900))
     };
     let night = |time: &str| format!("2026-11-22T{time}Z");
     let sessions = vec![
-        running("b6d767d2-f8ed", at("21:05:40"), Duration::from_secs(900)),
-        ended(RELEASED, Status::Completed, &night("21:04:02"), &night("21:04:12"), true),
+        running_session("b6d767d2-f8ed", at("21:05:40"), Duration::from_secs(900)),
+        ended(RELEASED_ID, Status::Completed, &night("21:04:02"), &night("21:04:12"), true),
         ended("1f0e3dad-9990", Status::Error, &night("20:40:00"), &night("20:41:07"), false),
         ended("98f13708-2101", Status::TimedOut, &night("19:00:00"), &night("19:15:00"), false),
         ended("3c59dc04-8e88", Status::Completed, "2026-11-21T09:00:00Z", "2026-11-21T09:03:10Z", false),
     ];
     let owners = ["growth", "checkout-e2e", "mcp", "a-name-that-is-too-long", ""];
     let owner = |name: &str| (!name.is_empty()).then(|| Untrusted::new(name));
-    let listed = |(session, owner)| Listed { profile: ProfileId::FIRST, session, owner };
-    model.recent.take(
+    let listed = |(session, owner)| RecentSession { profile: ProfileId::FIRST, session, owner };
+    model.recent.apply_response(
         ProfileId::FIRST,
         ago(1),
         sessions.into_iter().zip(owners.map(owner)).map(listed).collect(),
     );
-    model.recent.asked.get_mut(&ProfileId::FIRST).unwrap().answered = Some((ago(1), 312));
-    (model.recent.marked, model.focus) = (1, Focus::Pane(Pane::Recent));
+    model.recent.requests.get_mut(&ProfileId::FIRST).unwrap().last_response = Some((ago(1), 312));
+    (model.recent.selected, model.focus) = (1, Focus::Pane(Pane::Recent));
     model
 }
 
@@ -285,11 +312,11 @@ fn mistyped() -> Model {
     let mut model = filtered();
     let text = "us-west !colour:red staging";
     let mistake = Filter::parse(text).err();
-    model.focus = Focus::Filter { line: text.into(), before: Filter::default(), mistake };
+    model.focus = Focus::Filter { input: text.into(), before: Filter::default(), error: mistake };
     model
 }
 
-fn reveal() -> Model {
+fn revealed_url() -> Model {
     let url = format!(
         "wss://connect.usw2.browserbase.com/?signingKey={}",
         "eyJhbGciOiJBMjU2S1ciLCJlbmMi".repeat(12)
@@ -297,46 +324,56 @@ fn reveal() -> Model {
     let model = calm();
     let id = model.table.selected().cloned().unwrap();
     let until = now().boot + Duration::from_millis(26_300);
-    but(model, |model| model.focus = Focus::Reveal { id, url: Secret::new(url), until, back: Pane::Table })
+    with_change(model, |model| {
+        model.focus = Focus::Reveal { id, url: Secret::new(url), until, back: Pane::Table }
+    })
 }
 
 fn releasing() -> Model {
     let mut model = calm();
-    let (one, other) = (model.table.selected().cloned().unwrap(), id(fixture::OTHER));
-    let fault = Fault { message: Some(Untrusted::new("Session is locked")), ..FaultKind::Status(409).into() };
-    seen(
+    let (one, other) = (model.table.selected().cloned().unwrap(), id(fixture::OTHER_ID));
+    let error =
+        ApiError { message: Some(Untrusted::new("Session is locked")), ..ApiErrorKind::Status(409).into() };
+    apply_inputs(
         &mut model,
         [
-            Input::ReleaseAsked { at: ago(9), id: one.clone() },
-            Input::ReleaseAsked { at: ago(7), id: other },
-            Input::ReleaseFailed { at: exchange(ago(5)), id: one, fault, next: None },
+            Input::ReleaseRequested { at: ago(9), id: one.clone() },
+            Input::ReleaseRequested { at: ago(7), id: other },
+            Input::ReleaseFailed { at: timing(ago(5)), id: one, error, next: None },
         ],
     );
     model
 }
 
-fn full() -> Model {
+fn slots_full() -> Model {
     let mut model = calm();
     let project = Project { concurrency: Some(6), ..model.profiles.first().tracker.projects()[0].clone() };
-    seen(&mut model, [Input::Projects { at: exchange(ago(1)), projects: vec![project] }]);
+    apply_inputs(&mut model, [Input::ProjectsReceived { at: timing(ago(1)), projects: vec![project] }]);
     model
 }
 
 fn failures() -> Model {
     let mut model = limited();
-    seen(&mut model, [failure(0, FaultKind::Html, None), failure(0, FaultKind::Server(500), Some("oops"))]);
-    let answer = |seconds: u64, took: u64, bytes: u64| Report {
+    apply_inputs(
+        &mut model,
+        [failed_poll(0, ApiErrorKind::Html, None), failed_poll(0, ApiErrorKind::Server(500), Some("oops"))],
+    );
+    let report = |seconds: u64, took: u64, bytes: u64| Report {
         request: Request::List(List::Running),
         sent: ago(seconds),
-        received: ago(seconds).after(Duration::from_millis(took)),
+        received: ago(seconds).plus(Duration::from_millis(took)),
         date: None,
         bytes,
-        allowance: Some(Allowance { remaining: 12, reset: Duration::from_secs(48) }),
-        outcome: Ok(Reply::List(Listing::default())),
-        next: None,
+        rate_limit: Some(RateLimit { remaining: 12, resets_in: Duration::from_secs(48) }),
+        result: Ok(ResponseBody::List(SessionList::default())),
+        next_attempt: None,
     };
     for round in (0..27).rev() {
-        model.profiles.get_mut(ProfileId::FIRST).effort.note(&answer(round * 3, 80 + round % 10, 45_000));
+        model.profiles.get_mut(ProfileId::FIRST).poll_stats.add_report(&report(
+            round * 3,
+            80 + round % 10,
+            45_000,
+        ));
     }
     model.focus = Focus::Failures { top: 0, back: Pane::Table };
     model
@@ -344,57 +381,62 @@ fn failures() -> Model {
 
 fn notice() -> Model {
     let text = "the session has ended (COMPLETED): it has no connect URL".into();
-    but(calm(), |model| model.notice = Some(Notice { text, tone: Tone::Bad, until: Duration::MAX }))
+    with_change(calm(), |model| {
+        model.notice = Some(Notice { text, level: NoticeLevel::Error, until: Duration::MAX })
+    })
 }
 
 fn profiles_refused() -> Model {
-    let mut model = profiles();
-    let refused = [failure(0, FaultKind::KeyRefused, Some("Invalid API key"))];
-    fixture::seen_of(&mut model, ProfileId::SECOND, refused);
+    let mut model = two_profiles();
+    let refused = [failed_poll(0, ApiErrorKind::ApiKeyRejected, Some("Invalid API key"))];
+    fixture::apply_profile_inputs(&mut model, ProfileId::SECOND, refused);
     // The other one goes on.
-    let fresh = now().after(Duration::from_secs(10));
-    let session = model.profiles.record(&id(fixture::OTHER)).unwrap().session.clone();
-    seen(&mut model, [fixture::one(fresh, fixture::OTHER, session.unwrap())]);
+    let fresh = now().plus(Duration::from_secs(10));
+    let session = model.profiles.record(&id(fixture::OTHER_ID)).unwrap().session.clone();
+    apply_inputs(&mut model, [fixture::session_input(fresh, fixture::OTHER_ID, session.unwrap())]);
     model
 }
 
 fn profiles_all_fail() -> Model {
-    let mut model = profiles();
-    fixture::seen_of(
+    let mut model = two_profiles();
+    fixture::apply_profile_inputs(
         &mut model,
         ProfileId::SECOND,
-        [failure(0, FaultKind::KeyRefused, Some("Invalid API key"))],
+        [failed_poll(0, ApiErrorKind::ApiKeyRejected, Some("Invalid API key"))],
     );
-    seen(&mut model, [failure(0, FaultKind::RateLimited, Some("Too many requests: slow down"))]);
+    apply_inputs(
+        &mut model,
+        [failed_poll(0, ApiErrorKind::RateLimited, Some("Too many requests: slow down"))],
+    );
     model
 }
 
 /// Two profiles of which nothing is seen yet.
 fn profiles_blank() -> Model {
-    let Model { settings, .. } = blank(Targets::All);
+    let Model { settings, .. } = empty_model(Targets::All);
     let info = |name: &str| ProfileInfo { name: name.into(), ..ProfileInfo::default() };
     Model::new(settings, info("acme"), vec![info("staging")], (120, 40))
 }
 
 fn profiles_recent() -> Model {
-    let mut model = profiles();
+    let mut model = two_profiles();
     let started = at("20:40:00");
     let of = |profile, id: &str| {
-        let session = running(id, started, Duration::from_secs(900));
+        let session = running_session(id, started, Duration::from_secs(900));
         let session = Session { status: Status::Completed, ended: Some(at("20:41:10")), ..session };
-        vec![Listed { profile, session, owner: Some(Untrusted::new("growth")) }]
+        vec![RecentSession { profile, session, owner: Some(Untrusted::new("growth")) }]
     };
-    model.recent.take(ProfileId::FIRST, ago(2), of(ProfileId::FIRST, "b6d767d2-f8ed"));
-    model.recent.take(ProfileId::SECOND, ago(1), of(ProfileId::SECOND, "1f0e3dad-9990"));
-    let refused = model.recent.asked.get_mut(&ProfileId::SECOND).unwrap();
-    refused.fault = Some(FaultKind::KeyRefused.into());
-    but(model, |model| model.focus = Focus::Pane(Pane::Recent))
+    model.recent.apply_response(ProfileId::FIRST, ago(2), of(ProfileId::FIRST, "b6d767d2-f8ed"));
+    model.recent.apply_response(ProfileId::SECOND, ago(1), of(ProfileId::SECOND, "1f0e3dad-9990"));
+    let refused = model.recent.requests.get_mut(&ProfileId::SECOND).unwrap();
+    refused.error = Some(ApiErrorKind::ApiKeyRejected.into());
+    with_change(model, |model| model.focus = Focus::Pane(Pane::Recent))
 }
 
 /// When a state is looked at: what is late is so after ten seconds.
-fn time(name: &str) -> Moment {
+fn state_time(name: &str) -> Moment {
     if ["late", "unreachable", "profiles_refused"].contains(&name) {
-        now().after(Duration::from_millis(11_300))
+        now().plus(Duration::from_millis(11_300))
     } else {
         now()
     }
@@ -405,8 +447,8 @@ fn every_state_looks_as_it_did_at_every_size() {
     for (name, model) in STATES {
         let mut screens = String::new();
         for size in SIZES {
-            let buffer = drawn(&mut model(), size, time(name));
-            screens.push_str(&format!("{}x{}\n{}\n", size.0, size.1, text_of(&buffer)));
+            let buffer = draw_to_buffer(&mut model(), size, state_time(name));
+            screens.push_str(&format!("{}x{}\n{}\n", size.0, size.1, buffer_text(&buffer)));
         }
         insta::assert_snapshot!(name, screens);
     }
@@ -420,8 +462,8 @@ fn the_details_say_what_is_not_as_it_should_be() {
     {
         let mut model = odd();
         select(&mut model, id);
-        model.focus = Focus::Pane(Pane::Full(Part::Facts));
-        screens.push_str(&text_of(&drawn(&mut model, (100, 23), now())));
+        model.focus = Focus::Pane(Pane::FullDetails(DetailsSection::Fields));
+        screens.push_str(&buffer_text(&draw_to_buffer(&mut model, (100, 23), now())));
     }
     insta::assert_snapshot!("troubles", screens);
 }
@@ -430,8 +472,8 @@ fn the_details_say_what_is_not_as_it_should_be() {
 fn the_table_grows_its_columns_with_the_screen() {
     let mut screens = String::new();
     for width in [30, 45, 59, 60, 69, 99, 100, 110, 140, 180] {
-        let buffer = drawn(&mut calm(), (width, 14), now());
-        screens.push_str(&format!("{width}\n{}\n", text_of(&buffer)));
+        let buffer = draw_to_buffer(&mut calm(), (width, 14), now());
+        screens.push_str(&format!("{width}\n{}\n", buffer_text(&buffer)));
     }
     insta::assert_snapshot!("widths", screens);
 }
@@ -440,8 +482,8 @@ fn the_table_grows_its_columns_with_the_screen() {
 fn a_profile_is_named_at_any_width_that_has_room_for_it() {
     let mut screens = String::new();
     for width in [30, 36, 40, 59, 60, 64, 80, 99, 100, 107, 108, 140] {
-        let buffer = drawn(&mut profiles(), (width, 12), now());
-        let screen: Vec<String> = text_of(&buffer).lines().skip(2).take(4).map(str::to_owned).collect();
+        let buffer = draw_to_buffer(&mut two_profiles(), (width, 12), now());
+        let screen: Vec<String> = buffer_text(&buffer).lines().skip(2).take(4).map(str::to_owned).collect();
         screens.push_str(&format!("{width}\n{}\n\n", screen.join("\n")));
     }
     insta::assert_snapshot!("profile_widths", screens);
@@ -449,20 +491,26 @@ fn a_profile_is_named_at_any_width_that_has_room_for_it() {
 
 #[test]
 fn colour_is_where_it_says_something() {
-    insta::assert_snapshot!("look_calm", look_of(&drawn(&mut calm(), (120, 24), now())));
-    insta::assert_snapshot!("look_late", look_of(&drawn(&mut unreachable(), (120, 24), time("late"))));
+    insta::assert_snapshot!("look_calm", buffer_styles(&draw_to_buffer(&mut calm(), (120, 24), now())));
+    insta::assert_snapshot!(
+        "look_late",
+        buffer_styles(&draw_to_buffer(&mut unreachable(), (120, 24), state_time("late")))
+    );
     let mut mono = unreachable();
     mono.settings.theme = Theme::mono();
-    insta::assert_snapshot!("look_mono", look_of(&drawn(&mut mono, (80, 24), time("late"))));
+    insta::assert_snapshot!(
+        "look_mono",
+        buffer_styles(&draw_to_buffer(&mut mono, (80, 24), state_time("late")))
+    );
 }
 
 #[test]
 fn ascii_is_a_complete_look() {
     let mut screens = String::new();
-    for model in [calm, odd, reveal, || with_focus(Focus::Help { top: 0, back: Pane::Table })] {
+    for model in [calm, odd, revealed_url, || with_focus(Focus::Help { top: 0, back: Pane::Table })] {
         let mut model: Model = model();
-        model.settings.theme = Theme::mono().in_ascii();
-        screens.push_str(&text_of(&drawn(&mut model, (100, 30), now())));
+        model.settings.theme = Theme::mono().with_ascii();
+        screens.push_str(&buffer_text(&draw_to_buffer(&mut model, (100, 30), now())));
     }
     insta::assert_snapshot!("ascii", screens);
 }
@@ -472,8 +520,8 @@ fn no_state_shows_a_colour_without_colours_nor_a_letter_beyond_ascii_in_ascii() 
     for (name, model) in STATES {
         for size in SIZES {
             let mut mono = model();
-            mono.settings.theme = Theme::mono().in_ascii();
-            for cell in drawn(&mut mono, size, time(name)).content() {
+            mono.settings.theme = Theme::mono().with_ascii();
+            for cell in draw_to_buffer(&mut mono, size, state_time(name)).content() {
                 assert_eq!((cell.fg, cell.bg), (Color::Reset, Color::Reset), "{name} {size:?}");
                 assert!(cell.symbol().is_ascii(), "{name} {size:?}: {}", cell.symbol());
             }
@@ -485,7 +533,7 @@ fn no_state_shows_a_colour_without_colours_nor_a_letter_beyond_ascii_in_ascii() 
 fn no_text_has_a_colour_that_vanishes_on_a_light_or_a_dark_background() {
     let fine = [Color::Reset, Color::Red, Color::Green, Color::Yellow, Color::Cyan, Color::Magenta];
     for (name, model) in STATES {
-        for cell in drawn(&mut model(), (120, 40), time(name)).content() {
+        for cell in draw_to_buffer(&mut model(), (120, 40), state_time(name)).content() {
             assert!(fine.contains(&cell.fg) && cell.bg == Color::Reset, "{name}: {cell:?}");
         }
     }
@@ -493,7 +541,7 @@ fn no_text_has_a_colour_that_vanishes_on_a_light_or_a_dark_background() {
 
 #[test]
 fn the_selected_row_is_bold_as_a_whole_and_has_the_bar() {
-    let buffer = drawn(&mut calm(), (120, 24), now());
+    let buffer = draw_to_buffer(&mut calm(), (120, 24), now());
     let row = (0..24).find(|y| buffer[(0, *y)].symbol() == "▌").unwrap();
     for x in 0..120 {
         let look = buffer[(x, row)].modifier;
@@ -503,16 +551,16 @@ fn the_selected_row_is_bold_as_a_whole_and_has_the_bar() {
 
 #[test]
 fn data_that_is_late_is_faint() {
-    let buffer = drawn(&mut unreachable(), (120, 24), time("late"));
+    let buffer = draw_to_buffer(&mut unreachable(), (120, 24), state_time("late"));
     let cell = (4..12).map(|y| &buffer[(16, y)]).find(|cell| cell.symbol() == "4").unwrap();
     assert!(cell.modifier.contains(Modifier::DIM), "{cell:?}");
 }
 
 #[test]
 fn of_several_profiles_the_rows_of_the_late_one_alone_are_faint() {
-    let mut model = but(profiles_refused(), |model| model.table.select_none());
-    let buffer = drawn(&mut model, (120, 40), time("profiles_refused"));
-    let text = text_of(&buffer);
+    let mut model = with_change(profiles_refused(), |model| model.table.select_none());
+    let buffer = draw_to_buffer(&mut model, (120, 40), state_time("profiles_refused"));
+    let text = buffer_text(&buffer);
     let look = |id: &str| {
         let row = text.lines().position(|line| line.contains(id)).unwrap();
         buffer[(16, u16::try_from(row).unwrap())].modifier.contains(Modifier::DIM)
@@ -523,18 +571,18 @@ fn of_several_profiles_the_rows_of_the_late_one_alone_are_faint() {
 #[test]
 fn connect_urls_are_shown_by_nothing_but_the_reveal() {
     for (name, model) in STATES {
-        let shown = text_of(&drawn(&mut model(), (120, 40), now()));
+        let shown = buffer_text(&draw_to_buffer(&mut model(), (120, 40), now()));
         assert_eq!(shown.contains("signingKey="), name == "reveal", "{name}");
     }
 }
 
 #[test]
 fn lines_of_a_revealed_url_are_the_url_and_nothing_else() {
-    let mut model = reveal();
+    let mut model = revealed_url();
     let Focus::Reveal { url, .. } = &model.focus else { panic!() };
     let url = url.expose().to_owned();
     for size in [(120, 40), (80, 24), (40, 12)] {
-        let shown = text_of(&drawn(&mut model, size, now()));
+        let shown = buffer_text(&draw_to_buffer(&mut model, size, now()));
         let lines: String = shown.lines().map(|line| line.trim_start_matches('|')).collect();
         assert!(lines.contains(&url), "{size:?}:\n{shown}");
     }
@@ -542,7 +590,11 @@ fn lines_of_a_revealed_url_are_the_url_and_nothing_else() {
 
 #[test]
 fn hidden_metadata_is_nowhere() {
-    let shown = text_of(&drawn(&mut but(calm(), |model| model.hide_metadata = true), (180, 40), now()));
+    let shown = buffer_text(&draw_to_buffer(
+        &mut with_change(calm(), |model| model.hide_metadata = true),
+        (180, 40),
+        now(),
+    ));
     for secret in ["nightly-42", "staging", "growth", "c-881"] {
         assert!(!shown.contains(secret), "{secret}:\n{shown}");
     }
@@ -560,14 +612,14 @@ fn every_status_has_its_glyph_and_its_word() {
 fn nothing_changes_before_the_model_says_so() {
     for (name, model) in STATES {
         let mut model = model();
-        resize(&mut model, (120, 40), time(name));
+        resize(&mut model, (120, 40), state_time(name));
         for millis in [0, 1, 300, 999] {
-            let now = time(name).after(Duration::from_millis(millis));
-            let shown = drawn(&mut model, (120, 40), now);
+            let now = state_time(name).plus(Duration::from_millis(millis));
+            let shown = draw_to_buffer(&mut model, (120, 40), now);
             let next = model.next_change(now).unwrap_or(now.mono + Duration::from_secs(600));
-            let before = now.after(next.saturating_sub(now.mono).saturating_sub(Duration::from_millis(1)));
-            let later = drawn(&mut model, (120, 40), before);
-            assert_eq!(text_of(&shown), text_of(&later), "{name} at {millis} ms until {next:?}");
+            let before = now.plus(next.saturating_sub(now.mono).saturating_sub(Duration::from_millis(1)));
+            let later = draw_to_buffer(&mut model, (120, 40), before);
+            assert_eq!(buffer_text(&shown), buffer_text(&later), "{name} at {millis} ms until {next:?}");
         }
     }
 }
@@ -577,18 +629,18 @@ fn details_scroll_to_their_last_line() {
     for (name, model) in STATES {
         let mut model = model();
         for size in SIZES {
-            model.focus = Focus::Pane(Pane::Full(Part::Facts));
+            model.focus = Focus::Pane(Pane::FullDetails(DetailsSection::Fields));
             resize(&mut model, size, now());
             let Some(pane) = model.viewport().details_pane() else { continue };
-            let Extent { lines, height } = model.viewport().details().unwrap();
-            model.scroll.set(lines, None);
-            resize(&mut model, size, time(name));
+            let ScrollExtent { lines, height } = model.viewport().details().unwrap();
+            model.scroll.set_positions(lines, None);
+            resize(&mut model, size, state_time(name));
             assert_eq!(
-                model.scroll.line(),
+                model.scroll.details_top(),
                 lines.saturating_sub(height),
                 "{name} {size:?}: as many lines later"
             );
-            let shown = text_of(&drawn(&mut model, size, time(name)));
+            let shown = buffer_text(&draw_to_buffer(&mut model, size, state_time(name)));
             let rule = shown.lines().nth(usize::from(pane.top())).unwrap();
             let last = shown.lines().nth(usize::from(pane.bottom()) - 1).unwrap();
             assert!(!rule.contains('↓'), "{name} {size:?}: {rule}");
@@ -614,14 +666,14 @@ proptest! {
         let (name, model) = STATES[state];
         let mut model = model();
         if ascii {
-            model.settings.theme = Theme::mono().in_ascii();
+            model.settings.theme = Theme::mono().with_ascii();
         }
         if interacted {
-            model.table.set_interacted();
+            model.table.mark_interacted();
         }
-        model.scroll.set(scroll, None);
+        model.scroll.set_positions(scroll, None);
         model.table.set_top(top);
-        let now = now().after(Duration::from_secs(late));
+        let now = now().plus(Duration::from_secs(late));
         resize(&mut model, (width, height), now);
 
         // Room beside the screen shows what is written past its edges.
@@ -638,17 +690,17 @@ proptest! {
         }
 
         let row = |y: u16| (0..width).map(|x| buffer[(x, y)].symbol()).collect::<String>();
-        let has_popup = !matches!(model.focus, Focus::Pane(_) | Focus::Filter { .. } | Focus::Add { .. });
-        let Layout::Whole(Whole { body, .. }) = model.viewport().layout else { return Ok(()) };
+        let has_popup = !matches!(model.focus, Focus::Pane(_) | Focus::Filter { .. } | Focus::AddSession { .. });
+        let Layout::Full(FullLayout { body, .. }) = model.viewport().layout else { return Ok(()) };
         if has_popup {
             return Ok(());
         }
         prop_assert!(!row(0).trim().is_empty(), "{name}: no header on {width}x{height}");
         prop_assert!(!row(height - 1).trim().is_empty(), "{name}: no footer on {width}x{height}");
         // What is wrong with a line being typed may cover the rows above it.
-        let is_covered = matches!(model.focus, Focus::Filter { mistake: Some(_), .. } | Focus::Add { wrong: Some(_), .. });
-        if let (Body::Table { table, .. }, true, false) = (body, interacted, is_covered) {
-            let marker = model.settings.theme.marker();
+        let is_covered = matches!(model.focus, Focus::Filter { error: Some(_), .. } | Focus::AddSession { invalid: Some(_), .. });
+        if let (BodyLayout::Table { table, .. }, true, false) = (body, interacted, is_covered) {
+            let marker = model.settings.theme.selection_glyph();
             let marked = (table.top()..table.bottom()).filter(|y| row(*y).starts_with(marker)).count();
             prop_assert_eq!(marked, 1, "{}: selected row on {}x{}", name, width, height);
         }
@@ -665,27 +717,28 @@ proptest! {
         resize(&mut model, told, now());
         let mut terminal = Terminal::new(TestBackend::new(size.0, size.1)).unwrap();
         terminal.draw(|frame| draw(frame, &model, now())).unwrap();
-        let early = text_of(terminal.backend().buffer());
-        prop_assert_eq!(early, text_of(&drawn(&mut model, size, now())), "{}", name);
+        let early = buffer_text(terminal.backend().buffer());
+        prop_assert_eq!(early, buffer_text(&draw_to_buffer(&mut model, size, now())), "{}", name);
     }
 }
 
 /// All of the screen's text.
-fn shown(model: &mut Model, size: (u16, u16), now: Moment) -> String {
-    text_of(&drawn(model, size, now))
+fn text_at_size(model: &mut Model, size: (u16, u16), now: Moment) -> String {
+    buffer_text(&draw_to_buffer(model, size, now))
 }
 
 #[test]
 fn the_verdict_is_in_the_first_frame_that_shows_the_end() {
     for size in [(120, 40), (80, 24)] {
-        let mut model = blank(Targets::All);
+        let mut model = empty_model(Targets::All);
         let started = at("21:05:00");
-        let alive = Session { keep_alive: Some(true), ..running("kept", started, Duration::from_secs(900)) };
-        seen(&mut model, [listed(ago(4), List::Running, vec![alive.clone()], 0)]);
-        assert!(!shown(&mut model, size, ago(4)).contains("likely"));
+        let alive =
+            Session { keep_alive: Some(true), ..running_session("kept", started, Duration::from_secs(900)) };
+        apply_inputs(&mut model, [list_input(ago(4), List::Running, vec![alive.clone()], 0)]);
+        assert!(!text_at_size(&mut model, size, ago(4)).contains("likely"));
         let ended = Session { status: Status::Completed, ended: Some(at("21:06:45")), ..alive };
-        seen(&mut model, [fixture::one(ago(1), "kept", ended)]);
-        let screen = shown(&mut model, size, ago(1));
+        apply_inputs(&mut model, [fixture::session_input(ago(1), "kept", ended)]);
+        let screen = text_at_size(&mut model, size, ago(1));
         assert!(screen.contains("by the rules no disconnect and no timeout"), "{screen}");
         assert!(screen.contains("keep-alive session ended early"), "{screen}");
     }
@@ -693,20 +746,20 @@ fn the_verdict_is_in_the_first_frame_that_shows_the_end() {
 
 #[test]
 fn the_days_of_a_timeline_are_told_apart() {
-    let mut model = blank(Targets::All);
+    let mut model = empty_model(Targets::All);
     let yesterday = |seconds: u64| {
         let moment = ago(seconds);
         Moment { wall: moment.wall - Duration::from_secs(86_400), ..moment }
     };
     let started = yesterday(110).wall;
-    let session = running("a", started, Duration::from_secs(100_000));
+    let session = running_session("a", started, Duration::from_secs(100_000));
     let later = Session { keep_alive: Some(true), ..session.clone() };
-    seen(&mut model, [fixture::one(yesterday(110), "a", session)]);
-    let mut events = shown(&mut model, (120, 40), yesterday(100));
+    apply_inputs(&mut model, [fixture::session_input(yesterday(110), "a", session)]);
+    let mut events = text_at_size(&mut model, (120, 40), yesterday(100));
     assert!(!events.contains("─ 2026"), "of one day nothing is said: {events}");
-    seen(&mut model, [fixture::one(ago(1), "a", later)]);
+    apply_inputs(&mut model, [fixture::session_input(ago(1), "a", later)]);
     model.focus = Focus::Pane(Pane::Events);
-    events = shown(&mut model, (80, 24), now());
+    events = text_at_size(&mut model, (80, 24), now());
     let lines: Vec<&str> = events.lines().skip(3).take(5).collect();
     assert!(lines[0].contains("─ 2026-11-21 ─") && lines[1].contains("first seen"), "{events}");
     assert!(lines[2].contains("─ 2026-11-22 ─"), "{events}");
@@ -714,26 +767,27 @@ fn the_days_of_a_timeline_are_told_apart() {
 
 #[test]
 fn the_last_line_of_the_details_can_be_reached_whatever_time_it_is() {
-    let mut model = but(calm(), |model| model.focus = Focus::Pane(Pane::Full(Part::Facts)));
+    let mut model =
+        with_change(calm(), |model| model.focus = Focus::Pane(Pane::FullDetails(DetailsSection::Fields)));
     for late in [0, 60, 100_000] {
-        let now = now().after(Duration::from_secs(late));
+        let now = now().plus(Duration::from_secs(late));
         resize(&mut model, (120, 24), now);
-        let Extent { lines, height } = model.viewport().details().unwrap();
+        let ScrollExtent { lines, height } = model.viewport().details().unwrap();
         assert!(lines > height);
-        model.scroll.set(lines - height, None);
-        let screen = shown(&mut model, (120, 24), now);
+        model.scroll.set_positions(lines - height, None);
+        let screen = text_at_size(&mut model, (120, 24), now);
         assert!(screen.contains("↑") && !screen.contains("↓"), "{screen}");
     }
 }
 
 #[test]
 fn slots_are_counted_only_where_all_sessions_are_watched() {
-    let mut model = full();
-    assert!(shown(&mut model, (120, 40), now()).contains("slots 6/6 FULL"));
+    let mut model = slots_full();
+    assert!(text_at_size(&mut model, (120, 40), now()).contains("slots 6/6 FULL"));
     let said = "You've exceeded your max concurrent sessions limit (limit 9, currently 9).";
-    seen(&mut model, [failure(0, FaultKind::RateLimited, Some(said))]);
-    assert!(shown(&mut model, (160, 40), now()).contains("slots 6/6 FULL (429 said 9/9)"));
+    apply_inputs(&mut model, [failed_poll(0, ApiErrorKind::RateLimited, Some(said))]);
+    assert!(text_at_size(&mut model, (160, 40), now()).contains("slots 6/6 FULL (429 said 9/9)"));
     model.settings.targets = Targets::Ids(Vec::new());
-    let screen = shown(&mut model, (120, 40), now());
+    let screen = text_at_size(&mut model, (120, 40), now());
     assert!(screen.contains("slots ?/6") && !screen.contains("FULL"), "{screen}");
 }

@@ -2,19 +2,19 @@
 
 use std::time::Duration;
 
-use browserbase_simulator::{What, chaos};
+use browserbase_simulator::{FaultResponse, chaos};
 use keepwatch::api::Client;
 use keepwatch::api::Endpoint;
-use keepwatch::poll::Observed;
+use keepwatch::poll::IngestedReport;
 use keepwatch::poll::PollLimits;
 use keepwatch::poll::{Poller, Report};
 use keepwatch_core::clock::Clock;
 use keepwatch_core::session::Secret;
 use keepwatch_core::session::Targets;
-use keepwatch_core::tracker::{Fleet, Thresholds};
+use keepwatch_core::tracker::{AlertThresholds, SessionTracker};
 use tokio::sync::mpsc;
 
-use crate::harness::{Api, KEY};
+use crate::harness::{KEY, TestSimulator};
 
 const SPEED: u32 = 40;
 /// By the quicker clock.
@@ -28,18 +28,18 @@ const FEWEST_REPORTS: usize = 100;
 #[test]
 fn tasks_are_as_few_as_requests_under_way_whatever_goes_wrong() {
     let clock = Clock::scaled(SPEED);
-    let mut script = chaos::script(chaos::SEED, 200);
+    let mut script = chaos::scenario(chaos::DEFAULT_SEED, 200);
     // What hangs does so in real time.
-    script.faults.retain(|fault| !matches!(fault.what, What::Hang) && fault.slow.is_zero());
-    let api = Api::play_on(clock.clone(), script);
+    script.faults.retain(|fault| !matches!(fault.response, FaultResponse::Hang) && fault.delay.is_zero());
+    let api = TestSimulator::start_with_clock(clock.clone(), script);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let (most, reports, fleet) = runtime.block_on(async {
+    let (most, reports, tracker) = runtime.block_on(async {
         let client = Client::new(Endpoint { base: api.url.parse().unwrap() }, Secret::new(KEY.into()));
         let (reports, mut reported) = mpsc::channel::<Report>(16);
         let pace = PollLimits { interval: Duration::from_secs(3), max_rps: 20 };
         let _poller = Poller::spawn(client, None, &Targets::All, pace, clock.clone(), reports);
         let metrics = tokio::runtime::Handle::current().metrics();
-        let (mut most, mut count, mut fleet) = (0, 0_usize, Fleet::new(Thresholds::none()));
+        let (mut most, mut count, mut tracker) = (0, 0_usize, SessionTracker::new(AlertThresholds::none()));
         let mut end = clock.now().mono + LONG;
         let latest = end + 20 * LONG;
         loop {
@@ -47,19 +47,23 @@ fn tasks_are_as_few_as_requests_under_way_whatever_goes_wrong() {
                 Some(report) = reported.recv() => {
                     count += 1;
                     most = most.max(metrics.num_alive_tasks());
-                    Observed::from(report).input.into_iter().for_each(|input| drop(fleet.apply(input)));
+                    IngestedReport::from(report).input.into_iter().for_each(|input| drop(tracker.apply(input)));
                 }
                 () = keepwatch::timer::sleep_until(&clock, end) => {
                     // A busy machine polls less often by this clock.
                     if count > FEWEST_REPORTS || end >= latest {
-                        return (most, count, fleet);
+                        return (most, count, tracker);
                     }
                     end += LONG;
                 }
             }
         }
     });
-    println!("{most} tasks at most, {reports} reports of {} sessions", fleet.len());
+    println!("{most} tasks at most, {reports} reports of {} sessions", tracker.len());
     assert!(most <= MOST_TASKS, "{most} tasks");
-    assert!(reports > FEWEST_REPORTS && fleet.len() > 200, "{reports} reports of {} sessions", fleet.len());
+    assert!(
+        reports > FEWEST_REPORTS && tracker.len() > 200,
+        "{reports} reports of {} sessions",
+        tracker.len()
+    );
 }

@@ -18,18 +18,18 @@ const KEY: &str = include_str!("../../fixtures/tls/server.key");
 
 /// The certificate that the server shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Shown {
-    Good,
+pub(crate) enum Certificate {
+    Valid,
     SelfSigned,
     Expired,
     NotYetValid,
     ForAnotherHost,
 }
 
-impl Shown {
+impl Certificate {
     const fn pem(self) -> &'static str {
         match self {
-            Self::Good => include_str!("../../fixtures/tls/good.pem"),
+            Self::Valid => include_str!("../../fixtures/tls/good.pem"),
             Self::SelfSigned => include_str!("../../fixtures/tls/self-signed.pem"),
             Self::Expired => include_str!("../../fixtures/tls/expired.pem"),
             Self::NotYetValid => include_str!("../../fixtures/tls/not-yet-valid.pem"),
@@ -39,7 +39,7 @@ impl Shown {
 }
 
 /// Returns the server side of TLS with this certificate, which offers `protocol`.
-pub(crate) fn acceptor(shown: Shown, protocol: &str) -> TlsAcceptor {
+pub(crate) fn acceptor(shown: Certificate, protocol: &str) -> TlsAcceptor {
     let certificate = CertificateDer::from_pem_slice(shown.pem().as_bytes()).unwrap();
     let key = PrivateKeyDer::from_pem_slice(KEY.as_bytes()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());

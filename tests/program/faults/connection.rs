@@ -11,82 +11,89 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
-use super::play::{Play, Then};
-use super::server::{Shared, Speech};
+use super::behaviour::{AfterBytes, Behaviour};
+use super::server::{Protocol, ServerState};
 
-type Plays = watch::Receiver<Play>;
+type BehaviourReceiver = watch::Receiver<Behaviour>;
 
 /// Serves a connection to its end.
 pub(crate) async fn serve(
     mut stream: TcpStream,
     tls: Option<TlsAcceptor>,
-    shared: Arc<Shared>,
-    mut plays: Plays,
+    shared: Arc<ServerState>,
+    mut plays: BehaviourReceiver,
 ) {
     plays.borrow_and_update();
     let Some(tls) = tls else { return http1(stream, &shared, &mut plays).await };
     let play = plays.borrow().clone();
     if ends_connections(&play) {
-        shared.hit("a handshake", true);
+        shared.log_request("a handshake", true);
     }
     match play {
-        Play::ShakesNoHands => return say(stream, b"", Then::Hangs).await,
-        Play::SpeaksPlain => {
+        Behaviour::IgnoresHandshake => return send_bytes(stream, b"", AfterBytes::Hangs).await,
+        Behaviour::SpeaksPlainHttp => {
             let _ = stream.read(&mut [0; 1024]).await;
-            return say(stream, b"HTTP/1.1 400 Bad Request\r\n\r\n", Then::Closes).await;
+            return send_bytes(stream, b"HTTP/1.1 400 Bad Request\r\n\r\n", AfterBytes::Closes).await;
         }
         _ => {}
     }
     let Ok(stream) = tls.accept(stream).await else { return };
-    match shared.speech {
-        Speech::Http2 => http2(stream, &shared, &mut plays).await,
+    match shared.protocol {
+        Protocol::Http2 => http2(stream, &shared, &mut plays).await,
         _ => http1(stream, &shared, &mut plays).await,
     }
 }
 
 /// Whether connections that were there before end by it.
-pub(crate) fn ends_connections(play: &Play) -> bool {
-    use Play::{Deaf, Refuses, ShakesNoHands, Shows, SpeaksPlain};
-    matches!(play, Refuses | Deaf | Shows(_) | ShakesNoHands | SpeaksPlain)
+pub(crate) fn ends_connections(play: &Behaviour) -> bool {
+    use Behaviour::{IgnoresHandshake, NeverAccepts, Refuses, Shows, SpeaksPlainHttp};
+    matches!(play, Refuses | NeverAccepts | Shows(_) | IgnoresHandshake | SpeaksPlainHttp)
 }
 
 /// Waits until something is played that ends connections.
-async fn ended(plays: &mut Plays) {
+async fn wait_for_disconnect(plays: &mut BehaviourReceiver) {
     let _ = plays.wait_for(ends_connections).await;
 }
 
-async fn http1<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, shared: &Shared, plays: &mut Plays) {
+async fn http1<S: AsyncRead + AsyncWrite + Unpin>(
+    mut stream: S,
+    shared: &ServerState,
+    behaviour: &mut BehaviourReceiver,
+) {
     loop {
         // Its first byte alone: a connection that is closed with the rest unread is reset.
         let mut head = vec![0];
         let read = tokio::select! {
             read = stream.read_exact(&mut head) => read,
-            () = ended(plays) => return,
+            () = wait_for_disconnect(behaviour) => return,
         };
-        let play = plays.borrow().clone();
+        let play = behaviour.borrow().clone();
         if read.is_err() {
             return;
         }
-        if let Play::Resets = play {
-            return shared.hit("unread", true);
+        if let Behaviour::Resets = play {
+            return shared.log_request("unread", true);
         }
-        let Some(path) = rest_of_head(&mut stream, head).await else { return };
-        if let Play::Says(bytes, then) = &play {
-            shared.hit(&path, true);
-            return say(stream, bytes, *then).await;
+        let Some(path) = read_head(&mut stream, head).await else { return };
+        if let Behaviour::SendsBytes(bytes, then) = &play {
+            shared.log_request(&path, true);
+            return send_bytes(stream, bytes, *then).await;
         }
-        if let Speech::Proxy(port) = shared.speech {
-            return tunnel(stream, port, plays).await;
+        if let Protocol::Proxy(port) = shared.protocol {
+            return tunnel(stream, port, behaviour).await;
         }
-        shared.hit(&path, matches!(play, Play::Retypes | Play::AddsNonsense));
-        if stream.write_all(&good(shared, &path, &play)).await.is_err() {
+        shared.log_request(
+            &path,
+            matches!(play, Behaviour::SendsWrongContentType | Behaviour::AddsInvalidElements),
+        );
+        if stream.write_all(&normal_response(shared, &path, &play)).await.is_err() {
             return;
         }
     }
 }
 
 /// Reads on to the end of a request's head, and returns its path.
-async fn rest_of_head<S: AsyncRead + Unpin>(stream: &mut S, mut head: Vec<u8>) -> Option<String> {
+async fn read_head<S: AsyncRead + Unpin>(stream: &mut S, mut head: Vec<u8>) -> Option<String> {
     while !head.ends_with(b"\r\n\r\n") {
         if stream.read_buf(&mut head).await.ok()? == 0 {
             return None;
@@ -95,21 +102,21 @@ async fn rest_of_head<S: AsyncRead + Unpin>(stream: &mut S, mut head: Vec<u8>) -
     String::from_utf8(head).ok()?.split(' ').nth(1).map(str::to_owned)
 }
 
-async fn say<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, bytes: &[u8], then: Then) {
+async fn send_bytes<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, bytes: &[u8], then: AfterBytes) {
     // A client that has seen enough may be gone.
     let _ = stream.write_all(bytes).await;
     let _ = stream.flush().await;
     match then {
-        Then::Closes => {
+        AfterBytes::Closes => {
             let _ = stream.shutdown().await;
         }
-        Then::Hangs => while stream.read(&mut [0; 64]).await.unwrap_or(0) > 0 {},
-        Then::GoesOn => while stream.write_all(&[b' '; 4096]).await.is_ok() {},
+        AfterBytes::Hangs => while stream.read(&mut [0; 64]).await.unwrap_or(0) > 0 {},
+        AfterBytes::SendsSpaces => while stream.write_all(&[b' '; 4096]).await.is_ok() {},
     }
 }
 
 /// Leads on to `port` of this machine, until something else is played.
-async fn tunnel<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, port: u16, plays: &mut Plays) {
+async fn tunnel<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, port: u16, plays: &mut BehaviourReceiver) {
     let Ok(mut to) = TcpStream::connect(("127.0.0.1", port)).await else { return };
     if stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.is_err() {
         return;
@@ -121,15 +128,15 @@ async fn tunnel<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, port: u16, pla
 }
 
 /// The reply that the API would give, and that leaves the connection open.
-fn good(shared: &Shared, path: &str, play: &Play) -> Vec<u8> {
-    let mut body = document(shared, path);
-    if let Play::AddsNonsense = play
+fn normal_response(shared: &ServerState, path: &str, play: &Behaviour) -> Vec<u8> {
+    let mut body = response_body(shared, path);
+    if let Behaviour::AddsInvalidElements = play
         && body != "[]"
     {
         body = body.replacen('[', "[7,null,", 1);
     }
-    let kind = if let Play::Retypes = play { "text/plain" } else { "application/json" };
-    let (date, length) = (date(Clock::system().now().wall), body.len());
+    let kind = if let Behaviour::SendsWrongContentType = play { "text/plain" } else { "application/json" };
+    let (date, length) = (http_date(Clock::system().now().wall), body.len());
     let head = format!(
         "HTTP/1.1 200 OK\r\ndate: {date}\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\n\r\n"
     );
@@ -137,11 +144,11 @@ fn good(shared: &Shared, path: &str, play: &Play) -> Vec<u8> {
 }
 
 /// As HTTP has it.
-pub(crate) fn date(at: Timestamp) -> String {
+pub(crate) fn http_date(at: Timestamp) -> String {
     at.format("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 
-fn document(shared: &Shared, path: &str) -> String {
+fn response_body(shared: &ServerState, path: &str) -> String {
     if let Some(id) = path.strip_prefix("/v1/sessions/") {
         let one = shared.sessions.iter().find(|session| session.contains(&format!("\"id\":\"{id}\"")));
         return one.cloned().unwrap_or_default();
@@ -152,22 +159,26 @@ fn document(shared: &Shared, path: &str) -> String {
     "[]".into()
 }
 
-async fn http2<S: AsyncRead + AsyncWrite + Unpin>(stream: S, shared: &Shared, plays: &mut Plays) {
+async fn http2<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    shared: &ServerState,
+    behaviour: &mut BehaviourReceiver,
+) {
     let Ok(mut connection) = h2::server::handshake(stream).await else { return };
     loop {
         tokio::select! {
             request = connection.accept() => {
                 let Some(Ok((request, respond))) = request else { return };
                 let path = request.uri().path_and_query().unwrap().as_str().to_owned();
-                let play = plays.borrow().clone();
-                shared.hit(&path, matches!(play, Play::Resets | Play::ResetsStreams | Play::CutsStreams));
-                if let Play::Resets = play {
+                let play = behaviour.borrow().clone();
+                shared.log_request(&path, matches!(play, Behaviour::Resets | Behaviour::ResetsStreams | Behaviour::CutsStreams));
+                if let Behaviour::Resets = play {
                     return;
                 }
-                answer(respond, document(shared, &path), &play);
+                respond_http2(respond, response_body(shared, &path), &play);
             }
-            _ = plays.changed() => {
-                if let Play::FallsSilent = &*plays.borrow() {
+            _ = behaviour.changed() => {
+                if let Behaviour::StopsResponding = &*behaviour.borrow() {
                     break;
                 }
             }
@@ -178,13 +189,13 @@ async fn http2<S: AsyncRead + AsyncWrite + Unpin>(stream: S, shared: &Shared, pl
     drop(connection);
 }
 
-fn answer(mut respond: SendResponse<Bytes>, body: String, play: &Play) {
-    if let Play::ResetsStreams = play {
+fn respond_http2(mut respond: SendResponse<Bytes>, body: String, play: &Behaviour) {
+    if let Behaviour::ResetsStreams = play {
         return respond.send_reset(h2::Reason::INTERNAL_ERROR);
     }
-    let reply = Response::builder().header("date", date(Clock::system().now().wall)).body(()).unwrap();
+    let reply = Response::builder().header("date", http_date(Clock::system().now().wall)).body(()).unwrap();
     let Ok(mut stream) = respond.send_response(reply, false) else { return };
-    if let Play::CutsStreams = play {
+    if let Behaviour::CutsStreams = play {
         let _ = stream.send_data(Bytes::from(body).slice(..9), false);
         return stream.send_reset(h2::Reason::CANCEL);
     }

@@ -8,25 +8,25 @@
 //!             └──► table ──► docs/faults.md
 //! ```
 
+mod behaviour;
 mod certificates;
 mod connection;
-mod place;
-mod play;
+mod request_budget;
 mod rows;
 mod run;
 mod screen;
 mod server;
-mod share;
 mod table;
+mod test_network;
 
 use std::thread;
 
-use play::Play;
+use behaviour::Behaviour;
 use rows::Row;
-use server::{Server, Speech};
+use server::{Protocol, Server};
 
 /// Plays all rows at once, for they wait for servers and timeouts and not for a processor, and holds the page's table.
-fn hold(title: &str, rows: Vec<Row>) {
+fn check_rows(title: &str, rows: Vec<Row>) {
     let (rows, left_out): (Vec<Row>, Vec<Row>) = rows.into_iter().partition(Row::is_possible);
     let seen: Vec<_> = thread::scope(|scope| {
         let threads: Vec<_> = rows.iter().map(|row| scope.spawn(|| run::run(row))).collect();
@@ -36,42 +36,42 @@ fn hold(title: &str, rows: Vec<Row>) {
     let failed: Vec<&str> = failed.map(|(row, _)| row.fault).collect();
     assert!(failed.is_empty(), "{title}: {failed:?}");
     let seen: Vec<_> = seen.into_iter().flatten().collect();
-    table::holds(title, &rows, &seen, &left_out);
+    table::assert_page_matches(title, &rows, &seen, &left_out);
 }
 
 #[test]
 fn a_way_that_is_closed_is_named_keeps_the_last_data_and_is_tried_later_and_later() {
-    hold("The way there", rows::ways());
+    check_rows("The way there", rows::unreachable());
 }
 
 #[test]
 fn a_server_that_falls_silent_is_given_up_after_its_time_and_a_dead_connection_with_it() {
-    hold("Silence", rows::silence());
+    check_rows("Silence", rows::silence());
 }
 
 #[test]
 fn an_answer_that_is_none_is_told_from_one_and_never_taken_in_whole_if_it_has_no_end() {
-    hold("Answers", rows::answers());
+    check_rows("Answers", rows::invalid_responses());
 }
 
 #[test]
 fn each_status_is_told_apart_says_nothing_of_other_sessions_and_leads_nowhere() {
-    let elsewhere = Server::start(Speech::Plain, Vec::new(), false, Play::Good);
-    hold("Statuses", rows::statuses(elsewhere.address.port()));
+    let elsewhere = Server::start(Protocol::Plain, Vec::new(), false, Behaviour::Normal);
+    check_rows("Statuses", rows::statuses(elsewhere.address.port()));
     assert_eq!(elsewhere.connections(), 0, "a redirect was followed");
 }
 
 #[test]
 fn nothing_is_asked_before_the_time_that_a_server_asked_for_is_over() {
-    hold("Too many requests", rows::limits());
+    check_rows("Too many requests", rows::limits());
 }
 
 #[test]
 fn the_key_goes_to_nobody_whose_certificate_is_not_to_be_trusted_and_trust_that_comes_later_counts() {
-    hold("Certificates", rows::certificates());
+    check_rows("Certificates", rows::certificates());
 }
 
 #[test]
 fn servers_that_never_fail_are_asked_as_often_as_their_share_is_counted() {
-    hold("Servers that never fail", rows::healthy());
+    check_rows("Servers that never fail", rows::healthy());
 }

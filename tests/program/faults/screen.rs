@@ -1,15 +1,15 @@
 //! The screen while the network fails: it keeps what it knew and says so, and needs no key to be well again.
 
-use super::place::{IDS, Place, Way};
-use super::play::Play;
+use super::behaviour::Behaviour;
+use super::test_network::{IDS, Route, TestNetwork};
 use crate::harness::{KEY, PROGRAM, Terminal};
 
 const REFUSED: &str = "refuses connections: nothing listens there";
 
-fn watch(place: &Place) -> Terminal {
+fn watch(network: &TestNetwork) -> Terminal {
     let mut env: Vec<(&str, &str)> =
-        place.env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    env.extend([("BROWSERBASE_BASE_URL", place.url.as_str()), ("BROWSERBASE_API_KEY", KEY)]);
+        network.env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    env.extend([("BROWSERBASE_BASE_URL", network.url.as_str()), ("BROWSERBASE_API_KEY", KEY)]);
     Terminal::start(&[PROGRAM, "-i", "1s", IDS[0], IDS[1]], &env, 140, 40)
 }
 
@@ -25,10 +25,10 @@ fn is_dim(screen: &vt100::Screen) -> Option<bool> {
 
 #[test]
 fn what_was_known_stays_and_is_dimmed_the_screen_says_why_and_recovers_by_itself() {
-    let place = Place::new(Way::Plain, Play::Good);
+    let place = TestNetwork::new(Route::Plain, Behaviour::Normal);
     let terminal = watch(&place);
     terminal.wait_until("a row, and not dim", |screen| is_dim(screen) == Some(false));
-    place.play(Play::Refuses);
+    place.set_behaviour(Behaviour::Refuses);
     let says = |screen: &vt100::Screen| {
         let text = screen.contents();
         text.contains(REFUSED)
@@ -38,7 +38,7 @@ fn what_was_known_stays_and_is_dimmed_the_screen_says_why_and_recovers_by_itself
     let screen = terminal.wait_until("why, and when the next try is", says);
     assert!(screen.contains("nightly-42") && screen.contains("RUNNING"), "the last data stays\n{screen}");
     terminal.wait_until("the row is dim", |screen| is_dim(screen) == Some(true));
-    place.heal();
+    place.recover();
     terminal.wait_until("all is well", |screen| {
         is_dim(screen) == Some(false) && !screen.contents().contains("no data for")
     });
@@ -47,13 +47,13 @@ fn what_was_known_stays_and_is_dimmed_the_screen_says_why_and_recovers_by_itself
 
 #[test]
 fn without_a_network_at_the_start_the_screen_is_there_says_why_and_fills_by_itself() {
-    let place = Place::new(Way::Plain, Play::Refuses);
+    let place = TestNetwork::new(Route::Plain, Behaviour::Refuses);
     let terminal = watch(&place);
     let screen = terminal.wait_until("the screen, and why it is empty", |screen| {
         screen.contents().contains(REFUSED) && screen.contents().contains("keepwatch")
     });
     assert!(!screen.contains("RUNNING"), "{screen}");
-    place.heal();
+    place.recover();
     terminal.wait_until("the session", |screen| {
         is_dim(screen) == Some(false) && !screen.contents().contains(REFUSED)
     });

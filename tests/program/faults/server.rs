@@ -16,14 +16,14 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{oneshot, watch};
 use tokio_rustls::TlsAcceptor;
 
-use super::certificates::{Shown, acceptor};
+use super::behaviour::Behaviour;
+use super::certificates::{Certificate, acceptor};
 use super::connection;
-use super::play::Play;
 use crate::harness::now;
 
 /// How the server is spoken to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Speech {
+pub(crate) enum Protocol {
     Plain,
     Tls,
     Http2,
@@ -33,16 +33,16 @@ pub(crate) enum Speech {
 
 /// A request that came.
 #[derive(Clone, Debug)]
-pub(crate) struct Hit {
+pub(crate) struct ReceivedRequest {
     pub(crate) at: Instant,
     pub(crate) path: String,
     /// Whether it was not answered as the API does.
-    pub(crate) spoilt: bool,
+    pub(crate) is_faulty: bool,
 }
 
 /// What the connections share.
-pub(crate) struct Shared {
-    pub(crate) speech: Speech,
+pub(crate) struct ServerState {
+    pub(crate) protocol: Protocol,
     pub(crate) sessions: Vec<String>,
     log: Mutex<Log>,
 }
@@ -50,29 +50,33 @@ pub(crate) struct Shared {
 #[derive(Default)]
 struct Log {
     connections: usize,
-    hits: Vec<Hit>,
+    requests: Vec<ReceivedRequest>,
 }
 
-impl Shared {
-    pub(crate) fn hit(&self, path: &str, spoilt: bool) {
-        self.log.lock().unwrap().hits.push(Hit { at: now(), path: path.to_owned(), spoilt });
+impl ServerState {
+    pub(crate) fn log_request(&self, path: &str, spoilt: bool) {
+        self.log.lock().unwrap().requests.push(ReceivedRequest {
+            at: now(),
+            path: path.to_owned(),
+            is_faulty: spoilt,
+        });
     }
 }
 
 /// A server on a thread of its own.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
-    shared: Arc<Shared>,
-    plays: watch::Sender<Play>,
+    state: Arc<ServerState>,
+    behaviour: watch::Sender<Behaviour>,
     _end: oneshot::Sender<()>,
 }
 
 impl Server {
     /// Serves these sessions, on `127.0.0.1` or, with `six`, on `[::1]` alone.
-    pub(crate) fn start(speech: Speech, sessions: Vec<String>, six: bool, first: Play) -> Self {
+    pub(crate) fn start(speech: Protocol, sessions: Vec<String>, six: bool, first: Behaviour) -> Self {
         let (end, ended) = oneshot::channel::<()>();
         let (tell, told) = std::sync::mpsc::channel();
-        let shared = Arc::new(Shared { speech, sessions, log: Mutex::default() });
+        let shared = Arc::new(ServerState { protocol: speech, sessions, log: Mutex::default() });
         let (plays, play) = watch::channel(first);
         let of_thread = Arc::clone(&shared);
         std::thread::spawn(move || {
@@ -93,19 +97,19 @@ impl Server {
                 }
             });
         });
-        Self { address: told.recv().unwrap(), shared, plays, _end: end }
+        Self { address: told.recv().unwrap(), state: shared, behaviour: plays, _end: end }
     }
 
-    pub(crate) fn play(&self, play: Play) {
-        self.plays.send_replace(play);
+    pub(crate) fn set_behaviour(&self, play: Behaviour) {
+        self.behaviour.send_replace(play);
     }
 
     pub(crate) fn connections(&self) -> usize {
-        self.shared.log.lock().unwrap().connections
+        self.state.log.lock().unwrap().connections
     }
 
-    pub(crate) fn hits(&self) -> Vec<Hit> {
-        self.shared.log.lock().unwrap().hits.clone()
+    pub(crate) fn requests(&self) -> Vec<ReceivedRequest> {
+        self.state.log.lock().unwrap().requests.clone()
     }
 }
 
@@ -116,8 +120,8 @@ const BACKLOG: u32 = 64;
 ///
 /// The port was this server's until just now. A process that another test starts has a copy of the old listener from its fork
 /// to its exec, so the port can stay in use for a moment.
-async fn bound_again(address: SocketAddr) -> TcpSocket {
-    let deadline = crate::harness::now() + crate::harness::PATIENCE;
+async fn rebind(address: SocketAddr) -> TcpSocket {
+    let deadline = crate::harness::now() + crate::harness::TEST_TIMEOUT;
     loop {
         match bound(address) {
             Ok(socket) => return socket,
@@ -136,39 +140,47 @@ fn bound(address: SocketAddr) -> io::Result<TcpSocket> {
     Ok(socket)
 }
 
-async fn listen(mut listener: TcpListener, shared: Arc<Shared>, mut plays: watch::Receiver<Play>) {
+async fn listen(
+    mut listener: TcpListener,
+    shared: Arc<ServerState>,
+    mut behaviour: watch::Receiver<Behaviour>,
+) {
     let address = listener.local_addr().unwrap();
     loop {
-        let play = plays.borrow_and_update().clone();
+        let play = behaviour.borrow_and_update().clone();
         match play {
-            Play::Refuses => {
+            Behaviour::Refuses => {
                 drop(listener);
-                let socket = bound_again(address).await; // meanwhile the port must not become another test's
-                let _ = plays.changed().await;
+                let socket = rebind(address).await; // meanwhile the port must not become another test's
+                let _ = behaviour.changed().await;
                 listener = socket.listen(BACKLOG).unwrap();
             }
-            Play::Deaf => {
+            Behaviour::NeverAccepts => {
                 drop(listener);
-                deaf(address, &mut plays).await;
-                listener = bound_again(address).await.listen(BACKLOG).unwrap();
+                hold_without_accepting(address, &mut behaviour).await;
+                listener = rebind(address).await.listen(BACKLOG).unwrap();
             }
-            _ => take(&listener, &shared, &mut plays).await,
+            _ => accept_connections(&listener, &shared, &mut behaviour).await,
         }
     }
 }
 
 /// Listens with no place for a connection to wait in: one that nobody takes is in it. What connects meanwhile is not even
 /// refused.
-async fn deaf(address: SocketAddr, plays: &mut watch::Receiver<Play>) {
-    let _full = bound_again(address).await.listen(0).unwrap();
+async fn hold_without_accepting(address: SocketAddr, plays: &mut watch::Receiver<Behaviour>) {
+    let _full = rebind(address).await.listen(0).unwrap();
     let _first = TcpStream::connect(address).await.unwrap();
     let _ = plays.changed().await;
 }
 
 /// Takes connections until something else is played.
-async fn take(listener: &TcpListener, shared: &Arc<Shared>, plays: &mut watch::Receiver<Play>) {
-    let shown = if let Play::Shows(shown) = &*plays.borrow() { *shown } else { Shown::Good };
-    let tls = acceptor_of(shared.speech, shown);
+async fn accept_connections(
+    listener: &TcpListener,
+    shared: &Arc<ServerState>,
+    plays: &mut watch::Receiver<Behaviour>,
+) {
+    let shown = if let Behaviour::Shows(shown) = &*plays.borrow() { *shown } else { Certificate::Valid };
+    let tls = acceptor_of(shared.protocol, shown);
     loop {
         tokio::select! {
             taken = listener.accept() => {
@@ -181,10 +193,10 @@ async fn take(listener: &TcpListener, shared: &Arc<Shared>, plays: &mut watch::R
     }
 }
 
-fn acceptor_of(speech: Speech, shown: Shown) -> Option<TlsAcceptor> {
+fn acceptor_of(speech: Protocol, shown: Certificate) -> Option<TlsAcceptor> {
     match speech {
-        Speech::Plain | Speech::Proxy(_) => None,
-        Speech::Tls => Some(acceptor(shown, "http/1.1")),
-        Speech::Http2 => Some(acceptor(shown, "h2")),
+        Protocol::Plain | Protocol::Proxy(_) => None,
+        Protocol::Tls => Some(acceptor(shown, "http/1.1")),
+        Protocol::Http2 => Some(acceptor(shown, "h2")),
     }
 }

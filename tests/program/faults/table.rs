@@ -3,8 +3,8 @@
 
 use std::sync::Mutex;
 
-use super::rows::{Back, Row};
-use super::run::Seen;
+use super::rows::{Recovery, Row};
+use super::run::RowResult;
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/faults.md");
 const HEAD: &str = "| Fault | keepwatch says | Well again after | Requests | of a healthy server |\n| --- | --- | --- | --- | --- |\n";
@@ -14,8 +14,8 @@ static WRITING: Mutex<()> = Mutex::new(());
 
 /// Prints a table, and holds the page's rows and sentences under this title to it; with `KEEPWATCH_FAULTS=write` it
 /// writes them there. What this machine has no way to play is left out.
-pub(crate) fn holds(title: &str, rows: &[Row], seen: &[Seen], left_out: &[Row]) {
-    let lines: String = rows.iter().zip(seen).map(|(row, seen)| line(row, seen)).collect();
+pub(crate) fn assert_page_matches(title: &str, rows: &[Row], seen: &[RowResult], left_out: &[Row]) {
+    let lines: String = rows.iter().zip(seen).map(|(row, seen)| format_row(row, seen)).collect();
     show(title, &lines);
     let _one = WRITING.lock().unwrap();
     let page = std::fs::read_to_string(PAGE).unwrap();
@@ -42,15 +42,15 @@ fn show(title: &str, lines: &str) {
     println!("## {title}\n\n{HEAD}{lines}");
 }
 
-fn line(row: &Row, seen: &Seen) -> String {
-    let sentence = seen.sentence.as_deref().unwrap_or("nothing: polls succeed");
-    let back = match (row.back, seen.back) {
-        (Back::Soon, Some(back)) => format!("{:.1} s", back.as_secs_f64()),
-        (Back::After(seconds), _) => format!("{seconds} s"),
-        (Back::Soon, None) | (Back::Never, _) => "–".into(),
+fn format_row(row: &Row, seen: &RowResult) -> String {
+    let sentence = seen.message.as_deref().unwrap_or("nothing: polls succeed");
+    let back = match (row.recovery, seen.recovery_time) {
+        (Recovery::Soon, Some(back)) => format!("{:.1} s", back.as_secs_f64()),
+        (Recovery::After(seconds), _) => format!("{seconds} s"),
+        (Recovery::Soon, None) | (Recovery::Never, _) => "–".into(),
     };
-    let (spent, healthy) = match seen.spent {
-        Some((spent, healthy)) if row.back == Back::Soon => (spent.to_string(), healthy.to_string()),
+    let (spent, healthy) = match seen.request_counts {
+        Some((spent, healthy)) if row.recovery == Recovery::Soon => (spent.to_string(), healthy.to_string()),
         _ => ("–".into(), "–".into()),
     };
     format!("| {} | {} | {back} | {spent} | {healthy} |\n", row.fault, sentence.replace('|', "\\|"))

@@ -4,9 +4,9 @@ use std::path::Path;
 use std::process::Command;
 
 use keepwatch::api::Endpoint;
-use keepwatch::api::{Client, Fresh};
-use keepwatch::cli::Typed;
-use keepwatch::config::{Config, Environment, File};
+use keepwatch::api::{Client, SessionWithUrls};
+use keepwatch::cli::RawArgs;
+use keepwatch::config::{Config, ConfigFile, Environment};
 use keepwatch::log;
 use keepwatch::terminal::Env;
 use keepwatch::tui::keymap::Copyable;
@@ -17,8 +17,8 @@ use keepwatch_core::text::Untrusted;
 
 use crate::harness::output;
 
-use super::house::holds_none;
-use super::stranger::{CANARY, KEY};
+use super::fixture::assert_no_secret;
+use super::malicious_server::{CANARY, KEY};
 
 const LOG: &str = "KEEPWATCH_PANIC_LOG";
 
@@ -32,8 +32,8 @@ fn debugged() -> String {
         live_view: Some(secret()),
     };
     let vars = [("BROWSERBASE_API_KEY", KEY), ("OTHER", CANARY)];
-    let (env, typed) = (Environment::new(vars), Typed::parse(["keepwatch", "events"]).unwrap());
-    let config = Config::new(&typed, &env, &File::default()).unwrap();
+    let (env, typed) = (Environment::new(vars), RawArgs::parse(["keepwatch", "events"]).unwrap());
+    let config = Config::new(&typed, &env, &ConfigFile::default()).unwrap();
     let endpoint = Endpoint::new("https://api.example", "a test", false).unwrap();
     let client = Client::new(endpoint, Secret::new(KEY.into()));
     let id = id("s-1");
@@ -53,9 +53,9 @@ fn whatever_is_asked_for_its_debug_shows_no_secret_and_nothing_that_a_terminal_o
     let debugged = debugged();
     assert!(debugged.contains("Secret(••••)") && debugged.contains("Untrusted("), "{debugged}");
     assert!(!debugged.contains('\u{1b}'), "{debugged}");
-    holds_none("Debug", &debugged);
+    assert_no_secret("Debug", &debugged);
     fn is_debug<T: std::fmt::Debug>() {}
-    is_debug::<Fresh>(); // has ConnectUrls, which were asked
+    is_debug::<SessionWithUrls>(); // has ConnectUrls, which were asked
 }
 
 /// Panics as a thread does in which a text is cut within a letter.
@@ -63,7 +63,7 @@ fn whatever_is_asked_for_its_debug_shows_no_secret_and_nothing_that_a_terminal_o
 #[ignore = "a process that another test starts"]
 fn a_child_that_panics_with_a_key() {
     let Ok(path) = std::env::var(LOG) else { return };
-    log::report_panics();
+    log::install_panic_hook();
     let _log = log::start(Path::new(&path), |_| {}).unwrap();
     let key = Secret::new(KEY.into());
     let said =
@@ -86,12 +86,12 @@ fn a_panic_while_the_key_is_in_memory_shows_no_secret_on_standard_error_or_in_th
     let written = std::fs::read_to_string(&path).unwrap();
     assert!(err.contains("keepwatch panicked, which is a bug: with ••••"), "{err}");
     assert!(
-        written.contains(" ERROR log::panics: panicked at tests/program/secrets/panics.rs:"),
+        written.contains(" ERROR log::panic_hook: panicked at tests/program/secrets/panics.rs:"),
         "{written}"
     );
     assert_eq!(written.lines().count(), 1, "{written}");
     for (what, text) in [("standard error", err), ("the log", written)] {
-        holds_none(what, &text);
+        assert_no_secret(what, &text);
         assert!(!text.contains("\u{1b}[35;5m"), "{text:?}");
     }
 }

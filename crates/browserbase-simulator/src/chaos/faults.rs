@@ -7,25 +7,25 @@ use axum::http::StatusCode;
 use axum::http::header::AGE;
 use axum::http::{HeaderName, HeaderValue};
 
-use super::super::chance::Chance;
-use super::super::fault::{Fault, On, Refusal, RetryAfter, What};
-use super::super::offset::Offset;
-use super::super::session::Window;
+use super::super::fault::{ErrorResponse, Fault, FaultResponse, FaultTarget, RetryAfterFormat};
+use super::super::rng::SeededRng;
+use super::super::scenario_session::Window;
+use super::super::scenario_time::Offset;
 use super::SECOND;
 
 /// The longest that a fault lasts, in microseconds.
-const LONGEST: i64 = 8 * SECOND;
+const MAX_FAULT_MICROS: i64 = 8 * SECOND;
 /// From the end of one to the start of the next.
-const BETWEEN: std::ops::Range<i64> = 8 * SECOND..24 * SECOND;
+const GAP_MICROS: std::ops::Range<i64> = 8 * SECOND..24 * SECOND;
 
 /// A kind of fault.
 #[derive(Clone, Copy, Debug)]
-enum Kind {
+enum ChaosFault {
     Status(StatusCode),
     /// A 429 that says when to try again.
-    Wait(RetryAfter, u64),
+    RateLimited(RetryAfterFormat, u64),
     /// A 503 that does.
-    Busy(u64),
+    Unavailable(u64),
     Hang,
     Html,
     Truncated,
@@ -33,97 +33,99 @@ enum Kind {
     Slow,
     Padded,
     /// A 502 that an intermediary kept for a day.
-    Aged,
+    CachedError,
 }
 
 /// Each comes once, in whatever order, before any comes again.
-const KINDS: [Kind; 26] = [
-    Kind::Status(StatusCode::TOO_MANY_REQUESTS),
-    Kind::Wait(RetryAfter::Seconds, 3000),
-    Kind::Wait(RetryAfter::Date, 4000),
-    Kind::Wait(RetryAfter::Ms, 1500),
-    Kind::Busy(3000),
-    Kind::Status(StatusCode::BAD_REQUEST),
-    Kind::Status(StatusCode::UNAUTHORIZED),
-    Kind::Status(StatusCode::PAYMENT_REQUIRED),
-    Kind::Status(StatusCode::FORBIDDEN),
-    Kind::Status(StatusCode::REQUEST_TIMEOUT),
-    Kind::Status(StatusCode::CONFLICT),
-    Kind::Status(StatusCode::IM_A_TEAPOT),
-    Kind::Status(StatusCode::FOUND),
-    Kind::Status(StatusCode::INTERNAL_SERVER_ERROR),
-    Kind::Status(StatusCode::BAD_GATEWAY),
-    Kind::Status(StatusCode::SERVICE_UNAVAILABLE),
-    Kind::Status(StatusCode::GATEWAY_TIMEOUT),
-    Kind::Hang,
-    Kind::Html,
-    Kind::Truncated,
-    Kind::Truncated,
-    Kind::Dropped,
-    Kind::Dropped,
-    Kind::Slow,
-    Kind::Padded,
-    Kind::Aged,
+const ALL_FAULTS: [ChaosFault; 26] = [
+    ChaosFault::Status(StatusCode::TOO_MANY_REQUESTS),
+    ChaosFault::RateLimited(RetryAfterFormat::Seconds, 3000),
+    ChaosFault::RateLimited(RetryAfterFormat::Date, 4000),
+    ChaosFault::RateLimited(RetryAfterFormat::Ms, 1500),
+    ChaosFault::Unavailable(3000),
+    ChaosFault::Status(StatusCode::BAD_REQUEST),
+    ChaosFault::Status(StatusCode::UNAUTHORIZED),
+    ChaosFault::Status(StatusCode::PAYMENT_REQUIRED),
+    ChaosFault::Status(StatusCode::FORBIDDEN),
+    ChaosFault::Status(StatusCode::REQUEST_TIMEOUT),
+    ChaosFault::Status(StatusCode::CONFLICT),
+    ChaosFault::Status(StatusCode::IM_A_TEAPOT),
+    ChaosFault::Status(StatusCode::FOUND),
+    ChaosFault::Status(StatusCode::INTERNAL_SERVER_ERROR),
+    ChaosFault::Status(StatusCode::BAD_GATEWAY),
+    ChaosFault::Status(StatusCode::SERVICE_UNAVAILABLE),
+    ChaosFault::Status(StatusCode::GATEWAY_TIMEOUT),
+    ChaosFault::Hang,
+    ChaosFault::Html,
+    ChaosFault::Truncated,
+    ChaosFault::Truncated,
+    ChaosFault::Dropped,
+    ChaosFault::Dropped,
+    ChaosFault::Slow,
+    ChaosFault::Padded,
+    ChaosFault::CachedError,
 ];
 
 /// The faults from shortly after the start until `over`.
-pub(super) fn faults(chance: &mut Chance, over: i64) -> Vec<Fault> {
+pub(super) fn faults(rng: &mut SeededRng, end: i64) -> Vec<Fault> {
     let mut faults = Vec::new();
     let mut at = 6 * SECOND;
-    while at < over {
-        for kind in shuffled(chance) {
-            let to = at.saturating_add(chance.within(2 * SECOND..LONGEST));
-            faults.push(fault(chance, kind, at, to));
-            at = to.saturating_add(chance.within(BETWEEN));
+    while at < end {
+        for kind in shuffled(rng) {
+            let to = at.saturating_add(rng.in_range(2 * SECOND..MAX_FAULT_MICROS));
+            faults.push(build_fault(rng, kind, at, to));
+            at = to.saturating_add(rng.in_range(GAP_MICROS));
         }
     }
-    faults.retain(|fault| fault.window.from < Offset::from_micros(over));
+    faults.retain(|fault| fault.window.from < Offset::from_micros(end));
     faults
 }
 
-fn shuffled(chance: &mut Chance) -> Vec<Kind> {
-    let mut kinds: Vec<(u64, Kind)> = KINDS.iter().map(|kind| (chance.number(), *kind)).collect();
+fn shuffled(rng: &mut SeededRng) -> Vec<ChaosFault> {
+    let mut kinds: Vec<(u64, ChaosFault)> = ALL_FAULTS.iter().map(|kind| (rng.next_u64(), *kind)).collect();
     kinds.sort_by_key(|(order, _)| *order);
     kinds.into_iter().map(|(_, kind)| kind).collect()
 }
 
-fn fault(chance: &mut Chance, kind: Kind, from: i64, to: i64) -> Fault {
-    let on = match chance.below(4) {
-        0 => On::List,
-        1 => On::Retrieve,
-        _ => On::All,
+fn build_fault(rng: &mut SeededRng, kind: ChaosFault, from: i64, to: i64) -> Fault {
+    let target = match rng.below(4) {
+        0 => FaultTarget::List,
+        1 => FaultTarget::Retrieve,
+        _ => FaultTarget::All,
     };
-    let few = chance.percent(20).then(|| 1 + u32::try_from(chance.below(3)).unwrap_or(0));
-    let slow = Duration::from_millis(500 + chance.below(2500));
-    let pad = chance.one_of(&[200_000, 2_000_000]); // of one session, the second is more than is taken
-    let fault = Fault::new(on, what(kind));
+    let count = rng.percent_chance(20).then(|| 1 + u32::try_from(rng.below(3)).unwrap_or(0));
+    let slow = Duration::from_millis(500 + rng.below(2500));
+    let pad = rng.choose(&[200_000, 2_000_000]); // of one session, the second is more than is taken
+    let fault = Fault::new(target, response_for(kind));
     Fault {
         window: Window { from: Offset::from_micros(from), to: Offset::from_micros(to) },
-        count: few,
-        slow: if matches!(kind, Kind::Slow) { slow } else { fault.slow },
-        pad: if matches!(kind, Kind::Padded) { pad } else { fault.pad },
+        count,
+        delay: if matches!(kind, ChaosFault::Slow) { slow } else { fault.delay },
+        padding: if matches!(kind, ChaosFault::Padded) { pad } else { fault.padding },
         ..fault
     }
 }
 
-fn what(kind: Kind) -> What {
-    let waits = |status, wait, form| {
+fn response_for(kind: ChaosFault) -> FaultResponse {
+    let retry_later = |status, wait, form| {
         let retry_after = Some((Duration::from_millis(wait), form));
-        What::Refusal(Box::new(Refusal { retry_after, ..Refusal::new(status) }))
+        FaultResponse::Error(Box::new(ErrorResponse { retry_after, ..ErrorResponse::new(status) }))
     };
     match kind {
-        Kind::Status(status) => What::Refusal(Box::new(Refusal::new(status))),
-        Kind::Wait(form, wait) => waits(StatusCode::TOO_MANY_REQUESTS, wait, form),
-        Kind::Busy(wait) => waits(StatusCode::SERVICE_UNAVAILABLE, wait, RetryAfter::Seconds),
-        Kind::Hang => What::Hang,
-        Kind::Html => What::Html,
-        Kind::Truncated => What::Truncated,
-        Kind::Dropped => What::Dropped,
-        Kind::Slow | Kind::Padded => What::Truth,
-        Kind::Aged => {
+        ChaosFault::Status(status) => FaultResponse::Error(Box::new(ErrorResponse::new(status))),
+        ChaosFault::RateLimited(form, wait) => retry_later(StatusCode::TOO_MANY_REQUESTS, wait, form),
+        ChaosFault::Unavailable(wait) => {
+            retry_later(StatusCode::SERVICE_UNAVAILABLE, wait, RetryAfterFormat::Seconds)
+        }
+        ChaosFault::Hang => FaultResponse::Hang,
+        ChaosFault::Html => FaultResponse::Html,
+        ChaosFault::Truncated => FaultResponse::Truncated,
+        ChaosFault::Dropped => FaultResponse::Dropped,
+        ChaosFault::Slow | ChaosFault::Padded => FaultResponse::Normal,
+        ChaosFault::CachedError => {
             let headers: Vec<(HeaderName, HeaderValue)> = vec![(AGE, HeaderValue::from_static("86400"))];
-            let refusal = Refusal { headers, ..Refusal::new(StatusCode::BAD_GATEWAY) };
-            What::Refusal(Box::new(refusal))
+            let refusal = ErrorResponse { headers, ..ErrorResponse::new(StatusCode::BAD_GATEWAY) };
+            FaultResponse::Error(Box::new(refusal))
         }
     }
 }

@@ -5,8 +5,8 @@ use super::*;
 const HEADERS: &str = "x-bb-api-key: bb_test_key\r\ncontent-type: application/json\r\n";
 const RELEASE: &str = r#"{"status":"REQUEST_RELEASE"}"#;
 
-async fn post(simulator: &Simulator, target: &str, body: &str) -> Answer {
-    ask_with(simulator, "POST", target, HEADERS, body).await
+async fn post(simulator: &Simulator, target: &str, body: &str) -> HttpResponse {
+    request_with(simulator, "POST", target, HEADERS, body).await
 }
 
 #[tokio::test]
@@ -24,22 +24,22 @@ async fn a_session_is_created_watched_and_released() {
 
     let one = format!("/v1/sessions/{}", created["id"].as_str().unwrap());
     clock.advance(Duration::from_secs(1));
-    let owned = ask(&simulator, "/v1/sessions?status=RUNNING&q=user_metadata['owner']:'growth'").await.json();
+    let owned = get(&simulator, "/v1/sessions?status=RUNNING&q=user_metadata['owner']:'growth'").await.json();
     assert_eq!((owned.as_array().unwrap().len(), &owned[0]["id"]), (1, &created["id"]));
 
     let released = post(&simulator, &one, RELEASE).await;
     assert_eq!((released.status, &released.json()["status"]), (200, &"RUNNING".into()));
     clock.advance(Duration::from_millis(1900));
-    assert_eq!(ask(&simulator, &one).await.json()["status"], "RUNNING");
+    assert_eq!(get(&simulator, &one).await.json()["status"], "RUNNING");
     clock.advance(Duration::from_millis(100));
-    assert_eq!(ask(&simulator, &one).await.json()["status"], "COMPLETED");
+    assert_eq!(get(&simulator, &one).await.json()["status"], "COMPLETED");
     assert_eq!(post(&simulator, &one, RELEASE).await.json()["status"], "COMPLETED");
 
-    let methods: Vec<_> = simulator.log().into_iter().map(|hit| (hit.method, hit.status)).collect();
+    let methods: Vec<_> = simulator.request_log().into_iter().map(|hit| (hit.method, hit.status)).collect();
     let hit = |method: &str, status| (method.to_owned(), Some(status));
     let (get, release) = (hit("GET", 200), hit("POST", 200));
     assert_eq!(methods, [hit("POST", 201), get.clone(), release.clone(), get.clone(), get, release]);
-    let counts = simulator.counts();
+    let counts = simulator.request_counts();
     assert_eq!((counts.create, counts.release, counts.retrieve, counts.list, counts.other), (1, 2, 2, 1, 0));
 }
 
@@ -49,7 +49,7 @@ async fn two_sessions_never_have_the_same_id() {
     let one = post(&simulator, "/v1/sessions", "{}").await.json();
     let two = post(&simulator, "/v1/sessions", "{}").await.json();
     assert_ne!(one["id"], two["id"]);
-    assert_eq!(ask(&simulator, "/v1/sessions").await.json().as_array().unwrap().len(), 2);
+    assert_eq!(get(&simulator, "/v1/sessions").await.json().as_array().unwrap().len(), 2);
 }
 
 #[tokio::test]
@@ -89,9 +89,9 @@ async fn what_cannot_be_asked_for_is_refused_before_anything_changes() {
     }
     let huge = format!(r#"{{"x":"{}"}}"#, "y".repeat(1024 * 1024));
     assert_eq!(post(&simulator, "/v1/sessions", &huge).await.status, 413);
-    let wrong = ask_with(&simulator, "DELETE", "/v1/sessions/a", HEADERS, "").await;
+    let wrong = request_with(&simulator, "DELETE", "/v1/sessions/a", HEADERS, "").await;
     assert_eq!((wrong.status, wrong.headers["allow"].as_str()), (405, "GET, HEAD, POST"));
-    let sessions = ask(&simulator, "/v1/sessions").await.json();
+    let sessions = get(&simulator, "/v1/sessions").await.json();
     assert_eq!((sessions.as_array().unwrap().len(), &sessions[0]["status"]), (1, &"RUNNING".into()));
 }
 
@@ -101,18 +101,18 @@ async fn live_views_logs_and_usage_are_served() {
         &clock(),
         "[project]\nid = 'p'\n[[session]]\nid = 'a'\n[[session]]\nid = 'b'\nends = { at = '0s' }",
     );
-    let urls = ask(&simulator, "/v1/sessions/a/debug?expiresIn=60").await.json();
+    let urls = get(&simulator, "/v1/sessions/a/debug?expiresIn=60").await.json();
     let handed_out = simulator.connect_urls();
     assert_eq!(urls["debuggerFullscreenUrl"], *handed_out.last().unwrap().expose());
-    assert_eq!(ask(&simulator, "/v1/sessions/b/debug").await.status, 409);
-    assert_eq!(ask(&simulator, "/v1/sessions/c/debug").await.status, 404);
-    assert_eq!(ask(&simulator, "/v1/sessions/b/logs").await.json(), json!([]));
+    assert_eq!(get(&simulator, "/v1/sessions/b/debug").await.status, 409);
+    assert_eq!(get(&simulator, "/v1/sessions/c/debug").await.status, 404);
+    assert_eq!(get(&simulator, "/v1/sessions/b/logs").await.json(), json!([]));
     assert_eq!(
-        ask(&simulator, "/v1/projects/p/usage").await.json(),
+        get(&simulator, "/v1/projects/p/usage").await.json(),
         json!({ "browserMinutes": 2, "proxyBytes": 0 })
     );
-    assert_eq!(ask(&simulator, "/v1/projects/q/usage").await.status, 404);
-    let counts = simulator.counts();
+    assert_eq!(get(&simulator, "/v1/projects/q/usage").await.status, 404);
+    let counts = simulator.request_counts();
     assert_eq!((counts.debug, counts.logs, counts.projects), (3, 1, 2));
 }
 
@@ -126,11 +126,11 @@ async fn a_fault_can_be_on_what_is_asked_for_alone() {
     ] {
         let script = format!("[[session]]\nid = 'a'\n[[fault]]\non = '{on}'\nstatus = 503\ncount = 1");
         let simulator = simulator(&clock(), &script);
-        assert_eq!(ask(&simulator, "/v1/sessions").await.status, 200);
-        assert_eq!(ask(&simulator, "/v1/sessions/a").await.status, 200);
-        assert_eq!(ask_with(&simulator, method, target, HEADERS, body).await.status, 503, "{on}");
-        let sessions = ask(&simulator, "/v1/sessions").await.json();
+        assert_eq!(get(&simulator, "/v1/sessions").await.status, 200);
+        assert_eq!(get(&simulator, "/v1/sessions/a").await.status, 200);
+        assert_eq!(request_with(&simulator, method, target, HEADERS, body).await.status, 503, "{on}");
+        let sessions = get(&simulator, "/v1/sessions").await.json();
         assert_eq!(sessions.as_array().unwrap().len(), 1, "what was refused did not happen");
-        assert!(ask_with(&simulator, method, target, HEADERS, body).await.status < 300, "{on}");
+        assert!(request_with(&simulator, method, target, HEADERS, body).await.status < 300, "{on}");
     }
 }

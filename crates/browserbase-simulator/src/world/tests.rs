@@ -12,11 +12,11 @@ fn retrieve(world: &World, id: &str, seconds: f64) -> Value {
 }
 
 fn list(world: &World, seconds: f64, query: &str) -> Vec<Value> {
-    serde_json::from_str(&world.list(at(seconds), &Filter::parse(query).unwrap())).unwrap()
+    serde_json::from_str(&world.list(at(seconds), &ListFilter::parse(query).unwrap())).unwrap()
 }
 
 fn statuses(world: &World, seconds: &[f64]) -> Vec<&'static str> {
-    let status = |at| world.standing("a", at).map_or("-", |standing| standing.status.word());
+    let status = |at| world.snapshot("a", at).map_or("-", |standing| standing.status.as_str());
     seconds.iter().map(|seconds| status(at(*seconds))).collect()
 }
 
@@ -86,7 +86,7 @@ fn proxy_bytes_grow_until_the_end() {
         "[[session]]\nid = 'a'\ncreated = '-10s'\nends = { at = '20s' }\n\
          proxy = [{ from = '-10s', to = '5s', bytes_per_second = 100 }, { bytes_per_second = 10 }]",
     );
-    let bytes = |seconds| world.standing("a", at(seconds)).unwrap().proxy_bytes;
+    let bytes = |seconds| world.snapshot("a", at(seconds)).unwrap().proxy_bytes;
     assert_eq!([0.0, 5.0, 10.0, 20.0, 60.0].map(bytes), [1000, 1550, 1600, 1700, 1700]);
 }
 
@@ -135,25 +135,26 @@ fn replies_can_contradict_each_other() {
 #[test]
 fn a_plan_can_be_changed_and_sessions_added() {
     let mut world = world("[[session]]\nid = 'a'");
-    assert!(world.alter("a", |session| session.vanishes = Some(at(3.0))));
-    assert!(!world.alter("b", |_| ()));
+    assert!(world.update_session("a", |session| session.vanishes = Some(at(3.0))));
+    assert!(!world.update_session("b", |_| ()));
     assert_eq!(statuses(&world, &[2.0, 3.0]), ["RUNNING", "-"]);
-    let id = world.add(Session { keep_alive: true, ..Session::default() });
+    let id = world.add_session(ScenarioSession { keep_alive: true, ..ScenarioSession::default() });
     assert_eq!(retrieve(&world, &id, 0.0)["keepAlive"], true);
 }
 
 #[test]
 fn ids_are_uuids_that_every_run_makes_alike() {
-    let id = uuid("default", 3);
-    assert_eq!(id, uuid("default", 3));
-    assert_ne!(id, uuid("default", 4));
+    let id = stable_uuid("default", 3);
+    assert_eq!(id, stable_uuid("default", 3));
+    assert_ne!(id, stable_uuid("default", 4));
     let lengths: Vec<_> = id.split('-').map(str::len).collect();
     assert_eq!(lengths, [8, 4, 4, 4, 12], "{id}");
 }
 
 #[test]
 fn every_reply_has_what_the_contract_requires() {
-    let world = World::new(&Script::builtin("default").unwrap(), super::super::crowd::sessions(50), start());
+    let world =
+        World::new(&Scenario::builtin("default").unwrap(), super::super::synthetic::sessions(50), start());
     for seconds in [0.0, 12.0, 60.0, 1800.0] {
         for session in list(&world, seconds, "") {
             for field in [
@@ -178,7 +179,7 @@ fn every_reply_has_what_the_contract_requires() {
 
 #[test]
 fn the_default_scenario_shows_every_status_within_its_first_minute_and_stays_alive() {
-    let world = World::new(&Script::builtin("default").unwrap(), [], start());
+    let world = World::new(&Scenario::builtin("default").unwrap(), [], start());
     let mut seen: Vec<String> = (0..60)
         .flat_map(|second| list(&world, f64::from(second), ""))
         .map(|session| session["status"].as_str().unwrap().to_owned())

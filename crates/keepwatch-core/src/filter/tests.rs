@@ -4,18 +4,18 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::session::{Metadata, Region, Session, Status};
-use crate::testing::{id, noon, running};
+use crate::testing::{id, noon, running_session};
 use crate::text::Untrusted;
 
 /// A record as the fleet would have it.
-fn record(session: Session) -> Record {
+fn record_of_session(session: Session) -> Record {
     let owner = session.metadata.as_ref().and_then(|metadata| metadata.owner(None));
     let mut record = Record::new(session.id.clone(), false);
     (record.owner, record.session) = (owner, Some(session));
     record
 }
 
-fn nightly() -> Session {
+fn nightly_session() -> Session {
     let started = noon();
     Session {
         region: Some(Region::EuCentral1),
@@ -24,13 +24,13 @@ fn nightly() -> Session {
         metadata: Some(Metadata::new(
             r#"{"owner":"Nightly-42","mcp":"true","run":{"id":"C-881","try":2},"город":"Київ","odd":"a\u0062c"}"#,
         )),
-        ..running("8f14e45f-ceea", started, Duration::from_secs(900))
+        ..running_session("8f14e45f-ceea", started, Duration::from_secs(900))
     }
 }
 
 #[test]
 fn each_form_finds_what_it_says_and_its_negation_what_it_does_not() {
-    let record = record(nightly());
+    let record = record_of_session(nightly_session());
     for (filter, found) in [
         ("", true),
         ("   ", true),
@@ -67,11 +67,15 @@ fn each_form_finds_what_it_says_and_its_negation_what_it_does_not() {
         ("status:run owner:night !region:us", true),
         ("status:run owner:night !region:eu", false),
     ] {
-        assert_eq!(Filter::parse(filter).map(|it| it.takes(&InProfile(&record, ""))), Ok(found), "{filter}");
+        assert_eq!(
+            Filter::parse(filter).map(|it| it.matches(&FilterRow(&record, ""))),
+            Ok(found),
+            "{filter}"
+        );
         if !filter.trim().is_empty() && !filter.contains(' ') {
             let negated = format!("!{filter}");
             assert_eq!(
-                Filter::parse(&negated).map(|it| it.takes(&InProfile(&record, ""))),
+                Filter::parse(&negated).map(|it| it.matches(&FilterRow(&record, ""))),
                 Ok(!found),
                 "{negated}"
             );
@@ -85,7 +89,7 @@ fn a_session_of_which_nothing_is_known_has_but_its_id() {
     for (filter, found) in
         [("await", true), ("keep:no", false), ("status:run", false), ("!status:error", true)]
     {
-        assert_eq!(Filter::parse(filter).unwrap().takes(&InProfile(&record, "")), found, "{filter}");
+        assert_eq!(Filter::parse(filter).unwrap().matches(&FilterRow(&record, "")), found, "{filter}");
     }
 }
 
@@ -105,25 +109,25 @@ fn a_mistake_is_pointed_at_where_it_is() {
         ("\"\"", "\"\"", "between the quotes"),
     ] {
         let mistake = Filter::parse(filter).unwrap_err();
-        assert_eq!(filter.get(mistake.at.clone()), Some(at), "{filter}");
-        assert!(mistake.sentence.contains(says), "{filter}: {}", mistake.sentence);
+        assert_eq!(filter.get(mistake.range.clone()), Some(at), "{filter}");
+        assert!(mistake.message.contains(says), "{filter}: {}", mistake.message);
         assert!(
-            text::width(&mistake.sentence) <= 76,
+            text::width(&mistake.message) <= 76,
             "it fits the narrowest footer twice: {}",
-            mistake.sentence
+            mistake.message
         );
     }
 }
 
 #[test]
 fn a_quote_that_is_still_open_is_read_to_the_end() {
-    let record = record(Session { status: Status::named("TWO WORDS"), ..nightly() });
-    assert!(Filter::parse("\"two wor").unwrap().takes(&InProfile(&record, "")));
-    assert!(Filter::parse("status:\"two w").unwrap().takes(&InProfile(&record, "")));
+    let record = record_of_session(Session { status: Status::from_api("TWO WORDS"), ..nightly_session() });
+    assert!(Filter::parse("\"two wor").unwrap().matches(&FilterRow(&record, "")));
+    assert!(Filter::parse("status:\"two w").unwrap().matches(&FilterRow(&record, "")));
 }
 
 /// What is typed into a filter, in pieces of which it is made.
-fn typed() -> impl Strategy<Value = String> {
+fn filter_text() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         3 => proptest::sample::select(vec![
             "!", "\"", ":", " ", ".", "status:", "region:", "keep:", "keep:yes", "owner:", "id:", "meta:", "meta.run.id:",
@@ -136,12 +140,12 @@ fn typed() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn whatever_is_typed_is_a_filter_or_a_mistake_that_can_be_pointed_at(text in typed(), several: bool) {
-        match Filter::parse_among(&text, several) {
+    fn whatever_is_typed_is_a_filter_or_a_mistake_that_can_be_pointed_at(text in filter_text(), several: bool) {
+        match Filter::parse_for_profiles(&text, several) {
             Ok(filter) => prop_assert_eq!(filter.text(), &text),
             Err(mistake) => {
-                prop_assert!(text.get(mistake.at.clone()).is_some(), "{:?} in {:?}", mistake, text);
-                let pointed = mistake.pointed_at(&text);
+                prop_assert!(text.get(mistake.range.clone()).is_some(), "{:?} in {:?}", mistake, text);
+                let pointed = mistake.underline(&text);
                 prop_assert_eq!(pointed.lines().count(), 2);
                 prop_assert!(!pointed.contains(|c: char| c.is_control() && c != '\n'));
             }
@@ -149,15 +153,15 @@ proptest! {
     }
 
     #[test]
-    fn all_terms_hold_and_what_is_negated_does_not(one in typed(), other in typed()) {
-        let record = record(nightly());
-        let takes = |text: &str| Filter::parse(text).ok().map(|filter| filter.takes(&InProfile(&record, "")));
+    fn all_terms_hold_and_what_is_negated_does_not(one in filter_text(), other in filter_text()) {
+        let record = record_of_session(nightly_session());
+        let takes = |text: &str| Filter::parse(text).ok().map(|filter| filter.matches(&FilterRow(&record, "")));
         // A quote that is left open would take in what follows it.
         let whole = |text: &str| text.matches('"').count().is_multiple_of(2);
         if let (Some(first), Some(second), true) = (takes(&one), takes(&other), whole(&one)) {
             prop_assert_eq!(takes(&format!("{one} {other}")), Some(first && second));
         }
-        let is_one_term = pieces(&one).count() == 1 && one.trim_start() == one;
+        let is_one_term = split_terms(&one).count() == 1 && one.trim_start() == one;
         if let (Some(found), true) = (takes(&one), is_one_term) {
             prop_assert_eq!(takes(&format!("!{one}")), Some(!found));
         }
@@ -165,13 +169,13 @@ proptest! {
 
     #[test]
     fn a_session_is_found_by_any_part_of_its_id_in_any_case(from in 0_usize..13, length in 1_usize..13, capitals: bool) {
-        let record = record(nightly());
+        let record = record_of_session(nightly_session());
         let id = record.id.raw();
         let part: String = id.chars().skip(from).take(length).collect();
         let part = if capitals { part.to_uppercase() } else { part };
         prop_assume!(!part.is_empty());
         for text in [format!("\"{part}\""), format!("id:{part}"), format!("id:{part} running")] {
-            prop_assert!(Filter::parse(&text).unwrap().takes(&InProfile(&record, "")), "{}", text);
+            prop_assert!(Filter::parse(&text).unwrap().matches(&FilterRow(&record, "")), "{}", text);
         }
     }
 }

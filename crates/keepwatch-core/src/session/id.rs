@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 use crate::text::{self, Untrusted};
 
 /// The longest id that is accepted from a user, in bytes. Browserbase's are UUIDs of 36.
-const LONGEST_ID: usize = 256;
+const MAX_ID_BYTES: usize = 256;
 /// How many characters an id of Browserbase's has.
-const WHOLE_ID: usize = 36;
+const BROWSERBASE_ID_CHARS: usize = 36;
 
 /// What names a session. Any text can be one: ids with spaces are odd, but not wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -21,7 +21,7 @@ pub enum SessionIdError {
     #[error("a session id is empty; it looks like 6512bd43-d9ca-4e02-9a67-91f2c1a0b3de")]
     Empty,
     /// The id is longer than is accepted.
-    #[error("a session id of {bytes} bytes is too long; at most {LONGEST_ID} are taken")]
+    #[error("a session id of {bytes} bytes is too long; at most {MAX_ID_BYTES} are taken")]
     TooLong {
         /// The length of the text.
         bytes: usize,
@@ -45,21 +45,21 @@ impl SessionId {
     ///
     /// # Errors
     /// Returns an error if no session can have this id.
-    pub fn parse(given: &str) -> Result<Self, SessionIdError> {
-        let id = given.trim();
+    pub fn parse(text: &str) -> Result<Self, SessionIdError> {
+        let id = text.trim();
         if id.is_empty() {
             return Err(SessionIdError::Empty);
         }
-        if id.len() > LONGEST_ID {
+        if id.len() > MAX_ID_BYTES {
             return Err(SessionIdError::TooLong { bytes: id.len() });
         }
         if id == "." || id == ".." || id.chars().any(char::is_control) {
-            return Err(SessionIdError::Unusable(text::shown(id, 40)));
+            return Err(SessionIdError::Unusable(text::sanitise(id, 40)));
         }
-        let masked = text::masked(id);
+        let masked = text::redact(id);
         // promise: secret-as-id
         if masked != id {
-            return Err(SessionIdError::Secret(text::shown(&masked, 80)));
+            return Err(SessionIdError::Secret(text::sanitise(&masked, 80)));
         }
         Ok(Self(Untrusted::new(id)))
     }
@@ -73,9 +73,9 @@ impl SessionId {
     /// What follows the sentence that the API knows no such session: nothing, but that this may be the start of an id. The
     /// screen and sentences show the first eight characters, and people paste those.
     #[must_use]
-    pub fn doubt(&self) -> &'static str {
-        let is_whole = self.raw().chars().count() >= WHOLE_ID;
-        if is_whole { "" } else { "; is the id whole? Browserbase's have 36 characters" }
+    pub fn truncation_hint(&self) -> &'static str {
+        let is_complete = self.raw().chars().count() >= BROWSERBASE_ID_CHARS;
+        if is_complete { "" } else { "; is the id whole? Browserbase's have 36 characters" }
     }
 
     /// The id itself, for requests and comparison; never for a terminal.
@@ -86,22 +86,22 @@ impl SessionId {
 
     /// The id as a terminal may show it, at most `columns` wide.
     #[must_use]
-    pub fn shown(&self, columns: usize) -> String {
-        self.0.shown(columns)
+    pub fn sanitise(&self, columns: usize) -> String {
+        self.0.sanitise(columns)
     }
 
     /// Its first `columns` characters, as a terminal may show them: enough to tell it from others, without a sign that
     /// there is more.
     #[must_use]
-    pub fn start(&self, columns: usize) -> String {
+    pub fn prefix(&self, columns: usize) -> String {
         let start: String = self.raw().chars().take(columns).collect();
-        text::shown(&start, columns)
+        text::sanitise(&start, columns)
     }
 
     /// The whole id as a terminal may show it.
     #[must_use]
-    pub fn line(&self) -> String {
-        self.0.line()
+    pub fn sanitise_line(&self) -> String {
+        self.0.sanitise_line()
     }
 
     /// The number of characters that confirm a release.
@@ -124,7 +124,7 @@ impl SessionId {
 
 /// The dashboard's page of a session; no secret is in it.
 #[must_use]
-pub fn dashboard_page(id: &SessionId) -> String {
+pub fn dashboard_url(id: &SessionId) -> String {
     const PAGE: &str = "https://www.browserbase.com/sessions/";
     let mut url = url::Url::parse(PAGE).map_err(|_| ());
     if let Ok(url) = &mut url
@@ -158,6 +158,6 @@ mod tests {
     #[test]
     fn the_dashboard_page_carries_any_id() {
         let id = SessionId::parse("a b/../c?d#e").unwrap();
-        assert_eq!(dashboard_page(&id), "https://www.browserbase.com/sessions/a%20b%2F..%2Fc%3Fd%23e");
+        assert_eq!(dashboard_url(&id), "https://www.browserbase.com/sessions/a%20b%2F..%2Fc%3Fd%23e");
     }
 }

@@ -9,23 +9,23 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{MetadataPath, seek};
+use super::{MetadataPath, metadata_search};
 use crate::text::{self, Untrusted};
 
 /// The longest metadata that is kept, in bytes. Browserbase takes less than 512 characters.
-const LONGEST: usize = 16 * 1024;
+const MAX_BYTES: usize = 16 * 1024;
 
 /// No object, as all metadata is: a reader sees why there is none.
-const LEFT_OUT: &str = "\"(left out)\"";
+const OMITTED: &str = "\"(left out)\"";
 
 /// Keys whose value says whose it is, best first.
-const NAMES: [&str; 7] = ["owner", "label", "name", "job", "task", "run", "title"];
+const OWNER_KEYS: [&str; 7] = ["owner", "label", "name", "job", "task", "run", "title"];
 
 /// Stamps that known tools leave: the tool is the owner.
-const STAMPS: [&str; 3] = ["browse_cli", "mcp", "stagehand"];
+const TOOL_STAMPS: [&str; 3] = ["browse_cli", "mcp", "stagehand"];
 
 /// In the place of a text in which nobody can say where a secret is.
-const ESCAPED: &str = "\"(too deep or too long, with letters that are escaped: not shown)\"";
+const ESCAPED_PLACEHOLDER: &str = "\"(too deep or too long, with letters that are escaped: not shown)\"";
 
 /// `userMetadata`, as its JSON text. Its `Debug` is sanitised and masked.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,14 +34,14 @@ pub struct Metadata(Arc<str>);
 
 impl fmt::Debug for Metadata {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // promise: metadata-debug, mutant: self.without_secrets().0).line() -> self.0.clone()).raw()
-        f.debug_tuple("Metadata").field(&Untrusted::new(self.without_secrets().0).line()).finish()
+        // promise: metadata-debug, mutant: self.redacted().0).sanitise_line() -> self.0.clone()).raw()
+        f.debug_tuple("Metadata").field(&Untrusted::new(self.redacted().0).sanitise_line()).finish()
     }
 }
 
 /// A leaf of the tree, or a branch's heading, in the order of the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct MetadataEntry {
     /// How deep it stands; 0 is the outermost.
     pub depth: usize,
     /// Its key, or its index in an array.
@@ -54,20 +54,20 @@ impl Metadata {
     /// Takes the JSON text of an object. What is too long is cut, and then shown as text.
     #[must_use]
     pub fn new(json: &str) -> Self {
-        let end = json.floor_char_boundary(LONGEST);
+        let end = json.floor_char_boundary(MAX_BYTES);
         Self(json.get(..end).unwrap_or_default().into())
     }
 
     /// In the place of metadata that is not kept.
     #[must_use]
-    pub fn left_out() -> Self {
-        Self(LEFT_OUT.into())
+    pub fn omitted() -> Self {
+        Self(OMITTED.into())
     }
 
     /// Whether it stands in the place of metadata that was not kept.
     #[must_use]
-    pub fn is_left_out(&self) -> bool {
-        &*self.0 == LEFT_OUT
+    pub fn is_omitted(&self) -> bool {
+        &*self.0 == OMITTED
     }
 
     /// The JSON text.
@@ -84,45 +84,45 @@ impl Metadata {
 
     /// As a tree; `None` where it is too long or too deep to be read as one.
     #[must_use]
-    pub fn tree(&self) -> Option<Value> {
+    pub fn to_value(&self) -> Option<Value> {
         serde_json::from_str(&self.0).ok()
     }
 
     /// The same without what looks like a secret: for what outlives the program.
     #[must_use]
-    pub fn without_secrets(&self) -> Self {
-        match self.tree() {
+    pub fn redacted(&self) -> Self {
+        match self.to_value() {
             Some(tree) => {
                 let mut masked = tree.clone();
-                text::mask_values(&mut masked);
+                text::redact_values(&mut masked);
                 // What has no secret stays as it was written.
                 if masked == tree { self.clone() } else { Self(masked.to_string().into()) }
             }
-            None => Self(text::masked(self.as_text()).into()),
+            None => Self(text::redact(self.fallback_text()).into()),
         }
     }
 
     /// Its text, where it is not to be had as a tree: what looks like a secret in it is still to be masked. Where letters
     /// are escaped (`signing\u004bey`), that would not find all.
     #[must_use]
-    pub fn as_text(&self) -> &str {
-        if self.0.contains("\\u") { ESCAPED } else { &self.0 }
+    pub fn fallback_text(&self) -> &str {
+        if self.0.contains("\\u") { ESCAPED_PLACEHOLDER } else { &self.0 }
     }
 
     /// Its entries as a reader wants them, at most `most`: one line each, nested ones under their heading.
     #[must_use]
-    pub fn entries(&self, most: usize) -> Vec<Entry> {
+    pub fn entries(&self, limit: usize) -> Vec<MetadataEntry> {
         let mut entries = Vec::new();
-        match self.tree() {
+        match self.to_value() {
             Some(Value::Object(map)) => {
                 for (key, value) in &map {
-                    walk(key, value, 0, most, &mut entries);
+                    collect_entries(key, value, 0, limit, &mut entries);
                 }
             }
-            Some(_) | None => entries.push(Entry {
+            Some(_) | None => entries.push(MetadataEntry {
                 depth: 0,
                 key: Untrusted::new("(as text)"),
-                value: Some(Untrusted::new(self.as_text())),
+                value: Some(Untrusted::new(self.fallback_text())),
             }),
         }
         entries
@@ -132,13 +132,14 @@ impl Metadata {
     /// `None` where there is none.
     #[must_use]
     pub fn owner(&self, key: Option<&MetadataPath>) -> Option<Untrusted> {
-        let tree = self.tree()?;
-        let chosen = key.and_then(|path| path.find(&tree)).and_then(leaf);
+        let tree = self.to_value()?;
+        let at_key = key.and_then(|path| path.value_in(&tree)).and_then(scalar_text);
         let Value::Object(map) = &tree else { return None };
-        let filled = |owner: &Untrusted| !owner.is_empty();
-        let named = || NAMES.iter().find_map(|key| map.get(*key).and_then(leaf).filter(filled));
+        let is_filled = |owner: &Untrusted| !owner.is_empty();
+        let named =
+            || OWNER_KEYS.iter().find_map(|key| map.get(*key).and_then(scalar_text).filter(is_filled));
         let stamped = || {
-            STAMPS.iter().find_map(|stamp| {
+            TOOL_STAMPS.iter().find_map(|stamp| {
                 map.iter()
                     .find(|(key, value)| {
                         key.starts_with(stamp) || value.as_str().is_some_and(|it| it.starts_with(stamp))
@@ -146,17 +147,17 @@ impl Metadata {
                     .map(|_| Untrusted::new(*stamp))
             })
         };
-        chosen.filter(filled).or_else(named).or_else(stamped)
+        at_key.filter(is_filled).or_else(named).or_else(stamped)
     }
 
     /// Whether a value at `path` (`run.id`, in any case), or below it, passes `test`; an empty path is the whole.
-    pub fn any_at(&self, path: &str, mut test: impl FnMut(&str) -> bool) -> bool {
-        seek::any_at(&self.0, path, &mut test)
+    pub fn any_value_at(&self, path: &str, mut test: impl FnMut(&str) -> bool) -> bool {
+        metadata_search::any_value_at(&self.0, path, &mut test)
     }
 
     /// All of it on one line, `key value  path.to.key value`, at most `columns` wide.
     #[must_use]
-    pub fn line(&self, columns: usize) -> String {
+    pub fn one_line(&self, columns: usize) -> String {
         let mut line = String::new();
         let mut path: Vec<String> = Vec::new();
         for entry in self.entries(columns) {
@@ -164,17 +165,17 @@ impl Metadata {
                 break;
             }
             path.truncate(entry.depth);
-            path.push(entry.key.shown(columns));
+            path.push(entry.key.sanitise(columns));
             if let Some(value) = entry.value {
                 let gap = if line.is_empty() { "" } else { "  " };
-                line.push_str(&format!("{gap}{} {}", path.join("."), value.shown(columns)));
+                line.push_str(&format!("{gap}{} {}", path.join("."), value.sanitise(columns)));
             }
         }
-        text::fit(&line, columns)
+        text::truncate(&line, columns)
     }
 }
 
-fn leaf(value: &Value) -> Option<Untrusted> {
+fn scalar_text(value: &Value) -> Option<Untrusted> {
     match value {
         Value::String(text) => Some(Untrusted::new(text.as_str())),
         Value::Number(number) => Some(Untrusted::new(number.to_string())),
@@ -182,8 +183,8 @@ fn leaf(value: &Value) -> Option<Untrusted> {
     }
 }
 
-fn walk(key: &str, value: &Value, depth: usize, most: usize, entries: &mut Vec<Entry>) {
-    if entries.len() >= most {
+fn collect_entries(key: &str, value: &Value, depth: usize, limit: usize, entries: &mut Vec<MetadataEntry>) {
+    if entries.len() >= limit {
         return;
     }
     let nested: Vec<(String, &Value)> = match value {
@@ -198,12 +199,14 @@ fn walk(key: &str, value: &Value, depth: usize, most: usize, entries: &mut Vec<E
     };
     // promise: secret-name
     if text::is_secret_name(key) {
-        entries.push(Entry { depth, key: Untrusted::new(key), value: Some(Untrusted::new("••••")) });
+        entries.push(MetadataEntry {
+            depth, key: Untrusted::new(key), value: Some(Untrusted::new("••••"))
+        });
         return;
     }
-    entries.push(Entry { depth, key: Untrusted::new(key), value: shown.map(Untrusted::new) });
+    entries.push(MetadataEntry { depth, key: Untrusted::new(key), value: shown.map(Untrusted::new) });
     for (key, value) in nested {
-        walk(&key, value, depth.saturating_add(1), most, entries);
+        collect_entries(&key, value, depth.saturating_add(1), limit, entries);
     }
 }
 
@@ -221,8 +224,8 @@ mod tests {
                 format!(
                     "{}{}={}",
                     " ".repeat(e.depth),
-                    e.key.line(),
-                    e.value.as_ref().map_or("".into(), |v| v.line())
+                    e.key.sanitise_line(),
+                    e.value.as_ref().map_or("".into(), |v| v.sanitise_line())
                 )
             })
             .collect();
@@ -232,14 +235,14 @@ mod tests {
     #[test]
     fn on_one_line_nested_keys_are_paths() {
         let metadata = Metadata::new(r#"{"env":"staging","run":{"id":"c-881","tags":["a"]},"n":1}"#);
-        assert_eq!(metadata.line(80), "env staging  run.id c-881  run.tags.0 a  n 1");
-        assert_eq!(metadata.line(12), "env staging…");
+        assert_eq!(metadata.one_line(80), "env staging  run.id c-881  run.tags.0 a  n 1");
+        assert_eq!(metadata.one_line(12), "env staging…");
     }
 
     #[test]
     fn an_owner_is_what_is_at_the_key_then_a_name_then_a_stamp() {
         let key = MetadataPath::parse("run.id").unwrap();
-        let by = |json, key| Metadata::new(json).owner(key).map(|owner| owner.line());
+        let by = |json, key| Metadata::new(json).owner(key).map(|owner| owner.sanitise_line());
         let owner = |json| by(json, None);
         assert_eq!(owner(r#"{"env":"prod","name":"checkout"}"#).as_deref(), Some("checkout"));
         assert_eq!(owner(r#"{"name":"checkout","owner":"growth"}"#).as_deref(), Some("growth"));
@@ -266,8 +269,8 @@ mod tests {
             r#"{"signing_key":"cAnArY","url":"wss://c/?signingKey=cAnArY","n":{"token":["cAnArY"]}}"#,
         );
         let named = Metadata::new(r#"{"owner":"wss://c/?signingKey=cAnArY"}"#);
-        let owner = named.owner(None).map(|owner| owner.line()).unwrap_or_default();
-        let shown = format!("{} {owner}", metadata.line(400));
+        let owner = named.owner(None).map(|owner| owner.sanitise_line()).unwrap_or_default();
+        let shown = format!("{} {owner}", metadata.one_line(400));
         assert!(!shown.contains("cAnArY"), "{shown}");
     }
 
@@ -276,11 +279,11 @@ mod tests {
         let deep = |inside: &str| format!("{}{inside}{}", r#"{"a":"#.repeat(1000), "}".repeat(1000));
         let metadata = Metadata::new(&deep(r#""wss://c/?signing\u004bey=cAnArY""#));
         for text in
-            [metadata.line(20_000), metadata.without_secrets().json().to_owned(), format!("{metadata:?}")]
+            [metadata.one_line(20_000), metadata.redacted().json().to_owned(), format!("{metadata:?}")]
         {
             assert!(!text.contains("cAnArY"), "{text}");
         }
-        assert!(metadata.line(400).contains("not shown"), "{}", metadata.line(400));
+        assert!(metadata.one_line(400).contains("not shown"), "{}", metadata.one_line(400));
     }
 
     #[test]
@@ -288,7 +291,7 @@ mod tests {
         let deep = format!("{}1{}", r#"{"a":"#.repeat(1000), "}".repeat(1000));
         let metadata = Metadata::new(&deep);
         assert_eq!(metadata.entries(10).len(), 1);
-        assert_eq!(text::width(&metadata.line(40)), 40);
+        assert_eq!(text::width(&metadata.one_line(40)), 40);
     }
 
     #[test]

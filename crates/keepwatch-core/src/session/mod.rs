@@ -2,16 +2,16 @@
 //!
 //! Field names and meanings follow `GET /v1/sessions/{id}` of the
 //! [Browserbase API](https://docs.browserbase.com/reference/api/get-a-session). A field that is missing, null or not of
-//! its documented type is `None` here; in the latter case its text is kept among [`Session::others`], so that nothing
+//! its documented type is `None` here; in the latter case its text is kept among [`Session::extra_fields`], so that nothing
 //! the API said is lost.
 
-mod fault;
-mod find;
+mod api_error;
 mod id;
+mod id_extract;
 mod metadata;
-mod path;
+mod metadata_path;
+mod metadata_search;
 mod secret;
-mod seek;
 mod status;
 mod targets;
 
@@ -20,10 +20,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use fault::{Fault, FaultKind};
-pub use id::{SessionId, SessionIdError, dashboard_page};
+pub use api_error::{ApiError, ApiErrorKind};
+pub use id::{SessionId, SessionIdError, dashboard_url};
 pub use metadata::Metadata;
-pub use path::{MetadataPath, MetadataPathError};
+pub use metadata_path::{MetadataPath, MetadataPathError};
 pub use secret::Secret;
 pub use status::{Phase, Region, Status};
 pub use targets::Targets;
@@ -75,11 +75,11 @@ pub struct Session {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connect: Option<ConnectFields>,
     /// Fields that the contract does not have, or whose value is not of the documented type: name and JSON text.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub others: Vec<(Untrusted, Untrusted)>,
+    #[serde(rename = "others", default, skip_serializing_if = "Vec::is_empty")]
+    pub extra_fields: Vec<(Untrusted, Untrusted)>,
     /// How many more such fields there were than are kept.
-    #[serde(default)]
-    pub others_left_out: u32,
+    #[serde(rename = "others_left_out", default)]
+    pub extra_fields_dropped: u32,
 }
 
 /// Which connect fields a reply had. Their values are secrets, and not kept.
@@ -109,7 +109,7 @@ pub struct ConnectUrls {
 impl Session {
     /// Whether it can not change any more: its status says so, or nobody here knows its status and it has an end.
     #[must_use]
-    pub fn is_over(&self) -> bool {
+    pub fn is_final(&self) -> bool {
         match self.status.phase() {
             Phase::Ended => true,
             // promise: unknown-status, mutant: self.ended.is_some() -> false
@@ -126,13 +126,13 @@ impl Session {
 
     /// How long it ran, `endedAt - startedAt`; `None` while it runs and where a time is missing or out of order.
     #[must_use]
-    pub fn ran(&self) -> Option<Duration> {
+    pub fn duration(&self) -> Option<Duration> {
         self.ended?.signed_duration_since(self.started?).to_std().ok()
     }
 
-    /// What was left of its timeout when it ended, `expiresAt - endedAt`; `None` as for [`Session::ran`].
+    /// What was left of its timeout when it ended, `expiresAt - endedAt`; `None` as for [`Session::duration`].
     #[must_use]
-    pub fn unused(&self) -> Option<Duration> {
+    pub fn unused_time(&self) -> Option<Duration> {
         self.expires?.signed_duration_since(self.ended?).to_std().ok()
     }
 }
@@ -152,8 +152,8 @@ pub struct Project {
 
 /// Whether a session's timeout is the project's default: the server's times are a little apart from whole seconds.
 #[must_use]
-pub fn is_default(timeout: Duration, default: Duration) -> bool {
-    timeout.abs_diff(default) < Duration::from_secs(1)
+pub fn is_default_timeout(timeout: Duration, project_default: Duration) -> bool {
+    timeout.abs_diff(project_default) < Duration::from_secs(1)
 }
 
 /// Which list of sessions: `GET /v1/sessions?status=…`.
@@ -170,7 +170,7 @@ impl List {
     pub const ALL: [Self; 2] = [Self::Running, Self::Pending];
     /// How many sessions that left the lists are asked singly, and kept on record until it is known why they left, beside
     /// those that the reader named. What leaves faster than it can be asked for is forgotten, the oldest first.
-    pub const MOST_LEFT: usize = 10_000;
+    pub const MAX_DELISTED: usize = 10_000;
 
     /// The status that the list asks for.
     #[must_use]
@@ -194,11 +194,11 @@ impl fmt::Display for List {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::running;
+    use crate::testing::running_session;
 
     #[test]
     fn times_in_the_wrong_order_give_no_length() {
-        let mut session = running("s", crate::testing::noon(), Duration::from_secs(900));
+        let mut session = running_session("s", crate::testing::noon(), Duration::from_secs(900));
         assert_eq!(session.timeout(), Some(Duration::from_secs(900)));
         session.expires = Some("1926-01-01T00:00:00Z".parse().unwrap());
         assert_eq!(session.timeout(), None);

@@ -39,7 +39,7 @@ impl Status {
 
     /// The status with this name.
     #[must_use]
-    pub fn named(word: &str) -> Self {
+    pub fn from_api(word: &str) -> Self {
         Self::KNOWN
             .into_iter()
             .find(|known| known.raw() == word)
@@ -57,16 +57,16 @@ impl Status {
 
     /// The word of the API, as a terminal may show it.
     #[must_use]
-    pub fn shown(&self, columns: usize) -> String {
+    pub fn sanitise(&self, columns: usize) -> String {
         match self {
-            Self::Other(word) => word.shown(columns),
-            known => crate::text::fit(known.raw(), columns),
+            Self::Other(word) => word.sanitise(columns),
+            known => crate::text::truncate(known.raw(), columns),
         }
     }
 
     /// Whether it is an end.
     #[must_use]
-    pub fn is_end(&self) -> bool {
+    pub fn is_final(&self) -> bool {
         self.phase() == Phase::Ended
     }
 
@@ -102,7 +102,7 @@ impl Region {
 
     /// The region with this name.
     #[must_use]
-    pub fn named(word: &str) -> Self {
+    pub fn from_api(word: &str) -> Self {
         Self::KNOWN
             .into_iter()
             .find(|known| known.raw() == word)
@@ -123,10 +123,10 @@ impl Region {
 
     /// The word of the API, as a terminal may show it.
     #[must_use]
-    pub fn shown(&self, columns: usize) -> String {
+    pub fn sanitise(&self, columns: usize) -> String {
         match self {
-            Self::Other(word) => word.shown(columns),
-            known => crate::text::fit(known.raw(), columns),
+            Self::Other(word) => word.sanitise(columns),
+            known => crate::text::truncate(known.raw(), columns),
         }
     }
 }
@@ -138,11 +138,11 @@ mod tests {
     #[test]
     fn known_words_are_read_back_as_they_were_written() {
         for status in Status::KNOWN {
-            assert_eq!(Status::named(status.raw()), status);
+            assert_eq!(Status::from_api(status.raw()), status);
         }
         for region in Region::KNOWN {
-            assert_eq!(Region::named(region.raw()), region);
+            assert_eq!(Region::from_api(region.raw()), region);
         }
-        assert_eq!(Status::named("HIBERNATING").phase(), Phase::Unknown);
+        assert_eq!(Status::from_api("HIBERNATING").phase(), Phase::Unknown);
     }
 }

@@ -10,7 +10,7 @@ pub enum Targets {
     /// Every running or pending session of the project.
     All,
     /// Every session of one list.
-    Only(List),
+    OneList(List),
 }
 
 impl Targets {
@@ -20,7 +20,7 @@ impl Targets {
         match self {
             Self::Ids(_) => &[],
             Self::All => &List::ALL,
-            Self::Only(list) => std::slice::from_ref(list),
+            Self::OneList(list) => std::slice::from_ref(list),
         }
     }
 }

@@ -9,11 +9,11 @@ use proptest::option::{of, weighted};
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::{id, moment, noon, running};
-use crate::clock::{Moment, Timestamp, later};
-use crate::session::{Fault, FaultKind, List, Metadata, Project, Region, Session, SessionId, Status};
+use super::{id, moment, noon, running_session};
+use crate::clock::{Moment, Timestamp, saturating_add};
+use crate::session::{ApiError, ApiErrorKind, List, Metadata, Project, Region, Session, SessionId, Status};
 use crate::text::Untrusted;
-use crate::tracker::{Exchange, Input, Scope};
+use crate::tracker::{Input, RequestTiming, Scope};
 
 /// The sessions that a sequence is about.
 const IDS: [&str; 4] = ["a", "b", "c", "d"];
@@ -21,29 +21,29 @@ const MS: fn(u64) -> Duration = Duration::from_millis;
 
 /// An input without its times, and what the clocks did before it.
 #[derive(Clone, Debug)]
-pub struct Step {
+pub struct InputStep {
     /// How far all clocks went on, in milliseconds.
-    passes: u64,
+    awake_ms: u64,
     /// How far only the clock since boot and the wall clock went on: the machine slept.
-    sleeps: u64,
+    asleep_ms: u64,
     /// By how much the wall clock was set.
-    set: i64,
+    wall_step_ms: i64,
     /// How long before now the request was sent and the reply came.
-    ago: (u64, u64),
+    request_age_ms: (u64, u64),
     /// The reply's `Date` against the wall clock, in seconds.
-    date: Option<i64>,
-    what: What,
+    date_offset_secs: Option<i64>,
+    input: StepInput,
 }
 
 #[derive(Clone, Debug)]
-enum What {
-    Asked(Vec<SessionId>),
-    One(SessionId, Box<Session>),
-    List(List, Vec<Session>, u32),
+enum StepInput {
+    NamedSessions(Vec<SessionId>),
+    Session(SessionId, Box<Session>),
+    SessionList(List, Vec<Session>, u32),
     /// So many new sessions, all of them over, from this number on.
     Burst(u32, u32),
-    Missing(SessionId, Fault),
-    Failed(Scope, Fault),
+    NotFound(SessionId, ApiError),
+    Failed(Scope, ApiError),
     Projects(Option<u64>),
     Slept,
     TimePassed,
@@ -64,7 +64,7 @@ fn any_time() -> impl Strategy<Value = Timestamp> {
     prop_oneof![12 => near, 1 => odd]
 }
 
-fn status() -> impl Strategy<Value = Status> {
+fn any_status() -> impl Strategy<Value = Status> {
     prop_oneof![
         6 => Just(Status::Running),
         6 => Just(Status::Completed),
@@ -85,80 +85,84 @@ fn any_session() -> impl Strategy<Value = Session> {
     let metadata = of(select(vec!["{}", r#"{"owner":"a"}"#, r#"{"owner":"b"}"#]));
     let context = of(select(vec!["", "c-1"]));
     let rest = (bytes, of(any::<bool>()), region, metadata, context);
-    (any_id(), status(), times, rest).prop_map(|(id, status, (created, started, expires, ended), rest)| {
-        let (proxy_bytes, keep_alive, region, metadata, context) = rest;
-        let ended = ended.filter(|_| status.is_end());
-        Session {
-            id,
-            status,
-            created,
-            started,
-            expires,
-            ended,
-            proxy_bytes,
-            keep_alive,
-            region,
-            metadata: metadata.map(Metadata::new),
-            context: context.map(Untrusted::new),
-            ..running("x", noon(), MS(900_000))
-        }
-    })
+    (any_id(), any_status(), times, rest).prop_map(
+        |(id, status, (created, started, expires, ended), rest)| {
+            let (proxy_bytes, keep_alive, region, metadata, context) = rest;
+            let ended = ended.filter(|_| status.is_final());
+            Session {
+                id,
+                status,
+                created,
+                started,
+                expires,
+                ended,
+                proxy_bytes,
+                keep_alive,
+                region,
+                metadata: metadata.map(Metadata::new),
+                context: context.map(Untrusted::new),
+                ..running_session("x", noon(), MS(900_000))
+            }
+        },
+    )
 }
 
-fn fault() -> impl Strategy<Value = Fault> {
+fn any_error() -> impl Strategy<Value = ApiError> {
     let kinds = vec![
-        FaultKind::Timeout,
-        FaultKind::Refused(Untrusted::new("h")),
-        FaultKind::RateLimited,
-        FaultKind::KeyRefused,
-        FaultKind::Forbidden,
-        FaultKind::Server(503),
-        FaultKind::Status(400),
+        ApiErrorKind::Timeout,
+        ApiErrorKind::ConnectionRefused(Untrusted::new("h")),
+        ApiErrorKind::RateLimited,
+        ApiErrorKind::ApiKeyRejected,
+        ApiErrorKind::Forbidden,
+        ApiErrorKind::Server(503),
+        ApiErrorKind::Status(400),
     ];
     (select(kinds), of(0_u64..9))
-        .prop_map(|(kind, rest)| Fault { retry_after: rest.map(Duration::from_secs), ..kind.into() })
+        .prop_map(|(kind, rest)| ApiError { retry_after: rest.map(Duration::from_secs), ..kind.into() })
 }
 
-fn what() -> impl Strategy<Value = What> {
+fn step_input() -> impl Strategy<Value = StepInput> {
     let list = || select(&List::ALL[..]);
     let scope =
-        prop_oneof![any_id().prop_map(Scope::One), list().prop_map(Scope::List), Just(Scope::Projects)];
-    let absence = select(vec![FaultKind::NotFound, FaultKind::Gone]);
+        prop_oneof![any_id().prop_map(Scope::Session), list().prop_map(Scope::List), Just(Scope::Projects)];
+    let absence = select(vec![ApiErrorKind::NotFound, ApiErrorKind::Gone]);
     prop_oneof![
-        2 => vec(any_id(), 0..3).prop_map(What::Asked),
-        24 => (any_id(), any_session()).prop_map(|(id, session)| What::One(id, Box::new(session))),
-        16 => (list(), vec(any_session(), 0..4), 0_u32..2).prop_map(|(list, sessions, bad)| What::List(list, sessions, bad)),
-        1 => (0_u32..2_000, 1_u32..400).prop_map(|(from, count)| What::Burst(from, count)),
-        6 => (any_id(), absence).prop_map(|(id, kind)| What::Missing(id, kind.into())),
-        6 => (scope, fault()).prop_map(|(scope, fault)| What::Failed(scope, fault)),
-        2 => of(60_u64..21_600).prop_map(What::Projects),
-        2 => Just(What::Slept),
-        6 => Just(What::TimePassed),
+        2 => vec(any_id(), 0..3).prop_map(StepInput::NamedSessions),
+        24 => (any_id(), any_session()).prop_map(|(id, session)| StepInput::Session(id, Box::new(session))),
+        16 => (list(), vec(any_session(), 0..4), 0_u32..2).prop_map(|(list, sessions, bad)| StepInput::SessionList(list, sessions, bad)),
+        1 => (0_u32..2_000, 1_u32..400).prop_map(|(from, count)| StepInput::Burst(from, count)),
+        6 => (any_id(), absence).prop_map(|(id, kind)| StepInput::NotFound(id, kind.into())),
+        6 => (scope, any_error()).prop_map(|(scope, error)| StepInput::Failed(scope, error)),
+        2 => of(60_u64..21_600).prop_map(StepInput::Projects),
+        2 => Just(StepInput::Slept),
+        6 => Just(StepInput::TimePassed),
     ]
 }
 
 /// One step of a sequence.
-pub fn step() -> impl Strategy<Value = Step> {
+pub fn step() -> impl Strategy<Value = InputStep> {
     let passes = select(vec![0, 1, 700, 1_000, 3_000, 3_000, 9_000, 60_000, 290_000, 700_000]);
     let sleeps = prop_oneof![9 => Just(0), 1 => 1_u64..4_000_000];
     let set = prop_oneof![9 => Just(0), 1 => -90_000_000_i64..90_000_000];
     let ago = prop_oneof![3 => (0_u64..300, Just(0_u64)), 1 => (0_u64..9_000, 0_u64..2_000)];
     let date = of(prop_oneof![5 => Just(0), 1 => -600_i64..600]);
-    (passes, sleeps, set, ago, date, what()).prop_map(|(passes, sleeps, set, (took, ago), date, what)| Step {
-        passes,
-        sleeps,
-        set,
-        ago: (ago + took, ago),
-        date,
-        what,
-    })
+    (passes, sleeps, set, ago, date, step_input()).prop_map(
+        |(passes, sleeps, set, (took, ago), date, what)| InputStep {
+            awake_ms: passes,
+            asleep_ms: sleeps,
+            wall_step_ms: set,
+            request_age_ms: (ago + took, ago),
+            date_offset_secs: date,
+            input: what,
+        },
+    )
 }
 
 /// The clocks, as the steps move them.
 #[derive(Debug)]
-pub struct Clocks(Moment);
+pub struct StepClocks(Moment);
 
-impl Clocks {
+impl StepClocks {
     /// Clocks that show noon.
     #[must_use]
     pub fn start() -> Self {
@@ -166,17 +170,22 @@ impl Clocks {
     }
 
     /// Returns a reply about the session `text` alone, one second later.
-    pub fn reply(&mut self, text: &str, status: Status) -> Input {
-        self.0 = self.0.after(MS(1_000));
-        let at = Exchange { sent: self.0, received: self.0, date: None };
-        let session = Session { status, ..running(text, noon(), MS(900_000)) };
-        Input::Seen { at, scope: Scope::One(session.id.clone()), sessions: vec![session], malformed: 0 }
+    pub fn response(&mut self, text: &str, status: Status) -> Input {
+        self.0 = self.0.plus(MS(1_000));
+        let at = RequestTiming { sent: self.0, received: self.0, date: None };
+        let session = Session { status, ..running_session(text, noon(), MS(900_000)) };
+        Input::SessionsReceived {
+            at,
+            scope: Scope::Session(session.id.clone()),
+            sessions: vec![session],
+            malformed: 0,
+        }
     }
 
     /// Returns the same reply as `input`, `ms` later; `None` if `input` is not a reply.
-    pub fn again(&mut self, input: &Input, ms: u64) -> Option<Input> {
-        let Input::Seen { at, scope, sessions, malformed } = input.clone() else { return None };
-        self.0 = self.0.after(MS(ms));
+    pub fn repeat_response(&mut self, input: &Input, ms: u64) -> Option<Input> {
+        let Input::SessionsReceived { at, scope, sessions, malformed } = input.clone() else { return None };
+        self.0 = self.0.plus(MS(ms));
         let took = at.received.since(at.sent).min(MS(ms));
         let sent = Moment {
             wall: self.0.wall - took,
@@ -184,16 +193,21 @@ impl Clocks {
             boot: self.0.boot.saturating_sub(took),
         };
         let date = at.date.and_then(|_| Timestamp::from_timestamp(self.0.wall.timestamp(), 0));
-        Some(Input::Seen { at: Exchange { sent, received: self.0, date }, scope, sessions, malformed })
+        Some(Input::SessionsReceived {
+            at: RequestTiming { sent, received: self.0, date },
+            scope,
+            sessions,
+            malformed,
+        })
     }
 
     /// The input of `step`, at its time.
-    pub fn input(&mut self, step: Step) -> Input {
+    pub fn timed_input(&mut self, step: InputStep) -> Input {
         let before = self.0;
-        let awake = before.after(MS(step.passes));
-        let slept = MS(step.sleeps);
+        let awake = before.plus(MS(step.awake_ms));
+        let slept = MS(step.asleep_ms);
         self.0 = Moment {
-            wall: later(awake.wall, slept) + TimeDelta::milliseconds(step.set),
+            wall: saturating_add(awake.wall, slept) + TimeDelta::milliseconds(step.wall_step_ms),
             mono: awake.mono,
             boot: awake.boot + slept,
         };
@@ -203,45 +217,48 @@ impl Clocks {
             mono: now.mono.saturating_sub(MS(ms)),
             boot: now.boot.saturating_sub(MS(ms)),
         };
-        let (sent, received) = (ago(step.ago.0), ago(step.ago.1));
+        let (sent, received) = (ago(step.request_age_ms.0), ago(step.request_age_ms.1));
         let second = |at: Timestamp| Timestamp::from_timestamp(at.timestamp(), 0).unwrap();
-        let date = step.date.map(|by| second(received.wall + TimeDelta::seconds(by)));
-        let at = Exchange { sent, received, date };
-        let next = step.date.map(|_| now.after(MS(3_000)));
-        match step.what {
-            What::Asked(ids) => Input::Asked { at: now, ids },
-            What::One(id, session) => {
-                Input::Seen { at, scope: Scope::One(id), sessions: vec![*session], malformed: 0 }
+        let date = step.date_offset_secs.map(|by| second(received.wall + TimeDelta::seconds(by)));
+        let at = RequestTiming { sent, received, date };
+        let next = step.date_offset_secs.map(|_| now.plus(MS(3_000)));
+        match step.input {
+            StepInput::NamedSessions(ids) => Input::SessionsNamed { at: now, ids },
+            StepInput::Session(id, session) => Input::SessionsReceived {
+                at,
+                scope: Scope::Session(id),
+                sessions: vec![*session],
+                malformed: 0,
+            },
+            StepInput::SessionList(list, sessions, malformed) => {
+                Input::SessionsReceived { at, scope: Scope::List(list), sessions, malformed }
             }
-            What::List(list, sessions, malformed) => {
-                Input::Seen { at, scope: Scope::List(list), sessions, malformed }
+            StepInput::Burst(from, count) => {
+                let sessions = (from..from + count).map(ended_session).collect();
+                Input::SessionsReceived { at, scope: Scope::List(List::Running), sessions, malformed: 0 }
             }
-            What::Burst(from, count) => {
-                let sessions = (from..from + count).map(over).collect();
-                Input::Seen { at, scope: Scope::List(List::Running), sessions, malformed: 0 }
-            }
-            What::Missing(id, fault) => Input::Missing { at, id, fault, next },
-            What::Failed(scope, fault) => Input::Failed { at, scope, fault, next },
-            What::Projects(default) => {
+            StepInput::NotFound(id, error) => Input::SessionNotFound { at, id, error, next },
+            StepInput::Failed(scope, error) => Input::RequestFailed { at, scope, error, next },
+            StepInput::Projects(default) => {
                 let project = Project {
                     id: Untrusted::new("p"),
                     name: Untrusted::new("acme"),
                     default_timeout: default.map(Duration::from_secs),
                     concurrency: None,
                 };
-                Input::Projects { at, projects: vec![project] }
+                Input::ProjectsReceived { at, projects: vec![project] }
             }
-            What::Slept => Input::Slept { from: before, to: now },
-            What::TimePassed => Input::TimePassed { now },
+            StepInput::Slept => Input::Slept { from: before, to: now },
+            StepInput::TimePassed => Input::TimePassed { now },
         }
     }
 }
 
 /// A session of a burst: over, a second apart from one other.
-fn over(number: u32) -> Session {
+fn ended_session(number: u32) -> Session {
     Session {
         status: Status::Completed,
         ended: Some(noon() + TimeDelta::seconds(i64::from(number / 2 * 10 + number % 2))),
-        ..running(&format!("s{number}"), noon(), MS(900_000))
+        ..running_session(&format!("s{number}"), noon(), MS(900_000))
     }
 }

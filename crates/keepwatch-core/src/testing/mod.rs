@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 
-use crate::clock::{Moment, Timestamp, later};
+use crate::clock::{Moment, Timestamp, saturating_add};
 use crate::session::{Region, Session, SessionId, Status};
-use crate::tracker::Exchange;
+use crate::tracker::RequestTiming;
 
 /// Returns noon of the day on which most tests take place.
 #[must_use]
@@ -44,13 +44,13 @@ pub fn moment(seconds: impl Into<f64>) -> Moment {
 #[must_use]
 pub fn moment_since(start: Timestamp, seconds: impl Into<f64>) -> Moment {
     let since = Duration::from_secs_f64(seconds.into());
-    Moment { wall: later(start, since), mono: since, boot: since }
+    Moment { wall: saturating_add(start, since), mono: since, boot: since }
 }
 
 /// Returns the times of a request sent and received so many seconds after noon, whose reply has no `Date`.
 #[must_use]
-pub fn exchange(sent: impl Into<f64>, received: impl Into<f64>) -> Exchange {
-    Exchange { sent: moment(sent), received: moment(received), date: None }
+pub fn request_timing(sent: impl Into<f64>, received: impl Into<f64>) -> RequestTiming {
+    RequestTiming { sent: moment(sent), received: moment(received), date: None }
 }
 
 /// Returns a valid id.
@@ -61,7 +61,7 @@ pub fn id(text: &str) -> SessionId {
 
 /// Returns a running session, created and started at `started`, without optional fields.
 #[must_use]
-pub fn running(text: &str, started: Timestamp, timeout: Duration) -> Session {
+pub fn running_session(text: &str, started: Timestamp, timeout: Duration) -> Session {
     Session {
         id: id(text),
         project: None,
@@ -70,22 +70,22 @@ pub fn running(text: &str, started: Timestamp, timeout: Duration) -> Session {
         updated: Some(started),
         started: Some(started),
         ended: None,
-        expires: Some(later(started, timeout)),
+        expires: Some(saturating_add(started, timeout)),
         proxy_bytes: Some(0),
         keep_alive: Some(false),
         context: None,
         region: Some(Region::UsWest2),
         metadata: None,
         connect: None,
-        others: Vec::new(),
-        others_left_out: 0,
+        extra_fields: Vec::new(),
+        extra_fields_dropped: 0,
     }
 }
 
 /// Returns a configuration of proptest with 100 cases, or as many as `PROPTEST_CASES` says.
 #[must_use]
 pub fn few_cases() -> proptest::test_runner::Config {
-    let usual = proptest::test_runner::Config::default();
+    let default_config = proptest::test_runner::Config::default();
     let is_set = std::env::var_os("PROPTEST_CASES").is_some();
-    proptest::test_runner::Config { cases: if is_set { usual.cases } else { 100 }, ..usual }
+    proptest::test_runner::Config { cases: if is_set { default_config.cases } else { 100 }, ..default_config }
 }

@@ -12,14 +12,14 @@ pub fn to_ascii(text: &str) -> String {
             ascii.push_str(cluster);
             continue;
         }
-        let alike = cluster.chars().next().map_or('?', alike);
-        let columns = std::iter::once(alike).chain(std::iter::repeat('?'));
+        let lookalike = cluster.chars().next().map_or('?', ascii_lookalike);
+        let columns = std::iter::once(lookalike).chain(std::iter::repeat('?'));
         ascii.extend(columns.take(cluster.width()));
     }
     ascii
 }
 
-fn alike(c: char) -> char {
+fn ascii_lookalike(c: char) -> char {
     match c {
         '\0'..='\x7f' => c,
         '\u{A0}' | '\u{2002}'..='\u{200A}' | '\u{202F}' => ' ',

@@ -11,7 +11,7 @@ const DAY: u64 = 24 * HOUR;
 
 /// Time left: "59s", "1m 05s", "5h 08m" (no seconds from an hour on, so that few texts tick), "3d 04h".
 #[must_use]
-pub fn countdown(left: Duration) -> String {
+pub fn format_countdown(left: Duration) -> String {
     match left.as_secs() {
         secs @ ..MINUTE => format!("{secs}s"),
         secs @ ..HOUR => format!("{}m {:02}s", secs / MINUTE, secs % MINUTE),
@@ -22,11 +22,11 @@ pub fn countdown(left: Duration) -> String {
 
 /// How old something is: "<1m", "12m", "3h 05m", "2d 04h", "731d", "4230y".
 #[must_use]
-pub fn age(age: Duration) -> String {
+pub fn format_age(age: Duration) -> String {
     match age.as_secs() {
         ..MINUTE => "<1m".to_owned(),
         secs @ ..HOUR => format!("{}m", secs / MINUTE),
-        secs if secs < 100 * DAY => countdown(age),
+        secs if secs < 100 * DAY => format_countdown(age),
         secs if secs < 100_000 * DAY => format!("{}d", secs / DAY),
         secs => format!("{}y", secs / (365 * DAY)),
     }
@@ -35,7 +35,7 @@ pub fn age(age: Duration) -> String {
 /// A length as people write it: "45s", "15m", "1h 30m", "1m 30s"; all units that are not zero. To the next
 /// second, as the server's times are a little apart from whole ones; below 10 s to the millisecond ("1s 500ms").
 #[must_use]
-pub fn length(d: Duration) -> String {
+pub fn format_duration(d: Duration) -> String {
     let mut left = match d {
         d if d < Duration::from_secs(10) => d.as_millis(),
         d => d.saturating_add(Duration::from_millis(500)).as_millis() / 1000 * 1000,
@@ -52,29 +52,33 @@ pub fn length(d: Duration) -> String {
 
 /// How long something took: "0.5 s", "2 s", "48 s", "2m 05s", "1h 04m"; "<0.1 s" for what is not nothing.
 #[must_use]
-pub fn span(d: Duration) -> String {
+pub fn format_elapsed(d: Duration) -> String {
     let tenths = d.subsec_millis() / 100;
     match d.as_secs() {
         0 if tenths == 0 && !d.is_zero() => "<0.1 s".to_owned(),
         secs @ ..10 if tenths > 0 => format!("{secs}.{tenths} s"),
         secs @ ..MINUTE => format!("{secs} s"),
-        _ => countdown(d),
+        _ => format_countdown(d),
     }
 }
 
-/// How far apart two times are, always with a tenth below a minute: "0.0 s", "1.2 s", "14.0 s"; then as a [`span`].
+/// How far apart two times are, always with a tenth below a minute: "0.0 s", "1.2 s", "14.0 s"; then as a [`format_duration`].
 #[must_use]
-pub fn tenths(d: Duration) -> String {
-    if d.as_secs() < MINUTE { format!("{}.{} s", d.as_secs(), d.subsec_millis() / 100) } else { span(d) }
+pub fn format_tenths(d: Duration) -> String {
+    if d.as_secs() < MINUTE {
+        format!("{}.{} s", d.as_secs(), d.subsec_millis() / 100)
+    } else {
+        format_elapsed(d)
+    }
 }
 
-/// How long a request took: "<1 ms", "84 ms", and from a second on as a [`span`].
+/// How long a request took: "<1 ms", "84 ms", and from a second on as a [`format_duration`].
 #[must_use]
-pub fn latency(d: Duration) -> String {
+pub fn format_latency(d: Duration) -> String {
     match d.as_millis() {
         0 => "<1 ms".to_owned(),
         millis @ ..1000 => format!("{millis} ms"),
-        _ => span(d),
+        _ => format_elapsed(d),
     }
 }
 
@@ -82,7 +86,7 @@ pub fn latency(d: Duration) -> String {
 ///
 /// Negative ones, which the API should never send, are shown as they are.
 #[must_use]
-pub fn bytes(n: i64) -> String {
+pub fn format_bytes(n: i64) -> String {
     let sign = if n < 0 { "-" } else { "" };
     let n = n.unsigned_abs();
     // The unit, and how many decimals it may have beside one digit; larger units are worth more of them.
@@ -106,16 +110,16 @@ pub fn bytes(n: i64) -> String {
     if decimals == 0 {
         return format!("{sign}{whole} {name}");
     }
-    let parts = 10_u64.pow(decimals);
-    let part = n % unit / (unit / parts);
-    format!("{sign}{whole}.{part:0>width$} {name}", width = decimals as usize)
+    let fraction_units = 10_u64.pow(decimals);
+    let fraction = n % unit / (unit / fraction_units);
+    format!("{sign}{whole}.{fraction:0>width$} {name}", width = decimals as usize)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn millis(cases: &[(u64, &str)], format: fn(Duration) -> String) {
+    fn assert_formats(cases: &[(u64, &str)], format: fn(Duration) -> String) {
         for (millis, text) in cases {
             assert_eq!(format(Duration::from_millis(*millis)), *text, "{millis} ms");
         }
@@ -124,7 +128,7 @@ mod tests {
     #[test]
     fn an_age_fits_its_column_even_of_centuries() {
         for (days, shown) in [(99, "99d 00h"), (100, "100d"), (37_216, "37216d"), (703_090, "1926y")] {
-            assert_eq!(age(Duration::from_secs(days * DAY)), shown);
+            assert_eq!(format_age(Duration::from_secs(days * DAY)), shown);
         }
     }
 
@@ -144,7 +148,7 @@ mod tests {
             (86_399_999, "23h 59m"),
             (273_600_000, "3d 04h"),
         ];
-        millis(cases, countdown);
+        assert_formats(cases, format_countdown);
     }
 
     #[test]
@@ -157,7 +161,7 @@ mod tests {
             (11_100_000, "3h 05m"),
             (187_200_000, "2d 04h"),
         ];
-        millis(cases, age);
+        assert_formats(cases, format_age);
     }
 
     #[test]
@@ -174,7 +178,7 @@ mod tests {
             (21_600_000, "6h"),
             (93_784_000, "1d 2h 3m 4s"),
         ];
-        millis(cases, length);
+        assert_formats(cases, format_duration);
     }
 
     #[test]
@@ -192,15 +196,15 @@ mod tests {
             (125_000, "2m 05s"),
             (3_840_000, "1h 04m"),
         ];
-        millis(cases, span);
+        assert_formats(cases, format_elapsed);
     }
 
     #[test]
     fn latencies_are_milliseconds_below_a_second() {
-        assert_eq!(latency(Duration::from_micros(999)), "<1 ms");
-        millis(
+        assert_eq!(format_latency(Duration::from_micros(999)), "<1 ms");
+        assert_formats(
             &[(0, "<1 ms"), (1, "1 ms"), (84, "84 ms"), (999, "999 ms"), (1399, "1.3 s"), (61_000, "1m 01s")],
-            latency,
+            format_latency,
         );
     }
 
@@ -226,7 +230,7 @@ mod tests {
             (i64::MAX, "9.22 EB"),
             (i64::MIN, "-9.22 EB"),
         ] {
-            assert_eq!(bytes(n), text);
+            assert_eq!(format_bytes(n), text);
         }
     }
 }

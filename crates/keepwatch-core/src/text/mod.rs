@@ -12,18 +12,21 @@
 //! for ligatures: the sum over grapheme clusters, which is also how the screen's library places them.
 
 mod ascii;
-mod class;
+mod char_class;
 mod format;
-mod layout;
-mod mask;
-mod search;
+mod redact;
+mod substring;
 #[cfg(test)]
 mod tests;
 mod untrusted;
+mod width;
 
 pub use ascii::to_ascii;
-pub use format::{age, bytes, countdown, latency, length, span, tenths};
-pub use layout::{fit, shortest_unique, unique_columns, width, wrap};
-pub use mask::{is_secret_name, mask_values, masked};
-pub use search::Needle;
-pub use untrusted::{LINE_COLUMNS, Untrusted, is_plain, json_for_terminal, shown};
+pub use format::{
+    format_age, format_bytes, format_countdown, format_duration, format_elapsed, format_latency,
+    format_tenths,
+};
+pub use redact::{is_secret_name, redact, redact_values};
+pub use substring::SubstringFinder;
+pub use untrusted::{MAX_LINE_COLUMNS, Untrusted, escape_json_for_terminal, is_printable, sanitise};
+pub use width::{truncate, unique_prefix_length, unique_prefix_lengths, width, wrap};

@@ -21,7 +21,7 @@ fn is_hostile(c: char) -> bool {
 }
 
 /// Text in which the difficult neighbours are frequent: marks, joiners, conjuncts, ligatures, flags, jamo, prefixes.
-fn difficult() -> impl Strategy<Value = String> {
+fn difficult_text() -> impl Strategy<Value = String> {
     let c = prop_oneof![
         4 => any::<char>(),
         2 => proptest::char::range(' ', '~'),
@@ -47,12 +47,12 @@ fn difficult() -> impl Strategy<Value = String> {
 
 /// Asserts that `raw` can be shown: without hostile characters, no wider than `columns`, and the same if shown again.
 fn assert_safe(raw: &str, columns: usize) {
-    let safe = shown(raw, columns);
+    let safe = sanitise(raw, columns);
     assert!(!safe.contains(is_hostile), "{raw:?} gave {safe:?}");
     assert!(width(&safe) <= columns, "{raw:?} gave {safe:?}");
     assert!(safe.width() <= width(&safe), "{raw:?} gave {safe:?}, wider as a whole than in clusters");
-    assert_eq!(shown(&safe, columns), safe, "{raw:?}");
-    assert_eq!(fit(&safe, columns), safe, "{raw:?}");
+    assert_eq!(sanitise(&safe, columns), safe, "{raw:?}");
+    assert_eq!(truncate(&safe, columns), safe, "{raw:?}");
 }
 
 #[test]
@@ -66,27 +66,27 @@ fn every_character_is_safe_alone_and_on_a_base() {
 
 proptest! {
     #[test]
-    fn every_text_is_safe_at_every_width(raw in difficult(), columns in 0_usize..100) {
+    fn every_text_is_safe_at_every_width(raw in difficult_text(), columns in 0_usize..100) {
         assert_safe(&raw, columns);
     }
 
     #[test]
-    fn what_is_not_cut_keeps_a_base_for_each_mark(raw in difficult()) {
-        let safe = shown(&raw, usize::MAX);
+    fn what_is_not_cut_keeps_a_base_for_each_mark(raw in difficult_text()) {
+        let safe = sanitise(&raw, usize::MAX);
         prop_assert!(!safe.starts_with(|c: char| c.general_category() == Is::NonspacingMark), "{:?}", safe);
     }
 
     #[test]
-    fn ascii_is_ascii_and_as_wide(raw in difficult()) {
-        let safe = shown(&raw, 60);
+    fn ascii_is_ascii_and_as_wide(raw in difficult_text()) {
+        let safe = sanitise(&raw, 60);
         let ascii = to_ascii(&safe);
         prop_assert!(ascii.is_ascii());
         prop_assert_eq!(ascii.len(), width(&safe));
     }
 
     #[test]
-    fn wrapped_lines_fit_and_lose_no_word(raw in difficult(), columns in 2_usize..40) {
-        let safe = shown(&raw, usize::MAX);
+    fn wrapped_lines_fit_and_lose_no_word(raw in difficult_text(), columns in 2_usize..40) {
+        let safe = sanitise(&raw, usize::MAX);
         let lines = wrap(&safe, columns);
         prop_assert!(lines.iter().all(|line| width(line) <= columns), "{:?}", lines);
         if !lines.concat().contains('…') {
@@ -95,9 +95,9 @@ proptest! {
     }
 
     #[test]
-    fn json_for_a_terminal_is_safe_and_the_same(raw in difficult()) {
+    fn json_for_a_terminal_is_safe_and_the_same(raw in difficult_text()) {
         let json = serde_json::to_string_pretty(&[&raw]).unwrap();
-        let safe = json_for_terminal(&json);
+        let safe = escape_json_for_terminal(&json);
         prop_assert!(!safe.contains(|c| c != '\n' && is_hostile(c)), "{:?}", safe);
         prop_assert_eq!(serde_json::from_str::<Vec<String>>(&safe).unwrap(), [raw]);
     }
@@ -116,15 +116,15 @@ proptest! {
         let name: String =
             name.chars().enumerate().map(|(at, c)| if capital(at) { c.to_ascii_uppercase() } else { c }).collect();
         let text = format!("{before}{name}{quote}{secret}{after}");
-        let safe = masked(&text);
+        let safe = redact(&text);
         prop_assert!(!safe.contains(&secret), "{:?} gave {:?}", text, safe);
-        prop_assert_eq!(masked(&safe), safe.clone());
+        prop_assert_eq!(redact(&safe), safe.clone());
     }
 
     #[test]
     fn unique_lengths_tell_ids_apart(ids in proptest::collection::hash_set("[a-c]{0,14}", 0..12)) {
         let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
-        let lengths = shortest_unique(&ids);
+        let lengths = unique_prefix_lengths(&ids);
         for (one, length) in ids.iter().zip(&lengths) {
             let start: String = one.chars().take(*length).collect();
             let others = ids.iter().filter(|other| other.starts_with(&start)).count();
@@ -135,9 +135,9 @@ proptest! {
 
     #[test]
     fn every_number_has_a_text(n: i64, secs: u64, nanos in 0_u32..1_000_000_000) {
-        prop_assert!(width(&bytes(n)) <= 8, "{}", bytes(n));
+        prop_assert!(width(&format_bytes(n)) <= 8, "{}", format_bytes(n));
         for d in [Duration::new(secs, nanos), Duration::from_nanos(secs), Duration::MAX] {
-            for format in [countdown, age, length, span, latency] {
+            for format in [format_countdown, format_age, format_duration, format_elapsed, format_latency] {
                 prop_assert!(!format(d).is_empty());
             }
         }

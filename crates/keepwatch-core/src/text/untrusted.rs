@@ -11,25 +11,25 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use unicode_segmentation::UnicodeSegmentation;
 
-use super::class::{Class, class};
-use super::layout::cut;
-use super::mask::masked;
+use super::char_class::{CharAction, classify};
+use super::redact::redact;
+use super::width::truncate_prefix;
 
-/// The most columns that [`Untrusted::line`] gives.
-pub const LINE_COLUMNS: usize = 1000;
+/// The most columns that [`Untrusted::sanitise_line`] gives.
+pub const MAX_LINE_COLUMNS: usize = 1000;
 
 /// Where a mark begins a text, it would fall on what we printed before.
-const NO_BASE: char = '◌';
+const DOTTED_CIRCLE: char = '◌';
 
 /// Marks that one base may carry. Vietnamese needs 2, Hebrew with its points 3.
 // promise: marks-per-letter, mutant: = 4 -> = 255
-const MARKS: u8 = 4;
+const MAX_MARKS: u8 = 4;
 /// Characters that one cluster may have: consonants joined by viramas are one cluster without end, and in Khmer one
 /// column wide at any length. A long one in a real word, कार्त्स्न्य, has 9.
-const CLUSTER: usize = 16;
+const MAX_CLUSTER_CHARS: usize = 16;
 /// Characters read for each column asked for. What needs more is padding, and is cut. More than a cluster may have, so
 /// that what was shown once is always read whole.
-const PER_COLUMN: usize = 32;
+const MAX_CHARS_PER_COLUMN: usize = 32;
 
 /// Text from the network.
 ///
@@ -57,38 +57,38 @@ impl Untrusted {
         self.0.is_empty()
     }
 
-    /// The text [`shown`] in at most `columns`, with what looks like a secret [`masked`]: people do put connect URLs
+    /// The text [`sanitise`] in at most `columns`, with what looks like a secret [`redact`]: people do put connect URLs
     /// into their metadata.
     #[must_use]
-    pub fn shown(&self, columns: usize) -> String {
-        let read = columns.saturating_add(2).saturating_mul(PER_COLUMN);
-        let end = self.0.char_indices().nth(read).map_or(self.0.len(), |(end, _)| end);
-        let text = shown(&masked(self.0.get(..end).unwrap_or_default()), columns);
+    pub fn sanitise(&self, columns: usize) -> String {
+        let max_chars = columns.saturating_add(2).saturating_mul(MAX_CHARS_PER_COLUMN);
+        let end = self.0.char_indices().nth(max_chars).map_or(self.0.len(), |(end, _)| end);
+        let text = sanitise(&redact(self.0.get(..end).unwrap_or_default()), columns);
         // What is not shown may have stood in the middle of a secret.
-        match masked(&text) {
+        match redact(&text) {
             // promise: masked-twice, mutant: safe != text -> safe == text
-            Cow::Owned(safe) if safe != text => shown(&safe, columns),
+            Cow::Owned(safe) if safe != text => sanitise(&safe, columns),
             _ => text,
         }
     }
 
-    /// The whole text on one line, for plain output and errors; cut at [`LINE_COLUMNS`].
+    /// The whole text on one line, for plain output and errors; cut at [`MAX_LINE_COLUMNS`].
     #[must_use]
-    pub fn line(&self) -> String {
-        self.shown(LINE_COLUMNS)
+    pub fn sanitise_line(&self) -> String {
+        self.sanitise(MAX_LINE_COLUMNS)
     }
 }
 
 /// Whether `raw` would be shown as it is, in whatever width: it has nothing that a terminal or a shell, into which it
 /// may be pasted, could take for more than text.
 #[must_use]
-pub fn is_plain(raw: &str) -> bool {
-    shown(raw, usize::MAX) == raw
+pub fn is_printable(raw: &str) -> bool {
+    sanitise(raw, usize::MAX) == raw
 }
 
 impl fmt::Debug for Untrusted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Untrusted").field(&self.line()).finish()
+        f.debug_tuple("Untrusted").field(&self.sanitise_line()).finish()
     }
 }
 
@@ -96,63 +96,63 @@ impl fmt::Debug for Untrusted {
 ///
 /// Total, idempotent, and as quick for a megabyte as for a line: it reads no further than the columns can need.
 #[must_use]
-pub fn shown(raw: &str, columns: usize) -> String {
-    show(&mut raw.chars(), columns)
+pub fn sanitise(raw: &str, columns: usize) -> String {
+    sanitise_chars(&mut raw.chars(), columns)
 }
 
 /// [`shown`], from an iterator whose rest says how far it was read.
-fn show(raw: &mut impl Iterator<Item = char>, columns: usize) -> String {
+fn sanitise_chars(raw: &mut impl Iterator<Item = char>, columns: usize) -> String {
     if columns == 0 {
         return String::new();
     }
-    let mut clean = String::new();
-    let mut marks = Marks::default();
-    // promise: bounded-reading, mutant: columns.saturating_add(1).saturating_mul(PER_COLUMN) -> usize::MAX
-    for c in raw.take(columns.saturating_add(1).saturating_mul(PER_COLUMN)) {
-        match class(c) {
-            Class::Plain => clean.push(c),
-            Class::Stands(other) => clean.push(other),
-            Class::Mark(mark) => {
-                if clean.is_empty() {
-                    clean.push(NO_BASE);
+    let mut kept = String::new();
+    let mut marks = MarkCounter::default();
+    // promise: bounded-reading, mutant: columns.saturating_add(1).saturating_mul(MAX_CHARS_PER_COLUMN) -> usize::MAX
+    for c in raw.take(columns.saturating_add(1).saturating_mul(MAX_CHARS_PER_COLUMN)) {
+        match classify(c) {
+            CharAction::Keep => kept.push(c),
+            CharAction::Replace(other) => kept.push(other),
+            CharAction::Combine(mark) => {
+                if kept.is_empty() {
+                    kept.push(DOTTED_CIRCLE);
                 }
-                if marks.fit_another() {
-                    clean.push(mark);
+                if marks.try_add() {
+                    kept.push(mark);
                 }
                 continue;
             }
-            Class::Nothing => continue,
+            CharAction::Remove => continue,
         }
-        marks = Marks::default();
+        marks = MarkCounter::default();
     }
-    let bounded: String = clean.graphemes(true).flat_map(bounded).collect();
-    cut(&bounded, columns, raw.next().is_some())
+    let bounded: String = kept.graphemes(true).flat_map(limit_cluster).collect();
+    truncate_prefix(&bounded, columns, raw.next().is_some())
 }
 
 /// A cluster, or as much of it as may be, with a sign that there was more. (Dropping the rest would let the next
 /// cluster grow onto it.)
-fn bounded(cluster: &str) -> [&str; 2] {
-    let end = cluster.char_indices().nth(CLUSTER).map(|(end, _)| end);
+fn limit_cluster(cluster: &str) -> [&str; 2] {
+    let end = cluster.char_indices().nth(MAX_CLUSTER_CHARS).map(|(end, _)| end);
     match end.and_then(|end| cluster.get(..end)) {
         Some(start) => [start, "\u{FFFD}"],
         None => [cluster, ""],
     }
 }
 
-/// A JSON document, already serialised, for a terminal: the same document, with every character that [`shown`]
+/// A JSON document, already serialised, for a terminal: the same document, with every character that [`sanitise`]
 /// would not show escaped. Line feeds stay, as pretty printing puts them between values.
 #[must_use]
-pub fn json_for_terminal(json: &str) -> String {
+pub fn escape_json_for_terminal(json: &str) -> String {
     let mut safe = String::with_capacity(json.len());
-    let mut marks = Marks::default();
+    let mut marks = MarkCounter::default();
     for c in json.chars() {
-        let keep = match class(c) {
-            Class::Plain => {
-                marks = Marks::default();
+        let keep = match classify(c) {
+            CharAction::Keep => {
+                marks = MarkCounter::default();
                 true
             }
-            Class::Mark(mark) => mark == c && marks.fit_another(),
-            Class::Stands(_) | Class::Nothing => c == '\n',
+            CharAction::Combine(mark) => mark == c && marks.try_add(),
+            CharAction::Replace(_) | CharAction::Remove => c == '\n',
         };
         if keep {
             safe.push(c);
@@ -167,11 +167,11 @@ pub fn json_for_terminal(json: &str) -> String {
 
 /// How many marks the last base carries.
 #[derive(Default)]
-struct Marks(u8);
+struct MarkCounter(u8);
 
-impl Marks {
-    fn fit_another(&mut self) -> bool {
-        let fits = self.0 < MARKS;
+impl MarkCounter {
+    fn try_add(&mut self) -> bool {
+        let fits = self.0 < MAX_MARKS;
         self.0 = self.0.saturating_add(1);
         fits
     }
@@ -199,7 +199,7 @@ mod tests {
             ("a\u{200d}b\u{200c}c\u{fe0e}d\u{fe0f}e\u{34f}f\u{180b}", "abcdef"), // joiners, invisible marks
             ("a\u{a0}b\u{3000}c\u{2003}d\u{2800}", "a b c d "),               // spaces
         ] {
-            assert_eq!(shown(raw, 80), safe, "{raw:?}");
+            assert_eq!(sanitise(raw, 80), safe, "{raw:?}");
         }
     }
 
@@ -219,7 +219,7 @@ mod tests {
             "😀 👍 🇩🇪 🚀 ❤",
             "“quoted” — … · •",
         ] {
-            assert_eq!(shown(text, 80), text);
+            assert_eq!(sanitise(text, 80), text);
         }
     }
 
@@ -231,36 +231,39 @@ mod tests {
             ("❤\u{fe0f}", "❤"),
             ("1\u{fe0f}\u{20e3}", "1\u{20e3}"),
         ] {
-            assert_eq!(shown(raw, 80), safe);
+            assert_eq!(sanitise(raw, 80), safe);
         }
-        assert_eq!(shown("ｶ\u{ff9e}ﾊ\u{ff9f}", 2), "ｶ\u{3099}ﾊ\u{309a}");
+        assert_eq!(sanitise("ｶ\u{ff9e}ﾊ\u{ff9f}", 2), "ｶ\u{3099}ﾊ\u{309a}");
     }
 
     #[test]
     fn four_marks_are_carried_and_a_base_is_given_to_those_that_have_none() {
         let pile = "\u{301}".repeat(2000);
-        assert_eq!(shown(&format!("a{}b", "\u{301}".repeat(50)), 80), format!("a{}b", "\u{301}".repeat(4)));
-        assert_eq!(shown(&format!("a{pile}b"), 80), format!("a{}b", "\u{301}".repeat(4)));
-        assert_eq!(shown(&pile, 80), format!("◌{}", "\u{301}".repeat(4)));
-        assert_eq!(shown("\u{200d}\u{301}a", 80), "◌\u{301}a");
-        assert_eq!(shown(&"\u{1161}".repeat(9), 80), format!("◌{}", "\u{1161}".repeat(4)));
+        assert_eq!(
+            sanitise(&format!("a{}b", "\u{301}".repeat(50)), 80),
+            format!("a{}b", "\u{301}".repeat(4))
+        );
+        assert_eq!(sanitise(&format!("a{pile}b"), 80), format!("a{}b", "\u{301}".repeat(4)));
+        assert_eq!(sanitise(&pile, 80), format!("◌{}", "\u{301}".repeat(4)));
+        assert_eq!(sanitise("\u{200d}\u{301}a", 80), "◌\u{301}a");
+        assert_eq!(sanitise(&"\u{1161}".repeat(9), 80), format!("◌{}", "\u{1161}".repeat(4)));
     }
 
     #[test]
     fn a_cluster_without_end_is_cut_with_a_sign() {
         let chain = "ក\u{17d2}".repeat(20);
-        assert_eq!(shown(&format!("{chain} b"), 80), format!("{}� b", "ក\u{17d2}".repeat(8)));
+        assert_eq!(sanitise(&format!("{chain} b"), 80), format!("{}� b", "ក\u{17d2}".repeat(8)));
     }
 
     #[test]
     fn what_does_not_fit_is_cut_with_a_mark() {
-        assert_eq!(shown("checkout-e2e", 8), "checkou…");
-        assert_eq!(shown("日本語", 4), "日…");
-        assert_eq!(shown("a\u{1b}", 1), "…");
-        assert_eq!(shown("a", 0), "");
-        assert_eq!(shown("", 5), "");
-        assert_eq!(shown("a", usize::MAX), "a");
-        assert_eq!(Untrusted::new("x".repeat(2000)).line().chars().count(), LINE_COLUMNS);
+        assert_eq!(sanitise("checkout-e2e", 8), "checkou…");
+        assert_eq!(sanitise("日本語", 4), "日…");
+        assert_eq!(sanitise("a\u{1b}", 1), "…");
+        assert_eq!(sanitise("a", 0), "");
+        assert_eq!(sanitise("", 5), "");
+        assert_eq!(sanitise("a", usize::MAX), "a");
+        assert_eq!(Untrusted::new("x".repeat(2000)).sanitise_line().chars().count(), MAX_LINE_COLUMNS);
     }
 
     #[test]
@@ -268,19 +271,19 @@ mod tests {
         for unit in ["a", "\u{301}", "\u{200d}", "ក\u{17d2}", "\u{1161}", "\u{d4e}", "日"] {
             let raw = format!("a{}", unit.repeat((1 << 20) / unit.len()));
             let mut rest = raw.chars();
-            let safe = show(&mut rest, 40);
+            let safe = sanitise_chars(&mut rest, 40);
             assert!(safe.ends_with('…'), "{safe:?}");
-            assert!(raw.len() - rest.as_str().len() <= 41 * PER_COLUMN * 4 + 4, "{unit:?}");
+            assert!(raw.len() - rest.as_str().len() <= 41 * MAX_CHARS_PER_COLUMN * 4 + 4, "{unit:?}");
         }
     }
 
     #[test]
     fn what_is_not_shown_hides_no_secret() {
         for raw in ["bb_live\u{200d}_cAnArY7", "bb_\u{fe0f}live_cAnArY7", "x?signingKe\u{200d}y=cAnArY7"] {
-            let shown = Untrusted::new(raw).shown(80);
+            let shown = Untrusted::new(raw).sanitise(80);
             assert!(!shown.contains("cAnArY7") && shown.contains("••••"), "{shown}");
         }
-        assert_eq!(Untrusted::new("a=\u{200d}b").shown(80), shown("a=\u{200d}b", 80));
+        assert_eq!(Untrusted::new("a=\u{200d}b").sanitise(80), sanitise("a=\u{200d}b", 80));
     }
 
     #[test]
@@ -304,7 +307,7 @@ mod tests {
             "\u{301}".repeat(6)
         );
         let json = serde_json::to_string_pretty(&serde_json::json!({ "k": raw })).unwrap();
-        let safe = json_for_terminal(&json);
+        let safe = escape_json_for_terminal(&json);
         assert_eq!(
             safe,
             format!(

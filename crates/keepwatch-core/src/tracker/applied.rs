@@ -1,4 +1,4 @@
-//! The result of [`Fleet::apply`](super::Fleet::apply): everything that one input changed.
+//! The result of [`SessionTracker::apply`](super::SessionTracker::apply): everything that one input changed.
 
 use super::event::Event;
 use super::record::Change;
@@ -6,11 +6,11 @@ use crate::session::SessionId;
 
 /// The events and state changes of one input.
 ///
-/// The screen and `keepwatch events` use [`Applied::events`]. The encoder of recordings and of the journal also needs the
+/// The screen and `keepwatch events` use [`AppliedChanges::events`]. The encoder of recordings and of the journal also needs the
 /// other fields, to tell a reply that repeats the one before it from a reply that must be written down. An input that changes
 /// nothing returns an empty value, which allocates nothing.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Applied {
+pub struct AppliedChanges {
     /// The events that the input caused, in the order of the timeline.
     pub events: Vec<Event>,
     /// The sessions whose reply differs from the reply before it, in the order of the reply. Never holds [`Change::None`].

@@ -26,13 +26,13 @@ impl Default for Rates {
 impl Rates {
     /// What so many billed minutes cost.
     #[must_use]
-    pub fn of_minutes(&self, minutes: u64) -> f64 {
+    pub fn cost_of_minutes(&self, minutes: u64) -> f64 {
         as_f64(minutes) / 60.0 * self.hour
     }
 
     /// What so many bytes cost; negative ones, nothing.
     #[must_use]
-    pub fn of_bytes(&self, bytes: i64) -> f64 {
+    pub fn cost_of_bytes(&self, bytes: i64) -> f64 {
         as_f64(u64::try_from(bytes).unwrap_or(0)) / 1e9 * self.gb
     }
 }
@@ -47,7 +47,7 @@ pub fn billed_minutes(ran: Duration) -> u64 {
 
 /// "est. <$0.01", "est. $0.11", "est. $1240": never a sum that looks exact.
 #[must_use]
-pub fn estimate(dollars: f64) -> String {
+pub fn format_estimate(dollars: f64) -> String {
     match dollars {
         d if !d.is_finite() || d <= 0.0 => "est. $0".into(),
         d if d < 0.01 => "est. <$0.01".into(),
@@ -59,14 +59,14 @@ pub fn estimate(dollars: f64) -> String {
 /// Sessions that ran for less than a minute and were billed for one, summed up. There may have been more: what is
 /// shorter than the interval is never seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Short {
+pub struct ShortSessions {
     /// How many.
     pub sessions: u64,
     /// How long they ran together.
     pub used: Duration,
 }
 
-impl Short {
+impl ShortSessions {
     /// Takes a session that ended after `ran`.
     pub fn add(&mut self, ran: Duration) {
         if ran < Duration::from_secs(60) {
@@ -78,7 +78,7 @@ impl Short {
     /// "at least 12 sessions, 12 min billed for 48 s used"; `None` of fewer than two.
     #[must_use]
     pub fn sentence(&self) -> Option<String> {
-        let (count, used) = (self.sessions, crate::text::span(self.used));
+        let (count, used) = (self.sessions, crate::text::format_elapsed(self.used));
         (count > 1).then(|| format!("at least {count} sessions, {count} min billed for {used} used"))
     }
 }
@@ -114,24 +114,27 @@ mod tests {
             (1240.4, "est. $1240"),
             (f64::NAN, "est. $0"),
         ] {
-            assert_eq!(estimate(dollars), text);
+            assert_eq!(format_estimate(dollars), text);
         }
         let rates = Rates::default();
-        assert_eq!((estimate(0.01), estimate(0.009)), ("est. $0.01".into(), "est. <$0.01".into()));
-        assert_eq!(estimate(rates.of_minutes(55)), "est. $0.11");
-        assert_eq!(estimate(rates.of_bytes(18_200_000)), "est. $0.22");
-        assert_eq!(estimate(rates.of_bytes(i64::MIN)), "est. $0");
+        assert_eq!(
+            (format_estimate(0.01), format_estimate(0.009)),
+            ("est. $0.01".into(), "est. <$0.01".into())
+        );
+        assert_eq!(format_estimate(rates.cost_of_minutes(55)), "est. $0.11");
+        assert_eq!(format_estimate(rates.cost_of_bytes(18_200_000)), "est. $0.22");
+        assert_eq!(format_estimate(rates.cost_of_bytes(i64::MIN)), "est. $0");
     }
 
     #[test]
     fn short_sessions_are_summed_up_as_the_least_that_there_were() {
-        let mut short = Short::default();
+        let mut short = ShortSessions::default();
         for _ in 0..12 {
             short.add(MS(4_000));
         }
         short.add(MS(60_000));
         let said = short.sentence();
         assert_eq!(said.as_deref(), Some("at least 12 sessions, 12 min billed for 48 s used"));
-        assert_eq!(Short { sessions: 1, used: MS(1) }.sentence(), None);
+        assert_eq!(ShortSessions { sessions: 1, used: MS(1) }.sentence(), None);
     }
 }

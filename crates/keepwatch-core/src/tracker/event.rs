@@ -1,6 +1,6 @@
 //! What happened, as one sentence each.
 //!
-//! Every event says *when* as an interval on the server's clock ([`When`]), and when this program learned of it. Its
+//! Every event says *when* as an interval on the server's clock ([`TimeInterval`]), and when this program learned of it. Its
 //! sentence claims what was observed and no more; what probably lies behind an end is [`verdict`](super::verdict)'s.
 
 mod sentence;
@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::bounds::When;
-use super::flag::Flag;
+use super::alert::Alert;
+use super::server_clock::TimeInterval;
 use crate::clock::Timestamp;
-use crate::session::{Fault, FaultKind, List, Region, SessionId, Status};
+use crate::session::{ApiError, ApiErrorKind, List, Region, SessionId, Status};
 use crate::text::Untrusted;
 
 /// Something that happened to a session, or between the API and us.
@@ -21,9 +21,9 @@ pub struct Event {
     /// The session, unless it concerns all.
     pub id: Option<SessionId>,
     /// Between when and when, on the server's clock.
-    pub when: When,
+    pub when: TimeInterval,
     /// When it was learned, on the server's clock: events are in this order.
-    pub seen: Timestamp,
+    pub learned_at: Timestamp,
     /// What.
     pub kind: EventKind,
 }
@@ -38,13 +38,13 @@ pub enum EventKind {
         /// What it said.
         status: Status,
         /// What was left then of its time.
-        left: Option<Duration>,
+        time_left: Option<Duration>,
         /// Its `endedAt`, where it had ended before.
-        ended: Option<Timestamp>,
+        ended_at: Option<Timestamp>,
     },
     /// Another status, and nothing ended by it.
     #[strum(serialize = "status_changed")]
-    Changed {
+    StatusChanged {
         /// The last that was seen before.
         from: Status,
         /// The first that was seen after.
@@ -55,9 +55,9 @@ pub enum EventKind {
         /// As what.
         status: Status,
         /// Its `endedAt`.
-        said: Option<Timestamp>,
+        ended_at: Option<Timestamp>,
         /// Whether `endedAt` lies between the last reply before and the first after.
-        fits: bool,
+        ended_at_fits: bool,
         /// The last reply that said otherwise: when it came, and what it said.
         last_alive: Option<(Timestamp, Status)>,
     },
@@ -77,10 +77,10 @@ pub enum EventKind {
     },
     /// Its `keepAlive` changed to this.
     #[strum(serialize = "keep_alive_changed")]
-    KeepAlive(bool),
+    KeepAliveChanged(bool),
     /// Its `region` changed.
     #[strum(serialize = "region_changed")]
-    Region {
+    RegionChanged {
         /// The last that was seen before.
         from: Region,
         /// The first that was seen after.
@@ -88,10 +88,10 @@ pub enum EventKind {
     },
     /// Its `contextId` changed to this; `None` if it went.
     #[strum(serialize = "context_changed")]
-    Context(Option<Untrusted>),
+    ContextChanged(Option<Untrusted>),
     /// Its `userMetadata` changed. What is in it is not told: events leave the program.
     #[strum(serialize = "metadata_changed")]
-    Metadata,
+    MetadataChanged,
     /// Its proxy's bytes began to grow.
     TrafficStarted,
     /// Its proxy's bytes have stood still for a while.
@@ -102,7 +102,7 @@ pub enum EventKind {
     /// The API says that it lives, but its list lacks it.
     Unlisted,
     /// The API does not know it (any more).
-    NotFound(Fault),
+    NotFound(ApiError),
     /// The API knows it again.
     FoundAgain(Status),
     /// A reply that was sent after the expiry says that it lives.
@@ -111,21 +111,23 @@ pub enum EventKind {
         expires: Timestamp,
     },
     /// Its release was asked for from here.
-    ReleaseAsked,
+    #[strum(serialize = "release_asked")]
+    ReleaseRequested,
     /// The API did not take the release.
     ReleaseFailed {
         /// Why.
-        fault: Fault,
+        error: ApiError,
         /// How long until it is asked again; `None` if it is not.
         wait: Option<Duration>,
     },
     /// It wants attention.
-    Flagged(Flag),
+    #[strum(serialize = "flagged")]
+    AlertRaised(Alert),
     /// After its end a session with the same metadata appeared.
     Successor(SessionId),
     /// Several sessions ended at about the same time, none of them by its timeout.
     #[strum(serialize = "ended_together")]
-    Together {
+    EndedTogether {
         /// Which, in the order of their ends.
         ids: Vec<SessionId>,
         /// How far apart the first and the last end are, by `endedAt`.
@@ -133,9 +135,9 @@ pub enum EventKind {
     },
     /// Polls began to fail, or fail otherwise than before; of one session, if the event has an id.
     #[strum(serialize = "polls_failing")]
-    Failing {
+    PollsFailing {
         /// Why.
-        fault: Fault,
+        error: ApiError,
         /// The list that alone fails.
         list: Option<List>,
         /// How long until the next try.
@@ -143,7 +145,7 @@ pub enum EventKind {
     },
     /// Polls succeed again.
     #[strum(serialize = "polls_recovered")]
-    Recovered {
+    PollsRecovered {
         /// The list that alone had failed.
         list: Option<List>,
         /// How long nothing came.
@@ -170,7 +172,7 @@ impl EventKind {
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
-            Self::Failing { fault, .. } if fault.kind == FaultKind::RateLimited => "rate_limited",
+            Self::PollsFailing { error, .. } if error.kind == ApiErrorKind::RateLimited => "rate_limited",
             _ => self.into(),
         }
     }
@@ -179,14 +181,14 @@ impl EventKind {
     #[must_use]
     pub(super) fn concerns(&self, id: &SessionId) -> bool {
         match self {
-            Self::Together { ids, .. } => ids.contains(id),
+            Self::EndedTogether { ids, .. } => ids.contains(id),
             _ => true,
         }
     }
 
     /// Whether it is the first or the last thing known of a session: no other event pushes it out.
     #[must_use]
-    pub fn is_kept(&self) -> bool {
+    pub fn is_permanent(&self) -> bool {
         matches!(self, Self::FirstSeen { .. } | Self::Ended { .. })
     }
 
@@ -194,8 +196,8 @@ impl EventKind {
     #[must_use]
     pub fn request_id(&self) -> Option<&Untrusted> {
         match self {
-            Self::NotFound(fault) | Self::Failing { fault, .. } | Self::ReleaseFailed { fault, .. } => {
-                fault.request_id.as_ref()
+            Self::NotFound(error) | Self::PollsFailing { error, .. } | Self::ReleaseFailed { error, .. } => {
+                error.request_id.as_ref()
             }
             _ => None,
         }

@@ -14,24 +14,24 @@
 //! byte. Times are UTC, on the API's clock. Connect URLs never reach a record; metadata is told only where it was asked
 //! for, and masked then.
 
-mod observed;
-mod sheet;
+mod report_builder;
+mod sections;
 
 use super::cost::{self, Rates};
-use super::fleet::Fleet;
 use super::record::{Presence, Record};
+use super::session_tracker::SessionTracker;
 use super::verdict::{Fact, Verdict};
 use crate::clock::{Timestamp, Zone};
-use crate::session::{Metadata, Session, SessionId, is_default};
+use crate::session::{Metadata, Session, SessionId, is_default_timeout};
 use crate::text;
-use sheet::{Sheet, time};
+use report_builder::{ReportBuilder, format_time};
 
 /// The most lines of metadata.
-const MOST_METADATA: usize = 200;
+const MAX_METADATA_LINES: usize = 200;
 
 /// What the evidence is to hold.
 #[derive(Clone, Copy, Debug)]
-pub struct Options<'v> {
+pub struct EvidenceOptions<'v> {
     /// The version of the keepwatch that watched the session.
     pub version: &'v str,
     /// The session's metadata too. What looks like a secret in it is masked.
@@ -40,7 +40,7 @@ pub struct Options<'v> {
     pub rates: Rates,
 }
 
-impl<'v> Options<'v> {
+impl<'v> EvidenceOptions<'v> {
     /// Evidence by this version of keepwatch, without metadata, at the default rates.
     #[must_use]
     pub fn new(version: &'v str) -> Self {
@@ -50,40 +50,49 @@ impl<'v> Options<'v> {
 
 /// The evidence; `None` of a session that is not on record.
 #[must_use]
-pub fn text(fleet: &Fleet, id: &SessionId, options: Options<'_>) -> Option<String> {
-    let record = fleet.get(id)?;
-    let verdict = fleet.verdict(id);
-    let as_of = fleet.latest().map(|latest| fleet.clock().at(latest));
-    let mut sheet = Sheet::default();
-    sheet.line(&format!("keepwatch {}: evidence for session {}", options.version, id.line()));
-    sheet.line(&preamble(fleet, as_of));
-    sheet.heading("");
-    sheet.line(&headline(fleet, record, verdict.as_ref(), as_of));
+pub fn render(tracker: &SessionTracker, id: &SessionId, options: EvidenceOptions<'_>) -> Option<String> {
+    let record = tracker.get(id)?;
+    let verdict = tracker.verdict(id);
+    let as_of = tracker.latest_moment().map(|latest| tracker.clock().at(latest));
+    let mut report = ReportBuilder::default();
+    report.paragraph(&format!("keepwatch {}: evidence for session {}", options.version, id.sanitise_line()));
+    report.paragraph(&preamble(tracker, as_of));
+    report.heading("");
+    report.paragraph(&headline(tracker, record, verdict.as_ref(), as_of));
     if let Some(verdict) = &verdict {
-        explain(&mut sheet, verdict, as_of);
+        verdict_section(&mut report, verdict, as_of);
     }
     if let Some(session) = &record.session {
-        fields(&mut sheet, fleet, record, session, options.rates);
+        session_section(&mut report, tracker, record, session, options.rates);
         let metadata = session.metadata.as_ref().filter(|it| options.with_metadata && !it.is_empty());
         if let Some(metadata) = metadata {
-            attached(&mut sheet, metadata);
+            metadata_section(&mut report, metadata);
         }
     }
-    observed::replies(&mut sheet, fleet, record);
-    observed::events(&mut sheet, fleet, record);
-    observed::failures(&mut sheet, fleet, record);
-    Some(sheet.into_text())
+    sections::responses_section(&mut report, tracker, record);
+    sections::events_section(&mut report, tracker, record);
+    sections::failures_section(&mut report, tracker, record);
+    Some(report.into_text())
 }
 
-fn preamble(fleet: &Fleet, as_of: Option<Timestamp>) -> String {
-    let as_of = as_of.map(|at| format!("As of {}. ", time(at))).unwrap_or_default();
-    let slack = fleet.clock().slack();
-    let slack = if slack.is_zero() { String::new() } else { format!(", to within {}", text::tenths(slack)) };
+fn preamble(tracker: &SessionTracker, as_of: Option<Timestamp>) -> String {
+    let as_of = as_of.map(|at| format!("As of {}. ", format_time(at))).unwrap_or_default();
+    let uncertainty = tracker.clock().uncertainty();
+    let slack = if uncertainty.is_zero() {
+        String::new()
+    } else {
+        format!(", to within {}", text::format_tenths(uncertainty))
+    };
     format!("{as_of}Times are UTC, on the API's clock{slack}.")
 }
 
 /// What it comes to, in a line.
-fn headline(fleet: &Fleet, record: &Record, verdict: Option<&Verdict>, as_of: Option<Timestamp>) -> String {
+fn headline(
+    tracker: &SessionTracker,
+    record: &Record,
+    verdict: Option<&Verdict>,
+    as_of: Option<Timestamp>,
+) -> String {
     let Some(session) = &record.session else {
         return match &record.presence {
             Presence::NotFound(_) => {
@@ -91,120 +100,140 @@ fn headline(fleet: &Fleet, record: &Record, verdict: Option<&Verdict>, as_of: Op
                  is another project's, or it has aged out."
                     .into()
             }
-            Presence::Awaited | Presence::Here | Presence::Unlisted { .. } => {
+            Presence::NoResponseYet | Presence::Present | Presence::Unlisted { .. } => {
                 "No reply about this session came: nothing can be said of it.".into()
             }
         };
     };
     if let Some(verdict) = verdict {
-        return verdict.line(&session.status, Zone::Utc, as_of.unwrap_or_default());
+        return verdict.summary_line(&session.status, Zone::Utc, as_of.unwrap_or_default());
     }
-    let last = record.last().map(|last| fleet.clock().at(last.received));
+    let last = record.last().map(|last| tracker.clock().at(last.received));
     let left = session.expires.zip(last).and_then(|(at, last)| at.signed_duration_since(last).to_std().ok());
-    let left = left.map(|left| format!(", with {} left", text::countdown(left))).unwrap_or_default();
-    format!("{} at the newest reply{left}: there is no end to explain.", session.status.shown(24))
+    let left = left.map(|left| format!(", with {} left", text::format_countdown(left))).unwrap_or_default();
+    format!("{} at the newest reply{left}: there is no end to explain.", session.status.sanitise(24))
 }
 
-fn explain(sheet: &mut Sheet, verdict: &Verdict, as_of: Option<Timestamp>) {
-    let words = verdict.words(Zone::Utc, as_of.unwrap_or_default());
-    let facts: Vec<&str> = verdict.facts.iter().copied().map(fact).collect();
-    sheet.heading("Verdict");
-    sheet.field("was", &words.was);
-    sheet.field_if("was not", words.was_not);
-    sheet.field("how sure", words.sure);
-    sheet.field("rests on", &facts.join(", "));
-    sheet.field_if("together", words.together);
-    sheet.field("advice", words.advice);
+fn verdict_section(report: &mut ReportBuilder, verdict: &Verdict, as_of: Option<Timestamp>) {
+    let text = verdict.text(Zone::Utc, as_of.unwrap_or_default());
+    let facts: Vec<&str> = verdict.facts.iter().copied().map(fact_text).collect();
+    report.heading("Verdict");
+    report.field("was", &text.explanation);
+    report.optional_field("was not", text.ruled_out);
+    report.field("how sure", text.confidence);
+    report.field("rests on", &facts.join(", "));
+    report.optional_field("together", text.end_cluster);
+    report.field("advice", text.advice);
 }
 
-fn fact(fact: Fact) -> &'static str {
+fn fact_text(fact: Fact) -> &'static str {
     match fact {
         Fact::Status => "status",
         Fact::EndedAt => "endedAt",
-        Fact::SeenToEnd => "the replies around its end",
+        Fact::ResponsesAroundEnd => "the replies around its end",
         Fact::ExpiresAt => "expiresAt",
         Fact::StartedAt => "startedAt",
         Fact::CreatedAt => "createdAt",
         Fact::KeepAlive => "keepAlive",
         Fact::NoBytes => "proxyBytes",
         Fact::DefaultTimeout => "the project's default timeout",
-        Fact::AskedFromHere => "a release that keepwatch asked for",
+        Fact::LocalRelease => "a release that keepwatch asked for",
         Fact::NotFound => "the API's answer that it is not there",
-        Fact::LateReply => "a reply that was sent after its expiry",
+        Fact::ResponseAfterExpiry => "a reply that was sent after its expiry",
     }
 }
 
 /// What the newest reply said, and what follows from it.
-fn fields(sheet: &mut Sheet, fleet: &Fleet, record: &Record, session: &Session, rates: Rates) {
-    let project = fleet.project_of(session);
-    let name = project.map(|project| format!(" ({})", project.name.shown(60))).unwrap_or_default();
+fn session_section(
+    report: &mut ReportBuilder,
+    tracker: &SessionTracker,
+    record: &Record,
+    session: &Session,
+    rates: Rates,
+) {
+    let project = tracker.project_of(session);
+    let name = project.map(|project| format!(" ({})", project.name.sanitise(60))).unwrap_or_default();
     let keep_alive = session.keep_alive.map(|on| if on { "on" } else { "off" });
-    let ended = session.ended.map(time);
-    let none = || session.status.is_end().then(|| "the API gives no endedAt".to_owned());
-    sheet.heading("Session, as the newest reply has it");
-    sheet.field("id", &session.id.line());
-    sheet.field_if("project", session.project.as_ref().map(|id| format!("{}{name}", id.shown(60))));
-    sheet.field_if("region", session.region.as_ref().map(|region| region.shown(24)));
-    sheet.field_if("keep-alive", keep_alive);
-    sheet.field("status", &session.status.shown(24));
-    sheet.field_if("created", session.created.map(time));
-    sheet.field_if("started", session.started.map(time));
-    sheet.field_if("ended", ended.or_else(none));
-    sheet.field_if("expires", session.expires.map(time));
+    let ended = session.ended.map(format_time);
+    let none = || session.status.is_final().then(|| "the API gives no endedAt".to_owned());
+    report.heading("Session, as the newest reply has it");
+    report.field("id", &session.id.sanitise_line());
+    report.optional_field("project", session.project.as_ref().map(|id| format!("{}{name}", id.sanitise(60))));
+    report.optional_field("region", session.region.as_ref().map(|region| region.sanitise(24)));
+    report.optional_field("keep-alive", keep_alive);
+    report.field("status", &session.status.sanitise(24));
+    report.optional_field("created", session.created.map(format_time));
+    report.optional_field("started", session.started.map(format_time));
+    report.optional_field("ended", ended.or_else(none));
+    report.optional_field("expires", session.expires.map(format_time));
     let default = project.and_then(|project| project.default_timeout);
     let timeout = session.timeout().map(|own| match default {
-        Some(default) if is_default(own, default) => format!("{} (the project's default)", text::length(own)),
-        Some(default) => {
-            format!("{} (the project's default is {})", text::length(own), text::length(default))
+        Some(default) if is_default_timeout(own, default) => {
+            format!("{} (the project's default)", text::format_duration(own))
         }
-        None => text::length(own),
+        Some(default) => {
+            format!(
+                "{} (the project's default is {})",
+                text::format_duration(own),
+                text::format_duration(default)
+            )
+        }
+        None => text::format_duration(own),
     });
-    sheet.field_if("timeout", timeout);
-    sheet.field_if("proxy", session.proxy_bytes.map(|bytes| proxy(bytes, rates)));
-    lengths(sheet, fleet, record, session, rates);
+    report.optional_field("timeout", timeout);
+    report.optional_field("proxy", session.proxy_bytes.map(|bytes| proxy_text(bytes, rates)));
+    duration_fields(report, tracker, record, session, rates);
 }
 
 /// How long it ran, what was left, and what that comes to. Where the API does not say when it ended, none of them is
 /// known better than the two replies around the end tell.
-fn lengths(sheet: &mut Sheet, fleet: &Fleet, record: &Record, session: &Session, rates: Rates) {
+fn duration_fields(
+    report: &mut ReportBuilder,
+    tracker: &SessionTracker,
+    record: &Record,
+    session: &Session,
+    rates: Rates,
+) {
     let since_start = |at: Timestamp| at.signed_duration_since(session.started?).to_std().ok();
-    let is_over = session.status.is_end();
-    let last = record.last().map(|last| fleet.clock().at(last.received));
-    let ran = if is_over { record.ran() } else { last.and_then(since_start) };
+    let has_ended = session.status.is_final();
+    let last = record.last().map(|last| tracker.clock().at(last.received));
+    let ran = if has_ended { record.duration() } else { last.and_then(since_start) };
     let Some(ran) = ran else { return };
-    let unsure = record.ended.as_ref().filter(|ended| is_over && !ended.said_fits);
-    let least = unsure.map(|ended| ended.when.earliest.and_then(since_start).unwrap_or_default());
-    let (minutes, ran_text) = (cost::billed_minutes(ran), text::span(ran));
-    let sum = cost::estimate(rates.of_minutes(minutes));
-    let (ran_text, minutes) = match least.map(text::span) {
+    let inexact_end = record.ended.as_ref().filter(|ended| has_ended && !ended.ended_at_fits);
+    let least = inexact_end.map(|ended| ended.when.earliest.and_then(since_start).unwrap_or_default());
+    let (minutes, ran_text) = (cost::billed_minutes(ran), text::format_elapsed(ran));
+    let sum = cost::format_estimate(rates.cost_of_minutes(minutes));
+    let (ran_text, minutes) = match least.map(text::format_elapsed) {
         Some(least) if least != ran_text => {
             (format!("between {least} and {ran_text}"), format!("at most {minutes} min"))
         }
-        _ if !is_over => (format!("{ran_text}, at the newest reply"), format!("{minutes} min so far")),
+        _ if !has_ended => (format!("{ran_text}, at the newest reply"), format!("{minutes} min so far")),
         _ => (ran_text, format!("{minutes} min")),
     };
-    sheet.field("ran", &ran_text);
-    let unused = record.unused().filter(|_| is_over).map(text::countdown);
-    let at_least = if unsure.is_some() { "at least " } else { "" };
-    sheet.field_if("unused", unused.map(|unused| format!("{at_least}{unused}")));
+    report.field("ran", &ran_text);
+    let unused = record.unused().filter(|_| has_ended).map(text::format_countdown);
+    let at_least = if inexact_end.is_some() { "at least " } else { "" };
+    report.optional_field("unused", unused.map(|unused| format!("{at_least}{unused}")));
     let rate = format!("at ${} an hour, whatever a plan includes", rates.hour);
-    sheet.field("billed", &format!("{minutes} by its running time, {sum} {rate}"));
+    report.field("billed", &format!("{minutes} by its running time, {sum} {rate}"));
 }
 
-fn proxy(bytes: i64, rates: Rates) -> String {
-    let sum = cost::estimate(rates.of_bytes(bytes));
+fn proxy_text(bytes: i64, rates: Rates) -> String {
+    let sum = cost::format_estimate(rates.cost_of_bytes(bytes));
     match bytes {
-        1.. => format!("{}, {sum} at ${} a GB, whatever a plan includes", text::bytes(bytes), rates.gb),
-        _ => text::bytes(bytes),
+        1.. => {
+            format!("{}, {sum} at ${} a GB, whatever a plan includes", text::format_bytes(bytes), rates.gb)
+        }
+        _ => text::format_bytes(bytes),
     }
 }
 
-fn attached(sheet: &mut Sheet, metadata: &Metadata) {
-    sheet.heading("Metadata");
-    for entry in metadata.entries(MOST_METADATA) {
+fn metadata_section(report: &mut ReportBuilder, metadata: &Metadata) {
+    report.heading("Metadata");
+    for entry in metadata.entries(MAX_METADATA_LINES) {
         let indent = "  ".repeat(entry.depth.min(10));
-        let value = entry.value.map(|value| value.line()).unwrap_or_default();
-        sheet.indented(&format!("{indent}{}  ", entry.key.shown(60)), &value);
+        let value = entry.value.map(|value| value.sanitise_line()).unwrap_or_default();
+        report.indented(&format!("{indent}{}  ", entry.key.sanitise(60)), &value);
     }
 }
 

@@ -2,113 +2,116 @@
 
 use std::collections::VecDeque;
 
-use super::input::{Exchange, Scope};
-use super::record::Failing;
+use super::input::{RequestTiming, Scope};
+use super::record::FailureStreak;
 use crate::clock::Moment;
-use crate::session::{Fault, List};
+use crate::session::{ApiError, List};
 
 /// How many past failures stay.
-pub(super) const MOST_FAILURES: usize = 200;
+pub(super) const MAX_FAILURES: usize = 200;
 
 /// How the polling goes.
 #[derive(Debug, Default)]
-pub struct Health {
+pub struct PollHealth {
     /// The newest poll that brought something.
-    pub last_good: Option<Exchange>,
+    pub last_success: Option<RequestTiming>,
     /// What keeps all polls, or a list, from succeeding now.
-    pub failing: Option<Failing>,
+    pub failure_streak: Option<FailureStreak>,
     /// Past failures, the newest last.
-    pub failures: VecDeque<Failure>,
+    pub failures: VecDeque<PollFailure>,
     /// Elements of the newest lists that were no session.
     pub malformed: u32,
     /// The same of each list, by [`List::ALL`]'s order.
-    malformed_in: [u32; 2],
+    malformed_by_list: [u32; 2],
     /// The scope of `failing`.
-    failing_scope: Option<Scope>,
+    streak_scope: Option<Scope>,
 }
 
 /// A poll that failed.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Failure {
+pub struct PollFailure {
     /// When.
-    pub at: Exchange,
+    pub at: RequestTiming,
     /// What was asked for.
     pub scope: Scope,
     /// Why it failed.
-    pub fault: Fault,
+    pub error: ApiError,
 }
 
-impl Health {
+impl PollHealth {
     /// Why the newest try brought nothing, if it was after the newest that did.
     #[must_use]
-    pub fn cause(&self) -> Option<&Fault> {
-        let failing = self.failing.as_ref().map(|failing| &failing.fault);
+    pub fn current_error(&self) -> Option<&ApiError> {
+        let failing = self.failure_streak.as_ref().map(|failing| &failing.error);
         failing.or_else(|| {
             let newest = self.failures.back()?;
-            let later = self.last_good.is_none_or(|good| good.received.mono < newest.at.received.mono);
-            later.then_some(&newest.fault)
+            let later = self.last_success.is_none_or(|good| good.received.mono < newest.at.received.mono);
+            later.then_some(&newest.error)
         })
     }
 
-    pub(super) fn malformed(&mut self, list: List, count: u32) {
-        let [running, pending] = &mut self.malformed_in;
+    pub(super) fn set_malformed(&mut self, list: List, count: u32) {
+        let [running, pending] = &mut self.malformed_by_list;
         *(if list == List::Running { &mut *running } else { &mut *pending }) = count;
         self.malformed = running.saturating_add(*pending);
     }
 
     /// A poll failed. Returns whether that is news of all polls: they succeeded before, or failed in another way.
-    pub(super) fn failed(
+    pub(super) fn record_failure(
         &mut self,
-        at: Exchange,
+        at: RequestTiming,
         scope: &Scope,
-        fault: &Fault,
+        error: &ApiError,
         next: Option<Moment>,
     ) -> bool {
-        if self.failures.len() >= MOST_FAILURES {
+        if self.failures.len() >= MAX_FAILURES {
             self.failures.pop_front();
         }
-        self.failures.push_back(Failure { at, scope: scope.clone(), fault: fault.clone() });
+        self.failures.push_back(PollFailure { at, scope: scope.clone(), error: error.clone() });
         // Polls that were under way together fail together: that is one failure.
-        let before = self.failing.as_ref();
-        let again = before.is_none_or(|before| at.sent.mono >= before.at.received.mono);
-        if !fault.concerns_all() && !fault.is_refusal() && matches!(scope, Scope::One(_)) {
+        let before = self.failure_streak.as_ref();
+        let is_new_attempt = before.is_none_or(|before| at.sent.mono >= before.at.received.mono);
+        if !error.affects_all_requests() && !error.is_auth_error() && matches!(scope, Scope::Session(_)) {
             // It came further than what kept all from succeeding.
-            self.failing.take_if(|before| again && before.fault.concerns_all());
+            self.failure_streak.take_if(|before| is_new_attempt && before.error.affects_all_requests());
             return false;
         }
         let list = match scope {
-            Scope::List(list) if !fault.concerns_all() && !fault.is_refusal() => Some(*list),
-            Scope::List(_) | Scope::One(_) | Scope::Projects => None,
+            Scope::List(list) if !error.affects_all_requests() && !error.is_auth_error() => Some(*list),
+            Scope::List(_) | Scope::Session(_) | Scope::Projects => None,
         };
         // The list of pending sessions is the lesser one: what else fails is said before it.
         if list == Some(List::Pending) && before.is_some_and(|before| before.list != list) {
             return false;
         }
-        let news =
-            before.is_none_or(|before| again && before.fault.kind != fault.kind || before.list != list);
-        let count = before.map_or(0, |before| before.count).saturating_add(u32::from(again));
+        let news = before
+            .is_none_or(|before| is_new_attempt && before.error.kind != error.kind || before.list != list);
+        let count = before.map_or(0, |before| before.count).saturating_add(u32::from(is_new_attempt));
         let since = before.map_or(at, |before| before.since);
-        self.failing = Some(Failing { since, at, fault: fault.clone(), list, count, next });
-        self.failing_scope = Some(scope.clone());
+        self.failure_streak = Some(FailureStreak { since, at, error: error.clone(), list, count, next });
+        self.streak_scope = Some(scope.clone());
         news
     }
 
     /// A good reply. Returns what it ended, if it ended a row of failures: one to a request from before the failure does
     /// not.
-    pub(super) fn good(&mut self, at: Exchange, scope: &Scope) -> Option<Failing> {
-        let over = self.failing.as_ref().is_some_and(|failing| {
+    pub(super) fn record_success(&mut self, at: RequestTiming, scope: &Scope) -> Option<FailureStreak> {
+        let ends_streak = self.failure_streak.as_ref().is_some_and(|failing| {
             at.sent.mono >= failing.at.received.mono
-                && (failing.fault.concerns_all() || self.failing_scope.as_ref() == Some(scope))
+                && (failing.error.affects_all_requests() || self.streak_scope.as_ref() == Some(scope))
         });
         // While the list of running sessions fails, what else succeeds does not make them any fresher.
-        let spoilt = self.failing.as_ref().is_some_and(|failing| failing.list != Some(List::Pending));
-        if (over || !spoilt) && self.last_good.is_none_or(|last| last.received.mono <= at.received.mono) {
-            self.last_good = Some(at);
+        let is_running_list_failing =
+            self.failure_streak.as_ref().is_some_and(|failing| failing.list != Some(List::Pending));
+        if (ends_streak || !is_running_list_failing)
+            && self.last_success.is_none_or(|last| last.received.mono <= at.received.mono)
+        {
+            self.last_success = Some(at);
         }
-        if !over {
+        if !ends_streak {
             return None;
         }
-        self.failing_scope = None;
-        self.failing.take()
+        self.streak_scope = None;
+        self.failure_streak.take()
     }
 }

@@ -1,15 +1,15 @@
-//! All that a [`Fleet`](super::Fleet) is ever told.
+//! All that a [`SessionTracker`](super::SessionTracker) is ever told.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{Moment, Timestamp};
-use crate::session::{Fault, List, Project, Session, SessionId};
+use crate::session::{ApiError, List, Project, Session, SessionId};
 
 /// The two times of a request, and the server's.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Exchange {
+pub struct RequestTiming {
     /// Just before it was sent: what the reply says was not true before this.
     pub sent: Moment,
     /// Just after the reply came: what it says was true at some time before this.
@@ -22,7 +22,8 @@ pub struct Exchange {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Scope {
     /// This session. The reply may call itself otherwise; what was asked for is what counts.
-    One(SessionId),
+    #[serde(rename = "One")]
+    Session(SessionId),
     /// All sessions of a list: those that it lacks are not in that state, or it has a cap.
     List(List),
     /// The projects.
@@ -33,16 +34,18 @@ pub enum Scope {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Input {
     /// These sessions will be watched, whatever becomes of them.
-    Asked {
+    #[serde(rename = "Asked")]
+    SessionsNamed {
         /// When.
         at: Moment,
         /// Which.
         ids: Vec<SessionId>,
     },
     /// A reply with sessions came.
-    Seen {
+    #[serde(rename = "Seen")]
+    SessionsReceived {
         /// When.
-        at: Exchange,
+        at: RequestTiming,
         /// What was asked for.
         scope: Scope,
         /// What came, in the reply's order.
@@ -51,9 +54,10 @@ pub enum Input {
         malformed: u32,
     },
     /// Replies came that said the same as the one before them, and by which nothing happened; so a recording has them.
-    Repeated {
+    #[serde(rename = "Repeated")]
+    ResponseRepeated {
         /// When the newest came.
-        at: Exchange,
+        at: RequestTiming,
         /// What was asked for.
         scope: Scope,
         /// What came.
@@ -61,34 +65,40 @@ pub enum Input {
         /// How many elements of a list were no session.
         malformed: u32,
         /// How many they were.
-        replies: u64,
+        #[serde(rename = "replies")]
+        responses: u64,
         /// The longest time between two in a row, from the sending of the one to the coming of the next.
         longest_gap: Duration,
     },
     /// The API says that the session is not there: 404 or 410.
-    Missing {
+    #[serde(rename = "Missing")]
+    SessionNotFound {
         /// When.
-        at: Exchange,
+        at: RequestTiming,
         /// Which.
         id: SessionId,
         /// Its words.
-        fault: Fault,
+        #[serde(rename = "fault")]
+        error: ApiError,
         /// When it will be asked again.
         next: Option<Moment>,
     },
     /// A request brought nothing.
-    Failed {
+    #[serde(rename = "Failed")]
+    RequestFailed {
         /// When.
-        at: Exchange,
+        at: RequestTiming,
         /// What was asked for.
         scope: Scope,
         /// Why.
-        fault: Fault,
+        #[serde(rename = "fault")]
+        error: ApiError,
         /// When it will be asked again.
         next: Option<Moment>,
     },
     /// The release of a session was asked for from here.
-    ReleaseAsked {
+    #[serde(rename = "ReleaseAsked")]
+    ReleaseRequested {
         /// When.
         at: Moment,
         /// Which.
@@ -97,18 +107,20 @@ pub enum Input {
     /// The API did not take the release.
     ReleaseFailed {
         /// When.
-        at: Exchange,
+        at: RequestTiming,
         /// Which.
         id: SessionId,
         /// Its words.
-        fault: Fault,
+        #[serde(rename = "fault")]
+        error: ApiError,
         /// When it will be asked again; `None` if it will not.
         next: Option<Moment>,
     },
     /// The projects came.
-    Projects {
+    #[serde(rename = "Projects")]
+    ProjectsReceived {
         /// When.
-        at: Exchange,
+        at: RequestTiming,
         /// Which.
         projects: Vec<Project>,
     },
@@ -126,10 +138,10 @@ pub enum Input {
     },
 }
 
-impl Exchange {
+impl RequestTiming {
     /// The same, with its moments on another clock.
     #[must_use]
-    pub fn on(self, clock: impl Fn(Moment) -> Moment) -> Self {
+    pub fn rebase(self, clock: impl Fn(Moment) -> Moment) -> Self {
         Self { sent: clock(self.sent), received: clock(self.received), date: self.date }
     }
 }
@@ -137,18 +149,18 @@ impl Exchange {
 impl Input {
     /// The same, with its moments on another clock: those of another run.
     #[must_use]
-    pub fn on(mut self, clock: impl Fn(Moment) -> Moment) -> Self {
+    pub fn rebase(mut self, clock: impl Fn(Moment) -> Moment) -> Self {
         match &mut self {
-            Self::Asked { at, .. } | Self::ReleaseAsked { at, .. } => *at = clock(*at),
+            Self::SessionsNamed { at, .. } | Self::ReleaseRequested { at, .. } => *at = clock(*at),
             Self::TimePassed { now } => *now = clock(*now),
             Self::Slept { from, to } => (*from, *to) = (clock(*from), clock(*to)),
-            Self::Seen { at, .. } | Self::Repeated { at, .. } | Self::Projects { at, .. } => {
-                *at = at.on(clock)
-            }
-            Self::Missing { at, next, .. }
-            | Self::Failed { at, next, .. }
+            Self::SessionsReceived { at, .. }
+            | Self::ResponseRepeated { at, .. }
+            | Self::ProjectsReceived { at, .. } => *at = at.rebase(clock),
+            Self::SessionNotFound { at, next, .. }
+            | Self::RequestFailed { at, next, .. }
             | Self::ReleaseFailed { at, next, .. } => {
-                (*at, *next) = (at.on(&clock), next.map(clock));
+                (*at, *next) = (at.rebase(&clock), next.map(clock));
             }
         }
         self
@@ -158,16 +170,16 @@ impl Input {
     #[must_use]
     pub fn moment(&self) -> Moment {
         match self {
-            Self::Asked { at, .. }
-            | Self::ReleaseAsked { at, .. }
+            Self::SessionsNamed { at, .. }
+            | Self::ReleaseRequested { at, .. }
             | Self::Slept { to: at, .. }
             | Self::TimePassed { now: at } => *at,
-            Self::Seen { at, .. }
-            | Self::Repeated { at, .. }
-            | Self::Missing { at, .. }
-            | Self::Failed { at, .. }
+            Self::SessionsReceived { at, .. }
+            | Self::ResponseRepeated { at, .. }
+            | Self::SessionNotFound { at, .. }
+            | Self::RequestFailed { at, .. }
             | Self::ReleaseFailed { at, .. }
-            | Self::Projects { at, .. } => at.received,
+            | Self::ProjectsReceived { at, .. } => at.received,
         }
     }
 }

@@ -14,38 +14,41 @@
 //!               └─ evidence              all of that of one session, as text for a support ticket
 //! ```
 //!
-//! The stream of [`Input`]s is all that a [`Fleet`] ever learns, so a recording of it is enough to see everything again.
+//! The stream of [`Input`]s is all that a [`SessionTracker`] ever learns, so a recording of it is enough to see everything again.
 
+mod alert;
+mod alerting;
 mod applied;
-mod attention;
-pub mod bounds;
-mod changes;
-mod compare;
+mod change_counters;
 pub mod cost;
+mod diff;
+pub mod end_clusters;
 mod event;
 pub mod evidence;
-mod flag;
-mod fleet;
 mod health;
-mod history;
 mod input;
 mod record;
-mod succession;
+pub mod server_clock;
+mod session_tracker;
+mod successors;
 mod timeline;
-pub mod together;
+mod traffic;
 pub mod verdict;
 
 #[cfg(test)]
 mod tests;
 
-pub use applied::Applied;
-pub use changes::Changes;
+pub use alert::{Alert, AlertThresholds};
+pub use applied::AppliedChanges;
+pub use change_counters::ChangeCounters;
 pub use event::{Event, EventKind};
-pub use flag::{Flag, Thresholds};
-pub use fleet::Fleet;
-pub use health::{Failure, Health};
-pub use history::{Flow, Traffic};
-pub use input::{Exchange, Input, Scope};
-pub use record::{Absence, Change, Ended, Failing, Left, Presence, Record, Release, WATCHED};
+pub use health::{PollFailure, PollHealth};
+pub use input::{Input, RequestTiming, Scope};
+pub use record::{
+    Change, FailureStreak, MAX_WATCHED_GAP, NotFoundSince, ObservedEnd, Presence, Record, ReleaseRequest,
+    TimeLeft,
+};
+pub use session_tracker::SessionTracker;
 pub use timeline::{Seq, Timeline};
+pub use traffic::{TrafficActivity, TrafficHistory};
 pub use verdict::Verdict;

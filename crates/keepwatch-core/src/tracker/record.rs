@@ -3,17 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::bounds::{ServerClock, When};
-use super::flag::Flag;
-use super::history::{Flow, Traffic};
-use super::input::Exchange;
+use super::alert::Alert;
+use super::input::RequestTiming;
+use super::server_clock::{ServerClock, TimeInterval};
 use super::timeline::Seq;
+use super::traffic::{TrafficActivity, TrafficHistory};
 use crate::clock::{Moment, Timestamp};
-use crate::session::{Fault, List, Phase, Session, SessionId, Status};
+use crate::session::{ApiError, List, Phase, Session, SessionId, Status};
 use crate::text::Untrusted;
 
 /// Replies further apart than this are no watching: what lies between them, nobody saw.
-pub const WATCHED: Duration = Duration::from_secs(60);
+pub const MAX_WATCHED_GAP: Duration = Duration::from_secs(60);
 
 /// One session, from the first time that it was asked for or seen.
 #[derive(Clone, Debug)]
@@ -21,48 +21,48 @@ pub struct Record {
     /// What it was asked for by, or what a list called it.
     pub id: SessionId,
     /// Whether the reader named it: then it stays, whatever becomes of it.
-    pub asked_for: bool,
+    pub is_named: bool,
     /// Where it stands with the API.
     pub presence: Presence,
     /// The newest reply about it.
     pub session: Option<Session>,
     /// The first reply about it, the newest, and the newest that said it lives. A list is one reply about many.
-    pub(super) first: Option<Arc<Exchange>>,
-    pub(super) last: Option<Arc<Exchange>>,
-    pub(super) last_alive: Option<Arc<Exchange>>,
+    pub(super) first_response: Option<Arc<RequestTiming>>,
+    pub(super) last_response: Option<Arc<RequestTiming>>,
+    pub(super) last_alive: Option<Arc<RequestTiming>>,
     /// Its end, once a reply said so.
-    pub ended: Option<Box<Ended>>,
+    pub ended: Option<Box<ObservedEnd>>,
     /// The newest poll of it alone failed, like this.
-    pub failing: Option<Box<Failing>>,
+    pub failure_streak: Option<Box<FailureStreak>>,
     /// Its proxy's bytes, lately.
-    pub traffic: Traffic,
+    pub traffic: TrafficHistory,
     /// Whether they move.
-    pub flow: Flow,
+    pub traffic_activity: TrafficActivity,
     /// How many replies about it came.
-    pub replies: u64,
+    pub responses: u64,
     /// The longest time between two of them, from the sending of the one to the coming of the next.
     pub longest_gap: Duration,
-    /// For how long replies about it came at most [`WATCHED`] apart.
-    pub watched: Duration,
+    /// For how long replies about it came at most [`MAX_WATCHED_GAP`] apart.
+    pub watched_for: Duration,
     /// What it is flagged for, and the event of each.
-    pub flags: Vec<(Flag, Seq)>,
+    pub alerts: Vec<(Alert, Seq)>,
     /// Its release, if that was asked for from here.
-    pub release: Option<Box<Release>>,
+    pub release: Option<Box<ReleaseRequest>>,
     /// The session with the same metadata that appeared after its end.
     pub successor: Option<SessionId>,
     /// Whose it is, from its metadata.
     pub owner: Option<Untrusted>,
     /// Whether its newest reply was of a list.
-    pub(super) from_list: bool,
+    pub(super) is_from_list: bool,
     /// The newest list that had it, by its number.
-    pub(super) listed: u64,
+    pub(super) last_list_number: u64,
     /// Whether it was counted among the short ones: once, however often the API changes its mind.
-    pub(super) counted_short: bool,
+    pub(super) is_counted_as_short: bool,
     /// The flags of its end that were raised before, with their events: an end that is taken back and said again is no
     /// new one.
-    pub(super) raised: Vec<(Flag, Seq)>,
+    pub(super) raised_end_alerts: Vec<(Alert, Seq)>,
     /// Whether its being overdue was told.
-    pub(super) overdue: bool,
+    pub(super) is_overdue: bool,
     /// When it will next be flagged if nothing happens, on the server's clock.
     pub(super) deadline: Option<Timestamp>,
 }
@@ -71,9 +71,9 @@ pub struct Record {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Presence {
     /// No reply yet.
-    Awaited,
+    NoResponseYet,
     /// Its newest reply holds.
-    Here,
+    Present,
     /// The list lacks it; it is being asked for by its id.
     Unlisted {
         /// When the list came that lacked it.
@@ -82,52 +82,52 @@ pub enum Presence {
         confirmed: bool,
     },
     /// The API does not know it.
-    NotFound(Box<Absence>),
+    NotFound(Box<NotFoundSince>),
 }
 
 /// Since when the API does not know a session.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Absence {
+pub struct NotFoundSince {
     /// The first reply that said so, in a row.
-    pub since: Exchange,
+    pub since: RequestTiming,
     /// Its words.
-    pub fault: Fault,
+    pub error: ApiError,
     /// When it will be asked again.
     pub next: Option<Moment>,
 }
 
 /// An end, as far as it was seen.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Ended {
+pub struct ObservedEnd {
     /// Between when and when it ended, on the server's clock.
-    pub when: When,
+    pub when: TimeInterval,
     /// Whether `endedAt` lies between the last reply before and the first after, and so narrows them.
-    pub said_fits: bool,
+    pub ended_at_fits: bool,
     /// The two replies around it, as wide as the server's clock is uncertain; `None` if it had ended before it was first
     /// seen.
-    pub watched: Option<When>,
+    pub observed_between: Option<TimeInterval>,
     /// The first reply that said so.
-    pub seen: Exchange,
+    pub first_response: RequestTiming,
 }
 
 /// A release that was asked for from here. The asking is certain; whether the session ends by it is not.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Release {
+pub struct ReleaseRequest {
     /// When.
-    pub asked: Moment,
+    pub requested_at: Moment,
     /// The API did not take it, for this reason; and when it will be asked again.
-    pub failed: Option<(Fault, Option<Moment>)>,
+    pub failure: Option<(ApiError, Option<Moment>)>,
 }
 
 /// Polls that fail, of one session or of all.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Failing {
+pub struct FailureStreak {
     /// The first try of the row.
-    pub since: Exchange,
+    pub since: RequestTiming,
     /// The newest try.
-    pub at: Exchange,
+    pub at: RequestTiming,
     /// Why.
-    pub fault: Fault,
+    pub error: ApiError,
     /// The list that alone fails; `None` where one session does, or everything.
     pub list: Option<List>,
     /// How many in a row.
@@ -136,81 +136,81 @@ pub struct Failing {
     pub next: Option<Moment>,
 }
 
-impl Failing {
+impl FailureStreak {
     /// What fails, and why.
     #[must_use]
     pub fn sentence(&self) -> String {
         match self.list {
-            Some(list) => format!("{list}: {}", self.fault.sentence()),
-            None => self.fault.sentence(),
+            Some(list) => format!("{list}: {}", self.error.description()),
+            None => self.error.description(),
         }
     }
 }
 
 /// What is left of a session's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Left {
+pub enum TimeLeft {
     /// Nobody knows: nothing seen yet, no `expiresAt`, or the API does not know the session any more.
     Unknown,
     /// It is pending.
     Starting,
     /// So much, in whole seconds, at least one.
-    For(Duration),
+    Remaining(Duration),
     /// Nothing, and no reply since.
     Expiring,
     /// The newest reply, *sent* so many whole seconds after the expiry, at least one, still says that it lives.
     Overdue(Duration),
     /// It has ended.
-    Over,
+    Ended,
 }
 
 impl Record {
     /// A record of which nothing is known but its id.
     #[must_use]
-    pub fn new(id: SessionId, asked_for: bool) -> Self {
+    pub fn new(id: SessionId, is_named: bool) -> Self {
         Self {
             id,
-            asked_for,
-            presence: Presence::Awaited,
+            is_named,
+            presence: Presence::NoResponseYet,
             session: None,
-            first: None,
-            last: None,
+            first_response: None,
+            last_response: None,
             last_alive: None,
             ended: None,
-            failing: None,
-            traffic: Traffic::default(),
-            flow: Flow::default(),
-            replies: 0,
+            failure_streak: None,
+            traffic: TrafficHistory::default(),
+            traffic_activity: TrafficActivity::default(),
+            responses: 0,
             longest_gap: Duration::ZERO,
-            watched: Duration::ZERO,
-            flags: Vec::new(),
+            watched_for: Duration::ZERO,
+            alerts: Vec::new(),
             release: None,
             successor: None,
             owner: None,
-            from_list: false,
-            listed: 0,
-            counted_short: false,
-            raised: Vec::new(),
-            overdue: false,
+            is_from_list: false,
+            last_list_number: 0,
+            is_counted_as_short: false,
+            raised_end_alerts: Vec::new(),
+            is_overdue: false,
             deadline: None,
         }
     }
 
     /// The first reply about it.
     #[must_use]
-    pub fn first(&self) -> Option<Exchange> {
-        self.first.as_deref().copied()
+    pub fn first(&self) -> Option<RequestTiming> {
+        self.first_response.as_deref().copied()
     }
 
     /// The newest reply about it.
     #[must_use]
-    pub fn last(&self) -> Option<Exchange> {
-        self.last.as_deref().copied()
+    pub fn last(&self) -> Option<RequestTiming> {
+        self.last_response.as_deref().copied()
     }
 
     /// The newest reply that said it lives.
     #[must_use]
-    pub fn last_alive(&self) -> Option<Exchange> {
+    pub fn last_alive(&self) -> Option<RequestTiming> {
         self.last_alive.as_deref().copied()
     }
 
@@ -228,52 +228,59 @@ impl Record {
 
     /// Whether the API does not know it, or no more.
     #[must_use]
-    pub fn is_absent(&self) -> bool {
+    pub fn is_not_found(&self) -> bool {
         matches!(self.presence, Presence::NotFound(_))
     }
 
     /// Whether it will not be asked for again.
     #[must_use]
-    pub fn is_over(&self) -> bool {
-        self.session.as_ref().is_some_and(Session::is_over) || self.is_absent() && !self.asked_for
+    pub fn is_final(&self) -> bool {
+        self.session.as_ref().is_some_and(Session::is_final) || self.is_not_found() && !self.is_named
     }
 
     /// What is left at `now`, the server's time. All sessions floor on the same second, so that the texts of all
     /// change together: what counts is the difference of whole seconds.
     #[must_use]
-    pub fn left(&self, clock: &ServerClock, now: Timestamp) -> Left {
-        let Some(session) = &self.session else { return Left::Unknown };
+    pub fn time_left(&self, clock: &ServerClock, now: Timestamp) -> TimeLeft {
+        let Some(session) = &self.session else { return TimeLeft::Unknown };
         match session.status.phase() {
-            Phase::Ended => return Left::Over,
-            Phase::Alive if session.status == Status::Pending && !self.is_absent() => return Left::Starting,
+            Phase::Ended => return TimeLeft::Ended,
+            Phase::Alive if session.status == Status::Pending && !self.is_not_found() => {
+                return TimeLeft::Starting;
+            }
             Phase::Alive | Phase::Unknown => {}
         }
-        let Some(expires) = session.expires.filter(|_| !self.is_absent()) else { return Left::Unknown };
+        let Some(expires) = session.expires.filter(|_| !self.is_not_found()) else {
+            return TimeLeft::Unknown;
+        };
         // Overdue is what the newest reply was: how long the session went on after it, nobody knows.
         let sent = self.last().map(|last| clock.earliest(last.sent)).filter(|sent| *sent > expires);
         if let Some(sent) = sent {
             let by = sent.signed_duration_since(expires).to_std().unwrap_or_default();
-            return Left::Overdue(Duration::from_secs(by.as_secs().max(1)));
+            return TimeLeft::Overdue(Duration::from_secs(by.as_secs().max(1)));
         }
         let seconds = expires.timestamp().saturating_sub(now.timestamp());
         let by = Duration::from_secs(seconds.unsigned_abs().max(1));
         match seconds {
-            1.. => Left::For(by),
-            _ => Left::Expiring,
+            1.. => TimeLeft::Remaining(by),
+            _ => TimeLeft::Expiring,
         }
     }
 
     /// Whether its release is under way: asked for, not refused, and it lives.
     #[must_use]
     pub fn is_releasing(&self) -> bool {
-        let under_way = |release: &Release| release.failed.as_ref().is_none_or(|(_, next)| next.is_some());
-        self.release.as_deref().is_some_and(under_way) && self.phase() != Phase::Ended && !self.is_absent()
+        let under_way =
+            |release: &ReleaseRequest| release.failure.as_ref().is_none_or(|(_, next)| next.is_some());
+        self.release.as_deref().is_some_and(under_way) && self.phase() != Phase::Ended && !self.is_not_found()
     }
 
     /// For how long certainly no byte went through its proxy, if any did before, and it lives.
     #[must_use]
-    pub fn quiet(&self) -> Option<Duration> {
-        self.flow.quiet(self.last.as_deref()?).filter(|_| self.phase() == Phase::Alive && !self.is_absent())
+    pub fn idle_for(&self) -> Option<Duration> {
+        self.traffic_activity
+            .idle_for(self.last_response.as_deref()?)
+            .filter(|_| self.phase() == Phase::Alive && !self.is_not_found())
     }
 
     /// How long it has run at `now`, or ran; `None` where its times do not say, and while the API does not know it.
@@ -283,7 +290,7 @@ impl Record {
         let started = session.started.or(session.created)?;
         let until = match session.status.phase() {
             Phase::Ended => self.ended_at()?,
-            Phase::Alive | Phase::Unknown if self.is_absent() => return None,
+            Phase::Alive | Phase::Unknown if self.is_not_found() => return None,
             Phase::Alive | Phase::Unknown => now,
         };
         u64::try_from(until.timestamp().saturating_sub(started.timestamp())).ok().map(Duration::from_secs)
@@ -293,20 +300,20 @@ impl Record {
     #[must_use]
     pub fn ended_at(&self) -> Option<Timestamp> {
         let ended = self.ended.as_ref()?;
-        let said = self.session.as_ref().and_then(|session| session.ended).filter(|_| ended.said_fits);
+        let said = self.session.as_ref().and_then(|session| session.ended).filter(|_| ended.ended_at_fits);
         said.or_else(|| self.last_alive.as_ref().map(|_| ended.when.latest))
     }
 
     /// Whether [`Record::ended_at`] is the end itself, and not only the latest that it can be.
     #[must_use]
     pub fn is_end_exact(&self) -> bool {
-        self.ended.as_ref().is_some_and(|ended| ended.said_fits)
+        self.ended.as_ref().is_some_and(|ended| ended.ended_at_fits)
             && self.session.as_ref().is_some_and(|session| session.ended.is_some())
     }
 
     /// How long it ran before it ended; at most, where its end is not exact.
     #[must_use]
-    pub fn ran(&self) -> Option<Duration> {
+    pub fn duration(&self) -> Option<Duration> {
         let started = self.session.as_ref()?.started?;
         self.ended_at()?.signed_duration_since(started).to_std().ok()
     }
@@ -319,8 +326,8 @@ impl Record {
     }
 }
 
-mod take;
-pub use take::Change;
-pub(super) use take::Reply;
+mod update;
+pub use update::Change;
+pub(super) use update::SessionResponse;
 #[cfg(test)]
 mod tests;

@@ -13,9 +13,9 @@ use super::event::{Event, EventKind};
 use crate::session::SessionId;
 
 /// The most events of one session, beginnings and ends apart; also the most that concern all.
-pub(super) const MOST_OF_ONE: usize = 500;
+pub(super) const MAX_EVENTS_PER_SESSION: usize = 500;
 /// The most events in all, beginnings and ends of sessions on record apart.
-pub(super) const MOST: usize = 20_000;
+pub(super) const MAX_EVENTS: usize = 20_000;
 
 /// An event's place in the order. Never given twice.
 pub type Seq = u64;
@@ -24,85 +24,91 @@ pub type Seq = u64;
 #[derive(Debug, Default)]
 pub struct Timeline {
     events: BTreeMap<Seq, Event>,
-    chatter: VecDeque<Seq>,
-    of: HashMap<Option<SessionId>, Own>,
-    next: Seq,
+    evictable: VecDeque<Seq>,
+    events_of: HashMap<Option<SessionId>, SessionEvents>,
+    next_seq: Seq,
 }
 
 #[derive(Debug, Default)]
-struct Own {
+struct SessionEvents {
     seqs: VecDeque<Seq>,
     /// How many of them may go.
-    chatter: usize,
+    evictable_count: usize,
     /// The newest end. One before it, of a session that lived again, may go.
-    end: Option<Seq>,
+    newest_end: Option<Seq>,
 }
 
-impl Own {
-    fn may_go(&self, seq: Seq, kind: &EventKind) -> bool {
-        !kind.is_kept() || self.end.is_some_and(|end| end != seq && matches!(kind, EventKind::Ended { .. }))
+impl SessionEvents {
+    fn is_evictable(&self, seq: Seq, kind: &EventKind) -> bool {
+        !kind.is_permanent()
+            || self.newest_end.is_some_and(|end| end != seq && matches!(kind, EventKind::Ended { .. }))
     }
 }
 
 impl Timeline {
     /// Adds an event behind all others.
     pub(super) fn push(&mut self, event: Event) -> Seq {
-        let seq = self.next;
-        self.next = self.next.saturating_add(1);
-        let own = self.of.entry(event.id.clone()).or_default();
-        own.seqs.push_back(seq);
+        let seq = self.next_seq;
+        self.next_seq = self.next_seq.saturating_add(1);
+        let session_events = self.events_of.entry(event.id.clone()).or_default();
+        session_events.seqs.push_back(seq);
         let is_end = matches!(event.kind, EventKind::Ended { .. });
-        let chatter = if is_end { own.end.replace(seq) } else { (!event.kind.is_kept()).then_some(seq) };
-        let mut gone = None;
-        if let Some(chatter) = chatter {
-            own.chatter = own.chatter.saturating_add(1);
-            self.chatter.push_back(chatter);
-            if own.chatter > MOST_OF_ONE {
-                let may_go =
-                    |seq: &Seq| self.events.get(seq).is_some_and(|event| own.may_go(*seq, &event.kind));
-                gone = own.seqs.iter().copied().find(may_go);
+        let evictable = if is_end {
+            session_events.newest_end.replace(seq)
+        } else {
+            (!event.kind.is_permanent()).then_some(seq)
+        };
+        let mut evicted = None;
+        if let Some(chatter) = evictable {
+            session_events.evictable_count = session_events.evictable_count.saturating_add(1);
+            self.evictable.push_back(chatter);
+            if session_events.evictable_count > MAX_EVENTS_PER_SESSION {
+                let is_evictable = |seq: &Seq| {
+                    self.events.get(seq).is_some_and(|event| session_events.is_evictable(*seq, &event.kind))
+                };
+                evicted = session_events.seqs.iter().copied().find(is_evictable);
             }
         }
         self.events.insert(seq, event);
-        if let Some(gone) = gone {
+        if let Some(gone) = evicted {
             self.remove(gone);
         }
-        // promise: timeline-limit, mutant: > MOST -> > usize::MAX
-        while self.events.len() > MOST {
-            let Some(oldest) = self.chatter.pop_front() else { break };
+        // promise: timeline-limit, mutant: > MAX_EVENTS -> > usize::MAX
+        while self.events.len() > MAX_EVENTS {
+            let Some(oldest) = self.evictable.pop_front() else { break };
             self.remove(oldest);
         }
         // Those that went by another way are still queued: no more of them than of those that stay.
-        if self.chatter.len() > MOST.saturating_mul(2) {
+        if self.evictable.len() > MAX_EVENTS.saturating_mul(2) {
             let events = &self.events;
-            self.chatter.retain(|seq| events.contains_key(seq));
+            self.evictable.retain(|seq| events.contains_key(seq));
         }
         seq
     }
 
     fn remove(&mut self, seq: Seq) {
         let Some(event) = self.events.remove(&seq) else { return };
-        let Some(own) = self.of.get_mut(&event.id) else { return };
-        own.seqs.retain(|own| *own != seq);
-        if own.may_go(seq, &event.kind) {
-            own.chatter = own.chatter.saturating_sub(1);
+        let Some(session_events) = self.events_of.get_mut(&event.id) else { return };
+        session_events.seqs.retain(|own| *own != seq);
+        if session_events.is_evictable(seq, &event.kind) {
+            session_events.evictable_count = session_events.evictable_count.saturating_sub(1);
         }
-        if own.seqs.is_empty() {
-            self.of.remove(&event.id);
+        if session_events.seqs.is_empty() {
+            self.events_of.remove(&event.id);
         }
     }
 
     /// Forgets all of a session that is no longer on record.
     pub(super) fn forget(&mut self, id: &SessionId) {
-        let Some(own) = self.of.remove(&Some(id.clone())) else { return };
-        for seq in own.seqs {
+        let Some(session_events) = self.events_of.remove(&Some(id.clone())) else { return };
+        for seq in session_events.seqs {
             self.events.remove(&seq);
         }
     }
 
     /// The events of a session and those that concern all since the session's first, the newest first.
-    pub fn newest_of<'t>(&'t self, id: &SessionId) -> impl Iterator<Item = (Seq, &'t Event)> + use<'t> {
-        let seqs = |key: Option<SessionId>| self.of.get(&key).map(|own| &own.seqs);
+    pub fn newest_first<'t>(&'t self, id: &SessionId) -> impl Iterator<Item = (Seq, &'t Event)> + use<'t> {
+        let seqs = |key: Option<SessionId>| self.events_of.get(&key).map(|own| &own.seqs);
         let own = seqs(Some(id.clone()));
         let first = own.and_then(|seqs| seqs.front().copied());
         let mut left = own.into_iter().flatten().rev().copied().peekable();
@@ -121,8 +127,8 @@ impl Timeline {
 
     /// The same, in order.
     #[must_use]
-    pub fn of(&self, id: &SessionId) -> Vec<(Seq, &Event)> {
-        let mut events: Vec<_> = self.newest_of(id).collect();
+    pub fn events_of(&self, id: &SessionId) -> Vec<(Seq, &Event)> {
+        let mut events: Vec<_> = self.newest_first(id).collect();
         events.reverse();
         events
     }
@@ -145,14 +151,14 @@ impl Timeline {
 
     /// How many there are after `seq`.
     #[must_use]
-    pub fn since(&self, seq: Seq) -> usize {
+    pub fn count_from(&self, seq: Seq) -> usize {
         self.events.range(seq..).count()
     }
 
     /// What the next event's place will be: all that are here come before it.
     #[must_use]
-    pub fn end(&self) -> Seq {
-        self.next
+    pub fn next_seq(&self) -> Seq {
+        self.next_seq
     }
 
     /// How many there are.
@@ -170,7 +176,7 @@ impl Timeline {
 
 #[cfg(test)]
 mod tests {
-    use super::super::bounds::When;
+    use super::super::server_clock::TimeInterval;
     use super::*;
     use crate::clock::Timestamp;
     use crate::session::Status;
@@ -178,15 +184,20 @@ mod tests {
 
     fn event(of: Option<&str>, kind: EventKind) -> Event {
         let at = Timestamp::UNIX_EPOCH;
-        Event { id: of.map(id), when: When { earliest: None, latest: at }, seen: at, kind }
+        Event { id: of.map(id), when: TimeInterval { earliest: None, latest: at }, learned_at: at, kind }
     }
 
     fn first(of: &str) -> Event {
-        event(Some(of), EventKind::FirstSeen { status: Status::Running, left: None, ended: None })
+        event(Some(of), EventKind::FirstSeen { status: Status::Running, time_left: None, ended_at: None })
     }
 
     fn ended(of: &str) -> Event {
-        let kind = EventKind::Ended { status: Status::Completed, said: None, fits: false, last_alive: None };
+        let kind = EventKind::Ended {
+            status: Status::Completed,
+            ended_at: None,
+            ended_at_fits: false,
+            last_alive: None,
+        };
         event(Some(of), kind)
     }
 
@@ -195,11 +206,11 @@ mod tests {
         let mut timeline = Timeline::default();
         timeline.push(first("a"));
         timeline.push(ended("a"));
-        for _ in 0..MOST_OF_ONE * 3 {
-            timeline.push(event(Some("a"), EventKind::Metadata));
+        for _ in 0..MAX_EVENTS_PER_SESSION * 3 {
+            timeline.push(event(Some("a"), EventKind::MetadataChanged));
         }
-        let kinds: Vec<_> = timeline.of(&id("a")).iter().map(|(_, event)| event.kind.name()).collect();
-        assert_eq!(kinds.len(), MOST_OF_ONE + 2);
+        let kinds: Vec<_> = timeline.events_of(&id("a")).iter().map(|(_, event)| event.kind.name()).collect();
+        assert_eq!(kinds.len(), MAX_EVENTS_PER_SESSION + 2);
         assert_eq!(kinds[..3], ["first_seen", "ended", "metadata_changed"]);
     }
 
@@ -208,26 +219,27 @@ mod tests {
         let mut timeline = Timeline::default();
         for number in 0..60 {
             timeline.push(first(&format!("s{number}")));
-            for _ in 0..MOST_OF_ONE {
-                timeline.push(event(Some(&format!("s{number}")), EventKind::Metadata));
+            for _ in 0..MAX_EVENTS_PER_SESSION {
+                timeline.push(event(Some(&format!("s{number}")), EventKind::MetadataChanged));
             }
         }
-        assert_eq!(timeline.len(), MOST);
-        assert!(timeline.chatter.len() <= 2 * MOST);
-        let of = |text: &str| timeline.newest_of(&id(text)).count();
-        assert_eq!((of("s0"), of("s59")), (1, MOST_OF_ONE + 1));
+        assert_eq!(timeline.len(), MAX_EVENTS);
+        assert!(timeline.evictable.len() <= 2 * MAX_EVENTS);
+        let of = |text: &str| timeline.newest_first(&id(text)).count();
+        assert_eq!((of("s0"), of("s59")), (1, MAX_EVENTS_PER_SESSION + 1));
     }
 
     #[test]
     fn beginnings_of_many_sessions_stay_even_where_they_are_more_than_the_bound() {
         let mut timeline = Timeline::default();
-        for number in 0..MOST + 10 {
+        for number in 0..MAX_EVENTS + 10 {
             timeline.push(first(&format!("s{number}")));
         }
-        timeline.push(event(None, EventKind::Recovered { list: None, after: std::time::Duration::ZERO }));
-        assert_eq!(timeline.len(), MOST + 10);
+        timeline
+            .push(event(None, EventKind::PollsRecovered { list: None, after: std::time::Duration::ZERO }));
+        assert_eq!(timeline.len(), MAX_EVENTS + 10);
         timeline.forget(&id("s0"));
-        assert_eq!(timeline.len(), MOST + 9);
+        assert_eq!(timeline.len(), MAX_EVENTS + 9);
     }
 
     #[test]
@@ -239,10 +251,11 @@ mod tests {
         timeline.push(slept());
         timeline.push(first("b"));
         timeline.push(ended("a"));
-        let names = |of: &str| timeline.of(&id(of)).iter().map(|(_, it)| it.kind.name()).collect::<Vec<_>>();
+        let names =
+            |of: &str| timeline.events_of(&id(of)).iter().map(|(_, it)| it.kind.name()).collect::<Vec<_>>();
         assert_eq!(names("a"), ["first_seen", "slept", "ended"]);
         assert_eq!(names("b"), ["first_seen"]);
         assert_eq!(names("unknown"), [""; 0]);
-        assert_eq!(timeline.since(3), 2);
+        assert_eq!(timeline.count_from(3), 2);
     }
 }

@@ -19,20 +19,20 @@
 //! ```
 //!
 //! A verdict never stands without what it rests on: each names its [`Fact`]s, and with one fact less it says less.
-//! Several sessions that ended together are named [beside](Verdict::together) each one's own verdict.
+//! Several sessions that ended together are named [beside](Verdict::end_cluster) each one's own verdict.
 
 mod rules;
-mod words;
+mod text;
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::bounds::When;
+use super::server_clock::TimeInterval;
 use crate::clock::Timestamp;
-use crate::session::{Fault, SessionId, Status};
+use crate::session::{ApiError, SessionId, Status};
 
-pub use words::Words;
+pub use text::VerdictText;
 
 /// An `endedAt` this near to `expiresAt` is its timeout, whatever the status says.
 // promise: near-expiry, mutant: from_secs(5) -> from_secs(60)
@@ -61,24 +61,24 @@ pub struct Evidence {
     pub proxy_bytes: Option<i64>,
     /// Between when and when it was seen to end: from the last reply that said it lives to the first that says it has
     /// ended. `None` if it was first seen when it had ended.
-    pub watched: Option<When>,
+    pub observed_between: Option<TimeInterval>,
     /// When the first reply that says it has ended had come: it ended by then.
     pub ended_by: Option<Timestamp>,
     /// When its release was asked for from here.
-    pub released: Option<Timestamp>,
+    pub release_requested_at: Option<Timestamp>,
     /// The project's default timeout, as it is now.
     pub default_timeout: Option<Duration>,
     /// The API does not know it any more, in these words.
-    pub absent: Option<Fault>,
+    pub not_found: Option<ApiError>,
     /// When the newest reply that says it lives was sent.
     pub last_alive: Option<Timestamp>,
     /// With which others it ended.
-    pub together: Option<Together>,
+    pub end_cluster: Option<EndCluster>,
 }
 
-/// Sessions that ended at about the same time: within [`super::together::WINDOW`], by `endedAt`.
+/// Sessions that ended at about the same time: within [`super::end_clusters::CLUSTER_WINDOW`], by `endedAt`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Together {
+pub struct EndCluster {
     /// All of them, in the order of their ends.
     pub ids: Vec<SessionId>,
     /// How far apart the first and the last end are.
@@ -91,16 +91,16 @@ pub struct Verdict {
     /// The row that fits.
     pub cause: Cause,
     /// How sure it is.
-    pub sure: Sure,
+    pub confidence: Confidence,
     /// What it rests on.
     pub facts: Vec<Fact>,
-    /// How long it ran; at most, if its end is known from replies alone ([`Fact::SeenToEnd`]).
-    pub ran: Option<Duration>,
+    /// How long it ran; at most, if its end is known from replies alone ([`Fact::ResponsesAroundEnd`]).
+    pub duration: Option<Duration>,
     /// Whether there is an `endedAt` that can not be: before the start, after the reply that has it, or outside of what
     /// was seen. Nothing rests on it then.
-    pub contradicted: bool,
+    pub is_ended_at_contradicted: bool,
     /// The sessions that ended at about the same time, this one among them.
-    pub together: Option<Together>,
+    pub end_cluster: Option<EndCluster>,
 }
 
 /// The rows of the table above. The names by strum are part of the schema of `keepwatch events`: a variant that is renamed
@@ -123,7 +123,7 @@ pub enum Cause {
     /// Its release was asked for from here. The asking is certain, the cause is not.
     ReleasedHere {
         /// When.
-        asked: Timestamp,
+        requested_at: Timestamp,
         /// How long after that it ended.
         after: Option<Duration>,
     },
@@ -135,12 +135,12 @@ pub enum Cause {
     },
     /// With keep-alive on, and before its expiry.
     #[strum(serialize = "keep_alive_ended")]
-    KeptAlive {
+    KeepAliveEnded {
         /// What was left of its time; `None` where it is not known that anything was.
         unused: Option<Duration>,
         /// Whether it ended at the age at which a session ends that nobody connects to: if that holds with keep-alive
         /// too is not documented.
-        unconnected: bool,
+        maybe_never_connected: bool,
     },
     /// With keep-alive off, at the age at which a session ends that nobody connects to.
     NeverConnected {
@@ -164,7 +164,7 @@ pub enum Cause {
     /// 404 or 410 after it was seen.
     Gone {
         /// The API's words.
-        fault: Fault,
+        error: ApiError,
     },
     /// A reply that was sent after the expiry says that it lives.
     Overdue {
@@ -176,15 +176,17 @@ pub enum Cause {
 /// How sure a verdict is, from little to much. The names by strum are part of the schema, as those of [`Cause`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, strum::IntoStaticStr, strum::VariantNames)]
 #[strum(serialize_all = "snake_case")]
-pub enum Sure {
+pub enum Confidence {
     /// The evidence allows no more.
     Unknown,
     /// One of several, and none stands out; or a fact is missing.
-    Perhaps,
+    #[strum(serialize = "perhaps")]
+    Possible,
     /// By the documented rules.
     Likely,
     /// The API's own word.
-    Said,
+    #[strum(serialize = "said")]
+    Reported,
 }
 
 /// What a verdict can rest on.
@@ -195,7 +197,7 @@ pub enum Fact {
     /// `endedAt`, and nothing speaks against it.
     EndedAt,
     /// The replies before and after the end.
-    SeenToEnd,
+    ResponsesAroundEnd,
     /// `expiresAt`
     ExpiresAt,
     /// `startedAt`
@@ -209,11 +211,11 @@ pub enum Fact {
     /// The project's default timeout.
     DefaultTimeout,
     /// This program's own doing.
-    AskedFromHere,
+    LocalRelease,
     /// The API's 404 or 410.
     NotFound,
     /// A reply that was sent after the expiry.
-    LateReply,
+    ResponseAfterExpiry,
 }
 
 #[cfg(test)]

@@ -2,10 +2,10 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::*;
-use keepwatch_core::clock::later;
-use keepwatch_core::session::{Fault, FaultKind, Region};
+use keepwatch_core::clock::saturating_add;
+use keepwatch_core::session::{ApiError, ApiErrorKind, Region};
 use keepwatch_core::testing::{id, time};
-use keepwatch_core::tracker::bounds::When;
+use keepwatch_core::tracker::server_clock::TimeInterval;
 use keepwatch_core::tracker::verdict::Evidence;
 
 const ID: &str = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de";
@@ -15,11 +15,11 @@ const MS: fn(u64) -> Duration = Duration::from_millis;
 
 /// So many milliseconds after four past nine in the evening.
 fn t(ms: u64) -> Timestamp {
-    later(time("21:04:00"), MS(ms))
+    saturating_add(time("21:04:00"), MS(ms))
 }
 
-fn fault(kind: FaultKind, message: &str) -> Fault {
-    Fault {
+fn error(kind: ApiErrorKind, message: &str) -> ApiError {
+    ApiError {
         message: Some(Untrusted::new(message)),
         request_id: Some(Untrusted::new("req-7f1c")),
         ..kind.into()
@@ -28,8 +28,8 @@ fn fault(kind: FaultKind, message: &str) -> Fault {
 
 /// Learned at 12.1 s; when it happened, nobody knows better than three seconds.
 fn event(of: Option<&str>, kind: EventKind) -> Event {
-    let when = When { earliest: Some(t(9_000)), latest: t(12_100) };
-    Event { id: of.map(id), when, seen: t(12_100), kind }
+    let when = TimeInterval { earliest: Some(t(9_000)), latest: t(12_100) };
+    Event { id: of.map(id), when, learned_at: t(12_100), kind }
 }
 
 fn ended_early() -> (Status, Verdict) {
@@ -39,7 +39,7 @@ fn ended_early() -> (Status, Verdict) {
         expires: Some(t(902_000)),
         ended: Some(t(11_630)),
         keep_alive: Some(true),
-        watched: Some(When { earliest: Some(t(9_000)), latest: t(12_100) }),
+        observed_between: Some(TimeInterval { earliest: Some(t(9_000)), latest: t(12_100) }),
         ..Evidence::default()
     };
     (Status::Completed, evidence.verdict().unwrap())
@@ -48,57 +48,57 @@ fn ended_early() -> (Status, Verdict) {
 /// One of every kind, in the order of the documentation.
 fn every_kind() -> Vec<Event> {
     let of_one = [
-        EventKind::FirstSeen { status: Status::Running, left: Some(MS(898_900)), ended: None },
-        EventKind::FirstSeen { status: Status::Completed, left: None, ended: Some(t(11_630)) },
-        EventKind::Changed { from: Status::Pending, to: Status::Running },
+        EventKind::FirstSeen { status: Status::Running, time_left: Some(MS(898_900)), ended_at: None },
+        EventKind::FirstSeen { status: Status::Completed, time_left: None, ended_at: Some(t(11_630)) },
+        EventKind::StatusChanged { from: Status::Pending, to: Status::Running },
         EventKind::Ended {
             status: Status::Completed,
-            said: Some(t(11_630)),
-            fits: true,
+            ended_at: Some(t(11_630)),
+            ended_at_fits: true,
             last_alive: Some((t(9_084), Status::Running)),
         },
         EventKind::Contradicted { from: Status::Completed, to: Status::Running },
         EventKind::ExpiryMoved { from: t(902_000), to: t(1_802_000) },
-        EventKind::KeepAlive(true),
-        EventKind::Region { from: Region::UsWest2, to: Region::named("mars-1") },
-        EventKind::Context(Some(Untrusted::new("ctx-1"))),
-        EventKind::Context(None),
-        EventKind::Metadata,
+        EventKind::KeepAliveChanged(true),
+        EventKind::RegionChanged { from: Region::UsWest2, to: Region::from_api("mars-1") },
+        EventKind::ContextChanged(Some(Untrusted::new("ctx-1"))),
+        EventKind::ContextChanged(None),
+        EventKind::MetadataChanged,
         EventKind::TrafficStarted,
         EventKind::TrafficStopped { bytes: 18_200_000 },
         EventKind::Unlisted,
-        EventKind::NotFound(fault(FaultKind::NotFound, "Session not found")),
+        EventKind::NotFound(error(ApiErrorKind::NotFound, "Session not found")),
         EventKind::FoundAgain(Status::Running),
         EventKind::Overdue { expires: t(5_000) },
-        EventKind::ReleaseAsked,
-        EventKind::ReleaseFailed { fault: fault(FaultKind::Status(409), "Session is locked"), wait: None },
-        EventKind::Flagged(Flag::Left(MS(300_000))),
-        EventKind::Flagged(Flag::EndedEarly),
-        EventKind::Flagged(Flag::Error),
-        EventKind::Flagged(Flag::Overdue),
-        EventKind::Flagged(Flag::StillRunning(MS(30_000))),
-        EventKind::Flagged(Flag::ReleaseFailed),
-        EventKind::Flagged(Flag::Idle(MS(600_000))),
+        EventKind::ReleaseRequested,
+        EventKind::ReleaseFailed { error: error(ApiErrorKind::Status(409), "Session is locked"), wait: None },
+        EventKind::AlertRaised(Alert::TimeLeft(MS(300_000))),
+        EventKind::AlertRaised(Alert::EndedEarly),
+        EventKind::AlertRaised(Alert::Error),
+        EventKind::AlertRaised(Alert::Overdue),
+        EventKind::AlertRaised(Alert::StillRunning(MS(30_000))),
+        EventKind::AlertRaised(Alert::ReleaseFailed),
+        EventKind::AlertRaised(Alert::Idle(MS(600_000))),
         EventKind::Successor(id(OTHER)),
-        EventKind::Failing {
+        EventKind::PollsFailing {
             list: None,
-            fault: fault(FaultKind::Server(503), "Try later"),
+            error: error(ApiErrorKind::Server(503), "Try later"),
             wait: Some(MS(6_000)),
         },
     ];
     let of_all = [
-        EventKind::Together { ids: vec![id(ID), id(OTHER)], spread: MS(1_200) },
-        EventKind::Failing {
+        EventKind::EndedTogether { ids: vec![id(ID), id(OTHER)], spread: MS(1_200) },
+        EventKind::PollsFailing {
             list: None,
-            fault: FaultKind::Refused(Untrusted::new("127.0.0.1:9")).into(),
+            error: ApiErrorKind::ConnectionRefused(Untrusted::new("127.0.0.1:9")).into(),
             wait: None,
         },
-        EventKind::Failing {
+        EventKind::PollsFailing {
             list: None,
-            fault: fault(FaultKind::RateLimited, "Too many requests"),
+            error: error(ApiErrorKind::RateLimited, "Too many requests"),
             wait: Some(MS(45_000)),
         },
-        EventKind::Recovered { list: None, after: MS(63_500) },
+        EventKind::PollsRecovered { list: None, after: MS(63_500) },
         EventKind::Slept(MS(3_600_000)),
         EventKind::ServerClockSet { by_ms: 3_600_000 },
         EventKind::ClockSet { by_ms: -90_000 },
@@ -108,7 +108,7 @@ fn every_kind() -> Vec<Event> {
 }
 
 fn line(event: &Event) -> String {
-    object(event, tells_an_end(&event.kind).then(ended_early).as_ref()).to_string()
+    object(event, is_end_event(&event.kind).then(ended_early).as_ref()).to_string()
 }
 
 #[test]
@@ -144,7 +144,12 @@ fn every_object_begins_with_the_same_fields() {
 fn an_end_without_a_verdict_says_so() {
     let ended = event(
         Some(ID),
-        EventKind::Ended { status: Status::Completed, said: None, fits: false, last_alive: None },
+        EventKind::Ended {
+            status: Status::Completed,
+            ended_at: None,
+            ended_at_fits: false,
+            last_alive: None,
+        },
     );
     assert!(object(&ended, None)["verdict"].is_null());
     assert!(object(&ended, None)["ended_at"].is_null());
@@ -154,14 +159,14 @@ fn an_end_without_a_verdict_says_so() {
 fn secrets_are_masked_and_what_is_shown_is_one_line() {
     let evil = "a\u{1b}[31m\nwss://c/?signingKey=cAnArY bb_live_cAnArY";
     let kinds = [
-        EventKind::Context(Some(Untrusted::new(evil))),
-        EventKind::NotFound(Fault {
+        EventKind::ContextChanged(Some(Untrusted::new(evil))),
+        EventKind::NotFound(ApiError {
             message: Some(Untrusted::new(evil)),
             request_id: Some(Untrusted::new(evil)),
-            ..FaultKind::NotFound.into()
+            ..ApiErrorKind::NotFound.into()
         }),
-        EventKind::Region { from: Region::named(evil), to: Region::named(evil) },
-        EventKind::FoundAgain(Status::named(evil)),
+        EventKind::RegionChanged { from: Region::from_api(evil), to: Region::from_api(evil) },
+        EventKind::FoundAgain(Status::from_api(evil)),
     ];
     for kind in kinds {
         let line = line(&event(Some(ID), kind));

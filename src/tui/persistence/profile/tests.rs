@@ -3,12 +3,12 @@ use crate::store::journal::RunId;
 use keepwatch_core::clock::Timestamp;
 use keepwatch_core::session::List;
 use keepwatch_core::session::Targets;
-use keepwatch_core::testing::running;
-use keepwatch_core::tracker::{Exchange, Scope};
+use keepwatch_core::testing::running_session;
+use keepwatch_core::tracker::{RequestTiming, Scope};
 
 fn at(seconds: u64) -> Moment {
     let start = Moment { wall: Timestamp::UNIX_EPOCH, mono: Duration::ZERO, boot: Duration::ZERO };
-    start.after(Duration::from_secs(seconds))
+    start.plus(Duration::from_secs(seconds))
 }
 
 fn scope() -> JournalScope {
@@ -18,21 +18,21 @@ fn scope() -> JournalScope {
 
 fn with_journal() -> ProfilePersistence {
     let id = SessionId::parse("a").unwrap();
-    let restore = Restore::of_targets(Targets::Ids(vec![id]));
+    let restore = Restore::for_targets(Targets::Ids(vec![id]));
     ProfilePersistence::new(None, false, Some((scope(), restore)), at(0))
 }
 
 /// A list with one running session.
 fn list(seconds: u64) -> Input {
-    let at = Exchange { sent: at(seconds), received: at(seconds), date: None };
-    let session = running("a", Timestamp::UNIX_EPOCH, Duration::from_secs(900));
-    Input::Seen { at, scope: Scope::List(List::Running), sessions: vec![session], malformed: 0 }
+    let at = RequestTiming { sent: at(seconds), received: at(seconds), date: None };
+    let session = running_session("a", Timestamp::UNIX_EPOCH, Duration::from_secs(900));
+    Input::SessionsReceived { at, scope: Scope::List(List::Running), sessions: vec![session], malformed: 0 }
 }
 
 /// The names of the commands, and how many lines or summaries they have.
 fn names(commands: &[PersistenceCommand]) -> Vec<(&'static str, usize)> {
     let name = |command: &PersistenceCommand| match command {
-        PersistenceCommand::AppendLines(lines) => ("append", lines.len()),
+        PersistenceCommand::AppendEntries(lines) => ("append", lines.len()),
         PersistenceCommand::StartSegment { .. } => ("segment", 0),
         PersistenceCommand::SaveSummaries(summaries) => ("save", summaries.len()),
         PersistenceCommand::LoadHistory(_) => ("load", 0),
@@ -42,16 +42,16 @@ fn names(commands: &[PersistenceCommand]) -> Vec<(&'static str, usize)> {
 
 #[test]
 fn first_reply_is_appended_saved_and_requests_history() {
-    let (mut persistence, mut tracker) = (with_journal(), Fleet::default());
+    let (mut persistence, mut tracker) = (with_journal(), SessionTracker::default());
     let (events, commands) = persistence.apply(&mut tracker, list(1));
     assert!(!events.is_empty());
     assert_eq!(names(&commands), [("append", 1), ("save", 1), ("load", 0)]);
-    assert_eq!(persistence.end_restore().map(|inputs| inputs.len()), Some(1));
+    assert_eq!(persistence.finish_restore().map(|inputs| inputs.len()), Some(1));
 }
 
 #[test]
 fn unchanged_session_is_saved_once_a_minute() {
-    let (mut persistence, mut tracker) = (with_journal(), Fleet::default());
+    let (mut persistence, mut tracker) = (with_journal(), SessionTracker::default());
     persistence.apply(&mut tracker, list(1));
     let saves = (2..=130).filter(|seconds| {
         let (_, commands) = persistence.apply(&mut tracker, list(*seconds));
@@ -63,16 +63,16 @@ fn unchanged_session_is_saved_once_a_minute() {
 #[test]
 fn recording_alone_has_no_journal_commands() {
     let mut persistence = ProfilePersistence::new(None, false, None, at(0));
-    let mut tracker = Fleet::default();
+    let mut tracker = SessionTracker::default();
     let (_, commands) = persistence.apply(&mut tracker, list(1));
     assert_eq!(names(&commands), [("append", 1)]);
     assert!(persistence.start_segment(at(2)).is_empty());
-    assert!(persistence.end_restore().is_none());
+    assert!(persistence.finish_restore().is_none());
 }
 
 #[test]
 fn new_segment_closes_open_run_first() {
-    let (mut persistence, mut tracker) = (with_journal(), Fleet::default());
+    let (mut persistence, mut tracker) = (with_journal(), SessionTracker::default());
     persistence.apply(&mut tracker, list(1));
     persistence.apply(&mut tracker, list(2));
     let commands = persistence.start_segment(at(3));
@@ -83,7 +83,7 @@ fn new_segment_closes_open_run_first() {
 
 #[test]
 fn finish_saves_sessions_since_last_save() {
-    let (mut persistence, mut tracker) = (with_journal(), Fleet::default());
+    let (mut persistence, mut tracker) = (with_journal(), SessionTracker::default());
     persistence.apply(&mut tracker, list(1));
     persistence.apply(&mut tracker, list(60)); // saves
     assert_eq!(names(&persistence.finish(&tracker)).last(), Some(&("save", 0)));

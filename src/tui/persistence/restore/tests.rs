@@ -4,80 +4,80 @@ use super::*;
 use crate::store::journal::RunId;
 use keepwatch_core::clock::{Moment, Timestamp};
 use keepwatch_core::session::{Project, Session};
-use keepwatch_core::testing::running;
-use keepwatch_core::tracker::Exchange;
+use keepwatch_core::testing::running_session;
+use keepwatch_core::tracker::RequestTiming;
 
 fn writer() -> JournalScope {
     let run = RunId::new(Timestamp::UNIX_EPOCH, 1);
     JournalScope { run, profile: None, host: "api.example".into() }
 }
 
-fn at() -> Exchange {
+fn at() -> RequestTiming {
     let now = Moment { wall: Timestamp::UNIX_EPOCH, mono: Duration::ZERO, boot: Duration::ZERO };
-    Exchange { sent: now, received: now, date: None }
+    RequestTiming { sent: now, received: now, date: None }
 }
 
 fn session(id: &str) -> Session {
-    running(id, Timestamp::UNIX_EPOCH, Duration::from_secs(900))
+    running_session(id, Timestamp::UNIX_EPOCH, Duration::from_secs(900))
 }
 
 fn list(list: List, sessions: Vec<Session>) -> Input {
-    Input::Seen { at: at(), scope: Scope::List(list), sessions, malformed: 0 }
+    Input::SessionsReceived { at: at(), scope: Scope::List(list), sessions, malformed: 0 }
 }
 
 fn ids(texts: &[&str]) -> Vec<SessionId> {
     texts.iter().map(|text| SessionId::parse(text).unwrap()).collect()
 }
 
-fn requested(restore: &mut Restore, tracker: &Fleet) -> Option<HistoryScope> {
+fn requested(restore: &mut Restore, tracker: &SessionTracker) -> Option<HistoryScope> {
     restore.request(tracker, &writer()).map(|request| request.scope)
 }
 
 #[test]
 fn named_sessions_are_requested_once() {
-    let mut restore = Restore::of_targets(Targets::Ids(ids(&["a", "b"])));
-    let request = restore.request(&Fleet::default(), &writer()).unwrap();
+    let mut restore = Restore::for_targets(Targets::Ids(ids(&["a", "b"])));
+    let request = restore.request(&SessionTracker::default(), &writer()).unwrap();
     assert_eq!((request.scope, request.are_named), (HistoryScope::Sessions(ids(&["a", "b"])), true));
     assert_eq!(request.writer, writer());
-    assert_eq!(restore.request(&Fleet::default(), &writer()), None);
+    assert_eq!(restore.request(&SessionTracker::default(), &writer()), None);
 }
 
 #[test]
 fn projects_are_requested_when_they_are_known() {
-    let (mut restore, mut tracker) = (Restore::of_targets(Targets::All), Fleet::default());
+    let (mut restore, mut tracker) = (Restore::for_targets(Targets::All), SessionTracker::default());
     assert_eq!(requested(&mut restore, &tracker), None);
     let id = Untrusted::new("p-1");
     let project = Project { id: id.clone(), name: id.clone(), default_timeout: None, concurrency: None };
-    tracker.apply(Input::Projects { at: at(), projects: vec![project] });
+    tracker.apply(Input::ProjectsReceived { at: at(), projects: vec![project] });
     assert_eq!(requested(&mut restore, &tracker), Some(HistoryScope::Projects(vec![id])));
 }
 
 #[test]
 fn filtered_lists_are_requested_when_all_came() {
-    let mut restore = Restore { is_filtered: true, ..Restore::of_targets(Targets::All) };
+    let mut restore = Restore { is_filtered: true, ..Restore::for_targets(Targets::All) };
     restore.buffer(&list(List::Running, vec![session("a")]));
-    assert_eq!(requested(&mut restore, &Fleet::default()), None);
+    assert_eq!(requested(&mut restore, &SessionTracker::default()), None);
     restore.buffer(&list(List::Pending, vec![session("b")]));
-    let scope = requested(&mut restore, &Fleet::default());
+    let scope = requested(&mut restore, &SessionTracker::default());
     assert_eq!(scope, Some(HistoryScope::Sessions(ids(&["a", "b"]))));
 }
 
 #[test]
 fn too_many_inputs_end_restore() {
-    let mut restore = Restore::of_targets(Targets::All);
+    let mut restore = Restore::for_targets(Targets::All);
     for _ in 0..=MAX_BUFFERED {
         restore.buffer(&list(List::Running, Vec::new()));
     }
     assert_eq!((restore.state, restore.buffered.len()), (RestoreState::Done, 0));
-    assert!(restore.end().is_none());
+    assert!(restore.finish().is_none());
 }
 
 #[test]
 fn end_returns_buffered_inputs_once() {
-    let mut restore = Restore::of_targets(Targets::Ids(ids(&["a"])));
+    let mut restore = Restore::for_targets(Targets::Ids(ids(&["a"])));
     restore.buffer(&list(List::Running, Vec::new()));
-    assert!(requested(&mut restore, &Fleet::default()).is_some());
+    assert!(requested(&mut restore, &SessionTracker::default()).is_some());
     restore.buffer(&list(List::Running, Vec::new()));
-    assert_eq!(restore.end().map(|inputs| inputs.len()), Some(2));
-    assert!(restore.end().is_none());
+    assert_eq!(restore.finish().map(|inputs| inputs.len()), Some(2));
+    assert!(restore.finish().is_none());
 }

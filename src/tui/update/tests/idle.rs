@@ -9,10 +9,10 @@ fn wakes_in_a_minute(world: &mut World, reply: Option<&dyn Fn(&mut World)>) -> u
     let mut polls = world.now + 3.0;
     loop {
         let poll = if reply.is_some() { polls.min(end) } else { end };
-        match world.next().map(|wait| world.now + wait).filter(|at| *at < poll) {
+        match world.seconds_to_next_change().map(|wait| world.now + wait).filter(|at| *at < poll) {
             Some(at) => {
                 world.now = at;
-                world.expire(moment(at));
+                world.tick(moment(at));
                 wakes += 1;
             }
             None if poll >= end => {
@@ -34,20 +34,20 @@ fn many(count: usize, timeout: u64) -> Vec<Session> {
 }
 
 /// A world in which `count` sessions run, seen at 10 s, when what is said at the start has gone.
-fn running_ones(count: usize, timeout: u64) -> World {
+fn world_with_running(count: usize, timeout: u64) -> World {
     let mut world = World::watching(Targets::All);
     world.now = 10.25;
-    world.list(many(count, timeout));
-    world.expire(moment(world.now));
+    world.report_list(many(count, timeout));
+    world.tick(moment(world.now));
     world
 }
 
 #[test]
 fn countdowns_wake_it_once_a_second_however_many_there_are() {
     for count in [1, 1000] {
-        let mut world = running_ones(count, 900);
+        let mut world = world_with_running(count, 900);
         let list = many(count, 900);
-        let wakes = wakes_in_a_minute(&mut world, Some(&|world| world.list(list.clone())));
+        let wakes = wakes_in_a_minute(&mut world, Some(&|world| world.report_list(list.clone())));
         assert_eq!(wakes, 60, "{count} sessions");
     }
 }
@@ -55,35 +55,35 @@ fn countdowns_wake_it_once_a_second_however_many_there_are() {
 #[test]
 fn what_is_told_in_minutes_wakes_it_twice_a_minute_however_many_there_are() {
     for count in [1, 1000] {
-        let mut world = running_ones(count, 7200);
+        let mut world = world_with_running(count, 7200);
         let list = many(count, 7200);
-        let wakes = wakes_in_a_minute(&mut world, Some(&|world| world.list(list.clone())));
+        let wakes = wakes_in_a_minute(&mut world, Some(&|world| world.report_list(list.clone())));
         assert_eq!(wakes, 2, "{count} sessions: their age and what is left");
     }
 }
 
 #[test]
 fn where_nothing_moves_nothing_wakes_it() {
-    let mut ended = World::named(&["a", "b"]);
+    let mut ended = World::with_named(&["a", "b"]);
     ended.now = 1.0;
-    ended.one(over("a", Status::Completed));
-    ended.one(over("b", Status::TimedOut));
+    ended.report_session(ended_session("a", Status::Completed));
+    ended.report_session(ended_session("b", Status::TimedOut));
     assert_eq!(wakes_in_a_minute(&mut ended, None), 0, "all have ended");
 
-    let mut nothing = running_ones(0, 900);
-    let wakes = wakes_in_a_minute(&mut nothing, Some(&|world| world.list(vec![])));
+    let mut nothing = world_with_running(0, 900);
+    let wakes = wakes_in_a_minute(&mut nothing, Some(&|world| world.report_list(vec![])));
     assert_eq!(wakes, 0, "there are no sessions");
 
-    let mut paused = running_ones(0, 900);
+    let mut paused = world_with_running(0, 900);
     paused.press("p");
-    paused.expire(moment(paused.now));
+    paused.tick(moment(paused.now));
     assert_eq!(wakes_in_a_minute(&mut paused, None), 0, "it is paused");
 }
 
 #[test]
 fn while_polls_fail_it_wakes_once_a_second_for_the_countdown_and_the_age_of_the_data() {
-    let mut world = running_ones(0, 900);
-    let fail = |world: &mut World| drop(world.report(Request::List(List::Running), Err(timeout())));
+    let mut world = world_with_running(0, 900);
+    let fail = |world: &mut World| drop(world.report(Request::List(List::Running), Err(timeout_error())));
     let wakes = wakes_in_a_minute(&mut world, Some(&fail));
     assert!((50..=62).contains(&wakes), "{wakes}");
 }

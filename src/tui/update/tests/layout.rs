@@ -4,83 +4,83 @@ use allocation_counter::measure;
 
 use super::*;
 use crate::tui::EventScope;
-use keepwatch_core::tracker::Fleet;
+use keepwatch_core::tracker::SessionTracker;
 
-fn crowd(count: usize) -> World {
+fn world_with_sessions(count: usize) -> World {
     let mut world = World::watching(Targets::All);
     world.now = 1.0;
-    world.list((0..count).map(|at| session(&format!("s{at:05}"), 900)).collect());
+    world.report_list((0..count).map(|at| session(&format!("s{at:05}"), 900)).collect());
     world
 }
 
 #[test]
 fn resize_keeps_selected_row_visible() {
-    let mut world = crowd(200);
+    let mut world = world_with_sessions(200);
     (0..60).for_each(|_| drop(world.press("j")));
     for size in [(100, 40), (100, 12), (100, 60), (40, 6), (120, 30)] {
-        world.tell(Message::Resize(size.0, size.1));
+        world.send(Message::Resize(size.0, size.1));
         let rows = world.model.viewport().table_rows();
         let visible =
-            world.model.table.rows().window(world.model.table.top(), rows).any(|it| *it == id("s00060"));
+            world.model.table.rows().visible(world.model.table.top(), rows).any(|it| *it == id("s00060"));
         assert!(visible, "{size:?}");
     }
 }
 
 #[test]
 fn resize_keeps_marked_recent_session_visible() {
-    let mut world = crowd(1);
+    let mut world = world_with_sessions(1);
     world.press("R");
-    recent(&mut world, (0..100).map(|at| session(&format!("r{at:03}"), 900)).collect());
+    report_recent(&mut world, (0..100).map(|at| session(&format!("r{at:03}"), 900)).collect());
     (0..25).for_each(|_| drop(world.press("j")));
     for size in [(100, 12), (100, 60), (100, 8)] {
-        world.tell(Message::Resize(size.0, size.1));
+        world.send(Message::Resize(size.0, size.1));
         let (top, rows) = (world.model.recent.top, world.model.viewport().recent_rows());
-        assert!((top..top + rows).contains(&world.model.recent.marked), "{size:?}: {top} {rows}");
+        assert!((top..top + rows).contains(&world.model.recent.selected), "{size:?}: {top} {rows}");
     }
 }
 
 #[test]
 fn taller_screen_fills_events_pane() {
-    let mut world = crowd(100);
-    world.tell(Message::Resize(100, 12));
+    let mut world = world_with_sessions(100);
+    world.send(Message::Resize(100, 12));
     world.press("eg");
     let first = world.model.scroll.anchor().unwrap().seq;
-    world.tell(Message::Resize(100, 40));
+    world.send(Message::Resize(100, 40));
     let lines = world.model.viewport().event_lines().unwrap();
-    assert!(first < 12 && world.model.scroll.anchor() == Some(place(u64::try_from(lines).unwrap() - 1)));
-    world.tell(Message::Resize(100, 20));
+    assert!(first < 12 && world.model.scroll.anchor() == Some(event_ref(u64::try_from(lines).unwrap() - 1)));
+    world.send(Message::Resize(100, 20));
     assert_eq!(
         world.model.scroll.anchor(),
-        Some(place(u64::try_from(lines).unwrap() - 1)),
+        Some(event_ref(u64::try_from(lines).unwrap() - 1)),
         "a lower one moves nothing"
     );
-    world.tell(Message::Resize(100, 200));
+    world.send(Message::Resize(100, 200));
     assert_eq!(world.model.scroll.anchor(), None, "all of them fit");
 }
 
 #[test]
 fn shorter_content_scrolls_back() {
-    let mut world = crowd(1);
-    world.tell(Message::Resize(60, 12));
+    let mut world = world_with_sessions(1);
+    world.send(Message::Resize(60, 12));
     world.key(KeyCode::Enter);
     world.press("G");
-    let before = world.model.scroll.line();
-    world.tell(Message::Resize(60, 16));
-    assert_eq!(world.model.scroll.line(), before - 4);
+    let before = world.model.scroll.details_top();
+    world.send(Message::Resize(60, 16));
+    assert_eq!(world.model.scroll.details_top(), before - 4);
     world.press("?G");
     let top = |world: &World| match world.model.focus {
         Focus::Help { top, .. } => top,
         _ => panic!("{:?}", world.model.focus),
     };
     let before = top(&world);
-    world.tell(Message::Resize(60, 20));
+    world.send(Message::Resize(60, 20));
     assert_eq!(top(&world), before - 4);
 }
 
 #[test]
 fn layout_costs_the_same_for_any_number_of_sessions() {
     let allocations = |count| {
-        let mut world = crowd(count);
+        let mut world = world_with_sessions(count);
         world.press("j");
         measure(|| lay_out(&mut world.model, moment(1.0))).count_total
     };
@@ -89,13 +89,13 @@ fn layout_costs_the_same_for_any_number_of_sessions() {
 
 #[test]
 fn events_from_anchor_are_it_and_all_older() {
-    let mut world = crowd(100);
+    let mut world = world_with_sessions(100);
     let older = |world: &World, anchor| {
-        let events = EventScope::All.newest_from(&world.model.profiles, anchor);
+        let events = EventScope::All.newest_events_from(&world.model.profiles, anchor);
         events.map(|(place, _)| place.seq).collect::<Vec<_>>()
     };
-    assert_eq!(older(&world, Some(place(40))), (0..=40).rev().collect::<Vec<_>>());
+    assert_eq!(older(&world, Some(event_ref(40))), (0..=40).rev().collect::<Vec<_>>());
     assert_eq!(older(&world, None), (0..100).rev().collect::<Vec<_>>());
-    world.model.profiles = Fleet::default().into();
-    assert_eq!(older(&world, Some(place(40))), Vec::<u64>::new(), "nothing is on record any more");
+    world.model.profiles = SessionTracker::default().into();
+    assert_eq!(older(&world, Some(event_ref(40))), Vec::<u64>::new(), "nothing is on record any more");
 }

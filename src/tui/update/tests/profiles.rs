@@ -12,36 +12,36 @@ fn info(name: &str) -> ProfileInfo {
 }
 
 impl World {
-    fn profiles(targets: Targets) -> Self {
+    fn with_two_profiles(targets: Targets) -> Self {
         let mut world =
-            Self::starting(Model::new(settings(targets), info("acme"), vec![info("staging")], (120, 40)));
+            Self::from_model(Model::new(settings(targets), info("acme"), vec![info("staging")], (120, 40)));
         world.now = 1.0;
         world
     }
 
     /// Two profiles that run these.
-    fn of_two(acme: &[&str], staging: &[&str]) -> Self {
-        let mut world = Self::profiles(Targets::All);
-        world.list_of(ACME, acme);
-        world.list_of(STAGING, staging);
+    fn with_running_in_two(acme: &[&str], staging: &[&str]) -> Self {
+        let mut world = Self::with_two_profiles(Targets::All);
+        world.report_list_from(ACME, acme);
+        world.report_list_from(STAGING, staging);
         world
     }
 
-    fn list_of(&mut self, profile: ProfileId, texts: &[&str]) -> Vec<Effect> {
+    fn report_list_from(&mut self, profile: ProfileId, texts: &[&str]) -> Vec<Effect> {
         let sessions = texts.iter().map(|text| session(text, 900)).collect();
-        let listing = Listing { sessions, malformed: 0 };
-        self.report_of(profile, Request::List(List::Running), Ok(Reply::List(listing)))
+        let listing = SessionList { sessions, malformed: 0 };
+        self.report_from(profile, Request::List(List::Running), Ok(ResponseBody::List(listing)))
     }
 
-    fn one_of(&mut self, profile: ProfileId, session: Session) -> Vec<Effect> {
-        self.report_of(profile, Request::Session(session.id.clone()), Ok(Reply::Session(session)))
+    fn report_session_from(&mut self, profile: ProfileId, session: Session) -> Vec<Effect> {
+        self.report_from(profile, Request::Session(session.id.clone()), Ok(ResponseBody::Session(session)))
     }
 
-    fn missing_in(&mut self, profile: ProfileId, text: &str) -> Vec<Effect> {
-        self.report_of(profile, Request::Session(id(text)), Err(FaultKind::NotFound.into()))
+    fn report_not_found_from(&mut self, profile: ProfileId, text: &str) -> Vec<Effect> {
+        self.report_from(profile, Request::Session(id(text)), Err(ApiErrorKind::NotFound.into()))
     }
 
-    fn profile(&self, text: &str) -> &str {
+    fn profile_of(&self, text: &str) -> &str {
         let (profile, _) = self.model.profiles.find(&id(text)).unwrap();
         self.model.profiles.label(profile).unwrap()
     }
@@ -49,24 +49,24 @@ impl World {
 
 #[test]
 fn a_refused_key_is_that_profiles_trouble_and_the_others_stay_fresh() {
-    let mut world = World::of_two(&["a"], &["s"]);
+    let mut world = World::with_running_in_two(&["a"], &["s"]);
     for round in 1..8 {
         world.now = 1.0 + 3.0 * f64::from(round);
-        world.list_of(ACME, &["a"]);
-        world.report_of(STAGING, Request::List(List::Running), Err(FaultKind::KeyRefused.into()));
+        world.report_list_from(ACME, &["a"]);
+        world.report_from(STAGING, Request::List(List::Running), Err(ApiErrorKind::ApiKeyRejected.into()));
     }
     let failing =
-        |world: &World, profile| world.model.profiles.get(profile).tracker.health().failing.is_some();
+        |world: &World, profile| world.model.profiles.get(profile).tracker.health().failure_streak.is_some();
     assert_eq!((failing(&world, ACME), failing(&world, STAGING)), (false, true));
-    let late = |world: &World, profile| world.model.late(profile, moment(world.now)).is_some();
+    let late = |world: &World, profile| world.model.stale_data_age(profile, moment(world.now)).is_some();
     assert_eq!((late(&world, ACME), late(&world, STAGING)), (false, true));
-    let refused = |world: &World| view::shown(&world.model, (120, 40), moment(world.now));
+    let refused = |world: &World| view::screen_text(&world.model, (120, 40), moment(world.now));
     let screen = refused(&world);
     assert!(screen.contains("staging: the API refuses the key (401)"), "{screen}");
     assert!(screen.contains("no data from staging for 21 s") && screen.contains("12:00:22"), "{screen}");
     assert_eq!(world.rows(), ["a", "s"], "what was seen stays");
     world.now = 25.0;
-    world.list_of(STAGING, &["s"]);
+    world.report_list_from(STAGING, &["s"]);
     assert!(!failing(&world, STAGING) && !late(&world, STAGING));
     assert!(!refused(&world).contains("401"));
 }
@@ -74,146 +74,165 @@ fn a_refused_key_is_that_profiles_trouble_and_the_others_stay_fresh() {
 #[test]
 fn what_a_key_asks_for_goes_to_the_profile_of_the_session() {
     for (text, profile) in [("a", ACME), ("s", STAGING)] {
-        let mut world = World::of_two(&["a"], &["s"]);
+        let mut world = World::with_running_in_two(&["a"], &["s"]);
         world.model.select(id(text));
-        assert_eq!(world.press("c"), [Effect::AskOf(profile, Ask::Fresh(id(text)))]);
-        assert_eq!(world.press("yl"), [Effect::AskOf(profile, Ask::LiveView(id(text)))]);
+        assert_eq!(
+            world.press("c"),
+            [Effect::CommandPoller(profile, PollerCommand::FetchConnectUrls(id(text)))]
+        );
+        assert_eq!(
+            world.press("yl"),
+            [Effect::CommandPoller(profile, PollerCommand::FetchLiveView(id(text)))]
+        );
         world.press("x");
         world.press(text);
-        assert_eq!(world.key(KeyCode::Enter), [Effect::AskOf(profile, Ask::Release(id(text)))]);
+        assert_eq!(
+            world.key(KeyCode::Enter),
+            [Effect::CommandPoller(profile, PollerCommand::Release(id(text)))]
+        );
         let released = |profile| {
             world.model.profiles.get(profile).tracker.get(&id(text)).is_some_and(|it| it.is_releasing())
         };
         assert_eq!((released(ACME), released(STAGING)), (profile == ACME, profile == STAGING));
-        assert_eq!(world.press("p"), [Effect::Ask(Ask::Pause)], "of all");
+        assert_eq!(world.press("p"), [Effect::CommandAllPollers(PollerCommand::Pause)], "of all");
     }
 }
 
 #[test]
 fn vanished_session_asks_no_profile() {
-    let mut world = World::of_two(&["a"], &["s"]);
-    world.model.focus = Focus::Copy { id: id("vanished"), marked: 0, back: Pane::Table };
+    let mut world = World::with_running_in_two(&["a"], &["s"]);
+    world.model.focus = Focus::CopyMenu { id: id("vanished"), selected: 0, back: Pane::Table };
     assert_eq!(world.press("l"), []);
     assert!(world.notice().starts_with("the session is not on record any more"), "{}", world.notice());
-    assert_eq!(world.model.profiles.newest_of(&id("vanished")).count(), 0);
+    assert_eq!(world.model.profiles.newest_events_of(&id("vanished")).count(), 0);
 }
 
 #[test]
 fn single_profile_has_no_label() {
-    let world = World::of_two(&[], &[]);
+    let world = World::with_running_in_two(&[], &[]);
     let labels = world.model.profiles.labels().unwrap();
     assert_eq!((labels.iter().collect::<Vec<_>>(), labels.width()), (vec!["acme", "staging"], 7));
     assert_eq!(world.model.profiles.label(STAGING), Some("staging"));
-    let one = World::starting(Model::new(settings(Targets::All), info("acme"), Vec::new(), (120, 40)));
+    let one = World::from_model(Model::new(settings(Targets::All), info("acme"), Vec::new(), (120, 40)));
     assert_eq!(one.model.profiles.label(ACME), None);
 }
 
 #[test]
 fn a_session_that_two_profiles_list_is_one_and_the_first_ones() {
-    let mut world = World::of_two(&["a", "both"], &["s", "both"]);
+    let mut world = World::with_running_in_two(&["a", "both"], &["s", "both"]);
     assert_eq!(world.rows(), ["a", "both", "s"]);
     assert_eq!((world.model.profiles.session_count(), world.model.table.rows().counts().running), (3, 3));
-    assert_eq!(world.profile("both"), "acme");
-    let taken = |profile| world.model.table.rows().slot_usage(profile).unwrap().taken;
+    assert_eq!(world.profile_of("both"), "acme");
+    let taken = |profile| world.model.table.rows().slot_usage(profile).unwrap().used;
     assert_eq!((taken(ACME), taken(STAGING)), (2, 2), "it takes a slot of each");
     assert_eq!(world.events().len(), 3, "and is told of once");
     world.model.settings.bell = true;
     world.now = 4.0;
-    assert_eq!(world.one_of(STAGING, over("both", Status::Error)), [], "the other's word does not ring");
-    assert_eq!(world.one_of(ACME, over("both", Status::Error)), [Effect::Ring]);
-    assert_eq!(world.model.table.rows().counts().flagged, 1);
+    assert_eq!(
+        world.report_session_from(STAGING, ended_session("both", Status::Error)),
+        [],
+        "the other's word does not ring"
+    );
+    assert_eq!(world.report_session_from(ACME, ended_session("both", Status::Error)), [Effect::RingBell]);
+    assert_eq!(world.model.table.rows().counts().with_alerts, 1);
 }
 
 #[test]
 fn an_id_is_asked_of_all_and_whoever_has_it_has_it() {
     // Whichever answers first.
     for first in [ACME, STAGING] {
-        let mut world = World::of_two(&["a"], &["s"]);
+        let mut world = World::with_running_in_two(&["a"], &["s"]);
         let before = world.events().len();
         world.press("a");
         world.press("new-one");
         let effects = world.key(KeyCode::Enter);
-        assert_eq!(effects, [Effect::TakePaste(false), Effect::Ask(Ask::Watch(id("new-one")))]);
-        let leave = [Effect::AskOf(ACME, Ask::Leave(id("new-one")))];
+        assert_eq!(
+            effects,
+            [
+                Effect::SetBracketedPaste(false),
+                Effect::CommandAllPollers(PollerCommand::Watch(id("new-one")))
+            ]
+        );
+        let leave = [Effect::CommandPoller(ACME, PollerCommand::Unwatch(id("new-one")))];
         if first == ACME {
-            assert_eq!(world.missing_in(ACME, "new-one"), [], "the other may have it");
-            assert!(!world.model.profiles.record(&id("new-one")).unwrap().is_absent());
-            world.one_of(STAGING, session("new-one", 900));
+            assert_eq!(world.report_not_found_from(ACME, "new-one"), [], "the other may have it");
+            assert!(!world.model.profiles.record(&id("new-one")).unwrap().is_not_found());
+            world.report_session_from(STAGING, session("new-one", 900));
             world.now = 4.0;
-            assert_eq!(world.missing_in(ACME, "new-one"), leave);
+            assert_eq!(world.report_not_found_from(ACME, "new-one"), leave);
         } else {
-            world.one_of(STAGING, session("new-one", 900));
-            assert_eq!(world.missing_in(ACME, "new-one"), leave);
+            world.report_session_from(STAGING, session("new-one", 900));
+            assert_eq!(world.report_not_found_from(ACME, "new-one"), leave);
         }
-        assert_eq!(world.profile("new-one"), "staging");
+        assert_eq!(world.profile_of("new-one"), "staging");
         assert_eq!(world.rows(), ["a", "new-one", "s"]);
         assert_eq!(world.events().len(), before + 1, "a 404 of the other says nothing");
-        assert_eq!(world.model.table.rows().counts().absent, 0);
+        assert_eq!(world.model.table.rows().counts().not_found, 0);
     }
 }
 
 #[test]
 fn what_no_profile_has_is_not_found_once() {
-    let mut world = World::profiles(Targets::Ids(vec![id("nowhere")]));
+    let mut world = World::with_two_profiles(Targets::Ids(vec![id("nowhere")]));
     assert_eq!(world.rows(), ["nowhere"], "asked of both");
-    assert_eq!(world.missing_in(ACME, "nowhere"), []);
-    assert_eq!(world.model.table.rows().counts().waiting, 1);
-    assert_eq!(world.missing_in(STAGING, "nowhere"), []);
-    assert_eq!((world.model.table.rows().counts().absent, world.rows()), (1, vec!["nowhere"]));
+    assert_eq!(world.report_not_found_from(ACME, "nowhere"), []);
+    assert_eq!(world.model.table.rows().counts().no_response, 1);
+    assert_eq!(world.report_not_found_from(STAGING, "nowhere"), []);
+    assert_eq!((world.model.table.rows().counts().not_found, world.rows()), (1, vec!["nowhere"]));
     assert_eq!(world.events(), [(ACME, "not_found")]);
 }
 
 #[test]
 fn flags_are_known_by_the_events_of_their_own_profile() {
-    let mut world = World::of_two(&["a", "a2", "a3"], &["s", "s2"]);
+    let mut world = World::with_running_in_two(&["a", "a2", "a3"], &["s", "s2"]);
     world.now = 4.0;
-    world.one_of(ACME, over("a", Status::Error));
-    assert_eq!(world.model.table.rows().counts().flagged, 1);
+    world.report_session_from(ACME, ended_session("a", Status::Error));
+    assert_eq!(world.model.table.rows().counts().with_alerts, 1);
     world.press("A");
-    assert_eq!(world.model.table.rows().counts().flagged, 0);
+    assert_eq!(world.model.table.rows().counts().with_alerts, 0);
     // Of the other profile fewer things have happened; its next flag is news all the same.
-    world.one_of(STAGING, over("s", Status::Error));
-    assert_eq!(world.model.table.rows().counts().flagged, 1);
+    world.report_session_from(STAGING, ended_session("s", Status::Error));
+    assert_eq!(world.model.table.rows().counts().with_alerts, 1);
     world.model.select(id("s"));
     world.key(KeyCode::Enter);
-    assert_eq!(world.model.table.rows().counts().flagged, 0, "read");
-    world.one_of(STAGING, over("s2", Status::Error));
-    world.one_of(ACME, over("a2", Status::Error));
-    assert_eq!(world.model.table.rows().counts().flagged, 2);
+    assert_eq!(world.model.table.rows().counts().with_alerts, 0, "read");
+    world.report_session_from(STAGING, ended_session("s2", Status::Error));
+    world.report_session_from(ACME, ended_session("a2", Status::Error));
+    assert_eq!(world.model.table.rows().counts().with_alerts, 2);
 }
 
 #[test]
 fn what_came_since_the_last_key_is_counted_of_each() {
-    let mut world = World::of_two(&["a", "b", "c"], &["s"]);
+    let mut world = World::with_running_in_two(&["a", "b", "c"], &["s"]);
     world.press("e");
-    assert!(!view::shown(&world.model, (120, 40), moment(1.0)).contains("new since"));
+    assert!(!view::screen_text(&world.model, (120, 40), moment(1.0)).contains("new since"));
     world.now = 4.0;
-    world.list_of(STAGING, &["s", "s2"]);
-    world.list_of(ACME, &["a", "b", "c", "d"]);
-    let screen = view::shown(&world.model, (120, 40), moment(4.0));
+    world.report_list_from(STAGING, &["s", "s2"]);
+    world.report_list_from(ACME, &["a", "b", "c", "d"]);
+    let screen = view::screen_text(&world.model, (120, 40), moment(4.0));
     assert!(screen.contains("2 new since your last key"), "{screen}");
 }
 
 #[test]
 fn the_events_of_all_are_in_the_order_in_which_they_were_seen_and_scrolling_holds_its_place() {
-    let mut world = World::of_two(&[], &[]);
-    world.tell(Message::Resize(120, 12));
+    let mut world = World::with_running_in_two(&[], &[]);
+    world.send(Message::Resize(120, 12));
     for second in 2_u32..40 {
         world.now = f64::from(second);
         let profile = if second % 3 == 0 { ACME } else { STAGING };
-        world.one_of(profile, session(&format!("s{second:02}"), 9000));
+        world.report_session_from(profile, session(&format!("s{second:02}"), 9000));
     }
-    let seen: Vec<_> = world.model.profiles.newest().map(|(_, event)| event.seen).collect();
+    let seen: Vec<_> = world.model.profiles.newest_events().map(|(_, event)| event.learned_at).collect();
     assert!(seen.len() == 38 && seen.is_sorted_by(|later, earlier| later > earlier), "{seen:?}");
     world.press("ekk");
-    let marked = |world: &World| world.model.marked_event().unwrap().1.id.clone().unwrap();
+    let marked = |world: &World| world.model.selected_event().unwrap().1.id.clone().unwrap();
     assert_eq!(marked(&world), id("s37"));
     for profile in [ACME, STAGING] {
         world.now += 1.0;
-        world.one_of(profile, session(&format!("new-{profile}"), 9000));
+        world.report_session_from(profile, session(&format!("new-{profile}"), 9000));
     }
     assert_eq!(marked(&world), id("s37"), "what is read does not move");
-    let screen = view::shown(&world.model, (120, 12), moment(world.now));
+    let screen = view::screen_text(&world.model, (120, 12), moment(world.now));
     assert!(screen.contains("↓ 4 more, 2 new since your last key"), "{screen}");
     world.press("jjjj");
     assert_eq!((world.model.scroll.anchor(), marked(&world)), (None, id("new-1")));
@@ -224,7 +243,7 @@ fn the_events_of_all_are_in_the_order_in_which_they_were_seen_and_scrolling_hold
 
 #[test]
 fn rows_are_filtered_and_sorted_by_their_profile() {
-    let mut world = World::of_two(&["b", "z"], &["a", "y"]);
+    let mut world = World::with_running_in_two(&["b", "z"], &["a", "y"]);
     for (filter, rows) in [
         ("profile:acme", vec!["b", "z"]),
         ("!profile:acme", vec!["a", "y"]),
@@ -242,13 +261,10 @@ fn rows_are_filtered_and_sorted_by_their_profile() {
     assert_eq!((world.notice(), world.rows()), ("sorted by profile", vec!["b", "z", "a", "y"]));
     world.press("S");
     assert_eq!(world.rows(), ["a", "y", "b", "z"]);
-    let mistake = Filter::parse_among("colour-of-the-session:red", true).unwrap_err();
-    assert!(
-        mistake.sentence.contains("profile status") && text::width(&mistake.sentence) <= 76,
-        "{mistake:?}"
-    );
+    let mistake = Filter::parse_for_profiles("colour-of-the-session:red", true).unwrap_err();
+    assert!(mistake.message.contains("profile status") && text::width(&mistake.message) <= 76, "{mistake:?}");
     assert!(Filter::parse("profile:acme").is_err(), "of one there is nothing to choose from");
-    let mut one = World::of(&[("a", 9)]);
+    let mut one = World::with_running(&[("a", 9)]);
     one.press("ssss");
     assert_eq!(one.notice(), "sorted by owner");
 }
@@ -256,36 +272,41 @@ fn rows_are_filtered_and_sorted_by_their_profile() {
 #[test]
 fn a_profile_without_a_key_says_so_and_is_asked_for_nothing() {
     let why = "api-key-command “pass” failed (exit status: 7)";
-    let staging = ProfileInfo { without_key: Some(why.into()), ..info("staging") };
-    let mut world = World::starting(Model::new(
+    let staging = ProfileInfo { missing_key_reason: Some(why.into()), ..info("staging") };
+    let mut world = World::from_model(Model::new(
         settings(Targets::Ids(vec![id("a")])),
         info("acme"),
         vec![staging],
         (120, 40),
     ));
     world.now = 1.0;
-    world.missing_in(ACME, "a");
-    assert_eq!(world.model.table.rows().counts().absent, 1, "no answer of the other is awaited");
-    let screen = view::shown(&world.model, (120, 40), moment(1.0));
+    world.report_not_found_from(ACME, "a");
+    assert_eq!(world.model.table.rows().counts().not_found, 1, "no answer of the other is awaited");
+    let screen = view::screen_text(&world.model, (120, 40), moment(1.0));
     assert!(
         screen.contains("staging: api-key-command “pass” failed (exit status: 7); nothing is asked"),
         "{screen}"
     );
     assert!(!screen.contains("next try"), "{screen}");
-    assert_eq!(world.press("R"), [Effect::AskOf(ACME, Ask::Recent)]);
+    assert_eq!(world.press("R"), [Effect::CommandPoller(ACME, PollerCommand::ListRecent)]);
     world.press("!");
-    assert!(view::shown(&world.model, (120, 40), moment(1.0)).contains("staging: the key"));
+    assert!(view::screen_text(&world.model, (120, 40), moment(1.0)).contains("staging: the key"));
 }
 
 #[test]
 fn the_newest_sessions_of_all_profiles_are_one_list_and_each_is_watched_where_it_is() {
-    let mut world = World::of_two(&[], &[]);
-    assert_eq!(world.press("R"), [ACME, STAGING].map(|profile| Effect::AskOf(profile, Ask::Recent)));
-    let old =
-        |text: &str, seconds: f64| Session { created: Some(t(seconds)), ..over(text, Status::Completed) };
+    let mut world = World::with_running_in_two(&[], &[]);
+    assert_eq!(
+        world.press("R"),
+        [ACME, STAGING].map(|profile| Effect::CommandPoller(profile, PollerCommand::ListRecent))
+    );
+    let old = |text: &str, seconds: f64| Session {
+        created: Some(t(seconds)),
+        ..ended_session(text, Status::Completed)
+    };
     let answer = |world: &mut World, profile, sessions| {
-        let reply = Reply::Recent(Listing { sessions, malformed: 0 });
-        world.report_of(profile, Request::Recent, Ok(reply));
+        let reply = ResponseBody::RecentSessions(SessionList { sessions, malformed: 0 });
+        world.report_from(profile, Request::RecentSessions, Ok(reply));
     };
     answer(&mut world, ACME, vec![old("a1", 1.0), old("a3", 3.0)]);
     let listed = |world: &World| {
@@ -296,17 +317,17 @@ fn the_newest_sessions_of_all_profiles_are_one_list_and_each_is_watched_where_it
     world.press("j");
     answer(&mut world, STAGING, vec![old("s2", 2.0), old("s4", 4.0)]);
     assert_eq!(
-        (listed(&world), world.model.recent.marked),
+        (listed(&world), world.model.recent.selected),
         (["s4", "a3", "s2", "a1"].map(str::to_owned).into(), 3)
     );
     world.press("k");
-    assert_eq!(world.key(KeyCode::Enter), [Effect::AskOf(STAGING, Ask::Watch(id("s2")))]);
+    assert_eq!(world.key(KeyCode::Enter), [Effect::CommandPoller(STAGING, PollerCommand::Watch(id("s2")))]);
     assert!(world.model.profiles.get(ACME).tracker.get(&id("s2")).is_none());
     world.press("R");
-    world.report_of(STAGING, Request::Recent, Err(FaultKind::KeyRefused.into()));
+    world.report_from(STAGING, Request::RecentSessions, Err(ApiErrorKind::ApiKeyRejected.into()));
     answer(&mut world, ACME, vec![old("a5", 5.0)]);
     assert_eq!(listed(&world), ["a5", "s4", "s2"], "what one said before stays where it says nothing");
-    let screen = view::shown(&world.model, (120, 40), moment(1.0));
+    let screen = view::screen_text(&world.model, (120, 40), moment(1.0));
     assert!(
         screen.contains("staging: could not be listed") && screen.contains("of all profiles"),
         "{screen}"
@@ -315,20 +336,20 @@ fn the_newest_sessions_of_all_profiles_are_one_list_and_each_is_watched_where_it
 
 #[test]
 fn a_sleep_and_the_time_are_told_to_all() {
-    let mut world = World::of_two(&["a"], &["s"]);
+    let mut world = World::with_running_in_two(&["a"], &["s"]);
     world.now = 100.0;
-    let effects = world.tell(Message::Slept(moment(1.0), moment(100.0)));
-    assert_eq!(effects, [Effect::Ask(Ask::Afresh)]);
+    let effects = world.send(Message::Slept(moment(1.0), moment(100.0)));
+    assert_eq!(effects, [Effect::CommandAllPollers(PollerCommand::Reconnect)]);
     let slept = world.events().into_iter().filter(|(_, name)| *name == "slept");
     assert_eq!(slept.map(|(profile, _)| profile).collect::<Vec<_>>(), [ACME, STAGING]);
-    world.expire(moment(600.0));
+    world.tick(moment(600.0));
     let flagged = world.events().into_iter().filter(|(_, name)| *name == "flagged");
     assert_eq!(flagged.map(|(profile, _)| profile).collect::<Vec<_>>(), [ACME, STAGING]);
 }
 
 #[test]
 fn all_countdowns_tick_together_whatever_the_servers_clocks_say() {
-    let mut world = World::of_two(&[], &[]);
+    let mut world = World::with_running_in_two(&[], &[]);
     // Each reply says what time it is there: of one server 90.4 s more than here.
     for (profile, ahead) in [(ACME, 0.0), (STAGING, 90.4)] {
         for tenth in 0_u32..40 {
@@ -340,22 +361,22 @@ fn all_countdowns_tick_together_whatever_the_servers_clocks_say() {
                 received: moment(now),
                 date: Some(server),
                 bytes: 0,
-                allowance: None,
-                outcome: Ok(Reply::List(Listing::default())),
-                next: None,
+                rate_limit: None,
+                result: Ok(ResponseBody::List(SessionList::default())),
+                next_attempt: None,
             };
             update(&mut world.model, Message::Report(profile, Box::new(report)), moment(now));
         }
     }
     let profiles = &world.model.profiles;
-    let apart = profiles.time(STAGING, moment(9.3)) - profiles.time(ACME, moment(9.3));
+    let apart = profiles.profile_time(STAGING, moment(9.3)) - profiles.profile_time(ACME, moment(9.3));
     assert_eq!(apart, chrono::TimeDelta::seconds(90));
-    assert_eq!(profiles.time(ACME, moment(9.3)), world.model.server_time(moment(9.3)));
+    assert_eq!(profiles.profile_time(ACME, moment(9.3)), world.model.server_time(moment(9.3)));
 }
 
 #[test]
 fn a_full_project_is_named_and_another_is_not() {
-    let mut world = World::of_two(&["a", "b"], &["s"]);
+    let mut world = World::with_running_in_two(&["a", "b"], &["s"]);
     for (profile, slots) in [(ACME, 2), (STAGING, 5)] {
         let project = Project {
             id: Untrusted::new("p"),
@@ -363,25 +384,25 @@ fn a_full_project_is_named_and_another_is_not() {
             default_timeout: None,
             concurrency: Some(slots),
         };
-        world.report_of(profile, Request::Projects, Ok(Reply::Projects(vec![project])));
+        world.report_from(profile, Request::Projects, Ok(ResponseBody::Projects(vec![project])));
     }
-    let screen = view::shown(&world.model, (120, 40), moment(1.0));
+    let screen = view::screen_text(&world.model, (120, 40), moment(1.0));
     assert!(screen.contains("slots acme 2/2 FULL · staging 1/5"), "{screen}");
     assert!(screen.contains("acme: no free slot: a frees its own at 12:15:00"), "{screen}");
-    let narrow = view::shown(&world.model, (50, 24), moment(1.0));
+    let narrow = view::screen_text(&world.model, (50, 24), moment(1.0));
     assert!(narrow.contains("acme 2/2 FULL") && !narrow.contains("1/5"), "{narrow}");
 }
 
 #[test]
 fn rows_are_sorted_by_what_is_left_whatever_the_servers_clocks_say() {
-    let mut world = World::of_two(&[], &[]);
+    let mut world = World::with_running_in_two(&[], &[]);
     // Of the second, whose clock is ten minutes ahead, each expiry looks ten minutes later.
     for (profile, ahead, names) in [(ACME, 0.0, ["a-60", "a-180"]), (STAGING, 600.0, ["s-30", "s-120"])] {
         for round in 0..3_u32 {
             let now = 2.0 + f64::from(round);
             let sessions = names.map(|name| {
                 let left: u64 = name[2..].parse().unwrap();
-                running(name, t(ahead), Duration::from_secs(left))
+                running_session(name, t(ahead), Duration::from_secs(left))
             });
             let report = Report {
                 request: Request::List(List::Running),
@@ -389,9 +410,9 @@ fn rows_are_sorted_by_what_is_left_whatever_the_servers_clocks_say() {
                 received: moment(now),
                 date: Some(t((now + ahead).floor())),
                 bytes: 0,
-                allowance: None,
-                outcome: Ok(Reply::List(Listing { sessions: sessions.into(), malformed: 0 })),
-                next: None,
+                rate_limit: None,
+                result: Ok(ResponseBody::List(SessionList { sessions: sessions.into(), malformed: 0 })),
+                next_attempt: None,
             };
             update(&mut world.model, Message::Report(profile, Box::new(report)), moment(now));
         }

@@ -5,13 +5,13 @@ use super::*;
 const A: &str = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de";
 const B: &str = "8f14e45f-ceea-467f-a0c4-7c1f2b9d3e58";
 
-fn world() -> World {
-    World::of(&[(A, 900), (B, 1800)])
+fn two_running() -> World {
+    World::with_running(&[(A, 900), (B, 1800)])
 }
 
-fn asks(effects: &[Effect]) -> Vec<&SessionId> {
+fn released_ids(effects: &[Effect]) -> Vec<&SessionId> {
     let asked = effects.iter().filter_map(|effect| match effect {
-        Effect::AskOf(ProfileId::FIRST, Ask::Release(id)) => Some(id),
+        Effect::CommandPoller(ProfileId::FIRST, PollerCommand::Release(id)) => Some(id),
         _ => None,
     });
     asked.collect()
@@ -19,7 +19,7 @@ fn asks(effects: &[Effect]) -> Vec<&SessionId> {
 
 #[test]
 fn a_release_is_asked_for_with_the_end_of_the_id_and_enter_alone() {
-    let mut world = world();
+    let mut world = two_running();
     for typed in ["", "b3d", "6512", "b3dz"] {
         world.press("x");
         assert_eq!(world.press(typed), []);
@@ -29,7 +29,7 @@ fn a_release_is_asked_for_with_the_end_of_the_id_and_enter_alone() {
     }
     world.press("xB3DE");
     let effects = world.key(KeyCode::Enter);
-    assert_eq!(asks(&effects), [&id(A)]);
+    assert_eq!(released_ids(&effects), [&id(A)]);
     assert!(world.model.profiles.record(&id(A)).unwrap().is_releasing());
     world.press("x");
     assert_eq!(world.notice(), "its release is asked for already");
@@ -37,27 +37,27 @@ fn a_release_is_asked_for_with_the_end_of_the_id_and_enter_alone() {
 
 #[test]
 fn the_question_is_about_the_session_it_names_however_rows_move() {
-    let mut world = world();
+    let mut world = two_running();
     world.press("xb3");
     // Meanwhile the other session moves to the top, a new one comes, and the first is filtered out of sight.
     world.now = 4.0;
-    world.list(vec![session(A, 9000), session(B, 60), session("c", 30)]);
+    world.report_list(vec![session(A, 9000), session(B, 60), session("c", 30)]);
     world.model.table.set_filter(keepwatch_core::filter::Filter::parse("8f14").unwrap());
     world.now = 7.0;
-    world.list(vec![session(A, 9000), session(B, 60), session("c", 30)]);
+    world.report_list(vec![session(A, 9000), session(B, 60), session("c", 30)]);
     world.model.select(id(B));
     world.press("de");
     let effects = world.key(KeyCode::Enter);
-    assert_eq!(asks(&effects), [&id(A)]);
+    assert_eq!(released_ids(&effects), [&id(A)]);
 }
 
 #[test]
 fn what_has_ended_meanwhile_is_not_released() {
-    let mut world = world();
+    let mut world = two_running();
     world.press("xb3de");
     world.now = 4.0;
-    world.one(over(A, Status::Completed));
-    assert_eq!(asks(&world.key(KeyCode::Enter)), Vec::<&SessionId>::new());
+    world.report_session(ended_session(A, Status::Completed));
+    assert_eq!(released_ids(&world.key(KeyCode::Enter)), Vec::<&SessionId>::new());
     world.model.select(id(A));
     world.press("x");
     assert!(world.notice().contains("nothing to release"), "{}", world.notice());
@@ -65,56 +65,58 @@ fn what_has_ended_meanwhile_is_not_released() {
 
 #[test]
 fn where_it_is_read_only_there_is_no_question() {
-    let mut world = world();
-    world.model.settings.releaser = None;
+    let mut world = two_running();
+    world.model.settings.release_permission = None;
     world.press("x");
     assert!(matches!(world.model.focus, Focus::Pane(_)));
     assert!(world.notice().contains("read-only"));
     // Nor does the way that an open question would take lead anywhere.
-    world.model.focus = Focus::Release { id: id(A), typed: "b3de".into(), back: crate::tui::Pane::Table };
-    assert_eq!(asks(&world.key(KeyCode::Enter)), Vec::<&SessionId>::new());
+    world.model.focus =
+        Focus::ConfirmRelease { id: id(A), typed: "b3de".into(), back: crate::tui::Pane::Table };
+    assert_eq!(released_ids(&world.key(KeyCode::Enter)), Vec::<&SessionId>::new());
 }
 
 #[test]
 fn a_release_that_fails_stays_on_the_row_with_the_apis_message() {
-    let mut world = world();
+    let mut world = two_running();
     world.press("xb3de");
     world.key(KeyCode::Enter);
     world.now = 4.0;
-    let fault = Fault { message: Some(Untrusted::new("Session is locked")), ..FaultKind::Status(409).into() };
+    let error =
+        ApiError { message: Some(Untrusted::new("Session is locked")), ..ApiErrorKind::Status(409).into() };
     let report = Report {
         request: Request::Release(id(A)),
         sent: moment(3.0),
         received: moment(4.0),
         date: None,
         bytes: 0,
-        allowance: None,
-        outcome: Err(fault),
-        next: None,
+        rate_limit: None,
+        result: Err(error),
+        next_attempt: None,
     };
-    world.tell(Message::Report(ProfileId::FIRST, Box::new(report)));
+    world.send(Message::Report(ProfileId::FIRST, Box::new(report)));
     world.now = 60.0;
-    world.list(vec![session(A, 900), session(B, 1800)]);
+    world.report_list(vec![session(A, 900), session(B, 1800)]);
     let record = world.model.profiles.record(&id(A)).unwrap();
-    let (fault, next) = record.release.as_ref().unwrap().failed.clone().unwrap();
-    assert!(fault.sentence().contains("“Session is locked”") && next.is_none());
+    let (error, next) = record.release.as_ref().unwrap().failure.clone().unwrap();
+    assert!(error.description().contains("“Session is locked”") && next.is_none());
     assert!(!record.is_releasing(), "and it can be asked for again");
-    assert_eq!(record.flags.iter().map(|(flag, _)| flag.name()).collect::<Vec<_>>(), ["release_failed"]);
+    assert_eq!(record.alerts.iter().map(|(flag, _)| flag.name()).collect::<Vec<_>>(), ["release_failed"]);
 }
 
 #[test]
 fn a_session_that_runs_on_half_a_minute_after_its_release_is_flagged_at_that_second() {
-    let mut world = world();
+    let mut world = two_running();
     world.now = 2.0;
     world.press("xb3de");
     world.key(KeyCode::Enter);
-    world.expire(moment(31.9));
-    assert_eq!(world.model.table.rows().counts().flagged, 0);
-    world.expire(moment(32.0));
-    assert_eq!(world.model.table.rows().counts().flagged, 1);
+    world.tick(moment(31.9));
+    assert_eq!(world.model.table.rows().counts().with_alerts, 0);
+    world.tick(moment(32.0));
+    assert_eq!(world.model.table.rows().counts().with_alerts, 1);
     world.now = 33.0;
-    world.one(Session { ended: Some(t(32.5)), ..over(A, Status::Completed) });
+    world.report_session(Session { ended: Some(t(32.5)), ..ended_session(A, Status::Completed) });
     let verdict = world.model.profiles.first().tracker.verdict(&id(A)).unwrap();
     assert_eq!(verdict.name(), "released_here");
-    assert_eq!(world.model.table.rows().counts().flagged, 0, "and it is no early end");
+    assert_eq!(world.model.table.rows().counts().with_alerts, 0, "and it is no early end");
 }

@@ -5,18 +5,18 @@ use super::*;
 /// An hour, in seconds.
 const HOUR: f64 = 3600.0;
 
-fn later_or_earlier(at: Timestamp, seconds: f64) -> Timestamp {
-    if seconds < 0.0 { at - secs(-seconds) } else { later(at, secs(seconds)) }
+fn shifted(at: Timestamp, seconds: f64) -> Timestamp {
+    if seconds < 0.0 { at - secs(-seconds) } else { saturating_add(at, secs(seconds)) }
 }
 
 /// A moment whose clocks differ: the wall clock shows so many seconds after noon.
-fn clocks(wall: f64, mono: f64, boot: f64) -> Moment {
-    Moment { wall: later_or_earlier(t(0.0), wall), mono: secs(mono), boot: secs(boot) }
+fn moment_with_clocks(wall: f64, mono: f64, boot: f64) -> Moment {
+    Moment { wall: shifted(t(0.0), wall), mono: secs(mono), boot: secs(boot) }
 }
 
 /// A reply to the list of running sessions that says so, with the server's date.
-fn listed(at: Moment, date: Timestamp, session: Session) -> Message {
-    let listing = Listing { sessions: vec![session], malformed: 0 };
+fn list_report(at: Moment, date: Timestamp, session: Session) -> Message {
+    let listing = SessionList { sessions: vec![session], malformed: 0 };
     Message::Report(
         ProfileId::FIRST,
         Box::new(Report {
@@ -25,33 +25,33 @@ fn listed(at: Moment, date: Timestamp, session: Session) -> Message {
             received: at,
             date: Some(date),
             bytes: 2,
-            allowance: None,
-            outcome: Ok(Reply::List(listing)),
-            next: None,
+            rate_limit: None,
+            result: Ok(ResponseBody::List(listing)),
+            next_attempt: None,
         }),
     )
 }
 
 /// A two-hour session, seen at one second after noon with the server's date so many seconds ahead.
-fn seen(ahead: f64) -> World {
+fn world_with_server_ahead(ahead: f64) -> World {
     let mut world = World::watching(Targets::All);
-    let date = later_or_earlier(t(1.0), ahead);
-    let session = running("a", later_or_earlier(t(0.0), ahead), secs(2.0 * HOUR));
-    update(&mut world.model, listed(moment(1.0), date, session), moment(1.0));
+    let date = shifted(t(1.0), ahead);
+    let session = running_session("a", shifted(t(0.0), ahead), secs(2.0 * HOUR));
+    update(&mut world.model, list_report(moment(1.0), date, session), moment(1.0));
     world
 }
 
-fn screen(world: &World, now: Moment) -> String {
-    view::shown(&world.model, (120, 40), now)
+fn rendered(world: &World, now: Moment) -> String {
+    view::screen_text(&world.model, (120, 40), now)
 }
 
 #[test]
 fn after_a_sleep_the_countdown_is_right_all_is_asked_anew_and_the_screen_says_why() {
-    let mut world = seen(0.0);
-    let (before, after) = (moment(10.0), clocks(HOUR + 10.0, 10.0, HOUR + 10.0));
+    let mut world = world_with_server_ahead(0.0);
+    let (before, after) = (moment(10.0), moment_with_clocks(HOUR + 10.0, 10.0, HOUR + 10.0));
     let effects = update(&mut world.model, Message::Slept(before, after), after);
-    assert!(effects.contains(&Effect::Ask(Ask::Afresh)), "{effects:?}");
-    let shown = screen(&world, after);
+    assert!(effects.contains(&Effect::CommandAllPollers(PollerCommand::Reconnect)), "{effects:?}");
+    let shown = rendered(&world, after);
     assert!(shown.contains("59m 50s"), "{shown}");
     assert!(shown.contains("this machine slept"), "{shown}");
     assert!(world.events().iter().any(|(_, name)| *name == "slept"), "and it is among the events");
@@ -60,16 +60,20 @@ fn after_a_sleep_the_countdown_is_right_all_is_asked_anew_and_the_screen_says_wh
 #[test]
 fn a_wall_clock_that_is_set_an_hour_either_way_moves_no_countdown_and_is_said() {
     for (step, way) in [(HOUR, "forward"), (-HOUR, "back")] {
-        let mut world = seen(0.0);
-        let before = screen(&world, moment(61.0));
-        let after = clocks(62.0 + step, 62.0, 62.0);
+        let mut world = world_with_server_ahead(0.0);
+        let before = rendered(&world, moment(61.0));
+        let after = moment_with_clocks(62.0 + step, 62.0, 62.0);
         assert!(!after.slept_since(moment(61.0)), "it is no sleep");
-        update(&mut world.model, listed(after, t(62.0), running("a", t(0.0), secs(2.0 * HOUR))), after);
-        let shown = screen(&world, after);
+        update(
+            &mut world.model,
+            list_report(after, t(62.0), running_session("a", t(0.0), secs(2.0 * HOUR))),
+            after,
+        );
+        let shown = rendered(&world, after);
         assert!(before.contains("1h 58m") && shown.contains("1h 58m"), "{shown}");
         assert!(world.events().iter().any(|(_, name)| *name == "clock_set"));
         world.press("e");
-        let events = screen(&world, after);
+        let events = rendered(&world, after);
         assert!(events.contains(&format!("this machine's clock was set {way} by 1h 00m")), "{events}");
         let next = world.model.next_change(after).unwrap();
         assert!(next > after.mono && next <= after.mono + secs(60.0), "the screen wakes as ever: {next:?}");
@@ -79,8 +83,8 @@ fn a_wall_clock_that_is_set_an_hour_either_way_moves_no_countdown_and_is_said() 
 #[test]
 fn a_server_whose_clock_is_ten_minutes_off_is_counted_down_by_its_own_and_is_said() {
     for (ahead, way) in [(600.0, "behind"), (-600.0, "ahead of")] {
-        let world = seen(ahead);
-        let shown = screen(&world, moment(61.0));
+        let world = world_with_server_ahead(ahead);
+        let shown = rendered(&world, moment(61.0));
         assert!(shown.contains("1h 58m"), "{shown}");
         // A date has whole seconds: it is between 9m 59s and 10m 1s.
         let said = shown.lines().find(|line| line.contains("this machine's clock is")).unwrap();
@@ -106,8 +110,12 @@ fn summer_times_end_moves_the_times_of_day_and_no_length() {
         );
         let moment = |time: &str, since: f64| Moment { wall: at(time), mono: secs(since), boot: secs(since) };
         let seen = moment("00:30:01", 1.0);
-        update(&mut model, listed(seen, seen.wall, running("a", at("00:30:00"), secs(HOUR))), seen);
-        let shown = view::shown(&model, (120, 40), moment("01:10:00", 2400.0));
+        update(
+            &mut model,
+            list_report(seen, seen.wall, running_session("a", at("00:30:00"), secs(HOUR))),
+            seen,
+        );
+        let shown = view::screen_text(&model, (120, 40), moment("01:10:00", 2400.0));
         assert!(shown.contains("20m 00s"), "{shown}");
         return;
     }

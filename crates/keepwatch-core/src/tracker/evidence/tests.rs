@@ -2,10 +2,10 @@ use std::time::Duration;
 
 use super::*;
 use crate::clock::Moment;
-use crate::session::{ConnectFields, Fault, FaultKind, List, Metadata, Project, Status};
-use crate::testing::{id, moment_since, running, time};
+use crate::session::{ApiError, ApiErrorKind, ConnectFields, List, Metadata, Project, Status};
+use crate::testing::{id, moment_since, running_session, time};
 use crate::text::Untrusted;
-use crate::tracker::{Exchange, Input, Scope, Thresholds};
+use crate::tracker::{AlertThresholds, Input, RequestTiming, Scope};
 
 const ID: &str = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de";
 const PROJECT: &str = "b9f4c1f7-2d6e-4c58-9f0e-6a1d0c7ef3a9";
@@ -20,8 +20,8 @@ fn moment(seconds: f64) -> Moment {
 }
 
 /// A reply that took 84 ms.
-fn reply(sent: f64) -> Exchange {
-    Exchange { sent: moment(sent), received: moment(sent + 0.084), date: None }
+fn reply(sent: f64) -> RequestTiming {
+    RequestTiming { sent: moment(sent), received: moment(sent + 0.084), date: None }
 }
 
 /// A keep-alive session of 15 min, started at 2 s.
@@ -35,7 +35,7 @@ fn session(status: Status) -> Session {
             r#"{"owner":"growth","run":{"id":"checkout-881","url":"wss://c/?signingKey=cAnArY"},"token":"cAnArY"}"#,
         )),
         connect: Some(ConnectFields { connect_url: true, ..ConnectFields::default() }),
-        ..running(ID, t(2.0), Duration::from_secs(900))
+        ..running_session(ID, t(2.0), Duration::from_secs(900))
     }
 }
 
@@ -43,25 +43,35 @@ fn ended(status: Status, at: f64) -> Session {
     Session { ended: Some(t(at)), ..session(status) }
 }
 
-fn seen(sent: f64, session: Session) -> Input {
-    Input::Seen { at: reply(sent), scope: Scope::One(id(ID)), sessions: vec![session], malformed: 0 }
+fn session_response(sent: f64, session: Session) -> Input {
+    Input::SessionsReceived {
+        at: reply(sent),
+        scope: Scope::Session(id(ID)),
+        sessions: vec![session],
+        malformed: 0,
+    }
 }
 
-fn fault(kind: FaultKind, request: &str) -> Fault {
-    Fault {
+fn error(kind: ApiErrorKind, request: &str) -> ApiError {
+    ApiError {
         message: Some(Untrusted::new("Something went wrong")),
         request_id: Some(Untrusted::new(request)),
         ..kind.into()
     }
 }
 
-fn failed(sent: f64, scope: Scope, kind: FaultKind, request: &str) -> Input {
+fn failed_request(sent: f64, scope: Scope, kind: ApiErrorKind, request: &str) -> Input {
     let next = Some(moment(sent + 6.0));
-    Input::Failed { at: reply(sent), scope, fault: fault(kind, request), next }
+    Input::RequestFailed { at: reply(sent), scope, error: error(kind, request), next }
 }
 
-fn missing(sent: f64) -> Input {
-    Input::Missing { at: reply(sent), id: id(ID), fault: fault(FaultKind::NotFound, "req-404"), next: None }
+fn not_found_response(sent: f64) -> Input {
+    Input::SessionNotFound {
+        at: reply(sent),
+        id: id(ID),
+        error: error(ApiErrorKind::NotFound, "req-404"),
+        next: None,
+    }
 }
 
 fn projects(sent: f64) -> Input {
@@ -71,33 +81,33 @@ fn projects(sent: f64) -> Input {
         default_timeout: Some(Duration::from_secs(300)),
         concurrency: Some(25),
     };
-    Input::Projects { at: reply(sent), projects: vec![project] }
+    Input::ProjectsReceived { at: reply(sent), projects: vec![project] }
 }
 
-fn fleet(inputs: impl IntoIterator<Item = Input>) -> Fleet {
-    let mut fleet = Fleet::new(Thresholds::default());
-    fleet.apply(Input::Asked { at: moment(2.0), ids: vec![id(ID)] });
+fn tracker_with(inputs: impl IntoIterator<Item = Input>) -> SessionTracker {
+    let mut tracker = SessionTracker::new(AlertThresholds::default());
+    tracker.apply(Input::SessionsNamed { at: moment(2.0), ids: vec![id(ID)] });
     for input in inputs {
-        fleet.apply(input);
+        tracker.apply(input);
     }
-    fleet
+    tracker
 }
 
-fn of(inputs: impl IntoIterator<Item = Input>) -> String {
-    let text = text(&fleet(inputs), &id(ID), Options::new("0.1.0")).unwrap();
+fn evidence_of(inputs: impl IntoIterator<Item = Input>) -> String {
+    let text = render(&tracker_with(inputs), &id(ID), EvidenceOptions::new("0.1.0")).unwrap();
     assert!(text.lines().all(|line| text::width(line) <= 100 && line == line.trim_end()), "{text}");
     text
 }
 
 /// Replies that say RUNNING, each three seconds.
 fn polls(from: f64, count: u8) -> impl Iterator<Item = Input> {
-    (0..count).map(move |round| seen(from + 3.0 * f64::from(round), session(Status::Running)))
+    (0..count).map(move |round| session_response(from + 3.0 * f64::from(round), session(Status::Running)))
 }
 
 #[test]
 fn a_keep_alive_session_that_ended_early() {
     let inputs = [projects(2.4)].into_iter().chain(polls(3.1, 3));
-    let text = of(inputs.chain([seen(12.1, ended(Status::Completed, 11.63))]));
+    let text = evidence_of(inputs.chain([session_response(12.1, ended(Status::Completed, 11.63))]));
     for claim in ["COMPLETED after 9.6 s, 14m 50s unused, keep-alive on", "15m (the project's default is 5m)"]
     {
         assert!(text.contains(claim), "{claim}\n{text}");
@@ -109,11 +119,11 @@ fn a_keep_alive_session_that_ended_early() {
 fn a_session_that_timed_out_with_the_projects_default() {
     let five = |status: Status| Session { expires: Some(t(302.0)), ..session(status) };
     let end = Session { ended: Some(t(302.4)), proxy_bytes: Some(18_200_000), ..five(Status::TimedOut) };
-    let text = of([
+    let text = evidence_of([
         projects(2.4),
-        seen(3.1, five(Status::Running)),
-        seen(300.1, five(Status::Running)),
-        seen(303.1, end),
+        session_response(3.1, five(Status::Running)),
+        session_response(300.1, five(Status::Running)),
+        session_response(303.1, end),
     ]);
     assert!(text.contains("5m (the project's default)"), "{text}");
     insta::assert_snapshot!("timed_out", text);
@@ -121,7 +131,10 @@ fn a_session_that_timed_out_with_the_projects_default() {
 
 #[test]
 fn an_end_between_two_near_replies_has_one_length() {
-    let text = of([seen(100.0, session(Status::Running)), seen(100.1, session(Status::Error))]);
+    let text = evidence_of([
+        session_response(100.0, session(Status::Running)),
+        session_response(100.1, session(Status::Error)),
+    ]);
     let ran = text.lines().find(|line| line.trim_start().starts_with("ran ")).unwrap();
     assert!(ran.ends_with(" 1m 38s"), "{ran}");
     assert!(!ran.contains("between"), "{ran}");
@@ -129,41 +142,44 @@ fn an_end_between_two_near_replies_has_one_length() {
 
 #[test]
 fn an_error_without_an_ended_at() {
-    let inputs = polls(3.1, 2).chain([seen(9.1, session(Status::Error))]);
-    insta::assert_snapshot!("error", of(inputs));
+    let inputs = polls(3.1, 2).chain([session_response(9.1, session(Status::Error))]);
+    insta::assert_snapshot!("error", evidence_of(inputs));
 }
 
 #[test]
 fn a_session_that_was_first_seen_when_it_had_ended() {
-    let text = of([seen(3000.0, ended(Status::Completed, 11.6))]);
+    let text = evidence_of([session_response(3000.0, ended(Status::Completed, 11.6))]);
     assert!(text.contains("no time of ours") && !text.contains("last alive"), "{text}");
     insta::assert_snapshot!("first_seen_ended", text);
 }
 
 #[test]
 fn a_session_that_still_runs() {
-    let text = of([projects(2.4)].into_iter().chain(polls(3.1, 40)));
+    let text = evidence_of([projects(2.4)].into_iter().chain(polls(3.1, 40)));
     assert!(text.contains("there is no end to explain") && !text.contains("Verdict"), "{text}");
     insta::assert_snapshot!("running", text);
 }
 
 #[test]
 fn a_session_that_was_never_found() {
-    let text = of([missing(3.1), missing(6.1)]);
+    let text = evidence_of([not_found_response(3.1), not_found_response(6.1)]);
     assert!(text.contains("[request req-404]"), "{text}");
     insta::assert_snapshot!("not_found", text);
 }
 
 #[test]
 fn a_session_that_was_never_answered_for_says_nothing() {
-    let text = of([]);
+    let text = evidence_of([]);
     assert!(text.contains("nothing can be said of it"), "{text}");
-    assert!(super::text(&fleet([]), &SessionId::parse("other").unwrap(), Options::new("0.1.0")).is_none());
+    assert!(
+        super::render(&tracker_with([]), &SessionId::parse("other").unwrap(), EvidenceOptions::new("0.1.0"))
+            .is_none()
+    );
 }
 
 #[test]
 fn a_session_that_is_not_found_any_more() {
-    insta::assert_snapshot!("gone", of(polls(3.1, 2).chain([missing(9.1)])));
+    insta::assert_snapshot!("gone", evidence_of(polls(3.1, 2).chain([not_found_response(9.1)])));
 }
 
 #[test]
@@ -171,26 +187,28 @@ fn an_end_in_a_gap_is_as_uncertain_as_the_gap_is_long() {
     let slept =
         Input::Slept { from: moment(7.0), to: Moment { mono: Duration::from_secs(8), ..moment(3608.0) } };
     let late = |seconds: f64| Moment { mono: Duration::from_secs_f64(seconds - 3600.0), ..moment(seconds) };
-    let at = Exchange { sent: late(3608.1), received: late(3608.2), date: None };
+    let at = RequestTiming { sent: late(3608.1), received: late(3608.2), date: None };
     let end = Session { expires: Some(t(36_000.0)), ..session(Status::Completed) };
-    let awake = Input::Seen { at, scope: Scope::One(id(ID)), sessions: vec![end], malformed: 0 };
+    let awake =
+        Input::SessionsReceived { at, scope: Scope::Session(id(ID)), sessions: vec![end], malformed: 0 };
     let alive = Session { expires: Some(t(36_000.0)), ..session(Status::Running) };
-    let text = of([seen(3.1, alive.clone()), seen(6.1, alive), slept, awake]);
+    let text =
+        evidence_of([session_response(3.1, alive.clone()), session_response(6.1, alive), slept, awake]);
     assert!(text.contains("21:04:06.1 … 22:04:08.2"), "{text}");
     insta::assert_snapshot!("slept", text);
 }
 
 #[test]
 fn polls_that_failed_are_told_with_the_apis_request_ids() {
-    let one = || Scope::One(id(ID));
+    let one = || Scope::Session(id(ID));
     let inputs = polls(3.1, 2).chain([
-        failed(9.1, one(), FaultKind::Server(503), "req-1"),
-        failed(15.1, one(), FaultKind::Server(503), "req-2"),
-        failed(27.1, Scope::List(List::Running), FaultKind::RateLimited, "req-3"),
-        seen(90.1, ended(Status::Completed, 60.0)),
-        failed(95.0, Scope::List(List::Running), FaultKind::RateLimited, "req-later"),
+        failed_request(9.1, one(), ApiErrorKind::Server(503), "req-1"),
+        failed_request(15.1, one(), ApiErrorKind::Server(503), "req-2"),
+        failed_request(27.1, Scope::List(List::Running), ApiErrorKind::RateLimited, "req-3"),
+        session_response(90.1, ended(Status::Completed, 60.0)),
+        failed_request(95.0, Scope::List(List::Running), ApiErrorKind::RateLimited, "req-later"),
     ]);
-    let text = of(inputs);
+    let text = evidence_of(inputs);
     assert!(text.contains("[requests req-1, req-2]") && text.contains("[request req-3]"), "{text}");
     assert!(!text.contains("req-later"), "what failed after its end is not of it");
     insta::assert_snapshot!("failing", text);
@@ -198,10 +216,12 @@ fn polls_that_failed_are_told_with_the_apis_request_ids() {
 
 #[test]
 fn metadata_is_told_only_if_asked_for_and_secrets_never() {
-    let fleet = fleet(polls(3.1, 2).chain([seen(9.1, ended(Status::Completed, 8.0))]));
-    let without = text(&fleet, &id(ID), Options::new("0.1.0")).unwrap();
+    let tracker = tracker_with(polls(3.1, 2).chain([session_response(9.1, ended(Status::Completed, 8.0))]));
+    let without = render(&tracker, &id(ID), EvidenceOptions::new("0.1.0")).unwrap();
     assert!(!without.contains("growth") && !without.contains("checkout-881"), "{without}");
-    let with = text(&fleet, &id(ID), Options { with_metadata: true, ..Options::new("0.1.0") }).unwrap();
+    let with =
+        render(&tracker, &id(ID), EvidenceOptions { with_metadata: true, ..EvidenceOptions::new("0.1.0") })
+            .unwrap();
     assert!(with.contains("owner  growth") && with.contains("checkout-881"), "{with}");
     for text in [&without, &with] {
         assert!(!text.contains("cAnArY") && !text.contains("wss://connect"), "{text}");
@@ -213,13 +233,16 @@ fn metadata_is_told_only_if_asked_for_and_secrets_never() {
 fn hostile_words_of_the_network_are_made_safe() {
     let evil = "\u{1b}]52;c;AAAA\u{7}\u{202e}bb_live_cAnArY";
     let hostile = Session {
-        status: Status::named(evil),
-        region: Some(crate::session::Region::named(evil)),
+        status: Status::from_api(evil),
+        region: Some(crate::session::Region::from_api(evil)),
         project: Some(Untrusted::new(evil)),
         ..session(Status::Running)
     };
-    let inputs = [seen(3.1, hostile), failed(9.1, Scope::One(id(ID)), FaultKind::Server(500), evil)];
-    let text = of(inputs);
+    let inputs = [
+        session_response(3.1, hostile),
+        failed_request(9.1, Scope::Session(id(ID)), ApiErrorKind::Server(500), evil),
+    ];
+    let text = evidence_of(inputs);
     assert!(!text.contains("cAnArY"), "{text}");
     assert!(!text.chars().any(|c| c.is_control() && c != '\n' || c == '\u{202e}'), "{text:?}");
 }
@@ -229,9 +252,9 @@ fn a_flood_of_events_leaves_the_beginning_and_the_end() {
     let other = Session { metadata: Some(Metadata::new(r#"{"n":2}"#)), ..session(Status::Running) };
     let flood = (0..300_u32).map(|round| {
         let session = if round % 2 == 0 { session(Status::Running) } else { other.clone() };
-        seen(3.0 + f64::from(round), session)
+        session_response(3.0 + f64::from(round), session)
     });
-    let text = of(flood.chain([seen(400.0, ended(Status::Completed, 399.0))]));
+    let text = evidence_of(flood.chain([session_response(400.0, ended(Status::Completed, 399.0))]));
     assert!(
         text.contains("first seen RUNNING") && text.contains("(201 earlier ones are left out)"),
         "{text}"
@@ -241,9 +264,10 @@ fn a_flood_of_events_leaves_the_beginning_and_the_end() {
 
 #[test]
 fn a_recording_played_again_gives_the_same_text() {
-    let inputs: Vec<Input> =
-        polls(3.1, 3).chain([missing(12.1), seen(15.1, ended(Status::TimedOut, 14.0))]).collect();
+    let inputs: Vec<Input> = polls(3.1, 3)
+        .chain([not_found_response(12.1), session_response(15.1, ended(Status::TimedOut, 14.0))])
+        .collect();
     let recorded = serde_json::to_string(&inputs).unwrap();
     let again: Vec<Input> = serde_json::from_str(&recorded).unwrap();
-    assert_eq!(of(inputs), of(again));
+    assert_eq!(evidence_of(inputs), evidence_of(again));
 }

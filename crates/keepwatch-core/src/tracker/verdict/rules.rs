@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
-use super::{Cause, Evidence, Fact, NEAR_EXPIRY, NEVER_CONNECTED, NEVER_CONNECTED_SLACK, Sure, Verdict};
-use crate::clock::{Timestamp, later};
+use super::{
+    Cause, Confidence, Evidence, Fact, NEAR_EXPIRY, NEVER_CONNECTED, NEVER_CONNECTED_SLACK, Verdict,
+};
+use crate::clock::{Timestamp, saturating_add};
 use crate::session::{Phase, Status};
-use crate::tracker::bounds::When;
+use crate::tracker::server_clock::TimeInterval;
 
 /// Where an end lies against the expiry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Against {
+pub(super) enum RelativeToExpiry {
     Before(Duration),
     Near(Duration),
     After(Duration),
@@ -19,7 +21,7 @@ pub(super) enum Against {
 
 /// When it ended, as far as is known.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct End {
+pub(super) struct EndEstimate {
     pub(super) earliest: Option<Timestamp>,
     pub(super) latest: Timestamp,
     /// What says so.
@@ -33,45 +35,45 @@ impl Evidence {
         let status = self.status.as_ref();
         let ended = status.is_some_and(|status| status.phase() == Phase::Ended);
         let mut facts = vec![Fact::Status];
-        let (cause, sure) = match status {
-            Some(_) if self.absent.is_some() && !ended => self.gone(&mut facts)?,
-            Some(Status::Error) => (Cause::Failed, Sure::Said),
-            Some(Status::TimedOut) => self.timed_out(&mut facts),
-            Some(Status::Completed) => self.completed(&mut facts),
-            Some(Status::Running | Status::Pending | Status::Other(_)) => self.overdue(&mut facts)?,
+        let (cause, confidence) = match status {
+            Some(_) if self.not_found.is_some() && !ended => self.judge_not_found(&mut facts)?,
+            Some(Status::Error) => (Cause::Failed, Confidence::Reported),
+            Some(Status::TimedOut) => self.judge_timed_out(&mut facts),
+            Some(Status::Completed) => self.judge_completed(&mut facts),
+            Some(Status::Running | Status::Pending | Status::Other(_)) => self.judge_overdue(&mut facts)?,
             None => return None,
         };
-        let ran = self.ran(&mut facts).filter(|_| ended);
+        let duration = self.duration(&mut facts).filter(|_| ended);
         facts.sort_unstable();
         facts.dedup();
-        let together = self.together.clone().filter(|_| self.counts_together());
-        let contradicted = ended && self.ended.is_some() && self.said().is_none();
-        Some(Verdict { cause, sure, facts, ran, contradicted, together })
+        let end_cluster = self.end_cluster.clone().filter(|_| self.can_join_cluster());
+        let is_ended_at_contradicted = ended && self.ended.is_some() && self.valid_ended_at().is_none();
+        Some(Verdict { cause, confidence, facts, duration, is_ended_at_contradicted, end_cluster })
     }
 
     /// Whether its end can be one of several that belong together: `COMPLETED`, not at its timeout, and not released
     /// from here.
     #[must_use]
-    pub fn counts_together(&self) -> bool {
-        let near = self.end().zip(self.expires).map(|(end, expires)| end.against(expires));
+    pub fn can_join_cluster(&self) -> bool {
+        let position = self.end_estimate().zip(self.expires).map(|(end, expires)| end.relative_to(expires));
         self.status == Some(Status::Completed)
-            && self.released.is_none()
-            && self.said().is_some()
-            && !matches!(near, Some(Against::Near(_)))
+            && self.release_requested_at.is_none()
+            && self.valid_ended_at().is_some()
+            && !matches!(position, Some(RelativeToExpiry::Near(_)))
     }
 
-    fn gone(&self, facts: &mut Vec<Fact>) -> Option<(Cause, Sure)> {
+    fn judge_not_found(&self, facts: &mut Vec<Fact>) -> Option<(Cause, Confidence)> {
         facts.push(Fact::NotFound);
-        Some((Cause::Gone { fault: self.absent.clone()? }, Sure::Perhaps))
+        Some((Cause::Gone { error: self.not_found.clone()? }, Confidence::Possible))
     }
 
-    fn overdue(&self, facts: &mut Vec<Fact>) -> Option<(Cause, Sure)> {
+    fn judge_overdue(&self, facts: &mut Vec<Fact>) -> Option<(Cause, Confidence)> {
         let by = self.last_alive?.signed_duration_since(self.expires?).to_std().ok()?;
-        facts.extend([Fact::ExpiresAt, Fact::LateReply]);
-        (!by.is_zero()).then_some((Cause::Overdue { by }, Sure::Perhaps))
+        facts.extend([Fact::ExpiresAt, Fact::ResponseAfterExpiry]);
+        (!by.is_zero()).then_some((Cause::Overdue { by }, Confidence::Possible))
     }
 
-    fn timed_out(&self, facts: &mut Vec<Fact>) -> (Cause, Sure) {
+    fn judge_timed_out(&self, facts: &mut Vec<Fact>) -> (Cause, Confidence) {
         let timeout = self.timeout();
         let default = self.default_timeout.filter(|_| timeout.is_some());
         if timeout.is_some() {
@@ -80,59 +82,66 @@ impl Evidence {
         if default.is_some() {
             facts.push(Fact::DefaultTimeout);
         }
-        let end = self.end().filter(|_| timeout.is_some());
-        let early = match end.zip(self.expires).map(|(end, expires)| (end.against(expires), end)) {
-            Some((Against::Before(early), end)) => {
+        let end = self.end_estimate().filter(|_| timeout.is_some());
+        let early = match end.zip(self.expires).map(|(end, expires)| (end.relative_to(expires), end)) {
+            Some((RelativeToExpiry::Before(early), end)) => {
                 facts.push(end.fact);
                 Some(early)
             }
             _ => None,
         };
-        let sure = if early.is_some() { Sure::Perhaps } else { Sure::Said };
-        (Cause::TimedOut { timeout, default, early }, sure)
+        let confidence = if early.is_some() { Confidence::Possible } else { Confidence::Reported };
+        (Cause::TimedOut { timeout, default, early }, confidence)
     }
 
-    fn completed(&self, facts: &mut Vec<Fact>) -> (Cause, Sure) {
-        let end = self.end();
+    fn judge_completed(&self, facts: &mut Vec<Fact>) -> (Cause, Confidence) {
+        let end = self.end_estimate();
         // What was seen says less than `endedAt`.
-        let most = match end.map(|end| end.fact) {
-            Some(Fact::EndedAt) => Sure::Likely,
-            _ => Sure::Perhaps,
+        let max_confidence = match end.map(|end| end.fact) {
+            Some(Fact::EndedAt) => Confidence::Likely,
+            _ => Confidence::Possible,
         };
         facts.extend(end.map(|end| end.fact));
-        if let Some(asked) = self.released {
-            facts.push(Fact::AskedFromHere);
+        if let Some(asked) = self.release_requested_at {
+            facts.push(Fact::LocalRelease);
             let after = end.and_then(|end| end.latest.signed_duration_since(asked).to_std().ok());
-            return (Cause::ReleasedHere { asked, after }, most);
+            return (Cause::ReleasedHere { requested_at: asked, after }, max_confidence);
         }
-        let against = end.zip(self.expires).map(|(end, expires)| end.against(expires));
-        facts.extend(against.map(|_| Fact::ExpiresAt));
+        let position = end.zip(self.expires).map(|(end, expires)| end.relative_to(expires));
+        facts.extend(position.map(|_| Fact::ExpiresAt));
         facts.extend(self.keep_alive.map(|_| Fact::KeepAlive));
-        match (against, self.keep_alive) {
-            (Some(Against::Near(off)), _) => (Cause::AtExpiry { off }, most),
-            (Some(Against::After(by)), _) => (Cause::PastExpiry { by }, Sure::Perhaps),
+        match (position, self.keep_alive) {
+            (Some(RelativeToExpiry::Near(off)), _) => (Cause::AtExpiry { off }, max_confidence),
+            (Some(RelativeToExpiry::After(by)), _) => (Cause::PastExpiry { by }, Confidence::Possible),
             (against, Some(true)) => {
-                let (unused, unconnected) =
-                    (against.and_then(Against::before), self.never_connected(end, facts));
-                let sure = if unused.is_some() && unconnected.is_none() { most } else { Sure::Perhaps };
-                (Cause::KeptAlive { unused, unconnected: unconnected.is_some() }, sure)
+                let (unused, unconnected) = (
+                    against.and_then(RelativeToExpiry::time_before),
+                    self.age_if_never_connected(end, facts),
+                );
+                let sure = if unused.is_some() && unconnected.is_none() {
+                    max_confidence
+                } else {
+                    Confidence::Possible
+                };
+                (Cause::KeepAliveEnded { unused, maybe_never_connected: unconnected.is_some() }, sure)
             }
             (against, Some(false)) => {
-                let unused = against.and_then(Against::before);
-                match self.never_connected(end, facts) {
-                    Some(age) => (Cause::NeverConnected { age }, Sure::Perhaps),
-                    None => {
-                        (Cause::Disconnected { unused }, if unused.is_some() { most } else { Sure::Perhaps })
-                    }
+                let unused = against.and_then(RelativeToExpiry::time_before);
+                match self.age_if_never_connected(end, facts) {
+                    Some(age) => (Cause::NeverConnected { age }, Confidence::Possible),
+                    None => (
+                        Cause::Disconnected { unused },
+                        if unused.is_some() { max_confidence } else { Confidence::Possible },
+                    ),
                 }
             }
-            (_, None) => (Cause::Unexplained, Sure::Unknown),
+            (_, None) => (Cause::Unexplained, Confidence::Unknown),
         }
     }
 
     /// Its age at its end, if that is the age at which a session ends that nobody connects to. Bytes through its proxy
     /// speak against it: somebody was there.
-    fn never_connected(&self, end: Option<End>, facts: &mut Vec<Fact>) -> Option<Duration> {
+    fn age_if_never_connected(&self, end: Option<EndEstimate>, facts: &mut Vec<Fact>) -> Option<Duration> {
         let end = end.filter(|end| end.fact == Fact::EndedAt)?;
         let age = end.latest.signed_duration_since(self.created?).to_std().ok()?;
         let fits = age.abs_diff(NEVER_CONNECTED) <= NEVER_CONNECTED_SLACK;
@@ -147,35 +156,35 @@ impl Evidence {
         self.expires?.signed_duration_since(self.started?).to_std().ok()
     }
 
-    fn ran(&self, facts: &mut Vec<Fact>) -> Option<Duration> {
-        let end = self.end()?;
+    fn duration(&self, facts: &mut Vec<Fact>) -> Option<Duration> {
+        let end = self.end_estimate()?;
         let ran = end.latest.signed_duration_since(self.started?).to_std().ok()?;
         facts.extend([Fact::StartedAt, end.fact]);
         Some(ran)
     }
 
     /// `endedAt`, if it can be: not before the start, not after the reply that has it, and within what was seen.
-    fn said(&self) -> Option<Timestamp> {
+    fn valid_ended_at(&self) -> Option<Timestamp> {
         let at = self.ended?;
         let after_start = self.started.is_none_or(|started| started <= at);
         let before_reply = self.ended_by.is_none_or(|by| at <= by);
-        let seen = self.watched.is_none_or(|watched| watched.narrowed(Some(at)).1);
+        let seen = self.observed_between.is_none_or(|watched| watched.clamp_to(Some(at)).1);
         (after_start && before_reply && seen).then_some(at)
     }
 
     /// When it ended: as the API says, else as it was seen, else by when.
-    fn end(&self) -> Option<End> {
-        let seen = |earliest, latest| End { earliest, latest, fact: Fact::SeenToEnd };
-        match (self.said(), self.watched) {
-            (Some(at), _) => Some(End { earliest: Some(at), latest: at, fact: Fact::EndedAt }),
-            (None, Some(When { earliest, latest })) => Some(seen(earliest, latest)),
+    fn end_estimate(&self) -> Option<EndEstimate> {
+        let seen = |earliest, latest| EndEstimate { earliest, latest, fact: Fact::ResponsesAroundEnd };
+        match (self.valid_ended_at(), self.observed_between) {
+            (Some(at), _) => Some(EndEstimate { earliest: Some(at), latest: at, fact: Fact::EndedAt }),
+            (None, Some(TimeInterval { earliest, latest })) => Some(seen(earliest, latest)),
             (None, None) => Some(seen(self.started, self.ended_by?)),
         }
     }
 }
 
-impl Against {
-    fn before(self) -> Option<Duration> {
+impl RelativeToExpiry {
+    fn time_before(self) -> Option<Duration> {
         match self {
             Self::Before(left) => Some(left),
             Self::Near(_) | Self::After(_) | Self::Either => None,
@@ -183,8 +192,8 @@ impl Against {
     }
 }
 
-impl End {
-    pub(super) fn against(self, expires: Timestamp) -> Against {
+impl EndEstimate {
+    pub(super) fn relative_to(self, expires: Timestamp) -> RelativeToExpiry {
         let after = |at: Timestamp| at.signed_duration_since(expires).to_std().ok();
         let before = |at: Timestamp| expires.signed_duration_since(at).to_std().ok();
         // The end that is nearest to the expiry decides: what is claimed holds for the whole interval.
@@ -194,19 +203,19 @@ impl End {
         };
         let Some(earliest) = self.earliest else {
             return match before(self.latest).filter(|left| *left > NEAR_EXPIRY) {
-                Some(left) => Against::Before(left),
-                None => Against::Either,
+                Some(left) => RelativeToExpiry::Before(left),
+                None => RelativeToExpiry::Either,
             };
         };
         match (near(earliest), near(self.latest)) {
-            (Some(one), Some(other)) => Against::Near(one.max(other)),
-            _ if later(self.latest, NEAR_EXPIRY) < expires => {
-                Against::Before(before(self.latest).unwrap_or_default())
+            (Some(one), Some(other)) => RelativeToExpiry::Near(one.max(other)),
+            _ if saturating_add(self.latest, NEAR_EXPIRY) < expires => {
+                RelativeToExpiry::Before(before(self.latest).unwrap_or_default())
             }
-            _ if earliest > later(expires, NEAR_EXPIRY) => {
-                Against::After(after(earliest).unwrap_or_default())
+            _ if earliest > saturating_add(expires, NEAR_EXPIRY) => {
+                RelativeToExpiry::After(after(earliest).unwrap_or_default())
             }
-            _ => Against::Either,
+            _ => RelativeToExpiry::Either,
         }
     }
 }

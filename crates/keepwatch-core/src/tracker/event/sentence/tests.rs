@@ -2,7 +2,7 @@ use super::*;
 use crate::session::Status;
 use crate::testing::{at as t, id};
 use crate::text::Untrusted;
-use crate::tracker::bounds::When;
+use crate::tracker::server_clock::TimeInterval;
 
 fn sentence(kind: &EventKind) -> String {
     kind.sentence(Zone::Utc, t(0))
@@ -11,14 +11,14 @@ fn sentence(kind: &EventKind) -> String {
 fn ended(said: Option<i32>, fits: bool, last_alive: Option<i32>) -> String {
     sentence(&EventKind::Ended {
         status: Status::Completed,
-        said: said.map(t),
-        fits,
+        ended_at: said.map(t),
+        ended_at_fits: fits,
         last_alive: last_alive.map(|at| (t(at), Status::Running)),
     })
 }
 
 fn together(ids: &[&str]) -> EventKind {
-    EventKind::Together {
+    EventKind::EndedTogether {
         ids: ids.iter().map(|text| id(text)).collect(),
         spread: Duration::from_millis(1200),
     }
@@ -39,8 +39,8 @@ fn an_end_says_what_speaks_against_its_time() {
 #[test]
 fn since_when_it_may_have_happened_is_said_where_that_is_long_before_it_was_seen() {
     let said = |kind: EventKind, earliest: Option<i32>| {
-        let when = When { earliest: earliest.map(t), latest: t(60) };
-        Event { id: None, when, seen: t(60), kind }.sentence(Zone::Utc, t(60))
+        let when = TimeInterval { earliest: earliest.map(t), latest: t(60) };
+        Event { id: None, when, learned_at: t(60), kind }.sentence(Zone::Utc, t(60))
     };
     assert_eq!(said(EventKind::TrafficStarted, Some(49)), "proxy traffic started (after 12:00:49)");
     assert_eq!(said(EventKind::TrafficStarted, Some(50)), "proxy traffic started");
@@ -51,18 +51,22 @@ fn since_when_it_may_have_happened_is_said_where_that_is_long_before_it_was_seen
 
 #[test]
 fn a_limit_of_the_api_has_a_name_of_its_own() {
-    let name = |kind: FaultKind| EventKind::Failing { fault: kind.into(), list: None, wait: None }.name();
-    assert_eq!(name(FaultKind::RateLimited), "rate_limited");
-    assert_eq!(name(FaultKind::Timeout), "polls_failing");
+    let name =
+        |kind: ApiErrorKind| EventKind::PollsFailing { error: kind.into(), list: None, wait: None }.name();
+    assert_eq!(name(ApiErrorKind::RateLimited), "rate_limited");
+    assert_eq!(name(ApiErrorKind::Timeout), "polls_failing");
 }
 
 #[test]
 fn sessions_that_ended_together_are_named_as_far_as_a_line_allows() {
-    let names: Vec<String> = (0..NAMED + 2).map(|at| format!("session-{at}")).collect();
+    let names: Vec<String> = (0..MAX_NAMED_SESSIONS + 2).map(|at| format!("session-{at}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let all = sentence(&together(&names[..NAMED]));
-    assert!(all.starts_with(&format!("{NAMED} sessions ended within 1.2 s of each other: ")), "{all}");
-    assert!(all.ends_with(names[NAMED - 1]), "{all}");
+    let all = sentence(&together(&names[..MAX_NAMED_SESSIONS]));
+    assert!(
+        all.starts_with(&format!("{MAX_NAMED_SESSIONS} sessions ended within 1.2 s of each other: ")),
+        "{all}"
+    );
+    assert!(all.ends_with(names[MAX_NAMED_SESSIONS - 1]), "{all}");
     let more = sentence(&together(&names));
     assert!(more.ends_with(" and 2 more"), "{more}");
 }
@@ -96,9 +100,10 @@ fn a_clock_that_was_set_says_by_how_much_and_which_way() {
 
 #[test]
 fn a_failed_release_says_when_it_is_asked_again() {
-    let fault = crate::session::Fault::from(crate::session::FaultKind::Refused(Untrusted::new("h")));
+    let error =
+        crate::session::ApiError::from(crate::session::ApiErrorKind::ConnectionRefused(Untrusted::new("h")));
     let wait = Some(Duration::from_secs(6));
-    let again = sentence(&EventKind::ReleaseFailed { fault: fault.clone(), wait });
+    let again = sentence(&EventKind::ReleaseFailed { error: error.clone(), wait });
     assert!(again.starts_with("release failed: ") && again.ends_with("; asked again in 6 s"), "{again}");
-    assert!(!sentence(&EventKind::ReleaseFailed { fault, wait: None }).contains("again"));
+    assert!(!sentence(&EventKind::ReleaseFailed { error, wait: None }).contains("again"));
 }

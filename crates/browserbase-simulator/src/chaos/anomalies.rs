@@ -1,0 +1,134 @@
+//! What replies say of a session that is not so, or that nobody would expect: fields that are null, missing or of another
+//! kind, words that nobody knows, times that can not be, and metadata that means harm.
+//!
+//! A field that matters to why a session ended is, where it is odd, never another value that could be: then it is unknown,
+//! and whoever watches can be held to say so.
+
+use serde_json::{Map, Value, json};
+
+use super::super::rng::SeededRng;
+use super::super::scenario_session::{FieldOverride, OverrideScope, ScenarioSession};
+use super::super::scenario_time::Offset;
+use super::SECOND;
+
+/// What is odd about a session.
+#[derive(Clone, Copy, Debug, Default)]
+enum Anomaly {
+    #[default]
+    None,
+    /// A region that nobody knows.
+    Region,
+    /// Fields that are null, or of another kind, for good.
+    Null,
+    /// Fields that are missing, for good.
+    Missing,
+    /// A status that nobody knows, for a while.
+    Status,
+    /// The same, in lists alone.
+    ListedStatus,
+    /// Bytes that can not be, for a while.
+    Bytes,
+    /// An end that states no time.
+    MissingEndTime,
+    /// An end that states a time that can not be.
+    WrongEndTime,
+}
+
+const ANOMALY_WEIGHTS: &[(u64, Anomaly)] = &[
+    (80, Anomaly::None),
+    (3, Anomaly::Region),
+    (3, Anomaly::Null),
+    (3, Anomaly::Missing),
+    (2, Anomaly::Status),
+    (2, Anomaly::ListedStatus),
+    (1, Anomaly::Bytes),
+    (4, Anomaly::MissingEndTime),
+    (2, Anomaly::WrongEndTime),
+];
+
+/// Puts what is odd about it, if anything is, on a session that was created at `created` and lives so long.
+pub(super) fn apply(rng: &mut SeededRng, session: &mut ScenarioSession, created: i64, lifetime: i64) {
+    let for_good = FieldOverride { from: session.appears, ..FieldOverride::default() };
+    let from = created.saturating_add(rng.in_range(SECOND..(lifetime / 2).max(2 * SECOND)));
+    let to = from.saturating_add(rng.in_range(SECOND..20 * SECOND)).min(created.saturating_add(lifetime));
+    let a_while = FieldOverride {
+        from: Offset::from_micros(from),
+        to: Some(Offset::from_micros(to)),
+        ..FieldOverride::default()
+    };
+    let object = |value: Value| value.as_object().cloned().unwrap_or_default();
+    match rng.choose_weighted(ANOMALY_WEIGHTS) {
+        Anomaly::None => {}
+        Anomaly::Region => session.region = Some(rng.choose(&["mars-1", "", "\u{202e}1-tsew-su"]).into()),
+        Anomaly::Null => {
+            let fields =
+                ["keepAlive", "expiresAt", "createdAt", "startedAt", "region", "proxyBytes", "contextId"];
+            let odd = [json!(null), json!(null), json!([1]), json!({ "a": 1 }), json!("never\u{7}")];
+            let mut set = Map::new();
+            for _ in 0..2 {
+                let value = odd.get(usize::try_from(rng.below(5)).unwrap_or(0)).cloned();
+                set.insert(rng.choose(&fields).to_owned(), value.unwrap_or_default());
+            }
+            session.overrides.push(FieldOverride { set, ..for_good });
+        }
+        Anomaly::Missing => {
+            let fields =
+                ["keepAlive", "expiresAt", "createdAt", "startedAt", "updatedAt", "region", "projectId"];
+            session.overrides.push(FieldOverride { omit: vec![rng.choose(&fields).to_owned()], ..for_good });
+        }
+        Anomaly::Status | Anomaly::ListedStatus if to <= from => {}
+        Anomaly::Status => {
+            session.overrides.push(FieldOverride { set: object(json!({ "status": "SLEEPING" })), ..a_while })
+        }
+        Anomaly::ListedStatus => {
+            let set = object(json!({ "status": "paused\u{1b}[31m" }));
+            session.overrides.push(FieldOverride { set, scope: OverrideScope::List, ..a_while });
+        }
+        Anomaly::Bytes => {
+            session.overrides.push(FieldOverride { set: object(json!({ "proxyBytes": "many" })), ..a_while });
+        }
+        Anomaly::MissingEndTime => session.ends.iter_mut().for_each(|end| end.omit_ended_at = true),
+        Anomaly::WrongEndTime => {
+            let hours = rng.choose(&[-7_i64, 7]).saturating_mul(3600 * SECOND);
+            if let Some(end) = &mut session.ends {
+                end.ended_at = Some(end.at.plus(Offset::from_micros(hours)));
+            }
+        }
+    }
+}
+
+/// From `at` on: an end of a kind that nobody knows.
+pub(super) fn unknown_status_override(at: Offset) -> FieldOverride {
+    let mut set = Map::new();
+    set.insert("status".into(), "EVICTED".into());
+    FieldOverride { from: at, set, ..FieldOverride::default() }
+}
+
+/// None, usual, or meant to do harm.
+pub(super) fn random_metadata(rng: &mut SeededRng) -> Option<Map<String, Value>> {
+    let run = format!("run-{:05}", rng.below(100_000));
+    let owner = rng.choose(&["growth", "checkout-e2e", "nightly", "price-watch", "search-qa"]);
+    let value = match rng.below(16) {
+        0 | 1 => return None,
+        2 => json!({ (rng.choose(&["mcp", "browse_cli", "stagehand"])): "true" }),
+        3 => hostile_metadata(rng),
+        _ => json!({ "owner": owner, "env": rng.choose(&["prod", "staging"]), "run": { "id": run } }),
+    };
+    value.as_object().cloned()
+}
+
+fn hostile_metadata(rng: &mut SeededRng) -> Value {
+    match rng.below(9) {
+        0 => json!({ "owner": "\u{1b}]0;owned\u{7}\u{1b}[2J\u{1b}[31m", "\u{9b}31m": "\u{85}\u{0}" }),
+        1 => {
+            json!({ "owner": "nimda\u{202e}\u{2066}\u{200b}\u{feff}", "tags": "\u{e0041}\u{e0042}\u{e007f}" })
+        }
+        2 => json!({ "owner": format!("z{}", "\u{0301}".repeat(120)), "wide": "看護 👩‍👩‍👧‍👦 ﷽" }),
+        3 => json!({ "owner": "x".repeat(450), "note": "line\r\nline\tline" }),
+        4 => json!({ "api_key": "bb_live_cAnArYoFcHaOs77", "url": "wss://c/?signingKey=cAnArYoFcHaOs78" }),
+        5 => json!({ "owner": (0..60).fold(json!("deep"), |inner, _| json!([inner])) }),
+        6 => json!({ "": "", " ": " ", "__proto__": { "owner": true }, "'; DROP TABLE summary; --": 1e308 }),
+        7 => json!({ "owner": ["a", null, 3], "run": { "id": -0.0 }, "n": u64::MAX }),
+        _ => json!({ "owner": "\u{7f}\u{1f}\u{80}\u{2028}\u{2029}", "label": "%s%n\\x1b[0m$(reboot)`id`" }),
+    }
+}

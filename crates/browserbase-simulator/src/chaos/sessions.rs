@@ -1,0 +1,252 @@
+//! How a session comes and goes: one of the ways that there are, and its times.
+
+use std::time::Duration;
+
+use super::super::rng::SeededRng;
+use super::super::scenario_session::{
+    EndCause, FinalStatus, ProxyTraffic, ScenarioEnd, ScenarioSession, Window,
+};
+use super::super::scenario_time::{HumanDuration, Offset};
+use super::{MINUTE, SECOND, anomalies};
+
+/// Of sessions that state no timeout: the project's default.
+const DEFAULT_TIMEOUT: i64 = 5 * MINUTE;
+const HOUR: i64 = 60 * MINUTE;
+const REGIONS: [&str; 4] = ["us-west-2", "us-east-1", "eu-central-1", "ap-southeast-1"];
+
+/// A place that one session takes after the other.
+#[derive(Debug)]
+pub(super) struct SessionSlot<'b> {
+    rng: SeededRng,
+    /// When several sessions end at once.
+    bulk_end_times: &'b [i64],
+    /// When the session in it is gone; before the start, while there was none.
+    pub(super) free_at: i64,
+    is_first: bool,
+}
+
+/// The ways in which a session goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum SessionOutcome {
+    /// `TIMED_OUT` at its expiry.
+    #[default]
+    TimesOut,
+    /// The same, after hours.
+    LivesLong,
+    /// Its timeout, for which replies say `COMPLETED`.
+    TimesOutAsCompleted,
+    /// Without keep-alive: its client leaves, or somebody releases it.
+    ClientLeaves,
+    /// With keep-alive, and before its expiry.
+    EndsEarly,
+    /// `ERROR`
+    Fails,
+    /// The same, before it started.
+    FailsPending,
+    /// Nobody ever connects.
+    Unused,
+    /// Over at the same moment as others.
+    EndsInBulk,
+    /// It goes on after its expiry.
+    Overdue,
+    /// 404 while it lives.
+    Vanishes,
+    /// 404 soon after its end.
+    VanishesEnded,
+    /// Replies say of its end a word that nobody knows.
+    EndsWithUnknownStatus,
+}
+
+const OUTCOME_WEIGHTS: &[(u64, SessionOutcome)] = &[
+    (27, SessionOutcome::TimesOut),
+    (2, SessionOutcome::LivesLong),
+    (8, SessionOutcome::TimesOutAsCompleted),
+    (16, SessionOutcome::ClientLeaves),
+    (13, SessionOutcome::EndsEarly),
+    (10, SessionOutcome::Fails),
+    (2, SessionOutcome::FailsPending),
+    (5, SessionOutcome::Unused),
+    (6, SessionOutcome::EndsInBulk),
+    (4, SessionOutcome::Overdue),
+    // promise: seeded-chaos, mutant: (3, -> (4,
+    (3, SessionOutcome::Vanishes),
+    (3, SessionOutcome::VanishesEnded),
+    (1, SessionOutcome::EndsWithUnknownStatus),
+];
+
+/// What a fate comes to, in microseconds from the creation.
+struct SessionSchedule {
+    /// `None` is the project's default.
+    timeout: Option<i64>,
+    /// If not at the timeout.
+    end: Option<(i64, FinalStatus, EndCause)>,
+    vanishes: Option<i64>,
+    overdue: bool,
+    /// `None` if either will do.
+    keep_alive: Option<bool>,
+}
+
+impl SessionSchedule {
+    fn timeout(&self) -> i64 {
+        self.timeout.unwrap_or(DEFAULT_TIMEOUT)
+    }
+
+    /// How long the API says that it lives.
+    fn lifetime(&self) -> i64 {
+        let end = self.end.map_or(self.timeout(), |(end, _, _)| end);
+        self.vanishes.map_or(end, |vanishes_at| vanishes_at.min(end))
+    }
+}
+
+impl<'b> SessionSlot<'b> {
+    pub(super) fn new(rng: SeededRng, bulk_end_times: &'b [i64]) -> Self {
+        Self { rng, bulk_end_times, free_at: 0, is_first: true }
+    }
+
+    /// The session that takes the place next.
+    pub(super) fn next_session(&mut self) -> ScenarioSession {
+        let rng = &mut self.rng;
+        let outcome = rng.choose_weighted(OUTCOME_WEIGHTS);
+        let rest = rng.in_range(0..4 * SECOND);
+        let mut created = self.free_at.saturating_add(rest);
+        let schedule = schedule(outcome, rng, created, self.bulk_end_times);
+        let lifetime = schedule.lifetime();
+        if std::mem::take(&mut self.is_first) {
+            // At the start, sessions are of every age.
+            created = rng.in_range((-lifetime).saturating_add(SECOND)..0);
+        }
+        self.free_at = created.saturating_add(lifetime);
+        let id = rng.uuid();
+        let mut session = build_session(rng, outcome, &schedule, created);
+        anomalies::apply(rng, &mut session, created, lifetime);
+        ScenarioSession { id: Some(id), ..session }
+    }
+}
+
+fn schedule(
+    outcome: SessionOutcome,
+    rng: &mut SeededRng,
+    created: i64,
+    bulk_end_times: &[i64],
+) -> SessionSchedule {
+    let timeouts: &[i64] = match outcome {
+        SessionOutcome::Overdue => &[1, 2],
+        SessionOutcome::LivesLong => &[60, 120, 360],
+        SessionOutcome::TimesOut | SessionOutcome::TimesOutAsCompleted | SessionOutcome::VanishesEnded => {
+            &[1, 2, 3, 5, 10, 15, 30]
+        }
+        _ => &[30, 60, 360],
+    };
+    let timeout = rng.choose(timeouts).saturating_mul(MINUTE);
+    let early = rng.in_range(10 * SECOND..25 * MINUTE);
+    let completed = |at, cause| Some((at, FinalStatus::Completed, cause));
+    let mut schedule = SessionSchedule {
+        timeout: Some(timeout),
+        end: None,
+        vanishes: None,
+        overdue: false,
+        keep_alive: None,
+    };
+    match outcome {
+        SessionOutcome::TimesOut if rng.percent_chance(20) => schedule.timeout = None,
+        SessionOutcome::TimesOut | SessionOutcome::LivesLong => {}
+        SessionOutcome::TimesOutAsCompleted => {
+            let at = timeout.saturating_sub(rng.in_range(SECOND / 5..9 * SECOND / 2));
+            schedule.end = completed(at, EndCause::Timeout);
+        }
+        SessionOutcome::ClientLeaves => {
+            schedule.keep_alive = Some(false);
+            schedule.end = completed(early, rng.choose(&[EndCause::Client, EndCause::ReleasedElsewhere]));
+        }
+        SessionOutcome::EndsEarly => {
+            schedule.keep_alive = Some(true);
+            let causes = [EndCause::Client, EndCause::ReleasedElsewhere, EndCause::Platform];
+            schedule.end = completed(early, rng.choose(&causes));
+        }
+        SessionOutcome::Fails => schedule.end = Some((early, FinalStatus::Error, EndCause::Failure)),
+        SessionOutcome::FailsPending => {
+            schedule.end =
+                Some((rng.in_range(3 * SECOND..40 * SECOND), FinalStatus::Error, EndCause::Failure));
+        }
+        SessionOutcome::Unused => {
+            schedule.keep_alive = Some(false);
+            let at = DEFAULT_TIMEOUT.saturating_add(rng.in_range(-SECOND..5 * SECOND));
+            schedule.end = completed(at, EndCause::Unused);
+        }
+        SessionOutcome::EndsInBulk => {
+            let least = created.saturating_add(20 * SECOND);
+            let next = bulk_end_times.iter().copied().find(|at| least <= *at).unwrap_or(least);
+            let at = next.saturating_sub(created).saturating_add(rng.in_range(0..3 * SECOND / 2));
+            schedule.end = completed(at, EndCause::Platform);
+        }
+        SessionOutcome::Overdue => {
+            schedule.overdue = true;
+            let status = rng.choose(&[FinalStatus::Completed, FinalStatus::Error, FinalStatus::TimedOut]);
+            let at = timeout.saturating_add(rng.in_range(15 * SECOND..90 * SECOND));
+            schedule.end = Some((at, status, EndCause::Platform));
+        }
+        SessionOutcome::Vanishes => schedule.vanishes = Some(early),
+        SessionOutcome::VanishesEnded => {
+            schedule.vanishes = Some(timeout.saturating_add(rng.in_range(SECOND..20 * SECOND)));
+        }
+        SessionOutcome::EndsWithUnknownStatus => {
+            schedule.end = completed(early, EndCause::Platform);
+            schedule.vanishes = Some(early.saturating_add(rng.in_range(MINUTE..3 * MINUTE)));
+        }
+    }
+    schedule
+}
+
+fn build_session(
+    rng: &mut SeededRng,
+    outcome: SessionOutcome,
+    schedule: &SessionSchedule,
+    created: i64,
+) -> ScenarioSession {
+    let at = |after: i64| Offset::from_micros(created.saturating_add(after));
+    let pending = match outcome {
+        SessionOutcome::FailsPending => HOUR,
+        _ => rng.choose_weighted(&[(60, 0), (30, SECOND), (8, 8 * SECOND), (2, 40 * SECOND)]),
+    };
+    let keep_alive = rng.percent_chance(50);
+    let has_traffic =
+        !matches!(outcome, SessionOutcome::Unused | SessionOutcome::FailsPending) && rng.percent_chance(55);
+    let mut session = ScenarioSession {
+        appears: Offset::from_micros(created.max(0)),
+        created: Some(at(0)),
+        starts: (pending > 0).then(|| at(pending)),
+        timeout: schedule.timeout.map(|timeout| HumanDuration(Offset::from_micros(timeout).to_duration())),
+        keep_alive: schedule.keep_alive.unwrap_or(keep_alive),
+        region: Some(rng.choose(&REGIONS).to_owned()),
+        metadata: anomalies::random_metadata(rng),
+        proxy: if has_traffic { vec![random_traffic(rng, created, schedule.lifetime())] } else { Vec::new() },
+        ends: schedule
+            .end
+            .map(|(after, status, cause)| ScenarioEnd::new(at(after), status).with_cause(cause)),
+        overdue: schedule.overdue,
+        vanishes: schedule.vanishes.map(at),
+        ..ScenarioSession::default()
+    };
+    if outcome == SessionOutcome::EndsWithUnknownStatus {
+        session.overrides.push(anomalies::unknown_status_override(at(schedule.lifetime())));
+    }
+    if rng.percent_chance(5) && schedule.lifetime() > 40 * SECOND {
+        let from = rng.in_range(SECOND..schedule.lifetime().saturating_sub(30 * SECOND));
+        let to = from.saturating_add(rng.in_range(5 * SECOND..25 * SECOND));
+        session.unlisted = vec![Window { from: at(from), to: at(to) }];
+    }
+    session
+}
+
+/// All the time, for a while, or as it comes and goes.
+fn random_traffic(rng: &mut SeededRng, created: i64, lifetime: i64) -> ProxyTraffic {
+    let from = created.saturating_add(rng.in_range(0..(lifetime / 2).max(1)));
+    let until = from.saturating_add(rng.in_range(0..lifetime.max(1)));
+    let wave = Duration::from_secs(rng.below(110).saturating_add(10));
+    ProxyTraffic {
+        from: Offset::from_micros(from),
+        to: if rng.percent_chance(60) { Offset::NEVER } else { Offset::from_micros(until) },
+        bytes_per_second: u32::try_from(rng.in_range(200..60_000)).unwrap_or(200),
+        wave: rng.percent_chance(50).then_some(HumanDuration(wave)),
+    }
+}

@@ -1,0 +1,191 @@
+//! One session at a moment: its status, its bytes, its JSON.
+//!
+//! ```text
+//!              appears          starts            ends, or created + timeout        vanishes
+//!   unknown ──────┼──── PENDING ───┼──── RUNNING ────┼──── COMPLETED, ERROR, TIMED_OUT ──┼── unknown
+//! ```
+
+use std::fmt::Write as _;
+
+use chrono::SecondsFormat;
+use serde_json::{Map, Value};
+
+use super::project::SimProject;
+use super::scenario_session::{FinalStatus, OverrideScope, ScenarioEnd, ScenarioSession, SimStatus};
+use super::scenario_time::Offset;
+use keepwatch_core::clock::Timestamp;
+
+/// `updatedAt` of a running session moves in such steps.
+const HEARTBEAT_MICROS: i64 = 10_000_000;
+
+/// What a session is at a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionSnapshot {
+    /// Its status.
+    pub status: SimStatus,
+    /// What has passed its proxy.
+    pub proxy_bytes: u64,
+    /// Its `updatedAt`.
+    pub updated_at: Offset,
+    /// The `endedAt` that it states.
+    pub ended_at: Option<Offset>,
+}
+
+/// A session with everything that its scenario left open decided.
+#[derive(Debug)]
+pub(super) struct SimSession {
+    pub(super) spec: ScenarioSession,
+    pub(super) id: String,
+    pub(super) created: Offset,
+    pub(super) expires: Offset,
+    pub(super) metadata: Value,
+    pub(super) connect_host: String,
+    /// Its JSON up to the moving fields, without the closing brace: written once, so that a list of 10,000 sessions
+    /// only adds those.
+    json_prefix: String,
+}
+
+impl SimSession {
+    pub(super) fn new(spec: ScenarioSession, id: String, project: &SimProject, start: Timestamp) -> Self {
+        let created = spec.created.unwrap_or(spec.appears);
+        let expires = created.plus(spec.timeout.unwrap_or(project.default_timeout).into());
+        // The API's `createdAt` is another machine's reading than `startedAt`: by so much later, or earlier.
+        let jitter = i64::try_from(fnv1a(id.bytes()) % 10).unwrap_or(0);
+        let stated_created = created.plus(Offset::from_micros(if jitter < 4 {
+            1_213 * (jitter + 1)
+        } else {
+            -43_117 * jitter
+        }));
+
+        let date = |at: Offset| Value::from(api_time(at.to_timestamp(start)));
+        let mut fields = Map::new();
+        fields.insert("id".into(), id.clone().into());
+        fields.insert("createdAt".into(), date(stated_created));
+        fields.insert("projectId".into(), project.id.clone().into());
+        fields.insert("startedAt".into(), date(created));
+        fields.insert("expiresAt".into(), date(expires));
+        fields.insert("keepAlive".into(), spec.keep_alive.into());
+        if let Some(context) = &spec.context {
+            fields.insert("contextId".into(), context.clone().into());
+        }
+        let metadata = spec.metadata.clone().map_or(Value::Null, Value::from); // null means absent
+        let region = spec.region.as_deref().unwrap_or("us-west-2");
+        fields.insert("region".into(), region.into());
+        if !metadata.is_null() {
+            fields.insert("userMetadata".into(), metadata.clone());
+        }
+        let connect_host = format!("connect.{}.browserbase.com", region_code(region));
+        let mut json_prefix = Value::from(fields).to_string();
+        json_prefix.pop();
+        Self { spec, id, created, expires, metadata, connect_host, json_prefix }
+    }
+
+    pub(super) fn snapshot(&self, at: Offset) -> Option<SessionSnapshot> {
+        let spec = &self.spec;
+        if at < spec.appears || spec.vanishes.is_some_and(|vanishes_at| vanishes_at <= at) {
+            return None;
+        }
+        let starts_at = self.starts_at();
+        let (status, updated_at, ended_at, alive_until) = match self.effective_end() {
+            Some(end) if end.at <= at => {
+                let stated_end = (!end.omit_ended_at).then_some(end.ended_at.unwrap_or(end.at));
+                (SimStatus::Ended(end.status), end.at, stated_end, end.at)
+            }
+            _ if at < starts_at => (SimStatus::Pending, self.created, None, at),
+            _ => {
+                let beats = at.minus(starts_at).as_micros().checked_div(HEARTBEAT_MICROS).unwrap_or(0);
+                let last = starts_at.plus(Offset::from_micros(beats.saturating_mul(HEARTBEAT_MICROS)));
+                (SimStatus::Running, last, None, at)
+            }
+        };
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "`as` saturates; never negative"
+        )]
+        let proxy_bytes = spec.proxy.iter().map(|traffic| traffic.bytes_at(alive_until)).sum::<f64>() as u64;
+        Some(SessionSnapshot { status, proxy_bytes, updated_at, ended_at })
+    }
+
+    /// How it ends, as things stand.
+    pub(super) fn effective_end(&self) -> Option<ScenarioEnd> {
+        match self.spec.ends {
+            Some(end) if self.spec.overdue || end.at < self.expires => Some(end),
+            _ if self.spec.overdue => None,
+            _ => Some(ScenarioEnd::new(self.expires, FinalStatus::TimedOut)),
+        }
+    }
+
+    /// When it turns from PENDING to RUNNING, if it lives so long.
+    pub(super) fn starts_at(&self) -> Offset {
+        self.spec.starts.unwrap_or(self.created)
+    }
+
+    pub(super) fn write_json(&self, body: &mut String, snapshot: &SessionSnapshot, start: Timestamp) {
+        let updated = api_time(snapshot.updated_at.to_timestamp(start));
+        let SessionSnapshot { status, proxy_bytes, ended_at: ended, .. } = snapshot;
+        body.push_str(&self.json_prefix);
+        _ = write!(
+            body,
+            r#","updatedAt":"{updated}","status":"{}","proxyBytes":{proxy_bytes}"#,
+            status.as_str()
+        );
+        if let Some(ended) = ended {
+            _ = write!(body, r#","endedAt":"{}""#, api_time(ended.to_timestamp(start)));
+        }
+        body.push('}');
+    }
+
+    /// `truth`, with what the scenario has replies of the kind `on` say instead.
+    pub(super) fn apply_overrides(&self, json: String, at: Offset, scope: OverrideScope) -> String {
+        let overrides: Vec<_> = self
+            .spec
+            .overrides
+            .iter()
+            .filter(|field_override| field_override.applies_at(at, scope))
+            .collect();
+        if overrides.is_empty() {
+            return json;
+        }
+        let mut fields: Map<String, Value> = serde_json::from_str(&json).unwrap_or_default();
+        for say in overrides {
+            fields.extend(say.set.clone());
+            fields.retain(|name, _| !say.omit.contains(name));
+        }
+        Value::from(fields).to_string()
+    }
+}
+
+/// `at` as the API writes it: `2026-10-03T16:05:34.513867+00:00`.
+pub(super) fn api_time(at: Timestamp) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Micros, false)
+}
+
+/// The region's part of a connect URL's host: `usw2` for `us-west-2`.
+fn region_code(region: &str) -> String {
+    let mut words = region.split('-');
+    let first = words.next().unwrap_or_default();
+    let rest = words.map(|word| match word {
+        "southeast" => "se",
+        word => word.get(..1).unwrap_or_default(),
+    });
+    std::iter::once(first)
+        .chain(rest)
+        .filter(|part| part.chars().all(|c| c.is_ascii_alphanumeric()))
+        .collect()
+}
+
+/// A version 4 UUID that is always the same for the same arguments.
+pub(super) fn stable_uuid(seed: &str, number: usize) -> String {
+    let mut rng = fastrand::Rng::with_seed(fnv1a(seed.bytes().chain(number.to_le_bytes())));
+    let hex = format!("{:032x}", rng.u128(..));
+    let part = |from: usize, to: usize| hex.get(from..to).unwrap_or_default();
+    format!("{}-{}-4{}-a{}-{}", part(0, 8), part(8, 12), part(13, 16), part(17, 20), part(20, 32))
+}
+
+/// The FNV-1a hash: the same in every version of Rust, as the standard library's need not be.
+fn fnv1a(bytes: impl IntoIterator<Item = u8>) -> u64 {
+    bytes
+        .into_iter()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}

@@ -1,0 +1,69 @@
+//! Sessions without a story: as many as wanted, each the same in every run.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use super::scenario_session::{FinalStatus, ProxyTraffic, ScenarioEnd, ScenarioSession};
+use super::scenario_time::{HumanDuration, Offset};
+
+const REGIONS: [&str; 4] = ["us-west-2", "us-east-1", "eu-central-1", "ap-southeast-1"];
+const OWNERS: [&str; 6] = ["growth", "checkout-e2e", "nightly", "price-watch", "support-bot", "search-qa"];
+const TOOL_MARKERS: [&str; 3] = ["mcp", "browse_cli", "stagehand"];
+const MINUTE: i64 = 60_000_000;
+
+/// `count` sessions: most of them run, some are yet to start, some have ended; they expire over the next hours.
+pub(super) fn sessions(count: usize) -> impl Iterator<Item = ScenarioSession> {
+    (0..count).map(session)
+}
+
+fn session(index: usize) -> ScenarioSession {
+    let mut rng = fastrand::Rng::with_seed(u64::try_from(index).unwrap_or(0));
+    let timeout_minutes = *rng.choice(&[15_u32, 30, 60, 180, 360]).unwrap_or(&60);
+    let timeout = i64::from(timeout_minutes) * MINUTE;
+    let one_of_20 = rng.u8(0..20);
+    let pending = one_of_20 == 0;
+    let age = rng.i64(1_000_000..if pending { MINUTE / 2 } else { timeout });
+    let created = Offset::from_micros(-age);
+    let ended = |chance: &mut fastrand::Rng, status| {
+        let at = Offset::from_micros(-chance.i64(0..age));
+        Some(ScenarioEnd::new(at, status))
+    };
+    ScenarioSession {
+        created: Some(created),
+        starts: pending.then(|| Offset::from_micros(rng.i64(5_000_000..5 * MINUTE))),
+        ends: match one_of_20 {
+            1 | 2 => ended(&mut rng, FinalStatus::Completed),
+            3 => ended(&mut rng, FinalStatus::Error),
+            _ => None,
+        },
+        timeout: Some(HumanDuration(Duration::from_secs(u64::from(timeout_minutes) * 60))),
+        keep_alive: rng.bool(),
+        region: rng.choice(REGIONS).map(str::to_owned),
+        metadata: metadata(&mut rng, index),
+        proxy: match rng.u8(0..3) {
+            0 => Vec::new(),
+            _ => vec![ProxyTraffic {
+                from: created,
+                to: Offset::NEVER,
+                bytes_per_second: rng.u32(200..60_000),
+                wave: Some(HumanDuration(Duration::from_secs(rng.u64(15..120)))),
+            }],
+        },
+        ..ScenarioSession::default()
+    }
+}
+
+fn metadata(rng: &mut fastrand::Rng, index: usize) -> Option<Map<String, Value>> {
+    let owned = json!({
+        "owner": rng.choice(OWNERS)?,
+        "env": rng.choice(["prod", "staging", "dev"])?,
+        "run": { "id": format!("run-{index:05}") },
+    });
+    let metadata = match rng.u8(0..8) {
+        0 => return None,
+        1 => json!({ (rng.choice(TOOL_MARKERS)?): "true" }),
+        _ => owned,
+    };
+    metadata.as_object().cloned()
+}

@@ -1,0 +1,101 @@
+//! Finding a session's id in what somebody pastes: the id alone, the dashboard's URL, a line of a log.
+
+use super::{SessionId, SessionIdError};
+
+/// The lengths of the groups of a UUID.
+const UUID_GROUP_LENGTHS: [usize; 5] = [8, 4, 4, 4, 12];
+/// What stands before an id in the URLs of the dashboard and of the API.
+const URL_ID_PREFIX: &str = "sessions/";
+
+impl SessionId {
+    /// Returns the id that `text` contains. One behind `sessions/` takes precedence over the others.
+    ///
+    /// # Errors
+    /// Returns an error if the text contains no id or several.
+    pub fn find_in(text: &str) -> Result<Self, SessionIdError> {
+        let text = text.trim();
+        let after_prefix = text
+            .match_indices(URL_ID_PREFIX)
+            .filter_map(|(at, _)| text.get(at.saturating_add(URL_ID_PREFIX.len())..));
+        let in_urls: Vec<&str> = unique_ignoring_case(after_prefix.filter_map(uuid_at));
+        if let [only] = in_urls.as_slice() {
+            return Self::parse(only);
+        }
+        let ids = unique_ignoring_case((0..text.len()).filter_map(|at| {
+            let before = text.get(..at)?;
+            if before.ends_with(is_word_char) { None } else { uuid_at(text.get(at..)?) }
+        }));
+        match ids.as_slice() {
+            [only] => Self::parse(only),
+            [] if text.is_empty() => Self::parse(text),
+            [] if !text.contains(|letter: char| letter.is_whitespace() || "/:?=&".contains(letter)) => {
+                Self::parse(text)
+            }
+            [] => Err(SessionIdError::NotFound),
+            many => Err(SessionIdError::Ambiguous(many.len())),
+        }
+    }
+}
+
+fn unique_ignoring_case<'t>(ids: impl Iterator<Item = &'t str>) -> Vec<&'t str> {
+    let mut unique: Vec<&str> = Vec::new();
+    for id in ids {
+        if !unique.iter().any(|other| other.eq_ignore_ascii_case(id)) {
+            unique.push(id);
+        }
+    }
+    unique
+}
+
+/// The UUID with which `text` begins, if it is a whole word.
+fn uuid_at(text: &str) -> Option<&str> {
+    let id = text.get(..36)?;
+    let groups = id.split('-').map(|group| (group.len(), group.bytes().all(|byte| byte.is_ascii_hexdigit())));
+    let is_uuid = groups.eq(UUID_GROUP_LENGTHS.map(|length| (length, true)));
+    (is_uuid && !text.get(36..)?.starts_with(is_word_char)).then_some(id)
+}
+
+fn is_word_char(letter: char) -> bool {
+    letter.is_ascii_alphanumeric() || letter == '-' || letter == '_'
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de";
+    const OTHER: &str = "45c48cce-2e2d-4fba-8f1a-2d7bcf1aa7ff";
+
+    #[test]
+    fn an_id_is_found_in_whatever_it_is_pasted_with() {
+        for text in [
+            ID.to_owned(),
+            format!("  {ID}\n"),
+            format!("https://www.browserbase.com/sessions/{ID}"),
+            format!("https://api.browserbase.com/v1/sessions/{ID}/debug?x=1"),
+            format!("21:04:02 INFO session={ID} project: started"),
+            format!("{{\"id\":\"{ID}\"}}"),
+            format!("{ID} and {ID} again"),
+            format!("project {OTHER}: GET /v1/sessions/{ID}"),
+            format!("Größe „{ID}“"),
+        ] {
+            assert_eq!(SessionId::find_in(&text).map(|id| id.raw().to_owned()), Ok(ID.into()), "{text}");
+        }
+        assert_eq!(SessionId::find_in("s-0001").unwrap().raw(), "s-0001");
+    }
+
+    #[test]
+    fn what_holds_no_id_or_several_is_refused_with_a_sentence() {
+        for (text, says) in [
+            (String::new(), "empty"),
+            ("session not found".into(), "no session id in"),
+            ("https://www.browserbase.com/sessions".into(), "no session id in"),
+            (format!("{ID} {OTHER}"), "2 ids"),
+            (format!("id={ID}0 x"), "no session id in"),
+            ("..".into(), "can not be"),
+        ] {
+            let sentence = SessionId::find_in(&text).unwrap_err().to_string();
+            assert!(sentence.contains(says), "{text}: {sentence}");
+        }
+    }
+}

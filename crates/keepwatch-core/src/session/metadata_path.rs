@@ -1,0 +1,104 @@
+//! A path into metadata, as a reader writes it: `run.id`. It finds a value; it never shows one.
+
+use std::fmt;
+
+use serde_json::Value;
+
+use serde::{Deserialize, Serialize};
+
+use crate::text;
+
+/// Keys from the outermost on, with dots between them. A key may have dots itself: the longest that fits is taken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct MetadataPath(String);
+
+/// The reason why a text is not a path into metadata. Its texts are fit for a terminal.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MetadataPathError {
+    /// The path is empty or has an empty part.
+    #[error("“{0}” is no path into the metadata; one looks like run.id")]
+    Malformed(String),
+    /// A part of the path is a name under which secrets are kept.
+    #[error("what is at “{0}” in the metadata is taken for a secret, and not shown")]
+    Secret(String),
+}
+
+impl MetadataPath {
+    /// Parses a path as a user wrote it.
+    ///
+    /// # Errors
+    /// Returns an error if no value can have this path, or if its value must not be shown.
+    pub fn parse(text: &str) -> Result<Self, MetadataPathError> {
+        let path = text.trim();
+        if path.is_empty() || path.split('.').any(str::is_empty) {
+            return Err(MetadataPathError::Malformed(text::sanitise(path, 40)));
+        }
+        if path.split('.').any(text::is_secret_name) {
+            return Err(MetadataPathError::Secret(text::sanitise(path, 40)));
+        }
+        Ok(Self(path.to_owned()))
+    }
+
+    /// The value at this place.
+    #[must_use]
+    pub fn value_in<'v>(&self, tree: &'v Value) -> Option<&'v Value> {
+        find_value(&self.0, tree)
+    }
+
+    /// As it was written.
+    #[must_use]
+    pub fn raw(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for MetadataPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&text::sanitise(&self.0, 80))
+    }
+}
+
+fn find_value<'v>(path: &str, tree: &'v Value) -> Option<&'v Value> {
+    let child = |key: &str| match tree {
+        Value::Object(map) => map.get(key),
+        Value::Array(items) => key.parse::<usize>().ok().and_then(|index| items.get(index)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
+    };
+    child(path).or_else(|| {
+        path.rmatch_indices('.').find_map(|(dot, _)| {
+            let (key, rest) = (path.get(..dot)?, path.get(dot.saturating_add(1)..)?);
+            find_value(rest, child(key)?)
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_leads_through_objects_and_arrays_and_keys_that_have_dots() {
+        let tree =
+            serde_json::json!({"run": {"id": "c-881", "tags": ["a", "b"]}, "a.b": {"c": 1}, "env": "x"});
+        for (path, found) in [
+            ("env", Some("\"x\"")),
+            ("run.id", Some("\"c-881\"")),
+            ("run.tags.1", Some("\"b\"")),
+            ("a.b.c", Some("1")),
+            ("run.tags.2", None),
+            ("run.nothing", None),
+            ("env.x", None),
+        ] {
+            let at = MetadataPath::parse(path).unwrap().value_in(&tree).map(ToString::to_string);
+            assert_eq!(at.as_deref(), found, "{path}");
+        }
+    }
+
+    #[test]
+    fn what_leads_nowhere_or_to_a_secret_is_refused() {
+        for bad in ["", " ", ".", "run.", ".id", "a..b", "run.api_key", "token"] {
+            assert!(MetadataPath::parse(bad).is_err(), "{bad}");
+        }
+    }
+}

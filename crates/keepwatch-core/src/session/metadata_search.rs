@@ -1,0 +1,190 @@
+//! Looking at the values of metadata as its text is read: no tree is built, for ten thousand may be looked at in a row.
+
+use std::fmt::{self, Write as _};
+
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+/// Whether a value at `path`, or below it, passes `test`. Keys are compared in any case; an empty path is the whole.
+pub(super) fn any_value_at(json: &str, path: &str, test: &mut dyn FnMut(&str) -> bool) -> bool {
+    let mut found = false;
+    // What is cut or broken is searched as far as it can be read.
+    let _ = MetadataVisitor { path, test, found: &mut found }
+        .deserialize(&mut serde_json::Deserializer::from_str(json));
+    found
+}
+
+/// Walks one value.
+struct MetadataVisitor<'a> {
+    path: &'a str,
+    test: &'a mut dyn FnMut(&str) -> bool,
+    found: &'a mut bool,
+}
+
+impl MetadataVisitor<'_> {
+    fn test_text(&mut self, text: &str) {
+        if self.path.is_empty() && !*self.found {
+            *self.found = (self.test)(text);
+        }
+    }
+
+    fn test_number(&mut self, number: impl fmt::Display) {
+        let mut digits = Digits::default();
+        if write!(digits, "{number}").is_ok() {
+            self.test_text(digits.text());
+        }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for MetadataVisitor<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
+        from.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for MetadataVisitor<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_str<E>(mut self, text: &str) -> Result<(), E> {
+        self.test_text(text);
+        Ok(())
+    }
+
+    fn visit_bool<E>(mut self, value: bool) -> Result<(), E> {
+        self.test_text(if value { "true" } else { "false" });
+        Ok(())
+    }
+
+    fn visit_i64<E>(mut self, number: i64) -> Result<(), E> {
+        self.test_number(number);
+        Ok(())
+    }
+
+    fn visit_u64<E>(mut self, number: u64) -> Result<(), E> {
+        self.test_number(number);
+        Ok(())
+    }
+
+    fn visit_f64<E>(mut self, number: f64) -> Result<(), E> {
+        self.test_number(number);
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(rest) = map.next_key_seed(KeyVisitor { path: self.path })? {
+            match rest {
+                Some(path) if !*self.found => {
+                    map.next_value_seed(MetadataVisitor {
+                        path,
+                        test: &mut *self.test,
+                        found: &mut *self.found,
+                    })?;
+                }
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        // An item stands for the whole: nobody knows its number by heart.
+        let Self { path, test, found } = self;
+        while items
+            .next_element_seed(MetadataVisitor { path, test: &mut *test, found: &mut *found })?
+            .is_some()
+        {}
+        Ok(())
+    }
+}
+
+/// Reads a key: what is left of the path behind it, if it is on the path.
+struct KeyVisitor<'a> {
+    path: &'a str,
+}
+
+impl<'de, 'a> DeserializeSeed<'de> for KeyVisitor<'a> {
+    type Value = Option<&'a str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
+        from.deserialize_str(self)
+    }
+}
+
+impl<'a> Visitor<'_> for KeyVisitor<'a> {
+    type Value = Option<&'a str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
+        if self.path.is_empty() {
+            return Ok(Some(""));
+        }
+        let split = self.path.split_at_checked(key.len());
+        Ok(split
+            .filter(|(start, _)| start.eq_ignore_ascii_case(key))
+            .and_then(|(_, rest)| if rest.is_empty() { Some(rest) } else { rest.strip_prefix('.') }))
+    }
+}
+
+/// A number's text, on the stack.
+#[derive(Default)]
+struct Digits {
+    bytes: [u8; 32],
+    length: usize,
+}
+
+impl Digits {
+    fn text(&self) -> &str {
+        self.bytes.get(..self.length).and_then(|it| std::str::from_utf8(it).ok()).unwrap_or_default()
+    }
+}
+
+impl fmt::Write for Digits {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let end = self.length.saturating_add(text.len());
+        self.bytes.get_mut(self.length..end).ok_or(fmt::Error)?.copy_from_slice(text.as_bytes());
+        self.length = end;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_found_at_its_path_or_below_it() {
+        let json = r#"{"run":{"id":"c-881","try":2,"tags":["prices","eu"],"deep":{"n":-1.5}},"a.b":{"c":true},"x":null}"#;
+        for (path, value, found) in [
+            ("run.id", "c-881", true),
+            ("RUN.Id", "c-881", true),
+            ("run.id", "c-88", false),
+            ("run", "c-881", true),
+            ("", "eu", true),
+            ("run.tags", "eu", true),
+            ("run.try", "2", true),
+            ("run.deep.n", "-1.5", true),
+            ("a.b.c", "true", true),
+            ("ru", "c-881", false),
+            ("run.i", "c-881", false),
+            ("x", "null", false),
+            ("try", "2", false),
+        ] {
+            assert_eq!(any_value_at(json, path, &mut |it| it == value), found, "{path} {value}");
+        }
+        assert!(any_value_at(r#"{"a":"b","c":"cut of"#, "a", &mut |it| it == "b"));
+    }
+}

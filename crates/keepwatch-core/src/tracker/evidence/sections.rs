@@ -1,0 +1,165 @@
+//! What was observed, and when: the replies around the end, the events, the polls that failed.
+
+use super::report_builder::{ReportBuilder, format_interval, format_time};
+use crate::clock::{Moment, Zone};
+use crate::session::ApiError;
+use crate::text;
+use crate::tracker::health::{MAX_FAILURES, PollFailure};
+use crate::tracker::input::{RequestTiming, Scope};
+use crate::tracker::record::{ObservedEnd, Presence, Record};
+use crate::tracker::{Event, EventKind, SessionTracker};
+
+/// The most events beside beginnings and ends: the newest.
+const MAX_EVENTS: usize = 100;
+/// The most request ids of one row of failures.
+const MAX_REQUEST_IDS: usize = 6;
+
+/// The replies that bound the end, and how close they stand.
+pub(super) fn responses_section(report: &mut ReportBuilder, tracker: &SessionTracker, record: &Record) {
+    let response_interval =
+        |at: RequestTiming| format_interval(tracker.clock().at(at.sent), tracker.clock().at(at.received));
+    report.heading("Observed, each reply from its request to its arrival");
+    report.optional_field("first reply", record.first().map(response_interval));
+    let ended = record.ended.as_ref();
+    report.optional_field("last alive", record.last_alive().map(response_interval));
+    report.optional_field("first ended", ended.map(|ended| response_interval(ended.first_response)));
+    report.optional_field("its end", ended.map(|ended| describe_end(record, ended)));
+    if let Presence::NotFound(absence) = &record.presence {
+        let since = response_interval(absence.since);
+        report.field("not found", &format!("since {since}: {}", error_with_request_id(&absence.error)));
+    }
+    report.field("polled", &describe_polls(record, |at| format_time(tracker.clock().at(at))));
+    if record.responses > 1 {
+        let gap = text::format_tenths(record.longest_gap);
+        report.field("longest gap", &format!("{gap} between two replies; what lay in it is not known"));
+    }
+    let successor = record.successor.as_ref();
+    let successor = successor.map(|id| format!("{}, which has the same metadata", id.sanitise_line()));
+    report.optional_field("successor", successor);
+}
+
+/// How the API's `endedAt` and the replies around the end fit together.
+fn describe_end(record: &Record, ended: &ObservedEnd) -> String {
+    let ended_at = record.session.as_ref().and_then(|session| session.ended);
+    match (ended.observed_between, ended_at) {
+        (None, Some(_)) => {
+            "before the first reply about it came: the API alone says when, no time of ours narrows it".into()
+        }
+        (None, None) => "before the first reply about it came; nothing says when".into(),
+        (Some(_), Some(_)) if ended.ended_at_fits => "at its endedAt, which lies between these two".into(),
+        (Some(_), Some(_)) => {
+            "endedAt does not lie between these two: which of them is right is not known".into()
+        }
+        (Some(_), None) => "between these two; the API gives no endedAt".into(),
+    }
+}
+
+fn describe_polls(record: &Record, time: impl Fn(Moment) -> String) -> String {
+    match (record.responses, record.first(), record.last()) {
+        (0, ..) => "no reply about it".into(),
+        (1, Some(first), _) => format!("1 reply, {}", time(first.received)),
+        (count, Some(first), Some(last)) => {
+            format!("{count} replies, {} to {}", time(first.received), time(last.received))
+        }
+        (count, ..) => format!("{count} replies"),
+    }
+}
+
+/// What happened to it, and to all while it was watched.
+pub(super) fn events_section(report: &mut ReportBuilder, tracker: &SessionTracker, record: &Record) {
+    let mut events: Vec<&Event> = tracker.newest_events(&record.id).map(|(_, event)| event).collect();
+    events.reverse();
+    let evictable_count = events.iter().filter(|event| !event.kind.is_permanent()).count();
+    let mut too_many = evictable_count.saturating_sub(MAX_EVENTS);
+    let left_out = too_many;
+    events.retain(|event| {
+        let stays = event.kind.is_permanent() || too_many == 0;
+        too_many = too_many.saturating_sub(usize::from(!stays));
+        stays
+    });
+    if events.is_empty() {
+        return;
+    }
+    report.heading("Events, each between the times in which it happened");
+    if left_out > 0 {
+        report.indented("", &format!("({left_out} earlier ones are left out)"));
+    }
+    let lines: Vec<(String, String)> = events.into_iter().map(event_line).collect();
+    report.dated_lines(&lines);
+}
+
+fn event_line(event: &Event) -> (String, String) {
+    let when = match (event.when.earliest, &event.kind) {
+        (Some(earliest), _) => format_interval(earliest, event.when.latest),
+        (None, EventKind::FirstSeen { .. }) => format_time(event.when.latest),
+        (None, _) => format!("by {}", format_time(event.when.latest)),
+    };
+    let request =
+        event.kind.request_id().map(|id| format!(" [request {}]", id.sanitise(80))).unwrap_or_default();
+    (when, format!("{}{request}", event.kind.sentence(Zone::Utc, event.learned_at)))
+}
+
+/// The polls that failed while it was watched, those alike in a row as one.
+pub(super) fn failures_section(report: &mut ReportBuilder, tracker: &SessionTracker, record: &Record) {
+    let kept = &tracker.health().failures;
+    let mut rows: Vec<Vec<&PollFailure>> = Vec::new();
+    for failure in kept.iter().filter(|failure| is_relevant(failure, record)) {
+        let alike = |before: &&PollFailure| {
+            before.scope == failure.scope && before.error.description() == failure.error.description()
+        };
+        match rows.last_mut() {
+            Some(row) if row.last().is_some_and(alike) => row.push(failure),
+            _ => rows.push(vec![failure]),
+        }
+    }
+    if rows.is_empty() {
+        return;
+    }
+    let bound = if kept.len() < MAX_FAILURES { "" } else { ", of the newest that are kept" };
+    report.heading(&format!("Failed polls{bound}"));
+    let lines: Vec<(String, String)> = rows.iter().filter_map(|row| failure_line(tracker, row)).collect();
+    report.dated_lines(&lines);
+}
+
+/// Whether a failure kept us from learning of this session while it was of interest.
+fn is_relevant(failure: &PollFailure, record: &Record) -> bool {
+    let while_watched = record.first().is_none_or(|first| first.sent.boot <= failure.at.received.boot)
+        && record
+            .ended
+            .as_ref()
+            .is_none_or(|ended| failure.at.sent.boot <= ended.first_response.received.boot);
+    match &failure.scope {
+        Scope::Session(id) => *id == record.id || failure.error.affects_all_requests() && while_watched,
+        Scope::List(_) => while_watched && (record.is_from_list || failure.error.affects_all_requests()),
+        Scope::Projects => while_watched && failure.error.affects_all_requests(),
+    }
+}
+
+fn failure_line(tracker: &SessionTracker, row: &[&PollFailure]) -> Option<(String, String)> {
+    let (first, last) = (row.first()?, row.last()?);
+    let when = format_interval(tracker.clock().at(first.at.sent), tracker.clock().at(last.at.received));
+    let times = if row.len() > 1 { format!("{} times: ", row.len()) } else { String::new() };
+    let list = match &first.scope {
+        Scope::List(list) => format!("{list}: "),
+        Scope::Session(_) | Scope::Projects => String::new(),
+    };
+    let mut requests: Vec<String> = Vec::new();
+    for failure in row {
+        let id = failure.error.request_id.as_ref().map(|id| id.sanitise(80));
+        requests.extend(id.filter(|id| !requests.contains(id)));
+    }
+    let more = requests.len().saturating_sub(MAX_REQUEST_IDS);
+    requests.truncate(MAX_REQUEST_IDS);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let requests = match requests.len() {
+        0 => String::new(),
+        1 => format!(" [request {}]", requests.concat()),
+        _ => format!(" [requests {}{more}]", requests.join(", ")),
+    };
+    Some((when, format!("{times}{list}{}{requests}", first.error.description())))
+}
+
+fn error_with_request_id(error: &ApiError) -> String {
+    let request = error.request_id.as_ref().map(|id| format!(" [request {}]", id.sanitise(80)));
+    format!("{}{}", error.description(), request.unwrap_or_default())
+}

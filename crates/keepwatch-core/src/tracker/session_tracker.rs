@@ -1,0 +1,302 @@
+//! All sessions that are watched, and what happened to them.
+//!
+//! ```text
+//!   Input ──► apply ──► Applied                   what the input changed
+//!               ├─────► records, timeline, …  ──► known: what is asked of them
+//!               ├─────► replies: what a reply about sessions changes
+//!               └─────► leaving: who left the lists, who is missing, who is forgotten
+//! ```
+
+mod queries;
+mod reconcile;
+mod responses;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+
+use indexmap::IndexMap;
+use lru::LruCache;
+
+use super::alert::AlertThresholds;
+use super::applied::AppliedChanges;
+use super::change_counters::ChangeCounters;
+use super::cost::ShortSessions;
+use super::end_clusters::EndClusters;
+use super::event::{Event, EventKind};
+use super::health::PollHealth;
+use super::input::{Input, RequestTiming, Scope};
+use super::record::{FailureStreak, Record, ReleaseRequest};
+use super::server_clock::{ServerClock, TimeInterval};
+use super::successors::SuccessorMatcher;
+use super::timeline::{Seq, Timeline};
+use crate::clock::{Moment, Timestamp};
+use crate::session::{ApiError, MetadataPath, Project, SessionId};
+
+/// How many sessions that are over stay, beside those that the reader named.
+pub(super) const MAX_FINAL_SESSIONS: usize = 500;
+/// The wall clock was set if it moved by more than this against the clock since boot, in milliseconds.
+const CLOCK_STEP_MS: i64 = 2000;
+
+/// The record of everything that was observed. It learns only through [`SessionTracker::apply`].
+#[derive(Debug)]
+pub struct SessionTracker {
+    pub(super) records: IndexMap<SessionId, Box<Record>>,
+    /// The ids of all of them, in order.
+    ids: BTreeSet<SessionId>,
+    pub(super) changes: ChangeCounters,
+    /// Sessions that are over and were not named by the reader, in the order in which they will be forgotten. Unbounded by
+    /// itself: `SessionTracker::evict` takes out what is too much.
+    evictable_final: LruCache<SessionId, ()>,
+    /// Sessions that left their list for a reason that is not yet known and were not named by the reader, in the order in
+    /// which they will be forgotten.
+    pub(super) evictable_unlisted: LruCache<SessionId, ()>,
+    pub(super) clock: ServerClock,
+    health: PollHealth,
+    projects: Vec<Project>,
+    timeline: Timeline,
+    pub(super) thresholds: AlertThresholds,
+    /// Where the metadata says whose a session is.
+    owner_key: Option<MetadataPath>,
+    /// When which session will next be flagged, if nothing happens.
+    pub(super) deadlines: BTreeSet<(Timestamp, SessionId)>,
+    pub(super) end_clusters: EndClusters,
+    successors: SuccessorMatcher,
+    short_sessions: ShortSessions,
+    /// How many lists came.
+    list_count: u64,
+    /// The newest moment that an input told of.
+    latest_moment: Option<Moment>,
+}
+
+impl Default for SessionTracker {
+    fn default() -> Self {
+        Self::new(AlertThresholds::default())
+    }
+}
+
+impl SessionTracker {
+    /// A fleet that has seen nothing, and flags sessions at these thresholds.
+    #[must_use]
+    pub fn new(thresholds: AlertThresholds) -> Self {
+        Self {
+            records: IndexMap::default(),
+            ids: BTreeSet::default(),
+            changes: ChangeCounters::default(),
+            evictable_final: LruCache::unbounded(),
+            evictable_unlisted: LruCache::unbounded(),
+            clock: ServerClock::default(),
+            health: PollHealth::default(),
+            projects: Vec::new(),
+            timeline: Timeline::default(),
+            thresholds,
+            owner_key: None,
+            deadlines: BTreeSet::default(),
+            end_clusters: EndClusters::default(),
+            successors: SuccessorMatcher::default(),
+            short_sessions: ShortSessions::default(),
+            list_count: 0,
+            latest_moment: None,
+        }
+    }
+
+    /// The same, with the place in the metadata that says whose a session is.
+    #[must_use]
+    pub fn with_owner_key(self, owner_key: Option<MetadataPath>) -> Self {
+        Self { owner_key, ..self }
+    }
+
+    /// Applies one input, and returns everything that it changed.
+    pub fn apply(&mut self, input: Input) -> AppliedChanges {
+        let mut applied = AppliedChanges::default();
+        let now = input.moment();
+        self.detect_clock_step(now, &mut applied);
+        match input {
+            Input::SessionsNamed { ids, .. } => {
+                for id in ids {
+                    responses::get_or_insert_record(&mut self.records, &mut self.ids, &id).is_named = true;
+                }
+                self.changes.count_session_change();
+            }
+            Input::SessionsReceived { at, scope, sessions, malformed } => {
+                self.apply_response(at, scope, sessions, malformed, None, &mut applied);
+            }
+            Input::ResponseRepeated { at, scope, sessions, malformed, responses: replies, longest_gap } => {
+                self.apply_response(
+                    at,
+                    scope,
+                    sessions,
+                    malformed,
+                    Some((replies, longest_gap)),
+                    &mut applied,
+                );
+            }
+            Input::SessionNotFound { at, id, error, next } => {
+                self.observe_clock(&at, &mut applied);
+                self.apply_success(at, &Scope::Session(id.clone()), &mut applied);
+                self.apply_not_found(at, &id, error, next, &mut applied);
+            }
+            Input::RequestFailed { at, scope, error, next } => {
+                self.apply_failure(at, &scope, error, next, &mut applied)
+            }
+            Input::ReleaseRequested { at, id } => self.apply_release_requested(&id, at, &mut applied),
+            Input::ReleaseFailed { at, id, error, next } => {
+                self.apply_release_failed(&id, at, error, next, &mut applied);
+            }
+            Input::ProjectsReceived { at, projects } => {
+                self.observe_clock(&at, &mut applied);
+                self.projects = projects;
+            }
+            Input::Slept { from, to } => self.apply_sleep(from, to, &mut applied),
+            Input::TimePassed { .. } => {}
+        }
+        self.advance_time(now, &mut applied);
+        self.evict();
+        if !applied.events.is_empty() {
+            self.changes.count_session_change();
+        }
+        applied
+    }
+
+    /// Adds an event to the timeline and to `applied`. Returns its place in the timeline.
+    pub(super) fn record_event(
+        &mut self,
+        id: Option<&SessionId>,
+        when: TimeInterval,
+        now: Moment,
+        kind: EventKind,
+        applied: &mut AppliedChanges,
+    ) -> Seq {
+        let event = Event { id: id.cloned(), when, learned_at: self.clock.at(now), kind };
+        applied.events.push(event.clone());
+        self.timeline.push(event)
+    }
+
+    /// Learns what time it is at the server. Where that is not what it was believed to be, all times move.
+    fn observe_clock(&mut self, at: &RequestTiming, applied: &mut AppliedChanges) {
+        let before = self.clock.is_known().then(|| self.clock.at(at.received));
+        // promise: server-date
+        applied.clock_changed |= self.clock.observe(at);
+        let after = self.clock.at(at.received);
+        let by_ms = before.map_or(0, |before| after.signed_duration_since(before).num_milliseconds());
+        if by_ms.abs() >= CLOCK_STEP_MS {
+            let when = TimeInterval::at(&self.clock, at.received);
+            self.record_event(None, when, at.received, EventKind::ServerClockSet { by_ms }, applied);
+        }
+    }
+
+    /// A wall clock that moves otherwise than the clock since boot was set.
+    fn detect_clock_step(&mut self, now: Moment, applied: &mut AppliedChanges) {
+        let before = self.latest_moment.replace(now);
+        let Some(before) = before else { return };
+        let against_boot = |moment: Moment| {
+            let boot = i64::try_from(moment.boot.as_millis()).unwrap_or(i64::MAX);
+            moment.wall.timestamp_millis().saturating_sub(boot)
+        };
+        let by_ms = against_boot(now).saturating_sub(against_boot(before));
+        if by_ms.abs() >= CLOCK_STEP_MS {
+            self.record_event(
+                None,
+                TimeInterval::at(&self.clock, now),
+                now,
+                EventKind::ClockSet { by_ms },
+                applied,
+            );
+        }
+    }
+
+    fn apply_sleep(&mut self, from: Moment, to: Moment, applied: &mut AppliedChanges) {
+        let latest = self.clock.at(to);
+        let when = TimeInterval { earliest: Some(self.clock.at(from).min(latest)), latest };
+        let asleep = to.since(from).saturating_sub(to.mono.saturating_sub(from.mono));
+        self.record_event(None, when, to, EventKind::Slept(asleep), applied);
+    }
+
+    fn apply_release_requested(&mut self, id: &SessionId, at: Moment, applied: &mut AppliedChanges) {
+        let Some(record) = self.records.get_mut(id) else { return };
+        record.release = Some(Box::new(ReleaseRequest { requested_at: at, failure: None }));
+        self.record_event(
+            Some(id),
+            TimeInterval::at(&self.clock, at),
+            at,
+            EventKind::ReleaseRequested,
+            applied,
+        );
+        self.update_alerts(id, at, applied);
+    }
+
+    fn apply_release_failed(
+        &mut self,
+        id: &SessionId,
+        at: RequestTiming,
+        error: ApiError,
+        next: Option<Moment>,
+        applied: &mut AppliedChanges,
+    ) {
+        let record = self.records.get_mut(id);
+        let Some(release) = record.and_then(|record| record.release.as_mut()) else { return };
+        release.failure = Some((error.clone(), next));
+        let (when, wait) =
+            (TimeInterval::at(&self.clock, at.received), next.map(|next| next.since(at.received)));
+        self.record_event(Some(id), when, at.received, EventKind::ReleaseFailed { error, wait }, applied);
+        self.update_alerts(id, at.received, applied);
+    }
+
+    fn apply_success(&mut self, at: RequestTiming, scope: &Scope, applied: &mut AppliedChanges) {
+        if let Some(over) = self.health.record_success(at, scope) {
+            let after = at.received.since(over.since.sent);
+            let when = TimeInterval::at(&self.clock, at.received);
+            self.record_event(
+                None,
+                when,
+                at.received,
+                EventKind::PollsRecovered { list: over.list, after },
+                applied,
+            );
+        }
+    }
+
+    fn apply_failure(
+        &mut self,
+        at: RequestTiming,
+        scope: &Scope,
+        error: ApiError,
+        next: Option<Moment>,
+        applied: &mut AppliedChanges,
+    ) {
+        let (when, wait) =
+            (TimeInterval::at(&self.clock, at.received), next.map(|next| next.since(at.received)));
+        let is_news_for_all = self.health.record_failure(at, scope, &error, next);
+        let mut newly_failing_session = None;
+        if let Scope::Session(id) = scope
+            && let Some(record) = self.records.get_mut(id)
+        {
+            let before = record.failure_streak.as_ref();
+            let count = before.map_or(0, |failing| failing.count).saturating_add(1);
+            let since = before.map_or(at, |failing| failing.since);
+            let is_reported = before.is_some_and(|failing| !failing.error.affects_all_requests());
+            newly_failing_session = (!is_reported && !error.affects_all_requests()).then_some(id);
+            let error = error.clone();
+            record.failure_streak =
+                Some(Box::new(FailureStreak { since, at, error, list: None, count, next }));
+        }
+        if is_news_for_all {
+            let list = self.health.failure_streak.as_ref().and_then(|failing| failing.list);
+            self.record_event(
+                None,
+                when,
+                at.received,
+                EventKind::PollsFailing { error, list, wait },
+                applied,
+            );
+        } else if let Some(id) = newly_failing_session {
+            self.record_event(
+                Some(id),
+                when,
+                at.received,
+                EventKind::PollsFailing { error, list: None, wait },
+                applied,
+            );
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! What a fleet knows: taught it is by its inputs alone.
+
+use std::ops::Bound;
+
+use super::SessionTracker;
+use crate::clock::{Moment, saturating_add};
+use crate::session::{Project, Session, SessionId};
+use crate::text;
+use crate::tracker::change_counters::ChangeCounters;
+use crate::tracker::cost::ShortSessions;
+use crate::tracker::event::{Event, EventKind};
+use crate::tracker::health::PollHealth;
+use crate::tracker::record::{Presence, Record};
+use crate::tracker::server_clock::ServerClock;
+use crate::tracker::timeline::{Seq, Timeline};
+use crate::tracker::verdict::{Evidence, Verdict};
+
+impl SessionTracker {
+    /// What is known of a session's end, or of what is odd about it.
+    pub(super) fn evidence(&self, id: &SessionId) -> Option<Evidence> {
+        let record = self.records.get(id)?;
+        let session = record.session.as_ref()?;
+        let not_found = match &record.presence {
+            Presence::NotFound(absence) => Some(absence.error.clone()),
+            Presence::NoResponseYet | Presence::Present | Presence::Unlisted { .. } => None,
+        };
+        let end_cluster = session.ended.and_then(|ended| self.end_clusters.cluster_of(id, ended));
+        Some(Evidence {
+            observed_between: record.ended.as_ref().and_then(|ended| ended.observed_between),
+            ended_by: record.ended.as_ref().map(|ended| {
+                saturating_add(self.clock.at(ended.first_response.received), self.clock.uncertainty())
+            }),
+            release_requested_at: record.release.as_ref().map(|release| self.clock.at(release.requested_at)),
+            not_found,
+            last_alive: record
+                .last_alive()
+                .filter(|_| record.is_overdue)
+                .map(|last| self.clock.earliest(last.sent)),
+            end_cluster,
+            ..self.evidence_from_fields(session)
+        })
+    }
+
+    /// What a session's own fields are evidence of, without anything that was watched.
+    fn evidence_from_fields(&self, session: &Session) -> Evidence {
+        Evidence {
+            status: Some(session.status.clone()),
+            created: session.created,
+            started: session.started,
+            expires: session.expires,
+            ended: session.ended,
+            keep_alive: session.keep_alive,
+            proxy_bytes: session.proxy_bytes,
+            default_timeout: self.project_of(session).and_then(|project| project.default_timeout),
+            ..Evidence::default()
+        }
+    }
+
+    /// Why it ended, or what is odd about it; `None` while there is nothing to explain.
+    #[must_use]
+    pub fn verdict(&self, id: &SessionId) -> Option<Verdict> {
+        self.evidence(id)?.verdict()
+    }
+
+    /// The same of a session that is perhaps not on record: then by its fields alone.
+    #[must_use]
+    pub fn verdict_for_session(&self, session: &Session) -> Option<Verdict> {
+        if self.records.get(&session.id).is_some_and(|record| record.session.is_some()) {
+            return self.verdict(&session.id);
+        }
+        self.evidence_from_fields(session).verdict()
+    }
+
+    /// What happened, in the order in which it was learned.
+    #[must_use]
+    pub fn timeline(&self) -> &Timeline {
+        &self.timeline
+    }
+
+    /// What happened to a session, and to all while it was watched and had not ended; the newest first.
+    pub fn newest_events<'t>(&'t self, id: &SessionId) -> impl Iterator<Item = (Seq, &'t Event)> + use<'t> {
+        let ended = self.records.get(id).and_then(|record| record.ended.as_ref());
+        let ended_at = ended.map(|ended| self.clock.at(ended.first_response.received));
+        self.timeline.newest_first(id).filter(move |(_, event)| {
+            let concerns_session =
+                event.id.is_some() || matches!(event.kind, EventKind::EndedTogether { .. });
+            concerns_session || ended_at.is_none_or(|over| event.learned_at <= over)
+        })
+    }
+
+    /// The sessions that ran for less than a minute.
+    #[must_use]
+    pub fn short_sessions(&self) -> ShortSessions {
+        self.short_sessions
+    }
+
+    /// The newest moment that is on record: the record is as of then.
+    #[must_use]
+    pub fn latest_moment(&self) -> Option<Moment> {
+        self.latest_moment
+    }
+
+    /// Every record, in no order.
+    pub fn records(&self) -> impl Iterator<Item = &Record> {
+        self.records.values().map(Box::as_ref)
+    }
+
+    /// How often something changed.
+    #[must_use]
+    pub fn changes(&self) -> ChangeCounters {
+        self.changes
+    }
+
+    /// How many columns of a session's id tell it from all others that are on record, 8 at least.
+    #[must_use]
+    pub fn id_columns(&self, id: &SessionId) -> usize {
+        let before = self.ids.range(..id).next_back();
+        let after = self.ids.range((Bound::Excluded(id), Bound::Unbounded)).next();
+        text::unique_prefix_length(before.map(SessionId::raw), id.raw(), after.map(SessionId::raw))
+    }
+
+    /// The record of a session.
+    #[must_use]
+    pub fn get(&self, id: &SessionId) -> Option<&Record> {
+        self.records.get(id).map(Box::as_ref)
+    }
+
+    /// How many sessions are on record.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// What time it is at the server.
+    #[must_use]
+    pub fn clock(&self) -> &ServerClock {
+        &self.clock
+    }
+
+    /// How the polling goes.
+    #[must_use]
+    pub fn health(&self) -> &PollHealth {
+        &self.health
+    }
+
+    /// The project of a session, where the key may list it.
+    #[must_use]
+    pub fn project_of(&self, session: &Session) -> Option<&Project> {
+        self.projects.iter().find(|project| Some(&project.id) == session.project.as_ref())
+    }
+
+    /// The projects that the key can list.
+    #[must_use]
+    pub fn projects(&self) -> &[Project] {
+        &self.projects
+    }
+}

@@ -1,0 +1,115 @@
+//! What leaves: the lists, the API, and at last the record. All of it is bounded.
+
+use super::{MAX_FINAL_SESSIONS, SessionTracker};
+use crate::clock::Moment;
+use crate::session::{ApiError, List, Phase, Session, SessionId};
+use crate::tracker::applied::AppliedChanges;
+use crate::tracker::event::EventKind;
+use crate::tracker::input::RequestTiming;
+use crate::tracker::record::{NotFoundSince, Presence, SessionResponse};
+use crate::tracker::server_clock::TimeInterval;
+
+/// What no list had for so many lists left them: more than come between two of the same kind.
+const MAX_LISTS_MISSED: u64 = 8;
+
+impl SessionTracker {
+    /// A list holds all sessions of its status, or should: what it lacks is asked for singly before anything is said.
+    pub(super) fn apply_list(
+        &mut self,
+        response: SessionResponse,
+        list: List,
+        sessions: Vec<Session>,
+        applied: &mut AppliedChanges,
+    ) {
+        let (at, status) = (*response.at, list.status());
+        self.list_count = self.list_count.saturating_add(1);
+        let list_number = self.list_count;
+        for session in sessions {
+            let id = session.id.clone();
+            let existing = self.records.get(&id);
+            // A list that has a session twice has said it once. One that has what is over as well would bring back, each
+            // time, what was forgotten.
+            // promise: forgotten-sessions, mutant: >= MAX_FINAL_SESSIONS -> == usize::MAX
+            let is_forgotten =
+                existing.is_none() && session.is_final() && self.evictable_final.len() >= MAX_FINAL_SESSIONS;
+            if existing.is_none_or(|record| record.last_list_number != list_number) && !is_forgotten {
+                self.apply_session(response.clone(), id, session, Some(list_number), applied);
+            }
+        }
+        for record in self.records.values_mut() {
+            let is_missing_from_list = record.last_list_number != list_number
+                && record.status() == Some(&status)
+                && record.presence == Presence::Present
+                && record.last().is_some_and(|last| last.sent.mono < at.sent.mono);
+            if is_missing_from_list {
+                record.presence = Presence::Unlisted { since: at.received, confirmed: false };
+                applied.changed_silently = true;
+            }
+            // With a status that nobody knows, nobody knows either which list should have it.
+            let has_unknown_status = record.phase() == Phase::Unknown && !record.is_final();
+            let has_left_all_lists = has_unknown_status
+                && list_number.saturating_sub(record.last_list_number) >= MAX_LISTS_MISSED
+                && !self.evictable_unlisted.contains(&record.id);
+            if (is_missing_from_list || has_left_all_lists) && !record.is_named {
+                self.evictable_unlisted.put(record.id.clone(), ());
+            }
+        }
+    }
+
+    pub(super) fn apply_not_found(
+        &mut self,
+        at: RequestTiming,
+        id: &SessionId,
+        error: ApiError,
+        next: Option<Moment>,
+        applied: &mut AppliedChanges,
+    ) {
+        let Some(record) = self.records.get_mut(id) else { return };
+        if record.last().is_some_and(|last| at.sent.mono < last.sent.mono) {
+            return;
+        }
+        record.failure_streak = None;
+        let (since, is_new) = match &record.presence {
+            Presence::NotFound(absence) => (absence.since, false),
+            Presence::NoResponseYet | Presence::Present | Presence::Unlisted { .. } => (at, true),
+        };
+        let when = TimeInterval::between(&self.clock, record.last_response.as_deref(), &at);
+        record.presence = Presence::NotFound(Box::new(NotFoundSince { since, error: error.clone(), next }));
+        self.evictable_unlisted.pop(id);
+        if is_new {
+            if !record.is_named {
+                self.evictable_final.put(id.clone(), ());
+            }
+            self.record_event(Some(id), when, at.received, EventKind::NotFound(error), applied);
+            self.update_alerts(id, at.received, applied);
+        }
+    }
+
+    /// Forgets the oldest of what is over, and of what left the lists faster than it can be asked for.
+    pub(super) fn evict(&mut self) {
+        while self.evictable_final.len() > MAX_FINAL_SESSIONS {
+            let Some((oldest, ())) = self.evictable_final.pop_lru() else { break };
+            if self.records.get(&oldest).is_some_and(|record| record.is_final() && !record.is_named) {
+                self.forget(&oldest);
+            }
+        }
+        // promise: left-lists-limit, mutant: > List::MAX_DELISTED -> > usize::MAX
+        while self.evictable_unlisted.len() > List::MAX_DELISTED {
+            let Some((oldest, ())) = self.evictable_unlisted.pop_lru() else { break };
+            self.forget(&oldest);
+        }
+    }
+
+    pub(super) fn forget(&mut self, id: &SessionId) {
+        let Some(record) = self.records.swap_remove(id) else { return };
+        self.ids.remove(id);
+        self.evictable_final.pop(id);
+        self.evictable_unlisted.pop(id);
+        self.changes.count_session_change();
+        self.timeline.forget(id);
+        self.end_clusters.remove(id);
+        if let Some(deadline) = record.deadline {
+            self.deadlines.remove(&(deadline, id.clone()));
+        }
+    }
+}

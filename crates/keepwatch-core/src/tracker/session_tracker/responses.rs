@@ -1,0 +1,173 @@
+//! Replies about sessions, and what an end or a new session means for the others.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use indexmap::IndexMap;
+
+use super::SessionTracker;
+use crate::clock::{Moment, Timestamp};
+use crate::session::{Session, SessionId};
+use crate::tracker::applied::AppliedChanges;
+use crate::tracker::diff;
+use crate::tracker::event::EventKind;
+use crate::tracker::input::{RequestTiming, Scope};
+use crate::tracker::record::{Change, Presence, Record, SessionResponse};
+use crate::tracker::server_clock::TimeInterval;
+
+impl SessionTracker {
+    /// A reply with sessions, or `several` of them that say the same.
+    pub(super) fn apply_response(
+        &mut self,
+        at: RequestTiming,
+        scope: Scope,
+        sessions: Vec<Session>,
+        malformed: u32,
+        repeats: Option<(u64, Duration)>,
+        applied: &mut AppliedChanges,
+    ) {
+        self.observe_clock(&at, applied);
+        self.apply_success(at, &scope, applied);
+        match scope {
+            Scope::Session(id) => {
+                if let Some(session) = sessions.into_iter().next() {
+                    self.apply_session(
+                        SessionResponse { at: Arc::new(at), is_from_list: false, repeats },
+                        id,
+                        session,
+                        None,
+                        applied,
+                    );
+                }
+            }
+            Scope::List(list) => {
+                self.health.set_malformed(list, malformed);
+                self.apply_list(
+                    SessionResponse { at: Arc::new(at), is_from_list: true, repeats },
+                    list,
+                    sessions,
+                    applied,
+                );
+            }
+            Scope::Projects => {}
+        }
+    }
+
+    /// A reply about one session; of a list, if it has a number.
+    pub(super) fn apply_session(
+        &mut self,
+        response: SessionResponse,
+        id: SessionId,
+        session: Session,
+        list_number: Option<u64>,
+        applied: &mut AppliedChanges,
+    ) {
+        let at = *response.at;
+        let record = get_or_insert_record(&mut self.records, &mut self.ids, &id);
+        record.last_list_number = list_number.unwrap_or(record.last_list_number);
+        let (is_first, was_final) = (record.session.is_none(), record.is_final());
+        let Some(outcome) = record.apply_response(response, session, &self.clock, self.owner_key.as_ref())
+        else {
+            applied.changed_silently = true;
+            return;
+        };
+        let (has_ended, is_evictable) = (record.ended.is_some(), record.is_final() && !record.is_named);
+        if !matches!(record.presence, Presence::Unlisted { .. }) {
+            self.evictable_unlisted.pop(&id);
+        }
+        match outcome.change {
+            Change::None => {}
+            Change::Bytes => self.changes.count_bytes_change(),
+            Change::Full => self.changes.count_full_change(),
+        }
+        if outcome.change != Change::None {
+            applied.changed.push((id.clone(), outcome.change));
+        }
+        for (when, kind) in outcome.events {
+            self.record_event(Some(&id), when, at.received, kind, applied);
+        }
+        if outcome.is_revived {
+            self.end_clusters.remove(&id);
+            self.successors.forget_end(&id);
+        }
+        if has_ended {
+            self.update_end_cluster(&id, at.received);
+        }
+        if is_evictable && !was_final {
+            self.evictable_final.put(id.clone(), ());
+        }
+        if outcome.is_newly_ended {
+            self.link_successor(&id, at.received, applied);
+        } else if is_first {
+            self.link_predecessor(&id, at.received, applied);
+        }
+        self.update_alerts(&id, at.received, applied);
+    }
+
+    /// An end counts among those that belong together as long as the newest reply says that it is such a one.
+    fn update_end_cluster(&mut self, id: &SessionId, now: Moment) {
+        let can_join = self.evidence(id).is_some_and(|evidence| evidence.can_join_cluster());
+        let session = self.records.get(id).and_then(|record| record.session.as_ref());
+        match session.and_then(|session| session.ended).filter(|_| can_join) {
+            Some(ended) => self.end_clusters.add(id, ended, now.boot),
+            None => self.end_clusters.remove(id),
+        }
+    }
+
+    /// What follows for the others from an end.
+    fn link_successor(&mut self, id: &SessionId, now: Moment, applied: &mut AppliedChanges) {
+        let Some(record) = self.records.get_mut(id) else { return };
+        if let Some(ran) = record.duration().filter(|_| record.is_end_exact() && !record.is_counted_as_short)
+        {
+            self.short_sessions.add(ran);
+            record.is_counted_as_short = true;
+        }
+        let metadata = record.session.as_ref().and_then(diff::nonempty_metadata);
+        let successor =
+            metadata.zip(record.ended_at()).and_then(|(it, at)| self.successors.session_ended(id, it, at));
+        if let Some((new, created)) = successor {
+            self.record_successor(id, new, created, now, applied);
+        }
+    }
+
+    /// A session that is new: where it has the metadata of one that has just ended, that one is told.
+    fn link_predecessor(&mut self, id: &SessionId, now: Moment, applied: &mut AppliedChanges) {
+        let Some(session) = self.records.get(id).and_then(|record| record.session.as_ref()) else { return };
+        let Some((metadata, created)) =
+            diff::nonempty_metadata(session).zip(session.created.or(session.started))
+        else {
+            return;
+        };
+        if let Some(old) = self.successors.session_created(id, metadata, created) {
+            self.record_successor(&old, id.clone(), created, now, applied);
+        }
+    }
+
+    fn record_successor(
+        &mut self,
+        old: &SessionId,
+        new: SessionId,
+        created: Timestamp,
+        now: Moment,
+        applied: &mut AppliedChanges,
+    ) {
+        let Some(record) = self.records.get_mut(old) else { return };
+        record.successor = Some(new.clone());
+        let latest = self.clock.at(now);
+        let when = TimeInterval { earliest: Some(created.min(latest)), latest };
+        self.record_event(Some(old), when, now, EventKind::Successor(new), applied);
+    }
+}
+
+/// The record of a session; from now on, if there was none.
+pub(super) fn get_or_insert_record<'r>(
+    records: &'r mut IndexMap<SessionId, Box<Record>>,
+    ids: &mut BTreeSet<SessionId>,
+    id: &SessionId,
+) -> &'r mut Record {
+    records.entry(id.clone()).or_insert_with(|| {
+        ids.insert(id.clone());
+        Box::new(Record::new(id.clone(), false))
+    })
+}

@@ -1,0 +1,929 @@
+use std::time::Duration;
+
+use super::*;
+use crate::clock::{Timestamp, Zone};
+use crate::session::{ApiErrorKind, List, Metadata, Session, Status};
+use crate::testing::{at as t, id, moment, request_timing, running_session};
+use crate::text::Untrusted;
+use crate::tracker::health::MAX_FAILURES;
+use crate::tracker::{Alert, Presence, TimeLeft};
+
+mod alerting;
+mod day;
+
+const QUARTER: Duration = Duration::from_secs(15 * 60);
+
+/// A session that runs from noon on, for a quarter of an hour.
+fn session(text: &str, status: Status) -> Session {
+    Session { status, ..running_session(text, t(0.0), QUARTER) }
+}
+
+fn ended_at(text: &str, status: Status, seconds: f64) -> Session {
+    Session { ended: Some(t(seconds)), ..session(text, status) }
+}
+
+fn session_response(sent: f64, received: f64, session: Session) -> Input {
+    let scope = Scope::Session(session.id.clone());
+    Input::SessionsReceived {
+        at: request_timing(sent, received),
+        scope,
+        sessions: vec![session],
+        malformed: 0,
+    }
+}
+
+fn list_response(list: List, sent: f64, received: f64, sessions: &[&str]) -> Input {
+    let sessions = sessions.iter().map(|text| session(text, list.status())).collect();
+    Input::SessionsReceived {
+        at: request_timing(sent, received),
+        scope: Scope::List(list),
+        sessions,
+        malformed: 0,
+    }
+}
+
+fn not_found_response(text: &str, sent: f64, received: f64) -> Input {
+    Input::SessionNotFound {
+        at: request_timing(sent, received),
+        id: id(text),
+        error: ApiErrorKind::NotFound.into(),
+        next: None,
+    }
+}
+
+fn failed_request(scope: Scope, sent: f64, received: f64, kind: ApiErrorKind) -> Input {
+    Input::RequestFailed { at: request_timing(sent, received), scope, error: kind.into(), next: None }
+}
+
+fn connection_refused() -> ApiErrorKind {
+    ApiErrorKind::ConnectionRefused(Untrusted::new("h"))
+}
+
+fn tracker_with_named(texts: &[&str]) -> SessionTracker {
+    let mut tracker = SessionTracker::new(AlertThresholds::default());
+    tracker.apply(Input::SessionsNamed { at: moment(0.0), ids: texts.iter().map(|text| id(text)).collect() });
+    tracker
+}
+
+fn apply(tracker: &mut SessionTracker, input: Input) -> Vec<EventKind> {
+    tracker.apply(input).events.into_iter().map(|event| event.kind).collect()
+}
+
+fn first_seen(status: Status, left: f64) -> EventKind {
+    let left = (status == Status::Running).then_some(Duration::from_secs_f64(left));
+    EventKind::FirstSeen { status, time_left: left, ended_at: None }
+}
+
+/// Names of what happened.
+fn names(events: &[EventKind]) -> Vec<&'static str> {
+    events.iter().map(EventKind::name).collect()
+}
+
+fn presence<'a>(tracker: &'a SessionTracker, text: &str) -> &'a Presence {
+    &tracker.get(&id(text)).unwrap().presence
+}
+
+#[test]
+fn a_named_session_is_awaited_then_first_seen_once() {
+    let mut tracker = tracker_with_named(&["a"]);
+    assert_eq!(presence(&tracker, "a"), &Presence::NoResponseYet);
+    let first = apply(&mut tracker, session_response(1.0, 1.2, session("a", Status::Running)));
+    assert_eq!(first, [first_seen(Status::Running, 898.8)]);
+    assert_eq!(apply(&mut tracker, session_response(4.0, 4.2, session("a", Status::Running))), []);
+    let record = tracker.get(&id("a")).unwrap();
+    assert_eq!(
+        (record.first(), record.last(), record.responses),
+        (Some(request_timing(1.0, 1.2)), Some(request_timing(4.0, 4.2)), 2)
+    );
+}
+
+#[test]
+fn a_reply_that_was_sent_before_the_newest_one_says_nothing_new() {
+    let mut tracker = tracker_with_named(&["a"]);
+    tracker.apply(session_response(4.0, 4.2, ended_at("a", Status::Completed, 4.1)));
+    tracker.apply(failed_request(Scope::Session(id("a")), 4.5, 4.6, ApiErrorKind::Timeout));
+    assert_eq!(apply(&mut tracker, session_response(3.0, 9.0, session("a", Status::Running))), []);
+    assert_eq!(apply(&mut tracker, not_found_response("a", 3.0, 9.0)), []);
+    let record = tracker.get(&id("a")).unwrap();
+    assert_eq!((record.status(), record.ended.is_some()), (Some(&Status::Completed), true));
+    assert_eq!(record.last(), Some(request_timing(4.0, 4.2)));
+    assert!(record.failure_streak.is_some(), "nor does it end a failure that came after it was sent");
+}
+
+#[test]
+fn an_end_lies_between_the_last_reply_that_said_otherwise_and_the_first_that_says_so() {
+    for (said, when, fits) in [
+        (None, (Some(4.0), 7.5), false),
+        (Some(6.0), (Some(6.0), 6.0), true),
+        (Some(4.0), (Some(4.0), 4.0), true),
+        (Some(7.5), (Some(7.5), 7.5), true),
+        (Some(3.0), (Some(4.0), 7.5), false),
+        (Some(8.0), (Some(4.0), 7.5), false),
+    ] {
+        let mut tracker = tracker_with_named(&["a"]);
+        tracker.apply(session_response(1.0, 1.2, session("a", Status::Running)));
+        tracker.apply(session_response(4.0, 4.2, session("a", Status::Running)));
+        let end = Session { ended: said.map(t), ..session("a", Status::TimedOut) };
+        let events = tracker.apply(session_response(7.0, 7.5, end)).events;
+        assert_eq!(events.len(), 1);
+        assert_eq!(events[0].kind.name(), "ended");
+        let expected = TimeInterval { earliest: when.0.map(t), latest: t(when.1) };
+        assert_eq!(events[0].when, expected, "{said:?}");
+        let ended = tracker.get(&id("a")).unwrap().ended.clone().unwrap();
+        assert_eq!(
+            (ended.when, ended.ended_at_fits, ended.first_response),
+            (expected, fits, request_timing(7.0, 7.5))
+        );
+    }
+}
+
+#[test]
+fn what_is_first_seen_ended_has_no_times_of_ours() {
+    let mut tracker = tracker_with_named(&["a", "b"]);
+    let events = apply(&mut tracker, session_response(4.0, 4.2, ended_at("a", Status::Error, 2.0)));
+    assert_eq!(names(&events), ["first_seen", "flagged"], "its end was not seen");
+    tracker.apply(session_response(4.0, 4.2, session("b", Status::Completed)));
+    let (a, b) = (tracker.get(&id("a")).unwrap(), tracker.get(&id("b")).unwrap());
+    assert_eq!(a.ended.as_ref().unwrap().when, TimeInterval { earliest: Some(t(2.0)), latest: t(2.0) });
+    assert_eq!(
+        (a.duration(), a.unused()),
+        (Some(Duration::from_secs(2)), Some(QUARTER - Duration::from_secs(2)))
+    );
+    assert_eq!(b.ended.as_ref().unwrap().when.earliest, None);
+    assert_eq!((b.ended_at(), b.duration(), b.unused(), b.age(t(9.0))), (None, None, None, None));
+}
+
+#[test]
+fn without_an_ended_at_the_end_is_when_it_was_seen() {
+    let mut tracker = tracker_with_named(&["a"]);
+    tracker.apply(session_response(1.0, 1.2, session("a", Status::Running)));
+    tracker.apply(session_response(4.0, 4.2, session("a", Status::Completed)));
+    let record = tracker.get(&id("a")).unwrap();
+    assert_eq!(record.ended_at(), Some(t(4.2)));
+    assert_eq!(record.duration(), Some(Duration::from_secs_f64(4.2)));
+}
+
+#[test]
+fn a_session_that_lives_again_is_shown_as_what_it_is() {
+    let mut tracker = tracker_with_named(&["a"]);
+    tracker.apply(session_response(1.0, 1.2, session("a", Status::Running)));
+    tracker.apply(session_response(4.0, 4.2, session("a", Status::Completed)));
+    let back = apply(&mut tracker, session_response(7.0, 7.2, session("a", Status::Running)));
+    assert_eq!(back, [EventKind::Contradicted { from: Status::Completed, to: Status::Running }]);
+    let record = tracker.get(&id("a")).unwrap();
+    assert_eq!((record.ended.is_none(), record.is_final()), (true, false));
+    assert_eq!(
+        record.time_left(tracker.clock(), t(10.0)),
+        TimeLeft::Remaining(QUARTER - Duration::from_secs(10))
+    );
+    let over = apply(&mut tracker, session_response(9.0, 9.2, session("a", Status::Error)));
+    assert_eq!(names(&over), ["ended", "flagged"]);
+    let changed = apply(&mut tracker, session_response(9.5, 9.6, session("a", Status::TimedOut)));
+    assert_eq!(
+        changed,
+        [EventKind::StatusChanged { from: Status::Error, to: Status::TimedOut }],
+        "two kinds of end"
+    );
+    assert_eq!(
+        tracker.get(&id("a")).unwrap().ended.as_ref().unwrap().first_response,
+        request_timing(9.0, 9.2)
+    );
+}
+
+#[test]
+fn what_a_list_lacks_is_unlisted_then_confirmed_then_back() {
+    let mut tracker = SessionTracker::new(AlertThresholds::default());
+    tracker.apply(list_response(List::Running, 1.0, 1.2, &["a", "b"]));
+    assert_eq!(
+        apply(&mut tracker, list_response(List::Running, 4.0, 4.2, &["b"])),
+        [],
+        "nothing is said before it was asked"
+    );
+    assert_eq!(presence(&tracker, "a"), &Presence::Unlisted { since: moment(4.2), confirmed: false });
+    assert_eq!(presence(&tracker, "b"), &Presence::Present);
+    assert_eq!(
+        apply(&mut tracker, session_response(4.3, 4.5, session("a", Status::Running))),
+        [EventKind::Unlisted]
+    );
+    assert_eq!(presence(&tracker, "a"), &Presence::Unlisted { since: moment(4.2), confirmed: true });
+    assert_eq!(apply(&mut tracker, list_response(List::Running, 7.0, 7.2, &["b"])), []);
+    assert_eq!(
+        apply(&mut tracker, session_response(7.5, 7.6, session("a", Status::Running))),
+        [],
+        "it is said once"
+    );
+    assert_eq!(apply(&mut tracker, list_response(List::Running, 10.0, 10.2, &["a", "b"])), []);
+    assert_eq!(presence(&tracker, "a"), &Presence::Present);
+}
+
+#[test]
+fn what_a_list_lacks_and_has_ended_is_resolved_to_its_end() {
+    let mut tracker = SessionTracker::new(AlertThresholds::default());
+    tracker.apply(list_response(List::Running, 1.0, 1.2, &["a", "b"]));
+    tracker.apply(list_response(List::Running, 4.0, 4.2, &[]));
+    let ended = apply(&mut tracker, session_response(4.3, 4.5, ended_at("a", Status::Completed, 3.0)));
+    assert_eq!(names(&ended), ["ended"]);
+    assert_eq!(presence(&tracker, "a"), &Presence::Present);
+    let gone = apply(&mut tracker, not_found_response("b", 4.3, 4.5));
+    assert_eq!(gone, [EventKind::NotFound(ApiErrorKind::NotFound.into())]);
+    assert!(tracker.get(&id("b")).unwrap().is_final());
+}
+
+#[test]
+fn what_leaves_the_lists_faster_than_it_is_asked_for_is_forgotten_the_oldest_first_and_nothing_named() {
+    let mut tracker = tracker_with_named(&["named"]);
+    let names = |of: &str| (0..6_000).map(|number| format!("{of}-{number}")).collect::<Vec<_>>();
+    let running = |at: f64, names: &[String]| {
+        list_response(List::Running, at, at + 0.2, &names.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    let (mut old, new) = (names("old"), names("new"));
+    old.push("named".into());
+    tracker.apply(running(1.0, &old));
+    tracker.apply(running(4.0, &new));
+    assert_eq!(tracker.len(), 12_001, "none has left for so long that it is too many");
+    tracker.apply(session_response(4.3, 4.4, ended_at("old-7", Status::Completed, 3.0)));
+    tracker.apply(running(7.0, &[]));
+    let has = |name: &String| tracker.get(&id(name)).is_some();
+    assert_eq!(
+        (tracker.evictable_unlisted.len(), tracker.len()),
+        (List::MAX_DELISTED, List::MAX_DELISTED + 2)
+    );
+    assert!(has(&"named".into()) && has(&"old-7".into()) && new.iter().all(has));
+}
+
+#[test]
+fn what_left_the_lists_with_a_status_that_nobody_knows_is_bounded_too() {
+    let mut tracker = SessionTracker::new(AlertThresholds::default());
+    let odd: Vec<Session> = (0..List::MAX_DELISTED + 50)
+        .map(|number| session(&format!("s-{number}"), Status::from_api("FROZEN")))
+        .collect();
+    let running = |at: f64, sessions: &[Session]| Input::SessionsReceived {
+        at: request_timing(at, at + 0.2),
+        scope: Scope::List(List::Running),
+        sessions: sessions.to_vec(),
+        malformed: 0,
+    };
+    for at in [1.0, 4.0, 7.0, 10.0, 13.0, 16.0, 19.0, 22.0, 25.0, 28.0] {
+        tracker.apply(running(at, &odd));
+    }
+    assert_eq!(tracker.len(), odd.len(), "what is listed stays");
+    for at in [31.0, 34.0, 37.0, 40.0, 43.0, 46.0, 49.0, 52.0, 55.0, 58.0] {
+        tracker.apply(running(at, &[]));
+    }
+    assert_eq!(tracker.len(), List::MAX_DELISTED);
+}
+
+#[test]
+fn a_status_that_nobody_knows_with_an_end_is_over_and_bounded_as_what_ended() {
+    let mut tracker = SessionTracker::new(AlertThresholds::default());
+    let odd = Status::from_api("ARCHIVED");
+    for number in 0..MAX_FINAL_SESSIONS + 9 {
+        let name = format!("s-{number}");
+        tracker.apply(session_response(1.0, 1.2, session(&name, Status::Running)));
+        tracker.apply(session_response(4.0, 4.2, ended_at(&name, odd.clone(), 3.0)));
+    }
+    assert_eq!(tracker.len(), MAX_FINAL_SESSIONS);
+    let alive = session_response(1.0, 1.2, session("lives", odd));
+    tracker.apply(alive);
+    assert!(!tracker.get(&id("lives")).unwrap().is_final(), "without an end nobody knows");
+}
+
+#[test]
+fn what_is_gone_is_bounded_as_what_ended_and_what_was_named_or_lives_again_stays() {
+    let mut tracker = tracker_with_named(&["named"]);
+    tracker.apply(session_response(1.0, 1.2, session("named", Status::Running)));
+    tracker.apply(not_found_response("named", 2.0, 2.2));
+    tracker.apply(session_response(1.0, 1.2, ended_at("again", Status::Completed, 0.5)));
+    tracker.apply(session_response(2.0, 2.2, session("again", Status::Running)));
+    for number in 0..MAX_FINAL_SESSIONS + 9 {
+        let name = format!("s-{number}");
+        tracker.apply(session_response(3.0, 3.2, session(&name, Status::Running)));
+        tracker.apply(not_found_response(&name, 4.0, 4.2));
+    }
+    assert!(tracker.get(&id("named")).is_some() && tracker.get(&id("again")).is_some());
+    assert!(tracker.len() <= MAX_FINAL_SESSIONS + 2, "{}", tracker.len());
+    assert!(tracker.get(&id("s-0")).is_none() && tracker.get(&id("s-508")).is_some());
+}
+
+#[test]
+fn second_end_counts_for_eviction_order() {
+    fn end_others(tracker: &mut SessionTracker, numbers: std::ops::Range<usize>) {
+        for number in numbers {
+            tracker.apply(session_response(6.0, 6.2, session(&format!("s-{number}"), Status::Completed)));
+        }
+    }
+    let mut tracker = SessionTracker::new(AlertThresholds::default());
+    tracker.apply(session_response(1.0, 1.2, session("again", Status::Completed)));
+    tracker.apply(session_response(2.0, 2.2, session("again", Status::Running)));
+    end_others(&mut tracker, 0..9);
+    tracker.apply(session_response(3.0, 3.2, session("again", Status::Completed)));
+    end_others(&mut tracker, 9..MAX_FINAL_SESSIONS + 8);
+    assert_eq!((tracker.len(), tracker.evictable_final.len()), (MAX_FINAL_SESSIONS, MAX_FINAL_SESSIONS));
+    assert!(tracker.get(&id("s-8")).is_none() && tracker.get(&id("again")).is_some());
+    end_others(&mut tracker, MAX_FINAL_SESSIONS + 8..MAX_FINAL_SESSIONS + 9);
+    assert!(tracker.get(&id("again")).is_none() && tracker.get(&id("s-9")).is_some());
+}
+
+#[test]
+fn what_replies_say_of_a_session_is_evidence_of_its_end() {
+    let over = |proxy_bytes| Session {
+        created: Some(t(1.0)),
+        keep_alive: Some(false),
+        proxy_bytes,
+        ..ended_at("a", Status::Completed, 301.0)
+    };
+    let named = |last: Input| {
+        let mut tracker = tracker_with_named(&["a"]);
+        tracker.apply(session_response(2.0, 2.2, session("a", Status::Running)));
+        tracker.apply(last);
+        tracker.verdict(&id("a")).unwrap().name()
+    };
+    assert_eq!(named(session_response(301.5, 302.0, over(None))), "never_connected");
+    assert_eq!(
+        named(session_response(301.5, 302.0, over(Some(7)))),
+        "disconnected_or_closed",
+        "somebody was there"
+    );
+    // Of one that was never seen alive, the reply alone says by when it had ended.
+    let mut tracker = tracker_with_named(&["a"]);
+    tracker.apply(session_response(10.0, 10.2, over(None)));
+    assert_eq!(tracker.verdict(&id("a")).unwrap().name(), "disconnected_or_closed", "no end is yet to come");
+    let mut tracker = tracker_with_named(&["a"]);
+    tracker.apply(session_response(310.0, 310.2, over(None)));
+    assert_eq!(tracker.verdict(&id("a")).unwrap().name(), "never_connected");
+}
+
+#[test]
+fn a_list_that_has_what_is_over_too_does_not_bring_back_what_was_forgotten() {
+    let mut tracker = SessionTracker::new(AlertThresholds::default());
+    let sessions: Vec<Session> = (0..MAX_FINAL_SESSIONS + 100)
+        .map(|number| ended_at(&format!("s-{number}"), Status::Completed, 0.5))
+        .collect();
+    let listed = |at: f64| Input::SessionsReceived {
+        at: request_timing(at, at + 0.2),
+        scope: Scope::List(List::Running),
+        sessions: sessions.clone(),
+        malformed: 0,
+    };
+    assert_eq!(tracker.apply(listed(1.0)).events.len(), MAX_FINAL_SESSIONS);
+    assert_eq!((tracker.apply(listed(4.0)), tracker.len()), (AppliedChanges::default(), MAX_FINAL_SESSIONS));
+}
+
+#[test]
+fn a_session_that_starts_between_two_lists_is_never_said_to_be_unlisted() {
+    let mut tracker = SessionTracker::new(AlertThresholds::default());
+    tracker.apply(list_response(List::Pending, 1.0, 1.2, &["a"]));
+    tracker.apply(list_response(List::Running, 1.0, 1.3, &[]));
+    assert_eq!(presence(&tracker, "a"), &Presence::Present, "the running list need not have what is pending");
+    let started = apply(&mut tracker, list_response(List::Running, 4.0, 4.2, &["a"]));
+    assert_eq!(started, [EventKind::StatusChanged { from: Status::Pending, to: Status::Running }]);
+    assert_eq!(apply(&mut tracker, list_response(List::Pending, 10.0, 10.2, &[])), []);
+    assert_eq!(presence(&tracker, "a"), &Presence::Present);
+    // And where neither list of a round has it, because it started just then.
+    let mut tracker = SessionTracker::new(AlertThresholds::default());
+    tracker.apply(list_response(List::Pending, 1.0, 1.2, &["a"]));
+    tracker.apply(list_response(List::Running, 10.0, 10.1, &[]));
+    tracker.apply(list_response(List::Pending, 10.0, 10.2, &[]));
+    let started = apply(&mut tracker, session_response(10.3, 10.4, session("a", Status::Running)));
+    assert_eq!(started, [EventKind::StatusChanged { from: Status::Pending, to: Status::Running }]);
+    assert_eq!(
+        presence(&tracker, "a"),
+        &Presence::Present,
+        "no list of running ones was asked since it runs"
+    );
+    tracker.apply(list_response(List::Running, 13.0, 13.2, &[]));
+    assert_eq!(
+        apply(&mut tracker, session_response(13.3, 13.4, session("a", Status::Running))),
+        [EventKind::Unlisted]
+    );
+}
+
+#[test]
+fn a_list_that_was_sent_before_the_newest_reply_about_a_session_does_not_miss_it() {
+    let mut tracker = SessionTracker::new(AlertThresholds::default());
+    tracker.apply(session_response(4.0, 4.2, session("a", Status::Running)));
+    tracker.apply(list_response(List::Running, 3.0, 9.0, &[]));
+    assert_eq!(presence(&tracker, "a"), &Presence::Present);
+}
+
+#[test]
+fn an_absent_session_is_said_to_be_so_once_and_has_nothing_left() {
+    let mut tracker = tracker_with_named(&["a", "never"]);
+    tracker.apply(session_response(1.0, 1.2, session("a", Status::Running)));
+    assert_eq!(apply(&mut tracker, not_found_response("a", 4.0, 4.2)).len(), 1);
+    assert_eq!(apply(&mut tracker, not_found_response("a", 7.0, 7.2)).len(), 0);
+    assert!(
+        matches!(presence(&tracker, "a"), Presence::NotFound(absence) if absence.since == request_timing(4.0, 4.2))
+    );
+    let record = tracker.get(&id("a")).unwrap();
+    assert_eq!((record.time_left(tracker.clock(), t(8.0)), record.age(t(8.0))), (TimeLeft::Unknown, None));
+    assert!(!record.is_final(), "the reader named it: it may come yet");
+    tracker.apply(session_response(9.0, 9.2, session("a", Status::Running)));
+    assert_eq!(presence(&tracker, "a"), &Presence::Present);
+    assert_eq!(apply(&mut tracker, not_found_response("never", 4.0, 4.2)).len(), 1);
+    assert_eq!(apply(&mut tracker, not_found_response("nobody asked", 4.0, 4.2)), []);
+    assert_eq!(tracker.len(), 2);
+}
+
+#[test]
+fn a_failure_of_one_session_is_its_own() {
+    let mut tracker = tracker_with_named(&["a", "b"]);
+    for count in 1..=3 {
+        let at = f64::from(count) * 3.0;
+        let told =
+            apply(&mut tracker, failed_request(Scope::Session(id("a")), at, at + 0.1, ApiErrorKind::Timeout));
+        assert_eq!(told.len(), usize::from(count == 1), "once in a row");
+        assert_eq!(tracker.get(&id("a")).unwrap().failure_streak.as_ref().unwrap().count, count);
+    }
+    assert!(tracker.get(&id("b")).unwrap().failure_streak.is_none());
+    assert!(tracker.health().failure_streak.is_none());
+    assert_eq!(
+        tracker.health().current_error(),
+        Some(&ApiErrorKind::Timeout.into()),
+        "yet it is why nothing came so far"
+    );
+    tracker.apply(session_response(9.5, 9.6, session("b", Status::Running)));
+    assert_eq!(tracker.health().current_error(), None);
+    let back = apply(&mut tracker, session_response(12.0, 12.1, session("a", Status::Running)));
+    assert_eq!(names(&back), ["polls_recovered", "first_seen"]);
+    assert!(tracker.get(&id("a")).unwrap().failure_streak.is_none());
+}
+
+#[test]
+fn a_failure_of_all_begins_once_and_ends_with_the_first_success_of_anything() {
+    let mut tracker = tracker_with_named(&["a", "b", "c"]);
+    assert_eq!(
+        apply(&mut tracker, failed_request(Scope::Session(id("a")), 0.0, 1.0, connection_refused())).len(),
+        1
+    );
+    assert_eq!(
+        apply(&mut tracker, failed_request(Scope::Session(id("b")), 0.0, 1.1, connection_refused())),
+        []
+    );
+    assert_eq!(tracker.health().failure_streak.as_ref().unwrap().count, 1, "they failed together");
+    assert_eq!(
+        apply(&mut tracker, failed_request(Scope::Session(id("b")), 7.0, 7.1, connection_refused())),
+        []
+    );
+    assert_eq!(tracker.health().failure_streak.as_ref().unwrap().count, 2);
+    let early = apply(&mut tracker, session_response(6.9, 7.5, session("c", Status::Running)));
+    assert_eq!(names(&early), ["first_seen"], "it was sent before the failure");
+    assert_eq!(tracker.health().current_error(), Some(&connection_refused().into()));
+    let good = apply(&mut tracker, session_response(19.0, 19.1, session("c", Status::Running)));
+    assert_eq!(names(&good), ["polls_recovered"]);
+    assert!(tracker.health().failure_streak.is_none() && tracker.health().current_error().is_none());
+    assert_eq!(tracker.health().last_success, Some(request_timing(19.0, 19.1)));
+}
+
+#[test]
+fn a_session_that_answers_oddly_shows_that_the_api_is_reached_again() {
+    let mut tracker = tracker_with_named(&["a", "b"]);
+    tracker.apply(failed_request(Scope::Session(id("a")), 0.0, 1.0, connection_refused()));
+    tracker.apply(failed_request(Scope::Session(id("b")), 0.0, 2.0, ApiErrorKind::Server(500)));
+    assert!(tracker.health().failure_streak.is_some(), "not if it was asked before");
+    tracker.apply(failed_request(Scope::Session(id("b")), 7.0, 7.1, ApiErrorKind::Server(500)));
+    assert!(tracker.health().failure_streak.is_none());
+    tracker.apply(failed_request(Scope::Session(id("a")), 8.0, 8.1, connection_refused()));
+    assert_eq!(
+        names(&apply(&mut tracker, not_found_response("b", 9.0, 9.1))),
+        ["polls_recovered", "not_found"]
+    );
+    assert!(tracker.health().failure_streak.is_none(), "a 404 is an answer");
+}
+
+#[test]
+fn a_failure_of_one_list_ends_with_the_success_of_that_list() {
+    let mut tracker = SessionTracker::new(AlertThresholds::default());
+    let scope = Scope::List(List::Running);
+    assert_eq!(apply(&mut tracker, failed_request(scope, 0.0, 0.1, ApiErrorKind::Server(500))).len(), 1);
+    assert_eq!(apply(&mut tracker, list_response(List::Pending, 3.0, 3.1, &[])), []);
+    assert!(tracker.health().failure_streak.is_some());
+    assert_eq!(names(&apply(&mut tracker, list_response(List::Running, 6.0, 6.1, &[]))), ["polls_recovered"]);
+}
+
+#[test]
+fn while_one_list_fails_the_other_does_not_make_the_data_fresh() {
+    let mut tracker = SessionTracker::new(AlertThresholds::default());
+    let last_good = |tracker: &SessionTracker| tracker.health().last_success.map(|good| good.received);
+    tracker.apply(list_response(List::Running, 0.0, 0.1, &["a"]));
+    tracker.apply(failed_request(Scope::List(List::Running), 3.0, 3.1, ApiErrorKind::Server(500)));
+    tracker.apply(list_response(List::Pending, 4.0, 4.1, &[]));
+    assert_eq!(last_good(&tracker), Some(moment(0.1)));
+    tracker.apply(list_response(List::Running, 6.0, 6.1, &["a"]));
+    assert_eq!(last_good(&tracker), Some(moment(6.1)));
+}
+
+#[test]
+fn what_a_list_could_not_be_read_of_is_counted_over_both_lists() {
+    let mut tracker = SessionTracker::new(AlertThresholds::default());
+    for (list, malformed, sum) in
+        [(List::Running, 2, 2), (List::Pending, 1, 3), (List::Running, 0, 1), (List::Pending, 0, 0)]
+    {
+        let scope = Scope::List(list);
+        tracker.apply(Input::SessionsReceived {
+            at: request_timing(0.0, 0.1),
+            scope,
+            sessions: vec![],
+            malformed,
+        });
+        assert_eq!(tracker.health().malformed, sum);
+    }
+}
+
+#[test]
+fn of_ten_thousand_that_ended_the_last_five_hundred_stay_and_those_that_were_named() {
+    let mut tracker = tracker_with_named(&["named-a", "named-b"]);
+    tracker.apply(session_response(0.0, 0.1, session("named-a", Status::Completed)));
+    for number in 0..10_000_u32 {
+        let at = f64::from(number);
+        tracker.apply(session_response(at, at + 0.1, session(&format!("s{number}"), Status::Completed)));
+    }
+    tracker.apply(session_response(10_000.0, 10_000.1, session("named-b", Status::Completed)));
+    assert_eq!(tracker.len(), MAX_FINAL_SESSIONS + 2);
+    assert_eq!(tracker.evictable_final.len(), MAX_FINAL_SESSIONS);
+    for stays in ["named-a", "named-b", "s9999", "s9500"] {
+        assert!(tracker.get(&id(stays)).is_some(), "{stays}");
+    }
+    assert!(tracker.get(&id("s9499")).is_none());
+}
+
+#[test]
+fn one_that_ends_again_and_again_pushes_no_other_out() {
+    let mut tracker = SessionTracker::new(AlertThresholds::default());
+    tracker.apply(session_response(0.0, 0.1, ended_at("quiet", Status::Error, 0.0)));
+    for round in 1..2_000_u32 {
+        let at = f64::from(round);
+        tracker.apply(session_response(at, at + 0.1, session("loud", Status::Running)));
+        tracker.apply(session_response(at + 0.5, at + 0.6, session("loud", Status::Completed)));
+    }
+    assert_eq!((tracker.len(), tracker.evictable_final.len()), (2, 2));
+}
+
+#[test]
+fn past_failures_are_bounded() {
+    let mut tracker = tracker_with_named(&["a"]);
+    for number in 0..10_000_u32 {
+        let at = f64::from(number);
+        tracker.apply(failed_request(Scope::Session(id("a")), at, at + 0.1, ApiErrorKind::Timeout));
+    }
+    assert_eq!(tracker.health().failures.len(), MAX_FAILURES);
+    assert_eq!(tracker.health().failures.back().unwrap().at, request_timing(9999.0, 9999.1));
+}
+
+#[test]
+fn what_a_list_leaves_out_stays_as_a_single_reply_said_it() {
+    let mut tracker = SessionTracker::new(AlertThresholds::default());
+    let connect = Some(crate::session::ConnectFields { connect_url: true, ..Default::default() });
+    let metadata = Some(Metadata::new(r#"{"name":"checkout"}"#));
+    tracker.apply(session_response(0.0, 0.1, Session { connect, metadata, ..session("a", Status::Running) }));
+    assert_eq!(tracker.get(&id("a")).unwrap().owner, Some(Untrusted::new("checkout")));
+    tracker.apply(list_response(List::Running, 1.0, 1.1, &["a"]));
+    let record = tracker.get(&id("a")).unwrap();
+    assert_eq!(record.session.as_ref().unwrap().connect, connect);
+    assert_eq!(record.owner, None, "metadata that is taken away is gone");
+}
+
+#[test]
+fn a_reply_is_filed_under_what_was_asked_for() {
+    let mut tracker = tracker_with_named(&["a"]);
+    let input = Input::SessionsReceived {
+        at: request_timing(0.0, 0.1),
+        scope: Scope::Session(id("a")),
+        sessions: vec![session("another", Status::Running)],
+        malformed: 0,
+    };
+    tracker.apply(input);
+    assert_eq!(tracker.len(), 1);
+    assert_eq!(tracker.get(&id("a")).unwrap().status(), Some(&Status::Running));
+}
+
+#[test]
+fn bytes_that_move_are_counted_apart_from_what_moves_rows() {
+    let mut tracker = tracker_with_named(&["a"]);
+    let carried = |bytes| Session { proxy_bytes: Some(bytes), ..session("a", Status::Running) };
+    apply(&mut tracker, session_response(1.0, 1.1, carried(7)));
+    apply(&mut tracker, session_response(2.0, 2.1, carried(9)));
+    let before = tracker.changes();
+    assert_ne!(before.sessions, tracker_with_named(&["a"]).changes().sessions, "it is there");
+    apply(&mut tracker, session_response(3.0, 3.1, carried(9)));
+    assert_eq!(tracker.changes(), before, "the same again");
+    apply(&mut tracker, session_response(4.0, 4.1, carried(11)));
+    let after = tracker.changes();
+    assert_eq!(after.sessions, before.sessions);
+    assert_ne!(after.bytes, before.bytes);
+    apply(&mut tracker, session_response(4.5, 4.6, Session { updated: Some(t(4.5)), ..carried(11) }));
+    assert_eq!(tracker.changes().sessions, after.sessions, "`updatedAt` moves with the bytes");
+    let field = (Untrusted::new("new"), Untrusted::new("1"));
+    let with_field = Session { extra_fields: vec![field], ..carried(11) };
+    assert_eq!(apply(&mut tracker, session_response(5.0, 5.1, with_field)), []);
+    assert_ne!(tracker.changes().sessions, after.sessions, "a row may show it, though it is no event");
+}
+
+#[test]
+fn a_session_that_the_api_no_longer_knows_is_not_called_quiet() {
+    let mut tracker = tracker_with_named(&["a"]);
+    let carried = |bytes| Session { proxy_bytes: Some(bytes), ..session("a", Status::Running) };
+    for (seconds, bytes) in [(1.0, 7), (2.0, 9), (100.0, 9)] {
+        apply(&mut tracker, session_response(seconds, seconds + 0.1, carried(bytes)));
+    }
+    let quiet = tracker.get(&id("a")).unwrap().idle_for().unwrap();
+    assert!(quiet > Duration::from_secs(90), "{quiet:?}");
+    apply(&mut tracker, not_found_response("a", 103.0, 103.1));
+    assert_eq!(tracker.get(&id("a")).unwrap().idle_for(), None);
+}
+
+#[test]
+fn a_servers_clock_that_is_set_is_told_once_it_is_believed_and_the_first_date_is_no_such_news() {
+    let mut tracker = tracker_with_named(&["a"]);
+    let mut told = Vec::new();
+    // From the start it is ten minutes ahead of ours; from the sixth reply on an hour more.
+    for round in 0..12_u32 {
+        let at = f64::from(round) * 3.0;
+        let ahead = if round < 6 { 600.0 } else { 4200.0 };
+        let date = Some(t((at + ahead).floor()));
+        let exchange = RequestTiming { date, ..request_timing(at, at + 0.1) };
+        let scope = Scope::Session(id("a"));
+        let sessions = vec![session("a", Status::Running)];
+        for event in
+            apply(&mut tracker, Input::SessionsReceived { at: exchange, scope, sessions, malformed: 0 })
+        {
+            if let EventKind::ServerClockSet { by_ms } = event {
+                told.push((round, (by_ms + 500) / 1000));
+            }
+        }
+    }
+    assert_eq!(told, [(8, 3600)], "the third date that says so is believed");
+}
+
+#[test]
+fn a_session_that_ends_and_lives_again_is_flagged_once_for_its_end() {
+    let mut tracker = tracker_with_named(&["a"]);
+    for round in 0..6_u32 {
+        let at = f64::from(round) * 10.0;
+        apply(&mut tracker, session_response(at, at + 0.1, session("a", Status::Running)));
+        apply(&mut tracker, session_response(at + 3.0, at + 3.1, ended_at("a", Status::Error, 2.0)));
+        let record = tracker.get(&id("a")).unwrap();
+        assert_eq!(record.alerts.iter().map(|(flag, _)| *flag).collect::<Vec<_>>(), [Alert::Error]);
+        assert_eq!(record.raised_end_alerts.len(), 1, "and it is remembered once");
+    }
+    let flagged =
+        tracker.timeline().all().filter(|(_, event)| matches!(event.kind, EventKind::AlertRaised(_)));
+    assert_eq!(flagged.count(), 1);
+}
+
+#[test]
+fn a_sleep_is_an_event_with_both_its_ends() {
+    let mut tracker = SessionTracker::new(AlertThresholds::default());
+    let events = tracker.apply(Input::Slept { from: moment(5.0), to: moment(3605.0) }).events;
+    assert_eq!(events[0].kind.name(), "slept");
+    assert_eq!(events[0].when.width(), Some(Duration::from_secs(3600)));
+    assert_eq!(tracker.apply(Input::TimePassed { now: moment(1.0) }), AppliedChanges::default());
+}
+
+#[test]
+fn every_input_survives_being_written_down() {
+    let odd = Session {
+        extra_fields: vec![(Untrusted::new("new\u{1b}"), Untrusted::new("{}"))],
+        extra_fields_dropped: 3,
+        metadata: Some(Metadata::new(r#"{"a":[1]}"#)),
+        status: Status::Other(Untrusted::new("HIBERNATING")),
+        connect: Some(Default::default()),
+        proxy_bytes: Some(i64::MIN),
+        expires: Some(Timestamp::MAX_UTC),
+        started: Some(Timestamp::MIN_UTC),
+        ..session("a b", Status::Running)
+    };
+    let error = ApiError { retry_after: Some(Duration::from_millis(7)), ..ApiErrorKind::Server(503).into() };
+    let at = RequestTiming { date: Some(t(3.0)), ..request_timing(1.0, 1.25) };
+    let project = Project {
+        id: Untrusted::new("p"),
+        name: Untrusted::new("acme"),
+        default_timeout: Some(QUARTER),
+        concurrency: None,
+    };
+    let inputs = [
+        Input::SessionsNamed { at: moment(0.5), ids: vec![id("a b")] },
+        Input::SessionsReceived { at, scope: Scope::Session(id("a b")), sessions: vec![odd], malformed: 0 },
+        Input::SessionsReceived { at, scope: Scope::List(List::Pending), sessions: vec![], malformed: 3 },
+        Input::SessionNotFound { at, id: id("a"), error: ApiErrorKind::Gone.into(), next: Some(moment(9.0)) },
+        Input::RequestFailed { at, scope: Scope::Projects, error, next: None },
+        Input::ProjectsReceived { at, projects: vec![project] },
+        Input::Slept { from: moment(1.0), to: moment(2.0) },
+        Input::TimePassed { now: moment(1.0) },
+    ];
+    for input in inputs {
+        let text = serde_json::to_string(&input).unwrap();
+        assert_eq!(serde_json::from_str::<Input>(&text).unwrap(), input, "{text}");
+    }
+}
+
+fn session_with_metadata(text: &str, status: Status, created: f64) -> Session {
+    let metadata = Some(Metadata::new(r#"{"owner":"crew"}"#));
+    Session { metadata, created: Some(t(created)), ..session(text, status) }
+}
+
+#[test]
+fn a_successor_that_the_list_shows_before_the_end_is_known_is_told_of() {
+    let mut tracker = SessionTracker::new(AlertThresholds::default());
+    let listed = |sent: f64, sessions: Vec<Session>| Input::SessionsReceived {
+        at: request_timing(sent, sent + 0.1),
+        scope: Scope::List(List::Running),
+        sessions,
+        malformed: 0,
+    };
+    tracker.apply(listed(1.0, vec![session_with_metadata("old", Status::Running, 0.0)]));
+    let new = apply(&mut tracker, listed(4.0, vec![session_with_metadata("new", Status::Running, 3.5)]));
+    assert_eq!(names(&new), ["first_seen"]);
+    let end = Session { ended: Some(t(3.0)), ..session_with_metadata("old", Status::Completed, 0.0) };
+    let ended = tracker.apply(session_response(4.2, 4.3, end)).events;
+    let last = ended.last().unwrap();
+    assert_eq!((&last.kind, &last.id), (&EventKind::Successor(id("new")), &Some(id("old"))));
+    assert_eq!(last.when, TimeInterval { earliest: Some(t(3.5)), latest: t(4.3) });
+    assert_eq!(tracker.get(&id("old")).unwrap().successor, Some(id("new")));
+}
+
+#[test]
+fn a_successor_whose_creation_is_said_to_lie_ahead_appeared_by_now() {
+    let mut tracker = SessionTracker::new(AlertThresholds::default());
+    tracker.apply(session_response(
+        1.0,
+        1.1,
+        Session { ended: Some(t(0.9)), ..session_with_metadata("old", Status::Completed, 0.0) },
+    ));
+    let new =
+        tracker.apply(session_response(4.0, 4.1, session_with_metadata("new", Status::Running, 90.0))).events;
+    assert_eq!(names(&[new[1].kind.clone()]), ["successor"]);
+    assert_eq!(new[1].when, TimeInterval { earliest: Some(t(4.1)), latest: t(4.1) });
+}
+
+#[test]
+fn an_overdue_session_that_the_api_forgets_is_not_flagged_as_one_that_lives() {
+    let mut tracker = tracker_with_named(&["a"]);
+    tracker.apply(session_response(901.0, 901.1, session("a", Status::Running)));
+    assert!(tracker.get(&id("a")).unwrap().alerts.iter().any(|(flag, _)| *flag == Alert::Overdue));
+    tracker.apply(not_found_response("a", 904.0, 904.1));
+    assert_eq!(tracker.get(&id("a")).unwrap().alerts, []);
+}
+
+#[test]
+fn of_a_status_that_is_not_known_nobody_can_say_that_it_is_overdue() {
+    let mut tracker = tracker_with_named(&["a"]);
+    let odd = session("a", Status::Other(Untrusted::new("HIBERNATING")));
+    assert_eq!(names(&apply(&mut tracker, session_response(901.0, 901.1, odd))), ["first_seen"]);
+    assert_eq!((tracker.verdict(&id("a")), tracker.get(&id("a")).unwrap().alerts.len()), (None, 0));
+}
+
+#[test]
+fn an_end_that_turns_out_to_be_another_no_longer_belongs_with_others() {
+    for other in [ended_at("b", Status::Error, 5.0), ended_at("b", Status::Completed, 500.0)] {
+        let mut tracker = tracker_with_named(&["a", "b"]);
+        tracker.apply(session_response(6.0, 6.1, ended_at("a", Status::Completed, 5.0)));
+        tracker.apply(session_response(6.0, 6.2, ended_at("b", Status::Completed, 5.0)));
+        let together =
+            |tracker: &SessionTracker| tracker.verdict(&id("a")).unwrap().end_cluster.map(|it| it.ids.len());
+        assert_eq!(together(&tracker), Some(2));
+        tracker.apply(session_response(7.0, 7.1, other));
+        assert_eq!(together(&tracker), None);
+        assert_eq!(names(&apply(&mut tracker, Input::TimePassed { now: moment(60.0) })), [""; 0]);
+    }
+}
+
+#[test]
+fn a_sleep_over_which_the_wall_clock_was_set_back_ends_not_before_it_began() {
+    let mut tracker = SessionTracker::new(AlertThresholds::default());
+    let to = Moment { wall: "2026-11-22T11:59:00Z".parse().unwrap(), ..moment(3605.0) };
+    let events = tracker.apply(Input::Slept { from: moment(5.0), to }).events;
+    let slept = events.iter().find(|event| event.kind.name() == "slept").unwrap();
+    assert_eq!(slept.when.width(), Some(Duration::ZERO));
+}
+
+#[test]
+fn a_sentence_names_a_session_as_the_table_does() {
+    let long = id("6512bd43-d9ca-4e02-9a67-91f2c1a0b3de");
+    let sentence = EventKind::Successor(long).sentence(Zone::Utc, t(0.0));
+    assert_eq!(sentence, "a new session with the same metadata appeared: 6512bd43");
+}
+
+#[test]
+fn a_list_of_pending_sessions_that_fails_is_named_and_spoils_nothing_else() {
+    let mut tracker = SessionTracker::new(AlertThresholds::default());
+    tracker.apply(list_response(List::Running, 0.0, 0.1, &["a"]));
+    let pending = || Scope::List(List::Pending);
+    let failing = apply(&mut tracker, failed_request(pending(), 0.0, 10.0, ApiErrorKind::Timeout));
+    assert!(
+        matches!(failing[..], [EventKind::PollsFailing { list: Some(List::Pending), .. }]),
+        "{failing:?}"
+    );
+    assert_eq!(apply(&mut tracker, list_response(List::Running, 12.0, 12.1, &["a"])), []);
+    assert_eq!(tracker.health().last_success, Some(request_timing(12.0, 12.1)), "those that run are fresh");
+    assert!(tracker.health().failure_streak.as_ref().unwrap().sentence().contains("pending sessions"));
+    // What is worse takes its place, and it does not take that one's.
+    assert_eq!(
+        apply(&mut tracker, failed_request(Scope::List(List::Running), 13.0, 13.1, ApiErrorKind::Timeout))
+            .len(),
+        1
+    );
+    assert_eq!(apply(&mut tracker, failed_request(pending(), 13.0, 23.0, ApiErrorKind::Timeout)), []);
+    assert_eq!(tracker.health().failure_streak.as_ref().unwrap().list, Some(List::Running));
+    let over = apply(&mut tracker, list_response(List::Running, 24.0, 24.1, &["a"]));
+    assert!(matches!(over[..], [EventKind::PollsRecovered { list: Some(List::Running), .. }]), "{over:?}");
+}
+
+#[test]
+fn an_end_that_is_taken_back_and_said_again_is_one_short_session_and_one_flag() {
+    let mut tracker = tracker_with_named(&["a"]);
+    let kept = |session: Session| Session { keep_alive: Some(true), ..session };
+    let mut flagged = 0;
+    for round in 0..5 {
+        let now = f64::from(round) * 2.0 + 5.0;
+        tracker.apply(session_response(now, now + 0.1, kept(session("a", Status::Running))));
+        let end = kept(ended_at("a", Status::Completed, now + 0.5));
+        let events = apply(&mut tracker, session_response(now + 1.0, now + 1.1, end));
+        flagged += events.iter().filter(|kind| matches!(kind, EventKind::AlertRaised(_))).count();
+    }
+    assert_eq!((tracker.short_sessions().sessions, flagged), (1, 1));
+    assert_eq!(tracker.get(&id("a")).unwrap().alerts.len(), 1, "and it still stands");
+}
+
+#[test]
+fn a_list_that_has_a_session_twice_has_said_it_once() {
+    let mut tracker = SessionTracker::new(AlertThresholds::default());
+    for round in 0..3 {
+        let now = f64::from(round) * 3.0;
+        let twice = vec![
+            session("a", Status::Running),
+            Session { status: Status::Pending, ..session("a", Status::Running) },
+        ];
+        let scope = Scope::List(List::Running);
+        tracker.apply(Input::SessionsReceived {
+            at: request_timing(now, now + 0.1),
+            scope,
+            sessions: twice,
+            malformed: 0,
+        });
+    }
+    let names: Vec<_> = tracker.timeline().all().map(|(_, event)| event.kind.name()).collect();
+    assert_eq!(names, ["first_seen"]);
+}
+
+#[test]
+fn a_list_that_was_sent_before_a_404_does_not_find_the_session_again() {
+    let mut tracker = SessionTracker::new(AlertThresholds::default());
+    tracker.apply(list_response(List::Running, 0.0, 0.1, &["a"]));
+    tracker.apply(not_found_response("a", 3.0, 3.1));
+    assert_eq!(apply(&mut tracker, list_response(List::Running, 2.9, 4.0, &["a"])), []);
+    assert_eq!(names(&apply(&mut tracker, list_response(List::Running, 6.0, 6.1, &["a"]))), ["found_again"]);
+}
+
+#[test]
+fn with_two_machines_whose_clocks_differ_nothing_is_called_overdue_too_soon() {
+    let mut tracker = tracker_with_named(&["a"]);
+    let mut told = Vec::new();
+    for round in 0..12_u8 {
+        let now = f64::from(round) * 3.0;
+        let ahead = if round % 2 == 0 { 600.0 } else { 0.0 };
+        let mut at = request_timing(now, now + 0.1);
+        at.date = Some(t((now + ahead).floor()));
+        let lives = Session { expires: Some(t(300.0)), ..session("a", Status::Running) };
+        let scope = Scope::Session(id("a"));
+        told.extend(apply(
+            &mut tracker,
+            Input::SessionsReceived { at, scope, sessions: vec![lives], malformed: 0 },
+        ));
+    }
+    assert!(!names(&told).contains(&"overdue"), "{told:?}");
+    let clock = tracker.clock().at(moment(40.0));
+    assert!(clock < t(42.0), "ours speaks for one of them: {clock}");
+}
+
+#[test]
+fn bytes_that_an_end_brings_are_no_traffic_that_starts() {
+    let mut tracker = tracker_with_named(&["a"]);
+    tracker.apply(session_response(
+        1.0,
+        1.1,
+        Session { proxy_bytes: Some(5), ..session("a", Status::Running) },
+    ));
+    let end = Session { proxy_bytes: Some(9), ..ended_at("a", Status::TimedOut, 3.5) };
+    let events = apply(&mut tracker, session_response(4.0, 4.1, end));
+    assert!(!names(&events).contains(&"traffic_started"), "{events:?}");
+}
+
+#[test]
+fn a_flag_that_stays_changes_nothing_that_is_shown() {
+    let mut tracker = SessionTracker::new(AlertThresholds::default());
+    let overdue = Session { expires: Some(t(2.0)), ..session("a", Status::Running) };
+    for at in [1.0, 4.0, 7.0] {
+        tracker.apply(session_response(at, at + 0.2, overdue.clone()));
+    }
+    assert!(tracker.get(&id("a")).unwrap().alerts.iter().any(|(flag, _)| *flag == Alert::Overdue));
+    let before = tracker.changes();
+    tracker.apply(session_response(10.0, 10.2, overdue));
+    assert_eq!(tracker.changes(), before);
+}
+
+#[test]
+fn a_record_at_rest_is_small() {
+    let bytes = size_of::<crate::tracker::Record>();
+    assert!(bytes <= 700, "{bytes} bytes, of which there are ten thousand");
+}

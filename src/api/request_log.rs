@@ -1,0 +1,72 @@
+//! What the log says of a request: where it went, how it ended, how long that took, and how large the answer was. Nothing of
+//! its headers or bodies.
+
+use reqwest::{Method, StatusCode};
+use tracing::Level;
+use url::Url;
+
+use super::client::ApiResponse;
+use keepwatch_core::clock::Clock;
+
+/// The only parameter whose value is nobody's.
+const UNMASKED_PARAMETER: &str = "status";
+/// In place of other values.
+const MASK: &str = "••••";
+
+/// A request that is under way; nothing where nothing is logged.
+pub(super) struct RequestLog(Option<(String, Clock)>);
+
+impl RequestLog {
+    /// One that is about to be sent.
+    pub(super) fn start(method: &Method, url: &Url) -> Self {
+        Self(
+            tracing::enabled!(Level::INFO)
+                .then(|| (format!("{method} {}", loggable_url(url)), Clock::system())),
+        )
+    }
+
+    /// It came to `answer`, with this status, if it had one.
+    pub(super) fn finish<T>(self, status: Option<StatusCode>, response: &ApiResponse<T>) {
+        let Some((request_line, clock)) = self.0 else { return };
+        let ms = clock.now().mono.as_millis();
+        let status = status.map_or_else(|| "no answer".to_owned(), |status| status.as_u16().to_string());
+        let message = format!("{request_line}: {status}, {ms} ms, {} bytes", response.bytes);
+        match &response.result {
+            Ok(_) => tracing::info!("{message}"),
+            Err(error) => {
+                let request =
+                    error.request_id.as_ref().map(|id| format!(" [request {}]", id.sanitise_line()));
+                tracing::warn!("{message}: {}{}", error.description(), request.unwrap_or_default());
+            }
+        }
+    }
+}
+
+/// Host, path and parameters; what is looked for in metadata is not said.
+fn loggable_url(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    let value = |(name, value): (_, std::borrow::Cow<'_, str>)| match name {
+        name if name == UNMASKED_PARAMETER => format!("{name}={value}"),
+        // promise: masked-query, mutant: {MASK} -> {value}
+        name => format!("{name}={MASK}"),
+    };
+    let parameters: Vec<String> = url.query_pairs().map(value).collect();
+    let mark = if parameters.is_empty() { "" } else { "?" };
+    format!("{host}{port}{}{mark}{}", url.path(), parameters.join("&"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_request_the_log_has_host_path_and_status_and_never_what_was_looked_for() {
+        let of = |url: &str| loggable_url(&url.parse().unwrap());
+        assert_eq!(of("https://a.example/v1/projects"), "a.example/v1/projects");
+        let list =
+            of("http://127.0.0.1:80/v1/sessions?status=RUNNING&q=user_metadata%5B%27a%27%5D%3A%27cAnArY%27");
+        assert_eq!(list, "127.0.0.1/v1/sessions?status=RUNNING&q=••••");
+        assert_eq!(of("http://127.0.0.1:8/v1/sessions/a%20b"), "127.0.0.1:8/v1/sessions/a%20b");
+    }
+}

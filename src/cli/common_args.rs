@@ -1,0 +1,177 @@
+//! The options that several commands have, each group once, and what is parsed of their values.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+/// What the simulated API plays.
+#[derive(Debug, Args)]
+pub struct ScenarioArgs {
+    /// Which scenario to play
+    #[arg(long, value_name = "NAME|FILE", default_value = "default")]
+    pub scenario: String,
+    /// Of the scenario chaos: the number that it is made of, which makes the same each time [default: 6]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Add so many made-up sessions, at most 100000; of chaos, let so many live at a time, 36 if it is 0
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    pub sessions: u32,
+}
+
+/// What is written down of what is watched.
+#[derive(Debug, Args)]
+pub struct RecordingArgs {
+    /// Record what is watched into a new file, for `keepwatch replay` and `keepwatch explain --from`; no secret is in it
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
+    /// Leave the sessions' metadata out of what is written down
+    #[arg(long)]
+    pub no_metadata: bool,
+}
+
+/// What is kept on the disk of what was seen.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct JournalArgs {
+    /// Write no journal, and read none
+    #[arg(long)]
+    pub no_journal: bool,
+    /// How long the journal keeps what was seen
+    #[arg(long, value_name = "DURATION", default_value = "30d", value_parser = parse_retention)]
+    pub journal_keep: Duration,
+}
+
+/// How many requests may go out.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct RateLimitArgs {
+    /// Poll at most so many times a second, 1 to 100, each profile; what a key asks for goes out at once
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub max_rps: u32,
+}
+
+/// When a session is flagged.
+#[derive(Debug, Args)]
+pub struct AlertArgs {
+    /// Flag sessions with so much time left; several by commas, 0s for never
+    #[arg(long, value_name = "DURATIONS", default_value = "5m,1m", value_delimiter = ',', value_parser = parse_duration)]
+    pub warn: Vec<Duration>,
+    /// Flag sessions whose proxy carried nothing for so long, if it had carried something
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = parse_duration)]
+    pub idle: Duration,
+}
+
+/// What things cost, in dollars: all sums are estimates.
+#[derive(Debug, Args)]
+pub struct CostRateArgs {
+    /// Dollars for an hour of running time, for the estimates
+    #[arg(long, value_name = "DOLLARS", default_value_t = 0.12, value_parser = parse_dollars)]
+    pub rate_hour: f64,
+    /// Dollars for a GB through the proxy, for the estimates
+    #[arg(long, value_name = "DOLLARS", default_value_t = 12.0, value_parser = parse_dollars)]
+    pub rate_gb: f64,
+}
+
+/// Where options come from that are not typed.
+#[derive(Debug, Args)]
+pub struct ConfigFileArgs {
+    /// The config file [default: KEEPWATCH_CONFIG, else keepwatch/config.toml in XDG_CONFIG_HOME or ~/.config]
+    #[arg(long, value_name = "PATH")]
+    pub config: Option<PathBuf>,
+}
+
+/// How the API is reached, and where the requests are logged.
+#[derive(Debug, Args)]
+pub struct ApiArgs {
+    /// Reach the API as this profile of the config file says; the screen takes several
+    #[arg(long, value_name = "NAME")]
+    pub profile: Vec<String>,
+    /// The API's base URL [default: BROWSERBASE_BASE_URL, else the public one]
+    #[arg(long, value_name = "URL")]
+    pub base_url: Option<String>,
+    /// A file that holds the key; - reads standard input [default: BROWSERBASE_API_KEY]
+    #[arg(long, value_name = "PATH")]
+    pub api_key_file: Option<PathBuf>,
+    /// Send the key over plain http to another machine
+    #[arg(long)]
+    pub insecure_http: bool,
+    /// Log what keepwatch does and is answered into this file, appending to it; no secret is in it [also: KEEPWATCH_LOG]
+    #[arg(long, value_name = "FILE")]
+    pub log: Option<PathBuf>,
+}
+
+/// How the screen looks.
+#[derive(Debug, Args)]
+pub struct AppearanceArgs {
+    /// Where the metadata says whose a session is, as run.id [default: owner, label, name …, or a known tool's stamp]
+    #[arg(long, value_name = "PATH")]
+    pub owner_key: Option<String>,
+    /// Show times in UTC
+    #[arg(long)]
+    pub utc: bool,
+    /// Use ASCII only (as where the locale has no UTF-8)
+    #[arg(long)]
+    pub ascii: bool,
+    /// Use colours: auto, always or never; auto obeys NO_COLOR
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t = Color::Auto, hide_possible_values = true)]
+    pub color: Color,
+}
+
+/// When to use colours: unless `NO_COLOR` is set, whatever it says, or not at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[expect(missing_docs, reason = "clap would print each variant's sentence below the option")]
+pub enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+/// What the screen flags, estimates and allows.
+#[derive(Debug, Args)]
+pub struct ScreenArgs {
+    /// What is flagged.
+    #[command(flatten)]
+    pub alerts: AlertArgs,
+    /// What things cost.
+    #[command(flatten)]
+    pub rates: CostRateArgs,
+    /// Ring the terminal's bell with each new flag
+    #[arg(long)]
+    pub bell: bool,
+    /// Release nothing, whatever is pressed [also: KEEPWATCH_READ_ONLY=1]
+    #[arg(long)]
+    pub read_only: bool,
+}
+
+/// `5s`, `1m30s`.
+pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text.trim()).map_err(|_| format!("“{text}” is no duration; write 5s or 1m30s"))
+}
+
+/// A [`duration`] that leaves something to look back at.
+pub(super) fn parse_retention(text: &str) -> Result<Duration, String> {
+    let retention = parse_duration(text)?;
+    if retention < Duration::from_secs(60 * 60) {
+        return Err("an hour (1h) is the shortest; --no-journal keeps nothing".into());
+    }
+    Ok(retention)
+}
+
+/// `0.12`
+pub(super) fn parse_dollars(text: &str) -> Result<f64, String> {
+    let dollars: Option<f64> = text.trim().trim_start_matches('$').parse().ok();
+    dollars
+        .filter(|dollars| (0.0..1e6).contains(dollars))
+        .ok_or_else(|| format!("“{text}” is no price in dollars; write 0.12"))
+}
+
+/// A [`duration`] between a second and a day.
+pub(super) fn parse_interval(text: &str) -> Result<Duration, String> {
+    let interval = parse_duration(text)?;
+    if interval < Duration::from_secs(1) {
+        return Err("asking more often than each second (1s) helps nobody".into());
+    }
+    if interval > Duration::from_secs(24 * 60 * 60) {
+        return Err("a day (24h) is the longest".into());
+    }
+    Ok(interval)
+}

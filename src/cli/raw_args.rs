@@ -1,0 +1,254 @@
+//! What was typed, kept so that it can be read once more: with the options of a config file as the defaults.
+//!
+//! ```text
+//!   words ──parse──► Typed ──command(), config()──► which file, which of its tables
+//!                      │                                     │ defaults
+//!                      └───────────────cli(defaults)─────────┴──► Cli
+//! ```
+//!
+//! So the file's values pass through the parsers of the command line, and what was typed comes before them.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+use clap::parser::ValueSource;
+use clap::{Arg, ArgMatches, CommandFactory as _, Error, FromArgMatches as _};
+
+use super::Cli;
+use keepwatch_core::text::{Untrusted, is_printable, redact};
+
+/// The words of the command line, which are known to be well-formed.
+#[derive(Debug)]
+pub struct RawArgs {
+    args: Vec<OsString>,
+    matches: ArgMatches,
+}
+
+impl RawArgs {
+    /// Takes the words, the program's name first.
+    ///
+    /// # Errors
+    /// What clap prints: help and version, or what is wrong. The words that it quotes are text: a script may have put into
+    /// them what a stranger wrote, and a key may have been typed in a wrong place.
+    pub fn parse(args: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Self, Error> {
+        let words: Vec<OsString> = args.into_iter().map(Into::into).collect();
+        match Cli::command().try_get_matches_from(&words) {
+            Ok(matches) => Ok(Self { args: words, matches }),
+            // promise: quoted-arguments, mutant: sanitised_error(error, &words) -> error
+            Err(error) => Err(sanitised_error(error, &words)),
+        }
+    }
+
+    /// The subcommand's name.
+    #[must_use]
+    pub fn command(&self) -> Option<&str> {
+        self.matches.subcommand_name()
+    }
+
+    /// Returns true if the command has the option `--config`.
+    #[must_use]
+    pub fn has_config_option(&self) -> bool {
+        self.has_option("config")
+    }
+
+    /// Returns the value of `--config`.
+    #[must_use]
+    pub fn config_path(&self) -> Option<&Path> {
+        self.path_value("config")
+    }
+
+    /// Returns true if the command has the option `--log`.
+    #[must_use]
+    pub fn has_log_option(&self) -> bool {
+        self.has_option("log")
+    }
+
+    /// Returns the value of `--log`.
+    #[must_use]
+    pub fn log_path(&self) -> Option<&Path> {
+        self.path_value("log")
+    }
+
+    fn has_option(&self, option: &str) -> bool {
+        self.command_matches().try_contains_id(option).is_ok()
+    }
+
+    fn path_value(&self, option: &str) -> Option<&Path> {
+        self.command_matches().try_get_one::<PathBuf>(option).ok().flatten().map(PathBuf::as_path)
+    }
+
+    /// What was typed, by its names alone: `events --interval SESSION_ID`. A value may be anyone's business.
+    #[must_use]
+    pub fn option_names(&self) -> String {
+        let cli = Cli::command();
+        let command = self.command().and_then(|name| cli.find_subcommand(name)).unwrap_or(&cli);
+        let is_typed = |arg: &&Arg| {
+            let id = arg.get_id().as_str();
+            self.command_matches().try_contains_id(id).is_ok()
+                && self.command_matches().value_source(id) == Some(ValueSource::CommandLine)
+        };
+        let name = |arg: &Arg| match (arg.get_long(), arg.get_value_names()) {
+            (Some(long), _) => format!("--{long}"),
+            (None, Some([name, ..])) => name.to_string(),
+            (None, _) => arg.get_id().to_string(),
+        };
+        let options = command.get_arguments().filter(is_typed).map(name);
+        self.command().map(str::to_owned).into_iter().chain(options).collect::<Vec<_>>().join(" ")
+    }
+
+    /// Whether sessions are named.
+    #[must_use]
+    pub fn has_ids(&self) -> bool {
+        self.command_matches().try_contains_id("ids").unwrap_or(false)
+    }
+
+    /// Whether a `--` stood before the ids.
+    #[must_use]
+    pub fn has_double_dash(&self) -> bool {
+        self.args.iter().any(|word| word == "--")
+    }
+
+    /// What was typed, and for options that were not, the value that `defaults` has by their long name.
+    ///
+    /// # Errors
+    /// What clap prints, if such a value is none of the option's.
+    pub fn parse_with_defaults(&self, defaults: &[(&str, &str)]) -> Result<Cli, Error> {
+        let with_default = |arg: Arg| {
+            let value = defaults.iter().find(|(key, _)| arg.get_long() == Some(key));
+            match value {
+                Some((_, value)) => arg.default_value((*value).to_owned()),
+                None => arg,
+            }
+        };
+        if defaults.is_empty() {
+            return Cli::from_arg_matches(&self.matches);
+        }
+        let command = match self.command() {
+            Some(name) => Cli::command().mut_subcommand(name, |command| command.mut_args(with_default)),
+            None => Cli::command().mut_args(with_default),
+        };
+        Cli::from_arg_matches(&command.try_get_matches_from(&self.args)?)
+    }
+
+    /// The options of the subcommand, or those of watching.
+    fn command_matches(&self) -> &ArgMatches {
+        self.matches.subcommand().map_or(&self.matches, |(_, matches)| matches)
+    }
+}
+
+/// `error`, which clap has for `words` and quotes them in as they came, as it would be of words that can be shown.
+fn sanitised_error(error: Error, args: &[OsString]) -> Error {
+    let safe: Vec<OsString> = args.iter().map(|word| sanitised_arg(word)).collect();
+    if safe == args {
+        return error;
+    }
+    let sanitised = Cli::command().try_get_matches_from(&safe).err();
+    sanitised.unwrap_or_else(|| Error::raw(error.kind(), "a word has characters that can not be shown\n"))
+}
+
+/// The word as it is where it can be shown, and else a text about it.
+fn sanitised_arg(word: &OsStr) -> OsString {
+    let word = word.to_string_lossy();
+    // promise: masked-arguments, mutant: redact(&word) -> word.clone()
+    let safe = redact(&word);
+    if is_printable(&safe) { safe.into_owned().into() } else { Untrusted::new(safe).sanitise_line().into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{Color, Command};
+
+    fn raw_args(words: &[&str]) -> RawArgs {
+        RawArgs::parse(std::iter::once(&"keepwatch").chain(words)).unwrap()
+    }
+
+    #[test]
+    fn what_was_typed_comes_before_a_given_default_and_that_before_the_usual_one() {
+        let defaults = [("max-rps", "7"), ("bell", "true"), ("color", "never"), ("warn", "3m,2m")];
+        let watch = raw_args(&["--max-rps", "9"]).parse_with_defaults(&defaults).unwrap().watch;
+        assert_eq!(
+            (watch.rate_limit.max_rps, watch.screen.bell, watch.appearance.color),
+            (9, true, Color::Never)
+        );
+        assert_eq!(watch.screen.alerts.warn.len(), 2);
+        assert_eq!(watch.interval.as_secs(), 3);
+        let off = raw_args(&[]).parse_with_defaults(&[("bell", "false")]).unwrap().watch;
+        assert!(!off.screen.bell);
+        assert!(raw_args(&["--bell"]).parse_with_defaults(&[("bell", "false")]).unwrap().watch.screen.bell);
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_without_what_a_terminal_obeys_and_without_a_key() {
+        for words in [
+            &["--\u{1b}]0;owned\u{7}"][..],
+            &["--interval", "\u{1b}]0;owned\u{7}"],
+            &["--color", "\u{202e}\u{1b}]0;owned\u{7}"],
+            &["get", "s-1", "--\u{1b}]0;owned\u{7}"],
+            &["--interval", "bb_live_canary"],
+            &["--color=bb_live_canary"],
+        ] {
+            let words = std::iter::once(&"keepwatch").chain(words);
+            let said = RawArgs::parse(words).unwrap_err().render().ansi().to_string();
+            assert!(said.contains("error:") && said.contains("For more information"), "{said:?}");
+            for bad in ["\u{1b}]", "\u{7}", "\u{202e}", "canary"] {
+                assert!(!said.contains(bad), "{said:?}");
+            }
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_word_that_is_no_text_is_refused_as_what_it_is() {
+        use std::os::unix::ffi::OsStrExt as _;
+        let said = |word: &[u8]| {
+            let words = [OsStr::new("keepwatch"), OsStr::from_bytes(word)];
+            RawArgs::parse(words).unwrap_err().to_string()
+        };
+        assert!(said(b"--\xff").contains("--\u{fffd}"), "{}", said(b"--\xff"));
+        assert!(said(b"s-\xff").starts_with("error: "), "{}", said(b"s-\xff"));
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_subcommand_that_was_typed() {
+        let events = raw_args(&["events", "s-1"]);
+        assert_eq!(events.command(), Some("events"));
+        let cli = events.parse_with_defaults(&[("max-rps", "7"), ("format", "text")]).unwrap();
+        let Some(Command::Events(events)) = cli.command else { panic!() };
+        assert_eq!((events.rate_limit.max_rps, events.format), (7, crate::cli::EventFormatArg::Text));
+    }
+
+    #[test]
+    fn what_was_typed_is_told_by_its_names_and_by_none_of_its_values() {
+        let names = |words: &[&str]| raw_args(words).option_names();
+        assert_eq!(names(&[]), "");
+        let watch = names(&["--api-key-file", "/secret", "-i", "5s", "s-1", "s-2"]);
+        assert_eq!(watch, "SESSION_ID --interval --api-key-file");
+        assert_eq!(names(&["wait", "--for", "running", "s-1"]), "wait SESSION_ID --for");
+        assert_eq!(names(&["journal", "clear", "--yes"]), "journal");
+    }
+
+    #[test]
+    fn the_log_is_of_the_commands_that_ask_the_api() {
+        assert_eq!(raw_args(&["--log", "a"]).log_path(), Some(Path::new("a")));
+        assert_eq!(raw_args(&["get", "s-1", "--log", "a"]).log_path(), Some(Path::new("a")));
+        for words in
+            [&[][..], &["get", "a"], &["events"], &["wait", "a"], &["explain", "a"], &["release", "a"]]
+        {
+            assert!(raw_args(words).has_log_option(), "{words:?}");
+        }
+        for words in [&["demo"][..], &["simulate"], &["history"], &["config"], &["replay", "a"]] {
+            assert!(!raw_args(words).has_log_option(), "{words:?}");
+        }
+    }
+
+    #[test]
+    fn the_file_and_the_ids_are_found_with_and_without_a_subcommand() {
+        assert_eq!(raw_args(&["--config", "a.toml"]).config_path(), Some(Path::new("a.toml")));
+        let get = raw_args(&["get", "--config", "a.toml", "s-1"]);
+        assert_eq!((get.config_path(), get.has_ids()), (Some(Path::new("a.toml")), true));
+        assert!(!raw_args(&[]).has_ids() && raw_args(&["s-1"]).has_ids());
+        assert!(raw_args(&["demo"]).has_config_option() && !raw_args(&["config"]).has_config_option());
+        assert!(raw_args(&["--", "get"]).has_double_dash() && !raw_args(&["demo"]).has_ids());
+    }
+}

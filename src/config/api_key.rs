@@ -1,0 +1,211 @@
+//! The key: read from a file, from standard input, or from what a program prints. What is wrong with it is said without
+//! showing anything of it.
+
+use std::fs::{File, Metadata};
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::process::{Command, ExitStatus, Stdio};
+
+use super::api_options::KeySource;
+use keepwatch_core::session::Secret;
+use keepwatch_core::text;
+
+/// The largest file or output that is read, in bytes.
+const MAX_KEY_BYTES: u64 = 4096;
+/// The widest name of a file or a program in a message, in columns.
+const MAX_ORIGIN_COLUMNS: usize = 200;
+/// The advice to a user without an API key.
+const ADVICE: &str = "set BROWSERBASE_API_KEY or give --api-key-file, or name a source in the config file \
+                      (`keepwatch config`); `keepwatch demo` needs none";
+
+/// Why there is no API key. `origin` is the file, program or variable that was read. No message holds any part of a key.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages document the variants")]
+pub enum KeyError {
+    #[error("no API key: {ADVICE}")]
+    Missing,
+    #[error("the key can not be read from {origin}: {error}")]
+    Unreadable {
+        origin: String,
+        #[source]
+        error: io::Error,
+    },
+    #[error("{origin} can not be run: {error}")]
+    CommandNotRun {
+        origin: String,
+        #[source]
+        error: io::Error,
+    },
+    #[error("{origin} prints more than {MAX_KEY_BYTES} bytes, which is no key")]
+    TooLong { origin: String },
+    #[error("{origin} failed ({status}), and so there is no key")]
+    CommandFailed { origin: String, status: ExitStatus },
+    #[error("{origin} holds no key: {ADVICE}")]
+    Empty { origin: String },
+    #[error("{origin} holds characters that no API key has; is it the right one?")]
+    InvalidCharacters { origin: String },
+}
+
+/// An API key, and a warning about where it was found.
+#[derive(Debug)]
+pub(super) struct ApiKeyLookup {
+    pub(super) key: Result<Secret, KeyError>,
+    pub(super) warning: Option<String>,
+}
+
+impl From<Result<Secret, KeyError>> for ApiKeyLookup {
+    fn from(key: Result<Secret, KeyError>) -> Self {
+        Self { key, warning: None }
+    }
+}
+
+/// The key from where it is.
+pub(super) fn from_source(source: &KeySource) -> ApiKeyLookup {
+    match source {
+        KeySource::File(path) => from_file(path),
+        KeySource::Command(words) => from_command(words).into(),
+    }
+}
+
+/// The key in a file; `-` is standard input.
+pub(super) fn from_file(path: &Path) -> ApiKeyLookup {
+    let is_input = path == Path::new("-");
+    let name = if is_input { "standard input".into() } else { sanitised_origin(&path.to_string_lossy()) };
+    let mut warning = None;
+    let mut read = || {
+        let mut key = String::new();
+        if is_input {
+            io::stdin().lock().take(MAX_KEY_BYTES).read_to_string(&mut key)?;
+        } else {
+            let file = File::open(path)?;
+            // promise: open-key-file
+            warning = permission_warning(&file.metadata()?, &name);
+            file.take(MAX_KEY_BYTES).read_to_string(&mut key)?;
+        }
+        Ok(key)
+    };
+    let read = read().map_err(|error: io::Error| KeyError::Unreadable { origin: name.clone(), error });
+    ApiKeyLookup { key: read.and_then(|key| parse_key(&key, &name)), warning }
+}
+
+/// The name of a file or a program. Who gives the key itself in its place finds it nowhere again.
+fn sanitised_origin(name: &str) -> String {
+    text::sanitise(&text::redact(name), MAX_ORIGIN_COLUMNS)
+}
+
+/// What is to be said of a key's file that others can read, or write. What is no file, such as a pipe, has no readers but us.
+fn permission_warning(metadata: &Metadata, name: &str) -> Option<String> {
+    let mode = metadata.mode() & 0o777;
+    (metadata.is_file() && mode & 0o077 != 0).then(|| {
+        format!("the key file {name} is open to others (its mode is {mode:03o}): `chmod 600` closes it")
+    })
+}
+
+/// The key that a program prints. It has our standard error, and the terminal itself, to ask for a password; what stands
+/// in the environment for another key it does not get. Nothing has taken the signals yet: Ctrl-C ends it and us.
+fn from_command(words: &[String]) -> Result<Secret, KeyError> {
+    let Some((program, arguments)) = words.split_first() else { return Err(KeyError::Missing) };
+    let origin = format!("api-key-command “{}”", sanitised_origin(program));
+    let failed = |error: io::Error| KeyError::CommandNotRun { origin: origin.clone(), error };
+    let mut child = Command::new(program)
+        .args(arguments)
+        // promise: no-key-for-command
+        .env_remove("BROWSERBASE_API_KEY")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(failed)?;
+    let mut printed = Vec::new();
+    let read = match child.stdout.take() {
+        Some(out) => out.take(MAX_KEY_BYTES + 1).read_to_end(&mut printed),
+        None => Ok(0),
+    };
+    let is_too_much = u64::try_from(printed.len()).is_ok_and(|length| length > MAX_KEY_BYTES);
+    if is_too_much || read.is_err() {
+        let _ = child.kill(); // it may go on printing for ever
+    }
+    let status = child.wait().map_err(failed)?;
+    read.map_err(failed)?;
+    if is_too_much {
+        return Err(KeyError::TooLong { origin });
+    }
+    if !status.success() {
+        return Err(KeyError::CommandFailed { origin, status });
+    }
+    parse_key(&String::from_utf8_lossy(&printed), &origin)
+}
+
+/// Returns the API key in `text`, which `origin` gave.
+pub(super) fn parse_key(text: &str, origin: &str) -> Result<Secret, KeyError> {
+    let key = text.trim();
+    if key.is_empty() {
+        return Err(KeyError::Empty { origin: origin.to_owned() });
+    }
+    if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(KeyError::InvalidCharacters { origin: origin.to_owned() });
+    }
+    Ok(Secret::new(key.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run_key_script(script: &str) -> Result<Secret, String> {
+        let words = ["sh", "-c", script].map(str::to_owned);
+        from_command(&words).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_key_is_what_the_program_prints_and_nothing_is_read_by_a_shell() {
+        assert_eq!(run_key_script("echo; echo '  bb_test_1 '").unwrap().expose(), "bb_test_1");
+        let words = ["echo", "$HOME;true"].map(str::to_owned);
+        assert_eq!(from_command(&words).unwrap().expose(), "$HOME;true");
+    }
+
+    #[test]
+    fn a_key_that_is_given_in_place_of_its_file_is_not_shown() {
+        let message = from_file(Path::new("bb_live_cAnArY")).key.unwrap_err().to_string();
+        assert!(message.starts_with("the key can not be read from ••••: "), "{message}");
+    }
+
+    #[test]
+    fn a_key_file_that_others_can_read_or_write_is_warned_about_and_a_pipe_is_not() {
+        use std::os::fd::AsRawFd as _;
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        std::fs::write(&path, "bb_test_1").unwrap();
+        for (mode, warned) in [(0o600, false), (0o400, false), (0o640, true), (0o604, true), (0o620, true)] {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            let found = from_file(&path);
+            assert_eq!(found.key.unwrap().expose(), "bb_test_1", "it is no reason to refuse");
+            assert_eq!(found.warning.is_some(), warned, "{mode:o}");
+            let says = format!("/key is open to others (its mode is {mode:o}): `chmod 600` closes it");
+            assert!(found.warning.is_none_or(|it| it.ends_with(&says) && !it.contains("bb_test_1")));
+        }
+        let (pipe, mut to) = io::pipe().unwrap();
+        io::Write::write_all(&mut to, b"bb_test_2").unwrap();
+        drop(to);
+        let found = from_file(Path::new(&format!("/dev/fd/{}", pipe.as_raw_fd())));
+        assert_eq!((found.key.unwrap().expose(), found.warning), ("bb_test_2", None));
+    }
+
+    #[test]
+    fn failed_command_is_reported_without_its_output() {
+        for (script, says) in [
+            ("echo cAnArY; exit 7", "exit status: 7"),
+            ("kill -9 $$", "signal: 9"),
+            ("true", "holds no key"),
+            ("echo cAnArY; echo login: me", "holds characters"),
+            ("yes cAnArY", "more than 4096 bytes"),
+            ("read line && echo cAnArY", "exit status"),
+        ] {
+            let message = run_key_script(script).unwrap_err();
+            assert!(message.contains(says) && !message.contains("cAnArY"), "{message}");
+        }
+        let missing = from_command(&["/no/such\u{1b}program".to_owned()]).unwrap_err().to_string();
+        assert!(missing.contains("“/no/such·program” can not be run"), "{missing}");
+    }
+}

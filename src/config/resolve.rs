@@ -1,0 +1,346 @@
+//! What was typed, and what the environment and the config file say → a [`Config`], or one sentence about the first thing
+//! that is wrong.
+
+use std::time::Duration;
+
+use super::journal::{journal, journal_file};
+use super::list_status::parse_list_status;
+use super::resolved_profile::ResolveContext;
+use super::{
+    Appearance, Config, ConfigError, ConfigFile, DemoConfig, Environment, EventFormat, EventsConfig,
+    ExplainConfig, ExplainFrom, ExportConfig, GetConfig, HistoryConfig, ReleaseConfig, ReplayConfig,
+    ScenarioConfig, ScreenConfig, SimulateConfig, WaitConfig, WatchConfig, nearest,
+};
+use crate::VERSION;
+use crate::api::Query;
+use crate::cli::{
+    self, Color, Command, CompletionsArgs, DemoArgs, EventFormatArg, EventsArgs, ExplainArgs, ExportArgs,
+    GetArgs, HistoryArgs, JournalCommand, RateLimitArgs, RawArgs, ReleaseArgs, ReplayArgs, SimulateArgs,
+    WaitArgs, WatchArgs,
+};
+use crate::poll::PollLimits;
+use keepwatch_core::clock::Zone;
+use keepwatch_core::session::{MetadataPath, SessionId, Targets};
+use keepwatch_core::text;
+use keepwatch_core::tracker::cost::Rates;
+use keepwatch_core::tracker::{AlertThresholds, evidence};
+
+/// Words that are, or could be taken for, subcommands of a program like this one: never sessions by accident.
+const COMMAND_WORDS: [&str; 17] = [
+    "get",
+    "demo",
+    "simulate",
+    "help",
+    "version",
+    "watch",
+    "list",
+    "events",
+    "explain",
+    "wait",
+    "release",
+    "history",
+    "replay",
+    "journal",
+    "export",
+    "config",
+    "completions",
+];
+
+impl Config {
+    /// What was typed means in `env` and beside `file`.
+    ///
+    /// # Errors
+    /// One sentence for the first thing that is wrong.
+    pub fn new(raw_args: &RawArgs, env: &Environment, file: &ConfigFile) -> Result<Self, ConfigError> {
+        let mut options = file.options(raw_args.command());
+        options.retain(|(key, _)| !is_overridden(key, raw_args, env));
+        let cli = raw_args.parse_with_defaults(&options)?;
+        let context = ResolveContext { command: raw_args.command(), env, file };
+        let Some(command) = cli.command else {
+            return watch_config(&cli.watch, raw_args.has_double_dash(), &context).map(Self::Watch);
+        };
+        match command {
+            Command::Get(get) => get_config(&get, &context).map(Self::Get),
+            Command::Events(events) => events_config(&events, &context).map(Self::Events),
+            Command::Wait(wait) => wait_config(&wait, &context).map(Self::Wait),
+            Command::Release(release) => release_config(release, &context).map(Self::Release),
+            Command::Explain(explain) => explain_config(&explain, &context).map(Self::Explain),
+            Command::Replay(replay) => replay_config(replay, env).map(Self::Replay),
+            Command::History(history) => history_config(history, env).map(Self::History),
+            Command::Export(export) => export_config(export, env).map(Self::Export),
+            Command::Journal(JournalCommand { action }) => Ok(Self::Journal(action, journal_file(env))),
+            Command::Demo(demo) => demo_config(demo, env).map(Self::Demo),
+            Command::Simulate(simulate) => Ok(Self::Simulate(simulate_config(simulate))),
+            Command::Config => Ok(Self::DefaultFile),
+            Command::Completions(CompletionsArgs { shell }) => Ok(Self::Completions(shell)),
+        }
+    }
+}
+
+/// Whether what the file says of an option gives way: to the environment, or, where it narrows lists, to named sessions.
+fn is_overridden(key: &str, raw_args: &RawArgs, env: &Environment) -> bool {
+    match key {
+        "color" => env.get("NO_COLOR").is_some(),
+        "read-only" => env.get("KEEPWATCH_READ_ONLY").is_some(),
+        "no-journal" => env.path("KEEPWATCH_JOURNAL").is_some(),
+        "query" | "status" => raw_args.has_ids(),
+        _ => false,
+    }
+}
+
+fn watch_config(
+    watch: &WatchArgs,
+    verbatim: bool,
+    context: &ResolveContext<'_>,
+) -> Result<WatchConfig, ConfigError> {
+    let targets = narrow_by_status(targets(&watch.ids, verbatim)?, watch)?;
+    let query = watch.query.as_deref().map(Query::parse).transpose();
+    let query = query.map_err(|error| invalid_option("--query", error))?;
+    let screen = screen_config(&watch.screen, &watch.appearance, context.env)?;
+    let (source, other_sources) = context.resolve_profiles(&watch.api)?;
+    Ok(WatchConfig {
+        targets,
+        query,
+        journal: journal(watch.journal, context.env),
+        screen,
+        poll_limits: poll_limits(watch.interval, &watch.rate_limit),
+        first_profile: source,
+        other_profiles: other_sources,
+        recording_path: watch.recording.record.clone(),
+        no_metadata: watch.recording.no_metadata,
+    })
+}
+
+fn get_config(get: &GetArgs, context: &ResolveContext<'_>) -> Result<GetConfig, ConfigError> {
+    Ok(GetConfig {
+        ids: session_ids(&get.ids, true)?,
+        profile: context.resolve_single_profile(&get.api)?,
+        json: get.json,
+        reveal: get.reveal,
+        zone: zone(get.utc),
+        ascii: get.ascii || !has_utf8(context.env),
+    })
+}
+
+fn events_config(events: &EventsArgs, context: &ResolveContext<'_>) -> Result<EventsConfig, ConfigError> {
+    let ascii = events.ascii || !has_utf8(context.env);
+    Ok(EventsConfig {
+        targets: targets(&events.ids, true)?,
+        poll_limits: poll_limits(events.interval, &events.rate_limit),
+        thresholds: thresholds(&events.alerts),
+        recording_path: events.recording.record.clone(),
+        no_metadata: events.recording.no_metadata,
+        profile: context.resolve_single_profile(&events.api)?,
+        format: match events.format {
+            EventFormatArg::Json => EventFormat::Json,
+            EventFormatArg::Text => EventFormat::Text { zone: zone(events.utc), ascii },
+        },
+    })
+}
+
+fn wait_config(wait: &WaitArgs, context: &ResolveContext<'_>) -> Result<WaitConfig, ConfigError> {
+    Ok(WaitConfig {
+        ids: session_ids(&wait.ids, true)?,
+        goal: wait.goal,
+        any: wait.any,
+        timeout: wait.timeout,
+        exit_status: wait.exit_status,
+        grace: wait.grace,
+        poll_limits: poll_limits(wait.interval, &wait.rate_limit),
+        profile: context.resolve_single_profile(&wait.api)?,
+        ascii: wait.ascii || !has_utf8(context.env),
+    })
+}
+
+fn release_config(release: ReleaseArgs, context: &ResolveContext<'_>) -> Result<ReleaseConfig, ConfigError> {
+    if release.read_only || is_read_only(context.env) {
+        return Err(ConfigError::ReadOnly);
+    }
+    Ok(ReleaseConfig {
+        id: SessionId::parse(&release.id)?,
+        confirm: release.confirm,
+        profile: context.resolve_single_profile(&release.api)?,
+        ascii: release.ascii || !has_utf8(context.env),
+    })
+}
+
+fn explain_config(explain: &ExplainArgs, context: &ResolveContext<'_>) -> Result<ExplainConfig, ConfigError> {
+    let rates = rates(&explain.rates);
+    Ok(ExplainConfig {
+        id: SessionId::parse(&explain.id)?,
+        options: evidence::EvidenceOptions { with_metadata: explain.with_metadata, rates, version: VERSION },
+        from: match &explain.from {
+            Some(path) => ExplainFrom::Recording(path.clone()),
+            None => ExplainFrom::Api(context.resolve_single_profile(&explain.api)?),
+        },
+        ascii: explain.ascii || !has_utf8(context.env),
+    })
+}
+
+fn replay_config(replay: ReplayArgs, env: &Environment) -> Result<ReplayConfig, ConfigError> {
+    Ok(ReplayConfig {
+        path: replay.file,
+        speed: replay.speed,
+        owner_key: owner_key(&replay.appearance)?,
+        zone: zone(replay.appearance.utc),
+        appearance: appearance(&replay.appearance, env),
+    })
+}
+
+fn export_config(export: ExportArgs, env: &Environment) -> Result<ExportConfig, ConfigError> {
+    let ExportArgs { id, to, no_metadata, .. } = export;
+    let id = SessionId::parse(&id)?;
+    Ok(ExportConfig { id, journal: journal_file(env), output_path: to, no_metadata })
+}
+
+fn history_config(history: HistoryArgs, env: &Environment) -> Result<HistoryConfig, ConfigError> {
+    Ok(HistoryConfig {
+        id: history.id.as_deref().map(SessionId::parse).transpose()?,
+        journal: journal_file(env),
+        since: history.since,
+        filter: history.filter.unwrap_or_default(),
+        json: history.json,
+        rates: rates(&history.rates),
+        zone: zone(history.utc),
+        ascii: history.ascii || !has_utf8(env),
+    })
+}
+
+fn demo_config(demo: DemoArgs, env: &Environment) -> Result<DemoConfig, ConfigError> {
+    let DemoArgs { scenario, speed, interval, rate_limit, screen, appearance, .. } = demo;
+    Ok(DemoConfig {
+        scenario: self::scenario_config(scenario),
+        speed,
+        poll_limits: poll_limits(interval, &rate_limit),
+        screen: self::screen_config(&screen, &appearance, env)?,
+    })
+}
+
+fn simulate_config(simulate: SimulateArgs) -> SimulateConfig {
+    let SimulateArgs { port, scenario, truth, concurrency, plan, release_delay, .. } = simulate;
+    SimulateConfig {
+        port,
+        scenario: self::scenario_config(scenario),
+        ground_truth_path: truth,
+        concurrency,
+        plan,
+        release_delay,
+    }
+}
+
+fn scenario_config(args: cli::ScenarioArgs) -> ScenarioConfig {
+    let cli::ScenarioArgs { scenario, seed, sessions } = args;
+    ScenarioConfig { scenario, seed, sessions: usize::try_from(sessions).unwrap_or(usize::MAX) }
+}
+
+fn targets(words: &[String], verbatim: bool) -> Result<Targets, ConfigError> {
+    Ok(if words.is_empty() { Targets::All } else { Targets::Ids(session_ids(words, verbatim)?) })
+}
+
+fn poll_limits(interval: Duration, rate_limit: &RateLimitArgs) -> PollLimits {
+    PollLimits { interval, max_rps: rate_limit.max_rps }
+}
+
+/// What is watched, if `--status` narrows it; neither that nor `--query` says anything of sessions that are named.
+fn narrow_by_status(targets: Targets, watch: &WatchArgs) -> Result<Targets, ConfigError> {
+    let option = watch.query.as_ref().map(|_| "--query").or(watch.status.as_ref().map(|_| "--status"));
+    if let (Targets::Ids(_), Some(option)) = (&targets, option) {
+        return Err(ConfigError::ListOptionWithIds(option));
+    }
+    let Some(status) = &watch.status else { return Ok(targets) };
+    parse_list_status(status).map(Targets::OneList).map_err(|error| invalid_option("--status", error))
+}
+
+fn invalid_option(option: &'static str, problem: impl ToString) -> ConfigError {
+    ConfigError::InvalidOption { option, problem: problem.to_string() }
+}
+
+/// The ids, each once, in the order given.
+fn session_ids(words: &[String], verbatim: bool) -> Result<Vec<SessionId>, ConfigError> {
+    let mut ids = Vec::with_capacity(words.len());
+    for word in words {
+        if let Some(near) = near_command(word).filter(|_| !verbatim) {
+            let names = cli::command_names();
+            let hint = if names.iter().any(|name| name == word) {
+                format!("a command comes first, and its options after it: `keepwatch {near} …`.")
+            } else if names.iter().any(|name| name == near) {
+                format!("did you mean `keepwatch {near}`?")
+            } else {
+                format!("keepwatch has the commands {}.", names.join(", "))
+            };
+            return Err(ConfigError::CommandAsSessionId { word: text::sanitise(word, 40), hint });
+        }
+        let id = SessionId::parse(word)?;
+        if !ids.contains(&id) {
+            ids.push(id);
+        }
+    }
+    Ok(ids)
+}
+
+/// The command that a word nearly is. Session ids have digits or dashes, and are longer.
+fn near_command(word: &str) -> Option<&'static str> {
+    if word.chars().any(|letter| letter.is_ascii_digit()) {
+        return None;
+    }
+    nearest(word, COMMAND_WORDS.into_iter())
+}
+
+fn zone(utc: bool) -> Zone {
+    if utc { Zone::Utc } else { Zone::Local }
+}
+
+fn screen_config(
+    screen: &cli::ScreenArgs,
+    look: &cli::AppearanceArgs,
+    env: &Environment,
+) -> Result<ScreenConfig, ConfigError> {
+    let zone = zone(look.utc);
+    Ok(ScreenConfig {
+        thresholds: thresholds(&screen.alerts),
+        rates: rates(&screen.rates),
+        bell: screen.bell,
+        read_only: screen.read_only || is_read_only(env),
+        owner_key: owner_key(look)?,
+        zone,
+        appearance: self::appearance(look, env),
+    })
+}
+
+fn owner_key(look: &cli::AppearanceArgs) -> Result<Option<MetadataPath>, ConfigError> {
+    let owner_key = look.owner_key.as_deref().map(MetadataPath::parse).transpose();
+    owner_key.map_err(|error| invalid_option("--owner-key", error))
+}
+
+fn rates(rates: &cli::CostRateArgs) -> Rates {
+    Rates { hour: rates.rate_hour, gb: rates.rate_gb }
+}
+
+/// `KEEPWATCH_READ_ONLY=1`; 0 and nothing are no.
+fn is_read_only(env: &Environment) -> bool {
+    env.get("KEEPWATCH_READ_ONLY").is_some_and(|value| value != "0")
+}
+
+fn thresholds(alerts: &cli::AlertArgs) -> AlertThresholds {
+    AlertThresholds::new(alerts.warn.iter().copied().filter(|left| !left.is_zero()).collect(), alerts.idle)
+}
+
+fn appearance(look: &cli::AppearanceArgs, env: &Environment) -> Appearance {
+    let color = match look.color {
+        Color::Always => true,
+        Color::Never => false,
+        Color::Auto => env.get("NO_COLOR").is_none(),
+    };
+    Appearance { color, ascii: look.ascii || !has_utf8(env) }
+}
+
+/// Whether the locale's characters are UTF-8: the first of the three that is set decides.
+fn has_utf8(env: &Environment) -> bool {
+    ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(|name| env.get(name)).is_some_and(|locale| {
+        let locale = locale.to_lowercase();
+        locale.contains("utf-8") || locale.contains("utf8")
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,156 @@
+use super::*;
+
+const MIN: std::time::Duration = std::time::Duration::from_secs(60);
+
+fn config(args: &[&str], vars: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    let typed = RawArgs::parse(std::iter::once(&"keepwatch").chain(args)).unwrap();
+    Config::new(&typed, &Environment::new(vars.iter().copied()), &ConfigFile::default())
+}
+
+fn watch(args: &[&str], vars: &[(&str, &str)]) -> WatchConfig {
+    let vars: Vec<(&str, &str)> =
+        vars.iter().copied().chain([("BROWSERBASE_API_KEY", "bb_test_1")]).collect();
+    match config(args, &vars) {
+        Ok(Config::Watch(watch)) => watch,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn usage_error(args: &[&str], vars: &[(&str, &str)]) -> (u8, String) {
+    let error = config(args, vars).unwrap_err();
+    (error.exit_code().into(), error.to_string())
+}
+
+#[test]
+fn without_ids_all_sessions_are_watched_and_each_id_counts_once() {
+    assert_eq!(watch(&[], &[]).targets, Targets::All);
+    let Targets::Ids(ids) = watch(&["a-1", "b-2", "a-1"], &[]).targets else { panic!() };
+    assert_eq!(ids.iter().map(SessionId::raw).collect::<Vec<_>>(), ["a-1", "b-2"]);
+}
+
+#[test]
+fn a_missing_key_names_the_variable_and_the_demo() {
+    let (code, sentence) = usage_error(&[], &[("BROWSERBASE_API_KEY", " ")]);
+    assert_eq!(code, 3);
+    assert!(sentence.contains("BROWSERBASE_API_KEY") && sentence.contains("keepwatch demo"), "{sentence}");
+    assert_eq!(usage_error(&[], &[("BROWSERBASE_API_KEY", "two words")]).0, 3);
+}
+
+#[test]
+fn a_word_that_is_nearly_a_command_is_not_asked_for_as_a_session() {
+    for (word, meant) in [
+        ("siumlate", "keepwatch simulate"),
+        ("dmeo", "keepwatch demo"),
+        ("gt", "keepwatch get"),
+        ("evnets", "keepwatch events"),
+        ("wiat", "keepwatch wait"),
+        ("explian", "keepwatch explain"),
+    ] {
+        let (code, sentence) = usage_error(&[word], &[("BROWSERBASE_API_KEY", "k")]);
+        assert_eq!(code, 2);
+        assert!(sentence.contains(meant), "{sentence}");
+    }
+    assert_eq!(usage_error(&["histroy"], &[("BROWSERBASE_API_KEY", "k")]).0, 2);
+    watch(&["--", "histroy"], &[]);
+    watch(&["6512bd43-d9ca-4e02-9a67-91f2c1a0b3de"], &[]);
+    watch(&["s-0001"], &[]);
+    watch(&["string"], &[]);
+}
+
+#[test]
+fn what_watches_without_a_screen_takes_its_options_and_any_word_for_an_id() {
+    let vars = [("BROWSERBASE_API_KEY", "k"), ("LANG", "C.UTF-8")];
+    let Ok(Config::Events(events)) = config(&["events", "--warn", "2m", "--idle", "1h"], &vars) else {
+        panic!()
+    };
+    assert_eq!((events.targets, events.format), (Targets::All, EventFormat::Json));
+    assert_eq!(events.thresholds, AlertThresholds::new(vec![MIN * 2], MIN * 60));
+    let text = config(&["events", "history", "--format", "text", "--utc"], &vars);
+    let Ok(Config::Events(events)) = text else { panic!("{text:?}") };
+    assert_eq!(events.format, EventFormat::Text { zone: Zone::Utc, ascii: false });
+    let wait = ["wait", "a", "a", "b", "--for", "running", "--any", "--timeout", "30m", "--grace", "1m"];
+    let Ok(Config::Wait(wait)) = config(&wait, &vars) else { panic!() };
+    assert_eq!((wait.ids.len(), wait.goal, wait.any, wait.exit_status), (2, cli::Goal::Running, true, false));
+    assert_eq!((wait.timeout, wait.grace), (Some(MIN * 30), MIN));
+    let Ok(Config::Explain(explain)) = config(&["explain", "a", "--rate-hour", "0.1"], &vars) else {
+        panic!()
+    };
+    assert!(!explain.options.with_metadata && explain.options.rates.hour < 0.11);
+    assert_eq!(usage_error(&["explain", "a"], &[]).0, 3);
+}
+
+#[test]
+fn what_is_not_said_of_the_simulated_project_is_left_to_the_scenario() {
+    let Ok(Config::Simulate(simulate)) = config(&["simulate"], &[]) else { panic!() };
+    assert_eq!((simulate.concurrency, simulate.plan, simulate.release_delay), (None, None, None));
+    let args = ["simulate", "--concurrency", "3", "--plan", "free", "--release-delay", "1m"];
+    let Ok(Config::Simulate(simulate)) = config(&args, &[]) else { panic!() };
+    assert_eq!(
+        (simulate.concurrency, simulate.plan, simulate.release_delay),
+        (Some(3), Some(cli::PlanArg::Free), Some(MIN))
+    );
+}
+
+#[test]
+fn the_look_follows_the_options_then_the_environment() {
+    let look = |args: &[&str], vars: &[(&str, &str)]| {
+        let look = watch(args, vars).screen.appearance;
+        (look.color, look.ascii)
+    };
+    let utf8 = ("LANG", "de_DE.UTF-8");
+    assert_eq!(look(&[], &[utf8]), (true, false));
+    assert_eq!(look(&[], &[utf8, ("NO_COLOR", "1")]), (false, false));
+    assert_eq!(look(&["--color", "always"], &[utf8, ("NO_COLOR", "1")]), (true, false));
+    assert_eq!(look(&["--color", "never"], &[utf8]), (false, false));
+    assert_eq!(look(&[], &[("LC_ALL", "C"), utf8]), (true, true));
+    assert_eq!(look(&["--ascii"], &[utf8]), (true, true));
+    assert_eq!(look(&[], &[]), (true, true));
+}
+
+#[test]
+fn an_owner_key_is_a_path_and_never_one_to_a_secret() {
+    let key = watch(&["--owner-key", "run.id"], &[]).screen.owner_key;
+    assert_eq!(key.as_ref().map(MetadataPath::raw), Some("run.id"));
+    let (code, sentence) = usage_error(&["--owner-key", "run."], &[("BROWSERBASE_API_KEY", "k")]);
+    assert_eq!(code, 2);
+    assert!(sentence.contains("--owner-key") && sentence.contains("run.id"), "{sentence}");
+    assert_eq!(usage_error(&["demo", "--owner-key", "api_key"], &[]).0, 2);
+}
+
+#[test]
+fn polls_are_limited_to_four_a_second_unless_the_reader_says_otherwise() {
+    let rate = |args: &[&str]| watch(args, &[]).poll_limits.max_rps;
+    assert_eq!((rate(&[]), rate(&["--max-rps", "1"]), rate(&["--max-rps=100"])), (4, 1, 100));
+    for bad in ["0", "101", "-1", "0.5", "many", ""] {
+        assert!(RawArgs::parse(["keepwatch", &format!("--max-rps={bad}")]).is_err(), "{bad}");
+    }
+    let key = [("BROWSERBASE_API_KEY", "k")];
+    let of = |args: &[&str]| match config(args, &key).unwrap() {
+        Config::Demo(demo) => demo.poll_limits.max_rps,
+        Config::Events(events) => events.poll_limits.max_rps,
+        Config::Wait(wait) => wait.poll_limits.max_rps,
+        other => panic!("{other:?}"),
+    };
+    for args in
+        [["demo", "--max-rps", "7"].as_slice(), &["events", "--max-rps=7"], &["wait", "--max-rps=7", "s-1"]]
+    {
+        assert_eq!(of(args), 7, "{args:?}");
+    }
+}
+
+#[test]
+fn a_query_and_a_status_narrow_the_lists_and_say_nothing_of_named_sessions() {
+    let narrowed = watch(&["--query", "user_metadata['env']:'prod'", "--status", "running"], &[]);
+    assert_eq!(narrowed.targets, Targets::OneList(keepwatch_core::session::List::Running));
+    assert_eq!(narrowed.query.as_ref().map(Query::raw), Some("user_metadata['env']:'prod'"));
+    for (args, says) in [
+        (["--query", "env:prod"].as_slice(), "--query: “env:prod” does not begin"),
+        (&["--status", "ERROR"], "--status: “ERROR” can not be watched"),
+        (&["--status", "RUNNING", "a-1"], "--status narrows the lists"),
+        (&["--query", "user_metadata['env']:'prod'", "a-1"], "--query narrows the lists"),
+    ] {
+        let (code, sentence) = usage_error(args, &[("BROWSERBASE_API_KEY", "k")]);
+        assert_eq!(code, 2);
+        assert!(sentence.starts_with(says), "{sentence}");
+    }
+}

@@ -1,0 +1,141 @@
+//! Where sessions are asked for, and with which key: resolved from four places, the first that says it.
+//!
+//! ```text
+//!   command line  ─►  --profile's table  ─►  environment  ─►  the config file beside its profiles  ─►  the public API
+//! ```
+//!
+//! A profile that is chosen comes before the environment: whoever types `--profile staging` with a production key
+//! exported means staging.
+
+use super::api_key::ApiKeyLookup;
+use super::api_options::{ApiOptions, KeySource};
+use super::{ConfigError, ConfigFile, Environment, KeyError, api_key};
+use crate::api::{Endpoint, PUBLIC_URL};
+use crate::cli::ApiArgs;
+use keepwatch_core::session::Secret;
+
+/// One project's sessions: where they are asked for, and with which key.
+#[derive(Debug)]
+pub struct ResolvedProfile<Key = Secret> {
+    /// The profile's name, if one was chosen.
+    pub name: Option<String>,
+    /// What it is called on the screen, where the profile says so; fit to be shown.
+    pub label: Option<String>,
+    /// Where.
+    pub endpoint: Endpoint,
+    /// With which key.
+    pub key: Key,
+    /// What is to be said about where the key was.
+    pub warning: Option<String>,
+}
+
+/// A source that may have no key, and then tells why.
+pub type MaybeKeyedProfile = ResolvedProfile<Result<Secret, KeyError>>;
+
+/// What stands around the command line, for the command that was typed.
+pub(super) struct ResolveContext<'a> {
+    pub(super) command: Option<&'a str>,
+    pub(super) env: &'a Environment,
+    pub(super) file: &'a ConfigFile,
+}
+
+impl ResolveContext<'_> {
+    /// Resolves the first profile that `--profile` names, or the API without a profile, and the other profiles, each once.
+    /// Reads files and runs commands.
+    ///
+    /// # Errors
+    /// No profile has a key. One that lacks a key is no error, as long as another has one.
+    pub(super) fn resolve_profiles(
+        &self,
+        api: &ApiArgs,
+    ) -> Result<(MaybeKeyedProfile, Vec<MaybeKeyedProfile>), ConfigError> {
+        let names = profile_names(api);
+        if let [one, other, ..] = names.as_slice() {
+            let option = api.base_url.as_ref().map(|_| "--base-url");
+            if let Some(option) = option.or(api.api_key_file.as_ref().map(|_| "--api-key-file")) {
+                let (one, other) = ((*one).to_owned(), (*other).to_owned());
+                return Err(ConfigError::OptionForSeveralProfiles { option, one, other });
+            }
+        }
+        let mut names = names.into_iter();
+        let first = self.resolve_profile(names.next(), api)?;
+        let others: Vec<_> =
+            names.map(|name| self.resolve_profile(Some(name), api)).collect::<Result<_, _>>()?;
+        match first.key {
+            Err(error) if others.iter().all(|other| other.key.is_err()) => Err(error.into()),
+            Ok(_) | Err(_) => Ok((first, others)),
+        }
+    }
+
+    /// The one source of a command that reaches one project.
+    pub(super) fn resolve_single_profile(&self, api: &ApiArgs) -> Result<ResolvedProfile, ConfigError> {
+        reject_several_profiles(api, self.command)?;
+        let ResolvedProfile { name: profile, label, endpoint, key, warning } =
+            self.resolve_profile(profile_names(api).first().copied(), api)?;
+        Ok(ResolvedProfile { name: profile, label, endpoint, key: key?, warning })
+    }
+
+    fn resolve_profile(&self, name: Option<&str>, api: &ApiArgs) -> Result<MaybeKeyedProfile, ConfigError> {
+        let profile = match name {
+            Some(name) => self.file.profile(name)?.clone(),
+            None => ApiOptions::default(),
+        };
+        let fallback = self.file.api_options(self.command);
+        let endpoint = resolve_endpoint(name, api, &profile, &fallback, self.env)?;
+        let ApiKeyLookup { key, warning } = match api.api_key_file.as_deref() {
+            Some(path) => api_key::from_file(path),
+            None => find_key(profile.key_source.as_ref(), fallback.key_source.as_ref(), self.env),
+        };
+        Ok(ResolvedProfile { name: name.map(str::to_owned), label: profile.label, endpoint, key, warning })
+    }
+}
+
+/// Refuses more profiles than one.
+fn reject_several_profiles(api: &ApiArgs, command: Option<&str>) -> Result<(), ConfigError> {
+    if profile_names(api).len() > 1 {
+        let command = ["keepwatch"].into_iter().chain(command).collect::<Vec<_>>().join(" ");
+        return Err(ConfigError::SeveralProfiles { command });
+    }
+    Ok(())
+}
+
+/// The profiles that were chosen, each once.
+fn profile_names(api: &ApiArgs) -> Vec<&str> {
+    let mut names: Vec<&str> = Vec::new();
+    for name in &api.profile {
+        if !names.contains(&name.as_str()) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+fn resolve_endpoint(
+    name: Option<&str>,
+    api: &ApiArgs,
+    profile: &ApiOptions,
+    fallback: &ApiOptions,
+    env: &Environment,
+) -> Result<Endpoint, ConfigError> {
+    let insecure = api.insecure_http || profile.insecure_http.or(fallback.insecure_http).unwrap_or(false);
+    let from_env = env.get("BROWSERBASE_BASE_URL").filter(|url| !url.trim().is_empty());
+    let of_profile = format!("the base-url of the profile {}", name.unwrap_or_default());
+    let candidates = [
+        (api.base_url.as_deref(), "--base-url"),
+        (profile.base_url.as_deref(), of_profile.as_str()),
+        (from_env.as_deref(), "BROWSERBASE_BASE_URL"),
+        (fallback.base_url.as_deref(), "the base-url of the config file"),
+    ];
+    let first = candidates.into_iter().find_map(|(url, source)| Some((url?, source)));
+    let (url, source) = first.unwrap_or((PUBLIC_URL, "the default"));
+    Ok(Endpoint::new(url, source, insecure)?)
+}
+
+fn find_key(profile: Option<&KeySource>, fallback: Option<&KeySource>, env: &Environment) -> ApiKeyLookup {
+    let from_env = env.get("BROWSERBASE_API_KEY").filter(|key| !key.trim().is_empty());
+    match (profile, from_env, fallback) {
+        (Some(source), _, _) | (None, None, Some(source)) => api_key::from_source(source),
+        (None, Some(key), _) => api_key::parse_key(&key, "BROWSERBASE_API_KEY").into(),
+        (None, None, None) => Err(KeyError::Missing).into(),
+    }
+}

@@ -1,0 +1,49 @@
+//! What the machine's clocks did, as the log says it.
+
+use keepwatch_core::clock::Moment;
+use keepwatch_core::text;
+
+/// The wall clock may wander this much against the one since boot without having been set, in milliseconds.
+const MAX_CLOCK_DRIFT_MS: i64 = 2000;
+
+/// Logs that the machine slept between two readings of the clocks, or that its wall clock was set.
+pub fn log_clock_changes(before: Moment, now: Moment) {
+    if now.slept_since(before) {
+        let slept = now.since(before).saturating_sub(now.mono.saturating_sub(before.mono));
+        tracing::warn!("this machine slept for {}", text::format_duration(slept));
+    }
+    if let Some(by) = wall_clock_step(before, now) {
+        tracing::warn!("this machine's wall clock was set by {by:+} s");
+    }
+}
+
+/// By how many seconds the wall clock was set between two readings, if it was.
+fn wall_clock_step(before: Moment, now: Moment) -> Option<i64> {
+    let passed = i64::try_from(now.since(before).as_millis()).unwrap_or(i64::MAX);
+    let wall_passed = now.wall.signed_duration_since(before.wall).num_milliseconds();
+    let step = wall_passed.saturating_sub(passed);
+    (step.saturating_abs() > MAX_CLOCK_DRIFT_MS).then_some(step / 1000)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use keepwatch_core::clock::{Timestamp, saturating_add};
+
+    #[test]
+    fn a_wall_clock_that_was_set_is_told_from_one_that_slept() {
+        let start = Moment { wall: Timestamp::UNIX_EPOCH, mono: Duration::ZERO, boot: Duration::ZERO };
+        let hour = Duration::from_secs(3600);
+        let awake = start.plus(hour);
+        assert_eq!(wall_clock_step(start, awake), None);
+        let slept = Moment { mono: Duration::from_secs(1), ..awake };
+        assert!(slept.slept_since(start) && wall_clock_step(start, slept).is_none());
+        assert_eq!(
+            wall_clock_step(start, Moment { wall: saturating_add(awake.wall, hour), ..awake }),
+            Some(3600)
+        );
+        assert_eq!(wall_clock_step(awake, Moment { wall: start.wall, ..awake }), Some(-3600));
+    }
+}

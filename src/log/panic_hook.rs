@@ -1,0 +1,48 @@
+//! What is said of a panic, which only a bug can cause: on standard error and in the log.
+//!
+//! Its text may quote anything, such as the string that was cut in the middle of a letter, and so a stranger's. It is made
+//! harmless, and what looks like a secret in it masked, before a terminal or a file gets it.
+
+use std::fmt;
+use std::panic::{self, PanicHookInfo};
+
+use color_eyre::config::HookBuilder;
+use color_eyre::section::PanicMessage;
+
+use super::flush_before_exit;
+use keepwatch_core::text::Untrusted;
+
+/// From now on a panic is logged, if there is a log, and reported on standard error.
+pub fn install_panic_hook() {
+    // A second installation, which would fail, there is none.
+    let _ = HookBuilder::default().panic_message(SanitisedPanicMessage).install();
+    let report = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        log_panic(info);
+        report(info);
+    }));
+}
+
+/// Logs a panic, and waits until it is written: the process may end with it.
+pub fn log_panic(info: &PanicHookInfo<'_>) {
+    tracing::error!("panicked at {}: {}", panic_location(info), panic_message(info));
+    flush_before_exit();
+}
+
+struct SanitisedPanicMessage;
+
+impl PanicMessage for SanitisedPanicMessage {
+    fn display(&self, info: &PanicHookInfo<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "keepwatch panicked, which is a bug: {}", panic_message(info))?;
+        write!(f, "Location: {}", panic_location(info))
+    }
+}
+
+fn panic_message(info: &PanicHookInfo<'_>) -> String {
+    // promise: panic-message, mutant: .sanitise_line() -> .raw().to_owned()
+    Untrusted::new(info.payload_as_str().unwrap_or("it said nothing")).sanitise_line()
+}
+
+fn panic_location(info: &PanicHookInfo<'_>) -> String {
+    info.location().map(ToString::to_string).unwrap_or_default()
+}

@@ -1,0 +1,82 @@
+//! The browser: opens a page of the dashboard. Pages only, never a URL that is a secret: arguments are public.
+
+use std::thread;
+use std::time::Duration;
+
+use super::subprocess::{self, Env, OnTimeout};
+use super::{TermEvent, TermEventSender, send_nonblocking};
+
+/// A launcher that fails does so within this time; one that still runs has handed the page over.
+const LAUNCH_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Whether a browser would open before the reader's eyes. If not, copy the link.
+#[must_use]
+pub fn can_open_browser(env: &Env) -> bool {
+    !env.is_remote() && env.has_display()
+}
+
+/// Opens `url` in the browser. Returns at once; [`TermEvent::BrowserOpened`] follows.
+pub fn open_in_browser(url: &str, env: &Env, events: &TermEventSender) {
+    let (url, env, report) = (url.to_owned(), env.clone(), events.clone());
+    let opening = thread::Builder::new()
+        .name("browser".into())
+        .spawn(move || send_nonblocking(&report, TermEvent::BrowserOpened(launch(&url, &env))));
+    if let Err(error) = opening {
+        send_nonblocking(
+            events,
+            TermEvent::BrowserOpened(Err(format!("no browser could be started: {error}"))),
+        );
+    }
+}
+
+fn launch(url: &str, env: &Env) -> Result<(), String> {
+    if !(url.starts_with("https://") || url.starts_with("http://")) || url.contains(char::is_control) {
+        return Err("only web pages are opened".to_owned());
+    }
+    let opened = open::commands(url).into_iter().any(|command| {
+        let ending = subprocess::run(command, env, None, LAUNCH_TIMEOUT, OnTimeout::KeepRunning);
+        ending.is_ok_and(|status| status.is_none_or(|status| status.success()))
+    });
+    if opened { Ok(()) } else { Err("no browser could be started; copy the link instead".to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_browser_opens_only_where_the_reader_sits() {
+        let cases: [(&[(&str, &str)], bool); 6] = [
+            (&[("DISPLAY", ":0")], true),
+            (&[("WAYLAND_DISPLAY", "wayland-0")], true),
+            (&[("WSL_DISTRO_NAME", "Debian")], true),
+            (&[("DISPLAY", ":10"), ("SSH_CONNECTION", "1 2 3 4")], false),
+            (&[("DISPLAY", "")], false),
+            (&[], false),
+        ];
+        for (vars, expected) in cases {
+            assert_eq!(can_open_browser(&Env::new(vars.iter().copied())), expected, "{vars:?}");
+        }
+        assert!(can_open_browser(&Env::new([("TERM", "xterm")]).on_macos()));
+    }
+
+    #[test]
+    fn a_launcher_that_fails_is_followed_by_the_next() {
+        let dir = tempfile::tempdir().unwrap();
+        subprocess::install_fake_program(dir.path(), "xdg-open", "exit 3");
+        subprocess::install_fake_program(dir.path(), "gio", "echo \"$*\" > $d/argv; env > $d/env");
+        let path = format!("{}:/usr/bin:/bin", dir.path().display());
+        let env = Env::new([("PATH", path.as_str()), ("BROWSERBASE_API_KEY", "bb_canary")]);
+        assert_eq!(launch("https://dashboard.example/a?b=c", &env), Ok(()));
+        let read = |name| std::fs::read_to_string(dir.path().join(name)).unwrap();
+        assert_eq!(read("argv"), "open https://dashboard.example/a?b=c\n");
+        assert!(!read("env").contains("canary"));
+    }
+
+    #[test]
+    fn only_web_pages_are_opened() {
+        for url in ["file:///etc/passwd", "--version", "https://x/\u{1b}[0m", ""] {
+            assert!(launch(url, &Env::default()).is_err(), "{url:?}");
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! Other programs that this one starts: the environment they get, and how long they are waited for.
+//!
+//! A child is told nothing by its arguments or its environment that others must not see: `ps` shows both. It has a
+//! process group of its own, so that Ctrl-Z here does not stop the one that holds the clipboard.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::io::{self, Write};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+
+use keepwatch_core::session::Secret;
+
+/// The environment, read once at the start: what it says about the desktop, and what children get of it. The key is
+/// not in it.
+#[derive(Clone, Default)]
+pub struct Env {
+    vars: BTreeMap<OsString, OsString>,
+    macos: bool,
+}
+
+impl Env {
+    /// Keeps `vars` (of `std::env::vars_os()`), without those that are ours alone: `BROWSERBASE_*`.
+    pub fn new<N: Into<OsString>, V: Into<OsString>>(vars: impl IntoIterator<Item = (N, V)>) -> Self {
+        let vars = vars.into_iter().map(|(name, value)| (name.into(), value.into()));
+        // promise: clean-environment, mutant: !is_keepwatch_variable(name) -> true
+        let vars = vars.filter(|(name, _)| !is_keepwatch_variable(name)).collect();
+        Self { vars, macos: cfg!(target_os = "macos") }
+    }
+
+    /// The variable `name`, unless it is empty.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&OsStr> {
+        self.vars.get(OsStr::new(name)).map(OsString::as_os_str).filter(|value| !value.is_empty())
+    }
+
+    /// Whether the variable `name` is set and not empty.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    /// Whether the reader sits at another machine.
+    #[must_use]
+    pub fn is_remote(&self) -> bool {
+        ["SSH_TTY", "SSH_CONNECTION", "SSH_CLIENT"].iter().any(|name| self.has(name))
+    }
+
+    /// Whether this is Linux on Windows.
+    #[must_use]
+    pub fn is_wsl(&self) -> bool {
+        self.has("WSL_DISTRO_NAME") || self.has("WSL_INTEROP")
+    }
+
+    /// Whether this is a Mac.
+    #[must_use]
+    pub fn is_macos(&self) -> bool {
+        self.macos
+    }
+
+    /// Whether there is a desktop on this machine, to copy to or to open a page on.
+    #[must_use]
+    pub fn has_display(&self) -> bool {
+        self.macos || self.is_wsl() || self.has("WAYLAND_DISPLAY") || self.has("DISPLAY")
+    }
+
+    /// Gives `command` this environment, and what it was given already on top.
+    fn apply_to(&self, command: &mut Command) {
+        let own: Vec<(OsString, Option<OsString>)> =
+            command.get_envs().map(|(name, value)| (name.into(), value.map(OsStr::to_owned))).collect();
+        command.env_clear().envs(&self.vars);
+        for (name, value) in own {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+    }
+}
+
+#[cfg(test)]
+impl Env {
+    /// The same environment on a Mac.
+    pub(super) fn on_macos(self) -> Self {
+        Self { macos: true, ..self }
+    }
+}
+
+/// A program `name` in `dir` that runs `script`, in which `$d` is `dir`. Another process writes it: a test that forks
+/// meanwhile would inherit our file, and a program that is open for writing cannot be started.
+#[cfg(test)]
+pub(super) fn install_fake_program(dir: &std::path::Path, name: &str, script: &str) {
+    let mut install = Command::new("install");
+    install.args(["-m", "755", "/dev/stdin"]).arg(dir.join(name)).stdin(Stdio::piped());
+    let mut child = install.spawn().unwrap();
+    let script = format!("#!/bin/sh\nd={}\n{script}\n", dir.display());
+    child.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
+    assert!(child.wait().unwrap().success());
+}
+
+/// An environment may hold anything: its size is all that is shown.
+impl fmt::Debug for Env {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Env({} variables)", self.vars.len())
+    }
+}
+
+fn is_keepwatch_variable(name: &OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(b"BROWSERBASE_")
+}
+
+/// What becomes of a child that is still running when its time is up.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum OnTimeout {
+    /// It is ended, with all that it started.
+    Kill,
+    /// It runs on.
+    KeepRunning,
+}
+
+/// Runs `command` with `input` on its standard input and no output. `None`: still running when `limit` had passed.
+pub(super) fn run(
+    mut command: Command,
+    env: &Env,
+    input: Option<Secret>,
+    timeout: Duration,
+    on_timeout: OnTimeout,
+) -> io::Result<Option<ExitStatus>> {
+    env.apply_to(&mut command);
+    let stdin = if input.is_some() { Stdio::piped() } else { Stdio::null() };
+    let mut child =
+        command.stdin(stdin).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0).spawn()?;
+    let group = Pid::from_child(&child);
+    let (report, ended) = mpsc::sync_channel(1);
+    thread::Builder::new().name("child".into()).spawn(move || {
+        if let (Some(mut stdin), Some(input)) = (child.stdin.take(), input) {
+            // Who does not read it says so by how it ends.
+            let _ = stdin.write_all(input.expose().as_bytes());
+        }
+        let _ = report.send(child.wait());
+    })?;
+    match ended.recv_timeout(timeout) {
+        Ok(status) => status.map(Some),
+        Err(_) => {
+            if on_timeout == OnTimeout::Kill {
+                let _ = kill_process_group(group, Signal::KILL);
+            }
+            Ok(None)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn children_are_not_told_the_key() {
+        let env =
+            Env::new([("BROWSERBASE_API_KEY", "bb_canary"), ("BROWSERBASE_X", "bb_canary"), ("HOME", "/h")]);
+        let mut command = Command::new("true");
+        env.apply_to(command.env("OWN", "1"));
+        let vars: Vec<_> = command.get_envs().collect();
+        let (own, home) = ((OsStr::new("OWN"), OsStr::new("1")), (OsStr::new("HOME"), OsStr::new("/h")));
+        assert_eq!(vars, [(home.0, Some(home.1)), (own.0, Some(own.1))]);
+        assert_eq!(format!("{env:?}"), "Env(1 variables)");
+    }
+}

@@ -1,0 +1,167 @@
+//! Flags, and what happened: the keys that show and acknowledge them.
+
+use super::*;
+
+/// Flagged twice at their ends: an error, and a keep-alive session that ended early.
+fn world_with_alerts() -> World {
+    let mut world = World::with_running(&[("a", 900), ("b", 900), ("c", 3600)]);
+    world.now = 4.0;
+    world.report_session(Session {
+        ended: Some(t(3.0)),
+        ..Session { status: Status::Error, ..session("a", 900) }
+    });
+    let kept = Session { keep_alive: Some(true), ..session("b", 900) };
+    world.report_session(Session { status: Status::Completed, ended: Some(t(3.0)), ..kept });
+    world
+}
+
+fn alert_count(world: &World) -> usize {
+    world.model.table.rows().counts().with_alerts
+}
+
+#[test]
+fn f_shows_flagged_sessions_only_and_escape_all_again() {
+    let mut world = world_with_alerts();
+    assert_eq!((alert_count(&world), world.rows().len()), (2, 3));
+    world.press("f");
+    assert_eq!(world.rows(), ["a", "b"]);
+    world.key(KeyCode::Esc);
+    assert_eq!(world.rows().len(), 3);
+}
+
+#[test]
+fn acknowledged_flags_are_news_no_more_until_another_is_raised() {
+    let mut world = world_with_alerts();
+    world.press("A");
+    assert_eq!((alert_count(&world), world.notice()), (0, "the flags of 2 sessions are acknowledged"));
+    world.press("A");
+    assert_eq!(world.notice(), "there is no flag to acknowledge");
+    world.now = 3300.0; // 5 min left of c
+    let deadline = world.tick(moment(world.now));
+    assert!(matches!(deadline[..], [Effect::Title(_)]), "{deadline:?}");
+    assert_eq!(alert_count(&world), 1);
+}
+
+#[test]
+fn reading_the_details_acknowledges_and_what_is_read_stays_while_it_is() {
+    let mut world = world_with_alerts();
+    world.press("f");
+    world.model.select(id("a"));
+    world.key(KeyCode::Enter);
+    assert_eq!((alert_count(&world), world.selected()), (1, Some("a")));
+    world.now = 7.0;
+    world.report_list(vec![session("c", 3600)]);
+    assert_eq!(world.selected(), Some("a"), "it is still being read");
+    world.key(KeyCode::Esc);
+    assert_eq!((world.rows(), world.selected()), (vec!["b"], Some("b")));
+}
+
+#[test]
+fn a_new_flag_rings_the_bell_only_where_it_was_asked_for() {
+    for bell in [false, true] {
+        let mut world = World::with_running(&[("a", 900)]);
+        world.model.settings.bell = bell;
+        world.now = 4.0;
+        let failed = ResponseBody::Session(ended_session("a", Status::Error));
+        let effects = world.report(Request::Session(id("a")), Ok(failed));
+        assert_eq!(effects, if bell { vec![Effect::RingBell] } else { vec![] });
+    }
+}
+
+#[test]
+fn a_warning_comes_by_itself_at_its_second_and_not_before() {
+    let mut world = World::with_running(&[("a", 900)]);
+    world.model.paused = true; // whatever becomes of the polling
+    let wake = world.model.next_change(moment(599.0)).unwrap();
+    assert_eq!(wake, secs(600.0));
+    assert_eq!(world.tick(moment(599.9)), []);
+    world.tick(moment(600.0));
+    assert_eq!(alert_count(&world), 1);
+    let names: Vec<_> =
+        world.model.profiles.first().tracker.timeline().all().map(|(_, event)| event.kind.name()).collect();
+    assert_eq!(names, ["first_seen", "flagged"]);
+}
+
+#[test]
+fn e_shows_all_events_and_scrolling_back_holds_its_place_while_new_ones_come() {
+    let mut world = World::with_running(&[]);
+    world.send(Message::Resize(100, 12));
+    let names: Vec<String> = (0..40).map(|number| format!("s{number:02}")).collect();
+    let all = || names.iter().map(|name| session(name, 9000)).collect::<Vec<_>>();
+    world.now = 4.0;
+    world.report_list(all());
+    world.press("e");
+    assert_eq!((world.pane(), world.model.scroll.anchor()), (Some(Pane::Events), None));
+    world.press("k");
+    assert_eq!(world.model.scroll.anchor(), Some(event_ref(38)));
+    world.now = 7.0;
+    world.report_list(all().into_iter().chain([session("new", 9000)]).collect());
+    assert_eq!(world.model.scroll.anchor(), Some(event_ref(38)), "what is read does not move");
+    world.press("g");
+    let first = world.model.scroll.anchor().unwrap().seq;
+    assert!(first > 0 && first < 12, "the first screen is full: {first}");
+    world.press("G");
+    assert_eq!(world.model.scroll.anchor(), None, "and the newest is followed again");
+    world.key(KeyCode::Esc);
+    assert_eq!(world.pane(), Some(Pane::Table));
+}
+
+#[test]
+fn what_came_since_the_last_key_is_new() {
+    let mut world = World::with_running(&[("a", 900)]);
+    world.press("j");
+    let read = world.model.read_cursors.clone();
+    world.now = 4.0;
+    world.report_session(ended_session("a", Status::Error));
+    assert_eq!(world.model.profiles.first().tracker.timeline().count_from(read.get(ProfileId::FIRST)), 2);
+    world.press("j");
+    assert_eq!(
+        world
+            .model
+            .profiles
+            .first()
+            .tracker
+            .timeline()
+            .count_from(world.model.read_cursors.get(ProfileId::FIRST)),
+        0
+    );
+}
+
+#[test]
+fn y_e_copies_the_evidence_without_metadata() {
+    let mut world = world_with_alerts();
+    let metadata = Some(keepwatch_core::session::Metadata::new(r#"{"customer":"ACME"}"#));
+    let ended =
+        Session { keep_alive: Some(true), ended: Some(t(3.0)), ..ended_session("b", Status::Completed) };
+    world.report_session(Session { metadata, ..ended });
+    world.model.select(id("b"));
+    world.press("y");
+    let effects = world.press("e");
+    let [Effect::Copy(Copyable::Evidence, text)] = &effects[..] else { panic!("{effects:?}") };
+    assert!(text.expose().contains("keep-alive on: by the rules no disconnect and no timeout"));
+    assert!(!text.expose().contains("ACME"));
+}
+
+#[test]
+fn on_the_events_page_keys_speak_of_the_marked_events_session() {
+    let mut world = world_with_alerts();
+    world.model.select(id("c"));
+    world.press("e");
+    let marked = world.model.selected_event().unwrap().1.id.clone();
+    assert_eq!(marked, Some(id("b")), "the newest is the flag of b");
+    world.key(KeyCode::Enter);
+    assert_eq!(
+        (world.pane(), world.selected()),
+        (Some(Pane::FullDetails(DetailsSection::Fields)), Some("b"))
+    );
+    world.press("e");
+    world.press("g");
+    world.model.scroll.set_positions(0, Some(event_ref(0)));
+    let first = world.model.selected_event().unwrap().1.id.clone().unwrap();
+    world.press("y");
+    assert_eq!(world.selected(), Some(first.raw()));
+    world.key(KeyCode::Esc);
+    world.press("/");
+    assert_eq!(world.pane(), Some(Pane::Events), "the filter is the table's");
+    assert!(world.notice().contains("Esc leads there"));
+}

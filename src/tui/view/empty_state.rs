@@ -1,0 +1,178 @@
+//! Why there is no row: each reason looks different, and says what it means and what comes next.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::Line;
+
+use super::drawing::{self, OwnedLine};
+use super::header;
+use crate::tui::{Model, ProfileId};
+use keepwatch_core::clock::Moment;
+use keepwatch_core::session::Targets;
+use keepwatch_core::session::{ApiErrorKind, List};
+use keepwatch_core::text;
+
+/// The public endpoint.
+const PUBLIC_HOST: &str = "api.browserbase.com";
+/// From this height on there are blank lines between sentences.
+const SPACIOUS_HEIGHT: u16 = 14;
+/// Lines are no longer than reads well.
+const MAX_TEXT_WIDTH: u16 = 72;
+
+/// Draws the reason into the middle of `area`.
+pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
+    let (title, style, sentences) = reason(model, now);
+    let faint = model.settings.theme.dim();
+    let room = usize::from(area.width.saturating_sub(4).min(MAX_TEXT_WIDTH));
+    let wrap = |sentence: &str, style: Style| -> Vec<OwnedLine> {
+        text::wrap(sentence, room).into_iter().map(|line| Line::styled(line, style)).collect()
+    };
+    let mut lines = wrap(&title, style);
+    if usize::from(area.height) > lines.len().saturating_add(2) {
+        lines.push(Line::default());
+    }
+    let is_spacious = area.height >= SPACIOUS_HEIGHT;
+    for sentence in sentences.iter().filter(|sentence| !sentence.is_empty()) {
+        lines.extend(wrap(sentence, faint));
+        lines.extend(is_spacious.then(Line::default));
+    }
+    let high = u16::try_from(lines.len()).unwrap_or(u16::MAX);
+    let area = drawing::below(area, area.height.saturating_sub(high) / 3);
+    for (down, line) in lines.iter().enumerate().take(usize::from(area.height)) {
+        drawing::write_centred(buffer, drawing::row(area, down), line);
+    }
+}
+
+/// A title, its look, and sentences.
+fn reason(model: &Model, now: Moment) -> (String, Style, Vec<String>) {
+    let settings = &model.settings;
+    let theme = settings.theme;
+    let count = model.profiles.session_count();
+    if count > 0 && model.table.rows().counts().muted == count {
+        let title = if count == 1 { "the only session is muted" } else { "all sessions are muted" };
+        return (title.into(), theme.bold(), vec!["M shows them again".into()]);
+    }
+    if model.table.is_alerts_only() && count > 0 {
+        let hidden = match count {
+            1 => "one session is hidden".into(),
+            count => format!("{count} sessions are hidden"),
+        };
+        return ("no session has a new flag".into(), theme.bold(), vec![format!("{hidden}; f shows all")]);
+    }
+    if !model.table.filter().is_empty() && count > 0 {
+        let hidden = if count == 1 {
+            "one session is hidden by it".into()
+        } else {
+            format!("{count} sessions are hidden by it")
+        };
+        let title = format!("no session matches “{}”", text::sanitise(model.table.filter().text(), 40));
+        return (title, theme.bold(), vec![format!("{hidden}; Esc clears the filter")]);
+    }
+    if let Some(replay) = model.replay
+        && !header::has_any_response(model)
+    {
+        let advice = if replay.total_events == 0 {
+            "nothing had come when it ended".into()
+        } else {
+            "Space plays it, ] goes to the next event".into()
+        };
+        return ("the recording has no answer yet".into(), theme.bold(), vec![advice]);
+    }
+    let failing = header::failing_profiles(model);
+    if failing.len() == model.profiles.ids().len() {
+        return if let [only] = failing.as_slice() {
+            only_profile_fails(model, *only, now)
+        } else {
+            all_profiles_fail(model, now)
+        };
+    }
+    let healthy: Vec<ProfileId> = model.profiles.ids().filter(|profile| !failing.contains(profile)).collect();
+    if !header::has_any_response(model) {
+        if model.paused {
+            let sentence = "paused before the first answer; p goes on".into();
+            return ("PAUSED".into(), theme.paused(), vec![sentence]);
+        }
+        let title =
+            format!("asking {} for {} sessions…", hosts(model, &healthy), polled_statuses(model, "and"));
+        return (title, theme.info(), Vec::new());
+    }
+    let at = header::oldest_last_response(model, &[]);
+    let at =
+        at.map(|(profile, good)| settings.zone.time(model.profiles.profile_time(profile, good.received)));
+    let last = at.map(|at| format!(", last at {at}")).unwrap_or_default();
+    let every = format!("asked every {}{last}", text::format_duration(settings.poll_limits.interval));
+    let rest = if model.paused {
+        "paused: p goes on, and new ones appear".into()
+    } else {
+        "new ones appear here by themselves".into()
+    };
+    let mut sentences = vec![rest, every];
+    if let Some(query) = &settings.query {
+        sentences.insert(0, format!("of those with {}", text::sanitise(query.raw(), 200)));
+    }
+    let profiles_text =
+        if failing.is_empty() { String::new() } else { format!(" of {}", hosts(model, &healthy)) };
+    (format!("no session{profiles_text} is {}", polled_statuses(model, "or")), theme.bold(), sentences)
+}
+
+/// Returns why the only profile gives no useful reply.
+fn only_profile_fails(model: &Model, id: ProfileId, now: Moment) -> (String, Style, Vec<String>) {
+    let (profile, theme) = (model.profiles.get(id), model.settings.theme);
+    let host = hosts(model, &[id]);
+    let Some(failing) = &profile.tracker.health().failure_streak else { return Default::default() };
+    let (sentence, next) =
+        (failing.error.description(), header::next_retry_text(model, id, now).unwrap_or_default());
+    match failing.error.kind {
+        ApiErrorKind::ApiKeyRejected | ApiErrorKind::Forbidden => {
+            let tail = text::sanitise(&profile.info.key_tail, 8);
+            let title = format!("the key …{tail} is refused by {host}");
+            let advice =
+                "keys are shown in Browserbase's dashboard, under Settings; keepwatch demo needs none";
+            (title, theme.error(), vec![sentence, next, advice.into()])
+        }
+        ApiErrorKind::RateLimited => {
+            (format!("rate limited by {host}"), theme.warning(), vec![sentence, next])
+        }
+        _ if failing.error.is_network_error() => {
+            (format!("{host} is out of reach"), theme.error(), vec![sentence, next])
+        }
+        _ => (format!("no useful answer from {host}"), theme.error(), vec![sentence, next]),
+    }
+}
+
+/// Returns why none of several profiles gives a useful reply.
+fn all_profiles_fail(model: &Model, now: Moment) -> (String, Style, Vec<String>) {
+    let describe = |profile: ProfileId| {
+        let next =
+            header::next_retry_text(model, profile, now).map(|next| format!("; {next}")).unwrap_or_default();
+        format!("{}{next}", header::error_message(model, profile))
+    };
+    let title = "no profile gives an answer".into();
+    (title, model.settings.theme.error(), model.profiles.ids().map(describe).collect())
+}
+
+/// Returns whom keepwatch polls: the host of the only profile, or the names of the profiles `asked`.
+fn hosts(model: &Model, profiles: &[ProfileId]) -> String {
+    let Some(labels) = model.profiles.labels() else {
+        return match &model.profiles.first().info.host {
+            _ if model.settings.demo => "the simulated API".into(),
+            Some(host) => text::sanitise(host, 60),
+            None => PUBLIC_HOST.into(),
+        };
+    };
+    let names: Vec<&str> = profiles.iter().map(|profile| labels.get(*profile)).collect();
+    match names.split_last() {
+        Some((last, others)) if !others.is_empty() => format!("{} and {last}", others.join(", ")),
+        _ => names.concat(),
+    }
+}
+
+/// Of which status sessions are asked for.
+fn polled_statuses(model: &Model, conjunction: &str) -> String {
+    match model.settings.targets {
+        Targets::OneList(List::Running) => "running".into(),
+        Targets::OneList(List::Pending) => "pending".into(),
+        Targets::All | Targets::Ids(_) => format!("running {conjunction} pending"),
+    }
+}

@@ -1,0 +1,566 @@
+//! One session in labels and values: every field of the contract and those beyond it, and how it is being watched.
+
+use std::time::Duration;
+
+use ratatui::style::{Modifier, Style};
+use ratatui::text::{Line, Span};
+
+use super::cells;
+use super::drawing::{OwnedLine, span};
+use super::field_list::{FieldList, pad_right};
+use crate::tui::{Model, ProfileId};
+use keepwatch_core::clock::Zone;
+use keepwatch_core::clock::{Moment, Timestamp};
+use keepwatch_core::session::{Metadata, Phase, Region, Session, Status, is_default_timeout};
+use keepwatch_core::text::{self, Untrusted};
+use keepwatch_core::tracker::verdict::{Cause, Confidence};
+use keepwatch_core::tracker::{Presence, Record, SessionTracker, TimeLeft, cost};
+
+/// How many lines of metadata, and of fields beyond the contract, are shown.
+const MAX_ENTRIES: usize = 400;
+/// The lines of metadata that stand among other fields.
+const INLINE_METADATA_LINES: usize = 2;
+/// The longest value, in columns.
+const MAX_VALUE_WIDTH: usize = 4000;
+
+/// Where it stands, and what lies behind it. `full` says all of that.
+pub(super) fn add_status_and_verdict(
+    list: &mut FieldList,
+    model: &Model,
+    profile: ProfileId,
+    record: &Record,
+    now: Moment,
+    full: bool,
+) {
+    let mut fields = SessionFieldsBuilder::new(list, model, profile, record, now);
+    fields.add_status_fields();
+    fields.add_verdict_fields(full);
+}
+
+/// What the API says, and how it is being watched.
+pub(super) fn add_api_and_poll_fields(
+    list: &mut FieldList,
+    model: &Model,
+    profile: ProfileId,
+    record: &Record,
+    now: Moment,
+    full: bool,
+) {
+    let mut fields = SessionFieldsBuilder::new(list, model, profile, record, now);
+    fields.add_cost_fields();
+    if !full {
+        add_metadata(fields.list, model, record, full);
+    }
+    fields.add_session_fields();
+    fields.list.add_blank_line();
+    fields.add_poll_fields();
+}
+
+/// One session, being described.
+struct SessionFieldsBuilder<'a> {
+    model: &'a Model,
+    record: &'a Record,
+    /// The profile whose record it is.
+    profile: ProfileId,
+    server_now: Timestamp,
+    list: &'a mut FieldList,
+}
+
+impl<'a> SessionFieldsBuilder<'a> {
+    fn new(
+        list: &'a mut FieldList,
+        model: &'a Model,
+        profile: ProfileId,
+        record: &'a Record,
+        now: Moment,
+    ) -> Self {
+        Self { model, record, profile, server_now: model.profiles.profile_time(profile, now), list }
+    }
+
+    fn tracker(&self) -> &'a SessionTracker {
+        &self.model.profiles.get(self.profile).tracker
+    }
+
+    fn server_time(&self, moment: Moment) -> Timestamp {
+        self.model.profiles.profile_time(self.profile, moment)
+    }
+
+    fn zone(&self) -> Zone {
+        self.model.settings.zone
+    }
+
+    fn format_moment(&self, moment: Moment) -> String {
+        self.zone().short_date_time(self.server_time(moment), self.server_now)
+    }
+
+    fn time_or_dash(&self, at: Option<Timestamp>) -> OwnedLine {
+        match at {
+            Some(at) => self.zone().short_date_time(at, self.server_now).into(),
+            None => self.dash(),
+        }
+    }
+
+    fn dash(&self) -> OwnedLine {
+        Line::styled("–", self.list.theme.dim())
+    }
+
+    /// Where it stands: its status in words, and what is not as it should be.
+    fn add_status_fields(&mut self) {
+        let theme = self.list.theme;
+        let record = self.record;
+        match (&record.session, &record.presence) {
+            (Some(session), _) => {
+                let (_, style) = theme.status(&session.status);
+                let word = span(
+                    session.status.sanitise(24),
+                    style.remove_modifier(Modifier::DIM).add_modifier(Modifier::BOLD),
+                );
+                let rest = span(self.status_suffix(session), Style::new());
+                let wide = text::width(&word.content).saturating_add(text::width(&rest.content));
+                if wide <= self.list.value_width() {
+                    self.list.add_field("status", vec![word, rest]);
+                } else {
+                    self.list.add_field("status", word);
+                    let rest = rest.content.trim_start_matches([',', ' ']).to_owned();
+                    self.list.add_wrapped("", &rest, Style::new());
+                }
+            }
+            (None, Presence::NotFound(_)) => {
+                self.list.add_field("status", Line::styled("not found", theme.warning()))
+            }
+            (None, _) => self.list.add_field("status", Line::styled("no reply yet", theme.dim())),
+        }
+        match &record.presence {
+            Presence::NotFound(absence) => {
+                // What was there once has a whole id.
+                let truncation_hint = if record.session.is_none() { record.id.truncation_hint() } else { "" };
+                let message = format!("{}{truncation_hint}", absence.error.description());
+                self.list.add_wrapped("trouble", &message, theme.warning());
+                let next = absence.next.map(|next| format!(", asked again at {}", self.format_moment(next)));
+                let since = format!(
+                    "since {}{}",
+                    self.format_moment(absence.since.received),
+                    next.unwrap_or_default()
+                );
+                self.list.add_field("", Line::styled(since, theme.dim()));
+            }
+            Presence::Unlisted { since, confirmed } => {
+                let check_state =
+                    if *confirmed { "asked for by its id, it lives" } else { "asking for it by its id" };
+                let since = self.zone().time(self.server_time(*since));
+                let text = format!("missing from the list since {since}; {check_state}");
+                self.list.add_wrapped("trouble", &text, theme.warning());
+            }
+            Presence::NoResponseYet | Presence::Present => {}
+        }
+        if let Some(release) = record.release.as_ref().filter(|_| record.phase() != Phase::Ended) {
+            let requested_at = self.zone().time(self.server_time(release.requested_at));
+            if record.is_releasing() {
+                let text = format!("RELEASING (asked {requested_at})");
+                self.list.add_field("release", Line::styled(text, theme.info()));
+            }
+            if let Some((error, next)) = &release.failure {
+                let next = next
+                    .map(|next| format!("; asked again at {}", self.format_moment(next)))
+                    .unwrap_or_default();
+                let text = format!("asked {requested_at}, failed: {}{next}", error.description());
+                self.list.add_wrapped("release", &text, theme.error());
+            }
+        }
+        if let Some(failing) = &record.failure_streak {
+            self.list.add_wrapped("trouble", &failing.error.description(), theme.error());
+            let next = failing
+                .next
+                .map(|next| format!(", next try at {}", self.format_moment(next)))
+                .unwrap_or_default();
+            let times =
+                if failing.count == 1 { String::new() } else { format!(" ({} in a row)", failing.count) };
+            let text = format!("at {}{times}{next}", self.format_moment(failing.at.received));
+            self.list.add_field("", Line::styled(text, theme.dim()));
+        }
+        if let Some(session) = record.session.as_ref().filter(|session| session.id != record.id) {
+            let text = format!("the reply calls it {}", session.id.sanitise_line());
+            self.list.add_wrapped("other id", &text, theme.warning());
+        }
+    }
+
+    /// Why it ended, or what is odd about it.
+    fn add_verdict_fields(&mut self, full: bool) {
+        let Some(verdict) = self.tracker().verdict(&self.record.id) else { return };
+        let theme = self.list.theme;
+        let words = verdict.text(self.zone(), self.server_now);
+        let style = match verdict.cause {
+            Cause::Failed | Cause::Overdue { .. } => theme.error(),
+            Cause::KeepAliveEnded { .. } | Cause::PastExpiry { .. } | Cause::Gone { .. } => theme.warning(),
+            _ => Style::new(),
+        };
+        let label = match (&verdict.cause, verdict.confidence) {
+            (Cause::Overdue { .. }, _) => "trouble",
+            (_, Confidence::Reported) => "cause",
+            (_, Confidence::Likely) => "likely",
+            (_, Confidence::Possible) => "perhaps",
+            (_, Confidence::Unknown) => "unknown",
+        };
+        self.list.add_wrapped(label, &words.headline, style);
+        self.list.add_wrapped("", &words.explanation, Style::new());
+        if full {
+            if let Some(was_not) = words.ruled_out {
+                self.list.add_wrapped("was not", was_not, Style::new());
+            }
+            self.list.add_wrapped("how sure", words.confidence, Style::new());
+            self.list.add_wrapped("to do", words.advice, Style::new());
+        }
+        if let Some(together) = words.end_cluster {
+            self.list.add_wrapped("together", &together, theme.warning());
+        }
+        if let Some(next) = &self.record.successor {
+            let text = format!("{}, with the same metadata", next.prefix(8));
+            self.list.add_wrapped("successor", &text, theme.info());
+        }
+    }
+
+    /// The effective timeout, and what the running time costs.
+    fn add_cost_fields(&mut self) {
+        let Some(session) = &self.record.session else { return };
+        let theme = self.list.theme;
+        let default = self.tracker().project_of(session).and_then(|project| project.default_timeout);
+        let timeout = session.timeout();
+        let suffix = match (timeout, default) {
+            (Some(own), Some(default)) if is_default_timeout(own, default) => {
+                " (the project's default)".into()
+            }
+            (_, Some(default)) => format!(" (the project's default is {})", text::format_duration(default)),
+            (_, None) => String::new(),
+        };
+        let timeout = timeout.map_or_else(|| "–".into(), text::format_duration);
+        self.list.add_field("timeout", vec![span(timeout, Style::new()), span(suffix, theme.dim())]);
+        if let Some((cost, beside)) = self.cost_texts(session) {
+            let fits = text::width(&cost).saturating_add(text::width(&beside)) < self.list.value_width();
+            let (beside, under) = if fits { (beside, None) } else { (String::new(), Some(beside)) };
+            self.list.add_field("cost", vec![span(cost, Style::new()), span(beside, theme.dim())]);
+            if let Some(under) = under {
+                self.list.add_field("", Line::styled(under.trim_start().to_owned(), theme.dim()));
+            }
+        }
+    }
+
+    /// Minutes billed, what they and the proxy's bytes cost, and what they will.
+    fn cost_texts(&self, session: &Session) -> Option<(String, String)> {
+        let rates = self.model.settings.rates;
+        let proxy = rates.cost_of_bytes(session.proxy_bytes.unwrap_or(0));
+        let with_proxy = if proxy > 0.0 { " with proxy" } else { "" };
+        let cost_of_minutes = |minutes: u64| cost::format_estimate(rates.cost_of_minutes(minutes) + proxy);
+        if session.status.phase() == Phase::Ended {
+            let ran = self.record.duration()?;
+            let minutes = cost::billed_minutes(ran);
+            return Some((
+                format!(
+                    "{}{minutes} min billed, {}{with_proxy}",
+                    self.at_most_prefix(),
+                    cost_of_minutes(minutes)
+                ),
+                format!(" ({} used)", text::format_elapsed(ran)),
+            ));
+        }
+        // A minute that was begun counts; this changes when the age does, and not at a time of its own.
+        let minutes = self.record.age(self.server_now)?.as_secs() / 60;
+        let minutes = minutes.saturating_add(1);
+        let is_expiry_ahead = session.expires.is_some_and(|expires| expires > self.server_now);
+        let timeout = session.timeout().filter(|_| is_expiry_ahead);
+        let cost_at_expiry =
+            timeout.map(|timeout| format!(" ({} at expiry)", cost_of_minutes(cost::billed_minutes(timeout))));
+        Some((
+            format!("{minutes} min billed, {}{with_proxy}", cost_of_minutes(minutes)),
+            cost_at_expiry.unwrap_or_default(),
+        ))
+    }
+
+    /// Where the API gives no end that can be, lengths are bounds.
+    fn at_most_prefix(&self) -> &'static str {
+        if self.record.is_end_exact() { "" } else { "at most " }
+    }
+
+    /// What follows the status on its line.
+    fn status_suffix(&self, session: &Session) -> String {
+        let timeout_text = |timeout: Option<Duration>, word: &str| {
+            timeout.map(|timeout| format!(" {word} {}", text::format_duration(timeout))).unwrap_or_default()
+        };
+        let timeout = session.timeout();
+        if self.record.is_not_found() && session.status.phase() != Phase::Ended {
+            return ", when it was last seen".into();
+        }
+        match self.record.time_left(self.tracker().clock(), self.server_now) {
+            TimeLeft::Remaining(left) => {
+                format!(", {} left{}", text::format_countdown(left), timeout_text(timeout, "of"))
+            }
+            TimeLeft::Starting => ", starting".into(),
+            TimeLeft::Expiring => ", its time is over: expiring…".into(),
+            TimeLeft::Overdue(by) => format!(" in a reply {} after its expiry", text::format_countdown(by)),
+            TimeLeft::Ended => match self.record.duration() {
+                Some(ran) => {
+                    format!(
+                        " after {}{}{}",
+                        self.at_most_prefix(),
+                        text::format_elapsed(ran),
+                        timeout_text(timeout, "of its")
+                    )
+                }
+                None => String::new(),
+            },
+            TimeLeft::Unknown if matches!(session.status, Status::Other(_)) => {
+                ", which this version does not know".into()
+            }
+            TimeLeft::Unknown => ", without an expiry".into(),
+        }
+    }
+
+    /// The fields of the contract, and those beyond it.
+    fn add_session_fields(&mut self) {
+        let Some(session) = &self.record.session else { return };
+        let theme = self.list.theme;
+        let project = self.tracker().project_of(session);
+        self.list.add_blank_line();
+        let other = ("expires", self.time_or_dash(session.expires));
+        self.list.add_pair(("started", self.time_or_dash(session.started)), other);
+        let other = ("updated", self.time_or_dash(session.updated));
+        self.list.add_pair(("created", self.time_or_dash(session.created)), other);
+        if session.status.phase() == Phase::Ended || session.ended.is_some() {
+            let unused = cells::unused_time(self.record);
+            let least = if self.record.is_end_exact() { "" } else { "at least " };
+            let unused = unused.map_or_else(
+                || self.dash(),
+                |unused| format!("{least}{}", text::format_countdown(unused)).into(),
+            );
+            self.list.add_pair(("ended", self.end_time(session)), ("unused", unused));
+        }
+        self.list.add_blank_line();
+        let keep = match session.keep_alive {
+            Some(true) => Line::styled("yes", theme.info()),
+            Some(false) => "no".into(),
+            None => self.dash(),
+        };
+        let region = session.region.as_ref().map_or_else(
+            || self.dash(),
+            |region| {
+                let style = if matches!(region, Region::Other(_)) { theme.unknown() } else { Style::new() };
+                Line::styled(region.sanitise(24), style)
+            },
+        );
+        self.list.add_pair(("keep-alive", keep), ("region", region));
+        let owner = match &self.record.owner {
+            _ if self.model.hide_metadata => Line::styled("hidden; H shows it", theme.dim()),
+            Some(owner) => owner.sanitise(self.list.value_width()).into(),
+            None => self.dash(),
+        };
+        self.list.add_field("owner", owner);
+        match session.proxy_bytes {
+            Some(bytes) => {
+                let sum = cost::format_estimate(self.model.settings.rates.cost_of_bytes(bytes));
+                let sum = if bytes > 0 { format!(" ({sum})") } else { String::new() };
+                let bytes = format!("{}{}", text::format_bytes(bytes), self.rate_suffix());
+                self.list.add_field("proxy", vec![span(bytes, Style::new()), span(sum, theme.dim())]);
+            }
+            None => self.list.add_field("proxy", self.dash()),
+        }
+        self.add_connect_fields(session);
+        self.list.add_blank_line();
+        self.add_profile_field();
+        let id = session.project.as_ref().filter(|id| !id.is_empty()).map(Untrusted::sanitise_line);
+        match (project.map(|project| project.name.sanitise(40)), id) {
+            (Some(name), Some(id)) if text::width(&name) + text::width(&id) < self.list.value_width() => {
+                let id = span(format!(" {id}"), theme.dim());
+                self.list.add_field("project", vec![span(name, Style::new()), id]);
+            }
+            (Some(name), Some(id)) => {
+                self.list.add_field("project", name);
+                self.list.add_wrapped("", &id, theme.dim());
+            }
+            (_, id) => self.list.add_wrapped("project", &id.unwrap_or_else(|| "–".into()), Style::new()),
+        }
+        let context = session.context.as_ref().filter(|context| !context.is_empty());
+        match context {
+            Some(context) => self.list.add_wrapped("context", &context.sanitise_line(), Style::new()),
+            None => self.list.add_field("context", self.dash()),
+        }
+        self.add_undocumented_fields(session);
+    }
+
+    /// What flows through the proxy now; or for how long nothing has, if anything did.
+    fn rate_suffix(&self) -> String {
+        let quiet = self.record.idle_for().filter(|quiet| quiet.as_secs() >= 60);
+        if let Some(quiet) = quiet {
+            return format!(", none for {}", text::format_age(quiet));
+        }
+        let rate = self.record.traffic.rate().filter(|rate| *rate >= 1.0);
+        #[expect(clippy::cast_possible_truncation, reason = "a cast to an integer stays within it")]
+        let rate = rate.map(|rate| format!(", {}/s", text::format_bytes(rate as i64)));
+        rate.unwrap_or_default()
+    }
+
+    fn end_time(&self, session: &Session) -> OwnedLine {
+        match (session.ended, &self.record.ended) {
+            (Some(at), Some(ended)) if !ended.ended_at_fits => {
+                let mut line = self.time_or_dash(Some(at));
+                line.spans.push(span(", which can not be", self.list.theme.warning()));
+                line
+            }
+            (Some(at), _) => self.time_or_dash(Some(at)),
+            // No endedAt: what was seen is all there is.
+            (None, Some(ended)) => {
+                format!("by {}", self.zone().short_date_time(ended.when.latest, self.server_now)).into()
+            }
+            (None, None) => self.dash(),
+        }
+    }
+
+    /// Connect URLs carry a signing key: only whether there were any is ever shown here.
+    fn add_connect_fields(&mut self, session: &Session) {
+        let theme = self.list.theme;
+        let alive = session.status.phase() != Phase::Ended;
+        let can_copy = alive && self.model.replay.is_none();
+        let copy_hint =
+            |before: &str| if can_copy { format!("{before}c fetches and copies one") } else { String::new() };
+        let Some(fields) = session.connect else {
+            return self.list.add_field(
+                "connect",
+                Line::styled(format!("lists leave it out{}", copy_hint("; ")), theme.dim()),
+            );
+        };
+        let fields = [
+            ("connectUrl", fields.connect_url),
+            ("seleniumRemoteUrl", fields.selenium_remote_url),
+            ("signingKey", fields.signing_key),
+        ];
+        if fields.iter().all(|(_, there)| !there) {
+            let none = if alive {
+                "absent: connectUrl, seleniumRemoteUrl, signingKey"
+            } else {
+                "none: the session has ended"
+            };
+            return self.list.add_wrapped("connect", none, theme.dim());
+        }
+        for (at, (name, there)) in fields.into_iter().enumerate() {
+            let (label, after) = if at == 0 { ("connect", copy_hint(" · ")) } else { ("", String::new()) };
+            let (presence, style) = if there { ("present", Style::new()) } else { ("absent", theme.dim()) };
+            let value = vec![span(format!("{name} {presence}"), style), span(after, theme.dim())];
+            self.list.add_field(label, value);
+        }
+    }
+
+    /// Adds the profile, if there are several.
+    fn add_profile_field(&mut self) {
+        let Some(label) = self.model.profiles.label(self.profile) else { return };
+        let info = &self.model.profiles.get(self.profile).info;
+        let host =
+            info.host.as_ref().map(|host| format!(" at {}", text::sanitise(host, 60))).unwrap_or_default();
+        let beside = format!(" key …{}{host}", text::sanitise(&info.key_tail, 8));
+        let value = vec![span(label.to_owned(), Style::new()), span(beside, self.list.theme.dim())];
+        self.list.add_field("profile", value);
+    }
+
+    fn add_undocumented_fields(&mut self, session: &Session) {
+        if session.extra_fields.is_empty() {
+            return;
+        }
+        let theme = self.list.theme;
+        self.list.add_blank_line();
+        self.list.lines.push(Line::styled(" also in the reply, not documented:", theme.dim()));
+        let names = session.extra_fields.iter();
+        let name_width = names.clone().map(|(name, _)| text::width(&name.sanitise(24))).max().unwrap_or(0);
+        for (name, value) in names {
+            self.list.add_named(
+                1,
+                &pad_right(&name.sanitise(24), name_width),
+                &value.sanitise(MAX_VALUE_WIDTH),
+                theme.unknown(),
+            );
+        }
+        if session.extra_fields_dropped > 0 {
+            let more = format!("  and {} more, which are not kept", session.extra_fields_dropped);
+            self.list.lines.push(Line::styled(more, theme.dim()));
+        }
+    }
+
+    /// How it is being watched.
+    fn add_poll_fields(&mut self) {
+        let replies = match self.record.responses {
+            0 => "no reply".into(),
+            1 => "1 reply".into(),
+            many => format!("{many} replies"),
+        };
+        let last = self.record.last().map(|last| {
+            let took = last.received.mono.saturating_sub(last.sent.mono);
+            format!(
+                ", the last at {} after {}",
+                self.format_moment(last.received),
+                text::format_latency(took)
+            )
+        });
+        self.list.add_field("polled", format!("{replies}{}", last.unwrap_or_default()));
+    }
+}
+
+/// Keys and values one behind the other, nested keys as paths, in [`INLINE_METADATA_LINES`] lines at most.
+fn add_inline_metadata(list: &mut FieldList, metadata: &Metadata) {
+    let (theme, room) = (list.theme, list.value_width().saturating_sub(1));
+    let (mut path, mut line): (Vec<String>, Vec<Span<'static>>) = (Vec::new(), Vec::new());
+    let mut lines = 0;
+    for entry in metadata.entries(MAX_ENTRIES) {
+        path.truncate(entry.depth);
+        path.push(entry.key.sanitise(room));
+        let Some(value) = entry.value else { continue };
+        let key = text::truncate(&path.join("."), room / 2);
+        let value =
+            text::truncate(&value.sanitise(room), room.saturating_sub(text::width(&key)).saturating_sub(1));
+        let used: usize = line.iter().map(|span| text::width(&span.content)).sum();
+        let entry_width = text::width(&key).saturating_add(text::width(&value)).saturating_add(4);
+        if used > 0 && used.saturating_add(entry_width) > room {
+            list.add_field(if lines == 0 { "metadata" } else { "" }, std::mem::take(&mut line));
+            lines += 1;
+            if lines == INLINE_METADATA_LINES {
+                return;
+            }
+        }
+        let gap = if line.is_empty() { "" } else { "   " };
+        line.extend([span(format!("{gap}{key} "), theme.dim()), span(value, Style::new())]);
+    }
+    if !line.is_empty() {
+        list.add_field(if lines == 0 { "metadata" } else { "" }, line);
+    }
+}
+
+/// What the session's creator attached: as a tree if `full`, else in a line or two.
+pub(super) fn add_metadata(list: &mut FieldList, model: &Model, record: &Record, full: bool) {
+    let theme = list.theme;
+    let add_message = |page: &mut FieldList, text: &str| {
+        page.add_field("metadata", Line::styled(text.to_owned(), theme.dim()))
+    };
+    let metadata = record.session.as_ref().and_then(|session| session.metadata.as_ref());
+    let Some(metadata) = metadata.filter(|metadata| !Metadata::is_empty(metadata)) else {
+        return add_message(list, "none");
+    };
+    if model.hide_metadata {
+        return add_message(list, "hidden; H shows it");
+    }
+    if !full {
+        return add_inline_metadata(list, metadata);
+    }
+    list.lines.push(Line::styled(" metadata", theme.dim()));
+    let entries = metadata.entries(MAX_ENTRIES);
+    let leaves = entries.iter().filter(|entry| entry.value.is_some());
+    let key_width = leaves
+        .map(|entry| entry.depth.saturating_mul(2).saturating_add(text::width(&entry.key.sanitise(20))));
+    let wide = key_width.filter(|wide| *wide <= 22).max().unwrap_or(0);
+    for entry in &entries {
+        let indent = entry.depth.min(12).saturating_mul(2);
+        let key = entry.key.sanitise(40);
+        match &entry.value {
+            None => list.lines.push(Line::styled(format!("   {}{key}", " ".repeat(indent)), theme.dim())),
+            Some(value) => {
+                let key = pad_right(&key, wide.saturating_sub(indent));
+                let value = if value.is_empty() { "\"\"".into() } else { value.sanitise(MAX_VALUE_WIDTH) };
+                list.add_named(indent.saturating_add(2), &key, &value, Style::new());
+            }
+        }
+    }
+}

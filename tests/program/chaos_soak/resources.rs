@@ -1,0 +1,149 @@
+//! What a process takes, from `/proc`, and how that goes over time. Where there is no `/proc`, nothing is measured.
+
+use std::fmt;
+use std::fs;
+
+use browserbase_simulator::Offset;
+
+/// What a process takes at a moment.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Measurement {
+    rss_kb: u64,
+    peak_kb: u64,
+    threads: u64,
+    sockets: u64,
+    /// Open files that are no sockets.
+    files: u64,
+    /// Of the processor, since its start, in hundredths of a second.
+    ticks: u64,
+}
+
+/// How much of it there may be.
+pub(super) struct ResourceLimits {
+    pub(super) threads: u64,
+    pub(super) sockets: u64,
+    pub(super) files: u64,
+    pub(super) rss_kb: u64,
+}
+
+impl Measurement {
+    pub(super) fn read(pid: u32) -> Option<Self> {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let number = |name: &str| -> Option<u64> {
+            let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+            line.split_whitespace().nth(0)?.parse().ok()
+        };
+        let links = fs::read_dir(format!("/proc/{pid}/fd")).ok()?.flatten();
+        let links: Vec<_> = links.filter_map(|link| fs::read_link(link.path()).ok()).collect();
+        let sockets = links.iter().filter(|link| link.to_string_lossy().starts_with("socket:")).count();
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let fields: Vec<&str> = stat.rsplit(')').next()?.split_whitespace().collect();
+        let ticks = |place: usize| -> Option<u64> { fields.get(place)?.parse().ok() };
+        Some(Self {
+            rss_kb: number("VmRSS:")?,
+            peak_kb: number("VmHWM:")?,
+            threads: number("Threads:")?,
+            sockets: u64::try_from(sockets).ok()?,
+            files: u64::try_from(links.len() - sockets).ok()?,
+            ticks: ticks(11)? + ticks(12)?,
+        })
+    }
+}
+
+/// Measures, in order.
+#[derive(Debug, Default)]
+pub(super) struct ResourceHistory(Vec<(Offset, Measurement)>);
+
+impl ResourceHistory {
+    pub(super) fn add(&mut self, at: Offset, measure: Option<Measurement>) {
+        self.0.extend(measure.map(|measure| (at, measure)));
+    }
+
+    fn max(&self, of: impl Fn(&Measurement) -> u64) -> u64 {
+        self.0.iter().map(|(_, measure)| of(measure)).max().unwrap_or(0)
+    }
+
+    /// By how many kB a minute memory grows from `warm` on: the line with the least squares.
+    fn growth(&self, warm: std::time::Duration) -> f64 {
+        let warm: Vec<(f64, f64)> = self
+            .0
+            .iter()
+            .filter(|(at, _)| *at >= Offset::from_duration(warm))
+            .map(|(at, measure)| (at.as_secs_f64() / 60.0, f64::from(u32::try_from(measure.rss_kb).unwrap())))
+            .collect();
+        let count = f64::from(u32::try_from(warm.len()).unwrap());
+        let mean = |of: &dyn Fn(&(f64, f64)) -> f64| warm.iter().map(of).sum::<f64>() / count;
+        let (minute, kb) = (mean(&|(minute, _)| *minute), mean(&|(_, kb)| *kb));
+        let along = warm.iter().map(|(x, y)| (x - minute) * (y - kb)).sum::<f64>();
+        along / warm.iter().map(|(x, _)| (x - minute).powi(2)).sum::<f64>()
+    }
+
+    /// Holds that there never was more than `most`, and that memory grows by no more than so many kB a minute from a moment on.
+    pub(super) fn assert_within(&self, most: &ResourceLimits, growth: Option<(std::time::Duration, f64)>) {
+        let Some((_, last)) = self.0.last() else { return };
+        for (what, had, most) in [
+            ("threads", self.max(|it| it.threads), most.threads),
+            ("sockets", self.max(|it| it.sockets), most.sockets),
+            ("files", self.max(|it| it.files), most.files),
+            ("kB", last.peak_kb, most.rss_kb),
+        ] {
+            assert!(had <= most, "{had} {what}, of {most} at most");
+        }
+        if let Some((warm, most)) = growth {
+            let growth = self.growth(warm);
+            assert!(growth <= most, "memory grows by {growth:.0} kB a minute, of {most:.0} at most");
+        }
+    }
+}
+
+impl fmt::Display for ResourceHistory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Some((_, first)), Some((at, last))) = (self.0.first(), self.0.last()) else {
+            return writeln!(f, "  nothing is measured here: there is no /proc");
+        };
+        let step = (self.0.len() / 20).max(1);
+        for (at, measure) in self.0.iter().step_by(step) {
+            let Measurement { rss_kb, threads, sockets, files, .. } = measure;
+            let seconds = at.to_duration().as_secs();
+            writeln!(
+                f,
+                "  {seconds:>5} s  {rss_kb:>6} kB  {threads} threads  {sockets} sockets  {files} files"
+            )?;
+        }
+        let half = at.to_duration() / 2;
+        writeln!(
+            f,
+            "  memory: {} kB at first, {} kB at the end, {} kB at the peak; {:.0} kB a minute in the second half",
+            first.rss_kb,
+            last.rss_kb,
+            last.peak_kb,
+            self.growth(half)
+        )?;
+        writeln!(
+            f,
+            "  at most {} threads, {} sockets, {} files; {:.1} % of a processor",
+            self.max(|it| it.threads),
+            self.max(|it| it.sockets),
+            self.max(|it| it.files),
+            f64::from(u32::try_from(last.ticks).unwrap()) / at.to_duration().as_secs_f64()
+        )
+    }
+}
+
+#[test]
+fn the_smallest_leak_for_each_session_and_poll_is_more_than_memory_may_grow() {
+    let course = |kb_a_minute: u64| {
+        let noise = [0, 700, 200, 0, 450, 90, 800];
+        let measures = (0..600_u64).map(|step| {
+            // It fills up for ten minutes, and by 10 MB.
+            let rss_kb = 30_000 + 100 * step.min(100) + kb_a_minute * step / 10 + noise[(step % 7) as usize];
+            let at = Offset::from_duration(std::time::Duration::from_secs(6 * step));
+            (at, Measurement { rss_kb, ..Measurement::default() })
+        });
+        ResourceHistory(measures.collect())
+    };
+    let warm = std::time::Duration::from_secs(12 * 60);
+    let leak = 32 * super::LIVING as u64 * (60 / super::INTERVAL.as_secs()) / 1024;
+    assert!(course(0).growth(warm).abs() < super::MOST_GROWTH / 10.0);
+    assert!(course(leak).growth(warm) > 2.0 * super::MOST_GROWTH, "{leak} kB a minute");
+}

@@ -1,0 +1,190 @@
+//! The README's pictures, drawn from the program's own screen: the default scenario on the simulator, asked over HTTP by
+//! the program's own client, shown by its own view. Only the clock is a script.
+//!
+//! `KEEPWATCH_PICTURES=write cargo test --test program picture` writes them; without it they are compared.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::time::Duration;
+
+use browserbase_simulator::{Scenario, Simulator, SimulatorOptions};
+use keepwatch::api::Endpoint;
+use keepwatch::api::{Client, ReleasePermission};
+use keepwatch::poll::PollLimits;
+use keepwatch::poll::{PollOutcome, Report, Request, Scheduler, send_request};
+use keepwatch::tui::{Message, Model, ProfileInfo, Settings};
+use keepwatch::tui::{Theme, view};
+use keepwatch_core::clock::{Clock, Moment};
+use keepwatch_core::session::Secret;
+use keepwatch_core::session::Targets;
+use keepwatch_core::testing::{id, moment_since, time};
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+use ratatui::buffer::{Buffer, Cell};
+use ratatui::style::{Color, Modifier};
+
+const COLUMNS: u16 = 120;
+const ROWS: u16 = 30;
+/// How far into the scenario the picture is taken.
+const AT: u64 = 29;
+
+/// A palette: background, foreground, and the ANSI colours that the themes use.
+struct Palette {
+    name: &'static str,
+    ground: &'static str,
+    ink: &'static str,
+    faint: &'static str,
+    colours: [&'static str; 8],
+}
+
+const PALETTES: [Palette; 2] = [
+    Palette {
+        name: "dark",
+        ground: "#1d1f21",
+        ink: "#c5c8c6",
+        faint: "#7d8285",
+        colours: ["#1d1f21", "#cc6666", "#b5bd68", "#f0c674", "#81a2be", "#b294bb", "#8abeb7", "#c5c8c6"],
+    },
+    Palette {
+        name: "light",
+        ground: "#ffffff",
+        ink: "#2e3436",
+        faint: "#8a8f90",
+        colours: ["#2e3436", "#b3261e", "#3b7a1e", "#8a6500", "#1f5fa8", "#7b3f91", "#0b7285", "#d3d7cf"],
+    },
+];
+
+/// The model after [`AT`] seconds of the default scenario, polled each second, and the moment of the picture.
+async fn model() -> (Model, Moment) {
+    let start = moment_since(time("21:06:20"), 0);
+    let clock = Clock::scripted(start);
+    let script = Scenario {
+        latency: browserbase_simulator::HumanDuration::default(),
+        ..Scenario::builtin("default").unwrap()
+    };
+    let simulator = Simulator::start(clock.clone(), script, SimulatorOptions::default()).unwrap();
+    let base = simulator.base_url().parse().unwrap();
+    let client = Client::new(Endpoint { base }, Secret::new("bb_test_picture_f3a9".into()));
+    let interval = Duration::from_secs(1);
+    let pace = PollLimits { interval, max_rps: 4 };
+    let settings = Settings {
+        poll_limits: pace,
+        theme: Theme::colored(),
+        can_open_browser: true,
+        release_permission: ReleasePermission::unless_read_only(true),
+        version: "0.1.0".into(),
+        demo: true,
+        ..Settings::default()
+    };
+    let mut model = Model::new(settings, ProfileInfo::default(), Vec::new(), (COLUMNS, ROWS));
+    let mut scheduler = Scheduler::new(&Targets::All, pace, clock.now().mono);
+    model.start(clock.now());
+    for _ in 0..=AT {
+        loop {
+            let due = scheduler.take_due(clock.now().mono);
+            if due.is_empty() {
+                break;
+            }
+            for request in due {
+                let report = timed_request(&client, &clock, request).await;
+                scheduler.on_response(
+                    &report.request,
+                    PollOutcome::from(&report.result),
+                    report.received.mono,
+                    0.0,
+                );
+                model.update(Message::Report(model.profiles().first_id(), Box::new(report)), clock.now());
+            }
+        }
+        clock.advance(interval);
+    }
+    // The session that people report: it shows what nothing else tells them.
+    model.select(id("6512bd43-d9ca-4e02-9a67-91f2c1a0b3de"));
+    model.set_viewport(view::viewport(&model, clock.now()));
+    (model, clock.now())
+}
+
+/// One request, as if it took 84 ms.
+async fn timed_request(client: &Client, clock: &Clock, request: Request) -> Report {
+    let sent = clock.now();
+    let answer = send_request(client, None, &request).await;
+    Report::new(request, sent, sent.plus(Duration::from_millis(84)), answer)
+}
+
+fn svg(buffer: &Buffer, paper: &Palette) -> String {
+    let (cell_width, line, top) = (8.4, 18.0, 10.0);
+    let width = f64::from(COLUMNS) * cell_width + 2.0 * top;
+    let height = f64::from(ROWS) * line + 2.0 * top;
+    let mut svg = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {height:.0}\" font-family=\"'DejaVu Sans Mono', \
+         Menlo, Consolas, monospace\" font-size=\"14\">\n<rect width=\"100%\" height=\"100%\" rx=\"6\" fill=\"{}\"/>\n",
+        paper.ground
+    );
+    for row in 0..ROWS {
+        let mut column = 0;
+        while column < COLUMNS {
+            let first = &buffer[(column, row)];
+            let start = column;
+            let mut text = String::new();
+            // A gap ends it: fonts that draw wide letters narrower shift nothing behind them.
+            while column < COLUMNS && same_look(first, &buffer[(column, row)]) && !text.ends_with("  ") {
+                let symbol = buffer[(column, row)].symbol();
+                text.push_str(symbol);
+                // The cell behind a wide letter is the letter's, too.
+                column += u16::try_from(keepwatch_core::text::width(symbol).max(1)).unwrap();
+            }
+            if text.trim().is_empty() {
+                continue;
+            }
+            let lead = u16::try_from(text.len() - text.trim_start().len()).unwrap();
+            let text = text.trim();
+            let x = f64::from(start + lead) * cell_width + top;
+            let y = f64::from(row) * line + line - 4.0 + top;
+            let length = f64::from(u16::try_from(keepwatch_core::text::width(text)).unwrap()) * cell_width;
+            let bold = if first.modifier.contains(Modifier::BOLD) { " font-weight=\"bold\"" } else { "" };
+            let text = text.replace('&', "&amp;").replace('<', "&lt;");
+            writeln!(
+                svg,
+                "<text x=\"{x:.1}\" y=\"{y:.1}\" textLength=\"{length:.1}\" fill=\"{}\"{bold} xml:space=\"preserve\">{text}</text>",
+                colour(first, paper)
+            )
+            .unwrap();
+        }
+    }
+    svg + "</svg>\n"
+}
+
+fn same_look(a: &Cell, b: &Cell) -> bool {
+    (a.fg, a.modifier) == (b.fg, b.modifier)
+}
+
+fn colour(cell: &Cell, paper: &Palette) -> &'static str {
+    let [_, red, green, yellow, blue, magenta, cyan, _] = paper.colours;
+    match cell.fg {
+        Color::Red | Color::LightRed => red,
+        Color::Green | Color::LightGreen => green,
+        Color::Yellow | Color::LightYellow => yellow,
+        Color::Blue | Color::LightBlue => blue,
+        Color::Magenta | Color::LightMagenta => magenta,
+        Color::Cyan | Color::LightCyan => cyan,
+        _ if cell.modifier.contains(Modifier::DIM) => paper.faint,
+        _ => paper.ink,
+    }
+}
+
+#[test]
+fn the_readmes_pictures_show_the_screen_as_it_is() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (model, now) = runtime.block_on(model());
+    let mut terminal = Terminal::new(TestBackend::new(COLUMNS, ROWS)).unwrap();
+    terminal.draw(|frame| view::draw(frame, &model, now)).unwrap();
+    for paper in &PALETTES {
+        let path = format!("{}/assets/screen-{}.svg", env!("CARGO_MANIFEST_DIR"), paper.name);
+        let drawn = svg(terminal.backend().buffer(), paper);
+        if std::env::var_os("KEEPWATCH_PICTURES").is_some_and(|it| it == "write") {
+            fs::write(&path, &drawn).unwrap();
+        }
+        let kept = fs::read_to_string(&path).unwrap_or_default();
+        assert!(kept == drawn, "{path} is out of date; the README says how to draw it anew");
+    }
+}

@@ -1,0 +1,248 @@
+//! Every way in which the program ends, and what it leaves of the terminal.
+
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::harness::{
+    KEY, PROGRAM, ReadMode, TEST_TIMEOUT, Terminal, TestSimulator, lines, wait_for_exit, wait_until,
+};
+
+/// Time within which the program ends after its terminal is gone. It takes less than a second, but not on a busy machine.
+const EXIT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The demo, which is deaf to all that would lead it elsewhere.
+fn demo() -> Terminal {
+    let nowhere = "http://127.0.0.1:1";
+    let names = ["BROWSERBASE_BASE_URL", "HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY"];
+    let env = names.map(|name| (name, nowhere));
+    let terminal = Terminal::start(&[PROGRAM, "demo"], &env, 100, 30);
+    terminal.wait_for("RUNNING");
+    terminal
+}
+
+#[test]
+fn q_and_ctrl_c_give_the_terminal_back() {
+    for key in ["q", "\x03"] {
+        let mut terminal = demo();
+        terminal.press(key);
+        assert_eq!(terminal.wait_for_restored_exit().exit_code(), 0, "{key:?}");
+        let raw = String::from_utf8_lossy(&terminal.raw()).into_owned();
+        assert_eq!(
+            (raw.matches("\u{1b}[22;0t").count(), raw.matches("\u{1b}[23;0t").count()),
+            (1, 1),
+            "its title"
+        );
+    }
+}
+
+#[test]
+fn signals_that_ask_for_the_end_give_the_terminal_back() {
+    for (signal, code) in [(Signal::TERM, 143), (Signal::INT, 130), (Signal::HUP, 129)] {
+        let mut terminal = demo();
+        terminal.signal(signal);
+        assert_eq!(terminal.wait_for_restored_exit().exit_code(), code, "{signal:?}");
+    }
+}
+
+#[test]
+fn a_terminal_that_goes_away_takes_the_program_with_it() {
+    let mut terminal = demo();
+    terminal.close();
+    let (status, took) = terminal.timed_exit();
+    assert!(
+        status.signal().is_some_and(|it| it.contains("angup")) || status.exit_code() == 129,
+        "{status:?}"
+    );
+    assert!(took < EXIT_TIMEOUT, "{took:?}");
+}
+
+#[test]
+fn a_terminal_that_goes_away_while_sighup_is_ignored_takes_the_program_with_it_too() {
+    let script = format!("trap '' HUP; exec '{PROGRAM}' demo");
+    let mut terminal = Terminal::start(&["/bin/sh", "-c", &script], &[], 100, 30);
+    terminal.wait_for("RUNNING");
+    terminal.close();
+    let (status, took) = terminal.timed_exit();
+    assert_eq!(status.exit_code(), 129, "neither a signal nor a core file");
+    assert!(took < EXIT_TIMEOUT, "{took:?}");
+}
+
+#[test]
+fn a_terminal_that_goes_away_while_it_stands_still_takes_the_program_with_it_too() {
+    let script = format!("trap '' HUP; exec '{PROGRAM}' demo");
+    let mut terminal = Terminal::start(&["/bin/sh", "-c", &script], &[], 100, 30);
+    terminal.wait_for("RUNNING");
+    terminal.set_read_mode(ReadMode::Stopped);
+    terminal.press(&"?\x0c".repeat(40)); // more frames than a pty keeps
+    terminal.close();
+    let (status, took) = terminal.timed_exit();
+    assert_eq!(status.exit_code(), 129);
+    assert!(took < EXIT_TIMEOUT, "{took:?}");
+}
+
+/// Who would go on for ever where the test fails does not.
+#[cfg(target_os = "linux")]
+struct KillOnDrop(rustix::process::Pid);
+
+#[cfg(target_os = "linux")]
+impl Drop for KillOnDrop {
+    fn drop(&mut self) {
+        let _ = rustix::process::kill_process(self.0, Signal::KILL);
+    }
+}
+
+/// In a session of its own nobody tells it, and who draws nothing never learns of it by writing.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_terminal_that_goes_away_while_nobody_tells_and_nothing_is_drawn_takes_the_program_with_it_too() {
+    let api = TestSimulator::serve("[[session]]\nid = \"s-1\"\ncreated = \"-2m\"\nends = { at = \"0s\" }\n");
+    let folder = tempfile::tempdir().unwrap();
+    let note = folder.path().join("pid");
+    let script = format!("setsid sh -c 'echo $$ > {}; exec {PROGRAM} s-1'; wait", note.display());
+    let env = [("BROWSERBASE_BASE_URL", api.url.as_str()), ("BROWSERBASE_API_KEY", KEY)];
+    let mut terminal = Terminal::start(&["/bin/sh", "-c", &script], &env, 100, 30);
+    terminal.wait_for("COMPLETED");
+    let pid = std::fs::read_to_string(&note).unwrap().trim().parse().unwrap();
+    let _guard = KillOnDrop(rustix::process::Pid::from_raw(pid).unwrap());
+    let process = format!("/proc/{pid}/stat");
+    // Who is dead and not yet waited for is gone, too.
+    let is_gone = || std::fs::read_to_string(&process).map_or(true, |stat| stat.contains(") Z "));
+    assert!(!is_gone());
+    terminal.stop_reading();
+    terminal.close();
+    let took = wait_until("the end", is_gone);
+    assert!(took < EXIT_TIMEOUT, "{took:?}");
+}
+
+#[test]
+fn ctrl_z_suspends_and_fg_brings_the_screen_back() {
+    let mut terminal = Terminal::start(&["/bin/sh", "-i"], &[("PS1", "ready> ")], 100, 30);
+    terminal.wait_for("ready>");
+    terminal.press(&format!("set -m; '{PROGRAM}' demo\n"));
+    terminal.wait_until("the screen", |screen| {
+        screen.alternate_screen() && screen.contents().contains("RUNNING")
+    });
+    terminal.press("\x1a");
+    terminal.wait_until("the shell", |screen| !screen.alternate_screen() && !screen.hide_cursor());
+    terminal.wait_for("topped"); // Stopped, stopped
+    terminal.press("fg\n");
+    terminal.wait_until("the screen again", |screen| {
+        screen.alternate_screen() && screen.contents().contains("RUNNING")
+    });
+    terminal.press("q");
+    exit_shell(terminal);
+}
+
+/// Ends the shell once it has its terminal back: what is typed before that belongs to the program that ends.
+fn exit_shell(mut shell: Terminal) {
+    shell.wait_until("the prompt again", |screen| {
+        !screen.alternate_screen() && screen.contents().trim_end().ends_with("ready>")
+    });
+    shell.press("exit\n");
+    shell.wait_for_exit();
+}
+
+/// As Ctrl-Z, but from outside; and continued in the background, where the terminal is the shell's.
+#[test]
+fn a_signal_from_outside_suspends_too_and_in_the_background_it_stays_stopped() {
+    let folder = tempfile::tempdir().unwrap();
+    let note = folder.path().join("pid");
+    let job = format!("sh -c 'echo $$ > {}; exec {PROGRAM} demo'", note.display());
+    let mut terminal = Terminal::start(&["/bin/sh", "-i"], &[("PS1", "ready> ")], 100, 30);
+    terminal.wait_for("ready>");
+    terminal.press(&format!("set -m; {job}\n"));
+    let shows = |screen: &vt100::Screen| screen.alternate_screen() && screen.contents().contains("RUNNING");
+    terminal.wait_until("the screen", shows);
+    let pid = std::fs::read_to_string(&note).unwrap().trim().parse().unwrap();
+    let send =
+        |signal| rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), signal).unwrap();
+    send(Signal::TSTP);
+    terminal.wait_until("the shell", |screen| !screen.alternate_screen() && !screen.hide_cursor());
+    terminal.wait_for("topped");
+    send(Signal::CONT);
+    terminal.press("echo still $((40 + 2))\n");
+    terminal.wait_until("the shell's answer", |screen| {
+        !screen.alternate_screen() && screen.contents().contains("still 42")
+    });
+    terminal.press("fg\n");
+    terminal.wait_until("the screen again", shows);
+    terminal.press("q");
+    exit_shell(terminal);
+}
+
+#[test]
+fn a_poll_that_hangs_does_not_hold_up_the_end() {
+    let api = TestSimulator::serve("[[session]]\nid = \"s-1\"\n[[fault]]\non = \"all\"\nreply = \"hang\"\n");
+    let mut terminal = Terminal::keepwatch(&api, &["s-1"], &[], 100, 30);
+    terminal.wait_for("s-1");
+    terminal.press("q");
+    assert_eq!(terminal.wait_for_restored_exit().exit_code(), 0);
+}
+
+#[test]
+fn without_a_terminal_the_demo_says_so_and_streams_its_events() {
+    use std::io::Read as _;
+    let mut child = std::process::Command::new(PROGRAM)
+        .arg("demo")
+        .env_clear()
+        .envs(crate::harness::clean_env())
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = lines(child.stdout.take().unwrap());
+    assert!(lines.recv_timeout(TEST_TIMEOUT).unwrap().contains("first seen"));
+    drop(lines); // nobody reads on
+    assert_eq!(wait_for_exit(&mut child).code(), Some(0));
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert!(said.contains("not a terminal") && said.contains("keepwatch events"), "{said}");
+}
+
+/// Takes the screen and panics.
+#[test]
+#[ignore = "a process that other tests start, on a terminal of its own"]
+fn a_child_that_panics() {
+    use keepwatch::terminal::{Screen, channel};
+    let Ok(place) = std::env::var("KEEPWATCH_PANIC_IN") else { return };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (events, _inbox) = channel();
+    let mut screen = Screen::enter("panic", &events).unwrap();
+    screen.draw(|frame| frame.buffer_mut().set_string(0, 0, "about to panic", ratatui::style::Style::new()));
+    let panics = || panic!("on purpose");
+    runtime.block_on(async {
+        match place.as_str() {
+            "error" => return, // as after `?`: the screen is dropped, and nothing else is done
+            "thread" => drop(std::thread::spawn(panics)),
+            "task" => drop(tokio::spawn(async move { panics() })),
+            _ => panics(),
+        }
+        std::future::pending::<()>().await;
+    });
+    drop(screen);
+}
+
+#[test]
+fn an_error_gives_the_terminal_back() {
+    let mut terminal = start_panicking("error");
+    assert_eq!(terminal.wait_for_restored_exit().exit_code(), 0);
+}
+
+fn start_panicking(place: &str) -> Terminal {
+    let this = std::env::current_exe().unwrap();
+    let command =
+        [this.to_str().unwrap(), "--exact", "shutdown::a_child_that_panics", "--ignored", "--nocapture"];
+    Terminal::start(&command, &[("KEEPWATCH_PANIC_IN", place)], 100, 30)
+}
+
+#[test]
+fn a_panic_anywhere_gives_the_terminal_back_and_is_fatal() {
+    for place in ["thread", "task", "loop"] {
+        let mut terminal = start_panicking(place);
+        assert_eq!(terminal.wait_for_restored_exit().exit_code(), 101, "{place}");
+        let screen = terminal.wait_for("on purpose");
+        assert!(!screen.contains("about to panic"), "the report is on the main screen: {screen}");
+    }
+}
