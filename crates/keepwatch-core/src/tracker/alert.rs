@@ -101,7 +101,8 @@ impl AlertThresholds {
 
     /// Returns the shortest threshold that `left` has reached.
     ///
-    /// Thresholds of `timeout` or more do not apply. Otherwise a short session would have an alert from its first second.
+    /// Thresholds of `timeout` or more do not apply. Otherwise a short session would have an alert from its first
+    /// second.
     #[must_use]
     pub fn reached(&self, left: Duration, timeout: Option<Duration>) -> Option<Duration> {
         self.applicable(timeout).filter(|threshold| left <= *threshold).last()
@@ -185,6 +186,10 @@ mod tests {
         let thresholds = AlertThresholds::default();
         assert_eq!(thresholds.reached(S(299), Some(S(300))), None);
         assert_eq!(thresholds.reached(S(59), Some(S(300))), Some(S(60)));
-        assert_eq!(thresholds.reached(S(299), None), Some(S(300)), "every threshold applies if the timeout is unknown");
+        assert_eq!(
+            thresholds.reached(S(299), None),
+            Some(S(300)),
+            "every threshold applies if the timeout is unknown"
+        );
     }
 }

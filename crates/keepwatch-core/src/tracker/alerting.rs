@@ -1,7 +1,7 @@
 //! Raises and clears the alerts of sessions, and knows when the next one is due.
 //!
-//! Alerts that depend on time alone are found in an ordered set of deadlines, so the work does not grow with the number of
-//! sessions.
+//! Alerts that depend on time alone are found in an ordered set of deadlines, so the work does not grow with the number
+//! of sessions.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use crate::session::{Phase, SessionId, Status};
 const RELEASE_GRACE_PERIOD: Duration = Duration::from_secs(30);
 
 impl SessionTracker {
-    /// Returns the time from `now` until the next change that depends on time alone, or `None` if there is none.
+    /// Returns the time from `now` until the next change that depends on time alone, or `None` if nothing is due.
     #[must_use]
     pub fn next_deadline(&self, now: Moment) -> Option<Duration> {
         let server = self.clock.at(now);

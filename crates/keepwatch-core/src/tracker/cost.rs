@@ -1,7 +1,8 @@
 //! Cost estimates: the API reports neither billed minutes nor prices, and prices change.
 //!
-//! Running time is billed per minute, with a minimum of one minute, whether or not a client is connected. Proxy bytes are
-//! billed per GB (10⁹ bytes). keepwatch does not know what a plan includes, so an estimate is the price beyond that.
+//! Running time is billed per minute, with a minimum of one minute, whether or not a client is connected. Proxy bytes
+//! are billed per GB (10⁹ bytes). keepwatch does not know what a plan includes, so an estimate is the price beyond
+//! that.
 
 use std::time::Duration;
 

@@ -1,15 +1,15 @@
 //! Changes between two responses about one session. Pure.
 //!
-//! The connect fields are ignored, because every response has a new signing key. `updatedAt` is ignored, because its meaning
-//! is not documented. [`Record`](super::Record) compares the status and the proxy bytes itself.
+//! The connect fields are ignored, because every response has a new signing key. `updatedAt` is ignored, because its
+//! meaning is not documented. [`Record`](super::Record) compares the status and the proxy bytes itself.
 
 use super::event::EventKind;
 use crate::session::{Metadata, Session, Status};
 
 /// Returns an event for each field that differs between `old` and `new`.
 ///
-/// `same_kind` is true if both are from a list, or neither is. A list may omit fields that a single response has, so a missing
-/// field counts as a change only within one kind.
+/// `same_kind` is true if both are from a list, or neither is. A list may omit fields that a single response has, so a
+/// missing field counts as a change only within one kind.
 pub(super) fn diff_sessions(old: &Session, new: &Session, same_kind: bool) -> Vec<EventKind> {
     let mut changes = Vec::new();
     // The API sets new times when a pending session starts. This is not a change of the expiry.
@@ -120,7 +120,10 @@ mod tests {
         let session_with = |metadata: Option<Metadata>| Session { metadata, ..session() };
         let metadata = Metadata::new(r#"{"run":"r-1","token":"s3cr3t"}"#);
         let changes = |old: Option<Metadata>, new: Option<Metadata>| {
-            diff_sessions(&session_with(old), &session_with(new), true).iter().map(EventKind::name).collect::<Vec<_>>()
+            diff_sessions(&session_with(old), &session_with(new), true)
+                .iter()
+                .map(EventKind::name)
+                .collect::<Vec<_>>()
         };
         let none = [""; 0];
         assert_eq!(changes(Some(metadata.redacted()), Some(metadata.clone())), none);

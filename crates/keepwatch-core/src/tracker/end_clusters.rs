@@ -1,13 +1,13 @@
-//! End clusters: sessions whose `endedAt` lies within [`CLUSTER_WINDOW`] of each other.
+//! End clusters: sessions that ended within [`CLUSTER_WINDOW`] of each other, by their `endedAt`.
 //!
 //! A finished job, a bulk release or an outage ends many sessions at once. Without clusters, it would look like a dozen
 //! unrelated rows.
 //!
-//! The ends are sorted by time and cut into windows. Each window begins at the first end that is in no window yet, so the
-//! same ends give the same windows, in whatever order the tracker learns them.
+//! The ends are sorted by time and cut into windows. Each window begins at the first end that is in no window yet, so
+//! the same ends give the same windows, in whatever order the tracker learns them.
 //!
-//! On a busy project, some sessions end together by chance. A window therefore counts as a cluster only if it has more ends
-//! than the ten minutes before it make likely.
+//! On a busy project, some sessions end together by chance. A window therefore counts as a cluster only if it has more
+//! ends than the ten minutes before it make likely.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -96,7 +96,8 @@ impl EndClusters {
         if !self.ends.contains(&own) {
             return None;
         }
-        // No window spans a gap of its own length. Go back to the nearest such gap: a window begins at the end after it.
+        // No window spans a gap of its own length. Go back to the nearest such gap: a window begins at the end after
+        // it.
         let mut first = &own;
         for before in self.ends.range(..&own).rev() {
             if saturating_add(before.0, CLUSTER_WINDOW) < first.0 {
@@ -122,7 +123,8 @@ impl EndClusters {
 
     /// Returns the number of ends that a window beginning with `first` can have by chance.
     ///
-    /// This is the average number per window in [`BASELINE_PERIOD`] before it, plus three standard deviations, plus one.
+    /// This is the average number per window in [`BASELINE_PERIOD`] before it, plus three standard deviations, plus
+    /// one.
     fn expected_by_chance(&self, first: &(Timestamp, SessionId)) -> usize {
         let since = first.0.checked_sub_signed(BASELINE_PERIOD).unwrap_or(Timestamp::MIN_UTC);
         let before = self.ends.range(..first).rev().take_while(|(at, _)| *at >= since).count();
@@ -205,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn steady_ends_do_not_delay_report_forever() {
+    fn steady_ends_cannot_delay_report() {
         let mut ends = EndClusters::default();
         for second in 0..19 {
             ends.add(&id(second), at(second * 10), MS(second * 1000 + 1000));

@@ -59,8 +59,8 @@ impl PollHealth {
         self.malformed = running.saturating_add(*pending);
     }
 
-    /// Records a failed poll. Returns true if the failure concerns more than one session and is new: the polls succeeded
-    /// before, or failed with another error.
+    /// Records a failed poll. Returns true if the failure concerns more than one session and is new: the polls
+    /// succeeded before, or failed with another error.
     pub(super) fn record_failure(
         &mut self,
         at: RequestTiming,

@@ -33,7 +33,7 @@ pub enum Scope {
 /// One observation or user action, with its times.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Input {
-    /// The user named sessions to watch. The tracker never forgets them.
+    /// The user named sessions to watch. The tracker never evicts them.
     #[serde(rename = "Asked")]
     SessionsNamed {
         /// The moment of naming.
@@ -113,7 +113,7 @@ pub enum Input {
         /// The reason for the failure.
         #[serde(rename = "fault")]
         error: ApiError,
-        /// The moment of the next try, or `None` if there is none.
+        /// The moment of the next try, or `None` if keepwatch gives up.
         next: Option<Moment>,
     },
     /// A response with the projects arrived.

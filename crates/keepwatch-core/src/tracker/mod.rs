@@ -19,7 +19,8 @@
 //!               └─ evidence           the text report about one session for support
 //! ```
 //!
-//! A [`SessionTracker`] learns only through its [`Input`]s. Replaying a recording of them therefore restores the same state.
+//! A [`SessionTracker`] learns only through its [`Input`]s. Replaying a recording of them therefore restores the same
+//! state.
 
 mod alert;
 mod alerting;

@@ -26,7 +26,7 @@ pub struct Record {
     pub is_named: bool,
     /// Its presence in the API's responses.
     pub presence: Presence,
-    /// The session as the newest response has it.
+    /// The session in the newest response.
     pub session: Option<Session>,
     /// The first response about the session. The records of one list share its timing.
     pub(super) first_response: Option<Arc<RequestTiming>>,
@@ -62,8 +62,8 @@ pub struct Record {
     pub(super) last_list_number: u64,
     /// True if it was counted as a short session. This happens once, even if the API retracts and repeats its end.
     pub(super) is_counted_as_short: bool,
-    /// All end alerts that were ever raised, with their events. They are not raised again if the API retracts and repeats the
-    /// end.
+    /// All end alerts that were ever raised, with their events. They are not raised again if the API retracts and
+    /// repeats the end.
     pub(super) raised_end_alerts: Vec<(Alert, Seq)>,
     /// True if it is overdue and the event for it was recorded.
     pub(super) is_overdue: bool,
@@ -105,10 +105,10 @@ pub struct NotFoundSince {
 pub struct ObservedEnd {
     /// The bounds of the end, on the server's clock.
     pub when: TimeInterval,
-    /// True if `endedAt` lies between the last response before the end and the first one after. It then narrows `when`.
+    /// True if `endedAt` is between the last response before the end and the first one after. It then narrows `when`.
     pub ended_at_fits: bool,
-    /// The interval between these two responses, widened by the uncertainty of the server clock. `None` if the session had
-    /// ended before it was first seen.
+    /// The interval between these two responses, widened by the uncertainty of the server clock. `None` if the session
+    /// had ended before it was first seen.
     pub observed_between: Option<TimeInterval>,
     /// The first response that reported the end.
     pub first_response: RequestTiming,
@@ -162,8 +162,8 @@ pub enum TimeLeft {
     Remaining(Duration),
     /// The time is over, and no request was sent since.
     Expiring,
-    /// The session has not ended, although the newest request was *sent* this long after the expiry, in whole seconds, at
-    /// least one.
+    /// The session has not ended, although the newest request was *sent* this long after the expiry, in whole seconds,
+    /// at least one.
     Overdue(Duration),
     /// The session has ended.
     Ended,
@@ -278,11 +278,13 @@ impl Record {
     pub fn is_releasing(&self) -> bool {
         let is_in_progress =
             |release: &ReleaseRequest| release.failure.as_ref().is_none_or(|(_, next)| next.is_some());
-        self.release.as_deref().is_some_and(is_in_progress) && self.phase() != Phase::Ended && !self.is_not_found()
+        self.release.as_deref().is_some_and(is_in_progress)
+            && self.phase() != Phase::Ended
+            && !self.is_not_found()
     }
 
-    /// Returns the time in which certainly no byte went through its proxy, or `None` if none ever did or the session is not
-    /// alive.
+    /// Returns the time in which certainly no byte went through its proxy, or `None` if none ever did or the session is
+    /// not alive.
     #[must_use]
     pub fn idle_for(&self) -> Option<Duration> {
         self.traffic_activity
@@ -290,8 +292,8 @@ impl Record {
             .filter(|_| self.phase() == Phase::Alive && !self.is_not_found())
     }
 
-    /// Returns the running time up to `now`, or up to the end. Returns `None` if its timestamps are missing, or if the API does
-    /// not know the session.
+    /// Returns the running time up to `now`, or up to the end. Returns `None` if its timestamps are missing, or if the
+    /// API does not know the session.
     #[must_use]
     pub fn age(&self, now: Timestamp) -> Option<Duration> {
         let session = self.session.as_ref()?;

@@ -1,5 +1,5 @@
-//! The server clock: an estimate of the API's clock from the `Date` headers of its responses. Also [`TimeInterval`], the
-//! bounds of an event that happened between two polls.
+//! The server clock: an estimate of the API's clock from the `Date` headers of its responses. Also [`TimeInterval`],
+//! the bounds of an event that happened between two polls.
 
 use std::time::Duration;
 
@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::input::RequestTiming;
 use crate::clock::{Moment, Timestamp, saturating_add};
 
-/// Resolution of the `Date` header. It names the second in which the server wrote it, so it is up to this much too early.
+/// Resolution of the `Date` header. It names the second in which the server wrote it, so it is up to this much too
+/// early.
 const DATE_RESOLUTION: Duration = Duration::from_secs(1);
 
 /// Number of consecutive responses that must contradict the estimate, and agree with each other, to replace it.
@@ -27,15 +28,15 @@ type TimeRange = (Timestamp, Timestamp);
 
 /// An estimate of the server's clock.
 ///
-/// A response with a `Date` header bounds the server's time at the zero of our clock since boot: it was in
-/// `[Date - received, Date + 1 s - sent]`. The intersection of these ranges soon becomes narrower than the network latency.
-/// If it becomes empty, a clock was set or drifted, and the estimate starts again. The estimate is based on the clock since
-/// boot, so neither a step of the wall clock nor a sleep moves it.
+/// A response with a `Date` header bounds the server's time at the zero of our clock since boot: it was in `[Date -
+/// received, Date + 1 s - sent]`. The intersection of these ranges soon becomes narrower than the network latency. If
+/// it becomes empty, a clock was set or drifted, and the estimate starts again. The estimate is based on the clock
+/// since boot, so neither a step of the wall clock nor a sleep moves it.
 ///
-/// A single contradicting response may come from another machine behind the same name. The estimate therefore starts again
-/// only after `MIN_AGREEING_RESPONSES` responses in a row that contradict it and agree with each other, or at once if our
-/// own clock agrees with the new range and not with the old one. Otherwise times on the screen would jump back and forth
-/// between the clocks of two machines.
+/// A single contradicting response may come from another machine behind the same name. The estimate therefore starts
+/// again only after `MIN_AGREEING_RESPONSES` responses in a row that contradict it and agree with each other, or at
+/// once if our own clock agrees with the new range and not with the old one. Otherwise times on the screen would jump
+/// back and forth between the clocks of two machines.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ServerClock {
     /// The possible server times at the zero of our clock since boot.
@@ -96,7 +97,8 @@ impl ServerClock {
         let is_close = |zero: Timestamp, other: Timestamp| {
             zero.signed_duration_since(other).num_milliseconds().abs() < MAX_DRIFT_MS
         };
-        let kept = self.server_time_at_boot.filter(|zero| (low..=high).contains(zero) && is_close(*zero, ours));
+        let kept =
+            self.server_time_at_boot.filter(|zero| (low..=high).contains(zero) && is_close(*zero, ours));
         let zero = kept.unwrap_or(if (low..=high).contains(&ours) { ours } else { middle });
         let skew = zero.signed_duration_since(ours);
         if self.server_time_at_boot != Some(zero)
@@ -134,11 +136,13 @@ impl ServerClock {
         };
         let mut error = zero.signed_duration_since(low).max(high.signed_duration_since(zero));
         if self.agreement_count < CONFIRMED_AFTER {
-            // A single date may come from a machine whose clock is wrong. Until a second one agrees, our clock may be right.
+            // A single date may come from a machine whose clock is wrong. Until a second one agrees, our clock may be
+            // right.
             error = error.max(self.skew.abs());
         }
         if let Some(((low, high), _)) = self.disputed {
-            error = error.max(zero.signed_duration_since(low).abs()).max(high.signed_duration_since(zero).abs());
+            error =
+                error.max(zero.signed_duration_since(low).abs()).max(high.signed_duration_since(zero).abs());
         }
         error.to_std().unwrap_or_default()
     }
@@ -170,8 +174,8 @@ pub struct TimeInterval {
 }
 
 impl TimeInterval {
-    /// Returns the bounds of a change: from the sending of the last request that did not show it to the receipt of the first
-    /// response that did.
+    /// Returns the bounds of a change: from the sending of the last request that did not show it to the receipt of the
+    /// first response that did.
     #[must_use]
     pub fn between(clock: &ServerClock, before: Option<&RequestTiming>, after: &RequestTiming) -> Self {
         let latest = clock.at(after.received);
@@ -186,8 +190,8 @@ impl TimeInterval {
         Self { earliest: Some(at), latest: at }
     }
 
-    /// Returns the interval narrowed to the time that the API reports, and true, if that time lies inside. Otherwise returns
-    /// the interval unchanged, and false.
+    /// Returns the interval narrowed to the time that the API reports, and true, if that time is inside. Otherwise
+    /// returns the interval unchanged, and false.
     #[must_use]
     pub fn clamp_to(self, reported: Option<Timestamp>) -> (Self, bool) {
         match reported {

@@ -175,7 +175,8 @@ impl SessionTracker {
         self.timeline.push(event)
     }
 
-    /// Updates the server clock. Records an event if its estimate moved so far that the server's clock must have been set.
+    /// Updates the server clock. Records an event if its estimate moved so far that the server's clock must have been
+    /// set.
     fn observe_clock(&mut self, at: &RequestTiming, applied: &mut AppliedChanges) {
         let before = self.clock.is_known().then(|| self.clock.at(at.received));
         // promise: server-date

@@ -1,10 +1,10 @@
 //! Successors: a client whose session ended often silently creates a new one with the same metadata.
 //!
-//! A session is the successor of another if it has the same metadata and was created within [`SUCCESSOR_WINDOW`] after the
-//! other ended.
+//! A session is the successor of another if it has the same metadata and was created within [`SUCCESSOR_WINDOW`] after
+//! the other ended.
 //!
-//! Either of the two can be learned first: a list can show the new session before keepwatch polls the old one that left the
-//! list. The matcher therefore keeps both ends and creations. Both are bounded, and each is matched at most once.
+//! Either of the two can be learned first: a list can show the new session before keepwatch polls the old one that left
+//! the list. The matcher therefore keeps both ends and creations. Both are bounded, and each is matched at most once.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -33,7 +33,8 @@ struct LifecyclePoint {
 }
 
 impl SuccessorMatcher {
-    /// Records a session that was first seen running and was created at `at`. Returns the session that it succeeds, if any.
+    /// Records a session that was first seen running and was created at `at`. Returns the session that it succeeds, if
+    /// any.
     pub(super) fn session_created(
         &mut self,
         id: &SessionId,
@@ -111,7 +112,11 @@ mod tests {
             let mut creation_first = SuccessorMatcher::default();
             assert_eq!(creation_first.session_created(&id("new"), &owner("a"), at(created)), None);
             let found = creation_first.session_ended(&id("old"), &owner("a"), at(10));
-            assert_eq!(found, is_successor.then(|| (id("new"), at(created))), "created {created} s after noon");
+            assert_eq!(
+                found,
+                is_successor.then(|| (id("new"), at(created))),
+                "created {created} s after noon"
+            );
         }
     }
 

@@ -1,7 +1,7 @@
 //! The timeline: all events, in the order in which the tracker learned them.
 //!
-//! It is bounded. It evicts minor events, never the first event of a session or its newest end. An earlier end, of a session
-//! that ran again, may be evicted.
+//! It is bounded. It evicts minor events, never the first event of a session or its newest end. An earlier end, of a
+//! session that ran again, may be evicted.
 //!
 //! ```text
 //!   events       seq ──► Event             all events, in order
@@ -190,7 +190,10 @@ mod tests {
     }
 
     fn first_seen(session: &str) -> Event {
-        event(Some(session), EventKind::FirstSeen { status: Status::Running, time_left: None, ended_at: None })
+        event(
+            Some(session),
+            EventKind::FirstSeen { status: Status::Running, time_left: None, ended_at: None },
+        )
     }
 
     fn ended(session: &str) -> Event {
@@ -253,8 +256,9 @@ mod tests {
         timeline.push(slept());
         timeline.push(first_seen("b"));
         timeline.push(ended("a"));
-        let names =
-            |session: &str| timeline.events_of(&id(session)).iter().map(|(_, it)| it.kind.name()).collect::<Vec<_>>();
+        let names = |session: &str| {
+            timeline.events_of(&id(session)).iter().map(|(_, it)| it.kind.name()).collect::<Vec<_>>()
+        };
         assert_eq!(names("a"), ["first_seen", "slept", "ended"]);
         assert_eq!(names("b"), ["first_seen"]);
         assert_eq!(names("unknown"), [""; 0]);

@@ -60,8 +60,8 @@ impl TrafficHistory {
         self.steps.get(..usize::from(self.count)).unwrap_or_default()
     }
 
-    /// Returns the bytes per second between the last two observations, or `None` if there are fewer than two or the number
-    /// of bytes fell.
+    /// Returns the bytes per second between the last two observations, or `None` if there are fewer than two or the
+    /// number of bytes fell.
     #[must_use]
     pub fn rate(&self) -> Option<f64> {
         let last = self.steps().last()?;
@@ -137,7 +137,8 @@ pub(super) enum TrafficEdge {
 }
 
 impl TrafficActivity {
-    /// Adds a response with its bytes, and the bytes of the response before it. Returns the start or stop that it shows.
+    /// Adds a response with its bytes, and the bytes of the response before it. Returns the start or stop that it
+    /// shows.
     pub(super) fn observe(
         &mut self,
         before: Option<i64>,
@@ -162,7 +163,8 @@ impl TrafficActivity {
         self.last_growth.as_deref().zip(self.first_unchanged.as_deref())
     }
 
-    /// Returns the time up to the response `last` in which certainly no byte moved, or `None` if there was no traffic before.
+    /// Returns the time up to the response `last` in which certainly no byte moved, or `None` if there was no traffic
+    /// before.
     #[must_use]
     pub fn idle_for(&self, last: &RequestTiming) -> Option<Duration> {
         self.first_unchanged.as_ref()?;

@@ -48,7 +48,8 @@ pub(in crate::tracker) struct UpdateOutcome {
 }
 
 impl Record {
-    /// Applies a response. Returns `None` if its request was sent before that of the newest response, which makes it stale.
+    /// Applies a response. Returns `None` if its request was sent before that of the newest response, which makes it
+    /// stale.
     pub(in crate::tracker) fn apply_response(
         &mut self,
         response: SessionResponse,
@@ -59,7 +60,7 @@ impl Record {
         let SessionResponse { at: timing, is_from_list: from_list, repeats } = response;
         let at = *timing;
         let not_found_since = match &self.presence {
-            Presence::NotFound(absence) => Some(absence.since),
+            Presence::NotFound(not_found) => Some(not_found.since),
             Presence::NoResponseYet | Presence::Present | Presence::Unlisted { .. } => None,
         };
         if self.last().into_iter().chain(not_found_since).any(|newer| at.sent.mono < newer.sent.mono) {
@@ -70,8 +71,7 @@ impl Record {
         let interval = TimeInterval::between(clock, self.last_response.as_deref(), &at);
         self.measure_gap(&at, repeats.map(|(_, longest)| longest));
         // A failure that affected all requests has one event for all sessions.
-        if let Some(streak) =
-            self.failure_streak.take().filter(|streak| !streak.error.affects_all_requests())
+        if let Some(streak) = self.failure_streak.take().filter(|streak| !streak.error.affects_all_requests())
         {
             let after = at.received.since(streak.since.sent);
             outcome.events.push((
@@ -95,8 +95,8 @@ impl Record {
         }
         self.update_presence(&session.status, old.as_ref(), at, from_list, clock, &mut outcome);
         self.update_traffic(&session, &timing, old.as_ref(), interval, clock, &mut outcome);
-        // A list omits the connect fields, so the record keeps those of the last single response. Equal metadata shares one
-        // allocation.
+        // A list omits the connect fields, so the record keeps those of the last single response. Equal metadata shares
+        // one allocation.
         session.connect = session.connect.or(old.as_ref().and_then(|old| old.connect));
         match old {
             Some(old) if old.metadata == session.metadata => {
@@ -113,7 +113,8 @@ impl Record {
         Some(outcome)
     }
 
-    /// Measures the gap since the response before. For a run of responses, `longest` is the longest gap between two of them.
+    /// Measures the gap since the response before. For a run of responses, `longest` is the longest gap between two of
+    /// them.
     fn measure_gap(&mut self, at: &RequestTiming, longest: Option<Duration>) {
         let Some(last) = &self.last_response else { return };
         let gap = longest.unwrap_or_else(|| at.received.since(last.sent));
@@ -141,8 +142,9 @@ impl Record {
             Some(TrafficEdge::Started) => outcome.events.push((interval, EventKind::TrafficStarted)),
             Some(TrafficEdge::Stopped) => {
                 let between = self.traffic_activity.stopped_between();
-                let when =
-                    between.map_or(interval, |(growth, unchanged)| TimeInterval::between(clock, Some(growth), unchanged));
+                let when = between.map_or(interval, |(growth, unchanged)| {
+                    TimeInterval::between(clock, Some(growth), unchanged)
+                });
                 outcome.events.push((when, EventKind::TrafficStopped { bytes }));
             }
             None => {}
@@ -197,12 +199,8 @@ impl Record {
             session.ended.filter(|at| session.started.is_none_or(|started| started <= *at));
         let (narrowed, ended_at_fits) = wide.clamp_to(plausible_ended_at);
         let when = if ended_at_fits { narrowed } else { between };
-        self.ended = Some(Box::new(ObservedEnd {
-            when,
-            ended_at_fits,
-            observed_between,
-            first_response: at,
-        }));
+        self.ended =
+            Some(Box::new(ObservedEnd { when, ended_at_fits, observed_between, first_response: at }));
         outcome.is_newly_ended = true;
         if let Some(old) = old {
             let was = old.status.clone();

@@ -28,7 +28,7 @@ fn small_drift_changes_nothing() {
         (clock.observe(&timing(at, at, date)), clock.at(at))
     };
     assert!(observe("12:00:00.500", 500, "12:00:00").0);
-    assert!(observe("12:00:01.500", 1_500, "12:00:01").0, "two replies agree");
+    assert!(observe("12:00:01.500", 1_500, "12:00:01").0, "two responses agree");
     assert_eq!(observe("12:00:02.509", 2_500, "12:00:02"), (false, t("12:00:02.500")));
     assert_eq!(observe("12:00:03.491", 3_500, "12:00:03"), (false, t("12:00:03.500")));
     assert_eq!(observe("12:00:04.510", 4_500, "12:00:04"), (true, t("12:00:04.510")));
@@ -46,7 +46,7 @@ fn server_ahead_is_measured() {
 }
 
 #[test]
-fn three_contradicting_dates_restart_the_estimate() {
+fn three_contradicting_dates_restart_estimate() {
     let mut clock = ServerClock::default();
     clock.observe(&timing(moment("12:00:00", 0), moment("12:00:00.1", 100), "12:00:00"));
     for (sent, received, date) in [(3_000, 3_100, "12:05:03"), (6_000, 6_100, "12:05:06")] {
@@ -80,13 +80,17 @@ fn five_minutes_ahead() -> ServerClock {
 }
 
 #[test]
-fn date_near_own_clock_is_accepted_at_once() {
+fn date_near_own_clock_is_accepted() {
     let mut clock = five_minutes_ahead();
     let before = clock.at(moment("12:00:03", 3_000));
     clock.observe(&timing(moment("12:00:03", 3_000), moment("12:00:03.1", 3_100), "12:09:03"));
     assert_eq!(clock.at(moment("12:00:03", 3_000)), before);
     clock.observe(&timing(moment("12:00:04", 4_000), moment("12:00:04.1", 4_100), "12:00:04"));
-    assert_eq!(clock.at(moment("12:00:05", 5_000)), t("12:00:05"), "a date that agrees with our clock is accepted at once");
+    assert_eq!(
+        clock.at(moment("12:00:05", 5_000)),
+        t("12:00:05"),
+        "a date that agrees with our clock is accepted at once"
+    );
 }
 
 #[test]
@@ -126,17 +130,15 @@ fn wall_clock_step_changes_nothing() {
 }
 
 #[test]
-fn wall_clock_is_used_without_a_date() {
+fn missing_date_uses_wall_clock() {
     assert_eq!(ServerClock::default().at(moment("12:00:00", 0)), t("12:00:00"));
 }
 
 #[test]
 fn change_lies_between_two_responses() {
     let clock = ServerClock::default();
-    let before = RequestTiming {
-        date: None,
-        ..timing(moment("12:00:00", 0), moment("12:00:01", 1_000), "12:00:00")
-    };
+    let before =
+        RequestTiming { date: None, ..timing(moment("12:00:00", 0), moment("12:00:01", 1_000), "12:00:00") };
     let after = RequestTiming {
         date: None,
         ..timing(moment("12:00:03", 3_000), moment("12:00:04", 4_000), "12:00:00")
@@ -150,8 +152,8 @@ fn change_lies_between_two_responses() {
     assert_eq!(TimeInterval::between(&clock, None, &after).earliest, None);
 }
 
-/// A request: the pause before it, its duration, the share of the duration before the server wrote the date (in percent), and
-/// the step of the wall clock before it. Times are in milliseconds.
+/// A request: the pause before it, its duration, the share of the duration before the server wrote the date (in
+/// percent), and the step of the wall clock before it. Times are in milliseconds.
 type Round = (u64, u64, u64, i64);
 
 fn rounds() -> impl Strategy<Value = Vec<Round>> {

@@ -62,7 +62,8 @@ impl SessionTracker {
         self.evidence(id)?.verdict()
     }
 
-    /// Returns the verdict on a session that may have no record. Without a record, it rests on the session's fields alone.
+    /// Returns the verdict on a session that may have no record. Without a record, it rests on the session's fields
+    /// alone.
     #[must_use]
     pub fn verdict_for_session(&self, session: &Session) -> Option<Verdict> {
         if self.records.get(&session.id).is_some_and(|record| record.session.is_some()) {
@@ -77,7 +78,8 @@ impl SessionTracker {
         &self.timeline
     }
 
-    /// Returns the events of a session, newest first, with the events that concerned all sessions before its end was seen.
+    /// Returns the events of a session, newest first, with the events that concerned all sessions before its end was
+    /// seen.
     pub fn newest_events<'t>(&'t self, id: &SessionId) -> impl Iterator<Item = (Seq, &'t Event)> + use<'t> {
         let ended = self.records.get(id).and_then(|record| record.ended.as_ref());
         let ended_at = ended.map(|ended| self.clock.at(ended.first_response.received));

@@ -11,8 +11,8 @@ use crate::tracker::input::RequestTiming;
 use crate::tracker::record::{NotFoundSince, Presence, SessionResponse};
 use crate::tracker::server_clock::TimeInterval;
 
-/// Number of consecutive lists without a session of unknown status after which it has left all lists. It exceeds the number
-/// of lists between two of the same kind.
+/// Number of consecutive lists without a session of unknown status after which it has left all lists. It exceeds the
+/// number of lists between two of the same kind.
 const MAX_LISTS_MISSED: u64 = 8;
 
 impl SessionTracker {
@@ -32,8 +32,8 @@ impl SessionTracker {
         for session in sessions {
             let id = session.id.clone();
             let existing = self.records.get(&id);
-            // A list may contain a session twice: only the first entry counts. It may also contain final sessions: those that
-            // were evicted must not come back with each list.
+            // A list may contain a session twice: only the first entry counts. It may also contain final sessions:
+            // those that were evicted must not come back with each list.
             // promise: forgotten-sessions, mutant: >= MAX_FINAL_SESSIONS -> == usize::MAX
             let is_forgotten =
                 existing.is_none() && session.is_final() && self.evictable_final.len() >= MAX_FINAL_SESSIONS;

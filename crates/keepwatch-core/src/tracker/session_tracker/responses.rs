@@ -124,8 +124,9 @@ impl SessionTracker {
             record.is_counted_as_short = true;
         }
         let metadata = record.session.as_ref().and_then(diff::nonempty_metadata);
-        let successor =
-            metadata.zip(record.ended_at()).and_then(|(data, at)| self.successors.session_ended(id, data, at));
+        let successor = metadata
+            .zip(record.ended_at())
+            .and_then(|(data, at)| self.successors.session_ended(id, data, at));
         if let Some((new, created)) = successor {
             self.record_successor(id, new, created, now, applied);
         }
@@ -160,7 +161,7 @@ impl SessionTracker {
     }
 }
 
-/// Returns the record of a session. Creates it if there is none.
+/// Returns the record of a session. Creates it if it does not exist.
 pub(super) fn get_or_insert_record<'r>(
     records: &'r mut IndexMap<SessionId, Box<Record>>,
     ids: &mut BTreeSet<SessionId>,
