@@ -1,4 +1,4 @@
-//! What a session is flagged for (⚑): that which a reader who looks away must not miss.
+//! Alerts (⚑): reasons to look at a session, and the thresholds that raise them.
 
 use std::time::Duration;
 
@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::text;
 
-/// A reason to look at a session. The names by strum are part of the schema of `keepwatch events`: a variant that is renamed
-/// keeps its name there.
+/// A reason to look at a session.
+///
+/// The strum names are part of the schema of `keepwatch events`. A renamed variant keeps its old name there.
 #[derive(
     Clone,
     Copy,
@@ -24,31 +25,31 @@ use crate::text;
 )]
 #[strum(serialize_all = "snake_case")]
 pub enum Alert {
-    /// This much of its time is left: one of those of [`AlertThresholds`].
+    /// At most this much time is left. One of the thresholds of [`AlertThresholds`].
     #[strum(serialize = "time_left")]
     TimeLeft(Duration),
-    /// With keep-alive on it ended, and not by its timeout.
+    /// A keep-alive session ended, and not by its timeout.
     EndedEarly,
-    /// It ended as `ERROR`.
+    /// The session ended as `ERROR`.
     Error,
-    /// A reply that was sent after its expiry says that it lives.
+    /// The session still runs, according to a request that was sent after its expiry.
     Overdue,
-    /// It still runs this long after its release was asked for from here.
+    /// The session still runs this long after the user requested its release.
     StillRunning(Duration),
-    /// Its release was asked for from here, and the API did not take it.
+    /// The user requested its release, and the request failed for good.
     ReleaseFailed,
-    /// No bytes went through its proxy for at least this long, on a session whose bytes had moved.
+    /// The session had proxy traffic, and has had none for at least this long.
     Idle(Duration),
 }
 
 impl Alert {
-    /// Its name in `keepwatch events`: part of the schema.
+    /// Returns its name in `keepwatch events`, which is part of the schema.
     #[must_use]
     pub fn name(self) -> &'static str {
         self.into()
     }
 
-    /// One sentence.
+    /// Returns the alert as one sentence.
     #[must_use]
     pub fn sentence(self) -> String {
         match self {
@@ -64,7 +65,7 @@ impl Alert {
         }
     }
 
-    /// Whether it can only be true of a session that lives.
+    /// Returns true if only a session that has not ended can have this alert.
     #[must_use]
     pub fn applies_while_running(self) -> bool {
         matches!(
@@ -74,17 +75,17 @@ impl Alert {
     }
 }
 
-/// When a living session is flagged.
+/// Thresholds for the alerts of a running session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AlertThresholds {
-    /// With so much of its time left; the longest first.
+    /// Thresholds of time left, the longest first.
     left: Vec<Duration>,
-    /// After so long without a byte through its proxy, if there were bytes before.
+    /// Time without proxy traffic, for a session that had some before.
     pub idle: Duration,
 }
 
 impl AlertThresholds {
-    /// Of these times left, in any order.
+    /// Creates thresholds. `left` may be in any order.
     #[must_use]
     pub fn new(mut left: Vec<Duration>, idle: Duration) -> Self {
         left.sort_unstable_by(|one, other| other.cmp(one));
@@ -92,20 +93,22 @@ impl AlertThresholds {
         Self { left, idle }
     }
 
-    /// Those of who looks at no flags: time alone never makes any.
+    /// Returns thresholds that never raise an alert by time alone.
     #[must_use]
     pub fn none() -> Self {
         Self::new(Vec::new(), Duration::MAX)
     }
 
-    /// The shortest that `left` has reached, for a session of this timeout: one that starts with less than a threshold
-    /// is not flagged for it from its first second on.
+    /// Returns the shortest threshold that `left` has reached.
+    ///
+    /// Thresholds of `timeout` or more do not apply. Otherwise a short session would have an alert from its first
+    /// second.
     #[must_use]
     pub fn reached(&self, left: Duration, timeout: Option<Duration>) -> Option<Duration> {
         self.applicable(timeout).filter(|threshold| left <= *threshold).last()
     }
 
-    /// The longest that `left` has not reached yet.
+    /// Returns the longest threshold that `left` has not reached yet.
     #[must_use]
     pub fn next(&self, left: Duration, timeout: Option<Duration>) -> Option<Duration> {
         self.applicable(timeout).find(|threshold| *threshold < left)
@@ -132,37 +135,37 @@ mod tests {
     const S: fn(u64) -> Duration = Duration::from_secs;
 
     #[test]
-    fn flag_names_are_those_of_the_schema() {
+    fn alert_names_match_the_schema() {
         let names =
             ["time_left", "ended_early", "error", "overdue", "still_running", "release_failed", "idle"];
         assert_eq!(Alert::VARIANTS, names);
     }
 
     #[test]
-    fn who_looks_at_no_flags_has_none_by_time_alone() {
+    fn no_thresholds_raise_no_alert() {
         let none = AlertThresholds::none();
         assert_eq!((none.reached(S(0), None), none.next(S(9999), None)), (None, None));
         assert_eq!(none.idle, Duration::MAX);
     }
 
     #[test]
-    fn what_only_the_living_can_be_flagged_for_is_told_from_ends() {
-        for flag in [
+    fn running_alerts_differ_from_end_alerts() {
+        for alert in [
             Alert::TimeLeft(S(60)),
             Alert::Overdue,
             Alert::Idle(S(600)),
             Alert::StillRunning(S(30)),
             Alert::ReleaseFailed,
         ] {
-            assert!(flag.applies_while_running(), "{flag:?}");
+            assert!(alert.applies_while_running(), "{alert:?}");
         }
         assert!(!Alert::EndedEarly.applies_while_running() && !Alert::Error.applies_while_running());
     }
 
     #[test]
-    fn the_shortest_threshold_that_is_reached_counts_and_the_next_is_the_longest_that_is_not() {
-        let warn = AlertThresholds::new(vec![S(60), S(300), S(60)], S(600));
-        let quarter = Some(S(900));
+    fn shortest_reached_threshold_counts() {
+        let thresholds = AlertThresholds::new(vec![S(60), S(300), S(60)], S(600));
+        let timeout = Some(S(900));
         for (left, reached, next) in [
             (301, None, Some(300)),
             (300, Some(300), Some(60)),
@@ -171,7 +174,7 @@ mod tests {
             (0, Some(60), None),
         ] {
             assert_eq!(
-                (warn.reached(S(left), quarter), warn.next(S(left), quarter)),
+                (thresholds.reached(S(left), timeout), thresholds.next(S(left), timeout)),
                 (reached.map(S), next.map(S)),
                 "{left} s left"
             );
@@ -179,10 +182,14 @@ mod tests {
     }
 
     #[test]
-    fn a_session_is_not_flagged_from_birth_for_a_timeout_that_is_short() {
-        let warn = AlertThresholds::default();
-        assert_eq!(warn.reached(S(299), Some(S(300))), None);
-        assert_eq!(warn.reached(S(59), Some(S(300))), Some(S(60)));
-        assert_eq!(warn.reached(S(299), None), Some(S(300)), "of an unknown timeout nothing is assumed");
+    fn short_timeout_raises_no_alert_at_start() {
+        let thresholds = AlertThresholds::default();
+        assert_eq!(thresholds.reached(S(299), Some(S(300))), None);
+        assert_eq!(thresholds.reached(S(59), Some(S(300))), Some(S(60)));
+        assert_eq!(
+            thresholds.reached(S(299), None),
+            Some(S(300)),
+            "every threshold applies if the timeout is unknown"
+        );
     }
 }

@@ -1,5 +1,7 @@
-//! Which sessions are flagged, and when the next one will be. What depends on time alone is found in an ordered set of
-//! deadlines: the work does not grow with the number of sessions.
+//! Raises and clears the alerts of sessions, and knows when the next one is due.
+//!
+//! Alerts that depend on time alone are found in an ordered set of deadlines, so the work does not grow with the number
+//! of sessions.
 
 use std::time::Duration;
 
@@ -16,21 +18,21 @@ use super::verdict::Cause;
 use crate::clock::{Moment, Timestamp};
 use crate::session::{Phase, SessionId, Status};
 
-/// A session that was released ends within this; one that runs on is worth a word.
+/// Time within which a released session should end. A session that runs for longer gets an alert.
 const RELEASE_GRACE_PERIOD: Duration = Duration::from_secs(30);
 
 impl SessionTracker {
-    /// How long from `now` until something happens that depends on time alone; `None` if nothing will.
+    /// Returns the time from `now` until the next change that depends on time alone, or `None` if nothing is due.
     #[must_use]
     pub fn next_deadline(&self, now: Moment) -> Option<Duration> {
         let server = self.clock.at(now);
-        let flag = self.deadlines.first().map(|(at, _)| at.signed_duration_since(server));
-        let flag = flag.map(|left| left.to_std().unwrap_or_default());
+        let alert = self.deadlines.first().map(|(at, _)| at.signed_duration_since(server));
+        let alert = alert.map(|wait| wait.to_std().unwrap_or_default());
         let ends = self.end_clusters.due().map(|due| due.saturating_sub(now.boot));
-        flag.into_iter().chain(ends).min()
+        alert.into_iter().chain(ends).min()
     }
 
-    /// Time has come to `now`: flags those whose deadline is over, and tells of ends that belong together.
+    /// Advances the time to `now`: raises the alerts that are due, and reports the end clusters that are ready.
     pub(super) fn advance_time(&mut self, now: Moment, applied: &mut AppliedChanges) {
         let server = self.clock.at(now);
         while let Some((at, id)) = self.deadlines.first().cloned().filter(|(at, _)| *at <= server) {
@@ -48,7 +50,7 @@ impl SessionTracker {
         }
     }
 
-    /// Flags a session anew, after a reply about it or at its deadline.
+    /// Recomputes the alerts of a session, after a response about it or at its deadline.
     pub(super) fn update_alerts(&mut self, id: &SessionId, now: Moment, applied: &mut AppliedChanges) {
         let server = self.clock.at(now);
         let Some(record) = self.records.get_mut(id) else { return };
@@ -61,17 +63,17 @@ impl SessionTracker {
             alerts.extend(thresholds.reached(left, timeout).map(Alert::TimeLeft));
         }
         alerts.extend((is_running && record.is_overdue).then_some(Alert::Overdue));
-        let quiet = record.idle_for().filter(|quiet| is_running && *quiet >= thresholds.idle);
-        alerts.extend(quiet.map(|_| Alert::Idle(thresholds.idle)));
-        let (release, late) = release_alerts(record, now);
-        alerts.extend(release);
+        let idle = record.idle_for().filter(|idle| is_running && *idle >= thresholds.idle);
+        alerts.extend(idle.map(|_| Alert::Idle(thresholds.idle)));
+        let (release_alert, release_deadline) = release_alerts(record, now);
+        alerts.extend(release_alert);
         let deadline = left.and_then(|left| {
             let next = thresholds.next(left, timeout)?;
             let expires = record.session.as_ref()?.expires?;
             let seconds = i64::try_from(next.as_secs()).ok()?;
             Timestamp::from_timestamp(expires.timestamp().checked_sub(seconds)?, 0)
         });
-        let deadline = [deadline, late.map(|at| self.clock.at(at))].into_iter().flatten().min();
+        let deadline = [deadline, release_deadline.map(|at| self.clock.at(at))].into_iter().flatten().min();
         if record.deadline != deadline {
             if let Some(old) = record.deadline {
                 self.deadlines.remove(&(old, id.clone()));
@@ -86,47 +88,47 @@ impl SessionTracker {
                 _ => {}
             }
         } else if alerts.is_empty() && record.alerts.is_empty() {
-            return; // as of most sessions at most times
+            return; // the usual case
         }
         self.raise_alerts(id, &alerts, now, applied);
     }
 
-    /// Makes `flags` those of a session, and tells of those that are new. A time left gives way to a shorter one.
+    /// Replaces the alerts of a session by `alerts`, and records an event for each new one.
     fn raise_alerts(&mut self, id: &SessionId, alerts: &[Alert], now: Moment, applied: &mut AppliedChanges) {
         let Some(record) = self.records.get_mut(id) else { return };
         let before = record.alerts.len();
-        record.alerts.retain(|(flag, _)| alerts.contains(flag));
+        record.alerts.retain(|(alert, _)| alerts.contains(alert));
         if record.alerts.len() != before {
             self.changes.count_session_change();
         }
         let new: Vec<Alert> = alerts
             .iter()
             .copied()
-            .filter(|flag| !record.alerts.iter().any(|(there, _)| there == flag))
+            .filter(|alert| !record.alerts.iter().any(|(existing, _)| existing == alert))
             .collect();
-        for flag in new {
-            // An end that is taken back and said again is no new end: neither are its flags.
-            if let Some(again) = raised_before(&self.records, id, flag) {
-                self.add_alert(id, flag, again);
+        for alert in new {
+            // If the API retracts an end and reports it again, its alerts are not new: they keep their first event.
+            if let Some(seq) = raised_before(&self.records, id, alert) {
+                self.add_alert(id, alert, seq);
                 continue;
             }
             let when = TimeInterval::at(&self.clock, now);
-            let seq = self.record_event(Some(id), when, now, EventKind::AlertRaised(flag), applied);
-            self.add_alert(id, flag, seq);
+            let seq = self.record_event(Some(id), when, now, EventKind::AlertRaised(alert), applied);
+            self.add_alert(id, alert, seq);
         }
     }
 
-    fn add_alert(&mut self, id: &SessionId, flag: Alert, seq: Seq) {
+    fn add_alert(&mut self, id: &SessionId, alert: Alert, seq: Seq) {
         let Some(record) = self.records.get_mut(id) else { return };
-        record.alerts.push((flag, seq));
+        record.alerts.push((alert, seq));
         self.changes.count_session_change();
-        if !flag.applies_while_running() && !record.raised_end_alerts.contains(&(flag, seq)) {
-            record.raised_end_alerts.push((flag, seq));
+        if !alert.applies_while_running() && !record.raised_end_alerts.contains(&(alert, seq)) {
+            record.raised_end_alerts.push((alert, seq));
         }
     }
 }
 
-/// What a session is flagged for because of its release, and when it will be.
+/// Returns the alert that a session's release causes now, and the moment at which it may cause one.
 fn release_alerts(record: &Record, now: Moment) -> (Option<Alert>, Option<Moment>) {
     let Some(release) = record.release.as_ref().filter(|_| record.phase() != Phase::Ended) else {
         return (None, None);
@@ -140,13 +142,13 @@ fn release_alerts(record: &Record, now: Moment) -> (Option<Alert>, Option<Moment
     }
 }
 
-/// The event that raised a flag of its end before.
-fn raised_before(records: &IndexMap<SessionId, Box<Record>>, id: &SessionId, flag: Alert) -> Option<Seq> {
+/// Returns the event that raised this end alert before, if any.
+fn raised_before(records: &IndexMap<SessionId, Box<Record>>, id: &SessionId, alert: Alert) -> Option<Seq> {
     let raised = &records.get(id)?.raised_end_alerts;
-    raised.iter().find(|(before, _)| *before == flag).map(|(_, seq)| *seq)
+    raised.iter().find(|(before, _)| *before == alert).map(|(_, seq)| *seq)
 }
 
-/// What is left in whole seconds, as the screen counts down.
+/// Returns the time left in whole seconds, as the screen counts down.
 fn seconds_left(expires: Timestamp, now: Timestamp) -> Option<Duration> {
     let left = expires.timestamp().saturating_sub(now.timestamp());
     u64::try_from(left).ok().map(Duration::from_secs)

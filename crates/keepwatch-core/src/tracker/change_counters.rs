@@ -1,11 +1,11 @@
-//! Counters of changes, by which the screen tells whether anything that it shows is out of date.
+//! Change counters, read by the view to decide whether its rows are out of date.
 
-/// How often what was observed changed: where a number is as it was, so is what it counts.
+/// Counters of changes to the tracker's state. While a counter is unchanged, so is the state that it covers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ChangeCounters {
-    /// Which sessions there are, and anything of them but their bytes and the times of the replies.
+    /// Changes to the set of sessions, or to any of their data except proxy bytes and response times.
     pub sessions: u64,
-    /// The bytes through a session's proxy.
+    /// Changes to the proxy bytes of any session.
     pub bytes: u64,
 }
 

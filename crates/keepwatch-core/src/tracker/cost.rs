@@ -1,51 +1,52 @@
-//! What a session costs, estimated: the API says neither minutes nor money, and prices change.
+//! Cost estimates: the API reports neither billed minutes nor prices, and prices change.
 //!
-//! Running time is billed by the minute, one minute at least, whether or not a client is attached; proxy bytes by the GB
-//! (10⁹ bytes). What a plan includes is not known here, so every sum is what it would cost beyond that.
+//! Running time is billed per minute, with a minimum of one minute, whether or not a client is connected. Proxy bytes
+//! are billed per GB (10⁹ bytes). keepwatch does not know what a plan includes, so an estimate is the price beyond
+//! that.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// Prices, in dollars.
+/// Prices in US dollars.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Rates {
-    /// Of an hour of running time.
+    /// Price per hour of running time.
     pub hour: f64,
-    /// Of 10⁹ bytes through the proxy.
+    /// Price per GB (10⁹ bytes) through the proxy.
     pub gb: f64,
 }
 
 impl Default for Rates {
-    /// Those of autumn 2026 on the developer plan.
+    /// Returns the prices of the developer plan in autumn 2026.
     fn default() -> Self {
         Self { hour: 0.12, gb: 12.0 }
     }
 }
 
 impl Rates {
-    /// What so many billed minutes cost.
+    /// Returns the price of `minutes` billed minutes.
     #[must_use]
     pub fn cost_of_minutes(&self, minutes: u64) -> f64 {
         as_f64(minutes) / 60.0 * self.hour
     }
 
-    /// What so many bytes cost; negative ones, nothing.
+    /// Returns the price of `bytes` proxy bytes. Negative numbers cost nothing.
     #[must_use]
     pub fn cost_of_bytes(&self, bytes: i64) -> f64 {
         as_f64(u64::try_from(bytes).unwrap_or(0)) / 1e9 * self.gb
     }
 }
 
-/// The minutes that are billed for `ran`: every one that was begun, and one at least.
+/// Returns the billed minutes for a running time: every started minute counts, and at least one.
 #[must_use]
 pub fn billed_minutes(ran: Duration) -> u64 {
     let minutes = ran.as_secs() / 60;
-    let begun = !ran.as_secs().is_multiple_of(60) || ran.subsec_nanos() > 0;
-    minutes.saturating_add(u64::from(begun)).max(1)
+    let has_started_another = !ran.as_secs().is_multiple_of(60) || ran.subsec_nanos() > 0;
+    minutes.saturating_add(u64::from(has_started_another)).max(1)
 }
 
-/// "est. <$0.01", "est. $0.11", "est. $1240": never a sum that looks exact.
+/// Formats an estimate, rounded so that it never looks exact: "est. <$0.01", "est. $0.11", "est. $1240".
 #[must_use]
 pub fn format_estimate(dollars: f64) -> String {
     match dollars {
@@ -56,18 +57,18 @@ pub fn format_estimate(dollars: f64) -> String {
     }
 }
 
-/// Sessions that ran for less than a minute and were billed for one, summed up. There may have been more: what is
-/// shorter than the interval is never seen.
+/// Totals of the sessions that ran for less than a minute but were billed for one. There may have been more: keepwatch
+/// never sees a session that is shorter than the poll interval.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ShortSessions {
-    /// How many.
+    /// Number of sessions.
     pub sessions: u64,
-    /// How long they ran together.
+    /// Total running time.
     pub used: Duration,
 }
 
 impl ShortSessions {
-    /// Takes a session that ended after `ran`.
+    /// Adds a session that ended after `ran`, if it was short.
     pub fn add(&mut self, ran: Duration) {
         if ran < Duration::from_secs(60) {
             self.sessions = self.sessions.saturating_add(1);
@@ -75,7 +76,7 @@ impl ShortSessions {
         }
     }
 
-    /// "at least 12 sessions, 12 min billed for 48 s used"; `None` of fewer than two.
+    /// Returns "at least 12 sessions, 12 min billed for 48 s used", or `None` for fewer than two sessions.
     #[must_use]
     pub fn sentence(&self) -> Option<String> {
         let (count, used) = (self.sessions, crate::text::format_elapsed(self.used));
@@ -95,14 +96,14 @@ mod tests {
     const MS: fn(u64) -> Duration = Duration::from_millis;
 
     #[test]
-    fn every_minute_that_was_begun_is_billed_and_one_at_least() {
+    fn started_minutes_are_billed() {
         for (ran, minutes) in [(0, 1), (1, 1), (60_000, 1), (60_001, 2), (119_999, 2), (3_600_000, 60)] {
             assert_eq!(billed_minutes(MS(ran)), minutes, "{ran} ms");
         }
     }
 
     #[test]
-    fn sums_are_estimates_and_small_ones_are_said_to_be_small() {
+    fn estimates_never_look_exact() {
         for (dollars, text) in [
             (0.0, "est. $0"),
             (-1.0, "est. $0"),
@@ -127,14 +128,14 @@ mod tests {
     }
 
     #[test]
-    fn short_sessions_are_summed_up_as_the_least_that_there_were() {
+    fn only_short_sessions_are_summed() {
         let mut short = ShortSessions::default();
         for _ in 0..12 {
             short.add(MS(4_000));
         }
         short.add(MS(60_000));
-        let said = short.sentence();
-        assert_eq!(said.as_deref(), Some("at least 12 sessions, 12 min billed for 48 s used"));
+        let sentence = short.sentence();
+        assert_eq!(sentence.as_deref(), Some("at least 12 sessions, 12 min billed for 48 s used"));
         assert_eq!(ShortSessions { sessions: 1, used: MS(1) }.sentence(), None);
     }
 }

@@ -1,16 +1,18 @@
-//! Two replies about one session → what changed between them. Pure.
+//! Changes between two responses about one session. Pure.
 //!
-//! The connect fields are not compared: the signing key is another in every reply.
-//! Nor is `updatedAt`, whose meaning is not documented. The status and the proxy's bytes are the record's own.
+//! The connect fields are ignored, because every response has a new signing key. `updatedAt` is ignored, because its
+//! meaning is not documented. [`Record`](super::Record) compares the status and the proxy bytes itself.
 
 use super::event::EventKind;
 use crate::session::{Metadata, Session, Status};
 
-/// What `new` says otherwise than `old`. `same_kind` says that both are of a list, or neither: a list may leave fields
-/// out that the other has, and then their lack says nothing.
+/// Returns an event for each field that differs between `old` and `new`.
+///
+/// `same_kind` is true if both are from a list, or neither is. A list may omit fields that a single response has, so a
+/// missing field counts as a change only within one kind.
 pub(super) fn diff_sessions(old: &Session, new: &Session, same_kind: bool) -> Vec<EventKind> {
     let mut changes = Vec::new();
-    // A session that is about to run gets its times anew.
+    // The API sets new times when a pending session starts. This is not a change of the expiry.
     let starts = old.status == Status::Pending && new.status != Status::Pending;
     if let (Some(from), Some(to)) = (old.expires, new.expires)
         && from != to
@@ -40,12 +42,12 @@ pub(super) fn diff_sessions(old: &Session, new: &Session, same_kind: bool) -> Ve
     changes
 }
 
-/// Metadata that says something.
+/// Returns the metadata of a session, unless it is empty or was omitted.
 pub(super) fn nonempty_metadata(session: &Session) -> Option<&Metadata> {
     session.metadata.as_ref().filter(|metadata| !metadata.is_empty() && !metadata.is_omitted())
 }
 
-/// Whether what `old` has is what was kept of the metadata of `new`: without its secrets, or nothing.
+/// Returns true if `old` has a stored copy of the metadata of `new`: one that was redacted or omitted.
 fn is_redacted_copy(old: &Session, new: &Session) -> bool {
     let Some(old) = &old.metadata else { return false };
     old.is_omitted() || new.metadata.as_ref().is_some_and(|new| *old == new.redacted())
@@ -68,12 +70,12 @@ mod tests {
         }
     }
 
-    fn named(new: &Session, same_kind: bool) -> Vec<&'static str> {
+    fn change_names(new: &Session, same_kind: bool) -> Vec<&'static str> {
         diff_sessions(&session(), new, same_kind).iter().map(EventKind::name).collect()
     }
 
     #[test]
-    fn each_field_that_changed_is_an_event_of_its_own() {
+    fn each_changed_field_has_its_event() {
         let other = Session {
             expires: Some("2026-11-22T13:00:00Z".parse().unwrap()),
             keep_alive: Some(true),
@@ -83,24 +85,24 @@ mod tests {
             ..session()
         };
         assert_eq!(
-            named(&other, true),
+            change_names(&other, true),
             ["expiry_moved", "keep_alive_changed", "region_changed", "context_changed", "metadata_changed"]
         );
     }
 
     #[test]
-    fn a_rotated_key_and_updated_at_alone_are_no_news() {
+    fn signing_key_is_not_compared() {
         let other = Session {
             updated: Some("2026-11-22T12:09:00Z".parse().unwrap()),
             connect: Some(ConnectFields { connect_url: true, ..ConnectFields::default() }),
             proxy_bytes: Some(99),
             ..session()
         };
-        assert_eq!(named(&other, true), [""; 0]);
+        assert_eq!(change_names(&other, true), [""; 0]);
     }
 
     #[test]
-    fn what_a_list_leaves_out_has_not_changed() {
+    fn field_omitted_by_list_is_unchanged() {
         let listed = Session {
             metadata: None,
             context: None,
@@ -109,27 +111,30 @@ mod tests {
             expires: None,
             ..session()
         };
-        assert_eq!(named(&listed, false), [""; 0]);
-        assert_eq!(named(&listed, true), ["context_changed", "metadata_changed"]);
+        assert_eq!(change_names(&listed, false), [""; 0]);
+        assert_eq!(change_names(&listed, true), ["context_changed", "metadata_changed"]);
     }
 
     #[test]
-    fn metadata_that_was_kept_without_its_secrets_or_not_at_all_has_not_changed() {
-        let with = |metadata: Option<Metadata>| Session { metadata, ..session() };
-        let whole = Metadata::new(r#"{"run":"r-1","token":"s3cr3t"}"#);
-        let between = |old: Option<Metadata>, new: Option<Metadata>| {
-            diff_sessions(&with(old), &with(new), true).iter().map(EventKind::name).collect::<Vec<_>>()
+    fn redacted_metadata_is_unchanged() {
+        let session_with = |metadata: Option<Metadata>| Session { metadata, ..session() };
+        let metadata = Metadata::new(r#"{"run":"r-1","token":"s3cr3t"}"#);
+        let changes = |old: Option<Metadata>, new: Option<Metadata>| {
+            diff_sessions(&session_with(old), &session_with(new), true)
+                .iter()
+                .map(EventKind::name)
+                .collect::<Vec<_>>()
         };
         let none = [""; 0];
-        assert_eq!(between(Some(whole.redacted()), Some(whole.clone())), none);
-        assert_eq!(between(Some(Metadata::omitted()), Some(whole.clone())), none);
-        assert_eq!(between(None, Some(Metadata::new("{}"))), none, "what says nothing is none");
-        assert_eq!(between(None, Some(whole.clone())), ["metadata_changed"]);
-        assert_eq!(between(Some(Metadata::new(r#"{"run":"r-2"}"#)), Some(whole)), ["metadata_changed"]);
+        assert_eq!(changes(Some(metadata.redacted()), Some(metadata.clone())), none);
+        assert_eq!(changes(Some(Metadata::omitted()), Some(metadata.clone())), none);
+        assert_eq!(changes(None, Some(Metadata::new("{}"))), none, "empty metadata counts as none");
+        assert_eq!(changes(None, Some(metadata.clone())), ["metadata_changed"]);
+        assert_eq!(changes(Some(Metadata::new(r#"{"run":"r-2"}"#)), Some(metadata)), ["metadata_changed"]);
     }
 
     #[test]
-    fn a_session_that_starts_gets_its_times_anew() {
+    fn new_times_at_start_are_ignored() {
         let pending = Session { status: Status::Pending, ..session() };
         let moved = Session { expires: Some("2026-11-22T13:00:00Z".parse().unwrap()), ..session() };
         assert_eq!(diff_sessions(&pending, &moved, true), []);

@@ -1,11 +1,13 @@
-//! Ends that belong together: sessions that ended within [`CLUSTER_WINDOW`] of each other, by their own `endedAt`. One job that
-//! finished, a bulk release or an outage looks like that, and is otherwise a dozen rows that say nothing of each other.
+//! End clusters: sessions that ended within [`CLUSTER_WINDOW`] of each other, by their `endedAt`.
 //!
-//! Windows are cut from the ends as they are sorted by time: each begins at the first end that is in no window yet. So
-//! the same ends give the same windows, in whatever order they were learned.
+//! A finished job, a bulk release or an outage ends many sessions at once. Without clusters, it would look like a dozen
+//! unrelated rows.
 //!
-//! Where sessions end all the time, some end together by chance, and that is no news: a window counts only if it has more
-//! ends than the ten minutes before it would lead one to expect.
+//! The ends are sorted by time and cut into windows. Each window begins at the first end that is in no window yet, so
+//! the same ends give the same windows, in whatever order the tracker learns them.
+//!
+//! On a busy project, some sessions end together by chance. A window therefore counts as a cluster only if it has more
+//! ends than the ten minutes before it make likely.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -16,29 +18,29 @@ use super::verdict::EndCluster;
 use crate::clock::{Timestamp, saturating_add};
 use crate::session::SessionId;
 
-/// Ends in one window are at most so far apart.
+/// Longest time between the first and the last end of a window.
 pub const CLUSTER_WINDOW: Duration = Duration::from_secs(3);
-/// So long before a window its ends are compared with.
+/// Time before a window that its number of ends is compared with.
 const BASELINE_PERIOD: TimeDelta = TimeDelta::minutes(10);
-/// Ends are told of once no more of them came for so long: those of one moment are learned one by one.
+/// Time without a new end after which clusters are reported. The tracker learns the ends of one moment one by one.
 const SETTLE_TIME: Duration = Duration::from_secs(5);
-/// But not later than this after the first of them.
+/// Longest time between learning the first end and reporting its cluster.
 const MAX_WAIT: Duration = Duration::from_secs(20);
 
-/// The ends that can belong together.
+/// Ends of sessions that can form clusters.
 #[derive(Debug, Default)]
 pub(super) struct EndClusters {
     ends: BTreeSet<(Timestamp, SessionId)>,
-    /// When each of them was.
+    /// The time of each end.
     end_by_session: HashMap<SessionId, Timestamp>,
-    /// Those that were not told of yet.
+    /// The ends whose cluster has not been reported yet.
     unreported: Vec<(Timestamp, SessionId)>,
-    /// When the first and the newest of `fresh` were learned, by the clock since boot.
+    /// The times at which the first and the newest of `unreported` were learned, on the clock since boot.
     learned_at: Option<(Duration, Duration)>,
 }
 
 impl EndClusters {
-    /// Takes an end, learned at `now`; one of the same session gives way.
+    /// Adds an end that was learned at `now`. It replaces an earlier end of the same session.
     pub(super) fn add(&mut self, id: &SessionId, at: Timestamp, now: Duration) {
         if self.end_by_session.get(id) == Some(&at) {
             return;
@@ -52,27 +54,27 @@ impl EndClusters {
         }
     }
 
-    /// Forgets the end of a session that lives after all, ended otherwise, or is no longer on record.
+    /// Removes the end of a session that runs again, ended in another way, or was evicted.
     pub(super) fn remove(&mut self, id: &SessionId) {
         let Some(at) = self.end_by_session.remove(id) else { return };
         let end = (at, id.clone());
         self.ends.remove(&end);
-        self.unreported.retain(|fresh| *fresh != end);
+        self.unreported.retain(|unreported| *unreported != end);
     }
 
-    /// How many are kept.
+    /// Returns the number of ends.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.ends.len()
     }
 
-    /// When [`EndClusters::take_ready`] will have something to say, by the clock since boot.
+    /// Returns the time at which [`EndClusters::take_ready`] returns clusters, on the clock since boot.
     pub(super) fn due(&self) -> Option<Duration> {
         let (first, newest) = self.learned_at?;
         Some(newest.saturating_add(SETTLE_TIME).min(first.saturating_add(MAX_WAIT)))
     }
 
-    /// The windows with an end that was not told of yet, once that is due; each once.
+    /// Returns the clusters with an unreported end, once they are due. Each cluster is returned once.
     pub(super) fn take_ready(&mut self, now: Duration) -> Vec<EndCluster> {
         if self.due().is_none_or(|due| now < due) {
             return Vec::new();
@@ -80,7 +82,7 @@ impl EndClusters {
         self.learned_at = None;
         let mut ready: Vec<EndCluster> = Vec::new();
         for (at, id) in std::mem::take(&mut self.unreported) {
-            if ready.iter().any(|window| window.ids.contains(&id)) {
+            if ready.iter().any(|cluster| cluster.ids.contains(&id)) {
                 continue;
             }
             ready.extend(self.cluster_of(&id, at));
@@ -88,13 +90,14 @@ impl EndClusters {
         ready
     }
 
-    /// The window that the end of `id` at `at` is in, if others are in it too.
+    /// Returns the cluster that the end of `id` at `at` belongs to, if any.
     pub(super) fn cluster_of(&self, id: &SessionId, at: Timestamp) -> Option<EndCluster> {
         let own = (at, id.clone());
         if !self.ends.contains(&own) {
             return None;
         }
-        // No window reaches over a gap of its own length: the row of ends without one begins the first window.
+        // No window spans a gap of its own length. Go back to the nearest such gap: a window begins at the end after
+        // it.
         let mut first = &own;
         for before in self.ends.range(..&own).rev() {
             if saturating_add(before.0, CLUSTER_WINDOW) < first.0 {
@@ -118,16 +121,18 @@ impl EndClusters {
         (ids.len() > self.expected_by_chance(first)).then_some(EndCluster { ids, spread })
     }
 
-    /// How many ends a window that begins with `first` can have by chance: what the ends before it come to in the length
-    /// of a window, and three standard deviations of such counts more; one, where none were before.
+    /// Returns the number of ends that a window beginning with `first` can have by chance.
+    ///
+    /// This is the average number per window in [`BASELINE_PERIOD`] before it, plus three standard deviations, plus
+    /// one.
     fn expected_by_chance(&self, first: &(Timestamp, SessionId)) -> usize {
         let since = first.0.checked_sub_signed(BASELINE_PERIOD).unwrap_or(Timestamp::MIN_UTC);
         let before = self.ends.range(..first).rev().take_while(|(at, _)| *at >= since).count();
-        // With `n` ends in `w` windows of the time before, n/w are expected: 1 + n/w + 3·√(n/w), in whole numbers.
+        // With `n` ends in the `w` windows before, the result is 1 + n/w + 3·√(n/w), in whole numbers.
         let windows = usize::try_from(BASELINE_PERIOD.num_milliseconds()).unwrap_or(0);
         let windows = windows / usize::try_from(CLUSTER_WINDOW.as_millis()).unwrap_or(usize::MAX).max(1);
-        let spread = before.saturating_mul(9).checked_div(windows).unwrap_or(0).isqrt();
-        before.checked_div(windows).unwrap_or(0).saturating_add(spread).saturating_add(1)
+        let three_deviations = before.saturating_mul(9).checked_div(windows).unwrap_or(0).isqrt();
+        before.checked_div(windows).unwrap_or(0).saturating_add(three_deviations).saturating_add(1)
     }
 }
 
@@ -154,55 +159,55 @@ mod tests {
         ends
     }
 
-    fn window(ends: &EndClusters, number: u64, time: u64) -> Option<(usize, Duration)> {
-        ends.cluster_of(&id(number), at(time)).map(|window| (window.ids.len(), window.spread))
+    fn cluster(ends: &EndClusters, number: u64, time: u64) -> Option<(usize, Duration)> {
+        ends.cluster_of(&id(number), at(time)).map(|cluster| (cluster.ids.len(), cluster.spread))
     }
 
     #[test]
-    fn three_seconds_are_together_and_a_millisecond_more_is_not() {
-        assert_eq!(window(&ends(&[0, 3000]), 0, 0), Some((2, MS(3000))));
-        assert_eq!(window(&ends(&[0, 3000]), 1, 3000), Some((2, MS(3000))));
-        assert_eq!(window(&ends(&[0, 3001]), 0, 0), None);
-        assert_eq!(window(&ends(&[0]), 0, 0), None);
-        assert_eq!(window(&ends(&[0, 0]), 1, 0), Some((2, MS(0))));
+    fn cluster_window_is_three_seconds() {
+        assert_eq!(cluster(&ends(&[0, 3000]), 0, 0), Some((2, MS(3000))));
+        assert_eq!(cluster(&ends(&[0, 3000]), 1, 3000), Some((2, MS(3000))));
+        assert_eq!(cluster(&ends(&[0, 3001]), 0, 0), None);
+        assert_eq!(cluster(&ends(&[0]), 0, 0), None);
+        assert_eq!(cluster(&ends(&[0, 0]), 1, 0), Some((2, MS(0))));
     }
 
     #[test]
-    fn no_window_is_longer_than_three_seconds_and_every_end_is_in_one() {
+    fn row_of_ends_is_cut_into_windows() {
         let row = ends(&[0, 2000, 4000, 6000, 8000]);
-        assert_eq!(window(&row, 0, 0), Some((2, MS(2000))));
-        assert_eq!(window(&row, 1, 2000), window(&row, 0, 0));
-        assert_eq!(window(&row, 2, 4000), Some((2, MS(2000))));
-        assert_eq!(window(&row, 4, 8000), None);
+        assert_eq!(cluster(&row, 0, 0), Some((2, MS(2000))));
+        assert_eq!(cluster(&row, 1, 2000), cluster(&row, 0, 0));
+        assert_eq!(cluster(&row, 2, 4000), Some((2, MS(2000))));
+        assert_eq!(cluster(&row, 4, 8000), None);
     }
 
     #[test]
-    fn where_sessions_end_all_the_time_a_few_that_end_together_are_chance() {
-        // One every two seconds for ten minutes, and then so many at once.
-        for (many, told) in [(2, false), (5, false), (8, true)] {
+    fn busy_project_needs_larger_clusters() {
+        // One end every two seconds for ten minutes, then several at once.
+        for (at_once, is_cluster) in [(2, false), (5, false), (8, true)] {
             let mut times: Vec<u64> = (0..300).map(|number| number * 2000).collect();
-            times.extend(std::iter::repeat_n(605_000, many));
+            times.extend(std::iter::repeat_n(605_000, at_once));
             let busy = ends(&times);
-            let window = window(&busy, 300, 605_000);
-            assert_eq!(window.is_some(), told, "{many} at once: {window:?}");
+            let found = cluster(&busy, 300, 605_000);
+            assert_eq!(found.is_some(), is_cluster, "{at_once} at once: {found:?}");
         }
         let quiet = ends(&[0, 60_000, 120_000, 180_000, 181_000]);
-        assert_eq!(window(&quiet, 4, 181_000), Some((2, MS(1000))));
+        assert_eq!(cluster(&quiet, 4, 181_000), Some((2, MS(1000))));
     }
 
     #[test]
-    fn they_are_told_of_once_no_more_of_them_come() {
+    fn cluster_is_reported_after_settling() {
         let mut ends = ends(&[0, 1200, 900]);
         assert_eq!(ends.due(), Some(SETTLE_TIME));
         assert_eq!(ends.take_ready(MS(4999)), []);
-        ends.add(&id(9), at(60_000), MS(4999)); // alone: nobody waits for it
-        let told = ends.take_ready(MS(5000));
-        assert_eq!(told, [EndCluster { ids: vec![id(0), id(2), id(1)], spread: MS(1200) }]);
+        ends.add(&id(9), at(60_000), MS(4999)); // alone: does not extend the wait
+        let ready = ends.take_ready(MS(5000));
+        assert_eq!(ready, [EndCluster { ids: vec![id(0), id(2), id(1)], spread: MS(1200) }]);
         assert_eq!((ends.due(), ends.take_ready(MS(99_999))), (None, vec![]));
     }
 
     #[test]
-    fn ends_that_keep_coming_do_not_keep_the_others_untold() {
+    fn steady_ends_cannot_delay_report() {
         let mut ends = EndClusters::default();
         for second in 0..19 {
             ends.add(&id(second), at(second * 10), MS(second * 1000 + 1000));
@@ -211,31 +216,31 @@ mod tests {
     }
 
     #[test]
-    fn what_lives_after_all_is_forgotten() {
+    fn revived_session_leaves_its_cluster() {
         let mut ends = ends(&[0, 1000]);
         ends.remove(&id(1));
-        assert_eq!(window(&ends, 0, 0), None);
+        assert_eq!(cluster(&ends, 0, 0), None);
         assert_eq!(ends.take_ready(MAX_WAIT), []);
-        // The one that is still over is not told of again, nor forgotten for what is told next.
+        // The remaining end is not reported alone, but still counts for the next cluster.
         ends.add(&id(2), at(500), MS(60_000));
-        let told = ends.take_ready(MS(70_000));
-        assert_eq!(told, [EndCluster { ids: vec![id(0), id(2)], spread: MS(500) }]);
+        let ready = ends.take_ready(MS(70_000));
+        assert_eq!(ready, [EndCluster { ids: vec![id(0), id(2)], spread: MS(500) }]);
         let mut ends = self::ends(&[0, 1000, 9000, 9500]);
         ends.remove(&id(3));
-        let told = ends.take_ready(MAX_WAIT);
+        let ready = ends.take_ready(MAX_WAIT);
         assert_eq!(
-            told,
+            ready,
             [EndCluster { ids: vec![id(0), id(1)], spread: MS(1000) }],
-            "one that lives unsays no others"
+            "a revived session does not affect other clusters"
         );
     }
 
     #[test]
-    fn a_session_has_one_end_however_often_it_is_told_another() {
+    fn newer_end_replaces_older_one() {
         let mut ends = ends(&[0, 60_000]);
         ends.add(&id(1), at(120_000), MS(0));
         ends.add(&id(1), at(2_000), MS(0));
         assert_eq!(ends.len(), 2);
-        assert_eq!((window(&ends, 1, 60_000), window(&ends, 1, 2_000)), (None, Some((2, MS(2000)))));
+        assert_eq!((cluster(&ends, 1, 60_000), cluster(&ends, 1, 2_000)), (None, Some((2, MS(2000)))));
     }
 }

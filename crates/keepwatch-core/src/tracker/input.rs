@@ -1,4 +1,4 @@
-//! All that a [`SessionTracker`](super::SessionTracker) is ever told.
+//! Inputs of a [`SessionTracker`](super::SessionTracker): the only way in which its state changes.
 
 use std::time::Duration;
 
@@ -7,139 +7,139 @@ use serde::{Deserialize, Serialize};
 use crate::clock::{Moment, Timestamp};
 use crate::session::{ApiError, List, Project, Session, SessionId};
 
-/// The two times of a request, and the server's.
+/// The times of a request: sent, received, and the server's `Date`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RequestTiming {
-    /// Just before it was sent: what the reply says was not true before this.
+    /// The moment just before the request was sent. The response describes a state at or after this moment.
     pub sent: Moment,
-    /// Just after the reply came: what it says was true at some time before this.
+    /// The moment just after the response was received. The response describes a state at or before this moment.
     pub received: Moment,
-    /// The reply's `Date`, a whole second.
+    /// The response's `Date` header, in whole seconds.
     pub date: Option<Timestamp>,
 }
 
-/// What was asked for.
+/// The target of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Scope {
-    /// This session. The reply may call itself otherwise; what was asked for is what counts.
+    /// One session. The id in the request counts, even if the response carries another one.
     #[serde(rename = "One")]
     Session(SessionId),
-    /// All sessions of a list: those that it lacks are not in that state, or it has a cap.
+    /// A list of sessions. A session that is missing from it has another status, or the list is capped.
     List(List),
-    /// The projects.
+    /// The list of projects.
     Projects,
 }
 
-/// One thing that happened to us, with its times.
+/// One observation or user action, with its times.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Input {
-    /// These sessions will be watched, whatever becomes of them.
+    /// The user named sessions to watch. The tracker never evicts them.
     #[serde(rename = "Asked")]
     SessionsNamed {
-        /// When.
+        /// The moment of naming.
         at: Moment,
-        /// Which.
+        /// The named sessions.
         ids: Vec<SessionId>,
     },
-    /// A reply with sessions came.
+    /// A response with sessions arrived.
     #[serde(rename = "Seen")]
     SessionsReceived {
-        /// When.
+        /// The times of the request.
         at: RequestTiming,
-        /// What was asked for.
+        /// The target of the request.
         scope: Scope,
-        /// What came, in the reply's order.
+        /// The sessions, in the order of the response.
         sessions: Vec<Session>,
-        /// How many elements of a list were no session.
+        /// The number of list elements that were not sessions.
         malformed: u32,
     },
-    /// Replies came that said the same as the one before them, and by which nothing happened; so a recording has them.
+    /// A run of responses repeated the one before it and caused no event. Recordings store such runs as one entry.
     #[serde(rename = "Repeated")]
     ResponseRepeated {
-        /// When the newest came.
+        /// The times of the newest request.
         at: RequestTiming,
-        /// What was asked for.
+        /// The target of the requests.
         scope: Scope,
-        /// What came.
+        /// The sessions, in the order of the response.
         sessions: Vec<Session>,
-        /// How many elements of a list were no session.
+        /// The number of list elements that were not sessions.
         malformed: u32,
-        /// How many they were.
+        /// The number of responses in the run.
         #[serde(rename = "replies")]
         responses: u64,
-        /// The longest time between two in a row, from the sending of the one to the coming of the next.
+        /// The longest gap between two consecutive responses, from sending one request to receiving the next response.
         longest_gap: Duration,
     },
-    /// The API says that the session is not there: 404 or 410.
+    /// The API does not know the session: 404 or 410.
     #[serde(rename = "Missing")]
     SessionNotFound {
-        /// When.
+        /// The times of the request.
         at: RequestTiming,
-        /// Which.
+        /// The session.
         id: SessionId,
-        /// Its words.
+        /// The API's error.
         #[serde(rename = "fault")]
         error: ApiError,
-        /// When it will be asked again.
+        /// The moment of the next poll.
         next: Option<Moment>,
     },
-    /// A request brought nothing.
+    /// A request failed.
     #[serde(rename = "Failed")]
     RequestFailed {
-        /// When.
+        /// The times of the request.
         at: RequestTiming,
-        /// What was asked for.
+        /// The target of the request.
         scope: Scope,
-        /// Why.
+        /// The reason for the failure.
         #[serde(rename = "fault")]
         error: ApiError,
-        /// When it will be asked again.
+        /// The moment of the next try.
         next: Option<Moment>,
     },
-    /// The release of a session was asked for from here.
+    /// The user requested the release of a session.
     #[serde(rename = "ReleaseAsked")]
     ReleaseRequested {
-        /// When.
+        /// The moment of the request.
         at: Moment,
-        /// Which.
+        /// The session.
         id: SessionId,
     },
-    /// The API did not take the release.
+    /// The API rejected the release, or the request failed.
     ReleaseFailed {
-        /// When.
+        /// The times of the request.
         at: RequestTiming,
-        /// Which.
+        /// The session.
         id: SessionId,
-        /// Its words.
+        /// The reason for the failure.
         #[serde(rename = "fault")]
         error: ApiError,
-        /// When it will be asked again; `None` if it will not.
+        /// The moment of the next try, or `None` if keepwatch gives up.
         next: Option<Moment>,
     },
-    /// The projects came.
+    /// A response with the projects arrived.
     #[serde(rename = "Projects")]
     ProjectsReceived {
-        /// When.
+        /// The times of the request.
         at: RequestTiming,
-        /// Which.
+        /// The projects that the API key can list.
         projects: Vec<Project>,
     },
     /// The machine slept.
     Slept {
-        /// The last moment before.
+        /// The last moment before the sleep.
         from: Moment,
-        /// The first after.
+        /// The first moment after the sleep.
         to: Moment,
     },
-    /// Time went by, and something that depends on it alone may now be true.
+    /// Time passed. Something that depends on time alone may be due.
     TimePassed {
-        /// Until then.
+        /// The current moment.
         now: Moment,
     },
 }
 
 impl RequestTiming {
-    /// The same, with its moments on another clock.
+    /// Returns the timing with its moments mapped by `clock`.
     #[must_use]
     pub fn rebase(self, clock: impl Fn(Moment) -> Moment) -> Self {
         Self { sent: clock(self.sent), received: clock(self.received), date: self.date }
@@ -147,7 +147,7 @@ impl RequestTiming {
 }
 
 impl Input {
-    /// The same, with its moments on another clock: those of another run.
+    /// Returns the input with its moments mapped by `clock`, for example from the clock of an earlier run.
     #[must_use]
     pub fn rebase(mut self, clock: impl Fn(Moment) -> Moment) -> Self {
         match &mut self {
@@ -166,7 +166,7 @@ impl Input {
         self
     }
 
-    /// The newest moment that it tells of.
+    /// Returns the newest moment of the input.
     #[must_use]
     pub fn moment(&self) -> Moment {
         match self {

@@ -1,20 +1,26 @@
-//! The record of what was observed, and what follows from it. Pure: no IO, no clock, no terminal.
+//! The state of all sessions of one profile, and everything derived from it.
+//!
+//! Pure: no IO, no clock, no terminal.
 //!
 //! ```text
-//!   Input ──► Fleet::apply ──► Applied       the events, and what else changed
+//!   Input ──► SessionTracker::apply ──► AppliedChanges    the events, and what else changed
 //!               │
-//!               ├─ bounds::ServerClock   what time it is there
-//!               ├─ Record, one a session: take a reply, compare it with the one before
-//!               │    └─ history          the proxy's bytes, bounded
-//!               ├─ health                how the polling goes
-//!               ├─ attention, flag       what a reader must not miss; together: ends that belong together
-//!               ├─ succession            a session that follows one that ended
-//!               ├─ timeline              the events, bounded
-//!               ├─ verdict               why a session ended, by the evidence; cost: what it cost, estimated
-//!               └─ evidence              all of that of one session, as text for a support ticket
+//!               ├─ server_clock       estimates the API's clock
+//!               ├─ record             one session: applies a response, compares it with the one before
+//!               │    ├─ diff          finds the fields that changed
+//!               │    └─ traffic       proxy bytes, bounded
+//!               ├─ health             successes and failures of polls
+//!               ├─ alert, alerting    raises alerts, now or at a deadline
+//!               ├─ end_clusters       groups sessions that ended together
+//!               ├─ successors         links a session to the one it replaces
+//!               ├─ timeline           all events, bounded
+//!               ├─ verdict            explains why a session ended
+//!               ├─ cost               estimates the cost of a session
+//!               └─ evidence           the text report about one session for support
 //! ```
 //!
-//! The stream of [`Input`]s is all that a [`SessionTracker`] ever learns, so a recording of it is enough to see everything again.
+//! A [`SessionTracker`] learns only through its [`Input`]s. Replaying a recording of them therefore restores the same
+//! state.
 
 mod alert;
 mod alerting;

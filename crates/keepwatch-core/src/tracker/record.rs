@@ -1,4 +1,6 @@
-//! What was observed of one session.
+//! The record of one session: the newest response, its times, and everything derived from the responses so far.
+//!
+//! A record never requests anything and knows no other session.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,132 +14,134 @@ use crate::clock::{Moment, Timestamp};
 use crate::session::{ApiError, List, Phase, Session, SessionId, Status};
 use crate::text::Untrusted;
 
-/// Replies further apart than this are no watching: what lies between them, nobody saw.
+/// Longest gap between two responses that still counts as watching the session.
 pub const MAX_WATCHED_GAP: Duration = Duration::from_secs(60);
 
-/// One session, from the first time that it was asked for or seen.
+/// The state of one session, from the moment it was named or first seen.
 #[derive(Clone, Debug)]
 pub struct Record {
-    /// What it was asked for by, or what a list called it.
+    /// The id in the request, or in the list.
     pub id: SessionId,
-    /// Whether the reader named it: then it stays, whatever becomes of it.
+    /// True if the user named the session. It is then never evicted.
     pub is_named: bool,
-    /// Where it stands with the API.
+    /// Its presence in the API's responses.
     pub presence: Presence,
-    /// The newest reply about it.
+    /// The session in the newest response.
     pub session: Option<Session>,
-    /// The first reply about it, the newest, and the newest that said it lives. A list is one reply about many.
+    /// The first response about the session. The records of one list share its timing.
     pub(super) first_response: Option<Arc<RequestTiming>>,
+    /// The newest response about the session.
     pub(super) last_response: Option<Arc<RequestTiming>>,
+    /// The newest response in which the session had not ended.
     pub(super) last_alive: Option<Arc<RequestTiming>>,
-    /// Its end, once a reply said so.
+    /// Its end, once a response reported it.
     pub ended: Option<Box<ObservedEnd>>,
-    /// The newest poll of it alone failed, like this.
+    /// The current failures of polls for this session alone.
     pub failure_streak: Option<Box<FailureStreak>>,
-    /// Its proxy's bytes, lately.
+    /// Its recent proxy traffic.
     pub traffic: TrafficHistory,
-    /// Whether they move.
+    /// The state of its proxy traffic: moving or stopped.
     pub traffic_activity: TrafficActivity,
-    /// How many replies about it came.
+    /// The number of responses about the session.
     pub responses: u64,
-    /// The longest time between two of them, from the sending of the one to the coming of the next.
+    /// The longest gap between two responses, from sending one request to receiving the next response.
     pub longest_gap: Duration,
-    /// For how long replies about it came at most [`MAX_WATCHED_GAP`] apart.
+    /// Total time in which responses were at most [`MAX_WATCHED_GAP`] apart.
     pub watched_for: Duration,
-    /// What it is flagged for, and the event of each.
+    /// Its current alerts, each with the event that raised it.
     pub alerts: Vec<(Alert, Seq)>,
-    /// Its release, if that was asked for from here.
+    /// Its release, if the user requested it.
     pub release: Option<Box<ReleaseRequest>>,
-    /// The session with the same metadata that appeared after its end.
+    /// Its successor: a session with the same metadata that was created after its end.
     pub successor: Option<SessionId>,
-    /// Whose it is, from its metadata.
+    /// Its owner, from its metadata.
     pub owner: Option<Untrusted>,
-    /// Whether its newest reply was of a list.
+    /// True if its newest response was a list.
     pub(super) is_from_list: bool,
-    /// The newest list that had it, by its number.
+    /// The number of the newest list that contained it.
     pub(super) last_list_number: u64,
-    /// Whether it was counted among the short ones: once, however often the API changes its mind.
+    /// True if it was counted as a short session. This happens once, even if the API retracts and repeats its end.
     pub(super) is_counted_as_short: bool,
-    /// The flags of its end that were raised before, with their events: an end that is taken back and said again is no
-    /// new one.
+    /// All end alerts that were ever raised, with their events. They are not raised again if the API retracts and
+    /// repeats the end.
     pub(super) raised_end_alerts: Vec<(Alert, Seq)>,
-    /// Whether its being overdue was told.
+    /// True if it is overdue and the event for it was recorded.
     pub(super) is_overdue: bool,
-    /// When it will next be flagged if nothing happens, on the server's clock.
+    /// The time of its next alert if nothing changes before, on the server's clock.
     pub(super) deadline: Option<Timestamp>,
 }
 
-/// Where a session stands with the API.
+/// The presence of a session in the API's responses.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Presence {
-    /// No reply yet.
+    /// No response about the session yet.
     NoResponseYet,
-    /// Its newest reply holds.
+    /// The newest response is current.
     Present,
-    /// The list lacks it; it is being asked for by its id.
+    /// The session is missing from its list. The poller requests it by its id.
     Unlisted {
-        /// When the list came that lacked it.
+        /// The receipt of the list that did not contain it.
         since: Moment,
-        /// Whether a reply to its id has since said that it lives.
+        /// True if a request by its id has since shown that it has not ended.
         confirmed: bool,
     },
-    /// The API does not know it.
+    /// The API does not know the session.
     NotFound(Box<NotFoundSince>),
 }
 
-/// Since when the API does not know a session.
+/// The start and the error of a period in which the API does not know a session.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NotFoundSince {
-    /// The first reply that said so, in a row.
+    /// The first response of this period.
     pub since: RequestTiming,
-    /// Its words.
+    /// The API's error.
     pub error: ApiError,
-    /// When it will be asked again.
+    /// The moment of the next poll.
     pub next: Option<Moment>,
 }
 
-/// An end, as far as it was seen.
+/// The observed end of a session.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ObservedEnd {
-    /// Between when and when it ended, on the server's clock.
+    /// The bounds of the end, on the server's clock.
     pub when: TimeInterval,
-    /// Whether `endedAt` lies between the last reply before and the first after, and so narrows them.
+    /// True if `endedAt` is between the last response before the end and the first one after. It then narrows `when`.
     pub ended_at_fits: bool,
-    /// The two replies around it, as wide as the server's clock is uncertain; `None` if it had ended before it was first
-    /// seen.
+    /// The interval between these two responses, widened by the uncertainty of the server clock. `None` if the session
+    /// had ended before it was first seen.
     pub observed_between: Option<TimeInterval>,
-    /// The first reply that said so.
+    /// The first response that reported the end.
     pub first_response: RequestTiming,
 }
 
-/// A release that was asked for from here. The asking is certain; whether the session ends by it is not.
+/// A release that the user requested. The request is certain. It is not certain that it ends the session.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ReleaseRequest {
-    /// When.
+    /// The moment of the request.
     pub requested_at: Moment,
-    /// The API did not take it, for this reason; and when it will be asked again.
+    /// The error if the request failed, and the moment of the next try, if there is one.
     pub failure: Option<(ApiError, Option<Moment>)>,
 }
 
-/// Polls that fail, of one session or of all.
+/// Consecutive failed polls of one session, of a list, or of everything.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FailureStreak {
-    /// The first try of the row.
+    /// The first failed poll.
     pub since: RequestTiming,
-    /// The newest try.
+    /// The newest failed poll.
     pub at: RequestTiming,
-    /// Why.
+    /// The newest error.
     pub error: ApiError,
-    /// The list that alone fails; `None` where one session does, or everything.
+    /// The list, if only this list fails. `None` if one session or everything fails.
     pub list: Option<List>,
-    /// How many in a row.
+    /// The number of consecutive failures.
     pub count: u32,
-    /// When it will be tried again.
+    /// The moment of the next try.
     pub next: Option<Moment>,
 }
 
 impl FailureStreak {
-    /// What fails, and why.
+    /// Returns the failure as one sentence: the list, if any, and the error.
     #[must_use]
     pub fn sentence(&self) -> String {
         match self.list {
@@ -147,25 +151,26 @@ impl FailureStreak {
     }
 }
 
-/// What is left of a session's life.
+/// The time left until a session expires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TimeLeft {
-    /// Nobody knows: nothing seen yet, no `expiresAt`, or the API does not know the session any more.
+    /// Unknown: no response yet, no `expiresAt`, or the API no longer knows the session.
     Unknown,
-    /// It is pending.
+    /// The session is pending.
     Starting,
-    /// So much, in whole seconds, at least one.
+    /// The time left, in whole seconds, at least one.
     Remaining(Duration),
-    /// Nothing, and no reply since.
+    /// The time is over, and no request was sent since.
     Expiring,
-    /// The newest reply, *sent* so many whole seconds after the expiry, at least one, still says that it lives.
+    /// The session has not ended, although the newest request was *sent* this long after the expiry, in whole seconds,
+    /// at least one.
     Overdue(Duration),
-    /// It has ended.
+    /// The session has ended.
     Ended,
 }
 
 impl Record {
-    /// A record of which nothing is known but its id.
+    /// Creates a record without any response.
     #[must_use]
     pub fn new(id: SessionId, is_named: bool) -> Self {
         Self {
@@ -196,50 +201,51 @@ impl Record {
         }
     }
 
-    /// The first reply about it.
+    /// Returns the timing of the first response.
     #[must_use]
     pub fn first(&self) -> Option<RequestTiming> {
         self.first_response.as_deref().copied()
     }
 
-    /// The newest reply about it.
+    /// Returns the timing of the newest response.
     #[must_use]
     pub fn last(&self) -> Option<RequestTiming> {
         self.last_response.as_deref().copied()
     }
 
-    /// The newest reply that said it lives.
+    /// Returns the timing of the newest response in which the session had not ended.
     #[must_use]
     pub fn last_alive(&self) -> Option<RequestTiming> {
         self.last_alive.as_deref().copied()
     }
 
-    /// The newest status.
+    /// Returns the newest status.
     #[must_use]
     pub fn status(&self) -> Option<&Status> {
         self.session.as_ref().map(|session| &session.status)
     }
 
-    /// Whether it can still change, as far as is known.
+    /// Returns the phase of its newest status.
     #[must_use]
     pub fn phase(&self) -> Phase {
         self.status().map_or(Phase::Unknown, Status::phase)
     }
 
-    /// Whether the API does not know it, or no more.
+    /// Returns true if the API does not know the session.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
         matches!(self.presence, Presence::NotFound(_))
     }
 
-    /// Whether it will not be asked for again.
+    /// Returns true if the session is final, so the poller does not request it again.
     #[must_use]
     pub fn is_final(&self) -> bool {
         self.session.as_ref().is_some_and(Session::is_final) || self.is_not_found() && !self.is_named
     }
 
-    /// What is left at `now`, the server's time. All sessions floor on the same second, so that the texts of all
-    /// change together: what counts is the difference of whole seconds.
+    /// Returns the time left at `now`, on the server's clock.
+    ///
+    /// It is the difference of whole seconds, so the countdowns of all sessions change together.
     #[must_use]
     pub fn time_left(&self, clock: &ServerClock, now: Timestamp) -> TimeLeft {
         let Some(session) = &self.session else { return TimeLeft::Unknown };
@@ -253,7 +259,7 @@ impl Record {
         let Some(expires) = session.expires.filter(|_| !self.is_not_found()) else {
             return TimeLeft::Unknown;
         };
-        // Overdue is what the newest reply was: how long the session went on after it, nobody knows.
+        // Measured up to the newest request: the session may have ended after it.
         let sent = self.last().map(|last| clock.earliest(last.sent)).filter(|sent| *sent > expires);
         if let Some(sent) = sent {
             let by = sent.signed_duration_since(expires).to_std().unwrap_or_default();
@@ -267,15 +273,18 @@ impl Record {
         }
     }
 
-    /// Whether its release is under way: asked for, not refused, and it lives.
+    /// Returns true if its release is in progress: requested, not failed for good, and the session has not ended.
     #[must_use]
     pub fn is_releasing(&self) -> bool {
-        let under_way =
+        let is_in_progress =
             |release: &ReleaseRequest| release.failure.as_ref().is_none_or(|(_, next)| next.is_some());
-        self.release.as_deref().is_some_and(under_way) && self.phase() != Phase::Ended && !self.is_not_found()
+        self.release.as_deref().is_some_and(is_in_progress)
+            && self.phase() != Phase::Ended
+            && !self.is_not_found()
     }
 
-    /// For how long certainly no byte went through its proxy, if any did before, and it lives.
+    /// Returns the time in which certainly no byte went through its proxy, or `None` if none ever did or the session is
+    /// not alive.
     #[must_use]
     pub fn idle_for(&self) -> Option<Duration> {
         self.traffic_activity
@@ -283,7 +292,8 @@ impl Record {
             .filter(|_| self.phase() == Phase::Alive && !self.is_not_found())
     }
 
-    /// How long it has run at `now`, or ran; `None` where its times do not say, and while the API does not know it.
+    /// Returns the running time up to `now`, or up to the end. Returns `None` if its timestamps are missing, or if the
+    /// API does not know the session.
     #[must_use]
     pub fn age(&self, now: Timestamp) -> Option<Duration> {
         let session = self.session.as_ref()?;
@@ -296,29 +306,30 @@ impl Record {
         u64::try_from(until.timestamp().saturating_sub(started.timestamp())).ok().map(Duration::from_secs)
     }
 
-    /// When it ended: as the API says, if that can be, else by when it was seen.
+    /// Returns the time of its end: `endedAt` if it fits, else the receipt of the first response that reported the end.
     #[must_use]
     pub fn ended_at(&self) -> Option<Timestamp> {
         let ended = self.ended.as_ref()?;
-        let said = self.session.as_ref().and_then(|session| session.ended).filter(|_| ended.ended_at_fits);
-        said.or_else(|| self.last_alive.as_ref().map(|_| ended.when.latest))
+        let reported =
+            self.session.as_ref().and_then(|session| session.ended).filter(|_| ended.ended_at_fits);
+        reported.or_else(|| self.last_alive.as_ref().map(|_| ended.when.latest))
     }
 
-    /// Whether [`Record::ended_at`] is the end itself, and not only the latest that it can be.
+    /// Returns true if [`Record::ended_at`] is the exact end, not just an upper bound.
     #[must_use]
     pub fn is_end_exact(&self) -> bool {
         self.ended.as_ref().is_some_and(|ended| ended.ended_at_fits)
             && self.session.as_ref().is_some_and(|session| session.ended.is_some())
     }
 
-    /// How long it ran before it ended; at most, where its end is not exact.
+    /// Returns the running time of an ended session. It is an upper bound if the end is not exact.
     #[must_use]
     pub fn duration(&self) -> Option<Duration> {
         let started = self.session.as_ref()?.started?;
         self.ended_at()?.signed_duration_since(started).to_std().ok()
     }
 
-    /// What was left of its timeout when it ended; at least, where its end is not exact.
+    /// Returns the time that was left until its expiry when it ended. It is a lower bound if the end is not exact.
     #[must_use]
     pub fn unused(&self) -> Option<Duration> {
         let expires = self.session.as_ref()?.expires?;

@@ -1,10 +1,13 @@
-//! All sessions that are watched, and what happened to them.
+//! The session tracker: the state machine for all sessions of one profile.
+//!
+//! It owns the records, the timeline and the server clock. It never sends a request and never reads a clock: its state
+//! changes only in [`SessionTracker::apply`].
 //!
 //! ```text
-//!   Input ──► apply ──► Applied                   what the input changed
-//!               ├─────► records, timeline, …  ──► known: what is asked of them
-//!               ├─────► replies: what a reply about sessions changes
-//!               └─────► leaving: who left the lists, who is missing, who is forgotten
+//!   Input ──► apply ──► AppliedChanges          what the input changed
+//!               ├─────► responses               applies responses with sessions, links successors
+//!               ├─────► reconcile               applies lists and 404s, evicts sessions
+//!               └─────► records, timeline, … ──► queries
 //! ```
 
 mod queries;
@@ -33,39 +36,39 @@ use super::timeline::{Seq, Timeline};
 use crate::clock::{Moment, Timestamp};
 use crate::session::{ApiError, MetadataPath, Project, SessionId};
 
-/// How many sessions that are over stay, beside those that the reader named.
+/// Most final sessions that are kept, besides those that the user named.
 pub(super) const MAX_FINAL_SESSIONS: usize = 500;
-/// The wall clock was set if it moved by more than this against the clock since boot, in milliseconds.
+/// Smallest move of a clock that counts as set, in milliseconds.
 const CLOCK_STEP_MS: i64 = 2000;
 
-/// The record of everything that was observed. It learns only through [`SessionTracker::apply`].
+/// The state of all sessions of one profile. It changes only in [`SessionTracker::apply`].
 #[derive(Debug)]
 pub struct SessionTracker {
     pub(super) records: IndexMap<SessionId, Box<Record>>,
-    /// The ids of all of them, in order.
+    /// The ids of all records, in order.
     ids: BTreeSet<SessionId>,
     pub(super) changes: ChangeCounters,
-    /// Sessions that are over and were not named by the reader, in the order in which they will be forgotten. Unbounded by
-    /// itself: `SessionTracker::evict` takes out what is too much.
+    /// Final sessions that the user did not name, in the order of eviction. The cache itself is unbounded:
+    /// `SessionTracker::evict` removes what exceeds the limit.
     evictable_final: LruCache<SessionId, ()>,
-    /// Sessions that left their list for a reason that is not yet known and were not named by the reader, in the order in
-    /// which they will be forgotten.
+    /// Sessions that left their list for a reason that is not known yet and that the user did not name, in the order of
+    /// eviction.
     pub(super) evictable_unlisted: LruCache<SessionId, ()>,
     pub(super) clock: ServerClock,
     health: PollHealth,
     projects: Vec<Project>,
     timeline: Timeline,
     pub(super) thresholds: AlertThresholds,
-    /// Where the metadata says whose a session is.
+    /// The path of the owner in a session's metadata.
     owner_key: Option<MetadataPath>,
-    /// When which session will next be flagged, if nothing happens.
+    /// The time of the next alert of each session that has one.
     pub(super) deadlines: BTreeSet<(Timestamp, SessionId)>,
     pub(super) end_clusters: EndClusters,
     successors: SuccessorMatcher,
     short_sessions: ShortSessions,
-    /// How many lists came.
+    /// The number of lists received.
     list_count: u64,
-    /// The newest moment that an input told of.
+    /// The moment of the newest input.
     latest_moment: Option<Moment>,
 }
 
@@ -76,7 +79,7 @@ impl Default for SessionTracker {
 }
 
 impl SessionTracker {
-    /// A fleet that has seen nothing, and flags sessions at these thresholds.
+    /// Creates an empty tracker that raises alerts at these thresholds.
     #[must_use]
     pub fn new(thresholds: AlertThresholds) -> Self {
         Self {
@@ -100,13 +103,13 @@ impl SessionTracker {
         }
     }
 
-    /// The same, with the place in the metadata that says whose a session is.
+    /// Sets the path of the owner in a session's metadata.
     #[must_use]
     pub fn with_owner_key(self, owner_key: Option<MetadataPath>) -> Self {
         Self { owner_key, ..self }
     }
 
-    /// Applies one input, and returns everything that it changed.
+    /// Applies one input and returns everything that it changed.
     pub fn apply(&mut self, input: Input) -> AppliedChanges {
         let mut applied = AppliedChanges::default();
         let now = input.moment();
@@ -121,13 +124,13 @@ impl SessionTracker {
             Input::SessionsReceived { at, scope, sessions, malformed } => {
                 self.apply_response(at, scope, sessions, malformed, None, &mut applied);
             }
-            Input::ResponseRepeated { at, scope, sessions, malformed, responses: replies, longest_gap } => {
+            Input::ResponseRepeated { at, scope, sessions, malformed, responses, longest_gap } => {
                 self.apply_response(
                     at,
                     scope,
                     sessions,
                     malformed,
-                    Some((replies, longest_gap)),
+                    Some((responses, longest_gap)),
                     &mut applied,
                 );
             }
@@ -158,7 +161,7 @@ impl SessionTracker {
         applied
     }
 
-    /// Adds an event to the timeline and to `applied`. Returns its place in the timeline.
+    /// Adds an event to the timeline and to `applied`. Returns its sequence number.
     pub(super) fn record_event(
         &mut self,
         id: Option<&SessionId>,
@@ -172,7 +175,8 @@ impl SessionTracker {
         self.timeline.push(event)
     }
 
-    /// Learns what time it is at the server. Where that is not what it was believed to be, all times move.
+    /// Updates the server clock. Records an event if its estimate moved so far that the server's clock must have been
+    /// set.
     fn observe_clock(&mut self, at: &RequestTiming, applied: &mut AppliedChanges) {
         let before = self.clock.is_known().then(|| self.clock.at(at.received));
         // promise: server-date
@@ -185,7 +189,7 @@ impl SessionTracker {
         }
     }
 
-    /// A wall clock that moves otherwise than the clock since boot was set.
+    /// Records an event if the wall clock moved against the clock since boot, which means that it was set.
     fn detect_clock_step(&mut self, now: Moment, applied: &mut AppliedChanges) {
         let before = self.latest_moment.replace(now);
         let Some(before) = before else { return };
@@ -243,14 +247,14 @@ impl SessionTracker {
     }
 
     fn apply_success(&mut self, at: RequestTiming, scope: &Scope, applied: &mut AppliedChanges) {
-        if let Some(over) = self.health.record_success(at, scope) {
-            let after = at.received.since(over.since.sent);
+        if let Some(streak) = self.health.record_success(at, scope) {
+            let after = at.received.since(streak.since.sent);
             let when = TimeInterval::at(&self.clock, at.received);
             self.record_event(
                 None,
                 when,
                 at.received,
-                EventKind::PollsRecovered { list: over.list, after },
+                EventKind::PollsRecovered { list: streak.list, after },
                 applied,
             );
         }
@@ -266,22 +270,22 @@ impl SessionTracker {
     ) {
         let (when, wait) =
             (TimeInterval::at(&self.clock, at.received), next.map(|next| next.since(at.received)));
-        let is_news_for_all = self.health.record_failure(at, scope, &error, next);
+        let is_new_for_all = self.health.record_failure(at, scope, &error, next);
         let mut newly_failing_session = None;
         if let Scope::Session(id) = scope
             && let Some(record) = self.records.get_mut(id)
         {
             let before = record.failure_streak.as_ref();
-            let count = before.map_or(0, |failing| failing.count).saturating_add(1);
-            let since = before.map_or(at, |failing| failing.since);
-            let is_reported = before.is_some_and(|failing| !failing.error.affects_all_requests());
+            let count = before.map_or(0, |streak| streak.count).saturating_add(1);
+            let since = before.map_or(at, |streak| streak.since);
+            let is_reported = before.is_some_and(|streak| !streak.error.affects_all_requests());
             newly_failing_session = (!is_reported && !error.affects_all_requests()).then_some(id);
             let error = error.clone();
             record.failure_streak =
                 Some(Box::new(FailureStreak { since, at, error, list: None, count, next }));
         }
-        if is_news_for_all {
-            let list = self.health.failure_streak.as_ref().and_then(|failing| failing.list);
+        if is_new_for_all {
+            let list = self.health.failure_streak.as_ref().and_then(|streak| streak.list);
             self.record_event(
                 None,
                 when,

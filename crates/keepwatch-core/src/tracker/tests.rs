@@ -1,4 +1,4 @@
-//! What holds after whatever inputs: nothing panics, nothing grows without bound, and nothing is claimed without its
+//! Property tests: for any inputs, the tracker does not panic, stays within its bounds, and claims nothing without
 //! evidence.
 
 use std::collections::HashMap;
@@ -17,23 +17,23 @@ use crate::session::{Phase, SessionId, Status};
 
 use crate::testing::inputs::{StepClocks, step};
 
-/// All that a session can be flagged for at once: a time left, overdue, idle; or how it ended.
+/// Most alerts that a session can have at once: time left, overdue and idle, or the alerts of its end.
 const MAX_ALERTS: usize = 3;
 
-/// More sessions than this in a reply are a burst.
+/// A response with more sessions than this is a burst.
 const BURST_OVER: usize = 4;
 
-/// A fleet, and what is counted beside it.
+/// A tracker that is checked after each input.
 #[derive(Default)]
 struct CheckedTracker {
     tracker: SessionTracker,
-    /// How often each session on record was first seen.
+    /// The number of `FirstSeen` events of each session on record.
     first_seen_counts: HashMap<SessionId, usize>,
 }
 
 impl CheckedTracker {
     fn apply(&mut self, input: Input) {
-        let (now, before) = (input.moment(), input.clone());
+        let (now, applied_input) = (input.moment(), input.clone());
         let events = self.tracker.apply(input).events;
         for event in &events {
             assert!(event.when.earliest.is_none_or(|earliest| earliest <= event.when.latest), "{event:?}");
@@ -45,17 +45,21 @@ impl CheckedTracker {
                 EventKind::Ended { status, .. } => {
                     assert!(status.is_final(), "{event:?}");
                     let id = event.id.as_ref().unwrap();
-                    assert!(input_reports_status(&before, id, status), "{event:?} by {before:?}");
+                    assert!(
+                        input_reports_status(&applied_input, id, status),
+                        "{event:?} by {applied_input:?}"
+                    );
                 }
                 _ => {}
             }
         }
         self.first_seen_counts.retain(|id, _| self.tracker.get(id).is_some());
-        assert!(self.first_seen_counts.values().all(|times| *times == 1), "{:?}", self.first_seen_counts);
+        assert!(self.first_seen_counts.values().all(|count| *count == 1), "{:?}", self.first_seen_counts);
         assert_bounded(&self.tracker);
-        let many = matches!(&before, Input::SessionsReceived { sessions, .. } if sessions.len() > BURST_OVER);
-        // Of hundreds that a burst left, only the burst changes anything.
-        for record in self.tracker.records().filter(|record| many || record.id.raw().len() == 1) {
+        let is_burst =
+            matches!(&applied_input, Input::SessionsReceived { sessions, .. } if sessions.len() > BURST_OVER);
+        // The hundreds of sessions of a burst (with long ids) change only in bursts, so check them only then.
+        for record in self.tracker.records().filter(|record| is_burst || record.id.raw().len() == 1) {
             assert_alerts(record);
             if let Some(verdict) = self.tracker.verdict(&record.id) {
                 assert_evidence(&self.tracker, record, &verdict);
@@ -64,7 +68,7 @@ impl CheckedTracker {
     }
 }
 
-/// Whether `input` has a reply about `id` with `status`.
+/// Returns true if `input` has a response about `id` with `status`.
 fn input_reports_status(input: &Input, id: &SessionId, status: &Status) -> bool {
     let Input::SessionsReceived { scope, sessions, .. } = input else { return false };
     sessions.iter().any(|session| {
@@ -73,90 +77,98 @@ fn input_reports_status(input: &Input, id: &SessionId, status: &Status) -> bool 
 }
 
 fn assert_bounded(tracker: &SessionTracker) {
-    let kept = tracker.records.len() * 2;
-    assert!(tracker.timeline().len() <= MAX_EVENTS + kept, "{}", tracker.timeline().len());
+    let permanent = tracker.records.len() * 2;
+    assert!(tracker.timeline().len() <= MAX_EVENTS + permanent, "{}", tracker.timeline().len());
     let named = tracker.records().filter(|record| record.is_named).count();
-    let over = tracker.records().filter(|record| record.is_final()).count();
-    assert!(over <= MAX_FINAL_SESSIONS + named, "{over} are over, of which {named} were named");
+    let ended = tracker.records().filter(|record| record.is_final()).count();
+    assert!(ended <= MAX_FINAL_SESSIONS + named, "{ended} final records, {named} named");
     assert!(tracker.deadlines.len() <= tracker.records.len());
     assert!(tracker.end_clusters.len() <= tracker.records.len(), "{:?}", tracker.end_clusters);
     for (at, id) in &tracker.deadlines {
         assert_eq!(
             tracker.get(id).and_then(|record| record.deadline),
             Some(*at),
-            "nobody's deadline: {id:?}"
+            "deadline without a record: {id:?}"
         );
     }
 }
 
 fn assert_alerts(record: &Record) {
     assert!(record.alerts.len() <= MAX_ALERTS, "{record:?}");
-    let of_the_living = record.alerts.iter().any(|(flag, _)| flag.applies_while_running());
-    let lives = record.phase() == Phase::Alive && !record.is_not_found();
-    assert!(lives || !of_the_living, "{record:?}");
+    let has_running_alert = record.alerts.iter().any(|(alert, _)| alert.applies_while_running());
+    let is_alive = record.phase() == Phase::Alive && !record.is_not_found();
+    assert!(is_alive || !has_running_alert, "{record:?}");
 }
 
-/// How far apart two times are.
+/// Returns the time between two timestamps.
 fn time_apart(one: Timestamp, other: Timestamp) -> Duration {
     one.signed_duration_since(other).abs().to_std().unwrap()
 }
 
-/// A verdict claims no more than the newest reply, and the times around it, allow.
+/// Asserts that a verdict claims no more than the newest response and the times around the end allow.
 fn assert_evidence(tracker: &SessionTracker, record: &Record, verdict: &Verdict) {
     let session = record.session.as_ref().unwrap();
-    let case = || format!("{verdict:?} of {record:?}");
+    let context = || format!("{verdict:?} of {record:?}");
     let completed = session.status == Status::Completed;
     match &verdict.cause {
-        Cause::Failed => assert_eq!(session.status, Status::Error, "{}", case()),
-        Cause::TimedOut { .. } => assert_eq!(session.status, Status::TimedOut, "{}", case()),
-        Cause::ReleasedHere { .. } => panic!("nothing was released: {}", case()),
+        Cause::Failed => assert_eq!(session.status, Status::Error, "{}", context()),
+        Cause::TimedOut { .. } => assert_eq!(session.status, Status::TimedOut, "{}", context()),
+        Cause::ReleasedHere { .. } => panic!("no release was requested: {}", context()),
         Cause::AtExpiry { off } => {
-            assert!(completed && *off <= NEAR_EXPIRY, "{}", case());
+            assert!(completed && *off <= NEAR_EXPIRY, "{}", context());
             let expires = session.expires.unwrap();
-            let said = session.ended.filter(|_| verdict.facts.contains(&Fact::EndedAt));
-            assert!(said.is_none_or(|ended| time_apart(ended, expires) <= NEAR_EXPIRY), "{}", case());
-            assert!(said.is_some() || verdict.facts.contains(&Fact::ResponsesAroundEnd), "{}", case());
+            let ended = session.ended.filter(|_| verdict.facts.contains(&Fact::EndedAt));
+            assert!(ended.is_none_or(|ended| time_apart(ended, expires) <= NEAR_EXPIRY), "{}", context());
+            assert!(ended.is_some() || verdict.facts.contains(&Fact::ResponsesAroundEnd), "{}", context());
         }
         Cause::KeepAliveEnded { unused, .. } => {
-            assert!(completed && session.keep_alive == Some(true), "{}", case());
+            assert!(completed && session.keep_alive == Some(true), "{}", context());
             assert!(
                 unused.is_none_or(|unused| unused > NEAR_EXPIRY && session.expires.is_some()),
                 "{}",
-                case()
+                context()
             );
         }
         Cause::NeverConnected { age } => {
-            assert!(completed && session.keep_alive == Some(false), "{}", case());
-            let real = time_apart(session.ended.unwrap(), session.created.unwrap());
-            assert!(*age == real && real.abs_diff(NEVER_CONNECTED) <= NEVER_CONNECTED_SLACK, "{}", case());
-            assert!(session.proxy_bytes.is_none_or(|bytes| bytes <= 0), "{}", case());
+            assert!(completed && session.keep_alive == Some(false), "{}", context());
+            let actual = time_apart(session.ended.unwrap(), session.created.unwrap());
+            assert!(
+                *age == actual && actual.abs_diff(NEVER_CONNECTED) <= NEVER_CONNECTED_SLACK,
+                "{}",
+                context()
+            );
+            assert!(session.proxy_bytes.is_none_or(|bytes| bytes <= 0), "{}", context());
         }
         Cause::Disconnected { unused } => {
-            assert!(completed && session.keep_alive == Some(false), "{}", case());
+            assert!(completed && session.keep_alive == Some(false), "{}", context());
             assert!(
                 unused.is_none_or(|unused| unused > NEAR_EXPIRY && session.expires.is_some()),
                 "{}",
-                case()
+                context()
             );
         }
         Cause::PastExpiry { by } => {
-            assert!(completed && session.expires.is_some() && *by > NEAR_EXPIRY, "{}", case());
+            assert!(completed && session.expires.is_some() && *by > NEAR_EXPIRY, "{}", context());
         }
-        Cause::Unexplained => assert!(completed && session.keep_alive.is_none(), "{}", case()),
-        Cause::Gone { .. } => assert!(record.is_not_found() && !session.status.is_final(), "{}", case()),
+        Cause::Unexplained => assert!(completed && session.keep_alive.is_none(), "{}", context()),
+        Cause::Gone { .. } => assert!(record.is_not_found() && !session.status.is_final(), "{}", context()),
         Cause::Overdue { .. } => {
             let sent = tracker.clock().at(record.last_alive().unwrap().sent);
-            assert!(!session.status.is_final() && sent > session.expires.unwrap(), "{}", case());
+            assert!(!session.status.is_final() && sent > session.expires.unwrap(), "{}", context());
         }
     }
-    let said = matches!(verdict.cause, Cause::Failed | Cause::TimedOut { early: None, .. });
-    assert_eq!(verdict.confidence == Confidence::Reported, said, "{}", case());
-    assert!(verdict.confidence != Confidence::Likely || verdict.facts.contains(&Fact::EndedAt), "{}", case());
-    if let Some(together) = &verdict.end_cluster {
-        assert!(together.spread <= CLUSTER_WINDOW && together.ids.len() > 1, "{}", case());
-        for id in &together.ids {
+    let is_reported = matches!(verdict.cause, Cause::Failed | Cause::TimedOut { early: None, .. });
+    assert_eq!(verdict.confidence == Confidence::Reported, is_reported, "{}", context());
+    assert!(
+        verdict.confidence != Confidence::Likely || verdict.facts.contains(&Fact::EndedAt),
+        "{}",
+        context()
+    );
+    if let Some(cluster) = &verdict.end_cluster {
+        assert!(cluster.spread <= CLUSTER_WINDOW && cluster.ids.len() > 1, "{}", context());
+        for id in &cluster.ids {
             let status = tracker.get(id).and_then(Record::status);
-            assert_eq!(status, Some(&Status::Completed), "{id:?} is among {}", case());
+            assert_eq!(status, Some(&Status::Completed), "{id:?} is among {}", context());
         }
     }
     let line = verdict.summary_line(&session.status, Zone::Utc, Timestamp::UNIX_EPOCH);
@@ -164,51 +176,52 @@ fn assert_evidence(tracker: &SessionTracker, record: &Record, verdict: &Verdict)
 }
 
 proptest! {
-    // A case takes long, so there are fewer than usual. `PROPTEST_CASES=4000` runs more.
+    // A case takes long, so fewer cases than usual run by default. `PROPTEST_CASES=4000` runs more.
     #![proptest_config(crate::testing::few_cases())]
 
     #[test]
-    fn whatever_comes_nothing_panics_grows_or_is_claimed_without_its_evidence(steps in vec(step(), 1..40)) {
-        let (mut clocks, mut watched) = (StepClocks::start(), CheckedTracker::default());
+    fn any_inputs_keep_bounds_and_evidence(steps in vec(step(), 1..40)) {
+        let (mut clocks, mut checked) = (StepClocks::start(), CheckedTracker::default());
         for step in steps {
-            watched.apply(clocks.timed_input(step));
+            checked.apply(clocks.timed_input(step));
         }
     }
 
     #[test]
-    fn a_recording_of_the_inputs_shows_the_same_again(steps in vec(step(), 1..40)) {
-        let (mut clocks, mut live, mut again) = (StepClocks::start(), SessionTracker::default(), SessionTracker::default());
+    fn replay_gives_the_same_state(steps in vec(step(), 1..40)) {
+        let (mut clocks, mut live, mut replayed) =
+            (StepClocks::start(), SessionTracker::default(), SessionTracker::default());
         for step in steps {
             let input = clocks.timed_input(step);
             let line = serde_json::to_string(&input).unwrap();
             let applied = live.apply(input);
-            prop_assert_eq!(&applied, &again.apply(serde_json::from_str(&line).unwrap()), "{}", line);
+            prop_assert_eq!(&applied, &replayed.apply(serde_json::from_str(&line).unwrap()), "{}", line);
             for event in applied.events {
                 let line = serde_json::to_string(&event).unwrap();
                 prop_assert_eq!(serde_json::from_str::<Event>(&line).unwrap(), event);
             }
         }
-        prop_assert_eq!(live.len(), again.len());
+        prop_assert_eq!(live.len(), replayed.len());
         for record in live.records() {
-            prop_assert_eq!(live.verdict(&record.id), again.verdict(&record.id));
-            prop_assert_eq!(&record.alerts, &again.get(&record.id).unwrap().alerts);
+            prop_assert_eq!(live.verdict(&record.id), replayed.verdict(&record.id));
+            prop_assert_eq!(&record.alerts, &replayed.get(&record.id).unwrap().alerts);
         }
     }
 }
 
-/// So often a session may come to its end and live again, as no API should say.
-const AGAIN: u32 = 3_000;
+/// Number of status changes between running and completed, which a sane API never reports.
+const STATUS_CHANGES: u32 = 3_000;
 
 #[test]
-fn a_session_that_ends_again_and_again_does_not_grow_its_timeline() {
+fn repeated_ends_keep_timeline_bounded() {
     let (mut clocks, mut tracker) = (StepClocks::start(), SessionTracker::default());
-    for round in 0..AGAIN {
+    for round in 0..STATUS_CHANGES {
         let status = if round % 2 == 0 { Status::Running } else { Status::Completed };
         tracker.apply(clocks.response("a", status));
     }
     let id = SessionId::parse("a").unwrap();
-    let of_one: Vec<_> =
+    let event_names: Vec<_> =
         tracker.timeline().events_of(&id).iter().map(|(_, event)| event.kind.name()).collect();
-    assert_eq!(of_one.len(), MAX_EVENTS_PER_SESSION + 2);
-    assert_eq!((of_one.first(), of_one.last()), (Some(&"first_seen"), Some(&"ended")));
+    assert_eq!(event_names.len(), MAX_EVENTS_PER_SESSION + 2);
+    assert_eq!((event_names.first(), event_names.last()), (Some(&"first_seen"), Some(&"ended")));
 }

@@ -1,10 +1,12 @@
-//! The events, in the order in which they were learned. Bounded: chatter pushes out chatter, never a beginning or an
-//! end. Of a session that lives again after its end, the newest end is meant.
+//! The timeline: all events, in the order in which the tracker learned them.
+//!
+//! It is bounded. It evicts minor events, never the first event of a session or its newest end. An earlier end, of a
+//! session that ran again, may be evicted.
 //!
 //! ```text
-//!   events       seq ──► Event                          all of them, in order
-//!   chatter      seqs that may go, the oldest first     (those that have gone already are skipped)
-//!   of           session ──► its seqs; None: what concerns all
+//!   events       seq ──► Event             all events, in order
+//!   evictable    seqs, the oldest first    events that may be evicted (seqs of removed events are skipped)
+//!   events_of    session ──► its seqs      None ──► seqs of events that concern all sessions
 //! ```
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -12,15 +14,15 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use super::event::{Event, EventKind};
 use crate::session::SessionId;
 
-/// The most events of one session, beginnings and ends apart; also the most that concern all.
+/// Most evictable events of one session, and most events that concern all sessions.
 pub(super) const MAX_EVENTS_PER_SESSION: usize = 500;
-/// The most events in all, beginnings and ends of sessions on record apart.
+/// Most events in total. Events that must not be evicted can exceed it.
 pub(super) const MAX_EVENTS: usize = 20_000;
 
-/// An event's place in the order. Never given twice.
+/// Sequence number of an event. Never reused.
 pub type Seq = u64;
 
-/// What happened, bounded.
+/// All events of a tracker, in order. Bounded.
 #[derive(Debug, Default)]
 pub struct Timeline {
     events: BTreeMap<Seq, Event>,
@@ -32,9 +34,9 @@ pub struct Timeline {
 #[derive(Debug, Default)]
 struct SessionEvents {
     seqs: VecDeque<Seq>,
-    /// How many of them may go.
+    /// The number of `seqs` that may be evicted.
     evictable_count: usize,
-    /// The newest end. One before it, of a session that lived again, may go.
+    /// The newest end. Earlier ends, of a session that ran again, may be evicted.
     newest_end: Option<Seq>,
 }
 
@@ -46,7 +48,7 @@ impl SessionEvents {
 }
 
 impl Timeline {
-    /// Adds an event behind all others.
+    /// Appends an event and returns its sequence number. Evicts events that exceed the bounds.
     pub(super) fn push(&mut self, event: Event) -> Seq {
         let seq = self.next_seq;
         self.next_seq = self.next_seq.saturating_add(1);
@@ -59,9 +61,9 @@ impl Timeline {
             (!event.kind.is_permanent()).then_some(seq)
         };
         let mut evicted = None;
-        if let Some(chatter) = evictable {
+        if let Some(evictable) = evictable {
             session_events.evictable_count = session_events.evictable_count.saturating_add(1);
-            self.evictable.push_back(chatter);
+            self.evictable.push_back(evictable);
             if session_events.evictable_count > MAX_EVENTS_PER_SESSION {
                 let is_evictable = |seq: &Seq| {
                     self.events.get(seq).is_some_and(|event| session_events.is_evictable(*seq, &event.kind))
@@ -70,15 +72,15 @@ impl Timeline {
             }
         }
         self.events.insert(seq, event);
-        if let Some(gone) = evicted {
-            self.remove(gone);
+        if let Some(evicted) = evicted {
+            self.remove(evicted);
         }
         // promise: timeline-limit, mutant: > MAX_EVENTS -> > usize::MAX
         while self.events.len() > MAX_EVENTS {
             let Some(oldest) = self.evictable.pop_front() else { break };
             self.remove(oldest);
         }
-        // Those that went by another way are still queued: no more of them than of those that stay.
+        // Events that were removed in another way are still queued. Limits the queue to twice the bound.
         if self.evictable.len() > MAX_EVENTS.saturating_mul(2) {
             let events = &self.events;
             self.evictable.retain(|seq| events.contains_key(seq));
@@ -98,7 +100,7 @@ impl Timeline {
         }
     }
 
-    /// Forgets all of a session that is no longer on record.
+    /// Removes all events of a session that the tracker evicted.
     pub(super) fn forget(&mut self, id: &SessionId) {
         let Some(session_events) = self.events_of.remove(&Some(id.clone())) else { return };
         for seq in session_events.seqs {
@@ -106,7 +108,7 @@ impl Timeline {
         }
     }
 
-    /// The events of a session and those that concern all since the session's first, the newest first.
+    /// Returns the events of a session, and those that concern all sessions since its first event, newest first.
     pub fn newest_first<'t>(&'t self, id: &SessionId) -> impl Iterator<Item = (Seq, &'t Event)> + use<'t> {
         let seqs = |key: Option<SessionId>| self.events_of.get(&key).map(|own| &own.seqs);
         let own = seqs(Some(id.clone()));
@@ -125,7 +127,7 @@ impl Timeline {
             .filter(move |(_, event)| event.kind.concerns(&id))
     }
 
-    /// The same, in order.
+    /// Returns the same events as [`Timeline::newest_first`], oldest first.
     #[must_use]
     pub fn events_of(&self, id: &SessionId) -> Vec<(Seq, &Event)> {
         let mut events: Vec<_> = self.newest_first(id).collect();
@@ -133,41 +135,41 @@ impl Timeline {
         events
     }
 
-    /// The event at a place, if it is still on record.
+    /// Returns the event with this sequence number, unless it was evicted.
     #[must_use]
     pub fn get(&self, seq: Seq) -> Option<&Event> {
         self.events.get(&seq)
     }
 
-    /// All events, in order.
+    /// Returns all events, oldest first.
     pub fn all(&self) -> impl DoubleEndedIterator<Item = (Seq, &Event)> {
         self.events.iter().map(|(seq, event)| (*seq, event))
     }
 
-    /// The events up to the place `seq`, in order. Costs the same wherever that is.
+    /// Returns the events up to and including `seq`, oldest first. The cost does not depend on `seq`.
     pub fn up_to(&self, seq: Seq) -> impl DoubleEndedIterator<Item = (Seq, &Event)> {
         self.events.range(..=seq).map(|(seq, event)| (*seq, event))
     }
 
-    /// How many there are after `seq`.
+    /// Returns the number of events from `seq` on, inclusive.
     #[must_use]
     pub fn count_from(&self, seq: Seq) -> usize {
         self.events.range(seq..).count()
     }
 
-    /// What the next event's place will be: all that are here come before it.
+    /// Returns the sequence number that the next event will get. All existing events have a lower one.
     #[must_use]
     pub fn next_seq(&self) -> Seq {
         self.next_seq
     }
 
-    /// How many there are.
+    /// Returns the number of events.
     #[must_use]
     pub fn len(&self) -> usize {
         self.events.len()
     }
 
-    /// Whether there is none.
+    /// Returns true if there are no events.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.events.is_empty()
@@ -182,29 +184,32 @@ mod tests {
     use crate::session::Status;
     use crate::testing::id;
 
-    fn event(of: Option<&str>, kind: EventKind) -> Event {
+    fn event(session: Option<&str>, kind: EventKind) -> Event {
         let at = Timestamp::UNIX_EPOCH;
-        Event { id: of.map(id), when: TimeInterval { earliest: None, latest: at }, learned_at: at, kind }
+        Event { id: session.map(id), when: TimeInterval { earliest: None, latest: at }, learned_at: at, kind }
     }
 
-    fn first(of: &str) -> Event {
-        event(Some(of), EventKind::FirstSeen { status: Status::Running, time_left: None, ended_at: None })
+    fn first_seen(session: &str) -> Event {
+        event(
+            Some(session),
+            EventKind::FirstSeen { status: Status::Running, time_left: None, ended_at: None },
+        )
     }
 
-    fn ended(of: &str) -> Event {
+    fn ended(session: &str) -> Event {
         let kind = EventKind::Ended {
             status: Status::Completed,
             ended_at: None,
             ended_at_fits: false,
             last_alive: None,
         };
-        event(Some(of), kind)
+        event(Some(session), kind)
     }
 
     #[test]
-    fn a_session_keeps_its_beginning_and_its_end_whatever_else_happens_to_it() {
+    fn first_seen_and_end_are_not_evicted() {
         let mut timeline = Timeline::default();
-        timeline.push(first("a"));
+        timeline.push(first_seen("a"));
         timeline.push(ended("a"));
         for _ in 0..MAX_EVENTS_PER_SESSION * 3 {
             timeline.push(event(Some("a"), EventKind::MetadataChanged));
@@ -215,25 +220,25 @@ mod tests {
     }
 
     #[test]
-    fn all_together_are_bounded_and_the_oldest_chatter_goes_first() {
+    fn timeline_evicts_oldest_minor_events() {
         let mut timeline = Timeline::default();
         for number in 0..60 {
-            timeline.push(first(&format!("s{number}")));
+            timeline.push(first_seen(&format!("s{number}")));
             for _ in 0..MAX_EVENTS_PER_SESSION {
                 timeline.push(event(Some(&format!("s{number}")), EventKind::MetadataChanged));
             }
         }
         assert_eq!(timeline.len(), MAX_EVENTS);
         assert!(timeline.evictable.len() <= 2 * MAX_EVENTS);
-        let of = |text: &str| timeline.newest_first(&id(text)).count();
-        assert_eq!((of("s0"), of("s59")), (1, MAX_EVENTS_PER_SESSION + 1));
+        let event_count = |session: &str| timeline.newest_first(&id(session)).count();
+        assert_eq!((event_count("s0"), event_count("s59")), (1, MAX_EVENTS_PER_SESSION + 1));
     }
 
     #[test]
-    fn beginnings_of_many_sessions_stay_even_where_they_are_more_than_the_bound() {
+    fn first_events_may_exceed_the_bound() {
         let mut timeline = Timeline::default();
         for number in 0..MAX_EVENTS + 10 {
-            timeline.push(first(&format!("s{number}")));
+            timeline.push(first_seen(&format!("s{number}")));
         }
         timeline
             .push(event(None, EventKind::PollsRecovered { list: None, after: std::time::Duration::ZERO }));
@@ -243,16 +248,17 @@ mod tests {
     }
 
     #[test]
-    fn a_sessions_timeline_has_what_concerned_all_since_its_first_event() {
+    fn general_events_show_from_first_seen_on() {
         let mut timeline = Timeline::default();
         let slept = || event(None, EventKind::Slept(std::time::Duration::from_secs(9)));
         timeline.push(slept());
-        timeline.push(first("a"));
+        timeline.push(first_seen("a"));
         timeline.push(slept());
-        timeline.push(first("b"));
+        timeline.push(first_seen("b"));
         timeline.push(ended("a"));
-        let names =
-            |of: &str| timeline.events_of(&id(of)).iter().map(|(_, it)| it.kind.name()).collect::<Vec<_>>();
+        let names = |session: &str| {
+            timeline.events_of(&id(session)).iter().map(|(_, it)| it.kind.name()).collect::<Vec<_>>()
+        };
         assert_eq!(names("a"), ["first_seen", "slept", "ended"]);
         assert_eq!(names("b"), ["first_seen"]);
         assert_eq!(names("unknown"), [""; 0]);

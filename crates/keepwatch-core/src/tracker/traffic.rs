@@ -1,35 +1,37 @@
-//! How much went through a session's proxy, lately, and whether anything does. Bounded.
+//! The recent proxy traffic of a session: its rate over time, and whether it moves or has stopped. Bounded.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::input::RequestTiming;
 
-/// Traffic has stopped once nothing moved for so long: a browser that reads a page is not news.
+/// Time without proxy traffic after which it counts as stopped. Shorter pauses are normal while a page is read.
 const STOPPED_AFTER: Duration = Duration::from_secs(60);
 
-/// How many steps from one observation to the next are kept.
+/// Most steps that are kept. A step leads from one observation to the next.
 const MAX_STEPS: usize = 9;
 
-/// The recent observations of `proxyBytes`, by our clock since boot. It is one of ten thousand: 104 bytes, none elsewhere.
+/// The recent observations of `proxyBytes`, on our clock since boot.
+///
+/// A tracker can hold ten thousand of these, so it takes 104 bytes and allocates nothing.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TrafficHistory {
     newest: Option<(Duration, i64)>,
-    /// Of these, so many count, the oldest first.
+    /// Steps, the oldest first. Only the first `count` are in use.
     steps: [TrafficStep; MAX_STEPS],
     count: u8,
 }
 
-/// From one observation to the next.
+/// The time and the bytes between two consecutive observations.
 #[derive(Clone, Copy, Debug, Default)]
 struct TrafficStep {
-    /// At most 49 days.
+    /// Milliseconds, at most 49 days.
     milliseconds: u32,
     bytes: f32,
 }
 
 impl TrafficHistory {
-    /// Takes an observation. Several of the same number in a row are kept as the first and the last of them.
+    /// Adds an observation. Consecutive observations without traffic share one step.
     pub fn observe(&mut self, at: Duration, bytes: i64) {
         let Some((before, from)) = self.newest.replace((at, bytes)) else { return };
         let milliseconds = u32::try_from(at.saturating_sub(before).as_millis()).unwrap_or(u32::MAX);
@@ -37,7 +39,7 @@ impl TrafficHistory {
         let count = usize::from(self.count);
         let last = count.checked_sub(1).and_then(|last| self.steps.get_mut(last));
         match last.filter(|last| last.bytes == 0.0 && step.bytes == 0.0) {
-            Some(still) => still.milliseconds = still.milliseconds.saturating_add(milliseconds),
+            Some(idle) => idle.milliseconds = idle.milliseconds.saturating_add(milliseconds),
             None if count < MAX_STEPS => self.push(step),
             None => {
                 self.steps.rotate_left(1);
@@ -58,7 +60,8 @@ impl TrafficHistory {
         self.steps.get(..usize::from(self.count)).unwrap_or_default()
     }
 
-    /// Bytes per second between the last two observations; `None` before there are two, and where the number fell.
+    /// Returns the bytes per second between the last two observations, or `None` if there are fewer than two or the
+    /// number of bytes fell.
     #[must_use]
     pub fn rate(&self) -> Option<f64> {
         let last = self.steps().last()?;
@@ -66,14 +69,15 @@ impl TrafficHistory {
         (seconds > 0.0 && bytes >= 0.0).then(|| bytes / seconds)
     }
 
-    /// Whether bytes have moved among the observations that are kept.
+    /// Returns true if the number of bytes changed among the kept observations.
     #[must_use]
     pub fn has_moved(&self) -> bool {
         self.steps().iter().map(|step| step.bytes).sum::<f32>() != 0.0
     }
 
-    /// The rates of the last `count` slots of `slot` each, oldest first, in bytes per second. Slots before the first
-    /// observation are missing: the result is shorter then.
+    /// Returns the rates of the last `count` slots of length `slot`, oldest first, in bytes per second.
+    ///
+    /// The result is shorter if the observations do not reach back far enough.
     #[must_use]
     pub fn rates(&self, slot: Duration, count: usize) -> Vec<f64> {
         let slot = slot.as_secs_f64().max(0.001);
@@ -93,12 +97,12 @@ impl TrafficHistory {
             .collect()
     }
 
-    /// How many bytes came in the last `seconds`, read off the line between the observations around then.
+    /// Returns the bytes of the last `seconds`, interpolated linearly between observations.
     fn bytes_in_last(&self, seconds: f64) -> f64 {
         let (mut left, mut bytes) = (seconds, 0.0);
         for step in self.steps().iter().rev() {
-            let part = if step.seconds() > 0.0 { (left / step.seconds()).min(1.0) } else { 1.0 };
-            bytes += f64::from(step.bytes) * part;
+            let share = if step.seconds() > 0.0 { (left / step.seconds()).min(1.0) } else { 1.0 };
+            bytes += f64::from(step.bytes) * share;
             left -= step.seconds();
             if left <= 0.0 {
                 break;
@@ -114,26 +118,27 @@ impl TrafficStep {
     }
 }
 
-/// Whether bytes move through a session's proxy, and since when not.
+/// The state of a session's proxy traffic: moving or not, and since when.
 #[derive(Clone, Debug, Default)]
 pub struct TrafficActivity {
-    /// The newest reply that had more bytes than the one before it, or the first that had any.
+    /// The newest response with more bytes than the one before it, or the first response with any.
     last_growth: Option<Arc<RequestTiming>>,
-    /// The first reply after it that had no more.
+    /// The first response after `last_growth` without more bytes.
     first_unchanged: Option<Arc<RequestTiming>>,
     is_moving: bool,
 }
 
-/// Bytes began or ceased to move between two replies.
+/// A start or stop of traffic between two responses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TrafficEdge {
     Started,
-    /// Between which replies, [`TrafficActivity::stopped_between`] says.
+    /// [`TrafficActivity::stopped_between`] returns the two responses.
     Stopped,
 }
 
 impl TrafficActivity {
-    /// Takes the reply of `at` with its bytes, and those of the reply before it.
+    /// Adds a response with its bytes, and the bytes of the response before it. Returns the start or stop that it
+    /// shows.
     pub(super) fn observe(
         &mut self,
         before: Option<i64>,
@@ -146,19 +151,20 @@ impl TrafficActivity {
             self.is_moving |= starts;
             return starts.then_some(TrafficEdge::Started);
         }
-        let grew = self.last_growth.as_ref()?;
+        let last_growth = self.last_growth.as_ref()?;
         self.first_unchanged.get_or_insert_with(|| at.clone());
-        let stops = self.is_moving && at.sent.since(grew.received) >= STOPPED_AFTER;
+        let stops = self.is_moving && at.sent.since(last_growth.received) >= STOPPED_AFTER;
         self.is_moving &= !stops;
         stops.then_some(TrafficEdge::Stopped)
     }
 
-    /// The newest reply that had more bytes than the one before, and the first after it that had no more.
+    /// Returns the newest response with more bytes than the one before it, and the first one after it without more.
     pub(super) fn stopped_between(&self) -> Option<(&RequestTiming, &RequestTiming)> {
         self.last_growth.as_deref().zip(self.first_unchanged.as_deref())
     }
 
-    /// For how long, up to the reply of `last`, certainly nothing moved on a session whose bytes had moved before.
+    /// Returns the time up to the response `last` in which certainly no byte moved, or `None` if there was no traffic
+    /// before.
     #[must_use]
     pub fn idle_for(&self, last: &RequestTiming) -> Option<Duration> {
         self.first_unchanged.as_ref()?;
@@ -184,32 +190,32 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_is_between_the_last_two_observations() {
+    fn rate_uses_last_two_observations() {
         assert_eq!(traffic(&[]).rate(), None);
         assert_eq!(traffic(&[(0, 5)]).rate(), None);
         assert_eq!(traffic(&[(0, 0), (2, 100), (4, 500)]).rate(), Some(200.0));
-        assert_eq!(traffic(&[(0, 500), (2, 100)]).rate(), None, "a number that falls is no traffic");
+        assert_eq!(traffic(&[(0, 500), (2, 100)]).rate(), None, "a falling number is not traffic");
         assert_eq!(traffic(&[(0, i64::MIN), (1, i64::MAX)]).rate().map(f64::is_finite), Some(true));
     }
 
     #[test]
-    fn a_number_that_stands_still_takes_one_place_for_ever() {
-        let still: Vec<(u64, i64)> = (0..1000).map(|at| (at, 7)).collect();
-        let traffic = traffic(&still);
+    fn idle_observations_share_one_step() {
+        let idle: Vec<(u64, i64)> = (0..1000).map(|at| (at, 7)).collect();
+        let traffic = traffic(&idle);
         assert_eq!(traffic.steps().len(), 1);
         assert_eq!(traffic.rate(), Some(0.0));
         assert!(!traffic.has_moved());
     }
 
     #[test]
-    fn a_number_that_grows_is_bounded() {
-        let grows: Vec<(u64, i64)> = (0..1000).map(|at| (at, i64::try_from(at).unwrap())).collect();
-        assert_eq!(traffic(&grows).steps().len(), MAX_STEPS);
-        assert!(traffic(&grows).has_moved());
+    fn history_is_bounded() {
+        let growing: Vec<(u64, i64)> = (0..1000).map(|at| (at, i64::try_from(at).unwrap())).collect();
+        assert_eq!(traffic(&growing).steps().len(), MAX_STEPS);
+        assert!(traffic(&growing).has_moved());
     }
 
     #[test]
-    fn the_newest_step_counts_however_many_came_before_and_one_without_time_has_no_rate() {
+    fn instant_step_has_no_rate() {
         let mut traffic = traffic(&[]);
         for second in 0..30 {
             traffic.observe(S(second), i64::try_from(second * second).unwrap());
@@ -220,7 +226,7 @@ mod tests {
         assert!(difference(i64::MIN, i64::MAX) > 1.8e19);
     }
 
-    fn reply(second: u64) -> Arc<RequestTiming> {
+    fn timing(second: u64) -> Arc<RequestTiming> {
         let since = S(second);
         let wall = crate::clock::saturating_add("2026-11-22T12:00:00Z".parse().unwrap(), since);
         let moment = crate::clock::Moment { wall, mono: since, boot: since };
@@ -228,37 +234,37 @@ mod tests {
     }
 
     #[test]
-    fn traffic_starts_with_the_first_byte_more_and_stops_after_a_minute_without() {
-        let mut flow = TrafficActivity::default();
-        assert_eq!(flow.observe(None, 500, &reply(0)), None, "when those moved, nobody saw");
-        assert_eq!(flow.observe(Some(500), 500, &reply(3)), None);
-        assert_eq!(flow.idle_for(&reply(3)), Some(S(3)));
-        assert_eq!(flow.observe(Some(500), 501, &reply(6)), Some(TrafficEdge::Started));
-        assert_eq!(flow.idle_for(&reply(6)), None);
-        assert_eq!(flow.observe(Some(501), 501, &reply(9)), None);
-        assert_eq!(flow.observe(Some(501), 501, &reply(65)), None);
-        assert_eq!(flow.observe(Some(501), 501, &reply(66)), Some(TrafficEdge::Stopped));
-        assert_eq!(flow.stopped_between(), Some((&*reply(6), &*reply(9))));
-        assert_eq!(flow.observe(Some(501), 501, &reply(69)), None, "once");
-        assert_eq!(flow.idle_for(&reply(666)), Some(S(660)));
-        assert_eq!(flow.observe(Some(501), 900, &reply(700)), Some(TrafficEdge::Started));
+    fn traffic_stops_after_an_idle_minute() {
+        let mut activity = TrafficActivity::default();
+        assert_eq!(activity.observe(None, 500, &timing(0)), None, "earlier traffic was not observed");
+        assert_eq!(activity.observe(Some(500), 500, &timing(3)), None);
+        assert_eq!(activity.idle_for(&timing(3)), Some(S(3)));
+        assert_eq!(activity.observe(Some(500), 501, &timing(6)), Some(TrafficEdge::Started));
+        assert_eq!(activity.idle_for(&timing(6)), None);
+        assert_eq!(activity.observe(Some(501), 501, &timing(9)), None);
+        assert_eq!(activity.observe(Some(501), 501, &timing(65)), None);
+        assert_eq!(activity.observe(Some(501), 501, &timing(66)), Some(TrafficEdge::Stopped));
+        assert_eq!(activity.stopped_between(), Some((&*timing(6), &*timing(9))));
+        assert_eq!(activity.observe(Some(501), 501, &timing(69)), None, "a stop is reported once");
+        assert_eq!(activity.idle_for(&timing(666)), Some(S(660)));
+        assert_eq!(activity.observe(Some(501), 900, &timing(700)), Some(TrafficEdge::Started));
     }
 
     #[test]
-    fn a_session_without_any_bytes_is_never_called_quiet() {
-        let mut flow = TrafficActivity::default();
-        assert_eq!(flow.observe(None, 0, &reply(0)), None);
-        assert_eq!(flow.observe(Some(0), 0, &reply(900)), None);
-        assert_eq!(flow.idle_for(&reply(900)), None);
+    fn session_without_traffic_is_never_idle() {
+        let mut activity = TrafficActivity::default();
+        assert_eq!(activity.observe(None, 0, &timing(0)), None);
+        assert_eq!(activity.observe(Some(0), 0, &timing(900)), None);
+        assert_eq!(activity.idle_for(&timing(900)), None);
     }
 
     #[test]
-    fn slots_are_read_off_the_line_between_observations() {
+    fn slot_rates_are_interpolated() {
         let traffic = traffic(&[(0, 0), (4, 400), (6, 400), (8, 1400)]);
         assert_eq!(traffic.rates(S(2), 8), [100.0, 100.0, 0.0, 500.0]);
         assert_eq!(traffic.rates(S(2), 2), [0.0, 500.0]);
         assert!(TrafficHistory::default().rates(S(2), 8).is_empty());
-        let falls = self::traffic(&[(0, 900), (2, 100), (4, 300)]);
-        assert_eq!(falls.rates(S(2), 8), [0.0, 100.0], "a number that falls is no traffic");
+        let falling = self::traffic(&[(0, 900), (2, 100), (4, 300)]);
+        assert_eq!(falling.rates(S(2), 8), [0.0, 100.0], "a falling number is not traffic");
     }
 }

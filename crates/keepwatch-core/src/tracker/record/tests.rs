@@ -3,22 +3,22 @@ use crate::clock::saturating_add;
 use crate::session::ApiErrorKind;
 use crate::testing::{self, noon, running_session, time as t};
 
-fn exchange(at: &str) -> RequestTiming {
+fn timing(at: &str) -> RequestTiming {
     let seconds = t(at).signed_duration_since(noon()).as_seconds_f64();
     testing::request_timing(seconds, seconds)
 }
 
-/// A record of a session that runs from noon to ten past, and was last seen then.
+/// Returns a record of a session that started at noon, expires at 12:10, and was last seen at `seen`.
 fn record(status: Status, seen: &str) -> Record {
     let session = running_session("a", t("12:00:00"), Duration::from_secs(600));
     Record {
         session: Some(Session { status, ..session }),
-        last_response: Some(std::sync::Arc::new(exchange(seen))),
+        last_response: Some(std::sync::Arc::new(timing(seen))),
         ..Record::new(testing::id("a"), true)
     }
 }
 
-fn left(record: &Record, now: &str) -> TimeLeft {
+fn time_left(record: &Record, now: &str) -> TimeLeft {
     record.time_left(&ServerClock::default(), t(now))
 }
 
@@ -27,8 +27,8 @@ fn secs(seconds: u64) -> Duration {
 }
 
 #[test]
-fn time_left_is_never_negative_and_overdue_only_by_a_reply_sent_after_the_expiry() {
-    let early = record(Status::Running, "12:09:59");
+fn overdue_needs_request_sent_after_expiry() {
+    let before_expiry = record(Status::Running, "12:09:59");
     for (now, expected) in [
         ("12:00:00", TimeLeft::Remaining(secs(600))),
         ("12:09:58.999", TimeLeft::Remaining(secs(2))),
@@ -38,82 +38,82 @@ fn time_left_is_never_negative_and_overdue_only_by_a_reply_sent_after_the_expiry
         ("12:10:00.999", TimeLeft::Expiring),
         ("12:30:00", TimeLeft::Expiring),
     ] {
-        assert_eq!(left(&early, now), expected, "{now}");
+        assert_eq!(time_left(&before_expiry, now), expected, "{now}");
     }
-    let at_it = record(Status::Running, "12:10:00");
-    assert_eq!(left(&at_it, "12:10:05"), TimeLeft::Expiring, "sent at the expiry, not after it");
-    let after = record(Status::Running, "12:10:00.100");
-    assert_eq!(left(&after, "12:10:00.900"), TimeLeft::Overdue(secs(1)));
+    let at_expiry = record(Status::Running, "12:10:00");
+    assert_eq!(time_left(&at_expiry, "12:10:05"), TimeLeft::Expiring, "sent at the expiry, not after it");
+    let after_expiry = record(Status::Running, "12:10:00.100");
+    assert_eq!(time_left(&after_expiry, "12:10:00.900"), TimeLeft::Overdue(secs(1)));
     assert_eq!(
-        left(&after, "13:10:00"),
+        time_left(&after_expiry, "13:10:00"),
         TimeLeft::Overdue(secs(1)),
-        "what came after that reply nobody knows"
+        "counts only up to the newest request"
     );
     let later = record(Status::Running, "12:11:05.900");
-    assert_eq!(left(&later, "12:11:06"), TimeLeft::Overdue(secs(65)));
+    assert_eq!(time_left(&later, "12:11:06"), TimeLeft::Overdue(secs(65)));
 }
 
 #[test]
-fn all_countdowns_floor_on_one_common_second() {
+fn all_countdowns_change_together() {
     let mut other = record(Status::Running, "12:00:00");
     other.session.as_mut().unwrap().expires = Some(t("12:10:00.750"));
     let first = record(Status::Running, "12:00:00");
     for now in ["12:05:00", "12:05:00.249", "12:05:00.251", "12:05:00.751", "12:05:00.999"] {
         assert_eq!(
-            (left(&first, now), left(&other, now)),
+            (time_left(&first, now), time_left(&other, now)),
             (TimeLeft::Remaining(secs(300)), TimeLeft::Remaining(secs(300))),
             "{now}"
         );
     }
-    assert_eq!(left(&other, "12:05:01"), TimeLeft::Remaining(secs(299)));
+    assert_eq!(time_left(&other, "12:05:01"), TimeLeft::Remaining(secs(299)));
 }
 
 #[test]
-fn what_has_no_countdown_says_why() {
-    assert_eq!(left(&Record::new(testing::id("a"), true), "12:00:00"), TimeLeft::Unknown);
-    assert_eq!(left(&record(Status::Pending, "12:00:00"), "12:30:00"), TimeLeft::Starting);
+fn missing_countdown_has_a_reason() {
+    assert_eq!(time_left(&Record::new(testing::id("a"), true), "12:00:00"), TimeLeft::Unknown);
+    assert_eq!(time_left(&record(Status::Pending, "12:00:00"), "12:30:00"), TimeLeft::Starting);
     for ended in [Status::Completed, Status::TimedOut, Status::Error] {
-        assert_eq!(left(&record(ended, "12:00:00"), "12:01:00"), TimeLeft::Ended);
+        assert_eq!(time_left(&record(ended, "12:00:00"), "12:01:00"), TimeLeft::Ended);
     }
     let odd = record(Status::from_api("HIBERNATING"), "12:00:00");
-    assert_eq!(left(&odd, "12:09:00"), TimeLeft::Remaining(secs(60)));
+    assert_eq!(time_left(&odd, "12:09:00"), TimeLeft::Remaining(secs(60)));
     let mut endless = record(Status::Running, "12:00:00");
     endless.session.as_mut().unwrap().expires = None;
-    assert_eq!(left(&endless, "12:00:00"), TimeLeft::Unknown);
-    let mut absent = record(Status::Running, "12:00:00");
-    absent.presence = Presence::NotFound(Box::new(NotFoundSince {
-        since: exchange("12:01:00"),
+    assert_eq!(time_left(&endless, "12:00:00"), TimeLeft::Unknown);
+    let mut not_found = record(Status::Running, "12:00:00");
+    not_found.presence = Presence::NotFound(Box::new(NotFoundSince {
+        since: timing("12:01:00"),
         error: ApiErrorKind::NotFound.into(),
         next: None,
     }));
-    assert_eq!((left(&absent, "12:01:00"), absent.age(t("12:01:00"))), (TimeLeft::Unknown, None));
+    assert_eq!((time_left(&not_found, "12:01:00"), not_found.age(t("12:01:00"))), (TimeLeft::Unknown, None));
 }
 
 #[test]
-fn the_ends_of_the_calendar_are_no_trouble() {
+fn extreme_timestamps_do_not_panic() {
     let mut odd = record(Status::Running, "12:00:00");
     let session = odd.session.as_mut().unwrap();
     (session.started, session.expires) = (Some(Timestamp::MIN_UTC), Some(Timestamp::MAX_UTC));
-    assert!(matches!(left(&odd, "12:00:00"), TimeLeft::Remaining(_)));
+    assert!(matches!(time_left(&odd, "12:00:00"), TimeLeft::Remaining(_)));
     assert!(odd.age(Timestamp::MAX_UTC).is_some());
     odd.session.as_mut().unwrap().expires = Some(Timestamp::MIN_UTC);
-    assert!(matches!(left(&odd, "12:00:00"), TimeLeft::Overdue(_)));
+    assert!(matches!(time_left(&odd, "12:00:00"), TimeLeft::Overdue(_)));
     assert_eq!(odd.age(saturating_add(Timestamp::MIN_UTC, secs(5))), Some(secs(5)));
 }
 
 #[test]
-fn an_age_is_of_the_start_and_stops_with_the_end() {
-    let mut session = record(Status::Running, "12:00:00");
-    assert_eq!(session.age(t("12:00:59.900")), Some(secs(59)));
-    assert_eq!(session.age(t("11:59:59")), None, "a start that is yet to come");
-    session.session.as_mut().unwrap().status = Status::Completed;
-    session.session.as_mut().unwrap().ended = Some(t("12:04:00"));
+fn age_stops_at_the_end() {
+    let mut record = record(Status::Running, "12:00:00");
+    assert_eq!(record.age(t("12:00:59.900")), Some(secs(59)));
+    assert_eq!(record.age(t("11:59:59")), None, "the start is in the future");
+    record.session.as_mut().unwrap().status = Status::Completed;
+    record.session.as_mut().unwrap().ended = Some(t("12:04:00"));
     let when = TimeInterval { earliest: None, latest: t("12:04:00") };
-    session.ended = Some(Box::new(ObservedEnd {
+    record.ended = Some(Box::new(ObservedEnd {
         when,
         ended_at_fits: true,
         observed_between: None,
-        first_response: exchange("12:05:00"),
+        first_response: timing("12:05:00"),
     }));
-    assert_eq!(session.age(t("12:09:00")), Some(secs(240)));
+    assert_eq!(record.age(t("12:09:00")), Some(secs(240)));
 }

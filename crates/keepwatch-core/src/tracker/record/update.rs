@@ -1,4 +1,4 @@
-//! A reply into the record, and what is new by it.
+//! Applies a response to a record, and returns the events that it causes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,44 +11,45 @@ use crate::tracker::input::RequestTiming;
 use crate::tracker::server_clock::{ServerClock, TimeInterval};
 use crate::tracker::traffic::TrafficEdge;
 
-/// A reply about a session, or several in a row that say the same.
+/// The times and the source of a response about a session, or of a run of identical responses.
 #[derive(Clone, Debug)]
 pub(in crate::tracker) struct SessionResponse {
-    /// When the newest came.
+    /// The times of the newest request.
     pub(in crate::tracker) at: Arc<RequestTiming>,
-    /// Whether it is an element of a list.
+    /// True if the session was an element of a list.
     pub(in crate::tracker) is_from_list: bool,
-    /// How many, and the longest time between two; of one, that between it and the one before.
+    /// The number of responses in a run, and the longest gap between two of them. `None` for a single response.
     pub(in crate::tracker) repeats: Option<(u64, Duration)>,
 }
 
-/// How a reply differs from the one before it.
+/// The difference between a response and the one before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Change {
-    /// Not at all.
+    /// No difference.
     #[default]
     None,
-    /// In `proxyBytes` or `updatedAt` alone.
+    /// Only `proxyBytes` or `updatedAt` differ.
     Bytes,
-    /// In anything else, or there is none before it.
+    /// Other fields differ, or this is the first response.
     Full,
 }
 
-/// What a reply changed.
+/// The changes that a response caused.
 #[derive(Debug, Default)]
 pub(in crate::tracker) struct UpdateOutcome {
-    /// What happened, each with its time.
+    /// The events, each with its time interval.
     pub(in crate::tracker) events: Vec<(TimeInterval, EventKind)>,
-    /// Whether it is the first reply that says it has ended.
+    /// True if this is the first response that reports the end.
     pub(in crate::tracker) is_newly_ended: bool,
-    /// Whether it lives after all.
+    /// True if an earlier response reported an end and this one retracts it.
     pub(in crate::tracker) is_revived: bool,
-    /// How it differs from the reply before it.
+    /// The difference from the response before it.
     pub(in crate::tracker) change: Change,
 }
 
 impl Record {
-    /// Takes a reply. One that was sent before the newest we have says nothing new: `None`.
+    /// Applies a response. Returns `None` if its request was sent before that of the newest response, which makes it
+    /// stale.
     pub(in crate::tracker) fn apply_response(
         &mut self,
         response: SessionResponse,
@@ -56,24 +57,23 @@ impl Record {
         clock: &ServerClock,
         owner_key: Option<&MetadataPath>,
     ) -> Option<UpdateOutcome> {
-        let SessionResponse { at: reply, is_from_list: from_list, repeats } = response;
-        let at = *reply;
+        let SessionResponse { at: timing, is_from_list: from_list, repeats } = response;
+        let at = *timing;
         let not_found_since = match &self.presence {
-            Presence::NotFound(absence) => Some(absence.since),
+            Presence::NotFound(not_found) => Some(not_found.since),
             Presence::NoResponseYet | Presence::Present | Presence::Unlisted { .. } => None,
         };
         if self.last().into_iter().chain(not_found_since).any(|newer| at.sent.mono < newer.sent.mono) {
             return None;
         }
-        self.responses = self.responses.saturating_add(repeats.map_or(1, |(replies, _)| replies));
+        self.responses = self.responses.saturating_add(repeats.map_or(1, |(count, _)| count));
         let mut outcome = UpdateOutcome::default();
         let interval = TimeInterval::between(clock, self.last_response.as_deref(), &at);
         self.measure_gap(&at, repeats.map(|(_, longest)| longest));
-        // What concerned all is told of once, for all.
-        if let Some(failing) =
-            self.failure_streak.take().filter(|failing| !failing.error.affects_all_requests())
+        // A failure that affected all requests has one event for all sessions.
+        if let Some(streak) = self.failure_streak.take().filter(|streak| !streak.error.affects_all_requests())
         {
-            let after = at.received.since(failing.since.sent);
+            let after = at.received.since(streak.since.sent);
             outcome.events.push((
                 TimeInterval::at(clock, at.received),
                 EventKind::PollsRecovered { list: None, after },
@@ -90,12 +90,13 @@ impl Record {
             self.record_end(&session, at, old.as_ref(), clock, &mut outcome);
         } else {
             outcome.is_revived = self.ended.take().is_some();
-            self.last_alive = Some(reply.clone());
+            self.last_alive = Some(timing.clone());
             self.update_overdue(&session, at, clock, &mut outcome);
         }
         self.update_presence(&session.status, old.as_ref(), at, from_list, clock, &mut outcome);
-        self.update_traffic(&session, &reply, old.as_ref(), interval, clock, &mut outcome);
-        // What a list leaves out stays as a single reply said it; equal texts are kept once.
+        self.update_traffic(&session, &timing, old.as_ref(), interval, clock, &mut outcome);
+        // A list omits the connect fields, so the record keeps those of the last single response. Equal metadata shares
+        // one allocation.
         session.connect = session.connect.or(old.as_ref().and_then(|old| old.connect));
         match old {
             Some(old) if old.metadata == session.metadata => {
@@ -107,12 +108,13 @@ impl Record {
                 self.owner = session.metadata.as_ref().and_then(|it| it.owner(owner_key));
             }
         }
-        self.first_response.get_or_insert_with(|| reply.clone());
-        (self.last_response, self.session, self.is_from_list) = (Some(reply), Some(session), from_list);
+        self.first_response.get_or_insert_with(|| timing.clone());
+        (self.last_response, self.session, self.is_from_list) = (Some(timing), Some(session), from_list);
         Some(outcome)
     }
 
-    /// Measures the time since the reply before, or the `longest` between two of several replies.
+    /// Measures the gap since the response before. For a run of responses, `longest` is the longest gap between two of
+    /// them.
     fn measure_gap(&mut self, at: &RequestTiming, longest: Option<Duration>) {
         let Some(last) = &self.last_response else { return };
         let gap = longest.unwrap_or_else(|| at.received.since(last.sent));
@@ -140,15 +142,16 @@ impl Record {
             Some(TrafficEdge::Started) => outcome.events.push((interval, EventKind::TrafficStarted)),
             Some(TrafficEdge::Stopped) => {
                 let between = self.traffic_activity.stopped_between();
-                let when =
-                    between.map_or(interval, |(grew, still)| TimeInterval::between(clock, Some(grew), still));
+                let when = between.map_or(interval, |(growth, unchanged)| {
+                    TimeInterval::between(clock, Some(growth), unchanged)
+                });
                 outcome.events.push((when, EventKind::TrafficStopped { bytes }));
             }
             None => {}
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "two replies and what is known of them")]
+    #[expect(clippy::too_many_arguments, reason = "two responses and their context")]
     fn detect_changes(
         &self,
         old: &Session,
@@ -169,7 +172,7 @@ impl Record {
                 (Phase::Ended, Phase::Alive | Phase::Unknown) => {
                     outcome.events.push((interval, EventKind::Contradicted { from, to }));
                 }
-                (Phase::Alive | Phase::Unknown, Phase::Ended) => {} // take_end tells it
+                (Phase::Alive | Phase::Unknown, Phase::Ended) => {} // `record_end` adds the event
                 _ => outcome.events.push((interval, EventKind::StatusChanged { from, to })),
             }
         }
@@ -191,17 +194,13 @@ impl Record {
         }
         let between = TimeInterval::between(clock, self.last_alive.as_deref(), &at);
         let wide = between.widened(clock.uncertainty());
-        let watched = self.last_alive.as_ref().map(|_| wide);
+        let observed_between = self.last_alive.as_ref().map(|_| wide);
         let plausible_ended_at =
             session.ended.filter(|at| session.started.is_none_or(|started| started <= *at));
         let (narrowed, ended_at_fits) = wide.clamp_to(plausible_ended_at);
         let when = if ended_at_fits { narrowed } else { between };
-        self.ended = Some(Box::new(ObservedEnd {
-            when,
-            ended_at_fits,
-            observed_between: watched,
-            first_response: at,
-        }));
+        self.ended =
+            Some(Box::new(ObservedEnd { when, ended_at_fits, observed_between, first_response: at }));
         outcome.is_newly_ended = true;
         if let Some(old) = old {
             let was = old.status.clone();
@@ -222,7 +221,7 @@ impl Record {
         clock: &ServerClock,
         outcome: &mut UpdateOutcome,
     ) {
-        // What a status means that is not known here, nobody can say.
+        // keepwatch does not know whether an unknown status means that the session still runs.
         let is_running = session.status == Status::Running;
         let expires = session.expires.filter(|expires| is_running && clock.earliest(at.sent) > *expires);
         if let Some(expires) = expires.filter(|_| !self.is_overdue) {
@@ -241,7 +240,7 @@ impl Record {
         outcome: &mut UpdateOutcome,
     ) {
         self.presence = match (&self.presence, from_list, status.phase()) {
-            // With another status it is another list that should have it, and that one was not asked since.
+            // After a change of status, another list should have the session, and no response to that one came since.
             (Presence::Unlisted { since, confirmed }, false, Phase::Alive | Phase::Unknown)
                 if old.map(|old| &old.status) == Some(status) =>
             {
@@ -255,7 +254,7 @@ impl Record {
     }
 }
 
-/// How `new` differs from `old`.
+/// Returns the difference between `old` and `new`.
 fn classify_change(old: &Session, new: &Session) -> Change {
     if old == new {
         return Change::None;
@@ -266,11 +265,11 @@ fn classify_change(old: &Session, new: &Session) -> Change {
 
 fn first_seen_event(session: &Session, at: RequestTiming, clock: &ServerClock) -> EventKind {
     let now = clock.at(at.received);
-    let lives = session.status == Status::Running;
-    let left = session.expires.filter(|_| lives);
+    let is_running = session.status == Status::Running;
+    let expires = session.expires.filter(|_| is_running);
     EventKind::FirstSeen {
         status: session.status.clone(),
-        time_left: left.and_then(|expires| expires.signed_duration_since(now).to_std().ok()),
+        time_left: expires.and_then(|expires| expires.signed_duration_since(now).to_std().ok()),
         ended_at: session.ended.filter(|_| session.status.is_final()),
     }
 }

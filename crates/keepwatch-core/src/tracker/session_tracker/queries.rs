@@ -1,4 +1,4 @@
-//! What a fleet knows: taught it is by its inputs alone.
+//! Read-only queries. State changes only in [`SessionTracker::apply`].
 
 use std::ops::Bound;
 
@@ -16,12 +16,12 @@ use crate::tracker::timeline::{Seq, Timeline};
 use crate::tracker::verdict::{Evidence, Verdict};
 
 impl SessionTracker {
-    /// What is known of a session's end, or of what is odd about it.
+    /// Returns the evidence about a session: its fields and the observed times.
     pub(super) fn evidence(&self, id: &SessionId) -> Option<Evidence> {
         let record = self.records.get(id)?;
         let session = record.session.as_ref()?;
         let not_found = match &record.presence {
-            Presence::NotFound(absence) => Some(absence.error.clone()),
+            Presence::NotFound(not_found) => Some(not_found.error.clone()),
             Presence::NoResponseYet | Presence::Present | Presence::Unlisted { .. } => None,
         };
         let end_cluster = session.ended.and_then(|ended| self.end_clusters.cluster_of(id, ended));
@@ -41,7 +41,7 @@ impl SessionTracker {
         })
     }
 
-    /// What a session's own fields are evidence of, without anything that was watched.
+    /// Returns the evidence in a session's own fields, without any observed times.
     fn evidence_from_fields(&self, session: &Session) -> Evidence {
         Evidence {
             status: Some(session.status.clone()),
@@ -56,13 +56,14 @@ impl SessionTracker {
         }
     }
 
-    /// Why it ended, or what is odd about it; `None` while there is nothing to explain.
+    /// Returns the reason for a session's end or unusual state, or `None` while there is nothing to explain.
     #[must_use]
     pub fn verdict(&self, id: &SessionId) -> Option<Verdict> {
         self.evidence(id)?.verdict()
     }
 
-    /// The same of a session that is perhaps not on record: then by its fields alone.
+    /// Returns the verdict on a session that may have no record. Without a record, it rests on the session's fields
+    /// alone.
     #[must_use]
     pub fn verdict_for_session(&self, session: &Session) -> Option<Verdict> {
         if self.records.get(&session.id).is_some_and(|record| record.session.is_some()) {
@@ -71,47 +72,48 @@ impl SessionTracker {
         self.evidence_from_fields(session).verdict()
     }
 
-    /// What happened, in the order in which it was learned.
+    /// Returns all events, in the order in which the tracker learned them.
     #[must_use]
     pub fn timeline(&self) -> &Timeline {
         &self.timeline
     }
 
-    /// What happened to a session, and to all while it was watched and had not ended; the newest first.
+    /// Returns the events of a session, newest first, with the events that concerned all sessions before its end was
+    /// seen.
     pub fn newest_events<'t>(&'t self, id: &SessionId) -> impl Iterator<Item = (Seq, &'t Event)> + use<'t> {
         let ended = self.records.get(id).and_then(|record| record.ended.as_ref());
         let ended_at = ended.map(|ended| self.clock.at(ended.first_response.received));
         self.timeline.newest_first(id).filter(move |(_, event)| {
             let concerns_session =
                 event.id.is_some() || matches!(event.kind, EventKind::EndedTogether { .. });
-            concerns_session || ended_at.is_none_or(|over| event.learned_at <= over)
+            concerns_session || ended_at.is_none_or(|end| event.learned_at <= end)
         })
     }
 
-    /// The sessions that ran for less than a minute.
+    /// Returns the totals of the sessions that ran for less than a minute.
     #[must_use]
     pub fn short_sessions(&self) -> ShortSessions {
         self.short_sessions
     }
 
-    /// The newest moment that is on record: the record is as of then.
+    /// Returns the moment of the newest input. The state is as of then.
     #[must_use]
     pub fn latest_moment(&self) -> Option<Moment> {
         self.latest_moment
     }
 
-    /// Every record, in no order.
+    /// Returns all records, in no particular order.
     pub fn records(&self) -> impl Iterator<Item = &Record> {
         self.records.values().map(Box::as_ref)
     }
 
-    /// How often something changed.
+    /// Returns the change counters.
     #[must_use]
     pub fn changes(&self) -> ChangeCounters {
         self.changes
     }
 
-    /// How many columns of a session's id tell it from all others that are on record, 8 at least.
+    /// Returns the number of columns of a session's id that distinguish it from all other ids, at least 8.
     #[must_use]
     pub fn id_columns(&self, id: &SessionId) -> usize {
         let before = self.ids.range(..id).next_back();
@@ -119,43 +121,43 @@ impl SessionTracker {
         text::unique_prefix_length(before.map(SessionId::raw), id.raw(), after.map(SessionId::raw))
     }
 
-    /// The record of a session.
+    /// Returns the record of a session.
     #[must_use]
     pub fn get(&self, id: &SessionId) -> Option<&Record> {
         self.records.get(id).map(Box::as_ref)
     }
 
-    /// How many sessions are on record.
+    /// Returns the number of records.
     #[must_use]
     pub fn len(&self) -> usize {
         self.records.len()
     }
 
-    /// Whether there is none.
+    /// Returns true if there are no records.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.records.is_empty()
     }
 
-    /// What time it is at the server.
+    /// Returns the estimate of the server's clock.
     #[must_use]
     pub fn clock(&self) -> &ServerClock {
         &self.clock
     }
 
-    /// How the polling goes.
+    /// Returns the health of the polls.
     #[must_use]
     pub fn health(&self) -> &PollHealth {
         &self.health
     }
 
-    /// The project of a session, where the key may list it.
+    /// Returns the project of a session, if the API key can list it.
     #[must_use]
     pub fn project_of(&self, session: &Session) -> Option<&Project> {
         self.projects.iter().find(|project| Some(&project.id) == session.project.as_ref())
     }
 
-    /// The projects that the key can list.
+    /// Returns the projects that the API key can list.
     #[must_use]
     pub fn projects(&self) -> &[Project] {
         &self.projects

@@ -1,4 +1,6 @@
-//! What leaves: the lists, the API, and at last the record. All of it is bounded.
+//! Applies lists and 404s: finds the sessions that left a list or that the API no longer knows, and evicts the oldest.
+//!
+//! The number of final and of unlisted sessions is bounded. Sessions that the user named are never evicted.
 
 use super::{MAX_FINAL_SESSIONS, SessionTracker};
 use crate::clock::Moment;
@@ -9,11 +11,14 @@ use crate::tracker::input::RequestTiming;
 use crate::tracker::record::{NotFoundSince, Presence, SessionResponse};
 use crate::tracker::server_clock::TimeInterval;
 
-/// What no list had for so many lists left them: more than come between two of the same kind.
+/// Number of consecutive lists without a session of unknown status after which it has left all lists. It exceeds the
+/// number of lists between two of the same kind.
 const MAX_LISTS_MISSED: u64 = 8;
 
 impl SessionTracker {
-    /// A list holds all sessions of its status, or should: what it lacks is asked for singly before anything is said.
+    /// Applies a list, which should hold all sessions of its status.
+    ///
+    /// A missing session is only marked as unlisted. The poller requests it by its id before any event is recorded.
     pub(super) fn apply_list(
         &mut self,
         response: SessionResponse,
@@ -27,8 +32,8 @@ impl SessionTracker {
         for session in sessions {
             let id = session.id.clone();
             let existing = self.records.get(&id);
-            // A list that has a session twice has said it once. One that has what is over as well would bring back, each
-            // time, what was forgotten.
+            // A list may contain a session twice: only the first entry counts. It may also contain final sessions:
+            // those that were evicted must not come back with each list.
             // promise: forgotten-sessions, mutant: >= MAX_FINAL_SESSIONS -> == usize::MAX
             let is_forgotten =
                 existing.is_none() && session.is_final() && self.evictable_final.len() >= MAX_FINAL_SESSIONS;
@@ -45,7 +50,7 @@ impl SessionTracker {
                 record.presence = Presence::Unlisted { since: at.received, confirmed: false };
                 applied.changed_silently = true;
             }
-            // With a status that nobody knows, nobody knows either which list should have it.
+            // It is not known which list should contain a session of unknown status.
             let has_unknown_status = record.phase() == Phase::Unknown && !record.is_final();
             let has_left_all_lists = has_unknown_status
                 && list_number.saturating_sub(record.last_list_number) >= MAX_LISTS_MISSED
@@ -70,7 +75,7 @@ impl SessionTracker {
         }
         record.failure_streak = None;
         let (since, is_new) = match &record.presence {
-            Presence::NotFound(absence) => (absence.since, false),
+            Presence::NotFound(not_found) => (not_found.since, false),
             Presence::NoResponseYet | Presence::Present | Presence::Unlisted { .. } => (at, true),
         };
         let when = TimeInterval::between(&self.clock, record.last_response.as_deref(), &at);
@@ -85,7 +90,7 @@ impl SessionTracker {
         }
     }
 
-    /// Forgets the oldest of what is over, and of what left the lists faster than it can be asked for.
+    /// Evicts the oldest final sessions, and the oldest that left the lists faster than the poller can request them.
     pub(super) fn evict(&mut self) {
         while self.evictable_final.len() > MAX_FINAL_SESSIONS {
             let Some((oldest, ())) = self.evictable_final.pop_lru() else { break };

@@ -1,4 +1,4 @@
-//! Replies about sessions, and what an end or a new session means for the others.
+//! Applies responses with sessions, and updates other sessions after an end or a creation: clusters and successors.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::tracker::record::{Change, Presence, Record, SessionResponse};
 use crate::tracker::server_clock::TimeInterval;
 
 impl SessionTracker {
-    /// A reply with sessions, or `several` of them that say the same.
+    /// Applies a response with sessions, or a run of identical ones with their number and longest gap in `repeats`.
     pub(super) fn apply_response(
         &mut self,
         at: RequestTiming,
@@ -54,7 +54,7 @@ impl SessionTracker {
         }
     }
 
-    /// A reply about one session; of a list, if it has a number.
+    /// Applies one session of a response. `list_number` is the number of the list that contains it, if any.
     pub(super) fn apply_session(
         &mut self,
         response: SessionResponse,
@@ -105,7 +105,7 @@ impl SessionTracker {
         self.update_alerts(&id, at.received, applied);
     }
 
-    /// An end counts among those that belong together as long as the newest reply says that it is such a one.
+    /// Adds the end of a session to the clusters, or removes it if its newest response no longer allows it in one.
     fn update_end_cluster(&mut self, id: &SessionId, now: Moment) {
         let can_join = self.evidence(id).is_some_and(|evidence| evidence.can_join_cluster());
         let session = self.records.get(id).and_then(|record| record.session.as_ref());
@@ -115,7 +115,7 @@ impl SessionTracker {
         }
     }
 
-    /// What follows for the others from an end.
+    /// Counts an ended session if it was short, and links it to a successor that is already known.
     fn link_successor(&mut self, id: &SessionId, now: Moment, applied: &mut AppliedChanges) {
         let Some(record) = self.records.get_mut(id) else { return };
         if let Some(ran) = record.duration().filter(|_| record.is_end_exact() && !record.is_counted_as_short)
@@ -124,14 +124,15 @@ impl SessionTracker {
             record.is_counted_as_short = true;
         }
         let metadata = record.session.as_ref().and_then(diff::nonempty_metadata);
-        let successor =
-            metadata.zip(record.ended_at()).and_then(|(it, at)| self.successors.session_ended(id, it, at));
+        let successor = metadata
+            .zip(record.ended_at())
+            .and_then(|(data, at)| self.successors.session_ended(id, data, at));
         if let Some((new, created)) = successor {
             self.record_successor(id, new, created, now, applied);
         }
     }
 
-    /// A session that is new: where it has the metadata of one that has just ended, that one is told.
+    /// Links a new session to one with the same metadata that has just ended.
     fn link_predecessor(&mut self, id: &SessionId, now: Moment, applied: &mut AppliedChanges) {
         let Some(session) = self.records.get(id).and_then(|record| record.session.as_ref()) else { return };
         let Some((metadata, created)) =
@@ -160,7 +161,7 @@ impl SessionTracker {
     }
 }
 
-/// The record of a session; from now on, if there was none.
+/// Returns the record of a session. Creates it if it does not exist.
 pub(super) fn get_or_insert_record<'r>(
     records: &'r mut IndexMap<SessionId, Box<Record>>,
     ids: &mut BTreeSet<SessionId>,

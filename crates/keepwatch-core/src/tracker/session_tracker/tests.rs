@@ -1,3 +1,5 @@
+//! Unit tests of the session tracker: inputs in, events and records out.
+
 use std::time::Duration;
 
 use super::*;
@@ -13,7 +15,7 @@ mod day;
 
 const QUARTER: Duration = Duration::from_secs(15 * 60);
 
-/// A session that runs from noon on, for a quarter of an hour.
+/// Returns a session that started at noon with a timeout of 15 minutes.
 fn session(text: &str, status: Status) -> Session {
     Session { status, ..running_session(text, t(0.0), QUARTER) }
 }
@@ -74,7 +76,7 @@ fn first_seen(status: Status, left: f64) -> EventKind {
     EventKind::FirstSeen { status, time_left: left, ended_at: None }
 }
 
-/// Names of what happened.
+/// Returns the names of events.
 fn names(events: &[EventKind]) -> Vec<&'static str> {
     events.iter().map(EventKind::name).collect()
 }
@@ -84,7 +86,7 @@ fn presence<'a>(tracker: &'a SessionTracker, text: &str) -> &'a Presence {
 }
 
 #[test]
-fn a_named_session_is_awaited_then_first_seen_once() {
+fn named_session_is_first_seen_once() {
     let mut tracker = tracker_with_named(&["a"]);
     assert_eq!(presence(&tracker, "a"), &Presence::NoResponseYet);
     let first = apply(&mut tracker, session_response(1.0, 1.2, session("a", Status::Running)));
@@ -98,7 +100,7 @@ fn a_named_session_is_awaited_then_first_seen_once() {
 }
 
 #[test]
-fn a_reply_that_was_sent_before_the_newest_one_says_nothing_new() {
+fn stale_response_is_ignored() {
     let mut tracker = tracker_with_named(&["a"]);
     tracker.apply(session_response(4.0, 4.2, ended_at("a", Status::Completed, 4.1)));
     tracker.apply(failed_request(Scope::Session(id("a")), 4.5, 4.6, ApiErrorKind::Timeout));
@@ -107,12 +109,12 @@ fn a_reply_that_was_sent_before_the_newest_one_says_nothing_new() {
     let record = tracker.get(&id("a")).unwrap();
     assert_eq!((record.status(), record.ended.is_some()), (Some(&Status::Completed), true));
     assert_eq!(record.last(), Some(request_timing(4.0, 4.2)));
-    assert!(record.failure_streak.is_some(), "nor does it end a failure that came after it was sent");
+    assert!(record.failure_streak.is_some(), "a stale response does not end a newer failure");
 }
 
 #[test]
-fn an_end_lies_between_the_last_reply_that_said_otherwise_and_the_first_that_says_so() {
-    for (said, when, fits) in [
+fn end_lies_between_two_responses() {
+    for (ended_at, when, fits) in [
         (None, (Some(4.0), 7.5), false),
         (Some(6.0), (Some(6.0), 6.0), true),
         (Some(4.0), (Some(4.0), 4.0), true),
@@ -123,12 +125,12 @@ fn an_end_lies_between_the_last_reply_that_said_otherwise_and_the_first_that_say
         let mut tracker = tracker_with_named(&["a"]);
         tracker.apply(session_response(1.0, 1.2, session("a", Status::Running)));
         tracker.apply(session_response(4.0, 4.2, session("a", Status::Running)));
-        let end = Session { ended: said.map(t), ..session("a", Status::TimedOut) };
+        let end = Session { ended: ended_at.map(t), ..session("a", Status::TimedOut) };
         let events = tracker.apply(session_response(7.0, 7.5, end)).events;
         assert_eq!(events.len(), 1);
         assert_eq!(events[0].kind.name(), "ended");
         let expected = TimeInterval { earliest: when.0.map(t), latest: t(when.1) };
-        assert_eq!(events[0].when, expected, "{said:?}");
+        assert_eq!(events[0].when, expected, "{ended_at:?}");
         let ended = tracker.get(&id("a")).unwrap().ended.clone().unwrap();
         assert_eq!(
             (ended.when, ended.ended_at_fits, ended.first_response),
@@ -138,10 +140,10 @@ fn an_end_lies_between_the_last_reply_that_said_otherwise_and_the_first_that_say
 }
 
 #[test]
-fn what_is_first_seen_ended_has_no_times_of_ours() {
+fn first_seen_ended_has_no_observed_end() {
     let mut tracker = tracker_with_named(&["a", "b"]);
     let events = apply(&mut tracker, session_response(4.0, 4.2, ended_at("a", Status::Error, 2.0)));
-    assert_eq!(names(&events), ["first_seen", "flagged"], "its end was not seen");
+    assert_eq!(names(&events), ["first_seen", "flagged"], "its end was not observed");
     tracker.apply(session_response(4.0, 4.2, session("b", Status::Completed)));
     let (a, b) = (tracker.get(&id("a")).unwrap(), tracker.get(&id("b")).unwrap());
     assert_eq!(a.ended.as_ref().unwrap().when, TimeInterval { earliest: Some(t(2.0)), latest: t(2.0) });
@@ -154,7 +156,7 @@ fn what_is_first_seen_ended_has_no_times_of_ours() {
 }
 
 #[test]
-fn without_an_ended_at_the_end_is_when_it_was_seen() {
+fn missing_ended_at_uses_response() {
     let mut tracker = tracker_with_named(&["a"]);
     tracker.apply(session_response(1.0, 1.2, session("a", Status::Running)));
     tracker.apply(session_response(4.0, 4.2, session("a", Status::Completed)));
@@ -164,7 +166,7 @@ fn without_an_ended_at_the_end_is_when_it_was_seen() {
 }
 
 #[test]
-fn a_session_that_lives_again_is_shown_as_what_it_is() {
+fn retracted_end_is_contradicted() {
     let mut tracker = tracker_with_named(&["a"]);
     tracker.apply(session_response(1.0, 1.2, session("a", Status::Running)));
     tracker.apply(session_response(4.0, 4.2, session("a", Status::Completed)));
@@ -176,13 +178,13 @@ fn a_session_that_lives_again_is_shown_as_what_it_is() {
         record.time_left(tracker.clock(), t(10.0)),
         TimeLeft::Remaining(QUARTER - Duration::from_secs(10))
     );
-    let over = apply(&mut tracker, session_response(9.0, 9.2, session("a", Status::Error)));
-    assert_eq!(names(&over), ["ended", "flagged"]);
+    let second_end = apply(&mut tracker, session_response(9.0, 9.2, session("a", Status::Error)));
+    assert_eq!(names(&second_end), ["ended", "flagged"]);
     let changed = apply(&mut tracker, session_response(9.5, 9.6, session("a", Status::TimedOut)));
     assert_eq!(
         changed,
         [EventKind::StatusChanged { from: Status::Error, to: Status::TimedOut }],
-        "two kinds of end"
+        "the kind of end changed"
     );
     assert_eq!(
         tracker.get(&id("a")).unwrap().ended.as_ref().unwrap().first_response,
@@ -191,13 +193,13 @@ fn a_session_that_lives_again_is_shown_as_what_it_is() {
 }
 
 #[test]
-fn what_a_list_lacks_is_unlisted_then_confirmed_then_back() {
+fn unlisted_session_is_confirmed_then_returns() {
     let mut tracker = SessionTracker::new(AlertThresholds::default());
     tracker.apply(list_response(List::Running, 1.0, 1.2, &["a", "b"]));
     assert_eq!(
         apply(&mut tracker, list_response(List::Running, 4.0, 4.2, &["b"])),
         [],
-        "nothing is said before it was asked"
+        "no event before the session itself was requested"
     );
     assert_eq!(presence(&tracker, "a"), &Presence::Unlisted { since: moment(4.2), confirmed: false });
     assert_eq!(presence(&tracker, "b"), &Presence::Present);
@@ -210,29 +212,29 @@ fn what_a_list_lacks_is_unlisted_then_confirmed_then_back() {
     assert_eq!(
         apply(&mut tracker, session_response(7.5, 7.6, session("a", Status::Running))),
         [],
-        "it is said once"
+        "the event is recorded once"
     );
     assert_eq!(apply(&mut tracker, list_response(List::Running, 10.0, 10.2, &["a", "b"])), []);
     assert_eq!(presence(&tracker, "a"), &Presence::Present);
 }
 
 #[test]
-fn what_a_list_lacks_and_has_ended_is_resolved_to_its_end() {
+fn unlisted_session_is_resolved_to_its_end() {
     let mut tracker = SessionTracker::new(AlertThresholds::default());
     tracker.apply(list_response(List::Running, 1.0, 1.2, &["a", "b"]));
     tracker.apply(list_response(List::Running, 4.0, 4.2, &[]));
     let ended = apply(&mut tracker, session_response(4.3, 4.5, ended_at("a", Status::Completed, 3.0)));
     assert_eq!(names(&ended), ["ended"]);
     assert_eq!(presence(&tracker, "a"), &Presence::Present);
-    let gone = apply(&mut tracker, not_found_response("b", 4.3, 4.5));
-    assert_eq!(gone, [EventKind::NotFound(ApiErrorKind::NotFound.into())]);
+    let not_found = apply(&mut tracker, not_found_response("b", 4.3, 4.5));
+    assert_eq!(not_found, [EventKind::NotFound(ApiErrorKind::NotFound.into())]);
     assert!(tracker.get(&id("b")).unwrap().is_final());
 }
 
 #[test]
-fn what_leaves_the_lists_faster_than_it_is_asked_for_is_forgotten_the_oldest_first_and_nothing_named() {
+fn unlisted_sessions_are_evicted_oldest_first() {
     let mut tracker = tracker_with_named(&["named"]);
-    let names = |of: &str| (0..6_000).map(|number| format!("{of}-{number}")).collect::<Vec<_>>();
+    let names = |prefix: &str| (0..6_000).map(|number| format!("{prefix}-{number}")).collect::<Vec<_>>();
     let running = |at: f64, names: &[String]| {
         list_response(List::Running, at, at + 0.2, &names.iter().map(String::as_str).collect::<Vec<_>>())
     };
@@ -240,7 +242,7 @@ fn what_leaves_the_lists_faster_than_it_is_asked_for_is_forgotten_the_oldest_fir
     old.push("named".into());
     tracker.apply(running(1.0, &old));
     tracker.apply(running(4.0, &new));
-    assert_eq!(tracker.len(), 12_001, "none has left for so long that it is too many");
+    assert_eq!(tracker.len(), 12_001, "the limit is not reached yet");
     tracker.apply(session_response(4.3, 4.4, ended_at("old-7", Status::Completed, 3.0)));
     tracker.apply(running(7.0, &[]));
     let has = |name: &String| tracker.get(&id(name)).is_some();
@@ -252,7 +254,7 @@ fn what_leaves_the_lists_faster_than_it_is_asked_for_is_forgotten_the_oldest_fir
 }
 
 #[test]
-fn what_left_the_lists_with_a_status_that_nobody_knows_is_bounded_too() {
+fn unlisted_unknown_statuses_are_bounded() {
     let mut tracker = SessionTracker::new(AlertThresholds::default());
     let odd: Vec<Session> = (0..List::MAX_DELISTED + 50)
         .map(|number| session(&format!("s-{number}"), Status::from_api("FROZEN")))
@@ -266,7 +268,7 @@ fn what_left_the_lists_with_a_status_that_nobody_knows_is_bounded_too() {
     for at in [1.0, 4.0, 7.0, 10.0, 13.0, 16.0, 19.0, 22.0, 25.0, 28.0] {
         tracker.apply(running(at, &odd));
     }
-    assert_eq!(tracker.len(), odd.len(), "what is listed stays");
+    assert_eq!(tracker.len(), odd.len(), "listed sessions stay");
     for at in [31.0, 34.0, 37.0, 40.0, 43.0, 46.0, 49.0, 52.0, 55.0, 58.0] {
         tracker.apply(running(at, &[]));
     }
@@ -274,7 +276,7 @@ fn what_left_the_lists_with_a_status_that_nobody_knows_is_bounded_too() {
 }
 
 #[test]
-fn a_status_that_nobody_knows_with_an_end_is_over_and_bounded_as_what_ended() {
+fn ended_unknown_statuses_are_bounded() {
     let mut tracker = SessionTracker::new(AlertThresholds::default());
     let odd = Status::from_api("ARCHIVED");
     for number in 0..MAX_FINAL_SESSIONS + 9 {
@@ -283,13 +285,12 @@ fn a_status_that_nobody_knows_with_an_end_is_over_and_bounded_as_what_ended() {
         tracker.apply(session_response(4.0, 4.2, ended_at(&name, odd.clone(), 3.0)));
     }
     assert_eq!(tracker.len(), MAX_FINAL_SESSIONS);
-    let alive = session_response(1.0, 1.2, session("lives", odd));
-    tracker.apply(alive);
-    assert!(!tracker.get(&id("lives")).unwrap().is_final(), "without an end nobody knows");
+    tracker.apply(session_response(1.0, 1.2, session("no-end", odd)));
+    assert!(!tracker.get(&id("no-end")).unwrap().is_final(), "not final without `endedAt`");
 }
 
 #[test]
-fn what_is_gone_is_bounded_as_what_ended_and_what_was_named_or_lives_again_stays() {
+fn not_found_sessions_are_bounded() {
     let mut tracker = tracker_with_named(&["named"]);
     tracker.apply(session_response(1.0, 1.2, session("named", Status::Running)));
     tracker.apply(not_found_response("named", 2.0, 2.2));
@@ -325,36 +326,40 @@ fn second_end_counts_for_eviction_order() {
 }
 
 #[test]
-fn what_replies_say_of_a_session_is_evidence_of_its_end() {
-    let over = |proxy_bytes| Session {
+fn verdict_uses_fields_of_all_responses() {
+    let ended = |proxy_bytes| Session {
         created: Some(t(1.0)),
         keep_alive: Some(false),
         proxy_bytes,
         ..ended_at("a", Status::Completed, 301.0)
     };
-    let named = |last: Input| {
+    let verdict_name = |last: Input| {
         let mut tracker = tracker_with_named(&["a"]);
         tracker.apply(session_response(2.0, 2.2, session("a", Status::Running)));
         tracker.apply(last);
         tracker.verdict(&id("a")).unwrap().name()
     };
-    assert_eq!(named(session_response(301.5, 302.0, over(None))), "never_connected");
+    assert_eq!(verdict_name(session_response(301.5, 302.0, ended(None))), "never_connected");
     assert_eq!(
-        named(session_response(301.5, 302.0, over(Some(7)))),
+        verdict_name(session_response(301.5, 302.0, ended(Some(7)))),
         "disconnected_or_closed",
-        "somebody was there"
+        "proxy bytes show that a client was connected"
     );
-    // Of one that was never seen alive, the reply alone says by when it had ended.
+    // If a session was never seen running, it ended before the first response.
     let mut tracker = tracker_with_named(&["a"]);
-    tracker.apply(session_response(10.0, 10.2, over(None)));
-    assert_eq!(tracker.verdict(&id("a")).unwrap().name(), "disconnected_or_closed", "no end is yet to come");
+    tracker.apply(session_response(10.0, 10.2, ended(None)));
+    assert_eq!(
+        tracker.verdict(&id("a")).unwrap().name(),
+        "disconnected_or_closed",
+        "an `endedAt` in the future is ignored"
+    );
     let mut tracker = tracker_with_named(&["a"]);
-    tracker.apply(session_response(310.0, 310.2, over(None)));
+    tracker.apply(session_response(310.0, 310.2, ended(None)));
     assert_eq!(tracker.verdict(&id("a")).unwrap().name(), "never_connected");
 }
 
 #[test]
-fn a_list_that_has_what_is_over_too_does_not_bring_back_what_was_forgotten() {
+fn evicted_session_does_not_return_from_list() {
     let mut tracker = SessionTracker::new(AlertThresholds::default());
     let sessions: Vec<Session> = (0..MAX_FINAL_SESSIONS + 100)
         .map(|number| ended_at(&format!("s-{number}"), Status::Completed, 0.5))
@@ -370,27 +375,27 @@ fn a_list_that_has_what_is_over_too_does_not_bring_back_what_was_forgotten() {
 }
 
 #[test]
-fn a_session_that_starts_between_two_lists_is_never_said_to_be_unlisted() {
+fn session_starting_between_lists_is_not_unlisted() {
     let mut tracker = SessionTracker::new(AlertThresholds::default());
     tracker.apply(list_response(List::Pending, 1.0, 1.2, &["a"]));
     tracker.apply(list_response(List::Running, 1.0, 1.3, &[]));
-    assert_eq!(presence(&tracker, "a"), &Presence::Present, "the running list need not have what is pending");
+    assert_eq!(
+        presence(&tracker, "a"),
+        &Presence::Present,
+        "the running list does not contain pending sessions"
+    );
     let started = apply(&mut tracker, list_response(List::Running, 4.0, 4.2, &["a"]));
     assert_eq!(started, [EventKind::StatusChanged { from: Status::Pending, to: Status::Running }]);
     assert_eq!(apply(&mut tracker, list_response(List::Pending, 10.0, 10.2, &[])), []);
     assert_eq!(presence(&tracker, "a"), &Presence::Present);
-    // And where neither list of a round has it, because it started just then.
+    // Neither list of a round contains a session that starts during the round.
     let mut tracker = SessionTracker::new(AlertThresholds::default());
     tracker.apply(list_response(List::Pending, 1.0, 1.2, &["a"]));
     tracker.apply(list_response(List::Running, 10.0, 10.1, &[]));
     tracker.apply(list_response(List::Pending, 10.0, 10.2, &[]));
     let started = apply(&mut tracker, session_response(10.3, 10.4, session("a", Status::Running)));
     assert_eq!(started, [EventKind::StatusChanged { from: Status::Pending, to: Status::Running }]);
-    assert_eq!(
-        presence(&tracker, "a"),
-        &Presence::Present,
-        "no list of running ones was asked since it runs"
-    );
+    assert_eq!(presence(&tracker, "a"), &Presence::Present, "no running list was requested since it started");
     tracker.apply(list_response(List::Running, 13.0, 13.2, &[]));
     assert_eq!(
         apply(&mut tracker, session_response(13.3, 13.4, session("a", Status::Running))),
@@ -399,7 +404,7 @@ fn a_session_that_starts_between_two_lists_is_never_said_to_be_unlisted() {
 }
 
 #[test]
-fn a_list_that_was_sent_before_the_newest_reply_about_a_session_does_not_miss_it() {
+fn stale_list_does_not_unlist_sessions() {
     let mut tracker = SessionTracker::new(AlertThresholds::default());
     tracker.apply(session_response(4.0, 4.2, session("a", Status::Running)));
     tracker.apply(list_response(List::Running, 3.0, 9.0, &[]));
@@ -407,32 +412,32 @@ fn a_list_that_was_sent_before_the_newest_reply_about_a_session_does_not_miss_it
 }
 
 #[test]
-fn an_absent_session_is_said_to_be_so_once_and_has_nothing_left() {
+fn not_found_is_recorded_once() {
     let mut tracker = tracker_with_named(&["a", "never"]);
     tracker.apply(session_response(1.0, 1.2, session("a", Status::Running)));
     assert_eq!(apply(&mut tracker, not_found_response("a", 4.0, 4.2)).len(), 1);
     assert_eq!(apply(&mut tracker, not_found_response("a", 7.0, 7.2)).len(), 0);
     assert!(
-        matches!(presence(&tracker, "a"), Presence::NotFound(absence) if absence.since == request_timing(4.0, 4.2))
+        matches!(presence(&tracker, "a"), Presence::NotFound(not_found) if not_found.since == request_timing(4.0, 4.2))
     );
     let record = tracker.get(&id("a")).unwrap();
     assert_eq!((record.time_left(tracker.clock(), t(8.0)), record.age(t(8.0))), (TimeLeft::Unknown, None));
-    assert!(!record.is_final(), "the reader named it: it may come yet");
+    assert!(!record.is_final(), "a named session may still appear");
     tracker.apply(session_response(9.0, 9.2, session("a", Status::Running)));
     assert_eq!(presence(&tracker, "a"), &Presence::Present);
     assert_eq!(apply(&mut tracker, not_found_response("never", 4.0, 4.2)).len(), 1);
-    assert_eq!(apply(&mut tracker, not_found_response("nobody asked", 4.0, 4.2)), []);
+    assert_eq!(apply(&mut tracker, not_found_response("unknown", 4.0, 4.2)), []);
     assert_eq!(tracker.len(), 2);
 }
 
 #[test]
-fn a_failure_of_one_session_is_its_own() {
+fn failure_of_one_session_concerns_no_other() {
     let mut tracker = tracker_with_named(&["a", "b"]);
     for count in 1..=3 {
         let at = f64::from(count) * 3.0;
-        let told =
+        let events =
             apply(&mut tracker, failed_request(Scope::Session(id("a")), at, at + 0.1, ApiErrorKind::Timeout));
-        assert_eq!(told.len(), usize::from(count == 1), "once in a row");
+        assert_eq!(events.len(), usize::from(count == 1), "one event per streak");
         assert_eq!(tracker.get(&id("a")).unwrap().failure_streak.as_ref().unwrap().count, count);
     }
     assert!(tracker.get(&id("b")).unwrap().failure_streak.is_none());
@@ -440,7 +445,7 @@ fn a_failure_of_one_session_is_its_own() {
     assert_eq!(
         tracker.health().current_error(),
         Some(&ApiErrorKind::Timeout.into()),
-        "yet it is why nothing came so far"
+        "it is the newest poll, so its error is current"
     );
     tracker.apply(session_response(9.5, 9.6, session("b", Status::Running)));
     assert_eq!(tracker.health().current_error(), None);
@@ -450,7 +455,7 @@ fn a_failure_of_one_session_is_its_own() {
 }
 
 #[test]
-fn a_failure_of_all_begins_once_and_ends_with_the_first_success_of_anything() {
+fn any_success_ends_failure_of_all() {
     let mut tracker = tracker_with_named(&["a", "b", "c"]);
     assert_eq!(
         apply(&mut tracker, failed_request(Scope::Session(id("a")), 0.0, 1.0, connection_refused())).len(),
@@ -460,27 +465,31 @@ fn a_failure_of_all_begins_once_and_ends_with_the_first_success_of_anything() {
         apply(&mut tracker, failed_request(Scope::Session(id("b")), 0.0, 1.1, connection_refused())),
         []
     );
-    assert_eq!(tracker.health().failure_streak.as_ref().unwrap().count, 1, "they failed together");
+    assert_eq!(
+        tracker.health().failure_streak.as_ref().unwrap().count,
+        1,
+        "polls in flight together count once"
+    );
     assert_eq!(
         apply(&mut tracker, failed_request(Scope::Session(id("b")), 7.0, 7.1, connection_refused())),
         []
     );
     assert_eq!(tracker.health().failure_streak.as_ref().unwrap().count, 2);
     let early = apply(&mut tracker, session_response(6.9, 7.5, session("c", Status::Running)));
-    assert_eq!(names(&early), ["first_seen"], "it was sent before the failure");
+    assert_eq!(names(&early), ["first_seen"], "its request was sent before the failure");
     assert_eq!(tracker.health().current_error(), Some(&connection_refused().into()));
-    let good = apply(&mut tracker, session_response(19.0, 19.1, session("c", Status::Running)));
-    assert_eq!(names(&good), ["polls_recovered"]);
+    let recovered = apply(&mut tracker, session_response(19.0, 19.1, session("c", Status::Running)));
+    assert_eq!(names(&recovered), ["polls_recovered"]);
     assert!(tracker.health().failure_streak.is_none() && tracker.health().current_error().is_none());
     assert_eq!(tracker.health().last_success, Some(request_timing(19.0, 19.1)));
 }
 
 #[test]
-fn a_session_that_answers_oddly_shows_that_the_api_is_reached_again() {
+fn error_response_proves_api_reachable() {
     let mut tracker = tracker_with_named(&["a", "b"]);
     tracker.apply(failed_request(Scope::Session(id("a")), 0.0, 1.0, connection_refused()));
     tracker.apply(failed_request(Scope::Session(id("b")), 0.0, 2.0, ApiErrorKind::Server(500)));
-    assert!(tracker.health().failure_streak.is_some(), "not if it was asked before");
+    assert!(tracker.health().failure_streak.is_some(), "its request was sent before the failure");
     tracker.apply(failed_request(Scope::Session(id("b")), 7.0, 7.1, ApiErrorKind::Server(500)));
     assert!(tracker.health().failure_streak.is_none());
     tracker.apply(failed_request(Scope::Session(id("a")), 8.0, 8.1, connection_refused()));
@@ -488,11 +497,11 @@ fn a_session_that_answers_oddly_shows_that_the_api_is_reached_again() {
         names(&apply(&mut tracker, not_found_response("b", 9.0, 9.1))),
         ["polls_recovered", "not_found"]
     );
-    assert!(tracker.health().failure_streak.is_none(), "a 404 is an answer");
+    assert!(tracker.health().failure_streak.is_none(), "a 404 is a response");
 }
 
 #[test]
-fn a_failure_of_one_list_ends_with_the_success_of_that_list() {
+fn list_failure_ends_with_same_list() {
     let mut tracker = SessionTracker::new(AlertThresholds::default());
     let scope = Scope::List(List::Running);
     assert_eq!(apply(&mut tracker, failed_request(scope, 0.0, 0.1, ApiErrorKind::Server(500))).len(), 1);
@@ -502,19 +511,19 @@ fn a_failure_of_one_list_ends_with_the_success_of_that_list() {
 }
 
 #[test]
-fn while_one_list_fails_the_other_does_not_make_the_data_fresh() {
+fn pending_list_does_not_refresh_running_list() {
     let mut tracker = SessionTracker::new(AlertThresholds::default());
-    let last_good = |tracker: &SessionTracker| tracker.health().last_success.map(|good| good.received);
+    let last_success = |tracker: &SessionTracker| tracker.health().last_success.map(|at| at.received);
     tracker.apply(list_response(List::Running, 0.0, 0.1, &["a"]));
     tracker.apply(failed_request(Scope::List(List::Running), 3.0, 3.1, ApiErrorKind::Server(500)));
     tracker.apply(list_response(List::Pending, 4.0, 4.1, &[]));
-    assert_eq!(last_good(&tracker), Some(moment(0.1)));
+    assert_eq!(last_success(&tracker), Some(moment(0.1)));
     tracker.apply(list_response(List::Running, 6.0, 6.1, &["a"]));
-    assert_eq!(last_good(&tracker), Some(moment(6.1)));
+    assert_eq!(last_success(&tracker), Some(moment(6.1)));
 }
 
 #[test]
-fn what_a_list_could_not_be_read_of_is_counted_over_both_lists() {
+fn malformed_elements_are_summed_over_lists() {
     let mut tracker = SessionTracker::new(AlertThresholds::default());
     for (list, malformed, sum) in
         [(List::Running, 2, 2), (List::Pending, 1, 3), (List::Running, 0, 1), (List::Pending, 0, 0)]
@@ -531,7 +540,7 @@ fn what_a_list_could_not_be_read_of_is_counted_over_both_lists() {
 }
 
 #[test]
-fn of_ten_thousand_that_ended_the_last_five_hundred_stay_and_those_that_were_named() {
+fn newest_final_sessions_stay() {
     let mut tracker = tracker_with_named(&["named-a", "named-b"]);
     tracker.apply(session_response(0.0, 0.1, session("named-a", Status::Completed)));
     for number in 0..10_000_u32 {
@@ -541,14 +550,14 @@ fn of_ten_thousand_that_ended_the_last_five_hundred_stay_and_those_that_were_nam
     tracker.apply(session_response(10_000.0, 10_000.1, session("named-b", Status::Completed)));
     assert_eq!(tracker.len(), MAX_FINAL_SESSIONS + 2);
     assert_eq!(tracker.evictable_final.len(), MAX_FINAL_SESSIONS);
-    for stays in ["named-a", "named-b", "s9999", "s9500"] {
-        assert!(tracker.get(&id(stays)).is_some(), "{stays}");
+    for kept in ["named-a", "named-b", "s9999", "s9500"] {
+        assert!(tracker.get(&id(kept)).is_some(), "{kept}");
     }
     assert!(tracker.get(&id("s9499")).is_none());
 }
 
 #[test]
-fn one_that_ends_again_and_again_pushes_no_other_out() {
+fn repeated_ends_evict_no_other_session() {
     let mut tracker = SessionTracker::new(AlertThresholds::default());
     tracker.apply(session_response(0.0, 0.1, ended_at("quiet", Status::Error, 0.0)));
     for round in 1..2_000_u32 {
@@ -571,7 +580,7 @@ fn past_failures_are_bounded() {
 }
 
 #[test]
-fn what_a_list_leaves_out_stays_as_a_single_reply_said_it() {
+fn list_keeps_connect_fields() {
     let mut tracker = SessionTracker::new(AlertThresholds::default());
     let connect = Some(crate::session::ConnectFields { connect_url: true, ..Default::default() });
     let metadata = Some(Metadata::new(r#"{"name":"checkout"}"#));
@@ -580,11 +589,11 @@ fn what_a_list_leaves_out_stays_as_a_single_reply_said_it() {
     tracker.apply(list_response(List::Running, 1.0, 1.1, &["a"]));
     let record = tracker.get(&id("a")).unwrap();
     assert_eq!(record.session.as_ref().unwrap().connect, connect);
-    assert_eq!(record.owner, None, "metadata that is taken away is gone");
+    assert_eq!(record.owner, None, "the owner follows the newest metadata");
 }
 
 #[test]
-fn a_reply_is_filed_under_what_was_asked_for() {
+fn response_belongs_to_requested_id() {
     let mut tracker = tracker_with_named(&["a"]);
     let input = Input::SessionsReceived {
         at: request_timing(0.0, 0.1),
@@ -598,81 +607,85 @@ fn a_reply_is_filed_under_what_was_asked_for() {
 }
 
 #[test]
-fn bytes_that_move_are_counted_apart_from_what_moves_rows() {
+fn byte_changes_are_counted_separately() {
     let mut tracker = tracker_with_named(&["a"]);
-    let carried = |bytes| Session { proxy_bytes: Some(bytes), ..session("a", Status::Running) };
-    apply(&mut tracker, session_response(1.0, 1.1, carried(7)));
-    apply(&mut tracker, session_response(2.0, 2.1, carried(9)));
+    let with_bytes = |bytes| Session { proxy_bytes: Some(bytes), ..session("a", Status::Running) };
+    apply(&mut tracker, session_response(1.0, 1.1, with_bytes(7)));
+    apply(&mut tracker, session_response(2.0, 2.1, with_bytes(9)));
     let before = tracker.changes();
-    assert_ne!(before.sessions, tracker_with_named(&["a"]).changes().sessions, "it is there");
-    apply(&mut tracker, session_response(3.0, 3.1, carried(9)));
-    assert_eq!(tracker.changes(), before, "the same again");
-    apply(&mut tracker, session_response(4.0, 4.1, carried(11)));
+    assert_ne!(
+        before.sessions,
+        tracker_with_named(&["a"]).changes().sessions,
+        "the first response is a change"
+    );
+    apply(&mut tracker, session_response(3.0, 3.1, with_bytes(9)));
+    assert_eq!(tracker.changes(), before, "an equal response is no change");
+    apply(&mut tracker, session_response(4.0, 4.1, with_bytes(11)));
     let after = tracker.changes();
     assert_eq!(after.sessions, before.sessions);
     assert_ne!(after.bytes, before.bytes);
-    apply(&mut tracker, session_response(4.5, 4.6, Session { updated: Some(t(4.5)), ..carried(11) }));
+    apply(&mut tracker, session_response(4.5, 4.6, Session { updated: Some(t(4.5)), ..with_bytes(11) }));
     assert_eq!(tracker.changes().sessions, after.sessions, "`updatedAt` moves with the bytes");
     let field = (Untrusted::new("new"), Untrusted::new("1"));
-    let with_field = Session { extra_fields: vec![field], ..carried(11) };
+    let with_field = Session { extra_fields: vec![field], ..with_bytes(11) };
     assert_eq!(apply(&mut tracker, session_response(5.0, 5.1, with_field)), []);
-    assert_ne!(tracker.changes().sessions, after.sessions, "a row may show it, though it is no event");
+    assert_ne!(tracker.changes().sessions, after.sessions, "an extra field is a change without an event");
 }
 
 #[test]
-fn a_session_that_the_api_no_longer_knows_is_not_called_quiet() {
+fn not_found_session_is_not_idle() {
     let mut tracker = tracker_with_named(&["a"]);
-    let carried = |bytes| Session { proxy_bytes: Some(bytes), ..session("a", Status::Running) };
+    let with_bytes = |bytes| Session { proxy_bytes: Some(bytes), ..session("a", Status::Running) };
     for (seconds, bytes) in [(1.0, 7), (2.0, 9), (100.0, 9)] {
-        apply(&mut tracker, session_response(seconds, seconds + 0.1, carried(bytes)));
+        apply(&mut tracker, session_response(seconds, seconds + 0.1, with_bytes(bytes)));
     }
-    let quiet = tracker.get(&id("a")).unwrap().idle_for().unwrap();
-    assert!(quiet > Duration::from_secs(90), "{quiet:?}");
+    let idle = tracker.get(&id("a")).unwrap().idle_for().unwrap();
+    assert!(idle > Duration::from_secs(90), "{idle:?}");
     apply(&mut tracker, not_found_response("a", 103.0, 103.1));
     assert_eq!(tracker.get(&id("a")).unwrap().idle_for(), None);
 }
 
 #[test]
-fn a_servers_clock_that_is_set_is_told_once_it_is_believed_and_the_first_date_is_no_such_news() {
+fn server_clock_step_is_reported_once() {
     let mut tracker = tracker_with_named(&["a"]);
-    let mut told = Vec::new();
-    // From the start it is ten minutes ahead of ours; from the sixth reply on an hour more.
+    let mut steps = Vec::new();
+    // The server is ten minutes ahead of our clock, and one hour more from the seventh response on.
     for round in 0..12_u32 {
         let at = f64::from(round) * 3.0;
         let ahead = if round < 6 { 600.0 } else { 4200.0 };
         let date = Some(t((at + ahead).floor()));
-        let exchange = RequestTiming { date, ..request_timing(at, at + 0.1) };
+        let timing = RequestTiming { date, ..request_timing(at, at + 0.1) };
         let scope = Scope::Session(id("a"));
         let sessions = vec![session("a", Status::Running)];
         for event in
-            apply(&mut tracker, Input::SessionsReceived { at: exchange, scope, sessions, malformed: 0 })
+            apply(&mut tracker, Input::SessionsReceived { at: timing, scope, sessions, malformed: 0 })
         {
             if let EventKind::ServerClockSet { by_ms } = event {
-                told.push((round, (by_ms + 500) / 1000));
+                steps.push((round, (by_ms + 500) / 1000));
             }
         }
     }
-    assert_eq!(told, [(8, 3600)], "the third date that says so is believed");
+    assert_eq!(steps, [(8, 3600)], "the third contradicting date is accepted");
 }
 
 #[test]
-fn a_session_that_ends_and_lives_again_is_flagged_once_for_its_end() {
+fn end_alert_is_raised_once() {
     let mut tracker = tracker_with_named(&["a"]);
     for round in 0..6_u32 {
         let at = f64::from(round) * 10.0;
         apply(&mut tracker, session_response(at, at + 0.1, session("a", Status::Running)));
         apply(&mut tracker, session_response(at + 3.0, at + 3.1, ended_at("a", Status::Error, 2.0)));
         let record = tracker.get(&id("a")).unwrap();
-        assert_eq!(record.alerts.iter().map(|(flag, _)| *flag).collect::<Vec<_>>(), [Alert::Error]);
-        assert_eq!(record.raised_end_alerts.len(), 1, "and it is remembered once");
+        assert_eq!(record.alerts.iter().map(|(alert, _)| *alert).collect::<Vec<_>>(), [Alert::Error]);
+        assert_eq!(record.raised_end_alerts.len(), 1, "it is stored once");
     }
-    let flagged =
+    let raised =
         tracker.timeline().all().filter(|(_, event)| matches!(event.kind, EventKind::AlertRaised(_)));
-    assert_eq!(flagged.count(), 1);
+    assert_eq!(raised.count(), 1);
 }
 
 #[test]
-fn a_sleep_is_an_event_with_both_its_ends() {
+fn sleep_event_has_both_ends() {
     let mut tracker = SessionTracker::new(AlertThresholds::default());
     let events = tracker.apply(Input::Slept { from: moment(5.0), to: moment(3605.0) }).events;
     assert_eq!(events[0].kind.name(), "slept");
@@ -681,7 +694,7 @@ fn a_sleep_is_an_event_with_both_its_ends() {
 }
 
 #[test]
-fn every_input_survives_being_written_down() {
+fn inputs_round_trip_through_json() {
     let odd = Session {
         extra_fields: vec![(Untrusted::new("new\u{1b}"), Untrusted::new("{}"))],
         extra_fields_dropped: 3,
@@ -723,7 +736,7 @@ fn session_with_metadata(text: &str, status: Status, created: f64) -> Session {
 }
 
 #[test]
-fn a_successor_that_the_list_shows_before_the_end_is_known_is_told_of() {
+fn successor_listed_before_end_is_linked() {
     let mut tracker = SessionTracker::new(AlertThresholds::default());
     let listed = |sent: f64, sessions: Vec<Session>| Input::SessionsReceived {
         at: request_timing(sent, sent + 0.1),
@@ -743,7 +756,7 @@ fn a_successor_that_the_list_shows_before_the_end_is_known_is_told_of() {
 }
 
 #[test]
-fn a_successor_whose_creation_is_said_to_lie_ahead_appeared_by_now() {
+fn successor_created_in_future_appeared_now() {
     let mut tracker = SessionTracker::new(AlertThresholds::default());
     tracker.apply(session_response(
         1.0,
@@ -757,16 +770,16 @@ fn a_successor_whose_creation_is_said_to_lie_ahead_appeared_by_now() {
 }
 
 #[test]
-fn an_overdue_session_that_the_api_forgets_is_not_flagged_as_one_that_lives() {
+fn not_found_session_is_not_overdue() {
     let mut tracker = tracker_with_named(&["a"]);
     tracker.apply(session_response(901.0, 901.1, session("a", Status::Running)));
-    assert!(tracker.get(&id("a")).unwrap().alerts.iter().any(|(flag, _)| *flag == Alert::Overdue));
+    assert!(tracker.get(&id("a")).unwrap().alerts.iter().any(|(alert, _)| *alert == Alert::Overdue));
     tracker.apply(not_found_response("a", 904.0, 904.1));
     assert_eq!(tracker.get(&id("a")).unwrap().alerts, []);
 }
 
 #[test]
-fn of_a_status_that_is_not_known_nobody_can_say_that_it_is_overdue() {
+fn unknown_status_is_not_overdue() {
     let mut tracker = tracker_with_named(&["a"]);
     let odd = session("a", Status::Other(Untrusted::new("HIBERNATING")));
     assert_eq!(names(&apply(&mut tracker, session_response(901.0, 901.1, odd))), ["first_seen"]);
@@ -774,22 +787,22 @@ fn of_a_status_that_is_not_known_nobody_can_say_that_it_is_overdue() {
 }
 
 #[test]
-fn an_end_that_turns_out_to_be_another_no_longer_belongs_with_others() {
+fn changed_end_leaves_its_cluster() {
     for other in [ended_at("b", Status::Error, 5.0), ended_at("b", Status::Completed, 500.0)] {
         let mut tracker = tracker_with_named(&["a", "b"]);
         tracker.apply(session_response(6.0, 6.1, ended_at("a", Status::Completed, 5.0)));
         tracker.apply(session_response(6.0, 6.2, ended_at("b", Status::Completed, 5.0)));
-        let together =
+        let cluster_size =
             |tracker: &SessionTracker| tracker.verdict(&id("a")).unwrap().end_cluster.map(|it| it.ids.len());
-        assert_eq!(together(&tracker), Some(2));
+        assert_eq!(cluster_size(&tracker), Some(2));
         tracker.apply(session_response(7.0, 7.1, other));
-        assert_eq!(together(&tracker), None);
+        assert_eq!(cluster_size(&tracker), None);
         assert_eq!(names(&apply(&mut tracker, Input::TimePassed { now: moment(60.0) })), [""; 0]);
     }
 }
 
 #[test]
-fn a_sleep_over_which_the_wall_clock_was_set_back_ends_not_before_it_began() {
+fn sleep_never_ends_before_it_began() {
     let mut tracker = SessionTracker::new(AlertThresholds::default());
     let to = Moment { wall: "2026-11-22T11:59:00Z".parse().unwrap(), ..moment(3605.0) };
     let events = tracker.apply(Input::Slept { from: moment(5.0), to }).events;
@@ -798,14 +811,14 @@ fn a_sleep_over_which_the_wall_clock_was_set_back_ends_not_before_it_began() {
 }
 
 #[test]
-fn a_sentence_names_a_session_as_the_table_does() {
+fn sentence_shortens_session_id() {
     let long = id("6512bd43-d9ca-4e02-9a67-91f2c1a0b3de");
     let sentence = EventKind::Successor(long).sentence(Zone::Utc, t(0.0));
     assert_eq!(sentence, "a new session with the same metadata appeared: 6512bd43");
 }
 
 #[test]
-fn a_list_of_pending_sessions_that_fails_is_named_and_spoils_nothing_else() {
+fn pending_list_failure_is_separate() {
     let mut tracker = SessionTracker::new(AlertThresholds::default());
     tracker.apply(list_response(List::Running, 0.0, 0.1, &["a"]));
     let pending = || Scope::List(List::Pending);
@@ -815,9 +828,13 @@ fn a_list_of_pending_sessions_that_fails_is_named_and_spoils_nothing_else() {
         "{failing:?}"
     );
     assert_eq!(apply(&mut tracker, list_response(List::Running, 12.0, 12.1, &["a"])), []);
-    assert_eq!(tracker.health().last_success, Some(request_timing(12.0, 12.1)), "those that run are fresh");
+    assert_eq!(
+        tracker.health().last_success,
+        Some(request_timing(12.0, 12.1)),
+        "the running sessions are fresh"
+    );
     assert!(tracker.health().failure_streak.as_ref().unwrap().sentence().contains("pending sessions"));
-    // What is worse takes its place, and it does not take that one's.
+    // A failure of the running list replaces it, but not the other way round.
     assert_eq!(
         apply(&mut tracker, failed_request(Scope::List(List::Running), 13.0, 13.1, ApiErrorKind::Timeout))
             .len(),
@@ -825,32 +842,35 @@ fn a_list_of_pending_sessions_that_fails_is_named_and_spoils_nothing_else() {
     );
     assert_eq!(apply(&mut tracker, failed_request(pending(), 13.0, 23.0, ApiErrorKind::Timeout)), []);
     assert_eq!(tracker.health().failure_streak.as_ref().unwrap().list, Some(List::Running));
-    let over = apply(&mut tracker, list_response(List::Running, 24.0, 24.1, &["a"]));
-    assert!(matches!(over[..], [EventKind::PollsRecovered { list: Some(List::Running), .. }]), "{over:?}");
+    let recovered = apply(&mut tracker, list_response(List::Running, 24.0, 24.1, &["a"]));
+    assert!(
+        matches!(recovered[..], [EventKind::PollsRecovered { list: Some(List::Running), .. }]),
+        "{recovered:?}"
+    );
 }
 
 #[test]
-fn an_end_that_is_taken_back_and_said_again_is_one_short_session_and_one_flag() {
+fn repeated_end_is_counted_once() {
     let mut tracker = tracker_with_named(&["a"]);
-    let kept = |session: Session| Session { keep_alive: Some(true), ..session };
-    let mut flagged = 0;
+    let with_keep_alive = |session: Session| Session { keep_alive: Some(true), ..session };
+    let mut alerts = 0;
     for round in 0..5 {
         let now = f64::from(round) * 2.0 + 5.0;
-        tracker.apply(session_response(now, now + 0.1, kept(session("a", Status::Running))));
-        let end = kept(ended_at("a", Status::Completed, now + 0.5));
+        tracker.apply(session_response(now, now + 0.1, with_keep_alive(session("a", Status::Running))));
+        let end = with_keep_alive(ended_at("a", Status::Completed, now + 0.5));
         let events = apply(&mut tracker, session_response(now + 1.0, now + 1.1, end));
-        flagged += events.iter().filter(|kind| matches!(kind, EventKind::AlertRaised(_))).count();
+        alerts += events.iter().filter(|kind| matches!(kind, EventKind::AlertRaised(_))).count();
     }
-    assert_eq!((tracker.short_sessions().sessions, flagged), (1, 1));
-    assert_eq!(tracker.get(&id("a")).unwrap().alerts.len(), 1, "and it still stands");
+    assert_eq!((tracker.short_sessions().sessions, alerts), (1, 1));
+    assert_eq!(tracker.get(&id("a")).unwrap().alerts.len(), 1, "the alert is still active");
 }
 
 #[test]
-fn a_list_that_has_a_session_twice_has_said_it_once() {
+fn duplicate_in_list_is_ignored() {
     let mut tracker = SessionTracker::new(AlertThresholds::default());
     for round in 0..3 {
         let now = f64::from(round) * 3.0;
-        let twice = vec![
+        let duplicates = vec![
             session("a", Status::Running),
             Session { status: Status::Pending, ..session("a", Status::Running) },
         ];
@@ -858,7 +878,7 @@ fn a_list_that_has_a_session_twice_has_said_it_once() {
         tracker.apply(Input::SessionsReceived {
             at: request_timing(now, now + 0.1),
             scope,
-            sessions: twice,
+            sessions: duplicates,
             malformed: 0,
         });
     }
@@ -867,7 +887,7 @@ fn a_list_that_has_a_session_twice_has_said_it_once() {
 }
 
 #[test]
-fn a_list_that_was_sent_before_a_404_does_not_find_the_session_again() {
+fn stale_list_does_not_undo_not_found() {
     let mut tracker = SessionTracker::new(AlertThresholds::default());
     tracker.apply(list_response(List::Running, 0.0, 0.1, &["a"]));
     tracker.apply(not_found_response("a", 3.0, 3.1));
@@ -876,28 +896,28 @@ fn a_list_that_was_sent_before_a_404_does_not_find_the_session_again() {
 }
 
 #[test]
-fn with_two_machines_whose_clocks_differ_nothing_is_called_overdue_too_soon() {
+fn conflicting_server_clocks_cause_no_false_overdue() {
     let mut tracker = tracker_with_named(&["a"]);
-    let mut told = Vec::new();
+    let mut events = Vec::new();
     for round in 0..12_u8 {
         let now = f64::from(round) * 3.0;
         let ahead = if round % 2 == 0 { 600.0 } else { 0.0 };
         let mut at = request_timing(now, now + 0.1);
         at.date = Some(t((now + ahead).floor()));
-        let lives = Session { expires: Some(t(300.0)), ..session("a", Status::Running) };
+        let running = Session { expires: Some(t(300.0)), ..session("a", Status::Running) };
         let scope = Scope::Session(id("a"));
-        told.extend(apply(
+        events.extend(apply(
             &mut tracker,
-            Input::SessionsReceived { at, scope, sessions: vec![lives], malformed: 0 },
+            Input::SessionsReceived { at, scope, sessions: vec![running], malformed: 0 },
         ));
     }
-    assert!(!names(&told).contains(&"overdue"), "{told:?}");
+    assert!(!names(&events).contains(&"overdue"), "{events:?}");
     let clock = tracker.clock().at(moment(40.0));
-    assert!(clock < t(42.0), "ours speaks for one of them: {clock}");
+    assert!(clock < t(42.0), "the server clock that agrees with ours wins: {clock}");
 }
 
 #[test]
-fn bytes_that_an_end_brings_are_no_traffic_that_starts() {
+fn bytes_at_end_do_not_start_traffic() {
     let mut tracker = tracker_with_named(&["a"]);
     tracker.apply(session_response(
         1.0,
@@ -910,20 +930,20 @@ fn bytes_that_an_end_brings_are_no_traffic_that_starts() {
 }
 
 #[test]
-fn a_flag_that_stays_changes_nothing_that_is_shown() {
+fn unchanged_alert_is_no_change() {
     let mut tracker = SessionTracker::new(AlertThresholds::default());
     let overdue = Session { expires: Some(t(2.0)), ..session("a", Status::Running) };
     for at in [1.0, 4.0, 7.0] {
         tracker.apply(session_response(at, at + 0.2, overdue.clone()));
     }
-    assert!(tracker.get(&id("a")).unwrap().alerts.iter().any(|(flag, _)| *flag == Alert::Overdue));
+    assert!(tracker.get(&id("a")).unwrap().alerts.iter().any(|(alert, _)| *alert == Alert::Overdue));
     let before = tracker.changes();
     tracker.apply(session_response(10.0, 10.2, overdue));
     assert_eq!(tracker.changes(), before);
 }
 
 #[test]
-fn a_record_at_rest_is_small() {
+fn record_is_small() {
     let bytes = size_of::<crate::tracker::Record>();
-    assert!(bytes <= 700, "{bytes} bytes, of which there are ten thousand");
+    assert!(bytes <= 700, "{bytes} bytes for each of ten thousand records");
 }

@@ -1,14 +1,14 @@
-//! A day of polling a thousand sessions, replayed: how long it takes, how much it leaves, and that no end is lost.
+//! A simulated day with a thousand sessions: measures CPU time and memory, and checks that the tracker misses no end.
 //!
-//! The ordinary test looks every [`TEST_INTERVAL`], which a debug build replays in seconds. The whole day at the program's own
-//! interval, 28.8 million observations, is
+//! The ordinary test polls every [`TEST_INTERVAL`], which a debug build simulates in seconds. This runs the whole day
+//! at the program's default interval, with 28.8 million observations:
 //!
 //! ```text
-//! cargo test --release --lib a_day_at_the_programs_own_interval -- --ignored --nocapture
+//! cargo test --release --lib day_at_default_interval -- --ignored --nocapture
 //! ```
 //!
-//! Memory is the sum of what the fleet holds, by the sizes of its parts and the lengths of their texts; the allocator's
-//! own, and the slack of trees, are not in it. The whole day also says by how much the process grew.
+//! Memory is the sum of the sizes of the tracker's parts and the lengths of their texts. It does not include the
+//! overhead of the allocator and of trees. The test also prints the growth of the process.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -19,19 +19,19 @@ use crate::session::{ApiErrorKind, List, Metadata, Session, Status};
 use crate::testing::{moment_since, running_session};
 use crate::tracker::{Alert, timeline};
 
-/// So many sessions live at a time.
+/// Number of sessions that are alive at a time.
 const ALIVE: usize = 1_000;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-/// How often the ordinary test looks.
+/// Poll interval of the ordinary test.
 const TEST_INTERVAL: Duration = Duration::from_secs(120);
-/// How often the program looks, if it is not told otherwise.
-const PROGRAM_INTERVAL: Duration = Duration::from_secs(3);
-/// How long a reply takes.
+/// The program's default poll interval.
+const DEFAULT_INTERVAL: Duration = Duration::from_secs(3);
+/// Time from a request to its response.
 const LATENCY: Duration = Duration::from_millis(90);
-/// The most bytes of state that a session on record may take, its events included.
+/// Most bytes of state per session on record, including its events.
 const MAX_BYTES_PER_SESSION: usize = 3_000;
 
-/// How a session goes out of the lists.
+/// The way in which a session leaves the lists.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum EndKind {
     Completed,
@@ -40,10 +40,10 @@ enum EndKind {
     NotFound,
 }
 
-/// A session, and what will become of it.
+/// A session and its scripted end.
 struct ScriptedSession {
     session: Session,
-    /// Since midnight.
+    /// The time of its end, since midnight.
     ends: Duration,
     end_kind: EndKind,
     bytes_per_second: i64,
@@ -57,8 +57,8 @@ struct SimulatedDay {
     tracker: SessionTracker,
     observations: usize,
     events: HashMap<&'static str, usize>,
-    /// The longest that the timeline was, and the most records that there were.
-    longest: (usize, usize),
+    /// The peak length of the timeline, and the peak number of records.
+    peaks: (usize, usize),
 }
 
 fn midnight() -> Timestamp {
@@ -80,60 +80,60 @@ impl SimulatedDay {
             tracker: SessionTracker::new(AlertThresholds::default()),
             observations: 0,
             events: HashMap::new(),
-            longest: (0, 0),
+            peaks: (0, 0),
         };
         for _ in 0..ALIVE {
-            let mut life = day.new_session(Duration::ZERO);
-            life.ends = life.ends.mul_f64(day.rng.f64()); // they did not all begin at midnight
-            day.sessions.push(life);
+            let mut script = day.new_session(Duration::ZERO);
+            script.ends = script.ends.mul_f64(day.rng.f64()); // spread the first ends over the first hour
+            day.sessions.push(script);
         }
         day
     }
 
-    /// A session that is born at `born`, for 5 to 60 minutes.
-    fn new_session(&mut self, born: Duration) -> ScriptedSession {
-        let chance = &mut self.rng;
-        let lives = Duration::from_millis(chance.u64(300_000..3_600_000));
-        let exit = match chance.u8(0..20) {
+    /// Creates a session that starts at `created` and lasts 5 to 60 minutes.
+    fn new_session(&mut self, created: Duration) -> ScriptedSession {
+        let rng = &mut self.rng;
+        let lifetime = Duration::from_millis(rng.u64(300_000..3_600_000));
+        let end_kind = match rng.u8(0..20) {
             0 => EndKind::Error,
             1 => EndKind::NotFound,
             2..6 => EndKind::TimedOut,
             _ => EndKind::Completed,
         };
-        let timeout = if exit == EndKind::TimedOut { lives } else { Duration::from_secs(6 * 3_600) };
-        let owner = chance.u8(0..20);
-        let id = format!("{:08x}-d9ca-4e02-9a67-{:012x}", self.number, chance.u32(..));
+        let timeout = if end_kind == EndKind::TimedOut { lifetime } else { Duration::from_secs(6 * 3_600) };
+        let owner = rng.u8(0..20);
+        let id = format!("{:08x}-d9ca-4e02-9a67-{:012x}", self.number, rng.u32(..));
         self.number += 1;
         let session = Session {
             project: Some(crate::text::Untrusted::new("b9f4c1f7-2d6e-4c58-9f0e-6a1d0c7ef3a9")),
-            keep_alive: Some(chance.bool()),
+            keep_alive: Some(rng.bool()),
             metadata: Some(Metadata::new(&format!(
                 r#"{{"owner":"team-{owner}","run":{{"id":"{}"}}}}"#,
                 self.number
             ))),
-            ..running_session(&id, saturating_add(midnight(), born), timeout)
+            ..running_session(&id, saturating_add(midnight(), created), timeout)
         };
-        let bytes_per_second = if chance.u8(0..3) == 0 { chance.i64(200..60_000) } else { 0 };
+        let bytes_per_second = if rng.u8(0..3) == 0 { rng.i64(200..60_000) } else { 0 };
         ScriptedSession {
             session,
-            ends: born.saturating_add(lives),
-            end_kind: exit,
+            ends: created.saturating_add(lifetime),
+            end_kind,
             bytes_per_second,
-            created: born,
+            created,
         }
     }
 
-    /// Polls as the program does: the list, and then singly what left it.
+    /// Polls as the program does: first the list, then each session that left it.
     fn poll(&mut self, now: Duration) {
         let mut left = Vec::new();
-        for place in 0..self.sessions.len() {
-            if self.sessions[place].ends <= now {
-                let born = self.sessions[place].ends;
-                let next = self.new_session(born);
-                left.push(std::mem::replace(&mut self.sessions[place], next));
+        for index in 0..self.sessions.len() {
+            if self.sessions[index].ends <= now {
+                let created = self.sessions[index].ends;
+                let next = self.new_session(created);
+                left.push(std::mem::replace(&mut self.sessions[index], next));
             }
         }
-        let sessions: Vec<Session> = self.sessions.iter().map(|life| life.at(now)).collect();
+        let sessions: Vec<Session> = self.sessions.iter().map(|script| script.at(now)).collect();
         self.observations += sessions.len();
         let list = Input::SessionsReceived {
             at: timing_at(now),
@@ -142,16 +142,16 @@ impl SimulatedDay {
             malformed: 0,
         };
         self.apply(list);
-        for (nth, life) in (1..).zip(left) {
+        for (nth, script) in (1..).zip(left) {
             let at = timing_at(now.saturating_add(LATENCY * nth));
-            let id = life.session.id.clone();
-            let is_end = if life.end_kind == EndKind::NotFound { "not_found" } else { "ended" };
-            let events = self.apply(life.end_input(at));
+            let id = script.session.id.clone();
+            let end_name = if script.end_kind == EndKind::NotFound { "not_found" } else { "ended" };
+            let events = self.apply(script.end_input(at));
             let ends = events.iter().filter(|event| event.id.as_ref() == Some(&id));
-            assert_eq!(ends.filter(|event| event.kind.name() == is_end).count(), 1, "the end of {id:?}");
+            assert_eq!(ends.filter(|event| event.kind.name() == end_name).count(), 1, "end of {id:?}");
         }
-        let (timeline, records) = self.longest;
-        self.longest = (timeline.max(self.tracker.timeline.len()), records.max(self.tracker.len()));
+        let (timeline, records) = self.peaks;
+        self.peaks = (timeline.max(self.tracker.timeline.len()), records.max(self.tracker.len()));
     }
 
     fn apply(&mut self, input: Input) -> Vec<Event> {
@@ -185,15 +185,15 @@ impl ScriptedSession {
     }
 }
 
-/// What the fleet holds, in bytes.
+/// Returns the size of the tracker's state in bytes.
 fn bytes_held(tracker: &SessionTracker) -> usize {
-    let text = |length: usize| length + 2 * size_of::<usize>(); // its counts of owners
-    let of_record = |record: &Record| {
+    let text = |length: usize| length + 2 * size_of::<usize>(); // with its reference counts
+    let record_bytes = |record: &Record| {
         let session = record.session.as_ref();
         let metadata = session.and_then(|it| it.metadata.as_ref()).map_or(0, |it| text(it.json().len()));
         let project = session.and_then(|it| it.project.as_ref()).map_or(0, |it| text(it.raw().len()));
         let owner = record.owner.as_ref().map_or(0, |it| text(it.raw().len()));
-        let ids = 2 * text(record.id.raw().len()); // what it was asked for by, and what the reply calls it
+        let ids = 2 * text(record.id.raw().len()); // the requested id, and the id in the response
         size_of::<(SessionId, Record)>()
             + ids
             + metadata
@@ -201,50 +201,50 @@ fn bytes_held(tracker: &SessionTracker) -> usize {
             + owner
             + record.alerts.capacity() * size_of::<(Alert, Seq)>()
     };
-    let of_event = |event: &Event| match &event.kind {
+    let event_bytes = |event: &Event| match &event.kind {
         EventKind::EndedTogether { ids, .. } => ids.capacity() * size_of::<SessionId>(),
         _ => 0,
     };
-    let records: usize = tracker.records().map(of_record).sum();
+    let records: usize = tracker.records().map(record_bytes).sum();
     let events: usize =
-        tracker.timeline.all().map(|(_, event)| size_of::<(Seq, Event)>() + of_event(event)).sum();
-    let places = tracker.timeline.len() * 2 * size_of::<Seq>()
+        tracker.timeline.all().map(|(_, event)| size_of::<(Seq, Event)>() + event_bytes(event)).sum();
+    let indices = tracker.timeline.len() * 2 * size_of::<Seq>()
         + tracker.len() * 4 * size_of::<(Timestamp, SessionId)>();
-    records + events + places
+    records + events + indices
 }
 
-/// How much memory the process has, in bytes, where the system says.
+/// Returns the resident memory of the process in bytes, or `None` if the system does not report it.
 fn resident_memory() -> Option<usize> {
     let pages = std::fs::read_to_string("/proc/self/statm").ok()?.split(' ').nth(1)?.parse::<usize>().ok()?;
     Some(pages * 4096)
 }
 
-/// The CPU time of this thread. A busy machine makes the test take longer, but not use more of it.
+/// Returns the CPU time of this thread. Unlike wall time, it does not grow on a busy machine.
 fn cpu_time() -> Duration {
     rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime).try_into().unwrap()
 }
 
-fn replay(every: Duration) {
+fn simulate_day(interval: Duration) {
     let (start, before) = (cpu_time(), resident_memory());
     let mut day = SimulatedDay::new();
     let mut now = Duration::ZERO;
     while now < DAY {
         day.poll(now);
-        now += every;
+        now += interval;
     }
-    let took = cpu_time() - start;
+    let elapsed = cpu_time() - start;
     let held = bytes_held(&day.tracker);
-    let grown = resident_memory().zip(before).map(|(after, before)| after.saturating_sub(before));
-    let (timeline, records) = day.longest;
+    let growth = resident_memory().zip(before).map(|(after, before)| after.saturating_sub(before));
+    let (timeline, records) = day.peaks;
     println!(
-        "every {every:?}: {} sessions, {} observations in {took:.1?}, {:.2?} each; at most {records} records and {timeline} \
+        "every {interval:?}: {} sessions, {} observations in {elapsed:.1?}, {:.2?} each; at most {records} records and {timeline} \
          events on record; {} kB held, {} bytes a session; the process grew by {} kB; {:?}",
         day.number,
         day.observations,
-        took / u32::try_from(day.observations).unwrap(),
+        elapsed / u32::try_from(day.observations).unwrap(),
         held / 1000,
         held / day.tracker.len(),
-        grown.unwrap_or(0) / 1000,
+        growth.unwrap_or(0) / 1000,
         day.events,
     );
     assert!(records <= ALIVE + MAX_FINAL_SESSIONS, "{records} records");
@@ -254,16 +254,16 @@ fn replay(every: Duration) {
         "{} bytes a session",
         held / day.tracker.len()
     );
-    assert!(took < Duration::from_secs(120), "it takes {took:?} of CPU time");
+    assert!(elapsed < Duration::from_secs(120), "{elapsed:?} of CPU time");
 }
 
 #[test]
-fn a_day_of_a_thousand_sessions_loses_no_end_and_stays_small() {
-    replay(TEST_INTERVAL);
+fn day_of_thousand_sessions_stays_small() {
+    simulate_day(TEST_INTERVAL);
 }
 
 #[test]
 #[ignore = "28.8 million observations take minutes in a debug build"]
-fn a_day_at_the_programs_own_interval_loses_no_end_and_stays_small() {
-    replay(PROGRAM_INTERVAL);
+fn day_at_default_interval_stays_small() {
+    simulate_day(DEFAULT_INTERVAL);
 }
