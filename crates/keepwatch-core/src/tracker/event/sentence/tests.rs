@@ -8,11 +8,11 @@ fn sentence(kind: &EventKind) -> String {
     kind.sentence(Zone::Utc, t(0))
 }
 
-fn ended(ended_at: Option<i32>, fits: bool, last_alive: Option<i32>) -> String {
+fn ended(ended_at: Option<i32>, ended_at_fits: bool, last_alive: Option<i32>) -> String {
     sentence(&EventKind::Ended {
         status: Status::Completed,
         ended_at: ended_at.map(t),
-        ended_at_fits: fits,
+        ended_at_fits,
         last_alive: last_alive.map(|at| (t(at), Status::Running)),
     })
 }
@@ -25,7 +25,7 @@ fn together(ids: &[&str]) -> EventKind {
 }
 
 #[test]
-fn end_states_conflict_with_ended_at() {
+fn end_explains_doubtful_ended_at() {
     assert_eq!(ended(None, false, None), "COMPLETED (the API gives no endedAt)");
     assert_eq!(ended(Some(9), true, Some(10)), "COMPLETED (endedAt 12:00:09.0)");
     assert_eq!(
