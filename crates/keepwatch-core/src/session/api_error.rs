@@ -108,8 +108,8 @@ impl ApiError {
         self
     }
 
-    /// Returns a sentence: what failed, on what, and what to do. It does not state the time of the retry, which only the poller
-    /// knows.
+    /// Returns a sentence: what failed, on what, and what to do. It does not state the time of the retry, which only
+    /// the poller knows.
     #[must_use]
     pub fn description(&self) -> String {
         let api_message = self.message.as_ref().filter(|message| !message.is_empty());
@@ -350,7 +350,10 @@ mod tests {
         for other in ["Rate limit exceeded. Try again later.", "(limit x, currently y)", "currently 3", ""] {
             assert_eq!(rate_limited(other).slots_used_and_limit(), None, "{other}");
         }
-        assert_eq!(ApiError { kind: ApiErrorKind::Server(500), ..rate_limited(full) }.slots_used_and_limit(), None);
+        assert_eq!(
+            ApiError { kind: ApiErrorKind::Server(500), ..rate_limited(full) }.slots_used_and_limit(),
+            None
+        );
     }
 
     #[test]

@@ -70,8 +70,8 @@ impl SessionId {
         Self(id)
     }
 
-    /// Returns a hint to append to "not found" if the id may be truncated, else an empty text. The screen shows the first eight
-    /// characters of an id, and people paste those.
+    /// Returns a hint to append to "not found" if the id may be truncated, else an empty text. The screen shows the
+    /// first eight characters of an id, and people paste those.
     #[must_use]
     pub fn truncation_hint(&self) -> &'static str {
         let is_complete = self.raw().chars().count() >= BROWSERBASE_ID_CHARS;
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn id_may_have_spaces_but_must_fit_urls() {
+    fn id_must_fit_in_url() {
         assert_eq!(SessionId::parse("  two words ").unwrap().raw(), "two words");
         for bad in ["", "   ", ".", "..", "a\nb", &"x".repeat(257)] {
             assert!(SessionId::parse(bad).is_err(), "{bad:?}");

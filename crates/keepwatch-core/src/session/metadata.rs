@@ -1,7 +1,7 @@
 //! A session's metadata: a JSON object that its creator attached to it.
 //!
-//! It is stored as JSON text, which is compact, comparable and can have any depth. It is parsed into a tree only for the
-//! display of one session.
+//! It is stored as JSON text, which is compact, comparable and can have any depth. It is parsed into a tree only for
+//! the display of one session.
 
 use std::fmt;
 use std::sync::Arc;
@@ -102,8 +102,8 @@ impl Metadata {
         }
     }
 
-    /// Returns the text to show if [`to_value`](Self::to_value) fails. The caller must still redact it. Text with escaped
-    /// letters (`signing\u004bey`) is replaced by a placeholder, because redaction would miss secrets in it.
+    /// Returns the text to show if [`to_value`](Self::to_value) fails. The caller must still redact it. Text with
+    /// escaped letters (`signing\u004bey`) is replaced by a placeholder, because redaction would miss secrets in it.
     #[must_use]
     pub fn fallback_text(&self) -> &str {
         if self.0.contains("\\u") { ESCAPED_PLACEHOLDER } else { &self.0 }
@@ -129,7 +129,7 @@ impl Metadata {
     }
 
     /// Returns the owner: the value at `key`, else the value of a common key such as `owner`, else a known
-    /// tool. `None` if there is none.
+    /// tool. `None` without an owner.
     #[must_use]
     pub fn owner(&self, key: Option<&MetadataPath>) -> Option<Untrusted> {
         let tree = self.to_value()?;
@@ -150,7 +150,7 @@ impl Metadata {
         at_key.filter(is_filled).or_else(named).or_else(stamped)
     }
 
-    /// Returns true if a value at or below `path` (`run.id`, ignoring case) passes `test`. An empty path matches everything.
+    /// Returns true if a value at or below `path` (`run.id`, in any case) passes `test`. An empty path matches all.
     pub fn any_value_at(&self, path: &str, mut test: impl FnMut(&str) -> bool) -> bool {
         metadata_search::any_value_at(&self.0, path, &mut test)
     }
@@ -233,14 +233,14 @@ mod tests {
     }
 
     #[test]
-    fn one_line_shows_nested_keys_as_paths() {
+    fn nested_keys_become_paths() {
         let metadata = Metadata::new(r#"{"env":"staging","run":{"id":"c-881","tags":["a"]},"n":1}"#);
         assert_eq!(metadata.one_line(80), "env staging  run.id c-881  run.tags.0 a  n 1");
         assert_eq!(metadata.one_line(12), "env staging…");
     }
 
     #[test]
-    fn owner_prefers_key_then_name_then_tool() {
+    fn owner_lookup_order() {
         let key = MetadataPath::parse("run.id").unwrap();
         let owner_at = |json, key| Metadata::new(json).owner(key).map(|owner| owner.sanitise_line());
         let owner = |json| owner_at(json, None);
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_are_redacted_by_name_and_shape() {
+    fn secrets_are_redacted() {
         let metadata = Metadata::new(
             r#"{"signing_key":"cAnArY","url":"wss://c/?signingKey=cAnArY","n":{"token":["cAnArY"]}}"#,
         );
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn escaped_secret_in_deep_text_is_hidden() {
+    fn escaped_secret_is_hidden() {
         let nested = |inside: &str| format!("{}{inside}{}", r#"{"a":"#.repeat(1000), "}".repeat(1000));
         let metadata = Metadata::new(&nested(r#""wss://c/?signing\u004bey=cAnArY""#));
         for text in

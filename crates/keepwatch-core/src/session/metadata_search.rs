@@ -1,5 +1,5 @@
-//! Search in the values of metadata while parsing its text. It builds no tree, because a filter searches ten thousand sessions
-//! at a time.
+//! Search in the values of metadata while parsing its text. It builds no tree, because a filter searches ten thousand
+//! sessions at a time.
 
 use std::fmt::{self, Write as _};
 
@@ -167,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn value_is_found_at_or_below_path() {
+    fn path_selects_values_below_it() {
         let json = r#"{"run":{"id":"c-881","try":2,"tags":["prices","eu"],"deep":{"n":-1.5}},"a.b":{"c":true},"x":null}"#;
         for (path, value, found) in [
             ("run.id", "c-881", true),

@@ -2,8 +2,8 @@
 //!
 //! Field names and meanings follow `GET /v1/sessions/{id}` of the
 //! [Browserbase API](https://docs.browserbase.com/reference/api/get-a-session). A field that is missing, null or not of
-//! its documented type is `None`. [`Session::extra_fields`] keeps the text of a field with the wrong type, so that no data
-//! is lost.
+//! its documented type is `None`. [`Session::extra_fields`] keeps the text of a field with the wrong type, so that no
+//! data is lost.
 
 mod api_error;
 mod id;
@@ -107,7 +107,7 @@ pub struct ConnectUrls {
 }
 
 impl Session {
-    /// Returns true if the session can no longer change: its status is final, or its status is unknown and it has an `endedAt`.
+    /// Returns true if the session can no longer change: its status is final, or is unknown and `endedAt` is set.
     #[must_use]
     pub fn is_final(&self) -> bool {
         match self.status.phase() {
@@ -118,7 +118,7 @@ impl Session {
         }
     }
 
-    /// Returns the effective timeout, `expiresAt - startedAt`; `None` if a time is missing or they are in the wrong order.
+    /// Returns the effective timeout, `expiresAt - startedAt`; `None` if a time is missing or out of order.
     #[must_use]
     pub fn timeout(&self) -> Option<Duration> {
         self.expires?.signed_duration_since(self.started?).to_std().ok()
@@ -168,8 +168,8 @@ pub enum List {
 impl List {
     /// Both lists.
     pub const ALL: [Self; 2] = [Self::Running, Self::Pending];
-    /// The maximum number of sessions that left the lists and are still polled one by one, until their end is known. Sessions
-    /// named by the user do not count. If more leave, the oldest are evicted.
+    /// The maximum number of sessions that left the lists and are still polled one by one, until their end is known.
+    /// Sessions named by the user do not count. If more leave, the oldest are evicted.
     pub const MAX_DELISTED: usize = 10_000;
 
     /// Returns the status that the list selects.
@@ -197,7 +197,7 @@ mod tests {
     use crate::testing::running_session;
 
     #[test]
-    fn times_in_wrong_order_give_no_duration() {
+    fn reversed_times_give_no_timeout() {
         let mut session = running_session("s", crate::testing::noon(), Duration::from_secs(900));
         assert_eq!(session.timeout(), Some(Duration::from_secs(900)));
         session.expires = Some("1926-01-01T00:00:00Z".parse().unwrap());

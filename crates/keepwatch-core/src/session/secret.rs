@@ -4,8 +4,8 @@ use std::fmt;
 
 use secrecy::{ExposeSecret, SecretString};
 
-/// A value that controls browsers or an account: an API key or a connect URL. `Debug` and `Display` are redacted, and its
-/// memory is overwritten on drop.
+/// A value that controls browsers or an account: an API key or a connect URL. `Debug` and `Display` are redacted, and
+/// its memory is overwritten on drop.
 #[derive(Clone)]
 pub struct Secret(SecretString);
 

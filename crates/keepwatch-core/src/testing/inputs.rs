@@ -1,5 +1,5 @@
-//! Proptest strategies for sequences of tracker inputs: few sessions, any status, plausible and absurd times, responses out of
-//! order, a machine that sleeps, and a wall clock that is set.
+//! Proptest strategies for sequences of tracker inputs: few sessions, any status, plausible and absurd times, responses
+//! out of order, a machine that sleeps, and a wall clock that is set.
 
 use std::time::Duration;
 
@@ -58,8 +58,9 @@ fn any_time() -> impl Strategy<Value = Timestamp> {
     let near = select(vec![
         -3_600_000, -900_000, -300_000, -1_000, 0, 1_000, 3_000, 9_600, 60_000, 300_000, 900_000,
     ]);
-    let near = (near, -16_000_i64..16_000, any::<bool>())
-        .prop_map(|(at, offset, exact)| noon() + TimeDelta::milliseconds(if exact { at } else { at + offset }));
+    let near = (near, -16_000_i64..16_000, any::<bool>()).prop_map(|(at, offset, exact)| {
+        noon() + TimeDelta::milliseconds(if exact { at } else { at + offset })
+    });
     let absurd = select(vec![Timestamp::MIN_UTC, Timestamp::MAX_UTC, Timestamp::UNIX_EPOCH]);
     prop_oneof![12 => near, 1 => absurd]
 }
@@ -219,7 +220,8 @@ impl StepClocks {
         };
         let (sent, received) = (ago(step.request_age_ms.0), ago(step.request_age_ms.1));
         let whole_second = |at: Timestamp| Timestamp::from_timestamp(at.timestamp(), 0).unwrap();
-        let date = step.date_offset_secs.map(|offset| whole_second(received.wall + TimeDelta::seconds(offset)));
+        let date =
+            step.date_offset_secs.map(|offset| whole_second(received.wall + TimeDelta::seconds(offset)));
         let at = RequestTiming { sent, received, date };
         let next = step.date_offset_secs.map(|_| now.plus(MS(3_000)));
         match step.input {

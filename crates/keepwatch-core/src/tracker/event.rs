@@ -1,7 +1,7 @@
 //! Events: what happened to sessions, to polling and to clocks.
 //!
-//! Each event has a time interval on the server's clock ([`TimeInterval`]) and the time at which this program learned of it.
-//! Its sentence claims observations only. The probable cause of an end is [`verdict`](super::verdict)'s job.
+//! Each event has a time interval on the server's clock ([`TimeInterval`]) and the time at which this program learned
+//! of it. Its sentence claims observations only. The probable cause of an end is [`verdict`](super::verdict)'s job.
 
 mod sentence;
 
@@ -28,7 +28,8 @@ pub struct Event {
     pub kind: EventKind,
 }
 
-/// The kinds of events. The strum names are part of the schema of `keepwatch events`: a renamed variant keeps its name there.
+/// The kinds of events. The strum names are part of the schema of `keepwatch events`: a renamed variant keeps its name
+/// there.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, strum::IntoStaticStr, strum::VariantNames)]
 #[strum(serialize_all = "snake_case")]
 pub enum EventKind {

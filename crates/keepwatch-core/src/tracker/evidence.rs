@@ -64,7 +64,8 @@ pub fn render(tracker: &SessionTracker, id: &SessionId, options: EvidenceOptions
     }
     if let Some(session) = &record.session {
         session_section(&mut report, tracker, record, session, options.rates);
-        let metadata = session.metadata.as_ref().filter(|metadata| options.with_metadata && !metadata.is_empty());
+        let metadata =
+            session.metadata.as_ref().filter(|metadata| options.with_metadata && !metadata.is_empty());
         if let Some(metadata) = metadata {
             metadata_section(&mut report, metadata);
         }
@@ -109,7 +110,8 @@ fn headline(
         return verdict.summary_line(&session.status, Zone::Utc, as_of.unwrap_or_default());
     }
     let last = record.last().map(|last| tracker.clock().at(last.received));
-    let time_left = session.expires.zip(last).and_then(|(at, last)| at.signed_duration_since(last).to_std().ok());
+    let time_left =
+        session.expires.zip(last).and_then(|(at, last)| at.signed_duration_since(last).to_std().ok());
     let time_left =
         time_left.map(|left| format!(", with {} left", text::format_countdown(left))).unwrap_or_default();
     format!("{} at the newest reply{time_left}: there is no end to explain.", session.status.sanitise(24))
@@ -186,8 +188,8 @@ fn session_section(
     duration_fields(report, tracker, record, session, rates);
 }
 
-/// Writes the running time, the unused time and the estimated cost. Without a valid `endedAt`, the responses around the end
-/// bound them.
+/// Writes the running time, the unused time and the estimated cost. Without a valid `endedAt`, the responses around the
+/// end bound them.
 fn duration_fields(
     report: &mut ReportBuilder,
     tracker: &SessionTracker,

@@ -1,7 +1,7 @@
 //! Verdicts: why a session ended, as far as the evidence goes. Pure: no I/O, no clock.
 //!
-//! The API gives no reason: `COMPLETED` covers every end except a failure and a timeout. Browserbase documents the rules by
-//! which sessions end, and these rules exclude most causes. The first row that fits is the verdict:
+//! The API gives no reason: `COMPLETED` covers every end except a failure and a timeout. Browserbase documents the
+//! rules by which sessions end, and these rules exclude most causes. The first row that fits is the verdict:
 //!
 //! ```text
 //!   404 or 410 for a session that was seen alive            Gone
@@ -10,7 +10,7 @@
 //!   COMPLETED, and this program requested its release       ReleasedHere
 //!   COMPLETED, endedAt within 5 s of expiresAt              AtExpiry
 //!   COMPLETED after expiresAt                               PastExpiry
-//!   COMPLETED, keep-alive on                                KeepAliveEnded   not a disconnect; not a timeout if time was left
+//!   COMPLETED, keep-alive on                                KeepAliveEnded   no disconnect; no timeout if time was left
 //!   COMPLETED, keep-alive off, 300 s ± 15 s after it was
 //!              created, no proxy bytes                      NeverConnected   possible
 //!   COMPLETED, keep-alive off                               Disconnected     or closed, or released
@@ -103,8 +103,8 @@ pub struct Verdict {
     pub end_cluster: Option<EndCluster>,
 }
 
-/// The rows of the table above. The strum names are part of the schema of `keepwatch events`: a renamed variant keeps its
-/// name there.
+/// The rows of the table above. The strum names are part of the schema of `keepwatch events`: a renamed variant keeps
+/// its name there.
 #[derive(Clone, Debug, PartialEq, Eq, strum::IntoStaticStr, strum::VariantNames)]
 #[strum(serialize_all = "snake_case")]
 pub enum Cause {
@@ -138,8 +138,8 @@ pub enum Cause {
     KeepAliveEnded {
         /// The time left until its expiry; `None` if it may have reached its expiry.
         unused: Option<Duration>,
-        /// True if it ended at the age of [`NEVER_CONNECTED`]. Browserbase does not document whether that rule applies to
-        /// keep-alive sessions.
+        /// True if it ended at the age of [`NEVER_CONNECTED`]. Browserbase does not document whether that rule applies
+        /// to keep-alive sessions.
         maybe_never_connected: bool,
     },
     /// `COMPLETED` with keep-alive off, at the age of [`NEVER_CONNECTED`].

@@ -36,7 +36,8 @@ fn clock_step(by_ms: i64) -> (String, &'static str) {
 }
 
 impl EventKind {
-    /// Returns one sentence, safe for a terminal. Times of day are in `zone`, with a date if the day differs from `today`'s.
+    /// Returns one sentence, safe for a terminal. Times are in `zone`, with a date unless they are on the day of
+    /// `today`.
     #[must_use]
     pub fn sentence(&self, zone: Zone, today: Timestamp) -> String {
         match self {
@@ -53,7 +54,9 @@ impl EventKind {
             Self::Ended { status, ended_at, ended_at_fits, last_alive } => {
                 let details = match (ended_at, last_alive) {
                     (None, _) => "the API gives no endedAt".into(),
-                    (Some(at), _) if *ended_at_fits => format!("endedAt {}", zone.short_date_time_tenths(*at, today)),
+                    (Some(at), _) if *ended_at_fits => {
+                        format!("endedAt {}", zone.short_date_time_tenths(*at, today))
+                    }
                     (Some(at), Some((seen_alive, alive_status))) if at < seen_alive => {
                         format!(
                             "endedAt {}, yet a later reply said {}",
@@ -146,7 +149,9 @@ impl EventKind {
             }
             Self::ServerClockSet { by_ms } => {
                 let (size, direction) = clock_step(*by_ms);
-                format!("the API's clock went {direction} by {size}, or another machine answers; times follow it")
+                format!(
+                    "the API's clock went {direction} by {size}, or another machine answers; times follow it"
+                )
             }
             Self::ClockSet { by_ms } => {
                 let (size, direction) = clock_step(*by_ms);

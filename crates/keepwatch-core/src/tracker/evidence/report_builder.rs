@@ -76,8 +76,8 @@ pub(super) fn format_time(at: Timestamp) -> String {
     format!("{} {}", Zone::Utc.date(at), Zone::Utc.time_tenths(at))
 }
 
-/// Formats an interval as `2026-11-22 21:04:09.2 … 21:04:12.1`. The second date is omitted if it equals the first, and the
-/// second time if both are equal.
+/// Formats an interval as `2026-11-22 21:04:09.2 … 21:04:12.1`. The second date is omitted if it equals the first, and
+/// the second time if both are equal.
 pub(super) fn format_interval(earliest: Timestamp, latest: Timestamp) -> String {
     let (from, to) = (format_time(earliest), format_time(latest));
     if from == to {

@@ -118,7 +118,8 @@ fn keep_alive_session_ended_early() {
 #[test]
 fn session_timed_out_with_default_timeout() {
     let five_minutes = |status: Status| Session { expires: Some(t(302.0)), ..session(status) };
-    let end = Session { ended: Some(t(302.4)), proxy_bytes: Some(18_200_000), ..five_minutes(Status::TimedOut) };
+    let end =
+        Session { ended: Some(t(302.4)), proxy_bytes: Some(18_200_000), ..five_minutes(Status::TimedOut) };
     let text = evidence_of([
         projects(2.4),
         session_response(3.1, five_minutes(Status::Running)),

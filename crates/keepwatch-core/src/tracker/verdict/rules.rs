@@ -137,8 +137,8 @@ impl Evidence {
         }
     }
 
-    /// Returns the age at the end if it matches [`NEVER_CONNECTED`]. Proxy bytes exclude it, because a client must have been
-    /// connected.
+    /// Returns the age at the end if it matches [`NEVER_CONNECTED`]. Proxy bytes exclude it, because a client must have
+    /// been connected.
     fn age_if_never_connected(&self, end: Option<EndEstimate>, facts: &mut Vec<Fact>) -> Option<Duration> {
         let end = end.filter(|end| end.fact == Fact::EndedAt)?;
         let age = end.latest.signed_duration_since(self.created?).to_std().ok()?;
@@ -161,8 +161,8 @@ impl Evidence {
         Some(ran)
     }
 
-    /// Returns `endedAt` if it is possible: not before the start, not after the response that contains it, and within the
-    /// observed interval.
+    /// Returns `endedAt` if it is possible: not before the start, not after the response that contains it, and within
+    /// the observed interval.
     fn valid_ended_at(&self) -> Option<Timestamp> {
         let at = self.ended?;
         let after_start = self.started.is_none_or(|started| started <= at);
@@ -171,9 +171,11 @@ impl Evidence {
         (after_start && before_response && as_observed).then_some(at)
     }
 
-    /// Estimates the end from a valid `endedAt`, else from the responses around it, else from the first response that shows it.
+    /// Estimates the end from a valid `endedAt`, else from the responses around it, else from the first response that
+    /// shows it.
     fn end_estimate(&self) -> Option<EndEstimate> {
-        let from_responses = |earliest, latest| EndEstimate { earliest, latest, fact: Fact::ResponsesAroundEnd };
+        let from_responses =
+            |earliest, latest| EndEstimate { earliest, latest, fact: Fact::ResponsesAroundEnd };
         match (self.valid_ended_at(), self.observed_between) {
             (Some(at), _) => Some(EndEstimate { earliest: Some(at), latest: at, fact: Fact::EndedAt }),
             (None, Some(TimeInterval { earliest, latest })) => Some(from_responses(earliest, latest)),

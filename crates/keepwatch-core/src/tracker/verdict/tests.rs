@@ -36,8 +36,8 @@ fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// Returns the evidence of a 15-minute session that started at noon and was `COMPLETED` at `ended`, in milliseconds after
-/// noon. It was polled just before and just after its end.
+/// Returns the evidence of a 15-minute session that started at noon and was `COMPLETED` at `ended`, in milliseconds
+/// after noon. It was polled just before and just after its end.
 fn completed(ended: i64, keep_alive: Option<bool>) -> Evidence {
     Evidence {
         status: Some(Status::Completed),
@@ -268,11 +268,15 @@ fn timeouts_and_releases_join_no_cluster() {
 /// Returns each verdict's name, with evidence that has all facts.
 fn every_verdict() -> Vec<(&'static str, Evidence)> {
     let with_status = |status| Evidence { status: Some(status), ..completed(10 * S, Some(true)) };
-    let alive = || Evidence { ended: None, observed_between: None, ended_by: None, ..with_status(Status::Running) };
+    let alive =
+        || Evidence { ended: None, observed_between: None, ended_by: None, ..with_status(Status::Running) };
     vec![
         ("error", with_status(Status::Error)),
         ("timed_out", Evidence { status: Some(Status::TimedOut), ..completed(QUARTER, Some(true)) }),
-        ("released_here", Evidence { release_requested_at: Some(at(6 * S)), ..with_status(Status::Completed) }),
+        (
+            "released_here",
+            Evidence { release_requested_at: Some(at(6 * S)), ..with_status(Status::Completed) },
+        ),
         ("completed_at_expiry", completed(QUARTER, Some(false))),
         ("keep_alive_ended_early", completed(10 * S, Some(true))),
         ("never_connected", completed(300 * S, Some(false))),

@@ -40,7 +40,7 @@ impl Verdict {
         }
     }
 
-    /// Returns the text, with times of day in `zone` and dates where a day differs from `today`'s.
+    /// Returns the text. Times are in `zone`, with a date unless they are on the day of `today`.
     #[must_use]
     pub fn text(&self, zone: Zone, today: Timestamp) -> VerdictText {
         VerdictText {
