@@ -93,7 +93,8 @@ impl LogSender {
     }
 
     pub(super) fn set_error_handler(&self, handler: ErrorHandler) {
-        let _ = self.messages.send(LogMessage::SetErrorHandler(handler)); // without the thread there are no errors to report
+        // Without the thread there are no errors to report.
+        let _ = self.messages.send(LogMessage::SetErrorHandler(handler));
     }
 
     /// Waits until all queued lines are written, but no longer than `timeout`.

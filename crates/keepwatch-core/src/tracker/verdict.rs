@@ -10,7 +10,7 @@
 //!   COMPLETED, and this program requested its release       ReleasedHere
 //!   COMPLETED, endedAt within 5 s of expiresAt              AtExpiry
 //!   COMPLETED after expiresAt                               PastExpiry
-//!   COMPLETED, keep-alive on                                KeepAliveEnded   no disconnect; no timeout if time was left
+//!   COMPLETED, keep-alive on                                KeepAliveEnded   no disconnect
 //!   COMPLETED, keep-alive off, 300 s ± 15 s after it was
 //!              created, no proxy bytes                      NeverConnected   possible
 //!   COMPLETED, keep-alive off                               Disconnected     or closed, or released
