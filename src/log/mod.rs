@@ -10,7 +10,7 @@
 //! wakes only the writer thread. Lost lines are counted, an error is reported once, and the program goes on.
 //!
 //! The log contains no secrets: [`Secret`](keepwatch_core::session::Secret) redacts known ones, and
-//! [`text`](keepwatch_core::text) redacts text that looks like one, as on the screen. Events of other crates are
+//! [`text`] redacts text that looks like one, as on the screen. Events of other crates are
 //! dropped, because they may contain request headers.
 
 mod clock_events;
