@@ -1,8 +1,8 @@
 //! Files for this user alone: the log, the journal, recordings.
 //!
 //! They describe the use of an account. Other users must not read them, and must not make keepwatch overwrite a file of
-//! their choice. So a file is created with mode 0600, symbolic links are not followed, and only regular files of this user
-//! are used. Each caller words the refusal for its own messages.
+//! their choice. So a file is created with mode 0600, symbolic links are not followed, and only regular files of this
+//! user are used. Each caller words the refusal for its own messages.
 
 use std::ffi::OsString;
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
@@ -15,10 +15,10 @@ use rustix::io::Errno;
 
 /// The permissions: read and write, for the owner.
 const OWNER_ONLY: u32 = 0o600;
-/// The permission bits of everybody else.
+/// The permission bits of all other users.
 const OTHERS_MASK: u32 = 0o077;
 
-/// The reason not to use a file.
+/// The reason to refuse a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileRefusal {
     /// It is a symbolic link.
@@ -29,12 +29,12 @@ pub enum FileRefusal {
     OtherOwner,
 }
 
-/// The reason why a file is not opened.
+/// An error while opening a file.
 #[derive(Debug)]
 pub enum OpenError {
     /// It must not be used.
     Refused(FileRefusal),
-    /// The system says no.
+    /// The operating system returned an error.
     Io(io::Error),
 }
 
@@ -44,7 +44,7 @@ impl From<io::Error> for OpenError {
     }
 }
 
-/// The identity of a file: a path whose identity changed leads to another file.
+/// The identity of a file. If the identity at a path changes, the path leads to another file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileId {
     device: u64,
@@ -52,13 +52,13 @@ pub struct FileId {
 }
 
 impl FileId {
-    /// Returns the identity of the file at `path`; `None` if there is none.
+    /// Returns the identity of the file at `path`, or `None` if the path is free.
     #[must_use]
     pub fn at(path: &Path) -> Option<Self> {
-        fs::symlink_metadata(path).ok().map(|found| Self::from_metadata(&found))
+        fs::symlink_metadata(path).ok().map(|metadata| Self::from_metadata(&metadata))
     }
 
-    /// Returns the identity of the file that `found` describes.
+    /// Returns the identity of the file that `metadata` describes.
     #[must_use]
     pub fn from_metadata(metadata: &Metadata) -> Self {
         Self { device: metadata.dev(), inode: metadata.ino() }
@@ -68,15 +68,15 @@ impl FileId {
 /// Creates a file at a free path.
 ///
 /// # Errors
-/// Something is there already, even a dangling link, or the file cannot be created.
+/// Returns an error if the path exists, even as a dangling link, or if the file cannot be created.
 pub fn create_new(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).mode(OWNER_ONLY).open(path)
 }
 
-/// Opens a file to append to it; creates it if it is not there. The permissions of an old file stay as they are.
+/// Opens a file to append to it, or creates it. The permissions of an existing file do not change.
 ///
 /// # Errors
-/// It is refused, or cannot be opened.
+/// Returns an error if the file is refused or cannot be opened.
 pub fn open_append(path: &Path) -> Result<File, OpenError> {
     let file = open(path, OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE)?;
     check(&file.metadata()?).map_err(OpenError::Refused)?;
@@ -86,13 +86,13 @@ pub fn open_append(path: &Path) -> Result<File, OpenError> {
 /// Opens a file of any user to read it.
 ///
 /// # Errors
-/// It is a link or not a regular file, or cannot be opened.
+/// Returns an error if the file is a link, is not a regular file, or cannot be opened.
 pub fn open_read(path: &Path) -> Result<File, OpenError> {
     let file = open(path, OFlags::RDONLY)?;
     if file.metadata()?.is_file() { Ok(file) } else { Err(OpenError::Refused(FileRefusal::NotRegular)) }
 }
 
-/// Without `NONBLOCK`, a pipe that nobody reads would block.
+/// Opens a file without following links. Without `NONBLOCK`, opening a pipe that nobody reads would block.
 fn open(path: &Path, flags: OFlags) -> Result<File, OpenError> {
     // promise: private-link, mutant: OFlags::NOFOLLOW -> OFlags::empty()
     let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
@@ -104,10 +104,10 @@ fn open(path: &Path, flags: OFlags) -> Result<File, OpenError> {
     })
 }
 
-/// Checks the metadata of an open file, or from `symlink_metadata`.
+/// Checks the metadata of an open file, or the result of `symlink_metadata`.
 ///
 /// # Errors
-/// It is not a regular file of this user.
+/// Returns the refusal if it is not a regular file of this user.
 pub fn check(metadata: &Metadata) -> Result<(), FileRefusal> {
     check_owned_by(metadata, rustix::process::geteuid().as_raw())
 }
@@ -128,7 +128,7 @@ pub fn is_open_to_others(metadata: &Metadata) -> bool {
     metadata.mode() & OTHERS_MASK != 0
 }
 
-/// Returns the permissions that a file gets that was open to others.
+/// Returns the permissions for a file that was open to others.
 #[must_use]
 pub fn owner_only() -> Permissions {
     Permissions::from_mode(OWNER_ONLY)
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn links_pipes_and_directories_are_refused() {
+    fn special_files_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let [target, link, pipe] = ["target", "link", "pipe"].map(|name| folder.path().join(name));
         std::os::unix::fs::symlink(&target, &link).unwrap();
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn new_file_is_private_and_replaces_nothing() {
+    fn new_file_is_private() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         let found = create_new(&path).unwrap().metadata().unwrap();

@@ -1,9 +1,10 @@
-//! What the machine's clocks did, as the log says it.
+//! Log events about the machine's clocks: sleep, and steps of the wall clock.
 
 use keepwatch_core::clock::Moment;
 use keepwatch_core::text;
 
-/// The wall clock may wander this much against the one since boot without having been set, in milliseconds.
+/// The maximum drift between the wall clock and the boot clock, in milliseconds. A larger difference means that the
+/// wall clock was set.
 const MAX_CLOCK_DRIFT_MS: i64 = 2000;
 
 /// Logs that the machine slept between two readings of the clocks, or that its wall clock was set.
@@ -12,12 +13,12 @@ pub fn log_clock_changes(before: Moment, now: Moment) {
         let slept = now.since(before).saturating_sub(now.mono.saturating_sub(before.mono));
         tracing::warn!("this machine slept for {}", text::format_duration(slept));
     }
-    if let Some(by) = wall_clock_step(before, now) {
-        tracing::warn!("this machine's wall clock was set by {by:+} s");
+    if let Some(step) = wall_clock_step(before, now) {
+        tracing::warn!("this machine's wall clock was set by {step:+} s");
     }
 }
 
-/// By how many seconds the wall clock was set between two readings, if it was.
+/// Returns the step of the wall clock between two readings, in seconds; `None` if it was not set.
 fn wall_clock_step(before: Moment, now: Moment) -> Option<i64> {
     let passed = i64::try_from(now.since(before).as_millis()).unwrap_or(i64::MAX);
     let wall_passed = now.wall.signed_duration_since(before.wall).num_milliseconds();
@@ -33,7 +34,7 @@ mod tests {
     use keepwatch_core::clock::{Timestamp, saturating_add};
 
     #[test]
-    fn a_wall_clock_that_was_set_is_told_from_one_that_slept() {
+    fn clock_step_differs_from_sleep() {
         let start = Moment { wall: Timestamp::UNIX_EPOCH, mono: Duration::ZERO, boot: Duration::ZERO };
         let hour = Duration::from_secs(3600);
         let awake = start.plus(hour);

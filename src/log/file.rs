@@ -1,9 +1,8 @@
-//! The file: private, appended to, and moved aside to `FILE.1` before it becomes too large.
+//! The log's file: private to the user, append-only, and rotated to `FILE.1` before it becomes too large.
 //!
-//! A link is not followed, another user's file is not written, and what is no file is not opened for long: the log says
-//! what is done with an account, and must not be led to where somebody wants it. Nor is a file written, or replaced, that
-//! does not begin as a log does: a slip of the hand must not cost a config file or a key. Several programs may write one
-//! log, and each notices when another has moved it aside.
+//! The log describes the use of an account, so nobody may redirect it: links, other users' files and special files are
+//! refused. A file that does not start like a log is neither written nor replaced, so a mistyped path cannot destroy a
+//! config file or an API key. Several processes may write the same log. Each notices when another has rotated it.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read as _, Write as _};
@@ -14,30 +13,30 @@ use rustix::fs::{FlockOperation, flock};
 use crate::private_file::{self, FileId, FileRefusal, OpenError};
 use keepwatch_core::text;
 
-/// The widest name of a file in a sentence, in columns.
+/// The maximum width of a file name in a message, in columns.
 const MAX_NAME_COLUMNS: usize = 60;
 
-/// A file that is written line by line.
+/// An open log file, written in whole lines.
 #[derive(Debug)]
 pub(super) struct LogFile {
     path: PathBuf,
     file: File,
-    /// How large it may become, in bytes.
+    /// The maximum size, in bytes.
     max_bytes: u64,
-    /// Whether its last line may be cut off.
+    /// True if the last line may be incomplete.
     has_partial_line: bool,
 }
 
 impl LogFile {
-    /// The file at `path`: made, or appended to.
+    /// Opens the file at `path` to append to it, or creates it.
     pub(super) fn open(path: &Path, max_bytes: u64) -> io::Result<Self> {
-        let path = std::path::absolute(path)?; // the current folder is where it was asked for
+        let path = std::path::absolute(path)?; // later changes of the current folder do not matter
         let file = open(&path)?;
         ensure_is_log(&rotated_path(&path))?;
         Ok(Self { path, file, max_bytes, has_partial_line: false })
     }
 
-    /// Appends whole lines, in one piece: those of other programs do not get in between.
+    /// Appends whole lines in one write, so that lines of other processes do not interleave.
     pub(super) fn write(&mut self, lines: &[u8]) -> io::Result<()> {
         self.rotate_if_needed(lines.len())?;
         let had_partial_line = std::mem::replace(&mut self.has_partial_line, true);
@@ -49,7 +48,7 @@ impl LogFile {
         Ok(())
     }
 
-    /// Leaves a file that is not, or no more, the one at the path, and moves one aside that is full.
+    /// Reopens the path if it leads to another file now, and rotates a full file.
     fn rotate_if_needed(&mut self, added_bytes: usize) -> io::Result<()> {
         let metadata = self.file.metadata()?;
         if FileId::at(&self.path) != Some(FileId::from_metadata(&metadata)) {
@@ -65,7 +64,7 @@ impl LogFile {
 
     fn rotate(&mut self, file_id: FileId) -> io::Result<()> {
         if flock(&self.file, FlockOperation::NonBlockingLockExclusive).is_err() {
-            return Ok(()); // another program is just doing it; this line may still go where it is
+            return Ok(()); // another process is rotating it; this line may still go into the old file
         }
         if FileId::at(&self.path) == Some(file_id) {
             ensure_is_log(&rotated_path(&self.path))?;
@@ -81,12 +80,12 @@ impl LogFile {
     }
 }
 
-/// Where the file goes when it is full.
+/// Returns the path of the rotated file.
 fn rotated_path(path: &Path) -> PathBuf {
     private_file::with_suffix(path, ".1")
 }
 
-/// Refuses a file that is not a log.
+/// Returns an error if the file exists and is not a log.
 fn ensure_is_log(path: &Path) -> io::Result<()> {
     // promise: log-format, mutant: is_log(path)? -> true
     if is_log(path)? {
@@ -96,7 +95,8 @@ fn ensure_is_log(path: &Path) -> io::Result<()> {
     Err(io::Error::other(format!("{} is there, and is no log", text::sanitise(&name, MAX_NAME_COLUMNS))))
 }
 
-/// Whether a file begins with the time of a line, perhaps cut off; none, and an empty one, is as good.
+/// Returns true if a file starts with the time of a log line, which may be incomplete. True, too, if it is missing or
+/// empty.
 fn is_log(path: &Path) -> io::Result<bool> {
     const TIME: &[u8] = b"0000-00-00T00:00:00.000Z ";
     let file = match private_file::open_read(path) {
@@ -107,19 +107,20 @@ fn is_log(path: &Path) -> io::Result<bool> {
     };
     let mut start = [0; TIME.len()];
     let mut read = 0;
-    while let Some(rest) = start.get_mut(read..).filter(|rest| !rest.is_empty()) {
-        match (&file).read(rest)? {
+    while let Some(unread) = start.get_mut(read..).filter(|unread| !unread.is_empty()) {
+        match (&file).read(unread)? {
             0 => break,
-            more => read += more,
+            count => read += count,
         }
     }
     let line = start.iter().take(read).take_while(|byte| **byte != b'\n');
-    let matches_template =
-        |(byte, model): (&u8, &u8)| if *model == b'0' { byte.is_ascii_digit() } else { byte == model };
+    let matches_template = |(byte, template): (&u8, &u8)| {
+        if *template == b'0' { byte.is_ascii_digit() } else { byte == template }
+    };
     Ok(line.zip(TIME).all(matches_template))
 }
 
-/// Opens the log to append to it; creates it if it is not there.
+/// Opens the log to append to it, or creates it.
 fn open(path: &Path) -> io::Result<File> {
     let file = private_file::open_append(path).map_err(|error| match error {
         OpenError::Io(error) => error,
@@ -132,7 +133,7 @@ fn open(path: &Path) -> io::Result<File> {
     ensure_is_log(path)?;
     // promise: log-mode
     if private_file::is_open_to_others(&file.metadata()?) {
-        file.set_permissions(private_file::owner_only())?; // an old file
+        file.set_permissions(private_file::owner_only())?; // it existed before
     }
     Ok(file)
 }
@@ -148,7 +149,7 @@ mod tests {
         fs::metadata(path).unwrap().mode() & 0o777
     }
 
-    /// A line with this text.
+    /// Returns a log line with this text.
     fn log_line(text: &str) -> String {
         format!("2026-11-25T12:00:00.000Z {text}\n")
     }
@@ -162,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_is_its_owners_alone_and_is_appended_to() {
+    fn log_is_private_and_appended_to() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
         write(&mut LogFile::open(&path, 100).unwrap(), "one");
@@ -173,21 +174,21 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_log_is_neither_written_nor_replaced_nor_made_private() {
+    fn foreign_file_is_untouched() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
         for text in ["bb_live_0123\n", "interval = \"3s\"\n", "\x7fELF", "2026-11-25 12:00:00 other\n"] {
             for (at, name) in [(path.clone(), "log"), (rotated_path(&path), "log.1")] {
                 fs::write(&at, text).unwrap();
                 fs::set_permissions(&at, Permissions::from_mode(0o644)).unwrap();
-                let refused = LogFile::open(&path, 100).unwrap_err().to_string();
-                assert_eq!(refused, format!("{name} is there, and is no log"));
+                let error = LogFile::open(&path, 100).unwrap_err().to_string();
+                assert_eq!(error, format!("{name} is there, and is no log"));
                 assert_eq!((read(&at).as_str(), mode(&at)), (text, 0o644));
                 fs::remove_file(&at).unwrap();
                 let _ = fs::remove_file(&path);
             }
         }
-        // Nor where it came later.
+        // A file that appears later is not replaced, either.
         let mut log = LogFile::open(&path, 40).unwrap();
         write(&mut log, "one");
         fs::write(rotated_path(&path), "mine").unwrap();
@@ -196,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_whose_first_line_was_cut_off_is_still_one() {
+    fn truncated_first_line_is_accepted() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
         for text in ["", "2026-1", "2026-11-2\n2026-11-25T12:00:00.000Z on\n"] {
@@ -207,26 +208,26 @@ mod tests {
     }
 
     #[test]
-    fn a_link_a_pipe_a_folder_and_another_users_file_are_refused_and_left_as_they_are() {
+    fn unsafe_files_are_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let (aim, link, pipe) =
-            (folder.path().join("aim"), folder.path().join("link"), folder.path().join("pipe"));
-        std::os::unix::fs::symlink(&aim, &link).unwrap();
-        let why = |path: &Path| LogFile::open(path, 100).unwrap_err().to_string();
-        assert_eq!(why(&link), "it is a symbolic link");
-        assert!(!aim.exists());
+        let (target, link, pipe) =
+            (folder.path().join("target"), folder.path().join("link"), folder.path().join("pipe"));
+        std::os::unix::fs::symlink(&target, &link).unwrap();
+        let error = |path: &Path| LogFile::open(path, 100).unwrap_err().to_string();
+        assert_eq!(error(&link), "it is a symbolic link");
+        assert!(!target.exists());
         let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
         rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
-        assert_eq!(why(&pipe), "what is there is no file");
-        assert_eq!(why(folder.path()), "what is there is no file");
-        fs::write(&aim, log_line("another's")).unwrap();
-        if std::os::unix::fs::chown(&aim, Some(12345), None).is_ok() {
-            assert_eq!(why(&aim), "it is another user's file");
+        assert_eq!(error(&pipe), "what is there is no file");
+        assert_eq!(error(folder.path()), "what is there is no file");
+        fs::write(&target, log_line("another's")).unwrap();
+        if std::os::unix::fs::chown(&target, Some(12345), None).is_ok() {
+            assert_eq!(error(&target), "it is another user's file");
         }
     }
 
     #[test]
-    fn a_full_file_is_moved_aside_and_there_are_never_more_than_two() {
+    fn rotation_keeps_two_files() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
         let mut log = LogFile::open(&path, 2 * log_line("1234").len() as u64).unwrap();
@@ -242,14 +243,15 @@ mod tests {
     }
 
     #[test]
-    fn two_programs_that_write_one_log_follow_each_other_to_the_new_file() {
+    fn second_process_follows_rotation() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
-        let most = 2 * log_line("1234").len() as u64;
-        let (mut one, mut other) = (LogFile::open(&path, most).unwrap(), LogFile::open(&path, most).unwrap());
+        let max_bytes = 2 * log_line("1234").len() as u64;
+        let (mut one, mut other) =
+            (LogFile::open(&path, max_bytes).unwrap(), LogFile::open(&path, max_bytes).unwrap());
         write(&mut one, "1234");
         write(&mut other, "5678");
-        write(&mut one, "abcd"); // moves it aside
+        write(&mut one, "abcd"); // rotates the file
         write(&mut other, "efgh");
         assert_eq!(read(&path), log_line("abcd") + &log_line("efgh"));
         assert_eq!(read(&rotated_path(&path)), log_line("1234") + &log_line("5678"));

@@ -1,16 +1,17 @@
-//! The log: what the program did, for who looks for a fault in it. There is none unless it is asked for (`--log FILE`).
+//! The log file: a record of the program's actions, for debugging. It exists only with `--log FILE`.
 //!
 //! ```text
-//!   tracing's macros ──► subscriber ──► line ──► queue ──► the writer's thread ──► file     FILE, and FILE.1 before it
-//!   (wherever effects    ours alone     one,      bounded                           private, rotated by size
-//!    happen)                            harmless
+//!   tracing's macros ──► subscriber ──► line ──► queue ──► writer thread ──► file       FILE, older lines in FILE.1
+//!   (at every effect)    our events     one,     bounded                     private,
+//!                        only           sanitised                            rotated by size
 //! ```
 //!
-//! Without a log there is no subscriber, and such a macro costs one load. With one, it never waits for the disk, and wakes
-//! nobody but the writer's thread. What can not be written is counted and said once, and disturbs nothing else.
+//! Without `--log` there is no subscriber, and a macro costs one load. With it, a macro never waits for the disk, and
+//! wakes only the writer thread. Lost lines are counted, an error is reported once, and the program goes on.
 //!
-//! No secret is in it: those that are known to be one are masked by their type, and what looks like one is masked by `text`,
-//! as on the screen. What other crates say to `tracing` (their lines may hold headers) never gets in.
+//! The log contains no secrets: [`Secret`](keepwatch_core::session::Secret) redacts known ones, and
+//! [`text`] redacts text that looks like one, as on the screen. Events of other crates are
+//! dropped, because they may contain request headers.
 
 mod clock_events;
 mod file;
@@ -34,26 +35,26 @@ pub use panic_hook::{install_panic_hook, log_panic};
 use subscriber::LogSubscriber;
 use writer::LogSender;
 
-/// A file becomes no larger than this, in bytes: some days of a project that is polled each 3 s.
+/// The maximum size of the file, in bytes. It holds a few days of a project that is polled every 3 s.
 const MAX_FILE_BYTES: u64 = 10 * 1024 * 1024;
-/// How long the end of the program waits for what is still to be written.
+/// The maximum time that a normal exit waits for the writer thread.
 const EXIT_FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
-/// How long an end that can not wait does all the same.
+/// The maximum time that an exit without destructors waits for the writer thread.
 const ABRUPT_EXIT_FLUSH_TIMEOUT: Duration = Duration::from_millis(100);
-/// The widest path in a sentence, in columns.
+/// The maximum width of a path in a message, in columns.
 const MAX_PATH_COLUMNS: usize = 200;
 
-/// The log while it is written. It is whole once this is dropped.
+/// A handle to the running log. Dropping it flushes the log.
 #[derive(Debug)]
 pub struct LogGuard(());
 
-/// Logs into `path` from now on. Until [`set_error_handler`] says otherwise, that it can not be is said to `tell_first`.
+/// Starts the log in the file `path`. Later write errors go to `on_error`, until [`set_error_handler`] replaces it.
 ///
 /// # Errors
-/// A sentence, if the file is not to be written: a link, another user's, none that can be opened.
+/// Returns a message if the file is a link, is another user's, is not a log, or cannot be opened.
 pub fn start(path: &Path, on_error: impl Fn(String) + Send + 'static) -> Result<LogGuard, String> {
     let name = text::sanitise(&path.to_string_lossy(), MAX_PATH_COLUMNS);
-    let error_message = |why: String| format!("the log {name} can not be written: {why}");
+    let error_message = |reason: String| format!("the log {name} can not be written: {reason}");
     let file = LogFile::open(path, MAX_FILE_BYTES).map_err(|error| error_message(error.to_string()))?;
     let clock = Clock::system();
     let sender = LogSender::spawn(file, name.clone(), clock.clone(), on_error);
@@ -68,18 +69,18 @@ impl Drop for LogGuard {
     }
 }
 
-/// From now on, what is wrong with the log, if there is one, is told here: on the screen while there is one.
+/// Sends further errors of the log to `handler`, such as the screen's. Does nothing without a log.
 pub fn set_error_handler(handler: impl Fn(String) + Send + 'static) {
-    with_sender(|outbox| outbox.set_error_handler(Box::new(handler)));
+    with_sender(|sender| sender.set_error_handler(Box::new(handler)));
 }
 
-/// Waits until what was logged is written, for the blink of an eye: the process is about to end without its destructors.
+/// Waits briefly until the log is written. Call this before the process ends without running destructors.
 pub fn flush_before_exit() {
     flush(ABRUPT_EXIT_FLUSH_TIMEOUT);
 }
 
 fn flush(timeout: Duration) {
-    with_sender(|outbox| outbox.flush(timeout));
+    with_sender(|sender| sender.flush(timeout));
 }
 
 fn with_sender(action: impl FnOnce(&LogSender)) {

@@ -1,7 +1,7 @@
-//! What is said of a panic, which only a bug can cause: on standard error and in the log.
+//! The panic hook: reports panics, which are always bugs, on standard error and in the log.
 //!
-//! Its text may quote anything, such as the string that was cut in the middle of a letter, and so a stranger's. It is made
-//! harmless, and what looks like a secret in it masked, before a terminal or a file gets it.
+//! A panic message may quote network text, such as the string that was sliced within a character. It is sanitised and
+//! redacted before it reaches a terminal or a file.
 
 use std::fmt;
 use std::panic::{self, PanicHookInfo};
@@ -12,9 +12,9 @@ use color_eyre::section::PanicMessage;
 use super::flush_before_exit;
 use keepwatch_core::text::Untrusted;
 
-/// From now on a panic is logged, if there is a log, and reported on standard error.
+/// Installs the hook. Panics are logged, if there is a log, and reported on standard error.
 pub fn install_panic_hook() {
-    // A second installation, which would fail, there is none.
+    // This fails only on a second call, and `main` calls it once.
     let _ = HookBuilder::default().panic_message(SanitisedPanicMessage).install();
     let report = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
@@ -23,7 +23,7 @@ pub fn install_panic_hook() {
     }));
 }
 
-/// Logs a panic, and waits until it is written: the process may end with it.
+/// Logs a panic and flushes the log, because the process may end.
 pub fn log_panic(info: &PanicHookInfo<'_>) {
     tracing::error!("panicked at {}: {}", panic_location(info), panic_message(info));
     flush_before_exit();

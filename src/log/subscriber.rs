@@ -1,4 +1,4 @@
-//! What hears the events: of this crate alone. Spans are none of ours.
+//! The `tracing` subscriber. It formats events of this crate only, and ignores spans.
 
 use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::Interest;
@@ -8,7 +8,7 @@ use super::line_format::{self, CRATE_NAME};
 use super::writer::LogSender;
 use keepwatch_core::clock::Clock;
 
-/// Makes a line of each event, and passes it on.
+/// Formats each event as a line, and queues it for the writer thread.
 #[derive(Debug)]
 pub(super) struct LogSubscriber {
     sender: LogSender,
@@ -16,8 +16,8 @@ pub(super) struct LogSubscriber {
 }
 
 impl LogSubscriber {
-    pub(super) fn new(outbox: LogSender, clock: Clock) -> Self {
-        Self { sender: outbox, clock }
+    pub(super) fn new(sender: LogSender, clock: Clock) -> Self {
+        Self { sender, clock }
     }
 
     pub(super) fn sender(&self) -> &LogSender {
@@ -25,10 +25,10 @@ impl LogSubscriber {
     }
 }
 
-/// Whether it is an event of this program's own code. h2 tells `tracing` the headers that it sends, and the key is one.
+/// Returns true for events of this crate, at INFO or above. h2 logs the request headers, which contain the API key.
 fn is_ours(metadata: &Metadata<'_>) -> bool {
-    let rest = metadata.target().strip_prefix(CRATE_NAME);
-    let is_target = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with("::"));
+    let path = metadata.target().strip_prefix(CRATE_NAME);
+    let is_target = path.is_some_and(|path| path.is_empty() || path.starts_with("::"));
     // promise: log-targets, mutant: is_target -> true
     is_target && !metadata.is_span() && *metadata.level() <= Level::INFO
 }
@@ -51,7 +51,7 @@ impl tracing::Subscriber for LogSubscriber {
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1) // none is enabled
+        Id::from_u64(1) // never used, because spans are disabled
     }
 
     fn record(&self, _: &Id, _: &Record<'_>) {}

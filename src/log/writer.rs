@@ -1,4 +1,4 @@
-//! The thread that writes, and the way to it, which never waits.
+//! The writer thread of the log, and its queue. Senders never block.
 
 use std::fmt;
 use std::io;
@@ -13,31 +13,31 @@ use super::file::LogFile;
 use super::line_format;
 use keepwatch_core::clock::Clock;
 
-/// So many lines may wait for the disk, of 4 kB at most.
+/// The maximum number of queued lines. A line has at most 4 kB.
 const MAX_QUEUED_LINES: usize = 1000;
 
-/// Tells somebody a sentence.
+/// A callback that reports an error message to the user.
 type ErrorHandler = Box<dyn Fn(String) + Send>;
 
-/// What the writer is sent.
+/// A message to the writer thread.
 pub(super) enum LogMessage {
-    /// To be written.
+    /// A line to write.
     Line(String),
-    /// What is wrong is said here from now on.
+    /// A new handler for errors.
     SetErrorHandler(ErrorHandler),
-    /// To be answered once all that came before is written.
+    /// A request to confirm that all earlier lines are written.
     Flush(Sender<()>),
 }
 
-/// What both ends know.
+/// Counters shared by the senders and the writer thread.
 #[derive(Debug, Default)]
 struct LogCounters {
     queued: AtomicUsize,
-    /// Lines that were not written, and of which the log does not say so yet.
+    /// Lines that were lost since the log last stated a loss.
     lost: AtomicUsize,
 }
 
-/// The way to the writer.
+/// The sending end of the queue.
 pub(super) struct LogSender {
     messages: Sender<LogMessage>,
     counters: Arc<LogCounters>,
@@ -45,42 +45,42 @@ pub(super) struct LogSender {
 
 impl fmt::Debug for LogSender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Outbox({:?})", self.counters)
+        write!(f, "LogSender({:?})", self.counters)
     }
 }
 
 impl LogSender {
-    /// Starts the thread that writes to `file`, which is called `name`. What is wrong with it is said to `tell`, once.
+    /// Starts the thread that writes to `file`. The first write error goes to `on_error`, with the file's `name`.
     ///
     /// # Errors
-    /// No thread can be started.
+    /// Returns an error if the thread cannot be started.
     pub(super) fn spawn(
         file: LogFile,
         name: String,
         clock: Clock,
         on_error: impl Fn(String) + Send + 'static,
     ) -> io::Result<Self> {
-        let (outbox, inbox) = Self::channel();
-        let shared = Arc::clone(&outbox.counters);
+        let (sender, receiver) = Self::channel();
+        let counters = Arc::clone(&sender.counters);
         let writer = LogWriter {
             file,
             file_name: name,
             clock,
             on_error: Box::new(on_error),
             has_reported_error: false,
-            counters: shared,
+            counters,
         };
-        std::thread::Builder::new().name("log".into()).spawn(move || writer.run(&inbox))?;
-        Ok(outbox)
+        std::thread::Builder::new().name("log".into()).spawn(move || writer.run(&receiver))?;
+        Ok(sender)
     }
 
-    /// A way to nobody yet.
+    /// Returns both ends of a new queue.
     pub(super) fn channel() -> (Self, Receiver<LogMessage>) {
-        let (messages, inbox) = channel();
-        (Self { messages, counters: Arc::default() }, inbox)
+        let (messages, receiver) = channel();
+        (Self { messages, counters: Arc::default() }, receiver)
     }
 
-    /// Passes a line on; it is lost where too many wait already.
+    /// Queues a line. Drops and counts it if the queue is full.
     pub(super) fn send_line(&self, line: String) {
         // promise: log-queue, mutant: MAX_QUEUED_LINES -> usize::MAX
         if self.counters.queued.fetch_add(1, Ordering::Relaxed) < MAX_QUEUED_LINES
@@ -93,10 +93,11 @@ impl LogSender {
     }
 
     pub(super) fn set_error_handler(&self, handler: ErrorHandler) {
-        let _ = self.messages.send(LogMessage::SetErrorHandler(handler)); // a writer that is gone has nothing to say
+        // Without the thread there are no errors to report.
+        let _ = self.messages.send(LogMessage::SetErrorHandler(handler));
     }
 
-    /// Waits until all that was passed on is written, but no longer than `limit`.
+    /// Waits until all queued lines are written, but no longer than `timeout`.
     pub(super) fn flush(&self, timeout: Duration) {
         let (done, done_receiver) = channel();
         if self.messages.send(LogMessage::Flush(done)).is_ok() {
@@ -110,35 +111,35 @@ struct LogWriter {
     file_name: String,
     clock: Clock,
     on_error: ErrorHandler,
-    /// Whether somebody was told that something is wrong.
+    /// True after the first error, which alone is reported.
     has_reported_error: bool,
     counters: Arc<LogCounters>,
 }
 
 impl LogWriter {
-    fn run(mut self, inbox: &Receiver<LogMessage>) {
-        while let Ok(message) = inbox.recv() {
+    fn run(mut self, receiver: &Receiver<LogMessage>) {
+        while let Ok(message) = receiver.recv() {
             match message {
                 LogMessage::Line(line) => {
                     self.counters.queued.fetch_sub(1, Ordering::Relaxed);
                     self.write(&line, 1);
                 }
-                LogMessage::SetErrorHandler(tell) => self.on_error = tell,
+                LogMessage::SetErrorHandler(handler) => self.on_error = handler,
                 LogMessage::Flush(done) => {
                     self.write("", 0);
-                    let _ = done.send(()); // who gave up waiting need not know
+                    let _ = done.send(()); // the caller may have timed out
                 }
             }
         }
     }
 
-    /// Writes `text`, so many lines, after a word about those that are missing before it.
+    /// Writes `text`, which has this number of lines, after a warning about lost lines.
     fn write(&mut self, text: &str, lines: usize) {
         let lost = self.counters.lost.swap(0, Ordering::Relaxed);
         let mut all = String::new();
         if lost > 0 {
-            let what = format!("{lost} lines are missing here: the disk was too slow, or full");
-            all = line_format::format_line(self.clock.now().wall, Level::WARN, "log", &what);
+            let warning = format!("{lost} lines are missing here: the disk was too slow, or full");
+            all = line_format::format_line(self.clock.now().wall, Level::WARN, "log", &warning);
         }
         all.push_str(text);
         if all.is_empty() {

@@ -1,4 +1,4 @@
-//! Every way in which the API does not answer as hoped, each with one human sentence, written here and nowhere else.
+//! Errors of API requests. The sentence for each error is written here, and nowhere else.
 
 use std::time::Duration;
 
@@ -7,64 +7,64 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Timestamp;
 use crate::text::{self, Untrusted};
 
-/// Why a request gave nothing. Its texts are the network's, its sentence is fit for a terminal.
+/// The error of a request. Its texts come from the network. [`description`](Self::description) is safe for a terminal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApiError {
-    /// What went wrong.
+    /// The kind of error.
     pub kind: ApiErrorKind,
-    /// The API's own message, word for word.
+    /// The API's own message, verbatim.
     pub message: Option<Untrusted>,
     /// `x-request-id`, for a support ticket.
     pub request_id: Option<Untrusted>,
-    /// How long the server asks to be left alone (`retry-after`, `retry-after-ms`).
+    /// The delay that the server requests (`retry-after`, `retry-after-ms`).
     pub retry_after: Option<Duration>,
-    /// The same as a date, where the reply did not say what time it is there; whoever knows the time makes it
-    /// `retry_after`.
+    /// The requested delay as a date, if the response has no `Date` to compare it with.
+    /// [`resolve_retry_after`](Self::resolve_retry_after) turns it into `retry_after`.
     #[serde(default)]
     pub retry_at: Option<Timestamp>,
 }
 
-/// What can go wrong between here and the API.
+/// The kinds of errors.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ApiErrorKind {
-    /// The host's name has no address.
+    /// The host's name does not resolve.
     Dns(Untrusted),
-    /// Nothing listens at the host.
+    /// This host refuses connections.
     #[serde(rename = "Refused")]
     ConnectionRefused(Untrusted),
-    /// The host, or the way to it, could not be reached in another way.
+    /// The host cannot be reached for another reason. Holds the reason.
     Unreachable(Untrusted),
-    /// No connection within 5 s.
+    /// The connection to this host timed out after 5 s.
     ConnectTimeout(Untrusted),
-    /// The proxy did not let us through.
+    /// The proxy refused or failed.
     Proxy(Untrusted),
-    /// TLS failed: the certificate is not to be trusted, or no TLS is spoken there.
+    /// TLS failed: the certificate is not trusted, or the server does not speak TLS.
     Tls(Untrusted),
-    /// This machine has no certificates to check any server's with.
+    /// This machine has no root certificates.
     NoCertificates,
-    /// No answer, or no more of it, for 10 s.
+    /// No data arrived for 10 s, before or during the response.
     Timeout,
-    /// The connection was closed or reset in the middle.
+    /// The connection was closed or reset during the response.
     #[serde(rename = "Cut")]
     ConnectionClosed,
-    /// Not HTTP, or HTTP broken otherwise.
+    /// The response is not valid HTTP.
     Protocol(Untrusted),
-    /// More than so many bytes.
+    /// The response is larger than this many bytes.
     TooLarge(u64),
-    /// HTML where JSON was expected: a captive portal, a proxy's error page.
+    /// HTML instead of JSON, from a captive portal or a proxy.
     Html,
-    /// Something that is not JSON.
+    /// The response is not JSON. Holds its first characters.
     NotJson(Untrusted),
-    /// JSON of another shape.
+    /// The response is JSON, but not of the documented shape.
     Unexpected(Untrusted),
-    /// 3xx: never followed, for the key would go along.
+    /// 3xx with this target. Redirects are never followed, because the target would get the API key.
     Redirect(Untrusted),
-    /// This keepwatch only reads.
+    /// This keepwatch is read-only, so no release is sent.
     ReadOnly,
-    /// There is no key, for this reason, and so nothing is sent.
+    /// There is no API key, for this reason, so no request is sent.
     #[serde(rename = "NoKey")]
     ApiKeyUnavailable(Untrusted),
-    /// The key has characters that no header can carry.
+    /// The API key has characters that are invalid in a header.
     #[serde(rename = "KeyUnsendable")]
     ApiKeyMalformed,
     /// 401
@@ -76,7 +76,7 @@ pub enum ApiErrorKind {
     Forbidden,
     /// 404
     NotFound,
-    /// 404 or 405 to a list: the server has none.
+    /// 404 or 405 for a list: the server does not support lists.
     #[serde(rename = "NoList")]
     ListUnsupported,
     /// 410
@@ -96,41 +96,43 @@ impl From<ApiErrorKind> for ApiError {
 }
 
 impl ApiError {
-    /// The longest that a server may send us away for.
+    /// The longest retry delay that a server may request.
     pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(5 * 60);
 
-    /// The fault with [`retry_at`](Self::retry_at) counted from `now`.
+    /// Turns [`retry_at`](Self::retry_at) into a [`retry_after`](Self::retry_after) counted from `now`, at most
+    /// [`MAX_RETRY_AFTER`](Self::MAX_RETRY_AFTER).
     #[must_use]
     pub fn resolve_retry_after(mut self, now: Timestamp) -> Self {
         let delay = self.retry_at.take().map(|at| at.signed_duration_since(now).to_std().unwrap_or_default());
-        self.retry_after = self.retry_after.or(delay.map(|rest| rest.min(Self::MAX_RETRY_AFTER)));
+        self.retry_after = self.retry_after.or(delay.map(|delay| delay.min(Self::MAX_RETRY_AFTER)));
         self
     }
 
-    /// What happened, to what, and what to do or expect. Without the time of the next try, which only the poller knows.
+    /// Returns a sentence: what failed, on what, and what to do. It does not state the time of the retry, which only
+    /// the poller knows.
     #[must_use]
     pub fn description(&self) -> String {
         let api_message = self.message.as_ref().filter(|message| !message.is_empty());
-        let said = api_message.map(|message| format!(": “{}”", message.sanitise(300))).unwrap_or_default();
+        let quoted = api_message.map(|message| format!(": “{}”", message.sanitise(300))).unwrap_or_default();
         match &self.kind {
             ApiErrorKind::Dns(host) => {
                 format!("the name {} has no address: no network, or a wrong base URL", host.sanitise_line())
             }
             ApiErrorKind::ConnectionRefused(host) => format!("{} refuses connections: nothing listens there", host.sanitise_line()),
-            ApiErrorKind::Unreachable(why) => format!("the API can not be reached: {}", why.sanitise_line()),
+            ApiErrorKind::Unreachable(detail) => format!("the API can not be reached: {}", detail.sanitise_line()),
             ApiErrorKind::ConnectTimeout(host) => {
                 format!("{} did not take the connection within 5 s", host.sanitise_line())
             }
-            ApiErrorKind::Proxy(why) => format!("the proxy did not let the request through: {}", why.sanitise_line()),
-            ApiErrorKind::Tls(why) => format!("TLS failed: {}; the key was not sent", why.sanitise_line()),
+            ApiErrorKind::Proxy(detail) => format!("the proxy did not let the request through: {}", detail.sanitise_line()),
+            ApiErrorKind::Tls(detail) => format!("TLS failed: {}; the key was not sent", detail.sanitise_line()),
             ApiErrorKind::NoCertificates => {
                 "this machine has no certificate store, so no server can be trusted; install ca-certificates"
                     .into()
             }
             ApiErrorKind::Timeout => "the API did not answer in time".into(),
             ApiErrorKind::ConnectionClosed => "the connection was cut in the middle of the answer".into(),
-            ApiErrorKind::Protocol(why) => {
-                format!("what answers there does not speak HTTP properly: {}", why.sanitise_line())
+            ApiErrorKind::Protocol(detail) => {
+                format!("what answers there does not speak HTTP properly: {}", detail.sanitise_line())
             }
             ApiErrorKind::TooLarge(limit) => {
                 format!(
@@ -143,38 +145,38 @@ impl ApiError {
             }
             ApiErrorKind::NotJson(start) if start.is_empty() => "the answer is empty".into(),
             ApiErrorKind::NotJson(start) => format!("the answer is not JSON; it begins “{}”", start.sanitise(80)),
-            ApiErrorKind::Unexpected(why) => {
-                format!("the answer is not what the API documents: {}", why.sanitise(200))
+            ApiErrorKind::Unexpected(detail) => {
+                format!("the answer is not what the API documents: {}", detail.sanitise(200))
             }
-            ApiErrorKind::Redirect(to) => {
+            ApiErrorKind::Redirect(target) => {
                 format!(
                     "the API redirects to {}; not followed, for the key would go along",
-                    to.sanitise(200)
+                    target.sanitise(200)
                 )
             }
             ApiErrorKind::ReadOnly => "this keepwatch is read-only: it releases nothing".into(),
-            ApiErrorKind::ApiKeyUnavailable(why) => format!("{}; nothing is asked", why.sanitise(300)),
+            ApiErrorKind::ApiKeyUnavailable(detail) => format!("{}; nothing is asked", detail.sanitise(300)),
             ApiErrorKind::ApiKeyMalformed => {
                 "the key has characters that no request can carry, so nothing was sent; check BROWSERBASE_API_KEY"
                     .into()
             }
             ApiErrorKind::ApiKeyRejected => {
-                format!("the API refuses the key (401){said}; check BROWSERBASE_API_KEY")
+                format!("the API refuses the key (401){quoted}; check BROWSERBASE_API_KEY")
             }
-            ApiErrorKind::Quota => format!("the account's quota is used up (402){said}"),
-            ApiErrorKind::Forbidden => format!("the key may not do this (403){said}"),
-            ApiErrorKind::NotFound => format!("not found (404){said}: an unknown id, or another project's key"),
+            ApiErrorKind::Quota => format!("the account's quota is used up (402){quoted}"),
+            ApiErrorKind::Forbidden => format!("the key may not do this (403){quoted}"),
+            ApiErrorKind::NotFound => format!("not found (404){quoted}: an unknown id, or another project's key"),
             ApiErrorKind::ListUnsupported => {
                 "this server has no list of sessions; name the sessions to watch: keepwatch SESSION_ID...".into()
             }
-            ApiErrorKind::Gone => format!("gone (410){said}: the API no longer keeps it"),
-            ApiErrorKind::RateLimited => format!("rate limited by the API (429){said}"),
-            ApiErrorKind::Server(code) => format!("the API failed ({code}){said}"),
-            ApiErrorKind::Status(code) => format!("the API answered {code}{said}"),
+            ApiErrorKind::Gone => format!("gone (410){quoted}: the API no longer keeps it"),
+            ApiErrorKind::RateLimited => format!("rate limited by the API (429){quoted}"),
+            ApiErrorKind::Server(code) => format!("the API failed ({code}){quoted}"),
+            ApiErrorKind::Status(code) => format!("the API answered {code}{quoted}"),
         }
     }
 
-    /// Two or three words for a narrow place.
+    /// Returns a label of two or three words for narrow places.
     #[must_use]
     pub fn short_label(&self) -> &'static str {
         match self.kind {
@@ -207,13 +209,13 @@ impl ApiError {
         }
     }
 
-    /// Whether the session is not there: unknown, of another project, or aged out.
+    /// Returns true if the API does not know the session: wrong id, another project's, or aged out.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
         matches!(self.kind, ApiErrorKind::NotFound | ApiErrorKind::Gone)
     }
 
-    /// Whether it came before any answer: the API as a whole is out of reach, not one session.
+    /// Returns true if the request failed before any response, so that the API as a whole is unreachable.
     #[must_use]
     pub fn is_network_error(&self) -> bool {
         match self.kind {
@@ -247,7 +249,7 @@ impl ApiError {
         }
     }
 
-    /// Whether it holds for every request, so that trying another one now is of no use.
+    /// Returns true if any other request would now fail in the same way.
     #[must_use]
     pub fn affects_all_requests(&self) -> bool {
         self.is_network_error()
@@ -262,14 +264,13 @@ impl ApiError {
             )
     }
 
-    /// Whether the server asks for fewer requests, whatever they are for.
+    /// Returns true if the server throttles all requests.
     #[must_use]
     pub fn is_throttled(&self) -> bool {
         self.retry_after.is_some() || self.kind == ApiErrorKind::RateLimited
     }
 
-    /// Whether asking for the same again, later, may go better: the network failed, or the server did, or it asks for
-    /// rest (429, 408, 5xx).
+    /// Returns true if a later retry may succeed: after network errors, 408, 429 and 5xx.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         self.is_network_error()
@@ -283,7 +284,7 @@ impl ApiError {
             )
     }
 
-    /// What a 429 says of the project's slots: how many are taken, and how many there are. The API says so in words alone:
+    /// Parses the used slots and the limit of the project from the message of a 429. The API states them in prose only:
     /// "… max concurrent sessions limit (limit 3, currently 3) …".
     #[must_use]
     pub fn slots_used_and_limit(&self) -> Option<(u64, u64)> {
@@ -296,7 +297,7 @@ impl ApiError {
         Some((number("currently ")?, number("(limit ")?))
     }
 
-    /// Whether the key is the trouble: the next try waits, for it will hardly go better.
+    /// Returns true if the API key is the problem. Retries are delayed then, because they will hardly succeed.
     #[must_use]
     pub fn is_auth_error(&self) -> bool {
         matches!(
@@ -314,7 +315,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_apis_own_message_is_quoted_word_for_word() {
+    fn api_message_is_quoted_verbatim() {
         let error = ApiError {
             message: Some(Untrusted::new("Invalid API key")),
             ..ApiErrorKind::ApiKeyRejected.into()
@@ -326,34 +327,37 @@ mod tests {
     }
 
     #[test]
-    fn a_date_to_wait_for_is_counted_from_the_time_that_is_given_and_capped() {
+    fn retry_date_becomes_capped_delay() {
         let now: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
-        let rest = |seconds: i64| {
+        let retry_after = |seconds: i64| {
             let retry_at = now.checked_add_signed(chrono::TimeDelta::seconds(seconds));
             ApiError { retry_at, ..ApiErrorKind::RateLimited.into() }.resolve_retry_after(now).retry_after
         };
-        assert_eq!(rest(45), Some(Duration::from_secs(45)));
-        assert_eq!(rest(-45), Some(Duration::ZERO));
-        assert_eq!(rest(9999), Some(ApiError::MAX_RETRY_AFTER));
+        assert_eq!(retry_after(45), Some(Duration::from_secs(45)));
+        assert_eq!(retry_after(-45), Some(Duration::ZERO));
+        assert_eq!(retry_after(9999), Some(ApiError::MAX_RETRY_AFTER));
     }
 
     #[test]
-    fn a_429_of_a_full_project_says_its_slots() {
-        let said = |message: &str| ApiError {
+    fn full_project_429_yields_slots() {
+        let rate_limited = |message: &str| ApiError {
             message: Some(Untrusted::new(message)),
             ..ApiErrorKind::RateLimited.into()
         };
         let full =
             "You've exceeded your max concurrent sessions limit (limit 3, currently 4). Please try later.";
-        assert_eq!(said(full).slots_used_and_limit(), Some((4, 3)));
+        assert_eq!(rate_limited(full).slots_used_and_limit(), Some((4, 3)));
         for other in ["Rate limit exceeded. Try again later.", "(limit x, currently y)", "currently 3", ""] {
-            assert_eq!(said(other).slots_used_and_limit(), None, "{other}");
+            assert_eq!(rate_limited(other).slots_used_and_limit(), None, "{other}");
         }
-        assert_eq!(ApiError { kind: ApiErrorKind::Server(500), ..said(full) }.slots_used_and_limit(), None);
+        assert_eq!(
+            ApiError { kind: ApiErrorKind::Server(500), ..rate_limited(full) }.slots_used_and_limit(),
+            None
+        );
     }
 
     #[test]
-    fn hostile_words_do_not_reach_the_sentence() {
+    fn hostile_message_is_sanitised() {
         let error = ApiError {
             message: Some(Untrusted::new("\u{1b}]52;c;AAAA\u{7}")),
             ..ApiErrorKind::Server(500).into()
@@ -362,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_network_does_holds_for_all_and_what_one_session_does_holds_for_it() {
+    fn network_and_rate_errors_affect_all_requests() {
         assert!(ApiError::from(ApiErrorKind::ConnectionRefused(Untrusted::new("h"))).affects_all_requests());
         assert!(ApiError::from(ApiErrorKind::RateLimited).affects_all_requests());
         assert!(!ApiError::from(ApiErrorKind::Timeout).affects_all_requests());

@@ -1,47 +1,47 @@
-//! Session ids.
+//! Session ids: parsing, display, and confirmation of a release.
 
 use serde::{Deserialize, Serialize};
 
 use crate::text::{self, Untrusted};
 
-/// The longest id that is accepted from a user, in bytes. Browserbase's are UUIDs of 36.
+/// The maximum length of an id given by a user, in bytes. Browserbase's ids are UUIDs of 36 bytes.
 const MAX_ID_BYTES: usize = 256;
-/// How many characters an id of Browserbase's has.
+/// The number of characters in an id of Browserbase.
 const BROWSERBASE_ID_CHARS: usize = 36;
 
-/// What names a session. Any text can be one: ids with spaces are odd, but not wrong.
+/// The id of a session. Ids with spaces are odd, but valid.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SessionId(Untrusted);
 
-/// The reason why a text given by a user is not, or does not contain, one session id. Its texts are fit for a terminal.
+/// An error in a session id given by a user. Its messages are safe for a terminal.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SessionIdError {
     /// The text is empty.
     #[error("a session id is empty; it looks like 6512bd43-d9ca-4e02-9a67-91f2c1a0b3de")]
     Empty,
-    /// The id is longer than is accepted.
+    /// The id is too long.
     #[error("a session id of {bytes} bytes is too long; at most {MAX_ID_BYTES} are taken")]
     TooLong {
         /// The length of the text.
         bytes: usize,
     },
-    /// The text has control characters or is a path of dots, which no URL can carry.
+    /// The text has control characters, or is `.` or `..`. A URL cannot contain these.
     #[error("“{0}” can not be a session id")]
     Unusable(String),
-    /// The text contains what looks like a secret, which would be written down as an id. Holds the masked text.
+    /// The text seems to contain a secret, which must not be stored as an id. Holds the redacted text.
     #[error("“{0}” has what looks like a secret in it: give the id of the session alone")]
     Secret(String),
     /// A longer text contains no id.
     #[error("there is no session id in it; one looks like 6512bd43-d9ca-4e02-9a67-91f2c1a0b3de")]
     NotFound,
-    /// A longer text contains so many ids.
+    /// A longer text contains this many ids.
     #[error("there are {0} ids in it: leave the one that is meant")]
     Ambiguous(usize),
 }
 
 impl SessionId {
-    /// Parses an id as a user gave it.
+    /// Parses an id given by a user.
     ///
     /// # Errors
     /// Returns an error if no session can have this id.
@@ -56,49 +56,48 @@ impl SessionId {
         if id == "." || id == ".." || id.chars().any(char::is_control) {
             return Err(SessionIdError::Unusable(text::sanitise(id, 40)));
         }
-        let masked = text::redact(id);
+        let redacted = text::redact(id);
         // promise: secret-as-id
-        if masked != id {
-            return Err(SessionIdError::Secret(text::sanitise(&masked, 80)));
+        if redacted != id {
+            return Err(SessionIdError::Secret(text::sanitise(&redacted, 80)));
         }
         Ok(Self(Untrusted::new(id)))
     }
 
-    /// An id as the API gave it.
+    /// Wraps an id given by the API, without checks.
     #[must_use]
     pub fn from_api(id: Untrusted) -> Self {
         Self(id)
     }
 
-    /// What follows the sentence that the API knows no such session: nothing, but that this may be the start of an id. The
-    /// screen and sentences show the first eight characters, and people paste those.
+    /// Returns a hint to append to "not found" if the id may be truncated, else an empty text. The screen shows the
+    /// first eight characters of an id, and people paste those.
     #[must_use]
     pub fn truncation_hint(&self) -> &'static str {
         let is_complete = self.raw().chars().count() >= BROWSERBASE_ID_CHARS;
         if is_complete { "" } else { "; is the id whole? Browserbase's have 36 characters" }
     }
 
-    /// The id itself, for requests and comparison; never for a terminal.
+    /// Returns the raw id, for requests and comparison. It is not safe for a terminal.
     #[must_use]
     pub fn raw(&self) -> &str {
         self.0.raw()
     }
 
-    /// The id as a terminal may show it, at most `columns` wide.
+    /// Returns the sanitised id, at most `columns` wide.
     #[must_use]
     pub fn sanitise(&self, columns: usize) -> String {
         self.0.sanitise(columns)
     }
 
-    /// Its first `columns` characters, as a terminal may show them: enough to tell it from others, without a sign that
-    /// there is more.
+    /// Returns the first `columns` characters, sanitised, without an ellipsis.
     #[must_use]
     pub fn prefix(&self, columns: usize) -> String {
         let start: String = self.raw().chars().take(columns).collect();
         text::sanitise(&start, columns)
     }
 
-    /// The whole id as a terminal may show it.
+    /// Returns the whole id, sanitised, on one line.
     #[must_use]
     pub fn sanitise_line(&self) -> String {
         self.0.sanitise_line()
@@ -122,7 +121,7 @@ impl SessionId {
     }
 }
 
-/// The dashboard's page of a session; no secret is in it.
+/// Returns the URL of the session's page in the dashboard. It contains no secret.
 #[must_use]
 pub fn dashboard_url(id: &SessionId) -> String {
     const PAGE: &str = "https://www.browserbase.com/sessions/";
@@ -140,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn last_four_characters_confirm_a_release() {
+    fn last_four_characters_confirm_release() {
         let id = SessionId::parse("6512bd43-d9ca-4e02-9a67-91f2c1a0B3dé").unwrap();
         assert_eq!(id.confirmation(), "B3dé");
         assert!(id.is_confirmed_by(" b3DÉ ") && !id.is_confirmed_by("0B3dé") && !id.is_confirmed_by(""));
@@ -148,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_may_have_spaces_inside_but_must_be_something_a_url_can_carry() {
+    fn id_must_fit_in_url() {
         assert_eq!(SessionId::parse("  two words ").unwrap().raw(), "two words");
         for bad in ["", "   ", ".", "..", "a\nb", &"x".repeat(257)] {
             assert!(SessionId::parse(bad).is_err(), "{bad:?}");
@@ -156,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn the_dashboard_page_carries_any_id() {
+    fn dashboard_url_escapes_any_id() {
         let id = SessionId::parse("a b/../c?d#e").unwrap();
         assert_eq!(dashboard_url(&id), "https://www.browserbase.com/sessions/a%20b%2F..%2Fc%3Fd%23e");
     }

@@ -1,14 +1,14 @@
-//! Finding a session's id in what somebody pastes: the id alone, the dashboard's URL, a line of a log.
+//! Extraction of a session id from pasted text: the bare id, the dashboard's URL, or a log line.
 
 use super::{SessionId, SessionIdError};
 
 /// The lengths of the groups of a UUID.
 const UUID_GROUP_LENGTHS: [usize; 5] = [8, 4, 4, 4, 12];
-/// What stands before an id in the URLs of the dashboard and of the API.
+/// The text before an id in the URLs of the dashboard and of the API.
 const URL_ID_PREFIX: &str = "sessions/";
 
 impl SessionId {
-    /// Returns the id that `text` contains. One behind `sessions/` takes precedence over the others.
+    /// Returns the id that `text` contains. An id after `sessions/` takes precedence.
     ///
     /// # Errors
     /// Returns an error if the text contains no id or several.
@@ -47,7 +47,7 @@ fn unique_ignoring_case<'t>(ids: impl Iterator<Item = &'t str>) -> Vec<&'t str> 
     unique
 }
 
-/// The UUID with which `text` begins, if it is a whole word.
+/// Returns the UUID at the start of `text`, if it is a whole word.
 fn uuid_at(text: &str) -> Option<&str> {
     let id = text.get(..36)?;
     let groups = id.split('-').map(|group| (group.len(), group.bytes().all(|byte| byte.is_ascii_hexdigit())));
@@ -67,7 +67,7 @@ mod tests {
     const OTHER: &str = "45c48cce-2e2d-4fba-8f1a-2d7bcf1aa7ff";
 
     #[test]
-    fn an_id_is_found_in_whatever_it_is_pasted_with() {
+    fn id_is_found_in_pasted_text() {
         for text in [
             ID.to_owned(),
             format!("  {ID}\n"),
@@ -85,8 +85,8 @@ mod tests {
     }
 
     #[test]
-    fn what_holds_no_id_or_several_is_refused_with_a_sentence() {
-        for (text, says) in [
+    fn zero_or_several_ids_are_refused() {
+        for (text, expected) in [
             (String::new(), "empty"),
             ("session not found".into(), "no session id in"),
             ("https://www.browserbase.com/sessions".into(), "no session id in"),
@@ -95,7 +95,7 @@ mod tests {
             ("..".into(), "can not be"),
         ] {
             let sentence = SessionId::find_in(&text).unwrap_err().to_string();
-            assert!(sentence.contains(says), "{text}: {sentence}");
+            assert!(sentence.contains(expected), "{text}: {sentence}");
         }
     }
 }

@@ -1,7 +1,7 @@
-//! What a session's creator attached to it: any JSON object.
+//! A session's metadata: a JSON object that its creator attached to it.
 //!
-//! Kept as its JSON text, because that is compact, comparable and of any depth; it is read as a tree only where one
-//! session is looked at.
+//! It is stored as JSON text, which is compact, comparable and can have any depth. It is parsed into a tree only for
+//! the display of one session.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,22 +12,22 @@ use serde_json::Value;
 use super::{MetadataPath, metadata_search};
 use crate::text::{self, Untrusted};
 
-/// The longest metadata that is kept, in bytes. Browserbase takes less than 512 characters.
+/// The maximum size of stored metadata, in bytes. Browserbase accepts fewer than 512 characters.
 const MAX_BYTES: usize = 16 * 1024;
 
-/// No object, as all metadata is: a reader sees why there is none.
+/// A placeholder for metadata that is not stored. Real metadata is an object, so it never equals this.
 const OMITTED: &str = "\"(left out)\"";
 
-/// Keys whose value says whose it is, best first.
+/// Keys whose value names the owner of a session, best first.
 const OWNER_KEYS: [&str; 7] = ["owner", "label", "name", "job", "task", "run", "title"];
 
-/// Stamps that known tools leave: the tool is the owner.
+/// Prefixes of keys and values that known tools add. The tool counts as the owner.
 const TOOL_STAMPS: [&str; 3] = ["browse_cli", "mcp", "stagehand"];
 
-/// In the place of a text in which nobody can say where a secret is.
+/// A placeholder for text in which secrets cannot be found.
 const ESCAPED_PLACEHOLDER: &str = "\"(too deep or too long, with letters that are escaped: not shown)\"";
 
-/// `userMetadata`, as its JSON text. Its `Debug` is sanitised and masked.
+/// `userMetadata`, as JSON text. `Debug` sanitises and redacts it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Metadata(Arc<str>);
@@ -39,77 +39,77 @@ impl fmt::Debug for Metadata {
     }
 }
 
-/// A leaf of the tree, or a branch's heading, in the order of the text.
+/// A leaf of the tree, or the heading of a branch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MetadataEntry {
-    /// How deep it stands; 0 is the outermost.
+    /// The nesting depth; 0 is the outermost.
     pub depth: usize,
-    /// Its key, or its index in an array.
+    /// The key, or the index in an array.
     pub key: Untrusted,
-    /// Its value; `None` for the heading of an object or array that is not empty.
+    /// The value; `None` for the heading of a non-empty object or array.
     pub value: Option<Untrusted>,
 }
 
 impl Metadata {
-    /// Takes the JSON text of an object. What is too long is cut, and then shown as text.
+    /// Wraps the JSON text of an object. Text that is too long is truncated, and therefore shown as plain text.
     #[must_use]
     pub fn new(json: &str) -> Self {
         let end = json.floor_char_boundary(MAX_BYTES);
         Self(json.get(..end).unwrap_or_default().into())
     }
 
-    /// In the place of metadata that is not kept.
+    /// Returns a placeholder for metadata that is not stored.
     #[must_use]
     pub fn omitted() -> Self {
         Self(OMITTED.into())
     }
 
-    /// Whether it stands in the place of metadata that was not kept.
+    /// Returns true if this is the placeholder for metadata that was not stored.
     #[must_use]
     pub fn is_omitted(&self) -> bool {
         &*self.0 == OMITTED
     }
 
-    /// The JSON text.
+    /// Returns the JSON text, unredacted.
     #[must_use]
     pub fn json(&self) -> &str {
         &self.0
     }
 
-    /// Whether there is anything in it.
+    /// Returns true if the object has no entries.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.bytes().all(|byte| b"{} \t\r\n".contains(&byte))
     }
 
-    /// As a tree; `None` where it is too long or too deep to be read as one.
+    /// Parses the text into a tree; `None` if it is truncated or too deep.
     #[must_use]
     pub fn to_value(&self) -> Option<Value> {
         serde_json::from_str(&self.0).ok()
     }
 
-    /// The same without what looks like a secret: for what outlives the program.
+    /// Returns the metadata with secrets redacted, for storage.
     #[must_use]
     pub fn redacted(&self) -> Self {
         match self.to_value() {
             Some(tree) => {
-                let mut masked = tree.clone();
-                text::redact_values(&mut masked);
-                // What has no secret stays as it was written.
-                if masked == tree { self.clone() } else { Self(masked.to_string().into()) }
+                let mut redacted = tree.clone();
+                text::redact_values(&mut redacted);
+                // Without secrets, the original formatting is kept.
+                if redacted == tree { self.clone() } else { Self(redacted.to_string().into()) }
             }
             None => Self(text::redact(self.fallback_text()).into()),
         }
     }
 
-    /// Its text, where it is not to be had as a tree: what looks like a secret in it is still to be masked. Where letters
-    /// are escaped (`signing\u004bey`), that would not find all.
+    /// Returns the text to show if [`to_value`](Self::to_value) fails. The caller must still redact it. Text with
+    /// escaped letters (`signing\u004bey`) is replaced by a placeholder, because redaction would miss secrets in it.
     #[must_use]
     pub fn fallback_text(&self) -> &str {
         if self.0.contains("\\u") { ESCAPED_PLACEHOLDER } else { &self.0 }
     }
 
-    /// Its entries as a reader wants them, at most `most`: one line each, nested ones under their heading.
+    /// Returns at most `limit` entries in the order of the text, nested ones below their heading.
     #[must_use]
     pub fn entries(&self, limit: usize) -> Vec<MetadataEntry> {
         let mut entries = Vec::new();
@@ -128,8 +128,8 @@ impl Metadata {
         entries
     }
 
-    /// Whose session it is: what is at `key`, else the value of a key that names work, else a known tool's stamp.
-    /// `None` where there is none.
+    /// Returns the owner: the value at `key`, else the value of a common key such as `owner`, else a known
+    /// tool. `None` without an owner.
     #[must_use]
     pub fn owner(&self, key: Option<&MetadataPath>) -> Option<Untrusted> {
         let tree = self.to_value()?;
@@ -142,7 +142,7 @@ impl Metadata {
             TOOL_STAMPS.iter().find_map(|stamp| {
                 map.iter()
                     .find(|(key, value)| {
-                        key.starts_with(stamp) || value.as_str().is_some_and(|it| it.starts_with(stamp))
+                        key.starts_with(stamp) || value.as_str().is_some_and(|text| text.starts_with(stamp))
                     })
                     .map(|_| Untrusted::new(*stamp))
             })
@@ -150,12 +150,12 @@ impl Metadata {
         at_key.filter(is_filled).or_else(named).or_else(stamped)
     }
 
-    /// Whether a value at `path` (`run.id`, in any case), or below it, passes `test`; an empty path is the whole.
+    /// Returns true if a value at or below `path` (`run.id`, in any case) passes `test`. An empty path matches all.
     pub fn any_value_at(&self, path: &str, mut test: impl FnMut(&str) -> bool) -> bool {
         metadata_search::any_value_at(&self.0, path, &mut test)
     }
 
-    /// All of it on one line, `key value  path.to.key value`, at most `columns` wide.
+    /// Returns all entries on one line, as `key value  path.to.key value`, at most `columns` wide.
     #[must_use]
     pub fn one_line(&self, columns: usize) -> String {
         let mut line = String::new();
@@ -215,7 +215,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_tree_keeps_the_order_of_the_text_and_nests() {
+    fn entries_keep_order_and_nesting() {
         let metadata = Metadata::new(r#"{"zeta":"1","run":{"id":"c-881","tags":["a","b"]},"empty":{}}"#);
         let lines: Vec<String> = metadata
             .entries(100)
@@ -233,24 +233,24 @@ mod tests {
     }
 
     #[test]
-    fn on_one_line_nested_keys_are_paths() {
+    fn nested_keys_become_paths() {
         let metadata = Metadata::new(r#"{"env":"staging","run":{"id":"c-881","tags":["a"]},"n":1}"#);
         assert_eq!(metadata.one_line(80), "env staging  run.id c-881  run.tags.0 a  n 1");
         assert_eq!(metadata.one_line(12), "env staging…");
     }
 
     #[test]
-    fn an_owner_is_what_is_at_the_key_then_a_name_then_a_stamp() {
+    fn owner_lookup_order() {
         let key = MetadataPath::parse("run.id").unwrap();
-        let by = |json, key| Metadata::new(json).owner(key).map(|owner| owner.sanitise_line());
-        let owner = |json| by(json, None);
+        let owner_at = |json, key| Metadata::new(json).owner(key).map(|owner| owner.sanitise_line());
+        let owner = |json| owner_at(json, None);
         assert_eq!(owner(r#"{"env":"prod","name":"checkout"}"#).as_deref(), Some("checkout"));
         assert_eq!(owner(r#"{"name":"checkout","owner":"growth"}"#).as_deref(), Some("growth"));
         assert_eq!(owner(r#"{"owner":"","name":"checkout"}"#).as_deref(), Some("checkout"));
         assert_eq!(owner(r#"{"env":"prod","mcp":"true"}"#).as_deref(), Some("mcp"));
         assert_eq!(owner(r#"{"env":"prod","by":"stagehand-3"}"#).as_deref(), Some("stagehand"));
-        for nobody in [r#"{"env":"prod","n":7}"#, r#"{"n":true}"#, "{}", "[1]", "{"] {
-            assert_eq!(owner(nobody), None, "{nobody}");
+        for ownerless in [r#"{"env":"prod","n":7}"#, r#"{"n":true}"#, "{}", "[1]", "{"] {
+            assert_eq!(owner(ownerless), None, "{ownerless}");
         }
         for (json, expected) in [
             (r#"{"owner":"growth","run":{"id":"c-881"}}"#, "c-881"),
@@ -259,12 +259,12 @@ mod tests {
             (r#"{"owner":"growth","run":{"id":{"a":1}}}"#, "growth"),
             (r#"{"mcp":true,"run":{}}"#, "mcp"),
         ] {
-            assert_eq!(by(json, Some(&key)).as_deref(), Some(expected), "{json}");
+            assert_eq!(owner_at(json, Some(&key)).as_deref(), Some(expected), "{json}");
         }
     }
 
     #[test]
-    fn a_secret_in_metadata_is_shown_neither_by_its_name_nor_by_its_looks() {
+    fn secrets_are_redacted() {
         let metadata = Metadata::new(
             r#"{"signing_key":"cAnArY","url":"wss://c/?signingKey=cAnArY","n":{"token":["cAnArY"]}}"#,
         );
@@ -275,9 +275,9 @@ mod tests {
     }
 
     #[test]
-    fn an_escape_hides_no_secret_in_what_is_too_deep_for_a_tree() {
-        let deep = |inside: &str| format!("{}{inside}{}", r#"{"a":"#.repeat(1000), "}".repeat(1000));
-        let metadata = Metadata::new(&deep(r#""wss://c/?signing\u004bey=cAnArY""#));
+    fn escaped_secret_is_hidden() {
+        let nested = |inside: &str| format!("{}{inside}{}", r#"{"a":"#.repeat(1000), "}".repeat(1000));
+        let metadata = Metadata::new(&nested(r#""wss://c/?signing\u004bey=cAnArY""#));
         for text in
             [metadata.one_line(20_000), metadata.redacted().json().to_owned(), format!("{metadata:?}")]
         {
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_deep_for_a_tree_is_shown_as_text() {
+    fn deep_metadata_is_shown_as_text() {
         let deep = format!("{}1{}", r#"{"a":"#.repeat(1000), "}".repeat(1000));
         let metadata = Metadata::new(&deep);
         assert_eq!(metadata.entries(10).len(), 1);
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_but_braces_is_empty() {
+    fn bare_braces_are_empty() {
         assert!(Metadata::new("{ }").is_empty());
         assert!(!Metadata::new(r#"{"":""}"#).is_empty());
     }

@@ -1,4 +1,4 @@
-//! A path into metadata, as a reader writes it: `run.id`. It finds a value; it never shows one.
+//! Paths into metadata, such as `run.id`, as given by a user. A path never leads to a secret.
 
 use std::fmt;
 
@@ -8,24 +8,24 @@ use serde::{Deserialize, Serialize};
 
 use crate::text;
 
-/// Keys from the outermost on, with dots between them. A key may have dots itself: the longest that fits is taken.
+/// Keys separated by dots, outermost first. Keys may contain dots: the longest matching key is tried first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct MetadataPath(String);
 
-/// The reason why a text is not a path into metadata. Its texts are fit for a terminal.
+/// An error in a metadata path. Its messages are safe for a terminal.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MetadataPathError {
     /// The path is empty or has an empty part.
     #[error("“{0}” is no path into the metadata; one looks like run.id")]
     Malformed(String),
-    /// A part of the path is a name under which secrets are kept.
+    /// A part of the path is the name of a secret.
     #[error("what is at “{0}” in the metadata is taken for a secret, and not shown")]
     Secret(String),
 }
 
 impl MetadataPath {
-    /// Parses a path as a user wrote it.
+    /// Parses a path given by a user.
     ///
     /// # Errors
     /// Returns an error if no value can have this path, or if its value must not be shown.
@@ -40,13 +40,13 @@ impl MetadataPath {
         Ok(Self(path.to_owned()))
     }
 
-    /// The value at this place.
+    /// Returns the value at this path.
     #[must_use]
     pub fn value_in<'v>(&self, tree: &'v Value) -> Option<&'v Value> {
         find_value(&self.0, tree)
     }
 
-    /// As it was written.
+    /// Returns the path as the user wrote it. It is not safe for a terminal.
     #[must_use]
     pub fn raw(&self) -> &str {
         &self.0
@@ -78,10 +78,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_leads_through_objects_and_arrays_and_keys_that_have_dots() {
+    fn path_finds_nested_and_dotted_keys() {
         let tree =
             serde_json::json!({"run": {"id": "c-881", "tags": ["a", "b"]}, "a.b": {"c": 1}, "env": "x"});
-        for (path, found) in [
+        for (path, expected) in [
             ("env", Some("\"x\"")),
             ("run.id", Some("\"c-881\"")),
             ("run.tags.1", Some("\"b\"")),
@@ -90,13 +90,13 @@ mod tests {
             ("run.nothing", None),
             ("env.x", None),
         ] {
-            let at = MetadataPath::parse(path).unwrap().value_in(&tree).map(ToString::to_string);
-            assert_eq!(at.as_deref(), found, "{path}");
+            let value = MetadataPath::parse(path).unwrap().value_in(&tree).map(ToString::to_string);
+            assert_eq!(value.as_deref(), expected, "{path}");
         }
     }
 
     #[test]
-    fn what_leads_nowhere_or_to_a_secret_is_refused() {
+    fn malformed_and_secret_paths_are_refused() {
         for bad in ["", " ", ".", "run.", ".id", "a..b", "run.api_key", "token"] {
             assert!(MetadataPath::parse(bad).is_err(), "{bad}");
         }

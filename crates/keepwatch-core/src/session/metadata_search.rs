@@ -1,19 +1,20 @@
-//! Looking at the values of metadata as its text is read: no tree is built, for ten thousand may be looked at in a row.
+//! Search in the values of metadata while parsing its text. It builds no tree, because a filter searches ten thousand
+//! sessions at a time.
 
 use std::fmt::{self, Write as _};
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-/// Whether a value at `path`, or below it, passes `test`. Keys are compared in any case; an empty path is the whole.
+/// Returns true if a value at or below `path` passes `test`. Keys match in any case. An empty path matches everything.
 pub(super) fn any_value_at(json: &str, path: &str, test: &mut dyn FnMut(&str) -> bool) -> bool {
     let mut found = false;
-    // What is cut or broken is searched as far as it can be read.
+    // Truncated or invalid text is searched up to the error.
     let _ = MetadataVisitor { path, test, found: &mut found }
         .deserialize(&mut serde_json::Deserializer::from_str(json));
     found
 }
 
-/// Walks one value.
+/// Visits one value and all values below it.
 struct MetadataVisitor<'a> {
     path: &'a str,
     test: &'a mut dyn FnMut(&str) -> bool,
@@ -80,8 +81,8 @@ impl<'de> Visitor<'de> for MetadataVisitor<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(rest) = map.next_key_seed(KeyVisitor { path: self.path })? {
-            match rest {
+        while let Some(path_below) = map.next_key_seed(KeyVisitor { path: self.path })? {
+            match path_below {
                 Some(path) if !*self.found => {
                     map.next_value_seed(MetadataVisitor {
                         path,
@@ -98,7 +99,7 @@ impl<'de> Visitor<'de> for MetadataVisitor<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
-        // An item stands for the whole: nobody knows its number by heart.
+        // Indices are not part of the path, because no user knows them by heart.
         let Self { path, test, found } = self;
         while items
             .next_element_seed(MetadataVisitor { path, test: &mut *test, found: &mut *found })?
@@ -108,7 +109,7 @@ impl<'de> Visitor<'de> for MetadataVisitor<'_> {
     }
 }
 
-/// Reads a key: what is left of the path behind it, if it is on the path.
+/// Visits one key. Returns the path below it, or `None` if the key is not on the path.
 struct KeyVisitor<'a> {
     path: &'a str,
 }
@@ -139,7 +140,7 @@ impl<'a> Visitor<'_> for KeyVisitor<'a> {
     }
 }
 
-/// A number's text, on the stack.
+/// The text of a number, on the stack.
 #[derive(Default)]
 struct Digits {
     bytes: [u8; 32],
@@ -148,7 +149,7 @@ struct Digits {
 
 impl Digits {
     fn text(&self) -> &str {
-        self.bytes.get(..self.length).and_then(|it| std::str::from_utf8(it).ok()).unwrap_or_default()
+        self.bytes.get(..self.length).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
     }
 }
 
@@ -166,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_is_found_at_its_path_or_below_it() {
+    fn path_selects_values_below_it() {
         let json = r#"{"run":{"id":"c-881","try":2,"tags":["prices","eu"],"deep":{"n":-1.5}},"a.b":{"c":true},"x":null}"#;
         for (path, value, found) in [
             ("run.id", "c-881", true),
@@ -183,8 +184,8 @@ mod tests {
             ("x", "null", false),
             ("try", "2", false),
         ] {
-            assert_eq!(any_value_at(json, path, &mut |it| it == value), found, "{path} {value}");
+            assert_eq!(any_value_at(json, path, &mut |text| text == value), found, "{path} {value}");
         }
-        assert!(any_value_at(r#"{"a":"b","c":"cut of"#, "a", &mut |it| it == "b"));
+        assert!(any_value_at(r#"{"a":"b","c":"cut of"#, "a", &mut |text| text == "b"));
     }
 }

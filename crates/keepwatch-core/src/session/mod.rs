@@ -1,9 +1,9 @@
-//! The domain: what a session is, and every way of not learning it. No IO, no clock, no wire format.
+//! The domain types: sessions, projects, and the errors of the API. No I/O, no clock, no wire format.
 //!
 //! Field names and meanings follow `GET /v1/sessions/{id}` of the
 //! [Browserbase API](https://docs.browserbase.com/reference/api/get-a-session). A field that is missing, null or not of
-//! its documented type is `None` here; in the latter case its text is kept among [`Session::extra_fields`], so that nothing
-//! the API said is lost.
+//! its documented type is `None`. [`Session::extra_fields`] keeps the text of a field with the wrong type, so that no
+//! data is lost.
 
 mod api_error;
 mod id;
@@ -31,7 +31,7 @@ pub use targets::Targets;
 use crate::clock::Timestamp;
 use crate::text::Untrusted;
 
-/// One observation of a session: the fields of one reply, without its secrets.
+/// One observation of a session: the fields of one response, without its secrets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
     /// `id`
@@ -41,19 +41,19 @@ pub struct Session {
     pub project: Option<Untrusted>,
     /// `status`
     pub status: Status,
-    /// `createdAt`; can be milliseconds later than `startedAt`.
+    /// `createdAt`. It can be milliseconds later than `startedAt`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created: Option<Timestamp>,
-    /// `updatedAt`; what it means is not documented.
+    /// `updatedAt`. Its meaning is not documented.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub updated: Option<Timestamp>,
-    /// `startedAt`; present even for `PENDING`.
+    /// `startedAt`. Present even for `PENDING`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started: Option<Timestamp>,
     /// `endedAt`
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<Timestamp>,
-    /// `expiresAt`, which is `startedAt` and the timeout.
+    /// `expiresAt`, which is `startedAt` plus the timeout.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<Timestamp>,
     /// `proxyBytes`, in bytes.
@@ -71,29 +71,29 @@ pub struct Session {
     /// `userMetadata`
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Metadata>,
-    /// Which of the connect fields the reply had; `None` for an element of a list, which never has them.
+    /// The connect fields present in the response; `None` for an element of a list, which never has them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connect: Option<ConnectFields>,
-    /// Fields that the contract does not have, or whose value is not of the documented type: name and JSON text.
+    /// Undocumented fields, and fields whose value is not of the documented type, as name and JSON text.
     #[serde(rename = "others", default, skip_serializing_if = "Vec::is_empty")]
     pub extra_fields: Vec<(Untrusted, Untrusted)>,
-    /// How many more such fields there were than are kept.
+    /// The number of further such fields, which were dropped.
     #[serde(rename = "others_left_out", default)]
     pub extra_fields_dropped: u32,
 }
 
-/// Which connect fields a reply had. Their values are secrets, and not kept.
+/// The presence of each connect field in a response. The values are secrets, and are dropped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConnectFields {
-    /// `connectUrl`
+    /// True if the response has `connectUrl`.
     pub connect_url: bool,
-    /// `seleniumRemoteUrl`
+    /// True if the response has `seleniumRemoteUrl`.
     pub selenium_remote_url: bool,
-    /// `signingKey`
+    /// True if the response has `signingKey`.
     pub signing_key: bool,
 }
 
-/// The connect fields themselves: the reply to a fresh ask, on its way to the clipboard.
+/// The connect fields with their values, from a request that the user triggered, on their way to the clipboard.
 #[derive(Clone, Debug, Default)]
 pub struct ConnectUrls {
     /// `connectUrl`, for CDP.
@@ -102,12 +102,12 @@ pub struct ConnectUrls {
     pub selenium: Option<Secret>,
     /// `signingKey`
     pub signing_key: Option<Secret>,
-    /// `debuggerFullscreenUrl` of `GET /v1/sessions/{id}/debug`: the live view, which controls the browser too.
+    /// `debuggerFullscreenUrl` of `GET /v1/sessions/{id}/debug`: the live view. It can also control the browser.
     pub live_view: Option<Secret>,
 }
 
 impl Session {
-    /// Whether it can not change any more: its status says so, or nobody here knows its status and it has an end.
+    /// Returns true if the session can no longer change: its status is final, or is unknown and `endedAt` is set.
     #[must_use]
     pub fn is_final(&self) -> bool {
         match self.status.phase() {
@@ -118,45 +118,45 @@ impl Session {
         }
     }
 
-    /// The effective timeout, `expiresAt - startedAt`; `None` where a time is missing or they are in the wrong order.
+    /// Returns the effective timeout, `expiresAt - startedAt`; `None` if a time is missing or out of order.
     #[must_use]
     pub fn timeout(&self) -> Option<Duration> {
         self.expires?.signed_duration_since(self.started?).to_std().ok()
     }
 
-    /// How long it ran, `endedAt - startedAt`; `None` while it runs and where a time is missing or out of order.
+    /// Returns the running time, `endedAt - startedAt`; `None` while it runs, or if a time is missing or out of order.
     #[must_use]
     pub fn duration(&self) -> Option<Duration> {
         self.ended?.signed_duration_since(self.started?).to_std().ok()
     }
 
-    /// What was left of its timeout when it ended, `expiresAt - endedAt`; `None` as for [`Session::duration`].
+    /// Returns the time left at its end, `expiresAt - endedAt`; `None` as for [`Session::duration`].
     #[must_use]
     pub fn unused_time(&self) -> Option<Duration> {
         self.expires?.signed_duration_since(self.ended?).to_std().ok()
     }
 }
 
-/// A project, as `GET /v1/projects` says it.
+/// A project, as returned by `GET /v1/projects`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Project {
     /// `id`
     pub id: Untrusted,
     /// `name`
     pub name: Untrusted,
-    /// `defaultTimeout`: what a session gets that asks for none.
+    /// `defaultTimeout`: the timeout of sessions created without one.
     pub default_timeout: Option<Duration>,
-    /// `concurrency`: how many sessions may run at a time.
+    /// `concurrency`: the maximum number of sessions running at the same time.
     pub concurrency: Option<u64>,
 }
 
-/// Whether a session's timeout is the project's default: the server's times are a little apart from whole seconds.
+/// Returns true if a session's timeout is the project's default. The server's times are off by fractions of a second.
 #[must_use]
 pub fn is_default_timeout(timeout: Duration, project_default: Duration) -> bool {
     timeout.abs_diff(project_default) < Duration::from_secs(1)
 }
 
-/// Which list of sessions: `GET /v1/sessions?status=…`.
+/// A list of sessions: `GET /v1/sessions?status=…`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum List {
     /// `status=RUNNING`
@@ -166,13 +166,13 @@ pub enum List {
 }
 
 impl List {
-    /// Both.
+    /// Both lists.
     pub const ALL: [Self; 2] = [Self::Running, Self::Pending];
-    /// How many sessions that left the lists are asked singly, and kept on record until it is known why they left, beside
-    /// those that the reader named. What leaves faster than it can be asked for is forgotten, the oldest first.
+    /// The maximum number of sessions that left the lists and are still polled one by one, until their end is known.
+    /// Sessions named by the user do not count. If more leave, the oldest are evicted.
     pub const MAX_DELISTED: usize = 10_000;
 
-    /// The status that the list asks for.
+    /// Returns the status that the list selects.
     #[must_use]
     pub fn status(self) -> Status {
         match self {
@@ -197,7 +197,7 @@ mod tests {
     use crate::testing::running_session;
 
     #[test]
-    fn times_in_the_wrong_order_give_no_length() {
+    fn reversed_times_give_no_timeout() {
         let mut session = running_session("s", crate::testing::noon(), Duration::from_secs(900));
         assert_eq!(session.timeout(), Some(Duration::from_secs(900)));
         session.expires = Some("1926-01-01T00:00:00Z".parse().unwrap());

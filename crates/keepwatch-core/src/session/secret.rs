@@ -1,22 +1,22 @@
-//! What may not be shown.
+//! Secrets: values that must never be shown or stored.
 
 use std::fmt;
 
 use secrecy::{ExposeSecret, SecretString};
 
-/// A value that controls browsers or an account: a key, a connect URL. Its `Debug` and `Display` are masked, and its
-/// memory is overwritten when it is dropped.
+/// A value that controls browsers or an account: an API key or a connect URL. `Debug` and `Display` are redacted, and
+/// its memory is overwritten on drop.
 #[derive(Clone)]
 pub struct Secret(SecretString);
 
 impl Secret {
-    /// Takes `value` into keeping.
+    /// Wraps `value`.
     #[must_use]
     pub fn new(value: String) -> Self {
         Self(SecretString::from(value))
     }
 
-    /// The value itself. Call it where the value leaves the program, and nowhere before.
+    /// Returns the value. Call this only where the value leaves the program.
     #[must_use]
     pub fn expose(&self) -> &str {
         self.0.expose_secret()

@@ -1,76 +1,76 @@
-//! The enumerations of the API, `status` and `region`, which may get values that this version does not know.
+//! The API's enumerations `status` and `region`. Values that this version does not know are kept.
 
 use serde::{Deserialize, Serialize};
 
 use crate::text::Untrusted;
 
-/// The `status` of a session, as the API says it.
+/// The `status` of a session.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, strum::IntoStaticStr)]
 #[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
 pub enum Status {
-    /// Created, not started.
+    /// Created, but not started.
     Pending,
-    /// A browser runs, whether or not anyone is connected.
+    /// The browser runs, with or without a connected client.
     Running,
     /// Failed.
     Error,
     /// Ran to its `expiresAt`.
     TimedOut,
-    /// Every other orderly end; the API does not say which.
+    /// Any other orderly end. The API does not say which.
     Completed,
-    /// A word that this version does not know, kept as it came.
+    /// A status that this version does not know, unchanged.
     Other(Untrusted),
 }
 
-/// What a [`Status`] means for watching.
+/// The consequence of a [`Status`] for polling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Phase {
-    /// It can still change: ask again.
+    /// The session can still change, so polling continues.
     Alive,
-    /// It can not change any more.
+    /// The session can no longer change.
     Ended,
-    /// Nobody knows: ask again.
+    /// This version does not know the status, so polling continues.
     Unknown,
 }
 
 impl Status {
-    /// Every status of the contract, in its order.
+    /// All documented statuses, in the documented order.
     pub const KNOWN: [Self; 5] = [Self::Pending, Self::Running, Self::Error, Self::TimedOut, Self::Completed];
 
-    /// The status with this name.
+    /// Returns the status with this name in the API.
     #[must_use]
-    pub fn from_api(word: &str) -> Self {
+    pub fn from_api(name: &str) -> Self {
         Self::KNOWN
             .into_iter()
-            .find(|known| known.raw() == word)
-            .unwrap_or_else(|| Self::Other(Untrusted::new(word)))
+            .find(|known| known.raw() == name)
+            .unwrap_or_else(|| Self::Other(Untrusted::new(name)))
     }
 
-    /// The word of the API.
+    /// Returns the name in the API. It is not safe for a terminal.
     #[must_use]
     pub fn raw(&self) -> &str {
         match self {
-            Self::Other(word) => word.raw(),
+            Self::Other(name) => name.raw(),
             known => known.into(),
         }
     }
 
-    /// The word of the API, as a terminal may show it.
+    /// Returns the name in the API, sanitised, at most `columns` wide.
     #[must_use]
     pub fn sanitise(&self, columns: usize) -> String {
         match self {
-            Self::Other(word) => word.sanitise(columns),
+            Self::Other(name) => name.sanitise(columns),
             known => crate::text::truncate(known.raw(), columns),
         }
     }
 
-    /// Whether it is an end.
+    /// Returns true if the session has ended.
     #[must_use]
     pub fn is_final(&self) -> bool {
         self.phase() == Phase::Ended
     }
 
-    /// Whether the session lives.
+    /// Returns the phase of a session with this status.
     #[must_use]
     pub fn phase(&self) -> Phase {
         match self {
@@ -81,7 +81,7 @@ impl Status {
     }
 }
 
-/// Where a session runs.
+/// The region in which a session runs.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Region {
     /// `us-west-2`
@@ -92,24 +92,24 @@ pub enum Region {
     EuCentral1,
     /// `ap-southeast-1`
     ApSoutheast1,
-    /// A region that this version does not know, kept as it came.
+    /// A region that this version does not know, unchanged.
     Other(Untrusted),
 }
 
 impl Region {
-    /// Every region of the contract, in its order.
+    /// All documented regions, in the documented order.
     pub const KNOWN: [Self; 4] = [Self::UsWest2, Self::UsEast1, Self::EuCentral1, Self::ApSoutheast1];
 
-    /// The region with this name.
+    /// Returns the region with this name in the API.
     #[must_use]
-    pub fn from_api(word: &str) -> Self {
+    pub fn from_api(name: &str) -> Self {
         Self::KNOWN
             .into_iter()
-            .find(|known| known.raw() == word)
-            .unwrap_or_else(|| Self::Other(Untrusted::new(word)))
+            .find(|known| known.raw() == name)
+            .unwrap_or_else(|| Self::Other(Untrusted::new(name)))
     }
 
-    /// The word of the API.
+    /// Returns the name in the API. It is not safe for a terminal.
     #[must_use]
     pub fn raw(&self) -> &str {
         match self {
@@ -117,15 +117,15 @@ impl Region {
             Self::UsEast1 => "us-east-1",
             Self::EuCentral1 => "eu-central-1",
             Self::ApSoutheast1 => "ap-southeast-1",
-            Self::Other(word) => word.raw(),
+            Self::Other(name) => name.raw(),
         }
     }
 
-    /// The word of the API, as a terminal may show it.
+    /// Returns the name in the API, sanitised, at most `columns` wide.
     #[must_use]
     pub fn sanitise(&self, columns: usize) -> String {
         match self {
-            Self::Other(word) => word.sanitise(columns),
+            Self::Other(name) => name.sanitise(columns),
             known => crate::text::truncate(known.raw(), columns),
         }
     }
@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn known_words_are_read_back_as_they_were_written() {
+    fn known_names_round_trip() {
         for status in Status::KNOWN {
             assert_eq!(Status::from_api(status.raw()), status);
         }

@@ -1,5 +1,5 @@
-//! Arbitrary inputs: few sessions, any status, times from this century and from none, replies that overtake each other,
-//! a machine that sleeps and whose wall clock is set.
+//! Proptest strategies for sequences of tracker inputs: few sessions, any status, plausible and absurd times, responses
+//! out of order, a machine that sleeps, and a wall clock that is set.
 
 use std::time::Duration;
 
@@ -15,22 +15,22 @@ use crate::session::{ApiError, ApiErrorKind, List, Metadata, Project, Region, Se
 use crate::text::Untrusted;
 use crate::tracker::{Input, RequestTiming, Scope};
 
-/// The sessions that a sequence is about.
+/// The ids of the sessions in a sequence.
 const IDS: [&str; 4] = ["a", "b", "c", "d"];
 const MS: fn(u64) -> Duration = Duration::from_millis;
 
-/// An input without its times, and what the clocks did before it.
+/// An input without its times, and the steps of the clocks before it.
 #[derive(Clone, Debug)]
 pub struct InputStep {
-    /// How far all clocks went on, in milliseconds.
+    /// The advance of all clocks, in milliseconds.
     awake_ms: u64,
-    /// How far only the clock since boot and the wall clock went on: the machine slept.
+    /// The further advance of the boot clock and the wall clock during a sleep of the machine, in milliseconds.
     asleep_ms: u64,
-    /// By how much the wall clock was set.
+    /// The step of the wall clock when it is set, in milliseconds.
     wall_step_ms: i64,
-    /// How long before now the request was sent and the reply came.
+    /// The ages of the request and of its response, in milliseconds.
     request_age_ms: (u64, u64),
-    /// The reply's `Date` against the wall clock, in seconds.
+    /// The offset of the response's `Date` from the wall clock, in seconds; `None` without a `Date`.
     date_offset_secs: Option<i64>,
     input: StepInput,
 }
@@ -40,7 +40,7 @@ enum StepInput {
     NamedSessions(Vec<SessionId>),
     Session(SessionId, Box<Session>),
     SessionList(List, Vec<Session>, u32),
-    /// So many new sessions, all of them over, from this number on.
+    /// New sessions that have all ended: the first number, and the count.
     Burst(u32, u32),
     NotFound(SessionId, ApiError),
     Failed(Scope, ApiError),
@@ -53,15 +53,16 @@ fn any_id() -> impl Strategy<Value = SessionId> {
     select(&IDS[..]).prop_map(id)
 }
 
-/// Around noon, where what counts is near; or anywhere.
+/// Generates times around noon, close to the limits that matter, and a few absurd ones.
 fn any_time() -> impl Strategy<Value = Timestamp> {
     let near = select(vec![
         -3_600_000, -900_000, -300_000, -1_000, 0, 1_000, 3_000, 9_600, 60_000, 300_000, 900_000,
     ]);
-    let near = (near, -16_000_i64..16_000, any::<bool>())
-        .prop_map(|(at, by, exact)| noon() + TimeDelta::milliseconds(if exact { at } else { at + by }));
-    let odd = select(vec![Timestamp::MIN_UTC, Timestamp::MAX_UTC, Timestamp::UNIX_EPOCH]);
-    prop_oneof![12 => near, 1 => odd]
+    let near = (near, -16_000_i64..16_000, any::<bool>()).prop_map(|(at, offset, exact)| {
+        noon() + TimeDelta::milliseconds(if exact { at } else { at + offset })
+    });
+    let absurd = select(vec![Timestamp::MIN_UTC, Timestamp::MAX_UTC, Timestamp::UNIX_EPOCH]);
+    prop_oneof![12 => near, 1 => absurd]
 }
 
 fn any_status() -> impl Strategy<Value = Status> {
@@ -84,10 +85,10 @@ fn any_session() -> impl Strategy<Value = Session> {
     let region = of(select(vec![Region::UsWest2, Region::Other(Untrusted::new("mars"))]));
     let metadata = of(select(vec!["{}", r#"{"owner":"a"}"#, r#"{"owner":"b"}"#]));
     let context = of(select(vec!["", "c-1"]));
-    let rest = (bytes, of(any::<bool>()), region, metadata, context);
-    (any_id(), any_status(), times, rest).prop_map(
-        |(id, status, (created, started, expires, ended), rest)| {
-            let (proxy_bytes, keep_alive, region, metadata, context) = rest;
+    let other_fields = (bytes, of(any::<bool>()), region, metadata, context);
+    (any_id(), any_status(), times, other_fields).prop_map(
+        |(id, status, (created, started, expires, ended), other_fields)| {
+            let (proxy_bytes, keep_alive, region, metadata, context) = other_fields;
             let ended = ended.filter(|_| status.is_final());
             Session {
                 id,
@@ -118,20 +119,20 @@ fn any_error() -> impl Strategy<Value = ApiError> {
         ApiErrorKind::Status(400),
     ];
     (select(kinds), of(0_u64..9))
-        .prop_map(|(kind, rest)| ApiError { retry_after: rest.map(Duration::from_secs), ..kind.into() })
+        .prop_map(|(kind, delay)| ApiError { retry_after: delay.map(Duration::from_secs), ..kind.into() })
 }
 
 fn step_input() -> impl Strategy<Value = StepInput> {
     let list = || select(&List::ALL[..]);
     let scope =
         prop_oneof![any_id().prop_map(Scope::Session), list().prop_map(Scope::List), Just(Scope::Projects)];
-    let absence = select(vec![ApiErrorKind::NotFound, ApiErrorKind::Gone]);
+    let not_found = select(vec![ApiErrorKind::NotFound, ApiErrorKind::Gone]);
     prop_oneof![
         2 => vec(any_id(), 0..3).prop_map(StepInput::NamedSessions),
         24 => (any_id(), any_session()).prop_map(|(id, session)| StepInput::Session(id, Box::new(session))),
         16 => (list(), vec(any_session(), 0..4), 0_u32..2).prop_map(|(list, sessions, bad)| StepInput::SessionList(list, sessions, bad)),
         1 => (0_u32..2_000, 1_u32..400).prop_map(|(from, count)| StepInput::Burst(from, count)),
-        6 => (any_id(), absence).prop_map(|(id, kind)| StepInput::NotFound(id, kind.into())),
+        6 => (any_id(), not_found).prop_map(|(id, kind)| StepInput::NotFound(id, kind.into())),
         6 => (scope, any_error()).prop_map(|(scope, error)| StepInput::Failed(scope, error)),
         2 => of(60_u64..21_600).prop_map(StepInput::Projects),
         2 => Just(StepInput::Slept),
@@ -139,37 +140,37 @@ fn step_input() -> impl Strategy<Value = StepInput> {
     ]
 }
 
-/// One step of a sequence.
+/// Generates one step of a sequence.
 pub fn step() -> impl Strategy<Value = InputStep> {
-    let passes = select(vec![0, 1, 700, 1_000, 3_000, 3_000, 9_000, 60_000, 290_000, 700_000]);
-    let sleeps = prop_oneof![9 => Just(0), 1 => 1_u64..4_000_000];
-    let set = prop_oneof![9 => Just(0), 1 => -90_000_000_i64..90_000_000];
-    let ago = prop_oneof![3 => (0_u64..300, Just(0_u64)), 1 => (0_u64..9_000, 0_u64..2_000)];
-    let date = of(prop_oneof![5 => Just(0), 1 => -600_i64..600]);
-    (passes, sleeps, set, ago, date, step_input()).prop_map(
-        |(passes, sleeps, set, (took, ago), date, what)| InputStep {
-            awake_ms: passes,
-            asleep_ms: sleeps,
-            wall_step_ms: set,
-            request_age_ms: (ago + took, ago),
-            date_offset_secs: date,
-            input: what,
+    let awake = select(vec![0, 1, 700, 1_000, 3_000, 3_000, 9_000, 60_000, 290_000, 700_000]);
+    let asleep = prop_oneof![9 => Just(0), 1 => 1_u64..4_000_000];
+    let wall_step = prop_oneof![9 => Just(0), 1 => -90_000_000_i64..90_000_000];
+    let durations = prop_oneof![3 => (0_u64..300, Just(0_u64)), 1 => (0_u64..9_000, 0_u64..2_000)];
+    let date_offset = of(prop_oneof![5 => Just(0), 1 => -600_i64..600]);
+    (awake, asleep, wall_step, durations, date_offset, step_input()).prop_map(
+        |(awake_ms, asleep_ms, wall_step_ms, (took, age), date_offset_secs, input)| InputStep {
+            awake_ms,
+            asleep_ms,
+            wall_step_ms,
+            request_age_ms: (age + took, age),
+            date_offset_secs,
+            input,
         },
     )
 }
 
-/// The clocks, as the steps move them.
+/// The machine's clocks, moved by the steps.
 #[derive(Debug)]
 pub struct StepClocks(Moment);
 
 impl StepClocks {
-    /// Clocks that show noon.
+    /// Returns clocks that show noon.
     #[must_use]
     pub fn start() -> Self {
         Self(moment(0))
     }
 
-    /// Returns a reply about the session `text` alone, one second later.
+    /// Returns a response about the session `text` alone, one second later.
     pub fn response(&mut self, text: &str, status: Status) -> Input {
         self.0 = self.0.plus(MS(1_000));
         let at = RequestTiming { sent: self.0, received: self.0, date: None };
@@ -182,7 +183,7 @@ impl StepClocks {
         }
     }
 
-    /// Returns the same reply as `input`, `ms` later; `None` if `input` is not a reply.
+    /// Returns the same response as `input`, `ms` later; `None` if `input` is not a response about sessions.
     pub fn repeat_response(&mut self, input: &Input, ms: u64) -> Option<Input> {
         let Input::SessionsReceived { at, scope, sessions, malformed } = input.clone() else { return None };
         self.0 = self.0.plus(MS(ms));
@@ -201,7 +202,7 @@ impl StepClocks {
         })
     }
 
-    /// The input of `step`, at its time.
+    /// Moves the clocks by `step`, and returns its input with its times.
     pub fn timed_input(&mut self, step: InputStep) -> Input {
         let before = self.0;
         let awake = before.plus(MS(step.awake_ms));
@@ -218,8 +219,9 @@ impl StepClocks {
             boot: now.boot.saturating_sub(MS(ms)),
         };
         let (sent, received) = (ago(step.request_age_ms.0), ago(step.request_age_ms.1));
-        let second = |at: Timestamp| Timestamp::from_timestamp(at.timestamp(), 0).unwrap();
-        let date = step.date_offset_secs.map(|by| second(received.wall + TimeDelta::seconds(by)));
+        let whole_second = |at: Timestamp| Timestamp::from_timestamp(at.timestamp(), 0).unwrap();
+        let date =
+            step.date_offset_secs.map(|offset| whole_second(received.wall + TimeDelta::seconds(offset)));
         let at = RequestTiming { sent, received, date };
         let next = step.date_offset_secs.map(|_| now.plus(MS(3_000)));
         match step.input {
@@ -254,7 +256,7 @@ impl StepClocks {
     }
 }
 
-/// A session of a burst: over, a second apart from one other.
+/// Returns an ended session of a burst. Sessions come in pairs that end one second apart.
 fn ended_session(number: u32) -> Session {
     Session {
         status: Status::Completed,

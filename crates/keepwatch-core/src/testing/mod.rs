@@ -1,6 +1,6 @@
-//! Builders for tests, of this crate and of those that enable the feature `testing`.
+//! Builders for the tests of this crate and of crates that enable the feature `testing`.
 //!
-//! Times count from [`noon`], when the clocks of a test start.
+//! Times count from [`noon`], at which a test's clocks start.
 
 #![expect(clippy::unwrap_used, reason = "a builder given invalid text is a mistake in the test")]
 
@@ -14,7 +14,7 @@ use crate::clock::{Moment, Timestamp, saturating_add};
 use crate::session::{Region, Session, SessionId, Status};
 use crate::tracker::RequestTiming;
 
-/// Returns noon of the day on which most tests take place.
+/// Returns noon of the day used by most tests.
 #[must_use]
 pub fn noon() -> Timestamp {
     time("12:00:00")
@@ -34,20 +34,20 @@ pub fn at(seconds: impl Into<f64>) -> Timestamp {
     if seconds < 0.0 { noon() - length } else { noon() + length }
 }
 
-/// Returns what clocks that started at noon show `seconds` later.
+/// Returns the reading of clocks that started at noon, `seconds` later.
 #[must_use]
 pub fn moment(seconds: impl Into<f64>) -> Moment {
     moment_since(noon(), seconds)
 }
 
-/// Returns what clocks that started at `start` show `seconds` later.
+/// Returns the reading of clocks that started at `start`, `seconds` later.
 #[must_use]
 pub fn moment_since(start: Timestamp, seconds: impl Into<f64>) -> Moment {
     let since = Duration::from_secs_f64(seconds.into());
     Moment { wall: saturating_add(start, since), mono: since, boot: since }
 }
 
-/// Returns the times of a request sent and received so many seconds after noon, whose reply has no `Date`.
+/// Returns the timing of a request, in seconds after noon, whose response has no `Date`.
 #[must_use]
 pub fn request_timing(sent: impl Into<f64>, received: impl Into<f64>) -> RequestTiming {
     RequestTiming { sent: moment(sent), received: moment(received), date: None }
@@ -82,7 +82,7 @@ pub fn running_session(text: &str, started: Timestamp, timeout: Duration) -> Ses
     }
 }
 
-/// Returns a configuration of proptest with 100 cases, or as many as `PROPTEST_CASES` says.
+/// Returns a proptest configuration with 100 cases, or the number in `PROPTEST_CASES`.
 #[must_use]
 pub fn few_cases() -> proptest::test_runner::Config {
     let default_config = proptest::test_runner::Config::default();

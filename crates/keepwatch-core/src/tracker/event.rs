@@ -1,7 +1,7 @@
-//! What happened, as one sentence each.
+//! Events: what happened to sessions, to polling and to clocks.
 //!
-//! Every event says *when* as an interval on the server's clock ([`TimeInterval`]), and when this program learned of it. Its
-//! sentence claims what was observed and no more; what probably lies behind an end is [`verdict`](super::verdict)'s.
+//! Each event has a time interval on the server's clock ([`TimeInterval`]) and the time at which this program learned
+//! of it. Its sentence claims observations only. The probable cause of an end is [`verdict`](super::verdict)'s job.
 
 mod sentence;
 
@@ -18,157 +18,156 @@ use crate::text::Untrusted;
 /// Something that happened to a session, or between the API and us.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Event {
-    /// The session, unless it concerns all.
+    /// The session; `None` if the event concerns all of them.
     pub id: Option<SessionId>,
-    /// Between when and when, on the server's clock.
+    /// The interval in which it happened, on the server's clock.
     pub when: TimeInterval,
-    /// When it was learned, on the server's clock: events are in this order.
+    /// The time at which this program learned of it, on the server's clock. Events are sorted by it.
     pub learned_at: Timestamp,
-    /// What.
+    /// The kind of event, with its details.
     pub kind: EventKind,
 }
 
-/// What can happen. The names by strum are part of the schema of `keepwatch events`: a variant that is renamed keeps its name
+/// The kinds of events. The strum names are part of the schema of `keepwatch events`: a renamed variant keeps its name
 /// there.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, strum::IntoStaticStr, strum::VariantNames)]
 #[strum(serialize_all = "snake_case")]
 pub enum EventKind {
-    /// The first reply about it.
+    /// The first response about the session.
     FirstSeen {
-        /// What it said.
+        /// The status in that response.
         status: Status,
-        /// What was left then of its time.
+        /// The time left until its expiry.
         time_left: Option<Duration>,
-        /// Its `endedAt`, where it had ended before.
+        /// Its `endedAt`, if it had already ended.
         ended_at: Option<Timestamp>,
     },
-    /// Another status, and nothing ended by it.
+    /// A change of status that is not an end.
     #[strum(serialize = "status_changed")]
     StatusChanged {
-        /// The last that was seen before.
+        /// The last value before the change.
         from: Status,
-        /// The first that was seen after.
+        /// The first value after the change.
         to: Status,
     },
-    /// It ended while it was watched.
+    /// The session ended while it was watched.
     Ended {
-        /// As what.
+        /// Its final status.
         status: Status,
         /// Its `endedAt`.
         ended_at: Option<Timestamp>,
-        /// Whether `endedAt` lies between the last reply before and the first after.
+        /// True if `endedAt` is between the last response before the end and the first after it.
         ended_at_fits: bool,
-        /// The last reply that said otherwise: when it came, and what it said.
+        /// The last response that shows it alive: its time of arrival and its status.
         last_alive: Option<(Timestamp, Status)>,
     },
-    /// The API says that it lives, after it said that it had ended.
+    /// The API reports the session alive after it reported its end.
     Contradicted {
-        /// As what it had ended.
+        /// The final status reported before.
         from: Status,
-        /// What the API says now.
+        /// The status reported now.
         to: Status,
     },
-    /// Its `expiresAt` changed.
+    /// A change of `expiresAt`.
     ExpiryMoved {
-        /// The last that was seen before.
+        /// The last value before the change.
         from: Timestamp,
-        /// The first that was seen after.
+        /// The first value after the change.
         to: Timestamp,
     },
-    /// Its `keepAlive` changed to this.
+    /// A change of `keepAlive` to this value.
     #[strum(serialize = "keep_alive_changed")]
     KeepAliveChanged(bool),
-    /// Its `region` changed.
+    /// A change of `region`.
     #[strum(serialize = "region_changed")]
     RegionChanged {
-        /// The last that was seen before.
+        /// The last value before the change.
         from: Region,
-        /// The first that was seen after.
+        /// The first value after the change.
         to: Region,
     },
-    /// Its `contextId` changed to this; `None` if it went.
+    /// A change of `contextId` to this value; `None` if it was removed.
     #[strum(serialize = "context_changed")]
     ContextChanged(Option<Untrusted>),
-    /// Its `userMetadata` changed. What is in it is not told: events leave the program.
+    /// A change of `userMetadata`. The event has no content of it, because events leave the program.
     #[strum(serialize = "metadata_changed")]
     MetadataChanged,
-    /// Its proxy's bytes began to grow.
+    /// The session's `proxyBytes` began to grow.
     TrafficStarted,
-    /// Its proxy's bytes have stood still for a while.
+    /// The session's `proxyBytes` stopped growing.
     TrafficStopped {
-        /// At this number.
+        /// The number of bytes by then.
         bytes: i64,
     },
-    /// The API says that it lives, but its list lacks it.
+    /// The API reports the session alive, but the list of its status lacks it.
     Unlisted,
-    /// The API does not know it (any more).
+    /// The API does not know the session, or no longer knows it.
     NotFound(ApiError),
-    /// The API knows it again.
+    /// The API knows the session again, with this status.
     FoundAgain(Status),
-    /// A reply that was sent after the expiry says that it lives.
+    /// The API reported the session alive when it was requested after its expiry.
     Overdue {
         /// Its `expiresAt`.
         expires: Timestamp,
     },
-    /// Its release was asked for from here.
+    /// The user requested the session's release with this program.
     #[strum(serialize = "release_asked")]
     ReleaseRequested,
-    /// The API did not take the release.
+    /// The request to release the session failed.
     ReleaseFailed {
-        /// Why.
+        /// The reason.
         error: ApiError,
-        /// How long until it is asked again; `None` if it is not.
+        /// The delay until the retry; `None` without a retry.
         wait: Option<Duration>,
     },
-    /// It wants attention.
+    /// An alert for the session was raised.
     #[strum(serialize = "flagged")]
     AlertRaised(Alert),
-    /// After its end a session with the same metadata appeared.
+    /// A session with the same metadata appeared after this one had ended.
     Successor(SessionId),
     /// Several sessions ended at about the same time, none of them by its timeout.
     #[strum(serialize = "ended_together")]
     EndedTogether {
-        /// Which, in the order of their ends.
+        /// The sessions, in the order of their ends.
         ids: Vec<SessionId>,
-        /// How far apart the first and the last end are, by `endedAt`.
+        /// The time between the first and the last `endedAt`.
         spread: Duration,
     },
-    /// Polls began to fail, or fail otherwise than before; of one session, if the event has an id.
+    /// Polls began to fail, or fail with another error than before. If the event has an id, only polls of that session.
     #[strum(serialize = "polls_failing")]
     PollsFailing {
-        /// Why.
+        /// The error.
         error: ApiError,
-        /// The list that alone fails.
+        /// The list, if only polls of one list fail.
         list: Option<List>,
-        /// How long until the next try.
+        /// The delay until the next poll.
         wait: Option<Duration>,
     },
     /// Polls succeed again.
     #[strum(serialize = "polls_recovered")]
     PollsRecovered {
-        /// The list that alone had failed.
+        /// The list, if only polls of one list failed.
         list: Option<List>,
-        /// How long nothing came.
+        /// The time without a response.
         after: Duration,
     },
-    /// The machine slept for so long.
+    /// This machine slept for this long.
     Slept(Duration),
-    /// The API's clock is not what its replies had said, by so many milliseconds; negative if it is behind that. All times
-    /// are by it.
+    /// The API's clock differs from what earlier responses implied. All times follow the new clock.
     #[strum(serialize = "api_clock_set")]
     ServerClockSet {
-        /// By how much.
+        /// The difference in milliseconds; negative if the clock went back.
         by_ms: i64,
     },
-    /// This machine's wall clock was set by so many milliseconds; negative if it was set back.
+    /// This machine's wall clock was set.
     ClockSet {
-        /// By how much.
+        /// The difference in milliseconds; negative if the clock was set back.
         by_ms: i64,
     },
 }
 
 impl EventKind {
-    /// Its name in `keepwatch events`: part of the schema.
+    /// Returns the name used in the output of `keepwatch events`. It is part of the schema.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
@@ -177,7 +176,7 @@ impl EventKind {
         }
     }
 
-    /// Whether an event that has no session of its own says something of this one.
+    /// Returns true if an event without an id concerns the session `id`.
     #[must_use]
     pub(super) fn concerns(&self, id: &SessionId) -> bool {
         match self {
@@ -186,13 +185,13 @@ impl EventKind {
         }
     }
 
-    /// Whether it is the first or the last thing known of a session: no other event pushes it out.
+    /// Returns true for the first sight and the end of a session. The timeline never evicts these for other events.
     #[must_use]
     pub fn is_permanent(&self) -> bool {
         matches!(self, Self::FirstSeen { .. } | Self::Ended { .. })
     }
 
-    /// The request of the API that it speaks of, for a support ticket.
+    /// Returns the API's id of the failed request, for a support ticket.
     #[must_use]
     pub fn request_id(&self) -> Option<&Untrusted> {
         match self {
@@ -211,7 +210,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn event_names_are_those_of_the_schema() {
+    fn event_names_match_schema() {
         let names = [
             "first_seen",
             "status_changed",

@@ -1,18 +1,18 @@
-//! The evidence: what was observed of one session, as plain text to paste into a support ticket. Pure.
+//! The evidence report: all observations of one session, as plain text to paste into a support ticket. Pure.
 //!
 //! ```text
-//!   keepwatch 0.1.0: evidence for session 6512bd43-…     whose text it is, and as of when
-//!   COMPLETED after 10 s, …                              what it comes to, in a line
-//!   Verdict    was · was not · how sure · rests on       only where there is something to explain
-//!   Session    the API's fields, what they come to
-//!   Observed   the replies around its end, how often it was polled
-//!   Events     each with the interval in which it happened
+//!   keepwatch 0.1.0: evidence for session 6512bd43-…     preamble: version, time of the newest response
+//!   COMPLETED after 10 s, …                              headline
+//!   Verdict        was · was not · how sure · rests on   only if there is something to explain
+//!   Session        the API's fields, running time, cost
+//!   Metadata       only with EvidenceOptions::with_metadata
+//!   Observed       the responses around its end, the number of polls
+//!   Events         each with its time interval
 //!   Failed polls   with the API's request ids
 //! ```
 //!
-//! It reads the record and nothing else, no clock either: a recording that is played again gives the same text, byte for
-//! byte. Times are UTC, on the API's clock. Connect URLs never reach a record; metadata is told only where it was asked
-//! for, and masked then.
+//! The report reads the tracker only, and no clock. Replaying a recording therefore gives the same text, byte for byte.
+//! Times are UTC, on the API's clock. Records never contain connect URLs, and secrets in metadata are redacted.
 
 mod report_builder;
 mod sections;
@@ -26,29 +26,29 @@ use crate::session::{Metadata, Session, SessionId, is_default_timeout};
 use crate::text;
 use report_builder::{ReportBuilder, format_time};
 
-/// The most lines of metadata.
+/// The maximum number of metadata lines.
 const MAX_METADATA_LINES: usize = 200;
 
-/// What the evidence is to hold.
+/// The content of the report.
 #[derive(Clone, Copy, Debug)]
 pub struct EvidenceOptions<'v> {
-    /// The version of the keepwatch that watched the session.
+    /// The version of the keepwatch that observed the session.
     pub version: &'v str,
-    /// The session's metadata too. What looks like a secret in it is masked.
+    /// True to include the session's metadata, with secrets redacted.
     pub with_metadata: bool,
-    /// What things cost.
+    /// The prices for the cost estimates.
     pub rates: Rates,
 }
 
 impl<'v> EvidenceOptions<'v> {
-    /// Evidence by this version of keepwatch, without metadata, at the default rates.
+    /// Returns options without metadata, at the default rates.
     #[must_use]
     pub fn new(version: &'v str) -> Self {
         Self { version, with_metadata: false, rates: Rates::default() }
     }
 }
 
-/// The evidence; `None` of a session that is not on record.
+/// Returns the report, or `None` if the tracker has no record of the session.
 #[must_use]
 pub fn render(tracker: &SessionTracker, id: &SessionId, options: EvidenceOptions<'_>) -> Option<String> {
     let record = tracker.get(id)?;
@@ -64,7 +64,8 @@ pub fn render(tracker: &SessionTracker, id: &SessionId, options: EvidenceOptions
     }
     if let Some(session) = &record.session {
         session_section(&mut report, tracker, record, session, options.rates);
-        let metadata = session.metadata.as_ref().filter(|it| options.with_metadata && !it.is_empty());
+        let metadata =
+            session.metadata.as_ref().filter(|metadata| options.with_metadata && !metadata.is_empty());
         if let Some(metadata) = metadata {
             metadata_section(&mut report, metadata);
         }
@@ -78,15 +79,15 @@ pub fn render(tracker: &SessionTracker, id: &SessionId, options: EvidenceOptions
 fn preamble(tracker: &SessionTracker, as_of: Option<Timestamp>) -> String {
     let as_of = as_of.map(|at| format!("As of {}. ", format_time(at))).unwrap_or_default();
     let uncertainty = tracker.clock().uncertainty();
-    let slack = if uncertainty.is_zero() {
+    let precision = if uncertainty.is_zero() {
         String::new()
     } else {
         format!(", to within {}", text::format_tenths(uncertainty))
     };
-    format!("{as_of}Times are UTC, on the API's clock{slack}.")
+    format!("{as_of}Times are UTC, on the API's clock{precision}.")
 }
 
-/// What it comes to, in a line.
+/// Returns the summary line: the verdict, the current state, or the reason why there is neither.
 fn headline(
     tracker: &SessionTracker,
     record: &Record,
@@ -109,9 +110,11 @@ fn headline(
         return verdict.summary_line(&session.status, Zone::Utc, as_of.unwrap_or_default());
     }
     let last = record.last().map(|last| tracker.clock().at(last.received));
-    let left = session.expires.zip(last).and_then(|(at, last)| at.signed_duration_since(last).to_std().ok());
-    let left = left.map(|left| format!(", with {} left", text::format_countdown(left))).unwrap_or_default();
-    format!("{} at the newest reply{left}: there is no end to explain.", session.status.sanitise(24))
+    let time_left =
+        session.expires.zip(last).and_then(|(at, last)| at.signed_duration_since(last).to_std().ok());
+    let time_left =
+        time_left.map(|left| format!(", with {} left", text::format_countdown(left))).unwrap_or_default();
+    format!("{} at the newest reply{time_left}: there is no end to explain.", session.status.sanitise(24))
 }
 
 fn verdict_section(report: &mut ReportBuilder, verdict: &Verdict, as_of: Option<Timestamp>) {
@@ -143,7 +146,7 @@ fn fact_text(fact: Fact) -> &'static str {
     }
 }
 
-/// What the newest reply said, and what follows from it.
+/// Writes the fields of the newest response.
 fn session_section(
     report: &mut ReportBuilder,
     tracker: &SessionTracker,
@@ -155,7 +158,7 @@ fn session_section(
     let name = project.map(|project| format!(" ({})", project.name.sanitise(60))).unwrap_or_default();
     let keep_alive = session.keep_alive.map(|on| if on { "on" } else { "off" });
     let ended = session.ended.map(format_time);
-    let none = || session.status.is_final().then(|| "the API gives no endedAt".to_owned());
+    let missing = || session.status.is_final().then(|| "the API gives no endedAt".to_owned());
     report.heading("Session, as the newest reply has it");
     report.field("id", &session.id.sanitise_line());
     report.optional_field("project", session.project.as_ref().map(|id| format!("{}{name}", id.sanitise(60))));
@@ -164,29 +167,29 @@ fn session_section(
     report.field("status", &session.status.sanitise(24));
     report.optional_field("created", session.created.map(format_time));
     report.optional_field("started", session.started.map(format_time));
-    report.optional_field("ended", ended.or_else(none));
+    report.optional_field("ended", ended.or_else(missing));
     report.optional_field("expires", session.expires.map(format_time));
     let default = project.and_then(|project| project.default_timeout);
-    let timeout = session.timeout().map(|own| match default {
-        Some(default) if is_default_timeout(own, default) => {
-            format!("{} (the project's default)", text::format_duration(own))
+    let timeout = session.timeout().map(|timeout| match default {
+        Some(default) if is_default_timeout(timeout, default) => {
+            format!("{} (the project's default)", text::format_duration(timeout))
         }
         Some(default) => {
             format!(
                 "{} (the project's default is {})",
-                text::format_duration(own),
+                text::format_duration(timeout),
                 text::format_duration(default)
             )
         }
-        None => text::format_duration(own),
+        None => text::format_duration(timeout),
     });
     report.optional_field("timeout", timeout);
     report.optional_field("proxy", session.proxy_bytes.map(|bytes| proxy_text(bytes, rates)));
     duration_fields(report, tracker, record, session, rates);
 }
 
-/// How long it ran, what was left, and what that comes to. Where the API does not say when it ended, none of them is
-/// known better than the two replies around the end tell.
+/// Writes the running time, the unused time and the estimated cost. Without a valid `endedAt`, the responses around the
+/// end bound them.
 fn duration_fields(
     report: &mut ReportBuilder,
     tracker: &SessionTracker,
@@ -200,12 +203,12 @@ fn duration_fields(
     let ran = if has_ended { record.duration() } else { last.and_then(since_start) };
     let Some(ran) = ran else { return };
     let inexact_end = record.ended.as_ref().filter(|ended| has_ended && !ended.ended_at_fits);
-    let least = inexact_end.map(|ended| ended.when.earliest.and_then(since_start).unwrap_or_default());
+    let min_ran = inexact_end.map(|ended| ended.when.earliest.and_then(since_start).unwrap_or_default());
     let (minutes, ran_text) = (cost::billed_minutes(ran), text::format_elapsed(ran));
-    let sum = cost::format_estimate(rates.cost_of_minutes(minutes));
-    let (ran_text, minutes) = match least.map(text::format_elapsed) {
-        Some(least) if least != ran_text => {
-            (format!("between {least} and {ran_text}"), format!("at most {minutes} min"))
+    let cost = cost::format_estimate(rates.cost_of_minutes(minutes));
+    let (ran_text, minutes) = match min_ran.map(text::format_elapsed) {
+        Some(min_ran) if min_ran != ran_text => {
+            (format!("between {min_ran} and {ran_text}"), format!("at most {minutes} min"))
         }
         _ if !has_ended => (format!("{ran_text}, at the newest reply"), format!("{minutes} min so far")),
         _ => (ran_text, format!("{minutes} min")),
@@ -215,14 +218,14 @@ fn duration_fields(
     let at_least = if inexact_end.is_some() { "at least " } else { "" };
     report.optional_field("unused", unused.map(|unused| format!("{at_least}{unused}")));
     let rate = format!("at ${} an hour, whatever a plan includes", rates.hour);
-    report.field("billed", &format!("{minutes} by its running time, {sum} {rate}"));
+    report.field("billed", &format!("{minutes} by its running time, {cost} {rate}"));
 }
 
 fn proxy_text(bytes: i64, rates: Rates) -> String {
-    let sum = cost::format_estimate(rates.cost_of_bytes(bytes));
+    let cost = cost::format_estimate(rates.cost_of_bytes(bytes));
     match bytes {
         1.. => {
-            format!("{}, {sum} at ${} a GB, whatever a plan includes", text::format_bytes(bytes), rates.gb)
+            format!("{}, {cost} at ${} a GB, whatever a plan includes", text::format_bytes(bytes), rates.gb)
         }
         _ => text::format_bytes(bytes),
     }

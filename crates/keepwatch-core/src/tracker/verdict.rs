@@ -1,25 +1,25 @@
-//! Why a session ended, as far as the evidence goes. Pure.
+//! Verdicts: why a session ended, as far as the evidence goes. Pure: no I/O, no clock.
 //!
-//! The API gives no reason: `COMPLETED` is every end but a failure and a timeout. The rules by which sessions end are
-//! documented, though, and exclude most causes. The first row that fits is the verdict:
+//! The API gives no reason: `COMPLETED` covers every end except a failure and a timeout. Browserbase documents the
+//! rules by which sessions end, and these rules exclude most causes. The first row that fits is the verdict:
 //!
 //! ```text
-//!   ERROR                                              Failed
-//!   TIMED_OUT                                          TimedOut
-//!   a release was asked for from here                  ReleasedHere
-//!   COMPLETED, endedAt within 5 s of expiresAt         AtExpiry
-//!   COMPLETED, keep-alive on,  time left               KeptAlive        not a disconnect, not a timeout
-//!   COMPLETED, keep-alive off, 300 s ± 15 after it
-//!              was created, no bytes                   NeverConnected   perhaps
-//!   COMPLETED, keep-alive off, time left               Disconnected     or closed, or released
-//!   COMPLETED after its expiry                         PastExpiry
-//!   COMPLETED, and less is known                       Unexplained
-//!   404 or 410 after it was seen                       Gone
-//!   RUNNING in a reply sent after its expiry           Overdue
+//!   404 or 410 for a session that was seen alive            Gone
+//!   ERROR                                                   Failed
+//!   TIMED_OUT                                               TimedOut
+//!   COMPLETED, and this program requested its release       ReleasedHere
+//!   COMPLETED, endedAt within 5 s of expiresAt              AtExpiry
+//!   COMPLETED after expiresAt                               PastExpiry
+//!   COMPLETED, keep-alive on                                KeepAliveEnded   no disconnect
+//!   COMPLETED, keep-alive off, 300 s ± 15 s after it was
+//!              created, no proxy bytes                      NeverConnected   possible
+//!   COMPLETED, keep-alive off                               Disconnected     or closed, or released
+//!   COMPLETED, keep-alive unknown                           Unexplained
+//!   RUNNING when requested after expiresAt                   Overdue
 //! ```
 //!
-//! A verdict never stands without what it rests on: each names its [`Fact`]s, and with one fact less it says less.
-//! Several sessions that ended together are named [beside](Verdict::end_cluster) each one's own verdict.
+//! Each verdict names the [`Fact`]s it rests on. Take one fact away, and the verdict weakens.
+//! Sessions that ended together are listed in [`Verdict::end_cluster`], beside each session's own cause.
 
 mod rules;
 mod text;
@@ -34,15 +34,15 @@ use crate::session::{ApiError, SessionId, Status};
 
 pub use text::VerdictText;
 
-/// An `endedAt` this near to `expiresAt` is its timeout, whatever the status says.
+/// The largest distance between `endedAt` and `expiresAt` that counts as a timeout, whatever the status is.
 // promise: near-expiry, mutant: from_secs(5) -> from_secs(60)
 pub const NEAR_EXPIRY: Duration = Duration::from_secs(5);
-/// A session to which nobody connects ends so long after it was created.
+/// The age at which Browserbase ends a session that no client has connected to.
 pub const NEVER_CONNECTED: Duration = Duration::from_secs(300);
-/// Give or take.
+/// The tolerance of [`NEVER_CONNECTED`], in both directions.
 pub const NEVER_CONNECTED_SLACK: Duration = Duration::from_secs(15);
 
-/// All that a verdict is made from. What is not known is `None`.
+/// The input of a verdict. Unknown values are `None`.
 #[derive(Clone, Debug, Default)]
 pub struct Evidence {
     /// The newest `status`.
@@ -59,52 +59,52 @@ pub struct Evidence {
     pub keep_alive: Option<bool>,
     /// `proxyBytes`
     pub proxy_bytes: Option<i64>,
-    /// Between when and when it was seen to end: from the last reply that said it lives to the first that says it has
-    /// ended. `None` if it was first seen when it had ended.
+    /// The interval in which the session was seen to end: from the last response that shows it alive to the first that
+    /// shows it ended. `None` if it had ended before the first response.
     pub observed_between: Option<TimeInterval>,
-    /// When the first reply that says it has ended had come: it ended by then.
+    /// The arrival of the first response that shows it ended, and so the latest possible end.
     pub ended_by: Option<Timestamp>,
-    /// When its release was asked for from here.
+    /// The time at which this program requested its release.
     pub release_requested_at: Option<Timestamp>,
-    /// The project's default timeout, as it is now.
+    /// The project's current default timeout.
     pub default_timeout: Option<Duration>,
-    /// The API does not know it any more, in these words.
+    /// The API's 404 or 410, if it no longer knows the session.
     pub not_found: Option<ApiError>,
-    /// When the newest reply that says it lives was sent.
+    /// The send time of the newest request whose response shows the session alive.
     pub last_alive: Option<Timestamp>,
-    /// With which others it ended.
+    /// The sessions that ended at about the same time.
     pub end_cluster: Option<EndCluster>,
 }
 
-/// Sessions that ended at about the same time: within [`super::end_clusters::CLUSTER_WINDOW`], by `endedAt`.
+/// Sessions whose `endedAt` lie close together, within [`super::end_clusters::CLUSTER_WINDOW`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndCluster {
-    /// All of them, in the order of their ends.
+    /// All sessions of the cluster, in the order of their ends.
     pub ids: Vec<SessionId>,
-    /// How far apart the first and the last end are.
+    /// The time between the first and the last end.
     pub spread: Duration,
 }
 
-/// What probably lies behind an end, or behind what is odd.
+/// The probable cause of an end or of an anomaly.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Verdict {
-    /// The row that fits.
+    /// The row of the table that fits.
     pub cause: Cause,
-    /// How sure it is.
+    /// The degree of certainty.
     pub confidence: Confidence,
-    /// What it rests on.
+    /// The evidence that the verdict rests on.
     pub facts: Vec<Fact>,
-    /// How long it ran; at most, if its end is known from replies alone ([`Fact::ResponsesAroundEnd`]).
+    /// The running time. An upper bound if the end is known only from responses ([`Fact::ResponsesAroundEnd`]).
     pub duration: Option<Duration>,
-    /// Whether there is an `endedAt` that can not be: before the start, after the reply that has it, or outside of what
-    /// was seen. Nothing rests on it then.
+    /// True if the API gives an impossible `endedAt`: before the start, after the response that contains it, or outside
+    /// the observed interval. The verdict ignores it then.
     pub is_ended_at_contradicted: bool,
-    /// The sessions that ended at about the same time, this one among them.
+    /// The sessions that ended at about the same time, including this one.
     pub end_cluster: Option<EndCluster>,
 }
 
-/// The rows of the table above. The names by strum are part of the schema of `keepwatch events`: a variant that is renamed
-/// keeps its name there.
+/// The rows of the table above. The strum names are part of the schema of `keepwatch events`: a renamed variant keeps
+/// its name there.
 #[derive(Clone, Debug, PartialEq, Eq, strum::IntoStaticStr, strum::VariantNames)]
 #[strum(serialize_all = "snake_case")]
 pub enum Cause {
@@ -113,90 +113,90 @@ pub enum Cause {
     Failed,
     /// `TIMED_OUT`
     TimedOut {
-        /// Its own timeout.
+        /// The session's own timeout.
         timeout: Option<Duration>,
-        /// The project's default.
+        /// The project's default timeout.
         default: Option<Duration>,
-        /// How long before its expiry it ended, if that was not near: then the status is all that says so.
+        /// The time between its end and its expiry, if it ended long before. Only the status indicates a timeout then.
         early: Option<Duration>,
     },
-    /// Its release was asked for from here. The asking is certain, the cause is not.
+    /// This program requested its release. The request is certain, but it may not be the cause.
     ReleasedHere {
-        /// When.
+        /// The time of the request.
         requested_at: Timestamp,
-        /// How long after that it ended.
+        /// The time from the request to the end.
         after: Option<Duration>,
     },
     /// `COMPLETED` at its expiry, give or take [`NEAR_EXPIRY`].
     #[strum(serialize = "completed_at_expiry")]
     AtExpiry {
-        /// How far from it.
+        /// The distance from the expiry.
         off: Duration,
     },
-    /// With keep-alive on, and before its expiry.
+    /// `COMPLETED` with keep-alive on, and not known to be at or after its expiry.
     #[strum(serialize = "keep_alive_ended")]
     KeepAliveEnded {
-        /// What was left of its time; `None` where it is not known that anything was.
+        /// The time left until its expiry; `None` if it may have reached its expiry.
         unused: Option<Duration>,
-        /// Whether it ended at the age at which a session ends that nobody connects to: if that holds with keep-alive
-        /// too is not documented.
+        /// True if it ended at the age of [`NEVER_CONNECTED`]. Browserbase does not document whether that rule applies
+        /// to keep-alive sessions.
         maybe_never_connected: bool,
     },
-    /// With keep-alive off, at the age at which a session ends that nobody connects to.
+    /// `COMPLETED` with keep-alive off, at the age of [`NEVER_CONNECTED`].
     NeverConnected {
-        /// Its age.
+        /// The age at its end.
         age: Duration,
     },
-    /// With keep-alive off, and before its expiry.
+    /// `COMPLETED` with keep-alive off, and not known to be at or after its expiry.
     #[strum(serialize = "disconnected_or_closed")]
     Disconnected {
-        /// What was left of its time; `None` where it is not known that anything was.
+        /// The time left until its expiry; `None` if it may have reached its expiry.
         unused: Option<Duration>,
     },
     /// `COMPLETED` after its expiry.
     #[strum(serialize = "ended_past_expiry")]
     PastExpiry {
-        /// How long after.
+        /// The time from the expiry to the end.
         by: Duration,
     },
-    /// `COMPLETED`, and the fields do not say enough for more.
+    /// `COMPLETED`, and the fields exclude too little.
     Unexplained,
-    /// 404 or 410 after it was seen.
+    /// 404 or 410 for a session that was seen alive.
     Gone {
-        /// The API's words.
+        /// The API's error.
         error: ApiError,
     },
-    /// A reply that was sent after the expiry says that it lives.
+    /// The API reported it alive when it was requested after its expiry.
     Overdue {
-        /// How long after the expiry the newest such reply was sent.
+        /// The time from the expiry to the newest such request.
         by: Duration,
     },
 }
 
-/// How sure a verdict is, from little to much. The names by strum are part of the schema, as those of [`Cause`].
+/// The certainty of a verdict, in ascending order. The strum names are part of the schema, like those of [`Cause`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, strum::IntoStaticStr, strum::VariantNames)]
 #[strum(serialize_all = "snake_case")]
 pub enum Confidence {
-    /// The evidence allows no more.
+    /// The evidence excludes too little.
     Unknown,
-    /// One of several, and none stands out; or a fact is missing.
+    /// Several causes fit equally well, or a fact is missing.
     #[strum(serialize = "perhaps")]
     Possible,
-    /// By the documented rules.
+    /// The documented rules leave this cause.
     Likely,
-    /// The API's own word.
+    /// The API's status names the cause.
     #[strum(serialize = "said")]
     Reported,
 }
 
-/// What a verdict can rest on.
+/// A piece of evidence that a verdict can rest on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fact {
     /// `status`
     Status,
-    /// `endedAt`, and nothing speaks against it.
+    /// `endedAt`, uncontradicted.
     EndedAt,
-    /// The replies before and after the end.
+    /// The responses before and after the end.
     ResponsesAroundEnd,
     /// `expiresAt`
     ExpiresAt,
@@ -206,15 +206,15 @@ pub enum Fact {
     CreatedAt,
     /// `keepAlive`
     KeepAlive,
-    /// `proxyBytes`, of which there were none.
+    /// A `proxyBytes` of zero.
     NoBytes,
     /// The project's default timeout.
     DefaultTimeout,
-    /// This program's own doing.
+    /// A release requested by this program.
     LocalRelease,
     /// The API's 404 or 410.
     NotFound,
-    /// A reply that was sent after the expiry.
+    /// A response to a request sent after the expiry.
     ResponseAfterExpiry,
 }
 

@@ -1,4 +1,4 @@
-//! The sentence of each event.
+//! One sentence for each event.
 
 use std::time::Duration;
 
@@ -7,66 +7,68 @@ use crate::clock::{Timestamp, Zone};
 use crate::session::{ApiErrorKind, SessionId};
 use crate::text;
 
-/// How many sessions a sentence names; the others are counted.
+/// The maximum number of sessions that a sentence names. It counts the others.
 const MAX_NAMED_SESSIONS: usize = 4;
-/// How many characters of an id a sentence has: as many as a row of the table, unless others begin alike.
+/// The number of characters of an id in a sentence, as in a row of the table.
 const SHORT_ID: usize = 8;
 
-/// Ends at the same moment are said to be at most so far apart.
+/// The minimum spread that a sentence states, even for simultaneous ends.
 const TENTH: Duration = Duration::from_millis(100);
-/// An event whose time is less certain than this says so.
+/// The width of a time interval above which the sentence states the earliest time.
 const UNCERTAIN: Duration = Duration::from_secs(10);
 
 impl Event {
-    /// [`EventKind::sentence`], and since when it may have happened, where that is long before it was seen.
+    /// Returns [`EventKind::sentence`], with the earliest possible time if that is long before the latest.
     #[must_use]
     pub fn sentence(&self, zone: Zone, today: Timestamp) -> String {
-        let has_own_span = matches!(self.kind, EventKind::Slept(_) | EventKind::EndedTogether { .. });
-        let wide = self.when.width().is_some_and(|width| width > UNCERTAIN);
-        let since = self.when.earliest.filter(|_| wide && !has_own_span);
+        let states_own_span = matches!(self.kind, EventKind::Slept(_) | EventKind::EndedTogether { .. });
+        let is_wide = self.when.width().is_some_and(|width| width > UNCERTAIN);
+        let since = self.when.earliest.filter(|_| is_wide && !states_own_span);
         let since = since.map(|at| format!(" (after {})", zone.short_date_time(at, self.when.latest)));
         format!("{}{}", self.kind.sentence(zone, today), since.unwrap_or_default())
     }
 }
 
-/// A clock's step: how far, and which way.
+/// Returns the size and the direction of a clock's step.
 fn clock_step(by_ms: i64) -> (String, &'static str) {
-    let by = text::format_elapsed(Duration::from_millis(by_ms.unsigned_abs()));
-    (by, if by_ms < 0 { "back" } else { "forward" })
+    let size = text::format_elapsed(Duration::from_millis(by_ms.unsigned_abs()));
+    (size, if by_ms < 0 { "back" } else { "forward" })
 }
 
 impl EventKind {
-    /// One sentence, fit for a terminal. Times of day are written in `zone`, those of another day than `today`'s with
-    /// their date.
+    /// Returns one sentence, safe for a terminal. Times are in `zone`, with a date unless they are on the day of
+    /// `today`.
     #[must_use]
     pub fn sentence(&self, zone: Zone, today: Timestamp) -> String {
         match self {
-            Self::FirstSeen { status, time_left: left, ended_at: ended } => {
-                let rest = match (left, ended) {
+            Self::FirstSeen { status, time_left, ended_at } => {
+                let details = match (time_left, ended_at) {
                     (_, Some(at)) => format!(", ended at {}", zone.short_date_time(*at, today)),
                     (Some(left), None) => format!(", {} left", text::format_countdown(*left)),
                     (None, None) => String::new(),
                 };
                 let already = if status.is_final() { "already " } else { "" };
-                format!("first seen {already}{}{rest}", status.sanitise(24))
+                format!("first seen {already}{}{details}", status.sanitise(24))
             }
             Self::StatusChanged { from, to } => format!("{} → {}", from.sanitise(24), to.sanitise(24)),
-            Self::Ended { status, ended_at: said, ended_at_fits: fits, last_alive } => {
-                let beside = match (said, last_alive) {
+            Self::Ended { status, ended_at, ended_at_fits, last_alive } => {
+                let details = match (ended_at, last_alive) {
                     (None, _) => "the API gives no endedAt".into(),
-                    (Some(at), _) if *fits => format!("endedAt {}", zone.short_date_time_tenths(*at, today)),
-                    (Some(at), Some((seen, was))) if at < seen => {
+                    (Some(at), _) if *ended_at_fits => {
+                        format!("endedAt {}", zone.short_date_time_tenths(*at, today))
+                    }
+                    (Some(at), Some((seen_alive, alive_status))) if at < seen_alive => {
                         format!(
                             "endedAt {}, yet a later reply said {}",
                             zone.short_date_time_tenths(*at, today),
-                            was.sanitise(24)
+                            alive_status.sanitise(24)
                         )
                     }
                     (Some(at), _) => {
                         format!("endedAt {}, later than it was seen", zone.short_date_time(*at, today))
                     }
                 };
-                format!("{} ({beside})", status.sanitise(24))
+                format!("{} ({details})", status.sanitise(24))
             }
             Self::Contradicted { from, to } => {
                 format!("the API says {} after it said {}", to.sanitise(24), from.sanitise(24))
@@ -102,15 +104,15 @@ impl EventKind {
                 let wait = wait.map(|wait| format!("; asked again in {}", text::format_elapsed(wait)));
                 format!("release failed: {}{}", error.description(), wait.unwrap_or_default())
             }
-            Self::AlertRaised(flag) => flag.sentence(),
+            Self::AlertRaised(alert) => alert.sentence(),
             Self::Successor(id) => {
                 format!("a new session with the same metadata appeared: {}", id.prefix(SHORT_ID))
             }
             Self::EndedTogether { ids, spread } => {
                 let raw: Vec<&str> = ids.iter().map(SessionId::raw).collect();
-                let columns = text::unique_prefix_lengths(&raw);
+                let lengths = text::unique_prefix_lengths(&raw);
                 let named =
-                    ids.iter().zip(columns).take(MAX_NAMED_SESSIONS).map(|(id, columns)| id.prefix(columns));
+                    ids.iter().zip(lengths).take(MAX_NAMED_SESSIONS).map(|(id, length)| id.prefix(length));
                 let named: Vec<String> = named.collect();
                 let more = ids.len().saturating_sub(MAX_NAMED_SESSIONS);
                 let more = if more > 0 { format!(" and {more} more") } else { String::new() };
@@ -126,12 +128,12 @@ impl EventKind {
                 let wait = wait
                     .map(|wait| format!("; next try in {}", text::format_elapsed(wait)))
                     .unwrap_or_default();
-                let fails = match list {
+                let prefix = match list {
                     _ if error.kind == ApiErrorKind::RateLimited => String::new(),
                     Some(list) => format!("polls of {list} fail: "),
                     None => "polls fail: ".into(),
                 };
-                format!("{fails}{}{wait}", error.description())
+                format!("{prefix}{}{wait}", error.description())
             }
             Self::PollsRecovered { list: Some(list), after } => {
                 format!("polls of {list} succeed again, after {}", text::format_elapsed(*after))
@@ -139,19 +141,21 @@ impl EventKind {
             Self::PollsRecovered { list: None, after } => {
                 format!("polls succeed again, after {}", text::format_elapsed(*after))
             }
-            Self::Slept(for_) => {
+            Self::Slept(duration) => {
                 format!(
                     "this machine slept for {}; what happened meanwhile was not seen",
-                    text::format_elapsed(*for_)
+                    text::format_elapsed(*duration)
                 )
             }
             Self::ServerClockSet { by_ms } => {
-                let (by, way) = clock_step(*by_ms);
-                format!("the API's clock went {way} by {by}, or another machine answers; times follow it")
+                let (size, direction) = clock_step(*by_ms);
+                format!(
+                    "the API's clock went {direction} by {size}, or another machine answers; times follow it"
+                )
             }
             Self::ClockSet { by_ms } => {
-                let (by, way) = clock_step(*by_ms);
-                format!("this machine's clock was set {way} by {by}; times here do not follow it")
+                let (size, direction) = clock_step(*by_ms);
+                format!("this machine's clock was set {direction} by {size}; times here do not follow it")
             }
         }
     }

@@ -1,14 +1,14 @@
-//! A page of plain text: headings, labelled values, dated lines; wrapped, and nothing at the end of a line.
+//! A builder of plain-text reports: headings, labelled values and dated lines, wrapped, without trailing spaces.
 
 use crate::clock::{Timestamp, Zone};
 use crate::text;
 
-/// No line is wider, but for a word that is.
+/// The maximum width of a line. Only a single longer word may exceed it.
 const COLUMNS: usize = 100;
-/// The columns of a label, with the two before it and the two after.
+/// The width of the label column, including two spaces on each side.
 const LABEL: usize = 15;
 
-/// The page so far.
+/// The report so far.
 #[derive(Debug, Default)]
 pub(super) struct ReportBuilder(String);
 
@@ -17,12 +17,12 @@ impl ReportBuilder {
         self.0
     }
 
-    /// A paragraph.
+    /// Appends a paragraph.
     pub(super) fn paragraph(&mut self, text: &str) {
         self.hanging_indent("", text);
     }
 
-    /// An empty line, and what the lines below it are about.
+    /// Appends an empty line and a heading.
     pub(super) fn heading(&mut self, text: &str) {
         self.0.push('\n');
         if !text.is_empty() {
@@ -30,25 +30,25 @@ impl ReportBuilder {
         }
     }
 
-    /// `  label        value`
+    /// Appends `  label        value`.
     pub(super) fn field(&mut self, label: &str, value: &str) {
         let gap = " ".repeat(LABEL.saturating_sub(text::width(label).saturating_add(2)));
         self.hanging_indent(&format!("  {label}{gap}"), value);
     }
 
-    /// The same, of what may not be known.
+    /// Appends a [`field`](Self::field) if there is a value.
     pub(super) fn optional_field(&mut self, label: &str, value: Option<impl AsRef<str>>) {
         if let Some(value) = value {
             self.field(label, value.as_ref());
         }
     }
 
-    /// A label of its own width, and the value behind it.
+    /// Appends a label without padding, followed by the value.
     pub(super) fn indented(&mut self, label: &str, value: &str) {
         self.hanging_indent(&format!("  {label}"), value);
     }
 
-    /// `  when         what`, the whats below each other.
+    /// Appends lines of `  when         content`, with the contents aligned.
     pub(super) fn dated_lines(&mut self, lines: &[(String, String)]) {
         let widest = lines.iter().map(|(when, _)| text::width(when)).max().unwrap_or(0);
         for (when, content) in lines {
@@ -57,7 +57,7 @@ impl ReportBuilder {
         }
     }
 
-    /// `start` and `text`; where that takes several lines, the others stand below the text's first.
+    /// Appends `start` and `text`, wrapped. Further lines align with the start of `text`.
     fn hanging_indent(&mut self, start: &str, text: &str) {
         let indent = text::width(start);
         let columns = COLUMNS.saturating_sub(indent).max(20);
@@ -71,12 +71,13 @@ impl ReportBuilder {
     }
 }
 
-/// `2026-11-22 21:04:09.2`
+/// Formats a time as `2026-11-22 21:04:09.2`.
 pub(super) fn format_time(at: Timestamp) -> String {
     format!("{} {}", Zone::Utc.date(at), Zone::Utc.time_tenths(at))
 }
 
-/// `2026-11-22 21:04:09.2 … 21:04:12.1`, and as little of that as tells both ends.
+/// Formats an interval as `2026-11-22 21:04:09.2 … 21:04:12.1`. The second date is omitted if it equals the first, and
+/// the second time if both are equal.
 pub(super) fn format_interval(earliest: Timestamp, latest: Timestamp) -> String {
     let (from, to) = (format_time(earliest), format_time(latest));
     if from == to {

@@ -1,4 +1,4 @@
-//! What was observed, and when: the replies around the end, the events, the polls that failed.
+//! The sections of observations: the responses around the end, the events, the failed polls.
 
 use super::report_builder::{ReportBuilder, format_interval, format_time};
 use crate::clock::{Moment, Zone};
@@ -9,12 +9,12 @@ use crate::tracker::input::{RequestTiming, Scope};
 use crate::tracker::record::{ObservedEnd, Presence, Record};
 use crate::tracker::{Event, EventKind, SessionTracker};
 
-/// The most events beside beginnings and ends: the newest.
+/// The maximum number of events besides permanent ones (first seen, ended). The report has the newest.
 const MAX_EVENTS: usize = 100;
-/// The most request ids of one row of failures.
+/// The maximum number of request ids in one row of failures.
 const MAX_REQUEST_IDS: usize = 6;
 
-/// The replies that bound the end, and how close they stand.
+/// Writes the responses that bound the end, and the longest gap between polls.
 pub(super) fn responses_section(report: &mut ReportBuilder, tracker: &SessionTracker, record: &Record) {
     let response_interval =
         |at: RequestTiming| format_interval(tracker.clock().at(at.sent), tracker.clock().at(at.received));
@@ -38,7 +38,7 @@ pub(super) fn responses_section(report: &mut ReportBuilder, tracker: &SessionTra
     report.optional_field("successor", successor);
 }
 
-/// How the API's `endedAt` and the replies around the end fit together.
+/// Describes how the API's `endedAt` fits the responses around the end.
 fn describe_end(record: &Record, ended: &ObservedEnd) -> String {
     let ended_at = record.session.as_ref().and_then(|session| session.ended);
     match (ended.observed_between, ended_at) {
@@ -65,24 +65,24 @@ fn describe_polls(record: &Record, time: impl Fn(Moment) -> String) -> String {
     }
 }
 
-/// What happened to it, and to all while it was watched.
+/// Writes the events of the session, and of all sessions while it was watched.
 pub(super) fn events_section(report: &mut ReportBuilder, tracker: &SessionTracker, record: &Record) {
     let mut events: Vec<&Event> = tracker.newest_events(&record.id).map(|(_, event)| event).collect();
     events.reverse();
     let evictable_count = events.iter().filter(|event| !event.kind.is_permanent()).count();
     let mut too_many = evictable_count.saturating_sub(MAX_EVENTS);
-    let left_out = too_many;
+    let omitted = too_many;
     events.retain(|event| {
-        let stays = event.kind.is_permanent() || too_many == 0;
-        too_many = too_many.saturating_sub(usize::from(!stays));
-        stays
+        let is_kept = event.kind.is_permanent() || too_many == 0;
+        too_many = too_many.saturating_sub(usize::from(!is_kept));
+        is_kept
     });
     if events.is_empty() {
         return;
     }
     report.heading("Events, each between the times in which it happened");
-    if left_out > 0 {
-        report.indented("", &format!("({left_out} earlier ones are left out)"));
+    if omitted > 0 {
+        report.indented("", &format!("({omitted} earlier ones are left out)"));
     }
     let lines: Vec<(String, String)> = events.into_iter().map(event_line).collect();
     report.dated_lines(&lines);
@@ -99,16 +99,16 @@ fn event_line(event: &Event) -> (String, String) {
     (when, format!("{}{request}", event.kind.sentence(Zone::Utc, event.learned_at)))
 }
 
-/// The polls that failed while it was watched, those alike in a row as one.
+/// Writes the polls that failed while the session was watched. Consecutive failures with the same error share a row.
 pub(super) fn failures_section(report: &mut ReportBuilder, tracker: &SessionTracker, record: &Record) {
     let kept = &tracker.health().failures;
     let mut rows: Vec<Vec<&PollFailure>> = Vec::new();
     for failure in kept.iter().filter(|failure| is_relevant(failure, record)) {
-        let alike = |before: &&PollFailure| {
+        let is_same_error = |before: &&PollFailure| {
             before.scope == failure.scope && before.error.description() == failure.error.description()
         };
         match rows.last_mut() {
-            Some(row) if row.last().is_some_and(alike) => row.push(failure),
+            Some(row) if row.last().is_some_and(is_same_error) => row.push(failure),
             _ => rows.push(vec![failure]),
         }
     }
@@ -121,7 +121,7 @@ pub(super) fn failures_section(report: &mut ReportBuilder, tracker: &SessionTrac
     report.dated_lines(&lines);
 }
 
-/// Whether a failure kept us from learning of this session while it was of interest.
+/// Returns true if a failure delayed news of this session while it was watched.
 fn is_relevant(failure: &PollFailure, record: &Record) -> bool {
     let while_watched = record.first().is_none_or(|first| first.sent.boot <= failure.at.received.boot)
         && record
@@ -138,7 +138,7 @@ fn is_relevant(failure: &PollFailure, record: &Record) -> bool {
 fn failure_line(tracker: &SessionTracker, row: &[&PollFailure]) -> Option<(String, String)> {
     let (first, last) = (row.first()?, row.last()?);
     let when = format_interval(tracker.clock().at(first.at.sent), tracker.clock().at(last.at.received));
-    let times = if row.len() > 1 { format!("{} times: ", row.len()) } else { String::new() };
+    let repeats = if row.len() > 1 { format!("{} times: ", row.len()) } else { String::new() };
     let list = match &first.scope {
         Scope::List(list) => format!("{list}: "),
         Scope::Session(_) | Scope::Projects => String::new(),
@@ -156,7 +156,7 @@ fn failure_line(tracker: &SessionTracker, row: &[&PollFailure]) -> Option<(Strin
         1 => format!(" [request {}]", requests.concat()),
         _ => format!(" [requests {}{more}]", requests.join(", ")),
     };
-    Some((when, format!("{times}{list}{}{requests}", first.error.description())))
+    Some((when, format!("{repeats}{list}{}{requests}", first.error.description())))
 }
 
 fn error_with_request_id(error: &ApiError) -> String {

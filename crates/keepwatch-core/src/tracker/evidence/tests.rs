@@ -10,7 +10,7 @@ use crate::tracker::{AlertThresholds, Input, RequestTiming, Scope};
 const ID: &str = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de";
 const PROJECT: &str = "b9f4c1f7-2d6e-4c58-9f0e-6a1d0c7ef3a9";
 
-/// So many seconds after four past nine in the evening.
+/// Returns the time so many seconds after 21:04:00.
 fn t(seconds: f64) -> Timestamp {
     moment(seconds).wall
 }
@@ -19,12 +19,12 @@ fn moment(seconds: f64) -> Moment {
     moment_since(time("21:04:00"), seconds)
 }
 
-/// A reply that took 84 ms.
-fn reply(sent: f64) -> RequestTiming {
+/// Returns the timing of a request sent at `sent` whose response took 84 ms.
+fn timing(sent: f64) -> RequestTiming {
     RequestTiming { sent: moment(sent), received: moment(sent + 0.084), date: None }
 }
 
-/// A keep-alive session of 15 min, started at 2 s.
+/// Returns a keep-alive session of 15 min, started at 2 s.
 fn session(status: Status) -> Session {
     Session {
         status,
@@ -45,7 +45,7 @@ fn ended(status: Status, at: f64) -> Session {
 
 fn session_response(sent: f64, session: Session) -> Input {
     Input::SessionsReceived {
-        at: reply(sent),
+        at: timing(sent),
         scope: Scope::Session(id(ID)),
         sessions: vec![session],
         malformed: 0,
@@ -62,12 +62,12 @@ fn error(kind: ApiErrorKind, request: &str) -> ApiError {
 
 fn failed_request(sent: f64, scope: Scope, kind: ApiErrorKind, request: &str) -> Input {
     let next = Some(moment(sent + 6.0));
-    Input::RequestFailed { at: reply(sent), scope, error: error(kind, request), next }
+    Input::RequestFailed { at: timing(sent), scope, error: error(kind, request), next }
 }
 
 fn not_found_response(sent: f64) -> Input {
     Input::SessionNotFound {
-        at: reply(sent),
+        at: timing(sent),
         id: id(ID),
         error: error(ApiErrorKind::NotFound, "req-404"),
         next: None,
@@ -81,7 +81,7 @@ fn projects(sent: f64) -> Input {
         default_timeout: Some(Duration::from_secs(300)),
         concurrency: Some(25),
     };
-    Input::ProjectsReceived { at: reply(sent), projects: vec![project] }
+    Input::ProjectsReceived { at: timing(sent), projects: vec![project] }
 }
 
 fn tracker_with(inputs: impl IntoIterator<Item = Input>) -> SessionTracker {
@@ -99,13 +99,13 @@ fn evidence_of(inputs: impl IntoIterator<Item = Input>) -> String {
     text
 }
 
-/// Replies that say RUNNING, each three seconds.
+/// Returns responses that say RUNNING, one every three seconds.
 fn polls(from: f64, count: u8) -> impl Iterator<Item = Input> {
     (0..count).map(move |round| session_response(from + 3.0 * f64::from(round), session(Status::Running)))
 }
 
 #[test]
-fn a_keep_alive_session_that_ended_early() {
+fn keep_alive_session_ended_early() {
     let inputs = [projects(2.4)].into_iter().chain(polls(3.1, 3));
     let text = evidence_of(inputs.chain([session_response(12.1, ended(Status::Completed, 11.63))]));
     for claim in ["COMPLETED after 9.6 s, 14m 50s unused, keep-alive on", "15m (the project's default is 5m)"]
@@ -116,13 +116,14 @@ fn a_keep_alive_session_that_ended_early() {
 }
 
 #[test]
-fn a_session_that_timed_out_with_the_projects_default() {
-    let five = |status: Status| Session { expires: Some(t(302.0)), ..session(status) };
-    let end = Session { ended: Some(t(302.4)), proxy_bytes: Some(18_200_000), ..five(Status::TimedOut) };
+fn session_timed_out_with_default_timeout() {
+    let five_minutes = |status: Status| Session { expires: Some(t(302.0)), ..session(status) };
+    let end =
+        Session { ended: Some(t(302.4)), proxy_bytes: Some(18_200_000), ..five_minutes(Status::TimedOut) };
     let text = evidence_of([
         projects(2.4),
-        session_response(3.1, five(Status::Running)),
-        session_response(300.1, five(Status::Running)),
+        session_response(3.1, five_minutes(Status::Running)),
+        session_response(300.1, five_minutes(Status::Running)),
         session_response(303.1, end),
     ]);
     assert!(text.contains("5m (the project's default)"), "{text}");
@@ -130,7 +131,7 @@ fn a_session_that_timed_out_with_the_projects_default() {
 }
 
 #[test]
-fn an_end_between_two_near_replies_has_one_length() {
+fn close_responses_give_one_running_time() {
     let text = evidence_of([
         session_response(100.0, session(Status::Running)),
         session_response(100.1, session(Status::Error)),
@@ -141,34 +142,34 @@ fn an_end_between_two_near_replies_has_one_length() {
 }
 
 #[test]
-fn an_error_without_an_ended_at() {
+fn error_without_ended_at() {
     let inputs = polls(3.1, 2).chain([session_response(9.1, session(Status::Error))]);
     insta::assert_snapshot!("error", evidence_of(inputs));
 }
 
 #[test]
-fn a_session_that_was_first_seen_when_it_had_ended() {
+fn session_first_seen_ended() {
     let text = evidence_of([session_response(3000.0, ended(Status::Completed, 11.6))]);
     assert!(text.contains("no time of ours") && !text.contains("last alive"), "{text}");
     insta::assert_snapshot!("first_seen_ended", text);
 }
 
 #[test]
-fn a_session_that_still_runs() {
+fn running_session_has_no_verdict() {
     let text = evidence_of([projects(2.4)].into_iter().chain(polls(3.1, 40)));
     assert!(text.contains("there is no end to explain") && !text.contains("Verdict"), "{text}");
     insta::assert_snapshot!("running", text);
 }
 
 #[test]
-fn a_session_that_was_never_found() {
+fn session_never_found() {
     let text = evidence_of([not_found_response(3.1), not_found_response(6.1)]);
     assert!(text.contains("[request req-404]"), "{text}");
     insta::assert_snapshot!("not_found", text);
 }
 
 #[test]
-fn a_session_that_was_never_answered_for_says_nothing() {
+fn session_without_response() {
     let text = evidence_of([]);
     assert!(text.contains("nothing can be said of it"), "{text}");
     assert!(
@@ -178,12 +179,12 @@ fn a_session_that_was_never_answered_for_says_nothing() {
 }
 
 #[test]
-fn a_session_that_is_not_found_any_more() {
+fn session_gone() {
     insta::assert_snapshot!("gone", evidence_of(polls(3.1, 2).chain([not_found_response(9.1)])));
 }
 
 #[test]
-fn an_end_in_a_gap_is_as_uncertain_as_the_gap_is_long() {
+fn end_during_sleep_spans_the_gap() {
     let slept =
         Input::Slept { from: moment(7.0), to: Moment { mono: Duration::from_secs(8), ..moment(3608.0) } };
     let late = |seconds: f64| Moment { mono: Duration::from_secs_f64(seconds - 3600.0), ..moment(seconds) };
@@ -199,23 +200,23 @@ fn an_end_in_a_gap_is_as_uncertain_as_the_gap_is_long() {
 }
 
 #[test]
-fn polls_that_failed_are_told_with_the_apis_request_ids() {
-    let one = || Scope::Session(id(ID));
+fn failed_polls_name_request_ids() {
+    let scope = || Scope::Session(id(ID));
     let inputs = polls(3.1, 2).chain([
-        failed_request(9.1, one(), ApiErrorKind::Server(503), "req-1"),
-        failed_request(15.1, one(), ApiErrorKind::Server(503), "req-2"),
+        failed_request(9.1, scope(), ApiErrorKind::Server(503), "req-1"),
+        failed_request(15.1, scope(), ApiErrorKind::Server(503), "req-2"),
         failed_request(27.1, Scope::List(List::Running), ApiErrorKind::RateLimited, "req-3"),
         session_response(90.1, ended(Status::Completed, 60.0)),
         failed_request(95.0, Scope::List(List::Running), ApiErrorKind::RateLimited, "req-later"),
     ]);
     let text = evidence_of(inputs);
     assert!(text.contains("[requests req-1, req-2]") && text.contains("[request req-3]"), "{text}");
-    assert!(!text.contains("req-later"), "what failed after its end is not of it");
+    assert!(!text.contains("req-later"), "failures after its end do not concern it");
     insta::assert_snapshot!("failing", text);
 }
 
 #[test]
-fn metadata_is_told_only_if_asked_for_and_secrets_never() {
+fn metadata_is_optional_and_redacted() {
     let tracker = tracker_with(polls(3.1, 2).chain([session_response(9.1, ended(Status::Completed, 8.0))]));
     let without = render(&tracker, &id(ID), EvidenceOptions::new("0.1.0")).unwrap();
     assert!(!without.contains("growth") && !without.contains("checkout-881"), "{without}");
@@ -230,7 +231,7 @@ fn metadata_is_told_only_if_asked_for_and_secrets_never() {
 }
 
 #[test]
-fn hostile_words_of_the_network_are_made_safe() {
+fn hostile_text_is_sanitised() {
     let evil = "\u{1b}]52;c;AAAA\u{7}\u{202e}bb_live_cAnArY";
     let hostile = Session {
         status: Status::from_api(evil),
@@ -248,7 +249,7 @@ fn hostile_words_of_the_network_are_made_safe() {
 }
 
 #[test]
-fn a_flood_of_events_leaves_the_beginning_and_the_end() {
+fn event_flood_keeps_first_and_last() {
     let other = Session { metadata: Some(Metadata::new(r#"{"n":2}"#)), ..session(Status::Running) };
     let flood = (0..300_u32).map(|round| {
         let session = if round % 2 == 0 { session(Status::Running) } else { other.clone() };
@@ -263,11 +264,11 @@ fn a_flood_of_events_leaves_the_beginning_and_the_end() {
 }
 
 #[test]
-fn a_recording_played_again_gives_the_same_text() {
+fn replay_gives_the_same_text() {
     let inputs: Vec<Input> = polls(3.1, 3)
         .chain([not_found_response(12.1), session_response(15.1, ended(Status::TimedOut, 14.0))])
         .collect();
     let recorded = serde_json::to_string(&inputs).unwrap();
-    let again: Vec<Input> = serde_json::from_str(&recorded).unwrap();
-    assert_eq!(evidence_of(inputs), evidence_of(again));
+    let replayed: Vec<Input> = serde_json::from_str(&recorded).unwrap();
+    assert_eq!(evidence_of(inputs), evidence_of(replayed));
 }

@@ -1,4 +1,4 @@
-//! The rules that turn evidence into a verdict.
+//! The rules that turn [`Evidence`] into a [`Verdict`], and the estimate of the end that they rest on.
 
 use std::time::Duration;
 
@@ -9,27 +9,27 @@ use crate::clock::{Timestamp, saturating_add};
 use crate::session::{Phase, Status};
 use crate::tracker::server_clock::TimeInterval;
 
-/// Where an end lies against the expiry.
+/// The position of an end relative to the expiry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RelativeToExpiry {
     Before(Duration),
     Near(Duration),
     After(Duration),
-    /// It may lie on either side.
+    /// The end may lie on either side.
     Either,
 }
 
-/// When it ended, as far as is known.
+/// The estimated time of the end. `earliest` is `None` if only an upper bound is known.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct EndEstimate {
     pub(super) earliest: Option<Timestamp>,
     pub(super) latest: Timestamp,
-    /// What says so.
+    /// The source of the estimate.
     pub(super) fact: Fact,
 }
 
 impl Evidence {
-    /// The verdict; `None` while there is nothing to explain.
+    /// Returns the verdict, or `None` while there is nothing to explain.
     #[must_use]
     pub fn verdict(&self) -> Option<Verdict> {
         let status = self.status.as_ref();
@@ -51,8 +51,8 @@ impl Evidence {
         Some(Verdict { cause, confidence, facts, duration, is_ended_at_contradicted, end_cluster })
     }
 
-    /// Whether its end can be one of several that belong together: `COMPLETED`, not at its timeout, and not released
-    /// from here.
+    /// Returns true if the session can belong to an [`EndCluster`](super::EndCluster): `COMPLETED`, with a valid
+    /// `endedAt`, not at its timeout, and not released by this program.
     #[must_use]
     pub fn can_join_cluster(&self) -> bool {
         let position = self.end_estimate().zip(self.expires).map(|(end, expires)| end.relative_to(expires));
@@ -96,16 +96,16 @@ impl Evidence {
 
     fn judge_completed(&self, facts: &mut Vec<Fact>) -> (Cause, Confidence) {
         let end = self.end_estimate();
-        // What was seen says less than `endedAt`.
+        // Observed bounds are weaker evidence than `endedAt`.
         let max_confidence = match end.map(|end| end.fact) {
             Some(Fact::EndedAt) => Confidence::Likely,
             _ => Confidence::Possible,
         };
         facts.extend(end.map(|end| end.fact));
-        if let Some(asked) = self.release_requested_at {
+        if let Some(requested_at) = self.release_requested_at {
             facts.push(Fact::LocalRelease);
-            let after = end.and_then(|end| end.latest.signed_duration_since(asked).to_std().ok());
-            return (Cause::ReleasedHere { requested_at: asked, after }, max_confidence);
+            let after = end.and_then(|end| end.latest.signed_duration_since(requested_at).to_std().ok());
+            return (Cause::ReleasedHere { requested_at, after }, max_confidence);
         }
         let position = end.zip(self.expires).map(|(end, expires)| end.relative_to(expires));
         facts.extend(position.map(|_| Fact::ExpiresAt));
@@ -113,20 +113,18 @@ impl Evidence {
         match (position, self.keep_alive) {
             (Some(RelativeToExpiry::Near(off)), _) => (Cause::AtExpiry { off }, max_confidence),
             (Some(RelativeToExpiry::After(by)), _) => (Cause::PastExpiry { by }, Confidence::Possible),
-            (against, Some(true)) => {
-                let (unused, unconnected) = (
-                    against.and_then(RelativeToExpiry::time_before),
-                    self.age_if_never_connected(end, facts),
-                );
-                let sure = if unused.is_some() && unconnected.is_none() {
+            (_, Some(true)) => {
+                let unused = position.and_then(RelativeToExpiry::time_before);
+                let maybe_never_connected = self.age_if_never_connected(end, facts).is_some();
+                let confidence = if unused.is_some() && !maybe_never_connected {
                     max_confidence
                 } else {
                     Confidence::Possible
                 };
-                (Cause::KeepAliveEnded { unused, maybe_never_connected: unconnected.is_some() }, sure)
+                (Cause::KeepAliveEnded { unused, maybe_never_connected }, confidence)
             }
-            (against, Some(false)) => {
-                let unused = against.and_then(RelativeToExpiry::time_before);
+            (_, Some(false)) => {
+                let unused = position.and_then(RelativeToExpiry::time_before);
                 match self.age_if_never_connected(end, facts) {
                     Some(age) => (Cause::NeverConnected { age }, Confidence::Possible),
                     None => (
@@ -139,8 +137,8 @@ impl Evidence {
         }
     }
 
-    /// Its age at its end, if that is the age at which a session ends that nobody connects to. Bytes through its proxy
-    /// speak against it: somebody was there.
+    /// Returns the age at the end if it matches [`NEVER_CONNECTED`]. Proxy bytes exclude it, because a client must have
+    /// been connected.
     fn age_if_never_connected(&self, end: Option<EndEstimate>, facts: &mut Vec<Fact>) -> Option<Duration> {
         let end = end.filter(|end| end.fact == Fact::EndedAt)?;
         let age = end.latest.signed_duration_since(self.created?).to_std().ok()?;
@@ -151,7 +149,7 @@ impl Evidence {
         Some(age)
     }
 
-    /// `expiresAt - startedAt`
+    /// Returns `expiresAt - startedAt`.
     fn timeout(&self) -> Option<Duration> {
         self.expires?.signed_duration_since(self.started?).to_std().ok()
     }
@@ -163,22 +161,25 @@ impl Evidence {
         Some(ran)
     }
 
-    /// `endedAt`, if it can be: not before the start, not after the reply that has it, and within what was seen.
+    /// Returns `endedAt` if it is possible: not before the start, not after the response that contains it, and within
+    /// the observed interval.
     fn valid_ended_at(&self) -> Option<Timestamp> {
         let at = self.ended?;
         let after_start = self.started.is_none_or(|started| started <= at);
-        let before_reply = self.ended_by.is_none_or(|by| at <= by);
-        let seen = self.observed_between.is_none_or(|watched| watched.clamp_to(Some(at)).1);
-        (after_start && before_reply && seen).then_some(at)
+        let before_response = self.ended_by.is_none_or(|by| at <= by);
+        let as_observed = self.observed_between.is_none_or(|observed| observed.clamp_to(Some(at)).1);
+        (after_start && before_response && as_observed).then_some(at)
     }
 
-    /// When it ended: as the API says, else as it was seen, else by when.
+    /// Estimates the end from a valid `endedAt`, else from the responses around it, else from the first response that
+    /// shows it.
     fn end_estimate(&self) -> Option<EndEstimate> {
-        let seen = |earliest, latest| EndEstimate { earliest, latest, fact: Fact::ResponsesAroundEnd };
+        let from_responses =
+            |earliest, latest| EndEstimate { earliest, latest, fact: Fact::ResponsesAroundEnd };
         match (self.valid_ended_at(), self.observed_between) {
             (Some(at), _) => Some(EndEstimate { earliest: Some(at), latest: at, fact: Fact::EndedAt }),
-            (None, Some(TimeInterval { earliest, latest })) => Some(seen(earliest, latest)),
-            (None, None) => Some(seen(self.started, self.ended_by?)),
+            (None, Some(TimeInterval { earliest, latest })) => Some(from_responses(earliest, latest)),
+            (None, None) => Some(from_responses(self.started, self.ended_by?)),
         }
     }
 }
@@ -196,7 +197,7 @@ impl EndEstimate {
     pub(super) fn relative_to(self, expires: Timestamp) -> RelativeToExpiry {
         let after = |at: Timestamp| at.signed_duration_since(expires).to_std().ok();
         let before = |at: Timestamp| expires.signed_duration_since(at).to_std().ok();
-        // The end that is nearest to the expiry decides: what is claimed holds for the whole interval.
+        // The claim must hold for the whole interval, so the bound nearest to the expiry decides.
         let near = |at: Timestamp| {
             let off = before(at).or(after(at)).unwrap_or_default();
             (off <= NEAR_EXPIRY).then_some(off)

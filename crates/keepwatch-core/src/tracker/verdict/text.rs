@@ -1,29 +1,29 @@
-//! The verdict in the words of a tired engineer: what it was, what it was not, how sure, what to do about it.
+//! The text of a verdict: cause, excluded causes, confidence and advice. All sentences about verdicts are written here.
 
 use super::{Cause, Confidence, Fact, Verdict};
 use crate::clock::{Timestamp, Zone};
 use crate::session::{ApiErrorKind, Status, is_default_timeout};
 use crate::text;
 
-/// A verdict, said. Each is a sentence or less, without a full stop at its end.
+/// The text of a [`Verdict`]. Each part is at most one sentence, without a full stop.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerdictText {
-    /// What it comes to.
+    /// The cause in brief.
     pub headline: String,
-    /// What it was, or may have been.
+    /// The cause, or the causes that remain possible.
     pub explanation: String,
-    /// What it was not, where anything is excluded.
+    /// The excluded causes, if there are any.
     pub ruled_out: Option<&'static str>,
-    /// How sure that is, and why not surer.
+    /// The confidence, and what limits it.
     pub confidence: &'static str,
-    /// What to do about it.
+    /// Advice to the user.
     pub advice: &'static str,
-    /// The ends that belong together with this one.
+    /// The sessions that ended at about the same time.
     pub end_cluster: Option<String>,
 }
 
 impl Confidence {
-    /// In a word: part of the schema of `keepwatch events`.
+    /// Returns the name used in the output of `keepwatch events`. It is part of the schema.
     #[must_use]
     pub fn name(self) -> &'static str {
         self.into()
@@ -31,7 +31,7 @@ impl Confidence {
 }
 
 impl Verdict {
-    /// Its name in `keepwatch events`: part of the schema.
+    /// Returns the name used in the output of `keepwatch events`. It is part of the schema.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match &self.cause {
@@ -40,7 +40,7 @@ impl Verdict {
         }
     }
 
-    /// Said to a reader, times of day in `zone`.
+    /// Returns the text. Times are in `zone`, with a date unless they are on the day of `today`.
     #[must_use]
     pub fn text(&self, zone: Zone, today: Timestamp) -> VerdictText {
         VerdictText {
@@ -49,20 +49,20 @@ impl Verdict {
             ruled_out: self.ruled_out(),
             confidence: self.confidence_text(),
             advice: self.advice(),
-            end_cluster: self.end_cluster.as_ref().map(|together| {
+            end_cluster: self.end_cluster.as_ref().map(|cluster| {
                 format!(
                     "{} sessions ended within {} of each other: one job that finished, a bulk release, or an outage",
-                    together.ids.len(),
-                    text::format_tenths(together.spread)
+                    cluster.ids.len(),
+                    text::format_tenths(cluster.spread)
                 )
             }),
         }
     }
 
-    /// The verdict with the status and the lengths before it: a line that stands by itself.
+    /// Returns one self-contained line: status, running time, unused time and headline.
     #[must_use]
     pub fn summary_line(&self, status: &Status, zone: Zone, today: Timestamp) -> String {
-        // Without endedAt the end lies between two replies, and lengths are bounds.
+        // Without a valid endedAt, only the responses bound the end, so durations are bounds.
         let is_by_responses = self.facts.contains(&Fact::ResponsesAroundEnd);
         let (at_most, at_least) = if is_by_responses { ("at most ", "at least ") } else { ("", "") };
         let ran = self
@@ -76,7 +76,7 @@ impl Verdict {
             }
             _ => String::new(),
         };
-        let keep = match self.cause {
+        let keep_alive = match self.cause {
             Cause::KeepAliveEnded { .. } => ", keep-alive on",
             Cause::NeverConnected { .. } | Cause::Disconnected { .. } => ", keep-alive off",
             _ => "",
@@ -88,8 +88,8 @@ impl Verdict {
                 status.sanitise(24)
             );
         }
-        let last = if matches!(self.cause, Cause::Gone { .. }) { "last seen " } else { "" };
-        format!("{last}{}{ran}{unused}{keep}: {}", status.sanitise(24), self.headline(zone, today))
+        let last_seen = if matches!(self.cause, Cause::Gone { .. }) { "last seen " } else { "" };
+        format!("{last_seen}{}{ran}{unused}{keep_alive}: {}", status.sanitise(24), self.headline(zone, today))
     }
 
     fn headline(&self, zone: Zone, today: Timestamp) -> String {
@@ -115,11 +115,11 @@ impl Verdict {
                 }
             }
             Cause::TimedOut { timeout: None, .. } => "ran into its own timeout".into(),
-            Cause::ReleasedHere { requested_at: asked, after } => {
+            Cause::ReleasedHere { requested_at, after } => {
                 let after = after
                     .map(|after| format!(", ended {} later", text::format_elapsed(after)))
                     .unwrap_or_default();
-                format!("release asked from here at {}{after}", zone.short_date_time(*asked, today))
+                format!("release asked from here at {}{after}", zone.short_date_time(*requested_at, today))
             }
             Cause::AtExpiry { .. } => "probably its timeout, though the status says COMPLETED".into(),
             Cause::KeepAliveEnded { unused: Some(_), .. } => {
@@ -147,9 +147,9 @@ impl Verdict {
             Cause::TimedOut { .. } => "its time was up; keep-alive does not extend it".into(),
             Cause::ReleasedHere { .. } => "the asking is certain, that it was the cause is not".into(),
             Cause::AtExpiry { off } => format!("it ended {} from its expiry", text::format_tenths(*off)),
-            Cause::KeepAliveEnded { unused, maybe_never_connected: unconnected } => {
+            Cause::KeepAliveEnded { unused, maybe_never_connected } => {
                 let timeout = if unused.is_some() { "" } else { ", or its timeout" };
-                let unconnected = if *unconnected {
+                let unconnected = if *maybe_never_connected {
                     "; or nobody connected within 5 min, if that ends keep-alive sessions too (not documented)"
                 } else {
                     ""
