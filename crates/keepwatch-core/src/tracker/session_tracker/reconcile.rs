@@ -101,7 +101,9 @@ impl SessionTracker {
         // promise: left-lists-limit, mutant: > List::MAX_DELISTED -> > usize::MAX
         while self.evictable_unlisted.len() > List::MAX_DELISTED {
             let Some((oldest, ())) = self.evictable_unlisted.pop_lru() else { break };
-            self.forget(&oldest);
+            if self.records.get(&oldest).is_some_and(|record| !record.is_named) {
+                self.forget(&oldest);
+            }
         }
     }
 

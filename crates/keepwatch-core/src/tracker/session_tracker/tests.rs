@@ -254,6 +254,24 @@ fn unlisted_sessions_are_evicted_oldest_first() {
 }
 
 #[test]
+fn session_named_after_it_left_its_list_stays() {
+    let mut tracker = SessionTracker::new(AlertThresholds::default());
+    let running = |at: f64, sessions: Vec<Session>| Input::SessionsReceived {
+        at: request_timing(at, at + 0.2),
+        scope: Scope::List(List::Running),
+        sessions,
+        malformed: 0,
+    };
+    tracker.apply(running(1.0, vec![session("late", Status::Running)]));
+    tracker.apply(running(4.0, Vec::new()));
+    tracker.apply(Input::SessionsNamed { at: moment(5.0), ids: vec![id("late")] });
+    let many = (0..List::MAX_DELISTED + 9).map(|number| session(&format!("s-{number}"), Status::Running));
+    tracker.apply(running(7.0, many.collect()));
+    tracker.apply(running(10.0, Vec::new()));
+    assert!(tracker.get(&id("late")).is_some());
+}
+
+#[test]
 fn unlisted_unknown_statuses_are_bounded() {
     let mut tracker = SessionTracker::new(AlertThresholds::default());
     let odd: Vec<Session> = (0..List::MAX_DELISTED + 50)
