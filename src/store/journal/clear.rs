@@ -1,4 +1,4 @@
-//! Deleting everything. In place: other runs that write to the file go on, each with a new segment.
+//! Deletes all data of the journal. Never deletes the file: other runs keep writing to it, each with a new segment.
 
 use std::path::Path;
 
@@ -8,23 +8,23 @@ use super::database::JournalDatabase;
 use super::prune::vacuum;
 use super::{JournalError, file};
 
-/// What was left.
+/// The outcome of clearing the journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClearOutcome {
-    /// Whether other runs have it open, and go on writing.
+    /// True if other runs have the file open, and keep writing.
     pub is_open_elsewhere: bool,
 }
 
-/// Deletes all that is in the journal, and gives the room back.
+/// Deletes all data of the journal, and gives the space back to the file system.
 ///
 /// # Errors
-/// The file can not be written.
+/// The file cannot be written.
 pub fn clear(path: &Path) -> Result<ClearOutcome, JournalError> {
     if file::find_existing(path)?.is_none() {
         return Ok(ClearOutcome { is_open_elsewhere: false });
     }
     let mut store = JournalDatabase::open(path)?;
-    // What is deleted is overwritten, too, should its page stay.
+    // Overwrites the deleted data, because its page may stay in the file.
     store.db.pragma_update(None, "secure_delete", "ON")?;
     let transaction = store.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     transaction.execute_batch(
@@ -32,7 +32,7 @@ pub fn clear(path: &Path) -> Result<ClearOutcome, JournalError> {
     )?;
     transaction.commit()?;
     vacuum(&store.db)?;
-    // The log has it still. Who reads it just now keeps it a little longer.
+    // The data stays in the WAL until it is truncated. A process that reads just now delays that until it is done.
     let _ = store.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
     let path = store.path().to_owned();
     drop(store);
