@@ -156,14 +156,7 @@ impl Decoder {
                     return None;
                 };
                 let (responses, longest_gap) = (*responses, *longest_gap);
-                Some(Input::ResponseRepeated {
-                    at,
-                    scope,
-                    sessions,
-                    malformed,
-                    responses,
-                    longest_gap,
-                })
+                Some(Input::ResponseRepeated { at, scope, sessions, malformed, responses, longest_gap })
             }
         }
     }

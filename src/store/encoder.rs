@@ -140,7 +140,8 @@ impl Encoder {
                     // encoded yet. The tracker still uses the response's times, so they are encoded alone.
                     self.close_overlapping(&delta.scope, &mut entries);
                     let scope = delta.scope;
-                    let times_only = Input::SessionsReceived { at, scope, sessions: Vec::new(), malformed: 0 };
+                    let times_only =
+                        Input::SessionsReceived { at, scope, sessions: Vec::new(), malformed: 0 };
                     self.push_entry(at.received, EntryContent::Input(times_only), &mut entries);
                 } else {
                     self.close_overlapping(&delta.scope, &mut entries);
@@ -208,7 +209,8 @@ impl Encoder {
                 Vec::new(),
             )
         } else {
-            let changes: HashMap<&SessionId, Change> = changes.iter().map(|(id, change)| (id, *change)).collect();
+            let changes: HashMap<&SessionId, Change> =
+                changes.iter().map(|(id, change)| (id, *change)).collect();
             let previous_ids: HashSet<&SessionId> = previous_members.iter().collect();
             let current_ids: HashSet<&SessionId> = members.iter().collect();
             let removed = previous_members.iter().filter(|id| !current_ids.contains(id)).cloned().collect();

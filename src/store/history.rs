@@ -123,7 +123,8 @@ fn open_cursors(
 
 /// Returns the cursor whose next step is the oldest.
 fn oldest_cursor(cursors: &mut [SegmentCursor]) -> Option<&mut SegmentCursor> {
-    let next_time = |cursor: &SegmentCursor| Some(cursor.shift.apply(cursor.input_log.get(cursor.next)?.0).boot);
+    let next_time =
+        |cursor: &SegmentCursor| Some(cursor.shift.apply(cursor.input_log.get(cursor.next)?.0).boot);
     cursors.iter_mut().filter(|cursor| next_time(cursor).is_some()).min_by_key(|cursor| next_time(cursor))
 }
 

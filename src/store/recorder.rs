@@ -91,7 +91,8 @@ mod tests {
     const TEST_TIMEOUT: Duration = Duration::from_secs(30);
 
     fn entry(seq: u64) -> StreamEntry {
-        let now = Moment { wall: Timestamp::UNIX_EPOCH, mono: Duration::ZERO, boot: Duration::from_secs(seq) };
+        let now =
+            Moment { wall: Timestamp::UNIX_EPOCH, mono: Duration::ZERO, boot: Duration::from_secs(seq) };
         StreamEntry {
             seq,
             at: now.wall,

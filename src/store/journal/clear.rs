@@ -32,7 +32,7 @@ pub fn clear(path: &Path) -> Result<ClearOutcome, JournalError> {
     )?;
     transaction.commit()?;
     vacuum(&store.db)?;
-    // The data stays in the WAL until it is truncated. A process that reads just now delays that until it is done.
+    // The WAL still holds the data. This fails while another process reads; then the data stays until its last reader closes.
     let _ = store.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
     let path = store.path().to_owned();
     drop(store);

@@ -16,7 +16,7 @@ use keepwatch_core::text::Untrusted;
 
 /// Maximum wait for another writer's lock. Two panes hold it for milliseconds each.
 const BUSY_TIMEOUT: Duration = Duration::from_millis(if cfg!(test) { 200 } else { 5000 });
-/// Size to which SQLite truncates a longer WAL when it starts it anew, in bytes.
+/// Size to which SQLite truncates a longer WAL when it restarts it, in bytes.
 const MAX_WAL_BYTES: i64 = 4 * 1024 * 1024;
 /// Size of SQLite's page cache, in negative KiB. Small, because a batch touches few pages and the program runs for days.
 const CACHE_SIZE: i64 = -256;
@@ -89,8 +89,7 @@ impl JournalDatabase {
     /// Returns the bytes of the file that are in use, and its size in bytes, both without the WAL file.
     pub(super) fn used_and_total_bytes(&self) -> Result<(u64, u64), JournalError> {
         let pragma = |name| self.db.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-        let (page_size, all, free) =
-            (pragma("page_size")?, pragma("page_count")?, pragma("freelist_count")?);
+        let (page_size, all, free) = (pragma("page_size")?, pragma("page_count")?, pragma("freelist_count")?);
         let bytes = |pages: i64| u64::try_from(page_size.saturating_mul(pages)).unwrap_or(0);
         Ok((bytes(all.saturating_sub(free)), bytes(all)))
     }
