@@ -80,7 +80,7 @@ fn check_file(metadata: &Metadata) -> Result<(), JournalError> {
 
 /// Refuses a file that was never a journal, so that a user's notes are not moved aside as a damaged journal.
 ///
-/// Nothing in this process may have the file open, because closing it releases the locks that SQLite holds on it.
+/// The caller must have closed the database: closing any handle of the file releases the locks that SQLite holds on it.
 pub(super) fn ensure_journal(path: &Path) -> Result<(), JournalError> {
     let mut start = Vec::new();
     let length = u64::try_from(SQLITE_MAGIC.len()).unwrap_or(u64::MAX);
@@ -97,7 +97,7 @@ pub(super) fn ensure_journal(path: &Path) -> Result<(), JournalError> {
 /// Refuses a file that was never a journal, and a journal of a newer version. Reads only the first bytes: opening it with
 /// SQLite would leave files beside it.
 ///
-/// Nothing in this process may have the file open, because closing it releases the locks that SQLite holds on it.
+/// The caller must have closed the database: closing any handle of the file releases the locks that SQLite holds on it.
 ///
 /// # Errors
 /// The file is refused, or cannot be read. A missing or empty file is no error.
@@ -160,7 +160,7 @@ pub(super) fn is_writable(path: &Path) -> bool {
 /// Moves the file and its companions aside, to `NAME.damaged-20261122-210409`. Returns the new path, or `None` if the file
 /// is no longer `damaged_id`, because another process has moved it already.
 ///
-/// Nothing in this process may have the file open, as for [`ensure_journal`].
+/// The caller must have closed the database, as for [`ensure_journal`].
 pub(super) fn move_aside(path: &Path, damaged_id: FileId, now: Timestamp) -> io::Result<Option<PathBuf>> {
     // A process that finds the same damage waits here, and then sees another file at this path.
     let lock = fs::File::open(path)?;

@@ -143,7 +143,7 @@ impl JournalReader {
         Ok(ids.collect::<rusqlite::Result<_>>()?)
     }
 
-    /// Returns the segments that match `filter` and have an entry since `since`, the oldest first.
+    /// Returns the segments that match `filter` and end at or after `since`, the oldest first.
     ///
     /// # Errors
     /// The file cannot be read.
