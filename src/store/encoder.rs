@@ -101,7 +101,7 @@ impl Encoder {
         entries
     }
 
-    /// Returns the entries for one input. `snapshot` is of the input, `tracker` is the state after it, and `applied` lists
+    /// Returns the entries for one input. `snapshot` was taken before `tracker` applied the input, and `applied` lists
     /// the changes that it made.
     pub fn encode(
         &mut self,
@@ -229,8 +229,8 @@ impl Encoder {
         (deltas, removed, is_known)
     }
 
-    /// Encodes an element of a list, as [`Encoder::encode_session`] does. The decoder identifies a full session in a list
-    /// by its `id` field, so the field is set to the id that the tracker uses.
+    /// Encodes an element of a list, as [`Encoder::encode_session`] does. The decoder identifies a full session in a
+    /// list by its `id` field, so the field is set to the id that the tracker uses.
     fn encode_listed_session(
         &mut self,
         id: &SessionId,

@@ -14,8 +14,8 @@ use keepwatch_core::tracker::{Input, RequestTiming, Scope};
 /// One entry of the stream: a line of a recording, or a row of the journal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StreamEntry {
-    /// Sequence number in the profile's stream. An entry replaces an earlier one with the same number, because a growing
-    /// repeat is written several times.
+    /// Sequence number in the profile's stream. An entry replaces an earlier one with the same number, because a
+    /// growing repeat is written several times.
     #[serde(rename = "n")]
     pub seq: u64,
     /// Our wall clock at the newest response or input of the entry.

@@ -1,5 +1,5 @@
-//! The read side of the journal: merges the segments of earlier runs into one stream of inputs, on this run's clock. Never
-//! writes.
+//! The read side of the journal: merges the segments of earlier runs into one stream of inputs, on this run's clock.
+//! Never writes.
 //!
 //! ```text
 //!   JournalReader ──► one InputLog per segment ──► SegmentCursor ──► merged by time ──► Input, on this run's clock
@@ -189,8 +189,8 @@ fn nanos(duration: Duration) -> i128 {
     i128::try_from(duration.as_nanos()).unwrap_or(i128::MAX)
 }
 
-/// Returns the part of an input that is in `scope`. Drops the ids that an earlier run's command line named: this run did
-/// not name them.
+/// Returns the part of an input that is in `scope`. Drops the ids that an earlier run's command line named: this run
+/// did not name them.
 fn restrict_to_scope(input: Input, scope: &HistoryScope) -> Option<Input> {
     let ids = match scope {
         HistoryScope::Projects(_) => return (!matches!(input, Input::SessionsNamed { .. })).then_some(input),

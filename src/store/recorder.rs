@@ -40,7 +40,8 @@ impl Recorder {
         Ok(Self { queue: Some(queue), thread })
     }
 
-    /// Queues `entries` without blocking. Returns false if the recording has ended: the queue was full, or writing failed.
+    /// Queues `entries` without blocking. Returns false if the recording has ended, because the queue was full or
+    /// writing failed.
     pub fn write(&mut self, entries: Vec<StreamEntry>) -> bool {
         match self.queue.as_ref().map(|queue| queue.try_send(entries)) {
             Some(Ok(())) => true,

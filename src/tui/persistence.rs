@@ -1,5 +1,5 @@
-//! The live side of the journal and the recording: stores every input of every profile's tracker, and restores the last day
-//! at the start. Never waits for a disk, except in `flush` and `close`, both with a timeout. The read side is
+//! The live side of the journal and the recording: stores every input of every profile's tracker, and restores the last
+//! day at the start. Never waits for a disk, except in `flush` and `close`, both with a timeout. The read side is
 //! `store::history`.
 //!
 //! ```text
@@ -17,9 +17,9 @@
 //!   all three threads ── PersistenceEvent, one channel ──► event loop ──► Message::Persistence
 //! ```
 //!
-//! [`ProfilePersistence`] is the model's state per profile: the encoder, the journal's scope, the time of the last save, and
-//! the restore. [`Persistence`] is the event loop's state: the senders to the threads. The model decides, and the loop
-//! forwards. The model cannot see that a writer has closed its segment, so the loop checks
+//! [`ProfilePersistence`] is the model's state per profile: the encoder, the journal's scope, the time of the last
+//! save, and the restore. [`Persistence`] is the event loop's state: the senders to the threads. The model decides, and
+//! the loop forwards. The model cannot see that a writer has closed its segment, so the loop checks
 //! [`Persistence::closed_segments`] and lets the model start a new one.
 
 mod history_loader;
@@ -325,8 +325,8 @@ impl Persistence {
 }
 
 impl Model {
-    /// Stores the inputs of all trackers from now on. With a `run`, there is a journal: it also gets the summaries, and the
-    /// history of earlier runs is restored from it.
+    /// Stores the inputs of all trackers from now on. With a `run`, there is a journal: it also gets the summaries, and
+    /// the history of earlier runs is restored from it.
     pub(super) fn enable_persistence(&mut self, run: Option<&RunId>, hides_metadata: bool, now: Moment) {
         for id in self.profiles.ids() {
             let restore = run.map(|_| Restore::new(&self.settings));

@@ -1,5 +1,5 @@
-//! The messages to the writer thread, and the batch that the next transaction writes. If an entry or a summary is replaced
-//! before it is written, the batch keeps the newest only. Pure.
+//! The messages to the writer thread, and the batch that the next transaction writes. If an entry or a summary is
+//! replaced before it is written, the batch keeps the newest only. Pure.
 
 use std::sync::mpsc::Sender;
 
@@ -88,8 +88,8 @@ impl<B, H> Batch<B, H> {
         }
     }
 
-    /// Empties the batch after it is written. Frees its memory, because the first batch has all sessions and later ones have
-    /// few.
+    /// Empties the batch after it is written. Frees its memory, because the first batch has all sessions and later ones
+    /// have few.
     pub(super) fn clear(&mut self, queue_state: &JournalQueueState) {
         queue_state.release(self.items.len().saturating_add(self.summaries.len()), self.estimated_size);
         (self.items, self.summaries, self.estimated_size) = (Vec::new(), IndexMap::new(), 0);

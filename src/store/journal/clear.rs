@@ -23,18 +23,18 @@ pub fn clear(path: &Path) -> Result<ClearOutcome, JournalError> {
     if file::find_existing(path)?.is_none() {
         return Ok(ClearOutcome { is_open_elsewhere: false });
     }
-    let mut store = JournalDatabase::open(path)?;
+    let mut database = JournalDatabase::open(path)?;
     // Overwrites the deleted data, because its page may stay in the file.
-    store.db.pragma_update(None, "secure_delete", "ON")?;
-    let transaction = store.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    database.db.pragma_update(None, "secure_delete", "ON")?;
+    let transaction = database.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     transaction.execute_batch(
         "DELETE FROM entry; DELETE FROM mention; DELETE FROM project; DELETE FROM segment; DELETE FROM summary;",
     )?;
     transaction.commit()?;
-    vacuum(&store.db)?;
-    // The WAL still holds the data. This fails while another process reads; then the data stays until its last reader closes.
-    let _ = store.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
-    let path = store.path().to_owned();
-    drop(store);
+    vacuum(&database.db)?;
+    // The WAL still holds the data. If another process is reading, it stays there until the last reader closes.
+    let _ = database.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+    let path = database.path().to_owned();
+    drop(database);
     Ok(ClearOutcome { is_open_elsewhere: file::is_open_elsewhere(&path) })
 }

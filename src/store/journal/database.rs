@@ -18,7 +18,7 @@ use keepwatch_core::text::Untrusted;
 const BUSY_TIMEOUT: Duration = Duration::from_millis(if cfg!(test) { 200 } else { 5000 });
 /// Size to which SQLite truncates a longer WAL when it restarts it, in bytes.
 const MAX_WAL_BYTES: i64 = 4 * 1024 * 1024;
-/// Size of SQLite's page cache, in negative KiB. Small, because a batch touches few pages and the program runs for days.
+/// Size of SQLite's page cache, in negative KiB. Small, because a batch touches few pages.
 const CACHE_SIZE: i64 = -256;
 
 /// A journal that is open for writing.
@@ -96,9 +96,9 @@ impl JournalDatabase {
 
     /// Writes a batch in one transaction.
     ///
-    /// `current` is the open segment, before and after. If the transaction fails, its new value is wrong, and the caller must
-    /// restore the old one. `is_closing` finishes the segment. Returns true if entries were lost, or if another process
-    /// deleted the segment.
+    /// `current` is the open segment, before and after. If the transaction fails, its new value is wrong, and the
+    /// caller must restore the old one. `is_closing` finishes the segment. Returns true if entries were lost, or if
+    /// another process deleted the segment.
     pub(super) fn write<B: Serialize, H: Serialize>(
         &mut self,
         batch: &Batch<B, H>,

@@ -13,8 +13,8 @@ const MAX_WIDTH: usize = 120;
 /// A problem with the journal, or the end of one. The writer thread reports each change once. The text is safe for a
 /// terminal.
 ///
-/// The writer compares errors to tell a new problem from a lasting one. So an error holds the text of the system's error
-/// instead of the error itself.
+/// The writer compares errors to tell a new problem from a lasting one. So an error holds the text of the system's
+/// error instead of the error itself.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum JournalError {
     /// The disk is slow, but nothing is lost.

@@ -1,8 +1,9 @@
-//! The journal as a file: creates it, checks its owner and mode, and moves a damaged one aside. Never writes its content.
+//! The journal as a file: creates it, checks its owner and mode, and moves a damaged one aside. Never
+//! writes its content.
 //!
-//! The journal lists the sessions of a project. Other users must not read it, and must not make keepwatch overwrite a file
-//! of their choice. So symbolic links are not followed, and files of other users are refused. SQLite gives its `-wal` and
-//! `-shm` files the mode of the database.
+//! The journal lists the sessions of a project. Other users must not read it, and must not make keepwatch overwrite a
+//! file of their choice. So symbolic links are not followed, and files of other users are refused. SQLite gives its
+//! `-wal` and `-shm` files the mode of the database.
 
 use std::fs::{self, DirBuilder, Metadata};
 use std::io::{self, ErrorKind, Read as _};
@@ -25,8 +26,8 @@ const USER_VERSION_OFFSET: usize = 60;
 /// Offset of `application_id` in the header.
 const APPLICATION_ID_OFFSET: usize = 68;
 
-/// Prepares the file for writing: creates it and its folder if they are missing, readable by this user only. Returns its
-/// path without symbolic links.
+/// Prepares the file for writing: creates it and its folder if they are missing, readable by this user only. Returns
+/// its path without symbolic links.
 pub(super) fn prepare(path: &Path) -> Result<PathBuf, JournalError> {
     let folder = parent_folder(path);
     DirBuilder::new()
@@ -86,6 +87,7 @@ pub(super) fn ensure_journal(path: &Path) -> Result<(), JournalError> {
     let length = u64::try_from(SQLITE_MAGIC.len()).unwrap_or(u64::MAX);
     let read = fs::File::open(path).and_then(|file| file.take(length).read_to_end(&mut start));
     read.map_err(|error| JournalError::from_io(&error))?;
+    // A damaged journal may lack the first bytes, but it has the extension.
     let is_ours = start == SQLITE_MAGIC || path.extension().is_some_and(|extension| extension == "sqlite");
     if is_ours {
         Ok(())
@@ -94,8 +96,8 @@ pub(super) fn ensure_journal(path: &Path) -> Result<(), JournalError> {
     }
 }
 
-/// Refuses a file that was never a journal, and a journal of a newer version. Reads only the first bytes: opening it with
-/// SQLite would leave files beside it.
+/// Refuses a file that was never a journal, and a journal of a newer version. Reads only the first bytes: opening it
+/// with SQLite would leave files beside it.
 ///
 /// The caller must have closed the database: closing any handle of the file releases the locks that SQLite holds on it.
 ///
@@ -145,8 +147,8 @@ pub(super) fn total_bytes(path: &Path) -> u64 {
     all.filter_map(|path| fs::symlink_metadata(path).ok()).map(|metadata| metadata.len()).sum()
 }
 
-/// Returns true if another process has the file open. This process must have closed it: the last one to close it removes
-/// the companions.
+/// Returns true if another process has the file open. This process must have closed it: the last one to close it
+/// removes the companions.
 pub(super) fn is_open_elsewhere(path: &Path) -> bool {
     companion_files(path).any(|companion| companion.exists())
 }
@@ -157,8 +159,8 @@ pub(super) fn is_writable(path: &Path) -> bool {
     access(path, Access::WRITE_OK).is_ok() && access(parent_folder(path), Access::WRITE_OK).is_ok()
 }
 
-/// Moves the file and its companions aside, to `NAME.damaged-20261122-210409`. Returns the new path, or `None` if the file
-/// is no longer `damaged_id`, because another process has moved it already.
+/// Moves the file and its companions aside, to `NAME.damaged-20261122-210409`. Returns the new path, or `None` if the
+/// file is no longer `damaged_id`, because another process has moved it already.
 ///
 /// The caller must have closed the database, as for [`ensure_journal`].
 pub(super) fn move_aside(path: &Path, damaged_id: FileId, now: Timestamp) -> io::Result<Option<PathBuf>> {
@@ -210,10 +212,11 @@ pub fn damaged_files(path: &Path) -> Vec<PathBuf> {
     damaged
 }
 
-/// Returns true if the file system is shared between machines. SQLite's WAL needs shared memory, and so does not work there.
+/// Returns true if the file system is shared between machines. A WAL does not work there: it needs shared memory.
 #[cfg(target_os = "linux")]
 pub(super) fn is_on_network_fs(path: &Path) -> bool {
-    /// NFS, SMB (three of them), 9P, Ceph, AFS, GFS2, OCFS2, Lustre, FUSE (sshfs; the local ones lose little), Coda, NCP.
+    /// NFS, SMB (three of them), 9P, Ceph, AFS, GFS2, OCFS2, Lustre, FUSE (sshfs; the local ones lose little), Coda,
+    /// NCP.
     const SHARED: [u32; 13] = [
         0x6969,
         0x517b,

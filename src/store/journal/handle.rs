@@ -1,5 +1,5 @@
-//! The sender's end of the journal: queues segments, entries and summaries for the writer thread. Never waits for the disk,
-//! except in `flush` and at the end, both with a timeout.
+//! The sender's end of the journal: queues segments, entries and summaries for the writer thread. Never waits for the
+//! disk, except in `flush` and at the end, both with a timeout.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -105,8 +105,8 @@ impl JournalQueueState {
     }
 }
 
-/// The sender to the thread that writes a journal. `B` is the type of an entry's body, `H` of a segment's header. Dropping
-/// it writes the rest of the queue, but waits no longer than half a second.
+/// The sender to the thread that writes a journal. `B` is the type of an entry's body, `H` of a segment's header.
+/// Dropping it writes the rest of the queue, but waits no longer than half a second.
 #[derive(Debug)]
 pub struct Journal<B, H = Value> {
     /// `None` once the journal is being closed.
@@ -119,8 +119,8 @@ pub struct Journal<B, H = Value> {
 }
 
 impl<B: Serialize + Send + 'static, H: Serialize + Send + 'static> Journal<B, H> {
-    /// Starts the thread that opens and writes the file at `path`, and returns at once. The thread calls `on_error` with
-    /// every change of the journal's state.
+    /// Starts the thread that opens and writes the file at `path`, and returns at once. The thread calls `on_error`
+    /// with every change of the journal's state.
     pub fn spawn(
         path: PathBuf,
         options: JournalOptions,
@@ -149,8 +149,8 @@ impl<B: Serialize + Send + 'static, H: Serialize + Send + 'static> Journal<B, H>
         if self.has_intact_segment { SendResult::Queued } else { SendResult::Dropped }
     }
 
-    /// Adds an entry to the segment, or replaces the one with its sequence number. Drops it if there is no segment, or if
-    /// the segment has lost an entry.
+    /// Adds an entry to the segment, or replaces the one with its sequence number. Drops it if there is no segment, or
+    /// if the segment has lost an entry.
     pub fn write_entry(&mut self, entry: JournalEntry<B>) -> SendResult {
         if !self.has_intact_segment || self.queue_state.is_segment_closed.load(Ordering::Relaxed) {
             self.has_intact_segment = false;
@@ -168,8 +168,8 @@ impl<B: Serialize + Send + 'static, H: Serialize + Send + 'static> Journal<B, H>
         self.send(size, JournalMessage::Summary(Box::new(summary)))
     }
 
-    /// Waits until all messages are written, but no longer than `timeout`. Returns true if they are. Used before the program
-    /// is suspended.
+    /// Waits until all messages are written, but no longer than `timeout`. Returns true if they are. Used before the
+    /// program is suspended.
     pub fn flush(&mut self, timeout: Duration) -> bool {
         let (result_sender, result_receiver) = channel();
         let sent = self
@@ -195,8 +195,8 @@ impl<B: Serialize + Send + 'static, H: Serialize + Send + 'static> Journal<B, H>
 }
 
 impl<B, H> Journal<B, H> {
-    /// Closes the journal, as dropping it does. Returns the number of messages that were not written; zero if the thread has
-    /// reported that it must not write the file.
+    /// Closes the journal, as dropping it does. Returns the number of messages that were not written; zero if the
+    /// thread has reported that it must not write the file.
     pub fn close(mut self) -> usize {
         self.shut_down(CLOSE_TIMEOUT);
         let is_refused = self.queue_state.is_writing_refused.load(Ordering::Relaxed);

@@ -1,5 +1,5 @@
-//! The journal: an SQLite database of what all runs saw. Owns the file, its schema, and the thread that writes it. Never
-//! looks into the entries' bodies: the sender chooses their type.
+//! The journal: an SQLite database of what all runs saw. Owns the file, its schema, and the thread that writes it.
+//! Never looks into the entries' bodies: the sender chooses their type.
 //!
 //! ```text
 //!   sender ──segment, entry, summary──► Journal ──bounded queue──► writer thread ──a batch a second──► SQLite
@@ -8,9 +8,9 @@
 //!                          SendResult: Queued or Dropped    JournalError, once per change          JournalReader
 //! ```
 //!
-//! Sending never blocks: not on a slow disk, a full disk, or another process. A run is written as *segments*. Each segment
-//! can be read by itself, so pruning deletes whole segments. After a dropped entry, the sender starts a new segment. Several
-//! processes can write to one file, each to its own segments, and readers see all of them.
+//! Sending never blocks: not on a slow disk, a full disk, or another process. A run is written as *segments*. Each
+//! segment can be read by itself, so pruning deletes whole segments. After a dropped entry, the sender starts a new
+//! segment. Several processes can write to one file, each to its own segments, and readers see all of them.
 //!
 //! The journal never holds an API key or a connect URL: text that looks like one is redacted before it is written.
 

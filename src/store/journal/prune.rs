@@ -1,5 +1,5 @@
-//! Deletes old data: everything beyond the retention period and, while the file is too large, the oldest segment. Deletes
-//! whole segments only, and never one that may still be written.
+//! Deletes old data: everything beyond the retention period and, while the file is too large, the oldest segment.
+//! Deletes whole segments only, and never one that may still be written.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ const VACUUM_PAGES: i64 = 1000;
 
 /// Deletes old data, and gives the space back to the file system.
 pub(super) fn prune(
-    store: &mut JournalDatabase,
+    database: &mut JournalDatabase,
     now: Timestamp,
     retention: Duration,
     max_bytes: u64,
@@ -31,23 +31,23 @@ pub(super) fn prune(
             .map_or(i64::MIN, to_millis)
     };
     let (retention_cutoff, abandoned_cutoff) = (cutoff(retention), cutoff(ABANDONED_AFTER));
-    store.db.execute(
+    database.db.execute(
         "UPDATE segment SET finished = 1 WHERE finished = 0 AND last < ?1 AND started < ?1",
         [abandoned_cutoff],
     )?;
-    store.db.execute("DELETE FROM summary WHERE last_seen < ?1", [retention_cutoff])?;
-    while delete_oldest_segment(store, retention_cutoff)? {}
-    if store.used_and_total_bytes()?.0 > max_bytes {
+    database.db.execute("DELETE FROM summary WHERE last_seen < ?1", [retention_cutoff])?;
+    while delete_oldest_segment(database, retention_cutoff)? {}
+    if database.used_and_total_bytes()?.0 > max_bytes {
         let target = max_bytes.saturating_sub(max_bytes / SLACK);
-        while store.used_and_total_bytes()?.0 > target && delete_oldest_segment(store, i64::MAX)? {}
+        while database.used_and_total_bytes()?.0 > target && delete_oldest_segment(database, i64::MAX)? {}
     }
-    vacuum(&store.db)
+    vacuum(&database.db)
 }
 
-/// Deletes the oldest finished segment that ended before `cutoff`. Returns true if there was one. Deletes a single one per
-/// transaction, so that other writers get their turn.
-fn delete_oldest_segment(store: &mut JournalDatabase, cutoff: i64) -> Result<bool, JournalError> {
-    let transaction = store.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+/// Deletes the oldest finished segment that ended before `cutoff`. Returns true if there was one. Deletes a single one
+/// per transaction, so that other writers get their turn.
+fn delete_oldest_segment(database: &mut JournalDatabase, cutoff: i64) -> Result<bool, JournalError> {
+    let transaction = database.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let oldest: Option<i64> = transaction
         .prepare_cached("SELECT id FROM segment WHERE finished = 1 AND last < ?1 ORDER BY last, id LIMIT 1")?
         .query_map([cutoff], |row| row.get(0))?

@@ -88,8 +88,8 @@ pub struct JournalStats {
 }
 
 impl JournalReader {
-    /// Opens the journal at `path`. Returns `None` if it is missing or empty. Upgrades an older version, and writes nothing
-    /// otherwise.
+    /// Opens the journal at `path`. Returns `None` if it is missing or empty. Upgrades an older version, and writes
+    /// nothing otherwise.
     ///
     /// # Errors
     /// The file cannot be read, is not a journal, or has a newer version.
@@ -195,8 +195,8 @@ impl JournalReader {
         StoredEntries { db: &self.db, remaining: place_range, chunk: Vec::new().into_iter() }
     }
 
-    /// Returns the summaries of the sessions that any run saw since `since`, sorted by session. A session has one summary per
-    /// run, the newest first, and those of runs that saw it only before `since` are included.
+    /// Returns the summaries of the sessions that any run saw since `since`, sorted by session. A session has one
+    /// summary per run, the newest first, and those of runs that saw it only before `since` are included.
     ///
     /// # Errors
     /// The file cannot be read.

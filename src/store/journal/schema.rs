@@ -1,7 +1,7 @@
 //! The schema, its versions, and the migrations between them.
 //!
-//! A version that shipped never changes. A change is a new migration. `tests/fixtures` has a file of each version, and a
-//! test opens all of them with the current one.
+//! A version that shipped never changes. A change is a new migration. `tests/fixtures` has a file of each version, and
+//! a test opens all of them with the current one.
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 

@@ -1,5 +1,5 @@
-//! The summary of one session in one run: a row of `keepwatch history`, and its columns in the database. A run replaces its
-//! summary whenever the session changes.
+//! The summary of one session in one run: a row of `keepwatch history`, and its columns in the database. A run replaces
+//! its summary whenever the session changes.
 
 use std::time::Duration;
 
@@ -135,8 +135,8 @@ impl SessionSummary {
         Ok(())
     }
 
-    /// Returns the summaries of all sessions that any run saw since `since`, with those of earlier runs. Sorted by session,
-    /// and by run, the newest first.
+    /// Returns the summaries of all sessions that any run saw since `since`, with those of earlier runs. Sorted by
+    /// session, and by run, the newest first.
     pub(super) fn seen_since(db: &Connection, since: Timestamp) -> rusqlite::Result<Vec<Self>> {
         let mut statement = db.prepare_cached(SELECT_SINCE)?;
         statement.query_map([to_millis(since)], Self::from_row)?.collect()

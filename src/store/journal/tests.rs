@@ -117,7 +117,7 @@ impl TestJournal {
         self.journal().flush(TEST_TIMEOUT)
     }
 
-    /// Closes the journal and waits for its thread. Dropping it waits for half a second only, too short on a busy machine.
+    /// Closes the journal and waits for its thread. A drop waits half a second only, too short on a busy machine.
     fn shut_down(&mut self) {
         assert!(self.journal.take().unwrap().shut_down(TEST_TIMEOUT));
     }

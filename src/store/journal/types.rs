@@ -69,7 +69,7 @@ pub struct JournalEntry<B> {
 pub enum SendResult {
     /// The message waits for the writer thread.
     Queued,
-    /// The message was dropped: the queue is full, or the segment is closed. After a dropped entry the segment has a gap and
-    /// accepts no more entries, so the sender must start a new one.
+    /// The message was dropped: the queue is full, or the segment is closed. After a dropped entry the segment has a
+    /// gap and accepts no more entries, so the sender must start a new one.
     Dropped,
 }

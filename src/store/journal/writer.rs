@@ -1,10 +1,10 @@
-//! The writer thread: collects messages into batches, writes each as one transaction, prunes, and reports errors. Owns the
-//! database connection. Never touches a file that is not a journal of this version or an older one.
+//! The writer thread: collects messages into batches, writes each as one transaction, prunes, and reports errors. Owns
+//! the database connection. Never writes a file of another program or of a newer version.
 //!
 //! ```text
-//!   idle ──first message──► collecting ──0.8 s, or 0.25 s without a message──► one transaction ──► pruning, if due ──► idle
-//!     ▲                                                                             │ error
-//!     └───────── backing off: messages still queue, bounded ◄───────────────────────┘
+//!   idle ──first message──► collecting ──0.8 s, or 0.25 s without a message──► transaction ──► pruning, if due ──► idle
+//!     ▲                                                                            │ error
+//!     └───────── backing off: messages still queue, bounded ◄──────────────────────┘
 //!                retries with the first message after 1, 2, 4 … 60 s, and at the end
 //! ```
 //!
@@ -39,8 +39,8 @@ const SLOW_WRITE: Duration = Duration::from_secs(1);
 const PRUNE_INTERVAL: Duration = Duration::from_secs(60 * 60);
 /// Minimum interval between prunings of a file that is too large but grows slowly.
 const MIN_PRUNE_INTERVAL: Duration = Duration::from_secs(60);
-/// Divisor of the maximum size of the file: a segment above this fraction is closed, because pruning deletes only finished
-/// segments.
+/// Divisor of the maximum size of the file: a segment above this fraction is closed, because pruning deletes only
+/// finished segments.
 const SEGMENT_FRACTION: u64 = 8;
 
 /// The state of the writer thread.
@@ -273,9 +273,9 @@ impl<B: Serialize, H: Serialize, F: Fn(JournalError)> JournalWriter<B, H, F> {
         }
     }
 
-    /// Deletes old data after the first batch, and then once per interval. A file that is too large is pruned earlier, before
-    /// it can grow by more than the last pruning deleted. Errors are ignored: the next batch meets the same error and
-    /// reports it.
+    /// Deletes old data after the first batch, and then once per interval. A file that is too large is pruned earlier,
+    /// before it can grow by more than the last pruning deleted. Errors are ignored: the next batch meets the same
+    /// error and reports it.
     fn prune(&mut self, is_closing: bool) {
         let Some(database) = &mut self.database else { return };
         let now = self.options.clock.now();

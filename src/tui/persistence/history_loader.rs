@@ -1,5 +1,5 @@
-//! Loads the history of earlier runs from the journal, on a thread, because the journal may be large and the disk slow. Never
-//! writes, and never reports errors: the writer of the same journal does.
+//! Loads the history of earlier runs from the journal, on a thread, because the journal may be large and the disk slow.
+//! Never reports errors: the writer of the same journal does.
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! The model's state for storing one profile: its encoder, the scope of its journal, and the times of the saves. Pure: turns
-//! each input of the tracker into commands, and never touches a file or a thread.
+//! The model's state for storing one profile: its encoder, the scope of its journal, and the times of the saves. Pure:
+//! turns each input of the tracker into commands, and never touches a file or a thread.
 //!
 //! ```text
 //!   Input ──► tracker ──► encoder ──────────► AppendEntries      every input that changes something
@@ -42,8 +42,8 @@ struct JournalState {
 }
 
 impl ProfilePersistence {
-    /// Creates the state for the profile `name`, or for a single profile, which needs no name. `journal` is `None` if only a
-    /// recording is written.
+    /// Creates the state for the profile `name`, or for a single profile, which needs no name. `journal` is `None` if
+    /// only a recording is written.
     pub(super) fn new(
         name: Option<String>,
         hides_metadata: bool,

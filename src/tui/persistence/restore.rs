@@ -6,8 +6,8 @@
 //!        └──────── more than 256 inputs ───────┴─────────────────────────┘
 //! ```
 //!
-//! Inputs are buffered until the history is loaded. They are then applied to the loaded tracker, which replaces this run's
-//! tracker. Reading the journal is the history loader's part.
+//! Inputs are buffered until the history is loaded. They are then applied to the loaded tracker, which replaces this
+//! run's tracker. Reading the journal is the history loader's part.
 
 use std::collections::BTreeSet;
 
@@ -121,8 +121,8 @@ impl Restore {
         was_pending.then(|| std::mem::take(&mut self.buffered))
     }
 
-    /// Returns the sessions to load: those of the projects or, if the lists are filtered, those in the lists. Only the API
-    /// can apply the filter to other sessions.
+    /// Returns the sessions to load: those of the projects or, if the lists are filtered, those in the lists. Only the
+    /// API can apply the filter to other sessions.
     fn scope(&self, tracker: &SessionTracker) -> Option<HistoryScope> {
         let listed_scope =
             |lists: &[List]| listed_sessions(&self.buffered, lists).map(HistoryScope::Sessions);

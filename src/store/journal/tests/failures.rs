@@ -339,7 +339,8 @@ fn rejected_file_counts_no_unwritten_entries() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir_all(folder.path().join("state/keepwatch/journal.sqlite")).unwrap();
     let mut harness = TestJournal::open(folder, JournalOptions::new(Clock::system()));
-    let _ = harness.journal().begin_segment(segment(run(1), t("12:00:00"))); // queued, unless the thread has ended already
+    // Queued, unless the thread has ended already.
+    let _ = harness.journal().begin_segment(segment(run(1), t("12:00:00")));
     assert!(harness.next_error().is_final());
     assert_eq!(harness.journal.take().unwrap().close(), 0);
 }

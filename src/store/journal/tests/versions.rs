@@ -89,7 +89,10 @@ fn every_shipped_version_still_opens() {
         assert!(harness.flush());
         assert_eq!(harness.reader().stats().unwrap().entries, 11);
     }
-    assert!(!fixture(SCHEMA_VERSION.saturating_add(1)).exists(), "there is a fixture newer than SCHEMA_VERSION");
+    assert!(
+        !fixture(SCHEMA_VERSION.saturating_add(1)).exists(),
+        "there is a fixture newer than SCHEMA_VERSION"
+    );
 }
 
 #[test]

@@ -53,7 +53,7 @@ fn projects_are_requested_when_they_are_known() {
 }
 
 #[test]
-fn listed_sessions_are_requested_when_all_lists_came() {
+fn filtered_request_waits_for_all_lists() {
     let mut restore = Restore { is_filtered: true, ..Restore::for_targets(Targets::All) };
     restore.buffer(&list(List::Running, vec![session("a")]));
     assert_eq!(requested(&mut restore, &SessionTracker::default()), None);
