@@ -277,7 +277,7 @@ impl Persistence {
                 let Some(ProfileJournal { journal, .. }) = self.journals.get_mut(&profile) else { return };
                 // promise: summaries, mutant: in summaries -> in summaries.into_iter().filter(|it| !it.session.raw().ends_with("77"))
                 for summary in summaries {
-                    // A summary that does not fit into the queue is sent again within a minute.
+                    // A summary that does not fit into the queue is sent again after the session's next response.
                     let _ = journal.write_summary(summary);
                 }
             }

@@ -2,7 +2,7 @@
 //! turns each input of the tracker into commands, and never touches a file or a thread.
 //!
 //! ```text
-//!   Input ──► tracker ──► encoder ──────────► AppendEntries      every input that changes something
+//!   Input ──► tracker ──► encoder ──────────► AppendEntries      every input but a tick without an event
 //!                │                            StartSegment       on request: the old segment is closed
 //!                ├──► events, once a minute ► SaveSummaries      sessions with an event, or with a new response
 //!                └──► restore ──────────────► LoadHistory        once, when its scope is known
