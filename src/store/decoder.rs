@@ -1,4 +1,4 @@
-//! Lines → the inputs that they were, in the order in which they came.
+//! Decodes entries into the inputs that they were encoded from, in their original order. Pure.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
@@ -8,17 +8,17 @@ use keepwatch_core::clock::Moment;
 use keepwatch_core::session::{List, Session, SessionId};
 use keepwatch_core::tracker::{Input, RequestTiming, Scope};
 
-/// A stream, in the order of its times.
+/// The steps of a stream in the order of time.
 #[derive(Clone, Debug, Default)]
 pub struct InputLog {
     steps: Vec<(Moment, LogStep)>,
     profiles: Vec<Option<String>>,
 }
 
-/// A step of a tape.
+/// One input of an [`InputLog`], still encoded.
 #[derive(Clone, Debug)]
 pub struct LogStep {
-    /// The profile whose sessions it is about, by its number among [`InputLog::profiles`].
+    /// Index of its profile in [`InputLog::profiles`].
     pub profile: usize,
     kind: LogStepKind,
 }
@@ -27,94 +27,100 @@ pub struct LogStep {
 enum LogStepKind {
     Input(Input),
     Response(ResponseDelta),
-    /// A reply that says what the one before it said.
+    /// A response equal to the one before it.
     Unchanged(Scope, RequestTiming),
-    /// The same of many.
+    /// Several such responses: the times of the last, their number, and the longest gap.
     Repeated(Scope, RequestTiming, u64, Duration),
 }
 
 impl InputLog {
-    /// Of lines in any order. Of two with the same place the later one counts.
+    /// Creates a log from entries in any order. If two entries of a profile have the same sequence number, the later
+    /// one wins.
     pub fn from_entries(entries: impl IntoIterator<Item = StreamEntry>) -> Self {
         let mut profiles: Vec<(Option<String>, BTreeMap<u64, StreamEntry>)> = Vec::new();
-        for line in entries {
-            match profiles.iter_mut().find(|(profile, _)| *profile == line.profile) {
-                Some((_, by_seq)) => drop(by_seq.insert(line.seq, line)),
-                None => profiles.push((line.profile.clone(), BTreeMap::from([(line.seq, line)]))),
+        for entry in entries {
+            match profiles.iter_mut().find(|(profile, _)| *profile == entry.profile) {
+                Some((_, by_seq)) => drop(by_seq.insert(entry.seq, entry)),
+                None => profiles.push((entry.profile.clone(), BTreeMap::from([(entry.seq, entry)]))),
             }
         }
-        // Of one profile the order is that of the places: replies overtake each other. Profiles are merged by time.
+        // Within a profile, the sequence numbers give the order. Times do not, because responses overtake each other.
+        // Profiles are merged by time.
         let names = profiles.iter().map(|(profile, _)| profile.clone()).collect();
         let mut steps: Vec<(Duration, Moment, LogStep)> = Vec::new();
-        for (profile, (_, by_place)) in profiles.into_iter().enumerate() {
+        for (profile, (_, by_seq)) in profiles.into_iter().enumerate() {
             let mut newest = Duration::ZERO;
-            for (at, kind) in ordered_steps(by_place) {
+            for (at, kind) in ordered_steps(by_seq) {
                 newest = newest.max(at.boot);
                 steps.push((newest, at, LogStep { profile, kind }));
             }
         }
         steps.sort_by_key(|(key, ..)| *key);
-        Self { steps: steps.into_iter().map(|(_, at, item)| (at, item)).collect(), profiles: names }
+        Self { steps: steps.into_iter().map(|(_, at, step)| (at, step)).collect(), profiles: names }
     }
 
-    /// How many steps there are.
+    /// Returns the number of steps.
     #[must_use]
     pub fn len(&self) -> usize {
         self.steps.len()
     }
 
-    /// Whether there is none.
+    /// Returns true if there are no steps.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()
     }
 
-    /// A step, and when it came.
+    /// Returns a step and the moment of its input.
     #[must_use]
     pub fn get(&self, index: usize) -> Option<(Moment, &LogStep)> {
-        self.steps.get(index).map(|(moment, item)| (*moment, item))
+        self.steps.get(index).map(|(moment, step)| (*moment, step))
     }
 
-    /// All steps, in order.
+    /// Returns all steps, in order.
     pub fn iter(&self) -> impl Iterator<Item = (Moment, &LogStep)> {
-        self.steps.iter().map(|(moment, item)| (*moment, item))
+        self.steps.iter().map(|(moment, step)| (*moment, step))
     }
 
-    /// The profiles that it is about, in the order of their first step; none has a name where there is but one.
+    /// Returns the names of the profiles, in the order of their first entry. A single profile has no name.
     #[must_use]
     pub fn profiles(&self) -> &[Option<String>] {
         &self.profiles
     }
 
-    /// The inputs that it stands for, in order, each with the number of its profile.
+    /// Decodes all steps, in order. Returns each input with the index of its profile.
     pub fn inputs(&self) -> impl Iterator<Item = (usize, Input)> {
         let mut decoders = vec![Decoder::default(); self.profiles.len()];
         self.steps
             .iter()
-            .filter_map(move |(_, item)| Some((item.profile, decoders.get_mut(item.profile)?.decode(item)?)))
+            .filter_map(move |(_, step)| Some((step.profile, decoders.get_mut(step.profile)?.decode(step)?)))
     }
 }
 
-/// The steps of one profile, in the order in which they came.
+/// Returns the steps of one profile, in the order of their inputs.
+///
+/// A repeat becomes two steps: its first response at the repeat's own sequence number, and all others just before the
+/// entry with its `next_seq`.
 fn ordered_steps(by_seq: BTreeMap<u64, StreamEntry>) -> Vec<(Moment, LogStepKind)> {
+    // Sort key: the sequence number; false for the second step of a repeat, true for an entry's own step; the time.
     let mut steps: Vec<((u64, bool, Duration), Moment, LogStepKind)> = Vec::with_capacity(by_seq.len());
-    for (seq, StreamEntry { content: entry, .. }) in by_seq {
-        let (at, kind) = match entry {
+    for (seq, StreamEntry { content, .. }) in by_seq {
+        let (at, kind) = match content {
             EntryContent::Input(input) => (input.moment(), LogStepKind::Input(input)),
-            EntryContent::Response(reply) => (reply.at.received, LogStepKind::Response(reply)),
+            EntryContent::Response(delta) => (delta.at.received, LogStepKind::Response(delta)),
             EntryContent::Repeated(RepeatedResponses {
                 scope,
                 first,
                 last,
-                next_seq: before,
-                responses: replies,
+                next_seq,
+                responses,
                 longest_gap,
             }) => {
-                let more = replies.saturating_sub(1);
-                if more > 0 {
-                    let key = (before.max(seq.saturating_add(1)), false, last.received.boot);
-                    let what = LogStepKind::Repeated(scope.clone(), last, more, longest_gap);
-                    steps.push((key, last.received, what));
+                let after_first = responses.saturating_sub(1);
+                if after_first > 0 {
+                    let key = (next_seq.max(seq.saturating_add(1)), false, last.received.boot);
+                    let kind = LogStepKind::Repeated(scope.clone(), last, after_first, longest_gap);
+                    steps.push((key, last.received, kind));
                 }
                 (first.received, LogStepKind::Unchanged(scope, first))
             }
@@ -122,10 +128,10 @@ fn ordered_steps(by_seq: BTreeMap<u64, StreamEntry>) -> Vec<(Moment, LogStepKind
         steps.push(((seq, true, Duration::ZERO), at, kind));
     }
     steps.sort_by_key(|(key, ..)| *key);
-    steps.into_iter().map(|(_, at, what)| (at, what)).collect()
+    steps.into_iter().map(|(_, at, kind)| (at, kind)).collect()
 }
 
-/// Steps of one profile → the inputs that they stand for: it knows what was told before.
+/// Decodes the steps of one profile. Remembers the newest state of each session and list.
 #[derive(Clone, Debug, Default)]
 pub struct Decoder {
     sessions: HashMap<SessionId, Session>,
@@ -133,38 +139,32 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// The input of the next step; `None` where the step speaks of what was never told, as only a damaged file can.
+    /// Returns the input of the next step, or `None` if the step refers to a session or list that no earlier step had.
+    /// Only a damaged file has such steps.
     pub fn decode(&mut self, step: &LogStep) -> Option<Input> {
         match &step.kind {
             LogStepKind::Input(input) => Some(input.clone()),
-            LogStepKind::Response(reply) => {
-                self.apply_delta(reply);
-                self.response_input(&reply.scope, reply.at)
+            LogStepKind::Response(delta) => {
+                self.apply_delta(delta);
+                self.response_input(&delta.scope, delta.at)
             }
             LogStepKind::Unchanged(scope, at) => self.response_input(scope, *at),
-            LogStepKind::Repeated(scope, at, replies, longest_gap) => {
+            LogStepKind::Repeated(scope, at, responses, longest_gap) => {
                 let Some(Input::SessionsReceived { at, scope, sessions, malformed }) =
                     self.response_input(scope, *at)
                 else {
                     return None;
                 };
-                let (replies, longest_gap) = (*replies, *longest_gap);
-                Some(Input::ResponseRepeated {
-                    at,
-                    scope,
-                    sessions,
-                    malformed,
-                    responses: replies,
-                    longest_gap,
-                })
+                let (responses, longest_gap) = (*responses, *longest_gap);
+                Some(Input::ResponseRepeated { at, scope, sessions, malformed, responses, longest_gap })
             }
         }
     }
 
-    fn apply_delta(&mut self, reply: &ResponseDelta) {
+    fn apply_delta(&mut self, response: &ResponseDelta) {
         let mut listed_ids = Vec::new();
-        for delta in &reply.changed {
-            let id = match (delta, &reply.scope) {
+        for delta in &response.changed {
+            let id = match (delta, &response.scope) {
                 (_, Scope::Session(id)) => id.clone(),
                 (SessionDelta::Full(session), _) => session.id.clone(),
                 (SessionDelta::Bytes { id, .. } | SessionDelta::Unchanged(id), _) => id.clone(),
@@ -182,11 +182,11 @@ impl Decoder {
             }
             listed_ids.push(id);
         }
-        if let Scope::List(list) = reply.scope {
+        if let Scope::List(list) = response.scope {
             let (members, malformed) = self.lists.entry(list).or_default();
-            *malformed = reply.malformed;
-            // What is new in a list comes behind what was there, in the reply's order.
-            let moved: HashSet<&SessionId> = reply.removed.iter().chain(&listed_ids).collect();
+            *malformed = response.malformed;
+            // New and changed sessions move behind the others, in the response's order.
+            let moved: HashSet<&SessionId> = response.removed.iter().chain(&listed_ids).collect();
             members.retain(|id| !moved.contains(id));
             members.extend(listed_ids);
         }

@@ -1,4 +1,11 @@
-//! Inputs and what they changed → lines.
+//! Encodes the inputs of one tracker as entries. Pure.
+//!
+//! ```text
+//!   response that changed something ──► closes the repeats that it overlaps, then a new entry
+//!   response that changed nothing   ──► opens the repeat of its scope, or extends it (same number, `is_open`)
+//!   any other input                 ──► closes all repeats, then a new entry
+//!   tick without an event           ──► nothing
+//! ```
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -8,26 +15,26 @@ use keepwatch_core::clock::{Moment, Timestamp};
 use keepwatch_core::session::{List, SessionId};
 use keepwatch_core::tracker::{AppliedChanges, Change, Input, RequestTiming, Scope, SessionTracker};
 
-/// A run is no longer than this, so that the clocks' wander against each other stays small within one.
+/// Maximum duration of a repeat. Within one, the clocks must not drift far apart.
 const MAX_REPEAT_DURATION: Duration = Duration::from_secs(600);
-/// How many sessions are remembered beyond those on record before the others are forgotten.
+/// The encoder forgets evicted sessions once it knows this many more than twice the tracker's.
 const MAX_EXTRA_SESSIONS: usize = 1000;
 
-/// Writes down the inputs of one fleet.
+/// Encodes the inputs of one tracker.
 #[derive(Debug, Default)]
 pub struct Encoder {
-    /// What each list had last, by [`List::ALL`]'s order.
+    /// The newest response to each list, indexed by [`list_index`].
     lists: [Option<ListSnapshot>; 2],
-    /// Whether both have a session.
+    /// True if a session is in both lists.
     lists_overlap: bool,
-    /// The sessions that were told whole.
+    /// The sessions that were encoded in full.
     encoded_sessions: HashSet<SessionId>,
     open_repeats: Vec<OpenRepeat>,
     next_seq: u64,
     profile: Option<String>,
-    /// Whether metadata is left out.
+    /// True if metadata is omitted.
     hides_metadata: bool,
-    /// The newest moment that was written down.
+    /// The moment of the newest entry.
     last_written: Option<Moment>,
 }
 
@@ -43,7 +50,7 @@ struct OpenRepeat {
     repeated: RepeatedResponses,
 }
 
-/// What is to be known of an input before a fleet takes it.
+/// The parts of an input that the encoder needs, taken before the tracker consumes it.
 #[derive(Debug)]
 pub struct InputSnapshot(SnapshotContent);
 
@@ -55,13 +62,13 @@ enum SnapshotContent {
         members: Vec<SessionId>,
         malformed: u32,
     },
-    /// It says nothing by itself.
+    /// The time passed. Encoded only if the tracker derives an event from it.
     Tick(Moment),
     Other(Box<Input>),
 }
 
 impl InputSnapshot {
-    /// What is to be known of `input`.
+    /// Takes the snapshot of `input`.
     #[must_use]
     pub fn new(input: &Input) -> Self {
         Self(match input {
@@ -79,23 +86,23 @@ impl InputSnapshot {
 }
 
 impl Encoder {
-    /// One whose lines are of this profile; or of the only one.
+    /// Creates an encoder for the profile with this name, or for a single profile, which needs no name.
     #[must_use]
     pub fn new(profile: Option<String>, hides_metadata: bool) -> Self {
         Self { profile, hides_metadata, ..Self::default() }
     }
 
-    /// Begins anew: what follows can be read without what came before. Returns the ends of what was open.
+    /// Restarts the stream: later entries do not refer to earlier ones. Returns the open repeats, closed.
     pub fn restart(&mut self) -> Vec<StreamEntry> {
         let mut entries = Vec::new();
         self.close_repeats(|_| true, &mut entries);
-        let next = self.next_seq;
-        *self = Self { next_seq: next, ..Self::new(self.profile.take(), self.hides_metadata) };
+        let next_seq = self.next_seq;
+        *self = Self { next_seq, ..Self::new(self.profile.take(), self.hides_metadata) };
         entries
     }
 
-    /// Returns the lines to write for one input: `before` is taken of the input before `fleet` applied it, `applied` is what
-    /// it changed, and `fleet` is the state after it.
+    /// Returns the entries for one input. `snapshot` was taken before `tracker` applied the input, and `applied` lists
+    /// the changes that it made.
     pub fn encode(
         &mut self,
         snapshot: InputSnapshot,
@@ -122,18 +129,20 @@ impl Encoder {
             SnapshotContent::Response { at, scope, members, malformed } => {
                 let (delta, is_known) =
                     self.response_delta(at, scope, members, malformed, tracker, &applied.changed);
-                let nothing_new = is_known && delta.changed.is_empty() && delta.removed.is_empty();
+                let is_unchanged = is_known && delta.changed.is_empty() && delta.removed.is_empty();
                 let had_effect =
                     !applied.events.is_empty() || applied.clock_changed || applied.changed_silently;
                 let is_single_session = matches!(delta.scope, Scope::Session(_));
-                if nothing_new && !had_effect {
+                if is_unchanged && !had_effect {
                     self.extend_repeat(at, delta.scope, &mut entries);
                 } else if is_single_session && !is_known && delta.changed.is_empty() {
-                    // It was overtaken before anything was known of its session. Its times count all the same.
+                    // A later request was answered first, so the tracker ignored this response's session, which is not
+                    // encoded yet. The tracker still uses the response's times, so they are encoded alone.
                     self.close_overlapping(&delta.scope, &mut entries);
                     let scope = delta.scope;
-                    let empty = Input::SessionsReceived { at, scope, sessions: Vec::new(), malformed: 0 };
-                    self.push_entry(at.received, EntryContent::Input(empty), &mut entries);
+                    let times_only =
+                        Input::SessionsReceived { at, scope, sessions: Vec::new(), malformed: 0 };
+                    self.push_entry(at.received, EntryContent::Input(times_only), &mut entries);
                 } else {
                     self.close_overlapping(&delta.scope, &mut entries);
                     self.push_entry(at.received, EntryContent::Response(delta), &mut entries);
@@ -143,7 +152,7 @@ impl Encoder {
         entries
     }
 
-    /// Ends what is open, and says until when was watched.
+    /// Ends the stream: closes the open repeats, and records the latest moment, so that a replay ends at it.
     pub fn finish(&mut self, tracker: &SessionTracker) -> Vec<StreamEntry> {
         let mut entries = Vec::new();
         self.close_repeats(|_| true, &mut entries);
@@ -153,7 +162,7 @@ impl Encoder {
         entries
     }
 
-    /// What a reply has that was not told before; and whether what was asked for was told before at all.
+    /// Returns the part of a response that is not encoded yet, and true if an earlier entry already covers its scope.
     fn response_delta(
         &mut self,
         at: RequestTiming,
@@ -178,7 +187,8 @@ impl Encoder {
         (ResponseDelta { at, scope, changed, removed, malformed }, is_known)
     }
 
-    /// The same of a list.
+    /// Returns the changed and the removed sessions of a list, and true if an earlier entry has this list with the same
+    /// number of malformed elements.
     fn list_delta(
         &mut self,
         list: List,
@@ -188,9 +198,9 @@ impl Encoder {
         changes: &[(SessionId, Change)],
     ) -> (Vec<SessionDelta>, Vec<SessionId>, bool) {
         let previous = self.lists.get_mut(list_index(list)).and_then(Option::take);
-        let is_known = previous.as_ref().is_some_and(|before| before.malformed == malformed);
-        let before = previous.map(|before| before.members).unwrap_or_default();
-        let (deltas, removed) = if before == members {
+        let is_known = previous.as_ref().is_some_and(|previous| previous.malformed == malformed);
+        let previous_members = previous.map(|previous| previous.members).unwrap_or_default();
+        let (deltas, removed) = if previous_members == members {
             (
                 changes
                     .iter()
@@ -199,26 +209,28 @@ impl Encoder {
                 Vec::new(),
             )
         } else {
-            let changes: HashMap<&SessionId, Change> = changes.iter().map(|(id, it)| (id, *it)).collect();
-            let previous_ids: HashSet<&SessionId> = before.iter().collect();
+            let changes: HashMap<&SessionId, Change> =
+                changes.iter().map(|(id, change)| (id, *change)).collect();
+            let previous_ids: HashSet<&SessionId> = previous_members.iter().collect();
             let current_ids: HashSet<&SessionId> = members.iter().collect();
-            let gone = before.iter().filter(|id| !current_ids.contains(id)).cloned().collect();
-            let other = self.lists.iter().flatten().flat_map(|other| &other.members);
-            self.lists_overlap = other.into_iter().any(|id| current_ids.contains(id));
-            let told = members.iter().filter_map(|id| {
+            let removed = previous_members.iter().filter(|id| !current_ids.contains(id)).cloned().collect();
+            let mut other_members = self.lists.iter().flatten().flat_map(|other| &other.members);
+            self.lists_overlap = other_members.any(|id| current_ids.contains(id));
+            let deltas = members.iter().filter_map(|id| {
                 let change = changes.get(id).copied().unwrap_or_default();
-                let again = || (!previous_ids.contains(id)).then(|| SessionDelta::Unchanged(id.clone()));
-                self.encode_listed_session(id, change, tracker).or_else(again)
+                let returned = || (!previous_ids.contains(id)).then(|| SessionDelta::Unchanged(id.clone()));
+                self.encode_listed_session(id, change, tracker).or_else(returned)
             });
-            (told.collect(), gone)
+            (deltas.collect(), removed)
         };
-        if let Some(place) = self.lists.get_mut(list_index(list)) {
-            *place = Some(ListSnapshot { members, malformed });
+        if let Some(newest) = self.lists.get_mut(list_index(list)) {
+            *newest = Some(ListSnapshot { members, malformed });
         }
         (deltas, removed, is_known)
     }
 
-    /// As [`Encoder::encode_session`], of an element of a list: it is found by its own id.
+    /// Encodes an element of a list, as [`Encoder::encode_session`] does. The decoder identifies a full session in a
+    /// list by its `id` field, so the field is set to the id that the tracker uses.
     fn encode_listed_session(
         &mut self,
         id: &SessionId,
@@ -232,7 +244,7 @@ impl Encoder {
         delta
     }
 
-    /// How a session is told that differs like this; `None` where nothing is to be told.
+    /// Returns the delta for a session with this change, or `None` if there is nothing to encode.
     fn encode_session(
         &mut self,
         id: &SessionId,
@@ -253,19 +265,19 @@ impl Encoder {
         Some(if self.hides_metadata { delta.without_metadata() } else { delta })
     }
 
-    /// A reply like the one before it.
+    /// Encodes a response equal to the one before it: extends the open repeat of `scope`, or opens one.
     fn extend_repeat(&mut self, at: RequestTiming, scope: Scope, entries: &mut Vec<StreamEntry>) {
-        // The order of replies about one session counts.
-        let others: Vec<u64> = self
+        // Responses about the same session must keep their order.
+        let overlapping: Vec<u64> = self
             .open_repeats
             .iter()
             .filter(|open| open.repeated.scope != scope && self.scopes_overlap(&open.repeated.scope, &scope))
             .map(|open| open.seq)
             .collect();
-        let too_long = |run: &RepeatedResponses| {
-            run.scope == scope && at.received.since(run.first.received) > MAX_REPEAT_DURATION
+        let is_too_long = |repeat: &RepeatedResponses| {
+            repeat.scope == scope && at.received.since(repeat.first.received) > MAX_REPEAT_DURATION
         };
-        self.close_repeats(|open| others.contains(&open.seq) || too_long(&open.repeated), entries);
+        self.close_repeats(|open| overlapping.contains(&open.seq) || is_too_long(&open.repeated), entries);
         let open = match self.open_repeats.iter_mut().find(|open| open.repeated.scope == scope) {
             Some(open) => {
                 let gap = at.received.since(open.repeated.last.sent);
@@ -277,14 +289,14 @@ impl Encoder {
             None => {
                 let seq = self.next_seq;
                 self.next_seq = seq.saturating_add(1);
-                let (before, longest_gap) = (self.next_seq, Duration::ZERO);
+                let (next_seq, longest_gap) = (self.next_seq, Duration::ZERO);
                 self.open_repeats.push(OpenRepeat {
                     seq,
                     repeated: RepeatedResponses {
                         scope,
                         first: at,
                         last: at,
-                        next_seq: before,
+                        next_seq,
                         responses: 1,
                         longest_gap,
                     },
@@ -293,8 +305,8 @@ impl Encoder {
                 open
             }
         };
-        let (n, run) = (open.seq, open.repeated.clone());
-        entries.push(self.new_entry(n, at.received.wall, true, EntryContent::Repeated(run)));
+        let (seq, repeated) = (open.seq, open.repeated.clone());
+        entries.push(self.new_entry(seq, at.received.wall, true, EntryContent::Repeated(repeated)));
         self.last_written = Some(at.received);
     }
 
@@ -308,16 +320,16 @@ impl Encoder {
         self.close_repeats(|open| overlapping.contains(&open.seq), entries);
     }
 
-    /// Whether both are about the same session.
+    /// Returns true if a session can be in the responses to both.
     fn scopes_overlap(&self, one: &Scope, other: &Scope) -> bool {
-        let has = |list: List, id: &SessionId| {
-            let listed = self.lists.get(list_index(list)).and_then(Option::as_ref);
-            listed.is_some_and(|listed| listed.members.contains(id))
+        let is_listed = |list: List, id: &SessionId| {
+            let newest = self.lists.get(list_index(list)).and_then(Option::as_ref);
+            newest.is_some_and(|newest| newest.members.contains(id))
         };
         match (one, other) {
             (Scope::Session(one), Scope::Session(other)) => one == other,
             (Scope::List(list), Scope::Session(id)) | (Scope::Session(id), Scope::List(list)) => {
-                has(*list, id)
+                is_listed(*list, id)
             }
             (Scope::List(one), Scope::List(other)) => one == other || self.lists_overlap,
             (Scope::Projects, _) | (_, Scope::Projects) => false,
@@ -328,20 +340,21 @@ impl Encoder {
         let (closed, open): (Vec<OpenRepeat>, Vec<OpenRepeat>) =
             std::mem::take(&mut self.open_repeats).into_iter().partition(predicate);
         self.open_repeats = open;
-        for OpenRepeat { seq: n, repeated: run } in closed {
-            entries.push(self.new_entry(n, run.last.received.wall, false, EntryContent::Repeated(run)));
+        for OpenRepeat { seq, repeated } in closed {
+            let at = repeated.last.received.wall;
+            entries.push(self.new_entry(seq, at, false, EntryContent::Repeated(repeated)));
         }
     }
 
-    fn push_entry(&mut self, at: Moment, entry: EntryContent, entries: &mut Vec<StreamEntry>) {
+    fn push_entry(&mut self, at: Moment, content: EntryContent, entries: &mut Vec<StreamEntry>) {
         let seq = self.next_seq;
         self.next_seq = self.next_seq.saturating_add(1);
         self.last_written = Some(at);
-        entries.push(self.new_entry(seq, at.wall, false, entry));
+        entries.push(self.new_entry(seq, at.wall, false, content));
     }
 
-    fn new_entry(&self, seq: u64, at: Timestamp, open: bool, entry: EntryContent) -> StreamEntry {
-        StreamEntry { seq, at, profile: self.profile.clone(), is_open: open, content: entry }
+    fn new_entry(&self, seq: u64, at: Timestamp, is_open: bool, content: EntryContent) -> StreamEntry {
+        StreamEntry { seq, at, profile: self.profile.clone(), is_open, content }
     }
 }
 

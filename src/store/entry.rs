@@ -1,4 +1,6 @@
-//! What is written down.
+//! The entries of the stream, as recordings and the journal store them. Pure.
+//!
+//! The names of fields and variants in JSON are part of the format and never change.
 
 use std::time::Duration;
 
@@ -9,67 +11,68 @@ use keepwatch_core::session::{Metadata, Session, SessionId};
 use keepwatch_core::text::{Untrusted, redact};
 use keepwatch_core::tracker::{Input, RequestTiming, Scope};
 
-/// An entry and its place.
+/// One entry of the stream: a line of a recording, or a row of the journal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StreamEntry {
-    /// Its place in the stream. Of two with the same, the later one holds: a run grows.
+    /// Sequence number in the profile's stream. An entry replaces an earlier one with the same number, because a
+    /// growing repeat is written several times.
     #[serde(rename = "n")]
     pub seq: u64,
-    /// When it was newest, by our wall clock.
+    /// Our wall clock at the newest response or input of the entry.
     pub at: Timestamp,
-    /// The profile whose sessions it is about, where there are several.
+    /// Name of the profile, if there are several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile: Option<String>,
-    /// Whether more may come under this place.
+    /// True if a later entry with the same number will replace this one.
     #[serde(skip)]
     pub is_open: bool,
-    /// What happened.
+    /// One input, or a repeat.
     #[serde(flatten)]
     pub content: EntryContent,
 }
 
-/// One thing that happened, or a run of replies.
+/// One input, or a series of equal responses.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EntryContent {
-    /// An input, as it was.
+    /// An input, stored completely.
     Input(Input),
-    /// A reply with sessions: what was not told before.
+    /// A response with sessions, reduced to the parts that are not encoded yet.
     #[serde(rename = "reply")]
     Response(ResponseDelta),
-    /// Replies that said what the one before them said.
+    /// A repeat: responses equal to the response before them.
     #[serde(rename = "run")]
     Repeated(RepeatedResponses),
 }
 
-/// A reply with sessions.
+/// A response with sessions, reduced to the parts that are not encoded yet.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ResponseDelta {
-    /// When.
+    /// Times of the request and the response.
     pub at: RequestTiming,
-    /// What was asked for.
+    /// The requested list or session.
     pub scope: Scope,
-    /// The sessions that are otherwise than they were told, in the reply's order.
+    /// Sessions that differ from their last encoding, or that the list did not have, in the response's order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changed: Vec<SessionDelta>,
-    /// The sessions that were in the list before, and are not.
+    /// Sessions that left the list.
     #[serde(rename = "gone", default, skip_serializing_if = "Vec::is_empty")]
     pub removed: Vec<SessionId>,
-    /// How many elements of a list were no session.
+    /// Number of list elements that are not valid sessions.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub malformed: u32,
 }
 
-/// A session in a reply.
+/// The change of one session in a response.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SessionDelta {
-    /// All of it.
+    /// The complete session.
     #[serde(rename = "whole", serialize_with = "serialize_redacted")]
     Full(Box<Session>),
-    /// What it is but for these.
+    /// A change of these two fields only.
     Bytes {
-        /// Which.
+        /// The session.
         id: SessionId,
         /// `proxyBytes`
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -78,32 +81,32 @@ pub enum SessionDelta {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         updated: Option<Timestamp>,
     },
-    /// As it was told last: it came back to the list.
+    /// A session that returned to the list unchanged.
     #[serde(rename = "same")]
     Unchanged(SessionId),
 }
 
-/// Replies in a row to the same question that said what the one before them said, and by which nothing happened.
+/// A repeat: consecutive responses to one request that equal the response before them and caused no event.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RepeatedResponses {
-    /// What was asked for.
+    /// The requested list or session.
     pub scope: Scope,
-    /// The first.
+    /// Times of the first response.
     pub first: RequestTiming,
-    /// The last; the first, where there was but one.
+    /// Times of the last response. Equal to `first` if there is only one.
     pub last: RequestTiming,
-    /// The place of what was written next after the last: the run ends before that.
+    /// Sequence number of the next entry when the last response came. The repeat ends before that entry.
     #[serde(rename = "before")]
     pub next_seq: u64,
-    /// How many.
+    /// Number of responses.
     #[serde(rename = "replies")]
     pub responses: u64,
-    /// The longest time between two of them, from the sending of the one to the coming of the next.
+    /// Longest gap, from the send time of one response to the receive time of the next.
     pub longest_gap: Duration,
 }
 
 impl StreamEntry {
-    /// The sessions that it tells of for the first time, or by name.
+    /// Returns the sessions that the entry names, or encodes in full.
     pub fn mentions(&self) -> impl Iterator<Item = &SessionId> {
         let (named, deltas): (&[SessionId], &[SessionDelta]) = match &self.content {
             EntryContent::Input(Input::SessionsNamed { ids, .. }) => (ids, &[]),
@@ -113,53 +116,53 @@ impl StreamEntry {
             EntryContent::Response(ResponseDelta { scope: Scope::Session(id), .. }) => {
                 (std::slice::from_ref(id), &[])
             }
-            EntryContent::Response(reply) => (&[], &reply.changed),
+            EntryContent::Response(delta) => (&[], &delta.changed),
             EntryContent::Input(_) | EntryContent::Repeated(_) => (&[], &[]),
         };
-        let whole = deltas.iter().filter_map(|told| match told {
+        let in_full = deltas.iter().filter_map(|delta| match delta {
             SessionDelta::Full(session) => Some(&session.id),
             SessionDelta::Bytes { .. } | SessionDelta::Unchanged(_) => None,
         });
-        named.iter().chain(whole)
+        named.iter().chain(in_full)
     }
 
-    /// The projects of the sessions that it tells whole.
+    /// Returns the projects that the entry has, and those of the sessions that it encodes in full.
     pub fn projects(&self) -> impl Iterator<Item = &Untrusted> {
         let deltas = match &self.content {
-            EntryContent::Response(reply) => reply.changed.as_slice(),
+            EntryContent::Response(delta) => delta.changed.as_slice(),
             EntryContent::Input(_) | EntryContent::Repeated(_) => &[],
         };
         let projects = match &self.content {
             EntryContent::Input(Input::ProjectsReceived { projects, .. }) => projects.as_slice(),
             EntryContent::Input(_) | EntryContent::Response(_) | EntryContent::Repeated(_) => &[],
         };
-        let of_sessions = deltas.iter().filter_map(|told| match told {
+        let of_sessions = deltas.iter().filter_map(|delta| match delta {
             SessionDelta::Full(session) => session.project.as_ref(),
             SessionDelta::Bytes { .. } | SessionDelta::Unchanged(_) => None,
         });
         of_sessions.chain(projects.iter().map(|project| &project.id))
     }
 
-    /// About how many bytes it takes.
+    /// Returns the approximate size, in bytes.
     #[must_use]
     pub fn estimated_size(&self) -> usize {
-        /// A line without sessions, a whole session without its metadata, another, an id.
+        /// An entry without sessions, a full session without metadata, a changed session, an id.
         const SIZES: (usize, usize, usize, usize) = (400, 800, 150, 60);
         let (base_size, session_size, delta_size, id_size) = SIZES;
-        let EntryContent::Response(reply) = &self.content else { return base_size };
-        let told = reply.changed.iter().map(|told| match told {
+        let EntryContent::Response(response) = &self.content else { return base_size };
+        let sessions = response.changed.iter().map(|delta| match delta {
             SessionDelta::Full(session) => session_size
                 .saturating_add(session.metadata.as_ref().map_or(0, |metadata| metadata.json().len())),
             SessionDelta::Bytes { .. } => delta_size,
             SessionDelta::Unchanged(_) => id_size,
         });
-        let gone = reply.removed.len().saturating_mul(id_size);
-        told.fold(base_size.saturating_add(gone), usize::saturating_add)
+        let removed = response.removed.len().saturating_mul(id_size);
+        sessions.fold(base_size.saturating_add(removed), usize::saturating_add)
     }
 }
 
 impl SessionDelta {
-    /// Without what its creator attached to it, and without what the contract does not know.
+    /// Removes the user's metadata, and the fields that the API does not document.
     #[must_use]
     pub fn without_metadata(mut self) -> Self {
         if let Self::Full(session) = &mut self {
@@ -175,15 +178,15 @@ fn is_zero(count: &u32) -> bool {
     *count == 0
 }
 
-/// A session, with what looks like a secret in what its creator attached to it masked: people do put connect URLs there.
-/// Done as it is written, on the writer's thread.
+/// Serialises a session with secrets redacted in its metadata and its undocumented fields: people do put connect URLs
+/// there. Runs on the writer thread.
 #[expect(clippy::borrowed_box, reason = "serde's signature")]
-fn serialize_redacted<S: Serializer>(session: &Box<Session>, to: S) -> Result<S::Ok, S::Error> {
+fn serialize_redacted<S: Serializer>(session: &Box<Session>, serializer: S) -> Result<S::Ok, S::Error> {
     let mut session = (**session).clone();
     // promise: recorded-metadata
     session.metadata = session.metadata.as_ref().map(Metadata::redacted);
     for (name, value) in &mut session.extra_fields {
         (*name, *value) = (Untrusted::new(redact(name.raw())), Untrusted::new(redact(value.raw())));
     }
-    session.serialize(to)
+    session.serialize(serializer)
 }

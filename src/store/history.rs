@@ -1,12 +1,12 @@
-//! The read side of the journal as a stream: merges the segments of earlier runs by time, and maps their clocks onto the
-//! clock of this run.
+//! The read side of the journal: merges the segments of earlier runs into one stream of inputs, on this run's clock.
+//! Never writes.
 //!
 //! ```text
-//!   journal::Reader ──► one Tape per segment ──► SegmentCursor ──► merged by time ──► Input, on this run's clock
+//!   JournalReader ──► one InputLog per segment ──► SegmentCursor ──► merged by time ──► Input, on this run's clock
 //! ```
 //!
-//! Every run counts its moments from its own start. A segment is shifted as a whole: its newest entry gets the distance
-//! from now that the wall clock says, and all distances within the segment stay the same.
+//! Every run counts its moments from its own start. A segment is shifted as a whole, so that the age of its newest step
+//! matches the wall clock. Distances within the segment stay the same.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use keepwatch_core::tracker::{Input, Scope};
 /// The sessions to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HistoryScope {
-    /// These sessions, and what concerned all sessions at the time.
+    /// These sessions. Includes inputs that concern all sessions.
     Sessions(Vec<SessionId>),
     /// All sessions of these projects.
     Projects(Vec<Untrusted>),
@@ -31,20 +31,20 @@ pub enum HistoryScope {
 /// A selection of journal entries.
 #[derive(Clone, Copy, Debug)]
 pub struct HistoryQuery<'q> {
-    /// The sessions.
+    /// The sessions to read.
     pub scope: &'q HistoryScope,
-    /// The end of the oldest segment.
+    /// Segments that ended before this time are skipped.
     pub since: Timestamp,
-    /// Only the entries from this host.
+    /// The API host whose segments are read; `None` for all hosts.
     pub host: Option<&'q str>,
-    /// Not the entries of this run.
+    /// A run whose segments are skipped.
     pub excluded_run: Option<&'q RunId>,
-    /// If there are more bytes than this, only the newest segments are read.
+    /// Maximum size of all entries, in bytes. Beyond it, only the newest segments are read, and at least one.
     pub max_bytes: usize,
 }
 
 impl<'q> HistoryQuery<'q> {
-    /// Reads everything in `scope`.
+    /// Creates a query for everything in `scope`.
     #[must_use]
     pub fn all(scope: &'q HistoryScope) -> Self {
         Self { scope, since: Timestamp::UNIX_EPOCH, host: None, excluded_run: None, max_bytes: usize::MAX }
@@ -73,10 +73,11 @@ pub fn newest_header(
     query: &HistoryQuery<'_>,
 ) -> Result<Option<(StreamHeader, String)>, JournalError> {
     let segments = query.segments(reader)?;
-    Ok(segments.into_iter().rev().find_map(|it| Some((serde_json::from_str(&it.header).ok()?, it.host))))
+    let parse = |segment: StoredSegment| Some((serde_json::from_str(&segment.header).ok()?, segment.host));
+    Ok(segments.into_iter().rev().find_map(parse))
 }
 
-/// Calls `each` with every input, the oldest first, on the clock that shows `now`.
+/// Calls `on_input` with every input, the oldest first. Moments are on this run's clocks, which read `now`.
 ///
 /// # Errors
 /// The journal cannot be read.
@@ -107,9 +108,9 @@ fn open_cursors(
         let mut entries = Vec::new();
         for entry in reader.entries(segment.id).map_while(Result::ok) {
             bytes = bytes.saturating_add(entry.body.len());
-            // Later entries may refer to one that cannot be read, so the segment ends before it.
-            let Ok(line) = serde_json::from_str::<StreamEntry>(&entry.body) else { break };
-            entries.push(line);
+            // Later entries may refer to this one. If it cannot be parsed, the segment ends before it.
+            let Ok(entry) = serde_json::from_str::<StreamEntry>(&entry.body) else { break };
+            entries.push(entry);
         }
         if bytes > query.max_bytes && !cursors.is_empty() {
             break;
@@ -122,11 +123,12 @@ fn open_cursors(
 
 /// Returns the cursor whose next step is the oldest.
 fn oldest_cursor(cursors: &mut [SegmentCursor]) -> Option<&mut SegmentCursor> {
-    let due = |cursor: &SegmentCursor| Some(cursor.shift.apply(cursor.input_log.get(cursor.next)?.0).boot);
-    cursors.iter_mut().filter(|cursor| due(cursor).is_some()).min_by_key(|cursor| due(cursor))
+    let next_time =
+        |cursor: &SegmentCursor| Some(cursor.shift.apply(cursor.input_log.get(cursor.next)?.0).boot);
+    cursors.iter_mut().filter(|cursor| next_time(cursor).is_some()).min_by_key(|cursor| next_time(cursor))
 }
 
-/// A position in a segment.
+/// A position in the steps of a segment.
 struct SegmentCursor {
     input_log: InputLog,
     decoder: Decoder,
@@ -146,7 +148,7 @@ impl SegmentCursor {
         })
     }
 
-    /// Takes the next step. Returns its input, on this run's clock.
+    /// Moves past the next step. Returns its input on this run's clock; `None` if it cannot be decoded.
     fn advance(&mut self) -> Option<Input> {
         let (_, step) = self.input_log.get(self.next)?;
         self.next = self.next.saturating_add(1);
@@ -155,7 +157,7 @@ impl SegmentCursor {
     }
 }
 
-/// The difference between the clocks of another run and of this one, in nanoseconds.
+/// The offset from another run's clocks to this run's, in nanoseconds.
 #[derive(Clone, Copy)]
 struct ClockShift {
     boot: i128,
@@ -163,11 +165,11 @@ struct ClockShift {
 }
 
 impl ClockShift {
-    /// Returns the shift that puts `newest` as far before `now` as the wall clock says.
+    /// Returns the shift that moves `newest` to its age, by the wall clock, before `now`.
     fn between(newest: Moment, now: Moment) -> Self {
-        let ago = now.wall.signed_duration_since(newest.wall).max(TimeDelta::zero());
-        let ago = ago.to_std().unwrap_or_default();
-        let target = nanos(now.boot).saturating_sub(nanos(ago));
+        let age = now.wall.signed_duration_since(newest.wall).max(TimeDelta::zero());
+        let age = age.to_std().unwrap_or_default();
+        let target = nanos(now.boot).saturating_sub(nanos(age));
         Self {
             boot: target.saturating_sub(nanos(newest.boot)),
             mono: target.saturating_sub(nanos(newest.mono)),
@@ -187,8 +189,8 @@ fn nanos(duration: Duration) -> i128 {
     i128::try_from(duration.as_nanos()).unwrap_or(i128::MAX)
 }
 
-/// Returns the part of an input that is in `scope`. Ids that were named on the command line of an earlier run are not named
-/// in this one.
+/// Returns the part of an input that is in `scope`. Drops the ids that an earlier run's command line named: this run
+/// did not name them.
 fn restrict_to_scope(input: Input, scope: &HistoryScope) -> Option<Input> {
     let ids = match scope {
         HistoryScope::Projects(_) => return (!matches!(input, Input::SessionsNamed { .. })).then_some(input),
@@ -205,11 +207,11 @@ fn restrict_to_scope(input: Input, scope: &HistoryScope) -> Option<Input> {
             scope: scope @ Scope::List(_),
             mut sessions,
             malformed,
-            responses: replies,
+            responses,
             longest_gap,
         } => {
             sessions.retain(|session| ids.contains(&session.id));
-            Some(Input::ResponseRepeated { at, scope, sessions, malformed, responses: replies, longest_gap })
+            Some(Input::ResponseRepeated { at, scope, sessions, malformed, responses, longest_gap })
         }
         Input::SessionsReceived { scope: Scope::Session(ref id), .. }
         | Input::ResponseRepeated { scope: Scope::Session(ref id), .. }

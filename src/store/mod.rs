@@ -1,19 +1,23 @@
-//! The stream of inputs, written down and read again. Pure.
+//! The stream of inputs: encoded for the disk, and decoded again for replay.
 //!
 //! ```text
-//!   Input ──► Fleet::apply ──► Applied ────► Encoder ──► Line   one entry, or the newest state of a run
-//!                                                         │
-//!                        a recording (NDJSON), the journal (SQLite)
-//!                                                         │
-//!   Input ◄──────────────────────────── Unfold ◄──────── Tape   the lines in the order of their times
+//!   Input ──► SessionTracker::apply ──► AppliedChanges ──► Encoder ──► StreamEntry
+//!                                                                           │
+//!                                          a recording (NDJSON), the journal (SQLite)
+//!                                                                           │
+//!   Input ◄── Decoder ◄── LogStep ◄── InputLog, the entries in order ◄──────┘
 //! ```
 //!
-//! Most replies say what the one before them said. Those are a *run*: its first and its last reply, how many there were,
-//! and the longest time between two. A reply by which anything happened, or by which the server's time is known better, is
-//! never part of one; so nothing that a verdict or an interval rests on is lost, and a fleet that takes the inputs of a
-//! tape is the fleet that was recorded.
+//! The encoder, the decoder and the entries are pure. [`recorder`] and [`journal`] own the files and the threads that
+//! write them. Nothing here knows the API or the screen.
 //!
-//! Of a list only what is new is written: the sessions that differ from what was told before, and those that left it.
+//! Most responses equal the response before them. The encoder stores such a series as one *repeat*: its first and last
+//! response, their number, and the longest gap. A response that causes an event or changes the estimate of the server's
+//! clock always gets an entry of its own. So the stream keeps every fact that a verdict or an interval rests on, and a
+//! tracker that replays the stream reaches the same state as the recorded one.
+//!
+//! For a list, an entry holds only the sessions that changed since they were last encoded, and the ids of
+//! those that left.
 
 mod decoder;
 mod encoder;
@@ -36,7 +40,7 @@ pub use recording::{
     FORMAT_VERSION, Recording, RecordingDamage, RecordingError, RecordingWriter, StreamHeader,
 };
 
-/// Applies `input` to `fleet`. Returns the events that it caused, and the lines that `encoder` writes for it.
+/// Applies `input` to `tracker`. Returns the events that it caused, and the entries that `encoder` creates for it.
 pub fn apply_and_encode(
     encoder: Option<&mut Encoder>,
     tracker: &mut SessionTracker,

@@ -1,4 +1,4 @@
-//! A recording as it is written: a thread of its own, so that a disk that is slow or full never holds up anything else.
+//! Writes a recording on a thread of its own, so that a slow or full disk never blocks the program.
 
 use std::fs::File;
 use std::io::{self, BufWriter};
@@ -8,12 +8,12 @@ use std::time::Duration;
 use crate::store::writer_thread::WriterThread;
 use crate::store::{RecordingWriter, StreamEntry, StreamHeader};
 
-/// So many inputs' lines may wait for the disk.
+/// Capacity of the queue to the thread, in inputs.
 const QUEUE_CAPACITY: usize = 1024;
-/// The disk has so long to take what is left at the end.
+/// Maximum time to write the rest of the queue at the end.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A recording that is being written. It is whole once this is dropped.
+/// The sender to the thread that writes a recording. Dropping it completes the file.
 #[derive(Debug)]
 pub struct Recorder {
     queue: Option<SyncSender<Vec<StreamEntry>>>,
@@ -21,10 +21,11 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Writes `header` to `file`, and then what comes. `trouble` is told, once, why nothing more is written.
+    /// Starts a thread that writes `header`, and then the queued entries, to `file`. If writing fails, the thread calls
+    /// `on_error` once and ends.
     ///
     /// # Errors
-    /// No thread can be started.
+    /// The system cannot start a thread.
     pub fn start(
         file: File,
         header: StreamHeader,
@@ -39,11 +40,12 @@ impl Recorder {
         Ok(Self { queue: Some(queue), thread })
     }
 
-    /// Writes `lines`. Returns whether they will be; once not, a recording is at its end.
+    /// Queues `entries` without blocking. Returns false if the recording has ended, because the queue was full or
+    /// writing failed.
     pub fn write(&mut self, entries: Vec<StreamEntry>) -> bool {
-        match self.queue.as_ref().map(|to| to.try_send(entries)) {
+        match self.queue.as_ref().map(|queue| queue.try_send(entries)) {
             Some(Ok(())) => true,
-            // A recording with a hole would tell what was not so.
+            // A recording with a gap would replay wrongly, so it ends here.
             Some(Err(TrySendError::Full(_) | TrySendError::Disconnected(_))) | None => {
                 self.queue = None;
                 false
@@ -53,7 +55,7 @@ impl Recorder {
 }
 
 impl Recorder {
-    /// Lets the writer end, and waits for that. Returns true if it ended within `timeout`.
+    /// Closes the queue and waits for the thread. Returns true if it ended within `timeout`.
     fn close(&mut self, timeout: Duration) -> bool {
         self.queue = None;
         self.thread.wait(timeout)
@@ -62,7 +64,7 @@ impl Recorder {
 
 impl Drop for Recorder {
     fn drop(&mut self) {
-        self.close(CLOSE_TIMEOUT); // a disk that is stuck does not hold up the end
+        self.close(CLOSE_TIMEOUT); // a stuck disk does not block the exit for longer
     }
 }
 
@@ -86,13 +88,14 @@ mod tests {
     use keepwatch_core::clock::{Moment, Timestamp};
     use keepwatch_core::tracker::Input;
 
-    /// Longer than anything takes on a busy machine; only a failure waits for so long.
+    /// Longer than any step takes on a busy machine. Only a failing test waits this long.
     const TEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-    fn entry(n: u64) -> StreamEntry {
-        let now = Moment { wall: Timestamp::UNIX_EPOCH, mono: Duration::ZERO, boot: Duration::from_secs(n) };
+    fn entry(seq: u64) -> StreamEntry {
+        let now =
+            Moment { wall: Timestamp::UNIX_EPOCH, mono: Duration::ZERO, boot: Duration::from_secs(seq) };
         StreamEntry {
-            seq: n,
+            seq,
             at: now.wall,
             profile: None,
             is_open: false,
@@ -101,13 +104,13 @@ mod tests {
     }
 
     #[test]
-    fn what_was_passed_on_is_in_the_file_once_it_is_closed_and_nobody_else_reads_it() {
+    fn closed_recording_is_complete_and_private() {
         use std::os::unix::fs::PermissionsExt as _;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.ndjson");
         let mut recorder =
-            Recorder::start(create_new(&path).unwrap(), header(), |why| panic!("{why}")).unwrap();
-        assert!((0..100).all(|n| recorder.write(vec![entry(n)])));
+            Recorder::start(create_new(&path).unwrap(), header(), |message| panic!("{message}")).unwrap();
+        assert!((0..100).all(|seq| recorder.write(vec![entry(seq)])));
         assert!(recorder.close(TEST_TIMEOUT));
         let recording = Recording::read(&mut BufReader::new(File::open(&path).unwrap())).unwrap();
         assert_eq!((recording.input_log.len(), recording.damage), (100, None));
@@ -115,15 +118,16 @@ mod tests {
     }
 
     #[test]
-    fn a_full_disk_is_told_once_and_holds_up_nothing() {
+    fn full_disk_is_reported_once() {
         let full = OpenOptions::new().write(true).open("/dev/full");
-        let Ok(full) = full else { return }; // of Linux alone
-        let (told, heard) = sync_channel(9);
-        let mut recorder = Recorder::start(full, header(), move |why| told.send(why).unwrap()).unwrap();
-        let why = heard.recv().unwrap();
-        assert!(why.contains("nothing more is recorded"), "{why}");
+        let Ok(full) = full else { return }; // only Linux has it
+        let (sender, errors) = sync_channel(9);
+        let on_error = move |message| sender.send(message).unwrap();
+        let mut recorder = Recorder::start(full, header(), on_error).unwrap();
+        let message = errors.recv().unwrap();
+        assert!(message.contains("nothing more is recorded"), "{message}");
         while recorder.write(vec![entry(1)]) {}
         assert!(recorder.close(TEST_TIMEOUT));
-        assert!(heard.try_recv().is_err());
+        assert!(errors.try_recv().is_err());
     }
 }

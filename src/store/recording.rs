@@ -1,4 +1,4 @@
-//! A recording: a header and the lines, as NDJSON.
+//! The recording format: a header and the entries, as NDJSON. Reads and writes streams of bytes; never opens a file.
 //!
 //! ```text
 //! {"keepwatch_recording":1,"version":"0.1.0","started":"2026-11-22T21:04:02Z", ...}
@@ -19,93 +19,93 @@ use keepwatch_core::text;
 use keepwatch_core::tracker::AlertThresholds;
 use keepwatch_core::tracker::cost::Rates;
 
-/// The version of the format that is written, and the newest that is read.
+/// Version of the format that is written, and the newest that can be read.
 pub const FORMAT_VERSION: u32 = 1;
-/// What each begins with.
+/// The first bytes of every recording.
 const HEADER_PREFIX: &[u8] = b"{\"keepwatch_recording\"";
-/// No price is as high, in dollars.
+/// Upper bound of a valid price, in dollars.
 const MAX_PRICE: f64 = 1e6;
-/// The longest line that is read, in bytes: a list of a hundred thousand sessions.
+/// Maximum length of a line, in bytes: enough for a list of a hundred thousand sessions.
 const MAX_LINE_BYTES: u64 = 256 * 1024 * 1024;
 
-/// What a recording was made with: all that a fleet and its evidence depend on beside the inputs.
+/// The settings of a recorded run: everything that the tracker and the evidence depend on, except the inputs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StreamHeader {
-    /// The version of the format.
+    /// Version of the format.
     #[serde(rename = "keepwatch_recording")]
     pub format: u32,
-    /// The version of keepwatch that made it.
+    /// Version of keepwatch that wrote it.
     pub version: String,
-    /// When it was begun.
+    /// Start of the stream, by our wall clock.
     pub started: Timestamp,
-    /// When sessions were flagged.
+    /// Thresholds of the alerts.
     pub thresholds: AlertThresholds,
-    /// Where the metadata says whose a session is.
+    /// Path of the owner in a session's metadata.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner_key: Option<MetadataPath>,
-    /// What things cost.
+    /// Prices of browser time and proxy traffic.
     pub rates: Rates,
-    /// The API's host, where it is not the public one.
+    /// Host of the API, if it is not the public one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
-    /// Whether metadata was left out.
+    /// True if metadata is omitted.
     #[serde(default)]
     pub no_metadata: bool,
 }
 
-/// A recording that was read.
+/// A decoded recording.
 #[derive(Clone, Debug)]
 pub struct Recording {
-    /// What it was made with.
+    /// The settings of the recorded run.
     pub header: StreamHeader,
-    /// What happened.
+    /// The entries before the damage, if there is any.
     pub input_log: InputLog,
-    /// Where it could be read no further.
+    /// The line at which reading stopped early.
     pub damage: Option<RecordingDamage>,
 }
 
-/// The place from which on a recording can not be read: it is damaged, or ends within a line.
+/// The line of a recording at which reading stopped: it is malformed, or the file ends within it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the recording is damaged from line {line} on ({reason}); what stands before it is shown")]
 pub struct RecordingDamage {
-    /// The first line that can not be read; the header is line 1.
+    /// Number of the first unreadable line. The header is line 1.
     pub line: u64,
-    /// What is wrong with it.
+    /// The reason why the line is unreadable.
     pub reason: String,
 }
 
-/// The reason why a file can not be read as a recording.
+/// The reason why a file cannot be read as a recording.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordingError {
-    /// There is nothing in it.
+    /// The file is empty.
     #[error("the recording is empty")]
     Empty,
-    /// Its first line is no header.
+    /// The first line is not a header.
     #[error("this is no recording of keepwatch: its first line has no keepwatch_recording")]
     NotARecording,
-    /// Its first line is a header that can not be.
+    /// The first line is a header, but a malformed one.
     #[error("the recording can not be read: its header is damaged")]
     DamagedHeader,
-    /// It is of a newer version.
+    /// A newer keepwatch wrote it.
     #[error(
         "the recording has format {format}, made by keepwatch {version}; this one reads up to {FORMAT_VERSION}: a newer keepwatch is needed"
     )]
     NewerFormat {
-        /// Of the format.
+        /// Version of the format.
         format: u64,
-        /// Of keepwatch, where it says so.
+        /// Version of keepwatch, or `?` if the header lacks it. Sanitised.
         version: String,
     },
-    /// The file can not be read.
+    /// The system reported an error.
     #[error("the recording can not be read: {0}")]
     Unreadable(#[from] io::Error),
 }
 
 impl Recording {
-    /// Reads all that can be read.
+    /// Reads the header, and the entries up to the first unreadable line.
     ///
     /// # Errors
-    /// It is no recording, or one of a newer version.
+    /// The file is not a recording, its header is damaged, or its format is newer than [`FORMAT_VERSION`].
     pub fn read(reader: &mut impl BufRead) -> Result<Self, RecordingError> {
         let mut line = Vec::new();
         read_line(reader, &mut line)?;
@@ -122,7 +122,7 @@ impl Recording {
                 Err(error) => Err(error.to_string()),
             };
             match parsed {
-                Ok(line) => entries.push(line),
+                Ok(entry) => entries.push(entry),
                 Err(reason) => {
                     damage = Some(RecordingDamage { line: number, reason });
                     break;
@@ -133,15 +133,15 @@ impl Recording {
     }
 }
 
-/// An entry whose place is not taken; else why it is none.
+/// Parses an entry. Returns the reason if it is malformed, or if its sequence number is used already.
 fn parse_entry(line: &[u8], used_seqs: &mut HashSet<(Option<String>, u64)>) -> Result<StreamEntry, String> {
-    let line: StreamEntry = serde_json::from_slice(line).map_err(|error| match error.classify() {
+    let entry: StreamEntry = serde_json::from_slice(line).map_err(|error| match error.classify() {
         Category::Eof => "it ends within the line",
         Category::Syntax => "it is no JSON",
         Category::Data | Category::Io => "it is no entry of a recording",
     })?;
-    let is_new = used_seqs.insert((line.profile.clone(), line.seq));
-    if is_new { Ok(line) } else { Err(format!("the place {} is taken by a line before it", line.seq)) }
+    let is_new = used_seqs.insert((entry.profile.clone(), entry.seq));
+    if is_new { Ok(entry) } else { Err(format!("the place {} is taken by a line before it", entry.seq)) }
 }
 
 fn read_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<u64> {
@@ -155,9 +155,9 @@ fn parse_header(line: &[u8]) -> Result<StreamHeader, RecordingError> {
         return Err(RecordingError::Empty);
     }
     let has_prefix = line.starts_with(HEADER_PREFIX);
-    let no_header =
+    let header_error =
         |_| if has_prefix { RecordingError::DamagedHeader } else { RecordingError::NotARecording };
-    let value: serde_json::Value = serde_json::from_slice(line).map_err(no_header)?;
+    let value: serde_json::Value = serde_json::from_slice(line).map_err(header_error)?;
     let format = value.get("keepwatch_recording").and_then(serde_json::Value::as_u64);
     let format = format.ok_or(RecordingError::NotARecording)?;
     if format > u64::from(FORMAT_VERSION) {
@@ -166,24 +166,24 @@ fn parse_header(line: &[u8]) -> Result<StreamHeader, RecordingError> {
     }
     let mut header: StreamHeader =
         serde_json::from_value(value).map_err(|_| RecordingError::DamagedHeader)?;
-    // Whoever made the file wrote it, and it is printed as if it were ours.
+    // The file may come from anybody, and messages print the version without further checks.
     header.version = text::sanitise(&header.version, 20);
     let Rates { hour, gb } = header.rates;
     let are_prices = [hour, gb].iter().all(|price| (0.0..MAX_PRICE).contains(price));
     if are_prices { Ok(header) } else { Err(RecordingError::DamagedHeader) }
 }
 
-/// Writes a recording. What is open is held back until it is closed, or until the file is.
+/// Writes a recording. Skips open entries: the encoder repeats each of them when it closes.
 #[derive(Debug)]
 pub struct RecordingWriter<W: Write> {
     output: W,
 }
 
 impl<W: Write> RecordingWriter<W> {
-    /// Begins with the header.
+    /// Writes the header.
     ///
     /// # Errors
-    /// It can not be written.
+    /// The output cannot be written.
     pub fn new(mut output: W, header: &StreamHeader) -> io::Result<Self> {
         serde_json::to_writer(&mut output, header)?;
         output.write_all(b"\n")?;
@@ -191,13 +191,13 @@ impl<W: Write> RecordingWriter<W> {
         Ok(Self { output })
     }
 
-    /// Writes what is closed.
+    /// Writes the closed entries among `entries`.
     ///
     /// # Errors
-    /// It can not be written.
+    /// The output cannot be written.
     pub fn write<'l>(&mut self, entries: impl IntoIterator<Item = &'l StreamEntry>) -> io::Result<()> {
-        for line in entries.into_iter().filter(|line| !line.is_open) {
-            serde_json::to_writer(&mut self.output, line)?;
+        for entry in entries.into_iter().filter(|entry| !entry.is_open) {
+            serde_json::to_writer(&mut self.output, entry)?;
             self.output.write_all(b"\n")?;
         }
         self.output.flush()

@@ -12,7 +12,7 @@ use keepwatch_core::tracker::cost::Rates;
 use keepwatch_core::tracker::evidence;
 use keepwatch_core::tracker::{AlertThresholds, Input, Scope, SessionTracker};
 
-/// A fleet, and what is written of its inputs.
+/// A tracker, and the entries that its inputs were encoded as.
 #[derive(Default)]
 struct EncodedTracker {
     tracker: SessionTracker,
@@ -22,16 +22,16 @@ struct EncodedTracker {
 
 impl EncodedTracker {
     fn apply(&mut self, input: Input) {
-        let before = InputSnapshot::new(&input);
+        let snapshot = InputSnapshot::new(&input);
         let applied = self.tracker.apply(input);
-        self.entries.extend(self.encoder.encode(before, &self.tracker, &applied));
+        self.entries.extend(self.encoder.encode(snapshot, &self.tracker, &applied));
     }
 
     fn finish(&mut self) {
         self.entries.extend(self.encoder.finish(&self.tracker));
     }
 
-    /// The fleet that the lines make, by way of a file.
+    /// Writes the entries to a recording, reads it, and replays it through a new tracker.
     fn replay(&self) -> SessionTracker {
         let recording = Recording::read(&mut self.to_recording().as_slice()).unwrap();
         assert_eq!(recording.damage, None);
@@ -85,18 +85,24 @@ fn session_response(second: u32, session: Session) -> Input {
     }
 }
 
-/// Everything that a reader could learn of one fleet is so in the other.
-fn assert_same_state(live: &SessionTracker, again: &SessionTracker) {
-    assert_eq!(live.len(), again.len());
-    assert_eq!(live.latest_moment(), again.latest_moment());
+/// Asserts that both trackers show the same sessions, events and evidence.
+fn assert_same_state(live: &SessionTracker, replayed: &SessionTracker) {
+    assert_eq!(live.len(), replayed.len());
+    assert_eq!(live.latest_moment(), replayed.latest_moment());
     for record in live.records() {
-        let other = again.get(&record.id).unwrap_or_else(|| panic!("{:?} is lost", record.id));
-        let told = |tracker: &SessionTracker| -> Vec<String> {
+        let other = replayed.get(&record.id).unwrap_or_else(|| panic!("{:?} is lost", record.id));
+        let events = |tracker: &SessionTracker| -> Vec<String> {
             tracker.newest_events(&record.id).map(|(_, event)| format!("{event:?}")).collect()
         };
-        let (ours, theirs) = (told(live), told(again));
-        let differs = ours.iter().zip(&theirs).find(|(ours, theirs)| ours != theirs);
-        assert!(ours == theirs, "{:?}: {} and {} events, {differs:#?}", record.id, ours.len(), theirs.len());
+        let (ours, theirs) = (events(live), events(replayed));
+        let difference = ours.iter().zip(&theirs).find(|(ours, theirs)| ours != theirs);
+        assert!(
+            ours == theirs,
+            "{:?}: {} and {} events, {difference:#?}",
+            record.id,
+            ours.len(),
+            theirs.len()
+        );
         assert_eq!(record.session, other.session);
         assert_eq!(record.presence, other.presence);
         assert_eq!(
@@ -112,22 +118,22 @@ fn assert_same_state(live: &SessionTracker, again: &SessionTracker) {
         assert_eq!(record.ended, other.ended);
         assert_eq!(format!("{:?}", record.traffic), format!("{:?}", other.traffic));
         assert_eq!(format!("{:?}", record.traffic_activity), format!("{:?}", other.traffic_activity));
-        let flags = |record: &keepwatch_core::tracker::Record| {
-            record.alerts.iter().map(|(flag, _)| *flag).collect::<Vec<_>>()
+        let alerts = |record: &keepwatch_core::tracker::Record| {
+            record.alerts.iter().map(|(alert, _)| *alert).collect::<Vec<_>>()
         };
-        assert_eq!(flags(record), flags(other));
+        assert_eq!(alerts(record), alerts(other));
         let evidence =
             |tracker| evidence::render(tracker, &record.id, evidence::EvidenceOptions::new("0.1.0"));
-        assert_eq!(evidence(live), evidence(again));
+        assert_eq!(evidence(live), evidence(replayed));
     }
 }
 
 proptest! {
-    // A case takes long, so there are fewer than usual. `PROPTEST_CASES=4000` runs more.
+    // Fewer cases than usual, because each takes long. `PROPTEST_CASES=4000` runs more.
     #![proptest_config(keepwatch_core::testing::few_cases())]
 
     #[test]
-    fn what_is_written_makes_the_same_fleet(steps in vec((step(), 0_usize..5, 500_u64..20_000), 1..30)) {
+    fn replay_rebuilds_same_tracker(steps in vec((step(), 0_usize..5, 500_u64..20_000), 1..30)) {
         let (mut clocks, mut live) = (StepClocks::start(), EncodedTracker::default());
         for (step, repeats, ms) in steps {
             let input = clocks.timed_input(step);
@@ -142,66 +148,67 @@ proptest! {
         assert_same_state(&live.tracker, &live.replay());
     }
 
-    /// Of whatever there is of a file, the beginning is read.
+    /// A recording that was truncated, or has one wrong byte, is read up to the damage or refused.
     #[test]
-    fn a_file_that_is_cut_or_spoilt_is_read_up_to_there(at in 0_usize..4000, spoils in any::<bool>()) {
+    fn damaged_recording_yields_no_extra_steps(at in 0_usize..4000, is_overwritten in any::<bool>()) {
         let mut live = EncodedTracker::default();
         for second in 0..20 {
             live.apply(session_response(second, Session { proxy_bytes: Some(i64::from(second)), ..session("a") }));
         }
         live.finish();
         let mut file = live.to_recording();
-        let whole = Recording::read(&mut file.as_slice()).unwrap().input_log.len();
+        let step_count = Recording::read(&mut file.as_slice()).unwrap().input_log.len();
         let at = at.min(file.len() - 1);
-        if spoils { file[at] = b'\x01' } else { file.truncate(at) }
+        if is_overwritten { file[at] = b'\x01' } else { file.truncate(at) }
         match Recording::read(&mut file.as_slice()) {
-            Ok(recording) => prop_assert!(recording.input_log.len() <= whole),
-            Err(refused) => prop_assert!(!refused.to_string().is_empty()),
+            Ok(recording) => prop_assert!(recording.input_log.len() <= step_count),
+            Err(error) => prop_assert!(!error.to_string().is_empty()),
         }
     }
 }
 
 #[test]
-fn an_hour_of_the_same_replies_is_a_few_runs_and_loses_none_of_them() {
+fn hour_of_equal_responses_takes_few_entries() {
     let mut live = EncodedTracker::default();
     for second in (0..3600).step_by(3) {
         live.apply(list_response(second, (0..100).map(|number| session(&format!("s{number}"))).collect()));
     }
     live.finish();
-    let closed: Vec<&StreamEntry> = live.entries.iter().filter(|line| !line.is_open).collect();
-    assert!(closed.len() < 12, "{} lines", closed.len());
-    let again = live.replay();
-    assert_same_state(&live.tracker, &again);
-    let record = again.get(&id("s7")).unwrap();
+    let closed: Vec<&StreamEntry> = live.entries.iter().filter(|entry| !entry.is_open).collect();
+    assert!(closed.len() < 12, "{} entries", closed.len());
+    let replayed = live.replay();
+    assert_same_state(&live.tracker, &replayed);
+    let record = replayed.get(&id("s7")).unwrap();
     assert_eq!((record.responses, record.longest_gap), (1200, Duration::from_secs(3)));
 }
 
 #[test]
-fn of_a_list_only_what_is_new_is_written() {
+fn unchanged_list_members_are_not_rewritten() {
     let mut live = EncodedTracker::default();
-    let sessions = |moved: i64| -> Vec<Session> {
+    let sessions = |traffic: i64| -> Vec<Session> {
         (0..1000)
             .map(|number| {
-                let bytes = if number == 500 { moved } else { 0 };
+                let bytes = if number == 500 { traffic } else { 0 };
                 Session { proxy_bytes: Some(bytes), ..session(&format!("s{number}")) }
             })
             .collect()
     };
     live.apply(list_response(0, sessions(0)));
     live.apply(list_response(3, sessions(0)));
-    let before = live.to_recording().len();
+    let size_before = live.to_recording().len();
     live.apply(list_response(6, sessions(900)));
     let mut fewer = sessions(900);
     fewer.remove(3);
     live.apply(list_response(9, fewer));
     live.apply(list_response(12, sessions(900)));
     live.finish();
-    assert!(live.to_recording().len() - before < 3000, "{} bytes", live.to_recording().len() - before);
+    let added = live.to_recording().len() - size_before;
+    assert!(added < 3000, "{added} bytes");
     assert_same_state(&live.tracker, &live.replay());
 }
 
 #[test]
-fn a_stream_that_is_begun_anew_can_be_read_from_there() {
+fn restarted_stream_needs_no_earlier_entries() {
     let mut live = EncodedTracker::default();
     live.apply(list_response(0, vec![session("a"), session("b")]));
     assert!(live.encoder.restart().is_empty());
@@ -209,24 +216,24 @@ fn a_stream_that_is_begun_anew_can_be_read_from_there() {
     live.apply(list_response(3, vec![session("a"), session("b")]));
     live.apply(session_response(4, Session { proxy_bytes: Some(7), ..session("b") }));
     live.finish();
-    let again = live.replay();
-    assert_eq!(again.len(), 2);
-    let b = again.get(&id("b")).unwrap();
+    let replayed = live.replay();
+    assert_eq!(replayed.len(), 2);
+    let b = replayed.get(&id("b")).unwrap();
     assert_eq!(b.session.as_ref().unwrap().proxy_bytes, Some(7));
 }
 
 #[test]
-fn without_metadata_none_is_written() {
+fn hidden_metadata_is_not_written() {
     let mut live = EncodedTracker { encoder: Encoder::new(None, true), ..EncodedTracker::default() };
-    let attached = Some(Metadata::new(r#"{"owner":"canary-5f3a"}"#));
-    live.apply(session_response(0, Session { metadata: attached, ..session("a") }));
+    let metadata = Some(Metadata::new(r#"{"owner":"canary-5f3a"}"#));
+    live.apply(session_response(0, Session { metadata, ..session("a") }));
     live.finish();
     let file = String::from_utf8(live.to_recording()).unwrap();
     assert!(!file.contains("canary-5f3a") && file.contains("\"a\""), "{file}");
 }
 
 #[test]
-fn an_end_is_what_it_was_however_long_the_run_before_it() {
+fn end_after_long_repeat_is_unchanged() {
     let mut live = EncodedTracker::default();
     for second in (0..300).step_by(3) {
         live.apply(session_response(second, session("a")));
@@ -244,7 +251,7 @@ fn an_end_is_what_it_was_however_long_the_run_before_it() {
 }
 
 #[test]
-fn a_place_that_is_told_twice_is_damage() {
+fn duplicate_sequence_number_is_damage() {
     let mut live = EncodedTracker::default();
     for second in 0..9 {
         live.apply(session_response(
@@ -254,8 +261,8 @@ fn a_place_that_is_told_twice_is_damage() {
     }
     live.finish();
     let text = String::from_utf8(live.to_recording()).unwrap();
-    let twice = text.replacen("{\"n\":5,", "{\"n\":4,", 1);
-    let recording = Recording::read(&mut twice.as_bytes()).unwrap();
+    let duplicated = text.replacen("{\"n\":5,", "{\"n\":4,", 1);
+    let recording = Recording::read(&mut duplicated.as_bytes()).unwrap();
     let damage = recording.damage.unwrap();
     assert_eq!(damage.line, 7);
     assert!(damage.to_string().contains("place 4"), "{}", damage.to_string());
@@ -263,11 +270,11 @@ fn a_place_that_is_told_twice_is_damage() {
 }
 
 #[test]
-fn damage_is_told_in_words_of_ours() {
+fn damage_hides_parser_messages() {
     let mut live = EncodedTracker::default();
     live.apply(session_response(1, session("a")));
     let text = String::from_utf8(live.to_recording()).unwrap();
-    for (line, why) in [
+    for (line, reason) in [
         ("[1,2]", "no entry of a recording"),
         ("{\"n\":7}", "no entry"),
         ("what", "no JSON"),
@@ -275,13 +282,13 @@ fn damage_is_told_in_words_of_ours() {
     ] {
         let recording = Recording::read(&mut format!("{text}{line}\n").as_bytes()).unwrap();
         let sentence = recording.damage.unwrap().to_string();
-        assert!(sentence.contains(why) && !sentence.contains("column"), "{sentence}");
+        assert!(sentence.contains(reason) && !sentence.contains("column"), "{sentence}");
     }
 }
 
 #[test]
-fn a_newer_format_and_what_is_no_recording_are_refused_in_a_sentence() {
-    for (text, said) in [
+fn refused_recording_has_plain_error() {
+    for (text, expected) in [
         ("", "is empty"),
         ("{\"keepwatch_recording\":1,\"version\":\"0.1", "header is damaged"),
         ("hello\n", "no recording"),
@@ -291,19 +298,19 @@ fn a_newer_format_and_what_is_no_recording_are_refused_in_a_sentence() {
         (&recording_with_price("1e308"), "header is damaged"),
         (&recording_with_price("-1.0"), "header is damaged"),
     ] {
-        let refused = Recording::read(&mut text.as_bytes()).unwrap_err();
-        assert!(refused.to_string().contains(said), "{text}: {refused}");
+        let error = Recording::read(&mut text.as_bytes()).unwrap_err();
+        assert!(error.to_string().contains(expected), "{text}: {error}");
     }
 }
 
-/// A recording with this price of an hour.
+/// Returns a recording whose header has this price of an hour.
 fn recording_with_price(hour: &str) -> String {
     let json = serde_json::to_string(&header()).unwrap();
     json.replacen("\"hour\":0.12", &format!("\"hour\":{hour}"), 1)
 }
 
 #[test]
-fn the_version_that_a_recordings_header_names_is_made_harmless_as_it_is_read() {
+fn header_version_is_sanitised() {
     let version = "9\u{1b}]52;c;UFdO\u{7}\nkeepwatch: forged\n".into();
     let mut recorded = Vec::new();
     RecordingWriter::new(&mut recorded, &StreamHeader { version, ..header() }).unwrap();

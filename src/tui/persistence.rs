@@ -1,14 +1,15 @@
-//! The live side of the journal and of the recording: writes down every input of every profile's tracker, and restores
-//! the last day at the start. The read side is `store::history`.
+//! The live side of the journal and the recording: stores every input of every profile's tracker, and restores the last
+//! day at the start. Never waits for a disk, except in `flush` and `close`, both with a timeout. The read side is
+//! `store::history`.
 //!
 //! ```text
-//!   API reply
+//!   API response
 //!     │ Input
 //!     ▼
 //!   ProfilePersistence::apply ──► tracker ──► encoder             pure, owned by the model
 //!     │ Effect::Persist(profile, PersistenceCommand)
 //!     ▼
-//!   Persistence::run ──► journal's writer thread ──► SQLite       owned by the event loop, never waits for a disk
+//!   Persistence::run ──► journal's writer thread ──► SQLite       owned by the event loop
 //!     │           └────► recording's writer thread ──► NDJSON
 //!     ▼
 //!   history thread: reads what earlier runs wrote
@@ -16,9 +17,9 @@
 //!   all three threads ── PersistenceEvent, one channel ──► event loop ──► Message::Persistence
 //! ```
 //!
-//! [`ProfilePersistence`] is the model's state per profile: the encoder, the journal's scope, the time of the last save and
-//! the restore. [`Persistence`] is the event loop's state: the senders to the threads. The model decides, the loop passes
-//! on. The model cannot know that a writer closed a segment of its journal, so the loop asks
+//! [`ProfilePersistence`] is the model's state per profile: the encoder, the journal's scope, the time of the last
+//! save, and the restore. [`Persistence`] is the event loop's state: the senders to the threads. The model decides, and
+//! the loop forwards. The model cannot see that a writer has closed its segment, so the loop checks
 //! [`Persistence::closed_segments`] and lets the model start a new one.
 
 mod history_loader;
@@ -51,23 +52,23 @@ pub(super) use profile::ProfilePersistence;
 pub use restore::HistoryRequest;
 use restore::Restore;
 
-/// Maximum delay of a suspension of the program.
+/// Maximum time to write one profile's journal before the program is suspended.
 const FLUSH_TIMEOUT: Duration = Duration::from_millis(200);
 /// Estimated size of a segment's header, in bytes.
 const HEADER_SIZE: usize = 500;
 /// Capacity of the channel to the event loop.
 const EVENT_CAPACITY: usize = 64;
-/// The host in the journal where no other one is configured.
+/// The host in the journal if no other one is configured.
 const PUBLIC_HOST: &str = "api.browserbase.com";
 
-/// The files to write.
+/// The files to write, and their header.
 #[derive(Debug)]
 pub struct PersistenceConfig {
     /// Header of the recording and of the journal's segments.
     pub header: StreamHeader,
     /// An empty file for the recording.
     pub recording: Option<File>,
-    /// The journal.
+    /// Path and retention of the journal.
     pub journal: Option<JournalConfig>,
 }
 
@@ -83,14 +84,14 @@ impl PersistenceConfig {
     }
 }
 
-/// Identifies the writer of journal entries: it is stored in every segment and every summary.
+/// The writer of journal entries, stored in every segment and every summary.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JournalScope {
-    /// The run of the program.
+    /// Id of this run of the program.
     pub run: RunId,
-    /// The profile's name, if there are several.
+    /// Name of the profile, if there are several.
     pub profile: Option<String>,
-    /// The API's host.
+    /// Host of the API.
     pub host: String,
 }
 
@@ -99,37 +100,37 @@ pub struct JournalScope {
 pub enum PersistenceCommand {
     /// Append to the recording and to the journal's open segment.
     AppendEntries(Vec<StreamEntry>),
-    /// Start a new segment of the journal: what follows does not refer to earlier lines.
+    /// Start a new segment of the journal. Later entries do not refer to earlier ones.
     StartSegment {
         /// The run, profile and host.
         scope: JournalScope,
-        /// The wall clock.
+        /// Start of the segment, by our wall clock.
         started: Timestamp,
     },
     /// Insert or replace these rows of `keepwatch history`.
     SaveSummaries(Vec<SessionSummary>),
-    /// Read what earlier runs wrote; [`PersistenceEvent::HistoryLoaded`] is the answer.
+    /// Read the entries of earlier runs. [`PersistenceEvent::HistoryLoaded`] carries the result.
     LoadHistory(HistoryRequest),
 }
 
-/// A report of a thread.
+/// A message from one of the threads.
 #[derive(Debug)]
 pub enum PersistenceEvent {
     /// Something cannot be written, or can be again.
     Warning(PersistenceWarning),
-    /// The answer to [`PersistenceCommand::LoadHistory`].
+    /// The result of [`PersistenceCommand::LoadHistory`].
     HistoryLoaded {
-        /// The profile that it was requested for.
+        /// The profile of the command.
         profile: ProfileId,
-        /// A tracker with what earlier runs saw; `None` if they saw nothing.
+        /// A tracker with the history of earlier runs; `None` if there is none.
         tracker: Option<Box<SessionTracker>>,
     },
 }
 
-/// A message about writing to the disk.
+/// A message about writing to the disk, for the user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PersistenceWarning {
-    /// A short label for the header, for as long as the problem lasts; `None` if nothing is wrong any more.
+    /// A short label that the header shows while the problem lasts; `None` if the problem is over.
     pub label: Option<&'static str>,
     /// A sentence for the notice.
     pub message: String,
@@ -151,7 +152,7 @@ impl PersistenceWarning {
     }
 }
 
-/// The sender of the threads. Sending never blocks: if the channel is full, another thread waits.
+/// The sender of the threads to the event loop. Sending never blocks: if the channel is full, another thread waits.
 #[derive(Clone, Debug)]
 pub(super) struct PersistenceEventSender(mpsc::Sender<PersistenceEvent>);
 
@@ -191,7 +192,7 @@ pub(super) struct Persistence {
 #[derive(Debug)]
 struct ProfileJournal {
     journal: Journal<StreamEntry, StreamHeader>,
-    /// True before the first segment, after a lost line, and once the writer has closed the segment.
+    /// True before the first segment, after a lost entry, and once the writer has closed the segment.
     needs_segment: bool,
 }
 
@@ -276,7 +277,7 @@ impl Persistence {
                 let Some(ProfileJournal { journal, .. }) = self.journals.get_mut(&profile) else { return };
                 // promise: summaries, mutant: in summaries -> in summaries.into_iter().filter(|it| !it.session.raw().ends_with("77"))
                 for summary in summaries {
-                    // A summary that does not fit into the queue is sent again within a minute.
+                    // A summary that does not fit into the queue is sent again after the session's next response.
                     let _ = journal.write_summary(summary);
                 }
             }
@@ -303,14 +304,14 @@ impl Persistence {
         journals.map(|(profile, _)| *profile).collect()
     }
 
-    /// Waits until the journals are written, but not for long: the program is about to be suspended.
+    /// Waits briefly until the journals are written, before the program is suspended.
     pub(super) fn flush(&mut self) {
         for ProfileJournal { journal, .. } in self.journals.values_mut() {
-            let _ = journal.flush(FLUSH_TIMEOUT); // the rest is written later
+            let _ = journal.flush(FLUSH_TIMEOUT); // after a timeout, the rest is written later
         }
     }
 
-    /// Waits until everything is written, but not for long. Returns a sentence if the journals are incomplete.
+    /// Waits briefly until everything is written. Returns a sentence for the user if the journals are incomplete.
     pub(super) fn close(self) -> Option<String> {
         let Self { recorder, journals, .. } = self;
         drop(recorder);
@@ -324,8 +325,8 @@ impl Persistence {
 }
 
 impl Model {
-    /// Writes down the inputs of all trackers from now on. With a `run`, there is a journal: summaries are saved in it, and
-    /// what earlier runs saw is restored from it.
+    /// Stores the inputs of all trackers from now on. With a `run`, there is a journal: it also gets the summaries, and
+    /// the history of earlier runs is restored from it.
     pub(super) fn enable_persistence(&mut self, run: Option<&RunId>, hides_metadata: bool, now: Moment) {
         for id in self.profiles.ids() {
             let restore = run.map(|_| Restore::new(&self.settings));
@@ -341,14 +342,14 @@ impl Model {
         }
     }
 
-    /// Starts a new segment of a profile's journal.
+    /// Returns the effects that start a new segment of a profile's journal.
     pub(super) fn start_segment(&mut self, profile: ProfileId, now: Moment) -> Vec<Effect> {
         let persistence = &mut self.profiles.get_mut(profile).persistence;
-        let commands = persistence.as_mut().map(|it| it.start_segment(now)).unwrap_or_default();
+        let commands = persistence.as_mut().map(|state| state.start_segment(now)).unwrap_or_default();
         effects(profile, commands).collect()
     }
 
-    /// Writes down the rest at the end of the program.
+    /// Returns the effects that complete the recording and the journals at the end of the program.
     pub(super) fn finish_persistence(&mut self) -> Vec<Effect> {
         let mut all = Vec::new();
         for profile in self.profiles.ids() {

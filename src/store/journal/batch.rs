@@ -1,4 +1,5 @@
-//! What waits to be written. Of what is replaced before it was written, only the last remains.
+//! The messages to the writer thread, and the batch that the next transaction writes. If an entry or a summary is
+//! replaced before it is written, the batch keeps the newest only. Pure.
 
 use std::sync::mpsc::Sender;
 
@@ -8,27 +9,27 @@ use super::handle::JournalQueueState;
 use super::{JournalEntry, RunId, Segment, SessionSummary};
 use keepwatch_core::session::SessionId;
 
-/// What goes to the writer's thread.
+/// A message to the writer thread.
 #[derive(Debug)]
 pub(super) enum JournalMessage<B, H> {
-    /// A segment begins.
+    /// Start a segment.
     BeginSegment(Segment<H>),
-    /// An entry of it.
+    /// Append to the segment, or replace its entry with the same sequence number.
     Entry(JournalEntry<B>),
-    /// What is known of a session.
+    /// Insert or replace the summary of a session.
     Summary(Box<SessionSummary>),
-    /// Write now, and say whether it went well.
+    /// Write now, and send true if everything is written.
     Flush(Sender<bool>),
 }
 
-/// A segment's beginning, or one of its entries.
+/// The start of a segment, or one of its entries.
 #[derive(Debug)]
 pub(super) enum BatchItem<B, H> {
     BeginSegment(Segment<H>),
     Entry(JournalEntry<B>),
 }
 
-/// What the next transaction writes.
+/// The data of the next transaction.
 #[derive(Debug)]
 pub(super) struct Batch<B, H> {
     pub(super) items: Vec<BatchItem<B, H>>,
@@ -50,11 +51,12 @@ impl<B, H> Batch<B, H> {
         self.estimated_size
     }
 
-    /// Whether somebody waits for it to be written.
+    /// Returns true if somebody waits for this batch to be written.
     pub(super) fn has_flush_waiters(&self) -> bool {
         !self.flush_waiters.is_empty()
     }
 
+    /// Adds a message. Releases queue space if the message replaces another.
     pub(super) fn add(&mut self, message: JournalMessage<B, H>, queue_state: &JournalQueueState) {
         match message {
             JournalMessage::BeginSegment(segment) => {
@@ -64,12 +66,12 @@ impl<B, H> Batch<B, H> {
             JournalMessage::Entry(mut entry) => {
                 self.estimated_size = self.estimated_size.saturating_add(entry.estimated_size);
                 match self.items.last_mut() {
-                    Some(BatchItem::Entry(before)) if before.seq == entry.seq => {
-                        entry.mentions.append(&mut before.mentions);
-                        entry.projects.append(&mut before.projects);
-                        let replaced = std::mem::replace(before, entry).estimated_size;
-                        self.estimated_size = self.estimated_size.saturating_sub(replaced);
-                        queue_state.release(1, replaced);
+                    Some(BatchItem::Entry(previous)) if previous.seq == entry.seq => {
+                        entry.mentions.append(&mut previous.mentions);
+                        entry.projects.append(&mut previous.projects);
+                        let freed = std::mem::replace(previous, entry).estimated_size;
+                        self.estimated_size = self.estimated_size.saturating_sub(freed);
+                        queue_state.release(1, freed);
                     }
                     _ => self.items.push(BatchItem::Entry(entry)),
                 }
@@ -77,25 +79,26 @@ impl<B, H> Batch<B, H> {
             JournalMessage::Summary(summary) => {
                 self.estimated_size = self.estimated_size.saturating_add(summary.estimated_size());
                 let key = (summary.session.clone(), summary.run.clone());
-                if let Some(before) = self.summaries.insert(key, summary) {
-                    self.estimated_size = self.estimated_size.saturating_sub(before.estimated_size());
-                    queue_state.release(1, before.estimated_size());
+                if let Some(previous) = self.summaries.insert(key, summary) {
+                    self.estimated_size = self.estimated_size.saturating_sub(previous.estimated_size());
+                    queue_state.release(1, previous.estimated_size());
                 }
             }
-            JournalMessage::Flush(tell) => self.flush_waiters.push(tell),
+            JournalMessage::Flush(waiter) => self.flush_waiters.push(waiter),
         }
     }
 
-    /// All of it is written. Its room is given back: the first batch has all sessions, those after it a few.
+    /// Empties the batch after it is written. Frees its memory, because the first batch has all sessions and later ones
+    /// have few.
     pub(super) fn clear(&mut self, queue_state: &JournalQueueState) {
         queue_state.release(self.items.len().saturating_add(self.summaries.len()), self.estimated_size);
         (self.items, self.summaries, self.estimated_size) = (Vec::new(), IndexMap::new(), 0);
     }
 
-    /// Tells who waits how it went.
+    /// Tells everybody who waits for a flush if the batch is written.
     pub(super) fn notify_flush_waiters(&mut self, is_written: bool) {
-        for tell in self.flush_waiters.drain(..) {
-            let _ = tell.send(is_written); // who waited may have had enough
+        for waiter in self.flush_waiters.drain(..) {
+            let _ = waiter.send(is_written); // the waiter may have timed out
         }
     }
 }

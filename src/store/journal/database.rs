@@ -1,4 +1,5 @@
-//! The open file: how SQLite is told to keep it, and one batch as one transaction.
+//! The open database: its SQLite settings, and the transaction that writes a batch. Never retries: that is the writer's
+//! part.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -13,27 +14,28 @@ use super::{JournalEntry, JournalError, Segment, file, schema};
 use keepwatch_core::clock::Timestamp;
 use keepwatch_core::text::Untrusted;
 
-/// How long another writer is waited for. Two panes hold the lock for milliseconds each.
+/// Maximum wait for another writer's lock. Two panes hold it for milliseconds each.
 const BUSY_TIMEOUT: Duration = Duration::from_millis(if cfg!(test) { 200 } else { 5000 });
-/// A log that has become longer is cut when it is empty, in bytes.
+/// Size to which SQLite truncates a longer WAL when it restarts it, in bytes.
 const MAX_WAL_BYTES: i64 = 4 * 1024 * 1024;
-/// How much of the file is kept in memory, in negative KiB: a batch touches little of it, and the program waits for days.
+/// Size of SQLite's page cache, in negative KiB. Small, because a batch touches few pages.
 const CACHE_SIZE: i64 = -256;
 
-/// The file, open for writing.
+/// A journal that is open for writing.
 pub(super) struct JournalDatabase {
     pub(super) db: Connection,
     path: PathBuf,
 }
 
-/// The segment that is written.
+/// The segment that is being written.
 #[derive(Debug)]
 pub(super) struct OpenSegment {
     pub(super) id: i64,
-    /// How many bytes its bodies have, the replaced ones counted, too.
+    /// Size of the header and of all bodies, in bytes. Includes bodies that were replaced.
     pub(super) bytes: usize,
-    /// What it is known to speak of; more may be on the disk.
+    /// Sessions known to be in the `mention` table for this segment. The table may have more.
     sessions: HashSet<String>,
+    /// Projects known to be in the `project` table, likewise.
     projects: HashSet<String>,
 }
 
@@ -44,34 +46,34 @@ impl OpenSegment {
 }
 
 impl JournalDatabase {
-    /// Opens the file; makes it if it is not there, and of this version if it is older.
+    /// Opens the journal at `path`. Creates it if it is missing, and upgrades an older version.
     pub(super) fn open(path: &Path) -> Result<Self, JournalError> {
         let path = file::prepare(path)?;
         let use_wal = !file::is_on_network_fs(&path);
         Self::open_prepared(path, use_wal)
     }
 
-    /// The same, with a log or without.
+    /// Opens a file that [`file::prepare`] has checked, with a WAL or without.
     pub(super) fn open_prepared(path: PathBuf, use_wal: bool) -> Result<Self, JournalError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_NOFOLLOW
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut db = Connection::open_with_flags(&path, flags)?;
         db.busy_timeout(BUSY_TIMEOUT)?;
-        // Asked first: what is not ours to write is not touched at all.
+        // Checked first, so that a file of another program or of a newer version stays untouched.
         if schema::version(&db)?.is_none() {
-            db.pragma_update(None, "auto_vacuum", "INCREMENTAL")?; // has a meaning only before the first table
+            db.pragma_update(None, "auto_vacuum", "INCREMENTAL")?; // takes effect only before the first table
         }
         file::restrict_permissions(&path);
-        let wanted = if use_wal { "wal" } else { "delete" };
+        let mode = if use_wal { "wal" } else { "delete" };
         let is_wal_mode = |text: String| text.eq_ignore_ascii_case("wal");
         let mut is_wal = db.pragma_query_value(None, "journal_mode", |row| row.get(0)).map(is_wal_mode)?;
         if is_wal != use_wal {
-            let set = db.pragma_update_and_check(None, "journal_mode", wanted, |row| row.get(0));
-            // Who has it open with the other mode keeps it in that.
-            is_wal = set.map_or(is_wal, is_wal_mode);
+            let updated = db.pragma_update_and_check(None, "journal_mode", mode, |row| row.get(0));
+            // The mode cannot change while another process has the file open.
+            is_wal = updated.map_or(is_wal, is_wal_mode);
         }
-        // With a log, a machine that loses its power loses the last seconds, and never the file.
+        // With a WAL, a power failure costs the last seconds, but never damages the file.
         db.pragma_update(None, "synchronous", if is_wal { "NORMAL" } else { "FULL" })?;
         db.pragma_update(None, "journal_size_limit", MAX_WAL_BYTES)?;
         db.pragma_update(None, "cache_size", CACHE_SIZE)?;
@@ -79,21 +81,24 @@ impl JournalDatabase {
         Ok(Self { db, path })
     }
 
-    /// The file's path, without links.
+    /// Returns the path of the file, without symbolic links.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// How many bytes the file has that are in use, and how many in all.
+    /// Returns the bytes of the file that are in use, and its size in bytes, both without the WAL file.
     pub(super) fn used_and_total_bytes(&self) -> Result<(u64, u64), JournalError> {
-        let number = |name| self.db.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-        let (size, all, free) = (number("page_size")?, number("page_count")?, number("freelist_count")?);
-        let bytes = |pages: i64| u64::try_from(size.saturating_mul(pages)).unwrap_or(0);
+        let pragma = |name| self.db.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+        let (page_size, all, free) = (pragma("page_size")?, pragma("page_count")?, pragma("freelist_count")?);
+        let bytes = |pages: i64| u64::try_from(page_size.saturating_mul(pages)).unwrap_or(0);
         Ok((bytes(all.saturating_sub(free)), bytes(all)))
     }
 
-    /// Writes a batch; all of it or nothing. `current` is the segment so far, and what it is then, if nothing fails;
-    /// `closing` says that it ends. Whether entries came for a segment that is no more.
+    /// Writes a batch in one transaction.
+    ///
+    /// `current` is the open segment, before and after. If the transaction fails, its new value is wrong, and the
+    /// caller must restore the old one. `is_closing` finishes the segment. Returns true if entries were lost, or if
+    /// another process deleted the segment.
     pub(super) fn write<B: Serialize, H: Serialize>(
         &mut self,
         batch: &Batch<B, H>,
@@ -101,24 +106,24 @@ impl JournalDatabase {
         is_closing: bool,
     ) -> Result<bool, JournalError> {
         let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let (mut has_lost_entries, mut last) = (false, None);
-        // Another may have deleted it, as `keepwatch journal clear` does.
-        if let Some(now) = &current
-            && !segment_exists(&transaction, now.id)?
+        let (mut has_lost_entries, mut newest_at) = (false, None);
+        // `keepwatch journal clear` in another process may have deleted the segment.
+        if let Some(open) = &current
+            && !segment_exists(&transaction, open.id)?
         {
             (*current, has_lost_entries) = (None, true);
         }
-        for piece in &batch.items {
-            match (piece, current.as_mut()) {
-                (BatchItem::BeginSegment(segment), before) => {
-                    if let Some(before) = before {
-                        finish_segment(&transaction, before.id, last.take())?;
+        for item in &batch.items {
+            match (item, current.as_mut()) {
+                (BatchItem::BeginSegment(segment), previous) => {
+                    if let Some(previous) = previous {
+                        finish_segment(&transaction, previous.id, newest_at.take())?;
                     }
                     *current = insert_segment(&transaction, segment)?;
                 }
                 (BatchItem::Entry(entry), Some(current)) => match insert_entry(&transaction, entry, current)?
                 {
-                    true => last = last.max(Some(entry.at)),
+                    true => newest_at = newest_at.max(Some(entry.at)),
                     false => has_lost_entries = true,
                 },
                 (BatchItem::Entry(_), None) => has_lost_entries = true,
@@ -128,8 +133,8 @@ impl JournalDatabase {
             summary.write(&transaction)?;
         }
         match current {
-            Some(now) if is_closing => finish_segment(&transaction, now.id, last)?,
-            Some(now) => update_newest_time(&transaction, now.id, last)?,
+            Some(open) if is_closing => finish_segment(&transaction, open.id, newest_at)?,
+            Some(open) => update_newest_time(&transaction, open.id, newest_at)?,
             None => {}
         }
         transaction.commit()?;
@@ -141,7 +146,7 @@ fn segment_exists(transaction: &Transaction<'_>, id: i64) -> rusqlite::Result<bo
     transaction.prepare_cached("SELECT 1 FROM segment WHERE id = ?1")?.exists([id])
 }
 
-/// `None` if the header can not be serialised, which only a bug can cause.
+/// Inserts a segment. Returns `None` if the header cannot be serialised, which only a bug can cause.
 fn insert_segment<H: Serialize>(
     transaction: &Transaction<'_>,
     segment: &Segment<H>,
@@ -161,6 +166,7 @@ fn insert_segment<H: Serialize>(
     Ok(Some(OpenSegment::new(transaction.last_insert_rowid(), header.len())))
 }
 
+/// Inserts or replaces an entry. Returns false if it cannot be serialised, or if its sequence number is too large.
 fn insert_entry<B: Serialize>(
     transaction: &Transaction<'_>,
     entry: &JournalEntry<B>,
@@ -195,18 +201,22 @@ fn insert_entry<B: Serialize>(
 fn update_newest_time(
     transaction: &Transaction<'_>,
     id: i64,
-    last: Option<Timestamp>,
+    newest_at: Option<Timestamp>,
 ) -> rusqlite::Result<()> {
-    if let Some(last) = last {
+    if let Some(newest_at) = newest_at {
         transaction
             .prepare_cached("UPDATE segment SET last = max(last, ?2) WHERE id = ?1")?
-            .execute(params![id, to_millis(last)])?;
+            .execute(params![id, to_millis(newest_at)])?;
     }
     Ok(())
 }
 
-fn finish_segment(transaction: &Transaction<'_>, id: i64, last: Option<Timestamp>) -> rusqlite::Result<()> {
-    update_newest_time(transaction, id, last)?;
+fn finish_segment(
+    transaction: &Transaction<'_>,
+    id: i64,
+    newest_at: Option<Timestamp>,
+) -> rusqlite::Result<()> {
+    update_newest_time(transaction, id, newest_at)?;
     transaction.prepare_cached("UPDATE segment SET finished = 1 WHERE id = ?1")?.execute([id])?;
     Ok(())
 }

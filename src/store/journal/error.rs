@@ -1,4 +1,4 @@
-//! What can be wrong with the journal, a sentence each.
+//! The errors of the journal, with one sentence each.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -7,62 +7,63 @@ use rusqlite::{Error, ErrorCode};
 
 use keepwatch_core::text;
 
-/// The widest path or reason in a sentence, in columns.
+/// Maximum width of a path or reason in a sentence, in columns.
 const MAX_WIDTH: usize = 120;
 
-/// What is wrong with the journal, or no more. Sent once, when it changes. Its text is fit for a terminal.
+/// A problem with the journal, or the end of one. The writer thread reports each change once. The text is safe for a
+/// terminal.
 ///
-/// It is compared and kept to tell a new problem from one that lasts, so it holds the text of the system's error instead of the
-/// error itself.
+/// The writer compares errors to tell a new problem from a lasting one. So an error holds the text of the system's
+/// error instead of the error itself.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum JournalError {
-    /// The disk takes its time; everything is written all the same.
+    /// The disk is slow, but nothing is lost.
     #[error("the journal is slow: the disk took {}", text::format_elapsed(*took))]
     Slow {
-        /// How long a batch took.
+        /// Time that a batch took.
         took: Duration,
     },
-    /// The disk is full, or a quota is used up.
+    /// The disk is full, or a quota is exhausted.
     #[error("the journal can not be written: the disk is full")]
     Full,
-    /// The file or its folder can not be written.
+    /// The file or its folder is read-only.
     #[error("the journal can not be written: its file or folder is read-only")]
     ReadOnly,
-    /// Another program holds it locked, and does not let go.
+    /// Another program has held a lock on the file for too long.
     #[error("the journal is held locked by another program")]
     Locked,
-    /// What is in the file is damaged.
+    /// The database is damaged.
     #[error("{}", damaged_message(aside.as_deref()))]
     Damaged {
-        /// Where it was moved to; `None` where it was only read.
+        /// New path of the damaged file; `None` if it was only read, and so stays in place.
         aside: Option<PathBuf>,
     },
-    /// A newer version of this program wrote it.
+    /// A newer version of this program wrote the file.
     #[error(
         "the journal is of a newer keepwatch (version {version} of its schema): it is left alone, and nothing is written"
     )]
     NewerSchema {
-        /// The version of its schema.
+        /// Version of the schema.
         version: i64,
     },
-    /// It is no file that this program should write to.
+    /// The file must not be written by this program.
     #[error("the journal is left alone, and nothing is written: {reason}")]
     FileRejected {
-        /// Why: what it is instead.
+        /// The reason, as a clause.
         reason: &'static str,
     },
-    /// Anything else.
+    /// Any other error.
     #[error("the journal fails: {}", text::sanitise(reason, MAX_WIDTH))]
     Other {
-        /// What SQLite or the system says.
+        /// The message of SQLite or of the system.
         reason: String,
     },
-    /// What was wrong is so no more: it is written again, and at once.
+    /// The last problem is over: the journal is written again, and without delay.
     #[error("the journal is written again")]
     Recovered,
 }
 
-/// The sentence of [`JournalError::Damaged`].
+/// Returns the sentence of [`JournalError::Damaged`].
 fn damaged_message(aside: Option<&Path>) -> String {
     let Some(aside) = aside else { return "the journal is damaged, and can not be read".into() };
     let aside = text::sanitise(&aside.to_string_lossy(), MAX_WIDTH);
@@ -70,23 +71,23 @@ fn damaged_message(aside: Option<&Path>) -> String {
 }
 
 impl JournalError {
-    /// Whether it lasts until [`JournalError::Recovered`] is told, or the program ends.
+    /// Returns true if the problem lasts until [`JournalError::Recovered`] is reported, or until the program ends.
     #[must_use]
     pub fn is_ongoing(&self) -> bool {
         !matches!(self, Self::Damaged { .. } | Self::Recovered)
     }
 
-    /// Whether nothing is ever written: the file is not to be touched.
+    /// Returns true if this run can never write the journal, because it must not touch the file.
     pub(super) fn is_final(&self) -> bool {
         matches!(self, Self::NewerSchema { .. } | Self::FileRejected { .. })
     }
 
-    /// Whether the same is wrong, however it is said.
+    /// Returns true if both are the same variant.
     pub(super) fn is_same_kind(&self, other: &Self) -> bool {
         std::mem::discriminant(self) == std::mem::discriminant(other)
     }
 
-    /// What the system says of a file.
+    /// Converts an error of the file system.
     pub(super) fn from_io(error: &std::io::Error) -> Self {
         use std::io::ErrorKind;
         match error.kind() {
@@ -116,8 +117,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_trouble_is_one_sentence_that_a_terminal_may_be_shown() {
-        let said = [
+    fn every_error_is_one_printable_sentence() {
+        let sentences = [
             JournalError::Slow { took: Duration::from_millis(2500) },
             JournalError::Full,
             JournalError::ReadOnly,
@@ -129,11 +130,11 @@ mod tests {
             JournalError::Other { reason: "no\nidea".into() },
             JournalError::Recovered,
         ]
-        .map(|trouble| trouble.to_string());
-        for sentence in &said {
+        .map(|error| error.to_string());
+        for sentence in &sentences {
             assert!(text::is_printable(sentence) && !sentence.ends_with('.'), "{sentence}");
             assert!(sentence.starts_with("the journal "), "{sentence}");
         }
-        assert_eq!(said[0], "the journal is slow: the disk took 2.5 s");
+        assert_eq!(sentences[0], "the journal is slow: the disk took 2.5 s");
     }
 }

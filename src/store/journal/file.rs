@@ -1,8 +1,9 @@
-//! The file: where it may be, who may read it, and how a damaged one gets out of the way.
+//! The journal as a file: creates it, checks its owner and mode, and moves a damaged one aside. Never
+//! writes its content.
 //!
-//! A link is not followed and a stranger's file is not written: the journal says what sessions a project has, and must
-//! neither be read by others nor be led to a place where they want something overwritten. SQLite gives its `-wal` and
-//! `-shm` the mode of the file itself.
+//! The journal lists the sessions of a project. Other users must not read it, and must not make keepwatch overwrite a
+//! file of their choice. So symbolic links are not followed, and files of other users are refused. SQLite gives its
+//! `-wal` and `-shm` files the mode of the database.
 
 use std::fs::{self, DirBuilder, Metadata};
 use std::io::{self, ErrorKind, Read as _};
@@ -13,17 +14,20 @@ use super::{JournalError, schema};
 use crate::private_file::{self, FileId, FileRefusal, with_suffix};
 use keepwatch_core::clock::Timestamp;
 
-/// What SQLite puts beside a database.
+/// Suffixes of the files that SQLite creates beside a database.
 const COMPANION_SUFFIXES: [&str; 3] = ["-wal", "-shm", "-journal"];
-/// What a database of SQLite's begins with.
+/// The first bytes of an SQLite database.
 const SQLITE_MAGIC: &[u8] = b"SQLite format 3\0";
 
-/// How long a database's header is, and where in it two of its numbers stand, in bytes: <https://sqlite.org/fileformat.html>.
+/// Length of a database's header, in bytes: <https://sqlite.org/fileformat.html>.
 const DB_HEADER_BYTES: usize = 100;
+/// Offset of `user_version` in the header.
 const USER_VERSION_OFFSET: usize = 60;
+/// Offset of `application_id` in the header.
 const APPLICATION_ID_OFFSET: usize = 68;
 
-/// The file for writing: made, with its folder, if it is not there; for its owner's eyes only. Its path has no links.
+/// Prepares the file for writing: creates it and its folder if they are missing, readable by this user only. Returns
+/// its path without symbolic links.
 pub(super) fn prepare(path: &Path) -> Result<PathBuf, JournalError> {
     let folder = parent_folder(path);
     DirBuilder::new()
@@ -32,40 +36,41 @@ pub(super) fn prepare(path: &Path) -> Result<PathBuf, JournalError> {
         .create(folder)
         .map_err(|error| JournalError::from_io(&error))?;
     let path = resolve_folder_links(path)?;
-    // Created here, so that at no time it is there with another mode.
+    // Created here and not by SQLite, so that it never has another mode.
     match private_file::create_new(&path) {
         Ok(_) => return Ok(path),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
         Err(error) => return Err(JournalError::from_io(&error)),
     }
-    let found = fs::symlink_metadata(&path).map_err(|error| JournalError::from_io(&error))?;
-    check_file(&found)?;
-    // SQLite takes a file that it may not write for one that is only to be read.
+    let metadata = fs::symlink_metadata(&path).map_err(|error| JournalError::from_io(&error))?;
+    check_file(&metadata)?;
+    // SQLite would silently open a file that it cannot write as read-only.
     if is_writable(&path) { Ok(path) } else { Err(JournalError::ReadOnly) }
 }
 
-/// Closes to others an old file that is open to them, and what SQLite has put beside it.
+/// Makes a file that other users can access private, together with the files beside it.
 pub(super) fn restrict_permissions(path: &Path) {
-    if fs::symlink_metadata(path).is_ok_and(|found| private_file::is_open_to_others(&found)) {
+    if fs::symlink_metadata(path).is_ok_and(|metadata| private_file::is_open_to_others(&metadata)) {
         for path in std::iter::once(path.to_owned()).chain(companion_files(path)) {
-            let _ = fs::set_permissions(path, private_file::owner_only()); // what is not there needs none
+            let _ = fs::set_permissions(path, private_file::owner_only()); // a companion may be missing
         }
     }
 }
 
-/// The file for reading; `None` if there is none.
+/// Returns the path of the file for reading, without symbolic links; `None` if there is no file.
 pub(super) fn find_existing(path: &Path) -> Result<Option<PathBuf>, JournalError> {
-    let absent = |error: &io::Error| matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory);
+    let is_missing =
+        |error: &io::Error| matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory);
     match fs::symlink_metadata(path) {
-        Ok(found) => check_file(&found)?,
-        Err(error) if absent(&error) => return Ok(None),
+        Ok(metadata) => check_file(&metadata)?,
+        Err(error) if is_missing(&error) => return Ok(None),
         Err(error) => return Err(JournalError::Other { reason: error.to_string() }),
     }
     resolve_folder_links(path).map(Some)
 }
 
-fn check_file(found: &Metadata) -> Result<(), JournalError> {
-    private_file::check(found).map_err(|refusal| JournalError::FileRejected {
+fn check_file(metadata: &Metadata) -> Result<(), JournalError> {
+    private_file::check(metadata).map_err(|refusal| JournalError::FileRejected {
         reason: match refusal {
             FileRefusal::SymbolicLink => "its file is a symbolic link",
             FileRefusal::NotRegular => "what is in its place is no file",
@@ -74,15 +79,16 @@ fn check_file(found: &Metadata) -> Result<(), JournalError> {
     })
 }
 
-/// Refuses a file that was never a journal: someone's notes are not to be moved aside as damaged.
+/// Refuses a file that was never a journal, so that a user's notes are not moved aside as a damaged journal.
 ///
-/// For files that nothing of this process has open: closing one gives up the locks that SQLite has on it.
+/// The caller must have closed the database: closing any handle of the file releases the locks that SQLite holds on it.
 pub(super) fn ensure_journal(path: &Path) -> Result<(), JournalError> {
     let mut start = Vec::new();
     let length = u64::try_from(SQLITE_MAGIC.len()).unwrap_or(u64::MAX);
     let read = fs::File::open(path).and_then(|file| file.take(length).read_to_end(&mut start));
     read.map_err(|error| JournalError::from_io(&error))?;
-    let is_ours = start == SQLITE_MAGIC || path.extension().is_some_and(|it| it == "sqlite");
+    // A damaged journal may lack the first bytes, but it has the extension.
+    let is_ours = start == SQLITE_MAGIC || path.extension().is_some_and(|extension| extension == "sqlite");
     if is_ours {
         Ok(())
     } else {
@@ -90,23 +96,23 @@ pub(super) fn ensure_journal(path: &Path) -> Result<(), JournalError> {
     }
 }
 
-/// Refuses, by its first bytes alone, a file that was never a journal and one of a newer version: SQLite, which would find
-/// out, too, leaves files of its own beside what it looks at.
+/// Refuses a file that was never a journal, and a journal of a newer version. Reads only the first bytes: opening it
+/// with SQLite would leave files beside it.
 ///
-/// For files that nothing of this process has open: closing one gives up the locks that SQLite has on it.
+/// The caller must have closed the database: closing any handle of the file releases the locks that SQLite holds on it.
 ///
 /// # Errors
-/// It is such a file, or can not be read. One that is not there is fine.
+/// The file is refused, or cannot be read. A missing or empty file is no error.
 pub fn precheck(path: &Path) -> Result<(), JournalError> {
-    let is_filled = |found: Metadata| found.is_file() && found.len() > 0;
+    let is_filled = |metadata: Metadata| metadata.is_file() && metadata.len() > 0;
     if !fs::symlink_metadata(path).is_ok_and(is_filled) {
         return Ok(());
     }
     ensure_journal(path)?;
     let mut start = [0; DB_HEADER_BYTES];
     let read = fs::File::open(path).and_then(|mut file| file.read_exact(&mut start));
-    let number = |at: usize| {
-        let bytes = start.get(at..at.saturating_add(4)).and_then(|bytes| bytes.try_into().ok());
+    let number = |offset: usize| {
+        let bytes = start.get(offset..offset.saturating_add(4)).and_then(|bytes| bytes.try_into().ok());
         bytes.map_or(0, |bytes| i64::from(u32::from_be_bytes(bytes)))
     };
     let version = number(USER_VERSION_OFFSET);
@@ -120,56 +126,57 @@ fn parent_folder(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// The path with the links of its folder resolved; the last part stays.
+/// Resolves the symbolic links of the folder, but not of the file itself.
 fn resolve_folder_links(path: &Path) -> Result<PathBuf, JournalError> {
     let name = path.file_name().ok_or(JournalError::FileRejected { reason: "its path names no file" })?;
     let folder = fs::canonicalize(parent_folder(path)).map_err(|error| JournalError::from_io(&error))?;
     Ok(folder.join(name))
 }
 
-/// The files that SQLite puts beside it, whether they are there or not.
+/// Returns the paths of the files that SQLite creates beside `path`. They may be missing.
 pub(super) fn companion_files(path: &Path) -> impl Iterator<Item = PathBuf> {
-    COMPANION_SUFFIXES.into_iter().map(|end| with_suffix(path, end))
+    COMPANION_SUFFIXES.into_iter().map(|suffix| with_suffix(path, suffix))
 }
 
-/// How many bytes the file has, and its log.
+/// Returns the size of the file and its log, in bytes.
 pub(super) fn total_bytes(path: &Path) -> u64 {
-    // What readers and writers share, `-shm`, is there only while somebody looks.
+    // `-shm` exists only while a process has the file open.
     let all = std::iter::once(path.to_owned())
         .chain(companion_files(path))
         .filter(|path| !path.to_string_lossy().ends_with("-shm"));
-    all.filter_map(|path| fs::symlink_metadata(path).ok()).map(|found| found.len()).sum()
+    all.filter_map(|path| fs::symlink_metadata(path).ok()).map(|metadata| metadata.len()).sum()
 }
 
-/// Whether another process has it open, after this one closed it: who closes it last takes the companions away.
+/// Returns true if another process has the file open. This process must have closed it: the last one to close it
+/// removes the companions.
 pub(super) fn is_open_elsewhere(path: &Path) -> bool {
     companion_files(path).any(|companion| companion.exists())
 }
 
-/// Whether it, and what SQLite puts beside it, can be written.
+/// Returns true if this user can write the file and its folder, where SQLite creates the companions.
 pub(super) fn is_writable(path: &Path) -> bool {
     use rustix::fs::{Access, access};
     access(path, Access::WRITE_OK).is_ok() && access(parent_folder(path), Access::WRITE_OK).is_ok()
 }
 
-/// Moves it and its companions aside, to `NAME.damaged-20261122-210409`; `None` if the file there is not `damaged_one`, and
-/// so another process has done it already.
+/// Moves the file and its companions aside, to `NAME.damaged-20261122-210409`. Returns the new path, or `None` if the
+/// file is no longer `damaged_id`, because another process has moved it already.
 ///
-/// For files that nothing of this process has open, as [`ensure_journal`].
+/// The caller must have closed the database, as for [`ensure_journal`].
 pub(super) fn move_aside(path: &Path, damaged_id: FileId, now: Timestamp) -> io::Result<Option<PathBuf>> {
-    // Who has found it damaged at the same time waits here, and then finds another file in its place.
+    // A process that finds the same damage waits here, and then sees another file at this path.
     let lock = fs::File::open(path)?;
     rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive)?;
     if FileId::at(path) != Some(damaged_id) {
         return Ok(None);
     }
     let stamp = format!("{}{}", damaged_suffix(), now.format("%Y%m%d-%H%M%S"));
-    let free = (1..100).map(|number| match number {
+    let candidates = (1..100).map(|number| match number {
         1 => with_suffix(path, &stamp),
         _ => with_suffix(path, &format!("{stamp}-{number}")),
     });
-    let aside = free.into_iter().find(|aside| !aside.exists()).ok_or(ErrorKind::AlreadyExists)?;
-    // The companions first: a log that is left without its file is lost, one beside a new file would be taken for its.
+    let aside = candidates.into_iter().find(|aside| !aside.exists()).ok_or(ErrorKind::AlreadyExists)?;
+    // Companions first: SQLite would apply a leftover log to the next database at this path.
     for suffix in COMPANION_SUFFIXES {
         match fs::rename(with_suffix(path, suffix), with_suffix(&aside, suffix)) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
@@ -184,31 +191,32 @@ const fn damaged_suffix() -> &'static str {
     ".damaged-"
 }
 
-/// The damaged ones that were moved aside from `path`.
+/// Returns the damaged files that were moved aside from `path`, sorted by name.
 #[must_use]
 pub fn damaged_files(path: &Path) -> Vec<PathBuf> {
-    let (Some(name), Ok(found)) = (path.file_name(), fs::read_dir(parent_folder(path))) else {
+    let (Some(name), Ok(entries)) = (path.file_name(), fs::read_dir(parent_folder(path))) else {
         return Vec::new();
     };
-    let start = with_suffix(Path::new(name), damaged_suffix());
-    let start = start.to_string_lossy().into_owned();
-    let is_companion = |name: &str| COMPANION_SUFFIXES.iter().any(|end| name.ends_with(end));
-    let mut found: Vec<PathBuf> = found
+    let prefix = with_suffix(Path::new(name), damaged_suffix());
+    let prefix = prefix.to_string_lossy().into_owned();
+    let is_companion = |name: &str| COMPANION_SUFFIXES.iter().any(|suffix| name.ends_with(suffix));
+    let mut damaged: Vec<PathBuf> = entries
         .filter_map(Result::ok)
         .filter(|entry| {
             let name = entry.file_name().to_string_lossy().into_owned();
-            name.starts_with(&start) && !is_companion(&name)
+            name.starts_with(&prefix) && !is_companion(&name)
         })
         .map(|entry| entry.path())
         .collect();
-    found.sort();
-    found
+    damaged.sort();
+    damaged
 }
 
-/// Whether its file system is shared by machines: then SQLite's log, which needs shared memory, must not be used.
+/// Returns true if the file system is shared between machines. A WAL does not work there: it needs shared memory.
 #[cfg(target_os = "linux")]
 pub(super) fn is_on_network_fs(path: &Path) -> bool {
-    /// NFS, SMB (three of them), 9P, Ceph, AFS, GFS2, OCFS2, Lustre, FUSE (sshfs; the local ones lose little), Coda, NCP.
+    /// NFS, SMB (three of them), 9P, Ceph, AFS, GFS2, OCFS2, Lustre, FUSE (sshfs; the local ones lose little), Coda,
+    /// NCP.
     const SHARED: [u32; 13] = [
         0x6969,
         0x517b,
@@ -224,14 +232,14 @@ pub(super) fn is_on_network_fs(path: &Path) -> bool {
         0x7375_7245,
         0x564c,
     ];
-    let Ok(found) = rustix::fs::statfs(path) else { return false };
-    // Of 64 bits or 32, signed or not, by machine; the kernel's constants have 32.
-    let kind = found.f_type.to_ne_bytes();
-    let low = if cfg!(target_endian = "little") { kind.first_chunk() } else { kind.last_chunk() };
-    low.is_some_and(|low| SHARED.contains(&u32::from_ne_bytes(*low)))
+    let Ok(stats) = rustix::fs::statfs(path) else { return false };
+    // `f_type` has 64 or 32 bits and may be signed, depending on the machine. The kernel's constants have 32 bits.
+    let kind = stats.f_type.to_ne_bytes();
+    let low_bytes = if cfg!(target_endian = "little") { kind.first_chunk() } else { kind.last_chunk() };
+    low_bytes.is_some_and(|bytes| SHARED.contains(&u32::from_ne_bytes(*bytes)))
 }
 
 #[cfg(not(target_os = "linux"))]
 pub(super) fn is_on_network_fs(_: &Path) -> bool {
-    false // what SQLite itself finds out must do
+    false // relies on SQLite's own check
 }

@@ -1,4 +1,5 @@
-//! The sender's end: takes what is to be written, and never waits for it to be.
+//! The sender's end of the journal: queues segments, entries and summaries for the writer thread. Never waits for the
+//! disk, except in `flush` and at the end, both with a timeout.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,38 +16,38 @@ use super::{JournalEntry, JournalError, Segment, SendResult, SessionSummary};
 use crate::store::writer_thread::WriterThread;
 use keepwatch_core::clock::Clock;
 
-/// What may wait to be written: so many pieces, of so many bytes. A second of a thousand sessions is a tenth of it.
+/// Maximum number of messages in the queue. A thousand sessions fill a tenth of it in a second.
 pub(super) const MAX_QUEUED: usize = 20_000;
-/// See [`MOST_WAITING`].
+/// Maximum size of the messages in the queue, in bytes.
 pub(super) const MAX_QUEUED_BYTES: usize = 32 * 1024 * 1024;
-/// How long the end of the program waits for what is still to be written.
+/// Maximum time to write the rest of the queue at the end.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The file of the journal, and how long it keeps entries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JournalConfig {
-    /// The path of the file.
+    /// Path of the file.
     pub path: PathBuf,
-    /// How long entries are kept.
+    /// Age at which entries are deleted.
     pub retention: Duration,
 }
 
-/// How the journal is kept.
+/// The limits of a journal, and its clock.
 #[derive(Clone, Debug)]
 pub struct JournalOptions {
-    /// For how long.
+    /// Age at which data is deleted.
     pub retention: Duration,
-    /// How large the file may become, in bytes; a little more until the next pruning.
+    /// Maximum size of the file, in bytes. It can be a little larger until the next pruning.
     pub max_bytes: u64,
-    /// What time it is.
+    /// The clock.
     pub clock: Clock,
-    /// How many pages the file may have, where a test wants a full disk.
+    /// Maximum number of pages of the file. Simulates a full disk in tests.
     #[cfg(test)]
     pub(super) max_pages: Option<i64>,
 }
 
 impl JournalOptions {
-    /// 30 days and 200 MB.
+    /// Returns the default limits: 30 days and 200 MB.
     #[must_use]
     pub fn new(clock: Clock) -> Self {
         Self {
@@ -59,16 +60,16 @@ impl JournalOptions {
     }
 }
 
-/// What the sender and the writer both know.
+/// The state that the sender and the writer thread share.
 #[derive(Debug, Default)]
 pub(super) struct JournalQueueState {
     queued: AtomicUsize,
     queued_bytes: AtomicUsize,
-    /// The segment that is written is no more, or is long enough.
+    /// True if the open segment was deleted, lost entries, or is long enough.
     is_segment_closed: AtomicBool,
-    /// The thread has ended: nothing is taken any more.
+    /// True if the thread has ended, so that nothing more is queued.
     is_shut_down: AtomicBool,
-    /// The file is none to write, as was told: nothing is missed there.
+    /// True if the thread must not write the file. It has reported that, so unwritten entries are not reported again.
     is_writing_refused: AtomicBool,
 }
 
@@ -85,9 +86,9 @@ impl JournalQueueState {
         self.queued_bytes.fetch_add(size, Ordering::Relaxed);
     }
 
-    /// So much is written, or was replaced by what came after it.
-    pub(super) fn release(&self, pieces: usize, bytes: usize) {
-        self.queued.fetch_sub(pieces, Ordering::Relaxed);
+    /// Frees queue space: the messages were written, or newer ones replaced them.
+    pub(super) fn release(&self, messages: usize, bytes: usize) {
+        self.queued.fetch_sub(messages, Ordering::Relaxed);
         self.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
@@ -104,22 +105,22 @@ impl JournalQueueState {
     }
 }
 
-/// A journal that is being written, by a thread of its own. Entries have a `B` for their body, segments an `H` for their
-/// header. Dropping it ends it: what waits is written, if that takes no longer than half a second.
+/// The sender to the thread that writes a journal. `B` is the type of an entry's body, `H` of a segment's header.
+/// Dropping it writes the rest of the queue, but waits no longer than half a second.
 #[derive(Debug)]
 pub struct Journal<B, H = Value> {
-    /// `None` while it is being dropped.
+    /// `None` once the journal is being closed.
     sender: Option<Sender<JournalMessage<B, H>>>,
     queue_state: Arc<JournalQueueState>,
-    /// Whether there is a segment without a hole.
+    /// True if there is an open segment that has lost no entry.
     has_intact_segment: bool,
-    /// `None` if no thread could be started.
+    /// `None` if the system could not start a thread.
     thread: Option<WriterThread>,
 }
 
 impl<B: Serialize + Send + 'static, H: Serialize + Send + 'static> Journal<B, H> {
-    /// Starts the thread that opens and writes the file at `path`, and returns at once. What is wrong with it, now or
-    /// later, is told to `on_trouble` on that thread.
+    /// Starts the thread that opens and writes the file at `path`, and returns at once. The thread calls `on_error`
+    /// with every change of the journal's state.
     pub fn spawn(
         path: PathBuf,
         options: JournalOptions,
@@ -128,18 +129,18 @@ impl<B: Serialize + Send + 'static, H: Serialize + Send + 'static> Journal<B, H>
         let (sender, inbox) = channel();
         let queue_state = Arc::<JournalQueueState>::default();
         let writer = JournalWriter::new(path, options, on_error, Arc::clone(&queue_state), inbox);
-        // Without a thread the queue is closed, and everything that is sent is dropped.
+        // Without a thread, the queue is closed and drops every message.
         let thread = WriterThread::spawn("journal", move || writer.run()).ok();
         Self { sender: Some(sender), queue_state, has_intact_segment: false, thread }
     }
 
-    /// Whether a segment that is begun now would be taken: worth asking before a large header is made.
+    /// Returns true if a new segment would be queued now.
     #[must_use]
     pub fn has_room(&self) -> bool {
         self.queue_state.has_room(0)
     }
 
-    /// Begins a segment; what follows belongs to it.
+    /// Starts a segment. Later entries belong to it.
     pub fn begin_segment(&mut self, segment: Segment<H>) -> SendResult {
         let size = segment.estimated_size;
         self.has_intact_segment =
@@ -148,44 +149,45 @@ impl<B: Serialize + Send + 'static, H: Serialize + Send + 'static> Journal<B, H>
         if self.has_intact_segment { SendResult::Queued } else { SendResult::Dropped }
     }
 
-    /// Adds an entry to the segment, or replaces the one in its place. Without a segment, or with one that has a hole,
-    /// nothing is taken.
+    /// Adds an entry to the segment, or replaces the one with its sequence number. Drops it if there is no segment, or
+    /// if the segment has lost an entry.
     pub fn write_entry(&mut self, entry: JournalEntry<B>) -> SendResult {
         if !self.has_intact_segment || self.queue_state.is_segment_closed.load(Ordering::Relaxed) {
             self.has_intact_segment = false;
             return SendResult::Dropped;
         }
         let size = entry.estimated_size;
-        let fate = self.send(size, JournalMessage::Entry(entry));
-        self.has_intact_segment = fate == SendResult::Queued;
-        fate
+        let result = self.send(size, JournalMessage::Entry(entry));
+        self.has_intact_segment = result == SendResult::Queued;
+        result
     }
 
-    /// Replaces what this run said of a session. If it is dropped, the segment has no hole by it.
+    /// Inserts or replaces this run's summary of a session. A dropped summary does not affect the segment.
     pub fn write_summary(&mut self, summary: SessionSummary) -> SendResult {
         let size = summary.estimated_size();
         self.send(size, JournalMessage::Summary(Box::new(summary)))
     }
 
-    /// Waits until all that was sent is written, at most so long: before the program is suspended. Whether it is.
+    /// Waits until all messages are written, but no longer than `timeout`. Returns true if they are. Used before the
+    /// program is suspended.
     pub fn flush(&mut self, timeout: Duration) -> bool {
         let (result_sender, result_receiver) = channel();
         let sent = self
             .sender
             .as_ref()
-            .is_some_and(|outbox| outbox.send(JournalMessage::Flush(result_sender)).is_ok());
+            .is_some_and(|sender| sender.send(JournalMessage::Flush(result_sender)).is_ok());
         sent && result_receiver.recv_timeout(timeout).unwrap_or(false)
     }
 
     fn send(&self, size: usize, message: JournalMessage<B, H>) -> SendResult {
-        let Some(outbox) = self.sender.as_ref().filter(|_| self.queue_state.has_room(size)) else {
+        let Some(sender) = self.sender.as_ref().filter(|_| self.queue_state.has_room(size)) else {
             return SendResult::Dropped;
         };
         self.queue_state.reserve(size);
-        match outbox.send(message) {
+        match sender.send(message) {
             Ok(()) => SendResult::Queued,
             Err(_) => {
-                self.queue_state.release(1, size); // the thread has ended: the file is not to be touched
+                self.queue_state.release(1, size); // the thread has ended
                 SendResult::Dropped
             }
         }
@@ -193,14 +195,15 @@ impl<B: Serialize + Send + 'static, H: Serialize + Send + 'static> Journal<B, H>
 }
 
 impl<B, H> Journal<B, H> {
-    /// Ends it, as dropping does. Returns how many pieces were not written, though the file is one to write.
+    /// Closes the journal, as dropping it does. Returns the number of messages that were not written; zero if the
+    /// thread has reported that it must not write the file.
     pub fn close(mut self) -> usize {
         self.shut_down(CLOSE_TIMEOUT);
-        let is_left_alone = self.queue_state.is_writing_refused.load(Ordering::Relaxed);
-        if is_left_alone { 0 } else { self.queue_state.queued.load(Ordering::Relaxed) }
+        let is_refused = self.queue_state.is_writing_refused.load(Ordering::Relaxed);
+        if is_refused { 0 } else { self.queue_state.queued.load(Ordering::Relaxed) }
     }
 
-    /// Lets the writer end, and waits for that. Returns true if it ended within `timeout`.
+    /// Closes the queue and waits for the thread. Returns true if it ended within `timeout`.
     pub(super) fn shut_down(&mut self, timeout: Duration) -> bool {
         self.sender = None;
         self.thread.as_ref().is_none_or(|thread| thread.wait(timeout))

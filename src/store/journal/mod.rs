@@ -1,18 +1,18 @@
-//! The journal: what was observed, kept on the disk across runs. It owns the file, its schema, and the thread that writes
-//! it; what an entry's body says is its sender's business.
+//! The journal: an SQLite database of what all runs saw. Owns the file, its schema, and the thread that writes it.
+//! Never looks into the entries' bodies: the sender chooses their type.
 //!
 //! ```text
-//!   the loop ──begin, entry, summary──► Journal ──bounded; full: Dropped──► writer's thread ──a batch a second──► SQLite
-//!                                          ▲                                   │                                   │
-//!                                          └─ Fate: taken, or a hole           └──► Trouble, once a change         ▼
-//!                                                                                      Reader ◄── segments, summaries
+//!   sender ──segment, entry, summary──► Journal ──bounded queue──► writer thread ──a batch a second──► SQLite
+//!                                          │                            │                                 │
+//!                                          ▼                            ▼                                 ▼
+//!                          SendResult: Queued or Dropped    JournalError, once per change          JournalReader
 //! ```
 //!
-//! Nothing here blocks who sends: not a slow disk, not a full one, not another process. A run is written as *segments*,
-//! each complete in itself, so that whole ones can be deleted; after a hole a new one begins. Many processes write to one
-//! file, each its own segments, and readers see all.
+//! Sending never blocks: not on a slow disk, a full disk, or another process. A run is written as *segments*. Each
+//! segment can be read by itself, so pruning deletes whole segments. After a dropped entry, the sender starts a new
+//! segment. Several processes can write to one file, each to its own segments, and readers see all of them.
 //!
-//! It never holds a key or a connect URL: what looks like one is masked before it is written.
+//! The journal never holds an API key or a connect URL: text that looks like one is redacted before it is written.
 
 mod batch;
 mod clear;

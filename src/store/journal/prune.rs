@@ -1,5 +1,5 @@
-//! What is deleted by itself: what is older than it is kept, and the oldest where the file is too large. Only whole
-//! segments, and none that may still be written.
+//! Deletes old data: everything beyond the retention period and, while the file is too large, the oldest segment.
+//! Deletes whole segments only, and never one that may still be written.
 
 use std::time::Duration;
 
@@ -10,47 +10,47 @@ use super::reader::to_millis;
 use super::{JournalError, schema};
 use keepwatch_core::clock::Timestamp;
 
-/// A segment without an end that was not written to for so long: its writer was killed.
+/// Age of the newest entry beyond which an unfinished segment counts as finished: its writer was killed.
 const ABANDONED_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
-/// Where the file is too large, it gets smaller than it has to be by this part of it: else each batch would prune.
+/// Divisor of the maximum size: pruning goes this fraction below the maximum, because otherwise each batch would prune.
 pub(super) const SLACK: u64 = 10;
-/// How many pages are given back at a time, so that other writers get their turn.
+/// Number of pages freed at a time, so that other writers get their turn.
 const VACUUM_PAGES: i64 = 1000;
 
-/// Deletes, and gives the room back.
+/// Deletes old data, and gives the space back to the file system.
 pub(super) fn prune(
-    store: &mut JournalDatabase,
+    database: &mut JournalDatabase,
     now: Timestamp,
     retention: Duration,
     max_bytes: u64,
 ) -> Result<(), JournalError> {
-    let ago = |by: Duration| {
-        chrono::TimeDelta::from_std(by)
+    let cutoff = |age: Duration| {
+        chrono::TimeDelta::from_std(age)
             .ok()
-            .and_then(|by| now.checked_sub_signed(by))
+            .and_then(|age| now.checked_sub_signed(age))
             .map_or(i64::MIN, to_millis)
     };
-    let (retention_cutoff, abandoned_cutoff) = (ago(retention), ago(ABANDONED_AFTER));
-    store.db.execute(
+    let (retention_cutoff, abandoned_cutoff) = (cutoff(retention), cutoff(ABANDONED_AFTER));
+    database.db.execute(
         "UPDATE segment SET finished = 1 WHERE finished = 0 AND last < ?1 AND started < ?1",
         [abandoned_cutoff],
     )?;
-    store.db.execute("DELETE FROM summary WHERE last_seen < ?1", [retention_cutoff])?;
-    while delete_oldest_segment(store, retention_cutoff)? {}
-    if store.used_and_total_bytes()?.0 > max_bytes {
-        let enough = max_bytes.saturating_sub(max_bytes / SLACK);
-        while store.used_and_total_bytes()?.0 > enough && delete_oldest_segment(store, i64::MAX)? {}
+    database.db.execute("DELETE FROM summary WHERE last_seen < ?1", [retention_cutoff])?;
+    while delete_oldest_segment(database, retention_cutoff)? {}
+    if database.used_and_total_bytes()?.0 > max_bytes {
+        let target = max_bytes.saturating_sub(max_bytes / SLACK);
+        while database.used_and_total_bytes()?.0 > target && delete_oldest_segment(database, i64::MAX)? {}
     }
-    vacuum(&store.db)
+    vacuum(&database.db)
 }
 
-/// Deletes the oldest segment that is finished, if it ended before `before`; whether there was one. One at a time, so that
-/// other writers get their turn.
-fn delete_oldest_segment(store: &mut JournalDatabase, before: i64) -> Result<bool, JournalError> {
-    let transaction = store.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+/// Deletes the oldest finished segment that ended before `cutoff`. Returns true if there was one. Deletes a single one
+/// per transaction, so that other writers get their turn.
+fn delete_oldest_segment(database: &mut JournalDatabase, cutoff: i64) -> Result<bool, JournalError> {
+    let transaction = database.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let oldest: Option<i64> = transaction
         .prepare_cached("SELECT id FROM segment WHERE finished = 1 AND last < ?1 ORDER BY last, id LIMIT 1")?
-        .query_map([before], |row| row.get(0))?
+        .query_map([cutoff], |row| row.get(0))?
         .next()
         .transpose()?;
     if let Some(id) = oldest {
@@ -76,22 +76,22 @@ fn delete_segment(transaction: &rusqlite::Transaction<'_>, id: i64) -> rusqlite:
     Ok(())
 }
 
-/// Gives the free pages back to the file system.
+/// Gives free pages back to the file system.
 pub(super) fn vacuum(db: &rusqlite::Connection) -> Result<(), JournalError> {
-    let free = || db.pragma_query_value(None, "freelist_count", |row| row.get::<_, i64>(0));
-    let mut left = free()?;
-    while left > 0 {
-        // It frees a page a step.
-        let mut some = db.prepare(&format!("PRAGMA incremental_vacuum({VACUUM_PAGES})"))?;
-        let mut steps = some.query([])?;
+    let free_pages = || db.pragma_query_value(None, "freelist_count", |row| row.get::<_, i64>(0));
+    let mut remaining = free_pages()?;
+    while remaining > 0 {
+        // Each step of the statement frees one page.
+        let mut statement = db.prepare(&format!("PRAGMA incremental_vacuum({VACUUM_PAGES})"))?;
+        let mut steps = statement.query([])?;
         while steps.next()?.is_some() {}
         drop(steps);
-        drop(some);
-        let now = free()?;
-        if now >= left {
-            break; // a file that was not made to be vacuumed so
+        drop(statement);
+        let now_free = free_pages()?;
+        if now_free >= remaining {
+            break; // the file was created without auto_vacuum
         }
-        left = now;
+        remaining = now_free;
     }
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! Reading what was written, while others write: no lock is held from one call to the next, nor from one piece of entries
-//! to the next.
+//! Reads a journal while other processes write it. Holds no lock between two calls, nor between two chunks of entries.
+//! Writes only to upgrade an older version.
 
 use std::path::Path;
 use std::time::Duration;
@@ -13,9 +13,9 @@ use keepwatch_core::clock::Timestamp;
 use keepwatch_core::session::SessionId;
 use keepwatch_core::text::Untrusted;
 
-/// How long a lock is waited for. With a log there is none for readers.
+/// Maximum wait for a lock. With a WAL, readers need none.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
-/// How many entries are read at a time.
+/// Number of entries that are read at a time.
 const CHUNK_ENTRIES: i64 = 512;
 
 /// A journal that is open for reading.
@@ -25,78 +25,79 @@ pub struct JournalReader {
     path: std::path::PathBuf,
 }
 
-/// What names a segment, within its file.
+/// The id of a segment, unique in its file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SegmentId(i64);
 
-/// A segment as it was kept.
+/// A segment in the journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredSegment {
-    /// What names it.
+    /// The id.
     pub id: SegmentId,
-    /// Whose it is.
+    /// The run that wrote it.
     pub run: RunId,
-    /// When it begins.
+    /// Start of the segment, by the wall clock of its run.
     pub started: Timestamp,
-    /// The time of its newest entry.
+    /// Time of the newest entry.
     pub newest_at: Timestamp,
-    /// Whether nothing will follow in it.
+    /// True if no entries will be added.
     pub is_finished: bool,
-    /// The profile that its sessions were reached by, if one was chosen.
+    /// Name of the profile, if there were several.
     pub profile: Option<String>,
-    /// The host that was asked.
+    /// Host of the API.
     pub host: String,
     /// The header, as JSON.
     pub header: String,
 }
 
-/// An entry as it was kept.
+/// An entry in the journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredEntry {
-    /// Its place in the segment.
+    /// Sequence number in the segment.
     pub seq: u64,
-    /// When what it says was so, at last.
+    /// Wall clock of its run at the newest response or input of the entry.
     pub at: Timestamp,
     /// The body, as JSON.
     pub body: String,
 }
 
-/// Of what segments are wanted.
+/// The segments to return.
 #[derive(Clone, Copy, Debug)]
 pub enum SegmentFilter<'a> {
-    /// Of anything.
+    /// All segments.
     All,
-    /// Those that speak of any of these sessions.
+    /// Segments that mention any of these sessions.
     Sessions(&'a [SessionId]),
-    /// Those that speak of any of these projects.
+    /// Segments that mention any of these projects.
     Projects(&'a [Untrusted]),
 }
 
-/// How much there is.
+/// The size of a journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JournalStats {
-    /// The bytes of its file, and of its log.
+    /// Size of the file and its log, in bytes.
     pub bytes: u64,
-    /// How many segments.
+    /// Number of segments.
     pub segments: u64,
-    /// How many entries they have.
+    /// Number of entries in all segments.
     pub entries: u64,
-    /// How many sessions there are summaries of.
+    /// Number of sessions that have a summary.
     pub sessions: u64,
-    /// When the oldest segment begins, or the oldest session was first seen.
+    /// Start of the oldest segment, or the time when the oldest session was first seen.
     pub oldest: Option<Timestamp>,
 }
 
 impl JournalReader {
-    /// Opens the journal at `path`; `None` if there is none.
+    /// Opens the journal at `path`. Returns `None` if it is missing or empty. Upgrades an older version, and writes
+    /// nothing otherwise.
     ///
     /// # Errors
-    /// It can not be read, or not by this version. Writes nothing, unless the journal is of an older version and can be
-    /// brought to this one.
+    /// The file cannot be read, is not a journal, or has a newer version.
     pub fn open(path: &Path) -> Result<Option<Self>, JournalError> {
         let Some(path) = file::find_existing(path)? else { return Ok(None) };
         let (db, version) = match Self::open_read_only(&path, "mode=ro") {
-            // A disk that is only to be read has no room for what readers of a log share; nobody writes it, then.
+            // On a read-only disk, SQLite cannot create the shared memory of a WAL. Nobody writes there, so the file is
+            // immutable.
             Err(_) if !file::is_writable(&path) => Self::open_read_only(&path, "mode=ro&immutable=1")?,
             other => other?,
         };
@@ -128,38 +129,38 @@ impl JournalReader {
         Ok((db, version))
     }
 
-    /// Sessions whose ids begin with the text of `id`, and that one itself, if they are there: three at most.
+    /// Returns the sessions whose ids start with `prefix`, including an id equal to it: at most three, sorted.
     ///
     /// # Errors
-    /// The file can not be read.
+    /// The file cannot be read.
     pub fn sessions_with_prefix(&self, prefix: &SessionId) -> Result<Vec<SessionId>, JournalError> {
         let mut statement = self.db.prepare_cached(
             "SELECT DISTINCT session FROM mention WHERE session >= ?1 AND substr(session, 1, length(?1)) = ?1
              ORDER BY session LIMIT 3",
         )?;
-        let found = statement.query_map([prefix.raw()], |row| row.get::<_, String>(0))?;
-        let ids = found.map(|id| id.map(|id| SessionId::from_api(Untrusted::new(id))));
+        let rows = statement.query_map([prefix.raw()], |row| row.get::<_, String>(0))?;
+        let ids = rows.map(|id| id.map(|id| SessionId::from_api(Untrusted::new(id))));
         Ok(ids.collect::<rusqlite::Result<_>>()?)
     }
 
-    /// The segments with anything since `since`, the oldest first.
+    /// Returns the segments that match `filter` and end at or after `since`, the oldest first.
     ///
     /// # Errors
-    /// The file can not be read.
+    /// The file cannot be read.
     pub fn segments(
         &self,
         since: Timestamp,
         filter: SegmentFilter<'_>,
     ) -> Result<Vec<StoredSegment>, JournalError> {
-        let mut found: Vec<StoredSegment> = {
-            let mut all = self.db.prepare_cached(
+        let mut segments: Vec<StoredSegment> = {
+            let mut statement = self.db.prepare_cached(
                 "SELECT id, run, started, last, finished, profile, host, header FROM segment WHERE last >= ?1
                  ORDER BY started, id",
             )?;
-            all.query_map([to_millis(since)], read_segment)?.collect::<rusqlite::Result<_>>()?
+            statement.query_map([to_millis(since)], read_segment)?.collect::<rusqlite::Result<_>>()?
         };
-        let wanted = match filter {
-            SegmentFilter::All => return Ok(found),
+        let matching = match filter {
+            SegmentFilter::All => return Ok(segments),
             SegmentFilter::Sessions(ids) => {
                 self.segments_mentioning("mention", "session", ids.iter().map(SessionId::raw))?
             }
@@ -167,8 +168,8 @@ impl JournalReader {
                 self.segments_mentioning("project", "project", ids.iter().map(Untrusted::raw))?
             }
         };
-        found.retain(|segment| wanted.contains(&segment.id));
-        Ok(found)
+        segments.retain(|segment| matching.contains(&segment.id));
+        Ok(segments)
     }
 
     fn segments_mentioning<'t>(
@@ -179,61 +180,61 @@ impl JournalReader {
     ) -> Result<std::collections::HashSet<SegmentId>, JournalError> {
         let mut statement =
             self.db.prepare_cached(&format!("SELECT segment FROM {table} WHERE {column} = ?1"))?;
-        let mut found = std::collections::HashSet::new();
-        for text in values {
-            for id in statement.query_map([text], |row| row.get(0).map(SegmentId))? {
-                found.insert(id?);
+        let mut segments = std::collections::HashSet::new();
+        for value in values {
+            for id in statement.query_map([value], |row| row.get(0).map(SegmentId))? {
+                segments.insert(id?);
             }
         }
-        Ok(found)
+        Ok(segments)
     }
 
-    /// The entries of a segment, in their order.
+    /// Returns the entries of a segment, in order.
     pub fn entries(&self, segment: SegmentId) -> StoredEntries<'_> {
         let place_range = schema::place_range(segment.0);
         StoredEntries { db: &self.db, remaining: place_range, chunk: Vec::new().into_iter() }
     }
 
-    /// What is known of the sessions that were seen since `since`, a row a run, by session: of one, the run that saw it
-    /// last comes first, and earlier ones that saw it before `since` follow.
+    /// Returns the summaries of the sessions that any run saw since `since`, sorted by session. A session has one
+    /// summary per run, the newest first, and those of runs that saw it only before `since` are included.
     ///
     /// # Errors
-    /// The file can not be read.
+    /// The file cannot be read.
     pub fn summaries(&self, since: Timestamp) -> Result<Vec<SessionSummary>, JournalError> {
         Ok(SessionSummary::seen_since(&self.db, since)?)
     }
 
-    /// How much there is.
+    /// Returns the size of the journal.
     ///
     /// # Errors
-    /// The file can not be read.
+    /// The file cannot be read.
     pub fn stats(&self) -> Result<JournalStats, JournalError> {
-        let sizes = self.db.query_row(
+        let stats = self.db.query_row(
             "SELECT (SELECT count(*) FROM segment), (SELECT count(*) FROM entry),
                     (SELECT count(DISTINCT session) FROM summary),
                     (SELECT min(at) FROM (SELECT min(started) AS at FROM segment
                                           UNION ALL SELECT min(first_seen) FROM summary))",
             [],
             |row| {
-                let number = |at| row.get::<_, i64>(at).map(|number| u64::try_from(number).unwrap_or(0));
+                let count = |column| row.get::<_, i64>(column).map(|count| u64::try_from(count).unwrap_or(0));
                 Ok(JournalStats {
                     bytes: file::total_bytes(&self.path),
-                    segments: number(0)?,
-                    entries: number(1)?,
-                    sessions: number(2)?,
+                    segments: count(0)?,
+                    entries: count(1)?,
+                    sessions: count(2)?,
                     oldest: row.get::<_, Option<i64>>(3)?.map(from_millis),
                 })
             },
         )?;
-        Ok(sizes)
+        Ok(stats)
     }
 }
 
-/// The entries of a segment, a piece at a time.
+/// An iterator over the entries of a segment. Reads them in chunks.
 #[derive(Debug)]
 pub struct StoredEntries<'r> {
     db: &'r Connection,
-    /// Between which places those are that were not read yet; `None` once there are none.
+    /// First and last `place` that are not read yet; `None` at the end.
     remaining: Option<(i64, i64)>,
     chunk: std::vec::IntoIter<StoredEntry>,
 }
@@ -255,9 +256,9 @@ impl StoredEntries<'_> {
                 },
             ))
         })?;
-        let piece = rows.collect::<rusqlite::Result<Vec<_>>>()?;
-        self.remaining = piece.last().map(|(place, _)| (place.saturating_add(1), last));
-        self.chunk = piece.into_iter().map(|(_, line)| line).collect::<Vec<_>>().into_iter();
+        let chunk = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+        self.remaining = chunk.last().map(|(place, _)| (place.saturating_add(1), last));
+        self.chunk = chunk.into_iter().map(|(_, entry)| entry).collect::<Vec<_>>().into_iter();
         Ok(())
     }
 }
@@ -267,9 +268,9 @@ impl Iterator for StoredEntries<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.chunk.len() == 0
-            && let Err(trouble) = self.read_chunk()
+            && let Err(error) = self.read_chunk()
         {
-            return Some(Err(trouble));
+            return Some(Err(error));
         }
         self.chunk.next().map(Ok)
     }
@@ -288,7 +289,7 @@ fn read_segment(row: &Row<'_>) -> rusqlite::Result<StoredSegment> {
     })
 }
 
-/// Who only reads is told that it can not be read.
+/// Converts an error of opening the file for reading. The general conversion would say that it cannot be written.
 fn read_only_error(error: rusqlite::Error) -> JournalError {
     match error.sqlite_error_code() {
         Some(ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => {
@@ -298,17 +299,17 @@ fn read_only_error(error: rusqlite::Error) -> JournalError {
     }
 }
 
-/// A time as it is kept: milliseconds since 1970.
+/// Converts a time to its stored form: milliseconds since 1970.
 pub(super) fn to_millis(at: Timestamp) -> i64 {
     at.timestamp_millis()
 }
 
-/// A time that was kept.
+/// Converts a stored time.
 pub(super) fn from_millis(ms: i64) -> Timestamp {
     DateTime::from_timestamp_millis(ms).unwrap_or(DateTime::<Utc>::UNIX_EPOCH)
 }
 
-/// A length that was kept.
+/// Converts a stored duration.
 pub(super) fn duration_from_millis(ms: i64) -> Duration {
     Duration::from_millis(u64::try_from(ms).unwrap_or(0))
 }

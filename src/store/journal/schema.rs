@@ -1,17 +1,19 @@
-//! The schema and its versions. A version that shipped is never changed: what is new is a new step, and
-//! `tests/fixtures` has a file of each version, which a test opens with this one.
+//! The schema, its versions, and the migrations between them.
+//!
+//! A version that shipped never changes. A change is a new migration. `tests/fixtures` has a file of each version, and
+//! a test opens all of them with the current one.
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::JournalError;
 
-/// The version of the schema that this program writes.
+/// Version of the schema that this program writes.
 pub const SCHEMA_VERSION: i64 = 1;
 
-/// Says in the file's header that it is a journal of ours: "kwjl".
+/// Marks a file as a keepwatch journal, in its header: "kwjl".
 pub(super) const APPLICATION_ID: i64 = 0x6b77_6a6c;
 
-/// How each version becomes the next; the first makes one out of nothing.
+/// SQL from each version to the next. The first creates the tables in an empty file.
 const MIGRATIONS: [&str; 1] = ["
     -- A piece of a run's stream that is complete in itself. Ids are not used again: a writer whose segment was deleted by
     -- another must not find a stranger's in its place.
@@ -73,32 +75,32 @@ const MIGRATIONS: [&str; 1] = ["
     CREATE INDEX summary_last_seen ON summary (last_seen);
 "];
 
-/// How many bits of an entry's `place` are its place in the segment.
+/// Number of low bits of an entry's `place` that hold its sequence number.
 const SEQ_BITS: u32 = 32;
 
-/// An entry's `place`; `None` beyond what it can be.
+/// Returns the `place` of an entry; `None` if the segment or the sequence number is too large.
 pub(super) fn entry_place(segment: i64, seq: u64) -> Option<i64> {
     let seq = u32::try_from(seq).ok()?;
     Some(place_range(segment)?.0 | i64::from(seq))
 }
 
-/// The first and the last `place` that a segment's entries can have.
+/// Returns the first and the last `place` that entries of a segment can have.
 pub(super) fn place_range(segment: i64) -> Option<(i64, i64)> {
     let first = i64::from(i32::try_from(segment).ok()?).checked_shl(SEQ_BITS)?;
     Some((first, first | i64::from(u32::MAX)))
 }
 
-/// The place in its segment of an entry with this `place`.
+/// Returns the sequence number of the entry with this `place`.
 pub(super) fn seq_of_place(place: i64) -> u64 {
     u64::try_from(place & i64::from(u32::MAX)).unwrap_or(0)
 }
 
-/// Makes an empty file a journal, and one of an older version one of this. One that is neither is left as it is.
+/// Creates the schema in an empty file, and upgrades that of an older version. Does not touch any other file.
 pub(super) fn migrate(db: &mut Connection) -> Result<(), JournalError> {
     if version(db)? == Some(SCHEMA_VERSION) {
         return Ok(());
     }
-    // Whoever comes first does it; the others wait, and find it done.
+    // The first process migrates. The others wait for its lock, and then find nothing to do.
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let from = version(&transaction)?.unwrap_or(0);
     run_migrations(&transaction, from)?;
@@ -107,25 +109,25 @@ pub(super) fn migrate(db: &mut Connection) -> Result<(), JournalError> {
 }
 
 fn run_migrations(transaction: &Transaction<'_>, from: i64) -> Result<(), JournalError> {
-    for step in MIGRATIONS.iter().skip(usize::try_from(from).unwrap_or(usize::MAX)) {
-        transaction.execute_batch(step)?;
+    for migration in MIGRATIONS.iter().skip(usize::try_from(from).unwrap_or(usize::MAX)) {
+        transaction.execute_batch(migration)?;
     }
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
     transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
     Ok(())
 }
 
-/// The version of the file's schema; `None` where there is nothing in it yet.
+/// Returns the version of the file's schema, or `None` if the file is empty.
 ///
 /// # Errors
-/// It is another program's, or of a newer version; or it can not be read.
+/// The file belongs to another program, has a newer version, or cannot be read.
 pub(super) fn version(db: &Connection) -> Result<Option<i64>, JournalError> {
-    // All of one moment: another process may be about to make a journal of it.
-    let moment = if db.is_autocommit() { Some(db.unchecked_transaction()?) } else { None };
+    // One transaction, because another process may be creating the schema.
+    let transaction = if db.is_autocommit() { Some(db.unchecked_transaction()?) } else { None };
     let tables: i64 = db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-    let number = |name| db.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-    let (application, version) = (number("application_id")?, number("user_version")?);
-    moment.map(Transaction::finish).transpose()?;
+    let pragma = |name| db.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    let (application, version) = (pragma("application_id")?, pragma("user_version")?);
+    transaction.map(Transaction::finish).transpose()?;
     match (application, version) {
         (0, 0) if tables == 0 => Ok(None),
         (APPLICATION_ID, 1..=SCHEMA_VERSION) => Ok(Some(version)),

@@ -1,4 +1,5 @@
-//! One session as one run saw it: what `keepwatch history` shows. Replaced as it changes.
+//! The summary of one session in one run: a row of `keepwatch history`, and its columns in the database. A run replaces
+//! its summary whenever the session changes.
 
 use std::time::Duration;
 
@@ -10,20 +11,20 @@ use keepwatch_core::clock::Timestamp;
 use keepwatch_core::session::{Metadata, Region, SessionId, Status};
 use keepwatch_core::text::{Untrusted, redact};
 
-/// What one run knows of one session.
+/// One session as one run saw it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SessionSummary {
-    /// Which session.
+    /// The session.
     pub session: SessionId,
-    /// Which run.
+    /// The run.
     pub run: RunId,
-    /// The profile that it was reached by, if one was chosen.
+    /// Name of the profile, if there were several.
     pub profile: Option<String>,
-    /// The host that was asked.
+    /// Host of the API.
     pub host: String,
     /// `projectId`
     pub project: Option<Untrusted>,
-    /// Whose it is, by its metadata.
+    /// Owner of the session, from its metadata.
     pub owner: Option<Untrusted>,
     /// The newest `status`.
     pub status: Option<Status>,
@@ -37,40 +38,40 @@ pub struct SessionSummary {
     pub created: Option<Timestamp>,
     /// `startedAt`
     pub started: Option<Timestamp>,
-    /// When it ended, if it has.
+    /// Time of its end, if it has ended.
     pub ended: Option<Timestamp>,
-    /// Whether that is the end itself, and not only the latest that it can be.
+    /// True if `ended` is the exact end. Otherwise it is the latest possible one.
     pub is_end_exact: bool,
     /// `expiresAt`
     pub expires: Option<Timestamp>,
-    /// The first reply about it came.
+    /// Receive time of the first response about it.
     pub first_seen: Timestamp,
-    /// The newest reply about it came.
+    /// Receive time of the newest response about it.
     pub last_seen: Timestamp,
-    /// For how long it was really watched: the time in which replies came as they should.
+    /// Time during which responses came without long gaps.
     pub watched: Duration,
-    /// How many replies came.
+    /// Number of responses about it.
     pub responses: u64,
     /// `proxyBytes`
     pub proxy_bytes: Option<i64>,
-    /// What probably lies behind its end.
+    /// The verdict on its end.
     pub verdict: Option<StoredVerdict>,
-    /// `userMetadata`; what looks like a secret in it is masked as it is written.
+    /// `userMetadata`. Secrets in it are redacted when it is written.
     pub metadata: Option<Metadata>,
 }
 
-/// A verdict, as it was said.
+/// A verdict in the words of the run that wrote it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredVerdict {
-    /// Its name, as in `keepwatch events`.
+    /// Name of the verdict, as in `keepwatch events`.
     pub name: String,
-    /// How sure it is, in the word of `keepwatch events`: said, likely, perhaps or unknown.
+    /// Confidence, as in `keepwatch events`: `said`, `likely`, `perhaps` or `unknown`.
     pub confidence: String,
-    /// The sentence; as what the API said may be quoted in it, it is not trusted with the terminal.
+    /// The sentence. It may quote the API, so it is untrusted.
     pub sentence: Untrusted,
 }
 
-/// The columns, in the order of the values in [`INSERT`].
+/// Lists the columns, in the order of the values in [`INSERT`].
 macro_rules! columns {
     () => {
         "session, run, profile, host, project, owner, status, region, keep_alive, context, created, started, ended, \
@@ -86,7 +87,7 @@ const INSERT: &str = concat!(
       :sentence, :metadata)"
 );
 
-/// By session, the run that saw it last first.
+/// Sorted by session, and by run, the newest first.
 const SELECT_SINCE: &str = concat!(
     "SELECT ",
     columns!(),
@@ -95,7 +96,7 @@ const SELECT_SINCE: &str = concat!(
 );
 
 impl SessionSummary {
-    /// About how many bytes it takes while it waits.
+    /// Returns its approximate size in the queue, in bytes.
     pub(super) fn estimated_size(&self) -> usize {
         const FIXED_SIZE: usize = 600;
         self.metadata.as_ref().map_or(0, |metadata| metadata.json().len()).saturating_add(FIXED_SIZE)
@@ -125,17 +126,17 @@ impl SessionSummary {
             ":watched": i64::try_from(self.watched.as_millis()).unwrap_or(i64::MAX),
             ":replies": i64::try_from(self.responses).unwrap_or(i64::MAX),
             ":bytes": self.proxy_bytes,
-            ":verdict": self.verdict.as_ref().map(|why| &why.name),
-            ":sure": self.verdict.as_ref().map(|why| &why.confidence),
-            ":sentence": self.verdict.as_ref().map(|why| redacted(&why.sentence)),
+            ":verdict": self.verdict.as_ref().map(|verdict| &verdict.name),
+            ":sure": self.verdict.as_ref().map(|verdict| &verdict.confidence),
+            ":sentence": self.verdict.as_ref().map(|verdict| redacted(&verdict.sentence)),
             // promise: journal-metadata, mutant: .redacted() -> .clone()
             ":metadata": self.metadata.as_ref().map(|metadata| metadata.redacted().json().to_owned()),
         })?;
         Ok(())
     }
 
-    /// All of the sessions that were seen since `since`, with what earlier runs knew of them; by session, the run that saw
-    /// it last first.
+    /// Returns the summaries of all sessions that any run saw since `since`, with those of earlier runs. Sorted by
+    /// session, and by run, the newest first.
     pub(super) fn seen_since(db: &Connection, since: Timestamp) -> rusqlite::Result<Vec<Self>> {
         let mut statement = db.prepare_cached(SELECT_SINCE)?;
         statement.query_map([to_millis(since)], Self::from_row)?.collect()
@@ -143,7 +144,7 @@ impl SessionSummary {
 
     fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
         let untrusted = |column| row.get::<_, Option<String>>(column).map(|text| text.map(Untrusted::new));
-        let at = |column| row.get::<_, Option<i64>>(column).map(|at| at.map(from_millis));
+        let time = |column| row.get::<_, Option<i64>>(column).map(|ms| ms.map(from_millis));
         let (name, confidence): (Option<String>, Option<String>) = (row.get("verdict")?, row.get("sure")?);
         let verdict = name.zip(confidence).zip(untrusted("sentence")?);
         Ok(Self {
@@ -157,19 +158,19 @@ impl SessionSummary {
             region: row.get::<_, Option<String>>("region")?.map(|word| Region::from_api(&word)),
             keep_alive: row.get("keep_alive")?,
             context: untrusted("context")?,
-            created: at("created")?,
-            started: at("started")?,
-            ended: at("ended")?,
+            created: time("created")?,
+            started: time("started")?,
+            ended: time("ended")?,
             is_end_exact: row.get("end_exact")?,
-            expires: at("expires")?,
+            expires: time("expires")?,
             first_seen: from_millis(row.get("first_seen")?),
             last_seen: from_millis(row.get("last_seen")?),
             watched: duration_from_millis(row.get("watched_ms")?),
             responses: u64::try_from(row.get::<_, i64>("replies")?).unwrap_or(0),
             proxy_bytes: row.get("proxy_bytes")?,
-            verdict: verdict.map(|((name, sure), sentence)| StoredVerdict {
+            verdict: verdict.map(|((name, confidence), sentence)| StoredVerdict {
                 name,
-                confidence: sure,
+                confidence,
                 sentence,
             }),
             metadata: row.get::<_, Option<String>>("metadata")?.map(|json| Metadata::new(&json)),

@@ -13,7 +13,7 @@ use keepwatch_core::text::Untrusted;
 mod failures;
 mod versions;
 
-/// Longer than anything takes on a busy machine; reached only by a failure.
+/// Longer than any step takes on a busy machine. Only a failing test waits this long.
 const TEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 fn run(number: u64) -> RunId {
@@ -78,7 +78,7 @@ fn summary(session: &str, run: RunId, last_seen: Timestamp) -> SessionSummary {
     }
 }
 
-/// A journal in a folder of its own, and what it tells.
+/// A journal in a folder of its own, with its reported errors.
 struct TestJournal {
     folder: tempfile::TempDir,
     errors: Receiver<JournalError>,
@@ -91,12 +91,12 @@ impl TestJournal {
     }
 
     fn open(folder: tempfile::TempDir, options: JournalOptions) -> Self {
-        let (tell, told) = channel();
+        let (sender, errors) = channel();
         let path = folder.path().join("state/keepwatch/journal.sqlite");
-        let journal = Journal::spawn(path, options, move |trouble| {
-            let _ = tell.send(trouble);
+        let journal = Journal::spawn(path, options, move |error| {
+            let _ = sender.send(error);
         });
-        Self { folder, errors: told, journal: Some(journal) }
+        Self { folder, errors, journal: Some(journal) }
     }
 
     fn path(&self) -> PathBuf {
@@ -117,8 +117,7 @@ impl TestJournal {
         self.journal().flush(TEST_TIMEOUT)
     }
 
-    /// Ends the journal and waits for its writer. Dropping it waits for half a second only, which is too short on a busy
-    /// machine.
+    /// Closes the journal and waits for its thread. A drop waits half a second only, too short on a busy machine.
     fn shut_down(&mut self) {
         assert!(self.journal.take().unwrap().shut_down(TEST_TIMEOUT));
     }
@@ -133,57 +132,57 @@ impl TestJournal {
 }
 
 fn seqs(reader: &JournalReader, segment: SegmentId) -> Vec<u64> {
-    reader.entries(segment).map(|line| line.unwrap().seq).collect()
+    reader.entries(segment).map(|entry| entry.unwrap().seq).collect()
 }
 
 #[test]
-fn what_was_written_is_read_again() {
-    let mut kept = TestJournal::start(noon());
-    assert_eq!(kept.journal().begin_segment(segment(run(1), t("12:00:00"))), SendResult::Queued);
-    kept.write(0, 3, t("12:00:01.500"));
+fn written_data_is_read_back() {
+    let mut harness = TestJournal::start(noon());
+    assert_eq!(harness.journal().begin_segment(segment(run(1), t("12:00:00"))), SendResult::Queued);
+    harness.write(0, 3, t("12:00:01.500"));
     let row = summary("s-1", run(1), t("12:00:01"));
-    assert_eq!(kept.journal().write_summary(row.clone()), SendResult::Queued);
-    assert!(kept.flush());
-    let reader = kept.reader();
+    assert_eq!(harness.journal().write_summary(row.clone()), SendResult::Queued);
+    assert!(harness.flush());
+    let reader = harness.reader();
     let found = reader.segments(t("00:00:00"), SegmentFilter::All).unwrap();
     assert_eq!((found.len(), &found[0].run, found[0].is_finished), (1, &run(1), false));
     assert_eq!((found[0].started, found[0].newest_at), (t("12:00:00"), t("12:00:01.500")));
     assert_eq!((found[0].profile.as_deref(), found[0].header.as_str()), (Some("staging"), r#"{"v":1}"#));
-    let lines: Vec<StoredEntry> = reader.entries(found[0].id).map(Result::unwrap).collect();
-    assert_eq!(lines[2], StoredEntry { seq: 2, at: t("12:00:01.500"), body: r#"{"n":2}"#.into() });
+    let entries: Vec<StoredEntry> = reader.entries(found[0].id).map(Result::unwrap).collect();
+    assert_eq!(entries[2], StoredEntry { seq: 2, at: t("12:00:01.500"), body: r#"{"n":2}"#.into() });
     assert_eq!(reader.summaries(t("12:00:01")).unwrap(), [row]);
     assert!(reader.summaries(t("12:00:02")).unwrap().is_empty());
-    kept.shut_down();
+    harness.shut_down();
     assert!(reader.segments(t("00:00:00"), SegmentFilter::All).unwrap()[0].is_finished);
-    assert!(kept.errors.try_recv().is_err(), "nothing was wrong");
+    assert!(harness.errors.try_recv().is_err(), "no error is reported");
 }
 
 #[test]
-fn an_entry_in_the_place_of_another_replaces_it_before_and_after_it_was_written() {
-    let mut kept = TestJournal::start(noon());
-    let _ = kept.journal().begin_segment(segment(run(1), t("12:00:00")));
-    kept.write(7, 8, t("12:00:01"));
-    for (second, written) in [(2, true), (3, false), (4, true)] {
-        kept.write(7, 8, t(&format!("12:00:0{second}")));
-        assert!(!written || kept.flush());
+fn entry_with_same_number_replaces_earlier() {
+    let mut harness = TestJournal::start(noon());
+    let _ = harness.journal().begin_segment(segment(run(1), t("12:00:00")));
+    harness.write(7, 8, t("12:00:01"));
+    for (second, is_flushed) in [(2, true), (3, false), (4, true)] {
+        harness.write(7, 8, t(&format!("12:00:0{second}")));
+        assert!(!is_flushed || harness.flush());
     }
-    let reader = kept.reader();
+    let reader = harness.reader();
     let found = reader.segments(t("00:00:00"), SegmentFilter::All).unwrap();
-    let lines: Vec<StoredEntry> = reader.entries(found[0].id).map(Result::unwrap).collect();
-    assert_eq!((lines.len(), lines[0].at, found[0].newest_at), (1, t("12:00:04"), t("12:00:04")));
+    let entries: Vec<StoredEntry> = reader.entries(found[0].id).map(Result::unwrap).collect();
+    assert_eq!((entries.len(), entries[0].at, found[0].newest_at), (1, t("12:00:04"), t("12:00:04")));
 }
 
 #[test]
-fn segments_are_found_by_the_sessions_and_projects_that_they_speak_of() {
-    let mut kept = TestJournal::start(noon());
-    let _ = kept.journal().begin_segment(segment(run(1), t("11:00:00")));
-    kept.write(0, 3, t("11:00:01"));
-    let _ = kept.journal().begin_segment(segment(run(1), t("12:00:00")));
-    kept.write(9, 1500, t("12:00:01"));
-    assert!(kept.flush());
-    let reader = kept.reader();
-    let started = |since, of: SegmentFilter<'_>| -> Vec<Timestamp> {
-        reader.segments(since, of).unwrap().iter().map(|segment| segment.started).collect()
+fn segments_are_found_by_session_or_project() {
+    let mut harness = TestJournal::start(noon());
+    let _ = harness.journal().begin_segment(segment(run(1), t("11:00:00")));
+    harness.write(0, 3, t("11:00:01"));
+    let _ = harness.journal().begin_segment(segment(run(1), t("12:00:00")));
+    harness.write(9, 1500, t("12:00:01"));
+    assert!(harness.flush());
+    let reader = harness.reader();
+    let started = |since, filter: SegmentFilter<'_>| -> Vec<Timestamp> {
+        reader.segments(since, filter).unwrap().iter().map(|segment| segment.started).collect()
     };
     let (one, two, all) = (t("11:00:00"), t("12:00:00"), t("00:00:00"));
     assert_eq!(started(all, SegmentFilter::Sessions(&[id("s-2")])), [one]);
@@ -193,26 +192,26 @@ fn segments_are_found_by_the_sessions_and_projects_that_they_speak_of() {
     assert!(started(all, SegmentFilter::Projects(&[])).is_empty());
     assert_eq!(started(all, SegmentFilter::Projects(&[Untrusted::new("p-1")])), [one, two]);
     let found = reader.segments(all, SegmentFilter::All).unwrap();
-    assert_eq!(seqs(&reader, found[1].id), (9..1500).collect::<Vec<_>>(), "in pieces");
+    assert_eq!(seqs(&reader, found[1].id), (9..1500).collect::<Vec<_>>(), "in chunks");
     assert_eq!((found[0].is_finished, found[1].is_finished), (true, false));
 }
 
 #[test]
-fn of_two_runs_that_saw_a_session_the_later_comes_first_and_the_earlier_is_not_left_out() {
-    let mut kept = TestJournal::start(noon());
+fn summaries_include_earlier_runs_last() {
+    let mut harness = TestJournal::start(noon());
     for (number, at) in [(1, "10:00:00"), (2, "12:00:00")] {
-        let _ = kept.journal().write_summary(summary("s-1", run(number), t(at)));
-        let _ = kept.journal().write_summary(summary(&format!("only-{number}"), run(number), t(at)));
+        let _ = harness.journal().write_summary(summary("s-1", run(number), t(at)));
+        let _ = harness.journal().write_summary(summary(&format!("only-{number}"), run(number), t(at)));
     }
-    assert!(kept.flush());
-    let found = kept.reader().summaries(t("11:00:00")).unwrap();
-    let found: Vec<_> = found.iter().map(|it| (it.session.raw(), it.run.clone())).collect();
+    assert!(harness.flush());
+    let found = harness.reader().summaries(t("11:00:00")).unwrap();
+    let found: Vec<_> = found.iter().map(|row| (row.session.raw(), row.run.clone())).collect();
     assert_eq!(found, [("only-2", run(2)), ("s-1", run(2)), ("s-1", run(1))]);
 }
 
 #[test]
-fn a_summary_with_secrets_leaves_none_on_the_disk() {
-    let mut kept = TestJournal::start(noon());
+fn secrets_in_summary_never_reach_disk() {
+    let mut harness = TestJournal::start(noon());
     let secret = "wss://connect.example/?signingKey=cAnArY77&apiKey=bb_live_cAnArY77";
     let mut row = summary("s-1", run(1), t("12:00:00"));
     row.metadata = Some(Metadata::new(&format!(
@@ -224,155 +223,155 @@ fn a_summary_with_secrets_leaves_none_on_the_disk() {
         confidence: "perhaps".into(),
         sentence: Untrusted::new(secret),
     });
-    let _ = kept.journal().write_summary(row);
-    assert!(kept.flush());
-    let folder = kept.path().parent().unwrap().to_owned();
+    let _ = harness.journal().write_summary(row);
+    assert!(harness.flush());
+    let folder = harness.path().parent().unwrap().to_owned();
     for file in std::fs::read_dir(folder).unwrap() {
         let bytes = std::fs::read(file.unwrap().path()).unwrap();
-        assert!(!bytes.windows(8).any(|it| it == b"cAnArY77"));
+        assert!(!bytes.windows(8).any(|window| window == b"cAnArY77"));
     }
-    let kept = kept.reader().summaries(t("00:00:00")).unwrap();
-    assert!(kept[0].metadata.as_ref().unwrap().json().contains("signingKey=••••"));
+    let summaries = harness.reader().summaries(t("00:00:00")).unwrap();
+    assert!(summaries[0].metadata.as_ref().unwrap().json().contains("signingKey=••••"));
 }
 
 #[test]
-fn all_its_files_are_for_their_owner_alone_and_its_folder_too() {
+fn files_are_private_to_owner() {
     use std::os::unix::fs::PermissionsExt as _;
-    let mut kept = TestJournal::start(noon());
-    let _ = kept.journal().begin_segment(segment(run(1), t("12:00:00")));
-    assert!(kept.flush());
+    let mut harness = TestJournal::start(noon());
+    let _ = harness.journal().begin_segment(segment(run(1), t("12:00:00")));
+    assert!(harness.flush());
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
-    let folder = kept.path().parent().unwrap().to_owned();
+    let folder = harness.path().parent().unwrap().to_owned();
     let files: Vec<PathBuf> = std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path()).collect();
     assert_eq!(files.len(), 3, "{files:?}");
     assert!(files.iter().all(|path| mode(path) == 0o600), "{files:?}");
     assert_eq!((mode(&folder), mode(folder.parent().unwrap())), (0o700, 0o700));
-    let db = rusqlite::Connection::open(kept.path()).unwrap();
+    let db = rusqlite::Connection::open(harness.path()).unwrap();
     let pragma =
         |name| db.pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0)).unwrap();
     assert_eq!(pragma("journal_mode"), "wal".to_owned().into());
     assert_eq!((pragma("auto_vacuum"), pragma("user_version")), (2.into(), SCHEMA_VERSION.into()));
     drop(db);
-    kept.shut_down();
-    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1, "the log is put away");
-    std::fs::set_permissions(kept.path(), std::fs::Permissions::from_mode(0o644)).unwrap();
-    let mut again = TestJournal::open(kept.folder, JournalOptions::new(noon()));
-    assert!(again.flush());
-    assert_eq!(mode(&again.path()), 0o600, "an old one is closed to others");
+    harness.shut_down();
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1, "the WAL is removed");
+    std::fs::set_permissions(harness.path(), std::fs::Permissions::from_mode(0o644)).unwrap();
+    let mut reopened = TestJournal::open(harness.folder, JournalOptions::new(noon()));
+    assert!(reopened.flush());
+    assert_eq!(mode(&reopened.path()), 0o600, "an old file becomes private");
 }
 
 #[test]
-fn pruning_takes_what_is_older_than_it_is_kept_and_nothing_that_is_written() {
+fn pruning_deletes_only_expired_segments() {
     let day = Duration::from_secs(24 * 60 * 60);
-    let mut kept = TestJournal::start(noon());
-    let _ = kept.journal().begin_segment(segment(run(1), t("12:00:00")));
-    kept.write(0, 3, t("12:00:01"));
-    let _ = kept.journal().write_summary(summary("s-1", run(1), t("12:00:01")));
-    let _ = kept.journal().begin_segment(segment(run(1), t("13:00:00")));
-    kept.write(0, 3, saturating_add(t("12:00:01"), day * 29));
-    assert!(kept.flush());
+    let mut harness = TestJournal::start(noon());
+    let _ = harness.journal().begin_segment(segment(run(1), t("12:00:00")));
+    harness.write(0, 3, t("12:00:01"));
+    let _ = harness.journal().write_summary(summary("s-1", run(1), t("12:00:01")));
+    let _ = harness.journal().begin_segment(segment(run(1), t("13:00:00")));
+    harness.write(0, 3, saturating_add(t("12:00:01"), day * 29));
+    assert!(harness.flush());
     let folder = {
-        kept.shut_down();
-        kept.folder
+        harness.shut_down();
+        harness.folder
     };
-    let late = Clock::scripted(Moment { wall: saturating_add(t("12:00:02"), day * 30), ..noon().now() });
-    let mut kept = TestJournal::open(folder, JournalOptions::new(late));
-    let _ = kept.journal().write_summary(summary("s-9", run(2), saturating_add(t("12:00:00"), day * 30)));
-    // The pruning comes after the first batch is answered, and before the second is.
-    assert!(kept.flush() && kept.flush());
-    let reader = kept.reader();
+    let later = Clock::scripted(Moment { wall: saturating_add(t("12:00:02"), day * 30), ..noon().now() });
+    let mut harness = TestJournal::open(folder, JournalOptions::new(later));
+    let _ = harness.journal().write_summary(summary("s-9", run(2), saturating_add(t("12:00:00"), day * 30)));
+    // The writer prunes between the first flush and the second.
+    assert!(harness.flush() && harness.flush());
+    let reader = harness.reader();
     let found = reader.segments(t("00:00:00"), SegmentFilter::All).unwrap();
-    assert_eq!(found.iter().map(|it| it.started).collect::<Vec<_>>(), [t("13:00:00")]);
-    let sizes = reader.stats().unwrap();
-    assert_eq!((sizes.segments, sizes.entries, sizes.sessions), (1, 3, 1));
+    assert_eq!(found.iter().map(|segment| segment.started).collect::<Vec<_>>(), [t("13:00:00")]);
+    let stats = reader.stats().unwrap();
+    assert_eq!((stats.segments, stats.entries, stats.sessions), (1, 3, 1));
     assert_eq!(reader.segments(t("00:00:00"), SegmentFilter::Sessions(&[id("s-0")])).unwrap().len(), 1);
 }
 
 #[test]
-fn pruning_keeps_the_file_below_its_size_and_gives_the_room_back() {
+fn pruning_shrinks_file_below_maximum() {
     let options = JournalOptions { max_bytes: 400_000, ..JournalOptions::new(noon()) };
-    let mut kept = TestJournal::open(tempfile::tempdir().unwrap(), options.clone());
-    let long = "x".repeat(1000);
+    let mut harness = TestJournal::open(tempfile::tempdir().unwrap(), options.clone());
+    let text = "x".repeat(1000);
     for number in 0..30 {
-        let begun = saturating_add(t("12:00:00"), Duration::from_secs(number * 60));
-        assert_eq!(kept.journal().begin_segment(segment(run(1), begun)), SendResult::Queued);
+        let started = saturating_add(t("12:00:00"), Duration::from_secs(number * 60));
+        assert_eq!(harness.journal().begin_segment(segment(run(1), started)), SendResult::Queued);
         for seq in 0..30 {
-            let large = JournalEntry { body: json!(long), ..entry(seq, begun) };
-            assert_eq!(kept.journal().write_entry(large), SendResult::Queued);
+            let large = JournalEntry { body: json!(text), ..entry(seq, started) };
+            assert_eq!(harness.journal().write_entry(large), SendResult::Queued);
         }
     }
-    assert!(kept.flush() && kept.flush());
-    let reader = kept.reader();
+    assert!(harness.flush() && harness.flush());
+    let reader = harness.reader();
     let found = reader.segments(t("00:00:00"), SegmentFilter::All).unwrap();
     assert!((6..11).contains(&found.len()), "{}", found.len());
-    assert_eq!(found.last().unwrap().started, t("12:29:00"), "the newest stay");
+    assert_eq!(found.last().unwrap().started, t("12:29:00"), "the newest segments stay");
     drop(reader);
-    kept.shut_down();
-    assert!(std::fs::metadata(kept.path()).unwrap().len() < options.max_bytes);
+    harness.shut_down();
+    assert!(std::fs::metadata(harness.path()).unwrap().len() < options.max_bytes);
 }
 
 #[test]
-fn a_file_that_grows_fast_is_pruned_without_waiting_and_once_more_at_the_end() {
+fn fast_growing_file_is_pruned_early() {
     let options = JournalOptions { max_bytes: 400_000, ..JournalOptions::new(noon()) }; // no time passes
-    let mut kept = TestJournal::open(tempfile::tempdir().unwrap(), options.clone());
-    let size = |kept: &TestJournal| std::fs::metadata(kept.path()).unwrap().len();
-    let segment_of = |kept: &mut TestJournal, number: u64| {
-        let begun = saturating_add(t("12:00:00"), Duration::from_secs(number));
-        assert_eq!(kept.journal().begin_segment(segment(run(1), begun)), SendResult::Queued);
+    let mut harness = TestJournal::open(tempfile::tempdir().unwrap(), options.clone());
+    let size = |harness: &TestJournal| std::fs::metadata(harness.path()).unwrap().len();
+    let write_segment = |harness: &mut TestJournal, number: u64| {
+        let started = saturating_add(t("12:00:00"), Duration::from_secs(number));
+        assert_eq!(harness.journal().begin_segment(segment(run(1), started)), SendResult::Queued);
         for seq in 0..30 {
-            let large = JournalEntry { body: json!("x".repeat(1000)), ..entry(seq, begun) };
-            assert_eq!(kept.journal().write_entry(large), SendResult::Queued);
+            let large = JournalEntry { body: json!("x".repeat(1000)), ..entry(seq, started) };
+            assert_eq!(harness.journal().write_entry(large), SendResult::Queued);
         }
     };
     for number in 0..60 {
-        segment_of(&mut kept, number);
-        assert!(kept.flush());
-        // Without its log, which is written into it from time to time.
-        let db = rusqlite::Connection::open(kept.path()).unwrap();
-        let number_of = |name| db.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).unwrap();
-        let used = number_of("page_count") * number_of("page_size");
+        write_segment(&mut harness, number);
+        assert!(harness.flush());
+        // The size without the WAL, which SQLite copies into the file from time to time.
+        let db = rusqlite::Connection::open(harness.path()).unwrap();
+        let pragma = |name| db.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).unwrap();
+        let used = pragma("page_count") * pragma("page_size");
         assert!(used < 500_000, "{used} after {number}");
     }
-    (60..75).for_each(|number| segment_of(&mut kept, number)); // one batch, and then the end
-    kept.shut_down();
-    assert!(size(&kept) < options.max_bytes, "{}", size(&kept));
+    (60..75).for_each(|number| write_segment(&mut harness, number)); // one batch, then the end
+    harness.shut_down();
+    assert!(size(&harness) < options.max_bytes, "{}", size(&harness));
 }
 
 #[test]
-fn a_segment_that_takes_too_much_of_the_file_is_ended() {
-    let mut kept = TestJournal::open(
+fn large_segment_is_closed() {
+    let mut harness = TestJournal::open(
         tempfile::tempdir().unwrap(),
         JournalOptions { max_bytes: 80_000, ..JournalOptions::new(noon()) },
     );
-    let _ = kept.journal().begin_segment(segment(run(1), t("12:00:00")));
+    let _ = harness.journal().begin_segment(segment(run(1), t("12:00:00")));
     let large = || JournalEntry { body: json!("x".repeat(11_000)), ..entry(0, t("12:00:00")) };
-    assert_eq!(kept.journal().write_entry(large()), SendResult::Queued);
-    assert!(kept.flush());
-    assert_eq!(kept.journal().write_entry(entry(1, t("12:00:01"))), SendResult::Dropped);
-    assert_eq!(kept.journal().begin_segment(segment(run(1), t("12:00:02"))), SendResult::Queued);
-    assert_eq!(kept.journal().write_entry(entry(0, t("12:00:02"))), SendResult::Queued);
+    assert_eq!(harness.journal().write_entry(large()), SendResult::Queued);
+    assert!(harness.flush());
+    assert_eq!(harness.journal().write_entry(entry(1, t("12:00:01"))), SendResult::Dropped);
+    assert_eq!(harness.journal().begin_segment(segment(run(1), t("12:00:02"))), SendResult::Queued);
+    assert_eq!(harness.journal().write_entry(entry(0, t("12:00:02"))), SendResult::Queued);
 }
 
 #[test]
-fn clearing_leaves_others_writing_and_what_they_write_after_it_is_whole() {
-    let mut kept = TestJournal::start(noon());
-    let _ = kept.journal().begin_segment(segment(run(1), t("12:00:00")));
-    kept.write(0, 500, t("12:00:01"));
-    // The second answer comes after the first pruning, which holds the lock.
-    assert!(kept.flush() && kept.flush());
-    assert_eq!(clear(&kept.path()), Ok(ClearOutcome { is_open_elsewhere: true }));
-    let sizes = kept.reader().stats().unwrap();
-    assert_eq!((sizes.segments, sizes.entries, sizes.sessions, sizes.oldest), (0, 0, 0, None));
-    // The segment is no more: the sender learns of it, and begins another.
-    kept.write(500, 501, t("12:00:02"));
-    assert!(kept.flush());
-    assert_eq!(kept.journal().write_entry(entry(501, t("12:00:03"))), SendResult::Dropped);
-    assert_eq!(kept.journal().begin_segment(segment(run(1), t("12:00:03"))), SendResult::Queued);
-    kept.write(0, 2, t("12:00:03"));
-    assert!(kept.flush());
-    assert_eq!(kept.reader().stats().unwrap().entries, 2);
-    kept.shut_down();
-    assert_eq!(clear(&kept.path()), Ok(ClearOutcome { is_open_elsewhere: false }));
-    assert!(std::fs::metadata(kept.path()).unwrap().len() < 70_000);
-    assert_eq!(clear(&kept.folder.path().join("none")), Ok(ClearOutcome { is_open_elsewhere: false }));
+fn clear_keeps_other_writers_working() {
+    let mut harness = TestJournal::start(noon());
+    let _ = harness.journal().begin_segment(segment(run(1), t("12:00:00")));
+    harness.write(0, 500, t("12:00:01"));
+    // The second flush ends after the first pruning, which holds the lock.
+    assert!(harness.flush() && harness.flush());
+    assert_eq!(clear(&harness.path()), Ok(ClearOutcome { is_open_elsewhere: true }));
+    let stats = harness.reader().stats().unwrap();
+    assert_eq!((stats.segments, stats.entries, stats.sessions, stats.oldest), (0, 0, 0, None));
+    // The segment is deleted, so the sender must start a new one.
+    harness.write(500, 501, t("12:00:02"));
+    assert!(harness.flush());
+    assert_eq!(harness.journal().write_entry(entry(501, t("12:00:03"))), SendResult::Dropped);
+    assert_eq!(harness.journal().begin_segment(segment(run(1), t("12:00:03"))), SendResult::Queued);
+    harness.write(0, 2, t("12:00:03"));
+    assert!(harness.flush());
+    assert_eq!(harness.reader().stats().unwrap().entries, 2);
+    harness.shut_down();
+    assert_eq!(clear(&harness.path()), Ok(ClearOutcome { is_open_elsewhere: false }));
+    assert!(std::fs::metadata(harness.path()).unwrap().len() < 70_000);
+    assert_eq!(clear(&harness.folder.path().join("none")), Ok(ClearOutcome { is_open_elsewhere: false }));
 }

@@ -1,4 +1,4 @@
-//! What is sent to the journal.
+//! The messages that a sender gives to the journal: segments and entries. Pure data.
 
 use std::sync::Arc;
 
@@ -6,70 +6,70 @@ use keepwatch_core::clock::Timestamp;
 use keepwatch_core::session::SessionId;
 use keepwatch_core::text::Untrusted;
 
-/// What names one run of the program: each has its own, so that several can write at once.
+/// The id of one run of the program. Each run has its own, so that several can write at once.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RunId(Arc<str>);
 
 impl RunId {
-    /// The id of a run that started at `started`; `random` tells it from others of the same moment.
+    /// Creates the id of a run that started at `started`. `random` distinguishes runs of the same second.
     #[must_use]
     pub fn new(started: Timestamp, random: u64) -> Self {
         Self(format!("{}-{random:016x}", started.format("%Y%m%dT%H%M%SZ")).into())
     }
 
-    /// As it was written.
+    /// Wraps an id that was read from the journal.
     pub(super) fn from_stored(text: &str) -> Self {
         Self(text.into())
     }
 
-    /// Its text.
+    /// Returns the id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// A piece of a run's stream that is complete in itself: nothing before it is needed to understand it.
+/// A part of a run's stream that can be read without the parts before it.
 #[derive(Clone, Debug)]
 pub struct Segment<H> {
-    /// Whose it is.
+    /// The run that writes it.
     pub run: RunId,
-    /// When it begins.
+    /// Start of the segment, by our wall clock.
     pub started: Timestamp,
-    /// The profile that the sessions are reached by, if one was chosen.
+    /// Name of the profile, if there are several.
     pub profile: Option<String>,
-    /// The host that is asked.
+    /// Host of the API.
     pub host: String,
-    /// What a reader must know before the first entry; serialised on the writer's thread.
+    /// The settings that a reader needs before the first entry. Serialised on the writer thread.
     pub header: H,
-    /// About how many bytes the header takes while it waits; the sender's estimate.
+    /// The sender's estimate of the header's size in the queue, in bytes.
     pub estimated_size: usize,
 }
 
-/// One entry of the stream.
+/// One entry of a segment.
 #[derive(Clone, Debug)]
 pub struct JournalEntry<B> {
-    /// Its place in the segment. An entry with the place of an earlier one replaces it.
+    /// Sequence number in the segment. An entry replaces an earlier one with the same number.
     pub seq: u64,
-    /// When what it says was so, at last.
+    /// Our wall clock at the newest response or input of the entry.
     pub at: Timestamp,
-    /// What it says; serialised on the writer's thread.
+    /// The content. Serialised on the writer thread.
     pub body: B,
-    /// About how many bytes it takes while it waits; the sender's estimate.
+    /// The sender's estimate of the entry's size in the queue, in bytes.
     pub estimated_size: usize,
-    /// The sessions that it speaks of. Those of an earlier entry of the segment may be left out.
+    /// Sessions that the entry mentions. The sender may omit those of earlier entries of the segment.
     pub mentions: Vec<SessionId>,
-    /// The projects that it speaks of, likewise.
+    /// Projects that the entry mentions, with the same exception.
     pub projects: Vec<Untrusted>,
 }
 
-/// What became of what was sent.
+/// The outcome of sending to the journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum SendResult {
-    /// It waits to be written.
+    /// The message waits for the writer thread.
     Queued,
-    /// It was not taken: too much waits already, or the segment is no more. The segment has a hole now and takes nothing
-    /// further; the stream goes on with a new one.
+    /// The message was dropped: the queue is full, or the segment is closed. After a dropped entry the segment has a
+    /// gap and accepts no more entries, so the sender must start a new one.
     Dropped,
 }

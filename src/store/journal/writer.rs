@@ -1,14 +1,15 @@
-//! The writer's thread.
+//! The writer thread: collects messages into batches, writes each as one transaction, prunes, and reports errors. Owns
+//! the database connection. Never writes a file of another program or of a newer version.
 //!
 //! ```text
-//!   idle ──first piece──► gathering ──0.8 s, or nothing new for 0.25 s──► one transaction ──► idle, at times pruning first
-//!     ▲                                                                        │ fails
-//!     └──────────── resting: what comes is kept, bounded; tried again ◄────────┘
-//!                   with what comes after 1, 2, 4 … 60 s, and at the end
+//!   idle ──first message──► collecting ──0.8 s, or 0.25 s without a message──► transaction ──► pruning, if due ──► idle
+//!     ▲                                                                            │ error
+//!     └───────── backing off: messages still queue, bounded ◄──────────────────────┘
+//!                retries with the first message after 1, 2, 4 … 60 s, and at the end
 //! ```
 //!
-//! While nothing is sent it sleeps, without a tick. A file that turns out to be damaged is moved aside and begun anew; one
-//! that is not to be touched ends the thread.
+//! The idle thread sleeps without a tick. It moves a damaged file aside and creates a new one. If it must not touch the
+//! file, the thread ends.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -26,21 +27,23 @@ use super::{JournalError, JournalOptions};
 use crate::private_file::FileId;
 use keepwatch_core::backoff;
 
-/// How long a batch is gathered: with the writing itself, what a crash loses.
+/// Maximum time to collect a batch. A crash loses this time, plus that of one write.
 const COLLECT_TIME: Duration = Duration::from_millis(800);
-/// It is written earlier when nothing came for so long.
+/// Time without a message after which a batch is written early.
 const QUIET_TIME: Duration = Duration::from_millis(250);
-/// It is written at once when it has so many bytes.
+/// Size at which a batch is written at once, in bytes.
 const MAX_BATCH_BYTES: usize = 4 * 1024 * 1024;
-/// A batch that takes longer than this is slow.
+/// Duration of a write that is reported as slow.
 const SLOW_WRITE: Duration = Duration::from_secs(1);
-/// How often the old is deleted, while there is anything new.
+/// Interval between prunings, while there is something to write.
 const PRUNE_INTERVAL: Duration = Duration::from_secs(60 * 60);
-/// How often at most, where the file is too large.
+/// Minimum interval between prunings of a file that is too large but grows slowly.
 const MIN_PRUNE_INTERVAL: Duration = Duration::from_secs(60);
-/// A segment takes at most this part of what the file may have: only finished ones can be deleted.
+/// Divisor of the maximum size of the file: a segment above this fraction is closed, because pruning deletes only
+/// finished segments.
 const SEGMENT_FRACTION: u64 = 8;
 
+/// The state of the writer thread.
 pub(super) struct JournalWriter<B, H, F> {
     path: PathBuf,
     options: JournalOptions,
@@ -48,24 +51,26 @@ pub(super) struct JournalWriter<B, H, F> {
     queue_state: Arc<JournalQueueState>,
     inbox: Receiver<JournalMessage<B, H>>,
     batch: Batch<B, H>,
-    store: Option<JournalDatabase>,
-    /// Which file it was when it was opened last.
+    /// `None` before the file is opened, and after an error.
+    database: Option<JournalDatabase>,
+    /// Identity of the file when it was last opened.
     file_id: Option<FileId>,
     open_segment: Option<OpenSegment>,
-    /// What lasts and was told.
+    /// The ongoing error, which was reported.
     reported_error: Option<JournalError>,
+    /// Number of failures in a row.
     failures: u32,
-    /// Before this, on the monotonic clock, it is not tried again.
+    /// Earliest time of the next retry, on the monotonic clock.
     retry_at: Duration,
-    /// When it was pruned last, on the monotonic clock, and how large the file was then, in bytes.
+    /// Time of the last pruning, on the monotonic clock, and the size of the file after it, in bytes.
     last_prune: Option<(Duration, u64)>,
 }
 
-/// Why gathering ended.
+/// The reason why collecting a batch ended.
 enum CollectOutcome {
-    /// The batch is to be written.
+    /// The batch is due.
     Ready,
-    /// And nothing will follow.
+    /// The queue is closed, so this is the last batch.
     Closed,
 }
 
@@ -84,7 +89,7 @@ impl<B: Serialize, H: Serialize, F: Fn(JournalError)> JournalWriter<B, H, F> {
             queue_state,
             inbox,
             batch: Batch::new(),
-            store: None,
+            database: None,
             file_id: None,
             open_segment: None,
             reported_error: None,
@@ -94,16 +99,16 @@ impl<B: Serialize, H: Serialize, F: Fn(JournalError)> JournalWriter<B, H, F> {
         }
     }
 
-    /// Writes until nobody can send any more, or the file turns out not to be one to write.
+    /// Writes until the queue is closed, or until the file turns out to be one that it must not touch.
     pub(super) fn run(mut self) {
         self.run_until_closed();
         self.queue_state.shut_down();
     }
 
     fn run_until_closed(&mut self) {
-        // Opened before anything is sent, so that what is wrong is known early.
-        if let Err(trouble) = self.open().or_else(|trouble| self.recover_damaged(trouble)) {
-            self.on_failure(trouble);
+        // Opened before the first message, so that errors are reported early.
+        if let Err(error) = self.open().or_else(|error| self.recover_damaged(error)) {
+            self.on_failure(error);
         }
         loop {
             if self.reported_error.as_ref().is_some_and(JournalError::is_final) {
@@ -117,8 +122,9 @@ impl<B: Serialize, H: Serialize, F: Fn(JournalError)> JournalWriter<B, H, F> {
         }
     }
 
+    /// Receives messages until the batch is due, or until the queue is closed.
     fn collect_batch(&mut self) -> CollectOutcome {
-        let mut since = self.now();
+        let mut started = self.now();
         loop {
             if self.batch.has_flush_waiters() {
                 return CollectOutcome::Ready;
@@ -127,7 +133,7 @@ impl<B: Serialize, H: Serialize, F: Fn(JournalError)> JournalWriter<B, H, F> {
             let received = if is_idle || is_backing_off {
                 self.inbox.recv().map_err(|_| RecvTimeoutError::Disconnected)
             } else {
-                let left = COLLECT_TIME.saturating_sub(self.now().saturating_sub(since));
+                let left = COLLECT_TIME.saturating_sub(self.now().saturating_sub(started));
                 self.inbox.recv_timeout(left.min(QUIET_TIME))
             };
             match received {
@@ -136,91 +142,92 @@ impl<B: Serialize, H: Serialize, F: Fn(JournalError)> JournalWriter<B, H, F> {
                 Err(RecvTimeoutError::Disconnected) => return CollectOutcome::Closed,
             }
             if is_idle {
-                since = self.now();
+                started = self.now();
             }
-            let due = if is_backing_off {
+            let is_due = if is_backing_off {
                 self.now() >= self.retry_at
             } else {
-                self.now().saturating_sub(since) >= COLLECT_TIME
+                self.now().saturating_sub(started) >= COLLECT_TIME
                     || self.batch.estimated_size() >= MAX_BATCH_BYTES
             };
-            if due && !self.batch.is_empty() {
+            if is_due && !self.batch.is_empty() {
                 return CollectOutcome::Ready;
             }
         }
     }
 
     fn write(&mut self, is_closing: bool) {
-        let begun = self.now();
+        let started = self.now();
         let is_empty = self.batch.is_empty();
-        let mut outcome = self.try_write(is_closing);
-        if let Err(trouble) = outcome {
-            outcome = self.recover_damaged(trouble).and_then(|()| self.try_write(is_closing));
+        let mut result = self.try_write(is_closing);
+        if let Err(error) = result {
+            result = self.recover_damaged(error).and_then(|()| self.try_write(is_closing));
         }
-        match outcome {
+        match result {
             Ok(()) => {
-                self.on_success(self.now().saturating_sub(begun), is_empty);
+                self.on_success(self.now().saturating_sub(started), is_empty);
                 self.prune(is_closing);
             }
-            Err(trouble) => self.on_failure(trouble),
+            Err(error) => self.on_failure(error),
         }
     }
 
     fn open(&mut self) -> Result<(), JournalError> {
-        // A file that was moved or deleted under our hands is written no further.
-        if self.store.is_some() && FileId::at(&self.path) != self.file_id {
-            self.store = None;
+        // If the file was moved or deleted, open the one that is at the path now.
+        if self.database.is_some() && FileId::at(&self.path) != self.file_id {
+            self.database = None;
             self.drop_segment();
         }
-        if self.store.is_none() {
+        if self.database.is_none() {
             self.file_id = FileId::at(&self.path);
-            let store = JournalDatabase::open(&self.path)?;
+            let database = JournalDatabase::open(&self.path)?;
             self.file_id = FileId::at(&self.path);
             #[cfg(test)]
-            if let Some(most) = self.options.max_pages {
-                store.db.pragma_update(None, "max_page_count", most)?;
+            if let Some(max_pages) = self.options.max_pages {
+                database.db.pragma_update(None, "max_page_count", max_pages)?;
             }
-            self.store = Some(store);
+            self.database = Some(database);
         }
         Ok(())
     }
 
     fn try_write(&mut self, is_closing: bool) -> Result<(), JournalError> {
-        let is_new = !self.batch.is_empty() || is_closing && self.open_segment.is_some();
-        if is_new || self.failures > 0 {
+        let has_data = !self.batch.is_empty() || is_closing && self.open_segment.is_some();
+        if has_data || self.failures > 0 {
             self.open()?;
         }
-        if !is_new {
+        if !has_data {
             return Ok(());
         }
-        let Some(store) = &mut self.store else { return Ok(()) };
-        let before = self.open_segment.as_ref().map(|current| (current.id, current.bytes));
+        let Some(database) = &mut self.database else { return Ok(()) };
+        let previous = self.open_segment.as_ref().map(|segment| (segment.id, segment.bytes));
         let has_lost_entries =
-            store.write(&self.batch, &mut self.open_segment, is_closing).inspect_err(|_| {
-                self.open_segment = before.map(|(id, bytes)| OpenSegment::new(id, bytes));
+            database.write(&self.batch, &mut self.open_segment, is_closing).inspect_err(|_| {
+                self.open_segment = previous.map(|(id, bytes)| OpenSegment::new(id, bytes));
             })?;
         self.batch.clear(&self.queue_state);
         let max_segment_bytes =
             usize::try_from(self.options.max_bytes / SEGMENT_FRACTION).unwrap_or(usize::MAX);
-        let is_long = self.open_segment.as_ref().is_some_and(|current| current.bytes > max_segment_bytes);
+        let is_long = self.open_segment.as_ref().is_some_and(|segment| segment.bytes > max_segment_bytes);
         if has_lost_entries || is_long {
             self.queue_state.close_segment();
         }
         Ok(())
     }
 
-    /// Moves a damaged file aside; whatever else is wrong stays so.
-    fn recover_damaged(&mut self, trouble: JournalError) -> Result<(), JournalError> {
-        if !matches!(trouble, JournalError::Damaged { .. }) {
-            return Err(trouble);
+    /// Moves a damaged file aside and opens a new one. Returns any other error unchanged.
+    fn recover_damaged(&mut self, error: JournalError) -> Result<(), JournalError> {
+        if !matches!(error, JournalError::Damaged { .. }) {
+            return Err(error);
         }
-        self.store = None;
+        self.database = None;
         self.drop_segment();
-        // Another may have moved it, and what is there now is sound.
+        // Another process may have moved it already. Then the file at this path is a new one.
         if self.file_id.is_some() && FileId::at(&self.path) == self.file_id {
             file::ensure_journal(&self.path)?;
             let now = self.options.clock.now().wall;
-            let aside = self.file_id.map(|found| file::move_aside(&self.path, found, now)).transpose();
+            let aside =
+                self.file_id.map(|damaged_id| file::move_aside(&self.path, damaged_id, now)).transpose();
             if let Some(aside) = aside.map_err(|error| JournalError::from_io(&error))?.flatten() {
                 (self.on_error)(JournalError::Damaged { aside: Some(aside) });
             }
@@ -228,6 +235,7 @@ impl<B: Serialize, H: Serialize, F: Fn(JournalError)> JournalWriter<B, H, F> {
         self.open()
     }
 
+    /// Forgets the open segment, because its file is gone, and makes the sender start a new one.
     fn drop_segment(&mut self) {
         if self.open_segment.take().is_some() {
             self.queue_state.close_segment();
@@ -239,7 +247,7 @@ impl<B: Serialize, H: Serialize, F: Fn(JournalError)> JournalWriter<B, H, F> {
         self.batch.notify_flush_waiters(true);
         let was_slow = matches!(self.reported_error, Some(JournalError::Slow { .. }));
         if was_slow && was_empty {
-            return; // nothing was written, so the disk may still be slow
+            return; // without a write, the disk may still be slow
         }
         if took >= SLOW_WRITE {
             self.report(JournalError::Slow { took });
@@ -249,42 +257,44 @@ impl<B: Serialize, H: Serialize, F: Fn(JournalError)> JournalWriter<B, H, F> {
         }
     }
 
-    fn on_failure(&mut self, trouble: JournalError) {
-        self.store = None;
+    fn on_failure(&mut self, error: JournalError) {
+        self.database = None;
         self.batch.notify_flush_waiters(false);
         self.failures = self.failures.saturating_add(1);
         self.retry_at = self.now().saturating_add(backoff::journal_delay(self.failures));
-        self.report(trouble);
+        self.report(error);
     }
 
-    fn report(&mut self, trouble: JournalError) {
-        if self.reported_error.as_ref().is_none_or(|told| !told.is_same_kind(&trouble)) {
-            self.reported_error = Some(trouble.clone());
-            (self.on_error)(trouble);
+    /// Reports an error, unless the last report was of the same kind.
+    fn report(&mut self, error: JournalError) {
+        if self.reported_error.as_ref().is_none_or(|reported| !reported.is_same_kind(&error)) {
+            self.reported_error = Some(error.clone());
+            (self.on_error)(error);
         }
     }
 
-    /// Deletes what is old, after the first batch and then now and then; where the file is too large sooner, and before it
-    /// has grown by more than was deleted. What goes wrong with it will go wrong with the next batch, too, and is told
-    /// then.
+    /// Deletes old data after the first batch, and then once per interval. A file that is too large is pruned earlier,
+    /// before it can grow by more than the last pruning deleted. Errors are ignored: the next batch meets the same
+    /// error and reports it.
     fn prune(&mut self, is_closing: bool) {
-        let Some(store) = &mut self.store else { return };
+        let Some(database) = &mut self.database else { return };
         let now = self.options.clock.now();
-        let most = self.options.max_bytes;
-        let size = || store.used_and_total_bytes().map_or(0, |(_, all)| all);
-        let due = match self.last_prune {
-            _ if is_closing => size() > most,
+        let max_bytes = self.options.max_bytes;
+        let size = || database.used_and_total_bytes().map_or(0, |(_, total)| total);
+        let is_due = match self.last_prune {
+            _ if is_closing => size() > max_bytes,
             None => true,
-            Some((at, before)) => {
-                let rested = now.mono.saturating_sub(at);
-                // promise: journal-growth, mutant: > most / SLACK -> > u64::MAX
-                let sooner = || rested >= MIN_PRUNE_INTERVAL || size().saturating_sub(before) > most / SLACK;
-                rested >= PRUNE_INTERVAL || size() > most && sooner()
+            Some((pruned_at, old_size)) => {
+                let age = now.mono.saturating_sub(pruned_at);
+                // promise: journal-growth, mutant: > max_bytes / SLACK -> > u64::MAX
+                let is_due_early =
+                    || age >= MIN_PRUNE_INTERVAL || size().saturating_sub(old_size) > max_bytes / SLACK;
+                age >= PRUNE_INTERVAL || size() > max_bytes && is_due_early()
             }
         };
-        if due {
-            let _ = prune(store, now.wall, self.options.retention, most);
-            self.last_prune = Some((now.mono, store.used_and_total_bytes().map_or(0, |(_, all)| all)));
+        if is_due {
+            let _ = prune(database, now.wall, self.options.retention, max_bytes);
+            self.last_prune = Some((now.mono, database.used_and_total_bytes().map_or(0, |(_, total)| total)));
         }
     }
 

@@ -1,4 +1,5 @@
-//! Reads the journal entries of earlier runs, on a thread: the journal may be large, and the disk slow.
+//! Loads the history of earlier runs from the journal, on a thread, because the journal may be large and the disk slow.
+//! Never reports errors: the writer of the same journal does.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use crate::tui::profiles::ProfileId;
 use keepwatch_core::clock::{Clock, Moment};
 use keepwatch_core::tracker::{Input, SessionTracker};
 
-/// Length of the history.
+/// Age of the oldest segments that are loaded.
 const HISTORY_PERIOD: Duration = Duration::from_secs(24 * 60 * 60);
 /// Maximum size of the history, in bytes: a busy day of a thousand sessions.
 const MAX_HISTORY_BYTES: usize = 24 * 1024 * 1024;
@@ -30,10 +31,10 @@ impl HistoryLoader {
         Self { journal, clock, events }
     }
 
-    /// Starts to read. A journal that cannot be read counts as empty: its writer reports the error.
+    /// Starts a thread that loads the history. A journal that cannot be read counts as empty.
     pub(super) fn load(&self, profile: ProfileId, request: HistoryRequest) {
         let (journal, now, events) = (self.journal.clone(), self.clock.now(), self.events.clone());
-        // Without a thread nothing is restored; the screen works all the same.
+        // If the thread cannot be started, nothing is restored.
         let _ = std::thread::Builder::new().name("history".into()).spawn(move || {
             let tracker = load_tracker(&journal, request, now).unwrap_or_default();
             let outcome = if tracker.is_some() { "is back" } else { "is not known" };
@@ -43,7 +44,7 @@ impl HistoryLoader {
     }
 }
 
-/// Builds a tracker from the entries of earlier runs; `None` if there are none.
+/// Builds a tracker from the entries of earlier runs. Returns `None` if there are none.
 fn load_tracker(
     journal: &std::path::Path,
     request: HistoryRequest,

@@ -1,4 +1,12 @@
-//! The pure side of persistence: from an input of one profile's tracker to commands.
+//! The model's state for storing one profile: its encoder, the scope of its journal, and the times of the saves. Pure:
+//! turns each input of the tracker into commands, and never touches a file or a thread.
+//!
+//! ```text
+//!   Input ──► tracker ──► encoder ──────────► AppendEntries      every input but a tick without an event
+//!                │                            StartSegment       on request: the old segment is closed
+//!                ├──► events, once a minute ► SaveSummaries      sessions with an event, or with a new response
+//!                └──► restore ──────────────► LoadHistory        once, when its scope is known
+//! ```
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -15,7 +23,7 @@ use keepwatch_core::tracker::{Event, Input, SessionTracker};
 /// Interval at which the summaries of sessions without an event are saved.
 const SUMMARY_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Everything that the model keeps to write down one profile.
+/// The state for storing one profile.
 #[derive(Debug)]
 pub(in crate::tui) struct ProfilePersistence {
     encoder: Encoder,
@@ -24,18 +32,18 @@ pub(in crate::tui) struct ProfilePersistence {
     journal: Option<JournalState>,
 }
 
-/// The state of the journal, beside the stream of lines.
+/// The state that only a journal needs.
 #[derive(Debug)]
 struct JournalState {
     scope: JournalScope,
-    /// Replies up to here are in the saved summaries.
+    /// The summaries of all responses up to this moment are saved.
     saved_until: Moment,
     restore: Restore,
 }
 
 impl ProfilePersistence {
-    /// Creates the state for the profile `name`, or for the only one; with a journal if there is a scope to write for and
-    /// something to restore.
+    /// Creates the state for the profile `name`, or for a single profile, which needs no name. `journal` is `None` if
+    /// only a recording is written.
     pub(super) fn new(
         name: Option<String>,
         hides_metadata: bool,
@@ -46,7 +54,7 @@ impl ProfilePersistence {
         Self { encoder: Encoder::new(name, hides_metadata), hides_metadata, journal }
     }
 
-    /// Applies `input` to the tracker. Returns the events, and the commands that write them down.
+    /// Applies `input` to the tracker. Returns the events, and the commands that store the input.
     pub(in crate::tui) fn apply(
         &mut self,
         tracker: &mut SessionTracker,
@@ -72,7 +80,7 @@ impl ProfilePersistence {
         (events, commands)
     }
 
-    /// Starts a new segment of the journal: closes the runs that are open in the stream, and resets the encoder.
+    /// Starts a new segment of the journal: closes the open repeats, and resets the encoder.
     pub(super) fn start_segment(&mut self, now: Moment) -> Vec<PersistenceCommand> {
         let Some(JournalState { scope, .. }) = &self.journal else { return Vec::new() };
         let start = PersistenceCommand::StartSegment { scope: scope.clone(), started: now.wall };
@@ -81,7 +89,7 @@ impl ProfilePersistence {
         append.into_iter().chain([start]).collect()
     }
 
-    /// Ends the stream and saves the summaries that changed since the last time.
+    /// Ends the stream, and saves the summaries of sessions with a response since the last save.
     pub(super) fn finish(&mut self, tracker: &SessionTracker) -> Vec<PersistenceCommand> {
         let mut commands = Vec::new();
         let entries = self.encoder.finish(tracker);
@@ -96,14 +104,14 @@ impl ProfilePersistence {
         commands
     }
 
-    /// Ends the restore. Returns the inputs that came while it was pending; `None` if it was not.
+    /// Ends the restore. Returns the inputs that came while it was pending, or `None` if it was not pending.
     pub(super) fn finish_restore(&mut self) -> Option<Vec<Input>> {
         self.journal.as_mut()?.restore.finish()
     }
 }
 
 impl JournalState {
-    /// Returns the summaries of the sessions that have an event, and once a minute those of all that had a reply.
+    /// Returns the summaries of sessions with an event, and once a minute those of all sessions with a new response.
     fn due_summaries(
         &mut self,
         tracker: &SessionTracker,
@@ -120,7 +128,7 @@ impl JournalState {
     }
 }
 
-/// Returns the sessions whose newest reply came after `moment`.
+/// Returns the sessions whose newest response came after `moment`.
 fn updated_since(tracker: &SessionTracker, moment: Moment) -> impl Iterator<Item = &SessionId> {
     let is_newer = move |last: Moment| last.boot > moment.boot;
     tracker

@@ -6,8 +6,8 @@
 //!        └──────── more than 256 inputs ───────┴─────────────────────────┘
 //! ```
 //!
-//! Until the history is loaded, inputs are buffered. They are applied to the loaded tracker, which then replaces
-//! this run's tracker.
+//! Inputs are buffered until the history is loaded. They are then applied to the loaded tracker, which replaces this
+//! run's tracker. Reading the journal is the history loader's part.
 
 use std::collections::BTreeSet;
 
@@ -22,31 +22,31 @@ use keepwatch_core::session::{List, MetadataPath, Phase, SessionId, Targets};
 use keepwatch_core::text::Untrusted;
 use keepwatch_core::tracker::{AlertThresholds, Input, Record, Scope, SessionTracker};
 
-/// Maximum number of buffered inputs. If more come before the history does, this run goes on without it.
+/// Maximum number of buffered inputs. If more come before the history, this run continues without it.
 const MAX_BUFFERED: usize = 256;
 
 /// A request for a tracker with the history of some sessions.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HistoryRequest {
-    /// The sessions.
+    /// The sessions to load.
     pub scope: HistoryScope,
-    /// This run, whose own entries are left out, and its host, whose entries alone are read.
+    /// This run, whose own entries are skipped, and its host. Entries of other hosts are skipped, too.
     pub writer: JournalScope,
     /// True if the sessions are named on the command line.
     pub are_named: bool,
-    /// The thresholds of the tracker's flags.
+    /// Thresholds of the tracker's alerts.
     pub thresholds: AlertThresholds,
-    /// The path of the owner in a session's metadata.
+    /// Path of the owner in a session's metadata.
     pub owner_key: Option<MetadataPath>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum RestoreState {
-    /// It is not known yet which sessions to read.
+    /// The sessions to load are not known yet.
     ScopeUnknown,
-    /// The history thread reads.
+    /// The history thread is reading.
     Loading,
-    /// The history is loaded, or not wanted any more.
+    /// The history is loaded, or the restore was given up.
     Done,
 }
 
@@ -94,7 +94,7 @@ impl Restore {
         }
     }
 
-    /// Returns the request, once, when the inputs so far tell which sessions to read.
+    /// Returns the request, once, when the inputs so far tell which sessions to load.
     pub(super) fn request(
         &mut self,
         tracker: &SessionTracker,
@@ -114,15 +114,15 @@ impl Restore {
         Some(request)
     }
 
-    /// Ends the restore. Returns the buffered inputs, unless it had ended before.
+    /// Ends the restore. Returns the buffered inputs, or `None` if it had ended before.
     pub(super) fn finish(&mut self) -> Option<Vec<Input>> {
         let was_pending = self.state != RestoreState::Done;
         self.state = RestoreState::Done;
         was_pending.then(|| std::mem::take(&mut self.buffered))
     }
 
-    /// Returns the sessions to read: those of the projects, or, if the lists are filtered, those in the lists. Only the API
-    /// knows which other sessions the filter would have let through.
+    /// Returns the sessions to load: those of the projects or, if the lists are filtered, those in the lists. Only the
+    /// API can apply the filter to other sessions.
     fn scope(&self, tracker: &SessionTracker) -> Option<HistoryScope> {
         let listed_scope =
             |lists: &[List]| listed_sessions(&self.buffered, lists).map(HistoryScope::Sessions);
@@ -132,15 +132,16 @@ impl Restore {
             Targets::All if self.is_filtered => listed_scope(&List::ALL),
             Targets::All => {
                 let projects = tracker.projects().iter().map(|project| project.id.clone());
-                let of_sessions = tracker.records().filter_map(|it| it.session.as_ref()?.project.clone());
-                let projects: BTreeSet<Untrusted> = projects.chain(of_sessions).collect();
+                let session_projects =
+                    tracker.records().filter_map(|record| record.session.as_ref()?.project.clone());
+                let projects: BTreeSet<Untrusted> = projects.chain(session_projects).collect();
                 (!projects.is_empty()).then(|| HistoryScope::Projects(projects.into_iter().collect()))
             }
         }
     }
 }
 
-/// Returns the sessions of the newest reply to each of `lists`; `None` until all lists came.
+/// Returns the sessions of the newest response to each of `lists`, or `None` until there is a response to each.
 fn listed_sessions(inputs: &[Input], lists: &[List]) -> Option<Vec<SessionId>> {
     let newest = |list: &List| {
         inputs.iter().rev().find_map(|input| match input {
@@ -160,7 +161,7 @@ fn may_run(record: &Record) -> bool {
 }
 
 impl Model {
-    /// Replaces a profile's tracker by that of earlier runs. Flags that were raised before this run are acknowledged.
+    /// Replaces a profile's tracker by the loaded one. Acknowledges the alerts that were raised before this run.
     pub(super) fn restore(
         &mut self,
         profile: ProfileId,
@@ -173,7 +174,7 @@ impl Model {
         let Some(mut tracker) = tracker.map(|tracker| *tracker) else { return Vec::new() };
         let end_of_history = tracker.timeline().next_seq();
         let state = self.profiles.get_mut(profile);
-        // These may have ended while nobody watched, and no list has them: ask for each.
+        // These may have ended between the runs, and no list has them, so each is requested.
         let unknown: Vec<SessionId> = tracker
             .records()
             .filter(|record| may_run(record) && state.tracker.get(&record.id).is_none())

@@ -1,4 +1,4 @@
-//! From a session's record to its row in `keepwatch history`. Pure.
+//! Converts a session's record to its summary in the journal, which is a row of `keepwatch history`. Pure.
 
 use super::JournalScope;
 use crate::store::journal::{SessionSummary, StoredVerdict};
@@ -7,7 +7,7 @@ use keepwatch_core::session::SessionId;
 use keepwatch_core::text::Untrusted;
 use keepwatch_core::tracker::SessionTracker;
 
-/// Returns a session's summary; `None` if no reply mentioned it.
+/// Returns the summary of a session, or `None` if no response mentioned it.
 pub(super) fn session_summary(
     tracker: &SessionTracker,
     id: &SessionId,

@@ -1,4 +1,4 @@
-//! What can be wrong with the disk, the file, or another process: nothing blocks, and each is told once.
+//! Failures of the disk, the file, and other processes: none blocks the sender, and each is reported once.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 use super::*;
 use crate::store::journal::handle::MAX_QUEUED;
 
-/// A file in the place of the journal, and what comes of it.
+/// Opens a journal at a path that already has a file with these bytes.
 fn journal_over_file(bytes: &[u8]) -> TestJournal {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state/keepwatch/journal.sqlite");
@@ -18,20 +18,20 @@ fn journal_over_file(bytes: &[u8]) -> TestJournal {
     TestJournal::open(folder, JournalOptions::new(noon()))
 }
 
-/// The bytes of a journal with some entries.
+/// Returns the bytes of a journal with 900 entries.
 fn journal_bytes() -> Vec<u8> {
-    let mut kept = TestJournal::start(noon());
-    let _ = kept.journal().begin_segment(segment(run(1), t("12:00:00")));
-    kept.write(0, 900, t("12:00:01"));
-    let _ = kept.journal().write_summary(summary("s-1", run(1), t("12:00:01")));
-    kept.shut_down();
-    fs::read(kept.path()).unwrap()
+    let mut harness = TestJournal::start(noon());
+    let _ = harness.journal().begin_segment(segment(run(1), t("12:00:00")));
+    harness.write(0, 900, t("12:00:01"));
+    let _ = harness.journal().write_summary(summary("s-1", run(1), t("12:00:01")));
+    harness.shut_down();
+    fs::read(harness.path()).unwrap()
 }
 
-/// The same with something else in its header.
+/// Returns the bytes of such a journal with another value of a pragma in its header.
 fn journal_with_pragma(pragma: &str, value: i64) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("it");
+    let path = folder.path().join("journal");
     fs::write(&path, journal_bytes()).unwrap();
     let db = Connection::open(&path).unwrap();
     db.pragma_update(None, pragma, value).unwrap();
@@ -39,145 +39,146 @@ fn journal_with_pragma(pragma: &str, value: i64) -> Vec<u8> {
     fs::read(&path).unwrap()
 }
 
-fn assert_writes_again(kept: &mut TestJournal) {
-    assert_eq!(kept.journal().begin_segment(segment(run(9), t("12:00:00"))), SendResult::Queued);
-    kept.write(0, 3, t("12:00:01"));
-    assert!(kept.flush());
-    let sizes = kept.reader().stats().unwrap();
-    assert_eq!((sizes.segments, sizes.entries), (1, 3));
+fn assert_writes_again(harness: &mut TestJournal) {
+    assert_eq!(harness.journal().begin_segment(segment(run(9), t("12:00:00"))), SendResult::Queued);
+    harness.write(0, 3, t("12:00:01"));
+    assert!(harness.flush());
+    let stats = harness.reader().stats().unwrap();
+    assert_eq!((stats.segments, stats.entries), (1, 3));
 }
 
 #[test]
-fn a_damaged_file_is_moved_aside_and_a_new_one_begun() {
-    let sound = journal_bytes();
-    let mut torn = sound.clone();
-    torn.truncate(sound.len() / 2);
-    for bytes in [torn, b"garbage ".repeat(1000), vec![0; 8192]] {
-        let mut kept = journal_over_file(&bytes);
-        let aside = kept.path().with_file_name("journal.sqlite.damaged-20261122-120000");
-        let told = kept.next_error();
-        assert_eq!(told, JournalError::Damaged { aside: Some(aside.clone()) });
-        assert!(told.to_string().contains("journal.sqlite.damaged-20261122-120000"));
-        assert_eq!(fs::read(&aside).unwrap(), bytes, "nothing of it is lost");
-        assert_eq!(damaged_files(&kept.path()), [aside]);
-        assert_writes_again(&mut kept);
-        assert!(kept.errors.try_recv().is_err());
+fn damaged_file_is_moved_aside() {
+    let intact = journal_bytes();
+    let mut truncated = intact.clone();
+    truncated.truncate(intact.len() / 2);
+    for bytes in [truncated, b"garbage ".repeat(1000), vec![0; 8192]] {
+        let mut harness = journal_over_file(&bytes);
+        let aside = harness.path().with_file_name("journal.sqlite.damaged-20261122-120000");
+        let error = harness.next_error();
+        assert_eq!(error, JournalError::Damaged { aside: Some(aside.clone()) });
+        assert!(error.to_string().contains("journal.sqlite.damaged-20261122-120000"));
+        assert_eq!(fs::read(&aside).unwrap(), bytes, "the damaged file is unchanged");
+        assert_eq!(damaged_files(&harness.path()), [aside]);
+        assert_writes_again(&mut harness);
+        assert!(harness.errors.try_recv().is_err());
     }
 }
 
 #[test]
-fn of_two_that_find_it_damaged_one_moves_it() {
+fn damaged_file_is_moved_only_once() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal.sqlite");
     fs::write(&path, "damaged").unwrap();
-    let damaged_one = crate::private_file::FileId::at(&path).unwrap();
-    let aside = file::move_aside(&path, damaged_one, t("12:00:00")).unwrap().unwrap();
+    let damaged_id = crate::private_file::FileId::at(&path).unwrap();
+    let aside = file::move_aside(&path, damaged_id, t("12:00:00")).unwrap().unwrap();
     fs::write(&path, "sound").unwrap();
-    assert_eq!(file::move_aside(&path, damaged_one, t("12:00:00")).unwrap(), None);
+    assert_eq!(file::move_aside(&path, damaged_id, t("12:00:00")).unwrap(), None);
     assert_eq!((fs::read(path).unwrap(), fs::read(aside).unwrap()), (b"sound".into(), b"damaged".into()));
 }
 
 #[test]
-fn damage_that_shows_in_the_middle_of_writing_ends_the_segment() {
-    let mut kept = TestJournal::start(noon());
-    let _ = kept.journal().begin_segment(segment(run(1), t("12:00:00")));
-    kept.write(0, 900, t("12:00:01"));
-    let _ = kept.journal().write_summary(summary("s-1", run(1), t("12:00:01")));
-    // The second answer comes after the first pruning, which would be in the way of the checkpoint.
-    assert!(kept.flush() && kept.flush());
-    // Every page but the first becomes garbage, in the file and in its log.
-    let db = Connection::open(kept.path()).unwrap();
+fn damage_while_writing_ends_segment() {
+    let mut harness = TestJournal::start(noon());
+    let _ = harness.journal().begin_segment(segment(run(1), t("12:00:00")));
+    harness.write(0, 900, t("12:00:01"));
+    let _ = harness.journal().write_summary(summary("s-1", run(1), t("12:00:01")));
+    // The second flush ends after the first pruning, which would block the checkpoint.
+    assert!(harness.flush() && harness.flush());
+    // Overwrite every page but the first. The WAL is empty.
+    let db = Connection::open(harness.path()).unwrap();
     db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
-    let mut bytes = fs::read(kept.path()).unwrap();
+    let mut bytes = fs::read(harness.path()).unwrap();
     bytes[4096..].fill(0xAA);
-    fs::write(kept.path(), bytes).unwrap();
-    // Another's change makes the writer forget the pages that it remembers.
+    fs::write(harness.path(), bytes).unwrap();
+    // A change by another connection makes the writer drop its page cache.
     db.execute_batch("PRAGMA user_version = 1").unwrap();
     drop(db);
-    kept.write(900, 901, t("12:00:02"));
-    assert!(kept.flush());
-    assert!(matches!(kept.next_error(), JournalError::Damaged { aside: Some(_) }));
-    assert_eq!(kept.journal().write_entry(entry(901, t("12:00:03"))), SendResult::Dropped);
-    assert_writes_again(&mut kept);
+    harness.write(900, 901, t("12:00:02"));
+    assert!(harness.flush());
+    assert!(matches!(harness.next_error(), JournalError::Damaged { aside: Some(_) }));
+    assert_eq!(harness.journal().write_entry(entry(901, t("12:00:03"))), SendResult::Dropped);
+    assert_writes_again(&mut harness);
 }
 
 #[test]
-fn a_file_that_is_not_ours_to_write_is_left_as_it_is() {
+fn newer_or_foreign_file_is_untouched() {
     let newer = journal_with_pragma("user_version", 7);
     let foreign = journal_with_pragma("application_id", 1);
-    let refused = |why| JournalError::FileRejected { reason: why };
-    for (bytes, told) in [
+    let rejected = |reason| JournalError::FileRejected { reason };
+    for (bytes, error) in [
         (newer, JournalError::NewerSchema { version: 7 }),
-        (foreign, refused("its file is another program's database")),
+        (foreign, rejected("its file is another program's database")),
     ] {
-        let mut kept = journal_over_file(&bytes);
-        assert_eq!(kept.next_error(), told);
-        assert!(!kept.flush());
-        assert!(!kept.journal().has_room());
-        assert_eq!(kept.journal().begin_segment(segment(run(1), t("12:00:00"))), SendResult::Dropped);
-        assert_eq!(JournalReader::open(&kept.path()).err(), Some(told));
-        assert!(clear(&kept.path()).is_err());
-        kept.shut_down();
-        assert_eq!(fs::read(kept.path()).unwrap(), bytes);
-        assert_eq!(fs::read_dir(kept.path().parent().unwrap()).unwrap().count(), 1);
+        let mut harness = journal_over_file(&bytes);
+        assert_eq!(harness.next_error(), error);
+        assert!(!harness.flush());
+        assert!(!harness.journal().has_room());
+        assert_eq!(harness.journal().begin_segment(segment(run(1), t("12:00:00"))), SendResult::Dropped);
+        assert_eq!(JournalReader::open(&harness.path()).err(), Some(error));
+        assert!(clear(&harness.path()).is_err());
+        harness.shut_down();
+        assert_eq!(fs::read(harness.path()).unwrap(), bytes);
+        assert_eq!(fs::read_dir(harness.path().parent().unwrap()).unwrap().count(), 1);
     }
 }
 
 #[test]
-fn a_link_a_folder_and_somebodys_notes_are_refused() {
+fn unsuitable_file_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let told = |name: &str| {
-        let (tell, told) = channel();
-        let path = folder.path().join(name);
+    let first_error = |name: &str| {
+        let (sender, errors) = channel();
+        let on_error = move |error| sender.send(error).unwrap();
         let journal =
-            Journal::<Value>::spawn(path, JournalOptions::new(noon()), move |it| tell.send(it).unwrap());
-        let told: JournalError = told.recv_timeout(TEST_TIMEOUT).unwrap();
+            Journal::<Value>::spawn(folder.path().join(name), JournalOptions::new(noon()), on_error);
+        let error: JournalError = errors.recv_timeout(TEST_TIMEOUT).unwrap();
         drop(journal);
-        told.to_string()
+        error.to_string()
     };
     let target = folder.path().join("target");
     std::os::unix::fs::symlink(&target, folder.path().join("link.sqlite")).unwrap();
-    assert!(told("link.sqlite").contains("symbolic link"));
+    assert!(first_error("link.sqlite").contains("symbolic link"));
     assert!(!target.exists());
     fs::create_dir(folder.path().join("folder.sqlite")).unwrap();
-    assert!(told("folder.sqlite").contains("no file"));
+    assert!(first_error("folder.sqlite").contains("no file"));
     fs::write(folder.path().join("notes.txt"), "milk, eggs").unwrap();
-    assert!(told("notes.txt").contains("no journal"));
+    assert!(first_error("notes.txt").contains("no journal"));
     assert_eq!(fs::read(folder.path().join("notes.txt")).unwrap(), b"milk, eggs");
-    let strangers = folder.path().join("stranger.sqlite");
-    fs::write(&strangers, "").unwrap();
-    if std::os::unix::fs::chown(&strangers, Some(12345), None).is_ok() {
-        assert!(told("stranger.sqlite").contains("another user's"));
+    let foreign = folder.path().join("stranger.sqlite");
+    fs::write(&foreign, "").unwrap();
+    if std::os::unix::fs::chown(&foreign, Some(12345), None).is_ok() {
+        assert!(first_error("stranger.sqlite").contains("another user's"));
     }
 }
 
-/// A folder that this process may not write to; root may write to nearly all.
+/// Returns a folder that this process cannot write to: for root, which can write nearly everywhere, one in `/sys`.
 fn read_only_folder() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o500)).unwrap();
-    let here = folder.path().to_owned();
-    let path = if fs::create_dir(here.join("probe")).is_ok() { "/sys/keepwatch".into() } else { here };
+    let path = folder.path().to_owned();
+    let is_root = fs::create_dir(path.join("probe")).is_ok();
+    let path = if is_root { "/sys/keepwatch".into() } else { path };
     (folder, path)
 }
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_folder_that_is_read_only_is_told_of_and_costs_nothing_else() {
+fn read_only_folder_is_reported_once() {
     let (_folder, path) = read_only_folder();
-    let (tell, told) = channel();
+    let (sender, errors) = channel();
     let path = path.join("keepwatch/journal.sqlite");
-    let mut journal =
-        Journal::<Value>::spawn(path, JournalOptions::new(noon()), move |it| tell.send(it).unwrap());
-    assert_eq!(told.recv_timeout(TEST_TIMEOUT), Ok(JournalError::ReadOnly));
+    let on_error = move |error| sender.send(error).unwrap();
+    let mut journal = Journal::<Value>::spawn(path, JournalOptions::new(noon()), on_error);
+    assert_eq!(errors.recv_timeout(TEST_TIMEOUT), Ok(JournalError::ReadOnly));
     assert!(!journal.flush(TEST_TIMEOUT));
     assert_eq!(journal.begin_segment(segment(run(1), t("12:00:00"))), SendResult::Queued);
     assert_eq!(journal.write_entry(entry(0, t("12:00:00"))), SendResult::Queued);
     assert!(!journal.flush(TEST_TIMEOUT) && !journal.flush(TEST_TIMEOUT));
-    assert!(told.try_recv().is_err(), "it is told once");
+    assert!(errors.try_recv().is_err(), "the error is reported once");
 }
 
 #[test]
-fn a_journal_on_a_disk_that_is_only_to_be_read_is_read() {
+fn journal_in_read_only_folder_is_readable() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal.sqlite");
     fs::write(&path, journal_bytes()).unwrap();
@@ -192,23 +193,23 @@ fn a_journal_on_a_disk_that_is_only_to_be_read_is_read() {
 }
 
 #[test]
-fn where_a_log_can_not_be_used_each_write_is_forced_to_the_disk() {
+fn writes_without_wal_are_synced() {
     use crate::store::journal::batch::{Batch, JournalMessage};
     use crate::store::journal::database::JournalDatabase;
     use crate::store::journal::handle::JournalQueueState;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal.sqlite");
     fs::write(&path, "").unwrap();
-    for log in [false, true, false] {
-        let mut store = JournalDatabase::open_prepared(path.clone(), log).unwrap();
+    for use_wal in [false, true, false] {
+        let mut database = JournalDatabase::open_prepared(path.clone(), use_wal).unwrap();
         let pragma = |name| -> String {
-            let found =
-                store.db.pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0));
-            format!("{:?}", found.unwrap())
+            let value =
+                database.db.pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0));
+            format!("{:?}", value.unwrap())
         };
-        let (mode, force) =
-            if log { ("Text(\"wal\")", "Integer(1)") } else { ("Text(\"delete\")", "Integer(2)") };
-        assert_eq!((pragma("journal_mode").as_str(), pragma("synchronous").as_str()), (mode, force));
+        let (mode, synchronous) =
+            if use_wal { ("Text(\"wal\")", "Integer(1)") } else { ("Text(\"delete\")", "Integer(2)") };
+        assert_eq!((pragma("journal_mode").as_str(), pragma("synchronous").as_str()), (mode, synchronous));
         assert_eq!(pragma("auto_vacuum"), "Integer(2)");
         let mut batch = Batch::<Value, Value>::new();
         for message in [
@@ -217,52 +218,52 @@ fn where_a_log_can_not_be_used_each_write_is_forced_to_the_disk() {
         ] {
             batch.add(message, &JournalQueueState::default());
         }
-        assert_eq!(store.write(&batch, &mut None, true), Ok(false));
-        assert_eq!(file::is_open_elsewhere(&path), log, "there is a log, or none");
+        assert_eq!(database.write(&batch, &mut None, true), Ok(false));
+        assert_eq!(file::is_open_elsewhere(&path), use_wal, "only a WAL leaves companions");
     }
     assert_eq!(JournalReader::open(&path).unwrap().unwrap().stats().unwrap().entries, 3);
 }
 
 #[test]
-fn a_full_disk_is_told_of_once_and_so_is_its_end() {
+fn full_disk_is_reported_once() {
     let options = JournalOptions { max_pages: Some(40), ..JournalOptions::new(noon()) };
-    let mut kept = TestJournal::open(tempfile::tempdir().unwrap(), options);
-    let _ = kept.journal().begin_segment(segment(run(1), t("12:00:00")));
+    let mut harness = TestJournal::open(tempfile::tempdir().unwrap(), options);
+    let _ = harness.journal().begin_segment(segment(run(1), t("12:00:00")));
     let large = |seq| JournalEntry { body: json!("x".repeat(50_000)), ..entry(seq, t("12:00:01")) };
-    let _ = kept.journal().write_entry(large(0));
-    assert!(kept.flush());
-    let _ = kept.journal().write_entry(large(1));
-    let _ = kept.journal().write_entry(large(2));
-    assert!(!kept.flush() && !kept.flush());
-    assert_eq!(kept.next_error(), JournalError::Full);
-    assert!(kept.errors.try_recv().is_err());
-    assert_eq!(kept.reader().stats().unwrap().entries, 1, "all of a batch, or nothing");
-    clear(&kept.path()).unwrap();
-    assert!(kept.flush());
-    assert_eq!(kept.next_error(), JournalError::Recovered);
-    assert_writes_again(&mut kept);
+    let _ = harness.journal().write_entry(large(0));
+    assert!(harness.flush());
+    let _ = harness.journal().write_entry(large(1));
+    let _ = harness.journal().write_entry(large(2));
+    assert!(!harness.flush() && !harness.flush());
+    assert_eq!(harness.next_error(), JournalError::Full);
+    assert!(harness.errors.try_recv().is_err());
+    assert_eq!(harness.reader().stats().unwrap().entries, 1, "a batch is atomic");
+    clear(&harness.path()).unwrap();
+    assert!(harness.flush());
+    assert_eq!(harness.next_error(), JournalError::Recovered);
+    assert_writes_again(&mut harness);
 }
 
 #[test]
-fn after_a_failure_it_is_tried_again_with_what_comes_after_a_rest() {
+fn write_is_retried_after_backoff() {
     let clock = noon();
     let options = JournalOptions { max_pages: Some(40), ..JournalOptions::new(clock.clone()) };
-    let mut kept = TestJournal::open(tempfile::tempdir().unwrap(), options);
+    let mut harness = TestJournal::open(tempfile::tempdir().unwrap(), options);
     let large = |seq| JournalEntry { body: json!("x".repeat(50_000)), ..entry(seq, t("12:00:01")) };
-    let _ = kept.journal().begin_segment(segment(run(1), t("12:00:00")));
-    let _ = kept.journal().write_entry(large(0));
-    assert!(kept.flush());
-    let _ = kept.journal().write_entry(large(1));
-    let _ = kept.journal().write_entry(large(2));
-    assert_eq!(kept.next_error(), JournalError::Full);
-    clear(&kept.path()).unwrap();
-    // Nobody asks: the next thing that is sent after the rest makes it try again.
+    let _ = harness.journal().begin_segment(segment(run(1), t("12:00:00")));
+    let _ = harness.journal().write_entry(large(0));
+    assert!(harness.flush());
+    let _ = harness.journal().write_entry(large(1));
+    let _ = harness.journal().write_entry(large(2));
+    assert_eq!(harness.next_error(), JournalError::Full);
+    clear(&harness.path()).unwrap();
+    // No flush is needed: the first message after the backoff triggers the retry.
     clock.advance(Duration::from_secs(2));
-    let _ = kept.journal().begin_segment(segment(run(1), t("12:00:02")));
-    assert_eq!(kept.next_error(), JournalError::Recovered);
+    let _ = harness.journal().begin_segment(segment(run(1), t("12:00:02")));
+    assert_eq!(harness.next_error(), JournalError::Recovered);
 }
 
-/// A body that takes a while to write.
+/// A body that takes this long to serialise.
 struct SlowBody(Clock, Duration);
 
 impl Serialize for SlowBody {
@@ -273,13 +274,13 @@ impl Serialize for SlowBody {
 }
 
 #[test]
-fn a_slow_disk_is_told_of_once_and_so_is_its_end() {
+fn slow_disk_is_reported_once() {
     let folder = tempfile::tempdir().unwrap();
-    let (tell, told) = channel();
+    let (sender, errors) = channel();
     let clock = noon();
     let mut journal: Journal<SlowBody> =
-        Journal::spawn(folder.path().join("j.sqlite"), JournalOptions::new(clock.clone()), move |it| {
-            tell.send(it).unwrap();
+        Journal::spawn(folder.path().join("j.sqlite"), JournalOptions::new(clock.clone()), move |error| {
+            sender.send(error).unwrap();
         });
     let _ = journal.begin_segment(segment(run(1), t("12:00:00")));
     for (seq, ms) in [(0, 2000), (1, 3000), (2, 700), (3, 10)] {
@@ -297,53 +298,54 @@ fn a_slow_disk_is_told_of_once_and_so_is_its_end() {
         assert!(journal.flush(TEST_TIMEOUT));
     }
     drop(journal);
-    let told: Vec<JournalError> = told.iter().collect();
-    assert_eq!(told, [JournalError::Slow { took: Duration::from_secs(2) }, JournalError::Recovered]);
+    let errors: Vec<JournalError> = errors.iter().collect();
+    assert_eq!(errors, [JournalError::Slow { took: Duration::from_secs(2) }, JournalError::Recovered]);
 }
 
 #[test]
-fn a_file_that_stays_locked_blocks_neither_the_sender_nor_the_end() {
-    let mut kept = TestJournal::start(noon()); // no time passes, so nothing counts as slow
-    let _ = kept.journal().begin_segment(segment(run(1), t("12:00:00")));
-    assert!(kept.flush());
-    let other = Connection::open(kept.path()).unwrap();
+fn locked_file_blocks_neither_sender_nor_close() {
+    let mut harness = TestJournal::start(noon()); // no time passes, so nothing counts as slow
+    let _ = harness.journal().begin_segment(segment(run(1), t("12:00:00")));
+    assert!(harness.flush());
+    let other = Connection::open(harness.path()).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    // All of this while the writer waits for the lock; what does not fit is dropped.
-    let mut taken = 0;
-    while kept.journal().write_entry(entry(taken, t("12:00:01"))) == SendResult::Queued {
-        taken += 1;
+    // The queue fills while the writer waits for the lock. Then entries are dropped.
+    let mut queued = 0;
+    while harness.journal().write_entry(entry(queued, t("12:00:01"))) == SendResult::Queued {
+        queued += 1;
     }
-    assert!((10_000..=MAX_QUEUED as u64).contains(&taken), "{taken}");
-    assert!(!kept.journal().has_room());
-    assert_eq!(kept.journal().begin_segment(segment(run(1), t("12:00:02"))), SendResult::Dropped);
-    assert_eq!(kept.next_error(), JournalError::Locked);
+    assert!((10_000..=MAX_QUEUED as u64).contains(&queued), "{queued}");
+    assert!(!harness.journal().has_room());
+    assert_eq!(harness.journal().begin_segment(segment(run(1), t("12:00:02"))), SendResult::Dropped);
+    assert_eq!(harness.next_error(), JournalError::Locked);
     other.execute_batch("ROLLBACK").unwrap();
-    assert!(kept.flush());
-    assert_eq!(kept.next_error(), JournalError::Recovered);
-    assert_eq!(kept.reader().stats().unwrap().entries, taken, "what was taken is written");
+    assert!(harness.flush());
+    assert_eq!(harness.next_error(), JournalError::Recovered);
+    assert_eq!(harness.reader().stats().unwrap().entries, queued, "every queued entry is written");
     assert_eq!(
-        kept.journal().write_entry(entry(taken, t("12:00:03"))),
+        harness.journal().write_entry(entry(queued, t("12:00:03"))),
         SendResult::Dropped,
-        "a hole stays one"
+        "the segment stays closed"
     );
-    assert_eq!(kept.journal().begin_segment(segment(run(1), t("12:00:03"))), SendResult::Queued);
+    assert_eq!(harness.journal().begin_segment(segment(run(1), t("12:00:03"))), SendResult::Queued);
 
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    kept.write(0, 10, t("12:00:03"));
-    assert!(kept.journal.take().unwrap().close() >= 10, "what is not written is told");
+    harness.write(0, 10, t("12:00:03"));
+    assert!(harness.journal.take().unwrap().close() >= 10, "unwritten entries are counted");
 }
 
 #[test]
-fn what_a_file_that_is_left_alone_did_not_take_is_not_missed_at_the_end() {
+fn rejected_file_counts_no_unwritten_entries() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir_all(folder.path().join("state/keepwatch/journal.sqlite")).unwrap();
-    let mut kept = TestJournal::open(folder, JournalOptions::new(Clock::system()));
-    let _ = kept.journal().begin_segment(segment(run(1), t("12:00:00"))); // taken, unless the thread was quicker
-    assert!(kept.next_error().is_final());
-    assert_eq!(kept.journal.take().unwrap().close(), 0);
+    let mut harness = TestJournal::open(folder, JournalOptions::new(Clock::system()));
+    // Queued, unless the thread has ended already.
+    let _ = harness.journal().begin_segment(segment(run(1), t("12:00:00")));
+    assert!(harness.next_error().is_final());
+    assert_eq!(harness.journal.take().unwrap().close(), 0);
 }
 
-/// A body that can not be written before somebody says so.
+/// A body whose serialisation blocks until the lock is free.
 struct BlockedBody(std::sync::Arc<std::sync::Mutex<()>>);
 
 impl Serialize for BlockedBody {
@@ -354,14 +356,14 @@ impl Serialize for BlockedBody {
 }
 
 #[test]
-fn a_disk_that_stands_still_holds_up_the_end_for_half_a_second() {
+fn stuck_disk_delays_drop_by_timeout() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("j.sqlite");
     let mut journal: Journal<BlockedBody> =
         Journal::spawn(path.clone(), JournalOptions::new(Clock::system()), |_| {});
     let _ = journal.begin_segment(segment(run(1), t("12:00:00")));
     let gate = std::sync::Arc::new(std::sync::Mutex::new(()));
-    let standing = gate.lock().unwrap();
+    let block = gate.lock().unwrap();
     let JournalEntry { seq, at, estimated_size, mentions, projects, .. } = entry(0, t("12:00:01"));
     assert_eq!(
         journal.write_entry(JournalEntry {
@@ -375,40 +377,40 @@ fn a_disk_that_stands_still_holds_up_the_end_for_half_a_second() {
         SendResult::Queued
     );
     assert!(!journal.flush(Duration::from_millis(1)));
-    let (ended, end) = channel();
+    let (sender, receiver) = channel();
     std::thread::spawn(move || {
         let clock = Clock::system();
         drop(journal);
-        ended.send(clock.now().mono)
+        sender.send(clock.now().mono)
     });
-    let took = end.recv_timeout(TEST_TIMEOUT).unwrap();
+    let took = receiver.recv_timeout(TEST_TIMEOUT).unwrap();
     assert!(took >= Duration::from_millis(500), "{took:?}");
-    drop(standing);
+    drop(block);
 }
 
 #[test]
-fn large_entries_do_not_fill_the_memory() {
-    let mut kept = TestJournal::start(Clock::system());
-    let _ = kept.journal().begin_segment(segment(run(1), t("12:00:00")));
-    assert!(kept.flush());
-    let other = Connection::open(kept.path()).unwrap();
+fn queue_is_bounded_by_bytes() {
+    let mut harness = TestJournal::start(Clock::system());
+    let _ = harness.journal().begin_segment(segment(run(1), t("12:00:00")));
+    assert!(harness.flush());
+    let other = Connection::open(harness.path()).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let heavy = |seq| JournalEntry { estimated_size: 5_000_000, ..entry(seq, t("12:00:01")) };
-    let taken =
-        (0..100).take_while(|seq| kept.journal().write_entry(heavy(*seq)) == SendResult::Queued).count();
-    assert_eq!(taken, 6);
+    let large = |seq| JournalEntry { estimated_size: 5_000_000, ..entry(seq, t("12:00:01")) };
+    let queued =
+        (0..100).take_while(|seq| harness.journal().write_entry(large(*seq)) == SendResult::Queued).count();
+    assert_eq!(queued, 6);
     other.execute_batch("ROLLBACK").unwrap();
 }
 
 #[test]
-fn a_file_that_is_deleted_while_it_is_written_is_begun_anew() {
-    let mut kept = TestJournal::start(noon());
-    let _ = kept.journal().begin_segment(segment(run(1), t("12:00:00")));
-    kept.write(0, 5, t("12:00:01"));
-    assert!(kept.flush());
-    fs::remove_dir_all(kept.path().parent().unwrap()).unwrap();
-    kept.write(5, 6, t("12:00:02"));
-    assert!(kept.flush());
-    assert_eq!(kept.journal().write_entry(entry(6, t("12:00:03"))), SendResult::Dropped);
-    assert_writes_again(&mut kept);
+fn deleted_file_is_recreated() {
+    let mut harness = TestJournal::start(noon());
+    let _ = harness.journal().begin_segment(segment(run(1), t("12:00:00")));
+    harness.write(0, 5, t("12:00:01"));
+    assert!(harness.flush());
+    fs::remove_dir_all(harness.path().parent().unwrap()).unwrap();
+    harness.write(5, 6, t("12:00:02"));
+    assert!(harness.flush());
+    assert_eq!(harness.journal().write_entry(entry(6, t("12:00:03"))), SendResult::Dropped);
+    assert_writes_again(&mut harness);
 }

@@ -1,5 +1,5 @@
-//! A file of every version of the schema that ever shipped, opened with this one. `tests/fixtures/journal-v1.sqlite` and its
-//! like are never changed; a new version's is written by
+//! Opens a journal of every schema version that shipped. Their files, such as `tests/fixtures/journal-v1.sqlite`, never
+//! change. This command writes the file of a new version:
 //!
 //! ```sh
 //! cargo test --locked --lib -- --ignored journal::tests::versions::writes
@@ -17,14 +17,14 @@ fn fixture(version: i64) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/journal-v{version}.sqlite"))
 }
 
-/// What each of them has, as far as its version could.
-fn fill(kept: &mut TestJournal) {
+/// Writes the data that every fixture has.
+fn fill(harness: &mut TestJournal) {
     for (number, at) in [(1, "11:00:00"), (2, "12:00:00")] {
-        assert_eq!(kept.journal().begin_segment(segment(run(number), t(at))), SendResult::Queued);
-        kept.write(0, 5, t(at));
-        let _ = kept.journal().write_summary(summary("s-1", run(number), t(at)));
+        assert_eq!(harness.journal().begin_segment(segment(run(number), t(at))), SendResult::Queued);
+        harness.write(0, 5, t(at));
+        let _ = harness.journal().write_summary(summary("s-1", run(number), t(at)));
     }
-    let bare = SessionSummary {
+    let sparse = SessionSummary {
         profile: None,
         project: None,
         owner: None,
@@ -41,27 +41,28 @@ fn fill(kept: &mut TestJournal) {
         metadata: None,
         ..summary("s-2", run(2), t("12:00:00"))
     };
-    let _ = kept.journal().write_summary(bare);
-    assert!(kept.flush());
+    let _ = harness.journal().write_summary(sparse);
+    assert!(harness.flush());
 }
 
-/// All that a reader gets.
+/// Returns everything that a reader can read.
 fn read_all(
     reader: &JournalReader,
 ) -> (Vec<super::super::StoredSegment>, Vec<StoredEntry>, Vec<SessionSummary>, Vec<usize>) {
     let start = t("00:00:00");
     let segments = reader.segments(start, SegmentFilter::All).unwrap();
-    let lines = segments.iter().flat_map(|it| reader.entries(it.id)).map(Result::unwrap).collect();
-    let count = |of: SegmentFilter<'_>| reader.segments(start, of).unwrap().len();
-    let found = vec![
+    let entries =
+        segments.iter().flat_map(|segment| reader.entries(segment.id)).map(Result::unwrap).collect();
+    let count = |filter: SegmentFilter<'_>| reader.segments(start, filter).unwrap().len();
+    let counts = vec![
         count(SegmentFilter::Sessions(&[id("s-1")])),
         count(SegmentFilter::Projects(&[Untrusted::new("p-1")])),
     ];
-    (segments, lines, reader.summaries(start).unwrap(), found)
+    (segments, entries, reader.summaries(start).unwrap(), counts)
 }
 
 #[test]
-fn a_file_of_every_version_that_shipped_is_read_and_goes_on_being_written() {
+fn every_shipped_version_still_opens() {
     let mut fresh = TestJournal::start(noon());
     fill(&mut fresh);
     let expected = read_all(&fresh.reader());
@@ -73,54 +74,57 @@ fn a_file_of_every_version_that_shipped_is_read_and_goes_on_being_written() {
             fs::write(&path, fs::read(fixture(version)).unwrap()).unwrap();
             (folder, path)
         };
-        // A reader alone brings it to this version, too.
+        // Opening it for reading upgrades it, too.
         let (folder, path) = copy();
         assert_eq!(read_all(&JournalReader::open(&path).unwrap().unwrap()), expected, "version {version}");
         drop(folder);
-        let mut kept = TestJournal::open(copy().0, JournalOptions::new(noon()));
-        assert!(kept.flush());
-        assert_eq!(read_all(&kept.reader()), expected, "version {version}");
-        let db = rusqlite::Connection::open(kept.path()).unwrap();
-        let now: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
-        assert_eq!(now, SCHEMA_VERSION);
-        assert_eq!(kept.journal().begin_segment(segment(run(3), t("13:00:00"))), SendResult::Queued);
-        kept.write(0, 1, t("13:00:00"));
-        assert!(kept.flush());
-        assert_eq!(kept.reader().stats().unwrap().entries, 11);
+        let mut harness = TestJournal::open(copy().0, JournalOptions::new(noon()));
+        assert!(harness.flush());
+        assert_eq!(read_all(&harness.reader()), expected, "version {version}");
+        let db = rusqlite::Connection::open(harness.path()).unwrap();
+        let version: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+        assert_eq!(version, SCHEMA_VERSION);
+        assert_eq!(harness.journal().begin_segment(segment(run(3), t("13:00:00"))), SendResult::Queued);
+        harness.write(0, 1, t("13:00:00"));
+        assert!(harness.flush());
+        assert_eq!(harness.reader().stats().unwrap().entries, 11);
     }
-    assert!(!fixture(SCHEMA_VERSION.saturating_add(1)).exists(), "VERSION says that it did not ship");
+    assert!(
+        !fixture(SCHEMA_VERSION.saturating_add(1)).exists(),
+        "there is a fixture newer than SCHEMA_VERSION"
+    );
 }
 
 #[test]
 #[ignore = "writes the fixture of a new version"]
-fn writes_the_fixture_of_this_version() {
-    let mut kept = TestJournal::start(noon());
-    fill(&mut kept);
-    let _ = kept.journal().begin_segment(segment(run(9), t("12:00:01")));
-    kept.shut_down();
-    // As a run that was killed leaves it: its last segment has no end.
-    let db = rusqlite::Connection::open(kept.path()).unwrap();
+fn writes_fixture_of_this_version() {
+    let mut harness = TestJournal::start(noon());
+    fill(&mut harness);
+    let _ = harness.journal().begin_segment(segment(run(9), t("12:00:01")));
+    harness.shut_down();
+    // A killed run leaves its last segment unfinished.
+    let db = rusqlite::Connection::open(harness.path()).unwrap();
     db.execute_batch("DELETE FROM segment WHERE id = 3; UPDATE segment SET finished = 0 WHERE id = 2")
         .unwrap();
     db.execute_batch("PRAGMA wal_checkpoint(TRUNCATE); VACUUM").unwrap();
     drop(db);
-    assert!(!fixture(SCHEMA_VERSION).exists(), "a version that shipped is never changed");
+    assert!(!fixture(SCHEMA_VERSION).exists(), "a shipped version never changes");
     fs::create_dir_all(fixture(SCHEMA_VERSION).parent().unwrap()).unwrap();
-    fs::write(fixture(SCHEMA_VERSION), fs::read(kept.path()).unwrap()).unwrap();
+    fs::write(fixture(SCHEMA_VERSION), fs::read(harness.path()).unwrap()).unwrap();
 }
 
 #[test]
-fn those_that_open_it_for_the_first_time_at_once_agree_on_what_it_is() {
+fn concurrent_first_opens_agree_on_schema() {
     for _ in 0..40 {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal.sqlite");
-        let together = std::sync::Barrier::new(4);
+        let barrier = std::sync::Barrier::new(4);
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
-                    together.wait();
-                    let opened = JournalDatabase::open(&path).map(|_| ());
-                    assert!(matches!(opened, Ok(()) | Err(JournalError::Locked)), "{opened:?}");
+                    barrier.wait();
+                    let result = JournalDatabase::open(&path).map(|_| ());
+                    assert!(matches!(result, Ok(()) | Err(JournalError::Locked)), "{result:?}");
                 });
             }
         });

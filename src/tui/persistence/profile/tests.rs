@@ -22,17 +22,17 @@ fn with_journal() -> ProfilePersistence {
     ProfilePersistence::new(None, false, Some((scope(), restore)), at(0))
 }
 
-/// A list with one running session.
+/// Returns a response of the list with one running session.
 fn list(seconds: u64) -> Input {
     let at = RequestTiming { sent: at(seconds), received: at(seconds), date: None };
     let session = running_session("a", Timestamp::UNIX_EPOCH, Duration::from_secs(900));
     Input::SessionsReceived { at, scope: Scope::List(List::Running), sessions: vec![session], malformed: 0 }
 }
 
-/// The names of the commands, and how many lines or summaries they have.
+/// Returns the names of the commands, and their numbers of entries or summaries.
 fn names(commands: &[PersistenceCommand]) -> Vec<(&'static str, usize)> {
     let name = |command: &PersistenceCommand| match command {
-        PersistenceCommand::AppendEntries(lines) => ("append", lines.len()),
+        PersistenceCommand::AppendEntries(entries) => ("append", entries.len()),
         PersistenceCommand::StartSegment { .. } => ("segment", 0),
         PersistenceCommand::SaveSummaries(summaries) => ("save", summaries.len()),
         PersistenceCommand::LoadHistory(_) => ("load", 0),
@@ -41,7 +41,7 @@ fn names(commands: &[PersistenceCommand]) -> Vec<(&'static str, usize)> {
 }
 
 #[test]
-fn first_reply_is_appended_saved_and_requests_history() {
+fn first_response_is_saved_and_requests_history() {
     let (mut persistence, mut tracker) = (with_journal(), SessionTracker::default());
     let (events, commands) = persistence.apply(&mut tracker, list(1));
     assert!(!events.is_empty());
@@ -71,7 +71,7 @@ fn recording_alone_has_no_journal_commands() {
 }
 
 #[test]
-fn new_segment_closes_open_run_first() {
+fn new_segment_closes_open_repeat_first() {
     let (mut persistence, mut tracker) = (with_journal(), SessionTracker::default());
     persistence.apply(&mut tracker, list(1));
     persistence.apply(&mut tracker, list(2));

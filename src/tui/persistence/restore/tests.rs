@@ -53,7 +53,7 @@ fn projects_are_requested_when_they_are_known() {
 }
 
 #[test]
-fn filtered_lists_are_requested_when_all_came() {
+fn filtered_request_waits_for_all_lists() {
     let mut restore = Restore { is_filtered: true, ..Restore::for_targets(Targets::All) };
     restore.buffer(&list(List::Running, vec![session("a")]));
     assert_eq!(requested(&mut restore, &SessionTracker::default()), None);
@@ -63,7 +63,7 @@ fn filtered_lists_are_requested_when_all_came() {
 }
 
 #[test]
-fn too_many_inputs_end_restore() {
+fn too_many_inputs_end_the_restore() {
     let mut restore = Restore::for_targets(Targets::All);
     for _ in 0..=MAX_BUFFERED {
         restore.buffer(&list(List::Running, Vec::new()));
@@ -73,7 +73,7 @@ fn too_many_inputs_end_restore() {
 }
 
 #[test]
-fn end_returns_buffered_inputs_once() {
+fn finish_returns_buffered_inputs_once() {
     let mut restore = Restore::for_targets(Targets::Ids(ids(&["a"])));
     restore.buffer(&list(List::Running, Vec::new()));
     assert!(requested(&mut restore, &SessionTracker::default()).is_some());
