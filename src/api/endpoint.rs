@@ -1,4 +1,4 @@
-//! The base URL of the API, checked once.
+//! The base URL of the API, validated once. It never connects.
 
 use keepwatch_core::text;
 use url::{Host, Url};
@@ -13,7 +13,7 @@ pub struct Endpoint {
     pub base: Url,
 }
 
-/// Why a text is no base URL. `setting` names the option or variable that gave the text; `url` is fit for a terminal.
+/// An error in a base URL. `setting` names the option or variable that gave the text; `url` is fit for a terminal.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages document the variants")]
 pub enum EndpointError {
@@ -29,10 +29,10 @@ pub enum EndpointError {
 }
 
 impl Endpoint {
-    /// Parses a base URL, which `setting` gave.
+    /// Parses a base URL that came from the option or variable `setting`.
     ///
     /// # Errors
-    /// The text is no URL of an API, or would show the API key to the network without `insecure_http`.
+    /// The text is not the URL of an API, or would show the API key to the network without `insecure_http`.
     pub fn new(text: &str, setting: &str, insecure_http: bool) -> Result<Self, EndpointError> {
         let text = text.trim();
         let setting = || setting.to_owned();
