@@ -1,5 +1,5 @@
 //! The HTTP client: one method for each API request. It limits the time and size of each response and redacts the API key
-//! in what it returns. It never retries. Only a [`ReleasePermission`] leads to a POST.
+//! if the server quotes it. It never retries. Only a [`ReleasePermission`] can send a POST.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -216,7 +216,7 @@ impl Client {
         self.intern_caches.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends `POST /v1/sessions/{id}` with `REQUEST_RELEASE`, which requests the session's end. The status may change only
+    /// Sends `POST /v1/sessions/{id}` with `REQUEST_RELEASE`, which requests the session's end. The status may change
     /// seconds later. The request is safe to repeat. Only [`ReleasePermission::release`] calls this.
     async fn release(&self, id: &SessionId) -> ApiResponse<Session> {
         let requested_id = id.clone();
@@ -319,8 +319,9 @@ impl Client {
             reader.first_byte().is_some()
         });
         // promise: list-start-timeout, mutant: self.limits.response_timeout -> self.limits.list_timeout
-        let start =
-            timeout(self.limits.response_timeout, read_start).await.unwrap_or(Err(ApiErrorKind::Timeout.into()));
+        let start = timeout(self.limits.response_timeout, read_start)
+            .await
+            .unwrap_or(Err(ApiErrorKind::Timeout.into()));
         let outcome = match start {
             // promise: html
             Ok(_) if is_html(&response, reader.first_byte()) => return Err(ApiErrorKind::Html.into()),
@@ -381,7 +382,12 @@ impl Client {
         let safe_body = error_mapping::redact_key(error_body, &self.api_key);
         let status = response.status();
         let error = error_mapping::from_status(
-            response.url(), status, response.headers(), &safe_body, api_response.date);
+            response.url(),
+            status,
+            response.headers(),
+            &safe_body,
+            api_response.date,
+        );
         // The body may have quoted the API key with JSON escapes, which only the decoded text shows.
         // promise: escaped-key, mutant: error_mapping::redact_key_in_text(message, &self.api_key) -> message
         let message = error.message.map(|message| error_mapping::redact_key_in_text(message, &self.api_key));

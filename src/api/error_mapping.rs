@@ -316,8 +316,13 @@ mod tests {
             ("https://api.example/other", "another path of the same host"),
             ("http://[", "what is no address"),
         ] {
-            let error =
-                from_status(&session_url(), StatusCode::FOUND, &headers(&[("location", location)]), b"", None);
+            let error = from_status(
+                &session_url(),
+                StatusCode::FOUND,
+                &headers(&[("location", location)]),
+                b"",
+                None,
+            );
             assert_eq!(error.kind, ApiErrorKind::Redirect(Untrusted::new(expected)), "{location}");
         }
         let error = from_status(&session_url(), StatusCode::NOT_MODIFIED, &headers(&[]), b"", None);
@@ -362,8 +367,13 @@ mod tests {
 
     #[test]
     fn message_need_not_be_a_string() {
-        let error =
-            from_status(&session_url(), StatusCode::BAD_REQUEST, &headers(&[]), br#"{"message":["a","b"]}"#, None);
+        let error = from_status(
+            &session_url(),
+            StatusCode::BAD_REQUEST,
+            &headers(&[]),
+            br#"{"message":["a","b"]}"#,
+            None,
+        );
         assert_eq!(error.message, Some(Untrusted::new(r#"["a","b"]"#)));
     }
 }

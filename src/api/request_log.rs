@@ -64,8 +64,9 @@ mod tests {
     fn logged_url_masks_the_query() {
         let logged = |url: &str| loggable_url(&url.parse().unwrap());
         assert_eq!(logged("https://a.example/v1/projects"), "a.example/v1/projects");
-        let list =
-            logged("http://127.0.0.1:80/v1/sessions?status=RUNNING&q=user_metadata%5B%27a%27%5D%3A%27cAnArY%27");
+        let list = logged(
+            "http://127.0.0.1:80/v1/sessions?status=RUNNING&q=user_metadata%5B%27a%27%5D%3A%27cAnArY%27",
+        );
         assert_eq!(list, "127.0.0.1/v1/sessions?status=RUNNING&q=••••");
         assert_eq!(logged("http://127.0.0.1:8/v1/sessions/a%20b"), "127.0.0.1:8/v1/sessions/a%20b");
     }

@@ -40,7 +40,10 @@ mod tests {
             (CertificateError::Revoked, "revoked"),
         ] {
             let text = message(&Error::InvalidCertificate(cause));
-            assert!(text.starts_with(|first: char| first.is_lowercase()) && text.contains(expected), "{text}");
+            assert!(
+                text.starts_with(|first: char| first.is_lowercase()) && text.contains(expected),
+                "{text}"
+            );
             assert!(!text.contains("invalid peer certificate"), "{text}");
         }
     }

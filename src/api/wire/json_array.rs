@@ -14,11 +14,12 @@
 //! The tests compare this module with serde_json on arbitrary texts, split at arbitrary points.
 //!
 //! ```text
-//!          '['                        an element                 ','               an element
-//!   Start ─────► AfterOpeningBracket ────────────► AfterElement ─────► AfterComma ────────────► AfterElement
-//!     │                  │                              │
-//!     │ else             └───────── ']' ──► Closed ◄─── ']'
-//!     └────► NotAnArray: keeps the whole text for the error message
+//!         '['                       element                ','
+//!   Start ───► AfterOpeningBracket ─────────► AfterElement ───► AfterComma
+//!     │                 │                       │      ▲            │
+//!     │                 └── ']' ──► Closed ◄─']'┘      └── element ─┘
+//!     │ anything else
+//!     └───────────────► NotAnArray: keeps the whole text for the error message
 //! ```
 
 use memchr::{memchr_iter, memchr2, memrchr};

@@ -95,7 +95,11 @@ fn error_position_matches_serde_json() {
     ] {
         let error = serde_json::from_str::<Vec<&RawValue>>(text).unwrap_err();
         let position = TextPosition { line: error.line(), column: error.column() };
-        assert_eq!((split_at_once(text), split_bytewise(text)), (Err(position), Err(position)), "{text} {error}");
+        assert_eq!(
+            (split_at_once(text), split_bytewise(text)),
+            (Err(position), Err(position)),
+            "{text} {error}"
+        );
     }
 }
 

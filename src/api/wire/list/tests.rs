@@ -26,7 +26,7 @@ fn list_of(elements: &[String]) -> String {
     format!("[{}]", elements.join(","))
 }
 
-/// True for each of id, project, context and metadata if both sessions share its memory.
+/// Compares the memory of id, project, context and metadata. Returns true for each that both sessions share.
 fn shared_texts(one: &Session, other: &Session) -> [bool; 4] {
     let same = |one: Option<&str>, other: Option<&str>| {
         one.zip(other).is_some_and(|(one, other)| std::ptr::eq(one, other))
@@ -43,7 +43,8 @@ fn shared_texts(one: &Session, other: &Session) -> [bool; 4] {
 #[test]
 fn unchanged_texts_are_shared_between_lists() {
     let elements = |ids: &[&str], bytes| ids.iter().map(|id| element(id, bytes)).collect::<Vec<_>>();
-    let (first, cache) = read_list_with(InternCache::default(), &list_of(&elements(&["a", "b", "c", "d"], 1)));
+    let (first, cache) =
+        read_list_with(InternCache::default(), &list_of(&elements(&["a", "b", "c", "d"], 1)));
     assert!(shared_texts(&first.sessions[0], &first.sessions[1])[1], "they share their project");
     let (second, cache) = read_list_with(cache, &list_of(&elements(&["new", "a", "d"], 2)));
     assert_eq!(second.sessions.iter().map(|it| it.proxy_bytes).collect::<Vec<_>>(), [Some(2); 3]);
