@@ -1,5 +1,5 @@
-//! Readers of response bodies. [`BufferedBody`] decodes a body once it is complete; [`ListReader`] decodes a list while it
-//! arrives. They never touch the network.
+//! Readers of response bodies. [`BufferedBody`] decodes a body once it is complete; [`ListReader`] decodes a list
+//! while it arrives. They never touch the network.
 
 use super::client::SessionList;
 use super::error_mapping::redact_key;

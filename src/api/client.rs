@@ -1,5 +1,5 @@
-//! The HTTP client: one method for each API request. It limits the time and size of each response and redacts the API key
-//! if the server quotes it. It never retries. Only a [`ReleasePermission`] can send a POST.
+//! The HTTP client: one method for each API request. It limits the time and size of each response and redacts the API
+//! key if the server quotes it. It never retries. Only a [`ReleasePermission`] can send a POST.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -21,8 +21,8 @@ use keepwatch_core::session::{
     ApiError, ApiErrorKind, ConnectUrls, List, Project, Secret, Session, SessionId,
 };
 
-/// The chunk size, in bytes, from which the client yields to other tasks after decoding a chunk. Decoding this much takes
-/// less time than a frame.
+/// The chunk size, in bytes, from which the client yields to other tasks after decoding a chunk. Decoding this much
+/// takes less time than a frame.
 const YIELD_AFTER_BYTES: usize = 16 * 1024;
 
 /// The outcome of one request, with the metadata of its response.
@@ -104,8 +104,8 @@ impl Default for ResponseLimits {
     }
 }
 
-/// A client for one API endpoint and one API key. It builds its HTTP client with the first request, because reading the
-/// system's certificates takes longer than drawing the first screen.
+/// A client for one API endpoint and one API key. It builds its HTTP client with the first request, because reading
+/// the system's certificates takes longer than drawing the first screen.
 #[derive(Debug)]
 pub struct Client {
     endpoint: Endpoint,
@@ -143,8 +143,8 @@ impl Client {
         &self.endpoint
     }
 
-    /// Returns a copy of this client without open connections. After the machine has slept, open connections may be dead
-    /// without an error.
+    /// Returns a copy of this client without open connections. After the machine has slept, open connections may be
+    /// dead without an error.
     #[must_use]
     pub fn reconnected(&self) -> Self {
         let client = Self::new(self.endpoint.clone(), self.api_key.clone());
@@ -281,12 +281,13 @@ impl Client {
         body: Option<&'static str>,
         body_limits: BodyLimits,
     ) -> Result<Response, ApiError> {
-        let mut key = HeaderValue::from_str(self.api_key.expose())
+        let mut header_value = HeaderValue::from_str(self.api_key.expose())
             .map_err(|_| ApiError::from(ApiErrorKind::ApiKeyMalformed))?;
-        key.set_sensitive(true); // masked in Debug, not indexed by HTTP/2's header compression
-        let mut request: RequestBuilder = self.http()?.request(method, url).header("X-BB-API-Key", key);
-        // reqwest accepts gzip by default. A single session is too small to need it, and its response may hold a signing
-        // key: compressing a secret together with text that others control can leak it (BREACH).
+        header_value.set_sensitive(true); // masked in Debug, not indexed by HTTP/2's header compression
+        let mut request: RequestBuilder =
+            self.http()?.request(method, url).header("X-BB-API-Key", header_value);
+        // reqwest accepts gzip by default. A single session is too small to need it, and its response may hold a
+        // signing key: compressing a secret together with text that others control can leak it (BREACH).
         if !body_limits.allows_gzip {
             request = request.header(ACCEPT_ENCODING, "identity");
         }
@@ -421,7 +422,7 @@ impl Client {
             .connect_timeout(self.limits.connect_timeout)
             // promise: read-timeout
             .read_timeout(self.limits.response_timeout)
-            .http2_keep_alive_interval(Duration::from_secs(10)) // else reqwest would use a dead HTTP/2 connection for ever
+            .http2_keep_alive_interval(Duration::from_secs(10)) // reqwest would keep using a dead connection
             // promise: http2-ping
             .http2_keep_alive_timeout(Duration::from_secs(5))
             // promise: https-only, mutant: !plain -> false

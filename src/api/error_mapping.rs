@@ -1,5 +1,5 @@
-//! Errors of reqwest, rustls and HTTP statuses → [`ApiError`]. Every input maps to an error with a message. This module also
-//! redacts the API key in responses, and never retries.
+//! Errors of reqwest, rustls and HTTP statuses → [`ApiError`]. Every input maps to an error with a message. This
+//! module also redacts the API key in responses, and never retries.
 
 use std::error::Error as _;
 use std::io;
@@ -17,11 +17,11 @@ use keepwatch_core::text::{Untrusted, redact};
 /// The shortest API key that is redacted, in bytes. A shorter text may be an ordinary word of a message.
 pub(super) const MIN_REDACTED_KEY_BYTES: usize = 8;
 
-/// Error texts of hyper and h2 for a response that the peer cut off. Their texts for protocol violations say “detected”.
+/// Error texts of hyper and h2 for a response that the peer cut off. For protocol violations they say “detected”.
 const CONNECTION_CLOSED_MESSAGES: [&str; 3] =
     ["before message completed", "stream error received", "connection error received"];
 
-/// Maps the error of a request that got no complete response. `host` names the server. The message never contains the URL.
+/// Maps the error of a request that got no complete response from `host`. The message never contains the URL.
 pub(super) fn from_request_error(error: reqwest::Error, host: &str) -> ApiError {
     let error = error.without_url();
     let host = || Untrusted::new(host);
@@ -132,8 +132,8 @@ pub(super) fn redact_key_in_text(text: Untrusted, key: &Secret) -> Untrusted {
     }
 }
 
-/// Redacts the API key in a response that quotes it. The pattern-based redaction may miss it, because an API key can have any
-/// form. A quote in another spelling, such as with escapes, stays.
+/// Redacts the API key in a response that quotes it. The pattern-based redaction may miss it, because an API key can
+/// have any form. A quote in another spelling, such as with escapes, stays.
 pub(super) fn redact_key(bytes: Vec<u8>, key: &Secret) -> Vec<u8> {
     let key = key.expose().as_bytes();
     // promise: quoted-key, mutant: < MIN_REDACTED_KEY_BYTES -> < usize::MAX
@@ -182,8 +182,8 @@ fn retry_date(headers: &HeaderMap) -> Option<Timestamp> {
     httpdate::parse_http_date(text.trim()).ok().map(Timestamp::from)
 }
 
-/// Returns the delay in `retry-after-ms`, else in `retry-after` as seconds or as a date relative to `date`. Ignores negative
-/// numbers.
+/// Returns the delay in `retry-after-ms`, else in `retry-after` as seconds or as a date relative to `date`. Ignores
+/// negative numbers.
 fn retry_after(headers: &HeaderMap, date: Option<Timestamp>) -> Option<Duration> {
     let seconds = |text: &str, scale: f64| {
         let number: f64 = text.trim().parse().ok().filter(|number| *number >= 0.0)?;
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_formats_are_read_and_capped() {
+    fn retry_after_formats_are_capped() {
         let date = Some("2026-11-22T12:00:00Z".parse().unwrap());
         let delay = |pairs: &[_]| retry_after(&headers(pairs), date);
         assert_eq!(delay(&[("retry-after", "7")]), Some(Duration::from_secs(7)));
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn redirect_error_names_only_the_origin() {
+    fn redirect_error_names_only_origin() {
         for (location, expected) in [
             ("https://evil.example/?apiKey=bb_live_1", "https://evil.example"),
             ("http://api.example/v1", "http://api.example"),
@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn quoted_api_key_of_any_form_is_redacted() {
+    fn quoted_api_key_is_redacted() {
         let redacted = |key: &str, text: &str| {
             String::from_utf8(redact_key(text.into(), &Secret::new(key.into()))).unwrap()
         };
@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn redirect_target_and_request_id_are_redacted() {
+    fn redirect_and_request_id_are_redacted() {
         let location = [("location", "http://bb_live_canary0123456789.example/x")];
         let error = from_status(&session_url(), StatusCode::FOUND, &headers(&location), b"", None);
         assert!(!error.description().contains("canary"), "{}", error.description());

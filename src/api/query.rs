@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn query_needs_a_path_and_a_value() {
+    fn query_needs_path_and_value() {
         for good in [
             "user_metadata['env']:'staging'",
             " user_metadata['run']['it's']:'' ",

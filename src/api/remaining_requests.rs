@@ -9,8 +9,8 @@ use super::error_mapping::header;
 /// The longest accepted reset. A larger number is a date, or invalid, and not a number of seconds.
 const MAX_RESET: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The rate limit in `x-ratelimit-remaining` and `x-ratelimit-reset`. Browserbase documents them for creating sessions;
-/// keepwatch honours them on every response.
+/// The rate limit in `x-ratelimit-remaining` and `x-ratelimit-reset`. Browserbase documents them for creating
+/// sessions; keepwatch honours them on every response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimit {
     /// The number of requests left in the current window.

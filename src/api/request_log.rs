@@ -1,5 +1,5 @@
-//! Log lines about requests: URL, status or error, duration, and size of the response. They never contain headers or bodies,
-//! and only the `status` parameter of the URL with its value.
+//! Log lines about requests: URL, status or error, duration, and size of the response. They contain nothing of headers
+//! and bodies but the redacted error message and request id. They mask every query value but that of `status`.
 
 use reqwest::{Method, StatusCode};
 use tracing::Level;

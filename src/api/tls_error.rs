@@ -49,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn other_errors_keep_the_text_of_rustls() {
+    fn other_errors_keep_rustls_text() {
         let certificate = Error::InvalidCertificate(CertificateError::BadSignature);
         assert_eq!(message(&certificate), certificate.to_string());
         let alert = Error::AlertReceived(rustls::AlertDescription::HandshakeFailure);

@@ -1,8 +1,8 @@
-//! Decoders for the API's JSON. They are tolerant: an invalid field loses only that field, an invalid list element only that
-//! element. They never copy JSON into an error, because it may hold connect fields.
+//! Decoders for the API's JSON. They are tolerant: an invalid field loses only that field, an invalid list element
+//! only that element. They never copy JSON into an error, because it may hold connect fields.
 //!
-//! The three connect fields are secrets. [`session`] only notes which of them are present; [`session_with_urls`] extracts them.
-//! [`live_view`] extracts the URL of the live view, which is a secret, too.
+//! The three connect fields are secrets. [`session`] only notes which of them are present; [`session_with_urls`]
+//! extracts them. [`live_view`] extracts the URL of the live view, which is a secret, too.
 
 mod json_array;
 mod list;
@@ -64,8 +64,8 @@ pub(super) fn session_with_urls(
     Ok((session, urls))
 }
 
-/// Decodes the response to `GET /v1/sessions/{id}/debug`. Keeps only the URL of the live view. Each URL in it gives control of
-/// the browser.
+/// Decodes the response to `GET /v1/sessions/{id}/debug`. Keeps only the URL of the live view. Each URL in it gives
+/// control of the browser.
 pub(super) fn live_view(body: &[u8]) -> Result<ConnectUrls, ApiError> {
     let text = utf8_lossy(body);
     let fields: RawFields<'_> = parse_json(&text)?;
@@ -106,7 +106,7 @@ pub(super) fn error_message(body: &[u8]) -> Option<Untrusted> {
     Some(Untrusted::new(truncate(&redact(&message), MAX_TEXT_BYTES)))
 }
 
-/// Returns the JSON of a value with its secrets redacted. It decodes the value first, because escapes may hide a secret.
+/// Returns the JSON of a value with its secrets redacted. Decodes the value first, as escapes may hide a secret.
 fn redact_json(raw: &str) -> String {
     let value = serde_json::from_str::<serde_json::Value>(raw).map(|mut value| {
         redact_values(&mut value);
@@ -236,8 +236,8 @@ impl SessionBuilder {
     }
 }
 
-/// Returns the JSON text of an extra field with its secrets redacted. It searches the decoded text, because an escape may hide
-/// a secret.
+/// Returns the JSON text of an extra field with its secrets redacted. It searches the decoded text, because an escape
+/// may hide a secret.
 fn extra_field_text(name: &str, raw: &str) -> String {
     if is_secret_name(name) {
         return "\"••••\"".to_owned();
@@ -270,8 +270,8 @@ fn decode<T: DeserializeOwned>(raw: &str) -> Option<T> {
     serde_json::from_str(raw).ok()
 }
 
-/// Decodes a session id that is safe in a URL. URLs drop segments that are empty or dots, and drop line breaks and tabs inside a
-/// segment. A text that looks like a secret is rejected, because ids are stored and passed to browsers.
+/// Decodes a session id that is safe in a URL. URLs drop segments that are empty or dots, and drop line breaks and
+/// tabs inside a segment. A text that looks like a secret is rejected, because ids are stored and passed to browsers.
 fn id(raw: &str) -> Option<SessionId> {
     let id = text(raw).filter(|id| !matches!(id.raw(), "" | "." | ".."))?;
     let is_safe = match redact(id.raw()) {

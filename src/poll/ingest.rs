@@ -1,5 +1,5 @@
-//! Poller reports → tracker inputs. The screen and the headless commands share this conversion. It never keeps state, and
-//! connect URLs never reach the tracker.
+//! Poller reports → tracker inputs. The screen and the headless commands share this conversion. It never keeps state,
+//! and connect URLs never reach the tracker.
 
 use super::{Report, Request, ResponseBody};
 use keepwatch_core::session::{ApiError, ConnectUrls, SessionId};

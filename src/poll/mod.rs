@@ -8,8 +8,8 @@
 //!                                                              └──► the channel to the event loop
 //! ```
 //!
-//! [`scheduler`], [`rate_limiter`] and [`backoff`](keepwatch_core::backoff) are pure. This module never interprets sessions:
-//! [`IngestedReport`] turns a report into the tracker's input.
+//! [`scheduler`], [`rate_limiter`] and [`backoff`](keepwatch_core::backoff) are pure. This module never interprets
+//! sessions: [`IngestedReport`] turns a report into the tracker's input.
 
 mod ingest;
 mod limits;

@@ -1,5 +1,5 @@
-//! The poller: a task that sends the scheduler's requests and the user's, and reports the outcome of each. It never interprets
-//! sessions, and never decides when to poll: the scheduler does.
+//! The poller: a task that sends the scheduler's requests and the user's, and reports the outcome of each. It never
+//! interprets sessions, and never decides when to poll: the scheduler does.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -93,8 +93,8 @@ pub struct Poller {
 }
 
 impl Poller {
-    /// Spawns a task that polls `targets` within `limits` and sends reports to `reports`. Without a `release_permission`, it
-    /// only reads.
+    /// Spawns a task that polls `targets` within `limits` and sends reports to `reports`. Without a
+    /// `release_permission`, it only reads.
     #[must_use]
     pub fn spawn(
         client: Client,
@@ -208,15 +208,15 @@ impl PollerTask {
         });
     }
 
-    /// Applies a finished request to the scheduler. Returns the report to pass on, or `None` for a list that is no longer polled,
-    /// because single requests have replaced it.
+    /// Applies a finished request to the scheduler. Returns the report to pass on, or `None` for a list that is no
+    /// longer polled, because single requests have replaced it.
     fn on_response(&mut self, mut report: Report) -> Option<Report> {
         let now = self.clock.now();
         if let Some(rate_limit) = report.rate_limit {
             self.scheduler.update_rate_limit(rate_limit, now.mono);
         }
         if let Err(ApiError { kind: ApiErrorKind::Tls(_), .. }) = &report.result {
-            // An HTTP client loads the certificates once, when it is built. A new one finds a certificate installed since.
+            // An HTTP client loads certificates when it is built. A new one finds those that were installed since.
             // promise: new-client
             self.client = Arc::new(self.client.reconnected());
         }
@@ -266,7 +266,7 @@ impl PollerTask {
 }
 
 impl PollerTask {
-    /// Returns the delay before the next attempt of a release. `None` if it succeeded, cannot succeed, or used up its attempts.
+    /// Returns the delay before the next attempt of a release, or `None` if it succeeded or is not worth a retry.
     fn release_retry_delay(&mut self, id: &SessionId, error: Option<&ApiError>) -> Option<Duration> {
         let attempts = self.release_attempts.remove(id)?.saturating_add(1);
         let delay = backoff::release_delay(error?, attempts, fastrand::f64())?;

@@ -1,5 +1,5 @@
-//! The rate limiter for polls. It combines the user's limit (`--max-rps`) with the rate limit that the server reports. It is
-//! pure.
+//! The rate limiter for polls. It combines the user's limit (`--max-rps`) with the rate limit that the server reports.
+//! It is pure.
 //!
 //! ```text
 //!   --max-rps 4                    one poll every 250 ms, and a burst of up to four after a quiet time
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn full_rate_is_used_but_never_exceeded() {
+    fn rate_limit_is_never_exceeded() {
         for rate in [1, 3, 4, 7, 100] {
             let count = send_times(&mut RateLimiter::new(rate, s(0.0)), 0.0, 60.0).len();
             assert!(count <= usize::try_from(rate * 61).unwrap(), "{rate}: {count}");
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn remaining_requests_spread_over_the_window() {
+    fn remaining_requests_spread_over_window() {
         // remaining, reset in seconds → the time between polls in milliseconds
         for (remaining, reset, expected) in [
             (1000, 60.0, 250), // plenty: only the user's limit applies
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn polls_slow_down_until_the_next_window() {
+    fn polls_slow_down_until_reset() {
         let mut limiter = RateLimiter::new(4, s(0.0));
         let (mut now, mut used) = (s(0.0), 0);
         let mut gaps = Vec::new();
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn late_response_does_not_raise_the_limit() {
+    fn late_response_never_raises_limit() {
         let mut limiter = RateLimiter::new(4, s(0.0));
         limiter.acquire(s(0.0));
         limiter.update_from_headers(rate_limit(3, 30.0), s(0.0));

@@ -1,5 +1,5 @@
-//! The scheduler: decides which request to send at which time. It is pure: the caller passes in the time and the outcomes. It
-//! never sends anything itself.
+//! The scheduler: decides which request to send at which time. It is pure: the caller passes in the time and the
+//! outcomes. It never sends anything itself.
 //!
 //! ```text
 //!                     ┌───────── response, alive: the next point of the grid ──────┐
@@ -13,13 +13,13 @@
 //!
 //! The grid is `start + k·interval`. Polls that are due together are sent together, so the screen changes once.
 //!
-//! Up to [`MAX_POLLED_SINGLY`] named sessions are polled singly. For more, or for all sessions, the scheduler polls the two
-//! lists, and polls a session singly only after it left the lists or if no list contains it. Lists go before single sessions,
-//! and the sessions that left the lists last go first.
+//! Up to [`MAX_POLLED_SINGLY`] named sessions are polled singly. For more, or for all sessions, the scheduler polls
+//! the two lists, and polls a session singly only after it left the lists or if no list contains it. Lists go before
+//! single sessions, and the sessions that left the lists last go first.
 //!
-//! A failure that concerns one session delays that session. A failure that concerns all (no network, a rejected API key, a
-//! rate limit) delays everything. After it, the scheduler first sends a single request, so that a server that recovers does
-//! not receive a burst.
+//! A failure that concerns one session delays that session. A failure that concerns all (no network, a rejected API
+//! key, a rate limit) delays everything. After it, the scheduler first sends a single request, so that a server that
+//! recovers does not receive a burst.
 
 mod list_membership;
 mod priority;
@@ -47,7 +47,7 @@ const PENDING_EVERY: u32 = 3;
 const PROJECTS_EVERY: Duration = Duration::from_secs(60 * 60);
 /// The longest interval for a session that is RUNNING but missing from the list. The interval doubles up to this.
 const MAX_UNLISTED_INTERVAL: Duration = Duration::from_secs(5 * 60);
-/// The longest interval for an id that does not exist. The interval doubles up to this, because the session may yet be created.
+/// The longest interval for an id that does not exist: the session may yet be created. The interval doubles up to this.
 const MAX_NOT_FOUND_INTERVAL: Duration = Duration::from_secs(60);
 
 /// One request, as the poller sends it.
@@ -91,8 +91,8 @@ pub struct Scheduler {
     /// The first point of the grid.
     grid_start: Duration,
     targets: HashMap<Request, PollTarget>,
-    /// Sessions that the user named in addition to the targets. They are polled singly while no list contains them, even if
-    /// they do not exist.
+    /// Sessions that the user named in addition to the targets. They are polled singly while no list contains them,
+    /// even if they do not exist.
     added_sessions: HashSet<SessionId>,
     /// The contents of the lists; `None` if lists are not polled.
     lists: Option<ListMembership>,
@@ -204,8 +204,8 @@ impl Scheduler {
         self.rate_limiter.update_from_headers(rate_limit, now);
     }
 
-    /// Applies the outcome of `request`, which arrived at `now`. `jitter` is from 0 to 1. Returns the time of the next poll;
-    /// `None` if the scheduler will not repeat the request.
+    /// Applies the outcome of `request`, which arrived at `now`. `jitter` is from 0 to 1. Returns the time of the next
+    /// poll; `None` if the scheduler will not repeat the request.
     pub fn on_response(
         &mut self,
         request: &Request,
@@ -266,8 +266,8 @@ impl Scheduler {
         next_poll
     }
 
-    /// Returns the time of the next poll of a live session. While lists are polled, a session is polled singly only if no list
-    /// contains it.
+    /// Returns the time of the next poll of a live session. While lists are polled, a session is polled singly only if
+    /// no list contains it.
     fn next_poll_of_live(
         &mut self,
         request: &Request,
@@ -309,13 +309,13 @@ impl Scheduler {
         {
             return None;
         }
-        // A failure that concerns all is counted in `shared_failures`. The projects are optional and count all of theirs.
+        // `shared_failures` counts failures that concern all. The projects are optional and count all their own.
         if !error.affects_all_requests() || *request == Request::Projects {
             target.failures = target.failures.saturating_add(1);
         }
         let own_retry = now.saturating_add(backoff::poll_delay(self.interval, target.failures, jitter));
         let at = if *request == Request::Projects && !error.is_throttled() {
-            // The projects are optional, and a server may lack them. If their failure concerns all, other polls notice it.
+            // The projects are optional, and a server may lack them. Other polls notice a failure that concerns all.
             self.has_polled_projects = true;
             if error.is_network_error() { own_retry } else { now.saturating_add(PROJECTS_EVERY) }
         } else if let Request::Session(id) = request
@@ -344,8 +344,8 @@ impl Scheduler {
         Some(at)
     }
 
-    /// Delays all polls. Requests that were in flight together count as one failure, not four. A `retry-after` of the server
-    /// counts every time.
+    /// Delays all polls. Requests that were in flight together count as one failure, not four. A `retry-after` of the
+    /// server counts every time.
     fn back_off_all(&mut self, error: &ApiError, sent: Duration, now: Duration, jitter: f64) {
         let is_new_failure = sent >= self.backoff_until;
         if is_new_failure {
@@ -396,8 +396,8 @@ impl Scheduler {
         if *request == Request::List(List::Pending) { PENDING_EVERY } else { 1 }
     }
 
-    /// Returns the point of the grid `rounds` intervals after `sent`, or the one nearest to `now` if that is later. A slow
-    /// response thus skips rounds.
+    /// Returns the point of the grid `rounds` intervals after `sent`, or the one nearest to `now` if that is later. A
+    /// slow response thus skips rounds.
     fn next_grid_point(&self, sent: Duration, now: Duration, rounds: u32) -> Duration {
         let step = self.interval.as_nanos().max(1);
         let nearest =

@@ -105,7 +105,7 @@ fn short_limits() -> ResponseLimits {
 }
 
 #[tokio::test]
-async fn json_is_read_with_any_content_type() {
+async fn content_type_of_json_is_ignored() {
     for kind in ["application/json", "text/plain", "text/html; charset=utf-8"] {
         let headers =
             format!("content-type: {kind}\r\ndate: Sun, 22 Nov 2026 12:00:00 GMT\r\nx-request-id: r-1\r\n");
@@ -126,7 +126,7 @@ async fn cached_or_invalid_date_is_ignored() {
 }
 
 #[tokio::test]
-async fn connect_url_is_kept_but_never_shown() {
+async fn connect_url_is_never_shown() {
     let server = serve(http_response("200 OK", "", SESSION), AfterResponse::Close);
     let client = server.client();
     let session = client.session_with_urls(&id("s")).await.result.unwrap();
@@ -139,7 +139,7 @@ async fn connect_url_is_kept_but_never_shown() {
 }
 
 #[tokio::test]
-async fn api_key_is_the_only_credential_sent() {
+async fn api_key_is_only_credential_sent() {
     let server = serve(http_response("200 OK", "", "[]"), AfterResponse::Close);
     server.client().sessions(List::Pending).await.result.unwrap();
     let head = server.request_heads.recv().unwrap();
@@ -207,7 +207,7 @@ async fn redirect_is_not_followed() {
 }
 
 #[tokio::test]
-async fn error_statuses_keep_the_servers_message() {
+async fn error_status_keeps_server_message() {
     let headers = "retry-after: 7\r\nx-request-id: r-1\r\n";
     let body = r#"{"statusCode":1,"error":"E","message":"the words"}"#;
     for (status, kind) in [
@@ -235,7 +235,7 @@ async fn error_statuses_keep_the_servers_message() {
 }
 
 #[tokio::test]
-async fn error_status_needs_no_complete_body() {
+async fn error_status_needs_no_body() {
     let server = serve("HTTP/1.1 404 Not Found\r\ncontent-length: 100\r\n\r\n{", AfterResponse::Close);
     assert_eq!(server.error_kind().await, ApiErrorKind::NotFound);
     let server = serve("HTTP/1.1 404 Not Found\r\ncontent-length: 100\r\n\r\n{", AfterResponse::Hang);
@@ -245,7 +245,7 @@ async fn error_status_needs_no_complete_body() {
 }
 
 #[tokio::test]
-async fn error_body_of_a_list_is_limited() {
+async fn list_error_body_is_limited() {
     let response = "HTTP/1.1 503 Unavailable\r\n\r\n{\"message\":\"later\"}";
     let limits = ResponseLimits { error_body_timeout: SHORT_TIMEOUT, ..ResponseLimits::default() };
     let client = Client { limits, ..serve(response, AfterResponse::Trickle).client() };
@@ -273,7 +273,7 @@ async fn list_must_start_soon() {
 }
 
 #[tokio::test]
-async fn api_key_quoted_with_escapes_is_redacted() {
+async fn escaped_api_key_is_redacted() {
     let body = r#"{"message":"no key is cA\u006eArY-7d1f/k"}"#;
     let server = serve(http_response("400 Bad Request", "", body), AfterResponse::Close);
     let endpoint = Endpoint { base: format!("http://127.0.0.1:{}", server.port).parse().unwrap() };
@@ -352,7 +352,7 @@ async fn truncated_response_is_connection_closed() {
 }
 
 #[tokio::test]
-async fn invalid_http_is_a_protocol_error() {
+async fn invalid_http_is_protocol_error() {
     let many_headers: String = (0..10_000).map(|at| format!("x-{at}: y\r\n")).collect();
     for garbage in [
         "SSH-2.0-OpenSSH_9.9\r\n\r\n".to_owned(),
@@ -469,7 +469,7 @@ async fn truncated_and_invalid_gzip_differ() {
 }
 
 #[tokio::test]
-async fn rate_limit_is_read_from_errors_too() {
+async fn errors_carry_rate_limit_too() {
     let headers = "x-ratelimit-limit: 25\r\nx-ratelimit-remaining: 3\r\nx-ratelimit-reset: 48\r\n";
     let expected = Some(RateLimit { remaining: 3, resets_in: Duration::from_secs(48) });
     for (status, body) in [("200 OK", SESSION), ("429 Too Many Requests", "{}")] {
@@ -503,7 +503,7 @@ async fn loopback_address_bypasses_proxy() {
 }
 
 #[test]
-fn key_tail_of_short_api_key_is_empty() {
+fn short_api_key_has_no_tail() {
     assert_eq!(key_tail(&Secret::new("bb_live_0123456789f3a9".into())), "f3a9");
     assert_eq!(key_tail(&Secret::new("short".into())), "");
 }

@@ -1,15 +1,15 @@
-//! Splits a JSON array into its elements while the text arrives in chunks. Each element is passed on as soon as it is complete,
-//! and its bytes are dropped. This module looks only at quotes, brackets and commas. serde_json decodes each element, so a
-//! mistake here cannot make invalid JSON valid.
+//! Splits a JSON array into its elements while the text arrives in chunks. Each element is passed on as soon as it is
+//! complete, and its bytes are dropped. This module looks only at quotes, brackets and commas. serde_json decodes each
+//! element, so a mistake here cannot make invalid JSON valid.
 //!
 //! serde_json cannot do this alone: it needs the whole text in memory, or a `Read` that blocks. A list of ten thousand
-//! sessions is several megabytes, and the program has one thread for the screen and the network. Three ways were compared at
-//! 10,000 sessions (`docs/performance.md`):
+//! sessions is several megabytes, and the program has one thread for the screen and the network. Three ways were
+//! compared at 10,000 sessions (`docs/performance.md`):
 //!
 //! - Buffering the whole body and decoding it at its end: 51 MB resident, and keystrokes wait while it is decoded.
 //! - The same on a second thread: keystrokes do not wait, but the heap of that thread alone took 10 MB.
-//! - Decoding in chunks, and sharing texts in [`list`](super::list): 30 MB resident, no second thread, and the event loop
-//!   is blocked for one network chunk at a time.
+//! - Decoding in chunks, and sharing texts in [`list`](super::list): 30 MB resident, no second thread, and the event
+//!   loop is blocked for one network chunk at a time.
 //!
 //! The tests compare this module with serde_json on arbitrary texts, split at arbitrary points.
 //!
@@ -54,7 +54,7 @@ enum SplitterState {
     NotAnArray,
 }
 
-/// A position in the whole text, counted as serde_json does: lines from 1, columns as bytes from the start of the line.
+/// A position in the whole text, counted as serde_json does: lines from 1, and bytes within the line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TextPosition {
     pub(super) line: usize,
@@ -100,8 +100,8 @@ pub(super) enum ArrayEnd {
 }
 
 impl JsonArraySplitter {
-    /// Adds the next chunk. Calls `on_element` with the text of every element that is complete now. `on_element` returns the
-    /// line and column of an error in the element.
+    /// Adds the next chunk. Calls `on_element` with the text of every element that is complete now. `on_element`
+    /// returns the line and column of an error in the element.
     ///
     /// # Errors
     /// The position at which the text is not JSON. The splitter must not be used after an error.

@@ -1,6 +1,6 @@
-//! Decodes the body of `GET /v1/sessions` while it arrives. Each session is decoded as soon as its text is complete, so a list of
-//! ten thousand takes no more memory than the decoded sessions. The header of [`json_array`](super::json_array) lists the
-//! alternatives that were measured.
+//! Decodes the body of `GET /v1/sessions` while it arrives. Each session is decoded as soon as its text is complete,
+//! so a list of ten thousand takes no more memory than the decoded sessions. The header of
+//! [`json_array`](super::json_array) lists the alternatives that were measured.
 
 use memchr::memmem::Finder;
 use serde_json::value::RawValue;

@@ -69,7 +69,7 @@ fn every_documented_field_is_decoded() {
 }
 
 #[test]
-fn time_may_have_any_precision_or_offset() {
+fn any_rfc3339_time_is_decoded() {
     for (text, expected) in [
         ("2026-10-03T16:05:34Z", "2026-10-03T16:05:34Z"),
         ("2026-10-03T16:05:34.5Z", "2026-10-03T16:05:34.5Z"),
@@ -146,7 +146,7 @@ fn missing_or_null_field_is_none() {
 }
 
 #[test]
-fn value_of_wrong_type_becomes_extra_field() {
+fn mistyped_value_becomes_extra_field() {
     for (name, raw) in [
         ("projectId", "7"),
         ("createdAt", "1759507534"),
@@ -177,7 +177,7 @@ fn value_of_wrong_type_becomes_extra_field() {
 }
 
 #[test]
-fn odd_values_of_right_type_are_kept() {
+fn odd_values_are_kept() {
     assert_eq!(session_with_field("proxyBytes", Some("-5")).proxy_bytes, Some(-5));
     assert_eq!(session_with_field("proxyBytes", Some("-0")).proxy_bytes, Some(0));
     assert_eq!(session_with_field("proxyBytes", Some("2.0e3")).proxy_bytes, Some(2000));
@@ -199,7 +199,7 @@ fn odd_values_of_right_type_are_kept() {
 }
 
 #[test]
-fn escapes_in_names_and_values_are_decoded() {
+fn escaped_names_and_values_are_decoded() {
     let body = r#"{"\u0069d":"\u0061\"b","st\u0061tus":"RUNN\u0049NG","connect\u0055rl":"cAnArY"}"#;
     let session = session(body.as_bytes(), &requested_id()).unwrap();
     assert_eq!((session.id.raw(), &session.status), ("a\"b", &Status::Running));
@@ -441,7 +441,7 @@ proptest! {
 }
 
 #[test]
-fn only_the_live_view_url_is_extracted() {
+fn only_live_view_url_is_extracted() {
     let body = br#"{"debuggerFullscreenUrl":"https://live/full?token=t","debuggerUrl":"https://live/","wsUrl":"wss://x","pages":[]}"#;
     let urls = live_view(body).unwrap();
     assert_eq!(urls.live_view.as_ref().map(Secret::expose), Some("https://live/full?token=t"));

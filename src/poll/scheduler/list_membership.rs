@@ -1,5 +1,5 @@
-//! The contents of the two lists, and the single polls that follow from them: for sessions that left the lists, and for named
-//! sessions that no list contains. It never decides the order of polls: [`priority`](super::priority) does.
+//! The contents of the two lists, and the single polls that follow from them: for sessions that left the lists, and
+//! for named sessions that no list contains. It never decides the order of polls: [`priority`](super::priority) does.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -118,7 +118,7 @@ impl Scheduler {
         });
     }
 
-    /// Applies a list. Polls sessions singly, at once, that left the lists. Stops polling sessions singly that are back.
+    /// Applies a list. Polls sessions that left the lists singly, at once. Stops single polls of sessions that are back.
     pub(super) fn apply_list(&mut self, list: List, ids: Vec<SessionId>, now: Duration) {
         let Some(lists) = &mut self.lists else { return };
         let departed = lists.replace_list(list, ids);

@@ -1,4 +1,4 @@
-//! Priorities of due polls, and the number of polls in flight. This module never changes the time at which a poll is due.
+//! Priorities of due polls, and the limit on polls in flight. This module never changes when a poll is due.
 
 use std::time::Duration;
 
@@ -28,8 +28,8 @@ impl Scheduler {
         due
     }
 
-    /// Returns the due request with the highest priority. Lists go first, unless the last poll was for a list and a session has
-    /// waited longer. Sessions follow. The projects go last.
+    /// Returns the due request with the highest priority. Lists go first, unless the last poll was for a list and a
+    /// session has waited longer. Sessions follow. The projects go last.
     fn select_next(&self, now: Duration, slots_for_failing: usize) -> Option<Request> {
         let due = || {
             self.targets.iter().filter_map(|(request, target)| match target.state {
@@ -61,8 +61,8 @@ impl Scheduler {
         max_in_flight.saturating_sub(self.in_flight.saturating_sub(self.ignored_in_flight))
     }
 
-    /// Returns the number of `slots` that requests may take whose last poll failed. They leave one slot free, so that requests
-    /// that hang never block those that work.
+    /// Returns the number of `slots` that requests may take whose last poll failed. They leave one slot free, so that
+    /// requests that hang never block those that work.
     fn free_slots_for_failing(&self, slots: usize) -> usize {
         let failing =
             |target: &&PollTarget| target.failures > 0 && matches!(target.state, PollState::InFlight { .. });
@@ -76,8 +76,8 @@ impl Scheduler {
         *request != Request::Projects || self.targets.len() > 1 || !self.has_polled_projects
     }
 
-    /// Returns the time at which [`Scheduler::take_due`] will next return a request. `None` if the scheduler is paused, all slots
-    /// are taken, or nothing is left to poll.
+    /// Returns the time at which [`Scheduler::take_due`] will next return a request. `None` if the scheduler is
+    /// paused, all slots are taken, or nothing is left to poll.
     #[must_use]
     pub fn next_due(&self) -> Option<Duration> {
         let slots = self.free_slots();
@@ -96,7 +96,7 @@ impl Scheduler {
     }
 }
 
-/// Returns a key that makes the order of requests with equal times deterministic.
+/// Returns the sort key for requests that are due at the same time. It makes their order deterministic.
 fn sort_key(request: &Request) -> &str {
     match request {
         Request::List(List::Running) => "",

@@ -28,7 +28,7 @@ fn split_bytewise(text: &str) -> Result<(Vec<String>, ArrayEnd), TextPosition> {
 }
 
 #[test]
-fn every_kind_of_element_is_found_unchanged() {
+fn elements_are_found_unchanged() {
     let text = " \n[ {\"a\":[1,{\"b\":\"]}\\\"{\"}]} ,[[]],\"x\\\\\",7 ,-1.5e3,true,null,\"\"\n]\t";
     let elements =
         ["{\"a\":[1,{\"b\":\"]}\\\"{\"}]}", "[[]]", "\"x\\\\\"", "7", "-1.5e3", "true", "null", "\"\""];
@@ -44,7 +44,7 @@ fn every_kind_of_element_is_found_unchanged() {
 }
 
 #[test]
-fn text_of_other_bodies_is_kept() {
+fn non_array_text_is_kept() {
     for text in ["", "  ", "{\"a\":1}", "<html>", "upstream error", "7", "\u{feff}", "\"[\""] {
         let expected = || ArrayEnd::NotAnArray(text.trim_start_matches(['\u{feff}', ' ']).into());
         assert_eq!(

@@ -4,12 +4,12 @@ use keepwatch_core::text::redact;
 /// An API key that does not look like one, so the pattern-based redaction misses it.
 const KEY: &str = "quite-another-key-0123456789";
 
-fn key() -> Secret {
+fn api_key() -> Secret {
     Secret::new(KEY.to_owned())
 }
 
 fn read_list_with(cache: InternCache, body: &str) -> (SessionList, InternCache) {
-    let mut reader = ListReader::new(cache, key());
+    let mut reader = ListReader::new(cache, api_key());
     for chunk in body.as_bytes().chunks(7) {
         reader.push(chunk).unwrap();
     }
@@ -41,7 +41,7 @@ fn shared_texts(one: &Session, other: &Session) -> [bool; 4] {
 }
 
 #[test]
-fn unchanged_texts_are_shared_between_lists() {
+fn lists_share_unchanged_texts() {
     let elements = |ids: &[&str], bytes| ids.iter().map(|id| element(id, bytes)).collect::<Vec<_>>();
     let (first, cache) =
         read_list_with(InternCache::default(), &list_of(&elements(&["a", "b", "c", "d"], 1)));
@@ -64,24 +64,24 @@ fn remembered_projects_are_bounded() {
 }
 
 #[test]
-fn api_key_quoted_in_a_list_is_redacted() {
+fn list_quoting_api_key_is_redacted() {
     let quoting = element("a", 1).replace("p-1", &format!("of {KEY}"));
     let (listing, _) = read_list_with(InternCache::default(), &list_of(&[quoting, element("b", 2)]));
     assert_eq!(listing.sessions[0].project.as_ref().unwrap().raw(), redact("of ••••"));
     assert_eq!(listing.sessions[1].id.raw(), "b");
-    let mut reader = ListReader::new(InternCache::default(), key());
+    let mut reader = ListReader::new(InternCache::default(), api_key());
     reader.push(format!("no list but {KEY}").as_bytes()).unwrap();
     let message = reader.finish().unwrap_err().description();
     assert!(message.contains("no list but ••••"), "{message}");
 }
 
 #[test]
-fn broken_and_truncated_lists_have_different_errors() {
-    let mut reader = ListReader::new(InternCache::default(), key());
+fn truncated_list_differs_from_broken() {
+    let mut reader = ListReader::new(InternCache::default(), api_key());
     reader.push(b"[7,\n {\"id\":\"a\",").unwrap();
     let message = reader.push(b"\"status\":RUNNING}]").unwrap_err().description();
     assert!(message.ends_with("broken JSON at line 2 column 21"), "{message}");
-    let mut reader = ListReader::new(InternCache::default(), key());
+    let mut reader = ListReader::new(InternCache::default(), api_key());
     reader.push(b"[7,{\"id\"").unwrap();
     assert_eq!(reader.finish().unwrap_err(), ApiErrorKind::ConnectionClosed.into());
 }
