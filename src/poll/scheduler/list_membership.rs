@@ -118,7 +118,7 @@ impl Scheduler {
         });
     }
 
-    /// Applies a list. Polls sessions that left the lists singly, at once. Stops single polls of sessions that are back.
+    /// Applies a list. Polls sessions that left the lists singly, at once. Ends single polls of sessions that are back.
     pub(super) fn apply_list(&mut self, list: List, ids: Vec<SessionId>, now: Duration) {
         let Some(lists) = &mut self.lists else { return };
         let departed = lists.replace_list(list, ids);
