@@ -1,48 +1,50 @@
-//! What is made of a body: of one session's once it is whole, of a list's while it comes in.
+//! Readers of response bodies. [`BufferedBody`] decodes a body once it is complete; [`ListReader`] decodes a list
+//! while it arrives. They never touch the network.
 
 use super::client::SessionList;
 use super::error_mapping::redact_key;
 use super::wire::{self, InternCache, ListReader};
 use keepwatch_core::session::{ApiError, Secret, Session, SessionId};
 
-/// What a [`Client`](super::Client) reads the reply to `GET /v1/sessions/{id}` as, in which it asked for `asked`.
+/// Decodes the body of `GET /v1/sessions/{id}` as a [`Client`](super::Client) does. A session without an `id` gets
+/// `requested_id`.
 ///
 /// # Errors
-/// It is no session.
+/// The body is not a session.
 pub fn read_session(body: &[u8], requested_id: &SessionId) -> Result<Session, ApiError> {
     wire::session(body, requested_id)
 }
 
-/// What a [`Client`](super::Client) reads the reply to `GET /v1/sessions` as that comes in these pieces.
+/// Decodes the body of `GET /v1/sessions`, which arrives in these chunks, as a [`Client`](super::Client) does.
 ///
 /// # Errors
-/// It is no list, or is broken, or cut off.
-pub fn read_list<'p>(pieces: impl IntoIterator<Item = &'p [u8]>) -> Result<SessionList, ApiError> {
+/// The body is not a list, is not valid JSON, or is incomplete.
+pub fn read_list<'c>(chunks: impl IntoIterator<Item = &'c [u8]>) -> Result<SessionList, ApiError> {
     let mut reader = ListReader::new(InternCache::default(), Secret::new(String::new()));
-    pieces.into_iter().try_for_each(|piece| reader.push(piece))?;
+    chunks.into_iter().try_for_each(|chunk| reader.push(chunk))?;
     reader.finish().map(|(listing, _)| listing)
 }
 
-/// Takes a body in pieces, and makes a value of it.
+/// Reads a body in chunks and decodes it.
 pub(super) trait BodyReader {
-    /// What it is read as.
+    /// The decoded type.
     type Value;
 
-    /// Takes the next piece.
-    fn push(&mut self, piece: &[u8]) -> Result<(), ApiError>;
+    /// Adds the next chunk.
+    fn push(&mut self, chunk: &[u8]) -> Result<(), ApiError>;
 
-    /// The first byte that is not blank, once there is one.
+    /// Returns the first byte that is not whitespace, once it has arrived.
     fn first_byte(&self) -> Option<u8>;
 
-    /// Nothing more will come.
+    /// Decodes the body at its end.
     fn finish(self) -> Result<Self::Value, ApiError>;
 }
 
-/// A body that is read when it is whole.
+/// A reader that decodes a body once it is complete.
 pub(super) struct BufferedBody<D> {
     body: Vec<u8>,
     decode: D,
-    /// Is in nothing that is read; `None` where a URL that may hold it is what was asked for.
+    /// The API key to redact before decoding. `None` keeps URLs intact that may contain it.
     key_to_redact: Option<Secret>,
 }
 
@@ -55,8 +57,8 @@ impl<D> BufferedBody<D> {
 impl<T, D: FnOnce(&[u8]) -> Result<T, ApiError>> BodyReader for BufferedBody<D> {
     type Value = T;
 
-    fn push(&mut self, piece: &[u8]) -> Result<(), ApiError> {
-        self.body.extend_from_slice(piece);
+    fn push(&mut self, chunk: &[u8]) -> Result<(), ApiError> {
+        self.body.extend_from_slice(chunk);
         Ok(())
     }
 
@@ -65,8 +67,8 @@ impl<T, D: FnOnce(&[u8]) -> Result<T, ApiError>> BodyReader for BufferedBody<D> 
     }
 
     fn finish(self) -> Result<T, ApiError> {
-        let Self { body, decode, key_to_redact: key } = self;
-        decode(&match key {
+        let Self { body, decode, key_to_redact } = self;
+        decode(&match key_to_redact {
             Some(key) => redact_key(body, &key),
             None => body,
         })

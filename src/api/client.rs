@@ -1,4 +1,5 @@
-//! The requests themselves.
+//! The HTTP client: one method for each API request. It limits the time and size of each response and redacts the API
+//! key if the server quotes it. It never retries. Only a [`ReleasePermission`] can send a POST.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -20,71 +21,72 @@ use keepwatch_core::session::{
     ApiError, ApiErrorKind, ConnectUrls, List, Project, Secret, Session, SessionId,
 };
 
-/// After a piece of so many bytes, others get their turn: it holds nobody up for longer than a frame.
+/// The chunk size, in bytes, from which the client yields to other tasks after decoding a chunk. Decoding this much
+/// takes less time than a frame.
 const YIELD_AFTER_BYTES: usize = 16 * 1024;
 
-/// What came back, when the server says it was, and how large it was.
+/// The outcome of one request, with the metadata of its response.
 #[derive(Debug)]
 pub struct ApiResponse<T> {
-    /// The value, or why there is none.
+    /// The decoded value, or the error.
     pub result: Result<T, ApiError>,
-    /// The `Date` of the reply, if it has one and no cache aged it (`Age`).
+    /// The `Date` header; `None` if it is missing or invalid, or if the response comes from a cache (`Age`).
     pub date: Option<Timestamp>,
-    /// The size of the body, in bytes, unpacked.
+    /// The size of the body in bytes, after decompression.
     pub bytes: u64,
-    /// What the reply says is left of the API's limit.
+    /// The API's rate limit, if the headers state it.
     pub rate_limit: Option<RateLimit>,
 }
 
 impl<T> ApiResponse<T> {
-    /// No answer, for this reason.
+    /// Creates a response that holds only an error.
     #[must_use]
     pub fn failed(error: ApiError) -> Self {
         Self { result: Err(error), date: None, bytes: 0, rate_limit: None }
     }
 
-    /// The same answer with another value.
+    /// Applies `change` to the value; the metadata stays.
     #[must_use]
     pub fn map<U>(self, change: impl FnOnce(T) -> U) -> ApiResponse<U> {
-        let Self { result: outcome, date, bytes, rate_limit: allowance } = self;
-        ApiResponse { result: outcome.map(change), date, bytes, rate_limit: allowance }
+        let Self { result, date, bytes, rate_limit } = self;
+        ApiResponse { result: result.map(change), date, bytes, rate_limit }
     }
 }
 
-/// The sessions of a list, and how many of its elements were none.
+/// A decoded list of sessions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SessionList {
-    /// In the order of the reply.
+    /// The sessions, in the order of the response.
     pub sessions: Vec<Session>,
-    /// Elements that are no session by any reading.
+    /// The number of elements that could not be decoded as a session.
     pub malformed: u32,
 }
 
-/// A session together with its connect fields.
+/// A session with its connect URLs.
 #[derive(Debug)]
 pub struct SessionWithUrls {
-    /// The observation, without secrets.
+    /// The session, without secrets.
     pub session: Session,
-    /// The secrets.
+    /// The URLs, which are secrets.
     pub urls: ConnectUrls,
 }
 
-/// How long an answer may take, and how large it may be.
+/// Time and size limits for responses.
 #[derive(Clone, Copy, Debug)]
 struct ResponseLimits {
-    /// Until there is a connection.
+    /// The time to connect.
     connect_timeout: Duration,
-    /// A whole answer about one session; for a list, the longest silence.
+    /// The time for a complete response about one session. For a list: the longest time without data.
     response_timeout: Duration,
-    /// A whole list, so that one that trickles for ever ends.
+    /// The time for a complete list. It ends a list that trickles for ever.
     list_timeout: Duration,
-    /// The words of a server that says with its status that there is no answer.
+    /// The time for the body of an error response.
     error_body_timeout: Duration,
-    /// The largest answer about one session, in bytes after decoding.
+    /// The largest body about one session, in bytes after decompression.
     session_bytes: u64,
-    /// The largest list, in bytes after decoding.
+    /// The largest list, in bytes after decompression.
     list_bytes: u64,
-    /// So much is read of such words, in bytes after decoding.
+    /// The number of bytes to read from the body of an error response, after decompression.
     error_body_bytes: u64,
 }
 
@@ -102,21 +104,21 @@ impl Default for ResponseLimits {
     }
 }
 
-/// Asks one API with one key. The HTTP client is built with the first request, because reading the system's
-/// certificates takes longer than drawing the first screen.
+/// A client for one API endpoint and one API key. It builds its HTTP client with the first request, because reading
+/// the system's certificates takes longer than drawing the first screen.
 #[derive(Debug)]
 pub struct Client {
     endpoint: Endpoint,
     api_key: Secret,
     limits: ResponseLimits,
     query: Option<Query>,
-    /// Of the newest list of each kind.
+    /// Texts of the newest list of each kind, to be shared with the next one.
     intern_caches: Mutex<HashMap<List, InternCache>>,
     http: OnceLock<reqwest::Client>,
 }
 
 impl Client {
-    /// Does nothing yet.
+    /// Creates a client. It neither connects nor reads certificates yet.
     #[must_use]
     pub fn new(endpoint: Endpoint, api_key: Secret) -> Self {
         Self {
@@ -129,26 +131,27 @@ impl Client {
         }
     }
 
-    /// The same, which asks for lists of what `query` finds.
+    /// Narrows the lists to the sessions that match `query`.
     #[must_use]
     pub fn with_query(self, query: Option<Query>) -> Self {
         Self { query, ..self }
     }
 
-    /// Where it asks.
+    /// Returns the endpoint that requests go to.
     #[must_use]
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }
 
-    /// A client like this one with no connection open: after a sleep every open one may be dead without knowing.
+    /// Returns a copy of this client without open connections. After the machine has slept, open connections may be
+    /// dead without an error.
     #[must_use]
     pub fn reconnected(&self) -> Self {
-        let fresh = Self::new(self.endpoint.clone(), self.api_key.clone());
-        Self { limits: self.limits, ..fresh.with_query(self.query.clone()) }
+        let client = Self::new(self.endpoint.clone(), self.api_key.clone());
+        Self { limits: self.limits, ..client.with_query(self.query.clone()) }
     }
 
-    /// `GET /v1/sessions/{id}`, its connect fields skipped.
+    /// Sends `GET /v1/sessions/{id}` and skips the connect fields of the response.
     pub async fn session(&self, id: &SessionId) -> ApiResponse<Session> {
         let requested_id = id.clone();
         self.get(
@@ -160,7 +163,7 @@ impl Client {
         .await
     }
 
-    /// `GET /v1/sessions/{id}`, with its connect fields: a signing key is new with every reply, and ages.
+    /// Sends `GET /v1/sessions/{id}` and keeps the connect fields. Each response has a new signing key, which expires.
     pub async fn session_with_urls(&self, id: &SessionId) -> ApiResponse<SessionWithUrls> {
         let requested_id = id.clone();
         let reader = BufferedBody::new(None, move |body: &[u8]| {
@@ -170,25 +173,25 @@ impl Client {
         self.get(&["sessions", id.raw()], &[], self.session_body_limits(), reader).await
     }
 
-    /// `GET /v1/sessions/{id}/debug`: the live view's URL alone.
+    /// Sends `GET /v1/sessions/{id}/debug` and keeps only the URL of the live view.
     pub async fn live_view(&self, id: &SessionId) -> ApiResponse<ConnectUrls> {
         let reader = BufferedBody::new(None, wire::live_view);
         self.get(&["sessions", id.raw(), "debug"], &[], self.session_body_limits(), reader).await
     }
 
-    /// `GET /v1/sessions?status=…`, with `q` where it is narrowed.
+    /// Sends `GET /v1/sessions?status=…`, with `q` if the client has a query.
     pub async fn sessions(&self, list: List) -> ApiResponse<SessionList> {
         let status = list.status();
         let mut query = vec![("status", status.raw())];
         query.extend(self.query.as_ref().map(|query| ("q", query.raw())));
         let intern_cache = self.intern_caches().remove(&list).unwrap_or_default();
-        self.fetch_list(&query, intern_cache).await.map(|(listing, known)| {
-            self.intern_caches().insert(list, known);
+        self.fetch_list(&query, intern_cache).await.map(|(listing, cache)| {
+            self.intern_caches().insert(list, cache);
             listing
         })
     }
 
-    /// `GET /v1/sessions`: those of every status, whatever lists are narrowed by.
+    /// Sends `GET /v1/sessions` for sessions of every status, without the query.
     pub async fn all_sessions(&self) -> ApiResponse<SessionList> {
         self.fetch_list(&[], InternCache::default()).await.map(|(listing, _)| listing)
     }
@@ -199,22 +202,22 @@ impl Client {
         intern_cache: InternCache,
     ) -> ApiResponse<(SessionList, InternCache)> {
         let reader = ListReader::new(intern_cache, self.api_key.clone());
-        let mut answer = self.get(&["sessions"], query, self.list_body_limits(), reader).await;
-        answer.result = answer.result.map_err(|error| match error.kind {
+        let mut response = self.get(&["sessions"], query, self.list_body_limits(), reader).await;
+        response.result = response.result.map_err(|error| match error.kind {
             ApiErrorKind::NotFound | ApiErrorKind::Status(405) => {
                 ApiError { kind: ApiErrorKind::ListUnsupported, ..error }
             }
             _ => error,
         });
-        answer
+        response
     }
 
     fn intern_caches(&self) -> MutexGuard<'_, HashMap<List, InternCache>> {
         self.intern_caches.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// `POST /v1/sessions/{id}` with `REQUEST_RELEASE`: it asks the session to end, which may take seconds to show. Safe to
-    /// repeat. Only a [`ReleasePermission`] leads here.
+    /// Sends `POST /v1/sessions/{id}` with `REQUEST_RELEASE`, which requests the session's end. The status may change
+    /// seconds later. The request is safe to repeat. Only [`ReleasePermission::release`] calls this.
     async fn release(&self, id: &SessionId) -> ApiResponse<Session> {
         let requested_id = id.clone();
         let body = Some(r#"{"status":"REQUEST_RELEASE"}"#);
@@ -223,12 +226,12 @@ impl Client {
         self.send_and_read(Method::POST, url, body, self.session_body_limits(), reader).await
     }
 
-    /// `GET /v1/projects`
+    /// Sends `GET /v1/projects`.
     pub async fn projects(&self) -> ApiResponse<Vec<Project>> {
         self.get(&["projects"], &[], self.session_body_limits(), self.buffer_and_decode(wire::projects)).await
     }
 
-    /// A reader of whole bodies in which the key is not.
+    /// Returns a reader that buffers the whole body, redacts the API key, and decodes the rest with `decode`.
     fn buffer_and_decode<T, D: FnOnce(&[u8]) -> Result<T, ApiError>>(&self, decode: D) -> BufferedBody<D> {
         BufferedBody::new(Some(self.api_key.clone()), decode)
     }
@@ -278,12 +281,13 @@ impl Client {
         body: Option<&'static str>,
         body_limits: BodyLimits,
     ) -> Result<Response, ApiError> {
-        let mut key = HeaderValue::from_str(self.api_key.expose())
+        let mut header_value = HeaderValue::from_str(self.api_key.expose())
             .map_err(|_| ApiError::from(ApiErrorKind::ApiKeyMalformed))?;
-        key.set_sensitive(true); // masked in Debug, not indexed by HTTP/2's header compression
-        let mut request: RequestBuilder = self.http()?.request(method, url).header("X-BB-API-Key", key);
-        // Of its own accord the client asks for gzip with every request. One session is not worth it, and its reply may
-        // hold a signing key: what is secret is not packed together with what others write.
+        header_value.set_sensitive(true); // masked in Debug, not indexed by HTTP/2's header compression
+        let mut request: RequestBuilder =
+            self.http()?.request(method, url).header("X-BB-API-Key", header_value);
+        // reqwest accepts gzip by default. A single session is too small to need it, and its response may hold a
+        // signing key: compressing a secret together with text that others control can leak it (BREACH).
         if !body_limits.allows_gzip {
             request = request.header(ACCEPT_ENCODING, "identity");
         }
@@ -311,25 +315,26 @@ impl Client {
             return Err(ApiErrorKind::TooLarge(body_limits.max_bytes).into());
         }
         let request_id = error_mapping::request_id(response.headers());
-        // A list may take its time, but not to begin: what only trickles blanks, or is a page, is no list.
-        let begin = self.read_chunks(&mut response, body_limits, api_response, &mut reader, |reader| {
+        // A list may take long, but must start soon. This catches a server that only trickles blanks, or sends a page.
+        let read_start = self.read_chunks(&mut response, body_limits, api_response, &mut reader, |reader| {
             reader.first_byte().is_some()
         });
         // promise: list-start-timeout, mutant: self.limits.response_timeout -> self.limits.list_timeout
-        let is_begun =
-            timeout(self.limits.response_timeout, begin).await.unwrap_or(Err(ApiErrorKind::Timeout.into()));
-        let outcome = match is_begun {
+        let start = timeout(self.limits.response_timeout, read_start)
+            .await
+            .unwrap_or(Err(ApiErrorKind::Timeout.into()));
+        let outcome = match start {
             // promise: html
             Ok(_) if is_html(&response, reader.first_byte()) => return Err(ApiErrorKind::Html.into()),
             Ok(true) => {
                 self.read_chunks(&mut response, body_limits, api_response, &mut reader, |_| false).await
             }
-            Ok(false) | Err(_) => is_begun,
+            Ok(false) | Err(_) => start,
         };
         outcome.and_then(|_| reader.finish()).map_err(|error| ApiError { request_id, ..error })
     }
 
-    /// Hands the reader what comes, until it has enough of it. Returns whether there may be more.
+    /// Passes chunks of the body to `reader` until `has_enough` or the end. Returns true if the body may have more.
     async fn read_chunks<R: BodyReader>(
         &self,
         response: &mut Response,
@@ -338,25 +343,25 @@ impl Client {
         reader: &mut R,
         has_enough: impl Fn(&R) -> bool,
     ) -> Result<bool, ApiError> {
-        let failed = |error| error_mapping::from_request_error(error, &self.endpoint.host());
-        while let Some(piece) = response.chunk().await.map_err(failed)? {
-            api_response.bytes = api_response.bytes.saturating_add(size(&piece));
+        let to_api_error = |error| error_mapping::from_request_error(error, &self.endpoint.host());
+        while let Some(chunk) = response.chunk().await.map_err(to_api_error)? {
+            api_response.bytes = api_response.bytes.saturating_add(size(&chunk));
             // promise: body-limit
             if api_response.bytes > body_limits.max_bytes {
                 return Err(ApiErrorKind::TooLarge(body_limits.max_bytes).into());
             }
-            reader.push(&piece)?;
+            reader.push(&chunk)?;
             if has_enough(reader) {
                 return Ok(true);
             }
-            if piece.len() >= YIELD_AFTER_BYTES {
+            if chunk.len() >= YIELD_AFTER_BYTES {
                 tokio::task::yield_now().await;
             }
         }
         Ok(false)
     }
 
-    /// Why there is no answer: the status says enough, and words that come soon say more.
+    /// Returns the error of a response whose status is not 2xx. Adds the message of the body if it arrives in time.
     async fn read_error_response<T>(
         &self,
         mut response: Response,
@@ -364,9 +369,9 @@ impl Client {
     ) -> ApiError {
         let mut error_body = Vec::new();
         let read_error_body = async {
-            while let Ok(Some(piece)) = response.chunk().await {
-                api_response.bytes = api_response.bytes.saturating_add(size(&piece));
-                error_body.extend_from_slice(&piece);
+            while let Ok(Some(chunk)) = response.chunk().await {
+                api_response.bytes = api_response.bytes.saturating_add(size(&chunk));
+                error_body.extend_from_slice(&chunk);
                 // promise: message-limit
                 if api_response.bytes > self.limits.error_body_bytes {
                     break;
@@ -374,12 +379,17 @@ impl Client {
             }
         };
         // promise: message-timeout, mutant: self.limits.error_body_timeout -> self.limits.list_timeout
-        let _ = timeout(self.limits.error_body_timeout, read_error_body).await; // what came by then is what there is
-        let why = error_mapping::redact_key(error_body, &self.api_key);
+        let _ = timeout(self.limits.error_body_timeout, read_error_body).await; // a partial body will do
+        let safe_body = error_mapping::redact_key(error_body, &self.api_key);
         let status = response.status();
-        let error =
-            error_mapping::from_status(response.url(), status, response.headers(), &why, api_response.date);
-        // JSON may have spelled it with escapes.
+        let error = error_mapping::from_status(
+            response.url(),
+            status,
+            response.headers(),
+            &safe_body,
+            api_response.date,
+        );
+        // The body may have quoted the API key with JSON escapes, which only the decoded text shows.
         // promise: escaped-key, mutant: error_mapping::redact_key_in_text(message, &self.api_key) -> message
         let message = error.message.map(|message| error_mapping::redact_key_in_text(message, &self.api_key));
         ApiError { message, ..error }
@@ -401,27 +411,27 @@ impl Client {
         if let Some(http) = self.http.get() {
             return Ok(http);
         }
-        // Only the first call installs it, and a second is told so: either way there is a provider.
+        // Only the first call installs a provider. Later calls return an error, which does not matter.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let plain = self.endpoint.is_plain();
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("keepwatch/", env!("CARGO_PKG_VERSION")))
             // promise: no-redirect
-            .redirect(redirect::Policy::none()) // reqwest would send X-BB-API-Key to wherever a redirect points
+            .redirect(redirect::Policy::none()) // reqwest would send X-BB-API-Key to the target of a redirect
             .referer(false)
             .connect_timeout(self.limits.connect_timeout)
             // promise: read-timeout
             .read_timeout(self.limits.response_timeout)
-            .http2_keep_alive_interval(Duration::from_secs(10)) // a dead HTTP/2 connection would be used for ever
+            .http2_keep_alive_interval(Duration::from_secs(10)) // reqwest would keep using a dead connection
             // promise: http2-ping
             .http2_keep_alive_timeout(Duration::from_secs(5))
             // promise: https-only, mutant: !plain -> false
             .https_only(!plain);
         if plain {
-            builder = builder.tls_certs_only([]); // no certificate is needed, so none need be installed
+            builder = builder.tls_certs_only([]); // works without installed certificates
         }
         if plain || self.endpoint.is_loopback() {
-            // Over plain HTTP a proxy would be told the key.
+            // A proxy would see the API key in plain HTTP.
             // promise: no-proxy
             builder = builder.no_proxy();
         }
@@ -430,37 +440,38 @@ impl Client {
     }
 }
 
-/// The right to release sessions: without one there is no way to a POST. A read-only keepwatch has none.
+/// Permission to release sessions. No other type can send a POST, and a read-only keepwatch has no permission.
 #[derive(Clone, Copy, Debug)]
 pub struct ReleasePermission(());
 
 impl ReleasePermission {
-    /// The right, unless it is `read_only`.
+    /// Returns the permission, or `None` if `read_only`.
     #[must_use]
     pub fn unless_read_only(read_only: bool) -> Option<Self> {
         (!read_only).then_some(Self(()))
     }
 
-    /// Asks `client`'s API to release a session; the reply is how it stands, often still `RUNNING`.
+    /// Requests the release of a session. Returns its current state, which is often still `RUNNING`.
     pub async fn release(self, client: &Client, id: &SessionId) -> ApiResponse<Session> {
         client.release(id).await
     }
 }
 
-/// What kind of body is expected.
+/// Limits for one response body.
 #[derive(Clone, Copy)]
 struct BodyLimits {
-    /// In bytes, unpacked.
+    /// The largest size in bytes, after decompression.
     max_bytes: u64,
     timeout: Duration,
-    /// Whether it may come packed (gzip).
+    /// True if the server may send gzip.
     allows_gzip: bool,
 }
 
-fn size(piece: &[u8]) -> u64 {
-    u64::try_from(piece.len()).unwrap_or(u64::MAX)
+fn size(chunk: &[u8]) -> u64 {
+    u64::try_from(chunk.len()).unwrap_or(u64::MAX)
 }
 
+/// Returns the `Date` of a response, unless a cache sent it.
 fn date(response: &Response) -> Option<Timestamp> {
     let headers = response.headers();
     if headers.contains_key(AGE) {
@@ -470,14 +481,15 @@ fn date(response: &Response) -> Option<Timestamp> {
     httpdate::parse_http_date(date).ok().map(Timestamp::from)
 }
 
-/// By its type, and by its looks where the type is missing or a lie.
+/// Returns true if the body is HTML. The first byte decides if the content type is missing or contradicts it.
 fn is_html(response: &Response, first_byte: Option<u8>) -> bool {
-    let by_type = error_mapping::header(response.headers(), CONTENT_TYPE.as_str())
-        .is_some_and(|it| it.contains("html"));
-    by_type && first_byte != Some(b'{') && first_byte != Some(b'[') || first_byte == Some(b'<')
+    let has_html_type = error_mapping::header(response.headers(), CONTENT_TYPE.as_str())
+        .is_some_and(|content_type| content_type.contains("html"));
+    has_html_type && first_byte != Some(b'{') && first_byte != Some(b'[') || first_byte == Some(b'<')
 }
 
-/// The last characters of a key, to tell keys apart; nothing of a key too short to spare them.
+/// Returns the last 4 characters of an API key, to tell API keys apart. Returns an empty string for an API key shorter
+/// than 16 characters.
 #[must_use]
 pub fn key_tail(key: &Secret) -> String {
     let key = key.expose();

@@ -1,4 +1,4 @@
-//! The base URL of the API, checked once.
+//! The base URL of the API, validated once. It never connects.
 
 use keepwatch_core::text;
 use url::{Host, Url};
@@ -13,7 +13,7 @@ pub struct Endpoint {
     pub base: Url,
 }
 
-/// Why a text is no base URL. `setting` names the option or variable that gave the text; `url` is fit for a terminal.
+/// An error in a base URL. `setting` names the option or variable that gave the text; `url` is fit for a terminal.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages document the variants")]
 pub enum EndpointError {
@@ -29,10 +29,10 @@ pub enum EndpointError {
 }
 
 impl Endpoint {
-    /// Parses a base URL, which `setting` gave.
+    /// Parses a base URL that came from the option or variable `setting`.
     ///
     /// # Errors
-    /// The text is no URL of an API, or would show the API key to the network without `insecure_http`.
+    /// The text is not the URL of an API, or would show the API key to the network without `insecure_http`.
     pub fn new(text: &str, setting: &str, insecure_http: bool) -> Result<Self, EndpointError> {
         let text = text.trim();
         let setting = || setting.to_owned();
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_http_needs_permission_beyond_loopback() {
+    fn remote_plain_http_needs_permission() {
         for local in ["http://127.0.0.1:1", "http://[::1]:1", "http://localhost:1", "http://127.9.9.9"] {
             assert!(new(local, false).is_ok(), "{local}");
         }
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn invalid_url_is_refused_without_its_password() {
+    fn invalid_url_error_hides_password() {
         for bad in [
             "api.example",
             "ftp://api.example",
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn path_is_kept_and_segments_are_encoded() {
+    fn path_segments_are_encoded() {
         let endpoint = new("http://127.0.0.1:1/api//", false).unwrap();
         let versioned = new("http://127.0.0.1:1/api/v1/", false).unwrap();
         assert_eq!(versioned, endpoint, "the version is not repeated");

@@ -1,4 +1,5 @@
-//! What reqwest, rustls and HTTP report → a [`Fault`]. Total: whatever comes has its sentence.
+//! Errors of reqwest, rustls and HTTP statuses → [`ApiError`]. Every input maps to an error with a message. This
+//! module also redacts the API key in responses, and never retries.
 
 use std::error::Error as _;
 use std::io;
@@ -13,14 +14,14 @@ use keepwatch_core::clock::Timestamp;
 use keepwatch_core::session::{ApiError, ApiErrorKind, Secret};
 use keepwatch_core::text::{Untrusted, redact};
 
-/// What is shorter than this is no key, and may well be a word of what a server says.
+/// The shortest API key that is redacted, in bytes. A shorter text may be an ordinary word of a message.
 pub(super) const MIN_REDACTED_KEY_BYTES: usize = 8;
 
-/// What hyper and h2 say of an answer that the other side broke off; what breaks the rules, they have “detected”.
+/// Error texts of hyper and h2 for a response that the peer cut off. For protocol violations they say “detected”.
 const CONNECTION_CLOSED_MESSAGES: [&str; 3] =
     ["before message completed", "stream error received", "connection error received"];
 
-/// A request that got no whole answer. `host` is where it went. The error's own text is used without its URL.
+/// Maps the error of a request that got no complete response from `host`. The message never contains the URL.
 pub(super) fn from_request_error(error: reqwest::Error, host: &str) -> ApiError {
     let error = error.without_url();
     let host = || Untrusted::new(host);
@@ -32,7 +33,7 @@ pub(super) fn from_request_error(error: reqwest::Error, host: &str) -> ApiError 
         if error.is_timeout() || io == Some(io::ErrorKind::TimedOut) {
             ApiErrorKind::ConnectTimeout(host())
         } else if let Some(tunnel) = chain.iter().find_map(|link| link.strip_prefix("tunnel error: ")) {
-            // Before what follows: a name without an address is the proxy's own then.
+            // This comes before the DNS check, because a DNS error here concerns the proxy's own name.
             // promise: proxy-fault, mutant: Proxy( -> Unreachable(
             ApiErrorKind::Proxy(Untrusted::new(proxy_message(tunnel, &chain)))
         } else if error.is_dns() || mentions("dns error") {
@@ -47,7 +48,7 @@ pub(super) fn from_request_error(error: reqwest::Error, host: &str) -> ApiError 
     } else if error.is_timeout() {
         ApiErrorKind::Timeout
     } else if matches!(io, Some(io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput)) {
-        ApiErrorKind::Protocol(root()) // chunks or gzip that are none
+        ApiErrorKind::Protocol(root()) // invalid chunked encoding or gzip
     } else if error.is_body()
         || error.is_decode()
         || CONNECTION_CLOSED_MESSAGES.iter().any(|cut| mentions(cut))
@@ -63,7 +64,7 @@ pub(super) fn from_request_error(error: reqwest::Error, host: &str) -> ApiError 
     kind.into()
 }
 
-/// What became of the way through a proxy: `tunnel` is what hyper says of it, `chain` all that led to it.
+/// Describes a failed proxy tunnel. `tunnel` is hyper's message and `chain` the chain of source errors.
 fn proxy_message(tunnel: &str, chain: &[String]) -> String {
     match (tunnel, chain.last()) {
         ("proxy authorization required", _) => "it asks for a user and a password (407)".into(),
@@ -71,19 +72,19 @@ fn proxy_message(tunnel: &str, chain: &[String]) -> String {
         ("failed to create underlying connection", _) if chain.iter().any(|link| link == "dns error") => {
             "its name has no address".into()
         }
-        ("failed to create underlying connection", Some(why)) => {
-            format!("it can not be reached, {}", strip_os_error_number(why))
+        ("failed to create underlying connection", Some(root)) => {
+            format!("it can not be reached, {}", strip_os_error_number(root))
         }
         _ => tunnel.into(),
     }
 }
 
-/// Without the number that an operating system has for an error.
+/// Strips the operating system's error number.
 fn strip_os_error_number(text: &str) -> &str {
     text.split_once(" (os error ").map_or(text, |(text, _)| text)
 }
 
-/// A client that could not be built: in practice, a machine without a certificate store.
+/// Maps the error of an HTTP client that could not be built. In practice, the machine has no certificate store.
 pub(super) fn from_build_error(error: reqwest::Error) -> ApiError {
     let chain = chain(&error.without_url());
     if chain.iter().any(|link| link.contains("certificates")) {
@@ -93,7 +94,7 @@ pub(super) fn from_build_error(error: reqwest::Error) -> ApiError {
     }
 }
 
-/// An answer of `url` whose status is not 2xx.
+/// Maps a response of `url` whose status is not 2xx. `date` is the response's `Date`.
 pub(super) fn from_status(
     url: &Url,
     status: StatusCode,
@@ -121,7 +122,7 @@ pub(super) fn from_status(
     }
 }
 
-/// [`without_key`], of what is decoded.
+/// Does the same as [`redact_key`], for decoded text.
 pub(super) fn redact_key_in_text(text: Untrusted, key: &Secret) -> Untrusted {
     let safe = redact_key(text.raw().as_bytes().to_vec(), key);
     if safe == text.raw().as_bytes() {
@@ -131,29 +132,29 @@ pub(super) fn redact_key_in_text(text: Untrusted, key: &Secret) -> Untrusted {
     }
 }
 
-/// What a server said without the key, where it quotes the one that it was sent: that need not look like one. What is quoted in
-/// another spelling stays.
+/// Redacts the API key in a response that quotes it. The pattern-based redaction may miss it, because an API key can
+/// have any form. A quote in another spelling, such as with escapes, stays.
 pub(super) fn redact_key(bytes: Vec<u8>, key: &Secret) -> Vec<u8> {
     let key = key.expose().as_bytes();
     // promise: quoted-key, mutant: < MIN_REDACTED_KEY_BYTES -> < usize::MAX
     if key.len() < MIN_REDACTED_KEY_BYTES {
         return bytes;
     }
-    let mut rest = bytes.as_slice();
+    let mut remaining = bytes.as_slice();
     let mut safe = Vec::new();
-    while let Some(at) = memchr::memmem::find(rest, key) {
-        safe.extend_from_slice(rest.get(..at).unwrap_or_default());
+    while let Some(at) = memchr::memmem::find(remaining, key) {
+        safe.extend_from_slice(remaining.get(..at).unwrap_or_default());
         safe.extend_from_slice("••••".as_bytes());
-        rest = rest.get(at.saturating_add(key.len())..).unwrap_or_default();
+        remaining = remaining.get(at.saturating_add(key.len())..).unwrap_or_default();
     }
-    if rest.len() == bytes.len() {
+    if remaining.len() == bytes.len() {
         return bytes;
     }
-    safe.extend_from_slice(rest);
+    safe.extend_from_slice(remaining);
     safe
 }
 
-/// The headers in which the key stands say nothing any more.
+/// Masks the headers that contain the API key.
 pub(super) fn redact_key_in_headers(headers: &mut HeaderMap, key: &Secret) {
     let key = key.expose().as_bytes();
     let quotes = |value: &HeaderValue| {
@@ -164,32 +165,32 @@ pub(super) fn redact_key_in_headers(headers: &mut HeaderMap, key: &Secret) {
     }
 }
 
-/// Where a redirect would lead: the host alone, for a path may hold anything.
+/// Returns the origin that a redirect points to. Its path is left out, because it may contain secrets.
 fn redirect_target(url: &Url, headers: &HeaderMap) -> String {
     let Some(location) = headers.get(LOCATION) else { return "nowhere".into() };
-    let to = String::from_utf8_lossy(location.as_bytes());
-    match url.join(&to) {
-        Ok(to) if to.origin() == url.origin() => "another path of the same host".into(),
-        Ok(to) if to.has_host() => redact(&to.origin().ascii_serialization()).into_owned(),
+    let target = String::from_utf8_lossy(location.as_bytes());
+    match url.join(&target) {
+        Ok(target) if target.origin() == url.origin() => "another path of the same host".into(),
+        Ok(target) if target.has_host() => redact(&target.origin().ascii_serialization()).into_owned(),
         Ok(_) | Err(_) => "what is no address".into(),
     }
 }
 
-/// `retry-after` as a date.
+/// Returns the date in `retry-after`, if it is one.
 fn retry_date(headers: &HeaderMap) -> Option<Timestamp> {
     let text = header(headers, RETRY_AFTER.as_str())?;
     httpdate::parse_http_date(text.trim()).ok().map(Timestamp::from)
 }
 
-/// `retry-after-ms`, else `retry-after` as seconds or as a date, which is read against `date`. Less than nothing is no
-/// answer.
+/// Returns the delay in `retry-after-ms`, else in `retry-after` as seconds or as a date relative to `date`. Ignores
+/// negative numbers.
 fn retry_after(headers: &HeaderMap, date: Option<Timestamp>) -> Option<Duration> {
     let seconds = |text: &str, scale: f64| {
         let number: f64 = text.trim().parse().ok().filter(|number| *number >= 0.0)?;
         Some(Duration::try_from_secs_f64(number * scale).unwrap_or(ApiError::MAX_RETRY_AFTER))
     };
     let in_ms = header(headers, "retry-after-ms").and_then(|text| seconds(text, 0.001));
-    let plain = || {
+    let in_seconds_or_date = || {
         let text = header(headers, RETRY_AFTER.as_str())?;
         seconds(text, 1.0).or_else(|| {
             let until = retry_date(headers)?;
@@ -197,10 +198,10 @@ fn retry_after(headers: &HeaderMap, date: Option<Timestamp>) -> Option<Duration>
         })
     };
     // promise: longest-rest, mutant: .min( -> .max(
-    in_ms.or_else(plain).map(|hold| hold.min(ApiError::MAX_RETRY_AFTER))
+    in_ms.or_else(in_seconds_or_date).map(|delay| delay.min(ApiError::MAX_RETRY_AFTER))
 }
 
-/// `x-request-id`, for a support ticket. It is written down: what looks like a secret is masked before.
+/// Returns `x-request-id`, for a support ticket. It is stored, so anything that looks like a secret is redacted first.
 pub(super) fn request_id(headers: &HeaderMap) -> Option<Untrusted> {
     // promise: masked-request-id, mutant: redact( -> String::from(
     let id = redact(header(headers, "x-request-id")?);
@@ -245,7 +246,7 @@ fn find_tls_error(error: &reqwest::Error) -> Option<&rustls::Error> {
     None
 }
 
-/// rustls' error, in however many wrappings of IO.
+/// Returns the rustls error inside any number of nested IO errors.
 fn unwrap_tls_error<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e rustls::Error> {
     let inner = || error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
     error.downcast_ref::<rustls::Error>().or_else(|| inner().and_then(|inner| unwrap_tls_error(inner)))
@@ -265,48 +266,48 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_is_read_in_each_of_its_forms_and_capped() {
+    fn retry_after_formats_are_capped() {
         let date = Some("2026-11-22T12:00:00Z".parse().unwrap());
-        let wait = |pairs: &[_]| retry_after(&headers(pairs), date);
-        assert_eq!(wait(&[("retry-after", "7")]), Some(Duration::from_secs(7)));
-        assert_eq!(wait(&[("retry-after", "1.5")]), Some(Duration::from_millis(1500)));
+        let delay = |pairs: &[_]| retry_after(&headers(pairs), date);
+        assert_eq!(delay(&[("retry-after", "7")]), Some(Duration::from_secs(7)));
+        assert_eq!(delay(&[("retry-after", "1.5")]), Some(Duration::from_millis(1500)));
         assert_eq!(
-            wait(&[("retry-after-ms", "250"), ("retry-after", "7")]),
+            delay(&[("retry-after-ms", "250"), ("retry-after", "7")]),
             Some(Duration::from_millis(250))
         );
-        assert_eq!(wait(&[("retry-after", "Sun, 22 Nov 2026 12:00:45 GMT")]), Some(Duration::from_secs(45)));
-        assert_eq!(wait(&[("retry-after", "Sun, 22 Nov 2026 11:00:00 GMT")]), Some(Duration::ZERO));
+        assert_eq!(delay(&[("retry-after", "Sun, 22 Nov 2026 12:00:45 GMT")]), Some(Duration::from_secs(45)));
+        assert_eq!(delay(&[("retry-after", "Sun, 22 Nov 2026 11:00:00 GMT")]), Some(Duration::ZERO));
         for long in ["1e300", "301", "9999999999", "Mon, 22 Nov 2326 12:00:00 GMT"] {
-            assert_eq!(wait(&[("retry-after", long)]), Some(ApiError::MAX_RETRY_AFTER), "{long}");
+            assert_eq!(delay(&[("retry-after", long)]), Some(ApiError::MAX_RETRY_AFTER), "{long}");
         }
-        for nothing in ["-4", "nan", "-inf"] {
-            assert_eq!(wait(&[("retry-after", nothing)]), None, "{nothing}");
+        for invalid in ["-4", "nan", "-inf"] {
+            assert_eq!(delay(&[("retry-after", invalid)]), None, "{invalid}");
         }
-        assert_eq!(wait(&[("retry-after", "soon")]), None);
-        assert_eq!(wait(&[]), None);
+        assert_eq!(delay(&[("retry-after", "soon")]), None);
+        assert_eq!(delay(&[]), None);
     }
 
-    fn api() -> Url {
+    fn session_url() -> Url {
         "https://api.example/v1/sessions/s".parse().unwrap()
     }
 
     #[test]
-    fn what_becomes_of_the_way_through_a_proxy_is_said_in_words() {
-        let no_way = "failed to create underlying connection";
-        for (tunnel, root, said) in [
+    fn proxy_errors_have_plain_messages() {
+        let unreachable = "failed to create underlying connection";
+        for (tunnel, root, expected) in [
             ("proxy authorization required", "", "it asks for a user and a password (407)"),
             ("unsuccessful", "", "it answered with an error"),
-            (no_way, "Connection refused (os error 111)", "it can not be reached, Connection refused"),
-            (no_way, "dns error", "its name has no address"),
+            (unreachable, "Connection refused (os error 111)", "it can not be reached, Connection refused"),
+            (unreachable, "dns error", "its name has no address"),
             ("unexpected end of file", "", "unexpected end of file"),
         ] {
-            assert_eq!(proxy_message(tunnel, &[tunnel.to_owned(), root.to_owned()]), said);
+            assert_eq!(proxy_message(tunnel, &[tunnel.to_owned(), root.to_owned()]), expected);
         }
     }
 
     #[test]
-    fn a_redirect_names_the_host_and_nothing_of_its_path() {
-        for (location, said) in [
+    fn redirect_error_names_only_origin() {
+        for (location, expected) in [
             ("https://evil.example/?apiKey=bb_live_1", "https://evil.example"),
             ("http://api.example/v1", "http://api.example"),
             ("https://api.example:8443/v1", "https://api.example:8443"),
@@ -315,23 +316,28 @@ mod tests {
             ("https://api.example/other", "another path of the same host"),
             ("http://[", "what is no address"),
         ] {
-            let error =
-                from_status(&api(), StatusCode::FOUND, &headers(&[("location", location)]), b"", None);
-            assert_eq!(error.kind, ApiErrorKind::Redirect(Untrusted::new(said)), "{location}");
+            let error = from_status(
+                &session_url(),
+                StatusCode::FOUND,
+                &headers(&[("location", location)]),
+                b"",
+                None,
+            );
+            assert_eq!(error.kind, ApiErrorKind::Redirect(Untrusted::new(expected)), "{location}");
         }
-        let error = from_status(&api(), StatusCode::NOT_MODIFIED, &headers(&[]), b"", None);
-        assert_eq!(error.kind, ApiErrorKind::Status(304), "nothing is redirected");
+        let error = from_status(&session_url(), StatusCode::NOT_MODIFIED, &headers(&[]), b"", None);
+        assert_eq!(error.kind, ApiErrorKind::Status(304), "304 is not a redirect");
     }
 
     #[test]
-    fn a_key_that_the_server_quotes_is_masked_whatever_it_looks_like() {
-        let without = |key: &str, said: &str| {
-            String::from_utf8(redact_key(said.into(), &Secret::new(key.into()))).unwrap()
+    fn quoted_api_key_is_redacted() {
+        let redacted = |key: &str, text: &str| {
+            String::from_utf8(redact_key(text.into(), &Secret::new(key.into()))).unwrap()
         };
-        assert_eq!(without("sk-oPaQue77", "no sk-oPaQue77, nor sk-oPaQue77!"), "no ••••, nor ••••!");
-        assert_eq!(without("sk-oPaQue77", "sk-oPaQue77"), "••••");
-        assert_eq!(without("sk-oPaQue77", "sk-oPaQue7"), "sk-oPaQue7");
-        assert_eq!(without("such", "no such key"), "no such key", "too short to be told from words");
+        assert_eq!(redacted("sk-oPaQue77", "no sk-oPaQue77, nor sk-oPaQue77!"), "no ••••, nor ••••!");
+        assert_eq!(redacted("sk-oPaQue77", "sk-oPaQue77"), "••••");
+        assert_eq!(redacted("sk-oPaQue77", "sk-oPaQue7"), "sk-oPaQue7");
+        assert_eq!(redacted("such", "no such key"), "no such key", "too short to distinguish from words");
         let mut headers = headers(&[("x-request-id", "r-sk-oPaQue77"), ("server", "s")]);
         redact_key_in_headers(&mut headers, &Secret::new("sk-oPaQue77".into()));
         assert_eq!(
@@ -341,9 +347,9 @@ mod tests {
     }
 
     #[test]
-    fn a_redirect_and_the_id_of_a_request_are_masked_and_then_cut() {
+    fn redirect_and_request_id_are_redacted() {
         let location = [("location", "http://bb_live_canary0123456789.example/x")];
-        let error = from_status(&api(), StatusCode::FOUND, &headers(&location), b"", None);
+        let error = from_status(&session_url(), StatusCode::FOUND, &headers(&location), b"", None);
         assert!(!error.description().contains("canary"), "{}", error.description());
         let long = format!("{}bb_live_canary0123456789", "r".repeat(195));
         let mut quoted = HeaderMap::new();
@@ -352,17 +358,22 @@ mod tests {
     }
 
     #[test]
-    fn what_is_secret_in_a_message_that_is_no_text_is_masked_by_its_name_however_it_is_written() {
+    fn secrets_in_structured_messages_are_redacted() {
         let body = br#"{"message":{"signingKey" : "SIGCANARY","k":"bb\u005flive_canary0123456789"}}"#;
-        let error = from_status(&api(), StatusCode::BAD_REQUEST, &headers(&[]), body, None);
-        let said = error.message.unwrap().raw().to_owned();
-        assert!(!said.contains("CANARY") && !said.contains("canary"), "{said}");
+        let error = from_status(&session_url(), StatusCode::BAD_REQUEST, &headers(&[]), body, None);
+        let text = error.message.unwrap().raw().to_owned();
+        assert!(!text.contains("CANARY") && !text.contains("canary"), "{text}");
     }
 
     #[test]
-    fn a_message_need_not_be_a_string() {
-        let error =
-            from_status(&api(), StatusCode::BAD_REQUEST, &headers(&[]), br#"{"message":["a","b"]}"#, None);
+    fn message_need_not_be_a_string() {
+        let error = from_status(
+            &session_url(),
+            StatusCode::BAD_REQUEST,
+            &headers(&[]),
+            br#"{"message":["a","b"]}"#,
+            None,
+        );
         assert_eq!(error.message, Some(Untrusted::new(r#"["a","b"]"#)));
     }
 }

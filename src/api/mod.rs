@@ -1,12 +1,12 @@
-//! The Browserbase API: one request, one `Result<_, Fault>`.
+//! The client for the Browserbase API. Each request returns one [`ApiResponse`], which holds a value or an `ApiError`.
 //!
 //! ```text
-//!   Client::session(id) ──► HTTP ──► status, headers ──► fault::of_status
-//!                                    body, capped     ──► body::Reader ──► wire ──► Session, Listing
+//!   Client::session(id) ──► HTTP ──► status, headers ──► error_mapping::from_status
+//!                                    body, capped    ──► BodyReader ──► wire ──► Session, SessionList
 //! ```
 //!
-//! The wire's shapes are private to this module; what leaves it is the domain's. It never retries, never follows a
-//! redirect, and reads a clock only for the log: when to ask again is the poller's.
+//! The JSON shapes are private to this module; callers see only domain types. The client never retries, never follows
+//! a redirect, and reads a clock only for the log. The poller decides when to send the next request.
 
 mod body_reader;
 mod client;

@@ -1,8 +1,8 @@
-//! The API's `q` parameter, which narrows lists by metadata. Only its form is checked here; the API decides what it finds.
+//! The API's `q` parameter, which narrows lists by metadata. This module checks only its form; the API evaluates it.
 
 use keepwatch_core::text;
 
-/// The longest query that is sent, in bytes. Metadata itself has fewer than 512 characters.
+/// The longest accepted query, in bytes. Metadata itself has fewer than 512 characters.
 const MAX_BYTES: usize = 2000;
 /// The example that errors show.
 const EXAMPLE: &str = "user_metadata['run']['id']:'c-881'";
@@ -11,7 +11,7 @@ const EXAMPLE: &str = "user_metadata['run']['id']:'c-881'";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Query(String);
 
-/// Why a text is no query.
+/// An error in a query.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[expect(
     missing_docs,
@@ -44,19 +44,19 @@ impl Query {
         if query.len() > MAX_BYTES || query.chars().any(char::is_control) {
             return Err(QueryError::InvalidText(shown()));
         }
-        let Some(rest) = query.strip_prefix("user_metadata") else {
+        let Some(path) = query.strip_prefix("user_metadata") else {
             return Err(QueryError::WrongField(shown()));
         };
-        if !rest.starts_with("['") {
+        if !path.starts_with("['") {
             return Err(QueryError::NoPath(shown()));
         }
-        if !rest.split_once("']:'").is_some_and(|(_, value)| value.ends_with('\'')) {
+        if !path.split_once("']:'").is_some_and(|(_, value)| value.ends_with('\'')) {
             return Err(QueryError::NoValue(shown()));
         }
         Ok(Self(query.to_owned()))
     }
 
-    /// Returns the query as it is sent, before it is encoded.
+    /// Returns the query text, before URL encoding.
     #[must_use]
     pub fn raw(&self) -> &str {
         &self.0
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn query_needs_a_path_and_a_value() {
+    fn query_needs_path_and_value() {
         for good in [
             "user_metadata['env']:'staging'",
             " user_metadata['run']['it's']:'' ",
@@ -76,7 +76,7 @@ mod tests {
         ] {
             assert_eq!(Query::parse(good).unwrap().raw(), good.trim());
         }
-        for (bad, says) in [
+        for (bad, expected) in [
             (" ", "empty"),
             ("env:staging", "begin with user_metadata"),
             ("user_metadata:'x'", "no path"),
@@ -87,7 +87,7 @@ mod tests {
             ("user_metadata['e\nnv']:'x'", "characters"),
         ] {
             let message = Query::parse(bad).unwrap_err().to_string();
-            assert!(message.contains(says) && message.ends_with(EXAMPLE), "{bad}: {message}");
+            assert!(message.contains(expected) && message.ends_with(EXAMPLE), "{bad}: {message}");
         }
     }
 }

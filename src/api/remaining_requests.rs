@@ -1,5 +1,4 @@
-//! What a reply says is left of the API's limit. It reads headers, and never decides what follows from them: that is
-//! `poll::budget`'s.
+//! Parser of the API's rate limit headers. It never decides how fast to send: `poll::rate_limiter` does.
 
 use std::time::Duration;
 
@@ -7,19 +6,20 @@ use reqwest::header::HeaderMap;
 
 use super::error_mapping::header;
 
-/// A reset that is further away than this is no span in seconds, but a date, or nonsense.
+/// The longest accepted reset. A larger number is a date, or invalid, and not a number of seconds.
 const MAX_RESET: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// `x-ratelimit-remaining` and `x-ratelimit-reset`. Documented for creating sessions; honoured wherever they stand.
+/// The rate limit in `x-ratelimit-remaining` and `x-ratelimit-reset`. Browserbase documents them for creating
+/// sessions; keepwatch honours them on every response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimit {
-    /// How many more requests would be answered.
+    /// The number of requests left in the current window.
     pub remaining: u32,
-    /// After how long there are more again.
+    /// The time until the next window begins.
     pub resets_in: Duration,
 }
 
-/// What `headers` say, if both say something that can be meant.
+/// Returns the rate limit if both headers are present and valid.
 pub(super) fn from_headers(headers: &HeaderMap) -> Option<RateLimit> {
     let number = |name| {
         let number: f64 = header(headers, name)?.trim().parse().ok()?;
@@ -36,10 +36,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_allowance_is_two_plain_numbers_and_nothing_else() {
+    fn rate_limit_needs_two_valid_numbers() {
         let read = |pairs: &[(&'static str, &'static str)]| {
             let pairs = pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
-            from_headers(&pairs.collect()).map(|it| (it.remaining, it.resets_in.as_millis()))
+            from_headers(&pairs.collect()).map(|limit| (limit.remaining, limit.resets_in.as_millis()))
         };
         let both = |remaining, reset| {
             read(&[
@@ -56,7 +56,7 @@ mod tests {
         {
             assert_eq!(both(remaining, reset), None, "{remaining} {reset}");
         }
-        assert_eq!(both("5", "1795608000"), None, "a date is no span");
+        assert_eq!(both("5", "1795608000"), None, "a date is not a number of seconds");
         assert_eq!(read(&[("x-ratelimit-remaining", "5")]), None);
         assert_eq!(read(&[]), None);
     }

@@ -1,5 +1,5 @@
-//! What the log says of a request: where it went, how it ended, how long that took, and how large the answer was. Nothing of
-//! its headers or bodies.
+//! Log lines about requests: URL, status or error, duration, and size of the response. They contain nothing of headers
+//! and bodies but the redacted error message and request id. They mask every query value but that of `status`.
 
 use reqwest::{Method, StatusCode};
 use tracing::Level;
@@ -8,16 +8,16 @@ use url::Url;
 use super::client::ApiResponse;
 use keepwatch_core::clock::Clock;
 
-/// The only parameter whose value is nobody's.
+/// The only query parameter whose value is logged; it is not private.
 const UNMASKED_PARAMETER: &str = "status";
-/// In place of other values.
+/// The replacement for other values.
 const MASK: &str = "••••";
 
-/// A request that is under way; nothing where nothing is logged.
+/// The log entry of a request in flight; `None` if logging is off.
 pub(super) struct RequestLog(Option<(String, Clock)>);
 
 impl RequestLog {
-    /// One that is about to be sent.
+    /// Starts the clock of a request that is about to be sent.
     pub(super) fn start(method: &Method, url: &Url) -> Self {
         Self(
             tracing::enabled!(Level::INFO)
@@ -25,7 +25,7 @@ impl RequestLog {
         )
     }
 
-    /// It came to `answer`, with this status, if it had one.
+    /// Logs the outcome. `status` is `None` if no response arrived.
     pub(super) fn finish<T>(self, status: Option<StatusCode>, response: &ApiResponse<T>) {
         let Some((request_line, clock)) = self.0 else { return };
         let ms = clock.now().mono.as_millis();
@@ -42,7 +42,7 @@ impl RequestLog {
     }
 }
 
-/// Host, path and parameters; what is looked for in metadata is not said.
+/// Returns host, port, path and parameters, with private values masked.
 fn loggable_url(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
@@ -52,8 +52,8 @@ fn loggable_url(url: &Url) -> String {
         name => format!("{name}={MASK}"),
     };
     let parameters: Vec<String> = url.query_pairs().map(value).collect();
-    let mark = if parameters.is_empty() { "" } else { "?" };
-    format!("{host}{port}{}{mark}{}", url.path(), parameters.join("&"))
+    let question_mark = if parameters.is_empty() { "" } else { "?" };
+    format!("{host}{port}{}{question_mark}{}", url.path(), parameters.join("&"))
 }
 
 #[cfg(test)]
@@ -61,12 +61,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_a_request_the_log_has_host_path_and_status_and_never_what_was_looked_for() {
-        let of = |url: &str| loggable_url(&url.parse().unwrap());
-        assert_eq!(of("https://a.example/v1/projects"), "a.example/v1/projects");
-        let list =
-            of("http://127.0.0.1:80/v1/sessions?status=RUNNING&q=user_metadata%5B%27a%27%5D%3A%27cAnArY%27");
+    fn logged_url_masks_the_query() {
+        let logged = |url: &str| loggable_url(&url.parse().unwrap());
+        assert_eq!(logged("https://a.example/v1/projects"), "a.example/v1/projects");
+        let list = logged(
+            "http://127.0.0.1:80/v1/sessions?status=RUNNING&q=user_metadata%5B%27a%27%5D%3A%27cAnArY%27",
+        );
         assert_eq!(list, "127.0.0.1/v1/sessions?status=RUNNING&q=••••");
-        assert_eq!(of("http://127.0.0.1:8/v1/sessions/a%20b"), "127.0.0.1:8/v1/sessions/a%20b");
+        assert_eq!(logged("http://127.0.0.1:8/v1/sessions/a%20b"), "127.0.0.1:8/v1/sessions/a%20b");
     }
 }

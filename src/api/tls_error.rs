@@ -1,29 +1,29 @@
-//! In words, why a TLS connection is not to be trusted or did not come about. It decides nothing: rustls has.
+//! Messages for TLS errors. rustls decides whether to trust a connection; this module only describes its errors.
 
 use rustls::{CertificateError, Error, InvalidMessage};
 
-/// What rustls says; its own words where there are none better.
+/// Returns the message for a TLS error; rustls' own text if there is no clearer one.
 pub(super) fn message(error: &Error) -> String {
-    use CertificateError as Bad;
-    let words = match error {
-        Error::InvalidCertificate(bad) => match bad {
-            Bad::UnknownIssuer => "nobody whom this machine trusts has signed the server's certificate",
-            Bad::Expired | Bad::ExpiredContext { .. } => {
+    use CertificateError as Cert;
+    let message = match error {
+        Error::InvalidCertificate(cause) => match cause {
+            Cert::UnknownIssuer => "nobody whom this machine trusts has signed the server's certificate",
+            Cert::Expired | Cert::ExpiredContext { .. } => {
                 "the server's certificate has expired, or this machine's clock is wrong"
             }
-            Bad::NotValidYet | Bad::NotValidYetContext { .. } => {
+            Cert::NotValidYet | Cert::NotValidYetContext { .. } => {
                 "the server's certificate is not valid yet, or this machine's clock is wrong"
             }
-            Bad::NotValidForName | Bad::NotValidForNameContext { .. } => {
+            Cert::NotValidForName | Cert::NotValidForNameContext { .. } => {
                 "the server's certificate is another host's"
             }
-            Bad::Revoked => "the server's certificate was revoked",
+            Cert::Revoked => "the server's certificate was revoked",
             _ => return error.to_string(),
         },
         Error::InvalidMessage(InvalidMessage::InvalidContentType) => "what answers there speaks no TLS",
         _ => return error.to_string(),
     };
-    words.into()
+    message.into()
 }
 
 #[cfg(test)]
@@ -31,25 +31,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_wrong_with_a_certificate_is_said_in_words() {
-        for (bad, said) in [
+    fn certificate_errors_have_plain_messages() {
+        for (cause, expected) in [
             (CertificateError::UnknownIssuer, "signed"),
             (CertificateError::Expired, "expired"),
             (CertificateError::NotValidYet, "not valid yet"),
             (CertificateError::NotValidForName, "another host's"),
             (CertificateError::Revoked, "revoked"),
         ] {
-            let words = message(&Error::InvalidCertificate(bad));
-            assert!(words.starts_with(|first: char| first.is_lowercase()) && words.contains(said), "{words}");
-            assert!(!words.contains("invalid peer certificate"), "{words}");
+            let text = message(&Error::InvalidCertificate(cause));
+            assert!(
+                text.starts_with(|first: char| first.is_lowercase()) && text.contains(expected),
+                "{text}"
+            );
+            assert!(!text.contains("invalid peer certificate"), "{text}");
         }
     }
 
     #[test]
-    fn what_has_no_words_of_its_own_keeps_those_of_rustls() {
-        let odd = Error::InvalidCertificate(CertificateError::BadSignature);
-        assert_eq!(message(&odd), odd.to_string());
-        let late = Error::AlertReceived(rustls::AlertDescription::HandshakeFailure);
-        assert_eq!(message(&late), late.to_string());
+    fn other_errors_keep_rustls_text() {
+        let certificate = Error::InvalidCertificate(CertificateError::BadSignature);
+        assert_eq!(message(&certificate), certificate.to_string());
+        let alert = Error::AlertReceived(rustls::AlertDescription::HandshakeFailure);
+        assert_eq!(message(&alert), alert.to_string());
     }
 }

@@ -1,7 +1,8 @@
-//! JSON as the API sends it → the domain. Tolerant: one odd field costs that field, one odd element costs that element.
+//! Decoders for the API's JSON. They are tolerant: an invalid field loses only that field, an invalid list element
+//! only that element. They never copy JSON into an error, because it may hold connect fields.
 //!
-//! The three connect fields are secrets. [`session`] looks whether they are there and steps over them; only [`fresh`]
-//! takes them out.
+//! The three connect fields are secrets. [`session`] only notes which of them are present; [`session_with_urls`]
+//! extracts them. [`live_view`] extracts the URL of the live view, which is a secret, too.
 
 mod json_array;
 mod list;
@@ -25,13 +26,14 @@ use keepwatch_core::text::{Untrusted, is_secret_name, redact, redact_values};
 
 pub(super) use list::{InternCache, ListReader};
 
-/// How many fields beyond the contract's are kept, and how much of each.
+/// The number of undocumented fields to keep.
 const MAX_EXTRA_FIELDS: usize = 32;
+/// The number of bytes to keep of an undocumented field.
 const MAX_EXTRA_FIELD_BYTES: usize = 1024;
 /// The longest text of a known field, in bytes. Real ones are under 64.
 const MAX_TEXT_BYTES: usize = 4096;
 
-/// The reply to `GET /v1/sessions/{id}`.
+/// Decodes the response to `GET /v1/sessions/{id}`. A session without an `id` gets `requested_id`.
 pub(super) fn session(body: &[u8], requested_id: &SessionId) -> Result<Session, ApiError> {
     let mut builder: SessionBuilder = parse_json(&utf8_lossy(body))?;
     let connect = builder.connect;
@@ -41,7 +43,7 @@ pub(super) fn session(body: &[u8], requested_id: &SessionId) -> Result<Session, 
     Ok(session)
 }
 
-/// The same reply, with its secrets.
+/// Decodes the same response, with its secrets.
 pub(super) fn session_with_urls(
     body: &[u8],
     requested_id: &SessionId,
@@ -62,7 +64,8 @@ pub(super) fn session_with_urls(
     Ok((session, urls))
 }
 
-/// The reply to `GET /v1/sessions/{id}/debug`: of its URLs, each of which controls the browser, the one of the live view.
+/// Decodes the response to `GET /v1/sessions/{id}/debug`. Keeps only the URL of the live view. Each URL in it gives
+/// control of the browser.
 pub(super) fn live_view(body: &[u8]) -> Result<ConnectUrls, ApiError> {
     let text = utf8_lossy(body);
     let fields: RawFields<'_> = parse_json(&text)?;
@@ -71,7 +74,7 @@ pub(super) fn live_view(body: &[u8]) -> Result<ConnectUrls, ApiError> {
     Ok(ConnectUrls { live_view, ..ConnectUrls::default() })
 }
 
-/// The reply to `GET /v1/projects`.
+/// Decodes the response to `GET /v1/projects`. Skips elements that are not projects.
 pub(super) fn projects(body: &[u8]) -> Result<Vec<Project>, ApiError> {
     let body = utf8_lossy(body);
     let elements: Vec<&RawValue> = parse_json(&body)?;
@@ -81,29 +84,29 @@ pub(super) fn projects(body: &[u8]) -> Result<Vec<Project>, ApiError> {
 fn project(element: &str) -> Option<Project> {
     let fields: RawFields<'_> = serde_json::from_str(element).ok()?;
     let field = |name| fields.get(name).map(|raw| raw.get());
-    let named = |name| field(name).and_then(redacted_text).filter(|text| !text.is_empty());
-    let id = named("id")?;
+    let text_field = |name| field(name).and_then(redacted_text).filter(|text| !text.is_empty());
+    let id = text_field("id")?;
     let seconds = field("defaultTimeout").and_then(decode::<f64>);
     Some(Project {
-        name: named("name").unwrap_or_else(|| id.clone()),
+        name: text_field("name").unwrap_or_else(|| id.clone()),
         id,
         default_timeout: seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
-        concurrency: field("concurrency").and_then(integer).and_then(|places| places.try_into().ok()),
+        concurrency: field("concurrency").and_then(integer).and_then(|limit| limit.try_into().ok()),
     })
 }
 
-/// The message of an error's body, where it has one. It need not be a string.
+/// Returns the message in the body of an error response, if it has one. The message need not be a string.
 pub(super) fn error_message(body: &[u8]) -> Option<Untrusted> {
     let body = utf8_lossy(body);
     let fields: RawFields<'_> = serde_json::from_str(&body).ok()?;
-    let said = |name| fields.get(name).map(|raw| raw.get()).filter(|raw| *raw != "null");
-    let raw = said("message").or_else(|| said("error"))?;
+    let field = |name| fields.get(name).map(|raw| raw.get()).filter(|raw| *raw != "null");
+    let raw = field("message").or_else(|| field("error"))?;
     let message: String = decode(raw).unwrap_or_else(|| redact_json(raw));
     // promise: masked-message, mutant: &redact(&message) -> &message
     Some(Untrusted::new(truncate(&redact(&message), MAX_TEXT_BYTES)))
 }
 
-/// A value that is no text, with what is secret by its name masked, however its JSON is written.
+/// Returns the JSON of a value with its secrets redacted. Decodes the value first, as escapes may hide a secret.
 fn redact_json(raw: &str) -> String {
     let value = serde_json::from_str::<serde_json::Value>(raw).map(|mut value| {
         redact_values(&mut value);
@@ -112,19 +115,19 @@ fn redact_json(raw: &str) -> String {
     value.unwrap_or_else(|_| "it can not be read".into())
 }
 
-/// Fields of which the last of a name counts, as in JavaScript.
+/// The fields of a JSON object. If a name occurs twice, the last one counts, as in JavaScript.
 type RawFields<'a> = HashMap<String, &'a RawValue>;
 
-/// What came, as text: bytes that are no letter cost that letter and not the whole answer.
+/// Returns the body as text. Invalid UTF-8 loses only the invalid bytes, not the whole response.
 fn utf8_lossy(body: &[u8]) -> Cow<'_, str> {
     let body = body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body);
     match std::str::from_utf8(body) {
-        Ok(text) => text.into(), // quicker than looking for what is lossy
+        Ok(text) => text.into(), // faster than a lossy conversion
         Err(_) => String::from_utf8_lossy(body),
     }
 }
 
-/// What is JSON, or begins like it, is not quoted in the fault: connect fields may stand in it.
+/// Parses JSON. The error quotes the text only if it does not look like JSON, because JSON may hold connect fields.
 fn parse_json<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, ApiError> {
     serde_json::from_str(text).map_err(|error| {
         let text = text.trim();
@@ -149,15 +152,15 @@ fn parse_json<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, ApiError> {
     })
 }
 
-fn unexpected_response(why: &str) -> ApiError {
-    ApiErrorKind::Unexpected(Untrusted::new(why)).into()
+fn unexpected_response(problem: &str) -> ApiError {
+    ApiErrorKind::Unexpected(Untrusted::new(problem)).into()
 }
 
-fn truncate(text: &str, longest: usize) -> &str {
-    text.get(..text.floor_char_boundary(longest)).unwrap_or_default()
+fn truncate(text: &str, max_bytes: usize) -> &str {
+    text.get(..text.floor_char_boundary(max_bytes)).unwrap_or_default()
 }
 
-/// A session while its fields come in.
+/// A session under construction, field by field.
 #[derive(Default)]
 struct SessionBuilder {
     id: Option<SessionId>,
@@ -200,12 +203,12 @@ impl SessionBuilder {
         })
     }
 
-    /// One field that is not a secret. What is not of its type goes to the others, as its text.
+    /// Sets one field that is not a secret. A value of the wrong type becomes an extra field, as JSON text.
     fn set_field(&mut self, name: &str, raw: &str) {
         if raw == "null" {
             return;
         }
-        let taken = match name {
+        let is_set = match name {
             "id" => set_if_some(&mut self.id, id(raw)),
             "projectId" => set_if_some(&mut self.project, redacted_text(raw)),
             "status" => set_if_some(&mut self.status, redacted_str(raw).map(|word| Status::from_api(&word))),
@@ -224,17 +227,17 @@ impl SessionBuilder {
             }
             _ => false,
         };
-        if !taken && self.extra_fields.len() >= MAX_EXTRA_FIELDS {
+        if !is_set && self.extra_fields.len() >= MAX_EXTRA_FIELDS {
             self.extra_fields_dropped = self.extra_fields_dropped.saturating_add(1);
-        } else if !taken {
+        } else if !is_set {
             let value = extra_field_text(name, raw);
             self.extra_fields.push((Untrusted::new(truncate(name, 256)), Untrusted::new(value)));
         }
     }
 }
 
-/// The JSON text of a field that is kept as it came, but for its secrets: these are looked for in the decoded texts, for
-/// an escape may hide one.
+/// Returns the JSON text of an extra field with its secrets redacted. It searches the decoded text, because an escape
+/// may hide a secret.
 fn extra_field_text(name: &str, raw: &str) -> String {
     if is_secret_name(name) {
         return "\"••••\"".to_owned();
@@ -249,37 +252,38 @@ fn extra_field_text(name: &str, raw: &str) -> String {
                 truncate(&safe.to_string(), MAX_EXTRA_FIELD_BYTES).to_owned()
             }
         }
-        None if raw.contains("\\u") => "\"••••\"".to_owned(), // too deep to be decoded, and so to be searched
+        None if raw.contains("\\u") => "\"••••\"".to_owned(), // nested too deeply to be decoded and searched
         None => redact(truncate(raw, MAX_EXTRA_FIELD_BYTES)).into_owned(),
     }
 }
 
+/// Sets `field` unless `value` is `None`. Returns true if it did.
 fn set_if_some<T>(field: &mut Option<T>, value: Option<T>) -> bool {
-    let taken = value.is_some();
-    if taken {
+    let is_some = value.is_some();
+    if is_some {
         *field = value;
     }
-    taken
+    is_some
 }
 
 fn decode<T: DeserializeOwned>(raw: &str) -> Option<T> {
     serde_json::from_str(raw).ok()
 }
 
-/// An id that a request can carry: URLs drop segments that are empty or dots, and breaks and tabs inside of one. What
-/// looks like a secret is none: ids are written down and handed to browsers.
+/// Decodes a session id that is safe in a URL. URLs drop segments that are empty or dots, and drop line breaks and
+/// tabs inside a segment. A text that looks like a secret is rejected, because ids are stored and passed to browsers.
 fn id(raw: &str) -> Option<SessionId> {
     let id = text(raw).filter(|id| !matches!(id.raw(), "" | "." | ".."))?;
     let is_safe = match redact(id.raw()) {
-        Cow::Borrowed(_) => true, // as it was
+        Cow::Borrowed(_) => true, // nothing was redacted
         Cow::Owned(safe) => safe == id.raw(),
     };
     // promise: secret-id, mutant: is_safe -> true
-    let is_fit = is_safe && !id.raw().contains(['\t', '\n', '\r']);
-    is_fit.then(|| SessionId::from_api(id))
+    let is_valid = is_safe && !id.raw().contains(['\t', '\n', '\r']);
+    is_valid.then(|| SessionId::from_api(id))
 }
 
-/// A text that is kept and written down as it is, but for what looks like a secret.
+/// Decodes a text that is stored, with anything that looks like a secret redacted.
 fn redacted_text(raw: &str) -> Option<Untrusted> {
     redacted_str(raw).map(Untrusted::new)
 }
@@ -295,21 +299,21 @@ fn text(raw: &str) -> Option<Untrusted> {
     string(raw).map(|text| Untrusted::new(truncate(&text, MAX_TEXT_BYTES)))
 }
 
-/// The text that a JSON string stands for; most are what is written.
+/// Decodes a JSON string. Most have no escapes and are borrowed.
 fn string(raw: &str) -> Option<Cow<'_, str>> {
-    let written = raw.strip_prefix('"')?.strip_suffix('"')?;
-    match memchr::memchr(b'\\', written.as_bytes()) {
-        None => Some(written.into()),
+    let unescaped = raw.strip_prefix('"')?.strip_suffix('"')?;
+    match memchr::memchr(b'\\', unescaped.as_bytes()) {
+        None => Some(unescaped.into()),
         Some(_) => decode(raw).map(String::into),
     }
 }
 
-/// RFC 3339 with any number of fraction digits and any offset, to a nanosecond.
+/// Decodes an RFC 3339 time with any number of fraction digits and any offset, to the nanosecond.
 fn time(raw: &str) -> Option<Timestamp> {
     chrono::DateTime::parse_from_rfc3339(string(raw)?.trim()).ok().map(|time| time.to_utc())
 }
 
-/// An integer; also one that some JSON writers spell with a point or an exponent.
+/// Decodes an integer. Some JSON writers spell it with a point or an exponent.
 fn integer(raw: &str) -> Option<i64> {
     decode(raw).or_else(|| {
         let number: f64 = decode(raw)?;
@@ -321,7 +325,7 @@ fn integer(raw: &str) -> Option<i64> {
     })
 }
 
-/// The name of a field; most are what is written.
+/// The name of a JSON field. Most have no escapes and are borrowed.
 struct FieldName<'a>(Cow<'a, str>);
 
 impl<'de> Deserialize<'de> for FieldName<'de> {

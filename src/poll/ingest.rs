@@ -1,18 +1,18 @@
-//! What the poller reports → what the fleet is told. The one place where the two meet, for the screen and for the
-//! commands without one.
+//! Poller reports → tracker inputs. The screen and the headless commands share this conversion. It never keeps state,
+//! and connect URLs never reach the tracker.
 
 use super::{Report, Request, ResponseBody};
 use keepwatch_core::session::{ApiError, ConnectUrls, SessionId};
 use keepwatch_core::tracker::{Input, RequestTiming, Scope};
 
-/// A report, taken apart.
+/// A report, split into the tracker's input and the secrets.
 #[derive(Debug)]
 pub struct IngestedReport {
-    /// What the fleet is told; nothing where the report says nothing of the sessions.
+    /// The tracker's input; `None` if the report does not concern the tracker.
     pub input: Option<Input>,
-    /// The outcome of a fresh ask, whose secrets the fleet never sees.
+    /// The connect URLs or live view that the user requested, or the error.
     pub connect_urls: Option<(SessionId, Result<ConnectUrls, ApiError>)>,
-    /// Whether that was an ask for the live view, and not for the connect URLs.
+    /// True if the user requested the live view, not the connect URLs.
     pub is_live_view: bool,
 }
 
@@ -29,9 +29,9 @@ impl From<Report> for IngestedReport {
         let mut connect_urls = None;
         let is_live_view = matches!(report.request, Request::LiveView(_));
         let input = match (report.request, report.result) {
-            (Request::ConnectUrls(id), Ok(ResponseBody::ConnectUrls(fresh))) => {
-                connect_urls = Some((id.clone(), Ok(fresh.urls)));
-                Some(single_session(id, fresh.session))
+            (Request::ConnectUrls(id), Ok(ResponseBody::ConnectUrls(body))) => {
+                connect_urls = Some((id.clone(), Ok(body.urls)));
+                Some(single_session(id, body.session))
             }
             (Request::ConnectUrls(id), Err(error)) => {
                 connect_urls = Some((id, Err(error)));
@@ -59,7 +59,7 @@ impl From<Report> for IngestedReport {
             (Request::Projects, Ok(ResponseBody::Projects(projects))) => {
                 Some(Input::ProjectsReceived { at: timing, projects })
             }
-            (Request::Projects, Err(error)) if !error.is_throttled() => None, // an extra, which nothing waits for
+            (Request::Projects, Err(error)) if !error.is_throttled() => None, // optional data
             (Request::Session(id), Err(error)) if error.is_not_found() => {
                 Some(Input::SessionNotFound { at: timing, id, error, next })
             }
@@ -72,8 +72,8 @@ impl From<Report> for IngestedReport {
             (Request::Projects, Err(error)) => {
                 Some(Input::RequestFailed { at: timing, scope: Scope::Projects, error, next })
             }
-            (Request::RecentSessions, _) => None, // what ended before anybody watched is no observation
-            // The poller pairs each request with its own reply.
+            (Request::RecentSessions, _) => None, // sessions from before this run are not observations
+            // Unreachable: the poller pairs each request with its own type of body.
             (_, Ok(_)) => None,
         };
         Self { input, connect_urls, is_live_view }

@@ -1,4 +1,4 @@
-//! How often the poller may send requests.
+//! The user's limits for polling.
 
 use std::time::Duration;
 

@@ -1,13 +1,15 @@
-//! When to ask what: the plan, the growing delays after failures, and the task that does the asking.
+//! Polling: the scheduler, the rate limiter, and the task that sends the requests.
 //!
 //! ```text
-//!    Ask ──► Poller ── Plan::due ──► Request ──► api::Client
-//!              ▲                                     │
-//!              └───── Plan::answered ◄── Report ◄────┘──► the channel to the loop
+//!    PollerCommand ──► Poller ── Scheduler::take_due ──► Request ──► api::Client
+//!                        ▲                                               │
+//!                        └───── Scheduler::on_response ◄──── Report ◄────┘
+//!                                                              │
+//!                                                              └──► the channel to the event loop
 //! ```
 //!
-//! [`scheduler`], [`rate_limiter`] and [`backoff`](keepwatch_core::backoff) are pure. What a reply means is the tracker's business;
-//! [`IngestedReport`] turns a report into the tracker's input.
+//! [`scheduler`], [`rate_limiter`] and [`backoff`](keepwatch_core::backoff) are pure. This module never interprets
+//! sessions: [`IngestedReport`] turns a report into the tracker's input.
 
 mod ingest;
 mod limits;

@@ -1,4 +1,5 @@
-//! The task that asks: it runs the plan's requests and the reader's, and reports each.
+//! The poller: a task that sends the scheduler's requests and the user's, and reports the outcome of each. It never
+//! interprets sessions, and never decides when to poll: the scheduler does.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,84 +16,85 @@ use keepwatch_core::clock::{Clock, Moment, Timestamp};
 use keepwatch_core::session::Targets;
 use keepwatch_core::session::{ApiError, ApiErrorKind, ConnectUrls, Project, Session, SessionId};
 
-/// More than a person can press before the poller looks.
+/// The capacity of the command queue: more commands than a person can trigger before the poller reads them.
 const COMMAND_QUEUE_SIZE: usize = 64;
 
-/// What the reader wants of the poller. It goes out at once, whatever the polls are waiting for.
+/// A command of the user. It takes effect at once, even during a backoff.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PollerCommand {
-    /// Poll everything now, and go on polling.
+    /// Polls everything now, and ends a pause.
     PollNow,
-    /// Poll everything over new connections, because the machine slept: now, or when a pause ends.
+    /// Polls everything over new connections, because the machine slept: now, or when a pause ends.
     Reconnect,
-    /// Poll no more.
+    /// Pauses polling.
     Pause,
-    /// Go on polling.
+    /// Resumes polling.
     Resume,
-    /// This session's connect URLs, fresh.
+    /// Fetches fresh connect URLs of a session.
     FetchConnectUrls(SessionId),
-    /// This session's live view, fresh.
+    /// Fetches a fresh URL of a session's live view.
     FetchLiveView(SessionId),
-    /// This session's release. It is tried again while it is worth it.
+    /// Releases a session. The poller retries after errors that may pass.
     Release(SessionId),
-    /// The sessions of the project in whatever state, once.
+    /// Lists the project's sessions of every status, once.
     ListRecent,
-    /// These were seen living by an earlier run: what no list has of them is asked for singly.
+    /// Polls sessions singly that an earlier run saw alive, unless a list contains them.
     TrackExisting(Vec<SessionId>),
-    /// Watch this session, too, as one that was named at the start.
+    /// Watches one more session, as if it had been named at the start.
     Watch(SessionId),
-    /// Ask for this session no more: it is another project's.
+    /// Stops polling a session, because it belongs to another project.
     Unwatch(SessionId),
 }
 
-/// What came back for a request, and when.
+/// The outcome of one request, with its times.
 #[derive(Debug)]
 pub struct Report {
-    /// What was asked.
+    /// The request.
     pub request: Request,
-    /// Just before it was sent.
+    /// The moment just before the request was sent.
     pub sent: Moment,
-    /// Just after its last byte came.
+    /// The moment just after the last byte of the response arrived.
     pub received: Moment,
-    /// The server's `Date`.
+    /// The `Date` of the response.
     pub date: Option<Timestamp>,
-    /// The size of the body, in bytes, unpacked.
+    /// The size of the body in bytes, after decompression.
     pub bytes: u64,
-    /// What the server says is left of its limit.
+    /// The server's rate limit, if the response states it.
     pub rate_limit: Option<RateLimit>,
-    /// What came.
+    /// The decoded body, or the error.
     pub result: Result<ResponseBody, ApiError>,
-    /// When it will be asked again; `None` if it will not, or only if the reader asks.
+    /// The moment of the next attempt; `None` if only the user can trigger one.
     pub next_attempt: Option<Moment>,
 }
 
-/// The body of an answer.
+/// The decoded body of a response.
 #[derive(Debug)]
 pub enum ResponseBody {
-    /// To [`Request::Session`].
+    /// The response to [`Request::Session`].
     Session(Session),
-    /// To [`Request::List`].
+    /// The response to [`Request::List`].
     List(SessionList),
-    /// To [`Request::Projects`].
+    /// The response to [`Request::Projects`].
     Projects(Vec<Project>),
-    /// To [`Request::ConnectUrls`].
+    /// The response to [`Request::ConnectUrls`].
     ConnectUrls(SessionWithUrls),
-    /// To [`Request::LiveView`].
+    /// The response to [`Request::LiveView`].
     LiveView(ConnectUrls),
-    /// To [`Request::Release`]: how the session stands, which may be as before.
+    /// The response to [`Request::Release`]: the session's current state, which may be unchanged.
     Released(Session),
-    /// To [`Request::RecentSessions`].
+    /// The response to [`Request::RecentSessions`].
     RecentSessions(SessionList),
 }
 
-/// The handle of the task; it ends when this is dropped.
+/// The handle of the poller task. The task ends when the handle is dropped.
 #[derive(Debug)]
 pub struct Poller {
     commands: mpsc::Sender<PollerCommand>,
 }
 
 impl Poller {
-    /// Starts asking for `targets` at this `pace`, and sends every report to `reports`. Without a `releaser` it only reads.
+    /// Spawns a task that polls `targets` within `limits` and sends reports to `reports`. Without a
+    /// `release_permission`, it only reads.
     #[must_use]
     pub fn spawn(
         client: Client,
@@ -118,7 +120,7 @@ impl Poller {
         Self { commands }
     }
 
-    /// Passes `ask` on. It is dropped if more asks wait than a person can have meant.
+    /// Sends a command to the task. Drops it if the queue is full.
     pub fn send_command(&self, command: PollerCommand) {
         let _ = self.commands.try_send(command);
     }
@@ -127,13 +129,13 @@ impl Poller {
 struct PollerTask {
     client: Arc<Client>,
     release_permission: Option<ReleasePermission>,
-    /// How often the release of a session was tried.
+    /// The number of finished release attempts per session.
     release_attempts: HashMap<SessionId, u32>,
     scheduler: Scheduler,
     clock: Clock,
     reports: mpsc::Sender<Report>,
     in_flight: JoinSet<Report>,
-    /// How many requests failed since the last that did not.
+    /// The number of failures since the last success.
     failures: u32,
 }
 
@@ -145,11 +147,11 @@ impl PollerTask {
             }
             let next = self.scheduler.next_due();
             tokio::select! {
-                ask = commands.recv() => match ask {
-                    Some(ask) => self.handle_command(ask),
+                command = commands.recv() => match command {
+                    Some(command) => self.handle_command(command),
                     None => return,
                 },
-                Some(done) = self.in_flight.join_next() => match done {
+                Some(finished) = self.in_flight.join_next() => match finished {
                     Ok(report) => {
                         if let Some(report) = self.on_response(report)
                             && self.reports.send(report).await.is_err()
@@ -157,7 +159,7 @@ impl PollerTask {
                             return;
                         }
                     }
-                    Err(bug) => std::panic::resume_unwind(bug.into_panic()),
+                    Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
                 },
                 () = crate::timer::sleep_until(&self.clock, next.unwrap_or_default()), if next.is_some() => {}
             }
@@ -192,42 +194,43 @@ impl PollerTask {
         }
     }
 
-    /// Sends a request, after a `rest` if it is a try that follows one that failed.
+    /// Spawns a request, which waits for `delay` first. Retries have a delay.
     fn spawn_request(&mut self, request: Request, delay: Duration) {
-        let (client, clock, releaser) =
+        let (client, clock, release_permission) =
             (Arc::clone(&self.client), self.clock.clone(), self.release_permission);
         let due = self.clock.now().mono.saturating_add(delay);
         // promise: request-threads, mutant: async move { -> async move { std::thread::spawn(|| loop { std::thread::park() });
         self.in_flight.spawn(async move {
             crate::timer::sleep_until(&clock, due).await;
             let sent = clock.now();
-            let response = send_request(&client, releaser, &request).await;
+            let response = send_request(&client, release_permission, &request).await;
             Report::new(request, sent, clock.now(), response)
         });
     }
 
-    /// The report as it goes on; none of a list that is given up, for single requests have taken its place.
+    /// Applies a finished request to the scheduler. Returns the report to pass on, or `None` for a list that is no
+    /// longer polled, because single requests have replaced it.
     fn on_response(&mut self, mut report: Report) -> Option<Report> {
         let now = self.clock.now();
-        if let Some(allowance) = report.rate_limit {
-            self.scheduler.update_rate_limit(allowance, now.mono);
+        if let Some(rate_limit) = report.rate_limit {
+            self.scheduler.update_rate_limit(rate_limit, now.mono);
         }
         if let Err(ApiError { kind: ApiErrorKind::Tls(_), .. }) = &report.result {
-            // A client knows the certificates that there were when it was made; the one that was missing may come.
+            // An HTTP client loads certificates when it is built. A new one finds those that were installed since.
             // promise: new-client
             self.client = Arc::new(self.client.reconnected());
         }
         if let Request::Release(id) = &report.request {
             let id = id.clone();
             let delay = self.release_retry_delay(&id, report.result.as_ref().err());
-            report.next_attempt = delay.map(|rest| now.plus(rest));
-            if let Some(rest) = delay {
-                self.spawn_request(Request::Release(id), rest);
+            report.next_attempt = delay.map(|delay| now.plus(delay));
+            if let Some(delay) = delay {
+                self.spawn_request(Request::Release(id), delay);
             }
             self.log_result(&report, now);
             return Some(report);
         }
-        // Of a list, what the reader named is all that anyone is told of.
+        // Reports contain only watched sessions.
         if let Ok(ResponseBody::List(listing)) = &mut report.result {
             listing.sessions.retain(|session| self.scheduler.is_watched(&session.id));
         }
@@ -242,7 +245,7 @@ impl PollerTask {
         (next_poll.is_some() || !matches!(report.request, Request::List(_))).then_some(report)
     }
 
-    /// Logs what failed and when it is tried again, and that it goes on.
+    /// Logs a failure with the time of its next attempt, and the first success after failures.
     fn log_result(&mut self, report: &Report, now: Moment) {
         let (endpoint, request) = (self.client.endpoint(), &report.request);
         match (&report.result, report.next_attempt) {
@@ -263,18 +266,18 @@ impl PollerTask {
 }
 
 impl PollerTask {
-    /// After which rest a release is to be tried again; `None` if it went, or will not go, or was tried often enough.
+    /// Returns the delay before the next attempt of a release, or `None` if it succeeded or is not worth a retry.
     fn release_retry_delay(&mut self, id: &SessionId, error: Option<&ApiError>) -> Option<Duration> {
-        let tries = self.release_attempts.remove(id)?.saturating_add(1);
-        let delay = backoff::release_delay(error?, tries, fastrand::f64())?;
-        self.release_attempts.insert(id.clone(), tries);
+        let attempts = self.release_attempts.remove(id)?.saturating_add(1);
+        let delay = backoff::release_delay(error?, attempts, fastrand::f64())?;
+        self.release_attempts.insert(id.clone(), attempts);
         Some(delay)
     }
 }
 
 impl<'a> From<&'a Result<ResponseBody, ApiError>> for PollOutcome<'a> {
-    fn from(outcome: &'a Result<ResponseBody, ApiError>) -> Self {
-        match outcome {
+    fn from(result: &'a Result<ResponseBody, ApiError>) -> Self {
+        match result {
             Ok(ResponseBody::Session(session)) if session.is_final() => Self::Ended,
             Ok(
                 ResponseBody::Session(_)
@@ -284,9 +287,9 @@ impl<'a> From<&'a Result<ResponseBody, ApiError>> for PollOutcome<'a> {
                 | ResponseBody::Released(_),
             ) => Self::Alive,
             Ok(ResponseBody::List(listing)) => {
-                // A server that takes no notice of the status that is asked for lists what is over, too.
-                let alive = listing.sessions.iter().filter(|it| !it.is_final());
-                Self::Listed(alive.map(|it| it.id.clone()).collect())
+                // A server that ignores the `status` parameter lists sessions that have ended, too.
+                let alive = listing.sessions.iter().filter(|session| !session.is_final());
+                Self::Listed(alive.map(|session| session.id.clone()).collect())
             }
             Ok(ResponseBody::Projects(_)) => Self::Projects,
             Err(error) => Self::Failed(error),
@@ -294,7 +297,7 @@ impl<'a> From<&'a Result<ResponseBody, ApiError>> for PollOutcome<'a> {
     }
 }
 
-/// Sends `request` and takes its answer.
+/// Sends `request` and returns its response. Without a `release_permission`, [`Request::Release`] fails.
 pub async fn send_request(
     client: &Client,
     release_permission: Option<ReleasePermission>,
@@ -308,14 +311,14 @@ pub async fn send_request(
         Request::ConnectUrls(id) => client.session_with_urls(id).await.map(ResponseBody::ConnectUrls),
         Request::LiveView(id) => client.live_view(id).await.map(ResponseBody::LiveView),
         Request::Release(id) => match release_permission {
-            Some(releaser) => releaser.release(client, id).await.map(ResponseBody::Released),
+            Some(permission) => permission.release(client, id).await.map(ResponseBody::Released),
             None => ApiResponse::failed(ApiErrorKind::ReadOnly.into()),
         },
     }
 }
 
 impl Report {
-    /// What came back for `request`, which was sent then.
+    /// Creates a report of `request`, without a next attempt.
     #[must_use]
     pub fn new(
         request: Request,
@@ -323,17 +326,8 @@ impl Report {
         received: Moment,
         response: ApiResponse<ResponseBody>,
     ) -> Self {
-        let ApiResponse { result: outcome, date, bytes, rate_limit: allowance } = response;
-        let outcome = outcome.map_err(|error| error.resolve_retry_after(received.wall));
-        Self {
-            request,
-            sent,
-            received,
-            date,
-            bytes,
-            rate_limit: allowance,
-            result: outcome,
-            next_attempt: None,
-        }
+        let ApiResponse { result, date, bytes, rate_limit } = response;
+        let result = result.map_err(|error| error.resolve_retry_after(received.wall));
+        Self { request, sent, received, date, bytes, rate_limit, result, next_attempt: None }
     }
 }

@@ -1,22 +1,25 @@
-//! What is due, and which requests cover it. Pure: it is told the time and what came back.
+//! The scheduler: decides which request to send at which time. It is pure: the caller passes in the time and the
+//! outcomes. It never sends anything itself.
 //!
 //! ```text
-//!                     ┌──────── answered, alive: the next point of the grid ───────┐
+//!                     ┌───────── response, alive: the next point of the grid ──────┐
 //!                     ▼                                                            │
-//!   a target ──► waiting ── due, a place free, nothing holds ──► in flight ────────┤
+//!   target ────► Waiting ── due, a slot is free, no backoff ──► InFlight ──────────┤
 //!                     ▲                                                            │
-//!                     └──────── failed: interval·2ⁿ, by itself or for all ─────────┤
+//!                     └───────── failure: backoff, for one target or for all ──────┤
 //!                                                                                  ▼
-//!                                                     answered, ended ──► done, never asked again
+//!                                              response, ended ──► removed, never polled again
 //! ```
 //!
-//! The grid is `start + k·interval`: what is due together is asked together, and the screen changes once.
+//! The grid is `start + k·interval`. Polls that are due together are sent together, so the screen changes once.
 //!
-//! Up to [`MAX_POLLED_SINGLY`] sessions are asked for singly. More, or all, are looked for in the two lists, and asked for singly only if
-//! they left these or if these do not show them. Lists go before single requests, and the newest ends before the older.
+//! Up to [`MAX_POLLED_SINGLY`] named sessions are polled singly. For more, or for all sessions, the scheduler polls
+//! the two lists, and polls a session singly only after it left the lists or if no list contains it. Lists go before
+//! single sessions, and the sessions that left the lists last go first.
 //!
-//! Failures that concern one session delay that session. Failures that concern all (no network, the key refused, a
-//! rate limit) hold everything, and then one request alone goes first: a server that comes back is not met by a burst.
+//! A failure that concerns one session delays that session. A failure that concerns all (no network, a rejected API
+//! key, a rate limit) delays everything. After it, the scheduler first sends a single request, so that a server that
+//! recovers does not receive a burst.
 
 mod list_membership;
 mod priority;
@@ -32,19 +35,19 @@ use keepwatch_core::session::Targets;
 use keepwatch_core::session::{ApiError, List, SessionId};
 use list_membership::ListMembership;
 
-/// How many polls may be in flight at a time.
+/// The number of polls that may be in flight at a time.
 // promise: requests-in-flight, mutant: = 4 -> = 64
 pub const MAX_IN_FLIGHT: usize = 4;
-/// Up to so many named sessions are asked for singly: a list may hold a thousand others.
+/// The largest number of named sessions that are polled singly. A list may contain a thousand others.
 pub const MAX_POLLED_SINGLY: usize = 4;
-/// The list of pending sessions is asked every so many intervals: a session stays pending for seconds.
+/// The number of intervals between polls of the list of pending sessions. A session stays pending for seconds.
 // promise: pending-interval, mutant: = 3 -> = 1
 const PENDING_EVERY: u32 = 3;
-/// How often the projects are read again, for their limits and defaults.
+/// The time between polls of the projects, for their limits and defaults.
 const PROJECTS_EVERY: Duration = Duration::from_secs(60 * 60);
-/// A session that says RUNNING while the list lacks it is asked at doubling distances up to this.
+/// The longest interval for a session that is RUNNING but missing from the list. The interval doubles up to this.
 const MAX_UNLISTED_INTERVAL: Duration = Duration::from_secs(5 * 60);
-/// An id that does not exist is asked at growing distances up to this: it may be created yet.
+/// The longest interval for an id that does not exist: the session may yet be created. The interval doubles up to this.
 const MAX_NOT_FOUND_INTERVAL: Duration = Duration::from_secs(60);
 
 /// One request, as the poller sends it.
@@ -54,55 +57,57 @@ pub enum Request {
     Session(SessionId),
     /// One list.
     List(List),
-    /// The projects that the key can see.
+    /// The projects that the API key can access.
     Projects,
-    /// One session with its connect fields, because the reader asked. Not of the plan: it waits for nothing.
+    /// One session with its connect fields. Only the user triggers it, and the scheduler never delays it.
     ConnectUrls(SessionId),
-    /// The sessions of the project in whatever state, because the reader asked. Not of the plan either.
+    /// The project's sessions of every status. Only the user triggers it.
     RecentSessions,
-    /// The live view of one session, because the reader asked. Not of the plan either.
+    /// The live view of one session. Only the user triggers it.
     LiveView(SessionId),
-    /// The release of one session, because the reader asked. Not of the plan either.
+    /// The release of one session. Only the user triggers it.
     Release(SessionId),
 }
 
-/// What an answer means for the plan.
+/// The part of a response that matters to the scheduler.
 #[derive(Clone, Debug)]
 pub enum PollOutcome<'a> {
     /// The session can still change.
     Alive,
-    /// It can not.
+    /// The session has ended.
     Ended,
-    /// The list holds these.
+    /// The list contains these sessions.
     Listed(Vec<SessionId>),
-    /// The projects came.
+    /// The projects arrived.
     Projects,
-    /// Nothing came.
+    /// The request failed.
     Failed(&'a ApiError),
 }
 
-/// When the targets are asked. Times are the monotonic clock's.
+/// The state of all polls of one profile. Times are those of the monotonic clock.
 #[derive(Debug)]
 pub struct Scheduler {
     interval: Duration,
-    /// Point zero of the grid.
+    /// The first point of the grid.
     grid_start: Duration,
     targets: HashMap<Request, PollTarget>,
-    /// Named while all sessions are watched: asked singly while the lists lack them, whatever the answer.
+    /// Sessions that the user named in addition to the targets. They are polled singly while no list contains them,
+    /// even if they do not exist.
     added_sessions: HashSet<SessionId>,
-    /// What the lists hold, while they are asked for.
+    /// The contents of the lists; `None` if lists are not polled.
     lists: Option<ListMembership>,
     rate_limiter: RateLimiter,
-    /// Whether the newest poll was for a list.
+    /// True if the newest poll was for a list.
     last_poll_was_list: bool,
+    /// The number of polls in flight.
     in_flight: usize,
-    /// Of these, how many do not count, because the reader asked for everything while they were under way.
+    /// The number of these that were sent before the last refresh and take no slot.
     ignored_in_flight: usize,
-    /// Nothing is polled before this.
+    /// The end of the backoff for all polls.
     backoff_until: Duration,
-    /// Failures in a row that concerned all.
+    /// The number of consecutive failures that concern all polls.
     shared_failures: u32,
-    /// Whether the projects were answered, in whatever way.
+    /// True if the projects were polled at least once, with any result but a throttled request.
     has_polled_projects: bool,
     is_paused: bool,
 }
@@ -111,9 +116,9 @@ pub struct Scheduler {
 struct PollTarget {
     state: PollState,
     failures: u32,
-    /// For an unlisted or absent session: how far apart it is asked.
+    /// The interval between polls of a session that no list contains or that does not exist.
     retry_interval: Duration,
-    /// When it left the lists, until it is known why.
+    /// The time at which the session left the lists; `None` after a successful poll.
     left_lists_at: Option<Duration>,
 }
 
@@ -124,14 +129,14 @@ enum PollState {
 }
 
 impl Scheduler {
-    /// A plan whose first round is due at `now`.
+    /// Creates a scheduler whose first polls are due at `now`.
     #[must_use]
     pub fn new(targets: &Targets, limits: PollLimits, now: Duration) -> Self {
         let lists = match targets {
             Targets::Ids(ids) => (ids.len() > MAX_POLLED_SINGLY).then(|| ListMembership::for_named(ids)),
             Targets::All | Targets::OneList(_) => Some(ListMembership::default()),
         };
-        let mut plan = Self {
+        let mut scheduler = Self {
             interval: limits.interval,
             grid_start: now,
             targets: HashMap::new(),
@@ -147,23 +152,23 @@ impl Scheduler {
             is_paused: false,
         };
         match targets {
-            Targets::Ids(ids) if !plan.polls_lists() => {
+            Targets::Ids(ids) if !scheduler.polls_lists() => {
                 for id in ids {
-                    plan.add(Request::Session(id.clone()), now);
+                    scheduler.add(Request::Session(id.clone()), now);
                 }
             }
             Targets::Ids(_) => List::ALL.into_iter().for_each(|list| {
-                plan.add(Request::List(list), now);
+                scheduler.add(Request::List(list), now);
             }),
-            of_lists => of_lists.lists().iter().for_each(|list| {
-                plan.add(Request::List(*list), now);
+            targets => targets.lists().iter().for_each(|list| {
+                scheduler.add(Request::List(*list), now);
             }),
         }
-        plan.add(Request::Projects, now);
-        plan
+        scheduler.add(Request::Projects, now);
+        scheduler
     }
 
-    /// Watches one more session, as one that was named at the start. It is due at once.
+    /// Adds a session as if it had been named at the start. Its poll is due at once.
     pub fn watch(&mut self, id: SessionId, now: Duration) {
         self.added_sessions.insert(id.clone());
         if let Some(lists) = &mut self.lists {
@@ -175,7 +180,7 @@ impl Scheduler {
         }
     }
 
-    /// Asks for a session no more, which is not there. What is under way is taken as ever.
+    /// Stops polling a session. A poll in flight is processed as usual.
     pub fn unwatch(&mut self, id: SessionId) {
         self.added_sessions.remove(&id);
         let request = Request::Session(id);
@@ -194,12 +199,13 @@ impl Scheduler {
         })
     }
 
-    /// A reply says what is left of the server's limit.
+    /// Applies the server's rate limit from a response.
     pub fn update_rate_limit(&mut self, rate_limit: RateLimit, now: Duration) {
         self.rate_limiter.update_from_headers(rate_limit, now);
     }
 
-    /// What came back for `request` at `now`. `die` is 0 to 1. Returns when it will be asked again.
+    /// Applies the outcome of `request`, which arrived at `now`. `jitter` is from 0 to 1. Returns the time of the next
+    /// poll; `None` if the scheduler will not repeat the request.
     pub fn on_response(
         &mut self,
         request: &Request,
@@ -217,7 +223,7 @@ impl Scheduler {
         if let Request::List(_) = request
             && !self.polls_lists()
         {
-            self.targets.remove(request); // given up while it was under way
+            self.targets.remove(request); // the lists were given up while it was in flight
             if let PollOutcome::Failed(error) = outcome
                 && error.affects_all_requests()
             {
@@ -245,12 +251,12 @@ impl Scheduler {
         };
         match next_poll {
             Some(at) => {
-                let distance =
-                    self.targets.get(request).map_or(target.retry_interval, |now| now.retry_interval);
+                let retry_interval =
+                    self.targets.get(request).map_or(target.retry_interval, |target| target.retry_interval);
                 let state = PollState::Waiting(at);
                 self.targets.insert(
                     request.clone(),
-                    PollTarget { state, failures: 0, retry_interval: distance, left_lists_at: None },
+                    PollTarget { state, failures: 0, retry_interval, left_lists_at: None },
                 );
             }
             None => {
@@ -260,7 +266,8 @@ impl Scheduler {
         next_poll
     }
 
-    /// A single session lives. If the lists are what is watched, it is asked only while they lack it.
+    /// Returns the time of the next poll of a live session. While lists are polled, a session is polled singly only if
+    /// no list contains it.
     fn next_poll_of_live(
         &mut self,
         request: &Request,
@@ -269,23 +276,24 @@ impl Scheduler {
         now: Duration,
     ) -> Option<Duration> {
         let Request::Session(id) = request else { return None };
-        let (distance, at) = if !self.polls_lists() {
+        let (retry_interval, at) = if !self.polls_lists() {
             (Duration::ZERO, self.next_grid_point(sent, now, 1))
         } else if self.lists.as_ref().is_some_and(|lists| lists.contains(id)) {
             return None;
         } else if self.added_sessions.contains(id) {
             (Duration::ZERO, self.next_grid_point(sent, now, 1))
         } else {
-            let longest = MAX_UNLISTED_INTERVAL.max(self.interval);
-            let distance = target.retry_interval.saturating_mul(2).clamp(self.interval, longest);
-            (distance, now.saturating_add(distance))
+            let max_interval = MAX_UNLISTED_INTERVAL.max(self.interval);
+            let retry_interval = target.retry_interval.saturating_mul(2).clamp(self.interval, max_interval);
+            (retry_interval, now.saturating_add(retry_interval))
         };
         if let Some(target) = self.targets.get_mut(request) {
-            target.retry_interval = distance;
+            target.retry_interval = retry_interval;
         }
         Some(at)
     }
 
+    /// Applies a failure. Returns the time of the next poll.
     fn on_failure(
         &mut self,
         request: &Request,
@@ -301,20 +309,20 @@ impl Scheduler {
         {
             return None;
         }
-        // What concerns all is not this one's failure; the projects, which nothing waits for, count their own.
+        // `shared_failures` counts failures that concern all. The projects are optional and count all their own.
         if !error.affects_all_requests() || *request == Request::Projects {
             target.failures = target.failures.saturating_add(1);
         }
         let own_retry = now.saturating_add(backoff::poll_delay(self.interval, target.failures, jitter));
         let at = if *request == Request::Projects && !error.is_throttled() {
-            // An extra that a server may lack; what its failure would say about all, the others find out.
+            // The projects are optional, and a server may lack them. Other polls notice a failure that concerns all.
             self.has_polled_projects = true;
             if error.is_network_error() { own_retry } else { now.saturating_add(PROJECTS_EVERY) }
         } else if let Request::Session(id) = request
             && error.is_not_found()
         {
-            let of_all = self.lists.as_ref().is_some_and(|lists| !lists.is_for_named());
-            if of_all && !self.added_sessions.contains(id) {
+            let watches_all = self.lists.as_ref().is_some_and(|lists| !lists.is_for_named());
+            if watches_all && !self.added_sessions.contains(id) {
                 self.targets.remove(request);
                 return None;
             }
@@ -336,11 +344,11 @@ impl Scheduler {
         Some(at)
     }
 
-    /// Lets nothing be asked for a while. Requests that were under way together fail together: that is one failure,
-    /// not four, but what a server asks for counts each time.
+    /// Delays all polls. Requests that were in flight together count as one failure, not four. A `retry-after` of the
+    /// server counts every time.
     fn back_off_all(&mut self, error: &ApiError, sent: Duration, now: Duration, jitter: f64) {
-        let is_new = sent >= self.backoff_until;
-        if is_new {
+        let is_new_failure = sent >= self.backoff_until;
+        if is_new_failure {
             self.shared_failures = self.shared_failures.saturating_add(1);
         }
         let own_delay = if error.is_auth_error() {
@@ -349,17 +357,17 @@ impl Scheduler {
             backoff::poll_delay(self.interval, self.shared_failures, jitter)
         };
         let delay = match error.retry_after {
-            // One that asks for next to no rest, again and again, gets what it would get without asking.
-            // promise: retry-after, mutant: => asked -> => own
-            Some(asked) if asked > self.interval && !error.is_auth_error() => asked,
-            Some(asked) => asked.max(own_delay),
-            None if is_new => own_delay,
+            // A server that keeps sending a very short delay gets the normal backoff.
+            // promise: retry-after, mutant: => retry_after -> => own_delay
+            Some(retry_after) if retry_after > self.interval && !error.is_auth_error() => retry_after,
+            Some(retry_after) => retry_after.max(own_delay),
+            None if is_new_failure => own_delay,
             None => Duration::ZERO,
         };
         self.backoff_until = self.backoff_until.max(now.saturating_add(delay));
     }
 
-    /// What waits, for whatever reason, is due now; if it is paused, as soon as it goes on.
+    /// Makes all waiting polls due now, except the projects. While paused, they are due on resume.
     pub fn refresh(&mut self, now: Duration) {
         self.backoff_until = now;
         self.rate_limiter.forget_server_limit();
@@ -369,17 +377,17 @@ impl Scheduler {
             if let PollState::Waiting(at) = &mut target.state
                 && *request != Request::Projects
             {
-                *at = now.min(*at); // what is due already keeps its turn
+                *at = now.min(*at); // overdue polls keep their order
             }
         }
     }
 
-    /// Nothing more is asked until [`Scheduler::resume`].
+    /// Stops all polls until [`Scheduler::resume`].
     pub fn pause(&mut self) {
         self.is_paused = true;
     }
 
-    /// Goes on where [`Scheduler::pause`] stopped it. What fell due meanwhile is due now, once.
+    /// Continues after [`Scheduler::pause`]. Each poll that fell due meanwhile is due now, once.
     pub fn resume(&mut self) {
         self.is_paused = false;
     }
@@ -388,8 +396,8 @@ impl Scheduler {
         if *request == Request::List(List::Pending) { PENDING_EVERY } else { 1 }
     }
 
-    /// The point of the grid that is `rounds` intervals after `sent`, or one that is not long past: an answer that took
-    /// longer than that skips rounds.
+    /// Returns the point of the grid `rounds` intervals after `sent`, or the one nearest to `now` if that is later. A
+    /// slow response thus skips rounds.
     fn next_grid_point(&self, sent: Duration, now: Duration, rounds: u32) -> Duration {
         let step = self.interval.as_nanos().max(1);
         let nearest =

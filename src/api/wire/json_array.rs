@@ -1,42 +1,45 @@
-//! Splits a JSON array into its elements while the text arrives in pieces. Each element is passed on as soon as it is complete,
-//! and its bytes are dropped. This module looks only at quotes, brackets and commas: serde_json decodes each element, so a
-//! mistake here cannot make valid JSON of what is none.
+//! Splits a JSON array into its elements while the text arrives in chunks. Each element is passed on as soon as it is
+//! complete, and its bytes are dropped. This module looks only at quotes, brackets and commas. serde_json decodes each
+//! element, so a mistake here cannot make invalid JSON valid.
 //!
-//! Why this is not left to serde_json: it needs the whole text in memory, or a `Read` that blocks. A list of ten thousand
-//! sessions is several megabytes, and the program has one thread for the screen and the network. Three ways were compared at
-//! 10,000 sessions (`docs/performance.md`):
+//! serde_json cannot do this alone: it needs the whole text in memory, or a `Read` that blocks. A list of ten thousand
+//! sessions is several megabytes, and the program has one thread for the screen and the network. Three ways were
+//! compared at 10,000 sessions (`docs/performance.md`):
 //!
-//! - The whole body in memory, decoded at its end: 51 MB resident, and no keystroke is answered while it is decoded.
-//! - The same on a second thread: keystrokes are answered, but the heap of that thread alone took 10 MB.
-//! - In pieces, together with the sharing of texts in [`list`](super::list): 30 MB resident, no second thread, and the event
-//!   loop is held up for one piece of the network's buffer at a time.
+//! - Buffering the whole body and decoding it at its end: 51 MB resident, and keystrokes wait while it is decoded.
+//! - The same on a second thread: keystrokes do not wait, but the heap of that thread alone took 10 MB.
+//! - Decoding in chunks, and sharing texts in [`list`](super::list): 30 MB resident, no second thread, and the event
+//!   loop is blocked for one network chunk at a time.
 //!
-//! The tests compare it with serde_json on arbitrary texts, cut at arbitrary places.
+//! The tests compare this module with serde_json on arbitrary texts, split at arbitrary points.
 //!
 //! ```text
-//!            '['              a value         ','
-//!   Start ───────► Opened ──────────────► After ───► Next ──a value──► After
-//!     │ else          └──────── ']' ────► End ◄─']'────┘
-//!     └────► Other: all of it is kept, for whoever says what it is instead
+//!         '['                       element                ','
+//!   Start ───► AfterOpeningBracket ─────────► AfterElement ───► AfterComma
+//!     │                 │                       │      ▲            │
+//!     │                 └── ']' ──► Closed ◄─']'┘      └── element ─┘
+//!     │ anything else
+//!     └───────────────► NotAnArray: keeps the whole text for the error message
 //! ```
 
 use memchr::{memchr_iter, memchr2, memrchr};
 
-/// The byte order mark that some writers put first.
+/// The byte order mark with which some servers begin a body.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
-/// What is left of the text, and where it stands.
+/// The splitter: its state and the text that is not split yet.
 #[derive(Debug, Default)]
 pub(super) struct JsonArraySplitter {
     state: SplitterState,
-    /// What came and is not handed over yet.
+    /// Text that has arrived and is not passed on yet.
     text: Vec<u8>,
-    /// How much of the element at the start of `text` was looked at.
+    /// The number of bytes at the start of `text` that were scanned already.
     scanned: usize,
-    /// How many brackets are open there.
+    /// The number of open brackets after the scanned bytes.
     depth: usize,
+    /// True if the scanned bytes end inside a string.
     in_string: bool,
-    /// Where `text` begins.
+    /// The position of the start of `text`.
     text_start: TextPosition,
 }
 
@@ -51,7 +54,7 @@ enum SplitterState {
     NotAnArray,
 }
 
-/// A place in the whole text, as JSON's readers count: lines from 1, and the bytes of the line before it.
+/// A position in the whole text, counted as serde_json does: lines from 1, and bytes within the line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TextPosition {
     pub(super) line: usize,
@@ -65,18 +68,18 @@ impl Default for TextPosition {
 }
 
 impl TextPosition {
-    /// The place behind `text`, which begins here.
+    /// Returns the position after `text`, which begins here.
     fn after(self, text: &[u8]) -> Self {
         match memrchr(b'\n', text) {
             None => Self { column: self.column.saturating_add(text.len()), ..self },
-            Some(last) => Self {
+            Some(last_break) => Self {
                 line: self.line.saturating_add(memchr_iter(b'\n', text).count()),
-                column: text.len().saturating_sub(last).saturating_sub(1),
+                column: text.len().saturating_sub(last_break).saturating_sub(1),
             },
         }
     }
 
-    /// The place that a reader of the text that begins here calls `line` and `column`.
+    /// Returns the position of `line` and `column` in a text that begins here.
     fn offset_by(self, line: usize, column: usize) -> Self {
         match line {
             0 | 1 => Self { column: self.column.saturating_add(column), ..self },
@@ -85,39 +88,39 @@ impl TextPosition {
     }
 }
 
-/// How the text ended.
+/// The result at the end of the text.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ArrayEnd {
-    /// It was an array.
+    /// A complete array.
     Complete,
-    /// It was one until it broke off.
+    /// An array that was cut off.
     Truncated,
-    /// It is something else: this.
+    /// Something else, with its text.
     NotAnArray(Vec<u8>),
 }
 
 impl JsonArraySplitter {
-    /// Takes the next piece. `each` gets the text of every element that is whole by now, and says where in it what is no
-    /// JSON stands: line and column.
+    /// Adds the next chunk. Calls `on_element` with the text of every element that is complete now. `on_element`
+    /// returns the line and column of an error in the element.
     ///
     /// # Errors
-    /// Where the text is no JSON, from which on nothing is to be taken.
+    /// The position at which the text is not JSON. The splitter must not be used after an error.
     pub(super) fn push(
         &mut self,
-        piece: &[u8],
+        chunk: &[u8],
         mut on_element: impl FnMut(&[u8]) -> Result<(), (usize, usize)>,
     ) -> Result<(), TextPosition> {
-        self.text.extend_from_slice(piece);
+        self.text.extend_from_slice(chunk);
         let mut text = std::mem::take(&mut self.text);
         let mut consumed = 0;
         let outcome = loop {
-            let rest = text.get(consumed..).unwrap_or_default();
-            let blank = if self.scanned > 0 { 0 } else { self.blank(rest) };
-            let Some(first) = rest.get(blank) else {
-                consumed = text.len(); // what is blank is not looked at again, however much comes of it
+            let unread = text.get(consumed..).unwrap_or_default();
+            let blank = if self.scanned > 0 { 0 } else { self.count_leading_whitespace(unread) };
+            let Some(first) = unread.get(blank) else {
+                consumed = text.len(); // drops whitespace, so that endless whitespace takes no memory
                 break Ok(());
             };
-            let begun = rest.get(blank..).unwrap_or_default();
+            let token = unread.get(blank..).unwrap_or_default();
             let syntax_error = || {
                 Err(self
                     .text_start
@@ -127,10 +130,10 @@ impl JsonArraySplitter {
             let transition = match (self.state, first) {
                 (SplitterState::NotAnArray, _) => break Ok(()),
                 (SplitterState::Start, b'[') => Some((SplitterState::AfterOpeningBracket, 1)),
-                (SplitterState::Start, _) if begun.starts_with(BYTE_ORDER_MARK) => {
+                (SplitterState::Start, _) if token.starts_with(BYTE_ORDER_MARK) => {
                     Some((SplitterState::Start, BYTE_ORDER_MARK.len()))
                 }
-                (SplitterState::Start, _) if BYTE_ORDER_MARK.starts_with(begun) => None,
+                (SplitterState::Start, _) if BYTE_ORDER_MARK.starts_with(token) => None,
                 (SplitterState::Start, _) => {
                     self.state = SplitterState::NotAnArray;
                     break Ok(());
@@ -144,10 +147,10 @@ impl JsonArraySplitter {
                     break syntax_error();
                 }
                 (SplitterState::AfterOpeningBracket | SplitterState::AfterComma, _) => {
-                    match self.find_element_end(begun) {
+                    match self.find_element_end(token) {
                         None => None,
                         Some(end) => {
-                            if let Err((line, column)) = on_element(begun.get(..end).unwrap_or_default()) {
+                            if let Err((line, column)) = on_element(token.get(..end).unwrap_or_default()) {
                                 let before = text.get(..consumed.saturating_add(blank)).unwrap_or_default();
                                 break Err(self.text_start.after(before).offset_by(line, column));
                             }
@@ -167,30 +170,30 @@ impl JsonArraySplitter {
         outcome
     }
 
-    /// How many bytes of nothing `rest` begins with.
-    fn blank(&self, rest: &[u8]) -> usize {
+    /// Returns the number of whitespace bytes at the start of `unread`.
+    fn count_leading_whitespace(&self, unread: &[u8]) -> usize {
         let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
         match self.state {
-            SplitterState::NotAnArray => 0, // it may be quoted
-            _ => rest.iter().position(|byte| !is_blank(byte)).unwrap_or(rest.len()),
+            SplitterState::NotAnArray => 0, // the error message may quote it
+            _ => unread.iter().position(|byte| !is_blank(byte)).unwrap_or(unread.len()),
         }
     }
 
-    /// Where the element ends with which `text` begins, once it is whole.
+    /// Returns the end of the element at the start of `text`, or `None` if the element is not complete yet.
     fn find_element_end(&mut self, text: &[u8]) -> Option<usize> {
         let mut at = self.scanned;
         let end = loop {
             let Some(byte) = text.get(at) else { break None };
             if self.in_string {
-                let rest = text.get(at..).unwrap_or_default();
-                let Some(found) = memchr2(b'"', b'\\', rest) else {
+                let unread = text.get(at..).unwrap_or_default();
+                let Some(found) = memchr2(b'"', b'\\', unread) else {
                     at = text.len();
                     break None;
                 };
                 at = at.saturating_add(found);
                 if text.get(at) == Some(&b'\\') {
                     if text.len() <= at.saturating_add(1) {
-                        break None; // what it escapes is yet to come
+                        break None; // the escaped byte has not arrived yet
                     }
                     at = at.saturating_add(2);
                     continue;
@@ -220,7 +223,7 @@ impl JsonArraySplitter {
         end
     }
 
-    /// Nothing more will come.
+    /// Returns the result at the end of the text.
     pub(super) fn finish(self) -> ArrayEnd {
         match self.state {
             SplitterState::Closed => ArrayEnd::Complete,

@@ -1,6 +1,6 @@
-//! Decodes the body of `GET /v1/sessions` while it arrives. Each session is decoded as soon as its text is complete, so a list of
-//! ten thousand takes no more memory than the sessions that are kept. The header of [`elements`](super::elements) says what this
-//! was compared with.
+//! Decodes the body of `GET /v1/sessions` while it arrives. Each session is decoded as soon as its text is complete,
+//! so a list of ten thousand takes no more memory than the decoded sessions. The header of
+//! [`json_array`](super::json_array) lists the alternatives that were measured.
 
 use memchr::memmem::Finder;
 use serde_json::value::RawValue;
@@ -13,17 +13,18 @@ use crate::api::error_mapping::{MIN_REDACTED_KEY_BYTES, redact_key};
 use keepwatch_core::session::{ApiError, ApiErrorKind, Metadata, Secret, Session, SessionId};
 use keepwatch_core::text::Untrusted;
 
-/// How many sessions of the last list may have left before the next one that is still there.
+/// The number of entries of the last list to search for a session. Sessions that left the list are skipped this way.
 const LOOK_AHEAD: usize = 8;
-/// How many texts that many sessions have in common are remembered.
+/// The number of texts to remember that many sessions share.
 const MAX_COMMON_TEXTS: usize = 8;
 
-/// The texts of the last list, in its order, so that what is said again is kept once and not copied.
+/// The texts of the last list, in its order. The next list shares texts that have not changed instead of copying them.
 #[derive(Debug, Default)]
 pub(in crate::api) struct InternCache {
     texts: Vec<InternedTexts>,
-    /// Where in it the next session should stand.
+    /// The index in `texts` at which the next session is expected.
     next: usize,
+    /// Project ids, the newest first.
     common: Vec<Untrusted>,
 }
 
@@ -35,12 +36,12 @@ struct InternedTexts {
 }
 
 impl InternCache {
-    /// Lets `session` have the texts that are known already.
+    /// Replaces texts of `session` by equal texts of the last list.
     fn intern(&mut self, session: &mut Session) {
         let ahead = self.texts.get(self.next..).unwrap_or_default().iter().take(LOOK_AHEAD);
         let found = ahead.enumerate().find(|(_, texts)| texts.id == session.id);
-        if let Some((past, texts)) = found {
-            self.next = self.next.saturating_add(past).saturating_add(1);
+        if let Some((skipped, texts)) = found {
+            self.next = self.next.saturating_add(skipped).saturating_add(1);
             session.id = texts.id.clone();
             if session.context == texts.context {
                 session.context.clone_from(&texts.context);
@@ -60,7 +61,7 @@ impl InternCache {
         }
     }
 
-    /// The same for the list after this one.
+    /// Creates the cache for the list that follows `listing`.
     fn from_list(listing: &SessionList, common: Vec<Untrusted>) -> Self {
         let texts = listing.sessions.iter().map(|session| InternedTexts {
             id: session.id.clone(),
@@ -71,13 +72,13 @@ impl InternCache {
     }
 }
 
-/// What came of a list so far.
+/// A reader that decodes a list while it arrives.
 #[derive(Debug)]
 pub(in crate::api) struct ListReader {
     splitter: JsonArraySplitter,
     listing: SessionList,
     cache: InternCache,
-    /// Is in nothing that is kept.
+    /// The API key, which is redacted in every element.
     key_to_redact: Secret,
     first_byte: Option<u8>,
 }
@@ -90,18 +91,18 @@ impl ListReader {
 }
 
 impl BodyReader for ListReader {
-    /// The list, and its texts for the next one.
+    /// The list, and the cache for the next one.
     type Value = (SessionList, InternCache);
 
-    fn push(&mut self, piece: &[u8]) -> Result<(), ApiError> {
+    fn push(&mut self, chunk: &[u8]) -> Result<(), ApiError> {
         let Self { splitter, listing, cache, key_to_redact, first_byte } = self;
-        *first_byte = first_byte.or_else(|| piece.iter().find(|byte| !byte.is_ascii_whitespace()).copied());
+        *first_byte = first_byte.or_else(|| chunk.iter().find(|byte| !byte.is_ascii_whitespace()).copied());
         let key_finder = Finder::new(key_to_redact.expose());
-        let outcome = splitter.push(piece, |element| {
-            let is_quoted =
+        let outcome = splitter.push(chunk, |element| {
+            let has_key =
                 key_to_redact.expose().len() >= MIN_REDACTED_KEY_BYTES && key_finder.find(element).is_some();
             // promise: key-in-list, mutant: redact_key(element.to_vec(), key_to_redact) -> element.to_vec()
-            let safe = is_quoted.then(|| redact_key(element.to_vec(), key_to_redact));
+            let safe = has_key.then(|| redact_key(element.to_vec(), key_to_redact));
             match decode_element(&utf8_lossy(safe.as_deref().unwrap_or(element)))? {
                 Some(mut session) => {
                     cache.intern(&mut session);
@@ -111,8 +112,8 @@ impl BodyReader for ListReader {
             }
             Ok(())
         });
-        outcome.map_err(|place| {
-            unexpected_response(&format!("broken JSON at line {} column {}", place.line, place.column))
+        outcome.map_err(|position| {
+            unexpected_response(&format!("broken JSON at line {} column {}", position.line, position.column))
         })
     }
 
@@ -123,8 +124,8 @@ impl BodyReader for ListReader {
     fn finish(self) -> Result<(SessionList, InternCache), ApiError> {
         match self.splitter.finish() {
             ArrayEnd::Complete => {
-                let known = InternCache::from_list(&self.listing, self.cache.common);
-                Ok((self.listing, known))
+                let next_cache = InternCache::from_list(&self.listing, self.cache.common);
+                Ok((self.listing, next_cache))
             }
             ArrayEnd::Truncated => Err(ApiErrorKind::ConnectionClosed.into()),
             ArrayEnd::NotAnArray(body) => {
@@ -136,7 +137,7 @@ impl BodyReader for ListReader {
     }
 }
 
-/// An element that is a session by any reading; else, where in it what is no JSON stands, if it is none.
+/// Decodes one element. Returns `None` if it is not a session, and the line and column of the error if it is not JSON.
 fn decode_element(element: &str) -> Result<Option<Session>, (usize, usize)> {
     if let Some(builder) = decode::<SessionBuilder>(element) {
         return Ok(builder.build().ok());

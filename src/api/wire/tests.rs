@@ -7,7 +7,7 @@ use keepwatch_core::session::Phase;
 
 const CANARY: &str = "cAnArY";
 
-/// A list that comes in one piece.
+/// Decodes a list that arrives in one chunk.
 fn decode_list(body: &[u8]) -> Result<SessionList, ApiError> {
     crate::api::read_list([body])
 }
@@ -28,7 +28,7 @@ fn full_session_json() -> Value {
     })
 }
 
-/// The whole session with one field set to this JSON text, or left out.
+/// Decodes the full session with the field `name` set to the JSON text `raw`, or left out.
 fn session_with_field(name: &str, raw: Option<&str>) -> Session {
     let mut fields = full_session_json();
     fields.as_object_mut().unwrap().remove(name);
@@ -48,7 +48,7 @@ fn timestamp(text: &str) -> Option<Timestamp> {
 }
 
 #[test]
-fn every_field_of_the_contract_arrives() {
+fn every_documented_field_is_decoded() {
     let session = session(full_session_json().to_string().as_bytes(), &requested_id()).unwrap();
     assert_eq!(session.id.raw(), "6512bd43");
     assert_eq!(session.project.unwrap().raw(), "p-1");
@@ -69,8 +69,8 @@ fn every_field_of_the_contract_arrives() {
 }
 
 #[test]
-fn a_time_may_have_any_number_of_digits_and_any_offset() {
-    for (text, same) in [
+fn any_rfc3339_time_is_decoded() {
+    for (text, expected) in [
         ("2026-10-03T16:05:34Z", "2026-10-03T16:05:34Z"),
         ("2026-10-03T16:05:34.5Z", "2026-10-03T16:05:34.5Z"),
         ("2026-10-03T16:05:34.513867+00:00", "2026-10-03T16:05:34.513867Z"),
@@ -84,14 +84,14 @@ fn a_time_may_have_any_number_of_digits_and_any_offset() {
     ] {
         for name in ["createdAt", "updatedAt", "startedAt", "endedAt", "expiresAt"] {
             let session = session_with_field(name, Some(&json!(text).to_string()));
-            let got = match name {
+            let decoded = match name {
                 "createdAt" => session.created,
                 "updatedAt" => session.updated,
                 "startedAt" => session.started,
                 "endedAt" => session.ended,
                 _ => session.expires,
             };
-            assert_eq!(got, timestamp(same), "{name} {text}");
+            assert_eq!(decoded, timestamp(expected), "{name} {text}");
             assert!(session.extra_fields.is_empty());
         }
     }
@@ -106,7 +106,7 @@ fn a_time_may_have_any_number_of_digits_and_any_offset() {
 }
 
 #[test]
-fn what_is_missing_or_null_is_absent_and_costs_nothing_else() {
+fn missing_or_null_field_is_none() {
     for name in [
         "projectId",
         "createdAt",
@@ -139,18 +139,14 @@ fn what_is_missing_or_null_is_absent_and_costs_nothing_else() {
                 session.metadata.is_none(),
             ];
             let expected = usize::from(name != "somethingNew");
-            assert_eq!(missing.iter().filter(|is| **is).count(), expected, "{name}");
+            assert_eq!(missing.iter().filter(|is_none| **is_none).count(), expected, "{name}");
         }
     }
-    assert_eq!(
-        session_with_field("id", None).id,
-        requested_id(),
-        "the reply need not repeat what it was asked for"
-    );
+    assert_eq!(session_with_field("id", None).id, requested_id(), "the response need not repeat the id");
 }
 
 #[test]
-fn a_value_of_the_wrong_type_is_kept_as_its_text() {
+fn mistyped_value_becomes_extra_field() {
     for (name, raw) in [
         ("projectId", "7"),
         ("createdAt", "1759507534"),
@@ -181,7 +177,7 @@ fn a_value_of_the_wrong_type_is_kept_as_its_text() {
 }
 
 #[test]
-fn odd_values_of_the_right_type_pass_as_they_are() {
+fn odd_values_are_kept() {
     assert_eq!(session_with_field("proxyBytes", Some("-5")).proxy_bytes, Some(-5));
     assert_eq!(session_with_field("proxyBytes", Some("-0")).proxy_bytes, Some(0));
     assert_eq!(session_with_field("proxyBytes", Some("2.0e3")).proxy_bytes, Some(2000));
@@ -189,7 +185,7 @@ fn odd_values_of_the_right_type_pass_as_they_are() {
     assert_eq!(
         session_with_field("proxyBytes", Some("9.0e15")).proxy_bytes,
         None,
-        "from here on it may not be exact"
+        "larger numbers may not be exact"
     );
     assert_eq!(session_with_field("proxyBytes", Some("9223372036854775807")).proxy_bytes, Some(i64::MAX));
     assert_eq!(session_with_field("status", Some("\"HIBERNATING\"")).status.phase(), Phase::Unknown);
@@ -203,7 +199,7 @@ fn odd_values_of_the_right_type_pass_as_they_are() {
 }
 
 #[test]
-fn escapes_in_names_and_values_are_read() {
+fn escaped_names_and_values_are_decoded() {
     let body = r#"{"\u0069d":"\u0061\"b","st\u0061tus":"RUNN\u0049NG","connect\u0055rl":"cAnArY"}"#;
     let session = session(body.as_bytes(), &requested_id()).unwrap();
     assert_eq!((session.id.raw(), &session.status), ("a\"b", &Status::Running));
@@ -214,7 +210,7 @@ fn escapes_in_names_and_values_are_read() {
 }
 
 #[test]
-fn of_fields_with_one_name_the_last_counts() {
+fn last_of_duplicate_fields_counts() {
     let body = r#"{"id":"a","status":"PENDING","status":"RUNNING","connectUrl":"x","connectUrl":"y","proxyBytes":1,"proxyBytes":"?"}"#;
     let (session, urls) = session_with_urls(body.as_bytes(), &requested_id()).unwrap();
     assert_eq!(session.status, Status::Running);
@@ -223,18 +219,18 @@ fn of_fields_with_one_name_the_last_counts() {
 }
 
 #[test]
-fn one_bad_element_of_a_list_costs_that_element() {
+fn invalid_list_elements_are_skipped() {
     let body = br#"[{"id":"a","status":"RUNNING"}, 7, null, "x", [], {}, {"id":"","status":"RUNNING"},
         {"id":".","status":"RUNNING"}, {"id":"b"}, {"id":"c","status":7}, {"id":"d e","status":"NEW"}]"#;
     let listing = decode_list(body).unwrap();
-    assert_eq!(listing.sessions.iter().map(|it| it.id.raw()).collect::<Vec<_>>(), ["a", "d e"]);
+    assert_eq!(listing.sessions.iter().map(|session| session.id.raw()).collect::<Vec<_>>(), ["a", "d e"]);
     assert_eq!(listing.malformed, 9);
-    assert_eq!(listing.sessions[0].connect, None, "a list has no connect fields, so nothing is said of them");
+    assert_eq!(listing.sessions[0].connect, None, "lists have no connect fields");
     assert_eq!(decode_list(b" [ ] ").unwrap(), SessionList::default());
 }
 
 #[test]
-fn depth_and_length_of_what_is_not_read_do_not_matter() {
+fn deep_or_long_values_are_harmless() {
     let deep = format!("{}1{}", r#"{"a":["#.repeat(1000), "]}".repeat(1000));
     let session = session_with_field("userMetadata", Some(&deep));
     assert_eq!(session.metadata.unwrap().json(), deep);
@@ -269,18 +265,21 @@ fn depth_and_length_of_what_is_not_read_do_not_matter() {
 }
 
 #[test]
-fn bytes_that_are_no_text_cost_only_themselves() {
+fn invalid_utf8_loses_only_those_bytes() {
     let body =
         b"\xEF\xBB\xBF[{\"id\":\"a\xFF\",\"status\":\"RUNNING\"},{\"id\":\"b\",\"status\":\"RUNNING\"}]";
     let listing = decode_list(body).unwrap();
-    assert_eq!(listing.sessions.iter().map(|it| it.id.raw()).collect::<Vec<_>>(), ["a\u{fffd}", "b"]);
+    assert_eq!(
+        listing.sessions.iter().map(|session| session.id.raw()).collect::<Vec<_>>(),
+        ["a\u{fffd}", "b"]
+    );
 }
 
 #[test]
-fn each_body_that_is_no_answer_says_what_it_is_instead_and_quotes_no_json() {
-    let sentence = |body: &str| session(body.as_bytes(), &requested_id()).unwrap_err().description();
+fn invalid_body_errors_never_quote_json() {
+    let message = |body: &str| session(body.as_bytes(), &requested_id()).unwrap_err().description();
     let documents = "the answer is not what the API documents: ";
-    for (body, said) in [
+    for (body, expected) in [
         ("", "the answer is empty".to_owned()),
         (" \n", "the answer is empty".to_owned()),
         ("upstream error", "the answer is not JSON; it begins “upstream error”".to_owned()),
@@ -295,7 +294,7 @@ fn each_body_that_is_no_answer_says_what_it_is_instead_and_quotes_no_json() {
         ("{}", format!("{documents}`status` is missing")),
         ("{\"status\":null}", format!("{documents}`status` is missing")),
     ] {
-        assert_eq!(sentence(body), said, "{body}");
+        assert_eq!(message(body), expected, "{body}");
         assert!(
             !format!("{:?}", session_with_urls(body.as_bytes(), &requested_id())).contains(CANARY),
             "{body}"
@@ -307,36 +306,36 @@ fn each_body_that_is_no_answer_says_what_it_is_instead_and_quotes_no_json() {
 }
 
 #[test]
-fn no_secret_stands_in_the_debug_text_of_anything() {
+fn debug_output_contains_no_secret() {
     let body = full_session_json().to_string();
     let list = format!("[{body}]");
-    let (seen, urls) = session_with_urls(body.as_bytes(), &requested_id()).unwrap();
+    let (decoded, urls) = session_with_urls(body.as_bytes(), &requested_id()).unwrap();
     assert!(urls.connect.as_ref().unwrap().expose().ends_with(&format!("{CANARY}1")));
     assert!(urls.selenium.as_ref().unwrap().expose().ends_with(&format!("{CANARY}2")));
     assert_eq!(urls.signing_key.as_ref().unwrap().expose(), format!("{CANARY}3"));
-    let all = format!(
-        "{seen:?} {urls:?} {:?} {:?}",
+    let output = format!(
+        "{decoded:?} {urls:?} {:?} {:?}",
         session(body.as_bytes(), &requested_id()),
         decode_list(list.as_bytes())
     );
-    assert!(!all.contains(CANARY), "{all}");
-    assert!(!serde_json::to_string(&seen).unwrap().contains(CANARY));
+    assert!(!output.contains(CANARY), "{output}");
+    assert!(!serde_json::to_string(&decoded).unwrap().contains(CANARY));
 }
 
 #[test]
-fn a_connect_field_that_holds_nothing_is_not_there() {
+fn empty_connect_field_is_absent() {
     for raw in ["\"\"", "null", "7", "{}"] {
         let body = format!(r#"{{"status":"RUNNING","connectUrl":{raw}}}"#);
         let (session, urls) = session_with_urls(body.as_bytes(), &requested_id()).unwrap();
         assert!(!session.connect.unwrap().connect_url && urls.connect.is_none(), "{raw}");
-        assert!(session.extra_fields.is_empty(), "a secret of the wrong type is a secret still");
+        assert!(session.extra_fields.is_empty(), "a secret of the wrong type stays secret");
     }
 }
 
 #[test]
-fn an_error_may_have_any_shape() {
+fn error_message_may_have_any_shape() {
     let message = |body: &str| error_message(body.as_bytes()).map(|message| message.raw().to_owned());
-    for (body, said) in [
+    for (body, expected) in [
         (r#"{"statusCode":429,"error":"Too Many Requests","message":"slow"}"#, Some("slow")),
         (r#"{"error":"Not Found"}"#, Some("Not Found")),
         (r#"{"message":null,"error":"E"}"#, Some("E")),
@@ -347,13 +346,13 @@ fn an_error_may_have_any_shape() {
         ("<html>", None),
         ("", None),
     ] {
-        assert_eq!(message(body).as_deref(), said, "{body}");
+        assert_eq!(message(body).as_deref(), expected, "{body}");
     }
     assert!(message(&json!({"message": "x".repeat(100_000)}).to_string()).unwrap().len() <= MAX_TEXT_BYTES);
 }
 
 #[test]
-fn an_odd_field_of_a_project_costs_that_field() {
+fn invalid_project_field_is_dropped() {
     let body = br#"[{"id":"p","name":"acme","defaultTimeout":900,"concurrency":25,"x":1},
         {"id":"q","name":null,"defaultTimeout":-1,"concurrency":"many"}, {"name":"none"}, 7]"#;
     let projects = projects(body).unwrap();
@@ -366,7 +365,7 @@ fn an_odd_field_of_a_project_costs_that_field() {
     );
 }
 
-/// A time as any conforming server may write it.
+/// Any valid RFC 3339 time.
 fn time_text() -> impl Strategy<Value = String> {
     let date = (1..=9998_i32, 1..=12_u32, 1..=28_u32, 0..24_u32, 0..60_u32, 0..60_u32);
     let offset = prop_oneof![
@@ -382,7 +381,7 @@ fn time_text() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn every_session_that_the_contract_allows_arrives_whole(
+    fn any_documented_session_is_decoded_completely(
         id in "\\PC{0,20}", project in any::<String>(), context in proptest::option::of("\\PC{1,20}"),
         status in prop_oneof!["PENDING|RUNNING|ERROR|TIMED_OUT|COMPLETED", "[A-Z_]{1,12}"],
         region in prop_oneof!["us-west-2|us-east-1|eu-central-1|ap-southeast-1", "[a-z0-9-]{1,14}"],
@@ -397,9 +396,9 @@ proptest! {
             "expiresAt": times[3], "addedLater": extra,
         });
         let map = fields.as_object_mut().unwrap();
-        context.iter().for_each(|it| { map.insert("contextId".into(), json!(it)); });
-        ended.iter().for_each(|it| { map.insert("endedAt".into(), json!(it)); });
-        metadata.iter().for_each(|it| { map.insert("userMetadata".into(), json!(it)); });
+        context.iter().for_each(|value| { map.insert("contextId".into(), json!(value)); });
+        ended.iter().for_each(|value| { map.insert("endedAt".into(), json!(value)); });
+        metadata.iter().for_each(|value| { map.insert("userMetadata".into(), json!(value)); });
         let session = session(fields.to_string().as_bytes(), &requested_id()).unwrap();
         let time = |text: &String| Some(chrono::DateTime::parse_from_rfc3339(text).unwrap().to_utc());
         if matches!(id.as_str(), "" | "." | "..") {
@@ -420,15 +419,15 @@ proptest! {
         prop_assert_eq!(session.expires, time(&times[3]));
         prop_assert_eq!(session.ended, ended.as_ref().and_then(time));
         prop_assert_eq!(session.context.as_ref().map(Untrusted::raw), context.as_deref());
-        let kept: Option<Value> = session.metadata.as_ref().map(|it| serde_json::from_str(it.json()).unwrap());
-        prop_assert_eq!(kept, metadata.map(|it| json!(it)));
-        // And it survives being recorded.
-        let again: Session = serde_json::from_str(&serde_json::to_string(&session).unwrap()).unwrap();
-        prop_assert_eq!(again, session);
+        let decoded: Option<Value> = session.metadata.as_ref().map(|value| serde_json::from_str(value.json()).unwrap());
+        prop_assert_eq!(decoded, metadata.map(|value| json!(value)));
+        // Recordings store sessions as JSON.
+        let restored: Session = serde_json::from_str(&serde_json::to_string(&session).unwrap()).unwrap();
+        prop_assert_eq!(restored, session);
     }
 
     #[test]
-    fn no_bytes_whatever_end_in_a_panic(
+    fn arbitrary_bytes_never_panic(
         noise in proptest::collection::vec(any::<u8>(), 0..200), cut in 0..600_usize, splice in any::<bool>(),
     ) {
         let mut body = if splice { full_session_json().to_string().into_bytes() } else { noise.clone() };
@@ -442,20 +441,20 @@ proptest! {
 }
 
 #[test]
-fn of_the_debug_urls_the_live_view_alone_is_taken() {
+fn only_live_view_url_is_extracted() {
     let body = br#"{"debuggerFullscreenUrl":"https://live/full?token=t","debuggerUrl":"https://live/","wsUrl":"wss://x","pages":[]}"#;
     let urls = live_view(body).unwrap();
     assert_eq!(urls.live_view.as_ref().map(Secret::expose), Some("https://live/full?token=t"));
     assert!(urls.connect.is_none() && !format!("{urls:?}").contains("token=t"));
-    for none in [&b"{}"[..], br#"{"debuggerFullscreenUrl":""}"#, br#"{"debuggerFullscreenUrl":7}"#] {
-        assert!(live_view(none).unwrap().live_view.is_none());
+    for body in [&b"{}"[..], br#"{"debuggerFullscreenUrl":""}"#, br#"{"debuggerFullscreenUrl":7}"#] {
+        assert!(live_view(body).unwrap().live_view.is_none());
     }
 }
 
 #[test]
-fn a_projects_name_is_masked_as_it_comes() {
+fn secrets_in_project_names_are_redacted() {
     let body = br#"[{"id":"p-bb_live_canary0123456789","name":"of wss://c/?signingKey=SIGCANARY"}]"#;
     let projects = projects(body).unwrap();
-    let said = format!("{} {}", projects[0].id.raw(), projects[0].name.raw());
-    assert!(!said.contains("canary") && !said.contains("CANARY"), "{said}");
+    let text = format!("{} {}", projects[0].id.raw(), projects[0].name.raw());
+    assert!(!text.contains("canary") && !text.contains("CANARY"), "{text}");
 }

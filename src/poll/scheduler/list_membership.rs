@@ -1,5 +1,5 @@
-//! What the lists hold, of which sessions that matters, and what is asked singly for it. It never says what goes first;
-//! that is `turn`'s.
+//! The contents of the two lists, and the single polls that follow from them: for sessions that left the lists, and
+//! for named sessions that no list contains. It never decides the order of polls: [`priority`](super::priority) does.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -7,91 +7,91 @@ use std::time::Duration;
 use super::{PollState, PollTarget, Request, Scheduler};
 use keepwatch_core::session::{ApiError, ApiErrorKind, List, SessionId};
 
-/// The newest lists, and the sessions that are looked for in them.
+/// The contents of the newest lists, and the sessions that matter in them.
 #[derive(Debug, Default)]
 pub(super) struct ListMembership {
     running: HashSet<SessionId>,
     pending: HashSet<SessionId>,
-    /// The sessions that the reader named, and that are not over; `None` where all count.
+    /// The sessions that the user named and that have not ended; `None` if all sessions are watched.
     named: Option<HashSet<SessionId>>,
-    /// Of these, those that no list has had yet and that were not asked singly.
+    /// Named sessions that no list has contained and that were not polled singly yet.
     unseen: HashSet<SessionId>,
-    /// Whether each list was answered, in whatever way.
+    /// True for each list (running, pending) that has had a response or an error of its own.
     polled: [bool; 2],
 }
 
 impl ListMembership {
-    /// Lists of which only `ids` count.
+    /// Creates an instance that watches only `ids`.
     pub(super) fn for_named(ids: &[SessionId]) -> Self {
         let named: HashSet<SessionId> = ids.iter().cloned().collect();
         Self { unseen: named.clone(), named: Some(named), ..Self::default() }
     }
 
-    /// Whether a session counts.
+    /// Returns true if the session is watched.
     pub(super) fn is_watched(&self, id: &SessionId) -> bool {
         self.named.as_ref().is_none_or(|named| named.contains(id))
     }
 
-    /// One more counts, where not all do.
+    /// Watches one more session, unless all are watched.
     pub(super) fn add_named(&mut self, id: &SessionId) {
         if let Some(named) = &mut self.named {
             named.insert(id.clone());
         }
     }
 
-    /// Whether they were asked for the sake of sessions that the reader named.
+    /// Returns true if only named sessions are watched.
     pub(super) fn is_for_named(&self) -> bool {
         self.named.is_some()
     }
 
-    /// The sessions that the reader named and that are not over.
+    /// Returns the named sessions that have not ended.
     pub(super) fn named_ids(&self) -> impl Iterator<Item = &SessionId> {
         self.named.iter().flatten()
     }
 
-    /// Whether nothing is left to be looked for in them.
+    /// Returns true if all named sessions have ended.
     pub(super) fn is_done(&self) -> bool {
         self.named.as_ref().is_some_and(HashSet::is_empty)
     }
 
-    /// A session is over. One that was not named is forgotten as it leaves the lists.
+    /// Forgets a session that has ended. Sessions that were not named are forgotten when they leave the lists.
     pub(super) fn forget(&mut self, id: &SessionId) {
         self.named.as_mut().map(|named| named.remove(id));
         self.unseen.remove(id);
     }
 
-    /// Whether a list has it.
+    /// Returns true if a list contains the session.
     pub(super) fn contains(&self, id: &SessionId) -> bool {
         self.running.contains(id) || self.pending.contains(id)
     }
 
-    /// Takes a list. Returns the sessions that were in it and are in none now.
+    /// Replaces the contents of a list. Returns the watched sessions that were in it and are in neither list now.
     pub(super) fn replace_list(&mut self, list: List, ids: Vec<SessionId>) -> Vec<SessionId> {
         let ids: HashSet<SessionId> = ids.into_iter().filter(|id| self.is_watched(id)).collect();
         self.unseen.retain(|id| !ids.contains(id));
-        let own = if list == List::Running { &mut self.running } else { &mut self.pending };
-        let old = std::mem::replace(own, ids);
-        // A session in both lists has just started: the list of pending ones forgets it, so that its end is noticed.
+        let current = if list == List::Running { &mut self.running } else { &mut self.pending };
+        let old = std::mem::replace(current, ids);
+        // A session in both lists has just started. Remove it from the pending list, so that its departure is noticed.
         let running = &self.running;
         self.pending.retain(|id| !running.contains(id));
         self.mark_polled(list);
         old.into_iter().filter(|id| !self.contains(id) && self.is_watched(id)).collect()
     }
 
-    /// A list was answered, though perhaps with a fault of its own.
+    /// Records that a list has had a response or an error of its own.
     pub(super) fn mark_polled(&mut self, list: List) {
         let [running, pending] = &mut self.polled;
         *(if list == List::Running { running } else { pending }) = true;
     }
 
-    /// The named sessions that no list has shown, once both were answered; each once.
+    /// Returns the named sessions that neither list contains, once both lists were polled. Returns each session once.
     pub(super) fn take_unseen(&mut self) -> Vec<SessionId> {
         if self.polled == [true; 2] { self.unseen.drain().collect() } else { Vec::new() }
     }
 }
 
 impl Scheduler {
-    /// Whether a session that a list has is one that is watched.
+    /// Returns true if a session from a list is watched. Returns false if no list is polled.
     #[must_use]
     pub fn is_watched(&self, id: &SessionId) -> bool {
         self.lists.as_ref().is_some_and(|lists| lists.is_watched(id))
@@ -101,7 +101,7 @@ impl Scheduler {
         self.lists.is_some()
     }
 
-    /// A session is over. With the last that the reader named, the lists are of no use any more.
+    /// Records that a session has ended. Stops polling the lists after the last named session.
     pub(super) fn mark_ended(&mut self, request: &Request) {
         let (Request::Session(id), Some(lists)) = (request, &mut self.lists) else { return };
         lists.forget(id);
@@ -110,7 +110,7 @@ impl Scheduler {
         }
     }
 
-    /// Asks for no list any more; what is under way is not taken.
+    /// Stops polling the lists. A response in flight will be ignored.
     pub(super) fn stop_polling_lists(&mut self) {
         self.lists = None;
         self.targets.retain(|request, target| {
@@ -118,7 +118,7 @@ impl Scheduler {
         });
     }
 
-    /// What left the lists is asked singly, at once; what came back to them is not asked singly any more.
+    /// Applies a list. Polls sessions that left the lists singly, at once. Ends single polls of sessions that are back.
     pub(super) fn apply_list(&mut self, list: List, ids: Vec<SessionId>, now: Duration) {
         let Some(lists) = &mut self.lists else { return };
         let departed = lists.replace_list(list, ids);
@@ -132,10 +132,11 @@ impl Scheduler {
             | Request::LiveView(_)
             | Request::Release(_) => true,
         });
-        // What is pending no more runs, in all likelihood: the list under way is about to say so.
-        let other = self.targets.get(&Request::List(List::Running)).map(|target| target.state);
-        let may_be_there = list == List::Pending && matches!(other, Some(PollState::InFlight { .. }));
-        let due = if may_be_there { self.next_grid_point(now, now, 1) } else { now };
+        // A session that is no longer pending has probably started. If the running list is in flight, wait for it.
+        let running_list = self.targets.get(&Request::List(List::Running)).map(|target| target.state);
+        let has_probably_started =
+            list == List::Pending && matches!(running_list, Some(PollState::InFlight { .. }));
+        let due = if has_probably_started { self.next_grid_point(now, now, 1) } else { now };
         for id in departed {
             self.add(Request::Session(id), due).left_lists_at = Some(now);
         }
@@ -143,7 +144,7 @@ impl Scheduler {
         self.poll_unseen(now);
     }
 
-    /// Gives up those that left the lists first, where more left than can ever be asked for.
+    /// Evicts the sessions that left the lists first if more have left than can be polled.
     fn evict_oldest_departed(&mut self) {
         // promise: left-lists-requests, mutant: <= List::MAX_DELISTED -> <= usize::MAX
         if self.targets.len() <= List::MAX_DELISTED {
@@ -169,18 +170,18 @@ impl Scheduler {
         self.added_sessions.contains(id) || self.lists.as_ref().is_some_and(ListMembership::is_for_named)
     }
 
-    /// These lived when they were seen last, by an earlier run: they are asked singly, unless a list has them.
+    /// Polls sessions singly that were alive at the end of an earlier run, unless a list contains them.
     pub fn track_existing(&mut self, ids: &[SessionId], now: Duration) {
         let Some(lists) = &self.lists else { return };
-        let absent: Vec<SessionId> =
+        let missing: Vec<SessionId> =
             ids.iter().filter(|id| lists.is_watched(id) && !lists.contains(id)).cloned().collect();
-        for id in absent {
+        for id in missing {
             self.add(Request::Session(id), now).left_lists_at = Some(now);
         }
         self.evict_oldest_departed();
     }
 
-    /// What the reader named and neither list shows is asked singly, at once.
+    /// Polls the named sessions singly, at once, that neither list contains.
     fn poll_unseen(&mut self, now: Duration) {
         let unseen = self.lists.as_mut().map(ListMembership::take_unseen).unwrap_or_default();
         for id in unseen {
@@ -188,17 +189,17 @@ impl Scheduler {
         }
     }
 
-    /// A server without lists: from now on, each session that the reader named is asked singly.
+    /// Stops polling the lists of a server that has none, and polls each named session singly.
     fn fall_back_to_single_requests(&mut self, request: &Request, now: Duration) {
-        let open: Vec<SessionId> = self.lists.iter().flat_map(ListMembership::named_ids).cloned().collect();
+        let named: Vec<SessionId> = self.lists.iter().flat_map(ListMembership::named_ids).cloned().collect();
         self.targets.remove(request);
         self.stop_polling_lists();
-        for id in open {
+        for id in named {
             self.add(Request::Session(id), now);
         }
     }
 
-    /// A list brought a fault of its own. Returns whether that is the end of the lists.
+    /// Applies a failure that concerns only this list. Returns true if the lists are no longer polled.
     pub(super) fn on_list_failure(&mut self, list: List, error: &ApiError, now: Duration) -> bool {
         let Some(lists) = &mut self.lists else { return false };
         if lists.is_for_named() && means_no_lists(error) {
@@ -211,7 +212,7 @@ impl Scheduler {
     }
 }
 
-/// Whether the server has no lists, or none for this key: there is no sense in asking again.
+/// Returns true if the server has no lists, or none for this API key. A retry would fail, too.
 fn means_no_lists(error: &ApiError) -> bool {
     matches!(
         error.kind,

@@ -1,4 +1,4 @@
-//! What goes first of what is due, and how much may be under way. It never changes when something is due.
+//! Priorities of due polls, and the limit on polls in flight. This module never changes when a poll is due.
 
 use std::time::Duration;
 
@@ -6,18 +6,18 @@ use super::{MAX_IN_FLIGHT, PollState, PollTarget, Request, Scheduler};
 use keepwatch_core::session::List;
 
 impl Scheduler {
-    /// What to send now; it counts as in flight until [`Scheduler::on_response`].
+    /// Returns the requests to send now. They count as in flight until [`Scheduler::on_response`].
     pub fn take_due(&mut self, now: Duration) -> Vec<Request> {
-        let places = self.free_slots();
+        let slots = self.free_slots();
         if self.is_paused || now < self.backoff_until {
             return Vec::new();
         }
-        let mut for_failing = self.free_slots_for_failing(places);
+        let mut slots_for_failing = self.free_slots_for_failing(slots);
         let mut due: Vec<Request> = Vec::new();
-        while due.len() < places && self.rate_limiter.next_slot() <= now {
-            let Some(request) = self.select_next(now, for_failing) else { break };
+        while due.len() < slots && self.rate_limiter.next_slot() <= now {
+            let Some(request) = self.select_next(now, slots_for_failing) else { break };
             if let Some(target) = self.targets.get_mut(&request) {
-                for_failing = for_failing.saturating_sub(usize::from(target.failures > 0));
+                slots_for_failing = slots_for_failing.saturating_sub(usize::from(target.failures > 0));
                 target.state = PollState::InFlight { sent: now };
             }
             self.in_flight = self.in_flight.saturating_add(1);
@@ -28,12 +28,12 @@ impl Scheduler {
         due
     }
 
-    /// Of what is due, what goes first: a list, unless the last poll was for one and sessions waited longer; then
-    /// sessions; and what nobody looks at, the projects, last.
-    fn select_next(&self, now: Duration, for_failing: usize) -> Option<Request> {
+    /// Returns the due request with the highest priority. Lists go first, unless the last poll was for a list and a
+    /// session has waited longer. Sessions follow. The projects go last.
+    fn select_next(&self, now: Duration, slots_for_failing: usize) -> Option<Request> {
         let due = || {
             self.targets.iter().filter_map(|(request, target)| match target.state {
-                PollState::Waiting(at) if at <= now && (target.failures == 0 || for_failing > 0) => {
+                PollState::Waiting(at) if at <= now && (target.failures == 0 || slots_for_failing > 0) => {
                     self.is_needed(request).then_some((request, target, at))
                 }
                 PollState::Waiting(_) | PollState::InFlight { .. } => None,
@@ -54,41 +54,41 @@ impl Scheduler {
         first.or_else(|| due().next()).map(|(request, ..)| request.clone())
     }
 
-    /// How many more polls may start: after a failure that concerned all, one at a time.
+    /// Returns the number of polls that may start now. After a failure that concerns all, only one may be in flight.
     fn free_slots(&self) -> usize {
         // promise: one-after-failure, mutant: { 1 } -> { 4 }
-        let most = if self.shared_failures > 0 { 1 } else { MAX_IN_FLIGHT };
-        most.saturating_sub(self.in_flight.saturating_sub(self.ignored_in_flight))
+        let max_in_flight = if self.shared_failures > 0 { 1 } else { MAX_IN_FLIGHT };
+        max_in_flight.saturating_sub(self.in_flight.saturating_sub(self.ignored_in_flight))
     }
 
-    /// How many of `places` are for sessions whose last poll failed: all but one, so that those that hang never hold up
-    /// those that answer.
-    fn free_slots_for_failing(&self, places: usize) -> usize {
+    /// Returns the number of `slots` that requests may take whose last poll failed. They leave one slot free, so that
+    /// requests that hang never block those that work.
+    fn free_slots_for_failing(&self, slots: usize) -> usize {
         let failing =
             |target: &&PollTarget| target.failures > 0 && matches!(target.state, PollState::InFlight { .. });
-        let under_way = self.targets.values().filter(failing).count().saturating_sub(self.ignored_in_flight);
-        let spare = usize::from(self.shared_failures == 0);
-        places.min(MAX_IN_FLIGHT.saturating_sub(spare).saturating_sub(under_way))
+        let in_flight = self.targets.values().filter(failing).count().saturating_sub(self.ignored_in_flight);
+        let reserved = usize::from(self.shared_failures == 0);
+        slots.min(MAX_IN_FLIGHT.saturating_sub(reserved).saturating_sub(in_flight))
     }
 
-    /// The projects are read again for the sake of the sessions: once these are all over, nothing is asked at all.
+    /// Returns false for a repeated poll of the projects once all sessions have ended, because only sessions need it.
     fn is_needed(&self, request: &Request) -> bool {
         *request != Request::Projects || self.targets.len() > 1 || !self.has_polled_projects
     }
 
-    /// When [`Scheduler::take_due`] will next have something; `None` while it is paused, full, or has nothing left to ask.
+    /// Returns the time at which [`Scheduler::take_due`] will next return a request. `None` if the scheduler is
+    /// paused, all slots are taken, or nothing is left to poll.
     #[must_use]
     pub fn next_due(&self) -> Option<Duration> {
-        let places = self.free_slots();
-        if self.is_paused || places == 0 {
+        let slots = self.free_slots();
+        if self.is_paused || slots == 0 {
             return None;
         }
-        let for_failing = self.free_slots_for_failing(places);
-        let wanted = self
-            .targets
-            .iter()
-            .filter(|(request, target)| (target.failures == 0 || for_failing > 0) && self.is_needed(request));
-        let next = wanted.filter_map(|(_, target)| match target.state {
+        let slots_for_failing = self.free_slots_for_failing(slots);
+        let eligible = self.targets.iter().filter(|(request, target)| {
+            (target.failures == 0 || slots_for_failing > 0) && self.is_needed(request)
+        });
+        let next = eligible.filter_map(|(_, target)| match target.state {
             PollState::Waiting(at) => Some(at),
             PollState::InFlight { .. } => None,
         });
@@ -96,6 +96,7 @@ impl Scheduler {
     }
 }
 
+/// Returns the sort key for requests that are due at the same time. It makes their order deterministic.
 fn sort_key(request: &Request) -> &str {
     match request {
         Request::List(List::Running) => "",

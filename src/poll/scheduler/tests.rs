@@ -27,28 +27,28 @@ fn rate_limited(seconds: f64) -> ApiError {
     ApiError { retry_after: Some(s(seconds)), ..ApiErrorKind::RateLimited.into() }
 }
 
-/// A plan with a clock, and with words for its requests: an id, `RUNNING`, `PENDING`, `projects`.
+/// A scheduler with a clock. Tests name its requests by labels: an id, `RUNNING`, `PENDING`, `projects`.
 struct TestScheduler {
     scheduler: Scheduler,
     now: Duration,
 }
 
 impl TestScheduler {
-    /// Watches these ids; the projects have been answered.
+    /// Watches these ids; the projects were polled already.
     fn watching(texts: &[&str]) -> Self {
-        let mut sim = Self::new(&Targets::Ids(ids(texts)));
-        sim.mark_projects_polled();
-        sim
+        let mut test = Self::new(&Targets::Ids(ids(texts)));
+        test.mark_projects_polled();
+        test
     }
 
-    /// Watches the lists; the projects have been answered.
+    /// Watches all sessions; the projects were polled already.
     fn watching_all() -> Self {
-        let mut sim = Self::new(&Targets::All);
-        sim.mark_projects_polled();
-        sim
+        let mut test = Self::new(&Targets::All);
+        test.mark_projects_polled();
+        test
     }
 
-    /// With a limit that is never reached.
+    /// Creates a scheduler with a rate limit that is never reached.
     fn new(targets: &Targets) -> Self {
         Self::limited(targets, 1_000_000)
     }
@@ -58,23 +58,23 @@ impl TestScheduler {
         Self { scheduler: Scheduler::new(targets, PollLimits { interval: INTERVAL, max_rps }, now), now }
     }
 
-    /// Watches these ids, each by itself, however many they are; the projects have been answered.
+    /// Polls each of these ids singly, however many; the projects were polled already.
     fn singly(texts: &[&str]) -> Self {
-        let mut sim = Self::watching(texts);
-        assert_eq!(sim.due(), ["RUNNING", "PENDING"]);
-        sim.respond_with_error("RUNNING", &error(ApiErrorKind::ListUnsupported));
-        sim.respond_with_error("PENDING", &error(ApiErrorKind::ListUnsupported));
-        sim
+        let mut test = Self::watching(texts);
+        assert_eq!(test.due(), ["RUNNING", "PENDING"]);
+        test.respond_with_error("RUNNING", &error(ApiErrorKind::ListUnsupported));
+        test.respond_with_error("PENDING", &error(ApiErrorKind::ListUnsupported));
+        test
     }
 
-    /// As if the projects had been asked and answered a moment ago.
+    /// Pretends that the projects were polled a moment ago.
     fn mark_projects_polled(&mut self) {
         let target = self.scheduler.targets.get_mut(&Request::Projects).unwrap();
         target.state = PollState::Waiting(self.now + PROJECTS_EVERY);
         self.scheduler.has_polled_projects = true;
     }
 
-    /// Goes to so many seconds after the start.
+    /// Sets the clock to `seconds` after the start.
     fn at(&mut self, seconds: f64) -> &mut Self {
         self.now = s(1000.0) + s(seconds);
         self
@@ -84,13 +84,13 @@ impl TestScheduler {
         self.scheduler.take_due(self.now).iter().map(request_label).collect()
     }
 
-    /// When there is something to send next, in seconds since the start.
+    /// Returns the time of the next request, in seconds after the start.
     fn next(&self) -> Option<f64> {
         self.scheduler.next_due().map(|at| at.as_secs_f64() - 1000.0)
     }
 
-    fn respond(&mut self, word: &str, outcome: PollOutcome<'_>) -> Option<f64> {
-        let request = match word {
+    fn respond(&mut self, label: &str, outcome: PollOutcome<'_>) -> Option<f64> {
+        let request = match label {
             "RUNNING" => Request::List(List::Running),
             "PENDING" => Request::List(List::Pending),
             "projects" => Request::Projects,
@@ -130,101 +130,101 @@ fn request_label(request: &Request) -> String {
 const NO_REQUESTS: [&str; 0] = [];
 
 #[test]
-fn at_most_four_are_in_flight_and_the_sessions_come_before_the_projects() {
-    let mut sim = TestScheduler::new(&Targets::Ids(ids(&["a", "b", "c", "d"])));
-    assert_eq!(sim.due(), ["a", "b", "c", "d"]);
-    assert_eq!((sim.due(), sim.next()), (vec![], None), "full: only an answer can make room");
-    sim.respond_alive(&["a", "b"]);
-    assert_eq!(sim.due(), ["projects"]);
-    assert_eq!(sim.due(), NO_REQUESTS);
+fn at_most_four_in_flight() {
+    let mut test = TestScheduler::new(&Targets::Ids(ids(&["a", "b", "c", "d"])));
+    assert_eq!(test.due(), ["a", "b", "c", "d"]);
+    assert_eq!((test.due(), test.next()), (vec![], None), "full: only a response frees a slot");
+    test.respond_alive(&["a", "b"]);
+    assert_eq!(test.due(), ["projects"]);
+    assert_eq!(test.due(), NO_REQUESTS);
 }
 
 #[test]
-fn a_session_is_never_asked_while_it_is_being_asked() {
-    let mut sim = TestScheduler::watching(&["a"]);
-    assert_eq!(sim.due(), ["a"]);
+fn session_is_never_in_flight_twice() {
+    let mut test = TestScheduler::watching(&["a"]);
+    assert_eq!(test.due(), ["a"]);
     for later in [3.0, 6.0, 60.0] {
-        assert_eq!(sim.at(later).due(), NO_REQUESTS);
-        sim.scheduler.refresh(sim.now);
-        assert_eq!(sim.due(), NO_REQUESTS);
+        assert_eq!(test.at(later).due(), NO_REQUESTS);
+        test.scheduler.refresh(test.now);
+        assert_eq!(test.due(), NO_REQUESTS);
     }
-    assert_eq!(sim.respond("a", PollOutcome::Alive), Some(60.0));
-    assert_eq!(sim.due(), ["a"]);
+    assert_eq!(test.respond("a", PollOutcome::Alive), Some(60.0));
+    assert_eq!(test.due(), ["a"]);
 }
 
 #[test]
-fn one_slow_session_never_delays_the_others() {
-    let mut sim = TestScheduler::watching(&["a", "b", "c"]);
-    sim.due();
-    sim.respond_alive(&["b", "c"]);
+fn slow_session_never_delays_others() {
+    let mut test = TestScheduler::watching(&["a", "b", "c"]);
+    test.due();
+    test.respond_alive(&["b", "c"]);
     for round in 1..100 {
         let at = f64::from(round) * 3.0;
-        assert_eq!(sim.next(), Some(at));
-        assert_eq!(sim.at(at).due(), ["b", "c"]);
-        sim.at(at + 0.2).respond_alive(&["b", "c"]);
+        assert_eq!(test.next(), Some(at));
+        assert_eq!(test.at(at).due(), ["b", "c"]);
+        test.at(at + 0.2).respond_alive(&["b", "c"]);
     }
 }
 
 #[test]
-fn rounds_stay_on_the_grid_whatever_the_answers_take() {
-    let mut sim = TestScheduler::watching(&["a", "b"]);
-    sim.due();
-    sim.at(0.7).respond_alive(&["a"]);
-    sim.at(1.9).respond_alive(&["b"]);
-    assert_eq!(sim.next(), Some(3.0));
-    assert_eq!(sim.at(3.1).due(), ["a", "b"], "woken a little late");
-    sim.at(3.3).respond_alive(&["a", "b"]);
-    assert_eq!(sim.next(), Some(6.0), "and there is no drift");
+fn rounds_stay_on_grid() {
+    let mut test = TestScheduler::watching(&["a", "b"]);
+    test.due();
+    test.at(0.7).respond_alive(&["a"]);
+    test.at(1.9).respond_alive(&["b"]);
+    assert_eq!(test.next(), Some(3.0));
+    assert_eq!(test.at(3.1).due(), ["a", "b"], "the timer fired late");
+    test.at(3.3).respond_alive(&["a", "b"]);
+    assert_eq!(test.next(), Some(6.0), "the grid does not drift");
 }
 
 #[test]
-fn an_answer_that_takes_longer_than_the_interval_skips_rounds() {
+fn slow_response_skips_rounds() {
     for (took, next) in [(2.9, 3.0), (3.2, 3.0), (4.4, 3.0), (4.6, 6.0), (10.0, 9.0), (10.6, 12.0)] {
-        let mut sim = TestScheduler::watching(&["a"]);
-        sim.due();
-        assert_eq!(sim.at(took).respond("a", PollOutcome::Alive), Some(next), "{took}");
+        let mut test = TestScheduler::watching(&["a"]);
+        test.due();
+        assert_eq!(test.at(took).respond("a", PollOutcome::Alive), Some(next), "{took}");
     }
 }
 
 #[test]
-fn pending_sessions_are_listed_every_third_round() {
-    let mut sim = TestScheduler::watching_all();
+fn pending_list_polled_every_third_round() {
+    let mut test = TestScheduler::watching_all();
     for round in 0..12 {
-        let due = sim.at(f64::from(round) * 3.0).due();
+        let due = test.at(f64::from(round) * 3.0).due();
         assert_eq!(due.contains(&"PENDING".into()), round % 3 == 0, "{round}");
         assert!(due.contains(&"RUNNING".into()));
-        due.iter().for_each(|list| sim.respond_with_list(list, &["a"]));
+        due.iter().for_each(|list| test.respond_with_list(list, &["a"]));
     }
 }
 
 #[test]
-fn what_ends_is_not_asked_again_and_with_the_last_end_everything_rests() {
-    let mut sim = TestScheduler::new(&Targets::Ids(ids(&["a", "b"])));
-    assert_eq!(sim.due(), ["a", "b", "projects"]);
-    sim.respond("projects", PollOutcome::Projects);
-    assert_eq!(sim.respond("a", PollOutcome::Ended), None);
-    sim.respond_alive(&["b"]);
-    assert_eq!(sim.at(3.0).due(), ["b"]);
-    assert_eq!(sim.respond("b", PollOutcome::Ended), None);
-    assert_eq!(sim.next(), None, "not even the projects are read again");
-    sim.scheduler.refresh(sim.now);
-    assert_eq!(sim.at(1e6).due(), NO_REQUESTS);
+fn polling_stops_after_last_end() {
+    let mut test = TestScheduler::new(&Targets::Ids(ids(&["a", "b"])));
+    assert_eq!(test.due(), ["a", "b", "projects"]);
+    test.respond("projects", PollOutcome::Projects);
+    assert_eq!(test.respond("a", PollOutcome::Ended), None);
+    test.respond_alive(&["b"]);
+    assert_eq!(test.at(3.0).due(), ["b"]);
+    assert_eq!(test.respond("b", PollOutcome::Ended), None);
+    assert_eq!(test.next(), None, "not even the projects are polled again");
+    test.scheduler.refresh(test.now);
+    assert_eq!(test.at(1e6).due(), NO_REQUESTS);
 }
 
 #[test]
-fn the_projects_are_read_once_even_if_everything_ended_before() {
-    let mut sim = TestScheduler::new(&Targets::Ids(ids(&["a", "b", "c", "d"])));
-    sim.due().iter().for_each(|text| {
-        sim.respond(text, PollOutcome::Ended);
+fn projects_are_polled_despite_ended_sessions() {
+    let mut test = TestScheduler::new(&Targets::Ids(ids(&["a", "b", "c", "d"])));
+    test.due().iter().for_each(|text| {
+        test.respond(text, PollOutcome::Ended);
     });
-    assert_eq!(sim.due(), ["projects"]);
-    sim.respond_with_error("projects", &connection_refused());
-    assert_eq!(sim.next(), None, "and not for ever, if they can not be had");
+    assert_eq!(test.due(), ["projects"]);
+    test.respond_with_error("projects", &connection_refused());
+    assert_eq!(test.next(), None, "no retry after a failure");
 }
 
 #[test]
-fn the_projects_are_read_hourly_and_their_failure_is_nobody_elses() {
-    for (kind, again) in [
+fn projects_failure_never_delays_sessions() {
+    for (kind, next_poll) in [
         (ApiErrorKind::NotFound, 3600.0),
         (ApiErrorKind::Html, 3600.0),
         (ApiErrorKind::ApiKeyRejected, 3600.0),
@@ -232,603 +232,605 @@ fn the_projects_are_read_hourly_and_their_failure_is_nobody_elses() {
         (ApiErrorKind::Server(500), 3600.0),
         (ApiErrorKind::Dns(Untrusted::new("h")), 6.0),
     ] {
-        let mut sim = TestScheduler::new(&Targets::Ids(ids(&["a"])));
-        assert_eq!(sim.due(), ["a", "projects"]);
-        assert_eq!(sim.respond_with_error("projects", &error(kind)), Some(again));
-        sim.respond_alive(&["a"]);
-        assert_eq!(sim.at(3.0).due(), ["a"], "nothing is held");
+        let mut test = TestScheduler::new(&Targets::Ids(ids(&["a"])));
+        assert_eq!(test.due(), ["a", "projects"]);
+        assert_eq!(test.respond_with_error("projects", &error(kind)), Some(next_poll));
+        test.respond_alive(&["a"]);
+        assert_eq!(test.at(3.0).due(), ["a"], "the session is not delayed");
     }
-    let mut sim = TestScheduler::new(&Targets::Ids(ids(&["a"])));
-    sim.due();
-    sim.respond_alive(&["a"]);
-    assert_eq!(sim.respond_with_error("projects", &rate_limited(20.0)), Some(20.0));
-    assert_eq!(sim.next(), Some(20.0), "but a server that asks for rest gets it");
+    let mut test = TestScheduler::new(&Targets::Ids(ids(&["a"])));
+    test.due();
+    test.respond_alive(&["a"]);
+    assert_eq!(test.respond_with_error("projects", &rate_limited(20.0)), Some(20.0));
+    assert_eq!(test.next(), Some(20.0), "a throttled request delays all");
 }
 
 #[test]
-fn what_left_a_list_is_asked_once_singly_then_at_doubling_distances_until_it_is_back() {
-    let mut sim = TestScheduler::watching_all();
-    sim.due();
-    sim.respond_with_list("RUNNING", &["a", "b"]);
-    sim.respond_with_list("PENDING", &[]);
-    sim.at(3.0).due();
-    sim.at(3.2).respond_with_list("RUNNING", &["a"]);
-    assert_eq!(sim.due(), ["b"]);
-    let mut distances = Vec::new();
+fn unlisted_session_interval_doubles() {
+    let mut test = TestScheduler::watching_all();
+    test.due();
+    test.respond_with_list("RUNNING", &["a", "b"]);
+    test.respond_with_list("PENDING", &[]);
+    test.at(3.0).due();
+    test.at(3.2).respond_with_list("RUNNING", &["a"]);
+    assert_eq!(test.due(), ["b"]);
+    let mut intervals = Vec::new();
     let mut last = 3.2;
     for _ in 0..9 {
-        let next = sim.at(last).respond("b", PollOutcome::Alive).unwrap();
-        distances.push((next - last).round());
-        sim.at(next)
+        let next = test.at(last).respond("b", PollOutcome::Alive).unwrap();
+        intervals.push((next - last).round());
+        test.at(next)
             .due()
             .iter()
-            .filter(|word| *word != "b")
-            .for_each(|list| sim.respond_with_list(list, &["a"]));
+            .filter(|label| *label != "b")
+            .for_each(|list| test.respond_with_list(list, &["a"]));
         last = next;
     }
-    assert_eq!(distances, [3.0, 6.0, 12.0, 24.0, 48.0, 96.0, 192.0, 300.0, 300.0]);
-    sim.respond_alive(&["b"]);
-    let round = sim.next().unwrap();
-    assert_eq!(sim.at(round).due(), ["RUNNING"]);
-    sim.respond_with_list("RUNNING", &["a", "b"]);
-    let asked: Vec<String> = (1..400)
+    assert_eq!(intervals, [3.0, 6.0, 12.0, 24.0, 48.0, 96.0, 192.0, 300.0, 300.0]);
+    test.respond_alive(&["b"]);
+    let round = test.next().unwrap();
+    assert_eq!(test.at(round).due(), ["RUNNING"]);
+    test.respond_with_list("RUNNING", &["a", "b"]);
+    let polled: Vec<String> = (1..400)
         .flat_map(|at| {
-            let due = sim.at(round + f64::from(at) * 3.0).due();
+            let due = test.at(round + f64::from(at) * 3.0).due();
             due.iter().for_each(|list| {
-                sim.respond_with_list(list, if list == "RUNNING" { &["a", "b"] } else { &[] })
+                test.respond_with_list(list, if list == "RUNNING" { &["a", "b"] } else { &[] })
             });
             due
         })
-        .filter(|word| word == "b")
+        .filter(|label| label == "b")
         .collect();
-    assert_eq!(asked, NO_REQUESTS);
+    assert_eq!(polled, NO_REQUESTS);
 }
 
 #[test]
-fn what_left_a_list_and_is_over_or_absent_is_not_asked_again() {
-    let mut sim = TestScheduler::watching_all();
-    sim.due();
-    sim.respond_with_list("RUNNING", &["a", "b"]);
-    sim.respond_with_list("PENDING", &[]);
-    sim.at(3.0).due();
-    sim.respond_with_list("RUNNING", &[]);
-    assert_eq!(sim.due(), ["a", "b"]);
-    assert_eq!(sim.respond("a", PollOutcome::Ended), None);
-    assert_eq!(sim.respond_with_error("b", &error(ApiErrorKind::NotFound)), None);
-    assert_eq!(sim.next(), Some(6.0));
-    assert_eq!(sim.at(6.0).due(), ["RUNNING"]);
+fn ended_unlisted_session_is_dropped() {
+    let mut test = TestScheduler::watching_all();
+    test.due();
+    test.respond_with_list("RUNNING", &["a", "b"]);
+    test.respond_with_list("PENDING", &[]);
+    test.at(3.0).due();
+    test.respond_with_list("RUNNING", &[]);
+    assert_eq!(test.due(), ["a", "b"]);
+    assert_eq!(test.respond("a", PollOutcome::Ended), None);
+    assert_eq!(test.respond_with_error("b", &error(ApiErrorKind::NotFound)), None);
+    assert_eq!(test.next(), Some(6.0));
+    assert_eq!(test.at(6.0).due(), ["RUNNING"]);
 }
 
 #[test]
-fn a_thousand_sessions_cost_four_requests_in_three_intervals() {
-    let mut sim = TestScheduler::watching_all();
+fn thousand_sessions_need_only_lists() {
+    let mut test = TestScheduler::watching_all();
     let names: Vec<String> = (0..1000).map(|number| format!("s-{number}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let mut asked = 0;
+    let mut request_count = 0;
     for interval in 0..60 {
-        let due = sim.at(3.0 * f64::from(interval)).due();
-        asked += due.len();
-        for word in due {
-            sim.respond_with_list(&word, if word == "RUNNING" { &names } else { &[] });
+        let due = test.at(3.0 * f64::from(interval)).due();
+        request_count += due.len();
+        for label in due {
+            test.respond_with_list(&label, if label == "RUNNING" { &names } else { &[] });
         }
     }
-    assert_eq!(asked, 60 + 20);
+    assert_eq!(request_count, 60 + 20);
 }
 
 #[test]
-fn what_leaves_the_lists_faster_than_it_can_be_asked_for_is_given_up_the_oldest_first_and_nothing_named() {
-    let mut sim = TestScheduler::watching_all();
-    sim.scheduler.watch(id("named"), sim.now);
-    sim.due();
-    sim.respond_alive(&["named"]);
-    let names = |of: &str, count| (0..count).map(|number| format!("{of}-{number}")).collect::<Vec<_>>();
-    let list = |sim: &mut TestScheduler, names: &[String]| {
-        sim.respond_with_list("RUNNING", &names.iter().map(String::as_str).collect::<Vec<_>>());
+fn oldest_unlisted_sessions_are_evicted_first() {
+    let mut test = TestScheduler::watching_all();
+    test.scheduler.watch(id("named"), test.now);
+    test.due();
+    test.respond_alive(&["named"]);
+    let names =
+        |prefix: &str, count| (0..count).map(|number| format!("{prefix}-{number}")).collect::<Vec<_>>();
+    let list = |test: &mut TestScheduler, names: &[String]| {
+        test.respond_with_list("RUNNING", &names.iter().map(String::as_str).collect::<Vec<_>>());
     };
     let (old, new) = (names("old", 600), names("new", List::MAX_DELISTED - 100));
-    list(&mut sim, &old);
+    list(&mut test, &old);
     for (at, names) in [(3.0, &new), (6.0, &old[..0].to_vec())] {
-        sim.scheduler.pause(); // nothing of it gets its turn
-        sim.at(at).scheduler.resume();
-        sim.scheduler.targets.get_mut(&Request::List(List::Running)).unwrap().state =
-            PollState::InFlight { sent: sim.now };
-        list(&mut sim, names);
+        test.scheduler.pause(); // no single poll is sent
+        test.at(at).scheduler.resume();
+        test.scheduler.targets.get_mut(&Request::List(List::Running)).unwrap().state =
+            PollState::InFlight { sent: test.now };
+        list(&mut test, names);
     }
-    let has = |name: &String| sim.scheduler.targets.contains_key(&Request::Session(id(name)));
-    assert_eq!(old.iter().filter(|name| has(name)).count(), 100);
-    assert!(new.iter().all(has) && has(&"named".into()));
+    let is_polled = |name: &String| test.scheduler.targets.contains_key(&Request::Session(id(name)));
+    assert_eq!(old.iter().filter(|name| is_polled(name)).count(), 100);
+    assert!(new.iter().all(is_polled) && is_polled(&"named".into()));
 }
 
 #[test]
-fn a_session_that_is_back_in_a_list_while_it_is_asked_singly_is_asked_no_more() {
-    let mut sim = TestScheduler::watching_all();
-    sim.due();
-    sim.respond_with_list("RUNNING", &["a"]);
-    sim.respond_with_list("PENDING", &[]);
-    sim.at(3.0).due();
-    sim.respond_with_list("RUNNING", &[]);
-    assert_eq!(sim.due(), ["a"]);
-    assert_eq!(sim.at(6.0).due(), ["RUNNING"]);
-    sim.respond_with_list("RUNNING", &["a"]);
-    assert_eq!(sim.respond("a", PollOutcome::Alive), None);
+fn relisted_session_is_not_polled_singly() {
+    let mut test = TestScheduler::watching_all();
+    test.due();
+    test.respond_with_list("RUNNING", &["a"]);
+    test.respond_with_list("PENDING", &[]);
+    test.at(3.0).due();
+    test.respond_with_list("RUNNING", &[]);
+    assert_eq!(test.due(), ["a"]);
+    assert_eq!(test.at(6.0).due(), ["RUNNING"]);
+    test.respond_with_list("RUNNING", &["a"]);
+    assert_eq!(test.respond("a", PollOutcome::Alive), None);
 }
 
 #[test]
-fn a_session_that_starts_between_the_two_lists_is_not_asked_singly() {
-    // It is pending in the first round, and runs when both are asked again: whichever answers first.
+fn starting_session_is_not_polled_singly() {
+    // The session is pending in the first round and running in the fourth. Either list may arrive first.
     for order in [["PENDING", "RUNNING"], ["RUNNING", "PENDING"]] {
-        let mut sim = TestScheduler::watching_all();
-        sim.due();
-        sim.respond_with_list("RUNNING", &[]);
-        sim.respond_with_list("PENDING", &["a"]);
+        let mut test = TestScheduler::watching_all();
+        test.due();
+        test.respond_with_list("RUNNING", &[]);
+        test.respond_with_list("PENDING", &["a"]);
         for round in [3.0, 6.0] {
-            assert_eq!(sim.at(round).due(), ["RUNNING"]);
-            sim.respond_with_list("RUNNING", &[]);
+            assert_eq!(test.at(round).due(), ["RUNNING"]);
+            test.respond_with_list("RUNNING", &[]);
         }
-        sim.at(9.0).due();
+        test.at(9.0).due();
         for list in order {
-            sim.respond_with_list(list, if list == "RUNNING" { &["a"] } else { &[] });
-            assert_eq!(sim.due(), NO_REQUESTS, "{order:?}");
+            test.respond_with_list(list, if list == "RUNNING" { &["a"] } else { &[] });
+            assert_eq!(test.due(), NO_REQUESTS, "{order:?}");
         }
-        assert_eq!(sim.at(12.0).due(), ["RUNNING"]);
-        // Its end is noticed, although it is in the last list of pending ones that was seen.
-        sim.respond_with_list("RUNNING", &[]);
-        assert_eq!(sim.due(), ["a"]);
+        assert_eq!(test.at(12.0).due(), ["RUNNING"]);
+        // Its departure is noticed, although the newest pending list contained it.
+        test.respond_with_list("RUNNING", &[]);
+        assert_eq!(test.due(), ["a"]);
     }
 }
 
 #[test]
-fn a_session_that_runs_and_is_in_a_stale_list_of_pending_ones_is_still_noticed_when_it_goes() {
-    let mut sim = TestScheduler::watching_all();
-    sim.due();
-    sim.respond_with_list("RUNNING", &["a"]);
-    sim.respond_with_list("PENDING", &["a"]);
-    sim.at(3.0).due();
-    sim.respond_with_list("RUNNING", &[]);
-    assert_eq!(sim.due(), ["a"]);
+fn stale_pending_list_hides_no_departure() {
+    let mut test = TestScheduler::watching_all();
+    test.due();
+    test.respond_with_list("RUNNING", &["a"]);
+    test.respond_with_list("PENDING", &["a"]);
+    test.at(3.0).due();
+    test.respond_with_list("RUNNING", &[]);
+    assert_eq!(test.due(), ["a"]);
 }
 
 #[test]
-fn a_pending_session_that_no_list_has_is_asked_in_the_next_round() {
-    let mut sim = TestScheduler::watching_all();
-    sim.due();
-    sim.respond_with_list("RUNNING", &[]);
-    sim.respond_with_list("PENDING", &["a"]);
+fn vanished_pending_session_waits_a_round() {
+    let mut test = TestScheduler::watching_all();
+    test.due();
+    test.respond_with_list("RUNNING", &[]);
+    test.respond_with_list("PENDING", &["a"]);
     for round in [3.0, 6.0] {
-        sim.at(round).due();
-        sim.respond_with_list("RUNNING", &[]);
+        test.at(round).due();
+        test.respond_with_list("RUNNING", &[]);
     }
-    assert_eq!(sim.at(9.0).due(), ["RUNNING", "PENDING"]);
-    sim.respond_with_list("PENDING", &[]);
-    assert_eq!(sim.due(), NO_REQUESTS);
-    sim.respond_with_list("RUNNING", &[]);
-    assert_eq!(sim.at(12.0).due(), ["RUNNING", "a"]);
+    assert_eq!(test.at(9.0).due(), ["RUNNING", "PENDING"]);
+    test.respond_with_list("PENDING", &[]);
+    assert_eq!(test.due(), NO_REQUESTS);
+    test.respond_with_list("RUNNING", &[]);
+    assert_eq!(test.at(12.0).due(), ["RUNNING", "a"]);
 }
 
 #[test]
-fn an_id_that_does_not_exist_is_asked_at_growing_distances_and_at_every_round_once_it_does() {
-    let mut sim = TestScheduler::watching(&["a"]);
+fn unknown_id_interval_grows() {
+    let mut test = TestScheduler::watching(&["a"]);
     let mut last = 0.0;
-    let mut distances = Vec::new();
+    let mut intervals = Vec::new();
     for _ in 0..7 {
-        assert_eq!(sim.due(), ["a"]);
-        let next = sim.respond_with_error("a", &error(ApiErrorKind::NotFound)).unwrap();
-        distances.push(next - last);
+        assert_eq!(test.due(), ["a"]);
+        let next = test.respond_with_error("a", &error(ApiErrorKind::NotFound)).unwrap();
+        intervals.push(next - last);
         last = next;
-        sim.at(next);
+        test.at(next);
     }
-    assert_eq!(distances, [3.0, 6.0, 12.0, 24.0, 48.0, 60.0, 60.0]);
-    sim.due();
-    let next = sim.respond("a", PollOutcome::Alive).unwrap();
+    assert_eq!(intervals, [3.0, 6.0, 12.0, 24.0, 48.0, 60.0, 60.0]);
+    test.due();
+    let next = test.respond("a", PollOutcome::Alive).unwrap();
     assert!(next - last <= 4.5);
-    sim.at(next).due();
+    test.at(next).due();
     assert_eq!(
-        sim.respond_with_error("a", &error(ApiErrorKind::Gone)),
+        test.respond_with_error("a", &error(ApiErrorKind::Gone)),
         Some(next + 3.0),
-        "and then it begins anew"
+        "the interval starts over"
     );
 }
 
 #[test]
-fn a_failure_of_one_session_slows_that_one_and_a_success_brings_it_back_at_once() {
-    let mut sim = TestScheduler::watching(&["a", "b"]);
+fn session_failure_delays_only_that_session() {
+    let mut test = TestScheduler::watching(&["a", "b"]);
     let mut delays = Vec::new();
     for _ in 0..6 {
-        assert!(sim.due().contains(&"a".into()));
-        sim.respond_alive(&["b"]);
-        let next = sim.respond_with_error("a", &error(ApiErrorKind::Timeout)).unwrap();
-        delays.push(next - (sim.now - s(1000.0)).as_secs_f64());
-        assert!(sim.next().unwrap() < next, "b goes on");
-        sim.at(next);
+        assert!(test.due().contains(&"a".into()));
+        test.respond_alive(&["b"]);
+        let next = test.respond_with_error("a", &error(ApiErrorKind::Timeout)).unwrap();
+        delays.push(next - (test.now - s(1000.0)).as_secs_f64());
+        assert!(test.next().unwrap() < next, "b is still polled");
+        test.at(next);
     }
     assert_eq!(delays, [6.0, 12.0, 24.0, 48.0, 60.0, 60.0]);
-    sim.due();
-    let now = (sim.now - s(1000.0)).as_secs_f64();
-    assert_eq!(sim.respond("a", PollOutcome::Alive), Some(now + 3.0));
+    test.due();
+    let now = (test.now - s(1000.0)).as_secs_f64();
+    assert_eq!(test.respond("a", PollOutcome::Alive), Some(now + 3.0));
 }
 
 #[test]
-fn the_die_takes_off_up_to_a_quarter() {
-    let mut sim = TestScheduler::watching(&["a"]);
-    sim.due();
+fn jitter_shortens_delay() {
+    let mut test = TestScheduler::watching(&["a"]);
+    test.due();
     let request = Request::Session(id("a"));
-    let at = sim.scheduler.on_response(
+    let at = test.scheduler.on_response(
         &request,
         PollOutcome::Failed(&error(ApiErrorKind::ConnectionClosed)),
-        sim.now,
+        test.now,
         1.0,
     );
-    assert_eq!(at, Some(sim.now + s(4.5)));
+    assert_eq!(at, Some(test.now + s(4.5)));
 }
 
 #[test]
-fn a_failure_of_all_holds_all_and_one_alone_goes_first_afterwards() {
-    let mut sim = TestScheduler::singly(&["a", "b", "c", "d", "e"]);
-    assert_eq!(sim.due(), ["a", "b", "c", "d"]);
+fn shared_failure_delays_all() {
+    let mut test = TestScheduler::singly(&["a", "b", "c", "d", "e"]);
+    assert_eq!(test.due(), ["a", "b", "c", "d"]);
     for text in ["a", "b", "c", "d"] {
         assert_eq!(
-            sim.respond_with_error(text, &connection_refused()),
+            test.respond_with_error(text, &connection_refused()),
             Some(6.0),
-            "four that fail together are one failure"
+            "four simultaneous failures count as one"
         );
     }
-    assert_eq!((sim.due(), sim.next()), (vec![], Some(6.0)), "not even what was never asked");
-    assert_eq!(sim.at(6.0).due(), ["e"]);
-    assert_eq!((sim.at(7.0).due(), sim.next()), (vec![], None));
-    assert_eq!(sim.respond_with_error("e", &connection_refused()), Some(19.0));
-    assert_eq!(sim.at(19.0).due(), ["a"]);
-    sim.respond_alive(&["a"]);
-    assert_eq!(sim.due(), ["b", "c", "d", "e"]);
+    assert_eq!((test.due(), test.next()), (vec![], Some(6.0)), "a session that was never polled waits, too");
+    assert_eq!(test.at(6.0).due(), ["e"]);
+    assert_eq!((test.at(7.0).due(), test.next()), (vec![], None));
+    assert_eq!(test.respond_with_error("e", &connection_refused()), Some(19.0));
+    assert_eq!(test.at(19.0).due(), ["a"]);
+    test.respond_alive(&["a"]);
+    assert_eq!(test.due(), ["b", "c", "d", "e"]);
 }
 
 #[test]
-fn a_failure_that_comes_late_from_before_a_hold_neither_lengthens_nor_shortens_it() {
-    let mut sim = TestScheduler::watching(&["a", "b"]);
-    sim.due();
-    sim.respond_with_error("a", &connection_refused());
-    assert_eq!(sim.at(5.0).respond_with_error("b", &connection_refused()), Some(6.0));
-    assert_eq!(sim.scheduler.shared_failures, 1);
+fn late_failure_keeps_backoff() {
+    let mut test = TestScheduler::watching(&["a", "b"]);
+    test.due();
+    test.respond_with_error("a", &connection_refused());
+    assert_eq!(test.at(5.0).respond_with_error("b", &connection_refused()), Some(6.0));
+    assert_eq!(test.scheduler.shared_failures, 1);
 }
 
 #[test]
-fn retry_after_holds_all_whenever_it_comes_and_the_longest_counts() {
-    let mut sim = TestScheduler::watching(&["a", "b", "c"]);
-    sim.due();
-    sim.respond_with_error("a", &connection_refused());
-    assert_eq!(sim.respond_with_error("b", &rate_limited(40.0)), Some(40.0));
-    assert_eq!(sim.respond_with_error("c", &rate_limited(20.0)), Some(40.0));
-    assert_eq!((sim.at(39.9).due(), sim.next()), (vec![], Some(40.0)));
-    assert_eq!(sim.at(40.0).due().len(), 1);
+fn longest_retry_after_delays_all() {
+    let mut test = TestScheduler::watching(&["a", "b", "c"]);
+    test.due();
+    test.respond_with_error("a", &connection_refused());
+    assert_eq!(test.respond_with_error("b", &rate_limited(40.0)), Some(40.0));
+    assert_eq!(test.respond_with_error("c", &rate_limited(20.0)), Some(40.0));
+    assert_eq!((test.at(39.9).due(), test.next()), (vec![], Some(40.0)));
+    assert_eq!(test.at(40.0).due().len(), 1);
 }
 
 #[test]
-fn a_retry_after_of_nothing_is_no_leave_to_ask_without_pause() {
-    let mut sim = TestScheduler::watching(&["a"]);
+fn zero_retry_after_still_backs_off() {
+    let mut test = TestScheduler::watching(&["a"]);
     let mut at = 0.0;
-    for rest in [6.0, 12.0, 24.0, 48.0, 60.0] {
-        assert_eq!(sim.at(at).due(), ["a"]);
-        at += rest;
-        assert_eq!(sim.respond_with_error("a", &rate_limited(0.0)), Some(at), "as after any other failure");
+    for delay in [6.0, 12.0, 24.0, 48.0, 60.0] {
+        assert_eq!(test.at(at).due(), ["a"]);
+        at += delay;
+        assert_eq!(test.respond_with_error("a", &rate_limited(0.0)), Some(at), "the normal backoff applies");
     }
 }
 
 #[test]
-fn a_retry_after_that_is_longer_than_the_interval_is_taken_at_its_word_and_a_shorter_one_is_not() {
-    let mut sim = TestScheduler::watching(&["a"]);
+fn long_retry_after_replaces_the_backoff() {
+    let mut test = TestScheduler::watching(&["a"]);
     let mut at = 0.0;
-    for rest in [6.0, 12.0, 24.0] {
-        assert_eq!(sim.at(at).due(), ["a"]);
-        at += rest;
-        sim.respond_with_error("a", &connection_refused());
+    for delay in [6.0, 12.0, 24.0] {
+        assert_eq!(test.at(at).due(), ["a"]);
+        at += delay;
+        test.respond_with_error("a", &connection_refused());
     }
-    for (asked, rest) in [(3.5, 3.5), (3.0, 60.0), (1.0, 60.0)] {
-        assert_eq!(sim.at(at).due(), ["a"], "{asked}");
-        at += rest;
-        assert_eq!(sim.respond_with_error("a", &rate_limited(asked)), Some(at), "{asked}");
+    for (retry_after, delay) in [(3.5, 3.5), (3.0, 60.0), (1.0, 60.0)] {
+        assert_eq!(test.at(at).due(), ["a"], "{retry_after}");
+        at += delay;
+        assert_eq!(test.respond_with_error("a", &rate_limited(retry_after)), Some(at), "{retry_after}");
     }
 }
 
 #[test]
-fn a_refresh_goes_out_at_once_while_every_place_hangs_but_not_twice() {
-    let mut sim = TestScheduler::singly(&["a", "b", "c", "d", "e", "f"]);
-    assert_eq!(sim.due().len(), MAX_IN_FLIGHT);
-    sim.at(1.0).scheduler.refresh(s(1001.0));
-    assert_eq!(sim.due(), ["e", "f"], "what hangs holds up nobody who asks");
-    sim.scheduler.refresh(s(1001.0));
-    assert_eq!(sim.due(), NO_REQUESTS, "never two polls of one session");
+fn refresh_ignores_hanging_requests() {
+    let mut test = TestScheduler::singly(&["a", "b", "c", "d", "e", "f"]);
+    assert_eq!(test.due().len(), MAX_IN_FLIGHT);
+    test.at(1.0).scheduler.refresh(s(1001.0));
+    assert_eq!(test.due(), ["e", "f"], "requests that hang do not block a refresh");
+    test.scheduler.refresh(s(1001.0));
+    assert_eq!(test.due(), NO_REQUESTS, "no session is polled twice");
 }
 
 #[test]
-fn sessions_that_fail_leave_a_place_to_those_that_answer() {
-    let mut sim = TestScheduler::singly(&["a", "b", "c", "d", "e"]);
-    sim.due();
-    for hangs in ["a", "b", "c", "d"] {
-        sim.respond_with_error(hangs, &error(ApiErrorKind::Timeout));
+fn failing_sessions_leave_one_slot_free() {
+    let mut test = TestScheduler::singly(&["a", "b", "c", "d", "e"]);
+    test.due();
+    for text in ["a", "b", "c", "d"] {
+        test.respond_with_error(text, &error(ApiErrorKind::Timeout));
     }
-    assert_eq!(sim.due(), ["e"]);
-    sim.respond_alive(&["e"]);
-    let due = sim.at(20.0).due();
+    assert_eq!(test.due(), ["e"]);
+    test.respond_alive(&["e"]);
+    let due = test.at(20.0).due();
     assert!(due.len() == MAX_IN_FLIGHT && due.contains(&"e".to_owned()), "{due:?}");
 }
 
 #[test]
-fn a_refused_key_waits_a_minute_for_all_and_a_forbidden_session_for_itself() {
-    let mut sim = TestScheduler::watching(&["a", "b"]);
-    sim.due();
-    assert_eq!(sim.respond_with_error("a", &error(ApiErrorKind::Forbidden)), Some(60.0));
-    sim.respond_alive(&["b"]);
-    assert_eq!(sim.at(3.0).due(), ["b"]);
-    assert_eq!(sim.respond_with_error("b", &error(ApiErrorKind::ApiKeyRejected)), Some(63.0));
-    assert_eq!(sim.at(60.0).due(), NO_REQUESTS);
-    assert_eq!(sim.at(63.0).due(), ["a"]);
+fn rejected_api_key_delays_all() {
+    let mut test = TestScheduler::watching(&["a", "b"]);
+    test.due();
+    assert_eq!(test.respond_with_error("a", &error(ApiErrorKind::Forbidden)), Some(60.0));
+    test.respond_alive(&["b"]);
+    assert_eq!(test.at(3.0).due(), ["b"]);
+    assert_eq!(test.respond_with_error("b", &error(ApiErrorKind::ApiKeyRejected)), Some(63.0));
+    assert_eq!(test.at(60.0).due(), NO_REQUESTS);
+    assert_eq!(test.at(63.0).due(), ["a"]);
 }
 
 #[test]
-fn a_refresh_overrides_every_wait_and_passes_over_what_is_in_flight() {
-    let mut sim = TestScheduler::singly(&["a", "b", "c", "d", "e", "f"]);
-    sim.due();
-    sim.respond_with_error("a", &rate_limited(300.0));
-    sim.respond_with_error("b", &error(ApiErrorKind::NotFound));
-    sim.at(1.0).scheduler.refresh(s(1001.0));
-    assert_eq!(sim.due(), ["e", "f", "a", "b"], "what waited longest first");
-    // Answers to what was sent before the refresh, and fail, are asked again, and then it counts.
-    assert_eq!(sim.respond_with_error("c", &connection_refused()), Some(1.0));
-    sim.respond_alive(&["d", "e", "f", "a", "b"]);
-    assert_eq!(sim.due(), ["c"]);
-    assert_eq!(sim.respond_with_error("c", &connection_refused()), Some(7.0));
+fn refresh_overrides_every_delay() {
+    let mut test = TestScheduler::singly(&["a", "b", "c", "d", "e", "f"]);
+    test.due();
+    test.respond_with_error("a", &rate_limited(300.0));
+    test.respond_with_error("b", &error(ApiErrorKind::NotFound));
+    test.at(1.0).scheduler.refresh(s(1001.0));
+    assert_eq!(test.due(), ["e", "f", "a", "b"], "the longest waiting first");
+    // A failure of a request from before the refresh is retried at once. The next failure counts.
+    assert_eq!(test.respond_with_error("c", &connection_refused()), Some(1.0));
+    test.respond_alive(&["d", "e", "f", "a", "b"]);
+    assert_eq!(test.due(), ["c"]);
+    assert_eq!(test.respond_with_error("c", &connection_refused()), Some(7.0));
 }
 
 #[test]
-fn a_pause_stops_what_is_to_come_and_what_fell_due_meanwhile_is_asked_once() {
-    let mut sim = TestScheduler::watching(&["a"]);
-    sim.due();
-    sim.scheduler.pause();
-    sim.respond_alive(&["a"]);
-    assert_eq!((sim.at(30.0).due(), sim.next()), (vec![], None));
-    sim.scheduler.refresh(sim.now);
-    assert_eq!((sim.due(), sim.next()), (vec![], None), "a machine that wakes up does not end a pause");
-    sim.at(31.0).scheduler.resume();
-    assert_eq!(sim.due(), ["a"]);
-    sim.respond_alive(&["a"]);
-    assert_eq!(sim.next(), Some(33.0));
+fn overdue_polls_run_once_after_pause() {
+    let mut test = TestScheduler::watching(&["a"]);
+    test.due();
+    test.scheduler.pause();
+    test.respond_alive(&["a"]);
+    assert_eq!((test.at(30.0).due(), test.next()), (vec![], None));
+    test.scheduler.refresh(test.now);
+    assert_eq!((test.due(), test.next()), (vec![], None), "waking from sleep does not end a pause");
+    test.at(31.0).scheduler.resume();
+    assert_eq!(test.due(), ["a"]);
+    test.respond_alive(&["a"]);
+    assert_eq!(test.next(), Some(33.0));
 }
 
 #[test]
-fn a_server_without_lists_is_asked_for_them_ever_more_rarely_and_serves_ids() {
-    let mut sim = TestScheduler::watching_all();
-    sim.due();
-    assert_eq!(sim.respond_with_error("RUNNING", &error(ApiErrorKind::NotFound)), Some(6.0));
-    assert_eq!(sim.respond_with_error("PENDING", &error(ApiErrorKind::Status(405))), Some(6.0));
-    assert_eq!(sim.at(6.0).due(), ["RUNNING", "PENDING"]);
-    assert_eq!(sim.respond_with_error("RUNNING", &error(ApiErrorKind::NotFound)), Some(18.0));
+fn missing_lists_back_off() {
+    let mut test = TestScheduler::watching_all();
+    test.due();
+    assert_eq!(test.respond_with_error("RUNNING", &error(ApiErrorKind::NotFound)), Some(6.0));
+    assert_eq!(test.respond_with_error("PENDING", &error(ApiErrorKind::Status(405))), Some(6.0));
+    assert_eq!(test.at(6.0).due(), ["RUNNING", "PENDING"]);
+    assert_eq!(test.respond_with_error("RUNNING", &error(ApiErrorKind::NotFound)), Some(18.0));
 }
 
 #[test]
-fn up_to_four_ids_are_asked_singly_and_more_are_looked_for_in_the_lists() {
+fn more_than_four_ids_use_lists() {
     let names = ["a", "b", "c", "d", "e"];
     assert_eq!(TestScheduler::watching(&names[..4]).due(), ["a", "b", "c", "d"]);
-    let mut sim = TestScheduler::watching(&names);
+    let mut test = TestScheduler::watching(&names);
     for round in 0..20 {
-        let due = sim.at(f64::from(round) * 3.0).due();
+        let due = test.at(f64::from(round) * 3.0).due();
         let lists = if round % 3 == 0 { vec!["RUNNING", "PENDING"] } else { vec!["RUNNING"] };
         assert_eq!(due, lists, "{round}");
         due.iter().for_each(|list| {
-            sim.respond_with_list(list, if list == "RUNNING" { &names[1..] } else { &names[..1] })
+            test.respond_with_list(list, if list == "RUNNING" { &names[1..] } else { &names[..1] })
         });
     }
 }
 
 #[test]
-fn of_the_lists_only_what_the_reader_named_counts() {
-    let mut sim = TestScheduler::watching(&["a", "b", "c", "d", "e"]);
-    assert!(sim.scheduler.is_watched(&id("a")) && !sim.scheduler.is_watched(&id("z")));
-    sim.due();
-    sim.respond_with_list("PENDING", &[]);
-    sim.respond_with_list("RUNNING", &["a", "b", "c", "d", "e", "z"]);
-    assert_eq!(sim.at(3.0).due(), ["RUNNING"]);
-    sim.respond_with_list("RUNNING", &["a", "b", "c", "d", "e"]);
-    assert_eq!(sim.due(), NO_REQUESTS, "that another one left is nobody's business");
+fn unnamed_listed_sessions_are_ignored() {
+    let mut test = TestScheduler::watching(&["a", "b", "c", "d", "e"]);
+    assert!(test.scheduler.is_watched(&id("a")) && !test.scheduler.is_watched(&id("z")));
+    test.due();
+    test.respond_with_list("PENDING", &[]);
+    test.respond_with_list("RUNNING", &["a", "b", "c", "d", "e", "z"]);
+    assert_eq!(test.at(3.0).due(), ["RUNNING"]);
+    test.respond_with_list("RUNNING", &["a", "b", "c", "d", "e"]);
+    assert_eq!(test.due(), NO_REQUESTS, "z was not named");
     assert!(TestScheduler::watching_all().scheduler.is_watched(&id("z")));
 }
 
 #[test]
-fn a_named_session_that_neither_list_shows_is_asked_singly_at_once_and_then_as_what_it_is() {
-    let mut sim = TestScheduler::watching(&["absent", "ended", "listed", "pending", "unlisted"]);
-    sim.due();
-    sim.at(0.1).respond_with_list("RUNNING", &["listed"]);
-    assert_eq!(sim.due(), NO_REQUESTS, "the list that is under way may have them");
-    sim.at(0.2).respond_with_list("PENDING", &["pending"]);
-    assert_eq!(sim.due(), ["absent", "ended", "unlisted"]);
-    assert_eq!(sim.respond("ended", PollOutcome::Ended), None);
-    let mut asked = vec![("absent", 0.2), ("unlisted", 0.2)];
-    sim.respond_with_error("absent", &error(ApiErrorKind::NotFound));
-    sim.respond_alive(&["unlisted"]);
-    while asked.len() < 12 {
-        let at = sim.next().unwrap();
-        for word in sim.at(at).due() {
-            match word.as_str() {
-                "RUNNING" => sim.respond_with_list("RUNNING", &["listed"]),
-                "PENDING" => sim.respond_with_list("PENDING", &["pending"]),
+fn named_unlisted_session_is_polled_singly() {
+    let mut test = TestScheduler::watching(&["absent", "ended", "listed", "pending", "unlisted"]);
+    test.due();
+    test.at(0.1).respond_with_list("RUNNING", &["listed"]);
+    assert_eq!(test.due(), NO_REQUESTS, "the list in flight may contain them");
+    test.at(0.2).respond_with_list("PENDING", &["pending"]);
+    assert_eq!(test.due(), ["absent", "ended", "unlisted"]);
+    assert_eq!(test.respond("ended", PollOutcome::Ended), None);
+    let mut polled = vec![("absent", 0.2), ("unlisted", 0.2)];
+    test.respond_with_error("absent", &error(ApiErrorKind::NotFound));
+    test.respond_alive(&["unlisted"]);
+    while polled.len() < 12 {
+        let at = test.next().unwrap();
+        for label in test.at(at).due() {
+            match label.as_str() {
+                "RUNNING" => test.respond_with_list("RUNNING", &["listed"]),
+                "PENDING" => test.respond_with_list("PENDING", &["pending"]),
                 "absent" => {
-                    asked.push(("absent", at));
-                    sim.respond_with_error("absent", &error(ApiErrorKind::NotFound));
+                    polled.push(("absent", at));
+                    test.respond_with_error("absent", &error(ApiErrorKind::NotFound));
                 }
                 "unlisted" => {
-                    asked.push(("unlisted", at));
-                    sim.respond_alive(&["unlisted"]);
+                    polled.push(("unlisted", at));
+                    test.respond_alive(&["unlisted"]);
                 }
-                other => panic!("{other} was asked"),
+                other => panic!("unexpected request: {other}"),
             }
         }
     }
-    let distances = |wanted: &str| -> Vec<f64> {
-        let times: Vec<f64> = asked.iter().filter(|(name, _)| *name == wanted).map(|(_, at)| *at).collect();
+    let intervals = |wanted: &str| -> Vec<f64> {
+        let times: Vec<f64> = polled.iter().filter(|(name, _)| *name == wanted).map(|(_, at)| *at).collect();
         times.windows(2).map(|pair| (pair[1] - pair[0]).round()).collect()
     };
-    assert_eq!(distances("absent")[..4], [3.0, 6.0, 12.0, 24.0]);
-    assert_eq!(distances("unlisted")[..4], [3.0, 6.0, 12.0, 24.0]);
+    assert_eq!(intervals("absent")[..4], [3.0, 6.0, 12.0, 24.0]);
+    assert_eq!(intervals("unlisted")[..4], [3.0, 6.0, 12.0, 24.0]);
 }
 
 #[test]
-fn a_named_session_that_leaves_the_lists_is_asked_singly_and_with_the_last_end_everything_rests() {
+fn list_polls_stop_with_named_sessions() {
     let names = ["a", "b", "c", "d", "e"];
-    let mut sim = TestScheduler::watching(&names);
-    sim.due();
-    sim.respond_with_list("PENDING", &[]);
-    sim.respond_with_list("RUNNING", &names);
-    sim.at(3.0).due();
-    sim.at(3.1).respond_with_list("RUNNING", &names[4..]);
-    assert_eq!(sim.due(), ["a", "b", "c", "d"]);
-    names[..4].iter().for_each(|name| assert_eq!(sim.respond(name, PollOutcome::Ended), None));
-    assert_eq!(sim.at(6.0).due(), ["RUNNING"]);
-    sim.respond_with_list("RUNNING", &[]);
-    assert_eq!(sim.due(), ["e"]);
-    assert_eq!(sim.at(9.0).due(), ["RUNNING", "PENDING"]);
-    assert_eq!(sim.respond("e", PollOutcome::Ended), None);
+    let mut test = TestScheduler::watching(&names);
+    test.due();
+    test.respond_with_list("PENDING", &[]);
+    test.respond_with_list("RUNNING", &names);
+    test.at(3.0).due();
+    test.at(3.1).respond_with_list("RUNNING", &names[4..]);
+    assert_eq!(test.due(), ["a", "b", "c", "d"]);
+    names[..4].iter().for_each(|name| assert_eq!(test.respond(name, PollOutcome::Ended), None));
+    assert_eq!(test.at(6.0).due(), ["RUNNING"]);
+    test.respond_with_list("RUNNING", &[]);
+    assert_eq!(test.due(), ["e"]);
+    assert_eq!(test.at(9.0).due(), ["RUNNING", "PENDING"]);
+    assert_eq!(test.respond("e", PollOutcome::Ended), None);
     assert_eq!(
-        sim.respond("RUNNING", PollOutcome::Listed(ids(&["e"]))),
+        test.respond("RUNNING", PollOutcome::Listed(ids(&["e"]))),
         None,
-        "what is under way is not taken"
+        "the response in flight is ignored"
     );
-    assert_eq!(sim.respond_with_error("PENDING", &error(ApiErrorKind::Timeout)), None);
-    assert_eq!((sim.next(), sim.scheduler.in_flight), (None, 0));
+    assert_eq!(test.respond_with_error("PENDING", &error(ApiErrorKind::Timeout)), None);
+    assert_eq!((test.next(), test.scheduler.in_flight), (None, 0));
 }
 
 #[test]
-fn where_the_lists_are_not_to_be_had_each_named_session_is_asked_singly_from_then_on() {
+fn missing_lists_mean_single_polls() {
     for kind in [ApiErrorKind::ListUnsupported, ApiErrorKind::Status(405), ApiErrorKind::Forbidden] {
         let names = ["a", "b", "c", "d", "e"];
-        let mut sim = TestScheduler::watching(&names);
-        sim.due();
-        sim.respond_with_list("PENDING", &[]);
-        assert_eq!(sim.respond_with_error("RUNNING", &error(kind)), None);
+        let mut test = TestScheduler::watching(&names);
+        test.due();
+        test.respond_with_list("PENDING", &[]);
+        assert_eq!(test.respond_with_error("RUNNING", &error(kind)), None);
         for round in 0..4 {
-            let mut asked = sim.at(f64::from(round) * 3.0).due();
-            assert_eq!(asked, ["a", "b", "c", "d"]);
-            sim.respond_alive(&["a", "b", "c", "d"]);
-            asked = sim.due();
-            assert_eq!(asked, ["e"]);
-            sim.respond_alive(&["e"]);
+            let mut due = test.at(f64::from(round) * 3.0).due();
+            assert_eq!(due, ["a", "b", "c", "d"]);
+            test.respond_alive(&["a", "b", "c", "d"]);
+            due = test.due();
+            assert_eq!(due, ["e"]);
+            test.respond_alive(&["e"]);
         }
     }
 }
 
 #[test]
-fn a_list_that_is_given_up_while_it_is_under_way_may_still_say_that_all_are_to_wait() {
-    let mut sim = TestScheduler::watching(&["a", "b", "c", "d", "e"]);
-    sim.due();
-    sim.respond_with_error("RUNNING", &error(ApiErrorKind::ListUnsupported));
-    assert_eq!(sim.respond_with_error("PENDING", &rate_limited(40.0)), None);
-    assert_eq!((sim.due(), sim.next()), (vec![], Some(40.0)));
+fn abandoned_list_can_still_delay_all() {
+    let mut test = TestScheduler::watching(&["a", "b", "c", "d", "e"]);
+    test.due();
+    test.respond_with_error("RUNNING", &error(ApiErrorKind::ListUnsupported));
+    assert_eq!(test.respond_with_error("PENDING", &rate_limited(40.0)), None);
+    assert_eq!((test.due(), test.next()), (vec![], Some(40.0)));
 }
 
 #[test]
-fn a_list_that_fails_otherwise_does_not_keep_what_it_would_show_from_being_seen_once() {
-    let mut sim = TestScheduler::watching(&["a", "b", "c", "d", "e"]);
-    sim.due();
-    sim.respond_with_error("PENDING", &error(ApiErrorKind::Server(500)));
-    assert_eq!(sim.due(), NO_REQUESTS);
-    sim.respond_with_error("RUNNING", &error(ApiErrorKind::Server(500)));
-    assert_eq!(sim.due().len(), MAX_IN_FLIGHT);
-    let mut down = TestScheduler::watching(&["a", "b", "c", "d", "e"]);
-    down.due();
-    down.respond_with_error("RUNNING", &connection_refused());
-    down.respond_with_error("PENDING", &connection_refused());
-    assert_eq!(down.at(6.0).due(), ["RUNNING"], "where nothing can be had, nothing is asked");
+fn failed_lists_hide_no_session() {
+    let mut test = TestScheduler::watching(&["a", "b", "c", "d", "e"]);
+    test.due();
+    test.respond_with_error("PENDING", &error(ApiErrorKind::Server(500)));
+    assert_eq!(test.due(), NO_REQUESTS);
+    test.respond_with_error("RUNNING", &error(ApiErrorKind::Server(500)));
+    assert_eq!(test.due().len(), MAX_IN_FLIGHT);
+    let mut unreachable = TestScheduler::watching(&["a", "b", "c", "d", "e"]);
+    unreachable.due();
+    unreachable.respond_with_error("RUNNING", &connection_refused());
+    unreachable.respond_with_error("PENDING", &connection_refused());
+    assert_eq!(unreachable.at(6.0).due(), ["RUNNING"], "an unreachable host gets no single polls");
 }
 
 #[test]
-fn the_newest_ends_are_asked_first_and_the_lists_before_them() {
-    let mut sim = TestScheduler::limited(&Targets::All, 1);
-    sim.mark_projects_polled();
+fn lists_go_before_single_sessions() {
+    let mut test = TestScheduler::limited(&Targets::All, 1);
+    test.mark_projects_polled();
     let mut log = Vec::new();
-    let mut step = |sim: &mut TestScheduler, running: &[&str]| {
-        let at = sim.next().unwrap();
-        for word in sim.at(at).due() {
-            match word.as_str() {
-                "RUNNING" => sim.respond_with_list("RUNNING", running),
-                "PENDING" => sim.respond_with_list("PENDING", &[]),
-                single => assert_eq!(sim.respond(single, PollOutcome::Ended), None),
+    let mut step = |test: &mut TestScheduler, running: &[&str]| {
+        let at = test.next().unwrap();
+        for label in test.at(at).due() {
+            match label.as_str() {
+                "RUNNING" => test.respond_with_list("RUNNING", running),
+                "PENDING" => test.respond_with_list("PENDING", &[]),
+                single => assert_eq!(test.respond(single, PollOutcome::Ended), None),
             }
-            log.push((at, word));
+            log.push((at, label));
         }
     };
-    step(&mut sim, &["a", "b", "c", "d", "e"]);
-    step(&mut sim, &[]);
-    step(&mut sim, &["c", "d", "e"]); // at 3 s: a and b have left
-    step(&mut sim, &[]); // at 4 s: a
-    step(&mut sim, &[]);
-    let lists = |log: &[(f64, String)]| log.iter().filter(|(_, word)| word == "RUNNING").count();
+    step(&mut test, &["a", "b", "c", "d", "e"]);
+    step(&mut test, &[]);
+    step(&mut test, &["c", "d", "e"]); // at 3 s: a and b have left the list
+    step(&mut test, &[]); // at 4 s: polls a
+    step(&mut test, &[]);
+    let list_polls = |log: &[(f64, String)]| log.iter().filter(|(_, label)| label == "RUNNING").count();
     for _ in 0..6 {
-        step(&mut sim, &["e"]); // from 6 s on: c and d have, too
+        step(&mut test, &["e"]); // from 6 s on: c and d have left, too
     }
-    let words: Vec<&str> = log.iter().map(|(_, word)| word.as_str()).collect();
-    assert_eq!(words[..5], ["RUNNING", "PENDING", "RUNNING", "a", "b"], "{log:?}");
-    assert_eq!(words[5..8], ["RUNNING", "c", "d"], "{log:?}");
-    assert!(lists(&log) >= 3 && log.windows(2).all(|pair| pair[1].0 - pair[0].0 >= 1.0), "{log:?}");
+    let labels: Vec<&str> = log.iter().map(|(_, label)| label.as_str()).collect();
+    assert_eq!(labels[..5], ["RUNNING", "PENDING", "RUNNING", "a", "b"], "{log:?}");
+    assert_eq!(labels[5..8], ["RUNNING", "c", "d"], "{log:?}");
+    assert!(list_polls(&log) >= 3 && log.windows(2).all(|pair| pair[1].0 - pair[0].0 >= 1.0), "{log:?}");
 }
 
 #[test]
-fn what_left_later_overtakes_what_left_before_and_lists_do_not_starve_single_requests() {
-    let mut sim = TestScheduler::limited(&Targets::All, 1);
-    sim.scheduler.interval = s(1.0);
-    sim.mark_projects_polled();
+fn newest_departures_go_first() {
+    let mut test = TestScheduler::limited(&Targets::All, 1);
+    test.scheduler.interval = s(1.0);
+    test.mark_projects_polled();
     let names = ["a", "b", "c", "d", "e", "f"];
-    let mut asked = Vec::new();
-    let mut gone = 0;
+    let mut polled = Vec::new();
+    let mut departed = 0;
     for _ in 0..40 {
-        let Some(at) = sim.next() else { break };
-        for word in sim.at(at).due() {
-            match word.as_str() {
+        let Some(at) = test.next() else { break };
+        for label in test.at(at).due() {
+            match label.as_str() {
                 "RUNNING" => {
-                    sim.respond_with_list("RUNNING", &names[gone..]);
-                    gone = (gone + 3).min(names.len());
+                    test.respond_with_list("RUNNING", &names[departed..]);
+                    departed = (departed + 3).min(names.len());
                 }
-                "PENDING" => sim.respond_with_list("PENDING", &[]),
+                "PENDING" => test.respond_with_list("PENDING", &[]),
                 single => {
-                    asked.push(single.to_owned());
-                    sim.respond(single, PollOutcome::Ended);
+                    polled.push(single.to_owned());
+                    test.respond(single, PollOutcome::Ended);
                 }
             }
         }
     }
-    assert_eq!(asked.len(), 6, "{asked:?}");
-    let place = |name: &str| asked.iter().position(|it| it == name).unwrap();
-    assert!(place("d") < place("c"), "the newest first: {asked:?}");
+    assert_eq!(polled.len(), 6, "{polled:?}");
+    let position = |name: &str| polled.iter().position(|id| id == name).unwrap();
+    assert!(position("d") < position("c"), "the newest first: {polled:?}");
 }
 
 #[test]
-fn polls_keep_to_the_readers_limit_and_to_what_the_server_says_is_left() {
-    let mut sim = TestScheduler::limited(&Targets::Ids(ids(&["a", "b", "c", "d"])), 2);
-    assert_eq!(sim.due(), ["a", "b"]);
-    assert_eq!((sim.due(), sim.next()), (vec![], Some(0.5)));
-    sim.respond_alive(&["a", "b"]);
-    assert_eq!(sim.at(0.5).due(), ["c"]);
-    sim.scheduler.update_rate_limit(RateLimit { remaining: 5, resets_in: s(40.0) }, sim.now);
-    assert_eq!((sim.at(1.0).due(), sim.next()), (vec![], Some(10.5)), "before any 429 comes");
-    sim.scheduler.refresh(sim.now);
-    assert_eq!(sim.due(), ["d"], "who asks for it gets it now");
+fn polls_respect_both_rate_limits() {
+    let mut test = TestScheduler::limited(&Targets::Ids(ids(&["a", "b", "c", "d"])), 2);
+    assert_eq!(test.due(), ["a", "b"]);
+    assert_eq!((test.due(), test.next()), (vec![], Some(0.5)));
+    test.respond_alive(&["a", "b"]);
+    assert_eq!(test.at(0.5).due(), ["c"]);
+    test.scheduler.update_rate_limit(RateLimit { remaining: 5, resets_in: s(40.0) }, test.now);
+    assert_eq!((test.at(1.0).due(), test.next()), (vec![], Some(10.5)), "polls slow down before a 429");
+    test.scheduler.refresh(test.now);
+    assert_eq!(test.due(), ["d"], "a refresh is not throttled");
 }
 
 #[test]
-fn an_answer_to_what_was_not_asked_changes_nothing() {
-    let mut sim = TestScheduler::watching(&["a"]);
-    assert_eq!(sim.respond("a", PollOutcome::Alive), None);
-    assert_eq!(sim.respond("z", PollOutcome::Ended), None);
-    let fresh = Request::ConnectUrls(id("a"));
-    assert_eq!(sim.scheduler.on_response(&fresh, PollOutcome::Alive, sim.now, 0.0), None);
-    assert_eq!(sim.due(), ["a"]);
-    assert_eq!(sim.scheduler.in_flight, 1);
+fn unexpected_response_changes_nothing() {
+    let mut test = TestScheduler::watching(&["a"]);
+    assert_eq!(test.respond("a", PollOutcome::Alive), None);
+    assert_eq!(test.respond("z", PollOutcome::Ended), None);
+    let user_request = Request::ConnectUrls(id("a"));
+    assert_eq!(test.scheduler.on_response(&user_request, PollOutcome::Alive, test.now, 0.0), None);
+    assert_eq!(test.due(), ["a"]);
+    assert_eq!(test.scheduler.in_flight, 1);
 }
 
-/// One thing that happens in a random run.
+/// One step of a random run.
 #[derive(Clone, Debug)]
 enum Step {
-    /// So many milliseconds pass, or as many as until the next request is due.
+    /// Advances the clock by milliseconds.
     Wait(u16),
-    Sleep,
-    /// One that is in flight is answered, in this way.
-    Answer(prop::sample::Index, u8, u8),
+    /// Advances the clock to the next due request.
+    WaitUntilDue,
+    /// Responds to a request in flight: its index, the kind of outcome, and its details.
+    Respond(prop::sample::Index, u8, u8),
     Refresh,
     Pause,
     Resume,
@@ -837,8 +839,8 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         3 => any::<u16>().prop_map(Step::Wait),
-        4 => Just(Step::Sleep),
-        9 => (any::<prop::sample::Index>(), any::<u8>(), any::<u8>()).prop_map(|(which, how, more)| Step::Answer(which, how, more)),
+        4 => Just(Step::WaitUntilDue),
+        9 => (any::<prop::sample::Index>(), any::<u8>(), any::<u8>()).prop_map(|(index, kind, details)| Step::Respond(index, kind, details)),
         1 => Just(Step::Refresh),
         1 => Just(Step::Pause),
         2 => Just(Step::Resume),
@@ -847,121 +849,130 @@ fn step() -> impl Strategy<Value = Step> {
 
 proptest! {
     #[test]
-    fn nothing_that_a_server_does_breaks_the_plan(
+    fn scheduler_survives_any_server(
         watched in 0..3_u8, max_rps in prop_oneof![Just(1_u32), Just(4), Just(1_000_000)], steps in proptest::collection::vec(step(), 1..120),
     ) {
         let names = ["a", "b", "c", "d", "e", "f"];
-        let all = watched == 0;
+        let watches_all = watched == 0;
         let targets = match watched {
             0 => Targets::All,
             1 => Targets::Ids(ids(&names[..MAX_POLLED_SINGLY])),
             _ => Targets::Ids(ids(&names)),
         };
-        let mut sim = TestScheduler::limited(&targets, max_rps);
-        let mut flying: Vec<Request> = Vec::new();
+        let mut test = TestScheduler::limited(&targets, max_rps);
+        let mut in_flight: Vec<Request> = Vec::new();
         for step in steps {
             match step {
-                Step::Wait(ms) => sim.now += Duration::from_millis(ms.into()),
-                Step::Sleep => sim.now = sim.now.max(sim.scheduler.next_due().unwrap_or_default()),
-                Step::Refresh => sim.scheduler.refresh(sim.now),
-                Step::Pause => sim.scheduler.pause(),
-                Step::Resume => sim.scheduler.resume(),
-                Step::Answer(which, how, more) if !flying.is_empty() => {
-                    let request = flying.swap_remove(which.index(flying.len()));
+                Step::Wait(ms) => test.now += Duration::from_millis(ms.into()),
+                Step::WaitUntilDue => test.now = test.now.max(test.scheduler.next_due().unwrap_or_default()),
+                Step::Refresh => test.scheduler.refresh(test.now),
+                Step::Pause => test.scheduler.pause(),
+                Step::Resume => test.scheduler.resume(),
+                Step::Respond(index, kind, details) if !in_flight.is_empty() => {
+                    let request = in_flight.swap_remove(index.index(in_flight.len()));
                     let errors = [
                         connection_refused(), error(ApiErrorKind::Timeout), error(ApiErrorKind::NotFound), error(ApiErrorKind::ApiKeyRejected),
-                        error(ApiErrorKind::Html), rate_limited(f64::from(more)), error(ApiErrorKind::Server(500)), error(ApiErrorKind::Forbidden), error(ApiErrorKind::ListUnsupported),
+                        error(ApiErrorKind::Html), rate_limited(f64::from(details)), error(ApiErrorKind::Server(500)), error(ApiErrorKind::Forbidden), error(ApiErrorKind::ListUnsupported),
                     ];
-                    let members = names.iter().enumerate().filter(|(bit, _)| more & (1 << bit) != 0);
-                    let good = match &request {
+                    let members = names.iter().enumerate().filter(|(bit, _)| details & (1 << bit) != 0);
+                    let success = match &request {
                         Request::List(_) => PollOutcome::Listed(members.map(|(_, name)| id(name)).collect()),
                         Request::Projects => PollOutcome::Projects,
-                        Request::Session(_) | Request::ConnectUrls(_) if how & 1 == 0 => PollOutcome::Ended,
+                        Request::Session(_) | Request::ConnectUrls(_) if kind & 1 == 0 => PollOutcome::Ended,
                         Request::Session(_) | Request::ConnectUrls(_) | Request::LiveView(_) | Request::Release(_) | Request::RecentSessions => PollOutcome::Alive,
                     };
-                    let outcome = errors.get(usize::from(how) / 2).map_or(good, PollOutcome::Failed);
-                    let die = f64::from(more) / 255.0;
-                    if let Some(again) = sim.scheduler.on_response(&request, outcome, sim.now, die) {
-                        prop_assert!(again + INTERVAL > sim.now, "it is asked again within reason");
-                        prop_assert!(again <= sim.now + PROJECTS_EVERY);
+                    let outcome = errors.get(usize::from(kind) / 2).map_or(success, PollOutcome::Failed);
+                    let jitter = f64::from(details) / 255.0;
+                    if let Some(next_poll) = test.scheduler.on_response(&request, outcome, test.now, jitter) {
+                        prop_assert!(next_poll + INTERVAL > test.now, "the next poll is not long past");
+                        prop_assert!(next_poll <= test.now + PROJECTS_EVERY);
                     }
                 }
-                Step::Answer(..) => {}
+                Step::Respond(..) => {}
             }
-            let promised = sim.scheduler.next_due();
-            let due = sim.scheduler.take_due(sim.now);
-            // Woken at the time that it said, there is something to do; woken before, there is not.
-            prop_assert_eq!(promised.is_some_and(|at| at <= sim.now), !due.is_empty());
+            let next_due = test.scheduler.next_due();
+            let due = test.scheduler.take_due(test.now);
+            // `take_due` returns requests at the time that `next_due` announced, and not earlier.
+            prop_assert_eq!(next_due.is_some_and(|at| at <= test.now), !due.is_empty());
             for request in due {
-                prop_assert!(!flying.contains(&request), "{request:?} twice");
-                flying.push(request);
+                prop_assert!(!in_flight.contains(&request), "{request:?} twice");
+                in_flight.push(request);
             }
-            prop_assert!(flying.len() <= 2 * MAX_IN_FLIGHT);
-            prop_assert_eq!(sim.scheduler.in_flight, flying.len());
-            prop_assert!(sim.scheduler.next_due().is_none_or(|at| at > sim.now), "nothing due was left, or there is no place");
-            prop_assert!(!flying.is_empty() || sim.scheduler.is_paused || sim.scheduler.next_due().is_some() || !all, "the lists are for ever");
+            prop_assert!(in_flight.len() <= 2 * MAX_IN_FLIGHT);
+            prop_assert_eq!(test.scheduler.in_flight, in_flight.len());
+            prop_assert!(test.scheduler.next_due().is_none_or(|at| at > test.now), "no due request is left unless all slots are taken");
+            prop_assert!(!in_flight.is_empty() || test.scheduler.is_paused || test.scheduler.next_due().is_some() || !watches_all, "list polls never stop");
         }
     }
 }
 
 #[test]
-fn a_session_that_is_named_beside_the_lists_is_asked_at_once_and_like_a_named_one() {
-    let mut sim = TestScheduler::watching_all();
-    sim.due();
-    sim.respond("RUNNING", PollOutcome::Listed(ids(&["a"])));
-    sim.respond("PENDING", PollOutcome::Listed(vec![]));
-    sim.at(1.0).scheduler.watch(id("x"), s(1001.0));
-    assert_eq!(sim.due(), ["x"], "at once");
-    assert_eq!(sim.respond("x", PollOutcome::Alive), Some(3.0), "the lists lack it: each interval");
-    sim.at(3.0).due();
-    assert_eq!(sim.respond("x", PollOutcome::Failed(&error(ApiErrorKind::NotFound))), Some(6.0));
-    sim.at(6.0).due();
+fn added_session_counts_as_named() {
+    let mut test = TestScheduler::watching_all();
+    test.due();
+    test.respond("RUNNING", PollOutcome::Listed(ids(&["a"])));
+    test.respond("PENDING", PollOutcome::Listed(vec![]));
+    test.at(1.0).scheduler.watch(id("x"), s(1001.0));
+    assert_eq!(test.due(), ["x"], "at once");
     assert_eq!(
-        sim.respond("x", PollOutcome::Failed(&error(ApiErrorKind::NotFound))),
-        Some(12.0),
-        "it may come yet"
+        test.respond("x", PollOutcome::Alive),
+        Some(3.0),
+        "every interval, because no list contains it"
     );
-    sim.respond("RUNNING", PollOutcome::Listed(ids(&["a", "x"])));
-    assert!(!sim.scheduler.targets.contains_key(&Request::Session(id("x"))), "now the list has it");
+    test.at(3.0).due();
+    assert_eq!(test.respond("x", PollOutcome::Failed(&error(ApiErrorKind::NotFound))), Some(6.0));
+    test.at(6.0).due();
+    assert_eq!(
+        test.respond("x", PollOutcome::Failed(&error(ApiErrorKind::NotFound))),
+        Some(12.0),
+        "it may yet be created"
+    );
+    test.respond("RUNNING", PollOutcome::Listed(ids(&["a", "x"])));
+    assert!(!test.scheduler.targets.contains_key(&Request::Session(id("x"))), "the list contains it now");
 }
 
 #[test]
-fn one_list_alone_is_asked_for_and_what_leaves_it_is_asked_singly() {
-    let mut sim = TestScheduler::new(&Targets::OneList(List::Pending));
-    sim.mark_projects_polled();
-    assert_eq!(sim.due(), ["PENDING"]);
-    sim.respond("PENDING", PollOutcome::Listed(ids(&["a"])));
-    sim.at(9.0);
-    assert_eq!(sim.due(), ["PENDING"]);
-    sim.respond("PENDING", PollOutcome::Listed(vec![]));
-    assert_eq!(sim.due(), ["a"]);
-    assert_eq!(sim.respond("a", PollOutcome::Alive), Some(12.0));
-    sim.at(12.0).due();
-    assert_eq!(sim.respond("a", PollOutcome::Alive), Some(18.0), "it runs elsewhere: ever more rarely");
+fn single_list_polls_departures_singly() {
+    let mut test = TestScheduler::new(&Targets::OneList(List::Pending));
+    test.mark_projects_polled();
+    assert_eq!(test.due(), ["PENDING"]);
+    test.respond("PENDING", PollOutcome::Listed(ids(&["a"])));
+    test.at(9.0);
+    assert_eq!(test.due(), ["PENDING"]);
+    test.respond("PENDING", PollOutcome::Listed(vec![]));
+    assert_eq!(test.due(), ["a"]);
+    assert_eq!(test.respond("a", PollOutcome::Alive), Some(12.0));
+    test.at(12.0).due();
+    assert_eq!(
+        test.respond("a", PollOutcome::Alive),
+        Some(18.0),
+        "the interval doubles, because it left the list"
+    );
 }
 
 #[test]
-fn a_session_that_another_project_has_is_asked_for_no_more() {
+fn unwatched_session_is_dropped() {
     for count in [2, 9] {
         let names: Vec<String> = (0..count).map(|at| format!("s{at}")).collect();
-        let mut sim = TestScheduler::new(&Targets::Ids(names.iter().map(|name| id(name)).collect()));
-        sim.mark_projects_polled();
-        let gone = |sim: &TestScheduler| !sim.scheduler.targets.contains_key(&Request::Session(id("s0")));
-        sim.due();
+        let mut test = TestScheduler::new(&Targets::Ids(names.iter().map(|name| id(name)).collect()));
+        test.mark_projects_polled();
+        let is_removed =
+            |test: &TestScheduler| !test.scheduler.targets.contains_key(&Request::Session(id("s0")));
+        test.due();
         if count > MAX_POLLED_SINGLY {
-            sim.respond("RUNNING", PollOutcome::Listed(vec![]));
-            sim.respond(
+            test.respond("RUNNING", PollOutcome::Listed(vec![]));
+            test.respond(
                 "PENDING",
                 PollOutcome::Listed(ids(&["s1", "s2", "s3", "s4", "s5", "s6", "s7", "s8"])),
             );
-            assert_eq!(sim.due(), ["s0"]);
+            assert_eq!(test.due(), ["s0"]);
         }
-        sim.scheduler.unwatch(id("s0"));
-        assert!(!gone(&sim), "what is under way is taken as ever");
-        sim.respond("s0", PollOutcome::Failed(&error(ApiErrorKind::NotFound)));
-        sim.scheduler.unwatch(id("s0"));
-        assert!(gone(&sim) && sim.scheduler.polls_lists() == (count > MAX_POLLED_SINGLY));
-        names.iter().for_each(|name| sim.scheduler.unwatch(id(name)));
-        assert!(!sim.scheduler.polls_lists(), "nothing is left to be looked for");
+        test.scheduler.unwatch(id("s0"));
+        assert!(!is_removed(&test), "the poll in flight is processed as usual");
+        test.respond("s0", PollOutcome::Failed(&error(ApiErrorKind::NotFound)));
+        test.scheduler.unwatch(id("s0"));
+        assert!(is_removed(&test) && test.scheduler.polls_lists() == (count > MAX_POLLED_SINGLY));
+        names.iter().for_each(|name| test.scheduler.unwatch(id(name)));
+        assert!(!test.scheduler.polls_lists(), "no watched session is left");
     }
 }
