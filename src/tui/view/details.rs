@@ -22,7 +22,8 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) 
     let Some((profile, record)) = model.selected_session() else { return };
     let theme = model.settings.theme;
     let has_focus = model.focus.pane().is_fields();
-    let (rule_style, id_style) = if has_focus { (theme.bold(), theme.bold()) } else { (theme.dim(), Style::new()) };
+    let (rule_style, id_style) =
+        if has_focus { (theme.bold(), theme.bold()) } else { (theme.dim(), Style::new()) };
     let (left, right) = layout::split_details(area);
     if timeline_area(model, area) == Some(area) {
         return timeline::draw(buffer, area, model, now);
@@ -31,7 +32,13 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) 
     let (count, height) = (lines.len(), usize::from(area.height.saturating_sub(1)));
     let top = model.scroll.details_top().min(count.saturating_sub(height));
     let note = scroll_hint(top, count.saturating_sub(top).saturating_sub(height));
-    drawing::draw_rule(buffer, drawing::row(left, 0), rule_style, &span(record.id.sanitise_line(), id_style), &note);
+    drawing::draw_rule(
+        buffer,
+        drawing::row(left, 0),
+        rule_style,
+        &span(record.id.sanitise_line(), id_style),
+        &note,
+    );
     for (down, line) in lines.iter().skip(top).take(height).enumerate() {
         drawing::write_line(buffer, drawing::row(drawing::below(left, 1), down), line);
     }

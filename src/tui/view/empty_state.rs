@@ -97,9 +97,8 @@ fn reason(model: &Model, now: Moment) -> (String, Style, Vec<String>) {
             format!("asking {} for {} sessions…", hosts(model, &healthy), polled_statuses(model, "and"));
         return (title, theme.info(), Vec::new());
     }
-    let last_time = header::oldest_last_response(model, &[]).map(|(profile, timing)| {
-        settings.zone.time(model.profiles.profile_time(profile, timing.received))
-    });
+    let last_time = header::oldest_last_response(model, &[])
+        .map(|(profile, timing)| settings.zone.time(model.profiles.profile_time(profile, timing.received)));
     let last = last_time.map(|time| format!(", last at {time}")).unwrap_or_default();
     let interval = format!("asked every {}{last}", text::format_duration(settings.poll_limits.interval));
     let outlook = if model.paused {

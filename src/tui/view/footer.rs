@@ -79,8 +79,9 @@ fn draw_add_session(buffer: &mut Buffer, area: Rect, input: &Input, error: Optio
 
 /// Draws hints for `pane`, or only the general ones if `pane` is `None` because no session is selected.
 fn draw_hints(buffer: &mut Buffer, area: Rect, model: &Model, pane: Option<Pane>) {
-    let has_action =
-        |binding: &Binding, wanted: &[Action]| binding.actions.iter().any(|(_, action)| wanted.contains(action));
+    let has_action = |binding: &Binding, wanted: &[Action]| {
+        binding.actions.iter().any(|(_, action)| wanted.contains(action))
+    };
     let can_go_back =
         pane.is_some_and(|pane| pane != Pane::Table) || pane.is_none() && !model.table.filter().is_empty();
     let is_relevant = |binding: &&Binding| match pane {
@@ -90,10 +91,11 @@ fn draw_hints(buffer: &mut Buffer, area: Rect, model: &Model, pane: Option<Pane>
         Some(Pane::FullDetails(_)) => binding.hint.is_some() && !has_action(binding, &TABLE_ACTIONS),
         Some(Pane::Table | Pane::LowerDetails(_)) => binding.hint.is_some(),
     };
-    let (always_shown, others): (Vec<&Binding>, Vec<&Binding>) = bindings(model.settings.release_permission.is_some())
-        .filter(is_relevant)
-        .filter(|binding| model.replay.is_none() || !has_action(binding, &[Action::CopyConnect]))
-        .partition(|binding| has_action(binding, &ALWAYS_SHOWN));
+    let (always_shown, others): (Vec<&Binding>, Vec<&Binding>) =
+        bindings(model.settings.release_permission.is_some())
+            .filter(is_relevant)
+            .filter(|binding| model.replay.is_none() || !has_action(binding, &[Action::CopyConnect]))
+            .partition(|binding| has_action(binding, &ALWAYS_SHOWN));
     let back = BINDINGS.iter().filter(|binding| can_go_back && has_action(binding, &[Action::Back]));
     let hint = |binding: &Binding| {
         let key = binding.keys.split(' ').next().unwrap_or_default();

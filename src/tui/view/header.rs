@@ -425,7 +425,8 @@ fn slots_text(slots: ProjectSlots) -> String {
     let full = if slots.is_full() { " FULL" } else { "" };
     let counted = (slots.used.and_then(|used| u64::try_from(used).ok()), u64::try_from(slots.limit).ok());
     let limit_error = slots.last_limit_error.filter(|(used, limit)| counted != (Some(*used), Some(*limit)));
-    let limit_error = limit_error.map(|(used, limit)| format!(" (429 said {used}/{limit})")).unwrap_or_default();
+    let limit_error =
+        limit_error.map(|(used, limit)| format!(" (429 said {used}/{limit})")).unwrap_or_default();
     format!("{used}/{}{full}{limit_error}", slots.limit)
 }
 

@@ -31,8 +31,10 @@ pub(super) fn draw(
     theme: Theme,
 ) {
     let note_width = note.as_ref().map_or(0, |note| text::width(&note.content));
-    let room =
-        usize::from(area.width).saturating_sub(note_width).saturating_sub(text::width(prompt)).saturating_sub(3);
+    let room = usize::from(area.width)
+        .saturating_sub(note_width)
+        .saturating_sub(text::width(prompt))
+        .saturating_sub(3);
     let cursor = input.value().char_indices().nth(input.cursor()).map_or(input.value().len(), |(at, _)| at);
     let mut cells: Vec<Span<'static>> = Vec::new();
     let mut cells_before_cursor = 0;

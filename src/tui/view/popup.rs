@@ -227,7 +227,10 @@ fn poll_stats_sentences(model: &Model, profile: &ProfileState) -> Vec<String> {
         )
     });
     let rate_limit = stats.rate_limit_left().map(|(remaining, resets_in)| {
-        format!("the API allows {remaining} more within {}; polls keep to that", text::format_elapsed(resets_in))
+        format!(
+            "the API allows {remaining} more within {}; polls keep to that",
+            text::format_elapsed(resets_in)
+        )
     });
     [totals, latency, rate_limit].into_iter().flatten().collect()
 }

@@ -89,7 +89,12 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) 
     } else if recent.sessions.is_empty() {
         let subject = if is_multi_profile { "no profile" } else { "the project" };
         let predicate = if is_multi_profile { "has a session" } else { "has no session" };
-        write_sentence(buffer, inner, &format!("{subject} {predicate} that the API still knows"), theme.bold());
+        write_sentence(
+            buffer,
+            inner,
+            &format!("{subject} {predicate} that the API still knows"),
+            theme.bold(),
+        );
     } else {
         draw_rows(buffer, inner, model, now);
     }

@@ -420,8 +420,9 @@ impl<'a> SessionFieldsBuilder<'a> {
         let theme = self.list.theme;
         let has_ended = session.status.phase() == Phase::Ended;
         let can_copy = !has_ended && self.model.replay.is_none();
-        let copy_hint =
-            |separator: &str| if can_copy { format!("{separator}c fetches and copies one") } else { String::new() };
+        let copy_hint = |separator: &str| {
+            if can_copy { format!("{separator}c fetches and copies one") } else { String::new() }
+        };
         let Some(fields) = session.connect else {
             return self.list.add_field(
                 "connect",
@@ -443,7 +444,8 @@ impl<'a> SessionFieldsBuilder<'a> {
         }
         for (index, (name, is_present)) in fields.into_iter().enumerate() {
             let (label, hint) = if index == 0 { ("connect", copy_hint(" · ")) } else { ("", String::new()) };
-            let (presence, style) = if is_present { ("present", Style::new()) } else { ("absent", theme.dim()) };
+            let (presence, style) =
+                if is_present { ("present", Style::new()) } else { ("absent", theme.dim()) };
             let value = vec![span(format!("{name} {presence}"), style), span(hint, theme.dim())];
             self.list.add_field(label, value);
         }
