@@ -90,7 +90,8 @@ fn send_blocking(journal: &mut Journal<Value>, mut send: impl FnMut(&mut Journal
     assert_eq!(send(journal), SendResult::Queued);
 }
 
-/// Writes a journal with a million entries of about 100 bytes, the size of an entry without changes, and returns its path.
+/// Writes a journal with a million entries of about 100 bytes, the size of an entry without changes, and returns its
+/// path.
 fn write_large_journal(folder: &Path) -> PathBuf {
     let path = folder.join("journal.sqlite");
     let options =

@@ -1,12 +1,12 @@
-//! Compares what terminal programs cost: to start, to keep running, and to handle a keystroke. Runs on Linux only, because it
-//! reads `/proc`. docs/performance.md has the commands and the results.
+//! Compares what terminal programs cost: to start, to keep running, and to handle a keystroke. Runs on Linux only,
+//! because it reads `/proc`. docs/performance.md has the commands and the results.
 //!
 //! ```sh
 //! cargo run --release -p keepwatch-benches --bin measure -- 'keepwatch=target/release/keepwatch -i 2s' 'htop=htop'
 //! ```
 //!
-//! The commands run one after the other, each on its own terminal of 120×40. A `!` at the end of a label marks a program that
-//! shows no sessions: the measurement does not wait for `RUNNING` on its screen.
+//! The commands run one after the other, each on its own terminal of 120×40. A `!` at the end of a label marks a
+//! program that shows no sessions: the measurement does not wait for `RUNNING` on its screen.
 
 #![expect(
     clippy::unwrap_used,
@@ -139,8 +139,8 @@ impl Running {
         self.process_ids().iter().map(resident_kib).sum::<f64>() / 1024.0
     }
 
-    /// Presses a key and returns the time until the first change on the screen. Only output with an escape sequence counts,
-    /// because the terminal may echo the key itself.
+    /// Presses a key and returns the time until the first change on the screen. Only output with an escape sequence
+    /// counts, because the terminal may echo the key itself.
     fn press(&mut self, key: u8) -> Option<Duration> {
         let chunks_before = self.output.lock().unwrap().len();
         let pressed = Instant::now();

@@ -1,5 +1,6 @@
-//! Watches sessions with the least possible code: a list every two seconds, a table, and the keys `j`, `k` and `q`. It has no
-//! verdicts, no readable errors, and no sanitising of hostile text. Its only purpose is to be measured beside keepwatch.
+//! Watches sessions with the least possible code: a list every two seconds, a table, and the keys `j`, `k` and `q`. It
+//! has no verdicts, no readable errors, and no sanitising of hostile text. Its only purpose is to be measured beside
+//! keepwatch.
 //!
 //! `BROWSERBASE_API_KEY=… reference [BASE_URL]`
 

@@ -164,7 +164,8 @@ fn countdown(left: Duration, record: &Record, width: u16, theme: Theme) -> Owned
         left if left <= LOW_TIME_LEFT => ("! ", theme.warning(), theme.warning()),
         _ => ("", theme.success(), Style::new()),
     };
-    // While the text shows whole minutes, the bar moves in whole minutes, too: `Model::next_change` plans frames by the text.
+    // While the text shows whole minutes, the bar moves in whole minutes, too: `Model::next_change` plans frames by the
+    // text.
     let seconds = if left < MINUTES_ONLY_FROM { left.as_secs() } else { left.as_secs() / 60 * 60 };
     let timeout = record.session.as_ref().and_then(|session| session.timeout()).unwrap_or_default();
     let (bar_left, bar_used) = match width.saturating_sub(COUNTDOWN_WIDTH) {
@@ -195,15 +196,16 @@ fn end_text(cell: &CellContext<'_>) -> OwnedLine {
     Line::styled(format!("ended {date_or_time}"), theme.dim())
 }
 
-/// Returns the time that was left when the session ended, or `None` if it is zero or longer than the timeout (an `endedAt`
-/// before the start).
+/// Returns the time that was left when the session ended, or `None` if it is zero or longer than the timeout (an
+/// `endedAt` before the start).
 pub(super) fn unused_time(record: &Record) -> Option<Duration> {
     let timeout = record.session.as_ref().and_then(|session| session.timeout());
     let unused = record.unused().filter(|_| record.phase() == Phase::Ended);
     unused.filter(|unused| unused.as_secs() > 0 && timeout.is_none_or(|timeout| *unused <= timeout))
 }
 
-/// Returns a sparkline of the newest traffic rates and the newest rate as a number, or for how long the session has been idle.
+/// Returns a sparkline of the newest traffic rates and the newest rate as a number, or for how long the session has
+/// been idle.
 fn traffic_rate(cell: &CellContext<'_>, width: u16) -> OwnedLine {
     let theme = cell.model.settings.theme;
     let traffic = &cell.record.traffic;

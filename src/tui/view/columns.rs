@@ -1,7 +1,7 @@
 //! Solves the columns of a table: which of them fit the screen, where each starts, and how wide each is.
 //!
-//! ratatui's layout solves constraints, but it cannot leave a column out, add one if there is room, or widen the gaps before
-//! it widens a column. So this module spends the spare room step by step, in an order that the table gives.
+//! ratatui's layout solves constraints, but it cannot leave a column out, add one if there is room, or widen the gaps
+//! before it widens a column. So this module spends the spare room step by step, in an order that the table gives.
 
 /// Columns at the left end of a table: the selection marker and a blank.
 pub(super) const LEFT_MARGIN: u16 = 2;
@@ -41,8 +41,8 @@ impl<K: Copy> WidthStep<K> {
 
 /// Places the columns of a table that is `width` columns wide.
 ///
-/// `columns` come with their narrowest widths. A column of width 0 is left out unless a step adds it. `gap` is the number of
-/// blanks between two columns before any step widens the gaps.
+/// `columns` come with their narrowest widths. A column of width 0 is left out unless a step adds it. `gap` is the
+/// number of blanks between two columns before any step widens the gaps.
 pub(super) fn solve_columns<K: Copy + PartialEq>(
     columns: impl IntoIterator<Item = (K, u16)>,
     steps: impl IntoIterator<Item = WidthStep<K>>,
@@ -51,8 +51,8 @@ pub(super) fn solve_columns<K: Copy + PartialEq>(
 ) -> Vec<PlacedColumn<K>> {
     let mut placed: Vec<PlacedColumn<K>> =
         columns.into_iter().map(|(key, width)| PlacedColumn { key, x: 0, width }).collect();
-    let shown = placed.iter().filter(|column| column.width > 0).count();
-    let mut gaps = u16::try_from(shown).unwrap_or(u16::MAX).saturating_sub(1);
+    let visible = placed.iter().filter(|column| column.width > 0).count();
+    let mut gaps = u16::try_from(visible).unwrap_or(u16::MAX).saturating_sub(1);
     let margins_and_gaps = LEFT_MARGIN.saturating_add(gaps.saturating_mul(gap)).saturating_add(RIGHT_MARGIN);
     let min_width = placed.iter().fold(margins_and_gaps, |sum, column| sum.saturating_add(column.width));
     let mut spare = width.saturating_sub(min_width);

@@ -1,5 +1,5 @@
-//! Draws the details of the selected session: its fields, and its timeline beside them. A pane that is too narrow for two halves
-//! shows the newest events among the fields, or the timeline alone while it has the focus.
+//! Draws the details of the selected session: its fields, and its timeline beside them. A pane that is too narrow for
+//! two halves shows the newest events among the fields, or the timeline alone while it has the focus.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;

@@ -78,8 +78,8 @@ const MIN_TITLE_WIDTH: usize = 8;
 
 /// Draws a rule across the first row of `area`, with a title near its start and a note near its end.
 ///
-/// The note matters more than the end of the title, because it can say that there is more to see: the title is truncated
-/// first. The note is dropped only if fewer than [`MIN_TITLE_WIDTH`] columns of the title would stay.
+/// The note matters more than the end of the title, because it can say that there is more to see: the title is
+/// truncated first. The note is dropped only if fewer than [`MIN_TITLE_WIDTH`] columns of the title would stay.
 pub(super) fn draw_rule(buffer: &mut Buffer, area: Rect, style: Style, title: &Span<'static>, note: &str) {
     let width = usize::from(area.width);
     let note = if note.is_empty() { String::new() } else { format!(" {note} ─") };

@@ -1,4 +1,5 @@
-//! Draws the reason why the table has no rows. Each reason has its own title, and sentences that explain it and what comes next.
+//! Draws the reason why the table has no rows. Each reason has its own title, and sentences that explain it and what
+//! comes next.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;

@@ -1,4 +1,5 @@
-//! Draws the last line of the screen: a line of text being typed, else a notice, else hints for the keystrokes of the pane.
+//! Draws the last line of the screen: a line of text being typed, else a notice, else hints for the keystrokes of the
+//! pane.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;

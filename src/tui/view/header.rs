@@ -1,11 +1,11 @@
-//! Draws the first lines of the screen: the header with counts and health, and below it a banner while polls fail. Quiet while
-//! responses come in, loud when they are late or polling is paused.
+//! Draws the first lines of the screen: the header with counts and health, and below it a banner while polls fail.
+//! Quiet while responses come in, loud when they are late or polling is paused.
 //!
-//! The header shows the *time* of the last response, which changes only with a response. It shows an *age*, which ticks, only
-//! while data is late.
+//! The header shows the *time* of the last response, which changes only with a response. It shows an *age*, which
+//! ticks, only while data is late.
 //!
-//! Each profile is judged by its own responses. The time shown is the oldest of the profiles' last responses, failing profiles
-//! left out. So all data on the screen is at least that new, except the rows marked as late.
+//! Each profile is judged by its own responses. The time shown is the oldest of the profiles' last responses, failing
+//! profiles left out. So all data on the screen is at least that new, except the rows marked as late.
 
 use std::time::Duration;
 
@@ -89,8 +89,8 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment, 
     }
 }
 
-/// Draws a very small screen: one line of counts, and a warning above it, or before it if there is only one row. Returns the
-/// number of rows used.
+/// Draws a very small screen: one line of counts, and a warning above it, or before it if there is only one row.
+/// Returns the number of rows used.
 pub(super) fn draw_counts(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) -> u16 {
     let theme = model.settings.theme;
     // The profile's name comes last, so that it is truncated first.
@@ -151,8 +151,8 @@ pub(super) fn error_message(model: &Model, profile: ProfileId) -> String {
     format!("{}{message}", profile_prefix(model, profile))
 }
 
-/// Draws the error of failing polls and the time of the next try. Each of several failing profiles has a line; if there are too
-/// few lines, the last one names the remaining profiles.
+/// Draws the error of failing polls and the time of the next try. Each of several failing profiles has a line; if there
+/// are too few lines, the last one names the remaining profiles.
 pub(super) fn draw_banner(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
     let inner = Rect { width: area.width.saturating_sub(2), ..drawing::indent(area, 1) };
     let lines = usize::from(area.height);
@@ -323,8 +323,8 @@ fn right_line(model: &Model, now: Moment, is_shown: impl Fn(HeaderItem) -> bool)
     drawing::join_spaced(parts)
 }
 
-/// Returns the oldest of the profiles' last responses. Failing profiles count only if all fail. Late profiles never count: the
-/// header shows their age instead.
+/// Returns the oldest of the profiles' last responses. Failing profiles count only if all fail. Late profiles never
+/// count: the header shows their age instead.
 pub(super) fn oldest_last_response(
     model: &Model,
     late: &[(ProfileId, Duration)],

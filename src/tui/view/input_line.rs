@@ -42,10 +42,10 @@ pub(super) fn draw(
         let is_error = error_range.as_ref().is_some_and(|range| range.contains(&at));
         let style = if is_error { theme.critical().add_modifier(Modifier::UNDERLINED) } else { Style::new() };
         let style = if at == cursor { style.add_modifier(Modifier::REVERSED) } else { style };
-        let shown = text::sanitise(letter.encode_utf8(&mut [0; 4]), MAX_LETTER_WIDTH);
+        let symbol = text::sanitise(letter.encode_utf8(&mut [0; 4]), MAX_LETTER_WIDTH);
         match cells.last_mut().filter(|last| last.style == style) {
-            Some(last) if at != cursor => last.content.to_mut().push_str(&shown),
-            _ => cells.push(span(shown, style)),
+            Some(last) if at != cursor => last.content.to_mut().push_str(&symbol),
+            _ => cells.push(span(symbol, style)),
         }
         if at < cursor {
             cells_before_cursor = cells.len();

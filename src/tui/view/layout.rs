@@ -67,8 +67,8 @@ fn layout(model: &Model, screen: Rect) -> Layout {
     Layout::Full(FullLayout { header, banner, body: body(model, screen, inner), footer })
 }
 
-/// Returns the rows of the banner: the whole error message on a screen with room for it, otherwise one line. Several failing
-/// profiles have a line each.
+/// Returns the rows of the banner: the whole error message on a screen with room for it, otherwise one line. Several
+/// failing profiles have a line each.
 fn banner_height(model: &Model, screen: Rect) -> u16 {
     let failing = header::failing_profiles(model);
     // If all profiles fail and there are no rows, the empty state shows the errors.

@@ -1,4 +1,5 @@
-//! Draws the model. Takes `&Model` and a moment, and writes cells into a buffer. Never changes the model, reads a clock, or waits.
+//! Draws the model. Takes `&Model` and a moment, and writes cells into a buffer. Never changes the model, reads a
+//! clock, or waits.
 //!
 //! ```text
 //!   layout   places everything: runs once per update; the model keeps the result for all frames

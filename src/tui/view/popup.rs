@@ -1,5 +1,5 @@
-//! Draws what covers the screen for a while: help, the copy menu, the release dialog, poll statistics and failures, and a connect
-//! URL to select by hand.
+//! Draws what covers the screen for a while: help, the copy menu, the release dialog, poll statistics and failures, and
+//! a connect URL to select by hand.
 
 use std::time::Duration;
 
@@ -285,7 +285,8 @@ fn draw_copy_menu(buffer: &mut Buffer, screen: Rect, model: &Model, id: &Session
     }
 }
 
-/// Draws the release dialog: the session, its owner, its age, and the last characters of its id to type as confirmation.
+/// Draws the release dialog: the session, its owner, its age, and the last characters of its id to type as
+/// confirmation.
 fn draw_release_dialog(
     buffer: &mut Buffer,
     screen: Rect,

@@ -123,8 +123,8 @@ fn draw_rows(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
     let theme = model.settings.theme;
     let (count, top) = (usize::from(area.height.saturating_sub(1)), model.recent.top);
     let server_now = model.server_time(now);
-    let shown = || model.recent.sessions.iter().skip(top).take(count);
-    let ids: Vec<&str> = shown().map(|listed| listed.session.id.raw()).collect();
+    let visible = || model.recent.sessions.iter().skip(top).take(count);
+    let ids: Vec<&str> = visible().map(|listed| listed.session.id.raw()).collect();
     let id_width = text::unique_prefix_lengths(&ids).into_iter().max().unwrap_or(8).clamp(8, MAX_ID_WIDTH);
     let started = |session: &Session| {
         let short = start_time(model, session, server_now);
@@ -135,7 +135,7 @@ fn draw_rows(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
             .map(|(date, _)| date.to_owned());
         date.unwrap_or(short)
     };
-    let time_width = shown().map(|listed| text::width(&started(&listed.session))).max().unwrap_or(8).max(8);
+    let time_width = visible().map(|listed| text::width(&started(&listed.session))).max().unwrap_or(8).max(8);
     let columns = resolve_columns(area.width, id_width, profile_width(model), time_width);
     for PlacedColumn { key: column, x, width } in &columns {
         let heading = column.heading();
@@ -147,7 +147,7 @@ fn draw_rows(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
             );
         }
     }
-    for (down, RecentSession { profile, session, owner }) in shown().enumerate() {
+    for (down, RecentSession { profile, session, owner }) in visible().enumerate() {
         let row = drawing::row(area, down.saturating_add(1));
         let owner = owner.as_ref().filter(|_| !model.hide_metadata);
         let has_ended = session.status.phase() == Phase::Ended;

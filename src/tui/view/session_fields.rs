@@ -1,5 +1,5 @@
-//! Describes one session as labels and values: its status and verdict, its cost, every documented field, the undocumented ones,
-//! and the polls about it. Never shows the value of a connect URL or of a signing key.
+//! Describes one session as labels and values: its status and verdict, its cost, every documented field, the
+//! undocumented ones, and the polls about it. Never shows the value of a connect URL or of a signing key.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! Draws the table of sessions: chooses the columns for the width, and builds only the rows in view. `cells` writes the cells.
+//! Draws the table of sessions: chooses the columns for the width, and builds only the rows in view. `cells` writes the
+//! cells.
 
 use std::ops::RangeInclusive;
 
@@ -92,8 +93,8 @@ impl Column {
     }
 }
 
-/// All columns from left to right, each with the screen widths that show it and its own narrowest width. A column of width 0
-/// is shown only if a step in [`WIDTH_STEPS`] finds room for it.
+/// All columns from left to right, each with the screen widths that show it and its own narrowest width. A column of
+/// width 0 is shown only if a step in [`WIDTH_STEPS`] finds room for it.
 const COLUMNS: [(Column, RangeInclusive<u16>, u16); 14] = [
     (Column::Glyph, 0..=59, 1),
     (Column::Status, 60..=u16::MAX, 11),
@@ -140,8 +141,8 @@ const PROFILE_MAX_WIDTH: u16 = 14;
 /// The number of sessions under a minute from which the note mentions them.
 const MIN_SHORT_SESSIONS: u64 = 3;
 
-/// Places the columns on a screen that is `screen_width` columns wide. `profile_width` is the width of the longest profile name,
-/// or `None` for a single profile.
+/// Places the columns on a screen that is `screen_width` columns wide. `profile_width` is the width of the longest
+/// profile name, or `None` for a single profile.
 fn resolve_columns(
     screen_width: u16,
     id_width: u16,

@@ -575,8 +575,8 @@ fn only_late_profiles_rows_are_dim() {
 #[test]
 fn only_reveal_shows_connect_url() {
     for (name, model) in STATES {
-        let shown = buffer_text(&draw_to_buffer(&mut model(), (120, 40), now()));
-        assert_eq!(shown.contains("signingKey="), name == "reveal", "{name}");
+        let screen = buffer_text(&draw_to_buffer(&mut model(), (120, 40), now()));
+        assert_eq!(screen.contains("signingKey="), name == "reveal", "{name}");
     }
 }
 
@@ -586,21 +586,21 @@ fn revealed_url_lines_contain_only_the_url() {
     let Focus::Reveal { url, .. } = &model.focus else { panic!() };
     let url = url.expose().to_owned();
     for size in [(120, 40), (80, 24), (40, 12)] {
-        let shown = buffer_text(&draw_to_buffer(&mut model, size, now()));
-        let lines: String = shown.lines().map(|line| line.trim_start_matches('|')).collect();
-        assert!(lines.contains(&url), "{size:?}:\n{shown}");
+        let screen = buffer_text(&draw_to_buffer(&mut model, size, now()));
+        let lines: String = screen.lines().map(|line| line.trim_start_matches('|')).collect();
+        assert!(lines.contains(&url), "{size:?}:\n{screen}");
     }
 }
 
 #[test]
 fn hidden_metadata_is_nowhere_on_screen() {
-    let shown = buffer_text(&draw_to_buffer(
+    let screen = buffer_text(&draw_to_buffer(
         &mut with_change(calm(), |model| model.hide_metadata = true),
         (180, 40),
         now(),
     ));
     for secret in ["nightly-42", "staging", "growth", "c-881"] {
-        assert!(!shown.contains(secret), "{secret}:\n{shown}");
+        assert!(!screen.contains(secret), "{secret}:\n{screen}");
     }
 }
 
@@ -645,9 +645,9 @@ fn details_scroll_to_their_last_line() {
                 lines.saturating_sub(height),
                 "{name} {size:?}: number of lines changed with the time"
             );
-            let shown = buffer_text(&draw_to_buffer(&mut model, size, state_time(name)));
-            let rule = shown.lines().nth(usize::from(pane.top())).unwrap();
-            let last = shown.lines().nth(usize::from(pane.bottom()) - 1).unwrap();
+            let screen = buffer_text(&draw_to_buffer(&mut model, size, state_time(name)));
+            let rule = screen.lines().nth(usize::from(pane.top())).unwrap();
+            let last = screen.lines().nth(usize::from(pane.bottom()) - 1).unwrap();
             assert!(!rule.contains('↓'), "{name} {size:?}: {rule}");
             assert!(lines < height || last.len() > 1, "{name} {size:?}: the last line is visible");
         }

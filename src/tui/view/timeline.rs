@@ -103,8 +103,8 @@ fn draw_pane(
     }
 }
 
-/// Returns the columns of the profile's name and the blanks after it: 0 for a single profile, for the events of one session, or
-/// in a narrow pane.
+/// Returns the columns of the profile's name and the blanks after it: 0 for a single profile, for the events of one
+/// session, or in a narrow pane.
 fn profile_column_width(model: &Model, scope: EventScope<'_>, width: usize) -> usize {
     let has_room = matches!(scope, EventScope::All) && width >= PROFILE_COLUMN_MIN_WIDTH;
     let labels = model.profiles.labels().filter(|_| has_room);

@@ -1,5 +1,5 @@
-//! Bounds the cost of a frame by counts: rows built, bytes written, allocations. The counts are the same on every machine, and
-//! none of them may grow with the number of sessions.
+//! Bounds the cost of a frame by counts: rows built, bytes written, allocations. The counts are the same on every
+//! machine, and none of them may grow with the number of sessions.
 
 use allocation_counter::measure;
 
