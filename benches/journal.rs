@@ -1,12 +1,8 @@
 //! Measures the journal with a million entries: `cargo bench -p keepwatch-benches --bench journal`.
 //!
-//! The figures to hold: starting it 20 ms at most, `history --since 1d` below 200 ms.
+//! Targets: at most 20 ms to start it, and less than 200 ms for `history --since 1d`.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "a bench that can not go on should stop where it is"
-)]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark should stop at its first error")]
 
 use std::cell::RefCell;
 use std::hint::black_box;
@@ -30,8 +26,9 @@ use serde_json::{Value, json};
 
 const ENTRIES: u64 = 1_000_000;
 const SUMMARIES: u64 = 20_000;
-/// Over so many days, in so many segments.
+/// The time span of the entries, in days.
 const DAYS: i64 = 28;
+/// The number of segments: eight a day.
 const SEGMENTS: u64 = 28 * 8;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -85,31 +82,31 @@ fn summary(number: u64) -> SessionSummary {
     }
 }
 
-/// Sends what is dropped again, once there is room: here there is time.
-fn insist(journal: &mut Journal<Value>, mut send: impl FnMut(&mut Journal<Value>) -> SendResult) {
+/// Sends an entry, and first waits until the queue has room. The program would drop the entry instead.
+fn send_blocking(journal: &mut Journal<Value>, mut send: impl FnMut(&mut Journal<Value>) -> SendResult) {
     while !journal.has_room() {
         assert!(journal.flush(MINUTE));
     }
     assert_eq!(send(journal), SendResult::Queued);
 }
 
-/// A million entries of 100 bytes, as those are that say that nothing has changed.
-fn filled(folder: &Path) -> PathBuf {
+/// Writes a journal with a million entries of about 100 bytes, the size of an entry without changes, and returns its
+/// path.
+fn write_large_journal(folder: &Path) -> PathBuf {
     let path = folder.join("journal.sqlite");
     let options =
         JournalOptions { retention: MINUTE * 60 * 24 * 365, ..JournalOptions::new(Clock::system()) };
-    let mut journal: Journal<Value> =
-        Journal::spawn(path.clone(), options, |trouble| println!("{trouble:?}"));
+    let mut journal: Journal<Value> = Journal::spawn(path.clone(), options, |error| println!("{error:?}"));
     let start = now() - chrono::TimeDelta::days(DAYS);
     for segment in 0..SEGMENTS {
-        let begun = start
+        let started = start
             + chrono::TimeDelta::hours(
                 i64::try_from(segment).unwrap() * 24 * DAYS / i64::try_from(SEGMENTS).unwrap(),
             );
-        insist(&mut journal, |journal| {
+        send_blocking(&mut journal, |journal| {
             journal.begin_segment(Segment {
-                run: RunId::new(begun, segment),
-                started: begun,
+                run: RunId::new(started, segment),
+                started,
                 profile: None,
                 host: "api.browserbase.com".into(),
                 header: json!({}),
@@ -117,10 +114,10 @@ fn filled(folder: &Path) -> PathBuf {
             })
         });
         for seq in 0..ENTRIES / SEGMENTS + 1 {
-            insist(&mut journal, |journal| {
+            send_blocking(&mut journal, |journal| {
                 journal.write_entry(JournalEntry {
                     seq,
-                    at: begun + chrono::TimeDelta::seconds(i64::try_from(seq).unwrap()),
+                    at: started + chrono::TimeDelta::seconds(i64::try_from(seq).unwrap()),
                     body: json!({ "same": [seq, seq + 3000], "took": 84, "replies": 12, "text": "x".repeat(50) }),
                     estimated_size: 100,
                     mentions: vec![id(segment * 90 + seq % 90)],
@@ -130,7 +127,7 @@ fn filled(folder: &Path) -> PathBuf {
         }
     }
     for number in 0..SUMMARIES {
-        insist(&mut journal, |journal| journal.write_summary(summary(number)));
+        send_blocking(&mut journal, |journal| journal.write_summary(summary(number)));
     }
     assert!(journal.flush(MINUTE));
     path
@@ -138,11 +135,11 @@ fn filled(folder: &Path) -> PathBuf {
 
 fn journal(c: &mut Criterion) {
     let folder = tempfile::tempdir().unwrap();
-    let path = filled(folder.path());
-    let sizes = JournalReader::open(&path).unwrap().unwrap().stats().unwrap();
-    println!("{sizes:?}");
-    assert!(sizes.entries >= ENTRIES && sizes.sessions == SUMMARIES);
-    let day = now() - chrono::TimeDelta::days(1);
+    let path = write_large_journal(folder.path());
+    let stats = JournalReader::open(&path).unwrap().unwrap().stats().unwrap();
+    println!("{stats:?}");
+    assert!(stats.entries >= ENTRIES && stats.sessions == SUMMARIES);
+    let one_day_ago = now() - chrono::TimeDelta::days(1);
 
     c.bench_function("spawn", |b| {
         let spawn = || Journal::<Value>::spawn(path.clone(), JournalOptions::new(Clock::system()), |_| {});
@@ -152,45 +149,45 @@ fn journal(c: &mut Criterion) {
         b.iter(|| black_box(JournalReader::open(&path).unwrap().unwrap()))
     });
     c.bench_function("history --since 1d", |b| {
-        let (filter, form) = (
+        let (filter, options) = (
             Filter::default(),
             HistoryOptions { json: false, rates: Rates::default(), zone: Zone::Local, fits_terminal: true },
         );
         b.iter(|| {
             let reader = JournalReader::open(&path).unwrap().unwrap();
-            black_box(render(&reader, day, &filter, form).unwrap().unwrap().len())
+            black_box(render(&reader, one_day_ago, &filter, options).unwrap().unwrap().len())
         });
     });
     c.bench_function("history --since 28d, filtered", |b| {
         let filter = Filter::parse("meta.run.id:c-19 status:completed").unwrap();
-        let form =
+        let options =
             HistoryOptions { json: false, rates: Rates::default(), zone: Zone::Local, fits_terminal: true };
         let reader = JournalReader::open(&path).unwrap().unwrap();
         b.iter(|| {
-            let all = render(&reader, Timestamp::UNIX_EPOCH, &filter, form).unwrap().unwrap();
-            black_box(all.len())
+            let output = render(&reader, Timestamp::UNIX_EPOCH, &filter, options).unwrap().unwrap();
+            black_box(output.len())
         });
     });
     c.bench_function("the last day of 100 sessions", |b| {
         let ids: Vec<SessionId> = (SUMMARIES - 100..SUMMARIES).map(id).collect();
         b.iter(|| {
             let reader = JournalReader::open(&path).unwrap().unwrap();
-            let found = reader.segments(day, SegmentFilter::Sessions(&ids)).unwrap();
-            let lines = found.iter().flat_map(|it| reader.entries(it.id)).map(Result::unwrap);
+            let segments = reader.segments(one_day_ago, SegmentFilter::Sessions(&ids)).unwrap();
+            let lines = segments.iter().flat_map(|segment| reader.entries(segment.id)).map(Result::unwrap);
             black_box(lines.count())
         });
     });
 }
 
-/// What sending costs the loop: a thousand entries that are taken.
+/// Measures the cost for the event loop of queueing a thousand entries.
 fn send(c: &mut Criterion) {
     let folder = tempfile::tempdir().unwrap();
     let journal: Journal<Value> =
         Journal::spawn(folder.path().join("journal.sqlite"), JournalOptions::new(Clock::system()), |_| {});
     let (journal, at) = (RefCell::new(journal), now());
-    let begin = || {
+    let begin_segment = || {
         let run = RunId::new(at, 1);
-        insist(&mut journal.borrow_mut(), |journal| {
+        send_blocking(&mut journal.borrow_mut(), |journal| {
             journal.begin_segment(Segment {
                 run: run.clone(),
                 started: at,
@@ -211,9 +208,9 @@ fn send(c: &mut Criterion) {
         projects: Vec::new(),
     };
     c.bench_function("send 1,000 entries", |b| {
-        let send =
+        let send_all =
             |()| (0..1000).all(|seq| journal.borrow_mut().write_entry(entry(seq)) == SendResult::Queued);
-        b.iter_batched(begin, |()| assert!(send(())), BatchSize::PerIteration);
+        b.iter_batched(begin_segment, |()| assert!(send_all(())), BatchSize::PerIteration);
     });
 }
 

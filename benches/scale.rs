@@ -1,12 +1,12 @@
 //! Measures how costs grow with the number of sessions: `cargo bench -p keepwatch-benches --bench scale`.
 //!
-//! The figures to hold, at 10,000 sessions: filter and sort about 2 ms, a frame below 1 ms, and the same as of 20.
+//! Targets with 10,000 sessions: about 2 ms to filter and sort, and less than 1 ms for a frame, the same as with 20.
 
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::print_stdout,
-    reason = "what can not be set up can not be measured"
+    reason = "a benchmark should stop at its first error"
 )]
 
 use std::hint::black_box;
@@ -32,12 +32,12 @@ use ratatui::backend::TestBackend;
 
 const SIZES: [usize; 3] = [20, 1_000, 10_000];
 
-/// Returns the times of a request that takes no time, whose reply has a `Date`.
-fn dated(second: u32) -> RequestTiming {
+/// Returns the timing of a request without latency, whose response has a `Date` header.
+fn dated_timing(second: u32) -> RequestTiming {
     RequestTiming { date: Some(at(second)), ..request_timing(second, second) }
 }
 
-/// One of many that differ in everything that a row shows.
+/// Returns a session that differs from the others in everything that a row shows.
 fn session(number: usize) -> Session {
     let spread = (number as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     let id = format!(
@@ -72,8 +72,13 @@ fn session(number: usize) -> Session {
     }
 }
 
-fn listed(second: u32, sessions: Vec<Session>) -> Input {
-    Input::SessionsReceived { at: dated(second), scope: Scope::List(List::Running), sessions, malformed: 0 }
+fn list_input(second: u32, sessions: Vec<Session>) -> Input {
+    Input::SessionsReceived {
+        at: dated_timing(second),
+        scope: Scope::List(List::Running),
+        sessions,
+        malformed: 0,
+    }
 }
 
 fn sessions(count: usize) -> Vec<Session> {
@@ -82,7 +87,7 @@ fn sessions(count: usize) -> Vec<Session> {
 
 fn tracker(count: usize) -> SessionTracker {
     let mut tracker = SessionTracker::new(AlertThresholds::default());
-    tracker.apply(listed(1000, sessions(count)));
+    tracker.apply(list_input(1000, sessions(count)));
     tracker
 }
 
@@ -110,27 +115,27 @@ fn model(count: usize) -> Model {
     model
 }
 
-fn rows(profiles: &Profiles, filter: &str, by: SortColumn) -> Rows {
-    let (known, muted) = (AcknowledgedAlerts::default(), MutedSessions::default());
+fn rows(profiles: &Profiles, filter: &str, column: SortColumn) -> Rows {
+    let (acknowledged, muted) = (AcknowledgedAlerts::default(), MutedSessions::default());
     let filter = Filter::parse(filter).unwrap();
-    let choice = RowCriteria {
+    let criteria = RowCriteria {
         filter: &filter,
         alerts_only: false,
         muted: &muted,
-        acknowledged: &known,
+        acknowledged: &acknowledged,
         pinned: None,
     };
-    Rows::build(profiles, Sort { column: by, reversed: false }, &choice)
+    Rows::build(profiles, Sort { column, reversed: false }, &criteria)
 }
 
 fn filter(c: &mut Criterion) {
     let profiles = tracker(10_000).into();
     let mut group = c.benchmark_group("filter 10,000");
-    for words in
+    for filter in
         ["", "status:running", "owner:job-77", "meta.run.id:c-88", "eu !region:us", "nothing has this"]
     {
-        group.bench_with_input(BenchmarkId::from_parameter(words), words, |b, words| {
-            b.iter(|| black_box(rows(&profiles, words, SortColumn::TimeLeft).len()));
+        group.bench_with_input(BenchmarkId::from_parameter(filter), filter, |b, filter| {
+            b.iter(|| black_box(rows(&profiles, filter, SortColumn::TimeLeft).len()));
         });
     }
 }
@@ -138,7 +143,7 @@ fn filter(c: &mut Criterion) {
 fn sort(c: &mut Criterion) {
     let profiles = tracker(10_000).into();
     let mut group = c.benchmark_group("sort 10,000");
-    for by in [
+    for column in [
         SortColumn::TimeLeft,
         SortColumn::Status,
         SortColumn::Session,
@@ -146,13 +151,13 @@ fn sort(c: &mut Criterion) {
         SortColumn::Age,
         SortColumn::Proxy,
     ] {
-        group.bench_with_input(BenchmarkId::from_parameter(by.name()), &by, |b, by| {
-            b.iter(|| black_box(rows(&profiles, "", *by).len()));
+        group.bench_with_input(BenchmarkId::from_parameter(column.name()), &column, |b, column| {
+            b.iter(|| black_box(rows(&profiles, "", *column).len()));
         });
     }
 }
 
-/// A frame, its cells compared with the last one's; the time of day moves on, so that countdowns differ.
+/// Measures a frame and its comparison with the frame before. Each frame is a second later, so that countdowns differ.
 fn frame(c: &mut Criterion) {
     let mut group = c.benchmark_group("frame");
     for count in SIZES {
@@ -167,7 +172,7 @@ fn frame(c: &mut Criterion) {
     }
 }
 
-/// A list in which nothing is new but the times.
+/// Measures the application of a list in which only the times are new.
 fn apply(c: &mut Criterion) {
     let mut group = c.benchmark_group("apply a list");
     for count in SIZES {
@@ -178,7 +183,7 @@ fn apply(c: &mut Criterion) {
                 || list.clone(),
                 |list| {
                     second += 2;
-                    black_box(tracker.apply(listed(second, list)))
+                    black_box(tracker.apply(list_input(second, list)))
                 },
                 BatchSize::LargeInput,
             );
@@ -186,8 +191,8 @@ fn apply(c: &mut Criterion) {
     }
 }
 
-/// A session as the API writes it.
-fn written(number: usize) -> String {
+/// Returns a session as the API's JSON.
+fn session_json(number: usize) -> String {
     let session = session(number);
     format!(
         r#"{{"id":"{}","createdAt":"{1}","projectId":"3c9d1a52-7a6e-4b87-8a34-5d4bb3b8f8e1","startedAt":"{1}","expiresAt":"2026-11-18T13:00:00.000Z","updatedAt":"2026-11-18T12:00:00.000Z","keepAlive":true,"region":"us-west-2","status":"RUNNING","proxyBytes":{number},"userMetadata":{2}}}"#,
@@ -197,12 +202,12 @@ fn written(number: usize) -> String {
     )
 }
 
-/// A reply to its domain, as it comes from the network: in pieces of a connection's buffer.
+/// Measures the decoding of a response, in chunks the size of a connection's buffer.
 fn decode(c: &mut Criterion) {
     let mut group = c.benchmark_group("decode");
-    let (one, id) = (written(7), testing::id("s-1"));
+    let (one, id) = (session_json(7), testing::id("s-1"));
     group.bench_function("one", |b| b.iter(|| black_box(read_session(one.as_bytes(), &id).unwrap())));
-    let list = format!("[{}]", (0..10_000).map(written).collect::<Vec<_>>().join(","));
+    let list = format!("[{}]", (0..10_000).map(session_json).collect::<Vec<_>>().join(","));
     group.throughput(Throughput::Bytes(list.len() as u64));
     group.bench_function("10,000", |b| {
         b.iter(|| black_box(read_list(list.as_bytes().chunks(64 * 1024)).unwrap()));
@@ -210,25 +215,25 @@ fn decode(c: &mut Criterion) {
     group.finish();
 }
 
-/// What is asked next, while the lists hold so many.
-fn plan(c: &mut Criterion) {
+/// Measures the choice of the next requests, by the number of listed sessions.
+fn schedule(c: &mut Criterion) {
     let mut group = c.benchmark_group("a round of the plan");
     for count in SIZES {
         let ids: Vec<_> = sessions(count).into_iter().map(|session| session.id).collect();
-        let pace = PollLimits { interval: Duration::from_secs(2), max_rps: 1000 };
+        let limits = PollLimits { interval: Duration::from_secs(2), max_rps: 1000 };
         let mut second = Duration::ZERO;
-        let mut plan = Scheduler::new(&Targets::All, pace, second);
+        let mut scheduler = Scheduler::new(&Targets::All, limits, second);
         group.bench_function(BenchmarkId::from_parameter(count), |b| {
             b.iter_batched(
                 || ids.clone(),
                 |ids| {
-                    second += pace.interval;
-                    for request in plan.take_due(second) {
+                    second += limits.interval;
+                    for request in scheduler.take_due(second) {
                         let listed =
                             if request == Request::List(List::Running) { ids.clone() } else { Vec::new() };
-                        plan.on_response(&request, PollOutcome::Listed(listed), second, 0.5);
+                        scheduler.on_response(&request, PollOutcome::Listed(listed), second, 0.5);
                     }
-                    black_box(plan.next_due())
+                    black_box(scheduler.next_due())
                 },
                 BatchSize::LargeInput,
             );
@@ -248,16 +253,16 @@ fn sanitise(c: &mut Criterion) {
     }
 }
 
-/// Not a time: what a session on record takes.
+/// Prints the memory per session in a tracker. This is not a time, so criterion does not measure it.
 fn memory(_: &mut Criterion) {
-    let before = resident();
+    let before = resident_bytes();
     let tracker = tracker(100_000);
-    let each = resident().saturating_sub(before) / tracker.len();
+    let each = resident_bytes().saturating_sub(before) / tracker.len();
     println!("memory: {each} bytes for each of {} sessions, where the system says", tracker.len());
 }
 
-/// What this process has in memory, in bytes; 0 where nobody says.
-fn resident() -> usize {
+/// Returns the resident memory of this process in bytes, or 0 on systems without `/proc`.
+fn resident_bytes() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kib: Option<usize> = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
@@ -267,6 +272,6 @@ fn resident() -> usize {
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(20).warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(1));
-    targets = memory, filter, sort, frame, apply, decode, plan, sanitise
+    targets = memory, filter, sort, frame, apply, decode, schedule, sanitise
 }
 criterion_main!(benches);

@@ -1,4 +1,4 @@
-"""What a capable script does: the vendor's SDK, asyncio, and a table of rich's. To be measured beside keepwatch.
+"""Watches sessions as a good script would: the vendor's SDK, asyncio, and a table from rich. Measured beside keepwatch.
 
 pip install browserbase rich; BROWSERBASE_API_KEY=... python3 benches/peers/sessions.py
 """
@@ -12,12 +12,12 @@ import rich.table
 
 
 def table(sessions):
-    shown = rich.table.Table("ID", "STATUS", "REGION", "LEFT", "PROXY")
+    result = rich.table.Table("ID", "STATUS", "REGION", "LEFT", "PROXY")
     now = datetime.datetime.now(datetime.timezone.utc)
     for session in sessions[:34]:
         left = (session.expires_at - now).total_seconds()
-        shown.add_row(session.id, session.status, session.region, f"{left:.0f} s", str(session.proxy_bytes))
-    return shown
+        result.add_row(session.id, session.status, session.region, f"{left:.0f} s", str(session.proxy_bytes))
+    return result
 
 
 async def main():

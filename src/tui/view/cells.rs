@@ -1,4 +1,4 @@
-//! What each column shows of a session.
+//! Builds the text of each cell of the session table: one record and one column in, one styled line out.
 
 use std::time::Duration;
 
@@ -13,34 +13,35 @@ use keepwatch_core::session::{ApiError, ApiErrorKind, Phase, Region, Status};
 use keepwatch_core::text;
 use keepwatch_core::tracker::{Presence, Record, ReleaseRequest, TimeLeft};
 
-/// From here on time left is marked as running out.
+/// Time left from which a countdown is marked as low ("!").
 const LOW_TIME_LEFT: Duration = Duration::from_secs(5 * 60);
-/// From here on, as nearly gone.
+/// Time left from which a countdown is marked as critical ("!!").
 const CRITICAL_TIME_LEFT: Duration = Duration::from_secs(60);
-/// What a countdown takes, with its mark and the blank before it.
+/// Columns of a countdown, with its mark and the blank before it.
 const COUNTDOWN_WIDTH: u16 = 10;
-/// Slots of a sparkline.
+/// The most columns of a sparkline.
 const SPARKLINE_SLOTS: usize = 8;
 
-/// What a cell is made from.
+/// One session as the cells of its row need it.
 pub(super) struct CellContext<'a> {
     pub(super) model: &'a Model,
     pub(super) record: &'a Record,
-    /// The profile whose record it is.
+    /// The profile that the record belongs to.
     pub(super) profile: ProfileId,
+    /// The number of id characters to show.
     pub(super) id_columns: usize,
-    /// The time at the server now.
+    /// The current time on the server's clock.
     pub(super) server_now: Timestamp,
 }
 
 impl CellContext<'_> {
-    /// Returns the time at the server.
+    /// Converts a moment to the server's clock.
     fn server_time(&self, moment: Moment) -> Timestamp {
         self.model.profiles.profile_time(self.profile, moment)
     }
 }
 
-/// What `column` shows, at most `width` wide.
+/// Returns the text of a cell, at most `width` columns wide.
 pub(super) fn cell_text(column: Column, cell: &CellContext<'_>, width: u16) -> OwnedLine {
     let theme = cell.model.settings.theme;
     let session = cell.record.session.as_ref();
@@ -94,10 +95,10 @@ fn region_style(region: &Region, theme: Theme) -> Style {
     if matches!(region, Region::Other(_)) { theme.unknown() } else { Style::new() }
 }
 
-/// Glyph and word of a status, or of having none.
+/// Returns the glyph and the word for a status, also for "not found" and for no status yet.
 fn status_spans(record: &Record, theme: Theme) -> (Span<'static>, Span<'static>) {
     match record.status() {
-        // What it last said of itself holds no more, unless that was its end.
+        // The last status of a session that the API no longer finds is outdated, unless it is an end.
         _ if record.is_not_found() && record.phase() != Phase::Ended => {
             (span("?", theme.warning()), span("NOT FOUND", theme.warning()))
         }
@@ -109,7 +110,7 @@ fn status_spans(record: &Record, theme: Theme) -> (Span<'static>, Span<'static>)
     }
 }
 
-/// What is left, or how it ended.
+/// Returns the time left; for an ended session, how it ended; for one that is not listed or not found, since when.
 fn time_left(cell: &CellContext<'_>, width: u16) -> OwnedLine {
     let (record, settings) = (cell.record, &cell.model.settings);
     let theme = settings.theme;
@@ -143,7 +144,7 @@ fn time_left(cell: &CellContext<'_>, width: u16) -> OwnedLine {
     }
 }
 
-/// Of a session whose release was asked for: since when, or that it failed.
+/// Returns the state of a release request: the time of the request, or that it failed.
 fn release_text(cell: &CellContext<'_>, release: &ReleaseRequest) -> OwnedLine {
     let theme = cell.model.settings.theme;
     if !cell.record.is_releasing() {
@@ -163,7 +164,8 @@ fn countdown(left: Duration, record: &Record, width: u16, theme: Theme) -> Owned
         left if left <= LOW_TIME_LEFT => ("! ", theme.warning(), theme.warning()),
         _ => ("", theme.success(), Style::new()),
     };
-    // Where the text shows minutes the bar does not move between them either: nothing changes unasked.
+    // While the text shows whole minutes, the bar moves in whole minutes, too: `Model::next_change` plans frames by the
+    // text.
     let seconds = if left < MINUTES_ONLY_FROM { left.as_secs() } else { left.as_secs() / 60 * 60 };
     let timeout = record.session.as_ref().and_then(|session| session.timeout()).unwrap_or_default();
     let (bar_left, bar_used) = match width.saturating_sub(COUNTDOWN_WIDTH) {
@@ -177,35 +179,37 @@ fn countdown(left: Duration, record: &Record, width: u16, theme: Theme) -> Owned
     Line::from(vec![span(bar_left, bar_style), span(bar_used, theme.dim()), span(countdown_text, text_style)])
 }
 
-/// Of an ended session: what a keep-alive one was released with, else when it ended.
+/// Returns how a session ended: the unused time of a completed keep-alive session, otherwise the time of the end.
 fn end_text(cell: &CellContext<'_>) -> OwnedLine {
     let (record, zone) = (cell.record, cell.model.settings.zone);
     let theme = cell.model.settings.theme;
     let is_keep_alive = record.session.as_ref().is_some_and(|session| session.keep_alive == Some(true));
     let early = unused_time(record).filter(|_| is_keep_alive && record.status() == Some(&Status::Completed));
     if let Some(unused) = early {
-        let least = if record.is_end_exact() { "" } else { "≥" };
-        return Line::styled(format!("{least}{} unused", text::format_countdown(unused)), theme.warning());
+        let at_least = if record.is_end_exact() { "" } else { "≥" };
+        return Line::styled(format!("{at_least}{} unused", text::format_countdown(unused)), theme.warning());
     }
     let Some(at) = record.ended_at() else { return Line::styled("ended", theme.dim()) };
     let short = zone.short_date_time(at, cell.server_now);
-    // With the date there is no room for the time; the details have both.
-    let when = short.split_once(' ').map_or(short.as_str(), |(date, _)| date);
-    Line::styled(format!("ended {when}"), theme.dim())
+    // A date leaves no room for the time of day; the details show both.
+    let date_or_time = short.split_once(' ').map_or(short.as_str(), |(date, _)| date);
+    Line::styled(format!("ended {date_or_time}"), theme.dim())
 }
 
-/// What was left when it ended, where that makes sense: an end before the start does not.
+/// Returns the time that was left when the session ended, or `None` if it is zero or longer than the timeout (an
+/// `endedAt` before the start).
 pub(super) fn unused_time(record: &Record) -> Option<Duration> {
     let timeout = record.session.as_ref().and_then(|session| session.timeout());
     let unused = record.unused().filter(|_| record.phase() == Phase::Ended);
     unused.filter(|unused| unused.as_secs() > 0 && timeout.is_none_or(|timeout| *unused <= timeout))
 }
 
-/// The newest rates as a line of blocks, and the newest as a number.
+/// Returns a sparkline of the newest traffic rates and the newest rate as a number, or for how long the session has
+/// been idle.
 fn traffic_rate(cell: &CellContext<'_>, width: u16) -> OwnedLine {
     let theme = cell.model.settings.theme;
     let traffic = &cell.record.traffic;
-    let idle = cell.record.idle_for().filter(|quiet| *quiet >= cell.model.settings.thresholds.idle);
+    let idle = cell.record.idle_for().filter(|idle| *idle >= cell.model.settings.thresholds.idle);
     if let Some(idle) = idle {
         let text = format!("idle {}", text::format_age(idle));
         return Line::styled(text::truncate(&text, usize::from(width)), theme.warning());
@@ -213,7 +217,7 @@ fn traffic_rate(cell: &CellContext<'_>, width: u16) -> OwnedLine {
     if !traffic.has_moved() {
         return Line::styled("·", theme.dim());
     }
-    // What is over has no rate, only what it was.
+    // A final session has no current rate, only past ones.
     let rate = traffic.rate().filter(|_| !cell.record.is_final());
     let number = rate.map(whole_bytes).filter(|rate| *rate > 0).map(text::format_bytes).unwrap_or_default();
     let room = usize::from(width.saturating_sub(8)).min(SPARKLINE_SLOTS);
@@ -232,9 +236,9 @@ fn traffic_rate(cell: &CellContext<'_>, width: u16) -> OwnedLine {
     spans.into()
 }
 
-/// The block for `rate`, where the tallest is `most`; `None` for no rate.
+/// Returns the sparkline block for `rate`, scaled to `max_rate`, or `None` for rates below 1 byte per second.
 fn sparkline_block(rate: f64, max_rate: f64) -> Option<&'static str> {
-    // Not the full block: it would touch the row above.
+    // The full block is left out because it would touch the row above.
     const BLOCKS: [&str; 7] = ["▁", "▂", "▃", "▄", "▅", "▆", "▇"];
     if rate < 1.0 {
         return None;

@@ -1,35 +1,35 @@
-//! The columns of a table: which of them a screen has room for, and where each is.
+//! Solves the columns of a table: which of them fit the screen, where each starts, and how wide each is.
 //!
-//! ratatui's `TableSchema` solves constraints, but it cannot leave a column out, add one that the rest leaves room for, or widen
-//! the gaps before it widens a column. So the widths are solved here, step by step, in an order that the table gives.
+//! ratatui's layout solves constraints, but it cannot leave a column out, add one if there is room, or widen the gaps
+//! before it widens a column. So this module spends the spare room step by step, in an order that the table gives.
 
-/// The columns at the left of a table: the mark of the selected row, and a blank.
+/// Columns at the left end of a table: the selection marker and a blank.
 pub(super) const LEFT_MARGIN: u16 = 2;
-/// The blank at the right end of a table.
+/// Blank columns at the right end of a table.
 const RIGHT_MARGIN: u16 = 1;
 
-/// A column with its place.
+/// A column with its position and width.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct PlacedColumn<K> {
     pub(super) key: K,
-    /// The distance from the left end of the table.
+    /// Distance from the left end of the table.
     pub(super) x: u16,
     pub(super) width: u16,
 }
 
-/// A use for the room that the narrowest widths leave.
+/// One way to spend the room that the narrowest widths leave.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum WidthStep<K> {
-    /// Widens a column that is shown to this width, or as far as there is room.
+    /// Widens a visible column up to this width, as far as there is room.
     Widen(K, u16),
-    /// Widens the gaps from one blank to two, if there is room for all of them.
+    /// Widens all gaps from one blank to two, if there is room for all of them.
     WidenGaps,
-    /// Shows a column whose narrowest width is 0, if there is room for this width.
+    /// Adds a column whose narrowest width is 0, if there is room for this width.
     Add(K, u16),
 }
 
 impl<K: Copy> WidthStep<K> {
-    /// Limits the width that the step gives, depending on the column.
+    /// Limits the width that the step gives to a column.
     pub(super) fn limit(self, limit: impl Fn(K) -> u16) -> Self {
         match self {
             Self::Widen(key, width) => Self::Widen(key, width.min(limit(key))),
@@ -39,8 +39,10 @@ impl<K: Copy> WidthStep<K> {
     }
 }
 
-/// Places the columns of a table that is `width` columns wide. `columns` have their narrowest widths; one of width 0 is left
-/// out, unless a step adds it. `gap` blanks are between two of them at first.
+/// Places the columns of a table that is `width` columns wide.
+///
+/// `columns` come with their narrowest widths. A column of width 0 is left out unless a step adds it. `gap` is the
+/// number of blanks between two columns before any step widens the gaps.
 pub(super) fn solve_columns<K: Copy + PartialEq>(
     columns: impl IntoIterator<Item = (K, u16)>,
     steps: impl IntoIterator<Item = WidthStep<K>>,
@@ -49,11 +51,11 @@ pub(super) fn solve_columns<K: Copy + PartialEq>(
 ) -> Vec<PlacedColumn<K>> {
     let mut placed: Vec<PlacedColumn<K>> =
         columns.into_iter().map(|(key, width)| PlacedColumn { key, x: 0, width }).collect();
-    let shown = placed.iter().filter(|column| column.width > 0).count();
-    let mut gaps = u16::try_from(shown).unwrap_or(u16::MAX).saturating_sub(1);
-    let least = LEFT_MARGIN.saturating_add(gaps.saturating_mul(gap)).saturating_add(RIGHT_MARGIN);
-    let least = placed.iter().fold(least, |sum, column| sum.saturating_add(column.width));
-    let mut spare = width.saturating_sub(least);
+    let visible = placed.iter().filter(|column| column.width > 0).count();
+    let mut gaps = u16::try_from(visible).unwrap_or(u16::MAX).saturating_sub(1);
+    let margins_and_gaps = LEFT_MARGIN.saturating_add(gaps.saturating_mul(gap)).saturating_add(RIGHT_MARGIN);
+    let min_width = placed.iter().fold(margins_and_gaps, |sum, column| sum.saturating_add(column.width));
+    let mut spare = width.saturating_sub(min_width);
     for step in steps {
         let used = match step {
             WidthStep::WidenGaps if spare >= gaps => {
@@ -61,21 +63,21 @@ pub(super) fn solve_columns<K: Copy + PartialEq>(
                 gaps
             }
             WidthStep::WidenGaps => 0,
-            WidthStep::Widen(key, most) => {
+            WidthStep::Widen(key, max_width) => {
                 let column = placed.iter_mut().find(|column| column.key == key && column.width > 0);
                 column.map_or(0, |column| {
-                    let more = most.saturating_sub(column.width).min(spare);
+                    let more = max_width.saturating_sub(column.width).min(spare);
                     column.width = column.width.saturating_add(more);
                     more
                 })
             }
-            WidthStep::Add(key, least) => {
-                let has_room = spare >= least.saturating_add(gap);
+            WidthStep::Add(key, width) => {
+                let has_room = spare >= width.saturating_add(gap);
                 let column = placed.iter_mut().find(|column| column.key == key && column.width == 0);
                 column.filter(|_| has_room).map_or(0, |column| {
-                    column.width = least;
+                    column.width = width;
                     gaps = gaps.saturating_add(1);
-                    least.saturating_add(gap)
+                    width.saturating_add(gap)
                 })
             }
         };
@@ -115,7 +117,7 @@ mod tests {
     proptest! {
         #[test]
         fn columns_never_touch_and_stay_inside(
-            least in prop::collection::vec(0_u16..20, 1..10),
+            min_widths in prop::collection::vec(0_u16..20, 1..10),
             steps in prop::collection::vec((0_usize..10, 0_u16..30, 0_u8..3), 0..12),
             gap in 1_u16..3,
             width in 0_u16..200,
@@ -126,16 +128,16 @@ mod tests {
                 _ => WidthStep::WidenGaps,
             });
             // Only one step widens the gaps, from one blank to two.
-            let mut spaced = gap > 1;
+            let mut is_widened = gap > 1;
             let steps: Vec<_> = steps
-                .filter(|step| !matches!(step, WidthStep::WidenGaps) || !std::mem::replace(&mut spaced, true))
+                .filter(|step| !matches!(step, WidthStep::WidenGaps) || !std::mem::replace(&mut is_widened, true))
                 .collect();
-            let narrowest = least.iter().filter(|width| **width > 0).map(|width| width + gap).sum::<u16>();
-            let placed = solve_columns(least.iter().copied().enumerate(), steps, gap, width);
+            let min_total = min_widths.iter().filter(|width| **width > 0).map(|width| width + gap).sum::<u16>();
+            let placed = solve_columns(min_widths.iter().copied().enumerate(), steps, gap, width);
             for pair in placed.windows(2) {
                 prop_assert!(pair[0].x + pair[0].width < pair[1].x, "{placed:?}");
             }
-            if let Some(last) = placed.last().filter(|_| LEFT_MARGIN + narrowest < width) {
+            if let Some(last) = placed.last().filter(|_| LEFT_MARGIN + min_total < width) {
                 prop_assert!(last.x + last.width < width, "{placed:?} of {width}");
             }
         }

@@ -1,5 +1,5 @@
-//! Everything about the selected session: where it stands and why, what the API says, and what its creator attached to it;
-//! beside it what happened, where there is room, else among it.
+//! Draws the details of the selected session: its fields, and its timeline beside them. A pane that is too narrow for
+//! two halves shows the newest events among the fields, or the timeline alone while it has the focus.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -12,17 +12,18 @@ use crate::tui::{DetailsSection, Model, Pane, ProfileId, ScrollExtent};
 use keepwatch_core::clock::Moment;
 use keepwatch_core::tracker::Record;
 
-/// So many lines of what happened stand among the facts where there is but one column; Tab leads to all of it.
+/// The lines of the timeline among the fields of a narrow pane. Tab opens the whole timeline.
 const INLINE_EVENT_LINES: usize = 4;
-/// From this height on there are blank lines between groups of fields.
+/// The lowest pane with blank lines between groups of fields.
 const SPACIOUS_HEIGHT: u16 = 24;
 
-/// Draws the rule with the id and the facts in view, and beside them what happened.
+/// Draws a rule with the id, the fields in view, and the timeline beside them if there is room.
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
     let Some((profile, record)) = model.selected_session() else { return };
     let theme = model.settings.theme;
     let has_focus = model.focus.pane().is_fields();
-    let (rule, title) = if has_focus { (theme.bold(), theme.bold()) } else { (theme.dim(), Style::new()) };
+    let (rule_style, id_style) =
+        if has_focus { (theme.bold(), theme.bold()) } else { (theme.dim(), Style::new()) };
     let (left, right) = layout::split_details(area);
     if timeline_area(model, area) == Some(area) {
         return timeline::draw(buffer, area, model, now);
@@ -31,7 +32,13 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) 
     let (count, height) = (lines.len(), usize::from(area.height.saturating_sub(1)));
     let top = model.scroll.details_top().min(count.saturating_sub(height));
     let note = scroll_hint(top, count.saturating_sub(top).saturating_sub(height));
-    drawing::draw_rule(buffer, drawing::row(left, 0), rule, &span(record.id.sanitise_line(), title), &note);
+    drawing::draw_rule(
+        buffer,
+        drawing::row(left, 0),
+        rule_style,
+        &span(record.id.sanitise_line(), id_style),
+        &note,
+    );
     for (down, line) in lines.iter().skip(top).take(height).enumerate() {
         drawing::write_line(buffer, drawing::row(drawing::below(left, 1), down), line);
     }
@@ -40,7 +47,7 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) 
     }
 }
 
-/// Where what happened is shown: beside the facts, or in their place if it has the keyboard.
+/// Returns the area of the timeline: beside the fields, or in their place while the timeline has the focus.
 pub(super) fn timeline_area(model: &Model, area: Rect) -> Option<Rect> {
     let has_focus = matches!(
         model.focus.pane(),
@@ -49,24 +56,24 @@ pub(super) fn timeline_area(model: &Model, area: Rect) -> Option<Rect> {
     layout::split_details(area).1.or_else(|| has_focus.then_some(area))
 }
 
-/// How many lines are out of view.
+/// Returns the number of lines out of view, above and below, as a note.
 fn scroll_hint(above: usize, below: usize) -> String {
     match (above, below) {
         (0, 0) => String::new(),
-        (0, under) => format!("↓ {under} more"),
+        (0, below) => format!("↓ {below} more"),
         (above, 0) => format!("↑ {above} more"),
-        (above, under) => format!("↑ {above}  ↓ {under} more"),
+        (above, below) => format!("↑ {above}  ↓ {below} more"),
     }
 }
 
-/// Counts the lines of the fields in a pane of that size at `now`.
+/// Counts the lines of the fields for a pane of this size at `now`.
 pub(super) fn extent(model: &Model, pane: Rect, now: Moment) -> Option<ScrollExtent> {
     let (profile, record) = model.selected_session()?;
     let lines = detail_lines(model, profile, record, pane, now).len();
     Some(ScrollExtent { lines, height: usize::from(pane.height.saturating_sub(1)) })
 }
 
-/// What is known of the session. Where there is but one column, the newest of what happened is among it.
+/// Returns the fields of the session as lines. In a narrow pane the newest events are among them.
 fn detail_lines(
     model: &Model,
     profile: ProfileId,

@@ -1,4 +1,4 @@
-//! Writing into cells, and never outside of them. What is too long ends in '…'.
+//! Writes text into the cells of a buffer, never outside the given area. Text that is too long is truncated with '…'.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -10,37 +10,37 @@ use keepwatch_core::text;
 /// A line of owned text.
 pub(super) type OwnedLine = Line<'static>;
 
-/// A piece of a line.
+/// Returns a span of owned text.
 pub(super) fn span(text: impl Into<String>, style: Style) -> Span<'static> {
     Span::styled(text.into(), style)
 }
 
-/// The row `down` rows below the top of `area`; empty where there is none.
+/// Returns the row of `area` that is `offset` rows below its top; empty if `area` is not that tall.
 pub(super) fn row(area: Rect, offset: usize) -> Rect {
-    let down = u16::try_from(offset).unwrap_or(u16::MAX).min(area.height);
-    let height = area.height.saturating_sub(down).min(1);
-    Rect { y: area.y.saturating_add(down), height, ..area }
+    let offset = u16::try_from(offset).unwrap_or(u16::MAX).min(area.height);
+    let height = area.height.saturating_sub(offset).min(1);
+    Rect { y: area.y.saturating_add(offset), height, ..area }
 }
 
-/// `area` without its first `by` columns.
+/// Returns `area` without its first `columns` columns.
 pub(super) fn indent(area: Rect, columns: u16) -> Rect {
-    let by = columns.min(area.width);
-    Rect { x: area.x.saturating_add(by), width: area.width.saturating_sub(by), ..area }
+    let columns = columns.min(area.width);
+    Rect { x: area.x.saturating_add(columns), width: area.width.saturating_sub(columns), ..area }
 }
 
-/// `area` without its first `by` rows.
+/// Returns `area` without its first `rows` rows.
 pub(super) fn below(area: Rect, rows: u16) -> Rect {
-    let by = rows.min(area.height);
-    Rect { y: area.y.saturating_add(by), height: area.height.saturating_sub(by), ..area }
+    let rows = rows.min(area.height);
+    Rect { y: area.y.saturating_add(rows), height: area.height.saturating_sub(rows), ..area }
 }
 
-/// The columns that `line` takes.
+/// Returns the width of `line` in columns.
 pub(super) fn line_width(line: &OwnedLine) -> u16 {
     let columns: usize = line.spans.iter().map(|span| text::width(&span.content)).sum();
     u16::try_from(columns).unwrap_or(u16::MAX)
 }
 
-/// Writes `line` into the first row of `area`; returns the columns used.
+/// Writes `line` into the first row of `area` and returns the number of columns used.
 pub(super) fn write_line(buffer: &mut Buffer, area: Rect, line: &OwnedLine) -> u16 {
     let area = area.intersection(buffer.area);
     if area.is_empty() {
@@ -63,47 +63,48 @@ pub(super) fn write_line(buffer: &mut Buffer, area: Rect, line: &OwnedLine) -> u
     x.saturating_sub(area.x)
 }
 
-/// Writes `line` so that it ends where the first row of `area` ends.
+/// Writes `line` right-aligned into the first row of `area`.
 pub(super) fn write_right_aligned(buffer: &mut Buffer, area: Rect, line: &OwnedLine) {
     write_line(buffer, indent(area, area.width.saturating_sub(line_width(line))), line);
 }
 
-/// Writes `line` into the middle of the first row of `area`.
+/// Writes `line` centred into the first row of `area`.
 pub(super) fn write_centred(buffer: &mut Buffer, area: Rect, line: &OwnedLine) {
     write_line(buffer, indent(area, area.width.saturating_sub(line_width(line)) / 2), line);
 }
 
-/// So much of a rule's title says which it is.
+/// The columns of a rule's title that must stay for the reader to recognise it.
 const MIN_TITLE_WIDTH: usize = 8;
 
-/// A rule over the first row of `area`, with a title near its start and a note near its end. That there is more to see is
-/// worth more than the end of a title: it is cut for the note, and the note is left out only where too little of it would stay.
+/// Draws a rule across the first row of `area`, with a title near its start and a note near its end.
+///
+/// The note matters more than the end of the title, because it can say that there is more to see: the title is
+/// truncated first. The note is dropped only if fewer than [`MIN_TITLE_WIDTH`] columns of the title would stay.
 pub(super) fn draw_rule(buffer: &mut Buffer, area: Rect, style: Style, title: &Span<'static>, note: &str) {
     let width = usize::from(area.width);
-    let after = if note.is_empty() { String::new() } else { format!(" {note} ─") };
-    // Beside the title: a line and a blank before it, a blank behind it, and two lines more.
-    let room = |after: usize| width.saturating_sub(5).saturating_sub(after);
-    let titled = text::width(&title.content);
-    let left = room(text::width(&after));
-    let after = if left >= titled.min(MIN_TITLE_WIDTH) { after } else { String::new() };
+    let note = if note.is_empty() { String::new() } else { format!(" {note} ─") };
+    // The title needs five more columns: "─ " before it, a blank after it, and two columns of rule.
+    let title_room = |note: &str| width.saturating_sub(5).saturating_sub(text::width(note));
+    let title_width = text::width(&title.content);
+    let note = if title_room(&note) >= title_width.min(MIN_TITLE_WIDTH) { note } else { String::new() };
     let mut spans = Vec::new();
-    if titled > 0 && width > 6 {
-        let title = span(text::truncate(&title.content, room(text::width(&after))), title.style);
+    if title_width > 0 && width > 6 {
+        let title = span(text::truncate(&title.content, title_room(&note)), title.style);
         spans.extend([span("─ ", style), title, span(" ", style)]);
     }
     let used: usize = spans.iter().map(|span| text::width(&span.content)).sum();
-    let fill = width.saturating_sub(used).saturating_sub(text::width(&after));
-    spans.extend([span("─".repeat(fill), style), span(after, style)]);
+    let fill = width.saturating_sub(used).saturating_sub(text::width(&note));
+    spans.extend([span("─".repeat(fill), style), span(note, style)]);
     write_line(buffer, area, &spans.into());
 }
 
-/// The spans of `line`, each with the line's look.
+/// Returns the spans of `line`, each patched onto the line's style.
 pub(super) fn styled_spans(line: OwnedLine) -> Vec<Span<'static>> {
     let style = line.style;
     line.spans.into_iter().map(|span| Span { style: style.patch(span.style), ..span }).collect()
 }
 
-/// `parts` with two spaces between each two.
+/// Joins the parts that are not empty with two spaces.
 pub(super) fn join_spaced(parts: impl IntoIterator<Item = Vec<Span<'static>>>) -> OwnedLine {
     let mut spans = Vec::new();
     for part in parts.into_iter().filter(|part| !part.is_empty()) {
@@ -115,9 +116,9 @@ pub(super) fn join_spaced(parts: impl IntoIterator<Item = Vec<Span<'static>>>) -
     spans.into()
 }
 
-/// Nothing but ASCII, also in what the network said: the last thing that is done to a frame.
+/// Replaces every character outside ASCII, including those from the network. Runs last on a frame.
 pub(super) fn to_ascii(buffer: &mut Buffer) {
-    let mut second_letter: Option<char> = None; // for the other column of a wide character
+    let mut second_letter: Option<char> = None; // for the second column of a wide character
     for cell in &mut buffer.content {
         if let Some(letter) = second_letter.take().filter(|_| cell.symbol() == " ") {
             cell.set_char(letter);
@@ -135,19 +136,19 @@ pub(super) fn to_ascii(buffer: &mut Buffer) {
 mod tests {
     use super::*;
 
-    fn rendered_rule(wide: u16, title: &'static str, note: &str) -> String {
-        let area = Rect::new(0, 0, wide, 1);
+    fn rendered_rule(width: u16, title: &'static str, note: &str) -> String {
+        let area = Rect::new(0, 0, width, 1);
         let mut buffer = Buffer::empty(area);
         draw_rule(&mut buffer, area, Style::new(), &span(title, Style::new()), note);
         buffer.content.iter().map(ratatui::buffer::Cell::symbol).collect()
     }
 
     #[test]
-    fn a_title_is_cut_only_for_a_note_that_is_then_shown() {
+    fn title_is_cut_only_for_visible_note() {
         assert_eq!(rendered_rule(30, "What happened", ""), "─ What happened ──────────────");
-        for wide in 42..60 {
-            let shown = rendered_rule(wide, "What happened", "10 new since your last key");
-            assert!(shown.contains("10 new since your last key ─"), "{wide}: {shown}");
+        for width in 42..60 {
+            let rule = rendered_rule(width, "What happened", "10 new since your last key");
+            assert!(rule.contains("10 new since your last key ─"), "{width}: {rule}");
         }
         assert_eq!(
             rendered_rule(47, "What happened", "10 new since your last key"),

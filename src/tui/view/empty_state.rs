@@ -1,4 +1,5 @@
-//! Why there is no row: each reason looks different, and says what it means and what comes next.
+//! Draws the reason why the table has no rows. Each reason has its own title, and sentences that explain it and what
+//! comes next.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -13,17 +14,17 @@ use keepwatch_core::session::Targets;
 use keepwatch_core::session::{ApiErrorKind, List};
 use keepwatch_core::text;
 
-/// The public endpoint.
+/// The host of the public API.
 const PUBLIC_HOST: &str = "api.browserbase.com";
-/// From this height on there are blank lines between sentences.
+/// The lowest area with blank lines between sentences.
 const SPACIOUS_HEIGHT: u16 = 14;
-/// Lines are no longer than reads well.
+/// The longest line that reads well, in columns.
 const MAX_TEXT_WIDTH: u16 = 72;
 
-/// Draws the reason into the middle of `area`.
+/// Draws the reason, centred in `area`.
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
     let (title, style, sentences) = reason(model, now);
-    let faint = model.settings.theme.dim();
+    let dim = model.settings.theme.dim();
     let room = usize::from(area.width.saturating_sub(4).min(MAX_TEXT_WIDTH));
     let wrap = |sentence: &str, style: Style| -> Vec<OwnedLine> {
         text::wrap(sentence, room).into_iter().map(|line| Line::styled(line, style)).collect()
@@ -34,17 +35,17 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) 
     }
     let is_spacious = area.height >= SPACIOUS_HEIGHT;
     for sentence in sentences.iter().filter(|sentence| !sentence.is_empty()) {
-        lines.extend(wrap(sentence, faint));
+        lines.extend(wrap(sentence, dim));
         lines.extend(is_spacious.then(Line::default));
     }
-    let high = u16::try_from(lines.len()).unwrap_or(u16::MAX);
-    let area = drawing::below(area, area.height.saturating_sub(high) / 3);
+    let height = u16::try_from(lines.len()).unwrap_or(u16::MAX);
+    let area = drawing::below(area, area.height.saturating_sub(height) / 3);
     for (down, line) in lines.iter().enumerate().take(usize::from(area.height)) {
         drawing::write_centred(buffer, drawing::row(area, down), line);
     }
 }
 
-/// A title, its look, and sentences.
+/// Returns the title, its style, and the sentences below it.
 fn reason(model: &Model, now: Moment) -> (String, Style, Vec<String>) {
     let settings = &model.settings;
     let theme = settings.theme;
@@ -97,17 +98,16 @@ fn reason(model: &Model, now: Moment) -> (String, Style, Vec<String>) {
             format!("asking {} for {} sessions…", hosts(model, &healthy), polled_statuses(model, "and"));
         return (title, theme.info(), Vec::new());
     }
-    let at = header::oldest_last_response(model, &[]);
-    let at =
-        at.map(|(profile, good)| settings.zone.time(model.profiles.profile_time(profile, good.received)));
-    let last = at.map(|at| format!(", last at {at}")).unwrap_or_default();
-    let every = format!("asked every {}{last}", text::format_duration(settings.poll_limits.interval));
-    let rest = if model.paused {
+    let last_time = header::oldest_last_response(model, &[])
+        .map(|(profile, timing)| settings.zone.time(model.profiles.profile_time(profile, timing.received)));
+    let last = last_time.map(|time| format!(", last at {time}")).unwrap_or_default();
+    let interval = format!("asked every {}{last}", text::format_duration(settings.poll_limits.interval));
+    let outlook = if model.paused {
         "paused: p goes on, and new ones appear".into()
     } else {
         "new ones appear here by themselves".into()
     };
-    let mut sentences = vec![rest, every];
+    let mut sentences = vec![outlook, interval];
     if let Some(query) = &settings.query {
         sentences.insert(0, format!("of those with {}", text::sanitise(query.raw(), 200)));
     }
@@ -116,7 +116,7 @@ fn reason(model: &Model, now: Moment) -> (String, Style, Vec<String>) {
     (format!("no session{profiles_text} is {}", polled_statuses(model, "or")), theme.bold(), sentences)
 }
 
-/// Returns why the only profile gives no useful reply.
+/// Returns the reason why the only profile has no useful response.
 fn only_profile_fails(model: &Model, id: ProfileId, now: Moment) -> (String, Style, Vec<String>) {
     let (profile, theme) = (model.profiles.get(id), model.settings.theme);
     let host = hosts(model, &[id]);
@@ -141,7 +141,7 @@ fn only_profile_fails(model: &Model, id: ProfileId, now: Moment) -> (String, Sty
     }
 }
 
-/// Returns why none of several profiles gives a useful reply.
+/// Returns the reasons why none of several profiles has a useful response.
 fn all_profiles_fail(model: &Model, now: Moment) -> (String, Style, Vec<String>) {
     let describe = |profile: ProfileId| {
         let next =
@@ -152,7 +152,7 @@ fn all_profiles_fail(model: &Model, now: Moment) -> (String, Style, Vec<String>)
     (title, model.settings.theme.error(), model.profiles.ids().map(describe).collect())
 }
 
-/// Returns whom keepwatch polls: the host of the only profile, or the names of the profiles `asked`.
+/// Returns the polled host of the only profile, or the names of `profiles`.
 fn hosts(model: &Model, profiles: &[ProfileId]) -> String {
     let Some(labels) = model.profiles.labels() else {
         return match &model.profiles.first().info.host {
@@ -168,7 +168,7 @@ fn hosts(model: &Model, profiles: &[ProfileId]) -> String {
     }
 }
 
-/// Of which status sessions are asked for.
+/// Returns the statuses that keepwatch polls for.
 fn polled_statuses(model: &Model, conjunction: &str) -> String {
     match model.settings.targets {
         Targets::OneList(List::Running) => "running".into(),

@@ -1,4 +1,4 @@
-//! Labels and values, line by line: what the details are written with.
+//! Formats labels and values as lines: aligned, wrapped and truncated to one width. Knows nothing about sessions.
 
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
@@ -7,63 +7,63 @@ use super::drawing::{self, OwnedLine, span};
 use crate::tui::Theme;
 use keepwatch_core::text;
 
-/// Columns of the labels, and the blank after them.
+/// Columns of a label and the blanks around it.
 pub(super) const LABEL_WIDTH: usize = 12;
-/// A value beside a long name has at least so many columns, or goes below it.
+/// The fewest columns of a value beside a long name; with less room the value goes below the name.
 const MIN_VALUE_WIDTH: usize = 8;
-/// From this width on, two short fields share a line.
+/// The narrowest list in which two short fields share a line.
 const MIN_PAIR_WIDTH: usize = 54;
 
-/// Lines being written, of one width.
+/// Lines of labels and values, all of one width.
 pub(super) struct FieldList {
     pub(super) lines: Vec<OwnedLine>,
     pub(super) width: usize,
-    /// Whether there is room for blank lines between groups.
+    /// True if there is room for blank lines between groups.
     pub(super) is_spacious: bool,
     pub(super) theme: Theme,
 }
 
 impl FieldList {
-    /// A label and a value of one line; what does not fit is cut.
+    /// Adds a label and a value as one line. The drawing truncates a value that is too long.
     pub(super) fn add_field(&mut self, label: &str, value: impl Into<OwnedLine>) {
         let mut spans = vec![self.label_span(label)];
         spans.extend(drawing::styled_spans(value.into()));
         self.lines.push(spans.into());
     }
 
-    /// A blank line, where there is room for it.
+    /// Adds a blank line if the list is spacious.
     pub(super) fn add_blank_line(&mut self) {
         if self.is_spacious {
             self.lines.push(Line::default());
         }
     }
 
-    /// Two fields, on one line if the first value leaves room for the second label.
+    /// Adds two fields, on one line if the first value leaves room for the second field.
     pub(super) fn add_pair(&mut self, first: (&str, OwnedLine), second: (&str, OwnedLine)) {
         let half = (self.width / 2).max(LABEL_WIDTH.saturating_add(20)).min(40);
         let room = half.saturating_sub(LABEL_WIDTH);
-        let taken = usize::from(drawing::line_width(&first.1));
-        if self.width < MIN_PAIR_WIDTH || taken >= room {
+        let used = usize::from(drawing::line_width(&first.1));
+        if self.width < MIN_PAIR_WIDTH || used >= room {
             self.add_field(first.0, first.1);
             self.add_field(second.0, second.1);
             return;
         }
         let mut spans = vec![self.label_span(first.0)];
         spans.extend(drawing::styled_spans(first.1));
-        spans.push(Span::raw(" ".repeat(room.saturating_sub(taken))));
+        spans.push(Span::raw(" ".repeat(room.saturating_sub(used))));
         spans.push(span(padded_label(second.0), self.theme.dim()));
         spans.extend(drawing::styled_spans(second.1));
         self.lines.push(spans.into());
     }
 
-    /// A label and a text that takes as many lines as it needs.
+    /// Adds a label and a value that is wrapped onto as many lines as it needs.
     pub(super) fn add_wrapped(&mut self, label: &str, value: &str, style: Style) {
         for (at, line) in text::wrap(value, self.value_width()).into_iter().enumerate() {
             self.add_field(if at == 0 { label } else { "" }, Line::styled(line, style));
         }
     }
 
-    /// A name that may be long, and a text beside it, or below it where it would be too narrow.
+    /// Adds a name of any length and a wrapped value: beside the name, or below it if the room beside it is too narrow.
     pub(super) fn add_named(&mut self, indent: usize, name: &str, value: &str, style: Style) {
         let indent = format!(" {}", " ".repeat(indent));
         let mut name = format!("{indent}{name}  ");
@@ -79,22 +79,22 @@ impl FieldList {
         }
     }
 
-    /// The columns of a value.
+    /// Returns the columns that a value can use.
     pub(super) fn value_width(&self) -> usize {
         self.width.saturating_sub(LABEL_WIDTH).max(1)
     }
 
     fn label_span(&self, label: &str) -> Span<'static> {
-        span(format!(" {}", self::padded_label(label)), self.theme.dim())
+        span(format!(" {}", padded_label(label)), self.theme.dim())
     }
 }
 
-/// The label with the blanks after it, one at least.
+/// Returns the label, truncated or padded, with at least one blank after it.
 fn padded_label(label: &str) -> String {
     pad_right(&text::truncate(label, LABEL_WIDTH.saturating_sub(2)), LABEL_WIDTH.saturating_sub(1))
 }
 
-/// `text` with blanks up to `columns`.
+/// Pads `text` with blanks to `columns` columns.
 pub(super) fn pad_right(text: &str, columns: usize) -> String {
     format!("{text}{}", " ".repeat(columns.saturating_sub(text::width(text))))
 }
@@ -107,55 +107,55 @@ mod tests {
         FieldList { lines: Vec::new(), width, is_spacious: false, theme: Theme::mono() }
     }
 
-    /// The lines as they are shown: cut at the width of the page.
-    fn rendered_lines(page: &FieldList) -> Vec<String> {
-        let cut = |line: &OwnedLine| {
+    /// Returns the lines as the screen shows them: truncated to the width of the list.
+    fn rendered_lines(list: &FieldList) -> Vec<String> {
+        let truncated = |line: &OwnedLine| {
             let text: String = line.spans.iter().map(|span| span.content.as_ref()).collect();
-            text::truncate(&text, page.width).trim_end().to_owned()
+            text::truncate(&text, list.width).trim_end().to_owned()
         };
-        page.lines.iter().map(cut).collect()
+        list.lines.iter().map(truncated).collect()
     }
 
     #[test]
     fn pair_keeps_value_and_label_apart() {
         for width in 1..130 {
-            for (one, other) in
+            for (first, second) in
                 [(0, 0), (8, 8), (19, 3), (20, 3), (21, 3), (35, 3), (3, 19), (3, 40), (90, 90)]
             {
-                let mut page = empty_list(width);
-                let (one, other) = ("1".repeat(one), "2".repeat(other));
-                page.add_pair(("ended", one.clone().into()), ("unused", other.clone().into()));
-                let lines = rendered_lines(&page);
+                let mut list = empty_list(width);
+                let (first, second) = ("1".repeat(first), "2".repeat(second));
+                list.add_pair(("ended", first.clone().into()), ("unused", second.into()));
+                let lines = rendered_lines(&list);
                 for line in &lines {
                     assert!(!line.contains("1u") && !line.contains("d2"), "{width}: {lines:?}");
                 }
-                let is_cut = width < LABEL_WIDTH + one.len();
-                assert!(is_cut || lines.join(" ").contains(&one), "{width}: {lines:?}");
+                let is_truncated = width < LABEL_WIDTH + first.len();
+                assert!(is_truncated || lines.join(" ").contains(&first), "{width}: {lines:?}");
             }
         }
     }
 
     #[test]
     fn short_pair_shares_a_line() {
-        let mut page = empty_list(MIN_PAIR_WIDTH);
-        page.add_pair(("started", "20:54:44".into()), ("expires", "21:54:44".into()));
-        assert_eq!(rendered_lines(&page), [" started    20:54:44            expires    21:54:44"]);
+        let mut list = empty_list(MIN_PAIR_WIDTH);
+        list.add_pair(("started", "20:54:44".into()), ("expires", "21:54:44".into()));
+        assert_eq!(rendered_lines(&list), [" started    20:54:44            expires    21:54:44"]);
     }
 
     #[test]
     fn label_never_touches_its_value() {
-        let mut page = empty_list(40);
-        page.add_field("a-label-that-is-too-long", "value");
-        page.add_pair(("short", "1".into()), ("another-long-label", "2".into()));
-        assert_eq!(rendered_lines(&page), [" a-label-t… value", " short      1", " another-l… 2"]);
+        let mut list = empty_list(40);
+        list.add_field("a-label-that-is-too-long", "value");
+        list.add_pair(("short", "1".into()), ("another-long-label", "2".into()));
+        assert_eq!(rendered_lines(&list), [" a-label-t… value", " short      1", " another-l… 2"]);
     }
 
     #[test]
     fn long_name_leaves_room_for_its_value() {
         for width in 12..100 {
-            let mut page = empty_list(width);
-            page.add_named(2, &"k".repeat(40), "value value", Style::new());
-            let lines = rendered_lines(&page);
+            let mut list = empty_list(width);
+            list.add_named(2, &"k".repeat(40), "value value", Style::new());
+            let lines = rendered_lines(&list);
             assert!(lines.iter().all(|line| !line.contains("kv")), "{width}: {lines:?}");
             let text = lines.join(" ");
             assert_eq!(text.matches("value").count(), 2, "{width}: {lines:?}");

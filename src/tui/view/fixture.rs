@@ -1,4 +1,4 @@
-//! Models as the tests of the screen want them, and what a screen shows, as text.
+//! Builds models for the tests of the view, and reads the text and the styles of a drawn screen.
 
 use std::time::Duration;
 
@@ -20,34 +20,38 @@ use keepwatch_core::testing::{id, moment_since, running_session};
 use keepwatch_core::text::Untrusted;
 use keepwatch_core::tracker::{Input, RequestTiming, Scope};
 
-/// The sizes at which every state is looked at.
+/// Screen sizes at which the tests draw every state.
 pub(super) const SIZES: [(u16, u16); 4] = [(120, 40), (80, 24), (40, 12), (20, 5)];
 
 const SELECTED_ID: &str = "8f14e45f-ceea-467f-a0e6-a9f2e4f8b1c2";
 pub(super) const RELEASED_ID: &str = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de";
-/// Of the other profile.
+/// Id of a session of the second profile.
 pub(super) const STAGING_ID: &str = "77aa88bb-5a88-4faf-8afb-5e6087eb1b2d";
 pub(super) const OTHER_ID: &str = "c9f0f895-fb98-4ab9-9f51-c2d4e6f8a0b3";
 const INTERVAL: Duration = Duration::from_secs(3);
 
-/// 21:06:48 on a Sunday, two minutes after the program began.
+/// Returns 21:06:48 on a Sunday, two minutes after the program started.
 pub(super) fn now() -> Moment {
     moment_since(at("21:04:48"), 120)
 }
 
-/// `seconds` before [`now`].
+/// Returns the moment `seconds` before [`now`].
 pub(super) fn ago(seconds: u64) -> Moment {
-    let (now, by) = (now(), Duration::from_secs(seconds));
-    Moment { wall: now.wall - by, mono: now.mono - by, boot: now.boot - by }
+    let (now, age) = (now(), Duration::from_secs(seconds));
+    Moment { wall: now.wall - age, mono: now.mono - age, boot: now.boot - age }
 }
 
 pub(super) fn timing(received: Moment) -> RequestTiming {
-    let took = Duration::from_millis(84);
-    let sent = Moment { wall: received.wall - took, mono: received.mono - took, boot: received.boot - took };
+    let latency = Duration::from_millis(84);
+    let sent = Moment {
+        wall: received.wall - latency,
+        mono: received.mono - latency,
+        boot: received.boot - latency,
+    };
     RequestTiming { sent, received, date: None }
 }
 
-/// Nothing seen yet.
+/// Returns a model without a response.
 pub(super) fn empty_model(targets: Targets) -> Model {
     let settings = Settings {
         targets,
@@ -62,7 +66,7 @@ pub(super) fn empty_model(targets: Targets) -> Model {
     Model::new(settings, info, Vec::new(), (120, 40))
 }
 
-/// Two profiles: the evening of the one, and of the other two sessions in a project with room for them alone.
+/// Returns a model with two profiles: [`calm`], and a project whose two slots are both used.
 pub(super) fn two_profiles() -> Model {
     let host = || Some("api.staging.example".to_owned());
     let info = |name: &str, host, tail: &str| ProfileInfo {
@@ -74,9 +78,10 @@ pub(super) fn two_profiles() -> Model {
     let (acme, staging) = (info("acme", None, "f3a9"), info("staging", host(), "77aa"));
     let mut calm = calm();
     let mut model = Model::new(calm.settings.clone(), acme, vec![staging], (120, 40));
-    let (acme, seen) = (model.profiles.get_mut(ProfileId::FIRST), calm.profiles.get_mut(ProfileId::FIRST));
-    std::mem::swap(&mut acme.tracker, &mut seen.tracker);
-    std::mem::swap(&mut acme.poll_stats, &mut seen.poll_stats);
+    let acme = model.profiles.get_mut(ProfileId::FIRST);
+    let calm_profile = calm.profiles.get_mut(ProfileId::FIRST);
+    std::mem::swap(&mut acme.tracker, &mut calm_profile.tracker);
+    std::mem::swap(&mut acme.poll_stats, &mut calm_profile.poll_stats);
     let project = Project {
         id: Untrusted::new("prj-51ab"),
         name: Untrusted::new("acme-staging"),
@@ -100,12 +105,12 @@ pub(super) fn two_profiles() -> Model {
     model
 }
 
-/// Takes inputs, and arranges the rows as the loop would.
+/// Applies inputs to the first profile and rebuilds the rows, as the event loop does.
 pub(super) fn apply_inputs(model: &mut Model, inputs: impl IntoIterator<Item = Input>) {
     apply_profile_inputs(model, ProfileId::FIRST, inputs);
 }
 
-/// Applies inputs to one of several profiles.
+/// Applies inputs to a profile and rebuilds the rows. Keeps the selection.
 pub(super) fn apply_profile_inputs(
     model: &mut Model,
     profile: ProfileId,
@@ -135,21 +140,21 @@ fn session(text: &str, started: &str, timeout: u64, status: Status, name: &str) 
     }
 }
 
-/// Bytes of each of the last rounds, the newest first.
+/// Proxy bytes of the last rounds of polls, the newest first.
 const BYTES_PER_ROUND: [i64; 10] =
     [93_000, 40_000, 55_000, 120_000, 180_000, 150_000, 80_000, 30_000, 21_000, 60_000];
 
-/// The sessions of a calm evening, as they were `traffic` rounds ago.
-fn evening_sessions(traffic: usize) -> Vec<Session> {
-    let keep = Some(true);
+/// Returns the sessions of [`calm`] as they were `rounds` polls ago.
+fn evening_sessions(rounds: usize) -> Vec<Session> {
+    let keep_alive = Some(true);
     vec![
         Session {
             region: Some(Region::EuCentral1),
             ..session("45c48cce-2e2d-4fbd-aa5f-1b3c5d7e9f01", "20:08:08", 3600, Status::Running, "growth")
         },
         Session {
-            keep_alive: keep,
-            proxy_bytes: Some(18_200_000 - BYTES_PER_ROUND.iter().take(traffic).sum::<i64>()),
+            keep_alive,
+            proxy_bytes: Some(18_200_000 - BYTES_PER_ROUND.iter().take(rounds).sum::<i64>()),
             context: Some(Untrusted::new("ctx-1f0c")),
             metadata: Some(Metadata::new(
                 r#"{"name":"nightly-42","env":"staging","run":{"id":"c-881","try":2,"tags":["prices","eu"]}}"#,
@@ -162,15 +167,15 @@ fn evening_sessions(traffic: usize) -> Vec<Session> {
             ..session(SELECTED_ID, "20:54:44", 3600, Status::Running, "")
         },
         Session {
-            keep_alive: keep,
+            keep_alive,
             proxy_bytes: Some(
-                17_900_000 - BYTES_PER_ROUND.iter().skip(1).take(traffic).map(|bytes| bytes / 2).sum::<i64>(),
+                17_900_000 - BYTES_PER_ROUND.iter().skip(1).take(rounds).map(|bytes| bytes / 2).sum::<i64>(),
             ),
             ..session(OTHER_ID, "20:54:47", 3600, Status::Running, "nightly-42")
         },
         Session {
             region: Some(Region::UsEast1),
-            proxy_bytes: Some(412_000 - if traffic > 5 { 1 } else { 0 }),
+            proxy_bytes: Some(412_000 - if rounds > 5 { 1 } else { 0 }),
             ..session(
                 "1679091c-5a88-4faf-afb5-e6087eb1b2dc",
                 "21:03:36",
@@ -181,7 +186,7 @@ fn evening_sessions(traffic: usize) -> Vec<Session> {
         },
         Session {
             region: Some(Region::ApSoutheast1),
-            keep_alive: keep,
+            keep_alive,
             ..session(
                 "e4da3b7f-bbce-4345-97d7-772b0674a318",
                 "20:25:00",
@@ -202,25 +207,25 @@ fn evening_sessions(traffic: usize) -> Vec<Session> {
             ..session("d3d94468-02a4-4259-b55d-38e6d163e820", "21:00:20", 900, Status::Error, "mcp")
         },
         Session {
-            keep_alive: keep,
+            keep_alive,
             ended: Some(at("21:04:12")),
             ..session(RELEASED_ID, "21:04:02", 900, Status::Completed, "checkout-e2e")
         },
     ]
 }
 
-/// A reply about one session.
+/// Returns the input for a response about one session.
 pub(super) fn session_input(at: Moment, session_id: &str, session: Session) -> Input {
     let scope = Scope::Session(id(session_id));
     Input::SessionsReceived { at: timing(at), scope, sessions: vec![session], malformed: 0 }
 }
 
-/// A list.
+/// Returns the input for a response with a list of sessions.
 pub(super) fn list_input(at: Moment, list: List, sessions: Vec<Session>, malformed: u32) -> Input {
     Input::SessionsReceived { at: timing(at), scope: Scope::List(list), sessions, malformed }
 }
 
-/// A calm evening after some rounds of polls, one busy session selected.
+/// Returns a model without errors after some rounds of polls, with a busy session selected.
 pub(super) fn calm() -> Model {
     let mut model = empty_model(Targets::All);
     let project = Project {
@@ -241,35 +246,35 @@ pub(super) fn calm() -> Model {
     model
 }
 
-/// What happened to a session that ended early, while others ended with it, polls failed and the machine slept.
+/// Returns a model with a long timeline: a session ended early, others ended with it, polls failed, the machine slept.
 pub(super) fn story() -> Model {
     let mut model = empty_model(Targets::All);
-    let early = |session: Session| Session { keep_alive: Some(true), ..session };
-    let start = |id: &str| early(session(id, "21:05:00", 900, Status::Running, "checkout-e2e"));
-    let done =
-        |id: &str, ended: &str| Session { status: Status::Completed, ended: Some(at(ended)), ..start(id) };
+    let with_keep_alive = |session: Session| Session { keep_alive: Some(true), ..session };
+    let running = |id: &str| with_keep_alive(session(id, "21:05:00", 900, Status::Running, "checkout-e2e"));
+    let completed =
+        |id: &str, ended: &str| Session { status: Status::Completed, ended: Some(at(ended)), ..running(id) };
     let others = ["7f39f831-7fbd-4198-8ef4-c628eba02591", "44f683a8-4163-4352-bafe-57c2e008bc8c"];
     let ids = [RELEASED_ID, others[0], others[1]];
-    let list = |seconds| list_input(ago(seconds), List::Running, ids.map(start).into(), 0);
-    let busy = |seconds, bytes| {
-        let traffic = Session { proxy_bytes: Some(bytes), ..start(others[0]) };
-        session_input(ago(seconds), others[0], traffic)
+    let list = |seconds| list_input(ago(seconds), List::Running, ids.map(running).into(), 0);
+    let traffic_input = |seconds, bytes| {
+        let session = Session { proxy_bytes: Some(bytes), ..running(others[0]) };
+        session_input(ago(seconds), others[0], session)
     };
-    let woken = Moment { mono: ago(59).mono, ..ago(48) };
-    let sleep = Input::Slept { from: ago(60), to: woken };
+    let wake_up = Moment { mono: ago(59).mono, ..ago(48) };
+    let sleep = Input::Slept { from: ago(60), to: wake_up };
     let inputs = [
         list(106),
-        busy(104, 4000),
+        traffic_input(104, 4000),
         failed_poll(102, ApiErrorKind::RateLimited, Some("Too Many Requests")),
         list(99),
-        session_input(ago(98), RELEASED_ID, done(RELEASED_ID, "21:05:09.600")),
-        session_input(ago(98), others[1], done(others[1], "21:05:08.900")),
-        session_input(ago(97), others[0], done(others[0], "21:05:10.100")),
+        session_input(ago(98), RELEASED_ID, completed(RELEASED_ID, "21:05:09.600")),
+        session_input(ago(98), others[1], completed(others[1], "21:05:08.900")),
+        session_input(ago(97), others[0], completed(others[0], "21:05:10.100")),
         Input::TimePassed { now: ago(90) },
         sleep,
         session_input(ago(40), "b6d767d2-f8ed-4d21-a44b-0e5886680cb9", {
             let id = "b6d767d2-f8ed-4d21-a44b-0e5886680cb9";
-            early(session(id, "21:05:40", 900, Status::Running, "checkout-e2e"))
+            with_keep_alive(session(id, "21:05:40", 900, Status::Running, "checkout-e2e"))
         }),
     ];
     apply_inputs(&mut model, inputs);
@@ -277,7 +282,7 @@ pub(super) fn story() -> Model {
     model
 }
 
-/// Everything that is not as it should be, and texts that nobody should have to show.
+/// Returns a model with every oddity: missing, overdue and contradictory sessions, and hostile texts.
 pub(super) fn odd() -> Model {
     let ids = ["never-answered", "gone", "two words and more", "unlisted", "failing"];
     let ids: Vec<_> = ids.iter().map(|text| id(text)).collect();
@@ -310,8 +315,8 @@ pub(super) fn odd() -> Model {
         ended("2019-05-01T10:00:00Z", session("old", "20:50:00", 900, Status::Completed, "old")),
         session("unseen-end", "20:50:00", 900, Status::Error, "no endedAt"),
     ];
-    let reply = session("another-id", "20:50:00", 1100, Status::Running, "東京 nightly");
-    let says = |message: &str, kind: ApiErrorKind| ApiError {
+    let mismatched = session("another-id", "20:50:00", 1100, Status::Running, "東京 nightly");
+    let api_error = |message: &str, kind: ApiErrorKind| ApiError {
         message: Some(Untrusted::new(message)),
         ..kind.into()
     };
@@ -319,31 +324,31 @@ pub(super) fn odd() -> Model {
         Input::SessionsNamed { at: ago(60), ids },
         session_input(ago(5), "unlisted", session("unlisted", "21:01:00", 600, Status::Running, "lost")),
         list_input(ago(4), List::Running, Vec::new(), 0),
-        session_input(ago(3), "failing", reply),
+        session_input(ago(3), "failing", mismatched),
     ];
     let after = [
         Input::RequestFailed {
             at: timing(ago(1)),
             scope: Scope::Session(id("failing")),
-            error: says("Bad \u{1b}[31mGateway", ApiErrorKind::Server(502)),
+            error: api_error("Bad \u{1b}[31mGateway", ApiErrorKind::Server(502)),
             next: Some(now().plus(Duration::from_secs(8))),
         },
         Input::SessionNotFound {
             at: timing(ago(2)),
             id: id("gone"),
-            error: says("Session not found", ApiErrorKind::NotFound),
+            error: api_error("Session not found", ApiErrorKind::NotFound),
             next: Some(now().plus(Duration::from_secs(30))),
         },
         list_input(ago(1), List::Pending, Vec::new(), 2),
     ];
-    let replies =
+    let responses =
         sessions.into_iter().map(|session| session_input(ago(2), session.id.clone().raw(), session));
-    apply_inputs(&mut model, before.into_iter().chain(replies).chain(after));
+    apply_inputs(&mut model, before.into_iter().chain(responses).chain(after));
     select(&mut model, "two words and more");
     model
 }
 
-/// A failure that concerns all, `seconds` ago.
+/// Returns a failed poll of the list of running sessions, `seconds` ago.
 pub(super) fn failed_poll(seconds: u64, kind: ApiErrorKind, message: Option<&str>) -> Input {
     let error = ApiError { message: message.map(Untrusted::new), ..kind.into() };
     let next = Some(now().plus(Duration::from_millis(7_400)));
@@ -356,7 +361,7 @@ pub(super) fn draw_to_buffer(model: &mut Model, size: (u16, u16), now: Moment) -
     draw_in_size(model, size, now)
 }
 
-/// Lays the screen out at this size, as the event loop does.
+/// Lays out the screen at this size, as the event loop does.
 pub(super) fn resize(model: &mut Model, size: (u16, u16), now: Moment) {
     model.set_size(size);
     crate::tui::event_loop::lay_out(model, now);
@@ -375,7 +380,7 @@ fn draw_in_size(model: &Model, (width, height): (u16, u16), now: Moment) -> Buff
     buffer
 }
 
-/// The text of a screen, line by line, without the blanks at their ends.
+/// Returns the text of a screen, line by line, without trailing blanks.
 pub(super) fn buffer_text(buffer: &Buffer) -> String {
     let mut text = String::new();
     for y in 0..buffer.area.height {
@@ -396,35 +401,35 @@ pub(super) fn buffer_text(buffer: &Buffer) -> String {
     text
 }
 
-/// The look of a screen, line by line: what is not plain is followed by its look in braces.
+/// Returns the text of a screen with styles: each styled run is followed by its style in braces.
 pub(super) fn buffer_styles(buffer: &Buffer) -> String {
     let mut text = String::new();
     for y in 0..buffer.area.height {
         let mut line = String::new();
-        let (mut run, mut look) = (String::new(), String::new());
+        let (mut run, mut style) = (String::new(), String::new());
         for x in 0..buffer.area.width {
             let cell = &buffer[(x, y)];
             let next = style_name(cell.fg, cell.modifier);
-            if next != look && !run.is_empty() {
-                line.push_str(&styled_run(&run, &look));
+            if next != style && !run.is_empty() {
+                line.push_str(&styled_run(&run, &style));
                 run.clear();
             }
-            look = next;
+            style = next;
             run.push_str(cell.symbol());
         }
-        line.push_str(&styled_run(&run, &look));
+        line.push_str(&styled_run(&run, &style));
         text.push_str(line.trim_end());
         text.push('\n');
     }
     text
 }
 
-fn styled_run(run: &str, look: &str) -> String {
-    if look.is_empty() || run.trim().is_empty() {
+fn styled_run(run: &str, style: &str) -> String {
+    if style.is_empty() || run.trim().is_empty() {
         return run.into();
     }
     let blanks = run.len() - run.trim_end().len();
-    format!("{}{{{look}}}{}", run.trim_end(), " ".repeat(blanks))
+    format!("{}{{{style}}}{}", run.trim_end(), " ".repeat(blanks))
 }
 
 fn style_name(colour: Color, modifier: Modifier) -> String {

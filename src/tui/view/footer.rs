@@ -1,10 +1,11 @@
-//! The last line: what the keys do; in its place, for a while, a line to the reader, or the filter being typed.
+//! Draws the last line of the screen: a line of text being typed, else a notice, else hints for the keystrokes of the
+//! pane.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
-use ratatui::text::{Line as Text, Span};
-use tui_input::Input as Line;
+use ratatui::text::{Line, Span};
+use tui_input::Input;
 
 use super::drawing::{self, span};
 use super::input_line;
@@ -13,33 +14,33 @@ use crate::tui::{Focus, Model, NoticeLevel, Pane};
 use keepwatch_core::filter::FilterError;
 use keepwatch_core::text;
 
-/// The last hints to go: what leads to all others, and the way out.
+/// Hints that a narrow screen keeps to the last: help lists all other keystrokes, and quit is the way out.
 const ALWAYS_SHOWN: [Action; 2] = [Action::Quit, Action::Help];
-/// What is of no use while the table is out of view.
+/// Actions that make no sense while the table is out of view.
 const TABLE_ACTIONS: [Action; 3] = [Action::Open, Action::Filter, Action::Sort];
-/// What keys do to the marked event's session.
+/// Actions on the session of the selected event.
 const EVENT_ACTIONS: [Action; 2] = [Action::Open, Action::CopyMenu];
 
 /// Draws the footer.
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model) {
     let inner = Rect { width: area.width.saturating_sub(2), ..drawing::indent(area, 1) };
-    if let Focus::Filter { input: line, error: mistake, .. } = &model.focus {
-        return draw_filter(buffer, inner, line, mistake.as_ref(), model);
+    if let Focus::Filter { input, error, .. } = &model.focus {
+        return draw_filter(buffer, inner, input, error.as_ref(), model);
     }
-    if let Focus::AddSession { input: line, invalid: wrong, .. } = &model.focus {
-        return draw_add_session(buffer, inner, line, wrong.as_deref(), model);
+    if let Focus::AddSession { input, invalid, .. } = &model.focus {
+        return draw_add_session(buffer, inner, input, invalid.as_deref(), model);
     }
     if model.notice.is_some() {
         return draw_notice(buffer, inner, model);
     }
-    // What stands in front says itself what its keys do.
+    // A popup names its keystrokes on its own border.
     if let Focus::Pane(pane) = &model.focus {
         let has_target = model.table.selected().is_some() || matches!(pane, Pane::Events | Pane::Recent);
         draw_hints(buffer, inner, model, has_target.then_some(*pane));
     }
 }
 
-/// The line to the reader, if there is one.
+/// Draws the notice, if there is one.
 pub(super) fn draw_notice(buffer: &mut Buffer, area: Rect, model: &Model) {
     let Some(notice) = &model.notice else { return };
     let theme = model.settings.theme;
@@ -48,27 +49,27 @@ pub(super) fn draw_notice(buffer: &mut Buffer, area: Rect, model: &Model) {
         NoticeLevel::Info => ("·", Style::new()),
         NoticeLevel::Error => (theme.error_glyph(), theme.error()),
     };
-    drawing::write_line(buffer, area, &Text::styled(format!("{mark} {}", notice.text), style));
+    drawing::write_line(buffer, area, &Line::styled(format!("{mark} {}", notice.text), style));
 }
 
-/// The filter, and what comes of it or what is wrong with it.
-fn draw_filter(buffer: &mut Buffer, area: Rect, input: &Line, error: Option<&FilterError>, model: &Model) {
+/// Draws the filter being typed with the number of matches, or with its error.
+fn draw_filter(buffer: &mut Buffer, area: Rect, input: &Input, error: Option<&FilterError>, model: &Model) {
     let theme = model.settings.theme;
-    let Some(mistake) = error else {
+    let Some(error) = error else {
         let (shown, all) = (model.table.rows().len(), model.table.rows().counts().total());
         let note = span(format!("{shown} of {all} · Enter keeps it, Esc drops it"), theme.dim());
         let fits = text::width(&note.content).saturating_mul(2) < usize::from(area.width);
         return input_line::draw(buffer, area, "/", input, None, fits.then_some(note), theme);
     };
-    let error_range = Some(mistake.range.clone());
-    input_line::draw_with_error(buffer, area, "/", input, error_range, &mistake.message, theme);
+    let error_range = Some(error.range.clone());
+    input_line::draw_with_error(buffer, area, "/", input, error_range, &error.message, theme);
 }
 
-/// The id of a session to watch.
-fn draw_add_session(buffer: &mut Buffer, area: Rect, input: &Line, error: Option<&str>, model: &Model) {
+/// Draws the id of a session to add, with a hint or an error.
+fn draw_add_session(buffer: &mut Buffer, area: Rect, input: &Input, error: Option<&str>, model: &Model) {
     let theme = model.settings.theme;
-    if let Some(wrong) = error {
-        return input_line::draw_with_error(buffer, area, "id: ", input, None, wrong, theme);
+    if let Some(error) = error {
+        return input_line::draw_with_error(buffer, area, "id: ", input, None, error, theme);
     }
     let note = span("type an id, or paste what has it · Enter watches it · Esc", theme.dim());
     let needed_width =
@@ -77,10 +78,11 @@ fn draw_add_session(buffer: &mut Buffer, area: Rect, input: &Line, error: Option
     input_line::draw(buffer, area, "id: ", input, None, fits.then_some(note), theme);
 }
 
-/// Hints for `pane`; `None` where there is no session that keys could speak of.
+/// Draws hints for `pane`, or only the general ones if `pane` is `None` because no session is selected.
 fn draw_hints(buffer: &mut Buffer, area: Rect, model: &Model, pane: Option<Pane>) {
-    let has_action =
-        |binding: &Binding, of: &[Action]| binding.actions.iter().any(|(_, does)| of.contains(does));
+    let has_action = |binding: &Binding, wanted: &[Action]| {
+        binding.actions.iter().any(|(_, action)| wanted.contains(action))
+    };
     let can_go_back =
         pane.is_some_and(|pane| pane != Pane::Table) || pane.is_none() && !model.table.filter().is_empty();
     let is_relevant = |binding: &&Binding| match pane {
@@ -90,31 +92,33 @@ fn draw_hints(buffer: &mut Buffer, area: Rect, model: &Model, pane: Option<Pane>
         Some(Pane::FullDetails(_)) => binding.hint.is_some() && !has_action(binding, &TABLE_ACTIONS),
         Some(Pane::Table | Pane::LowerDetails(_)) => binding.hint.is_some(),
     };
-    let (last, first): (Vec<&Binding>, Vec<&Binding>) = bindings(model.settings.release_permission.is_some())
-        .filter(is_relevant)
-        .filter(|binding| model.replay.is_none() || !has_action(binding, &[Action::CopyConnect]))
-        .partition(|binding| has_action(binding, &ALWAYS_SHOWN));
+    let (always_shown, others): (Vec<&Binding>, Vec<&Binding>) =
+        bindings(model.settings.release_permission.is_some())
+            .filter(is_relevant)
+            .filter(|binding| model.replay.is_none() || !has_action(binding, &[Action::CopyConnect]))
+            .partition(|binding| has_action(binding, &ALWAYS_SHOWN));
     let back = BINDINGS.iter().filter(|binding| can_go_back && has_action(binding, &[Action::Back]));
     let hint = |binding: &Binding| {
         let key = binding.keys.split(' ').next().unwrap_or_default();
-        let what = format!(" {}   ", binding.hint.unwrap_or("back"));
-        vec![span(key, model.settings.theme.bold()), Span::raw(what)]
+        let text = format!(" {}   ", binding.hint.unwrap_or("back"));
+        vec![span(key, model.settings.theme.bold()), Span::raw(text)]
     };
     let hint_width = |hint: &[Span<'_>]| hint.iter().map(|span| text::width(&span.content)).sum::<usize>();
     let replay_hints = [("Space", " play   "), ("[ ]", " event   ")]
-        .map(|(keys, what)| vec![span(keys, model.settings.theme.bold()), Span::raw(what)]);
-    let played = replay_hints.into_iter().filter(|_| model.replay.is_some());
-    let last: Vec<Span<'static>> = last.into_iter().flat_map(hint).collect();
-    let mut room = usize::from(area.width).saturating_add(3).saturating_sub(hint_width(&last));
+        .map(|(keys, text)| vec![span(keys, model.settings.theme.bold()), Span::raw(text)]);
+    let replay_hints = replay_hints.into_iter().filter(|_| model.replay.is_some());
+    let always_shown: Vec<Span<'static>> = always_shown.into_iter().flat_map(hint).collect();
+    let mut room = usize::from(area.width).saturating_add(3).saturating_sub(hint_width(&always_shown));
     let mut spans = Vec::new();
-    for hint in played.chain(back.chain(first).map(hint)) {
-        let Some(less) = room.checked_sub(hint_width(&hint)) else { break };
-        room = less;
+    for hint in replay_hints.chain(back.chain(others).map(hint)) {
+        let Some(room_left) = room.checked_sub(hint_width(&hint)) else { break };
+        room = room_left;
         spans.extend(hint);
     }
-    spans.extend(last);
-    if let Some(end) = spans.last_mut() {
-        end.content = end.content.trim_end().to_owned().into(); // or the blanks would be cut with a sign
+    spans.extend(always_shown);
+    if let Some(last) = spans.last_mut() {
+        // Trailing blanks that do not fit would be truncated with '…'.
+        last.content = last.content.trim_end().to_owned().into();
     }
     drawing::write_line(buffer, area, &spans.into());
 }

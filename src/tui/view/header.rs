@@ -1,9 +1,11 @@
-//! The first lines: is it alive? Calm while it is; loud when answers are late or polling rests.
+//! Draws the first lines of the screen: the header with counts and health, and below it a banner while polls fail.
+//! Quiet while responses come in, loud when they are late or polling is paused.
 //!
-//! It shows the *time* of the newest answer, which changes only when one comes; an age, which ticks, only when late.
+//! The header shows the *time* of the last response, which changes only with a response. It shows an *age*, which
+//! ticks, only while data is late.
 //!
-//! Each of several profiles is judged by itself. The time is that of the profile whose newest reply is the oldest, among those
-//! that do not fail: nothing on the screen is older, except what is marked as late.
+//! Each profile is judged by its own responses. The time shown is the oldest of the profiles' last responses, failing
+//! profiles left out. So all data on the screen is at least that new, except the rows marked as late.
 
 use std::time::Duration;
 
@@ -18,7 +20,7 @@ use keepwatch_core::session::{ApiError, ApiErrorKind, Status};
 use keepwatch_core::text;
 use keepwatch_core::tracker::RequestTiming;
 
-/// What the header can do without, the first one first.
+/// Items that the header drops when the screen is too narrow, in this order.
 const DROP_ORDER: [HeaderItem; 10] = [
     HeaderItem::Latency,
     HeaderItem::KeyTail,
@@ -32,39 +34,39 @@ const DROP_ORDER: [HeaderItem; 10] = [
     HeaderItem::ResponseTime,
 ];
 
-/// A blank at which no line is broken.
+/// A blank at which lines are not wrapped.
 const NBSP: &str = "\u{a0}";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum HeaderItem {
-    /// How long the newest answer took.
+    /// The latency of the last response.
     Latency,
-    /// The last characters of the key.
+    /// The last characters of the API key.
     KeyTail,
-    /// The project, the host, or that it is the demo.
+    /// The project, the host, or "demo".
     Project,
     /// The program's name.
     ProgramName,
-    /// How many of the project's slots are taken. That none is free stays.
+    /// The slots of projects that have a free one.
     Slots,
-    /// That answers are late of one of several that the banner names.
+    /// Late data of profiles that the banner names.
     LateProfiles,
-    /// The words of the counts; the glyphs stay.
+    /// The words of the counts. The glyphs stay.
     CountWords,
-    /// That no slot is free in the project of one of several, which a line under the table says, too.
+    /// The full slots of several profiles. The note below the table names them, too.
     FullSlots,
-    /// Why answers are late, and when the next try is.
+    /// The cause of late data, and the time of the next try.
     LateCause,
-    /// The time of the newest answer.
+    /// The time of the last response.
     ResponseTime,
 }
 
-/// Draws the header. A banner tells the cause of what is late, so that the header need not.
+/// Draws the header. A banner names the cause of late data, so the header leaves it out then.
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment, has_banner: bool) {
     let inner = Rect { width: area.width.saturating_sub(2), ..drawing::indent(area, 1) };
-    let is_shown = |part: HeaderItem, drops: usize| {
-        let stays = DROP_ORDER.iter().skip(drops).any(|stays| *stays == part);
-        match part {
+    let is_shown = |item: HeaderItem, drops: usize| {
+        let stays = DROP_ORDER.iter().skip(drops).any(|kept| *kept == item);
+        match item {
             HeaderItem::LateProfiles => stays || !has_banner,
             HeaderItem::LateCause => stays && !has_banner,
             _ => stays,
@@ -72,13 +74,13 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment, 
     };
     for drops in 0..=DROP_ORDER.len() {
         let (left, right) = (
-            left_line(model, |part| is_shown(part, drops)),
-            right_line(model, now, |part| is_shown(part, drops)),
+            left_line(model, |item| is_shown(item, drops)),
+            right_line(model, now, |item| is_shown(item, drops)),
         );
         let used_width =
             drawing::line_width(&left).saturating_add(drawing::line_width(&right)).saturating_add(3);
         if used_width <= inner.width || drops == DROP_ORDER.len() {
-            // An alarm is the last to go.
+            // The warnings at the right take their room first.
             let room = inner.width.saturating_sub(drawing::line_width(&right)).saturating_sub(1);
             drawing::write_line(buffer, Rect { width: room, ..inner }, &left);
             drawing::write_right_aligned(buffer, inner, &right);
@@ -87,11 +89,11 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment, 
     }
 }
 
-/// All that a very small screen shows: one line of counts, and what is loud above it or, in one row, before it.
-/// Returns how many rows that took.
+/// Draws a very small screen: one line of counts, and a warning above it, or before it if there is only one row.
+/// Returns the number of rows used.
 pub(super) fn draw_counts(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) -> u16 {
     let theme = model.settings.theme;
-    // The profile's name comes last: it is what there may be no room for.
+    // The profile's name comes last, so that it is truncated first.
     let profile_suffix = |profile: ProfileId| {
         model.profiles.label(profile).map(|label| format!(": {label}")).unwrap_or_default()
     };
@@ -122,12 +124,12 @@ pub(super) fn draw_counts(buffer: &mut Buffer, area: Rect, model: &Model, now: M
     2
 }
 
-/// True if a profile has replied.
+/// True if any profile has received a response.
 pub(super) fn has_any_response(model: &Model) -> bool {
     model.profiles.iter().any(|(_, profile)| profile.tracker.health().last_success.is_some())
 }
 
-/// Returns the profiles whose polls all fail, or whose polls of a list do.
+/// Returns the profiles with an ongoing failure of all polls or of a list's polls.
 pub(super) fn failing_profiles(model: &Model) -> Vec<ProfileId> {
     let is_failing = |profile: &ProfileId| polling_error(model, *profile).is_some();
     model.profiles.ids().filter(is_failing).collect()
@@ -142,15 +144,15 @@ pub(super) fn profile_prefix(model: &Model, profile: ProfileId) -> String {
     model.profiles.label(profile).map(|label| format!("{label}: ")).unwrap_or_default()
 }
 
-/// Returns the sentence about the failing polls of a profile.
+/// Returns the error message for the failing polls of a profile.
 pub(super) fn error_message(model: &Model, profile: ProfileId) -> String {
     let failing = model.profiles.get(profile).tracker.health().failure_streak.as_ref();
-    let sentence = failing.map(|failing| failing.sentence()).unwrap_or_default();
-    format!("{}{sentence}", profile_prefix(model, profile))
+    let message = failing.map(|failing| failing.sentence()).unwrap_or_default();
+    format!("{}{message}", profile_prefix(model, profile))
 }
 
-/// Draws why polls fail, and when the next try is. Each of several failing profiles has a line; if there are too few lines, the
-/// last one names the remaining profiles.
+/// Draws the error of failing polls and the time of the next try. Each of several failing profiles has a line; if there
+/// are too few lines, the last one names the remaining profiles.
 pub(super) fn draw_banner(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
     let inner = Rect { width: area.width.saturating_sub(2), ..drawing::indent(area, 1) };
     let lines = usize::from(area.height);
@@ -165,9 +167,9 @@ pub(super) fn draw_banner(buffer: &mut Buffer, area: Rect, model: &Model, now: M
     let remaining = failing.iter().skip(full_lines).filter_map(|profile| {
         Some(format!("{}{}", profile_prefix(model, *profile), polling_error(model, *profile)?.short_label()))
     });
-    let rest: Vec<String> = remaining.collect();
-    if !rest.is_empty() && lines > 0 {
-        let text = OwnedLine::styled(rest.join(" · "), model.settings.theme.critical());
+    let remaining: Vec<String> = remaining.collect();
+    if !remaining.is_empty() && lines > 0 {
+        let text = OwnedLine::styled(remaining.join(" · "), model.settings.theme.critical());
         drawing::write_line(buffer, drawing::row(inner, full_lines), &text);
     }
 }
@@ -180,12 +182,12 @@ fn draw_failing_profile(buffer: &mut Buffer, inner: Rect, model: &Model, profile
     let is_mild = matches!(error.kind, ApiErrorKind::RateLimited);
     let style = if is_mild { theme.paused() } else { theme.critical() };
     let (room, lines) = (usize::from(inner.width), usize::from(inner.height));
-    let mut sentence = error_message(model, profile);
+    let mut message = error_message(model, profile);
     if lines < 2 {
-        // Of a sentence that is too long for one line the end of the line stays: when it goes on.
-        sentence = text::truncate(&sentence, room.saturating_sub(text::width(&next_retry)));
+        // On a single line, truncate the error so that the time of the next try stays visible.
+        message = text::truncate(&message, room.saturating_sub(text::width(&next_retry)));
     }
-    let message = format!("{sentence}{}", next_retry.replace(' ', NBSP).replacen(NBSP, " ", 1));
+    let message = format!("{message}{}", next_retry.replace(' ', NBSP).replacen(NBSP, " ", 1));
     for (down, part) in text::wrap(&message, room).into_iter().take(lines).enumerate() {
         drawing::write_line(
             buffer,
@@ -195,7 +197,7 @@ fn draw_failing_profile(buffer: &mut Buffer, inner: Rect, model: &Model, profile
     }
 }
 
-/// "next try in 8 s"; `None` where nothing failed, or nothing will be tried.
+/// Returns a text such as "next try in 8 s", or `None` if no poll failed or none will be tried.
 pub(super) fn next_retry_text(model: &Model, profile: ProfileId, now: Moment) -> Option<String> {
     let profile = model.profiles.get(profile);
     if profile.info.missing_key_reason.is_some() {
@@ -213,16 +215,16 @@ pub(super) fn next_retry_text(model: &Model, profile: ProfileId, now: Moment) ->
     })
 }
 
-/// From one moment to another in whole seconds of the server's clock, on which all texts tick together.
+/// Returns the time between two moments in whole seconds of the server's clock, so that all texts tick together.
 pub(super) fn whole_seconds_between(model: &Model, from: Moment, to: Moment) -> Duration {
     let whole_seconds = |moment| model.server_time(moment).timestamp();
     Duration::from_secs(u64::try_from(whole_seconds(to).saturating_sub(whole_seconds(from))).unwrap_or(0))
 }
 
-/// Returns how old the newest reply of a profile is, if that is too old.
+/// Returns the age of a profile's last response, if its data is late.
 fn late(model: &Model, profile: ProfileId, now: Moment) -> Option<Duration> {
-    let exchange = model.profiles.get(profile).tracker.health().last_success?;
-    model.stale_data_age(profile, now).map(|_| whole_seconds_between(model, exchange.received, now))
+    let last_success = model.profiles.get(profile).tracker.health().last_success?;
+    model.stale_data_age(profile, now).map(|_| whole_seconds_between(model, last_success.received, now))
 }
 
 fn left_line(model: &Model, is_shown: impl Fn(HeaderItem) -> bool) -> OwnedLine {
@@ -234,7 +236,7 @@ fn left_line(model: &Model, is_shown: impl Fn(HeaderItem) -> bool) -> OwnedLine 
     drawing::join_spaced(std::iter::once(name).chain(count_items(model, is_shown(HeaderItem::CountWords))))
 }
 
-/// The counts that are not zero. Of nothing there is said nothing, but that nothing runs.
+/// Returns the counts that are not zero, or `0 running` if all are zero.
 fn count_items(model: &Model, with_words: bool) -> Vec<Vec<Span<'static>>> {
     let theme = model.settings.theme;
     let StatusCounts {
@@ -244,9 +246,9 @@ fn count_items(model: &Model, with_words: bool) -> Vec<Vec<Span<'static>>> {
         timed_out,
         error,
         other,
-        not_found: absent,
-        no_response: waiting,
-        with_alerts: flagged,
+        not_found,
+        no_response,
+        with_alerts,
         ..
     } = *model.table.rows().counts();
     let known = [
@@ -256,42 +258,40 @@ fn count_items(model: &Model, with_words: bool) -> Vec<Vec<Span<'static>>> {
         (Status::TimedOut, timed_out, "timed out"),
         (Status::Error, error, if error == 1 { "error" } else { "errors" }),
     ];
-    let mut shown: Vec<_> = known
+    let mut items: Vec<_> = known
         .into_iter()
         .map(|(status, count, word)| (theme.status(&status), count, word))
         .chain([
             (("?", theme.unknown()), other, "other"),
-            (("?", theme.warning()), absent, "not found"),
-            (("…", theme.dim()), waiting, "awaited"),
+            (("?", theme.warning()), not_found, "not found"),
+            (("…", theme.dim()), no_response, "awaited"),
         ])
         .filter(|(_, count, _)| *count > 0)
         .collect();
-    if shown.is_empty() && has_any_response(model) {
-        shown.push(((theme.status(&Status::Running).0, theme.dim()), 0, "running"));
+    if items.is_empty() && has_any_response(model) {
+        items.push(((theme.status(&Status::Running).0, theme.dim()), 0, "running"));
     }
-    let counts = shown.into_iter().map(|((glyph, style), count, word)| {
+    let counts = items.into_iter().map(|((glyph, style), count, word)| {
         let word = if with_words { format!(" {word}") } else { String::new() };
         vec![span(format!("{glyph} {count}{word}"), style)]
     });
-    // Flags are counted beside the statuses: a session has both.
-    let flags =
-        (flagged > 0).then(|| vec![span(format!("{} {flagged}", theme.alert_glyph()), theme.alert())]);
-    counts.chain(flags).collect()
+    // A session with an alert is also counted by its status.
+    let alerts = (with_alerts > 0)
+        .then(|| vec![span(format!("{} {with_alerts}", theme.alert_glyph()), theme.alert())]);
+    counts.chain(alerts).collect()
 }
 
 fn right_line(model: &Model, now: Moment, is_shown: impl Fn(HeaderItem) -> bool) -> OwnedLine {
     let settings = &model.settings;
     let theme = settings.theme;
     let mut parts = vec![profile_spans(model, &is_shown), slot_spans(model, &is_shown)];
-    if let Some(ReplayProgress { is_playing: playing, current_event: event, total_events: events }) =
-        model.replay
-    {
-        let state = match (is_shown(HeaderItem::CountWords), playing) {
+    if let Some(ReplayProgress { is_playing, current_event, total_events }) = model.replay {
+        let state = match (is_shown(HeaderItem::CountWords), is_playing) {
             (false, _) => "",
             (true, true) => "playing ",
             (true, false) => "at rest ",
         };
-        parts.push(vec![span(format!("REPLAY {state}{event}/{events}"), theme.paused())]);
+        parts.push(vec![span(format!("REPLAY {state}{current_event}/{total_events}"), theme.paused())]);
         let at = settings.zone.time(model.server_time(now));
         parts.push(vec![span(at, theme.bold())]);
         return drawing::join_spaced(parts);
@@ -306,25 +306,25 @@ fn right_line(model: &Model, now: Moment, is_shown: impl Fn(HeaderItem) -> bool)
         model.profiles.ids().filter_map(|profile| Some((profile, late(model, profile, now)?))).collect();
     let is_in_banner =
         |profile| model.profiles.label(profile).is_some() && polling_error(model, profile).is_some();
-    let is_told = late.iter().all(|(profile, _)| is_in_banner(*profile));
-    if is_shown(HeaderItem::LateProfiles) || !is_told {
+    let are_all_in_banner = late.iter().all(|(profile, _)| is_in_banner(*profile));
+    if is_shown(HeaderItem::LateProfiles) || !are_all_in_banner {
         parts.push(no_data_spans(model, &late, is_shown(HeaderItem::LateCause), now));
     }
-    if let Some((profile, good)) = oldest_last_response(model, &late) {
+    if let Some((profile, timing)) = oldest_last_response(model, &late) {
         if is_shown(HeaderItem::ResponseTime) {
-            let at = settings.zone.time(model.profiles.profile_time(profile, good.received));
+            let at = settings.zone.time(model.profiles.profile_time(profile, timing.received));
             parts.push(vec![span(at, theme.dim())]);
         }
         if is_shown(HeaderItem::Latency) {
-            let took = good.received.mono.saturating_sub(good.sent.mono);
-            parts.push(vec![span(format!("{:>6}", text::format_latency(took)), theme.dim())]);
+            let latency = timing.received.mono.saturating_sub(timing.sent.mono);
+            parts.push(vec![span(format!("{:>6}", text::format_latency(latency)), theme.dim())]);
         }
     }
     drawing::join_spaced(parts)
 }
 
-/// Returns the oldest of the profiles' newest replies, among the profiles that do not fail, or among all if all fail. Late
-/// profiles do not count: their age is shown elsewhere.
+/// Returns the oldest of the profiles' last responses. Failing profiles count only if all fail. Late profiles never
+/// count: the header shows their age instead.
 pub(super) fn oldest_last_response(
     model: &Model,
     late: &[(ProfileId, Duration)],
@@ -334,43 +334,43 @@ pub(super) fn oldest_last_response(
     let oldest = |is_failing: bool| {
         let profiles =
             profiles.iter().filter(|profile| polling_error(model, **profile).is_some() == is_failing);
-        let exchanges = profiles.filter_map(|profile| {
+        let responses = profiles.filter_map(|profile| {
             Some((*profile, model.profiles.get(*profile).tracker.health().last_success?))
         });
-        exchanges.min_by_key(|(_, good)| good.received.mono)
+        responses.min_by_key(|(_, timing)| timing.received.mono)
     };
     oldest(false).or_else(|| oldest(true))
 }
 
-/// Whose sessions these are, and the ends of the keys.
+/// Returns the project or the profiles, and the last characters of the API keys.
 fn profile_spans(model: &Model, is_shown: &impl Fn(HeaderItem) -> bool) -> Vec<Span<'static>> {
     let theme = model.settings.theme;
     let tail = |profile: &ProfileState| text::sanitise(&profile.info.key_tail, 8);
     if let Some(labels) = model.profiles.labels() {
-        let each = model.profiles.iter().map(|(id, profile)| match &profile.info.missing_key_reason {
+        let names = model.profiles.iter().map(|(id, profile)| match &profile.info.missing_key_reason {
             Some(_) => format!("{} no key", labels.get(id)),
             None => format!("{} …{}", labels.get(id), tail(profile)),
         });
         let text = match (is_shown(HeaderItem::KeyTail), is_shown(HeaderItem::Project)) {
-            (true, _) => each.collect::<Vec<_>>().join(" · "),
+            (true, _) => names.collect::<Vec<_>>().join(" · "),
             (false, true) => format!("{} profiles", labels.iter().len()),
             (false, false) => return Vec::new(),
         };
         return vec![span(text, theme.dim())];
     }
-    let mut whose = Vec::new();
+    let mut spans = Vec::new();
     if is_shown(HeaderItem::Project) {
-        whose.extend(project_or_host(model).map(|text| span(text, theme.dim())));
+        spans.extend(project_or_host(model).map(|text| span(text, theme.dim())));
     }
     let tail = tail(model.profiles.first());
     if is_shown(HeaderItem::KeyTail) && !tail.is_empty() && !model.settings.demo {
-        let space = if whose.is_empty() { "" } else { " " };
-        whose.push(span(format!("{space}key …{tail}"), theme.dim()));
+        let space = if spans.is_empty() { "" } else { " " };
+        spans.push(span(format!("{space}key …{tail}"), theme.dim()));
     }
-    whose
+    spans
 }
 
-/// The slots of each project; those of which none is free even where there is no room for the others.
+/// Returns the slots of each project. Full projects stay on a screen that is too narrow for the others.
 fn slot_spans(model: &Model, is_shown: &impl Fn(HeaderItem) -> bool) -> Vec<Span<'static>> {
     let theme = model.settings.theme;
     let mut parts: Vec<Span<'static>> = Vec::new();
@@ -392,7 +392,7 @@ fn slot_spans(model: &Model, is_shown: &impl Fn(HeaderItem) -> bool) -> Vec<Span
     parts
 }
 
-/// For how long which answers have been missing; why, and when the next try is.
+/// Returns how long data has been missing and from which profiles; for a single one also the error and the next try.
 fn no_data_spans(
     model: &Model,
     late: &[(ProfileId, Duration)],
@@ -412,24 +412,25 @@ fn no_data_spans(
         let health = model.profiles.get(profile).tracker.health();
         let reason = health.current_error().map(|error| error.short_label().to_owned());
         let next = next_retry_text(model, profile, now).filter(|_| health.failure_streak.is_some());
-        let why = reason.into_iter().chain(next).collect::<Vec<_>>().join(", ");
-        if !why.is_empty() {
-            spans.push(span(format!(": {why}"), theme.critical()));
+        let cause = reason.into_iter().chain(next).collect::<Vec<_>>().join(", ");
+        if !cause.is_empty() {
+            spans.push(span(format!(": {cause}"), theme.critical()));
         }
     }
     spans
 }
 
 fn slots_text(slots: ProjectSlots) -> String {
-    let taken = slots.used.map_or_else(|| "?".into(), |taken| taken.to_string());
+    let used = slots.used.map_or_else(|| "?".into(), |used| used.to_string());
     let full = if slots.is_full() { " FULL" } else { "" };
-    let ours = (slots.used.and_then(|taken| u64::try_from(taken).ok()), u64::try_from(slots.limit).ok());
-    let refused = slots.last_limit_error.filter(|(taken, all)| ours != (Some(*taken), Some(*all)));
-    let refused = refused.map(|(taken, all)| format!(" (429 said {taken}/{all})")).unwrap_or_default();
-    format!("{taken}/{}{full}{refused}", slots.limit)
+    let counted = (slots.used.and_then(|used| u64::try_from(used).ok()), u64::try_from(slots.limit).ok());
+    let limit_error = slots.last_limit_error.filter(|(used, limit)| counted != (Some(*used), Some(*limit)));
+    let limit_error =
+        limit_error.map(|(used, limit)| format!(" (429 said {used}/{limit})")).unwrap_or_default();
+    format!("{used}/{}{full}{limit_error}", slots.limit)
 }
 
-/// The project's name, where the key has but one; else the host, where it is not the public one.
+/// Returns the project's name if the API key has only one project, otherwise the host if it is not the public one.
 fn project_or_host(model: &Model) -> Option<String> {
     let settings = &model.settings;
     if settings.demo {

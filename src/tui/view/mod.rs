@@ -1,20 +1,21 @@
-//! The screen: `&Model` and a moment in, cells out. Never changes the model, never reads a clock, never waits.
+//! Draws the model. Takes `&Model` and a moment, and writes cells into a buffer. Never changes the model, reads a
+//! clock, or waits.
 //!
 //! ```text
-//!   layout   where everything goes: computed once per update, kept in the model, used by each frame
-//!     ├─ header    is it alive: counts, the newest answer, alarms; the banner
-//!     ├─ table     columns and rows; cells: what each shows of a session
-//!     │    └─ empty     why there is no row
-//!     ├─ details   everything about one session: fields, written on a page
-//!     ├─ timeline  what happened, to it or to all
-//!     ├─ recent    the newest sessions of the project
-//!     ├─ footer    keys, a line to the reader
-//!     │    └─ typed     a line that is being typed
-//!     └─ popup     help, copy menu, failures, a URL
-//!   columns  which columns a table has room for          ink    writing into cells
+//!   layout   places everything: runs once per update; the model keeps the result for all frames
+//!     ├─ header       health at a glance: counts, time of the newest response, warnings; the banner
+//!     ├─ table        columns and rows; cells: the text of each cell
+//!     │    └─ empty_state   the reason why there are no rows
+//!     ├─ details      one session; session_fields: its fields, as a field_list
+//!     ├─ timeline     events of one session or of all sessions
+//!     ├─ recent       the newest sessions of the project
+//!     ├─ footer       key hints or a notice
+//!     │    └─ input_line    a line of text being typed
+//!     └─ popup        help, copy menu, polling, release dialog, connect URL
+//!   columns  solves column widths          drawing  writes text into cells
 //! ```
 //!
-//! Only what is in view is built, so that a frame costs the same for ten sessions and for ten thousand.
+//! The view builds only the rows in view, so a frame costs the same for ten sessions and for ten thousand.
 
 mod cells;
 mod columns;
@@ -47,18 +48,18 @@ use crate::tui::viewport::{BodyLayout, FullLayout, Layout, Viewport, visible_tab
 pub(crate) use fixture::screen_text;
 use keepwatch_core::clock::Moment;
 
-/// Computes the layout of the screen for the model as it is now. The model keeps it until the next update.
+/// Computes the layout of the screen for the current model. The model keeps it until the next update.
 #[must_use]
 pub fn viewport(model: &Model, now: Moment) -> Viewport {
     let (width, height) = model.size();
     layout::viewport(model, Rect::new(0, 0, width, height), now)
 }
 
-/// Draws the screen with the layout that the model keeps.
+/// Draws one frame with the layout that the model keeps.
 pub fn draw(frame: &mut Frame<'_>, model: &Model, now: Moment) {
     let area = frame.area();
     let cached = model.viewport();
-    // A terminal that was resized takes its new size before the message about it arrives.
+    // The frame has the new size of a resized terminal before the resize message arrives.
     let viewport = if cached.screen == area { *cached } else { layout::viewport(model, area, now) };
     draw_screen(frame.buffer_mut(), model, &viewport, now);
 }
@@ -66,8 +67,8 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, now: Moment) {
 fn draw_screen(buffer: &mut Buffer, model: &Model, viewport: &Viewport, now: Moment) {
     match viewport.layout {
         Layout::CountsOnly(area) => {
-            let used = header::draw_counts(buffer, area, model, now);
-            footer::draw_notice(buffer, drawing::below(area, used), model);
+            let used_rows = header::draw_counts(buffer, area, model, now);
+            footer::draw_notice(buffer, drawing::below(area, used_rows), model);
         }
         Layout::Full(FullLayout { header, banner, body, footer }) => {
             header::draw(buffer, header, model, now, banner.height > 0);
@@ -77,11 +78,11 @@ fn draw_screen(buffer: &mut Buffer, model: &Model, viewport: &Viewport, now: Mom
                 BodyLayout::Events(area) => timeline::draw_all_events(buffer, area, model, now),
                 BodyLayout::Recent(area) => recent::draw(buffer, area, model, now),
                 BodyLayout::Details(area) => details::draw(buffer, area, model, now),
-                BodyLayout::Table { table, filter_note: note, details: lower } => {
+                BodyLayout::Table { table, filter_note, details } => {
                     table::draw(buffer, table, model, now);
-                    table::draw_note(buffer, note, model, visible_table_rows(table));
-                    if let Some(lower) = lower {
-                        details::draw(buffer, lower, model, now);
+                    table::draw_note(buffer, filter_note, model, visible_table_rows(table));
+                    if let Some(details) = details {
+                        details::draw(buffer, details, model, now);
                     }
                 }
             }

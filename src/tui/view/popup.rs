@@ -1,4 +1,5 @@
-//! What stands in front of the screen for a while: help, the copy menu, how polling goes, and a URL to select by hand.
+//! Draws what covers the screen for a while: help, the copy menu, the release dialog, poll statistics and failures, and
+//! a connect URL to select by hand.
 
 use std::time::Duration;
 
@@ -18,16 +19,16 @@ use keepwatch_core::session::{ApiErrorKind, SessionId};
 use keepwatch_core::text;
 use keepwatch_core::tracker::{PollFailure, Scope};
 
-/// How wide texts get.
+/// The widest popup, in columns.
 const MAX_WIDTH: u16 = 76;
-/// The longest URL, in columns. Browserbase's have some 600.
+/// The longest URL, in columns. Browserbase's have about 600.
 const MAX_URL_WIDTH: usize = 8000;
 
-/// Draws what is in front, if anything is.
+/// Draws the popup, if one is open.
 pub(super) fn draw(buffer: &mut Buffer, screen: Rect, model: &Model, now: Moment) {
     match &model.focus {
         Focus::Pane(_) | Focus::Filter { .. } | Focus::AddSession { .. } => {}
-        Focus::CopyMenu { id, selected: marked, .. } => draw_copy_menu(buffer, screen, model, id, *marked),
+        Focus::CopyMenu { id, selected, .. } => draw_copy_menu(buffer, screen, model, id, *selected),
         Focus::ConfirmRelease { id, typed, .. } => draw_release_dialog(buffer, screen, model, id, typed, now),
         Focus::Help { top, .. } => {
             draw_scrolled_lines(buffer, screen, model, "Keys", help_lines(model, inner_width(screen)), *top)
@@ -48,7 +49,7 @@ pub(super) fn draw(buffer: &mut Buffer, screen: Rect, model: &Model, now: Moment
 pub(super) fn extent(model: &Model, screen: Rect) -> Option<ScrollExtent> {
     let lines = match &model.focus {
         Focus::Help { .. } => help_lines(model, inner_width(screen)).len(),
-        // Their number is the same at any time.
+        // The number of lines does not depend on the time.
         Focus::Failures { .. } => polling_lines(model, inner_width(screen), Timestamp::UNIX_EPOCH).len(),
         Focus::Pane(_)
         | Focus::Filter { .. }
@@ -60,17 +61,17 @@ pub(super) fn extent(model: &Model, screen: Rect) -> Option<ScrollExtent> {
     Some(ScrollExtent { lines, height: usize::from(popup_area(screen, lines).height.saturating_sub(2)) })
 }
 
-/// How wide a popup is: where a strip beside it would show nothing of use, the whole width.
+/// Returns the width of a popup: the whole screen if the strips beside it would be too narrow to be of use.
 fn popup_width(screen: Rect) -> u16 {
     if screen.width < MAX_WIDTH.saturating_add(12) { screen.width } else { MAX_WIDTH }
 }
 
-/// The columns that texts have in a popup: less the border and a blank at each side.
+/// Returns the columns of text in a popup: its width without the border and a blank at each side.
 fn inner_width(screen: Rect) -> usize {
     usize::from(popup_width(screen).saturating_sub(4))
 }
 
-/// A popup of so many lines, in the middle.
+/// Returns the area of a centred popup with this number of lines.
 fn popup_area(screen: Rect, lines: usize) -> Rect {
     let height = u16::try_from(lines).unwrap_or(u16::MAX).saturating_add(2).min(screen.height);
     centred(screen, popup_width(screen), height)
@@ -86,10 +87,10 @@ fn centred(screen: Rect, width: u16, height: u16) -> Rect {
     }
 }
 
-/// Takes `area`, and a column beside it, from what is behind; whole letters only.
+/// Clears `area` and a column at each side of it. A wide character at the edge is removed as a whole.
 fn clear(buffer: &mut Buffer, area: Rect) {
     let left = area.x.saturating_sub(1);
-    let wider = Rect { x: left, width: area.right().saturating_add(1).saturating_sub(left), ..area };
+    let widened = Rect { x: left, width: area.right().saturating_add(1).saturating_sub(left), ..area };
     if let Some(before) = left.checked_sub(1) {
         for y in area.top()..area.bottom() {
             if let Some(cell) = buffer.cell_mut((before, y)).filter(|cell| text::width(cell.symbol()) > 1) {
@@ -97,10 +98,10 @@ fn clear(buffer: &mut Buffer, area: Rect) {
             }
         }
     }
-    Clear.render(wider.intersection(buffer.area), buffer);
+    Clear.render(widened.intersection(buffer.area), buffer);
 }
 
-/// A border with a title and what the keys do here; returns the room inside.
+/// Draws a border with a title and keystroke hints. Returns the area inside.
 fn draw_frame(buffer: &mut Buffer, area: Rect, model: &Model, title: &str, keys: &str) -> Rect {
     let theme = model.settings.theme;
     clear(buffer, area);
@@ -127,7 +128,7 @@ fn draw_scrolled_lines(
     let keys = match (top, below) {
         (0, 0) => "Esc closes".to_owned(),
         (_, 0) => format!("↑ {top} more · Esc closes"),
-        (_, under) => format!("↓ {under} more · Esc closes"),
+        (_, below) => format!("↓ {below} more · Esc closes"),
     };
     let inner = draw_frame(buffer, area, model, title, &keys);
     for (down, line) in lines.iter().skip(top).take(height).enumerate() {
@@ -135,25 +136,25 @@ fn draw_scrolled_lines(
     }
 }
 
-/// All keys, and what is being asked, where and how often.
+/// Returns the lines of the help: all keystrokes, and what keepwatch polls.
 fn help_lines(model: &Model, room: usize) -> Vec<OwnedLine> {
     let theme = model.settings.theme;
     let key_label =
         |keys: &str| if theme.ascii { keys.replace("↓ ↑", "Down Up") } else { keys.to_owned() };
     let keys = || bindings(model.settings.release_permission.is_some());
     let key_width = keys().map(|binding| text::width(&key_label(binding.keys))).max().unwrap_or(0);
-    // In a narrow popup the keys stand above what they do.
-    let beside = room >= key_width.saturating_add(24);
-    let indent = if beside { key_width.saturating_add(2) } else { 2 };
+    // In a narrow popup the help text goes below the keystrokes.
+    let is_help_beside = room >= key_width.saturating_add(24);
+    let indent = if is_help_beside { key_width.saturating_add(2) } else { 2 };
     let mut lines = Vec::new();
     for binding in keys() {
         let mut keys = key_label(binding.keys);
-        if !beside {
+        if !is_help_beside {
             lines.push(Line::styled(std::mem::take(&mut keys), theme.bold()));
         }
         for part in text::wrap(binding.help, room.saturating_sub(indent).max(8)) {
-            let before = format!("{keys}{}", " ".repeat(indent.saturating_sub(text::width(&keys))));
-            lines.push(vec![span(before, theme.bold()), span(part, Style::new())].into());
+            let label = format!("{keys}{}", " ".repeat(indent.saturating_sub(text::width(&keys))));
+            lines.push(vec![span(label, theme.bold()), span(part, Style::new())].into());
             keys.clear();
         }
     }
@@ -180,13 +181,13 @@ fn watch_summary(model: &Model) -> String {
         let host = model.profiles.first().info.host.as_ref();
         host.map(|host| format!(" of {}", text::sanitise(host, 60))).unwrap_or_default()
     };
-    let every = text::format_duration(settings.poll_limits.interval);
+    let interval = text::format_duration(settings.poll_limits.interval);
     let query = settings.query.as_ref().map(|query| format!(" with {}", text::sanitise(query.raw(), 200)));
     let query = query.unwrap_or_default();
-    format!("watching {targets}{query}{host}, asked every {every}")
+    format!("watching {targets}{query}{host}, asked every {interval}")
 }
 
-/// What the asking costs, and what came to nothing.
+/// Returns the lines on polling: statistics for each profile, and the recent failures.
 fn polling_lines(model: &Model, room: usize, now: Timestamp) -> Vec<OwnedLine> {
     let mut lines: Vec<OwnedLine> = Vec::new();
     for (id, profile) in model.profiles.iter() {
@@ -205,33 +206,36 @@ fn polling_lines(model: &Model, room: usize, now: Timestamp) -> Vec<OwnedLine> {
     lines
 }
 
-/// A sentence each: how much was asked in a minute, how quickly it was answered, and what is left of the API's limit.
+/// Returns sentences on the requests of the last minute, the latency, and what is left of the API's rate limit.
 fn poll_stats_sentences(model: &Model, profile: &ProfileState) -> Vec<String> {
     let stats = &profile.poll_stats;
-    let spent = stats.minute_totals().map(|spent| {
-        let requests = if spent.requests == 1 { "request" } else { "requests" };
-        let bytes = text::format_bytes(i64::try_from(spent.bytes).unwrap_or(i64::MAX));
-        let most = model.settings.poll_limits.max_rps;
-        let polls = if most == 1 { "poll" } else { "polls" };
+    let totals = stats.minute_totals().map(|totals| {
+        let requests = if totals.requests == 1 { "request" } else { "requests" };
+        let bytes = text::format_bytes(i64::try_from(totals.bytes).unwrap_or(i64::MAX));
+        let max_rps = model.settings.poll_limits.max_rps;
+        let polls = if max_rps == 1 { "poll" } else { "polls" };
         format!(
-            "{} {requests} and {bytes} in the last minute; at most {most} {polls} a second",
-            spent.requests
+            "{} {requests} and {bytes} in the last minute; at most {max_rps} {polls} a second",
+            totals.requests
         )
     });
-    let took = stats.latency().map(|took| {
+    let latency = stats.latency().map(|latency| {
         format!(
             "answered in {} (the median), the last in {}",
-            text::format_latency(took.median),
-            text::format_latency(took.last)
+            text::format_latency(latency.median),
+            text::format_latency(latency.last)
         )
     });
-    let left = stats.rate_limit_left().map(|(remaining, left)| {
-        format!("the API allows {remaining} more within {}; polls keep to that", text::format_elapsed(left))
+    let rate_limit = stats.rate_limit_left().map(|(remaining, resets_in)| {
+        format!(
+            "the API allows {remaining} more within {}; polls keep to that",
+            text::format_elapsed(resets_in)
+        )
     });
-    [spent, took, left].into_iter().flatten().collect()
+    [totals, latency, rate_limit].into_iter().flatten().collect()
 }
 
-/// The newest first: when, what was asked for, and why nothing came.
+/// Returns lines for the failed polls, the newest first: the time, the target and the error.
 fn failure_lines<'a>(model: &'a Model, room: usize, now: Timestamp) -> Vec<OwnedLine> {
     let theme = model.settings.theme;
     let failures_of_profile = |(id, profile): (ProfileId, &'a ProfileState)| {
@@ -254,34 +258,35 @@ fn failure_lines<'a>(model: &'a Model, room: usize, now: Timestamp) -> Vec<Owned
             Scope::List(list) => list.to_string(),
             Scope::Projects => "the projects".into(),
         };
-        let whose = span(header::profile_prefix(model, profile), theme.bold());
-        lines.push(vec![span(format!("{time}  "), theme.dim()), whose, span(target, Style::new())].into());
+        let prefix = span(header::profile_prefix(model, profile), theme.bold());
+        lines.push(vec![span(format!("{time}  "), theme.dim()), prefix, span(target, Style::new())].into());
         let parts = text::wrap(&error.description(), room.saturating_sub(2).max(8));
         lines.extend(parts.into_iter().map(|part| Line::styled(format!("  {part}"), theme.warning())));
     }
     lines
 }
 
-fn draw_copy_menu(buffer: &mut Buffer, screen: Rect, model: &Model, id: &SessionId, marked: usize) {
+fn draw_copy_menu(buffer: &mut Buffer, screen: Rect, model: &Model, id: &SessionId, selected: usize) {
     let theme = model.settings.theme;
     let lines = u16::try_from(COPY_MENU.len()).unwrap_or(u16::MAX);
     let area = centred(screen, 38, lines.saturating_add(2));
     let columns = model.profiles.id_columns(id);
     let title = format!("Copy of {}", text::truncate(&id.prefix(columns), 20));
     let inner = draw_frame(buffer, area, model, &title, "Enter copies · Esc");
-    for (at, (key, _, name)) in COPY_MENU.iter().enumerate() {
+    for (index, (key, _, name)) in COPY_MENU.iter().enumerate() {
         let (mark, style) =
-            if at == marked { (theme.selection_glyph(), theme.bold()) } else { (" ", Style::new()) };
+            if index == selected { (theme.selection_glyph(), theme.bold()) } else { (" ", Style::new()) };
         let spans = vec![
             span(format!("{mark} "), theme.info()),
             span(format!("{key}  "), theme.bold()),
             span(*name, style),
         ];
-        drawing::write_line(buffer, drawing::row(inner, at), &spans.into());
+        drawing::write_line(buffer, drawing::row(inner, index), &spans.into());
     }
 }
 
-/// Which session, whose it is, how long it has run; and the end of its id as the answer.
+/// Draws the release dialog: the session, its owner, its age, and the last characters of its id to type as
+/// confirmation.
 fn draw_release_dialog(
     buffer: &mut Buffer,
     screen: Rect,
@@ -294,28 +299,28 @@ fn draw_release_dialog(
     let room = inner_width(screen).max(8);
     let found = model.profiles.find(id);
     let owner = found.and_then(|(_, record)| record.owner.as_ref()).filter(|_| !model.hide_metadata);
-    let whose = owner.map_or_else(
+    let owner = owner.map_or_else(
         || "of nobody that its metadata names".into(),
         |label| format!("of {}", label.sanitise(40)),
     );
-    let ran = found.and_then(|(profile, record)| record.age(model.profiles.profile_time(profile, now)));
-    let ran = ran.map(|ran| format!(", running for {}", text::format_age(ran))).unwrap_or_default();
+    let age = found.and_then(|(profile, record)| record.age(model.profiles.profile_time(profile, now)));
+    let age = age.map(|age| format!(", running for {}", text::format_age(age))).unwrap_or_default();
     let mut lines: Vec<OwnedLine> = text::wrap(&id.sanitise_line(), room)
         .into_iter()
         .map(|line| Line::styled(line, theme.bold()))
         .collect();
     let profile = found.and_then(|(profile, _)| model.profiles.label(profile));
     let profile = profile.map(|label| format!(" in the profile {label}")).unwrap_or_default();
-    let about = format!("{whose}{profile}{ran}. Its browser ends with it, whoever uses it.");
-    lines.extend(text::wrap(&about, room).into_iter().map(Line::raw));
+    let description = format!("{owner}{profile}{age}. Its browser ends with it, whoever uses it.");
+    lines.extend(text::wrap(&description, room).into_iter().map(Line::raw));
     lines.push(Line::default());
     let confirmation = id.confirmation();
-    let missing = text::width(&confirmation).saturating_sub(text::width(typed));
+    let untyped = text::width(&confirmation).saturating_sub(text::width(typed));
     lines.push(
         vec![
             span("its id's last 4 characters: ", theme.dim()),
             span(text::sanitise(typed, 8), theme.bold()),
-            span("_".repeat(missing), theme.dim()),
+            span("_".repeat(untyped), theme.dim()),
         ]
         .into(),
     );
@@ -326,7 +331,7 @@ fn draw_release_dialog(
     }
 }
 
-/// Over the whole width, with nothing beside it: lines selected by hand are the URL and nothing else.
+/// Draws a connect URL over the whole width without a border, so that lines selected by hand contain only the URL.
 fn draw_url(buffer: &mut Buffer, screen: Rect, model: &Model, id: &SessionId, url: &str, wait: Duration) {
     let theme = model.settings.theme;
     let url = text::wrap(&text::sanitise(url, MAX_URL_WIDTH), usize::from(screen.width));
@@ -334,24 +339,24 @@ fn draw_url(buffer: &mut Buffer, screen: Rect, model: &Model, id: &SessionId, ur
     let height = u16::try_from(url.len()).unwrap_or(u16::MAX).saturating_add(rule_lines);
     let area = centred(screen, screen.width, height);
     clear(buffer, area);
-    let faint = theme.dim();
+    let dim = theme.dim();
     let mut inner = area;
     if rule_lines > 0 {
-        let whose = if screen.width < 60 { String::new() } else { format!(" of {}", id.sanitise_line()) };
-        let missing = url.len().saturating_sub(usize::from(area.height.saturating_sub(rule_lines)));
-        let note = match missing {
+        let suffix = if screen.width < 60 { String::new() } else { format!(" of {}", id.sanitise_line()) };
+        let hidden_lines = url.len().saturating_sub(usize::from(area.height.saturating_sub(rule_lines)));
+        let note = match hidden_lines {
             0 => format!("gone in {}, any key closes", text::format_elapsed(wait)),
-            _ => format!("{missing} lines more: the screen is too small"),
+            _ => format!("{hidden_lines} lines more: the screen is too small"),
         };
         drawing::draw_rule(
             buffer,
             drawing::row(area, 0),
-            faint,
-            &span(format!("connect URL{whose}"), theme.bold()),
+            dim,
+            &span(format!("connect URL{suffix}"), theme.bold()),
             "",
         );
         let bottom = drawing::row(area, usize::from(area.height.saturating_sub(1)));
-        drawing::draw_rule(buffer, bottom, faint, &span("", faint), &note);
+        drawing::draw_rule(buffer, bottom, dim, &span("", dim), &note);
         inner = Rect { height: area.height.saturating_sub(2), ..drawing::below(area, 1) };
     }
     for (down, line) in url.into_iter().enumerate().take(usize::from(inner.height)) {

@@ -1,7 +1,7 @@
-//! The newest sessions of the project, the newest first, or why there are none to show.
+//! Draws the page of recent sessions, the newest first, or the reason why there are none to show.
 //!
 //! ```text
-//!   ─ The newest 200 sessions of the project ──────────────── of 312, asked at 21:06:48 ─
+//!   ─ The newest sessions of the project ───────────────── 200 of 312, as of 21:06:48 ─
 //!     STATUS       SESSION   OWNER       STARTED    RAN        HOW IT ENDED
 //!   ▌ ✓ COMPLETED  6512bd43  checkout    21:04:02   10s        released, closed, or a platform fault
 //! ```
@@ -19,16 +19,16 @@ use keepwatch_core::clock::{Moment, Timestamp};
 use keepwatch_core::session::{Phase, Session};
 use keepwatch_core::text;
 
-/// From this width on there is each column.
+/// The narrowest screen with all columns.
 const ALL_COLUMNS_MIN_WIDTH: u16 = 100;
-/// Below this there are only the glyph, the id, and how it ended.
+/// The narrowest screen with more columns than glyph, id, profile and end.
 const SOME_COLUMNS_MIN_WIDTH: u16 = 60;
-/// The most columns for the start of an id.
+/// The most columns of an id prefix.
 const MAX_ID_WIDTH: usize = 12;
-/// The most columns for the name of a profile.
+/// The most columns of a profile's name.
 const MAX_PROFILE_WIDTH: usize = 14;
 
-/// What a column shows.
+/// A column of the page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum RecentColumn {
     Status,
@@ -57,7 +57,7 @@ impl RecentColumn {
 /// Draws the page.
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
     let (theme, recent) = (model.settings.theme, &model.recent);
-    let note = recent.oldest_response().map(|(at, all)| count_note(model, at, all)).unwrap_or_default();
+    let note = recent.oldest_response().map(|(at, total)| count_note(model, at, total)).unwrap_or_default();
     let is_multi_profile = model.profiles.is_multi_profile();
     let (title, note) = if area.width < SOME_COLUMNS_MIN_WIDTH {
         ("Newest sessions", note.split(',').next().unwrap_or_default().to_owned())
@@ -73,38 +73,43 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) 
     };
     drawing::draw_rule(buffer, drawing::row(area, 0), theme.bold(), &span(title, theme.bold()), &note);
     let mut inner = drawing::below(area, 1);
-    for (profile, asked) in recent.requests.iter().filter(|(_, asked)| !asked.is_pending) {
-        if let Some(error) = &asked.error {
-            let whose = header::profile_prefix(model, *profile);
-            let sentence = format!("{whose}could not be listed: {}; r asks again", error.description());
+    for (profile, request) in recent.requests.iter().filter(|(_, request)| !request.is_pending) {
+        if let Some(error) = &request.error {
+            let prefix = header::profile_prefix(model, *profile);
+            let sentence = format!("{prefix}could not be listed: {}; r asks again", error.description());
             inner = write_sentence(buffer, inner, &sentence, theme.error());
         }
     }
     if recent.oldest_response().is_none() {
         if recent.is_pending() {
-            let whose = if is_multi_profile { "of all profiles" } else { "of the project" };
-            let sentence = format!("asking for the sessions {whose}, in any state…");
+            let scope = if is_multi_profile { "of all profiles" } else { "of the project" };
+            let sentence = format!("asking for the sessions {scope}, in any state…");
             write_sentence(buffer, inner, &sentence, theme.info());
         }
     } else if recent.sessions.is_empty() {
-        let whose = if is_multi_profile { "no profile" } else { "the project" };
-        let has = if is_multi_profile { "has a session" } else { "has no session" };
-        write_sentence(buffer, inner, &format!("{whose} {has} that the API still knows"), theme.bold());
+        let subject = if is_multi_profile { "no profile" } else { "the project" };
+        let predicate = if is_multi_profile { "has a session" } else { "has no session" };
+        write_sentence(
+            buffer,
+            inner,
+            &format!("{subject} {predicate} that the API still knows"),
+            theme.bold(),
+        );
     } else {
         draw_rows(buffer, inner, model, now);
     }
 }
 
-/// How many of how many, as of when.
+/// Returns the numbers of sessions shown and known, and the time of the response.
 fn count_note(model: &Model, at: Moment, total: usize) -> String {
     let at = model.settings.zone.time(model.server_time(at));
     match (model.recent.sessions.len(), total) {
-        (shown, all) if shown < all => format!("{shown} of {all}, as of {at}"),
-        (all, _) => format!("{all}, as of {at}"),
+        (shown, total) if shown < total => format!("{shown} of {total}, as of {at}"),
+        (total, _) => format!("{total}, as of {at}"),
     }
 }
 
-/// Writes a sentence; returns the room below it.
+/// Writes a wrapped sentence and returns the area below it.
 fn write_sentence(buffer: &mut Buffer, area: Rect, sentence: &str, style: Style) -> Rect {
     let lines = text::wrap(sentence, usize::from(area.width.saturating_sub(2)).max(1));
     let used = u16::try_from(lines.len()).unwrap_or(u16::MAX);
@@ -118,19 +123,19 @@ fn draw_rows(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
     let theme = model.settings.theme;
     let (count, top) = (usize::from(area.height.saturating_sub(1)), model.recent.top);
     let server_now = model.server_time(now);
-    let shown = || model.recent.sessions.iter().skip(top).take(count);
-    let ids: Vec<&str> = shown().map(|listed| listed.session.id.raw()).collect();
+    let visible = || model.recent.sessions.iter().skip(top).take(count);
+    let ids: Vec<&str> = visible().map(|listed| listed.session.id.raw()).collect();
     let id_width = text::unique_prefix_lengths(&ids).into_iter().max().unwrap_or(8).clamp(8, MAX_ID_WIDTH);
     let started = |session: &Session| {
         let short = start_time(model, session, server_now);
-        // With the date there is no room for the time.
+        // On a narrow screen a date leaves no room for the time of day.
         let date = short
             .split_once(' ')
             .filter(|_| area.width < ALL_COLUMNS_MIN_WIDTH)
             .map(|(date, _)| date.to_owned());
         date.unwrap_or(short)
     };
-    let time_width = shown().map(|listed| text::width(&started(&listed.session))).max().unwrap_or(8).max(8);
+    let time_width = visible().map(|listed| text::width(&started(&listed.session))).max().unwrap_or(8).max(8);
     let columns = resolve_columns(area.width, id_width, profile_width(model), time_width);
     for PlacedColumn { key: column, x, width } in &columns {
         let heading = column.heading();
@@ -142,10 +147,10 @@ fn draw_rows(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
             );
         }
     }
-    for (down, RecentSession { profile, session, owner }) in shown().enumerate() {
+    for (down, RecentSession { profile, session, owner }) in visible().enumerate() {
         let row = drawing::row(area, down.saturating_add(1));
         let owner = owner.as_ref().filter(|_| !model.hide_metadata);
-        let ended = session.status.phase() == Phase::Ended;
+        let has_ended = session.status.phase() == Phase::Ended;
         let dash = || Line::styled("–", theme.dim());
         for PlacedColumn { key: column, x, width } in &columns {
             let text: OwnedLine = match column {
@@ -159,7 +164,7 @@ fn draw_rows(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
                 RecentColumn::Started => started(session).into(),
                 RecentColumn::Ran => session
                     .duration()
-                    .filter(|_| ended)
+                    .filter(|_| has_ended)
                     .map_or_else(dash, |ran| text::format_countdown(ran).into()),
                 RecentColumn::End => end_or_expiry(model, *profile, session, server_now),
             };
@@ -172,12 +177,12 @@ fn draw_rows(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
     }
 }
 
-/// Returns the columns of the profile's name: none for a single profile.
+/// Returns the columns of the profile's name: 0 for a single profile.
 fn profile_width(model: &Model) -> usize {
     model.profiles.labels().map_or(0, |labels| labels.width().clamp(7, MAX_PROFILE_WIDTH))
 }
 
-/// Places the columns on a screen that is `screen` columns wide; ids, names of profiles and times take so many.
+/// Places the columns on a screen that is `screen_width` columns wide.
 fn resolve_columns(
     screen_width: u16,
     id_width: usize,
@@ -205,8 +210,8 @@ fn resolve_columns(
 }
 
 fn cell_area(row: Rect, x: u16, width: u16) -> Rect {
-    let rest = drawing::indent(row, x);
-    Rect { width: width.min(rest.width), ..rest }
+    let area = drawing::indent(row, x);
+    Rect { width: width.min(area.width), ..area }
 }
 
 fn status_spans(model: &Model, session: &Session, with_word: bool) -> Vec<Span<'static>> {
@@ -220,7 +225,8 @@ fn start_time(model: &Model, session: &Session, server_now: Timestamp) -> String
     at.map_or_else(|| "–".into(), |at| model.settings.zone.short_date_time(at, server_now))
 }
 
-/// What lies behind its end by its fields; of one that lives, when it expires. Nothing here ticks.
+/// Returns the verdict on an ended session from its fields alone, or the expiry time of a live one. It is a time, not a
+/// countdown, so that the page needs no ticks.
 fn end_or_expiry(model: &Model, profile: ProfileId, session: &Session, server_now: Timestamp) -> OwnedLine {
     let (theme, zone) = (model.settings.theme, model.settings.zone);
     if let Some(verdict) = model.profiles.get(profile).tracker.verdict_for_session(session) {

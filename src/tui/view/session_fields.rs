@@ -1,4 +1,5 @@
-//! One session in labels and values: every field of the contract and those beyond it, and how it is being watched.
+//! Describes one session as labels and values: its status and verdict, its cost, every documented field, the
+//! undocumented ones, and the polls about it. Never shows the value of a connect URL or of a signing key.
 
 use std::time::Duration;
 
@@ -16,14 +17,14 @@ use keepwatch_core::text::{self, Untrusted};
 use keepwatch_core::tracker::verdict::{Cause, Confidence};
 use keepwatch_core::tracker::{Presence, Record, SessionTracker, TimeLeft, cost};
 
-/// How many lines of metadata, and of fields beyond the contract, are shown.
+/// The most metadata entries shown.
 const MAX_ENTRIES: usize = 400;
-/// The lines of metadata that stand among other fields.
+/// The most lines of metadata among other fields.
 const INLINE_METADATA_LINES: usize = 2;
-/// The longest value, in columns.
+/// The longest value of metadata or of an undocumented field, in columns.
 const MAX_VALUE_WIDTH: usize = 4000;
 
-/// Where it stands, and what lies behind it. `full` says all of that.
+/// Adds the status and the verdict; with `full` also what the verdict rules out, its confidence and the advice.
 pub(super) fn add_status_and_verdict(
     list: &mut FieldList,
     model: &Model,
@@ -37,7 +38,7 @@ pub(super) fn add_status_and_verdict(
     fields.add_verdict_fields(full);
 }
 
-/// What the API says, and how it is being watched.
+/// Adds the cost, the fields of the API and the polls; unless `full` also one or two lines of metadata.
 pub(super) fn add_api_and_poll_fields(
     list: &mut FieldList,
     model: &Model,
@@ -56,12 +57,13 @@ pub(super) fn add_api_and_poll_fields(
     fields.add_poll_fields();
 }
 
-/// One session, being described.
+/// Adds the fields of one session to a list.
 struct SessionFieldsBuilder<'a> {
     model: &'a Model,
     record: &'a Record,
-    /// The profile whose record it is.
+    /// The profile that the record belongs to.
     profile: ProfileId,
+    /// The current time on the server's clock.
     server_now: Timestamp,
     list: &'a mut FieldList,
 }
@@ -104,7 +106,7 @@ impl<'a> SessionFieldsBuilder<'a> {
         Line::styled("–", self.list.theme.dim())
     }
 
-    /// Where it stands: its status in words, and what is not as it should be.
+    /// Adds the status, and all that is wrong: not found, unlisted, release failed, polls failing, id mismatch.
     fn add_status_fields(&mut self) {
         let theme = self.list.theme;
         let record = self.record;
@@ -115,14 +117,14 @@ impl<'a> SessionFieldsBuilder<'a> {
                     session.status.sanitise(24),
                     style.remove_modifier(Modifier::DIM).add_modifier(Modifier::BOLD),
                 );
-                let rest = span(self.status_suffix(session), Style::new());
-                let wide = text::width(&word.content).saturating_add(text::width(&rest.content));
-                if wide <= self.list.value_width() {
-                    self.list.add_field("status", vec![word, rest]);
+                let suffix = span(self.status_suffix(session), Style::new());
+                let width = text::width(&word.content).saturating_add(text::width(&suffix.content));
+                if width <= self.list.value_width() {
+                    self.list.add_field("status", vec![word, suffix]);
                 } else {
                     self.list.add_field("status", word);
-                    let rest = rest.content.trim_start_matches([',', ' ']).to_owned();
-                    self.list.add_wrapped("", &rest, Style::new());
+                    let suffix = suffix.content.trim_start_matches([',', ' ']).to_owned();
+                    self.list.add_wrapped("", &suffix, Style::new());
                 }
             }
             (None, Presence::NotFound(_)) => {
@@ -132,7 +134,7 @@ impl<'a> SessionFieldsBuilder<'a> {
         }
         match &record.presence {
             Presence::NotFound(absence) => {
-                // What was there once has a whole id.
+                // The id of a session that was seen before cannot be truncated.
                 let truncation_hint = if record.session.is_none() { record.id.truncation_hint() } else { "" };
                 let message = format!("{}{truncation_hint}", absence.error.description());
                 self.list.add_wrapped("trouble", &message, theme.warning());
@@ -184,7 +186,7 @@ impl<'a> SessionFieldsBuilder<'a> {
         }
     }
 
-    /// Why it ended, or what is odd about it.
+    /// Adds the verdict: why the session ended, or that it should have.
     fn add_verdict_fields(&mut self, full: bool) {
         let Some(verdict) = self.tracker().verdict(&self.record.id) else { return };
         let theme = self.list.theme;
@@ -204,22 +206,22 @@ impl<'a> SessionFieldsBuilder<'a> {
         self.list.add_wrapped(label, &words.headline, style);
         self.list.add_wrapped("", &words.explanation, Style::new());
         if full {
-            if let Some(was_not) = words.ruled_out {
-                self.list.add_wrapped("was not", was_not, Style::new());
+            if let Some(ruled_out) = words.ruled_out {
+                self.list.add_wrapped("was not", ruled_out, Style::new());
             }
             self.list.add_wrapped("how sure", words.confidence, Style::new());
             self.list.add_wrapped("to do", words.advice, Style::new());
         }
-        if let Some(together) = words.end_cluster {
-            self.list.add_wrapped("together", &together, theme.warning());
+        if let Some(end_cluster) = words.end_cluster {
+            self.list.add_wrapped("together", &end_cluster, theme.warning());
         }
-        if let Some(next) = &self.record.successor {
-            let text = format!("{}, with the same metadata", next.prefix(8));
+        if let Some(successor) = &self.record.successor {
+            let text = format!("{}, with the same metadata", successor.prefix(8));
             self.list.add_wrapped("successor", &text, theme.info());
         }
     }
 
-    /// The effective timeout, and what the running time costs.
+    /// Adds the timeout and the cost.
     fn add_cost_fields(&mut self) {
         let Some(session) = &self.record.session else { return };
         let theme = self.list.theme;
@@ -234,17 +236,17 @@ impl<'a> SessionFieldsBuilder<'a> {
         };
         let timeout = timeout.map_or_else(|| "–".into(), text::format_duration);
         self.list.add_field("timeout", vec![span(timeout, Style::new()), span(suffix, theme.dim())]);
-        if let Some((cost, beside)) = self.cost_texts(session) {
-            let fits = text::width(&cost).saturating_add(text::width(&beside)) < self.list.value_width();
-            let (beside, under) = if fits { (beside, None) } else { (String::new(), Some(beside)) };
-            self.list.add_field("cost", vec![span(cost, Style::new()), span(beside, theme.dim())]);
-            if let Some(under) = under {
-                self.list.add_field("", Line::styled(under.trim_start().to_owned(), theme.dim()));
+        if let Some((cost, note)) = self.cost_texts(session) {
+            let fits = text::width(&cost).saturating_add(text::width(&note)) < self.list.value_width();
+            let (note_beside, note_below) = if fits { (note, None) } else { (String::new(), Some(note)) };
+            self.list.add_field("cost", vec![span(cost, Style::new()), span(note_beside, theme.dim())]);
+            if let Some(note) = note_below {
+                self.list.add_field("", Line::styled(note.trim_start().to_owned(), theme.dim()));
             }
         }
     }
 
-    /// Minutes billed, what they and the proxy's bytes cost, and what they will.
+    /// Returns the minutes billed with their cost, proxy included, and a note: the time used, or the cost at expiry.
     fn cost_texts(&self, session: &Session) -> Option<(String, String)> {
         let rates = self.model.settings.rates;
         let proxy = rates.cost_of_bytes(session.proxy_bytes.unwrap_or(0));
@@ -262,7 +264,7 @@ impl<'a> SessionFieldsBuilder<'a> {
                 format!(" ({} used)", text::format_elapsed(ran)),
             ));
         }
-        // A minute that was begun counts; this changes when the age does, and not at a time of its own.
+        // A minute counts as soon as it begins. Computed from the age, so that both change in the same frame.
         let minutes = self.record.age(self.server_now)?.as_secs() / 60;
         let minutes = minutes.saturating_add(1);
         let is_expiry_ahead = session.expires.is_some_and(|expires| expires > self.server_now);
@@ -275,12 +277,12 @@ impl<'a> SessionFieldsBuilder<'a> {
         ))
     }
 
-    /// Where the API gives no end that can be, lengths are bounds.
+    /// Returns "at most " if the API gives no plausible end: durations are then upper bounds.
     fn at_most_prefix(&self) -> &'static str {
         if self.record.is_end_exact() { "" } else { "at most " }
     }
 
-    /// What follows the status on its line.
+    /// Returns the text after the status: the time left, or how long the session ran.
     fn status_suffix(&self, session: &Session) -> String {
         let timeout_text = |timeout: Option<Duration>, word: &str| {
             timeout.map(|timeout| format!(" {word} {}", text::format_duration(timeout))).unwrap_or_default()
@@ -314,27 +316,27 @@ impl<'a> SessionFieldsBuilder<'a> {
         }
     }
 
-    /// The fields of the contract, and those beyond it.
+    /// Adds the documented fields, then the undocumented ones.
     fn add_session_fields(&mut self) {
         let Some(session) = &self.record.session else { return };
         let theme = self.list.theme;
         let project = self.tracker().project_of(session);
         self.list.add_blank_line();
-        let other = ("expires", self.time_or_dash(session.expires));
-        self.list.add_pair(("started", self.time_or_dash(session.started)), other);
-        let other = ("updated", self.time_or_dash(session.updated));
-        self.list.add_pair(("created", self.time_or_dash(session.created)), other);
+        let expires = ("expires", self.time_or_dash(session.expires));
+        self.list.add_pair(("started", self.time_or_dash(session.started)), expires);
+        let updated = ("updated", self.time_or_dash(session.updated));
+        self.list.add_pair(("created", self.time_or_dash(session.created)), updated);
         if session.status.phase() == Phase::Ended || session.ended.is_some() {
             let unused = cells::unused_time(self.record);
-            let least = if self.record.is_end_exact() { "" } else { "at least " };
+            let at_least = if self.record.is_end_exact() { "" } else { "at least " };
             let unused = unused.map_or_else(
                 || self.dash(),
-                |unused| format!("{least}{}", text::format_countdown(unused)).into(),
+                |unused| format!("{at_least}{}", text::format_countdown(unused)).into(),
             );
             self.list.add_pair(("ended", self.end_time(session)), ("unused", unused));
         }
         self.list.add_blank_line();
-        let keep = match session.keep_alive {
+        let keep_alive = match session.keep_alive {
             Some(true) => Line::styled("yes", theme.info()),
             Some(false) => "no".into(),
             None => self.dash(),
@@ -346,7 +348,7 @@ impl<'a> SessionFieldsBuilder<'a> {
                 Line::styled(region.sanitise(24), style)
             },
         );
-        self.list.add_pair(("keep-alive", keep), ("region", region));
+        self.list.add_pair(("keep-alive", keep_alive), ("region", region));
         let owner = match &self.record.owner {
             _ if self.model.hide_metadata => Line::styled("hidden; H shows it", theme.dim()),
             Some(owner) => owner.sanitise(self.list.value_width()).into(),
@@ -355,10 +357,10 @@ impl<'a> SessionFieldsBuilder<'a> {
         self.list.add_field("owner", owner);
         match session.proxy_bytes {
             Some(bytes) => {
-                let sum = cost::format_estimate(self.model.settings.rates.cost_of_bytes(bytes));
-                let sum = if bytes > 0 { format!(" ({sum})") } else { String::new() };
+                let cost = cost::format_estimate(self.model.settings.rates.cost_of_bytes(bytes));
+                let cost = if bytes > 0 { format!(" ({cost})") } else { String::new() };
                 let bytes = format!("{}{}", text::format_bytes(bytes), self.rate_suffix());
-                self.list.add_field("proxy", vec![span(bytes, Style::new()), span(sum, theme.dim())]);
+                self.list.add_field("proxy", vec![span(bytes, Style::new()), span(cost, theme.dim())]);
             }
             None => self.list.add_field("proxy", self.dash()),
         }
@@ -385,11 +387,11 @@ impl<'a> SessionFieldsBuilder<'a> {
         self.add_undocumented_fields(session);
     }
 
-    /// What flows through the proxy now; or for how long nothing has, if anything did.
+    /// Returns the current proxy traffic, or for how long there has been none after some.
     fn rate_suffix(&self) -> String {
-        let quiet = self.record.idle_for().filter(|quiet| quiet.as_secs() >= 60);
-        if let Some(quiet) = quiet {
-            return format!(", none for {}", text::format_age(quiet));
+        let idle = self.record.idle_for().filter(|idle| idle.as_secs() >= 60);
+        if let Some(idle) = idle {
+            return format!(", none for {}", text::format_age(idle));
         }
         let rate = self.record.traffic.rate().filter(|rate| *rate >= 1.0);
         #[expect(clippy::cast_possible_truncation, reason = "a cast to an integer stays within it")]
@@ -405,7 +407,7 @@ impl<'a> SessionFieldsBuilder<'a> {
                 line
             }
             (Some(at), _) => self.time_or_dash(Some(at)),
-            // No endedAt: what was seen is all there is.
+            // Without an `endedAt`, the end is known only to within two polls.
             (None, Some(ended)) => {
                 format!("by {}", self.zone().short_date_time(ended.when.latest, self.server_now)).into()
             }
@@ -413,13 +415,14 @@ impl<'a> SessionFieldsBuilder<'a> {
         }
     }
 
-    /// Connect URLs carry a signing key: only whether there were any is ever shown here.
+    /// Adds the presence of the connect fields, never their values: connect URLs carry a signing key.
     fn add_connect_fields(&mut self, session: &Session) {
         let theme = self.list.theme;
-        let alive = session.status.phase() != Phase::Ended;
-        let can_copy = alive && self.model.replay.is_none();
-        let copy_hint =
-            |before: &str| if can_copy { format!("{before}c fetches and copies one") } else { String::new() };
+        let has_ended = session.status.phase() == Phase::Ended;
+        let can_copy = !has_ended && self.model.replay.is_none();
+        let copy_hint = |separator: &str| {
+            if can_copy { format!("{separator}c fetches and copies one") } else { String::new() }
+        };
         let Some(fields) = session.connect else {
             return self.list.add_field(
                 "connect",
@@ -431,18 +434,19 @@ impl<'a> SessionFieldsBuilder<'a> {
             ("seleniumRemoteUrl", fields.selenium_remote_url),
             ("signingKey", fields.signing_key),
         ];
-        if fields.iter().all(|(_, there)| !there) {
-            let none = if alive {
-                "absent: connectUrl, seleniumRemoteUrl, signingKey"
-            } else {
+        if fields.iter().all(|(_, is_present)| !is_present) {
+            let reason = if has_ended {
                 "none: the session has ended"
+            } else {
+                "absent: connectUrl, seleniumRemoteUrl, signingKey"
             };
-            return self.list.add_wrapped("connect", none, theme.dim());
+            return self.list.add_wrapped("connect", reason, theme.dim());
         }
-        for (at, (name, there)) in fields.into_iter().enumerate() {
-            let (label, after) = if at == 0 { ("connect", copy_hint(" · ")) } else { ("", String::new()) };
-            let (presence, style) = if there { ("present", Style::new()) } else { ("absent", theme.dim()) };
-            let value = vec![span(format!("{name} {presence}"), style), span(after, theme.dim())];
+        for (index, (name, is_present)) in fields.into_iter().enumerate() {
+            let (label, hint) = if index == 0 { ("connect", copy_hint(" · ")) } else { ("", String::new()) };
+            let (presence, style) =
+                if is_present { ("present", Style::new()) } else { ("absent", theme.dim()) };
+            let value = vec![span(format!("{name} {presence}"), style), span(hint, theme.dim())];
             self.list.add_field(label, value);
         }
     }
@@ -453,8 +457,8 @@ impl<'a> SessionFieldsBuilder<'a> {
         let info = &self.model.profiles.get(self.profile).info;
         let host =
             info.host.as_ref().map(|host| format!(" at {}", text::sanitise(host, 60))).unwrap_or_default();
-        let beside = format!(" key …{}{host}", text::sanitise(&info.key_tail, 8));
-        let value = vec![span(label.to_owned(), Style::new()), span(beside, self.list.theme.dim())];
+        let key_and_host = format!(" key …{}{host}", text::sanitise(&info.key_tail, 8));
+        let value = vec![span(label.to_owned(), Style::new()), span(key_and_host, self.list.theme.dim())];
         self.list.add_field("profile", value);
     }
 
@@ -481,26 +485,26 @@ impl<'a> SessionFieldsBuilder<'a> {
         }
     }
 
-    /// How it is being watched.
+    /// Adds the number of responses about the session, with the time and the latency of the last one.
     fn add_poll_fields(&mut self) {
-        let replies = match self.record.responses {
+        let count = match self.record.responses {
             0 => "no reply".into(),
             1 => "1 reply".into(),
             many => format!("{many} replies"),
         };
         let last = self.record.last().map(|last| {
-            let took = last.received.mono.saturating_sub(last.sent.mono);
+            let latency = last.received.mono.saturating_sub(last.sent.mono);
             format!(
                 ", the last at {} after {}",
                 self.format_moment(last.received),
-                text::format_latency(took)
+                text::format_latency(latency)
             )
         });
-        self.list.add_field("polled", format!("{replies}{}", last.unwrap_or_default()));
+        self.list.add_field("polled", format!("{count}{}", last.unwrap_or_default()));
     }
 }
 
-/// Keys and values one behind the other, nested keys as paths, in [`INLINE_METADATA_LINES`] lines at most.
+/// Adds metadata keys and values one after the other, nested keys as paths, in at most [`INLINE_METADATA_LINES`] lines.
 fn add_inline_metadata(list: &mut FieldList, metadata: &Metadata) {
     let (theme, room) = (list.theme, list.value_width().saturating_sub(1));
     let (mut path, mut line): (Vec<String>, Vec<Span<'static>>) = (Vec::new(), Vec::new());
@@ -529,11 +533,11 @@ fn add_inline_metadata(list: &mut FieldList, metadata: &Metadata) {
     }
 }
 
-/// What the session's creator attached: as a tree if `full`, else in a line or two.
+/// Adds the metadata that the session's creator attached: as a tree if `full`, otherwise in a line or two.
 pub(super) fn add_metadata(list: &mut FieldList, model: &Model, record: &Record, full: bool) {
     let theme = list.theme;
-    let add_message = |page: &mut FieldList, text: &str| {
-        page.add_field("metadata", Line::styled(text.to_owned(), theme.dim()))
+    let add_message = |list: &mut FieldList, text: &str| {
+        list.add_field("metadata", Line::styled(text.to_owned(), theme.dim()))
     };
     let metadata = record.session.as_ref().and_then(|session| session.metadata.as_ref());
     let Some(metadata) = metadata.filter(|metadata| !Metadata::is_empty(metadata)) else {
@@ -548,16 +552,16 @@ pub(super) fn add_metadata(list: &mut FieldList, model: &Model, record: &Record,
     list.lines.push(Line::styled(" metadata", theme.dim()));
     let entries = metadata.entries(MAX_ENTRIES);
     let leaves = entries.iter().filter(|entry| entry.value.is_some());
-    let key_width = leaves
+    let key_widths = leaves
         .map(|entry| entry.depth.saturating_mul(2).saturating_add(text::width(&entry.key.sanitise(20))));
-    let wide = key_width.filter(|wide| *wide <= 22).max().unwrap_or(0);
+    let key_width = key_widths.filter(|width| *width <= 22).max().unwrap_or(0);
     for entry in &entries {
         let indent = entry.depth.min(12).saturating_mul(2);
         let key = entry.key.sanitise(40);
         match &entry.value {
             None => list.lines.push(Line::styled(format!("   {}{key}", " ".repeat(indent)), theme.dim())),
             Some(value) => {
-                let key = pad_right(&key, wide.saturating_sub(indent));
+                let key = pad_right(&key, key_width.saturating_sub(indent));
                 let value = if value.is_empty() { "\"\"".into() } else { value.sanitise(MAX_VALUE_WIDTH) };
                 list.add_named(indent.saturating_add(2), &key, &value, Style::new());
             }

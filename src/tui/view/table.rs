@@ -1,4 +1,5 @@
-//! The table: which columns a width has room for, and what each shows of a session. Only rows in view are built.
+//! Draws the table of sessions: chooses the columns for the width, and builds only the rows in view. `cells` writes the
+//! cells.
 
 use std::ops::RangeInclusive;
 
@@ -19,38 +20,38 @@ use keepwatch_core::text;
 
 #[cfg(test)]
 thread_local! {
-    /// How many rows this thread has built.
+    /// The number of rows that this thread has built.
     pub(super) static ROWS_BUILT: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
-/// What a column shows.
+/// A column of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Column {
-    /// The status' glyph alone.
+    /// Status as a glyph.
     Glyph,
-    /// Glyph and word.
+    /// Status as a glyph and a word.
     Status,
-    /// The shortest start of the id that tells it from the others.
+    /// Shortest prefix of the id that is unique.
     Session,
-    /// Of which profile it is, where there are several.
+    /// Profile of the session, if there are several.
     Profile,
-    /// Whose it is, by the metadata.
+    /// Owner of the session, taken from its metadata.
     Owner,
-    /// Where it runs.
+    /// Region that the session runs in.
     Region,
-    /// Whether it outlives its connection.
+    /// Keep-alive: "yes" if the session survives a disconnect.
     KeepAlive,
-    /// How long it runs, or ran.
+    /// Time since the start, or from the start to the end.
     Age,
-    /// What is left of its time, as bar and countdown; of an ended one, how it ended.
+    /// Time left as a bar and a countdown, or how the session ended.
     TimeLeft,
-    /// Whether it is flagged.
+    /// Mark of a session with an unacknowledged alert.
     Alert,
     /// Bytes through the proxy.
     Proxy,
-    /// How they flow now.
+    /// Traffic through the proxy now, as a sparkline and a number.
     Rate,
-    /// All of it on a line.
+    /// All metadata on one line.
     Metadata,
 }
 
@@ -72,7 +73,7 @@ impl Column {
         }
     }
 
-    /// The order that the column shows, if rows can be sorted by it.
+    /// Returns the sort order by this column, if there is one.
     fn sort_key(self) -> Option<SortColumn> {
         match self {
             Self::Status => Some(SortColumn::Status),
@@ -92,8 +93,8 @@ impl Column {
     }
 }
 
-/// All columns, from left to right: the widths of the screen on which each is, and its own narrowest width. A column of
-/// width 0 comes only if the others leave room for it.
+/// All columns from left to right, each with the screen widths that show it and its own narrowest width. A column of
+/// width 0 is shown only if a step in [`WIDTH_STEPS`] finds room for it.
 const COLUMNS: [(Column, RangeInclusive<u16>, u16); 14] = [
     (Column::Glyph, 0..=59, 1),
     (Column::Status, 60..=u16::MAX, 11),
@@ -111,7 +112,7 @@ const COLUMNS: [(Column, RangeInclusive<u16>, u16); 14] = [
     (Column::Metadata, 60..=u16::MAX, 0),
 ];
 
-/// What becomes of the room that the narrowest widths leave, in this order.
+/// Uses for the room that the narrowest widths leave, the most important first.
 const WIDTH_STEPS: [WidthStep<Column>; 12] = [
     WidthStep::Add(Column::Profile, PROFILE_MIN_WIDTH),
     WidthStep::Widen(Column::Profile, PROFILE_MEDIUM_WIDTH),
@@ -127,27 +128,28 @@ const WIDTH_STEPS: [WidthStep<Column>; 12] = [
     WidthStep::Widen(Column::Metadata, u16::MAX),
 ];
 
-/// The most columns for the start of an id; Browserbase's differ within 8.
+/// The most columns of an id prefix. 8 are enough to tell Browserbase's ids apart.
 const MAX_ID_WIDTH: u16 = 24;
-/// From this width on a status has its word.
+/// The narrowest screen that shows the word of a status beside its glyph.
 const STATUS_WORD_MIN_SCREEN: u16 = 60;
-/// The columns of a profile's name, as far as the longest needs them: at the least, where there is little room, and at
-/// the most.
+/// The fewest columns of a profile's name.
 const PROFILE_MIN_WIDTH: u16 = 4;
+/// The columns of a profile's name that come before wider columns of other kinds.
 const PROFILE_MEDIUM_WIDTH: u16 = 7;
+/// The most columns of a profile's name.
 const PROFILE_MAX_WIDTH: u16 = 14;
-/// From so many on, sessions of less than a minute are worth a word.
+/// The number of sessions under a minute from which the note mentions them.
 const MIN_SHORT_SESSIONS: u64 = 3;
 
-/// Places the columns of a screen that is `screen` columns wide. Ids take `id` columns, and the names of profiles `profile`,
-/// if there are several.
+/// Places the columns on a screen that is `screen_width` columns wide. `profile_width` is the width of the longest
+/// profile name, or `None` for a single profile.
 fn resolve_columns(
     screen_width: u16,
     id_width: u16,
     profile_width: Option<u16>,
     with_metadata: bool,
 ) -> Vec<PlacedColumn<Column>> {
-    // A profile's name takes its room from the screen, but never so much that the words of a status go.
+    // The profile column narrows the rest of the table, but never below the width that shows the word of a status.
     let profile_room = profile_width.map_or(0, |profile| profile.min(PROFILE_MEDIUM_WIDTH).saturating_add(1));
     let effective_width =
         screen_width.saturating_sub(profile_room).max(screen_width.min(STATUS_WORD_MIN_SCREEN));
@@ -156,7 +158,7 @@ fn resolve_columns(
         .filter(|(_, screens, _)| screens.contains(&effective_width))
         .filter(|(column, ..)| with_metadata || !matches!(column, Column::Owner | Column::Metadata))
         .filter(|(column, ..)| profile_width.is_some() || *column != Column::Profile)
-        .map(|(column, _, least)| (column, least));
+        .map(|(column, _, min_width)| (column, min_width));
     let max_width = |column| match column {
         Column::Session => id_width,
         Column::Profile => profile_width.unwrap_or(0),
@@ -165,7 +167,7 @@ fn resolve_columns(
     columns::solve_columns(columns, WIDTH_STEPS.map(|step| step.limit(max_width)), 1, screen_width)
 }
 
-/// Draws headings and rows.
+/// Draws the headings and the rows in view.
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
     let count = usize::from(visible_table_rows(area));
     let rows: Vec<(&SessionId, usize)> = model
@@ -174,15 +176,16 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) 
         .visible(model.table.top(), count)
         .map(|id| (id, model.profiles.id_columns(id)))
         .collect();
-    let id = rows.iter().map(|(_, columns)| *columns).max().unwrap_or(0);
-    let profile = model.profiles.labels().map(|labels| u16::try_from(labels.width()).unwrap_or(u16::MAX));
-    let columns =
-        resolve_columns(area.width, u16::try_from(id).unwrap_or(u16::MAX), profile, !model.hide_metadata);
-    let headings = area.height.saturating_sub(visible_table_rows(area));
-    if headings > 0 {
+    let id_width = rows.iter().map(|(_, columns)| *columns).max().unwrap_or(0);
+    let id_width = u16::try_from(id_width).unwrap_or(u16::MAX);
+    let profile_width =
+        model.profiles.labels().map(|labels| u16::try_from(labels.width()).unwrap_or(u16::MAX));
+    let columns = resolve_columns(area.width, id_width, profile_width, !model.hide_metadata);
+    let heading_rows = area.height.saturating_sub(visible_table_rows(area));
+    if heading_rows > 0 {
         draw_headings(buffer, drawing::row(area, 0), &columns, model);
     }
-    let area = drawing::below(area, headings);
+    let area = drawing::below(area, heading_rows);
     let late_profiles: Vec<ProfileId> =
         model.profiles.ids().filter(|profile| model.stale_data_age(*profile, now).is_some()).collect();
     for (down, row) in rows.into_iter().enumerate() {
@@ -194,9 +197,9 @@ fn draw_headings(buffer: &mut Buffer, area: Rect, columns: &[PlacedColumn<Column
     let theme = model.settings.theme;
     for PlacedColumn { key: column, x, width } in columns {
         let text = column.heading();
-        let sorted = column.sort_key() == Some(model.table.sort().column);
+        let is_sorted = column.sort_key() == Some(model.table.sort().column);
         let gap = if text::width(text).saturating_add(2) <= usize::from(*width) { " " } else { "" };
-        let heading = if sorted {
+        let heading = if is_sorted {
             span(format!("{text}{gap}{}", sort_arrow(model.table.sort())), Style::new())
         } else {
             span(text, theme.dim())
@@ -210,7 +213,7 @@ fn draw_headings(buffer: &mut Buffer, area: Rect, columns: &[PlacedColumn<Column
     }
 }
 
-/// Whether what the column says grows downwards.
+/// Returns the arrow for a sorted column: "▲" if its values grow from top to bottom.
 fn sort_arrow(sort: Sort) -> &'static str {
     let is_descending_by_default = sort.column == SortColumn::Proxy;
     if is_descending_by_default == sort.reversed { "▲" } else { "▼" }
@@ -235,7 +238,7 @@ fn draw_row(
         id_columns,
         server_now: model.profiles.profile_time(profile, now),
     };
-    let late = late_profiles.contains(&profile);
+    let is_late = late_profiles.contains(&profile);
     for PlacedColumn { key: column, x, width } in columns {
         let cell_area = Rect { width: *width, ..drawing::indent(area, *x) };
         write_cell(buffer, cell_area, column.is_right_aligned(), &cells::cell_text(*column, &cell, *width));
@@ -244,10 +247,10 @@ fn draw_row(
     if model.table.selected() == Some(id) {
         let has_focus = model.focus.pane() == Pane::Table;
         let marker_style = if has_focus { theme.info() } else { theme.dim() };
-        // One look for the whole row: bold and faint together mean something else on every terminal.
+        // No cell of the row stays dim: terminals disagree on how bold and dim combine.
         buffer.set_style(area, Style::new().add_modifier(Modifier::BOLD).remove_modifier(Modifier::DIM));
         drawing::write_line(buffer, area, &Line::styled(theme.selection_glyph(), marker_style));
-    } else if late || record.is_not_found() || record.failure_streak.is_some() {
+    } else if is_late || record.is_not_found() || record.failure_streak.is_some() {
         // promise: dimmed-rows
         buffer.set_style(area, Style::new().add_modifier(Modifier::DIM).remove_modifier(Modifier::BOLD));
     }
@@ -261,20 +264,20 @@ fn write_cell(buffer: &mut Buffer, area: Rect, is_right_aligned: bool, line: &dr
     }
 }
 
-/// Returns which session frees the next slot of a profile's project, and when, if no slot is free.
+/// Returns the session that frees the next slot of a profile's project and the time, if no slot is free.
 fn no_slot_text(model: &Model, profile: ProfileId) -> Option<String> {
-    let over = model.slots(profile)?.excess()?;
+    let excess = model.slots(profile)?.excess()?;
     let (at, id) = model.table.rows().slot_usage(profile)?.next_expiry.as_ref()?;
     let prefix = header::profile_prefix(model, profile);
     let (at, id) = (model.settings.zone.time(*at), id.prefix(8));
     let release = if model.settings.release_permission.is_some() { ", x releases one" } else { "" };
-    Some(match over {
+    Some(match excess {
         0 => format!("{prefix}no free slot: {id} frees its own at {at}{release}"),
-        _ => format!("{prefix}no free slot, {over} too many: {id} ends at {at}"),
+        _ => format!("{prefix}no free slot, {excess} too many: {id} ends at {at}"),
     })
 }
 
-/// The filter, and how many rows are out of view.
+/// Draws the line below the table: filters in effect, missing slots, and the number of rows out of view.
 pub(super) fn draw_note(buffer: &mut Buffer, area: Rect, model: &Model, visible_rows: u16) {
     let theme = model.settings.theme;
     let mut parts = Vec::new();
@@ -290,14 +293,14 @@ pub(super) fn draw_note(buffer: &mut Buffer, area: Rect, model: &Model, visible_
         ]);
     }
     if let Some(query) = &model.settings.query {
-        let what = text::sanitise(query.raw().trim_start_matches("user_metadata"), 40);
-        parts.push(vec![span("asked for ", theme.dim()), span(what, theme.info())]);
+        let query = text::sanitise(query.raw().trim_start_matches("user_metadata"), 40);
+        parts.push(vec![span("asked for ", theme.dim()), span(query, theme.info())]);
     }
     let rows_below =
         model.table.rows().len().saturating_sub(model.table.top()).saturating_sub(usize::from(visible_rows));
     if model.table.is_alerts_only() {
-        let all = if area.width < 60 { "" } else { " (f shows all)" };
-        parts.push(vec![span("flagged only", theme.info()), span(all, theme.dim())]);
+        let hint = if area.width < 60 { "" } else { " (f shows all)" };
+        parts.push(vec![span("flagged only", theme.info()), span(hint, theme.dim())]);
     }
     let no_slots = model.profiles.ids().filter_map(|profile| no_slot_text(model, profile));
     parts.extend(no_slots.map(|text| vec![span(text, theme.warning())]));

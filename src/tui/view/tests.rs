@@ -1,4 +1,4 @@
-//! The screen as a whole: every state at every size, and what holds for all of them.
+//! Tests the screen as a whole: a snapshot of every state at every size, and properties that hold for all of them.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ mod cost;
 
 type NamedModel = (&'static str, fn() -> Model);
 
-/// Every state that looks different.
+/// All states with a look of their own.
 const STATES: [NamedModel; 53] = [
     ("calm", calm),
     ("odd", odd),
@@ -116,8 +116,8 @@ const STATES: [NamedModel; 53] = [
     ("adding", || with_focus(Focus::AddSession { input: "6512bd".into(), invalid: None, back: Pane::Table })),
     ("added_wrongly", || {
         let text = "GET https://www.browserbase.com/overview";
-        let wrong = SessionId::find_in(text).err().map(|error| error.to_string());
-        with_focus(Focus::AddSession { input: text.into(), invalid: wrong, back: Pane::Table })
+        let invalid = SessionId::find_in(text).err().map(|error| error.to_string());
+        with_focus(Focus::AddSession { input: text.into(), invalid, back: Pane::Table })
     }),
     ("hidden_metadata", || with_change(calm(), |model| model.hide_metadata = true)),
     ("help", || with_focus(Focus::Help { top: 0, back: Pane::Table })),
@@ -266,8 +266,8 @@ fn no_match() -> Model {
 
 fn typing() -> Model {
     let mut model = filtered();
-    let line = tui_input::Input::new(model.table.filter().text().to_owned()).with_cursor(3);
-    model.focus = Focus::Filter { input: line, before: Filter::default(), error: None };
+    let input = tui_input::Input::new(model.table.filter().text().to_owned()).with_cursor(3);
+    model.focus = Focus::Filter { input, before: Filter::default(), error: None };
     model
 }
 
@@ -281,18 +281,18 @@ fn muted() -> Model {
 
 fn recent() -> Model {
     let mut model = calm();
-    let ended = |id: &str, status: Status, started: &str, until: &str, kept: bool| Session {
+    let ended = |id: &str, status: Status, started: &str, ended: &str, keep_alive: bool| Session {
         status,
-        ended: Some(until.parse().unwrap()),
-        keep_alive: Some(kept),
+        ended: Some(ended.parse().unwrap()),
+        keep_alive: Some(keep_alive),
         ..running_session(id, started.parse().unwrap(), Duration::from_secs(900))
     };
-    let night = |time: &str| format!("2026-11-22T{time}Z");
+    let tonight = |time: &str| format!("2026-11-22T{time}Z");
     let sessions = vec![
         running_session("b6d767d2-f8ed", at("21:05:40"), Duration::from_secs(900)),
-        ended(RELEASED_ID, Status::Completed, &night("21:04:02"), &night("21:04:12"), true),
-        ended("1f0e3dad-9990", Status::Error, &night("20:40:00"), &night("20:41:07"), false),
-        ended("98f13708-2101", Status::TimedOut, &night("19:00:00"), &night("19:15:00"), false),
+        ended(RELEASED_ID, Status::Completed, &tonight("21:04:02"), &tonight("21:04:12"), true),
+        ended("1f0e3dad-9990", Status::Error, &tonight("20:40:00"), &tonight("20:41:07"), false),
+        ended("98f13708-2101", Status::TimedOut, &tonight("19:00:00"), &tonight("19:15:00"), false),
         ended("3c59dc04-8e88", Status::Completed, "2026-11-21T09:00:00Z", "2026-11-21T09:03:10Z", false),
     ];
     let owners = ["growth", "checkout-e2e", "mcp", "a-name-that-is-too-long", ""];
@@ -311,8 +311,8 @@ fn recent() -> Model {
 fn mistyped() -> Model {
     let mut model = filtered();
     let text = "us-west !colour:red staging";
-    let mistake = Filter::parse(text).err();
-    model.focus = Focus::Filter { input: text.into(), before: Filter::default(), error: mistake };
+    let error = Filter::parse(text).err();
+    model.focus = Focus::Filter { input: text.into(), before: Filter::default(), error };
     model
 }
 
@@ -331,15 +331,15 @@ fn revealed_url() -> Model {
 
 fn releasing() -> Model {
     let mut model = calm();
-    let (one, other) = (model.table.selected().cloned().unwrap(), id(fixture::OTHER_ID));
+    let (failed, releasing) = (model.table.selected().cloned().unwrap(), id(fixture::OTHER_ID));
     let error =
         ApiError { message: Some(Untrusted::new("Session is locked")), ..ApiErrorKind::Status(409).into() };
     apply_inputs(
         &mut model,
         [
-            Input::ReleaseRequested { at: ago(9), id: one.clone() },
-            Input::ReleaseRequested { at: ago(7), id: other },
-            Input::ReleaseFailed { at: timing(ago(5)), id: one, error, next: None },
+            Input::ReleaseRequested { at: ago(9), id: failed.clone() },
+            Input::ReleaseRequested { at: ago(7), id: releasing },
+            Input::ReleaseFailed { at: timing(ago(5)), id: failed, error, next: None },
         ],
     );
     model
@@ -358,10 +358,10 @@ fn failures() -> Model {
         &mut model,
         [failed_poll(0, ApiErrorKind::Html, None), failed_poll(0, ApiErrorKind::Server(500), Some("oops"))],
     );
-    let report = |seconds: u64, took: u64, bytes: u64| Report {
+    let report = |seconds: u64, latency_ms: u64, bytes: u64| Report {
         request: Request::List(List::Running),
         sent: ago(seconds),
-        received: ago(seconds).plus(Duration::from_millis(took)),
+        received: ago(seconds).plus(Duration::from_millis(latency_ms)),
         date: None,
         bytes,
         rate_limit: Some(RateLimit { remaining: 12, resets_in: Duration::from_secs(48) }),
@@ -390,7 +390,7 @@ fn profiles_refused() -> Model {
     let mut model = two_profiles();
     let refused = [failed_poll(0, ApiErrorKind::ApiKeyRejected, Some("Invalid API key"))];
     fixture::apply_profile_inputs(&mut model, ProfileId::SECOND, refused);
-    // The other one goes on.
+    // The polls of the first profile still succeed.
     let fresh = now().plus(Duration::from_secs(10));
     let session = model.profiles.record(&id(fixture::OTHER_ID)).unwrap().session.clone();
     apply_inputs(&mut model, [fixture::session_input(fresh, fixture::OTHER_ID, session.unwrap())]);
@@ -411,7 +411,7 @@ fn profiles_all_fail() -> Model {
     model
 }
 
-/// Two profiles of which nothing is seen yet.
+/// Returns a model with two profiles and no response yet.
 fn profiles_blank() -> Model {
     let Model { settings, .. } = empty_model(Targets::All);
     let info = |name: &str| ProfileInfo { name: name.into(), ..ProfileInfo::default() };
@@ -421,19 +421,23 @@ fn profiles_blank() -> Model {
 fn profiles_recent() -> Model {
     let mut model = two_profiles();
     let started = at("20:40:00");
-    let of = |profile, id: &str| {
+    let recent_session = |profile, id: &str| {
         let session = running_session(id, started, Duration::from_secs(900));
         let session = Session { status: Status::Completed, ended: Some(at("20:41:10")), ..session };
         vec![RecentSession { profile, session, owner: Some(Untrusted::new("growth")) }]
     };
-    model.recent.apply_response(ProfileId::FIRST, ago(2), of(ProfileId::FIRST, "b6d767d2-f8ed"));
-    model.recent.apply_response(ProfileId::SECOND, ago(1), of(ProfileId::SECOND, "1f0e3dad-9990"));
-    let refused = model.recent.requests.get_mut(&ProfileId::SECOND).unwrap();
-    refused.error = Some(ApiErrorKind::ApiKeyRejected.into());
+    model.recent.apply_response(ProfileId::FIRST, ago(2), recent_session(ProfileId::FIRST, "b6d767d2-f8ed"));
+    model.recent.apply_response(
+        ProfileId::SECOND,
+        ago(1),
+        recent_session(ProfileId::SECOND, "1f0e3dad-9990"),
+    );
+    let request = model.recent.requests.get_mut(&ProfileId::SECOND).unwrap();
+    request.error = Some(ApiErrorKind::ApiKeyRejected.into());
     with_change(model, |model| model.focus = Focus::Pane(Pane::Recent))
 }
 
-/// When a state is looked at: what is late is so after ten seconds.
+/// Returns the moment at which a state is drawn. Data is late after ten seconds, so late states are drawn later.
 fn state_time(name: &str) -> Moment {
     if ["late", "unreachable", "profiles_refused"].contains(&name) {
         now().plus(Duration::from_millis(11_300))
@@ -443,7 +447,7 @@ fn state_time(name: &str) -> Moment {
 }
 
 #[test]
-fn every_state_looks_as_it_did_at_every_size() {
+fn every_state_matches_its_snapshot() {
     for (name, model) in STATES {
         let mut screens = String::new();
         for size in SIZES {
@@ -455,7 +459,7 @@ fn every_state_looks_as_it_did_at_every_size() {
 }
 
 #[test]
-fn the_details_say_what_is_not_as_it_should_be() {
+fn details_name_every_problem() {
     let mut screens = String::new();
     for id in
         ["failing", "gone", "unlisted", "overdue", "expiring", "never-answered", "bare", "old", "unseen-end"]
@@ -469,7 +473,7 @@ fn the_details_say_what_is_not_as_it_should_be() {
 }
 
 #[test]
-fn the_table_grows_its_columns_with_the_screen() {
+fn columns_grow_with_screen_width() {
     let mut screens = String::new();
     for width in [30, 45, 59, 60, 69, 99, 100, 110, 140, 180] {
         let buffer = draw_to_buffer(&mut calm(), (width, 14), now());
@@ -479,7 +483,7 @@ fn the_table_grows_its_columns_with_the_screen() {
 }
 
 #[test]
-fn a_profile_is_named_at_any_width_that_has_room_for_it() {
+fn profile_column_at_every_width() {
     let mut screens = String::new();
     for width in [30, 36, 40, 59, 60, 64, 80, 99, 100, 107, 108, 140] {
         let buffer = draw_to_buffer(&mut two_profiles(), (width, 12), now());
@@ -490,7 +494,7 @@ fn a_profile_is_named_at_any_width_that_has_room_for_it() {
 }
 
 #[test]
-fn colour_is_where_it_says_something() {
+fn colours_match_their_snapshots() {
     insta::assert_snapshot!("look_calm", buffer_styles(&draw_to_buffer(&mut calm(), (120, 24), now())));
     insta::assert_snapshot!(
         "look_late",
@@ -505,7 +509,7 @@ fn colour_is_where_it_says_something() {
 }
 
 #[test]
-fn ascii_is_a_complete_look() {
+fn ascii_screens_match_their_snapshot() {
     let mut screens = String::new();
     for model in [calm, odd, revealed_url, || with_focus(Focus::Help { top: 0, back: Pane::Table })] {
         let mut model: Model = model();
@@ -516,7 +520,7 @@ fn ascii_is_a_complete_look() {
 }
 
 #[test]
-fn no_state_shows_a_colour_without_colours_nor_a_letter_beyond_ascii_in_ascii() {
+fn mono_ascii_has_no_colour_or_unicode() {
     for (name, model) in STATES {
         for size in SIZES {
             let mut mono = model();
@@ -530,96 +534,97 @@ fn no_state_shows_a_colour_without_colours_nor_a_letter_beyond_ascii_in_ascii() 
 }
 
 #[test]
-fn no_text_has_a_colour_that_vanishes_on_a_light_or_a_dark_background() {
-    let fine = [Color::Reset, Color::Red, Color::Green, Color::Yellow, Color::Cyan, Color::Magenta];
+fn colours_are_readable_on_any_background() {
+    let allowed = [Color::Reset, Color::Red, Color::Green, Color::Yellow, Color::Cyan, Color::Magenta];
     for (name, model) in STATES {
         for cell in draw_to_buffer(&mut model(), (120, 40), state_time(name)).content() {
-            assert!(fine.contains(&cell.fg) && cell.bg == Color::Reset, "{name}: {cell:?}");
+            assert!(allowed.contains(&cell.fg) && cell.bg == Color::Reset, "{name}: {cell:?}");
         }
     }
 }
 
 #[test]
-fn the_selected_row_is_bold_as_a_whole_and_has_the_bar() {
+fn selected_row_is_entirely_bold() {
     let buffer = draw_to_buffer(&mut calm(), (120, 24), now());
     let row = (0..24).find(|y| buffer[(0, *y)].symbol() == "▌").unwrap();
     for x in 0..120 {
-        let look = buffer[(x, row)].modifier;
-        assert!(look.contains(Modifier::BOLD) && !look.contains(Modifier::DIM), "column {x}");
+        let modifier = buffer[(x, row)].modifier;
+        assert!(modifier.contains(Modifier::BOLD) && !modifier.contains(Modifier::DIM), "column {x}");
     }
 }
 
 #[test]
-fn data_that_is_late_is_faint() {
+fn late_rows_are_dim() {
     let buffer = draw_to_buffer(&mut unreachable(), (120, 24), state_time("late"));
     let cell = (4..12).map(|y| &buffer[(16, y)]).find(|cell| cell.symbol() == "4").unwrap();
     assert!(cell.modifier.contains(Modifier::DIM), "{cell:?}");
 }
 
 #[test]
-fn of_several_profiles_the_rows_of_the_late_one_alone_are_faint() {
+fn only_late_profiles_rows_are_dim() {
     let mut model = with_change(profiles_refused(), |model| model.table.select_none());
     let buffer = draw_to_buffer(&mut model, (120, 40), state_time("profiles_refused"));
     let text = buffer_text(&buffer);
-    let look = |id: &str| {
+    let is_dim = |id: &str| {
         let row = text.lines().position(|line| line.contains(id)).unwrap();
         buffer[(16, u16::try_from(row).unwrap())].modifier.contains(Modifier::DIM)
     };
-    assert_eq!((look("77aa88bb"), look("45c48cce")), (true, false));
+    assert_eq!((is_dim("77aa88bb"), is_dim("45c48cce")), (true, false));
 }
 
 #[test]
-fn connect_urls_are_shown_by_nothing_but_the_reveal() {
+fn only_reveal_shows_connect_url() {
     for (name, model) in STATES {
-        let shown = buffer_text(&draw_to_buffer(&mut model(), (120, 40), now()));
-        assert_eq!(shown.contains("signingKey="), name == "reveal", "{name}");
+        let screen = buffer_text(&draw_to_buffer(&mut model(), (120, 40), now()));
+        assert_eq!(screen.contains("signingKey="), name == "reveal", "{name}");
     }
 }
 
 #[test]
-fn lines_of_a_revealed_url_are_the_url_and_nothing_else() {
+fn revealed_url_lines_contain_only_the_url() {
     let mut model = revealed_url();
     let Focus::Reveal { url, .. } = &model.focus else { panic!() };
     let url = url.expose().to_owned();
     for size in [(120, 40), (80, 24), (40, 12)] {
-        let shown = buffer_text(&draw_to_buffer(&mut model, size, now()));
-        let lines: String = shown.lines().map(|line| line.trim_start_matches('|')).collect();
-        assert!(lines.contains(&url), "{size:?}:\n{shown}");
+        let screen = buffer_text(&draw_to_buffer(&mut model, size, now()));
+        let lines: String = screen.lines().map(|line| line.trim_start_matches('|')).collect();
+        assert!(lines.contains(&url), "{size:?}:\n{screen}");
     }
 }
 
 #[test]
-fn hidden_metadata_is_nowhere() {
-    let shown = buffer_text(&draw_to_buffer(
+fn hidden_metadata_is_nowhere_on_screen() {
+    let screen = buffer_text(&draw_to_buffer(
         &mut with_change(calm(), |model| model.hide_metadata = true),
         (180, 40),
         now(),
     ));
     for secret in ["nightly-42", "staging", "growth", "c-881"] {
-        assert!(!shown.contains(secret), "{secret}:\n{shown}");
+        assert!(!screen.contains(secret), "{secret}:\n{screen}");
     }
 }
 
 #[test]
-fn every_status_has_its_glyph_and_its_word() {
-    let looks: Vec<_> = Status::KNOWN.iter().map(|status| Theme::colored().status(status).0).collect();
-    let mut different = looks.clone();
-    different.dedup();
-    assert_eq!(looks, different);
+fn adjacent_statuses_have_different_glyphs() {
+    let glyphs: Vec<_> = Status::KNOWN.iter().map(|status| Theme::colored().status(status).0).collect();
+    let mut deduplicated = glyphs.clone();
+    deduplicated.dedup();
+    assert_eq!(glyphs, deduplicated);
 }
 
 #[test]
-fn nothing_changes_before_the_model_says_so() {
+fn screen_is_stable_until_next_change() {
     for (name, model) in STATES {
         let mut model = model();
         resize(&mut model, (120, 40), state_time(name));
         for millis in [0, 1, 300, 999] {
             let now = state_time(name).plus(Duration::from_millis(millis));
-            let shown = draw_to_buffer(&mut model, (120, 40), now);
+            let first = draw_to_buffer(&mut model, (120, 40), now);
             let next = model.next_change(now).unwrap_or(now.mono + Duration::from_secs(600));
-            let before = now.plus(next.saturating_sub(now.mono).saturating_sub(Duration::from_millis(1)));
-            let later = draw_to_buffer(&mut model, (120, 40), before);
-            assert_eq!(buffer_text(&shown), buffer_text(&later), "{name} at {millis} ms until {next:?}");
+            let just_before =
+                now.plus(next.saturating_sub(now.mono).saturating_sub(Duration::from_millis(1)));
+            let later = draw_to_buffer(&mut model, (120, 40), just_before);
+            assert_eq!(buffer_text(&first), buffer_text(&later), "{name} at {millis} ms until {next:?}");
         }
     }
 }
@@ -638,11 +643,11 @@ fn details_scroll_to_their_last_line() {
             assert_eq!(
                 model.scroll.details_top(),
                 lines.saturating_sub(height),
-                "{name} {size:?}: as many lines later"
+                "{name} {size:?}: number of lines changed with the time"
             );
-            let shown = buffer_text(&draw_to_buffer(&mut model, size, state_time(name)));
-            let rule = shown.lines().nth(usize::from(pane.top())).unwrap();
-            let last = shown.lines().nth(usize::from(pane.bottom()) - 1).unwrap();
+            let screen = buffer_text(&draw_to_buffer(&mut model, size, state_time(name)));
+            let rule = screen.lines().nth(usize::from(pane.top())).unwrap();
+            let last = screen.lines().nth(usize::from(pane.bottom()) - 1).unwrap();
             assert!(!rule.contains('↓'), "{name} {size:?}: {rule}");
             assert!(lines < height || last.len() > 1, "{name} {size:?}: the last line is visible");
         }
@@ -659,7 +664,7 @@ proptest! {
         height in 0_u16..60,
         scroll in 0_usize..100,
         top in 0_usize..100,
-        late in 0_u64..10_000_000,
+        seconds_later in 0_u64..10_000_000,
         interacted: bool,
         ascii: bool,
     ) {
@@ -673,10 +678,10 @@ proptest! {
         }
         model.scroll.set_positions(scroll, None);
         model.table.set_top(top);
-        let now = now().plus(Duration::from_secs(late));
+        let now = now().plus(Duration::from_secs(seconds_later));
         resize(&mut model, (width, height), now);
 
-        // Room beside the screen shows what is written past its edges.
+        // The buffer is larger than the screen, to catch text written past the edges.
         let mut buffer = Buffer::empty(Rect::new(0, 0, width + 4, height + 4));
         draw_screen(&mut buffer, &model, model.viewport(), now);
         for (at, cell) in buffer.content().iter().enumerate() {
@@ -697,7 +702,7 @@ proptest! {
         }
         prop_assert!(!row(0).trim().is_empty(), "{name}: no header on {width}x{height}");
         prop_assert!(!row(height - 1).trim().is_empty(), "{name}: no footer on {width}x{height}");
-        // What is wrong with a line being typed may cover the rows above it.
+        // The error of a line being typed may cover the rows above it.
         let is_covered = matches!(model.focus, Focus::Filter { error: Some(_), .. } | Focus::AddSession { invalid: Some(_), .. });
         if let (BodyLayout::Table { table, .. }, true, false) = (body, interacted, is_covered) {
             let marker = model.settings.theme.selection_glyph();
@@ -707,36 +712,36 @@ proptest! {
     }
 
     #[test]
-    fn terminal_of_other_size_shows_whole_screen(
+    fn resized_terminal_shows_whole_screen(
         state in 0..STATES.len(),
-        told in (0_u16..200, 0_u16..60),
-        size in (0_u16..200, 0_u16..60),
+        model_size in (0_u16..200, 0_u16..60),
+        terminal_size in (0_u16..200, 0_u16..60),
     ) {
         let (name, model) = STATES[state];
         let mut model = model();
-        resize(&mut model, told, now());
-        let mut terminal = Terminal::new(TestBackend::new(size.0, size.1)).unwrap();
+        resize(&mut model, model_size, now());
+        let mut terminal = Terminal::new(TestBackend::new(terminal_size.0, terminal_size.1)).unwrap();
         terminal.draw(|frame| draw(frame, &model, now())).unwrap();
-        let early = buffer_text(terminal.backend().buffer());
-        prop_assert_eq!(early, buffer_text(&draw_to_buffer(&mut model, size, now())), "{}", name);
+        let drawn = buffer_text(terminal.backend().buffer());
+        prop_assert_eq!(drawn, buffer_text(&draw_to_buffer(&mut model, terminal_size, now())), "{}", name);
     }
 }
 
-/// All of the screen's text.
+/// Returns the text of the whole screen.
 fn text_at_size(model: &mut Model, size: (u16, u16), now: Moment) -> String {
     buffer_text(&draw_to_buffer(model, size, now))
 }
 
 #[test]
-fn the_verdict_is_in_the_first_frame_that_shows_the_end() {
+fn verdict_appears_with_the_end() {
     for size in [(120, 40), (80, 24)] {
         let mut model = empty_model(Targets::All);
         let started = at("21:05:00");
-        let alive =
+        let running =
             Session { keep_alive: Some(true), ..running_session("kept", started, Duration::from_secs(900)) };
-        apply_inputs(&mut model, [list_input(ago(4), List::Running, vec![alive.clone()], 0)]);
+        apply_inputs(&mut model, [list_input(ago(4), List::Running, vec![running.clone()], 0)]);
         assert!(!text_at_size(&mut model, size, ago(4)).contains("likely"));
-        let ended = Session { status: Status::Completed, ended: Some(at("21:06:45")), ..alive };
+        let ended = Session { status: Status::Completed, ended: Some(at("21:06:45")), ..running };
         apply_inputs(&mut model, [fixture::session_input(ago(1), "kept", ended)]);
         let screen = text_at_size(&mut model, size, ago(1));
         assert!(screen.contains("by the rules no disconnect and no timeout"), "{screen}");
@@ -745,7 +750,7 @@ fn the_verdict_is_in_the_first_frame_that_shows_the_end() {
 }
 
 #[test]
-fn the_days_of_a_timeline_are_told_apart() {
+fn timeline_separates_days() {
     let mut model = empty_model(Targets::All);
     let yesterday = |seconds: u64| {
         let moment = ago(seconds);
@@ -756,7 +761,7 @@ fn the_days_of_a_timeline_are_told_apart() {
     let later = Session { keep_alive: Some(true), ..session.clone() };
     apply_inputs(&mut model, [fixture::session_input(yesterday(110), "a", session)]);
     let mut events = text_at_size(&mut model, (120, 40), yesterday(100));
-    assert!(!events.contains("─ 2026"), "of one day nothing is said: {events}");
+    assert!(!events.contains("─ 2026"), "separator for a single day: {events}");
     apply_inputs(&mut model, [fixture::session_input(ago(1), "a", later)]);
     model.focus = Focus::Pane(Pane::Events);
     events = text_at_size(&mut model, (80, 24), now());
@@ -766,11 +771,11 @@ fn the_days_of_a_timeline_are_told_apart() {
 }
 
 #[test]
-fn the_last_line_of_the_details_can_be_reached_whatever_time_it_is() {
+fn details_scroll_to_end_at_any_time() {
     let mut model =
         with_change(calm(), |model| model.focus = Focus::Pane(Pane::FullDetails(DetailsSection::Fields)));
-    for late in [0, 60, 100_000] {
-        let now = now().plus(Duration::from_secs(late));
+    for seconds_later in [0, 60, 100_000] {
+        let now = now().plus(Duration::from_secs(seconds_later));
         resize(&mut model, (120, 24), now);
         let ScrollExtent { lines, height } = model.viewport().details().unwrap();
         assert!(lines > height);
@@ -781,11 +786,11 @@ fn the_last_line_of_the_details_can_be_reached_whatever_time_it_is() {
 }
 
 #[test]
-fn slots_are_counted_only_where_all_sessions_are_watched() {
+fn slots_need_all_sessions_watched() {
     let mut model = slots_full();
     assert!(text_at_size(&mut model, (120, 40), now()).contains("slots 6/6 FULL"));
-    let said = "You've exceeded your max concurrent sessions limit (limit 9, currently 9).";
-    apply_inputs(&mut model, [failed_poll(0, ApiErrorKind::RateLimited, Some(said))]);
+    let message = "You've exceeded your max concurrent sessions limit (limit 9, currently 9).";
+    apply_inputs(&mut model, [failed_poll(0, ApiErrorKind::RateLimited, Some(message))]);
     assert!(text_at_size(&mut model, (160, 40), now()).contains("slots 6/6 FULL (429 said 9/9)"));
     model.settings.targets = Targets::Ids(Vec::new());
     let screen = text_at_size(&mut model, (120, 40), now());

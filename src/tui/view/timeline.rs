@@ -1,4 +1,4 @@
-//! What happened, line by line, the newest in view at the bottom: to the selected session, or to all.
+//! Draws events as lines, the newest in view at the bottom: those of the selected session, or those of all sessions.
 //!
 //! ```text
 //!   ─ What happened ──────────────────── 1 new since your last key ─
@@ -9,7 +9,7 @@
 //!   21:04:12  ⚑ keep-alive session ended early
 //! ```
 //!
-//! Lines are built from the newest event in view backwards, until the pane is full: a long past costs nothing.
+//! Builds lines backwards from the newest event in view until the pane is full, so a long history costs nothing.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -23,18 +23,18 @@ use keepwatch_core::session::SessionId;
 use keepwatch_core::text;
 use keepwatch_core::tracker::{Alert, Event, EventKind};
 
-/// What a time of day takes, and the blanks after it.
+/// Columns of a time of day and the blanks after it.
 const TIME_WIDTH: usize = 10;
-/// What an id takes, and the blanks after it.
+/// Columns of an id and the blanks after it.
 const ID_WIDTH: usize = 10;
-/// Below this width an id has no column of its own: it begins the sentence.
+/// The narrowest pane with a column for ids. In a narrower one the id begins the sentence.
 const ID_COLUMN_MIN_WIDTH: usize = 50;
-/// From this width on there is a column for the profile, where there are several.
+/// The narrowest pane with a column for the profile, if there are several.
 const PROFILE_COLUMN_MIN_WIDTH: usize = 90;
 /// The most columns of a profile's name.
 const MAX_PROFILE_WIDTH: usize = 14;
 
-/// Draws what happened to the selected session, below its rule.
+/// Draws a rule and the events of the selected session.
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
     let Some(id) = model.table.selected() else { return };
     let has_focus = matches!(
@@ -44,7 +44,7 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) 
     draw_pane(buffer, area, model, now, EventScope::Session(id), "What happened", has_focus);
 }
 
-/// Draws what happened to all, below its rule.
+/// Draws a rule and the events of all sessions.
 pub(super) fn draw_all_events(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
     draw_pane(buffer, area, model, now, EventScope::All, "Events of all sessions", true);
 }
@@ -69,7 +69,7 @@ fn draw_pane(
         EventScope::All if width < ID_COLUMN_MIN_WIDTH => IdPlacement::Inline,
         EventScope::All => IdPlacement::Column,
     };
-    let writer = EventLineBuilder {
+    let builder = EventLineBuilder {
         model,
         width,
         id_placement,
@@ -77,7 +77,7 @@ fn draw_pane(
         time_width: TIME_WIDTH,
         now,
     };
-    let lines = writer.newest_lines(scope.newest_events_from(&model.profiles, anchor), height);
+    let lines = builder.newest_lines(scope.newest_events_from(&model.profiles, anchor), height);
     drawing::draw_rule(
         buffer,
         drawing::row(area, 0),
@@ -92,8 +92,8 @@ fn draw_pane(
         drawing::write_line(buffer, drawing::indent(drawing::row(inner, down), 1), line);
     }
     if let (EventScope::All, Some((profile, event))) = (scope, model.selected_event()) {
-        let last = lines.len().saturating_sub(writer.event_lines(profile, event).len());
-        for down in last..lines.len() {
+        let first_line = lines.len().saturating_sub(builder.event_lines(profile, event).len());
+        for down in first_line..lines.len() {
             drawing::write_line(
                 buffer,
                 drawing::row(inner, down),
@@ -103,15 +103,15 @@ fn draw_pane(
     }
 }
 
-/// Returns the columns of a profile's name, and of the blanks after it: none for a single profile, for the events of one
-/// session, or on a narrow page.
+/// Returns the columns of the profile's name and the blanks after it: 0 for a single profile, for the events of one
+/// session, or in a narrow pane.
 fn profile_column_width(model: &Model, scope: EventScope<'_>, width: usize) -> usize {
     let has_room = matches!(scope, EventScope::All) && width >= PROFILE_COLUMN_MIN_WIDTH;
     let labels = model.profiles.labels().filter(|_| has_room);
     labels.map_or(0, |labels| labels.width().min(MAX_PROFILE_WIDTH).saturating_add(2))
 }
 
-/// What the reader does not see of it: what came since, and that there is more below.
+/// Returns the note on events out of view: how many are below, and how many are new since the last keystroke.
 fn unseen_note(model: &Model, scope: EventScope<'_>, anchor: Option<EventRef>) -> String {
     let count_text =
         |count: usize| if count > COUNT_LIMIT { format!("over {COUNT_LIMIT}") } else { count.to_string() };
@@ -123,13 +123,13 @@ fn unseen_note(model: &Model, scope: EventScope<'_>, anchor: Option<EventRef>) -
     let below = anchor.map_or(0, |anchor| scope.count_newer(&model.profiles, anchor));
     match (new, below) {
         (0, 0) => String::new(),
-        (0, under) => format!("↓ {} more", count_text(under)),
+        (0, below) => format!("↓ {} more", count_text(below)),
         (new, 0) => format!("{} new since your last key", count_text(new)),
-        (new, under) => format!("↓ {} more, {} new since your last key", count_text(under), count_text(new)),
+        (new, below) => format!("↓ {} more, {} new since your last key", count_text(below), count_text(new)),
     }
 }
 
-/// The last `most` lines about a session, for where they stand among other lines.
+/// Returns at most `max_lines` lines with the newest events of a session, to be shown among its fields.
 pub(super) fn newest_event_lines(
     model: &Model,
     id: &SessionId,
@@ -138,36 +138,36 @@ pub(super) fn newest_event_lines(
     now: Moment,
 ) -> Vec<OwnedLine> {
     let time_width = super::field_list::LABEL_WIDTH.saturating_sub(1);
-    let writer =
+    let builder =
         EventLineBuilder { model, width, id_placement: IdPlacement::None, profile_width: 0, time_width, now };
-    writer.newest_lines(EventScope::Session(id).newest_events(&model.profiles), max_lines)
+    builder.newest_lines(EventScope::Session(id).newest_events(&model.profiles), max_lines)
 }
 
-/// Where the session of an event is named.
+/// Position of the session's id in the lines of an event.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum IdPlacement {
-    /// Nowhere: it is known anyway.
+    /// No id: all events are about one session.
     None,
-    /// In a column.
+    /// A column of its own.
     Column,
-    /// Before the sentence.
+    /// The start of the sentence.
     Inline,
 }
 
-/// Writes events as lines.
+/// Formats events as lines.
 struct EventLineBuilder<'a> {
     model: &'a Model,
     width: usize,
     id_placement: IdPlacement,
-    /// The columns of the profile's name, and the blanks after it.
+    /// The columns of the profile's name and the blanks after it; 0 for no such column.
     profile_width: usize,
-    /// The columns of the time.
+    /// The columns of the time and the blanks after it.
     time_width: usize,
     now: Moment,
 }
 
 impl EventLineBuilder<'_> {
-    /// The last `most` lines of `events`, which come the newest first; in order.
+    /// Returns the newest `max_lines` lines in chronological order. `events` start with the newest one.
     fn newest_lines<'e>(
         &self,
         events: impl Iterator<Item = (EventRef, &'e Event)>,
@@ -177,16 +177,17 @@ impl EventLineBuilder<'_> {
         let today = zone.date(self.model.server_time(self.now));
         let mut lines: Vec<OwnedLine> = Vec::new(); // the newest first
         let mut day: Option<String> = None;
+        // Waits for its place between older events, because the loop runs backwards.
         let mut pending_last_alive: Option<(ProfileId, &Event, Timestamp, String)> = None;
         for (EventRef { profile, .. }, event) in events {
-            if let Some((profile, end, at, said)) =
+            if let Some((profile, end, at, sentence)) =
                 pending_last_alive.take_if(|(_, _, at, _)| event.learned_at <= *at)
             {
-                lines.extend(self.last_alive_lines(profile, end, at, &said));
+                lines.extend(self.last_alive_lines(profile, end, at, &sentence));
             }
             let event_day = zone.date(event.learned_at);
-            if let Some(later) = day.replace(event_day.clone()).filter(|later| *later != event_day) {
-                lines.push(self.day_separator(&later));
+            if let Some(later_day) = day.replace(event_day.clone()).filter(|later| *later != event_day) {
+                lines.push(self.day_separator(&later_day));
             }
             if lines.len() >= max_lines {
                 lines.truncate(max_lines);
@@ -194,15 +195,15 @@ impl EventLineBuilder<'_> {
                 return lines;
             }
             lines.extend(self.event_lines(profile, event).into_iter().rev());
-            if let EventKind::Ended { last_alive: Some((at, was)), .. } = &event.kind
+            if let EventKind::Ended { last_alive: Some((at, status)), .. } = &event.kind
                 && self.id_placement == IdPlacement::None
             {
                 pending_last_alive =
-                    Some((profile, event, *at, format!("last reply that said {}", was.sanitise(24))));
+                    Some((profile, event, *at, format!("last reply that said {}", status.sanitise(24))));
             }
         }
-        if let Some((profile, end, at, said)) = pending_last_alive {
-            lines.extend(self.last_alive_lines(profile, end, at, &said));
+        if let Some((profile, end, at, sentence)) = pending_last_alive {
+            lines.extend(self.last_alive_lines(profile, end, at, &sentence));
         }
         if let Some(first) = day.filter(|day| *day != today) {
             lines.push(self.day_separator(&first));
@@ -212,7 +213,7 @@ impl EventLineBuilder<'_> {
         lines
     }
 
-    /// The last reply that said otherwise, in its place before an end: only where one session's events are looked at.
+    /// Returns the lines for the last response before an end. Shown only among the events of one session.
     fn last_alive_lines(
         &self,
         profile: ProfileId,
@@ -220,15 +221,15 @@ impl EventLineBuilder<'_> {
         at: Timestamp,
         sentence: &str,
     ) -> Vec<OwnedLine> {
-        let faint = self.model.settings.theme.dim();
-        self.sentence_lines(profile, end, at, sentence, faint, faint).into_iter().rev().collect()
+        let dim = self.model.settings.theme.dim();
+        self.sentence_lines(profile, end, at, sentence, dim, dim).into_iter().rev().collect()
     }
 
     fn day_separator(&self, day: &str) -> OwnedLine {
         Line::styled(format!("─ {day} ─"), self.model.settings.theme.dim())
     }
 
-    /// An event's lines.
+    /// Returns the lines of an event.
     fn event_lines(&self, profile: ProfileId, event: &Event) -> Vec<OwnedLine> {
         let theme = self.model.settings.theme;
         let zone = self.model.settings.zone;
@@ -240,7 +241,7 @@ impl EventLineBuilder<'_> {
         self.sentence_lines(profile, event, event.learned_at, &sentence, first_style, rest_style)
     }
 
-    /// The looks of the first word, and of the rest.
+    /// Returns the styles of the first word and of the other words.
     fn event_styles(&self, kind: &EventKind) -> (Style, Style) {
         let theme = self.model.settings.theme;
         let uniform = |style| (style, style);
@@ -274,7 +275,7 @@ impl EventLineBuilder<'_> {
         }
     }
 
-    /// A sentence behind its time, and behind its session where that is not known anyway.
+    /// Returns a sentence as lines, with its time and, by [`IdPlacement`], its session and profile before it.
     fn sentence_lines(
         &self,
         profile: ProfileId,
@@ -286,7 +287,7 @@ impl EventLineBuilder<'_> {
     ) -> Vec<OwnedLine> {
         let theme = self.model.settings.theme;
         let label = self.model.profiles.label(profile).unwrap_or_default();
-        // What concerns all of a profile is named after it, where there is no column for that.
+        // Without a profile column, an event about a whole profile shows the profile's name in place of an id.
         let profile_as_id = if self.profile_width == 0 && self.id_placement != IdPlacement::None {
             text::truncate(label, 8)
         } else {
@@ -297,8 +298,8 @@ impl EventLineBuilder<'_> {
         let indent = if has_id_column { self.time_width.saturating_add(ID_WIDTH) } else { self.time_width }
             .saturating_add(self.profile_width);
         let is_id_inline = self.id_placement == IdPlacement::Inline && !id.is_empty();
-        // The id takes the place of the first word.
-        let (sentence, first, rest) = if is_id_inline {
+        // An inline id becomes the first word of the sentence.
+        let (sentence, first_style, rest_style) = if is_id_inline {
             (format!("{id} {sentence}"), Style::new(), first_style)
         } else {
             (sentence.to_owned(), first_style, rest_style)
@@ -306,8 +307,8 @@ impl EventLineBuilder<'_> {
         let room = self.width.saturating_sub(indent).saturating_sub(2).max(8);
         let time = super::field_list::pad_right(&self.model.settings.zone.time(at), self.time_width);
         let mut lines = Vec::new();
-        for (nth, part) in text::wrap(&sentence, room).into_iter().enumerate() {
-            let mut spans = if nth == 0 {
+        for (index, part) in text::wrap(&sentence, room).into_iter().enumerate() {
+            let mut spans = if index == 0 {
                 let id =
                     if has_id_column { super::field_list::pad_right(&id, ID_WIDTH) } else { String::new() };
                 let label = text::truncate(label, self.profile_width.saturating_sub(2));
@@ -316,12 +317,13 @@ impl EventLineBuilder<'_> {
             } else {
                 vec![span(" ".repeat(indent), Style::new())]
             };
-            match part.split_once(' ').filter(|_| nth == 0) {
+            match part.split_once(' ').filter(|_| index == 0) {
                 Some((word, others)) => {
-                    spans.push(span(word.to_owned(), first));
-                    spans.push(span(format!(" {others}"), rest));
+                    spans.push(span(word.to_owned(), first_style));
+                    spans.push(span(format!(" {others}"), rest_style));
                 }
-                None => spans.push(span(part, if nth == 0 && !is_id_inline { first } else { rest })),
+                None if index == 0 && !is_id_inline => spans.push(span(part, first_style)),
+                None => spans.push(span(part, rest_style)),
             }
             lines.push(spans.into());
         }

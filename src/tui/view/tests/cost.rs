@@ -1,5 +1,5 @@
-//! What a frame costs, as counts: the rows that are built for it, its bytes, and its allocations. They are the same on every
-//! machine, and none grows with the number of sessions.
+//! Bounds the cost of a frame by counts: rows built, bytes written, allocations. The counts are the same on every
+//! machine, and none of them may grow with the number of sessions.
 
 use allocation_counter::measure;
 
@@ -8,7 +8,7 @@ use super::*;
 use crate::terminal::ByteCountingTerminal;
 use keepwatch_core::clock::{Moment, saturating_add};
 
-/// `count` sessions that run for hours or for minutes, seen a second ago.
+/// Returns a model with `count` running sessions, listed a second ago, whose countdowns show minutes or hours.
 fn model_with_sessions(count: usize) -> Model {
     let mut model = empty_model(Targets::All);
     let sessions = (0..count).map(|number| Session {
@@ -24,10 +24,14 @@ fn model_with_sessions(count: usize) -> Model {
     model
 }
 
-/// So many seconds after [`now`].
+/// Returns the moment `seconds` after [`now`].
 fn seconds_later(seconds: u64) -> Moment {
-    let since = Duration::from_secs(seconds);
-    Moment { wall: saturating_add(now().wall, since), mono: now().mono + since, boot: now().boot + since }
+    let elapsed = Duration::from_secs(seconds);
+    Moment {
+        wall: saturating_add(now().wall, elapsed),
+        mono: now().mono + elapsed,
+        boot: now().boot + elapsed,
+    }
 }
 
 fn draw_bytes(terminal: &mut ByteCountingTerminal, model: &Model, at: Moment) -> usize {
@@ -35,40 +39,43 @@ fn draw_bytes(terminal: &mut ByteCountingTerminal, model: &Model, at: Moment) ->
 }
 
 #[test]
-fn of_ten_thousand_sessions_a_frame_builds_the_rows_in_view_alone() {
-    let built = |count| {
+fn only_rows_in_view_are_built() {
+    let rows_built = |count| {
         let (model, mut terminal) = (model_with_sessions(count), ByteCountingTerminal::new(120, 40));
         let before = ROWS_BUILT.get();
         draw_bytes(&mut terminal, &model, now());
         ROWS_BUILT.get() - before
     };
-    let few = built(100);
-    assert!((10..40).contains(&few), "{few} rows on 40 lines");
-    assert_eq!(built(10_000), few);
+    let rows_of_few = rows_built(100);
+    assert!((10..40).contains(&rows_of_few), "{rows_of_few} rows on 40 lines");
+    assert_eq!(rows_built(10_000), rows_of_few);
 }
 
 #[test]
-fn a_screen_without_a_change_is_not_a_byte_and_a_second_is_few() {
+fn unchanged_frame_writes_no_bytes() {
     let (model, mut terminal) = (model_with_sessions(100), ByteCountingTerminal::new(120, 40));
-    let whole = draw_bytes(&mut terminal, &model, now());
-    assert!(whole > 2000, "{whole} bytes show the screen");
+    let first_frame = draw_bytes(&mut terminal, &model, now());
+    assert!(first_frame > 2000, "{first_frame} bytes for the first frame");
     assert_eq!(draw_bytes(&mut terminal, &model, now()), 0);
     let seconds: Vec<usize> =
         (1..=8).map(|second| draw_bytes(&mut terminal, &model, seconds_later(second))).collect();
     let mean = seconds.iter().sum::<usize>() / seconds.len();
-    assert!((50..=400).contains(&mean), "{seconds:?} bytes");
+    assert!((50..=400).contains(&mean), "bytes of the frames after each second: {seconds:?}");
 }
 
 #[test]
-fn a_second_that_passes_allocates_no_more_with_ten_thousand_sessions_than_with_a_hundred() {
+fn allocations_are_independent_of_session_count() {
     let allocations = |count| {
         let (model, mut terminal) = (model_with_sessions(count), ByteCountingTerminal::new(120, 40));
-        // What is made once is not counted.
+        // The first frames warm up caches and buffers.
         (0..3).for_each(|second| assert!(draw_bytes(&mut terminal, &model, seconds_later(second)) > 0));
         measure(|| assert!(draw_bytes(&mut terminal, &model, seconds_later(3)) > 0)).count_total
     };
-    let few = allocations(100);
-    assert!(few < 1_200, "{few} allocations");
-    let many = allocations(10_000);
-    assert!(many < few + few / 10, "{many} for ten thousand, {few} for a hundred");
+    let with_100 = allocations(100);
+    assert!(with_100 < 1_200, "{with_100} allocations");
+    let with_10_000 = allocations(10_000);
+    assert!(
+        with_10_000 < with_100 + with_100 / 10,
+        "{with_10_000} allocations with 10,000 sessions, {with_100} with 100"
+    );
 }
