@@ -51,7 +51,7 @@ impl TableState {
         self.top
     }
 
-    /// True after the first keystroke.
+    /// Returns true after the first keystroke.
     #[must_use]
     pub fn has_interacted(&self) -> bool {
         self.has_interacted
