@@ -272,7 +272,7 @@ impl Profiles {
         records.filter(|(profile, record)| self.owns(*profile, &record.id))
     }
 
-    /// Returns true if the session is shown with the record of this profile, or if no profile has it.
+    /// Returns true if the session is shown with the record of this profile, or if it is not on record.
     #[must_use]
     pub fn owns(&self, profile: ProfileId, id: &SessionId) -> bool {
         // A single profile owns all sessions. This saves a lookup for each row.

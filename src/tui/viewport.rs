@@ -38,7 +38,7 @@ pub struct ScrollExtent {
 /// The parts of the screen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Layout {
-    /// Counts and errors only, because the screen is too small for more.
+    /// Counts and the notice only, because the screen is too small for more.
     CountsOnly(Rect),
     /// All parts.
     Full(FullLayout),
@@ -48,7 +48,7 @@ pub(super) enum Layout {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FullLayout {
     pub(super) header: Rect,
-    /// The errors of profiles whose polls fail. Empty if there are none.
+    /// The errors of profiles whose polls fail. Empty if no polls fail, or if the body shows the error.
     pub(super) banner: Rect,
     pub(super) body: BodyLayout,
     pub(super) footer: Rect,
