@@ -135,8 +135,7 @@ impl Model {
                 let reveal = action == Action::Reveal;
                 match self.table.selected().cloned() {
                     Some(id) => {
-                        return self
-                            .request_url(UrlRequest { id, copyable: Copyable::Connect, reveal }, now);
+                        return self.request_url(UrlRequest { id, copyable: Copyable::Connect, reveal }, now);
                     }
                     None => self.notify(now, NoticeLevel::Error, "no session is selected".into()),
                 }

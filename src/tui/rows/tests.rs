@@ -69,8 +69,18 @@ fn time_left_sorts_next_expiry_first() {
         Input::SessionsNamed { at: moment(0), ids: vec![id("waiting"), id("not-found")] },
     );
     apply_not_found(&mut profiles, "not-found");
-    let expected =
-        ["overdue", "soon", "late", "endless", "pending", "not-found", "waiting", "new", "old", "no-end-time"];
+    let expected = [
+        "overdue",
+        "soon",
+        "late",
+        "endless",
+        "pending",
+        "not-found",
+        "waiting",
+        "new",
+        "old",
+        "no-end-time",
+    ];
     assert_eq!(sorted_ids(&profiles, SortColumn::TimeLeft, false), expected);
 }
 
