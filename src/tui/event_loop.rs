@@ -8,9 +8,9 @@
 //!                                                          └──► one frame, if the terminal is ready for it
 //! ```
 //!
-//! The clock wakes the loop when a visible text changes. The loop awaits nothing else and never blocks: the terminal writer,
-//! the clipboard, the browser and the disk have their own threads. DNS lookups run on tokio's threads. Large responses are
-//! decoded in pieces, so that other tasks can run in between.
+//! The clock wakes the loop when a visible text changes. The loop awaits nothing else and never blocks: the terminal
+//! writer, the clipboard, the browser and the disk have their own threads. DNS lookups run on tokio's threads. Large
+//! responses are decoded in pieces, so that other tasks can run in between.
 
 use std::collections::BTreeMap;
 use std::future::poll_fn;
@@ -42,8 +42,8 @@ const REPORT_CAPACITY: usize = 16;
 /// Maximum number of events between two frames: enough for a paste or a series of resizes.
 const EVENTS_PER_FRAME: usize = 512;
 
-/// Shows the screen until the user quits or a signal arrives. Each profile comes with its own client, or with `None` if it
-/// has no API key. Returns the exit code, and a sentence to print after the terminal is restored.
+/// Shows the screen until the user quits or a signal arrives. Each profile comes with its own client, or with `None` if
+/// it has no API key. Returns the exit code, and a sentence to print after the terminal is restored.
 ///
 /// # Errors
 /// Fails if the terminal cannot enter screen mode, or if a thread cannot be started.
@@ -156,7 +156,8 @@ enum LoopEvent {
     Persistence(PersistenceEvent),
 }
 
-/// The receiving ends of the report channels. Each poller has its own channel, so that a busy one does not delay the others.
+/// The receiving ends of the report channels. Each poller has its own channel, so that a busy one does not delay the
+/// others.
 #[derive(Default)]
 struct ReportReceivers(Vec<(ProfileId, mpsc::Receiver<Report>)>);
 

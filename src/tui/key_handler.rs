@@ -205,8 +205,8 @@ impl Model {
         Vec::new()
     }
 
-    /// Prepares an action on the events page: an action for one session selects the session of the marked event first, and
-    /// the table's actions are refused with a notice. Returns true if the action may continue.
+    /// Prepares an action on the events page: an action for one session selects the session of the marked event first,
+    /// and the table's actions are refused with a notice. Returns true if the action may continue.
     fn on_events_action(&mut self, action: Action, now: Moment) -> bool {
         match action {
             Action::Open

@@ -1,4 +1,5 @@
-//! The terminal user interface: the state of the screen, the messages that change it, and the event loop that owns both.
+//! The terminal user interface: the state of the screen, the messages that change it, and the event loop that owns
+//! both.
 //!
 //! ```text
 //!   Message ──► Model::update ──► Vec<Effect>      pure; effects are data

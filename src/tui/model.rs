@@ -114,8 +114,8 @@ impl Model {
         &self.viewport
     }
 
-    /// Stores the layout that the view computed for this model, and adjusts the scroll positions to it: the selected row
-    /// stays visible, and no pane scrolls past its end.
+    /// Stores the layout that the view computed for this model, and adjusts the scroll positions to it: the selected
+    /// row stays visible, and no pane scrolls past its end.
     pub fn set_viewport(&mut self, viewport: Viewport) {
         let before = std::mem::replace(&mut self.viewport, viewport);
         self.table.scroll_to_selection(viewport.table_rows());

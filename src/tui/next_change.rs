@@ -1,5 +1,5 @@
-//! The time of the next change on the screen without any message: a countdown, an age, or a notice that expires. The event
-//! loop sleeps until then.
+//! The time of the next change on the screen without any message: a countdown, an age, or a notice that expires. The
+//! event loop sleeps until then.
 
 use std::time::Duration;
 
@@ -14,8 +14,8 @@ use keepwatch_core::tracker::TimeLeft;
 pub(crate) const MINUTES_ONLY_FROM: Duration = Duration::from_secs(60 * 60);
 
 impl Model {
-    /// Returns the time at which the screen next changes without any message, on the monotonic clock, or `None` if it never
-    /// will.
+    /// Returns the time at which the screen next changes without any message, on the monotonic clock, or `None` if it
+    /// never will.
     ///
     /// Only visible rows and the selected session count. All countdowns tick together, with the server's seconds.
     #[must_use]

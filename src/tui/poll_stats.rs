@@ -1,4 +1,5 @@
-//! Poll statistics of one profile: the number and size of responses in the last minute, latencies, and the rate limit. Pure.
+//! Poll statistics of one profile: the number and size of responses in the last minute, latencies, and the rate limit.
+//! Pure.
 //!
 //! The memory is bounded: totals for each of the last 60 seconds, and the latencies of the newest responses.
 
@@ -100,8 +101,8 @@ impl PollStats {
         Some(LatencyStats { median, last: self.latencies.back().copied()? })
     }
 
-    /// Returns the number of requests that the rate limit still allows, and the time until it resets, both at the time of
-    /// the newest report. `None` if the limit is unknown or has been reset since.
+    /// Returns the number of requests that the rate limit still allows, and the time until it resets, both at the time
+    /// of the newest report. `None` if the limit is unknown or has been reset since.
     #[must_use]
     pub fn rate_limit_left(&self) -> Option<(u32, Duration)> {
         let (RateLimit { remaining, resets_in }, received) = self.rate_limit?;
@@ -157,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn rate_limit_is_known_until_it_resets() {
+    fn rate_limit_expires_at_reset() {
         let mut stats = PollStats::default();
         let rate_limit = Some(RateLimit { remaining: 12, resets_in: Duration::from_secs(48) });
         stats.add_report(&Report { rate_limit, ..successful_report(1.0, 0, 0) });

@@ -6,9 +6,9 @@
 //!   --profile staging  ──► ProfileId 1: ProfileInfo, SessionTracker, PollStats ─┴──► one table, one page of events
 //! ```
 //!
-//! Profiles share nothing: lists, health, server clock and clusters of ends belong to one project. If several profiles have
-//! a session, it is shown once, with the record of one of them ([`Profiles::find`]). The other profiles' events about that
-//! session are not shown and ring no bell.
+//! Profiles share nothing: lists, health, server clock and clusters of ends belong to one project. If several profiles
+//! have a session, it is shown once, with the record of one of them ([`Profiles::find`]). The other profiles' events
+//! about that session are not shown and ring no bell.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -25,7 +25,8 @@ use keepwatch_core::text;
 use keepwatch_core::tracker::cost::ShortSessions;
 use keepwatch_core::tracker::{AlertThresholds, ChangeCounters, Event, Input, Record, Seq, SessionTracker};
 
-/// Identifies one profile of this run. Only [`Profiles::new`] creates ids, so that [`Profiles::get`] has a profile for each.
+/// Identifies one profile of this run. Only [`Profiles::new`] creates ids, so that [`Profiles::get`] has a profile for
+/// each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ProfileId(usize);
 
@@ -241,9 +242,9 @@ impl Profiles {
         }
     }
 
-    /// Returns the record to show for a session, and its profile. If several profiles have the session, the choice is the
-    /// first profile that has received it, or else the first that still waits for a response, or else the first for which
-    /// it was not found.
+    /// Returns the record to show for a session, and its profile. If several profiles have the session, the choice is
+    /// the first profile that has received it, or else the first that still waits for a response, or else the first for
+    /// which it was not found.
     #[must_use]
     pub fn find(&self, id: &SessionId) -> Option<(ProfileId, &Record)> {
         let mut records = self.iter().filter_map(|(profile, state)| Some((profile, state.tracker.get(id)?)));
@@ -324,8 +325,8 @@ impl Profiles {
         self.first().tracker.clock().at(moment)
     }
 
-    /// Returns the time of a profile's server, rounded to a whole number of seconds from [`Profiles::screen_time`], so that
-    /// all countdowns tick at the same moment.
+    /// Returns the time of a profile's server, rounded to a whole number of seconds from [`Profiles::screen_time`], so
+    /// that all countdowns tick at the same moment.
     #[must_use]
     pub fn profile_time(&self, id: ProfileId, moment: Moment) -> Timestamp {
         let screen_time = self.screen_time(moment);
@@ -336,8 +337,8 @@ impl Profiles {
         offset.and_then(|offset| screen_time.checked_add_signed(offset)).unwrap_or(exact_time)
     }
 
-    /// Returns the offset of a profile's server clock from [`Profiles::screen_time`], in whole seconds. It is positive if the
-    /// server's clock is ahead.
+    /// Returns the offset of a profile's server clock from [`Profiles::screen_time`], in whole seconds. It is positive
+    /// if the server's clock is ahead.
     #[must_use]
     pub fn clock_offset(&self, id: ProfileId) -> TimeDelta {
         let latest = self.get(id).tracker.latest_moment();
@@ -380,8 +381,8 @@ impl Profiles {
         })
     }
 
-    /// Returns the events of all profiles from `anchor` backwards, the newest first. With a single profile, the cost does
-    /// not depend on the position of the anchor.
+    /// Returns the events of all profiles from `anchor` backwards, the newest first. With a single profile, the cost
+    /// does not depend on the position of the anchor.
     pub fn newest_events_from(&self, anchor: EventRef) -> Box<dyn Iterator<Item = (EventRef, &Event)> + '_> {
         if let [only] = self.states.as_slice() {
             let events = only.tracker.timeline().up_to(anchor.seq).rev();
@@ -390,8 +391,8 @@ impl Profiles {
         Box::new(self.newest_events().skip_while(move |(event, _)| event.is_newer_than(anchor)))
     }
 
-    /// Returns the events of a session, and those that concern its whole profile while it ran, the newest first. There are
-    /// none if the session is not on record.
+    /// Returns the events of a session, and those that concern its whole profile while it ran, the newest first. There
+    /// are none if the session is not on record.
     pub fn newest_events_of<'f>(
         &'f self,
         id: &SessionId,

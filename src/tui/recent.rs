@@ -1,7 +1,7 @@
 //! The page of recent sessions: the newest sessions of the project, in any state. Pure.
 //!
-//! The user requests the list, and nothing polls it. With several profiles, each gets a request, and their responses are
-//! merged into one list.
+//! The user requests the list, and nothing polls it. With several profiles, each gets a request, and their responses
+//! are merged into one list.
 //!
 //! ```text
 //!   R ──► request pending ──┬── list ───► sessions, the newest first ── Enter ──► watched, with open details
@@ -71,8 +71,8 @@ impl RecentSessions {
         self.requests.values().any(|request| request.is_pending)
     }
 
-    /// Returns the time of the oldest of the profiles' last responses, and the number of sessions in all of them. `None`
-    /// before the first response.
+    /// Returns the time of the oldest of the profiles' last responses, and the number of sessions in all of them.
+    /// `None` before the first response.
     #[must_use]
     pub fn oldest_response(&self) -> Option<(Moment, usize)> {
         let responses = self.requests.values().filter_map(|request| request.last_response);
@@ -89,8 +89,8 @@ impl RecentSessions {
         }
     }
 
-    /// Replaces the sessions of a profile with those of its newest response. The first response after a request selects the
-    /// newest session. A later response leaves the selection on its session, unless that is the first one.
+    /// Replaces the sessions of a profile with those of its newest response. The first response after a request selects
+    /// the newest session. A later response leaves the selection on its session, unless that is the first one.
     pub fn apply_response(&mut self, profile: ProfileId, at: Moment, sessions: Vec<RecentSession>) {
         let is_first = self.requests.iter().all(|(other, request)| *other == profile || request.is_pending);
         let selected_id = self.sessions.get(self.selected).map(|listed| listed.session.id.clone());

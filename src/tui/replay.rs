@@ -1,10 +1,10 @@
-//! The event loop of a replay. It uses the same tracker, model and view as live sessions, but the inputs come from an input
-//! log, and the time is that of the recording. It never polls.
+//! The event loop of a replay. It uses the same tracker, model and view as live sessions, but the inputs come from an
+//! input log, and the time is that of the recording. It never polls.
 //!
 //! ```text
-//!   terminal ─── TermEvent ─────────┐                            ┌──► EffectRunner
-//!   input log ── Input ─────────────┼──► Model::update ──► Effect┤
-//!   clock ────── while it plays ────┘                            └──► Play, Step: ReplayPlayer
+//!   terminal ─── TermEvent ─────────┐                     ┌──► EffectRunner
+//!   input log ── Input ─────────────┼──► Model ──► Effect ┤
+//!   clock ────── while it plays ────┘                     └──► ReplayPlayer, for Play and Step
 //! ```
 
 use std::io;
@@ -30,8 +30,8 @@ use keepwatch_core::tracker::SessionTracker;
 /// The maximum width of a profile's name, in columns.
 const MAX_NAME_WIDTH: usize = 24;
 
-/// Shows `input_log` until the user quits or a signal arrives. The replay is paused at its first event until the user plays
-/// it. Returns the exit code.
+/// Shows `input_log` until the user quits or a signal arrives. The replay is paused at its first event until the user
+/// plays it. Returns the exit code.
 ///
 /// # Errors
 /// Fails if the terminal cannot enter screen mode, or if a thread cannot be started.

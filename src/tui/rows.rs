@@ -1,5 +1,5 @@
-//! The rows of the session table, in order, with counts over all sessions. They are built when data, filter or sort order
-//! change, never while drawing.
+//! The rows of the session table, in order, with counts over all sessions. They are built when the data or the user's
+//! choices (filter, sort order, muted sessions) change, never while drawing.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -278,8 +278,8 @@ fn count_status(counts: &mut StatusCounts, record: &Record) {
     *counter = counter.saturating_add(1);
 }
 
-/// Returns the first eight bytes of an id as a number with the same order. Most ids differ in these bytes, so a sort rarely
-/// reads the ids on the heap.
+/// Returns the first eight bytes of an id as a number with the same order. Most ids differ in these bytes, so a sort
+/// rarely reads the ids on the heap.
 fn id_prefix(id: &SessionId) -> u64 {
     let mut prefix = [0; 8];
     for (to, from) in prefix.iter_mut().zip(id.raw().bytes()) {
@@ -288,8 +288,8 @@ fn id_prefix(id: &SessionId) -> u64 {
     u64::from_be_bytes(prefix)
 }
 
-/// The sort key of a row. It does not depend on the current time: a countdown is sorted by its end. All rows of a table have
-/// the same variant.
+/// The sort key of a row. It does not depend on the current time: a countdown is sorted by its end. All rows of a table
+/// have the same variant.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum SortKey<'a> {
     /// The group, and the time in microseconds.
@@ -300,8 +300,8 @@ enum SortKey<'a> {
     Largest(Reverse<Option<i64>>),
 }
 
-/// Returns the sort key of a row. All times are compared on the screen's clock. `clock_offset` is the offset of the server
-/// clock of the record's profile from it.
+/// Returns the sort key of a row. All times are compared on the screen's clock. `clock_offset` is the offset of the
+/// server clock of the record's profile from it.
 fn sort_key<'a>(
     record: &'a Record,
     label: &'a str,
@@ -328,8 +328,8 @@ fn text_key(text: Option<&str>) -> SortKey<'_> {
     SortKey::Text(text.is_none(), text)
 }
 
-/// Returns the sort key of the time left. The groups are: sessions with a known expiry, the next one first; other sessions
-/// on record; sessions that were not found or have no response; final sessions, the newest end first.
+/// Returns the sort key of the time left. The groups are: sessions with a known expiry, the next one first; other
+/// sessions on record; sessions that were not found or have no response; final sessions, the newest end first.
 fn time_left_key(record: &Record, clock_offset: TimeDelta) -> SortKey<'static> {
     let micros = |at: Timestamp| at.checked_sub_signed(clock_offset).unwrap_or(at).timestamp_micros();
     if record.is_final() {

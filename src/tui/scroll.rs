@@ -80,7 +80,8 @@ pub(super) fn max_top(lines: usize, height: usize) -> usize {
     lines.saturating_sub(height)
 }
 
-/// Returns the position that `action` moves to from `position`, with `count` positions in all and `page` of them visible.
+/// Returns the position that `action` moves to from `position`, with `count` positions in all and `page` of them
+/// visible.
 pub(super) fn position_after(action: Action, position: usize, page: usize, count: usize) -> usize {
     let last = count.saturating_sub(1);
     let page = page.saturating_sub(1).max(1);

@@ -22,8 +22,8 @@ impl ProjectSlots {
         self.excess().is_some()
     }
 
-    /// Returns the number of sessions above the limit, or `None` if a slot is free or the use is unknown. It can be more
-    /// than 0, because lowering the limit ends no session.
+    /// Returns the number of sessions above the limit, or `None` if a slot is free or the use is unknown. It can be
+    /// more than 0, because lowering the limit ends no session.
     #[must_use]
     pub fn excess(&self) -> Option<usize> {
         self.used?.checked_sub(self.limit)
@@ -31,7 +31,8 @@ impl ProjectSlots {
 }
 
 impl Model {
-    /// Returns the slots of a profile's project, or `None` if its API key does not list exactly one project with a limit.
+    /// Returns the slots of a profile's project, or `None` if its API key does not list exactly one project with a
+    /// limit.
     #[must_use]
     pub fn slots(&self, profile: ProfileId) -> Option<ProjectSlots> {
         let tracker = &self.profiles.get(profile).tracker;

@@ -1,7 +1,7 @@
 //! The state of the session table: rows, sort order, filter, selection and scroll position.
 //!
-//! The selection follows its session, not its row. The table does not know the layout: callers pass the number of visible
-//! rows.
+//! The selection follows its session, not its row. The table does not know the layout: callers pass the number of
+//! visible rows.
 
 use super::acknowledged::AcknowledgedAlerts;
 use super::keymap::Action;
@@ -111,9 +111,9 @@ impl TableState {
         self.rows.is_up_to_date(profiles, self.sort)
     }
 
-    /// Rebuilds the rows. The selection stays on its session. If the session has no row any more, the selection moves to the
-    /// session that is now in that row. If `keep_selected` is true, the selected session keeps its row even if the filter
-    /// hides it, because its details are open.
+    /// Rebuilds the rows. The selection stays on its session. If the session has no row any more, the selection moves
+    /// to the session that is now in that row. If `keep_selected` is true, the selected session keeps its row even if
+    /// the filter hides it, because its details are open.
     ///
     /// Returns true if the selection has moved to another session.
     pub(super) fn rebuild(
@@ -162,8 +162,8 @@ impl TableState {
         self.select_row(row)
     }
 
-    /// Scrolls as little as needed to bring the selection among the `height` visible rows, and leaves no blank rows at the
-    /// end.
+    /// Scrolls as little as needed to bring the selection among the `height` visible rows, and leaves no blank rows at
+    /// the end.
     pub(super) fn scroll_to_selection(&mut self, height: usize) {
         if !self.has_interacted {
             self.top = 0;

@@ -1,7 +1,7 @@
 //! The input line at the bottom of the screen: the filter, or the id of a session to watch. Pure.
 //!
-//! The rows follow the filter with each letter. While the filter is invalid, the last valid filter stays in effect and the
-//! input line shows the error.
+//! The rows follow the filter with each letter. While the filter is invalid, the last valid filter stays in effect and
+//! the input line shows the error.
 
 use crossterm::event::{Event as TermEvent, KeyCode, KeyEvent};
 use tui_input::backend::crossterm::EventHandler as _;
@@ -98,8 +98,8 @@ impl Model {
         Vec::new()
     }
 
-    /// Watches a session as if it were named on the command line, and selects it. If the profile of the session is unknown,
-    /// all profiles poll it.
+    /// Watches a session as if it were named on the command line, and selects it. If the profile of the session is
+    /// unknown, all profiles poll it.
     pub(super) fn add_session(
         &mut self,
         id: SessionId,

@@ -1,8 +1,8 @@
 //! Colours and glyphs. Colour always has a meaning, and a glyph or a word always says the same.
 //!
-//! The theme uses only the colours that are legible on light and dark backgrounds: red, green, yellow, cyan and magenta.
-//! White, black, grey, plain blue and the bright colours are each illegible on some background. Less important text is
-//! faint instead, which every terminal mixes from its own foreground and background.
+//! The theme uses only the colours that are legible on light and dark backgrounds: red, green, yellow, cyan and
+//! magenta. White, black, grey, plain blue and the bright colours are each illegible on some background. Less important
+//! text is faint instead, which every terminal mixes from its own foreground and background.
 
 use ratatui::style::{Color, Modifier, Style};
 
@@ -106,8 +106,8 @@ impl Theme {
         }
     }
 
-    /// Returns the filled and the empty part of a bar of `columns` columns. `share` is the filled part, from 0 to 1, and is
-    /// rounded up to half a column.
+    /// Returns the filled and the empty part of a bar of `columns` columns. `share` is the filled part, from 0 to 1,
+    /// and is rounded up to half a column.
     pub(crate) fn progress_bar(self, share: f64, columns: u16) -> (String, String) {
         let inner = if self.ascii { columns.saturating_sub(2) } else { columns };
         #[expect(

@@ -101,7 +101,8 @@ impl Viewport {
         }
     }
 
-    /// Returns the number of visible lines of events, on the events page or in the details, or `None` if neither is visible.
+    /// Returns the number of visible lines of events, on the events page or in the details, or `None` if neither is
+    /// visible.
     #[must_use]
     pub fn event_lines(&self) -> Option<usize> {
         let area = match self.body()? {

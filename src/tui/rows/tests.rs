@@ -85,7 +85,7 @@ fn time_left_sorts_next_expiry_first() {
 }
 
 #[test]
-fn ties_sort_by_id_in_both_directions() {
+fn ties_sort_by_id() {
     let profiles = profiles(["d", "b", "a", "c"].map(|text| session(text, 0, 900)).to_vec());
     for column in [
         SortColumn::TimeLeft,
@@ -176,7 +176,7 @@ fn filter_does_not_change_counts() {
 }
 
 #[test]
-fn rows_are_found_by_index_or_session() {
+fn rows_found_by_index_or_session() {
     let rows = Rows::build(
         &profiles(vec![session("a", 0, 100), session("b", 0, 200)]),
         Sort::default(),

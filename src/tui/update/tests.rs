@@ -262,7 +262,7 @@ fn selection_follows_its_session() {
 }
 
 #[test]
-fn selection_of_hidden_session_stays_in_row() {
+fn selection_survives_hidden_session() {
     let mut world = World::with_running(&[("ax", 100), ("b", 200), ("cx", 300)]);
     world.press("j/x");
     assert_eq!((world.rows(), world.selected()), (vec!["ax", "cx"], Some("cx")));
@@ -384,7 +384,7 @@ fn filter_length_is_limited() {
 }
 
 #[test]
-fn invalid_filter_stays_open_for_correction() {
+fn invalid_filter_stays_open() {
     let mut world = World::with_running(&[("alpha", 100), ("beta", 200)]);
     let filter_error = |world: &World| match &world.model.focus {
         Focus::Filter { error, .. } => error.clone(),
@@ -431,7 +431,7 @@ fn pasted_log_line_adds_its_session() {
 }
 
 #[test]
-fn text_without_id_stays_open_for_correction() {
+fn text_without_id_stays_open() {
     let mut world = World::with_running(&[("alpha", 100)]);
     world.press("a");
     world.press("no id here");
@@ -448,7 +448,7 @@ fn text_without_id_stays_open_for_correction() {
 }
 
 #[test]
-fn muted_session_has_no_row_or_alerts() {
+fn muted_session_has_no_alerts() {
     let mut world = World::with_running(&[("alpha", 100), ("beta", 200)]);
     world.model.settings.bell = true;
     assert_eq!(world.press("m"), []);
@@ -610,7 +610,7 @@ fn first_row_is_selected_until_first_keystroke() {
 }
 
 #[test]
-fn url_with_unsafe_characters_is_not_copied() {
+fn unsafe_url_is_not_copied() {
     for bad in [
         "wss://c/?signingKey=K\u{1b}]52;c;SE9T\u{7}",
         "wss://c/?k=1\nrm -rf ~\n",
@@ -679,7 +679,7 @@ fn failed_copy_shows_reason() {
 }
 
 #[test]
-fn url_requests_for_one_session_share_response() {
+fn url_requests_share_response() {
     let mut world = World::with_running(&[("a", 100), ("b", 200)]);
     assert_eq!(world.press("c"), fetch_urls_effects("a"));
     assert_eq!(world.press("c"), [], "the request is already in flight");

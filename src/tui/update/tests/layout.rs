@@ -78,7 +78,7 @@ fn shorter_content_scrolls_back() {
 }
 
 #[test]
-fn layout_cost_is_independent_of_session_count() {
+fn layout_cost_ignores_session_count() {
     let allocations = |count| {
         let mut world = world_with_sessions(count);
         world.press("j");

@@ -48,7 +48,7 @@ impl World {
 }
 
 #[test]
-fn rejected_api_key_affects_only_its_profile() {
+fn rejected_api_key_affects_one_profile() {
     let mut world = World::with_running_in_two(&["a"], &["s"]);
     for round in 1..8 {
         world.now = 1.0 + 3.0 * f64::from(round);
@@ -142,7 +142,7 @@ fn shared_session_belongs_to_first_profile() {
 }
 
 #[test]
-fn added_session_belongs_to_profile_that_finds_it() {
+fn profile_that_finds_session_owns_it() {
     // The result does not depend on the profile that responds first.
     for first in [ACME, STAGING] {
         let mut world = World::with_running_in_two(&["a"], &["s"]);
@@ -299,7 +299,7 @@ fn profile_without_api_key_is_not_polled() {
 }
 
 #[test]
-fn recent_sessions_of_all_profiles_are_merged() {
+fn recent_sessions_are_merged() {
     let mut world = World::with_running_in_two(&[], &[]);
     assert_eq!(
         world.press("R"),

@@ -39,7 +39,8 @@ fn release_needs_end_of_id() {
 fn release_dialog_keeps_its_session() {
     let mut world = two_running();
     world.press("xb3");
-    // While the dialog is open, the other session moves to the top, a new one appears, and the filter hides the first one.
+    // While the dialog is open, the other session moves to the top, a new one appears, and the filter hides the first
+    // one.
     world.now = 4.0;
     world.report_list(vec![session(A, 9000), session(B, 60), session("c", 30)]);
     world.model.table.set_filter(keepwatch_core::filter::Filter::parse("8f14").unwrap());
@@ -105,7 +106,7 @@ fn failed_release_keeps_api_message() {
 }
 
 #[test]
-fn unfinished_release_raises_alert_after_thirty_seconds() {
+fn unfinished_release_raises_alert() {
     let mut world = two_running();
     world.now = 2.0;
     world.press("xb3de");
