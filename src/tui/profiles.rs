@@ -391,8 +391,8 @@ impl Profiles {
         Box::new(self.newest_events().skip_while(move |(event, _)| event.is_newer_than(anchor)))
     }
 
-    /// Returns the events of a session, and those that concern its whole profile while it ran, the newest first. There
-    /// are none if the session is not on record.
+    /// Returns the events of a session, and those that concern its whole profile while it ran, the newest first. The
+    /// iterator is empty if the session is not on record.
     pub fn newest_events_of<'f>(
         &'f self,
         id: &SessionId,
