@@ -1,4 +1,4 @@
-//! The flags that the user has acknowledged. A flag that is raised again is new again.
+//! The alerts that the user has acknowledged. An alert that is raised again is unacknowledged again.
 
 use std::collections::HashMap;
 
@@ -6,29 +6,28 @@ use super::profiles::{EventRef, ProfileId, Profiles, ReadCursors};
 use keepwatch_core::session::SessionId;
 use keepwatch_core::tracker::{Record, Seq};
 
-/// Maximum number of acknowledged sessions that are no longer on record.
+/// The maximum number of entries for sessions that are no longer on record.
 const MAX_STALE_SESSIONS: usize = 1000;
 
-/// The acknowledged flags, by the events that raised them.
+/// The acknowledged alerts, identified by the events that raised them.
 #[derive(Debug, Default)]
 pub struct AcknowledgedAlerts {
-    /// Flags of all sessions that were raised before these events.
+    /// For each profile, all alerts that were raised before this event.
     per_profile: ReadCursors,
-    /// Flags of one session that its profile raised before this event.
+    /// For each session, the alerts that its profile raised before this event.
     per_session: HashMap<SessionId, EventRef>,
 }
 
 impl AcknowledgedAlerts {
-    /// True if the record, which is of `profile`, has a flag that is not acknowledged.
+    /// Returns true if the record, which belongs to `profile`, has an unacknowledged alert.
     #[must_use]
     pub fn has_unacknowledged(&self, profile: ProfileId, record: &Record) -> bool {
-        let session_mark = self.per_session.get(&record.id).filter(|until| until.profile == profile);
-        let acknowledged_before =
-            session_mark.map_or(0, |until| until.seq).max(self.per_profile.get(profile));
+        let per_session = self.per_session.get(&record.id).filter(|until| until.profile == profile);
+        let acknowledged_before = per_session.map_or(0, |until| until.seq).max(self.per_profile.get(profile));
         record.alerts.iter().any(|(_, raised)| *raised >= acknowledged_before)
     }
 
-    /// Acknowledges the flags of a session of `profile`.
+    /// Acknowledges the alerts of a session of `profile`.
     pub(super) fn acknowledge(&mut self, profile: ProfileId, id: &SessionId, profiles: &Profiles) {
         let seq = profiles.get(profile).tracker.timeline().next_seq();
         self.per_session.insert(id.clone(), EventRef { profile, seq });
@@ -37,13 +36,13 @@ impl AcknowledgedAlerts {
         }
     }
 
-    /// Acknowledges the flags that a profile raised before `seq`, and no others of that profile.
+    /// Acknowledges the alerts that a profile raised before `seq`. Its later alerts are unacknowledged again.
     pub(super) fn acknowledge_before(&mut self, profile: ProfileId, seq: Seq) {
         self.per_profile.set(profile, seq);
         self.per_session.retain(|_, until| until.profile != profile);
     }
 
-    /// Acknowledges all flags.
+    /// Acknowledges all alerts.
     pub(super) fn acknowledge_all(&mut self, profiles: &Profiles) {
         self.per_profile = profiles.cursors_at_end();
         self.per_session.clear();

@@ -1,4 +1,4 @@
-//! The effects that the model asks the event loop for. They are data, so that tests can compare them.
+//! Effects: the actions that the model requests from the event loop. They are data, so that tests can compare them.
 
 use super::keymap::Copyable;
 use super::persistence::PersistenceCommand;
@@ -15,7 +15,7 @@ pub enum Effect {
     CommandPoller(ProfileId, PollerCommand),
     /// Copies a text.
     Copy(Copyable, Secret),
-    /// Opens a page, whose address holds no secret.
+    /// Opens a page in the browser. The address contains no secret.
     Open(String),
     /// Writes to the recording or the journal of a profile, or reads from it.
     Persist(ProfileId, PersistenceCommand),

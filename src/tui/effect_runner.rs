@@ -1,4 +1,4 @@
-//! Performs effects: the only code that acts on the world for the model.
+//! Performs effects. This is the only code that acts on the outside world for the model.
 //!
 //! ```text
 //!   Vec<Effect> ──► EffectRunner ──► pollers        commands
@@ -8,7 +8,7 @@
 //!                        └─────────► exit           for the event loop to read
 //! ```
 //!
-//! It decides nothing. Only a suspension of the program blocks.
+//! The runner makes no decisions. It never blocks, except while the program is suspended.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -34,10 +34,10 @@ pub(super) struct EffectRunner {
 }
 
 impl EffectRunner {
-    /// Creates a runner without pollers and persistence, as a replay needs it.
+    /// Creates a runner without pollers or persistence. A replay uses it as it is.
     ///
     /// # Errors
-    /// The clipboard's thread cannot be started.
+    /// Fails if the clipboard's thread cannot be started.
     pub(super) fn new(screen: Screen, env: Env, events: TermEventSender) -> io::Result<Self> {
         let (sender, clipboard_events) = (screen.sender(), events.clone());
         let clipboard = Clipboard::new(
@@ -70,9 +70,9 @@ impl EffectRunner {
             Effect::CommandAllPollers(command) => {
                 self.pollers.values().for_each(|poller| poller.send_command(command.clone()));
             }
-            Effect::CommandPoller(profile, ask) => {
+            Effect::CommandPoller(profile, command) => {
                 if let Some(poller) = self.pollers.get(&profile) {
-                    poller.send_command(ask);
+                    poller.send_command(command);
                 }
             }
             Effect::Persist(profile, command) => {
@@ -91,18 +91,18 @@ impl EffectRunner {
                 if let Some(persistence) = &mut self.persistence {
                     persistence.flush();
                 }
-                let _ = self.screen.suspend(); // fails only if no shell could continue the program
+                let _ = self.screen.suspend(); // fails only if there is no shell to continue the program
             }
             Effect::Quit => self.request_exit(ExitCode::Success),
         }
     }
 
-    /// Makes the event loop end.
+    /// Requests the end of the event loop.
     pub(super) fn request_exit(&mut self, exit: ExitCode) {
         self.exit = Some(exit);
     }
 
-    /// Returns the exit code, if the event loop is to end.
+    /// Returns the exit code if the event loop must end.
     pub(super) fn exit_code(&self) -> Option<ExitCode> {
         self.exit
     }
@@ -112,12 +112,13 @@ impl EffectRunner {
         self.persistence.as_ref().map(Persistence::closed_segments).unwrap_or_default()
     }
 
-    /// Draws a frame, if the terminal is ready for one.
+    /// Draws a frame if the terminal is ready for one.
     pub(super) fn draw(&mut self, render: impl FnOnce(&mut ratatui::Frame<'_>)) {
         self.screen.draw(render);
     }
 
-    /// Restores the terminal, then waits until everything is written. Returns a sentence if the journal is incomplete.
+    /// Restores the terminal, then waits until everything is written. Returns a sentence for the user if the journal is
+    /// incomplete.
     pub(super) fn close(self) -> Option<String> {
         let Self { screen, persistence, .. } = self;
         screen.leave();

@@ -4,12 +4,13 @@
 //!   terminal ──── TermEvent ─────────┐
 //!   pollers ───── Report ────────────┤
 //!   disk ──────── PersistenceEvent ──┼──► Message ──► Model::update ──► Effect ──► EffectRunner
-//!   clock ─────── a text changes ────┘                     │
+//!   clock ─────── wake-up ───────────┘                     │
 //!                                                          └──► one frame, if the terminal is ready for it
 //! ```
 //!
-//! It awaits nothing else. Whatever could block has a thread of its own: the terminal's writer, the clipboard, the browser,
-//! the disk. DNS lookups run on tokio's threads. Large responses are decoded in pieces, and other tasks run in between.
+//! The clock wakes the loop when a visible text changes. The loop awaits nothing else and never blocks: the terminal
+//! writer, the clipboard, the browser and the disk have their own threads. DNS lookups run on tokio's threads. Large
+//! responses are decoded in pieces, so that other tasks can run in between.
 
 use std::collections::BTreeMap;
 use std::future::poll_fn;
@@ -41,11 +42,11 @@ const REPORT_CAPACITY: usize = 16;
 /// Maximum number of events between two frames: enough for a paste or a series of resizes.
 const EVENTS_PER_FRAME: usize = 512;
 
-/// Shows the screen until the user quits or a signal arrives. Every profile, the first and the others, has a client of its
-/// own, or none if it has no API key. Returns the exit code, and a sentence to print after the terminal is restored.
+/// Shows the screen until the user quits or a signal arrives. Each profile comes with its own client, or with `None` if
+/// it has no API key. Returns the exit code, and a sentence to print after the terminal is restored.
 ///
 /// # Errors
-/// The terminal refuses screen mode, or a thread cannot be started.
+/// Fails if the terminal cannot enter screen mode, or if a thread cannot be started.
 pub async fn run(
     settings: Settings,
     (first_profile, first_client): (ProfileInfo, Option<Client>),
@@ -78,7 +79,7 @@ pub async fn run(
     let clients = std::iter::once(first_client).chain(other_clients);
     for (profile, client) in model.profiles.ids().zip(clients) {
         let Some(client) = client else { continue };
-        let sender = reports.sender(profile);
+        let sender = reports.add_channel(profile);
         pollers
             .insert(profile, Poller::spawn(client, releaser, &targets, poll_limits, clock.clone(), sender));
     }
@@ -91,7 +92,7 @@ pub async fn run(
             runner.run_effects(model.finish_persistence());
             return Ok((exit, runner.close()));
         }
-        // If the terminal is still busy with the last frame, `WriterReady` wakes the loop when it is not.
+        // If the terminal is still busy with the last frame, this draws nothing and `WriterReady` wakes the loop later.
         runner.draw(|frame| view::draw(frame, &model, now));
         let wake_at = model.next_change(now);
         let first = tokio::select! {
@@ -128,20 +129,20 @@ pub async fn run(
     }
 }
 
-/// Handles a message, and lays the screen out for what it changed.
+/// Applies a message to the model, and updates the layout.
 pub(super) fn update(model: &mut Model, message: Message, now: Moment) -> Vec<Effect> {
     let effects = model.update(message, now);
     lay_out(model, now);
     effects
 }
 
-/// Lays the screen out for the model as it is now. The view computes the layout, and the model keeps it.
+/// Updates the layout. The view computes it, and the model keeps it.
 pub(super) fn lay_out(model: &mut Model, now: Moment) {
     let viewport = view::viewport(model, now);
     model.set_viewport(viewport);
 }
 
-/// Starts new segments of the journals whose writer has closed the last one.
+/// Starts a new segment in each journal whose writer has closed the last one.
 fn start_segments(runner: &mut EffectRunner, model: &mut Model, now: Moment) {
     for profile in runner.closed_segments() {
         runner.run_effects(model.start_segment(profile, now));
@@ -155,19 +156,20 @@ enum LoopEvent {
     Persistence(PersistenceEvent),
 }
 
-/// One channel per poller, so that a busy one does not hold up the others.
+/// The receiving ends of the report channels. Each poller has its own channel, so that a busy one does not delay the
+/// others.
 #[derive(Default)]
 struct ReportReceivers(Vec<(ProfileId, mpsc::Receiver<Report>)>);
 
 impl ReportReceivers {
     /// Adds a channel for a profile. Returns the sender for its poller.
-    fn sender(&mut self, profile: ProfileId) -> mpsc::Sender<Report> {
+    fn add_channel(&mut self, profile: ProfileId) -> mpsc::Sender<Report> {
         let (sender, receiver) = mpsc::channel(REPORT_CAPACITY);
         self.0.push((profile, receiver));
         sender
     }
 
-    /// Waits for the next report. Returns it with its profile. Never returns if nothing is polled.
+    /// Waits for the next report and returns it with its profile. Never returns if no profile has a poller.
     async fn next(&mut self) -> (ProfileId, Report) {
         poll_fn(|context| {
             for (profile, receiver) in &mut self.0 {
@@ -180,7 +182,7 @@ impl ReportReceivers {
         .await
     }
 
-    /// Returns a report that is already there.
+    /// Returns a report if one is already waiting.
     fn try_next(&mut self) -> Option<LoopEvent> {
         let mut receivers = self.0.iter_mut();
         receivers.find_map(|(profile, receiver)| {

@@ -1,23 +1,23 @@
-//! Whose events a pane shows: those of one session, or of all.
+//! The scope of an event pane: the events of one session, or of all sessions.
 
 use super::profiles::{EventRef, Profiles, ReadCursors};
 use keepwatch_core::session::SessionId;
 use keepwatch_core::tracker::Event;
 
-/// Counts stop here, so that their cost stays the same after a week.
+/// The number at which counts stop, so that their cost does not grow with the timeline.
 pub(crate) const COUNT_LIMIT: usize = 999;
 
-/// Whose events a pane shows.
+/// The events that a pane shows.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum EventScope<'a> {
-    /// Those of one session, and those of its whole profile while it ran.
+    /// The events of one session, and those that concern its whole profile while it ran.
     Session(&'a SessionId),
-    /// Those of all sessions.
+    /// The events of all sessions.
     All,
 }
 
 impl EventScope<'_> {
-    /// The events, the newest first.
+    /// Returns the events, the newest first.
     pub(crate) fn newest_events<'f>(
         self,
         profiles: &'f Profiles,
@@ -28,8 +28,8 @@ impl EventScope<'_> {
         }
     }
 
-    /// The events from `anchor` backwards, the newest first; all of them if there is no anchor, or if it is not on record
-    /// any more.
+    /// Returns the events from `anchor` backwards, the newest first. If `anchor` is `None` or was evicted, returns all
+    /// events.
     pub(crate) fn newest_events_from<'f>(
         self,
         profiles: &'f Profiles,
@@ -55,7 +55,7 @@ impl EventScope<'_> {
         let is_new = |(event, _): &(EventRef, &Event)| event.seq >= cursors.get(event.profile);
         match self {
             Self::Session(id) => capped_count(profiles.newest_events_of(id).take_while(is_new)),
-            // A new event of one profile may be older than an old event of another.
+            // Counted per profile: an unread event of one profile may be older than a read event of another.
             Self::All => profiles
                 .ids()
                 .map(|profile| capped_count(profiles.newest_events_in(profile).take_while(is_new)))

@@ -1,4 +1,4 @@
-//! What keystrokes go to: a pane, a line of input, or a popup in front of them.
+//! The focus: the pane, input line or popup that receives keystrokes.
 
 use std::time::Duration;
 
@@ -9,32 +9,32 @@ use super::viewport::ScrollExtent;
 use keepwatch_core::filter::{Filter, FilterError};
 use keepwatch_core::session::{Secret, SessionId};
 
-/// What keystrokes go to.
+/// The receiver of keystrokes.
 #[derive(Debug)]
 pub enum Focus {
     /// A pane.
     Pane(Pane),
-    /// The line in which the filter is edited.
+    /// The input line of the filter.
     Filter {
         /// The text in the line.
         input: Line,
-        /// The filter to return to.
+        /// The filter that Esc restores.
         before: Filter,
         /// The syntax error in the text, if it has one.
         error: Option<FilterError>,
     },
-    /// The line in which the id of a session is entered.
+    /// The input line for the id of a session to watch.
     AddSession {
         /// The text in the line.
         input: Line,
-        /// Why the text has no id, after Enter was pressed.
+        /// The reason why the text contains no id, once Enter was pressed.
         invalid: Option<String>,
         /// The pane to return to.
         back: Pane,
     },
     /// The copy menu.
     CopyMenu {
-        /// The session. It stays the same if rows move behind the menu.
+        /// The session. It stays the same when rows move behind the menu.
         id: SessionId,
         /// The marked entry.
         selected: usize,
@@ -47,16 +47,16 @@ pub enum Focus {
         id: SessionId,
         /// The URL.
         url: Secret,
-        /// The time at which it goes, on the clock since boot.
+        /// The time at which it is hidden, on the clock since boot.
         until: Duration,
         /// The pane to return to.
         back: Pane,
     },
-    /// The question before a release.
+    /// The dialog that confirms a release.
     ConfirmRelease {
-        /// The session. It stays the same if rows move behind the question.
+        /// The session. It stays the same when rows move behind the dialog.
         id: SessionId,
-        /// The typed characters of the end of its id.
+        /// The characters typed so far, to be compared with the end of the id.
         typed: String,
         /// The pane to return to.
         back: Pane,
@@ -77,7 +77,7 @@ pub enum Focus {
     },
 }
 
-/// A part of the screen that is no popup.
+/// A part of the screen, other than a popup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pane {
     /// The table, above the details.
@@ -95,14 +95,14 @@ pub enum Pane {
 /// A part of the details.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DetailsSection {
-    /// The fields of the session; in a narrow pane the newest events, too.
+    /// The fields of the session. In a narrow pane, also its newest events.
     Fields,
     /// The events of the session.
     Timeline,
 }
 
 impl Focus {
-    /// Returns the pane that keystrokes go to, or will go to once what is in front of it closes.
+    /// Returns the pane that receives keystrokes now, or after the popup or input line in front of it closes.
     #[must_use]
     pub fn pane(&self) -> Pane {
         match self {
@@ -119,7 +119,7 @@ impl Focus {
 }
 
 impl Focus {
-    /// Keeps the end of a scrolled popup at the end of its frame.
+    /// Limits the scroll position of a popup, so that no blank lines follow its last line.
     pub(super) fn clamp_popup(&mut self, ScrollExtent { lines, height }: ScrollExtent) {
         if let Self::Help { top, .. } | Self::Failures { top, .. } = self {
             *top = (*top).min(max_top(lines, height));
@@ -128,19 +128,19 @@ impl Focus {
 }
 
 impl Pane {
-    /// True if the pane shows the details of the selected session.
+    /// Returns true if the pane shows the details of the selected session.
     #[must_use]
     pub fn is_details(self) -> bool {
         matches!(self, Self::LowerDetails(_) | Self::FullDetails(_))
     }
 
-    /// True if keystrokes in the pane scroll the fields of the selected session.
+    /// Returns true if keystrokes in the pane scroll the fields of the selected session.
     #[must_use]
     pub fn is_fields(self) -> bool {
         matches!(self, Self::LowerDetails(DetailsSection::Fields) | Self::FullDetails(DetailsSection::Fields))
     }
 
-    /// True if keystrokes in the pane scroll events.
+    /// Returns true if keystrokes in the pane scroll events.
     #[must_use]
     pub fn is_events(self) -> bool {
         matches!(

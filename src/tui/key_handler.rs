@@ -1,12 +1,13 @@
-//! What each key does to the state, and what it asks the loop to do. Pure.
+//! Handles keystrokes: changes the model, and returns the effects for the event loop. Pure.
 //!
 //! ```text
-//!   KeyEvent ──► focus ─┬─ table, details ──► keymap::action ──► act
-//!                       ├─ filter ──────────► edit_filter (text_input)
-//!                       ├─ an id to add ────► edit_id (text_input)
-//!                       ├─ copy menu ───────► choose_copy
-//!                       ├─ help, failures ──► scroll_popup
-//!                       └─ a shown URL ─────► any key hides it
+//!   KeyEvent ──► focus ─┬─ pane ────────────► keymap::action_for ──► on_action
+//!                       ├─ filter ──────────► on_filter_key (text_input)
+//!                       ├─ session to add ──► on_session_input_key (text_input)
+//!                       ├─ copy menu ───────► on_copy_menu_key
+//!                       ├─ release dialog ──► on_release_key (release)
+//!                       ├─ help, failures ──► on_popup_key
+//!                       └─ revealed URL ────► any keystroke hides it
 //! ```
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
@@ -28,11 +29,12 @@ use keepwatch_core::text;
 use keepwatch_core::tracker::evidence;
 
 impl Model {
+    /// Handles a keystroke. All events so far count as read.
     pub(super) fn on_key(&mut self, key: KeyEvent, now: Moment) -> Vec<Effect> {
         self.table.mark_interacted();
         self.read_cursors = self.profiles.cursors_at_end();
         if key.modifiers.contains(KeyModifiers::CONTROL) {
-            // What has the keyboard does not matter to these.
+            // These work wherever the focus is.
             match keymap::action_for(&key) {
                 Some(Action::Quit) => return vec![Effect::Quit],
                 Some(Action::Repaint) => return vec![Effect::Repaint],
@@ -50,13 +52,14 @@ impl Model {
             Focus::CopyMenu { .. } => self.on_copy_menu_key(key, now),
             Focus::ConfirmRelease { .. } => self.on_release_key(key, now),
             Focus::Reveal { back, .. } => {
-                self.focus = Focus::Pane(*back); // what a terminal's own selection sends is no key
+                self.focus = Focus::Pane(*back); // selecting text with the mouse sends no keystroke
                 Vec::new()
             }
             Focus::Help { .. } | Focus::Failures { .. } => self.on_popup_key(key),
         }
     }
 
+    /// Performs an action of the keymap in `pane`.
     pub(super) fn on_action(&mut self, action: Action, pane: Pane, now: Moment) -> Vec<Effect> {
         if pane == Pane::Recent
             && let Some(effects) = self.on_recent_action(action, now)
@@ -129,11 +132,10 @@ impl Model {
                 return self.update_title().into_iter().collect();
             }
             Action::CopyConnect | Action::Reveal => {
-                let show = action == Action::Reveal;
+                let reveal = action == Action::Reveal;
                 match self.table.selected().cloned() {
                     Some(id) => {
-                        return self
-                            .request_url(UrlRequest { id, copyable: Copyable::Connect, reveal: show }, now);
+                        return self.request_url(UrlRequest { id, copyable: Copyable::Connect, reveal }, now);
                     }
                     None => self.notify(now, NoticeLevel::Error, "no session is selected".into()),
                 }
@@ -180,8 +182,8 @@ impl Model {
             Action::Unmute => return self.unmute_all(now),
             Action::Recent => return self.request_recent(),
             Action::Sort => {
-                let by = self.table.sort().column.next(self.profiles.is_multi_profile());
-                self.set_sort(Sort { column: by, reversed: false }, now);
+                let column = self.table.sort().column.next(self.profiles.is_multi_profile());
+                self.set_sort(Sort { column, reversed: false }, now);
             }
             Action::Reverse => {
                 let sort = self.table.sort();
@@ -203,7 +205,8 @@ impl Model {
         Vec::new()
     }
 
-    /// On the events page, keys that speak of a session speak of the marked event's. Returns whether to go on.
+    /// Prepares an action on the events page: an action for one session selects the session of the marked event first,
+    /// and the table's actions are refused with a notice. Returns true if the action may continue.
     fn on_events_action(&mut self, action: Action, now: Moment) -> bool {
         match action {
             Action::Open
@@ -235,13 +238,13 @@ impl Model {
         true
     }
 
-    /// Gives the keyboard to `pane`, as it is at first.
+    /// Moves the focus to `pane`, and resets its scroll position.
     pub(super) fn focus_pane(&mut self, pane: Pane) {
         self.scroll.reset();
         self.focus = Focus::Pane(pane);
     }
 
-    /// The selected session is being read: its flags are known then.
+    /// Acknowledges the alerts of the selected session, because the user is reading its details.
     pub(super) fn acknowledge_selected(&mut self) -> Vec<Effect> {
         let Some((profile, record)) = self.selected_session() else { return Vec::new() };
         if !self.acknowledged.has_unacknowledged(profile, record) {
@@ -256,11 +259,11 @@ impl Model {
     fn set_sort(&mut self, sort: Sort, now: Moment) {
         self.table.set_sort(sort);
         self.rebuild_rows();
-        let way = if sort.reversed { ", reversed" } else { "" };
-        self.notify(now, NoticeLevel::Info, format!("sorted by {}{way}", sort.column.name()));
+        let direction = if sort.reversed { ", reversed" } else { "" };
+        self.notify(now, NoticeLevel::Info, format!("sorted by {}{direction}", sort.column.name()));
     }
 
-    /// Moves the selection, or scrolls the pane that has the keyboard.
+    /// Moves the selection in the table, or scrolls another pane.
     fn scroll_pane(&mut self, action: Action, pane: Pane) {
         if pane.is_events() {
             self.scroll_events(Some(action));
@@ -274,7 +277,7 @@ impl Model {
         }
     }
 
-    /// Scrolls the events of the pane that has the keyboard; without an action only as far as its height demands.
+    /// Scrolls the events of the focused pane. Without an action, scrolls only as far as its height demands.
     pub(super) fn scroll_events(&mut self, action: Option<Action>) {
         let scope = match self.focus.pane() {
             Pane::Events => Some(EventScope::All),
@@ -345,8 +348,8 @@ impl Model {
                 self.notify_unavailable_in_replay(now);
                 Vec::new()
             }
-            Some(what @ (Copyable::Connect | Copyable::Selenium | Copyable::LiveView)) => {
-                self.request_url(UrlRequest { id, copyable: what, reveal: false }, now)
+            Some(copyable @ (Copyable::Connect | Copyable::Selenium | Copyable::LiveView)) => {
+                self.request_url(UrlRequest { id, copyable, reveal: false }, now)
             }
         }
     }

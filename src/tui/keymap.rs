@@ -1,94 +1,96 @@
-//! Every key, what it does, and how the help says it: one table, which the README is held against.
+//! The key bindings: one table of keystrokes, their actions and their help texts. A test compares the README with it.
+//!
+//! This module only looks up actions. `key_handler` performs them.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-/// What a key asks for, on the table or the details.
+/// An action that a keystroke triggers in a pane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// One row or line down.
+    /// Moves one row or line down.
     Down,
-    /// One row or line up.
+    /// Moves one row or line up.
     Up,
-    /// To the first.
+    /// Moves to the first row or line.
     First,
-    /// To the last.
+    /// Moves to the last row or line.
     Last,
-    /// A screen down.
+    /// Moves one screen down.
     PageDown,
-    /// A screen up.
+    /// Moves one screen up.
     PageUp,
-    /// Details at full height.
+    /// Opens the details at full height.
     Open,
-    /// Back: from the details, the other pane, the filter.
+    /// Returns from a pane to the table, or clears the filter.
     Back,
-    /// To the next pane.
+    /// Moves the focus to the next pane.
     NextPane,
-    /// Copy a fresh connect URL.
+    /// Copies a fresh connect URL.
     CopyConnect,
-    /// Choose what to copy.
+    /// Opens the copy menu.
     CopyMenu,
-    /// Show a fresh connect URL, to be selected by hand.
+    /// Shows a fresh connect URL, to be selected by hand.
     Reveal,
-    /// Open the dashboard's page.
+    /// Opens the session's page of the dashboard.
     Dashboard,
-    /// Pause or go on polling.
+    /// Pauses or resumes polling, or a recording.
     Pause,
-    /// To the event before, of a recording.
+    /// Moves to the previous event of a recording.
     PreviousEvent,
-    /// To the next event of a recording.
+    /// Moves to the next event of a recording.
     NextEvent,
-    /// Poll now.
+    /// Polls now.
     Refresh,
-    /// Release the session, after a question.
+    /// Releases the session, after a question.
     Release,
-    /// Edit the filter.
+    /// Edits the filter.
     Filter,
-    /// Watch one more session.
+    /// Watches one more session.
     AddSession,
-    /// Show flagged sessions only, or all again.
+    /// Shows only sessions with alerts, or all sessions again.
     ToggleAlertsOnly,
-    /// All flags are known.
+    /// Acknowledges all alerts.
     Acknowledge,
-    /// Hide the session.
+    /// Mutes the session, which hides its row.
     Mute,
-    /// Show all that were hidden.
+    /// Unmutes all sessions.
     Unmute,
-    /// The newest sessions of the project, in whatever state.
+    /// Shows the newest sessions of the project, in any state.
     Recent,
-    /// The events of all sessions.
+    /// Shows the events of all sessions.
     Events,
-    /// Sort by the next column.
+    /// Sorts by the next column.
     Sort,
-    /// Reverse the order.
+    /// Reverses the order.
     Reverse,
-    /// Hide or show metadata.
+    /// Hides or shows metadata.
     HideMetadata,
-    /// What polling costs, and past failures.
+    /// Shows poll statistics and past failures.
     Failures,
-    /// This help.
+    /// Shows the help.
     Help,
-    /// Repaint the screen.
+    /// Repaints the screen.
     Repaint,
-    /// Suspend the program.
+    /// Suspends the program.
     Suspend,
-    /// Quit.
+    /// Quits the program.
     Quit,
 }
 
-/// A line of the table.
+/// One line of the help: some keystrokes, and their actions.
 #[derive(Clone, Copy, Debug)]
 pub struct Binding {
-    /// The keys, as the help writes them.
+    /// The names of the keystrokes in the help.
     pub keys: &'static str,
-    /// The keys themselves, and what each does.
+    /// The keystrokes, each with its action.
     pub actions: &'static [(KeyChord, Action)],
-    /// What they do, in the help.
+    /// The description in the help.
     pub help: &'static str,
-    /// What the footer calls it, where it is among the few that the footer has room for.
+    /// The description in the footer; `None` if the footer does not show this binding.
     pub hint: Option<&'static str>,
 }
 
-/// A key without its event's other details.
+/// A keystroke: the modifiers that are held down, and the key.
 pub type KeyChord = (KeyModifiers, KeyCode);
 
 const fn unmodified(code: KeyCode) -> KeyChord {
@@ -103,7 +105,7 @@ const fn ctrl(letter: char) -> KeyChord {
     (KeyModifiers::CONTROL, KeyCode::Char(letter))
 }
 
-/// All keys, in the order of the help.
+/// All bindings, in the order of the help.
 pub const BINDINGS: &[Binding] = &[
     Binding {
         keys: "c",
@@ -271,19 +273,20 @@ pub const BINDINGS: &[Binding] = &[
     },
 ];
 
-/// The keys of a keepwatch that may release sessions, or of one that may not.
+/// Returns the available bindings: all of them, or all but the release in read-only mode.
 pub fn bindings(may_release: bool) -> impl Iterator<Item = &'static Binding> {
     let releases = |binding: &Binding| binding.actions.iter().any(|(_, action)| *action == Action::Release);
     BINDINGS.iter().filter(move |binding| may_release || !releases(binding))
 }
 
-/// What a key does; `None` for one that is bound to nothing.
+/// Returns the action of a keystroke, or `None` if it has none.
 #[must_use]
 pub fn action_for(event: &KeyEvent) -> Option<Action> {
-    // Some terminals say SHIFT beside the capital letter, some do not: the letter says it all.
+    // Only some terminals report SHIFT with a capital letter. The letter alone identifies the keystroke.
     let modifiers = event.modifiers.difference(KeyModifiers::SHIFT);
     let mut actions = BINDINGS.iter().flat_map(|binding| binding.actions);
-    actions.find(|((held, code), _)| *held == modifiers && *code == event.code).map(|(_, action)| *action)
+    let action = actions.find(|((held, code), _)| *held == modifiers && *code == event.code);
+    action.map(|(_, action)| *action)
 }
 
 /// An entry of the copy menu.
@@ -295,15 +298,15 @@ pub enum Copyable {
     Connect,
     /// A fresh `seleniumRemoteUrl`.
     Selenium,
-    /// The URL of the live view, fresh.
+    /// A fresh URL of the live view.
     LiveView,
-    /// The link to the dashboard's page.
+    /// The link to the session's page of the dashboard.
     Dashboard,
-    /// What was observed of the session, as text for a ticket.
+    /// The evidence: a text report about the session, for a support ticket.
     Evidence,
 }
 
-/// The copy menu: key, entry, what it is called.
+/// The copy menu: the letter, the entry and its label.
 pub const COPY_MENU: [(char, Copyable, &str); 6] = [
     ('i', Copyable::Id, "session id"),
     ('c', Copyable::Connect, "connect URL (fresh)"),
@@ -314,7 +317,7 @@ pub const COPY_MENU: [(char, Copyable, &str); 6] = [
 ];
 
 impl Copyable {
-    /// What it is called in a sentence.
+    /// Returns the name for use in a sentence.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -334,7 +337,7 @@ mod tests {
     use std::collections::HashSet;
 
     #[test]
-    fn no_key_is_bound_twice() {
+    fn no_keystroke_is_bound_twice() {
         let mut seen = HashSet::new();
         for (key, _) in BINDINGS.iter().flat_map(|binding| binding.actions) {
             assert!(seen.insert(*key), "{key:?}");
@@ -342,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn a_capital_letter_is_the_same_with_and_without_shift() {
+    fn shift_is_ignored_for_capital_letters() {
         let key = |modifiers| KeyEvent::new(KeyCode::Char('G'), modifiers);
         assert_eq!(action_for(&key(KeyModifiers::NONE)), Some(Action::Last));
         assert_eq!(action_for(&key(KeyModifiers::SHIFT)), Some(Action::Last));

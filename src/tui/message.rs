@@ -10,7 +10,7 @@ use keepwatch_core::clock::Moment;
 /// A message to the model.
 #[derive(Debug)]
 pub enum Message {
-    /// The poller of a profile reports.
+    /// The poller of a profile finished a request.
     Report(ProfileId, Box<Report>),
     /// A key was pressed.
     Key(KeyEvent),
@@ -18,13 +18,13 @@ pub enum Message {
     Paste(String),
     /// The screen has a new size, in columns and rows.
     Resize(u16, u16),
-    /// A copy succeeded or failed: the name of what was copied, and how or why.
+    /// A copy succeeded or failed: the name of the copied item, and the route it took or the error.
     Copied(String, Result<String, String>),
     /// The machine slept from the first moment to the second.
     Slept(Moment, Moment),
     /// The browser could not be opened.
     BrowserFailed(String),
-    /// Something cannot be written to the disk, or the history was loaded.
+    /// A write to the disk failed, or the history was loaded.
     Persistence(PersistenceEvent),
     /// The program continues after a suspension.
     Resumed,

@@ -1,4 +1,5 @@
-//! The program on the screen: its state, what changes it, and the loop that owns both.
+//! The terminal user interface: the state of the screen, the messages that change it, and the event loop that owns
+//! both.
 //!
 //! ```text
 //!   Message ──► Model::update ──► Vec<Effect>      pure; effects are data
@@ -6,6 +7,8 @@
 //!      │             ▼ &Model, now
 //!   event_loop: the only select!     effect_runner: performs them
 //! ```
+//!
+//! The model does no I/O and reads no clock. Only `effect_runner` acts on the outside world.
 
 mod acknowledged;
 mod effect;

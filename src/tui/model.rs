@@ -4,12 +4,12 @@
 //!   Model ─┬─ profiles       sessions and events of each profile       (profiles)
 //!          ├─ table          rows, selection, order, filter            (table_state)
 //!          ├─ scroll         details and events                        (scroll)
-//!          ├─ focus          what keystrokes go to                     (focus)
+//!          ├─ focus          the receiver of keystrokes                (focus)
 //!          ├─ recent         the newest sessions of the project        (recent)
-//!          ├─ url_requests   connect URLs on their way                 (url_requests)
+//!          ├─ url_requests   pending requests for connect URLs         (url_requests)
 //!          ├─ notice         a sentence to the user                    (notice)
-//!          ├─ known          acknowledged flags                        (flags)
-//!          ├─ replay         how far a recording is played             (replay_state)
+//!          ├─ acknowledged   alerts that the user has seen             (acknowledged)
+//!          ├─ replay         position in a recording                   (replay_state)
 //!          └─ viewport       the layout, as the view computed it       (viewport)
 //! ```
 
@@ -42,25 +42,25 @@ pub struct Model {
     pub(crate) table: TableState,
     /// The scroll positions of the other panes.
     pub(crate) scroll: ScrollState,
-    /// What keystrokes go to.
+    /// The receiver of keystrokes.
     pub(crate) focus: Focus,
     /// The newest sessions of the project.
     pub(crate) recent: RecentSessions,
     /// The sentence to the user.
     pub(crate) notice: Option<Notice>,
-    /// The flags that the user has acknowledged.
+    /// The alerts that the user has acknowledged.
     pub(crate) acknowledged: AcknowledgedAlerts,
-    /// The end of the events at the last keystroke. Later events are new.
+    /// The end of the timeline at the last keystroke. Later events are new.
     pub(crate) read_cursors: ReadCursors,
     /// True while the user pauses polling.
     pub(crate) paused: bool,
-    /// How far the recording is played, if one is shown instead of the API.
+    /// The position in the recording, if a recording is shown instead of live sessions.
     pub(crate) replay: Option<ReplayProgress>,
-    /// A short label for what cannot be written to the disk.
+    /// A short label for the file or database that cannot be written.
     pub(crate) persistence_warning: Option<&'static str>,
     /// True if metadata is hidden.
     pub(crate) hide_metadata: bool,
-    /// The connect URLs on their way.
+    /// The pending requests for connect URLs.
     pub(super) url_requests: UrlRequests,
     /// The size of the screen, in columns and rows.
     size: (u16, u16),
@@ -68,12 +68,12 @@ pub struct Model {
     viewport: Viewport,
     /// The window title.
     pub(super) title: WindowTitle,
-    /// True once the user was told that the clocks differ.
+    /// True once a notice has reported that the clocks differ.
     pub(super) has_notified_skew: bool,
 }
 
 impl Model {
-    /// A model that has seen nothing of these profiles, for a screen of `size` columns and rows.
+    /// Creates a model that has received no report, for a screen of `size` columns and rows.
     #[must_use]
     pub fn new(settings: Settings, first: ProfileInfo, others: Vec<ProfileInfo>, size: (u16, u16)) -> Self {
         Self {
@@ -98,7 +98,7 @@ impl Model {
         }
     }
 
-    /// The size of the screen, in columns and rows.
+    /// Returns the size of the screen, in columns and rows.
     #[must_use]
     pub fn size(&self) -> (u16, u16) {
         self.size
@@ -108,14 +108,14 @@ impl Model {
         self.size = size;
     }
 
-    /// The layout of the screen after the last update.
+    /// Returns the layout of the screen after the last update.
     #[must_use]
     pub fn viewport(&self) -> &Viewport {
         &self.viewport
     }
 
-    /// Keeps the layout that the view computed for this model, and scrolls what no longer fits into it: the selected row
-    /// stays visible, and no pane scrolls past its end.
+    /// Stores the layout that the view computed for this model, and adjusts the scroll positions to it: the selected
+    /// row stays visible, and no pane scrolls past its end.
     pub fn set_viewport(&mut self, viewport: Viewport) {
         let before = std::mem::replace(&mut self.viewport, viewport);
         self.table.scroll_to_selection(viewport.table_rows());
@@ -140,59 +140,60 @@ impl Model {
         self.table.select(id);
     }
 
-    /// The profiles, with their sessions and events.
+    /// Returns the profiles, with their sessions and events.
     #[must_use]
     pub fn profiles(&self) -> &Profiles {
         &self.profiles
     }
 
-    /// The record of the selected session, and its profile.
+    /// Returns the record of the selected session, and its profile.
     #[must_use]
     pub fn selected_session(&self) -> Option<(ProfileId, &Record)> {
         self.profiles.find(self.table.selected()?)
     }
 
-    /// The event that keystrokes on the events page act on, and its profile: the last visible one.
+    /// Returns the event that keystrokes on the events page act on, and its profile. It is the last visible event.
     #[must_use]
     pub fn selected_event(&self) -> Option<(ProfileId, &Event)> {
         let anchor = self.scroll.anchor();
         let anchored = anchor.and_then(|anchor| Some((anchor, self.profiles.event(anchor)?)));
-        anchored.or_else(|| self.profiles.newest_events().next()).map(|(at, event)| (at.profile, event))
+        let selected = anchored.or_else(|| self.profiles.newest_events().next());
+        selected.map(|(event_ref, event)| (event_ref.profile, event))
     }
 
-    /// The time at the server; with several profiles, at the first one's.
+    /// Returns the server's time. With several profiles, it is the time of the first profile's server.
     #[must_use]
     pub fn server_time(&self, now: Moment) -> Timestamp {
         self.profiles.screen_time(now)
     }
 
-    /// The age of a profile's data once it is late: older than three intervals, without a pause.
+    /// Returns the age of a profile's data if it is stale: older than three poll intervals, and polling is not paused.
     #[must_use]
     pub fn stale_data_age(&self, profile: ProfileId, now: Moment) -> Option<Duration> {
         let age = now.since(self.profiles.get(profile).tracker.health().last_success?.received);
-        // A recording merges replies that say the same into one, at the time of the last.
+        // A recording merges equal responses into one, at the time of the last, so gaps between them are normal.
         let expects_data = !self.paused && self.replay.is_none() && self.expects_responses(profile);
         (expects_data && age > self.stale_after()).then_some(age)
     }
 
-    /// True if a profile is polled at each interval. Sessions that do not exist are polled less often.
+    /// Returns true if a profile is polled at each interval. Sessions that do not exist are polled less often.
     pub(super) fn expects_responses(&self, profile: ProfileId) -> bool {
         !self.settings.targets.lists().is_empty()
             || self.profiles.get(profile).tracker.records().any(|it| !it.is_final() && !it.is_not_found())
     }
 
-    /// The age at which data is late.
+    /// Returns the age from which data is stale.
     pub(super) fn stale_after(&self) -> Duration {
         self.settings.poll_limits.interval.saturating_mul(3)
     }
 
-    /// True if anything is polled. Named sessions that have ended are not.
+    /// Returns true if anything is polled. Named sessions that have ended are not polled.
     #[must_use]
     pub fn is_polling(&self) -> bool {
         !self.settings.targets.lists().is_empty() || self.profiles.records().any(|(_, it)| !it.is_final())
     }
 
-    /// Shows a sentence to the user.
+    /// Shows a notice to the user.
     pub(super) fn notify(&mut self, now: Moment, level: NoticeLevel, text: String) {
         self.notice = Some(Notice::new(now, level, text, self.settings.clock_speed));
     }

@@ -1,6 +1,6 @@
-//! Sessions that the reader does not want to hear of: they have no row, and their flags neither count nor ring. Pure.
+//! Muted sessions: they have no row, and their alerts are not counted and ring no bell. Pure.
 //!
-//! Muting hides; it never stops the polling, and the counts of statuses go on counting them.
+//! Muting only hides a session. It is still polled, and still counted by its status.
 
 use std::collections::HashSet;
 
@@ -12,12 +12,12 @@ use keepwatch_core::clock::Moment;
 use keepwatch_core::session::SessionId;
 use keepwatch_core::tracker::Event;
 
-/// The sessions that are muted.
+/// The muted sessions.
 #[derive(Clone, Debug, Default)]
 pub struct MutedSessions(HashSet<SessionId>);
 
 impl MutedSessions {
-    /// Whether this one is.
+    /// Returns true if the session is muted.
     #[must_use]
     pub fn contains(&self, id: &SessionId) -> bool {
         self.0.contains(id)
@@ -28,7 +28,7 @@ impl MutedSessions {
         self.0.insert(id);
     }
 
-    /// Forgets the sessions that are not on record any more.
+    /// Removes the sessions that no profile has a record of any more.
     fn retain_recorded(&mut self, profiles: &Profiles) {
         self.0.retain(|id| profiles.record(id).is_some());
     }
@@ -38,7 +38,7 @@ impl MutedSessions {
         self.0.remove(id);
     }
 
-    /// Whether an event is of one that is.
+    /// Returns true if the event belongs to a muted session.
     pub(super) fn mutes_event(&self, event: &Event) -> bool {
         event.id.as_ref().is_some_and(|id| self.contains(id))
     }
@@ -51,7 +51,7 @@ impl FromIterator<SessionId> for MutedSessions {
 }
 
 impl Model {
-    /// Hides the selected session.
+    /// Mutes the selected session.
     pub(super) fn mute_selected(&mut self, now: Moment) -> Vec<Effect> {
         let Some(id) = self.table.selected().cloned() else {
             self.notify(now, NoticeLevel::Error, "no session is selected".into());
@@ -65,7 +65,7 @@ impl Model {
         self.update_title().into_iter().collect()
     }
 
-    /// Shows all that were hidden.
+    /// Unmutes all sessions.
     pub(super) fn unmute_all(&mut self, now: Moment) -> Vec<Effect> {
         let count = self.table.rows().counts().muted;
         *self.table.muted_mut() = MutedSessions::default();

@@ -1,4 +1,5 @@
-//! When the screen will next differ by itself: a countdown, an age, a notice that goes. The event loop sleeps until then.
+//! The time of the next change on the screen without any message: a countdown, an age, or a notice that expires. The
+//! event loop sleeps until then.
 
 use std::time::Duration;
 
@@ -9,13 +10,14 @@ use keepwatch_core::clock::Moment;
 use keepwatch_core::session::Phase;
 use keepwatch_core::tracker::TimeLeft;
 
-/// A countdown from here on shows minutes only.
+/// The time left from which a countdown shows minutes only.
 pub(crate) const MINUTES_ONLY_FROM: Duration = Duration::from_secs(60 * 60);
 
 impl Model {
-    /// Returns when the screen will next differ by itself, on the monotonic clock; `None` if it never will.
+    /// Returns the time at which the screen next changes without any message, on the monotonic clock, or `None` if it
+    /// never will.
     ///
-    /// Only visible rows count. All ticking texts change on one common second, the server's.
+    /// Only visible rows and the selected session count. All countdowns tick together, with the server's seconds.
     #[must_use]
     pub fn next_change(&self, now: Moment) -> Option<Duration> {
         let time_until = |until: Duration| until.saturating_sub(now.boot);
@@ -26,11 +28,11 @@ impl Model {
             wake_in(wait.max(Duration::from_millis(1)));
         }
         let server = self.server_time(now);
-        let second = Duration::from_nanos(
+        let next_second = Duration::from_nanos(
             1_000_000_000_u64.saturating_sub(u64::from(server.timestamp_subsec_nanos())),
         );
         let until_second =
-            |seconds: u64| second.saturating_add(Duration::from_secs(seconds.saturating_sub(1)));
+            |seconds: u64| next_second.saturating_add(Duration::from_secs(seconds.saturating_sub(1)));
         if let Focus::Reveal { until, .. } = self.focus {
             wake_in(time_until(until).min(until_second(1)));
         }
@@ -59,7 +61,7 @@ impl Model {
                     ));
                 }
                 TimeLeft::Remaining(_) => wake_in(until_second(1)),
-                // How long a session is overdue depends on the newest reply only.
+                // These texts change with the next response only.
                 TimeLeft::Unknown
                 | TimeLeft::Starting
                 | TimeLeft::Expiring
@@ -75,7 +77,7 @@ impl Model {
         wait.map(|wait| now.mono.saturating_add(wait))
     }
 
-    /// True if a countdown to the next try is visible.
+    /// Returns true if the countdown to the next retry is visible.
     fn shows_retry_countdown(&self, profile: ProfileId, now: Moment) -> bool {
         let next = self
             .profiles
@@ -84,7 +86,7 @@ impl Model {
             .health()
             .failure_streak
             .as_ref()
-            .and_then(|failing| failing.next);
+            .and_then(|streak| streak.next);
         !self.paused && next.is_some_and(|next| next.boot > now.boot)
     }
 }

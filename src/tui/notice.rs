@@ -1,26 +1,26 @@
-//! A sentence to the user, shown for a few seconds in place of the key hints.
+//! Notices: one-line messages to the user, shown for a few seconds in place of the footer's hints.
 
 use std::time::Duration;
 
 use keepwatch_core::clock::Moment;
 
-/// How long a notice stays.
+/// The time for which a notice is shown.
 const NOTICE_DURATION: Duration = Duration::from_secs(5);
-/// How long a notice of an error stays.
+/// The time for which an error notice is shown.
 const ERROR_NOTICE_DURATION: Duration = Duration::from_secs(10);
 
-/// A sentence to the user.
+/// A one-line message to the user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
-    /// The sentence.
+    /// The text.
     pub text: String,
-    /// How it is meant.
+    /// The kind of notice.
     pub level: NoticeLevel,
-    /// The time at which it goes, on the clock since boot.
+    /// The time at which it is hidden, on the clock since boot.
     pub until: Duration,
 }
 
-/// How a notice is meant.
+/// The kind of a notice, which decides its glyph, colour and duration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoticeLevel {
     /// Success.
@@ -32,14 +32,14 @@ pub enum NoticeLevel {
 }
 
 impl Notice {
-    /// A notice from `now` on, on a clock that runs `speed` times as fast as real time.
+    /// Creates a notice that is shown from `now` on. The clock runs `speed` times as fast as real time.
     #[must_use]
     pub fn new(now: Moment, level: NoticeLevel, text: String, speed: u32) -> Self {
-        let stay = if level == NoticeLevel::Error { ERROR_NOTICE_DURATION } else { NOTICE_DURATION };
-        Self { text, level, until: now.boot.saturating_add(stay.saturating_mul(speed)) }
+        let duration = if level == NoticeLevel::Error { ERROR_NOTICE_DURATION } else { NOTICE_DURATION };
+        Self { text, level, until: now.boot.saturating_add(duration.saturating_mul(speed)) }
     }
 
-    /// True if its time is over.
+    /// Returns true if the notice must be hidden.
     #[must_use]
     pub fn is_expired(&self, now: Moment) -> bool {
         self.until <= now.boot

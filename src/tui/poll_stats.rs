@@ -1,5 +1,7 @@
-//! What the asking costs: how many requests there were, how much came, and how long it took. Pure, and as small after a
-//! month as after a minute: a minute by its seconds, and the newest replies.
+//! Poll statistics of one profile: the number and size of responses in the last minute, latencies, and the rate limit.
+//! Pure.
+//!
+//! The memory is bounded: totals for each of the last 60 seconds, and the latencies of the newest responses.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -8,55 +10,57 @@ use crate::api::RateLimit;
 use crate::poll::Report;
 use keepwatch_core::clock::Moment;
 
-/// So much of the past is added up, in seconds.
+/// The time that the totals cover, in seconds.
 const WINDOW_SECS: u64 = 60;
-/// Of so many replies the median is taken.
+/// The number of newest responses whose median latency is computed.
 const LATENCY_SAMPLES: usize = 64;
 
-/// What the asking cost lately, by the reports.
+/// Statistics about the requests of one profile, from its reports.
 #[derive(Clone, Debug, Default)]
 pub struct PollStats {
-    /// By the second since boot in which the answers came; the oldest first, none twice.
+    /// Totals for each second that had a report, the oldest first. No second is there twice.
     seconds: VecDeque<SecondTotals>,
-    /// How long the newest replies took, the newest last.
+    /// Latencies of the newest responses, the newest last.
     latencies: VecDeque<Duration>,
-    /// What the server says is left of its limit, and when it said so.
+    /// The newest rate limit that a response contained, and when that response arrived.
     rate_limit: Option<(RateLimit, Moment)>,
-    /// When the newest answer came.
+    /// The time of the newest report.
     last_received: Option<Moment>,
 }
 
+/// Totals for one second.
 #[derive(Clone, Copy, Debug)]
 struct SecondTotals {
+    /// The second, counted from the boot of this machine.
     at: u64,
     requests: u64,
     bytes: u64,
 }
 
-/// What a minute came to.
+/// Totals for one minute.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MinuteTotals {
-    /// Requests that were answered, or were not and were given up.
+    /// The number of requests that finished, with a response or an error.
     pub requests: u64,
-    /// Bytes of what came, unpacked.
+    /// The size of the responses, in bytes after decompression.
     pub bytes: u64,
 }
 
-/// How long replies took.
+/// Latencies of the newest responses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LatencyStats {
-    /// The middle one of the newest.
+    /// The median.
     pub median: Duration,
-    /// The newest.
+    /// The latency of the newest response.
     pub last: Duration,
 }
 
 impl PollStats {
-    /// Takes a report down.
+    /// Adds a report.
     pub fn add_report(&mut self, report: &Report) {
         let at = report.received.boot.as_secs();
         match self.seconds.back_mut() {
-            // What comes late to us counts where we are.
+            // A report that is older than the newest second counts in the newest second.
             Some(newest) if newest.at >= at => {
                 newest.requests = newest.requests.saturating_add(1);
                 newest.bytes = newest.bytes.saturating_add(report.bytes);
@@ -73,12 +77,12 @@ impl PollStats {
             self.latencies.push_back(report.received.since(report.sent));
         }
         self.last_received = Some(report.received);
-        if let Some(allowance) = report.rate_limit {
-            self.rate_limit = Some((allowance, report.received));
+        if let Some(rate_limit) = report.rate_limit {
+            self.rate_limit = Some((rate_limit, report.received));
         }
     }
 
-    /// What the minute up to the newest answer came to; nothing before the first.
+    /// Returns the totals for the minute before the newest report, or `None` before the first report.
     #[must_use]
     pub fn minute_totals(&self) -> Option<MinuteTotals> {
         self.seconds.back()?;
@@ -88,7 +92,7 @@ impl PollStats {
         }))
     }
 
-    /// How long replies took; `None` before the first.
+    /// Returns the latencies, or `None` before the first response.
     #[must_use]
     pub fn latency(&self) -> Option<LatencyStats> {
         let mut sorted: Vec<Duration> = self.latencies.iter().copied().collect();
@@ -97,12 +101,13 @@ impl PollStats {
         Some(LatencyStats { median, last: self.latencies.back().copied()? })
     }
 
-    /// How many more requests the server would answer, and for how long, as of the newest answer.
+    /// Returns the number of requests that the rate limit still allows, and the time until it resets, both at the time
+    /// of the newest report. `None` if the limit is unknown or has been reset since.
     #[must_use]
     pub fn rate_limit_left(&self) -> Option<(u32, Duration)> {
-        let (RateLimit { remaining, resets_in: reset }, received) = self.rate_limit?;
-        let reset_in = reset.saturating_sub(self.last_received?.since(received));
-        (!reset_in.is_zero()).then_some((remaining, reset_in))
+        let (RateLimit { remaining, resets_in }, received) = self.rate_limit?;
+        let resets_in = resets_in.saturating_sub(self.last_received?.since(received));
+        (!resets_in.is_zero()).then_some((remaining, resets_in))
     }
 }
 
@@ -113,62 +118,53 @@ mod tests {
     use keepwatch_core::session::{ApiError, ApiErrorKind, List};
     use keepwatch_core::testing::moment;
 
-    /// One that came at `at` seconds, after `took` milliseconds.
-    fn report(at: f64, took: u64, bytes: u64, outcome: Result<ResponseBody, ApiError>) -> Report {
-        let sent = moment(at);
-        let received = sent.plus(Duration::from_millis(took));
+    /// A report about a request that was sent at `sent_at` seconds and took `latency_ms` milliseconds.
+    fn report(sent_at: f64, latency_ms: u64, bytes: u64, result: Result<ResponseBody, ApiError>) -> Report {
+        let sent = moment(sent_at);
+        let received = sent.plus(Duration::from_millis(latency_ms));
         let request = Request::List(List::Running);
-        Report {
-            request,
-            sent,
-            received,
-            date: None,
-            bytes,
-            rate_limit: None,
-            result: outcome,
-            next_attempt: None,
-        }
+        Report { request, sent, received, date: None, bytes, rate_limit: None, result, next_attempt: None }
     }
 
-    fn successful_report(at: f64, took: u64, bytes: u64) -> Report {
-        report(at, took, bytes, Ok(ResponseBody::Projects(Vec::new())))
+    fn successful_report(sent_at: f64, latency_ms: u64, bytes: u64) -> Report {
+        report(sent_at, latency_ms, bytes, Ok(ResponseBody::Projects(Vec::new())))
     }
 
     #[test]
-    fn only_the_last_minute_counts_and_it_takes_no_more_room_than_that() {
-        let mut effort = PollStats::default();
-        assert_eq!((effort.minute_totals(), effort.latency()), (None, None));
+    fn only_last_minute_is_kept() {
+        let mut stats = PollStats::default();
+        assert_eq!((stats.minute_totals(), stats.latency()), (None, None));
         for at in 0..10_000_u32 {
-            effort.add_report(&successful_report(f64::from(at) / 4.0, 10, 100));
+            stats.add_report(&successful_report(f64::from(at) / 4.0, 10, 100));
         }
-        assert_eq!(effort.minute_totals(), Some(MinuteTotals { requests: 240, bytes: 24_000 }));
-        assert!(effort.seconds.len() <= 60 && effort.latencies.len() <= LATENCY_SAMPLES);
-        effort.add_report(&successful_report(9_999.0, 10, 7));
-        assert_eq!(effort.minute_totals(), Some(MinuteTotals { requests: 1, bytes: 7 }));
+        assert_eq!(stats.minute_totals(), Some(MinuteTotals { requests: 240, bytes: 24_000 }));
+        assert!(stats.seconds.len() <= 60 && stats.latencies.len() <= LATENCY_SAMPLES);
+        stats.add_report(&successful_report(9_999.0, 10, 7));
+        assert_eq!(stats.minute_totals(), Some(MinuteTotals { requests: 1, bytes: 7 }));
     }
 
     #[test]
-    fn what_failed_was_asked_too_but_took_no_time_that_says_anything() {
-        let mut effort = PollStats::default();
-        for took in [90, 70, 80] {
-            effort.add_report(&successful_report(1.0, took, 1000));
+    fn failed_request_counts_without_latency() {
+        let mut stats = PollStats::default();
+        for latency_ms in [90, 70, 80] {
+            stats.add_report(&successful_report(1.0, latency_ms, 1000));
         }
-        effort.add_report(&report(2.0, 10_000, 0, Err(ApiErrorKind::Timeout.into())));
-        assert_eq!(effort.minute_totals(), Some(MinuteTotals { requests: 4, bytes: 3000 }));
+        stats.add_report(&report(2.0, 10_000, 0, Err(ApiErrorKind::Timeout.into())));
+        assert_eq!(stats.minute_totals(), Some(MinuteTotals { requests: 4, bytes: 3000 }));
         let ms = Duration::from_millis;
-        assert_eq!(effort.latency(), Some(LatencyStats { median: ms(80), last: ms(80) }));
-        effort.add_report(&successful_report(3.0, 500, 1000));
-        assert_eq!(effort.latency(), Some(LatencyStats { median: ms(90), last: ms(500) }));
+        assert_eq!(stats.latency(), Some(LatencyStats { median: ms(80), last: ms(80) }));
+        stats.add_report(&successful_report(3.0, 500, 1000));
+        assert_eq!(stats.latency(), Some(LatencyStats { median: ms(90), last: ms(500) }));
     }
 
     #[test]
-    fn what_a_server_says_is_left_holds_until_it_is_given_anew() {
-        let mut effort = PollStats::default();
-        let allowance = Some(RateLimit { remaining: 12, resets_in: Duration::from_secs(48) });
-        effort.add_report(&Report { rate_limit: allowance, ..successful_report(1.0, 0, 0) });
-        effort.add_report(&successful_report(11.0, 0, 0));
-        assert_eq!(effort.rate_limit_left(), Some((12, Duration::from_secs(38))));
-        effort.add_report(&successful_report(49.0, 0, 0));
-        assert_eq!(effort.rate_limit_left(), None);
+    fn rate_limit_expires_at_reset() {
+        let mut stats = PollStats::default();
+        let rate_limit = Some(RateLimit { remaining: 12, resets_in: Duration::from_secs(48) });
+        stats.add_report(&Report { rate_limit, ..successful_report(1.0, 0, 0) });
+        stats.add_report(&successful_report(11.0, 0, 0));
+        assert_eq!(stats.rate_limit_left(), Some((12, Duration::from_secs(38))));
+        stats.add_report(&successful_report(49.0, 0, 0));
+        assert_eq!(stats.rate_limit_left(), None);
     }
 }

@@ -1,14 +1,14 @@
-//! The profiles, which are watched at the same time: one tracker for each, in the order of the command line, and the queries
-//! that the screen asks of all of them. Pure.
+//! The profiles of this run: a tracker for each, in the order of the command line, and the queries of the screen across
+//! all of them. Pure.
 //!
 //! ```text
-//!   --profile acme     ──► ProfileId 0: ProfileInfo, Fleet, Effort ─┐
-//!   --profile staging  ──► ProfileId 1: ProfileInfo, Fleet, Effort ─┴──► one table, one page of events
+//!   --profile acme     ──► ProfileId 0: ProfileInfo, SessionTracker, PollStats ─┐
+//!   --profile staging  ──► ProfileId 1: ProfileInfo, SessionTracker, PollStats ─┴──► one table, one page of events
 //! ```
 //!
-//! Profiles share nothing: lists, health, server clock and clusters of ends belong to one project. A session that several
-//! profiles have is shown once, with the record of one of them ([`Profiles::find`]). The events of the others about it are
-//! not shown and do not ring.
+//! Profiles share nothing: lists, health, server clock and clusters of ends belong to one project. If several profiles
+//! have a session, it is shown once, with the record of one of them ([`Profiles::find`]). The other profiles' events
+//! about that session are not shown and ring no bell.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -25,7 +25,8 @@ use keepwatch_core::text;
 use keepwatch_core::tracker::cost::ShortSessions;
 use keepwatch_core::tracker::{AlertThresholds, ChangeCounters, Event, Input, Record, Seq, SessionTracker};
 
-/// Identifies one profile of this run. Only [`Profiles::new`] creates ids, so that [`Profiles::get`] has a profile for each.
+/// Identifies one profile of this run. Only [`Profiles::new`] creates ids, so that [`Profiles::get`] has a profile for
+/// each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ProfileId(usize);
 
@@ -53,7 +54,7 @@ pub struct ProfileInfo {
     pub host: Option<String>,
     /// The last characters of the API key.
     pub key_tail: String,
-    /// Why there is no API key. Such a profile is not polled.
+    /// The reason why there is no API key. Such a profile is not polled.
     pub missing_key_reason: Option<String>,
 }
 
@@ -64,9 +65,9 @@ pub struct ProfileState {
     pub info: ProfileInfo,
     /// The sessions and events.
     pub tracker: SessionTracker,
-    /// The number, size and latency of the replies.
+    /// The number, size and latency of the responses.
     pub poll_stats: PollStats,
-    /// Writes down the inputs of the tracker; `None` if nothing is written.
+    /// The encoder of the tracker's inputs for the disk; `None` if nothing is written.
     pub(super) persistence: Option<ProfilePersistence>,
 }
 
@@ -84,11 +85,11 @@ pub struct Profiles {
     states: Vec<ProfileState>,
 }
 
-/// The names of several profiles, to tell them apart.
+/// The names of the profiles, if there are several.
 #[derive(Clone, Copy, Debug)]
 pub struct ProfileLabels<'a>(&'a Profiles);
 
-/// An event of one profile. The events of one profile are in order; those of two profiles are not.
+/// A reference to an event of one profile. The events of one profile are in order. Those of two profiles are not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EventRef {
     /// The profile.
@@ -97,12 +98,12 @@ pub struct EventRef {
     pub seq: Seq,
 }
 
-/// How far the events of each profile are read. Later events are new.
+/// Cursors into the timelines of the profiles: the events before each cursor are read, and later events are new.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReadCursors(BTreeMap<ProfileId, Seq>);
 
 impl ReadCursors {
-    /// Returns the first unread event of a profile: the first of all, if nothing is read.
+    /// Returns the first unread event of a profile. It is the first event of all if none is read.
     #[must_use]
     pub fn get(&self, profile: ProfileId) -> Seq {
         self.0.get(&profile).copied().unwrap_or(0)
@@ -115,7 +116,7 @@ impl ReadCursors {
 }
 
 impl EventRef {
-    /// True if this event comes before `anchor` in a list of events with the newest first that has the anchor.
+    /// Returns true if this event precedes `anchor` in a list that has the newest event first and contains `anchor`.
     pub(super) fn is_newer_than(self, anchor: Self) -> bool {
         self.profile != anchor.profile || self.seq > anchor.seq
     }
@@ -154,7 +155,7 @@ impl<'a> ProfileLabels<'a> {
 }
 
 impl Profiles {
-    /// Creates profiles that have seen nothing, with these thresholds for flags.
+    /// Creates profiles without sessions and events, with these thresholds for alerts.
     #[must_use]
     pub fn new(
         first: ProfileInfo,
@@ -176,13 +177,13 @@ impl Profiles {
         self.states.iter().enumerate().map(|(position, profile)| (ProfileId(position), profile))
     }
 
-    /// Returns the id of the first profile: the only one, in most runs.
+    /// Returns the id of the first profile. In most runs it is the only one.
     #[must_use]
     pub fn first_id(&self) -> ProfileId {
         ProfileId(0)
     }
 
-    /// Returns the first profile: the only one, in most runs.
+    /// Returns the first profile. In most runs it is the only one.
     #[must_use]
     pub fn first(&self) -> &ProfileState {
         self.get(self.first_id())
@@ -198,7 +199,7 @@ impl Profiles {
         &self.states[id.0]
     }
 
-    /// Returns a profile, to be changed.
+    /// Returns a profile for a change.
     #[expect(
         clippy::indexing_slicing,
         reason = "each id comes from this list, which never changes its length"
@@ -207,7 +208,7 @@ impl Profiles {
         &mut self.states[id.0]
     }
 
-    /// True if there are several profiles.
+    /// Returns true if there are several profiles.
     #[must_use]
     pub fn is_multi_profile(&self) -> bool {
         self.states.len() > 1
@@ -225,7 +226,7 @@ impl Profiles {
         self.labels().map(|labels| labels.get(id))
     }
 
-    /// Applies an input to the tracker of a profile. Returns the events that it caused, and the commands that write it down.
+    /// Applies an input to the tracker of a profile. Returns the events that it caused, and the commands that store it.
     pub fn apply(&mut self, id: ProfileId, input: Input) -> (Vec<Event>, Vec<PersistenceCommand>) {
         let ProfileState { tracker, persistence, .. } = self.get_mut(id);
         match persistence {
@@ -234,15 +235,16 @@ impl Profiles {
         }
     }
 
-    /// Forgets all sessions and events.
+    /// Removes all sessions and events.
     pub fn reset(&mut self, thresholds: &AlertThresholds, owner_key: Option<&MetadataPath>) {
         for profile in &mut self.states {
             *profile = ProfileState::new(std::mem::take(&mut profile.info), thresholds, owner_key);
         }
     }
 
-    /// Returns the record to show for a session, and its profile. If several profiles have the session, the first one with a
-    /// reply about it comes first; then the first one that may have it; then the first one that does not find it.
+    /// Returns the record to show for a session, and its profile. If several profiles have the session, the choice is
+    /// the first profile that has received it, or else the first that still waits for a response, or else the first for
+    /// which it was not found.
     #[must_use]
     pub fn find(&self, id: &SessionId) -> Option<(ProfileId, &Record)> {
         let mut records = self.iter().filter_map(|(profile, state)| Some((profile, state.tracker.get(id)?)));
@@ -265,16 +267,16 @@ impl Profiles {
 
     /// Returns the records of all sessions, each once, in no order.
     pub fn records(&self) -> impl Iterator<Item = (ProfileId, &Record)> {
-        let all = self.iter();
-        let all =
-            all.flat_map(|(profile, state)| state.tracker.records().map(move |record| (profile, record)));
-        all.filter(|(profile, record)| self.owns(*profile, &record.id))
+        let records = self
+            .iter()
+            .flat_map(|(profile, state)| state.tracker.records().map(move |record| (profile, record)));
+        records.filter(|(profile, record)| self.owns(*profile, &record.id))
     }
 
-    /// True if the session is shown with the record of this profile, or if no profile has it.
+    /// Returns true if the session is shown with the record of this profile, or if it is not on record.
     #[must_use]
     pub fn owns(&self, profile: ProfileId, id: &SessionId) -> bool {
-        // A single profile owns all sessions. Rows ask this for each of them, so it saves a lookup.
+        // A single profile owns all sessions. This saves a lookup for each row.
         matches!(self.states.as_slice(), [_only]) || self.find(id).is_none_or(|(owner, _)| owner == profile)
     }
 
@@ -287,13 +289,13 @@ impl Profiles {
         }
     }
 
-    /// True if there is no session.
+    /// Returns true if there is no session.
     #[must_use]
     pub fn has_no_sessions(&self) -> bool {
         self.states.iter().all(|profile| profile.tracker.is_empty())
     }
 
-    /// Returns the time until a tracker has something to do because time has passed.
+    /// Returns the time until a tracker next changes because time has passed.
     #[must_use]
     pub fn next_deadline(&self, now: Moment) -> Option<Duration> {
         self.states.iter().filter_map(|profile| profile.tracker.next_deadline(now)).min()
@@ -311,30 +313,32 @@ impl Profiles {
         )
     }
 
-    /// Returns how many columns of a session's id tell it from all others: at least 8.
+    /// Returns the number of columns of a session's id that distinguish it from all others. It is at least 8.
     #[must_use]
     pub fn id_columns(&self, id: &SessionId) -> usize {
         self.states.iter().map(|profile| profile.tracker.id_columns(id)).max().unwrap_or(0)
     }
 
-    /// Returns the time that the screen shows, on which all texts tick: that of the first profile's server.
+    /// Returns the time that the screen shows: that of the first profile's server. All countdowns tick with it.
     #[must_use]
     pub fn screen_time(&self, moment: Moment) -> Timestamp {
         self.first().tracker.clock().at(moment)
     }
 
-    /// Returns the time of a profile's server, a whole number of seconds from [`Profiles::screen_time`]: all ticking texts
-    /// change at the same moment.
+    /// Returns the time of a profile's server, rounded to a whole number of seconds from [`Profiles::screen_time`], so
+    /// that all countdowns tick at the same moment.
     #[must_use]
     pub fn profile_time(&self, id: ProfileId, moment: Moment) -> Timestamp {
-        let screen = self.screen_time(moment);
-        let own = self.get(id).tracker.clock().at(moment);
-        let offset = own.signed_duration_since(screen).num_milliseconds();
-        let seconds = offset.saturating_add(offset.signum().saturating_mul(500)) / 1000;
-        TimeDelta::try_seconds(seconds).and_then(|offset| screen.checked_add_signed(offset)).unwrap_or(own)
+        let screen_time = self.screen_time(moment);
+        let exact_time = self.get(id).tracker.clock().at(moment);
+        let offset_ms = exact_time.signed_duration_since(screen_time).num_milliseconds();
+        let seconds = offset_ms.saturating_add(offset_ms.signum().saturating_mul(500)) / 1000;
+        let offset = TimeDelta::try_seconds(seconds);
+        offset.and_then(|offset| screen_time.checked_add_signed(offset)).unwrap_or(exact_time)
     }
 
-    /// Returns how far the clock of a profile's server is ahead of [`Profiles::screen_time`], in whole seconds.
+    /// Returns the offset of a profile's server clock from [`Profiles::screen_time`], in whole seconds. It is positive
+    /// if the server's clock is ahead.
     #[must_use]
     pub fn clock_offset(&self, id: ProfileId) -> TimeDelta {
         let latest = self.get(id).tracker.latest_moment();
@@ -342,19 +346,19 @@ impl Profiles {
         latest.map(offset).unwrap_or_default()
     }
 
-    /// Returns cursors behind the newest event of each profile.
+    /// Returns cursors that follow the newest event of each profile.
     #[must_use]
     pub fn cursors_at_end(&self) -> ReadCursors {
         self.iter().map(|(id, profile)| (id, profile.tracker.timeline().next_seq())).collect()
     }
 
-    /// Returns an event, if it is still on record.
+    /// Returns an event, or `None` if it was evicted.
     #[must_use]
     pub fn event(&self, event: EventRef) -> Option<&Event> {
         self.get(event.profile).tracker.timeline().get(event.seq)
     }
 
-    /// Returns the events of a profile, the newest first, except those of sessions that another profile owns.
+    /// Returns the events of a profile, the newest first, without those of sessions that another profile owns.
     pub fn newest_events_in(&self, profile: ProfileId) -> impl Iterator<Item = (EventRef, &Event)> {
         let events = self.get(profile).tracker.timeline().all().rev();
         events
@@ -362,7 +366,7 @@ impl Profiles {
             .filter(move |(_, event)| event.id.as_ref().is_none_or(|id| self.owns(profile, id)))
     }
 
-    /// Returns the events of all profiles, the newest first, by the times at which they were seen.
+    /// Returns the events of all profiles, the newest first, merged by the time at which we learned of them.
     pub fn newest_events(&self) -> impl Iterator<Item = (EventRef, &Event)> {
         let mut queues: Vec<_> =
             self.ids().map(|profile| self.newest_events_in(profile).peekable()).collect();
@@ -371,14 +375,14 @@ impl Profiles {
                 return only.next();
             }
             let heads = queues.iter_mut().enumerate();
-            let heads = heads.filter_map(|(nth, queue)| Some((queue.peek()?.1.learned_at, nth)));
+            let heads = heads.filter_map(|(index, queue)| Some((queue.peek()?.1.learned_at, index)));
             let (_, newest) = heads.max()?;
             queues.get_mut(newest)?.next()
         })
     }
 
-    /// Returns the events of all profiles from `anchor` backwards, the newest first. With a single profile that costs the same
-    /// wherever the anchor is.
+    /// Returns the events of all profiles from `anchor` backwards, the newest first. With a single profile, the cost
+    /// does not depend on the position of the anchor.
     pub fn newest_events_from(&self, anchor: EventRef) -> Box<dyn Iterator<Item = (EventRef, &Event)> + '_> {
         if let [only] = self.states.as_slice() {
             let events = only.tracker.timeline().up_to(anchor.seq).rev();
@@ -387,8 +391,8 @@ impl Profiles {
         Box::new(self.newest_events().skip_while(move |(event, _)| event.is_newer_than(anchor)))
     }
 
-    /// Returns the events of a session, and those of its whole profile while it ran, the newest first. There are none if the
-    /// session is not on record.
+    /// Returns the events of a session, and those that concern its whole profile while it ran, the newest first. The
+    /// iterator is empty if the session is not on record.
     pub fn newest_events_of<'f>(
         &'f self,
         id: &SessionId,
@@ -405,7 +409,7 @@ impl Profiles {
         self.states.iter().fold(0, |sum, profile| sum.saturating_add(profile.tracker.health().malformed))
     }
 
-    /// Returns the number and time of the sessions that ran for less than a minute.
+    /// Returns the number and the total run time of sessions that ran for less than a minute.
     #[must_use]
     pub fn short_sessions(&self) -> ShortSessions {
         self.states.iter().map(|profile| profile.tracker.short_sessions()).fold(

@@ -1,13 +1,15 @@
-//! The newest sessions of the project, in any state. They are requested once, when the user asks for them, and never polled.
-//! With several profiles all are requested, and the replies are merged into one list. Pure.
+//! The page of recent sessions: the newest sessions of the project, in any state. Pure.
+//!
+//! The user requests the list, and nothing polls it. With several profiles, each gets a request, and their responses
+//! are merged into one list.
 //!
 //! ```text
-//!   R ──► asking ──┬── a list ──► the newest of it ── Enter ──► watched like a named one, its details open
-//!          ▲       └── a fault ─► said; what came before stays
-//!          └────────── r, R
+//!   R ──► request pending ──┬── list ───► sessions, the newest first ── Enter ──► watched, with open details
+//!              ▲            └── error ──► shown; the old list stays
+//!              └─────────────── r, R
 //! ```
 //!
-//! Nothing here goes into a tracker: nobody watched the sessions that ended before.
+//! A listed session does not enter a tracker until the user watches it: many ended before keepwatch started.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -24,61 +26,62 @@ use keepwatch_core::clock::Moment;
 use keepwatch_core::session::{ApiError, Session};
 use keepwatch_core::text::Untrusted;
 
-/// How many are kept.
+/// The maximum number of listed sessions.
 const MAX_RECENT: usize = 200;
 
-/// The requests to the profiles, and the sessions in their replies.
+/// The list of recent sessions, and the requests that fill it.
 #[derive(Clone, Debug, Default)]
 pub struct RecentSessions {
-    /// The request to each profile that was asked.
+    /// The newest request of each profile.
     pub requests: BTreeMap<ProfileId, RecentRequest>,
-    /// The newest sessions of all answers, the newest first.
+    /// The sessions in the responses of all profiles, the newest first.
     pub sessions: Vec<RecentSession>,
-    /// Which of them the keys speak of.
+    /// The position of the session that keystrokes act on.
     pub selected: usize,
-    /// The first in view.
+    /// The first visible position.
     pub top: usize,
 }
 
-/// The request to one profile, and its outcome.
+/// A request for the recent sessions of one profile, and its outcome.
 #[derive(Clone, Debug, Default)]
 pub struct RecentRequest {
-    /// Whether an answer is on its way.
+    /// True if the request is in flight.
     pub is_pending: bool,
-    /// Why the newest ask brought nothing.
+    /// The error of the last request, if it failed.
     pub error: Option<ApiError>,
-    /// When the newest answer came, and how many sessions were in it.
+    /// The time of the last successful response, and the number of sessions in it.
     pub last_response: Option<(Moment, usize)>,
 }
 
-/// A session of an answer.
+/// A session in a response.
 #[derive(Clone, Debug)]
 pub struct RecentSession {
-    /// The profile whose reply has it.
+    /// The profile whose response contains the session.
     pub profile: ProfileId,
     /// The session.
     pub session: Session,
-    /// Whose it is.
+    /// The owner that the session's metadata names.
     pub owner: Option<Untrusted>,
 }
 
 impl RecentSessions {
-    /// Whether any answer is on its way.
+    /// Returns true if a request is in flight.
     #[must_use]
     pub fn is_pending(&self) -> bool {
-        self.requests.values().any(|asked| asked.is_pending)
+        self.requests.values().any(|request| request.is_pending)
     }
 
-    /// The oldest of the newest answers, and how many sessions were in all of them; `None` before the first.
+    /// Returns the time of the oldest of the profiles' last responses, and the number of sessions in all of them.
+    /// `None` before the first response.
     #[must_use]
     pub fn oldest_response(&self) -> Option<(Moment, usize)> {
-        let answers = self.requests.values().filter_map(|asked| asked.last_response);
-        answers.reduce(|(at, all), (other, more)| {
-            (if other.boot < at.boot { other } else { at }, all.saturating_add(more))
+        let responses = self.requests.values().filter_map(|request| request.last_response);
+        responses.reduce(|(oldest, total), (received, count)| {
+            (if received.boot < oldest.boot { received } else { oldest }, total.saturating_add(count))
         })
     }
 
-    /// Scrolls so that the marked session is among the `height` visible rows, and no further.
+    /// Scrolls as little as needed to bring the selected session among the `height` visible rows.
     pub(super) fn scroll_to_selection(&mut self, height: usize) {
         if height > 0 {
             let lowest = self.selected.saturating_add(1).saturating_sub(height);
@@ -86,36 +89,37 @@ impl RecentSessions {
         }
     }
 
-    /// Replaces the sessions of a profile by those of its newest reply. The first reply since the request marks the newest
-    /// session; a later one leaves the mark on its session.
+    /// Replaces the sessions of a profile with those of its newest response. The first response after a request selects
+    /// the newest session. A later response leaves the selection on its session, unless that is the first one.
     pub fn apply_response(&mut self, profile: ProfileId, at: Moment, sessions: Vec<RecentSession>) {
-        let is_first = self.requests.iter().all(|(other, asked)| *other == profile || asked.is_pending);
+        let is_first = self.requests.iter().all(|(other, request)| *other == profile || request.is_pending);
         let selected_id = self.sessions.get(self.selected).map(|listed| listed.session.id.clone());
-        let answered = Some((at, sessions.len()));
-        self.requests
-            .insert(profile, RecentRequest { is_pending: false, error: None, last_response: answered });
+        let last_response = Some((at, sessions.len()));
+        self.requests.insert(profile, RecentRequest { is_pending: false, error: None, last_response });
         self.sessions.retain(|listed| listed.profile != profile);
         self.sessions.extend(sessions);
-        let born = |listed: &RecentSession| Reverse(listed.session.created.or(listed.session.started));
+        let newest_first =
+            |listed: &RecentSession| Reverse(listed.session.created.or(listed.session.started));
         self.sessions.sort_by(|a, b| {
-            born(a)
-                .cmp(&born(b))
+            newest_first(a)
+                .cmp(&newest_first(b))
                 .then_with(|| a.session.id.cmp(&b.session.id))
                 .then(a.profile.cmp(&b.profile))
         });
-        // A session that two profiles list is listed once.
+        // A session in the lists of two profiles is shown once.
         self.sessions.dedup_by(|later, first| later.session.id == first.session.id);
         self.sessions.truncate(MAX_RECENT);
-        let position = selected_id.filter(|_| !is_first && self.selected > 0);
-        let place = position.and_then(|id| self.sessions.iter().position(|listed| listed.session.id == id));
-        let moved = place.unwrap_or(0);
-        self.top = if moved == 0 { 0 } else { moved.saturating_sub(self.selected.saturating_sub(self.top)) };
-        self.selected = moved;
+        let kept_id = selected_id.filter(|_| !is_first && self.selected > 0);
+        let position = kept_id.and_then(|id| self.sessions.iter().position(|listed| listed.session.id == id));
+        let selected = position.unwrap_or(0);
+        let rows_above = self.selected.saturating_sub(self.top);
+        self.top = if selected == 0 { 0 } else { selected.saturating_sub(rows_above) };
+        self.selected = selected;
     }
 }
 
 impl Model {
-    /// Opens the page, and asks all that are not asked already.
+    /// Opens the page, and requests the list from each profile that has no request in flight.
     pub(super) fn request_recent(&mut self) -> Vec<Effect> {
         self.focus_pane(Pane::Recent);
         let mut effects = Vec::new();
@@ -131,13 +135,13 @@ impl Model {
         effects
     }
 
-    /// What came.
+    /// Handles a response, or the error of a request.
     pub(super) fn on_recent_response(&mut self, profile: ProfileId, report: Report) {
         let request = self.recent.requests.entry(profile).or_default();
         request.is_pending = false;
         let listing = match report.result {
             Ok(ResponseBody::RecentSessions(listing)) => listing,
-            Ok(_) => return, // the poller pairs each request with its own reply
+            Ok(_) => return, // unreachable: the poller pairs each request with its own response
             Err(error) => {
                 request.error = Some(error);
                 return;
@@ -151,7 +155,7 @@ impl Model {
         self.recent.apply_response(profile, report.received, sessions.collect());
     }
 
-    /// What keys do on the page; `None` for those that do the same everywhere.
+    /// Performs an action on the page. Returns `None` for an action that is the same on all pages.
     pub(super) fn on_recent_action(&mut self, action: Action, now: Moment) -> Option<Vec<Effect>> {
         match action {
             Action::Down | Action::Up | Action::First | Action::Last | Action::PageDown | Action::PageUp => {
@@ -160,12 +164,13 @@ impl Model {
                     position_after(action, self.recent.selected, height, self.recent.sessions.len());
             }
             Action::Open => {
-                let marked = self.recent.sessions.get(self.recent.selected);
-                let Some((id, profile)) = marked.map(|listed| (listed.session.id.clone(), listed.profile))
+                let selected = self.recent.sessions.get(self.recent.selected);
+                let Some((id, profile)) = selected.map(|listed| (listed.session.id.clone(), listed.profile))
                 else {
                     return Some(Vec::new());
                 };
-                self.focus_pane(Pane::FullDetails(DetailsSection::Fields)); // what is being read keeps its row, whatever the filter says
+                // Open the details first: a session with open details keeps its row even if the filter hides it.
+                self.focus_pane(Pane::FullDetails(DetailsSection::Fields));
                 let mut effects = self.add_session(id, Some(profile), now);
                 effects.extend(self.acknowledge_selected());
                 return Some(effects);

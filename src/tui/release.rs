@@ -1,11 +1,11 @@
-//! Releasing a session: a question that names it, the end of its id typed as the answer, and then the asking. Pure.
+//! The release of a session: a dialog that the user confirms with the end of the session's id, then the request. Pure.
 //!
 //! ```text
-//!   x ──► question: which session, whose, how long it has run ──► the last four characters of its id, Enter ──► Ask::Release
+//!   x ──► dialog: session, owner, run time ──► last four characters of the id, Enter ──► PollerCommand::Release
 //! ```
 //!
-//! The question holds the session's id, so nothing that moves under it can make it another session's. Where keepwatch is
-//! read-only there is no question, and no way from here to a request.
+//! The dialog stores the session's id, so rows that move behind it cannot redirect it to another session. In read-only
+//! mode there is no dialog, and nothing here requests a release.
 
 use crossterm::event::{KeyCode, KeyEvent};
 
@@ -19,7 +19,7 @@ use keepwatch_core::session::{Phase, SessionId};
 use keepwatch_core::tracker::Input;
 
 impl Model {
-    /// Opens the question for the selected session.
+    /// Opens the dialog for the selected session, or shows a notice with the reason why not.
     pub(super) fn open_release_dialog(&mut self, back: Pane, now: Moment) {
         let reason = match self.selected_session().map(|(_, record)| record) {
             _ if self.settings.release_permission.is_none() => {
@@ -39,7 +39,7 @@ impl Model {
         self.notify(now, NoticeLevel::Error, reason.into());
     }
 
-    /// Takes the answer, letter by letter. Nothing but the whole answer and Enter asks for a release.
+    /// Edits the confirmation. Only all characters, followed by Enter, request the release.
     pub(super) fn on_release_key(&mut self, key: KeyEvent, now: Moment) -> Vec<Effect> {
         let Focus::ConfirmRelease { id, typed, back } = &mut self.focus else { return Vec::new() };
         match key.code {
@@ -70,6 +70,7 @@ impl Model {
         Vec::new()
     }
 
+    /// Requests the release, unless the session has ended meanwhile or releases are not permitted.
     fn release_session(&mut self, id: SessionId, now: Moment) -> Vec<Effect> {
         let found = self.profiles.find(&id).filter(|(_, record)| record.phase() != Phase::Ended);
         let profile = found.map(|(profile, _)| profile);

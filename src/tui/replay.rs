@@ -1,11 +1,10 @@
-//! A recording on the screen: the same tracker, model and frames. Only the inputs come from a file, and the time is that of
-//! the recording.
+//! The event loop of a replay. It uses the same tracker, model and view as live sessions, but the inputs come from an
+//! input log, and the time is that of the recording. It never polls.
 //!
 //! ```text
-//!   terminal ── TermEvent ──┐
-//!   the tape ── Input ──────┤──► Model ──► Effect ──► EffectRunner; play and step: here
-//!   the clock ── while it ──┘
-//!                plays
+//!   terminal ─── TermEvent ─────────┐                     ┌──► EffectRunner
+//!   input log ── Input ─────────────┼──► Model ──► Effect ┤
+//!   clock ────── while it plays ────┘                     └──► ReplayPlayer, for Play and Step
 //! ```
 
 use std::io;
@@ -28,13 +27,14 @@ use keepwatch_core::clock::{Clock, Moment, Timestamp};
 use keepwatch_core::text;
 use keepwatch_core::tracker::SessionTracker;
 
-/// The widest name of a profile, in columns.
+/// The maximum width of a profile's name, in columns.
 const MAX_NAME_WIDTH: usize = 24;
 
-/// Shows `tape` until the reader quits or a signal ends it. It stands at its first event until it is played.
+/// Shows `input_log` until the user quits or a signal arrives. The replay is paused at its first event until the user
+/// plays it. Returns the exit code.
 ///
 /// # Errors
-/// The terminal refuses screen mode, or no thread can be started.
+/// Fails if the terminal cannot enter screen mode, or if a thread cannot be started.
 pub async fn run_replay(
     settings: Settings,
     input_log: InputLog,
@@ -94,29 +94,30 @@ pub async fn run_replay(
     }
 }
 
-/// Where a tape stands.
+/// The position in an input log.
 struct ReplayPlayer {
     input_log: InputLog,
-    /// The profiles of the tape, in its order.
+    /// The profiles of the input log, in its order.
     profiles: Vec<(ProfileId, Decoder)>,
-    /// The next step.
+    /// The index of the next entry.
     next_index: usize,
-    /// Behind which steps something has happened, in order.
+    /// The indices that follow an entry with events, in order.
     event_positions: Vec<usize>,
+    /// The current time of the recording.
     now: Moment,
-    /// Since when it plays: our clock, and the recording's.
+    /// The start of playing, on our clock and on the recording's. `None` while paused.
     playing_since: Option<(Moment, Moment)>,
 }
 
 impl ReplayPlayer {
-    /// Creates a player at the beginning of `tape`. The tape has the events that trackers like the model's return for it.
+    /// Creates a player at the beginning of `input_log`. Finds the events with trackers like the model's.
     fn new(input_log: InputLog, model: &Model, started: Timestamp) -> Self {
         let mut trackers: Vec<SessionTracker> =
             input_log.profiles().iter().map(|_| model.new_tracker()).collect();
         let mut decoders = vec![Decoder::default(); trackers.len()];
         let mut event_positions = Vec::new();
         for (index, (_, item)) in input_log.iter().enumerate() {
-            let input = decoders.get_mut(item.profile).and_then(|unfold| unfold.decode(item));
+            let input = decoders.get_mut(item.profile).and_then(|decoder| decoder.decode(item));
             let tracker = trackers.get_mut(item.profile);
             let has_events =
                 input.zip(tracker).is_some_and(|(input, tracker)| !tracker.apply(input).events.is_empty());
@@ -129,7 +130,7 @@ impl ReplayPlayer {
         Self { input_log, profiles, next_index: 0, event_positions, now, playing_since: None }
     }
 
-    /// Applies the next step, at its time.
+    /// Applies the next entry, and moves the time to it.
     fn apply_next(&mut self, model: &mut Model) {
         let Some((at, item)) = self.input_log.get(self.next_index) else { return };
         self.next_index = self.next_index.saturating_add(1);
@@ -143,28 +144,30 @@ impl ReplayPlayer {
         }
     }
 
-    /// To the next event, or to the one before.
+    /// Moves to the next or to the previous event.
     fn step_to_event(&mut self, forward: bool, model: &mut Model) {
-        let passed = self.event_positions.partition_point(|mark| *mark <= self.next_index);
-        let to = match forward {
+        let passed = self.event_positions.partition_point(|position| *position <= self.next_index);
+        let target = match forward {
             true => self.event_positions.get(passed).copied().unwrap_or(self.input_log.len()),
             false => match passed.checked_sub(2) {
-                Some(before) => self.event_positions.get(before).copied().unwrap_or(0),
+                Some(previous) => self.event_positions.get(previous).copied().unwrap_or(0),
                 None => self.event_positions.first().copied().unwrap_or(0),
             },
         };
-        if to < self.next_index {
+        // A tracker cannot go back, so the replay starts again from the beginning.
+        if target < self.next_index {
             model.clear_sessions();
             self.profiles.iter_mut().for_each(|(_, decoder)| *decoder = Decoder::default());
             self.next_index = 0;
             self.now = self.input_log.get(0).map_or(self.now, |(at, _)| at);
         }
-        while self.next_index < to {
+        while self.next_index < target {
             self.apply_next(model);
         }
         self.update_progress(model);
     }
 
+    /// Plays from the current position, or pauses.
     fn set_playing(&mut self, playing: bool, clock: Moment, model: &mut Model) {
         let at_end = self.next_index >= self.input_log.len();
         self.playing_since = (playing && !at_end).then_some((clock, self.now));
@@ -174,23 +177,23 @@ impl ReplayPlayer {
         self.update_progress(model);
     }
 
-    /// Our clock has come to `clock`: what has happened until then, while it plays.
+    /// While the replay plays, applies the entries up to the time `clock` of our clock.
     fn advance_to(&mut self, clock: Moment, model: &mut Model) {
         let Some((since, from)) = self.playing_since else { return };
-        let to = from.plus(clock.since(since));
-        while self.input_log.get(self.next_index).is_some_and(|(at, _)| at.boot <= to.boot) {
+        let target = from.plus(clock.since(since));
+        while self.input_log.get(self.next_index).is_some_and(|(at, _)| at.boot <= target.boot) {
             self.apply_next(model);
         }
         if self.next_index >= self.input_log.len() {
             self.playing_since = None;
             self.notify_end(model);
         } else {
-            self.now = to;
+            self.now = target;
         }
         self.update_progress(model);
     }
 
-    /// When the picture will next differ, by our monotonic clock, if it plays.
+    /// Returns the time of the next change on the screen, on our monotonic clock, or `None` while paused.
     fn next_wake(&self, model: &Model) -> Option<Duration> {
         let (since, from) = self.playing_since?;
         let next = self.input_log.get(self.next_index).map(|(at, _)| at.boot.saturating_sub(from.boot));
@@ -207,16 +210,16 @@ impl ReplayPlayer {
     }
 
     fn update_progress(&self, model: &mut Model) {
-        let event = self.event_positions.partition_point(|mark| *mark <= self.next_index);
+        let current_event = self.event_positions.partition_point(|position| *position <= self.next_index);
         model.replay = Some(ReplayProgress {
             is_playing: self.playing_since.is_some(),
-            current_event: event,
+            current_event,
             total_events: self.event_positions.len(),
         });
     }
 }
 
-/// The time of a recording of nothing: when it was begun.
+/// Returns the time that an empty recording shows: its start.
 fn empty_recording_time(started: Timestamp) -> Moment {
     Moment { wall: started, mono: Duration::ZERO, boot: Duration::ZERO }
 }

@@ -1,4 +1,4 @@
-//! The model while it shows a recording: how far it is played, and what differs from live sessions.
+//! The model while it shows a recording: the progress of the replay, and the differences from live sessions.
 
 use super::acknowledged::AcknowledgedAlerts;
 use super::effect::Effect;
@@ -9,24 +9,24 @@ use super::profiles::{ProfileId, ReadCursors};
 use keepwatch_core::clock::Moment;
 use keepwatch_core::tracker::{Input, SessionTracker};
 
-/// How far a recording is played.
+/// The progress of a replay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReplayProgress {
-    /// True while its time goes on by itself.
+    /// True while the recording plays, false while it is paused.
     pub is_playing: bool,
-    /// The number of its events that have happened.
+    /// The number of events up to the current position.
     pub current_event: usize,
-    /// The number of its events.
+    /// The number of events in the recording.
     pub total_events: usize,
 }
 
 impl Model {
-    /// Returns a tracker that has seen nothing, with this model's settings.
+    /// Returns an empty tracker with this model's settings.
     pub(super) fn new_tracker(&self) -> SessionTracker {
         SessionTracker::new(self.settings.thresholds.clone()).with_owner_key(self.settings.owner_key.clone())
     }
 
-    /// Applies an input of a recording. It rings no bell, because what it tells is past.
+    /// Applies an input of a recording. Rings no bell, because the alerts are past.
     pub(super) fn apply_replayed(&mut self, profile: ProfileId, input: Input) {
         self.profiles.apply(profile, input);
         if !self.table.is_up_to_date(&self.profiles) {
@@ -34,7 +34,7 @@ impl Model {
         }
     }
 
-    /// Forgets all sessions and events. Filter and order stay.
+    /// Removes all sessions and events. Filter and sort order stay.
     pub(super) fn clear_sessions(&mut self) {
         self.profiles.reset(&self.settings.thresholds, self.settings.owner_key.as_ref());
         self.acknowledged = AcknowledgedAlerts::default();
@@ -43,25 +43,27 @@ impl Model {
         self.rebuild_rows();
     }
 
+    /// Prepares the first frame. Returns the first effects.
     pub(super) fn start_replay(&mut self, now: Moment) -> Vec<Effect> {
         self.rebuild_rows();
-        if let Some((tone, greeting)) = self.settings.startup_notice.take() {
-            self.notify(now, tone, greeting);
+        if let Some((level, text)) = self.settings.startup_notice.take() {
+            self.notify(now, level, text);
         }
         self.update_title().into_iter().collect()
     }
 
-    /// Plays or pauses the recording.
+    /// Returns the effect that plays or pauses the recording.
     pub(super) fn toggle_playback(&self) -> Vec<Effect> {
         self.replay.map(|replay| Effect::Play(!replay.is_playing)).into_iter().collect()
     }
 
-    /// True if `action` needs the API, which a recording does not have.
+    /// Returns true if `action` needs the API, which a replay does not have.
     pub(super) fn needs_api(action: Action) -> bool {
         use Action as A;
         matches!(action, A::CopyConnect | A::Reveal | A::Release | A::Refresh | A::Recent | A::AddSession)
     }
 
+    /// Shows a notice that the action is unavailable.
     pub(super) fn notify_unavailable_in_replay(&mut self, now: Moment) {
         self.notify(now, NoticeLevel::Error, "this is a recording: nothing can be asked for".into());
     }

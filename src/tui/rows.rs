@@ -1,4 +1,5 @@
-//! Which sessions are shown, and in which order. Worked out when data or wishes change, never while drawing.
+//! The rows of the session table, in order, with counts over all sessions. They are built when the data or the user's
+//! choices (filter, sort order, muted sessions) change, never while drawing.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -17,27 +18,28 @@ use keepwatch_core::tracker::{ChangeCounters, Record};
 /// A column to sort by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SortColumn {
-    /// What ends next comes first; what has ended, last, the newest end first.
+    /// By expiry, the next one first. Ended sessions come last, the newest end first.
     #[default]
     TimeLeft,
-    /// By the status' name.
+    /// By the name of the status.
     Status,
     /// By the id.
     Session,
-    /// By the profile's name.
+    /// By the name of the profile.
     Profile,
-    /// By whose it is.
+    /// By the owner.
     Owner,
     /// By the region.
     Region,
-    /// The youngest first.
+    /// By age, the youngest first.
     Age,
-    /// The most bytes first.
+    /// By proxy bytes, the most first.
     Proxy,
 }
 
 impl SortColumn {
-    /// The column after this one, in the order of the screen. Only several profiles have a column for their names.
+    /// Returns the column after this one, in the order of the screen. The column for profiles exists only if there are
+    /// several.
     #[must_use]
     pub fn next(self, is_multi_profile: bool) -> Self {
         match self {
@@ -52,7 +54,7 @@ impl SortColumn {
         }
     }
 
-    /// What it is called in a sentence.
+    /// Returns the name for use in a sentence.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -71,13 +73,13 @@ impl SortColumn {
 /// The order of the table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sort {
-    /// By which column.
+    /// The column to sort by.
     pub column: SortColumn,
-    /// The other way round.
+    /// True if the order is reversed.
     pub reversed: bool,
 }
 
-/// How many sessions there are of each status, whether shown or not.
+/// The number of sessions by status, over all sessions, with or without a row.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StatusCounts {
     /// `RUNNING`
@@ -90,20 +92,20 @@ pub struct StatusCounts {
     pub timed_out: usize,
     /// `ERROR`
     pub error: usize,
-    /// A status that is not known.
+    /// A status that this version does not know.
     pub other: usize,
-    /// A session that the API does not know, and of whose end nothing is known either.
+    /// No status: the API did not find the session, and we never saw its end.
     pub not_found: usize,
-    /// None yet: no reply about it came.
+    /// No status yet: no response about the session has come.
     pub no_response: usize,
-    /// Of all of them, those with a flag that the reader does not know of.
+    /// Sessions of any status with an unacknowledged alert, without muted sessions.
     pub with_alerts: usize,
-    /// Of all of them, those that are muted.
+    /// Muted sessions of any status.
     pub muted: usize,
 }
 
 impl StatusCounts {
-    /// How many sessions in all.
+    /// Returns the number of all sessions.
     #[must_use]
     pub fn total(&self) -> usize {
         let ended = self.completed.saturating_add(self.timed_out).saturating_add(self.error);
@@ -112,27 +114,27 @@ impl StatusCounts {
     }
 }
 
-/// Which sessions the table shows.
+/// The criteria for the sessions that have a row.
 #[derive(Clone, Copy, Debug)]
 pub struct RowCriteria<'a> {
-    /// What each must have.
+    /// The filter that each session matches.
     pub filter: &'a Filter,
-    /// Only those with flags that are not known.
+    /// True if only sessions with unacknowledged alerts have a row.
     pub alerts_only: bool,
-    /// Those that are hidden.
+    /// The muted sessions, which have no row.
     pub muted: &'a MutedSessions,
-    /// The flags that are.
+    /// The acknowledged alerts.
     pub acknowledged: &'a AcknowledgedAlerts,
-    /// The one that is being read, which stays while it is.
+    /// The session with open details. It has a row whatever the other criteria say.
     pub pinned: Option<&'a SessionId>,
 }
 
-/// The sessions of a profile that take slots of its project, whether they have a row or not.
+/// The sessions of a profile that use slots of its project, with or without a row.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SlotUsage {
     /// The number of sessions that run or are pending.
     pub used: usize,
-    /// The first of them to expire, and when.
+    /// The session among them that expires next, and the time of its expiry.
     pub next_expiry: Option<(Timestamp, SessionId)>,
 }
 
@@ -143,12 +145,12 @@ pub struct Rows {
     counts: StatusCounts,
     /// Empty before the rows are built.
     slot_usage: BTreeMap<ProfileId, SlotUsage>,
-    /// What they are the rows of.
+    /// The change counters of the data that the rows were built from.
     built_from: ChangeCounters,
 }
 
 impl Rows {
-    /// Returns the chosen sessions of `profiles`, sorted.
+    /// Builds the rows: the sessions of `profiles` that meet `criteria`, sorted.
     #[must_use]
     pub fn build(profiles: &Profiles, sort: Sort, criteria: &RowCriteria<'_>) -> Self {
         let mut counts = StatusCounts::default();
@@ -160,7 +162,7 @@ impl Rows {
             let clock_offset = profiles.clock_offset(profile);
             let (mut used, mut next_expiry) = (0_usize, None);
             for record in state.tracker.records() {
-                // It takes a slot of its project even if another profile owns it.
+                // A session uses a slot of this profile's project even if another profile owns its row.
                 if uses_slot(record) {
                     used = used.saturating_add(1);
                     next_expiry = earlier_expiry(next_expiry, record);
@@ -175,10 +177,10 @@ impl Rows {
                     && !record.alerts.is_empty()
                     && criteria.acknowledged.has_unacknowledged(profile, record);
                 counts.with_alerts = counts.with_alerts.saturating_add(usize::from(has_alerts));
-                let is_wanted = !muted
+                let meets_criteria = !muted
                     && (has_alerts || !criteria.alerts_only)
                     && criteria.filter.matches(&FilterRow(record, label));
-                if is_wanted || criteria.pinned == Some(&record.id) {
+                if meets_criteria || criteria.pinned == Some(&record.id) {
                     shown.push((
                         sort_key(record, label, clock_offset, sort.column),
                         id_prefix(&record.id),
@@ -186,19 +188,19 @@ impl Rows {
                     ));
                 }
             }
-            let next_end = next_expiry.map(|(at, id)| (at, id.clone()));
-            slot_usage.insert(profile, SlotUsage { used, next_expiry: next_end });
+            let next_expiry = next_expiry.map(|(at, id)| (at, id.clone()));
+            slot_usage.insert(profile, SlotUsage { used, next_expiry });
         }
-        shown.sort_unstable_by(|(a_key, a_start, a), (b_key, b_start, b)| {
+        shown.sort_unstable_by(|(a_key, a_prefix, a), (b_key, b_prefix, b)| {
             let order = if sort.reversed { b_key.cmp(a_key) } else { a_key.cmp(b_key) };
-            // Ties stay where they are: rows never jump.
-            order.then(a_start.cmp(b_start)).then_with(|| a.cmp(b))
+            // Ties go by the id in both directions, so that rows never jump.
+            order.then(a_prefix.cmp(b_prefix)).then_with(|| a.cmp(b))
         });
         let rows = shown.into_iter().map(|(_, _, id)| id.clone()).collect();
         Self { rows, counts, slot_usage, built_from: profiles.changes() }
     }
 
-    /// Whether they would still be the same, but for the reader's wishes.
+    /// Returns true if a rebuild with the same criteria and `sort` would give the same rows.
     #[must_use]
     pub fn is_up_to_date(&self, profiles: &Profiles, sort: Sort) -> bool {
         let ChangeCounters { sessions, bytes } = profiles.changes();
@@ -206,42 +208,42 @@ impl Rows {
             && (self.built_from.bytes == bytes || sort.column != SortColumn::Proxy)
     }
 
-    /// The session in the row at `place`.
+    /// Returns the session in a row.
     #[must_use]
     pub fn get(&self, row: usize) -> Option<&SessionId> {
         self.rows.get(row)
     }
 
-    /// In which row a session stands.
+    /// Returns the row of a session.
     #[must_use]
     pub fn row_of(&self, id: &SessionId) -> Option<usize> {
         self.rows.iter().position(|row| row == id)
     }
 
-    /// The sessions of `count` rows from `top` on.
+    /// Returns the sessions of `count` rows from `top` on.
     pub fn visible(&self, top: usize, count: usize) -> impl Iterator<Item = &SessionId> {
         self.rows.iter().skip(top).take(count)
     }
 
-    /// How many rows there are.
+    /// Returns the number of rows.
     #[must_use]
     pub fn len(&self) -> usize {
         self.rows.len()
     }
 
-    /// Whether there is none.
+    /// Returns true if there are no rows.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
-    /// The slots that a profile's sessions take; `None` before the rows are built.
+    /// Returns the slots that a profile's sessions use, or `None` before the rows are built.
     #[must_use]
     pub fn slot_usage(&self, profile: ProfileId) -> Option<&SlotUsage> {
         self.slot_usage.get(&profile)
     }
 
-    /// How many sessions of each status there are, shown or not.
+    /// Returns the number of sessions by status, over all sessions, with or without a row.
     #[must_use]
     pub fn counts(&self) -> &StatusCounts {
         &self.counts
@@ -252,13 +254,13 @@ fn uses_slot(record: &Record) -> bool {
     matches!(record.status(), Some(Status::Running | Status::Pending)) && !record.is_not_found()
 }
 
-/// The end that comes first: the one so far, or that of this session.
+/// Returns the earlier of two expiries: `earliest` or that of the record's session.
 fn earlier_expiry<'r>(
-    soonest: Option<(Timestamp, &'r SessionId)>,
+    earliest: Option<(Timestamp, &'r SessionId)>,
     record: &'r Record,
 ) -> Option<(Timestamp, &'r SessionId)> {
     let expires = record.session.as_ref().and_then(|session| session.expires);
-    expires.map(|expires| (expires, &record.id)).into_iter().chain(soonest).min()
+    expires.map(|expires| (expires, &record.id)).into_iter().chain(earliest).min()
 }
 
 fn count_status(counts: &mut StatusCounts, record: &Record) {
@@ -276,29 +278,30 @@ fn count_status(counts: &mut StatusCounts, record: &Record) {
     *counter = counter.saturating_add(1);
 }
 
-/// The first eight bytes of an id as a number, which is ordered as the ids are, and needs no look at them.
+/// Returns the first eight bytes of an id as a number with the same order. Most ids differ in these bytes, so a sort
+/// rarely reads the ids on the heap.
 fn id_prefix(id: &SessionId) -> u64 {
-    let mut start = [0; 8];
-    for (to, from) in start.iter_mut().zip(id.raw().bytes()) {
+    let mut prefix = [0; 8];
+    for (to, from) in prefix.iter_mut().zip(id.raw().bytes()) {
         *to = from;
     }
-    u64::from_be_bytes(start)
+    u64::from_be_bytes(prefix)
 }
 
-/// What a row is sorted by. What does not depend on the time of day: the order of a countdown is that of its end. All
-/// keys of a table are of one kind.
+/// The sort key of a row. It does not depend on the current time: a countdown is sorted by its end. All rows of a table
+/// have the same variant.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum SortKey<'a> {
     /// The group, and the time in microseconds.
     TimeLeft(u8, i64),
-    /// What has no text comes last.
+    /// True if there is no text, and the text. A row without text comes last.
     Text(bool, Option<&'a str>),
     Newest(Reverse<Option<Timestamp>>),
     Largest(Reverse<Option<i64>>),
 }
 
-/// Returns the sort key of a row. All times are compared on the screen's clock: `clock_offset` is how far the clock of the
-/// record's server is ahead of it.
+/// Returns the sort key of a row. All times are compared on the screen's clock. `clock_offset` is the offset of the
+/// server clock of the record's profile from it.
 fn sort_key<'a>(
     record: &'a Record,
     label: &'a str,
@@ -306,7 +309,7 @@ fn sort_key<'a>(
     column: SortColumn,
 ) -> SortKey<'a> {
     let session = record.session.as_ref();
-    let began = || session.and_then(|session| session.started.or(session.created));
+    let started = || session.and_then(|session| session.started.or(session.created));
     match column {
         SortColumn::TimeLeft => time_left_key(record, clock_offset),
         SortColumn::Status => text_key(session.map(|session| session.status.raw())),
@@ -315,7 +318,7 @@ fn sort_key<'a>(
         SortColumn::Owner => text_key(record.owner.as_ref().map(Untrusted::raw)),
         SortColumn::Region => text_key(session.and_then(|session| session.region.as_ref()).map(Region::raw)),
         SortColumn::Age => {
-            SortKey::Newest(Reverse(began().and_then(|at| at.checked_sub_signed(clock_offset))))
+            SortKey::Newest(Reverse(started().and_then(|at| at.checked_sub_signed(clock_offset))))
         }
         SortColumn::Proxy => SortKey::Largest(Reverse(session.and_then(|session| session.proxy_bytes))),
     }
@@ -325,7 +328,8 @@ fn text_key(text: Option<&str>) -> SortKey<'_> {
     SortKey::Text(text.is_none(), text)
 }
 
-/// What lives, by its expiry; what does not say when; what is not known; what is over, the newest end first.
+/// Returns the sort key of the time left. The groups are: sessions with a known expiry, the next one first; other
+/// sessions on record; sessions that were not found or have no response; final sessions, the newest end first.
 fn time_left_key(record: &Record, clock_offset: TimeDelta) -> SortKey<'static> {
     let micros = |at: Timestamp| at.checked_sub_signed(clock_offset).unwrap_or(at).timestamp_micros();
     if record.is_final() {

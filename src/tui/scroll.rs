@@ -14,42 +14,42 @@ pub(crate) struct ScrollState {
 }
 
 impl ScrollState {
-    /// The first visible line of the details.
+    /// Returns the first visible line of the details.
     #[must_use]
     pub(crate) fn details_top(&self) -> usize {
         self.details_top
     }
 
-    /// The last visible event, or `None` if the newest is.
+    /// Returns the last visible event, or `None` while the pane follows the newest event.
     #[must_use]
     pub(crate) fn anchor(&self) -> Option<EventRef> {
         self.anchor
     }
 
-    /// Goes back to the first line and to the newest event.
+    /// Scrolls back to the first line and to the newest event.
     pub(super) fn reset(&mut self) {
         *self = Self::default();
     }
 
-    /// Goes back to the newest event.
+    /// Scrolls back to the newest event.
     pub(super) fn follow_newest(&mut self) {
         self.anchor = None;
     }
 
-    /// Scrolls the details, which have `lines` lines, `height` of them visible.
+    /// Scrolls the details, which have `lines` lines with `height` of them visible.
     pub(super) fn scroll_details(&mut self, action: Action, lines: usize, height: usize) {
         self.details_top =
             position_after(action, self.details_top, height, max_top(lines, height).saturating_add(1));
     }
 
-    /// Keeps the end of the details at the end of their pane.
+    /// Limits the scroll position of the details, so that no blank lines follow their last line.
     pub(super) fn clamp_details(&mut self, lines: usize, height: usize) {
         self.details_top = self.details_top.min(max_top(lines, height));
     }
 
-    /// Scrolls the events of `scope` one by one, where `height` lines are visible. The oldest ones fill the pane.
+    /// Scrolls the events of `scope`, with `height` visible lines. It stops where the oldest events fill the pane.
     ///
-    /// Looks at all events of the scope, so it is called for a keystroke or a resize only.
+    /// This reads all events of the scope, so call it for a keystroke or a resize only.
     pub(super) fn scroll_events(
         &mut self,
         action: Option<Action>,
@@ -61,36 +61,38 @@ impl ScrollState {
         events.reverse();
         let last = events.len().saturating_sub(1);
         let anchor = self.anchor.and_then(|anchor| events.iter().rposition(|event| *event == anchor));
-        let at = anchor.unwrap_or(last);
-        let at = action.map_or(at, |action| position_after(action, at, height, events.len()));
-        let at = at.max(height.saturating_sub(1).min(last));
-        self.anchor = events.get(at).copied().filter(|_| at < last);
+        let position = anchor.unwrap_or(last);
+        let position =
+            action.map_or(position, |action| position_after(action, position, height, events.len()));
+        let position = position.max(height.saturating_sub(1).min(last));
+        self.anchor = events.get(position).copied().filter(|_| position < last);
     }
 
-    /// Sets the positions for a picture of them.
+    /// Sets the positions for a snapshot test.
     #[cfg(test)]
     pub(crate) fn set_positions(&mut self, details_top: usize, anchor: Option<EventRef>) {
         (self.details_top, self.anchor) = (details_top, anchor);
     }
 }
 
-/// The last line that can be the first visible one.
+/// Returns the maximum scroll position of `lines` lines with `height` of them visible.
 pub(super) fn max_top(lines: usize, height: usize) -> usize {
     lines.saturating_sub(height)
 }
 
-/// Returns where `action` leads from `at` among `count` places, where a page has `page` of them.
-pub(super) fn position_after(action: Action, at: usize, page: usize, count: usize) -> usize {
+/// Returns the position that `action` moves to from `position`, with `count` positions in all and `page` of them
+/// visible.
+pub(super) fn position_after(action: Action, position: usize, page: usize, count: usize) -> usize {
     let last = count.saturating_sub(1);
     let page = page.saturating_sub(1).max(1);
     match action {
-        Action::Down => at.saturating_add(1),
-        Action::Up => at.saturating_sub(1),
-        Action::PageDown => at.saturating_add(page),
-        Action::PageUp => at.saturating_sub(page),
+        Action::Down => position.saturating_add(1),
+        Action::Up => position.saturating_sub(1),
+        Action::PageDown => position.saturating_add(page),
+        Action::PageUp => position.saturating_sub(page),
         Action::First => 0,
         Action::Last => last,
-        _ => at,
+        _ => position,
     }
     .min(last)
 }

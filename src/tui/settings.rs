@@ -18,11 +18,11 @@ pub struct Settings {
     pub query: Option<Query>,
     /// The interval and rate of polls.
     pub poll_limits: PollLimits,
-    /// The thresholds at which a session is flagged.
+    /// The thresholds for alerts.
     pub thresholds: AlertThresholds,
     /// The prices that cost estimates use.
     pub rates: Rates,
-    /// True if a new flag rings the bell.
+    /// True if a new alert rings the bell.
     pub bell: bool,
     /// The metadata path that names the owner of a session.
     pub owner_key: Option<MetadataPath>,
@@ -30,15 +30,15 @@ pub struct Settings {
     pub zone: Zone,
     /// Colours and glyphs.
     pub theme: Theme,
-    /// True if a browser can be opened here; otherwise the link is copied.
+    /// True if a browser can be opened here. If not, the link is copied.
     pub can_open_browser: bool,
     /// The permission to release sessions, or `None` in read-only mode.
     pub release_permission: Option<ReleasePermission>,
     /// True in the demo.
     pub demo: bool,
-    /// How many times faster than real time the clock runs. Notices stay that much longer.
+    /// The speed of the clock, as a multiple of real time. Notices stay that many times longer on that clock.
     pub clock_speed: u32,
-    /// The version of keepwatch that watches, or that made the recording.
+    /// The version of this keepwatch, or of the one that made the recording.
     pub version: String,
     /// The notice at the start.
     pub startup_notice: Option<(NoticeLevel, String)>,

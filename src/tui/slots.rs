@@ -1,4 +1,4 @@
-//! The slots of a project: how many sessions may run at a time, and how many do.
+//! The slots of a project: the number of sessions that may run at a time, and the number that do.
 
 use super::model::Model;
 use super::profiles::ProfileId;
@@ -11,18 +11,19 @@ pub struct ProjectSlots {
     pub used: Option<usize>,
     /// The project's `concurrency`.
     pub limit: usize,
-    /// The slots in use and the limit, as the newest 429 that named them said.
+    /// The slots in use and the limit, from the newest 429 response that contained them.
     pub last_limit_error: Option<(u64, u64)>,
 }
 
 impl ProjectSlots {
-    /// True if the API would refuse to create one more session.
+    /// Returns true if the API would refuse to create another session.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.excess().is_some()
     }
 
-    /// Returns how far the limit is exceeded, or `None` if a slot is free. (Lowering the limit ends no session.)
+    /// Returns the number of sessions above the limit, or `None` if a slot is free or the use is unknown. It can be
+    /// more than 0, because lowering the limit ends no session.
     #[must_use]
     pub fn excess(&self) -> Option<usize> {
         self.used?.checked_sub(self.limit)
@@ -30,19 +31,16 @@ impl ProjectSlots {
 }
 
 impl Model {
-    /// Returns the slots of a profile's project, or `None` if its key does not list exactly one project.
+    /// Returns the slots of a profile's project, or `None` if its API key does not list exactly one project with a
+    /// limit.
     #[must_use]
     pub fn slots(&self, profile: ProfileId) -> Option<ProjectSlots> {
         let tracker = &self.profiles.get(profile).tracker;
         let [project] = tracker.projects() else { return None };
-        let all = self.settings.targets == Targets::All && self.settings.query.is_none();
-        let used = self.table.rows().slot_usage(profile).map(|usage| usage.used).filter(|_| all);
-        let refused =
+        let watches_all = self.settings.targets == Targets::All && self.settings.query.is_none();
+        let used = self.table.rows().slot_usage(profile).map(|usage| usage.used).filter(|_| watches_all);
+        let last_limit_error =
             tracker.health().failures.iter().rev().find_map(|failure| failure.error.slots_used_and_limit());
-        Some(ProjectSlots {
-            used,
-            limit: usize::try_from(project.concurrency?).ok()?,
-            last_limit_error: refused,
-        })
+        Some(ProjectSlots { used, limit: usize::try_from(project.concurrency?).ok()?, last_limit_error })
     }
 }

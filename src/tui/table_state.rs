@@ -1,7 +1,7 @@
-//! The session table: its rows, their order, which sessions have a row, the selection and the scroll position.
+//! The state of the session table: rows, sort order, filter, selection and scroll position.
 //!
-//! The selection follows its session, not its row. The table knows nothing of the layout: the caller passes the number of
-//! rows that are visible.
+//! The selection follows its session, not its row. The table does not know the layout: callers pass the number of
+//! visible rows.
 
 use super::acknowledged::AcknowledgedAlerts;
 use super::keymap::Action;
@@ -19,102 +19,103 @@ pub struct TableState {
     rows: Rows,
     /// The session that keystrokes act on.
     selected: Option<SessionId>,
-    /// The row of the selected session, if it has one. Kept so that scrolling does not search the rows.
+    /// The row of the selected session, if it has one. It is stored so that scrolling does not search the rows.
     selected_row: Option<usize>,
     /// The first visible row.
     top: usize,
-    /// True after the first keystroke. Before it the first row is selected and visible, whichever session that is.
+    /// True after the first keystroke. Before it, the first row is selected and visible, whatever session it shows.
     has_interacted: bool,
     sort: Sort,
     filter: Filter,
     muted: MutedSessions,
-    /// True if only rows with new flags are shown.
+    /// True if only sessions with unacknowledged alerts are shown.
     alerts_only: bool,
 }
 
 impl TableState {
-    /// The rows, in order.
+    /// Returns the rows, in order.
     #[must_use]
     pub fn rows(&self) -> &Rows {
         &self.rows
     }
 
-    /// The session that keystrokes act on.
+    /// Returns the session that keystrokes act on.
     #[must_use]
     pub fn selected(&self) -> Option<&SessionId> {
         self.selected.as_ref()
     }
 
-    /// The first visible row.
+    /// Returns the first visible row.
     #[must_use]
     pub fn top(&self) -> usize {
         self.top
     }
 
-    /// True after the first keystroke.
+    /// Returns true after the first keystroke.
     #[must_use]
     pub fn has_interacted(&self) -> bool {
         self.has_interacted
     }
 
-    /// The order of the rows.
+    /// Returns the order of the rows.
     #[must_use]
     pub fn sort(&self) -> Sort {
         self.sort
     }
 
-    /// The filter that rows pass.
+    /// Returns the filter that each row matches.
     #[must_use]
     pub fn filter(&self) -> &Filter {
         &self.filter
     }
 
-    /// The sessions that are hidden.
+    /// Returns the muted sessions.
     #[must_use]
     pub fn muted(&self) -> &MutedSessions {
         &self.muted
     }
 
-    /// True if only rows with new flags are shown.
+    /// Returns true if only sessions with unacknowledged alerts are shown.
     #[must_use]
     pub fn is_alerts_only(&self) -> bool {
         self.alerts_only
     }
 
-    /// Notes that the user has pressed a key: from now on the selection stays on its session.
+    /// Records the first keystroke. From now on the selection stays on its session.
     pub(super) fn mark_interacted(&mut self) {
         self.has_interacted = true;
     }
 
-    /// Sets the order. The rows are rebuilt by [`TableState::rebuild`].
+    /// Sets the order. The rows change in the next [`TableState::rebuild`].
     pub(super) fn set_sort(&mut self, sort: Sort) {
         self.sort = sort;
     }
 
-    /// Sets the filter, and returns the one before. The rows are rebuilt by [`TableState::rebuild`].
+    /// Sets the filter, and returns the old one. The rows change in the next [`TableState::rebuild`].
     pub(super) fn set_filter(&mut self, filter: Filter) -> Filter {
         std::mem::replace(&mut self.filter, filter)
     }
 
-    /// Sets whether only rows with new flags are shown. The rows are rebuilt by [`TableState::rebuild`].
+    /// Shows only sessions with unacknowledged alerts, or all. The rows change in the next [`TableState::rebuild`].
     pub(super) fn set_alerts_only(&mut self, alerts_only: bool) {
         self.alerts_only = alerts_only;
     }
 
-    /// The sessions that are hidden, to be changed. The rows are rebuilt by [`TableState::rebuild`].
+    /// Returns the muted sessions for a change. The rows change in the next [`TableState::rebuild`].
     pub(super) fn muted_mut(&mut self) -> &mut MutedSessions {
         &mut self.muted
     }
 
-    /// True if the rows would be the same if they were rebuilt now with the same filter.
+    /// Returns true if a rebuild with the same filter would change nothing.
     pub(super) fn is_up_to_date(&self, profiles: &Profiles) -> bool {
         self.rows.is_up_to_date(profiles, self.sort)
     }
 
-    /// Rebuilds the rows. The selection stays on its session; if that has no row any more, it goes to the row in its place.
-    /// `reads` keeps the row of the selected session whatever the filter says, because its details are open.
+    /// Rebuilds the rows. The selection stays on its session. If the session has no row any more, the selection moves
+    /// to the session that is now in that row. If `keep_selected` is true, the selected session keeps its row even if
+    /// the filter hides it, because its details are open.
     ///
-    /// Returns true if another session is selected now.
+    /// Returns true if the selection has moved to another session.
     pub(super) fn rebuild(
         &mut self,
         profiles: &Profiles,
@@ -140,28 +141,28 @@ impl TableState {
         }
     }
 
-    /// Selects the session in `row`, or none if there is no such row. Returns true if it is another than before.
+    /// Selects the session in `row`, or none if there is no such row. Returns true if that changes the selection.
     pub(super) fn select_row(&mut self, row: usize) -> bool {
         let selected = self.rows.get(row).cloned();
-        let is_other = selected != self.selected;
+        let has_changed = selected != self.selected;
         self.selected_row = selected.as_ref().map(|_| row);
         self.selected = selected;
-        is_other
+        has_changed
     }
 
-    /// Selects a session, whether it has a row or not.
+    /// Selects a session, even one without a row.
     pub(super) fn select(&mut self, id: SessionId) {
         self.selected_row = self.rows.row_of(&id);
         self.selected = Some(id);
     }
 
-    /// Moves the selection as `action` says, where `page` rows are visible. Returns true if another session is selected now.
+    /// Moves the selection by `action`, with `page` visible rows. Returns true if that changes the selection.
     pub(super) fn move_selection(&mut self, action: Action, page: usize) -> bool {
         let row = position_after(action, self.selected_row.unwrap_or(0), page, self.rows.len());
         self.select_row(row)
     }
 
-    /// Scrolls so that the selection is among the `height` visible rows, no further than needed, and without blank rows at
+    /// Scrolls as little as needed to bring the selection among the `height` visible rows, and leaves no blank rows at
     /// the end.
     pub(super) fn scroll_to_selection(&mut self, height: usize) {
         if !self.has_interacted {
@@ -180,7 +181,7 @@ impl TableState {
         (self.selected, self.selected_row) = (None, None);
     }
 
-    /// Scrolls the table for a picture of it, whatever is selected.
+    /// Sets the scroll position for a snapshot test, whatever is selected.
     #[cfg(test)]
     pub(crate) fn set_top(&mut self, top: usize) {
         self.top = top;

@@ -1,21 +1,21 @@
-//! Translates what the terminal reports into messages for the model.
+//! Translates terminal events into messages for the model.
 
 use super::message::Message;
 use crate::exit_code::ExitCode;
 use crate::terminal::TermEvent;
 
-/// The meaning of a terminal event.
+/// A terminal event, translated for the event loop.
 #[derive(Debug)]
 pub(super) enum TranslatedEvent {
-    /// The model handles it.
+    /// A message that the model handles.
     Message(Message),
-    /// The program ends.
+    /// The end of the program.
     Exit(ExitCode),
-    /// It only wakes the event loop.
+    /// An event that only wakes the event loop.
     Wake,
 }
 
-/// Translates `event`. The result of a copy is logged here, because `update` is pure.
+/// Translates `event`. Logs the result of a copy, because `update` is pure and cannot log it.
 pub(super) fn translate(event: TermEvent) -> TranslatedEvent {
     let message = match event {
         TermEvent::Key(key) => Message::Key(key),
@@ -26,15 +26,15 @@ pub(super) fn translate(event: TermEvent) -> TranslatedEvent {
             return TranslatedEvent::Exit(ExitCode::Signal(u8::try_from(number).unwrap_or(u8::MAX)));
         }
         TermEvent::CopyFinished(copied) => {
-            let what = copied.label;
+            let label = copied.label;
             match &copied.result {
-                Ok(backend) => tracing::info!("{what} {backend}"),
-                Err(error) => tracing::warn!("{what} {error}"),
+                Ok(route) => tracing::info!("{label} {route}"),
+                Err(error) => tracing::warn!("{label} {error}"),
             }
-            let outcome = copied.result.map(|route| route.to_string()).map_err(|why| why.to_string());
-            Message::Copied(what, outcome)
+            let result = copied.result.map(|route| route.to_string()).map_err(|error| error.to_string());
+            Message::Copied(label, result)
         }
-        TermEvent::BrowserOpened(Err(why)) => Message::BrowserFailed(why),
+        TermEvent::BrowserOpened(Err(reason)) => Message::BrowserFailed(reason),
         TermEvent::BrowserOpened(Ok(())) | TermEvent::WriterReady => return TranslatedEvent::Wake,
     };
     TranslatedEvent::Message(message)

@@ -1,7 +1,7 @@
-//! What is typed into the last line: the filter, or the id of a session to watch. Pure.
+//! The input line at the bottom of the screen: the filter, or the id of a session to watch. Pure.
 //!
-//! The rows follow with each letter; while what stands there can not be read, they stay as the last good filter left
-//! them, and the line says what is wrong with it.
+//! The rows follow the filter with each letter. While the filter is invalid, the last valid filter stays in effect and
+//! the input line shows the error.
 
 use crossterm::event::{Event as TermEvent, KeyCode, KeyEvent};
 use tui_input::backend::crossterm::EventHandler as _;
@@ -18,27 +18,28 @@ use keepwatch_core::filter::Filter;
 use keepwatch_core::session::SessionId;
 use keepwatch_core::tracker::Input;
 
-/// The longest filter, in characters.
+/// The maximum length of a filter, in characters.
 pub(super) const MAX_FILTER_CHARS: usize = 200;
-/// The longest text with an id in it, in characters: a line of a log.
+/// The maximum length of a text that contains a session id, in characters. It has room for a line of a log.
 const MAX_SESSION_INPUT_CHARS: usize = 1000;
 
 impl Model {
-    /// Opens the line in which the filter is typed.
+    /// Opens the input line of the filter.
     pub(super) fn open_filter_input(&mut self) -> Vec<Effect> {
         let before = self.table.filter().clone();
         self.focus = Focus::Filter { input: Line::new(before.text().to_owned()), before, error: None };
         vec![Effect::SetBracketedPaste(true)]
     }
 
+    /// Edits the filter. Enter keeps it unless it is invalid, and Esc restores the filter from before.
     pub(super) fn on_filter_key(&mut self, key: KeyEvent) -> Vec<Effect> {
         let Focus::Filter { input, before, error } = &mut self.focus else { return Vec::new() };
         match key.code {
-            KeyCode::Enter if error.is_some() => return Vec::new(), // what is wrong stays to be mended
+            KeyCode::Enter if error.is_some() => return Vec::new(), // an invalid filter stays open
             KeyCode::Enter => {}
             KeyCode::Esc => drop(self.table.set_filter(std::mem::take(before))),
             _ => {
-                edit_line(input, key, MAX_FILTER_CHARS);
+                edit_input(input, key, MAX_FILTER_CHARS);
                 self.apply_filter_input();
                 return Vec::new();
             }
@@ -48,31 +49,32 @@ impl Model {
         vec![Effect::SetBracketedPaste(false)]
     }
 
-    /// Pasted text goes into the line that is typed; anywhere else it would be a row of commands.
+    /// Inserts pasted text into the open input line. Elsewhere a paste is ignored: its letters would act as commands.
     pub(super) fn on_paste(&mut self, text: &str) {
         match &mut self.focus {
             Focus::Filter { input, .. } => {
                 insert_text(input, text, MAX_FILTER_CHARS);
                 self.apply_filter_input();
             }
-            Focus::AddSession { input: line, invalid: error, .. } => {
-                // Of a whole page of a log the id alone is of use, and is surely seen.
+            Focus::AddSession { input, invalid, .. } => {
+                // A pasted page of a log is reduced to its id, which the user can then check.
                 let id = SessionId::find_in(text);
-                insert_text(line, id.as_ref().map_or(text, SessionId::raw), MAX_SESSION_INPUT_CHARS);
-                *error = None;
+                insert_text(input, id.as_ref().map_or(text, SessionId::raw), MAX_SESSION_INPUT_CHARS);
+                *invalid = None;
             }
             _ => {}
         }
     }
 
-    /// Opens the line in which the id of a session to watch is typed.
+    /// Opens the input line for the id of a session to watch.
     pub(super) fn open_session_input(&mut self, back: Pane) -> Vec<Effect> {
         self.focus = Focus::AddSession { input: Line::default(), invalid: None, back };
         vec![Effect::SetBracketedPaste(true)]
     }
 
+    /// Edits the id of a session to watch. Enter watches the session, and Esc closes the input line.
     pub(super) fn on_session_input_key(&mut self, key: KeyEvent, now: Moment) -> Vec<Effect> {
-        let Focus::AddSession { input, invalid: error, back } = &mut self.focus else { return Vec::new() };
+        let Focus::AddSession { input, invalid, back } = &mut self.focus else { return Vec::new() };
         let back = *back;
         match key.code {
             KeyCode::Enter => match SessionId::find_in(input.value()) {
@@ -82,22 +84,22 @@ impl Model {
                     effects.extend(self.add_session(id, None, now));
                     return effects;
                 }
-                Err(invalid) => *error = Some(invalid.to_string()),
+                Err(error) => *invalid = Some(error.to_string()),
             },
             KeyCode::Esc => {
                 self.focus = Focus::Pane(back);
                 return vec![Effect::SetBracketedPaste(false)];
             }
             _ => {
-                edit_line(input, key, MAX_SESSION_INPUT_CHARS);
-                *error = None;
+                edit_input(input, key, MAX_SESSION_INPUT_CHARS);
+                *invalid = None;
             }
         }
         Vec::new()
     }
 
-    /// Watches a session as if it were named on the command line, and selects it. If it is not known which profile has the
-    /// session, all are asked.
+    /// Watches a session as if it were named on the command line, and selects it. If the profile of the session is
+    /// unknown, all profiles poll it.
     pub(super) fn add_session(
         &mut self,
         id: SessionId,
@@ -107,10 +109,10 @@ impl Model {
         let short_id = id.prefix(8);
         self.table.muted_mut().remove(&id);
         let recorded = self.profiles.find(&id).filter(|(_, record)| record.session.is_some());
-        let (is_recorded, of) = (recorded.is_some(), recorded.map(|(profile, _)| profile).or(owner));
+        let (is_recorded, owner) = (recorded.is_some(), recorded.map(|(profile, _)| profile).or(owner));
         let mut effects = Vec::new();
-        for profile in self.profiles.ids().filter(|profile| of.is_none_or(|of| of == *profile)) {
-            // Without a key nothing is polled, so no reply would come.
+        for profile in self.profiles.ids().filter(|profile| owner.is_none_or(|owner| owner == *profile)) {
+            // A profile without an API key polls nothing, so no response would come.
             if self.profiles.get(profile).info.missing_key_reason.is_none() {
                 effects.extend(
                     self.apply_input(profile, Input::SessionsNamed { at: now, ids: vec![id.clone()] }),
@@ -127,7 +129,7 @@ impl Model {
             (false, true) => format!("asking for {short_id}"),
         };
         self.notify(now, NoticeLevel::Info, text);
-        effects.push(match of {
+        effects.push(match owner {
             Some(profile) => Effect::CommandPoller(profile, PollerCommand::Watch(id)),
             None => Effect::CommandAllPollers(PollerCommand::Watch(id)),
         });
@@ -147,16 +149,17 @@ impl Model {
     }
 }
 
-/// Takes a key into `line`, unless that made it longer than `most` characters.
-fn edit_line(input: &mut Line, key: KeyEvent, max_chars: usize) {
-    let was = input.clone();
+/// Applies a keystroke to `input`, unless the text would exceed `max_chars` characters.
+fn edit_input(input: &mut Line, key: KeyEvent, max_chars: usize) {
+    let before = input.clone();
     input.handle_event(&TermEvent::Key(key));
+    // Checked after the edit, because Ctrl-Y can insert many characters.
     if input.value().chars().count() > max_chars {
-        *input = was; // Ctrl-Y, too, makes it longer
+        *input = before;
     }
 }
 
-/// Puts text at the cursor, as much of it as there is room for.
+/// Inserts text at the cursor, up to `max_chars` characters in all. Control characters are left out.
 fn insert_text(input: &mut Line, text: &str, max_chars: usize) {
     let room = max_chars.saturating_sub(input.value().chars().count());
     for letter in text.chars().filter(|letter| !letter.is_control()).take(room) {

@@ -1,91 +1,91 @@
-//! Colours and glyphs. Colour only where it says something, and never alone: a glyph or a word says it too.
+//! Colours and glyphs. Colour always has a meaning, and a glyph or a word always says the same.
 //!
-//! Of the sixteen colours only those are used that are legible on light and dark: red, green, yellow, cyan and magenta.
-//! White, black, grey, plain blue and the bright ones each vanish on somebody's background; what is to stand back is
-//! faint instead, which every terminal mixes from its own two colours.
+//! The theme uses only the colours that are legible on light and dark backgrounds: red, green, yellow, cyan and
+//! magenta. White, black, grey, plain blue and the bright colours are each illegible on some background. Less important
+//! text is faint instead, which every terminal mixes from its own foreground and background.
 
 use ratatui::style::{Color, Modifier, Style};
 
 use keepwatch_core::session::Status;
 
-/// Colours and glyphs. The default is neither colour nor anything beyond what a `NO_COLOR` terminal must show.
+/// Colours and glyphs. The default has no colours, as `NO_COLOR` requires, and Unicode glyphs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Theme {
-    /// Nothing but ASCII reaches the terminal.
+    /// True if only ASCII reaches the terminal.
     pub ascii: bool,
-    /// The sixteen colours may be used.
+    /// True if colours are used.
     pub color: bool,
 }
 
 impl Theme {
-    /// With colours.
+    /// Returns a theme with colours.
     #[must_use]
     pub const fn colored() -> Self {
         Self { ascii: false, color: true }
     }
 
-    /// With bold, faint and reversed text only.
+    /// Returns a theme without colours: only bold, faint and reversed text.
     #[must_use]
     pub const fn mono() -> Self {
         Self { ascii: false, color: false }
     }
 
-    /// The same with ASCII glyphs.
+    /// Returns this theme with ASCII glyphs.
     #[must_use]
     pub const fn with_ascii(self) -> Self {
         Self { ascii: true, ..self }
     }
 
-    fn foreground(self, colour: Color) -> Style {
-        if self.color { Style::new().fg(colour) } else { Style::new() }
+    fn foreground(self, color: Color) -> Style {
+        if self.color { Style::new().fg(color) } else { Style::new() }
     }
 
-    /// Labels, and what says nothing now.
+    /// Returns the style of labels and of less important text.
     pub(crate) fn dim(self) -> Style {
         Style::new().add_modifier(Modifier::DIM)
     }
 
-    /// Titles and keys.
+    /// Returns the style of titles and keystrokes.
     pub(crate) fn bold(self) -> Style {
         Style::new().add_modifier(Modifier::BOLD)
     }
 
-    /// It runs, it went well.
+    /// Returns the style of running sessions and of success.
     pub(crate) fn success(self) -> Style {
         self.foreground(Color::Green)
     }
 
-    /// It is on its way; also what marks a place.
+    /// Returns the style of pending sessions and of markers.
     pub(crate) fn info(self) -> Style {
         self.foreground(Color::Cyan)
     }
 
-    /// It wants attention soon.
+    /// Returns the style of states that need attention soon.
     pub(crate) fn warning(self) -> Style {
         self.foreground(Color::Yellow)
     }
 
-    /// It is flagged, and the reader has not seen it yet.
+    /// Returns the style of unacknowledged alerts.
     pub(crate) fn alert(self) -> Style {
         self.warning().add_modifier(Modifier::BOLD)
     }
 
-    /// It failed, or is about to.
+    /// Returns the style of failures, present or imminent.
     pub(crate) fn error(self) -> Style {
         self.foreground(Color::Red).add_modifier(Modifier::BOLD)
     }
 
-    /// It is not known to this version.
+    /// Returns the style of values that this version does not know.
     pub(crate) fn unknown(self) -> Style {
         self.foreground(Color::Magenta)
     }
 
-    /// What concerns everything on the screen: to be seen from across the room.
+    /// Returns the style of errors that concern the whole screen. They must be visible from across the room.
     pub(crate) fn critical(self) -> Style {
         if self.color { self.error() } else { self.bold().add_modifier(Modifier::REVERSED) }
     }
 
-    /// As [`Theme::critical`], for what the reader did and may have forgotten.
+    /// Returns the style of a pause. It is as visible as [`Theme::critical`], because the user may forget the pause.
     pub(crate) fn paused(self) -> Style {
         if self.color {
             self.warning().add_modifier(Modifier::BOLD)
@@ -94,7 +94,7 @@ impl Theme {
         }
     }
 
-    /// The glyph of a status, and its look.
+    /// Returns the glyph of a status, and its style.
     pub(crate) fn status(self, status: &Status) -> (&'static str, Style) {
         match status {
             Status::Running => (self.pick("●", "*"), self.success()),
@@ -106,8 +106,8 @@ impl Theme {
         }
     }
 
-    /// A line of `columns`, of which `share` (from 0 to 1, in halves of a column) is left: the part that is left,
-    /// and the part that is gone.
+    /// Returns the filled and the empty part of a bar of `columns` columns. `share` is the filled part, from 0 to 1,
+    /// and is rounded up to half a column.
     pub(crate) fn progress_bar(self, share: f64, columns: u16) -> (String, String) {
         let inner = if self.ascii { columns.saturating_sub(2) } else { columns };
         #[expect(
@@ -116,35 +116,35 @@ impl Theme {
             reason = "from 0 to twice the columns"
         )]
         let halves = (share.clamp(0.0, 1.0) * f64::from(inner) * 2.0).ceil() as u16;
-        let (whole, half) = (usize::from(halves / 2), usize::from(halves % 2));
-        let empty = usize::from(inner).saturating_sub(whole).saturating_sub(half);
+        let (full, half) = (usize::from(halves / 2), usize::from(halves % 2));
+        let empty = usize::from(inner).saturating_sub(full).saturating_sub(half);
         if self.ascii {
-            let left = whole.saturating_add(half);
-            return (format!("[{}", "=".repeat(left)), format!("{}]", "-".repeat(empty)));
+            let filled = full.saturating_add(half);
+            return (format!("[{}", "=".repeat(filled)), format!("{}]", "-".repeat(empty)));
         }
-        (format!("{}{}", "━".repeat(whole), "╾".repeat(half)), "─".repeat(empty))
+        (format!("{}{}", "━".repeat(full), "╾".repeat(half)), "─".repeat(empty))
     }
 
     fn pick(self, glyph: &'static str, ascii: &'static str) -> &'static str {
         if self.ascii { ascii } else { glyph }
     }
 
-    /// Beside what is flagged.
+    /// Returns the glyph of an alert.
     pub(crate) fn alert_glyph(self) -> &'static str {
         self.pick("⚑", "!")
     }
 
-    /// Before what went well.
+    /// Returns the glyph of a success.
     pub(crate) fn success_glyph(self) -> &'static str {
         self.pick("✓", "+")
     }
 
-    /// Before what did not.
+    /// Returns the glyph of an error.
     pub(crate) fn error_glyph(self) -> &'static str {
         self.pick("✗", "X")
     }
 
-    /// At the left of the selected row.
+    /// Returns the glyph at the left of the selected row.
     pub(crate) fn selection_glyph(self) -> &'static str {
         self.pick("▌", ">")
     }
@@ -155,11 +155,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bar_is_as_long_as_its_column_whatever_is_left() {
+    fn progress_bar_fills_its_columns() {
         for theme in [Theme::colored(), Theme::colored().with_ascii()] {
             for share in [-1.0, 0.0, 0.01, 0.5, 0.79, 1.0, 7.0, f64::NAN] {
-                let (left, gone) = theme.progress_bar(share, 10);
-                assert_eq!(left.chars().count() + gone.chars().count(), 10, "{share} of {theme:?}");
+                let (filled, empty) = theme.progress_bar(share, 10);
+                assert_eq!(filled.chars().count() + empty.chars().count(), 10, "{share} of {theme:?}");
             }
         }
         assert_eq!(Theme::mono().progress_bar(0.8, 10), ("━━━━━━━━".into(), "──".into()));
@@ -168,14 +168,14 @@ mod tests {
     }
 
     #[test]
-    fn no_look_is_without_its_glyph_in_ascii() {
+    fn ascii_theme_has_ascii_status_glyphs() {
         for status in Status::KNOWN {
             assert!(Theme::mono().with_ascii().status(&status).0.is_ascii());
         }
     }
 
     #[test]
-    fn without_colours_there_is_none() {
+    fn mono_theme_has_no_colours() {
         let theme = Theme::mono();
         for style in [
             theme.success(),

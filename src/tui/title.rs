@@ -1,16 +1,16 @@
-//! The title of the terminal's window. It has counts only, because more people see it than the screen.
+//! The title of the terminal window. It contains counts only, because more people see it than the screen.
 
 use super::effect::Effect;
 use super::model::Model;
 use super::rows::StatusCounts;
 use keepwatch_core::text;
 
-/// The title that the window has.
+/// The current title of the window.
 #[derive(Debug, Default)]
 pub(super) struct WindowTitle(String);
 
 impl Model {
-    /// Sets the window's title, if it should be another than it is.
+    /// Returns the effect that sets the window's title, or `None` if the title is up to date.
     pub(super) fn update_title(&mut self) -> Option<Effect> {
         let title = title_text(self.table.rows().counts(), self.settings.theme.ascii);
         (title != self.title.0).then(|| {
@@ -21,7 +21,7 @@ impl Model {
     }
 }
 
-/// Returns the title for these counts, in ASCII if the theme is.
+/// Returns the title for `counts`, in ASCII if `ascii` is true.
 fn title_text(counts: &StatusCounts, ascii: bool) -> String {
     let StatusCounts { running, pending, timed_out, error, with_alerts, .. } = *counts;
     let errors = if error == 1 { "error" } else { "errors" };

@@ -1,4 +1,6 @@
-//! What each message does to the model, and which effects it asks for. Pure. Keystrokes are handled in `key_handler`.
+//! Applies each message to the model and returns the effects that follow from it.
+//!
+//! Pure: it does no I/O and reads no clock. `key_handler` handles keystrokes.
 
 use std::time::Duration;
 
@@ -15,25 +17,25 @@ use keepwatch_core::session::{ApiErrorKind, List, Targets};
 use keepwatch_core::text::{self, Untrusted};
 use keepwatch_core::tracker::{Event, EventKind, Input, RequestTiming, Scope};
 
-/// Clocks that differ by more than this many seconds are reported.
+/// The difference between our clock and the server's, in seconds, above which the user sees a notice.
 const SKEW_NOTICE_SECS: i64 = 30;
 
 impl Model {
-    /// What is asked for at the start, before anything is seen.
+    /// Prepares the first frame, before any report. Returns the first effects.
     pub fn start(&mut self, now: Moment) -> Vec<Effect> {
         let mut effects = Vec::new();
         for (profile, input) in self.initial_inputs(now) {
             effects.extend(self.apply_input(profile, input));
         }
         self.rebuild_rows();
-        if let Some((level, greeting)) = self.settings.startup_notice.take() {
-            self.notify(now, level, greeting);
+        if let Some((level, text)) = self.settings.startup_notice.take() {
+            self.notify(now, level, text);
         }
         effects.extend(self.update_title());
         effects
     }
 
-    /// Returns the first input of each profile: the named sessions, or why there is no API key.
+    /// Returns the first input of each profile: the named sessions, or the reason why there is no API key.
     fn initial_inputs(&self, now: Moment) -> Vec<(ProfileId, Input)> {
         let input_for =
             |profile: &ProfileState| match (&profile.info.missing_key_reason, &self.settings.targets) {
@@ -48,7 +50,7 @@ impl Model {
         self.profiles.iter().filter_map(|(id, profile)| Some((id, input_for(profile)?))).collect()
     }
 
-    /// Takes one message.
+    /// Applies one message. Returns the effects.
     pub fn update(&mut self, message: Message, now: Moment) -> Vec<Effect> {
         match message {
             Message::Report(profile, report) => self.on_report(profile, *report, now),
@@ -59,20 +61,20 @@ impl Model {
             }
             Message::Resize(columns, rows) => {
                 self.set_size((columns, rows));
-                // Even if the size is the same again: nobody knows what the terminal did to its cells in between.
+                // Repaint even if the size is the same again: the terminal may have changed its cells in between.
                 // promise: repaint-on-resize, mutant: vec![Effect::Repaint] -> Vec::new()
                 vec![Effect::Repaint]
             }
-            Message::Copied(what, Ok(route)) => {
-                self.notify(now, NoticeLevel::Success, format!("{what} {route}"));
+            Message::Copied(label, Ok(route)) => {
+                self.notify(now, NoticeLevel::Success, format!("{label} {route}"));
                 Vec::new()
             }
-            Message::Copied(what, Err(reason)) => {
-                self.notify(now, NoticeLevel::Error, format!("{what} {reason}"));
+            Message::Copied(label, Err(reason)) => {
+                self.notify(now, NoticeLevel::Error, format!("{label} {reason}"));
                 Vec::new()
             }
-            Message::BrowserFailed(why) => {
-                self.notify(now, NoticeLevel::Error, format!("no browser could be opened: {why}"));
+            Message::BrowserFailed(reason) => {
+                self.notify(now, NoticeLevel::Error, format!("no browser could be opened: {reason}"));
                 Vec::new()
             }
             Message::Persistence(event) => self.on_persistence_event(event, now),
@@ -81,8 +83,8 @@ impl Model {
                 for profile in self.profiles.ids() {
                     effects.extend(self.apply_input(profile, Input::Slept { from, to }));
                 }
-                let then = if self.paused { "polling is still paused" } else { "asking again" };
-                self.notify(now, NoticeLevel::Info, format!("this machine slept; {then}"));
+                let polling = if self.paused { "polling is still paused" } else { "asking again" };
+                self.notify(now, NoticeLevel::Info, format!("this machine slept; {polling}"));
                 // promise: poll-after-sleep
                 effects.push(Effect::CommandAllPollers(PollerCommand::Reconnect));
                 effects
@@ -100,7 +102,7 @@ impl Model {
         }
     }
 
-    /// Time went by: what was shown for a while goes, and what depends on time alone may now be true.
+    /// Handles the passing of time: hides an expired notice or URL, and lets trackers raise alerts that depend on time.
     pub fn on_tick(&mut self, now: Moment) -> Vec<Effect> {
         if self.notice.as_ref().is_some_and(|notice| notice.is_expired(now)) {
             self.notice = None;
@@ -137,7 +139,8 @@ impl Model {
         effects
     }
 
-    /// Applies an input to the tracker of a profile, and rings if that raises a flag. All live inputs are applied here.
+    /// Applies an input to the tracker of a profile, and rings the bell if that raises an alert. All live inputs pass
+    /// through here.
     pub(super) fn apply_input(&mut self, profile: ProfileId, input: Input) -> Vec<Effect> {
         let missing_id = match &input {
             Input::SessionNotFound { id, .. } => Some(id.clone()),
@@ -152,7 +155,7 @@ impl Model {
             shown && !self.table.muted().mutes_event(event) && matches!(event.kind, EventKind::AlertRaised(_))
         };
         let rings = self.settings.bell && events.iter().any(is_audible);
-        // A session that another profile has needs no more polls of this one.
+        // If another profile has the session, this profile stops polling it.
         let found_elsewhere = missing_id.filter(|id| {
             self.profiles.find(id).is_some_and(|(owner, record)| owner != profile && record.session.is_some())
         });
@@ -161,16 +164,17 @@ impl Model {
         effects.chain(persistence::effects(profile, commands)).chain(self.update_title()).collect()
     }
 
-    /// Clocks that differ are said once.
+    /// Shows a notice, once per run, if the clocks differ.
     fn notify_clock_skew(&mut self, profile: ProfileId, now: Moment) {
         let skew = self.profiles.get(profile).tracker.clock().skew();
         if self.has_notified_skew || skew.num_seconds().abs() <= SKEW_NOTICE_SECS {
             return;
         }
         self.has_notified_skew = true;
-        let by = text::format_duration(Duration::from_secs(skew.num_seconds().unsigned_abs()));
-        let way = if skew.num_seconds() > 0 { "behind" } else { "ahead of" };
-        let text = format!("this machine's clock is {by} {way} the API's; times are shown by the API's");
+        let amount = text::format_duration(Duration::from_secs(skew.num_seconds().unsigned_abs()));
+        let direction = if skew.num_seconds() > 0 { "behind" } else { "ahead of" };
+        let text =
+            format!("this machine's clock is {amount} {direction} the API's; times are shown by the API's");
         self.notify(now, NoticeLevel::Error, text);
     }
 }

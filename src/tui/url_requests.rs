@@ -1,11 +1,11 @@
 //! Requests for fresh connect URLs that the user waits for.
 //!
 //! ```text
-//!   c, Y, copy menu ──► request ──► Effect::AskOf ──► reply ──┬─► Effect::Copy
-//!                                                             └─► Focus::Reveal, for 30 s
+//!   c, Y, copy menu ──► UrlRequest ──► Effect::CommandPoller ──► report ──┬─► Effect::Copy
+//!                                                                         └─► Focus::Reveal, for 30 s
 //! ```
 //!
-//! URLs are fetched each time, because their signing keys expire.
+//! Each request fetches the URLs again, because their signing keys expire. A URL is kept only while it is shown.
 
 use std::time::Duration;
 
@@ -19,9 +19,9 @@ use keepwatch_core::clock::Moment;
 use keepwatch_core::session::{ApiError, ConnectUrls, Phase, Secret, SessionId};
 use keepwatch_core::text;
 
-/// The most requests that wait for a reply.
+/// The maximum number of pending requests.
 pub(super) const MAX_PENDING: usize = 8;
-/// How long a URL is shown.
+/// The time for which a URL is shown.
 const REVEAL_DURATION: Duration = Duration::from_secs(30);
 
 /// A request for a fresh URL.
@@ -31,7 +31,7 @@ pub(super) struct UrlRequest {
     pub id: SessionId,
     /// The chosen entry of the copy menu.
     pub copyable: Copyable,
-    /// True if the URL is to be shown instead of copied.
+    /// True if the URL must be shown instead of copied.
     pub reveal: bool,
 }
 
@@ -41,12 +41,12 @@ impl UrlRequest {
     }
 }
 
-/// The requests that wait for a reply.
+/// The pending requests.
 #[derive(Debug, Default)]
 pub(super) struct UrlRequests(Vec<UrlRequest>);
 
 impl UrlRequests {
-    /// Adds a request, unless it is pending already. Returns false if too many are pending.
+    /// Adds a request, unless it is already pending. Returns false if too many requests are pending.
     fn add(&mut self, request: &UrlRequest) -> bool {
         if self.0.contains(request) {
             return true;
@@ -58,12 +58,12 @@ impl UrlRequests {
         has_room
     }
 
-    /// True if the reply to a pending request will serve `request`, too.
+    /// Returns true if the response to a pending request will also answer `request`.
     fn is_covered(&self, request: &UrlRequest) -> bool {
         self.0.iter().any(|other| other.id == request.id && other.is_live_view() == request.is_live_view())
     }
 
-    /// Removes and returns the requests that a reply answers.
+    /// Removes and returns the requests that a response answers.
     fn take_matching(&mut self, id: &SessionId, live_view: bool) -> Vec<UrlRequest> {
         let answers = |request: &UrlRequest| request.id == *id && request.is_live_view() == live_view;
         let (matching, pending) = std::mem::take(&mut self.0).into_iter().partition(answers);
@@ -71,7 +71,7 @@ impl UrlRequests {
         matching
     }
 
-    /// The number of pending requests.
+    /// Returns the number of pending requests.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.0.len()
@@ -79,15 +79,15 @@ impl UrlRequests {
 }
 
 impl Model {
-    /// Asks for a fresh URL.
+    /// Requests a fresh URL, or shows a notice with the reason why not.
     pub(super) fn request_url(&mut self, request: UrlRequest, now: Moment) -> Vec<Effect> {
-        let what = request.copyable.name();
+        let name = request.copyable.name();
         let Some((profile, record)) = self.profiles.find(&request.id) else {
-            self.notify(now, NoticeLevel::Error, format!("the session is not on record any more: no {what}"));
+            self.notify(now, NoticeLevel::Error, format!("the session is not on record any more: no {name}"));
             return Vec::new();
         };
         if let Some(status) = record.status().filter(|status| status.phase() == Phase::Ended) {
-            let text = format!("ended ({}): no {what}", status.sanitise(24));
+            let text = format!("ended ({}): no {name}", status.sanitise(24));
             self.notify(now, NoticeLevel::Error, text);
             return Vec::new();
         }
@@ -100,7 +100,7 @@ impl Model {
             );
             return Vec::new();
         }
-        self.notify(now, NoticeLevel::Info, format!("fetching a fresh {what}…"));
+        self.notify(now, NoticeLevel::Info, format!("fetching a fresh {name}…"));
         if is_covered {
             return Vec::new();
         }
@@ -112,25 +112,25 @@ impl Model {
         vec![Effect::CommandPoller(profile, command)]
     }
 
-    /// Takes the reply to requests for a session's URLs.
+    /// Handles the response to all pending requests for a session's URLs.
     pub(super) fn on_urls(
         &mut self,
         id: &SessionId,
         live_view: bool,
-        outcome: &Result<ConnectUrls, ApiError>,
+        result: &Result<ConnectUrls, ApiError>,
         now: Moment,
     ) -> Vec<Effect> {
         let requests = self.url_requests.take_matching(id, live_view);
-        requests.iter().filter_map(|request| self.on_url(request, outcome, now)).collect()
+        requests.iter().filter_map(|request| self.on_url(request, result, now)).collect()
     }
 
     fn on_url(
         &mut self,
         request: &UrlRequest,
-        outcome: &Result<ConnectUrls, ApiError>,
+        result: &Result<ConnectUrls, ApiError>,
         now: Moment,
     ) -> Option<Effect> {
-        match outcome {
+        match result {
             Ok(urls) => {
                 let url = match request.copyable {
                     Copyable::Selenium => urls.selenium.clone(),
@@ -150,20 +150,20 @@ impl Model {
         }
     }
 
-    /// Copies or shows a URL that arrived, or says why not.
+    /// Copies or shows a URL, or shows a notice with the reason why not.
     fn deliver_url(&mut self, request: &UrlRequest, url: Option<Secret>, now: Moment) -> Option<Effect> {
-        let what = request.copyable.name();
+        let name = request.copyable.name();
         let status = self.profiles.record(&request.id).and_then(|record| record.status().cloned());
         let Some(url) = url else {
             let reason = match status.filter(|status| status.phase() == Phase::Ended) {
-                Some(status) => format!("ended ({}): no {what}", status.sanitise(24)),
-                None => format!("the API's answer has no {what}"),
+                Some(status) => format!("ended ({}): no {name}", status.sanitise(24)),
+                None => format!("the API's answer has no {name}"),
             };
             self.notify(now, NoticeLevel::Error, reason);
             return None;
         };
         if !text::is_printable(url.expose()) || url.expose().contains(char::is_whitespace) {
-            let text = format!("the {what} has characters that no URL has; it is not passed on");
+            let text = format!("the {name} has characters that no URL has; it is not passed on");
             self.notify(now, NoticeLevel::Error, text);
             return None;
         }
@@ -171,8 +171,8 @@ impl Model {
             return Some(Effect::Copy(request.copyable, url));
         }
         if matches!(self.focus, Focus::Filter { .. } | Focus::AddSession { .. }) {
-            // The next letters that are typed must not become commands.
-            self.notify(now, NoticeLevel::Info, format!("the {what} came while you typed; Y shows it"));
+            // A popup would take the focus, and the letters that the user is typing would become commands.
+            self.notify(now, NoticeLevel::Info, format!("the {name} came while you typed; Y shows it"));
             return None;
         }
         let until = now.boot.saturating_add(REVEAL_DURATION.saturating_mul(self.settings.clock_speed));

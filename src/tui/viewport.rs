@@ -2,45 +2,45 @@
 //!
 //! ```text
 //!   Model ──► view::viewport ──► Viewport ──► Model::set_viewport      once per update
-//!                                   ├──► key handling: how far a page reaches, how far a pane scrolls
-//!                                   └──► view::draw: where each part goes
+//!                                   ├──► key handling: the size of a page, the end of a pane
+//!                                   └──► view::draw: the area of each part
 //! ```
 //!
-//! `view::layout` computes it. Nothing here does.
+//! This module only stores the layout. `view::layout` computes it.
 
 use ratatui::layout::Rect;
 
-/// Lines of the event panes, of the details and of the page of recent sessions that are no content: their rules.
+/// The height of the horizontal rule above the events and the details.
 const RULE_HEIGHT: u16 = 1;
-/// The rule and the headings of the page of recent sessions.
+/// The height of the rule and the headings of the page of recent sessions.
 pub(super) const RECENT_HEADING_ROWS: u16 = 2;
 
-/// Where each part of the screen is, and how much of what scrolls is visible.
+/// The layout of the screen: the area of each part, and the extent of the parts that scroll.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Viewport {
     pub(super) screen: Rect,
     pub(super) layout: Layout,
-    /// The details, if keystrokes scroll them.
+    /// The extent of the details, if keystrokes scroll them.
     pub(super) details: Option<ScrollExtent>,
-    /// The popup, if keystrokes scroll it.
+    /// The extent of the popup, if keystrokes scroll it.
     pub(super) popup: Option<ScrollExtent>,
 }
 
-/// The lines of something that scrolls.
+/// The extent of a part of the screen that scrolls.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ScrollExtent {
-    /// The number of its lines.
+    /// The number of lines.
     pub lines: usize,
-    /// The number of lines that are visible at a time.
+    /// The number of visible lines.
     pub height: usize,
 }
 
 /// The parts of the screen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Layout {
-    /// Counts and alarms only: the screen is too small for more.
+    /// Counts and the notice only, because the screen is too small for more.
     CountsOnly(Rect),
-    /// Everything.
+    /// All parts.
     Full(FullLayout),
 }
 
@@ -48,7 +48,7 @@ pub(super) enum Layout {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FullLayout {
     pub(super) header: Rect,
-    /// Empty while no error concerns all requests.
+    /// The errors of profiles whose polls fail. Empty if no polls fail, or if the body shows the error.
     pub(super) banner: Rect,
     pub(super) body: BodyLayout,
     pub(super) footer: Rect,
@@ -63,7 +63,7 @@ pub(super) enum BodyLayout {
     Table {
         /// The rows and their headings.
         table: Rect,
-        /// The filter, and how many rows are hidden. Empty if there is nothing to say.
+        /// The line below the table: filter, hidden rows and full projects. Empty if there is nothing to report.
         filter_note: Rect,
         /// The details with their rule, if there is room for them.
         details: Option<Rect>,
@@ -83,7 +83,7 @@ impl Default for Layout {
 }
 
 impl Viewport {
-    /// The number of visible rows of the table; 0 if the table is not visible.
+    /// Returns the number of visible rows of the table, or 0 if the table is not visible.
     #[must_use]
     pub fn table_rows(&self) -> usize {
         match self.body() {
@@ -92,7 +92,7 @@ impl Viewport {
         }
     }
 
-    /// The number of visible rows of the page of recent sessions; 0 if the page is not visible.
+    /// Returns the number of visible rows of the page of recent sessions, or 0 if the page is not visible.
     #[must_use]
     pub fn recent_rows(&self) -> usize {
         match self.body() {
@@ -101,7 +101,8 @@ impl Viewport {
         }
     }
 
-    /// The number of visible lines of events, wherever they are shown; `None` if they are not.
+    /// Returns the number of visible lines of events, on the events page or in the details, or `None` if neither is
+    /// visible.
     #[must_use]
     pub fn event_lines(&self) -> Option<usize> {
         let area = match self.body()? {
@@ -111,19 +112,19 @@ impl Viewport {
         Some(usize::from(area.height.saturating_sub(RULE_HEIGHT)))
     }
 
-    /// The details, if keystrokes scroll them.
+    /// Returns the extent of the details, if keystrokes scroll them.
     #[must_use]
     pub fn details(&self) -> Option<ScrollExtent> {
         self.details
     }
 
-    /// The popup, if keystrokes scroll it.
+    /// Returns the extent of the popup, if keystrokes scroll it.
     #[must_use]
     pub fn popup(&self) -> Option<ScrollExtent> {
         self.popup
     }
 
-    /// The pane of the details, if it is visible.
+    /// Returns the area of the details, if they are visible.
     pub(super) fn details_pane(&self) -> Option<Rect> {
         match self.body()? {
             BodyLayout::Details(pane) => Some(pane),
@@ -140,7 +141,7 @@ impl Viewport {
     }
 }
 
-/// The number of visible rows: the height of the table without the headings, which are left out first.
+/// Returns the number of visible rows. A table of one or two lines has no headings.
 pub(super) fn visible_table_rows(table: Rect) -> u16 {
     if table.height > 2 { table.height.saturating_sub(1) } else { table.height }
 }

@@ -5,7 +5,7 @@ use keepwatch_core::session::{ApiErrorKind, Metadata, Region, Session};
 use keepwatch_core::testing::{at as t, id, moment, request_timing, running_session};
 use keepwatch_core::tracker::{AlertThresholds, Input, Scope, SessionTracker};
 
-/// A session that starts and expires so many seconds after noon.
+/// A session that starts and expires the given number of seconds after noon.
 fn session(text: &str, started: u32, expires: u32) -> Session {
     Session { expires: Some(t(expires)), ..running_session(text, t(started), Duration::ZERO) }
 }
@@ -28,8 +28,8 @@ fn profiles(sessions: Vec<Session>) -> Profiles {
     tracker.into()
 }
 
-fn sorted_ids(profiles: &Profiles, by: SortColumn, reversed: bool) -> Vec<String> {
-    let rows = Rows::build(profiles, Sort { column: by, reversed }, &criteria(""));
+fn sorted_ids(profiles: &Profiles, column: SortColumn, reversed: bool) -> Vec<String> {
+    let rows = Rows::build(profiles, Sort { column, reversed }, &criteria(""));
     rows.visible(0, usize::MAX).map(|id| id.raw().to_owned()).collect()
 }
 
@@ -43,17 +43,17 @@ fn apply_not_found(profiles: &mut Profiles, text: &str) {
     profiles.apply(ProfileId::FIRST, input);
 }
 
-/// All that have these words.
-fn criteria(words: &str) -> RowCriteria<'static> {
-    static KNOWN: std::sync::LazyLock<AcknowledgedAlerts> =
+/// Criteria with this filter and nothing else.
+fn criteria(filter: &str) -> RowCriteria<'static> {
+    static ACKNOWLEDGED: std::sync::LazyLock<AcknowledgedAlerts> =
         std::sync::LazyLock::new(AcknowledgedAlerts::default);
     static MUTED: std::sync::LazyLock<MutedSessions> = std::sync::LazyLock::new(MutedSessions::default);
-    let filter = Box::leak(Box::new(Filter::parse(words).unwrap()));
-    RowCriteria { filter, alerts_only: false, muted: &MUTED, acknowledged: &KNOWN, pinned: None }
+    let filter = Box::leak(Box::new(Filter::parse(filter).unwrap()));
+    RowCriteria { filter, alerts_only: false, muted: &MUTED, acknowledged: &ACKNOWLEDGED, pinned: None }
 }
 
 #[test]
-fn what_ends_next_comes_first_and_what_has_ended_comes_last_the_newest_end_first() {
+fn time_left_sorts_next_expiry_first() {
     let mut profiles = profiles(vec![
         ended("old", Status::Completed, 10),
         session("late", 0, 900),
@@ -62,22 +62,32 @@ fn what_ends_next_comes_first_and_what_has_ended_comes_last_the_newest_end_first
         session("soon", 0, 100),
         Session { status: Status::Pending, ..session("pending", 0, 50) },
         session("overdue", 0, 0),
-        Session { ended: None, ..ended("when", Status::Completed, 0) },
+        Session { ended: None, ..ended("no-end-time", Status::Completed, 0) },
     ]);
     profiles.apply(
         ProfileId::FIRST,
-        Input::SessionsNamed { at: moment(0), ids: vec![id("awaited"), id("absent")] },
+        Input::SessionsNamed { at: moment(0), ids: vec![id("waiting"), id("not-found")] },
     );
-    apply_not_found(&mut profiles, "absent");
-    let expected =
-        ["overdue", "soon", "late", "endless", "pending", "absent", "awaited", "new", "old", "when"];
+    apply_not_found(&mut profiles, "not-found");
+    let expected = [
+        "overdue",
+        "soon",
+        "late",
+        "endless",
+        "pending",
+        "not-found",
+        "waiting",
+        "new",
+        "old",
+        "no-end-time",
+    ];
     assert_eq!(sorted_ids(&profiles, SortColumn::TimeLeft, false), expected);
 }
 
 #[test]
-fn ties_go_by_the_id_in_both_directions_so_that_rows_never_jump() {
+fn ties_sort_by_id() {
     let profiles = profiles(["d", "b", "a", "c"].map(|text| session(text, 0, 900)).to_vec());
-    for by in [
+    for column in [
         SortColumn::TimeLeft,
         SortColumn::Status,
         SortColumn::Owner,
@@ -86,14 +96,14 @@ fn ties_go_by_the_id_in_both_directions_so_that_rows_never_jump() {
         SortColumn::Proxy,
     ] {
         for reversed in [false, true] {
-            assert_eq!(sorted_ids(&profiles, by, reversed), ["a", "b", "c", "d"], "{by:?}");
+            assert_eq!(sorted_ids(&profiles, column, reversed), ["a", "b", "c", "d"], "{column:?}");
         }
     }
     assert_eq!(sorted_ids(&profiles, SortColumn::Session, true), ["d", "c", "b", "a"]);
 }
 
 #[test]
-fn each_column_sorts_as_it_reads() {
+fn columns_sort_by_their_values() {
     let owner = |name: &str| Some(Metadata::new(&format!(r#"{{"name":"{name}"}}"#)));
     let profiles = profiles(vec![
         Session { proxy_bytes: Some(5), metadata: owner("z"), ..session("a", 30, 900) },
@@ -113,7 +123,7 @@ fn each_column_sorts_as_it_reads() {
 }
 
 #[test]
-fn an_owner_key_decides_the_owner_before_names_do() {
+fn owner_key_overrides_other_metadata() {
     let mut tracker = SessionTracker::new(AlertThresholds::default())
         .with_owner_key(Some(keepwatch_core::session::MetadataPath::parse("run.id").unwrap()));
     let metadata = Some(Metadata::new(r#"{"owner":"growth","run":{"id":"c-881"}}"#));
@@ -128,7 +138,7 @@ fn an_owner_key_decides_the_owner_before_names_do() {
 }
 
 #[test]
-fn every_word_of_the_filter_must_be_there_in_any_case_and_counts_are_of_all() {
+fn filter_does_not_change_counts() {
     let metadata = Some(Metadata::new(r#"{"env":"Staging"}"#));
     let mut profiles = profiles(vec![
         Session { metadata, ..session("AbC", 0, 900) },
@@ -139,7 +149,7 @@ fn every_word_of_the_filter_must_be_there_in_any_case_and_counts_are_of_all() {
         Session { status: Status::from_api("NEW"), ..session("abh", 0, 900) },
         Session { status: Status::Pending, ..session("abi", 0, 900) },
     ]);
-    let found =
+    let row_count =
         |profiles: &Profiles, filter: &str| Rows::build(profiles, Sort::default(), &criteria(filter)).len();
     for (filter, count) in [
         ("", 7),
@@ -151,22 +161,22 @@ fn every_word_of_the_filter_must_be_there_in_any_case_and_counts_are_of_all() {
         ("running", 2),
         ("zzz", 0),
     ] {
-        assert_eq!(found(&profiles, filter), count, "{filter}");
+        assert_eq!(row_count(&profiles, filter), count, "{filter}");
         let counts = Rows::build(&profiles, Sort::default(), &criteria(filter)).counts().clone();
-        let of =
+        let by_status =
             [counts.running, counts.pending, counts.completed, counts.timed_out, counts.error, counts.other];
-        assert_eq!((of, counts.total()), ([2, 1, 1, 1, 1, 1], 7));
+        assert_eq!((by_status, counts.total()), ([2, 1, 1, 1, 1, 1], 7));
     }
     profiles
-        .apply(ProfileId::FIRST, Input::SessionsNamed { at: moment(0), ids: vec![id("abd"), id("awaited")] });
+        .apply(ProfileId::FIRST, Input::SessionsNamed { at: moment(0), ids: vec![id("abd"), id("waiting")] });
     ["abc", "abd", "AbC"].into_iter().for_each(|text| apply_not_found(&mut profiles, text));
     let counts = Rows::build(&profiles, Sort::default(), &criteria("")).counts().clone();
-    let does_not_run = (counts.running, counts.other, counts.not_found, counts.no_response);
-    assert_eq!(does_not_run, (0, 1, 2, 1), "what the API does not know does not run");
+    let counts = (counts.running, counts.other, counts.not_found, counts.no_response);
+    assert_eq!(counts, (0, 1, 2, 1), "sessions that the API does not find are not running");
 }
 
 #[test]
-fn rows_are_found_by_place_and_by_session() {
+fn rows_found_by_index_or_session() {
     let rows = Rows::build(
         &profiles(vec![session("a", 0, 100), session("b", 0, 200)]),
         Sort::default(),

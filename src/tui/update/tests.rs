@@ -41,7 +41,7 @@ fn settings(targets: Targets) -> Settings {
     }
 }
 
-/// A session that runs from noon on.
+/// A session that started at noon.
 fn session(text: &str, timeout: u64) -> Session {
     running_session(text, t(0.0), Duration::from_secs(timeout))
 }
@@ -50,7 +50,7 @@ fn ended_session(text: &str, status: Status) -> Session {
     Session { status, ended: Some(t(0.5)), ..session(text, 900) }
 }
 
-/// A model and the time. Effects that set the title, which is the view's, are left out.
+/// A model, and the time in seconds since noon. `send` leaves out effects that set the title.
 struct World {
     model: Model,
     now: f64,
@@ -61,14 +61,14 @@ impl World {
         Self::from_model(Model::new(settings(targets), ProfileInfo::default(), Vec::new(), (100, 40)))
     }
 
-    /// Starts as the event loop does.
+    /// Starts the model as the event loop does.
     fn from_model(mut model: Model) -> Self {
         model.start(moment(0.0));
         lay_out(&mut model, moment(0.0));
         Self { model, now: 0.0 }
     }
 
-    /// Watches all; these run, each so many seconds, seen at 1 s.
+    /// Watches all sessions. `sessions` are running, each with its timeout in seconds, since the list at 1 s.
     fn with_running(sessions: &[(&str, u64)]) -> Self {
         let mut world = Self::watching(Targets::All);
         world.now = 1.0;
@@ -96,18 +96,18 @@ impl World {
         lay_out(&mut self.model, moment(self.now));
     }
 
-    fn report(&mut self, request: Request, outcome: Result<ResponseBody, ApiError>) -> Vec<Effect> {
-        self.report_from(ProfileId::FIRST, request, outcome)
+    fn report(&mut self, request: Request, result: Result<ResponseBody, ApiError>) -> Vec<Effect> {
+        self.report_from(ProfileId::FIRST, request, result)
     }
 
     fn report_from(
         &mut self,
         profile: ProfileId,
         request: Request,
-        outcome: Result<ResponseBody, ApiError>,
+        result: Result<ResponseBody, ApiError>,
     ) -> Vec<Effect> {
         let (sent, received) = (moment((self.now - 0.1).max(0.0)), moment(self.now));
-        let next = outcome.is_err().then(|| moment(self.now + 6.0));
+        let next_attempt = result.is_err().then(|| moment(self.now + 6.0));
         self.send(Message::Report(
             profile,
             Box::new(Report {
@@ -117,8 +117,8 @@ impl World {
                 date: None,
                 bytes: 0,
                 rate_limit: None,
-                result: outcome,
-                next_attempt: next,
+                result,
+                next_attempt,
             }),
         ))
     }
@@ -133,8 +133,8 @@ impl World {
     }
 
     fn report_urls(&mut self, text: &str, urls: ConnectUrls) -> Vec<Effect> {
-        let fresh = SessionWithUrls { session: session(text, 900), urls };
-        self.report(Request::ConnectUrls(id(text)), Ok(ResponseBody::ConnectUrls(fresh)))
+        let body = SessionWithUrls { session: session(text, 900), urls };
+        self.report(Request::ConnectUrls(id(text)), Ok(ResponseBody::ConnectUrls(body)))
     }
 
     fn key(&mut self, code: KeyCode) -> Vec<Effect> {
@@ -145,7 +145,7 @@ impl World {
         self.send(Message::Key(KeyEvent::new(KeyCode::Char(letter), KeyModifiers::CONTROL)))
     }
 
-    /// Presses these letters, and gives the effects of the last.
+    /// Presses these letters. Returns the effects of the last one.
     fn press(&mut self, letters: &str) -> Vec<Effect> {
         letters.chars().map(|letter| self.key(KeyCode::Char(letter))).last().unwrap_or_default()
     }
@@ -165,7 +165,7 @@ impl World {
     /// Returns the profile and the name of each event, the oldest first.
     fn events(&self) -> Vec<(ProfileId, &'static str)> {
         let mut events: Vec<_> =
-            self.model.profiles.newest_events().map(|(place, it)| (place.profile, it.kind.name())).collect();
+            self.model.profiles.newest_events().map(|(at, event)| (at.profile, event.kind.name())).collect();
         events.reverse();
         events
     }
@@ -174,7 +174,7 @@ impl World {
         if let Focus::Pane(pane) = self.model.focus { Some(pane) } else { None }
     }
 
-    /// How long until the screen differs by itself, in seconds.
+    /// Returns the time until the screen next changes without a message, in seconds.
     fn seconds_to_next_change(&self) -> Option<f64> {
         let at = self.model.next_change(moment(self.now))?;
         Some(((at.as_secs_f64() - self.now) * 1000.0).round() / 1000.0)
@@ -204,7 +204,7 @@ fn fetch_urls_effects(text: &str) -> Vec<Effect> {
 }
 
 #[test]
-fn named_sessions_have_their_rows_before_anything_is_seen() {
+fn named_sessions_have_rows_before_first_response() {
     let world = World::with_named(&["b", "a"]);
     assert_eq!(world.rows(), ["a", "b"]);
     assert_eq!(world.selected(), Some("a"));
@@ -212,8 +212,8 @@ fn named_sessions_have_their_rows_before_anything_is_seen() {
 }
 
 #[test]
-fn each_key_moves_the_selection_as_it_says_and_no_further_than_the_ends() {
-    let names: Vec<String> = (10..99).map(|at| format!("s{at}")).collect();
+fn movement_stops_at_first_and_last_row() {
+    let names: Vec<String> = (10..99).map(|number| format!("s{number}")).collect();
     let rows: Vec<(&str, u64)> = names.iter().map(|name| (name.as_str(), 900)).collect();
     let mut world = World::with_running(&rows);
     let page = world.model.viewport().table_rows() - 1;
@@ -250,7 +250,7 @@ fn each_key_moves_the_selection_as_it_says_and_no_further_than_the_ends() {
 }
 
 #[test]
-fn the_selection_follows_its_session_when_rows_move() {
+fn selection_follows_its_session() {
     let mut world = World::with_running(&[("a", 100), ("b", 200), ("c", 300)]);
     world.press("j");
     assert_eq!((world.rows(), world.selected()), (vec!["a", "b", "c"], Some("b")));
@@ -262,7 +262,7 @@ fn the_selection_follows_its_session_when_rows_move() {
 }
 
 #[test]
-fn when_its_session_vanishes_the_selection_goes_to_the_row_in_its_place() {
+fn selection_survives_hidden_session() {
     let mut world = World::with_running(&[("ax", 100), ("b", 200), ("cx", 300)]);
     world.press("j/x");
     assert_eq!((world.rows(), world.selected()), (vec!["ax", "cx"], Some("cx")));
@@ -273,8 +273,8 @@ fn when_its_session_vanishes_the_selection_goes_to_the_row_in_its_place() {
 }
 
 #[test]
-fn a_screen_that_shrinks_keeps_the_selection_in_view_and_shows_no_empty_rows() {
-    let names: Vec<String> = (10..60).map(|at| format!("s{at}")).collect();
+fn resize_keeps_last_row_at_bottom() {
+    let names: Vec<String> = (10..60).map(|number| format!("s{number}")).collect();
     let rows: Vec<(&str, u64)> = names.iter().map(|name| (name.as_str(), 900)).collect();
     let mut world = World::with_running(&rows);
     world.press("G");
@@ -286,7 +286,7 @@ fn a_screen_that_shrinks_keeps_the_selection_in_view_and_shows_no_empty_rows() {
 }
 
 #[test]
-fn panes_open_and_close_and_escape_never_quits() {
+fn esc_closes_panes_without_quitting() {
     let mut world = World::with_running(&[("a", 100)]);
     for (code, pane) in [
         (KeyCode::Enter, Pane::FullDetails(DetailsSection::Fields)),
@@ -307,41 +307,41 @@ fn panes_open_and_close_and_escape_never_quits() {
         world.press(&letter.to_string());
         assert!(matches!(world.model.focus, Focus::Help { top: 0, .. } | Focus::Failures { top: 0, .. }));
         world.key(KeyCode::Down);
-        assert_eq!(world.pane(), None, "it scrolls");
-        assert_eq!(world.key(KeyCode::Char('q')), [], "and closes");
+        assert_eq!(world.pane(), None, "Down scrolls the popup");
+        assert_eq!(world.key(KeyCode::Char('q')), [], "q closes the popup");
         assert_eq!(world.pane(), Some(Pane::FullDetails(DetailsSection::Fields)));
     }
     let mut empty = World::watching(Targets::All);
     empty.key(KeyCode::Enter);
-    assert_eq!(empty.pane(), Some(Pane::Table), "there is nothing to open");
+    assert_eq!(empty.pane(), Some(Pane::Table), "an empty table has no details");
 }
 
 #[test]
-fn quitting_repainting_and_suspending_work_wherever_the_keyboard_is() {
-    for opening in ["", "/", "y", "?", "!"] {
+fn control_keystrokes_work_in_every_focus() {
+    for letters in ["", "/", "y", "?", "!"] {
         let mut world = World::with_running(&[("a", 100)]);
-        world.press(opening);
+        world.press(letters);
         let before = world.pane();
-        assert_eq!(world.ctrl('l'), [Effect::Repaint], "{opening}");
-        assert_eq!(world.ctrl('z'), [Effect::Suspend], "{opening}");
-        assert_eq!(world.pane(), before, "{opening}");
-        assert_eq!(world.ctrl('c'), [Effect::Quit], "{opening}");
+        assert_eq!(world.ctrl('l'), [Effect::Repaint], "{letters}");
+        assert_eq!(world.ctrl('z'), [Effect::Suspend], "{letters}");
+        assert_eq!(world.pane(), before, "{letters}");
+        assert_eq!(world.ctrl('c'), [Effect::Quit], "{letters}");
     }
     assert_eq!(World::with_running(&[]).press("q"), [Effect::Quit]);
     assert_eq!(World::with_running(&[]).key(KeyCode::F(5)), []);
 }
 
 #[test]
-fn the_filter_works_while_it_is_typed_and_enter_keeps_it() {
+fn filter_applies_while_it_is_typed() {
     let mut world = World::with_running(&[("alpha", 100), ("beta", 200)]);
     assert_eq!(world.press("/"), [Effect::SetBracketedPaste(true)]);
-    assert_eq!(world.press("BET"), [], "letters are no commands here");
+    assert_eq!(world.press("BET"), [], "letters are text, not commands");
     assert_eq!(world.rows(), ["beta"]);
     world.key(KeyCode::Backspace);
     assert_eq!(world.model.table.filter().text(), "BE");
     assert_eq!(world.key(KeyCode::Enter), [Effect::SetBracketedPaste(false)]);
     assert_eq!((world.pane(), world.rows()), (Some(Pane::Table), vec!["beta"]));
-    // Another edit starts from it, and Esc goes back to it.
+    // The next edit starts from this filter, and Esc restores it.
     world.press("/");
     world.ctrl('u');
     world.press("alp");
@@ -353,7 +353,7 @@ fn the_filter_works_while_it_is_typed_and_enter_keeps_it() {
 }
 
 #[test]
-fn a_paste_is_text_in_the_filter_and_nothing_elsewhere() {
+fn paste_is_ignored_outside_input_lines() {
     let mut world = World::with_running(&[("alpha", 100), ("beta", 200)]);
     assert_eq!(world.send(Message::Paste("q\n".into())), []);
     assert_eq!((world.pane(), world.model.table.filter().text()), (Some(Pane::Table), ""));
@@ -362,11 +362,11 @@ fn a_paste_is_text_in_the_filter_and_nothing_elsewhere() {
     assert_eq!((world.model.table.filter().text(), world.rows()), ("alpha", vec!["alpha"]));
     world.key(KeyCode::Left);
     world.send(Message::Paste("🙂".into()));
-    assert_eq!(world.model.table.filter().text(), "alph🙂a", "at the cursor");
+    assert_eq!(world.model.table.filter().text(), "alph🙂a", "the text is inserted at the cursor");
 }
 
 #[test]
-fn the_filter_has_an_end_by_every_way_in() {
+fn filter_length_is_limited() {
     let mut world = World::with_running(&[("a", 100)]);
     world.press("/");
     world.send(Message::Paste("é".repeat(100_000)));
@@ -384,19 +384,19 @@ fn the_filter_has_an_end_by_every_way_in() {
 }
 
 #[test]
-fn a_filter_that_can_not_be_read_leaves_the_rows_and_stays_to_be_mended() {
+fn invalid_filter_stays_open() {
     let mut world = World::with_running(&[("alpha", 100), ("beta", 200)]);
-    let mistake = |world: &World| match &world.model.focus {
-        Focus::Filter { error: mistake, .. } => mistake.clone(),
+    let filter_error = |world: &World| match &world.model.focus {
+        Focus::Filter { error, .. } => error.clone(),
         _ => None,
     };
     world.press("/id:be");
-    assert_eq!((world.rows(), mistake(&world)), (vec!["beta"], None));
+    assert_eq!((world.rows(), filter_error(&world)), (vec!["beta"], None));
     world.press(" foo:");
-    assert_eq!(mistake(&world).map(|it| it.range), Some(6..9));
+    assert_eq!(filter_error(&world).map(|error| error.range), Some(6..9));
     assert_eq!((world.rows(), world.model.table.filter().text()), (vec![], "id:be foo"));
     world.key(KeyCode::Enter);
-    assert!(mistake(&world).is_some(), "Enter does not lose it");
+    assert!(filter_error(&world).is_some(), "Enter keeps an invalid filter open");
     (0..5).for_each(|_| drop(world.key(KeyCode::Backspace)));
     world.key(KeyCode::Enter);
     assert_eq!((world.pane(), world.rows()), (Some(Pane::Table), vec!["beta"]));
@@ -406,7 +406,7 @@ fn a_filter_that_can_not_be_read_leaves_the_rows_and_stays_to_be_mended() {
 }
 
 #[test]
-fn a_session_is_added_by_what_has_its_id_and_stays_as_one_that_was_named() {
+fn pasted_log_line_adds_its_session() {
     let uuid = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de";
     let mut world = World::with_running(&[("alpha", 100)]);
     assert_eq!(world.press("a"), [Effect::SetBracketedPaste(true)]);
@@ -417,10 +417,10 @@ fn a_session_is_added_by_what_has_its_id_and_stays_as_one_that_was_named() {
         [Effect::SetBracketedPaste(false), Effect::CommandAllPollers(PollerCommand::Watch(id(uuid)))]
     );
     assert_eq!((world.selected(), world.pane()), (Some(uuid), Some(Pane::Table)));
-    assert!(world.model.profiles.record(&id(uuid)).unwrap().is_named, "it stays");
+    assert!(world.model.profiles.record(&id(uuid)).unwrap().is_named, "the session counts as named");
     assert!(world.notice().contains("asking for 6512bd43"), "{}", world.notice());
     world.report(Request::Session(id(uuid)), Err(ApiErrorKind::NotFound.into()));
-    assert_eq!(world.rows(), ["alpha", uuid], "what does not exist keeps its row");
+    assert_eq!(world.rows(), ["alpha", uuid], "a session that is not found keeps its row");
     world.press("/alpha");
     world.key(KeyCode::Enter);
     world.press("a");
@@ -431,26 +431,24 @@ fn a_session_is_added_by_what_has_its_id_and_stays_as_one_that_was_named() {
 }
 
 #[test]
-fn what_holds_no_id_stays_to_be_mended_and_esc_drops_it() {
+fn text_without_id_stays_open() {
     let mut world = World::with_running(&[("alpha", 100)]);
     world.press("a");
     world.press("no id here");
     assert_eq!(world.key(KeyCode::Enter), []);
-    let typed = |world: &World| match &world.model.focus {
-        Focus::AddSession { input: line, invalid: wrong, .. } => {
-            Some((line.value().to_owned(), wrong.is_some()))
-        }
+    let input = |world: &World| match &world.model.focus {
+        Focus::AddSession { input, invalid, .. } => Some((input.value().to_owned(), invalid.is_some())),
         _ => None,
     };
-    assert_eq!(typed(&world), Some(("no id here".into(), true)));
+    assert_eq!(input(&world), Some(("no id here".into(), true)));
     world.press("!");
-    assert_eq!(typed(&world), Some(("no id here!".into(), false)), "the sentence goes with the next letter");
+    assert_eq!(input(&world), Some(("no id here!".into(), false)), "the next letter removes the error");
     assert_eq!(world.key(KeyCode::Esc), [Effect::SetBracketedPaste(false)]);
     assert_eq!((world.pane(), world.rows()), (Some(Pane::Table), vec!["alpha"]));
 }
 
 #[test]
-fn a_muted_session_has_no_row_and_its_flags_neither_count_nor_ring() {
+fn muted_session_has_no_alerts() {
     let mut world = World::with_running(&[("alpha", 100), ("beta", 200)]);
     world.model.settings.bell = true;
     assert_eq!(world.press("m"), []);
@@ -466,7 +464,7 @@ fn a_muted_session_has_no_row_and_its_flags_neither_count_nor_ring() {
         (world.model.table.rows().counts().with_alerts, world.model.table.rows().counts().muted),
         (0, 1)
     );
-    assert_eq!(world.model.table.rows().counts().error, 1, "it is counted as what it is");
+    assert_eq!(world.model.table.rows().counts().error, 1, "a muted session is counted by its status");
     assert!(rings(&mut world, "beta"));
     world.press("mm");
     assert!(world.notice().contains("no session is selected"), "{}", world.notice());
@@ -481,23 +479,24 @@ fn report_recent(world: &mut World, sessions: Vec<Session>) {
 }
 
 #[test]
-fn the_newest_sessions_are_asked_for_once_and_none_of_them_is_on_record_before_it_is_watched() {
+fn recent_session_is_watched_after_enter() {
     let mut world = World::with_running(&[("alpha", 100)]);
     world.press("/alpha");
     world.key(KeyCode::Enter);
     assert_eq!(world.press("R"), [Effect::CommandPoller(ProfileId::FIRST, PollerCommand::ListRecent)]);
-    assert_eq!(world.press("R"), [], "one is on its way");
+    assert_eq!(world.press("R"), [], "a request is already in flight");
     let old = |text: &str, seconds: f64| Session {
         created: Some(t(seconds)),
         ..ended_session(text, Status::Completed)
     };
-    report_recent(&mut world, (0..300).map(|at| old(&format!("s{at:03}"), f64::from(at))).collect());
+    let sessions = (0..300).map(|second| old(&format!("s{second:03}"), f64::from(second)));
+    report_recent(&mut world, sessions.collect());
     let recent = &world.model.recent;
     assert_eq!(
         (recent.sessions.len(), recent.oldest_response().unwrap().1, world.model.profiles.session_count()),
         (200, 300, 1)
     );
-    assert_eq!(recent.sessions[0].session.id.raw(), "s299", "the newest first");
+    assert_eq!(recent.sessions[0].session.id.raw(), "s299", "the newest session is first");
     world.press("jjk");
     let effects = world.key(KeyCode::Enter);
     assert_eq!(effects, [Effect::CommandPoller(ProfileId::FIRST, PollerCommand::Watch(id("s298")))]);
@@ -507,35 +506,35 @@ fn the_newest_sessions_are_asked_for_once_and_none_of_them_is_on_record_before_i
     );
     assert!(world.model.profiles.record(&id("s298")).unwrap().is_named);
     world.press("R");
-    assert_eq!(world.model.recent.selected, 1, "the page is as it was");
+    assert_eq!(world.model.recent.selected, 1, "the page keeps its selection");
     world.key(KeyCode::Esc);
     assert_eq!(world.pane(), Some(Pane::Table));
 }
 
 #[test]
-fn newest_sessions_that_can_not_be_had_say_why_and_trouble_nobody_else() {
+fn failed_recent_request_is_no_poll_failure() {
     let mut world = World::with_running(&[("alpha", 100)]);
     world.press("R");
     world.report(Request::RecentSessions, Err(ApiErrorKind::RateLimited.into()));
     assert!(
         world.model.recent.requests[&ProfileId::FIRST].error.is_some() && !world.model.recent.is_pending()
     );
-    assert!(world.model.profiles.first().tracker.health().failure_streak.is_none(), "the polls go on");
+    assert!(world.model.profiles.first().tracker.health().failure_streak.is_none(), "polling continues");
     world.press("c");
     assert!(world.notice().contains("Enter watches"), "{}", world.notice());
-    assert_eq!(world.key(KeyCode::Enter), [], "there is nothing to watch");
+    assert_eq!(world.key(KeyCode::Enter), [], "the list is empty");
     assert_eq!(world.press("r"), [Effect::CommandPoller(ProfileId::FIRST, PollerCommand::ListRecent)]);
     report_recent(&mut world, vec![session("beta", 5)]);
     assert!(world.model.recent.requests[&ProfileId::FIRST].error.is_none());
     world.press("?");
     world.key(KeyCode::Esc);
-    assert_eq!(world.pane(), Some(Pane::Recent), "the help leads back");
+    assert_eq!(world.pane(), Some(Pane::Recent), "closing the help returns to the page");
 }
 
 #[test]
-fn the_copy_menu_acts_on_the_session_it_was_opened_for() {
+fn copy_menu_keeps_its_session() {
     let dashboard = "https://www.browserbase.com/sessions/b";
-    let copy = |what, text: &str| vec![Effect::Copy(what, Secret::new(text.into()))];
+    let copy = |copyable, text: &str| vec![Effect::Copy(copyable, Secret::new(text.into()))];
     for (keys, effects) in [
         (vec![KeyCode::Char('i')], copy(Copyable::Id, "b")),
         (vec![KeyCode::Char('d')], copy(Copyable::Dashboard, dashboard)),
@@ -545,7 +544,7 @@ fn the_copy_menu_acts_on_the_session_it_was_opened_for() {
         (vec![KeyCode::Down, KeyCode::Char('j'), KeyCode::Enter], fetch_urls_effects("b")),
         (vec![KeyCode::Down, KeyCode::Up, KeyCode::Char('k'), KeyCode::Enter], copy(Copyable::Id, "b")),
         (
-            // To the last, the evidence, and back by one.
+            // Moves to the last entry, then back by one.
             vec![KeyCode::Down; 9].into_iter().chain([KeyCode::Up, KeyCode::Enter]).collect(),
             copy(Copyable::Dashboard, dashboard),
         ),
@@ -554,7 +553,7 @@ fn the_copy_menu_acts_on_the_session_it_was_opened_for() {
     ] {
         let mut world = World::with_running(&[("a", 100), ("b", 200)]);
         world.press("jy");
-        // Meanwhile the rows move, and b is filtered out of sight or over; the menu stays.
+        // The rows move while the menu is open. The menu keeps its session.
         world.now = 4.0;
         world.report_list(vec![session("a", 300), session("b", 200), session("c", 50)]);
         let last = keys.len() - 1;
@@ -565,27 +564,27 @@ fn the_copy_menu_acts_on_the_session_it_was_opened_for() {
 }
 
 #[test]
-fn the_live_views_url_is_asked_for_and_copied_apart_from_the_connect_url() {
+fn live_view_url_has_its_own_request() {
     let mut world = World::with_running(&[("a", 100)]);
     assert_eq!(
         world.press("yl"),
         [Effect::CommandPoller(ProfileId::FIRST, PollerCommand::FetchLiveView(id("a")))]
     );
-    assert_eq!(world.press("c"), fetch_urls_effects("a"), "each has a request of its own");
+    assert_eq!(world.press("c"), fetch_urls_effects("a"), "the connect URL needs another request");
     let urls = ConnectUrls {
         live_view: Some(Secret::new("https://live.example/?x".into())),
         ..ConnectUrls::default()
     };
     let copied = world.report(Request::LiveView(id("a")), Ok(ResponseBody::LiveView(urls)));
     assert_eq!(copied, [Effect::Copy(Copyable::LiveView, Secret::new("https://live.example/?x".into()))]);
-    assert_eq!(world.model.url_requests.len(), 1, "the connect URL is still to come");
+    assert_eq!(world.model.url_requests.len(), 1, "the connect URL is still pending");
     world.press("yl");
     world.report(Request::LiveView(id("a")), Ok(ResponseBody::LiveView(ConnectUrls::default())));
     assert!(world.notice().contains("has no live view URL"), "{}", world.notice());
 }
 
 #[test]
-fn a_copy_menu_whose_session_ended_meanwhile_says_so() {
+fn copy_menu_reports_ended_session() {
     let mut world = World::with_running(&[("a", 100)]);
     world.press("y");
     world.report_session(ended_session("a", Status::Error));
@@ -594,23 +593,24 @@ fn a_copy_menu_whose_session_ended_meanwhile_says_so() {
 }
 
 #[test]
-fn until_a_key_is_pressed_the_first_row_is_selected_whichever_it_is() {
-    let ids: Vec<String> = (0..60).map(|place| format!("s-{place:02}")).collect();
-    let sessions: Vec<(&str, u64)> = ids.iter().zip(100..).map(|(id, left)| (id.as_str(), left)).collect();
+fn first_row_is_selected_until_first_keystroke() {
+    let ids: Vec<String> = (0..60).map(|number| format!("s-{number:02}")).collect();
+    let sessions: Vec<(&str, u64)> =
+        ids.iter().zip(100..).map(|(id, timeout)| (id.as_str(), timeout)).collect();
     let mut world = World::with_running(&sessions);
     assert_eq!((world.selected(), world.model.table.top()), (Some("s-00"), 0));
     world.now = 4.0;
     world.report_list(vec![session("s-59", 50), session("s-58", 60), session("s-00", 900)]);
     assert_eq!((world.selected(), world.model.table.top()), (Some("s-59"), 0));
     world.press("j");
-    let chosen = world.selected().unwrap().to_owned();
+    let selected = world.selected().unwrap().to_owned();
     world.now = 7.0;
     world.report_list(vec![session("s-59", 950), session("s-58", 990), session("s-00", 30)]);
-    assert_eq!(world.selected(), Some(chosen.as_str()), "then it stays on its session");
+    assert_eq!(world.selected(), Some(selected.as_str()), "the selection now stays on its session");
 }
 
 #[test]
-fn a_url_or_an_id_that_a_shell_could_take_for_more_is_not_copied() {
+fn unsafe_url_is_not_copied() {
     for bad in [
         "wss://c/?signingKey=K\u{1b}]52;c;SE9T\u{7}",
         "wss://c/?k=1\nrm -rf ~\n",
@@ -626,27 +626,27 @@ fn a_url_or_an_id_that_a_shell_could_take_for_more_is_not_copied() {
 }
 
 #[test]
-fn a_connect_url_is_fetched_fresh_and_then_copied() {
+fn connect_url_is_fetched_then_copied() {
     let mut world = World::with_running(&[("a", 100)]);
     assert_eq!(world.press("c"), fetch_urls_effects("a"));
     assert_eq!(world.notice(), "fetching a fresh connect URL…");
     let effects = world.report_urls("a", urls());
     assert_eq!(effects, [Effect::Copy(Copyable::Connect, Secret::new(CANARY.into()))]);
     assert!(!format!("{effects:?} {:?}", world.model).contains("cAnArY"));
-    assert!((world.model.url_requests.len() == 0));
+    assert_eq!(world.model.url_requests.len(), 0);
     world.send(Message::Copied("connect URL".into(), Ok("sent to the terminal".into())));
     let notice = world.model.notice.clone().unwrap();
     assert_eq!(
         (notice.text.as_str(), notice.level),
         ("connect URL sent to the terminal", NoticeLevel::Success)
     );
-    assert_eq!(world.report_urls("a", urls()), [], "an answer that nobody waits for is copied nowhere");
+    assert_eq!(world.report_urls("a", urls()), [], "a URL that was not requested is not copied");
 }
 
 #[test]
-fn what_stands_in_the_way_of_a_copy_is_said() {
+fn failed_copy_shows_reason() {
     let mut world = World::with_running(&[("a", 100)]);
-    // The API leaves it out.
+    // The response has no URL.
     world.press("c");
     assert_eq!(world.report_urls("a", ConnectUrls::default()), []);
     assert_eq!(world.notice(), "the API's answer has no connect URL");
@@ -657,19 +657,19 @@ fn what_stands_in_the_way_of_a_copy_is_said() {
     assert_eq!(world.model.notice.as_ref().unwrap().level, NoticeLevel::Error);
     assert!(
         world.model.profiles.first().tracker.health().failure_streak.is_none(),
-        "that is no failure of the polls"
+        "a failed URL request is no poll failure"
     );
-    // It ended between the key and the answer.
+    // The session ends between the request and the response.
     world.press("c");
-    let fresh =
+    let body =
         SessionWithUrls { session: ended_session("a", Status::TimedOut), urls: ConnectUrls::default() };
-    assert_eq!(world.report(Request::ConnectUrls(id("a")), Ok(ResponseBody::ConnectUrls(fresh))), []);
+    assert_eq!(world.report(Request::ConnectUrls(id("a")), Ok(ResponseBody::ConnectUrls(body))), []);
     assert_eq!(world.notice(), "ended (TIMED_OUT): no connect URL");
-    // It has ended, as was known.
+    // The session has ended before the request.
     assert_eq!(world.press("c"), []);
     assert_eq!(world.press("Y"), []);
     assert_eq!(world.notice(), "ended (TIMED_OUT): no connect URL");
-    // There is none.
+    // There is no session.
     let mut empty = World::watching(Targets::All);
     assert_eq!(
         (empty.press("c"), empty.press("Y"), empty.press("y"), empty.press("o")),
@@ -679,11 +679,11 @@ fn what_stands_in_the_way_of_a_copy_is_said() {
 }
 
 #[test]
-fn several_urls_may_be_on_their_way_and_each_goes_where_it_was_meant() {
+fn url_requests_share_response() {
     let mut world = World::with_running(&[("a", 100), ("b", 200)]);
     assert_eq!(world.press("c"), fetch_urls_effects("a"));
-    assert_eq!(world.press("c"), [], "impatience asks no second time");
-    assert_eq!(world.press("ys"), [], "nor does another entry: one answer serves both");
+    assert_eq!(world.press("c"), [], "the request is already in flight");
+    assert_eq!(world.press("ys"), [], "one response contains both URLs");
     assert_eq!(world.press("jc"), fetch_urls_effects("b"));
     assert_eq!(world.report_urls("b", urls()), [Effect::Copy(Copyable::Connect, Secret::new(CANARY.into()))]);
     let both = [
@@ -694,24 +694,24 @@ fn several_urls_may_be_on_their_way_and_each_goes_where_it_was_meant() {
 }
 
 #[test]
-fn so_many_urls_on_their_way_are_enough() {
-    let names: Vec<String> = (0..20).map(|at| format!("s{at:02}")).collect();
+fn pending_url_requests_are_limited() {
+    let names: Vec<String> = (0..20).map(|number| format!("s{number:02}")).collect();
     let rows: Vec<(&str, u64)> = names.iter().map(|name| (name.as_str(), 900)).collect();
     let mut world = World::with_running(&rows);
-    let asked =
+    let requested =
         rows.iter().map(|_| world.press("cj").len() + usize::from(world.notice().starts_with("fetching")));
-    assert_eq!(asked.filter(|asked| *asked > 0).count(), MAX_PENDING);
+    assert_eq!(requested.filter(|count| *count > 0).count(), MAX_PENDING);
     assert_eq!(world.model.url_requests.len(), MAX_PENDING);
     assert!(world.notice().starts_with("too many"));
 }
 
 #[test]
-fn a_url_is_shown_for_thirty_seconds_or_until_any_key() {
+fn revealed_url_hides_after_thirty_seconds() {
     let mut world = World::with_running(&[("a", 900)]);
     world.key(KeyCode::Enter);
     assert_eq!(world.press("Y"), fetch_urls_effects("a"));
     world.now = 1.5;
-    assert_eq!(world.report_urls("a", urls()), [], "it is not copied");
+    assert_eq!(world.report_urls("a", urls()), [], "a revealed URL is not copied");
     assert!(matches!(&world.model.focus, Focus::Reveal { url, .. } if url.expose() == CANARY));
     assert!(!format!("{:?}", world.model).contains("cAnArY"));
     world.now = 31.2;
@@ -719,14 +719,14 @@ fn a_url_is_shown_for_thirty_seconds_or_until_any_key() {
     assert_eq!(
         (world.pane(), world.seconds_to_next_change()),
         (None, Some(0.3)),
-        "it goes at its time, not with the next second"
+        "the URL hides after exactly 30 s, not with the next second"
     );
     world.now = 31.5;
     world.tick(moment(world.now));
     assert_eq!(
         world.pane(),
         Some(Pane::FullDetails(DetailsSection::Fields)),
-        "and leaves things as they were"
+        "the focus returns to the pane"
     );
     world.press("Y");
     world.report_urls("a", urls());
@@ -735,7 +735,7 @@ fn a_url_is_shown_for_thirty_seconds_or_until_any_key() {
 }
 
 #[test]
-fn a_url_does_not_take_the_keyboard_from_someone_who_types() {
+fn revealed_url_does_not_interrupt_typing() {
     let mut world = World::with_running(&[("a", 900)]);
     world.press("Y/fil");
     world.report_urls("a", urls());
@@ -745,7 +745,7 @@ fn a_url_does_not_take_the_keyboard_from_someone_who_types() {
 }
 
 #[test]
-fn the_dashboard_opens_or_its_link_is_copied() {
+fn dashboard_link_is_copied_without_browser() {
     let page = "https://www.browserbase.com/sessions/a";
     let mut world = World::with_running(&[("a", 900)]);
     assert_eq!(world.press("o"), [Effect::Open(page.into())]);
@@ -756,14 +756,14 @@ fn the_dashboard_opens_or_its_link_is_copied() {
 }
 
 #[test]
-fn a_pause_holds_until_it_is_ended_by_hand() {
+fn pause_survives_sleep_and_suspension() {
     let mut world = World::with_running(&[("a", 900)]);
     assert_eq!(world.press("p"), [Effect::CommandAllPollers(PollerCommand::Pause)]);
     let slept = Message::Slept(moment(1.0), moment(100.0));
     assert_eq!(
         world.send(slept),
         [Effect::CommandAllPollers(PollerCommand::Reconnect)],
-        "new connections; the plan stays paused"
+        "the poller reconnects and stays paused"
     );
     assert_eq!(world.notice(), "this machine slept; polling is still paused");
     assert_eq!(
@@ -782,7 +782,7 @@ fn a_pause_holds_until_it_is_ended_by_hand() {
 }
 
 #[test]
-fn a_refresh_says_when_there_is_nothing_to_refresh() {
+fn refresh_reports_that_all_have_ended() {
     let mut world = World::with_named(&["a"]);
     world.press("r");
     assert_eq!(world.notice(), "asking again");
@@ -792,7 +792,7 @@ fn a_refresh_says_when_there_is_nothing_to_refresh() {
 }
 
 #[test]
-fn sorting_goes_round_and_says_what_it_does() {
+fn sort_cycles_through_all_columns() {
     let mut world = World::with_running(&[("a", 100), ("b", 200)]);
     world.press("S");
     assert_eq!((world.notice(), world.rows()), ("sorted by time left, reversed", vec!["b", "a"]));
@@ -813,21 +813,22 @@ fn sorting_goes_round_and_says_what_it_does() {
 }
 
 #[test]
-fn every_report_counts_for_what_the_asking_costs() {
+fn every_report_counts_in_poll_stats() {
     let mut world = World::with_running(&[("a", 900)]);
     world.report(Request::Projects, Err(ApiErrorKind::NotFound.into()));
     world.report_session(session("a", 900));
-    let spent = world.model.profiles.first().poll_stats.minute_totals().unwrap();
-    assert_eq!(spent.requests, 3, "also what nothing is made of");
+    let totals = world.model.profiles.first().poll_stats.minute_totals().unwrap();
+    assert_eq!(totals.requests, 3, "the failed request counts, too");
     assert_eq!(world.model.profiles.first().poll_stats.latency().unwrap().last, secs(0.1));
 }
 
 #[test]
-fn clocks_that_differ_are_said_once() {
-    for (ahead, said) in [(90.0, Some("behind")), (-90.0, Some("ahead of")), (20.0, None), (-20.0, None)] {
+fn clock_skew_is_reported_once() {
+    for (ahead, direction) in [(90.0, Some("behind")), (-90.0, Some("ahead of")), (20.0, None), (-20.0, None)]
+    {
         let mut world = World::watching(Targets::All);
         let report = |at: f64| {
-            let outcome = Ok(ResponseBody::List(SessionList::default()));
+            let result = Ok(ResponseBody::List(SessionList::default()));
             let request = Request::List(List::Running);
             let date = Some(t(100.0 + at.floor() + ahead));
             let at = moment(100.0 + at);
@@ -840,14 +841,14 @@ fn clocks_that_differ_are_said_once() {
                     date,
                     bytes: 2,
                     rate_limit: None,
-                    result: outcome,
+                    result,
                     next_attempt: None,
                 }),
             )
         };
         world.send(report(1.0));
-        assert_eq!(world.model.notice.is_some(), said.is_some(), "{ahead}");
-        said.into_iter().for_each(|said| assert!(world.notice().contains(said), "{}", world.notice()));
+        assert_eq!(world.model.notice.is_some(), direction.is_some(), "{ahead}");
+        assert!(direction.is_none_or(|direction| world.notice().contains(direction)), "{}", world.notice());
         world.model.notice = None;
         world.send(report(4.0));
         assert_eq!(world.model.notice, None);
@@ -855,7 +856,7 @@ fn clocks_that_differ_are_said_once() {
 }
 
 #[test]
-fn a_failing_poll_is_on_record_and_projects_that_can_not_be_had_are_not() {
+fn project_request_errors_are_no_poll_failures() {
     let mut world = World::with_running(&[("a", 900)]);
     for kind in [
         ApiErrorKind::NotFound,
@@ -866,7 +867,10 @@ fn a_failing_poll_is_on_record_and_projects_that_can_not_be_had_are_not() {
         assert!(world.model.profiles.first().tracker.health().failure_streak.is_none());
     }
     world.report(Request::Projects, Err(ApiErrorKind::RateLimited.into()));
-    assert!(world.model.profiles.first().tracker.health().failure_streak.is_some(), "for that one holds all");
+    assert!(
+        world.model.profiles.first().tracker.health().failure_streak.is_some(),
+        "a 429 delays all requests"
+    );
     world.now = 4.0;
     world.report(Request::List(List::Running), Err(timeout_error()));
     assert_eq!(
@@ -884,26 +888,27 @@ fn a_failing_poll_is_on_record_and_projects_that_can_not_be_had_are_not() {
 }
 
 #[test]
-fn data_is_late_after_three_intervals_unless_nothing_is_to_come() {
-    let late = |world: &World, now: f64| world.model.stale_data_age(ProfileId::FIRST, moment(now)).is_some();
+fn data_is_stale_after_three_intervals() {
+    let is_stale =
+        |world: &World, now: f64| world.model.stale_data_age(ProfileId::FIRST, moment(now)).is_some();
     let mut world = World::with_running(&[("a", 900)]);
-    assert!(!late(&world, 10.0), "nine seconds after the list");
-    assert!(late(&world, 10.001));
+    assert!(!is_stale(&world, 10.0), "nine seconds after the list");
+    assert!(is_stale(&world, 10.001));
     world.press("p");
-    assert!(!late(&world, 100.0));
+    assert!(!is_stale(&world, 100.0));
     let mut named = World::with_named(&["a", "b"]);
-    assert!(!late(&named, 100.0), "nothing came yet: that is loading");
+    assert!(!is_stale(&named, 100.0), "no response has come yet");
     named.now = 1.0;
     named.report_session(session("a", 900));
-    assert!(late(&named, 100.0));
+    assert!(is_stale(&named, 100.0));
     named.report_session(ended_session("a", Status::Completed));
     named.report(Request::Session(id("b")), Err(ApiErrorKind::NotFound.into()));
-    assert!(!late(&named, 100.0), "one has ended, and what does not exist is asked ever more rarely");
+    assert!(!is_stale(&named, 100.0), "a has ended, and b is polled less often because it was not found");
 }
 
 #[test]
-fn the_screen_wakes_for_what_will_differ_and_for_nothing_else() {
-    // All texts change with the server's whole seconds.
+fn screen_wakes_only_for_visible_changes() {
+    // Countdowns change with the server's whole seconds.
     let mut world = World::with_running(&[("a", 900)]);
     world.now = 1.25;
     assert_eq!(world.seconds_to_next_change(), Some(0.75), "a countdown under an hour");
@@ -912,10 +917,10 @@ fn the_screen_wakes_for_what_will_differ_and_for_nothing_else() {
     for (now, wait) in [(30.25, 29.75), (59.0, 1.0), (60.0, 1.0), (61.0, 59.0), (3599.5, 0.5), (3600.0, 1.0)]
     {
         world.now = now;
-        // Its age and its time left, in minutes, change a second apart: 60 s of age, and less than 119m of time.
+        // Age and time left, both in minutes, change one second apart: at an age of 60 s, and below 119 minutes left.
         assert_eq!(world.seconds_to_next_change(), Some(wait), "at {now}");
     }
-    // Only what is in view counts, or is selected.
+    // Only visible rows and the selected session count.
     let mut world = World::with_running(&[("hidden", 900), ("shown", 7200)]);
     world.press("p/shown");
     world.key(KeyCode::Enter);
@@ -924,16 +929,16 @@ fn the_screen_wakes_for_what_will_differ_and_for_nothing_else() {
 }
 
 #[test]
-fn a_screen_that_will_not_change_sleeps() {
+fn unchanging_screen_never_wakes() {
     let mut world = World::with_named(&["a", "b"]);
-    assert_eq!(world.seconds_to_next_change(), None, "nothing was seen yet");
+    assert_eq!(world.seconds_to_next_change(), None, "no response has come yet");
     world.now = 1.0;
     world.report_session(ended_session("a", Status::Completed));
     world.report_session(ended_session("b", Status::TimedOut));
-    assert_eq!(world.seconds_to_next_change(), None, "all have ended");
+    assert_eq!(world.seconds_to_next_change(), None, "all sessions have ended");
     world.now = 5.25;
     world.press("r");
-    assert_eq!(world.seconds_to_next_change(), Some(5.0), "a notice goes");
+    assert_eq!(world.seconds_to_next_change(), Some(5.0), "the notice expires");
     world.now = 10.25;
     world.tick(moment(world.now));
     assert_eq!(world.seconds_to_next_change(), None);
@@ -950,13 +955,13 @@ fn a_screen_that_will_not_change_sleeps() {
 }
 
 #[test]
-fn the_screen_wakes_when_data_becomes_late_and_ticks_while_it_is() {
+fn screen_wakes_when_data_becomes_stale() {
     let mut world = World::watching(Targets::All);
     world.now = 1.25;
     world.report_list(vec![]);
     assert_eq!(world.seconds_to_next_change(), Some(9.0));
     world.now = 10.25;
-    assert_eq!(world.seconds_to_next_change(), Some(0.001), "on the edge it is not late yet");
+    assert_eq!(world.seconds_to_next_change(), Some(0.001), "data of exactly this age is not stale yet");
     world.now = 10.26;
     assert_eq!(world.seconds_to_next_change(), Some(0.74));
     world.press("p");
@@ -964,21 +969,21 @@ fn the_screen_wakes_when_data_becomes_late_and_ticks_while_it_is() {
 }
 
 #[test]
-fn a_countdown_to_the_next_try_ticks_until_the_try() {
+fn retry_countdown_ticks_until_retry() {
     let mut world = World::watching(Targets::All);
     world.now = 1.25;
     world.report(Request::List(List::Running), Err(timeout_error()));
     assert_eq!(world.seconds_to_next_change(), Some(0.75));
     world.now = 7.25;
-    assert_eq!(world.seconds_to_next_change(), None, "it is being tried: only an answer changes anything");
+    assert_eq!(world.seconds_to_next_change(), None, "the retry is in flight");
 }
 
 #[test]
-fn what_is_expiring_or_overdue_waits_for_its_reply() {
+fn expiring_session_wakes_only_for_its_age() {
     let mut world = World::with_running(&[("a", 5)]);
     world.press("p");
     world.now = 5.5;
-    assert_eq!(world.seconds_to_next_change(), Some(54.5), "only its age grows");
+    assert_eq!(world.seconds_to_next_change(), Some(54.5), "only the age changes");
     world.report_session(session("a", 5));
-    assert_eq!(world.seconds_to_next_change(), Some(54.5), "overdue is what the newest reply was");
+    assert_eq!(world.seconds_to_next_change(), Some(54.5), "the overdue time changes with a response only");
 }

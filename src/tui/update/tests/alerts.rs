@@ -1,8 +1,8 @@
-//! Flags, and what happened: the keys that show and acknowledge them.
+//! Alerts and the events page: the keystrokes that show and acknowledge them.
 
 use super::*;
 
-/// Flagged twice at their ends: an error, and a keep-alive session that ended early.
+/// A world with two alerts: a session that ended with an error, and a keep-alive session that ended early.
 fn world_with_alerts() -> World {
     let mut world = World::with_running(&[("a", 900), ("b", 900), ("c", 3600)]);
     world.now = 4.0;
@@ -20,7 +20,7 @@ fn alert_count(world: &World) -> usize {
 }
 
 #[test]
-fn f_shows_flagged_sessions_only_and_escape_all_again() {
+fn f_shows_sessions_with_alerts() {
     let mut world = world_with_alerts();
     assert_eq!((alert_count(&world), world.rows().len()), (2, 3));
     world.press("f");
@@ -30,20 +30,20 @@ fn f_shows_flagged_sessions_only_and_escape_all_again() {
 }
 
 #[test]
-fn acknowledged_flags_are_news_no_more_until_another_is_raised() {
+fn acknowledged_alerts_are_not_counted() {
     let mut world = world_with_alerts();
     world.press("A");
     assert_eq!((alert_count(&world), world.notice()), (0, "the flags of 2 sessions are acknowledged"));
     world.press("A");
     assert_eq!(world.notice(), "there is no flag to acknowledge");
-    world.now = 3300.0; // 5 min left of c
-    let deadline = world.tick(moment(world.now));
-    assert!(matches!(deadline[..], [Effect::Title(_)]), "{deadline:?}");
+    world.now = 3300.0; // c has 5 min left
+    let effects = world.tick(moment(world.now));
+    assert!(matches!(effects[..], [Effect::Title(_)]), "{effects:?}");
     assert_eq!(alert_count(&world), 1);
 }
 
 #[test]
-fn reading_the_details_acknowledges_and_what_is_read_stays_while_it_is() {
+fn open_details_acknowledge_alerts() {
     let mut world = world_with_alerts();
     world.press("f");
     world.model.select(id("a"));
@@ -51,13 +51,13 @@ fn reading_the_details_acknowledges_and_what_is_read_stays_while_it_is() {
     assert_eq!((alert_count(&world), world.selected()), (1, Some("a")));
     world.now = 7.0;
     world.report_list(vec![session("c", 3600)]);
-    assert_eq!(world.selected(), Some("a"), "it is still being read");
+    assert_eq!(world.selected(), Some("a"), "the session with open details keeps its row");
     world.key(KeyCode::Esc);
     assert_eq!((world.rows(), world.selected()), (vec!["b"], Some("b")));
 }
 
 #[test]
-fn a_new_flag_rings_the_bell_only_where_it_was_asked_for() {
+fn bell_rings_only_if_enabled() {
     for bell in [false, true] {
         let mut world = World::with_running(&[("a", 900)]);
         world.model.settings.bell = bell;
@@ -69,11 +69,11 @@ fn a_new_flag_rings_the_bell_only_where_it_was_asked_for() {
 }
 
 #[test]
-fn a_warning_comes_by_itself_at_its_second_and_not_before() {
+fn expiry_alert_is_raised_on_its_second() {
     let mut world = World::with_running(&[("a", 900)]);
-    world.model.paused = true; // whatever becomes of the polling
-    let wake = world.model.next_change(moment(599.0)).unwrap();
-    assert_eq!(wake, secs(600.0));
+    world.model.paused = true; // so that no stale data wakes the screen
+    let wake_at = world.model.next_change(moment(599.0)).unwrap();
+    assert_eq!(wake_at, secs(600.0));
     assert_eq!(world.tick(moment(599.9)), []);
     world.tick(moment(600.0));
     assert_eq!(alert_count(&world), 1);
@@ -83,7 +83,7 @@ fn a_warning_comes_by_itself_at_its_second_and_not_before() {
 }
 
 #[test]
-fn e_shows_all_events_and_scrolling_back_holds_its_place_while_new_ones_come() {
+fn new_events_do_not_move_scrolled_page() {
     let mut world = World::with_running(&[]);
     world.send(Message::Resize(100, 12));
     let names: Vec<String> = (0..40).map(|number| format!("s{number:02}")).collect();
@@ -96,39 +96,33 @@ fn e_shows_all_events_and_scrolling_back_holds_its_place_while_new_ones_come() {
     assert_eq!(world.model.scroll.anchor(), Some(event_ref(38)));
     world.now = 7.0;
     world.report_list(all().into_iter().chain([session("new", 9000)]).collect());
-    assert_eq!(world.model.scroll.anchor(), Some(event_ref(38)), "what is read does not move");
+    assert_eq!(world.model.scroll.anchor(), Some(event_ref(38)), "the scrolled page does not move");
     world.press("g");
     let first = world.model.scroll.anchor().unwrap().seq;
     assert!(first > 0 && first < 12, "the first screen is full: {first}");
     world.press("G");
-    assert_eq!(world.model.scroll.anchor(), None, "and the newest is followed again");
+    assert_eq!(world.model.scroll.anchor(), None, "the page follows the newest event again");
     world.key(KeyCode::Esc);
     assert_eq!(world.pane(), Some(Pane::Table));
 }
 
 #[test]
-fn what_came_since_the_last_key_is_new() {
+fn events_are_new_until_next_keystroke() {
     let mut world = World::with_running(&[("a", 900)]);
+    let new_events = |world: &World| {
+        let cursor = world.model.read_cursors.get(ProfileId::FIRST);
+        world.model.profiles.first().tracker.timeline().count_from(cursor)
+    };
     world.press("j");
-    let read = world.model.read_cursors.clone();
     world.now = 4.0;
     world.report_session(ended_session("a", Status::Error));
-    assert_eq!(world.model.profiles.first().tracker.timeline().count_from(read.get(ProfileId::FIRST)), 2);
+    assert_eq!(new_events(&world), 2);
     world.press("j");
-    assert_eq!(
-        world
-            .model
-            .profiles
-            .first()
-            .tracker
-            .timeline()
-            .count_from(world.model.read_cursors.get(ProfileId::FIRST)),
-        0
-    );
+    assert_eq!(new_events(&world), 0);
 }
 
 #[test]
-fn y_e_copies_the_evidence_without_metadata() {
+fn copied_evidence_has_no_metadata() {
     let mut world = world_with_alerts();
     let metadata = Some(keepwatch_core::session::Metadata::new(r#"{"customer":"ACME"}"#));
     let ended =
@@ -143,12 +137,12 @@ fn y_e_copies_the_evidence_without_metadata() {
 }
 
 #[test]
-fn on_the_events_page_keys_speak_of_the_marked_events_session() {
+fn events_page_acts_on_marked_session() {
     let mut world = world_with_alerts();
     world.model.select(id("c"));
     world.press("e");
     let marked = world.model.selected_event().unwrap().1.id.clone();
-    assert_eq!(marked, Some(id("b")), "the newest is the flag of b");
+    assert_eq!(marked, Some(id("b")), "the newest event is the alert of b");
     world.key(KeyCode::Enter);
     assert_eq!(
         (world.pane(), world.selected()),
@@ -162,6 +156,6 @@ fn on_the_events_page_keys_speak_of_the_marked_events_session() {
     assert_eq!(world.selected(), Some(first.raw()));
     world.key(KeyCode::Esc);
     world.press("/");
-    assert_eq!(world.pane(), Some(Pane::Events), "the filter is the table's");
+    assert_eq!(world.pane(), Some(Pane::Events), "the filter belongs to the table");
     assert!(world.notice().contains("Esc leads there"));
 }

@@ -1,87 +1,87 @@
-//! What it costs to be left alone: how often the loop wakes in each state in which nobody presses a key, beside the replies
-//! to its polls. Counts, which are the same on every machine.
+//! The cost of an idle screen: the number of wake-ups without keystrokes, apart from those by reports. The tests count
+//! wake-ups instead of measuring time, so they give the same result on every machine.
 
 use super::*;
 
-/// How often the screen wakes in the next minute, while every 3 s a reply says what `reply` does.
-fn wakes_in_a_minute(world: &mut World, reply: Option<&dyn Fn(&mut World)>) -> u32 {
+/// Returns the number of wake-ups in the next minute, while `report` sends a report every 3 s.
+fn wakes_in_a_minute(world: &mut World, report: Option<&dyn Fn(&mut World)>) -> u32 {
     let (mut wakes, end) = (0, world.now + 60.0);
-    let mut polls = world.now + 3.0;
+    let mut next_report = world.now + 3.0;
     loop {
-        let poll = if reply.is_some() { polls.min(end) } else { end };
-        match world.seconds_to_next_change().map(|wait| world.now + wait).filter(|at| *at < poll) {
+        let until = if report.is_some() { next_report.min(end) } else { end };
+        match world.seconds_to_next_change().map(|wait| world.now + wait).filter(|at| *at < until) {
             Some(at) => {
                 world.now = at;
                 world.tick(moment(at));
                 wakes += 1;
             }
-            None if poll >= end => {
+            None if until >= end => {
                 world.now = end;
                 return wakes;
             }
             None => {
-                world.now = poll;
-                polls += 3.0;
-                reply.into_iter().for_each(|reply| reply(world));
+                world.now = until;
+                next_report += 3.0;
+                report.into_iter().for_each(|report| report(world));
             }
         }
-        assert!(wakes < 10_000, "it does not sleep at all");
+        assert!(wakes < 10_000, "the screen never sleeps");
     }
 }
 
-fn many(count: usize, timeout: u64) -> Vec<Session> {
-    (0..count).map(|at| session(&format!("s-{at}"), timeout)).collect()
+fn sessions(count: usize, timeout: u64) -> Vec<Session> {
+    (0..count).map(|number| session(&format!("s-{number}"), timeout)).collect()
 }
 
-/// A world in which `count` sessions run, seen at 10 s, when what is said at the start has gone.
+/// A world with `count` running sessions, listed at 10 s, after the startup notice has expired.
 fn world_with_running(count: usize, timeout: u64) -> World {
     let mut world = World::watching(Targets::All);
     world.now = 10.25;
-    world.report_list(many(count, timeout));
+    world.report_list(sessions(count, timeout));
     world.tick(moment(world.now));
     world
 }
 
 #[test]
-fn countdowns_wake_it_once_a_second_however_many_there_are() {
+fn countdowns_wake_loop_once_a_second() {
     for count in [1, 1000] {
         let mut world = world_with_running(count, 900);
-        let list = many(count, 900);
+        let list = sessions(count, 900);
         let wakes = wakes_in_a_minute(&mut world, Some(&|world| world.report_list(list.clone())));
         assert_eq!(wakes, 60, "{count} sessions");
     }
 }
 
 #[test]
-fn what_is_told_in_minutes_wakes_it_twice_a_minute_however_many_there_are() {
+fn long_countdowns_wake_loop_twice_a_minute() {
     for count in [1, 1000] {
         let mut world = world_with_running(count, 7200);
-        let list = many(count, 7200);
+        let list = sessions(count, 7200);
         let wakes = wakes_in_a_minute(&mut world, Some(&|world| world.report_list(list.clone())));
-        assert_eq!(wakes, 2, "{count} sessions: their age and what is left");
+        assert_eq!(wakes, 2, "{count} sessions: once for the age, once for the time left");
     }
 }
 
 #[test]
-fn where_nothing_moves_nothing_wakes_it() {
+fn unchanging_screen_does_not_wake_loop() {
     let mut ended = World::with_named(&["a", "b"]);
     ended.now = 1.0;
     ended.report_session(ended_session("a", Status::Completed));
     ended.report_session(ended_session("b", Status::TimedOut));
-    assert_eq!(wakes_in_a_minute(&mut ended, None), 0, "all have ended");
+    assert_eq!(wakes_in_a_minute(&mut ended, None), 0, "all sessions have ended");
 
-    let mut nothing = world_with_running(0, 900);
-    let wakes = wakes_in_a_minute(&mut nothing, Some(&|world| world.report_list(vec![])));
+    let mut empty = world_with_running(0, 900);
+    let wakes = wakes_in_a_minute(&mut empty, Some(&|world| world.report_list(vec![])));
     assert_eq!(wakes, 0, "there are no sessions");
 
     let mut paused = world_with_running(0, 900);
     paused.press("p");
     paused.tick(moment(paused.now));
-    assert_eq!(wakes_in_a_minute(&mut paused, None), 0, "it is paused");
+    assert_eq!(wakes_in_a_minute(&mut paused, None), 0, "polling is paused");
 }
 
 #[test]
-fn while_polls_fail_it_wakes_once_a_second_for_the_countdown_and_the_age_of_the_data() {
+fn failing_polls_wake_loop_once_a_second() {
     let mut world = world_with_running(0, 900);
     let fail = |world: &mut World| drop(world.report(Request::List(List::Running), Err(timeout_error())));
     let wakes = wakes_in_a_minute(&mut world, Some(&fail));

@@ -1,4 +1,4 @@
-//! The layout that the model keeps: what it scrolls after a resize, and what it costs.
+//! The layout that the model stores: scrolling after a resize, and the cost of a layout.
 
 use allocation_counter::measure;
 
@@ -9,7 +9,7 @@ use keepwatch_core::tracker::SessionTracker;
 fn world_with_sessions(count: usize) -> World {
     let mut world = World::watching(Targets::All);
     world.now = 1.0;
-    world.report_list((0..count).map(|at| session(&format!("s{at:05}"), 900)).collect());
+    world.report_list((0..count).map(|number| session(&format!("s{number:05}"), 900)).collect());
     world
 }
 
@@ -27,10 +27,10 @@ fn resize_keeps_selected_row_visible() {
 }
 
 #[test]
-fn resize_keeps_marked_recent_session_visible() {
+fn resize_keeps_selected_recent_session_visible() {
     let mut world = world_with_sessions(1);
     world.press("R");
-    report_recent(&mut world, (0..100).map(|at| session(&format!("r{at:03}"), 900)).collect());
+    report_recent(&mut world, (0..100).map(|number| session(&format!("r{number:03}"), 900)).collect());
     (0..25).for_each(|_| drop(world.press("j")));
     for size in [(100, 12), (100, 60), (100, 8)] {
         world.send(Message::Resize(size.0, size.1));
@@ -52,10 +52,10 @@ fn taller_screen_fills_events_pane() {
     assert_eq!(
         world.model.scroll.anchor(),
         Some(event_ref(u64::try_from(lines).unwrap() - 1)),
-        "a lower one moves nothing"
+        "a shorter screen does not move the events"
     );
     world.send(Message::Resize(100, 200));
-    assert_eq!(world.model.scroll.anchor(), None, "all of them fit");
+    assert_eq!(world.model.scroll.anchor(), None, "all events fit");
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn shorter_content_scrolls_back() {
 }
 
 #[test]
-fn layout_costs_the_same_for_any_number_of_sessions() {
+fn layout_cost_ignores_session_count() {
     let allocations = |count| {
         let mut world = world_with_sessions(count);
         world.press("j");
@@ -88,14 +88,14 @@ fn layout_costs_the_same_for_any_number_of_sessions() {
 }
 
 #[test]
-fn events_from_anchor_are_it_and_all_older() {
+fn events_from_anchor_include_anchor() {
     let mut world = world_with_sessions(100);
     let older = |world: &World, anchor| {
         let events = EventScope::All.newest_events_from(&world.model.profiles, anchor);
-        events.map(|(place, _)| place.seq).collect::<Vec<_>>()
+        events.map(|(at, _)| at.seq).collect::<Vec<_>>()
     };
     assert_eq!(older(&world, Some(event_ref(40))), (0..=40).rev().collect::<Vec<_>>());
     assert_eq!(older(&world, None), (0..100).rev().collect::<Vec<_>>());
     world.model.profiles = SessionTracker::default().into();
-    assert_eq!(older(&world, Some(event_ref(40))), Vec::<u64>::new(), "nothing is on record any more");
+    assert_eq!(older(&world, Some(event_ref(40))), Vec::<u64>::new(), "the timeline is empty");
 }

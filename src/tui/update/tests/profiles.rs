@@ -1,4 +1,4 @@
-//! Several profiles in one table: what concerns one of them is of no concern to the others.
+//! Several profiles in one table. Errors, commands and alerts of one profile do not affect the others.
 
 use super::*;
 use crate::tui::{ProfileId, ProfileInfo};
@@ -19,7 +19,7 @@ impl World {
         world
     }
 
-    /// Two profiles that run these.
+    /// A world with two profiles and their running sessions.
     fn with_running_in_two(acme: &[&str], staging: &[&str]) -> Self {
         let mut world = Self::with_two_profiles(Targets::All);
         world.report_list_from(ACME, acme);
@@ -48,31 +48,31 @@ impl World {
 }
 
 #[test]
-fn a_refused_key_is_that_profiles_trouble_and_the_others_stay_fresh() {
+fn rejected_api_key_affects_one_profile() {
     let mut world = World::with_running_in_two(&["a"], &["s"]);
     for round in 1..8 {
         world.now = 1.0 + 3.0 * f64::from(round);
         world.report_list_from(ACME, &["a"]);
         world.report_from(STAGING, Request::List(List::Running), Err(ApiErrorKind::ApiKeyRejected.into()));
     }
-    let failing =
+    let is_failing =
         |world: &World, profile| world.model.profiles.get(profile).tracker.health().failure_streak.is_some();
-    assert_eq!((failing(&world, ACME), failing(&world, STAGING)), (false, true));
-    let late = |world: &World, profile| world.model.stale_data_age(profile, moment(world.now)).is_some();
-    assert_eq!((late(&world, ACME), late(&world, STAGING)), (false, true));
-    let refused = |world: &World| view::screen_text(&world.model, (120, 40), moment(world.now));
-    let screen = refused(&world);
+    assert_eq!((is_failing(&world, ACME), is_failing(&world, STAGING)), (false, true));
+    let is_stale = |world: &World, profile| world.model.stale_data_age(profile, moment(world.now)).is_some();
+    assert_eq!((is_stale(&world, ACME), is_stale(&world, STAGING)), (false, true));
+    let render = |world: &World| view::screen_text(&world.model, (120, 40), moment(world.now));
+    let screen = render(&world);
     assert!(screen.contains("staging: the API refuses the key (401)"), "{screen}");
     assert!(screen.contains("no data from staging for 21 s") && screen.contains("12:00:22"), "{screen}");
-    assert_eq!(world.rows(), ["a", "s"], "what was seen stays");
+    assert_eq!(world.rows(), ["a", "s"], "sessions of the failing profile keep their rows");
     world.now = 25.0;
     world.report_list_from(STAGING, &["s"]);
-    assert!(!failing(&world, STAGING) && !late(&world, STAGING));
-    assert!(!refused(&world).contains("401"));
+    assert!(!is_failing(&world, STAGING) && !is_stale(&world, STAGING));
+    assert!(!render(&world).contains("401"));
 }
 
 #[test]
-fn what_a_key_asks_for_goes_to_the_profile_of_the_session() {
+fn commands_go_to_profile_of_session() {
     for (text, profile) in [("a", ACME), ("s", STAGING)] {
         let mut world = World::with_running_in_two(&["a"], &["s"]);
         world.model.select(id(text));
@@ -90,21 +90,25 @@ fn what_a_key_asks_for_goes_to_the_profile_of_the_session() {
             world.key(KeyCode::Enter),
             [Effect::CommandPoller(profile, PollerCommand::Release(id(text)))]
         );
-        let released = |profile| {
+        let is_releasing = |profile| {
             world.model.profiles.get(profile).tracker.get(&id(text)).is_some_and(|it| it.is_releasing())
         };
-        assert_eq!((released(ACME), released(STAGING)), (profile == ACME, profile == STAGING));
-        assert_eq!(world.press("p"), [Effect::CommandAllPollers(PollerCommand::Pause)], "of all");
+        assert_eq!((is_releasing(ACME), is_releasing(STAGING)), (profile == ACME, profile == STAGING));
+        assert_eq!(
+            world.press("p"),
+            [Effect::CommandAllPollers(PollerCommand::Pause)],
+            "a pause concerns all profiles"
+        );
     }
 }
 
 #[test]
-fn vanished_session_asks_no_profile() {
+fn unknown_session_sends_no_command() {
     let mut world = World::with_running_in_two(&["a"], &["s"]);
-    world.model.focus = Focus::CopyMenu { id: id("vanished"), selected: 0, back: Pane::Table };
+    world.model.focus = Focus::CopyMenu { id: id("unknown"), selected: 0, back: Pane::Table };
     assert_eq!(world.press("l"), []);
     assert!(world.notice().starts_with("the session is not on record any more"), "{}", world.notice());
-    assert_eq!(world.model.profiles.newest_events_of(&id("vanished")).count(), 0);
+    assert_eq!(world.model.profiles.newest_events_of(&id("unknown")).count(), 0);
 }
 
 #[test]
@@ -113,33 +117,33 @@ fn single_profile_has_no_label() {
     let labels = world.model.profiles.labels().unwrap();
     assert_eq!((labels.iter().collect::<Vec<_>>(), labels.width()), (vec!["acme", "staging"], 7));
     assert_eq!(world.model.profiles.label(STAGING), Some("staging"));
-    let one = World::from_model(Model::new(settings(Targets::All), info("acme"), Vec::new(), (120, 40)));
-    assert_eq!(one.model.profiles.label(ACME), None);
+    let single = World::from_model(Model::new(settings(Targets::All), info("acme"), Vec::new(), (120, 40)));
+    assert_eq!(single.model.profiles.label(ACME), None);
 }
 
 #[test]
-fn a_session_that_two_profiles_list_is_one_and_the_first_ones() {
+fn shared_session_belongs_to_first_profile() {
     let mut world = World::with_running_in_two(&["a", "both"], &["s", "both"]);
     assert_eq!(world.rows(), ["a", "both", "s"]);
     assert_eq!((world.model.profiles.session_count(), world.model.table.rows().counts().running), (3, 3));
     assert_eq!(world.profile_of("both"), "acme");
-    let taken = |profile| world.model.table.rows().slot_usage(profile).unwrap().used;
-    assert_eq!((taken(ACME), taken(STAGING)), (2, 2), "it takes a slot of each");
-    assert_eq!(world.events().len(), 3, "and is told of once");
+    let slots_used = |profile| world.model.table.rows().slot_usage(profile).unwrap().used;
+    assert_eq!((slots_used(ACME), slots_used(STAGING)), (2, 2), "the session uses a slot of each project");
+    assert_eq!(world.events().len(), 3, "the session has one event");
     world.model.settings.bell = true;
     world.now = 4.0;
     assert_eq!(
         world.report_session_from(STAGING, ended_session("both", Status::Error)),
         [],
-        "the other's word does not ring"
+        "the other profile rings no bell"
     );
     assert_eq!(world.report_session_from(ACME, ended_session("both", Status::Error)), [Effect::RingBell]);
     assert_eq!(world.model.table.rows().counts().with_alerts, 1);
 }
 
 #[test]
-fn an_id_is_asked_of_all_and_whoever_has_it_has_it() {
-    // Whichever answers first.
+fn profile_that_finds_session_owns_it() {
+    // The result does not depend on the profile that responds first.
     for first in [ACME, STAGING] {
         let mut world = World::with_running_in_two(&["a"], &["s"]);
         let before = world.events().len();
@@ -153,28 +157,29 @@ fn an_id_is_asked_of_all_and_whoever_has_it_has_it() {
                 Effect::CommandAllPollers(PollerCommand::Watch(id("new-one")))
             ]
         );
-        let leave = [Effect::CommandPoller(ACME, PollerCommand::Unwatch(id("new-one")))];
+        let unwatch = [Effect::CommandPoller(ACME, PollerCommand::Unwatch(id("new-one")))];
         if first == ACME {
-            assert_eq!(world.report_not_found_from(ACME, "new-one"), [], "the other may have it");
+            let effects = world.report_not_found_from(ACME, "new-one");
+            assert_eq!(effects, [], "the other profile may still find the session");
             assert!(!world.model.profiles.record(&id("new-one")).unwrap().is_not_found());
             world.report_session_from(STAGING, session("new-one", 900));
             world.now = 4.0;
-            assert_eq!(world.report_not_found_from(ACME, "new-one"), leave);
+            assert_eq!(world.report_not_found_from(ACME, "new-one"), unwatch);
         } else {
             world.report_session_from(STAGING, session("new-one", 900));
-            assert_eq!(world.report_not_found_from(ACME, "new-one"), leave);
+            assert_eq!(world.report_not_found_from(ACME, "new-one"), unwatch);
         }
         assert_eq!(world.profile_of("new-one"), "staging");
         assert_eq!(world.rows(), ["a", "new-one", "s"]);
-        assert_eq!(world.events().len(), before + 1, "a 404 of the other says nothing");
+        assert_eq!(world.events().len(), before + 1, "the 404 of the other profile is not shown");
         assert_eq!(world.model.table.rows().counts().not_found, 0);
     }
 }
 
 #[test]
-fn what_no_profile_has_is_not_found_once() {
+fn session_not_found_anywhere_counts_once() {
     let mut world = World::with_two_profiles(Targets::Ids(vec![id("nowhere")]));
-    assert_eq!(world.rows(), ["nowhere"], "asked of both");
+    assert_eq!(world.rows(), ["nowhere"], "both profiles poll one session");
     assert_eq!(world.report_not_found_from(ACME, "nowhere"), []);
     assert_eq!(world.model.table.rows().counts().no_response, 1);
     assert_eq!(world.report_not_found_from(STAGING, "nowhere"), []);
@@ -183,26 +188,26 @@ fn what_no_profile_has_is_not_found_once() {
 }
 
 #[test]
-fn flags_are_known_by_the_events_of_their_own_profile() {
+fn alerts_are_acknowledged_per_profile() {
     let mut world = World::with_running_in_two(&["a", "a2", "a3"], &["s", "s2"]);
     world.now = 4.0;
     world.report_session_from(ACME, ended_session("a", Status::Error));
     assert_eq!(world.model.table.rows().counts().with_alerts, 1);
     world.press("A");
     assert_eq!(world.model.table.rows().counts().with_alerts, 0);
-    // Of the other profile fewer things have happened; its next flag is news all the same.
+    // The other profile has fewer events, so its next alert has a lower number. It is unacknowledged all the same.
     world.report_session_from(STAGING, ended_session("s", Status::Error));
     assert_eq!(world.model.table.rows().counts().with_alerts, 1);
     world.model.select(id("s"));
     world.key(KeyCode::Enter);
-    assert_eq!(world.model.table.rows().counts().with_alerts, 0, "read");
+    assert_eq!(world.model.table.rows().counts().with_alerts, 0, "open details acknowledge the alert");
     world.report_session_from(STAGING, ended_session("s2", Status::Error));
     world.report_session_from(ACME, ended_session("a2", Status::Error));
     assert_eq!(world.model.table.rows().counts().with_alerts, 2);
 }
 
 #[test]
-fn what_came_since_the_last_key_is_counted_of_each() {
+fn new_events_are_counted_per_profile() {
     let mut world = World::with_running_in_two(&["a", "b", "c"], &["s"]);
     world.press("e");
     assert!(!view::screen_text(&world.model, (120, 40), moment(1.0)).contains("new since"));
@@ -214,7 +219,7 @@ fn what_came_since_the_last_key_is_counted_of_each() {
 }
 
 #[test]
-fn the_events_of_all_are_in_the_order_in_which_they_were_seen_and_scrolling_holds_its_place() {
+fn events_of_all_profiles_are_in_order() {
     let mut world = World::with_running_in_two(&[], &[]);
     world.send(Message::Resize(120, 12));
     for second in 2_u32..40 {
@@ -231,7 +236,7 @@ fn the_events_of_all_are_in_the_order_in_which_they_were_seen_and_scrolling_hold
         world.now += 1.0;
         world.report_session_from(profile, session(&format!("new-{profile}"), 9000));
     }
-    assert_eq!(marked(&world), id("s37"), "what is read does not move");
+    assert_eq!(marked(&world), id("s37"), "new events do not move the page");
     let screen = view::screen_text(&world.model, (120, 12), moment(world.now));
     assert!(screen.contains("↓ 4 more, 2 new since your last key"), "{screen}");
     world.press("jjjj");
@@ -242,7 +247,7 @@ fn the_events_of_all_are_in_the_order_in_which_they_were_seen_and_scrolling_hold
 }
 
 #[test]
-fn rows_are_filtered_and_sorted_by_their_profile() {
+fn rows_filter_and_sort_by_profile() {
     let mut world = World::with_running_in_two(&["b", "z"], &["a", "y"]);
     for (filter, rows) in [
         ("profile:acme", vec!["b", "z"]),
@@ -261,18 +266,18 @@ fn rows_are_filtered_and_sorted_by_their_profile() {
     assert_eq!((world.notice(), world.rows()), ("sorted by profile", vec!["b", "z", "a", "y"]));
     world.press("S");
     assert_eq!(world.rows(), ["a", "y", "b", "z"]);
-    let mistake = Filter::parse_for_profiles("colour-of-the-session:red", true).unwrap_err();
-    assert!(mistake.message.contains("profile status") && text::width(&mistake.message) <= 76, "{mistake:?}");
-    assert!(Filter::parse("profile:acme").is_err(), "of one there is nothing to choose from");
-    let mut one = World::with_running(&[("a", 9)]);
-    one.press("ssss");
-    assert_eq!(one.notice(), "sorted by owner");
+    let error = Filter::parse_for_profiles("colour-of-the-session:red", true).unwrap_err();
+    assert!(error.message.contains("profile status") && text::width(&error.message) <= 76, "{error:?}");
+    assert!(Filter::parse("profile:acme").is_err(), "a single profile has no profile field");
+    let mut single = World::with_running(&[("a", 9)]);
+    single.press("ssss");
+    assert_eq!(single.notice(), "sorted by owner");
 }
 
 #[test]
-fn a_profile_without_a_key_says_so_and_is_asked_for_nothing() {
-    let why = "api-key-command “pass” failed (exit status: 7)";
-    let staging = ProfileInfo { missing_key_reason: Some(why.into()), ..info("staging") };
+fn profile_without_api_key_is_not_polled() {
+    let reason = "api-key-command “pass” failed (exit status: 7)";
+    let staging = ProfileInfo { missing_key_reason: Some(reason.into()), ..info("staging") };
     let mut world = World::from_model(Model::new(
         settings(Targets::Ids(vec![id("a")])),
         info("acme"),
@@ -281,7 +286,7 @@ fn a_profile_without_a_key_says_so_and_is_asked_for_nothing() {
     ));
     world.now = 1.0;
     world.report_not_found_from(ACME, "a");
-    assert_eq!(world.model.table.rows().counts().not_found, 1, "no answer of the other is awaited");
+    assert_eq!(world.model.table.rows().counts().not_found, 1, "the other profile will not respond");
     let screen = view::screen_text(&world.model, (120, 40), moment(1.0));
     assert!(
         screen.contains("staging: api-key-command “pass” failed (exit status: 7); nothing is asked"),
@@ -294,7 +299,7 @@ fn a_profile_without_a_key_says_so_and_is_asked_for_nothing() {
 }
 
 #[test]
-fn the_newest_sessions_of_all_profiles_are_one_list_and_each_is_watched_where_it_is() {
+fn recent_sessions_are_merged() {
     let mut world = World::with_running_in_two(&[], &[]);
     assert_eq!(
         world.press("R"),
@@ -304,18 +309,18 @@ fn the_newest_sessions_of_all_profiles_are_one_list_and_each_is_watched_where_it
         created: Some(t(seconds)),
         ..ended_session(text, Status::Completed)
     };
-    let answer = |world: &mut World, profile, sessions| {
-        let reply = ResponseBody::RecentSessions(SessionList { sessions, malformed: 0 });
-        world.report_from(profile, Request::RecentSessions, Ok(reply));
+    let respond = |world: &mut World, profile, sessions| {
+        let body = ResponseBody::RecentSessions(SessionList { sessions, malformed: 0 });
+        world.report_from(profile, Request::RecentSessions, Ok(body));
     };
-    answer(&mut world, ACME, vec![old("a1", 1.0), old("a3", 3.0)]);
+    respond(&mut world, ACME, vec![old("a1", 1.0), old("a3", 3.0)]);
     let listed = |world: &World| {
         let ids = world.model.recent.sessions.iter().map(|it| it.session.id.raw().to_owned());
         ids.collect::<Vec<_>>()
     };
     assert_eq!(listed(&world), ["a3", "a1"]);
     world.press("j");
-    answer(&mut world, STAGING, vec![old("s2", 2.0), old("s4", 4.0)]);
+    respond(&mut world, STAGING, vec![old("s2", 2.0), old("s4", 4.0)]);
     assert_eq!(
         (listed(&world), world.model.recent.selected),
         (["s4", "a3", "s2", "a1"].map(str::to_owned).into(), 3)
@@ -325,8 +330,8 @@ fn the_newest_sessions_of_all_profiles_are_one_list_and_each_is_watched_where_it
     assert!(world.model.profiles.get(ACME).tracker.get(&id("s2")).is_none());
     world.press("R");
     world.report_from(STAGING, Request::RecentSessions, Err(ApiErrorKind::ApiKeyRejected.into()));
-    answer(&mut world, ACME, vec![old("a5", 5.0)]);
-    assert_eq!(listed(&world), ["a5", "s4", "s2"], "what one said before stays where it says nothing");
+    respond(&mut world, ACME, vec![old("a5", 5.0)]);
+    assert_eq!(listed(&world), ["a5", "s4", "s2"], "a failed request keeps the old sessions of its profile");
     let screen = view::screen_text(&world.model, (120, 40), moment(1.0));
     assert!(
         screen.contains("staging: could not be listed") && screen.contains("of all profiles"),
@@ -335,22 +340,24 @@ fn the_newest_sessions_of_all_profiles_are_one_list_and_each_is_watched_where_it
 }
 
 #[test]
-fn a_sleep_and_the_time_are_told_to_all() {
+fn sleep_reaches_every_profile() {
     let mut world = World::with_running_in_two(&["a"], &["s"]);
     world.now = 100.0;
     let effects = world.send(Message::Slept(moment(1.0), moment(100.0)));
     assert_eq!(effects, [Effect::CommandAllPollers(PollerCommand::Reconnect)]);
-    let slept = world.events().into_iter().filter(|(_, name)| *name == "slept");
-    assert_eq!(slept.map(|(profile, _)| profile).collect::<Vec<_>>(), [ACME, STAGING]);
+    let profiles_with = |world: &World, event_name| {
+        let events = world.events().into_iter().filter(|(_, name)| *name == event_name);
+        events.map(|(profile, _)| profile).collect::<Vec<_>>()
+    };
+    assert_eq!(profiles_with(&world, "slept"), [ACME, STAGING]);
     world.tick(moment(600.0));
-    let flagged = world.events().into_iter().filter(|(_, name)| *name == "flagged");
-    assert_eq!(flagged.map(|(profile, _)| profile).collect::<Vec<_>>(), [ACME, STAGING]);
+    assert_eq!(profiles_with(&world, "flagged"), [ACME, STAGING]);
 }
 
 #[test]
-fn all_countdowns_tick_together_whatever_the_servers_clocks_say() {
+fn countdowns_tick_together_despite_clock_skew() {
     let mut world = World::with_running_in_two(&[], &[]);
-    // Each reply says what time it is there: of one server 90.4 s more than here.
+    // Each response has the server's date. The clock of the second server is 90.4 s ahead.
     for (profile, ahead) in [(ACME, 0.0), (STAGING, 90.4)] {
         for tenth in 0_u32..40 {
             let now = 2.0 + f64::from(tenth) / 10.0;
@@ -369,13 +376,13 @@ fn all_countdowns_tick_together_whatever_the_servers_clocks_say() {
         }
     }
     let profiles = &world.model.profiles;
-    let apart = profiles.profile_time(STAGING, moment(9.3)) - profiles.profile_time(ACME, moment(9.3));
-    assert_eq!(apart, chrono::TimeDelta::seconds(90));
+    let offset = profiles.profile_time(STAGING, moment(9.3)) - profiles.profile_time(ACME, moment(9.3));
+    assert_eq!(offset, chrono::TimeDelta::seconds(90));
     assert_eq!(profiles.profile_time(ACME, moment(9.3)), world.model.server_time(moment(9.3)));
 }
 
 #[test]
-fn a_full_project_is_named_and_another_is_not() {
+fn only_full_project_is_named() {
     let mut world = World::with_running_in_two(&["a", "b"], &["s"]);
     for (profile, slots) in [(ACME, 2), (STAGING, 5)] {
         let project = Project {
@@ -394,9 +401,9 @@ fn a_full_project_is_named_and_another_is_not() {
 }
 
 #[test]
-fn rows_are_sorted_by_what_is_left_whatever_the_servers_clocks_say() {
+fn time_left_sort_ignores_clock_skew() {
     let mut world = World::with_running_in_two(&[], &[]);
-    // Of the second, whose clock is ten minutes ahead, each expiry looks ten minutes later.
+    // The clock of the second server is ten minutes ahead, so each of its expiries is ten minutes later.
     for (profile, ahead, names) in [(ACME, 0.0, ["a-60", "a-180"]), (STAGING, 600.0, ["s-30", "s-120"])] {
         for round in 0..3_u32 {
             let now = 2.0 + f64::from(round);

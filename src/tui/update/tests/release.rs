@@ -1,4 +1,4 @@
-//! Releasing: what is asked, of whom, and what can not be released.
+//! The release of a session: the dialog, the command to the poller, and the sessions that cannot be released.
 
 use super::*;
 
@@ -10,15 +10,15 @@ fn two_running() -> World {
 }
 
 fn released_ids(effects: &[Effect]) -> Vec<&SessionId> {
-    let asked = effects.iter().filter_map(|effect| match effect {
+    let ids = effects.iter().filter_map(|effect| match effect {
         Effect::CommandPoller(ProfileId::FIRST, PollerCommand::Release(id)) => Some(id),
         _ => None,
     });
-    asked.collect()
+    ids.collect()
 }
 
 #[test]
-fn a_release_is_asked_for_with_the_end_of_the_id_and_enter_alone() {
+fn release_needs_end_of_id() {
     let mut world = two_running();
     for typed in ["", "b3d", "6512", "b3dz"] {
         world.press("x");
@@ -36,10 +36,11 @@ fn a_release_is_asked_for_with_the_end_of_the_id_and_enter_alone() {
 }
 
 #[test]
-fn the_question_is_about_the_session_it_names_however_rows_move() {
+fn release_dialog_keeps_its_session() {
     let mut world = two_running();
     world.press("xb3");
-    // Meanwhile the other session moves to the top, a new one comes, and the first is filtered out of sight.
+    // While the dialog is open, the other session moves to the top, a new one appears, and the filter hides the first
+    // one.
     world.now = 4.0;
     world.report_list(vec![session(A, 9000), session(B, 60), session("c", 30)]);
     world.model.table.set_filter(keepwatch_core::filter::Filter::parse("8f14").unwrap());
@@ -52,7 +53,7 @@ fn the_question_is_about_the_session_it_names_however_rows_move() {
 }
 
 #[test]
-fn what_has_ended_meanwhile_is_not_released() {
+fn ended_session_is_not_released() {
     let mut world = two_running();
     world.press("xb3de");
     world.now = 4.0;
@@ -64,20 +65,20 @@ fn what_has_ended_meanwhile_is_not_released() {
 }
 
 #[test]
-fn where_it_is_read_only_there_is_no_question() {
+fn read_only_mode_releases_nothing() {
     let mut world = two_running();
     world.model.settings.release_permission = None;
     world.press("x");
     assert!(matches!(world.model.focus, Focus::Pane(_)));
     assert!(world.notice().contains("read-only"));
-    // Nor does the way that an open question would take lead anywhere.
+    // Even a confirmed dialog, which read-only mode never opens, releases nothing.
     world.model.focus =
         Focus::ConfirmRelease { id: id(A), typed: "b3de".into(), back: crate::tui::Pane::Table };
     assert_eq!(released_ids(&world.key(KeyCode::Enter)), Vec::<&SessionId>::new());
 }
 
 #[test]
-fn a_release_that_fails_stays_on_the_row_with_the_apis_message() {
+fn failed_release_keeps_api_message() {
     let mut world = two_running();
     world.press("xb3de");
     world.key(KeyCode::Enter);
@@ -100,12 +101,12 @@ fn a_release_that_fails_stays_on_the_row_with_the_apis_message() {
     let record = world.model.profiles.record(&id(A)).unwrap();
     let (error, next) = record.release.as_ref().unwrap().failure.clone().unwrap();
     assert!(error.description().contains("“Session is locked”") && next.is_none());
-    assert!(!record.is_releasing(), "and it can be asked for again");
-    assert_eq!(record.alerts.iter().map(|(flag, _)| flag.name()).collect::<Vec<_>>(), ["release_failed"]);
+    assert!(!record.is_releasing(), "the user can request the release again");
+    assert_eq!(record.alerts.iter().map(|(alert, _)| alert.name()).collect::<Vec<_>>(), ["release_failed"]);
 }
 
 #[test]
-fn a_session_that_runs_on_half_a_minute_after_its_release_is_flagged_at_that_second() {
+fn unfinished_release_raises_alert() {
     let mut world = two_running();
     world.now = 2.0;
     world.press("xb3de");
@@ -118,5 +119,5 @@ fn a_session_that_runs_on_half_a_minute_after_its_release_is_flagged_at_that_sec
     world.report_session(Session { ended: Some(t(32.5)), ..ended_session(A, Status::Completed) });
     let verdict = world.model.profiles.first().tracker.verdict(&id(A)).unwrap();
     assert_eq!(verdict.name(), "released_here");
-    assert_eq!(world.model.table.rows().counts().with_alerts, 0, "and it is no early end");
+    assert_eq!(world.model.table.rows().counts().with_alerts, 0, "the end counts as requested, not as early");
 }
