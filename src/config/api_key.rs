@@ -1,5 +1,5 @@
-//! Reads the API key from a file, from standard input or from the output of a program. Error messages never show any part
-//! of it.
+//! Reads the API key from a file, from standard input or from the output of a program. Error messages never show any
+//! part of it.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
@@ -19,8 +19,8 @@ const MAX_ORIGIN_COLUMNS: usize = 200;
 const ADVICE: &str = "set BROWSERBASE_API_KEY or give --api-key-file, or name a source in the config file \
                       (`keepwatch config`); `keepwatch demo` needs none";
 
-/// An error that leaves keepwatch without an API key. `origin` is the file, program or variable that was read. No message
-/// contains any part of an API key.
+/// An error that leaves keepwatch without an API key. `origin` is the file, program or variable that was read. No
+/// message contains any part of an API key.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages document the variants")]
 pub enum KeyError {
@@ -95,8 +95,8 @@ fn sanitised_origin(name: &str) -> String {
     text::sanitise(&text::redact(name), MAX_ORIGIN_COLUMNS)
 }
 
-/// Returns a warning if other users can read or write the key file. Pipes and other special files cause none: no one else
-/// reads them.
+/// Returns a warning if other users can read or write the key file. Pipes and other special files cause none: no one
+/// else reads them.
 fn permission_warning(metadata: &Metadata, name: &str) -> Option<String> {
     let mode = metadata.mode() & 0o777;
     (metadata.is_file() && mode & 0o077 != 0).then(|| {
@@ -104,8 +104,8 @@ fn permission_warning(metadata: &Metadata, name: &str) -> Option<String> {
     })
 }
 
-/// Runs a program and returns the API key that it prints. The program inherits standard error and the terminal, to ask for
-/// a password, but not `BROWSERBASE_API_KEY`. Ctrl-C ends it and keepwatch, which handles no signals yet.
+/// Runs a program and returns the API key that it prints. The program inherits standard error and the terminal, to ask
+/// for a password, but not `BROWSERBASE_API_KEY`. Ctrl-C ends it and keepwatch, which handles no signals yet.
 fn from_command(words: &[String]) -> Result<Secret, KeyError> {
     let Some((program, arguments)) = words.split_first() else { return Err(KeyError::Missing) };
     let origin = format!("api-key-command “{}”", sanitised_origin(program));
@@ -186,7 +186,9 @@ mod tests {
             assert_eq!(lookup.warning.is_some(), warns, "{mode:o}");
             let end = format!("/key is open to others (its mode is {mode:o}): `chmod 600` closes it");
             assert!(
-                lookup.warning.is_none_or(|warning| warning.ends_with(&end) && !warning.contains("bb_test_1"))
+                lookup
+                    .warning
+                    .is_none_or(|warning| warning.ends_with(&end) && !warning.contains("bb_test_1"))
             );
         }
         let (reader, mut writer) = io::pipe().unwrap();

@@ -1,5 +1,5 @@
-//! The options that define access to the API: endpoint and API key. A profile, the top of the config file and the tables
-//! of commands can each set some of them. A profile's missing options fall back to the others.
+//! The options that define access to the API: endpoint and API key. A profile, the top of the config file and the
+//! tables of commands can each set some of them. A profile's missing options fall back to the others.
 
 use std::path::{Path, PathBuf};
 
@@ -41,8 +41,8 @@ impl ApiOptions {
     }
 }
 
-/// Resolves a path in the config file: `~/` is the home directory, and relative paths start at `folder`, the folder of the
-/// file. `-` stays as it is.
+/// Resolves a path in the config file: `~/` is the home directory, and relative paths start at `folder`, the folder of
+/// the file. `-` stays as it is.
 pub(super) fn resolve_path(written: &str, folder: &Path, home: Option<&Path>) -> Result<PathBuf, String> {
     if written == "-" {
         return Ok(PathBuf::from(written));

@@ -1,5 +1,5 @@
-//! The config file: finds it, reads it and answers queries about its options. Every command validates the whole file, so
-//! that errors show up at once. Unknown names are ignored with a warning.
+//! The config file: finds it, reads it and answers queries about its options. Every command validates the whole file,
+//! so that errors show up at once. Unknown names are ignored with a warning.
 //!
 //! ```toml
 //! interval = "5s"             # top: for every command with this option; see `file_schema`
@@ -133,8 +133,8 @@ impl ConfigFile {
     }
 }
 
-/// Returns `$XDG_CONFIG_HOME/keepwatch/config.toml`, else the same path in `~/.config`. This includes macOS, where terminal
-/// programs use the same folders. The XDG specification says to ignore a relative `XDG_CONFIG_HOME`.
+/// Returns `$XDG_CONFIG_HOME/keepwatch/config.toml`, else the same path in `~/.config`. This includes macOS, where
+/// terminal programs use the same folders. The XDG specification says to ignore a relative `XDG_CONFIG_HOME`.
 fn default_path(env: &Environment) -> Option<PathBuf> {
     let folder = env.path("XDG_CONFIG_HOME").filter(|path| path.is_absolute());
     let folder = folder.or_else(|| Some(env.path("HOME")?.join(".config")))?;

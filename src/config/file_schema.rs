@@ -6,9 +6,10 @@
 //!   an option of a single run            not allowed: `CLI_ONLY` has the reasons
 //! ```
 //!
-//! Serde structs would be longer. They would repeat the options of eleven tables beside their clap definitions, each with its
-//! type and parser, and would still need a second pass: a value in the file becomes the default of a clap option, and serde
-//! cannot report an unknown or misplaced name with its line and a suggestion, as a warning instead of an error.
+//! Serde structs would be longer. They would repeat the options of eleven tables beside their clap definitions, each
+//! with its type and parser, and would still need a second pass: a value in the file becomes the default of a clap
+//! option, and serde cannot report an unknown or misplaced name with its line and a suggestion, as a warning instead of
+//! an error.
 
 use std::error::Error as _;
 

@@ -6,12 +6,13 @@ use super::Environment;
 use crate::cli;
 use crate::store::journal::JournalConfig;
 
-/// The path of the journal, whether the file exists or not. `None` if neither a variable nor a home directory defines it.
+/// The path of the journal, whether the file exists or not. `None` if neither a variable nor a home directory defines
+/// it.
 pub type JournalFile = Option<PathBuf>;
 
 /// Returns `KEEPWATCH_JOURNAL`, else `keepwatch/journal.sqlite` in `$XDG_STATE_HOME`, else the same path in
-/// `~/.local/state`, also on macOS. A relative `KEEPWATCH_JOURNAL` starts at the current folder. The XDG specification says
-/// to ignore a relative `XDG_STATE_HOME`.
+/// `~/.local/state`, also on macOS. A relative `KEEPWATCH_JOURNAL` starts at the current folder. The XDG specification
+/// says to ignore a relative `XDG_STATE_HOME`.
 pub(super) fn journal_file(env: &Environment) -> JournalFile {
     if let Some(path) = env.path("KEEPWATCH_JOURNAL") {
         return Some(std::path::absolute(&path).unwrap_or(path));

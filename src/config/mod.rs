@@ -1,5 +1,5 @@
-//! The configuration of a run: command line, environment and config file become one valid [`Config`]. No other code parses
-//! or validates options.
+//! The configuration of a run: command line, environment and config file become one valid [`Config`]. No other code
+//! parses or validates options.
 //!
 //! ```text
 //!   RawArgs ─────► ConfigFile::find ──options───────────────────────► Cli ──────────────┐
@@ -176,8 +176,8 @@ pub struct ScenarioConfig {
     pub scenario: String,
     /// The seed of the scenario `chaos`.
     pub seed: Option<u64>,
-    /// The number of synthetic sessions in addition to the scenario's. In `chaos`, the number of sessions that run at the
-    /// same time, or 0 for its default.
+    /// The number of synthetic sessions in addition to the scenario's. In `chaos`, the number of sessions that run at
+    /// the same time, or 0 for its default.
     pub sessions: usize,
 }
 
@@ -294,7 +294,7 @@ pub enum ExplainFrom {
 pub struct ReleaseConfig {
     /// The session to release.
     pub id: SessionId,
-    /// The answer to the confirmation prompt, if the command line has it.
+    /// The answer to the confirmation prompt, from `--confirm`.
     pub confirm: Option<String>,
     /// The endpoint and API key.
     pub profile: ResolvedProfile,
@@ -400,8 +400,8 @@ impl fmt::Debug for Environment {
     }
 }
 
-/// Returns the candidate that is most similar to `word`. At most a third of the candidate's letters may differ, or one if
-/// it is short.
+/// Returns the candidate that is most similar to `word`. At most a third of the candidate's letters may differ, or one
+/// if it is short.
 fn nearest<'c>(word: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
     let lower = word.to_lowercase();
     candidates

@@ -76,8 +76,8 @@ impl Config {
     }
 }
 
-/// True if the file's value of an option must be ignored: the environment overrides it, or it narrows lists and the command
-/// line names sessions.
+/// True if the file's value of an option must be ignored: the environment overrides it, or it narrows lists and the
+/// command line names sessions.
 fn is_overridden(key: &str, raw_args: &RawArgs, env: &Environment) -> bool {
     match key {
         "color" => env.get("NO_COLOR").is_some(),
@@ -255,8 +255,8 @@ fn invalid_option(option: &'static str, problem: impl ToString) -> ConfigError {
     ConfigError::InvalidOption { option, problem: problem.to_string() }
 }
 
-/// Parses session ids. Returns each id once, in the given order. Rejects words that look like a command, unless `verbatim`
-/// is true.
+/// Parses session ids. Returns each id once, in the given order. Rejects words that look like a command, unless
+/// `verbatim` is true.
 fn session_ids(words: &[String], verbatim: bool) -> Result<Vec<SessionId>, ConfigError> {
     let mut ids = Vec::with_capacity(words.len());
     for word in words {

@@ -40,8 +40,8 @@ pub(super) struct ResolveContext<'a> {
 }
 
 impl ResolveContext<'_> {
-    /// Resolves the first profile that `--profile` names, or the API without a profile, and the other profiles, each once.
-    /// Reads files and runs commands.
+    /// Resolves the first profile that `--profile` names, or the API without a profile, and the other profiles, each
+    /// once. Reads files and runs commands.
     ///
     /// # Errors
     /// An endpoint is invalid, or no profile has an API key. A single profile without an API key is no error.

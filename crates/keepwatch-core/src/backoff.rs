@@ -7,8 +7,8 @@
 //!   journal           1 s, 2 s, 4 s …, at most 60 s
 //! ```
 //!
-//! Jitter spreads the requests, so that many keepwatches that lost the same server do not return at the same instant. The
-//! journal needs none: its file has one writer.
+//! Jitter spreads the requests, so that many keepwatches that lost the same server do not return at the same instant.
+//! The journal needs none: its file has one writer.
 
 use std::time::Duration;
 
@@ -27,8 +27,8 @@ const RELEASE_BASE: Duration = Duration::from_millis(500);
 /// The delay after the first failed write of the journal.
 const JOURNAL_BASE: Duration = Duration::from_secs(1);
 
-/// Returns the delay after `failures` failed polls in a row, at least 1, for polls that are `interval` apart. `random` is
-/// between 0 and 1.
+/// Returns the delay after `failures` failed polls in a row, at least 1, for polls that are `interval` apart. `random`
+/// is between 0 and 1.
 #[must_use]
 pub fn poll_delay(interval: Duration, failures: u32, random: f64) -> Duration {
     let delay = exponential(interval, failures);
@@ -42,9 +42,9 @@ pub fn auth_delay(interval: Duration) -> Duration {
     AUTH_DELAY.max(interval)
 }
 
-/// Returns the delay after the last of `attempts` releases of a session failed with `error`, or `None` if the release is
-/// not retried. Only network errors, 408, 429 and 5xx are retried. The server's `Retry-After` extends the delay. `random`
-/// is between 0 and 1.
+/// Returns the delay after the last of `attempts` releases of a session failed with `error`, or `None` if the release
+/// is not retried. Only network errors, 408, 429 and 5xx are retried. The server's `Retry-After` extends the delay.
+/// `random` is between 0 and 1.
 #[must_use]
 pub fn release_delay(error: &ApiError, attempts: u32, random: f64) -> Option<Duration> {
     let is_retried = error.is_retryable() && attempts < MAX_RELEASE_ATTEMPTS;

@@ -1,7 +1,8 @@
 //! The only module that reads clocks.
 //!
-//! All other code receives the time as a [`Moment`], a reading of three clocks at one instant. No single clock is enough:
-//! the wall clock can be stepped, the monotonic clock stops while the machine sleeps, and the clock since boot has no date.
+//! All other code receives the time as a [`Moment`], a reading of three clocks at one instant. No single clock is
+//! enough: the wall clock can be stepped, the monotonic clock stops while the machine sleeps, and the clock since boot
+//! has no date.
 //!
 //! A [`Clock`] runs in real time, faster (`demo --speed`, where the simulator and the program share one clock), or only
 //! when a test advances it.
@@ -55,7 +56,8 @@ impl Moment {
         }
     }
 
-    /// Returns the moment `by` earlier, without a step of the wall clock or sleep in between. Stops where a clock begins.
+    /// Returns the moment `by` earlier, without a step of the wall clock or sleep in between. Stops where a clock
+    /// begins.
     #[must_use]
     pub fn minus(self, by: Duration) -> Self {
         let wall = TimeDelta::from_std(by).ok().and_then(|by| self.wall.checked_sub_signed(by));
@@ -175,8 +177,8 @@ impl Clock {
         Self(ClockSource::System { origin: ClockOrigin::now(), backdated_by: Duration::ZERO })
     }
 
-    /// Creates a clock that shows the machine's time and reaches back to `by` before now, so that events of earlier runs
-    /// have moments on it.
+    /// Creates a clock that shows the machine's time and reaches back to `by` before now, so that events of earlier
+    /// runs have moments on it.
     #[must_use]
     pub fn backdated(by: Duration) -> Self {
         Self(ClockSource::System { origin: ClockOrigin::now(), backdated_by: by })
@@ -221,8 +223,8 @@ impl Clock {
         }
     }
 
-    /// Waits until the monotonic clock shows `mono` or later, with the timer `sleep` of the caller's runtime. On a scripted
-    /// clock, a wait that has to sleep never ends.
+    /// Waits until the monotonic clock shows `mono` or later, with the timer `sleep` of the caller's runtime. On a
+    /// scripted clock, a wait that has to sleep never ends.
     pub async fn wait_until<F: Future<Output = ()>>(
         &self,
         mono: Duration,

@@ -6,7 +6,7 @@
 //!   │       │            │          │               └─ quotes keep spaces and colons in one word
 //!   │       │            │          └───────────────── a metadata value at this path or below it
 //!   │       │            └──────────────────────────── ! negates the term
-//!   │       └───────────────────────────────────────── status, region, keep, owner, id, meta; profile if there are several
+//!   │       └───────────────────────────────────────── status, region, keep, owner, id, meta; profile if several
 //!   └───────────────────────────────────────────────── anywhere in the row's data
 //! ```
 //!
@@ -169,7 +169,8 @@ impl Condition {
             Self::Id(word) => word.matches(row.id().raw()),
             Self::Profile(word) => word.matches(row.profile()),
             Self::Metadata { path, value } => {
-                // Skips parsing for most rows. JSON with escapes is always parsed: its raw text differs from its values.
+                // Skips parsing for most rows. JSON with escapes is always parsed: its raw text differs from its
+                // values.
                 let may_match = |json: &str| json.contains('\\') || value.matches(json);
                 row.metadata().is_some_and(|metadata| {
                     may_match(metadata.json()) && metadata.any_value_at(path, |found| value.matches(found))
@@ -191,8 +192,8 @@ impl Condition {
 fn split_terms(text: &str) -> impl Iterator<Item = Range<usize>> {
     let mut from = 0_usize;
     std::iter::from_fn(move || {
-        let rest = text.get(from..)?;
-        let start = from.saturating_add(rest.find(|letter: char| !letter.is_whitespace())?);
+        let remaining = text.get(from..)?;
+        let start = from.saturating_add(remaining.find(|letter: char| !letter.is_whitespace())?);
         let mut quoted = false;
         let end = text.get(start..)?.find(|letter: char| {
             quoted ^= letter == '"';
@@ -231,7 +232,10 @@ fn parse_term(text: &str, at: Range<usize>, is_multi_profile: bool) -> Result<Fi
             text::sanitise(field, if is_multi_profile { 16 } else { 20 }),
             if is_multi_profile { "profile " } else { "" },
         );
-        return error(at_field, format!("no field “{field}”: {profile}status region keep owner id meta.path"));
+        return error(
+            at_field,
+            format!("no field “{field}”: {profile}status region keep owner id meta.path"),
+        );
     }
     if name != "meta" && path.is_some_and(|path| path.split('.').any(str::is_empty)) {
         return error(at_field, "a path is missing, as in meta.run.id:abc".into());

@@ -89,7 +89,8 @@ impl<'t> ConfigParser<'t> {
         Ok(file)
     }
 
-    /// Parses one entry of `table` into `values`. A warning about an unknown name suggests names from `command_tables`, too.
+    /// Parses one entry of `table` into `values`. A warning about an unknown name suggests names from `command_tables`,
+    /// too.
     fn parse_option(
         &mut self,
         table: &TableSchema,
@@ -220,7 +221,8 @@ impl<'t> ConfigParser<'t> {
         let name = key.get_ref().as_ref();
         let command = table.command.as_deref();
         let commands = command_tables.iter().map(|table| table.command.as_deref()).chain([command]);
-        if let Some(reason) = commands.filter_map(|command| file_schema::cli_only_reason(command, name)).next()
+        if let Some(reason) =
+            commands.filter_map(|command| file_schema::cli_only_reason(command, name)).next()
         {
             self.warn(key, &format!("is not read from the config file: {reason}"));
             return Ok(());
@@ -238,7 +240,9 @@ impl<'t> ConfigParser<'t> {
         let is_table = |near: &str| command_tables.iter().any(|table| table.command.as_deref() == Some(near));
         let context = command.map(|command| format!(" of {command}")).unwrap_or_default();
         let hint = match near {
-            _ if !allowed_in.is_empty() => format!(" at the top; it belongs under {}", allowed_in.join(" or ")),
+            _ if !allowed_in.is_empty() => {
+                format!(" at the top; it belongs under {}", allowed_in.join(" or "))
+            }
             Some(near) if is_table(near) => format!("{context}; did you mean [{near}]?"),
             Some(near) => format!("{context}; did you mean {near}?"),
             None => format!("{context}; `keepwatch config` prints all of them"),
@@ -267,10 +271,7 @@ impl<'t> ConfigParser<'t> {
         value: &'v SpannedValue<'t>,
         header: &str,
     ) -> Result<&'v DeTable<'t>, ConfigError> {
-        value
-            .get_ref()
-            .as_table()
-            .ok_or_else(|| self.invalid_entry(key, &format!("it is a table, {header}")))
+        value.get_ref().as_table().ok_or_else(|| self.invalid_entry(key, &format!("it is a table, {header}")))
     }
 
     /// Adds a warning about a name. `message` completes the sentence, for example "is no option of get".

@@ -240,7 +240,8 @@ fn api_key_in_the_file_is_rejected() {
         "api-key-file = \"bb_live_cAnArY\"",
     ] {
         let message = error_message(text);
-        let advice = "let api-key-file name a file that holds it, or api-key-command a program that prints it";
+        let advice =
+            "let api-key-file name a file that holds it, or api-key-command a program that prints it";
         assert!(message.contains(advice) && !message.contains("cAnArY"), "{text}: {message}");
     }
 }

@@ -139,7 +139,7 @@ fn polls_are_limited_to_four_per_second() {
 }
 
 #[test]
-fn query_cannot_be_combined_with_ids() {
+fn query_and_status_narrow_only_lists() {
     let narrowed = watch(&["--query", "user_metadata['env']:'prod'", "--status", "running"], &[]);
     assert_eq!(narrowed.targets, Targets::OneList(keepwatch_core::session::List::Running));
     assert_eq!(narrowed.query.as_ref().map(Query::raw), Some("user_metadata['env']:'prod'"));

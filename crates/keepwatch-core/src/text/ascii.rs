@@ -3,8 +3,8 @@
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
 
-/// Converts `text` to ASCII of the same width. Symbols that keepwatch prints become look-alikes, ASCII letters lose their
-/// combining marks, and everything else becomes one '?' per column.
+/// Converts `text` to ASCII of the same width. Symbols that keepwatch prints become look-alikes, ASCII letters lose
+/// their combining marks, and everything else becomes one '?' per column.
 #[must_use]
 pub fn to_ascii(text: &str) -> String {
     let mut ascii = String::with_capacity(text.len());

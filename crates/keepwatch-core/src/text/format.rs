@@ -9,8 +9,8 @@ const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
 
-/// Formats the time left: "59s", "1m 05s", "5h 08m", "3d 04h". From one hour on, there are no seconds, so that few texts
-/// change each second.
+/// Formats the time left: "59s", "1m 05s", "5h 08m", "3d 04h". From one hour on, there are no seconds, so that few
+/// texts change each second.
 #[must_use]
 pub fn format_countdown(left: Duration) -> String {
     match left.as_secs() {
@@ -34,8 +34,8 @@ pub fn format_age(age: Duration) -> String {
 }
 
 /// Formats a duration with all units that are not zero: "45s", "15m", "1h 30m", "1m 30s". Below 10 s it is exact to the
-/// millisecond ("1s 500ms"). From 10 s on it rounds to the nearest second, because the server's times deviate slightly from
-/// whole seconds.
+/// millisecond ("1s 500ms"). From 10 s on it rounds to the nearest second, because the server's times deviate slightly
+/// from whole seconds.
 #[must_use]
 pub fn format_duration(d: Duration) -> String {
     let mut left = match d {
@@ -64,8 +64,8 @@ pub fn format_elapsed(d: Duration) -> String {
     }
 }
 
-/// Formats the distance between two times. Below a minute it always has tenths: "0.0 s", "1.2 s", "14.0 s". From a minute
-/// on it is as in [`format_elapsed`].
+/// Formats the distance between two times. Below a minute it always has tenths: "0.0 s", "1.2 s", "14.0 s". From a
+/// minute on it is as in [`format_elapsed`].
 #[must_use]
 pub fn format_tenths(d: Duration) -> String {
     if d.as_secs() < MINUTE {

@@ -8,8 +8,8 @@
 //!                   └──────raw()──► JSON ──escape_json_for_terminal()──► a terminal
 //! ```
 //!
-//! Pure: no I/O, no clock, no ratatui. The width of a text is the sum of its grapheme clusters' widths, without ligatures.
-//! ratatui places clusters the same way.
+//! Pure: no I/O, no clock, no ratatui. The width of a text is the sum of its grapheme clusters' widths, without
+//! ligatures. ratatui places clusters the same way.
 
 mod ascii;
 mod char_class;

@@ -9,8 +9,8 @@ use serde_json::Value;
 
 const REDACTED: &str = "••••";
 
-/// Endings of parameter names before a secret: `signingKey`, `apiKey`, `api_key`, `token`, `key` and others. `%3d` is the
-/// '=' of a URL inside another URL's parameter, and `":` ends the name of a JSON member.
+/// Endings of parameter names before a secret: `signingKey`, `apiKey`, `api_key`, `token`, `key` and others. `%3d` is
+/// the '=' of a URL inside another URL's parameter, and `":` ends the name of a JSON member.
 const PARAMETER_ENDINGS: [&str; 6] = ["key=", "token=", "key%3d", "token%3d", "key\":", "token\":"];
 const API_KEY_PREFIXES: [&str; 2] = ["bb_live_", "bb_test_"];
 /// Names of secrets that can also end in a colon.
@@ -21,13 +21,14 @@ const BEARER_PREFIX: &str = "bearer ";
 const MIN_TOKEN_LENGTH: usize = 8;
 const SCHEME_END: &str = "://";
 
-/// True if `byte` occurs in a secret or before it. Most ids and names have no such byte, and a list has thousands of them.
+/// True if `byte` occurs in a secret or before it. Most ids and names have no such byte, and a list has thousands of
+/// them.
 fn is_secret_marker(byte: u8) -> bool {
     matches!(byte, b'=' | b'%' | b'"' | b':' | b' ' | b'_')
 }
 
-/// Replaces each secret in `text` with '••••': the values of `signingKey=`, `apiKey=`, `api_key=`, `token=` and `key=` up
-/// to `&`, `#`, a space or a quote; bearer tokens; passwords in URLs; and whole API keys. Ignores case.
+/// Replaces each secret in `text` with '••••': the values of `signingKey=`, `apiKey=`, `api_key=`, `token=` and `key=`
+/// up to `&`, `#`, a space or a quote; bearer tokens; passwords in URLs; and whole API keys. Ignores case.
 #[must_use]
 pub fn redact(text: &str) -> Cow<'_, str> {
     if !text.bytes().any(is_secret_marker) {
@@ -53,10 +54,11 @@ pub fn redact(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Returns the number of visible bytes at the start of `remaining` and the number of secret bytes after them. Looks only for a
-/// secret at the start. If there is none, the first character is visible and nothing is secret.
+/// Returns the number of visible bytes at the start of `remaining` and the number of secret bytes after them. Looks
+/// only for a secret at the start. Without one, the first character is visible and nothing is secret.
 fn match_secret(remaining: &str) -> (usize, usize) {
-    let starts = |with: &&&str| remaining.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with));
+    let starts =
+        |with: &&&str| remaining.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with));
     if let Some(name) = PARAMETER_ENDINGS.iter().find(starts) {
         let value = remaining.get(name.len()..).unwrap_or_default();
         let is_json_member = name.ends_with(':');
@@ -85,7 +87,8 @@ fn match_secret(remaining: &str) -> (usize, usize) {
 /// Matches the name and value of a secret in a program's output: `signingKey: x`, `'apiKey': 'x'`, also with escaped
 /// quotes. Returns the visible and the secret bytes, as [`match_secret`] does.
 fn match_labelled_secret(remaining: &str) -> Option<(usize, usize)> {
-    let is_prefix = |name: &&&str| remaining.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
+    let is_prefix =
+        |name: &&&str| remaining.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
     let name = SECRET_LABELS.iter().find(is_prefix)?;
     let quote = |c: char| matches!(c, '"' | '\'' | '\\');
     let after = remaining.get(name.len()..)?.trim_start_matches(quote).trim_start_matches(' ');

@@ -52,7 +52,10 @@ fn assert_safe(raw: &str, columns: usize) {
     let safe = sanitise(raw, columns);
     assert!(!safe.contains(is_hostile), "{raw:?} gave {safe:?}");
     assert!(width(&safe) <= columns, "{raw:?} gave {safe:?}");
-    assert!(safe.width() <= width(&safe), "{raw:?} gave {safe:?}, which is wider than the sum of its clusters");
+    assert!(
+        safe.width() <= width(&safe),
+        "{raw:?} gave {safe:?}, which is wider than the sum of its clusters"
+    );
     assert_eq!(sanitise(&safe, columns), safe, "{raw:?}");
     assert_eq!(truncate(&safe, columns), safe, "{raw:?}");
 }

@@ -1,8 +1,8 @@
 //! Text from the network, and the only functions that make it fit for a terminal.
 //!
-//! A terminal obeys some characters (ESC, C1). Others reorder a row (bidi), hide in it (zero width, tags, fillers) or pile
-//! up in one cell (combining marks). This module replaces, drops or limits all of them. Letters of every script stay,
-//! including right-to-left ones.
+//! A terminal obeys some characters (ESC, C1). Others reorder a row (bidi), hide in it (zero width, tags, fillers) or
+//! pile up in one cell (combining marks). This module replaces, drops or limits all of them. Letters of every script
+//! stay, including right-to-left ones.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -24,11 +24,11 @@ const DOTTED_CIRCLE: char = '◌';
 /// The maximum number of marks on one base. Vietnamese needs 2, pointed Hebrew needs 3.
 // promise: marks-per-letter, mutant: = 4 -> = 255
 const MAX_MARKS: u8 = 4;
-/// The maximum number of characters in one cluster. Consonants joined by viramas form one cluster of any length, which in
-/// Khmer is always one column wide. A long cluster of a real word, कार्त्स्न्य, has 9.
+/// The maximum number of characters in one cluster. Consonants joined by viramas form one cluster of any length, which
+/// in Khmer is always one column wide. A long cluster of a real word, कार्त्स्न्य, has 9.
 const MAX_CLUSTER_CHARS: usize = 16;
-/// The number of characters to read per column. A text that needs more is padding and is truncated. The limit is greater
-/// than [`MAX_CLUSTER_CHARS`], so that text sanitised once is always read completely.
+/// The number of characters to read per column. A text that needs more is padding and is truncated. The limit is
+/// greater than [`MAX_CLUSTER_CHARS`], so that text sanitised once is always read completely.
 const MAX_CHARS_PER_COLUMN: usize = 32;
 
 /// Text from the network.
@@ -93,8 +93,8 @@ impl fmt::Debug for Untrusted {
 
 /// Makes `raw` safe for a terminal: returns one line of at most `columns`, which ends in '…' if it was truncated.
 ///
-/// Never fails and is idempotent. Reads only as many characters as the columns can need, so a megabyte costs no more than a
-/// line.
+/// Never fails and is idempotent. Reads only as many characters as the columns can need, so a megabyte costs no more
+/// than a line.
 #[must_use]
 pub fn sanitise(raw: &str, columns: usize) -> String {
     sanitise_chars(&mut raw.chars(), columns)
@@ -129,8 +129,8 @@ fn sanitise_chars(raw: &mut impl Iterator<Item = char>, columns: usize) -> Strin
     truncate_prefix(&bounded, columns, raw.next().is_some())
 }
 
-/// Returns a cluster, truncated to [`MAX_CLUSTER_CHARS`] and followed by U+FFFD if it is longer. Without that character,
-/// the next cluster could join the truncated one.
+/// Returns a cluster, truncated to [`MAX_CLUSTER_CHARS`] and followed by U+FFFD if it is longer. Without that
+/// character, the next cluster could join the truncated one.
 fn limit_cluster(cluster: &str) -> [&str; 2] {
     let end = cluster.char_indices().nth(MAX_CLUSTER_CHARS).map(|(end, _)| end);
     match end.and_then(|end| cluster.get(..end)) {
@@ -139,8 +139,8 @@ fn limit_cluster(cluster: &str) -> [&str; 2] {
     }
 }
 
-/// Escapes every character of a serialised JSON document that [`sanitise`] would change. The result is the same document,
-/// safe for a terminal. Line feeds stay, because pretty printing puts them between values.
+/// Escapes every character of a serialised JSON document that [`sanitise`] would change. The result is the same
+/// document, safe for a terminal. Line feeds stay, because pretty printing puts them between values.
 #[must_use]
 pub fn escape_json_for_terminal(json: &str) -> String {
     let mut safe = String::with_capacity(json.len());

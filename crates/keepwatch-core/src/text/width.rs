@@ -38,8 +38,8 @@ pub(super) fn truncate_prefix(start: &str, columns: usize, has_more: bool) -> St
     }
 }
 
-/// Wraps `text`, which is already safe, into lines of at most `columns`. Breaks at spaces and line feeds, and inside a word
-/// only if it is longer than a line. No-break spaces keep words together. An empty text is one empty line.
+/// Wraps `text`, which is already safe, into lines of at most `columns`. Breaks at spaces and line feeds, and inside a
+/// word only if it is longer than a line. No-break spaces keep words together. An empty text is one empty line.
 #[must_use]
 pub fn wrap(text: &str, columns: usize) -> Vec<String> {
     if columns == 0 {
@@ -99,9 +99,9 @@ pub fn unique_prefix_lengths(ids: &[&str]) -> Vec<usize> {
     lengths
 }
 
-/// Returns the length, in characters, of the prefix that distinguishes an id from its neighbours in sorted order, and so
-/// from all ids. The prefix has at least 8 characters and ends at a cluster. If another id equals this one or begins with
-/// it, the prefix is the whole id. The length may exceed that of a shorter id, which is then shown whole.
+/// Returns the length, in characters, of the prefix that distinguishes an id from its neighbours in sorted order, and
+/// so from all ids. The prefix has at least 8 characters and ends at a cluster. If another id equals this one or begins
+/// with it, the prefix is the whole id. The length may exceed that of a shorter id, which is then shown whole.
 #[must_use]
 pub fn unique_prefix_length(before: Option<&str>, id: &str, after: Option<&str>) -> usize {
     let shared =
