@@ -160,20 +160,20 @@ mod tests {
     }
 
     #[test]
-    fn key_command_runs_without_a_shell() {
+    fn key_command_uses_no_shell() {
         assert_eq!(run_key_script("echo; echo '  bb_test_1 '").unwrap().expose(), "bb_test_1");
         let words = ["echo", "$HOME;true"].map(str::to_owned);
         assert_eq!(from_command(&words).unwrap().expose(), "$HOME;true");
     }
 
     #[test]
-    fn key_passed_as_file_name_is_redacted() {
+    fn key_as_file_name_is_redacted() {
         let message = from_file(Path::new("bb_live_cAnArY")).key.unwrap_err().to_string();
         assert!(message.starts_with("the key can not be read from ••••: "), "{message}");
     }
 
     #[test]
-    fn key_file_open_to_others_causes_a_warning() {
+    fn key_file_permissions_are_checked() {
         use std::os::fd::AsRawFd as _;
         use std::os::unix::fs::PermissionsExt as _;
         let folder = tempfile::tempdir().unwrap();
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn failed_command_is_reported_without_its_output() {
+    fn failed_key_command_hides_output() {
         for (script, expected) in [
             ("echo cAnArY; exit 7", "exit status: 7"),
             ("kill -9 $$", "signal: 9"),

@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_resolve_to_home_or_folder() {
+    fn relative_path_starts_at_folder() {
         let resolve = |written| resolve_path(written, Path::new("/etc/kw"), Some(Path::new("/home/me")));
         assert_eq!(resolve("~/key"), Ok("/home/me/key".into()));
         assert_eq!(resolve("keys/a"), Ok("/etc/kw/keys/a".into()));

@@ -187,7 +187,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn invalid_value_gets_the_parsers_message() {
+    fn invalid_value_gets_parser_message() {
         let tables = tables();
         let check = |command: Option<&str>, key, value| {
             let table = tables.iter().find(|table| table.command.as_deref() == command).unwrap();
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn every_option_is_allowed_or_cli_only() {
+    fn every_option_has_a_place() {
         let tables = tables();
         let mut cli = Cli::command();
         cli.build();

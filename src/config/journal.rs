@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn journal_path_prefers_variable_then_state_then_home() {
+    fn journal_path_follows_environment() {
         let file = |vars: &[(&str, &str)]| {
             journal_file(&Environment::new(vars.iter().copied()))
                 .map(|path| path.to_str().unwrap().to_owned())

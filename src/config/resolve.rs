@@ -279,7 +279,7 @@ fn session_ids(words: &[String], verbatim: bool) -> Result<Vec<SessionId>, Confi
     Ok(ids)
 }
 
-/// Returns the command that a word resembles. Words with digits are session ids.
+/// Returns the command that a word resembles, or `None` if the word has a digit, as most session ids do.
 fn near_command(word: &str) -> Option<&'static str> {
     if word.chars().any(|letter| letter.is_ascii_digit()) {
         return None;

@@ -40,7 +40,7 @@ pub use subprocess::Env;
 /// An event from one of the terminal's threads.
 #[derive(Debug)]
 pub enum TermEvent {
-    /// A key press. Key releases are filtered out.
+    /// A keystroke. Key releases are filtered out.
     Key(KeyEvent),
     /// A paste while [`Screen::set_bracketed_paste`] was on, truncated and on one line. The text is untrusted.
     Paste(String),

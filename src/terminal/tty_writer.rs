@@ -141,8 +141,7 @@ impl Tty {
             .unwrap_or_else(PoisonError::into_inner);
         let mut bytes = Vec::new();
         if !outbox.bytes.is_empty() {
-            // The terminal is blocked. Dropping unread output makes room, but may cut a control string, which ESC \
-            // ends.
+            // The terminal is blocked. Dropping unread output makes room. It may cut a control string: ESC \ ends it.
             outbox.bytes.clear();
             let _ = tcflush(&self.fd, QueueSelector::OFlush);
             bytes.extend_from_slice(b"\x1b\\");
@@ -171,7 +170,8 @@ impl Tty {
         }
     }
 
-    /// True if the queue is empty. If false, [`TermEvent::WriterReady`] follows when it is.
+    /// True if the terminal is open and the queue is empty. If the queue is not empty, [`TermEvent::WriterReady`]
+    /// follows when it is.
     pub(super) fn is_ready(&self) -> bool {
         let mut outbox = self.lock();
         let ready = outbox.is_open && outbox.bytes.is_empty();

@@ -49,7 +49,7 @@ pub struct Filter {
     terms: Vec<FilterTerm>,
 }
 
-/// A mistake in a filter, with its place.
+/// A mistake in a filter, with its position.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FilterError {
     /// The bytes of the filter's text that are wrong.
@@ -169,8 +169,7 @@ impl Condition {
             Self::Id(word) => word.matches(row.id().raw()),
             Self::Profile(word) => word.matches(row.profile()),
             Self::Metadata { path, value } => {
-                // Skips parsing for most rows. JSON with escapes is always parsed: its raw text differs from its
-                // values.
+                // Skips parsing for most rows. Escapes make the raw JSON differ from its values, so it is parsed.
                 let may_match = |json: &str| json.contains('\\') || value.matches(json);
                 row.metadata().is_some_and(|metadata| {
                     may_match(metadata.json()) && metadata.any_value_at(path, |found| value.matches(found))

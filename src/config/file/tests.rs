@@ -124,7 +124,7 @@ fn journal_variable_overrides_no_journal() {
 }
 
 #[test]
-fn list_options_are_ignored_for_named_sessions() {
+fn list_options_ignored_for_named_sessions() {
     let home = Home::new("status = \"running\"\nquery = \"user_metadata['a']:'b'\"\n");
     let resolve = |args: &[&str]| match home.config(args, &[KEY]).unwrap() {
         Config::Watch(watch) => (watch.targets, watch.query.is_some()),
@@ -145,7 +145,7 @@ fn demo_needs_no_key() {
 }
 
 #[test]
-fn missing_file_is_an_error_only_if_named() {
+fn only_named_file_must_exist() {
     let home = Home::new("utc = true");
     let find = |args: &[&str], vars: &[(&str, &str)]| home.find(args, vars).map(|(_, file)| file);
     let none = home.path("none.toml");
@@ -174,7 +174,7 @@ fn missing_file_is_an_error_only_if_named() {
 }
 
 #[test]
-fn invalid_value_is_reported_with_line_and_name() {
+fn invalid_value_error_has_its_line() {
     for (text, expected) in [
         ("\ninterval = 5\n", "line 2: interval: “5” is no duration; write 5s or 1m30s"),
         ("interval = \"10ms\"", "line 1: interval: asking more often"),
@@ -217,7 +217,7 @@ fn invalid_value_is_reported_with_line_and_name() {
 }
 
 #[test]
-fn invalid_toml_is_reported_with_line_and_column() {
+fn invalid_toml_error_has_its_position() {
     let message = error_message("utc = true\ninterval = 5s\n");
     assert!(message.contains("is no TOML in line 2, column 1"), "{message}");
     let duplicate = error_message("utc = true\nutc = true\n");
@@ -227,7 +227,7 @@ fn invalid_toml_is_reported_with_line_and_column() {
 }
 
 #[test]
-fn api_key_in_the_file_is_rejected() {
+fn api_key_in_file_is_rejected() {
     for text in [
         "api-key = \"cAnArY\"",
         "API_KEY = \"cAnArY\"",
@@ -247,7 +247,7 @@ fn api_key_in_the_file_is_rejected() {
 }
 
 #[test]
-fn unknown_name_causes_a_warning_with_suggestion() {
+fn unknown_name_warning_has_suggestion() {
     for (text, expected) in [
         ("\nintervall = \"5s\"", "“intervall” is no option; did you mean interval? (line 2 of "),
         ("max_rps = 5", "did you mean max-rps?"),

@@ -29,7 +29,7 @@ fn duplicate_ids_are_dropped() {
 }
 
 #[test]
-fn missing_key_error_suggests_the_demo() {
+fn missing_key_error_suggests_demo() {
     let (code, message) = usage_error(&[], &[("BROWSERBASE_API_KEY", " ")]);
     assert_eq!(code, 3);
     assert!(message.contains("BROWSERBASE_API_KEY") && message.contains("keepwatch demo"), "{message}");
@@ -37,7 +37,7 @@ fn missing_key_error_suggests_the_demo() {
 }
 
 #[test]
-fn misspelt_command_is_not_a_session_id() {
+fn misspelt_command_is_not_an_id() {
     for (word, meant) in [
         ("siumlate", "keepwatch simulate"),
         ("dmeo", "keepwatch demo"),
@@ -58,7 +58,7 @@ fn misspelt_command_is_not_a_session_id() {
 }
 
 #[test]
-fn headless_commands_accept_any_word_as_id() {
+fn headless_commands_accept_any_id() {
     let vars = [("BROWSERBASE_API_KEY", "k"), ("LANG", "C.UTF-8")];
     let Ok(Config::Events(events)) = config(&["events", "--warn", "2m", "--idle", "1h"], &vars) else {
         panic!()
@@ -118,7 +118,7 @@ fn owner_key_cannot_name_a_secret() {
 }
 
 #[test]
-fn polls_are_limited_to_four_per_second() {
+fn polls_default_to_four_per_second() {
     let rate = |args: &[&str]| watch(args, &[]).poll_limits.max_rps;
     assert_eq!((rate(&[]), rate(&["--max-rps", "1"]), rate(&["--max-rps=100"])), (4, 1, 100));
     for bad in ["0", "101", "-1", "0.5", "many", ""] {

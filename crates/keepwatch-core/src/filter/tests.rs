@@ -140,7 +140,7 @@ fn filter_text() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn any_text_parses_or_has_an_underlined_error(text in filter_text(), is_multi_profile: bool) {
+    fn error_underlines_any_text(text in filter_text(), is_multi_profile: bool) {
         match Filter::parse_for_profiles(&text, is_multi_profile) {
             Ok(filter) => prop_assert_eq!(filter.text(), &text),
             Err(error) => {
@@ -168,7 +168,7 @@ proptest! {
     }
 
     #[test]
-    fn any_part_of_the_id_matches(from in 0_usize..13, length in 1_usize..13, capitals: bool) {
+    fn any_part_of_id_matches(from in 0_usize..13, length in 1_usize..13, capitals: bool) {
         let record = record_of_session(nightly_session());
         let id = record.id.raw();
         let part: String = id.chars().skip(from).take(length).collect();

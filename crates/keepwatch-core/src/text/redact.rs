@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn json_values_are_redacted_by_name_or_content() {
+    fn json_values_are_redacted() {
         let json = r#"{"url":"wss://c/?signing\u004bey=abc","signing_key":"abc","run":{"apiKey":{"a":"abc"}},"env":"prod"}"#;
         let mut value: Value = serde_json::from_str(json).unwrap();
         redact_values(&mut value);

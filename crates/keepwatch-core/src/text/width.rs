@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_text_that_does_not_fit_is_truncated() {
+    fn truncate_keeps_text_that_fits() {
         for (text, columns, fitted) in [
             ("checkout-e2e", 12, "checkout-e2e"),
             ("checkout-e2e", 11, "checkout-e…"),
