@@ -1,5 +1,5 @@
-//! The key: read from a file, from standard input, or from what a program prints. What is wrong with it is said without
-//! showing anything of it.
+//! Reads the API key from a file, from standard input or from the output of a program. Error messages never show any
+//! part of it.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
@@ -11,7 +11,7 @@ use super::api_options::KeySource;
 use keepwatch_core::session::Secret;
 use keepwatch_core::text;
 
-/// The largest file or output that is read, in bytes.
+/// The largest file or output to read, in bytes.
 const MAX_KEY_BYTES: u64 = 4096;
 /// The widest name of a file or a program in a message, in columns.
 const MAX_ORIGIN_COLUMNS: usize = 200;
@@ -19,7 +19,8 @@ const MAX_ORIGIN_COLUMNS: usize = 200;
 const ADVICE: &str = "set BROWSERBASE_API_KEY or give --api-key-file, or name a source in the config file \
                       (`keepwatch config`); `keepwatch demo` needs none";
 
-/// Why there is no API key. `origin` is the file, program or variable that was read. No message holds any part of a key.
+/// An error that leaves keepwatch without an API key. `origin` is the file, program or variable that was read. No
+/// message contains any part of an API key.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages document the variants")]
 pub enum KeyError {
@@ -47,7 +48,7 @@ pub enum KeyError {
     InvalidCharacters { origin: String },
 }
 
-/// An API key, and a warning about where it was found.
+/// An API key or the error, with a warning about its source.
 #[derive(Debug)]
 pub(super) struct ApiKeyLookup {
     pub(super) key: Result<Secret, KeyError>,
@@ -60,7 +61,7 @@ impl From<Result<Secret, KeyError>> for ApiKeyLookup {
     }
 }
 
-/// The key from where it is.
+/// Reads the API key from `source`.
 pub(super) fn from_source(source: &KeySource) -> ApiKeyLookup {
     match source {
         KeySource::File(path) => from_file(path),
@@ -68,14 +69,14 @@ pub(super) fn from_source(source: &KeySource) -> ApiKeyLookup {
     }
 }
 
-/// The key in a file; `-` is standard input.
+/// Reads the API key from a file. `-` is standard input.
 pub(super) fn from_file(path: &Path) -> ApiKeyLookup {
-    let is_input = path == Path::new("-");
-    let name = if is_input { "standard input".into() } else { sanitised_origin(&path.to_string_lossy()) };
+    let is_stdin = path == Path::new("-");
+    let name = if is_stdin { "standard input".into() } else { sanitised_origin(&path.to_string_lossy()) };
     let mut warning = None;
     let mut read = || {
         let mut key = String::new();
-        if is_input {
+        if is_stdin {
             io::stdin().lock().take(MAX_KEY_BYTES).read_to_string(&mut key)?;
         } else {
             let file = File::open(path)?;
@@ -89,12 +90,13 @@ pub(super) fn from_file(path: &Path) -> ApiKeyLookup {
     ApiKeyLookup { key: read.and_then(|key| parse_key(&key, &name)), warning }
 }
 
-/// The name of a file or a program. Who gives the key itself in its place finds it nowhere again.
+/// Returns the name of a file or program, for messages. Redacted, in case someone passed the API key itself.
 fn sanitised_origin(name: &str) -> String {
     text::sanitise(&text::redact(name), MAX_ORIGIN_COLUMNS)
 }
 
-/// What is to be said of a key's file that others can read, or write. What is no file, such as a pipe, has no readers but us.
+/// Returns a warning if other users can read or write the key file. Pipes and other special files cause none: no one
+/// else reads them.
 fn permission_warning(metadata: &Metadata, name: &str) -> Option<String> {
     let mode = metadata.mode() & 0o777;
     (metadata.is_file() && mode & 0o077 != 0).then(|| {
@@ -102,8 +104,8 @@ fn permission_warning(metadata: &Metadata, name: &str) -> Option<String> {
     })
 }
 
-/// The key that a program prints. It has our standard error, and the terminal itself, to ask for a password; what stands
-/// in the environment for another key it does not get. Nothing has taken the signals yet: Ctrl-C ends it and us.
+/// Runs a program and returns the API key that it prints. The program inherits standard error and the terminal, to ask
+/// for a password, but not `BROWSERBASE_API_KEY`. Ctrl-C ends it and keepwatch, which handles no signals yet.
 fn from_command(words: &[String]) -> Result<Secret, KeyError> {
     let Some((program, arguments)) = words.split_first() else { return Err(KeyError::Missing) };
     let origin = format!("api-key-command “{}”", sanitised_origin(program));
@@ -121,13 +123,13 @@ fn from_command(words: &[String]) -> Result<Secret, KeyError> {
         Some(out) => out.take(MAX_KEY_BYTES + 1).read_to_end(&mut printed),
         None => Ok(0),
     };
-    let is_too_much = u64::try_from(printed.len()).is_ok_and(|length| length > MAX_KEY_BYTES);
-    if is_too_much || read.is_err() {
-        let _ = child.kill(); // it may go on printing for ever
+    let is_too_long = u64::try_from(printed.len()).is_ok_and(|length| length > MAX_KEY_BYTES);
+    if is_too_long || read.is_err() {
+        let _ = child.kill(); // it might print forever
     }
     let status = child.wait().map_err(failed)?;
     read.map_err(failed)?;
-    if is_too_much {
+    if is_too_long {
         return Err(KeyError::TooLong { origin });
     }
     if !status.success() {
@@ -136,7 +138,7 @@ fn from_command(words: &[String]) -> Result<Secret, KeyError> {
     parse_key(&String::from_utf8_lossy(&printed), &origin)
 }
 
-/// Returns the API key in `text`, which `origin` gave.
+/// Returns the API key in `text`, which was read from `origin`.
 pub(super) fn parse_key(text: &str, origin: &str) -> Result<Secret, KeyError> {
     let key = text.trim();
     if key.is_empty() {
@@ -158,43 +160,47 @@ mod tests {
     }
 
     #[test]
-    fn the_key_is_what_the_program_prints_and_nothing_is_read_by_a_shell() {
+    fn key_command_uses_no_shell() {
         assert_eq!(run_key_script("echo; echo '  bb_test_1 '").unwrap().expose(), "bb_test_1");
         let words = ["echo", "$HOME;true"].map(str::to_owned);
         assert_eq!(from_command(&words).unwrap().expose(), "$HOME;true");
     }
 
     #[test]
-    fn a_key_that_is_given_in_place_of_its_file_is_not_shown() {
+    fn key_as_file_name_is_redacted() {
         let message = from_file(Path::new("bb_live_cAnArY")).key.unwrap_err().to_string();
         assert!(message.starts_with("the key can not be read from ••••: "), "{message}");
     }
 
     #[test]
-    fn a_key_file_that_others_can_read_or_write_is_warned_about_and_a_pipe_is_not() {
+    fn key_file_permissions_are_checked() {
         use std::os::fd::AsRawFd as _;
         use std::os::unix::fs::PermissionsExt as _;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key");
         std::fs::write(&path, "bb_test_1").unwrap();
-        for (mode, warned) in [(0o600, false), (0o400, false), (0o640, true), (0o604, true), (0o620, true)] {
+        for (mode, warns) in [(0o600, false), (0o400, false), (0o640, true), (0o604, true), (0o620, true)] {
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
-            let found = from_file(&path);
-            assert_eq!(found.key.unwrap().expose(), "bb_test_1", "it is no reason to refuse");
-            assert_eq!(found.warning.is_some(), warned, "{mode:o}");
-            let says = format!("/key is open to others (its mode is {mode:o}): `chmod 600` closes it");
-            assert!(found.warning.is_none_or(|it| it.ends_with(&says) && !it.contains("bb_test_1")));
+            let lookup = from_file(&path);
+            assert_eq!(lookup.key.unwrap().expose(), "bb_test_1", "the key is read in any case");
+            assert_eq!(lookup.warning.is_some(), warns, "{mode:o}");
+            let end = format!("/key is open to others (its mode is {mode:o}): `chmod 600` closes it");
+            assert!(
+                lookup
+                    .warning
+                    .is_none_or(|warning| warning.ends_with(&end) && !warning.contains("bb_test_1"))
+            );
         }
-        let (pipe, mut to) = io::pipe().unwrap();
-        io::Write::write_all(&mut to, b"bb_test_2").unwrap();
-        drop(to);
-        let found = from_file(Path::new(&format!("/dev/fd/{}", pipe.as_raw_fd())));
-        assert_eq!((found.key.unwrap().expose(), found.warning), ("bb_test_2", None));
+        let (reader, mut writer) = io::pipe().unwrap();
+        io::Write::write_all(&mut writer, b"bb_test_2").unwrap();
+        drop(writer);
+        let lookup = from_file(Path::new(&format!("/dev/fd/{}", reader.as_raw_fd())));
+        assert_eq!((lookup.key.unwrap().expose(), lookup.warning), ("bb_test_2", None));
     }
 
     #[test]
-    fn failed_command_is_reported_without_its_output() {
-        for (script, says) in [
+    fn failed_key_command_hides_output() {
+        for (script, expected) in [
             ("echo cAnArY; exit 7", "exit status: 7"),
             ("kill -9 $$", "signal: 9"),
             ("true", "holds no key"),
@@ -203,7 +209,7 @@ mod tests {
             ("read line && echo cAnArY", "exit status"),
         ] {
             let message = run_key_script(script).unwrap_err();
-            assert!(message.contains(says) && !message.contains("cAnArY"), "{message}");
+            assert!(message.contains(expected) && !message.contains("cAnArY"), "{message}");
         }
         let missing = from_command(&["/no/such\u{1b}program".to_owned()]).unwrap_err().to_string();
         assert!(missing.contains("“/no/such·program” can not be run"), "{missing}");

@@ -1,35 +1,35 @@
-//! How the API is reached, as one place says it: a profile, the config file outside of its profiles, or a table of it.
-//! Each says as much as it likes; what a profile leaves out is as without it.
+//! The options that define access to the API: endpoint and API key. A profile, the top of the config file and the
+//! tables of commands can each set some of them. A profile's missing options fall back to the others.
 
 use std::path::{Path, PathBuf};
 
-/// What may stand in `[profile.NAME]`, in the order in which it is printed.
+/// The names allowed in `[profile.NAME]`, in the order in which `keepwatch config` prints them.
 pub const PROFILE_KEYS: [&str; 5] = ["label", "base-url", "api-key-file", "api-key-command", "insecure-http"];
 
-/// How the API is reached.
+/// Options of one source that define access to the API.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ApiOptions {
-    /// What it is called on the screen; fit to be shown.
+    /// The profile's label on the screen, sanitised.
     pub label: Option<String>,
-    /// The API's base URL, as it was written.
+    /// The API's base URL, as written in the file.
     pub base_url: Option<String>,
-    /// Where the key comes from.
+    /// The source of the API key.
     pub key_source: Option<KeySource>,
-    /// Whether the key may go over plain http to another machine.
+    /// True if plain http to another machine is allowed for the API key.
     pub insecure_http: Option<bool>,
 }
 
-/// Where a key comes from.
+/// A source of an API key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeySource {
     /// A file; `-` is standard input.
     File(PathBuf),
-    /// A program that prints it, and its arguments. No shell reads them.
+    /// A program that prints the key, with its arguments. No shell runs it.
     Command(Vec<String>),
 }
 
 impl ApiOptions {
-    /// This, and `below` where this says nothing.
+    /// Fills unset options from `fallback`.
     #[must_use]
     pub(super) fn merged_over(self, fallback: &Self) -> Self {
         Self {
@@ -41,13 +41,14 @@ impl ApiOptions {
     }
 }
 
-/// A path in the file: `~/` is the home, and what is relative is so to the file's folder.
+/// Resolves a path in the config file: `~/` is the home directory, and relative paths start at `folder`, the folder of
+/// the file. `-` stays as it is.
 pub(super) fn resolve_path(written: &str, folder: &Path, home: Option<&Path>) -> Result<PathBuf, String> {
     if written == "-" {
         return Ok(PathBuf::from(written));
     }
     match (written.strip_prefix("~/"), home) {
-        (Some(rest), Some(home)) => Ok(home.join(rest)),
+        (Some(relative), Some(home)) => Ok(home.join(relative)),
         (Some(_), None) => Err("it begins with ~/, and HOME is not set".into()),
         (None, _) => Ok(folder.join(written)),
     }
@@ -58,12 +59,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_is_the_homes_the_folders_or_its_own() {
-        let of = |written| resolve_path(written, Path::new("/etc/kw"), Some(Path::new("/home/me")));
-        assert_eq!(of("~/key"), Ok("/home/me/key".into()));
-        assert_eq!(of("keys/a"), Ok("/etc/kw/keys/a".into()));
-        assert_eq!(of("/run/key"), Ok("/run/key".into()));
-        assert_eq!(of("-"), Ok("-".into()));
+    fn relative_path_starts_at_folder() {
+        let resolve = |written| resolve_path(written, Path::new("/etc/kw"), Some(Path::new("/home/me")));
+        assert_eq!(resolve("~/key"), Ok("/home/me/key".into()));
+        assert_eq!(resolve("keys/a"), Ok("/etc/kw/keys/a".into()));
+        assert_eq!(resolve("/run/key"), Ok("/run/key".into()));
+        assert_eq!(resolve("-"), Ok("-".into()));
         assert!(resolve_path("~/key", Path::new("/etc"), None).unwrap_err().contains("HOME"));
     }
 }

@@ -1,4 +1,4 @@
-//! Why the command line, the environment and the config file give no valid config. The messages are fit for a terminal.
+//! Errors in the command line, the environment and the config file. The messages are safe for a terminal.
 
 use std::io;
 
@@ -11,7 +11,7 @@ use keepwatch_core::text;
 /// The widest message of clap, in columns.
 const MAX_COLUMNS: usize = 300;
 
-/// Why there is no valid config.
+/// An error that prevents a valid config.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages document the variants")]
 pub enum ConfigError {

@@ -1,20 +1,19 @@
-//! The config file: where it is, and what it says. It is looked at as a whole, whichever command is run, so that what is
-//! wrong in it is heard of at once; what is merely unknown is left out, with a warning.
+//! The config file: finds it, reads it and answers queries about its options. Every command validates the whole file,
+//! so that errors show up at once. Unknown names are ignored with a warning.
 //!
 //! ```toml
-//! interval = "5s"             # the top: of every command that has such an option; see `places`
+//! interval = "5s"             # top: for every command with this option; see `file_schema`
 //! api-key-file = "~/.config/browserbase/key"
 //!
-//! [events]                    # of one command, before what the top says
+//! [events]                    # for one command; overrides the top
 //! format = "text"
 //!
-//! [profile.staging]           # of `--profile staging`, before what the top says
+//! [profile.staging]           # for `--profile staging`; overrides the top
 //! base-url = "https://api.staging.example"
 //! api-key-command = ["pass", "show", "browserbase/staging"]
 //! ```
 //!
-//! It never holds a key, only where one is. Its text is not trusted with the terminal: what a sentence quotes of it is
-//! made safe by `text`.
+//! The file never contains an API key, only its source. Messages sanitise everything that they quote from the file.
 
 mod parser;
 #[cfg(test)]
@@ -32,40 +31,40 @@ use crate::cli::RawArgs;
 use keepwatch_core::text;
 use parser::ConfigParser;
 
-/// The largest file that is read, in bytes. With every option and a comment on each, one has 6 KB.
+/// The largest file to read, in bytes. A file with every option and a comment on each has 6 KB.
 const MAX_FILE_BYTES: u64 = 256 * 1024;
-/// The widest path in a sentence, in columns.
+/// The widest path in a message, in columns.
 const MAX_PATH_COLUMNS: usize = 200;
-/// The widest name of a profile or an option in a sentence, in columns.
+/// The widest name of a profile or an option in a message, in columns.
 const MAX_NAME_COLUMNS: usize = 40;
 
-/// What the config file says. Where there is none, nothing.
+/// The parsed config file. Empty if there is no file.
 #[derive(Debug, Default)]
 pub struct ConfigFile {
-    /// Where it is, or would be; fit to be shown.
+    /// The path of the file, sanitised, whether it exists or not.
     display_path: Option<String>,
-    /// What the tables are, the top first.
+    /// The tables, the top first.
     tables: Vec<(TableSchema, TableValues)>,
-    /// What `--profile` chooses from.
+    /// The profiles, by name.
     profiles: BTreeMap<String, ApiOptions>,
-    /// What was left out, a sentence each.
+    /// One sentence for each ignored name.
     warnings: Vec<String>,
 }
 
-/// What one table says.
+/// The values in one table.
 #[derive(Debug, Default)]
 struct TableValues {
-    /// Options with their values, each as it would be typed and known to be good.
+    /// Names and valid values of options, in the syntax of the command line.
     options: Vec<(String, String)>,
-    /// How the API is reached.
+    /// Endpoint and API key.
     api_options: ApiOptions,
 }
 
 impl ConfigFile {
-    /// The file that `--config` or `KEEPWATCH_CONFIG` names, else the one where it is looked for, if there is one.
+    /// Reads the file that `--config` or `KEEPWATCH_CONFIG` names, else the default file if it exists.
     ///
     /// # Errors
-    /// A sentence, if it can not be read or something in it is wrong.
+    /// The file cannot be read, or it has an error.
     pub fn find(raw_args: &RawArgs, env: &Environment) -> Result<Self, ConfigError> {
         if !raw_args.has_config_option() {
             return Ok(Self::default());
@@ -83,46 +82,47 @@ impl ConfigFile {
         }
     }
 
-    /// The options for a command, by their long names: what its table says, and what the top says beside it.
+    /// Returns the options for a command, by long name: those of its table, then shared ones from the top.
     pub(super) fn options(&self, command: Option<&str>) -> Vec<(&str, &str)> {
         let own = self.table(command);
         let (Some((table, values)), Some((_, top))) = (own, self.tables.first()) else { return Vec::new() };
         let shared = top.options.iter().filter(|(key, _)| {
-            let here = values.options.iter().any(|(own, _)| own == key);
-            command.is_some() && !here && table.option(key).is_some_and(|place| place.is_shared)
+            let is_overridden = values.options.iter().any(|(own, _)| own == key);
+            command.is_some() && !is_overridden && table.option(key).is_some_and(|option| option.is_shared)
         });
         values.options.iter().chain(shared).map(|(key, value)| (key.as_str(), value.as_str())).collect()
     }
 
-    /// How a command reaches the API without a profile.
+    /// Returns the API options for a command without a profile.
     pub(super) fn api_options(&self, command: Option<&str>) -> ApiOptions {
-        let of = |command| self.table(command).map(|(_, said)| said.api_options.clone()).unwrap_or_default();
-        of(command).merged_over(&of(None))
+        let table_options =
+            |command| self.table(command).map(|(_, values)| values.api_options.clone()).unwrap_or_default();
+        table_options(command).merged_over(&table_options(None))
     }
 
     /// Returns the profile with this name.
     pub(super) fn profile(&self, name: &str) -> Result<&ApiOptions, ConfigError> {
-        let shown = text::sanitise(name, MAX_NAME_COLUMNS);
+        let display_name = text::sanitise(name, MAX_NAME_COLUMNS);
         if let Some(profile) = self.profiles.get(name) {
-            // The default file has such an example. A user who chooses it means another project than the default one.
+            // The default file has such an example. A user who chooses it does not mean the default project.
             if profile.base_url.is_none() && profile.key_source.is_none() {
-                return Err(ConfigError::EmptyProfile(shown));
+                return Err(ConfigError::EmptyProfile(display_name));
             }
             return Ok(profile);
         }
         let Some(file) = self.display_path.clone() else {
-            return Err(ConfigError::ProfileWithoutFile(shown));
+            return Err(ConfigError::ProfileWithoutFile(display_name));
         };
         let known: Vec<&str> = self.profiles.keys().map(String::as_str).collect();
         if known.is_empty() {
-            return Err(ConfigError::FileWithoutProfiles { name: shown, file });
+            return Err(ConfigError::FileWithoutProfiles { name: display_name, file });
         }
         let near = nearest(name, known.iter().copied()).map(str::to_owned);
         let known = text::sanitise(&known.join(", "), MAX_PATH_COLUMNS);
-        Err(ConfigError::UnknownProfile { name: shown, file, known, near })
+        Err(ConfigError::UnknownProfile { name: display_name, file, known, near })
     }
 
-    /// What was left out, a sentence each.
+    /// Returns one sentence for each ignored name.
     #[must_use]
     pub fn warnings(&self) -> &[String] {
         &self.warnings
@@ -133,15 +133,15 @@ impl ConfigFile {
     }
 }
 
-/// `$XDG_CONFIG_HOME/keepwatch/config.toml`, else the same in `~/.config`: on a Mac too, where terminal programs have
-/// their files as everywhere else. A relative `XDG_CONFIG_HOME` says nothing, by its specification.
+/// Returns `$XDG_CONFIG_HOME/keepwatch/config.toml`, else the same path in `~/.config`. This includes macOS, where
+/// terminal programs use the same folders. The XDG specification says to ignore a relative `XDG_CONFIG_HOME`.
 fn default_path(env: &Environment) -> Option<PathBuf> {
     let folder = env.path("XDG_CONFIG_HOME").filter(|path| path.is_absolute());
     let folder = folder.or_else(|| Some(env.path("HOME")?.join(".config")))?;
     Some(folder.join("keepwatch").join("config.toml"))
 }
 
-/// Whether there is no file at all.
+/// True if the file does not exist.
 fn is_missing(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }

@@ -1,14 +1,15 @@
-//! The options that the config file may set, taken from clap's own definitions, so that none is listed twice or forgotten.
+//! The options allowed in the config file. They come from clap's definitions, so that no list can be incomplete.
 //!
 //! ```text
-//!   an option of `keepwatch` itself      at the top: it applies to each command that has an option of this name
-//!   an option of `keepwatch get`, …      in [get], …: its own options, and the shared ones again
-//!   an option of a single run            nowhere: `CLI_ONLY` says why
+//!   an option of `keepwatch` itself      at the top: applies to each command that has an option of this name
+//!   an option of `keepwatch get`, …      in [get], …: the command's own options, and the shared ones again
+//!   an option of a single run            not allowed: `CLI_ONLY` has the reasons
 //! ```
 //!
-//! Serde structs would be longer here. They would repeat the options of eleven tables beside their clap definitions, each with
-//! its type and parser, and would still need a second pass: a value of the file becomes the default of a clap option, and
-//! serde cannot report an unknown or misplaced name with its line and a suggestion, as a warning instead of an error.
+//! Serde structs would be longer. They would repeat the options of eleven tables beside their clap definitions, each
+//! with its type and parser, and would still need a second pass: a value in the file becomes the default of a clap
+//! option, and serde cannot report an unknown or misplaced name with its line and a suggestion, as a warning instead of
+//! an error.
 
 use std::error::Error as _;
 
@@ -20,12 +21,12 @@ use crate::api::Query;
 use crate::cli::Cli;
 use keepwatch_core::session::MetadataPath;
 
-/// Options with no place in the file: of which command (or of any), which, and what is to be done instead.
+/// Options that the file cannot set: the command (or `None` for all), the option, and the reason, which warnings show.
 const CLI_ONLY: [(Option<&str>, &str, &str); 11] = [
     (None, "help", "it is asked for on the command line"),
     (None, "version", "it is asked for on the command line"),
     (None, "config", "it says which file is read, and this one is"),
-    // At the top, `profile` is the table of all of them; a file without a profile's name is the usual one.
+    // At the top, `profile` is the table of profiles.
     (None, "profile", "a profile is chosen on the command line, with --profile"),
     (None, "record", "a recording is a new file each time"),
     (None, "seed", "it makes one chaos, on the command line, and other scenarios have none"),
@@ -36,50 +37,50 @@ const CLI_ONLY: [(Option<&str>, &str, &str); 11] = [
     (Some("release"), "confirm", "it answers for one session, on the command line"),
 ];
 
-/// Shared options that a command does not take from the top of the file, but from its own table alone: the demo asks
-/// its own simulator, as often as it likes.
+/// Shared options that a command reads only from its own table, not from the top. The demo polls its own simulator, so
+/// limits for the real API do not apply.
 const NOT_SHARED: [(&str, &str); 2] = [("demo", "interval"), ("demo", "max-rps")];
 
-/// A table of the file, or its top.
+/// The options allowed in one table of the file, or at its top.
 #[derive(Debug)]
 pub struct TableSchema {
-    /// The subcommand whose options these are; none at the top.
+    /// The subcommand that the table belongs to, or `None` for the top.
     pub command: Option<String>,
-    /// The options that may stand in it, in the order of the help.
+    /// The allowed options, in the order of the help.
     pub options: Vec<FileOption>,
-    /// Whether what reaches the API may stand in it.
+    /// True if the table may set the endpoint and the API key.
     pub has_api_options: bool,
 }
 
-/// The place of one option.
+/// An option that a table may set.
 #[derive(Debug)]
 pub struct FileOption {
     arg: Arg,
-    /// Its name there, and behind the `--`.
+    /// The name in the file, and after `--` on the command line.
     pub name: String,
-    /// What it takes.
+    /// The kind of the value.
     pub kind: OptionKind,
-    /// Whether it is at the top, too, and taken from there.
+    /// True if the value at the top of the file applies to this command, too.
     pub is_shared: bool,
 }
 
-/// What an option takes.
+/// The kind of an option's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OptionKind {
-    /// true or false
+    /// `true` or `false`.
     Switch,
-    /// A value.
+    /// A single value.
     Value,
-    /// Values, with commas between them or in an array.
+    /// An array of values, or a string of values separated by commas.
     List,
 }
 
-/// The tables of the file, the top first.
+/// Returns the tables of the file, the top first.
 #[must_use]
 pub fn tables() -> Vec<TableSchema> {
     let cli = Cli::command();
     let top = table_schema(&cli, None, &[]);
-    let shared: Vec<String> = top.options.iter().map(|place| place.name.clone()).collect();
+    let shared: Vec<String> = top.options.iter().map(|option| option.name.clone()).collect();
     let command_tables: Vec<TableSchema> = cli
         .get_subcommands()
         .filter(|command| has_option(command, "config"))
@@ -90,10 +91,10 @@ pub fn tables() -> Vec<TableSchema> {
 
 fn table_schema(command: &Command, name: Option<&str>, shared: &[String]) -> TableSchema {
     let is_shared = |key: &str| {
-        shared.iter().any(|it| it == key)
-            && !NOT_SHARED.iter().any(|(command, it)| (Some(*command), *it) == (name, key))
+        shared.iter().any(|name| name == key)
+            && !NOT_SHARED.iter().any(|(command, option)| (Some(*command), *option) == (name, key))
     };
-    let places = command
+    let options = command
         .get_arguments()
         .filter_map(|arg| arg.get_long().map(|key| (arg, key)))
         .filter(|(_, key)| cli_only_reason(name, key).is_none())
@@ -110,7 +111,7 @@ fn table_schema(command: &Command, name: Option<&str>, shared: &[String]) -> Tab
         .collect();
     TableSchema {
         command: name.map(str::to_owned),
-        options: places,
+        options,
         has_api_options: has_option(command, "base-url"),
     }
 }
@@ -119,29 +120,29 @@ fn has_option(command: &Command, key: &str) -> bool {
     command.get_arguments().any(|arg| arg.get_long() == Some(key))
 }
 
-/// Why the option has no place in the file, if it has none.
+/// Returns the reason why the file cannot set this option, or `None` if it can or the option is unknown.
 #[must_use]
 pub fn cli_only_reason(command: Option<&str>, key: &str) -> Option<&'static str> {
-    let of = |of: &Option<&str>| of.is_none() || *of == command;
-    CLI_ONLY.iter().find(|(it, name, _)| of(it) && *name == key).map(|(_, _, why)| *why)
+    let applies = |entry: &Option<&str>| entry.is_none() || *entry == command;
+    CLI_ONLY.iter().find(|(entry, name, _)| applies(entry) && *name == key).map(|(_, _, reason)| *reason)
 }
 
 impl TableSchema {
-    /// The place of the option with this name.
+    /// Returns the option with this name.
     #[must_use]
     pub fn option(&self, key: &str) -> Option<&FileOption> {
-        self.options.iter().find(|place| place.name == key)
+        self.options.iter().find(|option| option.name == key)
     }
 }
 
 impl FileOption {
-    /// What the help says of it, on one line.
+    /// Returns the option's help on one line.
     #[must_use]
     pub fn help(&self) -> String {
         self.arg.get_help().map(|help| help.to_string().replace('\n', " ")).unwrap_or_default()
     }
 
-    /// Its value where nothing is said, as it would be typed.
+    /// Returns the default value, in the syntax of the command line.
     #[must_use]
     pub fn default_value(&self) -> Option<String> {
         let values = self.arg.get_default_values();
@@ -149,10 +150,10 @@ impl FileOption {
         (!values.is_empty()).then(|| values.join(","))
     }
 
-    /// Looks at a value as the command line would.
+    /// Validates a value with the parser of the command line.
     ///
     /// # Errors
-    /// What is wrong with it, with the option's name.
+    /// Returns a sentence that describes the problem, without the option's name.
     pub fn validate(&self, value: &str) -> Result<(), String> {
         if self.kind != OptionKind::Switch {
             Command::new("keepwatch")
@@ -170,7 +171,7 @@ impl FileOption {
     }
 }
 
-/// What clap has against a value: its parser's own words, or what the value could be.
+/// Describes an error from clap: with the message of the value's parser, or with the valid values.
 fn problem_of(error: &clap::Error, value: &str) -> String {
     if let Some(source) = error.source() {
         return source.to_string();
@@ -186,13 +187,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_is_refused_in_the_words_of_the_command_lines_parsers() {
+    fn invalid_value_gets_parser_message() {
         let tables = tables();
         let check = |command: Option<&str>, key, value| {
             let table = tables.iter().find(|table| table.command.as_deref() == command).unwrap();
             table.option(key).unwrap().validate(value)
         };
-        for (command, key, bad, says) in [
+        for (command, key, bad, expected) in [
             (None, "interval", "5", "“5” is no duration; write 5s or 1m30s"),
             (None, "interval", "10ms", "asking more often"),
             (None, "max-rps", "0", "1..=100"),
@@ -206,15 +207,15 @@ mod tests {
             (Some("wait"), "for", "never", "“never” is none of ended, running"),
             (Some("simulate"), "port", "70000", "65535"),
         ] {
-            let sentence = check(command, key, bad).unwrap_err();
-            assert!(sentence.contains(says) && !sentence.contains('\n'), "{key}: {sentence}");
+            let message = check(command, key, bad).unwrap_err();
+            assert!(message.contains(expected) && !message.contains('\n'), "{key}: {message}");
         }
         assert_eq!(check(None, "warn", "5m,1m"), Ok(()));
         assert_eq!(check(Some("demo"), "scenario", "-x"), Ok(()));
     }
 
     #[test]
-    fn the_demo_takes_the_look_from_the_top_and_not_the_pace() {
+    fn demo_ignores_shared_poll_limits() {
         let tables = tables();
         let demo = tables.iter().find(|table| table.command.as_deref() == Some("demo")).unwrap();
         assert!(demo.option("utc").unwrap().is_shared && demo.option("warn").unwrap().is_shared);
@@ -223,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn every_option_of_the_command_line_has_its_place() {
+    fn every_option_has_a_place() {
         let tables = tables();
         let mut cli = Cli::command();
         cli.build();
@@ -232,21 +233,19 @@ mod tests {
                 .filter(|command| command.get_name() != "help")
                 .map(|command| (Some(command.get_name()), command)),
         );
-        let mut without = Vec::new();
+        let mut not_allowed = Vec::new();
         for (name, command) in commands {
             let table = tables.iter().find(|table| table.command.as_deref() == name);
             for key in command.get_arguments().filter_map(Arg::get_long) {
                 if table.and_then(|table| table.option(key)).is_none() {
-                    without.push((name.map(str::to_owned), key.to_owned()));
+                    not_allowed.push((name.map(str::to_owned), key.to_owned()));
                 }
             }
         }
-        // One answer to one question, secrets that must be asked for each time, and what chooses the file or its
-        // profile: see `CLI_ONLY`, which says so to whoever writes them into the file.
-        without.retain(|(_, key)| !["help", "version", "config", "profile"].contains(&key.as_str()));
-        without.retain(|(_, key)| !matches!(key.as_str(), "record" | "truth")); // a new file each time
-        without.retain(|(_, key)| key != "seed"); // of one scenario alone
-        let once = [("get", "reveal"), ("explain", "from"), ("release", "confirm"), ("export", "to")];
-        assert_eq!(without, once.map(|(name, key)| (Some(name.to_owned()), key.to_owned())));
+        // `CLI_ONLY` has the reasons for these.
+        not_allowed.retain(|(_, key)| !["help", "version", "config", "profile"].contains(&key.as_str()));
+        not_allowed.retain(|(_, key)| !matches!(key.as_str(), "record" | "truth" | "seed"));
+        let cli_only = [("get", "reveal"), ("explain", "from"), ("release", "confirm"), ("export", "to")];
+        assert_eq!(not_allowed, cli_only.map(|(name, key)| (Some(name.to_owned()), key.to_owned())));
     }
 }

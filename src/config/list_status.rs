@@ -6,7 +6,7 @@ use keepwatch_core::text;
 /// Returns the list of the sessions with this status.
 ///
 /// # Errors
-/// A sentence, if the API has no such list to watch.
+/// The API has no such list to watch.
 pub(super) fn parse_list_status(status: &str) -> Result<List, String> {
     let upper = status.trim().to_uppercase();
     List::ALL.into_iter().find(|list| list.status().raw() == upper).ok_or_else(|| {

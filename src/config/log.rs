@@ -1,12 +1,12 @@
-//! Where the log is, if there is to be one.
+//! The path of the log.
 
 use std::path::{Path, PathBuf};
 
 use super::{ConfigFile, Environment};
 use crate::cli::RawArgs;
 
-/// `--log`, else `KEEPWATCH_LOG`, else what the config file says; of a command that has it. It is known before anything else
-/// is, so that what is wrong with the rest is logged, too.
+/// Returns `--log`, else `KEEPWATCH_LOG`, else the `log` of the config file, or `None` if the command has no such
+/// option. Does not need a valid [`Config`](super::Config), so that errors in the other options are logged, too.
 #[must_use]
 pub fn log_file(raw_args: &RawArgs, env: &Environment, file: &ConfigFile) -> Option<PathBuf> {
     let from_config = || {

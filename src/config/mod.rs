@@ -1,12 +1,14 @@
-//! Command line, environment and config file → one valid [`Config`]. Nothing downstream parses or checks again.
+//! The configuration of a run: command line, environment and config file become one valid [`Config`]. No other code
+//! parses or validates options.
 //!
 //! ```text
-//!   cli::Typed ──► File::find ──options──► Cli ──────┐
-//!   Environment ────────┤                            ├──► read ──► Config
-//!                       └──reach, profiles──► Source ┘
+//!   RawArgs ─────► ConfigFile::find ──options───────────────────────► Cli ──────────────┐
+//!   Environment ───────────┤                                                            ├──► Config::new ──► Config
+//!                          └──────────ApiOptions, profiles──────────► ResolvedProfile ──┘
 //! ```
 //!
-//! What is typed comes before what the environment says, that before the file, and that before the defaults.
+//! The command line takes precedence over the environment, the environment over the config file, and the file over the
+//! defaults.
 
 mod api_key;
 mod api_options;
@@ -44,7 +46,7 @@ pub use journal::JournalFile;
 pub use log::log_file;
 pub use resolved_profile::{MaybeKeyedProfile, ResolvedProfile};
 
-/// What to do, all of it valid.
+/// The command to run, with its valid options.
 #[derive(Debug)]
 pub enum Config {
     /// `keepwatch [SESSION_ID]...`
@@ -78,17 +80,17 @@ pub enum Config {
 }
 
 impl Config {
-    /// What is to be said about where the keys came from, a sentence each.
+    /// Returns warnings about the sources of the API keys, one sentence each.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         match self {
-            Self::Watch(config) => config.profiles().filter_map(|it| it.warning.clone()).collect(),
-            Self::Get(GetConfig { profile: source, .. })
-            | Self::Events(EventsConfig { profile: source, .. })
-            | Self::Wait(WaitConfig { profile: source, .. })
-            | Self::Release(ReleaseConfig { profile: source, .. })
-            | Self::Explain(ExplainConfig { from: ExplainFrom::Api(source), .. }) => {
-                source.warning.iter().cloned().collect()
+            Self::Watch(config) => config.profiles().filter_map(|profile| profile.warning.clone()).collect(),
+            Self::Get(GetConfig { profile, .. })
+            | Self::Events(EventsConfig { profile, .. })
+            | Self::Wait(WaitConfig { profile, .. })
+            | Self::Release(ReleaseConfig { profile, .. })
+            | Self::Explain(ExplainConfig { from: ExplainFrom::Api(profile), .. }) => {
+                profile.warning.iter().cloned().collect()
             }
             Self::Explain(_)
             | Self::Export(_)
@@ -103,181 +105,182 @@ impl Config {
     }
 }
 
-/// How to watch.
+/// Options of `keepwatch [SESSION_ID]...`.
 #[derive(Debug)]
 pub struct WatchConfig {
-    /// What.
+    /// The sessions to watch.
     pub targets: Targets,
-    /// What the lists are narrowed by.
+    /// The query that narrows the lists.
     pub query: Option<Query>,
-    /// How often.
+    /// The poll interval and the maximum request rate.
     pub poll_limits: PollLimits,
-    /// The API and key of the first profile. At least one of the profiles has a key.
+    /// The endpoint and API key of the first profile. At least one profile has an API key.
     pub first_profile: MaybeKeyedProfile,
-    /// The APIs and keys of the other profiles.
+    /// The endpoints and API keys of the other profiles.
     pub other_profiles: Vec<MaybeKeyedProfile>,
-    /// Where what is seen is kept; `None` where nothing is.
+    /// The journal to write, or `None` to keep nothing.
     pub journal: Option<JournalConfig>,
-    /// How the screen is to be.
+    /// Options of the screen.
     pub screen: ScreenConfig,
-    /// The new file that it is recorded into.
+    /// The path of the new recording.
     pub recording_path: Option<PathBuf>,
-    /// Whether metadata is left out of what is written down.
+    /// True if journal and recording leave out metadata.
     pub no_metadata: bool,
 }
 
 impl WatchConfig {
-    /// Returns the APIs and keys of all profiles, in the order of the command line.
+    /// Returns all profiles, in the order of the command line.
     pub fn profiles(&self) -> impl Iterator<Item = &MaybeKeyedProfile> {
         std::iter::once(&self.first_profile).chain(&self.other_profiles)
     }
 }
 
-/// How the screen is to be, whatever it shows.
+/// Options of a screen that watches the API or the simulator.
 #[derive(Clone, Debug)]
 pub struct ScreenConfig {
-    /// When a session is flagged.
+    /// The limits at which a session raises an alert.
     pub thresholds: AlertThresholds,
-    /// What things cost.
+    /// Prices for the cost estimate.
     pub rates: Rates,
-    /// Whether a new flag rings the bell.
+    /// True if a new alert rings the bell.
     pub bell: bool,
-    /// Whether nothing can be released.
+    /// True if releasing sessions is disabled.
     pub read_only: bool,
-    /// Where the metadata says whose a session is.
+    /// The metadata path that names a session's owner.
     pub owner_key: Option<MetadataPath>,
-    /// Times in which zone.
+    /// The time zone of the times shown.
     pub zone: Zone,
     /// Colours and glyphs.
     pub appearance: Appearance,
 }
 
-/// Which recording to show, and how.
+/// Options of `keepwatch replay`.
 #[derive(Debug)]
 pub struct ReplayConfig {
-    /// The file.
+    /// The path of the recording.
     pub path: PathBuf,
-    /// How many times as fast as it was.
+    /// The speed, as a multiple of the original.
     pub speed: u32,
-    /// Where the metadata says whose a session is, if not where its maker said.
+    /// The metadata path that names a session's owner, or `None` for the one of the recording.
     pub owner_key: Option<MetadataPath>,
-    /// Times in which zone.
+    /// The time zone of the times shown.
     pub zone: Zone,
     /// Colours and glyphs.
     pub appearance: Appearance,
 }
 
-/// What the simulated API plays.
+/// The scenario of the simulated API.
 #[derive(Debug)]
 pub struct ScenarioConfig {
-    /// The name of a scenario, or a file.
+    /// The name or the file of a scenario.
     pub scenario: String,
-    /// What it is made of, if it is made.
+    /// The seed of the scenario `chaos`.
     pub seed: Option<u64>,
-    /// How many sessions are made up beside it; of one that is made, how many live at a time, if it is not 0.
+    /// The number of synthetic sessions in addition to the scenario's. In `chaos`, the number of sessions that run at
+    /// the same time, or 0 for its default.
     pub sessions: usize,
 }
 
-/// How to show the simulated API.
+/// Options of `keepwatch demo`.
 #[derive(Debug)]
 pub struct DemoConfig {
-    /// What is played.
+    /// The scenario to play.
     pub scenario: ScenarioConfig,
-    /// How many times as fast as real.
+    /// The speed, as a multiple of real time.
     pub speed: u32,
-    /// How often to ask, in simulated time.
+    /// The poll interval and the maximum request rate, in simulated time.
     pub poll_limits: PollLimits,
-    /// How the screen is to be.
+    /// Options of the screen.
     pub screen: ScreenConfig,
 }
 
-/// What to print once.
+/// Options of `keepwatch get`.
 #[derive(Debug)]
 pub struct GetConfig {
-    /// Which sessions.
+    /// The sessions to print.
     pub ids: Vec<SessionId>,
-    /// Where, and with which key.
+    /// The endpoint and API key.
     pub profile: ResolvedProfile,
-    /// JSON, not a table.
+    /// True to print JSON instead of a table.
     pub json: bool,
-    /// With the connect fields.
+    /// True to print the connect fields, which are secrets.
     pub reveal: bool,
-    /// Times in which zone.
+    /// The time zone of the times shown.
     pub zone: Zone,
-    /// ASCII only.
+    /// True to print ASCII only.
     pub ascii: bool,
 }
 
-/// Which events to print.
+/// Options of `keepwatch events`.
 #[derive(Debug)]
 pub struct EventsConfig {
-    /// Of which sessions.
+    /// The sessions to watch.
     pub targets: Targets,
-    /// How often to ask.
+    /// The poll interval and the maximum request rate.
     pub poll_limits: PollLimits,
-    /// When a session is flagged.
+    /// The limits at which a session raises an alert.
     pub thresholds: AlertThresholds,
-    /// Where, and with which key.
+    /// The endpoint and API key.
     pub profile: ResolvedProfile,
-    /// The new file that it is recorded into.
+    /// The path of the new recording.
     pub recording_path: Option<PathBuf>,
-    /// Whether metadata is left out of what is written down.
+    /// True if the recording leaves out metadata.
     pub no_metadata: bool,
-    /// How they are printed.
+    /// The output format.
     pub format: EventFormat,
 }
 
-/// How events are printed.
+/// The output format of `keepwatch events`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventFormat {
-    /// One JSON object a line; times are UTC.
+    /// One JSON object per line, with times in UTC.
     Json,
-    /// A line for people.
+    /// One line of readable text per event.
     Text {
-        /// Times in which zone.
+        /// The time zone of the times shown.
         zone: Zone,
-        /// ASCII only.
+        /// True to print ASCII only.
         ascii: bool,
     },
 }
 
-/// What to wait for.
+/// Options of `keepwatch wait`.
 #[derive(Debug)]
 pub struct WaitConfig {
-    /// Of which sessions.
+    /// The sessions to wait for.
     pub ids: Vec<SessionId>,
-    /// What.
+    /// The state to wait for.
     pub goal: Goal,
-    /// Of one of them; else of all.
+    /// True if one session in that state is enough, false if all must reach it.
     pub any: bool,
-    /// How long at most.
+    /// The maximum time to wait.
     pub timeout: Option<Duration>,
-    /// Whether an end as `ERROR` or `TIMED_OUT` is told by the exit code.
+    /// True if the exit code reports sessions that ended as `ERROR` or `TIMED_OUT`.
     pub exit_status: bool,
-    /// For how long a session may be unknown to the API.
+    /// The time for which a session may be unknown to the API.
     pub grace: Duration,
-    /// How often to ask.
+    /// The poll interval and the maximum request rate.
     pub poll_limits: PollLimits,
-    /// Where, and with which key.
+    /// The endpoint and API key.
     pub profile: ResolvedProfile,
-    /// ASCII only.
+    /// True to print ASCII only.
     pub ascii: bool,
 }
 
-/// What to explain.
+/// Options of `keepwatch explain`.
 #[derive(Debug)]
 pub struct ExplainConfig {
-    /// Which session.
+    /// The session to explain.
     pub id: SessionId,
-    /// What is told of it.
+    /// The content of the evidence.
     pub options: evidence::EvidenceOptions<'static>,
-    /// From where it is learned.
+    /// The source of the evidence.
     pub from: ExplainFrom,
-    /// ASCII only.
+    /// True to print ASCII only.
     pub ascii: bool,
 }
 
-/// From where a session is learned.
+/// The source of the data about a session to explain.
 #[derive(Debug)]
 pub enum ExplainFrom {
     /// The API.
@@ -286,90 +289,90 @@ pub enum ExplainFrom {
     Recording(PathBuf),
 }
 
-/// What to release.
+/// Options of `keepwatch release`.
 #[derive(Debug)]
 pub struct ReleaseConfig {
-    /// Which session.
+    /// The session to release.
     pub id: SessionId,
-    /// The answer to the question, where it was given beforehand.
+    /// The answer to the confirmation prompt, from `--confirm`.
     pub confirm: Option<String>,
-    /// Where, and with which key.
+    /// The endpoint and API key.
     pub profile: ResolvedProfile,
-    /// ASCII only.
+    /// True to print ASCII only.
     pub ascii: bool,
 }
 
-/// Which of the sessions that were seen to show.
+/// Options of `keepwatch history`.
 #[derive(Debug)]
 pub struct HistoryConfig {
-    /// The session whose timeline is printed; else all are listed.
+    /// The session whose timeline is printed, or `None` to list all sessions.
     pub id: Option<SessionId>,
-    /// Where the journal is.
+    /// The path of the journal.
     pub journal: JournalFile,
-    /// Seen within so long.
+    /// The maximum time since a session was last seen.
     pub since: Duration,
-    /// What the screen's filter would show, in its language.
+    /// A filter in the language of the screen's filter.
     pub filter: String,
-    /// JSON, not tables.
+    /// True to print JSON instead of tables.
     pub json: bool,
-    /// What things cost.
+    /// Prices for the cost estimate.
     pub rates: Rates,
-    /// Times and days in which zone.
+    /// The time zone of times and days.
     pub zone: Zone,
-    /// ASCII only.
+    /// True to print ASCII only.
     pub ascii: bool,
 }
 
-/// What to make a recording of.
+/// Options of `keepwatch export`.
 #[derive(Debug)]
 pub struct ExportConfig {
-    /// Which session.
+    /// The session to export.
     pub id: SessionId,
-    /// Where the journal is.
+    /// The path of the journal.
     pub journal: JournalFile,
-    /// The new file; else standard output.
+    /// The path of the new recording, or `None` for standard output.
     pub output_path: Option<PathBuf>,
-    /// Whether its metadata is left out.
+    /// True if the recording leaves out metadata.
     pub no_metadata: bool,
 }
 
-/// What to serve.
+/// Options of `keepwatch simulate`.
 #[derive(Debug)]
 pub struct SimulateConfig {
-    /// On which port of 127.0.0.1; 0 takes a free one.
+    /// The port on 127.0.0.1, or 0 for any free one.
     pub port: u16,
-    /// What is played.
+    /// The scenario to play.
     pub scenario: ScenarioConfig,
-    /// Where what really happens is written.
+    /// The path of the file for the ground truth.
     pub ground_truth_path: Option<PathBuf>,
-    /// How many may run at once, if not as many as the scenario says.
+    /// The project's concurrency limit, or `None` for the scenario's.
     pub concurrency: Option<u32>,
-    /// The project's plan, if not the scenario's.
+    /// The project's plan, or `None` for the scenario's.
     pub plan: Option<PlanArg>,
-    /// How long a release takes to show, if not as long as the scenario says.
+    /// The time until a release takes effect, or `None` for the scenario's.
     pub release_delay: Option<Duration>,
 }
 
-/// What the terminal can show, or the reader wants of it.
+/// The abilities of the terminal, as detected or as the user chose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Appearance {
-    /// Colours; else bold, faint and reverse alone.
+    /// True to use colours. Without them, only bold, faint and reverse remain.
     pub color: bool,
-    /// ASCII only.
+    /// True to print ASCII only.
     pub ascii: bool,
 }
 
-/// The environment's variables.
+/// The environment variables.
 #[derive(Clone, Default)]
 pub struct Environment(BTreeMap<OsString, OsString>);
 
 impl Environment {
-    /// Of `std::env::vars_os()`, or of a test.
+    /// Creates an environment from `std::env::vars_os()`, or from a test's variables.
     pub fn new<N: Into<OsString>, V: Into<OsString>>(vars: impl IntoIterator<Item = (N, V)>) -> Self {
         Self(vars.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
     }
 
-    /// The names of the variables that are this program's, and set.
+    /// Returns the names of keepwatch's own variables that are set.
     #[must_use]
     pub fn defined_names(&self) -> Vec<String> {
         let names =
@@ -378,26 +381,27 @@ impl Environment {
         names.filter(|name| is_ours(name)).map(|name| name.into_owned()).collect()
     }
 
-    /// The variable, unless it is empty.
+    /// Returns the variable, or `None` if it is unset or empty.
     fn get(&self, name: &str) -> Option<String> {
         let value = self.0.get(OsStr::new(name)).map(|value| value.to_string_lossy().into_owned());
         value.filter(|value| !value.is_empty())
     }
 
-    /// The variable as a path, unless it is empty.
+    /// Returns the variable as a path, or `None` if it is unset or empty.
     fn path(&self, name: &str) -> Option<PathBuf> {
         self.0.get(OsStr::new(name)).filter(|value| !value.is_empty()).map(PathBuf::from)
     }
 }
 
-/// Values may be secrets.
+/// Shows only the number of variables, because values can be secrets.
 impl fmt::Debug for Environment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Environment({} variables)", self.0.len())
     }
 }
 
-/// The candidate that a word nearly is: a third of its letters may be wrong, and one in any case.
+/// Returns the candidate that is most similar to `word`. At most a third of the candidate's letters may differ, or one
+/// if it is short.
 fn nearest<'c>(word: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
     let lower = word.to_lowercase();
     candidates

@@ -1,5 +1,4 @@
-//! What was typed, and what the environment and the config file say → a [`Config`], or one sentence about the first thing
-//! that is wrong.
+//! Resolves raw arguments, environment and config file into a [`Config`], or returns the first error.
 
 use std::time::Duration;
 
@@ -25,7 +24,7 @@ use keepwatch_core::text;
 use keepwatch_core::tracker::cost::Rates;
 use keepwatch_core::tracker::{AlertThresholds, evidence};
 
-/// Words that are, or could be taken for, subcommands of a program like this one: never sessions by accident.
+/// Words that are subcommands of keepwatch, or could be of such a program. They are not taken for session ids.
 const COMMAND_WORDS: [&str; 17] = [
     "get",
     "demo",
@@ -47,10 +46,10 @@ const COMMAND_WORDS: [&str; 17] = [
 ];
 
 impl Config {
-    /// What was typed means in `env` and beside `file`.
+    /// Resolves the options of a run. Reads API key files and runs API key commands.
     ///
     /// # Errors
-    /// One sentence for the first thing that is wrong.
+    /// Returns the first invalid option, or the error that leaves all profiles without an API key.
     pub fn new(raw_args: &RawArgs, env: &Environment, file: &ConfigFile) -> Result<Self, ConfigError> {
         let mut options = file.options(raw_args.command());
         options.retain(|(key, _)| !is_overridden(key, raw_args, env));
@@ -77,7 +76,8 @@ impl Config {
     }
 }
 
-/// Whether what the file says of an option gives way: to the environment, or, where it narrows lists, to named sessions.
+/// True if the file's value of an option must be ignored: the environment overrides it, or it narrows lists and the
+/// command line names sessions.
 fn is_overridden(key: &str, raw_args: &RawArgs, env: &Environment) -> bool {
     match key {
         "color" => env.get("NO_COLOR").is_some(),
@@ -97,15 +97,15 @@ fn watch_config(
     let query = watch.query.as_deref().map(Query::parse).transpose();
     let query = query.map_err(|error| invalid_option("--query", error))?;
     let screen = screen_config(&watch.screen, &watch.appearance, context.env)?;
-    let (source, other_sources) = context.resolve_profiles(&watch.api)?;
+    let (first_profile, other_profiles) = context.resolve_profiles(&watch.api)?;
     Ok(WatchConfig {
         targets,
         query,
         journal: journal(watch.journal, context.env),
         screen,
         poll_limits: poll_limits(watch.interval, &watch.rate_limit),
-        first_profile: source,
-        other_profiles: other_sources,
+        first_profile,
+        other_profiles,
         recording_path: watch.recording.record.clone(),
         no_metadata: watch.recording.no_metadata,
     })
@@ -241,7 +241,7 @@ fn poll_limits(interval: Duration, rate_limit: &RateLimitArgs) -> PollLimits {
     PollLimits { interval, max_rps: rate_limit.max_rps }
 }
 
-/// What is watched, if `--status` narrows it; neither that nor `--query` says anything of sessions that are named.
+/// Narrows the targets by `--status`. Rejects `--status` and `--query` if the command line names sessions.
 fn narrow_by_status(targets: Targets, watch: &WatchArgs) -> Result<Targets, ConfigError> {
     let option = watch.query.as_ref().map(|_| "--query").or(watch.status.as_ref().map(|_| "--status"));
     if let (Targets::Ids(_), Some(option)) = (&targets, option) {
@@ -255,7 +255,8 @@ fn invalid_option(option: &'static str, problem: impl ToString) -> ConfigError {
     ConfigError::InvalidOption { option, problem: problem.to_string() }
 }
 
-/// The ids, each once, in the order given.
+/// Parses session ids. Returns each id once, in the given order. Rejects words that look like a command, unless
+/// `verbatim` is true.
 fn session_ids(words: &[String], verbatim: bool) -> Result<Vec<SessionId>, ConfigError> {
     let mut ids = Vec::with_capacity(words.len());
     for word in words {
@@ -278,7 +279,7 @@ fn session_ids(words: &[String], verbatim: bool) -> Result<Vec<SessionId>, Confi
     Ok(ids)
 }
 
-/// The command that a word nearly is. Session ids have digits or dashes, and are longer.
+/// Returns the command that a word resembles, or `None` if the word has a digit, as most session ids do.
 fn near_command(word: &str) -> Option<&'static str> {
     if word.chars().any(|letter| letter.is_ascii_digit()) {
         return None;
@@ -292,23 +293,23 @@ fn zone(utc: bool) -> Zone {
 
 fn screen_config(
     screen: &cli::ScreenArgs,
-    look: &cli::AppearanceArgs,
+    args: &cli::AppearanceArgs,
     env: &Environment,
 ) -> Result<ScreenConfig, ConfigError> {
-    let zone = zone(look.utc);
+    let zone = zone(args.utc);
     Ok(ScreenConfig {
         thresholds: thresholds(&screen.alerts),
         rates: rates(&screen.rates),
         bell: screen.bell,
         read_only: screen.read_only || is_read_only(env),
-        owner_key: owner_key(look)?,
+        owner_key: owner_key(args)?,
         zone,
-        appearance: self::appearance(look, env),
+        appearance: self::appearance(args, env),
     })
 }
 
-fn owner_key(look: &cli::AppearanceArgs) -> Result<Option<MetadataPath>, ConfigError> {
-    let owner_key = look.owner_key.as_deref().map(MetadataPath::parse).transpose();
+fn owner_key(args: &cli::AppearanceArgs) -> Result<Option<MetadataPath>, ConfigError> {
+    let owner_key = args.owner_key.as_deref().map(MetadataPath::parse).transpose();
     owner_key.map_err(|error| invalid_option("--owner-key", error))
 }
 
@@ -316,7 +317,7 @@ fn rates(rates: &cli::CostRateArgs) -> Rates {
     Rates { hour: rates.rate_hour, gb: rates.rate_gb }
 }
 
-/// `KEEPWATCH_READ_ONLY=1`; 0 and nothing are no.
+/// True if `KEEPWATCH_READ_ONLY` is set to anything except 0.
 fn is_read_only(env: &Environment) -> bool {
     env.get("KEEPWATCH_READ_ONLY").is_some_and(|value| value != "0")
 }
@@ -325,16 +326,16 @@ fn thresholds(alerts: &cli::AlertArgs) -> AlertThresholds {
     AlertThresholds::new(alerts.warn.iter().copied().filter(|left| !left.is_zero()).collect(), alerts.idle)
 }
 
-fn appearance(look: &cli::AppearanceArgs, env: &Environment) -> Appearance {
-    let color = match look.color {
+fn appearance(args: &cli::AppearanceArgs, env: &Environment) -> Appearance {
+    let color = match args.color {
         Color::Always => true,
         Color::Never => false,
         Color::Auto => env.get("NO_COLOR").is_none(),
     };
-    Appearance { color, ascii: look.ascii || !has_utf8(env) }
+    Appearance { color, ascii: args.ascii || !has_utf8(env) }
 }
 
-/// Whether the locale's characters are UTF-8: the first of the three that is set decides.
+/// True if the locale uses UTF-8. The first of the three variables that is set decides.
 fn has_utf8(env: &Environment) -> bool {
     ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(|name| env.get(name)).is_some_and(|locale| {
         let locale = locale.to_lowercase();

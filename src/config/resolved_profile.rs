@@ -1,11 +1,11 @@
-//! Where sessions are asked for, and with which key: resolved from four places, the first that says it.
+//! Resolves the endpoint and the API key of each profile. The first source that sets a value wins:
 //!
 //! ```text
-//!   command line  ─►  --profile's table  ─►  environment  ─►  the config file beside its profiles  ─►  the public API
+//!   command line  ─►  the profile's table  ─►  environment  ─►  the config file without profiles  ─►  the public API
 //! ```
 //!
-//! A profile that is chosen comes before the environment: whoever types `--profile staging` with a production key
-//! exported means staging.
+//! A profile on the command line takes precedence over the environment: a user who types `--profile staging` with a
+//! production API key exported means staging.
 
 use super::api_key::ApiKeyLookup;
 use super::api_options::{ApiOptions, KeySource};
@@ -14,25 +14,25 @@ use crate::api::{Endpoint, PUBLIC_URL};
 use crate::cli::ApiArgs;
 use keepwatch_core::session::Secret;
 
-/// One project's sessions: where they are asked for, and with which key.
+/// The endpoint and API key of one project.
 #[derive(Debug)]
 pub struct ResolvedProfile<Key = Secret> {
-    /// The profile's name, if one was chosen.
+    /// The profile's name, or `None` without `--profile`.
     pub name: Option<String>,
-    /// What it is called on the screen, where the profile says so; fit to be shown.
+    /// The profile's label on the screen, sanitised.
     pub label: Option<String>,
-    /// Where.
+    /// The API's endpoint.
     pub endpoint: Endpoint,
-    /// With which key.
+    /// The API key.
     pub key: Key,
-    /// What is to be said about where the key was.
+    /// A warning about the source of the API key.
     pub warning: Option<String>,
 }
 
-/// A source that may have no key, and then tells why.
+/// A profile with an API key or the error that explains why it has none.
 pub type MaybeKeyedProfile = ResolvedProfile<Result<Secret, KeyError>>;
 
-/// What stands around the command line, for the command that was typed.
+/// The command, environment and config file of a run.
 pub(super) struct ResolveContext<'a> {
     pub(super) command: Option<&'a str>,
     pub(super) env: &'a Environment,
@@ -40,11 +40,11 @@ pub(super) struct ResolveContext<'a> {
 }
 
 impl ResolveContext<'_> {
-    /// Resolves the first profile that `--profile` names, or the API without a profile, and the other profiles, each once.
-    /// Reads files and runs commands.
+    /// Resolves the first profile that `--profile` names, or the API without a profile, and the other profiles, each
+    /// once. Reads files and runs commands.
     ///
     /// # Errors
-    /// No profile has a key. One that lacks a key is no error, as long as another has one.
+    /// An endpoint is invalid, or no profile has an API key. A single profile without an API key is no error.
     pub(super) fn resolve_profiles(
         &self,
         api: &ApiArgs,
@@ -67,12 +67,12 @@ impl ResolveContext<'_> {
         }
     }
 
-    /// The one source of a command that reaches one project.
+    /// Resolves the profile of a command that supports only one.
     pub(super) fn resolve_single_profile(&self, api: &ApiArgs) -> Result<ResolvedProfile, ConfigError> {
         reject_several_profiles(api, self.command)?;
-        let ResolvedProfile { name: profile, label, endpoint, key, warning } =
+        let ResolvedProfile { name, label, endpoint, key, warning } =
             self.resolve_profile(profile_names(api).first().copied(), api)?;
-        Ok(ResolvedProfile { name: profile, label, endpoint, key: key?, warning })
+        Ok(ResolvedProfile { name, label, endpoint, key: key?, warning })
     }
 
     fn resolve_profile(&self, name: Option<&str>, api: &ApiArgs) -> Result<MaybeKeyedProfile, ConfigError> {
@@ -90,7 +90,7 @@ impl ResolveContext<'_> {
     }
 }
 
-/// Refuses more profiles than one.
+/// Returns an error if there is more than one profile.
 fn reject_several_profiles(api: &ApiArgs, command: Option<&str>) -> Result<(), ConfigError> {
     if profile_names(api).len() > 1 {
         let command = ["keepwatch"].into_iter().chain(command).collect::<Vec<_>>().join(" ");
@@ -99,7 +99,7 @@ fn reject_several_profiles(api: &ApiArgs, command: Option<&str>) -> Result<(), C
     Ok(())
 }
 
-/// The profiles that were chosen, each once.
+/// Returns the profiles of the command line, each once.
 fn profile_names(api: &ApiArgs) -> Vec<&str> {
     let mut names: Vec<&str> = Vec::new();
     for name in &api.profile {
@@ -119,10 +119,10 @@ fn resolve_endpoint(
 ) -> Result<Endpoint, ConfigError> {
     let insecure = api.insecure_http || profile.insecure_http.or(fallback.insecure_http).unwrap_or(false);
     let from_env = env.get("BROWSERBASE_BASE_URL").filter(|url| !url.trim().is_empty());
-    let of_profile = format!("the base-url of the profile {}", name.unwrap_or_default());
+    let profile_source = format!("the base-url of the profile {}", name.unwrap_or_default());
     let candidates = [
         (api.base_url.as_deref(), "--base-url"),
-        (profile.base_url.as_deref(), of_profile.as_str()),
+        (profile.base_url.as_deref(), profile_source.as_str()),
         (from_env.as_deref(), "BROWSERBASE_BASE_URL"),
         (fallback.base_url.as_deref(), "the base-url of the config file"),
     ];

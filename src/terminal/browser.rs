@@ -1,4 +1,5 @@
-//! The browser: opens a page of the dashboard. Pages only, never a URL that is a secret: arguments are public.
+//! Opens pages of the dashboard in the browser. Never opens a secret URL, because `ps` shows the arguments of a
+//! program.
 
 use std::thread;
 use std::time::Duration;
@@ -6,22 +7,22 @@ use std::time::Duration;
 use super::subprocess::{self, Env, OnTimeout};
 use super::{TermEvent, TermEventSender, send_nonblocking};
 
-/// A launcher that fails does so within this time; one that still runs has handed the page over.
+/// The time to wait for a launcher. A launcher that still runs afterwards counts as successful.
 const LAUNCH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Whether a browser would open before the reader's eyes. If not, copy the link.
+/// True if a browser would open on the user's own screen. If false, copy the link instead.
 #[must_use]
 pub fn can_open_browser(env: &Env) -> bool {
     !env.is_remote() && env.has_display()
 }
 
-/// Opens `url` in the browser. Returns at once; [`TermEvent::BrowserOpened`] follows.
+/// Opens `url` in the browser. Returns at once, and sends [`TermEvent::BrowserOpened`] later.
 pub fn open_in_browser(url: &str, env: &Env, events: &TermEventSender) {
-    let (url, env, report) = (url.to_owned(), env.clone(), events.clone());
-    let opening = thread::Builder::new()
+    let (url, env, sender) = (url.to_owned(), env.clone(), events.clone());
+    let started = thread::Builder::new()
         .name("browser".into())
-        .spawn(move || send_nonblocking(&report, TermEvent::BrowserOpened(launch(&url, &env))));
-    if let Err(error) = opening {
+        .spawn(move || send_nonblocking(&sender, TermEvent::BrowserOpened(launch(&url, &env))));
+    if let Err(error) = started {
         send_nonblocking(
             events,
             TermEvent::BrowserOpened(Err(format!("no browser could be started: {error}"))),
@@ -34,8 +35,8 @@ fn launch(url: &str, env: &Env) -> Result<(), String> {
         return Err("only web pages are opened".to_owned());
     }
     let opened = open::commands(url).into_iter().any(|command| {
-        let ending = subprocess::run(command, env, None, LAUNCH_TIMEOUT, OnTimeout::KeepRunning);
-        ending.is_ok_and(|status| status.is_none_or(|status| status.success()))
+        let result = subprocess::run(command, env, None, LAUNCH_TIMEOUT, OnTimeout::KeepRunning);
+        result.is_ok_and(|status| status.is_none_or(|status| status.success()))
     });
     if opened { Ok(()) } else { Err("no browser could be started; copy the link instead".to_owned()) }
 }
@@ -45,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_browser_opens_only_where_the_reader_sits() {
+    fn browser_needs_a_local_display() {
         let cases: [(&[(&str, &str)], bool); 6] = [
             (&[("DISPLAY", ":0")], true),
             (&[("WAYLAND_DISPLAY", "wayland-0")], true),
@@ -61,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn a_launcher_that_fails_is_followed_by_the_next() {
+    fn next_launcher_is_tried_after_a_failure() {
         let dir = tempfile::tempdir().unwrap();
         subprocess::install_fake_program(dir.path(), "xdg-open", "exit 3");
         subprocess::install_fake_program(dir.path(), "gio", "echo \"$*\" > $d/argv; env > $d/env");
@@ -74,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn only_web_pages_are_opened() {
+    fn only_web_pages_open() {
         for url in ["file:///etc/passwd", "--version", "https://x/\u{1b}[0m", ""] {
             assert!(launch(url, &Env::default()).is_err(), "{url:?}");
         }

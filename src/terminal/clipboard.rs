@@ -1,10 +1,10 @@
-//! The clipboard: which ways lead to it from here, and trying them in turn.
+//! The clipboard: selects the backends that work in this environment and tries them in order.
 //!
-//! What is copied may be a secret that controls a browser. It goes to a helper's standard input or to the terminal,
-//! never into arguments, the environment or a log; and nobody clears it afterwards but the reader.
+//! The text may be a secret that controls a browser. It goes to a helper's standard input or to the terminal, never
+//! into arguments, the environment or a log. keepwatch does not clear the clipboard afterwards.
 //!
-//! The copying has a thread of its own, as each way can hang (a helper without its display, a stale `ssh -X`): each gets
-//! a second, then the next is tried.
+//! Copying has its own thread, because every backend can hang (a helper without its display, a stale `ssh -X`). Each
+//! backend has one second, then the next one is tried.
 
 use std::process::Command;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -17,19 +17,19 @@ use crossterm::clipboard::CopyToClipboard;
 use super::subprocess::{self, Env, OnTimeout};
 use keepwatch_core::session::Secret;
 
-/// How long each way may take.
+/// The timeout of each backend.
 const BACKEND_TIMEOUT: Duration = Duration::from_secs(1);
-/// The most base64 that terminals are known to take in one OSC 52; k9s has the same limit.
+/// The longest base64 that terminals are known to accept in one OSC 52. k9s has the same limit.
 const MAX_OSC52_BASE64: usize = 74_994;
-/// GNU screen 4.9 cuts strings at 768 bytes; several in a row arrive as one.
+/// The length of the strings for GNU screen, which joins them. screen 4.9 cuts a string at 768 bytes.
 const MAX_SCREEN_STRING: usize = 700;
-/// The tmux buffer that copies go to, instead of pushing the reader's own one down the stack each time.
+/// The tmux buffer for copies. A named buffer leaves the user's own buffers alone.
 const TMUX_BUFFER: &str = "keepwatch";
 
 /// A way to the clipboard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClipboardBackend {
-    /// `clip.exe`: Windows, from WSL.
+    /// `clip.exe`: Windows, from the Windows Subsystem for Linux.
     ClipExe,
     /// `pbcopy`: macOS.
     Pbcopy,
@@ -39,45 +39,45 @@ pub enum ClipboardBackend {
     Xclip,
     /// `xsel`: X11.
     Xsel,
-    /// No helper: this process talks to the desktop, and holds the text while it lives.
+    /// The desktop's clipboard, without a helper. The text is lost when keepwatch exits.
     Desktop,
-    /// A named tmux buffer, and the terminal that tmux is shown in.
+    /// A named tmux buffer, and the terminal in which tmux runs.
     Tmux,
-    /// OSC 52: the terminal is asked to, and never says whether it did.
+    /// OSC 52, an escape sequence that the terminal does not confirm.
     Osc52,
     /// OSC 52, wrapped so that GNU screen passes it on.
     Osc52Screen,
 }
 
-/// The ways to the clipboard from `env`, best first.
+/// Returns the backends to try in `env`, best first.
 ///
-/// A helper outlives us, so it comes before what dies with this process. Over SSH a display is the wrong machine's.
-/// tmux drops an application's OSC 52 unless told otherwise, but `load-buffer -w` (3.2 and later) works as it comes.
-/// What is last always "works", and says so with care.
+/// Helpers come before [`Desktop`](ClipboardBackend::Desktop), because they outlive keepwatch. Over SSH, the display
+/// belongs to the wrong machine. tmux drops an application's OSC 52 by default, but `load-buffer -w` (3.2 and later)
+/// works without configuration. OSC 52 comes last, because the terminal never reports a failure.
 #[must_use]
 pub fn clipboard_backends(env: &Env) -> Vec<ClipboardBackend> {
-    let local = !env.is_remote();
+    let is_local = !env.is_remote();
     let (wayland, x11) = (env.has("WAYLAND_DISPLAY"), env.has("DISPLAY"));
     let in_screen =
         env.has("STY") && env.get("TERM").is_some_and(|term| term.as_encoded_bytes().starts_with(b"screen"));
     [
-        (ClipboardBackend::ClipExe, local && env.is_wsl()),
-        (ClipboardBackend::Pbcopy, local && env.is_macos()),
-        (ClipboardBackend::WlCopy, local && wayland),
-        (ClipboardBackend::Xclip, local && x11),
-        (ClipboardBackend::Xsel, local && x11),
-        (ClipboardBackend::Desktop, local && (wayland || x11 || env.is_macos())),
+        (ClipboardBackend::ClipExe, is_local && env.is_wsl()),
+        (ClipboardBackend::Pbcopy, is_local && env.is_macos()),
+        (ClipboardBackend::WlCopy, is_local && wayland),
+        (ClipboardBackend::Xclip, is_local && x11),
+        (ClipboardBackend::Xsel, is_local && x11),
+        (ClipboardBackend::Desktop, is_local && (wayland || x11 || env.is_macos())),
         (ClipboardBackend::Tmux, env.has("TMUX")),
         (ClipboardBackend::Osc52Screen, in_screen),
         (ClipboardBackend::Osc52, !in_screen),
     ]
     .into_iter()
-    .filter_map(|(route, leads_there)| leads_there.then_some(route))
+    .filter_map(|(backend, is_available)| is_available.then_some(backend))
     .collect()
 }
 
 impl ClipboardBackend {
-    /// The program that takes the text on its standard input.
+    /// Returns the program that reads the text from its standard input, with its arguments.
     fn helper_command(self) -> Option<(&'static str, &'static [&'static str])> {
         match self {
             Self::ClipExe => Some(("clip.exe", &[])),
@@ -95,7 +95,7 @@ impl ClipboardBackend {
     }
 }
 
-/// What happened, and no more than is known.
+/// Describes a successful copy, and claims nothing that is not confirmed.
 impl fmt::Display for ClipboardBackend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -112,23 +112,23 @@ impl fmt::Display for ClipboardBackend {
     }
 }
 
-/// How a copy went.
+/// The result of a copy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CopyResult {
-    /// What [`Clipboard::copy`] was told it is, such as "connect URL of 45c48cce".
+    /// The label from [`Clipboard::copy`], such as "connect URL of 45c48cce".
     pub label: String,
-    /// Which way it went, or why it did not.
+    /// The backend that succeeded, or the error.
     pub result: Result<ClipboardBackend, CopyError>,
 }
 
-/// Why nothing was copied.
+/// An error that prevented a copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CopyError {
-    /// The last copy is still being tried.
+    /// The previous copy is not finished.
     Busy,
-    /// Only the terminal is left, and this is more than terminals take.
+    /// No other backend worked, and the text is too long for OSC 52.
     TooLong,
-    /// Only the terminal is left, and it takes no output.
+    /// No other backend worked, and the terminal is blocked.
     TerminalBlocked,
 }
 
@@ -146,7 +146,7 @@ impl fmt::Display for CopyError {
     }
 }
 
-/// Copies, one after the other, on a thread of its own.
+/// A handle to the clipboard thread, which makes one copy at a time.
 pub struct Clipboard {
     jobs: SyncSender<Job>,
     report: Box<dyn Fn(CopyResult) + Send>,
@@ -158,12 +158,13 @@ struct Job {
 }
 
 impl Clipboard {
-    /// A clipboard as `env` has it. `terminal` sends bytes to the terminal and says whether it takes them
-    /// ([`ScreenSender::send`](super::ScreenSender::send)); `report` hears of each copy, once.
+    /// Starts the clipboard thread for the environment `env`. `terminal` sends bytes to the terminal and returns false
+    /// if they are rejected, as [`ScreenSender::send`](super::ScreenSender::send) does. `report` is called once for
+    /// each copy.
     ///
     /// # Errors
     ///
-    /// No thread could be started.
+    /// The thread cannot start.
     pub fn new(
         env: Env,
         terminal: impl Fn(&[u8]) -> bool + Send + 'static,
@@ -178,35 +179,34 @@ impl Clipboard {
         terminal: impl Fn(&[u8]) -> bool + Send + 'static,
         report: impl Fn(CopyResult) + Clone + Send + 'static,
     ) -> io::Result<Self> {
-        let (jobs, waiting) = sync_channel::<Job>(1);
+        let (jobs, queue) = sync_channel::<Job>(1);
         let report_result = report.clone();
         thread::Builder::new().name("clipboard".into()).spawn(move || {
-            let mut copier = ClipboardWorker {
+            let mut worker = ClipboardWorker {
                 backends: clipboard_backends(&env),
                 timeout,
                 env,
                 send_to_terminal: terminal,
                 desktop: None,
             };
-            for Job { label: what, text } in waiting {
-                report_result(CopyResult { label: what, result: copier.copy(&text) });
+            for Job { label, text } in queue {
+                report_result(CopyResult { label, result: worker.copy(&text) });
             }
         })?;
         Ok(Self { jobs, report: Box::new(report) })
     }
 
-    /// Copies `text`, which is `what`. Returns at once.
+    /// Copies `text`. Returns at once, and reports the result with `label`.
     pub fn copy(&self, label: String, text: Secret) {
-        if let Err(
-            TrySendError::Full(Job { label: what, .. }) | TrySendError::Disconnected(Job { label: what, .. }),
-        ) = self.jobs.try_send(Job { label, text })
+        if let Err(TrySendError::Full(Job { label, .. }) | TrySendError::Disconnected(Job { label, .. })) =
+            self.jobs.try_send(Job { label, text })
         {
-            (self.report)(CopyResult { label: what, result: Err(CopyError::Busy) });
+            (self.report)(CopyResult { label, result: Err(CopyError::Busy) });
         }
     }
 }
 
-/// What the clipboard's thread owns.
+/// The state of the clipboard thread.
 struct ClipboardWorker<T> {
     backends: Vec<ClipboardBackend>,
     timeout: Duration,
@@ -215,35 +215,35 @@ struct ClipboardWorker<T> {
     desktop: Option<DesktopClipboard>,
 }
 
-/// Why a way did not lead there.
+/// An error of one backend.
 enum BackendError {
-    /// It is not there or said no; for the last way, what the reader is told.
+    /// The backend is missing or failed. If it is the last one, the user sees this error.
     Failed(CopyError),
-    /// It did not answer.
+    /// The backend did not finish in time.
     TimedOut,
 }
 
 impl<T: Fn(&[u8]) -> bool> ClipboardWorker<T> {
     fn copy(&mut self, text: &Secret) -> Result<ClipboardBackend, CopyError> {
-        let (mut last_error, mut hung) = (CopyError::TerminalBlocked, false);
+        let (mut last_error, mut has_timed_out) = (CopyError::TerminalBlocked, false);
         for backend in self.backends.clone() {
-            // A display that let one wait lets all wait.
-            if hung && backend.needs_display() {
+            // If one backend waits for the display in vain, all others would, too.
+            if has_timed_out && backend.needs_display() {
                 continue;
             }
             match self.try_backend(backend, text) {
                 Ok(()) => return Ok(backend),
-                Err(BackendError::Failed(reason)) => last_error = reason,
-                Err(BackendError::TimedOut) => hung = true,
+                Err(BackendError::Failed(error)) => last_error = error,
+                Err(BackendError::TimedOut) => has_timed_out = true,
             }
         }
         Err(last_error)
     }
 
-    /// Goes one way.
+    /// Copies `text` with one backend.
     fn try_backend(&mut self, backend: ClipboardBackend, text: &Secret) -> Result<(), BackendError> {
         let is_copied = match backend.helper_command() {
-            // It would take the bytes for those of a Windows code page.
+            // clip.exe would decode UTF-8 as a Windows code page.
             Some(_) if backend == ClipboardBackend::ClipExe && !text.expose().is_ascii() => false,
             Some((program, args)) => {
                 let mut command = Command::new(program);
@@ -267,53 +267,56 @@ impl<T: Fn(&[u8]) -> bool> ClipboardWorker<T> {
 
     fn copy_to_desktop(&mut self, text: &Secret) -> bool {
         let desktop = self.desktop.take().or_else(|| DesktopClipboard::connect(self.timeout));
-        // One that failed or hung is given up, with its thread.
+        // A connection that failed or timed out is dropped, and its thread with it.
         self.desktop = desktop.filter(|desktop| desktop.set_text(text.clone(), self.timeout));
         self.desktop.is_some()
     }
 }
 
-/// A connection to the desktop's clipboard, in a thread that can hang without harm.
+/// A connection to the desktop's clipboard, in its own thread, because it can hang.
 struct DesktopClipboard {
     texts: SyncSender<Secret>,
     results: Receiver<bool>,
 }
 
 impl DesktopClipboard {
-    /// Without the feature `desktop-clipboard` there is no connection.
+    /// Returns `None`, because the feature `desktop-clipboard` is off.
     #[cfg(not(feature = "desktop-clipboard"))]
     fn connect(_: Duration) -> Option<Self> {
         None
     }
 
+    /// Connects to the desktop's clipboard. Returns `None` if that fails or takes longer than `timeout`.
     #[cfg(feature = "desktop-clipboard")]
-    fn connect(limit: Duration) -> Option<Self> {
+    fn connect(timeout: Duration) -> Option<Self> {
         #[cfg(target_os = "macos")]
         use arboard::SetExtApple as _;
         #[cfg(target_os = "linux")]
         use arboard::SetExtLinux as _;
-        let (texts, held) = sync_channel::<Secret>(1);
-        let (answer, answers) = sync_channel(1);
+        let (texts, queue) = sync_channel::<Secret>(1);
+        let (sender, results) = sync_channel(1);
         let thread = thread::Builder::new().name("desktop".into()).spawn(move || {
             let Ok(mut clipboard) = arboard::Clipboard::new() else { return };
-            // Said even when nobody waits any more: then no text ever comes, and nothing old is copied late.
-            let _ = answer.send(true);
-            for text in held {
-                let done = clipboard.set().exclude_from_history().text(text.expose()).is_ok();
-                let _ = answer.send(done);
+            // After the timeout nobody receives this. Then the queue is closed, too, so no old text is copied late.
+            let _ = sender.send(true);
+            for text in queue {
+                let is_copied = clipboard.set().exclude_from_history().text(text.expose()).is_ok();
+                let _ = sender.send(is_copied);
             }
         });
         thread.ok()?;
-        answers.recv_timeout(limit).ok()?;
-        Some(Self { texts, results: answers })
+        results.recv_timeout(timeout).ok()?;
+        Some(Self { texts, results })
     }
 
-    fn set_text(&self, text: Secret, limit: Duration) -> bool {
-        self.texts.try_send(text).is_ok() && self.results.recv_timeout(limit).is_ok_and(|done| done)
+    /// Sets the text of the clipboard. Returns false if that fails or takes longer than `timeout`.
+    fn set_text(&self, text: Secret, timeout: Duration) -> bool {
+        self.texts.try_send(text).is_ok()
+            && self.results.recv_timeout(timeout).is_ok_and(|is_copied| is_copied)
     }
 }
 
-/// The bytes that ask a terminal to copy `text`; `None` if they are too many.
+/// Returns the escape sequence that makes a terminal copy `text`, or `None` if it would be too long.
 fn osc52_sequence(text: &str, backend: ClipboardBackend) -> Option<Vec<u8>> {
     if text.len().div_ceil(3).checked_mul(4)? > MAX_OSC52_BASE64 {
         return None;
@@ -323,7 +326,7 @@ fn osc52_sequence(text: &str, backend: ClipboardBackend) -> Option<Vec<u8>> {
     if backend != ClipboardBackend::Osc52Screen {
         return Some(sequence.into_bytes());
     }
-    // Within a device control string ESC \ would end that one: the inner end is a BEL.
+    // In a device control string, ESC \ would end the outer string. The inner sequence ends in BEL instead.
     let inner = sequence.replace("\x1b\\", "\x07");
     let strings = inner.as_bytes().chunks(MAX_SCREEN_STRING);
     Some(strings.flat_map(|part| [b"\x1bP".as_slice(), part, b"\x1b\\"].concat()).collect())
@@ -345,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn the_ways_and_their_order_follow_from_the_environment() {
+    fn environment_determines_backends() {
         use ClipboardBackend::{ClipExe, Desktop, Osc52, Osc52Screen, Pbcopy, Tmux, WlCopy, Xclip, Xsel};
         let ssh = ("SSH_CONNECTION", "1 2 3 4");
         let cases: [(Env, &[ClipboardBackend]); 11] = [
@@ -367,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn osc_52_is_what_terminals_expect() {
+    fn osc52_sequence_is_valid() {
         assert_eq!(osc52_sequence("hi!", ClipboardBackend::Osc52).unwrap(), b"\x1b]52;c;aGkh\x1b\\");
         assert_eq!(
             osc52_sequence("hi!", ClipboardBackend::Osc52Screen).unwrap(),
@@ -376,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn screen_gets_osc_52_in_strings_that_it_does_not_cut() {
+    fn osc52_is_split_for_screen() {
         let text = "x".repeat(3000);
         let bytes = String::from_utf8(osc52_sequence(&text, ClipboardBackend::Osc52Screen).unwrap()).unwrap();
         let parts: Vec<_> = bytes.strip_suffix("\x1b\\").unwrap().split("\x1b\\").collect();
@@ -387,43 +390,45 @@ mod tests {
     }
 
     #[test]
-    fn more_than_terminals_take_is_not_sent() {
-        let most = MAX_OSC52_BASE64 / 4 * 3;
-        assert!(osc52_sequence(&"x".repeat(most), ClipboardBackend::Osc52).is_some());
-        assert!(osc52_sequence(&"x".repeat(most + 1), ClipboardBackend::Osc52).is_none());
+    fn long_text_is_not_sent() {
+        let longest = MAX_OSC52_BASE64 / 4 * 3;
+        assert!(osc52_sequence(&"x".repeat(longest), ClipboardBackend::Osc52).is_some());
+        assert!(osc52_sequence(&"x".repeat(longest + 1), ClipboardBackend::Osc52).is_none());
     }
 
-    /// Copies in an environment whose PATH starts with `dir`; gives what was reported and what the terminal got.
-    fn copy_with(dir: &Path, limit: Duration, vars: &[(&str, &str)]) -> (CopyResult, Vec<u8>) {
+    /// Copies a URL in an environment whose PATH starts with `dir`. Returns the result and the bytes sent to the
+    /// terminal.
+    fn copy_with(dir: &Path, timeout: Duration, vars: &[(&str, &str)]) -> (CopyResult, Vec<u8>) {
         let path = format!("{}:/usr/bin:/bin", dir.display());
         let vars =
             vars.iter().copied().chain([("PATH", path.as_str()), ("BROWSERBASE_API_KEY", "bb_canary")]);
-        let (report, reported) = mpsc::channel();
+        let (report, results) = mpsc::channel();
         let (terminal, sent) = mpsc::channel();
         let clipboard = Clipboard::with_timeout(
-            limit,
+            timeout,
             Env::new(vars),
             move |bytes| terminal.send(bytes.to_vec()).is_ok(),
-            move |copied| report.send(copied).unwrap(),
+            move |result| report.send(result).unwrap(),
         )
         .unwrap();
         clipboard.copy("connect URL".into(), Secret::new(URL.into()));
-        let copied = reported.recv_timeout(PATIENCE).unwrap();
-        (copied, sent.try_iter().flatten().collect())
+        let result = results.recv_timeout(PATIENCE).unwrap();
+        (result, sent.try_iter().flatten().collect())
     }
 
     const PATIENCE: Duration = Duration::from_secs(60);
+    /// A fake helper that records its standard input, arguments and environment.
     const RECORD: &str = "cat > $d/stdin; echo \"$0 $*\" > $d/argv; env > $d/env";
 
     #[test]
-    fn a_helper_gets_the_text_on_its_standard_input_and_nowhere_else() {
+    fn helper_gets_text_on_stdin_only() {
         let dir = tempfile::tempdir().unwrap();
         install_fake_program(dir.path(), "wl-copy", RECORD);
-        let (copied, sent) = copy_with(dir.path(), PATIENCE, &[("WAYLAND_DISPLAY", "none")]);
-        assert_eq!(copied, CopyResult { label: "connect URL".into(), result: Ok(ClipboardBackend::WlCopy) });
+        let (result, sent) = copy_with(dir.path(), PATIENCE, &[("WAYLAND_DISPLAY", "none")]);
+        assert_eq!(result, CopyResult { label: "connect URL".into(), result: Ok(ClipboardBackend::WlCopy) });
         assert_eq!(fs::read_to_string(dir.path().join("stdin")).unwrap(), URL);
-        for seen in ["argv", "env"] {
-            assert!(!fs::read_to_string(dir.path().join(seen)).unwrap().contains("canary"), "{seen}");
+        for file in ["argv", "env"] {
+            assert!(!fs::read_to_string(dir.path().join(file)).unwrap().contains("canary"), "{file}");
         }
         assert!(sent.is_empty());
     }
@@ -432,25 +437,25 @@ mod tests {
     fn tmux_gets_a_named_buffer() {
         let dir = tempfile::tempdir().unwrap();
         install_fake_program(dir.path(), "tmux", RECORD);
-        let (copied, _) = copy_with(dir.path(), PATIENCE, &[("TMUX", "/none,1,0"), ("SSH_TTY", "x")]);
-        assert_eq!(copied.result, Ok(ClipboardBackend::Tmux));
+        let (result, _) = copy_with(dir.path(), PATIENCE, &[("TMUX", "/none,1,0"), ("SSH_TTY", "x")]);
+        assert_eq!(result.result, Ok(ClipboardBackend::Tmux));
         let argv = fs::read_to_string(dir.path().join("argv")).unwrap();
         assert!(argv.ends_with("tmux load-buffer -b keepwatch -w -\n"), "{argv}");
         assert_eq!(fs::read_to_string(dir.path().join("stdin")).unwrap(), URL);
     }
 
     #[test]
-    fn a_display_that_hangs_costs_one_limit_and_its_helper_is_ended() {
+    fn hanging_display_costs_one_timeout() {
         let dir = tempfile::tempdir().unwrap();
         install_fake_program(dir.path(), "xclip", "echo $$ > $d/pid; exec sleep 600");
         install_fake_program(dir.path(), "xsel", RECORD);
         install_fake_program(dir.path(), "tmux", "echo unknown option -- w >&2; exit 1");
-        let (copied, sent) =
+        let (result, sent) =
             copy_with(dir.path(), BACKEND_TIMEOUT, &[("DISPLAY", ":none"), ("TMUX", "/none,1,0")]);
-        assert_eq!(copied.result, Ok(ClipboardBackend::Osc52));
+        assert_eq!(result.result, Ok(ClipboardBackend::Osc52));
         assert_eq!(sent, osc52_sequence(URL, ClipboardBackend::Osc52).unwrap());
         assert!(!dir.path().join("argv").exists(), "xsel was tried on the display that hung");
-        // On a busy machine it may have been ended before it could write this.
+        // On a busy machine the helper may have been killed before it wrote this file.
         let pid = fs::read_to_string(dir.path().join("pid")).ok().and_then(|pid| pid.trim().parse().ok());
         let group = pid.and_then(rustix::process::Pid::from_raw);
         while group.is_some_and(|group| rustix::process::test_kill_process_group(group).is_ok()) {
@@ -459,11 +464,11 @@ mod tests {
     }
 
     #[test]
-    fn a_terminal_that_takes_nothing_is_said_so() {
-        let (report, reported) = mpsc::channel();
+    fn blocked_terminal_is_reported() {
+        let (report, results) = mpsc::channel();
         let clipboard =
-            Clipboard::new(Env::default(), |_| false, move |copied| report.send(copied).unwrap()).unwrap();
+            Clipboard::new(Env::default(), |_| false, move |result| report.send(result).unwrap()).unwrap();
         clipboard.copy("id".into(), Secret::new("45c48cce".into()));
-        assert_eq!(reported.recv_timeout(PATIENCE).unwrap().result, Err(CopyError::TerminalBlocked));
+        assert_eq!(results.recv_timeout(PATIENCE).unwrap().result, Err(CopyError::TerminalBlocked));
     }
 }

@@ -1,7 +1,7 @@
-//! What is typed, pasted and resized: crossterm's events, read by a thread of their own.
+//! The input thread: reads keystrokes, pastes and resizes from crossterm.
 //!
-//! crossterm reads standard input if that is a terminal, else `/dev/tty`. Only this thread may ask it anything: a
-//! second reader would steal bytes.
+//! crossterm reads standard input if that is a terminal, else `/dev/tty`. No other thread may call it, because a second
+//! reader would steal bytes.
 
 use std::time::Duration;
 use std::{io, thread};
@@ -10,14 +10,14 @@ use crossterm::event::{self, Event, KeyEventKind};
 
 use super::{TermEvent, TermEventSender};
 
-/// The least time between two sizes. A window that is dragged has hundreds a second.
+/// The minimum time between two resizes. Dragging a window causes hundreds per second.
 const RESIZE_DEBOUNCE: Duration = Duration::from_millis(20);
-/// How long to look for what has come already; crossterm does not look at all for less.
+/// The timeout to poll for pending input. With less, crossterm does not look for input at all.
 const PENDING_INPUT_TIMEOUT: Duration = Duration::from_millis(1);
-/// More characters of a paste than any filter has are not kept.
+/// The maximum number of characters kept of a paste, more than any filter needs.
 const MAX_PASTE_CHARS: usize = 4096;
 
-/// Starts to read. Stops by itself when nobody receives the events any more.
+/// Starts the input thread. It ends when the receiver of the events is dropped.
 pub(super) fn start(events: TermEventSender) -> io::Result<()> {
     thread::Builder::new().name("input".into()).spawn(move || {
         while let Ok(event) = event::read() {
@@ -29,7 +29,8 @@ pub(super) fn start(events: TermEventSender) -> io::Result<()> {
     Ok(())
 }
 
-/// Waits while the channel is full; `None` if it is closed or the terminal fails.
+/// Sends an event, and waits while the channel is full. Merges successive resizes into one event. Returns `None` if the
+/// channel is closed or the terminal fails.
 fn forward_event(event: Event, events: &TermEventSender) -> Option<()> {
     let Event::Resize(columns, rows) = event else {
         return translate(event).map_or(Some(()), |event| events.blocking_send(event).ok());
@@ -58,10 +59,7 @@ fn translate(event: Event) -> Option<TermEvent> {
     }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "this is how long the eye waits, not how long a condition takes"
-)]
+#[expect(clippy::disallowed_methods, reason = "limits the rate of resizes, and waits for no condition")]
 fn debounce_resize() {
     thread::sleep(RESIZE_DEBOUNCE);
 }
@@ -73,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_paste_is_one_bounded_line() {
+    fn paste_is_one_bounded_line() {
         let Some(TermEvent::Paste(text)) =
             translate(Event::Paste("a\r\nb\x1b".to_owned() + &"é".repeat(1 << 20)))
         else {
@@ -84,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn a_released_key_is_not_a_key() {
+    fn key_release_is_ignored() {
         let mut key = KeyEvent::new(KeyCode::Char('q'), KeyModifiers::NONE);
         assert!(matches!(translate(Event::Key(key)), Some(TermEvent::Key(_))));
         key.kind = KeyEventKind::Release;

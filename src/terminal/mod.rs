@@ -1,22 +1,23 @@
-//! The terminal: what is drawn on it, what is typed at it, and how it is given back.
+//! The terminal: writes frames, reads input, and restores the terminal on every exit. Knows nothing about the content
+//! of the frames.
 //!
 //! ```text
-//!                     Screen::draw   one frame, only if it differs and the last one is out
+//!                     Screen::draw   one frame, only if it changes something and the last one is written
 //!   event loop ─────► Screen::send   bytes between frames: OSC 52, bell, title
 //!   (never waits)          │
 //!       ▲             writer thread ───────────► the terminal
 //!       │                  │ WriterReady             │
-//!       │ TermEvent        │                         │ keys, pastes, its size
+//!       │ TermEvent        │                         │ keystrokes, pastes, resizes
 //!       └────────────── one channel ◄─────────── input thread
 //!                          ▲
 //!                          ├── signals thread        TERM, INT, QUIT; Ctrl-Z and fg; HUP ends the process
-//!                          └── clipboard, browser    how it went
+//!                          └── clipboard, browser    results
 //! ```
 //!
-//! Everything that can block has a thread of its own, so that a terminal that stands still, a clipboard helper
-//! that hangs or a browser that does not start never delays a poll. Nothing here knows what is shown.
+//! Everything that can block has its own thread, so that a blocked terminal, a clipboard helper that hangs or a browser
+//! that does not start never delays a poll.
 //!
-//! There is no screen without [`Screen::enter`], and every way out undoes it: `exits.rs` lists them.
+//! [`Screen::enter`] changes the terminal's modes, and every exit restores them. `shutdown.rs` lists the exits.
 
 mod browser;
 mod clipboard;
@@ -36,46 +37,46 @@ pub(crate) use screen::ByteCountingTerminal;
 pub use screen::{Screen, ScreenSender, unsupported_reason};
 pub use subprocess::Env;
 
-/// What the terminal's threads tell the loop.
+/// An event from one of the terminal's threads.
 #[derive(Debug)]
 pub enum TermEvent {
-    /// A key was pressed. Releases never arrive.
+    /// A keystroke. Key releases are filtered out.
     Key(KeyEvent),
-    /// Text was pasted while [`Screen::set_bracketed_paste`] was on: its beginning, on one line. It is as hostile as any other.
+    /// A paste while [`Screen::set_bracketed_paste`] was on, truncated and on one line. The text is untrusted.
     Paste(String),
-    /// The terminal has this size now. What is on it may be anything: [`Screen::repaint`].
+    /// A new size of the terminal, whose content is undefined now. Call [`Screen::repaint`].
     Resize {
-        /// Its width in cells.
+        /// The width in cells.
         columns: u16,
-        /// Its height in cells.
+        /// The height in cells.
         rows: u16,
     },
-    /// The terminal took all that it was sent, after [`Screen::is_ready`] or [`Screen::draw`] had said no.
+    /// The writer's queue is empty again, after [`Screen::is_ready`] or [`Screen::draw`] returned false.
     WriterReady,
-    /// The program was stopped and goes on: time has passed, and the next frame is drawn anew.
+    /// The program continues after a stop. The next frame is a full redraw.
     Resumed,
-    /// This signal asks the program to end, within half a second and with the status 128 + its number.
+    /// A signal that asks the program to end within half a second, with status 128 + the signal's number.
     Signal(i32),
-    /// How a copy went.
+    /// The result of a copy.
     CopyFinished(CopyResult),
-    /// How opening the browser went.
+    /// The result of opening the browser.
     BrowserOpened(Result<(), String>),
 }
 
-/// Where events go in. Cloned by everything that reports.
+/// The sender for events, with one clone per thread.
 pub type TermEventSender = mpsc::Sender<TermEvent>;
 
-/// The channel that all [`TermEvent`]s take. A reader that falls behind holds up the typing, not the memory.
+/// Creates the channel for all [`TermEvent`]s. It is bounded: a slow receiver delays input, but memory does not grow.
 #[must_use]
 pub fn channel() -> (TermEventSender, mpsc::Receiver<TermEvent>) {
     mpsc::channel(256)
 }
 
-/// Sends `event` without ever waiting: where the channel is full, a thread waits instead.
+/// Sends `event` without waiting. If the channel is full, a new thread waits instead.
 pub fn send_nonblocking<E: Send + 'static>(events: &mpsc::Sender<E>, event: E) {
     if let Err(mpsc::error::TrySendError::Full(event)) = events.try_send(event) {
         let events = events.clone();
-        // Without a thread the event is lost, and with it a wake-up; the state that it speaks of is not.
+        // If no thread can start, the event is lost, but the state that it announces is not.
         let _ = std::thread::Builder::new().spawn(move || events.blocking_send(event));
     }
 }

@@ -1,7 +1,8 @@
-//! The screen: frames, and the life of the terminal's modes.
+//! The screen: draws frames, and owns the terminal's modes until it is dropped.
 //!
-//! A [`Frame`] is drawn into memory and handed to the writer as a whole, if it changes a cell at all; while the writer still
-//! has the last one nothing is drawn, so that what ratatui compares with is always what the terminal was given.
+//! [`Screen::draw`] draws a [`Frame`] into memory and sends it to the writer as a whole, unless it changes nothing. It
+//! draws nothing while the writer still has the last frame. So ratatui always compares with the frame that the terminal
+//! received.
 
 use std::convert::Infallible;
 use std::io::{self, IsTerminal};
@@ -17,17 +18,17 @@ use super::subprocess::Env;
 use super::tty_writer::{self, Tty};
 use super::{TermEventSender, input, shutdown};
 
-/// The terminal in screen mode. Dropping it gives the terminal back.
+/// The terminal in screen mode. Dropping it restores the terminal.
 pub struct Screen {
     terminal: Terminal<FrameBuffer>,
     tty: Arc<Tty>,
 }
 
-/// Sends bytes to the terminal between frames, from any thread.
+/// A handle that sends bytes to the terminal between frames, from any thread.
 #[derive(Clone)]
 pub struct ScreenSender(Arc<Tty>);
 
-/// Why there can be no screen here, as a sentence; `None` if there can.
+/// Returns the reason why this terminal cannot show a screen, or `None` if it can.
 #[must_use]
 pub fn unsupported_reason(env: &Env) -> Option<&'static str> {
     if !io::stdout().is_terminal() {
@@ -42,15 +43,15 @@ pub fn unsupported_reason(env: &Env) -> Option<&'static str> {
 }
 
 impl Screen {
-    /// Takes the terminal: raw mode, the alternate screen, no cursor, `title` on its window. From here on signals,
-    /// panics and a terminal that goes away end the process as `exits.rs` says.
+    /// Enters raw mode and the alternate screen, hides the cursor, and sets the window's title. From now on, signals,
+    /// panics and a hangup of the terminal end the process as described in `shutdown.rs`.
     ///
     /// # Errors
     ///
-    /// There is no terminal, or it refuses. It is as it was, then.
+    /// There is no terminal, or it rejects a mode. The terminal is unchanged then.
     pub fn enter(title: &str, events: &TermEventSender) -> io::Result<Self> {
-        // Without this, crossterm 0.29 answers NO_COLOR with a bare `ESC [ m` for each colour, which also ends
-        // bold and reverse. The theme implements NO_COLOR.
+        // Otherwise, if NO_COLOR is set, crossterm 0.29 writes a bare `ESC [ m` for each colour, which also ends bold
+        // and reverse. The theme implements NO_COLOR.
         crossterm::style::force_color_output(true);
         let tty = Tty::start(tty_writer::open_tty()?, title, events.clone())?;
         shutdown::install_handlers(&tty)?;
@@ -61,28 +62,28 @@ impl Screen {
         Ok(screen)
     }
 
-    /// The terminal's size, in columns and rows.
+    /// Returns the terminal's size, in columns and rows.
     #[must_use]
     pub fn size(&self) -> (u16, u16) {
         let size = self.tty.size();
         (size.width, size.height)
     }
 
-    /// Whether a frame can be drawn. If not, [`TermEvent::WriterReady`](super::TermEvent::WriterReady) says when.
+    /// True if a frame can be drawn. If false, [`TermEvent::WriterReady`](super::TermEvent::WriterReady) follows.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.tty.is_ready()
     }
 
-    /// Draws a frame with `render` if the terminal has taken the last one. `false` says that it has not, and that
-    /// [`TermEvent::WriterReady`](super::TermEvent::WriterReady) will follow.
+    /// Draws a frame with `render` if the last frame is written. Otherwise returns false, and
+    /// [`TermEvent::WriterReady`](super::TermEvent::WriterReady) follows.
     pub fn draw(&mut self, render: impl FnOnce(&mut Frame<'_>)) -> bool {
         // promise: wait-for-writer
         if !self.is_ready() {
             return false;
         }
         if self.tty.take_needs_full_redraw() {
-            // Not Terminal::clear: it would ask the terminal where its cursor is.
+            // Terminal::clear would query the terminal for the cursor's position.
             let size = self.tty.size();
             self.terminal.backend_mut().size = size;
             let Ok(()) = self.terminal.resize(size.into());
@@ -94,18 +95,18 @@ impl Screen {
         true
     }
 
-    /// The next frame is drawn anew, on a cleared screen and with the size that the terminal has then.
+    /// Requests a full redraw: the next frame clears the screen and uses the terminal's size at that time.
     pub fn repaint(&mut self) {
         self.tty.request_full_redraw();
     }
 
-    /// Sends `bytes` between frames; `false` if too much waits for the terminal already.
+    /// Sends `bytes` between frames. Returns false if the writer's queue is full.
     #[must_use]
     pub fn send(&self, bytes: &[u8]) -> bool {
         self.tty.send(bytes)
     }
 
-    /// [`Screen::send`] for other threads.
+    /// Returns a handle that sends bytes from other threads.
     #[must_use]
     pub fn sender(&self) -> ScreenSender {
         ScreenSender(Arc::clone(&self.tty))
@@ -116,24 +117,26 @@ impl Screen {
         self.tty.send(b"\x07");
     }
 
-    /// Names the terminal's window. Control characters are left out.
+    /// Sets the title of the terminal's window, without control characters.
     pub fn set_title(&self, title: &str) {
         self.tty.set_title(title);
     }
 
-    /// Whether pasted text arrives as [`TermEvent::Paste`](super::TermEvent::Paste) or as keys.
+    /// Turns bracketed paste on or off. Pasted text arrives as [`TermEvent::Paste`](super::TermEvent::Paste) if it is
+    /// on, else as keystrokes.
     pub fn set_bracketed_paste(&self, on: bool) {
         self.tty.set_bracketed_paste(on);
     }
 
-    /// Ctrl-Z: gives the terminal back and stops. [`TermEvent::Resumed`](super::TermEvent::Resumed) follows when the
-    /// program is continued. `false`, and nothing happens, if there is no shell that could continue it.
+    /// Restores the terminal and stops the program, as Ctrl-Z does. After `fg`,
+    /// [`TermEvent::Resumed`](super::TermEvent::Resumed) follows. Returns false and does nothing if there is no shell
+    /// that could continue the program.
     #[must_use]
     pub fn suspend(&self) -> bool {
         shutdown::suspend()
     }
 
-    /// Gives the terminal back as it was. Takes half a second at most, whatever the terminal does.
+    /// Restores the terminal. Takes at most half a second, even if the terminal is blocked.
     pub fn leave(self) {
         drop(self);
     }
@@ -147,19 +150,19 @@ impl Drop for Screen {
 }
 
 impl ScreenSender {
-    /// As [`Screen::send`].
+    /// Sends `bytes` between frames, as [`Screen::send`] does.
     #[must_use]
     pub fn send(&self, bytes: &[u8]) -> bool {
         self.0.send(bytes)
     }
 }
 
-/// A ratatui backend that collects one frame. Its size is what it was told, so that drawing asks the terminal
-/// nothing, and a hundred resizes between two frames clear the screen once.
+/// A ratatui backend that collects the bytes of one frame. [`Screen::draw`] sets its size, so that drawing never
+/// queries the terminal, and a hundred resizes between two frames clear the screen once.
 struct FrameBuffer {
     bytes: Vec<u8>,
     size: Size,
-    /// Where the cursor is, if it shows.
+    /// The position of the cursor, or `None` if it is hidden.
     cursor: Option<Position>,
 }
 
@@ -168,13 +171,13 @@ impl FrameBuffer {
         Self { bytes: Vec::new(), size, cursor: None }
     }
 
-    /// The frame, to be shown at once by terminals that know how (mode 2026); `None` if it changes nothing.
+    /// Returns the frame, or `None` if it changes nothing. Terminals with mode 2026 show it in one step.
     fn take_frame(&mut self) -> Option<Vec<u8>> {
         let bytes = std::mem::take(&mut self.bytes);
         (!bytes.is_empty()).then(|| [b"\x1b[?2026h", bytes.as_slice(), b"\x1b[?2026l"].concat())
     }
 
-    /// Writes with ratatui's own backend for crossterm. Memory takes all that is written to it.
+    /// Writes with ratatui's backend for crossterm. Writing to memory cannot fail.
     fn write(&mut self, write: impl FnOnce(&mut CrosstermBackend<&mut Vec<u8>>) -> io::Result<()>) {
         let _ = write(&mut CrosstermBackend::new(&mut self.bytes));
     }
@@ -187,7 +190,7 @@ impl Backend for FrameBuffer {
     where
         I: Iterator<Item = (u16, u16, &'a Cell)>,
     {
-        // For no cells CrosstermBackend would write 25 bytes.
+        // Without cells, CrosstermBackend would still write 25 bytes.
         let mut cells = content.peekable();
         if cells.peek().is_some() {
             self.hide_cursor()?;
@@ -203,7 +206,7 @@ impl Backend for FrameBuffer {
         Ok(())
     }
 
-    /// Waits for [`Backend::set_cursor_position`], which ratatui always calls next.
+    /// Does nothing: ratatui always calls [`Backend::set_cursor_position`] next, which shows the cursor.
     fn show_cursor(&mut self) -> Result<(), Infallible> {
         Ok(())
     }
@@ -246,7 +249,7 @@ impl Backend for FrameBuffer {
     }
 }
 
-/// A terminal that counts what it is sent.
+/// A terminal that counts the bytes of each frame.
 #[cfg(test)]
 pub(crate) struct ByteCountingTerminal(Terminal<FrameBuffer>);
 
@@ -257,9 +260,9 @@ impl ByteCountingTerminal {
         Self(terminal)
     }
 
-    /// Draws a frame, and says how many bytes it has.
-    pub(crate) fn draw(&mut self, picture: impl FnOnce(&mut Frame<'_>)) -> usize {
-        let Ok(_) = self.0.draw(picture);
+    /// Draws a frame and returns its number of bytes.
+    pub(crate) fn draw(&mut self, render: impl FnOnce(&mut Frame<'_>)) -> usize {
+        let Ok(_) = self.0.draw(render);
         self.0.backend_mut().take_frame().map_or(0, |bytes| bytes.len())
     }
 }
@@ -284,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_without_a_change_has_not_one_byte() {
+    fn unchanged_frame_writes_nothing() {
         let mut terminal = terminal();
         let first = frame(&mut terminal, "a", None).unwrap();
         assert!(first.starts_with("\x1b[?2026h") && first.ends_with("\x1b[?2026l"), "{first:?}");
@@ -294,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cursor_that_stays_costs_nothing_and_one_that_shows_is_hidden_while_cells_are_drawn() {
+    fn cursor_is_hidden_while_cells_are_drawn() {
         let mut terminal = terminal();
         frame(&mut terminal, "a", None);
         assert_eq!(
@@ -312,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn many_sizes_between_two_frames_clear_once_and_within_the_frame() {
+    fn many_resizes_clear_the_screen_once() {
         let mut terminal = terminal();
         frame(&mut terminal, "a", None);
         for columns in 21..80 {

@@ -1,16 +1,16 @@
-//! Every way out, but for the loop's own end: signals, a panic, a terminal that went away. And stopping, which is a
-//! way out and back in.
+//! All exits except the event loop's own: signals, panics and a terminal that hangs up. Also stops and resumes the
+//! program.
 //!
-//! | what                     | does                                                               | status  |
+//! | cause                    | reaction                                                           | status  |
 //! |--------------------------|--------------------------------------------------------------------|---------|
-//! | TERM, INT, QUIT          | asks the loop; at the second one or after 500 ms ends without it   | 128 + n |
-//! | HUP                      | gives back what is still there, and ends                           | 129     |
-//! | no terminal any more     | ends at once: there is nothing to give back and nobody to tell     | 129     |
-//! | a panic, in any thread   | gives the terminal back, reports, ends                             | 101     |
-//! | TSTP (Ctrl-Z)            | gives the terminal back, stops the job; takes it again at CONT     |         |
+//! | TERM, INT, QUIT          | tells the loop; on a second one or after 500 ms, exits without it  | 128 + n |
+//! | HUP                      | restores the terminal if it still exists, and exits                | 129     |
+//! | the terminal hung up     | exits at once: there is nothing to restore                         | 129     |
+//! | a panic, in any thread   | restores the terminal, reports the panic, exits                    | 101     |
+//! | TSTP (Ctrl-Z)            | restores the terminal and stops the job; enters it again at CONT   |         |
 //!
-//! Nothing here prints but the panic's report, and that only on a standard error that takes it: printing to a dead
-//! terminal panics, a panic within a panic aborts, and that leaves a core file.
+//! Only the report of a panic is printed, and only if standard error accepts it. Printing to a terminal that hung up
+//! panics, a panic inside a panic aborts, and an abort leaves a core file.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,22 +26,22 @@ use super::TermEvent;
 use super::tty_writer::Tty;
 use crate::log;
 
-/// How long an orderly end may take.
+/// The time that the event loop has to exit after a signal.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Ends the process with `status`, now: no destructors, no handlers, nothing printed.
+/// Exits with `status` at once, without destructors, exit handlers or output.
 pub(super) fn exit_now(status: i32) -> ! {
     signal_hook::low_level::exit(status)
 }
 
-/// The terminal went away.
+/// Exits because the terminal hung up.
 pub(super) fn exit_on_hangup() -> ! {
     tracing::info!("the terminal is gone: ends with 129");
     log::flush_before_exit();
     exit_now(128 + SIGHUP)
 }
 
-/// From now on, all that the table above says holds.
+/// Installs the panic hook, and starts the signals thread and the watchdog.
 pub(super) fn install_handlers(tty: &Arc<Tty>) -> io::Result<()> {
     // promise: panic-hook
     make_panics_fatal(Arc::clone(tty));
@@ -54,13 +54,13 @@ pub(super) fn install_handlers(tty: &Arc<Tty>) -> io::Result<()> {
     Ok(())
 }
 
-/// Stops the program as Ctrl-Z does elsewhere; `false` if nobody could continue it.
+/// Stops the program as Ctrl-Z does. Returns false if there is no shell that could continue it.
 pub(super) fn suspend() -> bool {
     has_shell() && kill_process(getpid(), Signal::TSTP).is_ok()
 }
 
-/// Whether a shell above us runs its jobs apart. Who is its session's first job, as in `tmux new-window keepwatch`,
-/// would stand still for ever.
+/// True if a shell with job control started this program. Without one, as in `tmux new-window keepwatch`, a stopped
+/// program would never continue.
 fn has_shell() -> bool {
     getsid(None).is_ok_and(|session| session != getpgrp())
 }
@@ -69,21 +69,21 @@ fn handle_signals(mut signals: Signals, tty: &Arc<Tty>) {
     let mut is_ending = false;
     loop {
         let batch: Vec<i32> = signals.wait().collect();
-        // `kill %1` on a stopped job sends TERM and CONT together: it must not take the terminal again.
+        // `kill %1` on a stopped job sends TERM and CONT together, which must not enter the screen again.
         for &signal in batch.iter().filter(|signal| !matches!(**signal, SIGTSTP | SIGCONT)) {
             tracing::info!("signal {signal} asks for the end");
             if signal == SIGHUP {
-                tty.close(); // it may still be there: `kill -HUP` does not take it away
+                tty.close(); // the terminal still exists after `kill -HUP`
                 exit_on_hangup();
             }
             if std::mem::replace(&mut is_ending, true) {
                 exit_by_signal(signal, tty);
             }
             tty.send_event(TermEvent::Signal(signal));
-            let deadline = Arc::clone(tty);
+            let deadline_tty = Arc::clone(tty);
             let _ = thread::Builder::new().name("deadline".into()).spawn(move || {
                 sleep(SHUTDOWN_TIMEOUT);
-                exit_by_signal(signal, &deadline);
+                exit_by_signal(signal, &deadline_tty);
             });
         }
         if !is_ending && batch.contains(&SIGCONT) {
@@ -103,18 +103,19 @@ fn exit_by_signal(signal: i32, tty: &Tty) -> ! {
     exit_now(128_i32.saturating_add(signal))
 }
 
-/// SIGSTOP and not SIGTSTP: a parent in the same job that handles that one, such as git, would hang with us.
+/// Stops the process group. Uses SIGSTOP, because a parent in the same job that handles SIGTSTP, such as git, would
+/// hang.
 fn stop_job() {
     let _ = kill_current_process_group(Signal::STOP);
-    // This thread may run on for a moment. What follows a stop is done when SIGCONT arrives, not here.
+    // This thread may run on for a moment, so the work after a stop starts when SIGCONT arrives, not here.
 }
 
 fn reacquire_tty(tty: &Tty) {
     if tty.in_background() {
-        // Continued by `bg`: the terminal is the shell's.
+        // `bg` continued the program, and the terminal belongs to the shell.
         return stop_job();
     }
-    // The shell may still be handing over.
+    // The shell may not have handed over the terminal yet.
     for _ in 0..10 {
         if tty.open().is_ok() {
             return tty.send_event(TermEvent::Resumed);
@@ -126,17 +127,18 @@ fn reacquire_tty(tty: &Tty) {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "the condition waited for is that the process has ended by then"
+    reason = "the process normally exits before the wait ends, which leaves no condition to wait for"
 )]
 fn sleep(span: Duration) {
     thread::sleep(span);
 }
 
-/// crossterm 0.29 reads a terminal that hung up over and over (crossterm-rs/crossterm#793), and who writes only
-/// what changed may not write for an hour: neither would notice. SIGHUP may be ignored by whoever started us.
+/// Waits until the terminal hangs up, then exits. Nothing else notices: crossterm 0.29 reads in an endless loop
+/// (crossterm-rs/crossterm#793), the writer may have nothing to write for an hour, and the parent process may have made
+/// us ignore SIGHUP.
 fn exit_when_tty_hangs_up(tty: &Tty) {
     if cfg!(target_os = "macos") {
-        // There, poll() says nothing of use about terminals.
+        // poll() does not report a hangup of terminals on macOS.
         while rustix::termios::tcgetattr(tty.fd()).is_ok() {
             sleep(Duration::from_secs(2));
         }
@@ -146,13 +148,14 @@ fn exit_when_tty_hangs_up(tty: &Tty) {
     exit_on_hangup();
 }
 
-/// A task that panicked would leave a screen that nobody updates, and a thread one without its key or signals.
+/// Makes a panic in any thread end the program. Otherwise a panic in a task would freeze the screen, and one in a
+/// thread would disable keystrokes or signals.
 fn make_panics_fatal(tty: Arc<Tty>) {
     let report = panic::take_hook();
     let first = AtomicBool::new(true);
     panic::set_hook(Box::new(move |info| {
         while !first.swap(false, Ordering::SeqCst) {
-            thread::park(); // the first one reports, and ends us
+            thread::park(); // the first panic reports and exits
         }
         tty.close();
         if takes_output(&rustix::stdio::stderr()) {
@@ -164,7 +167,7 @@ fn make_panics_fatal(tty: Arc<Tty>) {
     }));
 }
 
-/// Whether a write to `fd` would neither fail nor wait long.
+/// True if a write to `fd` would neither fail nor block for long.
 fn takes_output(fd: &impl rustix::fd::AsFd) -> bool {
     let mut fds = [PollFd::new(fd, PollFlags::OUT)];
     let limit = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
@@ -178,14 +181,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_report_is_not_printed_to_who_is_gone_or_stands_still() {
+    fn closed_or_full_pipe_takes_no_output() {
         use std::io::Write;
         let (mut ours, theirs) = UnixStream::pair().unwrap();
         assert!(takes_output(&ours));
         ours.set_nonblocking(true).unwrap();
         while ours.write(&[0; 4096]).is_ok() {}
-        assert!(!takes_output(&ours), "it stands still");
+        assert!(!takes_output(&ours), "the buffer is full");
         drop(theirs);
-        assert!(!takes_output(&ours), "it is gone");
+        assert!(!takes_output(&ours), "the other end is closed");
     }
 }

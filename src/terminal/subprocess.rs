@@ -1,7 +1,7 @@
-//! Other programs that this one starts: the environment they get, and how long they are waited for.
+//! Child processes: their environment and their timeout.
 //!
-//! A child is told nothing by its arguments or its environment that others must not see: `ps` shows both. It has a
-//! process group of its own, so that Ctrl-Z here does not stop the one that holds the clipboard.
+//! Arguments and environment of a child never contain a secret, because `ps` shows both. Each child has its own process
+//! group, so that Ctrl-Z does not stop a clipboard helper.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -17,8 +17,8 @@ use rustix::process::{Pid, Signal, kill_process_group};
 
 use keepwatch_core::session::Secret;
 
-/// The environment, read once at the start: what it says about the desktop, and what children get of it. The key is
-/// not in it.
+/// The environment, read once at startup: describes the desktop, and is passed to children. Does not contain the API
+/// key.
 #[derive(Clone, Default)]
 pub struct Env {
     vars: BTreeMap<OsString, OsString>,
@@ -26,7 +26,7 @@ pub struct Env {
 }
 
 impl Env {
-    /// Keeps `vars` (of `std::env::vars_os()`), without those that are ours alone: `BROWSERBASE_*`.
+    /// Creates an environment from `std::env::vars_os()`, without the variables `BROWSERBASE_*`.
     pub fn new<N: Into<OsString>, V: Into<OsString>>(vars: impl IntoIterator<Item = (N, V)>) -> Self {
         let vars = vars.into_iter().map(|(name, value)| (name.into(), value.into()));
         // promise: clean-environment, mutant: !is_keepwatch_variable(name) -> true
@@ -34,43 +34,43 @@ impl Env {
         Self { vars, macos: cfg!(target_os = "macos") }
     }
 
-    /// The variable `name`, unless it is empty.
+    /// Returns the variable `name`, or `None` if it is unset or empty.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&OsStr> {
         self.vars.get(OsStr::new(name)).map(OsString::as_os_str).filter(|value| !value.is_empty())
     }
 
-    /// Whether the variable `name` is set and not empty.
+    /// True if the variable `name` is set and not empty.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
         self.get(name).is_some()
     }
 
-    /// Whether the reader sits at another machine.
+    /// True if the user is logged in over SSH.
     #[must_use]
     pub fn is_remote(&self) -> bool {
         ["SSH_TTY", "SSH_CONNECTION", "SSH_CLIENT"].iter().any(|name| self.has(name))
     }
 
-    /// Whether this is Linux on Windows.
+    /// True on the Windows Subsystem for Linux.
     #[must_use]
     pub fn is_wsl(&self) -> bool {
         self.has("WSL_DISTRO_NAME") || self.has("WSL_INTEROP")
     }
 
-    /// Whether this is a Mac.
+    /// True on macOS.
     #[must_use]
     pub fn is_macos(&self) -> bool {
         self.macos
     }
 
-    /// Whether there is a desktop on this machine, to copy to or to open a page on.
+    /// True if this machine has a desktop with a clipboard and a browser.
     #[must_use]
     pub fn has_display(&self) -> bool {
         self.macos || self.is_wsl() || self.has("WAYLAND_DISPLAY") || self.has("DISPLAY")
     }
 
-    /// Gives `command` this environment, and what it was given already on top.
+    /// Sets the environment of `command`. Variables that `command` already sets or removes take precedence.
     fn apply_to(&self, command: &mut Command) {
         let own: Vec<(OsString, Option<OsString>)> =
             command.get_envs().map(|(name, value)| (name.into(), value.map(OsStr::to_owned))).collect();
@@ -86,14 +86,14 @@ impl Env {
 
 #[cfg(test)]
 impl Env {
-    /// The same environment on a Mac.
+    /// Returns the same environment, on macOS.
     pub(super) fn on_macos(self) -> Self {
         Self { macos: true, ..self }
     }
 }
 
-/// A program `name` in `dir` that runs `script`, in which `$d` is `dir`. Another process writes it: a test that forks
-/// meanwhile would inherit our file, and a program that is open for writing cannot be started.
+/// Creates a program `name` in `dir` that runs `script`, in which `$d` is `dir`. A separate process writes the file: a
+/// test that forks meanwhile would inherit our open file, and a program that is open for writing cannot start.
 #[cfg(test)]
 pub(super) fn install_fake_program(dir: &std::path::Path, name: &str, script: &str) {
     let mut install = Command::new("install");
@@ -104,7 +104,7 @@ pub(super) fn install_fake_program(dir: &std::path::Path, name: &str, script: &s
     assert!(child.wait().unwrap().success());
 }
 
-/// An environment may hold anything: its size is all that is shown.
+/// Shows only the number of variables, because values can be secrets.
 impl fmt::Debug for Env {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Env({} variables)", self.vars.len())
@@ -115,16 +115,17 @@ fn is_keepwatch_variable(name: &OsStr) -> bool {
     name.as_encoded_bytes().starts_with(b"BROWSERBASE_")
 }
 
-/// What becomes of a child that is still running when its time is up.
+/// The action for a child that still runs after its timeout.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum OnTimeout {
-    /// It is ended, with all that it started.
+    /// Kill the child and its process group.
     Kill,
-    /// It runs on.
+    /// Let the child run.
     KeepRunning,
 }
 
-/// Runs `command` with `input` on its standard input and no output. `None`: still running when `limit` had passed.
+/// Runs `command` with `input` on its standard input, and discards its output. Returns `None` if it still runs after
+/// `timeout`.
 pub(super) fn run(
     mut command: Command,
     env: &Env,
@@ -137,15 +138,15 @@ pub(super) fn run(
     let mut child =
         command.stdin(stdin).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0).spawn()?;
     let group = Pid::from_child(&child);
-    let (report, ended) = mpsc::sync_channel(1);
+    let (sender, exit_status) = mpsc::sync_channel(1);
     thread::Builder::new().name("child".into()).spawn(move || {
         if let (Some(mut stdin), Some(input)) = (child.stdin.take(), input) {
-            // Who does not read it says so by how it ends.
+            // A child that does not read its input reports that by its exit status.
             let _ = stdin.write_all(input.expose().as_bytes());
         }
-        let _ = report.send(child.wait());
+        let _ = sender.send(child.wait());
     })?;
-    match ended.recv_timeout(timeout) {
+    match exit_status.recv_timeout(timeout) {
         Ok(status) => status.map(Some),
         Err(_) => {
             if on_timeout == OnTimeout::Kill {
@@ -161,7 +162,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn children_are_not_told_the_key() {
+    fn children_do_not_inherit_the_key() {
         let env =
             Env::new([("BROWSERBASE_API_KEY", "bb_canary"), ("BROWSERBASE_X", "bb_canary"), ("HOME", "/h")]);
         let mut command = Command::new("true");

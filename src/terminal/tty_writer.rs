@@ -1,16 +1,17 @@
-//! The writer: what is sent to the terminal, and the thread that waits for it.
+//! The terminal writer: owns the queue of bytes for the terminal, the thread that writes them, and the terminal's
+//! modes.
 //!
 //! ```text
-//!   closed ──open──► open ◄──────► queue not empty (not ready; the thread waits until the terminal takes more)
+//!   closed ──open──► open ◄──────► queue not empty (not ready; the thread waits until the terminal accepts more)
 //!      ▲               │
-//!      └─── close ─────┘   the rest of the queue, 300 ms at most; then the restoration, 200 ms at most
+//!      └─── close ─────┘   writes the remaining queue for at most 300 ms, then restores the terminal in at most 200 ms
 //! ```
 //!
-//! The terminal is opened a second time, non-blocking: the flag belongs to the open file, which standard output
-//! shares with the shell. So a write never blocks, only the thread waits, and whoever closes can take over from it
-//! at any moment. Nothing is written while closed, which is also the state of a stopped program.
+//! The writer opens the terminal a second time, non-blocking. The flag belongs to the open file, and standard output
+//! shares its file with the shell. A write therefore never blocks: only the thread waits, and [`Tty::close`] can take
+//! over at any moment. While closed, which includes a stopped program, nothing is written.
 //!
-//! A terminal that fails is gone: the process ends, quietly.
+//! If a write to the terminal fails, the terminal hung up, and the process exits silently.
 
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -33,37 +34,37 @@ use rustix::termios::{QueueSelector, tcflush, tcgetpgrp, tcgetsid, tcgetwinsize,
 
 use super::{TermEvent, TermEventSender, send_nonblocking, shutdown};
 
-/// How long closing waits for the terminal to take what it was sent.
+/// The maximum time that closing waits for the queue to be written.
 const DRAIN_TIMEOUT: Duration = Duration::from_millis(300);
-/// How long closing waits for the terminal to take the restoration.
+/// The maximum time that closing waits for the restoring sequences to be written.
 const RESTORE_TIMEOUT: Duration = Duration::from_millis(200);
-/// More than this is not queued behind a terminal that stands still. The largest piece is OSC 52's 75 kB.
+/// The queue length from which on nothing is added. The largest single item is an OSC 52 sequence of 75 kB.
 const MAX_QUEUED_BYTES: usize = 256 * 1024;
 
-/// The terminal, shared by all who write to it or give it back.
+/// The terminal, shared by all threads that write to it or restore it.
 pub(super) struct Tty {
     fd: OwnedFd,
     outbox: Mutex<Outbox>,
-    /// The queue got bytes, or lost its last.
+    /// Notified when the queue gets bytes and when it becomes empty.
     changed: Condvar,
     events: TermEventSender,
 }
 
-/// What is waiting to be written, and what the terminal was put into.
+/// The queue and the state of the terminal.
 #[derive(Default)]
 struct Outbox {
     bytes: Vec<u8>,
-    /// Raw mode and the alternate screen are on.
+    /// True if raw mode and the alternate screen are on.
     is_open: bool,
-    /// Somebody was told "not ready" and hears when that changes.
+    /// True if [`Tty::is_ready`] returned false, so that [`TermEvent::WriterReady`] is due.
     notify_when_ready: bool,
-    /// The terminal no longer shows the last frame.
+    /// True if the terminal no longer shows the last frame.
     needs_full_redraw: bool,
     bracketed_paste: bool,
     title: String,
 }
 
-/// Opens the terminal that standard output is.
+/// Opens the terminal of standard output a second time, non-blocking.
 pub(super) fn open_tty() -> io::Result<OwnedFd> {
     // promise: nonblocking-tty, mutant: OFlags::NONBLOCK -> OFlags::empty()
     let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::CLOEXEC;
@@ -73,14 +74,14 @@ pub(super) fn open_tty() -> io::Result<OwnedFd> {
     {
         return Ok(fd);
     }
-    // After `su` the terminal is another user's, and in a container it may have no name. The controlling
-    // terminal can always be opened, but must be the same one: tcgetsid knows only that.
+    // After `su` the terminal belongs to another user, and in a container it may have no name. The controlling terminal
+    // can always be opened, but it must be the same one. tcgetsid fails for any other terminal.
     tcgetsid(stdout)?;
     Ok(rustix::fs::open("/dev/tty", flags, Mode::empty())?)
 }
 
 impl Tty {
-    /// Takes `fd`, which must be non-blocking, and starts the writer's thread. The terminal stays as it is.
+    /// Starts the writer thread for `fd`, which must be non-blocking. Does not change the terminal yet.
     pub(super) fn start(fd: OwnedFd, title: &str, events: TermEventSender) -> io::Result<Arc<Self>> {
         let outbox = Mutex::new(Outbox { title: strip_control_chars(title), ..Outbox::default() });
         let tty = Arc::new(Self { fd, outbox, changed: Condvar::new(), events });
@@ -89,47 +90,46 @@ impl Tty {
         Ok(tty)
     }
 
-    /// The file that is the terminal.
+    /// Returns the terminal's file descriptor.
     pub(super) fn fd(&self) -> &OwnedFd {
         &self.fd
     }
 
-    /// Sends `event` to the loop, without waiting.
+    /// Sends `event` to the event loop, without waiting.
     pub(super) fn send_event(&self, event: TermEvent) {
         send_nonblocking(&self.events, event);
     }
 
-    /// Raw mode, the alternate screen, no cursor, our title. On a terminal that is open already, makes sure that
-    /// it still is: another program may have had it meanwhile.
+    /// Enters raw mode and the alternate screen, hides the cursor and sets the title. If the terminal is already open,
+    /// sets raw mode again, because another program may have changed it.
     pub(super) fn open(&self) -> io::Result<()> {
         let mut outbox = self.lock();
         if outbox.is_open {
             let _ = disable_raw_mode();
         }
         enable_raw_mode()?;
-        let Outbox { bytes, is_open: open, needs_full_redraw: stale, bracketed_paste: paste, title, .. } =
-            &mut *outbox;
-        if !*open {
-            queue!(bytes, EnterAlternateScreen)?; // cleared by the first frame
-            bytes.extend_from_slice(b"\x1b[22;0t"); // keeps the title, for 23;0t
+        let Outbox { bytes, is_open, needs_full_redraw, bracketed_paste, title, .. } = &mut *outbox;
+        if !*is_open {
+            queue!(bytes, EnterAlternateScreen)?; // the first frame clears it
+            bytes.extend_from_slice(b"\x1b[22;0t"); // saves the title, for 23;0t
             queue!(bytes, SetTitle(&*title))?;
         }
         queue!(bytes, Hide)?;
-        if *paste {
+        if *bracketed_paste {
             queue!(bytes, EnableBracketedPaste)?;
         }
-        (*open, *stale) = (true, true);
+        (*is_open, *needs_full_redraw) = (true, true);
         self.changed.notify_all();
         Ok(())
     }
 
-    /// Gives the terminal back as it was, in at most half a second. Errors are ignored: it may be gone.
+    /// Restores the terminal in at most half a second. Ignores errors, because the terminal may have hung up.
     pub(super) fn close(&self) {
         self.close_within(DRAIN_TIMEOUT);
     }
 
-    /// As [`Tty::close`], but waits up to `drain` until what was sent is written.
-    fn close_within(&self, drain: Duration) {
+    /// Restores the terminal, as [`Tty::close`] does, after waiting up to `drain_timeout` for the queue to be written.
+    fn close_within(&self, drain_timeout: Duration) {
         let mut outbox = self.lock();
         if !outbox.is_open {
             return;
@@ -137,11 +137,11 @@ impl Tty {
         outbox.is_open = false;
         (outbox, _) = self
             .changed
-            .wait_timeout_while(outbox, drain, |outbox| !outbox.bytes.is_empty())
+            .wait_timeout_while(outbox, drain_timeout, |outbox| !outbox.bytes.is_empty())
             .unwrap_or_else(PoisonError::into_inner);
         let mut bytes = Vec::new();
         if !outbox.bytes.is_empty() {
-            // It stands still. What it has not read makes room, and may have been cut within a string.
+            // The terminal is blocked. Dropping unread output makes room. It may cut a control string: ESC \ ends it.
             outbox.bytes.clear();
             let _ = tcflush(&self.fd, QueueSelector::OFlush);
             bytes.extend_from_slice(b"\x1b\\");
@@ -155,22 +155,23 @@ impl Tty {
             Show
         );
         bytes.extend_from_slice(b"\x1b[23;0t");
-        let mut rest = bytes.as_slice();
-        while !rest.is_empty() {
-            match rustix::io::write(&self.fd, rest) {
-                Ok(written) => rest = rest.get(written..).unwrap_or_default(),
+        let mut unwritten = bytes.as_slice();
+        while !unwritten.is_empty() {
+            match rustix::io::write(&self.fd, unwritten) {
+                Ok(written) => unwritten = unwritten.get(written..).unwrap_or_default(),
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) if self.wait(PollFlags::OUT, Some(RESTORE_TIMEOUT)) => {}
                 Err(_) => break,
             }
         }
-        // In the background this would stop the process, and the shell has set its own mode long since.
+        // In the background this would stop the process, and the shell has already set its own mode.
         if !self.in_background() {
             let _ = disable_raw_mode();
         }
     }
 
-    /// Whether all that was sent is written. If not, [`TermEvent::WriterReady`] follows.
+    /// True if the terminal is open and the queue is empty. If the queue is not empty, [`TermEvent::WriterReady`]
+    /// follows when it is.
     pub(super) fn is_ready(&self) -> bool {
         let mut outbox = self.lock();
         let ready = outbox.is_open && outbox.bytes.is_empty();
@@ -178,18 +179,18 @@ impl Tty {
         ready
     }
 
-    /// Queues `bytes`; `false` if the terminal is closed or too much is waiting already.
+    /// Queues `bytes`. Returns false if the terminal is closed or the queue is full.
     pub(super) fn send(&self, bytes: &[u8]) -> bool {
         let mut outbox = self.lock();
-        let taken = outbox.is_open && outbox.bytes.len() < MAX_QUEUED_BYTES;
-        if taken {
+        let accepts = outbox.is_open && outbox.bytes.len() < MAX_QUEUED_BYTES;
+        if accepts {
             outbox.bytes.extend_from_slice(bytes);
             self.changed.notify_all();
         }
-        taken
+        accepts
     }
 
-    /// Bracketed paste, now and after every stop.
+    /// Turns bracketed paste on or off, now and after every stop.
     pub(super) fn set_bracketed_paste(&self, on: bool) {
         let mut outbox = self.lock();
         if outbox.bracketed_paste != on {
@@ -202,7 +203,7 @@ impl Tty {
         }
     }
 
-    /// The window's title, now and after every stop.
+    /// Sets the window's title, now and after every stop.
     pub(super) fn set_title(&self, title: &str) {
         let title = strip_control_chars(title);
         let mut outbox = self.lock();
@@ -215,33 +216,33 @@ impl Tty {
         }
     }
 
-    /// Whether the terminal lost the last frame since this was last asked.
+    /// True if a full redraw was requested since the last call.
     pub(super) fn take_needs_full_redraw(&self) -> bool {
         std::mem::take(&mut self.lock().needs_full_redraw)
     }
 
-    /// The next frame is drawn anew.
+    /// Requests a full redraw with the next frame.
     pub(super) fn request_full_redraw(&self) {
         self.lock().needs_full_redraw = true;
     }
 
-    /// The terminal's size; 80×24 for one that does not know, and never so large that its cells fill the memory.
+    /// Returns the terminal's size, limited by [`drawable_size`].
     pub(super) fn size(&self) -> Size {
         let (columns, rows) = tcgetwinsize(&self.fd).map_or((0, 0), |size| (size.ws_col, size.ws_row));
         drawable_size(columns, rows)
     }
 
-    /// Whether another job has the terminal.
+    /// True if another job is in the foreground.
     pub(super) fn in_background(&self) -> bool {
         tcgetpgrp(&self.fd).is_ok_and(|foreground| foreground != rustix::process::getpgrp())
     }
 
-    /// Waits for `events`; `false` if `limit` passed before.
-    pub(super) fn wait(&self, events: PollFlags, limit: Option<Duration>) -> bool {
-        let limit = limit.and_then(|limit| Timespec::try_from(limit).ok());
+    /// Waits for `events`, a hangup or an error. Returns false if `timeout` passes first.
+    pub(super) fn wait(&self, events: PollFlags, timeout: Option<Duration>) -> bool {
+        let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
         let mut fds = [PollFd::new(&self.fd, events)];
         loop {
-            match poll(&mut fds, limit.as_ref()) {
+            match poll(&mut fds, timeout.as_ref()) {
                 Err(Errno::INTR) => {}
                 Ok(0) => return false,
                 Ok(_) | Err(_) => return true,
@@ -282,7 +283,7 @@ impl Tty {
     }
 }
 
-/// A size that can be drawn.
+/// Returns 80×24 if the size is unknown. Limits other sizes, so that the cells do not exhaust memory.
 pub(super) fn drawable_size(columns: u16, rows: u16) -> Size {
     match (columns, rows) {
         (0, _) | (_, 0) => Size::new(80, 24),
@@ -290,7 +291,7 @@ pub(super) fn drawable_size(columns: u16, rows: u16) -> Size {
     }
 }
 
-/// A title that is one string for the terminal, whatever is in it.
+/// Removes control characters from a title, so that it cannot end its escape sequence.
 fn strip_control_chars(title: &str) -> String {
     // promise: plain-title, mutant: !c.is_control() -> true
     title.chars().filter(|c| !c.is_control()).collect()
@@ -303,27 +304,28 @@ mod tests {
 
     use super::*;
 
-    /// A "terminal" that is the other end of a socket pair: it takes bytes until its buffer is full.
+    /// Returns an open [`Tty`] on one end of a socket pair. The other end is the terminal, which blocks when its buffer
+    /// is full.
     fn socket() -> (Arc<Tty>, UnixStream, tokio::sync::mpsc::Receiver<TermEvent>) {
         let (ours, theirs) = UnixStream::pair().unwrap();
         ours.set_nonblocking(true).unwrap();
-        let (events, received) = super::super::channel();
-        let tty = Tty::start(ours.into(), "", events).unwrap();
+        let (sender, events) = super::super::channel();
+        let tty = Tty::start(ours.into(), "", sender).unwrap();
         tty.lock().is_open = true;
-        (tty, theirs, received)
+        (tty, theirs, events)
     }
 
     fn fill(tty: &Tty) -> usize {
         let mut sent = 0;
         while tty.send(&[b'x'; 64 * 1024]) {
             sent += 64 * 1024;
-            assert!(sent < 64 << 20, "the queue has no end");
+            assert!(sent < 64 << 20, "the queue is not bounded");
         }
         sent
     }
 
     #[test]
-    fn a_terminal_that_stands_still_bounds_the_queue_and_tells_when_it_goes_on() {
+    fn blocked_terminal_bounds_the_queue() {
         let (tty, mut terminal, mut events) = socket();
         let sent = fill(&tty);
         assert!(!tty.is_ready());
@@ -337,34 +339,34 @@ mod tests {
     }
 
     #[test]
-    fn closing_gives_up_on_a_terminal_that_stands_still_and_closes_once() {
+    fn close_gives_up_on_blocked_terminal() {
         let (tty, _terminal, _events) = socket();
         fill(&tty);
         tty.close();
-        assert!(!tty.send(b"x"), "nothing is written to a terminal that was given back");
+        assert!(!tty.send(b"x"), "a closed terminal accepts nothing");
         tty.close();
     }
 
     #[test]
-    fn closing_lets_what_was_sent_go_first() {
+    fn close_writes_the_queue_first() {
         let (tty, mut terminal, _events) = socket();
         assert!(tty.send(b"last words"));
         tty.close_within(Duration::from_secs(60)); // a busy machine may not run the writer for a while
         drop(tty);
-        let mut got = vec![0; b"last words".len() + 8];
-        terminal.read_exact(&mut got).unwrap();
-        assert_eq!(got, b"last words\x1b[?2026l");
+        let mut received = vec![0; b"last words".len() + 8];
+        terminal.read_exact(&mut received).unwrap();
+        assert_eq!(received, b"last words\x1b[?2026l");
     }
 
     #[test]
-    fn a_size_can_always_be_drawn() {
+    fn drawable_size_is_never_empty_or_huge() {
         assert_eq!(drawable_size(0, 0), Size::new(80, 24));
         assert_eq!(drawable_size(1, 1), Size::new(1, 1));
         assert_eq!(drawable_size(u16::MAX, u16::MAX), Size::new(1024, 512));
     }
 
     #[test]
-    fn a_title_cannot_end_its_own_sequence() {
+    fn title_cannot_end_its_escape_sequence() {
         assert_eq!(strip_control_chars("a\x1b]0;b\x07\u{9c}c"), "a]0;bc");
     }
 }

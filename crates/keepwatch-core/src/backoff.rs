@@ -1,15 +1,14 @@
-//! How long to wait before an operation that failed is tried again. Pure: the caller passes the random number and keeps the
-//! count of failures.
+//! Delays before a failed operation is retried. Pure: the caller passes the random number and counts the failures.
 //!
 //! ```text
-//!   polls             interval × 2, × 4, × 8 …, at most 60 s, minus up to a quarter at random, never below the interval
+//!   polls             interval × 2, × 4, × 8 …, at most 60 s, minus up to a quarter at random, at least the interval
 //!   rejected API key  60 s, or the interval if that is longer
 //!   release           1 s, 2 s, 4 s, 8 s, 16 s, minus up to a quarter at random; at most six tries
 //!   journal           1 s, 2 s, 4 s …, at most 60 s
 //! ```
 //!
-//! Requests are spread by a random part, so that many keepwatches that lost the same server do not come back in the same
-//! instant. The journal's writer is alone with its file and needs none.
+//! Jitter spreads the requests, so that many keepwatches that lost the same server do not return at the same instant.
+//! The journal needs none: its file has one writer.
 
 use std::time::Duration;
 
@@ -17,34 +16,34 @@ use crate::session::ApiError;
 
 /// The longest delay that failures alone cause.
 const MAX_DELAY: Duration = Duration::from_secs(60);
-/// The delay after the API rejected the key: it will hardly be accepted a second later.
+/// The delay after the API rejected the API key. A key that was rejected is unlikely to be accepted a second later.
 const AUTH_DELAY: Duration = Duration::from_secs(60);
-/// The most that randomness takes off a delay, as a fraction.
+/// The largest fraction that jitter subtracts from a delay.
 const JITTER: f64 = 0.25;
-/// The number of times that a release is sent, the first one included.
+/// The number of times that a release is sent, including the first.
 const MAX_RELEASE_ATTEMPTS: u32 = 6;
-/// Half the delay after the first release that failed.
+/// Half of the delay after the first failed release.
 const RELEASE_BASE: Duration = Duration::from_millis(500);
-/// The delay after the first write of the journal that failed.
+/// The delay after the first failed write of the journal.
 const JOURNAL_BASE: Duration = Duration::from_secs(1);
 
-/// Returns the delay after the `failures`-th failed poll in a row (1 is the first), for polls that are `interval` apart.
-/// `random` is between 0 and 1.
+/// Returns the delay after `failures` failed polls in a row, at least 1, for polls that are `interval` apart. `random`
+/// is between 0 and 1.
 #[must_use]
 pub fn poll_delay(interval: Duration, failures: u32, random: f64) -> Duration {
     let delay = exponential(interval, failures);
     delay.mul_f64(1.0 - JITTER * random.clamp(0.0, 1.0)).max(interval)
 }
 
-/// Returns the delay after the API rejected the key.
+/// Returns the delay after the API rejected the API key.
 #[must_use]
 pub fn auth_delay(interval: Duration) -> Duration {
     // promise: refusal-rest, mutant: .max( -> .min(
     AUTH_DELAY.max(interval)
 }
 
-/// Returns the delay after the `tries`-th release of a session failed with `fault` (1 is the first), or `None` if it is not to
-/// be sent again. Only network errors, 408, 429 and 5xx are retried. A `Retry-After` of the server extends the delay.
+/// Returns the delay after the last of `attempts` releases of a session failed with `error`, or `None` if the release
+/// is not retried. Only network errors, 408, 429 and 5xx are retried. The server's `Retry-After` extends the delay.
 /// `random` is between 0 and 1.
 #[must_use]
 pub fn release_delay(error: &ApiError, attempts: u32, random: f64) -> Option<Duration> {
@@ -52,7 +51,7 @@ pub fn release_delay(error: &ApiError, attempts: u32, random: f64) -> Option<Dur
     is_retried.then(|| error.retry_after.unwrap_or_default().max(poll_delay(RELEASE_BASE, attempts, random)))
 }
 
-/// Returns the delay after the `failures`-th write of the journal in a row failed (1 is the first).
+/// Returns the delay after `failures` failed writes of the journal in a row, at least 1.
 #[must_use]
 pub fn journal_delay(failures: u32) -> Duration {
     exponential(JOURNAL_BASE, failures.saturating_sub(1))
@@ -81,14 +80,14 @@ mod tests {
     }
 
     #[test]
-    fn jitter_takes_off_at_most_a_quarter() {
+    fn jitter_subtracts_at_most_a_quarter() {
         assert_eq!(poll_delay(S(4), 1, 1.0), S(6));
         assert_eq!(poll_delay(S(4), 1, 0.5), S(7));
         assert_eq!(poll_delay(S(4), 1, 99.0), S(6));
     }
 
     #[test]
-    fn poll_delay_is_never_below_the_interval() {
+    fn interval_is_the_minimum_delay() {
         assert_eq!(poll_delay(S(600), 1, 1.0), S(600));
         assert_eq!(poll_delay(S(60), u32::MAX, 1.0), S(60));
         assert_eq!(auth_delay(S(90)), S(90));
@@ -102,7 +101,7 @@ mod tests {
     #[test]
     fn release_is_retried_five_times() {
         let error: ApiError = ApiErrorKind::Server(503).into();
-        let delays: Vec<_> = (1..=7).map(|tries| release_delay(&error, tries, 0.0)).collect();
+        let delays: Vec<_> = (1..=7).map(|attempts| release_delay(&error, attempts, 0.0)).collect();
         assert_eq!(delays, [Some(S(1)), Some(S(2)), Some(S(4)), Some(S(8)), Some(S(16)), None, None]);
         assert_eq!(release_delay(&error, 1, 1.0), Some(MS(750)));
     }
@@ -128,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn journal_delay_starts_at_a_second_and_doubles_up_to_a_minute() {
+    fn journal_delay_doubles_up_to_a_minute() {
         let delays: Vec<Duration> = (1..=8).map(journal_delay).collect();
         assert_eq!(delays, [S(1), S(2), S(4), S(8), S(16), S(32), S(60), S(60)]);
         assert_eq!(journal_delay(u32::MAX), S(60));

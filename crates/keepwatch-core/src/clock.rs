@@ -1,11 +1,11 @@
-//! The only place where clocks are read.
+//! The only module that reads clocks.
 //!
-//! Everything else is told the time as a [`Moment`]: three clocks read together, because each is wrong for
-//! something. The wall clock can be stepped; the monotonic clock stops while the machine sleeps; the clock
-//! since boot does neither, but says nothing about the date.
+//! All other code receives the time as a [`Moment`], a reading of three clocks at one instant. No single clock is
+//! enough: the wall clock can be stepped, the monotonic clock stops while the machine sleeps, and the clock since boot
+//! has no date.
 //!
-//! A [`Clock`] runs at the speed of the real one, faster (`demo --speed`, where the simulator and the program
-//! share one clock), or only when it is told to (tests).
+//! A [`Clock`] runs in real time, faster (`demo --speed`, where the simulator and the program share one clock), or only
+//! when a test advances it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -13,22 +13,22 @@ use std::time::{Duration, Instant, SystemTime};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-/// A point in time as a calendar has it, in UTC.
+/// A date and time in UTC.
 pub type Timestamp = DateTime<Utc>;
 
-/// The clock since boot runs ahead of the monotonic one by this only if the machine slept.
+/// The least lead of the clock since boot over the monotonic clock that counts as sleep.
 const MIN_SLEEP: Duration = Duration::from_secs(2);
 
-/// One reading of the three clocks. Written down as `["2026-11-22T12:00:00.123456789Z", mono, boot]`, the latter two in
-/// nanoseconds.
+/// A reading of the three clocks at one instant. Serialised as `["2026-11-22T12:00:00.123456789Z", mono, boot]`, with
+/// `mono` and `boot` in nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Serialize, Deserialize)]
 #[serde(into = "(Timestamp, u64, u64)", from = "(Timestamp, u64, u64)")]
 pub struct Moment {
-    /// What the machine believes the date is. May jump either way.
+    /// The machine's date and time. Can jump forwards and backwards.
     pub wall: Timestamp,
-    /// Since the clock was made, without the time the machine slept. Never goes back.
+    /// Time since the clock was created, without the time that the machine slept. Never goes back.
     pub mono: Duration,
-    /// Since the clock was made, with the time the machine slept. Never goes back.
+    /// Time since the clock was created, with the time that the machine slept. Never goes back.
     pub boot: Duration,
 }
 
@@ -46,7 +46,7 @@ impl From<(Timestamp, u64, u64)> for Moment {
 }
 
 impl Moment {
-    /// The moment `by` later, had nothing stepped and nothing slept.
+    /// Returns the moment `by` later, without a step of the wall clock or sleep in between.
     #[must_use]
     pub fn plus(self, by: Duration) -> Self {
         Self {
@@ -56,7 +56,8 @@ impl Moment {
         }
     }
 
-    /// The moment `by` earlier, had nothing stepped and nothing slept; as far as the clocks go back.
+    /// Returns the moment `by` earlier, without a step of the wall clock or sleep in between. Stops where a clock
+    /// begins.
     #[must_use]
     pub fn minus(self, by: Duration) -> Self {
         let wall = TimeDelta::from_std(by).ok().and_then(|by| self.wall.checked_sub_signed(by));
@@ -67,13 +68,13 @@ impl Moment {
         }
     }
 
-    /// How long after `earlier` this is, with the time the machine slept; zero if it is not after it.
+    /// Returns the time since `earlier`, including sleep, or zero if `earlier` is later than this moment.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         self.boot.saturating_sub(earlier.boot)
     }
 
-    /// Whether the machine slept since `earlier`. A wall clock that was set is no sleep.
+    /// True if the machine slept since `earlier`. A step of the wall clock does not count as sleep.
     #[must_use]
     pub fn slept_since(self, earlier: Self) -> bool {
         let awake = self.mono.saturating_sub(earlier.mono);
@@ -81,58 +82,58 @@ impl Moment {
     }
 }
 
-/// `at + by`, staying at the end of the calendar where it would leave it.
+/// Returns `at + by`, or the last representable time if the sum is later than that.
 #[must_use]
 pub fn saturating_add(at: Timestamp, by: Duration) -> Timestamp {
     TimeDelta::from_std(by).ok().and_then(|by| at.checked_add_signed(by)).unwrap_or(Timestamp::MAX_UTC)
 }
 
-/// In which zone times are shown.
+/// The time zone in which times are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Zone {
-    /// As this machine's reader lives by.
+    /// This machine's time zone.
     Local,
     /// UTC.
     Utc,
 }
 
-/// The first digit after the point; a leap second is as long as two, and its second half has none of its own.
+/// Returns the first decimal of the seconds, at most 9: in a leap second, chrono counts up to 1999 milliseconds.
 fn tenth_of_second(at: Timestamp) -> u32 {
     (at.timestamp_subsec_millis() / 100).min(9)
 }
 
 impl Zone {
-    /// `21:04:09`
+    /// Formats a time as `21:04:09`.
     #[must_use]
     pub fn time(self, at: Timestamp) -> String {
         self.format(at, "%H:%M:%S")
     }
 
-    /// `21:04:09.6`
+    /// Formats a time as `21:04:09.6`.
     #[must_use]
     pub fn time_tenths(self, at: Timestamp) -> String {
         format!("{}.{}", self.time(at), tenth_of_second(at))
     }
 
-    /// As [`Zone::short_date_time`], to the tenth of a second.
+    /// Formats a time as [`Zone::short_date_time`] does, with tenths of a second.
     #[must_use]
     pub fn short_date_time_tenths(self, at: Timestamp, now: Timestamp) -> String {
         format!("{}.{}", self.short_date_time(at, now), tenth_of_second(at))
     }
 
-    /// `2026-11-22 21:04:09`
+    /// Formats a date and time as `2026-11-22 21:04:09`.
     #[must_use]
     pub fn date_time(self, at: Timestamp) -> String {
         self.format(at, "%Y-%m-%d %H:%M:%S")
     }
 
-    /// `2026-11-22`
+    /// Formats a date as `2026-11-22`.
     #[must_use]
     pub fn date(self, at: Timestamp) -> String {
         self.format(at, "%Y-%m-%d")
     }
 
-    /// `21:04:09` for today's, with the date for others.
+    /// Formats a time as `21:04:09` if it is on the same day as `now`, else with its date.
     #[must_use]
     pub fn short_date_time(self, at: Timestamp, now: Timestamp) -> String {
         if self.date(at) == self.date(now) { self.time(at) } else { self.date_time(at) }
@@ -147,20 +148,21 @@ impl Zone {
     }
 }
 
-/// Where the time comes from. Clones read the same clock.
+/// A source of [`Moment`]s. Clones share one clock.
 #[derive(Clone, Debug)]
 pub struct Clock(ClockSource);
 
 #[derive(Clone, Debug)]
 enum ClockSource {
-    /// The machine's clocks, since `origin`; they began with `past`.
+    /// The machine's clocks since `origin`. `mono` and `boot` start at `backdated_by`.
     System { origin: ClockOrigin, backdated_by: Duration },
-    /// The machine's clocks, `speed` times as fast since `start`; the wall clock starts at the real one.
+    /// The machine's clocks, `speed` times as fast since `origin`. The wall clock starts at the real time.
     Scaled { origin: ClockOrigin, speed: u32 },
-    /// Stands still until a test moves it.
+    /// A clock that only a test moves.
     Scripted(Arc<Mutex<Moment>>),
 }
 
+/// The machine's clocks at the creation of a [`Clock`].
 #[derive(Clone, Copy, Debug)]
 struct ClockOrigin {
     wall: SystemTime,
@@ -169,38 +171,39 @@ struct ClockOrigin {
 }
 
 impl Clock {
-    /// The machine's clocks.
+    /// Creates a clock that shows the machine's time.
     #[must_use]
     pub fn system() -> Self {
         Self(ClockSource::System { origin: ClockOrigin::now(), backdated_by: Duration::ZERO })
     }
 
-    /// The machine's clocks, which reach back so far before now: what was seen earlier has its place on them.
+    /// Creates a clock that shows the machine's time and reaches back to `by` before now, so that events of earlier
+    /// runs have moments on it.
     #[must_use]
     pub fn backdated(by: Duration) -> Self {
         Self(ClockSource::System { origin: ClockOrigin::now(), backdated_by: by })
     }
 
-    /// The machine's clocks, `speed` times as fast from now on; a speed of 0 is taken as 1.
+    /// Creates a clock that runs `speed` times as fast as the machine's from now on. A speed of 0 counts as 1.
     #[must_use]
     pub fn scaled(speed: u32) -> Self {
         Self(ClockSource::Scaled { origin: ClockOrigin::now(), speed: speed.max(1) })
     }
 
-    /// A clock that shows `at` until [`Clock::advance`] or [`Clock::set`] moves it.
+    /// Creates a clock that shows `at` until [`Clock::advance`] or [`Clock::set`] moves it.
     #[must_use]
     pub fn scripted(at: Moment) -> Self {
         Self(ClockSource::Scripted(Arc::new(Mutex::new(at))))
     }
 
-    /// What the clocks show.
+    /// Reads the clocks.
     #[must_use]
     pub fn now(&self) -> Moment {
         match &self.0 {
-            ClockSource::System { origin, backdated_by: past } => Moment {
+            ClockSource::System { origin, backdated_by } => Moment {
                 wall: system_time().into(),
-                mono: past.saturating_add(monotonic_since(origin)),
-                boot: past.saturating_add(boot_time_since(origin)),
+                mono: backdated_by.saturating_add(monotonic_since(origin)),
+                boot: backdated_by.saturating_add(boot_time_since(origin)),
             },
             ClockSource::Scaled { origin, speed } => {
                 let mono = monotonic_since(origin).saturating_mul(*speed);
@@ -211,7 +214,7 @@ impl Clock {
         }
     }
 
-    /// How many real seconds pass in `span` of this clock.
+    /// Returns the real time that passes during `span` of this clock.
     #[must_use]
     pub fn to_real_time(&self, span: Duration) -> Duration {
         match &self.0 {
@@ -220,8 +223,8 @@ impl Clock {
         }
     }
 
-    /// Waits until the monotonic clock shows `mono` or later, on the timer `sleep` of the caller's runtime. A scripted clock
-    /// never ends a wait by itself.
+    /// Waits until the monotonic clock shows `mono` or later, with the timer `sleep` of the caller's runtime. On a
+    /// scripted clock, a wait that has to sleep never ends.
     pub async fn wait_until<F: Future<Output = ()>>(
         &self,
         mono: Duration,
@@ -235,12 +238,12 @@ impl Clock {
         }
     }
 
-    /// Moves a scripted clock on, all three together. Nothing else can be moved.
+    /// Advances the three readings of a scripted clock by `by`. Does nothing to other clocks.
     pub fn advance(&self, by: Duration) {
         self.set(self.now().plus(by));
     }
 
-    /// Sets a scripted clock, so that a test can step the wall clock or let the machine sleep.
+    /// Sets a scripted clock, to step the wall clock or to simulate sleep. Does nothing to other clocks.
     pub fn set(&self, to: Moment) {
         if let ClockSource::Scripted(at) = &self.0 {
             *at.lock().unwrap_or_else(PoisonError::into_inner) = to;
@@ -269,9 +272,9 @@ fn boot_time_since(origin: &ClockOrigin) -> Duration {
     boot_time().saturating_sub(origin.boot)
 }
 
-/// Time since the machine was started, with the time it slept.
+/// Returns the time since the machine started, including sleep.
 fn boot_time() -> Duration {
-    // Apple's CLOCK_MONOTONIC counts sleep as Linux's CLOCK_BOOTTIME does; std's Instant counts it on neither.
+    // Apple's CLOCK_MONOTONIC includes sleep, as Linux's CLOCK_BOOTTIME does. std's Instant excludes it on both.
     #[cfg(target_os = "linux")]
     let id = rustix::time::ClockId::Boottime;
     #[cfg(not(target_os = "linux"))]
@@ -289,15 +292,15 @@ mod tests {
     }
 
     #[test]
-    fn a_scripted_clock_moves_only_when_told() {
+    fn clones_share_a_scripted_clock() {
         let clock = Clock::scripted(noon());
-        let seen_by_another = clock.clone();
+        let clone = clock.clone();
         clock.advance(Duration::from_secs(90));
-        assert_eq!(seen_by_another.now(), noon().plus(Duration::from_secs(90)));
+        assert_eq!(clone.now(), noon().plus(Duration::from_secs(90)));
     }
 
     #[test]
-    fn a_tenth_has_one_digit_in_a_leap_second_too() {
+    fn leap_second_tenth_has_one_digit() {
         let tenths = |at: &str| Zone::Utc.time_tenths(at.parse().unwrap());
         assert_eq!(tenths("2016-12-31T23:59:59.96Z"), "23:59:59.9");
         assert_eq!(tenths("2016-12-31T23:59:60.04Z"), "23:59:60.9");
@@ -306,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_clock_since_boot_tells_a_sleep() {
+    fn wall_clock_step_is_not_sleep() {
         let awake = noon().plus(Duration::from_secs(60));
         assert!(!awake.slept_since(noon()));
         let stepped = Moment { wall: saturating_add(awake.wall, Duration::from_secs(3600)), ..awake };
@@ -316,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scaled_clock_runs_its_three_clocks_at_one_speed() {
+    fn scaled_clocks_run_at_one_speed() {
         let clock = Clock::scaled(1000);
         let first = clock.now();
         let mut second = clock.now();
@@ -330,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_leave_the_calendar_stays_at_its_end() {
+    fn addition_saturates_at_last_date() {
         assert_eq!(saturating_add(Timestamp::MAX_UTC, Duration::from_secs(1)), Timestamp::MAX_UTC);
         assert_eq!(saturating_add(noon().wall, Duration::MAX), Timestamp::MAX_UTC);
     }

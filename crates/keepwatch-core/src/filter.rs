@@ -1,15 +1,16 @@
-//! The filter's language: which rows are shown. Pure; parsed once an edit, and matched without allocating.
+//! The filter language, which selects the rows to show. Pure. A filter is parsed once per edit, and matches without
+//! allocating.
 //!
 //! ```text
 //!   nightly status:error !region:us meta.run.id:abc "two words"
-//!   │       │            │          │               └─ with blanks or a colon, as one word
-//!   │       │            │          └───────────────── a value of the metadata, at its path or below it
-//!   │       │            └──────────────────────────── not
-//!   │       └───────────────────────────────────────── status, region, keep, owner, id, meta; of several profiles, profile
+//!   │       │            │          │               └─ quotes keep spaces and colons in one word
+//!   │       │            │          └───────────────── a metadata value at this path or below it
+//!   │       │            └──────────────────────────── ! negates the term
+//!   │       └───────────────────────────────────────── status, region, keep, owner, id, meta; profile if several
 //!   └───────────────────────────────────────────────── anywhere in the row's data
 //! ```
 //!
-//! All terms must hold; what is written is a part of what is found, in any case.
+//! A row matches if all terms match. Values match as substrings and ignore case.
 
 use std::ops::Range;
 
@@ -17,43 +18,43 @@ use crate::session::{Metadata, Region, SessionId, Status};
 use crate::text::{self, SubstringFinder, Untrusted};
 use crate::tracker::Record;
 
-/// What a filter looks at. What is not known is `None`.
+/// The data of a session that a filter reads. Unknown fields are `None`.
 pub trait FilterTarget {
-    /// The session's id.
+    /// Returns the session's id.
     fn id(&self) -> &SessionId;
-    /// Its newest status.
+    /// Returns the newest status.
     fn status(&self) -> Option<&Status>;
-    /// Where it runs.
+    /// Returns the region in which the session runs.
     fn region(&self) -> Option<&Region>;
-    /// Whether it is kept alive.
+    /// True if the session is kept alive.
     fn keep_alive(&self) -> Option<bool>;
-    /// Whose it is.
+    /// Returns the owner that the metadata names.
     fn owner(&self) -> Option<&Untrusted>;
-    /// Its context.
+    /// Returns the id of the context.
     fn context(&self) -> Option<&Untrusted>;
-    /// Its metadata.
+    /// Returns the metadata.
     fn metadata(&self) -> Option<&Metadata>;
-    /// The profile that it is of; nothing where there is but one.
+    /// Returns the profile's name, or an empty text if there is only one profile.
     fn profile(&self) -> &str;
 }
 
-/// A session, and the profile that it is of.
+/// A session's record and the name of its profile.
 #[derive(Clone, Copy, Debug)]
 pub struct FilterRow<'a>(pub &'a Record, pub &'a str);
 
-/// A filter that could be read.
+/// A parsed filter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
     text: String,
     terms: Vec<FilterTerm>,
 }
 
-/// What is wrong with a filter, and where.
+/// A mistake in a filter, with its position.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FilterError {
-    /// The bytes of the text that it is about.
+    /// The bytes of the filter's text that are wrong.
     pub range: Range<usize>,
-    /// What is wrong, in a sentence.
+    /// A sentence that describes the mistake.
     pub message: String,
 }
 
@@ -76,37 +77,37 @@ enum Condition {
 }
 
 impl Filter {
-    /// What `text` means.
+    /// Parses `text`, for a single profile: without the field `profile`.
     ///
     /// # Errors
-    /// The first mistake in it.
+    /// Returns the first mistake in `text`.
     pub fn parse(text: &str) -> Result<Self, FilterError> {
         Self::parse_for_profiles(text, false)
     }
 
-    /// The same where there may be `several` profiles: then they have a field.
+    /// Parses `text`. The field `profile` exists if `is_multi_profile` is true.
     ///
     /// # Errors
-    /// The first mistake in it.
+    /// Returns the first mistake in `text`.
     pub fn parse_for_profiles(text: &str, is_multi_profile: bool) -> Result<Self, FilterError> {
         let terms =
             split_terms(text).map(|at| parse_term(text, at, is_multi_profile)).collect::<Result<_, _>>()?;
         Ok(Self { text: text.to_owned(), terms })
     }
 
-    /// As it was typed.
+    /// Returns the filter as it was typed.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// Whether nothing was typed.
+    /// True if nothing was typed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.text.is_empty()
     }
 
-    /// Whether a session is to be shown.
+    /// True if the session matches all terms.
     #[must_use]
     pub fn matches(&self, row: &impl FilterTarget) -> bool {
         self.terms.iter().all(|term| term.condition.matches(row) != term.is_negated)
@@ -114,13 +115,13 @@ impl Filter {
 }
 
 impl FilterError {
-    /// The filter as it was typed, and below it what is wrong with it underlined: two lines, fit for a terminal.
+    /// Returns two lines that are safe for a terminal: the filter `text`, and carets below the mistake.
     #[must_use]
     pub fn underline(&self, text: &str) -> String {
-        let shown = |part: Option<&str>| text::sanitise(part.unwrap_or_default(), usize::MAX);
-        let before = text::width(&shown(text.get(..self.range.start)));
-        let underline_width = text::width(&shown(text.get(self.range.clone()))).max(1);
-        format!("{}\n{}{}", shown(Some(text)), " ".repeat(before), "^".repeat(underline_width))
+        let sanitised = |part: Option<&str>| text::sanitise(part.unwrap_or_default(), usize::MAX);
+        let indent = text::width(&sanitised(text.get(..self.range.start)));
+        let underline_width = text::width(&sanitised(text.get(self.range.clone()))).max(1);
+        format!("{}\n{}{}", sanitised(Some(text)), " ".repeat(indent), "^".repeat(underline_width))
     }
 }
 
@@ -168,10 +169,10 @@ impl Condition {
             Self::Id(word) => word.matches(row.id().raw()),
             Self::Profile(word) => word.matches(row.profile()),
             Self::Metadata { path, value } => {
-                // Most rows do not have the text at all, and need not be read. (An escaped text looks otherwise.)
+                // Skips parsing for most rows. Escapes make the raw JSON differ from its values, so it is parsed.
                 let may_match = |json: &str| json.contains('\\') || value.matches(json);
-                row.metadata().is_some_and(|it| {
-                    may_match(it.json()) && it.any_value_at(path, |found| value.matches(found))
+                row.metadata().is_some_and(|metadata| {
+                    may_match(metadata.json()) && metadata.any_value_at(path, |found| value.matches(found))
                 })
             }
             Self::Anywhere(word) => {
@@ -186,12 +187,12 @@ impl Condition {
     }
 }
 
-/// Where each term stands: between blanks, but for those in quotes.
+/// Returns the byte range of each term. Whitespace separates terms, except in quotes.
 fn split_terms(text: &str) -> impl Iterator<Item = Range<usize>> {
     let mut from = 0_usize;
     std::iter::from_fn(move || {
-        let rest = text.get(from..)?;
-        let start = from.saturating_add(rest.find(|letter: char| !letter.is_whitespace())?);
+        let remaining = text.get(from..)?;
+        let start = from.saturating_add(remaining.find(|letter: char| !letter.is_whitespace())?);
         let mut quoted = false;
         let end = text.get(start..)?.find(|letter: char| {
             quoted ^= letter == '"';
@@ -206,8 +207,8 @@ fn parse_term(text: &str, at: Range<usize>, is_multi_profile: bool) -> Result<Fi
     let token = text.get(at.clone()).unwrap_or_default();
     let bare = token.trim_start_matches('!');
     let negations = token.len().saturating_sub(bare.len());
-    let negated = negations % 2 == 1;
-    let error = |at: Range<usize>, sentence: String| Err(FilterError { range: at, message: sentence });
+    let is_negated = negations % 2 == 1;
+    let error = |range: Range<usize>, message: String| Err(FilterError { range, message });
     if bare.is_empty() {
         return error(at, "! negates what follows it, and nothing does".into());
     }
@@ -215,23 +216,25 @@ fn parse_term(text: &str, at: Range<usize>, is_multi_profile: bool) -> Result<Fi
     let Some((field, value)) = split_field(bare) else {
         return match without_quotes(bare) {
             word if word.is_empty() => error(at, "there is nothing between the quotes".into()),
-            word => Ok(FilterTerm {
-                is_negated: negated,
-                condition: Condition::Anywhere(SubstringFinder::new(&word)),
-            }),
+            word => {
+                Ok(FilterTerm { is_negated, condition: Condition::Anywhere(SubstringFinder::new(&word)) })
+            }
         };
     };
     let (value, name) = (without_quotes(value), field.to_lowercase());
     let at_field = start..start.saturating_add(field.len());
-    let path = name.strip_prefix("meta").map(|rest| rest.strip_prefix('.').unwrap_or(rest));
+    let path = name.strip_prefix("meta").map(|path| path.strip_prefix('.').unwrap_or(path));
     let is_meta = name == "meta" || name.starts_with("meta.");
     let is_profile = is_multi_profile && name == "profile";
     if !is_meta && !is_profile && !["status", "region", "keep", "owner", "id"].contains(&name.as_str()) {
-        let (field, first) = (
+        let (field, profile) = (
             text::sanitise(field, if is_multi_profile { 16 } else { 20 }),
             if is_multi_profile { "profile " } else { "" },
         );
-        return error(at_field, format!("no field “{field}”: {first}status region keep owner id meta.path"));
+        return error(
+            at_field,
+            format!("no field “{field}”: {profile}status region keep owner id meta.path"),
+        );
     }
     if name != "meta" && path.is_some_and(|path| path.split('.').any(str::is_empty)) {
         return error(at_field, "a path is missing, as in meta.run.id:abc".into());
@@ -239,7 +242,7 @@ fn parse_term(text: &str, at: Range<usize>, is_multi_profile: bool) -> Result<Fi
     if value.is_empty() {
         return error(start..at.end, format!("a value is missing after {}:", text::sanitise(field, 20)));
     }
-    let test = match (name.as_str(), path) {
+    let condition = match (name.as_str(), path) {
         ("status", _) => Condition::Status(SubstringFinder::new(&value)),
         ("region", _) => Condition::Region(SubstringFinder::new(&value)),
         ("owner", _) => Condition::Owner(SubstringFinder::new(&value)),
@@ -258,17 +261,17 @@ fn parse_term(text: &str, at: Range<usize>, is_multi_profile: bool) -> Result<Fi
             value: SubstringFinder::new(&value),
         },
     };
-    Ok(FilterTerm { is_negated: negated, condition: test })
+    Ok(FilterTerm { is_negated, condition })
 }
 
-/// What stands before and behind a colon that ends a field's name. (`12:30` has none.)
+/// Splits a term at the colon after a field name. A term such as `12:30` has no field name.
 fn split_field(term: &str) -> Option<(&str, &str)> {
     let (name, value) = term.split_once(':')?;
     let is_name = name.starts_with(char::is_alphabetic) && !name.contains('"');
     is_name.then_some((name, value))
 }
 
-/// Without its quotes, in lower case.
+/// Removes quotes and converts to lower case.
 fn without_quotes(text: &str) -> String {
     text.replace('"', "").to_lowercase()
 }

@@ -1,15 +1,15 @@
-//! keepwatch's core: sessions, what was observed of them, and what follows from it.
+//! The core of keepwatch: sessions, observations of them, and the conclusions that follow.
 //!
-//! Pure: no I/O, no network, no terminal. [`clock::Clock`] is the one place that reads clocks; everything else is given the
-//! time as an argument.
+//! Pure: no I/O, no network, no terminal. Only [`clock::Clock`] reads clocks. All other code receives the time as an
+//! argument.
 //!
 //! | module | owns |
 //! | --- | --- |
-//! | [`session`] | a session, its id, metadata and secrets, and the ways a request can fail |
+//! | [`session`] | a session, its id, metadata and secrets, and the errors of a request |
 //! | [`tracker`] | records, events, alerts, verdicts and evidence, all computed from a stream of inputs |
 //! | [`filter`] | the filter language: parsing and matching |
-//! | [`text`] | turning hostile text into text that a terminal may show; durations, bytes, widths |
-//! | [`backoff`] | how long to wait before a retry |
+//! | [`text`] | sanitising hostile text for a terminal; formatting durations and bytes; column widths |
+//! | [`backoff`] | the delay before a retry |
 //! | [`clock`] | reading clocks |
 
 pub mod backoff;

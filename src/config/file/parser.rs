@@ -1,4 +1,4 @@
-//! The text of a config file → a [`ConfigFile`], or a sentence about the first thing that is wrong, with its line.
+//! Parses the text of a config file into a [`ConfigFile`], or returns the first error with its line.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -14,44 +14,44 @@ use crate::config::file_schema::{self, TableSchema};
 use crate::config::{ConfigError, nearest};
 use keepwatch_core::text;
 
-/// The widest sentence about a value, in columns: it quotes the value.
+/// The widest message about a value, in columns. The message quotes the value.
 const MAX_PROBLEM_COLUMNS: usize = 300;
 /// The widest label of a profile, in columns.
 const MAX_LABEL_COLUMNS: usize = 40;
-/// So many warnings are kept; the others are counted.
+/// The maximum number of warnings. Further ones are only counted.
 const MAX_WARNINGS: usize = 20;
-/// What the file alone has, wherever the API is reached.
+/// An API option that exists only in the file.
 const API_KEY_COMMAND: &str = "api-key-command";
-/// An option that names a file. Here it is beside this one, or in the home.
+/// An option that names a file. In the config file, a relative path starts at the config file's folder.
 const LOG: &str = "log";
 /// The table of profiles.
 const PROFILES: &str = "profile";
 
-/// A key with its place in the text.
+/// A TOML key with its position in the text.
 type SpannedKey<'t> = Spanned<toml::de::DeString<'t>>;
-/// A value with its place in the text.
+/// A TOML value with its position in the text.
 type SpannedValue<'t> = Spanned<DeValue<'t>>;
 
-/// Reads one file.
+/// A parser for one config file.
 pub(super) struct ConfigParser<'t> {
     text: &'t str,
-    /// The file's path, fit to be shown.
+    /// The path of the file, sanitised.
     display_path: String,
     folder: &'t Path,
     home: Option<PathBuf>,
     warnings: Vec<String>,
-    /// Warnings that were not kept.
+    /// The number of warnings beyond [`MAX_WARNINGS`].
     dropped_warnings: usize,
 }
 
 impl<'t> ConfigParser<'t> {
-    /// Of `text`, which stands at `path`, which is shown as `name`.
+    /// Creates a parser for `text`, which was read from `path`. Messages show the path as `name`.
     pub(super) fn new(text: &'t str, path: &'t Path, name: String, home: Option<PathBuf>) -> Self {
         let folder = path.parent().unwrap_or(Path::new(""));
         Self { text, display_path: name, folder, home, warnings: Vec::new(), dropped_warnings: 0 }
     }
 
-    /// Reads all of it.
+    /// Parses and validates the whole file.
     pub(super) fn parse(mut self) -> Result<ConfigFile, ConfigError> {
         let root = DeTable::parse(self.text).map_err(|error| self.invalid_toml(&error))?;
         let mut tables = file_schema::tables().into_iter();
@@ -72,14 +72,14 @@ impl<'t> ConfigParser<'t> {
         }
         file.tables.push((top, top_values));
         for table in command_tables {
-            let mut said = TableValues::default();
+            let mut values = TableValues::default();
             let command = table.command.as_deref().unwrap_or_default();
             if let Some((key, value)) = root.get_ref().get_key_value(command) {
                 for (key, value) in self.expect_table(key, value, &format!("[{command}]"))? {
-                    self.parse_option(&table, &[], key, value, &mut said)?;
+                    self.parse_option(&table, &[], key, value, &mut values)?;
                 }
             }
-            file.tables.push((table, said));
+            file.tables.push((table, values));
         }
         file.warnings = self.warnings;
         if self.dropped_warnings > 0 {
@@ -89,7 +89,8 @@ impl<'t> ConfigParser<'t> {
         Ok(file)
     }
 
-    /// Takes one entry of a table of options. `below` are the tables in which else it could be at home.
+    /// Parses one entry of `table` into `values`. A warning about an unknown name suggests names from `command_tables`,
+    /// too.
     fn parse_option(
         &mut self,
         table: &TableSchema,
@@ -107,36 +108,36 @@ impl<'t> ConfigParser<'t> {
             return Ok(());
         }
         match option {
-            Some(place) => {
-                let written = option_text(place, value.get_ref()).and_then(|written| {
-                    place.validate(&written)?;
-                    Ok(written)
+            Some(option) => {
+                let text = option_text(option, value.get_ref()).and_then(|text| {
+                    option.validate(&text)?;
+                    Ok(text)
                 });
-                let written = match name {
-                    LOG => written.and_then(|it| self.resolve_path_text(&it)),
-                    _ => written,
+                let text = match name {
+                    LOG => text.and_then(|path| self.resolve_path_text(&path)),
+                    _ => text,
                 };
-                let written = written.map_err(|sentence| self.invalid_entry(key, &sentence))?;
-                values.options.push((name.to_owned(), written));
+                let text = text.map_err(|problem| self.invalid_entry(key, &problem))?;
+                values.options.push((name.to_owned(), text));
                 Ok(())
             }
             None => self.warn_unknown_option(table, command_tables, key, value),
         }
     }
 
-    /// Takes what says how the API is reached, and says whether it was that.
+    /// Parses an entry that sets the endpoint or the API key. Returns false if it is another entry.
     fn parse_api_option(
         &self,
         key: &SpannedKey<'t>,
         value: &SpannedValue<'t>,
         into: &mut ApiOptions,
     ) -> Result<bool, ConfigError> {
-        let refuse = |sentence: &str| self.invalid_entry(key, sentence);
-        let string = || value.get_ref().as_str().ok_or_else(|| refuse("it takes a text, in quotes"));
+        let invalid = |problem: &str| self.invalid_entry(key, problem);
+        let string = || value.get_ref().as_str().ok_or_else(|| invalid("it takes a text, in quotes"));
         match key.get_ref().as_ref() {
             "base-url" => {
-                // Whether plain http may be used is known when it is to be used.
-                Endpoint::new(string()?, "it", true).map_err(|error| refuse(&error.to_string()))?;
+                // `resolve_endpoint` checks later if plain http is allowed.
+                Endpoint::new(string()?, "it", true).map_err(|error| invalid(&error.to_string()))?;
                 into.base_url = Some(string()?.to_owned());
             }
             "api-key-file" => {
@@ -144,26 +145,26 @@ impl<'t> ConfigParser<'t> {
                 if text::redact(written) != written {
                     return Err(self.api_key_in_file(key));
                 }
-                let path =
-                    resolve_path(written, self.folder, self.home.as_deref()).map_err(|it| refuse(&it))?;
+                let path = resolve_path(written, self.folder, self.home.as_deref())
+                    .map_err(|problem| invalid(&problem))?;
                 self.set_key_source(key, KeySource::File(path), into)?;
             }
             API_KEY_COMMAND => {
                 let words = argv(value.get_ref()).ok_or_else(|| {
-                    refuse("it takes a program and its arguments, as [\"pass\", \"show\", \"browserbase\"]")
+                    invalid("it takes a program and its arguments, as [\"pass\", \"show\", \"browserbase\"]")
                 })?;
                 self.set_key_source(key, KeySource::Command(words), into)?;
             }
             "insecure-http" => {
-                let is = value.get_ref().as_bool().ok_or_else(|| refuse(NOT_A_BOOLEAN))?;
-                into.insecure_http = Some(is);
+                let allowed = value.get_ref().as_bool().ok_or_else(|| invalid(NOT_A_BOOLEAN))?;
+                into.insecure_http = Some(allowed);
             }
             _ => return Ok(false),
         }
         Ok(true)
     }
 
-    /// A path as this file means it, as text.
+    /// Resolves a path in the config file. Returns it as text.
     fn resolve_path_text(&self, written: &str) -> Result<String, String> {
         let path = resolve_path(written, self.folder, self.home.as_deref())?;
         path.into_os_string().into_string().map_err(|_| "it leads to a folder whose name is no text".into())
@@ -209,7 +210,7 @@ impl<'t> ConfigParser<'t> {
         Ok(profile)
     }
 
-    /// Leaves out what has no place, and says which place was perhaps meant.
+    /// Warns about a name that `table` does not allow. The warning suggests similar names or the tables that allow it.
     fn warn_unknown_option(
         &mut self,
         table: &TableSchema,
@@ -219,35 +220,38 @@ impl<'t> ConfigParser<'t> {
     ) -> Result<(), ConfigError> {
         let name = key.get_ref().as_ref();
         let command = table.command.as_deref();
-        let typed_only = command_tables.iter().map(|it| it.command.as_deref()).chain([command]);
-        if let Some(why) = typed_only.filter_map(|command| file_schema::cli_only_reason(command, name)).next()
+        let commands = command_tables.iter().map(|table| table.command.as_deref()).chain([command]);
+        if let Some(reason) =
+            commands.filter_map(|command| file_schema::cli_only_reason(command, name)).next()
         {
-            self.warn(key, &format!("is not read from the config file: {why}"));
+            self.warn(key, &format!("is not read from the config file: {reason}"));
             return Ok(());
         }
         self.reject_api_key(key, value)?;
-        let keys = table.options.iter().map(|place| place.name.as_str());
+        let keys = table.options.iter().map(|option| option.name.as_str());
         let own = keys.chain(table.has_api_options.then_some(API_KEY_COMMAND));
         let tables = command_tables.iter().filter_map(|table| table.command.as_deref()).chain([PROFILES]);
         let near = nearest(name, own.chain(tables.filter(|_| command.is_none())));
-        let homes: Vec<String> = command_tables
+        let allowed_in: Vec<String> = command_tables
             .iter()
             .filter(|table| table.option(name).is_some())
             .filter_map(|table| table.command.as_deref().map(|command| format!("[{command}]")))
             .collect();
         let is_table = |near: &str| command_tables.iter().any(|table| table.command.as_deref() == Some(near));
-        let of = command.map(|command| format!(" of {command}")).unwrap_or_default();
+        let context = command.map(|command| format!(" of {command}")).unwrap_or_default();
         let hint = match near {
-            _ if !homes.is_empty() => format!(" at the top; it belongs under {}", homes.join(" or ")),
-            Some(near) if is_table(near) => format!("{of}; did you mean [{near}]?"),
-            Some(near) => format!("{of}; did you mean {near}?"),
-            None => format!("{of}; `keepwatch config` prints all of them"),
+            _ if !allowed_in.is_empty() => {
+                format!(" at the top; it belongs under {}", allowed_in.join(" or "))
+            }
+            Some(near) if is_table(near) => format!("{context}; did you mean [{near}]?"),
+            Some(near) => format!("{context}; did you mean {near}?"),
+            None => format!("{context}; `keepwatch config` prints all of them"),
         };
         self.warn(key, &format!("is no option{hint}"));
         Ok(())
     }
 
-    /// Refuses what looks like a key itself, or has one in it, by its name.
+    /// Returns an error if an unknown entry looks like an API key, by its name or the names in its table.
     fn reject_api_key(&self, key: &SpannedKey<'t>, value: &SpannedValue<'t>) -> Result<(), ConfigError> {
         let name = key.get_ref();
         if text::is_secret_name(name) || name.eq_ignore_ascii_case("key") {
@@ -265,26 +269,24 @@ impl<'t> ConfigParser<'t> {
         &self,
         key: &SpannedKey<'t>,
         value: &'v SpannedValue<'t>,
-        looks_like: &str,
+        header: &str,
     ) -> Result<&'v DeTable<'t>, ConfigError> {
-        value
-            .get_ref()
-            .as_table()
-            .ok_or_else(|| self.invalid_entry(key, &format!("it is a table, {looks_like}")))
+        value.get_ref().as_table().ok_or_else(|| self.invalid_entry(key, &format!("it is a table, {header}")))
     }
 
-    fn warn(&mut self, key: &SpannedKey<'t>, what: &str) {
+    /// Adds a warning about a name. `message` completes the sentence, for example "is no option of get".
+    fn warn(&mut self, key: &SpannedKey<'t>, message: &str) {
         if self.warnings.len() >= MAX_WARNINGS {
             self.dropped_warnings = self.dropped_warnings.saturating_add(1);
             return;
         }
         let (name, line) = (text::sanitise(key.get_ref(), MAX_NAME_COLUMNS), self.line_number(key.span()));
-        self.warnings.push(format!("“{name}” {what} (line {line} of {})", self.display_path));
+        self.warnings.push(format!("“{name}” {message} (line {line} of {})", self.display_path));
     }
 
-    fn invalid_entry(&self, key: &SpannedKey<'t>, sentence: &str) -> ConfigError {
+    fn invalid_entry(&self, key: &SpannedKey<'t>, problem: &str) -> ConfigError {
         let (name, line) = (text::sanitise(key.get_ref(), MAX_NAME_COLUMNS), self.line_number(key.span()));
-        let problem = text::sanitise(&text::redact(sentence), MAX_PROBLEM_COLUMNS);
+        let problem = text::sanitise(&text::redact(problem), MAX_PROBLEM_COLUMNS);
         ConfigError::InvalidEntry { file: self.display_path.clone(), line, name, problem }
     }
 
@@ -305,7 +307,7 @@ impl<'t> ConfigParser<'t> {
         ConfigError::InvalidToml { file: self.display_path.clone(), line, column, problem }
     }
 
-    /// The line, from 1, in which a span of the text begins.
+    /// Returns the line, from 1, in which a span of the text begins.
     fn line_number(&self, span: Range<usize>) -> usize {
         let above = self.text.get(..span.start).unwrap_or_default();
         above.bytes().filter(|byte| *byte == b'\n').count().saturating_add(1)

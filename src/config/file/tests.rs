@@ -3,7 +3,7 @@ use crate::config::Config;
 use crate::config::api_options::KeySource;
 use crate::exit_code::ExitCode;
 
-/// A home with this config file.
+/// A home directory with a config file.
 struct Home(tempfile::TempDir);
 
 impl Home {
@@ -25,15 +25,15 @@ impl Home {
     }
 
     fn find(&self, args: &[&str], vars: &[(&str, &str)]) -> Result<(RawArgs, ConfigFile), ConfigError> {
-        let typed = RawArgs::parse(std::iter::once(&"keepwatch").chain(args)).unwrap();
-        let file = ConfigFile::find(&typed, &self.env(vars))?;
-        Ok((typed, file))
+        let raw_args = RawArgs::parse(std::iter::once(&"keepwatch").chain(args)).unwrap();
+        let file = ConfigFile::find(&raw_args, &self.env(vars))?;
+        Ok((raw_args, file))
     }
 
     fn config(&self, args: &[&str], vars: &[(&str, &str)]) -> Result<Config, ConfigError> {
-        let (typed, file) = self.find(args, vars)?;
+        let (raw_args, file) = self.find(args, vars)?;
         assert_eq!(file.warnings(), <[String; 0]>::default());
-        Config::new(&typed, &self.env(vars), &file)
+        Config::new(&raw_args, &self.env(vars), &file)
     }
 }
 
@@ -53,7 +53,7 @@ fn warnings(text: &str) -> Vec<String> {
 const KEY: (&str, &str) = ("BROWSERBASE_API_KEY", "k");
 
 #[test]
-fn what_is_typed_comes_before_the_environment_before_the_commands_table_before_the_top() {
+fn options_override_command_table_overrides_top() {
     let home = Home::new(
         r#"
         max-rps = 5
@@ -64,12 +64,12 @@ fn what_is_typed_comes_before_the_environment_before_the_commands_table_before_t
         format = "text"
         "#,
     );
-    let of = |args: &[&str]| match home.config(args, &[KEY]).unwrap() {
+    let max_rps = |args: &[&str]| match home.config(args, &[KEY]).unwrap() {
         Config::Watch(watch) => watch.poll_limits.max_rps,
         Config::Events(events) => events.poll_limits.max_rps,
         other => panic!("{other:?}"),
     };
-    assert_eq!((of(&[]), of(&["events"]), of(&["events", "--max-rps", "9"])), (5, 6, 9));
+    assert_eq!((max_rps(&[]), max_rps(&["events"]), max_rps(&["events", "--max-rps", "9"])), (5, 6, 9));
     let Config::Events(events) = home.config(&["events"], &[KEY, ("LANG", "C.UTF-8")]).unwrap() else {
         panic!()
     };
@@ -79,25 +79,25 @@ fn what_is_typed_comes_before_the_environment_before_the_commands_table_before_t
 }
 
 #[test]
-fn the_environment_comes_before_the_file() {
+fn environment_overrides_file() {
     let home = Home::new("color = \"always\"\nread-only = true\nbase-url = \"https://file.example\"\n");
-    let of = |vars: &[(&str, &str)]| match home.config(&[], &[&[KEY], vars].concat()).unwrap() {
+    let resolve = |vars: &[(&str, &str)]| match home.config(&[], &[&[KEY], vars].concat()).unwrap() {
         Config::Watch(watch) => {
             let host = watch.first_profile.endpoint.host();
             (watch.screen.appearance.color, watch.screen.read_only, host)
         }
         other => panic!("{other:?}"),
     };
-    assert_eq!(of(&[]), (true, true, "file.example".into()));
+    assert_eq!(resolve(&[]), (true, true, "file.example".into()));
     let all =
         [("NO_COLOR", "1"), ("KEEPWATCH_READ_ONLY", "0"), ("BROWSERBASE_BASE_URL", "https://env.example")];
-    assert_eq!(of(&all), (false, false, "env.example".into()));
-    let refusal = home.config(&["release", "s-1"], &[KEY]).unwrap_err();
-    assert!(refusal.to_string().contains("read-only in the config file"), "{refusal}");
+    assert_eq!(resolve(&all), (false, false, "env.example".into()));
+    let error = home.config(&["release", "s-1"], &[KEY]).unwrap_err();
+    assert!(error.to_string().contains("read-only in the config file"), "{error}");
 }
 
 #[test]
-fn the_journal_is_kept_where_and_for_as_long_as_is_said() {
+fn journal_variable_overrides_no_journal() {
     let home =
         Home::new("journal-keep = \"7d\"\nno-journal = true\nrate-hour = 0.5\n[history]\nsince = \"5d\"\n");
     let journal = |args: &[&str], vars: &[(&str, &str)]| {
@@ -108,34 +108,34 @@ fn the_journal_is_kept_where_and_for_as_long_as_is_said() {
             .map(|journal| (journal.path.to_str().unwrap().to_owned(), journal.retention.as_secs() / 86_400))
     };
     assert_eq!(journal(&[], &[]), None);
-    // Who names a journal wants one.
+    // A user who names a journal wants one.
     let named = ("KEEPWATCH_JOURNAL", "/j.sqlite");
     assert_eq!(journal(&[], &[named]), Some(("/j.sqlite".into(), 7)));
     assert_eq!(journal(&["--journal-keep", "90d"], &[named]), Some(("/j.sqlite".into(), 90)));
     assert_eq!(journal(&["--no-journal"], &[named]), None);
-    let other = Home::new("");
-    let Ok(Config::Watch(watch)) = other.config(&[], &[KEY]) else { panic!() };
-    let usual = watch.journal.unwrap();
-    assert_eq!(usual.path.to_str().unwrap(), other.path(".local/state/keepwatch/journal.sqlite"));
-    assert_eq!(usual.retention.as_secs(), 30 * 86_400);
+    let empty = Home::new("");
+    let Ok(Config::Watch(watch)) = empty.config(&[], &[KEY]) else { panic!() };
+    let default = watch.journal.unwrap();
+    assert_eq!(default.path.to_str().unwrap(), empty.path(".local/state/keepwatch/journal.sqlite"));
+    assert_eq!(default.retention.as_secs(), 30 * 86_400);
     let Ok(Config::History(history)) = home.config(&["history"], &[]) else { panic!() };
     assert_eq!((history.since.as_secs(), history.rates.hour), (5 * 86_400, 0.5));
     assert!(error_message("journal-keep = \"30m\"\n").contains("an hour (1h) is the shortest"));
 }
 
 #[test]
-fn what_narrows_the_lists_says_nothing_of_sessions_that_are_named() {
+fn list_options_ignored_for_named_sessions() {
     let home = Home::new("status = \"running\"\nquery = \"user_metadata['a']:'b'\"\n");
-    let of = |args: &[&str]| match home.config(args, &[KEY]).unwrap() {
+    let resolve = |args: &[&str]| match home.config(args, &[KEY]).unwrap() {
         Config::Watch(watch) => (watch.targets, watch.query.is_some()),
         other => panic!("{other:?}"),
     };
-    assert_eq!(of(&[]), (crate::config::Targets::OneList(keepwatch_core::session::List::Running), true));
-    assert!(matches!(of(&["s-1"]), (crate::config::Targets::Ids(_), false)));
+    assert_eq!(resolve(&[]), (crate::config::Targets::OneList(keepwatch_core::session::List::Running), true));
+    assert!(matches!(resolve(&["s-1"]), (crate::config::Targets::Ids(_), false)));
 }
 
 #[test]
-fn the_demo_takes_the_look_and_neither_the_pace_nor_a_key() {
+fn demo_needs_no_key() {
     let home = Home::new("interval = \"9s\"\nutc = true\napi-key-command = [\"/no/such\"]\n");
     let Config::Demo(demo) = home.config(&["demo"], &[]).unwrap() else { panic!() };
     assert_eq!(
@@ -145,25 +145,27 @@ fn the_demo_takes_the_look_and_neither_the_pace_nor_a_key() {
 }
 
 #[test]
-fn a_file_that_is_not_there_is_silent_unless_it_was_named() {
+fn only_named_file_must_exist() {
     let home = Home::new("utc = true");
     let find = |args: &[&str], vars: &[(&str, &str)]| home.find(args, vars).map(|(_, file)| file);
     let none = home.path("none.toml");
     assert_eq!(find(&["demo"], &[]).unwrap().options(Some("demo")), [("utc", "true")]);
-    let elsewhere = home.path("other");
-    assert!(find(&["demo"], &[("XDG_CONFIG_HOME", &elsewhere)]).unwrap().options(Some("demo")).is_empty());
-    let beneath_a_file = home.path(".config/keepwatch/config.toml");
-    assert!(find(&["demo"], &[("XDG_CONFIG_HOME", &beneath_a_file)]).is_ok());
+    let other_folder = home.path("other");
+    assert!(find(&["demo"], &[("XDG_CONFIG_HOME", &other_folder)]).unwrap().options(Some("demo")).is_empty());
+    let below_a_file = home.path(".config/keepwatch/config.toml");
+    assert!(find(&["demo"], &[("XDG_CONFIG_HOME", &below_a_file)]).is_ok());
     assert!(find(&["demo"], &[("XDG_CONFIG_HOME", "relative")]).unwrap().options(Some("demo")).len() == 1);
-    for refusal in [find(&["--config", &none], &[]), find(&[], &[("KEEPWATCH_CONFIG", &none)])] {
-        let refusal = refusal.unwrap_err();
+    for result in [find(&["--config", &none], &[]), find(&[], &[("KEEPWATCH_CONFIG", &none)])] {
+        let error = result.unwrap_err();
         assert!(
-            refusal.exit_code() == ExitCode::Usage
-                && refusal.to_string().contains("none.toml can not be read")
+            error.exit_code() == ExitCode::Usage && error.to_string().contains("none.toml can not be read")
         );
     }
-    assert!(find(&["--config", "/dev/null"], &[("KEEPWATCH_CONFIG", &none)]).is_ok(), "what is typed first");
-    assert!(find(&["config"], &[("KEEPWATCH_CONFIG", &none)]).is_ok(), "no file is read");
+    assert!(
+        find(&["--config", "/dev/null"], &[("KEEPWATCH_CONFIG", &none)]).is_ok(),
+        "--config overrides the variable"
+    );
+    assert!(find(&["config"], &[("KEEPWATCH_CONFIG", &none)]).is_ok(), "`keepwatch config` reads no file");
     std::fs::write(home.path("binary"), [0xff, 0xfe]).unwrap();
     assert!(find(&["--config", &home.path("binary")], &[]).unwrap_err().to_string().contains("UTF-8"));
     std::fs::write(home.path("large"), "#\n".repeat(200_000)).unwrap();
@@ -172,8 +174,8 @@ fn a_file_that_is_not_there_is_silent_unless_it_was_named() {
 }
 
 #[test]
-fn a_bad_value_is_refused_with_its_line_and_its_key() {
-    for (text, says) in [
+fn invalid_value_error_has_its_line() {
+    for (text, expected) in [
         ("\ninterval = 5\n", "line 2: interval: “5” is no duration; write 5s or 1m30s"),
         ("interval = \"10ms\"", "line 1: interval: asking more often"),
         ("[simulate]\n\nport = 70_000\n", "line 3: port: 70000 is not in 0..=65535"),
@@ -209,23 +211,23 @@ fn a_bad_value_is_refused_with_its_line_and_its_key() {
         ("[profile.a]\nlabel = \" \"", "label: it takes a text"),
         ("[[profile]]", "profile: it is a table"),
     ] {
-        let sentence = error_message(text);
-        assert!(sentence.contains(says), "{text}: {sentence}");
+        let message = error_message(text);
+        assert!(message.contains(expected), "{text}: {message}");
     }
 }
 
 #[test]
-fn what_is_no_toml_is_refused_with_line_and_column() {
-    let sentence = error_message("utc = true\ninterval = 5s\n");
-    assert!(sentence.contains("is no TOML in line 2, column 1"), "{sentence}");
-    let twice = error_message("utc = true\nutc = true\n");
-    assert!(twice.contains("is no TOML in line 2, column 1: duplicate key"), "{twice}");
+fn invalid_toml_error_has_its_position() {
+    let message = error_message("utc = true\ninterval = 5s\n");
+    assert!(message.contains("is no TOML in line 2, column 1"), "{message}");
+    let duplicate = error_message("utc = true\nutc = true\n");
+    assert!(duplicate.contains("is no TOML in line 2, column 1: duplicate key"), "{duplicate}");
     error_message("\u{1b}");
     error_message("a = \"\u{1b}\"");
 }
 
 #[test]
-fn a_key_is_refused_wherever_it_stands_and_never_shown() {
+fn api_key_in_file_is_rejected() {
     for text in [
         "api-key = \"cAnArY\"",
         "API_KEY = \"cAnArY\"",
@@ -237,15 +239,16 @@ fn a_key_is_refused_wherever_it_stands_and_never_shown() {
         "[browserbase]\n[browserbase.prod]\napiKey = \"cAnArY\"",
         "api-key-file = \"bb_live_cAnArY\"",
     ] {
-        let sentence = error_message(text);
-        let says = "let api-key-file name a file that holds it, or api-key-command a program that prints it";
-        assert!(sentence.contains(says) && !sentence.contains("cAnArY"), "{text}: {sentence}");
+        let message = error_message(text);
+        let advice =
+            "let api-key-file name a file that holds it, or api-key-command a program that prints it";
+        assert!(message.contains(advice) && !message.contains("cAnArY"), "{text}: {message}");
     }
 }
 
 #[test]
-fn what_is_unknown_is_left_out_with_a_warning_that_names_what_is_near() {
-    for (text, says) in [
+fn unknown_name_warning_has_suggestion() {
+    for (text, expected) in [
         ("\nintervall = \"5s\"", "“intervall” is no option; did you mean interval? (line 2 of "),
         ("max_rps = 5", "did you mean max-rps?"),
         ("owner_key = \"run.id\"", "did you mean owner-key?"),
@@ -265,18 +268,18 @@ fn what_is_unknown_is_left_out_with_a_warning_that_names_what_is_near() {
         ("\"a\\u001b[31mb\" = 1", "“a·[31mb” is no option; `keepwatch config`"),
     ] {
         let warnings = warnings(text);
-        assert!(warnings.len() == 1 && warnings[0].contains(says), "{text}: {warnings:?}");
+        assert!(warnings.len() == 1 && warnings[0].contains(expected), "{text}: {warnings:?}");
         assert!(text::is_printable(&warnings[0]), "{warnings:?}");
     }
     assert_eq!(warnings("a = 1\nb = 2\nutc = true").len(), 2);
     let many: String = (0..100).map(|number| format!("x{number} = 1\n")).collect();
     let capped = warnings(&many);
     assert!(capped.len() == 21 && capped[20].starts_with("80 names more in "), "{capped:?}");
-    assert!(warnings("\u{feff}utc = true").is_empty(), "an editor's mark at the beginning");
+    assert!(warnings("\u{feff}utc = true").is_empty(), "a byte order mark is ignored");
 }
 
 #[test]
-fn a_profile_comes_before_the_environment_and_what_is_typed_before_the_profile() {
+fn options_override_profile_overrides_environment() {
     let home = Home::new(
         r#"
         base-url = "https://top.example"
@@ -301,10 +304,10 @@ fn a_profile_comes_before_the_environment_and_what_is_typed_before_the_profile()
     std::fs::write(home.path("key-only"), "bb_key_only\n").unwrap();
     std::fs::write(home.path("typed"), "bb_typed\n").unwrap();
     let typed = home.path("typed");
-    let of = |args: &[&str], vars: &[(&str, &str)]| match home.config(args, vars).unwrap() {
+    let resolve = |args: &[&str], vars: &[(&str, &str)]| match home.config(args, vars).unwrap() {
         Config::Watch(watch) => {
-            let source = watch.first_profile;
-            (source.endpoint.host(), source.key.unwrap().expose().to_owned())
+            let profile = watch.first_profile;
+            (profile.endpoint.host(), profile.key.unwrap().expose().to_owned())
         }
         Config::Get(get) => (get.profile.endpoint.host(), get.profile.key.expose().to_owned()),
         other => panic!("{other:?}"),
@@ -328,13 +331,12 @@ fn a_profile_comes_before_the_environment_and_what_is_typed_before_the_profile()
             "bb_typed",
         ),
     ] {
-        assert_eq!(of(args, vars), (host.to_owned(), key.to_owned()), "{args:?}");
+        assert_eq!(resolve(args, vars), (host.to_owned(), key.to_owned()), "{args:?}");
     }
     let Config::Watch(watch) = home.config(&["--profile", "staging"], &[]).unwrap() else { panic!() };
     assert_eq!(watch.first_profile.name.as_deref(), Some("staging"));
     assert_eq!(watch.first_profile.label.as_deref(), Some("Staging"));
-    let refused = |args: &[&str]| home.config(args, &[KEY]).unwrap_err();
-    for (args, says) in [
+    for (args, expected) in [
         (&["--profile", "stagign"][..], "there is no profile “stagign” in "),
         (&["--profile", "stagign"], ", which has empty, key-only, plain, staging; did you mean staging?"),
         (&["--profile", "x\u{1b}x"], "“x·x”"),
@@ -346,14 +348,14 @@ fn a_profile_comes_before_the_environment_and_what_is_typed_before_the_profile()
         (&["--profile", "a", "--profile", "b", "--api-key-file", "-"], "--api-key-file is for one project"),
         (&["get", "a", "--profile", "staging", "--profile", "plain"], "`keepwatch get` reaches one"),
     ] {
-        let refusal = refused(args);
+        let error = home.config(args, &[KEY]).unwrap_err();
         assert!(
-            refusal.exit_code() == ExitCode::Usage && refusal.to_string().contains(says),
-            "{args:?}: {refusal}"
+            error.exit_code() == ExitCode::Usage && error.to_string().contains(expected),
+            "{args:?}: {error}"
         );
     }
-    let nowhere = Home::new("").config(&["--profile", "a"], &[KEY]).unwrap_err().to_string();
-    assert!(nowhere.contains("a profile is a table [profile.a]"), "{nowhere}");
+    let no_profiles = Home::new("").config(&["--profile", "a"], &[KEY]).unwrap_err().to_string();
+    assert!(no_profiles.contains("a profile is a table [profile.a]"), "{no_profiles}");
     let missing = Home::new("api-key-file = \"none\"").config(&[], &[]).unwrap_err();
     assert!(
         missing.exit_code() == ExitCode::ApiKey && missing.to_string().contains("keepwatch/none: "),
@@ -362,12 +364,12 @@ fn a_profile_comes_before_the_environment_and_what_is_typed_before_the_profile()
 }
 
 #[test]
-fn plain_http_in_the_file_needs_to_be_allowed_there_or_on_the_command_line() {
+fn plain_http_needs_permission() {
     let home = Home::new("base-url = \"http://plain.example\"");
-    let refusal = home.config(&[], &[KEY]).unwrap_err().to_string();
+    let message = home.config(&[], &[KEY]).unwrap_err().to_string();
     assert!(
-        refusal.contains("the base-url of the config file “http://plain.example” is plain http"),
-        "{refusal}"
+        message.contains("the base-url of the config file “http://plain.example” is plain http"),
+        "{message}"
     );
     assert!(home.config(&["--insecure-http"], &[KEY]).is_ok());
     let home = Home::new("base-url = \"http://plain.example\"\ninsecure-http = true");
@@ -375,7 +377,7 @@ fn plain_http_in_the_file_needs_to_be_allowed_there_or_on_the_command_line() {
 }
 
 #[test]
-fn a_command_is_words_and_a_file_is_a_path() {
+fn key_sources_are_parsed() {
     let home = Home::new("api-key-command = [\"pass\", \"show\", \"a b\"]\n[wait]\napi-key-file = \"-\"");
     let (_, file) = home.find(&[], &[]).unwrap();
     let words = ["pass", "show", "a b"].map(str::to_owned).to_vec();
@@ -384,7 +386,7 @@ fn a_command_is_words_and_a_file_is_a_path() {
 }
 
 #[test]
-fn of_several_profiles_each_has_its_own_key_and_one_without_any_is_no_reason_to_refuse_the_others() {
+fn profile_without_key_does_not_block_others() {
     let home = Home::new(
         r#"
         [profile.a]
@@ -402,19 +404,19 @@ fn of_several_profiles_each_has_its_own_key_and_one_without_any_is_no_reason_to_
         let args: Vec<&str> = names.iter().flat_map(|name| ["--profile", name]).collect();
         home.config(&args, &[])
     };
-    let Ok(Config::Watch(watching)) = watch(&["b", "a", "b", "c"]) else { panic!() };
-    let hosts = watching.profiles().map(|source| source.endpoint.host());
+    let Ok(Config::Watch(config)) = watch(&["b", "a", "b", "c"]) else { panic!() };
+    let hosts = config.profiles().map(|profile| profile.endpoint.host());
     assert_eq!(hosts.collect::<Vec<_>>(), ["b.example", "a.example", "c.example"]);
-    let keys: Vec<_> = watching.profiles().map(|source| source.key.as_ref().ok()).collect();
+    let keys: Vec<_> = config.profiles().map(|profile| profile.key.as_ref().ok()).collect();
     assert_eq!(
         keys.iter().map(|key| key.map(|key| key.expose())).collect::<Vec<_>>(),
         [None, Some("bb_a"), None]
     );
     for names in [&["b"][..], &["b", "c"]] {
-        let refusal = watch(names).unwrap_err();
+        let error = watch(names).unwrap_err();
         assert!(
-            refusal.exit_code() == ExitCode::ApiKey && refusal.to_string().contains("“false” failed"),
-            "{refusal}"
+            error.exit_code() == ExitCode::ApiKey && error.to_string().contains("“false” failed"),
+            "{error}"
         );
     }
 }

@@ -1,13 +1,13 @@
-//! A value of TOML → the text that would be typed in its place. What that text is worth, the option's parser knows.
+//! Converts TOML values to the syntax of the command line. The option's parser validates them later.
 
 use toml::de::DeValue;
 
 use crate::config::file_schema::{FileOption, OptionKind};
 
-/// What is wrong with a value that is no switch's.
+/// The error for a switch whose value is not a boolean.
 pub(super) const NOT_A_BOOLEAN: &str = "it is true or false, without quotes";
 
-/// A value as it would be typed behind the option.
+/// Returns a value in the syntax of the command line.
 pub(super) fn option_text(option: &FileOption, value: &DeValue<'_>) -> Result<String, String> {
     match (option.kind, value) {
         (OptionKind::Switch, DeValue::Boolean(is)) => Ok(is.to_string()),
@@ -37,7 +37,7 @@ fn scalar(value: &DeValue<'_>) -> Result<String, String> {
     }
 }
 
-/// A program and its arguments.
+/// Returns a program and its arguments, or `None` if `value` is not an array of strings with a program.
 pub(super) fn argv(value: &DeValue<'_>) -> Option<Vec<String>> {
     let words: Option<Vec<String>> =
         value.as_array()?.iter().map(|word| word.get_ref().as_str().map(str::to_owned)).collect();

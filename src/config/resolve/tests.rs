@@ -3,8 +3,8 @@ use super::*;
 const MIN: std::time::Duration = std::time::Duration::from_secs(60);
 
 fn config(args: &[&str], vars: &[(&str, &str)]) -> Result<Config, ConfigError> {
-    let typed = RawArgs::parse(std::iter::once(&"keepwatch").chain(args)).unwrap();
-    Config::new(&typed, &Environment::new(vars.iter().copied()), &ConfigFile::default())
+    let raw_args = RawArgs::parse(std::iter::once(&"keepwatch").chain(args)).unwrap();
+    Config::new(&raw_args, &Environment::new(vars.iter().copied()), &ConfigFile::default())
 }
 
 fn watch(args: &[&str], vars: &[(&str, &str)]) -> WatchConfig {
@@ -22,22 +22,22 @@ fn usage_error(args: &[&str], vars: &[(&str, &str)]) -> (u8, String) {
 }
 
 #[test]
-fn without_ids_all_sessions_are_watched_and_each_id_counts_once() {
+fn duplicate_ids_are_dropped() {
     assert_eq!(watch(&[], &[]).targets, Targets::All);
     let Targets::Ids(ids) = watch(&["a-1", "b-2", "a-1"], &[]).targets else { panic!() };
     assert_eq!(ids.iter().map(SessionId::raw).collect::<Vec<_>>(), ["a-1", "b-2"]);
 }
 
 #[test]
-fn a_missing_key_names_the_variable_and_the_demo() {
-    let (code, sentence) = usage_error(&[], &[("BROWSERBASE_API_KEY", " ")]);
+fn missing_key_error_suggests_demo() {
+    let (code, message) = usage_error(&[], &[("BROWSERBASE_API_KEY", " ")]);
     assert_eq!(code, 3);
-    assert!(sentence.contains("BROWSERBASE_API_KEY") && sentence.contains("keepwatch demo"), "{sentence}");
+    assert!(message.contains("BROWSERBASE_API_KEY") && message.contains("keepwatch demo"), "{message}");
     assert_eq!(usage_error(&[], &[("BROWSERBASE_API_KEY", "two words")]).0, 3);
 }
 
 #[test]
-fn a_word_that_is_nearly_a_command_is_not_asked_for_as_a_session() {
+fn misspelt_command_is_not_an_id() {
     for (word, meant) in [
         ("siumlate", "keepwatch simulate"),
         ("dmeo", "keepwatch demo"),
@@ -46,9 +46,9 @@ fn a_word_that_is_nearly_a_command_is_not_asked_for_as_a_session() {
         ("wiat", "keepwatch wait"),
         ("explian", "keepwatch explain"),
     ] {
-        let (code, sentence) = usage_error(&[word], &[("BROWSERBASE_API_KEY", "k")]);
+        let (code, message) = usage_error(&[word], &[("BROWSERBASE_API_KEY", "k")]);
         assert_eq!(code, 2);
-        assert!(sentence.contains(meant), "{sentence}");
+        assert!(message.contains(meant), "{message}");
     }
     assert_eq!(usage_error(&["histroy"], &[("BROWSERBASE_API_KEY", "k")]).0, 2);
     watch(&["--", "histroy"], &[]);
@@ -58,7 +58,7 @@ fn a_word_that_is_nearly_a_command_is_not_asked_for_as_a_session() {
 }
 
 #[test]
-fn what_watches_without_a_screen_takes_its_options_and_any_word_for_an_id() {
+fn headless_commands_accept_any_id() {
     let vars = [("BROWSERBASE_API_KEY", "k"), ("LANG", "C.UTF-8")];
     let Ok(Config::Events(events)) = config(&["events", "--warn", "2m", "--idle", "1h"], &vars) else {
         panic!()
@@ -80,7 +80,7 @@ fn what_watches_without_a_screen_takes_its_options_and_any_word_for_an_id() {
 }
 
 #[test]
-fn what_is_not_said_of_the_simulated_project_is_left_to_the_scenario() {
+fn simulate_options_default_to_the_scenario() {
     let Ok(Config::Simulate(simulate)) = config(&["simulate"], &[]) else { panic!() };
     assert_eq!((simulate.concurrency, simulate.plan, simulate.release_delay), (None, None, None));
     let args = ["simulate", "--concurrency", "3", "--plan", "free", "--release-delay", "1m"];
@@ -92,40 +92,40 @@ fn what_is_not_said_of_the_simulated_project_is_left_to_the_scenario() {
 }
 
 #[test]
-fn the_look_follows_the_options_then_the_environment() {
-    let look = |args: &[&str], vars: &[(&str, &str)]| {
-        let look = watch(args, vars).screen.appearance;
-        (look.color, look.ascii)
+fn appearance_options_override_the_environment() {
+    let appearance = |args: &[&str], vars: &[(&str, &str)]| {
+        let appearance = watch(args, vars).screen.appearance;
+        (appearance.color, appearance.ascii)
     };
     let utf8 = ("LANG", "de_DE.UTF-8");
-    assert_eq!(look(&[], &[utf8]), (true, false));
-    assert_eq!(look(&[], &[utf8, ("NO_COLOR", "1")]), (false, false));
-    assert_eq!(look(&["--color", "always"], &[utf8, ("NO_COLOR", "1")]), (true, false));
-    assert_eq!(look(&["--color", "never"], &[utf8]), (false, false));
-    assert_eq!(look(&[], &[("LC_ALL", "C"), utf8]), (true, true));
-    assert_eq!(look(&["--ascii"], &[utf8]), (true, true));
-    assert_eq!(look(&[], &[]), (true, true));
+    assert_eq!(appearance(&[], &[utf8]), (true, false));
+    assert_eq!(appearance(&[], &[utf8, ("NO_COLOR", "1")]), (false, false));
+    assert_eq!(appearance(&["--color", "always"], &[utf8, ("NO_COLOR", "1")]), (true, false));
+    assert_eq!(appearance(&["--color", "never"], &[utf8]), (false, false));
+    assert_eq!(appearance(&[], &[("LC_ALL", "C"), utf8]), (true, true));
+    assert_eq!(appearance(&["--ascii"], &[utf8]), (true, true));
+    assert_eq!(appearance(&[], &[]), (true, true));
 }
 
 #[test]
-fn an_owner_key_is_a_path_and_never_one_to_a_secret() {
+fn owner_key_cannot_name_a_secret() {
     let key = watch(&["--owner-key", "run.id"], &[]).screen.owner_key;
     assert_eq!(key.as_ref().map(MetadataPath::raw), Some("run.id"));
-    let (code, sentence) = usage_error(&["--owner-key", "run."], &[("BROWSERBASE_API_KEY", "k")]);
+    let (code, message) = usage_error(&["--owner-key", "run."], &[("BROWSERBASE_API_KEY", "k")]);
     assert_eq!(code, 2);
-    assert!(sentence.contains("--owner-key") && sentence.contains("run.id"), "{sentence}");
+    assert!(message.contains("--owner-key") && message.contains("run.id"), "{message}");
     assert_eq!(usage_error(&["demo", "--owner-key", "api_key"], &[]).0, 2);
 }
 
 #[test]
-fn polls_are_limited_to_four_a_second_unless_the_reader_says_otherwise() {
+fn polls_default_to_four_per_second() {
     let rate = |args: &[&str]| watch(args, &[]).poll_limits.max_rps;
     assert_eq!((rate(&[]), rate(&["--max-rps", "1"]), rate(&["--max-rps=100"])), (4, 1, 100));
     for bad in ["0", "101", "-1", "0.5", "many", ""] {
         assert!(RawArgs::parse(["keepwatch", &format!("--max-rps={bad}")]).is_err(), "{bad}");
     }
     let key = [("BROWSERBASE_API_KEY", "k")];
-    let of = |args: &[&str]| match config(args, &key).unwrap() {
+    let max_rps = |args: &[&str]| match config(args, &key).unwrap() {
         Config::Demo(demo) => demo.poll_limits.max_rps,
         Config::Events(events) => events.poll_limits.max_rps,
         Config::Wait(wait) => wait.poll_limits.max_rps,
@@ -134,23 +134,23 @@ fn polls_are_limited_to_four_a_second_unless_the_reader_says_otherwise() {
     for args in
         [["demo", "--max-rps", "7"].as_slice(), &["events", "--max-rps=7"], &["wait", "--max-rps=7", "s-1"]]
     {
-        assert_eq!(of(args), 7, "{args:?}");
+        assert_eq!(max_rps(args), 7, "{args:?}");
     }
 }
 
 #[test]
-fn a_query_and_a_status_narrow_the_lists_and_say_nothing_of_named_sessions() {
+fn query_and_status_narrow_only_lists() {
     let narrowed = watch(&["--query", "user_metadata['env']:'prod'", "--status", "running"], &[]);
     assert_eq!(narrowed.targets, Targets::OneList(keepwatch_core::session::List::Running));
     assert_eq!(narrowed.query.as_ref().map(Query::raw), Some("user_metadata['env']:'prod'"));
-    for (args, says) in [
+    for (args, expected) in [
         (["--query", "env:prod"].as_slice(), "--query: “env:prod” does not begin"),
         (&["--status", "ERROR"], "--status: “ERROR” can not be watched"),
         (&["--status", "RUNNING", "a-1"], "--status narrows the lists"),
         (&["--query", "user_metadata['env']:'prod'", "a-1"], "--query narrows the lists"),
     ] {
-        let (code, sentence) = usage_error(args, &[("BROWSERBASE_API_KEY", "k")]);
+        let (code, message) = usage_error(args, &[("BROWSERBASE_API_KEY", "k")]);
         assert_eq!(code, 2);
-        assert!(sentence.starts_with(says), "{sentence}");
+        assert!(message.starts_with(expected), "{message}");
     }
 }

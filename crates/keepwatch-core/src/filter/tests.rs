@@ -7,7 +7,7 @@ use crate::session::{Metadata, Region, Session, Status};
 use crate::testing::{id, noon, running_session};
 use crate::text::Untrusted;
 
-/// A record as the fleet would have it.
+/// Returns the record that a session tracker would hold for this session.
 fn record_of_session(session: Session) -> Record {
     let owner = session.metadata.as_ref().and_then(|metadata| metadata.owner(None));
     let mut record = Record::new(session.id.clone(), false);
@@ -29,7 +29,7 @@ fn nightly_session() -> Session {
 }
 
 #[test]
-fn each_form_finds_what_it_says_and_its_negation_what_it_does_not() {
+fn each_term_form_matches_or_negates() {
     let record = record_of_session(nightly_session());
     for (filter, found) in [
         ("", true),
@@ -68,14 +68,14 @@ fn each_form_finds_what_it_says_and_its_negation_what_it_does_not() {
         ("status:run owner:night !region:eu", false),
     ] {
         assert_eq!(
-            Filter::parse(filter).map(|it| it.matches(&FilterRow(&record, ""))),
+            Filter::parse(filter).map(|filter| filter.matches(&FilterRow(&record, ""))),
             Ok(found),
             "{filter}"
         );
         if !filter.trim().is_empty() && !filter.contains(' ') {
             let negated = format!("!{filter}");
             assert_eq!(
-                Filter::parse(&negated).map(|it| it.matches(&FilterRow(&record, ""))),
+                Filter::parse(&negated).map(|filter| filter.matches(&FilterRow(&record, ""))),
                 Ok(!found),
                 "{negated}"
             );
@@ -84,7 +84,7 @@ fn each_form_finds_what_it_says_and_its_negation_what_it_does_not() {
 }
 
 #[test]
-fn a_session_of_which_nothing_is_known_has_but_its_id() {
+fn unknown_session_matches_by_id_only() {
     let record = Record::new(id("awaited"), true);
     for (filter, found) in
         [("await", true), ("keep:no", false), ("status:run", false), ("!status:error", true)]
@@ -94,8 +94,8 @@ fn a_session_of_which_nothing_is_known_has_but_its_id() {
 }
 
 #[test]
-fn a_mistake_is_pointed_at_where_it_is() {
-    for (filter, at, says) in [
+fn mistake_has_range_and_message() {
+    for (filter, at, message) in [
         ("run foo:bar", "foo", "no field “foo”"),
         ("run !foo:bar", "foo", "no field “foo”"),
         ("status:", "status:", "after status:"),
@@ -108,25 +108,25 @@ fn a_mistake_is_pointed_at_where_it_is() {
         ("metadata:x", "metadata", "no field"),
         ("\"\"", "\"\"", "between the quotes"),
     ] {
-        let mistake = Filter::parse(filter).unwrap_err();
-        assert_eq!(filter.get(mistake.range.clone()), Some(at), "{filter}");
-        assert!(mistake.message.contains(says), "{filter}: {}", mistake.message);
+        let error = Filter::parse(filter).unwrap_err();
+        assert_eq!(filter.get(error.range.clone()), Some(at), "{filter}");
+        assert!(error.message.contains(message), "{filter}: {}", error.message);
         assert!(
-            text::width(&mistake.message) <= 76,
-            "it fits the narrowest footer twice: {}",
-            mistake.message
+            text::width(&error.message) <= 76,
+            "too long for two lines of the narrowest footer: {}",
+            error.message
         );
     }
 }
 
 #[test]
-fn a_quote_that_is_still_open_is_read_to_the_end() {
+fn open_quote_extends_to_the_end() {
     let record = record_of_session(Session { status: Status::from_api("TWO WORDS"), ..nightly_session() });
     assert!(Filter::parse("\"two wor").unwrap().matches(&FilterRow(&record, "")));
     assert!(Filter::parse("status:\"two w").unwrap().matches(&FilterRow(&record, "")));
 }
 
-/// What is typed into a filter, in pieces of which it is made.
+/// Generates filters: mostly pieces of the language, sometimes any text.
 fn filter_text() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         3 => proptest::sample::select(vec![
@@ -140,35 +140,35 @@ fn filter_text() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn whatever_is_typed_is_a_filter_or_a_mistake_that_can_be_pointed_at(text in filter_text(), several: bool) {
-        match Filter::parse_for_profiles(&text, several) {
+    fn error_underlines_any_text(text in filter_text(), is_multi_profile: bool) {
+        match Filter::parse_for_profiles(&text, is_multi_profile) {
             Ok(filter) => prop_assert_eq!(filter.text(), &text),
-            Err(mistake) => {
-                prop_assert!(text.get(mistake.range.clone()).is_some(), "{:?} in {:?}", mistake, text);
-                let pointed = mistake.underline(&text);
-                prop_assert_eq!(pointed.lines().count(), 2);
-                prop_assert!(!pointed.contains(|c: char| c.is_control() && c != '\n'));
+            Err(error) => {
+                prop_assert!(text.get(error.range.clone()).is_some(), "{:?} in {:?}", error, text);
+                let underlined = error.underline(&text);
+                prop_assert_eq!(underlined.lines().count(), 2);
+                prop_assert!(!underlined.contains(|c: char| c.is_control() && c != '\n'));
             }
         }
     }
 
     #[test]
-    fn all_terms_hold_and_what_is_negated_does_not(one in filter_text(), other in filter_text()) {
+    fn terms_combine_with_and(one in filter_text(), other in filter_text()) {
         let record = record_of_session(nightly_session());
-        let takes = |text: &str| Filter::parse(text).ok().map(|filter| filter.matches(&FilterRow(&record, "")));
-        // A quote that is left open would take in what follows it.
-        let whole = |text: &str| text.matches('"').count().is_multiple_of(2);
-        if let (Some(first), Some(second), true) = (takes(&one), takes(&other), whole(&one)) {
-            prop_assert_eq!(takes(&format!("{one} {other}")), Some(first && second));
+        let matches = |text: &str| Filter::parse(text).ok().map(|filter| filter.matches(&FilterRow(&record, "")));
+        // An open quote would include the text after it.
+        let is_closed = |text: &str| text.matches('"').count().is_multiple_of(2);
+        if let (Some(first), Some(second), true) = (matches(&one), matches(&other), is_closed(&one)) {
+            prop_assert_eq!(matches(&format!("{one} {other}")), Some(first && second));
         }
         let is_one_term = split_terms(&one).count() == 1 && one.trim_start() == one;
-        if let (Some(found), true) = (takes(&one), is_one_term) {
-            prop_assert_eq!(takes(&format!("!{one}")), Some(!found));
+        if let (Some(found), true) = (matches(&one), is_one_term) {
+            prop_assert_eq!(matches(&format!("!{one}")), Some(!found));
         }
     }
 
     #[test]
-    fn a_session_is_found_by_any_part_of_its_id_in_any_case(from in 0_usize..13, length in 1_usize..13, capitals: bool) {
+    fn any_part_of_id_matches(from in 0_usize..13, length in 1_usize..13, capitals: bool) {
         let record = record_of_session(nightly_session());
         let id = record.id.raw();
         let part: String = id.chars().skip(from).take(length).collect();

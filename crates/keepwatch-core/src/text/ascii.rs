@@ -1,9 +1,10 @@
-//! The look of `--ascii`: each character in as many columns as before, so that a layout stays as it was made.
+//! Text for `--ascii`. Replacements keep the width in columns, so that layouts do not change.
 
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
 
-/// `text` in ASCII: what the program prints by look-alikes, a letter without its marks, and '?' for each other column.
+/// Converts `text` to ASCII of the same width. Symbols that keepwatch prints become look-alikes, ASCII letters lose
+/// their combining marks, and everything else becomes one '?' per column.
 #[must_use]
 pub fn to_ascii(text: &str) -> String {
     let mut ascii = String::with_capacity(text.len());
@@ -38,7 +39,7 @@ fn ascii_lookalike(c: char) -> char {
         '→' | '▶' | '▸' | '▷' | '›' | '»' | '≥' | '▌' | '▐' => '>',
         '←' | '◀' | '◂' | '◁' | '‹' | '«' | '≤' | '⏎' | '↵' => '<',
         '⏸' => '=',
-        // A sparkline's ramp, from little ink to much.
+        // The ramp of a sparkline, from light to dark.
         '▁' | '░' => '.',
         '▂' | '▒' => ':',
         '▃' => '-',
@@ -48,7 +49,7 @@ fn ascii_lookalike(c: char) -> char {
         '▇' | '▓' => '%',
         '█' | '■' | '▀' => '#',
         '▏' | '▎' | '▍' | '▋' | '▊' | '▉' | '▕' => '|',
-        // Lines: light and dashed, heavy and double, upright; what is left of the block is corners and crossings.
+        // Box drawing: light horizontal lines, heavy and double ones, vertical lines, then corners and crossings.
         '─' | '┄' | '┈' | '╌' | '╴' | '╶' => '-',
         '━' | '┅' | '┉' | '╍' | '═' | '╸' | '╺' | '╼' | '╾' => '=',
         '│' | '┃' | '┆' | '┇' | '┊' | '┋' | '╎' | '╏' | '║' | '╵' | '╷' | '╹' | '╻' | '╽' | '╿' => {
@@ -64,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_we_print_becomes_what_looks_like_it() {
+    fn printed_symbols_become_lookalikes() {
         for (text, ascii) in [
             ("● RUNNING ◌ PENDING ✓ COMPLETED ✗ ERROR ⚑ 2", "* RUNNING o PENDING + COMPLETED x ERROR ! 2"),
             ("▌ LEFT ▲ ━━━── ▁▂▃▄▅▆▇█", "> LEFT ^ ===-- .:-=+*%#"),
@@ -78,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_becomes_question_marks_as_wide() {
+    fn question_marks_keep_the_width() {
         for (text, ascii) in
             [("日本 x", "???? x"), ("für", "f?r"), ("fu\u{308}r", "fur"), ("👍🇩🇪", "????"), ("\u{FFFD}", "?")]
         {

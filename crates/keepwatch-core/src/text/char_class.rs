@@ -1,42 +1,42 @@
-//! What becomes of each character of a hostile text, by its category in Unicode.
+//! The action for each character of a hostile text, by Unicode category.
 
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 use unicode_width::UnicodeWidthChar;
 
-/// For control characters, which have a meaning but no look.
+/// The replacement for control characters, which a terminal obeys and does not show.
 const CONTROL_REPLACEMENT: char = '·';
-/// For characters that are invisible, unknown, or look different on every machine.
+/// The replacement for characters that are invisible, unassigned, or differ between machines.
 const REPLACEMENT: char = '\u{FFFD}';
 
-/// What becomes of a character.
+/// An action that sanitises one character.
 pub(super) enum CharAction {
-    /// Shown as it is.
+    /// Show the character unchanged.
     Keep,
-    /// Takes no column of its own, or belongs to what stands before it.
+    /// Attach this mark to the base before it. It takes no column of its own.
     Combine(char),
-    /// Another is shown in its place.
+    /// Show this character instead.
     Replace(char),
-    /// Changes only the look of its neighbours.
+    /// Drop the character. It only changes how its neighbours look.
     Remove,
 }
 
-/// Says what becomes of `c`.
+/// Returns the action for `c`.
 pub(super) fn classify(c: char) -> CharAction {
     use GeneralCategory as Is;
     match c {
         ' '..='~' => CharAction::Keep,
-        // Zero width (non-)joiners: without them Persian is a little less beautiful, and a family stands side by side.
+        // Zero-width joiners and non-joiners. Without them, some Persian letters join, and family emoji split.
         '\u{200C}' | '\u{200D}'
-        // Skin tones: two columns more where a terminal does not know them.
+        // Skin tones. Terminals that do not support them use two more columns.
         | '\u{1F3FB}'..='\u{1F3FF}'
-        // Invisible marks, variation selectors among them.
+        // Invisible marks, including variation selectors.
         | '\u{034F}' | '\u{17B4}' | '\u{17B5}' | '\u{180B}'..='\u{180D}' | '\u{180F}' | '\u{FE00}'..='\u{FE0F}' => {
             CharAction::Remove
         }
-        // Letters by category that show nothing, and the plane of tags and further variation selectors.
+        // Invisible characters that count as letters, and the plane of tags and further variation selectors.
         '\u{115F}' | '\u{1160}' | '\u{3164}' | '\u{FFA0}' | '\u{E0000}'..='\u{E0FFF}' => CharAction::Replace(REPLACEMENT),
         '\u{2800}' => CharAction::Replace(' '), // a Braille pattern without dots
-        // Halfwidth sound marks: libraries differ on whether they take a column; these combine.
+        // Halfwidth sound marks. Libraries disagree on their width, so the combining marks replace them.
         '\u{FF9E}' => CharAction::Combine('\u{3099}'),
         '\u{FF9F}' => CharAction::Combine('\u{309A}'),
         _ => match c.general_category() {
@@ -52,7 +52,7 @@ pub(super) fn classify(c: char) -> CharAction {
             | Is::Unassigned => CharAction::Replace(REPLACEMENT),
             // promise: script-marks, mutant: CharAction::Combine(c) -> CharAction::Remove
             Is::NonspacingMark | Is::SpacingMark | Is::EnclosingMark => CharAction::Combine(c),
-            _ if c.width() == Some(0) => CharAction::Combine(c), // vowels and finals of Hangul that is written in parts
+            _ if c.width() == Some(0) => CharAction::Combine(c), // vowels and finals of decomposed Hangul
             _ => CharAction::Keep,
         },
     }

@@ -1,7 +1,7 @@
-//! Lengths of time and numbers of bytes, in few columns.
+//! Durations and byte counts, in few columns.
 //!
-//! All but [`length`] are floored: a countdown never promises a second that is not there, and texts that tick change together, on
-//! the whole second.
+//! All except [`format_duration`] round down: a countdown never overstates the time left, and all ticking texts change
+//! together, on the whole second.
 
 use std::time::Duration;
 
@@ -9,7 +9,8 @@ const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
 
-/// Time left: "59s", "1m 05s", "5h 08m" (no seconds from an hour on, so that few texts tick), "3d 04h".
+/// Formats the time left: "59s", "1m 05s", "5h 08m", "3d 04h". From one hour on, there are no seconds, so that few
+/// texts change each second.
 #[must_use]
 pub fn format_countdown(left: Duration) -> String {
     match left.as_secs() {
@@ -20,7 +21,7 @@ pub fn format_countdown(left: Duration) -> String {
     }
 }
 
-/// How old something is: "<1m", "12m", "3h 05m", "2d 04h", "731d", "4230y".
+/// Formats an age: "<1m", "12m", "3h 05m", "2d 04h", "731d", "4230y".
 #[must_use]
 pub fn format_age(age: Duration) -> String {
     match age.as_secs() {
@@ -32,8 +33,9 @@ pub fn format_age(age: Duration) -> String {
     }
 }
 
-/// A length as people write it: "45s", "15m", "1h 30m", "1m 30s"; all units that are not zero. To the next
-/// second, as the server's times are a little apart from whole ones; below 10 s to the millisecond ("1s 500ms").
+/// Formats a duration with all units that are not zero: "45s", "15m", "1h 30m", "1m 30s". Below 10 s it is exact to the
+/// millisecond ("1s 500ms"). From 10 s on it rounds to the nearest second, because the server's times deviate slightly
+/// from whole seconds.
 #[must_use]
 pub fn format_duration(d: Duration) -> String {
     let mut left = match d {
@@ -50,7 +52,7 @@ pub fn format_duration(d: Duration) -> String {
     if parts.is_empty() { "0s".to_owned() } else { parts.join(" ") }
 }
 
-/// How long something took: "0.5 s", "2 s", "48 s", "2m 05s", "1h 04m"; "<0.1 s" for what is not nothing.
+/// Formats elapsed time: "<0.1 s", "0.5 s", "2 s", "48 s", "2m 05s", "1h 04m". Only zero is "0 s".
 #[must_use]
 pub fn format_elapsed(d: Duration) -> String {
     let tenths = d.subsec_millis() / 100;
@@ -62,7 +64,8 @@ pub fn format_elapsed(d: Duration) -> String {
     }
 }
 
-/// How far apart two times are, always with a tenth below a minute: "0.0 s", "1.2 s", "14.0 s"; then as a [`format_duration`].
+/// Formats the distance between two times. Below a minute it always has tenths: "0.0 s", "1.2 s", "14.0 s". From a
+/// minute on it is as in [`format_elapsed`].
 #[must_use]
 pub fn format_tenths(d: Duration) -> String {
     if d.as_secs() < MINUTE {
@@ -72,7 +75,7 @@ pub fn format_tenths(d: Duration) -> String {
     }
 }
 
-/// How long a request took: "<1 ms", "84 ms", and from a second on as a [`format_duration`].
+/// Formats the duration of a request: "<1 ms", "84 ms", and from a second on as in [`format_elapsed`].
 #[must_use]
 pub fn format_latency(d: Duration) -> String {
     match d.as_millis() {
@@ -82,14 +85,14 @@ pub fn format_latency(d: Duration) -> String {
     }
 }
 
-/// Bytes in units of a thousand, at most 8 columns: "0 B", "31 kB", "1.1 MB", "18.2 MB", "182 MB", "1.25 GB".
+/// Formats bytes in decimal units, in at most 8 columns: "0 B", "31 kB", "1.1 MB", "18.2 MB", "182 MB", "1.25 GB".
 ///
-/// Negative ones, which the API should never send, are shown as they are.
+/// A negative number, which the API should never send, keeps its sign.
 #[must_use]
 pub fn format_bytes(n: i64) -> String {
     let sign = if n < 0 { "-" } else { "" };
     let n = n.unsigned_abs();
-    // The unit, and how many decimals it may have beside one digit; larger units are worth more of them.
+    // Each unit with its number of decimals after a single digit.
     let units: [(u64, &str, u32); 6] = [
         (1_000_000_000_000_000_000, "EB", 2),
         (1_000_000_000_000_000, "PB", 2),
@@ -126,14 +129,14 @@ mod tests {
     }
 
     #[test]
-    fn an_age_fits_its_column_even_of_centuries() {
-        for (days, shown) in [(99, "99d 00h"), (100, "100d"), (37_216, "37216d"), (703_090, "1926y")] {
-            assert_eq!(format_age(Duration::from_secs(days * DAY)), shown);
+    fn ages_of_centuries_fit_their_column() {
+        for (days, text) in [(99, "99d 00h"), (100, "100d"), (37_216, "37216d"), (703_090, "1926y")] {
+            assert_eq!(format_age(Duration::from_secs(days * DAY)), text);
         }
     }
 
     #[test]
-    fn countdowns_are_floored_and_show_no_seconds_from_an_hour_on() {
+    fn countdowns_round_down() {
         let cases: &[(u64, &str)] = &[
             (0, "0s"),
             (999, "0s"),
@@ -152,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn ages_show_minutes() {
+    fn ages_have_no_seconds() {
         let cases: &[(u64, &str)] = &[
             (0, "<1m"),
             (59_999, "<1m"),
@@ -165,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_are_written_as_people_write_timeouts() {
+    fn durations_skip_zero_units() {
         let cases: &[(u64, &str)] = &[
             (0, "0s"),
             (1500, "1s 500ms"),
@@ -182,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn spans_have_a_decimal_below_ten_seconds() {
+    fn elapsed_time_below_ten_seconds_has_tenths() {
         let cases: &[(u64, &str)] = &[
             (0, "0 s"),
             (40, "<0.1 s"),
@@ -209,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_take_the_largest_unit_and_few_digits() {
+    fn bytes_use_the_largest_unit() {
         for (n, text) in [
             (0, "0 B"),
             (412, "412 B"),

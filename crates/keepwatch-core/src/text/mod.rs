@@ -1,15 +1,15 @@
-//! What a terminal may be shown: text from the network made safe, secrets masked, lengths, ages and bytes in words.
+//! Text for a terminal: sanitises text from the network, redacts secrets, formats durations and bytes, measures widths.
 //!
-//! Everything that came over the network, URLs and headers too, is [`Untrusted`] from decoding on, and becomes a
-//! `String` for an output only here:
+//! Decoding turns all text from the network, including URLs and headers, into [`Untrusted`]. Only this module turns it
+//! into a `String` for output:
 //!
 //! ```text
-//!   network ──► Untrusted ──shown(columns), line()──► String ──► screen, plain output, errors
-//!                   └──────raw()──► JSON ──json_for_terminal()──► a terminal
+//!   network ──► Untrusted ──sanitise(columns), sanitise_line()──► String ──► screen, plain output, errors
+//!                   └──────raw()──► JSON ──escape_json_for_terminal()──► a terminal
 //! ```
 //!
-//! Pure: no IO, no clock, and nothing of the screen's library. Widths are those of terminals without special care
-//! for ligatures: the sum over grapheme clusters, which is also how the screen's library places them.
+//! Pure: no I/O, no clock, no ratatui. The width of a text is the sum of its grapheme clusters' widths, without
+//! ligatures. ratatui places clusters the same way.
 
 mod ascii;
 mod char_class;

@@ -1,7 +1,7 @@
-//! Secrets inside a text: in the parameters of a URL, and as keys wherever they stand.
+//! Redaction of secrets inside text: URL parameters, labelled values, bearer tokens, passwords and API keys.
 //!
-//! The last line of defence, for text whose origin is not known to be clean; a secret that is known to be one is a
-//! [`Secret`](crate::session::Secret) instead. It rather masks too much.
+//! This is the last line of defence, for text that may contain a secret. Known secrets are
+//! [`Secret`](crate::session::Secret)s instead. In doubt, it redacts too much.
 
 use std::borrow::Cow;
 
@@ -9,36 +9,39 @@ use serde_json::Value;
 
 const REDACTED: &str = "••••";
 
-/// `signingKey`, `apiKey`, `api_key`, `token` and `key`, and whatever else ends so; also inside another URL's parameter.
+/// Endings of parameter names before a secret: `signingKey`, `apiKey`, `api_key`, `token`, `key` and others. `%3d` is
+/// the '=' of a URL inside another URL's parameter, and `":` ends the name of a JSON member.
 const PARAMETER_ENDINGS: [&str; 6] = ["key=", "token=", "key%3d", "token%3d", "key\":", "token\":"];
 const API_KEY_PREFIXES: [&str; 2] = ["bb_live_", "bb_test_"];
-/// Names of secrets that stand before a colon, too.
+/// Names of secrets that can also end in a colon.
 const SECRET_LABELS: [&str; 5] = ["signingkey", "signing_key", "apikey", "api_key", "token"];
-/// What follows is a token, if it is as long as one and has a digit: “the bearer token” is none.
+/// The prefix of a bearer token. The next word is a token if it is long enough and has a digit, unlike the next word in
+/// "the bearer token".
 const BEARER_PREFIX: &str = "bearer ";
 const MIN_TOKEN_LENGTH: usize = 8;
 const SCHEME_END: &str = "://";
 
-/// Whatever is masked has one of these before it or in it: ids and names, of which a list has thousands, have none.
+/// True if `byte` occurs in a secret or before it. Most ids and names have no such byte, and a list has thousands of
+/// them.
 fn is_secret_marker(byte: u8) -> bool {
     matches!(byte, b'=' | b'%' | b'"' | b':' | b' ' | b'_')
 }
 
-/// `text` with '••••' in the place of each secret: the values of `signingKey=`, `apiKey=`, `api_key=`, `token=` and
-/// `key=`, up to `&`, `#`, a space or a quote, bearer tokens, the passwords of URLs, and whole API keys. Capital letters or small ones are the same.
+/// Replaces each secret in `text` with '••••': the values of `signingKey=`, `apiKey=`, `api_key=`, `token=` and `key=`
+/// up to `&`, `#`, a space or a quote; bearer tokens; passwords in URLs; and whole API keys. Ignores case.
 #[must_use]
 pub fn redact(text: &str) -> Cow<'_, str> {
     if !text.bytes().any(is_secret_marker) {
         return text.into();
     }
     let mut safe = String::with_capacity(text.len());
-    let mut rest = text;
+    let mut remaining = text;
     loop {
-        let (visible_bytes, secret_bytes) = match_secret(rest);
+        let (visible_bytes, secret_bytes) = match_secret(remaining);
         let (Some(shown), Some(after)) =
-            (rest.get(..visible_bytes), rest.get(visible_bytes + secret_bytes..))
+            (remaining.get(..visible_bytes), remaining.get(visible_bytes + secret_bytes..))
         else {
-            return safe.into(); // unreachable: both ends are those of characters
+            return safe.into(); // unreachable: both lengths end at a character
         };
         safe.push_str(shown);
         if secret_bytes > 0 {
@@ -47,71 +50,75 @@ pub fn redact(text: &str) -> Cow<'_, str> {
         if after.is_empty() {
             return safe.into();
         }
-        rest = after;
+        remaining = after;
     }
 }
 
-/// How many bytes of `rest` may be shown, and how many after them are a secret: of a secret if it begins with
-/// one, and else of one character.
-fn match_secret(rest: &str) -> (usize, usize) {
-    let starts = |with: &&&str| rest.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with));
+/// Returns the number of visible bytes at the start of `remaining` and the number of secret bytes after them. Looks
+/// only for a secret at the start. Without one, the first character is visible and nothing is secret.
+fn match_secret(remaining: &str) -> (usize, usize) {
+    let starts =
+        |with: &&&str| remaining.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with));
     if let Some(name) = PARAMETER_ENDINGS.iter().find(starts) {
-        let value = rest.get(name.len()..).unwrap_or_default();
+        let value = remaining.get(name.len()..).unwrap_or_default();
         let is_json_member = name.ends_with(':');
         let unquoted = value.trim_start_matches(|c| matches!(c, '"' | '\'') || is_json_member && c == ' ');
         return (name.len() + value.len() - unquoted.len(), secret_length(unquoted));
     }
-    if let Some(found) = match_labelled_secret(rest) {
+    if let Some(found) = match_labelled_secret(remaining) {
         return found;
     }
     if starts(&&BEARER_PREFIX) {
-        let token = secret_length(rest.get(BEARER_PREFIX.len()..).unwrap_or_default());
+        let token = secret_length(remaining.get(BEARER_PREFIX.len()..).unwrap_or_default());
         let word =
-            rest.get(BEARER_PREFIX.len()..BEARER_PREFIX.len().saturating_add(token)).unwrap_or_default();
+            remaining.get(BEARER_PREFIX.len()..BEARER_PREFIX.len().saturating_add(token)).unwrap_or_default();
         let is_token = word.len() >= MIN_TOKEN_LENGTH && word.contains(|c: char| c.is_ascii_digit());
         return (BEARER_PREFIX.len(), if is_token { token } else { 0 });
     }
-    if let Some((before, password)) = rest.strip_prefix(SCHEME_END).and_then(match_url_password) {
+    if let Some((before, password)) = remaining.strip_prefix(SCHEME_END).and_then(match_url_password) {
         return (SCHEME_END.len().saturating_add(before), password);
     }
     match API_KEY_PREFIXES.iter().find(starts) {
-        Some(prefix) if secret_length(rest) > prefix.len() => (0, secret_length(rest)),
-        _ => (rest.chars().next().map_or(0, char::len_utf8), 0),
+        Some(prefix) if secret_length(remaining) > prefix.len() => (0, secret_length(remaining)),
+        _ => (remaining.chars().next().map_or(0, char::len_utf8), 0),
     }
 }
 
-/// A secret's name and its value as programs write them down: `signingKey: x`, `'apiKey': 'x'`, also with escaped quotes.
-fn match_labelled_secret(rest: &str) -> Option<(usize, usize)> {
-    let is_prefix = |name: &&&str| rest.get(..name.len()).is_some_and(|it| it.eq_ignore_ascii_case(name));
+/// Matches the name and value of a secret in a program's output: `signingKey: x`, `'apiKey': 'x'`, also with escaped
+/// quotes. Returns the visible and the secret bytes, as [`match_secret`] does.
+fn match_labelled_secret(remaining: &str) -> Option<(usize, usize)> {
+    let is_prefix =
+        |name: &&&str| remaining.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
     let name = SECRET_LABELS.iter().find(is_prefix)?;
     let quote = |c: char| matches!(c, '"' | '\'' | '\\');
-    let after = rest.get(name.len()..)?.trim_start_matches(quote).trim_start_matches(' ');
+    let after = remaining.get(name.len()..)?.trim_start_matches(quote).trim_start_matches(' ');
     let value = after.strip_prefix([':', '='])?.trim_start_matches(' ').trim_start_matches(quote);
-    Some((rest.len().saturating_sub(value.len()), secret_length(value)))
+    Some((remaining.len().saturating_sub(value.len()), secret_length(value)))
 }
 
-/// In what follows a URL's scheme: how much stands before the password of `user:password@host`, and how long that is.
-fn match_url_password(rest: &str) -> Option<(usize, usize)> {
+/// Returns the number of bytes before the password and its length, in text of the form `user:password@host`.
+fn match_url_password(remaining: &str) -> Option<(usize, usize)> {
     let ends_authority = |c: char| matches!(c, '/' | '?' | '#' | '"' | '\'' | '\\') || c.is_whitespace();
-    let authority = rest.get(..rest.find(ends_authority).unwrap_or(rest.len()))?;
+    let authority = remaining.get(..remaining.find(ends_authority).unwrap_or(remaining.len()))?;
     let (user, _) = authority.rsplit_once('@')?;
     let (name, password) = user.split_once(':')?;
     Some((name.len().saturating_add(1), password.len()))
 }
 
-/// Where a secret that `text` begins with ends.
+/// Returns the length of the secret at the start of `text`, in bytes.
 fn secret_length(text: &str) -> usize {
     text.find(|c: char| matches!(c, '&' | '#' | '"' | '\'') || c.is_whitespace()).unwrap_or(text.len())
 }
 
-/// Whether a field of this name holds a secret, whatever its value looks like: `signing_key`, `apiKey`, `token`.
+/// True if a field with this name holds a secret, whatever its value: `signing_key`, `apiKey`, `token`.
 #[must_use]
 pub fn is_secret_name(name: &str) -> bool {
     let bare: String = name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_lowercase();
     ["signingkey", "apikey", "token", "secret", "password"].iter().any(|end| bare.ends_with(end))
 }
 
-/// Masks every text in `value`, names of members too, and all that stands below a [secret name](is_secret_name).
+/// Redacts every text in `value`, including member names. The value of a member with a [secret name](is_secret_name) is
+/// replaced as a whole.
 pub fn redact_values(value: &mut Value) {
     match value {
         Value::String(text) => *text = redact(text).into_owned(),
@@ -125,7 +132,7 @@ pub fn redact_values(value: &mut Value) {
                 }
                 let mut name = redact(&name).into_owned();
                 while map.contains_key(&name) {
-                    name.push_str(REDACTED); // two secrets as names are two members still
+                    name.push_str(REDACTED); // keeps both members if both names were redacted
                 }
                 map.insert(name, value);
             }
@@ -139,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_that_is_looked_for_has_a_sign_without_which_nothing_is() {
+    fn every_pattern_contains_a_marker() {
         for pattern in
             PARAMETER_ENDINGS.into_iter().chain(API_KEY_PREFIXES).chain([BEARER_PREFIX, SCHEME_END])
         {
@@ -148,12 +155,12 @@ mod tests {
     }
 
     #[test]
-    fn a_member_of_a_json_text_is_masked_as_a_parameter_is() {
+    fn json_members_are_redacted() {
         assert_eq!(redact(r#"{"signingKey": "abc","b":1}"#), r#"{"signingKey": "••••","b":1}"#);
     }
 
     #[test]
-    fn a_secret_is_masked_in_whatever_way_a_program_writes_it_down() {
+    fn labelled_secrets_are_redacted() {
         for (text, safe) in [
             ("{'signingKey': 'abc', 'a': 1}", "{'signingKey': '••••', 'a': 1}"),
             ("signingKey: abc then", "signingKey: •••• then"),
@@ -166,16 +173,16 @@ mod tests {
     }
 
     #[test]
-    fn values_are_masked_by_their_names_and_by_their_looks() {
+    fn json_values_are_redacted() {
         let json = r#"{"url":"wss://c/?signing\u004bey=abc","signing_key":"abc","run":{"apiKey":{"a":"abc"}},"env":"prod"}"#;
         let mut value: Value = serde_json::from_str(json).unwrap();
         redact_values(&mut value);
-        let masked = value.to_string();
-        assert!(!masked.contains("abc") && masked.contains("prod"), "{masked}");
+        let redacted = value.to_string();
+        assert!(!redacted.contains("abc") && redacted.contains("prod"), "{redacted}");
     }
 
     #[test]
-    fn the_values_of_secret_parameters_are_masked_and_the_rest_is_kept() {
+    fn only_secret_parameters_are_redacted() {
         for (text, safe) in [
             ("", ""),
             ("nothing of the kind, über alles", "nothing of the kind, über alles"),
@@ -197,17 +204,17 @@ mod tests {
     }
 
     #[test]
-    fn a_name_can_be_the_secret_and_no_member_is_lost_by_that() {
+    fn members_with_redacted_names_are_kept() {
         let json = r#"{"bb_live_abc":1,"bb_live_def":{"wss://c/?signingKey=abc":2},"plain":3}"#;
         let mut value: Value = serde_json::from_str(json).unwrap();
         redact_values(&mut value);
-        let masked = value.to_string();
-        assert!(!masked.contains("abc") && !masked.contains("def"), "{masked}");
-        assert!(["1", "2", "3"].iter().all(|number| masked.contains(number)), "{masked}");
+        let redacted = value.to_string();
+        assert!(!redacted.contains("abc") && !redacted.contains("def"), "{redacted}");
+        assert!(["1", "2", "3"].iter().all(|number| redacted.contains(number)), "{redacted}");
     }
 
     #[test]
-    fn bearer_tokens_and_the_passwords_of_urls_are_masked_and_words_are_not() {
+    fn bearer_tokens_and_passwords_are_redacted() {
         for (text, safe) in [
             ("Authorization: Bearer abcdef12 then", "Authorization: Bearer •••• then"),
             ("{\"auth\":\"bearer eyJhbGciOi.J9\"}", "{\"auth\":\"bearer ••••\"}"),
@@ -221,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_api_keys_are_masked_wherever_they_stand() {
+    fn api_keys_are_redacted_anywhere() {
         for (text, safe) in [
             ("X-BB-API-Key: bb_live_Ab-9_z and on", "X-BB-API-Key: •••• and on"),
             ("\"BB_TEST_xyz\"", "\"••••\""),

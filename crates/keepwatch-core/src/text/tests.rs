@@ -1,4 +1,4 @@
-//! What holds for every text and every number.
+//! Properties that hold for every text and every number.
 
 use std::time::Duration;
 
@@ -20,7 +20,8 @@ fn is_hostile(c: char) -> bool {
     ) || matches!(c, '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}' | '\u{fe00}'..='\u{fe0f}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// Text in which the difficult neighbours are frequent: marks, joiners, conjuncts, ligatures, flags, jamo, prefixes.
+/// Generates text with many characters that affect their neighbours: marks, joiners, conjuncts, ligatures, flags, jamo,
+/// prefixes.
 fn difficult_text() -> impl Strategy<Value = String> {
     let c = prop_oneof![
         4 => any::<char>(),
@@ -45,19 +46,23 @@ fn difficult_text() -> impl Strategy<Value = String> {
     proptest::collection::vec(c, 0..80).prop_map(String::from_iter)
 }
 
-/// Asserts that `raw` can be shown: without hostile characters, no wider than `columns`, and the same if shown again.
+/// Asserts that sanitised `raw` has no hostile characters, is at most `columns` wide, and does not change if it is
+/// sanitised again.
 fn assert_safe(raw: &str, columns: usize) {
     let safe = sanitise(raw, columns);
     assert!(!safe.contains(is_hostile), "{raw:?} gave {safe:?}");
     assert!(width(&safe) <= columns, "{raw:?} gave {safe:?}");
-    assert!(safe.width() <= width(&safe), "{raw:?} gave {safe:?}, wider as a whole than in clusters");
+    assert!(
+        safe.width() <= width(&safe),
+        "{raw:?} gave {safe:?}, which is wider than the sum of its clusters"
+    );
     assert_eq!(sanitise(&safe, columns), safe, "{raw:?}");
     assert_eq!(truncate(&safe, columns), safe, "{raw:?}");
 }
 
 #[test]
-fn every_character_is_safe_alone_and_on_a_base() {
-    // The planes in which something is assigned, and the one of tags; the rest is alike.
+fn every_character_is_safe() {
+    // All planes with assigned characters, and the plane of tags. The other planes behave alike.
     for c in ('\0'..='\u{3ffff}').chain('\u{dfff0}'..='\u{e0fff}').chain(['\u{f0000}', char::MAX]) {
         assert_safe(c.encode_utf8(&mut [0; 4]), 8);
         assert_safe(&String::from_iter(['a', c, c, 'b']), 3);
@@ -66,18 +71,18 @@ fn every_character_is_safe_alone_and_on_a_base() {
 
 proptest! {
     #[test]
-    fn every_text_is_safe_at_every_width(raw in difficult_text(), columns in 0_usize..100) {
+    fn any_text_is_safe_at_any_width(raw in difficult_text(), columns in 0_usize..100) {
         assert_safe(&raw, columns);
     }
 
     #[test]
-    fn what_is_not_cut_keeps_a_base_for_each_mark(raw in difficult_text()) {
+    fn sanitised_text_never_starts_with_a_mark(raw in difficult_text()) {
         let safe = sanitise(&raw, usize::MAX);
         prop_assert!(!safe.starts_with(|c: char| c.general_category() == Is::NonspacingMark), "{:?}", safe);
     }
 
     #[test]
-    fn ascii_is_ascii_and_as_wide(raw in difficult_text()) {
+    fn ascii_keeps_the_width(raw in difficult_text()) {
         let safe = sanitise(&raw, 60);
         let ascii = to_ascii(&safe);
         prop_assert!(ascii.is_ascii());
@@ -85,7 +90,7 @@ proptest! {
     }
 
     #[test]
-    fn wrapped_lines_fit_and_lose_no_word(raw in difficult_text(), columns in 2_usize..40) {
+    fn wrapping_loses_no_word(raw in difficult_text(), columns in 2_usize..40) {
         let safe = sanitise(&raw, usize::MAX);
         let lines = wrap(&safe, columns);
         prop_assert!(lines.iter().all(|line| width(line) <= columns), "{:?}", lines);
@@ -95,7 +100,7 @@ proptest! {
     }
 
     #[test]
-    fn json_for_a_terminal_is_safe_and_the_same(raw in difficult_text()) {
+    fn escaped_json_is_safe(raw in difficult_text()) {
         let json = serde_json::to_string_pretty(&[&raw]).unwrap();
         let safe = escape_json_for_terminal(&json);
         prop_assert!(!safe.contains(|c| c != '\n' && is_hostile(c)), "{:?}", safe);
@@ -103,7 +108,7 @@ proptest! {
     }
 
     #[test]
-    fn no_secret_is_left(
+    fn redaction_leaves_no_secret(
         before in ".{0,40}",
         name in proptest::sample::select(vec!["signingKey=", "apiKey=", "api_key=", "token=", "key=", "key%3D", "bb_live_", "bb_test_"]),
         capitals: u16,
@@ -122,7 +127,7 @@ proptest! {
     }
 
     #[test]
-    fn unique_lengths_tell_ids_apart(ids in proptest::collection::hash_set("[a-c]{0,14}", 0..12)) {
+    fn unique_prefixes_distinguish_ids(ids in proptest::collection::hash_set("[a-c]{0,14}", 0..12)) {
         let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
         let lengths = unique_prefix_lengths(&ids);
         for (one, length) in ids.iter().zip(&lengths) {
@@ -134,7 +139,7 @@ proptest! {
     }
 
     #[test]
-    fn every_number_has_a_text(n: i64, secs: u64, nanos in 0_u32..1_000_000_000) {
+    fn every_number_can_be_formatted(n: i64, secs: u64, nanos in 0_u32..1_000_000_000) {
         prop_assert!(width(&format_bytes(n)) <= 8, "{}", format_bytes(n));
         for d in [Duration::new(secs, nanos), Duration::from_nanos(secs), Duration::MAX] {
             for format in [format_countdown, format_age, format_duration, format_elapsed, format_latency] {

@@ -1,8 +1,8 @@
-//! Text from the network, and the only ways in which it reaches a terminal.
+//! Text from the network, and the only functions that make it fit for a terminal.
 //!
-//! A terminal obeys some characters (ESC, C1), lets others reorder a row (bidi), hide in it (zero width, tags, fillers)
-//! or pile up in one cell (combining marks). All of them are replaced, dropped or limited here, whatever they would
-//! have meant; letters of every script stay, right-to-left ones too.
+//! A terminal obeys some characters (ESC, C1). Others reorder a row (bidi), hide in it (zero width, tags, fillers) or
+//! pile up in one cell (combining marks). This module replaces, drops or limits all of them. Letters of every script
+//! stay, including right-to-left ones.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -15,56 +15,56 @@ use super::char_class::{CharAction, classify};
 use super::redact::redact;
 use super::width::truncate_prefix;
 
-/// The most columns that [`Untrusted::sanitise_line`] gives.
+/// The maximum width of a line from [`Untrusted::sanitise_line`], in columns.
 pub const MAX_LINE_COLUMNS: usize = 1000;
 
-/// Where a mark begins a text, it would fall on what we printed before.
+/// The base for marks at the start of a text. Without it they would combine with the text printed before.
 const DOTTED_CIRCLE: char = '◌';
 
-/// Marks that one base may carry. Vietnamese needs 2, Hebrew with its points 3.
+/// The maximum number of marks on one base. Vietnamese needs 2, pointed Hebrew needs 3.
 // promise: marks-per-letter, mutant: = 4 -> = 255
 const MAX_MARKS: u8 = 4;
-/// Characters that one cluster may have: consonants joined by viramas are one cluster without end, and in Khmer one
-/// column wide at any length. A long one in a real word, कार्त्स्न्य, has 9.
+/// The maximum number of characters in one cluster. Consonants joined by viramas form one cluster of any length, which
+/// in Khmer is always one column wide. A long cluster of a real word, कार्त्स्न्य, has 9.
 const MAX_CLUSTER_CHARS: usize = 16;
-/// Characters read for each column asked for. What needs more is padding, and is cut. More than a cluster may have, so
-/// that what was shown once is always read whole.
+/// The number of characters to read per column. A text that needs more is padding and is truncated. The limit is
+/// greater than [`MAX_CLUSTER_CHARS`], so that text sanitised once is always read completely.
 const MAX_CHARS_PER_COLUMN: usize = 32;
 
 /// Text from the network.
 ///
-/// It has no `Display`, so that it cannot be printed by mistake; its `Debug` is sanitised and masked.
+/// There is no `Display`, so that nothing prints it by mistake. `Debug` is sanitised and redacted.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Untrusted(Arc<str>);
 
 impl Untrusted {
-    /// Takes the text as it came.
+    /// Wraps the received text unchanged.
     #[must_use]
     pub fn new(raw: impl Into<Arc<str>>) -> Self {
         Self(raw.into())
     }
 
-    /// The text as it came: for requests, comparison and JSON only, never for a terminal.
+    /// Returns the received text, for requests, comparisons and JSON only. Never print it.
     #[must_use]
     pub fn raw(&self) -> &str {
         &self.0
     }
 
-    /// Whether nothing came. (A text of invisible characters is not empty.)
+    /// True if the received text is empty. A text of invisible characters is not empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The text [`sanitise`] in at most `columns`, with what looks like a secret [`redact`]: people do put connect URLs
-    /// into their metadata.
+    /// Returns the text [sanitised](sanitise) in at most `columns`, with secrets [redacted](redact), because people put
+    /// connect URLs into metadata.
     #[must_use]
     pub fn sanitise(&self, columns: usize) -> String {
         let max_chars = columns.saturating_add(2).saturating_mul(MAX_CHARS_PER_COLUMN);
         let end = self.0.char_indices().nth(max_chars).map_or(self.0.len(), |(end, _)| end);
         let text = sanitise(&redact(self.0.get(..end).unwrap_or_default()), columns);
-        // What is not shown may have stood in the middle of a secret.
+        // Sanitising can join the parts of a secret that an invisible character had split.
         match redact(&text) {
             // promise: masked-twice, mutant: safe != text -> safe == text
             Cow::Owned(safe) if safe != text => sanitise(&safe, columns),
@@ -72,15 +72,14 @@ impl Untrusted {
         }
     }
 
-    /// The whole text on one line, for plain output and errors; cut at [`MAX_LINE_COLUMNS`].
+    /// Returns the text on one line of at most [`MAX_LINE_COLUMNS`], for plain output and errors.
     #[must_use]
     pub fn sanitise_line(&self) -> String {
         self.sanitise(MAX_LINE_COLUMNS)
     }
 }
 
-/// Whether `raw` would be shown as it is, in whatever width: it has nothing that a terminal or a shell, into which it
-/// may be pasted, could take for more than text.
+/// True if [`sanitise`] would not change `raw` at any width. Such a text is also safe to paste into a terminal.
 #[must_use]
 pub fn is_printable(raw: &str) -> bool {
     sanitise(raw, usize::MAX) == raw
@@ -92,15 +91,16 @@ impl fmt::Debug for Untrusted {
     }
 }
 
-/// `raw` as a terminal may be shown it: one line of at most `columns`, ending in '…' where it was cut.
+/// Makes `raw` safe for a terminal: returns one line of at most `columns`, which ends in '…' if it was truncated.
 ///
-/// Total, idempotent, and as quick for a megabyte as for a line: it reads no further than the columns can need.
+/// Never fails and is idempotent. Reads only as many characters as the columns can need, so a megabyte costs no more
+/// than a line.
 #[must_use]
 pub fn sanitise(raw: &str, columns: usize) -> String {
     sanitise_chars(&mut raw.chars(), columns)
 }
 
-/// [`shown`], from an iterator whose rest says how far it was read.
+/// Sanitises characters of an iterator, as [`sanitise`] does. The iterator keeps the characters that were not read.
 fn sanitise_chars(raw: &mut impl Iterator<Item = char>, columns: usize) -> String {
     if columns == 0 {
         return String::new();
@@ -129,8 +129,8 @@ fn sanitise_chars(raw: &mut impl Iterator<Item = char>, columns: usize) -> Strin
     truncate_prefix(&bounded, columns, raw.next().is_some())
 }
 
-/// A cluster, or as much of it as may be, with a sign that there was more. (Dropping the rest would let the next
-/// cluster grow onto it.)
+/// Returns a cluster, truncated to [`MAX_CLUSTER_CHARS`] and followed by U+FFFD if it is longer. Without that
+/// character, the next cluster could join the truncated one.
 fn limit_cluster(cluster: &str) -> [&str; 2] {
     let end = cluster.char_indices().nth(MAX_CLUSTER_CHARS).map(|(end, _)| end);
     match end.and_then(|end| cluster.get(..end)) {
@@ -139,8 +139,8 @@ fn limit_cluster(cluster: &str) -> [&str; 2] {
     }
 }
 
-/// A JSON document, already serialised, for a terminal: the same document, with every character that [`sanitise`]
-/// would not show escaped. Line feeds stay, as pretty printing puts them between values.
+/// Escapes every character of a serialised JSON document that [`sanitise`] would change. The result is the same
+/// document, safe for a terminal. Line feeds stay, because pretty printing puts them between values.
 #[must_use]
 pub fn escape_json_for_terminal(json: &str) -> String {
     let mut safe = String::with_capacity(json.len());
@@ -165,11 +165,12 @@ pub fn escape_json_for_terminal(json: &str) -> String {
     safe
 }
 
-/// How many marks the last base carries.
+/// The number of marks on the last base.
 #[derive(Default)]
 struct MarkCounter(u8);
 
 impl MarkCounter {
+    /// Counts one more mark. Returns true if the base may carry it.
     fn try_add(&mut self) -> bool {
         let fits = self.0 < MAX_MARKS;
         self.0 = self.0.saturating_add(1);
@@ -182,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_that_a_terminal_obeys_or_hides_is_shown() {
+    fn hostile_characters_are_replaced_or_removed() {
         for (raw, safe) in [
             ("\u{1b}[31mRED", "·[31mRED"),
             ("\u{1b}]52;c;AAAA\u{7}", "·]52;c;AAAA·"),
@@ -204,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn the_words_of_every_script_are_shown_as_they_are() {
+    fn words_of_every_script_are_unchanged() {
         for text in [
             "plain ASCII, ~all of it!",
             "Zürich, naïve, Việt Nam, ti\u{302}\u{301}ng",
@@ -224,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn emoji_lose_what_terminals_disagree_about() {
+    fn emoji_lose_ambiguous_modifiers() {
         for (raw, safe) in [
             ("👍🏽", "👍"),
             ("👨\u{200d}👩\u{200d}👧", "👨👩👧"),
@@ -237,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn four_marks_are_carried_and_a_base_is_given_to_those_that_have_none() {
+    fn marks_are_limited_to_four_per_base() {
         let pile = "\u{301}".repeat(2000);
         assert_eq!(
             sanitise(&format!("a{}b", "\u{301}".repeat(50)), 80),
@@ -250,13 +251,13 @@ mod tests {
     }
 
     #[test]
-    fn a_cluster_without_end_is_cut_with_a_sign() {
+    fn endless_cluster_is_truncated() {
         let chain = "ក\u{17d2}".repeat(20);
         assert_eq!(sanitise(&format!("{chain} b"), 80), format!("{}� b", "ក\u{17d2}".repeat(8)));
     }
 
     #[test]
-    fn what_does_not_fit_is_cut_with_a_mark() {
+    fn truncated_text_ends_in_an_ellipsis() {
         assert_eq!(sanitise("checkout-e2e", 8), "checkou…");
         assert_eq!(sanitise("日本語", 4), "日…");
         assert_eq!(sanitise("a\u{1b}", 1), "…");
@@ -267,33 +268,33 @@ mod tests {
     }
 
     #[test]
-    fn a_megabyte_is_read_no_further_than_its_columns_need() {
+    fn reading_stops_after_the_needed_characters() {
         for unit in ["a", "\u{301}", "\u{200d}", "ក\u{17d2}", "\u{1161}", "\u{d4e}", "日"] {
             let raw = format!("a{}", unit.repeat((1 << 20) / unit.len()));
-            let mut rest = raw.chars();
-            let safe = sanitise_chars(&mut rest, 40);
+            let mut unread = raw.chars();
+            let safe = sanitise_chars(&mut unread, 40);
             assert!(safe.ends_with('…'), "{safe:?}");
-            assert!(raw.len() - rest.as_str().len() <= 41 * MAX_CHARS_PER_COLUMN * 4 + 4, "{unit:?}");
+            assert!(raw.len() - unread.as_str().len() <= 41 * MAX_CHARS_PER_COLUMN * 4 + 4, "{unit:?}");
         }
     }
 
     #[test]
-    fn what_is_not_shown_hides_no_secret() {
+    fn invisible_characters_hide_no_secret() {
         for raw in ["bb_live\u{200d}_cAnArY7", "bb_\u{fe0f}live_cAnArY7", "x?signingKe\u{200d}y=cAnArY7"] {
-            let shown = Untrusted::new(raw).sanitise(80);
-            assert!(!shown.contains("cAnArY7") && shown.contains("••••"), "{shown}");
+            let safe = Untrusted::new(raw).sanitise(80);
+            assert!(!safe.contains("cAnArY7") && safe.contains("••••"), "{safe}");
         }
         assert_eq!(Untrusted::new("a=\u{200d}b").sanitise(80), sanitise("a=\u{200d}b", 80));
     }
 
     #[test]
-    fn debug_is_sanitised_and_masked() {
+    fn debug_is_sanitised_and_redacted() {
         let raw = Untrusted::new("\u{1b}]0;x\u{202e} wss://c/?signingKey=abc");
         assert_eq!(format!("{raw:?}"), "Untrusted(\"·]0;x� wss://c/?signingKey=••••\")");
     }
 
     #[test]
-    fn it_is_a_plain_string_in_json_and_keeps_what_came() {
+    fn json_keeps_the_raw_text() {
         let raw: Untrusted = serde_json::from_str(r#""\u001b[1m\u202e""#).unwrap();
         assert_eq!(raw.raw(), "\u{1b}[1m\u{202e}");
         assert_eq!(serde_json::to_string(&raw).unwrap(), "\"\\u001b[1m\u{202e}\"");
@@ -301,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn json_for_a_terminal_is_the_same_document() {
+    fn escaped_json_is_the_same_document() {
         let raw = format!(
             "é日\u{7f}\u{9b}\u{202e}\u{e0041}\u{e000}\u{378}\u{200d}\u{a0}👍🏽\n\"a{}",
             "\u{301}".repeat(6)

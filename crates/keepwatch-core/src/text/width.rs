@@ -1,21 +1,21 @@
-//! Widths in columns: measuring, cutting, wrapping, and how much of an id is enough.
+//! Widths in columns: measuring, truncating and wrapping text, and the shortest unique prefixes of ids.
 
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
 
-/// The columns that `text` takes, cluster by cluster as they are placed.
+/// Returns the width of `text` in columns: the sum of the widths of its clusters.
 #[must_use]
 pub fn width(text: &str) -> usize {
     text.graphemes(true).map(UnicodeWidthStr::width).sum()
 }
 
-/// A text of ours, whole where it fits `columns`, and cut with '…' where not.
+/// Truncates `text`, which is already safe, to `columns`. A truncated text ends in '…'.
 #[must_use]
 pub fn truncate(text: &str, columns: usize) -> String {
     truncate_prefix(text, columns, false)
 }
 
-/// [`truncate`] for the start of a text: `more` says that it goes on.
+/// Truncates the start of a text, as [`truncate`] does. `has_more` is true if the text continues after `start`.
 pub(super) fn truncate_prefix(start: &str, columns: usize, has_more: bool) -> String {
     if columns == 0 {
         return String::new();
@@ -38,8 +38,8 @@ pub(super) fn truncate_prefix(start: &str, columns: usize, has_more: bool) -> St
     }
 }
 
-/// `text`, which is safe already, in lines of at most `columns`: broken at spaces and line feeds, and inside a word
-/// only where it is longer than a line. No-break spaces keep words together. An empty text is one empty line.
+/// Wraps `text`, which is already safe, into lines of at most `columns`. Breaks at spaces and line feeds, and inside a
+/// word only if it is longer than a line. No-break spaces keep words together. An empty text is one empty line.
 #[must_use]
 pub fn wrap(text: &str, columns: usize) -> Vec<String> {
     if columns == 0 {
@@ -68,21 +68,21 @@ fn wrap_paragraph(text: &str, columns: usize) -> Vec<String> {
             continue;
         }
         for cluster in word.graphemes(true) {
-            let cluster = truncate(cluster, columns); // a wide one has no place in a single column
-            let wide = width(&cluster);
-            if used + wide > columns {
+            let cluster = truncate(cluster, columns); // a wide cluster does not fit into one column
+            let cluster_width = width(&cluster);
+            if used + cluster_width > columns {
                 lines.push(std::mem::take(&mut line));
                 used = 0;
             }
             line.push_str(&cluster);
-            used += wide;
+            used += cluster_width;
         }
     }
     lines.push(line);
     lines
 }
 
-/// For each id, how many of its first characters tell it from all others: see [`unique_prefix_length`].
+/// Returns, for each id, the length of the prefix that distinguishes it from all others. See [`unique_prefix_length`].
 #[must_use]
 pub fn unique_prefix_lengths(ids: &[&str]) -> Vec<usize> {
     let mut sorted: Vec<(usize, &str)> = ids.iter().copied().enumerate().collect();
@@ -99,21 +99,22 @@ pub fn unique_prefix_lengths(ids: &[&str]) -> Vec<usize> {
     lengths
 }
 
-/// How many of an id's first characters tell it from those before and after it in the order of ids, and so from all: at
-/// least 8, whole clusters, and all of an id that another begins with or equals. An id that is shorter is simply whole.
+/// Returns the length, in characters, of the prefix that distinguishes an id from its neighbours in sorted order, and
+/// so from all ids. The prefix has at least 8 characters and ends at a cluster. If another id equals this one or begins
+/// with it, the prefix is the whole id. The length may exceed that of a shorter id, which is then shown whole.
 #[must_use]
 pub fn unique_prefix_length(before: Option<&str>, id: &str, after: Option<&str>) -> usize {
-    let in_common =
+    let shared =
         before.into_iter().chain(after).map(|other| common_prefix_length(id, other)).max().unwrap_or(0);
-    extend_to_cluster(id, in_common.saturating_add(1).max(8))
+    extend_to_cluster(id, shared.saturating_add(1).max(8))
 }
 
-/// How many characters two ids begin with in common.
+/// Returns the number of characters in the common prefix of two ids.
 fn common_prefix_length(one: &str, other: &str) -> usize {
     one.chars().zip(other.chars()).take_while(|(a, b)| a == b).count()
 }
 
-/// `characters` of `id`, and those that complete the last cluster.
+/// Extends a prefix of `id` with this many characters to the end of its last cluster. Returns at least 8.
 fn extend_to_cluster(id: &str, characters: usize) -> usize {
     let ends = id.graphemes(true).scan(0_usize, |end, cluster| {
         *end += cluster.chars().count();
@@ -134,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_that_fits_is_whole_and_one_that_does_not_ends_in_the_mark() {
+    fn truncate_keeps_text_that_fits() {
         for (text, columns, fitted) in [
             ("checkout-e2e", 12, "checkout-e2e"),
             ("checkout-e2e", 11, "checkout-e…"),
@@ -153,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn widths_are_those_of_clusters() {
+    fn width_is_the_sum_of_clusters() {
         for (text, columns) in
             [("", 0), ("abc", 3), ("日本", 4), ("e\u{301}", 1), ("नमस्ते", 4), ("🇩🇪", 2), ("👍", 2)]
         {
@@ -162,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_broken_at_spaces_and_longer_words_inside() {
+    fn lines_break_at_spaces() {
         let cases: &[(&str, usize, &[&str])] = &[
             ("", 10, &[""]),
             ("one line", 0, &[]),
@@ -182,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_is_as_long_as_it_needs_to_be_told_apart() {
+    fn prefixes_are_unique() {
         let cases: &[(&[&str], &[usize])] = &[
             (&[], &[]),
             (&["45c48cce-2e2d", "6512bd43-d9ca"], &[8, 8]),
@@ -190,7 +191,7 @@ mod tests {
             (&["45c48cce-2e2d", "45c48cce-2e2d"], &[13, 13]),
             (&["45c48cce-2e", "45c48cce-2e2d"], &[11, 12]),
             (&["abc", ""], &[8, 8]),
-            // The ninth character differs, and has a mark that must come along.
+            // The ninth character differs, and its combining mark belongs to the prefix.
             (&["12345678e\u{301}x", "12345678fx"], &[10, 9]),
             (&["ééééééééa", "ééééééééb"], &[9, 9]),
         ];
