@@ -106,9 +106,8 @@ impl World {
 
     /// Returns the API's error if all slots are taken at `at`. Its retry delay ends when the next slot frees.
     fn check_slot(&self, at: Offset) -> Result<(), Box<ErrorResponse>> {
-        let alive = || {
-            self.sessions.iter().filter(|session| session.snapshot(at).as_ref().is_some_and(is_alive))
-        };
+        let alive =
+            || self.sessions.iter().filter(|session| session.snapshot(at).as_ref().is_some_and(is_alive));
         let (limit, taken) = (self.project.concurrency, alive().count());
         if u32::try_from(taken).is_ok_and(|taken| taken < limit) {
             return Ok(());

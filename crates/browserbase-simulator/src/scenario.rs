@@ -67,7 +67,7 @@
 //!                               # are reserved
 //! id = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de" # unique; default: made from the scenario's name and the position
 //! appears = "0s"                # the API answers 404 before; default: 0s
-//! created = "-2s"               # `startedAt`, and `createdAt` but for some milliseconds; default: `appears`
+//! created = "-2s"               # `startedAt`; `createdAt` differs by up to 0.4 s, as in the API; default: `appears`
 //! starts = "3s"                 # PENDING before, RUNNING from then on; default: `created`
 //! timeout = "15m"               # from `created` to the expiry, where it becomes TIMED_OUT; default: the project's
 //! keep_alive = true             # default: false
