@@ -43,9 +43,9 @@ enum SessionOutcome {
     TimesOutAsCompleted,
     /// `COMPLETED` without keep-alive: the client leaves, or another program releases it.
     ClientLeaves,
-    /// `COMPLETED` with keep-alive, usually before its expiry.
+    /// `COMPLETED` with keep-alive, before its expiry.
     EndsEarly,
-    /// `ERROR` after it started.
+    /// `ERROR`, usually after it started.
     Fails,
     /// `ERROR` before it started.
     FailsPending,
