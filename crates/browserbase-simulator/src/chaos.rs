@@ -1,6 +1,6 @@
 //! The scenario `chaos`: six hours of sessions with every kind of end and anomaly, and faults of every kind.
 //!
-//! It is generated from a seed. The same seed gives the same scenario on every machine and in every version, which a test
+//! It is generated from a seed. The same seed gives the same scenario on every machine and in every version, as a test
 //! checks.
 //!
 //! ```text
@@ -11,8 +11,8 @@
 //!   bulk ends                      ↓                     ↓
 //! ```
 //!
-//! Each slot holds one session after another, so the number of slots is the number of live sessions. No fault is a 404 or
-//! 410, because these mean that a session does not exist. Only sessions that vanish get them.
+//! Each slot holds one session after another, so the number of slots is the number of live sessions. No fault is a 404
+//! or 410, because these mean that a session does not exist. Only sessions that vanish get a 404.
 
 mod anomalies;
 mod faults;

@@ -12,8 +12,8 @@ use super::sim_session::stable_uuid;
 use super::world::World;
 
 impl World {
-    /// Returns the body of `GET /v1/sessions/{id}/debug`, and the live view's URL in it. All URLs contain `signing_key`.
-    /// Returns `None` if the API does not know the session.
+    /// Returns the body of `GET /v1/sessions/{id}/debug`, and the live view's URL in it. All live-view URLs contain
+    /// `signing_key`. Returns `None` if the API does not know the session.
     ///
     /// # Errors
     /// 409 if the session has ended. No source documents the API's response to this; elsewhere it answers 409 where a

@@ -2,7 +2,7 @@
 //! serves to check the reports of a program that watches.
 //!
 //! It is pure and derived from the current fields of the sessions. After a [`Control`](crate::Control) changes a
-//! session, the whole ground truth of that session is the changed one.
+//! session, its past events change, too.
 //!
 //! `docs/simulator-truth.md` documents the lines, and a test compares them with it. A version may add fields, but never
 //! renames or removes one or changes its meaning.

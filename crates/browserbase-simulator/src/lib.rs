@@ -204,8 +204,8 @@ impl Control {
         self.0.state().world.update_session(id, change)
     }
 
-    /// Adds a session and returns its id. Its times count from the simulator's start (see [`Control::now`]). It replaces
-    /// a session with the same id. Its `repeat` is ignored.
+    /// Adds a session and returns its id. Its times count from the simulator's start (see [`Control::now`]). It
+    /// replaces a session with the same id. Its `repeat` is ignored.
     pub fn add_session(&self, session: ScenarioSession) -> String {
         self.0.state().world.add_session(session)
     }

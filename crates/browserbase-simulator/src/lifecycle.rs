@@ -1,7 +1,7 @@
 //! The lifecycle of sessions that clients create and release, within the project's plan and slots.
 //!
 //! ```text
-//!   created ── pending ──► RUNNING ──┬── unused, without keep-alive ─────────► COMPLETED   no client ever connects here
+//!   created ── pending ──► RUNNING ──┬── unused, without keep-alive ─────────► COMPLETED   (no client ever connects)
 //!                                    ├── released, then release_delay ───────► COMPLETED
 //!                                    └── timeout, with or without keep-alive ► TIMED_OUT
 //! ```
@@ -89,8 +89,8 @@ impl World {
         Ok(())
     }
 
-    /// Releases the session `id`. Returns the body of the API's response, or `None` if the API does not know the session.
-    /// A session that ends before the release would take effect keeps its end.
+    /// Releases the session `id`. Returns the body of the API's response, or `None` if the API does not know the
+    /// session. A session that ends before the release would take effect keeps its end.
     pub(super) fn release_session(&mut self, id: &str, at: Offset) -> Option<String> {
         let end_at = at.plus(self.rules.release_delay.into());
         let session = self.session(id)?;

@@ -1,7 +1,7 @@
 //! Request bodies: their JSON, checked against the API's schema, with the API's error messages.
 //!
-//! The API is a Fastify server, whose errors name the field and the rule: `body/timeout must be <= 21600`. Like the API,
-//! the module ignores unknown fields. It never looks at a session.
+//! The API is a Fastify server, whose errors name the field and the rule: `body/timeout must be <= 21600`. Like the
+//! API, the module ignores unknown fields. It never looks at a session.
 
 use std::time::Duration;
 

@@ -89,8 +89,8 @@ impl SimResponse {
         self.with_body(Body::from(body), length, now, request_number)
     }
 
-    /// Returns the response with only half of its body. `content-length` gives the full length, and the connection closes
-    /// early.
+    /// Returns the response with only half of its body. `content-length` gives the full length, and the connection
+    /// closes early.
     pub(super) fn into_truncated_response(self, now: Timestamp, request_number: u64) -> Response {
         let half = self.body.bytes().take(self.body.len() / 2).collect();
         let length = self.body.len();

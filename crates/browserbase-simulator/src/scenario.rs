@@ -1,7 +1,7 @@
 //! Scenario files: sessions and faults for the simulator to play, and the reports expected of a program that watches.
 //!
-//! This page is the reference of the scenario language. The module reads and checks scenarios. It never plays them: that
-//! is the job of [`World`](crate::World) and the server.
+//! This page is the reference of the scenario language. The module reads and checks scenarios. It never plays them:
+//! that is the job of [`World`](crate::World) and the server.
 //!
 //! # A first scenario
 //!
@@ -184,7 +184,10 @@ use super::scenario_session::ScenarioSession;
 use super::scenario_time::{HumanDuration, Offset};
 use keepwatch_core::text;
 
-/// The names and texts of the built-in scenarios. Those with a number reproduce an incident that users reported.
+/// The names and texts of the built-in scenarios. Each one with a number reproduces an incident that users reported.
+///
+/// To add one, put its file into `assets/scenarios`, list it here, and list it in `tests/program/scenarios.rs` if it
+/// has expectations.
 const BUILTIN_SCENARIOS: &[(&str, &str)] = &[
     ("default", include_str!("../../../assets/scenarios/default.toml")),
     ("I01", include_str!("../../../assets/scenarios/I01.toml")),

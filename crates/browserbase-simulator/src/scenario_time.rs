@@ -10,8 +10,8 @@ use serde::Deserialize;
 
 use keepwatch_core::clock::Timestamp;
 
-/// A point on the timeline, in microseconds since the simulator's start; negative before it. The API's times have
-/// microseconds, too.
+/// A point on the timeline, in microseconds since the simulator's start. Negative before the start. Microseconds are
+/// the resolution of the API's times.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Offset(i64);
@@ -82,8 +82,8 @@ impl Offset {
 }
 
 impl From<HumanDuration> for Offset {
-    fn from(span: HumanDuration) -> Self {
-        Self::from_duration(span.0)
+    fn from(duration: HumanDuration) -> Self {
+        Self::from_duration(duration.0)
     }
 }
 

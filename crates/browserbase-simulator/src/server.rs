@@ -49,8 +49,8 @@ pub(super) struct SimServer {
     skew: Offset,
     api_key: Option<Secret>,
     latency: Duration,
-    /// The state that requests change. It needs a lock, unlike keepwatch's own state: each request runs in a task of its
-    /// own, and any thread can call [`super::Control`]. No code awaits while it holds the lock.
+    /// The state that requests change. It needs a lock, unlike keepwatch's own state: each request runs in its own
+    /// task, and any thread can call [`super::Control`]. No code awaits while it holds the lock.
     state: Mutex<SimState>,
 }
 

@@ -51,7 +51,7 @@ impl SimSession {
     pub(super) fn new(spec: ScenarioSession, id: String, project: &SimProject, start: Timestamp) -> Self {
         let created = spec.created.unwrap_or(spec.appears);
         let expires = created.plus(spec.timeout.unwrap_or(project.default_timeout).into());
-        // In the API, `createdAt` and `startedAt` come from different machines and differ a little. Here by up to 0.4 s.
+        // In the API, `createdAt` and `startedAt` come from different machines. Here they differ by up to 0.4 s.
         let jitter = i64::try_from(fnv1a(id.bytes()) % 10).unwrap_or(0);
         let stated_created = created.plus(Offset::from_micros(if jitter < 4 {
             1_213 * (jitter + 1)
