@@ -262,7 +262,7 @@ async fn retry_delay_has_every_format() {
 }
 
 #[tokio::test]
-async fn responses_break_as_the_fault_requires() {
+async fn faults_break_responses() {
     let normal = get(&simulator(&clock(), "[[session]]\nid = 'a'\nvanishes = '1s'"), "/v1/sessions").await;
 
     let truncated = simulator(&clock(), "[[session]]\nid = 'a'\n[[fault]]\nreply = 'truncated'");

@@ -81,7 +81,7 @@ fn ended_at_can_be_wrong_or_missing() {
 }
 
 #[test]
-fn proxy_bytes_grow_until_the_end() {
+fn proxy_bytes_grow_until_end() {
     let world = world(
         "[[session]]\nid = 'a'\ncreated = '-10s'\nends = { at = '20s' }\n\
          proxy = [{ from = '-10s', to = '5s', bytes_per_second = 100 }, { bytes_per_second = 10 }]",
